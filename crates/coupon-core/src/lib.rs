@@ -1,0 +1,59 @@
+//! Models, schema and the sharding trait of a flash-sale coupon system.
+//!
+//! This crate decides *where* a row lives and *which* places a query must visit. It does no I/O, reads no
+//! clock and takes no lock, so a strategy can be tested, simulated and explained without a database.
+//!
+//! A new strategy implements [`ShardingStrategy`] and hands itself to [`laws::check`]:
+//!
+//! ```
+//! use std::num::NonZeroU16;
+//! use coupon_core::{laws, Placement, Plan, ResultQuery, RouteError, RowKey, ShardId, ShardingStrategy};
+//!
+//! /// Everything on one shard: the baseline that asks whether shards are needed at all.
+//! #[derive(Debug)]
+//! struct Single;
+//!
+//! impl ShardingStrategy for Single {
+//!     fn name(&self) -> &str {
+//!         "single"
+//!     }
+//!     fn shard_count(&self) -> NonZeroU16 {
+//!         NonZeroU16::MIN
+//!     }
+//!     fn place(&self, _row: &RowKey) -> Result<Placement, RouteError> {
+//!         Ok(Placement::single(ShardId::new(0)))
+//!     }
+//!     fn plan(&self, _query: &ResultQuery) -> Plan {
+//!         Plan::One(Placement::single(ShardId::new(0)))
+//!     }
+//! }
+//!
+//! laws::check(&Single, 7).unwrap();
+//! ```
+
+mod id;
+pub mod laws;
+mod model;
+mod money;
+mod placement;
+mod query;
+mod result_id;
+pub mod schema;
+mod slots;
+mod stats;
+mod strategy;
+mod time;
+
+pub use id::{CouponId, IdError, MAX_ID, RoomId, UserId};
+pub use model::{
+    Coupon, CouponDetails, CouponKind, CouponResult, CouponStatus, FailReason, GrabStatus, LiveRoom,
+    RoomStatus, StockLog, StockOperation, UnknownCode, UseStatus, User, UserLevel,
+};
+pub use money::Money;
+pub use placement::{Placement, ShardId, TableId};
+pub use query::{Plan, ResultQuery};
+pub use result_id::{RESULT_ID_EPOCH, ResultId, ResultIdError};
+pub use slots::{Mix, SLOTS, SlotTable, UnknownMix};
+pub use stats::ShardingStats;
+pub use strategy::{RouteError, RowKey, ShardingStrategy};
+pub use time::{Day, Hour, TimeError, TimeRange, Timestamp};

@@ -1,0 +1,137 @@
+//! What a query knows, and the answer a strategy gives to it.
+
+use crate::{Placement, RoomId, RowKey, ShardId, TimeRange, Timestamp, UserId};
+
+/// What a query over results knows about the rows it wants. The more it knows, the fewer places it visits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ResultQuery {
+    /// Only rows of this user.
+    pub user: Option<UserId>,
+    /// Only rows of this room.
+    pub room: Option<RoomId>,
+    /// Only rows grabbed within these moments.
+    pub time: Option<TimeRange>,
+}
+
+impl ResultQuery {
+    /// Every row there is.
+    #[must_use]
+    pub const fn everything() -> Self {
+        Self { user: None, room: None, time: None }
+    }
+
+    /// The rows of one user.
+    #[must_use]
+    pub const fn of_user(user: UserId) -> Self {
+        Self { user: Some(user), ..Self::everything() }
+    }
+
+    /// The rows of one room.
+    #[must_use]
+    pub const fn of_room(room: RoomId) -> Self {
+        Self { room: Some(room), ..Self::everything() }
+    }
+
+    /// The rows grabbed within a window of time.
+    #[must_use]
+    pub const fn within(time: TimeRange) -> Self {
+        Self { time: Some(time), ..Self::everything() }
+    }
+
+    /// The same query, for rows grabbed at exactly that moment: what a result id gives away.
+    #[must_use]
+    pub const fn at(self, moment: Timestamp) -> Self {
+        Self { time: Some(TimeRange::at(moment)), ..self }
+    }
+
+    /// Whether a row is one of those wanted.
+    #[must_use]
+    pub fn covers(&self, row: &RowKey) -> bool {
+        self.user.is_none_or(|user| user == row.user)
+            && self.room.is_none_or(|room| room == row.room)
+            && self.time.is_none_or(|time| time.contains(row.time))
+    }
+}
+
+/// The placements a query must visit. A plan with more than one is a *scatter*.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plan {
+    /// One table on one shard.
+    One(Placement),
+    /// These tables, each once; none at all when no row could match.
+    Some(Vec<Placement>),
+    /// Every table of results on every shard.
+    All,
+}
+
+impl Plan {
+    /// The plan for a list of placements: sorted, each once.
+    #[must_use]
+    pub fn of(mut placements: Vec<Placement>) -> Self {
+        placements.sort_unstable();
+        placements.dedup();
+        match placements.as_slice() {
+            [only] => Self::One(*only),
+            _ => Self::Some(placements),
+        }
+    }
+
+    /// The same plan, unless it names so many tables that asking each shard what it has is cheaper.
+    ///
+    /// A window of a million hours is a legal question; a list of a million tables is no answer.
+    #[must_use]
+    pub fn at_most(placements: impl Iterator<Item = Placement>, limit: usize) -> Self {
+        let some: Vec<Placement> = placements.take(limit + 1).collect();
+        if some.len() > limit { Self::All } else { Self::of(some) }
+    }
+
+    /// The shards it visits, in order, each once.
+    #[must_use]
+    pub fn shards(&self, shard_count: u16) -> Vec<ShardId> {
+        match self {
+            Self::One(placement) => vec![placement.shard],
+            Self::Some(placements) => {
+                let mut shards: Vec<ShardId> = placements.iter().map(|placement| placement.shard).collect();
+                shards.sort_unstable();
+                shards.dedup();
+                shards
+            }
+            Self::All => (0..shard_count).map(ShardId::new).collect(),
+        }
+    }
+
+    /// Whether it visits that placement.
+    #[must_use]
+    pub fn visits(&self, placement: Placement) -> bool {
+        match self {
+            Self::One(only) => *only == placement,
+            Self::Some(placements) => placements.contains(&placement),
+            Self::All => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TableId;
+
+    fn part(shard: u16, table: u32) -> Placement {
+        Placement::new(ShardId::new(shard), TableId::Part(table))
+    }
+
+    #[test]
+    fn a_plan_names_each_placement_once() {
+        assert_eq!(
+            Plan::of(vec![part(1, 0), part(0, 2), part(1, 0)]),
+            Plan::Some(vec![part(0, 2), part(1, 0)])
+        );
+        assert_eq!(Plan::of(vec![part(1, 0), part(1, 0)]), Plan::One(part(1, 0)));
+    }
+
+    #[test]
+    fn too_long_a_list_becomes_everything() {
+        assert_eq!(Plan::at_most((0..3).map(|n| part(0, n)), 2), Plan::All);
+        assert_eq!(Plan::at_most((0..2).map(|n| part(0, n)), 2).shards(4), vec![ShardId::new(0)]);
+    }
+}

@@ -1,0 +1,384 @@
+//! The bodies of the HTTP API, as plain data: what the server writes, clients may read with the same types.
+//!
+//! Ids are numbers, but `result_id` is a string: it has more bits than JSON readers keep. Times are RFC 3339, UTC,
+//! with milliseconds. Amounts are numbers with two decimals. Statuses are the numbers that the tables hold.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A request for a coupon.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct GrabRequest {
+    /// Who wants it.
+    #[schema(example = 123, minimum = 1)]
+    pub user_id: u64,
+    /// Which one.
+    #[schema(example = 456, minimum = 1)]
+    pub coupon_id: u64,
+    /// May be left out; if given, it must be the coupon's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = 92, minimum = 1)]
+    pub room_id: Option<u64>,
+}
+
+/// How a grab was decided. `grab_status` 1 is stored for ever; 0 says why not in `fail_reason`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct GrabResponse {
+    /// Who asked.
+    pub user_id: u64,
+    /// For which coupon.
+    pub coupon_id: u64,
+    /// The coupon's room.
+    pub room_id: u64,
+    /// 1: the user has it; 0: see `fail_reason`.
+    pub grab_status: u8,
+    /// `out_of_stock`, `duplicate` or `invalid_time`.
+    pub fail_reason: Option<String>,
+    /// The stored result; for a duplicate, the one the user holds already.
+    pub result_id: Option<String>,
+    /// When the grab was fixed.
+    pub grab_time: Option<String>,
+}
+
+/// How a read was answered.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema, PartialEq, Eq)]
+pub struct PlanView {
+    /// The shards visited.
+    pub shards: Vec<u16>,
+    /// How many tables were visited on them.
+    pub tables: u64,
+}
+
+/// A stored result.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema, PartialEq)]
+pub struct ResultView {
+    /// Unique over all shards, ordered by time.
+    pub result_id: String,
+    /// Who grabbed.
+    pub user_id: u64,
+    /// Which coupon.
+    pub coupon_id: u64,
+    /// In which room.
+    pub room_id: u64,
+    /// Always 1: only grabs that got their coupon are stored.
+    pub grab_status: u8,
+    /// Always null, for the same reason.
+    pub fail_reason: Option<String>,
+    /// When.
+    pub grab_time: String,
+    /// 1 once spent.
+    pub use_status: u8,
+    /// When it was spent.
+    pub use_time: Option<String>,
+    /// What the order came to.
+    pub order_amount: Option<f64>,
+}
+
+/// A page of results, latest first.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ResultPage {
+    /// The results.
+    pub items: Vec<ResultView>,
+    /// Give this as `cursor` to go on; null at the end.
+    pub next_cursor: Option<String>,
+    /// True when a shard did not answer: the page may be short.
+    pub partial: bool,
+    /// The shards that did not answer.
+    pub missing_shards: Vec<u16>,
+    /// Every grab acknowledged before this moment is included.
+    pub as_of: String,
+    /// How it was answered.
+    pub plan: PlanView,
+}
+
+/// One result.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ResultAnswer {
+    /// The result.
+    pub result: ResultView,
+    /// How it was answered.
+    pub plan: PlanView,
+}
+
+/// What is left of a coupon, as the gate knows it: exact, not trailing.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct StockView {
+    /// Which coupon.
+    pub coupon_id: u64,
+    /// How many there ever were.
+    pub total_stock: u32,
+    /// How many are left.
+    pub remaining_stock: u32,
+    /// How many are held, stored or about to be.
+    pub sold: u32,
+    /// When the gate was asked.
+    pub as_of: String,
+}
+
+/// A coupon; `details` only when asked for.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct CouponView {
+    /// Which coupon.
+    pub coupon_id: u64,
+    /// Its room.
+    pub room_id: u64,
+    /// Its name.
+    pub coupon_name: String,
+    /// 1 amount off, 2 percentage, 3 no threshold.
+    pub coupon_type: u8,
+    /// Amount off, if it is one.
+    pub discount_amount: Option<f64>,
+    /// Percent off, if it is one.
+    pub discount_rate: Option<u8>,
+    /// From what purchase on it may be used.
+    pub min_purchase: f64,
+    /// How many there ever were.
+    pub total_stock: u32,
+    /// How many are left, as the main database knows it: trails the grabs a little.
+    pub remaining_stock: u32,
+    /// From when it can be grabbed.
+    pub start_time: String,
+    /// Until when it can be grabbed.
+    pub end_time: String,
+    /// When it was made.
+    pub create_time: String,
+    /// When its stock last changed.
+    pub update_time: String,
+    /// 1 on offer, 0 withdrawn.
+    pub status: u8,
+    /// The wide half, kept in a table of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<CouponDetailsView>,
+}
+
+/// The wide half of a coupon.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct CouponDetailsView {
+    /// What it is.
+    pub description: String,
+    /// How it may be used.
+    pub usage_rules: String,
+    /// What it may be used for.
+    pub product_range: serde_json::Value,
+}
+
+/// The coupons of a room.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RoomCoupons {
+    /// Which room.
+    pub room_id: u64,
+    /// Its coupons, by id.
+    pub items: Vec<CouponView>,
+    /// Give this as `cursor` to go on; null at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// What a room has sold.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RoomStats {
+    /// Which room.
+    pub room_id: u64,
+    /// How many results are stored for it.
+    pub results: u64,
+    /// The latest of them.
+    pub last_grab_time: Option<String>,
+    /// True when a shard did not answer: the figures may be short.
+    pub partial: bool,
+    /// The shards that did not answer.
+    pub missing_shards: Vec<u16>,
+    /// Every grab acknowledged before this moment is included.
+    pub as_of: String,
+    /// How old the answer is, in milliseconds: above 0 only when it came from the cache.
+    pub age_ms: u64,
+    /// How it was answered: no shard at all when it came from the cache.
+    pub plan: PlanView,
+}
+
+/// Sums over every shard.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct GlobalStatistics {
+    /// Results stored.
+    pub results: u64,
+    /// How many of them were spent.
+    pub used: u64,
+    /// What the orders came to.
+    pub order_amount: f64,
+    /// The same, shard by shard.
+    pub shards: Vec<ShardStatistics>,
+    /// True for a scatter now, false for the aggregates that writers keep.
+    pub exact: bool,
+    /// True when a shard did not answer: the sums are short.
+    pub partial: bool,
+    /// The shards that did not answer.
+    pub missing_shards: Vec<u16>,
+    /// Every grab acknowledged before this moment is included.
+    pub as_of: String,
+    /// How it was answered.
+    pub plan: PlanView,
+}
+
+/// One shard's part of [`GlobalStatistics`].
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ShardStatistics {
+    /// Which shard.
+    pub shard: u16,
+    /// Results stored there.
+    pub results: u64,
+    /// How many of them were spent.
+    pub used: u64,
+    /// What the orders came to.
+    pub order_amount: f64,
+}
+
+/// A request to spend a coupon.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct UseRequest {
+    /// Who holds it.
+    #[schema(example = 123, minimum = 1)]
+    pub user_id: u64,
+    /// The result that says so.
+    #[schema(example = "912345678901234567")]
+    pub result_id: String,
+    /// What the order comes to; at least 0.
+    #[schema(example = 59.9, minimum = 0)]
+    pub order_amount: f64,
+}
+
+/// What the service has done since it started, and what it serves.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct AdminStats {
+    /// `hash-svc`, `range-svc`, …
+    pub service: String,
+    /// The strategy's name.
+    pub strategy: String,
+    /// Every parameter that decides where a row lives.
+    pub layout: String,
+    /// How many shards.
+    pub shards: u16,
+    /// `embedded` or `servers`.
+    pub backend: String,
+    /// The data set's id.
+    pub dataset: String,
+    /// Embedded: the data folder, as an absolute path.
+    pub data: Option<String>,
+    /// The process.
+    pub pid: u32,
+    /// HTTP workers.
+    pub workers: usize,
+    /// Seconds since it started.
+    pub uptime_s: f64,
+    /// CPU seconds the whole process has used; null where the system does not say.
+    pub cpu_seconds: Option<f64>,
+    /// Resident memory in bytes; null where the system does not say.
+    pub memory_bytes: Option<u64>,
+    /// Grabs by outcome.
+    pub grabs: GrabCounts,
+    /// Batches through the gate.
+    pub batches: u64,
+    /// Grabs a batch, on average; null before the first.
+    pub mean_batch: Option<f64>,
+    /// Outbox entries that the main database has not been told of.
+    pub main_lag_entries: u64,
+    /// Results parked because they contradict what is stored.
+    pub parked: u64,
+}
+
+/// Grabs by outcome, since the service started.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct GrabCounts {
+    /// Acknowledged: stored.
+    pub granted: u64,
+    /// None left.
+    pub out_of_stock: u64,
+    /// Held already.
+    pub duplicate: u64,
+    /// Outside the window.
+    pub invalid_time: u64,
+    /// Answered 503.
+    pub unavailable: u64,
+}
+
+/// Every shard's state and work.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ShardsStatus {
+    /// The shards, in order.
+    pub shards: Vec<ShardStatus>,
+    /// Rows stored in all ÷ the fullest shard's rows; null without rows.
+    pub effective_shards: Option<f64>,
+    /// The fullest shard's rows ÷ a fair share; null without rows.
+    pub skew: Option<f64>,
+}
+
+/// One shard's state and work.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ShardStatus {
+    /// Which shard.
+    pub shard: u16,
+    /// Whether it answers.
+    pub up: bool,
+    /// Results stored there.
+    pub rows: u64,
+    /// Part of all results, 0 to 1; null when there are none.
+    pub share: Option<f64>,
+    /// Results written since the service started.
+    pub rows_written: u64,
+    /// Transactions committed since the service started.
+    pub commits: u64,
+    /// Results written a second, over the last whole seconds; null in the first second.
+    pub writes_per_s: Option<f64>,
+    /// Results handed over and not in their table yet.
+    pub queue_depth: u64,
+    /// Milliseconds a commit took, from hand-over.
+    pub write_ms: Option<Percentiles>,
+    /// Milliseconds a read took on this shard.
+    pub read_ms: Option<Percentiles>,
+    /// Open connections.
+    pub connections: u64,
+    /// CPU seconds spent on this shard's reads and writes; null: see `unavailable`.
+    pub cpu_seconds: Option<f64>,
+    /// Bytes this shard's writer has sent to storage; null: see `unavailable`.
+    pub bytes_written: Option<u64>,
+    /// For every figure that is null because it cannot be read: why.
+    pub unavailable: Vec<String>,
+}
+
+/// A spread of latencies, in milliseconds.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Percentiles {
+    /// How many were measured.
+    pub count: u64,
+    /// Half were faster.
+    pub p50: f64,
+    /// 90% were faster.
+    pub p90: f64,
+    /// 99% were faster.
+    pub p99: f64,
+    /// The slowest.
+    pub max: f64,
+}
+
+/// The answer to a request to wait until everything handed over so far is stored and told to main.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Drained {
+    /// Always true: what cannot be drained answers 503.
+    pub drained: bool,
+    /// How long it took, in milliseconds.
+    pub waited_ms: u64,
+}
+
+/// An error, as RFC 9457 has it (`application/problem+json`).
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ProblemDetails {
+    /// A relative reference that names the kind of error.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind of error, for people.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What was wrong this time.
+    pub detail: String,
+    /// The field that was wrong, if one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+}

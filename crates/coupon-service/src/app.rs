@@ -1,0 +1,199 @@
+//! Puts a service together and runs it.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::{App, HttpServer, web};
+use anyhow::Context as _;
+use coupon_core::{ResultId, ShardingStrategy, TimeRange};
+
+use crate::backend::embedded;
+use crate::clock::Clock;
+use crate::http;
+use crate::manager::ShardingManager;
+use crate::pipeline::{BatchLimits, Batcher, GrabCounters, IdGenerator};
+use crate::room_cache::RoomStatsCache;
+use crate::service::Service;
+use crate::settings::{BackendKind, Settings};
+use crate::telemetry::Metrics;
+
+/// A client that takes longer than this to send its headers is cut off.
+const SLOW_CLIENT: Duration = Duration::from_secs(5);
+/// How long a stopping service waits for answers under way, in seconds.
+const SHUTDOWN_S: u64 = 20;
+/// How often tables are made ahead of need.
+const UPKEEP: Duration = Duration::from_secs(60);
+/// Workers' ids must stay clear of those kept for stock logs and history.
+const WORKERS_MAX: usize = 1_000;
+
+/// A service that is bound to its port and ready to run.
+pub struct Application {
+    service: web::Data<Service>,
+    server: Server,
+    address: SocketAddr,
+}
+
+impl Application {
+    /// Opens the backend, binds the port.
+    ///
+    /// # Errors
+    /// When a setting, the data folder or the port cannot be used; the message says which, and why.
+    pub fn build(
+        name: &str,
+        settings: Settings,
+        strategy: Arc<dyn ShardingStrategy>,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
+        check(&settings)?;
+        // The port first: it is the cheaper of the two to find taken.
+        let listener = TcpListener::bind(settings.listen)
+            .with_context(|| format!("setting `listen`: cannot listen on {}", settings.listen))?;
+        let address = listener.local_addr()?;
+        let service = web::Data::new(assemble(name, settings, strategy, clock)?);
+        let server = serve(&service, listener)?;
+        Ok(Self { service, server, address })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What its handlers share.
+    #[must_use]
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// Stops it from elsewhere.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    /// Serves until it is told to stop, by a signal or its handle; then answers what it has accepted, stores it, and
+    /// returns.
+    ///
+    /// # Errors
+    /// When the server fails.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let service = web::Data::clone(&self.service);
+        let upkeep = actix_web::rt::spawn(async move {
+            loop {
+                tokio::time::sleep(UPKEEP).await;
+                let today = service.clock.now().day();
+                let window = TimeRange::new(today.start(), today.next().next().start());
+                service.backend.hand_over.make_tables(&service.strategy.tables(window));
+            }
+        });
+        let served = self.server.await;
+        upkeep.abort();
+        let service = self.service;
+        web::block(move || service.backend.hand_over.close()).await?;
+        tracing::info!("stopped; everything accepted is stored");
+        Ok(served?)
+    }
+}
+
+fn check(settings: &Settings) -> anyhow::Result<()> {
+    let (workers, rtt) = (settings.workers.get(), settings.simulate.shard_rtt_ms);
+    anyhow::ensure!(workers <= WORKERS_MAX, "setting `workers` must be at most {WORKERS_MAX}, not {workers}");
+    let rtt_ok = (0.0..=10_000.0).contains(&rtt);
+    anyhow::ensure!(
+        rtt_ok,
+        "setting `simulate.shard_rtt_ms` must be from 0 to 10000 milliseconds, not {rtt}"
+    );
+    Ok(())
+}
+
+fn assemble(
+    name: &str,
+    settings: Settings,
+    strategy: Arc<dyn ShardingStrategy>,
+    clock: Clock,
+) -> anyhow::Result<Service> {
+    let started = Instant::now();
+    let backend = Arc::new(match settings.backend {
+        BackendKind::Embedded => {
+            let data = data_folder(&settings.embedded.data, &*strategy);
+            let options = embedded::Options {
+                data,
+                readers: settings.embedded.readers,
+                max_file_mb: settings.embedded.max_file_mb,
+                shard_backlog: settings.grab.shard_backlog.get(),
+            };
+            embedded::open(&options, &*strategy, &clock)?
+        }
+    });
+    let metrics = Metrics::new()?;
+    let counters = Arc::new(GrabCounters::new(
+        metrics.histogram("coupon_batch_grabs", "Grabs in a batch that went through the gate."),
+        metrics.histogram("coupon_gate_seconds", "Time a batch took to get its ids and pass the gate."),
+        metrics
+            .histogram("coupon_hand_over_seconds", "Time a batch's results for one shard took to be stored."),
+    ));
+    let timeout = Duration::from_millis(settings.reads.timeout_ms.get() as u64);
+    let manager =
+        ShardingManager::new(Arc::clone(&strategy), Arc::clone(&backend), timeout, shard_rtt(&settings));
+    let room_stats = RoomStatsCache::new(Duration::from_millis(settings.cache.room_stats_ms));
+    tracing::info!(
+        dataset = backend.dataset,
+        layout = strategy.layout(),
+        data = backend.data.as_deref().unwrap_or("-"),
+        opened_ms = started.elapsed().as_millis(),
+        "data set opened"
+    );
+    Ok(Service {
+        name: name.to_owned(),
+        strategy,
+        backend,
+        manager,
+        counters,
+        room_stats,
+        clock,
+        settings,
+        metrics,
+        started,
+    })
+}
+
+fn shard_rtt(settings: &Settings) -> Duration {
+    Duration::from_secs_f64(settings.simulate.shard_rtt_ms / 1_000.0)
+}
+
+fn data_folder(set: &Path, strategy: &dyn ShardingStrategy) -> PathBuf {
+    if set.as_os_str().is_empty() { Path::new("data").join(strategy.name()) } else { set.to_owned() }
+}
+
+fn serve(service: &web::Data<Service>, listener: TcpListener) -> anyhow::Result<Server> {
+    let limits = BatchLimits {
+        batch_max: service.settings.grab.batch_max.get(),
+        in_flight: service.settings.grab.in_flight.get(),
+        waiting_max: service.settings.grab.waiting_max.get(),
+        shard_rtt: shard_rtt(&service.settings),
+    };
+    let next_worker = Arc::new(AtomicU16::new(0));
+    let (shared, workers) = (web::Data::clone(service), service.settings.workers.get());
+    let server = HttpServer::new(move || {
+        // This runs once a worker, on its thread.
+        let worker = next_worker.fetch_add(1, Ordering::Relaxed) % ResultId::WORKERS;
+        let ids = IdGenerator::new(shared.clock.clone(), worker, shared.backend.latest_id);
+        let strategy = Arc::clone(&shared.strategy);
+        let batcher =
+            Batcher::new(strategy, Arc::clone(&shared.backend), Arc::clone(&shared.counters), limits, ids);
+        App::new().app_data(web::Data::clone(&shared)).app_data(batcher).configure(http::configure)
+    });
+    let server = server
+        .workers(workers)
+        .backlog(4_096)
+        .client_request_timeout(SLOW_CLIENT)
+        .shutdown_timeout(SHUTDOWN_S)
+        .listen(listener)?
+        .run();
+    Ok(server)
+}

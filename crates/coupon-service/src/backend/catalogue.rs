@@ -1,0 +1,50 @@
+//! Users, rooms and coupons.
+
+use coupon_core::{Coupon, CouponDetails, CouponId, RoomId, UserId};
+
+use super::{LocalFuture, Unavailable};
+
+/// A coupon, and its wide half if that was asked for.
+pub type CouponAndDetails = (Coupon, Option<CouponDetails>);
+
+/// What a grab must know about a coupon before the gate is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// The coupon exists and belongs to this room.
+    InRoom(RoomId),
+    /// There is no such coupon.
+    UnknownCoupon,
+    /// There is no such user.
+    UnknownUser,
+}
+
+/// Users, rooms and coupons.
+pub trait Catalogue: Send + Sync {
+    /// Whether that user may ask for that coupon at all; answered from memory.
+    fn offer(&self, user: UserId, coupon: CouponId) -> Offer;
+
+    /// Whether the user exists; answered from memory.
+    fn knows_user(&self, user: UserId) -> bool;
+
+    /// Whether the room exists; answered from memory.
+    fn knows_room(&self, room: RoomId) -> bool;
+
+    /// A coupon, with its wide half if asked for.
+    fn coupon(
+        &self,
+        coupon: CouponId,
+        details: bool,
+    ) -> LocalFuture<'_, Result<Option<CouponAndDetails>, Unavailable>>;
+
+    /// A room's coupons above `after`, by id, at most `limit`.
+    fn room_coupons(
+        &self,
+        room: RoomId,
+        after: Option<CouponId>,
+        limit: usize,
+        details: bool,
+    ) -> LocalFuture<'_, Result<Vec<CouponAndDetails>, Unavailable>>;
+
+    /// Outbox entries that the main database has not applied yet.
+    fn lag_entries(&self) -> u64;
+}

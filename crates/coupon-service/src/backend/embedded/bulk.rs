@@ -1,0 +1,185 @@
+//! Fills a fresh data folder as fast as its disk allows, within bounded memory.
+//!
+//! Nothing is journalled or synced while it loads, and tables of results get their indexes last. That is safe
+//! because the folder counts as incomplete from the first row until [`Bulk::finish`] has synced every file.
+
+mod catalogue;
+mod lane;
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+
+use coupon_core::schema::{self, Dialect};
+use coupon_core::{Coupon, CouponDetails, CouponResult, LiveRoom, Placement, ShardId, StockLog, User};
+use rusqlite::Connection;
+
+use self::lane::Lane;
+use super::folder::{Folder, FolderError};
+
+/// Page cache of all connections together, in KiB; sorting for an index takes as much again.
+const CACHE_KIB: u32 = 96 * 1024;
+/// Below this, a connection's part of the cache is too small to be of use.
+const LEAST_CACHE_KIB: u32 = 2 * 1024;
+
+/// A bulk load under way. Dropping it leaves the folder incomplete.
+#[derive(Debug)]
+pub struct Bulk {
+    /// Shared with the lanes, so that the lock outlives whoever still writes.
+    folder: Arc<Folder>,
+    main: Connection,
+    lanes: BTreeMap<ShardId, Lane>,
+    placements: HashSet<Placement>,
+    indexed: Receiver<()>,
+}
+
+impl Bulk {
+    /// Begins to load a folder that holds an empty data set, with one thread and connection a shard.
+    ///
+    /// # Errors
+    /// [`FolderError`] when a file cannot be opened.
+    pub fn new(folder: Folder) -> Result<Self, FolderError> {
+        folder.mark_incomplete()?;
+        let path = folder.main_path();
+        let failed = |error| FolderError::sqlite(&path, error);
+        let cache = LEAST_CACHE_KIB.max(CACHE_KIB / (u32::from(folder.shards().get()) + 1));
+        let main = folder.connect_main().map_err(failed)?;
+        unprotected(&main, cache).map_err(failed)?;
+        let folder = Arc::new(folder);
+        let (index_made, indexed) = mpsc::channel();
+        let lanes = start_lanes(&folder, cache, &index_made)?;
+        Ok(Self { folder, main, lanes, placements: HashSet::new(), indexed })
+    }
+
+    /// Stores users.
+    ///
+    /// # Errors
+    /// [`FolderError`] when SQLite refuses them.
+    pub fn users(&mut self, users: &[User]) -> Result<(), FolderError> {
+        self.store(users, catalogue::USER, catalogue::user)
+    }
+
+    /// Stores rooms.
+    ///
+    /// # Errors
+    /// [`FolderError`] when SQLite refuses them.
+    pub fn rooms(&mut self, rooms: &[LiveRoom]) -> Result<(), FolderError> {
+        self.store(rooms, catalogue::ROOM, catalogue::room)
+    }
+
+    /// Stores coupons.
+    ///
+    /// # Errors
+    /// [`FolderError`] when SQLite refuses them.
+    pub fn coupons(&mut self, coupons: &[Coupon]) -> Result<(), FolderError> {
+        self.store(coupons, catalogue::COUPON, catalogue::coupon)
+    }
+
+    /// Stores the wide halves of coupons.
+    ///
+    /// # Errors
+    /// [`FolderError`] when SQLite refuses them.
+    pub fn details(&mut self, details: &[CouponDetails]) -> Result<(), FolderError> {
+        self.store(details, catalogue::DETAILS, catalogue::details)
+    }
+
+    /// Stores stock logs.
+    ///
+    /// # Errors
+    /// [`FolderError`] when SQLite refuses them.
+    pub fn stock_logs(&mut self, logs: &[StockLog]) -> Result<(), FolderError> {
+        self.store(logs, catalogue::LOG, catalogue::log)
+    }
+
+    /// Hands results to their shards' threads; waits when a shard is more than a few batches behind. Some
+    /// thousands at a time, in the order of their ids, is what it does best.
+    ///
+    /// # Errors
+    /// [`FolderError`] when a shard could not store an earlier batch, or there is no such shard.
+    pub fn results(&mut self, rows: Vec<(Placement, CouponResult)>) -> Result<(), FolderError> {
+        let mut per_shard = BTreeMap::<ShardId, lane::Rows>::new();
+        for (placement, row) in rows {
+            self.placements.insert(placement);
+            per_shard.entry(placement.shard).or_default().push((placement.table, row));
+        }
+        for (shard, rows) in per_shard {
+            let gone = || FolderError::ShardMissing { path: self.folder.shard_path(shard) };
+            if !self.lanes.get(&shard).ok_or_else(gone)?.send(rows) {
+                let lane = self.lanes.remove(&shard).ok_or_else(gone)?;
+                return Err(lane.end().err().unwrap_or_else(gone));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the indexes, syncs every file, and only then marks the data set complete. Returns the rows of each
+    /// shard. `progress` hears how many indexes are made, and of how many.
+    ///
+    /// # Errors
+    /// [`FolderError`] when anything could not be stored, two results of a user and a coupon in one table included.
+    pub fn finish(self, progress: &mut dyn FnMut(u64, u64)) -> Result<Vec<u64>, FolderError> {
+        let Self { folder, main, lanes, placements, indexed } = self;
+        let indexes =
+            |placement: &Placement| schema::results(Dialect::Sqlite, placement.table).1.len() as u64;
+        let total = placements.iter().map(indexes).sum();
+        lanes.values().for_each(Lane::no_more);
+        progress(0, total);
+        // Ends when the last lane does, and drops its sender.
+        for (made, ()) in (1..).zip(indexed.iter()) {
+            progress(made, total);
+        }
+        let rows = lanes.into_values().map(Lane::end).collect::<Result<_, _>>()?;
+        durable(main, &folder.main_path())?;
+        folder.mark_complete()?;
+        Ok(rows)
+    }
+
+    fn store<T>(
+        &mut self,
+        rows: &[T],
+        sql: &str,
+        insert: impl Fn(&mut rusqlite::Statement<'_>, &T) -> rusqlite::Result<usize>,
+    ) -> Result<(), FolderError> {
+        let mut all = || {
+            let transaction = self.main.transaction()?;
+            let mut statement = transaction.prepare_cached(sql)?;
+            for row in rows {
+                insert(&mut statement, row)?;
+            }
+            drop(statement);
+            transaction.commit()
+        };
+        all().map_err(|error| FolderError::sqlite(&self.folder.main_path(), error))
+    }
+}
+
+fn start_lanes(
+    folder: &Arc<Folder>,
+    cache: u32,
+    index_made: &Sender<()>,
+) -> Result<BTreeMap<ShardId, Lane>, FolderError> {
+    let shards = (0..folder.shards().get()).map(ShardId::new);
+    shards.map(|shard| Ok((shard, Lane::start(folder, shard, cache, index_made.clone())?))).collect()
+}
+
+/// Trades safety for speed: a crash now may ruin the file.
+fn unprotected(db: &Connection, cache_kib: u32) -> rusqlite::Result<()> {
+    db.pragma_update(None, "synchronous", "OFF")?;
+    // Without this, every page would be written twice.
+    db.pragma_update(None, "journal_mode", "OFF")?;
+    db.pragma_update(None, "cache_size", -i64::from(cache_kib))
+}
+
+/// Makes what was written survive a power failure, and the file one to work with.
+fn durable(db: Connection, path: &Path) -> Result<(), FolderError> {
+    let failed = |error| FolderError::sqlite(path, error);
+    db.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    db.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+    db.close().map_err(|(_, error)| failed(error))?;
+    File::open(path).and_then(|file| file.sync_all()).map_err(|error| FolderError::io(path, error))
+}
+
+#[cfg(test)]
+mod tests;

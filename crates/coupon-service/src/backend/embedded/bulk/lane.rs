@@ -1,0 +1,148 @@
+//! One shard's part of a bulk load: a thread that owns the only connection to the shard's file.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::thread::{self, JoinHandle};
+
+use coupon_core::schema::{self, Dialect};
+use coupon_core::{CouponResult, Money, ShardId, TableId, Timestamp};
+use rusqlite::{Connection, Statement, params};
+
+use super::super::folder::{Folder, FolderError};
+
+/// Results, and the tables of one shard that they go to.
+pub(super) type Rows = Vec<(TableId, CouponResult)>;
+
+/// Batches that may wait for a shard before the generator of rows does.
+const BATCHES: usize = 4;
+
+enum Job {
+    Store(Rows),
+    Finish,
+}
+
+#[derive(Debug)]
+pub(super) struct Lane {
+    jobs: SyncSender<Job>,
+    thread: JoinHandle<Result<u64, FolderError>>,
+}
+
+impl Lane {
+    /// Starts the thread; it says so in `index_made` whenever it has made an index, at the end.
+    pub(super) fn start(
+        folder: &Arc<Folder>,
+        shard: ShardId,
+        cache_kib: u32,
+        index_made: Sender<()>,
+    ) -> Result<Self, FolderError> {
+        let (jobs, received) = mpsc::sync_channel(BATCHES);
+        let path = folder.shard_path(shard);
+        let failed = |error| FolderError::sqlite(&path, error);
+        let db = folder.connect_shard(shard).map_err(failed)?;
+        super::unprotected(&db, cache_kib).map_err(failed)?;
+        let folder = Arc::clone(folder);
+        let run = move || {
+            Writer { db, tables: BTreeSet::new(), rows: 0 }.run(&received, &index_made, &folder, shard)
+        };
+        let thread = thread::Builder::new().name(format!("bulk-{shard}")).spawn(run);
+        Ok(Self { jobs, thread: thread.map_err(|error| FolderError::io(&path, error))? })
+    }
+
+    /// Hands rows over; false when the thread has given up, and [`Lane::end`] says why.
+    pub(super) fn send(&self, rows: Rows) -> bool {
+        self.jobs.send(Job::Store(rows)).is_ok()
+    }
+
+    /// Says that every row has been handed over. If the thread has given up, [`Lane::end`] will say so.
+    pub(super) fn no_more(&self) {
+        let _ = self.jobs.send(Job::Finish);
+    }
+
+    /// Waits for the thread to end and returns how many rows it stored.
+    pub(super) fn end(self) -> Result<u64, FolderError> {
+        drop(self.jobs);
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+struct Writer {
+    db: Connection,
+    tables: BTreeSet<TableId>,
+    rows: u64,
+}
+
+impl Writer {
+    /// Ends early, with the file unfinished, when whoever hands over the rows goes away.
+    fn run(
+        mut self,
+        jobs: &Receiver<Job>,
+        index_made: &Sender<()>,
+        folder: &Folder,
+        shard: ShardId,
+    ) -> Result<u64, FolderError> {
+        let path = folder.shard_path(shard);
+        let failed = |error| FolderError::sqlite(&path, error);
+        while let Ok(job) = jobs.recv() {
+            match job {
+                Job::Store(rows) => self.store(&rows).map_err(failed)?,
+                Job::Finish => {
+                    self.index(index_made).map_err(failed)?;
+                    super::durable(self.db, &path)?;
+                    break;
+                }
+            }
+        }
+        Ok(self.rows)
+    }
+
+    fn store(&mut self, rows: &Rows) -> rusqlite::Result<()> {
+        let transaction = self.db.transaction()?;
+        for rows in rows.chunk_by(|one, next| one.0 == next.0) {
+            let Some(&(table, _)) = rows.first() else { continue };
+            if self.tables.insert(table) {
+                transaction.execute_batch(&schema::results(Dialect::Sqlite, table).0)?;
+            }
+            let mut statement = transaction.prepare_cached(&insert(table))?;
+            for (_, row) in rows {
+                bind(&mut statement, row)?;
+            }
+        }
+        transaction.commit()?;
+        self.rows += rows.len() as u64;
+        Ok(())
+    }
+
+    fn index(&mut self, index_made: &Sender<()>) -> rusqlite::Result<()> {
+        for &table in &self.tables {
+            for sql in schema::results(Dialect::Sqlite, table).1 {
+                self.db.execute_batch(&sql)?;
+                // Whoever does not want to know has gone.
+                let _ = index_made.send(());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn insert(table: TableId) -> String {
+    format!(
+        "INSERT INTO {table} (result_id, user_id, coupon_id, room_id, grab_status, fail_reason, grab_time, \
+         use_status, use_time, order_amount) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+    )
+}
+
+fn bind(into: &mut Statement<'_>, row: &CouponResult) -> rusqlite::Result<usize> {
+    into.execute(params![
+        row.result_id.number(),
+        row.user_id.get().cast_signed(),
+        row.coupon_id.get().cast_signed(),
+        row.room_id.get().cast_signed(),
+        row.grab_status.code(),
+        row.fail_reason.map(|reason| reason.as_str()),
+        row.grab_time.millis(),
+        row.use_status.code(),
+        row.use_time.map(Timestamp::millis),
+        row.order_amount.map(Money::units),
+    ])
+}

@@ -1,0 +1,155 @@
+//! Users, rooms and coupons: what grabs need in memory, the rest from the main database's file.
+
+use std::collections::{HashMap, HashSet};
+
+use coupon_core::{
+    Coupon, CouponDetails, CouponId, CouponKind, CouponStatus, Money, RoomId, Timestamp, UserId,
+};
+use rusqlite::{Connection, Row, ToSql};
+
+use super::applier::ToMain;
+use super::id_set::IdSet;
+use super::reader::Readers;
+use super::sql::parsed;
+use crate::backend::{Catalogue, CouponAndDetails, LocalFuture, Offer, Unavailable, Visit};
+
+const NARROW: &str = "c.coupon_id, c.room_id, c.coupon_name, c.coupon_type, c.discount_amount, c.discount_rate, \
+     c.min_purchase, c.total_stock, c.remaining_stock, c.start_time, c.end_time, c.create_time, c.update_time, c.status";
+
+/// The catalogue. It does not change while the service runs: the folder is locked.
+pub(super) struct EmbeddedCatalogue {
+    users: IdSet,
+    rooms: HashSet<RoomId>,
+    room_of: HashMap<CouponId, RoomId>,
+    main: Readers,
+    to_main: ToMain,
+}
+
+impl EmbeddedCatalogue {
+    pub(super) fn load(
+        db: &Connection,
+        coupons: &[Coupon],
+        main: Readers,
+        to_main: ToMain,
+    ) -> rusqlite::Result<Self> {
+        let mut users = db.prepare("SELECT user_id FROM users ORDER BY user_id")?;
+        let users =
+            users.query_map([], |row| parsed(row, 0, UserId::new))?.collect::<rusqlite::Result<IdSet>>()?;
+        let mut rooms = db.prepare("SELECT room_id FROM live_rooms")?;
+        let rooms =
+            rooms.query_map([], |row| parsed(row, 0, RoomId::new))?.collect::<rusqlite::Result<_>>()?;
+        let room_of = coupons.iter().map(|coupon| (coupon.coupon_id, coupon.room_id)).collect();
+        Ok(Self { users, rooms, room_of, main, to_main })
+    }
+}
+
+/// Every coupon, without its wide half.
+pub(super) fn all_coupons(db: &Connection) -> rusqlite::Result<Vec<Coupon>> {
+    let mut statement = db.prepare(&format!("SELECT {NARROW} FROM coupons c"))?;
+    statement.query_map([], coupon)?.collect()
+}
+
+impl Catalogue for EmbeddedCatalogue {
+    fn offer(&self, user: UserId, coupon: CouponId) -> Offer {
+        match self.room_of.get(&coupon) {
+            None => Offer::UnknownCoupon,
+            Some(_) if !self.knows_user(user) => Offer::UnknownUser,
+            Some(room) => Offer::InRoom(*room),
+        }
+    }
+
+    fn knows_user(&self, user: UserId) -> bool {
+        self.users.contains(user)
+    }
+
+    fn knows_room(&self, room: RoomId) -> bool {
+        self.rooms.contains(&room)
+    }
+
+    fn coupon(
+        &self,
+        coupon: CouponId,
+        details: bool,
+    ) -> LocalFuture<'_, Result<Option<CouponAndDetails>, Unavailable>> {
+        let asked = self.main.ask(Visit::All, move |db, _| {
+            let sql = select(details, "WHERE c.coupon_id = ?1");
+            Ok((rows(db, &sql, &[&coupon.get()], details)?.pop(), 1))
+        });
+        Box::pin(async move { Ok(asked.await?.value) })
+    }
+
+    fn room_coupons(
+        &self,
+        room: RoomId,
+        after: Option<CouponId>,
+        limit: usize,
+        details: bool,
+    ) -> LocalFuture<'_, Result<Vec<CouponAndDetails>, Unavailable>> {
+        let asked = self.main.ask(Visit::All, move |db, _| {
+            let sql =
+                select(details, "WHERE c.room_id = ?1 AND c.coupon_id > ?2 ORDER BY c.coupon_id LIMIT ?3");
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            Ok((rows(db, &sql, &[&room.get(), &after.map_or(0, CouponId::get), &limit], details)?, 1))
+        });
+        Box::pin(async move { Ok(asked.await?.value) })
+    }
+
+    fn lag_entries(&self) -> u64 {
+        self.to_main.lag()
+    }
+}
+
+fn select(details: bool, rest: &str) -> String {
+    if details {
+        format!(
+            "SELECT {NARROW}, d.description, d.usage_rules, d.product_range \
+             FROM coupons c LEFT JOIN coupon_details d ON d.coupon_id = c.coupon_id {rest}"
+        )
+    } else {
+        format!("SELECT {NARROW} FROM coupons c {rest}")
+    }
+}
+
+fn rows(
+    db: &Connection,
+    sql: &str,
+    values: &[&dyn ToSql],
+    details: bool,
+) -> rusqlite::Result<Vec<CouponAndDetails>> {
+    let mut statement = db.prepare_cached(sql)?;
+    let rows = statement.query_map(values, |row| {
+        let narrow = coupon(row)?;
+        let wide = if details { wide(row, narrow.coupon_id)? } else { None };
+        Ok((narrow, wide))
+    })?;
+    rows.collect()
+}
+
+fn coupon(row: &Row<'_>) -> rusqlite::Result<Coupon> {
+    let time = |column| row.get(column).map(Timestamp::from_millis);
+    let money = |column| -> rusqlite::Result<Option<Money>> {
+        Ok(row.get::<_, Option<f64>>(column)?.and_then(Money::from_units))
+    };
+    Ok(Coupon {
+        coupon_id: parsed(row, 0, CouponId::new)?,
+        room_id: parsed(row, 1, RoomId::new)?,
+        coupon_name: row.get(2)?,
+        coupon_type: parsed(row, 3, CouponKind::from_code)?,
+        discount_amount: money(4)?,
+        discount_rate: row.get(5)?,
+        min_purchase: money(6)?.unwrap_or_default(),
+        total_stock: row.get(7)?,
+        remaining_stock: row.get(8)?,
+        start_time: time(9)?,
+        end_time: time(10)?,
+        create_time: time(11)?,
+        update_time: time(12)?,
+        status: parsed(row, 13, CouponStatus::from_code)?,
+    })
+}
+
+fn wide(row: &Row<'_>, coupon_id: CouponId) -> rusqlite::Result<Option<CouponDetails>> {
+    let description: Option<String> = row.get(14)?;
+    let Some(description) = description else { return Ok(None) };
+    Ok(Some(CouponDetails { coupon_id, description, usage_rules: row.get(15)?, product_range: row.get(16)? }))
+}

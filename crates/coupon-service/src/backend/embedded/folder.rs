@@ -1,0 +1,339 @@
+//! The data folder: `lock`, `main.sqlite`, `shard-0.sqlite` and so on, which belong together by a data set id.
+//!
+//! A folder is opened only as a whole and by one process at a time. The `format` row in main is written last
+//! and says that the data set is complete: a folder without it is never mistaken for one.
+
+mod error;
+mod files;
+
+use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use coupon_core::ShardId;
+use coupon_core::schema::{self, Dialect};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+pub use error::{FolderError, Holder};
+
+/// The version of the files' layout that this code writes, and the last it can read.
+pub const FORMAT: u32 = 1;
+
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pages of log before it is folded into its database: 48 MB, so that a page which many commits touch is folded in once.
+const WAL_PAGES: i64 = 12_000;
+/// Range strategies have many tables, and each has its own few statements.
+const CACHED_STATEMENTS: usize = 512;
+
+/// A data folder held by this process until it is dropped.
+#[derive(Debug)]
+pub struct Folder {
+    dir: PathBuf,
+    dataset: String,
+    layout: String,
+    shards: NonZeroU16,
+    /// The lock lasts as long as the file is open.
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes the folder, if need be, and an empty data set in it.
+    ///
+    /// # Errors
+    /// [`FolderError`] when it cannot be written, is in use, or holds anything already.
+    pub fn create(dir: &Path, layout: &str, shards: NonZeroU16) -> Result<Self, FolderError> {
+        let lock = claim(dir)?;
+        if Self::holds_data(dir) {
+            return Err(FolderError::HoldsData { dir: dir.to_owned() });
+        }
+        Self::fill(dir, layout, shards, lock)
+    }
+
+    /// Replaces whatever data set the folder holds, if any, by an empty one, without letting go of it in between.
+    ///
+    /// # Errors
+    /// [`FolderError`] when it cannot be written, is in use, or holds files that are no coupon data.
+    pub fn replace(dir: &Path, layout: &str, shards: NonZeroU16) -> Result<Self, FolderError> {
+        let lock = claim(dir)?;
+        files::remove(dir)?;
+        Self::fill(dir, layout, shards, lock)
+    }
+
+    /// Opens the folder as the given strategy's.
+    ///
+    /// # Errors
+    /// [`FolderError`] when it is in use, incomplete, damaged, or laid out otherwise.
+    pub fn open(dir: &Path, layout: &str, shards: NonZeroU16) -> Result<Self, FolderError> {
+        let folder = Self::open_any(dir)?;
+        if folder.layout != layout {
+            return Err(FolderError::OtherLayout {
+                dir: dir.to_owned(),
+                found: folder.layout,
+                wanted: layout.to_owned(),
+            });
+        }
+        if folder.shards != shards {
+            let found = folder.shards.to_string();
+            return Err(FolderError::OtherShards { dir: dir.to_owned(), found, wanted: shards });
+        }
+        Ok(folder)
+    }
+
+    /// Opens the folder whatever its layout: for work that needs no strategy.
+    ///
+    /// # Errors
+    /// [`FolderError`] when it is in use, incomplete or damaged.
+    pub fn open_any(dir: &Path) -> Result<Self, FolderError> {
+        let first_foreign = files::survey(dir)?;
+        if !files::main(dir).exists() {
+            return Err(match first_foreign {
+                Some(file) => FolderError::Foreign { dir: dir.to_owned(), file },
+                None => FolderError::NoData { dir: dir.to_owned() },
+            });
+        }
+        let lock = files::lock(dir)?;
+        let meta = MainMeta::read(dir)?;
+        for number in 0..meta.shards.get() {
+            check_shard(dir, ShardId::new(number), &meta.dataset)?;
+        }
+        let MainMeta { dataset, layout, shards } = meta;
+        Ok(Self { dir: dir.to_owned(), dataset, layout, shards, _lock: lock })
+    }
+
+    /// Whether the folder holds a data set, or part of one.
+    #[must_use]
+    pub fn holds_data(dir: &Path) -> bool {
+        files::names(dir).is_ok_and(|names| names.iter().any(|name| files::is_data(name)))
+    }
+
+    /// Removes the data set, and nothing else. The folder stays, and so does its lock file: were it removed, a
+    /// process that had just opened it would hold a lock that nobody else can see.
+    ///
+    /// # Errors
+    /// [`FolderError`] when it is in use or cannot be written.
+    pub fn remove_data(dir: &Path) -> Result<(), FolderError> {
+        let _lock = files::lock(dir)?;
+        files::remove(dir)
+    }
+
+    /// The id that main and every shard share.
+    #[must_use]
+    pub fn dataset(&self) -> &str {
+        &self.dataset
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The layout of its strategy.
+    #[must_use]
+    pub fn layout(&self) -> &str {
+        &self.layout
+    }
+
+    /// How many shards it has.
+    #[must_use]
+    pub const fn shards(&self) -> NonZeroU16 {
+        self.shards
+    }
+
+    /// The main database's file.
+    #[must_use]
+    pub fn main_path(&self) -> PathBuf {
+        files::main(&self.dir)
+    }
+
+    /// A shard's file.
+    #[must_use]
+    pub fn shard_path(&self, shard: ShardId) -> PathBuf {
+        files::shard(&self.dir, shard)
+    }
+
+    /// A connection to the main database whose commits survive a power failure.
+    ///
+    /// # Errors
+    /// [`rusqlite::Error`] when SQLite refuses.
+    pub fn connect_main(&self) -> rusqlite::Result<Connection> {
+        connect(&self.main_path(), OpenFlags::empty())
+    }
+
+    /// A connection to a shard whose commits survive a power failure.
+    ///
+    /// # Errors
+    /// [`rusqlite::Error`] when SQLite refuses.
+    pub fn connect_shard(&self, shard: ShardId) -> rusqlite::Result<Connection> {
+        connect(&self.shard_path(shard), OpenFlags::empty())
+    }
+
+    /// A connection to the main database that cannot write.
+    ///
+    /// # Errors
+    /// [`rusqlite::Error`] when SQLite refuses.
+    pub fn connect_main_reader(&self) -> rusqlite::Result<Connection> {
+        query_only(self.connect_main()?)
+    }
+
+    /// A connection to a shard that cannot write.
+    ///
+    /// # Errors
+    /// [`rusqlite::Error`] when SQLite refuses.
+    pub fn connect_shard_reader(&self, shard: ShardId) -> rusqlite::Result<Connection> {
+        query_only(self.connect_shard(shard)?)
+    }
+
+    /// Marks the data set incomplete: should this process end now, the folder will be refused.
+    pub(crate) fn mark_incomplete(&self) -> Result<(), FolderError> {
+        self.write_main("DELETE FROM meta WHERE name = ?1", ["format"])
+    }
+
+    /// Marks the data set complete.
+    pub(crate) fn mark_complete(&self) -> Result<(), FolderError> {
+        let row = ("format", FORMAT.to_string());
+        self.write_main("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)", row)?;
+        files::sync_dir(&self.dir)
+    }
+
+    fn write_main(&self, sql: &str, params: impl rusqlite::Params) -> Result<(), FolderError> {
+        let written = self.connect_main().and_then(|main| main.execute(sql, params));
+        written.map(drop).map_err(|error| FolderError::sqlite(&self.main_path(), error))
+    }
+
+    /// Writes an empty data set into a folder that holds none.
+    fn fill(dir: &Path, layout: &str, shards: NonZeroU16, lock: File) -> Result<Self, FolderError> {
+        let (dataset, layout) = (new_dataset(), layout.to_owned());
+        let folder = Self { dir: dir.to_owned(), dataset, layout, shards, _lock: lock };
+        let shard_count = shards.to_string();
+        let rows = [("dataset", &*folder.dataset), ("layout", &*folder.layout), ("shards", &*shard_count)];
+        make(&folder.main_path(), &schema::catalogue(Dialect::Sqlite), "meta", &rows)?;
+        for number in 0..shards.get() {
+            let path = folder.shard_path(ShardId::new(number));
+            let number = number.to_string();
+            let rows = [("dataset", &*folder.dataset), ("shard", &*number)];
+            make(&path, &schema::shard(Dialect::Sqlite), "shard_meta", &rows)?;
+        }
+        folder.mark_complete()?;
+        Ok(folder)
+    }
+}
+
+/// Makes sure that the folder exists and holds nothing foreign, then locks it.
+fn claim(dir: &Path) -> Result<File, FolderError> {
+    fs::create_dir_all(dir).map_err(|error| FolderError::io(dir, error))?;
+    if let Some(file) = files::survey(dir)? {
+        return Err(FolderError::Foreign { dir: dir.to_owned(), file });
+    }
+    files::lock(dir)
+}
+
+fn new_dataset() -> String {
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    format!("{:016x}", hasher.finish())
+}
+
+/// Makes one database file, whole or not at all.
+fn make(path: &Path, tables: &[String], meta: &str, rows: &[(&str, &str)]) -> Result<(), FolderError> {
+    let all = || {
+        let mut db = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
+        let transaction = db.transaction()?;
+        for sql in tables {
+            transaction.execute_batch(sql)?;
+        }
+        for row in rows {
+            transaction.execute(&format!("INSERT INTO {meta} (name, value) VALUES (?1, ?2)"), *row)?;
+        }
+        transaction.commit()
+    };
+    all().map_err(|error| FolderError::sqlite(path, error))
+}
+
+fn connect(path: &Path, more: OpenFlags) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
+    let db = Connection::open_with_flags(path, flags)?;
+    db.busy_timeout(BUSY_TIMEOUT)?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+    db.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    Ok(db)
+}
+
+fn query_only(db: Connection) -> rusqlite::Result<Connection> {
+    db.pragma_update(None, "query_only", true)?;
+    Ok(db)
+}
+
+struct MainMeta {
+    dataset: String,
+    layout: String,
+    shards: NonZeroU16,
+}
+
+impl MainMeta {
+    fn read(dir: &Path) -> Result<Self, FolderError> {
+        let path = files::main(dir);
+        let meta = MetaTable::open(&path, "meta")?;
+        let incomplete = || FolderError::Incomplete { dir: dir.to_owned() };
+        let damaged = |detail: &str| FolderError::Damaged { path: path.clone(), detail: detail.to_owned() };
+        let format = meta.get("format")?.ok_or_else(incomplete)?;
+        match format.parse::<u32>() {
+            Ok(FORMAT) => {}
+            Ok(found) if found > FORMAT => {
+                return Err(FolderError::TooNew { dir: dir.to_owned(), found, known: FORMAT });
+            }
+            _ => return Err(damaged("its format is no version")),
+        }
+        let need = |name: &str| meta.get(name)?.ok_or_else(|| damaged(&format!("it names no {name}")));
+        let shards = need("shards")?.parse().map_err(|_| damaged("its number of shards is none"))?;
+        Ok(Self { dataset: need("dataset")?, layout: need("layout")?, shards })
+    }
+}
+
+fn check_shard(dir: &Path, shard: ShardId, dataset: &str) -> Result<(), FolderError> {
+    let path = files::shard(dir, shard);
+    if !path.exists() {
+        return Err(FolderError::ShardMissing { path });
+    }
+    let meta = MetaTable::open(&path, "shard_meta")?;
+    let say = |dataset: &str, number: &str| format!("shard {number} of data set {dataset}");
+    let found_dataset = meta.get("dataset")?.unwrap_or_else(|| "unknown".to_owned());
+    let found_number = meta.get("shard")?.unwrap_or_else(|| "unknown".to_owned());
+    let (found, wanted) = (say(&found_dataset, &found_number), say(dataset, &shard.to_string()));
+    if found == wanted { Ok(()) } else { Err(FolderError::ShardOfAnother { path, found, wanted }) }
+}
+
+/// The table of names and values that every file of a data set has.
+struct MetaTable<'a> {
+    db: Connection,
+    path: &'a Path,
+    table: &'static str,
+}
+
+impl<'a> MetaTable<'a> {
+    fn open(path: &'a Path, table: &'static str) -> Result<Self, FolderError> {
+        // A plain open only finds out whether SQLite likes the file at the first read.
+        fs::File::open(path).map_err(|error| FolderError::io(path, error))?;
+        let db = connect(path, OpenFlags::empty()).map_err(|error| FolderError::sqlite(path, error))?;
+        Ok(Self { db, path, table })
+    }
+
+    /// A value, or `None` when there is no such row, or not even the table.
+    fn get(&self, name: &str) -> Result<Option<String>, FolderError> {
+        let read = || {
+            if !self.db.table_exists(None, self.table)? {
+                return Ok(None);
+            }
+            let sql = format!("SELECT value FROM {} WHERE name = ?1", self.table);
+            self.db.query_row(&sql, [name], |row| row.get(0)).optional()
+        };
+        read().map_err(|error| FolderError::sqlite(self.path, error))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! What can be wrong with a data folder, each in one sentence that names the path.
+
+use std::io;
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+
+/// A folder that cannot be used as asked. Paths are those that a person can look at.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each variant's message says what its fields are")]
+pub enum FolderError {
+    /// A file is where the folder should be.
+    #[error("{path} is not a directory")]
+    NotADirectory { path: PathBuf },
+    /// The operating system forbids it.
+    #[error("no permission to use {path}: {source}")]
+    NotPermitted { path: PathBuf, source: io::Error },
+    /// Any other failure to read or write.
+    #[error("cannot use {path}: {source}")]
+    Unreadable { path: PathBuf, source: io::Error },
+    /// Another process works on it.
+    #[error("{dir} is in use by another process{holder}: stop it first, or choose another folder")]
+    Locked { dir: PathBuf, holder: Holder },
+    /// Files that no part of this system made: nothing here may be overwritten.
+    #[error("{dir} holds files that are not coupon data, for example {file:?}: choose an empty folder")]
+    Foreign { dir: PathBuf, file: String },
+    /// There is nothing to open.
+    #[error("{dir} holds no coupon data: fill it first, with the seeder")]
+    NoData { dir: PathBuf },
+    /// There is something already.
+    #[error("{dir} holds coupon data already: choose another folder, or pass --reset to replace it")]
+    HoldsData { dir: PathBuf },
+    /// Its creation was cut short, by a crash for example.
+    #[error("{dir} holds a data set that was never completed: seed it again with --reset")]
+    Incomplete { dir: PathBuf },
+    /// Rows would be looked for where they are not.
+    #[error(
+        "{dir} holds data laid out as \"{found}\"; this service lays out as \"{wanted}\": \
+         seed another folder, or pass --reset to the seeder"
+    )]
+    OtherLayout { dir: PathBuf, found: String, wanted: String },
+    /// Likewise.
+    #[error("{dir} holds data over {found} shards; this service has {wanted}: set shards = {found}")]
+    OtherShards { dir: PathBuf, found: String, wanted: NonZeroU16 },
+    /// A shard's file is not there.
+    #[error("{path} is missing: restore it, or seed the folder again with --reset")]
+    ShardMissing { path: PathBuf },
+    /// A shard's file was copied here from somewhere else, or under another number.
+    #[error("{path} belongs to {found}, not to {wanted}: restore the right file")]
+    ShardOfAnother { path: PathBuf, found: String, wanted: String },
+    /// A file that SQLite cannot make sense of.
+    #[error("{path} is damaged or no database ({detail}): restore it, or seed the folder again with --reset")]
+    Damaged { path: PathBuf, detail: String },
+    /// Made by a later version.
+    #[error("{dir} holds data of format {found}, but this version knows formats up to {known}: upgrade it")]
+    TooNew { dir: PathBuf, found: u32, known: u32 },
+    /// Any other complaint of SQLite's.
+    #[error("{path}: {source}")]
+    Sqlite { path: PathBuf, source: rusqlite::Error },
+}
+
+/// The process number that a lock file holds, if it could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder(pub Option<u32>);
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.map_or(Ok(()), |pid| write!(f, " (pid {pid})"))
+    }
+}
+
+impl FolderError {
+    /// Tells the common failures of the file system apart.
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => Self::NotADirectory { path },
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Self::NotPermitted { path, source }
+            }
+            _ => Self::Unreadable { path, source },
+        }
+    }
+
+    /// Tells a damaged file from SQLite's other complaints.
+    pub(crate) fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        let path = path.to_owned();
+        match source.sqlite_error_code() {
+            Some(NotADatabase | DatabaseCorrupt) => Self::Damaged { path, detail: source.to_string() },
+            _ => Self::Sqlite { path, source },
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The files of a data folder: their names, their lock, and which of them are ours to remove.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use coupon_core::ShardId;
+
+use super::error::{FolderError, Holder};
+
+const LOCK: &str = "lock";
+const MAIN: &str = "main.sqlite";
+
+pub(super) fn main(dir: &Path) -> PathBuf {
+    dir.join(MAIN)
+}
+
+pub(super) fn shard(dir: &Path, shard: ShardId) -> PathBuf {
+    dir.join(format!("shard-{shard}.sqlite"))
+}
+
+/// Whether a file of that name is part of a data set, SQLite's companions (`-wal`, `-shm`, `-journal`) included.
+pub(super) fn is_data(name: &str) -> bool {
+    let name = ["-wal", "-shm", "-journal"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+    let number = name.strip_prefix("shard-").and_then(|rest| rest.strip_suffix(".sqlite"));
+    name == MAIN || number.is_some_and(|number| number.parse::<u16>().is_ok())
+}
+
+/// What is in the folder.
+pub(super) fn names(dir: &Path) -> Result<Vec<String>, FolderError> {
+    let failed = |error| FolderError::io(dir, error);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// The first file in the folder that is not ours, if there is one. A folder that does not exist holds none.
+pub(super) fn survey(dir: &Path) -> Result<Option<String>, FolderError> {
+    if !dir.try_exists().map_err(|error| FolderError::io(dir, error))? {
+        return Ok(None);
+    }
+    // A file system's root, which a container may mount as the folder, has a lost+found of its own.
+    let ours = |name: &str| name == LOCK || name == "lost+found" || is_data(name);
+    Ok(names(dir)?.into_iter().find(|name| !ours(name)))
+}
+
+/// Takes the folder's lock, which lasts as long as the file returned, and leaves this process's number in it.
+pub(super) fn lock(dir: &Path) -> Result<File, FolderError> {
+    let path = dir.join(LOCK);
+    let failed = |error| FolderError::io(&path, error);
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(|error| if dir.is_dir() { failed(error) } else { FolderError::io(dir, error) })?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            let pid = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+            return Err(FolderError::Locked { dir: dir.to_owned(), holder: Holder(pid) });
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    file.set_len(0).map_err(failed)?;
+    writeln!(file, "{}", std::process::id()).map_err(failed)?;
+    Ok(file)
+}
+
+/// Removes what belongs to a data set: main first, so that what is left of it is never taken for a whole one.
+pub(super) fn remove(dir: &Path) -> Result<(), FolderError> {
+    for name in names(dir)?.iter().filter(|name| is_data(name)) {
+        let path = dir.join(name);
+        fs::remove_file(&path).map_err(|error| FolderError::io(&path, error))?;
+    }
+    sync_dir(dir)
+}
+
+/// Makes the folder's list of files survive a power failure.
+pub(super) fn sync_dir(dir: &Path) -> Result<(), FolderError> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| FolderError::io(dir, error))
+}

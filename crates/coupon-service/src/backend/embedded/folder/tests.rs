@@ -1,0 +1,190 @@
+use super::*;
+
+const SHARDS: NonZeroU16 = NonZeroU16::new(2).unwrap();
+
+fn shard(number: u16) -> ShardId {
+    ShardId::new(number)
+}
+
+/// A folder of two shards, closed again.
+fn made() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    Folder::create(dir.path(), "a layout", SHARDS).unwrap();
+    dir
+}
+
+fn open(dir: &tempfile::TempDir) -> Result<Folder, FolderError> {
+    Folder::open(dir.path(), "a layout", SHARDS)
+}
+
+fn execute(path: &Path, sql: &str) {
+    Connection::open(path).unwrap().execute_batch(sql).unwrap();
+}
+
+#[test]
+fn what_was_created_opens_again_as_the_same_data_set() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("deep/er");
+    let dataset = Folder::create(&dir, "a layout", SHARDS).unwrap().dataset().to_owned();
+    let folder = Folder::open(&dir, "a layout", SHARDS).unwrap();
+    assert_eq!(folder.dataset(), dataset);
+    assert_eq!((folder.layout(), folder.shards(), dataset.len()), ("a layout", SHARDS, 16));
+    let db = folder.connect_shard(shard(1)).unwrap();
+    db.execute("INSERT INTO outbox VALUES (1, '[]', 0)", []).unwrap();
+    let mode: String = db.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
+    assert!(folder.connect_main().unwrap().table_exists(None, "coupons").unwrap());
+}
+
+#[test]
+fn a_reader_cannot_write() {
+    let dir = made();
+    let folder = open(&dir).unwrap();
+    assert!(folder.connect_main_reader().unwrap().execute("DELETE FROM meta", []).is_err());
+    assert!(folder.connect_shard_reader(shard(0)).unwrap().execute("DELETE FROM outbox", []).is_err());
+}
+
+#[test]
+fn two_data_sets_have_different_ids() {
+    let (one, other) = (made(), made());
+    assert_ne!(open(&one).unwrap().dataset(), open(&other).unwrap().dataset());
+}
+
+#[test]
+fn data_is_never_created_over_data_unless_replaced() {
+    let dir = made();
+    let before = open(&dir).unwrap().dataset().to_owned();
+    let error = Folder::create(dir.path(), "a layout", SHARDS).unwrap_err();
+    assert!(
+        matches!(error, FolderError::HoldsData { .. }) && error.to_string().contains("--reset"),
+        "{error}"
+    );
+    Folder::replace(dir.path(), "another", NonZeroU16::MIN).unwrap();
+    let after = Folder::open(dir.path(), "another", NonZeroU16::MIN).unwrap();
+    assert_ne!(after.dataset(), before);
+    assert!(!after.shard_path(shard(1)).exists());
+}
+
+#[test]
+fn a_folder_in_use_names_the_process_that_holds_it() {
+    let dir = made();
+    let _held = open(&dir).unwrap();
+    for error in [
+        open(&dir).unwrap_err(),
+        Folder::replace(dir.path(), "a layout", SHARDS).unwrap_err(),
+        Folder::remove_data(dir.path()).unwrap_err(),
+    ] {
+        assert!(matches!(error, FolderError::Locked { .. }), "{error}");
+        assert!(error.to_string().contains(&format!("pid {}", std::process::id())), "{error}");
+    }
+}
+
+#[test]
+fn foreign_files_are_neither_joined_nor_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("thesis.docx"), "years of work").unwrap();
+    for error in [
+        Folder::create(dir.path(), "a layout", SHARDS).unwrap_err(),
+        Folder::replace(dir.path(), "a layout", SHARDS).unwrap_err(),
+        open(&dir).unwrap_err(),
+    ] {
+        assert!(matches!(error, FolderError::Foreign { .. }), "{error}");
+        assert!(error.to_string().contains("thesis.docx"), "{error}");
+    }
+    Folder::remove_data(dir.path()).unwrap();
+    assert!(dir.path().join("thesis.docx").exists());
+}
+
+#[test]
+fn removing_data_leaves_none_and_the_folder_can_be_used_again() {
+    let dir = made();
+    assert!(Folder::holds_data(dir.path()));
+    Folder::remove_data(dir.path()).unwrap();
+    assert!(!Folder::holds_data(dir.path()));
+    assert!(matches!(open(&dir).unwrap_err(), FolderError::NoData { .. }));
+    Folder::create(dir.path(), "a layout", SHARDS).unwrap();
+}
+
+#[test]
+fn nothing_to_open_is_said_so() {
+    let missing = Path::new("/nonexistent/coupon-data");
+    assert!(matches!(Folder::open(missing, "", SHARDS).unwrap_err(), FolderError::NoData { .. }));
+    assert!(!Folder::holds_data(missing));
+}
+
+#[test]
+fn a_file_in_place_of_the_folder_is_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for error in [
+        Folder::create(file.path(), "", SHARDS).unwrap_err(),
+        Folder::open(file.path(), "", SHARDS).unwrap_err(),
+        Folder::create(&file.path().join("below"), "", SHARDS).unwrap_err(),
+    ] {
+        assert!(matches!(error, FolderError::NotADirectory { .. }), "{error:?}");
+        assert!(error.to_string().contains(&*file.path().to_string_lossy()), "{error}");
+    }
+}
+
+#[test]
+fn data_of_another_layout_or_shard_count_is_refused() {
+    let dir = made();
+    let error = Folder::open(dir.path(), "other layout", SHARDS).unwrap_err();
+    assert!(matches!(error, FolderError::OtherLayout { .. }), "{error}");
+    assert!(error.to_string().contains("a layout") && error.to_string().contains("other layout"), "{error}");
+    let error = Folder::open(dir.path(), "a layout", NonZeroU16::MIN).unwrap_err();
+    assert!(matches!(error, FolderError::OtherShards { .. }), "{error}");
+}
+
+#[test]
+fn a_missing_shard_is_named() {
+    let dir = made();
+    fs::remove_file(dir.path().join("shard-1.sqlite")).unwrap();
+    let error = open(&dir).unwrap_err();
+    assert!(matches!(error, FolderError::ShardMissing { .. }), "{error}");
+    assert!(error.to_string().contains("shard-1.sqlite"), "{error}");
+}
+
+#[test]
+fn a_shard_of_another_data_set_or_number_is_refused() {
+    let (dir, other) = (made(), made());
+    fs::copy(other.path().join("shard-1.sqlite"), dir.path().join("shard-1.sqlite")).unwrap();
+    assert!(matches!(open(&dir).unwrap_err(), FolderError::ShardOfAnother { .. }));
+    fs::copy(dir.path().join("shard-0.sqlite"), dir.path().join("shard-1.sqlite")).unwrap();
+    let error = open(&dir).unwrap_err();
+    assert!(matches!(error, FolderError::ShardOfAnother { .. }), "{error}");
+}
+
+#[test]
+fn a_damaged_file_is_named() {
+    for name in ["main.sqlite", "shard-0.sqlite"] {
+        let dir = made();
+        fs::write(dir.path().join(name), "not a database at all, but long enough to be looked at".repeat(99))
+            .unwrap();
+        let error = open(&dir).unwrap_err();
+        assert!(matches!(error, FolderError::Damaged { .. }), "{error:?}");
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+#[test]
+fn a_data_set_without_its_format_is_incomplete() {
+    let dir = made();
+    open(&dir).unwrap().mark_incomplete().unwrap();
+    let error = open(&dir).unwrap_err();
+    assert!(
+        matches!(error, FolderError::Incomplete { .. }) && error.to_string().contains("--reset"),
+        "{error}"
+    );
+
+    let empty = tempfile::tempdir().unwrap();
+    fs::write(empty.path().join("main.sqlite"), "").unwrap();
+    assert!(matches!(open(&empty).unwrap_err(), FolderError::Incomplete { .. }));
+}
+
+#[test]
+fn data_of_a_later_version_asks_for_an_upgrade() {
+    let dir = made();
+    execute(&dir.path().join("main.sqlite"), "UPDATE meta SET value = '7' WHERE name = 'format'");
+    let error = open(&dir).unwrap_err();
+    assert!(matches!(error, FolderError::TooNew { found: 7, .. }), "{error}");
+}

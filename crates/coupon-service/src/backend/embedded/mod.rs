@@ -1,0 +1,26 @@
+//! The embedded backend: a folder of SQLite files, one for the main database and one a shard.
+//!
+//! Each shard has one writing thread, whose commits are the hand-over, and a few reading ones. The gate lives in
+//! memory and is rebuilt from the files at start.
+
+pub mod bulk;
+pub mod folder;
+
+mod applier;
+mod catalogue;
+mod gate;
+mod hand_over;
+mod id_set;
+mod inbox;
+mod open;
+mod pressure;
+mod reader;
+mod shards;
+mod sql;
+mod state;
+#[cfg(test)]
+mod tests;
+mod transaction;
+mod writer;
+
+pub use open::{Options, open};

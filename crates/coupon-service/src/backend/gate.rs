@@ -1,0 +1,51 @@
+//! Stock and one-per-user, decided atomically.
+
+use coupon_core::{CouponId, ResultId, UserId};
+
+use super::{LocalFuture, Unavailable};
+
+/// One wish to reserve a coupon, fixed before the gate decides: asking again repeats it exactly.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt {
+    /// Who wants it.
+    pub user: UserId,
+    /// Which coupon.
+    pub coupon: CouponId,
+    /// The id the result will have; the grab's time is within.
+    pub id: ResultId,
+}
+
+/// What the gate decided about one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Reserved under the attempt's own id, pending until it is stored.
+    Granted,
+    /// Reserved before under this id, which is not yet known to be stored: hand that over again.
+    Pending(ResultId),
+    /// Stored before, under this id.
+    Duplicate(ResultId),
+    /// None left.
+    OutOfStock,
+    /// Outside the window, or withdrawn.
+    InvalidTime,
+    /// The gate does not know the coupon: never taken for "sold out".
+    NotLoaded,
+}
+
+/// What the gate knows about a coupon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stock {
+    /// How many there ever were.
+    pub total: u32,
+    /// How many are held.
+    pub sold: u32,
+}
+
+/// Stock and one-per-user, decided atomically.
+pub trait Gate: Send + Sync {
+    /// Decides every attempt, in order. An error means that none is known to be decided.
+    fn reserve<'a>(&'a self, attempts: &'a [Attempt]) -> LocalFuture<'a, Result<Vec<Decision>, Unavailable>>;
+
+    /// What is left; `None` for a coupon it does not hold.
+    fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<Stock>, Unavailable>>;
+}

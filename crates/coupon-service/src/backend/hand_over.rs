@@ -1,0 +1,37 @@
+//! The durable step after the gate.
+
+use coupon_core::{CouponResult, Placement, ShardId};
+
+use super::{LocalFuture, Unavailable};
+
+/// A result and the place its strategy gave it.
+#[derive(Debug, Clone, Copy)]
+pub struct PlacedResult {
+    /// Where it goes.
+    pub placement: Placement,
+    /// The row.
+    pub result: CouponResult,
+}
+
+/// The durable step after the gate.
+pub trait HandOver: Send + Sync {
+    /// Hands results to their shard. `Ok` promises that they are stored, or will be as soon as the shard is up.
+    /// Handing the same result over twice stores it once.
+    fn hand_over(
+        &self,
+        shard: ShardId,
+        results: Vec<PlacedResult>,
+    ) -> LocalFuture<'_, Result<(), Unavailable>>;
+
+    /// Whether the shard's backlog has passed its bound, so that its grabs are refused before the gate.
+    fn is_backlogged(&self, shard: ShardId) -> bool;
+
+    /// Makes tables ahead of need. One that is missing all the same is made when a result needs it.
+    fn make_tables(&self, placements: &[Placement]);
+
+    /// Stores everything handed over so far, tells the main database, and takes no more. Blocks until it is done.
+    fn close(&self);
+
+    /// Waits until everything handed over so far is in its table, and the main database knows of it.
+    fn drain(&self) -> LocalFuture<'_, Result<(), Unavailable>>;
+}

@@ -1,0 +1,102 @@
+//! The `main` of every service: flags, settings, strategy, service.
+
+use std::io::Write as _;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
+use coupon_core::ShardingStrategy;
+use serde::de::DeserializeOwned;
+
+use crate::app::Application;
+use crate::clock::Clock;
+use crate::settings::Sources;
+use crate::telemetry;
+
+/// Serves flash-sale coupons with one sharding strategy.
+///
+/// Settings come from the defaults in the binary, then --config, then the environment
+/// (COUPON__GRAB__BATCH_MAX=512 sets grab.batch_max), then --set, then the other flags.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Flags {
+    /// A TOML file of settings.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where to listen; port 0 takes any that is free.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// The data folder of the embedded backend.
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// How many shards to spread results over.
+    #[arg(long, value_name = "COUNT")]
+    shards: Option<u16>,
+    /// Any setting, for example --set range.by=room; may be given many times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl Flags {
+    fn sources(self, listen: &str) -> Sources {
+        let mut flags = self.set;
+        flags.extend(self.listen.map(|listen| format!("listen={listen}")));
+        flags.extend(self.data.map(|data| format!("embedded.data={}", serde_json::Value::String(data))));
+        flags.extend(self.shards.map(|shards| format!("shards={shards}")));
+        Sources {
+            service_defaults: format!("listen = {listen:?}"),
+            file: self.config,
+            environment: true,
+            flags,
+        }
+    }
+}
+
+/// Runs a service until it is told to stop.
+///
+/// `name` is what it calls itself, `listen` where it listens by default, `section` the settings of its strategy, and
+/// `strategy` makes the strategy from them. One line on standard output says where it listens; logs go to standard
+/// error, and so does the reason when it cannot start.
+pub fn main<S: DeserializeOwned + Default>(
+    name: &'static str,
+    listen: &str,
+    section: &str,
+    strategy: impl FnOnce(NonZeroU16, &S) -> anyhow::Result<Arc<dyn ShardingStrategy>>,
+) -> ExitCode {
+    let command = Flags::command().name(name);
+    let flags = Flags::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    match start(name, section, &flags.sources(listen), strategy) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{name}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start<S: DeserializeOwned + Default>(
+    name: &str,
+    section: &str,
+    sources: &Sources,
+    strategy: impl FnOnce(NonZeroU16, &S) -> anyhow::Result<Arc<dyn ShardingStrategy>>,
+) -> anyhow::Result<()> {
+    let (settings, own) = sources.read::<S>(section)?;
+    telemetry::start_logging(&settings.log)?;
+    let strategy = strategy(settings.shards, &own)?;
+    let open_admin = settings.admin.token.is_empty();
+    actix_web::rt::System::new().block_on(async {
+        let application = Application::build(name, settings, strategy, Clock::system())?;
+        let address = application.address();
+        if open_admin {
+            tracing::warn!(
+                "setting `admin.token` is empty: the admin endpoints answer on loopback only, to anyone there"
+            );
+        }
+        tracing::info!("API docs at http://{address}/docs, metrics at http://{address}/metrics");
+        let mut out = std::io::stdout();
+        writeln!(out, "listening on http://{address}").and_then(|()| out.flush())?;
+        application.run().await
+    })
+}

@@ -1,0 +1,242 @@
+//! What operators ask, and what they may tell the service to do.
+
+use std::time::Instant;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use coupon_core::{ShardId, ShardingStats};
+use futures_util::future::join_all;
+use subtle::ConstantTimeEq;
+
+use super::params::Query;
+use super::problem::{Kind, Problem};
+use super::responses::{AdminProblems, Unanswered};
+use super::{process, view};
+use crate::api::{AdminStats, Drained, GrabCounts, Percentiles, ShardStatus, ShardsStatus};
+use crate::backend::{Latency, ShardReport};
+use crate::pipeline::{GrabCounters, Outcome};
+use crate::service::Service;
+
+pub(super) fn configure(cfg: &mut web::ServiceConfig) {
+    super::get(cfg, "/admin/stats", stats);
+    super::get(cfg, "/admin/shards/status", shards);
+    super::post(cfg, "/admin/drain", drain);
+}
+
+/// Lets through whoever has the token or, when none is set, whoever is on this machine. Headers that claim where a
+/// request came from are not asked: anyone can send them.
+fn admit(req: &HttpRequest, token: &str) -> Result<(), Problem> {
+    if token.is_empty() {
+        let local = req.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+        let detail = "without admin.token set, these paths answer to this machine only";
+        return if local { Ok(()) } else { Err(Problem::new(Kind::LoopbackOnly, detail)) };
+    }
+    let given = req.headers().get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
+    let right = given.split_at_checked(7).is_some_and(|(scheme, given)| {
+        scheme.eq_ignore_ascii_case(b"bearer ") && bool::from(given.trim_ascii().ct_eq(token.as_bytes()))
+    });
+    let detail = "send the header Authorization: Bearer with the token that admin.token sets";
+    if right { Ok(()) } else { Err(Problem::new(Kind::Unauthorized, detail)) }
+}
+
+/// Every shard's report, in order.
+pub(super) async fn reports(service: &Service) -> Vec<(ShardId, ShardReport)> {
+    let shards = (0..service.strategy.shard_count().get()).map(ShardId::new);
+    let reports = join_all(
+        shards.map(|shard| async move { Some((shard, service.backend.shards.report(shard).await?)) }),
+    );
+    reports.await.into_iter().flatten().collect()
+}
+
+/// What the service has done since it started
+#[utoipa::path(
+    get,
+    path = "/admin/stats",
+    operation_id = "getAdminStats",
+    tag = "admin",
+    security(("token" = [])),
+    responses((status = 200, description = "The figures.", body = AdminStats), AdminProblems)
+)]
+pub(super) async fn stats(req: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
+    admit(&req, &service.settings.admin.token)?;
+    Query::none(&req)?;
+    let (batches, batched) = service.counters.batches();
+    view::ok(&AdminStats {
+        service: service.name.clone(),
+        strategy: service.strategy.name().to_owned(),
+        layout: service.strategy.layout(),
+        shards: service.strategy.shard_count().get(),
+        backend: service.backend.kind.to_owned(),
+        dataset: service.backend.dataset.clone(),
+        data: service.backend.data.clone(),
+        pid: std::process::id(),
+        workers: service.settings.workers.get(),
+        uptime_s: service.started.elapsed().as_secs_f64(),
+        cpu_seconds: process::cpu_seconds(),
+        memory_bytes: process::memory_bytes(),
+        grabs: counts(&service.counters),
+        batches,
+        mean_batch: mean(batched, batches),
+        main_lag_entries: service.backend.catalogue.lag_entries(),
+        parked: reports(&service).await.iter().map(|(_, report)| report.parked).sum(),
+    })
+}
+
+fn counts(counters: &GrabCounters) -> GrabCounts {
+    GrabCounts {
+        granted: counters.outcome(Outcome::Granted),
+        out_of_stock: counters.outcome(Outcome::OutOfStock),
+        duplicate: counters.outcome(Outcome::Duplicate),
+        invalid_time: counters.outcome(Outcome::InvalidTime),
+        unavailable: counters.outcome(Outcome::Unavailable),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+fn mean(sum: u64, count: u64) -> Option<f64> {
+    (count > 0).then(|| sum as f64 / count as f64)
+}
+
+/// Every shard's state and work
+#[utoipa::path(
+    get,
+    path = "/admin/shards/status",
+    operation_id = "getShardsStatus",
+    tag = "admin",
+    security(("token" = [])),
+    responses((status = 200, description = "The shards.", body = ShardsStatus), AdminProblems)
+)]
+pub(super) async fn shards(req: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
+    admit(&req, &service.settings.admin.token)?;
+    Query::none(&req)?;
+    let reports = reports(&service).await;
+    let rows: Vec<u64> = reports.iter().map(|(_, report)| report.rows).collect();
+    let spread = ShardingStats::of_counts(&rows);
+    let shares = spread.share.iter().map(|share| spread.skew.map(|_| *share));
+    let shards = reports.iter().zip(shares).map(|((shard, report), share)| status(*shard, report, share));
+    view::ok(&ShardsStatus {
+        shards: shards.collect(),
+        effective_shards: spread.effective_shards,
+        skew: spread.skew,
+    })
+}
+
+fn status(shard: ShardId, report: &ShardReport, share: Option<f64>) -> ShardStatus {
+    let missing = [
+        report.cpu_seconds.err().map(|why| format!("cpu_seconds: n/a: {why}")),
+        report.bytes_written.err().map(|why| format!("bytes_written: n/a: {why}")),
+    ];
+    ShardStatus {
+        shard: shard.number(),
+        up: report.up,
+        rows: report.rows,
+        share,
+        rows_written: report.rows_written,
+        commits: report.commits,
+        writes_per_s: report.writes_per_s,
+        queue_depth: report.queue_depth,
+        write_ms: report.write_latency.map(millis),
+        read_ms: report.read_latency.map(millis),
+        connections: report.connections,
+        cpu_seconds: report.cpu_seconds.ok(),
+        bytes_written: report.bytes_written.ok(),
+        unavailable: missing.into_iter().flatten().collect(),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "latencies stay far below 2^53 microseconds")]
+fn millis(latency: Latency) -> Percentiles {
+    let millis = |micros: u64| micros as f64 / 1_000.0;
+    Percentiles {
+        count: latency.count,
+        p50: millis(latency.p50),
+        p90: millis(latency.p90),
+        p99: millis(latency.p99),
+        max: millis(latency.max),
+    }
+}
+
+/// Wait until everything handed over so far is stored, and the main database knows of it
+#[utoipa::path(
+    post,
+    path = "/admin/drain",
+    operation_id = "drain",
+    tag = "admin",
+    security(("token" = [])),
+    responses((status = 200, description = "It is.", body = Drained), AdminProblems, Unanswered)
+)]
+pub(super) async fn drain(req: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
+    admit(&req, &service.settings.admin.token)?;
+    Query::none(&req)?;
+    let asked = Instant::now();
+    service.backend.hand_over.drain().await.map_err(|error| Problem::unavailable(&error))?;
+    let waited_ms = u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX);
+    view::ok(&Drained { drained: true, waited_ms })
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::ResponseError;
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn asked(token: &str, header: Option<&str>, peer: &str) -> u16 {
+        let mut req = TestRequest::default().peer_addr(peer.parse().unwrap());
+        if let Some(header) = header {
+            req = req.insert_header(("Authorization", header));
+        }
+        req =
+            req.insert_header(("X-Forwarded-For", "127.0.0.1")).insert_header(("Forwarded", "for=127.0.0.1"));
+        admit(&req.to_http_request(), token).map_or_else(|problem| problem.status_code().as_u16(), |()| 200)
+    }
+
+    #[test]
+    fn with_a_token_set_only_that_token_counts() {
+        for (header, status) in [
+            (Some("Bearer word"), 200),
+            (Some("bearer  word "), 200),
+            (Some("Bearer wor"), 401),
+            (Some("Bearer words"), 401),
+            (Some("Bearer "), 401),
+            (Some("Bearer"), 401),
+            (Some("Basic word"), 401),
+            (Some("word"), 401),
+            (None, 401),
+        ] {
+            assert_eq!(asked("word", header, "127.0.0.1:5"), status, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_token_only_this_machine_is_let_through_whatever_headers_claim() {
+        for (peer, status) in
+            [("127.0.0.1:5", 200), ("[::1]:5", 200), ("[::ffff:127.0.0.1]:5", 200), ("192.0.2.7:5", 403)]
+        {
+            assert_eq!(asked("", None, peer), status, "{peer}");
+        }
+        assert_eq!(asked("", Some("Bearer "), "192.0.2.7:5"), 403);
+    }
+
+    #[test]
+    fn a_figure_that_cannot_be_read_is_null_and_says_why() {
+        let report = ShardReport {
+            up: true,
+            rows: 3,
+            rows_written: 2,
+            commits: 1,
+            writes_per_s: None,
+            queue_depth: 0,
+            write_latency: Some(Latency { count: 2, p50: 1_500, p90: 1_500, p99: 2_000, max: 2_001 }),
+            read_latency: None,
+            connections: 3,
+            cpu_seconds: Err("no such clock here"),
+            bytes_written: Ok(7),
+            parked: 0,
+        };
+        let status = status(ShardId::new(1), &report, Some(0.5));
+        assert_eq!((status.cpu_seconds, status.bytes_written), (None, Some(7)));
+        assert_eq!(status.unavailable, ["cpu_seconds: n/a: no such clock here"]);
+        assert_eq!(status.write_ms.map(|spread| (spread.p50, spread.max)), Some((1.5, 2.001)));
+    }
+}

@@ -1,0 +1,169 @@
+//! Bodies: read up to a limit, and parsed so that an error says where it is.
+
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::http::header;
+use actix_web::web::{Bytes, BytesMut, Payload};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+
+use super::problem::{Kind, Problem};
+
+/// The largest body that is read.
+const BODY_MAX: usize = 16 * 1_024;
+
+/// How much more is thrown away before the answer: a client that is still writing when the connection closes would
+/// never see why. Beyond this it does not.
+const DISCARD_MAX: usize = 16 * 1_024 * 1_024;
+
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The body, as the JSON object it must be.
+pub(super) async fn json<T: DeserializeOwned>(req: &HttpRequest, payload: Payload) -> Result<T, Problem> {
+    let body = tokio::time::timeout(PATIENCE, read(payload)).await.map_err(|_| {
+        Problem::new(Kind::RequestTimeout, format!("the body did not arrive within {PATIENCE:?}"))
+    })??;
+    if body.is_empty() {
+        return Err(Problem::new(Kind::Malformed, "there is no body; a JSON object is needed"));
+    }
+    let content_type = req.headers().get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    if !is_json(content_type) {
+        return Err(Problem::new(Kind::NotJson, "set the header Content-Type: application/json"));
+    }
+    parse(&body).map_err(|problem| match req.headers().get(header::CONTENT_ENCODING) {
+        Some(_) => Problem::new(Kind::NotJson, "send the body without a Content-Encoding"),
+        None => problem,
+    })
+}
+
+/// Most bodies arrive in one piece, which is passed on as it is.
+async fn read(mut payload: Payload) -> Result<Bytes, Problem> {
+    let (mut first, mut rest, mut length) = (Bytes::new(), BytesMut::new(), 0_usize);
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk
+            .map_err(|error| Problem::new(Kind::Malformed, format!("the body cannot be read: {error}")))?;
+        length = length.saturating_add(chunk.len());
+        if length > BODY_MAX {
+            (first, rest) = (Bytes::new(), BytesMut::new());
+            if length > DISCARD_MAX {
+                break;
+            }
+        } else if first.is_empty() {
+            first = chunk;
+        } else {
+            if rest.is_empty() {
+                rest.extend_from_slice(&first);
+            }
+            rest.extend_from_slice(&chunk);
+        }
+    }
+    match () {
+        () if length > BODY_MAX => {
+            Err(Problem::new(Kind::TooLarge, format!("the body may have at most {BODY_MAX} bytes")))
+        }
+        () if rest.is_empty() => Ok(first),
+        () => Ok(rest.freeze()),
+    }
+}
+
+/// `application/json`, or anything in JSON's clothes, whatever parameters follow.
+fn is_json(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let has_suffix = || essence.len() > 5 && essence.iter().rev().take(5).eq(b"nosj+".iter());
+    essence.eq_ignore_ascii_case(b"application/json") || has_suffix()
+}
+
+/// Finds out where an error is only once there is one: looking for it costs.
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // Lists would be taken for objects, their elements for the fields in order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::new(Kind::Malformed, "the body must be a JSON object"));
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        if !error.is_data() {
+            return Problem::new(Kind::Malformed, error.to_string());
+        }
+        let mut reader = serde_json::Deserializer::from_slice(body);
+        let located = serde_path_to_error::deserialize::<_, T>(&mut reader).err();
+        let message = error.to_string();
+        let path = located.map(|located| located.path().to_string()).filter(|path| path != ".");
+        let field = path.or_else(|| named(&message).map(str::to_owned));
+        let problem = Problem::new(Kind::Malformed, message);
+        match field {
+            Some(field) if field.len() <= 100 => problem.field(field),
+            _ => problem,
+        }
+    })
+}
+
+/// A field that is missing, unknown or there twice has no place in the body, but a name in the message.
+fn named(message: &str) -> Option<&str> {
+    ["missing field `", "unknown field `", "duplicate field `"]
+        .iter()
+        .find_map(|start| message.strip_prefix(start)?.split_once('`').map(|(name, _)| name))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::api::ProblemDetails;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Two {
+        #[expect(dead_code, reason = "only its type matters")]
+        one: u64,
+        #[expect(dead_code, reason = "only its type matters")]
+        two: Option<String>,
+    }
+
+    fn refused(body: &str) -> (Option<String>, String) {
+        let problem = parse::<Two>(body.as_bytes()).unwrap_err();
+        let response = actix_web::ResponseError::error_response(&problem);
+        let bytes = actix_web::body::MessageBody::try_into_bytes(response.into_body()).unwrap();
+        let details: ProblemDetails = serde_json::from_slice(&bytes).unwrap();
+        (details.field, details.detail)
+    }
+
+    #[test]
+    fn an_error_says_which_field_and_where() {
+        for (body, field) in [
+            (r#"{"one":"1"}"#, Some("one")),
+            (r#"{"one":1,"two":7}"#, Some("two")),
+            (r#"{"two":"x"}"#, Some("one")),
+            (r#"{"one":1,"three":2}"#, Some("three")),
+            (r#"{"one":1,"one":2}"#, Some("one")),
+            (r#"{"one":1"#, None),
+            (r#"{"one":1}x"#, None),
+            ("[1,null]", None),
+            ("null", None),
+            ("\u{feff}{}", None),
+        ] {
+            let (named, detail) = refused(body);
+            assert_eq!(named.as_deref(), field, "{body}: {detail}");
+        }
+        assert!(refused("{\"one\":\n\"1\"}").1.contains("line 2"));
+    }
+
+    #[test]
+    fn deep_json_is_refused_without_a_crash() {
+        let (open, close) = ("[".repeat(8_000), "]".repeat(8_000));
+        for body in [format!(r#"{{"one":{open}{close}}}"#), format!(r#"{{"one":1,"three":{open}"#)] {
+            refused(&body);
+        }
+    }
+
+    #[test]
+    fn json_has_more_than_one_media_type() {
+        for json in ["application/json", "Application/JSON; charset=utf-8", "application/vnd.coupon+json"] {
+            assert!(is_json(json.as_bytes()), "{json}");
+        }
+        for other in ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonp", "+json"] {
+            assert!(!is_json(other.as_bytes()), "{other}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Coupons and their stock.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use coupon_core::{Coupon, CouponId, CouponStatus, Timestamp};
+
+use super::params::{Query, path_id};
+use super::problem::Problem;
+use super::responses::{ReadProblems, Unanswered, Unknown};
+use super::view;
+use crate::api::{CouponView, StockView};
+use crate::backend::{Stock, Unavailable};
+use crate::service::Service;
+
+pub(super) fn configure(cfg: &mut web::ServiceConfig) {
+    super::get(cfg, "/api/coupon/{coupon_id}/stock", stock);
+    super::get(cfg, "/api/coupon/{coupon_id}", coupon);
+}
+
+/// What is left of a coupon
+///
+/// Asks the gate, which decides grabs: exact, not trailing. The stock of a coupon that is over no longer changes, and
+/// comes from the main database.
+#[utoipa::path(
+    get,
+    path = "/api/coupon/{coupon_id}/stock",
+    operation_id = "getCouponStock",
+    tag = "catalogue",
+    params(("coupon_id" = u64, Path, description = "The coupon.", minimum = 1)),
+    responses((status = 200, description = "The stock.", body = StockView), ReadProblems, Unknown, Unanswered)
+)]
+pub(super) async fn stock(req: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
+    let coupon = path_id(&req, "coupon_id", CouponId::new)?;
+    Query::none(&req)?;
+    let backend = &service.backend;
+    let as_of = service.clock.now();
+    let stock = match backend.gate.stock(coupon).await.map_err(|error| Problem::unavailable(&error))? {
+        Some(stock) => stock,
+        None => {
+            let known = backend.catalogue.coupon(coupon, false).await;
+            let known = known.map_err(|error| Problem::unavailable(&error))?;
+            let (known, _) = known.ok_or_else(|| Problem::unknown_coupon(coupon))?;
+            over(&known, as_of).ok_or_else(|| {
+                Problem::unavailable(&Unavailable::new("the gate", "it does not hold this coupon yet"))
+            })?
+        }
+    };
+    view::ok(&StockView {
+        coupon_id: coupon.get(),
+        total_stock: stock.total,
+        remaining_stock: stock.total.saturating_sub(stock.sold),
+        sold: stock.sold,
+        as_of: as_of.to_string(),
+    })
+}
+
+/// The stock of a coupon that nobody can grab any more; `None` while somebody may.
+fn over(coupon: &Coupon, now: Timestamp) -> Option<Stock> {
+    let over = coupon.status == CouponStatus::Inactive || coupon.end_time <= now;
+    let sold = coupon.total_stock.saturating_sub(coupon.remaining_stock);
+    over.then_some(Stock { total: coupon.total_stock, sold })
+}
+
+/// A coupon
+#[utoipa::path(
+    get,
+    path = "/api/coupon/{coupon_id}",
+    operation_id = "getCoupon",
+    tag = "catalogue",
+    params(
+        ("coupon_id" = u64, Path, description = "The coupon.", minimum = 1),
+        ("details" = Option<bool>, Query, description = "Whether to join the wide half; false if not given."),
+    ),
+    responses((status = 200, description = "The coupon.", body = CouponView), ReadProblems, Unknown, Unanswered)
+)]
+pub(super) async fn coupon(req: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
+    let coupon = path_id(&req, "coupon_id", CouponId::new)?;
+    let details = Query::of(&req, &["details"])?.flag("details", false)?;
+    let found = service.backend.catalogue.coupon(coupon, details).await;
+    let found = found.map_err(|error| Problem::unavailable(&error))?;
+    view::ok(&view::coupon(found.ok_or_else(|| Problem::unknown_coupon(coupon))?))
+}

@@ -1,0 +1,115 @@
+//! Where a list goes on: opaque text that fits one list only.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use coupon_core::Timestamp;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::problem::{Kind, Problem};
+
+/// The lists there are, by the number that cursors carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum List {
+    UserCoupons = 1,
+    RoomOrders = 2,
+    Recent = 3,
+    RoomCoupons = 4,
+}
+
+/// The place after the last item of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cursor {
+    /// Which list.
+    pub(super) list: List,
+    /// Whose: the user, the room, or the hours of the window.
+    pub(super) key: u64,
+    /// The id of the last item.
+    pub(super) position: u64,
+    /// The start of the first page's window, if the list has one: all pages show the same.
+    pub(super) start: Timestamp,
+}
+
+const FIELDS: usize = 25;
+const LENGTH: usize = FIELDS + size_of::<u64>();
+
+/// Tells a slip from a cursor. Not a secret: whoever forges one may only read what they may read anyway.
+const SEED: u64 = 0x636f_7570_6f6e_7331;
+
+impl Cursor {
+    /// As text for the client.
+    pub(super) fn encode(self) -> String {
+        let mut bytes = Vec::with_capacity(LENGTH);
+        bytes.push(self.list as u8);
+        bytes.extend_from_slice(&self.key.to_le_bytes());
+        bytes.extend_from_slice(&self.position.to_le_bytes());
+        bytes.extend_from_slice(&self.start.millis().to_le_bytes());
+        bytes.extend_from_slice(&xxh3_64_with_seed(&bytes, SEED).to_le_bytes());
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Reads one back; it must belong to that list and, if one is given, to that key.
+    pub(super) fn decode(text: &str, list: List, key: Option<u64>) -> Result<Self, Problem> {
+        let bad = |detail: &str| Problem::new(Kind::Malformed, detail).field("cursor");
+        let cursor = Self::read(text, list)
+            .ok_or_else(|| bad("the cursor is not one that this list gave: use next_cursor as it is"))?;
+        if key.is_some_and(|key| key != cursor.key) {
+            return Err(bad("the cursor belongs to another list: start again without it"));
+        }
+        Ok(cursor)
+    }
+
+    fn read(text: &str, list: List) -> Option<Self> {
+        // Checked before decoding, so that a long forgery costs nothing.
+        if text.len() != LENGTH.div_ceil(3) * 4 {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (fields, check) = bytes.split_at_checked(FIELDS)?;
+        if xxh3_64_with_seed(fields, SEED) != u64::from_le_bytes(check.try_into().ok()?) {
+            return None;
+        }
+        let (kind, numbers) = fields.split_first()?;
+        let number = |at: usize| Some(u64::from_le_bytes(numbers.get(at * 8..at * 8 + 8)?.try_into().ok()?));
+        let start = Timestamp::from_millis(i64::try_from(number(2)?).ok()?);
+        (*kind == list as u8).then_some(Self { list, key: number(0)?, position: number(1)?, start })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cursor() -> Cursor {
+        let start = "2026-11-22T12:00:00Z".parse().unwrap();
+        Cursor { list: List::Recent, key: 24, position: u64::MAX, start }
+    }
+
+    #[test]
+    fn a_cursor_survives_its_journey() {
+        let text = cursor().encode();
+        assert_eq!(Cursor::decode(&text, List::Recent, Some(24)).unwrap(), cursor());
+        assert_eq!(Cursor::decode(&text, List::Recent, None).unwrap(), cursor());
+    }
+
+    #[test]
+    fn the_cursor_of_another_list_is_refused() {
+        let text = cursor().encode();
+        assert!(Cursor::decode(&text, List::UserCoupons, Some(24)).is_err());
+        assert!(Cursor::decode(&text, List::Recent, Some(1)).is_err());
+    }
+
+    #[test]
+    fn a_cursor_changed_anywhere_or_cut_is_refused() {
+        let text = cursor().encode();
+        for at in 0..text.len() {
+            let mut forged = text.clone().into_bytes();
+            forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
+            let forged = String::from_utf8(forged).unwrap();
+            assert!(Cursor::decode(&forged, List::Recent, None).is_err(), "{at}");
+            assert!(Cursor::decode(&text[..at], List::Recent, None).is_err(), "{at}");
+        }
+        for text in ["", "x", "🦀", &"A".repeat(44), &"A".repeat(10_000)] {
+            assert!(Cursor::decode(text, List::Recent, None).is_err());
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Pages of results.
+
+use actix_web::HttpResponse;
+use coupon_core::{ResultId, ResultQuery};
+
+use super::cursor::Cursor;
+use super::problem::{Kind, Problem};
+use super::view;
+use crate::api::ResultPage;
+use crate::backend::PageRequest;
+use crate::service::Service;
+
+/// The result a cursor stands after.
+pub(super) fn before(cursor: &Cursor) -> Result<ResultId, Problem> {
+    i64::try_from(cursor.position)
+        .ok()
+        .and_then(|number| ResultId::from_number(number).ok())
+        .ok_or_else(|| Problem::new(Kind::Malformed, "the cursor names no result").field("cursor"))
+}
+
+/// A page of what the query covers. `next` is the cursor of the page after, but for its position.
+pub(super) async fn page(
+    service: &Service,
+    query: ResultQuery,
+    page: PageRequest,
+    next: Cursor,
+) -> Result<HttpResponse, Problem> {
+    let found = service
+        .manager
+        .page(query, page, service.clock.now())
+        .await
+        .map_err(|error| Problem::unanswered(&error))?;
+    let last = found.items.last().filter(|_| found.more);
+    let position = last.map(|result| result.result_id.number().unsigned_abs());
+    let body = ResultPage {
+        items: found.items.iter().map(view::result).collect(),
+        next_cursor: position.map(|position| Cursor { position, ..next }.encode()),
+        partial: !found.answered.missing.is_empty(),
+        missing_shards: view::numbers(&found.answered.missing),
+        as_of: found.answered.as_of.to_string(),
+        plan: view::plan(&found.answered),
+    };
+    view::timed(&body, &found.answered)
+}

@@ -1,0 +1,53 @@
+//! What was grabbed lately, whoever and wherever.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use coupon_core::{ResultQuery, TimeRange};
+
+use super::cursor::{Cursor, List};
+use super::lists;
+use super::params::Query;
+use super::problem::Problem;
+use super::responses::{ReadProblems, Unanswered};
+use crate::api::ResultPage;
+use crate::backend::PageRequest;
+use crate::service::Service;
+
+/// A year: no window needs to be longer.
+const HOURS_MAX: u64 = 8_760;
+const MILLIS_PER_HOUR: i64 = 3_600_000;
+
+pub(super) fn configure(cfg: &mut web::ServiceConfig) {
+    super::get(cfg, "/api/orders/recent", recent);
+}
+
+/// Grabs of the last hours, latest first
+///
+/// The window is that of the first page: later pages neither lose its end nor gain what came since.
+#[utoipa::path(
+    get,
+    path = "/api/orders/recent",
+    operation_id = "listRecentOrders",
+    tag = "results",
+    params(
+        ("hours" = Option<u64>, Query, description = "How far back; 1 if not given.", minimum = 1, maximum = 8760),
+        ("limit" = Option<u64>, Query, description = "At most so many; 100 if not given.", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before; `hours`, if given with it, must be the same."),
+    ),
+    responses((status = 200, description = "A page.", body = ResultPage), ReadProblems, Unanswered)
+)]
+pub(super) async fn recent(req: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
+    let query = Query::of(&req, &["hours", "limit", "cursor"])?;
+    let (limit, hours) = (query.limit()?, query.whole("hours", &(1..=HOURS_MAX))?);
+    let list = List::Recent;
+    let cursor = query.text("cursor").map(|text| Cursor::decode(text, list, hours)).transpose()?;
+    let before = cursor.as_ref().map(lists::before).transpose()?;
+    let next = cursor.unwrap_or_else(|| {
+        let key = hours.unwrap_or(1);
+        let back = i64::try_from(key).unwrap_or(i64::MAX).saturating_mul(MILLIS_PER_HOUR);
+        Cursor { list, key, position: 0, start: service.clock.now().plus_millis(-back) }
+    });
+    // A later page ends where the one before it did, so it need not look at any table after that.
+    let end = before.map_or_else(|| service.clock.now(), coupon_core::ResultId::time).plus_millis(1);
+    let query = ResultQuery::within(TimeRange::new(next.start, end));
+    lists::page(&service, query, PageRequest { before, limit }, next).await
+}

@@ -1,0 +1,55 @@
+//! The errors of the API's paths, as its description lists them.
+
+use std::collections::BTreeMap;
+
+use utoipa::IntoResponses;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+
+/// Errors that several paths share, so that each is described once.
+macro_rules! problems {
+    ($($name:ident { $($status:literal => $text:literal),+ $(,)? })+) => {
+        $(
+            pub(super) enum $name {}
+
+            impl IntoResponses for $name {
+                fn responses() -> BTreeMap<String, RefOr<Response>> {
+                    BTreeMap::from([$(($status.to_owned(), problem($text))),+])
+                }
+            }
+        )+
+    };
+}
+
+problems! {
+    ReadProblems {
+        "400" => "A parameter that is malformed, unknown or given twice, or a cursor of another list.",
+        "422" => "A number out of range.",
+    }
+    Unknown {
+        "404" => "No such user, room, coupon or result.",
+    }
+    BodyProblems {
+        "400" => "A body that is missing, no JSON object, or has a field of the wrong type, unknown or given twice.",
+        "404" => "No such user, coupon or result.",
+        "408" => "The body took too long to arrive.",
+        "413" => "The body is above 16 KiB.",
+        "415" => "The content type is not JSON.",
+        "422" => "A number out of range, a room that is not the coupon's, or one that the strategy has no place for.",
+    }
+    Used {
+        "409" => "The coupon was spent before.",
+    }
+    AdminProblems {
+        "400" => "An unknown parameter.",
+        "401" => "The token is missing or wrong.",
+        "403" => "No token is set, and the request comes from another machine.",
+    }
+    Unanswered {
+        "503" => "Something needed does not answer; asking again, after `Retry-After`, is safe.",
+    }
+}
+
+fn problem(text: &str) -> RefOr<Response> {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("ProblemDetails"))).build();
+    ResponseBuilder::new().description(text).content("application/problem+json", content).build().into()
+}

@@ -1,0 +1,129 @@
+//! Rooms: what they offer, what was grabbed there, and how much.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use coupon_core::{CouponId, ResultQuery, RoomId, Timestamp};
+
+use super::cursor::{Cursor, List};
+use super::params::{Query, path_id};
+use super::problem::{Kind, Problem};
+use super::responses::{ReadProblems, Unanswered, Unknown};
+use super::{lists, view};
+use crate::api::{ResultPage, RoomCoupons, RoomStats};
+use crate::backend::PageRequest;
+use crate::service::Service;
+
+pub(super) fn configure(cfg: &mut web::ServiceConfig) {
+    super::get(cfg, "/api/room/{room_id}/coupons", coupons);
+    super::get(cfg, "/api/room/{room_id}/orders", orders);
+    super::get(cfg, "/api/room/{room_id}/stats", stats);
+}
+
+fn room_of(req: &HttpRequest) -> Result<RoomId, Problem> {
+    path_id(req, "room_id", RoomId::new)
+}
+
+fn must_exist(service: &Service, room: RoomId) -> Result<(), Problem> {
+    if service.backend.catalogue.knows_room(room) {
+        return Ok(());
+    }
+    Err(Problem::new(Kind::UnknownRoom, format!("there is no room {room}")).field("room_id"))
+}
+
+/// A room's coupons, by id
+#[utoipa::path(
+    get,
+    path = "/api/room/{room_id}/coupons",
+    operation_id = "listRoomCoupons",
+    tag = "catalogue",
+    params(
+        ("room_id" = u64, Path, description = "The room.", minimum = 1),
+        ("details" = Option<bool>, Query, description = "Whether to join the wide half; false if not given."),
+        ("limit" = Option<u64>, Query, description = "At most so many; 100 if not given.", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    ),
+    responses((status = 200, description = "A page.", body = RoomCoupons), ReadProblems, Unknown, Unanswered)
+)]
+pub(super) async fn coupons(req: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
+    let room = room_of(&req)?;
+    let query = Query::of(&req, &["details", "limit", "cursor"])?;
+    let (limit, details) = (query.limit()?, query.flag("details", false)?);
+    let list = List::RoomCoupons;
+    let cursor = query.text("cursor").map(|text| Cursor::decode(text, list, Some(room.get()))).transpose()?;
+    let malformed = |_| Problem::new(Kind::Malformed, "the cursor names no coupon").field("cursor");
+    let after = cursor.map(|cursor| CouponId::new(cursor.position).map_err(malformed)).transpose()?;
+    must_exist(&service, room)?;
+    // One more than asked for, to know whether there is more.
+    let found = service.backend.catalogue.room_coupons(room, after, limit + 1, details).await;
+    let mut found = found.map_err(|error| Problem::unavailable(&error))?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let last = found.last().filter(|_| more).map(|(coupon, _)| coupon.coupon_id.get());
+    let next = |position| Cursor { list, key: room.get(), position, start: Timestamp::default() };
+    view::ok(&RoomCoupons {
+        room_id: room.get(),
+        next_cursor: last.map(|position| next(position).encode()),
+        items: found.into_iter().map(view::coupon).collect(),
+    })
+}
+
+/// What was grabbed in a room, latest first
+#[utoipa::path(
+    get,
+    path = "/api/room/{room_id}/orders",
+    operation_id = "listRoomOrders",
+    tag = "results",
+    params(
+        ("room_id" = u64, Path, description = "The room.", minimum = 1),
+        ("limit" = Option<u64>, Query, description = "At most so many; 100 if not given.", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    ),
+    responses((status = 200, description = "A page.", body = ResultPage), ReadProblems, Unknown, Unanswered)
+)]
+pub(super) async fn orders(req: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
+    let room = room_of(&req)?;
+    let query = Query::of(&req, &["limit", "cursor"])?;
+    let limit = query.limit()?;
+    let list = List::RoomOrders;
+    let cursor = query.text("cursor").map(|text| Cursor::decode(text, list, Some(room.get()))).transpose()?;
+    let before = cursor.as_ref().map(lists::before).transpose()?;
+    must_exist(&service, room)?;
+    let next = Cursor { list, key: room.get(), position: 0, start: Timestamp::default() };
+    lists::page(&service, ResultQuery::of_room(room), PageRequest { before, limit }, next).await
+}
+
+/// How much was grabbed in a room
+///
+/// With `cache.room_stats_ms` set, the answer may be that old; `age_ms` says how old it is.
+#[utoipa::path(
+    get,
+    path = "/api/room/{room_id}/stats",
+    operation_id = "getRoomStats",
+    tag = "statistics",
+    params(("room_id" = u64, Path, description = "The room.", minimum = 1)),
+    responses((status = 200, description = "The figures.", body = RoomStats), ReadProblems, Unknown, Unanswered)
+)]
+pub(super) async fn stats(req: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
+    let room = room_of(&req)?;
+    Query::none(&req)?;
+    must_exist(&service, room)?;
+    if let Some(kept) = service.room_stats.get(room) {
+        return view::ok(&kept);
+    }
+    let (summary, answered) = service
+        .manager
+        .room_summary(room, service.clock.now())
+        .await
+        .map_err(|error| Problem::unanswered(&error))?;
+    let stats = RoomStats {
+        room_id: room.get(),
+        results: summary.results,
+        last_grab_time: summary.last_grab.map(|time| time.to_string()),
+        partial: !answered.missing.is_empty(),
+        missing_shards: view::numbers(&answered.missing),
+        as_of: answered.as_of.to_string(),
+        age_ms: 0,
+        plan: view::plan(&answered),
+    };
+    service.room_stats.put(room, &stats);
+    view::timed(&stats, &answered)
+}

@@ -1,0 +1,59 @@
+//! Sums over every shard.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use coupon_core::Money;
+
+use super::params::Query;
+use super::problem::Problem;
+use super::responses::{ReadProblems, Unanswered};
+use super::view;
+use crate::api::{GlobalStatistics, ShardStatistics};
+use crate::backend::Totals;
+use crate::service::Service;
+
+pub(super) fn configure(cfg: &mut web::ServiceConfig) {
+    super::get(cfg, "/api/statistics/global", global);
+}
+
+/// Sums over every shard
+#[utoipa::path(
+    get,
+    path = "/api/statistics/global",
+    operation_id = "getGlobalStatistics",
+    tag = "statistics",
+    params(
+        ("exact" = Option<bool>, Query, description = "True, as when not given: count now. False: the sums that the writers keep."),
+    ),
+    responses((status = 200, description = "The sums.", body = GlobalStatistics), ReadProblems, Unanswered)
+)]
+pub(super) async fn global(req: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
+    let exact = Query::of(&req, &["exact"])?.flag("exact", true)?;
+    let (shards, answered) = service
+        .manager
+        .totals(exact, service.clock.now())
+        .await
+        .map_err(|error| Problem::unanswered(&error))?;
+    let sum = shards.iter().fold(Totals::default(), |sum, (_, part)| Totals {
+        results: sum.results + part.results,
+        used: sum.used + part.used,
+        order_amount: Money::from_cents(sum.order_amount.cents() + part.order_amount.cents()),
+    });
+    let shards = shards.into_iter().map(|(shard, part)| ShardStatistics {
+        shard: shard.number(),
+        results: part.results,
+        used: part.used,
+        order_amount: part.order_amount.units(),
+    });
+    let body = GlobalStatistics {
+        results: sum.results,
+        used: sum.used,
+        order_amount: sum.order_amount.units(),
+        shards: shards.collect(),
+        exact,
+        partial: !answered.missing.is_empty(),
+        missing_shards: view::numbers(&answered.missing),
+        as_of: answered.as_of.to_string(),
+        plan: view::plan(&answered),
+    };
+    view::timed(&body, &answered)
+}

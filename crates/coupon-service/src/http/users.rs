@@ -1,0 +1,44 @@
+//! What users hold.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use coupon_core::{ResultQuery, Timestamp, UserId};
+
+use super::cursor::{Cursor, List};
+use super::lists;
+use super::params::{Query, path_id};
+use super::problem::Problem;
+use super::responses::{ReadProblems, Unanswered, Unknown};
+use crate::api::ResultPage;
+use crate::backend::PageRequest;
+use crate::service::Service;
+
+pub(super) fn configure(cfg: &mut web::ServiceConfig) {
+    super::get(cfg, "/api/user/{user_id}/coupons", coupons);
+}
+
+/// The coupons a user holds, latest first
+#[utoipa::path(
+    get,
+    path = "/api/user/{user_id}/coupons",
+    operation_id = "listUserCoupons",
+    tag = "results",
+    params(
+        ("user_id" = u64, Path, description = "The user.", minimum = 1),
+        ("limit" = Option<u64>, Query, description = "At most so many; 100 if not given.", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    ),
+    responses((status = 200, description = "A page.", body = ResultPage), ReadProblems, Unknown, Unanswered)
+)]
+pub(super) async fn coupons(req: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
+    let user = path_id(&req, "user_id", UserId::new)?;
+    let query = Query::of(&req, &["limit", "cursor"])?;
+    let limit = query.limit()?;
+    let list = List::UserCoupons;
+    let cursor = query.text("cursor").map(|text| Cursor::decode(text, list, Some(user.get()))).transpose()?;
+    let before = cursor.as_ref().map(lists::before).transpose()?;
+    if !service.backend.catalogue.knows_user(user) {
+        return Err(Problem::unknown_user(user));
+    }
+    let next = Cursor { list, key: user.get(), position: 0, start: Timestamp::default() };
+    lists::page(&service, ResultQuery::of_user(user), PageRequest { before, limit }, next).await
+}

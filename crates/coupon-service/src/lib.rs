@@ -1,0 +1,20 @@
+//! What every strategy's service shares: settings, HTTP API, grab pipeline, backends.
+//!
+//! Data flows one way: HTTP → pipeline → strategy → store. A service is its strategy and one call of [`main`].
+
+pub mod api;
+pub mod app;
+pub mod backend;
+mod cli;
+pub mod clock;
+mod http;
+pub mod manager;
+pub mod pipeline;
+mod room_cache;
+pub mod service;
+pub mod settings;
+pub mod telemetry;
+mod throttle;
+
+pub use cli::main;
+pub use settings::NoSettings;

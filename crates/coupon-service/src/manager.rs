@@ -1,0 +1,281 @@
+//! Executes plans over the shards: in parallel, with the limit pushed down, merged in order, never silently short.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coupon_core::{
+    CouponResult, Placement, Plan, ResultId, ResultQuery, RoomId, ShardId, ShardingStrategy, TableId,
+    Timestamp, UserId,
+};
+use futures_util::future::join_all;
+
+use crate::backend::{
+    Backend, LocalFuture, PageRequest, SpendOutcome, Spending, Summary, Totals, Unavailable, Visit, Visited,
+};
+use crate::pipeline::CLOCK_PATIENCE_MS;
+use crate::throttle::Throttle;
+
+/// A shard that is down is missed by every read.
+static LOG: Throttle = Throttle::new();
+
+/// How a query was answered.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// The shards asked, whether or not they answered.
+    pub shards: Vec<ShardId>,
+    /// How many tables were read on them.
+    pub tables: u64,
+    /// Shards that did not answer; what they hold is missing.
+    pub missing: Vec<ShardId>,
+    /// How long each shard that answered took, its queue and the simulated network included.
+    pub timings: Vec<(ShardId, Duration)>,
+    /// Every grab acknowledged before this moment is included, but for the missing shards'.
+    pub as_of: Timestamp,
+}
+
+/// Results, latest first.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The results.
+    pub items: Vec<CouponResult>,
+    /// Whether there may be more.
+    pub more: bool,
+    /// How it was answered.
+    pub answered: Answered,
+}
+
+/// How an attempt to spend a result ended.
+#[derive(Debug, Clone)]
+pub enum Spent {
+    /// It is spent now; the row as it is stored.
+    Done(CouponResult, Answered),
+    /// It was spent before.
+    AlreadyUsed(Answered),
+    /// The user holds no such result.
+    NotFound(Answered),
+}
+
+/// Executes a strategy's plans over a backend.
+#[derive(Debug, Clone)]
+pub struct ShardingManager {
+    strategy: Arc<dyn ShardingStrategy>,
+    backend: Arc<Backend>,
+    timeout: Duration,
+    shard_rtt: Duration,
+}
+
+impl ShardingManager {
+    /// Waits at most `timeout` for a shard, and adds `shard_rtt` before each call to one.
+    #[must_use]
+    pub fn new(
+        strategy: Arc<dyn ShardingStrategy>,
+        backend: Arc<Backend>,
+        timeout: Duration,
+        shard_rtt: Duration,
+    ) -> Self {
+        Self { strategy, backend, timeout, shard_rtt }
+    }
+
+    /// The strategy it executes.
+    #[must_use]
+    pub fn strategy(&self) -> &Arc<dyn ShardingStrategy> {
+        &self.strategy
+    }
+
+    /// A page of the results that a query covers, latest first.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when no shard answers.
+    pub async fn page(
+        &self,
+        query: ResultQuery,
+        page: PageRequest,
+        now: Timestamp,
+    ) -> Result<Page, Unavailable> {
+        // One more than asked for, to know whether there is more.
+        let wanted = PageRequest { limit: page.limit + 1, ..page };
+        let shards = &self.backend.shards;
+        let plan = self.strategy.plan(&query);
+        let (lists, answered) =
+            self.visit(&plan, now, |shard, visit| shards.page(shard, visit, query, wanted)).await?;
+        let mut items: Vec<CouponResult> = lists.into_iter().flatten().map(|(_, result)| result).collect();
+        items.sort_unstable_by_key(|result| std::cmp::Reverse(result.result_id));
+        let more = items.len() > page.limit;
+        items.truncate(page.limit);
+        Ok(Page { items, more, answered })
+    }
+
+    /// How many results of a room there are, and the latest.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when no shard answers.
+    pub async fn room_summary(
+        &self,
+        room: RoomId,
+        now: Timestamp,
+    ) -> Result<(Summary, Answered), Unavailable> {
+        let query = ResultQuery::of_room(room);
+        let shards = &self.backend.shards;
+        let plan = self.strategy.plan(&query);
+        let (parts, answered) =
+            self.visit(&plan, now, |shard, visit| shards.summary(shard, visit, query)).await?;
+        let sum = parts.into_iter().fold(Summary::default(), |sum, part| Summary {
+            results: sum.results + part.results,
+            last_grab: sum.last_grab.max(part.last_grab),
+        });
+        Ok((sum, answered))
+    }
+
+    /// Sums over everything, shard by shard: counted now if `exact`, else as the writers keep them.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when no shard answers.
+    pub async fn totals(
+        &self,
+        exact: bool,
+        now: Timestamp,
+    ) -> Result<(Vec<(ShardId, Totals)>, Answered), Unavailable> {
+        let shards = &self.backend.shards;
+        let plan = self.strategy.plan(&ResultQuery::everything());
+        let ask = |shard, visit| -> LocalFuture<'_, _> {
+            if exact { shards.totals(shard, visit) } else { shards.kept_totals(shard) }
+        };
+        let (parts, answered) = self.visit(&plan, now, ask).await?;
+        let up = answered.shards.iter().filter(|shard| !answered.missing.contains(shard)).copied();
+        Ok((up.zip(parts).collect(), answered))
+    }
+
+    /// The result with that id, wherever the strategy says it may be. Knowing its user may save visits.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when a shard that may hold it does not answer and no other has it: absent is not unknown.
+    pub async fn find(
+        &self,
+        id: ResultId,
+        user: Option<UserId>,
+        now: Timestamp,
+    ) -> Result<(Option<(Placement, CouponResult)>, Answered), Unavailable> {
+        let query = ResultQuery { user, ..ResultQuery::everything() }.at(id.time());
+        let shards = &self.backend.shards;
+        let plan = self.strategy.plan(&query);
+        let (found, answered) = self
+            .visit(&plan, now, |shard, visit| {
+                let found = shards.find(shard, visit, id);
+                Box::pin(async move {
+                    let visited = found.await?;
+                    let placed = |(table, result)| (Placement::new(shard, table), result);
+                    Ok(Visited {
+                        value: visited.value.map(placed),
+                        tables: visited.tables,
+                        took: visited.took,
+                        as_of: visited.as_of,
+                    })
+                })
+                    as LocalFuture<'_, Result<Visited<Option<(Placement, CouponResult)>>, Unavailable>>
+            })
+            .await?;
+        let found =
+            found.into_iter().flatten().find(|(_, result)| user.is_none_or(|user| user == result.user_id));
+        // What a shard has acknowledged but not sorted in yet must not be called absent; when the clock has stepped
+        // back, its id may be ahead of it.
+        let just_now = answered.as_of <= id.time() && id.time() <= now.plus_millis(CLOCK_PATIENCE_MS);
+        match (&found, answered.missing.first()) {
+            (None, Some(shard)) => Err(Unavailable::new(format!("shard {shard}"), "it may hold this result")),
+            (None, None) if just_now => {
+                Err(Unavailable::new("this result", "it may be on its way to its table"))
+            }
+            _ => Ok((found, answered)),
+        }
+    }
+
+    /// Spends a result: finds it, then updates it where it lives.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when its shard does not answer; asking again is safe.
+    pub async fn spend(&self, spending: Spending) -> Result<Spent, Unavailable> {
+        let (found, answered) = self.find(spending.id, Some(spending.user), spending.time).await?;
+        let Some((placement, mut result)) = found else { return Ok(Spent::NotFound(answered)) };
+        self.round_trip().await;
+        match self.backend.shards.spend(placement, spending).await? {
+            SpendOutcome::AlreadyUsed => Ok(Spent::AlreadyUsed(answered)),
+            SpendOutcome::Spent => {
+                result.use_status = coupon_core::UseStatus::Used;
+                result.use_time = Some(spending.time);
+                result.order_amount = Some(spending.amount);
+                Ok(Spent::Done(result, answered))
+            }
+        }
+    }
+
+    /// Asks every shard of a plan at once, and waits for all of them.
+    async fn visit<'a, T>(
+        &'a self,
+        plan: &Plan,
+        now: Timestamp,
+        ask: impl Fn(ShardId, Visit) -> LocalFuture<'a, Result<Visited<T>, Unavailable>>,
+    ) -> Result<(Vec<T>, Answered), Unavailable> {
+        let visits = visits(plan, self.strategy.shard_count().get());
+        let shards: Vec<ShardId> = visits.iter().map(|(shard, _)| *shard).collect();
+        let ask = &ask;
+        let ask = &ask;
+        let calls = visits.into_iter().map(|(shard, visit)| async move {
+            let call = async {
+                self.round_trip().await;
+                ask(shard, visit).await
+            };
+            let late = |_| {
+                Err(Unavailable::new(format!("shard {shard}"), format!("no answer in {:?}", self.timeout)))
+            };
+            (shard, tokio::time::timeout(self.timeout, call).await.unwrap_or_else(late))
+        });
+        let mut answered =
+            Answered { shards, tables: 0, missing: Vec::new(), timings: Vec::new(), as_of: now };
+        let (mut values, mut error) = (Vec::new(), None);
+        for (shard, answer) in join_all(calls).await {
+            match answer {
+                Ok(visited) => {
+                    answered.tables += visited.tables;
+                    answered.timings.push((shard, visited.took + self.shard_rtt));
+                    answered.as_of = answered.as_of.min(visited.as_of);
+                    values.push(visited.value);
+                }
+                Err(why) => {
+                    if let Some(unsaid) = LOG.admit() {
+                        tracing::warn!(%shard, error = %why, unsaid, "a shard did not answer");
+                    }
+                    answered.missing.push(shard);
+                    error = Some(why);
+                }
+            }
+        }
+        match error {
+            Some(error) if values.is_empty() => Err(error),
+            _ => Ok((values, answered)),
+        }
+    }
+
+    /// Loopback makes shards look closer than they are: this is what a network would add, if one was asked for.
+    async fn round_trip(&self) {
+        if !self.shard_rtt.is_zero() {
+            tokio::time::sleep(self.shard_rtt).await;
+        }
+    }
+}
+
+/// What each shard of a plan must do.
+fn visits(plan: &Plan, shard_count: u16) -> Vec<(ShardId, Visit)> {
+    match plan {
+        Plan::All => plan.shards(shard_count).into_iter().map(|shard| (shard, Visit::All)).collect(),
+        Plan::One(placement) => vec![(placement.shard, Visit::Tables(vec![placement.table]))],
+        Plan::Some(placements) => {
+            let tables = |shard| -> Vec<TableId> {
+                placements
+                    .iter()
+                    .filter(|placement| placement.shard == shard)
+                    .map(|placement| placement.table)
+                    .collect()
+            };
+            plan.shards(shard_count).into_iter().map(|shard| (shard, Visit::Tables(tables(shard)))).collect()
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! From a validated grab to its answer: batch, gate, hand-over.
+//!
+//! Every HTTP worker has a [`Batcher`] of its own, on its own thread. Grabs that arrive while batches are in flight
+//! form the next one: no timer delays a lone grab, and under load every later step is paid once a batch.
+
+mod counters;
+mod ids;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use coupon_core::{
+    CouponId, CouponResult, ResultId, RoomId, RouteError, RowKey, ShardId, ShardingStrategy, UserId,
+};
+use futures_util::future::join_all;
+use tokio::sync::oneshot;
+
+pub use counters::{GrabCounters, Outcome};
+pub use ids::IdGenerator;
+pub(crate) use ids::PATIENCE_MS as CLOCK_PATIENCE_MS;
+
+use crate::backend::{Attempt, Backend, Decision, PlacedResult, Unavailable};
+
+/// The longest that a slow shard keeps the next batch, which other shards have a part in, from being taken.
+const PATIENCE: Duration = Duration::from_millis(5);
+
+/// How batches are formed.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchLimits {
+    /// The most grabs one batch takes.
+    pub batch_max: usize,
+    /// The most batches of one worker that are under way at once.
+    pub in_flight: usize,
+    /// The most grabs that wait for a batch on one worker; beyond it they get 503.
+    pub waiting_max: usize,
+    /// What a network would add to each call of a shard.
+    pub shard_rtt: Duration,
+}
+
+/// A grab that names a user and a coupon which exist, and the coupon's room.
+#[derive(Debug, Clone, Copy)]
+pub struct Grab {
+    /// Who wants it.
+    pub user: UserId,
+    /// Which coupon.
+    pub coupon: CouponId,
+    /// The coupon's room.
+    pub room: RoomId,
+}
+
+/// How a grab was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Stored under this id.
+    Granted(ResultId),
+    /// The user holds one already, stored under this id.
+    Duplicate(ResultId),
+    /// None left.
+    OutOfStock,
+    /// Outside the window, or withdrawn.
+    InvalidTime,
+}
+
+/// Why a grab was not decided.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotDecided {
+    /// The outcome is unknown, or the service is overloaded; asking again is safe, and tells.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// The strategy has no place for the result; asking again never helps.
+    #[error(transparent)]
+    NoPlace(#[from] RouteError),
+}
+
+type Reply = oneshot::Sender<Result<Answer, NotDecided>>;
+
+struct Waiting {
+    grab: Grab,
+    reply: Reply,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Waiting>,
+    runners: usize,
+}
+
+/// One worker's pipeline.
+pub struct Batcher {
+    strategy: Arc<dyn ShardingStrategy>,
+    backend: Arc<Backend>,
+    counters: Arc<GrabCounters>,
+    limits: BatchLimits,
+    ids: RefCell<IdGenerator>,
+    queue: RefCell<Queue>,
+}
+
+/// A grab on its way to its shard, and who waits for it.
+struct OnItsWay {
+    row: PlacedResult,
+    reply: Reply,
+}
+
+impl Batcher {
+    /// A pipeline for the worker that `ids` belong to.
+    #[must_use]
+    pub fn new(
+        strategy: Arc<dyn ShardingStrategy>,
+        backend: Arc<Backend>,
+        counters: Arc<GrabCounters>,
+        limits: BatchLimits,
+        ids: IdGenerator,
+    ) -> Rc<Self> {
+        let (ids, queue) = (RefCell::new(ids), RefCell::default());
+        Rc::new(Self { strategy, backend, counters, limits, ids, queue })
+    }
+
+    /// Decides a grab, and answers once it is stored.
+    ///
+    /// # Errors
+    /// [`NotDecided`] when the outcome is unknown, the service is overloaded, or the result would have no place.
+    pub async fn grab(self: &Rc<Self>, grab: Grab) -> Result<Answer, NotDecided> {
+        let (reply, answer) = oneshot::channel();
+        {
+            let mut queue = self.queue.borrow_mut();
+            if queue.waiting.len() >= self.limits.waiting_max {
+                self.counters.count(Outcome::Unavailable);
+                return Err(Unavailable::new("the grab queue", "too many grabs are waiting").into());
+            }
+            queue.waiting.push(Waiting { grab, reply });
+            if queue.runners < self.limits.in_flight {
+                queue.runners += 1;
+                actix_web::rt::spawn(Runner(Rc::clone(self)).run());
+            }
+        }
+        answer
+            .await
+            .unwrap_or_else(|_| Err(Unavailable::new("the pipeline", "the grab was cut short").into()))
+    }
+
+    /// Counts how a grab ended, and tells whoever asked. Whoever hung up does not hear it; the grab stands all the same.
+    fn answer(&self, reply: Reply, answer: Result<Answer, NotDecided>) {
+        if let Some(outcome) = Outcome::of(&answer) {
+            self.counters.count(outcome);
+        }
+        let _ = reply.send(answer);
+    }
+
+    async fn process(self: &Rc<Self>, batch: Vec<Waiting>) {
+        let started = Instant::now();
+        let (attempts, batch) = self.fix(batch);
+        let decisions = match self.backend.gate.reserve(&attempts).await {
+            Ok(decisions) => decisions,
+            Err(error) => {
+                return batch
+                    .into_iter()
+                    .for_each(|waiting| self.answer(waiting.reply, Err(error.clone().into())));
+            }
+        };
+        self.counters.gate(attempts.len(), started.elapsed());
+        let by_shard = self.sort_out(&attempts, &decisions, batch);
+        let on_their_way = by_shard.into_iter().map(|(shard, group)| {
+            let this = Rc::clone(self);
+            actix_web::rt::spawn(async move { this.hand_over(shard, group).await })
+        });
+        // The answers do not depend on this wait: only the next batch does.
+        let _ = tokio::time::timeout(PATIENCE, join_all(on_their_way)).await;
+    }
+
+    /// Gives every grab its id, and with it its time and place, before the gate is asked. Those whose shard has too
+    /// much to do already are refused here, before they hold any stock.
+    fn fix(&self, batch: Vec<Waiting>) -> (Vec<Attempt>, Vec<Waiting>) {
+        let mut ids = self.ids.borrow_mut();
+        let (mut attempts, mut fixed) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+        for waiting in batch {
+            let Grab { user, coupon, room } = waiting.grab;
+            let id = ids.make().map_err(NotDecided::from).and_then(|id| {
+                let shard = self.strategy.place(&RowKey { user, room, time: id.time() })?.shard;
+                if self.backend.hand_over.is_backlogged(shard) {
+                    return Err(Unavailable::new(format!("shard {shard}"), "its backlog is full").into());
+                }
+                Ok(id)
+            });
+            match id {
+                Ok(id) => {
+                    attempts.push(Attempt { user, coupon, id });
+                    fixed.push(waiting);
+                }
+                Err(error) => self.answer(waiting.reply, Err(error)),
+            }
+        }
+        (attempts, fixed)
+    }
+
+    /// Answers what the gate refused, and groups the rest by shard.
+    fn sort_out(
+        &self,
+        attempts: &[Attempt],
+        decisions: &[Decision],
+        batch: Vec<Waiting>,
+    ) -> BTreeMap<ShardId, Vec<OnItsWay>> {
+        let mut by_shard: BTreeMap<ShardId, Vec<OnItsWay>> = BTreeMap::new();
+        for ((attempt, decision), waiting) in attempts.iter().zip(decisions).zip(batch) {
+            let id = match *decision {
+                Decision::Granted => attempt.id,
+                Decision::Pending(id) => id,
+                Decision::Duplicate(id) => {
+                    self.answer(waiting.reply, Ok(Answer::Duplicate(id)));
+                    continue;
+                }
+                Decision::OutOfStock => {
+                    self.answer(waiting.reply, Ok(Answer::OutOfStock));
+                    continue;
+                }
+                Decision::InvalidTime => {
+                    self.answer(waiting.reply, Ok(Answer::InvalidTime));
+                    continue;
+                }
+                Decision::NotLoaded => {
+                    let unknown = Unavailable::new("the gate", "it does not hold this coupon yet");
+                    self.answer(waiting.reply, Err(unknown.into()));
+                    continue;
+                }
+            };
+            let result = CouponResult::granted(id, attempt.user, attempt.coupon, waiting.grab.room);
+            match self.strategy.place(&result.key()) {
+                Ok(placement) => {
+                    let row = PlacedResult { placement, result };
+                    by_shard.entry(placement.shard).or_default().push(OnItsWay { row, reply: waiting.reply });
+                }
+                Err(error) => self.answer(waiting.reply, Err(error.into())),
+            }
+        }
+        by_shard
+    }
+
+    async fn hand_over(&self, shard: ShardId, group: Vec<OnItsWay>) {
+        if !self.limits.shard_rtt.is_zero() {
+            tokio::time::sleep(self.limits.shard_rtt).await;
+        }
+        let started = Instant::now();
+        let rows = group.iter().map(|grab| grab.row).collect();
+        let stored = self.backend.hand_over.hand_over(shard, rows).await;
+        self.counters.handed_over(started.elapsed());
+        for grab in group {
+            let granted = Answer::Granted(grab.row.result.result_id);
+            self.answer(grab.reply, stored.clone().map(|()| granted).map_err(NotDecided::from));
+        }
+    }
+}
+
+/// One of the tasks that take batches. It makes room for another when it ends, even by a strategy's panic.
+struct Runner(Rc<Batcher>);
+
+impl Runner {
+    /// Takes batch after batch until nothing waits.
+    async fn run(self) {
+        // Whatever else arrived with the first grab gets its turn to join before the batch is taken.
+        tokio::task::yield_now().await;
+        loop {
+            let batch = {
+                let mut queue = self.0.queue.borrow_mut();
+                if queue.waiting.is_empty() {
+                    return;
+                }
+                let rest = queue.waiting.len().min(self.0.limits.batch_max);
+                let rest = queue.waiting.split_off(rest);
+                std::mem::replace(&mut queue.waiting, rest)
+            };
+            self.0.process(batch).await;
+        }
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.0.queue.borrow_mut().runners -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! The pipeline over an embedded backend of each test's own.
+
+use std::num::{NonZeroU16, NonZeroUsize};
+
+use coupon_core::{Placement, Plan, ResultQuery};
+use metrics::Histogram;
+
+use super::*;
+use crate::backend::embedded::{self, Options};
+use crate::clock::Clock;
+
+/// The user for whom [`Picky`] has no place, and the one whom it cannot bear.
+const HOMELESS: u64 = 2;
+const CURSED: u64 = 3;
+
+#[derive(Debug)]
+struct Picky;
+
+impl ShardingStrategy for Picky {
+    fn name(&self) -> &str {
+        "picky"
+    }
+    fn shard_count(&self) -> NonZeroU16 {
+        NonZeroU16::MIN
+    }
+    fn place(&self, row: &RowKey) -> Result<Placement, RouteError> {
+        assert_ne!(row.user.get(), CURSED);
+        let place = Placement::single(ShardId::new(0));
+        if row.user.get() == HOMELESS { Err(RouteError::RoomOutOfRange(row.room)) } else { Ok(place) }
+    }
+    fn plan(&self, _query: &ResultQuery) -> Plan {
+        Plan::All
+    }
+}
+
+/// A worker's pipeline over the sample catalogue, whose coupon 1 is on offer.
+fn pipeline(data: &std::path::Path) -> Rc<Batcher> {
+    let clock = Clock::starting_at("2026-11-22T12:00:00Z".parse().unwrap());
+    let options =
+        Options { data: data.to_owned(), readers: NonZeroUsize::MIN, max_file_mb: 0, shard_backlog: 100 };
+    let backend = Arc::new(embedded::open(&options, &Picky, &clock).unwrap());
+    let counters = GrabCounters::new(Histogram::noop(), Histogram::noop(), Histogram::noop());
+    let limits = BatchLimits { batch_max: 8, in_flight: 1, waiting_max: 8, shard_rtt: Duration::ZERO };
+    Batcher::new(Arc::new(Picky), backend, Arc::new(counters), limits, IdGenerator::new(clock, 0, None))
+}
+
+fn by(user: u64) -> Grab {
+    let (user, coupon) = (UserId::new(user).unwrap(), CouponId::new(1).unwrap());
+    Grab { user, coupon, room: RoomId::new(1).unwrap() }
+}
+
+/// Runs a test's grabs as a worker does.
+fn run<F: Future>(test: impl FnOnce(Rc<Batcher>) -> F) {
+    let dir = tempfile::tempdir().unwrap();
+    actix_web::rt::System::new().block_on(test(pipeline(dir.path())));
+}
+
+#[test]
+fn a_grab_whose_client_hung_up_is_counted_as_it_was_decided() {
+    run(async |pipeline: Rc<Batcher>| {
+        let mut hung_up = Box::pin(pipeline.grab(by(1)));
+        assert!(futures_util::poll!(&mut hung_up).is_pending());
+        drop(hung_up);
+        assert!(matches!(pipeline.grab(by(4)).await, Ok(Answer::Granted(_))));
+        assert!(matches!(pipeline.grab(by(1)).await, Ok(Answer::Duplicate(_))));
+        assert_eq!(pipeline.counters.outcome(Outcome::Granted), 2);
+        assert_eq!(pipeline.counters.outcome(Outcome::Duplicate), 1);
+    });
+}
+
+#[test]
+fn a_result_without_a_place_is_refused_for_good_and_takes_no_stock() {
+    run(async |pipeline: Rc<Batcher>| {
+        let refused = pipeline.grab(by(HOMELESS)).await.unwrap_err();
+        assert_eq!(refused, NotDecided::NoPlace(RouteError::RoomOutOfRange(RoomId::new(1).unwrap())));
+        let stock = pipeline.backend.gate.stock(CouponId::new(1).unwrap()).await.unwrap().unwrap();
+        assert_eq!(stock.sold, 0);
+        assert_eq!(pipeline.counters.outcome(Outcome::Unavailable), 0);
+    });
+}
+
+#[test]
+fn a_strategy_that_panics_costs_its_batch_and_no_more() {
+    run(async |pipeline: Rc<Batcher>| {
+        assert!(matches!(pipeline.grab(by(CURSED)).await, Err(NotDecided::Unavailable(_))));
+        assert!(matches!(pipeline.grab(by(1)).await, Ok(Answer::Granted(_))));
+    });
+}

@@ -1,0 +1,39 @@
+//! What every request handler shares: one value, made once, the same for all workers.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use coupon_core::ShardingStrategy;
+
+use crate::backend::Backend;
+use crate::clock::Clock;
+use crate::manager::ShardingManager;
+use crate::pipeline::GrabCounters;
+use crate::room_cache::RoomStatsCache;
+use crate::settings::Settings;
+use crate::telemetry::Metrics;
+
+/// A running service: its strategy, its backend, and what it has counted so far.
+#[derive(Debug)]
+pub struct Service {
+    /// `hash-svc`, `range-svc`, …
+    pub name: String,
+    /// Decides where rows live.
+    pub strategy: Arc<dyn ShardingStrategy>,
+    /// Where rows live.
+    pub backend: Arc<Backend>,
+    /// Executes the strategy's plans.
+    pub manager: ShardingManager,
+    /// What became of grabs.
+    pub counters: Arc<GrabCounters>,
+    /// Rooms' statistics, if they may be a little old.
+    pub room_stats: RoomStatsCache,
+    /// The time of day.
+    pub clock: Clock,
+    /// What was set.
+    pub settings: Settings,
+    /// What `/metrics` shows.
+    pub metrics: Metrics,
+    /// When the service started.
+    pub started: Instant,
+}

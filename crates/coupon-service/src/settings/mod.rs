@@ -1,0 +1,148 @@
+//! Settings: defaults in the binary, then a TOML file, then `COUPON__…` in the environment, then flags.
+
+mod sources;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::{NonZeroU16, NonZeroUsize};
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+pub use sources::{SettingsError, Sources, section};
+
+/// Everything that can be set, but for the strategy's own section.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where to listen; port 0 takes any that is free.
+    pub listen: SocketAddr,
+    /// HTTP workers, each a thread with a pipeline of its own.
+    pub workers: NonZeroUsize,
+    /// How many shards the strategy spreads results over.
+    pub shards: NonZeroU16,
+    /// Where everything is stored.
+    pub backend: BackendKind,
+    /// The `[embedded]` section.
+    pub embedded: EmbeddedSettings,
+    /// The `[grab]` section.
+    pub grab: GrabSettings,
+    /// The `[reads]` section.
+    pub reads: ReadSettings,
+    /// The `[cache]` section.
+    pub cache: CacheSettings,
+    /// The `[admin]` section.
+    pub admin: AdminSettings,
+    /// The `[simulate]` section.
+    pub simulate: SimulateSettings,
+    /// The `[bench]` section.
+    pub bench: BenchSettings,
+    /// The `[log]` section.
+    pub log: LogSettings,
+}
+
+/// Where everything is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendKind {
+    /// SQLite files in a folder of this machine.
+    Embedded,
+}
+
+/// The embedded backend.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmbeddedSettings {
+    /// The data folder; by default `data/` and the name of the strategy, in the working folder.
+    pub data: PathBuf,
+    /// Reading threads, and connections, a shard.
+    pub readers: NonZeroUsize,
+    /// The largest a shard's file may grow, in MiB; 0 sets no limit.
+    pub max_file_mb: u32,
+}
+
+/// The grab pipeline.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrabSettings {
+    /// The most grabs one batch takes.
+    pub batch_max: NonZeroUsize,
+    /// The most batches of one worker that are under way at once.
+    pub in_flight: NonZeroUsize,
+    /// The most grabs that wait for a batch on one worker; beyond it they get 503.
+    pub waiting_max: NonZeroUsize,
+    /// The most results that wait to reach one shard's tables; beyond it that shard's grabs get 503.
+    pub shard_backlog: NonZeroUsize,
+}
+
+/// Queries.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadSettings {
+    /// How long to wait for a shard before answering without it, in milliseconds.
+    pub timeout_ms: NonZeroUsize,
+}
+
+/// Caches.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CacheSettings {
+    /// How old a room's statistics may be, in milliseconds; 0 asks the shards every time.
+    pub room_stats_ms: u64,
+}
+
+/// The admin endpoints.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminSettings {
+    /// The bearer token they ask for; without one they answer on loopback only.
+    pub token: String,
+}
+
+impl fmt::Debug for AdminSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let token = if self.token.is_empty() { "none" } else { "(hidden)" };
+        f.debug_struct("AdminSettings").field("token", &token).finish()
+    }
+}
+
+/// What this machine lacks, and a real deployment has.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SimulateSettings {
+    /// The round trip to add before every call of a shard, in milliseconds.
+    pub shard_rtt_ms: f64,
+}
+
+/// Benchmarks.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BenchSettings {
+    /// Whether `POST /bench/echo` answers: a grab's JSON in and out with nothing between, the ceiling of a grab.
+    pub echo: bool,
+}
+
+/// Logs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    /// `text` for people, `json` for machines.
+    pub format: LogFormat,
+    /// What is logged: a level, or directives as `tracing-subscriber` takes them.
+    pub level: String,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// The section of a strategy that has no settings.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoSettings {}

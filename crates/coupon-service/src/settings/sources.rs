@@ -1,0 +1,207 @@
+//! Where settings come from, and how a wrong one is named.
+
+use std::path::PathBuf;
+
+use config::{Config, Environment, File, FileFormat, Map, Value, ValueKind};
+use serde::de::DeserializeOwned;
+
+use super::Settings;
+
+const DEFAULTS: &str = include_str!("defaults.toml");
+
+/// Settings that cannot be used. The message names the setting.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A file or a flag that could not be read at all.
+    #[error("{from}: {error}")]
+    Source {
+        /// The file or flag.
+        from: String,
+        /// What the reader said.
+        error: String,
+    },
+    /// A setting that is unknown, of the wrong type, or out of range.
+    #[error("setting `{setting}`: {error}")]
+    Setting {
+        /// The setting, by its full name.
+        setting: String,
+        /// What is wrong with it.
+        error: String,
+    },
+}
+
+/// Where settings come from; later ones win.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// Defaults of this service, over those that all services share: `key = value` in TOML.
+    pub service_defaults: String,
+    /// A TOML file.
+    pub file: Option<PathBuf>,
+    /// Whether the environment's `COUPON__…` counts.
+    pub environment: bool,
+    /// Flags, as `key=value` with the value in TOML; strings need no quotes.
+    pub flags: Vec<String>,
+}
+
+impl Sources {
+    /// Reads all of them: the settings, and the strategy's own section.
+    ///
+    /// # Errors
+    /// [`SettingsError`], naming what is wrong.
+    pub fn read<S: DeserializeOwned + Default>(&self, section: &str) -> Result<(Settings, S), SettingsError> {
+        let mut builder = Config::builder()
+            .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
+            .add_source(File::from_str(&self.service_defaults, FileFormat::Toml));
+        if let Some(file) = &self.file {
+            builder = builder.add_source(File::from(file.as_path()).format(FileFormat::Toml));
+        }
+        if self.environment {
+            builder =
+                builder.add_source(Environment::with_prefix("COUPON").prefix_separator("__").separator("__"));
+        }
+        for flag in &self.flags {
+            builder = builder.add_source(File::from_str(&flag_as_toml(flag)?, FileFormat::Toml));
+        }
+        let from =
+            self.file.as_ref().map_or_else(|| "settings".to_owned(), |file| file.display().to_string());
+        let config =
+            builder.build().map_err(|error| SettingsError::Source { from, error: error.to_string() })?;
+        let mut table = config.cache.into_table().map_err(|error| whole(&error))?;
+        let own = table.remove(section).unwrap_or_else(|| Value::new(None, ValueKind::Table(Map::new())));
+        Ok((deserialize("", table_value(table))?, deserialize(section, own)?))
+    }
+}
+
+/// Reads one strategy's section from flags alone, as tools do that place rows without starting a service.
+///
+/// # Errors
+/// [`SettingsError`], naming what is wrong; a setting of any other section is.
+pub fn section<S: DeserializeOwned>(section: &str, flags: &[String]) -> Result<S, SettingsError> {
+    let mut builder = Config::builder();
+    for flag in flags {
+        builder = builder.add_source(File::from_str(&flag_as_toml(flag)?, FileFormat::Toml));
+    }
+    let config = builder.build().map_err(|error| whole(&error))?;
+    let mut table = config.cache.into_table().map_err(|error| whole(&error))?;
+    let own = table.remove(section).unwrap_or_else(|| Value::new(None, ValueKind::Table(Map::new())));
+    match table.into_keys().next() {
+        Some(other) => {
+            let error = format!("only settings of [{section}] decide where rows live");
+            Err(SettingsError::Setting { setting: other, error })
+        }
+        None => deserialize(section, own),
+    }
+}
+
+fn table_value(table: Map<String, Value>) -> Value {
+    Value::new(None, ValueKind::Table(table))
+}
+
+fn whole(error: &config::ConfigError) -> SettingsError {
+    SettingsError::Source { from: "settings".to_owned(), error: error.to_string() }
+}
+
+/// `range.by=room` as TOML: what is no number, boolean, list or quoted string is a bare string.
+fn flag_as_toml(flag: &str) -> Result<String, SettingsError> {
+    let bad = |error: &str| SettingsError::Source { from: format!("--set {flag}"), error: error.to_owned() };
+    let (key, value) =
+        flag.split_once('=').ok_or_else(|| bad("give key=value, for example range.by=room"))?;
+    let (key, value) = (key.trim(), value.trim());
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '.';
+    if key.is_empty() || !key.chars().all(plain) || key.split('.').any(str::is_empty) {
+        return Err(bad("the key must be letters, digits and dots"));
+    }
+    let literal = value.starts_with(['[', '"', '\''])
+        || value == "true"
+        || value == "false"
+        || value.parse::<f64>().is_ok();
+    if literal {
+        Ok(format!("{key} = {value}"))
+    } else {
+        Ok(format!("{key} = {}", ValueKind::String(value.to_owned()).quoted()))
+    }
+}
+
+trait Quoted {
+    fn quoted(&self) -> String;
+}
+
+impl Quoted for ValueKind {
+    /// JSON's way to quote a string is one of TOML's.
+    fn quoted(&self) -> String {
+        serde_json::Value::String(self.to_string()).to_string()
+    }
+}
+
+fn deserialize<T: DeserializeOwned>(section: &str, value: Value) -> Result<T, SettingsError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let named = match (section, path.as_str()) {
+            ("", path) => path.to_owned(),
+            (section, ".") => section.to_owned(),
+            (section, path) => format!("{section}.{path}"),
+        };
+        SettingsError::Setting { setting: named, error: error.inner().to_string() }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{BackendKind, NoSettings};
+
+    fn read(flags: &[&str]) -> Result<Settings, SettingsError> {
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let service_defaults = "listen = \"127.0.0.1:8001\"".to_owned();
+        Sources { flags, service_defaults, ..Sources::default() }
+            .read::<NoSettings>("own")
+            .map(|(settings, _)| settings)
+    }
+
+    #[test]
+    fn without_any_source_the_defaults_hold() {
+        let settings = read(&[]).unwrap();
+        assert_eq!((settings.backend, settings.shards.get()), (BackendKind::Embedded, 4));
+        assert_eq!(settings.cache.room_stats_ms, 0);
+    }
+
+    #[test]
+    fn a_flag_wins_and_strings_need_no_quotes() {
+        let settings =
+            read(&["shards=8", "embedded.data=/tmp/some where", "admin.token=12345", "log.level=debug"])
+                .unwrap();
+        assert_eq!(settings.shards.get(), 8);
+        assert_eq!(settings.embedded.data, PathBuf::from("/tmp/some where"));
+        assert_eq!(settings.admin.token, "12345");
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named() {
+        for (flag, named) in [
+            ("shards=0", "shards"),
+            ("shards=many", "shards"),
+            ("grab.batch_max=-1", "grab.batch_max"),
+            ("grab.colour=red", "colour"),
+            ("colour=red", "colour"),
+            ("backend=oracle", "backend"),
+            ("listen=nowhere", "listen"),
+            ("own.thing=1", "thing"),
+        ] {
+            let error = read(&[flag]).unwrap_err().to_string();
+            assert!(error.contains(named), "{flag}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_flag_that_is_no_setting_is_refused() {
+        assert!(read(&["shards"]).is_err());
+        assert!(read(&["=4"]).is_err());
+        assert!(read(&["a b=4"]).is_err());
+    }
+
+    #[test]
+    fn a_token_is_never_printed() {
+        let settings = read(&["admin.token=secret-word"]).unwrap();
+        assert!(!format!("{settings:?}").contains("secret-word"));
+    }
+}

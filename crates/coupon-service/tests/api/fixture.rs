@@ -1,0 +1,250 @@
+//! A service of each test's own: a small catalogue, some history, four shards by `user_id % 4`.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use actix_web::dev::ServerHandle;
+use coupon_core::{
+    Coupon, CouponDetails, CouponId, CouponKind, CouponResult, CouponStatus, LiveRoom, Money, Placement,
+    Plan, ResultId, ResultQuery, RoomId, RoomStatus, RouteError, RowKey, ShardId, ShardingStrategy,
+    Timestamp, User, UserId, UserLevel,
+};
+use coupon_service::NoSettings;
+use coupon_service::api::{GrabRequest, GrabResponse};
+use coupon_service::app::Application;
+use coupon_service::backend::embedded::bulk::Bulk;
+use coupon_service::backend::embedded::folder::Folder;
+use coupon_service::clock::Clock;
+use coupon_service::settings::Sources;
+use tempfile::TempDir;
+
+use crate::client::{self, Answer, Connection};
+
+pub(crate) const NOW: &str = "2026-11-22T12:00:00.000Z";
+pub(crate) const USERS: u64 = 40;
+const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
+const HOUR: i64 = 3_600_000;
+
+/// Room 1: three of it.
+pub(crate) const SCARCE: u64 = 1;
+/// Room 1: plenty.
+pub(crate) const PLENTY: u64 = 2;
+/// Room 2: over; users 1 to 30 hold one, grabbed 25, 55, 85, … minutes ago.
+pub(crate) const ENDED: u64 = 4;
+/// Room 2: begins tomorrow.
+pub(crate) const EARLY: u64 = 5;
+/// Room 2: withdrawn.
+pub(crate) const WITHDRAWN: u64 = 6;
+/// Room 3 has these five.
+pub(crate) const OF_ROOM_3: [u64; 5] = [11, 12, 13, 14, 15];
+/// Room 4, for which the strategy has no place.
+pub(crate) const NOWHERE: u64 = 21;
+
+#[derive(Debug)]
+struct ByUser;
+
+impl ShardingStrategy for ByUser {
+    fn name(&self) -> &str {
+        "by-user"
+    }
+
+    fn shard_count(&self) -> NonZeroU16 {
+        SHARDS
+    }
+
+    fn place(&self, row: &RowKey) -> Result<Placement, RouteError> {
+        let nowhere = RoomId::new(4).unwrap();
+        if row.room == nowhere { Err(RouteError::RoomOutOfRange(nowhere)) } else { Ok(home(row.user)) }
+    }
+
+    fn plan(&self, query: &ResultQuery) -> Plan {
+        query.user.map_or(Plan::All, |user| Plan::One(home(user)))
+    }
+}
+
+fn home(user: UserId) -> Placement {
+    Placement::single(ShardId::new((user.get() % u64::from(SHARDS.get())) as u16))
+}
+
+/// A running service. Dropping it stops it.
+pub(crate) struct Api {
+    pub(crate) address: SocketAddr,
+    pub(crate) clock: Clock,
+    dir: TempDir,
+    handle: ServerHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Api {
+    pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// With settings, as flags spell them.
+    pub(crate) fn with(flags: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fill(&dir);
+        let flags = flags.iter().map(|flag| (*flag).to_owned());
+        let data = format!("embedded.data={:?}", dir.path());
+        let sources = Sources {
+            service_defaults: "listen = \"127.0.0.1:0\"".to_owned(),
+            flags: flags.chain([data, "workers=2".to_owned()]).collect(),
+            ..Sources::default()
+        };
+        let (settings, NoSettings {}) = sources.read("own").unwrap();
+        let clock = Clock::starting_at(NOW.parse().unwrap());
+        let (ready, started) = mpsc::channel();
+        let its_clock = clock.clone();
+        let thread = std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let application =
+                    Application::build("test-svc", settings, Arc::new(ByUser), its_clock).unwrap();
+                ready.send((application.address(), application.handle())).unwrap();
+                application.run().await.unwrap();
+            });
+        });
+        let (address, handle) = started.recv().unwrap();
+        Self { address, clock, dir, handle, thread: Some(thread) }
+    }
+
+    pub(crate) fn connect(&self) -> Connection {
+        Connection::open(self.address)
+    }
+
+    pub(crate) fn send(&self, request: &[u8]) -> Answer {
+        let mut connection = self.connect();
+        connection.send(request);
+        connection.receive(request.starts_with(b"HEAD "))
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.send(&client::request("GET", path, "", b""))
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
+        self.send(&client::post(path, body))
+    }
+
+    /// A grab that must be decided.
+    pub(crate) fn grab(&self, user_id: u64, coupon_id: u64) -> GrabResponse {
+        let request = GrabRequest { user_id, coupon_id, room_id: None };
+        self.post("/api/coupon/grab", &serde_json::to_string(&request).unwrap()).json()
+    }
+
+    /// Takes a shard's table away under the service's feet: neither reads nor writes work until it is back.
+    pub(crate) fn break_shard(&self, shard: u16) {
+        self.on_shard(shard, "ALTER TABLE coupon_results RENAME TO elsewhere");
+    }
+
+    pub(crate) fn mend_shard(&self, shard: u16) {
+        self.on_shard(shard, "ALTER TABLE elsewhere RENAME TO coupon_results");
+    }
+
+    fn on_shard(&self, shard: u16, sql: &str) {
+        let file: PathBuf = self.dir.path().join(format!("shard-{shard}.sqlite"));
+        let database = rusqlite::Connection::open(file).unwrap();
+        database.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
+        database.execute_batch(sql).unwrap();
+    }
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        drop(self.handle.stop(false));
+        let ended = self.thread.take().map(JoinHandle::join);
+        if !std::thread::panicking() {
+            ended.unwrap().unwrap();
+        }
+    }
+}
+
+fn fill(dir: &TempDir) {
+    let folder = Folder::create(dir.path(), &ByUser.layout(), SHARDS).unwrap();
+    let now: Timestamp = NOW.parse().unwrap();
+    let mut bulk = Bulk::new(folder).unwrap();
+    bulk.users(&(1..=USERS).map(|id| user(id, now)).collect::<Vec<_>>()).unwrap();
+    bulk.rooms(&(1..=4).map(|id| room(id, now)).collect::<Vec<_>>()).unwrap();
+    let mut coupons = vec![
+        coupon(SCARCE, 1, 3, now),
+        coupon(PLENTY, 1, 1_000, now),
+        coupon(3, 2, 1_000, now),
+        Coupon { end_time: now.plus_millis(-1), remaining_stock: 20, ..coupon(ENDED, 2, 50, now) },
+        Coupon { start_time: now.plus_millis(24 * HOUR), ..coupon(EARLY, 2, 10, now) },
+        Coupon { status: CouponStatus::Inactive, ..coupon(WITHDRAWN, 2, 10, now) },
+    ];
+    coupons.extend(OF_ROOM_3.map(|id| coupon(id, 3, 10, now)));
+    coupons.push(coupon(NOWHERE, 4, 10, now));
+    bulk.coupons(&coupons).unwrap();
+    bulk.details(&coupons.iter().map(details).collect::<Vec<_>>()).unwrap();
+    bulk.results(history(now)).unwrap();
+    bulk.finish(&mut |_, _| {}).unwrap();
+}
+
+fn history(now: Timestamp) -> Vec<(Placement, CouponResult)> {
+    let held = |user: u64| {
+        let time = now.plus_millis(-(30 * user.cast_signed() - 5) * 60_000);
+        let id = ResultId::from_parts(time, 1_020, 0).unwrap();
+        let (user, coupon) = (UserId::new(user).unwrap(), CouponId::new(ENDED).unwrap());
+        (home(user), CouponResult::granted(id, user, coupon, RoomId::new(2).unwrap()))
+    };
+    (1..=30).rev().map(held).collect()
+}
+
+fn user(id: u64, now: Timestamp) -> User {
+    User {
+        user_id: UserId::new(id).unwrap(),
+        username: format!("user{id}"),
+        phone: format!("+8613800{id:06}"),
+        email: format!("user{id}@example.com"),
+        register_time: now,
+        last_login: None,
+        user_level: UserLevel::Normal,
+        is_active: true,
+    }
+}
+
+fn room(id: u64, now: Timestamp) -> LiveRoom {
+    LiveRoom {
+        room_id: RoomId::new(id).unwrap(),
+        room_name: format!("room {id}"),
+        anchor_id: id,
+        room_status: RoomStatus::Live,
+        viewer_count: 10,
+        start_time: now,
+        end_time: None,
+        create_time: now,
+        is_hot: id == 1,
+    }
+}
+
+fn coupon(id: u64, room: u64, total: u32, now: Timestamp) -> Coupon {
+    Coupon {
+        coupon_id: CouponId::new(id).unwrap(),
+        room_id: RoomId::new(room).unwrap(),
+        coupon_name: format!("coupon {id}"),
+        coupon_type: CouponKind::AmountOff,
+        discount_amount: Some(Money::from_cents(2_050)),
+        discount_rate: None,
+        min_purchase: Money::from_cents(9_900),
+        total_stock: total,
+        remaining_stock: total,
+        start_time: now.plus_millis(-48 * HOUR),
+        end_time: now.plus_millis(48 * HOUR),
+        create_time: now.plus_millis(-72 * HOUR),
+        update_time: now.plus_millis(-72 * HOUR),
+        status: CouponStatus::Active,
+    }
+}
+
+fn details(coupon: &Coupon) -> CouponDetails {
+    CouponDetails {
+        coupon_id: coupon.coupon_id,
+        description: "Anything in the shop.".to_owned(),
+        usage_rules: "Once.".to_owned(),
+        product_range: r#"{"categories":["tea"]}"#.to_owned(),
+    }
+}

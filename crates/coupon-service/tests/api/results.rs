@@ -1,0 +1,75 @@
+use coupon_service::api::{GlobalStatistics, ResultAnswer};
+
+use crate::fixture::{Api, NOW, PLENTY};
+
+fn spend(user: u64, id: &str, amount: &str) -> String {
+    format!(r#"{{"user_id":{user},"result_id":"{id}","order_amount":{amount}}}"#)
+}
+
+#[test]
+fn a_coupon_is_spent_once() {
+    let api = Api::start();
+    let id = api.grab(7, PLENTY).result_id.unwrap();
+    let answer = api.post("/api/coupon/use", &spend(7, &id, "59.899"));
+    let spent: ResultAnswer = answer.json();
+    assert_eq!((spent.result.use_status, spent.result.order_amount), (1, Some(59.9)));
+    assert!(spent.result.use_time.as_deref().unwrap() >= NOW);
+    assert!(answer.header("server-timing").unwrap().starts_with("shard3;dur="));
+    let stored: ResultAnswer = api.get(&format!("/api/result/{id}")).json();
+    assert_eq!(stored.result, spent.result);
+
+    let problem = api.post("/api/coupon/use", &spend(7, &id, "10")).problem(409);
+    assert_eq!(problem.kind, "/problems/already-used");
+    let sums: GlobalStatistics = api.get("/api/statistics/global").json();
+    assert_eq!((sums.used, sums.order_amount), (1, 59.9));
+}
+
+#[test]
+fn only_who_holds_a_coupon_can_spend_it() {
+    let api = Api::start();
+    let id = api.grab(7, PLENTY).result_id.unwrap();
+    for (user, id) in [(11, id.as_str()), (8, id.as_str()), (999, id.as_str()), (7, "1")] {
+        let problem = api.post("/api/coupon/use", &spend(user, id, "1")).problem(404);
+        assert_eq!(problem.field.as_deref(), Some("result_id"));
+    }
+    let stored: ResultAnswer = api.get(&format!("/api/result/{id}")).json();
+    assert_eq!(stored.result.use_status, 0);
+}
+
+#[test]
+fn a_result_is_found_without_its_user() {
+    let api = Api::start();
+    let id = api.grab(7, PLENTY).result_id.unwrap();
+    let found: ResultAnswer = api.get(&format!("/api/result/{id}")).json();
+    assert_eq!((found.result.user_id, found.plan.shards), (7, vec![0, 1, 2, 3]));
+    for (id, status) in
+        [("1", 404), ("9223372036854775807", 404), ("9223372036854775808", 422), ("-1", 422), ("abc", 400)]
+    {
+        let problem = api.get(&format!("/api/result/{id}")).problem(status);
+        assert_eq!(problem.field.as_deref(), Some("result_id"), "{id}");
+    }
+}
+
+#[test]
+fn an_amount_that_cannot_be_meant_spends_nothing() {
+    let api = Api::start();
+    let id = api.grab(7, PLENTY).result_id.unwrap();
+    for (amount, status) in
+        [("-0.01", 422), ("1000000000.01", 422), ("1e300", 422), ("\"5\"", 400), ("null", 400), ("[]", 400)]
+    {
+        let problem = api.post("/api/coupon/use", &spend(7, &id, amount)).problem(status);
+        assert_eq!(problem.field.as_deref(), Some("order_amount"), "{amount}");
+    }
+    for (body, status, field) in [
+        (spend(0, &id, "1"), 422, "user_id"),
+        (spend(7, "x", "1"), 400, "result_id"),
+        (spend(7, "-5", "1"), 422, "result_id"),
+        (format!(r#"{{"user_id":7,"result_id":{id},"order_amount":1}}"#), 400, "result_id"),
+        (format!(r#"{{"user_id":7,"result_id":"{id}"}}"#), 400, "order_amount"),
+    ] {
+        let problem = api.post("/api/coupon/use", &body).problem(status);
+        assert_eq!(problem.field.as_deref(), Some(field), "{body}");
+    }
+    let stored: ResultAnswer = api.get(&format!("/api/result/{id}")).json();
+    assert_eq!(stored.result.use_status, 0);
+}

@@ -1,0 +1,17 @@
+//! Range sharding: a result lives where its time, or its room, falls.
+//!
+//! Neighbours live together, so a query over a range visits few places; whatever is hot lives together too, and
+//! that is the price. The cures are settings: unequal boundaries, `spread`, hour buckets.
+
+mod room;
+mod settings;
+mod spread;
+mod time;
+
+pub use room::{BoundaryError, RoomRangeSharding, RoomRanges};
+pub use settings::{By, RangeSettings, RangeSettingsError};
+pub use spread::Spread;
+pub use time::{Bucket, TimeRangeSharding};
+
+/// Beyond so many tables a plan says "all": shards know better which of them exist.
+const LONGEST_PLAN: usize = 4_096;

@@ -1,0 +1,99 @@
+//! The `[range]` section of the settings.
+
+use std::num::{NonZeroU16, NonZeroU64};
+use std::sync::Arc;
+
+use coupon_core::{RoomId, ShardingStrategy};
+use serde::Deserialize;
+
+use crate::{BoundaryError, Bucket, RoomRangeSharding, RoomRanges, Spread, TimeRangeSharding};
+
+/// What ranges are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// The moment of the grab.
+    #[default]
+    Time,
+    /// The coupon's room.
+    Room,
+}
+
+/// The `[range]` section of the settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RangeSettings {
+    /// `time` (default) or `room`.
+    pub by: By,
+    /// By time: one table a `day` (default) or an `hour`.
+    pub bucket: Bucket,
+    /// By room: how many rooms a range has, 25 by default.
+    pub room_width: NonZeroU64,
+    /// By room: the first room of each range, ascending from 1, instead of `room_width`.
+    pub boundaries: Vec<RoomId>,
+    /// How many shards each range is spread over by user, 1 (not at all) by default.
+    pub spread: NonZeroU16,
+    /// By room: tables are made ahead for rooms 1 to this one, 100 by default.
+    pub rooms: NonZeroU64,
+}
+
+impl Default for RangeSettings {
+    fn default() -> Self {
+        Self {
+            by: By::default(),
+            bucket: Bucket::default(),
+            room_width: const { NonZeroU64::new(25).unwrap() },
+            boundaries: Vec::new(),
+            spread: NonZeroU16::MIN,
+            rooms: const { NonZeroU64::new(100).unwrap() },
+        }
+    }
+}
+
+/// Settings that contradict each other. The message names the setting.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RangeSettingsError {
+    /// More lanes than shards.
+    #[error("range.spread is {spread}, but there are only {shards} shards to spread over")]
+    SpreadTooWide {
+        /// The setting.
+        spread: NonZeroU16,
+        /// The shards there are.
+        shards: NonZeroU16,
+    },
+    /// A list of boundaries that makes no ranges.
+    #[error("range.boundaries: {0}")]
+    Boundaries(#[from] BoundaryError),
+    /// A setting of the other kind of range.
+    #[error("range.{setting} means nothing when range.by = \"{by}\": remove it, or change range.by")]
+    OtherKind {
+        /// The setting that does not apply.
+        setting: &'static str,
+        /// The kind chosen.
+        by: &'static str,
+    },
+}
+
+impl RangeSettings {
+    /// The strategy that the settings ask for.
+    ///
+    /// # Errors
+    /// [`RangeSettingsError`] when they contradict each other.
+    pub fn strategy(&self, shards: NonZeroU16) -> Result<Arc<dyn ShardingStrategy>, RangeSettingsError> {
+        let too_wide = RangeSettingsError::SpreadTooWide { spread: self.spread, shards };
+        let spread = Spread::new(self.spread, shards).ok_or(too_wide)?;
+        let other = |setting, by| Err(RangeSettingsError::OtherKind { setting, by });
+        match self.by {
+            By::Time if !self.boundaries.is_empty() => other("boundaries", "time"),
+            By::Room if self.bucket != Bucket::Day => other("bucket", "room"),
+            By::Time => Ok(Arc::new(TimeRangeSharding::new(self.bucket, spread))),
+            By::Room => {
+                let ranges = match self.boundaries.as_slice() {
+                    [] => RoomRanges::Equal(self.room_width),
+                    starts => RoomRanges::starting_at(starts)?,
+                };
+                Ok(Arc::new(RoomRangeSharding::new(ranges, spread, self.rooms.get())))
+            }
+        }
+    }
+}

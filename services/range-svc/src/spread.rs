@@ -1,0 +1,60 @@
+//! The cure for a hot range: its rows go to several shards by user, and its readers visit them all.
+
+use std::num::NonZeroU16;
+
+use coupon_core::{Mix, ShardId, UserId};
+
+/// How many shards the rows of one range are spread over. One means not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spread {
+    width: NonZeroU16,
+    shards: NonZeroU16,
+}
+
+impl Spread {
+    /// Spreads each range over `width` of the shards; `None` when there are not that many.
+    #[must_use]
+    pub fn new(width: NonZeroU16, shards: NonZeroU16) -> Option<Self> {
+        (width <= shards).then_some(Self { width, shards })
+    }
+
+    /// How many shards there are.
+    #[must_use]
+    pub const fn shard_count(self) -> NonZeroU16 {
+        self.shards
+    }
+
+    /// How many of them hold rows of one range.
+    #[must_use]
+    pub const fn width(self) -> NonZeroU16 {
+        self.width
+    }
+
+    /// Which of its range's shards a user's rows go to, from 0.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the remainder is below a u16")]
+    pub fn lane(self, user: UserId) -> u16 {
+        if self.width == NonZeroU16::MIN {
+            0
+        } else {
+            (Mix::Xxh3.hash(user.get()) % u64::from(self.width.get())) as u16
+        }
+    }
+
+    /// The shard of one lane of the range with that number.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the remainder is below a u16")]
+    pub fn shard(self, range: u64, lane: u16) -> ShardId {
+        ShardId::new(
+            ((range % u64::from(self.shards.get()) + u64::from(lane)) % u64::from(self.shards.get())) as u16,
+        )
+    }
+
+    /// The lanes a query must visit: its user's, or all.
+    pub fn lanes(self, user: Option<UserId>) -> std::ops::Range<u16> {
+        match user.map(|user| self.lane(user)) {
+            Some(lane) => lane..lane + 1,
+            None => 0..self.width.get(),
+        }
+    }
+}

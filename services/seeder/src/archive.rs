@@ -1,0 +1,135 @@
+//! Retires old results: the part of their life where ranges of time pay off.
+//!
+//! A table that holds one day, or one hour, is dropped whole; from any other table old rows are deleted, batch by
+//! batch. Either way the stock goes with the rows: a coupon's total falls by what was retired, so that
+//! total − remaining = rows still holds, and two stock logs say so.
+//!
+//! The rows leave and the shard's outbox tells of it in one transaction, as with grabs, so that a crash at any
+//! point leaves a data set whose books balance; the next run, or the service, finishes what was begun.
+
+mod books;
+mod shard;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroU16;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use coupon_core::{CouponId, Day, ShardId, Timestamp};
+use coupon_service::backend::embedded::folder::Folder;
+use indicatif::HumanCount;
+
+use self::books::Books;
+use self::shard::Shard;
+use crate::Progress;
+
+/// How many rows of each coupon.
+type Counts = BTreeMap<CouponId, i64>;
+
+/// What was retired, and how long it took.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ArchiveReport {
+    /// Tables dropped whole.
+    pub tables_dropped: u64,
+    /// Rows that were in them.
+    pub rows_dropped: u64,
+    /// The time that took.
+    pub drop_took: Duration,
+    /// Rows deleted one by one.
+    pub rows_deleted: u64,
+    /// The time that took.
+    pub delete_took: Duration,
+    /// The time to count what would be retired, coupon by coupon, whichever way it then goes.
+    pub count_took: Duration,
+    /// Coupons that had results retired.
+    pub coupons: u64,
+}
+
+/// Retires the results of all days before `before`. The service must not be running.
+///
+/// `now` decides which coupons are still on offer: their results hold their stock, and are not to be retired.
+///
+/// # Errors
+/// When the folder cannot be opened, a shard has parked results or an inbox that is not empty, or a result to be
+/// retired is of a coupon still on offer; then nothing is retired.
+pub fn archive(
+    dir: &Path,
+    before: Day,
+    now: Timestamp,
+    progress: &mut dyn Progress,
+) -> Result<ArchiveReport> {
+    let folder = Folder::open_any(dir)?;
+    let mut books = Books::open(&folder)?;
+    let mut shards = open_shards(&folder, &books)?;
+    for shard in &shards {
+        books.settle(shard)?;
+    }
+    let mut report = ArchiveReport::default();
+
+    let counting = Instant::now();
+    let mut counts = Counts::new();
+    for shard in &shards {
+        for (coupon, rows) in shard.count(before)? {
+            *counts.entry(coupon).or_default() += rows;
+        }
+    }
+    report.count_took = counting.elapsed();
+    report.coupons = counts.len() as u64;
+    if let Some((coupon, end)) = books.first_on_offer(&counts, now)? {
+        anyhow::bail!(
+            "coupon {coupon} is on offer until {end}, and results of it are older than {before}: they hold its \
+             stock, so nothing was retired; choose an earlier --before"
+        );
+    }
+
+    progress.stage("retired", counts.values().sum::<i64>().cast_unsigned());
+    for shard in &mut shards {
+        shard.retire(before, &mut report, progress)?;
+        books.settle(shard)?;
+    }
+    progress.done();
+    Ok(report)
+}
+
+fn open_shards(folder: &Folder, books: &Books) -> Result<Vec<Shard>> {
+    let shards: NonZeroU16 = folder.shards();
+    (0..shards.get())
+        .map(|number| {
+            let shard = ShardId::new(number);
+            let opened = Shard::open(folder, shard, books.position(shard)?);
+            let shard = opened.with_context(|| format!("{}", folder.shard_path(shard).display()))?;
+            ensure!(
+                shard.parked()? == 0,
+                "shard {number} has parked results, which hold their stock: resolve them first"
+            );
+            ensure!(
+                shard.inbox()? == 0,
+                "shard {number} has results in its inbox, which a service that was cut off did not get to sort into \
+                 their tables: start the service and stop it first"
+            );
+            Ok(shard)
+        })
+        .collect()
+}
+
+impl fmt::Display for ArchiveReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |number: u64| HumanCount(number).to_string();
+        let secs = Duration::as_secs_f64;
+        if self.rows_dropped + self.rows_deleted + self.tables_dropped == 0 {
+            return f.write_str("nothing to retire");
+        }
+        let (tables, dropped) = (count(self.tables_dropped), count(self.rows_dropped));
+        writeln!(f, "dropped {tables} tables with {dropped} results in {:.2} s", secs(&self.drop_took))?;
+        let deleted = count(self.rows_deleted);
+        writeln!(f, "deleted {deleted} results one by one in {:.2} s", secs(&self.delete_took))?;
+        let coupons = count(self.coupons);
+        write!(
+            f,
+            "counted them in {:.2} s, and took them off {coupons} coupons' stock",
+            secs(&self.count_took)
+        )
+    }
+}

@@ -1,0 +1,172 @@
+//! One shard's old results: counting them, and letting them go together with the outbox entry that says so.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use coupon_core::{CouponId, Day, RESULT_ID_EPOCH, ResultId, ShardId, TableId};
+use coupon_service::backend::embedded::folder::Folder;
+use rusqlite::{Connection, Transaction};
+
+use super::{ArchiveReport, Counts};
+use crate::Progress;
+use crate::options::now;
+
+/// Rows deleted in one transaction: the log stays small, and a reader never waits long.
+const BATCH: u32 = 20_000;
+
+/// Page cache while one shard's rows are retired.
+const CACHE_KIB: i64 = 64 * 1024;
+
+/// What the main database is to be told.
+pub(super) struct Entry {
+    pub(super) id: i64,
+    /// Rows stored, or, below zero, rows retired.
+    pub(super) deltas: Vec<(CouponId, i64)>,
+}
+
+pub(super) struct Shard {
+    pub(super) id: ShardId,
+    db: Connection,
+    /// The outbox entry of this run: above every entry ever applied, even if those have been cleared away.
+    entry: i64,
+}
+
+impl Shard {
+    pub(super) fn open(folder: &Folder, id: ShardId, applied: i64) -> Result<Self> {
+        let db = folder.connect_shard(id)?;
+        // A deletion touches every index all over: without room for them it would be slower than it need be.
+        db.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        let last: i64 =
+            db.query_row("SELECT COALESCE(MAX(outbox_id), 0) FROM outbox", [], |row| row.get(0))?;
+        Ok(Self { id, db, entry: last.max(applied) + 1 })
+    }
+
+    pub(super) fn parked(&self) -> Result<i64> {
+        Ok(self.db.query_row("SELECT COUNT(*) FROM parked_results", [], |row| row.get(0))?)
+    }
+
+    /// Batches of results that are stored, but not in their tables yet: they would come up after their day is gone.
+    pub(super) fn inbox(&self) -> Result<i64> {
+        Ok(self.db.query_row("SELECT COUNT(*) FROM inbox", [], |row| row.get(0))?)
+    }
+
+    /// The entries above a position, oldest first.
+    pub(super) fn outbox(&self, above: i64) -> Result<Vec<Entry>> {
+        let sql = "SELECT outbox_id, deltas FROM outbox WHERE outbox_id > ?1 ORDER BY outbox_id";
+        let mut statement = self.db.prepare(sql)?;
+        let rows = statement.query_map([above], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
+        rows.map(|row| {
+            let (id, deltas) = row?;
+            let damaged = || format!("outbox entry {id} of shard {} is damaged", self.id);
+            Ok(Entry { id, deltas: serde_json::from_str(&deltas).with_context(damaged)? })
+        })
+        .collect()
+    }
+
+    /// How many rows of each coupon are older than a day.
+    pub(super) fn count(&self, before: Day) -> Result<Counts> {
+        let mut counts = Counts::new();
+        for (table, _) in self.old_tables(before)? {
+            let sql =
+                format!("SELECT coupon_id, COUNT(*) FROM {table} WHERE result_id < ?1 GROUP BY coupon_id");
+            add(&self.db, &sql, first_id(before)?, &mut counts)?;
+        }
+        Ok(counts)
+    }
+
+    pub(super) fn retire(
+        &mut self,
+        before: Day,
+        report: &mut ArchiveReport,
+        progress: &mut dyn Progress,
+    ) -> Result<()> {
+        let mut retired = Counts::new();
+        for (table, whole) in self.old_tables(before)? {
+            let began = Instant::now();
+            if whole {
+                let rows = self.drop_table(table, &mut retired)?;
+                report.tables_dropped += 1;
+                report.rows_dropped += rows;
+                report.drop_took += began.elapsed();
+                progress.reached(report.rows_dropped + report.rows_deleted);
+                continue;
+            }
+            loop {
+                let rows = self.delete_batch(table, before, &mut retired)?;
+                report.rows_deleted += rows;
+                progress.reached(report.rows_dropped + report.rows_deleted);
+                if rows == 0 {
+                    break;
+                }
+            }
+            report.delete_took += began.elapsed();
+        }
+        // The next shard is to have its cache instead.
+        Ok(self.db.release_memory()?)
+    }
+
+    /// The tables that may hold older rows, and whether they hold nothing else.
+    fn old_tables(&self, before: Day) -> Result<Vec<(TableId, bool)>> {
+        let mut statement =
+            self.db.prepare("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")?;
+        let names = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+        let tables = names.iter().filter_map(|name| TableId::parse(name));
+        let old = |table: TableId| match table.day() {
+            Some(day) => (day < before).then_some((table, true)),
+            None => Some((table, false)),
+        };
+        Ok(tables.filter_map(old).collect())
+    }
+
+    fn drop_table(&mut self, table: TableId, retired: &mut Counts) -> Result<u64> {
+        let transaction = self.db.transaction()?;
+        let before: i64 = retired.values().sum();
+        let sql = format!("SELECT coupon_id, COUNT(*) FROM {table} WHERE result_id <= ?1 GROUP BY coupon_id");
+        add(&transaction, &sql, i64::MAX, retired)?;
+        transaction.execute_batch(&format!("DROP TABLE {table}"))?;
+        tell(&transaction, self.entry, retired)?;
+        transaction.commit()?;
+        Ok((retired.values().sum::<i64>() - before).cast_unsigned())
+    }
+
+    /// Result ids are in the order of time, and so is the table: the oldest rows lie side by side.
+    fn delete_batch(&mut self, table: TableId, before: Day, retired: &mut Counts) -> Result<u64> {
+        let transaction = self.db.transaction()?;
+        let oldest = format!(
+            "SELECT MAX(result_id) FROM \
+             (SELECT result_id FROM {table} WHERE result_id < ?1 ORDER BY result_id LIMIT {BATCH})"
+        );
+        let last: Option<i64> = transaction.query_row(&oldest, [first_id(before)?], |row| row.get(0))?;
+        let Some(last) = last else { return Ok(0) };
+        let sql = format!("SELECT coupon_id, COUNT(*) FROM {table} WHERE result_id <= ?1 GROUP BY coupon_id");
+        add(&transaction, &sql, last, retired)?;
+        let rows = transaction.execute(&format!("DELETE FROM {table} WHERE result_id <= ?1"), [last])?;
+        tell(&transaction, self.entry, retired)?;
+        transaction.commit()?;
+        Ok(rows as u64)
+    }
+}
+
+/// The least id that a result of that day, or of a later one, can have.
+fn first_id(day: Day) -> Result<i64> {
+    Ok(ResultId::from_parts(day.start().max(RESULT_ID_EPOCH), 0, 0)?.number())
+}
+
+/// Adds what a query for coupons and their rows says.
+fn add(db: &Connection, sql: &str, bound: i64, counts: &mut Counts) -> Result<()> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query([bound])?;
+    while let Some(row) = rows.next()? {
+        let coupon = CouponId::new(row.get::<_, i64>(0)?.cast_unsigned())?;
+        *counts.entry(coupon).or_default() += row.get::<_, i64>(1)?;
+    }
+    Ok(())
+}
+
+/// Leaves word of what has been retired in this run so far: rows gone are the opposite of rows stored.
+fn tell(transaction: &Transaction<'_>, entry: i64, retired: &Counts) -> Result<()> {
+    let deltas: Vec<(CouponId, i64)> = retired.iter().map(|(coupon, rows)| (*coupon, -rows)).collect();
+    let sql = "INSERT OR REPLACE INTO outbox (outbox_id, deltas, create_time) VALUES (?1, ?2, ?3)";
+    transaction.prepare_cached(sql)?.execute((entry, serde_json::to_string(&deltas)?, now().millis()))?;
+    Ok(())
+}

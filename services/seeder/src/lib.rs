@@ -1,0 +1,26 @@
+//! Fills data folders with a catalogue and with past results, each placed by the strategy chosen.
+//!
+//! The same options give the same rows for every strategy, so that what differs between two folders is only
+//! where the rows live. A third strategy's crate gets its own seeder by [`main_for`].
+
+mod archive;
+mod catalogue;
+mod cli;
+mod clock;
+mod details;
+mod history;
+mod options;
+mod progress;
+mod random;
+mod report;
+mod seed;
+mod strategies;
+mod words;
+
+pub use archive::{ArchiveReport, archive};
+pub use cli::{main, main_for};
+pub use options::{OptionError, SeedOptions};
+pub use progress::{Progress, Silent, on_stderr};
+pub use report::SeedReport;
+pub use seed::seed;
+pub use strategies::{NAMES, strategy};

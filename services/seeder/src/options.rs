@@ -1,0 +1,176 @@
+//! How much data, of what kind.
+
+use std::ops::RangeInclusive;
+
+use coupon_core::{RESULT_ID_EPOCH, Timestamp};
+
+/// Stock of a hot room's coupon.
+pub(crate) const HOT_STOCK: RangeInclusive<u64> = 5_000..=20_000;
+/// Stock of any other room's coupon.
+pub(crate) const STOCK: RangeInclusive<u64> = 500..=5_000;
+
+/// Milliseconds of a day.
+pub(crate) const DAY_MS: i64 = 86_400_000;
+
+/// What to generate. The same options give the same rows, whatever the strategy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeedOptions {
+    /// Users, with ids from 1.
+    pub users: u64,
+    /// Rooms, with ids from 1.
+    pub rooms: u64,
+    /// How many of the rooms, the first ones, are hot: more stock, and most of the grabs.
+    pub hot_rooms: u64,
+    /// Coupons on offer in each room: coupon c belongs to room (c − 1) / this + 1.
+    pub coupons_per_room: u64,
+    /// Past results.
+    pub history: u64,
+    /// The whole UTC days, the last ones before [`SeedOptions::as_of`], over which they spread.
+    pub days: u64,
+    /// What every random choice follows from.
+    pub seed: u64,
+    /// The moment that the data is made for: coupons are on offer from the start of its day.
+    pub as_of: Timestamp,
+}
+
+impl Default for SeedOptions {
+    /// 100,000 users, 100 rooms of which 5 are hot, 500 coupons, no history, for now.
+    fn default() -> Self {
+        Self {
+            users: 100_000,
+            rooms: 100,
+            hot_rooms: 5,
+            coupons_per_room: 5,
+            history: 0,
+            days: 30,
+            seed: 1,
+            as_of: now(),
+        }
+    }
+}
+
+/// A size that makes no data. The message names the flag.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("--{flag} {given}: {why}")]
+pub struct OptionError {
+    /// The flag, as the command line spells it.
+    pub flag: &'static str,
+    given: String,
+    why: String,
+}
+
+/// A tenth of mankind; it also keeps a mistyped figure from filling the disk.
+const MOST_USERS: u64 = 1_000_000_000;
+/// The most rooms times coupons: each has a few KB of details, and a service reads them all when it starts.
+const MOST_COUPONS: u64 = 10_000_000;
+/// One a millisecond: far above any real day, and far below what result ids can tell apart.
+const MOST_ROWS_A_DAY: u64 = 86_400_000;
+/// Each has a few KB of details.
+const MOST_PAST_COUPONS: u64 = 1_000_000;
+
+impl SeedOptions {
+    /// Refuses sizes that make no data.
+    ///
+    /// # Errors
+    /// [`OptionError`], which names the first offender.
+    pub fn check(&self) -> Result<(), OptionError> {
+        self.check_catalogue()?;
+        if self.history > 0 { self.check_history() } else { Ok(()) }
+    }
+
+    fn check_catalogue(&self) -> Result<(), OptionError> {
+        let counted = [
+            ("users", self.users, MOST_USERS),
+            ("rooms", self.rooms, MOST_COUPONS),
+            ("coupons-per-room", self.coupons_per_room, MOST_COUPONS),
+        ];
+        for (flag, given, most) in counted {
+            if given == 0 || given > most {
+                return refuse(flag, given, format!("must be from 1 to {most}"));
+            }
+        }
+        if self.hot_rooms > self.rooms {
+            let why = format!("there are only {} rooms; lower it, or raise --rooms", self.rooms);
+            return refuse("hot-rooms", self.hot_rooms, why);
+        }
+        if self.rooms * self.coupons_per_room > MOST_COUPONS {
+            let why =
+                format!("makes {} coupons; at most {MOST_COUPONS} fit", self.rooms * self.coupons_per_room);
+            return refuse("coupons-per-room", self.coupons_per_room, why);
+        }
+        Ok(())
+    }
+
+    fn check_history(&self) -> Result<(), OptionError> {
+        let since_2020 = (self.as_of.day().number() - RESULT_ID_EPOCH.day().number()).try_into().unwrap_or(0);
+        if self.days == 0 || self.days > since_2020 {
+            let why = format!("history needs from 1 to {since_2020} days before {}", self.as_of.day());
+            return refuse("days", self.days, format!("{why}: result ids begin with 2020"));
+        }
+        let most = self.days.saturating_mul(MOST_ROWS_A_DAY);
+        if self.history > most {
+            let why = format!("{} days hold at most {most} rows; raise --days", self.days);
+            return refuse("history", self.history, why);
+        }
+        // Nobody gets a coupon twice, so few users need many coupons.
+        let coupons = self.history / self.users.min(*STOCK.end());
+        if coupons > MOST_PAST_COUPONS {
+            let why = format!("sells {coupons} coupons to {} users; raise --users", self.users);
+            return refuse("history", self.history, why);
+        }
+        Ok(())
+    }
+
+    /// Coupons on offer.
+    pub(crate) const fn live_coupons(&self) -> u64 {
+        self.rooms * self.coupons_per_room
+    }
+}
+
+fn refuse(flag: &'static str, given: u64, why: String) -> Result<(), OptionError> {
+    Err(OptionError { flag, given: given.to_string(), why })
+}
+
+/// The time now, by this machine's clock.
+pub(crate) fn now() -> Timestamp {
+    let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(change: impl Fn(&mut SeedOptions)) -> Result<(), OptionError> {
+        let mut options = SeedOptions::default();
+        change(&mut options);
+        options.check()
+    }
+
+    #[test]
+    fn the_default_is_possible() {
+        assert_eq!(SeedOptions::default().check(), Ok(()));
+        assert_eq!(SeedOptions::default().live_coupons(), 500);
+    }
+
+    #[test]
+    fn an_impossible_size_names_its_flag() {
+        let flag = |result: Result<(), OptionError>| result.unwrap_err().flag;
+        assert_eq!(flag(with(|o| o.users = 0)), "users");
+        assert_eq!(flag(with(|o| o.rooms = 0)), "rooms");
+        assert_eq!(flag(with(|o| o.hot_rooms = 101)), "hot-rooms");
+        assert_eq!(flag(with(|o| o.coupons_per_room = 0)), "coupons-per-room");
+        assert_eq!(flag(with(|o| o.coupons_per_room = 9_999_999)), "coupons-per-room");
+        assert_eq!(flag(with(|o| (o.history, o.days) = (1, 0))), "days");
+        assert_eq!(flag(with(|o| (o.history, o.days) = (1, 100_000))), "days");
+        assert_eq!(flag(with(|o| (o.history, o.days) = (86_400_001, 1))), "history");
+        assert_eq!(flag(with(|o| (o.history, o.users) = (1_000_001, 1))), "history");
+        let error = with(|o| o.hot_rooms = 101).unwrap_err().to_string();
+        assert!(error.contains("--hot-rooms 101") && error.contains("100 rooms"), "{error}");
+    }
+
+    #[test]
+    fn days_do_not_matter_without_history() {
+        assert_eq!(with(|o| o.days = 0), Ok(()));
+    }
+}

@@ -1,0 +1,163 @@
+//! Fills a data folder: catalogue first, then the past, then the indexes.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use coupon_core::{Coupon, Placement, RowKey, ShardingStrategy};
+use coupon_service::backend::embedded::bulk::Bulk;
+use coupon_service::backend::embedded::folder::Folder;
+
+use crate::catalogue::{self, Users};
+use crate::details::details;
+use crate::history::History;
+use crate::random::Random;
+use crate::{Progress, SeedOptions, SeedReport};
+
+/// Users, coupons or results that are made and stored at a time.
+const CHUNK: u64 = 8_192;
+
+/// Fills the folder with generated data, each result where the strategy places it.
+///
+/// # Errors
+/// When the options make no data, the folder cannot be written, or it holds data and `reset` is not set.
+pub fn seed(
+    dir: &Path,
+    strategy: &dyn ShardingStrategy,
+    options: &SeedOptions,
+    reset: bool,
+    progress: &mut dyn Progress,
+) -> Result<SeedReport> {
+    options.check()?;
+    let began = Instant::now();
+    let make = if reset { Folder::replace } else { Folder::create };
+    let folder = make(dir, &strategy.layout(), strategy.shard_count())?;
+    let dataset = folder.dataset().to_owned();
+    let mut load = Load { bulk: Bulk::new(folder)?, next_log: 1, progress };
+    load.catalogue(options)?;
+    let catalogue_took = began.elapsed();
+    let past_coupons = load.history(strategy, options)?;
+    let rows_per_shard = load.finish()?;
+    Ok(SeedReport {
+        dir: dir.to_owned(),
+        dataset,
+        strategy: strategy.name().to_owned(),
+        layout: strategy.layout(),
+        users: options.users,
+        rooms: options.rooms,
+        coupons: options.live_coupons(),
+        past_coupons,
+        rows_per_shard,
+        catalogue_took,
+        took: began.elapsed(),
+    })
+}
+
+struct Load<'a> {
+    bulk: Bulk,
+    next_log: i64,
+    progress: &'a mut dyn Progress,
+}
+
+impl Load<'_> {
+    fn catalogue(&mut self, options: &SeedOptions) -> Result<()> {
+        self.progress.stage("users", options.users);
+        let (mut users, mut stored) = (Users::new(options), 0);
+        loop {
+            let chunk = users.chunk(CHUNK)?;
+            if chunk.is_empty() {
+                break;
+            }
+            self.bulk.users(&chunk)?;
+            stored += chunk.len() as u64;
+            self.progress.reached(stored);
+        }
+        self.progress.done();
+        self.bulk.rooms(&catalogue::rooms(options)?)?;
+        let mut random = Random::new(options.seed, "details");
+        self.coupons(catalogue::coupons(options)?.into_iter().map(Ok), options.live_coupons(), &mut random)
+    }
+
+    /// The past results, then the coupons that they were of. Returns how many of those there are.
+    fn history(&mut self, strategy: &dyn ShardingStrategy, options: &SeedOptions) -> Result<u64> {
+        if options.history == 0 {
+            return Ok(0);
+        }
+        self.progress.stage("results", options.history);
+        let (mut history, mut stored) = (History::new(options), 0);
+        let capacity = usize::try_from(CHUNK)?;
+        loop {
+            let mut chunk = Vec::with_capacity(capacity);
+            while chunk.len() < capacity
+                && let Some(row) = history.next()?
+            {
+                chunk.push((place(strategy, &row.key())?, row));
+            }
+            if chunk.is_empty() {
+                break;
+            }
+            stored += chunk.len() as u64;
+            self.bulk.results(chunk)?;
+            self.progress.reached(stored);
+        }
+        self.progress.done();
+        let sold = history.into_sold();
+        let mut offers = Random::new(options.seed, "past coupons");
+        let mut random = Random::new(options.seed, "past details");
+        let coupons = sold.iter().map(|sold| sold.coupon(&mut offers));
+        self.coupons(coupons, sold.len() as u64, &mut random)?;
+        Ok(sold.len() as u64)
+    }
+
+    /// Coupons with their details and the logs of their stock.
+    fn coupons(
+        &mut self,
+        mut coupons: impl Iterator<Item = Result<Coupon>>,
+        count: u64,
+        random: &mut Random,
+    ) -> Result<()> {
+        self.progress.stage("coupons", count);
+        let mut stored = 0;
+        loop {
+            let chunk = coupons.by_ref().take(usize::try_from(CHUNK)?).collect::<Result<Vec<_>>>()?;
+            if chunk.is_empty() {
+                break;
+            }
+            let wide: Vec<_> = chunk.iter().map(|coupon| details(coupon.coupon_id, random)).collect();
+            let mut logs = Vec::with_capacity(chunk.len());
+            for coupon in &chunk {
+                logs.extend(catalogue::logs(self.next_log, coupon));
+                self.next_log = logs.last().map_or(self.next_log, |log| log.log_id + 1);
+            }
+            self.bulk.coupons(&chunk)?;
+            self.bulk.details(&wide)?;
+            self.bulk.stock_logs(&logs)?;
+            stored += chunk.len() as u64;
+            self.progress.reached(stored);
+        }
+        self.progress.done();
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Vec<u64>> {
+        let Self { bulk, progress, .. } = self;
+        let mut begun = false;
+        let rows = bulk.finish(&mut |made, total| {
+            if !begun && total > 0 {
+                progress.stage("indexes", total);
+                begun = true;
+            }
+            if begun {
+                progress.reached(made);
+            }
+        })?;
+        if begun {
+            progress.done();
+        }
+        Ok(rows)
+    }
+}
+
+fn place(strategy: &dyn ShardingStrategy, key: &RowKey) -> Result<Placement> {
+    strategy.place(key).with_context(|| format!("{} has no place for a result", strategy.name()))
+}

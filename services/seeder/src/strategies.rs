@@ -1,0 +1,122 @@
+//! The strategies of this workspace, by name.
+
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use coupon_core::ShardingStrategy;
+use hash_svc::{HashSettings, HashSharding};
+use range_svc::RangeSettings;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+/// The names that [`strategy`] knows.
+pub const NAMES: [&str; 4] = ["hash", "range-time", "range-room", "single"];
+
+/// The strategy of that name, over so many shards, with settings like `range.spread=2`: values are in TOML's
+/// syntax, and text needs no quotes.
+///
+/// `single` is hash over one shard, however many are asked for: the layout of `hash-svc --shards 1`.
+///
+/// # Errors
+/// When there is no such strategy or setting, or a setting has an impossible value; the message names it.
+pub fn strategy(name: &str, shards: NonZeroU16, sets: &[String]) -> Result<Arc<dyn ShardingStrategy>> {
+    match name {
+        "hash" => hash(shards, sets),
+        "single" => hash(NonZeroU16::MIN, sets),
+        "range-time" => range("time", name, shards, sets),
+        "range-room" => range("room", name, shards, sets),
+        _ => bail!("there is no strategy {name:?}; there are: {}", NAMES.join(", ")),
+    }
+}
+
+fn hash(shards: NonZeroU16, sets: &[String]) -> Result<Arc<dyn ShardingStrategy>> {
+    let settings: HashSettings = section("hash", Table::new(), sets)?;
+    Ok(Arc::new(HashSharding::from_settings(&settings, shards)))
+}
+
+fn range(by: &str, name: &str, shards: NonZeroU16, sets: &[String]) -> Result<Arc<dyn ShardingStrategy>> {
+    let mut chosen = Table::new();
+    chosen.insert("by".to_owned(), Value::String(by.to_owned()));
+    let settings: RangeSettings = section("range", chosen.clone(), sets)?;
+    let same: RangeSettings = section("range", chosen, &[])?;
+    ensure!(settings.by == same.by, "range.by contradicts the strategy {name}: leave it out");
+    Ok(settings.strategy(shards)?)
+}
+
+/// Reads the settings of one section. Each is tried alone as well, so that an error can name it.
+fn section<T: DeserializeOwned>(section: &str, mut table: Table, sets: &[String]) -> Result<T> {
+    for set in sets {
+        let (key, value) =
+            set.split_once('=').with_context(|| format!("--set {set}: write it as key=value"))?;
+        let field = key.trim().strip_prefix(section).and_then(|rest| rest.strip_prefix('.'));
+        let field = field.with_context(|| {
+            format!("--set {set}: this strategy has no such setting; its settings begin with \"{section}.\"")
+        })?;
+        let value = value_of(value.trim());
+        let alone = Table::from_iter([(field.to_owned(), value.clone())]);
+        T::deserialize(alone).map_err(|error| anyhow!("--set {set}: {key}: {}", error.message()))?;
+        table.insert(field.to_owned(), value);
+    }
+    T::deserialize(table).map_err(|error| anyhow!("the settings of [{section}]: {}", error.message()))
+}
+
+fn value_of(text: &str) -> Value {
+    let parsed = toml::from_str::<Table>(&format!("value = {text}")).ok();
+    let only = parsed.filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));
+    only.unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(name: &str, sets: &[&str]) -> Result<String> {
+        let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+        strategy(name, NonZeroU16::new(4).unwrap(), &sets).map(|strategy| strategy.layout())
+    }
+
+    fn error(name: &str, sets: &[&str]) -> String {
+        format!("{:#}", layout(name, sets).unwrap_err())
+    }
+
+    #[test]
+    fn every_name_makes_a_strategy() {
+        for name in NAMES {
+            let made = strategy(name, NonZeroU16::new(4).unwrap(), &[]).unwrap();
+            let expected = if name == "single" { "hash" } else { name };
+            assert_eq!(made.name(), expected);
+            assert_eq!(made.shard_count().get(), if name == "single" { 1 } else { 4 });
+        }
+        assert!(error("jump", &[]).contains("range-time"));
+    }
+
+    #[test]
+    fn settings_reach_the_strategy() {
+        assert!(layout("hash", &["hash.mix=modulo"]).unwrap().contains("mix modulo"));
+        let spread = layout("range-time", &["range.spread=2", "range.bucket=hour"]).unwrap();
+        assert!(spread.contains("spread 2") && spread.contains("UTC hour"), "{spread}");
+        let split = layout("range-room", &["range.boundaries=[1, 2, 3]"]).unwrap();
+        assert!(split.contains("1, 2, 3"), "{split}");
+        assert!(layout("range-room", &["range.by=room"]).is_ok());
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named() {
+        for (name, set) in [
+            ("hash", "range.spread=2"),
+            ("hash", "hash.mixture=xxh3"),
+            ("hash", "hash.mix=md5"),
+            ("range-time", "range.spread=0"),
+            ("range-time", "range.spread=lots"),
+            ("range-room", "range.boundaries=[2]"),
+            ("range-time", "range.by=room"),
+            ("range-time", "grab.batch_max=1"),
+            ("range-time", "range.spread=9"),
+        ] {
+            let (error, key) = (error(name, &[set]), set.split('=').next().unwrap());
+            assert!(error.contains(key), "{set}: {error}");
+        }
+        assert!(error("hash", &["hash.mix"]).contains("key=value"));
+    }
+}

@@ -1,0 +1,193 @@
+//! What an audit found.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+/// How many violations of a kind are described; all are counted.
+pub const SHOWN: usize = 20;
+
+/// A promise that can be broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// More rows of a coupon than it had stock.
+    Oversold,
+    /// A user holds a coupon twice, or an id is stored twice, on any shards and tables.
+    Duplicate,
+    /// An acknowledged grab is not stored with exactly that id, user and coupon; or a user was told that they hold a
+    /// coupon already, and does not.
+    Lost,
+    /// A stored grab that nobody asked for.
+    Invented,
+    /// A row where its strategy, its table's name or its own id says it cannot be.
+    Misplaced,
+    /// A coupon's stock and its rows disagree; or somebody was told that it is sold out, and it is not.
+    Stock,
+    /// A result set aside because it contradicts what is stored.
+    Parked,
+}
+
+impl Kind {
+    /// All of them, in the order they are told.
+    pub const ALL: [Self; 7] = [
+        Self::Oversold,
+        Self::Duplicate,
+        Self::Lost,
+        Self::Invented,
+        Self::Misplaced,
+        Self::Stock,
+        Self::Parked,
+    ];
+
+    /// The word that reports use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Oversold => "oversold",
+            Self::Duplicate => "duplicate",
+            Self::Lost => "lost",
+            Self::Invented => "invented",
+            Self::Misplaced => "misplaced",
+            Self::Stock => "stock",
+            Self::Parked => "parked",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The violations of one kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How many there are.
+    pub count: u64,
+    /// The first [`SHOWN`] of them, with the ids concerned.
+    pub examples: Vec<String>,
+}
+
+/// Outbox entries that a shard has written and the main database has not applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unapplied {
+    /// Whose outbox.
+    pub shard: u16,
+    /// How many entries.
+    pub entries: u64,
+    /// How many rows they tell of.
+    pub rows: i64,
+}
+
+/// What an audit looked at and what it found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AuditReport {
+    /// The data folder.
+    pub folder: PathBuf,
+    /// How many shards.
+    pub shards: usize,
+    /// How many tables of results.
+    pub tables: usize,
+    /// How many results are stored.
+    pub rows: u64,
+    /// Results acknowledged, each once however often its user was told; `None` when the audit was not told.
+    pub acknowledged: Option<u64>,
+    /// Grabs refused; `None` when the audit was not told.
+    pub refused: Option<u64>,
+    /// Grabs without a clear answer; `None` when the audit was not told.
+    pub unknown: Option<u64>,
+    /// Rows that such a grab explains.
+    pub unknown_stored: u64,
+    /// What the main database has not been told of. After draining, each is a violation as well.
+    pub unapplied: Vec<Unapplied>,
+    /// Violations; a kind without any is not in here.
+    pub findings: BTreeMap<Kind, Finding>,
+    /// Checks that could not be made, with the reason.
+    pub not_checked: BTreeMap<Kind, String>,
+    /// How long the audit took.
+    pub took_ms: u64,
+}
+
+impl AuditReport {
+    pub(super) fn new(folder: &Path, shards: usize) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            shards,
+            tables: 0,
+            rows: 0,
+            acknowledged: None,
+            refused: None,
+            unknown: None,
+            unknown_stored: 0,
+            unapplied: Vec::new(),
+            findings: BTreeMap::new(),
+            not_checked: BTreeMap::new(),
+            took_ms: 0,
+        }
+    }
+
+    /// How many violations of that kind there are.
+    #[must_use]
+    pub fn count(&self, kind: Kind) -> u64 {
+        self.findings.get(&kind).map_or(0, |finding| finding.count)
+    }
+
+    /// How many violations of any kind there are.
+    #[must_use]
+    pub fn violations(&self) -> u64 {
+        self.findings.values().map(|finding| finding.count).sum()
+    }
+
+    /// Counts `count` violations that are described in one line, made only if it will be shown.
+    pub(super) fn add(&mut self, kind: Kind, count: u64, describe: impl FnOnce() -> String) {
+        let finding = self.findings.entry(kind).or_default();
+        finding.count += count;
+        if finding.examples.len() < SHOWN {
+            finding.examples.push(describe());
+        }
+    }
+
+    /// Whether another violation of that kind would still be described: descriptions can cost a query.
+    pub(super) fn shows(&self, kind: Kind) -> bool {
+        self.findings.get(&kind).is_none_or(|finding| finding.examples.len() < SHOWN)
+    }
+}
+
+impl fmt::Display for AuditReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { folder, rows, shards, tables, took_ms, .. } = self;
+        writeln!(f, "{}: {rows} rows, {shards} shards, {tables} tables, {took_ms} ms", folder.display())?;
+        if let (Some(acknowledged), Some(refused), Some(unknown)) =
+            (self.acknowledged, self.refused, self.unknown)
+        {
+            let stored = self.unknown_stored;
+            writeln!(
+                f,
+                "grabs: {acknowledged} acknowledged, {refused} refused, {unknown} unknown ({stored} stored)"
+            )?;
+        }
+        for unapplied in &self.unapplied {
+            let Unapplied { shard, entries, rows } = unapplied;
+            writeln!(f, "not yet told to the main database: shard {shard}, {entries} entries, {rows} rows")?;
+        }
+        for kind in Kind::ALL {
+            match self.not_checked.get(&kind) {
+                Some(why) if self.count(kind) == 0 => writeln!(f, "  {kind:<10} {:>8}: {why}", "n/a")?,
+                _ => writeln!(f, "  {kind:<10} {:>8}", self.count(kind))?,
+            }
+            let Some(finding) = self.findings.get(&kind) else { continue };
+            for example in &finding.examples {
+                writeln!(f, "    {example}")?;
+            }
+            let more = finding.count.saturating_sub(finding.examples.len() as u64);
+            if more > 0 {
+                writeln!(f, "    … {more} more")?;
+            }
+        }
+        Ok(())
+    }
+}

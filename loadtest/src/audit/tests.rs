@@ -1,0 +1,386 @@
+//! Each promise broken by hand, in a folder that is otherwise sound, and found.
+
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use coupon_core::schema::{self, Dialect};
+use coupon_core::{ResultId, ShardingStrategy, TableId};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::{AuditReport, Claim, Claims, Kind, Scope, audit, newest_result};
+
+const TODAY: &str = "2026-11-22T12:00:00Z";
+const YESTERDAY: &str = "2026-11-21T12:00:00Z";
+const TABLE_TODAY: &str = "coupon_results_2026_11_22";
+const TABLE_YESTERDAY: &str = "coupon_results_2026_11_21";
+
+/// A folder of two shards and two daily tables, whose coupons 1 and 2 belong to room 1, with 10 of each.
+struct Folder {
+    dir: TempDir,
+    claims: Claims,
+}
+
+fn id(time: &str, sequence: u16) -> i64 {
+    ResultId::from_parts(time.parse().unwrap(), 1, sequence).unwrap().number()
+}
+
+fn by_day() -> Arc<dyn ShardingStrategy> {
+    range_svc::RangeSettings::default().strategy(NonZeroU16::new(2).unwrap()).unwrap()
+}
+
+/// The shard of a day when there are two.
+fn shard_of(time: &str) -> u16 {
+    let day = time.parse::<coupon_core::Timestamp>().unwrap().day();
+    u16::try_from(day.number() % 2).unwrap()
+}
+
+impl Folder {
+    fn new() -> Self {
+        let dir = TempDir::new().unwrap();
+        let main = Connection::open(dir.path().join("main.sqlite")).unwrap();
+        main.pragma_update(None, "journal_mode", "wal").unwrap();
+        for sql in schema::catalogue(Dialect::Sqlite) {
+            main.execute_batch(&sql).unwrap();
+        }
+        main.execute_batch(
+            "INSERT INTO meta VALUES ('format', '1'), ('dataset', 'd1'), ('layout', '?'), ('shards', '2');
+             INSERT INTO outbox_positions VALUES (0, 0), (1, 0);
+             INSERT INTO coupons (coupon_id, room_id, coupon_name, coupon_type, total_stock, remaining_stock,
+                 start_time, end_time, create_time, update_time)
+             VALUES (1, 1, 'a', 1, 10, 10, 0, 0, 0, 0), (2, 1, 'b', 1, 10, 10, 0, 0, 0, 0);
+             INSERT INTO stock_logs (log_id, coupon_id, operation_type, stock_before, stock_after, operator,
+                 create_time)
+             VALUES (1, 1, 1, 0, 10, 'test', 0), (2, 2, 1, 0, 10, 'test', 0);",
+        )
+        .unwrap();
+        for shard in 0..2 {
+            let file = Connection::open(dir.path().join(format!("shard-{shard}.sqlite"))).unwrap();
+            file.pragma_update(None, "journal_mode", "wal").unwrap();
+            for sql in schema::shard(Dialect::Sqlite) {
+                file.execute_batch(&sql).unwrap();
+            }
+            file.execute("INSERT INTO shard_meta VALUES ('dataset', 'd1')", []).unwrap();
+            for table in [TABLE_TODAY, TABLE_YESTERDAY] {
+                let (create, indexes) = schema::results(Dialect::Sqlite, TableId::parse(table).unwrap());
+                file.execute_batch(&create).unwrap();
+                for index in indexes {
+                    file.execute_batch(&index).unwrap();
+                }
+            }
+        }
+        Self { dir, claims: Claims::default() }
+    }
+
+    /// Two acknowledged grabs of today, one of yesterday, stored where they belong and told to main.
+    fn sound() -> Self {
+        let mut folder = Self::new();
+        folder.grab(TODAY, 1, 1);
+        folder.grab(TODAY, 2, 2);
+        folder.grab(YESTERDAY, 3, 1);
+        folder.claims.add(4, 1, Claim::Refused);
+        folder
+    }
+
+    fn grab(&mut self, time: &str, user: u64, coupon: u64) {
+        let result = id(time, u16::try_from(user).unwrap());
+        let table = if time == TODAY { TABLE_TODAY } else { TABLE_YESTERDAY };
+        self.store(shard_of(time), table, result, user, coupon);
+        self.tell(coupon);
+        self.claims.add(user, coupon, Claim::Granted(result));
+    }
+
+    fn main(&self, sql: &str) {
+        Connection::open(self.dir.path().join("main.sqlite")).unwrap().execute_batch(sql).unwrap();
+    }
+
+    fn shard(&self, shard: u16, sql: &str) {
+        let path = self.dir.path().join(format!("shard-{shard}.sqlite"));
+        Connection::open(path).unwrap().execute_batch(sql).unwrap();
+    }
+
+    fn store(&self, shard: u16, table: &str, result: i64, user: u64, coupon: u64) {
+        let time = ResultId::from_number(result).unwrap().time().millis();
+        self.shard(
+            shard,
+            &format!(
+                "INSERT INTO {table} (result_id, user_id, coupon_id, room_id, grab_status, grab_time)
+                 VALUES ({result}, {user}, {coupon}, 1, 1, {time})"
+            ),
+        );
+    }
+
+    /// Takes one from a coupon's stock, and logs it.
+    fn tell(&self, coupon: u64) {
+        self.main(&format!(
+            "INSERT INTO stock_logs SELECT (SELECT max(log_id) + 1 FROM stock_logs), coupon_id, 2,
+                 remaining_stock, remaining_stock - 1, 'shard', 0, 1, 0 FROM coupons WHERE coupon_id = {coupon};
+             UPDATE coupons SET remaining_stock = remaining_stock - 1 WHERE coupon_id = {coupon};"
+        ));
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().to_owned()
+    }
+
+    fn audit(&self) -> AuditReport {
+        let strategy = by_day();
+        let scope =
+            Scope { claims: Some(&self.claims), since: None, strategy: Some(&*strategy), drained: true };
+        audit(self.dir.path(), &scope).unwrap()
+    }
+}
+
+/// The only kind of violation there is, how often, and its examples.
+fn only(report: &AuditReport) -> (Kind, u64, String) {
+    assert_eq!(report.findings.len(), 1, "{report}");
+    let (kind, finding) = report.findings.first_key_value().unwrap();
+    (*kind, finding.count, finding.examples.join("\n"))
+}
+
+#[test]
+fn a_sound_folder_passes() {
+    let folder = Folder::sound();
+    let report = folder.audit();
+    assert_eq!((report.rows, report.shards, report.tables, report.violations()), (3, 2, 4, 0), "{report}");
+    assert_eq!((report.acknowledged, report.refused, report.unknown), (Some(3), Some(1), Some(0)));
+    assert!(report.not_checked.is_empty(), "{report}");
+    assert_eq!(newest_result(&folder.path()).unwrap(), Some(id(TODAY, 2)));
+}
+
+#[test]
+fn a_running_service_is_not_disturbed_and_its_uncommitted_rows_are_not_seen() {
+    let folder = Folder::sound();
+    let writer = Connection::open(folder.path().join("shard-0.sqlite")).unwrap();
+    writer.execute_batch("BEGIN IMMEDIATE; DELETE FROM coupon_results_2026_11_22").unwrap();
+    assert_eq!(folder.audit().violations(), 0);
+    writer.execute_batch("ROLLBACK").unwrap();
+}
+
+#[test]
+fn a_lost_grab_is_found_and_named() {
+    let mut folder = Folder::sound();
+    folder.claims.add(7, 2, Claim::Granted(id(TODAY, 7)));
+    let (kind, count, text) = only(&folder.audit());
+    assert_eq!((kind, count), (Kind::Lost, 1));
+    assert!(text.contains(&id(TODAY, 7).to_string()) && text.contains("user 7, coupon 2"), "{text}");
+}
+
+#[test]
+fn a_grab_stored_under_another_id_is_lost() {
+    let mut folder = Folder::new();
+    folder.store(shard_of(TODAY), TABLE_TODAY, id(TODAY, 9), 1, 1);
+    folder.tell(1);
+    folder.claims.add(1, 1, Claim::Granted(id(TODAY, 1)));
+    let (kind, _, text) = only(&folder.audit());
+    assert_eq!(kind, Kind::Lost);
+    assert!(text.contains(&format!("stored instead: result {}", id(TODAY, 9))), "{text}");
+}
+
+#[test]
+fn a_user_with_the_same_coupon_in_two_daily_tables_is_found() {
+    let folder = Folder::sound();
+    folder.store(shard_of(YESTERDAY), TABLE_YESTERDAY, id(YESTERDAY, 50), 1, 1);
+    folder.tell(1);
+    let (kind, count, text) = only(&folder.audit());
+    assert_eq!((kind, count), (Kind::Duplicate, 1));
+    assert!(text.contains("user 1 holds coupon 1 2 times"), "{text}");
+    assert!(text.contains(TABLE_TODAY) && text.contains(TABLE_YESTERDAY), "{text}");
+}
+
+#[test]
+fn an_id_stored_on_two_shards_is_found() {
+    let folder = Folder::sound();
+    folder.store(1 - shard_of(TODAY), TABLE_TODAY, id(TODAY, 1), 6, 2);
+    folder.tell(2);
+    let report = folder.audit();
+    assert_eq!(report.count(Kind::Duplicate), 1, "{report}");
+    assert_eq!((report.count(Kind::Misplaced), report.count(Kind::Invented)), (1, 1), "{report}");
+}
+
+#[test]
+fn one_more_row_than_stock_is_oversold() {
+    let mut folder = Folder::new();
+    for user in 1..=11 {
+        folder.grab(TODAY, user, 1);
+    }
+    let (kind, count, text) = only(&folder.audit());
+    assert_eq!((kind, count), (Kind::Oversold, 1));
+    assert!(text.contains("coupon 1: 11 rows of a stock of 10"), "{text}");
+}
+
+#[test]
+fn a_row_nobody_asked_for_is_invented_and_one_from_before_the_run_is_not() {
+    let folder = Folder::sound();
+    folder.store(shard_of(YESTERDAY), TABLE_YESTERDAY, id(YESTERDAY, 2), 2, 1);
+    folder.store(shard_of(TODAY), TABLE_TODAY, id(TODAY, 8), 8, 1);
+    folder.tell(1);
+    folder.tell(1);
+    let (kind, count, text) = only(&folder.audit());
+    assert_eq!((kind, count), (Kind::Invented, 1));
+    assert!(text.contains("user 8, coupon 1"), "{text}");
+}
+
+#[test]
+fn an_unknown_outcome_may_be_stored_or_not() {
+    let mut folder = Folder::sound();
+    folder.claims.add(8, 1, Claim::Unknown);
+    folder.claims.add(9, 1, Claim::Unknown);
+    folder.store(shard_of(TODAY), TABLE_TODAY, id(TODAY, 8), 8, 1);
+    folder.tell(1);
+    let report = folder.audit();
+    assert_eq!((report.violations(), report.unknown, report.unknown_stored), (0, Some(2), 1), "{report}");
+}
+
+#[test]
+fn a_result_acknowledged_twice_is_one_result() {
+    let mut folder = Folder::sound();
+    folder.claims.add(1, 1, Claim::Granted(id(TODAY, 1)));
+    let report = folder.audit();
+    assert_eq!((report.violations(), report.acknowledged), (0, Some(3)), "{report}");
+}
+
+#[test]
+fn an_id_acknowledged_to_two_users_is_lost_to_one_of_them() {
+    let mut folder = Folder::sound();
+    folder.claims.add(9, 1, Claim::Granted(id(TODAY, 1)));
+    let (kind, count, text) = only(&folder.audit());
+    assert_eq!((kind, count), (Kind::Lost, 1));
+    assert!(text.contains("user 9") && text.contains("stored instead"), "{text}");
+}
+
+#[test]
+fn a_user_told_that_they_hold_a_coupon_must_hold_it() {
+    let mut folder = Folder::sound();
+    folder.claims.add(1, 1, Claim::Held);
+    assert_eq!(folder.audit().violations(), 0);
+    folder.claims.add(6, 1, Claim::Held);
+    let (kind, count, text) = only(&folder.audit());
+    assert_eq!((kind, count), (Kind::Lost, 1));
+    assert!(text.contains("user 6 was told that they hold coupon 1"), "{text}");
+}
+
+#[test]
+fn a_coupon_told_to_be_sold_out_must_be_unless_unknown_grabs_explain_what_is_left() {
+    let mut folder = Folder::new();
+    (1..=8).for_each(|user| folder.grab(TODAY, user, 1));
+    folder.claims.add(20, 1, Claim::SoldOut);
+    folder.claims.add(21, 1, Claim::Unknown);
+    let (kind, _, text) = only(&folder.audit());
+    assert_eq!(kind, Kind::Stock);
+    assert!(text.contains("coupon 1") && text.contains("2 of 10 are left"), "{text}");
+    folder.claims.add(22, 1, Claim::Unknown);
+    assert_eq!(folder.audit().violations(), 0);
+}
+
+#[test]
+fn a_row_on_the_wrong_shard_is_misplaced() {
+    let mut folder = Folder::new();
+    folder.store(1 - shard_of(TODAY), TABLE_TODAY, id(TODAY, 1), 1, 1);
+    folder.tell(1);
+    folder.claims.add(1, 1, Claim::Granted(id(TODAY, 1)));
+    let (kind, count, text) = only(&folder.audit());
+    assert_eq!((kind, count), (Kind::Misplaced, 1));
+    assert!(text.contains(&format!("belongs on shard {}", shard_of(TODAY))), "{text}");
+}
+
+#[test]
+fn a_row_in_the_table_of_another_day_is_misplaced_even_if_the_strategy_is_unknown() {
+    let mut folder = Folder::new();
+    folder.store(0, TABLE_YESTERDAY, id(TODAY, 1), 1, 1);
+    folder.tell(1);
+    folder.claims.add(1, 1, Claim::Granted(id(TODAY, 1)));
+    let report = audit(&folder.path(), &Scope::default()).unwrap();
+    assert_eq!(only(&report).0, Kind::Misplaced);
+    assert_eq!(
+        report.not_checked.keys().copied().collect::<Vec<_>>(),
+        [Kind::Lost, Kind::Invented, Kind::Misplaced]
+    );
+}
+
+#[test]
+fn a_row_dated_otherwise_than_its_id_is_misplaced() {
+    let folder = Folder::sound();
+    folder.shard(
+        shard_of(TODAY),
+        &format!("UPDATE {TABLE_TODAY} SET grab_time = grab_time + 1 WHERE user_id = 1"),
+    );
+    let (kind, count, text) = only(&folder.audit());
+    assert_eq!((kind, count), (Kind::Misplaced, 1));
+    assert!(text.contains("grab_time is"), "{text}");
+}
+
+#[test]
+fn stock_that_differs_from_the_rows_is_found() {
+    let folder = Folder::sound();
+    folder.tell(2);
+    let (kind, count, text) = only(&folder.audit());
+    assert_eq!((kind, count), (Kind::Stock, 1));
+    assert!(text.contains("coupon 2: total 10 − remaining 8 + not yet told 0 = 2, but 1 rows"), "{text}");
+}
+
+#[test]
+fn a_stock_log_that_differs_from_the_stock_is_found() {
+    let folder = Folder::sound();
+    folder.main("DELETE FROM stock_logs WHERE coupon_id = 2 AND operation_type = 2");
+    let (kind, count, text) = only(&folder.audit());
+    assert_eq!((kind, count), (Kind::Stock, 1));
+    assert!(text.contains("coupon 2: the stock log deducts 0"), "{text}");
+}
+
+#[test]
+fn outbox_entries_not_yet_applied_count_towards_stock_and_are_a_violation_only_after_draining() {
+    let mut folder = Folder::sound();
+    let shard = shard_of(TODAY);
+    folder.store(shard, TABLE_TODAY, id(TODAY, 5), 5, 2);
+    folder.claims.add(5, 2, Claim::Granted(id(TODAY, 5)));
+    folder.shard(shard, "INSERT INTO outbox VALUES (1, '[[2, 1]]', 0)");
+    let strategy = by_day();
+    let scope = Scope { claims: Some(&folder.claims), strategy: Some(&*strategy), ..Scope::default() };
+    let report = audit(&folder.path(), &scope).unwrap();
+    assert_eq!(report.violations(), 0, "{report}");
+    assert_eq!(
+        report.unapplied.iter().map(|u| (u.shard, u.entries, u.rows)).collect::<Vec<_>>(),
+        [(shard, 1, 1)]
+    );
+    assert_eq!(only(&folder.audit()).0, Kind::Stock);
+    folder.tell(2);
+    folder.main(&format!("UPDATE outbox_positions SET outbox_id = 1 WHERE shard = {shard}"));
+    assert_eq!(folder.audit().violations(), 0);
+}
+
+#[test]
+fn a_parked_result_is_found() {
+    let folder = Folder::sound();
+    folder.shard(0, "INSERT INTO parked_results VALUES (77, 5, 2, 1, 'coupon_results', 'conflict', 0)");
+    let (kind, count, text) = only(&folder.audit());
+    assert_eq!((kind, count), (Kind::Parked, 1));
+    assert!(text.contains("result 77 of user 5, coupon 2") && text.contains("conflict"), "{text}");
+}
+
+#[test]
+fn only_the_first_violations_are_described_but_all_are_counted() {
+    let mut folder = Folder::sound();
+    for user in 100..130 {
+        folder.claims.add(user, 2, Claim::Granted(id(TODAY, u16::try_from(user).unwrap())));
+    }
+    let report = folder.audit();
+    let lost = report.findings.get(&Kind::Lost).unwrap();
+    assert_eq!((lost.count, lost.examples.len()), (30, super::SHOWN));
+    assert!(report.to_string().contains("… 10 more"), "{report}");
+}
+
+#[test]
+fn a_shard_of_another_data_set_is_refused() {
+    let folder = Folder::sound();
+    folder.shard(1, "UPDATE shard_meta SET value = 'd2'");
+    let error = format!("{:#}", audit(&folder.path(), &Scope::default()).unwrap_err());
+    assert!(error.contains("shard-1.sqlite") && error.contains("d2"), "{error}");
+}
+
+#[test]
+fn a_folder_that_holds_no_data_is_an_error() {
+    let dir = TempDir::new().unwrap();
+    assert!(audit(dir.path(), &Scope::default()).is_err());
+}

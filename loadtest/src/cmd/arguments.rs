@@ -1,0 +1,89 @@
+//! Checks that several subcommands make of their arguments. Each error names the flag.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+
+use crate::http::Target;
+use crate::load::{Arrivals, LoadSpec};
+use crate::workload::Workload;
+
+/// Open arrivals at that rate.
+pub(super) fn rate(rate: f64) -> Result<Arrivals> {
+    ensure!(
+        LoadSpec::RATES.contains(&rate),
+        "--rate must be {} to {} requests a second, not {rate}",
+        LoadSpec::RATES.start(),
+        LoadSpec::RATES.end()
+    );
+    Ok(Arrivals::Open { rate })
+}
+
+/// A number of connections that one address can have.
+pub(super) fn connections(flag: &str, number: usize) -> Result<usize> {
+    let most = LoadSpec::MOST_CONNECTIONS;
+    ensure!((1..=most).contains(&number), "{flag} must be 1 to {most}, not {number}");
+    Ok(number)
+}
+
+/// How long something takes, from `--seconds`.
+pub(super) fn seconds(seconds: f64, allowed: &RangeInclusive<f64>) -> Result<Duration> {
+    ensure!(
+        allowed.contains(&seconds),
+        "--seconds must be {} to {}, not {seconds}",
+        allowed.start(),
+        allowed.end()
+    );
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+/// The service at `--target`.
+pub(super) fn target(url: &str) -> Result<Target> {
+    Target::from_url("--target", url).context("--target")
+}
+
+/// The workload of `--workload`; the built-in one without.
+pub(super) fn workload(file: Option<&Path>) -> Result<Workload> {
+    file.map_or_else(|| Ok(Workload::default()), |file| Workload::load(file).context("--workload"))
+}
+
+/// A file to be written, opened before the measurement: that its figures cannot be kept is nothing to learn afterwards.
+#[derive(Debug)]
+pub(super) struct Output {
+    refusal: String,
+    file: BufWriter<File>,
+}
+
+impl Output {
+    pub(super) fn create(flag: &str, path: &Path) -> Result<Self> {
+        let refusal = format!("{flag}: cannot write {}", path.display());
+        let file = File::create(path).with_context(|| refusal.clone())?;
+        Ok(Self { refusal, file: BufWriter::new(file) })
+    }
+
+    /// Writes everything, to the last byte.
+    pub(super) fn write(self, write: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>) -> Result<()> {
+        let Self { refusal, mut file } = self;
+        write(&mut file).and_then(|()| file.flush()).context(refusal)
+    }
+
+    /// Writes something as JSON that people can read as well.
+    pub(super) fn write_json(self, value: &impl Serialize) -> Result<()> {
+        self.write(|file| {
+            serde_json::to_writer_pretty(&mut *file, value)?;
+            writeln!(file)
+        })
+    }
+}
+
+/// Makes a folder and sees that files can be written there, before the measurement as well.
+pub(super) fn folder(flag: &str, path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path)
+        .and_then(|()| tempfile::tempfile_in(path).map(drop))
+        .with_context(|| format!("{flag}: cannot write to the folder {}", path.display()))
+}

@@ -1,0 +1,11 @@
+//! The subcommands: each has its `Args` and a `run`.
+
+mod arguments;
+
+pub mod audit;
+pub mod bench;
+pub mod compare;
+pub mod explain;
+pub mod run;
+pub mod simulate;
+pub mod vertical;

@@ -1,0 +1,141 @@
+//! `loadtest run`.
+
+mod acks;
+mod json;
+mod summary;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+
+use super::arguments::{self, Output};
+use crate::duration::parse_duration;
+use crate::load::{Arrivals, LoadSpec, Outcome, Progress, run_load_with};
+use crate::terminal;
+use crate::workload::{BUILT_IN, Workload};
+
+/// Its command line. Without `--rate` or `--closed`, 1,000 requests a second arrive.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The running service, as it prints it when it is ready
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8001")]
+    target: String,
+    /// Open arrivals: so many requests a second, at moments that do not depend on the answers [default: 1000]
+    #[arg(long, value_name = "PER_SECOND", conflicts_with = "closed", allow_negative_numbers = true)]
+    rate: Option<f64>,
+    /// Closed loop: so many connections, each sending its next request when the last is answered
+    #[arg(long, value_name = "CONNECTIONS", conflicts_with = "connections")]
+    closed: Option<usize>,
+    /// For how long
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    duration: Duration,
+    /// Open arrivals: how many connections at most [default: 64]
+    #[arg(long, value_name = "N")]
+    connections: Option<usize>,
+    /// How long an answer may take before it is given up on, its outcome unknown
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    timeout: Duration,
+    /// Which requests: a TOML file. Without one, the built-in flash sale
+    #[arg(long, value_name = "FILE")]
+    workload: Option<PathBuf>,
+    /// Send the workload's whole mix, or its catalogue's grabs alone (pairs that do not repeat), or those to the echo
+    #[arg(long, value_name = "WHICH", value_enum, default_value = "mix")]
+    requests: Which,
+    /// Decides the requests and their moments
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// The service's admin token, when it asks for one
+    #[arg(long, value_name = "TOKEN", env = "COUPON__ADMIN__TOKEN", hide_env_values = true)]
+    admin_token: Option<String>,
+    /// Write the figures here as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write what each grab was told here as CSV, for `loadtest audit`
+    #[arg(long, value_name = "FILE")]
+    acks: Option<PathBuf>,
+    /// Print the built-in workload as a file to start from, and do nothing else
+    #[arg(long)]
+    print_workload: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Which {
+    Mix,
+    Grabs,
+    Echo,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When an argument makes no sense, the target is not there, or a file cannot be written.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if args.print_workload {
+        terminal::say(BUILT_IN.trim_end());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let spec = spec(&args)?;
+    let mut target = arguments::target(&args.target)?;
+    target.admin_token = args.admin_token;
+    let json = args.json.as_deref().map(|path| Output::create("--json", path)).transpose()?;
+    let acks = args.acks.as_deref().map(|path| Output::create("--acks", path)).transpose()?;
+
+    let outcome = run_load_with(&target, &spec, &mut |state| terminal::progress(line(state, &spec)));
+    terminal::clear_progress();
+    let outcome = outcome.context("--target")?;
+    terminal::say(summary::summary(&target, &spec, &outcome));
+    if let Some(file) = json {
+        file.write_json(&json::Run::new(&target, &spec, &outcome))?;
+    }
+    if let Some(file) = acks {
+        file.write(|file| acks::write(file, &outcome.grabs))?;
+    }
+    Ok(exit_code(&outcome))
+}
+
+/// A run without a single good answer measured nothing.
+fn exit_code(outcome: &Outcome) -> ExitCode {
+    if outcome.ok() == 0 && outcome.errors() > 0 {
+        terminal::note("error: not one request was answered as it should be");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn spec(args: &Args) -> anyhow::Result<LoadSpec> {
+    let workload = arguments::workload(args.workload.as_deref())?;
+    let workload = match args.requests {
+        Which::Mix => workload,
+        Which::Grabs => Workload::distinct_grabs(workload.catalogue, 0),
+        Which::Echo => Workload::echo(workload.catalogue),
+    };
+    let (arrivals, flag, connections) = match args.closed {
+        Some(connections) => (Arrivals::Closed, "--closed", connections),
+        None => {
+            let connections = args.connections.unwrap_or(LoadSpec::CONNECTIONS);
+            (arguments::rate(args.rate.unwrap_or(1_000.0))?, "--connections", connections)
+        }
+    };
+    for (flag, time) in [("--duration", args.duration), ("--timeout", args.timeout)] {
+        ensure!(time <= LoadSpec::LONGEST, "{flag} must be a week at most");
+    }
+    Ok(LoadSpec {
+        workload,
+        arrivals,
+        connections: arguments::connections(flag, connections)?,
+        duration: args.duration,
+        seed: args.seed,
+        timeout: args.timeout,
+    })
+}
+
+fn line(state: &Progress, spec: &LoadSpec) -> String {
+    let Progress { elapsed, finished, finished_last_second, granted, errors, queued } = state;
+    let (elapsed, duration) = (elapsed.as_secs(), spec.duration.as_secs_f64());
+    format!(
+        "{elapsed} of {duration} s: {finished} answered ({finished_last_second}/s), {granted} granted, \
+         {errors} errors, {queued} waiting"
+    )
+}

@@ -1,0 +1,154 @@
+//! The figures of a run as JSON.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::http::Target;
+use crate::load::{Arrivals, EndpointOutcome, GeneratorCost, LoadSpec, Outcome};
+use crate::workload::Workload;
+
+/// The whole file. Latencies are milliseconds from the intended start.
+#[derive(Serialize)]
+pub(super) struct Run<'a> {
+    format: u32,
+    target: String,
+    /// Requests a second; null for a closed loop.
+    rate: Option<f64>,
+    connections: usize,
+    duration_s: f64,
+    timeout_s: f64,
+    seed: u64,
+    workload: &'a Workload,
+    elapsed_s: f64,
+    endpoints: BTreeMap<&'static str, Endpoint<'a>>,
+    grabs: Grabs,
+    /// True when coupons sold out: the rate of grabs is no throughput figure then.
+    sold_out: bool,
+    unsent: u64,
+    reconnects: u64,
+    generator: Generator,
+}
+
+#[derive(Serialize)]
+struct Endpoint<'a> {
+    requests: u64,
+    ok: u64,
+    ok_per_s: f64,
+    errors: &'a BTreeMap<String, u64>,
+    latency_ms: Option<Latency>,
+    /// As the answers say; null when they do not.
+    mean_shards: Option<f64>,
+    mean_tables: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Latency {
+    p50: f64,
+    p90: f64,
+    p99: f64,
+    p999: f64,
+    max: f64,
+}
+
+#[derive(Serialize)]
+struct Grabs {
+    granted: u64,
+    granted_per_s: f64,
+    out_of_stock: u64,
+    duplicate: u64,
+    invalid_time: u64,
+    rejected: u64,
+    unknown: u64,
+}
+
+#[derive(Serialize)]
+struct Generator {
+    cpu_seconds: Option<f64>,
+    cpu_us_per_request: Option<f64>,
+    requests_sent: u64,
+    /// How late requests were sent although a connection was free; null for a closed loop.
+    lateness_us: Option<Lateness>,
+}
+
+#[derive(Serialize)]
+struct Lateness {
+    p50: u64,
+    p99: u64,
+    max: u64,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(target: &Target, spec: &'a LoadSpec, outcome: &'a Outcome) -> Self {
+        let rate = match spec.arrivals {
+            Arrivals::Open { rate } => Some(rate),
+            Arrivals::Closed => None,
+        };
+        let seconds = outcome.elapsed.as_secs_f64();
+        let endpoints =
+            outcome.endpoints.iter().map(|(kind, figures)| (kind.name(), endpoint(figures, seconds)));
+        Self {
+            format: 1,
+            target: target.url(""),
+            rate,
+            connections: spec.connections,
+            duration_s: spec.duration.as_secs_f64(),
+            timeout_s: spec.timeout.as_secs_f64(),
+            seed: spec.seed,
+            workload: &spec.workload,
+            elapsed_s: seconds,
+            endpoints: endpoints.collect(),
+            grabs: grabs(outcome),
+            sold_out: outcome.sold_out > 0,
+            unsent: outcome.unsent,
+            reconnects: outcome.reconnects,
+            generator: generator(&outcome.generator, rate.is_some()),
+        }
+    }
+}
+
+fn grabs(outcome: &Outcome) -> Grabs {
+    let counts = outcome.counts;
+    Grabs {
+        granted: counts.granted,
+        granted_per_s: outcome.granted_per_second(),
+        out_of_stock: counts.out_of_stock,
+        duplicate: counts.duplicate,
+        invalid_time: counts.invalid_time,
+        rejected: counts.rejected,
+        unknown: counts.unknown,
+    }
+}
+
+fn generator(cost: &GeneratorCost, is_open: bool) -> Generator {
+    Generator {
+        cpu_seconds: cost.cpu_seconds,
+        cpu_us_per_request: cost.cpu_us_per_request(),
+        requests_sent: cost.requests,
+        lateness_us: is_open.then_some(Lateness {
+            p50: cost.lateness_p50_us,
+            p99: cost.lateness_p99_us,
+            max: cost.lateness_max_us,
+        }),
+    }
+}
+
+fn endpoint(figures: &EndpointOutcome, seconds: f64) -> Endpoint<'_> {
+    let ms = |quantile| figures.latency.value_at_quantile(quantile) as f64 / 1_000.0;
+    let latency_ms = (!figures.latency.is_empty()).then(|| Latency {
+        p50: ms(0.5),
+        p90: ms(0.9),
+        p99: ms(0.99),
+        p999: ms(0.999),
+        max: ms(1.0),
+    });
+    Endpoint {
+        requests: figures.requests(),
+        ok: figures.ok,
+        ok_per_s: figures.ok as f64 / seconds,
+        errors: &figures.errors,
+        latency_ms,
+        mean_shards: figures.mean_shards(),
+        mean_tables: figures.mean_tables(),
+    }
+}

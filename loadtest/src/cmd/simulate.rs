@@ -1,0 +1,172 @@
+//! `loadtest simulate`.
+
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::ensure;
+use coupon_core::MAX_ID;
+
+use super::arguments::Output;
+use crate::simulate::{self, Options};
+use crate::terminal;
+
+/// Its command line.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// How many shards there are; several numbers make several cases. At most 1,024.
+    #[arg(long, value_delimiter = ',', default_value = "4,16,64,1024", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    shards: Vec<u16>,
+    /// Rows to route for each strategy and number of shards: 10M, 1e7 and 10000000 are the same.
+    #[arg(long, default_value = "10M", value_parser = count)]
+    rows: u64,
+    /// Users 1 to this number grab.
+    #[arg(long, default_value = "1e9", value_parser = count)]
+    users: u64,
+    /// Let user k grab as often as k to the power of minus this, instead of all alike.
+    #[arg(long, value_name = "S", value_parser = exponent)]
+    zipf: Option<f64>,
+    /// Rooms 1 to this number offer coupons.
+    #[arg(long, default_value = "100", value_parser = count)]
+    rooms: u64,
+    /// Rooms 1 to this number are hot.
+    #[arg(long, default_value = "5", value_parser = count)]
+    hot_rooms: u64,
+    /// The part of grabs that goes to the hot rooms, 0 to 1; the rest goes to all rooms. The default is that of
+    /// the standard workload: 20 grabs of 31.9.
+    #[arg(long, default_value_t = 20.0 / 31.9, value_parser = part)]
+    hot_share: f64,
+    /// How many shards the cured ranges are spread over (all of them, where there are fewer).
+    #[arg(long, default_value = "4")]
+    spread: NonZeroU16,
+    /// Over how many days stored rows lie.
+    #[arg(long, default_value = "30", value_parser = clap::value_parser!(u32).range(1..=3650))]
+    days: u32,
+    /// Threads to route with; as many as there are processors by default.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Decides every row.
+    #[arg(long, default_value = "1")]
+    seed: u64,
+    /// Also write everything found to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When the arguments contradict each other, or the file cannot be written.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let (rooms, hot) = (args.rooms, args.hot_rooms);
+    ensure!(rooms <= 1_000_000, "--rooms is {rooms}, but at most 1,000,000 can be simulated");
+    ensure!(hot <= rooms, "--hot-rooms is {hot}, but --rooms has only {rooms}");
+    ensure!(hot <= 10_000, "--hot-rooms is {hot}, but at most 10,000 can have ranges of their own");
+    let json = args.json.map(|path| Output::create("--json", &path)).transpose()?;
+    let options = Options {
+        shards: args.shards.into_iter().filter_map(NonZeroU16::new).collect(),
+        rows: args.rows,
+        users: args.users,
+        zipf: args.zipf,
+        rooms,
+        hot_rooms: hot,
+        hot_share: args.hot_share,
+        spread: args.spread,
+        days: args.days,
+        threads: args.threads.map_or_else(processors, usize::from),
+        seed: args.seed,
+    };
+    let found = simulate::run(options, &mut |doing| terminal::progress(doing))?;
+    terminal::clear_progress();
+    terminal::say(simulate::text(&found).trim_end());
+    json.map_or(Ok(()), |file| file.write_json(&found))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+}
+
+/// A positive whole number, with K, M or B behind it, underscores within it, or written as 1e9.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range is checked just before"
+)]
+#[expect(clippy::cast_precision_loss, reason = "the largest id fits a double exactly")]
+fn count(text: &str) -> Result<u64, String> {
+    let plain = text.replace('_', "");
+    let (digits, unit) = match plain.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (plain.get(..at), 1e3),
+        Some((at, 'm' | 'M')) => (plain.get(..at), 1e6),
+        Some((at, 'b' | 'B')) => (plain.get(..at), 1e9),
+        _ => (Some(plain.as_str()), 1.0),
+    };
+    let number = digits.and_then(|digits| digits.parse::<f64>().ok()).map(|number| number * unit);
+    match number {
+        Some(number) if number.fract() == 0.0 && (1.0..=MAX_ID as f64).contains(&number) => Ok(number as u64),
+        _ => Err(format!("give a whole number from 1 to {MAX_ID}, for example 500000, 10M or 1e9")),
+    }
+}
+
+fn exponent(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|exponent| (0.01..=10.0).contains(exponent))
+        .ok_or_else(|| "give a number from 0.01 to 10".to_owned())
+}
+
+fn part(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|part| (0.0..=1.0).contains(part))
+        .ok_or_else(|| "give a number from 0 to 1".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn counts_may_be_written_in_several_ways() {
+        for text in ["10M", "10m", "1e7", "10_000_000", "10000K", "0.01B"] {
+            assert_eq!(count(text), Ok(10_000_000), "{text}");
+        }
+        for text in ["", "0", "-1", "1.5", "M", "ten", "1e16", "NaN", "inf"] {
+            assert!(count(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_by_the_name_of_its_flag() {
+        for (flag, value) in [
+            ("--shards", "4,0"),
+            ("--shards", "1025"),
+            ("--rows", "many"),
+            ("--users", "1e16"),
+            ("--zipf", "-1"),
+            ("--hot-share", "72"),
+            ("--spread", "0"),
+            ("--days", "0"),
+            ("--threads", "0"),
+        ] {
+            let error =
+                Command::try_parse_from(["simulate", &format!("{flag}={value}")]).unwrap_err().to_string();
+            assert!(error.contains(flag), "{error}");
+        }
+    }
+
+    #[test]
+    fn more_hot_rooms_than_rooms_are_refused() {
+        let args = Command::parse_from(["simulate", "--rooms", "5", "--hot-rooms", "7"]).args;
+        assert_eq!(run(args).unwrap_err().to_string(), "--hot-rooms is 7, but --rooms has only 5");
+    }
+}

@@ -1,0 +1,73 @@
+//! `loadtest vertical`.
+
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use seeder::SeedOptions;
+
+use super::arguments::{self, Output};
+use crate::contestants::{Running, Setup, Spec, stop_services_on_interrupt};
+use crate::terminal;
+use crate::vertical::{Options, measure};
+use crate::workload::Catalogue;
+
+/// Its command line.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// How long each of the four reads is sent in a round, in seconds
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// How often each has a turn; five are the least that allow a verdict
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rounds: u32,
+    /// How many connections send one read after the other
+    #[arg(long, default_value_t = 4)]
+    connections: usize,
+    /// A running service with the seeder's catalogue; by default one is started on data of its own
+    #[arg(long, value_name = "URL")]
+    target: Option<String>,
+    /// What all random choices follow from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Write the figures to this file as well
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When the service cannot be started or does not answer, or the file cannot be written.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let Args { seconds, rounds, connections, target, seed, json } = args;
+    let options = Options {
+        duration: arguments::seconds(seconds, &(0.1..=3_600.0))?,
+        rounds,
+        connections: arguments::connections("--connections", connections)?,
+        seed,
+    };
+    let json = json.map(|path| Output::create("--json", &path)).transpose()?;
+    // Held until the end: dropping it stops the service.
+    let (target, service) = match target {
+        Some(url) => (arguments::target(&url)?, None),
+        None => {
+            let service = start(seed)?;
+            (service.target.clone(), Some(service))
+        }
+    };
+    let found = measure(&target, &options).with_context(|| target.name.clone())?;
+    terminal::say(found.to_string().trim_end());
+    json.map_or(Ok(()), |file| file.write_json(&found))?;
+    service.map_or(Ok(()), Running::stop)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Coupons live in the main database, so that one shard does for any strategy.
+fn start(seed: u64) -> Result<Running> {
+    stop_services_on_interrupt()?;
+    let seed = SeedOptions { seed, ..SeedOptions::default() };
+    let setup = Setup { seed, keep: None, shard_rtt: std::time::Duration::ZERO };
+    Running::start(&Spec::parse("single", NonZeroU16::MIN, &Catalogue::default())?, &setup)
+}

@@ -1,0 +1,88 @@
+//! What was run, where and when.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+
+use super::round::Entrant;
+use super::{Options, model};
+use crate::load::Arrivals;
+use model::{Machine, Meta, Reading};
+
+/// Now, for people and programs.
+pub(crate) fn now() -> String {
+    let now = jiff::Timestamp::now();
+    now.round(jiff::Unit::Second).unwrap_or(now).to_string()
+}
+
+/// Enough to run the comparison again.
+pub(super) fn meta(options: &Options, date: String, entrants: &[Entrant], warnings: Vec<String>) -> Meta {
+    let names: Vec<&str> = entrants.iter().map(Entrant::name).collect();
+    Meta {
+        title: format!("Sharding strategies compared: {}", names.join(", ")),
+        date,
+        command: command(std::env::args()),
+        machine: machine(),
+        versions: BTreeMap::from([
+            ("loadtest".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            ("sqlite".to_owned(), rusqlite::version().to_owned()),
+        ]),
+        seed: options.load.seed,
+        backend: entrants.first().map(|entrant| entrant.backend().to_owned()).unwrap_or_default(),
+        workload: options.workload.clone(),
+        rounds: options.rounds,
+        rate: match options.load.arrivals {
+            Arrivals::Open { rate } => Some(rate),
+            Arrivals::Closed => None,
+        },
+        connections: u32::try_from(options.load.connections).unwrap_or(u32::MAX),
+        seconds_per_round: options.load.duration.as_secs_f64(),
+        history_rows: entrants.iter().map(Entrant::history).max().unwrap_or(0),
+        shard_rtt_ms: options.setup.shard_rtt.as_secs_f64() * 1e3,
+        warnings,
+    }
+}
+
+/// The command line, without the folder that the program happens to be in.
+pub(crate) fn command(mut arguments: impl Iterator<Item = String>) -> String {
+    let own = arguments.next().unwrap_or_default();
+    let own = own.rsplit('/').next().unwrap_or_default().to_owned();
+    let quoted = arguments.map(|argument| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+,./:@".contains(c);
+        if !argument.is_empty() && argument.chars().all(plain) {
+            argument
+        } else {
+            format!("'{}'", argument.replace('\'', r"'\''"))
+        }
+    });
+    std::iter::once(own).chain(quoted).collect::<Vec<_>>().join(" ")
+}
+
+/// What it runs on.
+pub(crate) fn machine() -> Machine {
+    let cores = std::thread::available_parallelism().map(NonZeroUsize::get);
+    let system = rustix::system::uname();
+    let kernel = format!("{} {}", system.sysname().to_string_lossy(), system.release().to_string_lossy());
+    Machine {
+        cores: cores.map(|cores| u32::try_from(cores).unwrap_or(u32::MAX)).into(),
+        cpu: Reading::or_because(cpu(), "/proc/cpuinfo names no model"),
+        kernel: Reading::Known(kernel),
+    }
+}
+
+fn cpu() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    line.split_once(':').map(|(_, model)| model.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_can_be_pasted_into_a_shell() {
+        let arguments = ["/opt/bin/loadtest", "compare", "--shard-rtt", "1ms", "--out", "my report"];
+        let command = command(arguments.iter().map(|&argument| argument.to_owned()));
+        assert_eq!(command, "loadtest compare --shard-rtt 1ms --out 'my report'");
+    }
+}

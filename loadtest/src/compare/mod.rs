@@ -1,0 +1,210 @@
+//! Several contestants under the same load, each round audited, and a report about it.
+//!
+//! All contestants are up all the time; they take turns within a round, in an order drawn anew for each round, so
+//! that a machine that slows down or speeds up does so for all of them alike. The round is the unit of statistics.
+
+pub(crate) mod machine;
+pub(crate) mod order;
+mod round;
+mod sampler;
+mod work;
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::contestants::{Running, Setup, Spec, stop_services_on_interrupt, wait_if_interrupted};
+use crate::http::Target;
+use crate::load::LoadSpec;
+use crate::report::{self, Report, model};
+use crate::stats::MIN_ROUNDS;
+use crate::terminal;
+use order::Order;
+use round::Entrant;
+
+/// The longest that the unmeasured load before the first round takes.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+/// From which part of repeated grabs on two contestants no longer do the same work.
+const REPEATED: f64 = 0.05;
+
+/// What to compare and how.
+#[derive(Debug)]
+pub struct Options {
+    /// Contestants to start.
+    pub contestants: Vec<Spec>,
+    /// Services that run already.
+    pub targets: Vec<Target>,
+    /// How the contestants are set up.
+    pub setup: Setup,
+    /// How many rounds.
+    pub rounds: u32,
+    /// The load of every round, but for its seed: each round has its own, drawn from this one's.
+    pub load: LoadSpec,
+    /// What the workload is called: its file, if it has one.
+    pub workload: String,
+    /// The folder for the report.
+    pub out: PathBuf,
+}
+
+/// How a comparison ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Every round was audited and every promise kept, as far as the data could be read.
+    Kept,
+    /// A contestant broke a promise.
+    Violated,
+    /// The data of a contestant that was started here could not be audited.
+    NotAudited,
+}
+
+/// Compares, prints the summary and writes the report.
+///
+/// # Errors
+/// When a contestant cannot be started or stops answering altogether, or the report cannot be written.
+pub fn compare(options: &Options) -> Result<Ending> {
+    stop_services_on_interrupt()?;
+    let date = machine::now();
+    if usize::try_from(options.rounds).is_ok_and(|rounds| rounds < MIN_ROUNDS) {
+        terminal::note("no verdicts under five rounds");
+    }
+    let mut entrants = start(options)?;
+    let measured = warm_up(options, &mut entrants).and_then(|()| rounds(options, &mut entrants));
+    let ending = measured.inspect_err(|_| wait_if_interrupted())?;
+    let mut report = conclude(options, date, &entrants);
+    for entrant in entrants {
+        stop(entrant, &mut report);
+    }
+    show(&mut report, options)?;
+    Ok(ending)
+}
+
+fn start(options: &Options) -> Result<Vec<Entrant>> {
+    let mut entrants = Vec::new();
+    for spec in &options.contestants {
+        terminal::progress(format!("seeding and starting {}", spec.name));
+        let running = Running::start(spec, &options.setup)?;
+        let seeded = running.seeded.unwrap_or_default().as_secs_f64();
+        terminal::clear_progress();
+        terminal::note(format!("{}: seeded in {seeded:.1} s, at {}", running.name, running.target.url("")));
+        entrants.push(Entrant::new(running)?);
+    }
+    for target in &options.targets {
+        entrants.push(Entrant::new(Running::attach(target.clone())?)?);
+    }
+    Ok(entrants)
+}
+
+/// Fills caches and opens files, unmeasured. Its grabs are audited like any others.
+fn warm_up(options: &Options, entrants: &mut [Entrant]) -> Result<()> {
+    let mut load = options.load.clone();
+    load.duration = load.duration.min(WARM_UP);
+    load.seed = order::seed_of_round(options.load.seed, None);
+    for entrant in entrants {
+        terminal::progress(format!("warming up {}", entrant.name()));
+        entrant.load(&load)?;
+    }
+    terminal::clear_progress();
+    Ok(())
+}
+
+fn rounds(options: &Options, entrants: &mut [Entrant]) -> Result<Ending> {
+    let mut order = Order::new(options.load.seed);
+    let mut ending = Ending::Kept;
+    for index in 0..options.rounds {
+        let mut load = options.load.clone();
+        load.seed = order::seed_of_round(options.load.seed, Some(index));
+        for (position, entrant) in (0..).zip(order.shuffled(entrants.len())) {
+            let Some(entrant) = entrants.get_mut(entrant) else { continue };
+            terminal::progress(format!("round {} of {}: {}", index + 1, options.rounds, entrant.name()));
+            ending = worse(ending, entrant.round(index, position, &load)?);
+        }
+        terminal::clear_progress();
+        // The round is finished for all, so that the report compares like with like; more would prove nothing.
+        if ending == Ending::Violated {
+            break;
+        }
+    }
+    Ok(ending)
+}
+
+fn worse(one: Ending, other: Ending) -> Ending {
+    let rank = |ending| match ending {
+        Ending::Kept => 0,
+        Ending::NotAudited => 1,
+        Ending::Violated => 2,
+    };
+    if rank(other) > rank(one) { other } else { one }
+}
+
+fn conclude(options: &Options, date: String, entrants: &[Entrant]) -> Report {
+    let contestants: Vec<model::Contestant> = entrants.iter().map(Entrant::contestant).collect();
+    let repeats = contestants.iter().filter_map(repeated).collect();
+    let mut report = Report::new(machine::meta(options, date, entrants, repeats), contestants);
+    report::summarise(&mut report);
+    report
+}
+
+/// Warns of a service whose data has seen these requests before: a seed repeats them exactly, and a user who holds
+/// a coupon is refused another.
+fn repeated(contestant: &model::Contestant) -> Option<String> {
+    let grabs = contestant.rounds.iter().map(|round| &round.grabs);
+    let granted: u64 = grabs.clone().map(|grabs| grabs.granted).sum();
+    let again: u64 = grabs.filter_map(|grabs| grabs.refused.get("duplicate")).sum();
+    let (name, part) = (&contestant.name, again as f64 / (granted + again).max(1) as f64);
+    (part > REPEATED).then(|| {
+        format!(
+            "{name}: {:.0} % of the grabs were refused because their users held the coupon already. Either its data has \
+             seen these requests before (give another --seed), or the workload has too few users and coupons.",
+            part * 100.0
+        )
+    })
+}
+
+fn stop(entrant: Entrant, report: &mut Report) {
+    if let Err(error) = entrant.stop() {
+        report.meta.warnings.push(format!("{error:#}"));
+    }
+}
+
+fn show(report: &mut Report, options: &Options) -> Result<()> {
+    let paths = report::write_all(report, &options.out)?;
+    let mut out = std::io::stdout().lock();
+    let colour = report::terminal::wants_colour(&out);
+    let printed = report::terminal::print(report, &mut out, colour);
+    drop(out);
+    match printed {
+        // A reader that went away (`| head`) is no error.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        printed => printed.context("cannot print the summary")?,
+    }
+    terminal::say(paths.json.display().to_string());
+    terminal::say(paths.html.display().to_string());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_that_has_seen_the_requests_before_is_told() {
+        let mut contestant = model::Contestant { name: "mine".to_owned(), ..model::Contestant::default() };
+        let mut round = model::Round::default();
+        round.grabs.granted = 60;
+        contestant.rounds.push(round.clone());
+        assert_eq!(repeated(&contestant), None);
+        round.grabs.refused.insert("duplicate".to_owned(), 40);
+        contestant.rounds.push(round);
+        assert!(repeated(&contestant).unwrap().contains("mine: 25 %"));
+    }
+
+    #[test]
+    fn a_broken_promise_outweighs_a_missing_audit() {
+        assert_eq!(worse(Ending::NotAudited, Ending::Violated), Ending::Violated);
+        assert_eq!(worse(Ending::Violated, Ending::NotAudited), Ending::Violated);
+        assert_eq!(worse(Ending::Kept, Ending::NotAudited), Ending::NotAudited);
+    }
+}

@@ -1,0 +1,183 @@
+//! One contestant's part in a comparison: its rounds, its grabs, its audits.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow};
+use coupon_service::api::ShardsStatus;
+
+use super::sampler::{Sampler, per_second, written};
+use super::{Ending, work};
+use crate::audit::{AuditReport, Claims, Kind};
+use crate::contestants::{Running, wait_if_interrupted};
+use crate::http::get_json;
+use crate::load::{LoadSpec, Outcome, run_load};
+use crate::report::measured;
+use crate::report::model::{self, AuditResult, MAX_EXAMPLES, Reading, Round, Violation};
+use crate::terminal;
+
+/// A contestant, with everything it was ever asked for.
+#[derive(Debug)]
+pub(super) struct Entrant {
+    running: Running,
+    claims: Claims,
+    /// The newest result before the first request.
+    since: i64,
+    rounds: Vec<Round>,
+    /// What had been counted when the last round ended: an audit counts from the start.
+    counted: Counted,
+    /// Rows stored before the first request.
+    history: u64,
+}
+
+/// Running totals of an audit.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counted {
+    acknowledged: u64,
+    refused: u64,
+    unknown: u64,
+    rows: u64,
+}
+
+impl Entrant {
+    pub(super) fn new(running: Running) -> Result<Self> {
+        let since = running.newest_result().with_context(|| format!("contestant {}", running.name))?;
+        let status: ShardsStatus = get_json(&running.target, "/admin/shards/status")?;
+        let history = status.shards.iter().map(|shard| shard.rows).sum();
+        let counted = Counted { rows: history, ..Counted::default() };
+        Ok(Self { running, claims: Claims::default(), since, rounds: Vec::new(), counted, history })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.running.name
+    }
+
+    pub(super) const fn history(&self) -> u64 {
+        self.history
+    }
+
+    pub(super) fn backend(&self) -> &str {
+        &self.running.stats.backend
+    }
+
+    /// Puts it under load and remembers what it answered.
+    pub(super) fn load(&mut self, load: &LoadSpec) -> Result<Outcome> {
+        let outcome = run_load(&self.running.target, load).map_err(|error| self.failed(&error))?;
+        outcome.grabs.iter().for_each(|grab| self.claims.add_grab(grab));
+        Ok(outcome)
+    }
+
+    /// Its turn in a round: load, work by shard, audit.
+    pub(super) fn round(&mut self, index: u32, position: u32, load: &LoadSpec) -> Result<Ending> {
+        let before = self.status()?;
+        let began = Instant::now();
+        let sampler = Sampler::start(&self.running.target, began);
+        let outcome = self.load(load);
+        let mut samples = sampler.stop();
+        let outcome = outcome?;
+        let (ending, audit) = self.audit(index);
+        // After the audit, so that everything has drained and all of the round's work is in it.
+        let after = self.status()?;
+        samples.insert(0, (std::time::Duration::ZERO, written(&before)));
+        samples.push((
+            outcome.elapsed.max(samples.last().map_or(outcome.elapsed, |last| last.0)),
+            written(&after),
+        ));
+        self.rounds.push(Round {
+            shards: work::between(&before, &after),
+            writes_per_second: per_second(&samples),
+            audit,
+            ..measured::round(index, position, &outcome)
+        });
+        Ok(ending)
+    }
+
+    fn status(&self) -> Result<ShardsStatus> {
+        get_json(&self.running.target, "/admin/shards/status").map_err(|error| self.failed(&error))
+    }
+
+    /// What went wrong, and what the service had to say before.
+    fn failed(&self, error: &anyhow::Error) -> anyhow::Error {
+        anyhow!("contestant {}: {error:#}{}", self.running.name, self.running.log())
+    }
+
+    /// Holds everything asked so far against everything stored.
+    fn audit(&mut self, index: u32) -> (Ending, Reading<AuditResult>) {
+        if let Err(why) = self.running.can_be_audited() {
+            return (Ending::Kept, Reading::unknown(why));
+        }
+        match self.running.audit(Some(&self.claims), Some(self.since)) {
+            Ok(report) => {
+                let ending = if report.violations() == 0 { Ending::Kept } else { Ending::Violated };
+                if ending == Ending::Violated {
+                    terminal::clear_progress();
+                    terminal::say(format!("{}, round {}: {report}", self.running.name, index + 1));
+                }
+                (ending, Reading::Known(self.result(&report)))
+            }
+            Err(error) => {
+                wait_if_interrupted();
+                let why = format!("{error:#}");
+                terminal::clear_progress();
+                terminal::note(format!("{}, round {}: not audited: {why}", self.running.name, index + 1));
+                (Ending::NotAudited, Reading::unknown(why))
+            }
+        }
+    }
+
+    /// The round's own part of an audit that counts from the start. Violations need no such care: a comparison ends
+    /// with the first round that has any.
+    fn result(&mut self, report: &AuditReport) -> AuditResult {
+        let now = Counted {
+            acknowledged: report.acknowledged.unwrap_or(0),
+            refused: report.refused.unwrap_or(0),
+            unknown: report.unknown.unwrap_or(0),
+            rows: report.rows,
+        };
+        let before = std::mem::replace(&mut self.counted, now);
+        AuditResult {
+            acknowledged: now.acknowledged - before.acknowledged,
+            refused: now.refused - before.refused,
+            unknown: now.unknown - before.unknown,
+            stored: now.rows.saturating_sub(before.rows),
+            lost: violation(report, Kind::Lost),
+            duplicate: violation(report, Kind::Duplicate),
+            oversold: violation(report, Kind::Oversold),
+            invented: violation(report, Kind::Invented),
+            miscounted: violation(report, Kind::Stock),
+            misplaced: violation(report, Kind::Misplaced),
+            parked: violation(report, Kind::Parked),
+        }
+    }
+
+    /// What the report says of it.
+    pub(super) fn contestant(&self) -> model::Contestant {
+        let stats = &self.running.stats;
+        model::Contestant {
+            name: self.running.name.clone(),
+            strategy: stats.strategy.clone(),
+            layout: stats.layout.clone(),
+            service: stats.service.clone(),
+            shards: stats.shards,
+            seed_seconds: Reading::or_because(
+                self.running.seeded.map(|taken| taken.as_secs_f64()),
+                "it ran already",
+            ),
+            cure_of: self.running.cure_of.map(str::to_owned),
+            rounds: self.rounds.clone(),
+            summaries: Vec::new(),
+        }
+    }
+
+    pub(super) fn stop(self) -> Result<()> {
+        self.running.stop()
+    }
+}
+
+fn violation(report: &AuditReport, kind: Kind) -> Violation {
+    let examples = report.findings.get(&kind).map(|finding| finding.examples.as_slice()).unwrap_or_default();
+    Violation {
+        count: report.count(kind),
+        examples: examples.iter().take(MAX_EXAMPLES).cloned().collect(),
+        not_checked: report.not_checked.get(&kind).cloned(),
+    }
+}

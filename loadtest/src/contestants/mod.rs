@@ -1,0 +1,13 @@
+//! The services to be compared: started on data of their own, stopped on every path.
+
+mod interrupt;
+mod layout;
+mod process;
+mod running;
+mod spec;
+
+pub use interrupt::{stop_services_on_interrupt, wait_if_interrupted};
+pub use layout::strategy_of_layout;
+pub use process::Service;
+pub use running::{Running, Setup};
+pub use spec::{KNOWN, Spec, all_different, cures};

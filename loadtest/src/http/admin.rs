@@ -1,0 +1,82 @@
+//! Single, blocking requests, for the admin API and for set-up.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::Target;
+use super::response::ResponseReader;
+
+const CONNECT: Duration = Duration::from_secs(5);
+/// Draining a long queue may take its time.
+const ANSWER: Duration = Duration::from_secs(120);
+
+/// GETs a path and reads the JSON answer.
+///
+/// # Errors
+/// When the service does not answer, answers with another status than 2xx, or with other JSON. Each names the URL.
+pub fn get_json<T: DeserializeOwned>(target: &Target, path: &str) -> anyhow::Result<T> {
+    request(target, "GET", path, &[])
+}
+
+/// POSTs JSON to a path and reads the JSON answer.
+///
+/// # Errors
+/// As [`get_json`].
+pub fn post_json<T: DeserializeOwned>(
+    target: &Target,
+    path: &str,
+    body: &impl Serialize,
+) -> anyhow::Result<T> {
+    request(target, "POST", path, &serde_json::to_vec(body)?)
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    detail: String,
+}
+
+fn request<T: DeserializeOwned>(target: &Target, method: &str, path: &str, body: &[u8]) -> anyhow::Result<T> {
+    let url = || format!("{method} {}", target.url(path));
+    let mut reader = ResponseReader::default();
+    let (status, body) = exchange(target, method, path, body, &mut reader).with_context(url)?;
+    if !(200..300).contains(&status) {
+        let problem = serde_json::from_slice::<Problem>(body).map(|problem| format!(": {}", problem.detail));
+        bail!("{} answered {status}{}", url(), problem.unwrap_or_default());
+    }
+    serde_json::from_slice(body).with_context(|| format!("{} answered JSON of another shape", url()))
+}
+
+fn exchange<'a>(
+    target: &Target,
+    method: &str,
+    path: &str,
+    body: &[u8],
+    reader: &'a mut ResponseReader,
+) -> anyhow::Result<(u16, &'a [u8])> {
+    let mut stream = TcpStream::connect_timeout(&target.addr, CONNECT).context("cannot connect")?;
+    stream.set_read_timeout(Some(ANSWER))?;
+    stream.set_write_timeout(Some(ANSWER))?;
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", target.addr);
+    if let Some(token) = &target.admin_token {
+        head.push_str(&format!("Authorization: Bearer {token}\r\n"));
+    }
+    if method == "POST" {
+        head.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
+    }
+    let request = [head.as_bytes(), b"\r\n", body].concat();
+    stream.write_all(&request).context("cannot send the request")?;
+    loop {
+        let count = stream.read(reader.space()).context("no answer")?;
+        reader.fill(count);
+        if reader.complete()?.is_some() {
+            break;
+        }
+    }
+    // Asked once more, since the loop cannot hand out what it borrows.
+    let response = reader.complete()?.context("no answer")?;
+    Ok((response.status, response.body))
+}

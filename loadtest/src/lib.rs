@@ -1,0 +1,32 @@
+//! The load tester: puts services under the same load, checks that they kept their promises, says what it found.
+//!
+//! - [`workload`] decides *which* requests come *when*: pure, and the same for every contestant.
+//! - [`http`] speaks to the services, [`load`] sends the requests and measures the answers.
+//! - [`contestants`] starts the services to be compared, [`audit`] holds what clients were told against what is stored;
+//!   [`compare`] lets them take turns. [`vertical`] compares two ways to read a coupon.
+//! - [`stats`] decides whether a difference is one, [`report`] writes it down, [`simulate`] needs no service at all.
+//! - [`cmd`] has a module for each subcommand.
+
+pub mod audit;
+pub mod cli;
+pub mod cmd;
+pub mod compare;
+pub mod contestants;
+pub mod duration;
+pub(crate) mod format;
+pub mod http;
+pub mod load;
+pub(crate) mod random;
+pub mod report;
+pub mod simulate;
+pub mod stats;
+pub mod terminal;
+pub mod vertical;
+pub mod workload;
+
+pub use http::Target;
+pub use load::{
+    Arrivals, EndpointOutcome, GeneratorCost, GrabOutcome, GrabRecord, LoadSpec, Outcome, Refusal, Unknown,
+    run_load,
+};
+pub use workload::{Endpoint, Workload};

@@ -1,0 +1,17 @@
+//! Sends a workload's requests and measures the answers.
+
+mod alarm;
+mod connection;
+mod generator;
+mod outcome;
+mod recorder;
+mod shared;
+mod spec;
+#[cfg(test)]
+mod tests;
+
+pub use generator::{run_load, run_load_with};
+pub use outcome::{
+    EndpointOutcome, GeneratorCost, GrabCounts, GrabOutcome, GrabRecord, Outcome, Refusal, Unknown,
+};
+pub use spec::{Arrivals, LoadSpec, Progress};

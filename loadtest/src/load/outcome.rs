@@ -1,0 +1,199 @@
+//! What came of a load.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use coupon_core::FailReason;
+use hdrhistogram::Histogram;
+
+use crate::workload::Endpoint;
+
+/// What came of a load.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// By endpoint; only those that were asked.
+    pub endpoints: BTreeMap<Endpoint, EndpointOutcome>,
+    /// Every grab that was sent, in the order of the answers.
+    pub grabs: Vec<GrabRecord>,
+    /// The grabs, counted.
+    pub counts: GrabCounts,
+    /// From the moment the first request could be due to the last answer, at least the duration asked for
+    /// unless a trace ends earlier.
+    pub elapsed: Duration,
+    /// What the load generator itself used.
+    pub generator: GeneratorCost,
+    /// Grabs answered `out_of_stock`: with any, the rate of grabs is no throughput figure.
+    pub sold_out: u64,
+    /// Requests that were due but found no free connection until the time-out: never sent.
+    pub unsent: u64,
+    /// Connections opened again after one was cut, timed out or closed by the service.
+    pub reconnects: u64,
+}
+
+impl Outcome {
+    /// Grabs that got their coupon, a second.
+    #[must_use]
+    pub fn granted_per_second(&self) -> f64 {
+        per_second(self.counts.granted, self.elapsed)
+    }
+
+    /// Requests that failed, over all endpoints.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.endpoints.values().map(EndpointOutcome::error_count).sum()
+    }
+
+    /// Requests that were answered as they should be, over all endpoints.
+    #[must_use]
+    pub fn ok(&self) -> u64 {
+        self.endpoints.values().map(|endpoint| endpoint.ok).sum()
+    }
+
+    /// Requests answered as they should be, a second.
+    #[must_use]
+    pub fn ok_per_second(&self) -> f64 {
+        per_second(self.ok(), self.elapsed)
+    }
+}
+
+fn per_second(count: u64, elapsed: Duration) -> f64 {
+    if elapsed.is_zero() { 0.0 } else { count as f64 / elapsed.as_secs_f64() }
+}
+
+/// What came of the requests to one endpoint.
+#[derive(Debug, Clone)]
+pub struct EndpointOutcome {
+    /// Microseconds from the intended start, of requests answered as they should be and of those given up on, with
+    /// the time waited: to leave those out would hide the worst. Other errors, which may be quick, are not in it.
+    pub latency: Histogram<u64>,
+    /// Requests answered as they should be; for grabs that includes refusals such as `out_of_stock`.
+    pub ok: u64,
+    /// Requests that failed, by kind: `503`, `time-out`, `connection cut`, …
+    pub errors: BTreeMap<String, u64>,
+    /// Shards that the answers say were visited, summed.
+    pub shards_visited: u64,
+    /// Tables that the answers say were visited, summed.
+    pub tables_visited: u64,
+    /// How many answers said so.
+    pub planned: u64,
+}
+
+impl EndpointOutcome {
+    pub(super) fn new() -> Self {
+        // Three digits from a microsecond on; the histogram grows with what it is given.
+        let latency = Histogram::new(3).unwrap_or_else(|_| unreachable!("three digits are within 0 to 5"));
+        Self { latency, ok: 0, errors: BTreeMap::new(), shards_visited: 0, tables_visited: 0, planned: 0 }
+    }
+
+    /// Requests that failed.
+    #[must_use]
+    pub fn error_count(&self) -> u64 {
+        self.errors.values().sum()
+    }
+
+    /// Requests answered or given up on.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.ok + self.error_count()
+    }
+
+    /// Tables visited by an answer, on average; none when no answer said.
+    #[must_use]
+    pub fn mean_tables(&self) -> Option<f64> {
+        (self.planned > 0).then(|| self.tables_visited as f64 / self.planned as f64)
+    }
+
+    /// Shards visited by an answer, on average; none when no answer said.
+    #[must_use]
+    pub fn mean_shards(&self) -> Option<f64> {
+        (self.planned > 0).then(|| self.shards_visited as f64 / self.planned as f64)
+    }
+}
+
+/// Grabs by outcome.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GrabCounts {
+    /// `grab_status` 1.
+    pub granted: u64,
+    /// `out_of_stock`.
+    pub out_of_stock: u64,
+    /// `duplicate`.
+    pub duplicate: u64,
+    /// `invalid_time`.
+    pub invalid_time: u64,
+    /// Refused by a 4xx status.
+    pub rejected: u64,
+    /// No answer that decides it.
+    pub unknown: u64,
+}
+
+/// A grab that was sent, and what its client knows of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GrabRecord {
+    /// Who asked.
+    pub user_id: u64,
+    /// For which coupon.
+    pub coupon_id: u64,
+    /// What the client was told.
+    pub outcome: GrabOutcome,
+}
+
+/// What a client knows of its grab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrabOutcome {
+    /// It must be stored.
+    Granted {
+        /// Under this id.
+        result_id: i64,
+    },
+    /// It must not be stored (a duplicate: not a second time).
+    Refused(Refusal),
+    /// It may be stored or not.
+    Unknown(Unknown),
+}
+
+/// Why a grab was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The gate decided so.
+    Decided(FailReason),
+    /// The request was turned away with this 4xx status.
+    Status(u16),
+}
+
+/// Why the outcome of a grab is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// Another status, such as 503: it may yet be stored.
+    Status(u16),
+    /// No answer in time.
+    TimedOut,
+    /// The connection ended before the answer did.
+    Cut,
+    /// An answer that cannot be read.
+    Unreadable,
+}
+
+/// What the load generator itself used, to tell whether it was the limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct GeneratorCost {
+    /// CPU seconds of the generator's thread; none where the system does not say.
+    pub cpu_seconds: Option<f64>,
+    /// Requests sent.
+    pub requests: u64,
+    /// Open arrivals: how late requests were sent although a connection was free, the median, in microseconds.
+    pub lateness_p50_us: u64,
+    /// The same, 99% were sent sooner.
+    pub lateness_p99_us: u64,
+    /// The same, the latest.
+    pub lateness_max_us: u64,
+}
+
+impl GeneratorCost {
+    /// CPU microseconds a request.
+    #[must_use]
+    pub fn cpu_us_per_request(&self) -> Option<f64> {
+        let cpu = self.cpu_seconds?;
+        (self.requests > 0).then(|| cpu * 1e6 / self.requests as f64)
+    }
+}

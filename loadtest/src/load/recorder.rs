@@ -1,0 +1,291 @@
+//! Counts answers and keeps their latencies.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use coupon_core::{FailReason, ResultId};
+use hdrhistogram::Histogram;
+
+use super::outcome::{
+    EndpointOutcome, GeneratorCost, GrabCounts, GrabOutcome, GrabRecord, Outcome, Refusal, Unknown,
+};
+use crate::http::{GrabAnswer, is_partial, plan_of};
+use crate::workload::{Endpoint, Request};
+
+/// Why a request got no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// Due, but no connection was free until the time-out: never sent.
+    Unsent,
+    /// No connection could be opened: never sent.
+    NoConnection,
+    TimedOut,
+    Cut,
+    Unreadable,
+}
+
+impl Failure {
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::Unsent => "not sent in time",
+            Self::NoConnection => "no connection",
+            Self::TimedOut => "time-out",
+            Self::Cut => "connection cut",
+            Self::Unreadable => "unreadable answer",
+        }
+    }
+
+    const fn unknown(self) -> Option<Unknown> {
+        match self {
+            Self::Unsent | Self::NoConnection => None,
+            Self::TimedOut => Some(Unknown::TimedOut),
+            Self::Cut => Some(Unknown::Cut),
+            Self::Unreadable => Some(Unknown::Unreadable),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Recorder {
+    /// By the endpoint's number, in the order of [`Endpoint::ALL`].
+    endpoints: Vec<EndpointOutcome>,
+    grabs: Vec<GrabRecord>,
+    counts: GrabCounts,
+    lateness: Histogram<u64>,
+    unsent: u64,
+    pub(super) sent: u64,
+    pub(super) reconnects: u64,
+    pub(super) finished: u64,
+    pub(super) errors: u64,
+}
+
+impl Recorder {
+    pub(super) fn new() -> Self {
+        Self {
+            endpoints: Endpoint::ALL.iter().map(|_| EndpointOutcome::new()).collect(),
+            grabs: Vec::new(),
+            counts: GrabCounts::default(),
+            lateness: EndpointOutcome::new().latency,
+            unsent: 0,
+            sent: 0,
+            reconnects: 0,
+            finished: 0,
+            errors: 0,
+        }
+    }
+
+    pub(super) const fn granted(&self) -> u64 {
+        self.counts.granted
+    }
+
+    /// A request found a connection free: how late it was sent is the generator's doing.
+    pub(super) fn late(&mut self, lateness: Duration) {
+        add(&mut self.lateness, lateness);
+    }
+
+    /// An answer came, whatever it says.
+    pub(super) fn answered(&mut self, request: &Request, status: u16, body: &[u8], latency: Duration) {
+        let result = match request.endpoint {
+            Endpoint::Grab => self.grab_answered(request, status, body),
+            _ => read_answered(request.endpoint, status, body),
+        };
+        self.finished += 1;
+        let Some(endpoint) = self.endpoints.get_mut(request.endpoint as usize) else { return };
+        match result {
+            Ok(plan) => {
+                endpoint.ok += 1;
+                add(&mut endpoint.latency, latency);
+                if let Some((shards, tables)) = plan {
+                    endpoint.planned += 1;
+                    endpoint.shards_visited += shards;
+                    endpoint.tables_visited += tables;
+                }
+            }
+            Err(kind) => {
+                self.errors += 1;
+                *endpoint.errors.entry(kind).or_default() += 1;
+            }
+        }
+    }
+
+    fn grab_answered(&mut self, request: &Request, status: u16, body: &[u8]) -> Result<Plan, String> {
+        let outcome = grab_outcome(status, body);
+        self.remember(request, outcome);
+        match outcome {
+            GrabOutcome::Granted { .. } | GrabOutcome::Refused(Refusal::Decided(_)) => Ok(None),
+            GrabOutcome::Refused(Refusal::Status(status)) | GrabOutcome::Unknown(Unknown::Status(status)) => {
+                Err(status.to_string())
+            }
+            GrabOutcome::Unknown(_) => Err(Failure::Unreadable.kind().to_owned()),
+        }
+    }
+
+    /// No answer came.
+    pub(super) fn failed(&mut self, request: &Request, failure: Failure, waited: Duration) {
+        self.finished += 1;
+        self.errors += 1;
+        if failure == Failure::Unsent {
+            self.unsent += 1;
+        }
+        if let Some(why) = failure.unknown().filter(|_| request.endpoint == Endpoint::Grab) {
+            self.remember(request, GrabOutcome::Unknown(why));
+        }
+        if let Some(endpoint) = self.endpoints.get_mut(request.endpoint as usize) {
+            *endpoint.errors.entry(failure.kind().to_owned()).or_default() += 1;
+            if matches!(failure, Failure::TimedOut | Failure::Unsent) {
+                add(&mut endpoint.latency, waited);
+            }
+        }
+    }
+
+    fn remember(&mut self, request: &Request, outcome: GrabOutcome) {
+        self.grabs.push(GrabRecord { user_id: request.user_id, coupon_id: request.coupon_id, outcome });
+        let counts = &mut self.counts;
+        let count = match outcome {
+            GrabOutcome::Granted { .. } => &mut counts.granted,
+            GrabOutcome::Refused(Refusal::Decided(FailReason::OutOfStock)) => &mut counts.out_of_stock,
+            GrabOutcome::Refused(Refusal::Decided(FailReason::Duplicate)) => &mut counts.duplicate,
+            GrabOutcome::Refused(Refusal::Decided(FailReason::InvalidTime)) => &mut counts.invalid_time,
+            GrabOutcome::Refused(Refusal::Status(_)) => &mut counts.rejected,
+            GrabOutcome::Unknown(_) => &mut counts.unknown,
+        };
+        *count += 1;
+    }
+
+    pub(super) fn outcome(self, elapsed: Duration, cpu_seconds: Option<f64>) -> Outcome {
+        let lateness = |quantile| self.lateness.value_at_quantile(quantile);
+        let generator = GeneratorCost {
+            cpu_seconds,
+            requests: self.sent,
+            lateness_p50_us: lateness(0.5),
+            lateness_p99_us: lateness(0.99),
+            lateness_max_us: lateness(1.0),
+        };
+        let asked =
+            Endpoint::ALL.into_iter().zip(self.endpoints).filter(|(_, outcome)| outcome.requests() > 0);
+        Outcome {
+            endpoints: asked.collect::<BTreeMap<_, _>>(),
+            grabs: self.grabs,
+            sold_out: self.counts.out_of_stock,
+            counts: self.counts,
+            elapsed,
+            generator,
+            unsent: self.unsent,
+            reconnects: self.reconnects,
+        }
+    }
+}
+
+type Plan = Option<(u64, u64)>;
+
+fn read_answered(endpoint: Endpoint, status: u16, body: &[u8]) -> Result<Plan, String> {
+    match status {
+        200..300 if !endpoint.is_planned() => Ok(None),
+        200..300 if is_partial(body) => Err("partial answer".to_owned()),
+        200..300 => Ok(plan_of(body)),
+        _ => Err(status.to_string()),
+    }
+}
+
+/// What a client may conclude. A 4xx was turned away before the gate; anything else that is not a decision may
+/// have been granted.
+fn grab_outcome(status: u16, body: &[u8]) -> GrabOutcome {
+    match status {
+        200 => decided(body).unwrap_or(GrabOutcome::Unknown(Unknown::Unreadable)),
+        400..500 => GrabOutcome::Refused(Refusal::Status(status)),
+        _ => GrabOutcome::Unknown(Unknown::Status(status)),
+    }
+}
+
+fn decided(body: &[u8]) -> Option<GrabOutcome> {
+    let answer = GrabAnswer::parse(body)?;
+    let refused = |reason| Some(GrabOutcome::Refused(Refusal::Decided(reason)));
+    match (answer.grab_status, answer.fail_reason) {
+        (1, _) => {
+            let result_id = answer.result_id?.parse::<ResultId>().ok()?.number();
+            Some(GrabOutcome::Granted { result_id })
+        }
+        (0, Some("out_of_stock")) => refused(FailReason::OutOfStock),
+        (0, Some("duplicate")) => refused(FailReason::Duplicate),
+        (0, Some("invalid_time")) => refused(FailReason::InvalidTime),
+        _ => None,
+    }
+}
+
+/// The histogram grows as far as it takes, at most to what it can hold.
+fn add(histogram: &mut Histogram<u64>, duration: Duration) {
+    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    if histogram.record(micros).is_err() {
+        histogram.saturating_record(micros);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_status_one_with_an_id_is_granted() {
+        let granted = br#"{"grab_status":1,"fail_reason":null,"result_id":"42"}"#;
+        assert_eq!(grab_outcome(200, granted), GrabOutcome::Granted { result_id: 42 });
+        for body in [&br#"{"grab_status":1,"result_id":null}"#[..], b"{}", b"<html>", br#"{"grab_status":0}"#]
+        {
+            assert_eq!(grab_outcome(200, body), GrabOutcome::Unknown(Unknown::Unreadable));
+        }
+    }
+
+    #[test]
+    fn a_refusal_by_status_is_certain_only_below_500() {
+        assert_eq!(grab_outcome(404, b""), GrabOutcome::Refused(Refusal::Status(404)));
+        assert_eq!(grab_outcome(429, b""), GrabOutcome::Refused(Refusal::Status(429)));
+        assert_eq!(grab_outcome(503, b""), GrabOutcome::Unknown(Unknown::Status(503)));
+        assert_eq!(grab_outcome(500, b""), GrabOutcome::Unknown(Unknown::Status(500)));
+    }
+
+    #[test]
+    fn sold_out_is_an_answer_and_no_error() {
+        let mut recorder = Recorder::new();
+        let request = Request { endpoint: Endpoint::Grab, user_id: 1, coupon_id: 2, room_id: 1 };
+        let body = br#"{"grab_status":0,"fail_reason":"out_of_stock","result_id":null}"#;
+        recorder.answered(&request, 200, body, Duration::from_millis(3));
+        let outcome = recorder.outcome(Duration::from_secs(1), None);
+        assert_eq!((outcome.sold_out, outcome.counts.granted, outcome.errors(), outcome.ok()), (1, 0, 0, 1));
+        assert_eq!(outcome.endpoints[&Endpoint::Grab].latency.max() / 100, 30);
+    }
+
+    #[test]
+    fn a_partial_read_is_an_error() {
+        let mut recorder = Recorder::new();
+        let request = Request { endpoint: Endpoint::Recent, user_id: 1, coupon_id: 2, room_id: 1 };
+        recorder.answered(
+            &request,
+            200,
+            br#"{"partial":true,"plan":{"shards":[0],"tables":1}}"#,
+            Duration::ZERO,
+        );
+        recorder.answered(
+            &request,
+            200,
+            br#"{"partial":false,"plan":{"shards":[0,1],"tables":2}}"#,
+            Duration::ZERO,
+        );
+        let outcome = recorder.outcome(Duration::from_secs(1), None);
+        let recent = &outcome.endpoints[&Endpoint::Recent];
+        assert_eq!(
+            (recent.ok, recent.errors["partial answer"], recent.shards_visited, recent.planned),
+            (1, 1, 2, 1)
+        );
+    }
+
+    #[test]
+    fn a_grab_that_was_never_sent_is_not_remembered() {
+        let mut recorder = Recorder::new();
+        let request = Request { endpoint: Endpoint::Grab, user_id: 1, coupon_id: 2, room_id: 1 };
+        recorder.failed(&request, Failure::Unsent, Duration::from_secs(10));
+        recorder.failed(&request, Failure::NoConnection, Duration::ZERO);
+        recorder.failed(&request, Failure::Cut, Duration::ZERO);
+        let outcome = recorder.outcome(Duration::from_secs(1), None);
+        assert_eq!(outcome.grabs.len(), 1);
+        assert_eq!((outcome.unsent, outcome.counts.unknown, outcome.errors()), (1, 1, 3));
+    }
+}

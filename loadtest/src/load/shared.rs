@@ -1,0 +1,201 @@
+//! What the dispatcher and the connections share. Everything runs on one thread: no locks, no atomics.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::recorder::{Failure, Recorder};
+use crate::workload::{Request, Schedule};
+
+/// A request that is due.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Job {
+    pub(super) request: Request,
+    /// From when its latency counts; none: from when it is sent.
+    pub(super) due: Option<Instant>,
+    /// It had to wait for a free connection.
+    pub(super) queued: bool,
+}
+
+/// How the rest of the generator reaches a connection's task.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    job: Cell<Option<Job>>,
+    idle: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+    give_up_at: Cell<Option<Instant>>,
+    gave_up: Cell<bool>,
+}
+
+impl Slot {
+    fn listen(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
+    pub(super) fn start(&self, give_up_at: Instant) {
+        self.gave_up.set(false);
+        self.give_up_at.set(Some(give_up_at));
+    }
+
+    pub(super) fn finish(&self) {
+        self.give_up_at.set(None);
+    }
+
+    /// Waits for `work`, or until the time is up. The supervisor watches the time for all connections at once: a
+    /// timer a request would cost more than the request.
+    pub(super) async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            if self.gave_up.get() {
+                return Poll::Ready(Err(Failure::TimedOut));
+            }
+            self.listen(cx);
+            work.as_mut().poll(cx).map(Ok)
+        })
+        .await
+    }
+}
+
+/// Where jobs come from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// The dispatcher hands them out when they are due.
+    Dispatched,
+    /// Every connection takes its next until the time is over.
+    Drawn(Box<Schedule>, Instant),
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    slots: Vec<Slot>,
+    source: RefCell<Source>,
+    /// Jobs that found no connection free, the oldest first.
+    queue: RefCell<VecDeque<Job>>,
+    /// Connections without a job, the longest idle first: using them in turn spreads the load over the service's
+    /// workers, to which connections are tied.
+    idle: RefCell<VecDeque<usize>>,
+    recorder: RefCell<Recorder>,
+    /// Jobs handed out and not finished.
+    pub(super) open: Cell<usize>,
+    stopped: Cell<bool>,
+    pub(super) timeout: Duration,
+}
+
+impl Shared {
+    pub(super) fn new(connections: usize, source: Source, timeout: Duration) -> Self {
+        Self {
+            slots: std::iter::repeat_with(Slot::default).take(connections).collect(),
+            source: RefCell::new(source),
+            queue: RefCell::default(),
+            idle: RefCell::default(),
+            recorder: RefCell::new(Recorder::new()),
+            open: Cell::new(0),
+            stopped: Cell::new(false),
+            timeout,
+        }
+    }
+
+    pub(super) fn slot(&self, index: usize) -> Option<&Slot> {
+        self.slots.get(index)
+    }
+
+    pub(super) fn record<T>(&self, record: impl FnOnce(&mut Recorder) -> T) -> T {
+        record(&mut self.recorder.borrow_mut())
+    }
+
+    /// Closes a job's book.
+    pub(super) fn finish(&self, record: impl FnOnce(&mut Recorder)) {
+        self.record(record);
+        self.open.set(self.open.get().saturating_sub(1));
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.queue.borrow().len()
+    }
+
+    /// Hands a job to an idle connection, or queues it.
+    pub(super) fn dispatch(&self, request: Request, due: Instant) {
+        self.open.set(self.open.get() + 1);
+        let job = Job { request, due: Some(due), queued: false };
+        let idle = self.idle.borrow_mut().pop_front().and_then(|index| self.slots.get(index));
+        match idle {
+            Some(slot) => {
+                slot.idle.set(false);
+                slot.job.set(Some(job));
+                slot.wake();
+            }
+            None => self.queue.borrow_mut().push_back(Job { queued: true, ..job }),
+        }
+    }
+
+    /// A connection's next job. Ready with none: no more will come. Not ready: it is woken when there is one.
+    pub(super) fn poll_job(&self, index: usize, now: Instant, cx: &Context<'_>) -> Poll<Option<Job>> {
+        let Some(slot) = self.slots.get(index) else { return Poll::Ready(None) };
+        if let Some(job) = slot.job.take() {
+            return Poll::Ready(Some(job));
+        }
+        if let Source::Drawn(schedule, end) = &mut *self.source.borrow_mut() {
+            let request = if now < *end { schedule.next() } else { None };
+            self.open.set(self.open.get() + usize::from(request.is_some()));
+            return Poll::Ready(request.map(|request| Job { request, due: None, queued: false }));
+        }
+        if !slot.idle.get() {
+            if let Some(job) = self.queue.borrow_mut().pop_front() {
+                return Poll::Ready(Some(job));
+            }
+            if self.stopped.get() {
+                return Poll::Ready(None);
+            }
+            slot.idle.set(true);
+            self.idle.borrow_mut().push_back(index);
+        } else if self.stopped.get() {
+            return Poll::Ready(None);
+        }
+        slot.listen(cx);
+        Poll::Pending
+    }
+
+    /// Gives up on what has taken too long; at the end, on everything.
+    pub(super) fn sweep(&self, now: Instant, is_end: bool) {
+        for slot in &self.slots {
+            if slot.give_up_at.get().is_some_and(|at| is_end || at <= now) {
+                slot.give_up_at.set(None);
+                slot.gave_up.set(true);
+                slot.wake();
+            }
+        }
+        // Jobs queue in the order they are due, so the first that is in time ends the search.
+        while let Some(job) = self.pop_overdue(now, is_end) {
+            let waited = job.due.map_or(Duration::ZERO, |due| now.saturating_duration_since(due));
+            self.finish(|recorder| recorder.failed(&job.request, Failure::Unsent, waited));
+        }
+    }
+
+    fn pop_overdue(&self, now: Instant, is_end: bool) -> Option<Job> {
+        let mut queue = self.queue.borrow_mut();
+        let overdue = |job: &Job| is_end || job.due.is_some_and(|due| due + self.timeout <= now);
+        if queue.front().is_some_and(overdue) { queue.pop_front() } else { None }
+    }
+
+    /// Lets every connection end once it has no job.
+    pub(super) fn stop(&self) {
+        self.stopped.set(true);
+        self.slots.iter().for_each(Slot::wake);
+    }
+
+    pub(super) fn into_recorder(self) -> Recorder {
+        self.recorder.into_inner()
+    }
+}

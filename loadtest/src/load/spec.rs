@@ -1,0 +1,98 @@
+//! What load to put on a target.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+
+use crate::workload::Workload;
+
+/// When requests are sent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Arrivals {
+    /// At moments that do not depend on the answers: a Poisson process. This is how users behave.
+    Open {
+        /// Requests a second.
+        rate: f64,
+    },
+    /// Each connection sends its next request when the last is answered: finds the top rate, hides stalls.
+    Closed,
+}
+
+/// What load to put on a target.
+#[derive(Debug, Clone)]
+pub struct LoadSpec {
+    /// Which requests.
+    pub workload: Workload,
+    /// When.
+    pub arrivals: Arrivals,
+    /// How many connections at most are open at a time.
+    pub connections: usize,
+    /// For how long requests are sent.
+    pub duration: Duration,
+    /// Decides the requests and their times; the same seed gives the same, whatever the target.
+    pub seed: u64,
+    /// An answer that takes longer is given up on, its outcome unknown.
+    pub timeout: Duration,
+}
+
+impl LoadSpec {
+    /// How long an answer may take unless told otherwise.
+    pub const TIMEOUT: Duration = Duration::from_secs(10);
+    /// How many connections are opened unless told otherwise.
+    pub const CONNECTIONS: usize = 64;
+    /// How many connections can be opened: an address has hardly more ports.
+    pub const MOST_CONNECTIONS: usize = 60_000;
+    /// How many requests a second can be asked for.
+    pub const RATES: std::ops::RangeInclusive<f64> = 0.001..=1_000_000.0;
+    /// How long a load, and an answer, may take.
+    pub const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+
+    /// The built-in workload, for ten seconds.
+    #[must_use]
+    pub fn new(arrivals: Arrivals) -> Self {
+        Self {
+            workload: Workload::default(),
+            arrivals,
+            connections: Self::CONNECTIONS,
+            duration: Duration::from_secs(10),
+            seed: 1,
+            timeout: Self::TIMEOUT,
+        }
+    }
+
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        if let Arrivals::Open { rate } = self.arrivals {
+            ensure!(
+                Self::RATES.contains(&rate),
+                "the rate must be {:?} requests a second, not {rate}",
+                Self::RATES
+            );
+        }
+        let (connections, most) = (self.connections, Self::MOST_CONNECTIONS);
+        ensure!((1..=most).contains(&connections), "connections must be 1 to {most}, not {connections}");
+        for (what, time) in [("duration", self.duration), ("time-out", self.timeout)] {
+            ensure!(
+                !time.is_zero() && time <= Self::LONGEST,
+                "the {what} must be above zero, a week at most"
+            );
+        }
+        self.workload.check()
+    }
+}
+
+/// How a load is going, told once a second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Since the first request was due.
+    pub elapsed: std::time::Duration,
+    /// Requests answered or given up on so far.
+    pub finished: u64,
+    /// Those of the last second.
+    pub finished_last_second: u64,
+    /// Grabs granted so far.
+    pub granted: u64,
+    /// Requests that failed so far.
+    pub errors: u64,
+    /// Requests that are due and wait for a free connection.
+    pub queued: usize,
+}

@@ -1,0 +1,7 @@
+//! See `loadtest --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    loadtest::cli::main()
+}

@@ -1,0 +1,123 @@
+//! How many shards' worth of work the shards really do.
+
+use maud::{Markup, html};
+
+use super::colour;
+use super::svg::{WIDTH, panel, px, short};
+use crate::format::{self, plain};
+use crate::report::Report;
+use crate::report::model::{Contestant, Metric};
+use crate::report::summarise::median_shares;
+
+const ROW: f64 = 36.0;
+
+/// Bars of effective shards, and each shard's part of the writes.
+pub(super) fn section(report: &Report) -> Markup {
+    html! {
+        section id="spread" {
+            h2 { "Effective shards" }
+            p.key {
+                "All work ÷ the hottest shard's work: what the machines paid for would really give. Skew is the \
+                 hottest shard's share ÷ the fair share. Frames show the shards there are."
+            }
+            div.panels {
+                (bars(report, "By rows written", &Metric::EffectiveShards))
+                (bars(report, "By CPU time", &Metric::EffectiveShardsByCpu))
+                (shares(report))
+            }
+        }
+    }
+}
+
+fn figure(contestant: &Contestant, metric: &Metric) -> Result<f64, String> {
+    let summary = contestant.summary(metric);
+    let reason = summary.and_then(|summary| summary.reason.clone()).unwrap_or_else(|| "not measured".into());
+    contestant.median(metric).ok_or(reason)
+}
+
+fn bars(report: &Report, title: &str, metric: &Metric) -> Markup {
+    let most = f64::from(report.contestants.iter().map(|c| c.shards).max().unwrap_or(1).max(1));
+    let at = |shards: f64| 4.0 + shards / most * (WIDTH - 8.0);
+    let height = ROW * report.contestants.len() as f64 + 4.0;
+    let text = |contestant: &Contestant| match figure(contestant, metric) {
+        Ok(effective) => format!("{} of {}{}", plain(effective), contestant.shards, skew(contestant, metric)),
+        Err(reason) => format!("n/a: {reason}"),
+    };
+    let label: Vec<String> = report.contestants.iter().map(|c| format!("{} {}", c.name, text(c))).collect();
+    panel(
+        &html! { (title) },
+        &html! {
+            svg viewBox={ "0 0 " (WIDTH) " " (px(height)) } role="img"
+                aria-label={ "Effective shards, " (title) ". " (label.join("; ")) } {
+                @for (row, contestant) in report.contestants.iter().enumerate() {
+                    @let top = ROW * row as f64;
+                    text x="4" y=(px(top + 15.0)) { (short(&contestant.name, 24)) }
+                    text.tick x=(WIDTH - 4.0) y=(px(top + 15.0)) text-anchor="end" { (short(&text(contestant), 34)) }
+                    rect.frame x="4" y=(px(top + 20.0)) width=(px(at(f64::from(contestant.shards)) - 4.0)) height="11" {}
+                    @if let Ok(effective) = figure(contestant, metric) {
+                        rect x="4" y=(px(top + 20.0)) width=(px(at(effective) - 4.0)) height="11"
+                            fill=(colour(report, &contestant.name)) {}
+                    }
+                }
+            }
+        },
+    )
+}
+
+fn skew(contestant: &Contestant, metric: &Metric) -> String {
+    match (metric, contestant.median(&Metric::Skew)) {
+        (Metric::EffectiveShards, Some(skew)) => format!(" · skew {}", plain(skew)),
+        _ => String::new(),
+    }
+}
+
+/// Each contestant's writes as one bar, parted by shard, the hottest part filled.
+fn shares(report: &Report) -> Markup {
+    let height = ROW * report.contestants.len() as f64 + 4.0;
+    panel(
+        &html! { "Share of writes by shard" },
+        &html! {
+            svg viewBox={ "0 0 " (WIDTH) " " (px(height)) } role="img" aria-label=(describe(report)) {
+                @for (row, contestant) in report.contestants.iter().enumerate() {
+                    @let top = ROW * row as f64;
+                    text x="4" y=(px(top + 15.0)) { (short(&contestant.name, 30)) }
+                    (parts(report, contestant, top))
+                }
+            }
+        },
+    )
+}
+
+fn parts(report: &Report, contestant: &Contestant, top: f64) -> Markup {
+    let shares = median_shares(contestant);
+    let Some(shares) = shares.iter().copied().collect::<Option<Vec<f64>>>().filter(|s| !s.is_empty()) else {
+        return html! { text.tick x="4" y=(px(top + 30.0)) { "n/a: some shard could not be read" } };
+    };
+    let most = shares.iter().copied().fold(0.0, f64::max);
+    let width = WIDTH - 8.0;
+    let starts = shares.iter().scan(0.0, |sum, share| {
+        let start = *sum;
+        *sum += share;
+        Some(start)
+    });
+    html! {
+        text.tick x=(WIDTH - 4.0) y=(px(top + 15.0)) text-anchor="end" { "hottest " (format::percent(most)) }
+        @for (shard, (start, share)) in starts.zip(&shares).enumerate() {
+            rect x=(px(4.0 + start * width)) y=(px(top + 20.0)) width=(px((share * width - 1.5).max(0.0))) height="11"
+                fill=(colour(report, &contestant.name))
+                fill-opacity=(if *share >= most { "1" } else { "0.45" }) {
+                title { "shard " (shard) ": " (format::percent(*share)) }
+            }
+        }
+    }
+}
+
+fn describe(report: &Report) -> String {
+    let row = |contestant: &Contestant| {
+        let shares = median_shares(contestant);
+        let shown: Vec<String> =
+            shares.iter().map(|share| share.map_or_else(|| "n/a".into(), format::percent)).collect();
+        format!("{} {}", contestant.name, shown.join(", "))
+    };
+    format!("Share of writes by shard. {}", report.contestants.iter().map(row).collect::<Vec<_>>().join("; "))
+}

@@ -1,0 +1,52 @@
+//! Rounds of a report, made of what the load engine measured.
+
+use super::model::{EndpointRound, Figure, GeneratorRound, GrabRound, Reading, Round};
+use crate::load::Outcome;
+
+/// A load's outcome as a round. What the load cannot know is left to the caller: work by shard, writes a second, the
+/// audit.
+#[must_use]
+pub fn round(index: u32, position: u32, outcome: &Outcome) -> Round {
+    let endpoints = outcome.endpoints.iter().map(|(endpoint, found)| {
+        let plans = (found.planned, found.shards_visited, found.tables_visited);
+        let figures = EndpointRound::of(&found.latency, found.ok, found.errors.clone(), plans);
+        (endpoint.name().to_owned(), figures)
+    });
+    Round {
+        index,
+        position,
+        seconds: outcome.elapsed.as_secs_f64(),
+        grabs: grabs(outcome),
+        endpoints: endpoints.collect(),
+        generator: generator(outcome),
+        ..Round::default()
+    }
+}
+
+fn grabs(outcome: &Outcome) -> GrabRound {
+    let counts = &outcome.counts;
+    let refused = [
+        ("out_of_stock", counts.out_of_stock),
+        ("duplicate", counts.duplicate),
+        ("invalid_time", counts.invalid_time),
+        ("rejected", counts.rejected),
+    ];
+    let seconds = outcome.elapsed.as_secs_f64();
+    GrabRound {
+        offered_per_s: if seconds > 0.0 { outcome.grabs.len() as f64 / seconds } else { 0.0 },
+        granted_per_s: outcome.granted_per_second(),
+        granted: counts.granted,
+        refused: refused.into_iter().filter(|(_, n)| *n > 0).map(|(why, n)| (why.to_owned(), n)).collect(),
+        unknown: counts.unknown,
+        sold_out: outcome.sold_out,
+    }
+}
+
+fn generator(outcome: &Outcome) -> GeneratorRound {
+    let cost = &outcome.generator;
+    GeneratorRound {
+        cpu_seconds: Reading::or_because(cost.cpu_seconds, "this system does not tell a thread's CPU time"),
+        lateness_p99_ms: Figure::of(cost.lateness_p99_us as f64 / 1e3),
+        unsent: outcome.unsent,
+    }
+}

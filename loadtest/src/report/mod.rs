@@ -1,0 +1,61 @@
+//! The report of a comparison: its model, its summary on a terminal, its page.
+//!
+//! Whoever measures makes a [`Report`] of [`model::Meta`] and contestants with rounds ([`measured::round`] makes a
+//! round of a load's outcome), has it concluded with [`summarise`], and shows it with [`terminal::print`] and
+//! [`write_all`]. Conclusions are made of the report's own figures and nothing else: no strategy is known by name.
+
+pub mod endpoints;
+pub mod html;
+pub mod measured;
+pub mod model;
+mod summarise;
+pub mod terminal;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+pub use model::Report;
+pub use summarise::summarise;
+
+/// Where a report was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// For programs.
+    pub json: PathBuf,
+    /// For people: one page that needs nothing else.
+    pub html: PathBuf,
+}
+
+/// Writes `report.json` and `report.html` into a folder, which is made if need be.
+///
+/// # Errors
+/// When the folder or a file cannot be written.
+pub fn write_all(report: &Report, dir: &Path) -> anyhow::Result<Paths> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
+    let paths = Paths { json: dir.join("report.json"), html: dir.join("report.html") };
+    let json = serde_json::to_string_pretty(report).context("the report cannot be put as JSON")?;
+    for (path, text) in [(&paths.json, json + "\n"), (&paths.html, html::render(report))] {
+        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(paths)
+}
+
+/// Reads a `report.json` of this version.
+///
+/// # Errors
+/// When the file cannot be read, is no report, or is of a version that this program does not know.
+pub fn read(path: &Path) -> anyhow::Result<Report> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let report: Report =
+        serde_json::from_str(&text).with_context(|| format!("{} is no report", path.display()))?;
+    anyhow::ensure!(
+        report.schema == model::SCHEMA,
+        "{} has schema {}; this program reads {}",
+        path.display(),
+        report.schema,
+        model::SCHEMA
+    );
+    Ok(report)
+}

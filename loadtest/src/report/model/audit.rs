@@ -1,0 +1,171 @@
+//! What the auditor found: every promise about grabs, held against the shards.
+
+use serde::{Deserialize, Serialize};
+
+use crate::format;
+
+/// How many example ids a report keeps of one kind of violation.
+pub const MAX_EXAMPLES: usize = 10;
+
+/// One kind of violation: how often, and some of the ids, so that somebody can look.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// How often it happened. Anything but 0 fails the run.
+    pub count: u64,
+    /// Ids of the first cases, at most [`MAX_EXAMPLES`].
+    pub examples: Vec<String>,
+    /// Why a part of the check could not be made, if it could not: then 0 does not say that all is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_checked: Option<String>,
+}
+
+impl Violation {
+    /// Takes every case found; keeps the first as examples.
+    pub fn of(cases: impl IntoIterator<Item = String>) -> Self {
+        let mut found = Self::default();
+        for case in cases {
+            found.count += 1;
+            if found.examples.len() < MAX_EXAMPLES {
+                found.examples.push(case);
+            }
+        }
+        found
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        let room = MAX_EXAMPLES.saturating_sub(self.examples.len());
+        self.examples.extend(other.examples.iter().take(room).cloned());
+        self.not_checked = self.not_checked.take().or_else(|| other.not_checked.clone());
+    }
+
+    /// For people: `0 lost`, or `0 misplaced (in part n/a: …)`.
+    pub(crate) fn told(&self, name: &str) -> String {
+        let count = format::count(self.count);
+        match &self.not_checked {
+            Some(why) => format!("{count} {name} (in part n/a: {why})"),
+            None => format!("{count} {name}"),
+        }
+    }
+}
+
+/// The audit of one round, or the sum over many.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditResult {
+    /// Grabs that were answered "you have it".
+    pub acknowledged: u64,
+    /// Grabs that were answered "no".
+    pub refused: u64,
+    /// Grabs whose answer never came or was unclear. They may have been granted or not; both are right.
+    pub unknown: u64,
+    /// Rows found on the shards for the coupons on offer.
+    pub stored: u64,
+    /// Acknowledged, but on no shard.
+    pub lost: Violation,
+    /// A user who holds a coupon twice.
+    pub duplicate: Violation,
+    /// Coupons with more rows than stock.
+    pub oversold: Violation,
+    /// Rows that nobody was promised: neither acknowledged nor unclear.
+    pub invented: Violation,
+    /// Coupons for which sold, rows and total − remaining are not the same number.
+    pub miscounted: Violation,
+    /// Rows where their strategy, their table's name or their own id says they cannot be.
+    #[serde(default)]
+    pub misplaced: Violation,
+    /// Results set aside because they contradict what is stored.
+    #[serde(default)]
+    pub parked: Violation,
+}
+
+impl AuditResult {
+    /// Every kind of violation, with its name and what it means.
+    #[must_use]
+    pub fn violations(&self) -> [(&'static str, &'static str, &Violation); 7] {
+        [
+            ("lost", "acknowledged, but stored nowhere", &self.lost),
+            ("duplicate", "one user holds one coupon twice", &self.duplicate),
+            ("oversold", "more rows than stock", &self.oversold),
+            ("invented", "stored, but promised to nobody", &self.invented),
+            ("miscounted", "sold, rows and total − remaining differ", &self.miscounted),
+            ("misplaced", "where no reader looks for it", &self.misplaced),
+            ("parked", "set aside: it contradicts what is stored", &self.parked),
+        ]
+    }
+
+    /// Whether every promise was kept.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.violations().iter().all(|(_, _, violation)| violation.count == 0)
+    }
+
+    /// Adds another audit to this one.
+    pub fn add(&mut self, other: &Self) {
+        self.acknowledged += other.acknowledged;
+        self.refused += other.refused;
+        self.unknown += other.unknown;
+        self.stored += other.stored;
+        self.lost.add(&other.lost);
+        self.duplicate.add(&other.duplicate);
+        self.oversold.add(&other.oversold);
+        self.invented.add(&other.invented);
+        self.miscounted.add(&other.miscounted);
+        self.misplaced.add(&other.misplaced);
+        self.parked.add(&other.parked);
+    }
+}
+
+/// The audits of all rounds of all contestants. Filled by [`crate::report::summarise`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditTotals {
+    /// Whether every round was audited and every promise was kept.
+    pub passed: bool,
+    /// How many rounds were audited.
+    pub rounds_audited: u32,
+    /// How many rounds were not, each with its reason.
+    pub rounds_not_audited: Vec<String>,
+    /// The sums.
+    #[serde(flatten)]
+    pub sums: AuditResult,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_violation_of_any_kind_fails_the_audit() {
+        let fine = AuditResult { acknowledged: 10, stored: 10, ..AuditResult::default() };
+        assert!(fine.passed());
+        let one = || Violation::of(["7".to_owned()]);
+        assert!(!AuditResult { lost: one(), ..fine.clone() }.passed());
+        assert!(!AuditResult { duplicate: one(), ..fine.clone() }.passed());
+        assert!(!AuditResult { oversold: one(), ..fine.clone() }.passed());
+        assert!(!AuditResult { invented: one(), ..fine.clone() }.passed());
+        assert!(!AuditResult { miscounted: one(), ..fine.clone() }.passed());
+        assert!(!AuditResult { misplaced: one(), ..fine.clone() }.passed());
+        assert!(!AuditResult { parked: one(), ..fine }.passed());
+    }
+
+    #[test]
+    fn a_check_that_was_not_made_is_told_in_every_sum() {
+        let misplaced = Violation { not_checked: Some("whose is it?".to_owned()), ..Violation::default() };
+        let mut sum = AuditResult::default();
+        sum.add(&AuditResult { misplaced, ..AuditResult::default() });
+        sum.add(&AuditResult::default());
+        assert_eq!(sum.misplaced.told("misplaced"), "0 misplaced (in part n/a: whose is it?)");
+        assert_eq!(sum.lost.told("lost"), "0 lost");
+    }
+
+    #[test]
+    fn examples_are_few_but_the_count_is_whole() {
+        let mut sum = AuditResult::default();
+        for _ in 0..2 {
+            sum.add(&AuditResult {
+                lost: Violation::of((0..8).map(|n| n.to_string())),
+                ..Default::default()
+            });
+        }
+        assert_eq!((sum.lost.count, sum.lost.examples.len()), (16, MAX_EXAMPLES));
+    }
+}

@@ -1,0 +1,143 @@
+//! What a reader must keep in mind with these figures.
+
+use crate::format::{self, count, number, percent};
+use crate::report::model::{Call, Contestant, Metric, Report};
+use crate::stats::{MIN_ROUNDS, estimate};
+
+/// From which lateness of the generator on a latency is no longer the service's own, in milliseconds.
+const LATE_MS: f64 = 1.0;
+/// From which part of failed requests on they are worth a line.
+const FAILED: f64 = 0.001;
+
+/// Every caution that these figures call for, the gravest first.
+pub(super) fn all(report: &Report) -> Vec<String> {
+    let mut cautions = Vec::new();
+    cautions.extend(audit(report));
+    cautions.extend(rounds(report));
+    for contestant in &report.contestants {
+        cautions.extend(stray_cure(report, contestant));
+        cautions.extend(failures(contestant));
+        cautions.extend(late(contestant));
+        cautions.extend(sold_out(contestant));
+    }
+    cautions.extend(by_chance(report));
+    cautions.extend(one_machine(report));
+    cautions
+}
+
+fn audit(report: &Report) -> Option<String> {
+    let failed = !report.audit.sums.passed();
+    failed.then(|| {
+        "The audit failed: a service that breaks its promises has no figures worth comparing.".into()
+    })
+}
+
+fn rounds(report: &Report) -> Vec<String> {
+    let fewest = report.contestants.iter().map(|c| c.rounds.len()).min().unwrap_or(0);
+    let mut cautions = Vec::new();
+    if fewest < MIN_ROUNDS {
+        let rounds = format::counted(fewest as u64, "round");
+        cautions.push(format!("Only {rounds}: a verdict takes {MIN_ROUNDS}."));
+    }
+    let asked = report.meta.rounds as usize;
+    cautions.extend(
+        report
+            .contestants
+            .iter()
+            .filter(|c| c.rounds.len() < asked)
+            .map(|c| format!("{}: {} of {asked} rounds were measured.", c.name, c.rounds.len())),
+    );
+    cautions
+}
+
+fn stray_cure(report: &Report, contestant: &Contestant) -> Option<String> {
+    let plain = contestant.cure_of.as_deref()?;
+    let missing = report.contestant(plain).is_none();
+    missing.then(|| format!("{}: {plain}, which it is to cure, was not measured.", contestant.name))
+}
+
+fn failures(contestant: &Contestant) -> Option<String> {
+    let endpoints = || contestant.rounds.iter().flat_map(|round| round.endpoints.values());
+    let requests: u64 = endpoints().map(|endpoint| endpoint.requests).sum();
+    let failed: u64 = endpoints().flat_map(|endpoint| endpoint.errors.values()).sum();
+    let unsent: u64 = contestant.rounds.iter().map(|round| round.generator.unsent).sum();
+    let part = failed as f64 / requests.max(1) as f64;
+    let failing = (part >= FAILED).then(|| {
+        let failed = count(failed);
+        format!(
+            "{}: {} of its requests failed ({failed} of {}).",
+            contestant.name,
+            percent(part),
+            count(requests)
+        )
+    });
+    let waiting = (unsent > 0).then(|| {
+        format!(
+            "{}: {} requests found no free connection and were never sent.",
+            contestant.name,
+            count(unsent)
+        )
+    });
+    match (failing, waiting) {
+        (Some(failing), Some(waiting)) => Some(format!("{failing} {waiting}")),
+        (one, other) => one.or(other),
+    }
+}
+
+fn late(contestant: &Contestant) -> Option<String> {
+    let lateness: Vec<f64> =
+        contestant.rounds.iter().filter_map(|round| round.generator.lateness_p99_ms.value()).collect();
+    let late = estimate(&lateness)?.median;
+    (late >= LATE_MS).then(|| {
+        format!(
+            "{}: the load generator sent 1 % of the requests at least {} ms late; that is within its latencies.",
+            contestant.name,
+            number(late)
+        )
+    })
+}
+
+fn sold_out(contestant: &Contestant) -> Option<String> {
+    let rounds = contestant.rounds.iter().filter(|round| round.grabs.sold_out > 0).count();
+    (rounds > 0).then(|| {
+        let rounds = format::counted(rounds as u64, "round");
+        format!("{}: sold out in {rounds}: no throughput figure there.", contestant.name)
+    })
+}
+
+/// Many comparisons, each with a small chance to err: how many might be wrong. Fan-out is counted, not drawn, so
+/// that chance has no part in it.
+fn by_chance(report: &Report) -> Option<String> {
+    let judged = || {
+        let counted = |metric: &Metric| matches!(metric, Metric::Shards { .. } | Metric::Tables { .. });
+        report.verdicts.iter().filter(move |v| v.call != Call::TooFewRounds && !counted(&v.metric))
+    };
+    let differences = judged().filter(|verdict| verdict.call == Call::Difference).count();
+    let chance: f64 = judged().filter_map(|verdict| Some(1.0 - verdict.ratio.as_ref()?.level)).sum();
+    (differences > 0).then(|| {
+        format!(
+            "{differences} of {} measured comparisons are called a difference; chance alone would call about {} at \
+             most.",
+            judged().count(),
+            count(chance.round() as u64)
+        )
+    })
+}
+
+fn one_machine(report: &Report) -> Option<String> {
+    let sharded = report.contestants.iter().any(|contestant| contestant.shards > 1);
+    let network = report.meta.shard_rtt_ms > 0.0;
+    sharded.then(|| {
+        let scatter = if network {
+            format!("A call to a shard was given {} ms of network.", number(report.meta.shard_rtt_ms))
+        } else {
+            "No network lies between service and shards, so queries that visit many shards look cheaper than they \
+             would be."
+                .into()
+        };
+        format!(
+            "All shards shared one machine, where a hot shard may use the cores of the others: compare effective \
+             shards, not only times. {scatter}"
+        )
+    })
+}

@@ -1,0 +1,51 @@
+//! From rounds to conclusions. Everything here is made of the report's own figures; no strategy is known by name.
+
+mod advice;
+mod baseline;
+mod cautions;
+mod cures;
+mod figures;
+mod needs;
+mod standing;
+mod verdicts;
+
+use super::model::{AuditTotals, Report};
+
+pub(crate) use figures::{endpoints_of, median_shares};
+pub(crate) use needs::candidates;
+pub(crate) use verdicts::inverse;
+
+/// Fills everything that follows from the rounds: work by shard, summaries, verdicts, audit totals, advice and
+/// cautions. May be called again, also on a report that was read from its file.
+pub fn summarise(report: &mut Report) {
+    for contestant in &mut report.contestants {
+        contestant.rounds.iter_mut().for_each(figures::fill_spread);
+        contestant.summaries = figures::summaries(contestant);
+    }
+    report.verdicts = verdicts::all(report);
+    report.audit = audit(report);
+    report.advice = advice::all(report);
+    report.cautions = cautions::all(report);
+}
+
+fn audit(report: &Report) -> AuditTotals {
+    let mut totals = AuditTotals::default();
+    for contestant in &report.contestants {
+        for round in &contestant.rounds {
+            match round.audit.known() {
+                Some(audit) => {
+                    totals.rounds_audited += 1;
+                    totals.sums.add(audit);
+                }
+                None => totals.rounds_not_audited.push(format!(
+                    "{}, round {}: {}",
+                    contestant.name,
+                    round.index + 1,
+                    round.audit.reason().unwrap_or_default()
+                )),
+            }
+        }
+    }
+    totals.passed = totals.rounds_audited > 0 && totals.rounds_not_audited.is_empty() && totals.sums.passed();
+    totals
+}

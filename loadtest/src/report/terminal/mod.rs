@@ -1,0 +1,149 @@
+//! The report's summary on a terminal: everything a person needs to choose, within 100 columns.
+
+mod contestant;
+mod text;
+mod verdicts;
+
+use std::io::{self, IsTerminal, Write};
+
+use self::text::{Paint, wrapped};
+use super::Report;
+use super::model::{Advice, Topic};
+use crate::format::{self, count, number};
+use crate::stats::coverage;
+
+/// The widest line, in characters.
+pub(crate) const WIDTH: usize = 100;
+
+/// Whether colours are wanted on that output: only by people at a terminal that can show them and who did not ask
+/// for none (<https://no-color.org>).
+pub fn wants_colour(out: &impl IsTerminal) -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    out.is_terminal() && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Prints the summary. With `colour`, headings are bold and failures red; nothing is said by colour alone.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn print(report: &Report, out: &mut impl Write, colour: bool) -> io::Result<()> {
+    let paint = Paint(colour);
+    let out: &mut dyn Write = out;
+    head(report, out, paint)?;
+    for contestant in &report.contestants {
+        contestant::print(contestant, out, paint)?;
+    }
+    heading(out, paint, "Verdicts")?;
+    verdicts::print(report, out, paint)?;
+    let of = |pick: fn(&Topic) -> bool| report.advice.iter().filter(move |advice| pick(&advice.topic));
+    section(out, paint, "Which, for which need", of(|topic| matches!(topic, Topic::Need(_))), true)?;
+    section(out, paint, "What each is good for", of(|topic| matches!(topic, Topic::Contestant(_))), false)?;
+    section(out, paint, "Cures and their price", of(|topic| matches!(topic, Topic::Cure(_))), false)?;
+    section(out, paint, "Baseline", of(|topic| matches!(topic, Topic::Baseline)), false)?;
+    audit(report, out, paint)?;
+    cautions(report, out, paint)
+}
+
+fn heading(out: &mut dyn Write, paint: Paint, text: &str) -> io::Result<()> {
+    writeln!(out, "\n{}\n", paint.bold(&text.to_uppercase()))
+}
+
+fn head(report: &Report, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
+    let meta = &report.meta;
+    writeln!(out, "{}", paint.bold(&meta.title))?;
+    let rate =
+        meta.rate.map_or_else(|| "as fast as answers come".into(), |r| format!("{} requests/s", number(r)));
+    let line = format!(
+        "{}, {} of {} s, {rate}, workload {}, {} backend, {} rows of history, {}, seed {}, {}.",
+        meta.date,
+        format::counted(meta.rounds.into(), "round"),
+        format::plain(meta.seconds_per_round),
+        meta.workload,
+        meta.backend,
+        count(meta.history_rows),
+        format::network(meta.shard_rtt_ms),
+        meta.seed,
+        meta.machine.cores.show(|cores| format::counted((*cores).into(), "core")),
+    );
+    wrapped(out, &line, 0, 0)?;
+    wrapped(out, &intervals(meta.rounds as usize), 0, 0)
+}
+
+/// What the brackets behind the figures mean.
+fn intervals(rounds: usize) -> String {
+    match coverage(rounds) {
+        level if level > 0.0 => format!(
+            "Figures are medians over rounds; in brackets, an interval that covers the true median with {} probability.",
+            format::level(level)
+        ),
+        _ => "Figures are those of a single round: nothing says how far another would be from them.".into(),
+    }
+}
+
+fn section<'a>(
+    out: &mut dyn Write,
+    paint: Paint,
+    title: &str,
+    advice: impl Iterator<Item = &'a Advice>,
+    choice: bool,
+) -> io::Result<()> {
+    let mut advice = advice.peekable();
+    if advice.peek().is_none() {
+        return Ok(());
+    }
+    heading(out, paint, title)?;
+    for piece in advice {
+        let chosen = match (choice, piece.choice.as_slice()) {
+            (false, _) => String::new(),
+            (true, []) => " — nothing to choose by".into(),
+            (true, names) => format!(" — {}", format::list(names)),
+        };
+        writeln!(out, "{}", paint.bold(&format!("{}{chosen}", piece.heading)))?;
+        wrapped(out, &piece.text, 2, 2)?;
+        wrapped(out, &format!("({})", piece.certainty), 2, 2)?;
+    }
+    Ok(())
+}
+
+fn audit(report: &Report, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
+    heading(out, paint, "Audit")?;
+    let audit = &report.audit;
+    let verdict = match (audit.passed, audit.sums.passed()) {
+        (true, _) => "passed".to_owned(),
+        (false, true) => paint.red("INCOMPLETE"),
+        (false, false) => paint.red("FAILED"),
+    };
+    let found: Vec<String> =
+        audit.sums.violations().iter().map(|(name, _, violation)| violation.told(name)).collect();
+    let audits = format::counted(audit.rounds_audited.into(), "audit");
+    writeln!(out, "{verdict}: {audits}, one after each contestant's round")?;
+    let sums = &audit.sums;
+    let line = format!(
+        "Grabs, with those of the warm-up: {} acknowledged, {} refused, {} unclear, {} stored: {}.",
+        count(sums.acknowledged),
+        count(sums.refused),
+        count(sums.unknown),
+        count(sums.stored),
+        format::list(&found)
+    );
+    wrapped(out, &line, 2, 2)?;
+    for (name, meaning, violation) in sums.violations().iter().filter(|(_, _, v)| v.count > 0) {
+        let examples = violation.examples.join("; ");
+        wrapped(out, &format!("{name} ({meaning}), for example: {examples}"), 2, 4)?;
+    }
+    for missing in &audit.rounds_not_audited {
+        wrapped(out, &format!("not audited: {missing}"), 2, 4)?;
+    }
+    Ok(())
+}
+
+fn cautions(report: &Report, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
+    if report.cautions.is_empty() && report.meta.warnings.is_empty() {
+        return Ok(());
+    }
+    heading(out, paint, "Keep in mind")?;
+    for caution in report.cautions.iter().chain(&report.meta.warnings) {
+        wrapped(out, &format!("- {caution}"), 0, 2)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! Statistics over rounds.
+//!
+//! **The round is the unit.** Requests within a round share the machine's mood, so a million of them are no million
+//! independent observations; rounds, interleaved in random order, nearly are. Every figure is therefore first made
+//! for a round, and only then summarised over rounds.
+//!
+//! **Medians with order-statistic intervals.** With five to thirty rounds of skewed figures there is no reason to
+//! trust a mean or a normal distribution. The interval between the k-th smallest and the k-th largest of n values
+//! covers the true median with probability 1 − 2·P(Binomial(n, ½) < k), whatever the distribution; the values need
+//! only be independent and alike. That is exact, needs no random numbers, and cannot claim more than the data hold
+//! (a bootstrap of five values would). Source: J.-Y. Le Boudec, *Performance Evaluation of Computer and
+//! Communication Systems*, EPFL Press 2010, on confidence intervals for the median; the test that it inverts is the
+//! sign test (W. J. Conover, *Practical Nonparametric Statistics*, 3rd edition 1999).
+//!
+//! The narrowest such interval that reaches [`TARGET_LEVEL`] is taken. Five rounds cannot reach it: the interval
+//! from the smallest to the largest of five covers 93.75 %. Every interval states its own level.
+//!
+//! **Comparisons are paired.** In one round all contestants get the same schedule, so the ratio of two contestants
+//! is made within each round, which cancels what the round did to both, and the median of those ratios is judged.
+//! A difference is called only when its interval excludes 1 *and* the median ratio is at least
+//! [`RELEVANT_DIFFERENCE`] away from 1; with fewer than [`MIN_ROUNDS`] rounds there is no verdict. Between equal
+//! contestants a difference is therefore called in at most 6.25 % of comparisons (five rounds; less with more),
+//! and a report makes many comparisons: it must say how many.
+
+mod median;
+mod paired;
+
+pub use median::{Estimate, MIN_ROUNDS, TARGET_LEVEL, coverage, estimate};
+pub use paired::{Judgement, RELEVANT_DIFFERENCE, judge, ratios};
+
+#[cfg(test)]
+mod simulated;

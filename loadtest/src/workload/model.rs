@@ -1,0 +1,196 @@
+//! The model behind the requests: scenarios of users who think between their actions, over a catalogue.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Endpoint, Trace};
+
+/// Which requests are sent, in which proportions, about which users, rooms and coupons.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Workload {
+    /// What reports call it.
+    pub name: String,
+    /// Which ids exist.
+    pub catalogue: Catalogue,
+    /// What is asked.
+    pub requests: Requests,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Requests {
+    /// Users of several kinds.
+    Scenarios(Vec<Scenario>),
+    /// Recorded grabs, once.
+    Trace(Trace),
+    /// Grabs alone, of user and coupon pairs that do not repeat within users × coupons.
+    DistinctGrabs {
+        /// How many pairs to leave out, because earlier rounds used them.
+        skip: u64,
+    },
+    /// The same bodies, sent to the echo.
+    Echo,
+}
+
+/// Which ids exist: coupon c belongs to room (c − 1) / `coupons_per_room` + 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Catalogue {
+    /// Users are 1 to this.
+    pub users: u64,
+    /// Rooms are 1 to this.
+    pub rooms: u64,
+    /// The hot rooms are 1 to this.
+    pub hot_rooms: u64,
+    /// Each room has so many coupons.
+    pub coupons_per_room: u64,
+}
+
+impl Default for Catalogue {
+    fn default() -> Self {
+        Self { users: 100_000, rooms: 100, hot_rooms: 5, coupons_per_room: 5 }
+    }
+}
+
+impl Catalogue {
+    /// How many coupons there are.
+    #[must_use]
+    pub const fn coupons(&self) -> u64 {
+        self.rooms * self.coupons_per_room
+    }
+
+    /// The room of a coupon.
+    #[must_use]
+    pub const fn room_of(&self, coupon_id: u64) -> u64 {
+        coupon_id.saturating_sub(1) / self.coupons_per_room + 1
+    }
+}
+
+/// Users of one kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// What it is called.
+    pub name: String,
+    /// How many users are of this kind, relative to the other scenarios.
+    pub users: f64,
+    /// The shortest and the longest time between two actions of a user, in seconds.
+    pub think_s: [f64; 2],
+    /// Which rooms, and the coupons of which rooms, they care for.
+    #[serde(default)]
+    pub rooms: Rooms,
+    /// What they do.
+    pub actions: Vec<Action>,
+}
+
+impl Scenario {
+    /// Requests a second, relative to the other scenarios.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        let [shortest, longest] = self.think_s;
+        self.users / f64::midpoint(shortest, longest)
+    }
+}
+
+/// Which rooms a scenario is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rooms {
+    /// Every room alike.
+    #[default]
+    Any,
+    /// The hot ones alone.
+    Hot,
+}
+
+/// One of the things users do.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Action {
+    /// What it asks for.
+    #[serde(rename = "do")]
+    pub endpoint: Endpoint,
+    /// How often, relative to the scenario's other actions.
+    pub weight: f64,
+}
+
+impl Default for Workload {
+    /// The built-in workload, which [`super::BUILT_IN`] spells out as a file.
+    fn default() -> Self {
+        let scenario = |name: &str, users, think_s, rooms, actions: &[(Endpoint, f64)]| Scenario {
+            name: name.to_owned(),
+            users,
+            think_s,
+            rooms,
+            actions: actions.iter().map(|&(endpoint, weight)| Action { endpoint, weight }).collect(),
+        };
+        let normal = [(Endpoint::Grab, 10.0), (Endpoint::UserCoupons, 3.0), (Endpoint::Stock, 1.0)];
+        let hot = [(Endpoint::Grab, 10.0), (Endpoint::RoomStats, 2.0)];
+        let cross = [(Endpoint::RoomOrders, 5.0), (Endpoint::Recent, 3.0), (Endpoint::Global, 2.0)];
+        let admin = [(Endpoint::AdminStats, 1.0), (Endpoint::ShardsStatus, 1.0)];
+        let requests = Requests::Scenarios(vec![
+            scenario("normal", 5.0, [0.1, 0.5], Rooms::Any, &normal),
+            scenario("hot room", 3.0, [0.05, 0.2], Rooms::Hot, &hot),
+            scenario("cross-shard", 1.0, [1.0, 3.0], Rooms::Any, &cross),
+            scenario("admin", 1.0, [5.0, 10.0], Rooms::Any, &admin),
+        ]);
+        Self { name: "flash sale".to_owned(), catalogue: Catalogue::default(), requests }
+    }
+}
+
+impl Workload {
+    /// Grabs alone, of pairs that do not repeat within users × coupons, leaving out the first `skip`.
+    #[must_use]
+    pub fn distinct_grabs(catalogue: Catalogue, skip: u64) -> Self {
+        Self { name: "grabs".to_owned(), catalogue, requests: Requests::DistinctGrabs { skip } }
+    }
+
+    /// The bodies of grabs, sent to the echo.
+    #[must_use]
+    pub fn echo(catalogue: Catalogue) -> Self {
+        Self { name: "echo".to_owned(), catalogue, requests: Requests::Echo }
+    }
+
+    /// The recorded grabs, if that is what it sends.
+    #[must_use]
+    pub const fn trace(&self) -> Option<&Trace> {
+        match &self.requests {
+            Requests::Trace(trace) => Some(trace),
+            Requests::Scenarios(_) | Requests::DistinctGrabs { .. } | Requests::Echo => None,
+        }
+    }
+
+    /// Each endpoint's part of all requests; they sum to 1.
+    #[must_use]
+    pub fn shares(&self) -> BTreeMap<Endpoint, f64> {
+        let weights = self.weights();
+        let total: f64 = weights.iter().map(|(_, _, weight)| weight).sum();
+        let mut shares = BTreeMap::new();
+        for (endpoint, _, weight) in weights {
+            *shares.entry(endpoint).or_insert(0.0) += weight / total;
+        }
+        shares
+    }
+
+    /// How often each action comes, relative to the others.
+    pub(super) fn weights(&self) -> Vec<(Endpoint, Rooms, f64)> {
+        let scenarios = match &self.requests {
+            Requests::Scenarios(scenarios) => scenarios,
+            Requests::Trace(_) | Requests::DistinctGrabs { .. } => {
+                return vec![(Endpoint::Grab, Rooms::Any, 1.0)];
+            }
+            Requests::Echo => return vec![(Endpoint::Echo, Rooms::Any, 1.0)],
+        };
+        let actions = scenarios.iter().flat_map(|scenario| {
+            let total: f64 = scenario.actions.iter().map(|action| action.weight).sum();
+            let rate = scenario.rate();
+            scenario
+                .actions
+                .iter()
+                .map(move |action| (action.endpoint, scenario.rooms, rate * action.weight / total))
+        });
+        actions.filter(|(_, _, weight)| *weight > 0.0).collect()
+    }
+}

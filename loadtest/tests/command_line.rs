@@ -1,0 +1,104 @@
+//! The program as people run it: what it says and how it ends.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::process::{Command, Output};
+
+fn loadtest(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_loadtest"))
+        .args(arguments)
+        .env_remove("COUPON__ADMIN__TOKEN")
+        .output()
+        .unwrap()
+}
+
+/// A service that answers everything with the same granted grab.
+fn service() -> String {
+    const BODY: &str = r#"{"grab_status":1,"fail_reason":null,"result_id":"42"}"#;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            std::thread::spawn(move || {
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{BODY}", BODY.len());
+                while stream.read(&mut [0; 1024]).is_ok_and(|count| count > 0) {
+                    if stream.write_all(answer.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+#[test]
+fn an_argument_that_makes_no_sense_is_one_line_that_names_its_flag() {
+    for (flag, value) in [
+        ("--target", "127.0.0.1:8001"),
+        ("--target", "https://127.0.0.1:8001"),
+        ("--target", "http://127.0.0.1:8001/api"),
+        ("--target", "http://127.0.0.1:1"),
+        ("--rate", "0"),
+        ("--rate", "-1"),
+        ("--rate", "fast"),
+        ("--rate", "inf"),
+        ("--closed", "0"),
+        ("--duration", "10"),
+        ("--duration", "0s"),
+        ("--timeout", "0s"),
+        ("--connections", "0"),
+        ("--workload", "no-such-file.toml"),
+        ("--requests", "everything"),
+        ("--json", "no/such/folder/run.json"),
+    ] {
+        let url = service();
+        let mut arguments = vec!["run", flag, value];
+        if flag != "--target" {
+            arguments.extend(["--target", url.as_str()]);
+        }
+        let output = loadtest(&arguments);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{flag} {value}: {error}");
+        assert!(error.starts_with("error: ") && error.contains(flag), "{flag} {value}: {error}");
+        assert_eq!(error.lines().count(), 1, "{flag} {value}: {error}");
+    }
+}
+
+#[test]
+fn a_run_writes_its_figures_and_what_every_grab_was_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (json, acks, url) = (path("run.json"), path("acks.csv"), service());
+    let load = ["run", "--target", &url, "--closed", "2", "--requests", "grabs", "--duration", "300ms"];
+    let output = loadtest(&[&load[..], &["--json", &json, "--acks", &acks]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("grabs granted: ") && text.contains("µs CPU a request"), "{text}");
+
+    let figures: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+    let granted = figures["grabs"]["granted"].as_u64().unwrap();
+    assert!(granted > 0);
+    assert_eq!(figures["endpoints"]["grab"]["ok"].as_u64(), Some(granted));
+    assert_eq!(figures["rate"], serde_json::Value::Null);
+    let acks = std::fs::read_to_string(acks).unwrap();
+    let lines: Vec<&str> = acks.lines().collect();
+    assert_eq!(lines.first(), Some(&"user_id,coupon_id,outcome,result_id"));
+    assert_eq!(lines.iter().filter(|line| line.ends_with(",granted,42")).count() as u64, granted);
+}
+
+#[test]
+fn the_built_in_workload_is_printed_as_a_file_that_can_be_read_back() {
+    let output = loadtest(&["run", "--print-workload"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.toml").to_string_lossy().into_owned();
+    std::fs::write(&path, &output.stdout).unwrap();
+    let (url, rest) = (service(), ["--duration", "100ms", "--rate", "100"]);
+    let output = loadtest(&[&["run", "--target", &url, "--workload", &path][..], &rest].concat());
+    assert!(output.status.success(), "{output:?}");
+    std::fs::write(&path, "name = \"x\"\nscenario = []\n").unwrap();
+    let error = String::from_utf8(loadtest(&["run", "--workload", &path]).stderr).unwrap();
+    assert!(error.contains("mine.toml") && error.contains("scenario"), "{error}");
+}

@@ -1,0 +1,169 @@
+//! What is concluded from rounds.
+
+use loadtest::report::model::{
+    Advice, Call, Figure, LatencyMs, Metric, Quantile, Reading, Report, Topic, Violation,
+};
+use loadtest::report::summarise;
+
+use crate::fixture::comparison;
+
+fn summarised(rounds: u32) -> Report {
+    let mut report = comparison(rounds, 7);
+    summarise(&mut report);
+    report
+}
+
+fn need<'a>(report: &'a Report, topic: &str) -> &'a Advice {
+    report.advice.iter().find(|advice| advice.topic == Topic::Need(topic.into())).unwrap()
+}
+
+#[test]
+fn the_strategy_that_visits_least_is_chosen_for_each_read() {
+    let report = summarised(5);
+    assert_eq!(need(&report, "user_coupons").choice, ["hash"]);
+    assert_eq!(need(&report, "room_orders").choice, ["range-room"]);
+    assert_eq!(need(&report, "recent").choice, ["range-time"]);
+    assert_eq!(need(&report, "spread").choice, ["hash"]);
+}
+
+#[test]
+fn equal_throughput_chooses_nobody() {
+    let mut report = comparison(5, 7);
+    for contestant in &mut report.contestants {
+        for round in &mut contestant.rounds {
+            round.endpoints.retain(|endpoint, _| endpoint == "grab");
+            let same = report.meta.seed as f64 + f64::from(round.index);
+            let grab = round.endpoints.get_mut("grab").unwrap();
+            grab.latency =
+                Reading::Known(LatencyMs { p50: same, p90: same, p99: same, p999: same, max: same });
+        }
+    }
+    summarise(&mut report);
+    let writes = need(&report, "writes");
+    assert!(writes.choice.is_empty() && writes.text.contains("No difference in grabs granted"), "{writes:?}");
+    assert!(writes.text.contains("not their limit"), "{writes:?}");
+}
+
+#[test]
+fn the_choice_follows_the_figures_not_the_name() {
+    let mut report = comparison(5, 7);
+    for contestant in &mut report.contestants {
+        contestant.name = match contestant.name.as_str() {
+            "hash" => "range-room".into(),
+            "range-room" => "hash".into(),
+            other => other.into(),
+        };
+    }
+    summarise(&mut report);
+    assert_eq!(need(&report, "user_coupons").choice, ["range-room"]);
+    assert_eq!(need(&report, "room_orders").choice, ["hash"]);
+}
+
+#[test]
+fn four_rounds_choose_nobody_and_say_so() {
+    let report = summarised(4);
+    assert!(report.verdicts.iter().all(|verdict| verdict.call == Call::TooFewRounds));
+    for advice in report.advice.iter().filter(|advice| matches!(advice.topic, Topic::Need(_))) {
+        assert!(advice.choice.is_empty() && advice.text.contains("Too few rounds"), "{advice:?}");
+    }
+    for advice in report.advice.iter().filter(|advice| matches!(advice.topic, Topic::Contestant(_))) {
+        assert!(
+            advice.text.contains("No verdict on:") && !advice.text.contains("No difference"),
+            "{advice:?}"
+        );
+    }
+    assert!(report.cautions.iter().any(|caution| caution.contains("Only 4 rounds")), "{:?}", report.cautions);
+}
+
+#[test]
+fn a_cure_is_shown_with_its_price() {
+    let report = summarised(5);
+    let cure = report.advice.iter().find(|a| a.topic == Topic::Cure("range-time-spread2".into())).unwrap();
+    assert_eq!(cure.choice, ["range-time-spread2"]);
+    assert!(cure.text.contains("Effective shards rise from 1 to 1.99 of 4"), "{cure:?}");
+    assert!(cure.text.contains("recent orders (shards 1.08 → 2.05, tables 1.08 → 2.16"), "{cure:?}");
+}
+
+#[test]
+fn a_verdict_names_the_better_and_how_sure_it_is() {
+    let report = summarised(5);
+    let verdict =
+        report.verdict(&Metric::latency("room_orders", Quantile::P50), "range-room", "hash").unwrap();
+    assert_eq!((verdict.better.as_deref(), verdict.worse.as_deref()), (Some("range-room"), Some("hash")));
+    let ratio = verdict.ratio.as_ref().unwrap();
+    assert_eq!((ratio.n, ratio.level), (5, 0.9375));
+    assert!(ratio.low > 1.4 && ratio.high < 2.2, "hash ÷ range-room is 1.75: {ratio:?}");
+    assert!(verdict.text.contains("5 rounds, 93.75 % interval"), "{}", verdict.text);
+}
+
+#[test]
+fn one_lost_grab_fails_the_audit_and_leads_the_cautions() {
+    let mut report = comparison(5, 7);
+    let audit = &mut report.contestants[1].rounds[2].audit;
+    let mut found = audit.known().unwrap().clone();
+    found.lost = Violation::of(["user 7, coupon 9".to_owned()]);
+    *audit = Reading::Known(found);
+    summarise(&mut report);
+    assert!(!report.audit.passed);
+    assert_eq!((report.audit.sums.lost.count, report.audit.rounds_audited), (1, 30));
+    assert!(report.cautions[0].contains("audit failed"), "{:?}", report.cautions);
+}
+
+#[test]
+fn a_round_without_audit_is_no_pass() {
+    let mut report = comparison(5, 7);
+    report.contestants[0].rounds[0].audit = Reading::unknown("it did not drain");
+    summarise(&mut report);
+    assert!(!report.audit.passed && report.audit.sums.passed());
+    assert_eq!(report.audit.rounds_not_audited, ["hash, round 1: it did not drain"]);
+}
+
+#[test]
+fn a_late_generator_is_a_caution() {
+    let mut report = comparison(5, 7);
+    for round in &mut report.contestants[2].rounds {
+        round.generator.lateness_p99_ms = Figure::of(12.0);
+    }
+    summarise(&mut report);
+    let caution = report.cautions.iter().find(|caution| caution.starts_with("range-room:")).unwrap();
+    assert!(caution.contains("12.0 ms late"), "{caution}");
+}
+
+#[test]
+fn summarising_twice_changes_nothing() {
+    let once = summarised(5);
+    let mut twice = once.clone();
+    summarise(&mut twice);
+    assert!(once == twice);
+}
+
+#[test]
+fn metrics_that_disagree_are_said_to() {
+    let mut report = comparison(5, 7);
+    for contestant in &mut report.contestants {
+        let (p50, p99) = if contestant.name == "hash" { (1.0, 90.0) } else { (2.0, 20.0) };
+        for round in &mut contestant.rounds {
+            let recent = round.endpoints.get_mut("recent").unwrap();
+            let latency = LatencyMs { p50, p90: p50, p99, p999: p99, max: p99 };
+            recent.latency = Reading::Known(latency);
+        }
+    }
+    summarise(&mut report);
+    let recent = need(&report, "recent");
+    assert_eq!(recent.choice, ["hash"], "by p50");
+    assert!(recent.text.contains("different contestants"), "{recent:?}");
+}
+
+#[test]
+fn a_baseline_that_nobody_beats_is_the_answer() {
+    let mut report = comparison(5, 7);
+    let single = report.contestants.iter().position(|contestant| contestant.name == "single").unwrap();
+    for round in &mut report.contestants[single].rounds {
+        let grab = round.endpoints.get_mut("grab").unwrap();
+        grab.latency = Reading::Known(LatencyMs { p50: 0.1, p90: 0.2, p99: 0.3, p999: 0.4, max: 0.5 });
+    }
+    summarise(&mut report);
+    let advice = report.advice.iter().find(|advice| advice.topic == Topic::Baseline).unwrap();
+    assert_eq!(advice.choice, ["single"]);
+    assert!(advice.text.contains("nobody writes better than single"), "{advice:?}");
+}

@@ -1,0 +1,259 @@
+//! A comparison as it might have been measured: seeded, six contestants, as many rounds as asked for.
+//!
+//! The figures follow from what each strategy does (where a row goes, how many shards a query visits), plus the
+//! noise of a shared machine. They are made up all the same: nothing may be concluded from them about strategies.
+
+use std::collections::BTreeMap;
+
+use loadtest::report::model::{
+    AuditResult, Contestant, EndpointRound, Figure, GeneratorRound, GrabRound, LatencyMs, Machine, Meta,
+    Reading, Report, Round, ShardRound,
+};
+
+const SECONDS: u32 = 30;
+const RATE: f64 = 2_000.0;
+
+/// SplitMix64 (Steele, Lea and Flood 2014).
+struct Random(u64);
+
+impl Random {
+    fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Around 1, skewed to the right.
+    fn noise(&mut self, spread: f64) -> f64 {
+        let normal =
+            (-2.0 * self.uniform().max(1e-300).ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos();
+        (spread * normal).exp()
+    }
+}
+
+/// What a strategy does, as far as the fixture needs it.
+struct Kind {
+    name: &'static str,
+    layout: &'static str,
+    cure_of: Option<&'static str>,
+    /// Each shard's part of the rows.
+    shares: &'static [f64],
+    /// Endpoint, shards and tables visited by a query.
+    fan_out: [(&'static str, f64, f64); 5],
+}
+
+const KINDS: [Kind; 6] = [
+    Kind {
+        name: "hash",
+        layout: "hash(user_id) over 16384 slots, mix xxh3, 4 shards",
+        cure_of: None,
+        shares: &[0.251, 0.249, 0.252, 0.248],
+        fan_out: [
+            ("user_coupons", 1.0, 1.0),
+            ("room_orders", 4.0, 4.0),
+            ("room_stats", 4.0, 4.0),
+            ("recent", 4.0, 4.0),
+            ("global", 4.0, 4.0),
+        ],
+    },
+    Kind {
+        name: "range-time",
+        layout: "daily tables, UTC, day % 4 shards",
+        cure_of: None,
+        shares: &[0.0, 0.0, 1.0, 0.0],
+        fan_out: [
+            ("user_coupons", 4.0, 8.0),
+            ("room_orders", 4.0, 8.0),
+            ("room_stats", 4.0, 8.0),
+            ("recent", 1.08, 1.08),
+            ("global", 4.0, 8.0),
+        ],
+    },
+    Kind {
+        name: "range-room",
+        layout: "room ranges of 25, range % 4 shards",
+        cure_of: None,
+        shares: &[0.79, 0.07, 0.07, 0.07],
+        fan_out: [
+            ("user_coupons", 4.0, 4.0),
+            ("room_orders", 1.0, 1.0),
+            ("room_stats", 1.0, 1.0),
+            ("recent", 4.0, 4.0),
+            ("global", 4.0, 4.0),
+        ],
+    },
+    Kind {
+        name: "single",
+        layout: "one shard, one table",
+        cure_of: None,
+        shares: &[1.0],
+        fan_out: [
+            ("user_coupons", 1.0, 1.0),
+            ("room_orders", 1.0, 1.0),
+            ("room_stats", 1.0, 1.0),
+            ("recent", 1.0, 1.0),
+            ("global", 1.0, 1.0),
+        ],
+    },
+    Kind {
+        name: "range-time-spread2",
+        layout: "daily tables, UTC, day % 4 shards, spread 2",
+        cure_of: Some("range-time"),
+        shares: &[0.0, 0.0, 0.502, 0.498],
+        fan_out: [
+            ("user_coupons", 4.0, 16.0),
+            ("room_orders", 4.0, 16.0),
+            ("room_stats", 4.0, 16.0),
+            ("recent", 2.05, 2.16),
+            ("global", 4.0, 16.0),
+        ],
+    },
+    Kind {
+        name: "range-room-split",
+        layout: "room ranges at 1, 2, 3, 4, 5, 26, 51, 76, range % 4 shards",
+        cure_of: Some("range-room"),
+        shares: &[0.33, 0.24, 0.22, 0.21],
+        fan_out: [
+            ("user_coupons", 4.0, 8.0),
+            ("room_orders", 1.0, 1.0),
+            ("room_stats", 1.0, 1.0),
+            ("recent", 4.0, 8.0),
+            ("global", 4.0, 8.0),
+        ],
+    },
+];
+
+/// A comparison of six contestants, not yet summarised.
+pub(crate) fn comparison(rounds: u32, seed: u64) -> Report {
+    let mut random = Random(seed);
+    let moods: Vec<f64> = (0..rounds).map(|_| random.noise(0.15)).collect();
+    let contestants = KINDS.iter().map(|kind| Contestant {
+        name: kind.name.into(),
+        strategy: kind.cure_of.unwrap_or(kind.name).into(),
+        layout: kind.layout.into(),
+        service: if kind.name == "hash" || kind.name == "single" { "hash-svc" } else { "range-svc" }.into(),
+        shards: kind.shares.len() as u16,
+        seed_seconds: Figure::of(21.4),
+        cure_of: kind.cure_of.map(String::from),
+        rounds: (0..).zip(&moods).map(|(index, mood)| round(kind, index, *mood, &mut random)).collect(),
+        ..Contestant::default()
+    });
+    Report::new(meta(rounds, seed), contestants.collect())
+}
+
+fn meta(rounds: u32, seed: u64) -> Meta {
+    Meta {
+        title: "Sharding strategies compared".into(),
+        date: "2026-11-23T17:30:00Z".into(),
+        command: format!(
+            "loadtest compare --rounds {rounds} --seconds {SECONDS} --rate {RATE} --seed {seed}"
+        ),
+        machine: Machine {
+            cores: Reading::Known(2),
+            cpu: Reading::Known("Example CPU @ 2.60GHz".into()),
+            kernel: Reading::unknown("uname was not allowed"),
+        },
+        versions: BTreeMap::from([("loadtest".into(), "0.1.0".into()), ("sqlite".into(), "3.51.0".into())]),
+        seed,
+        backend: "embedded".into(),
+        workload: "four scenarios".into(),
+        rounds,
+        rate: Some(RATE),
+        connections: 64,
+        seconds_per_round: f64::from(SECONDS),
+        history_rows: 1_000_000,
+        shard_rtt_ms: 0.0,
+        warnings: vec!["The machine was not idle before the run: load average 0.7.".into()],
+    }
+}
+
+fn round(kind: &Kind, index: u32, mood: f64, random: &mut Random) -> Round {
+    let granted = (RATE * f64::from(SECONDS) * 0.68 * random.noise(0.002)) as u64;
+    let hottest = kind.shares.iter().copied().fold(0.0, f64::max);
+    let mut endpoints = BTreeMap::new();
+    let writes_ms = 1.1 * mood * (1.0 + 0.15 * hottest) * random.noise(0.02);
+    endpoints.insert("grab".to_owned(), endpoint(granted + 400, writes_ms, 3.5, None, random));
+    endpoints.insert("stock".to_owned(), endpoint(4_100, 0.21 * mood, 4.0, None, random));
+    endpoints.insert("admin_stats".to_owned(), endpoint(90, 0.9 * mood, 2.0, None, random));
+    for (name, shards, tables) in kind.fan_out {
+        let base = match name {
+            "global" => 18.0,
+            "user_coupons" => 0.35,
+            "room_stats" => 1.2,
+            _ => 0.8,
+        };
+        let ms = base * (1.0 + 0.25 * (shards - 1.0) + 0.08 * (tables - shards)) * mood * random.noise(0.04);
+        endpoints.insert(name.to_owned(), endpoint(2_400, ms, 4.0, Some((shards, tables)), random));
+    }
+    Round {
+        index,
+        position: (index * 5 + 2) % 6,
+        seconds: f64::from(SECONDS),
+        grabs: GrabRound {
+            offered_per_s: granted as f64 / f64::from(SECONDS) + 13.0,
+            granted_per_s: granted as f64 / f64::from(SECONDS),
+            granted,
+            refused: BTreeMap::from([("duplicate".into(), 390)]),
+            unknown: 10,
+            sold_out: 0,
+        },
+        endpoints,
+        shards: shards(kind, granted, random),
+        writes_per_second: Reading::Known(writes(kind, granted, random)),
+        generator: GeneratorRound {
+            cpu_seconds: Figure::of(4.1 * random.noise(0.05)),
+            lateness_p99_ms: Figure::of(0.3 * random.noise(0.2)),
+            unsent: 0,
+        },
+        audit: Reading::Known(AuditResult {
+            acknowledged: granted,
+            refused: 390,
+            unknown: 10,
+            stored: granted + 4,
+            ..AuditResult::default()
+        }),
+        ..Round::default()
+    }
+}
+
+fn endpoint(ok: u64, p50: f64, tail: f64, fan_out: Option<(f64, f64)>, random: &mut Random) -> EndpointRound {
+    let p99 = p50 * tail * random.noise(0.12);
+    let visited = |of: Option<f64>| Reading::or_because(of, "its answers name no plan");
+    EndpointRound {
+        requests: ok + 1,
+        ok,
+        errors: BTreeMap::from([("503".into(), 1)]),
+        latency: Reading::Known(LatencyMs { p50, p90: p50 * 1.7, p99, p999: p99 * 1.9, max: p99 * 4.0 }),
+        shards_visited: visited(fan_out.map(|(shards, _)| shards)),
+        tables_visited: visited(fan_out.map(|(_, tables)| tables)),
+    }
+}
+
+fn shards(kind: &Kind, granted: u64, random: &mut Random) -> Vec<ShardRound> {
+    let shards = (0..).zip(kind.shares).map(|(shard, share)| {
+        let rows = (granted as f64 * share).round();
+        ShardRound {
+            shard,
+            rows_written: Figure::of(rows),
+            share: Figure::default(),
+            cpu_seconds: Figure::of(0.05 + rows * 38e-6 * random.noise(0.03)),
+            bytes_written: Figure::unknown("no /proc/self/io on this system"),
+        }
+    });
+    shards.collect()
+}
+
+/// A sale that opens, is stormed and calms down.
+fn writes(kind: &Kind, granted: u64, random: &mut Random) -> Vec<Vec<u64>> {
+    let shape: Vec<f64> = (0..SECONDS)
+        .map(|second| 0.6 + 1.4 * (-((f64::from(second) - 8.0) / 4.0).powi(2)).exp())
+        .map(|height| height * random.noise(0.05))
+        .collect();
+    let total: f64 = shape.iter().sum();
+    shape
+        .iter()
+        .map(|part| kind.shares.iter().map(|share| (granted as f64 * part / total * share) as u64).collect())
+        .collect()
+}

@@ -1,0 +1,8 @@
+//! The report, from rounds to the page, over a comparison that was made up.
+
+#[cfg(test)]
+mod conclusions;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod shown;

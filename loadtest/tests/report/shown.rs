@@ -1,0 +1,223 @@
+//! How a report is shown.
+
+use std::path::Path;
+
+use loadtest::report::model::{AuditResult, Figure, Meta, Reading, Violation};
+use loadtest::report::{Report, html, read, summarise, terminal, write_all};
+use serde_json::Value;
+
+use crate::fixture::comparison;
+
+fn summarised(rounds: u32) -> Report {
+    let mut report = comparison(rounds, 7);
+    summarise(&mut report);
+    report
+}
+
+fn printed(report: &Report, colour: bool) -> String {
+    let mut out = Vec::new();
+    terminal::print(report, &mut out, colour).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// Whether two JSON values are the same, but for the last digits of numbers.
+fn alike(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| alike(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|(key, value)| other.get(key).is_some_and(|other| alike(value, other)))
+        }
+        (Value::Number(one), Value::Number(other)) => {
+            let (one, other) = (one.as_f64().unwrap(), other.as_f64().unwrap());
+            (one - other).abs() <= 1e-12 * one.abs()
+        }
+        _ => one == other,
+    }
+}
+
+#[test]
+fn a_report_survives_its_file() {
+    // Kept beside the build, so that somebody can look at the page.
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report");
+    let report = summarised(5);
+    let paths = write_all(&report, &dir).unwrap();
+    let back = read(&paths.json).unwrap();
+    assert!(alike(&serde_json::to_value(&back).unwrap(), &serde_json::to_value(&report).unwrap()));
+    std::fs::write(dir.join("terminal.txt"), printed(&report, false)).unwrap();
+}
+
+#[test]
+fn a_report_of_another_version_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut report = summarised(5);
+    report.schema += 1;
+    let paths = write_all(&report, dir.path()).unwrap();
+    assert!(read(&paths.json).unwrap_err().to_string().contains("schema 2"));
+}
+
+#[test]
+fn the_summary_fits_a_terminal_of_100_columns() {
+    let text = printed(&summarised(5), false);
+    let long: Vec<&str> = text.lines().filter(|line| line.chars().count() > 100).collect();
+    assert!(long.is_empty(), "{long:#?}");
+    assert!(!text.contains('\x1b'), "plain means plain");
+}
+
+#[test]
+fn colour_only_adds_escapes() {
+    let report = summarised(5);
+    let coloured = printed(&report, true);
+    assert!(coloured.contains("\x1b[1m"));
+    let mut plain = String::new();
+    let mut rest = coloured.as_str();
+    while let Some((before, after)) = rest.split_once('\x1b') {
+        plain.push_str(before);
+        rest = after.split_once('m').unwrap().1;
+    }
+    assert_eq!(plain + rest, printed(&report, false));
+}
+
+#[test]
+fn the_summary_says_who_wins_what_and_how_sure_it_is() {
+    let text = printed(&summarised(5), false);
+    for part in [
+        "range-room (0.76 ms) is ahead of hash by",
+        "One room's orders — range-room",
+        "No difference in: grabs granted a second",
+        "5 rounds, 93.75 % interval",
+        "effective shards 1.27 of 4",
+        "CURES AND THEIR PRICE",
+        "0 lost, 0 duplicate, 0 oversold, 0 invented",
+    ] {
+        assert!(text.contains(part), "{part:?} is missing:\n{text}");
+    }
+}
+
+#[test]
+fn under_five_rounds_nothing_on_the_terminal_is_a_verdict() {
+    for (rounds, brackets) in [(4, "with 87.5 % probability"), (1, "of a single round")] {
+        let text = printed(&summarised(rounds), false).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains("VERDICTS None: a verdict takes 5 rounds"), "{text}");
+        assert!(text.contains(brackets), "{text}");
+        for claim in ["o difference", "is ahead of", "Nobody better", "comparisons are called"] {
+            assert!(!text.contains(claim), "{claim:?} after {rounds} rounds: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_percentile_of_too_few_requests_is_not_shown_and_the_reason_is() {
+    let mut report = comparison(5, 7);
+    for contestant in &mut report.contestants {
+        for round in &mut contestant.rounds {
+            round.endpoints.get_mut("room_orders").unwrap().requests = 18;
+        }
+    }
+    summarise(&mut report);
+    let text = printed(&report, false);
+    assert!(text.contains("n/a: a p99 takes 100 requests a round"), "{text}");
+    assert!(!report.verdicts.iter().any(|verdict| verdict.metric.label() == "room orders p99"));
+    assert!(report.verdicts.iter().any(|verdict| verdict.metric.label() == "room orders p50"));
+}
+
+#[test]
+fn what_could_not_be_read_is_never_shown_as_zero() {
+    let mut report = comparison(5, 7);
+    for round in &mut report.contestants[0].rounds {
+        for shard in &mut round.shards {
+            shard.cpu_seconds = Figure::unknown("no cgroup");
+        }
+        round.grabs.sold_out = 3;
+    }
+    summarise(&mut report);
+    let text = printed(&report, false).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("(by CPU time n/a: shard 0: no cgroup)"), "{text}");
+    assert!(text.contains("grabs n/a: sold out, so no throughput figure"), "{text}");
+}
+
+#[test]
+fn an_empty_report_can_be_shown() {
+    let mut report = Report::new(Meta::default(), Vec::new());
+    summarise(&mut report);
+    assert!(!report.audit.passed, "nothing was audited");
+    assert!(printed(&report, true).contains("INCOMPLETE"));
+    assert!(html::render(&report).contains("audit incomplete"));
+}
+
+#[test]
+fn the_page_needs_nothing_from_elsewhere() {
+    let page = html::render(&summarised(5));
+    for fetch in ["<script", "<link", "<img", "<iframe", "src=", "url(", "@import", "http://", "https://"] {
+        assert!(!page.contains(fetch), "{fetch}");
+    }
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("prefers-color-scheme: dark"));
+}
+
+#[test]
+fn the_page_shows_every_contestant_in_every_section() {
+    let report = summarised(5);
+    let page = html::render(&report);
+    for section in ["spread", "latency", "writes", "fan-out", "verdicts", "audit", "method"] {
+        let from = page.split_once(&format!("<section id=\"{section}\"")).expect(section).1;
+        let text = from.split("</section>").next().unwrap();
+        for contestant in &report.contestants {
+            assert!(text.contains(&contestant.name), "{} in {section}", contestant.name);
+        }
+    }
+}
+
+#[test]
+fn the_page_does_not_trust_names() {
+    let mut report = comparison(5, 7);
+    report.contestants[0].name = "<b onload='x'>\"".into();
+    report.meta.title = "<script>alert(1)</script>".into();
+    summarise(&mut report);
+    let page = html::render(&report);
+    assert!(!page.contains("<b onload") && !page.contains("<script"));
+}
+
+#[test]
+fn coordinates_on_the_page_are_numbers() {
+    // A ratio to zero, a shard without work or a round without seconds must not end in a chart.
+    let mut report = comparison(5, 7);
+    for contestant in &mut report.contestants {
+        for round in &mut contestant.rounds {
+            round.shards.iter_mut().for_each(|shard| shard.rows_written = Figure::of(0.0));
+            round.writes_per_second = Reading::Known(vec![vec![0; 4]; 3]);
+        }
+    }
+    summarise(&mut report);
+    let page = html::render(&report);
+    assert!(!page.contains("NaN") && !page.contains("inf\""));
+    assert!(page.contains("n/a: nothing was written"));
+}
+
+#[test]
+fn a_report_in_trouble_says_so_first() {
+    let mut report = comparison(3, 7);
+    for contestant in &mut report.contestants {
+        for round in &mut contestant.rounds {
+            round.writes_per_second = Reading::unknown("the shards were not sampled");
+            round.shards.iter_mut().for_each(|shard| shard.cpu_seconds = Figure::unknown("no cgroup"));
+        }
+    }
+    let round = &mut report.contestants[1].rounds[0];
+    round.endpoints.remove("recent");
+    let lost = Violation::of((1..=12).map(|user| format!("user {user}, coupon 9")));
+    round.audit = Reading::Known(AuditResult { acknowledged: 12, lost, ..AuditResult::default() });
+    report.contestants[2].rounds[1].audit = Reading::unknown("it did not drain within 60 s");
+    report.contestants[3].rounds.iter_mut().for_each(|round| round.grabs.sold_out = 9);
+    summarise(&mut report);
+    // Kept beside the build, so that somebody can look at the page.
+    let paths =
+        write_all(&report, &Path::new(env!("CARGO_TARGET_TMPDIR")).join("report-in-trouble")).unwrap();
+    let page = std::fs::read_to_string(paths.html).unwrap();
+    for text in [page, printed(&report, false)] {
+        for part in ["audit failed", "Only 3 rounds", "user 1, coupon 9", "sold out in 3 rounds", "n/a: "] {
+            assert!(text.contains(part), "{part}");
+        }
+    }
+}

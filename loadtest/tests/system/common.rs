@@ -1,0 +1,131 @@
+//! Services on small data sets, and the load they get.
+
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use coupon_core::ShardingStrategy;
+use coupon_service::api::Drained;
+use loadtest::audit::{AuditReport, Claims, Scope, audit, newest_result};
+use loadtest::contestants::Service;
+use loadtest::http::{Target, post_json};
+use loadtest::load::{Arrivals, LoadSpec, Outcome, run_load};
+use loadtest::workload::{Catalogue, Workload};
+use seeder::SeedOptions;
+
+/// A strategy, the service that has it, and the flags that ask for it.
+#[derive(Clone, Copy)]
+pub(crate) struct Kind {
+    pub(crate) strategy: &'static str,
+    pub(crate) program: &'static str,
+    pub(crate) flags: &'static [&'static str],
+}
+
+pub(crate) const KINDS: [Kind; 3] = [
+    Kind { strategy: "hash", program: "hash-svc", flags: &[] },
+    Kind { strategy: "range-time", program: "range-svc", flags: &["range.by=time"] },
+    Kind { strategy: "range-room", program: "range-svc", flags: &["range.by=room"] },
+];
+
+const CATALOGUE: Catalogue = Catalogue { users: 20_000, rooms: 20, hot_rooms: 2, coupons_per_room: 5 };
+
+/// A seeded folder, and everything that was answered about it so far.
+pub(crate) struct Site {
+    pub(crate) kind: Kind,
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) strategy: Arc<dyn ShardingStrategy>,
+    pub(crate) claims: Claims,
+    since: Option<i64>,
+    more: Vec<String>,
+    starts: u32,
+}
+
+impl Site {
+    pub(crate) fn seeded(kind: Kind) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let flags: Vec<String> = kind.flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let own: Vec<String> = flags.iter().filter(|flag| !flag.contains(".by=")).cloned().collect();
+        let strategy = seeder::strategy(kind.strategy, NonZeroU16::new(4).unwrap(), &own).unwrap();
+        let options = SeedOptions {
+            users: CATALOGUE.users,
+            rooms: CATALOGUE.rooms,
+            hot_rooms: CATALOGUE.hot_rooms,
+            coupons_per_room: CATALOGUE.coupons_per_room,
+            ..SeedOptions::default()
+        };
+        let data = dir.path().join("data");
+        seeder::seed(&data, &*strategy, &options, false, &mut seeder::Silent).unwrap();
+        let since = newest_result(&data).unwrap();
+        Self { kind, dir, strategy, claims: Claims::default(), since, more: Vec::new(), starts: 0 }
+    }
+
+    pub(crate) fn with(mut self, setting: &str) -> Self {
+        self.more.push(setting.to_owned());
+        self
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    pub(crate) fn start(&mut self) -> (Service, Target) {
+        self.starts += 1;
+        let mut arguments: Vec<String> =
+            ["--listen", "127.0.0.1:0", "--data"].map(ToOwned::to_owned).to_vec();
+        arguments.push(self.data().display().to_string());
+        let settings = self.kind.flags.iter().map(|flag| (*flag).to_owned()).chain(self.more.iter().cloned());
+        for setting in settings {
+            arguments.extend(["--set".to_owned(), setting]);
+        }
+        let log = self.dir.path().join(format!("log-{}", self.starts));
+        let service = Service::start(&program(self.kind.program), &arguments, log).unwrap();
+        let target = Target::from_url(self.kind.strategy, service.url()).unwrap();
+        (service, target)
+    }
+
+    /// Puts the live workload on it, as fast as it answers, and remembers what it said.
+    pub(crate) fn load(&mut self, target: &Target, duration: Duration, seed: u64) -> Outcome {
+        let spec = LoadSpec {
+            workload: Workload { catalogue: CATALOGUE, ..Workload::default() },
+            connections: 32,
+            duration,
+            seed,
+            timeout: Duration::from_secs(5),
+            ..LoadSpec::new(Arrivals::Closed)
+        };
+        let outcome = run_load(target, &spec).unwrap();
+        outcome.grabs.iter().for_each(|grab| self.claims.add_grab(grab));
+        outcome
+    }
+
+    /// Waits until main knows everything, then holds what is stored against what was answered.
+    pub(crate) fn audited(&self, target: &Target) -> AuditReport {
+        let drained: Drained = post_json(target, "/admin/drain", &serde_json::json!({})).unwrap();
+        assert!(drained.drained);
+        let scope = Scope {
+            claims: Some(&self.claims),
+            since: self.since,
+            strategy: Some(&*self.strategy),
+            drained: true,
+        };
+        audit(&self.data(), &scope).unwrap()
+    }
+}
+
+/// A service's program, built for this test run.
+pub(crate) fn program(name: &str) -> PathBuf {
+    static BUILD: Once = Once::new();
+    BUILD.call_once(|| {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--package", "hash-svc", "--package", "range-svc"])
+            .current_dir(workspace)
+            .status();
+        assert!(built.unwrap().success(), "the services do not build");
+    });
+    // This test's own program is in target/debug/deps; the services are in target/debug.
+    let own = std::env::current_exe().unwrap();
+    own.ancestors().nth(2).unwrap().join(name)
+}

@@ -1,0 +1,90 @@
+//! Services that are killed or stopped under load, and what is left of their promises.
+
+use std::time::Duration;
+
+use coupon_service::api::{GrabRequest, GrabResponse};
+use loadtest::contestants::Service;
+use loadtest::http::post_json;
+use loadtest::load::GrabOutcome;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::common::{KINDS, Kind, Site};
+
+fn kill(service: &Service, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(service.pid()).unwrap()).unwrap();
+    kill_process(pid, signal).unwrap();
+}
+
+/// Three times: load, kill -9 in its midst, start again on what is left.
+fn killed_under_load(kind: Kind) {
+    let mut site = Site::seeded(kind);
+    for round in 0..3_u64 {
+        let (service, target) = site.start();
+        let outcome = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(400 + 150 * round));
+                kill(&service, Signal::KILL);
+            });
+            site.load(&target, Duration::from_secs(1), round)
+        });
+        assert!(outcome.counts.granted > 0, "nothing was acknowledged before the kill");
+    }
+    let (service, target) = site.start();
+    let report = site.audited(&target);
+    assert_eq!(report.violations(), 0, "{:#?}", report.findings);
+    assert!(report.acknowledged.is_some_and(|grabs| grabs > 0), "nothing was acknowledged at all");
+    service.stop().unwrap();
+}
+
+#[test]
+fn hash_loses_nothing_acknowledged_when_killed() {
+    killed_under_load(KINDS[0]);
+}
+
+#[test]
+fn range_by_time_loses_nothing_acknowledged_when_killed() {
+    killed_under_load(KINDS[1]);
+}
+
+#[test]
+fn range_by_room_loses_nothing_acknowledged_when_killed() {
+    killed_under_load(KINDS[2]);
+}
+
+#[test]
+fn a_service_that_is_told_to_stop_answers_what_it_stores() {
+    let mut site = Site::seeded(KINDS[0]);
+    let (service, target) = site.start();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(400));
+            kill(&service, Signal::TERM);
+        });
+        site.load(&target, Duration::from_secs(1), 1);
+    });
+    service.stop().unwrap();
+    let (_service, target) = site.start();
+    let report = site.audited(&target);
+    assert_eq!(report.violations(), 0, "{:#?}", report.findings);
+    assert_eq!(report.unknown_stored, 0, "a grab was stored, but its user never heard of it");
+}
+
+#[test]
+fn a_user_who_asks_again_after_a_restart_is_told_of_the_same_result() {
+    let mut site = Site::seeded(KINDS[1]);
+    let (service, target) = site.start();
+    let outcome = site.load(&target, Duration::from_millis(300), 1);
+    kill(&service, Signal::KILL);
+    drop(service);
+
+    let (_service, target) = site.start();
+    let granted = outcome.grabs.iter().find_map(|grab| match grab.outcome {
+        GrabOutcome::Granted { result_id } => Some((grab.user_id, grab.coupon_id, result_id)),
+        _ => None,
+    });
+    let (user_id, coupon_id, result_id) = granted.unwrap();
+    let again = GrabRequest { user_id, coupon_id, room_id: None };
+    let answer: GrabResponse = post_json(&target, "/api/coupon/grab", &again).unwrap();
+    assert_eq!((answer.grab_status, answer.fail_reason.as_deref()), (0, Some("duplicate")));
+    assert_eq!(answer.result_id, Some(result_id.to_string()));
+}

@@ -1,7 +1,8 @@
 //! A shard's writing thread: everything that waits goes into one transaction, and is answered after its commit.
 //!
 //! A shard with little to do stores results in their tables at once. A busy one commits them to its inbox first, which
-//! is as durable and much less to write, and sorts them into their tables a few thousand at a time.
+//! is as durable and much less to write. It gathers thousands there, and sorts them into their tables in slices between
+//! two batches, so that nobody waits long.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -9,6 +9,8 @@ use crate::TableId;
 const CATALOGUE: &str = include_str!("../../../schema/main/001_catalogue.sql");
 const RESULTS: &str = include_str!("../../../schema/shard/001_results.sql");
 const OUTBOX: &str = include_str!("../../../schema/shard/002_outbox.sql");
+const SERVERS_MAIN: &str = include_str!("../../../schema/main/002_servers.sql");
+const SERVERS_SHARD: &str = include_str!("../../../schema/shard/003_servers.sql");
 const INBOX: &str = include_str!("../../../schema/embedded/001_inbox.sql");
 const SAMPLE: &str = include_str!("../../../schema/sample.sql");
 
@@ -59,6 +61,67 @@ pub fn results(dialect: Dialect, table: TableId) -> (String, Vec<String>) {
     (all.next().unwrap_or_default(), all.collect())
 }
 
+/// A numbered change of a MySQL database. Running it again after it was cut short does no harm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// `V1__catalogue`: the number, and what it is about.
+    pub name: &'static str,
+    /// Its statements, as one text.
+    pub sql: String,
+}
+
+/// The changes that make a main database, in order.
+#[must_use]
+pub fn main_migrations() -> Vec<Migration> {
+    vec![migration("V1__catalogue", CATALOGUE), migration("V2__servers", SERVERS_MAIN)]
+}
+
+/// The changes that make a shard's database, in order; its tables of results are made when they are needed.
+#[must_use]
+pub fn shard_migrations() -> Vec<Migration> {
+    vec![migration("V2__outbox", OUTBOX), migration("V3__servers", SERVERS_SHARD)]
+}
+
+fn migration(name: &'static str, file: &'static str) -> Migration {
+    let tables = whole_tables(statements(file, Dialect::MySql));
+    Migration { name, sql: tables.join(";\n") }
+}
+
+/// The one statement that makes a table of results with its indexes in MySQL, unless it is there: MySQL has no
+/// transactions around such statements, and a table without its indexes would be taken for whole ever after.
+#[must_use]
+pub fn results_table(table: TableId) -> String {
+    let name = table.to_string();
+    let renamed = statements(RESULTS, Dialect::MySql).map(|sql| sql.replace(TableId::PREFIX, &name));
+    whole_tables(renamed).join(";\n")
+}
+
+/// Puts each index into the statement that makes its table, and makes a table only if it is missing.
+fn whole_tables(statements: impl Iterator<Item = String>) -> Vec<String> {
+    let mut tables: Vec<String> = Vec::new();
+    for sql in statements {
+        if let Some(rest) = sql.strip_prefix("CREATE TABLE ") {
+            tables.push(format!("CREATE TABLE IF NOT EXISTS {rest}"));
+        } else if let Some((index, table, columns)) = index(&sql) {
+            let of_table =
+                |sql: &&mut String| sql.starts_with(&format!("CREATE TABLE IF NOT EXISTS {table} "));
+            if let Some(create) = tables.iter_mut().find(of_table)
+                && let Some(end) = create.rfind("\n)")
+            {
+                create.insert_str(end, &format!(",\n    {index} {columns}"));
+            }
+        }
+    }
+    tables
+}
+
+/// `CREATE UNIQUE INDEX name ON table (columns)` as `UNIQUE INDEX name`, `table` and `(columns)`.
+fn index(sql: &str) -> Option<(&str, &str, &str)> {
+    let (index, rest) = sql.strip_prefix("CREATE ")?.split_once(" ON ")?;
+    let (table, columns) = rest.split_once(' ')?;
+    Some((index, table, columns))
+}
+
 fn statements(file: &'static str, dialect: Dialect) -> impl Iterator<Item = String> {
     let text: String =
         file.lines().filter(|line| !line.trim_start().starts_with("--")).collect::<Vec<_>>().join("\n");
@@ -96,6 +159,32 @@ mod tests {
             assert!(index.contains("INDEX coupon_results_2026_11_22_idx_"), "{index}");
             assert!(index.contains("ON coupon_results_2026_11_22 ("), "{index}");
         }
+    }
+
+    #[test]
+    fn a_table_is_made_with_its_indexes_in_one_statement() {
+        let table = TableId::parse("coupon_results_2026_11_22").unwrap();
+        let sql = results_table(table);
+        assert!(sql.starts_with("CREATE TABLE IF NOT EXISTS coupon_results_2026_11_22 (\n"), "{sql}");
+        assert!(sql.contains(",\n    UNIQUE INDEX idx_user_coupon (user_id, coupon_id)\n) ENGINE"), "{sql}");
+        assert!(
+            sql.contains(",\n    INDEX idx_room_time (room_id, grab_time)") && !sql.contains(';'),
+            "{sql}"
+        );
+    }
+
+    #[test]
+    fn every_migration_can_be_run_again() {
+        for migration in main_migrations().into_iter().chain(shard_migrations()) {
+            for statement in migration.sql.split(";\n") {
+                assert!(
+                    statement.starts_with("CREATE TABLE IF NOT EXISTS "),
+                    "{}: {statement}",
+                    migration.name
+                );
+            }
+        }
+        assert!(main_migrations()[0].sql.contains("INDEX idx_log_coupon (coupon_id, log_id)"));
     }
 
     #[test]

@@ -261,6 +261,8 @@ pub struct AdminStats {
     pub dataset: String,
     /// Embedded: the data folder, as an absolute path.
     pub data: Option<String>,
+    /// Servers: what its databases, keys and queues are called by.
+    pub namespace: Option<String>,
     /// The process.
     pub pid: u32,
     /// HTTP workers.

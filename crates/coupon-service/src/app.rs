@@ -129,6 +129,7 @@ fn assemble(
             };
             embedded::open(&options, &*strategy, &clock)?
         }
+        BackendKind::Servers => anyhow::bail!("setting `backend`: servers are not served by this build"),
     });
     let metrics = Metrics::new()?;
     let counters = Arc::new(GrabCounters::new(

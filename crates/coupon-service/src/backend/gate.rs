@@ -41,10 +41,20 @@ pub struct Stock {
     pub sold: u32,
 }
 
+/// What the gate decided about a batch, and in which of its lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// About each attempt, in order.
+    pub decisions: Vec<Decision>,
+    /// The gate's epoch. What it granted may be handed over in this epoch only: a gate that lost its memory and was
+    /// filled anew knows nothing of it.
+    pub epoch: u64,
+}
+
 /// Stock and one-per-user, decided atomically.
 pub trait Gate: Send + Sync {
     /// Decides every attempt, in order. An error means that none is known to be decided.
-    fn reserve<'a>(&'a self, attempts: &'a [Attempt]) -> LocalFuture<'a, Result<Vec<Decision>, Unavailable>>;
+    fn reserve<'a>(&'a self, attempts: &'a [Attempt]) -> LocalFuture<'a, Result<Decided, Unavailable>>;
 
     /// What is left; `None` for a coupon it does not hold.
     fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<Stock>, Unavailable>>;

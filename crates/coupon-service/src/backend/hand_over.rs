@@ -15,16 +15,18 @@ pub struct PlacedResult {
 
 /// The durable step after the gate.
 pub trait HandOver: Send + Sync {
-    /// Hands results to their shard. `Ok` promises that they are stored, or will be as soon as the shard is up.
-    /// Handing the same result over twice stores it once.
+    /// Hands results to their shard, in the epoch in which the gate granted them. `Ok` promises that they are stored, or
+    /// will be as soon as the shard is up. Handing the same result over twice stores it once.
     fn hand_over(
         &self,
         shard: ShardId,
+        epoch: u64,
         results: Vec<PlacedResult>,
     ) -> LocalFuture<'_, Result<(), Unavailable>>;
 
-    /// Whether the shard's backlog has passed its bound, so that its grabs are refused before the gate.
-    fn is_backlogged(&self, shard: ShardId) -> bool;
+    /// Why the shard's grabs are refused before the gate, if they are: its backlog has passed its bound, or nothing can
+    /// be handed over to it for now.
+    fn refusal(&self, shard: ShardId) -> Option<&'static str>;
 
     /// Makes tables ahead of need. One that is missing all the same is made when a result needs it.
     fn make_tables(&self, placements: &[Placement]);

@@ -6,6 +6,7 @@ mod catalogue;
 pub mod embedded;
 mod gate;
 mod hand_over;
+pub mod servers;
 mod shards;
 
 use std::fmt;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use coupon_core::ResultId;
 
 pub use catalogue::{Catalogue, CouponAndDetails, Offer};
-pub use gate::{Attempt, Decision, Gate, Stock};
+pub use gate::{Attempt, Decided, Decision, Gate, Stock};
 pub use hand_over::{HandOver, PlacedResult};
 pub use shards::{
     Figure, Found, Latency, PageRequest, ShardReport, Shards, SpendOutcome, Spending, Summary, Totals, Visit,
@@ -50,6 +51,8 @@ pub struct Backend {
     pub dataset: String,
     /// Embedded: the data folder.
     pub data: Option<String>,
+    /// Servers: what its databases, keys and queues are called by.
+    pub namespace: Option<String>,
     /// No id made from now on may be as early as this: ids up to here may be stored.
     pub latest_id: Option<ResultId>,
     /// Stock and one-per-user.

@@ -69,6 +69,7 @@ pub(super) async fn stats(req: HttpRequest, service: web::Data<Service>) -> Resu
         backend: service.backend.kind.to_owned(),
         dataset: service.backend.dataset.clone(),
         data: service.backend.data.clone(),
+        namespace: service.backend.namespace.clone(),
         pid: std::process::id(),
         workers: service.settings.workers.get(),
         uptime_s: service.started.elapsed().as_secs_f64(),

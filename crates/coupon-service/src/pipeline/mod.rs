@@ -22,7 +22,7 @@ pub use counters::{GrabCounters, Outcome};
 pub use ids::IdGenerator;
 pub(crate) use ids::PATIENCE_MS as CLOCK_PATIENCE_MS;
 
-use crate::backend::{Attempt, Backend, Decision, PlacedResult, Unavailable};
+use crate::backend::{Attempt, Backend, Decided, Decision, PlacedResult, Unavailable};
 
 /// The longest that a slow shard keeps the next batch, which other shards have a part in, from being taken.
 const PATIENCE: Duration = Duration::from_millis(5);
@@ -152,8 +152,8 @@ impl Batcher {
     async fn process(self: &Rc<Self>, batch: Vec<Waiting>) {
         let started = Instant::now();
         let (attempts, batch) = self.fix(batch);
-        let decisions = match self.backend.gate.reserve(&attempts).await {
-            Ok(decisions) => decisions,
+        let Decided { decisions, epoch } = match self.backend.gate.reserve(&attempts).await {
+            Ok(decided) => decided,
             Err(error) => {
                 return batch
                     .into_iter()
@@ -164,7 +164,7 @@ impl Batcher {
         let by_shard = self.sort_out(&attempts, &decisions, batch);
         let on_their_way = by_shard.into_iter().map(|(shard, group)| {
             let this = Rc::clone(self);
-            actix_web::rt::spawn(async move { this.hand_over(shard, group).await })
+            actix_web::rt::spawn(async move { this.hand_over(shard, epoch, group).await })
         });
         // The answers do not depend on this wait: only the next batch does.
         let _ = tokio::time::timeout(PATIENCE, join_all(on_their_way)).await;
@@ -179,8 +179,8 @@ impl Batcher {
             let Grab { user, coupon, room } = waiting.grab;
             let id = ids.make().map_err(NotDecided::from).and_then(|id| {
                 let shard = self.strategy.place(&RowKey { user, room, time: id.time() })?.shard;
-                if self.backend.hand_over.is_backlogged(shard) {
-                    return Err(Unavailable::new(format!("shard {shard}"), "its backlog is full").into());
+                if let Some(why) = self.backend.hand_over.refusal(shard) {
+                    return Err(Unavailable::new(format!("shard {shard}"), why).into());
                 }
                 Ok(id)
             });
@@ -237,13 +237,13 @@ impl Batcher {
         by_shard
     }
 
-    async fn hand_over(&self, shard: ShardId, group: Vec<OnItsWay>) {
+    async fn hand_over(&self, shard: ShardId, epoch: u64, group: Vec<OnItsWay>) {
         if !self.limits.shard_rtt.is_zero() {
             tokio::time::sleep(self.limits.shard_rtt).await;
         }
         let started = Instant::now();
         let rows = group.iter().map(|grab| grab.row).collect();
-        let stored = self.backend.hand_over.hand_over(shard, rows).await;
+        let stored = self.backend.hand_over.hand_over(shard, epoch, rows).await;
         self.counters.handed_over(started.elapsed());
         for grab in group {
             let granted = Answer::Granted(grab.row.result.result_id);

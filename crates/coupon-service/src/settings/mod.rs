@@ -1,5 +1,6 @@
 //! Settings: defaults in the binary, then a TOML file, then `COUPON__…` in the environment, then flags.
 
+mod servers;
 mod sources;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+pub use servers::{Role, ServerUrl, ServersSettings};
 pub use sources::{SettingsError, Sources, section};
 
 /// Everything that can be set, but for the strategy's own section.
@@ -25,6 +27,8 @@ pub struct Settings {
     pub backend: BackendKind,
     /// The `[embedded]` section.
     pub embedded: EmbeddedSettings,
+    /// The `[servers]` section.
+    pub servers: ServersSettings,
     /// The `[grab]` section.
     pub grab: GrabSettings,
     /// The `[reads]` section.
@@ -47,6 +51,8 @@ pub struct Settings {
 pub enum BackendKind {
     /// SQLite files in a folder of this machine.
     Embedded,
+    /// MySQL, Redis and RabbitMQ.
+    Servers,
 }
 
 /// The embedded backend.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use coupon_core::{Coupon, CouponId, CouponResult, CouponStatus, ResultId, TimeRange, Timestamp, UserId};
 
-use crate::backend::{Attempt, Decision, Gate, LocalFuture, Stock, Unavailable};
+use crate::backend::{Attempt, Decided, Decision, Gate, LocalFuture, Stock, Unavailable};
 
 /// Who holds a coupon, and whether the result is known to be stored.
 #[derive(Debug, Clone, Copy)]
@@ -140,9 +140,10 @@ impl MemoryGate {
 }
 
 impl Gate for std::sync::Arc<MemoryGate> {
-    fn reserve<'a>(&'a self, attempts: &'a [Attempt]) -> LocalFuture<'a, Result<Vec<Decision>, Unavailable>> {
+    fn reserve<'a>(&'a self, attempts: &'a [Attempt]) -> LocalFuture<'a, Result<Decided, Unavailable>> {
         let decisions = attempts.iter().map(|attempt| self.decide(attempt)).collect();
-        Box::pin(std::future::ready(Ok(decisions)))
+        // Its memory is this process's: a gate that has lost it is gone itself.
+        Box::pin(std::future::ready(Ok(Decided { decisions, epoch: 0 })))
     }
 
     fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<Stock>, Unavailable>> {

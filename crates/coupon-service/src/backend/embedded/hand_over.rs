@@ -102,7 +102,12 @@ fn stopped(shard: ShardId) -> Unavailable {
 }
 
 impl HandOver for Arc<Writers> {
-    fn hand_over(&self, shard: ShardId, rows: Vec<PlacedResult>) -> LocalFuture<'_, Result<(), Unavailable>> {
+    fn hand_over(
+        &self,
+        shard: ShardId,
+        _epoch: u64,
+        rows: Vec<PlacedResult>,
+    ) -> LocalFuture<'_, Result<(), Unavailable>> {
         let (reply, answer) = oneshot::channel();
         let count = rows.len();
         if let Some(waiting) = self.waiting(shard) {
@@ -118,8 +123,9 @@ impl HandOver for Arc<Writers> {
         })
     }
 
-    fn is_backlogged(&self, shard: ShardId) -> bool {
-        self.waiting(shard).is_none_or(|waiting| waiting.load(Ordering::Acquire) >= self.backlog)
+    fn refusal(&self, shard: ShardId) -> Option<&'static str> {
+        let full = self.waiting(shard).is_none_or(|waiting| waiting.load(Ordering::Acquire) >= self.backlog);
+        full.then_some("its backlog is full")
     }
 
     fn make_tables(&self, placements: &[Placement]) {

@@ -87,6 +87,7 @@ pub fn open(options: &Options, strategy: &dyn ShardingStrategy, clock: &Clock) -
         kind: "embedded",
         dataset: folder.dataset().to_owned(),
         data: Some(data.display().to_string()),
+        namespace: None,
         latest_id,
         gate: Box::new(gate),
         hand_over: Box::new(Arc::clone(&writers)),

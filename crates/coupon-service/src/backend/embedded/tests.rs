@@ -76,8 +76,8 @@ async fn a_result_handed_over_twice_is_stored_and_counted_once() {
     let dir = tempfile::tempdir().unwrap();
     let backend = opened(dir.path());
     let before = remaining(&backend).await;
-    backend.hand_over.hand_over(ODD, vec![row(1, 0), row(1, 0), row(3, 1)]).await.unwrap();
-    backend.hand_over.hand_over(ODD, vec![row(1, 0)]).await.unwrap();
+    backend.hand_over.hand_over(ODD, 0, vec![row(1, 0), row(1, 0), row(3, 1)]).await.unwrap();
+    backend.hand_over.hand_over(ODD, 0, vec![row(1, 0)]).await.unwrap();
     assert_eq!(stored(&backend, ODD).await, [row(3, 1).result.result_id, row(1, 0).result.result_id]);
     backend.hand_over.drain().await.unwrap();
     assert_eq!(remaining(&backend).await, before - 2);
@@ -89,7 +89,7 @@ async fn a_result_handed_over_twice_is_stored_and_counted_once() {
 async fn make_busy(backend: &Backend) -> Vec<ResultId> {
     let rows: Vec<PlacedResult> = (100..200_u16).map(|n| row(u64::from(n) * 2 + 1, n)).collect();
     let ids = rows.iter().rev().map(|row| row.result.result_id).collect();
-    backend.hand_over.hand_over(ODD, rows).await.unwrap();
+    backend.hand_over.hand_over(ODD, 0, rows).await.unwrap();
     ids
 }
 
@@ -97,9 +97,9 @@ async fn make_busy(backend: &Backend) -> Vec<ResultId> {
 async fn a_quiet_shard_acknowledges_no_result_that_contradicts_what_is_stored() {
     let dir = tempfile::tempdir().unwrap();
     let backend = opened(dir.path());
-    backend.hand_over.hand_over(ODD, vec![row(1, 0)]).await.unwrap();
+    backend.hand_over.hand_over(ODD, 0, vec![row(1, 0)]).await.unwrap();
     // The same user and coupon under another id, beside one that is fine.
-    backend.hand_over.hand_over(ODD, vec![row(1, 9), row(3, 8)]).await.unwrap_err();
+    backend.hand_over.hand_over(ODD, 0, vec![row(1, 9), row(3, 8)]).await.unwrap_err();
     assert_eq!(stored(&backend, ODD).await, [row(3, 8).result.result_id, row(1, 0).result.result_id]);
     assert_eq!(backend.shards.report(ODD).await.unwrap().parked, 1);
     backend.hand_over.close();
@@ -115,8 +115,8 @@ async fn a_busy_shard_parks_what_contradicts_when_it_sorts_its_inbox_in() {
     let dir = tempfile::tempdir().unwrap();
     let backend = opened(dir.path());
     make_busy(&backend).await;
-    backend.hand_over.hand_over(ODD, vec![row(1, 0)]).await.unwrap();
-    backend.hand_over.hand_over(ODD, vec![row(1, 7)]).await.unwrap();
+    backend.hand_over.hand_over(ODD, 0, vec![row(1, 0)]).await.unwrap();
+    backend.hand_over.hand_over(ODD, 0, vec![row(1, 7)]).await.unwrap();
     backend.hand_over.drain().await.unwrap();
     assert_eq!(stored(&backend, ODD).await.len(), 100, "a page of them");
     let report = backend.shards.report(ODD).await.unwrap();
@@ -126,7 +126,7 @@ async fn a_busy_shard_parks_what_contradicts_when_it_sorts_its_inbox_in() {
     for backend in [Some(backend), None] {
         let backend = backend.unwrap_or_else(|| opened(dir.path()));
         make_busy(&backend).await;
-        backend.hand_over.hand_over(ODD, vec![row(1, 7)]).await.unwrap_err();
+        backend.hand_over.hand_over(ODD, 0, vec![row(1, 7)]).await.unwrap_err();
         backend.hand_over.drain().await.unwrap();
         assert_eq!(backend.shards.report(ODD).await.unwrap().queue_depth, 0);
         backend.hand_over.close();
@@ -158,7 +158,7 @@ async fn pages_run_from_the_latest_to_the_earliest_without_gaps() {
     let dir = tempfile::tempdir().unwrap();
     let backend = opened(dir.path());
     let rows: Vec<PlacedResult> = (0..25_u16).map(|n| row(u64::from(n) * 2 + 1, n)).collect();
-    backend.hand_over.hand_over(ODD, rows.clone()).await.unwrap();
+    backend.hand_over.hand_over(ODD, 0, rows.clone()).await.unwrap();
     let (mut before, mut seen) = (None, Vec::new());
     loop {
         let page = PageRequest { before, limit: 10 };
@@ -178,7 +178,7 @@ async fn a_result_is_spent_once() {
     let dir = tempfile::tempdir().unwrap();
     let backend = opened(dir.path());
     let PlacedResult { placement, result } = row(1, 0);
-    backend.hand_over.hand_over(ODD, vec![row(1, 0)]).await.unwrap();
+    backend.hand_over.hand_over(ODD, 0, vec![row(1, 0)]).await.unwrap();
     let time = "2026-11-23T12:00:00Z".parse().unwrap();
     let spending =
         Spending { user: result.user_id, id: result.result_id, amount: Money::from_cents(5_990), time };
@@ -196,7 +196,7 @@ async fn a_stopped_backend_takes_no_more_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let backend = opened(dir.path());
     backend.hand_over.close();
-    assert!(backend.hand_over.hand_over(ODD, vec![row(1, 0)]).await.is_err());
+    assert!(backend.hand_over.hand_over(ODD, 0, vec![row(1, 0)]).await.is_err());
     assert!(backend.hand_over.drain().await.is_err());
     let report = backend.shards.report(ODD).await.unwrap();
     assert_eq!((report.up, report.queue_depth), (false, 0));
@@ -250,7 +250,7 @@ async fn another_result_under_the_same_id_is_parked_even_after_a_commit_that_fai
     let backend = opened(dir.path());
     set_table_writable(dir.path(), false);
     let rows = vec![row(1, 0), row(1, 0), row(3, 0)];
-    backend.hand_over.hand_over(ODD, rows).await.unwrap_err();
+    backend.hand_over.hand_over(ODD, 0, rows).await.unwrap_err();
     assert_eq!(backend.shards.report(ODD).await.unwrap().queue_depth, 2, "a repeat is tried once");
     set_table_writable(dir.path(), true);
     backend.hand_over.drain().await.unwrap();
@@ -278,7 +278,7 @@ async fn what_is_in_the_inbox_does_not_fill_a_small_backlog() {
     let dir = tempfile::tempdir().unwrap();
     let backend = opened_with(dir.path(), 100);
     make_busy(&backend).await;
-    assert!(!backend.hand_over.is_backlogged(ODD));
+    assert!(backend.hand_over.refusal(ODD).is_none());
     backend.hand_over.close();
 }
 

@@ -1,0 +1,413 @@
+//! The databases of one strategy: one main, and one a shard, on whatever servers. They belong together by a data set id.
+//!
+//! A data set counts as one only when main says that it is complete: a cut-short seeding is never mistaken for data.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::num::NonZeroU16;
+
+use anyhow::{Context as _, bail, ensure};
+use coupon_core::schema::{self, Dialect, Migration};
+use coupon_core::{ShardId, ShardingStrategy};
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, TxOpts};
+use refinery::Runner;
+
+use super::mysql::{Database, DatabaseError, code, has_code};
+use super::names::{Names, Namespace};
+use crate::settings::ServersSettings;
+
+/// The version of the tables' contents that this code writes and reads.
+const FORMAT: &str = "1";
+/// How long to wait for another process that is making or changing the same databases, in seconds.
+const SETUP_WAIT_S: u32 = 120;
+/// Where each database notes which changes it has seen.
+const HISTORY: &str = "schema_history";
+
+/// Where a data set lives, whether or not it is there yet.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// What everything is called by.
+    pub namespace: Namespace,
+    /// The main database.
+    pub main: Database,
+    /// Each shard's database, in order.
+    pub shards: Vec<Database>,
+}
+
+/// What main says of a data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// Its id, which main and every shard share.
+    pub dataset: String,
+    /// The layout of its strategy.
+    pub layout: String,
+    /// How many shards it has.
+    pub shards: u16,
+    /// Whether it was filled to the end.
+    pub complete: bool,
+}
+
+/// A data set that was opened, and the shards that are down for now.
+#[derive(Debug)]
+pub struct Opened {
+    /// What main says of it.
+    pub label: Label,
+    /// Shards that could not be asked.
+    pub down: Vec<(ShardId, DatabaseError)>,
+}
+
+/// A data set being made: nobody else can make or open one meanwhile.
+#[derive(Debug)]
+pub struct Making {
+    /// The new data set's id.
+    pub dataset: String,
+    _lock: SetupLock,
+}
+
+impl Cluster {
+    /// The databases that settings and strategy name.
+    ///
+    /// # Errors
+    /// When a setting is missing or cannot be used; the error names it.
+    pub fn new(settings: &ServersSettings, strategy: &dyn ShardingStrategy) -> anyhow::Result<Self> {
+        let namespace = Namespace::new(&settings.namespace, strategy.name())?;
+        let pool = settings.pool.get();
+        let main = Database::new("servers.main", &settings.main, &namespace.main_database(), pool)?;
+        ensure!(
+            !settings.shards.is_empty(),
+            "setting `servers.shards` is missing: give a list of addresses such as mysql://user:password@host:3306"
+        );
+        let shard = |number: u16| {
+            let (shard, at) = (ShardId::new(number), usize::from(number) % settings.shards.len());
+            let url = settings.shards.get(at).context("there is no such server")?;
+            Database::new(&format!("servers.shards[{at}]"), url, &namespace.shard_database(shard), pool)
+        };
+        let shards = (0..strategy.shard_count().get()).map(shard).collect::<anyhow::Result<_>>()?;
+        Ok(Self { namespace, main, shards })
+    }
+
+    /// The same databases with pools of their own, for another runtime.
+    #[must_use]
+    pub fn with_own_pools(&self) -> Self {
+        Self {
+            namespace: self.namespace.clone(),
+            main: self.main.with_own_pool(),
+            shards: self.shards.iter().map(Database::with_own_pool).collect(),
+        }
+    }
+
+    /// Its shards, by number.
+    pub fn numbered(&self) -> impl Iterator<Item = (ShardId, &Database)> {
+        (0..).map(ShardId::new).zip(&self.shards)
+    }
+
+    /// The names of a data set's keys and queues.
+    #[must_use]
+    pub fn names(&self, dataset: &str) -> Names {
+        self.namespace.dataset(dataset)
+    }
+
+    /// What main says of the data set it holds; `None` when it holds none.
+    ///
+    /// # Errors
+    /// When main cannot be asked.
+    pub async fn label(&self) -> Result<Option<Label>, DatabaseError> {
+        let meta = read_meta(&self.main, "meta").await?;
+        let text = |name: &str| meta.get(name).cloned();
+        let Some(dataset) = text("dataset") else { return Ok(None) };
+        let shards = text("shards").and_then(|shards| shards.parse().ok()).unwrap_or(0);
+        let complete = match text("format").as_deref() {
+            Some(FORMAT) => true,
+            None => false,
+            Some(other) => {
+                let why = format!("its data has format {other}; this program knows {FORMAT}");
+                return Err(self.main.failed(why, false));
+            }
+        };
+        Ok(Some(Label { dataset, layout: text("layout").unwrap_or_default(), shards, complete }))
+    }
+
+    /// Opens the data set for a strategy, bringing its tables up to date. Where there is none, makes one that holds the
+    /// small sample catalogue.
+    ///
+    /// # Errors
+    /// When it is incomplete, laid out otherwise, or a database cannot be used, for any reason but that a shard is down.
+    pub async fn open(&self, layout: &str) -> anyhow::Result<Opened> {
+        let _lock = self.lock().await?;
+        let Some(label) = self.label().await? else { return self.make_sample(layout).await };
+        let main = &self.main;
+        ensure!(
+            label.complete,
+            "{main}: data set {} is incomplete, since filling it was cut short: seed it again, with --reset",
+            label.dataset
+        );
+        ensure!(
+            label.layout == layout,
+            "{main}: its data is laid out as \"{}\", and this service's strategy is \"{layout}\": change the strategy's \
+             settings, choose another `servers.namespace`, or seed it anew with --reset",
+            label.layout
+        );
+        self.migrate(main, &schema::main_migrations()).await?;
+        let mut down = Vec::new();
+        for (shard, database) in self.numbered() {
+            match self.check_shard(shard, &label.dataset).await {
+                Ok(()) => self.migrate(database, &schema::shard_migrations()).await?,
+                Err(error) if error.down => down.push((shard, error)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // With none of them there is nothing to serve.
+        if down.len() == self.shards.len()
+            && let Some((_, error)) = down.pop()
+        {
+            return Err(error.into());
+        }
+        Ok(Opened { label, down })
+    }
+
+    /// Makes an empty data set, which stays incomplete until [`Self::complete`].
+    ///
+    /// # Errors
+    /// When there is data already, or a database cannot be made.
+    pub async fn create(&self, layout: &str) -> anyhow::Result<Making> {
+        let lock = self.lock().await?;
+        if let Some(label) = self.label().await? {
+            bail!("{}: it holds data set {} already: add --reset to replace it", self.main, label.dataset);
+        }
+        let dataset = self.make_tables().await?;
+        self.write_label(&dataset, layout, &[]).await?;
+        Ok(Making { dataset, _lock: lock })
+    }
+
+    /// Marks the data set complete: only now is it one.
+    ///
+    /// # Errors
+    /// When main cannot be written.
+    pub async fn complete(&self) -> anyhow::Result<()> {
+        let mut conn = self.main.connect().await?;
+        conn.exec_drop("REPLACE INTO meta (name, value) VALUES ('format', ?)", (FORMAT,))
+            .await
+            .map_err(|error| self.main.error(&error))?;
+        Ok(())
+    }
+
+    /// Removes every database of the namespace, shards first: whatever cuts it short, main still says what there was.
+    ///
+    /// # Errors
+    /// When one cannot be removed.
+    pub async fn remove(&self) -> anyhow::Result<()> {
+        let _lock = self.lock().await?;
+        let shards = self.label().await.ok().flatten().map_or(0, |label| label.shards);
+        for (_, database) in self.numbered() {
+            database.remove().await?;
+        }
+        ensure!(
+            usize::from(shards) <= self.shards.len(),
+            "{}: its data set has {shards} shards, and only {} were given: --shards",
+            self.main,
+            self.shards.len()
+        );
+        self.main.remove().await?;
+        Ok(())
+    }
+
+    async fn make_sample(&self, layout: &str) -> anyhow::Result<Opened> {
+        let dataset = self.make_tables().await?;
+        self.write_label(&dataset, layout, &schema::sample(Dialect::MySql)).await?;
+        tracing::info!(
+            dataset,
+            main = self.main.host(),
+            "there was no data: it is now a small sample catalogue; the seeder makes a large one"
+        );
+        let shards = u16::try_from(self.shards.len()).unwrap_or(u16::MAX);
+        Ok(Opened {
+            label: Label { dataset, layout: layout.to_owned(), shards, complete: true },
+            down: Vec::new(),
+        })
+    }
+
+    /// Makes every database and table of a new data set, and tells the shards which one they belong to.
+    async fn make_tables(&self) -> anyhow::Result<String> {
+        let dataset = new_dataset();
+        self.main.create().await?;
+        self.migrate(&self.main, &schema::main_migrations()).await?;
+        for (shard, database) in self.numbered() {
+            database.create().await?;
+            self.migrate(database, &schema::shard_migrations()).await?;
+            claim_shard(database, shard, &dataset).await?;
+        }
+        Ok(dataset)
+    }
+
+    /// Writes what main says of a new data set, all or nothing. With a catalogue it is complete.
+    async fn write_label(&self, dataset: &str, layout: &str, catalogue: &[String]) -> anyhow::Result<()> {
+        let write = async || {
+            let mut conn = self.main.connect().await?;
+            let failed = |error| self.main.error(&error);
+            let mut transaction = conn.start_transaction(TxOpts::default()).await.map_err(failed)?;
+            let shards = self.shards.len().to_string();
+            let mut rows = vec![("dataset", dataset), ("layout", layout), ("shards", &shards)];
+            if !catalogue.is_empty() {
+                rows.push(("format", FORMAT));
+            }
+            for row in rows {
+                transaction
+                    .exec_drop("REPLACE INTO meta (name, value) VALUES (?, ?)", row)
+                    .await
+                    .map_err(failed)?;
+            }
+            let gate = "REPLACE INTO gate_state (id, epoch, open_epoch) VALUES (1, 0, 0)";
+            transaction.query_drop(gate).await.map_err(failed)?;
+            for statement in catalogue {
+                transaction.query_drop(statement).await.map_err(failed)?;
+            }
+            transaction.commit().await.map_err(failed)
+        };
+        write().await.context("cannot write what main says of the new data set")
+    }
+
+    /// Whether a shard belongs to the data set, and has everything that main has been told of.
+    ///
+    /// # Errors
+    /// When it does not, has not, or cannot be asked.
+    pub async fn check_shard(&self, shard: ShardId, dataset: &str) -> Result<(), DatabaseError> {
+        let Some(database) = self.shards.get(shard.index()) else { return Ok(()) };
+        let meta = read_meta(database, "shard_meta").await?;
+        let said = |name: &str| meta.get(name).map_or("none", String::as_str);
+        if (said("dataset"), said("shard")) != (dataset, &shard.to_string()) {
+            let why = format!(
+                "it is shard {} of data set {}, and not shard {shard} of data set {dataset}, which main holds",
+                said("shard"),
+                said("dataset")
+            );
+            return Err(database.failed(why, false));
+        }
+        let told = outbox_position(&self.main, shard).await?;
+        let mut conn = database.connect().await?;
+        let has: Option<i64> = conn
+            .query_first("SELECT outbox_id FROM shard_state WHERE id = 1")
+            .await
+            .map_err(|error| database.error(&error))?;
+        match has {
+            Some(has) if has >= told => Ok(()),
+            has => {
+                let has = has.unwrap_or(0);
+                let why = format!("it has lost data: main was told of its change {told}, and it knows {has}");
+                Err(database.failed(why, false))
+            }
+        }
+    }
+
+    async fn migrate(&self, database: &Database, migrations: &[Migration]) -> anyhow::Result<()> {
+        let migrations = migrations
+            .iter()
+            .map(|migration| refinery::Migration::unapplied(migration.name, &migration.sql))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut runner = Runner::new(&migrations);
+        runner.set_migration_table_name(HISTORY);
+        // Connecting first gives an error that names the setting.
+        drop(database.connect().await?);
+        let mut pool = database.pool().clone();
+        runner
+            .run_async(&mut pool)
+            .await
+            .with_context(|| format!("{database}: cannot bring its tables up to date"))?;
+        Ok(())
+    }
+
+    async fn lock(&self) -> Result<SetupLock, DatabaseError> {
+        let mut conn = self.main.connect_server().await?;
+        let name = format!("{}.setup", self.namespace.as_str());
+        let locked: Option<Option<i64>> = conn
+            .exec_first("SELECT GET_LOCK(?, ?)", (name, SETUP_WAIT_S))
+            .await
+            .map_err(|error| self.main.error(&error))?;
+        if locked.flatten() == Some(1) {
+            return Ok(SetupLock { _conn: conn });
+        }
+        let why = format!("another process has been making or filling it for more than {SETUP_WAIT_S} s");
+        Err(self.main.failed(why, false))
+    }
+}
+
+/// The lock lasts as long as the connection.
+#[derive(Debug)]
+struct SetupLock {
+    _conn: Conn,
+}
+
+/// How far main has applied a shard's outbox.
+pub(super) async fn outbox_position(main: &Database, shard: ShardId) -> Result<i64, DatabaseError> {
+    let mut conn = main.connect().await?;
+    let position: Option<i64> = conn
+        .exec_first("SELECT outbox_id FROM outbox_positions WHERE shard = ?", (shard.number(),))
+        .await
+        .map_err(|error| main.error(&error))?;
+    Ok(position.unwrap_or(0))
+}
+
+/// The names and values that a database holds of its data set; none without the database or the table.
+async fn read_meta(
+    database: &Database,
+    table: &'static str,
+) -> Result<HashMap<String, String>, DatabaseError> {
+    // First without choosing a database: "there is none" must be told from "the server is away".
+    let mut conn = database.connect_server().await?;
+    let rows: Result<Vec<(String, String)>, _> =
+        conn.query(format!("SELECT name, value FROM {}.{table}", database.name())).await;
+    match rows {
+        Ok(rows) => Ok(rows.into_iter().collect()),
+        Err(error) if has_code(&error, code::NO_TABLE) || has_code(&error, code::NO_DATABASE) => {
+            Ok(HashMap::new())
+        }
+        Err(error) => Err(database.error(&error)),
+    }
+}
+
+/// Tells a shard which data set it belongs to, unless it holds results of another: those are not for us to lose.
+async fn claim_shard(database: &Database, shard: ShardId, dataset: &str) -> anyhow::Result<()> {
+    let failed = |error| database.error(&error);
+    let mut conn = database.connect().await?;
+    let holds: Option<(String, i64)> = conn
+        .query_first("SELECT dataset, results FROM shard_state WHERE id = 1 AND results > 0")
+        .await
+        .map_err(failed)?;
+    if let Some((other, results)) = holds {
+        bail!(
+            "{database}: it holds {results} results of data set {other}, of which main knows nothing: seed with --reset"
+        );
+    }
+    let mut transaction = conn.start_transaction(TxOpts::default()).await.map_err(failed)?;
+    for row in [("dataset", dataset.to_owned()), ("shard", shard.to_string())] {
+        transaction
+            .exec_drop("REPLACE INTO shard_meta (name, value) VALUES (?, ?)", row)
+            .await
+            .map_err(failed)?;
+    }
+    transaction
+        .exec_drop(
+            "REPLACE INTO shard_state (id, dataset, outbox_id, closed_epoch, as_of, results, used, order_amount, \
+             messages, received, commits) VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+            (dataset,),
+        )
+        .await
+        .map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(())
+}
+
+fn new_dataset() -> String {
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    format!("{:016x}", hasher.finish())
+}
+
+/// How many shards a label speaks of.
+impl Label {
+    /// Its shards, which are at least one.
+    #[must_use]
+    pub fn shard_count(&self) -> NonZeroU16 {
+        NonZeroU16::new(self.shards).unwrap_or(NonZeroU16::MIN)
+    }
+}

@@ -1,0 +1,229 @@
+//! One database on one MySQL or MariaDB server, as this process reaches it.
+
+use std::fmt;
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
+
+use crate::backend::Unavailable;
+use crate::settings::ServerUrl;
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How long an idle connection beyond the first is kept.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// The same rules on every server, whatever its own defaults: bad values are errors, times are UTC, and a transaction
+/// locks the rows it touches and not the gaps between them.
+const SESSION: [&str; 3] = [
+    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+    "SET SESSION time_zone = '+00:00'",
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+];
+
+/// Errors of MySQL's that mean something here.
+pub(super) mod code {
+    /// The user or the password is wrong.
+    pub(in super::super) const ACCESS_DENIED: u16 = 1045;
+    /// The user may not use this database.
+    pub(in super::super) const DATABASE_DENIED: u16 = 1044;
+    /// There is no such database.
+    pub(in super::super) const NO_DATABASE: u16 = 1049;
+    /// A row with that key is there already.
+    pub(in super::super) const DUPLICATE: u16 = 1062;
+    /// There is no such table.
+    pub(in super::super) const NO_TABLE: u16 = 1146;
+}
+
+/// One database on one server.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// `servers.main`, `servers.shards[2]`: what to look at when something is wrong.
+    setting: String,
+    /// Where it is, without user and password.
+    host: String,
+    name: String,
+    opts: Opts,
+    pool: Pool,
+}
+
+/// A database that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("setting `{setting}`: MySQL at {host}, database {database}: {why}")]
+pub struct DatabaseError {
+    setting: String,
+    host: String,
+    database: String,
+    why: String,
+    /// Whether it is merely down: then it can be served around, and may come back.
+    pub down: bool,
+}
+
+impl Database {
+    /// The database of that name on the server that a setting names, with a pool of at most `connections`.
+    ///
+    /// # Errors
+    /// When the setting is no address of a MySQL server.
+    pub fn new(setting: &str, url: &ServerUrl, name: &str, connections: usize) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            !url.is_empty(),
+            "setting `{setting}` is missing: give an address such as mysql://user:password@host:3306"
+        );
+        let opts = Opts::from_url(url.expose()).map_err(|error| {
+            anyhow::anyhow!("setting `{setting}`: {error}; an address is mysql://user:password@host:3306")
+        })?;
+        let limits = PoolConstraints::new(0, connections.max(1)).unwrap_or_default();
+        let pool_opts = PoolOpts::default()
+            .with_constraints(limits)
+            .with_inactive_connection_ttl(IDLE)
+            .with_reset_connection(false);
+        let builder = OptsBuilder::from_opts(opts)
+            .db_name(Some(name))
+            .pool_opts(pool_opts)
+            .setup(SESSION.map(str::to_owned).to_vec())
+            .prefer_socket(false);
+        let opts = Opts::from(builder);
+        let pool = Pool::new(opts.clone());
+        Ok(Self {
+            setting: setting.to_owned(),
+            host: url.host().to_owned(),
+            name: name.to_owned(),
+            opts,
+            pool,
+        })
+    }
+
+    /// The same database with a pool of its own, for another runtime.
+    #[must_use]
+    pub fn with_own_pool(&self) -> Self {
+        Self { pool: Pool::new(self.opts.clone()), ..self.clone() }
+    }
+
+    /// A connection of the pool's.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] when there is none to be had within a few seconds.
+    pub async fn connect(&self) -> Result<Conn, DatabaseError> {
+        self.within(self.pool.get_conn()).await
+    }
+
+    /// A connection outside the pool, for whoever keeps one for long.
+    ///
+    /// # Errors
+    /// As for [`Self::connect`].
+    pub async fn connect_alone(&self) -> Result<Conn, DatabaseError> {
+        self.within(Conn::new(self.opts.clone())).await
+    }
+
+    /// A connection to the server that has chosen no database.
+    ///
+    /// # Errors
+    /// As for [`Self::connect`].
+    pub async fn connect_server(&self) -> Result<Conn, DatabaseError> {
+        let opts = OptsBuilder::from_opts(self.opts.clone()).db_name(None::<String>);
+        self.within(Conn::new(opts)).await
+    }
+
+    async fn within(
+        &self,
+        connecting: impl Future<Output = mysql_async::Result<Conn>>,
+    ) -> Result<Conn, DatabaseError> {
+        match tokio::time::timeout(CONNECT, connecting).await {
+            Ok(connected) => connected.map_err(|error| self.error(&error)),
+            Err(_) => Err(self.failed(format!("it did not answer within {} s", CONNECT.as_secs()), true)),
+        }
+    }
+
+    /// Makes the database if it is missing.
+    ///
+    /// # Errors
+    /// When it is missing and cannot be made.
+    pub async fn create(&self) -> Result<(), DatabaseError> {
+        let mut conn = self.connect_server().await?;
+        let sql = format!("CREATE DATABASE IF NOT EXISTS {} CHARACTER SET utf8mb4", self.name);
+        conn.query_drop(sql).await.map_err(|error| self.error(&error))?;
+        Ok(())
+    }
+
+    /// Removes the database if it is there.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub async fn remove(&self) -> Result<(), DatabaseError> {
+        let mut conn = self.connect_server().await?;
+        conn.query_drop(format!("DROP DATABASE IF EXISTS {}", self.name))
+            .await
+            .map_err(|error| self.error(&error))?;
+        Ok(())
+    }
+
+    /// Its name on the server.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where the server is, without user and password.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The pool, for drivers that want one.
+    pub(super) const fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// What went wrong there, with the setting that leads there.
+    #[must_use]
+    pub fn error(&self, error: &mysql_async::Error) -> DatabaseError {
+        let server_code = match error {
+            mysql_async::Error::Server(error) => Some(error.code),
+            _ => None,
+        };
+        match server_code {
+            Some(code::ACCESS_DENIED) => self.failed("the user or the password is wrong".to_owned(), false),
+            Some(code::DATABASE_DENIED) => {
+                self.failed(format!("the user has no rights there ({error})"), false)
+            }
+            Some(code::NO_DATABASE) => {
+                self.failed("there is no such database on that server".to_owned(), false)
+            }
+            _ => self.failed(error.to_string(), is_lost(error)),
+        }
+    }
+
+    /// A reason of our own.
+    pub(super) fn failed(&self, why: String, down: bool) -> DatabaseError {
+        DatabaseError {
+            setting: self.setting.clone(),
+            host: self.host.clone(),
+            database: self.name.clone(),
+            why,
+            down,
+        }
+    }
+}
+
+/// Whether the server is away, rather than of another opinion.
+pub(super) fn is_lost(error: &mysql_async::Error) -> bool {
+    matches!(error, mysql_async::Error::Io(_) | mysql_async::Error::Driver(_))
+}
+
+/// Whether the server gave that error.
+pub(super) fn has_code(error: &mysql_async::Error, code: u16) -> bool {
+    matches!(error, mysql_async::Error::Server(error) if error.code == code)
+}
+
+impl From<DatabaseError> for Unavailable {
+    fn from(error: DatabaseError) -> Self {
+        Self::new(format!("the database {} at {}", error.database, error.host), error.why)
+    }
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "setting `{}`: MySQL at {}, database {}", self.setting, self.host, self.name)
+    }
+}

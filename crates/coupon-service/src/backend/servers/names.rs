@@ -1,0 +1,144 @@
+//! What databases, keys, exchanges and queues are called.
+//!
+//! A namespace keeps strategies apart on the same servers. Below it, keys and queues carry the data set's id, so that
+//! those of a data set that was replaced are never taken for the new one's.
+
+use coupon_core::{CouponId, ShardId};
+
+/// MySQL takes names of 64 characters; `_shard_65535` needs twelve of them.
+const LONGEST: usize = 40;
+
+/// A namespace: the beginning of every name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespace(String);
+
+/// A namespace that cannot be one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "setting `servers.namespace`: {0:?} must be 1 to {LONGEST} lower-case letters, digits and underscores, a letter first"
+)]
+pub struct NamespaceError(String);
+
+impl Namespace {
+    /// The namespace of that name; without one, `coupon_` and the name of the strategy.
+    ///
+    /// # Errors
+    /// [`NamespaceError`] for a name that MySQL, or people, would have to quote.
+    pub fn new(name: &str, strategy: &str) -> Result<Self, NamespaceError> {
+        let name =
+            if name.is_empty() { format!("coupon_{}", strategy.replace('-', "_")) } else { name.to_owned() };
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let fine = name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.chars().all(plain)
+            && name.len() <= LONGEST;
+        if fine { Ok(Self(name)) } else { Err(NamespaceError(name)) }
+    }
+
+    /// The name itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The main database.
+    #[must_use]
+    pub fn main_database(&self) -> String {
+        format!("{}_main", self.0)
+    }
+
+    /// A shard's database.
+    #[must_use]
+    pub fn shard_database(&self, shard: ShardId) -> String {
+        format!("{}_shard_{shard}", self.0)
+    }
+
+    /// What belongs to one data set.
+    #[must_use]
+    pub fn dataset(&self, dataset: &str) -> Names {
+        Names { prefix: format!("{}.{dataset}", self.0) }
+    }
+}
+
+/// The names of one data set's keys, exchange and queues.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    prefix: String,
+}
+
+impl Names {
+    /// The exchange that results are handed over to.
+    #[must_use]
+    pub fn exchange(&self) -> String {
+        self.prefix.clone()
+    }
+
+    /// A shard's queue.
+    #[must_use]
+    pub fn queue(&self, shard: ShardId) -> String {
+        format!("{}.shard.{shard}", self.prefix)
+    }
+
+    /// Where messages go that can never be stored.
+    #[must_use]
+    pub fn parking(&self) -> String {
+        format!("{}.parked", self.prefix)
+    }
+
+    /// The key by which a shard's results of an epoch are routed.
+    #[must_use]
+    pub fn route(epoch: u64, shard: ShardId) -> String {
+        format!("{epoch}.{shard}")
+    }
+
+    /// Who holds a coupon, and how many there are.
+    #[must_use]
+    pub fn holders(&self, epoch: u64, coupon: CouponId) -> String {
+        format!("{}.{epoch}.{{{coupon}}}.holders", self.prefix)
+    }
+
+    /// Which reservations of a coupon are not known to be stored. In a Redis Cluster it lies beside the holders: what
+    /// is in braces decides where.
+    #[must_use]
+    pub fn pending(&self, epoch: u64, coupon: CouponId) -> String {
+        format!("{}.{epoch}.{{{coupon}}}.pending", self.prefix)
+    }
+
+    /// Every key of the data set.
+    #[must_use]
+    pub fn every_key(&self) -> String {
+        format!("{}.*", self.prefix)
+    }
+
+    /// The keys of one epoch.
+    #[must_use]
+    pub fn keys_of(&self, epoch: u64) -> String {
+        format!("{}.{epoch}.*", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strategy_has_databases_of_its_own() {
+        let names = Namespace::new("", "range-time").unwrap();
+        assert_eq!(names.main_database(), "coupon_range_time_main");
+        assert_eq!(names.shard_database(ShardId::new(3)), "coupon_range_time_shard_3");
+    }
+
+    #[test]
+    fn a_name_that_would_need_quotes_is_refused() {
+        for name in ["Coupon", "a-b", "a`b", "1a", "_a", &"a".repeat(LONGEST + 1)] {
+            assert!(Namespace::new(name, "hash").is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn both_keys_of_a_coupon_lie_in_one_slot() {
+        let names = Namespace::new("", "hash").unwrap().dataset("d1");
+        let coupon = CouponId::new(7).unwrap();
+        assert_eq!(names.holders(3, coupon), "coupon_hash.d1.3.{7}.holders");
+        assert_eq!(names.pending(3, coupon), "coupon_hash.d1.3.{7}.pending");
+    }
+}

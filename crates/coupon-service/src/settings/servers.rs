@@ -1,0 +1,145 @@
+//! The `[servers]` section: where MySQL, Redis and RabbitMQ are.
+
+use std::fmt;
+use std::num::{NonZeroU64, NonZeroUsize};
+
+use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize};
+
+/// The servers' backend.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServersSettings {
+    /// The main MySQL: `mysql://user:password@host:3306`.
+    pub main: ServerUrl,
+    /// The shards' MySQLs. Shard i lives on the server i mod their number, each in a database of its own.
+    #[serde(deserialize_with = "list_or_text")]
+    pub shards: Vec<ServerUrl>,
+    /// Redis: `redis://:password@host:6379`.
+    pub redis: ServerUrl,
+    /// RabbitMQ: `amqp://user:password@host:5672/%2f`.
+    pub rabbitmq: ServerUrl,
+    /// What databases, keys and queues are called by; empty for `coupon_` and the name of the strategy.
+    pub namespace: String,
+    /// Which part of the work this process does.
+    pub role: Role,
+    /// Connections of this process to each MySQL server for queries.
+    pub pool: NonZeroUsize,
+    /// How long a batch waits for the gate, in milliseconds.
+    pub gate_timeout_ms: NonZeroU64,
+    /// How long a batch waits for its queue's confirmation, in milliseconds.
+    pub publish_timeout_ms: NonZeroU64,
+    /// How often pending reservations are looked through, in milliseconds.
+    pub reconcile_ms: NonZeroU64,
+}
+
+/// Which part of the work a process does. Processes of both kinds may run side by side, as many as one likes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Takes grabs and answers queries.
+    Api,
+    /// Stores what was grabbed; takes no grabs.
+    Consumer,
+    /// Both.
+    All,
+}
+
+impl Role {
+    /// Whether it takes grabs.
+    #[must_use]
+    pub const fn takes_grabs(self) -> bool {
+        matches!(self, Self::Api | Self::All)
+    }
+
+    /// Whether it stores what was grabbed.
+    #[must_use]
+    pub const fn consumes(self) -> bool {
+        matches!(self, Self::Consumer | Self::All)
+    }
+}
+
+/// A server's address with its password, which is never printed.
+#[derive(Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(transparent)]
+pub struct ServerUrl(String);
+
+impl ServerUrl {
+    /// The URL as it was set.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self(url.into())
+    }
+
+    /// The URL, password included: for drivers alone.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether none was set.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Host and port, without user and password.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let rest = self.0.split_once("://").map_or(&*self.0, |(_, rest)| rest);
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+    }
+}
+
+impl fmt::Debug for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.host())
+    }
+}
+
+/// The environment has no lists: there, addresses are separated by commas.
+fn list_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ServerUrl>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum ListOrText {
+        List(Vec<ServerUrl>),
+        Text(String),
+    }
+    let read = ListOrText::deserialize(deserializer)
+        .map_err(|_| D::Error::custom("give a list of addresses, or one text with commas between them"))?;
+    Ok(match read {
+        ListOrText::List(list) => list,
+        ListOrText::Text(text) => {
+            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(ServerUrl::new).collect()
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NoSettings;
+    use crate::settings::Sources;
+
+    fn read(flags: &[&str]) -> ServersSettings {
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let service_defaults = "listen = \"127.0.0.1:8001\"".to_owned();
+        let sources = Sources { flags, service_defaults, ..Sources::default() };
+        sources.read::<NoSettings>("own").unwrap().0.servers
+    }
+
+    #[test]
+    fn shards_are_a_list_or_a_text_with_commas() {
+        let listed = read(&[r#"servers.shards=["mysql://a:1@h:1", "mysql://a:1@h:2"]"#]);
+        let text = read(&["servers.shards=mysql://a:1@h:1, mysql://a:1@h:2"]);
+        assert_eq!(listed.shards, text.shards);
+        assert_eq!(text.shards[1].host(), "h:2");
+    }
+
+    #[test]
+    fn a_password_is_never_printed() {
+        let settings = read(&["servers.main=mysql://coupon:se@cret@db.example:3306/x", "servers.role=api"]);
+        assert_eq!(format!("{:?}", settings.main), "db.example:3306");
+        assert!(settings.role.takes_grabs() && !settings.role.consumes());
+    }
+}

@@ -1,0 +1,94 @@
+//! Where the servers of a stack answer, as services take it.
+
+/// Where each server answers: URLs with user and password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// The main database, `mysql://…`.
+    pub main: String,
+    /// The shards' databases, in their order.
+    pub shards: Vec<String>,
+    /// Redis, `redis://…`.
+    pub redis: String,
+    /// RabbitMQ, `amqp://…`.
+    pub rabbitmq: String,
+}
+
+impl Addresses {
+    /// As `KEY=VALUE`, for the services' `--set`.
+    #[must_use]
+    pub fn settings(&self) -> Vec<String> {
+        vec![
+            "backend=servers".to_owned(),
+            format!("servers.main={}", self.main),
+            format!("servers.shards=[{}]", self.quoted_shards()),
+            format!("servers.redis={}", self.redis),
+            format!("servers.rabbitmq={}", self.rabbitmq),
+        ]
+    }
+
+    /// As a settings file, for the services' `--config`.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let Self { main, redis, rabbitmq, .. } = self;
+        let shards = self.quoted_shards();
+        format!(
+            "backend = \"servers\"\n\n[servers]\nmain = \"{main}\"\nshards = [{shards}]\nredis = \"{redis}\"\n\
+             rabbitmq = \"{rabbitmq}\"\n"
+        )
+    }
+
+    /// As environment variables, which the services read as well.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("COUPON__BACKEND", "servers".to_owned()),
+            ("COUPON__SERVERS__MAIN", self.main.clone()),
+            ("COUPON__SERVERS__SHARDS", self.shards.join(",")),
+            ("COUPON__SERVERS__REDIS", self.redis.clone()),
+            ("COUPON__SERVERS__RABBITMQ", self.rabbitmq.clone()),
+        ]
+    }
+
+    // The URLs are ours: letters, digits and `:/@%._-`, nothing that TOML would want escaped.
+    fn quoted_shards(&self) -> String {
+        self.shards.iter().map(|url| format!("\"{url}\"")).collect::<Vec<_>>().join(",")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses() -> Addresses {
+        let mysql = |port: u16| format!("mysql://coupon:0a1b@127.0.0.1:{port}");
+        Addresses {
+            main: mysql(1),
+            shards: vec![mysql(2), mysql(3)],
+            redis: "redis://:0a1b@127.0.0.1:4".to_owned(),
+            rabbitmq: "amqp://coupon:0a1b@127.0.0.1:5/%2f".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_settings_file_says_what_the_addresses_are() {
+        let addresses = addresses();
+        let table: toml::Table = addresses.to_toml().parse().unwrap();
+        assert_eq!(table["backend"].as_str(), Some("servers"));
+        let servers = table["servers"].as_table().unwrap();
+        assert_eq!(servers["main"].as_str(), Some(addresses.main.as_str()));
+        let shards: Vec<_> =
+            servers["shards"].as_array().unwrap().iter().map(|url| url.as_str().unwrap()).collect();
+        assert_eq!(shards, addresses.shards);
+        assert_eq!(servers["redis"].as_str(), Some(addresses.redis.as_str()));
+        assert_eq!(servers["rabbitmq"].as_str(), Some(addresses.rabbitmq.as_str()));
+    }
+
+    #[test]
+    fn settings_are_one_flag_each() {
+        let settings = addresses().settings();
+        assert_eq!(settings[0], "backend=servers");
+        let shards = r#"["mysql://coupon:0a1b@127.0.0.1:2","mysql://coupon:0a1b@127.0.0.1:3"]"#;
+        assert_eq!(settings[2], format!("servers.shards={shards}"));
+        assert_eq!(settings.len(), 5);
+    }
+}

@@ -1,0 +1,189 @@
+//! The command line.
+
+mod run;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Error, Result};
+use clap::{Args, Parser, Subcommand};
+
+use crate::record::Record;
+use crate::{Options, Server, Stack, Status};
+
+/// Starts private MariaDB, Redis and RabbitMQ servers, and tries them.
+#[derive(Debug, Parser)]
+#[command(name = "coupon-stack", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a stack that outlives this command.
+    Up {
+        #[command(flatten)]
+        folder: Folder,
+        /// How many shards [default: 4, or what the folder holds]
+        #[arg(long, value_name = "N")]
+        shards: Option<NonZeroU16>,
+    },
+    /// Stop it. Its data stays.
+    Down {
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Tell what its servers do.
+    Status {
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Kill a server: SIGKILL.
+    Kill(One),
+    /// Stop a server as a person would: SIGTERM.
+    Stop(One),
+    /// Freeze a server: SIGSTOP.
+    Pause(One),
+    /// Let a frozen server go on: SIGCONT.
+    Resume(One),
+    /// Start a server again, on the same port and data.
+    Restart(One),
+    /// Give a server so many cores and no more.
+    Limit {
+        #[command(flatten)]
+        one: One,
+        /// For example 0.5
+        #[arg(value_name = "CORES", allow_negative_numbers = true)]
+        cores: f64,
+    },
+    /// Run a command with a temporary stack in its environment (`COUPON__SERVERS__…`), then stop the stack.
+    Run {
+        /// How many shards
+        #[arg(long, value_name = "N", default_value = "4")]
+        shards: NonZeroU16,
+        /// The command and its arguments
+        #[arg(last = true, required = true, value_name = "COMMAND")]
+        command: Vec<OsString>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Folder {
+    /// The stack's folder
+    #[arg(long, value_name = "DIR", default_value = "data/stack")]
+    dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct One {
+    /// main, shard-0, shard-1 and so on, redis, rabbitmq
+    #[arg(value_name = "NAME")]
+    server: Server,
+    #[command(flatten)]
+    folder: Folder,
+}
+
+/// Runs the command line.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Cli::parse().command.run() {
+        Ok(code) => code,
+        Err(error) => {
+            // There is nowhere left to complain about stderr.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Command {
+    fn run(self) -> Result<ExitCode> {
+        match self {
+            Self::Up { folder, shards } => up(&folder.dir, shards)?,
+            Self::Down { folder } => down(&folder.dir)?,
+            Self::Status { folder } => show(&Stack::attach(&folder.dir)?)?,
+            Self::Kill(one) => one.stack()?.kill(one.server)?,
+            Self::Stop(one) => one.stack()?.stop(one.server)?,
+            Self::Pause(one) => one.stack()?.pause(one.server)?,
+            Self::Resume(one) => one.stack()?.resume(one.server)?,
+            Self::Restart(one) => one.stack()?.restart(one.server)?,
+            Self::Limit { one, cores } => one.stack()?.limit_cpu(one.server, cores).map_err(Error::msg)?,
+            Self::Run { shards, command } => return run::run(shards, &command),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl One {
+    fn stack(&self) -> Result<Stack> {
+        Stack::attach(&self.folder.dir)
+    }
+}
+
+fn up(dir: &Path, shards: Option<NonZeroU16>) -> Result<()> {
+    let held = || Ok::<_, Error>(Record::load(dir)?.and_then(|record| NonZeroU16::new(record.shards)));
+    let shards = match shards {
+        Some(shards) => shards,
+        None => held()?.unwrap_or(Options::default().shards),
+    };
+    let stack = Stack::start(&Options { shards, dir: Some(dir.to_owned()) })?;
+    // A reader that has heard enough (`up | head`) is no reason to stop it.
+    let shown = show(&stack).and_then(|()| Ok(usage(dir)?));
+    stack.leave_running()?;
+    shown
+}
+
+fn down(dir: &Path) -> Result<()> {
+    let stack = Stack::attach(dir)?;
+    let up = stack.servers().filter(|server| stack.pid(*server).is_some()).count();
+    stack.shut_down()?;
+    writeln!(io::stdout(), "{up} servers stopped; their data is in {}", dir.display())?;
+    Ok(())
+}
+
+fn usage(dir: &Path) -> io::Result<()> {
+    let config = dir.join("servers.toml");
+    let mut out = io::stdout().lock();
+    writeln!(out, "\nUse it:  cargo run --release -p hash-svc -- --config {}", config.display())?;
+    writeln!(out, "Stop it: cargo run --release -p coupon-stack -- down --dir {}", dir.display())
+}
+
+/// One line a server: its name, what it does, and where.
+fn show(stack: &Stack) -> Result<()> {
+    let addresses = stack.addresses();
+    let urls = [&addresses.main].into_iter().chain(&addresses.shards);
+    let urls = urls.chain([&addresses.redis, &addresses.rabbitmq]);
+    let mut out = io::stdout().lock();
+    for (server, url) in stack.servers().zip(urls) {
+        let status = match stack.status(server)? {
+            Status::Up => "up",
+            Status::Paused => "paused",
+            Status::Down => "down",
+        };
+        let pid = stack.pid(server).map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+        writeln!(out, "{server:<9} {status:<6} {pid:>8}  {url}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_server_that_cannot_be_is_refused() {
+        let error = Cli::try_parse_from(["coupon-stack", "kill", "mysql"]).unwrap_err().to_string();
+        assert!(error.contains("shard-0"), "{error}");
+    }
+}

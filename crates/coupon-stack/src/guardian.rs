@@ -1,0 +1,64 @@
+//! Stops what an owner leaves behind, however the owner ends.
+
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+
+use crate::process::Identity;
+
+/// Reads what the owner tells it, until the owner closes the pipe or is gone.
+const SCRIPT: &str = include_str!("guardian.sh");
+
+/// A shell that holds the other end of a pipe. The system closes the pipe when the owner ends, even by `kill -9`.
+#[derive(Debug)]
+pub(crate) struct Guardian {
+    child: Child,
+    pipe: Mutex<Option<ChildStdin>>,
+}
+
+impl Guardian {
+    /// Starts it. At the end it removes `temporary`, and does not ask the servers first, because nobody will read
+    /// what they leave.
+    pub(crate) fn start(temporary: Option<&Path>) -> Result<Self> {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", SCRIPT, "coupon-stack-guardian"]).args(temporary).process_group(0);
+        // It must not hold the owner's stdout open: whoever reads that to its end would wait for the guardian.
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().context("cannot start /bin/sh")?;
+        let pipe = Mutex::new(child.stdin.take());
+        Ok(Self { child, pipe })
+    }
+
+    /// Before a process becomes a server, the guardian knows of it.
+    pub(crate) fn watch(&self, Identity { pid, started }: Identity) -> Result<()> {
+        self.tell(&format!("pid {pid}:{started}\n"))
+    }
+
+    /// A control group to remove at the end.
+    pub(crate) fn watch_group(&self, path: &Path) -> Result<()> {
+        self.tell(&format!("group {}\n", path.display()))
+    }
+
+    /// Lets everything run on.
+    pub(crate) fn release(&self) -> Result<()> {
+        self.tell("release\n")
+    }
+
+    fn tell(&self, line: &str) -> Result<()> {
+        let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
+        let pipe = pipe.as_mut().context("the guardian has no pipe")?;
+        pipe.write_all(line.as_bytes()).context("the guardian process is gone")
+    }
+}
+
+impl Drop for Guardian {
+    fn drop(&mut self) {
+        *self.pipe.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        // It does what is left to do and ends; nothing is left after an orderly stop.
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,96 @@
+//! A stack's folder.
+
+use std::fs::{File, TryLockError};
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+
+use crate::files::make_dir;
+use crate::process::POLL;
+use crate::programs::MySql;
+use crate::record::Record;
+
+/// A folder that this process has in hand.
+#[derive(Debug)]
+pub(crate) struct Home {
+    pub(crate) dir: PathBuf,
+    pub(crate) temporary: Option<TempDir>,
+    pub(crate) lock: File,
+}
+
+impl Home {
+    /// Takes the given folder, or makes a temporary one where the database server can reach it.
+    pub(crate) fn open(dir: Option<&Path>, mysql: &MySql) -> Result<Self> {
+        let temporary = match dir {
+            Some(_) => None,
+            None => Some(temporary(&mysql.temporary())?),
+        };
+        let dir = temporary.as_ref().map(TempDir::path).or(dir).context("no folder")?;
+        make_dir(dir)?;
+        let dir = dir.canonicalize().with_context(|| format!("cannot find {}", dir.display()))?;
+        // Fails where it is out of reach.
+        mysql.inside(&dir)?;
+        Ok(Self { lock: lock(&dir, Duration::ZERO)?, dir, temporary })
+    }
+}
+
+fn temporary(parent: &Path) -> Result<TempDir> {
+    let dir = tempfile::Builder::new().prefix("coupon-stack-").tempdir_in(parent);
+    dir.with_context(|| format!("cannot make a temporary folder in {}", parent.display()))
+}
+
+/// One process at a time has a stack in hand; another waits so long for it.
+pub(crate) fn lock(dir: &Path, patience: Duration) -> Result<File> {
+    let path = dir.join("lock");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let end = Instant::now() + patience;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => std::thread::sleep(POLL),
+            Err(TryLockError::WouldBlock) => {
+                bail!("another process has the stack in {} in hand", dir.display())
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+            }
+        }
+    }
+}
+
+/// Whether a stack can be started again where one was.
+pub(crate) fn check(record: &Record, dir: &Path, shards: NonZeroU16, mysql: &MySql) -> Result<()> {
+    let dir = dir.display();
+    ensure!(!record.is_up(), "a stack is up in {dir} already");
+    let (made, wanted) = (record.shards, shards.get());
+    ensure!(
+        made == wanted,
+        "{dir} holds a stack of {made} shards, not {wanted}: take another folder, or remove it"
+    );
+    let (made, found) = (record.programs.mysql.flavour(), mysql.flavour());
+    ensure!(
+        made == found,
+        "{dir} was made by {made}, which {found} cannot read: take another folder, or remove it"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_has_a_folder_in_hand_and_another_waits_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = lock(dir.path(), Duration::ZERO).unwrap();
+        assert!(lock(dir.path(), Duration::ZERO).unwrap_err().to_string().contains("another process"));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| lock(dir.path(), Duration::from_secs(60)));
+            drop(held);
+            waiting.join().unwrap().unwrap();
+        });
+    }
+}

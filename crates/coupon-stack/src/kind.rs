@@ -1,0 +1,105 @@
+//! What is different between the kinds of servers.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::process::Launch;
+use crate::programs::Programs;
+use crate::{mysql, rabbitmq, redis};
+
+/// How long a server that has accepted a connection may take to answer.
+const ANSWER: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    MySql,
+    Redis,
+    RabbitMq,
+    /// Erlang's port mapper.
+    Epmd,
+}
+
+impl Kind {
+    /// How many ports it takes; the first is the one that others connect to.
+    pub(crate) fn ports(self) -> usize {
+        match self {
+            Self::MySql | Self::Redis | Self::Epmd => 1,
+            Self::RabbitMq => 2,
+        }
+    }
+
+    /// Writes its settings, and says how to start it.
+    pub(crate) fn launch(
+        self,
+        programs: &Programs,
+        dir: &Path,
+        ports: &[u16],
+        epmd: u16,
+        password: &str,
+        log: &Path,
+    ) -> Result<Launch> {
+        let mut ports = ports.iter().copied();
+        let mut port = || ports.next().context("it has no port");
+        match self {
+            Self::MySql => mysql::launch(&programs.mysql, dir, port()?, password, log),
+            Self::Redis => redis::launch(&programs.redis, dir, port()?, password, log),
+            Self::RabbitMq => {
+                let ports = rabbitmq::Ports { amqp: port()?, distribution: port()?, epmd };
+                rabbitmq::launch(programs, dir, ports, password, log)
+            }
+            Self::Epmd => Ok(rabbitmq::epmd(programs, port()?, log)),
+        }
+    }
+
+    /// Connects and waits for the server's first words.
+    pub(crate) fn answers(self, port: u16, password: &str) -> Result<()> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut stream = TcpStream::connect_timeout(&address, ANSWER)?;
+        stream.set_read_timeout(Some(ANSWER))?;
+        stream.set_write_timeout(Some(ANSWER))?;
+        match self {
+            Self::MySql => mysql::greets(&mut stream),
+            Self::Redis => redis::pongs(&mut stream, password),
+            Self::RabbitMq => rabbitmq::greets(&mut stream),
+            // That it listens is all that can be asked of it.
+            Self::Epmd => Ok(()),
+        }
+    }
+
+    pub(crate) fn url(self, port: u16, password: &str) -> String {
+        match self {
+            Self::MySql => format!("mysql://{}:{password}@127.0.0.1:{port}", mysql::USER),
+            Self::Redis => format!("redis://:{password}@127.0.0.1:{port}"),
+            Self::RabbitMq => format!("amqp://{}:{password}@127.0.0.1:{port}/%2f", rabbitmq::USER),
+            Self::Epmd => format!("epmd://127.0.0.1:{port}"),
+        }
+    }
+}
+
+/// Whether a log says that another was faster to take a port.
+pub(crate) fn port_was_taken(log: &str) -> bool {
+    let log = log.to_ascii_lowercase();
+    ["already in use", "eaddrinuse", "dist_port_already_used"].iter().any(|words| log.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_server_has_its_own_words_for_a_port_that_is_taken() {
+        for log in [
+            "[ERROR] Can't start server: Bind on TCP/IP port. Got error: 98: Address already in use",
+            "# Warning: Could not create server TCP listening socket 127.0.0.1:25776: bind: Address already in use",
+            "{listen_error,{acceptor,{127,0,0,1},21129},eaddrinuse}",
+            "{failed_to_start_child,prelaunch,{dist_port_already_used,15826,not_erlang,\"localhost\"}}",
+            "epmd: error in bind(): Address already in use",
+        ] {
+            assert!(port_was_taken(log), "{log}");
+        }
+        assert!(!port_was_taken("[ERROR] InnoDB: Plugin initialization aborted"));
+    }
+}

@@ -1,0 +1,89 @@
+//! RabbitMQ, and Erlang's port mapper, of which each stack has its own.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::files::{make_dir, write_private};
+use crate::process::Launch;
+use crate::programs::Programs;
+
+pub(crate) const USER: &str = "coupon";
+
+/// The same in every stack, since each has a port mapper of its own; RabbitMQ's data folder is bound to it.
+const NODE: &str = "coupon@localhost";
+
+/// Two schedulers that do not spin: the machine is shared with all other servers. Erlang's own protocol stays on the
+/// loopback, as AMQP does.
+const ERLANG: &str =
+    "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}";
+
+/// Where a RabbitMQ node answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ports {
+    pub(crate) amqp: u16,
+    /// Erlang's own protocol.
+    pub(crate) distribution: u16,
+    pub(crate) epmd: u16,
+}
+
+/// The port mapper in the foreground. RabbitMQ would start one itself, which would outlive it.
+pub(crate) fn epmd(programs: &Programs, port: u16, log: &Path) -> Launch {
+    let arguments = ["-address", "127.0.0.1", "-port", &port.to_string()].map(Into::into).into();
+    Launch { program: programs.epmd.clone(), arguments, environment: Vec::new(), log: log.to_owned() }
+}
+
+pub(crate) fn launch(
+    programs: &Programs,
+    dir: &Path,
+    ports: Ports,
+    password: &str,
+    log: &Path,
+) -> Result<Launch> {
+    let (config, plugins, home) = (dir.join("rabbitmq.conf"), dir.join("enabled_plugins"), dir.join("home"));
+    let text = format!(
+        "listeners.tcp.1 = 127.0.0.1:{}\ndefault_user = {USER}\ndefault_pass = {password}\n\
+         default_user_tags.administrator = true\ndisk_free_limit.absolute = 256MB\n\
+         vm_memory_high_watermark.absolute = 2GB\n",
+        ports.amqp
+    );
+    write_private(&config, &text)?;
+    write_private(&plugins, "[].\n")?;
+    // In place of the machine's own; an empty file sets nothing.
+    let environment_file = dir.join("rabbitmq-env.conf");
+    write_private(&environment_file, "")?;
+    make_dir(&home)?;
+    let environment = vec![
+        ("HOME", home.into()),
+        ("ERL_EPMD_PORT", ports.epmd.to_string().into()),
+        ("ERL_EPMD_ADDRESS", "127.0.0.1".into()),
+        ("RABBITMQ_NODENAME", NODE.into()),
+        ("RABBITMQ_DIST_PORT", ports.distribution.to_string().into()),
+        ("RABBITMQ_MNESIA_BASE", dir.join("data").into()),
+        ("RABBITMQ_LOG_BASE", dir.join("log").into()),
+        ("RABBITMQ_LOGS", "-".into()),
+        ("RABBITMQ_CONFIG_FILE", config.into()),
+        ("RABBITMQ_ENABLED_PLUGINS_FILE", plugins.into()),
+        ("RABBITMQ_CONF_ENV_FILE", environment_file.into()),
+        ("RABBITMQ_GENERATED_CONFIG_DIR", dir.join("generated").into()),
+        ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", ERLANG.into()),
+        // Lets the script become the Erlang machine, rather than wait for it: one process to signal.
+        ("detached", "true".into()),
+    ];
+    Ok(Launch { program: programs.rabbitmq.clone(), arguments: Vec::new(), environment, log: log.to_owned() })
+}
+
+/// Offers AMQP 0-9-1. RabbitMQ listens once it has started everything else; then it answers with `Connection.Start`.
+pub(crate) fn greets(stream: &mut TcpStream) -> Result<()> {
+    stream.write_all(b"AMQP\x00\x00\x09\x01")?;
+    // A method frame (1), its channel and size, class 10 and method 10.
+    let mut frame = [0; 11];
+    stream.read_exact(&mut frame).context("no greeting")?;
+    ensure!(
+        matches!(frame, [1, _, _, _, _, _, _, 0, 10, 0, 10]),
+        "it greets with something other than Connection.Start"
+    );
+    Ok(())
+}

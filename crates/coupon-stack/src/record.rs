@@ -1,0 +1,111 @@
+//! What a stack's folder remembers: `stack.json`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::files::write_private;
+use crate::process::Identity;
+use crate::programs::Programs;
+
+pub(crate) const FILE: &str = "stack.json";
+const VERSION: u32 = 1;
+
+/// A stack: what it was made with, and where its servers are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Record {
+    version: u32,
+    /// What it was started with: its servers can be restarted by no other.
+    pub(crate) programs: Programs,
+    pub(crate) shards: u16,
+    /// Which start of the machine the processes belong to.
+    boot: String,
+    pub(crate) servers: BTreeMap<String, ServerRecord>,
+}
+
+/// One server.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct ServerRecord {
+    pub(crate) ports: Vec<u16>,
+    pub(crate) password: String,
+    pub(crate) process: Option<Identity>,
+    /// The control group that limits its CPU.
+    pub(crate) group: Option<PathBuf>,
+}
+
+impl Record {
+    pub(crate) fn new(programs: Programs, shards: u16, servers: BTreeMap<String, ServerRecord>) -> Self {
+        Self { version: VERSION, programs, shards, boot: boot(), servers }
+    }
+
+    /// Reads a folder's, if it has one.
+    pub(crate) fn load(dir: &Path) -> Result<Option<Self>> {
+        let path = dir.join(FILE);
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            read => read.with_context(|| format!("cannot read {}", path.display()))?,
+        };
+        let mut record: Self = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+        ensure!(record.version == VERSION, "{} is of another version of this program", path.display());
+        if record.boot != boot() {
+            // Numbers and start times begin anew with the machine.
+            for server in record.servers.values_mut() {
+                (server.process, server.group) = (None, None);
+            }
+        }
+        Ok(Some(record))
+    }
+
+    pub(crate) fn save(&self, dir: &Path) -> Result<()> {
+        write_private(&dir.join(FILE), &format!("{}\n", serde_json::to_string_pretty(self)?))
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.servers.values().filter_map(|server| server.process).any(Identity::runs)
+    }
+}
+
+fn boot() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::programs::MySql;
+
+    fn record(process: Identity) -> Record {
+        let server = ServerRecord { ports: vec![1], process: Some(process), ..ServerRecord::default() };
+        let mysql = MySql { server: "mysqld".into(), root: None, install: None };
+        let programs =
+            Programs { mysql, redis: "redis".into(), rabbitmq: "rabbitmq".into(), epmd: "epmd".into() };
+        Record::new(programs, 2, [("main".to_owned(), server)].into())
+    }
+
+    #[test]
+    fn what_runs_is_told_from_what_ran() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Record::load(dir.path()).unwrap().is_none());
+        let own = Identity::of(std::process::id()).unwrap();
+        record(own).save(dir.path()).unwrap();
+        assert!(Record::load(dir.path()).unwrap().unwrap().is_up());
+        record(Identity { started: own.started + 1, ..own }).save(dir.path()).unwrap();
+        assert!(!Record::load(dir.path()).unwrap().unwrap().is_up());
+        let before = Record { boot: "another".to_owned(), ..record(own) };
+        before.save(dir.path()).unwrap();
+        assert!(!Record::load(dir.path()).unwrap().unwrap().is_up());
+    }
+
+    #[test]
+    fn a_broken_record_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE), "{").unwrap();
+        let error = Record::load(dir.path()).unwrap_err().to_string();
+        assert!(error.contains(FILE), "{error}");
+    }
+}

@@ -1,0 +1,85 @@
+//! What the servers of a stack are called.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A server of a stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Server {
+    /// The main database: the catalogue.
+    Main,
+    /// The database of one shard, counted from 0.
+    Shard(u16),
+    /// Redis: the gate.
+    Redis,
+    /// RabbitMQ: the hand-over.
+    RabbitMq,
+}
+
+impl Server {
+    /// All servers of a stack with so many shards, in the order in which they are shown.
+    pub(crate) fn all(shards: u16) -> impl Iterator<Item = Self> {
+        let shards = (0..shards).map(Self::Shard);
+        [Self::Main].into_iter().chain(shards).chain([Self::Redis, Self::RabbitMq])
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Main => "main".to_owned(),
+            Self::Shard(shard) => format!("shard-{shard}"),
+            Self::Redis => "redis".to_owned(),
+            Self::RabbitMq => "rabbitmq".to_owned(),
+        };
+        f.pad(&name)
+    }
+}
+
+/// A name that no server has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownServer(String);
+
+impl fmt::Display for UnknownServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is no server: main, shard-0, shard-1 and so on, redis, rabbitmq", self.0)
+    }
+}
+
+impl std::error::Error for UnknownServer {}
+
+impl FromStr for Server {
+    type Err = UnknownServer;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let shard = || name.strip_prefix("shard-")?.parse().ok().map(Self::Shard);
+        match name {
+            "main" => Some(Self::Main),
+            "redis" => Some(Self::Redis),
+            "rabbitmq" => Some(Self::RabbitMq),
+            _ => shard(),
+        }
+        .ok_or_else(|| UnknownServer(name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_read_back_is_the_same_server() {
+        for server in Server::all(3) {
+            assert_eq!(server.to_string().parse(), Ok(server));
+        }
+        assert_eq!(Server::all(3).count(), 6);
+    }
+
+    #[test]
+    fn another_name_is_refused_with_those_there_are() {
+        for name in ["", "shard", "shard--1", "shard-x", "shard-70000", "mysql"] {
+            let error = name.parse::<Server>().unwrap_err().to_string();
+            assert!(error.contains("shard-0") && error.contains("rabbitmq"), "{error}");
+        }
+    }
+}

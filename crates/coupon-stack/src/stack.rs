@@ -1,0 +1,398 @@
+//! A stack: all servers together.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::files::write_private;
+use crate::guardian::Guardian;
+use crate::home::{Home, check, lock};
+use crate::kind::Kind;
+use crate::node::{Node, World};
+use crate::process::Usage;
+use crate::programs::Programs;
+use crate::record::{self, Record};
+use crate::{Addresses, Server, install, mysql};
+
+/// How long another command may take that has the same stack in hand.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a stack is to be like.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many shards, each a database server. 4 by default.
+    pub shards: NonZeroU16,
+    /// Where its files are kept. Without it they are temporary, and go with the stack.
+    pub dir: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
+        Self { shards: SHARDS, dir: None }
+    }
+}
+
+/// What a server is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It runs; whether it answers is another question.
+    Up,
+    /// It is stopped by [`Stack::pause`].
+    Paused,
+    /// It does not run.
+    Down,
+}
+
+/// Running servers; dropping it stops them.
+///
+/// Its methods may be called from several threads; those that concern one server wait for each other.
+#[derive(Debug)]
+pub struct Stack {
+    dir: PathBuf,
+    programs: Programs,
+    addresses: Addresses,
+    nodes: Vec<Node>,
+    /// Erlang's port mapper.
+    epmd: Node,
+    /// Whether this stack ends with this value.
+    owned: bool,
+    /// Held while the record is written.
+    saving: Mutex<()>,
+    // Dropped in this order, after the servers have ended.
+    temporary: Option<TempDir>,
+    guardian: Option<Guardian>,
+    _lock: File,
+}
+
+impl Stack {
+    /// Starts all servers, and waits until each of them answers. Installs what is missing, if it may.
+    ///
+    /// In a folder that was a stack's before, the data, the passwords, and the ports if they are free, stay the same.
+    ///
+    /// # Errors
+    /// When a server is not installed or does not start: then the error names it and quotes the end of its log. When a
+    /// stack is up in this folder, or it was made with another number of shards or by another database server.
+    pub fn start(options: &Options) -> Result<Self> {
+        let programs = install::programs()?;
+        let Home { dir, temporary, lock } = Home::open(options.dir.as_deref(), &programs.mysql)?;
+        let record = Record::load(&dir)?;
+        if let Some(record) = &record {
+            check(record, &dir, options.shards, &programs.mysql)?;
+        }
+        // From here on everything ends with this value, and with this process.
+        let guardian = Some(Guardian::start(temporary.as_ref().map(TempDir::path))?);
+        let (nodes, epmd) = nodes(&dir, options.shards.get(), record)?;
+        let addresses = where_they_answer(&nodes);
+        let mut stack = Self {
+            dir,
+            programs,
+            addresses,
+            nodes,
+            epmd,
+            owned: true,
+            saving: Mutex::default(),
+            temporary,
+            guardian,
+            _lock: lock,
+        };
+        // Before anything is made with these passwords: a start that is interrupted can then be repeated.
+        stack.save()?;
+        stack.start_all()?;
+        stack.addresses = where_they_answer(&stack.nodes);
+        stack.save()?;
+        write_private(&stack.dir.join("servers.toml"), &stack.addresses.to_toml())?;
+        Ok(stack)
+    }
+
+    /// Takes up a stack that was left running. Dropping this one stops nothing.
+    ///
+    /// # Errors
+    /// When there is none in this folder, or another process has it in hand.
+    pub fn attach(dir: &Path) -> Result<Self> {
+        let none = || format!("no stack in {}", dir.display());
+        let dir = dir.canonicalize().with_context(none)?;
+        ensure!(dir.join(record::FILE).is_file(), none());
+        let lock = lock(&dir, PATIENCE)?;
+        let record = Record::load(&dir)?.with_context(none)?;
+        let programs = record.programs.clone();
+        let (nodes, epmd) = nodes(&dir, record.shards, Some(record))?;
+        let addresses = where_they_answer(&nodes);
+        let saving = Mutex::default();
+        Ok(Self {
+            dir,
+            programs,
+            addresses,
+            nodes,
+            epmd,
+            owned: false,
+            saving,
+            temporary: None,
+            guardian: None,
+            _lock: lock,
+        })
+    }
+
+    fn start_all(&self) -> Result<()> {
+        thread::scope(|scope| {
+            let databases = scope.spawn(|| self.start_databases());
+            let redis = scope.spawn(|| self.start_kind(Kind::Redis));
+            let rabbitmq = scope.spawn(|| {
+                self.epmd.start(self.world())?;
+                self.start_kind(Kind::RabbitMq)
+            });
+            [databases, redis, rabbitmq].map(joined).into_iter().collect()
+        })
+    }
+
+    fn start_kind(&self, kind: Kind) -> Result<()> {
+        self.nodes.iter().filter(|node| node.kind() == kind).try_for_each(|node| node.start(self.world()))
+    }
+
+    fn start_databases(&self) -> Result<()> {
+        let template = self.dir.join("template");
+        let databases = || self.nodes.iter().filter(|node| node.kind() == Kind::MySql);
+        if databases().any(|node| !node.data().exists()) {
+            mysql::make_template(&self.programs.mysql, &template, self.guardian.as_ref())?;
+        }
+        thread::scope(|scope| {
+            let start = |node: &Node| {
+                if !node.data().exists() {
+                    mysql::copy_template(&template, node.data())?;
+                }
+                node.start(self.world())
+            };
+            let starts: Vec<_> = databases().map(|node| scope.spawn(move || start(node))).collect();
+            starts.into_iter().try_for_each(joined)
+        })?;
+        if template.exists() {
+            fs::remove_dir_all(&template).with_context(|| format!("cannot remove {}", template.display()))?;
+        }
+        Ok(())
+    }
+
+    fn world(&self) -> World<'_> {
+        World { programs: &self.programs, guardian: self.guardian.as_ref(), epmd: self.epmd.port() }
+    }
+
+    /// Remembers the stack for whoever attaches to it, or starts one here again. Nobody does in a temporary folder.
+    fn save(&self) -> Result<()> {
+        if self.temporary.is_some() {
+            return Ok(());
+        }
+        let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.nodes.iter().chain([&self.epmd]);
+        let servers = all.map(|node| (node.name().to_owned(), node.record())).collect();
+        Record::new(self.programs.clone(), self.shards(), servers).save(&self.dir)
+    }
+
+    fn shards(&self) -> u16 {
+        let shards = self.addresses.shards.len();
+        // As many as there were in a u16.
+        u16::try_from(shards).unwrap_or(u16::MAX)
+    }
+
+    fn node(&self, server: Server) -> Result<&Node> {
+        let name = server.to_string();
+        let found = self.nodes.iter().find(|node| node.name() == name);
+        found.with_context(|| format!("{server}: this stack has {} shards, counted from 0", self.shards()))
+    }
+
+    /// Where the servers answer.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// All servers: main, the shards, Redis, RabbitMQ.
+    pub fn servers(&self) -> impl Iterator<Item = Server> + use<> {
+        Server::all(self.shards())
+    }
+
+    /// The stack's folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A server's process, if it runs: also while it is paused.
+    #[must_use]
+    pub fn pid(&self, server: Server) -> Option<u32> {
+        Some(self.node(server).ok()?.identity()?.pid)
+    }
+
+    /// What a server is doing.
+    ///
+    /// # Errors
+    /// When there is no such server.
+    pub fn status(&self, server: Server) -> Result<Status> {
+        Ok(match self.node(server)?.identity() {
+            None => Status::Down,
+            Some(identity) if identity.is_paused() => Status::Paused,
+            Some(_) => Status::Up,
+        })
+    }
+
+    /// Where a server keeps its data.
+    ///
+    /// # Errors
+    /// When there is no such server.
+    pub fn data_dir(&self, server: Server) -> Result<&Path> {
+        Ok(self.node(server)?.data())
+    }
+
+    /// What a server logs.
+    ///
+    /// # Errors
+    /// When there is no such server.
+    pub fn log(&self, server: Server) -> Result<PathBuf> {
+        Ok(self.node(server)?.log())
+    }
+
+    /// Kills a server (SIGKILL), and waits until it is gone.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill(&self, server: Server) -> Result<()> {
+        self.node(server)?.kill()?;
+        self.save()
+    }
+
+    /// Stops a server as a person would (SIGTERM), and waits until it is gone.
+    ///
+    /// # Errors
+    /// When it does not run, or had to be killed.
+    pub fn stop(&self, server: Server) -> Result<()> {
+        self.node(server)?.stop()?;
+        self.save()
+    }
+
+    /// Freezes a server (SIGSTOP): its connections stay, and nothing answers.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pause(&self, server: Server) -> Result<()> {
+        self.node(server)?.signal(Signal::STOP)
+    }
+
+    /// Lets a frozen server go on (SIGCONT).
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resume(&self, server: Server) -> Result<()> {
+        self.node(server)?.signal(Signal::CONT)
+    }
+
+    /// Starts a server again on the same port and folder, and waits until it answers. Stops it first if it runs.
+    ///
+    /// # Errors
+    /// When it does not start; the error quotes the end of its log.
+    pub fn restart(&self, server: Server) -> Result<()> {
+        let node = self.node(server)?;
+        if node.kind() == Kind::RabbitMq {
+            self.epmd.ensure_running(self.world())?;
+        }
+        node.restart(self.world())?;
+        self.save()
+    }
+
+    /// Gives a server so many cores and no more, by a control group of its own, also after a restart. A later call
+    /// sets another quota; the group goes with the stack.
+    ///
+    /// # Errors
+    /// One line for people: why there can be no quota here.
+    pub fn limit_cpu(&self, server: Server, cores: f64) -> Result<(), String> {
+        let node = self.node(server).map_err(|error| format!("{error:#}"))?;
+        node.limit_cpu(cores, self.guardian.as_ref())?;
+        self.save().map_err(|error| format!("{error:#}"))
+    }
+
+    /// What a server has used since it was last started.
+    ///
+    /// # Errors
+    /// When it does not run, or the system does not tell.
+    pub fn usage(&self, server: Server) -> Result<Usage> {
+        self.node(server)?.usage()
+    }
+
+    /// Lets the servers outlive this process: [`Stack::attach`] finds them again.
+    ///
+    /// # Errors
+    /// When the stack is temporary.
+    pub fn leave_running(mut self) -> Result<()> {
+        ensure!(self.temporary.is_none(), "a temporary stack cannot be left running: give it a folder");
+        if let Some(guardian) = &self.guardian {
+            guardian.release()?;
+        }
+        self.owned = false;
+        Ok(())
+    }
+
+    /// Stops all servers as a person would, and waits until they are gone. What a given folder holds is kept.
+    ///
+    /// # Errors
+    /// The first of them that did not stop by itself; the others are stopped all the same.
+    pub fn shut_down(mut self) -> Result<()> {
+        self.owned = false;
+        self.end(true)?;
+        self.save()
+    }
+
+    fn end(&self, gently: bool) -> Result<()> {
+        let mut ended: Vec<_> = self.nodes.iter().map(|node| node.begin_end(gently)).collect();
+        ended.extend(self.nodes.iter().map(Node::finish_end));
+        // RabbitMQ needs it to the last.
+        ended.push(self.epmd.finish_end());
+        ended.into_iter().collect()
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if self.owned {
+            // Nobody will read what servers in a temporary folder write at the end. An error has nowhere to go, and the
+            // guardian tries once more.
+            let _ = self.end(self.temporary.is_none());
+            let _ = self.save();
+        }
+    }
+}
+
+fn joined(handle: thread::ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
+    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn nodes(dir: &Path, shards: u16, record: Option<Record>) -> Result<(Vec<Node>, Node)> {
+    let mut known = record.map_or_else(BTreeMap::new, |record| record.servers);
+    let mut node = |kind, name: String| match known.remove(&name) {
+        Some(record) => Node::known(kind, name, dir, record),
+        None => Node::new(kind, name, dir),
+    };
+    let nodes = Server::all(shards).map(|server| {
+        let kind = match server {
+            Server::Main | Server::Shard(_) => Kind::MySql,
+            Server::Redis => Kind::Redis,
+            Server::RabbitMq => Kind::RabbitMq,
+        };
+        node(kind, server.to_string())
+    });
+    let nodes = nodes.collect::<Result<_>>()?;
+    Ok((nodes, node(Kind::Epmd, "epmd".to_owned())?))
+}
+
+fn where_they_answer(nodes: &[Node]) -> Addresses {
+    let url = |server: Server| {
+        let name = server.to_string();
+        nodes.iter().find(|node| node.name() == name).map(Node::url).unwrap_or_default()
+    };
+    let shards = (0..u16::MAX).map(Server::Shard).map(url).take_while(|url| !url.is_empty()).collect();
+    Addresses { main: url(Server::Main), shards, redis: url(Server::Redis), rabbitmq: url(Server::RabbitMq) }
+}

@@ -1,0 +1,19 @@
+//! A stack as its owners use it. One is shared by all tests that do not end it, because each takes seconds to start.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+
+mod cli;
+mod clients;
+mod faults;
+mod owner;
+
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use coupon_stack::{Options, Stack};
+
+/// The shared stack, by one test at a time. Nothing drops it: its guardian ends it, as it would any forgotten one.
+fn stack() -> MutexGuard<'static, Stack> {
+    static STACK: LazyLock<Mutex<Stack>> =
+        LazyLock::new(|| Mutex::new(Stack::start(&Options::default()).unwrap()));
+    STACK.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -283,6 +283,8 @@ pub struct AdminStats {
     pub main_lag_entries: u64,
     /// Results parked because they contradict what is stored.
     pub parked: u64,
+    /// Reservations that had not reached their shard, and were found and handed over again by this process.
+    pub reconciled: u64,
 }
 
 /// Grabs by outcome, since the service started.

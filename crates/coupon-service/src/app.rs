@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
-use coupon_core::{ResultId, ShardingStrategy, TimeRange};
+use coupon_core::{ShardingStrategy, TimeRange};
 
-use crate::backend::embedded;
+use crate::backend::{embedded, servers};
 use crate::clock::Clock;
 use crate::http;
 use crate::manager::ShardingManager;
-use crate::pipeline::{BatchLimits, Batcher, GrabCounters, IdGenerator};
+use crate::pipeline::{BatchLimits, Batcher, GrabCounters};
 use crate::room_cache::RoomStatsCache;
 use crate::service::Service;
 use crate::settings::{BackendKind, Settings};
@@ -95,7 +95,7 @@ impl Application {
         upkeep.abort();
         let service = self.service;
         web::block(move || service.backend.hand_over.close()).await?;
-        tracing::info!("stopped; everything accepted is stored");
+        tracing::info!("stopped; everything accepted is safe");
         Ok(served?)
     }
 }
@@ -129,7 +129,14 @@ fn assemble(
             };
             embedded::open(&options, &*strategy, &clock)?
         }
-        BackendKind::Servers => anyhow::bail!("setting `backend`: servers are not served by this build"),
+        BackendKind::Servers => {
+            let options = servers::Options {
+                servers: settings.servers.clone(),
+                workers: settings.workers.get(),
+                shard_backlog: settings.grab.shard_backlog.get(),
+            };
+            servers::open(&options, Arc::clone(&strategy), &clock)?
+        }
     });
     let metrics = Metrics::new()?;
     let counters = Arc::new(GrabCounters::new(
@@ -182,8 +189,8 @@ fn serve(service: &web::Data<Service>, listener: TcpListener) -> anyhow::Result<
     let (shared, workers) = (web::Data::clone(service), service.settings.workers.get());
     let server = HttpServer::new(move || {
         // This runs once a worker, on its thread.
-        let worker = next_worker.fetch_add(1, Ordering::Relaxed) % ResultId::WORKERS;
-        let ids = IdGenerator::new(shared.clock.clone(), worker, shared.backend.latest_id);
+        let worker = next_worker.fetch_add(1, Ordering::Relaxed);
+        let ids = shared.backend.ids.generator(&shared.clock, worker);
         let strategy = Arc::clone(&shared.strategy);
         let batcher =
             Batcher::new(strategy, Arc::clone(&shared.backend), Arc::clone(&shared.counters), limits, ids);

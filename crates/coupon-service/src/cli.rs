@@ -34,6 +34,9 @@ struct Flags {
     /// How many shards to spread results over.
     #[arg(long, value_name = "COUNT")]
     shards: Option<u16>,
+    /// Servers' backend: `api` takes grabs, `consumer` stores them, `all` does both.
+    #[arg(long, value_name = "ROLE", value_parser = ["api", "consumer", "all"])]
+    role: Option<String>,
     /// Any setting, for example --set range.by=room; may be given many times.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -44,6 +47,7 @@ impl Flags {
         let mut flags = self.set;
         flags.extend(self.listen.map(|listen| format!("listen={listen}")));
         flags.extend(self.data.map(|data| format!("embedded.data={}", serde_json::Value::String(data))));
+        flags.extend(self.role.map(|role| format!("servers.role={role}")));
         flags.extend(self.shards.map(|shards| format!("shards={shards}")));
         Sources {
             service_defaults: format!("listen = {listen:?}"),

@@ -101,8 +101,10 @@ fn key(name: &'static str, labels: &[(&'static str, String)]) -> Key {
 /// # Errors
 /// When `log.level` makes no sense.
 pub fn start_logging(settings: &LogSettings) -> anyhow::Result<()> {
-    let filter =
-        EnvFilter::try_new(&settings.level).map_err(|error| anyhow::anyhow!("setting log.level: {error}"))?;
+    // The driver tells of every channel that opens and closes, and calls it an error when one closes late: what matters of
+    // it is told by whoever uses it. `amqprs=info` shows the rest.
+    let level = format!("amqprs=off,{}", settings.level);
+    let filter = EnvFilter::try_new(level).map_err(|error| anyhow::anyhow!("setting log.level: {error}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

@@ -30,6 +30,8 @@ pub enum Decision {
     InvalidTime,
     /// The gate does not know the coupon: never taken for "sold out".
     NotLoaded,
+    /// Reserved before under an id that contradicts what is stored: a person must decide.
+    Parked,
 }
 
 /// What the gate knows about a coupon.

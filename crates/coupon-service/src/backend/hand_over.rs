@@ -31,7 +31,10 @@ pub trait HandOver: Send + Sync {
     /// Makes tables ahead of need. One that is missing all the same is made when a result needs it.
     fn make_tables(&self, placements: &[Placement]);
 
-    /// Stores everything handed over so far, tells the main database, and takes no more. Blocks until it is done.
+    /// Reservations that had not reached their shard, and were found and handed over again.
+    fn reconciled(&self) -> u64;
+
+    /// Takes no more, and makes sure that nothing handed over so far depends on this process any more. Blocks until then.
     fn close(&self);
 
     /// Waits until everything handed over so far is in its table, and the main database knows of it.

@@ -6,6 +6,10 @@ mod catalogue;
 pub mod embedded;
 mod gate;
 mod hand_over;
+mod id_set;
+mod known;
+mod measure;
+mod rows;
 pub mod servers;
 mod shards;
 
@@ -13,11 +17,11 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use coupon_core::ResultId;
-
+use crate::pipeline::IdSource;
 pub use catalogue::{Catalogue, CouponAndDetails, Offer};
 pub use gate::{Attempt, Decided, Decision, Gate, Stock};
 pub use hand_over::{HandOver, PlacedResult};
+
 pub use shards::{
     Figure, Found, Latency, PageRequest, ShardReport, Shards, SpendOutcome, Spending, Summary, Totals, Visit,
     Visited,
@@ -53,8 +57,8 @@ pub struct Backend {
     pub data: Option<String>,
     /// Servers: what its databases, keys and queues are called by.
     pub namespace: Option<String>,
-    /// No id made from now on may be as early as this: ids up to here may be stored.
-    pub latest_id: Option<ResultId>,
+    /// Where the workers get their ids from.
+    pub ids: IdSource,
     /// Stock and one-per-user.
     pub gate: Box<dyn Gate>,
     /// The durable step.

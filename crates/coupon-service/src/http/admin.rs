@@ -80,6 +80,7 @@ pub(super) async fn stats(req: HttpRequest, service: web::Data<Service>) -> Resu
         mean_batch: mean(batched, batches),
         main_lag_entries: service.backend.catalogue.lag_entries(),
         parked: reports(&service).await.iter().map(|(_, report)| report.parked).sum(),
+        reconciled: service.backend.hand_over.reconciled(),
     })
 }
 

@@ -90,6 +90,12 @@ fn shards(service: &Service, reports: &[(ShardId, ShardReport)]) {
         &[],
         float(service.backend.catalogue.lag_entries()),
     );
+    metrics.counter(
+        "coupon_reconciled_total",
+        "Reservations that had not reached their shard, and were handed over again.",
+        &[],
+        service.backend.hand_over.reconciled(),
+    );
 }
 
 /// Counters of CPU seconds, which are no whole numbers, so the recorder cannot hold them.

@@ -19,8 +19,8 @@ use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 pub use counters::{GrabCounters, Outcome};
-pub use ids::IdGenerator;
 pub(crate) use ids::PATIENCE_MS as CLOCK_PATIENCE_MS;
+pub use ids::{IdGenerator, IdSource, Lease};
 
 use crate::backend::{Attempt, Backend, Decided, Decision, PlacedResult, Unavailable};
 
@@ -217,6 +217,12 @@ impl Batcher {
                 }
                 Decision::InvalidTime => {
                     self.answer(waiting.reply, Ok(Answer::InvalidTime));
+                    continue;
+                }
+                Decision::Parked => {
+                    let parked =
+                        Unavailable::new("this result", "it contradicts what is stored, and is parked");
+                    self.answer(waiting.reply, Err(parked.into()));
                     continue;
                 }
                 Decision::NotLoaded => {

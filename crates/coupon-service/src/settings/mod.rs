@@ -45,6 +45,25 @@ pub struct Settings {
     pub log: LogSettings,
 }
 
+/// Where data lives: the part of the settings that decides it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StorageSettings {
+    /// How many shards the strategy spreads results over.
+    pub shards: NonZeroU16,
+    /// Where everything is stored.
+    pub backend: BackendKind,
+    /// The `[embedded]` section.
+    pub embedded: EmbeddedSettings,
+    /// The `[servers]` section.
+    pub servers: ServersSettings,
+}
+
+impl StorageSettings {
+    /// Its settings and sections.
+    pub(crate) const KEYS: [&str; 4] = ["shards", "backend", "embedded", "servers"];
+}
+
 /// Where everything is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use config::{Config, Environment, File, FileFormat, Map, Value, ValueKind};
 use serde::de::DeserializeOwned;
 
-use super::Settings;
+use super::{Settings, StorageSettings};
 
 const DEFAULTS: &str = include_str!("defaults.toml");
 
@@ -49,6 +49,31 @@ impl Sources {
     /// # Errors
     /// [`SettingsError`], naming what is wrong.
     pub fn read<S: DeserializeOwned + Default>(&self, section: &str) -> Result<(Settings, S), SettingsError> {
+        let mut table = self.table()?;
+        let own = table.remove(section).unwrap_or_else(empty);
+        Ok((deserialize("", table_value(table))?, deserialize(section, own)?))
+    }
+
+    /// Reads only where data lives, whatever else is set: for tools that write the data of a service without serving
+    /// it, and share its file and environment.
+    ///
+    /// # Errors
+    /// [`SettingsError`], naming what is wrong.
+    pub fn read_storage(&self) -> Result<StorageSettings, SettingsError> {
+        let mut table = self.table()?;
+        table.retain(|key, _| StorageSettings::KEYS.contains(&key.as_str()));
+        deserialize("", table_value(table))
+    }
+
+    /// Reads only the strategy's own section, whatever else is set.
+    ///
+    /// # Errors
+    /// [`SettingsError`], naming what is wrong.
+    pub fn read_section<S: DeserializeOwned>(&self, section: &str) -> Result<S, SettingsError> {
+        deserialize(section, self.table()?.remove(section).unwrap_or_else(empty))
+    }
+
+    fn table(&self) -> Result<Map<String, Value>, SettingsError> {
         let mut builder = Config::builder()
             .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
             .add_source(File::from_str(&self.service_defaults, FileFormat::Toml));
@@ -66,10 +91,12 @@ impl Sources {
             self.file.as_ref().map_or_else(|| "settings".to_owned(), |file| file.display().to_string());
         let config =
             builder.build().map_err(|error| SettingsError::Source { from, error: error.to_string() })?;
-        let mut table = config.cache.into_table().map_err(|error| whole(&error))?;
-        let own = table.remove(section).unwrap_or_else(|| Value::new(None, ValueKind::Table(Map::new())));
-        Ok((deserialize("", table_value(table))?, deserialize(section, own)?))
+        config.cache.into_table().map_err(|error| whole(&error))
     }
+}
+
+fn empty() -> Value {
+    table_value(Map::new())
 }
 
 /// Reads one strategy's section from flags alone, as tools do that place rows without starting a service.
@@ -83,7 +110,7 @@ pub fn section<S: DeserializeOwned>(section: &str, flags: &[String]) -> Result<S
     }
     let config = builder.build().map_err(|error| whole(&error))?;
     let mut table = config.cache.into_table().map_err(|error| whole(&error))?;
-    let own = table.remove(section).unwrap_or_else(|| Value::new(None, ValueKind::Table(Map::new())));
+    let own = table.remove(section).unwrap_or_else(empty);
     match table.into_keys().next() {
         Some(other) => {
             let error = format!("only settings of [{section}] decide where rows live");
@@ -190,6 +217,21 @@ mod tests {
             let error = read(&[flag]).unwrap_err().to_string();
             assert!(error.contains(named), "{flag}: {error}");
         }
+    }
+
+    #[test]
+    fn where_data_lives_can_be_read_beside_any_other_section() {
+        let flags =
+            ["backend=servers", "shards=8", "servers.namespace=shop", "range.spread=2", "jump.high=true"];
+        let sources = Sources { flags: flags.map(str::to_owned).to_vec(), ..Sources::default() };
+        let storage = sources.read_storage().unwrap();
+        assert_eq!((storage.backend, storage.shards.get()), (BackendKind::Servers, 8));
+        assert_eq!(storage.servers.namespace, "shop");
+        let error = sources.read_section::<NoSettings>("range").unwrap_err().to_string();
+        assert!(error.contains("range.spread"), "{error}");
+        assert!(sources.read_section::<NoSettings>("hash").is_ok());
+        let wrong = Sources { flags: vec!["servers.colour=red".to_owned()], ..Sources::default() };
+        assert!(wrong.read_storage().unwrap_err().to_string().contains("colour"));
     }
 
     #[test]

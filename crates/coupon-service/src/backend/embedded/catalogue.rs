@@ -1,16 +1,15 @@
 //! Users, rooms and coupons: what grabs need in memory, the rest from the main database's file.
 
-use std::collections::{HashMap, HashSet};
-
 use coupon_core::{
     Coupon, CouponDetails, CouponId, CouponKind, CouponStatus, Money, RoomId, Timestamp, UserId,
 };
 use rusqlite::{Connection, Row, ToSql};
 
 use super::applier::ToMain;
-use super::id_set::IdSet;
 use super::reader::Readers;
 use super::sql::parsed;
+use crate::backend::id_set::IdSet;
+use crate::backend::known::Known;
 use crate::backend::{Catalogue, CouponAndDetails, LocalFuture, Offer, Unavailable, Visit};
 
 const NARROW: &str = "c.coupon_id, c.room_id, c.coupon_name, c.coupon_type, c.discount_amount, c.discount_rate, \
@@ -18,9 +17,7 @@ const NARROW: &str = "c.coupon_id, c.room_id, c.coupon_name, c.coupon_type, c.di
 
 /// The catalogue. It does not change while the service runs: the folder is locked.
 pub(super) struct EmbeddedCatalogue {
-    users: IdSet,
-    rooms: HashSet<RoomId>,
-    room_of: HashMap<CouponId, RoomId>,
+    known: Known,
     main: Readers,
     to_main: ToMain,
 }
@@ -38,8 +35,7 @@ impl EmbeddedCatalogue {
         let mut rooms = db.prepare("SELECT room_id FROM live_rooms")?;
         let rooms =
             rooms.query_map([], |row| parsed(row, 0, RoomId::new))?.collect::<rusqlite::Result<_>>()?;
-        let room_of = coupons.iter().map(|coupon| (coupon.coupon_id, coupon.room_id)).collect();
-        Ok(Self { users, rooms, room_of, main, to_main })
+        Ok(Self { known: Known::new(users, rooms, coupons), main, to_main })
     }
 }
 
@@ -51,19 +47,15 @@ pub(super) fn all_coupons(db: &Connection) -> rusqlite::Result<Vec<Coupon>> {
 
 impl Catalogue for EmbeddedCatalogue {
     fn offer(&self, user: UserId, coupon: CouponId) -> Offer {
-        match self.room_of.get(&coupon) {
-            None => Offer::UnknownCoupon,
-            Some(_) if !self.knows_user(user) => Offer::UnknownUser,
-            Some(room) => Offer::InRoom(*room),
-        }
+        self.known.offer(user, coupon)
     }
 
     fn knows_user(&self, user: UserId) -> bool {
-        self.users.contains(user)
+        self.known.knows_user(user)
     }
 
     fn knows_room(&self, room: RoomId) -> bool {
-        self.rooms.contains(&room)
+        self.known.knows_room(room)
     }
 
     fn coupon(

@@ -4,14 +4,14 @@
 //! dozen grabs would write a few hundred KB. In the inbox they are one row of a few KB, and a few thousand of them
 //! moved at once share the pages they touch.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use coupon_core::{CouponId, CouponResult, Placement, ResultId, RoomId, ShardId, TableId, UserId};
+use coupon_core::ShardId;
 use rusqlite::{Connection, params};
 
 use crate::backend::PlacedResult;
+use crate::backend::rows::{Rows, from_rows, to_rows};
 
 /// A busy shard sorts so many in after each batch it takes: a few milliseconds for which its grabs wait.
 const SLICE: usize = 1_024;
@@ -52,19 +52,9 @@ impl Inbox {
     }
 }
 
-/// `result_id, user_id, coupon_id, room_id`: what tells one fresh result from another.
-type Entry = (i64, UserId, CouponId, RoomId);
-
 /// Commits nothing by itself: it is part of the caller's transaction.
 pub(super) fn put(db: &Connection, batch: i64, rows: &[PlacedResult]) -> rusqlite::Result<()> {
-    let mut tables: BTreeMap<TableId, Vec<Entry>> = BTreeMap::new();
-    for PlacedResult { placement, result } in rows {
-        let entry = (result.result_id.number(), result.user_id, result.coupon_id, result.room_id);
-        tables.entry(placement.table).or_default().push(entry);
-    }
-    let tables: BTreeMap<String, Vec<Entry>> =
-        tables.into_iter().map(|(table, entries)| (table.to_string(), entries)).collect();
-    let json = serde_json::to_string(&tables)
+    let json = serde_json::to_string(&to_rows(rows))
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     db.prepare_cached("INSERT INTO inbox (batch_id, results) VALUES (?1, ?2)")?
         .execute(params![batch, json])?;
@@ -85,17 +75,8 @@ pub(super) fn read(db: &Connection, shard: ShardId) -> anyhow::Result<(Vec<Place
     while let Some(row) = rows.next()? {
         last = row.get(0)?;
         let json: String = row.get(1)?;
-        let tables: BTreeMap<String, Vec<Entry>> =
-            serde_json::from_str(&json).with_context(|| format!("inbox batch {last}"))?;
-        for (table, entries) in tables {
-            let table =
-                TableId::parse(&table).with_context(|| format!("inbox batch {last}: no table {table:?}"))?;
-            for (id, user, coupon, room) in entries {
-                let id = ResultId::from_number(id).with_context(|| format!("inbox batch {last}"))?;
-                let result = CouponResult::granted(id, user, coupon, room);
-                found.push(PlacedResult { placement: Placement::new(shard, table), result });
-            }
-        }
+        let rows: Rows = serde_json::from_str(&json).with_context(|| format!("inbox batch {last}"))?;
+        found.extend(from_rows(shard, rows).with_context(|| format!("inbox batch {last}"))?);
     }
     Ok((found, last))
 }
@@ -104,6 +85,7 @@ pub(super) fn read(db: &Connection, shard: ShardId) -> anyhow::Result<(Vec<Place
 mod tests {
     use super::*;
     use coupon_core::schema::{self, Dialect};
+    use coupon_core::{CouponId, CouponResult, Placement, ResultId, RoomId, TableId, UserId};
 
     #[test]
     fn what_was_put_in_comes_out_and_clearing_empties_it() {

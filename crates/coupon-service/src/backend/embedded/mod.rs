@@ -10,7 +10,6 @@ mod applier;
 mod catalogue;
 mod gate;
 mod hand_over;
-mod id_set;
 mod inbox;
 mod open;
 mod pressure;

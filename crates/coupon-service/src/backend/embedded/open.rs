@@ -29,6 +29,7 @@ use super::transaction::make_table;
 use super::writer::{INBOX_MAX, Writer, table_window};
 use crate::backend::{Backend, PlacedResult, Totals};
 use crate::clock::Clock;
+use crate::pipeline::IdSource;
 
 /// What a writer may keep of its file in memory (SQLite's sign for KiB is a minus): the leaves of the indexes that random
 /// users fall into, for some hundred thousand results.
@@ -88,7 +89,7 @@ pub fn open(options: &Options, strategy: &dyn ShardingStrategy, clock: &Clock) -
         dataset: folder.dataset().to_owned(),
         data: Some(data.display().to_string()),
         namespace: None,
-        latest_id,
+        ids: IdSource::Own { after: latest_id },
         gate: Box::new(gate),
         hand_over: Box::new(Arc::clone(&writers)),
         shards: Box::new(EmbeddedShards { readers, writers }),

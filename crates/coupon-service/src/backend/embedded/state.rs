@@ -4,10 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::backend::measure::{Latencies, Rate};
+use crate::backend::{Figure, ShardReport, Totals};
 use coupon_core::{TableId, Timestamp};
-use hdrhistogram::Histogram;
-
-use crate::backend::{Figure, Latency, ShardReport, Totals};
 
 /// How often the system is asked for the bytes a writer has written.
 const ASK_BYTES: Duration = Duration::from_millis(100);
@@ -96,10 +95,10 @@ impl ShardState {
             rows: self.totals().results,
             rows_written: work.rows.load(Ordering::Relaxed),
             commits: work.commits.load(Ordering::Relaxed),
-            writes_per_s: work.rate(),
+            writes_per_s: work.rate.of(work.rows.load(Ordering::Relaxed)),
             queue_depth: self.waiting.load(Ordering::Relaxed) as u64,
-            write_latency: spread(&work.write_us),
-            read_latency: spread(&work.read_us),
+            write_latency: work.write_us.spread(),
+            read_latency: work.read_us.spread(),
             connections: self.connections,
             cpu_seconds: if CPU_CLOCK { Ok(cpu()) } else { Err("this system has no CPU clock a thread") },
             bytes_written: lock(&work.bytes_written).1,
@@ -117,25 +116,22 @@ pub(super) struct Work {
     pub(super) parked: AtomicU64,
     /// When the system was last asked, and what it said.
     bytes_written: Mutex<(Option<Instant>, Figure<u64>)>,
-    write_us: Mutex<Option<Histogram<u64>>>,
-    read_us: Mutex<Option<Histogram<u64>>>,
-    /// Rows at the start of the current window of a second or more, and the rate over the one before.
-    window: Mutex<(Instant, u64, Option<f64>)>,
+    write_us: Latencies,
+    read_us: Latencies,
+    rate: Rate,
 }
 
 impl Work {
     fn new() -> Self {
-        // Three digits, from a microsecond to a minute.
-        let histogram = || Mutex::new(Histogram::new_with_bounds(1, 60_000_000, 3).ok());
         Self {
             rows: AtomicU64::new(0),
             commits: AtomicU64::new(0),
             cpu_nanos: AtomicU64::new(0),
             parked: AtomicU64::new(0),
             bytes_written: Mutex::new((None, Err("nothing has been written yet"))),
-            write_us: histogram(),
-            read_us: histogram(),
-            window: Mutex::new((Instant::now(), 0, None)),
+            write_us: Latencies::new(),
+            read_us: Latencies::new(),
+            rate: Rate::new(),
         }
     }
 
@@ -151,25 +147,11 @@ impl Work {
     }
 
     pub(super) fn write_took(&self, took: Duration) {
-        record(&self.write_us, took);
+        self.write_us.record(took);
     }
 
     pub(super) fn read_took(&self, took: Duration) {
-        record(&self.read_us, took);
-    }
-
-    /// Rows a second over the last window that is over; whoever asks closes a window that has lasted a second.
-    fn rate(&self) -> Option<f64> {
-        let mut window = lock(&self.window);
-        let (since, before, _) = *window;
-        let rows = self.rows.load(Ordering::Relaxed);
-        let elapsed = since.elapsed();
-        if elapsed >= Duration::from_secs(1) {
-            #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
-            let rate = (rows - before) as f64 / elapsed.as_secs_f64();
-            *window = (Instant::now(), rows, Some(rate));
-        }
-        window.2
+        self.read_us.record(took);
     }
 }
 
@@ -189,24 +171,6 @@ fn thread_bytes_written() -> Figure<u64> {
         .map_err(|_| "this system does not count a thread's bytes in /proc/thread-self/io")?;
     let bytes = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.trim().parse().ok());
     bytes.ok_or("/proc/thread-self/io has no line write_bytes")
-}
-
-fn record(histogram: &Mutex<Option<Histogram<u64>>>, took: Duration) {
-    if let Some(histogram) = lock(histogram).as_mut() {
-        histogram.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1));
-    }
-}
-
-fn spread(histogram: &Mutex<Option<Histogram<u64>>>) -> Option<Latency> {
-    let histogram = lock(histogram);
-    let histogram = histogram.as_ref().filter(|histogram| !histogram.is_empty())?;
-    Some(Latency {
-        count: histogram.len(),
-        p50: histogram.value_at_quantile(0.5),
-        p90: histogram.value_at_quantile(0.9),
-        p99: histogram.value_at_quantile(0.99),
-        max: histogram.max(),
-    })
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

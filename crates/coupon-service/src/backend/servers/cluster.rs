@@ -72,6 +72,18 @@ impl Cluster {
     /// When a setting is missing or cannot be used; the error names it.
     pub fn new(settings: &ServersSettings, strategy: &dyn ShardingStrategy) -> anyhow::Result<Self> {
         let namespace = Namespace::new(&settings.namespace, strategy.name())?;
+        Self::with(settings, namespace, strategy.shard_count())
+    }
+
+    /// The databases of a namespace, with so many shards.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn with(
+        settings: &ServersSettings,
+        namespace: Namespace,
+        shards: NonZeroU16,
+    ) -> anyhow::Result<Self> {
         let pool = settings.pool.get();
         let main = Database::new("servers.main", &settings.main, &namespace.main_database(), pool)?;
         ensure!(
@@ -83,7 +95,7 @@ impl Cluster {
             let url = settings.shards.get(at).context("there is no such server")?;
             Database::new(&format!("servers.shards[{at}]"), url, &namespace.shard_database(shard), pool)
         };
-        let shards = (0..strategy.shard_count().get()).map(shard).collect::<anyhow::Result<_>>()?;
+        let shards = (0..shards.get()).map(shard).collect::<anyhow::Result<_>>()?;
         Ok(Self { namespace, main, shards })
     }
 
@@ -192,12 +204,25 @@ impl Cluster {
         Ok(())
     }
 
+    /// Says that the data set is not one any more: it is about to be removed.
+    pub(super) async fn mark_incomplete(&self) -> Result<(), DatabaseError> {
+        let mut conn = self.main.connect().await?;
+        conn.query_drop("DELETE FROM meta WHERE name = 'format'")
+            .await
+            .map_err(|error| self.main.error(&error))
+    }
+
     /// Removes every database of the namespace, shards first: whatever cuts it short, main still says what there was.
     ///
     /// # Errors
     /// When one cannot be removed.
     pub async fn remove(&self) -> anyhow::Result<()> {
         let _lock = self.lock().await?;
+        self.remove_databases().await
+    }
+
+    /// The same for whoever has the lock.
+    pub(super) async fn remove_databases(&self) -> anyhow::Result<()> {
         let shards = self.label().await.ok().flatten().map_or(0, |label| label.shards);
         for (_, database) in self.numbered() {
             database.remove().await?;
@@ -316,7 +341,7 @@ impl Cluster {
         Ok(())
     }
 
-    async fn lock(&self) -> Result<SetupLock, DatabaseError> {
+    pub(super) async fn lock(&self) -> Result<SetupLock, DatabaseError> {
         let mut conn = self.main.connect_server().await?;
         let name = format!("{}.setup", self.namespace.as_str());
         let locked: Option<Option<i64>> = conn
@@ -333,7 +358,7 @@ impl Cluster {
 
 /// The lock lasts as long as the connection.
 #[derive(Debug)]
-struct SetupLock {
+pub(super) struct SetupLock {
     _conn: Conn,
 }
 

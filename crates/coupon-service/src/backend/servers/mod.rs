@@ -4,6 +4,22 @@
 //! confirmed it on disk. A consumer stores it later, and tells main. Whatever can be lost on the way is found again:
 //! see docs/ARCHITECTURE.md.
 
+pub mod broker;
+pub mod bulk;
 pub mod cluster;
+pub mod gate;
 pub mod mysql;
 pub mod names;
+pub mod wipe;
+
+mod catalogue;
+mod hand_over;
+mod open;
+mod per_thread;
+mod shards;
+mod sql;
+mod status;
+mod tasks;
+mod values;
+
+pub use open::{Options, open};

@@ -13,6 +13,8 @@ use crate::settings::ServerUrl;
 const CONNECT: Duration = Duration::from_secs(3);
 /// How long an idle connection beyond the first is kept.
 const IDLE: Duration = Duration::from_secs(60);
+/// Statements that a bulk load's connection remembers.
+const BULK_STATEMENTS: usize = 4;
 
 /// The same rules on every server, whatever its own defaults: bad values are errors, times are UTC, and a transaction
 /// locks the rows it touches and not the gaps between them.
@@ -114,6 +116,16 @@ impl Database {
     /// As for [`Self::connect`].
     pub async fn connect_alone(&self) -> Result<Conn, DatabaseError> {
         self.within(Conn::new(self.opts.clone())).await
+    }
+
+    /// A connection outside the pool for statements of thousands of values: it remembers few of them, since each takes
+    /// the driver, and the server, some MB.
+    ///
+    /// # Errors
+    /// As for [`Self::connect`].
+    pub(super) async fn connect_for_bulk(&self) -> Result<Conn, DatabaseError> {
+        let opts = OptsBuilder::from_opts(self.opts.clone()).stmt_cache_size(BULK_STATEMENTS);
+        self.within(Conn::new(opts)).await
     }
 
     /// A connection to the server that has chosen no database.

@@ -1,0 +1,65 @@
+//! What grabs must know of the catalogue, in memory.
+
+use std::collections::{HashMap, HashSet};
+
+use coupon_core::{Coupon, CouponId, CouponStatus, RoomId, Timestamp, UserId};
+
+use super::Offer;
+use super::id_set::IdSet;
+
+/// Who and what exists.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    users: IdSet,
+    rooms: HashSet<RoomId>,
+    coupons: HashMap<CouponId, KnownCoupon>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct KnownCoupon {
+    room: RoomId,
+    /// From when on nobody can grab it; always, when it is withdrawn.
+    end: Timestamp,
+}
+
+impl Known {
+    pub(super) fn new(users: IdSet, rooms: HashSet<RoomId>, coupons: &[Coupon]) -> Self {
+        let known = |coupon: &Coupon| {
+            let active = coupon.status == CouponStatus::Active;
+            let end = if active { coupon.end_time } else { Timestamp::from_millis(0) };
+            (coupon.coupon_id, KnownCoupon { room: coupon.room_id, end })
+        };
+        Self { users, rooms, coupons: coupons.iter().map(known).collect() }
+    }
+
+    pub(super) fn offer(&self, user: UserId, coupon: CouponId) -> Offer {
+        match self.coupons.get(&coupon) {
+            None => Offer::UnknownCoupon,
+            Some(_) if !self.knows_user(user) => Offer::UnknownUser,
+            Some(coupon) => Offer::InRoom(coupon.room),
+        }
+    }
+
+    pub(super) fn knows_user(&self, user: UserId) -> bool {
+        self.users.contains(user)
+    }
+
+    pub(super) fn knows_room(&self, room: RoomId) -> bool {
+        self.rooms.contains(&room)
+    }
+
+    /// The room of a coupon.
+    pub(super) fn room_of(&self, coupon: CouponId) -> Option<RoomId> {
+        self.coupons.get(&coupon).map(|coupon| coupon.room)
+    }
+
+    /// Whether a coupon cannot be grabbed at that time or any later one.
+    pub(super) fn is_over(&self, coupon: CouponId, time: Timestamp) -> bool {
+        self.coupons.get(&coupon).is_some_and(|coupon| coupon.end <= time)
+    }
+
+    /// The coupons that can be grabbed at that time or a later one.
+    pub(super) fn on_offer(&self, time: Timestamp) -> impl Iterator<Item = CouponId> {
+        self.coupons.iter().filter(move |(_, coupon)| coupon.end > time).map(|(coupon, _)| *coupon)
+    }
+}

@@ -1,0 +1,76 @@
+//! A shard's queue, as its consumer sees it.
+
+use std::sync::Arc;
+
+use amqprs::channel::{
+    BasicAckArguments, BasicConsumeArguments, BasicQosArguments, Channel, ConsumerMessage,
+};
+use amqprs::connection::Connection;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::{Broker, BrokerError, Notices};
+
+/// The most messages that are under way to a consumer at once: the driver queues them without a bound of its own.
+const PREFETCH: u16 = 64;
+
+/// A message, and how to say that it is done with.
+pub(in super::super) struct Delivery {
+    pub(in super::super) tag: u64,
+    pub(in super::super) body: Vec<u8>,
+}
+
+/// A connection that is given a queue's messages.
+pub(in super::super) struct Consuming {
+    broker: Broker,
+    messages: UnboundedReceiver<ConsumerMessage>,
+    channel: Channel,
+    notices: Arc<Notices>,
+    connection: Connection,
+}
+
+impl Consuming {
+    /// Asks for a queue's messages. Another consumer of the same queue gets them first, for as long as it lives.
+    pub(in super::super) async fn start(broker: &Broker, queue: &str) -> Result<Self, BrokerError> {
+        let (connection, notices) = broker.connect().await?;
+        let channel = broker.channel(&connection, &notices).await?;
+        let qos = BasicQosArguments::new(0, PREFETCH, false);
+        broker.within(&notices, channel.basic_qos(qos)).await?;
+        let consume = BasicConsumeArguments::new(queue, "");
+        let (_, messages) = broker.within(&notices, channel.basic_consume_rx(consume)).await?;
+        Ok(Self { broker: broker.clone(), messages, channel, notices, connection })
+    }
+
+    /// The next message; `None` when the connection is gone.
+    pub(in super::super) async fn next(&mut self) -> Option<Delivery> {
+        self.messages.recv().await.and_then(delivery)
+    }
+
+    /// The next message, if it is here already.
+    pub(in super::super) fn next_now(&mut self) -> Option<Delivery> {
+        self.messages.try_recv().ok().and_then(delivery)
+    }
+
+    /// How many messages are here and have not been taken.
+    pub(in super::super) fn buffered(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Everything up to this message is done with: the queue may forget it.
+    pub(in super::super) async fn done(&self, tag: u64) -> Result<(), BrokerError> {
+        let ack = BasicAckArguments::new(tag, true);
+        self.broker.within(&self.notices, self.channel.basic_ack(ack)).await
+    }
+
+    /// Gives the queue back what is not done with.
+    pub(in super::super) async fn close(self) {
+        let _ = tokio::time::timeout(super::PATIENCE, async {
+            let _ = self.channel.close().await;
+            let _ = self.connection.close().await;
+        })
+        .await;
+    }
+}
+
+fn delivery(message: ConsumerMessage) -> Option<Delivery> {
+    Some(Delivery { tag: message.deliver?.delivery_tag(), body: message.content.unwrap_or_default() })
+}

@@ -1,0 +1,337 @@
+//! Publishes, and knows what became of each message: confirmed on disk, returned, or lost sight of.
+//!
+//! The driver does not reconnect, and a broker that dies sends no nack: a supervisor connects again, and whoever waits for
+//! a confirmation is told when the channel is gone.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use amqprs::callbacks::ChannelCallback;
+use amqprs::channel::{BasicPublishArguments, Channel, ConfirmSelectArguments};
+use amqprs::connection::Connection;
+use amqprs::{Ack, BasicProperties, Cancel, CloseChannel, Nack, Return};
+use async_trait::async_trait;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+
+use super::{Broker, BrokerError, Notices};
+use crate::throttle::Throttle;
+
+/// How long to wait before connecting again, at first and at most.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+static LOG: Throttle = Throttle::new();
+
+/// What became of a message that is not known to be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(in super::super) enum PublishError {
+    /// It never left.
+    #[error("there is no connection to RabbitMQ")]
+    Down,
+    /// It never left.
+    #[error("RabbitMQ takes no messages for now")]
+    Blocked,
+    /// No queue has it.
+    #[error("no queue takes results of this epoch of the gate any more")]
+    NoRoute,
+    /// No queue has it, or one has it nevertheless.
+    #[error("RabbitMQ refused it")]
+    Refused,
+    /// Nobody knows.
+    #[error("the connection was lost before RabbitMQ confirmed it")]
+    Lost,
+    /// Nobody knows.
+    #[error("RabbitMQ did not confirm it in time")]
+    TimedOut,
+}
+
+/// A connection with confirmations, kept up by a task of the runtime that made it.
+pub(in super::super) struct Publisher {
+    shared: Arc<Shared>,
+    timeout: Duration,
+}
+
+struct Shared {
+    /// Held while a message is counted and sent, so that both happen in one order.
+    live: tokio::sync::Mutex<Option<Live>>,
+    blocked: Mutex<Option<Arc<Notices>>>,
+    up: AtomicBool,
+    /// The first connection is there, or failed.
+    tried: Notify,
+    /// Why there is no connection.
+    error: Mutex<Option<BrokerError>>,
+}
+
+struct Live {
+    /// There until it is dropped.
+    channel: Option<Channel>,
+    next: u64,
+    waiters: Arc<Waiters>,
+    runtime: Handle,
+}
+
+/// The driver closes a channel by a task, and so needs a runtime where it is dropped.
+impl Drop for Live {
+    fn drop(&mut self) {
+        let _within = self.runtime.enter();
+        self.channel = None;
+    }
+}
+
+impl Publisher {
+    /// Starts to connect. Must be called within a runtime.
+    pub(in super::super) fn start(broker: Broker, timeout: Duration) -> Self {
+        let shared = Arc::new(Shared {
+            live: tokio::sync::Mutex::new(None),
+            blocked: Mutex::new(None),
+            up: AtomicBool::new(false),
+            tried: Notify::new(),
+            error: Mutex::new(None),
+        });
+        tokio::spawn(supervise(broker, Arc::downgrade(&shared)));
+        Self { shared, timeout }
+    }
+
+    /// Whether a message could be sent now.
+    pub(in super::super) fn refusal(&self) -> Option<PublishError> {
+        if !self.shared.up.load(Ordering::Relaxed) {
+            // One that is still connecting, at first or again, is waited for; one that could not is not.
+            return lock(&self.shared.error).is_some().then_some(PublishError::Down);
+        }
+        let blocked = lock(&self.shared.blocked);
+        blocked.as_ref().is_some_and(|notices| notices.is_blocked()).then_some(PublishError::Blocked)
+    }
+
+    /// Sends a message, and waits until a queue has it on disk.
+    pub(in super::super) async fn publish(
+        &self,
+        exchange: &str,
+        route: &str,
+        body: Vec<u8>,
+    ) -> Result<(), PublishError> {
+        let deadline = tokio::time::Instant::now() + self.timeout;
+        let sent = tokio::time::timeout_at(deadline, self.send(exchange, route, body)).await;
+        let confirmation = sent.map_err(|_| PublishError::TimedOut)??;
+        match tokio::time::timeout_at(deadline, confirmation).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(PublishError::Lost),
+            Err(_) => Err(PublishError::TimedOut),
+        }
+    }
+
+    async fn send(
+        &self,
+        exchange: &str,
+        route: &str,
+        body: Vec<u8>,
+    ) -> Result<oneshot::Receiver<Result<(), PublishError>>, PublishError> {
+        let mut current = self.shared.live.lock().await;
+        if current.is_none() && !self.shared.up.load(Ordering::Relaxed) && lock(&self.shared.error).is_none()
+        {
+            // The very first message of a thread waits for the very first connection.
+            let tried = self.shared.tried.notified();
+            drop(current);
+            let _ = tokio::time::timeout(self.timeout, tried).await;
+            current = self.shared.live.lock().await;
+        }
+        if self.refusal() == Some(PublishError::Blocked) {
+            return Err(PublishError::Blocked);
+        }
+        // Taken out while the message is being sent: were this future dropped half-way, nobody would know whether the
+        // broker counts the message, so the channel goes with it.
+        let mut live = current.take().ok_or(PublishError::Down)?;
+        let tag = live.next;
+        live.next += 1;
+        let (reply, confirmation) = oneshot::channel();
+        live.waiters.add(tag, reply);
+        let mut properties = BasicProperties::default();
+        // A message that is returned carries no number of its own.
+        properties.with_persistence(true).with_message_id(&tag.to_string());
+        let mut arguments = BasicPublishArguments::new(exchange, route);
+        arguments.mandatory(true);
+        let channel = live.channel.as_ref().ok_or(PublishError::Down)?;
+        channel.basic_publish(properties, body, arguments).await.map_err(|_| PublishError::Lost)?;
+        *current = Some(live);
+        Ok(confirmation)
+    }
+}
+
+/// Connects, waits until the connection is lost, and connects again, for as long as there is a publisher.
+async fn supervise(broker: Broker, shared: Weak<Shared>) {
+    let mut pause = BACKOFF.0;
+    while shared.strong_count() > 0 {
+        match connect(&broker).await {
+            Ok((connection, notices, live)) => {
+                let (gone, Some(shared)) = (Arc::clone(&live.waiters), shared.upgrade()) else { return };
+                pause = BACKOFF.0;
+                *lock(&shared.blocked) = Some(notices);
+                *lock(&shared.error) = None;
+                *shared.live.lock().await = Some(live);
+                shared.up.store(true, Ordering::Relaxed);
+                shared.tried.notify_waiters();
+                drop(shared);
+                gone.lost.notified().await;
+                drop(connection);
+            }
+            Err(error) => {
+                if let Some(unsaid) = LOG.admit() {
+                    tracing::warn!(%error, unsaid, "cannot connect; trying again");
+                }
+                let Some(shared) = shared.upgrade() else { return };
+                *lock(&shared.error) = Some(error);
+                shared.tried.notify_waiters();
+            }
+        }
+        if let Some(shared) = shared.upgrade() {
+            shared.up.store(false, Ordering::Relaxed);
+            shared.live.lock().await.take();
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(BACKOFF.1);
+    }
+}
+
+async fn connect(broker: &Broker) -> Result<(Connection, Arc<Notices>, Live), BrokerError> {
+    let (connection, notices) = broker.connect().await?;
+    let channel = broker.within(&notices, connection.open_channel(None)).await?;
+    let waiters = Arc::new(Waiters::default());
+    let callback = Confirmations { waiters: Arc::clone(&waiters), notices: Arc::clone(&notices) };
+    broker.within(&notices, channel.register_callback(callback)).await?;
+    broker.within(&notices, channel.confirm_select(ConfirmSelectArguments::default())).await?;
+    Ok((connection, notices, Live { channel: Some(channel), next: 1, waiters, runtime: Handle::current() }))
+}
+
+/// Who waits for the confirmation of which message.
+#[derive(Debug, Default)]
+struct Waiters {
+    by_tag: Mutex<BTreeMap<u64, Waiter>>,
+    lost: Notify,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    reply: oneshot::Sender<Result<(), PublishError>>,
+    returned: bool,
+}
+
+impl Waiters {
+    fn add(&self, tag: u64, reply: oneshot::Sender<Result<(), PublishError>>) {
+        lock(&self.by_tag).insert(tag, Waiter { reply, returned: false });
+    }
+
+    /// A message that no queue takes is returned first, and confirmed all the same.
+    fn returned(&self, tag: u64) {
+        if let Some(waiter) = lock(&self.by_tag).get_mut(&tag) {
+            waiter.returned = true;
+        }
+    }
+
+    fn settle(&self, tag: u64, multiple: bool, outcome: Result<(), PublishError>) {
+        let mut by_tag = lock(&self.by_tag);
+        let settled = if multiple {
+            let later = by_tag.split_off(&(tag + 1));
+            std::mem::replace(&mut *by_tag, later)
+        } else {
+            by_tag.remove(&tag).map(|waiter| (tag, waiter)).into_iter().collect()
+        };
+        drop(by_tag);
+        for waiter in settled.into_values() {
+            let outcome = if waiter.returned { Err(PublishError::NoRoute) } else { outcome };
+            // Whoever does not wait any more has been told that the outcome is unknown.
+            let _ = waiter.reply.send(outcome);
+        }
+    }
+
+    fn fail(&self) {
+        for (_, waiter) in std::mem::take(&mut *lock(&self.by_tag)) {
+            let _ = waiter.reply.send(Err(PublishError::Lost));
+        }
+        self.lost.notify_one();
+    }
+}
+
+struct Confirmations {
+    waiters: Arc<Waiters>,
+    notices: Arc<Notices>,
+}
+
+/// The driver drops its callback when the channel is gone, however it went.
+impl Drop for Confirmations {
+    fn drop(&mut self) {
+        self.waiters.fail();
+    }
+}
+
+#[async_trait]
+impl ChannelCallback for Confirmations {
+    async fn close(&mut self, _: &Channel, close: CloseChannel) -> Result<(), amqprs::error::Error> {
+        self.notices.closed(close.reply_code(), close.reply_text());
+        self.waiters.fail();
+        Ok(())
+    }
+
+    async fn cancel(&mut self, _: &Channel, _: Cancel) -> Result<(), amqprs::error::Error> {
+        Ok(())
+    }
+
+    async fn flow(&mut self, _: &Channel, active: bool) -> Result<bool, amqprs::error::Error> {
+        Ok(active)
+    }
+
+    async fn publish_ack(&mut self, _: &Channel, ack: Ack) {
+        self.waiters.settle(ack.delivery_tag(), ack.mutiple(), Ok(()));
+    }
+
+    async fn publish_nack(&mut self, _: &Channel, nack: Nack) {
+        self.waiters.settle(nack.delivery_tag(), nack.multiple(), Err(PublishError::Refused));
+    }
+
+    async fn publish_return(&mut self, _: &Channel, _: Return, properties: BasicProperties, _: Vec<u8>) {
+        if let Some(tag) = properties.message_id().and_then(|id| id.parse().ok()) {
+            self.waiters.returned(tag);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(waiters: &Waiters, tag: u64) -> oneshot::Receiver<Result<(), PublishError>> {
+        let (reply, confirmation) = oneshot::channel();
+        waiters.add(tag, reply);
+        confirmation
+    }
+
+    #[test]
+    fn one_confirmation_may_stand_for_all_before_it() {
+        let waiters = Waiters::default();
+        let mut all: Vec<_> = (1..=4).map(|tag| wait(&waiters, tag)).collect();
+        waiters.settle(3, true, Ok(()));
+        let known: Vec<bool> = all.iter_mut().map(|one| one.try_recv().is_ok()).collect();
+        assert_eq!(known, [true, true, true, false]);
+    }
+
+    #[test]
+    fn a_message_that_was_returned_is_not_stored_though_it_is_confirmed() {
+        let waiters = Waiters::default();
+        let mut confirmation = wait(&waiters, 1);
+        waiters.returned(1);
+        waiters.settle(1, false, Ok(()));
+        assert_eq!(confirmation.try_recv().unwrap(), Err(PublishError::NoRoute));
+    }
+
+    #[test]
+    fn when_the_channel_is_gone_nobody_waits_for_ever() {
+        let waiters = Waiters::default();
+        let mut confirmation = wait(&waiters, 1);
+        waiters.fail();
+        assert_eq!(confirmation.try_recv().unwrap(), Err(PublishError::Lost));
+    }
+}

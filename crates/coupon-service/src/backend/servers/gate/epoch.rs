@@ -1,0 +1,77 @@
+//! Which life of the gate grabs may use.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use deadpool_redis::redis::Script;
+use tokio::sync::Notify;
+
+const SCRIPT: &str = include_str!("script.lua");
+
+/// One life of the gate, from a filling to the next.
+pub(in super::super) struct Epoch {
+    pub(in super::super) number: u64,
+    pub(in super::super) script: EpochScript,
+}
+
+impl Epoch {
+    pub(in super::super) fn new(dataset: &str, number: u64) -> Self {
+        Self { number, script: EpochScript::new(dataset, number) }
+    }
+}
+
+/// The script of one epoch of one data set: the same as every other, under a name of its own.
+pub(in super::super) struct EpochScript {
+    text: String,
+    sha: String,
+}
+
+impl EpochScript {
+    fn new(dataset: &str, epoch: u64) -> Self {
+        let text = format!("-- data set {dataset}, epoch {epoch}\n{SCRIPT}");
+        let sha = Script::new(&text).get_hash().to_owned();
+        Self { text, sha }
+    }
+
+    pub(in super::super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(in super::super) fn sha(&self) -> &str {
+        &self.sha
+    }
+}
+
+/// The epoch that grabs may use, if there is one, and the suspicion that there is none.
+#[derive(Default)]
+pub(in super::super) struct EpochCell {
+    open: RwLock<Option<Arc<Epoch>>>,
+    suspected: AtomicBool,
+    suspicion: Notify,
+}
+
+impl EpochCell {
+    pub(in super::super) fn open(&self) -> Option<Arc<Epoch>> {
+        self.open.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(in super::super) fn set(&self, epoch: Option<Arc<Epoch>>) {
+        *self.open.write().unwrap_or_else(PoisonError::into_inner) = epoch;
+    }
+
+    /// Something does not fit: Redis knows no script, a queue takes nothing, a coupon is missing. Whoever watches over the
+    /// gate looks at once.
+    pub(in super::super) fn suspect(&self) {
+        self.suspected.store(true, Ordering::Release);
+        self.suspicion.notify_one();
+    }
+
+    /// Whether there was a suspicion since the last time this was asked.
+    pub(in super::super) fn take_suspicion(&self) -> bool {
+        self.suspected.swap(false, Ordering::AcqRel)
+    }
+
+    pub(in super::super) async fn suspicion(&self) {
+        self.suspicion.notified().await;
+    }
+}

@@ -1,0 +1,107 @@
+//! The hand-over of the servers' backend: to the shard's queue, and back once it is confirmed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use coupon_core::{Placement, ShardId};
+use tokio::runtime::Handle;
+
+use super::broker::{Message, PublishError, Publisher};
+use super::names::Names;
+use super::per_thread::PerThread;
+use super::tasks::Background;
+use crate::backend::{HandOver, LocalFuture, PlacedResult, Unavailable};
+use crate::settings::Role;
+
+/// The queues, from the side of the HTTP workers: each has a connection of its own.
+pub(super) struct Queues {
+    pub(super) background: Arc<Background>,
+    pub(super) publishers: PerThread<Publisher>,
+    pub(super) role: Role,
+    pub(super) timeout: Duration,
+    pub(super) backlog: u64,
+    /// Where the tasks run.
+    pub(super) tasks: Handle,
+    pub(super) thread: std::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Queues {
+    fn publisher(&self) -> Arc<Publisher> {
+        self.publishers.get(|| Publisher::start(self.background.broker.clone(), self.timeout))
+    }
+
+    async fn publish(
+        &self,
+        shard: ShardId,
+        epoch: u64,
+        results: Vec<PlacedResult>,
+    ) -> Result<(), Unavailable> {
+        let Background { dataset, names, clock, .. } = &*self.background;
+        let message = Message::results(dataset, epoch, clock.now(), &results);
+        let sent =
+            self.publisher().publish(&names.exchange(), &Names::route(epoch, shard), message.encode()).await;
+        if sent == Err(PublishError::NoRoute) {
+            // The gate has been filled anew: what this one granted was never granted.
+            self.background.epoch.suspect();
+        }
+        sent.map_err(|error| Unavailable::new(format!("the queue of shard {shard}"), error))
+    }
+}
+
+impl HandOver for Queues {
+    fn hand_over(
+        &self,
+        shard: ShardId,
+        epoch: u64,
+        results: Vec<PlacedResult>,
+    ) -> LocalFuture<'_, Result<(), Unavailable>> {
+        Box::pin(self.publish(shard, epoch, results))
+    }
+
+    fn refusal(&self, shard: ShardId) -> Option<&'static str> {
+        if !self.role.takes_grabs() {
+            return Some("this process stores results and takes no grabs: its role is consumer");
+        }
+        match self.publisher().refusal() {
+            Some(PublishError::Blocked) => return Some("RabbitMQ takes no messages for now"),
+            Some(_) => return Some("there is no connection to RabbitMQ"),
+            None => {}
+        }
+        let status = self.background.status.get(shard.index());
+        let full = status.is_none_or(|status| status.waiting() >= self.backlog);
+        full.then_some("its backlog is full")
+    }
+
+    fn make_tables(&self, placements: &[Placement]) {
+        self.tasks.spawn(Arc::clone(&self.background).make_tables(placements.to_vec()));
+    }
+
+    fn reconciled(&self) -> u64 {
+        self.background.reconciled.load(Ordering::Relaxed)
+    }
+
+    fn close(&self) {
+        self.background.stop.store(true, Ordering::Relaxed);
+        self.background.to_apply.notify_one();
+        let thread = self.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread of the servers' backend panicked");
+        }
+    }
+
+    fn drain(&self) -> LocalFuture<'_, Result<(), Unavailable>> {
+        let drained = self.tasks.spawn(Arc::clone(&self.background).drain());
+        Box::pin(async move {
+            drained.await.unwrap_or_else(|_| Err(Unavailable::new("the service", "it is stopping")))
+        })
+    }
+}
+
+/// Whoever lets go of a backend without closing it may open it again at once.
+impl Drop for Queues {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

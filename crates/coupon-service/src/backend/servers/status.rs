@@ -1,0 +1,145 @@
+//! What this process knows of each shard: kept up to date by a task, read by every request.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use coupon_core::{Money, TableId, Timestamp};
+
+use crate::backend::measure::{Latencies, Rate};
+use crate::backend::{Figure, ShardReport, Totals};
+
+/// What a look at a shard said.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    /// Every grab acknowledged before is stored.
+    pub(super) as_of: Timestamp,
+    pub(super) outbox_id: i64,
+    pub(super) results: u64,
+    pub(super) used: u64,
+    pub(super) order_amount: Money,
+    pub(super) commits: u64,
+    /// Messages taken from the queue so far, and the results in them.
+    pub(super) messages: u64,
+    pub(super) received: u64,
+    pub(super) parked: u64,
+    pub(super) bytes_written: Figure<u64>,
+    pub(super) connections: u64,
+    /// When the server itself was last asked, which costs more than to ask the shard.
+    pub(super) server_asked: Option<Instant>,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self {
+            as_of: Timestamp::from_millis(0),
+            outbox_id: 0,
+            results: 0,
+            used: 0,
+            order_amount: Money::default(),
+            commits: 0,
+            messages: 0,
+            received: 0,
+            parked: 0,
+            bytes_written: Err("the shard has not been asked yet"),
+            connections: 0,
+            server_asked: None,
+        }
+    }
+}
+
+/// One shard, as this process knows it.
+#[derive(Debug)]
+pub(super) struct ShardStatus {
+    look: Mutex<Look>,
+    tables: Mutex<Arc<[TableId]>>,
+    /// Whether the last look succeeded.
+    up: AtomicBool,
+    /// Results handed over and not stored, as far as can be told.
+    waiting: AtomicU64,
+    /// From being handed over to being stored, by this process's consumer.
+    pub(super) stored: Latencies,
+    pub(super) read: Latencies,
+    rate: Rate,
+}
+
+impl ShardStatus {
+    pub(super) fn new() -> Self {
+        Self {
+            look: Mutex::default(),
+            tables: Mutex::new(Arc::new([])),
+            up: AtomicBool::new(false),
+            waiting: AtomicU64::new(0),
+            stored: Latencies::new(),
+            read: Latencies::new(),
+            rate: Rate::new(),
+        }
+    }
+
+    pub(super) fn look(&self) -> Look {
+        *lock(&self.look)
+    }
+
+    /// Takes a look in. The tables must have been listed after the look was taken: what it promises to be stored is then
+    /// in one of them.
+    pub(super) fn saw(&self, look: Look, tables: Option<Vec<TableId>>) {
+        if let Some(tables) = tables {
+            self.set_tables(tables);
+        }
+        *lock(&self.look) = look;
+        self.up.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_tables(&self, tables: Vec<TableId>) {
+        *lock(&self.tables) = tables.into();
+    }
+
+    /// The tables of results there are, the latest first.
+    pub(super) fn tables(&self) -> Arc<[TableId]> {
+        Arc::clone(&lock(&self.tables))
+    }
+
+    /// The shard did not answer; says whether it did before.
+    pub(super) fn went_down(&self) -> bool {
+        self.up.swap(false, Ordering::Relaxed)
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_waiting(&self, results: u64) {
+        self.waiting.store(results, Ordering::Relaxed);
+    }
+
+    pub(super) fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        let look = self.look();
+        Totals { results: look.results, used: look.used, order_amount: look.order_amount }
+    }
+
+    pub(super) fn report(&self) -> ShardReport {
+        let look = self.look();
+        ShardReport {
+            up: self.is_up(),
+            rows: look.results,
+            rows_written: look.results,
+            commits: look.commits,
+            writes_per_s: self.rate.of(look.results),
+            queue_depth: self.waiting(),
+            write_latency: self.stored.spread(),
+            read_latency: self.read.spread(),
+            connections: look.connections,
+            cpu_seconds: Err("a MySQL server does not tell its clients; loadtest asks the server's process"),
+            bytes_written: look.bytes_written,
+            parked: look.parked,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

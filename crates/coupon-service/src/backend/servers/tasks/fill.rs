@@ -1,0 +1,185 @@
+//! Fills a gate from what is stored. Everything is read, or the gate stays shut.
+
+use std::collections::HashMap;
+
+use coupon_core::{Coupon, CouponId, CouponStatus, TableId, Timestamp};
+use deadpool_redis::redis::{Pipeline, RedisError};
+use futures_util::TryStreamExt as _;
+use mysql_async::prelude::Queryable as _;
+
+use super::super::catalogue::all_coupons;
+use super::super::gate::{Epoch, Link, PARKED};
+use super::super::mysql::Database;
+use super::super::sql;
+use super::Background;
+
+/// How many holders are written, or keys removed, at a time.
+const CHUNK: usize = 5_000;
+
+/// What a gate was filled with.
+#[derive(Debug, Default)]
+pub(in super::super) struct Filled {
+    pub(in super::super) coupons: usize,
+    pub(in super::super) holders: u64,
+}
+
+/// A user's hold of a coupon, as a shard tells of it.
+type Hold = (u64, u64, i64);
+
+/// Fills the keys of an epoch that nobody uses yet.
+pub(in super::super) async fn fill(background: &Background, epoch: &Epoch) -> anyhow::Result<Filled> {
+    let coupons = on_offer(background).await?;
+    let mut filling =
+        Filling { background, epoch, coupons: &coupons, holds: Vec::new(), filled: Filled::default() };
+    filling.coupons().await?;
+    let Some(earliest) = coupons.values().map(|coupon| coupon.start_time).min() else {
+        return Ok(filling.filled);
+    };
+    for (_, database) in background.cluster.numbered() {
+        filling.shard(database, earliest).await?;
+    }
+    filling.filled.coupons = coupons.len();
+    Ok(filling.filled)
+}
+
+/// Coupons that can still be grabbed, as main has them now.
+async fn on_offer(background: &Background) -> anyhow::Result<HashMap<CouponId, Coupon>> {
+    let main = &background.cluster.main;
+    let mut conn = main.connect().await?;
+    let now = background.clock.now();
+    let coupons = all_coupons(&mut conn).await.map_err(|error| main.error(&error))?;
+    let open = |coupon: &Coupon| coupon.status == CouponStatus::Active && coupon.end_time > now;
+    Ok(coupons.into_iter().filter(open).map(|coupon| (coupon.coupon_id, coupon)).collect())
+}
+
+struct Filling<'a> {
+    background: &'a Background,
+    epoch: &'a Epoch,
+    coupons: &'a HashMap<CouponId, Coupon>,
+    holds: Vec<Hold>,
+    filled: Filled,
+}
+
+impl Filling<'_> {
+    /// Totals and windows. What a filling that was cut short has left under the same epoch goes first.
+    async fn coupons(&mut self) -> anyhow::Result<()> {
+        let names = &self.background.names;
+        let all: Vec<&Coupon> = self.coupons.values().collect();
+        for chunk in all.chunks(CHUNK) {
+            let mut pipeline = Pipeline::with_capacity(chunk.len() * 2);
+            for coupon in chunk {
+                let key = names.holders(self.epoch.number, coupon.coupon_id);
+                pipeline
+                    .cmd("DEL")
+                    .arg(&key)
+                    .arg(names.pending(self.epoch.number, coupon.coupon_id))
+                    .ignore();
+                let (start, end) = (coupon.start_time.millis(), coupon.end_time.millis());
+                let meta = pipeline.cmd("HSET").arg(key).arg("t").arg(coupon.total_stock);
+                meta.arg("s").arg(start).arg("e").arg(end).ignore();
+            }
+            self.background.redis.ask::<()>(&pipeline).await?;
+        }
+        Ok(())
+    }
+
+    async fn shard(&mut self, database: &Database, earliest: Timestamp) -> anyhow::Result<()> {
+        let mut conn = database.connect().await?;
+        let tables = sql::tables(&mut conn).await.map_err(|error| database.error(&error))?;
+        let (first, last) = (self.coupons.keys().min(), self.coupons.keys().max());
+        let (Some(first), Some(last)) = (first, last) else { return Ok(()) };
+        // A day that was over before any of these coupons began holds none of them.
+        let old = |table: &TableId| table.day().is_some_and(|day| day.next().start() <= earliest);
+        for table in tables.into_iter().filter(|table| !old(table)) {
+            let sql = format!(
+                "SELECT coupon_id, user_id, result_id FROM {table} WHERE coupon_id BETWEEN {first} AND {last}"
+            );
+            let mut rows = conn.query_stream::<Hold, _>(sql).await.map_err(|error| database.error(&error))?;
+            while let Some(hold) = rows.try_next().await.map_err(|error| database.error(&error))? {
+                self.take(hold).await?;
+            }
+        }
+        self.flush().await?;
+        // They hold their stock until a person decides.
+        let parked: Vec<Hold> = conn
+            .query("SELECT coupon_id, user_id, result_id FROM parked_results")
+            .await
+            .map_err(|error| database.error(&error))?;
+        for hold in parked {
+            self.park(hold).await?;
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, hold: Hold) -> anyhow::Result<()> {
+        let on_offer = CouponId::new(hold.0).is_ok_and(|coupon| self.coupons.contains_key(&coupon));
+        if on_offer {
+            self.holds.push(hold);
+        }
+        if self.holds.len() >= CHUNK { self.flush().await } else { Ok(()) }
+    }
+
+    /// Writes the holders gathered. A second result of one user takes stock as well, though it should not be there.
+    async fn flush(&mut self) -> anyhow::Result<()> {
+        if self.holds.is_empty() {
+            return Ok(());
+        }
+        let mut pipeline = Pipeline::with_capacity(self.holds.len());
+        for (coupon, user, id) in &self.holds {
+            pipeline.cmd("HSETNX").arg(self.key(*coupon)?).arg(user).arg(id);
+        }
+        let fresh: Vec<bool> = self.background.redis.ask(&pipeline).await?;
+        for ((coupon, user, id), _) in self.holds.iter().zip(fresh).filter(|(_, fresh)| !fresh) {
+            let mut held = Pipeline::new();
+            held.cmd("HGET").arg(self.key(*coupon)?).arg(user);
+            let (other,): (Option<String>,) = self.background.redis.ask(&held).await?;
+            let other = other.unwrap_or_default();
+            if other == id.to_string() {
+                continue;
+            }
+            let mut mend = Pipeline::new();
+            if other.starts_with(PARKED) {
+                // One that is stored counts, whatever is parked beside it.
+                mend.cmd("HSET").arg(self.key(*coupon)?).arg(user).arg(id).ignore();
+            } else {
+                tracing::error!(coupon, user, "this user holds this coupon more than once");
+                mend.cmd("HSET").arg(self.key(*coupon)?).arg(format!("+{id}")).arg(user).ignore();
+            }
+            self.background.redis.ask::<()>(&mend).await?;
+        }
+        self.filled.holders += self.holds.len() as u64;
+        self.holds.clear();
+        Ok(())
+    }
+
+    async fn park(&self, (coupon, user, id): Hold) -> anyhow::Result<()> {
+        let Ok(coupon_id) = CouponId::new(coupon) else { return Ok(()) };
+        if !self.coupons.contains_key(&coupon_id) {
+            return Ok(());
+        }
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("HSETNX").arg(self.key(coupon)?).arg(user).arg(format!("{PARKED}{id}")).ignore();
+        Ok(self.background.redis.ask(&pipeline).await?)
+    }
+
+    fn key(&self, coupon: u64) -> anyhow::Result<String> {
+        Ok(self.background.names.holders(self.epoch.number, CouponId::new(coupon)?))
+    }
+}
+
+/// Removes every key that fits a pattern.
+pub(in super::super) async fn remove_keys(redis: &Link, pattern: &str) -> Result<(), RedisError> {
+    let mut cursor = 0_u64;
+    loop {
+        let mut scan = Pipeline::new();
+        scan.cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(CHUNK);
+        let ((next, keys),): ((u64, Vec<String>),) = redis.ask(&scan).await?;
+        if !keys.is_empty() {
+            redis.ask::<()>(Pipeline::new().cmd("UNLINK").arg(keys).ignore()).await?;
+        }
+        if next == 0 {
+            return Ok(());
+        }
+        cursor = next;
+    }
+}

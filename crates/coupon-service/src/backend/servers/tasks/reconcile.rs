@@ -1,0 +1,149 @@
+//! Finds reservations that never reached their queue, and hands them over again, exactly as they were.
+//!
+//! A reservation that is still pending after a marker, sent later, has come through its shard's queue was never handed
+//! over, or is stored and the gate was not told. Handing it over again is right either way: what is stored already is found
+//! to be.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use coupon_core::{CouponId, CouponResult, ResultId, ShardId, UserId};
+use deadpool_redis::redis::Pipeline;
+use mysql_async::prelude::Queryable as _;
+
+use super::super::broker::Message;
+use super::super::gate::Epoch;
+use super::super::names::Names;
+use super::Background;
+use crate::backend::PlacedResult;
+use crate::throttle::Throttle;
+
+/// The most reservations of one coupon that are looked at in one round.
+const ROUND: usize = 1_000;
+
+static LOG: Throttle = Throttle::new();
+
+/// The task that looks for them.
+pub(in super::super) struct Reconciler {
+    background: Arc<Background>,
+    every: Duration,
+    /// Reservations that are younger may be on their way.
+    grace: Duration,
+}
+
+impl Reconciler {
+    pub(in super::super) const fn new(background: Arc<Background>, every: Duration, grace: Duration) -> Self {
+        Self { background, every, grace }
+    }
+
+    pub(in super::super) async fn run(self) {
+        while !self.background.stopping() {
+            if let Err(error) = self.round().await
+                && let Some(unsaid) = LOG.admit()
+            {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    unsaid,
+                    "pending reservations are looked through later"
+                );
+            }
+            tokio::time::sleep(self.every).await;
+        }
+    }
+
+    async fn round(&self) -> anyhow::Result<()> {
+        let Some(epoch) = self.background.epoch.open() else { return Ok(()) };
+        let pending = self.pending(&epoch).await?;
+        if pending.is_empty() {
+            return Ok(());
+        }
+        // One process at a time: more would only repeat each other's work.
+        let main = &self.background.cluster.main;
+        let mut lock = main.connect_alone().await?;
+        let name = format!("{}.reconcile", self.background.cluster.namespace.as_str());
+        let mine: Option<Option<i64>> = lock.exec_first("SELECT GET_LOCK(?, 0)", (name,)).await?;
+        if mine.flatten() == Some(1) {
+            for (shard, results) in self.by_shard(pending)? {
+                self.hand_over_again(&epoch, shard, results).await?;
+            }
+        }
+        let _ = lock.disconnect().await;
+        Ok(())
+    }
+
+    /// Reservations that have been pending for long, of every coupon on offer.
+    async fn pending(&self, epoch: &Epoch) -> anyhow::Result<Vec<(CouponId, UserId, ResultId)>> {
+        let names = &self.background.names;
+        let now = self.background.clock.now();
+        let grace = i64::try_from(self.grace.as_millis()).unwrap_or(i64::MAX);
+        // A coupon that has just ended may have reservations left.
+        let coupons: Vec<CouponId> =
+            self.background.catalogue.on_offer(now.plus_millis(-86_400_000)).collect();
+        let mut found = Vec::new();
+        for chunk in coupons.chunks(ROUND) {
+            let mut pipeline = Pipeline::with_capacity(chunk.len());
+            for coupon in chunk {
+                let range = pipeline.cmd("ZRANGEBYSCORE").arg(names.pending(epoch.number, *coupon));
+                range.arg("-inf").arg(now.millis() - grace).arg("LIMIT").arg(0).arg(ROUND);
+            }
+            let users: Vec<Vec<u64>> = self.background.redis.ask(&pipeline).await?;
+            for (coupon, users) in chunk.iter().zip(users).filter(|(_, users)| !users.is_empty()) {
+                let mut held = Pipeline::new();
+                held.cmd("HMGET").arg(names.holders(epoch.number, *coupon)).arg(&users);
+                let (ids,): (Vec<Option<String>>,) = self.background.redis.ask(&held).await?;
+                for (user, id) in users.into_iter().zip(ids) {
+                    let id = id.as_deref().and_then(|id| id.parse::<ResultId>().ok());
+                    found.extend(id.zip(UserId::new(user).ok()).map(|(id, user)| (*coupon, user, id)));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn by_shard(
+        &self,
+        pending: Vec<(CouponId, UserId, ResultId)>,
+    ) -> anyhow::Result<BTreeMap<ShardId, Vec<PlacedResult>>> {
+        let mut by_shard: BTreeMap<ShardId, Vec<PlacedResult>> = BTreeMap::new();
+        for (coupon, user, id) in pending {
+            let room = self.background.catalogue.room_of(coupon).context("a coupon without a room")?;
+            let result = CouponResult::granted(id, user, coupon, room);
+            let placement = self.background.strategy.place(&result.key())?;
+            by_shard.entry(placement.shard).or_default().push(PlacedResult { placement, result });
+        }
+        Ok(by_shard)
+    }
+
+    async fn hand_over_again(
+        &self,
+        epoch: &Epoch,
+        shard: ShardId,
+        results: Vec<PlacedResult>,
+    ) -> anyhow::Result<()> {
+        let background = &self.background;
+        // While the shard is down its marker does not come through, and nothing is concluded.
+        if let Err(error) = background.marker(shard, 0).await {
+            tracing::info!(%shard, %error, "pending reservations of this shard wait");
+            return Ok(());
+        }
+        let mut still = Pipeline::with_capacity(results.len());
+        for PlacedResult { result, .. } in &results {
+            let key = background.names.pending(epoch.number, result.coupon_id);
+            still.cmd("ZSCORE").arg(key).arg(result.user_id.get());
+        }
+        let still: Vec<Option<f64>> = background.redis.ask(&still).await?;
+        let left = results.into_iter().zip(still).filter(|(_, score)| score.is_some());
+        let left: Vec<PlacedResult> = left.map(|(row, _)| row).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        let message = Message::results(&background.dataset, epoch.number, background.clock.now(), &left);
+        let route = Names::route(epoch.number, shard);
+        background.publisher.publish(&background.names.exchange(), &route, message.encode()).await?;
+        background.reconciled.fetch_add(left.len() as u64, std::sync::atomic::Ordering::Relaxed);
+        tracing::info!(%shard, results = left.len(), "reservations that had not been stored were handed over again");
+        Ok(())
+    }
+}

@@ -1,0 +1,293 @@
+//! What a consumer does within one transaction of its shard: rows, what main must know of them, markers.
+//!
+//! Transactions of one shard take turns, since each begins by locking the shard's row of state. So a consumer that has been
+//! replaced, and does not know yet, does no harm: whatever it stores again is found to be stored.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Write as _;
+
+use coupon_core::{CouponId, CouponResult, GrabStatus, ResultId, TableId, Timestamp, UseStatus};
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, Transaction, TxOpts};
+
+use super::super::broker::Marker;
+use super::super::mysql::{code, has_code};
+use super::super::sql;
+use crate::backend::PlacedResult;
+
+/// The most rows that one statement inserts.
+const ROWS: usize = 1_000;
+/// Markers are of no use once whoever sent them has seen them.
+const MARKERS_KEPT_MS: i64 = 3_600_000;
+
+/// A result from the queue, and the gate's epoch in which it was granted.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Arrived {
+    pub(in super::super) row: PlacedResult,
+    pub(in super::super) epoch: u64,
+}
+
+/// What came through the queue together.
+#[derive(Debug, Default)]
+pub(in super::super) struct Work {
+    pub(in super::super) results: Vec<Arrived>,
+    pub(in super::super) markers: Vec<Marker>,
+    pub(in super::super) messages: u64,
+    /// When the last of the messages was handed over, in milliseconds since 1970.
+    pub(in super::super) sent: i64,
+}
+
+/// What a transaction did, once it is committed.
+#[derive(Debug, Default)]
+pub(in super::super) struct Done {
+    pub(in super::super) added: u64,
+    /// Results that contradict what is stored, or came too late.
+    pub(in super::super) parked: HashSet<ResultId>,
+}
+
+/// Why nothing was stored.
+#[derive(Debug, thiserror::Error)]
+pub(in super::super) enum StoreError {
+    /// The shard is of another data set, or of none.
+    #[error("it does not hold data set {0}")]
+    OtherDataset(String),
+    #[error(transparent)]
+    Sql(#[from] mysql_async::Error),
+}
+
+/// Stores everything, or nothing. Every table must be there: making one would end the transaction.
+pub(in super::super) async fn store(
+    conn: &mut Conn,
+    dataset: &str,
+    work: &Work,
+    now: Timestamp,
+) -> Result<Done, StoreError> {
+    let transaction = conn.start_transaction(TxOpts::default()).await?;
+    let mut store =
+        Store { transaction, dataset, now, outbox_id: 0, added: BTreeMap::new(), done: Done::default() };
+    let closed = store.begin().await?;
+    let (late, results): (Vec<&Arrived>, Vec<&Arrived>) =
+        work.results.iter().partition(|arrived| arrived.epoch <= closed);
+    store.insert(&unique(&results)).await?;
+    for arrived in late {
+        let reason = format!("it came after epoch {} of the gate was closed", arrived.epoch);
+        store.park_unless_stored(&arrived.row, &reason).await?;
+    }
+    store.note(work).await?;
+    store.transaction.commit().await?;
+    Ok(store.done)
+}
+
+/// The results by table, in the order of their users, each once: a grab that was handed over twice may come twice.
+fn unique<'a>(results: &[&'a Arrived]) -> Vec<&'a PlacedResult> {
+    let key = |row: &PlacedResult| {
+        let result = &row.result;
+        (row.placement.table, result.user_id, result.coupon_id, result.result_id, result.room_id)
+    };
+    let mut rows: Vec<&PlacedResult> = results.iter().map(|arrived| &arrived.row).collect();
+    rows.sort_unstable_by_key(|row| key(row));
+    rows.dedup_by_key(|row| key(row));
+    rows
+}
+
+struct Store<'a> {
+    transaction: Transaction<'a>,
+    dataset: &'a str,
+    now: Timestamp,
+    outbox_id: i64,
+    added: BTreeMap<CouponId, i64>,
+    done: Done,
+}
+
+impl Store<'_> {
+    /// Takes the shard's row of state, and says up to which epoch results are not taken any more.
+    async fn begin(&mut self) -> Result<u64, StoreError> {
+        let state: Option<(i64, u64)> = self
+            .transaction
+            .exec_first(
+                "SELECT outbox_id, closed_epoch FROM shard_state WHERE id = 1 AND dataset = ? FOR UPDATE",
+                (self.dataset,),
+            )
+            .await?;
+        let (outbox_id, closed) = state.ok_or_else(|| StoreError::OtherDataset(self.dataset.to_owned()))?;
+        self.outbox_id = outbox_id;
+        Ok(closed)
+    }
+
+    async fn insert(&mut self, rows: &[&PlacedResult]) -> mysql_async::Result<()> {
+        for of_table in rows.chunk_by(|a, b| a.placement.table == b.placement.table) {
+            let Some(table) = of_table.first().map(|row| row.placement.table) else { continue };
+            let results: Vec<&CouponResult> = of_table.iter().map(|row| &row.result).collect();
+            for chunk in results.chunks(ROWS) {
+                match self.insert_all(table, chunk).await {
+                    Ok(()) => self.count(chunk),
+                    Err(error) if has_code(&error, code::DUPLICATE) => self.sort_out(table, chunk).await?,
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All of them, or an error and none.
+    async fn insert_all(&mut self, table: TableId, results: &[&CouponResult]) -> mysql_async::Result<()> {
+        let mut sql = format!(
+            "INSERT INTO {table} (result_id, user_id, coupon_id, room_id, grab_time, grab_status, use_status) VALUES "
+        );
+        let (granted, unused) = (GrabStatus::Granted.code(), UseStatus::Unused.code());
+        for (number, result) in results.iter().enumerate() {
+            let CouponResult { result_id, user_id, coupon_id, room_id, grab_time, .. } = result;
+            let comma = if number == 0 { "" } else { "," };
+            // Writing to a String cannot fail.
+            let _ = write!(
+                sql,
+                "{comma}({result_id},{user_id},{coupon_id},{room_id},{},{granted},{unused})",
+                grab_time.millis()
+            );
+        }
+        self.transaction.query_drop(sql).await
+    }
+
+    fn count(&mut self, results: &[&CouponResult]) {
+        for result in results {
+            *self.added.entry(result.coupon_id).or_default() += 1;
+        }
+        self.done.added += results.len() as u64;
+    }
+
+    /// Some rows would not go in: those that are stored already are repeats, any other that is like one of them is a
+    /// contradiction, and the rest is stored. One by one if need be: two rows of one statement may contradict each other.
+    async fn sort_out(&mut self, table: TableId, results: &[&CouponResult]) -> mysql_async::Result<()> {
+        let stored = Stored::read(&mut self.transaction, table, results).await?;
+        let (mut fresh, mut contradicted) = (Vec::new(), Vec::new());
+        for result in results {
+            match stored.about(result) {
+                Known::Fresh => fresh.push(*result),
+                Known::Stored => {}
+                Known::Contradicted(reason) => contradicted.push((*result, reason)),
+            }
+        }
+        match self.insert_all(table, &fresh).await {
+            _ if fresh.is_empty() => {}
+            Ok(()) => self.count(&fresh),
+            Err(error) if has_code(&error, code::DUPLICATE) && fresh.len() > 1 => {
+                for result in &fresh {
+                    Box::pin(self.sort_out(table, &[*result])).await?;
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        for (result, reason) in contradicted {
+            self.park(table, result, &reason).await?;
+        }
+        Ok(())
+    }
+
+    /// What comes too late may be a repeat all the same.
+    async fn park_unless_stored(&mut self, row: &PlacedResult, reason: &str) -> mysql_async::Result<()> {
+        let (table, result) = (row.placement.table, &row.result);
+        let stored = Stored::read(&mut self.transaction, table, &[result]).await?;
+        if matches!(stored.about(result), Known::Stored) {
+            Ok(())
+        } else {
+            self.park(table, result, reason).await
+        }
+    }
+
+    /// Keeps a result that cannot be stored. It holds its stock, and waits for a person.
+    async fn park(&mut self, table: TableId, result: &CouponResult, reason: &str) -> mysql_async::Result<()> {
+        let id = result.result_id;
+        tracing::error!(result_id = %id, %table, reason, "a result cannot be stored; it is parked");
+        self.transaction
+            .exec_drop(
+                "INSERT INTO parked_results (result_id, user_id, coupon_id, room_id, table_name, reason, park_time) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE result_id = result_id",
+                (
+                    id.number(),
+                    result.user_id.get(),
+                    result.coupon_id.get(),
+                    result.room_id.get(),
+                    table.to_string(),
+                    reason,
+                    self.now.millis(),
+                ),
+            )
+            .await?;
+        self.done.parked.insert(id);
+        Ok(())
+    }
+
+    /// Writes the outbox entry, the markers, and the shard's sums.
+    async fn note(&mut self, work: &Work) -> mysql_async::Result<()> {
+        if !self.added.is_empty() {
+            self.outbox_id += 1;
+            let deltas: Vec<String> =
+                self.added.iter().map(|(coupon, rows)| format!("[{coupon},{rows}]")).collect();
+            self.transaction
+                .exec_drop(
+                    "INSERT INTO outbox (outbox_id, deltas, create_time) VALUES (?, ?, ?)",
+                    (self.outbox_id, format!("[{}]", deltas.join(",")), self.now.millis()),
+                )
+                .await?;
+        }
+        for marker in &work.markers {
+            let row = (&marker.id, self.now.millis());
+            self.transaction
+                .exec_drop("REPLACE INTO markers (marker_id, commit_time) VALUES (?, ?)", row)
+                .await?;
+        }
+        if !work.markers.is_empty() {
+            let old = (self.now.millis() - MARKERS_KEPT_MS,);
+            self.transaction.exec_drop("DELETE FROM markers WHERE commit_time < ?", old).await?;
+        }
+        let closes = work.markers.iter().map(|marker| marker.closes).max().unwrap_or(0);
+        self.transaction
+            .query_drop(format!(
+                "UPDATE shard_state SET outbox_id = {}, closed_epoch = GREATEST(closed_epoch, {closes}), \
+                 as_of = GREATEST(as_of, {}), results = results + {}, messages = messages + {}, \
+                 received = received + {}, commits = commits + 1 WHERE id = 1",
+                self.outbox_id,
+                work.sent,
+                self.done.added,
+                work.messages,
+                work.results.len(),
+            ))
+            .await
+    }
+}
+
+/// What is stored that is like the results in question.
+struct Stored {
+    by_id: HashMap<i64, (u64, u64, u64)>,
+    by_holder: HashMap<(u64, u64), i64>,
+}
+
+enum Known {
+    Fresh,
+    Stored,
+    Contradicted(String),
+}
+
+impl Stored {
+    async fn read(
+        transaction: &mut Transaction<'_>,
+        table: TableId,
+        results: &[&CouponResult],
+    ) -> mysql_async::Result<Self> {
+        let rows = sql::alike(transaction, table, results).await?;
+        Ok(Self {
+            by_id: rows.iter().map(|&(id, user, coupon, room)| (id, (user, coupon, room))).collect(),
+            by_holder: rows.iter().map(|&(id, user, coupon, _)| ((user, coupon), id)).collect(),
+        })
+    }
+
+    fn about(&self, result: &CouponResult) -> Known {
+        let (user, coupon, room) = (result.user_id.get(), result.coupon_id.get(), result.room_id.get());
+        match (self.by_id.get(&result.result_id.number()), self.by_holder.get(&(user, coupon))) {
+            (Some(stored), _) if *stored == (user, coupon, room) => Known::Stored,
+            (_, Some(id)) => Known::Contradicted(format!("the user holds this coupon as result {id}")),
+            (Some(_), None) => Known::Contradicted("another result is stored under this id".to_owned()),
+            (None, None) => Known::Fresh,
+        }
+    }
+}

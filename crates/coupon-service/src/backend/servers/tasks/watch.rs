@@ -1,0 +1,188 @@
+//! Looks at the shards and their queues again and again, so that requests need not.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use coupon_core::{Money, ShardId, TableId, Timestamp};
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, Row};
+use tokio::time::{Instant, timeout};
+
+use super::super::broker::Admin;
+use super::super::mysql::{Database, DatabaseError};
+use super::super::sql;
+use super::super::status::Look;
+use super::super::values::get;
+use super::Background;
+use crate::throttle::Throttle;
+
+/// How often to look. Reads trail by as much at least.
+const EVERY: Duration = Duration::from_millis(200);
+/// A shard that takes longer is down.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How often to ask for what changes slowly, or costs more.
+const SLOWLY: Duration = Duration::from_secs(1);
+/// A queue in which nothing has moved for so long is sent something that moves: else nobody would know whether it is
+/// empty or stuck.
+const STILL_MS: i64 = 1_000;
+
+/// MariaDB's versions begin where MySQL's are not yet.
+const MARIADB: (u16, u16, u16) = (10, 0, 0);
+
+static LOG: Throttle = Throttle::new();
+
+/// Looks at one shard until the process stops.
+pub(in super::super) async fn watch(background: Arc<Background>, shard: ShardId) {
+    let mut queue = QueueWatch { admin: None, last: (0, 0), mean: 1.0 };
+    let mut ticked = Instant::now();
+    while !background.stopping() {
+        tokio::time::sleep(EVERY).await;
+        look(&background, shard).await;
+        queue.look(&background, shard).await;
+        let still = background
+            .status
+            .get(shard.index())
+            .is_some_and(|status| background.clock.now().millis() - status.look().as_of.millis() > STILL_MS);
+        if still && ticked.elapsed() >= SLOWLY {
+            ticked = Instant::now();
+            // If it does not go, reads trail a little longer.
+            let _ = background.tick(shard).await;
+        }
+    }
+}
+
+/// Looks at a shard once.
+pub(in super::super) async fn look(background: &Background, shard: ShardId) {
+    let (Ok(database), Some(status)) = (background.database(shard), background.status.get(shard.index()))
+    else {
+        return;
+    };
+    let before = status.look();
+    let looked = timeout(PATIENCE, ask(database, &background.dataset, &before)).await;
+    match looked.unwrap_or_else(|_| Err(database.failed("it did not answer in time".to_owned(), true))) {
+        Ok((look, tables)) => status.saw(look, tables),
+        Err(error) => {
+            if status.went_down() {
+                tracing::warn!(%shard, %error, "a shard is down; the others are served");
+            }
+        }
+    }
+}
+
+async fn ask(
+    database: &Database,
+    dataset: &str,
+    before: &Look,
+) -> Result<(Look, Option<Vec<TableId>>), DatabaseError> {
+    let mut conn = database.connect().await?;
+    let read = async {
+        let row: Option<Row> = conn
+            .exec_first(
+                "SELECT as_of, outbox_id, results, used, CAST(order_amount * 100 AS SIGNED), commits, messages, received, \
+                 (SELECT COUNT(*) FROM parked_results) FROM shard_state WHERE id = 1 AND dataset = ?",
+                (dataset,),
+            )
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let mut look = Look {
+            as_of: Timestamp::from_millis(get(&row, 0)?),
+            outbox_id: get(&row, 1)?,
+            results: get(&row, 2)?,
+            used: get(&row, 3)?,
+            order_amount: Money::from_cents(get(&row, 4)?),
+            commits: get(&row, 5)?,
+            messages: get(&row, 6)?,
+            received: get(&row, 7)?,
+            parked: get(&row, 8)?,
+            ..*before
+        };
+        // After the row: what it promises to be stored is then in one of these tables.
+        let moved = look.commits != before.commits || look.commits == 0;
+        let tables = if moved { Some(sql::tables(&mut conn).await?) } else { None };
+        if look.server_asked.is_none_or(|asked| asked.elapsed() >= SLOWLY) {
+            ask_server(&mut conn, &mut look).await?;
+        }
+        Ok(Some((look, tables)))
+    };
+    let read: mysql_async::Result<_> = read.await;
+    let found = read.map_err(|error| database.error(&error))?;
+    found.ok_or_else(|| database.failed(format!("it does not hold data set {dataset}"), false))
+}
+
+/// What the server counts for all that it does, this shard or not.
+async fn ask_server(conn: &mut Conn, look: &mut Look) -> mysql_async::Result<()> {
+    look.server_asked = Some(std::time::Instant::now());
+    let names = "'Innodb_data_written', 'Innodb_os_log_written', 'Threads_connected'";
+    let status: Vec<(String, String)> =
+        conn.query(format!("SHOW GLOBAL STATUS WHERE Variable_name IN ({names})")).await?;
+    let value = |name: &str| {
+        let found = status.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.and_then(|(_, value)| value.parse::<u64>().ok())
+    };
+    // MariaDB counts its redo log apart; MySQL counts it with everything else.
+    let log = if conn.server_version() >= MARIADB { value("Innodb_os_log_written") } else { Some(0) };
+    let written = value("Innodb_data_written").zip(log).map(|(data, log)| data + log);
+    look.bytes_written = written.ok_or("the server has no status Innodb_data_written");
+    look.connections = value("Threads_connected").unwrap_or(0);
+    Ok(())
+}
+
+/// How far main has applied each shard's outbox.
+pub(in super::super) async fn positions(main: &Database) -> Result<HashMap<u16, i64>, DatabaseError> {
+    let mut conn = main.connect().await?;
+    let rows: Vec<(u16, i64)> = conn
+        .query("SELECT shard, outbox_id FROM outbox_positions")
+        .await
+        .map_err(|error| main.error(&error))?;
+    Ok(rows.into_iter().collect())
+}
+
+/// How many results wait in a shard's queue. The queue counts messages, and only those that no consumer has been given;
+/// how many results are in one is known from those that came through lately.
+struct QueueWatch {
+    admin: Option<Admin>,
+    /// Messages and results that had come through at the last look.
+    last: (u64, u64),
+    mean: f64,
+}
+
+impl QueueWatch {
+    async fn look(&mut self, background: &Background, shard: ShardId) {
+        let Some(status) = background.status.get(shard.index()) else { return };
+        let look = status.look();
+        let (messages, results) =
+            (look.messages.saturating_sub(self.last.0), look.received.saturating_sub(self.last.1));
+        if messages > 0 && results > 0 {
+            #[expect(clippy::cast_precision_loss, reason = "counts of a fraction of a second")]
+            let mean = results as f64 / messages as f64;
+            self.mean = mean.max(1.0);
+        }
+        self.last = (look.messages, look.received);
+        if self.admin.as_ref().is_none_or(|admin| !admin.is_open()) {
+            self.admin = background.broker.admin().await.ok();
+        }
+        let Some(admin) = &self.admin else { return };
+        match admin.waiting(&background.names.queue(shard)).await {
+            Ok(messages) => {
+                #[expect(
+                    clippy::cast_precision_loss,
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "an estimate of a count"
+                )]
+                let waiting = (messages as f64 * self.mean) as u64;
+                let here =
+                    background.in_flight.get(shard.index()).map_or(0, |rows| rows.load(Ordering::Relaxed));
+                status.set_waiting(waiting + here);
+            }
+            Err(error) => {
+                self.admin = None;
+                if let Some(unsaid) = LOG.admit() {
+                    tracing::warn!(%shard, %error, unsaid, "the queue does not say how much waits in it");
+                }
+            }
+        }
+    }
+}

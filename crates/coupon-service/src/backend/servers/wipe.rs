@@ -1,0 +1,36 @@
+//! Removes a data set from all servers.
+
+use std::num::NonZeroU16;
+
+use anyhow::{Context as _, Result};
+
+use super::broker::Broker;
+use super::cluster::Cluster;
+use super::gate::{Link, RedisServer};
+use super::tasks::remove_keys;
+use crate::settings::ServersSettings;
+
+/// Removes the data set that main holds, if it holds one: its keys, its queues, then its databases.
+///
+/// Main's goes last, since only main knows what the others are called: wherever this is cut short, it can be run again.
+/// Before anything goes, main says that the data set is incomplete, so that nobody opens what is left of it.
+///
+/// # Errors
+/// When a server does not answer, or a setting of one is missing.
+pub async fn wipe(cluster: &Cluster, settings: &ServersSettings) -> Result<()> {
+    let _lock = cluster.lock().await?;
+    let Some(label) = cluster.label().await? else { return cluster.remove_databases().await };
+    // The strategy to come may have fewer shards.
+    let shards = NonZeroU16::try_from(u16::try_from(cluster.shards.len())?)?.max(label.shard_count());
+    let whole = Cluster::with(settings, cluster.namespace.clone(), shards)?;
+    let names = cluster.names(&label.dataset);
+    whole.mark_incomplete().await?;
+    let (broker, redis) = (Broker::new(&settings.rabbitmq)?, RedisServer::new(&settings.redis)?);
+    // Its own error names the setting.
+    drop(redis.connect().await?);
+    remove_keys(&Link::new(redis), &names.every_key()).await.context("cannot remove its keys from Redis")?;
+    let admin = broker.admin().await?;
+    admin.remove(&names, shards.get()).await?;
+    admin.close().await;
+    whole.remove_databases().await
+}

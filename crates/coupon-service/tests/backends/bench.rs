@@ -1,0 +1,304 @@
+//! A small data set of each test's own, and a backend on it.
+
+#![allow(dead_code, reason = "each suite that shares this uses its own part of it")]
+
+use std::num::{NonZeroU16, NonZeroUsize};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use coupon_core::{
+    Coupon, CouponDetails, CouponId, CouponKind, CouponResult, CouponStatus, LiveRoom, Money, Placement,
+    Plan, ResultId, ResultQuery, RoomId, RoomStatus, RouteError, RowKey, ShardId, ShardingStrategy, TableId,
+    TimeRange, Timestamp, User, UserId, UserLevel,
+};
+use coupon_service::NoSettings;
+use coupon_service::backend::embedded::bulk::Bulk as EmbeddedBulk;
+use coupon_service::backend::embedded::folder::Folder;
+use coupon_service::backend::servers::bulk::Bulk as ServersBulk;
+use coupon_service::backend::{
+    Attempt, Backend, Decided, Decision, PageRequest, PlacedResult, Visit, embedded, servers,
+};
+use coupon_service::clock::Clock;
+use coupon_service::settings::{ServersSettings, Sources};
+use coupon_stack::Stack;
+use tempfile::TempDir;
+
+pub(crate) const NOW: &str = "2026-11-22T12:00:00.000Z";
+const DAY: i64 = 86_400_000;
+pub(crate) const USERS: u64 = 40;
+
+/// Room 1: two of it.
+pub(crate) const SCARCE: u64 = 1;
+/// Room 1: plenty.
+pub(crate) const PLENTY: u64 = 2;
+/// Room 2: over. Users 1 to 30 hold one, grabbed on the day before.
+pub(crate) const ENDED: u64 = 3;
+/// Room 2: begins tomorrow.
+pub(crate) const EARLY: u64 = 4;
+
+/// Two shards by the parity of the user, a table a day.
+#[derive(Debug)]
+pub(crate) struct ParityAndDay;
+
+impl ShardingStrategy for ParityAndDay {
+    fn name(&self) -> &str {
+        "parity-and-day"
+    }
+    fn shard_count(&self) -> NonZeroU16 {
+        NonZeroU16::new(2).unwrap()
+    }
+    fn place(&self, row: &RowKey) -> Result<Placement, RouteError> {
+        Ok(Placement::new(shard_of(row.user.get()), TableId::Day(row.time.day())))
+    }
+    fn plan(&self, _query: &ResultQuery) -> Plan {
+        Plan::All
+    }
+    fn tables(&self, window: TimeRange) -> Vec<Placement> {
+        let days = [window.start.day(), window.start.day().next(), window.end.day()];
+        let on = |shard| days.map(|day| Placement::new(ShardId::new(shard), TableId::Day(day)));
+        [on(0), on(1)].concat()
+    }
+}
+
+pub(crate) fn shard_of(user: u64) -> ShardId {
+    ShardId::new((user % 2) as u16)
+}
+
+static STACK: LazyLock<Stack> = LazyLock::new(|| {
+    let options =
+        coupon_stack::Options { shards: NonZeroU16::new(2).unwrap(), ..coupon_stack::Options::default() };
+    Stack::start(&options).unwrap()
+});
+
+/// The servers of the suite.
+pub(crate) fn stack() -> &'static Stack {
+    &STACK
+}
+
+/// Where a test's data lives.
+pub(crate) enum Bench {
+    Embedded { dir: TempDir, clock: Clock },
+    Servers { settings: ServersSettings, clock: Clock },
+}
+
+impl Bench {
+    pub(crate) fn embedded() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::create(dir.path(), &ParityAndDay.layout(), ParityAndDay.shard_count()).unwrap();
+        let mut bulk = EmbeddedBulk::new(folder).unwrap();
+        bulk.users(&users()).unwrap();
+        bulk.rooms(&rooms()).unwrap();
+        bulk.coupons(&coupons()).unwrap();
+        bulk.details(&details()).unwrap();
+        bulk.results(history()).unwrap();
+        bulk.finish(&mut |_, _| {}).unwrap();
+        Self::Embedded { dir, clock: Clock::starting_at(NOW.parse().unwrap()) }
+    }
+
+    pub(crate) fn servers() -> Self {
+        Self::servers_with(&[])
+    }
+
+    pub(crate) fn servers_with(flags: &[&str]) -> Self {
+        let settings = server_settings(flags);
+        let mut bulk = ServersBulk::begin(&settings, &ParityAndDay, false).unwrap();
+        bulk.users(&users()).unwrap();
+        bulk.rooms(&rooms()).unwrap();
+        bulk.coupons(&coupons()).unwrap();
+        bulk.details(&details()).unwrap();
+        bulk.results(history()).unwrap();
+        bulk.finish(&mut |_, _| {}).unwrap();
+        Self::Servers { settings, clock: Clock::starting_at(NOW.parse().unwrap()) }
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        match self {
+            Self::Embedded { clock, .. } | Self::Servers { clock, .. } => clock,
+        }
+    }
+
+    /// The settings of one that is on servers.
+    pub(crate) fn settings(&self) -> &ServersSettings {
+        match self {
+            Self::Servers { settings, .. } => settings,
+            Self::Embedded { .. } => panic!("this is about servers"),
+        }
+    }
+
+    pub(crate) fn open(&self) -> Backend {
+        self.try_open().unwrap()
+    }
+
+    pub(crate) fn try_open(&self) -> anyhow::Result<Backend> {
+        match self {
+            Self::Embedded { dir, clock } => {
+                let options = embedded::Options {
+                    data: dir.path().to_owned(),
+                    readers: NonZeroUsize::MIN,
+                    max_file_mb: 0,
+                    shard_backlog: 1_000,
+                };
+                embedded::open(&options, &ParityAndDay, clock)
+            }
+            Self::Servers { settings, clock } => {
+                let options =
+                    servers::Options { servers: settings.clone(), workers: 1, shard_backlog: 1_000 };
+                servers::open(&options, Arc::new(ParityAndDay), clock)
+            }
+        }
+    }
+}
+
+/// Settings that lead to the suite's servers, under a namespace that nobody else has.
+pub(crate) fn server_settings(flags: &[&str]) -> ServersSettings {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let namespace = format!("servers.namespace=t{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let mut all = stack().addresses().settings();
+    all.extend([
+        namespace,
+        "servers.reconcile_ms=300".to_owned(),
+        "servers.publish_timeout_ms=1000".to_owned(),
+    ]);
+    all.extend(flags.iter().map(|flag| (*flag).to_owned()));
+    let service_defaults = "listen = \"127.0.0.1:0\"".to_owned();
+    let sources = Sources { flags: all, service_defaults, ..Sources::default() };
+    sources.read::<NoSettings>("own").unwrap().0.servers
+}
+
+/// Runs a law as an HTTP worker would: on one thread.
+pub(crate) fn run(bench: &Bench, law: impl AsyncFnOnce(&Bench)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(law(bench));
+}
+
+pub(crate) fn coupon_id(id: u64) -> CouponId {
+    CouponId::new(id).unwrap()
+}
+
+/// A row as the pipeline would make it.
+pub(crate) fn placed(user: u64, coupon: u64, room: u64, id: ResultId) -> PlacedResult {
+    let user = UserId::new(user).unwrap();
+    let result = CouponResult::granted(id, user, coupon_id(coupon), RoomId::new(room).unwrap());
+    PlacedResult { placement: ParityAndDay.place(&result.key()).unwrap(), result }
+}
+
+/// An attempt, fixed as the pipeline fixes it.
+pub(crate) fn attempt(backend: &Backend, bench: &Bench, user: u64, coupon: u64) -> Attempt {
+    let id = backend.ids.generator(bench.clock(), 0).make().unwrap();
+    Attempt { user: UserId::new(user).unwrap(), coupon: coupon_id(coupon), id }
+}
+
+/// Asks the gate alone.
+pub(crate) async fn decide(backend: &Backend, attempts: &[Attempt]) -> Vec<Decision> {
+    backend.gate.reserve(attempts).await.unwrap().decisions
+}
+
+/// The decision about a batch of one.
+pub(crate) fn only(decided: &Decided) -> Decision {
+    decided.decisions.first().copied().unwrap()
+}
+
+/// A whole grab of a coupon of room 1: what the gate granted is handed over.
+pub(crate) async fn grab(backend: &Backend, bench: &Bench, user: u64, coupon: u64) -> Decision {
+    let attempt = attempt(backend, bench, user, coupon);
+    let decided = backend.gate.reserve(&[attempt]).await.unwrap();
+    let decision = only(&decided);
+    if decision == Decision::Granted {
+        let rows = vec![placed(user, coupon, 1, attempt.id)];
+        backend.hand_over.hand_over(shard_of(user), decided.epoch, rows).await.unwrap();
+    }
+    decision
+}
+
+/// Every result of a user, wherever it is.
+pub(crate) async fn held_by(backend: &Backend, user: u64) -> Vec<CouponResult> {
+    let query = ResultQuery::of_user(UserId::new(user).unwrap());
+    let page = PageRequest { before: None, limit: 100 };
+    let visited = backend.shards.page(shard_of(user), Visit::All, query, page).await.unwrap();
+    visited.value.into_iter().map(|(_, result)| result).collect()
+}
+
+pub(crate) async fn remaining(backend: &Backend, coupon: u64) -> u32 {
+    backend.catalogue.coupon(coupon_id(coupon), false).await.unwrap().unwrap().0.remaining_stock
+}
+
+fn now() -> Timestamp {
+    NOW.parse().unwrap()
+}
+
+fn users() -> Vec<User> {
+    let user = |id| User {
+        user_id: UserId::new(id).unwrap(),
+        username: format!("user{id}"),
+        phone: format!("+8613800{id:06}"),
+        email: format!("user{id}@example.com"),
+        register_time: now(),
+        last_login: None,
+        user_level: UserLevel::Normal,
+        is_active: true,
+    };
+    (1..=USERS).map(user).collect()
+}
+
+fn rooms() -> Vec<LiveRoom> {
+    let room = |id| LiveRoom {
+        room_id: RoomId::new(id).unwrap(),
+        room_name: format!("room {id}"),
+        anchor_id: id,
+        room_status: RoomStatus::Live,
+        viewer_count: 10,
+        start_time: now(),
+        end_time: None,
+        create_time: now(),
+        is_hot: id == 1,
+    };
+    (1..=2).map(room).collect()
+}
+
+fn coupons() -> Vec<Coupon> {
+    let coupon = |id, room, total| Coupon {
+        coupon_id: coupon_id(id),
+        room_id: RoomId::new(room).unwrap(),
+        coupon_name: format!("coupon {id}, 'quoted' and 中文"),
+        coupon_type: CouponKind::AmountOff,
+        discount_amount: Some(Money::from_cents(2_050)),
+        discount_rate: None,
+        min_purchase: Money::from_cents(9_900),
+        total_stock: total,
+        remaining_stock: total,
+        start_time: now().plus_millis(-3 * DAY),
+        end_time: now().plus_millis(3 * DAY),
+        create_time: now().plus_millis(-4 * DAY),
+        update_time: now().plus_millis(-4 * DAY),
+        status: CouponStatus::Active,
+    };
+    vec![
+        coupon(SCARCE, 1, 2),
+        coupon(PLENTY, 1, 1_000),
+        Coupon { end_time: now().plus_millis(-1), remaining_stock: 20, ..coupon(ENDED, 2, 50) },
+        Coupon { start_time: now().plus_millis(DAY), ..coupon(EARLY, 2, 10) },
+    ]
+}
+
+fn details() -> Vec<CouponDetails> {
+    let details = |coupon: Coupon| CouponDetails {
+        coupon_id: coupon.coupon_id,
+        description: "Anything in the shop.".to_owned(),
+        usage_rules: "Once; 100% yours \\ truly".to_owned(),
+        product_range: r#"{"categories": ["tea"]}"#.to_owned(),
+    };
+    coupons().into_iter().map(details).collect()
+}
+
+/// When the history's result of a user was grabbed.
+fn grabbed(user: u64) -> Timestamp {
+    now().plus_millis(-DAY - user.cast_signed() * 60_000)
+}
+
+fn history() -> Vec<(Placement, CouponResult)> {
+    let held = |user| {
+        let row = placed(user, ENDED, 2, ResultId::from_parts(grabbed(user), 1_020, 0).unwrap());
+        (row.placement, row.result)
+    };
+    (1..=30).rev().map(held).collect()
+}

@@ -1,0 +1,37 @@
+//! One suite for every backend: what the services rely on, whatever they stand on.
+//!
+//! The servers are private processes on free ports, started once for the whole suite; each test has databases, keys and
+//! queues of its own. `COUPON_STACK_MYSQL` runs it on another MySQL: see crates/coupon-stack.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
+
+mod bench;
+mod laws;
+mod servers;
+
+macro_rules! on_every_backend {
+    ($($law:ident),* $(,)?) => {
+        mod embedded {
+            $(#[test] fn $law() { crate::bench::run(&crate::bench::Bench::embedded(), crate::laws::$law); })*
+        }
+        mod on_servers {
+            $(#[test] fn $law() { crate::bench::run(&crate::bench::Bench::servers(), crate::laws::$law); })*
+        }
+    };
+}
+
+on_every_backend! {
+    a_grab_is_stored_found_and_told_to_main,
+    a_user_who_asks_again_holds_the_same_result,
+    two_grabs_of_one_user_in_one_batch_are_one,
+    what_is_sold_out_over_or_unknown_is_refused_for_what_it_is,
+    a_result_handed_over_twice_is_stored_and_counted_once,
+    a_result_that_contradicts_what_is_stored_is_parked_and_keeps_its_stock,
+    a_table_that_is_missing_is_made_when_a_result_needs_it,
+    pages_come_latest_first_across_tables_and_go_on_where_they_stopped,
+    queries_count_what_they_cover,
+    a_result_is_spent_once,
+    a_service_that_starts_again_remembers_who_holds_what,
+    no_id_is_made_twice_by_services_one_after_the_other,
+    the_catalogue_is_read_as_it_was_filled,
+}

@@ -1,0 +1,266 @@
+//! What holds where several processes share the servers.
+
+use std::sync::Arc;
+
+use amqprs::BasicProperties;
+use amqprs::channel::{BasicPublishArguments, QueueDeclareArguments};
+use coupon_core::ShardingStrategy as _;
+use coupon_service::backend::servers::broker::Broker;
+use coupon_service::backend::servers::cluster::Cluster;
+use coupon_service::backend::{Backend, Decision, Visit, servers};
+use coupon_service::clock::Clock;
+use coupon_service::settings::{ServerUrl, ServersSettings};
+
+use crate::bench::{
+    Bench, PLENTY, ParityAndDay, SCARCE, attempt, coupon_id, decide, grab, held_by, placed, run,
+    server_settings, shard_of,
+};
+
+fn open(settings: &ServersSettings) -> anyhow::Result<Backend> {
+    let options = servers::Options { servers: settings.clone(), workers: 1, shard_backlog: 1_000 };
+    servers::open(&options, Arc::new(ParityAndDay), &Clock::system())
+}
+
+fn refused(settings: &ServersSettings) -> String {
+    format!("{:#}", open(settings).err().unwrap())
+}
+
+#[test]
+fn two_processes_share_one_stock_and_make_no_id_twice() {
+    run(&Bench::servers(), async |bench| {
+        let (one, other) = (bench.open(), bench.open());
+        assert_eq!(grab(&one, bench, 1, SCARCE).await, Decision::Granted);
+        assert!(matches!(
+            grab(&other, bench, 1, SCARCE).await,
+            Decision::Pending(_) | Decision::Duplicate(_)
+        ));
+        assert_eq!(grab(&other, bench, 2, SCARCE).await, Decision::Granted);
+        assert_eq!(grab(&one, bench, 3, SCARCE).await, Decision::OutOfStock);
+        let workers = [&one, &other].map(|backend| attempt(backend, bench, 1, PLENTY).id.worker());
+        assert_ne!(workers[0], workers[1]);
+        // What one took in, the other drains, whoever of them stores it.
+        other.hand_over.drain().await.unwrap();
+        assert_eq!(held_by(&one, 1).await.len() + held_by(&one, 2).await.len(), 4);
+        // One stops; the other goes on.
+        one.hand_over.close();
+        drop(one);
+        assert_eq!(grab(&other, bench, 4, PLENTY).await, Decision::Granted);
+        other.hand_over.drain().await.unwrap();
+        assert_eq!(held_by(&other, 4).await.len(), 2);
+        other.hand_over.close();
+    });
+}
+
+#[test]
+fn a_process_that_only_takes_grabs_needs_one_that_stores_them() {
+    let bench = Bench::servers();
+    let settings = bench.settings();
+    run(&bench, async |bench| {
+        let role = |role| {
+            let settings = ServersSettings { role, ..settings.clone() };
+            let options = servers::Options { servers: settings, workers: 1, shard_backlog: 1_000 };
+            servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap()
+        };
+        // The gate is filled by whoever comes first; that takes a consumer.
+        let consumer = role(coupon_service::settings::Role::Consumer);
+        let api = role(coupon_service::settings::Role::Api);
+        assert!(consumer.hand_over.refusal(shard_of(1)).unwrap().contains("consumer"));
+        assert_eq!(api.hand_over.refusal(shard_of(1)), None);
+        assert_eq!(grab(&api, bench, 1, PLENTY).await, Decision::Granted);
+        api.hand_over.drain().await.unwrap();
+        assert_eq!(held_by(&api, 1).await.len(), 2);
+        // Without one, results wait in their queue, and a drain says that they do.
+        consumer.hand_over.close();
+        drop(consumer);
+        assert_eq!(grab(&api, bench, 2, PLENTY).await, Decision::Granted);
+        assert_eq!(held_by(&api, 2).await.len(), 1);
+        let consumer = role(coupon_service::settings::Role::Consumer);
+        api.hand_over.drain().await.unwrap();
+        assert_eq!(held_by(&api, 2).await.len(), 2);
+        api.hand_over.close();
+        consumer.hand_over.close();
+    });
+}
+
+#[test]
+fn a_reservation_that_never_reached_its_queue_is_found_and_stored() {
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        let lost = attempt(&backend, bench, 1, PLENTY);
+        assert_eq!(decide(&backend, &[lost]).await, [Decision::Granted]);
+        // Younger ones are left alone; this one grows older than any hand-over may take.
+        bench.clock().set(lost.id.time().plus_millis(60_000));
+        for _ in 0..200 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            if held_by(&backend, 1).await.len() == 2 {
+                break;
+            }
+        }
+        let found = backend.shards.find(shard_of(1), Visit::All, lost.id).await.unwrap().value;
+        assert_eq!(found.map(|(_, result)| result), Some(placed(1, PLENTY, 1, lost.id).result));
+        backend.hand_over.drain().await.unwrap();
+        assert_eq!(decide(&backend, &[lost]).await, [Decision::Granted], "its own id is its own");
+        let again = attempt(&backend, bench, 1, PLENTY);
+        assert_eq!(decide(&backend, &[again]).await, [Decision::Duplicate(lost.id)]);
+        backend.hand_over.close();
+    });
+}
+
+#[test]
+fn a_gate_that_lost_a_coupon_is_filled_anew_and_its_old_epoch_takes_nothing_any_more() {
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        let first = attempt(&backend, bench, 1, SCARCE);
+        let before = backend.gate.reserve(&[first]).await.unwrap();
+        let row = placed(1, SCARCE, 1, first.id);
+        backend.hand_over.hand_over(shard_of(1), before.epoch, vec![row]).await.unwrap();
+        // Granted and not handed over when the memory goes: in the end it was never granted.
+        let late = attempt(&backend, bench, 2, SCARCE);
+        assert_eq!(decide(&backend, &[late]).await, [Decision::Granted]);
+        forget(bench.settings(), before.epoch, SCARCE).await;
+
+        assert_eq!(decide(&backend, &[attempt(&backend, bench, 3, SCARCE)]).await, [Decision::NotLoaded]);
+        let after = loop {
+            match backend.gate.reserve(&[attempt(&backend, bench, 4, SCARCE)]).await {
+                Ok(decided) if decided.epoch > before.epoch => break decided,
+                _ => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            }
+        };
+        assert_eq!(after.decisions, [Decision::Granted], "one of two is stored, and one is left");
+        let again = attempt(&backend, bench, 1, SCARCE);
+        assert_eq!(decide(&backend, &[again]).await, [Decision::Duplicate(first.id)]);
+        let row = placed(2, SCARCE, 1, late.id);
+        let refused = backend.hand_over.hand_over(shard_of(2), before.epoch, vec![row]).await.unwrap_err();
+        assert!(refused.why.contains("epoch"), "{refused}");
+        backend.hand_over.close();
+    });
+}
+
+/// Takes a coupon out of Redis.
+async fn forget(settings: &ServersSettings, epoch: u64, coupon: u64) {
+    let cluster = Cluster::new(settings, &ParityAndDay).unwrap();
+    let dataset = cluster.label().await.unwrap().unwrap().dataset;
+    let key = cluster.names(&dataset).holders(epoch, coupon_id(coupon));
+    let mut redis = servers::gate::RedisServer::new(&settings.redis).unwrap().connect().await.unwrap();
+    let removed: i64 = deadpool_redis::redis::cmd("DEL").arg(key).query_async(&mut redis).await.unwrap();
+    assert_eq!(removed, 1);
+}
+
+#[test]
+fn a_message_that_is_none_of_ours_is_parked_and_holds_nobody_up() {
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        let settings = bench.settings();
+        let cluster = Cluster::new(settings, &ParityAndDay).unwrap();
+        let names = cluster.names(&backend.dataset);
+        let connection = Broker::new(&settings.rabbitmq).unwrap().connection().await.unwrap();
+        let channel = connection.open_channel(None).await.unwrap();
+        for poison in ["not ours", "", r#"{"dataset":"another","epoch":1,"sent":0}"#] {
+            let to = BasicPublishArguments::new("", &names.queue(shard_of(1)));
+            channel.basic_publish(BasicProperties::default(), poison.into(), to).await.unwrap();
+        }
+        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
+        backend.hand_over.drain().await.unwrap();
+        assert_eq!(held_by(&backend, 1).await.len(), 2);
+        let mut parking = QueueDeclareArguments::durable_client_named(&names.parking());
+        let (_, parked, _) = channel.queue_declare(parking.passive(true).finish()).await.unwrap().unwrap();
+        assert_eq!(parked, 3);
+        channel.close().await.unwrap();
+        connection.close().await.unwrap();
+        backend.hand_over.close();
+    });
+}
+
+#[test]
+fn what_cannot_be_used_is_named_with_its_setting_and_its_server() {
+    let bench = Bench::servers();
+    let good = bench.settings();
+    let spoilt = |url: &ServerUrl| {
+        let (scheme, rest) = url.expose().split_once("://").unwrap();
+        let host = rest.rsplit_once('@').unwrap().1;
+        ServerUrl::new(format!("{scheme}://coupon:wrong@{host}"))
+    };
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = |scheme: &str| ServerUrl::new(format!("{scheme}://coupon:x@{closed}"));
+    for (settings, setting, why) in [
+        (ServersSettings { main: spoilt(&good.main), ..good.clone() }, "servers.main", "password is wrong"),
+        (
+            ServersSettings { redis: spoilt(&good.redis), ..good.clone() },
+            "servers.redis",
+            "password is wrong",
+        ),
+        (
+            ServersSettings { rabbitmq: spoilt(&good.rabbitmq), ..good.clone() },
+            "servers.rabbitmq",
+            "password is wrong",
+        ),
+        (
+            ServersSettings { shards: vec![good.shards[0].clone(), spoilt(&good.shards[1])], ..good.clone() },
+            "servers.shards[1]",
+            "password is wrong",
+        ),
+        (ServersSettings { main: nobody("mysql"), ..good.clone() }, "servers.main", "refused"),
+        (ServersSettings { redis: nobody("redis"), ..good.clone() }, "servers.redis", "refused"),
+        (ServersSettings { rabbitmq: nobody("amqp"), ..good.clone() }, "servers.rabbitmq", "refused"),
+        (ServersSettings { main: ServerUrl::new("localhost"), ..good.clone() }, "servers.main", "mysql://"),
+        (ServersSettings { shards: Vec::new(), ..good.clone() }, "servers.shards", "missing"),
+    ] {
+        let error = refused(&settings);
+        assert!(error.contains(setting) && error.to_lowercase().contains(why), "{setting}, {why}: {error}");
+        assert!(!error.contains("wrong@") && !error.contains(":x@"), "{error}");
+    }
+}
+
+#[test]
+fn a_data_set_of_another_layout_and_a_shard_of_another_data_set_are_refused() {
+    let (bench, other) = (Bench::servers(), Bench::servers());
+    let (mine, theirs) = (bench.settings(), other.settings());
+    run(&bench, async |_| {
+        let cluster = Cluster::new(mine, &ParityAndDay).unwrap();
+        let error = cluster.open("something else").await.unwrap_err().to_string();
+        assert!(error.contains("something else") && error.contains(&ParityAndDay.layout()), "{error}");
+
+        let strange = Cluster::new(theirs, &ParityAndDay).unwrap().shards[1].clone();
+        let mixed = Cluster { shards: vec![cluster.shards[0].clone(), strange], ..cluster.clone() };
+        let error = mixed.open(&ParityAndDay.layout()).await.unwrap_err().to_string();
+        assert!(error.contains("servers.shards[1]") && error.contains("data set"), "{error}");
+
+        cluster.shards[1].remove().await.unwrap();
+        let error = cluster.open(&ParityAndDay.layout()).await.unwrap_err().to_string();
+        assert!(error.contains("servers.shards[1]") && error.contains("it is shard none"), "{error}");
+    });
+}
+
+#[test]
+fn a_queue_that_was_made_otherwise_stops_the_start() {
+    run(&Bench::servers(), async |bench| {
+        let settings = bench.settings();
+        let cluster = Cluster::new(settings, &ParityAndDay).unwrap();
+        let names = cluster.names(&cluster.label().await.unwrap().unwrap().dataset);
+        let connection = Broker::new(&settings.rabbitmq).unwrap().connection().await.unwrap();
+        let channel = connection.open_channel(None).await.unwrap();
+        let plain = QueueDeclareArguments::durable_client_named(&names.queue(shard_of(0)));
+        channel.queue_declare(plain).await.unwrap();
+        let error = refused(settings);
+        assert!(error.contains("servers.rabbitmq") && error.contains("PRECONDITION_FAILED"), "{error}");
+        assert!(error.contains(&names.queue(shard_of(0))), "{error}");
+        channel.close().await.unwrap();
+        connection.close().await.unwrap();
+    });
+}
+
+#[test]
+fn two_processes_that_start_at_once_make_one_data_set() {
+    let settings = server_settings(&[]);
+    let starting: Vec<_> = (0..2)
+        .map(|_| {
+            let settings = settings.clone();
+            std::thread::spawn(move || open(&settings).unwrap())
+        })
+        .collect();
+    let backends: Vec<Backend> = starting.into_iter().map(|thread| thread.join().unwrap()).collect();
+    assert_eq!(backends[0].dataset, backends[1].dataset);
+    for backend in backends {
+        backend.hand_over.close();
+    }
+}

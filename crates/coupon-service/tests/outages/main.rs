@@ -1,0 +1,194 @@
+//! Servers that go away and come back, one at a time, under a backend that is in use.
+//!
+//! A suite of its own, because it takes away what others would be standing on.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
+#[path = "../backends/bench.rs"]
+mod bench;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use coupon_service::backend::{Backend, Decision, Visit};
+use coupon_stack::Server;
+
+use bench::{
+    Bench, PLENTY, SCARCE, attempt, coupon_id, decide, grab, held_by, only, placed, remaining, run, shard_of,
+    stack,
+};
+
+/// Whoever takes a server away has them all to itself.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Grabs again and again until it is decided: while a server is away, grabs are answered with 503.
+async fn grab_at_last(backend: &Backend, bench: &Bench, user: u64, coupon: u64) -> Decision {
+    loop {
+        let attempt = attempt(backend, bench, user, coupon);
+        if let Ok(decided) = backend.gate.reserve(&[attempt]).await {
+            let id = match only(&decided) {
+                Decision::Granted => attempt.id,
+                Decision::Pending(id) => id,
+                Decision::NotLoaded => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+                decision => return decision,
+            };
+            let rows = vec![placed(user, coupon, 1, id)];
+            if backend.hand_over.hand_over(shard_of(user), decided.epoch, rows).await.is_ok() {
+                return Decision::Granted;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn drained(backend: &Backend) {
+    while let Err(error) = backend.hand_over.drain().await {
+        eprintln!("not yet: {error}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[test]
+fn a_gate_that_comes_back_without_its_memory_is_filled_from_the_shards() {
+    let _alone = alone();
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        let first = attempt(&backend, bench, 1, SCARCE);
+        let before = backend.gate.reserve(&[first]).await.unwrap();
+        let rows = vec![placed(1, SCARCE, 1, first.id)];
+        backend.hand_over.hand_over(shard_of(1), before.epoch, rows).await.unwrap();
+        // Granted, and nobody knows any more: it was never granted, and its stock is free again.
+        assert_eq!(decide(&backend, &[attempt(&backend, bench, 2, SCARCE)]).await, [Decision::Granted]);
+        stack().kill(Server::Redis).unwrap();
+        assert!(backend.gate.reserve(&[attempt(&backend, bench, 3, SCARCE)]).await.is_err());
+        std::fs::remove_dir_all(stack().data_dir(Server::Redis).unwrap().join("appendonlydir")).unwrap();
+        stack().restart(Server::Redis).unwrap();
+
+        assert_eq!(grab_at_last(&backend, bench, 4, SCARCE).await, Decision::Granted);
+        assert_eq!(grab_at_last(&backend, bench, 5, SCARCE).await, Decision::OutOfStock);
+        assert_eq!(grab_at_last(&backend, bench, 1, SCARCE).await, Decision::Duplicate(first.id));
+        drained(&backend).await;
+        assert_eq!(remaining(&backend, SCARCE).await, 0);
+        assert!(backend.gate.reserve(&[]).await.unwrap().epoch > before.epoch);
+        backend.hand_over.close();
+    });
+}
+
+#[test]
+fn a_gate_that_comes_back_with_its_file_is_not_trusted_either() {
+    let _alone = alone();
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        let before = backend.gate.reserve(&[]).await.unwrap().epoch;
+        assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted);
+        stack().kill(Server::Redis).unwrap();
+        stack().restart(Server::Redis).unwrap();
+        assert_eq!(grab_at_last(&backend, bench, 2, SCARCE).await, Decision::Granted);
+        assert_eq!(grab_at_last(&backend, bench, 3, SCARCE).await, Decision::OutOfStock);
+        assert!(backend.gate.reserve(&[]).await.unwrap().epoch > before);
+        backend.hand_over.close();
+    });
+}
+
+#[test]
+fn what_the_queue_confirmed_survives_its_death_and_grabs_go_on_after_it() {
+    let _alone = alone();
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
+        stack().kill(Server::RabbitMq).unwrap();
+        let cut_off = attempt(&backend, bench, 2, PLENTY);
+        let decided = backend.gate.reserve(&[cut_off]).await.unwrap();
+        let rows = vec![placed(2, PLENTY, 1, cut_off.id)];
+        backend.hand_over.hand_over(shard_of(2), decided.epoch, rows).await.unwrap_err();
+        stack().restart(Server::RabbitMq).unwrap();
+        // Whoever was cut off asks again, and gets the result that was fixed at first.
+        assert_eq!(grab_at_last(&backend, bench, 2, PLENTY).await, Decision::Granted);
+        assert_eq!(grab_at_last(&backend, bench, 3, PLENTY).await, Decision::Granted);
+        drained(&backend).await;
+        assert_eq!(held_by(&backend, 2).await.first().map(|held| held.result_id), Some(cut_off.id));
+        assert_eq!(remaining(&backend, PLENTY).await, 997);
+        assert_eq!(backend.gate.stock(coupon_id(PLENTY)).await.unwrap().unwrap().sold, 3);
+        backend.hand_over.close();
+    });
+}
+
+#[test]
+fn a_shard_that_is_down_is_served_around_and_catches_up() {
+    let _alone = alone();
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        let (odd, even) = (shard_of(1), shard_of(2));
+        stack().kill(Server::Shard(odd.number())).unwrap();
+        // Its queue takes its results all the same.
+        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
+        assert_eq!(grab(&backend, bench, 2, PLENTY).await, Decision::Granted);
+        let everything = coupon_core::ResultQuery::everything();
+        assert!(backend.shards.summary(odd, Visit::All, everything).await.is_err());
+        assert!(backend.shards.summary(even, Visit::All, everything).await.is_ok());
+        while backend.shards.report(odd).await.unwrap().up {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(backend.shards.report(even).await.unwrap().up);
+        assert!(backend.shards.kept_totals(odd).await.is_err());
+        assert!(backend.hand_over.drain().await.is_err());
+
+        // A service that starts meanwhile serves the others.
+        let other = bench.open();
+        assert_eq!(grab(&other, bench, 4, PLENTY).await, Decision::Granted);
+        stack().restart(Server::Shard(odd.number())).unwrap();
+        drained(&backend).await;
+        assert_eq!(held_by(&other, 1).await.len(), 2);
+        assert_eq!(remaining(&backend, PLENTY).await, 997);
+        assert!(backend.shards.report(odd).await.unwrap().up);
+        backend.hand_over.close();
+        other.hand_over.close();
+    });
+}
+
+#[test]
+fn grabs_go_on_without_main_which_is_told_later() {
+    let _alone = alone();
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        stack().kill(Server::Main).unwrap();
+        for user in 1..=4 {
+            assert_eq!(grab(&backend, bench, user, PLENTY).await, Decision::Granted);
+        }
+        assert!(backend.catalogue.coupon(coupon_id(PLENTY), false).await.is_err());
+        while held_by(&backend, 3).await.len() < 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        stack().restart(Server::Main).unwrap();
+        drained(&backend).await;
+        assert_eq!(remaining(&backend, PLENTY).await, 996);
+        backend.hand_over.close();
+    });
+}
+
+#[test]
+fn a_redis_that_may_forget_stops_the_start() {
+    let _alone = alone();
+    let bench = Bench::servers();
+    let set = async |policy: &str| {
+        let redis =
+            coupon_service::backend::servers::gate::RedisServer::new(&bench.settings().redis).unwrap();
+        let mut connection = redis.connect().await.unwrap();
+        let mut command = deadpool_redis::redis::cmd("CONFIG");
+        command.arg("SET").arg("maxmemory-policy").arg(policy);
+        command.exec_async(&mut connection).await.unwrap();
+    };
+    run(&bench, async |bench| {
+        set("allkeys-lru").await;
+        let error = format!("{:#}", bench.try_open().err().unwrap());
+        set("noeviction").await;
+        assert!(error.contains("servers.redis") && error.contains("allkeys-lru"), "{error}");
+        bench.try_open().unwrap().hand_over.close();
+    });
+}

@@ -8,6 +8,7 @@
 //! point leaves a data set whose books balance; the next run, or the service, finishes what was begun.
 
 mod books;
+mod servers;
 mod shard;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use coupon_service::backend::embedded::folder::Folder;
 use indicatif::HumanCount;
 
 use self::books::Books;
+pub use self::servers::archive_servers;
 use self::shard::Shard;
 use crate::Progress;
 
@@ -78,10 +80,7 @@ pub fn archive(
     report.count_took = counting.elapsed();
     report.coupons = counts.len() as u64;
     if let Some((coupon, end)) = books.first_on_offer(&counts, now)? {
-        anyhow::bail!(
-            "coupon {coupon} is on offer until {end}, and results of it are older than {before}: they hold its \
-             stock, so nothing was retired; choose an earlier --before"
-        );
+        return Err(still_on_offer(coupon, end, before));
     }
 
     progress.stage("retired", counts.values().sum::<i64>().cast_unsigned());
@@ -91,6 +90,13 @@ pub fn archive(
     }
     progress.done();
     Ok(report)
+}
+
+fn still_on_offer(coupon: CouponId, end: Timestamp, before: Day) -> anyhow::Error {
+    anyhow::anyhow!(
+        "coupon {coupon} is on offer until {end}, and results of it are older than {before}: they hold its stock, so \
+         nothing was retired; choose an earlier --before"
+    )
 }
 
 fn open_shards(folder: &Folder, books: &Books) -> Result<Vec<Shard>> {

@@ -1,27 +1,32 @@
 //! The command line of this seeder, and of any third strategy's.
 
+mod storage;
+
 use std::io::{self, Write};
 use std::num::NonZeroU16;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 use coupon_core::{Day, ShardingStrategy, Timestamp};
+use coupon_service::settings::{BackendKind, Sources, StorageSettings};
 
+use self::storage::Storage;
 use crate::options::now;
-use crate::{NAMES, SeedOptions, archive, on_stderr, seed, strategy};
-
-/// Four, as the services'.
-const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
+use crate::strategies::configured;
+use crate::{NAMES, SeedOptions, archive, archive_servers, on_stderr, seed, seed_servers};
 
 /// Runs the seeder of this workspace's strategies.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    ending(match cli.work.command {
-        Some(command) => command.run(),
+    ending(match &cli.command {
+        Some(Command::Archive { strategy, archive }) => archive.run(|sources, shards| match strategy {
+            Some(name) => Ok(Some(configured(name, shards, sources)?)),
+            None => Ok(None),
+        }),
         None => cli.seed(),
     })
 }
@@ -39,11 +44,20 @@ pub fn main_for(
     name: &str,
     strategy: impl FnOnce(NonZeroU16) -> Result<Arc<dyn ShardingStrategy>>,
 ) -> ExitCode {
-    let work = OneCli::parse().work;
-    ending(match work.command {
-        Some(command) => command.run(),
-        None => strategy(work.sizes.shards.unwrap_or(SHARDS))
-            .and_then(|strategy| work.sizes.seed(name, &*strategy)),
+    let OneCli { sizes, storage, command } = OneCli::parse();
+    let strategy = |sources: Sources, shards| {
+        if let Some(set) = sources.flags.first() {
+            bail!("--set {set}: this strategy has no settings; others begin with servers.");
+        }
+        strategy(shards)
+    };
+    ending(match command {
+        Some(OneCommand::Archive(archive)) => {
+            archive.run(|sources, shards| strategy(sources, shards).map(Some))
+        }
+        None => storage.read().and_then(|(settings, sources)| {
+            sizes.seed(name, &*strategy(sources, settings.shards)?, &settings)
+        }),
     })
 }
 
@@ -58,57 +72,56 @@ fn ending(outcome: Result<()>) -> ExitCode {
     }
 }
 
-/// Fills a data folder with users, rooms and coupons, and with past results placed by a sharding strategy.
+/// Fills a data folder, or the databases of servers, with users, rooms and coupons, and with past results placed by a
+/// sharding strategy.
+///
+/// Where data lives is set as for the services: by the defaults in the binary, then --config, then the environment
+/// (COUPON__BACKEND=servers, COUPON__SERVERS__MAIN=mysql://…), then --set, then the other flags.
 #[derive(Debug, Parser)]
 #[command(name = "seeder", version, subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
 struct Cli {
     /// Where results live: by hash of the user, by ranges of time or of rooms, or on a single shard.
     #[arg(long, required = true, value_parser = NAMES)]
     strategy: Option<String>,
-    /// A setting of the strategy, for example range.spread=2.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    sets: Vec<String>,
     #[command(flatten)]
-    work: Work,
+    sizes: Sizes,
+    #[command(flatten)]
+    storage: Storage,
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
 impl Cli {
     fn seed(&self) -> Result<()> {
         let name = self.strategy.as_deref().context("--strategy is missing")?;
-        let sizes = &self.work.sizes;
         ensure!(
-            name != "single" || sizes.shards.is_none_or(|shards| shards == NonZeroU16::MIN),
+            name != "single" || self.storage.shards.is_none_or(|shards| shards == NonZeroU16::MIN),
             "--shards: the strategy single has one shard; leave it out"
         );
-        let strategy = strategy(name, sizes.shards.unwrap_or(SHARDS), &self.sets)?;
-        sizes.seed(name, &*strategy)
+        let (settings, sources) = self.storage.read()?;
+        let strategy = configured(name, settings.shards, sources)?;
+        self.sizes.seed(name, &*strategy, &settings)
     }
 }
 
-/// Fills a data folder with users, rooms and coupons, and with past results placed by this sharding strategy.
+/// Fills a data folder, or the databases of servers, with users, rooms and coupons, and with past results placed by this
+/// sharding strategy.
+///
+/// Where data lives is set as for the services: by the defaults in the binary, then --config, then the environment
+/// (COUPON__BACKEND=servers, COUPON__SERVERS__MAIN=mysql://…), then --set, then the other flags.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct OneCli {
     #[command(flatten)]
-    work: Work,
-}
-
-#[derive(Debug, Args)]
-struct Work {
-    #[command(flatten)]
     sizes: Sizes,
+    #[command(flatten)]
+    storage: Storage,
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<OneCommand>,
 }
 
 #[derive(Debug, Args)]
 struct Sizes {
-    /// The folder to fill [default: data/STRATEGY]
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// Over how many shards results are spread [default: 4]
-    #[arg(long, value_name = "N")]
-    shards: Option<NonZeroU16>,
     /// Users, with ids from 1.
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     users: u64,
@@ -133,13 +146,13 @@ struct Sizes {
     /// The day or moment (UTC) that the data is made for [default: now]
     #[arg(long, value_name = "DATE", value_parser = moment)]
     as_of: Option<Timestamp>,
-    /// Replace the data that the folder holds.
+    /// Replace the data that is there; on servers, its keys in Redis and its queues in RabbitMQ go with it.
     #[arg(long)]
     reset: bool,
 }
 
 impl Sizes {
-    fn seed(&self, name: &str, strategy: &dyn ShardingStrategy) -> Result<()> {
+    fn seed(&self, name: &str, strategy: &dyn ShardingStrategy, settings: &StorageSettings) -> Result<()> {
         let options = SeedOptions {
             users: self.users,
             rooms: self.rooms,
@@ -150,30 +163,73 @@ impl Sizes {
             seed: self.seed,
             as_of: self.as_of.unwrap_or_else(now),
         };
-        let default = Path::new("data").join(name);
-        let dir = self.data.as_deref().unwrap_or(&default);
-        let report = seed(dir, strategy, &options, self.reset, &mut *on_stderr())?;
-        say(&report)
+        let (progress, reset) = (&mut *on_stderr(), self.reset);
+        say(&match settings.backend {
+            BackendKind::Embedded => {
+                let set = &settings.embedded.data;
+                let dir = if set.as_os_str().is_empty() { &Path::new("data").join(name) } else { set };
+                seed(dir, strategy, &options, reset, progress)?
+            }
+            BackendKind::Servers => seed_servers(&settings.servers, strategy, &options, reset, progress)?,
+        })
     }
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Retire the results of old days: drops tables that hold nothing else, and deletes rows from the others.
+    ///
+    /// On servers, services may be running meanwhile; which databases are meant is said by servers.namespace, or, without
+    /// it, by --strategy.
     Archive {
-        /// The folder, whatever its strategy; no service may be using it.
-        #[arg(long, value_name = "DIR")]
-        data: PathBuf,
-        /// The first day (UTC) to keep.
-        #[arg(long, value_name = "DAY", value_parser = day)]
-        before: Day,
+        /// On servers: whose databases, unless servers.namespace says so.
+        #[arg(long, value_parser = NAMES)]
+        strategy: Option<String>,
+        #[command(flatten)]
+        archive: Retirement,
     },
 }
 
-impl Command {
-    fn run(&self) -> Result<()> {
-        let Self::Archive { data, before } = self;
-        say(&archive(data, *before, now(), &mut *on_stderr())?)
+#[derive(Debug, Subcommand)]
+enum OneCommand {
+    /// Retire the results of old days: drops tables that hold nothing else, and deletes rows from the others.
+    ///
+    /// On servers, services may be running meanwhile.
+    Archive(Retirement),
+}
+
+#[derive(Debug, Args)]
+struct Retirement {
+    /// The first day (UTC) to keep.
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    before: Day,
+    #[command(flatten)]
+    storage: Storage,
+}
+
+impl Retirement {
+    /// `strategy` makes the strategy whose databases are meant, if it is known.
+    fn run(
+        &self,
+        strategy: impl FnOnce(Sources, NonZeroU16) -> Result<Option<Arc<dyn ShardingStrategy>>>,
+    ) -> Result<()> {
+        let (settings, sources) = self.storage.read()?;
+        let (before, progress) = (self.before, &mut *on_stderr());
+        say(&match settings.backend {
+            BackendKind::Embedded => {
+                let dir = &settings.embedded.data;
+                ensure!(
+                    !dir.as_os_str().is_empty(),
+                    "--data is missing: give the folder, whatever its strategy"
+                );
+                archive(dir, before, now(), progress)?
+            }
+            BackendKind::Servers => {
+                let strategy = strategy(sources, settings.shards)?;
+                let name = strategy.as_ref().map(|strategy| strategy.name());
+                archive_servers(&settings.servers, name, before, now(), progress)?
+            }
+        })
     }
 }
 
@@ -206,7 +262,7 @@ mod tests {
     #[test]
     fn defaults_are_those_of_the_options() {
         let cli = Cli::try_parse_from(["seeder", "--strategy", "hash"]).unwrap();
-        let (sizes, options) = (&cli.work.sizes, SeedOptions::default());
+        let (sizes, options) = (&cli.sizes, SeedOptions::default());
         assert_eq!(
             (sizes.users, sizes.rooms, sizes.hot_rooms),
             (options.users, options.rooms, options.hot_rooms)

@@ -1,6 +1,6 @@
-//! Fills data folders with a catalogue and with past results, each placed by the strategy chosen.
+//! Fills data folders, or the databases of servers, with a catalogue and with past results, each placed by the strategy chosen.
 //!
-//! The same options give the same rows for every strategy, so that what differs between two folders is only
+//! The same options give the same rows for every strategy, so that what differs between two data sets is only
 //! where the rows live. A third strategy's crate gets its own seeder by [`main_for`].
 
 mod archive;
@@ -14,13 +14,14 @@ mod progress;
 mod random;
 mod report;
 mod seed;
+mod sink;
 mod strategies;
 mod words;
 
-pub use archive::{ArchiveReport, archive};
+pub use archive::{ArchiveReport, archive, archive_servers};
 pub use cli::{main, main_for};
 pub use options::{OptionError, SeedOptions};
 pub use progress::{Progress, Silent, on_stderr};
 pub use report::SeedReport;
-pub use seed::seed;
+pub use seed::{seed, seed_servers};
 pub use strategies::{NAMES, strategy};

@@ -1,17 +1,16 @@
 //! What a seeding wrote, for programs and for people.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use coupon_core::ShardingStats;
 use indicatif::HumanCount;
 
-/// What [`crate::seed`] wrote, and how long it took.
+/// What [`crate::seed`] or [`crate::seed_servers`] wrote, and how long it took.
 #[derive(Debug, Clone)]
 pub struct SeedReport {
-    /// The folder.
-    pub dir: PathBuf,
+    /// The folder, or the databases and where they are.
+    pub place: String,
     /// The id of its data set.
     pub dataset: String,
     /// The strategy's name.
@@ -51,7 +50,7 @@ impl SeedReport {
 impl fmt::Display for SeedReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = |number: u64| HumanCount(number).to_string();
-        writeln!(f, "{}: data set {} laid out as \"{}\"", self.dir.display(), self.dataset, self.layout)?;
+        writeln!(f, "{}: data set {} laid out as \"{}\"", self.place, self.dataset, self.layout)?;
         let (users, rooms, coupons) = (count(self.users), count(self.rooms), count(self.coupons));
         writeln!(f, "  {users} users, {rooms} rooms, {coupons} coupons on offer")?;
         if self.results() > 0 {

@@ -1,17 +1,19 @@
-//! Fills a data folder: catalogue first, then the past, then the indexes.
+//! Fills a data set: catalogue first, then the past, then the indexes.
 
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use coupon_core::{Coupon, Placement, RowKey, ShardingStrategy};
-use coupon_service::backend::embedded::bulk::Bulk;
 use coupon_service::backend::embedded::folder::Folder;
+use coupon_service::backend::{embedded, servers};
+use coupon_service::settings::ServersSettings;
 
 use crate::catalogue::{self, Users};
 use crate::details::details;
 use crate::history::History;
 use crate::random::Random;
+use crate::sink::Sink;
 use crate::{Progress, SeedOptions, SeedReport};
 
 /// Users, coupons or results that are made and stored at a time.
@@ -32,14 +34,51 @@ pub fn seed(
     let began = Instant::now();
     let make = if reset { Folder::replace } else { Folder::create };
     let folder = make(dir, &strategy.layout(), strategy.shard_count())?;
-    let dataset = folder.dataset().to_owned();
-    let mut load = Load { bulk: Bulk::new(folder)?, next_log: 1, progress };
+    let whose = Whose { place: dir.display().to_string(), dataset: folder.dataset().to_owned(), began };
+    fill(embedded::bulk::Bulk::new(folder)?, whose, strategy, options, progress)
+}
+
+/// Fills a strategy's databases on servers with the same data.
+///
+/// # Errors
+/// When the options make no data, a setting cannot be used, a server does not answer, or there is data and `reset` is
+/// not set.
+pub fn seed_servers(
+    settings: &ServersSettings,
+    strategy: &dyn ShardingStrategy,
+    options: &SeedOptions,
+    reset: bool,
+    progress: &mut dyn Progress,
+) -> Result<SeedReport> {
+    options.check()?;
+    let began = Instant::now();
+    let bulk = servers::bulk::Bulk::begin(settings, strategy, reset)?;
+    let whose = Whose { place: bulk.place(), dataset: bulk.dataset().to_owned(), began };
+    fill(bulk, whose, strategy, options, progress)
+}
+
+/// The data set being made, and since when.
+struct Whose {
+    place: String,
+    dataset: String,
+    began: Instant,
+}
+
+fn fill(
+    sink: impl Sink,
+    whose: Whose,
+    strategy: &dyn ShardingStrategy,
+    options: &SeedOptions,
+    progress: &mut dyn Progress,
+) -> Result<SeedReport> {
+    let Whose { place, dataset, began } = whose;
+    let mut load = Load { sink, next_log: 1, progress };
     load.catalogue(options)?;
     let catalogue_took = began.elapsed();
     let past_coupons = load.history(strategy, options)?;
     let rows_per_shard = load.finish()?;
     Ok(SeedReport {
-        dir: dir.to_owned(),
+        place,
         dataset,
         strategy: strategy.name().to_owned(),
         layout: strategy.layout(),
@@ -53,13 +92,13 @@ pub fn seed(
     })
 }
 
-struct Load<'a> {
-    bulk: Bulk,
+struct Load<'a, S> {
+    sink: S,
     next_log: i64,
     progress: &'a mut dyn Progress,
 }
 
-impl Load<'_> {
+impl<S: Sink> Load<'_, S> {
     fn catalogue(&mut self, options: &SeedOptions) -> Result<()> {
         self.progress.stage("users", options.users);
         let (mut users, mut stored) = (Users::new(options), 0);
@@ -68,12 +107,12 @@ impl Load<'_> {
             if chunk.is_empty() {
                 break;
             }
-            self.bulk.users(&chunk)?;
+            self.sink.users(&chunk)?;
             stored += chunk.len() as u64;
             self.progress.reached(stored);
         }
         self.progress.done();
-        self.bulk.rooms(&catalogue::rooms(options)?)?;
+        self.sink.rooms(&catalogue::rooms(options)?)?;
         let mut random = Random::new(options.seed, "details");
         self.coupons(catalogue::coupons(options)?.into_iter().map(Ok), options.live_coupons(), &mut random)
     }
@@ -97,7 +136,7 @@ impl Load<'_> {
                 break;
             }
             stored += chunk.len() as u64;
-            self.bulk.results(chunk)?;
+            self.sink.results(chunk)?;
             self.progress.reached(stored);
         }
         self.progress.done();
@@ -129,9 +168,9 @@ impl Load<'_> {
                 logs.extend(catalogue::logs(self.next_log, coupon));
                 self.next_log = logs.last().map_or(self.next_log, |log| log.log_id + 1);
             }
-            self.bulk.coupons(&chunk)?;
-            self.bulk.details(&wide)?;
-            self.bulk.stock_logs(&logs)?;
+            self.sink.coupons(&chunk)?;
+            self.sink.details(&wide)?;
+            self.sink.stock_logs(&logs)?;
             stored += chunk.len() as u64;
             self.progress.reached(stored);
         }
@@ -140,9 +179,9 @@ impl Load<'_> {
     }
 
     fn finish(self) -> Result<Vec<u64>> {
-        let Self { bulk, progress, .. } = self;
+        let Self { sink, progress, .. } = self;
         let mut begun = false;
-        let rows = bulk.finish(&mut |made, total| {
+        let rows = sink.finish(&mut |made, total| {
             if !begun && total > 0 {
                 progress.stage("indexes", total);
                 begun = true;

@@ -3,12 +3,12 @@
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use coupon_core::ShardingStrategy;
+use coupon_service::settings::Sources;
 use hash_svc::{HashSettings, HashSharding};
 use range_svc::RangeSettings;
 use serde::de::DeserializeOwned;
-use toml::{Table, Value};
 
 /// The names that [`strategy`] knows.
 pub const NAMES: [&str; 4] = ["hash", "range-time", "range-room", "single"];
@@ -21,50 +21,51 @@ pub const NAMES: [&str; 4] = ["hash", "range-time", "range-room", "single"];
 /// # Errors
 /// When there is no such strategy or setting, or a setting has an impossible value; the message names it.
 pub fn strategy(name: &str, shards: NonZeroU16, sets: &[String]) -> Result<Arc<dyn ShardingStrategy>> {
+    configured(name, shards, Sources { flags: sets.to_vec(), ..Sources::default() })
+}
+
+/// The same, with settings from a file and the environment as well. Only flags must all be the strategy's own.
+pub(crate) fn configured(
+    name: &str,
+    shards: NonZeroU16,
+    sources: Sources,
+) -> Result<Arc<dyn ShardingStrategy>> {
     match name {
-        "hash" => hash(shards, sets),
-        "single" => hash(NonZeroU16::MIN, sets),
-        "range-time" => range("time", name, shards, sets),
-        "range-room" => range("room", name, shards, sets),
+        "hash" => hash(shards, &sources),
+        "single" => hash(NonZeroU16::MIN, &sources),
+        "range-time" => range("time", name, shards, sources),
+        "range-room" => range("room", name, shards, sources),
         _ => bail!("there is no strategy {name:?}; there are: {}", NAMES.join(", ")),
     }
 }
 
-fn hash(shards: NonZeroU16, sets: &[String]) -> Result<Arc<dyn ShardingStrategy>> {
-    let settings: HashSettings = section("hash", Table::new(), sets)?;
+fn hash(shards: NonZeroU16, sources: &Sources) -> Result<Arc<dyn ShardingStrategy>> {
+    let settings: HashSettings = section("hash", sources)?;
     Ok(Arc::new(HashSharding::from_settings(&settings, shards)))
 }
 
-fn range(by: &str, name: &str, shards: NonZeroU16, sets: &[String]) -> Result<Arc<dyn ShardingStrategy>> {
-    let mut chosen = Table::new();
-    chosen.insert("by".to_owned(), Value::String(by.to_owned()));
-    let settings: RangeSettings = section("range", chosen.clone(), sets)?;
-    let same: RangeSettings = section("range", chosen, &[])?;
-    ensure!(settings.by == same.by, "range.by contradicts the strategy {name}: leave it out");
+fn range(by: &str, name: &str, shards: NonZeroU16, sources: Sources) -> Result<Arc<dyn ShardingStrategy>> {
+    let service_defaults = format!("range.by = {by:?}");
+    let chosen = Sources { service_defaults: service_defaults.clone(), ..Sources::default() };
+    let chosen: RangeSettings = section("range", &chosen)?;
+    let settings: RangeSettings = section("range", &Sources { service_defaults, ..sources })?;
+    ensure!(settings.by == chosen.by, "range.by contradicts the strategy {name}: leave it out");
     Ok(settings.strategy(shards)?)
 }
 
-/// Reads the settings of one section. Each is tried alone as well, so that an error can name it.
-fn section<T: DeserializeOwned>(section: &str, mut table: Table, sets: &[String]) -> Result<T> {
-    for set in sets {
-        let (key, value) =
-            set.split_once('=').with_context(|| format!("--set {set}: write it as key=value"))?;
+/// Reads the settings of one section. Each flag is tried alone as well, so that an error can name it.
+fn section<T: DeserializeOwned>(section: &str, sources: &Sources) -> Result<T> {
+    for set in &sources.flags {
+        let (key, _) = set.split_once('=').with_context(|| format!("--set {set}: write it as key=value"))?;
         let field = key.trim().strip_prefix(section).and_then(|rest| rest.strip_prefix('.'));
-        let field = field.with_context(|| {
-            format!("--set {set}: this strategy has no such setting; its settings begin with \"{section}.\"")
-        })?;
-        let value = value_of(value.trim());
-        let alone = Table::from_iter([(field.to_owned(), value.clone())]);
-        T::deserialize(alone).map_err(|error| anyhow!("--set {set}: {key}: {}", error.message()))?;
-        table.insert(field.to_owned(), value);
+        ensure!(
+            field.is_some(),
+            "--set {set}: this strategy has no such setting; its settings begin with \"{section}.\""
+        );
+        let alone = Sources { flags: vec![set.clone()], ..Sources::default() };
+        alone.read_section::<T>(section).with_context(|| format!("--set {set}"))?;
     }
-    T::deserialize(table).map_err(|error| anyhow!("the settings of [{section}]: {}", error.message()))
-}
-
-fn value_of(text: &str) -> Value {
-    let parsed = toml::from_str::<Table>(&format!("value = {text}")).ok();
-    let only = parsed.filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));
-    only.unwrap_or_else(|| Value::String(text.to_owned()))
+    Ok(sources.read_section(section)?)
 }
 
 #[cfg(test)]

@@ -148,8 +148,9 @@ impl Shard {
 }
 
 /// The least id that a result of that day, or of a later one, can have.
-fn first_id(day: Day) -> Result<i64> {
-    Ok(ResultId::from_parts(day.start().max(RESULT_ID_EPOCH), 0, 0)?.number())
+pub(super) fn first_id(day: Day) -> Result<i64> {
+    let first = ResultId::from_parts(day.start().max(RESULT_ID_EPOCH), 0, 0);
+    Ok(first.with_context(|| format!("--before {day}"))?.number())
 }
 
 /// Adds what a query for coupons and their rows says.

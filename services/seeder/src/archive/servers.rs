@@ -1,0 +1,148 @@
+//! The same on servers, where services may be running meanwhile.
+//!
+//! MySQL drops no table within a transaction, so that is done in steps, each of which the next run finds and goes on
+//! from: the table gets a name that services do not know; in one transaction the shard's outbox and sums tell of its
+//! rows, and a note says that they did; the table is dropped, then the note.
+
+mod books;
+mod shard;
+
+use std::num::NonZeroU16;
+use std::time::Instant;
+
+use anyhow::{Result, bail, ensure};
+use coupon_core::{Day, Timestamp};
+use coupon_service::backend::servers::cluster::Cluster;
+use coupon_service::backend::servers::names::Namespace;
+use coupon_service::settings::ServersSettings;
+use mysql_async::Error;
+
+use self::books::Books;
+use self::shard::Shard;
+use super::{ArchiveReport, Counts};
+use crate::Progress;
+
+/// How often a transaction is tried that gets in another's way.
+const TRIES: u32 = 10;
+
+/// Retires the results of all days before `before` from a strategy's databases. Services may be running.
+///
+/// Whose databases they are is said by `servers.namespace`, or else by the name of the strategy. `now` decides which
+/// coupons are still on offer: their results hold their stock, and are not to be retired.
+///
+/// # Errors
+/// When a database cannot be used, the data set is incomplete, a shard has parked results, or a result to be retired is
+/// of a coupon still on offer; then nothing is retired.
+pub fn archive_servers(
+    settings: &ServersSettings,
+    strategy: Option<&str>,
+    before: Day,
+    now: Timestamp,
+    progress: &mut dyn Progress,
+) -> Result<ArchiveReport> {
+    ensure!(
+        strategy.is_some() || !settings.namespace.is_empty(),
+        "--strategy is missing: it says whose databases are meant; or set servers.namespace"
+    );
+    let namespace = Namespace::new(&settings.namespace, strategy.unwrap_or_default())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let cluster = open(settings, namespace).await?;
+        retire(&cluster, before, now, progress).await
+    })
+}
+
+/// The databases of the data set that is there, as many shards as it has.
+async fn open(settings: &ServersSettings, namespace: Namespace) -> Result<Cluster> {
+    let one = Cluster::with(settings, namespace.clone(), NonZeroU16::MIN)?;
+    let Some(label) = one.label().await? else { bail!("{}: it holds no data set", one.main) };
+    ensure!(label.complete, "{}: its data set is incomplete: seed it again, with --reset", one.main);
+    let cluster = Cluster::with(settings, namespace, label.shard_count())?;
+    for (shard, _) in cluster.numbered() {
+        cluster.check_shard(shard, &label.dataset).await?;
+    }
+    Ok(cluster)
+}
+
+async fn retire(
+    cluster: &Cluster,
+    before: Day,
+    now: Timestamp,
+    progress: &mut dyn Progress,
+) -> Result<ArchiveReport> {
+    let mut books = Books::open(&cluster.main).await?;
+    let mut shards = open_shards(cluster).await?;
+    for shard in &mut shards {
+        shard.finish_dropping().await?;
+        books.settle(shard).await?;
+    }
+    let mut report = ArchiveReport::default();
+
+    let counting = Instant::now();
+    let mut counts = Counts::new();
+    for shard in &mut shards {
+        shard.count(before, &mut counts).await?;
+    }
+    report.count_took = counting.elapsed();
+    report.coupons = counts.len() as u64;
+    if let Some((coupon, end)) = books.first_on_offer(&counts, now).await? {
+        return Err(super::still_on_offer(coupon, end, before));
+    }
+
+    progress.stage("retired", counts.values().sum::<i64>().cast_unsigned());
+    for shard in &mut shards {
+        retire_from(shard, before, &mut report, progress).await?;
+        books.settle(shard).await?;
+    }
+    progress.done();
+    Ok(report)
+}
+
+async fn open_shards(cluster: &Cluster) -> Result<Vec<Shard>> {
+    let mut shards = Vec::with_capacity(cluster.shards.len());
+    for (number, database) in cluster.numbered() {
+        let mut shard = Shard::open(number, database).await?;
+        ensure!(
+            shard.parked().await? == 0,
+            "shard {number} has parked results, which hold their stock: resolve them first"
+        );
+        shards.push(shard);
+    }
+    Ok(shards)
+}
+
+async fn retire_from(
+    shard: &mut Shard,
+    before: Day,
+    report: &mut ArchiveReport,
+    progress: &mut dyn Progress,
+) -> Result<()> {
+    for table in shard.old_tables(before).await? {
+        let began = Instant::now();
+        if table.day().is_some() {
+            let rows = shard.drop_table(table).await?;
+            report.tables_dropped += 1;
+            report.rows_dropped += rows;
+            report.drop_took += began.elapsed();
+            progress.reached(report.rows_dropped + report.rows_deleted);
+            continue;
+        }
+        loop {
+            let rows = shard.delete_batch(table, before).await?;
+            report.rows_deleted += rows;
+            progress.reached(report.rows_dropped + report.rows_deleted);
+            if rows == 0 {
+                break;
+            }
+        }
+        report.delete_took += began.elapsed();
+    }
+    Ok(())
+}
+
+/// Whether it was only in another transaction's way, or that one in its: MySQL has undone it, and it can be tried again.
+fn is_conflict(error: &Error) -> bool {
+    const DEADLOCK: u16 = 1213;
+    const LOCK_TIMEOUT: u16 = 1205;
+    matches!(error, Error::Server(error) if error.code == DEADLOCK || error.code == LOCK_TIMEOUT)
+}

@@ -1,0 +1,213 @@
+//! One shard's old results: counting them, and letting them go together with the outbox entry that says so.
+
+use anyhow::{Context, Result, ensure};
+use coupon_core::{CouponId, Day, ShardId, TableId};
+use coupon_service::backend::servers::mysql::Database;
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, Transaction, TxOpts};
+
+use super::super::Counts;
+use super::super::shard::first_id;
+use super::{TRIES, is_conflict};
+use crate::options::now;
+
+/// Rows deleted in one transaction: consumers of the shard wait for it.
+const BATCH: u32 = 5_000;
+/// Entries of the outbox that are applied at once.
+const ENTRIES: u32 = 500;
+/// What a table is called between leaving the services' sight and being dropped; also the name of its note.
+const RETIRED: &str = "retired_";
+
+/// What the main database is to be told.
+pub(super) struct Entry {
+    pub(super) id: i64,
+    /// Rows stored, or, below zero, rows retired.
+    pub(super) deltas: Vec<(CouponId, i64)>,
+}
+
+pub(super) struct Shard {
+    pub(super) id: ShardId,
+    database: Database,
+    conn: Conn,
+}
+
+/// Rows that go, by coupon, and what they were in the shard's sums.
+#[derive(Default)]
+struct Going {
+    counts: Counts,
+    rows: i64,
+    used: i64,
+    cents: i64,
+}
+
+impl Going {
+    fn add(&mut self, coupon: u64, rows: i64, used: i64, cents: i64) -> Result<()> {
+        *self.counts.entry(CouponId::new(coupon)?).or_default() += rows;
+        self.rows += rows;
+        self.used += used;
+        self.cents += cents;
+        Ok(())
+    }
+
+    /// In the outbox and in the sums, within the transaction in which the rows go. Taking the number locks the row, so
+    /// that entries are numbered in the order of their commits.
+    async fn tell(&self, transaction: &mut Transaction<'_>) -> Result<()> {
+        let sums = "UPDATE shard_state SET outbox_id = outbox_id + 1, results = results - ?, used = used - ?, \
+                    order_amount = order_amount - ? / 100 WHERE id = 1";
+        transaction.exec_drop(sums, (self.rows, self.used, self.cents)).await?;
+        let entry = "INSERT INTO outbox (outbox_id, deltas, create_time) \
+                     SELECT outbox_id, ?, ? FROM shard_state WHERE id = 1";
+        let deltas: Vec<(CouponId, i64)> =
+            self.counts.iter().map(|(coupon, rows)| (*coupon, -rows)).collect();
+        transaction.exec_drop(entry, (serde_json::to_string(&deltas)?, now().millis())).await?;
+        Ok(())
+    }
+}
+
+impl Shard {
+    pub(super) async fn open(id: ShardId, database: &Database) -> Result<Self> {
+        Ok(Self { id, database: database.clone(), conn: database.connect_alone().await? })
+    }
+
+    pub(super) async fn parked(&mut self) -> Result<i64> {
+        let parked = self.conn.query_first("SELECT COUNT(*) FROM parked_results").await;
+        Ok(parked.map_err(|error| self.database.error(&error))?.unwrap_or_default())
+    }
+
+    /// The next entries above a position, oldest first.
+    pub(super) async fn outbox(&mut self, above: i64) -> Result<Vec<Entry>> {
+        let sql = "SELECT outbox_id, deltas FROM outbox WHERE outbox_id > ? ORDER BY outbox_id LIMIT ?";
+        let rows: Vec<(i64, String)> =
+            self.conn.exec(sql, (above, ENTRIES)).await.map_err(|error| self.database.error(&error))?;
+        let entry = |(id, deltas): (i64, String)| {
+            let damaged = || format!("outbox entry {id} of shard {} is damaged", self.id);
+            Ok(Entry { id, deltas: serde_json::from_str(&deltas).with_context(damaged)? })
+        };
+        rows.into_iter().map(entry).collect()
+    }
+
+    /// The tables that may hold older rows. Those of a day or an hour then hold nothing else.
+    pub(super) async fn old_tables(&mut self, before: Day) -> Result<Vec<TableId>> {
+        let names = self.tables_like(TableId::PREFIX).await?;
+        let tables = names.iter().filter_map(|name| TableId::parse(name));
+        Ok(tables.filter(|table| table.day().is_none_or(|day| day < before)).collect())
+    }
+
+    async fn tables_like(&mut self, prefix: &str) -> Result<Vec<String>> {
+        // In a pattern, `_` stands for any character.
+        let pattern = prefix.replace('_', "\\_");
+        let names = self.conn.query(format!("SHOW TABLES LIKE '{pattern}%'")).await;
+        Ok(names.map_err(|error| self.database.error(&error))?)
+    }
+
+    /// Adds how many rows of each coupon are older than a day.
+    pub(super) async fn count(&mut self, before: Day, counts: &mut Counts) -> Result<()> {
+        for table in self.old_tables(before).await? {
+            let sql =
+                format!("SELECT coupon_id, COUNT(*) FROM {table} WHERE result_id < ? GROUP BY coupon_id");
+            let rows: Vec<(u64, i64)> = self
+                .conn
+                .exec(sql, (first_id(before)?,))
+                .await
+                .map_err(|error| self.database.error(&error))?;
+            for (coupon, rows) in rows {
+                *counts.entry(CouponId::new(coupon)?).or_default() += rows;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with tables that an earlier run did not get to drop.
+    pub(super) async fn finish_dropping(&mut self) -> Result<()> {
+        for retired in self.tables_like(RETIRED).await? {
+            self.drop_retired(&retired).await?;
+        }
+        Ok(())
+    }
+
+    /// Drops a table of old results; returns how many rows it had.
+    pub(super) async fn drop_table(&mut self, table: TableId) -> Result<u64> {
+        let retired = format!("{RETIRED}{table}");
+        // Left from a table of the same name: the run that dropped it was cut short just before its end.
+        let forget = "DELETE FROM shard_meta WHERE name = ?";
+        self.conn.exec_drop(forget, (&retired,)).await?;
+        let rename = format!("RENAME TABLE {table} TO {retired}");
+        self.conn.query_drop(rename).await.map_err(|error| self.database.error(&error))?;
+        self.drop_retired(&retired).await
+    }
+
+    async fn drop_retired(&mut self, retired: &str) -> Result<u64> {
+        let mut tries = 1;
+        let rows = loop {
+            match self.tell_of_table(retired).await {
+                Ok(rows) => break rows,
+                Err(error) if tries < TRIES && error.downcast_ref().is_some_and(is_conflict) => tries += 1,
+                Err(error) => return Err(error).with_context(|| format!("{}: {retired}", self.database)),
+            }
+        };
+        self.conn.query_drop(format!("DROP TABLE {retired}")).await?;
+        self.conn.exec_drop("DELETE FROM shard_meta WHERE name = ?", (retired,)).await?;
+        Ok(rows)
+    }
+
+    /// Nobody writes to the table any more: its rows can be counted before anybody has to wait.
+    async fn tell_of_table(&mut self, retired: &str) -> Result<u64> {
+        let sums = format!(
+            "SELECT coupon_id, COUNT(*), CAST(SUM(use_status) AS SIGNED), \
+             CAST(COALESCE(SUM(order_amount), 0) * 100 AS SIGNED) FROM {retired} GROUP BY coupon_id"
+        );
+        let mut going = Going::default();
+        for (coupon, rows, used, cents) in self.conn.query::<(u64, i64, i64, i64), _>(sums).await? {
+            going.add(coupon, rows, used, cents)?;
+        }
+        let mut transaction = self.conn.start_transaction(TxOpts::default()).await?;
+        let told = "SELECT 1 FROM shard_meta WHERE name = ?";
+        if transaction.exec_first::<i64, _, _>(told, (retired,)).await?.is_none() {
+            going.tell(&mut transaction).await?;
+            let note = "INSERT INTO shard_meta (name, value) VALUES (?, 'told')";
+            transaction.exec_drop(note, (retired,)).await?;
+        }
+        transaction.commit().await?;
+        Ok(going.rows.cast_unsigned())
+    }
+
+    /// Deletes the oldest rows of a table, at most a batch of them; returns how many.
+    pub(super) async fn delete_batch(&mut self, table: TableId, before: Day) -> Result<u64> {
+        let mut tries = 1;
+        loop {
+            match self.try_delete(table, before).await {
+                Err(error) if tries < TRIES && error.downcast_ref().is_some_and(is_conflict) => tries += 1,
+                done => return done.with_context(|| format!("{}: {table}", self.database)),
+            }
+        }
+    }
+
+    /// Result ids are in the order of time, and so is the table: the oldest rows lie side by side. They are locked before
+    /// the shard's row is, in the order in which a service spends a coupon.
+    async fn try_delete(&mut self, table: TableId, before: Day) -> Result<u64> {
+        let mut transaction = self.conn.start_transaction(TxOpts::default()).await?;
+        let oldest = format!(
+            "SELECT result_id, coupon_id, use_status, CAST(COALESCE(order_amount, 0) * 100 AS SIGNED) FROM {table} \
+             WHERE result_id < ? ORDER BY result_id LIMIT {BATCH} FOR UPDATE"
+        );
+        let rows: Vec<(i64, u64, i64, i64)> = transaction.exec(oldest, (first_id(before)?,)).await?;
+        let Some(last) = rows.last().map(|row| row.0) else {
+            transaction.rollback().await?;
+            return Ok(0);
+        };
+        let mut going = Going::default();
+        for (_, coupon, used, cents) in rows {
+            going.add(coupon, 1, used, cents)?;
+        }
+        going.tell(&mut transaction).await?;
+        transaction.exec_drop(format!("DELETE FROM {table} WHERE result_id <= ?"), (last,)).await?;
+        let gone = transaction.affected_rows();
+        ensure!(
+            gone == going.rows.cast_unsigned(),
+            "{gone} rows would go instead of the {} that were counted",
+            going.rows
+        );
+        transaction.commit().await?;
+        Ok(gone)
+    }
+}

@@ -1,0 +1,135 @@
+//! Where data lives, as the command line and the sources of the services' settings say it.
+
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use coupon_service::settings::{BackendKind, Sources, StorageSettings};
+
+/// What decides where data lives: any other setting is the strategy's.
+const STORAGE: [&str; 4] = ["backend", "shards", "embedded", "servers"];
+
+#[derive(Debug, Args)]
+pub(super) struct Storage {
+    /// A folder of SQLite files, or MySQL servers [default: embedded]
+    #[arg(long, value_name = "BACKEND", value_parser = ["embedded", "servers"])]
+    backend: Option<String>,
+    /// A TOML file of settings: the one that the service has.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder of the embedded backend [default for seeding: data/STRATEGY]; no service may be using it.
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Over how many shards results are spread [default: 4]
+    #[arg(long, value_name = "N")]
+    pub(super) shards: Option<NonZeroU16>,
+    /// A setting of the strategy or of the servers, for example range.spread=2 or servers.namespace=shop.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+}
+
+impl Storage {
+    /// Where data lives, and where the strategy's own settings come from.
+    pub(super) fn read(&self) -> Result<(StorageSettings, Sources)> {
+        self.read_from(true)
+    }
+
+    fn read_from(&self, environment: bool) -> Result<(StorageSettings, Sources)> {
+        let (mut flags, own): (Vec<_>, Vec<_>) =
+            self.sets.iter().cloned().partition(|set| STORAGE.contains(&section(set)));
+        flags.extend(self.data.as_ref().map(|data| format!("embedded.data={}", serde_json::json!(data))));
+        flags.extend(self.shards.map(|shards| format!("shards={shards}")));
+        flags.extend(self.backend.as_ref().map(|backend| format!("backend={backend}")));
+        let sources = |flags| Sources { file: self.config.clone(), environment, flags, ..Sources::default() };
+        let settings = sources(flags).read_storage()?;
+        self.refuse_what_has_no_effect(settings.backend)?;
+        Ok((settings, sources(own)))
+    }
+
+    /// Whoever says where the servers are means them, and must not be given a folder.
+    fn refuse_what_has_no_effect(&self, backend: BackendKind) -> Result<()> {
+        let (is, other) = match backend {
+            BackendKind::Embedded => ("embedded", "servers"),
+            BackendKind::Servers => ("servers", "embedded"),
+        };
+        if backend == BackendKind::Servers && self.data.is_some() {
+            bail!("--data is for the embedded backend, and the backend is servers: leave one of them out");
+        }
+        match self.sets.iter().find(|set| section(set) == other) {
+            // Without the value, which may hold a password.
+            Some(set) => {
+                let key = set.split('=').next().unwrap_or_default();
+                bail!(
+                    "--set {key} has no effect, since the backend is {is}: leave it out, or add --backend {other}"
+                )
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The part of a setting's name before its first dot.
+fn section(set: &str) -> &str {
+    set.split(['=', '.']).next().unwrap_or_default().trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Alone {
+        #[command(flatten)]
+        storage: Storage,
+    }
+
+    fn read(flags: &[&str]) -> Result<(StorageSettings, Sources)> {
+        let flags = std::iter::once(&"seeder").chain(flags);
+        Alone::try_parse_from(flags).unwrap().storage.read_from(false)
+    }
+
+    fn error(flags: &[&str]) -> String {
+        format!("{:#}", read(flags).unwrap_err())
+    }
+
+    #[test]
+    fn without_flags_it_is_a_folder_with_four_shards() {
+        let (settings, sources) = read(&[]).unwrap();
+        assert_eq!((settings.backend, settings.shards.get()), (BackendKind::Embedded, 4));
+        assert!(sources.flags.is_empty());
+    }
+
+    #[test]
+    fn settings_go_to_the_servers_or_to_the_strategy() {
+        let flags = ["--backend", "servers", "--set", "servers.namespace=shop", "--set", "range.spread=2"];
+        let (settings, sources) = read(&flags).unwrap();
+        assert_eq!((settings.backend, &*settings.servers.namespace), (BackendKind::Servers, "shop"));
+        assert_eq!(sources.flags, ["range.spread=2"]);
+    }
+
+    #[test]
+    fn a_file_says_all_of_it_and_flags_win() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("service.toml");
+        let text = "listen = \"127.0.0.1:1\"\nbackend = \"servers\"\nshards = 8\n[servers]\nmain = \"mysql://h\"\n\
+                    [range]\nspread = 3\n";
+        std::fs::write(&file, text).unwrap();
+        let (settings, sources) = read(&["--config", file.to_str().unwrap(), "--shards", "2"]).unwrap();
+        assert_eq!((settings.backend, settings.shards.get()), (BackendKind::Servers, 2));
+        assert_eq!(settings.servers.main.host(), "h");
+        let strategy = crate::strategies::configured("range-time", settings.shards, sources).unwrap_err();
+        assert!(format!("{strategy:#}").contains("spread"), "the file's section counts: {strategy:#}");
+    }
+
+    #[test]
+    fn what_has_no_effect_is_refused() {
+        assert!(error(&["--backend", "servers", "--data", "d"]).contains("--data"));
+        let error_of = error(&["--set", "servers.main=mysql://user:secret@h"]);
+        assert!(error_of.contains("servers.main") && !error_of.contains("secret"), "{error_of}");
+        assert!(error(&["--set", "backend=servers", "--set", "embedded.data=d"]).contains("embedded.data"));
+        assert!(error(&["--set", "servers.colour=red"]).contains("colour"));
+    }
+}

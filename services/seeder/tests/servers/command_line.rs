@@ -1,0 +1,78 @@
+//! The program itself, as people and containers call it.
+
+use std::process::{Command, Output};
+
+use crate::common::{Place, stack};
+
+fn seeder(arguments: &[&str], environment: &[(&'static str, String)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seeder"));
+    command.args(arguments).envs(environment.iter().map(|(key, value)| (key, value)));
+    command.output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn flags_name_the_servers() {
+    let mut arguments = vec!["--strategy", "range-room", "--users", "100", "--history", "300"];
+    let settings = stack().addresses().settings();
+    settings.iter().for_each(|setting| arguments.extend(["--set", setting]));
+    arguments.extend(["--set", "servers.namespace=by_flags", "--set", "range.spread=2"]);
+    let output = seeder(&arguments, &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.starts_with("by_flags on 127.0.0.1:") && said.contains("spread 2"), "{said}");
+    Place::new("by_flags").assert_books_balance();
+}
+
+#[test]
+fn the_environment_alone_selects_the_servers_and_the_strategy_names_the_databases() {
+    let environment = stack().addresses().environment();
+    let output = seeder(&["--strategy", "range-time", "--users", "100", "--history", "300"], &environment);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let place = Place::new("coupon_range_time");
+    assert_eq!(place.rows(), 300);
+    let archived = ["archive", "--strategy", "range-time", "--before", "2080-01-01"];
+    let output = seeder(&archived, &environment);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(place.rows(), 0);
+    place.assert_books_balance();
+}
+
+#[test]
+fn a_wrong_password_names_its_setting_and_is_not_printed() {
+    let mut environment = stack().addresses().environment();
+    for (key, value) in &mut environment {
+        if *key == "COUPON__SERVERS__MAIN" {
+            let at = value.split_once('@').unwrap().1.to_owned();
+            *value = format!("mysql://coupon:not-the-word@{at}");
+        }
+    }
+    let output = seeder(&["--strategy", "hash", "--users", "100"], &environment);
+    let error = stderr(&output);
+    assert!(!output.status.success());
+    assert!(error.contains("servers.main") && error.contains("password is wrong"), "{error}");
+    assert!(!error.contains("not-the-word"), "{error}");
+}
+
+#[test]
+fn archiving_on_servers_must_know_whose_databases_are_meant() {
+    let environment = stack().addresses().environment();
+    let output = seeder(&["archive", "--before", "2026-11-22"], &environment);
+    assert!(!output.status.success() && stderr(&output).contains("--strategy"), "{}", stderr(&output));
+}
+
+#[test]
+fn what_contradicts_itself_is_refused() {
+    for (arguments, named) in [
+        (&["--strategy", "hash", "--backend", "servers", "--data", "d"][..], "--data"),
+        (&["--strategy", "hash", "--set", "servers.main=mysql://h"], "servers.main"),
+        (&["--strategy", "hash", "--backend", "servers"], "servers.main"),
+        (&["archive", "--before", "2026-11-22"], "--data"),
+    ] {
+        let output = seeder(arguments, &[]);
+        assert!(!output.status.success() && stderr(&output).contains(named), "{named}: {}", stderr(&output));
+    }
+}

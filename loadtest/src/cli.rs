@@ -44,7 +44,7 @@ pub fn main() -> ExitCode {
     let result = match command {
         Command::Run(args) => run::run(*args),
         Command::Compare(args) => compare::run(args),
-        Command::Audit(args) => audit::run(args),
+        Command::Audit(args) => audit::run(&args),
         Command::Simulate(args) => simulate::run(args),
         Command::Vertical(args) => vertical::run(args),
         Command::Explain(args) => explain::run(args),

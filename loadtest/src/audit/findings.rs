@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -41,6 +40,11 @@ impl Kind {
         Self::Stock,
         Self::Parked,
     ];
+
+    /// Whether it takes what clients were told to find any of it; of the others, a part can be checked without.
+    const fn needs_claims(self) -> bool {
+        matches!(self, Self::Lost | Self::Invented)
+    }
 
     /// The word that reports use.
     #[must_use]
@@ -86,8 +90,8 @@ pub struct Unapplied {
 /// What an audit looked at and what it found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditReport {
-    /// The data folder.
-    pub folder: PathBuf,
+    /// What was audited: a data folder, or a main database.
+    pub data: String,
     /// How many shards.
     pub shards: usize,
     /// How many tables of results.
@@ -113,9 +117,9 @@ pub struct AuditReport {
 }
 
 impl AuditReport {
-    pub(super) fn new(folder: &Path, shards: usize) -> Self {
+    pub(super) fn new(data: String, shards: usize) -> Self {
         Self {
-            folder: folder.to_owned(),
+            data,
             shards,
             tables: 0,
             rows: 0,
@@ -159,8 +163,8 @@ impl AuditReport {
 
 impl fmt::Display for AuditReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { folder, rows, shards, tables, took_ms, .. } = self;
-        writeln!(f, "{}: {rows} rows, {shards} shards, {tables} tables, {took_ms} ms", folder.display())?;
+        let Self { data, rows, shards, tables, took_ms, .. } = self;
+        writeln!(f, "{data}: {rows} rows, {shards} shards, {tables} tables, {took_ms} ms")?;
         if let (Some(acknowledged), Some(refused), Some(unknown)) =
             (self.acknowledged, self.refused, self.unknown)
         {
@@ -175,9 +179,10 @@ impl fmt::Display for AuditReport {
             writeln!(f, "not yet told to the main database: shard {shard}, {entries} entries, {rows} rows")?;
         }
         for kind in Kind::ALL {
-            match self.not_checked.get(&kind) {
-                Some(why) if self.count(kind) == 0 => writeln!(f, "  {kind:<10} {:>8}: {why}", "n/a")?,
-                _ => writeln!(f, "  {kind:<10} {:>8}", self.count(kind))?,
+            match (self.count(kind), self.not_checked.get(&kind)) {
+                (0, Some(why)) if kind.needs_claims() => writeln!(f, "  {kind:<10} {:>8}: {why}", "n/a")?,
+                (count, Some(why)) => writeln!(f, "  {kind:<10} {count:>8} (in part n/a: {why})")?,
+                (count, None) => writeln!(f, "  {kind:<10} {count:>8}")?,
             }
             let Some(finding) = self.findings.get(&kind) else { continue };
             for example in &finding.examples {

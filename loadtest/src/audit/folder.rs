@@ -4,115 +4,86 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::inbox::{self, Waiting};
 use anyhow::{Context, Result, bail, ensure};
-use coupon_core::TableId;
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use coupon_core::{Placement, TableId};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
+
+use super::source::{
+    Catalogue, Coupon, Entry, Grab, Parked, Rows, Shard, Snapshot, Stored, Wanted, tables_of_results,
+};
+use super::{Label, inbox};
 
 /// How often a snapshot is tried again while a service keeps applying outboxes.
 const ATTEMPTS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Every file of a data folder, each inside a read transaction.
-pub(super) struct Snapshot {
-    pub(super) main: Connection,
-    pub(super) shards: Vec<Shard>,
-    /// How far each shard's outbox has been applied.
-    pub(super) positions: BTreeMap<u16, i64>,
-}
+/// The shards' files, each inside a read transaction.
+struct Files(Vec<Connection>);
 
-/// One shard's file.
-pub(super) struct Shard {
-    pub(super) number: u16,
-    pub(super) connection: Connection,
-    pub(super) tables: Vec<TableId>,
-    /// Results that are stored, but not in their tables yet.
-    pub(super) inbox: Vec<Waiting>,
-}
-
-impl Snapshot {
-    /// Holds every file still.
-    ///
-    /// The files are separate databases, so their transactions cannot start at the same instant. What ties them
-    /// together are the outbox positions in the main file: if they are the same before and after the shards were
-    /// held, no entry moved from a shard to main in between, and all files tell of the same moment.
-    pub(super) fn open(folder: &Path) -> Result<Self> {
-        for _ in 0..ATTEMPTS {
-            let main = hold(&folder.join("main.sqlite"))?;
-            let before = positions(&main)?;
-            let shards = shards(folder, &main)?;
-            let after = positions(&open(&folder.join("main.sqlite"))?)?;
-            if before == after {
-                return Ok(Self { main, shards, positions: before });
-            }
-            std::thread::sleep(PAUSE);
-        }
-        bail!("the service writes too much to hold the data still: drain it, and stop the load")
-    }
-
-    /// Where the rows of a user and a coupon are, for a description.
-    pub(super) fn holdings(&self, user: i64, coupon: i64) -> Result<Vec<String>> {
-        self.find("user_id = ?1 AND coupon_id = ?2", (user, coupon))
-    }
-
-    /// Where the rows with an id are, for a description.
-    pub(super) fn copies(&self, result: i64) -> Result<Vec<String>> {
-        self.find("result_id = ?1", (result,))
-    }
-
-    fn find(&self, condition: &str, parameters: impl rusqlite::Params + Copy) -> Result<Vec<String>> {
-        let mut found = Vec::new();
-        for shard in &self.shards {
-            for table in &shard.tables {
-                let sql = format!("SELECT result_id, user_id, coupon_id FROM {table} WHERE {condition}");
-                let mut statement = shard.connection.prepare_cached(&sql)?;
-                let mut rows = statement.query(parameters)?;
-                while let Some(row) = rows.next()? {
-                    let (id, user, coupon): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                    let number = shard.number;
-                    found.push(format!(
-                        "result {id} of user {user}, coupon {coupon} (shard {number}, table {table})"
-                    ));
-                }
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// The largest `result_id` stored in a data folder; `None` when it holds no results.
+/// Holds every file of a data folder still.
 ///
-/// # Errors
-/// When the folder cannot be read.
-pub fn newest_result(folder: &Path) -> Result<Option<i64>> {
-    let snapshot = Snapshot::open(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let mut newest = None;
-    for shard in &snapshot.shards {
-        newest = newest.max(shard.inbox.last().map(|waiting| waiting.id));
-        for table in &shard.tables {
-            let sql = format!("SELECT max(result_id) FROM {table}");
-            newest = newest.max(shard.connection.query_row(&sql, [], |row| row.get::<_, Option<i64>>(0))?);
+/// The files are separate databases, so their transactions cannot start at the same instant. What ties them
+/// together are the outbox positions in the main file: if they are the same before and after the shards were
+/// held, no entry moved from a shard to main in between, and all files tell of the same moment.
+pub(super) fn hold_still(folder: &Path) -> Result<Snapshot> {
+    for _ in 0..ATTEMPTS {
+        let main = hold(&folder.join("main.sqlite"))?;
+        let before = positions(&main)?;
+        let shards = shards(folder, &main)?;
+        let after = positions(&open(&folder.join("main.sqlite"))?)?;
+        if before != after {
+            std::thread::sleep(PAUSE);
+            continue;
         }
+        let position = |shard| before.get(&shard).copied().unwrap_or(0);
+        let told = (0..).zip(&shards).map(|(number, file)| shard(number, file, position(number)));
+        let told = told.collect::<Result<_>>()?;
+        return Ok(Snapshot { catalogue: catalogue(&main)?, shards: told, rows: Box::new(Files(shards)) });
     }
-    Ok(newest)
+    bail!("the service writes too much to hold the data still: drain it, and stop the load")
 }
 
-/// What the main file of a data folder says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Label {
-    /// The data set's id.
-    pub dataset: String,
-    /// Every parameter that decides where a row lives.
-    pub layout: String,
-    /// How many shards.
-    pub shards: u16,
+impl Files {
+    fn of(&self, place: Placement) -> Result<&Connection> {
+        self.0.get(place.shard.index()).with_context(|| format!("there is no shard {}", place.shard))
+    }
+}
+
+impl Rows for Files {
+    fn each(&mut self, place: Placement, row: &mut dyn FnMut(Stored)) -> Result<()> {
+        let sql = format!("SELECT {} FROM {}", Stored::COLUMNS, place.table);
+        let mut statement = self.of(place)?.prepare(&sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(next) = rows.next()? {
+            row(Stored { grab: grab(next)?, room: next.get(3)?, time: next.get(4)?, granted: next.get(5)? });
+        }
+        Ok(())
+    }
+
+    fn find(&mut self, place: Placement, wanted: Wanted) -> Result<Vec<Grab>> {
+        let (condition, parameters) = match wanted {
+            Wanted::Result(id) => ("result_id = ?1", vec![id]),
+            Wanted::Holding { user, coupon } => ("user_id = ?1 AND coupon_id = ?2", vec![user, coupon]),
+        };
+        let sql = format!("SELECT result_id, user_id, coupon_id FROM {} WHERE {condition}", place.table);
+        let mut statement = self.of(place)?.prepare_cached(&sql)?;
+        let found = statement.query_map(rusqlite::params_from_iter(parameters), grab)?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn newest(&mut self, place: Placement) -> Result<Option<i64>> {
+        let sql = format!("SELECT max(result_id) FROM {}", place.table);
+        Ok(self.of(place)?.query_row(&sql, [], |row| row.get(0))?)
+    }
+}
+
+/// The columns `result_id, user_id, coupon_id`.
+fn grab(row: &Row<'_>) -> rusqlite::Result<Grab> {
+    Ok(Grab { id: row.get(0)?, user: row.get(1)?, coupon: row.get(2)? })
 }
 
 /// Reads the label of a data folder.
-///
-/// # Errors
-/// When the folder cannot be read or is no data folder.
-pub fn label(folder: &Path) -> Result<Label> {
+pub(super) fn label(folder: &Path) -> Result<Label> {
     let main = open(&folder.join("main.sqlite"))?;
     let read = |name: &str| {
         meta(&main, "meta", name)?.with_context(|| format!("the main file does not tell its {name}"))
@@ -120,7 +91,7 @@ pub fn label(folder: &Path) -> Result<Label> {
     Ok(Label { dataset: read("dataset")?, layout: read("layout")?, shards: shard_count(&main)? })
 }
 
-fn shards(folder: &Path, main: &Connection) -> Result<Vec<Shard>> {
+fn shards(folder: &Path, main: &Connection) -> Result<Vec<Connection>> {
     let dataset = meta(main, "meta", "dataset")?;
     let mut shards = Vec::new();
     for number in 0..shard_count(main)? {
@@ -132,14 +103,63 @@ fn shards(folder: &Path, main: &Connection) -> Result<Vec<Shard>> {
             "{} belongs to data set {theirs:?}, the main file to {dataset:?}",
             path.display()
         );
-        let tables = tables(&connection)?;
-        let inbox = inbox::read(&connection, &tables)
-            .with_context(|| format!("cannot read the inbox of {}", path.display()))?;
-        shards.push(Shard { number, connection, tables, inbox });
+        shards.push(connection);
     }
     let extra = folder.join(format!("shard-{}.sqlite", shards.len()));
     ensure!(!extra.exists(), "{} is one shard more than the main file knows of", extra.display());
     Ok(shards)
+}
+
+/// What a shard's file says, but for its rows.
+fn shard(number: u16, file: &Connection, position: i64) -> Result<Shard> {
+    let tables = tables(file)?;
+    let inbox = inbox::read(file, &tables).with_context(|| format!("the inbox of shard {number}"))?;
+    let (outbox, parked) = (outbox(file, position)?, parked(file)?);
+    Ok(Shard { number, tables, inbox, position, outbox, parked, counted: None })
+}
+
+/// The entries of an outbox that lie beyond a position.
+fn outbox(file: &Connection, position: i64) -> Result<Vec<Entry>> {
+    let mut statement = file.prepare("SELECT outbox_id, deltas FROM outbox WHERE outbox_id > ?1")?;
+    let entries =
+        statement.query_map([position], |row| Ok(Entry { id: row.get(0)?, deltas: row.get(1)? }))?;
+    Ok(entries.collect::<rusqlite::Result<_>>()?)
+}
+
+fn parked(file: &Connection) -> Result<Vec<Parked>> {
+    let sql =
+        "SELECT result_id, user_id, coupon_id, table_name, reason FROM parked_results ORDER BY result_id";
+    let mut statement = file.prepare(sql)?;
+    let parked = statement
+        .query_map([], |row| Ok(Parked { grab: grab(row)?, table: row.get(3)?, reason: row.get(4)? }))?;
+    Ok(parked.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The coupons, and what the log says of each.
+fn catalogue(main: &Connection) -> Result<Catalogue> {
+    let sql = "SELECT coupon_id, room_id, total_stock, remaining_stock, status, end_time FROM coupons";
+    let mut statement = main.prepare(sql)?;
+    let coupons = statement.query_map([], |row| {
+        let coupon = Coupon {
+            room: row.get(1)?,
+            total: row.get(2)?,
+            remaining: row.get(3)?,
+            deducted: 0,
+            until: if row.get(4)? { Some(row.get(5)?) } else { None },
+        };
+        Ok((row.get(0)?, coupon))
+    })?;
+    let mut catalogue = coupons.collect::<rusqlite::Result<Catalogue>>()?;
+    let sql = "SELECT coupon_id, sum(stock_before - stock_after) FROM stock_logs \
+               WHERE operation_type IN (2, 3) GROUP BY coupon_id";
+    let mut statement = main.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Some(coupon) = catalogue.get_mut(&row.get(0)?) {
+            coupon.deducted = row.get(1)?;
+        }
+    }
+    Ok(catalogue)
 }
 
 fn shard_count(main: &Connection) -> Result<u16> {
@@ -151,16 +171,7 @@ fn tables(connection: &Connection) -> Result<Vec<TableId>> {
     let mut statement =
         connection.prepare("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")?;
     let names = statement.query_map([], |row| row.get::<_, String>(0))?;
-    let mut tables = Vec::new();
-    for name in names {
-        let name = name?;
-        let table = TableId::parse(&name);
-        // Rows in a table that no reader knows by name are rows that nobody will find.
-        let stray = table.is_none() && name.starts_with(TableId::PREFIX);
-        ensure!(!stray, "{name} looks like a table of results, but is not named like one");
-        tables.extend(table);
-    }
-    Ok(tables)
+    tables_of_results(names.collect::<rusqlite::Result<Vec<_>>>()?)
 }
 
 fn positions(main: &Connection) -> Result<BTreeMap<u16, i64>> {

@@ -6,15 +6,7 @@ use anyhow::{Context, Result};
 use coupon_core::TableId;
 use rusqlite::{Connection, OptionalExtension};
 
-/// A result in a shard's inbox.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Waiting {
-    pub(super) table: TableId,
-    pub(super) id: i64,
-    pub(super) user: i64,
-    pub(super) coupon: i64,
-    pub(super) room: i64,
-}
+use super::source::{Grab, Waiting};
 
 /// What waits there. A result handed over again after it reached its table is no second one.
 pub(super) fn read(connection: &Connection, tables: &[TableId]) -> Result<Vec<Waiting>> {
@@ -30,13 +22,13 @@ pub(super) fn read(connection: &Connection, tables: &[TableId]) -> Result<Vec<Wa
                 .with_context(|| format!("inbox batch {number}: {name:?} is no table of results"))?;
             for (id, user, coupon, room) in results {
                 if !tables.contains(&table) || !stored(connection, table, id)? {
-                    waiting.push(Waiting { table, id, user, coupon, room });
+                    waiting.push(Waiting { table, grab: Grab { id, user, coupon }, room });
                 }
             }
         }
     }
-    waiting.sort_unstable_by_key(|waiting| waiting.id);
-    waiting.dedup_by_key(|waiting| waiting.id);
+    waiting.sort_unstable_by_key(|waiting| waiting.grab.id);
+    waiting.dedup_by_key(|waiting| waiting.grab.id);
     Ok(waiting)
 }
 

@@ -1,19 +1,25 @@
 //! Holds what a service stored against what it promised.
 //!
-//! The auditor shares the schema's table names with the services and nothing else: it reads the shards' files
-//! itself, so that a mistake in the code audited cannot hide in the audit as well. It reads every row every time;
-//! a duplicate of an old row is still a duplicate.
+//! The auditor shares the schema's table names with the services, and where servers are; it reads files and databases
+//! itself, so that a mistake in the code audited cannot hide in the audit as well. It reads every row every time; a
+//! duplicate of an old row is still a duplicate.
+//!
+//! The checks (`scan`, `stock`) are written once, over what `source` says that data is; `folder` and `servers`
+//! hold data of one kind still and read it.
 
 mod claims;
 mod findings;
 mod folder;
 mod inbox;
 mod scan;
+mod servers;
+mod source;
 mod stock;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::fmt;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -21,8 +27,29 @@ use coupon_core::ShardingStrategy;
 
 pub use claims::{CLAIMS_HEADER, Claim, Claims};
 pub use findings::{AuditReport, Finding, Kind, SHOWN, Unapplied};
-use folder::Snapshot;
-pub use folder::{Label, label, newest_result};
+use scan::Holders;
+pub use servers::Servers;
+use source::Snapshot;
+
+/// What can be audited.
+#[derive(Debug, Clone)]
+pub enum Data {
+    /// A data folder of the embedded backend.
+    Folder(PathBuf),
+    /// A data set of the servers' backend.
+    Servers(Box<Servers>),
+}
+
+/// What data says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// The data set's id.
+    pub dataset: String,
+    /// Every parameter that decides where a row lives.
+    pub layout: String,
+    /// How many shards.
+    pub shards: u16,
+}
 
 /// What the auditor is told beside the data itself.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,25 +61,92 @@ pub struct Scope<'a> {
     pub since: Option<i64>,
     /// Where rows belong. Without it, only what a table's own name promises is checked.
     pub strategy: Option<&'a dyn ShardingStrategy>,
-    /// Whether everything handed over has been told to the main database: then nothing may be left to apply.
+    /// Whether everything handed over has been told to the main database: then nothing may be left to apply, and the
+    /// gate may hold nothing that is not stored.
     pub drained: bool,
 }
 
-/// Audits a data folder. The service may be running: each file is read at one moment, without blocking it.
-///
-/// # Errors
-/// When the folder cannot be read, is not a data folder, or mixes two data sets. A violation is no error.
-pub fn audit(folder: &Path, scope: &Scope<'_>) -> Result<AuditReport> {
-    let started = Instant::now();
-    let snapshot = Snapshot::open(folder).with_context(|| format!("cannot audit {}", folder.display()))?;
-    let mut report = AuditReport::new(folder, snapshot.shards.len());
-    let catalogue = stock::catalogue(&snapshot.main)?;
-    let ledger = scope.claims.map(Claims::ledger);
-    let sold = scan::scan(&snapshot, scope, &catalogue, ledger.as_ref(), &mut report)?;
-    stock::check(&snapshot, &catalogue, &sold, scope.drained, &mut report)?;
-    if let Some(ledger) = &ledger {
-        stock::left_over(&catalogue, &sold, ledger, &mut report);
+impl Data {
+    /// What the data says of itself.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is none.
+    pub fn label(&self) -> Result<Label> {
+        match self {
+            Self::Folder(folder) => folder::label(folder),
+            Self::Servers(servers) => servers.label(),
+        }
     }
-    report.took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Ok(report)
+
+    /// The largest `result_id` stored; `None` when there are no results.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    pub fn newest_result(&self) -> Result<Option<i64>> {
+        let newest = || match self {
+            Self::Folder(folder) => folder::hold_still(folder)?.newest(),
+            Self::Servers(servers) => servers.hold_still()?.0.newest(),
+        };
+        newest().with_context(|| format!("cannot read {self}"))
+    }
+
+    /// How many results each shard has, as it counts them itself; nothing where none keeps count.
+    ///
+    /// # Errors
+    /// When a shard cannot be read.
+    pub fn kept_counts(&self) -> Result<Option<Vec<u64>>> {
+        match self {
+            Self::Folder(_) => Ok(None),
+            Self::Servers(servers) => servers.kept_counts().map(Some),
+        }
+    }
+
+    /// Audits it. The service may be running: each file or database is read at one moment, without blocking it.
+    ///
+    /// # Errors
+    /// When it cannot be read, is no data, or mixes two data sets. A violation is no error.
+    pub fn audit(&self, scope: &Scope<'_>) -> Result<AuditReport> {
+        let started = Instant::now();
+        let mut report = match self {
+            Self::Folder(folder) => {
+                folder::hold_still(folder).and_then(|mut snapshot| Ok(self.check(&mut snapshot, scope)?.0))
+            }
+            Self::Servers(servers) => self.on_servers(servers, scope),
+        }
+        .with_context(|| format!("cannot audit {self}"))?;
+        report.took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(report)
+    }
+
+    /// There, the gate is another place that can be wrong.
+    fn on_servers(&self, servers: &Servers, scope: &Scope<'_>) -> Result<AuditReport> {
+        if scope.drained {
+            servers.settle()?;
+        }
+        let (mut snapshot, gate) = servers.hold_still()?;
+        let (mut report, holders) = self.check(&mut snapshot, scope)?;
+        servers.check_gate(&gate, &snapshot, &holders, scope.drained, &mut report)?;
+        Ok(report)
+    }
+
+    fn check(&self, snapshot: &mut Snapshot, scope: &Scope<'_>) -> Result<(AuditReport, Holders)> {
+        let mut report = AuditReport::new(self.to_string(), snapshot.shards.len());
+        let ledger = scope.claims.map(Claims::ledger);
+        let holders = scan::scan(snapshot, scope, ledger.as_ref(), &mut report)?;
+        let sold = holders.iter().map(|(coupon, users)| (*coupon, users.len() as u64)).collect();
+        stock::check(snapshot, &sold, scope.drained, &mut report)?;
+        if let Some(ledger) = &ledger {
+            stock::left_over(&snapshot.catalogue, &sold, ledger, &mut report);
+        }
+        Ok((report, holders))
+    }
+}
+
+impl fmt::Display for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => folder.display().fmt(f),
+            Self::Servers(servers) => servers.fmt(f),
+        }
+    }
 }

@@ -3,17 +3,14 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use coupon_core::{Placement, ResultId, RoomId, RowKey, ShardId, TableId, Timestamp, UserId};
-use rusqlite::Row;
+use coupon_core::{Placement, ResultId, RoomId, RowKey, TableId, Timestamp, UserId};
 
 use super::claims::Ledger;
-use super::folder::{Shard, Snapshot};
-use super::inbox::Waiting;
-use super::stock::{Catalogue, Sold};
-use super::{AuditReport, Kind, Scope};
+use super::source::{Catalogue, Shard, Snapshot, Stored, Waiting};
+use super::{AuditReport, Kind, Scope, stock};
 
-/// The users who hold each coupon.
-type Holders = HashMap<i64, Vec<i64>>;
+/// The users who hold each coupon, sorted.
+pub(super) type Holders = HashMap<i64, Vec<i64>>;
 
 /// What is kept of all rows: 16 bytes each, so that ten million fit anywhere.
 #[derive(Default)]
@@ -22,37 +19,6 @@ struct Seen {
     holders: Holders,
     /// Which of the ledger's acknowledged grabs were found.
     found: Vec<bool>,
-}
-
-/// A stored row, as it is found.
-#[derive(Clone, Copy)]
-struct Stored {
-    id: i64,
-    user: i64,
-    coupon: i64,
-    room: i64,
-    time: i64,
-    granted: bool,
-}
-
-impl Stored {
-    const COLUMNS: &str =
-        "result_id, user_id, coupon_id, room_id, grab_time, grab_status = 1 AND fail_reason IS NULL";
-
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            id: row.get(0)?,
-            user: row.get(1)?,
-            coupon: row.get(2)?,
-            room: row.get(3)?,
-            time: row.get(4)?,
-            granted: row.get(5)?,
-        })
-    }
-
-    fn at(self, place: Placement) -> String {
-        format!("result {} of user {}, coupon {} ({place})", self.id, self.user, self.coupon)
-    }
 }
 
 /// What the pass needs to know of each row's surroundings.
@@ -66,22 +32,25 @@ struct Pass<'a> {
 
 /// Reads every row; adds to the report what is duplicate, lost, invented or misplaced.
 pub(super) fn scan(
-    snapshot: &Snapshot,
+    snapshot: &mut Snapshot,
     scope: &Scope<'_>,
-    catalogue: &Catalogue,
     ledger: Option<&Ledger>,
     report: &mut AuditReport,
-) -> Result<Sold> {
+) -> Result<Holders> {
     let since = scope.since.or_else(|| ledger.and_then(Ledger::first).map(|first| first - 1));
     note_what_cannot_be_checked(scope, ledger, since, report);
+    let Snapshot { catalogue, shards, rows } = snapshot;
     let pass = Pass { scope, catalogue, ledger, since };
     let mut seen = Seen::default();
     seen.found.resize(ledger.map_or(0, |ledger| ledger.granted.len()), false);
-    for shard in &snapshot.shards {
-        for &table in &shard.tables {
-            pass.table(shard, table, &mut seen, report)?;
+    for shard in &*shards {
+        let before = seen.ids.len();
+        for place in shard.places() {
+            report.tables += 1;
+            rows.each(place, &mut |row| pass.row(row, place, &mut seen, report))?;
         }
         pass.inbox(shard, &mut seen, report);
+        stock::kept_count(shard, (seen.ids.len() - before) as u64, report);
     }
     report.rows = seen.ids.len() as u64;
     twice_stored(snapshot, seen.ids, report)?;
@@ -90,7 +59,7 @@ pub(super) fn scan(
         lost(snapshot, ledger, &seen.found, report)?;
         not_held(ledger, &seen.holders, report);
     }
-    Ok(seen.holders.iter().map(|(coupon, users)| (*coupon, users.len() as u64)).collect())
+    Ok(seen.holders)
 }
 
 fn note_what_cannot_be_checked(
@@ -121,30 +90,18 @@ fn note_what_cannot_be_checked(
 }
 
 impl Pass<'_> {
-    fn table(&self, shard: &Shard, table: TableId, seen: &mut Seen, report: &mut AuditReport) -> Result<()> {
-        report.tables += 1;
-        let place = Placement::new(ShardId::new(shard.number), table);
-        let sql = format!("SELECT {} FROM {table}", Stored::COLUMNS);
-        let mut statement = shard.connection.prepare(&sql)?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            self.row(Stored::read(row)?, place, seen, report);
-        }
-        Ok(())
-    }
-
     /// What is in the inbox is stored; which table it is meant for is written beside it.
     fn inbox(&self, shard: &Shard, seen: &mut Seen, report: &mut AuditReport) {
-        for &Waiting { table, id, user, coupon, room } in &shard.inbox {
-            let time = ResultId::from_number(id).map_or(0, |id| id.time().millis());
-            let place = Placement::new(ShardId::new(shard.number), table);
-            self.row(Stored { id, user, coupon, room, time, granted: true }, place, seen, report);
+        for &Waiting { table, grab, room } in &shard.inbox {
+            let time = ResultId::from_number(grab.id).map_or(0, |id| id.time().millis());
+            let row = Stored { grab, room, time, granted: true };
+            self.row(row, shard.place(table), seen, report);
         }
     }
 
     fn row(&self, row: Stored, place: Placement, seen: &mut Seen, report: &mut AuditReport) {
-        seen.ids.push(row.id);
-        seen.holders.entry(row.coupon).or_default().push(row.user);
+        seen.ids.push(row.grab.id);
+        seen.holders.entry(row.grab.coupon).or_default().push(row.grab.user);
         self.placed(row, place, report);
         self.claimed(row, place, seen, report);
     }
@@ -152,13 +109,13 @@ impl Pass<'_> {
     /// Holds a row against its place, its id and its coupon.
     fn placed(&self, row: Stored, place: Placement, report: &mut AuditReport) {
         if let Some(wrong) = self.wrong(row, place) {
-            report.add(Kind::Misplaced, 1, || format!("{}: {wrong}", row.at(place)));
+            report.add(Kind::Misplaced, 1, || format!("{}: {wrong}", row.grab.at(place)));
         }
     }
 
     fn wrong(&self, row: Stored, place: Placement) -> Option<String> {
         let (Ok(id), Ok(user), Ok(room)) =
-            (ResultId::from_number(row.id), id::<UserId>(row.user), id::<RoomId>(row.room))
+            (ResultId::from_number(row.grab.id), id::<UserId>(row.grab.user), id::<RoomId>(row.room))
         else {
             return Some(format!("an id is out of range (room {})", row.room));
         };
@@ -169,7 +126,7 @@ impl Pass<'_> {
         if !row.granted {
             return Some("it is stored although it was not granted".to_owned());
         }
-        match self.catalogue.get(&row.coupon) {
+        match self.catalogue.get(&row.grab.coupon) {
             None => return Some("the catalogue has no such coupon".to_owned()),
             Some(coupon) if coupon.room != row.room => {
                 return Some(format!("it names room {}, the coupon's is {}", row.room, coupon.room));
@@ -190,20 +147,22 @@ impl Pass<'_> {
     /// Holds a row against what was answered.
     fn claimed(&self, row: Stored, place: Placement, seen: &mut Seen, report: &mut AuditReport) {
         let Some(ledger) = self.ledger else { return };
-        let (Ok(user), Ok(coupon)) = (u64::try_from(row.user), u64::try_from(row.coupon)) else { return };
-        for index in ledger.acknowledged(row.id) {
+        let (Ok(user), Ok(coupon)) = (u64::try_from(row.grab.user), u64::try_from(row.grab.coupon)) else {
+            return;
+        };
+        for index in ledger.acknowledged(row.grab.id) {
             let same = ledger.granted.get(index).is_some_and(|&(_, u, c)| (u, c) == (user, coupon));
             if let Some(found) = seen.found.get_mut(index) {
                 *found |= same;
             }
         }
-        if self.since.is_none_or(|since| row.id <= since) || ledger.was_granted(user, coupon) {
+        if self.since.is_none_or(|since| row.grab.id <= since) || ledger.was_granted(user, coupon) {
             return;
         }
         if ledger.is_unknown(user, coupon) {
             report.unknown_stored += 1;
         } else {
-            report.add(Kind::Invented, 1, || format!("{}: nobody asked for it", row.at(place)));
+            report.add(Kind::Invented, 1, || format!("{}: nobody asked for it", row.grab.at(place)));
         }
     }
 }
@@ -222,7 +181,7 @@ fn id<T: TryFrom<u64>>(number: i64) -> Result<T, ()> {
     u64::try_from(number).map_err(drop).and_then(|number| T::try_from(number).map_err(drop))
 }
 
-fn lost(snapshot: &Snapshot, ledger: &Ledger, found: &[bool], report: &mut AuditReport) -> Result<()> {
+fn lost(snapshot: &mut Snapshot, ledger: &Ledger, found: &[bool], report: &mut AuditReport) -> Result<()> {
     let missing = ledger.granted.iter().zip(found).filter(|(_, found)| !**found);
     for (&(result, user, coupon), _) in missing {
         let mut instead = Vec::new();
@@ -244,7 +203,7 @@ fn lost(snapshot: &Snapshot, ledger: &Ledger, found: &[bool], report: &mut Audit
     Ok(())
 }
 
-fn twice_stored(snapshot: &Snapshot, mut ids: Vec<i64>, report: &mut AuditReport) -> Result<()> {
+fn twice_stored(snapshot: &mut Snapshot, mut ids: Vec<i64>, report: &mut AuditReport) -> Result<()> {
     ids.sort_unstable();
     for same in ids.chunk_by(|a, b| a == b).filter(|same| same.len() > 1) {
         let Some(&id) = same.first() else { continue };
@@ -257,7 +216,7 @@ fn twice_stored(snapshot: &Snapshot, mut ids: Vec<i64>, report: &mut AuditReport
 }
 
 /// Finds users who hold a coupon twice; leaves each coupon's holders sorted.
-fn twice_held(snapshot: &Snapshot, holders: &mut Holders, report: &mut AuditReport) -> Result<()> {
+fn twice_held(snapshot: &mut Snapshot, holders: &mut Holders, report: &mut AuditReport) -> Result<()> {
     for (&coupon, users) in holders {
         users.sort_unstable();
         for same in users.chunk_by(|a, b| a == b).filter(|same| same.len() > 1) {

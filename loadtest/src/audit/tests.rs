@@ -1,7 +1,6 @@
 //! Each promise broken by hand, in a folder that is otherwise sound, and found.
 
 use std::num::NonZeroU16;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use coupon_core::schema::{self, Dialect};
@@ -9,7 +8,7 @@ use coupon_core::{ResultId, ShardingStrategy, TableId};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::{AuditReport, Claim, Claims, Kind, Scope, audit, newest_result};
+use super::{AuditReport, Claim, Claims, Data, Kind, Scope};
 
 const TODAY: &str = "2026-11-22T12:00:00Z";
 const YESTERDAY: &str = "2026-11-21T12:00:00Z";
@@ -120,15 +119,15 @@ impl Folder {
         ));
     }
 
-    fn path(&self) -> PathBuf {
-        self.dir.path().to_owned()
+    fn data(&self) -> Data {
+        Data::Folder(self.dir.path().to_owned())
     }
 
     fn audit(&self) -> AuditReport {
         let strategy = by_day();
         let scope =
             Scope { claims: Some(&self.claims), since: None, strategy: Some(&*strategy), drained: true };
-        audit(self.dir.path(), &scope).unwrap()
+        self.data().audit(&scope).unwrap()
     }
 }
 
@@ -146,13 +145,13 @@ fn a_sound_folder_passes() {
     assert_eq!((report.rows, report.shards, report.tables, report.violations()), (3, 2, 4, 0), "{report}");
     assert_eq!((report.acknowledged, report.refused, report.unknown), (Some(3), Some(1), Some(0)));
     assert!(report.not_checked.is_empty(), "{report}");
-    assert_eq!(newest_result(&folder.path()).unwrap(), Some(id(TODAY, 2)));
+    assert_eq!(folder.data().newest_result().unwrap(), Some(id(TODAY, 2)));
 }
 
 #[test]
 fn a_running_service_is_not_disturbed_and_its_uncommitted_rows_are_not_seen() {
     let folder = Folder::sound();
-    let writer = Connection::open(folder.path().join("shard-0.sqlite")).unwrap();
+    let writer = Connection::open(folder.dir.path().join("shard-0.sqlite")).unwrap();
     writer.execute_batch("BEGIN IMMEDIATE; DELETE FROM coupon_results_2026_11_22").unwrap();
     assert_eq!(folder.audit().violations(), 0);
     writer.execute_batch("ROLLBACK").unwrap();
@@ -291,7 +290,7 @@ fn a_row_in_the_table_of_another_day_is_misplaced_even_if_the_strategy_is_unknow
     folder.store(0, TABLE_YESTERDAY, id(TODAY, 1), 1, 1);
     folder.tell(1);
     folder.claims.add(1, 1, Claim::Granted(id(TODAY, 1)));
-    let report = audit(&folder.path(), &Scope::default()).unwrap();
+    let report = folder.data().audit(&Scope::default()).unwrap();
     assert_eq!(only(&report).0, Kind::Misplaced);
     assert_eq!(
         report.not_checked.keys().copied().collect::<Vec<_>>(),
@@ -338,7 +337,7 @@ fn outbox_entries_not_yet_applied_count_towards_stock_and_are_a_violation_only_a
     folder.shard(shard, "INSERT INTO outbox VALUES (1, '[[2, 1]]', 0)");
     let strategy = by_day();
     let scope = Scope { claims: Some(&folder.claims), strategy: Some(&*strategy), ..Scope::default() };
-    let report = audit(&folder.path(), &scope).unwrap();
+    let report = folder.data().audit(&scope).unwrap();
     assert_eq!(report.violations(), 0, "{report}");
     assert_eq!(
         report.unapplied.iter().map(|u| (u.shard, u.entries, u.rows)).collect::<Vec<_>>(),
@@ -375,12 +374,12 @@ fn only_the_first_violations_are_described_but_all_are_counted() {
 fn a_shard_of_another_data_set_is_refused() {
     let folder = Folder::sound();
     folder.shard(1, "UPDATE shard_meta SET value = 'd2'");
-    let error = format!("{:#}", audit(&folder.path(), &Scope::default()).unwrap_err());
+    let error = format!("{:#}", folder.data().audit(&Scope::default()).unwrap_err());
     assert!(error.contains("shard-1.sqlite") && error.contains("d2"), "{error}");
 }
 
 #[test]
 fn a_folder_that_holds_no_data_is_an_error() {
     let dir = TempDir::new().unwrap();
-    assert!(audit(dir.path(), &Scope::default()).is_err());
+    assert!(Data::Folder(dir.path().to_owned()).audit(&Scope::default()).is_err());
 }

@@ -3,16 +3,18 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::num::NonZeroU16;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use coupon_core::{ResultId, ShardingStrategy, Timestamp};
+use coupon_service::backend::servers::names::Namespace;
 
 use super::arguments;
-use crate::audit::{AuditReport, Claims, Scope, audit, label};
-use crate::contestants::{Running, strategy_of_layout};
+use super::servers::ServersArgs;
+use crate::audit::{AuditReport, Claims, Data, Scope, Servers};
+use crate::contestants::{Running, Site, strategy_of_layout};
 use crate::terminal;
 
 /// What an audit that found violations exits with.
@@ -20,14 +22,27 @@ pub const VIOLATED: u8 = 2;
 
 /// Its command line. Exits with 0 when every promise was kept, 2 when one was broken, 1 when it cannot tell.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("what").required(true).args(["data", "target"]))]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["data", "target", "backend"]))]
 pub struct Args {
     /// The data folder to audit. The service may be running or not
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// A running service to drain, then audit: its data folder must be on this machine
+    /// A running service to drain, then audit: its data folder must be on this machine, or it must be said where its
+    /// servers are
     #[arg(long, value_name = "URL")]
     target: Option<String>,
+    /// `servers` audits a data set on servers whose service may be running or not; the gate is left out, since nothing
+    /// says that it was drained
+    #[arg(long, value_name = "servers", value_parser = ["servers"])]
+    backend: Option<String>,
+    /// With --backend servers: the strategy that the data was made for, or --namespace
+    #[arg(long, value_name = "NAME", requires = "backend", conflicts_with = "namespace")]
+    strategy: Option<String>,
+    /// With --backend servers: what its databases are called by; by default coupon_ and the name of the strategy
+    #[arg(long, value_name = "NAME", requires = "backend")]
+    namespace: Option<String>,
+    #[command(flatten)]
+    servers: ServersArgs,
     /// The service's admin token, when it asks for one
     #[arg(long, value_name = "TOKEN", env = "COUPON__ADMIN__TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
@@ -44,26 +59,44 @@ pub struct Args {
 ///
 /// # Errors
 /// When the data or a file cannot be read.
-pub fn run(args: Args) -> Result<ExitCode> {
+pub fn run(args: &Args) -> Result<ExitCode> {
     let claims = claims(&args.acks)?;
     let since = args.since.map(first_id).transpose()?;
-    let report = match (args.data, args.target) {
-        (Some(data), _) => folder(&data, claims.as_ref(), since)?,
-        (None, target) => {
-            let mut target = arguments::target(&target.unwrap_or_default())?;
-            target.admin_token = args.admin_token;
-            Running::attach(target)?.audit(claims.as_ref(), since)?
+    let report = match (&args.data, &args.target) {
+        (Some(folder), _) => {
+            args.servers.refuse("is for data on servers, not for --data")?;
+            let data = Data::Folder(folder.clone());
+            data.label().with_context(|| format!("--data: {} is no data folder", folder.display()))?;
+            undrained(&data, claims.as_ref(), since)?
         }
+        (None, Some(url)) => {
+            let mut target = arguments::target(url)?;
+            target.admin_token.clone_from(&args.admin_token);
+            let site = Arc::new(Site::given(args.servers.settings()?));
+            Running::attach(target, Some(site))?.audit(claims.as_ref(), since)?
+        }
+        (None, None) => undrained(&on_servers(args)?, claims.as_ref(), since)?,
     };
     terminal::say(report.to_string().trim_end());
     Ok(if report.violations() == 0 { ExitCode::SUCCESS } else { ExitCode::from(VIOLATED) })
 }
 
-fn folder(data: &Path, claims: Option<&Claims>, since: Option<i64>) -> Result<AuditReport> {
-    let label = label(data).with_context(|| format!("--data: {} is no data folder", data.display()))?;
+fn undrained(data: &Data, claims: Option<&Claims>, since: Option<i64>) -> Result<AuditReport> {
+    let label = data.label()?;
     let shards = NonZeroU16::new(label.shards).context("the data has no shards")?;
     let strategy: Option<Arc<dyn ShardingStrategy>> = strategy_of_layout(&label.layout, shards);
-    audit(data, &Scope { claims, since, strategy: strategy.as_deref(), drained: false })
+    data.audit(&Scope { claims, since, strategy: strategy.as_deref(), drained: false })
+}
+
+fn on_servers(args: &Args) -> Result<Data> {
+    let settings = args.servers.settings()?;
+    let namespace = match (&args.namespace, &args.strategy) {
+        (Some(namespace), _) => namespace.clone(),
+        (None, Some(strategy)) => Namespace::new("", strategy).context("--strategy")?.as_str().to_owned(),
+        (None, None) => settings.namespace.clone(),
+    };
+    ensure!(!namespace.is_empty(), "--backend servers: whose data is it? Give --strategy or --namespace");
+    Ok(Data::Servers(Box::new(Servers::new(settings, &namespace)?)))
 }
 
 fn claims(files: &[PathBuf]) -> Result<Option<Claims>> {

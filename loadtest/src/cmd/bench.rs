@@ -11,7 +11,6 @@ mod table;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
 use seeder::SeedOptions;
@@ -79,7 +78,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         seed: args.seed,
         ..SeedOptions::default()
     };
-    let setup = Setup { seed, keep: None, shard_rtt: Duration::ZERO };
+    let setup = Setup::embedded(seed);
     let service = Running::start(&spec, &setup)?;
     let samples = measure::all(&service.target, &plan);
     terminal::clear_progress();

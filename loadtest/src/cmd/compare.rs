@@ -1,6 +1,7 @@
 //! `loadtest compare`.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroUsize};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use seeder::SeedOptions;
 
 use super::arguments;
 use super::audit::VIOLATED;
-use crate::compare::{Ending, Options, compare};
+use super::servers::ServersArgs;
+use crate::compare::{Ending, Options, Wanted, compare};
 use crate::contestants::{Setup, Spec, all_different, cures};
 use crate::duration::parse_duration;
 use crate::http::Target;
@@ -68,14 +70,41 @@ pub struct Args {
     /// Keep the contestants' data in this folder
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
+    /// Where the contestants store: in files, or on MySQL, Redis and RabbitMQ. Without addresses (--config, --set,
+    /// COUPON__SERVERS__… in the environment), servers of this run's own are started for it
+    #[arg(long, value_enum, default_value_t = Backend::Embedded)]
+    backend: Backend,
+    #[command(flatten)]
+    servers: ServersArgs,
+    /// With --backend servers of this run's own: the cores that each shard's server may use, such as 0.2, so that a hot
+    /// one saturates
+    #[arg(long, value_name = "CORES", allow_negative_numbers = true)]
+    shard_cpu: Option<f64>,
+    /// With --backend servers: the service processes of each contestant; connections go round them
+    #[arg(long, value_name = "NUMBER", default_value = "1")]
+    processes: NonZeroUsize,
     /// The admin token of the services given with --target
     #[arg(long, value_name = "TOKEN", env = "COUPON__ADMIN__TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
 }
 
+/// Where contestants store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Backend {
+    /// In files of their own.
+    Embedded,
+    /// On MySQL, Redis and RabbitMQ.
+    Servers,
+}
+
 /// Who takes part when nobody is named: every strategy, the baseline, and a cure for each hotspot.
 const DEFAULT: [&str; 6] =
     ["hash", "range-time", "range-room", "single", "range-room+split", "range-time+spread"];
+
+/// The least and the most cores that a quota may say.
+const QUOTAS: RangeInclusive<f64> = 0.01..=1_024.0;
+/// More processes than this are a mistake.
+const MOST_PROCESSES: usize = 64;
 
 /// Longer round trips than this are no network's.
 const LONGEST_RTT: Duration = Duration::from_secs(10);
@@ -110,15 +139,52 @@ fn options(args: Args) -> Result<Options> {
     ensure!(shard_rtt <= LONGEST_RTT, "--shard-rtt must be {} s at most", LONGEST_RTT.as_secs());
     let seed = seed(&args, load.workload.catalogue);
     seed.check()?;
+    let servers = servers(&args)?;
     Ok(Options {
         contestants,
         targets,
-        setup: Setup { seed, keep: args.keep, shard_rtt },
+        setup: Setup { keep: args.keep, shard_rtt, processes: args.processes, ..Setup::embedded(seed) },
+        servers,
+        shard_cpu: args.shard_cpu,
         rounds: args.rounds,
         workload: args.workload.map_or_else(|| load.workload.name.clone(), |file| file.display().to_string()),
         load,
         out: args.out,
     })
+}
+
+/// Where contestants and targets on servers have them.
+fn servers(args: &Args) -> Result<Wanted> {
+    let settings = args.servers.settings()?;
+    let given = !settings.main.is_empty();
+    if args.backend == Backend::Embedded {
+        ensure!(args.shard_cpu.is_none(), "--shard-cpu needs --backend servers: files have no CPU to limit");
+        ensure!(
+            args.processes.get() == 1,
+            "--processes needs --backend servers: a data folder has one process"
+        );
+        return Ok(if given { Wanted::ForTargets(settings) } else { Wanted::None });
+    }
+    ensure!(args.processes.get() <= MOST_PROCESSES, "--processes must be {MOST_PROCESSES} at most");
+    if let Some(cores) = args.shard_cpu {
+        let (least, most) = (QUOTAS.start(), QUOTAS.end());
+        ensure!(QUOTAS.contains(&cores), "--shard-cpu must be {least} to {most} cores, not {cores}");
+        ensure!(
+            !given,
+            "--shard-cpu is for servers of this run's own: these are given, limit them where they run"
+        );
+    }
+    if !given {
+        return Ok(Wanted::Private);
+    }
+    for (name, missing) in [
+        ("servers.shards", settings.shards.is_empty()),
+        ("servers.redis", settings.redis.is_empty()),
+        ("servers.rabbitmq", settings.rabbitmq.is_empty()),
+    ] {
+        ensure!(!missing, "setting `{name}` is missing, and `servers.main` is given");
+    }
+    Ok(Wanted::Given(settings))
 }
 
 fn load(args: &Args) -> Result<LoadSpec> {
@@ -238,6 +304,43 @@ mod tests {
         std::fs::write(folder.path().join("grabs.csv"), grabs).unwrap();
         let error = parse(&["--workload", file.to_str().unwrap()]).unwrap_err().to_string();
         assert!(error.contains("--workload") && error.contains("loadtest run"), "{error}");
+    }
+
+    #[test]
+    fn servers_are_given_or_of_the_runs_own() {
+        assert!(matches!(parse(&[]).unwrap().servers, Wanted::None));
+        let servers = ["--backend", "servers"];
+        let with = |more: &[&str]| parse(&[&servers, more].concat());
+        assert!(matches!(with(&["--shard-cpu", "0.2"]).unwrap().servers, Wanted::Private));
+        let main = ["--set", "servers.main=mysql://a:b@127.0.0.1:1"];
+        let error = with(&main).unwrap_err().to_string();
+        assert!(error.contains("servers.shards"), "{error}");
+        let all = [
+            &main[..],
+            &[
+                "--set",
+                "servers.shards=mysql://a:b@127.0.0.1:2",
+                "--set",
+                "servers.redis=redis://127.0.0.1:3",
+            ],
+            &["--set", "servers.rabbitmq=amqp://127.0.0.1:4"],
+        ]
+        .concat();
+        assert!(matches!(with(&all).unwrap().servers, Wanted::Given(_)));
+        let limited = with(&[&all[..], &["--shard-cpu", "0.2"]].concat()).unwrap_err().to_string();
+        assert!(limited.contains("--shard-cpu"), "{limited}");
+    }
+
+    #[test]
+    fn what_only_servers_have_is_refused_for_files() {
+        for (flag, value) in [("--shard-cpu", "0.5"), ("--processes", "2"), ("--set", "grab.batch_max=1")] {
+            let error = parse(&[flag, value]).unwrap_err().to_string();
+            assert!(error.contains(flag), "{error}");
+        }
+        for cores in ["0", "-1", "NaN"] {
+            let error = parse(&["--backend", "servers", "--shard-cpu", cores]).unwrap_err().to_string();
+            assert!(error.contains("--shard-cpu"), "{error}");
+        }
     }
 
     #[test]

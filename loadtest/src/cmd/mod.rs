@@ -1,6 +1,7 @@
 //! The subcommands: each has its `Args` and a `run`.
 
 mod arguments;
+mod servers;
 
 pub mod audit;
 pub mod bench;

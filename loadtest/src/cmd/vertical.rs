@@ -68,6 +68,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
 fn start(seed: u64) -> Result<Running> {
     stop_services_on_interrupt()?;
     let seed = SeedOptions { seed, ..SeedOptions::default() };
-    let setup = Setup { seed, keep: None, shard_rtt: std::time::Duration::ZERO };
+    let setup = Setup::embedded(seed);
     Running::start(&Spec::parse("single", NonZeroU16::MIN, &Catalogue::default())?, &setup)
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use super::round::Entrant;
+use super::servers::Servers;
 use super::{Options, model};
+use crate::contestants::Site;
 use crate::load::Arrivals;
 use model::{Machine, Meta, Reading};
 
@@ -15,17 +17,20 @@ pub(crate) fn now() -> String {
 }
 
 /// Enough to run the comparison again.
-pub(super) fn meta(options: &Options, date: String, entrants: &[Entrant], warnings: Vec<String>) -> Meta {
+pub(super) fn meta(
+    options: &Options,
+    date: String,
+    servers: &Servers,
+    entrants: &[Entrant],
+    warnings: Vec<String>,
+) -> Meta {
     let names: Vec<&str> = entrants.iter().map(Entrant::name).collect();
     Meta {
         title: format!("Sharding strategies compared: {}", names.join(", ")),
         date,
         command: command(std::env::args()),
         machine: machine(),
-        versions: BTreeMap::from([
-            ("loadtest".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-            ("sqlite".to_owned(), rusqlite::version().to_owned()),
-        ]),
+        versions: versions(servers.site.as_deref()),
         seed: options.load.seed,
         backend: entrants.first().map(|entrant| entrant.backend().to_owned()).unwrap_or_default(),
         workload: options.workload.clone(),
@@ -38,8 +43,17 @@ pub(super) fn meta(options: &Options, date: String, entrants: &[Entrant], warnin
         seconds_per_round: options.load.duration.as_secs_f64(),
         history_rows: entrants.iter().map(Entrant::history).max().unwrap_or(0),
         shard_rtt_ms: options.setup.shard_rtt.as_secs_f64() * 1e3,
+        processes: u32::try_from(options.setup.processes.get()).unwrap_or(u32::MAX),
+        shard_cpu: servers.quota,
+        shards_elsewhere: servers.site.as_ref().is_some_and(|site| site.is_elsewhere()),
         warnings,
     }
+}
+
+fn versions(site: Option<&Site>) -> BTreeMap<String, String> {
+    let stores = site.map_or_else(|| vec![("sqlite", rusqlite::version().to_owned())], Site::versions);
+    let own = ("loadtest", env!("CARGO_PKG_VERSION").to_owned());
+    stores.into_iter().chain([own]).map(|(name, version)| (name.to_owned(), version)).collect()
 }
 
 /// The command line, without the folder that the program happens to be in.

@@ -3,10 +3,13 @@
 //! All contestants are up all the time; they take turns within a round, in an order drawn anew for each round, so
 //! that a machine that slows down or speeds up does so for all of them alike. The round is the unit of statistics.
 
+mod flow;
 pub(crate) mod machine;
 pub(crate) mod order;
 mod round;
 mod sampler;
+mod servers;
+mod turn;
 mod work;
 
 use std::io::ErrorKind;
@@ -23,6 +26,8 @@ use crate::stats::MIN_ROUNDS;
 use crate::terminal;
 use order::Order;
 use round::Entrant;
+use servers::Servers;
+pub use servers::Wanted;
 
 /// The longest that the unmeasured load before the first round takes.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -37,8 +42,12 @@ pub struct Options {
     pub contestants: Vec<Spec>,
     /// Services that run already.
     pub targets: Vec<Target>,
-    /// How the contestants are set up.
+    /// How the contestants are set up; their servers follow from the next field.
     pub setup: Setup,
+    /// Which servers there are to be.
+    pub servers: Wanted,
+    /// The cores that each shard's server may use.
+    pub shard_cpu: Option<f64>,
     /// How many rounds.
     pub rounds: u32,
     /// The load of every round, but for its seed: each round has its own, drawn from this one's.
@@ -70,10 +79,19 @@ pub fn compare(options: &Options) -> Result<Ending> {
     if usize::try_from(options.rounds).is_ok_and(|rounds| rounds < MIN_ROUNDS) {
         terminal::note("no verdicts under five rounds");
     }
-    let mut entrants = start(options)?;
-    let measured = warm_up(options, &mut entrants).and_then(|()| rounds(options, &mut entrants));
-    let ending = measured.inspect_err(|_| wait_if_interrupted())?;
-    let mut report = conclude(options, date, &entrants);
+    let servers = Servers::prepare(options)?;
+    let mut entrants = start(options, &servers)?;
+    let measured =
+        warm_up(options, &mut entrants).and_then(|()| rounds(options, servers.quota, &mut entrants));
+    let ending = match measured {
+        Ok(ending) => ending,
+        Err(error) => {
+            wait_if_interrupted();
+            give_up(entrants);
+            return Err(error);
+        }
+    };
+    let mut report = conclude(options, date, &servers, &entrants);
     for entrant in entrants {
         stop(entrant, &mut report);
     }
@@ -81,18 +99,26 @@ pub fn compare(options: &Options) -> Result<Ending> {
     Ok(ending)
 }
 
-fn start(options: &Options) -> Result<Vec<Entrant>> {
+fn start(options: &Options, servers: &Servers) -> Result<Vec<Entrant>> {
     let mut entrants = Vec::new();
+    let setup = Setup { site: servers.site.clone(), ..options.setup.clone() };
     for spec in &options.contestants {
         terminal::progress(format!("seeding and starting {}", spec.name));
-        let running = Running::start(spec, &options.setup)?;
+        let running = match Running::start(spec, &setup) {
+            Ok(running) => running,
+            Err(error) => {
+                terminal::clear_progress();
+                give_up(entrants);
+                return Err(error);
+            }
+        };
         let seeded = running.seeded.unwrap_or_default().as_secs_f64();
         terminal::clear_progress();
         terminal::note(format!("{}: seeded in {seeded:.1} s, at {}", running.name, running.target.url("")));
         entrants.push(Entrant::new(running)?);
     }
     for target in &options.targets {
-        entrants.push(Entrant::new(Running::attach(target.clone())?)?);
+        entrants.push(Entrant::new(Running::attach(target.clone(), servers.for_targets.clone())?)?);
     }
     Ok(entrants)
 }
@@ -104,13 +130,13 @@ fn warm_up(options: &Options, entrants: &mut [Entrant]) -> Result<()> {
     load.seed = order::seed_of_round(options.load.seed, None);
     for entrant in entrants {
         terminal::progress(format!("warming up {}", entrant.name()));
-        entrant.load(&load)?;
+        entrant.warm_up(&load)?;
     }
     terminal::clear_progress();
     Ok(())
 }
 
-fn rounds(options: &Options, entrants: &mut [Entrant]) -> Result<Ending> {
+fn rounds(options: &Options, quota: Option<f64>, entrants: &mut [Entrant]) -> Result<Ending> {
     let mut order = Order::new(options.load.seed);
     let mut ending = Ending::Kept;
     for index in 0..options.rounds {
@@ -119,7 +145,7 @@ fn rounds(options: &Options, entrants: &mut [Entrant]) -> Result<Ending> {
         for (position, entrant) in (0..).zip(order.shuffled(entrants.len())) {
             let Some(entrant) = entrants.get_mut(entrant) else { continue };
             terminal::progress(format!("round {} of {}: {}", index + 1, options.rounds, entrant.name()));
-            ending = worse(ending, entrant.round(index, position, &load)?);
+            ending = worse(ending, entrant.round(index, position, &load, quota)?);
         }
         terminal::clear_progress();
         // The round is finished for all, so that the report compares like with like; more would prove nothing.
@@ -139,10 +165,12 @@ fn worse(one: Ending, other: Ending) -> Ending {
     if rank(other) > rank(one) { other } else { one }
 }
 
-fn conclude(options: &Options, date: String, entrants: &[Entrant]) -> Report {
+fn conclude(options: &Options, date: String, servers: &Servers, entrants: &[Entrant]) -> Report {
     let contestants: Vec<model::Contestant> = entrants.iter().map(Entrant::contestant).collect();
-    let repeats = contestants.iter().filter_map(repeated).collect();
-    let mut report = Report::new(machine::meta(options, date, entrants, repeats), contestants);
+    let mut warnings = servers.warnings.clone();
+    warnings.extend(contestants.iter().filter_map(repeated));
+    let meta = machine::meta(options, date, servers, entrants, warnings);
+    let mut report = Report::new(meta, contestants);
     report::summarise(&mut report);
     report
 }
@@ -161,6 +189,15 @@ fn repeated(contestant: &model::Contestant) -> Option<String> {
             part * 100.0
         )
     })
+}
+
+/// Removes what was made for contestants before their comparison failed; the failure is what is told.
+fn give_up(entrants: Vec<Entrant>) {
+    for entrant in entrants {
+        if let Err(error) = entrant.stop() {
+            terminal::note(format!("{error:#}"));
+        }
+    }
 }
 
 fn stop(entrant: Entrant, report: &mut Report) {

@@ -1,16 +1,14 @@
 //! One contestant's part in a comparison: its rounds, its grabs, its audits.
 
-use std::time::Instant;
-
 use anyhow::{Context, Result, anyhow};
 use coupon_service::api::ShardsStatus;
 
-use super::sampler::{Sampler, per_second, written};
-use super::{Ending, work};
+use super::Ending;
+use super::turn::{self, Turn};
 use crate::audit::{AuditReport, Claims, Kind};
 use crate::contestants::{Running, wait_if_interrupted};
 use crate::http::get_json;
-use crate::load::{LoadSpec, Outcome, run_load};
+use crate::load::{LoadSpec, run_load};
 use crate::report::measured;
 use crate::report::model::{self, AuditResult, MAX_EXAMPLES, Reading, Round, Violation};
 use crate::terminal;
@@ -59,40 +57,33 @@ impl Entrant {
         &self.running.stats.backend
     }
 
-    /// Puts it under load and remembers what it answered.
-    pub(super) fn load(&mut self, load: &LoadSpec) -> Result<Outcome> {
+    /// Puts it under load, unmeasured, and remembers what it answered.
+    pub(super) fn warm_up(&mut self, load: &LoadSpec) -> Result<()> {
         let outcome = run_load(&self.running.target, load).map_err(|error| self.failed(&error))?;
         outcome.grabs.iter().for_each(|grab| self.claims.add_grab(grab));
-        Ok(outcome)
+        Ok(())
     }
 
-    /// Its turn in a round: load, work by shard, audit.
-    pub(super) fn round(&mut self, index: u32, position: u32, load: &LoadSpec) -> Result<Ending> {
-        let before = self.status()?;
-        let began = Instant::now();
-        let sampler = Sampler::start(&self.running.target, began);
-        let outcome = self.load(load);
-        let mut samples = sampler.stop();
-        let outcome = outcome?;
+    /// Its turn in a round, and its audit.
+    pub(super) fn round(
+        &mut self,
+        index: u32,
+        position: u32,
+        load: &LoadSpec,
+        quota: Option<f64>,
+    ) -> Result<Ending> {
+        let taken = turn::take(&self.running, load, quota).map_err(|error| self.failed(&error))?;
+        let Turn { outcome, shards, flow, writes_per_second } = taken;
+        outcome.grabs.iter().for_each(|grab| self.claims.add_grab(grab));
         let (ending, audit) = self.audit(index);
-        // After the audit, so that everything has drained and all of the round's work is in it.
-        let after = self.status()?;
-        samples.insert(0, (std::time::Duration::ZERO, written(&before)));
-        samples.push((
-            outcome.elapsed.max(samples.last().map_or(outcome.elapsed, |last| last.0)),
-            written(&after),
-        ));
         self.rounds.push(Round {
-            shards: work::between(&before, &after),
-            writes_per_second: per_second(&samples),
+            shards,
+            flow,
+            writes_per_second,
             audit,
             ..measured::round(index, position, &outcome)
         });
         Ok(ending)
-    }
-
-    fn status(&self) -> Result<ShardsStatus> {
-        get_json(&self.running.target, "/admin/shards/status").map_err(|error| self.failed(&error))
     }
 
     /// What went wrong, and what the service had to say before.

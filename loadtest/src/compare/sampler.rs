@@ -1,4 +1,4 @@
-//! Watches how many rows each shard has written while the load runs.
+//! Watches how many rows each shard has written, and how many wait for it, while the load runs.
 
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
@@ -15,8 +15,25 @@ const EVERY: Duration = Duration::from_millis(250);
 /// A last second that is shorter than this is none of its own.
 const LEAST_MS: u32 = 250;
 
-/// Rows written by each shard since the service started, at a moment after the round's start.
-pub(super) type Sample = (Duration, Vec<u64>);
+/// What each shard had done and had before it, at a moment after the round's start.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Sample {
+    pub(super) at: Duration,
+    /// Rows written since the service started, or, on servers, ever.
+    pub(super) rows: Vec<u64>,
+    /// Results handed over and not in their table yet.
+    pub(super) waiting: Vec<u64>,
+}
+
+impl Sample {
+    pub(super) fn of(at: Duration, status: &ShardsStatus) -> Self {
+        Self {
+            at,
+            rows: status.shards.iter().map(|shard| shard.rows_written).collect(),
+            waiting: status.shards.iter().map(|shard| shard.queue_depth).collect(),
+        }
+    }
+}
 
 /// A thread that takes samples until it is stopped.
 pub(super) struct Sampler {
@@ -33,7 +50,7 @@ impl Sampler {
             while stopped.recv_timeout(EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
                 // A look that fails is a gap, and gaps are bridged.
                 if let Ok(status) = get_json::<ShardsStatus>(&target, "/admin/shards/status") {
-                    samples.push((began.elapsed(), written(&status)));
+                    samples.push(Sample::of(began.elapsed(), &status));
                 }
             }
             samples
@@ -47,19 +64,16 @@ impl Sampler {
     }
 }
 
-pub(super) fn written(status: &ShardsStatus) -> Vec<u64> {
-    status.shards.iter().map(|shard| shard.rows_written).collect()
-}
-
 /// Rows written in each second by each shard, from samples of what was written in all, earliest first.
 ///
 /// Between two samples, rows are taken to come evenly. The last second may be a part of one, but for what is hardly
 /// any: that is added to the second before it, or every round would end in a second that looks idle.
 pub(super) fn per_second(samples: &[Sample]) -> Reading<Vec<Vec<u64>>> {
-    let (Some((_, first)), Some((end, last))) = (samples.first(), samples.last()) else {
+    let (Some(first), Some(last)) = (samples.first(), samples.last()) else {
         return Reading::unknown("the shards were not watched");
     };
-    if samples.iter().any(|(_, rows)| rows.len() != first.len()) || restarted(samples) {
+    let (end, first, last) = (last.at, &first.rows, &last.rows);
+    if samples.iter().any(|sample| sample.rows.len() != first.len()) || restarted(samples) {
         return Reading::unknown("the service started again during the round");
     }
     let seconds = (end.as_secs() + u64::from(end.subsec_millis() >= LEAST_MS)).max(1);
@@ -74,19 +88,19 @@ pub(super) fn per_second(samples: &[Sample]) -> Reading<Vec<Vec<u64>>> {
 }
 
 fn restarted(samples: &[Sample]) -> bool {
-    let fewer = |(_, before): &Sample, (_, after): &Sample| before.iter().zip(after).any(|(b, a)| a < b);
+    let fewer = |before: &Sample, after: &Sample| before.rows.iter().zip(&after.rows).any(|(b, a)| a < b);
     samples.iter().zip(samples.iter().skip(1)).any(|(before, after)| fewer(before, after))
 }
 
 /// What had been written at a moment, between the samples around it.
 fn at(samples: &[Sample], moment: Duration) -> Vec<u64> {
-    let next = samples.partition_point(|(time, _)| *time < moment);
+    let next = samples.partition_point(|sample| sample.at < moment);
     let after = samples.get(next).or(samples.last());
     let before = samples.get(next.saturating_sub(1)).or(samples.first());
-    let (Some((from, before)), Some((to, after))) = (before, after) else { return Vec::new() };
-    let span = to.saturating_sub(*from).as_secs_f64();
-    let part = if span > 0.0 { moment.saturating_sub(*from).as_secs_f64() / span } else { 1.0 };
-    before.iter().zip(after).map(|(b, a)| b + share(a.saturating_sub(*b), part)).collect()
+    let (Some(before), Some(after)) = (before, after) else { return Vec::new() };
+    let span = after.at.saturating_sub(before.at).as_secs_f64();
+    let part = if span > 0.0 { moment.saturating_sub(before.at).as_secs_f64() / span } else { 1.0 };
+    before.rows.iter().zip(&after.rows).map(|(b, a)| b + share(a.saturating_sub(*b), part)).collect()
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of rows is below 2^53")]
@@ -99,7 +113,7 @@ mod tests {
     use super::*;
 
     fn sample(millis: u64, rows: [u64; 2]) -> Sample {
-        (Duration::from_millis(millis), rows.into())
+        Sample { at: Duration::from_millis(millis), rows: rows.into(), waiting: vec![0; 2] }
     }
 
     #[test]

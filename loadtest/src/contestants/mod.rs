@@ -4,10 +4,13 @@ mod interrupt;
 mod layout;
 mod process;
 mod running;
+mod server_process;
+mod servers;
 mod spec;
 
 pub use interrupt::{stop_services_on_interrupt, wait_if_interrupted};
 pub use layout::strategy_of_layout;
 pub use process::Service;
 pub use running::{Running, Setup};
+pub use servers::{Site, Used};
 pub use spec::{KNOWN, Spec, all_different, cures};

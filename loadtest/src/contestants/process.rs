@@ -36,9 +36,23 @@ impl Service {
     /// # Errors
     /// When it cannot be started, ends, or does not listen in time; the error quotes the end of the log.
     pub fn start(program: &Path, arguments: &[String], log: PathBuf) -> Result<Self> {
+        Self::start_in(program, arguments, &[], log)
+    }
+
+    /// The same, with more in its environment.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_in(
+        program: &Path,
+        arguments: &[String],
+        environment: &[(&'static str, String)],
+        log: PathBuf,
+    ) -> Result<Self> {
         let errors = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         let mut child =
             interrupt::spawn(&mut command).with_context(|| format!("cannot start {}", program.display()))?;
         let stdout = child.stdout.take();

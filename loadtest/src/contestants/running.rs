@@ -1,7 +1,7 @@
 //! A contestant that is up: started here on data of its own, or found running.
 
 use std::fmt::Display;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,8 +13,9 @@ use seeder::SeedOptions;
 use tempfile::TempDir;
 
 use super::process::program;
+use super::servers::{Site, namespace};
 use super::{Service, Spec, interrupt, strategy_of_layout};
-use crate::audit::{AuditReport, Claims, Scope, audit, label, newest_result};
+use crate::audit::{AuditReport, Claims, Data, Scope};
 use crate::http::{Target, get_json, post_json};
 
 /// What all contestants that are started here have in common.
@@ -26,6 +27,18 @@ pub struct Setup {
     pub keep: Option<PathBuf>,
     /// Added before every call to a shard, to stand for a network.
     pub shard_rtt: Duration,
+    /// The servers that they share; without them each is on files of its own.
+    pub site: Option<Arc<Site>>,
+    /// How many processes each has: more than one only on servers.
+    pub processes: NonZeroUsize,
+}
+
+impl Setup {
+    /// One process each, on files of its own that are temporary, and no network.
+    #[must_use]
+    pub const fn embedded(seed: SeedOptions) -> Self {
+        Self { seed, keep: None, shard_rtt: Duration::ZERO, site: None, processes: NonZeroUsize::MIN }
+    }
 }
 
 /// A contestant that answers.
@@ -42,32 +55,44 @@ pub struct Running {
     /// How long its data took to seed, if that was done here.
     pub seeded: Option<Duration>,
     /// Its data, or why it cannot be audited.
-    data: Result<PathBuf, String>,
+    data: Result<Data, String>,
     strategy: Option<Arc<dyn ShardingStrategy>>,
-    // Dropped in this order: a folder goes only after the service that uses it.
-    service: Option<Service>,
+    /// Where its servers are, if it is on any that are known here.
+    site: Option<Arc<Site>>,
+    /// What was made for it on servers.
+    namespace: Option<String>,
+    // Dropped in this order: a folder goes only after the services that use it.
+    services: Vec<Service>,
     _folder: Option<Folder>,
 }
 
 impl Running {
-    /// Seeds a folder and starts the service on it.
+    /// Seeds data of its own and starts the service on it.
     ///
     /// # Errors
-    /// When the folder cannot be seeded or the service does not start.
+    /// When the data cannot be seeded or the service does not start.
     pub fn start(spec: &Spec, setup: &Setup) -> Result<Self> {
-        Self::start_inner(spec, setup).with_context(|| format!("contestant {}", spec.name))
+        let started = Self::start_inner(spec, setup);
+        if let (Err(_), Some(site), Ok(strategy)) = (&started, &setup.site, spec.strategy()) {
+            // Why it did not start is what is told, and not whether its data could be removed.
+            let _ = site.clear(&namespace(&spec.name), &*strategy);
+        }
+        started.with_context(|| format!("contestant {}", spec.name))
     }
 
     fn start_inner(spec: &Spec, setup: &Setup) -> Result<Self> {
         let program = program(&spec.program)?;
-        let folder = Folder::make(setup.keep.as_deref(), &spec.name)?;
-        let (data, log) = (folder.path().join("data"), folder.path().join("service.log"));
         let strategy = spec.strategy()?;
+        let folder = Folder::make(setup.keep.as_deref(), &spec.name)?;
         let started = Instant::now();
-        seeder::seed(&data, &*strategy, &setup.seed, false, &mut seeder::Silent)?;
+        let Home { data, namespace, arguments, environment } = home(spec, setup, &*strategy, &folder)?;
         let seeded = started.elapsed();
-        let service = Service::start(&program, &arguments(spec, setup, &data), log)?;
-        let target = Target::from_url(spec.name.as_str(), service.url())?;
+        let start = |number: usize| {
+            let log = folder.path().join(format!("service{}.log", numbered(number)));
+            Service::start_in(&program, &arguments, &environment, log)
+        };
+        let services = (0..setup.processes.get()).map(start).collect::<Result<Vec<_>>>()?;
+        let target = target(&spec.name, &services)?;
         let stats: AdminStats = get_json(&target, "/admin/stats")?;
         ensure!(
             stats.layout == strategy.layout(),
@@ -83,30 +108,69 @@ impl Running {
             seeded: Some(seeded),
             data: Ok(data),
             strategy: Some(strategy),
-            service: Some(service),
+            site: setup.site.clone(),
+            namespace,
+            services,
             _folder: Some(folder),
         })
     }
 
-    /// Takes a service that runs already. It can be audited when its data folder is on this machine.
+    /// Takes a service that runs already. It can be audited when its data folder is on this machine, or when the servers
+    /// are known that it stores on.
     ///
     /// # Errors
     /// When it does not answer.
-    pub fn attach(target: Target) -> Result<Self> {
+    pub fn attach(target: Target, site: Option<Arc<Site>>) -> Result<Self> {
         let stats: AdminStats =
             get_json(&target, "/admin/stats").with_context(|| format!("--target {}", target.url("")))?;
         let shards = NonZeroU16::new(stats.shards).unwrap_or(NonZeroU16::MIN);
+        let site = site.filter(|_| stats.namespace.is_some());
         Ok(Self {
             name: target.name.clone(),
-            data: local_data(&stats),
+            data: its_data(&stats, site.as_deref()),
             strategy: strategy_of_layout(&stats.layout, shards),
             target,
             stats,
             cure_of: None,
             seeded: None,
-            service: None,
+            site,
+            namespace: None,
+            services: Vec::new(),
             _folder: None,
         })
+    }
+
+    /// The servers that it stores on, if it is on any that are known here.
+    #[must_use]
+    pub fn site(&self) -> Option<&Site> {
+        self.site.as_deref()
+    }
+
+    /// Waits until everything handed over is stored and told to main; says how long that took.
+    ///
+    /// # Errors
+    /// When it does not drain.
+    pub fn drain(&self) -> Result<Duration> {
+        let began = Instant::now();
+        let mut stored = None;
+        loop {
+            let drained = post_json::<Drained>(&self.target, "/admin/drain", &serde_json::json!({}));
+            let Err(error) = drained else { return Ok(began.elapsed()) };
+            // A long backlog takes longer than one request may wait. As long as rows are stored, it will end.
+            let now = self.kept_counts().ok().flatten();
+            if now.is_none() || now == stored {
+                return Err(error);
+            }
+            stored = now;
+        }
+    }
+
+    /// How many results each shard has, as the shards count themselves; nothing on files.
+    ///
+    /// # Errors
+    /// When a shard cannot be asked.
+    pub fn kept_counts(&self) -> Result<Option<Vec<u64>>> {
+        self.data.as_ref().map_or(Ok(None), Data::kept_counts)
     }
 
     /// Whether it can be audited, or why not.
@@ -123,7 +187,7 @@ impl Running {
     /// When the data cannot be read.
     pub fn newest_result(&self) -> Result<i64> {
         let Ok(data) = &self.data else { return Ok(0) };
-        Ok(newest_result(data)?.unwrap_or(0))
+        Ok(data.newest_result()?.unwrap_or(0))
     }
 
     /// Waits until everything handed over is stored, and holds it against what was answered.
@@ -132,30 +196,74 @@ impl Running {
     /// When it does not drain, or its data cannot be read. A violation is no error.
     pub fn audit(&self, claims: Option<&Claims>, since: Option<i64>) -> Result<AuditReport> {
         let data = self.data.as_ref().map_err(|why| anyhow::anyhow!("{why}"))?;
-        let _: Drained = post_json(&self.target, "/admin/drain", &serde_json::json!({}))?;
-        audit(data, &Scope { claims, since, strategy: self.strategy.as_deref(), drained: true })
+        self.drain()?;
+        data.audit(&Scope { claims, since, strategy: self.strategy.as_deref(), drained: true })
     }
 
     /// The end of its log, to go with an error.
     #[must_use]
     pub fn log(&self) -> String {
-        self.service.as_ref().map(Service::log_tail).unwrap_or_default()
+        self.services.iter().map(Service::log_tail).collect()
     }
 
-    /// Stops it, if it was started here.
+    /// Stops it, if it was started here, and removes what was made for it on servers.
     ///
     /// # Errors
-    /// When it did not stop by itself.
+    /// When it did not stop by itself, or something could not be removed.
     pub fn stop(self) -> Result<()> {
-        let Self { name, service, _folder, .. } = self;
-        service.map_or(Ok(()), Service::stop).with_context(|| format!("contestant {name}"))
+        let Self { name, services, site, namespace, strategy, _folder, .. } = self;
+        let stopped = services.into_iter().map(Service::stop).collect::<Vec<_>>();
+        let cleared = match (site, namespace, strategy) {
+            (Some(site), Some(namespace), Some(strategy)) => site.clear(&namespace, &*strategy),
+            _ => Ok(()),
+        };
+        let ended: Result<()> = stopped.into_iter().chain([cleared]).collect();
+        ended.with_context(|| format!("contestant {name}"))
     }
 }
 
-fn arguments(spec: &Spec, setup: &Setup, data: &Path) -> Vec<String> {
-    let mut arguments: Vec<String> = ["--listen", "127.0.0.1:0", "--data"].map(str::to_owned).into();
-    arguments.push(data.to_string_lossy().into_owned());
-    arguments.extend(["--shards".to_owned(), spec.shards.to_string()]);
+/// Where a contestant's data is, and how its service is told.
+struct Home {
+    data: Data,
+    /// What was made on servers.
+    namespace: Option<String>,
+    arguments: Vec<String>,
+    environment: Vec<(&'static str, String)>,
+}
+
+/// Makes a contestant's data.
+fn home(spec: &Spec, setup: &Setup, strategy: &dyn ShardingStrategy, folder: &Folder) -> Result<Home> {
+    let mut arguments = arguments(spec, setup);
+    let Some(site) = &setup.site else {
+        let data = folder.path().join("data");
+        seeder::seed(&data, strategy, &setup.seed, false, &mut seeder::Silent)?;
+        arguments.extend(["--data".to_owned(), data.to_string_lossy().into_owned()]);
+        // Whatever the environment says, which the service shares.
+        arguments.extend(["--set", "backend=embedded"].map(str::to_owned));
+        return Ok(Home { data: Data::Folder(data), namespace: None, arguments, environment: Vec::new() });
+    };
+    let namespace = namespace(&spec.name);
+    site.seed(&namespace, strategy, &setup.seed)?;
+    let environment = site.environment(&namespace);
+    Ok(Home { data: site.data(&namespace)?, namespace: Some(namespace), arguments, environment })
+}
+
+/// The first of some processes, with the others behind it.
+fn target(name: &str, services: &[Service]) -> Result<Target> {
+    let targets = services.iter().map(|service| Target::from_url(name, service.url()));
+    let mut targets = targets.collect::<Result<Vec<_>>>()?.into_iter();
+    let first = targets.next().context("it has no process")?;
+    Ok(Target { more: targets.map(|target| target.addr).collect(), ..first })
+}
+
+/// Only a second log needs a number.
+fn numbered(number: usize) -> String {
+    if number == 0 { String::new() } else { format!("-{}", number + 1) }
+}
+
+fn arguments(spec: &Spec, setup: &Setup) -> Vec<String> {
+    let mut arguments: Vec<String> = ["--listen", "127.0.0.1:0", "--shards"].map(str::to_owned).into();
+    arguments.push(spec.shards.to_string());
     let mut set = |setting: String| arguments.extend(["--set".to_owned(), setting]);
     spec.settings.iter().cloned().for_each(&mut set);
     if !setup.shard_rtt.is_zero() {
@@ -164,14 +272,21 @@ fn arguments(spec: &Spec, setup: &Setup, data: &Path) -> Vec<String> {
     arguments
 }
 
-/// The data folder of a service, when it is the one on this machine that the service means.
-fn local_data(stats: &AdminStats) -> Result<PathBuf, String> {
-    let Some(path) = stats.data.as_ref().map(PathBuf::from) else {
-        return Err(format!("its data is no folder: the backend is {}", stats.backend));
+/// The data of a service that runs already, when it is the data that the service means.
+fn its_data(stats: &AdminStats, site: Option<&Site>) -> Result<Data, String> {
+    let data = match (&stats.data, &stats.namespace, site) {
+        (Some(folder), ..) => Data::Folder(PathBuf::from(folder)),
+        (None, Some(namespace), Some(site)) => {
+            site.data(namespace).map_err(|error| format!("its data is on servers: {error:#}"))?
+        }
+        (None, Some(_), None) => {
+            return Err("its data is on servers: setting `servers.main` is missing".to_owned());
+        }
+        (None, None, _) => return Err(format!("its data is no folder: the backend is {}", stats.backend)),
     };
-    let elsewhere = |why: &dyn Display| format!("{} cannot be read here: {why}", path.display());
-    match label(&path) {
-        Ok(label) if label.dataset == stats.dataset => Ok(path),
+    let elsewhere = |why: &dyn Display| format!("{data} cannot be read here: {why}");
+    match data.label() {
+        Ok(label) if label.dataset == stats.dataset => Ok(data),
         Ok(label) => Err(elsewhere(&format!("it holds data set {}, not {}", label.dataset, stats.dataset))),
         Err(error) => Err(elsewhere(&format!("{error:#}"))),
     }

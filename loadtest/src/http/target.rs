@@ -11,6 +11,8 @@ pub struct Target {
     pub name: String,
     /// Where it listens.
     pub addr: SocketAddr,
+    /// Other processes of the same service: a load's connections go round them all.
+    pub more: Vec<SocketAddr>,
     /// Sent as a bearer token to `/admin`.
     pub admin_token: Option<String>,
 }
@@ -19,7 +21,7 @@ impl Target {
     /// A service that asks for no admin token.
     #[must_use]
     pub fn new(name: impl Into<String>, addr: SocketAddr) -> Self {
-        Self { name: name.into(), addr, admin_token: None }
+        Self { name: name.into(), addr, more: Vec::new(), admin_token: None }
     }
 
     /// Reads `http://host:port`, as services print it when they are ready.
@@ -43,6 +45,13 @@ impl Target {
             with_port.to_socket_addrs().with_context(|| format!("{url:?} has no address: {form}"))?;
         let Some(addr) = addrs.next() else { bail!("{url:?} has no address") };
         Ok(Self::new(name, addr))
+    }
+
+    /// Where a load's connection of that number goes.
+    #[must_use]
+    pub fn addr_of(&self, connection: usize) -> SocketAddr {
+        let at = connection % (self.more.len() + 1);
+        at.checked_sub(1).and_then(|at| self.more.get(at)).copied().unwrap_or(self.addr)
     }
 
     /// The URL of a path on it, for messages.

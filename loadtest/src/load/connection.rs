@@ -41,7 +41,7 @@ impl Connection {
         Self {
             shared,
             index,
-            addr: target.addr,
+            addr: target.addr_of(index),
             stream: Some(stream),
             writer: RequestWriter::new(target),
             request: Vec::with_capacity(512),

@@ -94,8 +94,8 @@ async fn run(
 async fn open(target: &Target, connections: usize) -> anyhow::Result<Vec<TcpStream>> {
     let all = tokio::time::timeout(CONNECT, async {
         let mut streams = Vec::with_capacity(connections);
-        for _ in 0..connections {
-            streams.push(connect(target.addr).await?);
+        for index in 0..connections {
+            streams.push(connect(target.addr_of(index)).await?);
         }
         anyhow::Ok(streams)
     });

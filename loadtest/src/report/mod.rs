@@ -4,6 +4,7 @@
 //! round of a load's outcome), has it concluded with [`summarise`], and shows it with [`terminal::print`] and
 //! [`write_all`]. Conclusions are made of the report's own figures and nothing else: no strategy is known by name.
 
+mod by_shard;
 pub mod endpoints;
 pub mod html;
 pub mod measured;

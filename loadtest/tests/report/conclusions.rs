@@ -167,3 +167,22 @@ fn a_baseline_that_nobody_beats_is_the_answer() {
     assert_eq!(advice.choice, ["single"]);
     assert!(advice.text.contains("nobody writes better than single"), "{advice:?}");
 }
+
+#[test]
+fn whoever_needs_longer_than_the_round_has_not_kept_up() {
+    let kept_up = |report: &Report| need(report, "writes").text.contains("kept up");
+    let mut report = comparison(5, 7);
+    for contestant in &mut report.contestants {
+        for grab in contestant.rounds.iter_mut().filter_map(|round| round.endpoints.get_mut("grab")) {
+            grab.ok = grab.requests;
+        }
+    }
+    let mut late = report.clone();
+    summarise(&mut report);
+    assert!(kept_up(&report));
+    for round in late.contestants.iter_mut().filter_map(|contestant| contestant.rounds.last_mut()) {
+        round.seconds *= 1.2;
+    }
+    summarise(&mut late);
+    assert!(!kept_up(&late));
+}

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use loadtest::report::model::{
-    AuditResult, Contestant, EndpointRound, Figure, GeneratorRound, GrabRound, LatencyMs, Machine, Meta,
-    Reading, Report, Round, ShardRound,
+    AuditResult, Contestant, EndpointRound, Figure, Flow, GeneratorRound, GrabRound, LatencyMs, Machine,
+    Meta, Reading, Report, Round, ShardFlow, ShardRound,
 };
 
 const SECONDS: u32 = 30;
@@ -143,6 +143,34 @@ pub(crate) fn comparison(rounds: u32, seed: u64) -> Report {
     Report::new(meta(rounds, seed), contestants.collect())
 }
 
+/// The same on servers, where a queue lies before each shard and each shard has a fifth of a core: the busiest shard
+/// takes what it can, and the rest waits.
+pub(crate) fn on_servers(rounds: u32, seed: u64) -> Report {
+    let mut report = comparison(rounds, seed);
+    report.meta.backend = "servers".into();
+    report.meta.shard_cpu = Some(0.2);
+    report.meta.processes = 2;
+    for round in report.contestants.iter_mut().flat_map(|contestant| &mut contestant.rounds) {
+        let hottest = round.shards.iter().filter_map(|shard| shard.rows_written.value()).fold(0.0, f64::max);
+        let waiting = (hottest - 15_000.0).max(0.0);
+        let stored = (round.grabs.granted as f64 - waiting) / f64::from(SECONDS);
+        round.flow = Some(Flow {
+            stored_per_s: Figure::of(stored),
+            backlog: Figure::of(waiting),
+            drain_seconds: Figure::of(0.2 + waiting / 500.0),
+        });
+        for shard in &mut round.shards {
+            let rows = shard.rows_written.value().unwrap_or(0.0);
+            shard.flow = Some(ShardFlow {
+                queue_depth_max: Figure::of((rows - 15_000.0).max(3.0)),
+                lag_ms_max: Figure::of((rows - 15_000.0).max(10.0) * 2.0),
+                saturation: Figure::of((rows / 15_000.0).min(1.0)),
+            });
+        }
+    }
+    report
+}
+
 fn meta(rounds: u32, seed: u64) -> Meta {
     Meta {
         title: "Sharding strategies compared".into(),
@@ -165,6 +193,9 @@ fn meta(rounds: u32, seed: u64) -> Meta {
         seconds_per_round: f64::from(SECONDS),
         history_rows: 1_000_000,
         shard_rtt_ms: 0.0,
+        processes: 1,
+        shard_cpu: None,
+        shards_elsewhere: false,
         warnings: vec!["The machine was not idle before the run: load average 0.7.".into()],
     }
 }
@@ -240,6 +271,7 @@ fn shards(kind: &Kind, granted: u64, random: &mut Random) -> Vec<ShardRound> {
             share: Figure::default(),
             cpu_seconds: Figure::of(0.05 + rows * 38e-6 * random.noise(0.03)),
             bytes_written: Figure::unknown("no /proc/self/io on this system"),
+            flow: None,
         }
     });
     shards.collect()

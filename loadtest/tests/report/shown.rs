@@ -6,7 +6,7 @@ use loadtest::report::model::{AuditResult, Figure, Meta, Reading, Violation};
 use loadtest::report::{Report, html, read, summarise, terminal, write_all};
 use serde_json::Value;
 
-use crate::fixture::comparison;
+use crate::fixture::{comparison, on_servers};
 
 fn summarised(rounds: u32) -> Report {
     let mut report = comparison(rounds, 7);
@@ -64,6 +64,47 @@ fn the_summary_fits_a_terminal_of_100_columns() {
     let long: Vec<&str> = text.lines().filter(|line| line.chars().count() > 100).collect();
     assert!(long.is_empty(), "{long:#?}");
     assert!(!text.contains('\x1b'), "plain means plain");
+}
+
+#[test]
+fn on_servers_queues_and_saturation_are_shown() {
+    let mut report = on_servers(5, 7);
+    summarise(&mut report);
+    let (text, page) = (printed(&report, false), html::render(&report));
+    for wanted in ["rows stored a second", "waiting when the load ended", "CPU ÷ quota", "lag ms, most"] {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    let saturated = text.lines().any(|line| line.trim_end().ends_with("100 %"));
+    assert!(saturated, "{text}");
+    for wanted in ["From acknowledgement to storage", "CPU ÷ quota", "0.20 cores", "2 of each service"] {
+        assert!(page.contains(wanted), "{wanted}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    let behind = report.cautions.iter().find(|caution| caution.starts_with("range-time:"));
+    assert!(behind.is_some_and(|caution| caution.contains("still in a queue")), "{:?}", report.cautions);
+    let grabbing = report.advice.iter().find(|advice| advice.heading == "Grabbing coupons").unwrap();
+    assert!(grabbing.text.starts_with("Most rows stored: hash"), "{grabbing:?}");
+}
+
+#[test]
+fn shards_on_other_machines_share_none() {
+    let mut report = on_servers(5, 7);
+    let shared = |report: &mut Report| {
+        summarise(report);
+        report.cautions.iter().any(|caution| caution.contains("shared one machine"))
+    };
+    assert!(shared(&mut report));
+    report.meta.shards_elsewhere = true;
+    assert!(!shared(&mut report));
+}
+
+#[test]
+fn on_files_nothing_is_said_of_queues() {
+    let report = summarised(5);
+    let (text, page) = (printed(&report, false), html::render(&report));
+    for unwanted in ["stored a second", "CPU ÷ quota", "lag ms", "From acknowledgement"] {
+        assert!(!text.contains(unwanted) && !page.contains(unwanted), "{unwanted}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use coupon_core::ShardingStrategy;
 use coupon_service::api::Drained;
-use loadtest::audit::{AuditReport, Claims, Scope, audit, newest_result};
+use loadtest::audit::{AuditReport, Claims, Data, Scope};
 use loadtest::contestants::Service;
 use loadtest::http::{Target, post_json};
 use loadtest::load::{Arrivals, LoadSpec, Outcome, run_load};
@@ -57,7 +57,7 @@ impl Site {
         };
         let data = dir.path().join("data");
         seeder::seed(&data, &*strategy, &options, false, &mut seeder::Silent).unwrap();
-        let since = newest_result(&data).unwrap();
+        let since = Data::Folder(data).newest_result().unwrap();
         Self { kind, dir, strategy, claims: Claims::default(), since, more: Vec::new(), starts: 0 }
     }
 
@@ -110,7 +110,7 @@ impl Site {
             strategy: Some(&*self.strategy),
             drained: true,
         };
-        audit(&self.data(), &scope).unwrap()
+        Data::Folder(self.data()).audit(&scope).unwrap()
     }
 }
 

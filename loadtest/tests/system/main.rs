@@ -6,4 +6,5 @@ mod common;
 mod crash;
 mod full_disk;
 mod midnight;
+mod servers;
 mod start;

@@ -3,9 +3,10 @@
 use maud::{Markup, html};
 
 use super::name;
-use crate::format::{self, bytes, count, level, number, percent, plain};
+use crate::format::{self, count, level, number, plain};
 use crate::report::Report;
-use crate::report::model::{Contestant, Figure, Round, ShardRound};
+use crate::report::by_shard;
+use crate::report::model::{Contestant, Figure, Metric, Reading, Round};
 use crate::stats::{MIN_ROUNDS, RELEVANT_DIFFERENCE, TARGET_LEVEL, estimate};
 
 /// Method, environment, work by shard, the load generator's own cost.
@@ -18,6 +19,12 @@ pub(super) fn section(report: &Report) -> Markup {
             details {
                 summary { "Work by shard" }
                 (by_shard(report))
+            }
+            @if report.contestants.iter().any(by_shard::has_queues) {
+                details {
+                    summary { "From acknowledgement to storage" }
+                    (queues(report))
+                }
             }
             details {
                 summary { "The load generator" }
@@ -67,6 +74,8 @@ fn environment(report: &Report) -> Markup {
             dt { "Seed" } dd { (meta.seed) }
             dt { "Connections" } dd { (meta.connections) }
             dt { "History" } dd { (count(meta.history_rows)) " rows" }
+            @if meta.processes > 1 { dt { "Processes" } dd { (meta.processes) " of each service" } }
+            @if let Some(cores) = meta.shard_cpu { dt { "CPU quota" } dd { (plain(cores)) " cores for each shard's server" } }
             dt { "Network to a shard" } dd {
                 (format::network(meta.shard_rtt_ms))
             }
@@ -93,18 +102,25 @@ fn median(figures: &[&Figure], show: impl Fn(f64) -> String) -> Markup {
 }
 
 fn by_shard(report: &Report) -> Markup {
+    let columns = by_shard::columns(report);
     html! {
         div.scroll tabindex="0" role="region" aria-label="Work by shard" {
             table {
                 caption { "A round's work, median over rounds" }
                 thead { tr {
-                    @for column in ["contestant", "shard", "rows written", "share", "CPU s", "bytes written"] {
+                    @for column in ["contestant", "shard"].into_iter().chain(columns.iter().map(|column| column.title)) {
                         th scope="col" { (column) }
                     }
                 } }
                 tbody {
                     @for contestant in &report.contestants {
-                        @for shard in 0..shards(contestant) { (shard_row(report, contestant, shard)) }
+                        @for shard in 0..by_shard::shards(contestant) {
+                            tr {
+                                th scope="row" { (name(report, &contestant.name)) }
+                                td { (shard) }
+                                @for column in &columns { (cell(&column.of(contestant, shard))) }
+                            }
+                        }
                     }
                 }
             }
@@ -112,22 +128,37 @@ fn by_shard(report: &Report) -> Markup {
     }
 }
 
-fn shards(contestant: &Contestant) -> usize {
-    contestant.rounds.iter().map(|round| round.shards.len()).max().unwrap_or(0)
+fn cell(reading: &Reading<String>) -> Markup {
+    match reading {
+        Reading::Known(text) => html! { td { (text) } },
+        Reading::Unknown(why) => html! { td.na { "n/a: " (why) } },
+    }
 }
 
-fn shard_row(report: &Report, contestant: &Contestant, shard: usize) -> Markup {
-    let of = |figure: fn(&ShardRound) -> &Figure| -> Vec<&Figure> {
-        contestant.rounds.iter().filter_map(|round| round.shards.get(shard)).map(figure).collect()
-    };
+/// From acknowledgement to storage, where queues lie between.
+fn queues(report: &Report) -> Markup {
+    let of = by_shard::of_rounds;
     html! {
-        tr {
-            th scope="row" { (name(report, &contestant.name)) }
-            td { (shard) }
-            (median(&of(|work| &work.rows_written), plain))
-            (median(&of(|work| &work.share), percent))
-            (median(&of(|work| &work.cpu_seconds), number))
-            (median(&of(|work| &work.bytes_written), bytes))
+        div.scroll tabindex="0" role="region" aria-label="From acknowledgement to storage" {
+            table {
+                caption { "Grabs are acknowledged at a durable queue and stored later; median over rounds" }
+                thead { tr {
+                    @for column in ["contestant", "granted/s", "stored/s", "waiting at the end", "s to store them"] {
+                        th scope="col" { (column) }
+                    }
+                } }
+                tbody {
+                    @for contestant in &report.contestants {
+                        tr {
+                            th scope="row" { (name(report, &contestant.name)) }
+                            td { (contestant.median(&Metric::Granted).map_or_else(|| "n/a: no round counts".to_owned(), number)) }
+                            (cell(&of(contestant, |round| Some(&round.flow.as_ref()?.stored_per_s), number)))
+                            (cell(&of(contestant, |round| Some(&round.flow.as_ref()?.backlog), plain)))
+                            (cell(&of(contestant, |round| Some(&round.flow.as_ref()?.drain_seconds), number)))
+                        }
+                    }
+                }
+            }
         }
     }
 }

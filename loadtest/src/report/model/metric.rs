@@ -73,6 +73,8 @@ impl Quantile {
 pub enum Metric {
     /// Grabs granted a second.
     Granted,
+    /// Rows stored a second while the load ran, where a queue lies between grabs and rows.
+    Stored,
     /// A latency percentile of an endpoint, in milliseconds.
     Latency {
         /// Which endpoint.
@@ -133,6 +135,7 @@ impl Metric {
     pub fn label(&self) -> String {
         match self {
             Self::Granted => "grabs granted a second".into(),
+            Self::Stored => "rows stored a second".into(),
             Self::Latency { endpoint, quantile } => {
                 format!("{} {}", endpoints::name(endpoint), quantile.label())
             }
@@ -148,7 +151,7 @@ impl Metric {
     #[must_use]
     pub fn unit(&self) -> &'static str {
         match self {
-            Self::Granted => "/s",
+            Self::Granted | Self::Stored => "/s",
             Self::Latency { .. } => "ms",
             _ => "",
         }
@@ -157,7 +160,7 @@ impl Metric {
     /// Whether more of it is better.
     #[must_use]
     pub fn more_is_better(&self) -> bool {
-        matches!(self, Self::Granted | Self::EffectiveShards | Self::EffectiveShardsByCpu)
+        matches!(self, Self::Granted | Self::Stored | Self::EffectiveShards | Self::EffectiveShardsByCpu)
     }
 
     /// The round's figure.
@@ -166,7 +169,13 @@ impl Metric {
         let endpoint = |name: &str| round.endpoints.get(name);
         let missing = || Figure::unknown("none was sent in that round");
         match self {
-            Self::Granted if round.grabs.sold_out > 0 => Figure::unknown("sold out, so no throughput figure"),
+            Self::Granted | Self::Stored if round.grabs.sold_out > 0 => {
+                Figure::unknown("sold out, so no throughput figure")
+            }
+            Self::Stored => round.flow.as_ref().map_or_else(
+                || Figure::unknown("rows are stored before grabs are granted"),
+                |flow| flow.stored_per_s.clone(),
+            ),
             Self::Granted => Figure::of(round.grabs.granted_per_s),
             Self::Latency { endpoint: name, quantile } => {
                 endpoint(name).map_or_else(missing, |found| quantile.of(found))
@@ -188,6 +197,7 @@ impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Granted => f.write_str("grabs.granted_per_s"),
+            Self::Stored => f.write_str("grabs.stored_per_s"),
             Self::Latency { endpoint, quantile } => write!(f, "latency.{}.{endpoint}", quantile.key()),
             Self::EffectiveShards => f.write_str("shards.effective"),
             Self::EffectiveShardsByCpu => f.write_str("shards.effective_by_cpu"),
@@ -210,6 +220,7 @@ impl FromStr for Metric {
         let unknown = || UnknownMetric(text.to_owned());
         match text {
             "grabs.granted_per_s" => return Ok(Self::Granted),
+            "grabs.stored_per_s" => return Ok(Self::Stored),
             "shards.effective" => return Ok(Self::EffectiveShards),
             "shards.effective_by_cpu" => return Ok(Self::EffectiveShardsByCpu),
             "shards.skew" => return Ok(Self::Skew),
@@ -253,6 +264,7 @@ mod tests {
     fn a_metric_survives_its_own_name() {
         for metric in [
             Metric::Granted,
+            Metric::Stored,
             Metric::EffectiveShards,
             Metric::EffectiveShardsByCpu,
             Metric::Skew,

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use audit::{AuditResult, AuditTotals, MAX_EXAMPLES, Violation};
 pub use metric::{Metric, Quantile, UnknownMetric};
 pub use reading::{Figure, Reading};
-pub use round::{EndpointRound, GeneratorRound, GrabRound, LatencyMs, Round, ShardRound};
+pub use round::{EndpointRound, Flow, GeneratorRound, GrabRound, LatencyMs, Round, ShardFlow, ShardRound};
 pub use verdict::{Advice, Call, Summary, Topic, Verdict};
 
 /// The version of the layout of `report.json`. A field that changes its meaning or goes away raises it; new
@@ -105,8 +105,21 @@ pub struct Meta {
     pub history_rows: u64,
     /// Milliseconds added before every call to a shard, to stand for a network; 0 for none.
     pub shard_rtt_ms: f64,
+    /// Service processes of each contestant.
+    #[serde(default = "one")]
+    pub processes: u32,
+    /// The cores that each shard's server could use; `null` when none was limited.
+    #[serde(default)]
+    pub shard_cpu: Option<f64>,
+    /// Whether a shard was on another machine than the load generator.
+    #[serde(default)]
+    pub shards_elsewhere: bool,
     /// What whoever measured wants known: a busy machine, a round repeated.
     pub warnings: Vec<String>,
+}
+
+const fn one() -> u32 {
+    1
 }
 
 /// The machine that everything ran on.

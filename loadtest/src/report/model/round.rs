@@ -22,6 +22,9 @@ pub struct Round {
     pub endpoints: BTreeMap<String, EndpointRound>,
     /// Work by shard, in shard order.
     pub shards: Vec<ShardRound>,
+    /// From acknowledgement to storage, where a queue lies between the two: on servers only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<Flow>,
     /// Rows written in each second, by shard: `[second][shard]`, counted from the round's start.
     pub writes_per_second: Reading<Vec<Vec<u64>>>,
     /// Rows written in all ÷ rows on the hottest shard: how many machines these shards are worth. Filled by
@@ -138,6 +141,31 @@ pub struct ShardRound {
     pub cpu_seconds: Figure,
     /// Bytes that went to its storage.
     pub bytes_written: Figure,
+    /// How its queue stood, where it has one: on servers only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<ShardFlow>,
+}
+
+/// Grabs on their way from acknowledgement to storage, in one round.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Flow {
+    /// Rows stored a second while the load ran. Where it stays behind the grabs granted, the rest waits in queues.
+    pub stored_per_s: Figure,
+    /// Acknowledged results that were not stored yet when the load ended.
+    pub backlog: Figure,
+    /// How long they took from there until all were stored and told to main, in seconds.
+    pub drain_seconds: Figure,
+}
+
+/// A shard's queue and server in one round.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ShardFlow {
+    /// The most results that waited for it at a time.
+    pub queue_depth_max: Figure,
+    /// The longest that its latest stored row was behind the latest acknowledged one of that moment, in milliseconds.
+    pub lag_ms_max: Figure,
+    /// CPU used while the load ran ÷ the quota for that time: near 1, the server is saturated.
+    pub saturation: Figure,
 }
 
 /// What the load generator cost and whether it kept its schedule.

@@ -39,7 +39,7 @@ pub(super) fn advice(report: &Report, single: &Contestant) -> Option<Advice> {
 /// Throughput and latency of grabs, and latency of reads that depend on the strategy.
 fn is_timed(metric: &Metric) -> bool {
     match metric {
-        Metric::Granted => true,
+        Metric::Granted | Metric::Stored => true,
         Metric::Latency { endpoint, quantile: Quantile::P50 | Quantile::P99 } => {
             endpoint == "grab" || endpoints::find(endpoint).is_some_and(|known| known.sharded_read)
         }
@@ -49,7 +49,9 @@ fn is_timed(metric: &Metric) -> bool {
 
 /// Whom the figures speak for when writing, and why.
 fn conclusion(verdicts: &[&Verdict], single: &str) -> (Vec<String>, String) {
-    let writes = |v: &&&Verdict| v.metric == Metric::Granted || v.metric.endpoint() == Some("grab");
+    let writes = |v: &&&Verdict| {
+        matches!(v.metric, Metric::Granted | Metric::Stored) || v.metric.endpoint() == Some("grab")
+    };
     let mut ahead: Vec<String> = verdicts
         .iter()
         .filter(writes)

@@ -8,6 +8,8 @@ use crate::stats::{MIN_ROUNDS, estimate};
 const LATE_MS: f64 = 1.0;
 /// From which part of failed requests on they are worth a line.
 const FAILED: f64 = 0.001;
+/// From which part of acknowledged grabs on a backlog shows a shard that cannot keep up.
+const BEHIND: f64 = 0.05;
 
 /// Every caution that these figures call for, the gravest first.
 pub(super) fn all(report: &Report) -> Vec<String> {
@@ -19,6 +21,7 @@ pub(super) fn all(report: &Report) -> Vec<String> {
         cautions.extend(failures(contestant));
         cautions.extend(late(contestant));
         cautions.extend(sold_out(contestant));
+        cautions.extend(behind(contestant));
     }
     cautions.extend(by_chance(report));
     cautions.extend(one_machine(report));
@@ -105,6 +108,22 @@ fn sold_out(contestant: &Contestant) -> Option<String> {
     })
 }
 
+/// Grabs are acknowledged at the queue: a rate that the shards did not take was none that could have gone on.
+fn behind(contestant: &Contestant) -> Option<String> {
+    let granted: u64 = contestant.rounds.iter().map(|round| round.grabs.granted).sum();
+    let flows = contestant.rounds.iter().filter_map(|round| round.flow.as_ref());
+    let backlog: f64 = flows.filter_map(|flow| flow.backlog.value()).sum();
+    let part = backlog / granted.max(1) as f64;
+    (part >= BEHIND).then(|| {
+        format!(
+            "{}: when the load ended, {} of the grabs acknowledged were still in a queue: it could not have gone on at \
+             that rate. Compare rows stored a second.",
+            contestant.name,
+            percent(part)
+        )
+    })
+}
+
 /// Many comparisons, each with a small chance to err: how many might be wrong. Fan-out is counted, not drawn, so
 /// that chance has no part in it.
 fn by_chance(report: &Report) -> Option<String> {
@@ -125,7 +144,8 @@ fn by_chance(report: &Report) -> Option<String> {
 }
 
 fn one_machine(report: &Report) -> Option<String> {
-    let sharded = report.contestants.iter().any(|contestant| contestant.shards > 1);
+    let together = !report.meta.shards_elsewhere;
+    let sharded = together && report.contestants.iter().any(|contestant| contestant.shards > 1);
     let network = report.meta.shard_rtt_ms > 0.0;
     sharded.then(|| {
         let scatter = if network {

@@ -77,10 +77,12 @@ fn effects(report: &Report, cure: &Contestant, plain: &Contestant) -> (Vec<Strin
         let shown = |of: &Contestant| of.median(metric).map_or_else(|| "n/a".to_owned(), number);
         format!("{} → {}", shown(plain), shown(cure))
     };
-    match better(&Metric::Granted) {
-        Some(true) => buys.push(format!("grabs granted {}/s", shift(&Metric::Granted))),
-        Some(false) => costs.push(format!("grabs granted {}/s", shift(&Metric::Granted))),
-        None => {}
+    for (metric, what) in [(Metric::Granted, "grabs granted"), (Metric::Stored, "rows stored")] {
+        match better(&metric) {
+            Some(true) => buys.push(format!("{what} {}/s", shift(&metric))),
+            Some(false) => costs.push(format!("{what} {}/s", shift(&metric))),
+            None => {}
+        }
     }
     for key in endpoints_of([cure, plain]) {
         if key != "grab" && !endpoints::find(&key).is_some_and(|known| known.sharded_read) {

@@ -4,7 +4,7 @@ use super::figures::endpoints_of;
 use super::standing::{NO_VERDICT, Standing};
 use crate::format;
 use crate::report::endpoints;
-use crate::report::model::{Advice, Contestant, Metric, Quantile, Report, Topic};
+use crate::report::model::{Advice, Contestant, EndpointRound, Metric, Quantile, Report, Round, Topic};
 use crate::stats::MIN_ROUNDS;
 
 /// The plain contestants that have shards to spread over; all plain ones when none has.
@@ -83,18 +83,35 @@ fn writes(report: &Report, candidates: &[&Contestant]) -> Advice {
     } else {
         String::new()
     };
-    let sentences = [rate, kept_up(report, candidates), latency(&p50, "p50"), latency(&p99, "p99")];
-    advice("writes", "Grabbing coupons", &[&granted, &p50, &p99], &sentences)
+    // A grab is acknowledged at the queue: what the shards then take is what a strategy can keep up for long.
+    let stored = Standing::of(report, candidates, &Metric::Stored);
+    let sentences =
+        [storing(&stored), rate, kept_up(report, candidates), latency(&p50, "p50"), latency(&p99, "p99")];
+    advice("writes", "Grabbing coupons", &[&stored, &granted, &p50, &p99], &sentences)
 }
 
-/// With open arrivals a rate is offered; who keeps up with it has not shown its limit.
+/// How many rows the shards took, where a queue lies before them.
+fn storing(stored: &Standing<'_>) -> String {
+    if stored.differs() {
+        format!(
+            "Most rows stored: {}; behind: {}.",
+            Standing::shown(&stored.unbeaten, "/s"),
+            Standing::shown(&stored.beaten, "/s")
+        )
+    } else if stored.judged() {
+        format!("No difference in rows stored ({}).", stored.range("/s"))
+    } else {
+        String::new()
+    }
+}
+
+/// With open arrivals a rate is offered; who keeps up with it, with every answer and in the time of the round, has not
+/// shown its limit.
 fn kept_up(report: &Report, candidates: &[&Contestant]) -> String {
+    let in_time = |round: &Round| round.seconds <= 1.05 * report.meta.seconds_per_round;
+    let all = |grab: &EndpointRound| grab.ok as f64 >= 0.99 * grab.requests as f64;
     let answered = |contestant: &&Contestant| {
-        contestant
-            .rounds
-            .iter()
-            .filter_map(|round| round.endpoints.get("grab"))
-            .all(|grab| grab.ok as f64 >= 0.99 * grab.requests as f64)
+        contestant.rounds.iter().all(|round| in_time(round) && round.endpoints.get("grab").is_none_or(all))
     };
     if report.meta.rate.is_some() && candidates.iter().all(answered) {
         "All of them kept up with the rate offered, so this is not their limit.".into()

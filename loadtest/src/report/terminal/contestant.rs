@@ -4,28 +4,79 @@ use std::io::{self, Write};
 
 use super::text::{Paint, after, table, wrapped};
 use crate::format::{self, count, number, percent};
-use crate::report::endpoints;
-use crate::report::model::{AuditResult, Contestant, Metric, Quantile};
+use crate::report::model::{AuditResult, Contestant, Metric, Quantile, Reading};
 use crate::report::summarise::{endpoints_of, median_shares};
+use crate::report::{Report, by_shard, endpoints};
 use crate::stats::estimate;
 
 /// More shards than this are not listed one by one.
 const MOST_SHARDS: usize = 8;
 
-pub(super) fn print(contestant: &Contestant, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
+pub(super) fn print(
+    report: &Report,
+    contestant: &Contestant,
+    out: &mut dyn Write,
+    paint: Paint,
+) -> io::Result<()> {
     let cure = contestant.cure_of.as_ref().map(|of| format!(", to cure {of}")).unwrap_or_default();
     let rounds = format::counted(contestant.rounds.len() as u64, "round");
     writeln!(out, "\n{}", paint.bold(&contestant.name))?;
     wrapped(out, &format!("{}, {}{cure}; {rounds}", contestant.service, contestant.layout), 2, 4)?;
     after(out, "  grabs   ", &grabs(contestant), 10)?;
     after(out, "  writes  ", &writes(contestant), 10)?;
+    if by_shard::has_queues(contestant) {
+        after(out, "  stored  ", &stored(contestant), 10)?;
+    }
     after(out, "  audit   ", &audit(contestant), 10)?;
+    if by_shard::has_queues(contestant) && by_shard::shards(contestant) <= MOST_SHARDS {
+        shards(report, contestant, out)?;
+    }
     let mut rows: Vec<Vec<String>> =
         vec![["endpoint", "p50 ms", "p99 ms", "shards", "tables", "errors"].map(String::from).to_vec()];
     let keys = endpoints_of([contestant]);
     rows.extend(keys.iter().map(|key| row(contestant, key)));
     table(out, &rows)?;
     let missing = missing(contestant, &keys);
+    if missing.is_empty() { Ok(()) } else { wrapped(out, &format!("n/a: {}", missing.join("; ")), 2, 4) }
+}
+
+/// From acknowledgement to storage.
+fn stored(contestant: &Contestant) -> String {
+    let of = |figure, show| by_shard::of_rounds(contestant, figure, show).show(String::clone);
+    let rate = match contestant.summary(&Metric::Stored) {
+        Some(summary) => match &summary.estimate {
+            Some(stored) => format!("{} rows stored a second", format::estimate(stored)),
+            None => format!("rows stored a second n/a: {}", summary.reason.as_deref().unwrap_or("unknown")),
+        },
+        None => "n/a: not summarised".into(),
+    };
+    let waiting = of(|round| Some(&round.flow.as_ref()?.backlog), format::plain);
+    let took = of(|round| Some(&round.flow.as_ref()?.drain_seconds), number);
+    format!("{rate}; waiting when the load ended: {waiting}; seconds until they were stored: {took}")
+}
+
+/// Each shard's work and queue.
+fn shards(report: &Report, contestant: &Contestant, out: &mut dyn Write) -> io::Result<()> {
+    let columns = by_shard::columns(report);
+    let titles = std::iter::once("shard").chain(columns.iter().map(|column| column.title));
+    let mut rows: Vec<Vec<String>> = vec![titles.map(str::to_owned).collect()];
+    let mut missing = Vec::new();
+    for shard in 0..by_shard::shards(contestant) {
+        let mut row = vec![shard.to_string()];
+        for column in &columns {
+            match column.of(contestant, shard) {
+                Reading::Known(text) => row.push(text),
+                Reading::Unknown(why) => {
+                    row.push("n/a".into());
+                    missing.push(format!("{}: {why}", column.title));
+                }
+            }
+        }
+        rows.push(row);
+    }
+    table(out, &rows)?;
+    missing.sort_unstable();
+    missing.dedup();
     if missing.is_empty() { Ok(()) } else { wrapped(out, &format!("n/a: {}", missing.join("; ")), 2, 4) }
 }
 

@@ -31,7 +31,7 @@ pub fn print(report: &Report, out: &mut impl Write, colour: bool) -> io::Result<
     let out: &mut dyn Write = out;
     head(report, out, paint)?;
     for contestant in &report.contestants {
-        contestant::print(contestant, out, paint)?;
+        contestant::print(report, contestant, out, paint)?;
     }
     heading(out, paint, "Verdicts")?;
     verdicts::print(report, out, paint)?;

@@ -1,0 +1,199 @@
+//! A data set on servers, held still at one moment while it is read.
+
+mod gate;
+mod read;
+mod rows;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use coupon_core::ShardId;
+use coupon_service::backend::servers::mysql::Database;
+use coupon_service::backend::servers::names::Namespace;
+use coupon_service::settings::ServersSettings;
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable as _;
+use tokio::runtime::Runtime;
+
+use super::Label;
+use super::source::{Catalogue, Shard, Snapshot};
+pub(super) use gate::Gate;
+use rows::Databases;
+
+/// How often a snapshot is tried again while a service keeps applying outboxes.
+const ATTEMPTS: u32 = 200;
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Where a data set on servers is.
+#[derive(Debug, Clone)]
+pub struct Servers {
+    settings: ServersSettings,
+    namespace: Namespace,
+    main: Database,
+}
+
+/// Every database, each inside a read transaction, if they tell of the same moment.
+struct Held {
+    catalogue: Catalogue,
+    shards: Vec<Shard>,
+    connections: Vec<Conn>,
+    gate: Gate,
+}
+
+impl Servers {
+    /// The data set of a namespace, on the servers that settings name.
+    ///
+    /// # Errors
+    /// When a setting is missing or cannot be used; the error names it.
+    pub fn new(settings: ServersSettings, namespace: &str) -> Result<Self> {
+        ensure!(!namespace.is_empty(), "setting `servers.namespace` is missing: whose data is it?");
+        let namespace = Namespace::new(namespace, "")?;
+        let main = Database::new("servers.main", &settings.main, &namespace.main_database(), 1)?;
+        let servers = Self { settings, namespace, main };
+        servers.shard(0)?;
+        Ok(servers)
+    }
+
+    /// The settings that led there.
+    #[must_use]
+    pub const fn settings(&self) -> &ServersSettings {
+        &self.settings
+    }
+
+    /// A shard's database: shard i lives on the server i mod their number.
+    fn shard(&self, number: u16) -> Result<Database> {
+        let servers = &self.settings.shards;
+        let at = usize::from(number).checked_rem(servers.len());
+        let (at, url) = at.and_then(|at| Some((at, servers.get(at)?))).context(
+            "setting `servers.shards` is missing: give a list of addresses such as mysql://user:password@host:3306",
+        )?;
+        let name = self.namespace.shard_database(ShardId::new(number));
+        Database::new(&format!("servers.shards[{at}]"), url, &name, 1)
+    }
+
+    pub(super) fn label(&self) -> Result<Label> {
+        runtime()?.block_on(async {
+            let mut main = self.main.connect_alone().await?;
+            read::label(&mut main).await.with_context(|| self.main.to_string())
+        })
+    }
+
+    /// What each shard counts now.
+    pub(super) fn kept_counts(&self) -> Result<Vec<u64>> {
+        let count = async |number| {
+            let database = self.shard(number)?;
+            let mut shard = database.connect_alone().await?;
+            let counted = read::counted(&mut shard).await.with_context(|| database.to_string())?;
+            anyhow::Ok(u64::try_from(counted.unwrap_or(0)).unwrap_or(0))
+        };
+        runtime()?.block_on(async {
+            let label = read::label(&mut self.main.connect_alone().await?).await?;
+            let mut counts = Vec::new();
+            for number in 0..label.shards {
+                counts.push(count(number).await?);
+            }
+            Ok(counts)
+        })
+    }
+
+    /// Waits until the gate has no reservation that is pending, or for as long as one may be.
+    pub(super) fn settle(&self) -> Result<()> {
+        let (gate, catalogue) = runtime()?.block_on(async {
+            let mut main = self.main.connect_alone().await?;
+            let dataset = read::label(&mut main).await?.dataset;
+            let gate = Gate::read(&mut main, &self.namespace.dataset(&dataset)).await?;
+            anyhow::Ok((gate, read::catalogue(&mut main).await?))
+        })?;
+        gate.settle(&self.settings, &catalogue)
+    }
+
+    /// Holds every database still.
+    ///
+    /// They lie on several servers, so their transactions cannot start at the same instant. What ties them together are
+    /// the outbox positions in main: if they are the same before and after the shards were held, no entry moved from a
+    /// shard to main in between, and all tell of the same moment.
+    pub(super) fn hold_still(&self) -> Result<(Snapshot, Gate)> {
+        let runtime = runtime()?;
+        for _ in 0..ATTEMPTS {
+            if let Some(held) = runtime.block_on(self.try_to_hold())? {
+                let Held { catalogue, shards, connections, gate } = held;
+                let rows = Box::new(Databases { connections, runtime });
+                return Ok((Snapshot { catalogue, shards, rows }, gate));
+            }
+            std::thread::sleep(PAUSE);
+        }
+        bail!("the service writes too much to hold the data still: drain it, and stop the load")
+    }
+
+    /// Nothing, when something moved meanwhile.
+    async fn try_to_hold(&self) -> Result<Option<Held>> {
+        let mut main = self.main.connect_alone().await?;
+        hold(&mut main).await.with_context(|| self.main.to_string())?;
+        let label = read::label(&mut main).await.with_context(|| self.main.to_string())?;
+        let before = read::positions(&mut main).await?;
+        let (mut shards, mut connections) = (Vec::new(), Vec::new());
+        for number in 0..label.shards {
+            let database = self.shard(number)?;
+            let mut connection = database.connect_alone().await?;
+            let position = before.get(&number).copied().unwrap_or(0);
+            let held = hold_shard(&mut connection, number, &label.dataset, position).await;
+            let Some(shard) = held.with_context(|| database.to_string())? else { return Ok(None) };
+            shards.push(shard);
+            connections.push(connection);
+        }
+        let mut now = self.main.connect_alone().await?;
+        if before != read::positions(&mut now).await? {
+            return Ok(None);
+        }
+        let gate = Gate::read(&mut main, &self.namespace.dataset(&label.dataset)).await?;
+        Ok(Some(Held { catalogue: read::catalogue(&mut main).await?, shards, connections, gate }))
+    }
+
+    /// What main says of the gate now, after whatever was held still.
+    pub(super) fn gate_now(&self, gate: &Gate) -> Result<Gate> {
+        runtime()?.block_on(async {
+            let mut main = self.main.connect_alone().await?;
+            Gate::read(&mut main, gate.names()).await
+        })
+    }
+}
+
+/// Holds a shard still; nothing, when a table was made or removed meanwhile.
+async fn hold_shard(
+    connection: &mut Conn,
+    number: u16,
+    dataset: &str,
+    position: i64,
+) -> Result<Option<Shard>> {
+    // A snapshot does not see tables made after it began, though their names are seen.
+    let before = read::tables(connection).await?;
+    hold(connection).await?;
+    if read::tables(connection).await? != before {
+        return Ok(None);
+    }
+    read::check_dataset(connection, number, dataset).await?;
+    Ok(Some(read::shard(connection, number, before, position).await?))
+}
+
+/// From now on the connection sees one moment, and changes nothing.
+async fn hold(connection: &mut Conn) -> Result<()> {
+    connection.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
+    connection.query_drop("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await?;
+    Ok(())
+}
+
+/// The auditor's own: one thread, as long as it reads.
+fn runtime() -> Result<Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+/// How far main has applied each shard's outbox.
+type Positions = BTreeMap<u16, i64>;
+
+impl fmt::Display for Servers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.main.name(), self.main.host())
+    }
+}

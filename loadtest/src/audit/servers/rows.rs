@@ -1,0 +1,56 @@
+//! The tables of shards on servers, row by row.
+
+use anyhow::{Context, Result};
+use coupon_core::{Placement, ShardId};
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, from_row_opt};
+use tokio::runtime::Runtime;
+
+use crate::audit::source::{Grab, Rows, Stored, Wanted};
+
+/// The shards' connections, each inside a read transaction.
+pub(super) struct Databases {
+    // Dropped in this order: connections close while the runtime that they belong to is still there.
+    pub(super) connections: Vec<Conn>,
+    pub(super) runtime: Runtime,
+}
+
+impl Databases {
+    fn of(connections: &mut [Conn], shard: ShardId) -> Result<&mut Conn> {
+        connections.get_mut(shard.index()).with_context(|| format!("there is no shard {shard}"))
+    }
+}
+
+impl Rows for Databases {
+    fn each(&mut self, place: Placement, each: &mut dyn FnMut(Stored)) -> Result<()> {
+        let connection = Self::of(&mut self.connections, place.shard)?;
+        self.runtime.block_on(async {
+            // Prepared, since then numbers come as numbers; and read as they come, so that a table of any size fits.
+            let sql = format!("SELECT {} FROM {}", Stored::COLUMNS, place.table);
+            let mut rows = connection.exec_iter(sql, ()).await?;
+            while let Some(row) = rows.next().await? {
+                let (id, user, coupon, room, time, granted) = from_row_opt(row)?;
+                each(Stored { grab: Grab { id, user, coupon }, room, time, granted });
+            }
+            Ok(())
+        })
+    }
+
+    fn find(&mut self, place: Placement, wanted: Wanted) -> Result<Vec<Grab>> {
+        let connection = Self::of(&mut self.connections, place.shard)?;
+        let (condition, parameters) = match wanted {
+            Wanted::Result(id) => ("result_id = ?", vec![id]),
+            Wanted::Holding { user, coupon } => ("user_id = ? AND coupon_id = ?", vec![user, coupon]),
+        };
+        let sql = format!("SELECT result_id, user_id, coupon_id FROM {} WHERE {condition}", place.table);
+        let found: Vec<(i64, i64, i64)> = self.runtime.block_on(connection.exec(sql, parameters))?;
+        Ok(found.into_iter().map(|(id, user, coupon)| Grab { id, user, coupon }).collect())
+    }
+
+    fn newest(&mut self, place: Placement) -> Result<Option<i64>> {
+        let connection = Self::of(&mut self.connections, place.shard)?;
+        let sql = format!("SELECT MAX(result_id) FROM {}", place.table);
+        let newest: Option<Option<i64>> = self.runtime.block_on(connection.query_first(sql))?;
+        Ok(newest.flatten())
+    }
+}

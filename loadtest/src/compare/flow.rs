@@ -1,0 +1,211 @@
+//! What came of a round's grabs between their acknowledgement and their row: how many waited, and for how long.
+
+use std::time::Duration;
+
+use super::sampler::Sample;
+use crate::contestants::Used;
+use crate::report::model::{Figure, Flow, Reading, ShardFlow};
+
+/// A look at a moment, as far as it succeeded.
+pub(super) struct Look {
+    /// Rows of each shard.
+    pub(super) rows: Reading<Vec<u64>>,
+    /// What each shard's server has used.
+    pub(super) used: Vec<Used>,
+}
+
+/// The looks at a round: before the load, at its end, and when all was stored.
+pub(super) struct Looks {
+    pub(super) before: Look,
+    pub(super) at_end: Look,
+    pub(super) drained: Look,
+    /// How long the load took.
+    pub(super) load: Duration,
+    /// How long everything took that it left behind.
+    pub(super) drain: Reading<Duration>,
+}
+
+/// The round as a whole.
+pub(super) fn of_round(looks: &Looks) -> Flow {
+    let sum = |rows: &Vec<u64>| rows.iter().sum::<u64>();
+    let between = |before: &Reading<Vec<u64>>, after: &Reading<Vec<u64>>| match (before, after) {
+        (Reading::Known(before), Reading::Known(after)) => sum(after).checked_sub(sum(before)).map_or_else(
+            || Figure::unknown("rows went away during the round"),
+            |rows| Figure::of(rows as f64),
+        ),
+        (Reading::Unknown(why), _) | (_, Reading::Unknown(why)) => Figure::unknown(why),
+    };
+    let stored = between(&looks.before.rows, &looks.at_end.rows);
+    Flow {
+        stored_per_s: map(stored, |rows| rows / looks.load.as_secs_f64()),
+        backlog: match &looks.drain {
+            Reading::Known(_) => between(&looks.at_end.rows, &looks.drained.rows),
+            Reading::Unknown(why) => Figure::unknown(format!("it was not drained: {why}")),
+        },
+        drain_seconds: match &looks.drain {
+            Reading::Known(took) => Figure::of(took.as_secs_f64()),
+            Reading::Unknown(why) => Figure::unknown(why),
+        },
+    }
+}
+
+/// One shard of it. With a quota of so many cores, also how much of it was used.
+pub(super) fn of_shard(shard: usize, samples: &[Sample], looks: &Looks, quota: Option<f64>) -> ShardFlow {
+    let deepest = samples.iter().filter_map(|sample| sample.waiting.get(shard)).max();
+    ShardFlow {
+        queue_depth_max: Reading::or_because(
+            deepest.map(|depth| *depth as f64),
+            "the shards were not watched",
+        ),
+        lag_ms_max: lag(samples, shard),
+        saturation: match quota {
+            None => Figure::unknown("no CPU quota was set"),
+            Some(cores) => {
+                let cpu = cpu_between(&looks.before, &looks.at_end, shard);
+                map(cpu, |seconds| seconds / (cores * looks.load.as_secs_f64()))
+            }
+        },
+    }
+}
+
+/// Rows that a shard got between two looks.
+pub(super) fn rows_between(before: &Look, after: &Look, shard: usize) -> Figure {
+    let (before, after) = match (&before.rows, &after.rows) {
+        (Reading::Known(before), Reading::Known(after)) => (before.get(shard), after.get(shard)),
+        (Reading::Unknown(why), _) | (_, Reading::Unknown(why)) => return Figure::unknown(why),
+    };
+    match (before, after) {
+        (Some(before), Some(after)) if after >= before => Figure::of((after - before) as f64),
+        (Some(_), Some(_)) => Figure::unknown("rows went away during the round"),
+        _ => Figure::unknown("the shard was not there at the start of the round"),
+    }
+}
+
+/// CPU time that a shard's server used between two looks.
+pub(super) fn cpu_between(before: &Look, after: &Look, shard: usize) -> Figure {
+    between(before, after, shard, |used| &used.cpu_seconds)
+}
+
+/// Bytes that a shard's server wrote between two looks.
+pub(super) fn bytes_between(before: &Look, after: &Look, shard: usize) -> Figure {
+    between(before, after, shard, |used| &used.bytes_written)
+}
+
+fn between(before: &Look, after: &Look, shard: usize, figure: fn(&Used) -> &Figure) -> Figure {
+    match (before.used.get(shard).map(figure), after.used.get(shard).map(figure)) {
+        (Some(Figure::Known(before)), Some(Figure::Known(after))) if after >= before => {
+            Figure::of(after - before)
+        }
+        (Some(Figure::Known(_)), Some(Figure::Known(_))) => {
+            Figure::unknown("the shard's server started again during the round")
+        }
+        (Some(Figure::Unknown(why)), _) | (_, Some(Figure::Unknown(why))) => Figure::unknown(why),
+        (None, _) | (_, None) => Figure::unknown("the shard was not there at the start of the round"),
+    }
+}
+
+fn map(figure: Figure, to: impl FnOnce(f64) -> f64) -> Figure {
+    figure.value().map_or(figure, |value| Figure::of(to(value)))
+}
+
+/// The longest lag of a shard, in milliseconds: how long before a look the row that was stored last had been handed over.
+/// A queue keeps its order, so that is when what had been handed over first reached what is stored now.
+fn lag(samples: &[Sample], shard: usize) -> Figure {
+    let known = samples.iter().filter_map(|sample| {
+        let (stored, waiting) = (*sample.rows.get(shard)?, *sample.waiting.get(shard)?);
+        Some((sample.at.as_secs_f64() * 1e3, stored as f64, (stored + waiting) as f64))
+    });
+    let known: Vec<(f64, f64, f64)> = known.collect();
+    let longest =
+        known.iter().map(
+            |(now, stored, handed)| {
+                if handed <= stored { 0.0 } else { (now - reached(&known, *stored)).max(0.0) }
+            },
+        );
+    longest
+        .fold(None, |most: Option<f64>, lag| Some(most.map_or(lag, |most| most.max(lag))))
+        .map_or_else(|| Figure::unknown("the shards were not watched"), Figure::of)
+}
+
+/// When what had been handed over was more than so many rows for the first time, between the looks around that moment.
+fn reached(known: &[(f64, f64, f64)], rows: f64) -> f64 {
+    let next = known.partition_point(|(.., handed)| *handed <= rows);
+    let at = |index: usize| known.get(index).map(|(at, _, handed)| (*at, *handed));
+    match (next.checked_sub(1).and_then(at), at(next)) {
+        (Some((from, before)), Some((to, after))) => from + (to - from) * (rows - before) / (after - before),
+        (None, Some((first, _))) => first,
+        (Some((last, _)), None) => last,
+        (None, None) => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(millis: u64, rows: u64, waiting: u64) -> Sample {
+        Sample { at: Duration::from_millis(millis), rows: vec![rows], waiting: vec![waiting] }
+    }
+
+    fn look(rows: u64, cpu: f64) -> Look {
+        let used = Used { cpu_seconds: Figure::of(cpu), bytes_written: Figure::of(0.0) };
+        Look { rows: Reading::Known(vec![rows, 5]), used: vec![used] }
+    }
+
+    fn looks() -> Looks {
+        Looks {
+            before: look(10, 1.0),
+            at_end: look(40, 1.9),
+            drained: look(100, 3.0),
+            load: Duration::from_secs(3),
+            drain: Reading::Known(Duration::from_secs(6)),
+        }
+    }
+
+    #[test]
+    fn what_is_not_stored_at_the_end_is_the_backlog() {
+        let flow = of_round(&looks());
+        assert_eq!((flow.stored_per_s, flow.backlog), (Figure::of(10.0), Figure::of(60.0)));
+        assert_eq!(flow.drain_seconds, Figure::of(6.0));
+    }
+
+    #[test]
+    fn a_round_that_does_not_drain_has_no_backlog_to_tell() {
+        let looks = Looks { drain: Reading::unknown("shard 1 is down"), ..looks() };
+        let flow = of_round(&looks);
+        assert!(flow.backlog.reason().unwrap().contains("shard 1 is down"));
+        assert_eq!(flow.stored_per_s, Figure::of(10.0));
+    }
+
+    #[test]
+    fn saturation_is_cpu_used_while_the_load_ran_by_what_the_quota_allows() {
+        let flow = of_shard(0, &[], &looks(), Some(0.5));
+        assert!((flow.saturation.value().unwrap() - 0.6).abs() < 1e-9, "{flow:?}");
+        assert_eq!(of_shard(0, &[], &looks(), None).saturation.reason(), Some("no CPU quota was set"));
+        assert!(of_shard(1, &[], &looks(), Some(0.5)).saturation.value().is_none());
+    }
+
+    #[test]
+    fn a_lag_is_the_age_of_the_hand_over_that_was_stored_last() {
+        // 100 rows are handed over each second, and 50 stored.
+        let samples =
+            [sample(0, 0, 0), sample(1_000, 50, 50), sample(2_000, 100, 100), sample(3_000, 150, 150)];
+        let flow = of_shard(0, &samples, &looks(), None);
+        assert!((flow.lag_ms_max.value().unwrap() - 1_500.0).abs() < 1e-6, "{flow:?}");
+        assert_eq!(flow.queue_depth_max, Figure::of(150.0));
+    }
+
+    #[test]
+    fn an_empty_queue_has_no_lag_and_an_unwatched_one_no_figure() {
+        let samples = [sample(0, 0, 0), sample(1_000, 50, 0)];
+        assert_eq!(of_shard(0, &samples, &looks(), None).lag_ms_max, Figure::of(0.0));
+        assert!(of_shard(0, &[], &looks(), None).lag_ms_max.value().is_none());
+        assert!(of_shard(0, &[], &looks(), None).queue_depth_max.value().is_none());
+    }
+
+    #[test]
+    fn a_server_that_started_again_has_no_figure() {
+        let (before, after) = (look(10, 5.0), look(10, 1.0));
+        assert!(cpu_between(&before, &after, 0).reason().unwrap().contains("started again"));
+    }
+}

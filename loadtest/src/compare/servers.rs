@@ -1,0 +1,68 @@
+//! Which servers a comparison has.
+
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use anyhow::Result;
+use coupon_service::settings::ServersSettings;
+
+use super::Options;
+use crate::contestants::Site;
+use crate::terminal;
+
+/// Which servers a comparison is to have.
+#[derive(Debug, Clone)]
+pub enum Wanted {
+    /// None: contestants store in files.
+    None,
+    /// None for contestants; services that run already are audited on these.
+    ForTargets(ServersSettings),
+    /// Those that run already.
+    Given(ServersSettings),
+    /// Some of its own, for as long as it takes.
+    Private,
+}
+
+/// The servers of a comparison.
+pub(super) struct Servers {
+    /// Those of contestants.
+    pub(super) site: Option<Arc<Site>>,
+    /// Those of services that run already.
+    pub(super) for_targets: Option<Arc<Site>>,
+    /// The cores that a shard's server has, if that could be limited.
+    pub(super) quota: Option<f64>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Servers {
+    /// Finds or starts them.
+    pub(super) fn prepare(options: &Options) -> Result<Self> {
+        let none = Self { site: None, for_targets: None, quota: None, warnings: Vec::new() };
+        let site = match &options.servers {
+            Wanted::None => return Ok(none),
+            Wanted::ForTargets(settings) => {
+                return Ok(Self { for_targets: Some(Arc::new(Site::given(settings.clone()))), ..none });
+            }
+            Wanted::Given(settings) => Site::given(settings.clone()),
+            Wanted::Private => {
+                let shards = options.contestants.iter().map(|spec| spec.shards).max();
+                terminal::progress("starting MySQL, Redis and RabbitMQ");
+                let site = Site::private(shards.unwrap_or(NonZeroU16::MIN));
+                terminal::clear_progress();
+                site?
+            }
+        };
+        let mut prepared = none;
+        match options.shard_cpu.map(|cores| (cores, site.limit_cpu(cores))) {
+            Some((cores, Ok(()))) => prepared.quota = Some(cores),
+            Some((cores, Err(why))) => {
+                prepared
+                    .warnings
+                    .push(format!("The shards could not be limited to {cores} cores each: {why}"));
+            }
+            None => {}
+        }
+        let site = Arc::new(site);
+        Ok(Self { for_targets: Some(Arc::clone(&site)), site: Some(site), ..prepared })
+    }
+}

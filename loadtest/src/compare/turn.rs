@@ -1,0 +1,116 @@
+//! A contestant's turn: the load, what it left behind, and what both cost each shard.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use coupon_service::api::ShardsStatus;
+
+use super::flow::{self, Look, Looks};
+use super::sampler::{Sample, Sampler, per_second};
+use super::work;
+use crate::contestants::Running;
+use crate::http::get_json;
+use crate::load::{LoadSpec, Outcome, run_load};
+use crate::report::model::{Flow, Reading, ShardRound};
+
+/// What came of a turn, but for its audit.
+pub(super) struct Turn {
+    pub(super) outcome: Outcome,
+    /// Each shard's work.
+    pub(super) shards: Vec<ShardRound>,
+    /// From acknowledgement to storage, on servers.
+    pub(super) flow: Option<Flow>,
+    pub(super) writes_per_second: Reading<Vec<Vec<u64>>>,
+}
+
+/// What was seen during one.
+struct Seen {
+    before: ShardsStatus,
+    after: ShardsStatus,
+    samples: Vec<Sample>,
+    looks: Looks,
+    /// When everything was stored.
+    drained_at: Duration,
+}
+
+/// Lets a contestant have its turn; with a quota of so many cores for each shard's server, if there is one.
+pub(super) fn take(running: &Running, load: &LoadSpec, quota: Option<f64>) -> Result<Turn> {
+    let on_servers = running.site().is_some();
+    if on_servers {
+        // What somebody left behind would be counted as this round's.
+        running.drain()?;
+    }
+    let (outcome, mut seen) = watch(running, load)?;
+    let shards = shards(&seen, on_servers, quota);
+    // On files nothing waits for its shard longer than the load takes.
+    let end = if on_servers { seen.drained_at } else { outcome.elapsed };
+    let latest = seen.samples.last().map_or(end, |last| last.at);
+    seen.samples.push(Sample::of(end.max(latest), &seen.after));
+    Ok(Turn {
+        shards,
+        flow: on_servers.then(|| flow::of_round(&seen.looks)),
+        writes_per_second: per_second(&seen.samples),
+        outcome,
+    })
+}
+
+fn watch(running: &Running, load: &LoadSpec) -> Result<(Outcome, Seen)> {
+    let before = status(running)?;
+    let looked_before = look(running, &before);
+    let began = Instant::now();
+    let sampler = Sampler::start(&running.target, began);
+    let outcome = run_load(&running.target, load);
+    let ended_at = began.elapsed();
+    let at_end = status(running);
+    let looked_at_end = at_end.as_ref().ok().map(|status| look(running, status));
+    let load_took = began.elapsed();
+    let mut samples = sampler.stop();
+    let (outcome, at_end) = (outcome?, at_end?);
+    samples.insert(0, Sample::of(Duration::ZERO, &before));
+    let latest = samples.last().map_or(ended_at, |last| last.at);
+    samples.push(Sample::of(ended_at.max(latest), &at_end));
+    let drained = running.drain().map_err(|error| format!("{error:#}"));
+    let drained_at = began.elapsed();
+    // Everything is stored now, so that all of the turn's work is in it, and none of the audit's.
+    let after = status(running)?;
+    let looks = Looks {
+        before: looked_before,
+        at_end: looked_at_end.unwrap_or_else(|| look(running, &at_end)),
+        drained: look(running, &after),
+        load: load_took,
+        drain: drained.map(|_| drained_at.saturating_sub(ended_at)).into(),
+    };
+    Ok((outcome, Seen { before, after, samples, looks, drained_at }))
+}
+
+fn status(running: &Running) -> Result<ShardsStatus> {
+    get_json(&running.target, "/admin/shards/status")
+}
+
+/// What only servers tell: how many rows the shards count themselves, and what their processes have used. A service knows
+/// the former as of its last look.
+fn look(running: &Running, status: &ShardsStatus) -> Look {
+    let known = || status.shards.iter().map(|shard| shard.rows_written).collect();
+    let rows = match running.kept_counts() {
+        Ok(counts) => Reading::Known(counts.unwrap_or_else(known)),
+        Err(error) => Reading::unknown(format!("{error:#}")),
+    };
+    let shards = running.stats.shards;
+    Look { rows, used: running.site().map(|site| site.used(shards)).unwrap_or_default() }
+}
+
+/// Each shard's work: by the service on files, by the servers themselves on servers.
+fn shards(seen: &Seen, on_servers: bool, quota: Option<f64>) -> Vec<ShardRound> {
+    let mut shards = work::between(&seen.before, &seen.after);
+    if !on_servers {
+        return shards;
+    }
+    let Looks { before, drained, .. } = &seen.looks;
+    for (at, shard) in shards.iter_mut().enumerate() {
+        shard.rows_written = flow::rows_between(before, drained, at);
+        shard.cpu_seconds = flow::cpu_between(before, drained, at);
+        shard.bytes_written = flow::bytes_between(before, drained, at);
+        shard.flow = Some(flow::of_shard(at, &seen.samples, &seen.looks, quota));
+    }
+    shards
+}

@@ -1,0 +1,204 @@
+//! Each promise broken by hand, in a data set on real servers that is otherwise sound, and found.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails is to stop")]
+
+mod site;
+
+use deadpool_redis::redis;
+use loadtest::audit::{Claim, Kind, Scope};
+
+use site::{Site, TABLE_TODAY, TABLE_YESTERDAY, TODAY, YESTERDAY, id, shard_of};
+
+#[test]
+fn a_sound_data_set_passes() {
+    let site = Site::sound();
+    let report = site.audit();
+    assert_eq!((report.rows, report.shards, report.tables, report.violations()), (3, 2, 4, 0), "{report}");
+    assert_eq!((report.acknowledged, report.refused, report.unknown), (Some(3), Some(1), Some(0)));
+    assert!(report.not_checked.is_empty(), "{report}");
+    assert_eq!(site.data().newest_result().unwrap(), Some(id(TODAY, 2)));
+}
+
+#[test]
+fn a_lost_grab_is_found_and_named() {
+    let mut site = Site::sound();
+    site.claims.add(7, 2, Claim::Granted(id(TODAY, 7)));
+    let (kind, count, text) = site.only();
+    assert_eq!((kind, count), (Kind::Lost, 1));
+    assert!(text.contains(&id(TODAY, 7).to_string()) && text.contains("user 7, coupon 2"), "{text}");
+}
+
+#[test]
+fn a_user_with_the_same_coupon_in_two_daily_tables_is_found() {
+    let site = Site::sound();
+    site.store(shard_of(YESTERDAY), TABLE_YESTERDAY, id(YESTERDAY, 50), 1, 1);
+    site.tell(1);
+    let (kind, count, text) = site.only();
+    assert_eq!((kind, count), (Kind::Duplicate, 1));
+    assert!(text.contains(TABLE_TODAY) && text.contains(TABLE_YESTERDAY), "{text}");
+}
+
+#[test]
+fn one_more_row_than_stock_is_oversold() {
+    let mut site = Site::new();
+    (1..=11).for_each(|user| site.grab(TODAY, user, 1));
+    let (kind, count, text) = site.only();
+    assert_eq!((kind, count), (Kind::Oversold, 1));
+    assert!(text.contains("coupon 1: 11 rows of a stock of 10"), "{text}");
+}
+
+#[test]
+fn a_row_nobody_asked_for_is_invented() {
+    let site = Site::sound();
+    site.store(shard_of(TODAY), TABLE_TODAY, id(TODAY, 8), 8, 1);
+    site.tell(1);
+    site.hold(8, 1, id(TODAY, 8));
+    let (kind, count, text) = site.only();
+    assert_eq!((kind, count), (Kind::Invented, 1));
+    assert!(text.contains("user 8, coupon 1"), "{text}");
+}
+
+#[test]
+fn a_row_on_the_wrong_shard_is_misplaced() {
+    let mut site = Site::sound();
+    site.store(1 - shard_of(TODAY), TABLE_TODAY, id(TODAY, 5), 5, 1);
+    site.tell(1);
+    site.hold(5, 1, id(TODAY, 5));
+    site.claims.add(5, 1, Claim::Granted(id(TODAY, 5)));
+    let (kind, count, text) = site.only();
+    assert_eq!((kind, count), (Kind::Misplaced, 1));
+    assert!(text.contains(&format!("belongs on shard {}", shard_of(TODAY))), "{text}");
+}
+
+#[test]
+fn stock_that_differs_from_the_rows_is_found() {
+    let site = Site::sound();
+    site.tell(2);
+    let (kind, count, text) = site.only();
+    assert_eq!((kind, count), (Kind::Stock, 1));
+    assert!(text.contains("coupon 2: total 10 − remaining 8 + not yet told 0 = 2, but 1 rows"), "{text}");
+}
+
+#[test]
+fn a_shard_that_miscounts_its_results_is_found() {
+    let site = Site::sound();
+    site.shard(0, "UPDATE shard_state SET results = results + 2");
+    let (kind, count, text) = site.only();
+    assert_eq!((kind, count), (Kind::Stock, 1));
+    assert!(text.contains("shard 0 counts"), "{text}");
+}
+
+#[test]
+fn outbox_entries_not_yet_applied_are_a_violation_only_after_draining() {
+    let mut site = Site::sound();
+    let shard = shard_of(TODAY);
+    site.store(shard, TABLE_TODAY, id(TODAY, 5), 5, 2);
+    site.hold(5, 2, id(TODAY, 5));
+    site.claims.add(5, 2, Claim::Granted(id(TODAY, 5)));
+    site.shard(shard, "INSERT INTO outbox VALUES (1, '[[2, 1]]', 0)");
+    let running = Scope { drained: false, ..site.scope() };
+    let report = site.data().audit(&running).unwrap();
+    assert_eq!(report.violations(), 0, "{report}");
+    assert_eq!(report.unapplied.len(), 1);
+    assert!(report.not_checked[&Kind::Stock].contains("not drained"), "{report}");
+    assert_eq!(site.only().0, Kind::Stock);
+    site.tell(2);
+    site.main(&format!("UPDATE outbox_positions SET outbox_id = 1 WHERE shard = {shard}"));
+    assert_eq!(site.audit().violations(), 0);
+}
+
+#[test]
+fn a_parked_result_is_found_and_accounts_for_its_hold() {
+    let site = Site::sound();
+    site.shard(0, "INSERT INTO parked_results VALUES (77, 5, 2, 1, 'coupon_results', 'conflict', 0)");
+    site.hold(5, 2, 77);
+    let (kind, count, text) = site.only();
+    assert_eq!((kind, count), (Kind::Parked, 1));
+    assert!(text.contains("result 77 of user 5, coupon 2") && text.contains("conflict"), "{text}");
+}
+
+#[test]
+fn stock_held_in_the_gate_and_stored_nowhere_has_leaked() {
+    let site = Site::sound();
+    site.hold(6, 1, 123);
+    site.hold(7, 1, 124);
+    let (kind, count, text) = site.only();
+    assert_eq!((kind, count), (Kind::Stock, 2));
+    assert!(text.contains("coupon 1: 2 held in the gate but not stored"), "{text}");
+    assert!(text.contains("user 6, result 123"), "{text}");
+}
+
+#[test]
+fn a_row_that_the_gate_has_forgotten_is_found() {
+    let site = Site::sound();
+    site.redis(redis::cmd("HDEL").arg(site.holders(2)).arg(2));
+    let (kind, count, text) = site.only();
+    assert_eq!((kind, count), (Kind::Stock, 1));
+    assert!(text.contains("coupon 2: 1 stored but not held in the gate, for example by user 2"), "{text}");
+}
+
+#[test]
+fn a_coupon_on_offer_that_the_gate_does_not_know_is_found() {
+    let site = Site::new();
+    site.redis(redis::cmd("DEL").arg(site.holders(2)));
+    let (kind, _, text) = site.only();
+    assert_eq!(kind, Kind::Stock);
+    assert!(text.contains("coupon 2 is on offer, and the gate does not know it"), "{text}");
+    site.main("UPDATE coupons SET status = 0 WHERE coupon_id = 2");
+    assert_eq!(site.audit().violations(), 0);
+}
+
+#[test]
+fn surpluses_in_the_gate_are_no_holders() {
+    let site = Site::sound();
+    site.redis(redis::cmd("HSET").arg(site.holders(1)).arg("+9").arg("1"));
+    assert_eq!(site.audit().violations(), 0);
+}
+
+#[test]
+fn a_gate_that_cannot_be_looked_at_is_said() {
+    let mut site = Site::sound();
+    site.main("UPDATE gate_state SET epoch = epoch + 1");
+    let report = site.audit();
+    assert!(report.not_checked[&Kind::Stock].contains("being rebuilt"), "{report}");
+    assert!(
+        report.to_string().contains("0 (in part n/a: the gate was not held against the rows"),
+        "{report}"
+    );
+    site.settings.redis = Default::default();
+    let report = site.audit();
+    assert!(report.not_checked[&Kind::Stock].contains("servers.redis"), "{report}");
+    assert_eq!(report.violations(), 0);
+}
+
+#[test]
+fn a_shard_of_another_data_set_is_refused_wherever_it_says_so() {
+    for (table, column, rest) in
+        [("shard_meta", "value", " WHERE name = 'dataset'"), ("shard_state", "dataset", "")]
+    {
+        let site = Site::sound();
+        site.shard(1, &format!("UPDATE {table} SET {column} = 'another'{rest}"));
+        let error = format!("{:#}", site.data().audit(&Scope::default()).unwrap_err());
+        assert!(error.contains(table) && error.contains("another") && error.contains("shards[1]"), "{error}");
+    }
+}
+
+#[test]
+fn a_table_that_no_reader_knows_by_name_is_refused() {
+    let site = Site::sound();
+    site.shard(0, "CREATE TABLE coupon_results_old LIKE coupon_results_2026_11_22");
+    let error = format!("{:#}", site.data().audit(&Scope::default()).unwrap_err());
+    assert!(error.contains("coupon_results_old") && error.contains("shards[0]"), "{error}");
+}
+
+#[test]
+fn a_missing_address_is_named() {
+    let mut site = Site::new();
+    let shards = std::mem::take(&mut site.settings.shards);
+    let refused = |site: &Site| {
+        loadtest::audit::Servers::new(site.settings.clone(), "audited").unwrap_err().to_string()
+    };
+    assert!(refused(&site).contains("servers.shards"));
+    site.settings.shards = shards;
+    site.settings.main = Default::default();
+    assert!(refused(&site).contains("servers.main"));
+}

@@ -1,6 +1,8 @@
 # Every target is one or two commands that you could type as well.
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench clean up seed compare compare-compose compare-local down up-local down-local
+
+compose = cd deploy && docker compose
 
 # Builds, then compares the strategies under the same load: some two minutes, and a report to open.
 demo:
@@ -18,6 +20,44 @@ lint:
 bench:
 	cargo build --release --bins
 	cargo run --release --package loadtest -- bench
+
+# Starts MariaDB, Redis and RabbitMQ, for this folder alone, and says where they are.
+up-local:
+	cargo run --release --package coupon-stack -- up
+
+down-local:
+	cargo run --release --package coupon-stack -- down
+
+# MySQL, Redis, RabbitMQ and both services in containers; deploy/README.md.
+up:
+	deploy/quick_start.sh
+
+# Replaces what the databases hold. The services stand still meanwhile, and read the new catalogue when they start.
+seed:
+	$(compose) stop hash-svc range-svc range-room-svc hash-consumer range-consumer
+	$(compose) run --rm seeder --reset
+	$(compose) up --detach --wait
+
+# On the servers: those of `make up` when they run, else private ones that are started for it.
+compare:
+	@if [ -n "$$($(compose) ps --quiet --status running hash-svc 2>/dev/null)" ]; then \
+		echo "comparing the services of deploy/compose.yml"; $(MAKE) --no-print-directory compare-compose; \
+	else \
+		echo "no services in containers: comparing private processes"; $(MAKE) --no-print-directory compare-local; \
+	fi
+
+compare-compose:
+	mkdir -p reports
+	$(compose) run --rm --user "$$(id -u):$$(id -g)" loadtest
+
+compare-local:
+	cargo build --release --bins
+	cargo run --release --package loadtest -- compare --backend servers --contestants hash,range-time,range-room \
+		--rate 2000 --seconds 15 --out reports/servers
+
+# Keeps the data; `cd deploy && docker compose down --volumes` deletes it.
+down:
+	$(compose) --profile '*' down
 
 clean:
 	cargo clean

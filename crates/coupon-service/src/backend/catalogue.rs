@@ -1,8 +1,8 @@
 //! Users, rooms and coupons.
 
-use coupon_core::{Coupon, CouponDetails, CouponId, RoomId, UserId};
+use coupon_core::{Coupon, CouponDetails, CouponId, RoomId};
 
-use super::{LocalFuture, Unavailable};
+use super::{Known, LocalFuture, Unavailable};
 
 /// A coupon, and its wide half if that was asked for.
 pub type CouponAndDetails = (Coupon, Option<CouponDetails>);
@@ -20,14 +20,8 @@ pub enum Offer {
 
 /// Users, rooms and coupons.
 pub trait Catalogue: Send + Sync {
-    /// Whether that user may ask for that coupon at all; answered from memory.
-    fn offer(&self, user: UserId, coupon: CouponId) -> Offer;
-
-    /// Whether the user exists; answered from memory.
-    fn knows_user(&self, user: UserId) -> bool;
-
-    /// Whether the room exists; answered from memory.
-    fn knows_room(&self, room: RoomId) -> bool;
+    /// What every grab must know of it, in memory.
+    fn known(&self) -> &Known;
 
     /// A coupon, with its wide half if asked for.
     fn coupon(

@@ -7,9 +7,9 @@ use coupon_core::{Coupon, CouponId, CouponStatus, RoomId, Timestamp, UserId};
 use super::Offer;
 use super::id_set::IdSet;
 
-/// Who and what exists.
+/// Who and what exists: what grabs must know before the gate is asked.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub struct Known {
     users: IdSet,
     rooms: HashSet<RoomId>,
     coupons: HashMap<CouponId, KnownCoupon>,
@@ -32,7 +32,9 @@ impl Known {
         Self { users, rooms, coupons: coupons.iter().map(known).collect() }
     }
 
-    pub(super) fn offer(&self, user: UserId, coupon: CouponId) -> Offer {
+    /// Whether that user may ask for that coupon at all.
+    #[must_use]
+    pub fn offer(&self, user: UserId, coupon: CouponId) -> Offer {
         match self.coupons.get(&coupon) {
             None => Offer::UnknownCoupon,
             Some(_) if !self.knows_user(user) => Offer::UnknownUser,
@@ -40,11 +42,15 @@ impl Known {
         }
     }
 
-    pub(super) fn knows_user(&self, user: UserId) -> bool {
+    /// Whether the user exists.
+    #[must_use]
+    pub fn knows_user(&self, user: UserId) -> bool {
         self.users.contains(user)
     }
 
-    pub(super) fn knows_room(&self, room: RoomId) -> bool {
+    /// Whether the room exists.
+    #[must_use]
+    pub fn knows_room(&self, room: RoomId) -> bool {
         self.rooms.contains(&room)
     }
 

@@ -17,15 +17,16 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::pipeline::IdSource;
 pub use catalogue::{Catalogue, CouponAndDetails, Offer};
 pub use gate::{Attempt, Decided, Decision, Gate, Stock};
 pub use hand_over::{HandOver, PlacedResult};
-
+pub use known::Known;
 pub use shards::{
     Figure, Found, Latency, PageRequest, ShardReport, Shards, SpendOutcome, Spending, Summary, Totals, Visit,
     Visited,
 };
+
+use crate::pipeline::IdSource;
 
 /// A future that lives on one worker thread.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;

@@ -123,7 +123,7 @@ pub(super) async fn grab(
     pipeline: Pipeline,
 ) -> Result<HttpResponse, Problem> {
     let Wish { user, coupon, room: named } = Wish::read(&req, payload).await?;
-    let room = match service.backend.catalogue.offer(user, coupon) {
+    let room = match service.backend.catalogue.known().offer(user, coupon) {
         Offer::InRoom(room) => room,
         Offer::UnknownCoupon => return Err(Problem::unknown_coupon(coupon)),
         Offer::UnknownUser => return Err(Problem::unknown_user(user)),

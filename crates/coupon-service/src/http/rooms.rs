@@ -23,7 +23,7 @@ fn room_of(req: &HttpRequest) -> Result<RoomId, Problem> {
 }
 
 fn must_exist(service: &Service, room: RoomId) -> Result<(), Problem> {
-    if service.backend.catalogue.knows_room(room) {
+    if service.backend.catalogue.known().knows_room(room) {
         return Ok(());
     }
     Err(Problem::new(Kind::UnknownRoom, format!("there is no room {room}")).field("room_id"))

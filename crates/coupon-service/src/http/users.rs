@@ -36,7 +36,7 @@ pub(super) async fn coupons(req: HttpRequest, service: web::Data<Service>) -> Re
     let list = List::UserCoupons;
     let cursor = query.text("cursor").map(|text| Cursor::decode(text, list, Some(user.get()))).transpose()?;
     let before = cursor.as_ref().map(lists::before).transpose()?;
-    if !service.backend.catalogue.knows_user(user) {
+    if !service.backend.catalogue.known().knows_user(user) {
         return Err(Problem::unknown_user(user));
     }
     let next = Cursor { list, key: user.get(), position: 0, start: Timestamp::default() };

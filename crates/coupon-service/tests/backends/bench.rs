@@ -81,17 +81,24 @@ pub(crate) enum Bench {
     Servers { settings: ServersSettings, clock: Clock },
 }
 
-impl Bench {
-    pub(crate) fn embedded() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::create(dir.path(), &ParityAndDay.layout(), ParityAndDay.shard_count()).unwrap();
-        let mut bulk = EmbeddedBulk::new(folder).unwrap();
+/// Both bulk loads take the same rows by the same calls.
+macro_rules! fill {
+    ($bulk:expr) => {
+        let mut bulk = $bulk;
         bulk.users(&users()).unwrap();
         bulk.rooms(&rooms()).unwrap();
         bulk.coupons(&coupons()).unwrap();
         bulk.details(&details()).unwrap();
         bulk.results(history()).unwrap();
         bulk.finish(&mut |_, _| {}).unwrap();
+    };
+}
+
+impl Bench {
+    pub(crate) fn embedded() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::create(dir.path(), &ParityAndDay.layout(), ParityAndDay.shard_count()).unwrap();
+        fill!(EmbeddedBulk::new(folder).unwrap());
         Self::Embedded { dir, clock: Clock::starting_at(NOW.parse().unwrap()) }
     }
 
@@ -101,13 +108,7 @@ impl Bench {
 
     pub(crate) fn servers_with(flags: &[&str]) -> Self {
         let settings = server_settings(flags);
-        let mut bulk = ServersBulk::begin(&settings, &ParityAndDay, false).unwrap();
-        bulk.users(&users()).unwrap();
-        bulk.rooms(&rooms()).unwrap();
-        bulk.coupons(&coupons()).unwrap();
-        bulk.details(&details()).unwrap();
-        bulk.results(history()).unwrap();
-        bulk.finish(&mut |_, _| {}).unwrap();
+        fill!(ServersBulk::begin(&settings, &ParityAndDay, false).unwrap());
         Self::Servers { settings, clock: Clock::starting_at(NOW.parse().unwrap()) }
     }
 

@@ -269,10 +269,13 @@ pub(crate) async fn the_catalogue_is_read_as_it_was_filled(bench: &Bench) {
     let backend = bench.open();
     let catalogue = &backend.catalogue;
     let (user, stranger) = (UserId::new(USERS).unwrap(), UserId::new(USERS + 1).unwrap());
-    assert_eq!(catalogue.offer(user, coupon_id(PLENTY)), Offer::InRoom(RoomId::new(1).unwrap()));
-    assert_eq!(catalogue.offer(stranger, coupon_id(PLENTY)), Offer::UnknownUser);
-    assert_eq!(catalogue.offer(user, coupon_id(99)), Offer::UnknownCoupon);
-    assert!(catalogue.knows_room(RoomId::new(2).unwrap()) && !catalogue.knows_room(RoomId::new(3).unwrap()));
+    assert_eq!(catalogue.known().offer(user, coupon_id(PLENTY)), Offer::InRoom(RoomId::new(1).unwrap()));
+    assert_eq!(catalogue.known().offer(stranger, coupon_id(PLENTY)), Offer::UnknownUser);
+    assert_eq!(catalogue.known().offer(user, coupon_id(99)), Offer::UnknownCoupon);
+    assert!(
+        catalogue.known().knows_room(RoomId::new(2).unwrap())
+            && !catalogue.known().knows_room(RoomId::new(3).unwrap())
+    );
     let (coupon, details) = catalogue.coupon(coupon_id(PLENTY), true).await.unwrap().unwrap();
     assert_eq!((coupon.total_stock, coupon.remaining_stock), (1_000, 1_000));
     assert_eq!(coupon.coupon_name, "coupon 2, 'quoted' and 中文");

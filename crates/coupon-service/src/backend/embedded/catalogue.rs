@@ -9,8 +9,7 @@ use super::applier::ToMain;
 use super::reader::Readers;
 use super::sql::parsed;
 use crate::backend::id_set::IdSet;
-use crate::backend::known::Known;
-use crate::backend::{Catalogue, CouponAndDetails, LocalFuture, Offer, Unavailable, Visit};
+use crate::backend::{Catalogue, CouponAndDetails, Known, LocalFuture, Unavailable, Visit};
 
 const NARROW: &str = "c.coupon_id, c.room_id, c.coupon_name, c.coupon_type, c.discount_amount, c.discount_rate, \
      c.min_purchase, c.total_stock, c.remaining_stock, c.start_time, c.end_time, c.create_time, c.update_time, c.status";
@@ -46,16 +45,8 @@ pub(super) fn all_coupons(db: &Connection) -> rusqlite::Result<Vec<Coupon>> {
 }
 
 impl Catalogue for EmbeddedCatalogue {
-    fn offer(&self, user: UserId, coupon: CouponId) -> Offer {
-        self.known.offer(user, coupon)
-    }
-
-    fn knows_user(&self, user: UserId) -> bool {
-        self.known.knows_user(user)
-    }
-
-    fn knows_room(&self, room: RoomId) -> bool {
-        self.known.knows_room(room)
+    fn known(&self) -> &Known {
+        &self.known
     }
 
     fn coupon(

@@ -3,19 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use coupon_core::{Coupon, CouponId, RoomId, Timestamp, UserId};
+use coupon_core::{Coupon, CouponId, RoomId, UserId};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Params, Row};
 
 use super::mysql::Database;
 use super::values::{self, COUPON, DETAILS, parsed};
 use crate::backend::id_set::IdSet;
-use crate::backend::known::Known;
-use crate::backend::{Catalogue, CouponAndDetails, LocalFuture, Offer, Unavailable};
+use crate::backend::{Catalogue, CouponAndDetails, Known, LocalFuture, Unavailable};
 
 /// The catalogue as it was when the service started.
 pub(super) struct ServersCatalogue {
-    known: Known,
+    pub(super) known: Known,
     main: Database,
     /// Outbox entries that main has not applied, as far as is known.
     pub(super) lag: Arc<AtomicU64>,
@@ -27,18 +26,6 @@ impl ServersCatalogue {
         let mut conn = main.connect().await?;
         let known = read(&mut conn).await.map_err(|error| main.error(&error))?;
         Ok(Self { known, main: main.with_own_pool(), lag: Arc::default() })
-    }
-
-    pub(super) fn is_over(&self, coupon: CouponId, time: Timestamp) -> bool {
-        self.known.is_over(coupon, time)
-    }
-
-    pub(super) fn room_of(&self, coupon: CouponId) -> Option<RoomId> {
-        self.known.room_of(coupon)
-    }
-
-    pub(super) fn on_offer(&self, time: Timestamp) -> impl Iterator<Item = CouponId> {
-        self.known.on_offer(time)
     }
 
     async fn select(
@@ -83,16 +70,8 @@ pub(super) async fn all_coupons(conn: &mut Conn) -> mysql_async::Result<Vec<Coup
 }
 
 impl Catalogue for Arc<ServersCatalogue> {
-    fn offer(&self, user: UserId, coupon: CouponId) -> Offer {
-        self.known.offer(user, coupon)
-    }
-
-    fn knows_user(&self, user: UserId) -> bool {
-        self.known.knows_user(user)
-    }
-
-    fn knows_room(&self, room: RoomId) -> bool {
-        self.known.knows_room(room)
+    fn known(&self) -> &Known {
+        &self.known
     }
 
     fn coupon(

@@ -114,7 +114,7 @@ impl RedisGate {
         let mut places: HashMap<CouponId, usize> = HashMap::with_capacity(attempts.len());
         let mut by_coupon: Vec<(CouponId, Vec<usize>)> = Vec::with_capacity(attempts.len());
         for (at, attempt) in attempts.iter().enumerate() {
-            if self.catalogue.is_over(attempt.coupon, attempt.id.time()) {
+            if self.catalogue.known.is_over(attempt.coupon, attempt.id.time()) {
                 continue;
             }
             let place = *places.entry(attempt.coupon).or_insert_with(|| {

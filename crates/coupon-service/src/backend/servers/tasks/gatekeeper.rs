@@ -136,7 +136,7 @@ impl Gatekeeper {
             return Ok(true);
         }
         let coupons: Vec<CouponId> =
-            self.background.catalogue.on_offer(self.background.clock.now()).collect();
+            self.background.catalogue.known.on_offer(self.background.clock.now()).collect();
         let mut pipeline = Pipeline::with_capacity(coupons.len());
         for coupon in &coupons {
             pipeline.cmd("HEXISTS").arg(self.background.names.holders(epoch.number, *coupon)).arg("t");

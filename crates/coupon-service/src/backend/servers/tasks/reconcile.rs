@@ -80,7 +80,7 @@ impl Reconciler {
         let grace = i64::try_from(self.grace.as_millis()).unwrap_or(i64::MAX);
         // A coupon that has just ended may have reservations left.
         let coupons: Vec<CouponId> =
-            self.background.catalogue.on_offer(now.plus_millis(-86_400_000)).collect();
+            self.background.catalogue.known.on_offer(now.plus_millis(-86_400_000)).collect();
         let mut found = Vec::new();
         for chunk in coupons.chunks(ROUND) {
             let mut pipeline = Pipeline::with_capacity(chunk.len());
@@ -108,7 +108,7 @@ impl Reconciler {
     ) -> anyhow::Result<BTreeMap<ShardId, Vec<PlacedResult>>> {
         let mut by_shard: BTreeMap<ShardId, Vec<PlacedResult>> = BTreeMap::new();
         for (coupon, user, id) in pending {
-            let room = self.background.catalogue.room_of(coupon).context("a coupon without a room")?;
+            let room = self.background.catalogue.known.room_of(coupon).context("a coupon without a room")?;
             let result = CouponResult::granted(id, user, coupon, room);
             let placement = self.background.strategy.place(&result.key())?;
             by_shard.entry(placement.shard).or_default().push(PlacedResult { placement, result });

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::time::Duration;
 
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,14 @@ pub struct ServersSettings {
     pub publish_timeout_ms: NonZeroU64,
     /// How often pending reservations are looked through, in milliseconds.
     pub reconcile_ms: NonZeroU64,
+}
+
+impl ServersSettings {
+    /// How long a batch waits for its queue's confirmation.
+    #[must_use]
+    pub const fn publish_timeout(&self) -> Duration {
+        Duration::from_millis(self.publish_timeout_ms.get())
+    }
 }
 
 /// Which part of the work a process does. Processes of both kinds may run side by side, as many as one likes.

@@ -11,6 +11,8 @@ use crate::settings::ServerUrl;
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(3);
+/// How long a connection may be silent before the system asks whether the other side is there.
+const KEEPALIVE: Duration = Duration::from_secs(10);
 /// How long an idle connection beyond the first is kept.
 const IDLE: Duration = Duration::from_secs(60);
 /// Statements that a bulk load's connection remembers.
@@ -84,6 +86,7 @@ impl Database {
             .db_name(Some(name))
             .pool_opts(pool_opts)
             .setup(SESSION.map(str::to_owned).to_vec())
+            .tcp_keepalive(Some(KEEPALIVE))
             .prefer_socket(false);
         let opts = Opts::from(builder);
         let pool = Pool::new(opts.clone());

@@ -1,14 +1,13 @@
 //! Opens the servers as a backend: checks what they are, starts the tasks, waits for the gate.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use coupon_core::ShardingStrategy;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 
 use super::broker::{Broker, Publisher};
 use super::catalogue::ServersCatalogue;
@@ -18,7 +17,7 @@ use super::hand_over::Queues;
 use super::per_thread::PerThread;
 use super::shards::ServersShards;
 use super::status::ShardStatus;
-use super::tasks::{Applier, Background, Consumer, Gatekeeper, Leases, Reconciler, look, random, watch};
+use super::tasks::{Background, Crew, Leases, look, random};
 use crate::backend::Backend;
 use crate::clock::Clock;
 use crate::pipeline::IdSource;
@@ -26,8 +25,6 @@ use crate::settings::ServersSettings;
 
 /// The longest that a start waits for a gate that has to be filled first.
 const GATE: Duration = Duration::from_secs(20);
-/// How long the tasks may take to end.
-const END: Duration = Duration::from_secs(15);
 
 /// What to open, and how.
 #[derive(Debug, Clone)]
@@ -55,10 +52,10 @@ pub fn open(
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let failed = tell.clone();
         runtime.block_on(async {
-            match Tasks::start(&options, strategy, &clock).await {
-                Ok((backend, tasks)) => {
-                    let _ = tell.send(Ok(backend));
-                    tasks.run().await;
+            match Parts::assemble(&options, strategy, &clock).await {
+                Ok((parts, crew)) => {
+                    let _ = tell.send(Ok(parts));
+                    crew.run().await;
                 }
                 Err(error) => drop(failed.send(Err(error))),
             }
@@ -86,6 +83,78 @@ struct Parts {
 }
 
 impl Parts {
+    async fn assemble(
+        options: &Options,
+        strategy: Arc<dyn ShardingStrategy>,
+        clock: &Clock,
+    ) -> anyhow::Result<(Self, Crew)> {
+        let settings = &options.servers;
+        let cluster = Cluster::new(settings, &*strategy)?;
+        let (broker, redis) = (Broker::new(&settings.rabbitmq)?, RedisServer::new(&settings.redis)?);
+        redis.check().await?;
+        let opened = cluster.open(&strategy.layout()).await?;
+        for (shard, error) in &opened.down {
+            tracing::warn!(%shard, %error, "a shard is down; the others are served");
+        }
+        let names = cluster.names(&opened.label.dataset);
+        let admin = broker.admin().await?;
+        admin.declare(&names, strategy.shard_count().get()).await?;
+        admin.close().await;
+        let catalogue = Arc::new(ServersCatalogue::load(&cluster.main).await?);
+        let holder = format!("{:016x}", random());
+        let leases = Leases::take(&cluster.main, clock, holder, options.workers + 1).await?;
+        let background = Arc::new(Background {
+            dataset: opened.label.dataset,
+            names,
+            redis: Link::new(redis.clone()),
+            publisher: Publisher::start(broker.clone(), settings.publish_timeout()),
+            broker,
+            clock: clock.clone(),
+            catalogue,
+            epoch: Arc::new(EpochCell::default()),
+            status: per_shard(&*strategy, || Arc::new(ShardStatus::new())),
+            positions: per_shard(&*strategy, || AtomicI64::new(0)),
+            in_flight: per_shard(&*strategy, || AtomicU64::new(0)),
+            reconciled: AtomicU64::new(0),
+            to_apply: Notify::new(),
+            applied: Notify::new(),
+            stop: AtomicBool::new(false),
+            consumed: AtomicBool::new(false),
+            strategy,
+            cluster,
+        });
+        let (crew, ids) = Crew::start(&background, leases, settings)?;
+        wait_for_the_gate(&background).await;
+        Ok((Self::new(&background, redis, ids, options), crew))
+    }
+
+    fn new(background: &Arc<Background>, redis: RedisServer, ids: IdSource, options: &Options) -> Self {
+        let settings = &options.servers;
+        let (epoch, catalogue) = (Arc::clone(&background.epoch), Arc::clone(&background.catalogue));
+        let timeout = Duration::from_millis(settings.gate_timeout_ms.get());
+        Self {
+            gate: RedisGate::new(redis, background.names.clone(), epoch, Arc::clone(&catalogue), timeout),
+            shards: ServersShards {
+                databases: background.cluster.with_own_pools().shards,
+                status: background.status.clone(),
+                dataset: background.dataset.clone(),
+            },
+            catalogue,
+            ids,
+            dataset: background.dataset.clone(),
+            namespace: background.cluster.namespace.as_str().to_owned(),
+            queues: Queues {
+                background: Arc::clone(background),
+                publishers: PerThread::default(),
+                role: settings.role,
+                timeout: settings.publish_timeout(),
+                backlog: options.shard_backlog as u64,
+                tasks: tokio::runtime::Handle::current(),
+                thread: std::sync::Mutex::new(None),
+            },
+        }
+    }
+
     fn into_backend(self, thread: thread::JoinHandle<()>) -> Backend {
         *self.queues.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(thread);
         Backend {
@@ -103,163 +172,21 @@ impl Parts {
     }
 }
 
-/// Everything that runs beside the HTTP workers.
-struct Tasks {
-    background: Arc<Background>,
-    leases: Arc<Leases>,
-    consumers: JoinSet<()>,
-    applier: JoinSet<()>,
-    /// Those that have nothing to bring to an end.
-    others: JoinSet<()>,
-}
-
-impl Tasks {
-    async fn start(
-        options: &Options,
-        strategy: Arc<dyn ShardingStrategy>,
-        clock: &Clock,
-    ) -> anyhow::Result<(Parts, Self)> {
-        let settings = &options.servers;
-        let cluster = Cluster::new(settings, &*strategy)?;
-        let (broker, redis) = (Broker::new(&settings.rabbitmq)?, RedisServer::new(&settings.redis)?);
-        redis.check().await?;
-        let opened = cluster.open(&strategy.layout()).await?;
-        for (shard, error) in &opened.down {
-            tracing::warn!(%shard, %error, "a shard is down; the others are served");
-        }
-        let dataset = opened.label.dataset;
-        let names = cluster.names(&dataset);
-        let admin = broker.admin().await?;
-        admin.declare(&names, strategy.shard_count().get()).await?;
-        admin.close().await;
-        let catalogue = Arc::new(ServersCatalogue::load(&cluster.main).await?);
-        let leases =
-            Leases::take(&cluster.main, clock, format!("{:016x}", random()), options.workers + 1).await?;
-        let publish = Duration::from_millis(settings.publish_timeout_ms.get());
-        let shards = usize::from(strategy.shard_count().get());
-        let background = Arc::new(Background {
-            dataset: dataset.clone(),
-            names: names.clone(),
-            broker: broker.clone(),
-            redis: Link::new(redis.clone()),
-            publisher: Publisher::start(broker, publish),
-            strategy: Arc::clone(&strategy),
-            clock: clock.clone(),
-            catalogue: Arc::clone(&catalogue),
-            epoch: Arc::new(EpochCell::default()),
-            status: (0..shards).map(|_| Arc::new(ShardStatus::new())).collect(),
-            positions: (0..shards).map(|_| AtomicI64::new(0)).collect(),
-            in_flight: (0..shards).map(|_| AtomicU64::new(0)).collect(),
-            reconciled: AtomicU64::new(0),
-            to_apply: Notify::new(),
-            applied: Notify::new(),
-            stop: AtomicBool::new(false),
-            consumed: AtomicBool::new(false),
-            cluster,
-        });
-        let mut tasks = Self {
-            background,
-            leases: Arc::new(leases),
-            consumers: JoinSet::new(),
-            applier: JoinSet::new(),
-            others: JoinSet::new(),
-        };
-        let ids = tasks.spawn(settings, publish)?;
-        tasks.wait_for_the_gate().await;
-        let timeout = Duration::from_millis(settings.gate_timeout_ms.get());
-        let background = Arc::clone(&tasks.background);
-        let parts = Parts {
-            gate: RedisGate::new(
-                redis,
-                names,
-                Arc::clone(&background.epoch),
-                Arc::clone(&catalogue),
-                timeout,
-            ),
-            shards: ServersShards {
-                databases: background.cluster.with_own_pools().shards,
-                status: background.status.clone(),
-                dataset: dataset.clone(),
-            },
-            catalogue,
-            ids,
-            dataset,
-            namespace: background.cluster.namespace.as_str().to_owned(),
-            queues: Queues {
-                background,
-                publishers: PerThread::default(),
-                role: settings.role,
-                timeout: publish,
-                backlog: options.shard_backlog as u64,
-                tasks: tokio::runtime::Handle::current(),
-                thread: std::sync::Mutex::new(None),
-            },
-        };
-        Ok((parts, tasks))
-    }
-
-    /// Starts every task; what is left are the ids of the HTTP workers.
-    fn spawn(&mut self, settings: &ServersSettings, publish: Duration) -> anyhow::Result<IdSource> {
-        let background = &self.background;
+/// A start that finds the gate shut waits for it a while, so that the first grabs are not turned away.
+async fn wait_for_the_gate(background: &Background) {
+    let open = async {
         for shard in background.shards() {
-            self.others.spawn(watch(Arc::clone(background), shard));
+            look(background, shard).await;
         }
-        let mut numbers = self.leases.numbers.clone();
-        let for_logs = numbers.pop().context("no worker number was leased")?;
-        self.others.spawn(Arc::clone(&self.leases).keep());
-        self.others.spawn(Gatekeeper::new(Arc::clone(background)).run());
-        if settings.role.consumes() {
-            for shard in background.shards() {
-                self.consumers.spawn(Consumer::new(Arc::clone(background), shard).run());
-            }
-            let log_ids = IdSource::Leased(vec![for_logs]).generator(&background.clock, 0);
-            self.applier.spawn(Applier::new(Arc::clone(background), log_ids).run());
-            let every = Duration::from_millis(settings.reconcile_ms.get());
-            self.others.spawn(Reconciler::new(Arc::clone(background), every, publish * 2).run());
+        while background.epoch.open().is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        ensure!(!numbers.is_empty(), "no worker number was leased");
-        Ok(IdSource::Leased(numbers))
-    }
-
-    /// A start that finds the gate shut waits for it a while, so that the first grabs are not turned away.
-    async fn wait_for_the_gate(&self) {
-        let open = async {
-            for shard in self.background.shards() {
-                look(&self.background, shard).await;
-            }
-            while self.background.epoch.open().is_none() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        if tokio::time::timeout(GATE, open).await.is_err() {
-            tracing::warn!("the gate is shut: grabs are answered with 503 until it has been filled");
-        }
-    }
-
-    /// Until the process stops.
-    async fn run(mut self) {
-        while !self.background.stopping() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        // What is being stored is brought to its end; what waits in the queues is safe there.
-        ended(&mut self.consumers).await;
-        self.background.consumed.store(true, Ordering::Release);
-        self.background.to_apply.notify_one();
-        ended(&mut self.applier).await;
-        self.others.shutdown().await;
-        if let Err(error) = self.leases.give_back().await {
-            tracing::warn!(
-                error = format!("{error:#}"),
-                "worker numbers are not given back; their lease ends by itself"
-            );
-        }
+    };
+    if tokio::time::timeout(GATE, open).await.is_err() {
+        tracing::warn!("the gate is shut: grabs are answered with 503 until it has been filled");
     }
 }
 
-async fn ended(tasks: &mut JoinSet<()>) {
-    let all = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(END, all).await.is_err() {
-        tracing::warn!("a task did not end in time");
-        tasks.shutdown().await;
-    }
+fn per_shard<T>(strategy: &dyn ShardingStrategy, make: impl Fn() -> T) -> Vec<T> {
+    (0..strategy.shard_count().get()).map(|_| make()).collect()
 }

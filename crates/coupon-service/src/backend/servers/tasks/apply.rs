@@ -10,6 +10,7 @@ use std::time::Duration;
 use coupon_core::{CouponId, ShardId, StockOperation};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Transaction, TxOpts};
+use tokio::time::timeout;
 
 use super::Background;
 use crate::pipeline::IdGenerator;
@@ -19,6 +20,8 @@ use crate::throttle::Throttle;
 const GATHER: Duration = Duration::from_millis(200);
 /// How often to look for entries that nobody of this process has written.
 const LOOK: Duration = Duration::from_secs(2);
+/// A database that takes longer is as good as down.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The most entries that one transaction applies.
 const ENTRIES: usize = 2_000;
 
@@ -37,7 +40,7 @@ impl Applier {
 
     pub(in super::super) async fn run(mut self) {
         while !self.background.consumed.load(Ordering::Acquire) {
-            let _ = tokio::time::timeout(LOOK, self.background.to_apply.notified()).await;
+            let _ = timeout(LOOK, self.background.to_apply.notified()).await;
             tokio::time::sleep(GATHER).await;
             self.apply_all().await;
         }
@@ -47,7 +50,8 @@ impl Applier {
     async fn apply_all(&mut self) {
         for shard in self.background.shards() {
             loop {
-                match self.apply(shard).await {
+                let applied = timeout(PATIENCE, self.apply(shard)).await;
+                match applied.unwrap_or_else(|_| Err(anyhow::anyhow!("it did not answer in time"))) {
                     Ok(applied) if applied == ENTRIES => {}
                     Ok(_) => break,
                     Err(error) => {

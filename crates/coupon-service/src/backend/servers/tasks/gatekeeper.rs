@@ -222,9 +222,12 @@ impl Gatekeeper {
         admin.close().await;
         tokio::time::sleep(ROUTED).await;
         let shards: Vec<_> = background.shards().collect();
-        let markers = shards.iter().map(|shard| background.marker(*shard, state.epoch));
-        for reached in futures_util::future::join_all(markers).await {
-            reached?;
+        // Twice: what was on its way into a queue when the first was sent has long arrived when the second is.
+        for closes in [0, state.epoch] {
+            let markers = shards.iter().map(|shard| background.marker(*shard, closes));
+            for reached in futures_util::future::join_all(markers).await {
+                reached?;
+            }
         }
         for shard in shards {
             background.cluster.check_shard(shard, &background.dataset).await?;

@@ -2,6 +2,7 @@
 
 mod apply;
 mod consume;
+mod crew;
 mod fill;
 mod gatekeeper;
 mod lease;
@@ -29,14 +30,16 @@ use super::status::ShardStatus;
 use crate::backend::Unavailable;
 use crate::clock::Clock;
 
-pub(super) use apply::Applier;
-pub(super) use consume::Consumer;
+use apply::Applier;
+use consume::Consumer;
+pub(super) use crew::Crew;
 pub(super) use fill::remove_keys;
-pub(super) use gatekeeper::Gatekeeper;
+use gatekeeper::Gatekeeper;
 pub(super) use lease::Leases;
-pub(super) use reconcile::Reconciler;
+use reconcile::Reconciler;
 use store::{Done, Work};
-pub(super) use watch::{look, watch};
+pub(super) use watch::look;
+use watch::watch;
 
 /// How long a marker may take through a shard's queue and into its database.
 const MARKER: Duration = Duration::from_secs(60);

@@ -1,0 +1,129 @@
+//! Starts the tasks, keeps them alive, and brings them to their end.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::task::JoinSet;
+
+use super::{Applier, Background, Consumer, Gatekeeper, Leases, Reconciler, watch};
+use crate::pipeline::IdSource;
+use crate::settings::ServersSettings;
+
+/// How long the tasks may take to end.
+const END: Duration = Duration::from_secs(15);
+/// How long to wait before a task that panicked is started again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How often to look whether the process stops.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Everything that runs beside the HTTP workers.
+pub(in super::super) struct Crew {
+    background: Arc<Background>,
+    leases: Arc<Leases>,
+    consumers: JoinSet<()>,
+    applier: JoinSet<()>,
+    /// Those that have nothing to bring to an end.
+    others: JoinSet<()>,
+}
+
+impl Crew {
+    /// Starts every task; what is left are the ids of the HTTP workers.
+    pub(in super::super) fn start(
+        background: &Arc<Background>,
+        leases: Leases,
+        settings: &ServersSettings,
+    ) -> anyhow::Result<(Self, IdSource)> {
+        let mut numbers = leases.numbers.clone();
+        let for_logs = numbers.pop().context("no worker number was leased")?;
+        let mut crew = Self {
+            background: Arc::clone(background),
+            leases: Arc::new(leases),
+            consumers: JoinSet::new(),
+            applier: JoinSet::new(),
+            others: JoinSet::new(),
+        };
+        let leases = Arc::clone(&crew.leases);
+        crew.others.spawn(lasting(Arc::clone(background), "lease", move |_| Arc::clone(&leases).keep()));
+        crew.others.spawn(lasting(Arc::clone(background), "gatekeeper", |background| {
+            Gatekeeper::new(background).run()
+        }));
+        for shard in background.shards() {
+            crew.others
+                .spawn(lasting(Arc::clone(background), "watch", move |background| watch(background, shard)));
+        }
+        if settings.role.consumes() {
+            crew.start_to_consume(settings, for_logs);
+        }
+        Ok((crew, IdSource::Leased(numbers)))
+    }
+
+    fn start_to_consume(&mut self, settings: &ServersSettings, for_logs: Arc<crate::pipeline::Lease>) {
+        for shard in self.background.shards() {
+            let task = lasting(Arc::clone(&self.background), "consumer", move |background| {
+                Consumer::new(background, shard).run()
+            });
+            self.consumers.spawn(task);
+        }
+        let log_ids = IdSource::Leased(vec![for_logs]);
+        let task = lasting(Arc::clone(&self.background), "applier", move |background| {
+            let log_ids = log_ids.generator(&background.clock, 0);
+            Applier::new(background, log_ids).run()
+        });
+        self.applier.spawn(task);
+        let every = Duration::from_millis(settings.reconcile_ms.get());
+        // Twice what a hand-over may take.
+        let grace = settings.publish_timeout() * 2;
+        let task = lasting(Arc::clone(&self.background), "reconciler", move |background| {
+            Reconciler::new(background, every, grace).run()
+        });
+        self.others.spawn(task);
+    }
+
+    /// Until the process stops.
+    pub(in super::super) async fn run(mut self) {
+        while !self.background.stopping() {
+            tokio::time::sleep(LOOK).await;
+        }
+        // What is being stored is brought to its end; what waits in the queues is safe there.
+        ended(&mut self.consumers).await;
+        self.background.consumed.store(true, Ordering::Release);
+        self.background.to_apply.notify_one();
+        ended(&mut self.applier).await;
+        self.others.shutdown().await;
+        if let Err(error) = self.leases.give_back().await {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "worker numbers are not given back; their lease ends by itself"
+            );
+        }
+    }
+}
+
+/// A task that is started again should it panic: a mistake in one round must not end it for good.
+async fn lasting<F>(background: Arc<Background>, what: &'static str, start: impl Fn(Arc<Background>) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        // Whoever gives this future up ends the task within.
+        let mut one = JoinSet::new();
+        one.spawn(start(Arc::clone(&background)));
+        match one.join_next().await {
+            Some(Err(error)) if error.is_panic() && !background.stopping() => {
+                tracing::error!(what, %error, "a task panicked; it is started again");
+                tokio::time::sleep(AGAIN).await;
+            }
+            _ => return,
+        }
+    }
+}
+
+async fn ended(tasks: &mut JoinSet<()>) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(END, all).await.is_err() {
+        tracing::warn!("a task did not end in time");
+        tasks.shutdown().await;
+    }
+}

@@ -21,16 +21,20 @@ pub(crate) struct Guardian {
 }
 
 impl Guardian {
-    /// Starts it. At the end it removes `temporary`, and does not ask the servers first, because nobody will read
-    /// what they leave.
-    pub(crate) fn start(temporary: Option<&Path>) -> Result<Self> {
+    /// Starts it, before there is anything to guard.
+    pub(crate) fn start() -> Result<Self> {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", SCRIPT, "coupon-stack-guardian"]).args(temporary).process_group(0);
+        command.args(["-c", SCRIPT, "coupon-stack-guardian"]).process_group(0);
         // It must not hold the owner's stdout open: whoever reads that to its end would wait for the guardian.
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().context("cannot start /bin/sh")?;
         let pipe = Mutex::new(child.stdin.take());
         Ok(Self { child, pipe })
+    }
+
+    /// At the end it removes this folder, and does not ask the servers first, because nobody will read what they leave.
+    pub(crate) fn remove_at_the_end(&self, temporary: &Path) -> Result<()> {
+        self.tell(&format!("folder {}\n", temporary.display()))
     }
 
     /// Before a process becomes a server, the guardian knows of it.

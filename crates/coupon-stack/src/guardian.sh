@@ -1,9 +1,10 @@
-# The guardian of a stack: see guardian.rs. "$1" is a folder to remove at the end, if it is given.
-# On its stdin: "pid PID:START", "group PATH", "release".
+# The guardian of a stack: see guardian.rs.
+# On its stdin: "folder PATH" (to be removed at the end), "pid PID:START", "group PATH", "release".
 trap '' HUP INT TERM
-processes= groups=
+folder= processes= groups=
 while read -r what rest; do
     case $what in
+        folder) folder=$rest ;;
         pid) processes="$processes $rest" ;;
         group) groups="$groups $rest" ;;
         release) exit 0 ;;
@@ -42,7 +43,7 @@ wait_for_end() {
     done
 }
 
-if [ -z "${1-}" ]; then
+if [ -z "$folder" ]; then
     signal TERM
     signal CONT
     wait_for_end 150
@@ -52,6 +53,6 @@ wait_for_end 100
 for group in $groups; do
     rmdir "$group" 2>/dev/null
 done
-if [ -n "${1-}" ]; then
-    rm -rf -- "$1"
+if [ -n "$folder" ]; then
+    rm -rf -- "$folder"
 fi

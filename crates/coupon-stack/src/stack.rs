@@ -83,13 +83,16 @@ impl Stack {
     /// stack is up in this folder, or it was made with another number of shards or by another database server.
     pub fn start(options: &Options) -> Result<Self> {
         let programs = install::programs()?;
+        // From here on everything ends with this value, and with this process.
+        let guardian = Guardian::start()?;
         let Home { dir, temporary, lock } = Home::open(options.dir.as_deref(), &programs.mysql)?;
+        if let Some(temporary) = &temporary {
+            guardian.remove_at_the_end(temporary.path())?;
+        }
         let record = Record::load(&dir)?;
         if let Some(record) = &record {
             check(record, &dir, options.shards, &programs.mysql)?;
         }
-        // From here on everything ends with this value, and with this process.
-        let guardian = Some(Guardian::start(temporary.as_ref().map(TempDir::path))?);
         let (nodes, epmd) = nodes(&dir, options.shards.get(), record)?;
         let addresses = where_they_answer(&nodes);
         let mut stack = Self {
@@ -101,7 +104,7 @@ impl Stack {
             owned: true,
             saving: Mutex::default(),
             temporary,
-            guardian,
+            guardian: Some(guardian),
             _lock: lock,
         };
         // Before anything is made with these passwords: a start that is interrupted can then be repeated.

@@ -8,6 +8,7 @@ pub mod backend;
 mod cli;
 pub mod clock;
 mod http;
+pub mod ids;
 pub mod manager;
 pub mod pipeline;
 mod room_cache;
@@ -15,6 +16,7 @@ pub mod service;
 pub mod settings;
 pub mod telemetry;
 mod throttle;
+mod unavailable;
 
 pub use cli::main;
 pub use settings::NoSettings;

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use crate::backend::{
     Backend, LocalFuture, PageRequest, SpendOutcome, Spending, Summary, Totals, Unavailable, Visit, Visited,
 };
-use crate::pipeline::CLOCK_PATIENCE_MS;
+use crate::ids::PATIENCE_MS as CLOCK_PATIENCE_MS;
 use crate::throttle::Throttle;
 
 /// A shard that is down is missed by every read.

@@ -4,7 +4,6 @@
 //! form the next one: no timer delays a lone grab, and under load every later step is paid once a batch.
 
 mod counters;
-mod ids;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,10 +18,9 @@ use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 pub use counters::{GrabCounters, Outcome};
-pub(crate) use ids::PATIENCE_MS as CLOCK_PATIENCE_MS;
-pub use ids::{IdGenerator, IdSource, Lease};
 
 use crate::backend::{Attempt, Backend, Decided, Decision, PlacedResult, Unavailable};
+use crate::ids::IdGenerator;
 
 /// The longest that a slow shard keeps the next batch, which other shards have a part in, from being taken.
 const PATIENCE: Duration = Duration::from_millis(5);

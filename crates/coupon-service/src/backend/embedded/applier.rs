@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::state::{ShardState, lock};
 use crate::backend::Unavailable;
 use crate::clock::Clock;
-use crate::pipeline::IdGenerator;
+use crate::ids::IdGenerator;
 
 /// How long entries gather before they are applied: main need not be told of every commit by itself.
 const GATHER: Duration = Duration::from_millis(200);

@@ -29,7 +29,7 @@ use super::transaction::make_table;
 use super::writer::{INBOX_MAX, Writer, table_window};
 use crate::backend::{Backend, PlacedResult, Totals};
 use crate::clock::Clock;
-use crate::pipeline::IdSource;
+use crate::ids::IdSource;
 
 /// What a writer may keep of its file in memory (SQLite's sign for KiB is a minus): the leaves of the indexes that random
 /// users fall into, for some hundred thousand results.

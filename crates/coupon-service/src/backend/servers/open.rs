@@ -20,7 +20,7 @@ use super::status::ShardStatus;
 use super::tasks::{Background, Crew, Leases, look, random};
 use crate::backend::Backend;
 use crate::clock::Clock;
-use crate::pipeline::IdSource;
+use crate::ids::IdSource;
 use crate::settings::ServersSettings;
 
 /// The longest that a start waits for a gate that has to be filled first.

@@ -13,7 +13,7 @@ use mysql_async::{Transaction, TxOpts};
 use tokio::time::timeout;
 
 use super::Background;
-use crate::pipeline::IdGenerator;
+use crate::ids::IdGenerator;
 use crate::throttle::Throttle;
 
 /// How long entries gather before they are applied: main need not be told of every commit by itself.

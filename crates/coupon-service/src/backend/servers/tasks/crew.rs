@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use tokio::task::JoinSet;
 
 use super::{Applier, Background, Consumer, Gatekeeper, Leases, Reconciler, watch};
-use crate::pipeline::IdSource;
+use crate::ids::IdSource;
 use crate::settings::ServersSettings;
 
 /// How long the tasks may take to end.
@@ -59,7 +59,7 @@ impl Crew {
         Ok((crew, IdSource::Leased(numbers)))
     }
 
-    fn start_to_consume(&mut self, settings: &ServersSettings, for_logs: Arc<crate::pipeline::Lease>) {
+    fn start_to_consume(&mut self, settings: &ServersSettings, for_logs: Arc<crate::ids::Lease>) {
         for shard in self.background.shards() {
             let task = lasting(Arc::clone(&self.background), "consumer", move |background| {
                 Consumer::new(background, shard).run()

@@ -10,7 +10,7 @@ use mysql_async::prelude::Queryable as _;
 
 use super::super::mysql::Database;
 use crate::clock::Clock;
-use crate::pipeline::Lease;
+use crate::ids::Lease;
 use crate::throttle::Throttle;
 
 /// Numbers from here on are kept for history and for stock logs of the embedded backend.

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use coupon_core::{ResultId, Timestamp};
 
-use crate::backend::Unavailable;
 use crate::clock::Clock;
+use crate::unavailable::Unavailable;
 
 /// A clock that fell further behind the last id than this is not waited for: grabs get 503 until it has caught up.
 pub(crate) const PATIENCE_MS: i64 = 10_000;

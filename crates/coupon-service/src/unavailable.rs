@@ -1,0 +1,20 @@
+//! What is said when something needed does not answer.
+
+use std::fmt;
+
+/// Something needed did not answer, or refused for now. The grab's outcome may be unknown; asking again is safe.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} is unavailable: {why}")]
+pub struct Unavailable {
+    /// What did not answer.
+    pub what: String,
+    /// Why, as far as that is known.
+    pub why: String,
+}
+
+impl Unavailable {
+    /// That thing, for that reason.
+    pub fn new(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self { what: what.to_string(), why: why.to_string() }
+    }
+}

@@ -11,26 +11,32 @@ use crate::unavailable::Unavailable;
 /// A clock that fell further behind the last id than this is not waited for: grabs get 503 until it has caught up.
 pub(crate) const PATIENCE_MS: i64 = 10_000;
 
-/// A worker number that this process may use for ids of a time, and of no other: what processes that share shards lease
-/// from the main database. Leases of one number never overlap, so ids made within them never collide.
+/// A worker number that this process may use for ids of a time, and of no other. Processes that share shards lease theirs
+/// from the main database; leases of one number never overlap, so ids made within them never collide.
 #[derive(Debug)]
 pub struct Lease {
     /// The worker number.
     pub worker: u16,
-    /// No id is of an earlier time.
-    start: Timestamp,
     /// No id is of this time or a later one; it moves on while the lease is renewed.
     end_ms: AtomicI64,
-    /// The latest time of any id made so far.
-    used_ms: AtomicI64,
+    /// The last id's time and its number within that millisecond, as one: whoever makes the next id moves both at once,
+    /// so that even two who share a lease make no id twice.
+    last: AtomicI64,
 }
 
 impl Lease {
     /// That number, for that time.
     #[must_use]
     pub const fn new(worker: u16, start: Timestamp, end: Timestamp) -> Self {
-        let (end_ms, used_ms) = (AtomicI64::new(end.millis()), AtomicI64::new(start.millis()));
-        Self { worker, start, end_ms, used_ms }
+        // As if all ids of the first millisecond were taken.
+        let last = pack(start.millis(), ResultId::SEQUENCES - 1);
+        Self { worker, end_ms: AtomicI64::new(end.millis()), last: AtomicI64::new(last) }
+    }
+
+    /// A number that nobody else uses, for ids later than this.
+    fn own(worker: u16, after: Option<ResultId>) -> Self {
+        let start = after.map_or(coupon_core::RESULT_ID_EPOCH, |id| id.time().plus_millis(1));
+        Self::new(worker, start, Timestamp::MAX)
     }
 
     /// Moves its end.
@@ -38,15 +44,61 @@ impl Lease {
         self.end_ms.fetch_max(end.millis(), Ordering::AcqRel);
     }
 
+    /// Makes no more ids.
+    pub fn close(&self) {
+        self.end_ms.store(0, Ordering::Release);
+    }
+
     /// The latest time of any id made so far.
     #[must_use]
     pub fn used(&self) -> Timestamp {
-        Timestamp::from_millis(self.used_ms.load(Ordering::Acquire))
+        Timestamp::from_millis(unpack(self.last.load(Ordering::Acquire)).0)
     }
 
-    fn end(&self) -> Timestamp {
-        Timestamp::from_millis(self.end_ms.load(Ordering::Acquire))
+    fn make(&self, now: Timestamp) -> Result<ResultId, Unavailable> {
+        let mut last = self.last.load(Ordering::Acquire);
+        loop {
+            let (time, sequence) = unpack(last);
+            let (time, sequence) = if now.millis() > time {
+                (now.millis(), 0)
+            } else if time - now.millis() > PATIENCE_MS {
+                return Err(Unavailable::new("the clock", "it shows a time well before the latest result's"));
+            } else if sequence + 1 < ResultId::SEQUENCES {
+                (time, sequence + 1)
+            } else {
+                (time + 1, 0)
+            };
+            if time >= self.end_ms.load(Ordering::Acquire) {
+                let why = "this process's lease of a worker number has ended, and the main database renews it no more";
+                return Err(Unavailable::new("the ids", why));
+            }
+            let next = pack(time, sequence);
+            match self.last.compare_exchange_weak(last, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => {
+                    return ResultId::from_parts(Timestamp::from_millis(time), self.worker, sequence)
+                        .map_err(|error| Unavailable::new("the clock", error));
+                }
+                Err(other) => last = other,
+            }
+        }
     }
+}
+
+/// Room for a sequence below a time: milliseconds leave as much.
+const SEQUENCE_BITS: u32 = ResultId::SEQUENCES.trailing_zeros();
+
+const fn pack(millis: i64, sequence: u16) -> i64 {
+    (millis << SEQUENCE_BITS) | sequence as i64
+}
+
+const fn unpack(packed: i64) -> (i64, u16) {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the mask leaves twelve bits"
+    )]
+    let sequence = (packed & (ResultId::SEQUENCES as i64 - 1)) as u16;
+    (packed >> SEQUENCE_BITS, sequence)
 }
 
 /// Where the workers of a process get their ids from.
@@ -68,12 +120,12 @@ impl IdSource {
         match self {
             Self::Own { after } => IdGenerator::new(clock.clone(), worker % ResultId::WORKERS, *after),
             Self::Leased(leases) => {
-                // A worker that died is replaced by a later one, which goes on where it stopped.
+                // A worker that died is replaced by one with a later number, which shares the lease of one that lives.
                 let lease =
                     usize::from(worker).checked_rem(leases.len()).and_then(|at| leases.get(at)).cloned();
                 let ended =
                     || Arc::new(Lease::new(0, coupon_core::RESULT_ID_EPOCH, coupon_core::RESULT_ID_EPOCH));
-                IdGenerator::leased(clock.clone(), lease.unwrap_or_else(ended))
+                IdGenerator { clock: clock.clone(), lease: lease.unwrap_or_else(ended) }
             }
         }
     }
@@ -83,52 +135,23 @@ impl IdSource {
 #[derive(Debug)]
 pub struct IdGenerator {
     clock: Clock,
-    worker: u16,
-    lease: Option<Arc<Lease>>,
-    last: Timestamp,
-    sequence: u16,
+    lease: Arc<Lease>,
 }
 
 impl IdGenerator {
     /// Ids of that worker, every one later than `after`.
     #[must_use]
     pub fn new(clock: Clock, worker: u16, after: Option<ResultId>) -> Self {
-        let last = after.map_or(coupon_core::RESULT_ID_EPOCH, |id| id.time().plus_millis(1));
-        // The first id at `last` itself would be sequence 0; start as if all of that millisecond's were taken.
-        Self { clock, worker, lease: None, last, sequence: ResultId::SEQUENCES }
-    }
-
-    /// Ids of a leased number, every one of a time within the lease.
-    #[must_use]
-    pub fn leased(clock: Clock, lease: Arc<Lease>) -> Self {
-        let (worker, last) = (lease.worker, lease.used().max(lease.start));
-        Self { clock, worker, lease: Some(lease), last, sequence: ResultId::SEQUENCES }
+        Self { clock, lease: Arc::new(Lease::own(worker, after)) }
     }
 
     /// The next id. When the clock has stepped back a little, ids go on from the last one's time.
     ///
     /// # Errors
-    /// [`Unavailable`] when the clock shows a time far before the last id, or outside what ids can hold.
+    /// [`Unavailable`] when the clock shows a time far before the last id, or outside what ids can hold, and when the
+    /// lease of the worker number has ended.
     pub fn make(&mut self) -> Result<ResultId, Unavailable> {
-        let now = self.clock.now();
-        if now > self.last {
-            (self.last, self.sequence) = (now, 0);
-        } else if self.last.millis() - now.millis() > PATIENCE_MS {
-            return Err(Unavailable::new("the clock", "it shows a time well before the latest result's"));
-        } else if self.sequence >= ResultId::SEQUENCES {
-            (self.last, self.sequence) = (self.last.plus_millis(1), 0);
-        }
-        if let Some(lease) = &self.lease {
-            if self.last >= lease.end() {
-                let why = "this process's lease of a worker number has ended, and the main database renews it no more";
-                return Err(Unavailable::new("the ids", why));
-            }
-            lease.used_ms.store(self.last.millis(), Ordering::Release);
-        }
-        let id = ResultId::from_parts(self.last, self.worker, self.sequence)
-            .map_err(|error| Unavailable::new("the clock", error))?;
-        self.sequence += 1;
-        Ok(id)
+        self.lease.make(self.clock.now())
     }
 }
 
@@ -165,9 +188,22 @@ mod tests {
         assert!(ids.make().is_err());
         lease.extend(end.plus_millis(1_000));
         assert!(ids.make().unwrap() > first && lease.used() >= end);
-        // Whoever takes the worker's place goes on after its last id.
-        let mut next = IdSource::Leased(vec![lease]).generator(&clock, 4);
-        assert!(next.make().unwrap().time() > end);
+        lease.close();
+        assert!(ids.make().is_err());
+    }
+
+    #[test]
+    fn two_workers_that_share_a_lease_make_no_id_twice() {
+        let clock = Clock::starting_at("2026-11-22T12:00:05Z".parse().unwrap());
+        let (start, end) = ("2026-11-22T12:00:00Z".parse().unwrap(), "2026-11-22T12:10:00Z".parse().unwrap());
+        let source = IdSource::Leased(vec![Arc::new(Lease::new(3, start, end))]);
+        let making = [0, 1].map(|worker| {
+            let mut ids = source.generator(&clock, worker);
+            std::thread::spawn(move || (0..10_000).map(|_| ids.make().unwrap()).collect::<Vec<_>>())
+        });
+        let made: Vec<ResultId> = making.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        let different: std::collections::HashSet<&ResultId> = made.iter().collect();
+        assert_eq!(different.len(), 20_000);
     }
 
     #[test]

@@ -196,7 +196,11 @@ impl ShardingManager {
         let (found, answered) = self.find(spending.id, Some(spending.user), spending.time).await?;
         let Some((placement, mut result)) = found else { return Ok(Spent::NotFound(answered)) };
         self.round_trip().await;
-        match self.backend.shards.spend(placement, spending).await? {
+        let shard = placement.shard;
+        let spent = tokio::time::timeout(self.timeout, self.backend.shards.spend(placement, spending)).await;
+        match spent
+            .unwrap_or_else(|_| Err(Unavailable::new(format!("shard {shard}"), "no answer in time")))?
+        {
             SpendOutcome::AlreadyUsed => Ok(Spent::AlreadyUsed(answered)),
             SpendOutcome::Spent => {
                 result.use_status = coupon_core::UseStatus::Used;

@@ -58,6 +58,12 @@ pub trait Gate: Send + Sync {
     /// Decides every attempt, in order. An error means that none is known to be decided.
     fn reserve<'a>(&'a self, attempts: &'a [Attempt]) -> LocalFuture<'a, Result<Decided, Unavailable>>;
 
+    /// Whether it decides anything for now; answered from memory.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it does not.
+    fn ready(&self) -> Result<(), Unavailable>;
+
     /// What is left; `None` for a coupon it does not hold.
     fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<Stock>, Unavailable>>;
 }

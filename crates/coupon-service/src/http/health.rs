@@ -33,7 +33,7 @@ pub(super) async fn alive() -> HttpResponse {
     fine()
 }
 
-/// Whether every shard is up
+/// Whether the gate is open and every shard is up
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -42,6 +42,7 @@ pub(super) async fn alive() -> HttpResponse {
     responses((status = 200, description = "They are.", body = String, content_type = "text/plain"), Unanswered)
 )]
 pub(super) async fn ready(service: web::Data<Service>) -> Result<HttpResponse, Problem> {
+    service.backend.gate.ready().map_err(|error| Problem::unavailable(&error))?;
     let down: Vec<String> = reports(&service)
         .await
         .into_iter()

@@ -95,8 +95,9 @@ impl ServerUrl {
     #[must_use]
     pub fn host(&self) -> &str {
         let rest = self.0.split_once("://").map_or(&*self.0, |(_, rest)| rest);
-        let authority = rest.split(['/', '?']).next().unwrap_or_default();
-        authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+        // The password first: it may hold anything that ends a host.
+        let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+        rest.split(['/', '?']).next().unwrap_or_default()
     }
 }
 
@@ -149,6 +150,7 @@ mod tests {
     fn a_password_is_never_printed() {
         let settings = read(&["servers.main=mysql://coupon:se@cret@db.example:3306/x", "servers.role=api"]);
         assert_eq!(format!("{:?}", settings.main), "db.example:3306");
+        assert_eq!(ServerUrl::new("mysql://coupon:12/34?5@db:3306/x").host(), "db:3306");
         assert!(settings.role.takes_grabs() && !settings.role.consumes());
     }
 }

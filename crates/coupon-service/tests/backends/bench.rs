@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each suite that shares this uses its own part of it")]
 
 use std::num::{NonZeroU16, NonZeroUsize};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use coupon_core::{
@@ -15,12 +15,14 @@ use coupon_service::NoSettings;
 use coupon_service::backend::embedded::bulk::Bulk as EmbeddedBulk;
 use coupon_service::backend::embedded::folder::Folder;
 use coupon_service::backend::servers::bulk::Bulk as ServersBulk;
+use coupon_service::backend::servers::cluster::Cluster;
 use coupon_service::backend::{
     Attempt, Backend, Decided, Decision, PageRequest, PlacedResult, Visit, embedded, servers,
 };
 use coupon_service::clock::Clock;
 use coupon_service::settings::{ServersSettings, Sources};
 use coupon_stack::Stack;
+use mysql_async::prelude::Queryable as _;
 use tempfile::TempDir;
 
 pub(crate) const NOW: &str = "2026-11-22T12:00:00.000Z";
@@ -109,6 +111,7 @@ impl Bench {
     pub(crate) fn servers_with(flags: &[&str]) -> Self {
         let settings = server_settings(flags);
         fill!(ServersBulk::begin(&settings, &ParityAndDay, false).unwrap());
+        stored_as_of_the_past(&settings);
         Self::Servers { settings, clock: Clock::starting_at(NOW.parse().unwrap()) }
     }
 
@@ -150,6 +153,18 @@ impl Bench {
     }
 }
 
+/// The bulk load says by the system's clock up to when everything is stored, which is later than any time of the bench's.
+fn stored_as_of_the_past(settings: &ServersSettings) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        for shard in Cluster::new(settings, &ParityAndDay).unwrap().shards {
+            let mut conn = shard.connect_alone().await.unwrap();
+            conn.query_drop("UPDATE shard_state SET as_of = 0").await.unwrap();
+            conn.disconnect().await.unwrap();
+        }
+    });
+}
+
 /// Settings that lead to the suite's servers, under a namespace that nobody else has.
 pub(crate) fn server_settings(flags: &[&str]) -> ServersSettings {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -185,7 +200,10 @@ pub(crate) fn placed(user: u64, coupon: u64, room: u64, id: ResultId) -> PlacedR
 
 /// An attempt, fixed as the pipeline fixes it.
 pub(crate) fn attempt(backend: &Backend, bench: &Bench, user: u64, coupon: u64) -> Attempt {
-    let id = backend.ids.generator(bench.clock(), 0).make().unwrap();
+    // Workers are numbered as they come; two of the same number are for no one.
+    static WORKER: AtomicU16 = AtomicU16::new(0);
+    let worker = WORKER.fetch_add(1, Ordering::Relaxed);
+    let id = backend.ids.generator(bench.clock(), worker).make().unwrap();
     Attempt { user: UserId::new(user).unwrap(), coupon: coupon_id(coupon), id }
 }
 

@@ -10,6 +10,7 @@ use coupon_service::backend::servers::cluster::Cluster;
 use coupon_service::backend::{Backend, Decision, Visit, servers};
 use coupon_service::clock::Clock;
 use coupon_service::settings::{ServerUrl, ServersSettings};
+use mysql_async::prelude::Queryable as _;
 
 use crate::bench::{
     Bench, PLENTY, ParityAndDay, SCARCE, attempt, coupon_id, decide, grab, held_by, placed, run,
@@ -144,6 +145,78 @@ async fn forget(settings: &ServersSettings, epoch: u64, coupon: u64) {
     let mut redis = servers::gate::RedisServer::new(&settings.redis).unwrap().connect().await.unwrap();
     let removed: i64 = deadpool_redis::redis::cmd("DEL").arg(key).query_async(&mut redis).await.unwrap();
     assert_eq!(removed, 1);
+}
+
+#[test]
+fn a_coupon_withdrawn_in_main_shuts_itself_and_not_the_gate() {
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        let main = Cluster::new(bench.settings(), &ParityAndDay).unwrap().main;
+        let mut conn = main.connect_alone().await.unwrap();
+        conn.exec_drop("UPDATE coupons SET status = 0 WHERE coupon_id = ?", (SCARCE,)).await.unwrap();
+        let before = backend.gate.reserve(&[]).await.unwrap().epoch;
+        forget(bench.settings(), before, PLENTY).await;
+        assert_eq!(decide(&backend, &[attempt(&backend, bench, 1, PLENTY)]).await, [Decision::NotLoaded]);
+        let after = loop {
+            match backend.gate.reserve(&[attempt(&backend, bench, 1, SCARCE)]).await {
+                Ok(decided) if decided.epoch > before => break decided,
+                _ => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            }
+        };
+        assert_eq!(after.decisions, [Decision::InvalidTime]);
+        // Asking for it does not make anybody doubt the gate.
+        tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+        assert_eq!(grab(&backend, bench, 2, PLENTY).await, Decision::Granted);
+        assert_eq!(backend.gate.reserve(&[]).await.unwrap().epoch, after.epoch);
+        backend.hand_over.close();
+    });
+}
+
+#[test]
+fn a_result_that_comes_after_its_epoch_is_parked_and_holds_its_stock() {
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        let before = backend.gate.reserve(&[]).await.unwrap().epoch;
+        forget(bench.settings(), before, SCARCE).await;
+        let late = attempt(&backend, bench, 1, SCARCE);
+        while !backend.gate.reserve(&[]).await.is_ok_and(|decided| decided.epoch > before) {
+            let _ = backend.gate.reserve(&[late]).await;
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        // As a publisher whose message was held up would leave it.
+        let names = Cluster::new(bench.settings(), &ParityAndDay).unwrap().names(&backend.dataset);
+        let late = attempt(&backend, bench, 3, SCARCE);
+        let body = format!(
+            r#"{{"dataset":"{}","epoch":{before},"sent":1,"rows":{{"{}":[[{},3,{SCARCE},1]]}}}}"#,
+            backend.dataset,
+            placed(3, SCARCE, 1, late.id).placement.table,
+            late.id,
+        );
+        let connection = Broker::new(&bench.settings().rabbitmq).unwrap().connection().await.unwrap();
+        let channel = connection.open_channel(None).await.unwrap();
+        let to = BasicPublishArguments::new("", &names.queue(shard_of(3)));
+        channel.basic_publish(BasicProperties::default(), body.into_bytes(), to).await.unwrap();
+        backend.hand_over.drain().await.unwrap();
+        assert_eq!(backend.shards.report(shard_of(3)).await.unwrap().parked, 1);
+        assert_eq!(held_by(&backend, 3).await.len(), 1);
+        while backend.gate.stock(coupon_id(SCARCE)).await.unwrap().unwrap().sold == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        assert_eq!(decide(&backend, &[attempt(&backend, bench, 3, SCARCE)]).await, [Decision::Parked]);
+        channel.close().await.unwrap();
+        connection.close().await.unwrap();
+        backend.hand_over.close();
+    });
+}
+
+#[test]
+fn a_server_lets_go_of_the_locks_of_a_process_that_is_frozen() {
+    run(&Bench::servers(), async |bench| {
+        let shard = Cluster::new(bench.settings(), &ParityAndDay).unwrap().shards.remove(0);
+        let mut conn = shard.connect().await.unwrap();
+        let silent: Option<u64> = conn.query_first("SELECT @@SESSION.wait_timeout").await.unwrap();
+        assert!(silent.unwrap() <= 60, "{silent:?} s");
+    });
 }
 
 #[test]

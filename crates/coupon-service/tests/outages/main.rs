@@ -153,6 +153,75 @@ fn a_shard_that_is_down_is_served_around_and_catches_up() {
 }
 
 #[test]
+fn a_shard_that_hangs_holds_up_nobody_but_itself() {
+    let _alone = alone();
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        let (odd, even) = (shard_of(1), shard_of(2));
+        stack().pause(Server::Shard(odd.number())).unwrap();
+        // Both were granted and never handed over; only the shard that answers is known to lack one.
+        let lost = [1, 2].map(|user| attempt(&backend, bench, user, PLENTY));
+        assert_eq!(decide(&backend, &lost).await, [Decision::Granted, Decision::Granted]);
+        bench.clock().set(lost[0].id.time().plus_millis(60_000));
+        while held_by(&backend, 2).await.len() < 2 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        while backend.shards.report(odd).await.unwrap().up {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        // What only moves a queue along does not gather in one that stands still.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(backend.hand_over.refusal(odd), None);
+        assert!(backend.shards.report(odd).await.unwrap().queue_depth < 16);
+        assert!(backend.shards.report(even).await.unwrap().up);
+        stack().resume(Server::Shard(odd.number())).unwrap();
+        while !matches!(held_by_at_last(&backend, 1).await, 2) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        drained(&backend).await;
+        assert_eq!(remaining(&backend, PLENTY).await, 998);
+        backend.hand_over.close();
+    });
+}
+
+/// While a shard wakes up, it may not answer yet.
+async fn held_by_at_last(backend: &Backend, user: u64) -> usize {
+    let query = coupon_core::ResultQuery::of_user(coupon_core::UserId::new(user).unwrap());
+    let summary = backend.shards.summary(shard_of(user), Visit::All, query).await;
+    summary.map_or(0, |visited| usize::try_from(visited.value.results).unwrap())
+}
+
+#[test]
+fn a_main_that_hangs_leaves_no_question_unanswered_and_no_epoch_is_spent_on_a_shard_that_is_down() {
+    let _alone = alone();
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        stack().pause(Server::Main).unwrap();
+        backend.catalogue.coupon(coupon_id(PLENTY), false).await.unwrap_err();
+        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
+        stack().resume(Server::Main).unwrap();
+        drained(&backend).await;
+        assert_eq!(remaining(&backend, PLENTY).await, 999);
+
+        let before = backend.gate.reserve(&[]).await.unwrap().epoch;
+        stack().kill(Server::Shard(1)).unwrap();
+        stack().kill(Server::Redis).unwrap();
+        stack().restart(Server::Redis).unwrap();
+        let wait = std::time::Instant::now();
+        while wait.elapsed() < Duration::from_secs(4) {
+            // Never filled from a part of the shards.
+            assert!(backend.gate.reserve(&[attempt(&backend, bench, 2, PLENTY)]).await.is_err());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(backend.gate.ready().is_err());
+        stack().restart(Server::Shard(1)).unwrap();
+        assert_eq!(grab_at_last(&backend, bench, 2, PLENTY).await, Decision::Granted);
+        assert_eq!(backend.gate.reserve(&[]).await.unwrap().epoch, before + 1);
+        backend.hand_over.close();
+    });
+}
+
+#[test]
 fn grabs_go_on_without_main_which_is_told_later() {
     let _alone = alone();
     run(&Bench::servers(), async |bench| {

@@ -146,6 +146,10 @@ impl Gate for std::sync::Arc<MemoryGate> {
         Box::pin(std::future::ready(Ok(Decided { decisions, epoch: 0 })))
     }
 
+    fn ready(&self) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
     fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<Stock>, Unavailable>> {
         let stock = self.lock(coupon).map(|gate| Stock { total: gate.total, sold: gate.sold() });
         Box::pin(std::future::ready(Ok(stock)))

@@ -2,20 +2,27 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use coupon_core::{Coupon, CouponId, RoomId, UserId};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Params, Row};
 
 use super::mysql::Database;
+use super::per_thread::PerThread;
 use super::values::{self, COUPON, DETAILS, parsed};
 use crate::backend::id_set::IdSet;
 use crate::backend::{Catalogue, CouponAndDetails, Known, LocalFuture, Unavailable};
+
+/// How long main may take to answer a query.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The catalogue as it was when the service started.
 pub(super) struct ServersCatalogue {
     pub(super) known: Known,
     main: Database,
+    /// Each HTTP worker's own way to main.
+    pools: PerThread<Database>,
     /// Outbox entries that main has not applied, as far as is known.
     pub(super) lag: Arc<AtomicU64>,
 }
@@ -25,7 +32,7 @@ impl ServersCatalogue {
     pub(super) async fn load(main: &Database) -> anyhow::Result<Self> {
         let mut conn = main.connect().await?;
         let known = read(&mut conn).await.map_err(|error| main.error(&error))?;
-        Ok(Self { known, main: main.with_own_pool(), lag: Arc::default() })
+        Ok(Self { known, main: main.clone(), pools: PerThread::default(), lag: Arc::default() })
     }
 
     async fn select(
@@ -34,7 +41,8 @@ impl ServersCatalogue {
         rest: &'static str,
         params: impl Into<Params> + Send,
     ) -> Result<Vec<CouponAndDetails>, Unavailable> {
-        let mut conn = self.main.connect().await?;
+        let main = self.pools.get(|| self.main.with_own_pool());
+        let mut conn = main.connect().await?;
         let sql = if details {
             format!(
                 "SELECT {COUPON}, {DETAILS} FROM coupons c LEFT JOIN coupon_details d ON d.coupon_id = c.coupon_id {rest}"
@@ -42,7 +50,7 @@ impl ServersCatalogue {
         } else {
             format!("SELECT {COUPON} FROM coupons c {rest}")
         };
-        let rows: Vec<Row> = conn.exec(sql, params.into()).await.map_err(|error| self.main.error(&error))?;
+        let rows: Vec<Row> = main.patiently(PATIENCE, conn.exec(sql, params.into())).await?;
         let read = |row: &Row| -> mysql_async::Result<CouponAndDetails> {
             let narrow = values::coupon(row)?;
             let wide = if details { values::details(row, narrow.coupon_id)? } else { None };

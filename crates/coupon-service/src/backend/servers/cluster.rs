@@ -99,16 +99,6 @@ impl Cluster {
         Ok(Self { namespace, main, shards })
     }
 
-    /// The same databases with pools of their own, for another runtime.
-    #[must_use]
-    pub fn with_own_pools(&self) -> Self {
-        Self {
-            namespace: self.namespace.clone(),
-            main: self.main.with_own_pool(),
-            shards: self.shards.iter().map(Database::with_own_pool).collect(),
-        }
-    }
-
     /// Its shards, by number.
     pub fn numbered(&self) -> impl Iterator<Item = (ShardId, &Database)> {
         (0..).map(ShardId::new).zip(&self.shards)
@@ -161,10 +151,14 @@ impl Cluster {
             label.layout
         );
         self.migrate(main, &schema::main_migrations()).await?;
+        main.check_durability().await?;
         let mut down = Vec::new();
         for (shard, database) in self.numbered() {
             match self.check_shard(shard, &label.dataset).await {
-                Ok(()) => self.migrate(database, &schema::shard_migrations()).await?,
+                Ok(()) => {
+                    self.migrate(database, &schema::shard_migrations()).await?;
+                    database.check_durability().await?;
+                }
                 Err(error) if error.down => down.push((shard, error)),
                 Err(error) => return Err(error.into()),
             }

@@ -13,18 +13,28 @@ use crate::settings::ServerUrl;
 const CONNECT: Duration = Duration::from_secs(3);
 /// How long a connection may be silent before the system asks whether the other side is there.
 const KEEPALIVE: Duration = Duration::from_secs(10);
-/// How long an idle connection beyond the first is kept.
-const IDLE: Duration = Duration::from_secs(60);
+/// How long an idle connection is kept: less than the server keeps it.
+const IDLE: Duration = Duration::from_secs(30);
+/// How often to look for idle ones.
+const IDLE_CHECK: Duration = Duration::from_secs(5);
+/// How long a server keeps a connection that is silent, and with it the locks of a process that was frozen half-way, in
+/// seconds.
+const SILENT_S: u32 = 60;
+/// The same for whoever does something long between two statements.
+const SILENT_LONG_S: u32 = 3_600;
 /// Statements that a bulk load's connection remembers.
 const BULK_STATEMENTS: usize = 4;
 
 /// The same rules on every server, whatever its own defaults: bad values are errors, times are UTC, and a transaction
 /// locks the rows it touches and not the gaps between them.
-const SESSION: [&str; 3] = [
-    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
-    "SET SESSION time_zone = '+00:00'",
-    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-];
+fn session(silent_s: u32) -> Vec<String> {
+    vec![
+        "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'".to_owned(),
+        "SET SESSION time_zone = '+00:00'".to_owned(),
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
+        format!("SET SESSION wait_timeout = {silent_s}"),
+    ]
+}
 
 /// Errors of MySQL's that mean something here.
 pub(super) mod code {
@@ -81,11 +91,12 @@ impl Database {
         let pool_opts = PoolOpts::default()
             .with_constraints(limits)
             .with_inactive_connection_ttl(IDLE)
+            .with_ttl_check_interval(IDLE_CHECK)
             .with_reset_connection(false);
         let builder = OptsBuilder::from_opts(opts)
             .db_name(Some(name))
             .pool_opts(pool_opts)
-            .setup(SESSION.map(str::to_owned).to_vec())
+            .setup(session(SILENT_S))
             .tcp_keepalive(Some(KEEPALIVE))
             .prefer_socket(false);
         let opts = Opts::from(builder);
@@ -113,11 +124,18 @@ impl Database {
         self.within(self.pool.get_conn()).await
     }
 
-    /// A connection outside the pool, for whoever keeps one for long.
+    /// A connection outside the pool, which may be silent for long between two statements.
     ///
     /// # Errors
     /// As for [`Self::connect`].
     pub async fn connect_alone(&self) -> Result<Conn, DatabaseError> {
+        let opts = OptsBuilder::from_opts(self.opts.clone()).setup(session(SILENT_LONG_S));
+        self.within(Conn::new(opts)).await
+    }
+
+    /// A connection outside the pool, for whoever holds locks that others wait for: should the process be frozen, the
+    /// server lets go of them soon.
+    pub(super) async fn connect_to_lock(&self) -> Result<Conn, DatabaseError> {
         self.within(Conn::new(self.opts.clone())).await
     }
 
@@ -127,7 +145,9 @@ impl Database {
     /// # Errors
     /// As for [`Self::connect`].
     pub(super) async fn connect_for_bulk(&self) -> Result<Conn, DatabaseError> {
-        let opts = OptsBuilder::from_opts(self.opts.clone()).stmt_cache_size(BULK_STATEMENTS);
+        let opts = OptsBuilder::from_opts(self.opts.clone())
+            .setup(session(SILENT_LONG_S))
+            .stmt_cache_size(BULK_STATEMENTS);
         self.within(Conn::new(opts)).await
     }
 
@@ -136,7 +156,8 @@ impl Database {
     /// # Errors
     /// As for [`Self::connect`].
     pub async fn connect_server(&self) -> Result<Conn, DatabaseError> {
-        let opts = OptsBuilder::from_opts(self.opts.clone()).db_name(None::<String>);
+        let opts =
+            OptsBuilder::from_opts(self.opts.clone()).setup(session(SILENT_LONG_S)).db_name(None::<String>);
         self.within(Conn::new(opts)).await
     }
 
@@ -147,6 +168,26 @@ impl Database {
         match tokio::time::timeout(CONNECT, connecting).await {
             Ok(connected) => connected.map_err(|error| self.error(&error)),
             Err(_) => Err(self.failed(format!("it did not answer within {} s", CONNECT.as_secs()), true)),
+        }
+    }
+
+    /// Refuses a server that acknowledges commits which are not on disk.
+    ///
+    /// # Errors
+    /// When it does, or cannot be asked.
+    pub async fn check_durability(&self) -> Result<(), DatabaseError> {
+        let mut conn = self.connect().await?;
+        let flush: Option<i64> =
+            self.patiently(CONNECT, conn.query_first("SELECT @@innodb_flush_log_at_trx_commit")).await?;
+        match flush {
+            Some(1) => Ok(()),
+            other => {
+                let other = other.map_or_else(|| "unknown".to_owned(), |value| value.to_string());
+                let why = format!(
+                    "its innodb_flush_log_at_trx_commit is {other}, so it may lose what it has committed: set it to 1"
+                );
+                Err(self.failed(why, false))
+            }
         }
     }
 
@@ -171,6 +212,18 @@ impl Database {
             .await
             .map_err(|error| self.error(&error))?;
         Ok(())
+    }
+
+    /// What comes of asking the database, or an error once that takes too long.
+    pub(super) async fn patiently<T>(
+        &self,
+        patience: Duration,
+        asked: impl Future<Output = mysql_async::Result<T>>,
+    ) -> Result<T, DatabaseError> {
+        match tokio::time::timeout(patience, asked).await {
+            Ok(answer) => answer.map_err(|error| self.error(&error)),
+            Err(_) => Err(self.failed(format!("it did not answer within {} s", patience.as_secs()), true)),
+        }
     }
 
     /// Its name on the server.

@@ -109,10 +109,10 @@ impl Names {
         format!("{}.*", self.prefix)
     }
 
-    /// The keys of one epoch.
+    /// The epoch of one of those keys.
     #[must_use]
-    pub fn keys_of(&self, epoch: u64) -> String {
-        format!("{}.{epoch}.*", self.prefix)
+    pub fn epoch_of(&self, key: &str) -> Option<u64> {
+        key.strip_prefix(&self.prefix)?.strip_prefix('.')?.split('.').next()?.parse().ok()
     }
 }
 
@@ -140,5 +140,7 @@ mod tests {
         let coupon = CouponId::new(7).unwrap();
         assert_eq!(names.holders(3, coupon), "coupon_hash.d1.3.{7}.holders");
         assert_eq!(names.pending(3, coupon), "coupon_hash.d1.3.{7}.pending");
+        assert_eq!(names.epoch_of(&names.pending(3, coupon)), Some(3));
+        assert_eq!(names.epoch_of("coupon_hash.d2.3.{7}.pending"), None);
     }
 }

@@ -5,14 +5,14 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use coupon_core::ShardingStrategy;
 use tokio::sync::Notify;
 
 use super::broker::{Broker, Publisher};
 use super::catalogue::ServersCatalogue;
 use super::cluster::Cluster;
-use super::gate::{EpochCell, Link, RedisGate, RedisServer};
+use super::gate::{EpochCell, Link, RESPONSE, RedisGate, RedisServer};
 use super::hand_over::Queues;
 use super::per_thread::PerThread;
 use super::shards::ServersShards;
@@ -25,6 +25,9 @@ use crate::settings::ServersSettings;
 
 /// The longest that a start waits for a gate that has to be filled first.
 const GATE: Duration = Duration::from_secs(20);
+
+/// Each worker leases a number of its own, of which there are a thousand for all processes.
+const WORKERS_MAX: usize = 100;
 
 /// What to open, and how.
 #[derive(Debug, Clone)]
@@ -89,6 +92,11 @@ impl Parts {
         clock: &Clock,
     ) -> anyhow::Result<(Self, Crew)> {
         let settings = &options.servers;
+        ensure!(
+            options.workers <= WORKERS_MAX,
+            "setting `workers` must be at most {WORKERS_MAX} on servers, not {}: start more processes instead",
+            options.workers
+        );
         let cluster = Cluster::new(settings, &*strategy)?;
         let (broker, redis) = (Broker::new(&settings.rabbitmq)?, RedisServer::new(&settings.redis)?);
         redis.check().await?;
@@ -106,7 +114,7 @@ impl Parts {
         let background = Arc::new(Background {
             dataset: opened.label.dataset,
             names,
-            redis: Link::new(redis.clone()),
+            redis: Link::new(redis.clone(), RESPONSE),
             publisher: Publisher::start(broker.clone(), settings.publish_timeout()),
             broker,
             clock: clock.clone(),
@@ -114,7 +122,7 @@ impl Parts {
             epoch: Arc::new(EpochCell::default()),
             status: per_shard(&*strategy, || Arc::new(ShardStatus::new())),
             positions: per_shard(&*strategy, || AtomicI64::new(0)),
-            in_flight: per_shard(&*strategy, || AtomicU64::new(0)),
+            in_flight: per_shard(&*strategy, Default::default),
             reconciled: AtomicU64::new(0),
             to_apply: Notify::new(),
             applied: Notify::new(),
@@ -135,7 +143,8 @@ impl Parts {
         Self {
             gate: RedisGate::new(redis, background.names.clone(), epoch, Arc::clone(&catalogue), timeout),
             shards: ServersShards {
-                databases: background.cluster.with_own_pools().shards,
+                databases: background.cluster.shards.clone(),
+                pools: PerThread::default(),
                 status: background.status.clone(),
                 dataset: background.dataset.clone(),
             },

@@ -8,6 +8,7 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, TxOpts};
 
 use super::mysql::{Database, code, has_code};
+use super::per_thread::PerThread;
 use super::sql;
 use super::status::ShardStatus;
 use crate::backend::{
@@ -15,19 +16,24 @@ use crate::backend::{
     Unavailable, Visit, Visited,
 };
 
-/// Every shard's database, through pools of the HTTP workers' own, and what is known of it.
+/// Every shard's database, and what is known of it.
 pub(super) struct ServersShards {
     pub(super) databases: Vec<Database>,
+    /// Each HTTP worker's own ways to them: a pool belongs to the runtime that first used it.
+    pub(super) pools: PerThread<Vec<Database>>,
     pub(super) status: Vec<Arc<ShardStatus>>,
     pub(super) dataset: String,
 }
 
 impl ServersShards {
-    fn shard(&self, shard: ShardId) -> Result<(&Database, &ShardStatus), Unavailable> {
-        let database = self.databases.get(shard.index());
-        let found = database.zip(self.status.get(shard.index()));
-        let (database, status) = found.ok_or_else(|| unknown(shard))?;
-        Ok((database, status))
+    fn status(&self, shard: ShardId) -> Result<&ShardStatus, Unavailable> {
+        self.status.get(shard.index()).map(|status| &**status).ok_or_else(|| unknown(shard))
+    }
+
+    async fn connect(&self, shard: ShardId) -> Result<Conn, Unavailable> {
+        let pools = self.pools.get(|| self.databases.iter().map(Database::with_own_pool).collect());
+        let database = pools.get(shard.index()).ok_or_else(|| unknown(shard))?;
+        database.connect().await.map_err(|error| down(shard, &error))
     }
 
     /// Runs a query over the tables visited that exist. A table may go between the look and the query, when old days are
@@ -39,11 +45,11 @@ impl ServersShards {
         read: impl AsyncFn(&mut Conn, &[TableId]) -> mysql_async::Result<(T, u64)>,
     ) -> Result<Visited<T>, Unavailable> {
         let asked = Instant::now();
-        let (database, status) = self.shard(shard)?;
+        let status = self.status(shard)?;
         // Before the tables: what is stored later may be more than is promised, never less.
         let as_of = status.look().as_of;
         let mut tables = existing(&status.tables(), &visit);
-        let mut conn = database.connect().await.map_err(|error| down(shard, &error))?;
+        let mut conn = self.connect(shard).await?;
         let mut again = true;
         let (value, tables) = loop {
             match read(&mut conn, &tables).await {
@@ -68,8 +74,7 @@ impl ServersShards {
         spending: Spending,
     ) -> Result<SpendOutcome, Unavailable> {
         let shard = placement.shard;
-        let (database, _) = self.shard(shard)?;
-        let mut conn = database.connect().await.map_err(|error| down(shard, &error))?;
+        let mut conn = self.connect(shard).await?;
         let spent = async {
             let mut transaction = conn.start_transaction(TxOpts::default()).await?;
             let spent = sql::spend(&mut transaction, placement.table, &spending).await?;
@@ -145,7 +150,7 @@ impl Shards for ServersShards {
     }
 
     fn kept_totals(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
-        let kept = self.shard(shard).and_then(|(_, status)| {
+        let kept = self.status(shard).and_then(|status| {
             // What was kept when the shard last answered is no answer of a shard that is down.
             if !status.is_up() {
                 return Err(down(shard, &"it does not answer"));

@@ -83,11 +83,16 @@ impl ShardStatus {
     /// Takes a look in. The tables must have been listed after the look was taken: what it promises to be stored is then
     /// in one of them.
     pub(super) fn saw(&self, look: Look, tables: Option<Vec<TableId>>) {
+        self.up.store(true, Ordering::Relaxed);
+        let mut known = lock(&self.look);
+        // Two may look at once; the one that began later may be the first to tell.
+        if look.commits < known.commits {
+            return;
+        }
         if let Some(tables) = tables {
             self.set_tables(tables);
         }
-        *lock(&self.look) = look;
-        self.up.store(true, Ordering::Relaxed);
+        *known = look;
     }
 
     pub(super) fn set_tables(&self, tables: Vec<TableId>) {

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::broker::Broker;
 use super::cluster::Cluster;
-use super::gate::{Link, RedisServer};
+use super::gate::{Link, RESPONSE, RedisServer};
 use super::tasks::remove_keys;
 use crate::settings::ServersSettings;
 
@@ -28,7 +28,9 @@ pub async fn wipe(cluster: &Cluster, settings: &ServersSettings) -> Result<()> {
     let (broker, redis) = (Broker::new(&settings.rabbitmq)?, RedisServer::new(&settings.redis)?);
     // Its own error names the setting.
     drop(redis.connect().await?);
-    remove_keys(&Link::new(redis), &names.every_key()).await.context("cannot remove its keys from Redis")?;
+    remove_keys(&Link::new(redis, RESPONSE), &names.every_key(), |_| true)
+        .await
+        .context("cannot remove its keys from Redis")?;
     let admin = broker.admin().await?;
     admin.remove(&names, shards.get()).await?;
     admin.close().await;

@@ -14,7 +14,7 @@ use coupon_core::{CouponId, ResultId};
 use deadpool_redis::redis::Pipeline;
 
 pub(super) use epoch::{Epoch, EpochCell};
-pub(super) use redis::{Link, is_no_script};
+pub(super) use redis::{Link, RESPONSE, is_no_script};
 pub use redis::{RedisError, RedisServer};
 
 use super::catalogue::ServersCatalogue;
@@ -49,7 +49,7 @@ impl RedisGate {
     }
 
     fn link(&self) -> Arc<Link> {
-        self.links.get(|| Link::new(self.redis.clone()))
+        self.links.get(|| Link::new(self.redis.clone(), self.timeout))
     }
 
     fn open_epoch(&self) -> Result<Arc<Epoch>, Unavailable> {
@@ -62,11 +62,9 @@ impl RedisGate {
         &self,
         pipeline: &Pipeline,
     ) -> Result<T, Unavailable> {
-        let asked = tokio::time::timeout(self.timeout, self.link().ask(pipeline)).await;
-        let error = match asked {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => error,
-            Err(_) => return Err(Unavailable::new("the gate", "Redis did not answer in time")),
+        let error = match self.link().ask(pipeline).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
         };
         if is_no_script(&error) {
             self.epoch.suspect();
@@ -157,6 +155,10 @@ fn decision(answer: &str) -> Result<Decision, Unavailable> {
 impl Gate for RedisGate {
     fn reserve<'a>(&'a self, attempts: &'a [Attempt]) -> LocalFuture<'a, Result<Decided, Unavailable>> {
         Box::pin(self.decide(attempts))
+    }
+
+    fn ready(&self) -> Result<(), Unavailable> {
+        self.open_epoch().map(drop)
     }
 
     fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<Stock>, Unavailable>> {

@@ -13,10 +13,13 @@ use tokio::sync::Mutex;
 use crate::settings::ServerUrl;
 
 const CONNECT: Duration = Duration::from_secs(3);
-/// Filling a gate asks for much at once; grabs have a shorter limit of their own.
-const RESPONSE: Duration = Duration::from_secs(30);
-/// Threads and tasks that talk to Redis each keep one connection.
-const CONNECTIONS: usize = 64;
+/// Filling a gate asks for much at once; each link has a limit of its own.
+pub(in super::super) const RESPONSE: Duration = Duration::from_secs(30);
+/// Threads and tasks that talk to Redis each keep one connection: more than there can be of them.
+const CONNECTIONS: usize = 1_100;
+/// Before this version, Redis writes scripts to its file and to its replicas: a script that is there would not prove that
+/// nothing was lost.
+const OLDEST: u32 = 7;
 
 /// Where Redis is.
 #[derive(Clone, Debug)]
@@ -63,33 +66,50 @@ impl RedisServer {
         self.pool.get().await.map_err(|error| self.error(&error))
     }
 
-    /// Refuses a Redis that would forget reservations of its own accord.
+    /// Refuses a Redis that would forget reservations of its own accord, or could hide that it has.
     ///
     /// # Errors
-    /// When it cannot be asked, evicts keys, or writes no log.
+    /// When it cannot be asked, is too old, evicts keys, or writes no log.
     pub async fn check(&self) -> Result<(), RedisError> {
         let mut connection = self.connect().await?;
-        let answer: Vec<(String, String)> = redis::cmd("CONFIG")
-            .arg("GET")
-            .arg("maxmemory-policy")
-            .arg("appendonly")
+        let info: String = redis::cmd("INFO")
+            .arg("server")
             .query_async(&mut connection)
             .await
-            .or_else(|_| Ok::<_, RedisError>(Vec::new()))?;
-        let said = |name: &str| answer.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        match (said("maxmemory-policy"), said("appendonly")) {
-            (Some(policy), _) if policy != "noeviction" => Err(self.error(&format!(
+            .map_err(|error| self.error(&error))?;
+        let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("unknown");
+        let major: Option<u32> = version.split('.').next().and_then(|major| major.parse().ok());
+        if major.is_none_or(|major| major < OLDEST) {
+            return Err(self.error(&format!("its version is {version}: at least {OLDEST} is needed")));
+        }
+        let policy = self.setting(&mut connection, "maxmemory-policy").await?;
+        if policy.as_deref().is_some_and(|policy| policy != "noeviction") {
+            let policy = policy.unwrap_or_default();
+            return Err(self.error(&format!(
                 "its maxmemory-policy is {policy}, so it may forget who holds a coupon: set it to noeviction"
-            ))),
-            (_, Some("no")) => {
-                Err(self.error(&"it runs without appendonly, so a restart loses the gate: set it to yes"))
-            }
-            (None, _) | (_, None) => {
-                // Redis before 7 takes one name at a time; a managed Redis may hide its settings.
-                tracing::warn!(host = self.host, "Redis does not say whether it may evict keys: it must not");
-                Ok(())
-            }
-            _ => Ok(()),
+            )));
+        }
+        let log = self.setting(&mut connection, "appendonly").await?;
+        if log.as_deref() == Some("no") {
+            return Err(self.error(&"it runs without appendonly, so a restart loses the gate: set it to yes"));
+        }
+        if policy.is_none() || log.is_none() {
+            tracing::warn!(
+                host = self.host,
+                "Redis does not say whether it evicts keys and writes a log: it must not, and must"
+            );
+        }
+        Ok(())
+    }
+
+    /// A setting of the server's; `None` where it does not tell, as some that are run by others do not.
+    async fn setting(&self, connection: &mut Connection, name: &str) -> Result<Option<String>, RedisError> {
+        let told: Result<Vec<(String, String)>, _> =
+            redis::cmd("CONFIG").arg("GET").arg(name).query_async(connection).await;
+        match told {
+            Ok(told) => Ok(told.into_iter().next().map(|(_, value)| value)),
+            Err(error) if matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => Ok(None),
+            Err(error) => Err(self.error(&error)),
         }
     }
 
@@ -109,13 +129,14 @@ impl RedisServer {
 /// One thread's connection, shared by whatever is under way on it, and replaced once it has failed.
 pub(in super::super) struct Link {
     server: RedisServer,
+    patience: Duration,
     /// Kept out of the pool for good: taking it anew would cost a round trip each time.
     kept: Mutex<Option<Connection>>,
 }
 
 impl Link {
-    pub(in super::super) fn new(server: RedisServer) -> Self {
-        Self { server, kept: Mutex::new(None) }
+    pub(in super::super) fn new(server: RedisServer, patience: Duration) -> Self {
+        Self { server, patience, kept: Mutex::new(None) }
     }
 
     async fn connection(&self) -> Result<MultiplexedConnection, DriverError> {
@@ -141,8 +162,14 @@ impl Link {
         &self,
         pipeline: &Pipeline,
     ) -> Result<T, DriverError> {
-        let mut connection = self.connection().await?;
-        let answer = pipeline.query_async(&mut connection).await;
+        let asked = async {
+            let mut connection = self.connection().await?;
+            pipeline.query_async(&mut connection).await
+        };
+        let answer = tokio::time::timeout(self.patience, asked)
+            .await
+            .unwrap_or_else(|_| Err(DriverError::from((ErrorKind::Io, "it did not answer in time"))));
+        // A connection that does not answer may never do so again, and nobody else would find out for a long time.
         if let Err(error) = &answer
             && (error.is_unrecoverable_error() || error.is_io_error() || error.is_timeout())
         {

@@ -95,6 +95,13 @@ impl Applier {
             transaction.rollback().await?;
             return Ok(0);
         };
+        if let Some((first, _)) = entries.first() {
+            // Entries have no gaps: whatever is missing between was told to a main that has been put back since.
+            anyhow::ensure!(
+                *first == position + 1,
+                "main has lost data: it knows change {position} of shard {shard}, and the next one there is {first}"
+            );
+        }
         let count = entries.len();
         self.change(&mut transaction, shard, &sums(&entries)?).await?;
         transaction

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use coupon_core::schema;
 use coupon_core::{CouponId, CouponResult, ShardId, TableId, TimeRange, Timestamp};
-use deadpool_redis::redis::Pipeline;
+use deadpool_redis::redis::{Pipeline, RedisError};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
 use super::super::broker::{Consuming, Delivery, Message};
-use super::super::gate::PARKED;
+use super::super::gate::{Epoch, PARKED};
 use super::super::mysql::{code, has_code};
 use super::super::sql;
 use super::Background;
@@ -50,6 +50,8 @@ impl Consumer {
             match Consuming::start(&self.background.broker, &queue).await {
                 Ok(mut consuming) => {
                     self.consume(&mut consuming).await;
+                    // Whoever consumes next has it to do.
+                    self.background.works_on(self.shard, 0, 0);
                     consuming.close().await;
                 }
                 Err(error) => self.complain(&error),
@@ -71,7 +73,7 @@ impl Consumer {
             };
             let (work, last) = self.gather(first, consuming).await;
             let Some(work) = work else { return };
-            self.background.works_on(self.shard, work.results.len() + consuming.buffered());
+            self.background.works_on(self.shard, work.results.len(), consuming.buffered());
             // Until it is stored, nothing else can be: the queue keeps what it has not been told to forget.
             let done = loop {
                 match self.try_to_store(&work).await {
@@ -135,8 +137,9 @@ impl Consumer {
         self.make_tables(wanted).await?;
         let now = self.background.clock.now();
         let dataset = Arc::clone(&self.background);
+        let told = dataset.position(self.shard);
         let conn = self.connection().await?;
-        match store(conn, &dataset.dataset, work, now).await {
+        match store(conn, &dataset.dataset, told, work, now).await {
             Ok(done) => Ok(done),
             Err(error) => {
                 // A table that went, because its day was retired, is made again.
@@ -151,7 +154,7 @@ impl Consumer {
     async fn connection(&mut self) -> anyhow::Result<&mut Conn> {
         if self.conn.is_none() {
             let database = self.background.database(self.shard)?;
-            self.conn = Some(database.connect_alone().await?);
+            self.conn = Some(database.connect_to_lock().await?);
             self.tables.clear();
         }
         self.conn.as_mut().ok_or_else(|| anyhow::anyhow!("there is no connection"))
@@ -180,42 +183,59 @@ impl Consumer {
     async fn make_tables_ahead(&mut self) {
         let wanted = self.background.strategy.tables(ahead(self.background.clock.now()));
         let here = wanted.into_iter().filter(|placement| placement.shard == self.shard);
-        let made = self.make_tables(here.map(|placement| placement.table).collect::<Vec<_>>()).await;
-        if let Err(error) = made {
+        let made = self.make_tables(here.map(|placement| placement.table).collect::<Vec<_>>());
+        let made = tokio::time::timeout(PATIENCE, made).await;
+        if let Err(error) = made.unwrap_or_else(|_| Err(anyhow::anyhow!("it did not answer in time"))) {
             self.conn = None;
             self.complain(&error);
         }
     }
 
     /// Tells the gate that these are stored: whoever asks again is answered at once. If it cannot be told, they stay
-    /// pending, and are found again. Those that are parked keep their stock, and their users are not told that they hold
-    /// one.
+    /// pending, and are found again.
     async fn settle(&self, work: &Work, done: &Done) {
+        let Some(epoch) = self.background.epoch.open() else { return };
         let names = &self.background.names;
-        let mut by_coupon: HashMap<(u64, CouponId), Vec<u64>> = HashMap::new();
-        let mut pipeline = Pipeline::new();
-        for Arrived { row, epoch } in &work.results {
-            let CouponResult { result_id, coupon_id, user_id, .. } = row.result;
-            by_coupon.entry((*epoch, coupon_id)).or_default().push(user_id.get());
-            if done.parked.contains(&result_id) {
-                let parked = format!("{PARKED}{result_id}");
-                pipeline
-                    .cmd("HSET")
-                    .arg(names.holders(*epoch, coupon_id))
-                    .arg(user_id.get())
-                    .arg(parked)
-                    .ignore();
+        let mut by_coupon: HashMap<CouponId, Vec<u64>> = HashMap::new();
+        let mut parked = Vec::new();
+        for Arrived { row, epoch: of } in &work.results {
+            if done.parked.contains(&row.result.result_id) {
+                parked.push(row.result);
+            }
+            // Keys of an epoch that is over are gone, and must not come back.
+            if *of == epoch.number {
+                by_coupon.entry(row.result.coupon_id).or_default().push(row.result.user_id.get());
             }
         }
-        for ((epoch, coupon), users) in by_coupon {
-            pipeline.cmd("ZREM").arg(names.pending(epoch, coupon)).arg(users).ignore();
-        }
-        if pipeline.is_empty() {
-            return;
-        }
-        if let Err(error) = self.background.redis.ask::<()>(&pipeline).await {
+        let told = async {
+            self.hold_parked(&epoch, &parked).await?;
+            let mut pipeline = Pipeline::with_capacity(by_coupon.len());
+            for (coupon, users) in by_coupon {
+                pipeline.cmd("ZREM").arg(names.pending(epoch.number, coupon)).arg(users).ignore();
+            }
+            if pipeline.is_empty() { Ok(()) } else { self.background.redis.ask::<()>(&pipeline).await }
+        };
+        if let Err(error) = told.await {
             self.complain(&error);
         }
+    }
+
+    /// Those that are parked take stock, of whatever epoch they are, and their users are not told that they hold one.
+    async fn hold_parked(&self, epoch: &Epoch, parked: &[CouponResult]) -> Result<(), RedisError> {
+        for CouponResult { result_id, coupon_id, user_id, .. } in parked {
+            let key = self.background.names.holders(epoch.number, *coupon_id);
+            let mut ask = Pipeline::new();
+            ask.cmd("HMGET").arg(&key).arg("t").arg(user_id.get());
+            let ((total, held),): ((Option<u32>, Option<String>),) = self.background.redis.ask(&ask).await?;
+            // A coupon that the gate does not hold must not come to be by this.
+            if total.is_none() || held.is_some_and(|held| held != result_id.to_string()) {
+                continue;
+            }
+            let mut hold = Pipeline::new();
+            hold.cmd("HSET").arg(key).arg(user_id.get()).arg(format!("{PARKED}{result_id}")).ignore();
+            self.background.redis.ask::<()>(&hold).await?;
+        }
+        Ok(())
     }
 
     fn complain(&self, error: &dyn std::fmt::Display) {

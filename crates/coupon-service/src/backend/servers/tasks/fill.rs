@@ -1,6 +1,7 @@
 //! Fills a gate from what is stored. Everything is read, or the gate stays shut.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use coupon_core::{Coupon, CouponId, CouponStatus, TableId, Timestamp};
 use deadpool_redis::redis::{Pipeline, RedisError};
@@ -13,6 +14,9 @@ use super::super::mysql::Database;
 use super::super::sql;
 use super::Background;
 
+const DAY_MS: i64 = 86_400_000;
+/// How long a database may be silent while it is read.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How many holders are written, or keys removed, at a time.
 const CHUNK: usize = 5_000;
 
@@ -28,7 +32,7 @@ type Hold = (u64, u64, i64);
 
 /// Fills the keys of an epoch that nobody uses yet.
 pub(in super::super) async fn fill(background: &Background, epoch: &Epoch) -> anyhow::Result<Filled> {
-    let coupons = on_offer(background).await?;
+    let coupons = to_fill(background).await?;
     let mut filling =
         Filling { background, epoch, coupons: &coupons, holds: Vec::new(), filled: Filled::default() };
     filling.coupons().await?;
@@ -42,14 +46,15 @@ pub(in super::super) async fn fill(background: &Background, epoch: &Epoch) -> an
     Ok(filling.filled)
 }
 
-/// Coupons that can still be grabbed, as main has them now.
-async fn on_offer(background: &Background) -> anyhow::Result<HashMap<CouponId, Coupon>> {
+/// The coupons that a gate must know, as main has them now: those that can be grabbed, and those that some process may
+/// still take for such, since they were withdrawn or cut short while it ran.
+pub(super) async fn to_fill(background: &Background) -> anyhow::Result<HashMap<CouponId, Coupon>> {
     let main = &background.cluster.main;
     let mut conn = main.connect().await?;
-    let now = background.clock.now();
-    let coupons = all_coupons(&mut conn).await.map_err(|error| main.error(&error))?;
-    let open = |coupon: &Coupon| coupon.status == CouponStatus::Active && coupon.end_time > now;
-    Ok(coupons.into_iter().filter(open).map(|coupon| (coupon.coupon_id, coupon)).collect())
+    let lately = background.clock.now().plus_millis(-DAY_MS);
+    let coupons = main.patiently(PATIENCE, all_coupons(&mut conn)).await?;
+    let matters = coupons.into_iter().filter(|coupon| coupon.end_time > lately);
+    Ok(matters.map(|coupon| (coupon.coupon_id, coupon)).collect())
 }
 
 struct Filling<'a> {
@@ -61,20 +66,17 @@ struct Filling<'a> {
 }
 
 impl Filling<'_> {
-    /// Totals and windows. What a filling that was cut short has left under the same epoch goes first.
+    /// Totals and windows. One that is withdrawn is over.
     async fn coupons(&mut self) -> anyhow::Result<()> {
         let names = &self.background.names;
         let all: Vec<&Coupon> = self.coupons.values().collect();
         for chunk in all.chunks(CHUNK) {
-            let mut pipeline = Pipeline::with_capacity(chunk.len() * 2);
+            let mut pipeline = Pipeline::with_capacity(chunk.len());
             for coupon in chunk {
                 let key = names.holders(self.epoch.number, coupon.coupon_id);
-                pipeline
-                    .cmd("DEL")
-                    .arg(&key)
-                    .arg(names.pending(self.epoch.number, coupon.coupon_id))
-                    .ignore();
-                let (start, end) = (coupon.start_time.millis(), coupon.end_time.millis());
+                let active = coupon.status == CouponStatus::Active;
+                let (start, end) =
+                    (coupon.start_time.millis(), if active { coupon.end_time.millis() } else { 0 });
                 let meta = pipeline.cmd("HSET").arg(key).arg("t").arg(coupon.total_stock);
                 meta.arg("s").arg(start).arg("e").arg(end).ignore();
             }
@@ -85,7 +87,7 @@ impl Filling<'_> {
 
     async fn shard(&mut self, database: &Database, earliest: Timestamp) -> anyhow::Result<()> {
         let mut conn = database.connect().await?;
-        let tables = sql::tables(&mut conn).await.map_err(|error| database.error(&error))?;
+        let tables = database.patiently(PATIENCE, sql::tables(&mut conn)).await?;
         let (first, last) = (self.coupons.keys().min(), self.coupons.keys().max());
         let (Some(first), Some(last)) = (first, last) else { return Ok(()) };
         // A day that was over before any of these coupons began holds none of them.
@@ -94,17 +96,15 @@ impl Filling<'_> {
             let sql = format!(
                 "SELECT coupon_id, user_id, result_id FROM {table} WHERE coupon_id BETWEEN {first} AND {last}"
             );
-            let mut rows = conn.query_stream::<Hold, _>(sql).await.map_err(|error| database.error(&error))?;
-            while let Some(hold) = rows.try_next().await.map_err(|error| database.error(&error))? {
+            let mut rows = database.patiently(PATIENCE, conn.query_stream::<Hold, _>(sql)).await?;
+            while let Some(hold) = database.patiently(PATIENCE, rows.try_next()).await? {
                 self.take(hold).await?;
             }
         }
         self.flush().await?;
         // They hold their stock until a person decides.
-        let parked: Vec<Hold> = conn
-            .query("SELECT coupon_id, user_id, result_id FROM parked_results")
-            .await
-            .map_err(|error| database.error(&error))?;
+        let asked = conn.query("SELECT coupon_id, user_id, result_id FROM parked_results");
+        let parked: Vec<Hold> = database.patiently(PATIENCE, asked).await?;
         for hold in parked {
             self.park(hold).await?;
         }
@@ -167,13 +167,18 @@ impl Filling<'_> {
     }
 }
 
-/// Removes every key that fits a pattern.
-pub(in super::super) async fn remove_keys(redis: &Link, pattern: &str) -> Result<(), RedisError> {
+/// Removes the keys that fit a pattern and are to go.
+pub(in super::super) async fn remove_keys(
+    redis: &Link,
+    pattern: &str,
+    to_go: impl Fn(&str) -> bool,
+) -> Result<(), RedisError> {
     let mut cursor = 0_u64;
     loop {
         let mut scan = Pipeline::new();
         scan.cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(CHUNK);
         let ((next, keys),): ((u64, Vec<String>),) = redis.ask(&scan).await?;
+        let keys: Vec<String> = keys.into_iter().filter(|key| to_go(key)).collect();
         if !keys.is_empty() {
             redis.ask::<()>(Pipeline::new().cmd("UNLINK").arg(keys).ignore()).await?;
         }

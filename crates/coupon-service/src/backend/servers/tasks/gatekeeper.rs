@@ -16,11 +16,17 @@ use tokio::time::timeout;
 
 use super::super::gate::Epoch;
 use super::Background;
-use super::fill::fill;
+use super::fill::{fill, remove_keys, to_fill};
 use crate::throttle::Throttle;
 
 /// How often main is asked which epoch is open.
 const EVERY: Duration = Duration::from_millis(500);
+/// The least time between two looks, however many grabs find that something does not fit.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long main may take to say which epoch is open.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long filling a gate may take: as long as the server keeps the lock of a connection that is silent.
+const FILLING: Duration = Duration::from_secs(3_600);
 /// How often a gate that nobody suspects is asked for its script all the same.
 const CHECK: u32 = 10;
 /// How long messages that were routed before an unbinding may take into their queue.
@@ -49,6 +55,7 @@ impl Gatekeeper {
     pub(in super::super) async fn run(mut self) {
         while !self.background.stopping() {
             self.look_and_tell().await;
+            tokio::time::sleep(PAUSE).await;
             let _ = timeout(EVERY, self.background.epoch.suspicion()).await;
         }
     }
@@ -66,7 +73,7 @@ impl Gatekeeper {
         let background = Arc::clone(&self.background);
         self.looks = self.looks.wrapping_add(1);
         // Shards work on without main, and so does a gate that is open.
-        let state = self.read().await?;
+        let state = timeout(PATIENCE, self.read()).await.context("main does not answer")??;
         let current = background.epoch.open();
         let suspected = background.epoch.take_suspicion();
         if state.open_epoch == 0 || state.epoch != state.open_epoch {
@@ -135,8 +142,8 @@ impl Gatekeeper {
         if !thoroughly {
             return Ok(true);
         }
-        let coupons: Vec<CouponId> =
-            self.background.catalogue.known.on_offer(self.background.clock.now()).collect();
+        // As main has it now, and as a filling would take it: what this process read when it started may be out of date.
+        let coupons: Vec<CouponId> = to_fill(&self.background).await?.into_keys().collect();
         let mut pipeline = Pipeline::with_capacity(coupons.len());
         for coupon in &coupons {
             pipeline.cmd("HEXISTS").arg(self.background.names.holders(epoch.number, *coupon)).arg("t");
@@ -155,9 +162,11 @@ impl Gatekeeper {
         let name = format!("{}.gate", self.background.cluster.namespace.as_str());
         let mine: Option<Option<i64>> = lock.exec_first("SELECT GET_LOCK(?, 0)", (name,)).await?;
         if mine.flatten() != Some(1) {
+            tracing::info!("another process is filling the gate");
             return Ok(());
         }
-        let rebuilt = self.rebuild_locked(&mut lock, seen).await;
+        let rebuilt = timeout(FILLING, self.rebuild_locked(&mut lock, seen)).await;
+        let rebuilt = rebuilt.unwrap_or_else(|_| Err(anyhow::anyhow!("it took too long")));
         // The lock goes with the connection.
         let _ = lock.disconnect().await;
         rebuilt.context("the gate is shut until it can be filled")
@@ -171,7 +180,10 @@ impl Gatekeeper {
             background.epoch.suspect();
             return Ok(());
         }
-        let epoch = Arc::new(Epoch::new(&background.dataset, state.epoch + 1));
+        // Before an epoch is taken: while a shard is down there is no use in any.
+        let closed = self.check_shards().await?;
+        // Shards that closed a later epoch than main knows of have seen a main that was lost since.
+        let epoch = Arc::new(Epoch::new(&background.dataset, state.epoch.max(closed) + 1));
         lock.exec_drop(
             "UPDATE gate_state SET epoch = ? WHERE id = 1 AND epoch = ?",
             (epoch.number, state.epoch),
@@ -203,8 +215,9 @@ impl Gatekeeper {
             holders = filled.holders,
             "the gate is open"
         );
+        let number = epoch.number;
         background.epoch.set(Some(epoch));
-        self.forget(state.open_epoch..=state.epoch).await;
+        self.forget(number).await;
         Ok(())
     }
 
@@ -229,19 +242,31 @@ impl Gatekeeper {
                 reached?;
             }
         }
-        for shard in shards {
-            background.cluster.check_shard(shard, &background.dataset).await?;
-        }
         Ok(())
     }
 
+    /// Makes sure that every shard is there, belongs to the data set, and has what main was told of. Says up to which
+    /// epoch any of them has been closed.
+    async fn check_shards(&self) -> anyhow::Result<u64> {
+        let (mut closed, cluster) = (0, &self.background.cluster);
+        for (shard, database) in cluster.numbered() {
+            timeout(PATIENCE, cluster.check_shard(shard, &self.background.dataset))
+                .await
+                .with_context(|| format!("{database}: it does not answer"))??;
+            let mut conn = database.connect().await?;
+            let asked = conn.query_first("SELECT closed_epoch FROM shard_state WHERE id = 1");
+            let here: Option<u64> = database.patiently(PATIENCE, asked).await?;
+            closed = closed.max(here.unwrap_or(0));
+        }
+        Ok(closed)
+    }
+
     /// Removes the keys of earlier epochs. What is left behind by mistake takes room, and no part in anything.
-    async fn forget(&self, epochs: std::ops::RangeInclusive<u64>) {
-        for epoch in epochs.filter(|epoch| *epoch > 0) {
-            let pattern = self.background.names.keys_of(epoch);
-            if let Err(error) = super::fill::remove_keys(&self.background.redis, &pattern).await {
-                tracing::warn!(epoch, %error, "keys of an earlier epoch are left in Redis");
-            }
+    async fn forget(&self, epoch: u64) {
+        let names = &self.background.names;
+        let earlier = |key: &str| names.epoch_of(key).is_some_and(|of| of < epoch);
+        if let Err(error) = remove_keys(&self.background.redis, &names.every_key(), earlier).await {
+            tracing::warn!(%error, "keys of earlier epochs are left in Redis");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use coupon_core::Timestamp;
 use mysql_async::TxOpts;
 use mysql_async::prelude::Queryable as _;
@@ -18,6 +18,8 @@ const NUMBERS: u16 = 1_000;
 /// How long a lease is. A process that cannot reach main for so long makes no ids any more; one that was killed keeps its
 /// numbers for so long.
 const TERM_MS: i64 = 600_000;
+/// How long main may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is renewed.
 const RENEW: Duration = Duration::from_secs(30);
 
@@ -89,6 +91,10 @@ impl Leases {
     }
 
     async fn renew(&self) -> anyhow::Result<()> {
+        tokio::time::timeout(PATIENCE, self.renew_all()).await.context("main does not answer")?
+    }
+
+    async fn renew_all(&self) -> anyhow::Result<()> {
         let end = self.clock.now().plus_millis(TERM_MS);
         let mut conn = self.main.connect().await?;
         for lease in &self.numbers {
@@ -99,18 +105,27 @@ impl Leases {
             // An end that is there already changes no row: ask who holds it instead of counting.
             let holder: Option<String> =
                 conn.exec_first("SELECT holder FROM worker_leases WHERE worker = ?", (lease.worker,)).await?;
-            ensure!(
-                holder.as_ref() == Some(&self.holder),
-                "worker number {} is held by another process",
-                lease.worker
-            );
-            lease.extend(end);
+            if holder.as_ref() == Some(&self.holder) {
+                lease.extend(end);
+            } else {
+                // This process was away for longer than its lease; its other numbers may still be its own.
+                tracing::error!(
+                    worker = lease.worker,
+                    "a worker number is held by another process: start this one again"
+                );
+                lease.close();
+            }
         }
         Ok(())
     }
 
     /// Gives them back: nobody else may use them for a time that has been used.
     pub(in super::super) async fn give_back(&self) -> anyhow::Result<()> {
+        self.numbers.iter().for_each(|lease| lease.close());
+        tokio::time::timeout(PATIENCE, self.give_all_back()).await.context("main does not answer")?
+    }
+
+    async fn give_all_back(&self) -> anyhow::Result<()> {
         let mut conn = self.main.connect().await?;
         for lease in &self.numbers {
             let row = (lease.used().millis() + 1, lease.worker, &self.holder);

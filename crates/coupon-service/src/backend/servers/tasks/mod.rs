@@ -43,6 +43,8 @@ use watch::watch;
 
 /// How long a marker may take through a shard's queue and into its database.
 const MARKER: Duration = Duration::from_secs(60);
+/// How long a database may take for a short question.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How often to look whether it has.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -61,8 +63,9 @@ pub(super) struct Background {
     pub(super) status: Vec<Arc<ShardStatus>>,
     /// How far main has applied each shard's outbox, when it was last asked.
     pub(super) positions: Vec<AtomicI64>,
-    /// Results that this process's consumers are at work on.
-    pub(super) in_flight: Vec<AtomicU64>,
+    /// Results that this process's consumers are at work on, and messages that they have not looked at: the queues count
+    /// neither.
+    pub(super) in_flight: Vec<(AtomicU64, AtomicU64)>,
     /// Something was stored that main has not been told of.
     pub(super) to_apply: Notify,
     /// Main has been told of everything that was found.
@@ -88,15 +91,21 @@ impl Background {
     }
 
     /// Takes note of what a consumer of this process is at work on: the queue does not count it any more.
-    pub(super) fn works_on(&self, shard: ShardId, results: usize) {
-        if let Some(in_flight) = self.in_flight.get(shard.index()) {
-            in_flight.store(results as u64, Ordering::Relaxed);
+    pub(super) fn works_on(&self, shard: ShardId, results: usize, messages: usize) {
+        if let Some((in_results, in_messages)) = self.in_flight.get(shard.index()) {
+            in_results.store(results as u64, Ordering::Relaxed);
+            in_messages.store(messages as u64, Ordering::Relaxed);
         }
+    }
+
+    /// The last change of a shard's that main is known to have been told of.
+    pub(super) fn position(&self, shard: ShardId) -> i64 {
+        self.positions.get(shard.index()).map_or(0, |position| position.load(Ordering::Relaxed))
     }
 
     /// Takes note of what a consumer of this process has stored.
     pub(super) fn stored(&self, shard: ShardId, work: &Work, done: &Done) {
-        self.works_on(shard, 0);
+        self.works_on(shard, 0, 0);
         let lag = self.clock.now().millis() - work.sent;
         if let (Some(status), Ok(lag), false) =
             (self.status.get(shard.index()), u64::try_from(lag), work.results.is_empty())
@@ -132,9 +141,9 @@ impl Background {
         let deadline = Instant::now() + MARKER;
         let mut conn = database.connect().await.map_err(|error| failed(&error))?;
         loop {
-            let found: Result<Option<u8>, _> =
-                conn.exec_first("SELECT 1 FROM markers WHERE marker_id = ?", (&id,)).await;
-            if found.map_err(|error| failed(&database.error(&error)))?.is_some() {
+            let asked = conn.exec_first("SELECT 1 FROM markers WHERE marker_id = ?", (&id,));
+            let found: Result<Option<u8>, _> = database.patiently(PATIENCE, asked).await;
+            if found.map_err(|error| failed(&error))?.is_some() {
                 return Ok(());
             }
             if Instant::now() >= deadline {
@@ -151,8 +160,7 @@ impl Background {
             let Ok(database) = self.database(shard) else { continue };
             let made = async {
                 let mut conn = database.connect().await?;
-                let made = conn.query_drop(schema::results_table(table)).await;
-                made.map_err(|error| database.error(&error))
+                database.patiently(PATIENCE, conn.query_drop(schema::results_table(table))).await
             };
             if let Err(error) = made.await {
                 tracing::warn!(%shard, %table, %error, "a table is not made ahead of need");
@@ -171,10 +179,8 @@ impl Background {
         for shard in shards {
             let database = self.database(shard).map_err(|error| Unavailable::new("a shard", error))?;
             let mut conn = database.connect().await?;
-            let id: Option<i64> = conn
-                .query_first("SELECT outbox_id FROM shard_state WHERE id = 1")
-                .await
-                .map_err(|error| Unavailable::from(database.error(&error)))?;
+            let asked = conn.query_first("SELECT outbox_id FROM shard_state WHERE id = 1");
+            let id: Option<i64> = database.patiently(PATIENCE, asked).await?;
             wanted.push((shard, id.unwrap_or(0)));
         }
         self.applied_up_to(&wanted).await?;

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use coupon_core::{CouponId, CouponResult, ResultId, ShardId, UserId};
 use deadpool_redis::redis::Pipeline;
 use mysql_async::prelude::Queryable as _;
@@ -65,8 +64,11 @@ impl Reconciler {
         let name = format!("{}.reconcile", self.background.cluster.namespace.as_str());
         let mine: Option<Option<i64>> = lock.exec_first("SELECT GET_LOCK(?, 0)", (name,)).await?;
         if mine.flatten() == Some(1) {
-            for (shard, results) in self.by_shard(pending)? {
-                self.hand_over_again(&epoch, shard, results).await?;
+            // At once: a shard that is slow to answer must not keep the others waiting.
+            let shards = self.by_shard(pending).into_iter();
+            let again = shards.map(|(shard, results)| self.hand_over_again(&epoch, shard, results));
+            for done in futures_util::future::join_all(again).await {
+                done?;
             }
         }
         let _ = lock.disconnect().await;
@@ -102,18 +104,23 @@ impl Reconciler {
         Ok(found)
     }
 
-    fn by_shard(
-        &self,
-        pending: Vec<(CouponId, UserId, ResultId)>,
-    ) -> anyhow::Result<BTreeMap<ShardId, Vec<PlacedResult>>> {
+    fn by_shard(&self, pending: Vec<(CouponId, UserId, ResultId)>) -> BTreeMap<ShardId, Vec<PlacedResult>> {
         let mut by_shard: BTreeMap<ShardId, Vec<PlacedResult>> = BTreeMap::new();
         for (coupon, user, id) in pending {
-            let room = self.background.catalogue.known.room_of(coupon).context("a coupon without a room")?;
-            let result = CouponResult::granted(id, user, coupon, room);
-            let placement = self.background.strategy.place(&result.key())?;
-            by_shard.entry(placement.shard).or_default().push(PlacedResult { placement, result });
+            let room = self.background.catalogue.known.room_of(coupon);
+            let result = room.map(|room| CouponResult::granted(id, user, coupon, room));
+            let placed = result.map(|result| (self.background.strategy.place(&result.key()), result));
+            match placed {
+                Some((Ok(placement), result)) => {
+                    by_shard.entry(placement.shard).or_default().push(PlacedResult { placement, result });
+                }
+                // A coupon that came after this process started, or a strategy that has changed its mind.
+                _ => {
+                    tracing::warn!(%coupon, %user, result_id = %id, "a pending reservation has no place known here");
+                }
+            }
         }
-        Ok(by_shard)
+        by_shard
     }
 
     async fn hand_over_again(
@@ -139,9 +146,11 @@ impl Reconciler {
         if left.is_empty() {
             return Ok(());
         }
-        let message = Message::results(&background.dataset, epoch.number, background.clock.now(), &left);
-        let route = Names::route(epoch.number, shard);
-        background.publisher.publish(&background.names.exchange(), &route, message.encode()).await?;
+        let (exchange, route) = (background.names.exchange(), Names::route(epoch.number, shard));
+        for some in left.chunks(ROUND) {
+            let message = Message::results(&background.dataset, epoch.number, background.clock.now(), some);
+            background.publisher.publish(&exchange, &route, message.encode()).await?;
+        }
         background.reconciled.fetch_add(left.len() as u64, std::sync::atomic::Ordering::Relaxed);
         tracing::info!(%shard, results = left.len(), "reservations that had not been stored were handed over again");
         Ok(())

@@ -51,21 +51,26 @@ pub(in super::super) enum StoreError {
     /// The shard is of another data set, or of none.
     #[error("it does not hold data set {0}")]
     OtherDataset(String),
+    /// The shard was put back to an earlier state.
+    #[error("it has lost data: main was told of its change {told}, and it knows {has}")]
+    LostData { told: i64, has: i64 },
     #[error(transparent)]
     Sql(#[from] mysql_async::Error),
 }
 
-/// Stores everything, or nothing. Every table must be there: making one would end the transaction.
+/// Stores everything, or nothing. Every table must be there: making one would end the transaction. `told` is the last
+/// change of the shard's that main has been told of.
 pub(in super::super) async fn store(
     conn: &mut Conn,
     dataset: &str,
+    told: i64,
     work: &Work,
     now: Timestamp,
 ) -> Result<Done, StoreError> {
     let transaction = conn.start_transaction(TxOpts::default()).await?;
     let mut store =
         Store { transaction, dataset, now, outbox_id: 0, added: BTreeMap::new(), done: Done::default() };
-    let closed = store.begin().await?;
+    let closed = store.begin(told).await?;
     let (late, results): (Vec<&Arrived>, Vec<&Arrived>) =
         work.results.iter().partition(|arrived| arrived.epoch <= closed);
     store.insert(&unique(&results)).await?;
@@ -101,7 +106,7 @@ struct Store<'a> {
 
 impl Store<'_> {
     /// Takes the shard's row of state, and says up to which epoch results are not taken any more.
-    async fn begin(&mut self) -> Result<u64, StoreError> {
+    async fn begin(&mut self, told: i64) -> Result<u64, StoreError> {
         let state: Option<(i64, u64)> = self
             .transaction
             .exec_first(
@@ -110,6 +115,9 @@ impl Store<'_> {
             )
             .await?;
         let (outbox_id, closed) = state.ok_or_else(|| StoreError::OtherDataset(self.dataset.to_owned()))?;
+        if outbox_id < told {
+            return Err(StoreError::LostData { told, has: outbox_id });
+        }
         self.outbox_id = outbox_id;
         Ok(closed)
     }
@@ -167,8 +175,8 @@ impl Store<'_> {
                 Known::Contradicted(reason) => contradicted.push((*result, reason)),
             }
         }
-        match self.insert_all(table, &fresh).await {
-            _ if fresh.is_empty() => {}
+        let inserted = if fresh.is_empty() { Ok(()) } else { self.insert_all(table, &fresh).await };
+        match inserted {
             Ok(()) => self.count(&fresh),
             Err(error) if has_code(&error, code::DUPLICATE) && fresh.len() > 1 => {
                 for result in &fresh {

@@ -39,12 +39,12 @@ pub(in super::super) async fn watch(background: Arc<Background>, shard: ShardId)
     let mut ticked = Instant::now();
     while !background.stopping() {
         tokio::time::sleep(EVERY).await;
-        look(&background, shard).await;
-        queue.look(&background, shard).await;
-        let still = background
-            .status
-            .get(shard.index())
-            .is_some_and(|status| background.clock.now().millis() - status.look().as_of.millis() > STILL_MS);
+        futures_util::future::join(look(&background, shard), queue.look(&background, shard)).await;
+        // A shard that is down would only gather them.
+        let still = background.status.get(shard.index()).is_some_and(|status| {
+            let silent = background.clock.now().millis() - status.look().as_of.millis() > STILL_MS;
+            silent && status.is_up() && status.waiting() == 0
+        });
         if still && ticked.elapsed() >= SLOWLY {
             ticked = Instant::now();
             // If it does not go, reads trail a little longer.
@@ -132,10 +132,8 @@ async fn ask_server(conn: &mut Conn, look: &mut Look) -> mysql_async::Result<()>
 /// How far main has applied each shard's outbox.
 pub(in super::super) async fn positions(main: &Database) -> Result<HashMap<u16, i64>, DatabaseError> {
     let mut conn = main.connect().await?;
-    let rows: Vec<(u16, i64)> = conn
-        .query("SELECT shard, outbox_id FROM outbox_positions")
-        .await
-        .map_err(|error| main.error(&error))?;
+    let rows: Vec<(u16, i64)> =
+        main.patiently(PATIENCE, conn.query("SELECT shard, outbox_id FROM outbox_positions")).await?;
     Ok(rows.into_iter().collect())
 }
 
@@ -164,6 +162,10 @@ impl QueueWatch {
             self.admin = background.broker.admin().await.ok();
         }
         let Some(admin) = &self.admin else { return };
+        let here = background.in_flight.get(shard.index());
+        let (results, buffered) = here.map_or((0, 0), |(results, messages)| {
+            (results.load(Ordering::Relaxed), messages.load(Ordering::Relaxed))
+        });
         match admin.waiting(&background.names.queue(shard)).await {
             Ok(messages) => {
                 #[expect(
@@ -172,10 +174,8 @@ impl QueueWatch {
                     clippy::cast_sign_loss,
                     reason = "an estimate of a count"
                 )]
-                let waiting = (messages as f64 * self.mean) as u64;
-                let here =
-                    background.in_flight.get(shard.index()).map_or(0, |rows| rows.load(Ordering::Relaxed));
-                status.set_waiting(waiting + here);
+                let waiting = ((messages + buffered) as f64 * self.mean) as u64;
+                status.set_waiting(waiting + results);
             }
             Err(error) => {
                 self.admin = None;

@@ -10,6 +10,9 @@ use mysql_async::prelude::Queryable as _;
 /// The names of MySQL's and MariaDB's server programs.
 const PROGRAMS: [&str; 2] = ["mysqld", "mariadbd"];
 
+/// Digits of a container's id that its host is called by.
+const CONTAINER_ID: usize = 12;
+
 const COUNTERS: &str = "SHOW GLOBAL STATUS WHERE Variable_name IN ('Innodb_data_written', \
                         'Innodb_os_log_written', 'Innodb_dblwr_pages_written', 'Innodb_page_size')";
 
@@ -17,11 +20,14 @@ const COUNTERS: &str = "SHOW GLOBAL STATUS WHERE Variable_name IN ('Innodb_data_
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pid(u32);
 
-/// Finds a server's process: by the file that the server keeps its number in, or as the container that publishes its
-/// port.
+/// Finds a server's process: by the file that the server keeps its number in, by the container that its host is, or as
+/// the container that publishes its port.
 pub(super) fn find(url: &ServerUrl) -> Result<Pid, String> {
-    let by_file = by_pid_file(url);
-    by_file.or_else(|file| by_container(url).map_err(|container| format!("{file}, and {container}")))
+    let told = ask(url, "SELECT @@hostname, CONCAT_WS(CHAR(10), @@datadir, @@pid_file)")?;
+    let (host, paths) = told.into_iter().next().ok_or("it tells no pid file")?;
+    by_pid_file(&host, &paths)
+        .or_else(|file| by_control_group(&host).map_err(|group| format!("{file}, {group}")))
+        .or_else(|others| by_container(url).map_err(|container| format!("{others}, and {container}")))
 }
 
 /// Bytes that the server has written to its data files, its log and its doublewrite buffer, as it counts them itself.
@@ -54,9 +60,7 @@ pub(super) fn is_local(url: &ServerUrl) -> bool {
     matches!(host, "127.0.0.1" | "localhost" | "[::1]")
 }
 
-fn by_pid_file(url: &ServerUrl) -> Result<Pid, String> {
-    let told = ask(url, "SELECT @@hostname, CONCAT_WS(CHAR(10), @@datadir, @@pid_file)")?;
-    let (host, paths) = told.into_iter().next().ok_or("it tells no pid file")?;
+fn by_pid_file(host: &str, paths: &str) -> Result<Pid, String> {
     // The same path may be there on this machine as well, and mean another server.
     let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
     if host != own {
@@ -68,6 +72,21 @@ fn by_pid_file(url: &ServerUrl) -> Result<Pid, String> {
         .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
     let pid = text.trim().parse().map_err(|_| format!("{} holds no number", path.display()))?;
     Pid(pid).checked()
+}
+
+/// A container's host is called by the first digits of its id, and its processes are in a control group that is called by
+/// all of them. Their numbers are seen from outside of it, or by whoever shares the machine's processes (`pid: host`).
+fn by_control_group(host: &str) -> Result<Pid, String> {
+    if host.len() < CONTAINER_ID || !host.chars().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err("its host is no container".to_owned());
+    }
+    let processes = std::fs::read_dir("/proc").map_err(|error| format!("/proc: {error}"))?;
+    let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let in_group = |pid: &Pid| {
+        std::fs::read_to_string(format!("/proc/{}/cgroup", pid.0)).is_ok_and(|groups| groups.contains(host))
+    };
+    let found = numbers.map(Pid).find(|pid| pid.checked().is_ok() && in_group(pid));
+    found.ok_or_else(|| "no process seen here is in its container".to_owned())
 }
 
 fn by_container(url: &ServerUrl) -> Result<Pid, String> {
@@ -146,6 +165,12 @@ mod tests {
         let own = Pid(std::process::id());
         assert!(own.cpu_seconds().is_ok());
         assert!(own.checked().unwrap_err().contains("process"));
+    }
+
+    #[test]
+    fn a_host_that_is_no_container_and_one_that_is_not_here_have_no_process() {
+        assert!(by_control_group("db-1").unwrap_err().contains("no container"));
+        assert!(by_control_group("0123456789ab").unwrap_err().contains("no process"));
     }
 
     #[test]

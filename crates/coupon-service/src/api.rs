@@ -324,9 +324,9 @@ pub struct ShardStatus {
     pub rows: u64,
     /// Part of all results, 0 to 1; null when there are none.
     pub share: Option<f64>,
-    /// Results written since the service started.
+    /// Results written: since the service started or, on servers, in all.
     pub rows_written: u64,
-    /// Transactions committed since the service started.
+    /// Transactions committed, likewise.
     pub commits: u64,
     /// Results written a second, over the last whole seconds; null in the first second.
     pub writes_per_s: Option<f64>,

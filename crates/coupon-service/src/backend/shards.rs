@@ -87,7 +87,8 @@ pub enum SpendOutcome {
 /// A figure that some systems cannot give, with the reason.
 pub type Figure<T> = Result<T, &'static str>;
 
-/// A shard's state and the work it has done since the service started.
+/// A shard's state and the work it has done: since the service started on the embedded backend, in all on servers, where
+/// no process knows what the others have done.
 #[derive(Debug, Clone)]
 pub struct ShardReport {
     /// Whether it takes writes.

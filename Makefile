@@ -59,6 +59,8 @@ compare-local:
 down:
 	$(compose) --profile '*' down
 
+# Servers of `make up-local` go first: nobody would know of them any more.
 clean:
+	@[ ! -e data/stack/stack.json ] || $(MAKE) --no-print-directory down-local
 	cargo clean
 	rm -rf data reports bench.json

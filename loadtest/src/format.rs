@@ -111,6 +111,11 @@ pub(crate) fn network(rtt_ms: f64) -> String {
     }
 }
 
+/// What stands for machines of the shards' own, if anything does: `, 0.1 cores a shard`.
+pub(crate) fn quota(cores: Option<f64>) -> String {
+    cores.map_or_else(String::new, |cores| format!(", {} cores a shard", number(cores)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -101,6 +101,10 @@ impl Application {
 }
 
 fn check(settings: &Settings) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        settings.backend == BackendKind::Embedded || settings.embedded.data.as_os_str().is_empty(),
+        "--data (setting `embedded.data`) is for the embedded backend, and the backend is servers: leave one of them out"
+    );
     let (workers, rtt) = (settings.workers.get(), settings.simulate.shard_rtt_ms);
     anyhow::ensure!(workers <= WORKERS_MAX, "setting `workers` must be at most {WORKERS_MAX}, not {workers}");
     let rtt_ok = (0.0..=10_000.0).contains(&rtt);

@@ -78,7 +78,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         (None, None) => undrained(&on_servers(args)?, claims.as_ref(), since)?,
     };
     terminal::say(report.to_string().trim_end());
-    Ok(if report.violations() == 0 { ExitCode::SUCCESS } else { ExitCode::from(VIOLATED) })
+    let violations = report.violations();
+    if violations == 0 {
+        terminal::say("passed: no promise that was checked is broken");
+        return Ok(ExitCode::SUCCESS);
+    }
+    terminal::say(format!("FAILED: {violations} violations"));
+    Ok(ExitCode::from(VIOLATED))
 }
 
 fn undrained(data: &Data, claims: Option<&Claims>, since: Option<i64>) -> Result<AuditReport> {

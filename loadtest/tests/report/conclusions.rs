@@ -186,3 +186,21 @@ fn whoever_needs_longer_than_the_round_has_not_kept_up() {
     summarise(&mut late);
     assert!(!kept_up(&late));
 }
+
+#[test]
+fn a_shard_without_any_cpu_left_is_named_and_the_quota_is_no_shared_machine() {
+    let mut report = crate::fixture::on_servers(5, 7);
+    for contestant in &mut report.contestants {
+        for shard in contestant.rounds.iter_mut().flat_map(|round| &mut round.shards) {
+            let full = if shard.shard == 2 && contestant.name == "range-time" { 0.97 } else { 0.6 };
+            shard.flow.as_mut().unwrap().saturation = Figure::of(full);
+        }
+    }
+    summarise(&mut report);
+    let about = |words: &str| report.cautions.iter().filter(|caution| caution.contains(words)).count();
+    assert_eq!(about("range-time: shard 2 used all the CPU of the quota"), 1, "{:?}", report.cautions);
+    assert_eq!(
+        (about("of the quota"), about("held to 0.20 cores"), about("may use the cores of the others")),
+        (1, 1, 0)
+    );
+}

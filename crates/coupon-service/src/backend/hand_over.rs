@@ -26,7 +26,13 @@ pub trait HandOver: Send + Sync {
 
     /// Why the shard's grabs are refused before the gate, if they are: its backlog has passed its bound, or nothing can
     /// be handed over to it for now.
-    fn refusal(&self, shard: ShardId) -> Option<&'static str>;
+    fn refusal(&self, shard: ShardId) -> Option<Unavailable>;
+
+    /// Whether this process can hand anything over for now; answered from memory. One that takes no grabs has nothing to.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it cannot.
+    fn ready(&self) -> Result<(), Unavailable>;
 
     /// Makes tables ahead of need. One that is missing all the same is made when a result needs it.
     fn make_tables(&self, placements: &[Placement]);

@@ -33,7 +33,7 @@ pub(super) async fn alive() -> HttpResponse {
     fine()
 }
 
-/// Whether the gate is open and every shard is up
+/// Whether the gate and the queue take grabs and every shard is up
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -43,6 +43,7 @@ pub(super) async fn alive() -> HttpResponse {
 )]
 pub(super) async fn ready(service: web::Data<Service>) -> Result<HttpResponse, Problem> {
     service.backend.gate.ready().map_err(|error| Problem::unavailable(&error))?;
+    service.backend.hand_over.ready().map_err(|error| Problem::unavailable(&error))?;
     let down: Vec<String> = reports(&service)
         .await
         .into_iter()

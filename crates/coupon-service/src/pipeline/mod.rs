@@ -173,14 +173,14 @@ impl Batcher {
     fn fix(&self, batch: Vec<Waiting>) -> (Vec<Attempt>, Vec<Waiting>) {
         let mut ids = self.ids.borrow_mut();
         // Asked once a batch and shard.
-        let mut refusals: BTreeMap<ShardId, Option<&'static str>> = BTreeMap::new();
+        let mut refusals: BTreeMap<ShardId, Option<Unavailable>> = BTreeMap::new();
         let (mut attempts, mut fixed) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
         for waiting in batch {
             let Grab { user, coupon, room } = waiting.grab;
             let id = ids.make().map_err(NotDecided::from).and_then(|id| {
                 let shard = self.strategy.place(&RowKey { user, room, time: id.time() })?.shard;
                 match refusals.entry(shard).or_insert_with(|| self.backend.hand_over.refusal(shard)) {
-                    Some(why) => Err(Unavailable::new(format!("shard {shard}"), why).into()),
+                    Some(refusal) => Err(refusal.clone().into()),
                     None => Ok(id),
                 }
             });

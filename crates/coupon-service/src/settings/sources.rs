@@ -168,7 +168,11 @@ fn deserialize<T: DeserializeOwned>(section: &str, value: Value) -> Result<T, Se
             (section, ".") => section.to_owned(),
             (section, path) => format!("{section}.{path}"),
         };
-        SettingsError::Setting { setting: named, error: error.inner().to_string() }
+        let error = error.inner().to_string();
+        let given = error.split_once("does not have variant constructor ").map(|(_, rest)| rest);
+        let given = given.and_then(|rest| rest.split(' ').next());
+        let error = given.map_or(error.clone(), |given| format!("{given:?} is none of its values"));
+        SettingsError::Setting { setting: named, error }
     })
 }
 

@@ -65,7 +65,8 @@ fn a_process_that_only_takes_grabs_needs_one_that_stores_them() {
         // The gate is filled by whoever comes first; that takes a consumer.
         let consumer = role(coupon_service::settings::Role::Consumer);
         let api = role(coupon_service::settings::Role::Api);
-        assert!(consumer.hand_over.refusal(shard_of(1)).unwrap().contains("consumer"));
+        assert!(consumer.hand_over.refusal(shard_of(1)).unwrap().why.contains("consumer"));
+        assert_eq!(consumer.hand_over.ready(), Ok(()), "it is ready for what it does");
         assert_eq!(api.hand_over.refusal(shard_of(1)), None);
         assert_eq!(grab(&api, bench, 1, PLENTY).await, Decision::Granted);
         api.hand_over.drain().await.unwrap();

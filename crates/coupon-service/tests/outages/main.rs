@@ -67,6 +67,7 @@ fn a_gate_that_comes_back_without_its_memory_is_filled_from_the_shards() {
         assert_eq!(decide(&backend, &[attempt(&backend, bench, 2, SCARCE)]).await, [Decision::Granted]);
         stack().kill(Server::Redis).unwrap();
         assert!(backend.gate.reserve(&[attempt(&backend, bench, 3, SCARCE)]).await.is_err());
+        assert!(backend.gate.ready().is_err());
         std::fs::remove_dir_all(stack().data_dir(Server::Redis).unwrap().join("appendonlydir")).unwrap();
         stack().restart(Server::Redis).unwrap();
 
@@ -107,6 +108,9 @@ fn what_the_queue_confirmed_survives_its_death_and_grabs_go_on_after_it() {
         let decided = backend.gate.reserve(&[cut_off]).await.unwrap();
         let rows = vec![placed(2, PLENTY, 1, cut_off.id)];
         backend.hand_over.hand_over(shard_of(2), decided.epoch, rows).await.unwrap_err();
+        while backend.hand_over.ready().is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         stack().restart(Server::RabbitMq).unwrap();
         // Whoever was cut off asks again, and gets the result that was fixed at first.
         assert_eq!(grab_at_last(&backend, bench, 2, PLENTY).await, Decision::Granted);

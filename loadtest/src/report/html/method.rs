@@ -16,12 +16,13 @@ pub(super) fn section(report: &Report) -> Markup {
             h2 { "Method and environment" }
             (method())
             (environment(report))
-            details {
+            // On servers they are what the others rest on.
+            details open[report.contestants.iter().any(by_shard::has_queues)] {
                 summary { "Work by shard" }
                 (by_shard(report))
             }
             @if report.contestants.iter().any(by_shard::has_queues) {
-                details {
+                details open {
                     summary { "From acknowledgement to storage" }
                     (queues(report))
                 }

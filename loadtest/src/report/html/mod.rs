@@ -71,7 +71,7 @@ fn header(report: &Report) -> Markup {
             p.lead {
                 (format::counted(meta.rounds.into(), "round")) " of "
                 (format::plain(meta.seconds_per_round)) " s at " (rate) ", workload " (meta.workload) ", "
-                (meta.backend) " backend, " (report.contestants.len()) " contestants, " (meta.date)
+                (meta.backend) " backend" (format::quota(meta.shard_cpu)) ", " (report.contestants.len()) " contestants, " (meta.date)
             }
             nav aria-label="Sections" { @for (id, name) in sections { a href={ "#" (id) } { (name) } } }
         }

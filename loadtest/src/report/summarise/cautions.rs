@@ -8,6 +8,8 @@ use crate::stats::{MIN_ROUNDS, estimate};
 const LATE_MS: f64 = 1.0;
 /// From which part of failed requests on they are worth a line.
 const FAILED: f64 = 0.001;
+/// From which part of its quota on a server is taken for saturated.
+const SATURATED: f64 = 0.9;
 /// From which part of acknowledged grabs on a backlog shows a shard that cannot keep up.
 const BEHIND: f64 = 0.05;
 
@@ -22,6 +24,7 @@ pub(super) fn all(report: &Report) -> Vec<String> {
         cautions.extend(late(contestant));
         cautions.extend(sold_out(contestant));
         cautions.extend(behind(contestant));
+        cautions.extend(saturated(contestant));
     }
     cautions.extend(by_chance(report));
     cautions.extend(one_machine(report));
@@ -124,6 +127,35 @@ fn behind(contestant: &Contestant) -> Option<String> {
     })
 }
 
+/// A server that had all the CPU it may use for most of the time: which, and what follows.
+fn saturated(contestant: &Contestant) -> Option<String> {
+    let of_shard = |shard: u16| -> Vec<f64> {
+        let here =
+            contestant.rounds.iter().flat_map(|round| &round.shards).filter(|work| work.shard == shard);
+        here.filter_map(|work| work.flow.as_ref()?.saturation.value()).collect()
+    };
+    let full: Vec<String> = (0..contestant.shards)
+        .filter(|shard| estimate(&of_shard(*shard)).is_some_and(|of| of.median >= SATURATED))
+        .map(|shard| shard.to_string())
+        .collect();
+    let (name, all) = (&contestant.name, full.len() == usize::from(contestant.shards));
+    let which = if full.len() == 1 {
+        format!("shard {}", full.concat())
+    } else {
+        format!("shards {}", full.join(", "))
+    };
+    match full.len() {
+        0 => None,
+        _ if all => {
+            Some(format!("{name}: every shard used all the CPU of its quota: this is the limit of them all."))
+        }
+        _ => Some(format!(
+            "{name}: {which} used all the CPU of the quota: reads there wait behind writes, and effective shards by CPU \
+             understate the skew."
+        )),
+    }
+}
+
 /// Many comparisons, each with a small chance to err: how many might be wrong. Fan-out is counted, not drawn, so
 /// that chance has no part in it.
 fn by_chance(report: &Report) -> Option<String> {
@@ -155,9 +187,15 @@ fn one_machine(report: &Report) -> Option<String> {
              would be."
                 .into()
         };
-        format!(
-            "All shards shared one machine, where a hot shard may use the cores of the others: compare effective \
-             shards, not only times. {scatter}"
-        )
+        match report.meta.shard_cpu {
+            Some(cores) => format!(
+                "All shards shared one machine, and each was held to {} cores, as if it had a machine of its own. {scatter}",
+                number(cores)
+            ),
+            None => format!(
+                "All shards shared one machine, where a hot shard may use the cores of the others: compare effective \
+                 shards, not only times. {scatter}"
+            ),
+        }
     })
 }

@@ -54,12 +54,13 @@ fn head(report: &Report, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
     let rate =
         meta.rate.map_or_else(|| "as fast as answers come".into(), |r| format!("{} requests/s", number(r)));
     let line = format!(
-        "{}, {} of {} s, {rate}, workload {}, {} backend, {} rows of history, {}, seed {}, {}.",
+        "{}, {} of {} s, {rate}, workload {}, {} backend{}, {} rows of history, {}, seed {}, {}.",
         meta.date,
         format::counted(meta.rounds.into(), "round"),
         format::plain(meta.seconds_per_round),
         meta.workload,
         meta.backend,
+        format::quota(meta.shard_cpu),
         count(meta.history_rows),
         format::network(meta.shard_rtt_ms),
         meta.seed,

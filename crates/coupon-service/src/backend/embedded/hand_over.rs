@@ -123,9 +123,13 @@ impl HandOver for Arc<Writers> {
         })
     }
 
-    fn refusal(&self, shard: ShardId) -> Option<&'static str> {
+    fn ready(&self) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
+    fn refusal(&self, shard: ShardId) -> Option<Unavailable> {
         let full = self.waiting(shard).is_none_or(|waiting| waiting.load(Ordering::Acquire) >= self.backlog);
-        full.then_some("its backlog is full")
+        full.then(|| Unavailable::new(format!("shard {shard}"), "its backlog is full"))
     }
 
     fn make_tables(&self, placements: &[Placement]) {

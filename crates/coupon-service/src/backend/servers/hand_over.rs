@@ -60,18 +60,27 @@ impl HandOver for Queues {
         Box::pin(self.publish(shard, epoch, results))
     }
 
-    fn refusal(&self, shard: ShardId) -> Option<&'static str> {
+    fn refusal(&self, shard: ShardId) -> Option<Unavailable> {
         if !self.role.takes_grabs() {
-            return Some("this process stores results and takes no grabs: its role is consumer");
+            return Some(Unavailable::new(
+                "this process",
+                "it stores results and takes no grabs: its role is consumer",
+            ));
         }
-        match self.publisher().refusal() {
-            Some(PublishError::Blocked) => return Some("RabbitMQ takes no messages for now"),
-            Some(_) => return Some("there is no connection to RabbitMQ"),
-            None => {}
+        if let Err(unavailable) = self.ready() {
+            return Some(unavailable);
         }
         let status = self.background.status.get(shard.index());
         let full = status.is_none_or(|status| status.waiting() >= self.backlog);
-        full.then_some("its backlog is full")
+        full.then(|| Unavailable::new(format!("shard {shard}"), "its backlog is full"))
+    }
+
+    fn ready(&self) -> Result<(), Unavailable> {
+        if !self.role.takes_grabs() {
+            return Ok(());
+        }
+        let refusal = self.publisher().refusal();
+        refusal.map_or(Ok(()), |error| Err(Unavailable::new("the queue", error)))
     }
 
     fn make_tables(&self, placements: &[Placement]) {

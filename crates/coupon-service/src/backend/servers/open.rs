@@ -23,8 +23,8 @@ use crate::clock::Clock;
 use crate::ids::IdSource;
 use crate::settings::ServersSettings;
 
-/// The longest that a start waits for a gate that has to be filled first.
-const GATE: Duration = Duration::from_secs(20);
+/// The longest that a start waits for a gate that has to be filled first: until then nobody is answered at all.
+const GATE: Duration = Duration::from_secs(5);
 
 /// Each worker leases a number of its own, of which there are a thousand for all processes.
 const WORKERS_MAX: usize = 100;

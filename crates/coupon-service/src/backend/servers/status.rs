@@ -82,17 +82,20 @@ impl ShardStatus {
 
     /// Takes a look in. The tables must have been listed after the look was taken: what it promises to be stored is then
     /// in one of them.
-    pub(super) fn saw(&self, look: Look, tables: Option<Vec<TableId>>) {
-        self.up.store(true, Ordering::Relaxed);
+    ///
+    /// Says whether the shard was down before.
+    pub(super) fn saw(&self, look: Look, tables: Option<Vec<TableId>>) -> bool {
+        let was_down = !self.up.swap(true, Ordering::Relaxed);
         let mut known = lock(&self.look);
         // Two may look at once; the one that began later may be the first to tell.
         if look.commits < known.commits {
-            return;
+            return was_down;
         }
         if let Some(tables) = tables {
             self.set_tables(tables);
         }
         *known = look;
+        was_down
     }
 
     pub(super) fn set_tables(&self, tables: Vec<TableId>) {

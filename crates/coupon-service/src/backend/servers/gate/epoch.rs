@@ -47,6 +47,8 @@ impl EpochScript {
 pub(in super::super) struct EpochCell {
     open: RwLock<Option<Arc<Epoch>>>,
     suspected: AtomicBool,
+    /// Redis did not answer when it was last asked.
+    away: AtomicBool,
     suspicion: Notify,
 }
 
@@ -64,6 +66,15 @@ impl EpochCell {
     pub(in super::super) fn suspect(&self) {
         self.suspected.store(true, Ordering::Release);
         self.suspicion.notify_one();
+    }
+
+    /// Whether Redis answered when it was last asked.
+    pub(in super::super) fn answered(&self, answered: bool) {
+        self.away.store(!answered, Ordering::Relaxed);
+    }
+
+    pub(in super::super) fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
     }
 
     /// Whether there was a suspicion since the last time this was asked.

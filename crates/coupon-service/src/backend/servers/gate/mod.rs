@@ -62,7 +62,9 @@ impl RedisGate {
         &self,
         pipeline: &Pipeline,
     ) -> Result<T, Unavailable> {
-        let error = match self.link().ask(pipeline).await {
+        let answer = self.link().ask(pipeline).await;
+        self.epoch.answered(answer.is_ok());
+        let error = match answer {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
@@ -158,6 +160,9 @@ impl Gate for RedisGate {
     }
 
     fn ready(&self) -> Result<(), Unavailable> {
+        if self.epoch.is_away() {
+            return Err(Unavailable::new("the gate", "Redis does not answer"));
+        }
         self.open_epoch().map(drop)
     }
 

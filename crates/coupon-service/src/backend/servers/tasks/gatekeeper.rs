@@ -88,6 +88,7 @@ impl Gatekeeper {
         }
         let epoch = Arc::new(Epoch::new(&background.dataset, state.open_epoch));
         let remembers = self.remembers(&epoch, suspected).await;
+        background.epoch.answered(remembers.is_ok());
         match remembers {
             Ok(true) => background.epoch.set(Some(epoch)),
             Ok(false) => {

@@ -43,6 +43,8 @@ use watch::watch;
 
 /// How long a marker may take through a shard's queue and into its database.
 const MARKER: Duration = Duration::from_secs(60);
+/// A marker that takes longer is worth a line in the log.
+const SLOW: Duration = Duration::from_secs(5);
 /// How long a database may take for a short question.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often to look whether it has.
@@ -139,8 +141,13 @@ impl Background {
         let sent = self.publisher.publish("", &self.names.queue(shard), message.encode()).await;
         sent.map_err(|error| Unavailable::new("the queue", error))?;
         let deadline = Instant::now() + MARKER;
+        let mut say = Instant::now() + SLOW;
         let mut conn = database.connect().await.map_err(|error| failed(&error))?;
         loop {
+            if Instant::now() >= say {
+                say += SLOW;
+                tracing::warn!(%shard, "waiting for this shard's queue to be stored: does a process with the role all or consumer run?");
+            }
             let asked = conn.exec_first("SELECT 1 FROM markers WHERE marker_id = ?", (&id,));
             let found: Result<Option<u8>, _> = database.patiently(PATIENCE, asked).await;
             if found.map_err(|error| failed(&error))?.is_some() {

@@ -62,7 +62,11 @@ pub(in super::super) async fn look(background: &Background, shard: ShardId) {
     let before = status.look();
     let looked = timeout(PATIENCE, ask(database, &background.dataset, &before)).await;
     match looked.unwrap_or_else(|_| Err(database.failed("it did not answer in time".to_owned(), true))) {
-        Ok((look, tables)) => status.saw(look, tables),
+        Ok((look, tables)) => {
+            if status.saw(look, tables) {
+                tracing::info!(%shard, "the shard is up");
+            }
+        }
         Err(error) => {
             if status.went_down() {
                 tracing::warn!(%shard, %error, "a shard is down; the others are served");

@@ -76,7 +76,8 @@ pub(crate) fn make_template(mysql: &MySql, dir: &Path, guardian: Option<&Guardia
     } else {
         arguments.push("--initialize-insecure".into());
     }
-    let launch = Launch { program, arguments, environment: Vec::new(), log: log.clone() };
+    let environment = temporary_files(mysql, dir)?;
+    let launch = Launch { program, arguments, environment, log: log.clone() };
     let process =
         Process::start(&launch, |identity| guardian.map_or(Ok(()), |guardian| guardian.watch(identity)))?;
     let made = process.finish(INSTALL);
@@ -128,7 +129,15 @@ pub(crate) fn launch(mysql: &MySql, dir: &Path, port: u16, password: &str, log: 
     if mysql.install.is_none() {
         arguments.push("--mysqlx=OFF".into());
     }
-    Ok(Launch { program, arguments, environment: Vec::new(), log: log.to_owned() })
+    Ok(Launch { program, arguments, environment: temporary_files(mysql, dir)?, log: log.to_owned() })
+}
+
+/// A folder of the server's own for its temporary tables: when a MariaDB server starts, it removes those it finds, and in a
+/// folder that servers share they are another one's.
+fn temporary_files(mysql: &MySql, dir: &Path) -> Result<Vec<(&'static str, OsString)>> {
+    let temporary = dir.join("tmp");
+    make_dir(&temporary)?;
+    Ok(vec![("TMPDIR", mysql.inside(&temporary)?.into())])
 }
 
 /// Reads the greeting: a packet that begins with the protocol's version.

@@ -189,6 +189,10 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        self.runtime.block_on(self.cluster.remove()).unwrap();
+        self.runtime.block_on(async {
+            for database in self.cluster.shards.iter().chain([&self.cluster.main]) {
+                database.remove().await.unwrap();
+            }
+        });
     }
 }

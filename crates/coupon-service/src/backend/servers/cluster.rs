@@ -206,16 +206,8 @@ impl Cluster {
             .map_err(|error| self.main.error(&error))
     }
 
-    /// Removes every database of the namespace, shards first: whatever cuts it short, main still says what there was.
-    ///
-    /// # Errors
-    /// When one cannot be removed.
-    pub async fn remove(&self) -> anyhow::Result<()> {
-        let _lock = self.lock().await?;
-        self.remove_databases().await
-    }
-
-    /// The same for whoever has the lock.
+    /// Removes every database of the namespace, shards first, for whoever has the lock: whatever cuts it short, main still
+    /// says what there was.
     pub(super) async fn remove_databases(&self) -> anyhow::Result<()> {
         let shards = self.label().await.ok().flatten().map_or(0, |label| label.shards);
         for (_, database) in self.numbered() {

@@ -60,7 +60,7 @@ impl Reconciler {
         }
         // One process at a time: more would only repeat each other's work.
         let main = &self.background.cluster.main;
-        let mut lock = main.connect_alone().await?;
+        let mut lock = main.connect_to_lock().await?;
         let name = format!("{}.reconcile", self.background.cluster.namespace.as_str());
         let mine: Option<Option<i64>> = lock.exec_first("SELECT GET_LOCK(?, 0)", (name,)).await?;
         if mine.flatten() == Some(1) {

@@ -25,10 +25,14 @@ use crate::telemetry::Metrics;
 const SLOW_CLIENT: Duration = Duration::from_secs(5);
 /// How long a stopping service waits for answers under way, in seconds.
 const SHUTDOWN_S: u64 = 20;
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 4_096;
 /// How often tables are made ahead of need.
 const UPKEEP: Duration = Duration::from_secs(60);
 /// Workers' ids must stay clear of those kept for stock logs and history.
 const WORKERS_MAX: usize = 1_000;
+/// Redis' Lua takes no more than some 8,000 values at once, and a grab has up to three.
+const BATCH_MAX: usize = 2_048;
 
 /// A service that is bound to its port and ready to run.
 pub struct Application {
@@ -52,6 +56,8 @@ impl Application {
         // The port first: it is the cheaper of the two to find taken.
         let listener = TcpListener::bind(settings.listen)
             .with_context(|| format!("setting `listen`: cannot listen on {}", settings.listen))?;
+        // The standard library asks for 128, and a sale begins with more handshakes at once.
+        rustix::net::listen(&listener, BACKLOG)?;
         let address = listener.local_addr()?;
         let service = web::Data::new(assemble(name, settings, strategy, clock)?);
         let server = serve(&service, listener)?;
@@ -105,6 +111,8 @@ fn check(settings: &Settings) -> anyhow::Result<()> {
         settings.backend == BackendKind::Embedded || settings.embedded.data.as_os_str().is_empty(),
         "--data (setting `embedded.data`) is for the embedded backend, and the backend is servers: leave one of them out"
     );
+    let batch = settings.grab.batch_max.get();
+    anyhow::ensure!(batch <= BATCH_MAX, "setting `grab.batch_max` must be at most {BATCH_MAX}, not {batch}");
     let (workers, rtt) = (settings.workers.get(), settings.simulate.shard_rtt_ms);
     anyhow::ensure!(workers <= WORKERS_MAX, "setting `workers` must be at most {WORKERS_MAX}, not {workers}");
     let rtt_ok = (0.0..=10_000.0).contains(&rtt);
@@ -187,6 +195,7 @@ fn serve(service: &web::Data<Service>, listener: TcpListener) -> anyhow::Result<
         batch_max: service.settings.grab.batch_max.get(),
         in_flight: service.settings.grab.in_flight.get(),
         waiting_max: service.settings.grab.waiting_max.get(),
+        memory: Duration::from_millis(service.settings.grab.memory_ms),
         shard_rtt: shard_rtt(&service.settings),
     };
     let next_worker = Arc::new(AtomicU16::new(0));
@@ -202,7 +211,6 @@ fn serve(service: &web::Data<Service>, listener: TcpListener) -> anyhow::Result<
     });
     let server = server
         .workers(workers)
-        .backlog(4_096)
         .client_request_timeout(SLOW_CLIENT)
         .shutdown_timeout(SHUTDOWN_S)
         .listen(listener)?

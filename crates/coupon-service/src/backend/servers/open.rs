@@ -125,6 +125,7 @@ impl Parts {
             in_flight: per_shard(&*strategy, Default::default),
             reconciled: AtomicU64::new(0),
             to_apply: Notify::new(),
+            apply_now: Notify::new(),
             applied: Notify::new(),
             stop: AtomicBool::new(false),
             consumed: AtomicBool::new(false),

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::{Broker, BrokerError, Notices};
 
 /// The most messages that are under way to a consumer at once: the driver queues them without a bound of its own.
-const PREFETCH: u16 = 64;
+pub(in super::super) const PREFETCH: u16 = 256;
 
 /// A message, and how to say that it is done with.
 pub(in super::super) struct Delivery {

@@ -1,19 +1,20 @@
 //! A shard's consumer: takes what waits in the shard's queue, stores it in one transaction, and only then lets the queue
 //! forget it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coupon_core::schema;
-use coupon_core::{CouponId, CouponResult, ShardId, TableId, TimeRange, Timestamp};
+use coupon_core::{CouponResult, ShardId, TableId, TimeRange, Timestamp};
 use deadpool_redis::redis::{Pipeline, RedisError};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
-use super::super::broker::{Consuming, Delivery, Message};
+use super::super::broker::{Consuming, Delivery, Message, PREFETCH};
 use super::super::gate::{Epoch, PARKED};
 use super::super::mysql::{code, has_code};
+use super::super::names::Names;
 use super::super::sql;
 use super::Background;
 use super::store::{Arrived, Done, StoreError, Work, store};
@@ -21,6 +22,10 @@ use crate::throttle::Throttle;
 
 /// The most results that one transaction takes, give or take a message.
 const TRANSACTION_MAX: usize = 8_192;
+/// How long messages gather before they are stored: a commit costs the same however much it is for. Reads trail by as much.
+const GATHER: Duration = Duration::from_millis(50);
+/// How often to look whether enough have gathered.
+const LOOK: Duration = Duration::from_millis(10);
 /// How long a transaction may take: a server that hangs is as good as one that is down.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long to wait before something that failed is tried again.
@@ -71,6 +76,10 @@ impl Consumer {
                 Ok(None) => return,
                 Err(_) => continue,
             };
+            let gathering = Instant::now();
+            while gathering.elapsed() < GATHER && consuming.buffered() < usize::from(PREFETCH) / 2 {
+                tokio::time::sleep(LOOK).await;
+            }
             let (work, last) = self.gather(first, consuming).await;
             let Some(work) = work else { return };
             self.background.works_on(self.shard, work.results.len(), consuming.buffered());
@@ -196,24 +205,24 @@ impl Consumer {
     async fn settle(&self, work: &Work, done: &Done) {
         let Some(epoch) = self.background.epoch.open() else { return };
         let names = &self.background.names;
-        let mut by_coupon: HashMap<CouponId, Vec<u64>> = HashMap::new();
-        let mut parked = Vec::new();
+        let (mut stored, mut parked) = (Vec::with_capacity(work.results.len()), Vec::new());
         for Arrived { row, epoch: of } in &work.results {
             if done.parked.contains(&row.result.result_id) {
                 parked.push(row.result);
             }
             // Keys of an epoch that is over are gone, and must not come back.
             if *of == epoch.number {
-                by_coupon.entry(row.result.coupon_id).or_default().push(row.result.user_id.get());
+                stored.push(Names::reservation(row.result.user_id, row.result.coupon_id));
             }
         }
         let told = async {
             self.hold_parked(&epoch, &parked).await?;
-            let mut pipeline = Pipeline::with_capacity(by_coupon.len());
-            for (coupon, users) in by_coupon {
-                pipeline.cmd("ZREM").arg(names.pending(epoch.number, coupon)).arg(users).ignore();
+            if stored.is_empty() {
+                return Ok(());
             }
-            if pipeline.is_empty() { Ok(()) } else { self.background.redis.ask::<()>(&pipeline).await }
+            let mut forget = Pipeline::with_capacity(1);
+            forget.cmd("ZREM").arg(names.pending(epoch.number)).arg(stored).ignore();
+            self.background.redis.ask::<()>(&forget).await
         };
         if let Err(error) = told.await {
             self.complain(&error);

@@ -70,6 +70,8 @@ pub(super) struct Background {
     pub(super) in_flight: Vec<(AtomicU64, AtomicU64)>,
     /// Something was stored that main has not been told of.
     pub(super) to_apply: Notify,
+    /// Somebody waits for main to be told.
+    pub(super) apply_now: Notify,
     /// Main has been told of everything that was found.
     pub(super) applied: Notify,
     pub(super) stop: AtomicBool,
@@ -198,6 +200,12 @@ impl Background {
         Ok(())
     }
 
+    /// Has main told of everything at once.
+    pub(super) fn hurry(&self) {
+        self.to_apply.notify_one();
+        self.apply_now.notify_one();
+    }
+
     async fn applied_up_to(&self, wanted: &[(ShardId, i64)]) -> Result<(), Unavailable> {
         let deadline = Instant::now() + MARKER;
         loop {
@@ -212,7 +220,7 @@ impl Background {
                     "it has not been told of everything in time",
                 ));
             }
-            self.to_apply.notify_one();
+            self.hurry();
             let _ = tokio::time::timeout(POLL * 10, self.applied.notified()).await;
         }
     }

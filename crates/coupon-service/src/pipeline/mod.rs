@@ -27,6 +27,9 @@ use memory::Memory;
 /// The longest that a slow shard keeps the next batch, which other shards have a part in, from being taken.
 const PATIENCE: Duration = Duration::from_millis(5);
 
+/// The most turns of a worker's loop that a batch waits for more to join.
+const TURNS: usize = 16;
+
 /// How batches are formed.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchLimits {
@@ -295,9 +298,8 @@ struct Runner(Rc<Batcher>);
 impl Runner {
     /// Takes batch after batch until nothing waits.
     async fn run(self) {
-        // Whatever else arrived with the first grab gets its turn to join before the batch is taken.
-        tokio::task::yield_now().await;
         loop {
+            self.gather().await;
             let batch = {
                 let mut queue = self.0.queue.borrow_mut();
                 if queue.waiting.is_empty() {
@@ -308,6 +310,20 @@ impl Runner {
                 std::mem::replace(&mut queue.waiting, rest)
             };
             self.0.process(batch).await;
+        }
+    }
+
+    /// Whatever arrives together leaves together: as long as each turn of the worker's loop brings more, it may join. Those
+    /// whose answers have just gone out are often back at once.
+    async fn gather(&self) {
+        let mut before = 0;
+        for _ in 0..TURNS {
+            tokio::task::yield_now().await;
+            let now = self.0.queue.borrow().waiting.len();
+            if now == before || now >= self.0.limits.batch_max {
+                return;
+            }
+            before = now;
         }
     }
 }

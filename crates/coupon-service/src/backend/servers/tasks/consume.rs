@@ -23,7 +23,7 @@ use crate::throttle::Throttle;
 /// The most results that one transaction takes, give or take a message.
 const TRANSACTION_MAX: usize = 8_192;
 /// How long messages gather before they are stored: a commit costs the same however much it is for. Reads trail by as much.
-const GATHER: Duration = Duration::from_millis(50);
+const GATHER: Duration = Duration::from_millis(100);
 /// How often to look whether enough have gathered.
 const LOOK: Duration = Duration::from_millis(10);
 /// How long a transaction may take: a server that hangs is as good as one that is down.

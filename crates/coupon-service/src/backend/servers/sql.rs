@@ -3,7 +3,7 @@
 //! Whatever is written into a statement is a number or the name of a table, and both come from types of our own: nothing
 //! that somebody sent is ever text in a statement. Several tables are one statement, so that they cost one round trip.
 
-use coupon_core::{CouponResult, Money, ResultId, ResultQuery, TableId, Timestamp};
+use coupon_core::{CouponResult, GrabStatus, Money, ResultId, ResultQuery, TableId, Timestamp, UseStatus};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Row};
 
@@ -107,6 +107,32 @@ pub(super) async fn totals(conn: &mut Conn, tables: &[TableId]) -> mysql_async::
         }
     }
     Ok(sum)
+}
+
+/// The statement that stores fresh results, all of them or none.
+pub(super) fn insert(table: TableId, results: &[&CouponResult]) -> String {
+    /// Digits of a row's five numbers, and what is between them, as they usually are.
+    const ROW: usize = 72;
+    let (granted, unused) = (GrabStatus::Granted.code(), UseStatus::Unused.code());
+    let mut sql = format!(
+        "INSERT INTO {table} (result_id, user_id, coupon_id, room_id, grab_time, grab_status, use_status) VALUES "
+    );
+    sql.reserve(results.len() * ROW);
+    let constants = format!(",{granted},{unused})");
+    // A busy shard has tens of thousands of them a second: the formatting machinery would take as long as all the rest.
+    let mut digits = itoa::Buffer::new();
+    for (number, result) in results.iter().enumerate() {
+        sql.push_str(if number == 0 { "(" } else { ",(" });
+        sql.push_str(digits.format(result.result_id.number()));
+        for id in [result.user_id.get(), result.coupon_id.get(), result.room_id.get()] {
+            sql.push(',');
+            sql.push_str(digits.format(id));
+        }
+        sql.push(',');
+        sql.push_str(digits.format(result.grab_time.millis()));
+        sql.push_str(&constants);
+    }
+    sql
 }
 
 /// Marks a result as spent unless it is already; says whether it did.

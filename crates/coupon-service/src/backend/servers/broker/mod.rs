@@ -22,7 +22,7 @@ use coupon_core::ShardId;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-pub(super) use consumer::{Consuming, Delivery, PREFETCH};
+pub(super) use consumer::{Consuming, Delivery};
 pub(super) use message::{Marker, Message};
 pub(super) use publisher::{PublishError, Publisher};
 

@@ -5,9 +5,12 @@ mod consume;
 mod crew;
 mod fill;
 mod gatekeeper;
+mod gather;
 mod lease;
 mod reconcile;
+mod settle;
 mod store;
+mod stored;
 mod watch;
 
 use std::sync::Arc;
@@ -109,7 +112,6 @@ impl Background {
 
     /// Takes note of what a consumer of this process has stored.
     pub(super) fn stored(&self, shard: ShardId, work: &Work, done: &Done) {
-        self.works_on(shard, 0, 0);
         let lag = self.clock.now().millis() - work.sent;
         if let (Some(status), Ok(lag), false) =
             (self.status.get(shard.index()), u64::try_from(lag), work.results.is_empty())

@@ -30,7 +30,7 @@ enum Command {
     Vertical(vertical::Args),
     /// Show where a row lives and which places a query visits.
     Explain(explain::Args),
-    /// Measure grabs against an echo of the same JSON: what the machine allows.
+    /// Measure how fast everything is, each figure beside what this machine allows.
     Bench(bench::Args),
 }
 
@@ -48,7 +48,7 @@ pub fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(args),
         Command::Vertical(args) => vertical::run(args),
         Command::Explain(args) => explain::run(args),
-        Command::Bench(args) => bench::run(args),
+        Command::Bench(args) => bench::run(&args),
     };
     result.unwrap_or_else(|error| {
         terminal::clear_progress();

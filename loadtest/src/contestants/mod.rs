@@ -1,6 +1,7 @@
 //! The services to be compared: started on data of their own, stopped on every path.
 
 mod interrupt;
+mod launch;
 mod layout;
 mod process;
 mod running;

@@ -139,6 +139,18 @@ impl Site {
             .collect()
     }
 
+    /// CPU seconds that each server's process has used since it was started, by the server's name; none of servers that
+    /// were not started here.
+    #[must_use]
+    pub fn cpu_seconds(&self) -> Vec<(String, Figure)> {
+        let Some(stack) = &self.stack else { return Vec::new() };
+        let used = |server: Server| match stack.usage(server) {
+            Ok(usage) => Figure::of(usage.cpu_seconds),
+            Err(error) => Figure::unknown(format!("{error:#}")),
+        };
+        stack.servers().map(|server| (server.to_string(), used(server))).collect()
+    }
+
     fn used_by(&self, shard: usize, server: usize, shards: usize) -> Used {
         let host = |server: usize| self.settings.shards.get(server).map(ServerUrl::host);
         let servers = self.settings.shards.len().max(1);

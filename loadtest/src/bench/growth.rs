@@ -1,6 +1,7 @@
 //! What a series says of growth: computed from its figures, never written by hand.
 
 use super::model::{Curve, Growth, Series, Spread};
+use super::shown::with_unit;
 use crate::format::{number, plain, times};
 use crate::stats::RELEVANT_DIFFERENCE;
 
@@ -25,11 +26,11 @@ pub(super) fn statement(curve: &Curve, series: &Series) -> Option<Statement> {
     if points.len() < 2 {
         return None;
     }
-    let Series { name, unit, .. } = series;
+    let name = &series.name;
     let overall = format!(
-        "{name}: {} → {} {unit} ({}) for {} as many {}",
+        "{name}: {} → {} ({}) for {} as many {}",
         number(first.1.median),
-        number(last.1.median),
+        with_unit(&number(last.1.median), &series.unit),
         times(y_times),
         times(x_times),
         curve.x_label

@@ -3,13 +3,14 @@
 use super::model::{Claim, Spread, Standing, Target};
 use crate::format::number;
 
-/// `0.61 (0.58–0.65, n 5)`.
-pub(super) fn spread(spread: &Spread) -> String {
+/// `0.61 (0.58–0.65, n 5)`, `3.50 s (3.40–3.60, n 5)`.
+pub(super) fn spread(spread: &Spread, unit: &str) -> String {
     let Spread { median, min, max, n } = spread;
+    let median = with_unit(&number(*median), unit);
     if *n == 1 {
-        return format!("{} (n 1)", number(*median));
+        return format!("{median} (n 1)");
     }
-    format!("{} ({}–{}, n {n})", number(*median), number(*min), number(*max))
+    format!("{median} ({}–{}, n {n})", number(*min), number(*max))
 }
 
 /// `≥ 0.65×`.

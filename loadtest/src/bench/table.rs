@@ -39,7 +39,7 @@ fn write_all(text: &mut String, bench: &Bench) -> fmt::Result {
 
 fn write_row(text: &mut String, row: &Row, width: usize) -> fmt::Result {
     let claim = &row.claim;
-    let figure = row.spread.as_ref().map_or("—".to_owned(), shown::spread);
+    let figure = row.spread.as_ref().map_or("—".to_owned(), |spread| shown::spread(spread, &claim.unit));
     let (target, standing) = (shown::target(claim), shown::standing(&row.standing));
     write!(text, "  {:<width$}  {figure:>32}  {target:>9}  {standing}", claim.id)?;
     match &row.standing {

@@ -4,6 +4,7 @@ mod interrupt;
 mod launch;
 mod layout;
 mod process;
+mod rabbitmq_version;
 mod running;
 mod server_process;
 mod servers;

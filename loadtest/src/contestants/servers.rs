@@ -13,6 +13,7 @@ use coupon_stack::{Options, Server, Stack};
 use deadpool_redis::redis;
 use seeder::SeedOptions;
 
+use super::rabbitmq_version;
 use super::server_process::{self, Pid};
 use crate::audit::{Data, Servers};
 use crate::report::model::Figure;
@@ -77,7 +78,8 @@ impl Site {
         let shown = |version: Result<String, String>| version.unwrap_or_else(|why| format!("n/a: {why}"));
         let redis = redis_version(&self.settings).map_err(|error| format!("{error:#}"));
         let mysql = server_process::version(&self.settings.main);
-        vec![("mysql", shown(mysql)), ("redis", shown(redis))]
+        let rabbitmq = rabbitmq_version::version(&self.settings.rabbitmq);
+        vec![("mysql", shown(mysql)), ("redis", shown(redis)), ("rabbitmq", shown(rabbitmq))]
     }
 
     /// The settings of a namespace on these servers, as a service takes them from its environment: passwords are for no

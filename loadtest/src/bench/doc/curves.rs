@@ -28,7 +28,10 @@ fn write_one(text: &mut String, curve: &Curve, note: Option<&str>) -> fmt::Resul
     let heads: Vec<String> = heads.collect();
     writeln!(text, "| {} | {} |\n|{}", curve.x_label, heads.join(" | "), "---|".repeat(heads.len() + 1))?;
     for (at, x) in curve.x.iter().enumerate() {
-        let points = curve.series.iter().map(|series| series.points.get(at).map_or("—".to_owned(), figure));
+        let points = curve
+            .series
+            .iter()
+            .map(|series| series.points.get(at).map_or("—".to_owned(), |point| figure(point, "")));
         writeln!(text, "| {} | {} |", plain(*x), points.collect::<Vec<_>>().join(" | "))?;
     }
     text.push('\n');

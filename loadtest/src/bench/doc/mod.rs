@@ -76,9 +76,9 @@ fn cell(text: &str) -> String {
 }
 
 /// A figure with its spread, or why there is none.
-fn figure(spread: &Reading<super::model::Spread>) -> String {
+fn figure(spread: &Reading<super::model::Spread>, unit: &str) -> String {
     match spread {
-        Reading::Known(spread) => super::shown::spread(spread),
+        Reading::Known(spread) => super::shown::spread(spread, unit),
         Reading::Unknown(why) => format!("n/a: {}", cell(why)),
     }
 }

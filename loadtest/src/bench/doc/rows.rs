@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::{Notes, cell, figure};
-use crate::bench::model::{Row, Standing};
+use crate::bench::model::{Figure, Row, Standing};
 use crate::bench::record::Bench;
 use crate::bench::shown;
 
@@ -15,8 +15,7 @@ pub(super) fn write_table(text: &mut String, bench: &Bench) -> fmt::Result {
     for row in bench.rows() {
         let claim = &row.claim;
         let measured = row.spread.as_ref().map_or("—".to_owned(), |spread| {
-            let unit = if claim.unit == "×" { "" } else { &claim.unit };
-            shown::with_unit(&shown::spread(spread), unit)
+            shown::spread(spread, if claim.unit == "×" { "" } else { &claim.unit })
         });
         let against = if claim.against.is_empty() { "—" } else { &claim.against };
         let id = if has_details(row) { format!("[{0}](#{0})", claim.id) } else { claim.id.to_string() };
@@ -71,10 +70,29 @@ fn write_one(text: &mut String, row: &Row, note: Option<&str>) -> fmt::Result {
     if row.figures.is_empty() {
         return Ok(());
     }
-    writeln!(text, "\n| | |\n|---|---|")?;
-    for found in &row.figures {
-        let value = shown::with_unit(&figure(&found.spread), &found.unit);
-        writeln!(text, "| {} | {value} |", cell(&found.what))?;
+    write_figures(text, &row.figures)
+}
+
+/// A table of figures: those that are called `kind: what` have a column for each kind.
+fn write_figures(text: &mut String, figures: &[Figure]) -> fmt::Result {
+    let parts = |figure: &Figure| {
+        let (kind, what) = figure.what.split_once(": ").unwrap_or(("", &figure.what));
+        (cell(kind), cell(what))
+    };
+    let (mut kinds, mut whats) = (Vec::new(), Vec::new());
+    for (kind, what) in figures.iter().map(parts) {
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+        if !whats.contains(&what) {
+            whats.push(what);
+        }
+    }
+    writeln!(text, "\n| | {} |\n|{}", kinds.join(" | "), "---|".repeat(kinds.len() + 1))?;
+    for what in &whats {
+        let of = |kind: &String| figures.iter().find(|found| parts(found) == (kind.clone(), what.clone()));
+        let shown = |kind| of(kind).map_or(String::new(), |found| figure(&found.spread, &found.unit));
+        writeln!(text, "| {what} | {} |", kinds.iter().map(shown).collect::<Vec<_>>().join(" | "))?;
     }
     Ok(())
 }

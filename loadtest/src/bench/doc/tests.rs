@@ -22,12 +22,19 @@ fn every_row_says_what_became_of_it() {
         "| [grab-servers-64](#grab-servers-64) | grabs, 64 connections | echo | ≥ 0.55× | 0.60 (0.50–0.65, n 3) | reached |"
     );
     assert!(
-        line(&text, "| [start-servers]").ends_with("| ≤ 2.00 s | 3.50 (3.40–3.60, n 3) s | **missed** |")
+        line(&text, "| [start-servers]").ends_with("| ≤ 2.00 s | 3.50 s (3.40–3.60, n 3) | **missed** |")
     );
     assert!(line(&text, "| [sold-out]").ends_with("| **not valid** |"));
     assert!(line(&text, "| generator-cpu").ends_with("| — | not run: wrk is not installed |"));
     assert!(text.contains("- not valid: round 2, sold out over 256 connections: 3 failed"));
-    assert!(text.contains("| CPU a request, redis | n/a: no \\| proc µs |"));
+}
+
+#[test]
+fn figures_of_several_kinds_stand_side_by_side() {
+    let text = text(&sample(), &Notes::default());
+    assert_eq!(line(&text, "| | grab"), "| | grab | echo |");
+    assert_eq!(line(&text, "| rate"), "| rate | 5,000/s (4,000–6,000, n 3) | 9,000/s (8,000–9,900, n 3) |");
+    assert_eq!(line(&text, "| CPU a request, redis"), "| CPU a request, redis | n/a: no \\| proc |  |");
 }
 
 #[test]

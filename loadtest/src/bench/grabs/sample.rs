@@ -75,7 +75,6 @@ fn problem(expected: Expected, outcome: &Outcome) -> Option<String> {
     let holders = counts.duplicate * 1_000 <= counts.out_of_stock * HOLDERS_PER_MILLE;
     let mut problems = Vec::new();
     for (number, what, fine) in [
-        (outcome.errors(), "failed", false),
         (outcome.unsent, "were never sent", false),
         (counts.granted, "were granted", matches!(expected, Expected::Granted)),
         (counts.out_of_stock, "were sold out", sold_out_by_design),
@@ -89,6 +88,10 @@ fn problem(expected: Expected, outcome: &Outcome) -> Option<String> {
         if number > 0 && !fine {
             problems.push(format!("{number} {what}"));
         }
+    }
+    // Why they failed: each kind of error with its number.
+    for endpoint in outcome.endpoints.values() {
+        problems.extend(endpoint.errors.iter().map(|(kind, number)| format!("{number} × {kind}")));
     }
     if good(expected, outcome) == 0 {
         problems.push("not one answer was what it should be".to_owned());

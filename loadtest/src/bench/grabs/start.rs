@@ -6,6 +6,7 @@ use crate::bench::context::{Context, HISTORY, Store};
 use crate::bench::model::{Claim, Findings, Row, Target};
 use crate::bench::section::Section;
 use crate::compare::order::Order;
+use crate::format::count;
 
 pub(super) const SECTION: Section = Section {
     name: "start",
@@ -20,7 +21,8 @@ const STORES: [Store; 2] = [Store::Servers, Store::Embedded];
 fn claims() -> Vec<Claim> {
     let claim = |store: Store| Claim {
         id: format!("start-{}", store.name()).into(),
-        what: format!("from spawn to ready (/readyz) with {HISTORY} results stored, {}", store.name()).into(),
+        what: format!("from spawn to ready (/readyz) with {} results, {}", count(HISTORY), store.name())
+            .into(),
         against: "".into(),
         target: Target::AtMost(2.0),
         unit: "s".into(),

@@ -9,6 +9,7 @@ use super::turns::{Rounds, take_turns};
 use crate::bench::context::{Context, Store};
 use crate::bench::model::{Claim, Figure, Findings, Row, Spread, Target};
 use crate::bench::section::Section;
+use crate::format::count;
 use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
@@ -29,7 +30,11 @@ const GRAB: What = What::Grab { rooms: 100 };
 fn claims() -> Vec<Claim> {
     let ratio = |(connections, least)| Claim {
         id: format!("grab-servers-{connections}").into(),
-        what: format!("grabs granted a second on servers, {connections} connections, consumer on").into(),
+        what: format!(
+            "grabs granted a second on servers, {} connections, consumer on",
+            count(connections as u64)
+        )
+        .into(),
         against: "echo of the same process".into(),
         target: Target::AtLeast(least),
         unit: "×".into(),
@@ -66,25 +71,34 @@ fn run(context: &mut Context) -> Result<Findings> {
         .collect();
     warm_up(context, &mut service, &kinds)?;
     let top = take_turns(context, &kinds, |kind| service.round(&kind.load(duration)))?;
-    let grab = Kind::closed(GRAB, USUAL);
+    let rates = top.values(Kind::closed(GRAB, USUAL), |sample| sample.per_s);
     let rate =
-        Spread::of(&top.values(grab, |sample| sample.per_s)).context("no grab was granted")?.median / 2.0;
+        Spread::of(&rates).filter(|rate| rate.median > 0.0).context("no grab was granted")?.median / 2.0;
     let calm = [What::Echo, GRAB].map(|what| Kind { rate: Some(rate), ..Kind::closed(what, USUAL) });
     let half = take_turns(context, &calm, |kind| service.round(&kind.load(duration)))?;
     let audit = service.finish(context)?;
+    Ok(Findings { rows: rows(&top, &half, calm, idle, audit.as_ref()), curves: Vec::new() })
+}
 
+/// In the order of the claims.
+fn rows(
+    top: &Rounds<Kind>,
+    half: &Rounds<Kind>,
+    calm: [Kind; 2],
+    idle: Result<f64>,
+    audit: Option<&String>,
+) -> Vec<Row> {
     let mut claims = claims().into_iter();
-    let mut rows = Vec::new();
-    for ((connections, _), claim) in RATIOS.into_iter().zip(claims.by_ref()) {
-        rows.push(ratio(claim, &top, connections, GRAB, audit.as_ref()));
-    }
-    rows.extend(claims.next().map(|claim| latency(claim, &half, calm, audit.as_ref())));
+    let ratios = RATIOS.into_iter().zip(claims.by_ref());
+    let mut rows: Vec<Row> =
+        ratios.map(|((connections, _), claim)| ratio(claim, top, connections, GRAB, audit)).collect();
+    rows.extend(claims.next().map(|claim| latency(claim, half, calm, audit)));
     rows.extend(claims.next().map(|claim| match idle {
         Ok(idle) => Row::measured(claim, vec![idle], Vec::new(), Vec::new()),
         Err(error) => Row::not_run(claim, format!("{error:#}")),
     }));
-    rows.extend(claims.next().map(|claim| memory(claim, &top, grab, audit.as_ref())));
-    Ok(Findings { rows, curves: Vec::new() })
+    rows.extend(claims.next().map(|claim| memory(claim, top, Kind::closed(GRAB, USUAL), audit)));
+    rows
 }
 
 /// A short round of each kind, unmeasured but audited: it fills caches and opens connections.

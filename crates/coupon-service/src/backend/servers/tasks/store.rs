@@ -19,6 +19,8 @@ use crate::backend::PlacedResult;
 
 /// The most rows that one statement inserts.
 const ROWS: usize = 1_000;
+/// The most coupons of one entry of the outbox: a TEXT holds so many even of the largest numbers.
+const ENTRY_COUPONS: usize = 2_000;
 /// Markers are of no use once whoever sent them has seen them.
 const MARKERS_KEPT_MS: i64 = 3_600_000;
 
@@ -225,16 +227,11 @@ impl Store<'_> {
         }
         // The server does one after the other, and stops at the first that fails.
         let mut all = String::new();
-        if !self.added.is_empty() {
-            self.outbox_id += 1;
-            let deltas: Vec<String> =
-                self.added.iter().map(|(coupon, rows)| format!("[{coupon},{rows}]")).collect();
-            all = format!(
-                "INSERT INTO outbox (outbox_id, deltas, create_time) VALUES ({}, '[{}]', {}); ",
-                self.outbox_id,
-                deltas.join(","),
-                self.now.millis()
-            );
+        let entries = outbox_entries(&self.added, self.outbox_id, self.now);
+        if !entries.is_empty() {
+            self.outbox_id += i64::try_from(entries.len()).unwrap_or(i64::MAX);
+            all =
+                format!("INSERT INTO outbox (outbox_id, deltas, create_time) VALUES {}; ", entries.join(","));
         }
         let closes = work.markers.iter().map(|marker| marker.closes).max().unwrap_or(0);
         all += &format!(
@@ -248,5 +245,40 @@ impl Store<'_> {
             work.results.len(),
         );
         self.conn.query_drop(all).await
+    }
+}
+
+/// The outbox's next rows: one, unless the coupons are too many for one.
+fn outbox_entries(added: &BTreeMap<CouponId, i64>, last: i64, now: Timestamp) -> Vec<String> {
+    let deltas: Vec<String> = added.iter().map(|(coupon, rows)| format!("[{coupon},{rows}]")).collect();
+    let entry = |(id, deltas): (i64, &[String])| format!("({id},'[{}]',{})", deltas.join(","), now.millis());
+    (last + 1..).zip(deltas.chunks(ENTRY_COUPONS)).map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use coupon_core::MAX_ID;
+
+    /// What a TEXT holds.
+    const TEXT: usize = 65_535;
+
+    fn added(coupons: u64) -> BTreeMap<CouponId, i64> {
+        (0..coupons).map(|less| (CouponId::new(MAX_ID - less).unwrap(), 9_999)).collect()
+    }
+
+    #[test]
+    fn entries_are_numbered_without_gaps_and_none_is_too_long() {
+        let now = Timestamp::from_millis(1_795_000_000_000);
+        let entries = outbox_entries(&added(5_000), 41, now);
+        let ids: Vec<&str> = entries.iter().filter_map(|entry| entry.split(',').next()).collect();
+        assert_eq!(ids, ["(42", "(43", "(44"]);
+        assert!(entries.iter().all(|entry| entry.len() <= TEXT));
+        assert_eq!(entries.iter().map(|entry| entry.matches(",9999]").count()).sum::<usize>(), 5_000);
+    }
+
+    #[test]
+    fn nothing_new_is_no_entry() {
+        assert!(outbox_entries(&added(0), 41, Timestamp::default()).is_empty());
     }
 }

@@ -15,6 +15,7 @@ pub mod record;
 mod run;
 pub mod section;
 mod shown;
+pub mod storage;
 pub mod table;
 
 use std::sync::Arc;
@@ -38,7 +39,7 @@ pub fn sections() -> Vec<Section> {
 
 /// What storing and querying cost.
 fn storage() -> Vec<Section> {
-    Vec::new()
+    storage::sections()
 }
 
 /// The sections of these names, in the order in which they run; all of them without names.

@@ -33,6 +33,14 @@ impl Launch {
         };
         (0..self.processes.get()).map(start).collect()
     }
+
+    /// One more, with more settings.
+    pub(super) fn one_more(&self, settings: &[&str]) -> Result<Service> {
+        let more = settings.iter().flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]);
+        let arguments: Vec<String> = self.arguments.iter().cloned().chain(more).collect();
+        let log = self.logs.join("service-beside.log");
+        Service::start_in(&self.program, &arguments, &self.environment, log)
+    }
 }
 
 /// Only a second log needs a number.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use coupon_core::ShardingStrategy;
 use coupon_service::api::{AdminStats, Drained};
+use coupon_service::settings::ServersSettings;
 use seeder::SeedOptions;
 use tempfile::TempDir;
 
@@ -147,6 +148,26 @@ impl Running {
     #[must_use]
     pub fn site(&self) -> Option<&Site> {
         self.site.as_deref()
+    }
+
+    /// The settings of its databases, keys and queues, if they were made for it on servers.
+    #[must_use]
+    pub fn storage(&self) -> Option<ServersSettings> {
+        Some(self.site.as_ref()?.of(self.namespace.as_deref()?))
+    }
+
+    /// Its strategy, if its layout is known here.
+    #[must_use]
+    pub fn strategy(&self) -> Option<&dyn ShardingStrategy> {
+        self.strategy.as_deref()
+    }
+
+    /// One more process on the same data, with more settings; it ends when it is dropped.
+    ///
+    /// # Errors
+    /// When it was not started here, or the process does not start.
+    pub fn one_more(&self, settings: &[&str]) -> Result<Service> {
+        self.launch.as_ref().context("it was not started here")?.one_more(settings)
     }
 
     /// Waits until everything handed over is stored and told to main; says how long that took.

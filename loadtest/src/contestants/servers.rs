@@ -128,7 +128,7 @@ impl Site {
         wiped.with_context(|| format!("the data of namespace {namespace} is still there"))
     }
 
-    fn of(&self, namespace: &str) -> ServersSettings {
+    pub(super) fn of(&self, namespace: &str) -> ServersSettings {
         ServersSettings { namespace: namespace.to_owned(), ..self.settings.clone() }
     }
 

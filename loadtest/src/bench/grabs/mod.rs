@@ -2,6 +2,7 @@
 
 mod batching;
 mod curves;
+mod disk;
 mod embedded;
 mod generator;
 mod kind;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
+use super::disk;
 use super::kind::Kind;
 use super::measured::{Measured, PLENTY, Plan, What};
 use super::sample::Sample;
@@ -77,7 +78,8 @@ fn run(context: &mut Context) -> Result<Findings> {
     let calm = [What::Echo, GRAB].map(|what| Kind { rate: Some(rate), ..Kind::closed(what, USUAL) });
     let half = take_turns(context, &calm, |kind| service.round(&kind.load(duration)))?;
     let audit = service.finish(context)?;
-    Ok(Findings { rows: rows(&top, &half, calm, idle, audit.as_ref()), curves: Vec::new() })
+    let disk = (0..context.rounds()).map(|_| disk::sync_ms()).collect::<Result<Vec<_>>>()?;
+    Ok(Findings { rows: rows(&top, &half, calm, idle, &disk, audit.as_ref()), curves: Vec::new() })
 }
 
 /// In the order of the claims.
@@ -86,13 +88,14 @@ fn rows(
     half: &Rounds<Kind>,
     calm: [Kind; 2],
     idle: Result<f64>,
+    disk: &[(f64, f64)],
     audit: Option<&String>,
 ) -> Vec<Row> {
     let mut claims = claims().into_iter();
     let ratios = RATIOS.into_iter().zip(claims.by_ref());
     let mut rows: Vec<Row> =
         ratios.map(|((connections, _), claim)| ratio(claim, top, connections, GRAB, audit)).collect();
-    rows.extend(claims.next().map(|claim| latency(claim, half, calm, audit)));
+    rows.extend(claims.next().map(|claim| latency(claim, half, calm, disk, audit)));
     rows.extend(claims.next().map(|claim| match idle {
         Ok(idle) => Row::measured(claim, vec![idle], Vec::new(), Vec::new()),
         Err(error) => Row::not_run(claim, format!("{error:#}")),
@@ -135,13 +138,23 @@ pub(super) fn problems(rounds: &Rounds<Kind>, kinds: &[Kind], audit: Option<&Str
     rounds.problems(kinds).into_iter().chain(audit.cloned()).collect()
 }
 
-fn latency(claim: Claim, half: &Rounds<Kind>, [echo, grab]: [Kind; 2], audit: Option<&String>) -> Row {
+fn latency(
+    claim: Claim,
+    half: &Rounds<Kind>,
+    [echo, grab]: [Kind; 2],
+    disk: &[(f64, f64)],
+    audit: Option<&String>,
+) -> Row {
     let mut figures = half.figures(grab);
     figures.extend(half.figures(echo));
     for kind in [grab, echo] {
         let late = half.values(kind, |sample| sample.late_ms);
         figures.push(Figure::of(format!("{kind}: sent later than meant, p99"), "ms", &late));
     }
+    let [p50, p99]: [Vec<f64>; 2] =
+        [disk.iter().map(|(p50, _)| *p50).collect(), disk.iter().map(|(_, p99)| *p99).collect()];
+    figures.push(Figure::of("4 kB written and synced, nothing else going on: p50", "ms", &p50));
+    figures.push(Figure::of("4 kB written and synced, nothing else going on: p99", "ms", &p99));
     let samples = half.ratios(grab, echo, |sample| sample.p99_ms);
     Row::measured(claim, samples, figures, problems(half, &[grab, echo], audit))
 }

@@ -1,7 +1,7 @@
 //! A user who asks one question after the other, over one connection.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -15,24 +15,29 @@ const CHUNK: usize = 64 * 1024;
 /// Headers of an answer, at most.
 const HEADERS: usize = 32;
 
-/// One connection.
+/// A service closes a connection that is silent for longer than this and more.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// One connection, opened again after a pause.
 pub(super) struct Client {
     stream: TcpStream,
-    host: String,
+    address: SocketAddr,
+    used: Instant,
     answer: Vec<u8>,
 }
 
 impl Client {
     pub(super) fn connect(target: &Target) -> Result<Self> {
-        let stream = TcpStream::connect(target.addr).context("cannot connect")?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER))?;
-        Ok(Self { stream, host: target.addr.to_string(), answer: Vec::new() })
+        let (address, used) = (target.addr, Instant::now());
+        Ok(Self { stream: open(address)?, address, used, answer: Vec::new() })
     }
 
     /// Asks, and says how long it took until the whole answer was here, and what it was.
     pub(super) fn get(&mut self, path: &str) -> Result<(Duration, &[u8])> {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host);
+        if self.used.elapsed() > SILENCE {
+            self.stream = open(self.address)?;
+        }
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
         let asked = Instant::now();
         self.stream.write_all(request.as_bytes())?;
         self.answer.clear();
@@ -43,10 +48,18 @@ impl Client {
             self.answer.extend_from_slice(chunk.get(..count).unwrap_or_default());
             if let Some(body) = body(&self.answer).with_context(|| format!("GET {path}"))? {
                 let took = asked.elapsed();
+                self.used = Instant::now();
                 return Ok((took, self.answer.get(body..).unwrap_or_default()));
             }
         }
     }
+}
+
+fn open(address: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect(address).context("cannot connect")?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(ANSWER))?;
+    Ok(stream)
 }
 
 /// Where the body of an answer begins, once all of it is here.

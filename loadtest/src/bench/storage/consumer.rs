@@ -23,6 +23,12 @@ pub(super) const SECTION: Section =
 
 /// Connections that fill the queues.
 const CONNECTIONS: usize = 256;
+/// Rows that a consumer has to do at least: dozens of transactions, so that the first and the last do not matter.
+const BACKLOG: u64 = 600_000;
+/// The same when a few minutes must do.
+const QUICK: u64 = 120_000;
+/// The most loads that a backlog may take: a machine on which it takes longer has other things to do.
+const LOADS: usize = 40;
 /// How long a backlog may take.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// How often to look how far it is.
@@ -91,11 +97,18 @@ fn measure(context: &Context, api: &Running, catalogue: Catalogue) -> Result<Fin
         api.drain()?;
         consumer.stop()?;
         context.progress(format!("round {}: filling the queues", round + 1));
-        let outcome = run_load(&api.target, &load(skip))?;
-        skip += outcome.grabs.len() as u64;
-        ensure!(outcome.errors() == 0, "{} grabs failed while the queues were filled", outcome.errors());
+        let wanted = if context.quick { QUICK } else { BACKLOG };
+        let (mut granted, mut loads) = (0, 0);
+        while granted < wanted {
+            ensure!(loads < LOADS, "{LOADS} loads did not fill the queues: {granted} of {wanted} grabs");
+            let outcome = run_load(&api.target, &load(skip))?;
+            ensure!(outcome.errors() == 0, "{} grabs failed while the queues were filled", outcome.errors());
+            skip += outcome.grabs.len() as u64;
+            granted += outcome.counts.granted;
+            loads += 1;
+        }
         context.progress(format!("round {}: emptying them", round + 1));
-        consumer = rounds.one(&mut raw, api, outcome.counts.granted)?;
+        consumer = rounds.one(&mut raw, api, granted)?;
     }
     consumer.stop()?;
     let [rate, lag] = <[Claim; 2]>::try_from(claims()).map_err(|_| anyhow::anyhow!("two claims"))?;
@@ -207,7 +220,7 @@ impl Raw {
     }
 }
 
-/// Starts a consumer, and says how many rows a second it stored from its first transaction to its last.
+/// Starts a consumer, and says how many rows a second it stored from the moment when each shard had some to the last.
 fn empty(raw: &mut Raw, api: &Running, wanted: u64) -> Result<(Service, f64)> {
     std::thread::scope(|scope| {
         let watching = scope.spawn(move || watch(raw, wanted));
@@ -218,11 +231,15 @@ fn empty(raw: &mut Raw, api: &Running, wanted: u64) -> Result<(Service, f64)> {
 }
 
 fn watch(raw: &mut Raw, wanted: u64) -> Result<f64> {
-    let (start, patience) = (stored(raw)?, Instant::now() + PATIENCE);
+    let each = "SELECT results FROM shard_state";
+    let (start, patience) = (raw.numbers(each)?, Instant::now() + PATIENCE);
     let mut first = None;
     loop {
-        let (now, rows) = (Instant::now(), stored(raw)?);
-        if rows > start && first.is_none() {
+        let now = raw.numbers(each)?;
+        let rows = now.iter().map(|rows| rows.unsigned_abs()).sum::<u64>();
+        let began = now.iter().zip(&start).all(|(now, start)| now > start);
+        let now = Instant::now();
+        if began && first.is_none() {
             first = Some((now, rows));
         }
         if let Some((began, at)) = first.filter(|_| rows >= wanted) {

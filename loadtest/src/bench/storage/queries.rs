@@ -29,6 +29,8 @@ const LONGEST: u64 = 120_000_000_000;
 /// Rows of a page, and one to know whether there are more.
 const LIMIT: i64 = 101;
 const HOURS: i64 = 24;
+/// What HTTP alone costs.
+const NOTHING: &str = "/healthz";
 const HOUR_MS: i64 = 3_600_000;
 const COLUMNS: &str = "result_id, user_id, coupon_id, room_id, grab_status, grab_time, use_status, use_time, \
      CAST(order_amount * 100 AS SIGNED)";
@@ -118,8 +120,11 @@ fn run(context: &mut Context) -> Result<Findings> {
 }
 
 /// The times of some rounds, round by round.
+#[derive(Default)]
 struct Times {
     api: Vec<Histogram<u64>>,
+    /// Of an exchange over HTTP that asks no shard.
+    nothing: Vec<Histogram<u64>>,
     alone: Vec<Histogram<u64>>,
     together: Vec<Histogram<u64>>,
 }
@@ -132,21 +137,29 @@ fn measure(case: &Case, running: &Running, rounds: u32, quick: bool, seed: u64) 
     };
     let (mut client, mut raw) = (Client::connect(&running.target)?, Raw::to_shards(running)?);
     let tables = tables(&mut raw)?;
-    let mut times = Times { api: Vec::new(), alone: Vec::new(), together: Vec::new() };
+    let mut times = Times::default();
     let mut number = seed;
     for _ in 0..rounds {
         let histogram = || Histogram::<u64>::new_with_max(LONGEST, 3);
         let (mut api, mut alone, mut together) = (histogram()?, histogram()?, histogram()?);
+        let mut nothing = histogram()?;
         for _ in 0..asked {
             // Users and rooms in an order that jumps about.
             number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let (path, query) = of(case.ask, number >> 33)?;
             let strategy = running.strategy().context("its strategy is not known")?;
             let questions = questions(&strategy.plan(&query), case.ask, &query, &tables);
-            api.saturating_record(nanos(client.get(&path)?.0));
-            alone.saturating_record(nanos(raw.slowest(&questions)?));
-            together.saturating_record(nanos(raw.together(&questions)?));
+            // Whoever asks first finds less in the servers' memory than the others.
+            for turn in 0..3 {
+                match (number >> 33).wrapping_add(turn) % 3 {
+                    0 => api.saturating_record(nanos(client.get(&path)?.0)),
+                    1 => alone.saturating_record(nanos(raw.slowest(&questions)?)),
+                    _ => together.saturating_record(nanos(raw.together(&questions)?)),
+                }
+            }
+            nothing.saturating_record(nanos(client.get(NOTHING)?.0));
         }
+        times.nothing.push(nothing);
         times.api.push(api);
         times.alone.push(alone);
         times.together.push(together);
@@ -164,6 +177,7 @@ fn row(claim: Claim, (name, quantile): (&str, f64), times: &Times) -> Row {
         rounds.iter().map(|round| round.value_at_quantile(quantile) as f64 / 1e6).collect()
     };
     let (api, alone, together) = (of(&times.api), of(&times.alone), of(&times.together));
+    let nothing = of(&times.nothing);
     let over =
         |ceiling: &[f64]| -> Vec<f64> { api.iter().zip(ceiling).map(|(api, other)| api / other).collect() };
     let figures = vec![
@@ -171,6 +185,11 @@ fn row(claim: Claim, (name, quantile): (&str, f64), times: &Times) -> Row {
         Figure::of(format!("{name} of bare connections at once"), "ms", &together),
         Figure::of(format!("{name} of the slowest shard, each asked alone"), "ms", &alone),
         Figure::of("API ÷ slowest shard asked alone", "×", &over(&alone)),
+        Figure::of(
+            format!("{name} of an exchange with the service that asks nothing ({NOTHING})"),
+            "ms",
+            &nothing,
+        ),
     ];
     Row::measured(claim, over(&together), figures, Vec::new())
 }

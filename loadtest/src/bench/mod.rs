@@ -20,7 +20,7 @@ pub mod table;
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::contestants::{Site, stop_services_on_interrupt};
@@ -76,7 +76,10 @@ pub fn bench(sections: &[Section], quick: bool, seed: u64) -> Result<Bench> {
     let done = run::all(sections, &mut context);
     let versions = context.versions();
     let bench = Bench::new(quick, seed, versions, done);
-    context.finish().context("a service that sections shared")?;
+    if let Err(error) = context.finish() {
+        // What was measured is worth more than how a service ended.
+        terminal::note(format!("a service that sections shared: {error:#}"));
+    }
     Ok(bench)
 }
 

@@ -9,6 +9,7 @@ mod cli;
 pub mod clock;
 mod http;
 pub mod ids;
+pub mod limits;
 pub mod manager;
 pub mod pipeline;
 mod room_cache;
@@ -17,6 +18,7 @@ pub mod settings;
 pub mod telemetry;
 mod throttle;
 mod unavailable;
+pub mod user_token;
 
 pub use cli::main;
 pub use settings::NoSettings;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use config::{Config, Environment, File, FileFormat, Map, Value, ValueKind};
 use serde::de::DeserializeOwned;
 
+use super::files::read_secrets;
 use super::{Settings, StorageSettings};
 
 const DEFAULTS: &str = include_str!("defaults.toml");
@@ -51,7 +52,9 @@ impl Sources {
     pub fn read<S: DeserializeOwned + Default>(&self, section: &str) -> Result<(Settings, S), SettingsError> {
         let mut table = self.table()?;
         let own = table.remove(section).unwrap_or_else(empty);
-        Ok((deserialize("", table_value(table))?, deserialize(section, own)?))
+        let mut settings: Settings = deserialize("", table_value(table))?;
+        settings.servers.hand_out_ca();
+        Ok((settings, deserialize(section, own)?))
     }
 
     /// Reads only where data lives, whatever else is set: for tools that write the data of a service without serving
@@ -62,7 +65,9 @@ impl Sources {
     pub fn read_storage(&self) -> Result<StorageSettings, SettingsError> {
         let mut table = self.table()?;
         table.retain(|key, _| StorageSettings::KEYS.contains(&key.as_str()));
-        deserialize("", table_value(table))
+        let mut settings: StorageSettings = deserialize("", table_value(table))?;
+        settings.servers.hand_out_ca();
+        Ok(settings)
     }
 
     /// Reads only the strategy's own section, whatever else is set.
@@ -91,7 +96,9 @@ impl Sources {
             self.file.as_ref().map_or_else(|| "settings".to_owned(), |file| file.display().to_string());
         let config =
             builder.build().map_err(|error| SettingsError::Source { from, error: error.to_string() })?;
-        config.cache.into_table().map_err(|error| whole(&error))
+        let mut table = config.cache.into_table().map_err(|error| whole(&error))?;
+        read_secrets(&mut table)?;
+        Ok(table)
     }
 }
 
@@ -203,7 +210,7 @@ mod tests {
                 .unwrap();
         assert_eq!(settings.shards.get(), 8);
         assert_eq!(settings.embedded.data, PathBuf::from("/tmp/some where"));
-        assert_eq!(settings.admin.token, "12345");
+        assert_eq!(settings.admin.token.expose(), "12345");
     }
 
     #[test]

@@ -8,6 +8,8 @@ mod catalogue;
 mod client;
 mod fixture;
 mod grabs;
+mod identity;
+mod limits;
 mod lists;
 mod operation;
 mod outages;

@@ -20,6 +20,7 @@ mod shards;
 mod sql;
 mod status;
 mod tasks;
+mod tls;
 mod values;
 
 pub use open::{Options, open};

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{
-    self, AsyncConnectionConfig, ErrorKind, FromRedisValue, Pipeline, RedisError as DriverError,
-    ServerErrorKind,
+    self, AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, RedisError as DriverError,
+    ServerErrorKind, TlsCertificates,
 };
 use deadpool_redis::{Connection, Manager, Pool, Runtime};
 use tokio::sync::Mutex;
 
+use super::super::tls;
 use crate::settings::ServerUrl;
 
 const CONNECT: Duration = Duration::from_secs(3);
@@ -49,7 +50,17 @@ impl RedisServer {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
             .set_response_timeout(Some(RESPONSE));
-        let manager = Manager::new_with_config(url.expose(), config).map_err(|error| wrong(&error))?;
+        let encrypted = url.expose().starts_with("rediss://");
+        tls::check("servers.redis", url, encrypted, "rediss:// at its beginning")?;
+        let client = match tls::authority(url)? {
+            Some(pem) => {
+                let trusted = TlsCertificates { client_tls: None, root_cert: Some(pem) };
+                Client::build_with_tls(url.expose(), trusted)
+            }
+            None => Client::open(url.expose()),
+        };
+        let server = client.map_err(|error| wrong(&error))?.get_connection_info().clone();
+        let manager = Manager::new_with_config(server, config).map_err(|error| wrong(&error))?;
         let pool = Pool::builder(manager)
             .max_size(CONNECTIONS)
             .runtime(Runtime::Tokio1)
@@ -120,7 +131,7 @@ impl RedisServer {
             {
                 format!("the password is wrong or missing ({text})")
             } else {
-                text
+                format!("{text}{}", tls::hint(&text))
             };
         RedisError { host: self.host.clone(), why }
     }

@@ -59,7 +59,9 @@ pub(super) fn connector(url: &ServerUrl) -> anyhow::Result<TlsConnector> {
 
 /// What to do about a certificate that nobody we trust has signed.
 pub(super) fn hint(why: &str) -> &'static str {
-    if why.contains("UnknownIssuer") { "; setting `servers.ca_file` names who signed it" } else { "" }
+    // The second is what one hears when an authority of the same name is trusted.
+    let not_trusted = ["UnknownIssuer", "BadSignature"].iter().any(|sign| why.contains(sign));
+    if not_trusted { "; setting `servers.ca_file` names who signed it" } else { "" }
 }
 
 #[cfg(test)]

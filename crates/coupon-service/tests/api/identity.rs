@@ -16,7 +16,7 @@ fn with_tokens() -> Api {
 }
 
 /// A header with that user's token, good until so many milliseconds after the service's now.
-fn token(secret: &str, user: u64, good_for: i64) -> String {
+pub(crate) fn token(secret: &str, user: u64, good_for: i64) -> String {
     let now: Timestamp = NOW.parse().unwrap();
     let tokens = UserTokens::new(&Secret::new(secret)).unwrap().unwrap();
     let token = tokens.issue(UserId::new(user).unwrap(), now.plus_millis(good_for));

@@ -8,6 +8,7 @@ mod catalogue;
 mod client;
 mod fixture;
 mod grabs;
+mod hostile;
 mod identity;
 mod limits;
 mod lists;

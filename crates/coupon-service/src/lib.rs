@@ -7,6 +7,9 @@ pub mod app;
 pub mod backend;
 mod cli;
 pub mod clock;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 pub mod ids;
 pub mod limits;

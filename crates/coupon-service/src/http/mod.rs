@@ -26,6 +26,8 @@ mod view;
 
 use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use cursor::check as check_cursor;
 pub(crate) use problem::refusal;
 use problem::{Kind, Problem};
 

@@ -52,7 +52,7 @@ pub(super) mod code {
 }
 
 /// One database on one server.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Database {
     /// `servers.main`, `servers.shards[2]`: what to look at when something is wrong.
     setting: String,
@@ -314,12 +314,35 @@ pub(super) fn has_code(error: &mysql_async::Error, code: u16) -> bool {
 
 impl From<DatabaseError> for Unavailable {
     fn from(error: DatabaseError) -> Self {
-        Self::new(format!("the database {} at {}", error.database, error.host), error.why)
+        // What is not available goes to clients, who need not know where it is; the reason goes to the log.
+        Self::new("a database", error)
     }
 }
 
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "setting `{}`: MySQL at {}, database {}", self.setting, self.host, self.name)
+    }
+}
+
+/// What the driver would show holds the password.
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Database({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn clients_do_not_hear_where_a_database_is_and_the_log_does() {
+        let url = ServerUrl::new("mysql://u:s3cret@db.internal:3306");
+        let database = Database::new("servers.main", &url, "coupon_main", 1).unwrap();
+        let told = Unavailable::from(database.failed("it is away".to_owned(), true));
+        assert_eq!(told.what, "a database");
+        assert!(told.why.contains("servers.main") && told.why.contains("db.internal:3306"), "{}", told.why);
+        assert!(!format!("{told:?} {database:?}").contains("s3cret"));
     }
 }

@@ -6,6 +6,8 @@
 mod consumer;
 mod message;
 mod publisher;
+#[cfg(any(test, feature = "fuzzing"))]
+mod soundness;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -26,6 +28,8 @@ use url::Url;
 pub(super) use consumer::{Consuming, Delivery};
 pub(super) use message::{Marker, Message};
 pub(super) use publisher::{PublishError, Publisher};
+#[cfg(feature = "fuzzing")]
+pub(super) use soundness::check;
 
 use super::names::Names;
 use super::tls;

@@ -23,10 +23,17 @@ const CONNECTIONS: usize = 1_100;
 const OLDEST: u32 = 7;
 
 /// Where Redis is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RedisServer {
     pool: Pool,
     host: String,
+}
+
+/// What the driver would show may hold the password.
+impl std::fmt::Debug for RedisServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RedisServer({})", self.host)
+    }
 }
 
 /// Redis cannot be used.
@@ -193,4 +200,15 @@ impl Link {
 /// Whether Redis does not know the script: it has lost its memory.
 pub(in super::super) fn is_no_script(error: &DriverError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let server = RedisServer::new(&ServerUrl::new("redis://:s3cret@h:6379")).unwrap();
+        assert_eq!(format!("{server:?}"), "RedisServer(h:6379)");
+    }
 }

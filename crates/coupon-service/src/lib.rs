@@ -7,8 +7,12 @@ pub mod app;
 pub mod backend;
 mod cli;
 pub mod clock;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 pub mod ids;
+pub mod limits;
 pub mod manager;
 pub mod pipeline;
 mod room_cache;
@@ -17,6 +21,7 @@ pub mod settings;
 pub mod telemetry;
 mod throttle;
 mod unavailable;
+pub mod user_token;
 
 pub use cli::main;
 pub use settings::NoSettings;

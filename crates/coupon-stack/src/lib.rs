@@ -42,8 +42,10 @@ mod record;
 mod redis;
 mod server;
 mod stack;
+mod tls;
 
 pub use addresses::Addresses;
 pub use process::Usage;
 pub use server::{Server, UnknownServer};
 pub use stack::{Options, Stack, Status};
+pub use tls::Certificates;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use crate::files::{make_dir, write_private};
 use crate::process::Launch;
 use crate::programs::Programs;
+use crate::tls::Tls;
 
 pub(crate) const USER: &str = "coupon";
 
@@ -40,15 +41,26 @@ pub(crate) fn launch(
     programs: &Programs,
     dir: &Path,
     ports: Ports,
+    tls: Option<&Tls>,
     password: &str,
     log: &Path,
 ) -> Result<Launch> {
     let (config, plugins, home) = (dir.join("rabbitmq.conf"), dir.join("enabled_plugins"), dir.join("home"));
+    let listen = match tls {
+        None => format!("listeners.tcp.1 = 127.0.0.1:{}", ports.amqp),
+        Some(tls) => format!(
+            "listeners.tcp = none\nlisteners.ssl.1 = 127.0.0.1:{}\nssl_options.cacertfile = {}\n\
+             ssl_options.certfile = {}\nssl_options.keyfile = {}",
+            ports.amqp,
+            tls.ca().display(),
+            tls.certificate().display(),
+            tls.key().display()
+        ),
+    };
     let text = format!(
-        "listeners.tcp.1 = 127.0.0.1:{}\ndefault_user = {USER}\ndefault_pass = {password}\n\
+        "{listen}\ndefault_user = {USER}\ndefault_pass = {password}\n\
          default_user_tags.administrator = true\ndisk_free_limit.absolute = 256MB\n\
-         vm_memory_high_watermark.absolute = 2GB\n",
-        ports.amqp
+         vm_memory_high_watermark.absolute = 2GB\n"
     );
     write_private(&config, &text)?;
     write_private(&plugins, "[].\n")?;

@@ -3,7 +3,7 @@
 //! - [`workload`] decides *which* requests come *when*: pure, and the same for every contestant.
 //! - [`http`] speaks to the services, [`load`] sends the requests and measures the answers.
 //! - [`contestants`] starts the services to be compared, [`audit`] holds what clients were told against what is stored;
-//!   [`compare`] lets them take turns. [`bench`] holds one service against what the machine allows, [`vertical`] compares two
+//!   [`compare`] lets them take turns. [`mod@bench`] holds one service against what the machine allows, [`vertical`] compares two
 //!   ways to read a coupon.
 //! - [`stats`] decides whether a difference is one, [`report`] writes it down, [`simulate`] needs no service at all.
 //! - [`cmd`] has a module for each subcommand.

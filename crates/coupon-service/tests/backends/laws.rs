@@ -29,7 +29,13 @@ pub(crate) async fn a_grab_is_stored_found_and_told_to_main(bench: &Bench) {
     assert_eq!(stock, Some(Stock { total: 1_000, sold: 1 }));
     let report = backend.shards.report(shard_of(7)).await.unwrap();
     assert!(report.up && report.connections > 0);
-    assert_eq!((report.rows, report.queue_depth, report.parked), (16, 0, 0));
+    assert_eq!((report.rows, report.parked), (16, 0));
+    // How much waits is looked at now and then, and a look may have met what drained.
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while backend.shards.report(shard_of(7)).await.unwrap().queue_depth > 0 {
+        assert!(std::time::Instant::now() < patience, "a queue that is drained does not come to be empty");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
     assert!(backend.shards.report(ShardId::new(2)).await.is_none());
     backend.hand_over.close();
 }

@@ -117,6 +117,8 @@ impl Consumer {
         while batch.has_room() {
             let next = match (consuming.next_now(), earliest) {
                 (Some(next), _) => next,
+                // Somebody waits for a marker.
+                (None, _) if !batch.work.markers.is_empty() => return true,
                 (None, Some(earliest)) => match timeout_at(earliest, consuming.next()).await {
                     Ok(Some(next)) => next,
                     Ok(None) => return false,

@@ -3,12 +3,14 @@
 use std::fs::{File, TryLockError};
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::files::make_dir;
+use crate::guardian::Guardian;
 use crate::process::POLL;
 use crate::programs::MySql;
 use crate::record::Record;
@@ -23,10 +25,10 @@ pub(crate) struct Home {
 
 impl Home {
     /// Takes the given folder, or makes a temporary one where the database server can reach it.
-    pub(crate) fn open(dir: Option<&Path>, mysql: &MySql) -> Result<Self> {
+    pub(crate) fn open(dir: Option<&Path>, mysql: &MySql, guardian: &Guardian) -> Result<Self> {
         let temporary = match dir {
             Some(_) => None,
-            None => Some(temporary(&mysql.temporary())?),
+            None => Some(temporary(&mysql.temporary(), guardian)?),
         };
         let dir = temporary.as_ref().map(TempDir::path).or(dir).context("no folder")?;
         make_dir(dir)?;
@@ -37,8 +39,15 @@ impl Home {
     }
 }
 
-fn temporary(parent: &Path) -> Result<TempDir> {
-    let dir = tempfile::Builder::new().prefix("coupon-stack-").tempdir_in(parent);
+/// The guardian knows of it before it is there: a name that nobody else gives, rather than one that is found free.
+fn temporary(parent: &Path, guardian: &Guardian) -> Result<TempDir> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    // Short, since paths of sockets are.
+    let moment = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros() & 0xffff_ffff;
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("coupon-stack-{}-{number}-{moment:x}", std::process::id());
+    guardian.remove_at_the_end(&parent.join(&name))?;
+    let dir = tempfile::Builder::new().prefix(&name).rand_bytes(0).tempdir_in(parent);
     dir.with_context(|| format!("cannot make a temporary folder in {}", parent.display()))
 }
 

@@ -97,10 +97,7 @@ impl Stack {
         let programs = install::programs()?;
         // From here on everything ends with this value, and with this process.
         let guardian = Guardian::start()?;
-        let Home { dir, temporary, lock } = Home::open(options.dir.as_deref(), &programs.mysql)?;
-        if let Some(temporary) = &temporary {
-            guardian.remove_at_the_end(temporary.path())?;
-        }
+        let Home { dir, temporary, lock } = Home::open(options.dir.as_deref(), &programs.mysql, &guardian)?;
         let record = Record::load(&dir)?;
         if let Some(record) = &record {
             check(record, &dir, options.shards, &programs.mysql)?;

@@ -48,8 +48,14 @@ impl ServersShards {
         let status = self.status(shard)?;
         // Before the tables: what is stored later may be more than is promised, never less.
         let as_of = status.look().as_of;
-        let mut tables = existing(&status.tables(), &visit);
+        let known = status.tables();
         let mut conn = self.connect(shard).await?;
+        // A shard that was down from the start on may answer before anybody has looked what is there.
+        let known = match known {
+            Some(known) => known,
+            None => sql::tables(&mut conn).await.map_err(|error| down(shard, &error))?.into(),
+        };
+        let mut tables = existing(&known, &visit);
         let mut again = true;
         let (value, tables) = loop {
             match read(&mut conn, &tables).await {

@@ -52,7 +52,7 @@ impl Default for Look {
 #[derive(Debug)]
 pub(super) struct ShardStatus {
     look: Mutex<Look>,
-    tables: Mutex<Arc<[TableId]>>,
+    tables: Mutex<Option<Arc<[TableId]>>>,
     /// Whether the last look succeeded.
     up: AtomicBool,
     /// Results handed over and not stored, as far as can be told.
@@ -67,7 +67,7 @@ impl ShardStatus {
     pub(super) fn new() -> Self {
         Self {
             look: Mutex::default(),
-            tables: Mutex::new(Arc::new([])),
+            tables: Mutex::default(),
             up: AtomicBool::new(false),
             waiting: AtomicU64::new(0),
             stored: Latencies::new(),
@@ -99,12 +99,12 @@ impl ShardStatus {
     }
 
     pub(super) fn set_tables(&self, tables: Vec<TableId>) {
-        *lock(&self.tables) = tables.into();
+        *lock(&self.tables) = Some(tables.into());
     }
 
-    /// The tables of results there are, the latest first.
-    pub(super) fn tables(&self) -> Arc<[TableId]> {
-        Arc::clone(&lock(&self.tables))
+    /// The tables of results there are, the latest first; `None` until the shard was asked.
+    pub(super) fn tables(&self) -> Option<Arc<[TableId]>> {
+        lock(&self.tables).clone()
     }
 
     /// The shard did not answer; says whether it did before.

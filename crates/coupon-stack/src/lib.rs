@@ -27,6 +27,7 @@
 mod addresses;
 mod cgroup;
 pub mod cli;
+mod extra;
 mod files;
 mod guardian;
 mod home;
@@ -44,6 +45,7 @@ mod server;
 mod stack;
 
 pub use addresses::Addresses;
+pub use extra::SpareRedis;
 pub use process::Usage;
 pub use server::{Server, UnknownServer};
 pub use stack::{Options, Stack, Status};

@@ -7,7 +7,9 @@ use amqprs::channel::{BasicPublishArguments, QueueDeclareArguments, QueueDeleteA
 use coupon_core::ShardingStrategy as _;
 use coupon_service::backend::servers::broker::Broker;
 use coupon_service::backend::servers::cluster::Cluster;
+use coupon_service::backend::servers::gate::RedisServer;
 use coupon_service::backend::servers::names::Namespace;
+use coupon_service::backend::servers::verify::verify;
 use coupon_service::backend::{Backend, Decision, Visit, servers};
 use coupon_service::clock::Clock;
 use coupon_service::settings::{Role, ServerUrl, ServersSettings};
@@ -135,6 +137,39 @@ fn a_queue_that_was_deleted_is_made_again_and_gets_back_what_was_in_it() {
         assert_eq!(held_by(&api, 1).await.iter().filter(|held| held.result_id == first.id).count(), 1);
         api.hand_over.close();
         consumer.hand_over.close();
+    });
+}
+
+#[test]
+fn a_stored_result_that_the_gate_does_not_know_is_told_to_it_and_verified_first() {
+    let bench = Bench::servers();
+    run(&bench, async |bench| {
+        let backend = bench.open();
+        assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted);
+        backend.hand_over.drain().await.unwrap();
+        let epoch = backend.gate.reserve(&[]).await.unwrap().epoch;
+        let namespace = Namespace::new(&bench.settings().namespace, "").unwrap();
+        let key = namespace.dataset(&backend.dataset).holders(epoch, coupon_id(SCARCE));
+        backend.hand_over.close();
+        drop(backend);
+        let redis = RedisServer::new(&bench.settings().redis).unwrap();
+        let mut redis = redis.connect().await.unwrap();
+        let mut forget = deadpool_redis::redis::cmd("HDEL");
+        let forgotten: u32 = forget.arg(key).arg(1).query_async(&mut redis).await.unwrap();
+        assert_eq!(forgotten, 1);
+
+        let cluster = Cluster::new(bench.settings(), &ParityAndDay).unwrap();
+        let now = bench.clock().now();
+        let found = verify(&cluster, bench.settings(), now).await.unwrap();
+        assert_eq!((found.count(), found.not_held.len()), (1, 1), "{found}");
+        let backend = bench.open();
+        while backend.hand_over.restored() == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        assert_eq!(verify(&cluster, bench.settings(), now).await.unwrap().count(), 0);
+        let again = attempt(&backend, bench, 1, SCARCE);
+        assert!(matches!(decide(&backend, &[again]).await[0], Decision::Duplicate(_)));
+        backend.hand_over.close();
     });
 }
 

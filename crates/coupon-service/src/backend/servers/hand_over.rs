@@ -91,6 +91,10 @@ impl HandOver for Queues {
         self.background.reconciled.load(Ordering::Relaxed)
     }
 
+    fn restored(&self) -> u64 {
+        self.background.restored.load(Ordering::Relaxed)
+    }
+
     fn close(&self) {
         self.background.stop.store(true, Ordering::Relaxed);
         self.background.to_apply.notify_one();

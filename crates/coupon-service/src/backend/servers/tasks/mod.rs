@@ -7,6 +7,7 @@ mod fill;
 mod gatekeeper;
 mod lease;
 mod reconcile;
+mod reconcile_rows;
 mod store;
 mod watch;
 
@@ -37,6 +38,7 @@ pub(super) use fill::remove_keys;
 use gatekeeper::Gatekeeper;
 pub(super) use lease::Leases;
 use reconcile::Reconciler;
+use reconcile_rows::Rows;
 use store::{Done, Work};
 pub(super) use watch::look;
 use watch::watch;
@@ -77,6 +79,8 @@ pub(super) struct Background {
     pub(super) consumed: AtomicBool,
     /// Reservations that were found and handed over again.
     pub(super) reconciled: AtomicU64,
+    /// Stored results that the gate did not know of, and was told of.
+    pub(super) restored: AtomicU64,
 }
 
 impl Background {

@@ -7,6 +7,7 @@ pub mod app;
 pub mod backend;
 mod cli;
 pub mod clock;
+mod failpoints;
 mod http;
 pub mod ids;
 pub mod manager;

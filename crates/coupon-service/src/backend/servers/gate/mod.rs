@@ -21,6 +21,7 @@ use super::catalogue::ServersCatalogue;
 use super::names::Names;
 use super::per_thread::PerThread;
 use crate::backend::{Attempt, Decided, Decision, Gate, LocalFuture, Stock, Unavailable};
+use crate::failpoints::{self, Mechanism};
 
 /// What a holder's id begins with once it is parked.
 pub(super) const PARKED: &str = "x";
@@ -148,6 +149,7 @@ fn decision(answer: &str) -> Result<Decision, Unavailable> {
         Some(("s", "")) => Ok(Decision::OutOfStock),
         Some(("t", "")) => Ok(Decision::InvalidTime),
         Some(("x", "")) => Ok(Decision::Parked),
+        Some(("p", id)) if failpoints::is_off(Mechanism::Pending) => Ok(Decision::Duplicate(held(id)?)),
         Some(("p", id)) => Ok(Decision::Pending(held(id)?)),
         Some(("d", id)) => Ok(Decision::Duplicate(held(id)?)),
         _ => Err(strange()),

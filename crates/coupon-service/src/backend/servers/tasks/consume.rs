@@ -17,6 +17,7 @@ use super::super::mysql::{code, has_code};
 use super::super::sql;
 use super::Background;
 use super::store::{Arrived, Done, StoreError, Work, store};
+use crate::failpoints::{self, Point};
 use crate::throttle::Throttle;
 
 /// The most results that one transaction takes, give or take a message.
@@ -85,6 +86,7 @@ impl Consumer {
                 }
                 tokio::time::sleep(RETRY).await;
             };
+            failpoints::hit(Point::Committed);
             if let Err(error) = consuming.done(last).await {
                 self.complain(&error);
                 return;

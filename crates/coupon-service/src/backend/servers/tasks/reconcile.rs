@@ -17,6 +17,7 @@ use super::super::gate::Epoch;
 use super::super::names::Names;
 use super::{Background, Rows};
 use crate::backend::PlacedResult;
+use crate::failpoints::{self, Mechanism};
 use crate::throttle::Throttle;
 
 /// The most reservations of one coupon that are looked at in one round.
@@ -54,6 +55,9 @@ impl Reconciler {
     }
 
     async fn round(&mut self) -> anyhow::Result<()> {
+        if failpoints::is_off(Mechanism::Reconciler) || failpoints::is_off(Mechanism::Pending) {
+            return Ok(());
+        }
         let Some(epoch) = self.background.epoch.open() else { return Ok(()) };
         let pending = self.pending(&epoch).await?;
         // One process at a time: more would only repeat each other's work.

@@ -16,10 +16,11 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
-# What one service takes on this machine, against an echo of the same JSON.
+# How fast everything is, each figure beside what this machine allows: bench.json and docs/BENCHMARKS.md, in three quarters
+# of an hour at most; QUICK=1 takes ten minutes, with fewer and shorter rounds.
 bench:
 	cargo build --release --bins
-	cargo run --release --package loadtest -- bench
+	cargo run --release --package loadtest -- bench $(if $(QUICK),--quick)
 
 # Breaks servers and services under load, one fault after the other, on servers of its own, and audits what is left. The
 # services have fail points, and names of their own: hash-svc and range-svc stay what they are.

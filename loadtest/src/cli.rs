@@ -32,7 +32,7 @@ enum Command {
     Explain(explain::Args),
     /// Break servers and services under load, one fault after the other, and audit what is left.
     Faults(faults::Args),
-    /// Measure grabs against an echo of the same JSON: what the machine allows.
+    /// Measure how fast everything is, each figure beside what this machine allows.
     Bench(bench::Args),
 }
 
@@ -51,7 +51,7 @@ pub fn main() -> ExitCode {
         Command::Vertical(args) => vertical::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Faults(args) => faults::run(&args),
-        Command::Bench(args) => bench::run(args),
+        Command::Bench(args) => bench::run(&args),
     };
     result.unwrap_or_else(|error| {
         terminal::clear_progress();

@@ -3,12 +3,14 @@
 //! - [`workload`] decides *which* requests come *when*: pure, and the same for every contestant.
 //! - [`http`] speaks to the services, [`load`] sends the requests and measures the answers.
 //! - [`contestants`] starts the services to be compared, [`audit`] holds what clients were told against what is stored;
-//!   [`compare`] lets them take turns. [`vertical`] compares two ways to read a coupon.
+//!   [`compare`] lets them take turns. [`bench`] holds one service against what the machine allows, [`vertical`] compares two
+//!   ways to read a coupon.
 //! - [`faults`] breaks servers and services under load, and audits what is left.
 //! - [`stats`] decides whether a difference is one, [`report`] writes it down, [`simulate`] needs no service at all.
 //! - [`cmd`] has a module for each subcommand.
 
 pub mod audit;
+pub mod bench;
 pub mod cli;
 pub mod cmd;
 pub mod compare;

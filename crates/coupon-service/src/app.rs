@@ -14,21 +14,29 @@ use coupon_core::{ShardingStrategy, TimeRange};
 use crate::backend::{embedded, servers};
 use crate::clock::Clock;
 use crate::http;
+use crate::limits::{Connections, GrabLimit};
 use crate::manager::ShardingManager;
 use crate::pipeline::{BatchLimits, Batcher, GrabCounters};
 use crate::room_cache::RoomStatsCache;
 use crate::service::Service;
 use crate::settings::{BackendKind, Settings};
 use crate::telemetry::Metrics;
+use crate::user_token::UserTokens;
 
-/// A client that takes longer than this to send its headers is cut off.
-const SLOW_CLIENT: Duration = Duration::from_secs(5);
+/// How long a connection that is being closed may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
 /// How long a stopping service waits for answers under way, in seconds.
 const SHUTDOWN_S: u64 = 20;
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 4_096;
 /// How often tables are made ahead of need.
 const UPKEEP: Duration = Duration::from_secs(60);
+/// How often users are forgotten who need not be remembered.
+const SWEEP: Duration = Duration::from_secs(10);
 /// Workers' ids must stay clear of those kept for stock logs and history.
 const WORKERS_MAX: usize = 1_000;
+/// Redis' Lua takes no more than some 8,000 values at once, and a grab has up to three.
+const BATCH_MAX: usize = 2_048;
 
 /// A service that is bound to its port and ready to run.
 pub struct Application {
@@ -52,6 +60,8 @@ impl Application {
         // The port first: it is the cheaper of the two to find taken.
         let listener = TcpListener::bind(settings.listen)
             .with_context(|| format!("setting `listen`: cannot listen on {}", settings.listen))?;
+        // The standard library asks for 128, and a sale begins with more handshakes at once.
+        rustix::net::listen(&listener, BACKLOG)?;
         let address = listener.local_addr()?;
         let service = web::Data::new(assemble(name, settings, strategy, clock)?);
         let server = serve(&service, listener)?;
@@ -91,8 +101,16 @@ impl Application {
                 service.backend.hand_over.make_tables(&service.strategy.tables(window));
             }
         });
+        let service = web::Data::clone(&self.service);
+        let sweep = actix_web::rt::spawn(async move {
+            while let Some(limit) = &service.grab_limit {
+                tokio::time::sleep(SWEEP).await;
+                limit.sweep();
+            }
+        });
         let served = self.server.await;
         upkeep.abort();
+        sweep.abort();
         let service = self.service;
         web::block(move || service.backend.hand_over.close()).await?;
         tracing::info!("stopped; everything accepted is safe");
@@ -105,6 +123,8 @@ fn check(settings: &Settings) -> anyhow::Result<()> {
         settings.backend == BackendKind::Embedded || settings.embedded.data.as_os_str().is_empty(),
         "--data (setting `embedded.data`) is for the embedded backend, and the backend is servers: leave one of them out"
     );
+    let batch = settings.grab.batch_max.get();
+    anyhow::ensure!(batch <= BATCH_MAX, "setting `grab.batch_max` must be at most {BATCH_MAX}, not {batch}");
     let (workers, rtt) = (settings.workers.get(), settings.simulate.shard_rtt_ms);
     anyhow::ensure!(workers <= WORKERS_MAX, "setting `workers` must be at most {WORKERS_MAX}, not {workers}");
     let rtt_ok = (0.0..=10_000.0).contains(&rtt);
@@ -122,6 +142,9 @@ fn assemble(
     clock: Clock,
 ) -> anyhow::Result<Service> {
     let started = Instant::now();
+    let grab_limit = GrabLimit::new(&settings.limits)?;
+    let user_tokens = UserTokens::new(&settings.users.token_secret)?;
+    let connections = Arc::new(Connections::new(&settings.limits));
     let backend = Arc::new(match settings.backend {
         BackendKind::Embedded => {
             let data = data_folder(&settings.embedded.data, &*strategy);
@@ -166,6 +189,9 @@ fn assemble(
         backend,
         manager,
         counters,
+        grab_limit,
+        connections,
+        user_tokens,
         room_stats,
         clock,
         settings,
@@ -183,10 +209,11 @@ fn data_folder(set: &Path, strategy: &dyn ShardingStrategy) -> PathBuf {
 }
 
 fn serve(service: &web::Data<Service>, listener: TcpListener) -> anyhow::Result<Server> {
-    let limits = BatchLimits {
+    let batches = BatchLimits {
         batch_max: service.settings.grab.batch_max.get(),
         in_flight: service.settings.grab.in_flight.get(),
         waiting_max: service.settings.grab.waiting_max.get(),
+        memory: Duration::from_millis(service.settings.grab.memory_ms),
         shard_rtt: shard_rtt(&service.settings),
     };
     let next_worker = Arc::new(AtomicU16::new(0));
@@ -197,13 +224,18 @@ fn serve(service: &web::Data<Service>, listener: TcpListener) -> anyhow::Result<
         let ids = shared.backend.ids.generator(&shared.clock, worker);
         let strategy = Arc::clone(&shared.strategy);
         let batcher =
-            Batcher::new(strategy, Arc::clone(&shared.backend), Arc::clone(&shared.counters), limits, ids);
+            Batcher::new(strategy, Arc::clone(&shared.backend), Arc::clone(&shared.counters), batches, ids);
         App::new().app_data(web::Data::clone(&shared)).app_data(batcher).configure(http::configure)
     });
+    let (limits, connections) = (&service.settings.limits, Arc::clone(&service.connections));
+    let refusal = http::refusal("too many connections come from this address");
     let server = server
         .workers(workers)
-        .backlog(4_096)
-        .client_request_timeout(SLOW_CLIENT)
+        .max_connections(limits.connections.get().div_ceil(workers))
+        .on_connect(move |stream, data| connections.opened(stream, data, &refusal))
+        .client_request_timeout(limits.head())
+        .keep_alive(limits.idle())
+        .client_disconnect_timeout(GOODBYE)
         .shutdown_timeout(SHUTDOWN_S)
         .listen(listener)?
         .run();

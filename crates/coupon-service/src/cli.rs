@@ -6,14 +6,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser};
-use coupon_core::ShardingStrategy;
+use anyhow::Context as _;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use coupon_core::{ShardingStrategy, Timestamp, UserId};
+use jiff::SignedDuration;
 use serde::de::DeserializeOwned;
 
 use crate::app::Application;
 use crate::clock::Clock;
 use crate::settings::Sources;
 use crate::telemetry;
+use crate::user_token::UserTokens;
 
 /// Serves flash-sale coupons with one sharding strategy.
 ///
@@ -23,7 +26,7 @@ use crate::telemetry;
 #[command(version)]
 struct Flags {
     /// A TOML file of settings.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Where to listen; port 0 takes any that is free.
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -38,8 +41,23 @@ struct Flags {
     #[arg(long, value_name = "ROLE", value_parser = ["api", "consumer", "all"])]
     role: Option<String>,
     /// Any setting, for example --set range.by=room; may be given many times.
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", global = true)]
     set: Vec<String>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Prints a user's token, signed with the setting users.token_secret, and ends.
+    Token {
+        /// Whose.
+        #[arg(long, value_name = "ID")]
+        user: u64,
+        /// For how long it is good: 90s, 1h, 7d …
+        #[arg(long, value_name = "TIME", default_value = "1h")]
+        ttl: SignedDuration,
+    },
 }
 
 impl Flags {
@@ -70,8 +88,14 @@ pub fn main<S: DeserializeOwned + Default>(
     strategy: impl FnOnce(NonZeroU16, &S) -> anyhow::Result<Arc<dyn ShardingStrategy>>,
 ) -> ExitCode {
     let command = Flags::command().name(name);
-    let flags = Flags::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-    match start(name, section, &flags.sources(listen), strategy) {
+    let mut flags = Flags::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    let command = flags.command.take();
+    let sources = flags.sources(listen);
+    let done = match command {
+        Some(Command::Token { user, ttl }) => print_token::<S>(section, &sources, user, ttl),
+        None => start(name, section, &sources, strategy),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "{name}: {error:#}");
@@ -103,4 +127,22 @@ fn start<S: DeserializeOwned + Default>(
         writeln!(out, "listening on http://{address}").and_then(|()| out.flush())?;
         application.run().await
     })
+}
+
+fn print_token<S: DeserializeOwned + Default>(
+    section: &str,
+    sources: &Sources,
+    user: u64,
+    ttl: SignedDuration,
+) -> anyhow::Result<()> {
+    let (settings, _) = sources.read::<S>(section)?;
+    let user = UserId::new(user).context("--user")?;
+    anyhow::ensure!(ttl.is_positive(), "--ttl must be above 0");
+    let now = Clock::system().now();
+    let expires = i64::try_from(ttl.as_millis()).ok().and_then(|ttl| now.millis().checked_add(ttl));
+    let expires = Timestamp::from_millis(expires.context("--ttl is too long")?);
+    let tokens = UserTokens::new(&settings.users.token_secret)?
+        .context("setting `users.token_secret` is empty: nobody is asked for a token")?;
+    writeln!(std::io::stdout(), "{}", tokens.issue(user, expires))?;
+    Ok(())
 }

@@ -8,8 +8,12 @@ pub mod backend;
 mod cli;
 pub mod clock;
 mod failpoints;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 pub mod ids;
+pub mod limits;
 pub mod manager;
 pub mod pipeline;
 mod room_cache;
@@ -18,6 +22,7 @@ pub mod settings;
 pub mod telemetry;
 mod throttle;
 mod unavailable;
+pub mod user_token;
 
 pub use cli::main;
 pub use settings::NoSettings;

@@ -7,11 +7,13 @@ use coupon_core::ShardingStrategy;
 
 use crate::backend::Backend;
 use crate::clock::Clock;
+use crate::limits::{Connections, GrabLimit};
 use crate::manager::ShardingManager;
 use crate::pipeline::GrabCounters;
 use crate::room_cache::RoomStatsCache;
 use crate::settings::Settings;
 use crate::telemetry::Metrics;
+use crate::user_token::UserTokens;
 
 /// A running service: its strategy, its backend, and what it has counted so far.
 #[derive(Debug)]
@@ -26,6 +28,12 @@ pub struct Service {
     pub manager: ShardingManager,
     /// What became of grabs.
     pub counters: Arc<GrabCounters>,
+    /// How often each user may grab, if that is limited.
+    pub grab_limit: Option<GrabLimit>,
+    /// Open connections.
+    pub(crate) connections: Arc<Connections>,
+    /// Reads users' tokens, if they need any.
+    pub user_tokens: Option<UserTokens>,
     /// Rooms' statistics, if they may be a little old.
     pub room_stats: RoomStatsCache,
     /// The time of day.

@@ -8,10 +8,22 @@ use anyhow::{Context, Result};
 
 use crate::process::Launch;
 use crate::programs::Programs;
+use crate::tls::Tls;
 use crate::{mysql, rabbitmq, redis};
 
 /// How long a server that has accepted a connection may take to answer.
 const ANSWER: Duration = Duration::from_secs(2);
+
+/// Where a server has its files and ports, and what it encrypts with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) dir: &'a Path,
+    pub(crate) ports: &'a [u16],
+    /// Where Erlang's port mapper listens.
+    pub(crate) epmd: u16,
+    pub(crate) tls: Option<&'a Tls>,
+    pub(crate) log: &'a Path,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -32,36 +44,32 @@ impl Kind {
     }
 
     /// Writes its settings, and says how to start it.
-    pub(crate) fn launch(
-        self,
-        programs: &Programs,
-        dir: &Path,
-        ports: &[u16],
-        epmd: u16,
-        password: &str,
-        log: &Path,
-    ) -> Result<Launch> {
-        let mut ports = ports.iter().copied();
+    pub(crate) fn launch(self, programs: &Programs, place: Place<'_>, password: &str) -> Result<Launch> {
+        let Place { dir, epmd, tls, log, .. } = place;
+        let mut ports = place.ports.iter().copied();
         let mut port = || ports.next().context("it has no port");
         match self {
-            Self::MySql => mysql::launch(&programs.mysql, dir, port()?, password, log),
-            Self::Redis => redis::launch(&programs.redis, dir, port()?, password, log),
+            Self::MySql => mysql::launch(&programs.mysql, dir, port()?, tls, password, log),
+            Self::Redis => redis::launch(&programs.redis, dir, port()?, tls, password, log),
             Self::RabbitMq => {
                 let ports = rabbitmq::Ports { amqp: port()?, distribution: port()?, epmd };
-                rabbitmq::launch(programs, dir, ports, password, log)
+                rabbitmq::launch(programs, dir, ports, tls, password, log)
             }
             Self::Epmd => Ok(rabbitmq::epmd(programs, port()?, log)),
         }
     }
 
     /// Connects and waits for the server's first words.
-    pub(crate) fn answers(self, port: u16, password: &str) -> Result<()> {
+    pub(crate) fn answers(self, port: u16, password: &str, encrypted: bool) -> Result<()> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut stream = TcpStream::connect_timeout(&address, ANSWER)?;
         stream.set_read_timeout(Some(ANSWER))?;
         stream.set_write_timeout(Some(ANSWER))?;
         match self {
+            // It encrypts from the second packet on.
             Self::MySql => mysql::greets(&mut stream),
+            // Its first words would be encrypted. That it listens is all that can be asked of it.
+            _ if encrypted => Ok(()),
             Self::Redis => redis::pongs(&mut stream, password),
             Self::RabbitMq => rabbitmq::greets(&mut stream),
             // That it listens is all that can be asked of it.
@@ -69,11 +77,12 @@ impl Kind {
         }
     }
 
-    pub(crate) fn url(self, port: u16, password: &str) -> String {
+    pub(crate) fn url(self, port: u16, password: &str, encrypted: bool) -> String {
+        let (s, ssl) = if encrypted { ("s", "?require_ssl=true") } else { ("", "") };
         match self {
-            Self::MySql => format!("mysql://{}:{password}@127.0.0.1:{port}", mysql::USER),
-            Self::Redis => format!("redis://:{password}@127.0.0.1:{port}"),
-            Self::RabbitMq => format!("amqp://{}:{password}@127.0.0.1:{port}/%2f", rabbitmq::USER),
+            Self::MySql => format!("mysql://{}:{password}@127.0.0.1:{port}{ssl}", mysql::USER),
+            Self::Redis => format!("redis{s}://:{password}@127.0.0.1:{port}"),
+            Self::RabbitMq => format!("amqp{s}://{}:{password}@127.0.0.1:{port}/%2f", rabbitmq::USER),
             Self::Epmd => format!("epmd://127.0.0.1:{port}"),
         }
     }

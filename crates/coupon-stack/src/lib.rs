@@ -43,9 +43,11 @@ mod record;
 mod redis;
 mod server;
 mod stack;
+mod tls;
 
 pub use addresses::Addresses;
 pub use extra::SpareRedis;
 pub use process::Usage;
 pub use server::{Server, UnknownServer};
 pub use stack::{Options, Stack, Status};
+pub use tls::Certificates;

@@ -13,6 +13,7 @@ use crate::files::{copy_dir, make_dir, read_from, tail, write_private};
 use crate::guardian::Guardian;
 use crate::process::{Launch, Process};
 use crate::programs::MySql;
+use crate::tls::Tls;
 
 pub(crate) const USER: &str = "coupon";
 
@@ -106,7 +107,14 @@ pub(crate) fn copy_template(template: &Path, data: &Path) -> Result<()> {
     fs::rename(&partial, data).with_context(|| format!("cannot make {}", data.display()))
 }
 
-pub(crate) fn launch(mysql: &MySql, dir: &Path, port: u16, password: &str, log: &Path) -> Result<Launch> {
+pub(crate) fn launch(
+    mysql: &MySql,
+    dir: &Path,
+    port: u16,
+    tls: Option<&Tls>,
+    password: &str,
+    log: &Path,
+) -> Result<Launch> {
     // It runs before the server listens. Nobody else gets in: not even root, who has no password at first.
     let users = format!(
         "CREATE USER IF NOT EXISTS '{USER}'@'%' IDENTIFIED BY '{password}';\n\
@@ -128,6 +136,12 @@ pub(crate) fn launch(mysql: &MySql, dir: &Path, port: u16, password: &str, log: 
     arguments.push(flag("--init-file=", &mysql.inside(&init)?));
     if mysql.install.is_none() {
         arguments.push("--mysqlx=OFF".into());
+    }
+    if let Some(tls) = tls {
+        arguments.push("--require-secure-transport=ON".into());
+        arguments.push(flag("--ssl-ca=", &mysql.inside(tls.ca())?));
+        arguments.push(flag("--ssl-cert=", &mysql.inside(tls.certificate())?));
+        arguments.push(flag("--ssl-key=", &mysql.inside(tls.key())?));
     }
     Ok(Launch { program, arguments, environment: temporary_files(mysql, dir)?, log: log.to_owned() })
 }

@@ -9,10 +9,11 @@ use rustix::process::Signal;
 
 use crate::files::{length, make_dir, password, read_from, tail};
 use crate::guardian::Guardian;
-use crate::kind::{Kind, port_was_taken};
+use crate::kind::{Kind, Place, port_was_taken};
 use crate::process::{Identity, POLL, Process, Usage};
 use crate::programs::Programs;
 use crate::record::ServerRecord;
+use crate::tls::Tls;
 use crate::{cgroup, ports};
 
 /// How long a server may take until it answers.
@@ -38,6 +39,8 @@ pub(crate) struct Node {
     dir: PathBuf,
     data: PathBuf,
     password: String,
+    /// What it encrypts connections with, if it does.
+    tls: Option<Tls>,
     state: Mutex<State>,
 }
 
@@ -70,7 +73,7 @@ impl Node {
         make_dir(&dir)?;
         let ServerRecord { ports, password, process, group } = record;
         let state = Mutex::new(State { ports, process: process.and_then(Process::adopt), group });
-        Ok(Self { kind, name, dir, data, password, state })
+        Ok(Self { kind, name, dir, data, password, tls: Tls::of(stack), state })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -106,7 +109,7 @@ impl Node {
     }
 
     pub(crate) fn url(&self) -> String {
-        self.kind.url(self.port(), &self.password)
+        self.kind.url(self.port(), &self.password, self.tls.is_some())
     }
 
     pub(crate) fn identity(&self) -> Option<Identity> {
@@ -155,7 +158,8 @@ impl Node {
         let log = self.log();
         let before = length(&log);
         let World { programs, guardian, epmd } = world;
-        let launch = self.kind.launch(programs, &self.dir, &state.ports, epmd, &self.password, &log)?;
+        let place = Place { dir: &self.dir, ports: &state.ports, epmd, tls: self.tls.as_ref(), log: &log };
+        let launch = self.kind.launch(programs, place, &self.password)?;
         let group = state.group.clone();
         let process = Process::start(&launch, |identity| {
             guardian.map_or(Ok(()), |guardian| guardian.watch(identity))?;
@@ -177,7 +181,7 @@ impl Node {
             ensure!(process.runs(), "it ended");
             // A process that has just ended has no files to look at.
             let answer = match ports::listens(process.identity.pid, port) {
-                Ok(true) => self.kind.answers(port, &self.password),
+                Ok(true) => self.kind.answers(port, &self.password, self.tls.is_some()),
                 Ok(false) | Err(_) => Err(anyhow::anyhow!("it does not listen on port {port}")),
             };
             match answer {

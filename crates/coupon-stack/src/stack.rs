@@ -21,7 +21,7 @@ use crate::node::{Node, World};
 use crate::process::Usage;
 use crate::programs::Programs;
 use crate::record::{self, Record};
-use crate::{Addresses, Server, install, mysql};
+use crate::{Addresses, Certificates, Server, install, mysql, tls};
 
 /// How long another command may take that has the same stack in hand.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -83,6 +83,18 @@ impl Stack {
     /// When a server is not installed or does not start: then the error names it and quotes the end of its log. When a
     /// stack is up in this folder, or it was made with another number of shards or by another database server.
     pub fn start(options: &Options) -> Result<Self> {
+        Self::start_with(options, None)
+    }
+
+    /// Starts servers that talk to nobody without encryption, and show this certificate.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub fn start_encrypted(options: &Options, certificates: &Certificates) -> Result<Self> {
+        Self::start_with(options, Some(certificates))
+    }
+
+    fn start_with(options: &Options, certificates: Option<&Certificates>) -> Result<Self> {
         let programs = install::programs()?;
         // From here on everything ends with this value, and with this process.
         let guardian = Guardian::start()?;
@@ -93,6 +105,9 @@ impl Stack {
         let record = Record::load(&dir)?;
         if let Some(record) = &record {
             check(record, &dir, options.shards, &programs.mysql)?;
+        }
+        if let Some(certificates) = certificates {
+            tls::keep(&dir, certificates)?;
         }
         let (nodes, epmd) = nodes(&dir, options.shards.get(), record)?;
         let addresses = where_they_answer(&nodes);

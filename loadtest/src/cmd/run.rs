@@ -43,6 +43,9 @@ pub struct Args {
     /// Send the workload's whole mix, or its catalogue's grabs alone (pairs that do not repeat), or those to the echo
     #[arg(long, value_name = "WHICH", value_enum, default_value = "mix")]
     requests: Which,
+    /// With `--requests grabs`: leave out this many of the pairs, because earlier runs used them
+    #[arg(long, value_name = "PAIRS", default_value_t = 0)]
+    skip: u64,
     /// Decides the requests and their moments
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -108,7 +111,7 @@ fn spec(args: &Args) -> anyhow::Result<LoadSpec> {
     let workload = arguments::workload(args.workload.as_deref())?;
     let workload = match args.requests {
         Which::Mix => workload,
-        Which::Grabs => Workload::distinct_grabs(workload.catalogue, 0),
+        Which::Grabs => Workload::distinct_grabs(workload.catalogue, args.skip),
         Which::Echo => Workload::echo(workload.catalogue),
     };
     let (arrivals, flag, connections) = match args.closed {

@@ -1,8 +1,10 @@
 //! The services to be compared: started on data of their own, stopped on every path.
 
 mod interrupt;
+mod launch;
 mod layout;
 mod process;
+mod rabbitmq_version;
 mod running;
 mod server_process;
 mod servers;

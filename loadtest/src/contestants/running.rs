@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use coupon_core::ShardingStrategy;
 use coupon_service::api::{AdminStats, Drained};
+use coupon_service::settings::ServersSettings;
 use seeder::SeedOptions;
 use tempfile::TempDir;
 
+use super::launch::{Launch, target};
 use super::process::program;
 use super::servers::{Site, namespace};
-use super::{Service, Spec, interrupt, strategy_of_layout};
+use super::{Service, Spec, interrupt, launch, strategy_of_layout};
 use crate::audit::{AuditReport, Claims, Data, Scope};
 use crate::http::{Target, get_json, post_json};
 
@@ -63,6 +65,8 @@ pub struct Running {
     namespace: Option<String>,
     // Dropped in this order: a folder goes only after the services that use it.
     services: Vec<Service>,
+    /// How they were started, if that was done here.
+    launch: Option<Launch>,
     _folder: Option<Folder>,
 }
 
@@ -87,11 +91,9 @@ impl Running {
         let started = Instant::now();
         let Home { data, namespace, arguments, environment } = home(spec, setup, &*strategy, &folder)?;
         let seeded = started.elapsed();
-        let start = |number: usize| {
-            let log = folder.path().join(format!("service{}.log", numbered(number)));
-            Service::start_in(&program, &arguments, &environment, log)
-        };
-        let services = (0..setup.processes.get()).map(start).collect::<Result<Vec<_>>>()?;
+        let (logs, processes) = (folder.path().to_owned(), setup.processes);
+        let launch = Launch { program, arguments, environment, logs, processes };
+        let services = launch.start()?;
         let target = target(&spec.name, &services)?;
         let stats: AdminStats = get_json(&target, "/admin/stats")?;
         ensure!(
@@ -111,6 +113,7 @@ impl Running {
             site: setup.site.clone(),
             namespace,
             services,
+            launch: Some(launch),
             _folder: Some(folder),
         })
     }
@@ -136,6 +139,7 @@ impl Running {
             site,
             namespace: None,
             services: Vec::new(),
+            launch: None,
             _folder: None,
         })
     }
@@ -144,6 +148,26 @@ impl Running {
     #[must_use]
     pub fn site(&self) -> Option<&Site> {
         self.site.as_deref()
+    }
+
+    /// The settings of its databases, keys and queues, if they were made for it on servers.
+    #[must_use]
+    pub fn storage(&self) -> Option<ServersSettings> {
+        Some(self.site.as_ref()?.of(self.namespace.as_deref()?))
+    }
+
+    /// Its strategy, if its layout is known here.
+    #[must_use]
+    pub fn strategy(&self) -> Option<&dyn ShardingStrategy> {
+        self.strategy.as_deref()
+    }
+
+    /// One more process on the same data, with more settings; it ends when it is dropped.
+    ///
+    /// # Errors
+    /// When it was not started here, or the process does not start.
+    pub fn one_more(&self, settings: &[&str]) -> Result<Service> {
+        self.launch.as_ref().context("it was not started here")?.one_more(settings)
     }
 
     /// Waits until everything handed over is stored and told to main; says how long that took.
@@ -206,6 +230,21 @@ impl Running {
         self.services.iter().map(Service::log_tail).collect()
     }
 
+    /// Stops its processes and starts them again on the same data. Says how long it took from there until each of them was
+    /// ready (`/readyz`).
+    ///
+    /// # Errors
+    /// When it was not started here, does not stop by itself, or is not ready in time.
+    pub fn restart(&mut self) -> Result<Duration> {
+        let launch = self.launch.as_ref().context("it was not started here")?;
+        std::mem::take(&mut self.services).into_iter().try_for_each(Service::stop)?;
+        let began = Instant::now();
+        self.services = launch.start()?;
+        self.target = target(&self.name, &self.services)?;
+        launch::wait_until_ready(&self.target)?;
+        Ok(began.elapsed())
+    }
+
     /// Stops it, if it was started here, and removes what was made for it on servers.
     ///
     /// # Errors
@@ -246,19 +285,6 @@ fn home(spec: &Spec, setup: &Setup, strategy: &dyn ShardingStrategy, folder: &Fo
     site.seed(&namespace, strategy, &setup.seed)?;
     let environment = site.environment(&namespace);
     Ok(Home { data: site.data(&namespace)?, namespace: Some(namespace), arguments, environment })
-}
-
-/// The first of some processes, with the others behind it.
-fn target(name: &str, services: &[Service]) -> Result<Target> {
-    let targets = services.iter().map(|service| Target::from_url(name, service.url()));
-    let mut targets = targets.collect::<Result<Vec<_>>>()?.into_iter();
-    let first = targets.next().context("it has no process")?;
-    Ok(Target { more: targets.map(|target| target.addr).collect(), ..first })
-}
-
-/// Only a second log needs a number.
-fn numbered(number: usize) -> String {
-    if number == 0 { String::new() } else { format!("-{}", number + 1) }
 }
 
 fn arguments(spec: &Spec, setup: &Setup) -> Vec<String> {

@@ -13,6 +13,7 @@ use coupon_stack::{Options, Server, Stack};
 use deadpool_redis::redis;
 use seeder::SeedOptions;
 
+use super::rabbitmq_version;
 use super::server_process::{self, Pid};
 use crate::audit::{Data, Servers};
 use crate::report::model::Figure;
@@ -88,7 +89,8 @@ impl Site {
         let shown = |version: Result<String, String>| version.unwrap_or_else(|why| format!("n/a: {why}"));
         let redis = redis_version(&self.settings).map_err(|error| format!("{error:#}"));
         let mysql = server_process::version(&self.settings.main);
-        vec![("mysql", shown(mysql)), ("redis", shown(redis))]
+        let rabbitmq = rabbitmq_version::version(&self.settings.rabbitmq);
+        vec![("mysql", shown(mysql)), ("redis", shown(redis)), ("rabbitmq", shown(rabbitmq))]
     }
 
     /// The settings of a namespace on these servers, as a service takes them from its environment: passwords are for no
@@ -139,7 +141,7 @@ impl Site {
         wiped.with_context(|| format!("the data of namespace {namespace} is still there"))
     }
 
-    fn of(&self, namespace: &str) -> ServersSettings {
+    pub(super) fn of(&self, namespace: &str) -> ServersSettings {
         ServersSettings { namespace: namespace.to_owned(), ..self.settings.clone() }
     }
 
@@ -150,6 +152,18 @@ impl Site {
         (0..usize::from(shards))
             .map(|shard| self.used_by(shard, shard % servers, usize::from(shards)))
             .collect()
+    }
+
+    /// CPU seconds that each server's process has used since it was started, by the server's name; none of servers that
+    /// were not started here.
+    #[must_use]
+    pub fn cpu_seconds(&self) -> Vec<(String, Figure)> {
+        let Some(stack) = &self.stack else { return Vec::new() };
+        let used = |server: Server| match stack.usage(server) {
+            Ok(usage) => Figure::of(usage.cpu_seconds),
+            Err(error) => Figure::unknown(format!("{error:#}")),
+        };
+        stack.servers().map(|server| (server.to_string(), used(server))).collect()
     }
 
     fn used_by(&self, shard: usize, server: usize, shards: usize) -> Used {

@@ -34,20 +34,41 @@ pub fn post_json<T: DeserializeOwned>(
     request(target, "POST", path, &serde_json::to_vec(body)?)
 }
 
+/// GETs a path and cares only whether the answer is 2xx.
+///
+/// # Errors
+/// When the service does not answer, or with another status, which the error tells.
+pub fn get_ok(target: &Target, path: &str) -> anyhow::Result<()> {
+    accepted(target, "GET", path, &[], &mut ResponseReader::default()).map(drop)
+}
+
 #[derive(Deserialize)]
 struct Problem {
     detail: String,
 }
 
 fn request<T: DeserializeOwned>(target: &Target, method: &str, path: &str, body: &[u8]) -> anyhow::Result<T> {
-    let url = || format!("{method} {}", target.url(path));
     let mut reader = ResponseReader::default();
-    let (status, body) = exchange(target, method, path, body, &mut reader).with_context(url)?;
+    let body = accepted(target, method, path, body, &mut reader)?;
+    serde_json::from_slice(body)
+        .with_context(|| format!("{method} {} answered JSON of another shape", target.url(path)))
+}
+
+/// The body of an answer with a 2xx status.
+fn accepted<'a>(
+    target: &Target,
+    method: &str,
+    path: &str,
+    body: &[u8],
+    reader: &'a mut ResponseReader,
+) -> anyhow::Result<&'a [u8]> {
+    let url = || format!("{method} {}", target.url(path));
+    let (status, body) = exchange(target, method, path, body, reader).with_context(url)?;
     if !(200..300).contains(&status) {
         let problem = serde_json::from_slice::<Problem>(body).map(|problem| format!(": {}", problem.detail));
         bail!("{} answered {status}{}", url(), problem.unwrap_or_default());
     }
-    serde_json::from_slice(body).with_context(|| format!("{} answered JSON of another shape", url()))
+    Ok(body)
 }
 
 fn exchange<'a>(

@@ -15,8 +15,10 @@ use super::spec::{Arrivals, LoadSpec, Progress};
 use crate::http::Target;
 use crate::workload::{ArrivalTimes, Schedule};
 
-/// How long the first connections may take.
+/// How long the first connections may take, and how much longer for each of them: they are opened one by one, and a busy
+/// machine lets others go first each time.
 const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT_EACH: Duration = Duration::from_millis(10);
 /// How precisely time-outs are kept.
 const SWEEP: Duration = Duration::from_millis(50);
 
@@ -84,14 +86,15 @@ async fn run(
 
 /// Opens all connections before the clock starts: a load that begins with a rush of handshakes measures those.
 async fn open(target: &Target, connections: usize) -> anyhow::Result<Vec<TcpStream>> {
-    let all = tokio::time::timeout(CONNECT, async {
+    let patience = CONNECT + CONNECT_EACH * u32::try_from(connections).unwrap_or(u32::MAX);
+    let all = tokio::time::timeout(patience, async {
         let mut streams = Vec::with_capacity(connections);
         for index in 0..connections {
             streams.push(connect(target.addr_of(index)).await?);
         }
         anyhow::Ok(streams)
     });
-    let opened = all.await.unwrap_or_else(|_| Err(anyhow!("no answer within {} s", CONNECT.as_secs())));
+    let opened = all.await.unwrap_or_else(|_| Err(anyhow!("no answer within {} s", patience.as_secs())));
     opened.with_context(|| format!("cannot open {connections} connections to {}", target.url("")))
 }
 

@@ -105,7 +105,8 @@ pub(crate) fn coupons(options: &SeedOptions) -> Result<Vec<Coupon>> {
     let coupon = |id| {
         let room = (id - 1) / options.coupons_per_room + 1;
         let stock = if room <= options.hot_rooms { HOT_STOCK } else { STOCK };
-        let stock = u32::try_from(random.between(*stock.start(), *stock.end()))?;
+        let drawn = u32::try_from(random.between(*stock.start(), *stock.end()))?;
+        let stock = options.stock.unwrap_or(drawn);
         let offer = offer(CouponId::new(id)?, RoomId::new(room)?, window, &mut random);
         Ok(Coupon { total_stock: stock, remaining_stock: stock, ..offer })
     };
@@ -233,6 +234,14 @@ mod tests {
             let range = if room.is_hot { HOT_STOCK } else { STOCK };
             assert!(of_room.iter().all(|coupon| range.contains(&u64::from(coupon.total_stock))));
         }
+    }
+
+    #[test]
+    fn a_stock_that_is_given_is_every_coupons_and_changes_nothing_else() {
+        let drawn = coupons(&SeedOptions::default()).unwrap();
+        let given = coupons(&SeedOptions { stock: Some(7), ..SeedOptions::default() }).unwrap();
+        assert!(given.iter().all(|coupon| (coupon.total_stock, coupon.remaining_stock) == (7, 7)));
+        assert!(drawn.iter().zip(&given).all(|(a, b)| a.coupon_name == b.coupon_name && a.total_stock > 7));
     }
 
     #[test]

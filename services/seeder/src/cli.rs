@@ -149,6 +149,9 @@ struct Sizes {
     /// Coupons on offer in each room.
     #[arg(long, value_name = "N", default_value_t = 5)]
     coupons_per_room: u64,
+    /// How many of each coupon on offer there are [default: drawn at random, more in hot rooms]
+    #[arg(long, value_name = "N")]
+    stock: Option<u32>,
     /// Past results, of coupons that have ended.
     #[arg(long, value_name = "ROWS", default_value_t = 0)]
     history: u64,
@@ -173,6 +176,7 @@ impl Sizes {
             rooms: self.rooms,
             hot_rooms: self.hot_rooms,
             coupons_per_room: self.coupons_per_room,
+            stock: self.stock,
             history: self.history,
             days: self.days,
             seed: self.seed,

@@ -23,6 +23,8 @@ pub struct SeedOptions {
     pub hot_rooms: u64,
     /// Coupons on offer in each room: coupon c belongs to room (c − 1) / this + 1.
     pub coupons_per_room: u64,
+    /// How many of each coupon on offer there are; without it as many as a room's heat suggests, drawn at random.
+    pub stock: Option<u32>,
     /// Past results.
     pub history: u64,
     /// The whole UTC days, the last ones before [`SeedOptions::as_of`], over which they spread.
@@ -41,6 +43,7 @@ impl Default for SeedOptions {
             rooms: 100,
             hot_rooms: 5,
             coupons_per_room: 5,
+            stock: None,
             history: 0,
             days: 30,
             seed: 1,

@@ -64,6 +64,13 @@ pub trait Gate: Send + Sync {
     /// [`Unavailable`] when it does not.
     fn ready(&self) -> Result<(), Unavailable>;
 
+    /// The epoch in which it decides now; `None` when it decides nothing. Answered from memory.
+    fn epoch(&self) -> Option<u64>;
+
+    /// Everybody who holds a coupon that is sold out, and the epoch in which they do; `None` when it is not, or cannot be
+    /// told. Within that epoch they stay the same.
+    fn holders(&self, coupon: CouponId) -> LocalFuture<'_, Option<(u64, Vec<UserId>)>>;
+
     /// What is left; `None` for a coupon it does not hold.
     fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<Stock>, Unavailable>>;
 }

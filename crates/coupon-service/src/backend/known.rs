@@ -63,9 +63,4 @@ impl Known {
     pub(super) fn is_over(&self, coupon: CouponId, time: Timestamp) -> bool {
         self.coupons.get(&coupon).is_some_and(|coupon| coupon.end <= time)
     }
-
-    /// The coupons that can be grabbed at that time or a later one.
-    pub(super) fn on_offer(&self, time: Timestamp) -> impl Iterator<Item = CouponId> {
-        self.coupons.iter().filter(move |(_, coupon)| coupon.end > time).map(|(coupon, _)| *coupon)
-    }
 }

@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use coupon_core::{ShardId, ShardingStats};
 use futures_util::future::join_all;
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::identity::bearer;
 use super::params::Query;
 use super::problem::{Kind, Problem};
 use super::responses::{AdminProblems, Unanswered};
@@ -16,6 +17,7 @@ use crate::api::{AdminStats, Drained, GrabCounts, Percentiles, ShardStatus, Shar
 use crate::backend::{Latency, ShardReport};
 use crate::pipeline::{GrabCounters, Outcome};
 use crate::service::Service;
+use crate::settings::Secret;
 
 pub(super) fn configure(cfg: &mut web::ServiceConfig) {
     super::get(cfg, "/admin/stats", stats);
@@ -25,16 +27,18 @@ pub(super) fn configure(cfg: &mut web::ServiceConfig) {
 
 /// Lets through whoever has the token or, when none is set, whoever is on this machine. Headers that claim where a
 /// request came from are not asked: anyone can send them.
-fn admit(req: &HttpRequest, token: &str) -> Result<(), Problem> {
+fn admit(req: &HttpRequest, token: &Secret) -> Result<(), Problem> {
     if token.is_empty() {
         let local = req.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
         let detail = "without admin.token set, these paths answer to this machine only";
         return if local { Ok(()) } else { Err(Problem::new(Kind::LoopbackOnly, detail)) };
     }
-    let given = req.headers().get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
-    let right = given.split_at_checked(7).is_some_and(|(scheme, given)| {
-        scheme.eq_ignore_ascii_case(b"bearer ") && bool::from(given.trim_ascii().ct_eq(token.as_bytes()))
-    });
+    // Of hashes, so that not even the length of the token can be told from how long it takes.
+    let same = |given: &[u8]| {
+        let (given, token) = (Sha256::digest(given), Sha256::digest(token.expose()));
+        bool::from(given.as_slice().ct_eq(token.as_slice()))
+    };
+    let right = bearer(req).is_some_and(same);
     let detail = "send the header Authorization: Bearer with the token that admin.token sets";
     if right { Ok(()) } else { Err(Problem::new(Kind::Unauthorized, detail)) }
 }
@@ -190,7 +194,8 @@ mod tests {
         }
         req =
             req.insert_header(("X-Forwarded-For", "127.0.0.1")).insert_header(("Forwarded", "for=127.0.0.1"));
-        admit(&req.to_http_request(), token).map_or_else(|problem| problem.status_code().as_u16(), |()| 200)
+        admit(&req.to_http_request(), &Secret::new(token))
+            .map_or_else(|problem| problem.status_code().as_u16(), |()| 200)
     }
 
     #[test]

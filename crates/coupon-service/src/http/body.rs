@@ -17,25 +17,36 @@ const BODY_MAX: usize = 16 * 1_024;
 /// never see why. Beyond this it does not.
 const DISCARD_MAX: usize = 16 * 1_024 * 1_024;
 
-/// How long a body may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A body that has arrived.
+///
+/// It is received before a request is refused for any other reason: a connection with half a body on its way can only be
+/// closed, and the client's next request with it.
+pub(super) struct Received(Bytes);
 
-/// The body, as the JSON object it must be.
-pub(super) async fn json<T: DeserializeOwned>(req: &HttpRequest, payload: Payload) -> Result<T, Problem> {
-    let body = tokio::time::timeout(PATIENCE, read(payload)).await.map_err(|_| {
-        Problem::new(Kind::RequestTimeout, format!("the body did not arrive within {PATIENCE:?}"))
-    })??;
-    if body.is_empty() {
-        return Err(Problem::new(Kind::Malformed, "there is no body; a JSON object is needed"));
+impl Received {
+    /// Waits for the body, so long at most.
+    pub(super) async fn whole(payload: Payload, patience: Duration) -> Result<Self, Problem> {
+        let body = tokio::time::timeout(patience, read(payload)).await.map_err(|_| {
+            Problem::new(Kind::RequestTimeout, format!("the body did not arrive within {patience:?}"))
+        })??;
+        Ok(Self(body))
     }
-    let content_type = req.headers().get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    if !is_json(content_type) {
-        return Err(Problem::new(Kind::NotJson, "set the header Content-Type: application/json"));
+
+    /// The JSON object that it must be.
+    pub(super) fn json<T: DeserializeOwned>(&self, req: &HttpRequest) -> Result<T, Problem> {
+        let Self(body) = self;
+        if body.is_empty() {
+            return Err(Problem::new(Kind::Malformed, "there is no body; a JSON object is needed"));
+        }
+        let content_type = req.headers().get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+        if !is_json(content_type) {
+            return Err(Problem::new(Kind::NotJson, "set the header Content-Type: application/json"));
+        }
+        parse(body).map_err(|problem| match req.headers().get(header::CONTENT_ENCODING) {
+            Some(_) => Problem::new(Kind::NotJson, "send the body without a Content-Encoding"),
+            None => problem,
+        })
     }
-    parse(&body).map_err(|problem| match req.headers().get(header::CONTENT_ENCODING) {
-        Some(_) => Problem::new(Kind::NotJson, "send the body without a Content-Encoding"),
-        None => problem,
-    })
 }
 
 /// Most bodies arrive in one piece, which is passed on as it is.

@@ -70,14 +70,58 @@ impl Cursor {
         }
         let (kind, numbers) = fields.split_first()?;
         let number = |at: usize| Some(u64::from_le_bytes(numbers.get(at * 8..at * 8 + 8)?.try_into().ok()?));
-        let start = Timestamp::from_millis(i64::try_from(number(2)?).ok()?);
+        let millis = i64::try_from(number(2)?).ok()?;
+        let start = Some(Timestamp::from_millis(millis)).filter(|start| start.millis() == millis)?;
         (*kind == list as u8).then_some(Self { list, key: number(0)?, position: number(1)?, start })
+    }
+}
+
+/// What must hold of any text that is given for a cursor: it is refused, or the only spelling of the place that it names, on
+/// the only list that it fits.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn check(text: &str) {
+    let lists = [List::UserCoupons, List::RoomOrders, List::Recent, List::RoomCoupons];
+    let read: Vec<Cursor> = lists.iter().filter_map(|list| Cursor::decode(text, *list, None).ok()).collect();
+    assert!(read.len() <= 1, "it fits several lists");
+    for cursor in read {
+        assert_eq!(cursor.encode(), text, "it has two spellings");
+        assert!(Cursor::decode(text, cursor.list, Some(cursor.key)).is_ok());
+        assert!(Cursor::decode(text, cursor.list, Some(cursor.key.wrapping_add(1))).is_err());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_text_is_refused_or_the_only_spelling_of_a_place(text in "\\PC*", like in "[A-Za-z0-9_=-]{43,45}") {
+            check(&text);
+            check(&like);
+        }
+
+        #[test]
+        fn any_fields_make_a_cursor_for_one_list(
+            kind in 0_u8..6,
+            key: u64,
+            position: u64,
+            start in prop_oneof![any::<u64>(), 0_u64..1 << 43],
+        ) {
+            let mut bytes = vec![kind];
+            bytes.extend([key, position, start].iter().flat_map(|number| number.to_le_bytes()));
+            bytes.extend(xxh3_64_with_seed(&bytes, SEED).to_le_bytes());
+            let text = URL_SAFE_NO_PAD.encode(bytes);
+            check(&text);
+            let is_time = i64::try_from(start).is_ok_and(|start| Timestamp::from_millis(start).millis() == start);
+            let read = Cursor::decode(&text, List::Recent, None);
+            assert_eq!(read.is_ok(), kind == List::Recent as u8 && is_time);
+        }
+    }
 
     fn cursor() -> Cursor {
         let start = "2026-11-22T12:00:00Z".parse().unwrap();

@@ -46,7 +46,7 @@ pub(super) fn configure(cfg: &mut web::ServiceConfig) {
         super::grab::echo,
     ),
     components(schemas(ProblemDetails)),
-    modifiers(&Token),
+    modifiers(&Tokens),
     tags(
         (name = "grab", description = "The flash sale itself."),
         (name = "results", description = "What was grabbed."),
@@ -58,16 +58,24 @@ pub(super) fn configure(cfg: &mut web::ServiceConfig) {
 )]
 struct Api;
 
-struct Token;
+struct Tokens;
 
-impl Modify for Token {
+impl Modify for Tokens {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some("The setting `admin.token`. Without one, only loopback is let through."))
             .build();
+        let user = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("<user_id>.<expiry in seconds since 1970>.<base64url of HMAC-SHA256>")
+            .description(Some(
+                "Asked for only with the setting `users.token_secret`; the subcommand `token` makes one.",
+            ))
+            .build();
         if let Some(components) = api.components.as_mut() {
             components.add_security_scheme("token", SecurityScheme::Http(bearer));
+            components.add_security_scheme("user", SecurityScheme::Http(user));
         }
     }
 }
@@ -104,7 +112,7 @@ mod tests {
         assert!(api["openapi"].as_str().unwrap().starts_with("3.1"));
         assert_eq!(api["paths"].as_object().unwrap().len(), 18);
         let grab = &api["paths"]["/api/coupon/grab"]["post"]["responses"];
-        for status in ["200", "400", "404", "413", "415", "422", "503"] {
+        for status in ["200", "400", "401", "403", "404", "408", "413", "415", "422", "429", "503"] {
             assert!(grab[status].is_object(), "{status}");
         }
         assert_eq!(
@@ -112,6 +120,8 @@ mod tests {
             "#/components/schemas/ProblemDetails"
         );
         assert_eq!(api["components"]["securitySchemes"]["token"]["scheme"], "bearer");
+        // Either none or a user's token: it depends on a setting.
+        assert_eq!(api["paths"]["/api/coupon/grab"]["post"]["security"].to_string(), r#"[{},{"user":[]}]"#);
         assert!(api["paths"]["/admin/stats"]["get"]["security"][0]["token"].is_array());
     }
 

@@ -8,10 +8,12 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use coupon_core::{CouponId, FailReason, ResultId, RoomId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
+use super::body::Received;
+use super::identity::Asker;
 use super::params::{Query, Whole};
 use super::problem::{Kind, Problem};
-use super::responses::{BodyProblems, Unanswered};
-use super::{body, view};
+use super::responses::{BodyProblems, Limited, Unanswered, UserProblems};
+use super::view;
 use crate::api::{GrabRequest, GrabResponse};
 use crate::backend::Offer;
 use crate::pipeline::{Answer, Batcher, Grab, NotDecided};
@@ -56,9 +58,9 @@ struct Wish {
 }
 
 impl Wish {
-    async fn read(req: &HttpRequest, payload: web::Payload) -> Result<Self, Problem> {
+    fn read(req: &HttpRequest, body: &Received) -> Result<Self, Problem> {
         Query::none(req)?;
-        let body: Body = body::json(req, payload).await?;
+        let body: Body = body.json(req)?;
         Ok(Self {
             user: body.user_id.id("user_id", UserId::new)?,
             coupon: body.coupon_id.id("coupon_id", CouponId::new)?,
@@ -109,10 +111,13 @@ impl Decided {
     path = "/api/coupon/grab",
     operation_id = "grabCoupon",
     tag = "grab",
+    security((), ("user" = [])),
     request_body = GrabRequest,
     responses(
         (status = 200, description = "Decided.", body = GrabResponse),
         BodyProblems,
+        UserProblems,
+        Limited,
         Unanswered,
     )
 )]
@@ -122,12 +127,18 @@ pub(super) async fn grab(
     service: web::Data<Service>,
     pipeline: Pipeline,
 ) -> Result<HttpResponse, Problem> {
-    let Wish { user, coupon, room: named } = Wish::read(&req, payload).await?;
+    let body = Received::whole(payload, service.settings.limits.body()).await?;
+    let asker = Asker::of(&req, &service)?;
+    let Wish { user, coupon, room: named } = Wish::read(&req, &body)?;
+    asker.must_be(user)?;
     let room = match service.backend.catalogue.known().offer(user, coupon) {
         Offer::InRoom(room) => room,
         Offer::UnknownCoupon => return Err(Problem::unknown_coupon(coupon)),
         Offer::UnknownUser => return Err(Problem::unknown_user(user)),
     };
+    if let Some(limit) = &service.grab_limit {
+        limit.count(user).map_err(Problem::too_many_grabs)?;
+    }
     if let Some(named) = named.filter(|named| *named != room) {
         let detail = format!("coupon {coupon} belongs to room {room}, not to {named}");
         return Err(Problem::new(Kind::RoomMismatch, detail).field("room_id"));
@@ -160,10 +171,11 @@ pub(super) async fn echo(
     payload: web::Payload,
     service: web::Data<Service>,
 ) -> Result<HttpResponse, Problem> {
+    let body = Received::whole(payload, service.settings.limits.body()).await?;
     if !service.settings.bench.echo {
         return Err(Problem::new(Kind::NotFound, "set bench.echo to have this path"));
     }
-    let Wish { user, coupon, room } = Wish::read(&req, payload).await?;
+    let Wish { user, coupon, room } = Wish::read(&req, &body)?;
     let room = match room {
         Some(room) => room,
         None => RoomId::new(1).map_err(Problem::internal)?,

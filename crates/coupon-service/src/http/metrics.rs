@@ -43,6 +43,18 @@ fn grabs(service: &Service) {
             service.counters.outcome(outcome),
         );
     }
+    for (limit, refused) in [
+        ("user_grabs", service.grab_limit.as_ref().map_or(0, |limit| limit.refused())),
+        ("connections_per_ip", service.connections.refused()),
+    ] {
+        let labels = [("limit", limit.to_owned())];
+        metrics.counter(
+            "coupon_limited_total",
+            "What was refused by a limit of one client's.",
+            &labels,
+            refused,
+        );
+    }
     let (batches, grabs) = service.counters.batches();
     metrics.counter("coupon_batches_total", "Batches through the gate.", &[], batches);
     metrics.counter("coupon_batched_grabs_total", "Grabs in those batches.", &[], grabs);

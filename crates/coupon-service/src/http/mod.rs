@@ -10,6 +10,7 @@ mod cursor;
 mod docs;
 mod grab;
 mod health;
+mod identity;
 mod lists;
 mod metrics;
 mod orders;
@@ -25,6 +26,9 @@ mod view;
 
 use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use cursor::check as check_cursor;
+pub(crate) use problem::refusal;
 use problem::{Kind, Problem};
 
 /// Registers every route.

@@ -1,12 +1,12 @@
 //! What was grabbed lately, whoever and wherever.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use coupon_core::{ResultQuery, TimeRange};
+use coupon_core::{ResultQuery, TimeRange, Timestamp};
 
 use super::cursor::{Cursor, List};
 use super::lists;
 use super::params::Query;
-use super::problem::Problem;
+use super::problem::{Kind, Problem};
 use super::responses::{ReadProblems, Unanswered};
 use crate::api::ResultPage;
 use crate::backend::PageRequest;
@@ -15,9 +15,19 @@ use crate::service::Service;
 /// A year: no window needs to be longer.
 const HOURS_MAX: u64 = 8_760;
 const MILLIS_PER_HOUR: i64 = 3_600_000;
+/// How long a first page's window may be paged through, in hours.
+const PAGING_HOURS: i64 = 24;
 
 pub(super) fn configure(cfg: &mut web::ServiceConfig) {
     super::get(cfg, "/api/orders/recent", recent);
+}
+
+/// Whether somebody could have asked for this window within the last day. A cursor says where its window begins, and anyone
+/// can make a cursor.
+fn is_window(hours: u64, start: Timestamp, now: Timestamp) -> bool {
+    let hours = i64::try_from(hours).ok().filter(|_| (1..=HOURS_MAX).contains(&hours));
+    let age = now.millis().saturating_sub(start.millis());
+    hours.is_some_and(|hours| (0..=(hours + PAGING_HOURS) * MILLIS_PER_HOUR).contains(&age))
 }
 
 /// Grabs of the last hours, latest first
@@ -41,6 +51,10 @@ pub(super) async fn recent(req: HttpRequest, service: web::Data<Service>) -> Res
     let list = List::Recent;
     let cursor = query.text("cursor").map(|text| Cursor::decode(text, list, hours)).transpose()?;
     let before = cursor.as_ref().map(lists::before).transpose()?;
+    if cursor.is_some_and(|cursor| !is_window(cursor.key, cursor.start, service.clock.now())) {
+        let detail = "the cursor is too old to go on from: start again without it";
+        return Err(Problem::new(Kind::Malformed, detail).field("cursor"));
+    }
     let next = cursor.unwrap_or_else(|| {
         let key = hours.unwrap_or(1);
         let back = i64::try_from(key).unwrap_or(i64::MAX).saturating_mul(MILLIS_PER_HOUR);

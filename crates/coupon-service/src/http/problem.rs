@@ -1,6 +1,7 @@
 //! Errors as RFC 9457 has them.
 
 use std::fmt;
+use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
@@ -18,6 +19,8 @@ const DETAIL_MAX: usize = 400;
 pub(super) enum Kind {
     Malformed,
     Unauthorized,
+    UserTokenNeeded,
+    OtherUser,
     LoopbackOnly,
     NotFound,
     UnknownCoupon,
@@ -32,6 +35,7 @@ pub(super) enum Kind {
     OutOfRange,
     RoomMismatch,
     NoPlace,
+    TooMany,
     Internal,
     Unavailable,
 }
@@ -46,6 +50,10 @@ impl Kind {
             Self::Unauthorized => {
                 (StatusCode::UNAUTHORIZED, "/problems/unauthorized", "A bearer token is needed")
             }
+            Self::UserTokenNeeded => {
+                (StatusCode::UNAUTHORIZED, "/problems/user-token-needed", "A token of the user's is needed")
+            }
+            Self::OtherUser => (StatusCode::FORBIDDEN, "/problems/other-user", "The token is another user's"),
             Self::LoopbackOnly => {
                 (StatusCode::FORBIDDEN, "/problems/loopback-only", "Only this machine may ask")
             }
@@ -84,6 +92,9 @@ impl Kind {
                 "/problems/no-place",
                 "The strategy has no place for the result",
             ),
+            Self::TooMany => {
+                (StatusCode::TOO_MANY_REQUESTS, "/problems/too-many", "More than one client may ask for")
+            }
             Self::Internal => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "/problems/internal", "The service made a mistake")
             }
@@ -101,6 +112,8 @@ pub(super) struct Problem {
     detail: String,
     field: Option<String>,
     allow: &'static str,
+    /// When to ask again, in seconds.
+    retry_after: u64,
 }
 
 impl Problem {
@@ -120,12 +133,20 @@ impl Problem {
             detail.truncate(detail.floor_char_boundary(DETAIL_MAX));
             detail.push('…');
         }
-        Self { kind, detail, field: None, allow: "" }
+        Self { kind, detail, field: None, allow: "", retry_after: 1 }
     }
 
     /// The same problem, with the field that was wrong.
     pub(super) fn field(self, field: impl Into<String>) -> Self {
         Self { field: Some(field.into()), ..self }
+    }
+
+    /// A user who asks more often than one may.
+    pub(super) fn too_many_grabs(wait: Duration) -> Self {
+        // Rounded up: whoever comes back then is let through.
+        let retry_after = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let detail = format!("this user grabs more often than one may; wait {retry_after} s");
+        Self { retry_after, ..Self::new(Kind::TooMany, detail).field("user_id") }
     }
 
     pub(super) fn method_not_allowed(allow: &'static str) -> Self {
@@ -153,6 +174,20 @@ impl Problem {
     }
 }
 
+impl Problem {
+    fn body(&self) -> Vec<u8> {
+        let (status, slug, title) = self.kind.parts();
+        let body = ProblemDetails {
+            kind: slug.to_owned(),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: self.detail.clone(),
+            field: self.field.clone(),
+        };
+        serde_json::to_vec(&body).unwrap_or_default()
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.detail)
@@ -165,26 +200,34 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let (status, slug, title) = self.kind.parts();
-        let body = ProblemDetails {
-            kind: slug.to_owned(),
-            title: title.to_owned(),
-            status: status.as_u16(),
-            detail: self.detail.clone(),
-            field: self.field.clone(),
-        };
-        let mut response = HttpResponse::build(status);
+        let mut response = HttpResponse::build(self.status_code());
         response.content_type("application/problem+json");
         match self.kind {
             Kind::Unauthorized => {
                 response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"admin\""))
             }
+            Kind::UserTokenNeeded => {
+                response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"users\""))
+            }
             Kind::MethodNotAllowed => response.insert_header((header::ALLOW, self.allow)),
-            Kind::Unavailable => response.insert_header((header::RETRY_AFTER, "1")),
+            Kind::Unavailable | Kind::TooMany => {
+                response.insert_header((header::RETRY_AFTER, self.retry_after))
+            }
             _ => &mut response,
         };
-        response.body(serde_json::to_vec(&body).unwrap_or_default())
+        response.body(self.body())
     }
+}
+
+/// A whole answer to a connection that is one too many, before anything was asked on it.
+pub(crate) fn refusal(detail: &str) -> Vec<u8> {
+    let body = Problem::new(Kind::TooMany, detail).body();
+    let head = format!(
+        "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.into_bytes(), body].concat()
 }
 
 /// An overloaded service answers thousands of 503 a second.

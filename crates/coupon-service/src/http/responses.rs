@@ -36,6 +36,13 @@ problems! {
         "415" => "The content type is not JSON.",
         "422" => "A number out of range, a room that is not the coupon's, or one that the strategy has no place for.",
     }
+    UserProblems {
+        "401" => "With `users.token_secret` set: the user's token is missing, wrong or expired.",
+        "403" => "The token is another user's.",
+    }
+    Limited {
+        "429" => "The user grabs more often than `limits.user_grabs_per_s`; ask again after `Retry-After`.",
+    }
     Used {
         "409" => "The coupon was spent before.",
     }

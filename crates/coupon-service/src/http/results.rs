@@ -4,10 +4,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use coupon_core::{Money, UserId};
 use serde::Deserialize;
 
+use super::body::Received;
+use super::identity::Asker;
 use super::params::{Query, Whole, result_id};
 use super::problem::{Kind, Problem};
-use super::responses::{BodyProblems, ReadProblems, Unanswered, Unknown, Used};
-use super::{body, view};
+use super::responses::{BodyProblems, ReadProblems, Unanswered, Unknown, Used, UserProblems};
+use super::view;
 use crate::api::{ResultAnswer, UseRequest};
 use crate::backend::Spending;
 use crate::manager::Spent;
@@ -73,10 +75,12 @@ impl Body {
     path = "/api/coupon/use",
     operation_id = "useCoupon",
     tag = "results",
+    security((), ("user" = [])),
     request_body = UseRequest,
     responses(
         (status = 200, description = "Spent; the result as it is now.", body = ResultAnswer),
         BodyProblems,
+        UserProblems,
         Used,
         Unanswered,
     )
@@ -86,9 +90,12 @@ pub(super) async fn spend(
     payload: web::Payload,
     service: web::Data<Service>,
 ) -> Result<HttpResponse, Problem> {
+    let body = Received::whole(payload, service.settings.limits.body()).await?;
+    let asker = Asker::of(&req, &service)?;
     Query::none(&req)?;
-    let body: Body = body::json(&req, payload).await?;
+    let body: Body = body.json(&req)?;
     let user = body.user_id.id("user_id", UserId::new)?;
+    asker.must_be(user)?;
     let id = result_id(&body.result_id)?;
     let spending = Spending { user, id, amount: body.amount()?, time: service.clock.now() };
     match service.manager.spend(spending).await.map_err(|error| Problem::unavailable(&error))? {

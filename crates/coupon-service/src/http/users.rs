@@ -4,10 +4,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use coupon_core::{ResultQuery, Timestamp, UserId};
 
 use super::cursor::{Cursor, List};
+use super::identity::Asker;
 use super::lists;
 use super::params::{Query, path_id};
 use super::problem::Problem;
-use super::responses::{ReadProblems, Unanswered, Unknown};
+use super::responses::{ReadProblems, Unanswered, Unknown, UserProblems};
 use crate::api::ResultPage;
 use crate::backend::PageRequest;
 use crate::service::Service;
@@ -22,15 +23,18 @@ pub(super) fn configure(cfg: &mut web::ServiceConfig) {
     path = "/api/user/{user_id}/coupons",
     operation_id = "listUserCoupons",
     tag = "results",
+    security((), ("user" = [])),
     params(
         ("user_id" = u64, Path, description = "The user.", minimum = 1),
         ("limit" = Option<u64>, Query, description = "At most so many; 100 if not given.", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
     ),
-    responses((status = 200, description = "A page.", body = ResultPage), ReadProblems, Unknown, Unanswered)
+    responses((status = 200, description = "A page.", body = ResultPage), ReadProblems, UserProblems, Unknown, Unanswered)
 )]
 pub(super) async fn coupons(req: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
+    let asker = Asker::of(&req, &service)?;
     let user = path_id(&req, "user_id", UserId::new)?;
+    asker.must_be(user)?;
     let query = Query::of(&req, &["limit", "cursor"])?;
     let limit = query.limit()?;
     let list = List::UserCoupons;

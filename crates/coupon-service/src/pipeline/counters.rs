@@ -78,6 +78,13 @@ impl GrabCounters {
         (self.batches.load(Ordering::Relaxed), self.batched.load(Ordering::Relaxed))
     }
 
+    /// A grab whose answer was known without asking the gate.
+    pub(super) fn recalled(&self, answer: Answer) {
+        if let Some(outcome) = Outcome::of(&Ok(answer)) {
+            self.count(outcome);
+        }
+    }
+
     pub(super) fn count(&self, outcome: Outcome) {
         if let Some(count) = self.outcomes.get(outcome as usize) {
             count.fetch_add(1, Ordering::Relaxed);

@@ -4,6 +4,7 @@
 //! form the next one: no timer delays a lone grab, and under load every later step is paid once a batch.
 
 mod counters;
+mod memory;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -22,9 +23,13 @@ pub use counters::{GrabCounters, Outcome};
 use crate::backend::{Attempt, Backend, Decided, Decision, PlacedResult, Unavailable};
 use crate::failpoints::{self, Point};
 use crate::ids::IdGenerator;
+use memory::Memory;
 
 /// The longest that a slow shard keeps the next batch, which other shards have a part in, from being taken.
 const PATIENCE: Duration = Duration::from_millis(5);
+
+/// The most turns of a worker's loop that a batch waits for more to join.
+const TURNS: usize = 16;
 
 /// How batches are formed.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +40,8 @@ pub struct BatchLimits {
     pub in_flight: usize,
     /// The most grabs that wait for a batch on one worker; beyond it they get 503.
     pub waiting_max: usize,
+    /// For how long a worker repeats what the gate refused; zero: the gate is always asked.
+    pub memory: Duration,
     /// What a network would add to each call of a shard.
     pub shard_rtt: Duration,
 }
@@ -95,6 +102,7 @@ pub struct Batcher {
     limits: BatchLimits,
     ids: RefCell<IdGenerator>,
     queue: RefCell<Queue>,
+    memory: RefCell<Memory>,
 }
 
 /// A grab on its way to its shard, and who waits for it.
@@ -114,7 +122,8 @@ impl Batcher {
         ids: IdGenerator,
     ) -> Rc<Self> {
         let (ids, queue) = (RefCell::new(ids), RefCell::default());
-        Rc::new(Self { strategy, backend, counters, limits, ids, queue })
+        let memory = RefCell::new(Memory::new(limits.memory));
+        Rc::new(Self { strategy, backend, counters, limits, ids, queue, memory })
     }
 
     /// Decides a grab, and answers once it is stored.
@@ -122,6 +131,11 @@ impl Batcher {
     /// # Errors
     /// [`NotDecided`] when the outcome is unknown, the service is overloaded, or the result would have no place.
     pub async fn grab(self: &Rc<Self>, grab: Grab) -> Result<Answer, NotDecided> {
+        let epoch = self.backend.gate.epoch();
+        if let Some(known) = epoch.and_then(|epoch| self.memory.borrow_mut().recall(&grab, epoch)) {
+            self.counters.recalled(known);
+            return Ok(known);
+        }
         let (reply, answer) = oneshot::channel();
         {
             let mut queue = self.queue.borrow_mut();
@@ -160,6 +174,7 @@ impl Batcher {
             }
         };
         self.counters.gate(attempts.len(), started.elapsed());
+        self.remember(&attempts, &decisions, epoch);
         let by_shard = self.sort_out(&attempts, &decisions, batch);
         let on_their_way = by_shard.into_iter().map(|(shard, group)| {
             let this = Rc::clone(self);
@@ -194,6 +209,25 @@ impl Batcher {
             }
         }
         (attempts, fixed)
+    }
+
+    /// Takes note of what the gate refused, to say so again without asking it.
+    fn remember(self: &Rc<Self>, attempts: &[Attempt], decisions: &[Decision], epoch: u64) {
+        let mut memory = self.memory.borrow_mut();
+        for (Attempt { user, coupon, .. }, decision) in attempts.iter().zip(decisions) {
+            match *decision {
+                Decision::Duplicate(id) => memory.duplicate(*user, *coupon, id, epoch),
+                Decision::OutOfStock if memory.sold_out(*coupon, epoch) => {
+                    let (this, coupon) = (Rc::clone(self), *coupon);
+                    actix_web::rt::spawn(async move {
+                        if let Some((epoch, holders)) = this.backend.gate.holders(coupon).await {
+                            this.memory.borrow_mut().held_by(coupon, epoch, holders);
+                        }
+                    });
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Answers what the gate refused, and groups the rest by shard.
@@ -267,9 +301,8 @@ struct Runner(Rc<Batcher>);
 impl Runner {
     /// Takes batch after batch until nothing waits.
     async fn run(self) {
-        // Whatever else arrived with the first grab gets its turn to join before the batch is taken.
-        tokio::task::yield_now().await;
         loop {
+            self.gather().await;
             let batch = {
                 let mut queue = self.0.queue.borrow_mut();
                 if queue.waiting.is_empty() {
@@ -280,6 +313,20 @@ impl Runner {
                 std::mem::replace(&mut queue.waiting, rest)
             };
             self.0.process(batch).await;
+        }
+    }
+
+    /// Whatever arrives together leaves together: as long as each turn of the worker's loop brings more, it may join. Those
+    /// whose answers have just gone out are often back at once.
+    async fn gather(&self) {
+        let mut before = 0;
+        for _ in 0..TURNS {
+            tokio::task::yield_now().await;
+            let now = self.0.queue.borrow().waiting.len();
+            if now == before || now >= self.0.limits.batch_max {
+                return;
+            }
+            before = now;
         }
     }
 }

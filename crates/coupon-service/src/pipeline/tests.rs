@@ -12,6 +12,8 @@ use crate::clock::Clock;
 /// The user for whom [`Picky`] has no place, and the one whom it cannot bear.
 const HOMELESS: u64 = 2;
 const CURSED: u64 = 3;
+/// Longer than any test takes.
+const MEMORY: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug)]
 struct Picky;
@@ -40,7 +42,8 @@ fn pipeline(data: &std::path::Path) -> Rc<Batcher> {
         Options { data: data.to_owned(), readers: NonZeroUsize::MIN, max_file_mb: 0, shard_backlog: 100 };
     let backend = Arc::new(embedded::open(&options, &Picky, &clock).unwrap());
     let counters = GrabCounters::new(Histogram::noop(), Histogram::noop(), Histogram::noop());
-    let limits = BatchLimits { batch_max: 8, in_flight: 1, waiting_max: 8, shard_rtt: Duration::ZERO };
+    let limits =
+        BatchLimits { batch_max: 8, in_flight: 1, waiting_max: 8, memory: MEMORY, shard_rtt: Duration::ZERO };
     Batcher::new(Arc::new(Picky), backend, Arc::new(counters), limits, IdGenerator::new(clock, 0, None))
 }
 
@@ -84,5 +87,29 @@ fn a_strategy_that_panics_costs_its_batch_and_no_more() {
     run(async |pipeline: Rc<Batcher>| {
         assert!(matches!(pipeline.grab(by(CURSED)).await, Err(NotDecided::Unavailable(_))));
         assert!(matches!(pipeline.grab(by(1)).await, Ok(Answer::Granted(_))));
+    });
+}
+
+#[test]
+fn a_worker_repeats_what_the_gate_refused_and_holders_are_told_what_they_hold() {
+    run(async |pipeline: Rc<Batcher>| {
+        let stock = pipeline.backend.gate.stock(CouponId::new(1).unwrap()).await.unwrap().unwrap();
+        let last = 10 + u64::from(stock.total);
+        for user in 10..last {
+            assert!(matches!(pipeline.grab(by(user)).await, Ok(Answer::Granted(_))));
+        }
+        assert_eq!(pipeline.grab(by(last)).await, Ok(Answer::OutOfStock));
+        // Finding out who holds it is a task of its own.
+        tokio::task::yield_now().await;
+        let (asked, _) = pipeline.counters.batches();
+        assert_eq!(pipeline.grab(by(last + 1)).await, Ok(Answer::OutOfStock));
+        assert_eq!(pipeline.counters.batches().0, asked, "the gate was asked again");
+        let held = pipeline.grab(by(10)).await.unwrap();
+        assert!(matches!(held, Answer::Duplicate(_)), "a holder was told {held:?}");
+        assert_eq!(pipeline.counters.batches().0, asked + 1);
+        assert_eq!(pipeline.grab(by(10)).await, Ok(held));
+        assert_eq!(pipeline.counters.batches().0, asked + 1, "the gate was asked again");
+        assert_eq!(pipeline.counters.outcome(Outcome::OutOfStock), 2);
+        assert_eq!(pipeline.counters.outcome(Outcome::Duplicate), 2);
     });
 }

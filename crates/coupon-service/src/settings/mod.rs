@@ -1,15 +1,19 @@
 //! Settings: defaults in the binary, then a TOML file, then `COUPON__…` in the environment, then flags.
 
+mod files;
+mod limits;
+mod secret;
 mod servers;
 mod sources;
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
+pub use limits::LimitSettings;
+pub use secret::Secret;
 pub use servers::{Role, ServerUrl, ServersSettings};
 pub use sources::{SettingsError, Sources, section};
 
@@ -31,6 +35,10 @@ pub struct Settings {
     pub servers: ServersSettings,
     /// The `[grab]` section.
     pub grab: GrabSettings,
+    /// The `[limits]` section.
+    pub limits: LimitSettings,
+    /// The `[users]` section.
+    pub users: UserSettings,
     /// The `[reads]` section.
     pub reads: ReadSettings,
     /// The `[cache]` section.
@@ -96,6 +104,8 @@ pub struct GrabSettings {
     pub in_flight: NonZeroUsize,
     /// The most grabs that wait for a batch on one worker; beyond it they get 503.
     pub waiting_max: NonZeroUsize,
+    /// How long a worker repeats "sold out" and "duplicate" without asking the gate again, in milliseconds; 0: never.
+    pub memory_ms: u64,
     /// The most results that wait to reach one shard's tables; beyond it that shard's grabs get 503.
     pub shard_backlog: NonZeroUsize,
 }
@@ -117,18 +127,19 @@ pub struct CacheSettings {
 }
 
 /// The admin endpoints.
-#[derive(Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdminSettings {
     /// The bearer token they ask for; without one they answer on loopback only.
-    pub token: String,
+    pub token: Secret,
 }
 
-impl fmt::Debug for AdminSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let token = if self.token.is_empty() { "none" } else { "(hidden)" };
-        f.debug_struct("AdminSettings").field("token", &token).finish()
-    }
+/// Users, as far as they must prove who they are.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserSettings {
+    /// What users' tokens are signed with; without one nobody is asked for a token.
+    pub token_secret: Secret,
 }
 
 /// What this machine lacks, and a real deployment has.

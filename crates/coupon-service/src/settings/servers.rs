@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::de::{Deserializer, Error as _};
@@ -20,6 +21,8 @@ pub struct ServersSettings {
     pub redis: ServerUrl,
     /// RabbitMQ: `amqp://user:password@host:5672/%2f`.
     pub rabbitmq: ServerUrl,
+    /// Who signed the servers' certificates, as a PEM file; empty for the authorities that browsers trust.
+    pub ca_file: PathBuf,
     /// What databases, keys and queues are called by; empty for `coupon_` and the name of the strategy.
     pub namespace: String,
     /// Which part of the work this process does.
@@ -35,6 +38,14 @@ pub struct ServersSettings {
 }
 
 impl ServersSettings {
+    /// Tells every address whom to trust.
+    pub(super) fn hand_out_ca(&mut self) {
+        let single = [&mut self.main, &mut self.redis, &mut self.rabbitmq];
+        for url in single.into_iter().chain(&mut self.shards) {
+            url.ca_file.clone_from(&self.ca_file);
+        }
+    }
+
     /// How long a batch waits for its queue's confirmation.
     #[must_use]
     pub const fn publish_timeout(&self) -> Duration {
@@ -68,33 +79,48 @@ impl Role {
     }
 }
 
-/// A server's address with its password, which is never printed.
+/// A server's address with its password, which is never printed, and whom to trust there.
 #[derive(Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(transparent)]
-pub struct ServerUrl(String);
+#[serde(from = "String")]
+pub struct ServerUrl {
+    url: String,
+    ca_file: PathBuf,
+}
+
+impl From<String> for ServerUrl {
+    fn from(url: String) -> Self {
+        Self { url, ca_file: PathBuf::new() }
+    }
+}
 
 impl ServerUrl {
     /// The URL as it was set.
     pub fn new(url: impl Into<String>) -> Self {
-        Self(url.into())
+        url.into().into()
     }
 
     /// The URL, password included: for drivers alone.
     #[must_use]
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.url
+    }
+
+    /// The file with the authority that signed its certificate; `None` for those that browsers trust.
+    #[must_use]
+    pub fn ca_file(&self) -> Option<&Path> {
+        (!self.ca_file.as_os_str().is_empty()).then_some(&*self.ca_file)
     }
 
     /// Whether none was set.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.url.is_empty()
     }
 
     /// Host and port, without user and password.
     #[must_use]
     pub fn host(&self) -> &str {
-        let rest = self.0.split_once("://").map_or(&*self.0, |(_, rest)| rest);
+        let rest = self.url.split_once("://").map_or(&*self.url, |(_, rest)| rest);
         // The password first: it may hold anything that ends a host.
         let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
         rest.split(['/', '?']).next().unwrap_or_default()
@@ -107,7 +133,7 @@ impl fmt::Debug for ServerUrl {
     }
 }
 
-/// The environment has no lists: there, addresses are separated by commas.
+/// The environment has no lists: there, addresses are separated by commas; in a file, by commas or lines.
 fn list_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ServerUrl>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -119,9 +145,12 @@ fn list_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Server
         .map_err(|_| D::Error::custom("give a list of addresses, or one text with commas between them"))?;
     Ok(match read {
         ListOrText::List(list) => list,
-        ListOrText::Text(text) => {
-            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(ServerUrl::new).collect()
-        }
+        ListOrText::Text(text) => text
+            .split([',', '\n'])
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(ServerUrl::new)
+            .collect(),
     })
 }
 
@@ -144,6 +173,16 @@ mod tests {
         let text = read(&["servers.shards=mysql://a:1@h:1, mysql://a:1@h:2"]);
         assert_eq!(listed.shards, text.shards);
         assert_eq!(text.shards[1].host(), "h:2");
+    }
+
+    #[test]
+    fn every_address_knows_whom_to_trust() {
+        let settings =
+            read(&["servers.ca_file=/etc/ca.pem", "servers.shards=mysql://h:1", "servers.redis=rediss://h"]);
+        for url in settings.shards.iter().chain([&settings.main, &settings.redis, &settings.rabbitmq]) {
+            assert_eq!(url.ca_file(), Some(Path::new("/etc/ca.pem")));
+        }
+        assert_eq!(read(&[]).main.ca_file(), None);
     }
 
     #[test]

@@ -78,6 +78,7 @@ pub(crate) fn stack() -> &'static Stack {
 }
 
 /// Where a test's data lives.
+#[expect(clippy::large_enum_variant, reason = "there are two, and neither is copied")]
 pub(crate) enum Bench {
     Embedded { dir: TempDir, clock: Clock },
     Servers { settings: ServersSettings, clock: Clock },

@@ -286,6 +286,9 @@ fn a_result_that_comes_after_its_epoch_is_parked_and_holds_its_stock() {
         let channel = connection.open_channel(None).await.unwrap();
         let to = BasicPublishArguments::new("", &names.queue(shard_of(3)));
         channel.basic_publish(BasicProperties::default(), body.into_bytes(), to).await.unwrap();
+        // Whatever it answers to later on this channel, it has taken the message before.
+        let mut queue = QueueDeclareArguments::durable_client_named(&names.queue(shard_of(3)));
+        channel.queue_declare(queue.passive(true).finish()).await.unwrap();
         backend.hand_over.drain().await.unwrap();
         assert_eq!(backend.shards.report(shard_of(3)).await.unwrap().parked, 1);
         assert_eq!(held_by(&backend, 3).await.len(), 1);

@@ -60,18 +60,16 @@ impl Gate {
 
     /// Waits until no reservation is pending, at most for as long as a service may take to settle them all. What stays
     /// pending is for the checks to find.
-    pub(super) fn settle(&self, settings: &ServersSettings, catalogue: &Catalogue) -> Result<()> {
+    pub(super) fn settle(&self, settings: &ServersSettings) -> Result<()> {
         if settings.redis.is_empty() || self.closed().is_some() {
             return Ok(());
         }
         let mut redis = connect(settings)?;
-        let mut pending = redis::pipe();
-        for coupon in on_offer(catalogue) {
-            pending.cmd("ZCARD").arg(self.names.pending(self.open_epoch, coupon));
-        }
+        let mut pending = redis::cmd("ZCARD");
+        pending.arg(self.names.pending(self.open_epoch));
         let round = Duration::from_millis(settings.reconcile_ms.get());
         let patience = Instant::now() + (round * ROUNDS).max(SETTLE_AT_LEAST);
-        while pending.query::<Vec<u64>>(&mut redis)?.iter().sum::<u64>() > 0 && Instant::now() < patience {
+        while pending.query::<u64>(&mut redis)? > 0 && Instant::now() < patience {
             std::thread::sleep(POLL);
         }
         Ok(())

@@ -100,13 +100,12 @@ impl Servers {
 
     /// Waits until the gate has no reservation that is pending, or for as long as one may be.
     pub(super) fn settle(&self) -> Result<()> {
-        let (gate, catalogue) = runtime()?.block_on(async {
+        let gate = runtime()?.block_on(async {
             let mut main = self.main.connect_alone().await?;
             let dataset = read::label(&mut main).await?.dataset;
-            let gate = Gate::read(&mut main, &self.namespace.dataset(&dataset)).await?;
-            anyhow::Ok((gate, read::catalogue(&mut main).await?))
+            Gate::read(&mut main, &self.namespace.dataset(&dataset)).await
         })?;
-        gate.settle(&self.settings, &catalogue)
+        gate.settle(&self.settings)
     }
 
     /// Holds every database still.

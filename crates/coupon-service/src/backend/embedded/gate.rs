@@ -7,6 +7,9 @@ use coupon_core::{Coupon, CouponId, CouponResult, CouponStatus, ResultId, TimeRa
 
 use crate::backend::{Attempt, Decided, Decision, Gate, LocalFuture, Stock, Unavailable};
 
+/// Its memory is this process's: a gate that has lost it is gone itself.
+const EPOCH: u64 = 0;
+
 /// Who holds a coupon, and whether the result is known to be stored.
 #[derive(Debug, Clone, Copy)]
 struct Holder {
@@ -142,12 +145,21 @@ impl MemoryGate {
 impl Gate for std::sync::Arc<MemoryGate> {
     fn reserve<'a>(&'a self, attempts: &'a [Attempt]) -> LocalFuture<'a, Result<Decided, Unavailable>> {
         let decisions = attempts.iter().map(|attempt| self.decide(attempt)).collect();
-        // Its memory is this process's: a gate that has lost it is gone itself.
-        Box::pin(std::future::ready(Ok(Decided { decisions, epoch: 0 })))
+        Box::pin(std::future::ready(Ok(Decided { decisions, epoch: EPOCH })))
     }
 
     fn ready(&self) -> Result<(), Unavailable> {
         Ok(())
+    }
+
+    fn epoch(&self) -> Option<u64> {
+        Some(EPOCH)
+    }
+
+    fn holders(&self, coupon: CouponId) -> LocalFuture<'_, Option<(u64, Vec<UserId>)>> {
+        let sold_out = self.lock(coupon).filter(|gate| gate.sold() >= gate.total);
+        let holders = sold_out.map(|gate| (EPOCH, gate.holders.keys().copied().collect()));
+        Box::pin(std::future::ready(holders))
     }
 
     fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<Stock>, Unavailable>> {

@@ -1,5 +1,6 @@
 //! A shard's reading threads: each has a connection of its own, and takes one query at a time.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -15,11 +16,16 @@ use crate::clock::Clock;
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
+/// The most queries that wait for one shard's readers; beyond it they are refused. Those whose asker has left count until a
+/// reader has thrown them away, so a shard that is stuck must not gather them for ever.
+const WAITING_MAX: usize = 16_384;
+
 /// One shard's readers. They end when the last handle is dropped.
 #[derive(Debug)]
 pub(super) struct Readers {
     shard: ShardId,
     jobs: Sender<Job>,
+    waiting: Arc<AtomicUsize>,
     state: Arc<ShardState>,
     clock: Clock,
 }
@@ -33,13 +39,13 @@ impl Readers {
         clock: Clock,
     ) -> std::io::Result<Self> {
         let (jobs, queue) = channel();
-        let queue = Arc::new(Mutex::new(queue));
+        let (queue, waiting) = (Arc::new(Mutex::new(queue)), Arc::default());
         for (number, connection) in connections.into_iter().enumerate() {
-            let (queue, state) = (Arc::clone(&queue), Arc::clone(&state));
+            let (queue, waiting, state) = (Arc::clone(&queue), Arc::clone(&waiting), Arc::clone(&state));
             let name = format!("shard-{shard}-read-{number}");
-            thread::Builder::new().name(name).spawn(move || serve(&queue, &connection, &state))?;
+            thread::Builder::new().name(name).spawn(move || serve(&queue, &waiting, &connection, &state))?;
         }
-        Ok(Self { shard, jobs, state, clock })
+        Ok(Self { shard, jobs, waiting, state, clock })
     }
 
     /// Runs a query over the tables visited that exist; `read` says how many of them it read.
@@ -63,6 +69,11 @@ impl Readers {
             });
             let _ = reply.send(visited.map_err(|error| Unavailable::new(format!("shard {shard}"), error)));
         });
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            let full = Unavailable::new(format!("shard {shard}"), "too many queries are waiting");
+            return Box::pin(std::future::ready(Err(full)));
+        }
         let sent = self.jobs.send(job);
         Box::pin(async move {
             let gone = || Unavailable::new(format!("shard {shard}"), "its readers have stopped");
@@ -88,21 +99,22 @@ fn existing(state: &ShardState, visit: Visit) -> Vec<TableId> {
 }
 
 /// One reading thread: takes jobs until there is nobody left to send any.
-fn serve(queue: &Mutex<Receiver<Job>>, connection: &Connection, state: &ShardState) {
+fn serve(queue: &Mutex<Receiver<Job>>, waiting: &AtomicUsize, connection: &Connection, state: &ShardState) {
     loop {
         // One idle reader waits within the lock, the others for it.
         let Ok(job) = lock(queue).recv() else { return };
+        waiting.fetch_sub(1, Ordering::Relaxed);
         let before = thread_cpu();
         job(connection);
         let used = thread_cpu().saturating_sub(before);
         let used = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
-        state.work.cpu_nanos.fetch_add(used, std::sync::atomic::Ordering::Relaxed);
+        state.work.cpu_nanos.fetch_add(used, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::AtomicBool;
 
     use super::*;
     use crate::backend::Totals;
@@ -122,5 +134,26 @@ mod tests {
         assert!(slow.await.unwrap().value);
         last.await.unwrap();
         assert!(!ran.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_shard_that_is_stuck_does_not_gather_queries_for_ever() {
+        let state = Arc::new(ShardState::new(Vec::new(), Totals::default(), 0, 1));
+        let only = vec![Connection::open_in_memory().unwrap()];
+        let readers = Readers::start(ShardId::new(0), only, state, Clock::system()).unwrap();
+        let (go_on, wait) = channel::<()>();
+        let slow = readers.ask(Visit::All, move |_, _| Ok((wait.recv().is_ok(), 0)));
+        // Their askers leave at once, and one more than wait may have been taken by the reader.
+        for _ in 0..=WAITING_MAX {
+            drop(readers.ask(Visit::All, |_, _| Ok(((), 0))));
+        }
+        let refused = readers.ask(Visit::All, |_, _| Ok(((), 0))).await.unwrap_err();
+        assert!(refused.why.contains("too many"), "{refused}");
+        go_on.send(()).unwrap();
+        assert!(slow.await.unwrap().value);
+        while readers.waiting.load(Ordering::Relaxed) > 0 {
+            tokio::task::yield_now().await;
+        }
+        readers.ask(Visit::All, |_, _| Ok(((), 0))).await.unwrap();
     }
 }

@@ -104,7 +104,7 @@ impl HandOver for Queues {
 
     fn close(&self) {
         self.background.stop.store(true, Ordering::Relaxed);
-        self.background.to_apply.notify_one();
+        self.background.hurry();
         let thread = self.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread of the servers' backend panicked");

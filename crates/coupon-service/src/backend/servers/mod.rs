@@ -21,6 +21,13 @@ mod shards;
 mod sql;
 mod status;
 mod tasks;
+mod tls;
 mod values;
 
 pub use open::{Options, open};
+
+/// Holds any bytes to what must be true of a queue's messages.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn check_message(body: &[u8]) {
+    broker::check(body);
+}

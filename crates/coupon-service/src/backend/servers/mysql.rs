@@ -4,8 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
+use mysql_async::{Conn, DriverError, IoError, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, SslOpts};
 
+use super::tls;
 use crate::backend::Unavailable;
 use crate::settings::ServerUrl;
 
@@ -51,7 +52,7 @@ pub(super) mod code {
 }
 
 /// One database on one server.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Database {
     /// `servers.main`, `servers.shards[2]`: what to look at when something is wrong.
     setting: String,
@@ -93,7 +94,9 @@ impl Database {
             .with_inactive_connection_ttl(IDLE)
             .with_ttl_check_interval(IDLE_CHECK)
             .with_reset_connection(false);
+        let ssl = encryption(setting, url, &opts)?;
         let builder = OptsBuilder::from_opts(opts)
+            .ssl_opts(ssl)
             .db_name(Some(name))
             .pool_opts(pool_opts)
             .setup(session(SILENT_S))
@@ -258,7 +261,10 @@ impl Database {
             Some(code::NO_DATABASE) => {
                 self.failed("there is no such database on that server".to_owned(), false)
             }
-            _ => self.failed(error.to_string(), is_lost(error)),
+            _ => {
+                let text = error.to_string();
+                self.failed(format!("{text}{}", tls::hint(&text)), is_lost(error))
+            }
         }
     }
 
@@ -274,9 +280,31 @@ impl Database {
     }
 }
 
+/// What the address says of encryption, with the authority that the settings name.
+fn encryption(setting: &str, url: &ServerUrl, opts: &Opts) -> anyhow::Result<Option<SslOpts>> {
+    let asked = opts.ssl_opts().cloned();
+    tls::check(setting, url, asked.is_some(), "?require_ssl=true at its end")?;
+    Ok(match (asked, tls::authority(url)?) {
+        (Some(ssl), Some(pem)) => {
+            Some(ssl.with_root_certs(vec![pem.into()]).with_disable_built_in_roots(true))
+        }
+        (ssl, _) => ssl,
+    })
+}
+
 /// Whether the server is away, rather than of another opinion.
 pub(super) fn is_lost(error: &mysql_async::Error) -> bool {
-    matches!(error, mysql_async::Error::Io(_) | mysql_async::Error::Driver(_))
+    !is_refused(error) && matches!(error, mysql_async::Error::Io(_) | mysql_async::Error::Driver(_))
+}
+
+/// Whether its certificate, or that it has none, keeps us from talking to it: waiting would not help.
+fn is_refused(error: &mysql_async::Error) -> bool {
+    match error {
+        mysql_async::Error::Io(IoError::Io(error)) => error.kind() == std::io::ErrorKind::InvalidData,
+        mysql_async::Error::Io(IoError::Tls(_)) => true,
+        mysql_async::Error::Driver(error) => matches!(error, DriverError::NoClientSslFlagFromServer),
+        _ => false,
+    }
 }
 
 /// Whether the server gave that error.
@@ -286,12 +314,35 @@ pub(super) fn has_code(error: &mysql_async::Error, code: u16) -> bool {
 
 impl From<DatabaseError> for Unavailable {
     fn from(error: DatabaseError) -> Self {
-        Self::new(format!("the database {} at {}", error.database, error.host), error.why)
+        // What is not available goes to clients, who need not know where it is; the reason goes to the log.
+        Self::new("a database", error)
     }
 }
 
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "setting `{}`: MySQL at {}, database {}", self.setting, self.host, self.name)
+    }
+}
+
+/// What the driver would show holds the password.
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Database({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn clients_do_not_hear_where_a_database_is_and_the_log_does() {
+        let url = ServerUrl::new("mysql://u:s3cret@db.internal:3306");
+        let database = Database::new("servers.main", &url, "coupon_main", 1).unwrap();
+        let told = Unavailable::from(database.failed("it is away".to_owned(), true));
+        assert_eq!(told.what, "a database");
+        assert!(told.why.contains("servers.main") && told.why.contains("db.internal:3306"), "{}", told.why);
+        assert!(!format!("{told:?} {database:?}").contains("s3cret"));
     }
 }

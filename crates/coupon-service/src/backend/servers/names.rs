@@ -3,7 +3,7 @@
 //! A namespace keeps strategies apart on the same servers. Below it, keys and queues carry the data set's id, so that
 //! those of a data set that was replaced are never taken for the new one's.
 
-use coupon_core::{CouponId, ShardId};
+use coupon_core::{CouponId, ShardId, UserId};
 
 use crate::failpoints::{self, Mechanism};
 
@@ -96,14 +96,26 @@ impl Names {
     /// Who holds a coupon, and how many there are.
     #[must_use]
     pub fn holders(&self, epoch: u64, coupon: CouponId) -> String {
-        format!("{}.{epoch}.{{{coupon}}}.holders", self.prefix)
+        format!("{}.{epoch}.{coupon}.holders", self.prefix)
     }
 
-    /// Which reservations of a coupon are not known to be stored. In a Redis Cluster it lies beside the holders: what
-    /// is in braces decides where.
+    /// Which reservations are not known to be stored.
     #[must_use]
-    pub fn pending(&self, epoch: u64, coupon: CouponId) -> String {
-        format!("{}.{epoch}.{{{coupon}}}.pending", self.prefix)
+    pub fn pending(&self, epoch: u64) -> String {
+        format!("{}.{epoch}.pending", self.prefix)
+    }
+
+    /// What a reservation is called among them.
+    #[must_use]
+    pub fn reservation(user: UserId, coupon: CouponId) -> String {
+        format!("{user}:{coupon}")
+    }
+
+    /// Whose reservation it is, and of what.
+    #[must_use]
+    pub fn parse_reservation(name: &str) -> Option<(UserId, CouponId)> {
+        let (user, coupon) = name.split_once(':')?;
+        Some((UserId::new(user.parse().ok()?).ok()?, CouponId::new(coupon.parse().ok()?).ok()?))
     }
 
     /// Every key of the data set.
@@ -138,12 +150,20 @@ mod tests {
     }
 
     #[test]
-    fn both_keys_of_a_coupon_lie_in_one_slot() {
+    fn keys_tell_their_epoch() {
         let names = Namespace::new("", "hash").unwrap().dataset("d1");
-        let coupon = CouponId::new(7).unwrap();
-        assert_eq!(names.holders(3, coupon), "coupon_hash.d1.3.{7}.holders");
-        assert_eq!(names.pending(3, coupon), "coupon_hash.d1.3.{7}.pending");
-        assert_eq!(names.epoch_of(&names.pending(3, coupon)), Some(3));
-        assert_eq!(names.epoch_of("coupon_hash.d2.3.{7}.pending"), None);
+        assert_eq!(names.holders(3, CouponId::new(7).unwrap()), "coupon_hash.d1.3.7.holders");
+        assert_eq!(names.pending(3), "coupon_hash.d1.3.pending");
+        assert_eq!(names.epoch_of(&names.pending(3)), Some(3));
+        assert_eq!(names.epoch_of("coupon_hash.d2.3.pending"), None);
+    }
+
+    #[test]
+    fn a_reservations_name_reads_back() {
+        let (user, coupon) = (UserId::new(7).unwrap(), CouponId::new(8).unwrap());
+        assert_eq!(Names::parse_reservation(&Names::reservation(user, coupon)), Some((user, coupon)));
+        for strange in ["", "7", "7:", ":8", "7:8:9", "0:8"] {
+            assert_eq!(Names::parse_reservation(strange), None, "{strange}");
+        }
     }
 }

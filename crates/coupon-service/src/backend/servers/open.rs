@@ -126,6 +126,7 @@ impl Parts {
             reconciled: AtomicU64::new(0),
             restored: AtomicU64::new(0),
             to_apply: Notify::new(),
+            apply_now: Notify::new(),
             applied: Notify::new(),
             stop: AtomicBool::new(false),
             consumed: AtomicBool::new(false),

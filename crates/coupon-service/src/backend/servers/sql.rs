@@ -3,9 +3,9 @@
 //! Whatever is written into a statement is a number or the name of a table, and both come from types of our own: nothing
 //! that somebody sent is ever text in a statement. Several tables are one statement, so that they cost one round trip.
 
-use coupon_core::{CouponResult, Money, ResultId, ResultQuery, TableId, Timestamp};
+use coupon_core::{CouponResult, GrabStatus, Money, ResultId, ResultQuery, TableId, Timestamp, UseStatus};
 use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, Row};
+use mysql_async::{Conn, Params, Row, Value};
 
 use super::values::{self, RESULT, get};
 use crate::backend::{Found, PageRequest, Spending, Summary, Totals};
@@ -39,13 +39,7 @@ pub(super) async fn page(
         if chunk.is_empty() || (by_time && found.len() >= page.limit) {
             break;
         }
-        let select = |table: &TableId| {
-            format!(
-                "(SELECT {RESULT} FROM {table} {} ORDER BY {} LIMIT {})",
-                filter.clause, filter.order, page.limit
-            )
-        };
-        for (table, row) in union(conn, chunk, select).await? {
+        for (table, row) in filter.page_of(conn, chunk, page.limit).await? {
             found.push((table, values::result(&row)?));
         }
         visited += chunk.len() as u64;
@@ -77,7 +71,7 @@ pub(super) async fn summary(
     tables: &[TableId],
     query: &ResultQuery,
 ) -> mysql_async::Result<Summary> {
-    let clause = Filter::of(query).clause;
+    let clause = Filter::of(query).clause();
     let mut sum = Summary::default();
     for chunk in tables.chunks(TABLES) {
         let select = |table: &TableId| format!("(SELECT COUNT(*), MAX(grab_time) FROM {table} {clause})");
@@ -107,6 +101,34 @@ pub(super) async fn totals(conn: &mut Conn, tables: &[TableId]) -> mysql_async::
         }
     }
     Ok(sum)
+}
+
+/// The statement that stores fresh results, all of them or none; or, to see what comes of it, without a word of those that
+/// are like what is there.
+pub(super) fn insert(table: TableId, results: &[&CouponResult], ignore: bool) -> String {
+    /// Digits of a row's five numbers, and what is between them, as they usually are.
+    const ROW: usize = 72;
+    let (granted, unused) = (GrabStatus::Granted.code(), UseStatus::Unused.code());
+    let ignore = if ignore { " IGNORE" } else { "" };
+    let mut sql = format!(
+        "INSERT{ignore} INTO {table} (result_id, user_id, coupon_id, room_id, grab_time, grab_status, use_status) VALUES "
+    );
+    sql.reserve(results.len() * ROW);
+    let constants = format!(",{granted},{unused})");
+    // A busy shard has tens of thousands of them a second: the formatting machinery would take as long as all the rest.
+    let mut digits = itoa::Buffer::new();
+    for (number, result) in results.iter().enumerate() {
+        sql.push_str(if number == 0 { "(" } else { ",(" });
+        sql.push_str(digits.format(result.result_id.number()));
+        for id in [result.user_id.get(), result.coupon_id.get(), result.room_id.get()] {
+            sql.push(',');
+            sql.push_str(digits.format(id));
+        }
+        sql.push(',');
+        sql.push_str(digits.format(result.grab_time.millis()));
+        sql.push_str(&constants);
+    }
+    sql
 }
 
 /// Marks a result as spent unless it is already; says whether it did.
@@ -180,7 +202,8 @@ async fn union(
 
 /// What a query asks of a row, as SQL.
 struct Filter {
-    clause: String,
+    /// A comparison with a number, and the number.
+    conditions: Vec<(&'static str, i64)>,
     order: &'static str,
 }
 
@@ -192,25 +215,58 @@ impl Filter {
     fn page(query: &ResultQuery, page: PageRequest) -> Self {
         let mut more = Vec::new();
         if let Some(before) = page.before {
-            more.push(format!("result_id < {}", before.number()));
+            more.push(("result_id <", before.number()));
             if query.room.is_some() {
-                more.push(format!("grab_time <= {}", before.time().millis()));
+                more.push(("grab_time <=", before.time().millis()));
             }
         }
         Self::with(query, more)
     }
 
-    fn with(query: &ResultQuery, mut conditions: Vec<String>) -> Self {
-        conditions.extend(query.user.map(|user| format!("user_id = {user}")));
-        conditions.extend(query.room.map(|room| format!("room_id = {room}")));
+    fn with(query: &ResultQuery, mut conditions: Vec<(&'static str, i64)>) -> Self {
+        conditions.extend(query.user.map(|user| ("user_id =", user.get().cast_signed())));
+        conditions.extend(query.room.map(|room| ("room_id =", room.get().cast_signed())));
         if let Some(time) = query.time {
             // An id begins with its time, so the key serves a window of time; a room's index is in the order of time.
             let (start, end) = (ResultId::earliest_at(time.start), ResultId::earliest_at(time.end));
-            conditions.push(format!("result_id >= {} AND result_id < {}", start.number(), end.number()));
+            conditions.extend([("result_id >=", start.number()), ("result_id <", end.number())]);
         }
-        let clause =
-            if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
         let order = if query.room.is_some() { "grab_time DESC, result_id DESC" } else { "result_id DESC" };
-        Self { clause, order }
+        Self { conditions, order }
+    }
+
+    fn clause(&self) -> String {
+        self.clause_of(i64::to_string)
+    }
+
+    fn clause_of(&self, value: impl Fn(&i64) -> String) -> String {
+        let conditions: Vec<String> =
+            self.conditions.iter().map(|(what, number)| format!("{what} {}", value(number))).collect();
+        if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) }
+    }
+
+    /// The rows of a page of each table. Of one table the statement is prepared: the server need not read it again, and
+    /// numbers come as they are, where in text each costs an allocation. Of several it is another one too often.
+    async fn page_of(
+        &self,
+        conn: &mut Conn,
+        tables: &[TableId],
+        limit: usize,
+    ) -> mysql_async::Result<Vec<(TableId, Row)>> {
+        let order = self.order;
+        if let [table] = tables {
+            let clause = self.clause_of(|_| "?".to_owned());
+            let sql = format!("SELECT {RESULT} FROM {table} {clause} ORDER BY {order} LIMIT ?");
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let numbers = self.conditions.iter().map(|(_, number)| *number).chain([limit]);
+            let params = Params::Positional(numbers.map(Value::Int).collect());
+            let rows: Vec<Row> = conn.exec(sql, params).await?;
+            return Ok(rows.into_iter().map(|row| (*table, row)).collect());
+        }
+        let clause = self.clause();
+        let select = |table: &TableId| {
+            format!("(SELECT {RESULT} FROM {table} {clause} ORDER BY {order} LIMIT {limit})")
+        };
+        union(conn, tables, select).await
     }
 }

@@ -1,6 +1,6 @@
 //! Holds the gate against the shards without changing either: the read-only side of the reconciler.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -142,11 +142,16 @@ async fn holders(redis: &Link, names: &Names, epoch: u64, coupon: CouponId) -> R
     let mut ask = Pipeline::new();
     ask.atomic();
     ask.cmd("HGETALL").arg(names.holders(epoch, coupon));
-    ask.cmd("ZRANGE").arg(names.pending(epoch, coupon)).arg(0).arg(-1);
-    let (fields, pending): (HashMap<String, String>, Vec<u64>) = redis.ask(&ask).await?;
+    ask.cmd("ZRANGE").arg(names.pending(epoch)).arg(0).arg(-1);
+    let (fields, marks): (HashMap<String, String>, Vec<String>) = redis.ask(&ask).await?;
     if !fields.contains_key("t") {
         return Ok(None);
     }
+    let of_this = |mark: &String| {
+        let (user, of) = Names::parse_reservation(mark)?;
+        (of == coupon).then_some(user.get())
+    };
+    let pending: HashSet<u64> = marks.iter().filter_map(of_this).collect();
     let mut holders = Holders::new();
     for (field, id) in fields {
         if META.contains(&&*field) || field.starts_with(SURPLUS) {

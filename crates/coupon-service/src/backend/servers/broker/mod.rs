@@ -6,6 +6,8 @@
 mod consumer;
 mod message;
 mod publisher;
+#[cfg(any(test, feature = "fuzzing"))]
+mod soundness;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,6 +18,7 @@ use amqprs::channel::{
     QueueDeleteArguments, QueueUnbindArguments,
 };
 use amqprs::connection::{Connection, OpenConnectionArguments};
+use amqprs::tls::TlsAdaptor;
 use amqprs::{Ack, BasicProperties, Cancel, Close, CloseChannel, FieldTable, FieldValue, Nack, Return};
 use async_trait::async_trait;
 use coupon_core::ShardId;
@@ -25,8 +28,11 @@ use url::Url;
 pub(super) use consumer::{Consuming, Delivery};
 pub(super) use message::{Marker, Message};
 pub(super) use publisher::{PublishError, Publisher};
+#[cfg(feature = "fuzzing")]
+pub(super) use soundness::check;
 
 use super::names::Names;
+use super::tls;
 use crate::backend::Unavailable;
 use crate::settings::ServerUrl;
 
@@ -36,6 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const HEARTBEAT_S: u16 = 5;
 /// The port, if the address has none.
 const PORT: u16 = 5672;
+const TLS_PORT: u16 = 5671;
 /// Since RabbitMQ 4 a quorum queue drops a message that was delivered twenty times, unless it is told otherwise. A shard
 /// that is down for an hour may see more.
 const DELIVERIES: i64 = 2_000_000_000;
@@ -65,7 +72,12 @@ impl Broker {
         let wrong = |why: &str| anyhow::anyhow!("setting `servers.rabbitmq`: {why}; {EXAMPLE}");
         anyhow::ensure!(!url.is_empty(), wrong("it is missing"));
         let parsed = Url::parse(url.expose()).map_err(|error| wrong(&error.to_string()))?;
-        anyhow::ensure!(parsed.scheme() == "amqp", wrong(&format!("{:?} is not amqp", parsed.scheme())));
+        let encrypted = match parsed.scheme() {
+            "amqp" => false,
+            "amqps" => true,
+            other => return Err(wrong(&format!("{other:?} is neither amqp nor amqps"))),
+        };
+        tls::check("servers.rabbitmq", url, encrypted, "amqps:// at its beginning")?;
         let host =
             parsed.host_str().filter(|host| !host.is_empty()).ok_or_else(|| wrong("it has no host"))?;
         let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
@@ -73,9 +85,12 @@ impl Broker {
             ("", _) => ("guest".to_owned(), "guest".to_owned()),
             (user, password) => (plain(user), plain(password.unwrap_or_default())),
         };
-        let port = parsed.port().unwrap_or(PORT);
-        let mut arguments =
-            OpenConnectionArguments::new(host.trim_matches(['[', ']']), port, &user, &password);
+        let (host, port) =
+            (host.trim_matches(['[', ']']), parsed.port().unwrap_or(if encrypted { TLS_PORT } else { PORT }));
+        let mut arguments = OpenConnectionArguments::new(host, port, &user, &password);
+        if encrypted {
+            arguments.tls_adaptor(TlsAdaptor::new(tls::connector(url)?, host.to_owned()));
+        }
         arguments.heartbeat(HEARTBEAT_S);
         let path = parsed.path().trim_start_matches('/');
         if !path.is_empty() {
@@ -146,7 +161,7 @@ impl Broker {
             ["reset by peer", "peer shutdown", "Broken pipe"].iter().any(|sign| text.contains(sign));
         let hint =
             if hung_up { "; it hangs up like this when the user or the password is wrong" } else { "" };
-        self.error(&format!("{text}{hint}"))
+        self.error(&format!("{text}{hint}{}", tls::hint(&text)))
     }
 
     fn error(&self, why: &str) -> BrokerError {
@@ -359,6 +374,10 @@ mod tests {
         assert_eq!(format!("{broker:?}"), "Broker([::1]:5673)");
         let other = Broker::new(&ServerUrl::new("amqp://h/shop")).unwrap();
         assert_eq!((other.arguments.get_port(), other.arguments.get_virtual_host()), (5672, "shop"));
+        assert!(other.arguments.get_tls_adaptor().is_none());
+        let encrypted = Broker::new(&ServerUrl::new("amqps://h")).unwrap();
+        assert_eq!(encrypted.arguments.get_port(), 5671);
+        assert!(encrypted.arguments.get_tls_adaptor().is_some());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Which life of the gate grabs may use.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use deadpool_redis::redis::Script;
@@ -46,6 +46,8 @@ impl EpochScript {
 #[derive(Default)]
 pub(in super::super) struct EpochCell {
     open: RwLock<Option<Arc<Epoch>>>,
+    /// Its number, for those who need no more; 0 when none is open.
+    number: AtomicU64,
     suspected: AtomicBool,
     /// Redis did not answer when it was last asked.
     away: AtomicBool,
@@ -57,8 +59,14 @@ impl EpochCell {
         self.open.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    pub(in super::super) fn number(&self) -> Option<u64> {
+        Some(self.number.load(Ordering::Acquire)).filter(|number| *number > 0)
+    }
+
     pub(in super::super) fn set(&self, epoch: Option<Arc<Epoch>>) {
+        let number = epoch.as_ref().map_or(0, |epoch| epoch.number);
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = epoch;
+        self.number.store(number, Ordering::Release);
     }
 
     /// Something does not fit: Redis knows no script, a queue takes nothing, a coupon is missing. Whoever watches over the

@@ -1,4 +1,4 @@
-//! The gate: one hash a coupon in Redis, and one script that decides.
+//! The gate: one hash a coupon in Redis, and one script that decides a whole batch.
 //!
 //! The script's text names the data set and the epoch, so that each epoch has a script of its own. Only whoever has
 //! filled the gate loads it: where it is missing, Redis has lost its memory, and nothing it says of holders is trusted.
@@ -6,11 +6,11 @@
 mod epoch;
 mod redis;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coupon_core::{CouponId, ResultId};
+use coupon_core::{CouponId, ResultId, UserId};
 use deadpool_redis::redis::Pipeline;
 
 pub(super) use epoch::{Epoch, EpochCell};
@@ -27,6 +27,8 @@ use crate::failpoints::{self, Mechanism};
 pub(super) const PARKED: &str = "x";
 /// The fields of a coupon's hash that hold nobody: total, start and end.
 pub(super) const META_FIELDS: i64 = 3;
+/// How many holders are read at a time.
+const SCAN: usize = 2_000;
 
 /// Stock and one-per-user, in Redis.
 pub(super) struct RedisGate {
@@ -79,29 +81,16 @@ impl RedisGate {
     async fn decide(&self, attempts: &[Attempt]) -> Result<Decided, Unavailable> {
         let epoch = self.open_epoch()?;
         let mut decisions = vec![Decision::InvalidTime; attempts.len()];
-        let by_coupon = self.by_coupon(attempts);
-        if by_coupon.is_empty() {
-            return Ok(Decided { decisions, epoch: epoch.number });
-        }
-        let mut pipeline = Pipeline::with_capacity(by_coupon.len());
-        for (coupon, members) in &by_coupon {
-            let call = pipeline.cmd("EVALSHA").arg(epoch.script.sha()).arg(2);
-            call.arg(self.names.holders(epoch.number, *coupon))
-                .arg(self.names.pending(epoch.number, *coupon));
-            for attempt in members.iter().filter_map(|at| attempts.get(*at)) {
-                let Attempt { user, id, .. } = attempt;
-                call.arg(user.get()).arg(id.number()).arg(id.time().millis());
-            }
-        }
-        let answers: Vec<Vec<String>> = self.ask(&pipeline).await?;
-        for ((_, members), answers) in by_coupon.iter().zip(answers) {
-            if answers.is_empty() {
-                // The coupon is on offer: a gate that does not hold it has lost it.
-                self.epoch.suspect();
-            }
-            let mut answers = answers.iter();
-            for at in members {
-                let decision = answers.next().map_or(Ok(Decision::NotLoaded), |answer| decision(answer))?;
+        let order = self.order(attempts);
+        if !order.is_empty() {
+            let answer: (Vec<String>,) = self.ask(&self.question(&epoch, attempts, &order)).await?;
+            let answers = Answers::of(&answer.0, order.len())?;
+            for (at, decision) in order.iter().zip(answers) {
+                let decision = decision?;
+                if decision == Decision::NotLoaded {
+                    // The coupon is on offer: a gate that does not hold it has lost it.
+                    self.epoch.suspect();
+                }
                 if let Some(place) = decisions.get_mut(*at) {
                     *place = decision;
                 }
@@ -110,23 +99,63 @@ impl RedisGate {
         Ok(Decided { decisions, epoch: epoch.number })
     }
 
-    /// Where each coupon's attempts are in the batch. Those for coupons that are over need no gate.
-    fn by_coupon(&self, attempts: &[Attempt]) -> Vec<(CouponId, Vec<usize>)> {
-        let mut places: HashMap<CouponId, usize> = HashMap::with_capacity(attempts.len());
-        let mut by_coupon: Vec<(CouponId, Vec<usize>)> = Vec::with_capacity(attempts.len());
-        for (at, attempt) in attempts.iter().enumerate() {
-            if self.catalogue.known.is_over(attempt.coupon, attempt.id.time()) {
-                continue;
-            }
-            let place = *places.entry(attempt.coupon).or_insert_with(|| {
-                by_coupon.push((attempt.coupon, Vec::new()));
-                by_coupon.len() - 1
-            });
-            if let Some((_, members)) = by_coupon.get_mut(place) {
-                members.push(at);
+    /// The attempts that need the gate, each coupon's together, in the order in which they came. Those for coupons that are
+    /// over need none.
+    fn order(&self, attempts: &[Attempt]) -> Vec<usize> {
+        let known = &self.catalogue.known;
+        let open = |(at, attempt): (usize, &Attempt)| {
+            (!known.is_over(attempt.coupon, attempt.id.time())).then_some((attempt.coupon, at))
+        };
+        let mut order: Vec<(CouponId, usize)> = attempts.iter().enumerate().filter_map(open).collect();
+        order.sort_unstable();
+        order.into_iter().map(|(_, at)| at).collect()
+    }
+
+    /// One call of the script for the whole batch.
+    fn question(&self, epoch: &Epoch, attempts: &[Attempt], order: &[usize]) -> Pipeline {
+        let in_order: Vec<&Attempt> = order.iter().filter_map(|at| attempts.get(*at)).collect();
+        let by_coupon = || in_order.chunk_by(|one, next| one.coupon == next.coupon);
+        let mut pipeline = Pipeline::with_capacity(1);
+        let call = pipeline.cmd("EVALSHA").arg(epoch.script.sha()).arg(1 + by_coupon().count());
+        call.arg(self.names.pending(epoch.number));
+        for coupon in by_coupon().filter_map(<[_]>::first).map(|attempt| attempt.coupon) {
+            call.arg(self.names.holders(epoch.number, coupon));
+        }
+        for of_coupon in by_coupon() {
+            for (number, Attempt { user, coupon, id }) in of_coupon.iter().enumerate() {
+                if number == 0 {
+                    call.arg(coupon.get()).arg(of_coupon.len());
+                }
+                call.arg(user.get()).arg(id.number()).arg(id.time().millis());
             }
         }
-        by_coupon
+        pipeline
+    }
+
+    async fn read_holders(&self, coupon: CouponId) -> Option<(u64, Vec<UserId>)> {
+        let epoch = self.open_epoch().ok()?;
+        let key = self.names.holders(epoch.number, coupon);
+        let (mut users, mut others) = (HashSet::new(), HashSet::new());
+        let mut cursor = 0_u64;
+        loop {
+            let mut scan = Pipeline::with_capacity(1);
+            scan.cmd("HSCAN").arg(&key).arg(cursor).arg("COUNT").arg(SCAN);
+            let ((next, fields),): ((u64, Vec<String>),) = self.ask(&scan).await.ok()?;
+            for field in fields.into_iter().step_by(2) {
+                match field.parse().map(UserId::new) {
+                    Ok(Ok(user)) => users.insert(user),
+                    _ => others.insert(field),
+                };
+            }
+            if next == 0 {
+                break;
+            }
+            cursor = next;
+        }
+        let Stock { total, sold } = self.read_stock(coupon).await.ok()??;
+        // Fewer of them than there are fields: Redis has lost some since.
+        let complete = users.len() + others.len() == sold as usize + META_FIELDS as usize;
+        (sold >= total && complete).then(|| (epoch.number, users.into_iter().collect()))
     }
 
     async fn read_stock(&self, coupon: CouponId) -> Result<Option<Stock>, Unavailable> {
@@ -140,20 +169,48 @@ impl RedisGate {
     }
 }
 
-/// What an answer of the script's means.
-fn decision(answer: &str) -> Result<Decision, Unavailable> {
-    let strange = || Unavailable::new("the gate", format!("its answer {answer:?} is not one of ours"));
-    let held = |id: &str| id.parse::<ResultId>().map_err(|_| strange());
-    match answer.split_at_checked(1) {
-        Some(("g", "")) => Ok(Decision::Granted),
-        Some(("s", "")) => Ok(Decision::OutOfStock),
-        Some(("t", "")) => Ok(Decision::InvalidTime),
-        Some(("x", "")) => Ok(Decision::Parked),
-        Some(("p", id)) if failpoints::is_off(Mechanism::Pending) => Ok(Decision::Duplicate(held(id)?)),
-        Some(("p", id)) => Ok(Decision::Pending(held(id)?)),
-        Some(("d", id)) => Ok(Decision::Duplicate(held(id)?)),
-        _ => Err(strange()),
+/// What the script says of each grab: a letter, and for some of them the id held.
+struct Answers<'a> {
+    letters: std::str::Chars<'a>,
+    held: std::slice::Iter<'a, String>,
+}
+
+impl<'a> Answers<'a> {
+    fn of(answer: &'a [String], grabs: usize) -> Result<Self, Unavailable> {
+        match answer.split_first() {
+            Some((letters, held)) if letters.len() == grabs => {
+                Ok(Self { letters: letters.chars(), held: held.iter() })
+            }
+            _ => Err(strange(&answer)),
+        }
     }
+
+    fn held(&mut self) -> Result<ResultId, Unavailable> {
+        let id = self.held.next();
+        id.and_then(|id| id.parse().ok()).ok_or_else(|| strange(&id))
+    }
+}
+
+impl Iterator for Answers<'_> {
+    type Item = Result<Decision, Unavailable>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(match self.letters.next()? {
+            'g' => Ok(Decision::Granted),
+            's' => Ok(Decision::OutOfStock),
+            't' => Ok(Decision::InvalidTime),
+            'x' => Ok(Decision::Parked),
+            'n' => Ok(Decision::NotLoaded),
+            'p' if failpoints::is_off(Mechanism::Pending) => self.held().map(Decision::Duplicate),
+            'p' => self.held().map(Decision::Pending),
+            'd' => self.held().map(Decision::Duplicate),
+            other => Err(strange(&other)),
+        })
+    }
+}
+
+fn strange(answer: &dyn std::fmt::Debug) -> Unavailable {
+    Unavailable::new("the gate", format!("its answer {answer:?} is not one of ours"))
 }
 
 impl Gate for RedisGate {
@@ -168,6 +225,14 @@ impl Gate for RedisGate {
         self.open_epoch().map(drop)
     }
 
+    fn epoch(&self) -> Option<u64> {
+        self.epoch.number()
+    }
+
+    fn holders(&self, coupon: CouponId) -> LocalFuture<'_, Option<(u64, Vec<UserId>)>> {
+        Box::pin(self.read_holders(coupon))
+    }
+
     fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<Stock>, Unavailable>> {
         Box::pin(self.read_stock(coupon))
     }
@@ -177,12 +242,40 @@ impl Gate for RedisGate {
 mod tests {
     use super::*;
 
+    fn read(answer: &[&str], grabs: usize) -> Result<Vec<Decision>, Unavailable> {
+        let answer: Vec<String> = answer.iter().map(|&text| text.to_owned()).collect();
+        Answers::of(&answer, grabs)?.collect()
+    }
+
+    #[test]
+    fn each_letter_that_speaks_of_an_id_takes_the_next() {
+        let id = |number| ResultId::from_number(number).unwrap();
+        let decisions = read(&["gdsptxn", "12", "13"], 7).unwrap();
+        assert_eq!(
+            decisions,
+            [
+                Decision::Granted,
+                Decision::Duplicate(id(12)),
+                Decision::OutOfStock,
+                Decision::Pending(id(13)),
+                Decision::InvalidTime,
+                Decision::Parked,
+                Decision::NotLoaded,
+            ]
+        );
+    }
+
     #[test]
     fn an_answer_that_is_not_the_scripts_is_no_decision() {
-        assert_eq!(decision("d12"), Ok(Decision::Duplicate(ResultId::from_number(12).unwrap())));
-        assert_eq!(decision("x"), Ok(Decision::Parked));
-        for strange in ["", "y", "d", "p-1", "g1", "x1"] {
-            assert!(decision(strange).is_err(), "{strange}");
+        for (strange, grabs) in [
+            (&[][..], 1),
+            (&["g"][..], 2),
+            (&["y"][..], 1),
+            (&["d"][..], 1),
+            (&["p", "-1"][..], 1),
+            (&["gé"][..], 3),
+        ] {
+            assert!(read(strange, grabs).is_err(), "{strange:?}");
         }
     }
 }

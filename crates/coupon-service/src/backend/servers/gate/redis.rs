@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{
-    self, AsyncConnectionConfig, ErrorKind, FromRedisValue, Pipeline, RedisError as DriverError,
-    ServerErrorKind,
+    self, AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, RedisError as DriverError,
+    ServerErrorKind, TlsCertificates,
 };
 use deadpool_redis::{Connection, Manager, Pool, Runtime};
 use tokio::sync::Mutex;
 
+use super::super::tls;
 use crate::settings::ServerUrl;
 
 const CONNECT: Duration = Duration::from_secs(3);
@@ -22,10 +23,17 @@ const CONNECTIONS: usize = 1_100;
 const OLDEST: u32 = 7;
 
 /// Where Redis is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RedisServer {
     pool: Pool,
     host: String,
+}
+
+/// What the driver would show may hold the password.
+impl std::fmt::Debug for RedisServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RedisServer({})", self.host)
+    }
 }
 
 /// Redis cannot be used.
@@ -49,7 +57,17 @@ impl RedisServer {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
             .set_response_timeout(Some(RESPONSE));
-        let manager = Manager::new_with_config(url.expose(), config).map_err(|error| wrong(&error))?;
+        let encrypted = url.expose().starts_with("rediss://");
+        tls::check("servers.redis", url, encrypted, "rediss:// at its beginning")?;
+        let client = match tls::authority(url)? {
+            Some(pem) => {
+                let trusted = TlsCertificates { client_tls: None, root_cert: Some(pem) };
+                Client::build_with_tls(url.expose(), trusted)
+            }
+            None => Client::open(url.expose()),
+        };
+        let server = client.map_err(|error| wrong(&error))?.get_connection_info().clone();
+        let manager = Manager::new_with_config(server, config).map_err(|error| wrong(&error))?;
         let pool = Pool::builder(manager)
             .max_size(CONNECTIONS)
             .runtime(Runtime::Tokio1)
@@ -120,7 +138,7 @@ impl RedisServer {
             {
                 format!("the password is wrong or missing ({text})")
             } else {
-                text
+                format!("{text}{}", tls::hint(&text))
             };
         RedisError { host: self.host.clone(), why }
     }
@@ -182,4 +200,15 @@ impl Link {
 /// Whether Redis does not know the script: it has lost its memory.
 pub(in super::super) fn is_no_script(error: &DriverError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let server = RedisServer::new(&ServerUrl::new("redis://:s3cret@h:6379")).unwrap();
+        assert_eq!(format!("{server:?}"), "RedisServer(h:6379)");
+    }
 }

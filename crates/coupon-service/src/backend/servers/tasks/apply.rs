@@ -16,8 +16,9 @@ use super::Background;
 use crate::ids::IdGenerator;
 use crate::throttle::Throttle;
 
-/// How long entries gather before they are applied: main need not be told of every commit by itself.
-const GATHER: Duration = Duration::from_millis(200);
+/// How long entries gather before they are applied, unless somebody waits for them: main need not be told of every commit
+/// by itself.
+const GATHER: Duration = Duration::from_secs(1);
 /// How often to look for entries that nobody of this process has written.
 const LOOK: Duration = Duration::from_secs(2);
 /// A database that takes longer is as good as down.
@@ -41,7 +42,7 @@ impl Applier {
     pub(in super::super) async fn run(mut self) {
         while !self.background.consumed.load(Ordering::Acquire) {
             let _ = timeout(LOOK, self.background.to_apply.notified()).await;
-            tokio::time::sleep(GATHER).await;
+            let _ = timeout(GATHER, self.background.apply_now.notified()).await;
             self.apply_all().await;
         }
         self.apply_all().await;

@@ -1,27 +1,33 @@
 //! A shard's consumer: takes what waits in the shard's queue, stores it in one transaction, and only then lets the queue
 //! forget it.
+//!
+//! While a transaction is under way the next one is gathered, and the gate is told of the one before: a consumer that has
+//! much to do waits for its database alone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use coupon_core::schema;
-use coupon_core::{CouponId, CouponResult, ShardId, TableId, TimeRange, Timestamp};
-use deadpool_redis::redis::{Pipeline, RedisError};
+use coupon_core::{ShardId, TableId, TimeRange, Timestamp};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::super::broker::{Consuming, Delivery, Message};
-use super::super::gate::{Epoch, PARKED};
+use super::super::broker::{Consuming, Delivery};
 use super::super::mysql::{code, has_code};
 use super::super::sql;
 use super::Background;
-use super::store::{Arrived, Done, StoreError, Work, store};
+use super::gather::Batch;
+use super::settle::settle;
+use super::store::{Done, StoreError, Work, store};
 use crate::failpoints::{self, Point};
 use crate::throttle::Throttle;
 
-/// The most results that one transaction takes, give or take a message.
-const TRANSACTION_MAX: usize = 8_192;
+/// A transaction that is not full begins no sooner after the last one began: under load a few large ones cost every row
+/// less than many small ones. After a pause nothing waits.
+const PACE: Duration = Duration::from_millis(100);
 /// How long a transaction may take: a server that hangs is as good as one that is down.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long to wait before something that failed is tried again.
@@ -66,65 +72,143 @@ impl Consumer {
 
     async fn consume(&mut self, consuming: &mut Consuming) {
         self.make_tables_ahead().await;
+        let mut settling = JoinSet::new();
+        let mut gathered = Batch::default();
+        let mut began = None;
         while !self.background.stopping() {
-            let first = match tokio::time::timeout(IDLE, consuming.next()).await {
-                Ok(Some(first)) => first,
-                Ok(None) => return,
-                Err(_) => continue,
-            };
-            let (work, last) = self.gather(first, consuming).await;
-            let Some(work) = work else { return };
-            self.background.works_on(self.shard, work.results.len(), consuming.buffered());
-            // Until it is stored, nothing else can be: the queue keeps what it has not been told to forget.
-            let done = loop {
-                match self.try_to_store(&work).await {
-                    Ok(done) => break done,
-                    Err(error) => self.complain(&error),
-                }
-                if self.background.stopping() {
-                    return;
-                }
-                tokio::time::sleep(RETRY).await;
-            };
-            failpoints::hit(Point::Committed);
-            if let Err(error) = consuming.done(last).await {
-                self.complain(&error);
-                return;
+            let earliest = began.map(|began| began + PACE);
+            if !self.gather(&mut gathered, earliest, consuming).await {
+                break;
             }
-            self.settle(&work, &done).await;
-            self.background.stored(self.shard, &work, &done);
+            if gathered.is_empty() {
+                continue;
+            }
+            began = Some(Instant::now());
+            let batch = std::mem::take(&mut gathered);
+            let (done, goes_on) = self.store_and_gather(&batch.work, &mut gathered, consuming).await;
+            let Some(done) = done else { break };
+            failpoints::hit(Point::Committed);
+            if let Err(error) = consuming.done(batch.last).await {
+                self.complain(&error);
+                break;
+            }
+            self.background.stored(self.shard, &batch.work, &done);
+            self.at_work_on(&gathered, consuming);
+            self.settle(&mut settling, batch.work, done).await;
+            if !goes_on {
+                break;
+            }
+        }
+        while settling.join_next().await.is_some() {}
+    }
+
+    /// Waits for something to store, and, until `earliest`, for more. Says whether there can be more: not when the
+    /// connection is gone, or what must be parked cannot be.
+    async fn gather(&self, batch: &mut Batch, earliest: Option<Instant>, consuming: &mut Consuming) -> bool {
+        if batch.is_empty() {
+            match timeout(IDLE, consuming.next()).await {
+                Ok(Some(first)) => {
+                    if !self.take(batch, first, consuming).await {
+                        return false;
+                    }
+                }
+                Ok(None) => return false,
+                Err(_) => return true,
+            }
+        }
+        while batch.has_room() {
+            let next = match (consuming.next_now(), earliest) {
+                (Some(next), _) => next,
+                (None, Some(earliest)) => match timeout_at(earliest, consuming.next()).await {
+                    Ok(Some(next)) => next,
+                    Ok(None) => return false,
+                    Err(_) => return true,
+                },
+                (None, None) => return true,
+            };
+            if !self.take(batch, next, consuming).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn take(&self, batch: &mut Batch, delivery: Delivery, consuming: &Consuming) -> bool {
+        let taken = batch.take(&self.background, self.shard, delivery).await;
+        self.at_work_on(batch, consuming);
+        if let Err(error) = &taken {
+            self.complain(error);
+        }
+        taken.is_ok()
+    }
+
+    fn at_work_on(&self, batch: &Batch, consuming: &Consuming) {
+        self.background.works_on(self.shard, batch.work.results.len(), consuming.buffered());
+    }
+
+    /// Stores some work, and gathers the next meanwhile. There is nothing to say of work that the process stops before;
+    /// and there may be no more to gather.
+    async fn store_and_gather(
+        &mut self,
+        work: &Work,
+        next: &mut Batch,
+        consuming: &mut Consuming,
+    ) -> (Option<Done>, bool) {
+        let (background, shard) = (Arc::clone(&self.background), self.shard);
+        let at_work = work.results.len();
+        background.works_on(shard, at_work, consuming.buffered());
+        let mut goes_on = true;
+        let storing = self.store_at_last(work);
+        tokio::pin!(storing);
+        loop {
+            // Only waiting for a message is given up half-way: it stays where it is.
+            let delivery = tokio::select! {
+                biased;
+                done = &mut storing => return (done, goes_on),
+                delivery = consuming.next(), if goes_on && next.has_room() => delivery,
+            };
+            goes_on = match delivery {
+                Some(delivery) => match next.take(&background, shard, delivery).await {
+                    Ok(()) => true,
+                    Err(error) => {
+                        complain(shard, &error);
+                        false
+                    }
+                },
+                None => false,
+            };
+            background.works_on(shard, at_work + next.work.results.len(), consuming.buffered());
         }
     }
 
-    /// Whatever has arrived by now; `None` when it cannot be parked what must be.
-    async fn gather(&self, first: Delivery, consuming: &mut Consuming) -> (Option<Work>, u64) {
-        let mut work = Work::default();
-        let mut next = Some(first);
-        let mut last = 0;
-        while let Some(Delivery { tag, body }) = next {
-            last = tag;
-            work.messages += 1;
-            match Message::decode(&body, &self.background.dataset, self.shard) {
-                Ok((message, results)) => {
-                    work.sent = work.sent.max(message.sent);
-                    work.results.extend(results.into_iter().map(|row| Arrived { row, epoch: message.epoch }));
-                    work.markers.extend(message.marker);
-                }
-                Err(error) => {
-                    tracing::error!(shard = %self.shard, %error, "a message can never be stored; it is parked");
-                    if let Err(error) = self.background.park_message(body).await {
-                        self.complain(&error);
-                        return (None, last);
-                    }
-                }
+    /// Until it is stored, nothing else can be: the queue keeps what it has not been told to forget. `None` when the
+    /// process stops first.
+    async fn store_at_last(&mut self, work: &Work) -> Option<Done> {
+        loop {
+            match self.try_to_store(work).await {
+                Ok(done) => return Some(done),
+                Err(error) => self.complain(&error),
             }
-            next = if work.results.len() < TRANSACTION_MAX { consuming.next_now() } else { None };
+            if self.background.stopping() {
+                return None;
+            }
+            tokio::time::sleep(RETRY).await;
         }
-        (Some(work), last)
+    }
+
+    /// Tells the gate beside whatever comes next, one transaction after the other.
+    async fn settle(&self, settling: &mut JoinSet<()>, work: Work, done: Done) {
+        while settling.join_next().await.is_some() {}
+        let (background, shard) = (Arc::clone(&self.background), self.shard);
+        settling.spawn(async move {
+            if let Err(error) = settle(&background, &work, &done).await {
+                complain(shard, &error);
+            }
+        });
     }
 
     async fn try_to_store(&mut self, work: &Work) -> anyhow::Result<Done> {
-        let stored = tokio::time::timeout(PATIENCE, self.store(work)).await;
+        let stored = timeout(PATIENCE, self.store(work)).await;
         let stored = stored.unwrap_or_else(|_| Err(anyhow::anyhow!("it did not answer in time")));
         if stored.is_err() {
             // Whatever state the connection is in, another one starts clean.
@@ -156,7 +240,10 @@ impl Consumer {
     async fn connection(&mut self) -> anyhow::Result<&mut Conn> {
         if self.conn.is_none() {
             let database = self.background.database(self.shard)?;
-            self.conn = Some(database.connect_to_lock().await?);
+            let mut conn = database.connect_to_lock().await?;
+            // Its first statement begins a transaction: one round trip less than to say so.
+            conn.query_drop("SET SESSION autocommit = 0").await?;
+            self.conn = Some(conn);
             self.tables.clear();
         }
         self.conn.as_mut().ok_or_else(|| anyhow::anyhow!("there is no connection"))
@@ -186,64 +273,21 @@ impl Consumer {
         let wanted = self.background.strategy.tables(ahead(self.background.clock.now()));
         let here = wanted.into_iter().filter(|placement| placement.shard == self.shard);
         let made = self.make_tables(here.map(|placement| placement.table).collect::<Vec<_>>());
-        let made = tokio::time::timeout(PATIENCE, made).await;
+        let made = timeout(PATIENCE, made).await;
         if let Err(error) = made.unwrap_or_else(|_| Err(anyhow::anyhow!("it did not answer in time"))) {
             self.conn = None;
             self.complain(&error);
         }
     }
 
-    /// Tells the gate that these are stored: whoever asks again is answered at once. If it cannot be told, they stay
-    /// pending, and are found again.
-    async fn settle(&self, work: &Work, done: &Done) {
-        let Some(epoch) = self.background.epoch.open() else { return };
-        let names = &self.background.names;
-        let mut by_coupon: HashMap<CouponId, Vec<u64>> = HashMap::new();
-        let mut parked = Vec::new();
-        for Arrived { row, epoch: of } in &work.results {
-            if done.parked.contains(&row.result.result_id) {
-                parked.push(row.result);
-            }
-            // Keys of an epoch that is over are gone, and must not come back.
-            if *of == epoch.number {
-                by_coupon.entry(row.result.coupon_id).or_default().push(row.result.user_id.get());
-            }
-        }
-        let told = async {
-            self.hold_parked(&epoch, &parked).await?;
-            let mut pipeline = Pipeline::with_capacity(by_coupon.len());
-            for (coupon, users) in by_coupon {
-                pipeline.cmd("ZREM").arg(names.pending(epoch.number, coupon)).arg(users).ignore();
-            }
-            if pipeline.is_empty() { Ok(()) } else { self.background.redis.ask::<()>(&pipeline).await }
-        };
-        if let Err(error) = told.await {
-            self.complain(&error);
-        }
-    }
-
-    /// Those that are parked take stock, of whatever epoch they are, and their users are not told that they hold one.
-    async fn hold_parked(&self, epoch: &Epoch, parked: &[CouponResult]) -> Result<(), RedisError> {
-        for CouponResult { result_id, coupon_id, user_id, .. } in parked {
-            let key = self.background.names.holders(epoch.number, *coupon_id);
-            let mut ask = Pipeline::new();
-            ask.cmd("HMGET").arg(&key).arg("t").arg(user_id.get());
-            let ((total, held),): ((Option<u32>, Option<String>),) = self.background.redis.ask(&ask).await?;
-            // A coupon that the gate does not hold must not come to be by this.
-            if total.is_none() || held.is_some_and(|held| held != result_id.to_string()) {
-                continue;
-            }
-            let mut hold = Pipeline::new();
-            hold.cmd("HSET").arg(key).arg(user_id.get()).arg(format!("{PARKED}{result_id}")).ignore();
-            self.background.redis.ask::<()>(&hold).await?;
-        }
-        Ok(())
-    }
-
     fn complain(&self, error: &dyn std::fmt::Display) {
-        if let Some(unsaid) = LOG.admit() {
-            tracing::warn!(shard = %self.shard, %error, unsaid, "storing is held up; nothing is lost, and it is tried again");
-        }
+        complain(self.shard, error);
+    }
+}
+
+fn complain(shard: ShardId, error: &dyn std::fmt::Display) {
+    if let Some(unsaid) = LOG.admit() {
+        tracing::warn!(%shard, %error, unsaid, "storing is held up; nothing is lost, and it is tried again");
     }
 }
 

@@ -89,7 +89,7 @@ impl Crew {
         // What is being stored is brought to its end; what waits in the queues is safe there.
         ended(&mut self.consumers).await;
         self.background.consumed.store(true, Ordering::Release);
-        self.background.to_apply.notify_one();
+        self.background.hurry();
         ended(&mut self.applier).await;
         self.others.shutdown().await;
         if let Err(error) = self.leases.give_back().await {

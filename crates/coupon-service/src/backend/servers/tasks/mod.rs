@@ -5,10 +5,13 @@ mod consume;
 mod crew;
 mod fill;
 mod gatekeeper;
+mod gather;
 mod lease;
 mod reconcile;
 mod reconcile_rows;
+mod settle;
 mod store;
+mod stored;
 mod watch;
 
 use std::sync::Arc;
@@ -72,6 +75,8 @@ pub(super) struct Background {
     pub(super) in_flight: Vec<(AtomicU64, AtomicU64)>,
     /// Something was stored that main has not been told of.
     pub(super) to_apply: Notify,
+    /// Somebody waits for main to be told.
+    pub(super) apply_now: Notify,
     /// Main has been told of everything that was found.
     pub(super) applied: Notify,
     pub(super) stop: AtomicBool,
@@ -111,7 +116,6 @@ impl Background {
 
     /// Takes note of what a consumer of this process has stored.
     pub(super) fn stored(&self, shard: ShardId, work: &Work, done: &Done) {
-        self.works_on(shard, 0, 0);
         let lag = self.clock.now().millis() - work.sent;
         if let (Some(status), Ok(lag), false) =
             (self.status.get(shard.index()), u64::try_from(lag), work.results.is_empty())
@@ -202,6 +206,12 @@ impl Background {
         Ok(())
     }
 
+    /// Has main told of everything at once.
+    pub(super) fn hurry(&self) {
+        self.to_apply.notify_one();
+        self.apply_now.notify_one();
+    }
+
     async fn applied_up_to(&self, wanted: &[(ShardId, i64)]) -> Result<(), Unavailable> {
         let deadline = Instant::now() + MARKER;
         loop {
@@ -216,7 +226,7 @@ impl Background {
                     "it has not been told of everything in time",
                 ));
             }
-            self.to_apply.notify_one();
+            self.hurry();
             let _ = tokio::time::timeout(POLL * 10, self.applied.notified()).await;
         }
     }

@@ -20,8 +20,10 @@ use crate::backend::PlacedResult;
 use crate::failpoints::{self, Mechanism};
 use crate::throttle::Throttle;
 
-/// The most reservations of one coupon that are looked at in one round.
-const ROUND: usize = 1_000;
+/// How many marks are read at a time.
+const PAGE: usize = 5_000;
+/// The most results that one message hands over.
+const MESSAGE: usize = 1_000;
 
 static LOG: Throttle = Throttle::new();
 
@@ -84,33 +86,58 @@ impl Reconciler {
         self.rows.round(epoch).await
     }
 
-    /// Reservations that have been pending for long, of every coupon on offer.
+    /// Reservations that have been pending for long.
     async fn pending(&self, epoch: &Epoch) -> anyhow::Result<Vec<(CouponId, UserId, ResultId)>> {
-        let names = &self.background.names;
-        let now = self.background.clock.now();
+        let key = self.background.names.pending(epoch.number);
         let grace = i64::try_from(self.grace.as_millis()).unwrap_or(i64::MAX);
-        // A coupon that has just ended may have reservations left.
-        let coupons: Vec<CouponId> =
-            self.background.catalogue.known.on_offer(now.plus_millis(-86_400_000)).collect();
-        let mut found = Vec::new();
-        for chunk in coupons.chunks(ROUND) {
-            let mut pipeline = Pipeline::with_capacity(chunk.len());
-            for coupon in chunk {
-                let range = pipeline.cmd("ZRANGEBYSCORE").arg(names.pending(epoch.number, *coupon));
-                range.arg("-inf").arg(now.millis() - grace).arg("LIMIT").arg(0).arg(ROUND);
-            }
-            let users: Vec<Vec<u64>> = self.background.redis.ask(&pipeline).await?;
-            for (coupon, users) in chunk.iter().zip(users).filter(|(_, users)| !users.is_empty()) {
-                let mut held = Pipeline::new();
-                held.cmd("HMGET").arg(names.holders(epoch.number, *coupon)).arg(&users);
-                let (ids,): (Vec<Option<String>>,) = self.background.redis.ask(&held).await?;
-                for (user, id) in users.into_iter().zip(ids) {
-                    let id = id.as_deref().and_then(|id| id.parse::<ResultId>().ok());
-                    found.extend(id.zip(UserId::new(user).ok()).map(|(id, user)| (*coupon, user, id)));
+        let until = self.background.clock.now().millis() - grace;
+        let (mut found, mut of_nothing, mut offset) = (Vec::new(), Vec::new(), 0);
+        loop {
+            let mut page = Pipeline::with_capacity(1);
+            let range = page.cmd("ZRANGEBYSCORE").arg(&key).arg("-inf").arg(until);
+            range.arg("LIMIT").arg(offset).arg(PAGE);
+            let (marks,): (Vec<String>,) = self.background.redis.ask(&page).await?;
+            for (mark, held) in self.held(epoch, &marks).await? {
+                match held {
+                    Some(reservation) => found.push(reservation),
+                    None => of_nothing.push(mark.to_owned()),
                 }
             }
+            if marks.len() < PAGE {
+                break;
+            }
+            offset += PAGE;
+        }
+        // The script that makes a mark makes its reservation: one without is parked, or was never made.
+        if !of_nothing.is_empty() {
+            let mut forget = Pipeline::with_capacity(1);
+            forget.cmd("ZREM").arg(key).arg(of_nothing).ignore();
+            self.background.redis.ask::<()>(&forget).await?;
         }
         Ok(found)
+    }
+
+    /// The reservation that each of these marks is for, if there is one.
+    async fn held<'a>(
+        &self,
+        epoch: &Epoch,
+        marks: &'a [String],
+    ) -> anyhow::Result<Vec<(&'a str, Option<(CouponId, UserId, ResultId)>)>> {
+        if marks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let whose: Vec<_> =
+            marks.iter().filter_map(|mark| Some((mark.as_str(), Names::parse_reservation(mark)?))).collect();
+        let mut ask = Pipeline::with_capacity(whose.len());
+        for (_, (user, coupon)) in &whose {
+            ask.cmd("HGET").arg(self.background.names.holders(epoch.number, *coupon)).arg(user.get());
+        }
+        let ids: Vec<Option<String>> = self.background.redis.ask(&ask).await?;
+        let held = whose.into_iter().zip(ids).map(|((mark, (user, coupon)), id)| {
+            let id = id.and_then(|id| id.parse::<ResultId>().ok());
+            (mark, id.map(|id| (coupon, user, id)))
+        });
+        Ok(held.collect())
     }
 
     fn by_shard(&self, pending: Vec<(CouponId, UserId, ResultId)>) -> BTreeMap<ShardId, Vec<PlacedResult>> {
@@ -146,8 +173,8 @@ impl Reconciler {
         }
         let mut still = Pipeline::with_capacity(results.len());
         for PlacedResult { result, .. } in &results {
-            let key = background.names.pending(epoch.number, result.coupon_id);
-            still.cmd("ZSCORE").arg(key).arg(result.user_id.get());
+            let reservation = Names::reservation(result.user_id, result.coupon_id);
+            still.cmd("ZSCORE").arg(background.names.pending(epoch.number)).arg(reservation);
         }
         let still: Vec<Option<f64>> = background.redis.ask(&still).await?;
         let left = results.into_iter().zip(still).filter(|(_, score)| score.is_some());
@@ -156,7 +183,7 @@ impl Reconciler {
             return Ok(());
         }
         let (exchange, route) = (background.names.exchange(), Names::route(epoch.number, shard));
-        for some in left.chunks(ROUND) {
+        for some in left.chunks(MESSAGE) {
             let message = Message::results(&background.dataset, epoch.number, background.clock.now(), some);
             background.publisher.publish(&exchange, &route, message.encode()).await?;
         }

@@ -2,22 +2,26 @@
 //!
 //! Transactions of one shard take turns, since each begins by locking the shard's row of state. So a consumer that has been
 //! replaced, and does not know yet, does no harm: whatever it stores again is found to be stored.
+//!
+//! A transaction costs a round trip to begin, one for each thousand rows, and one to note them and commit.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, HashSet};
 
-use coupon_core::{CouponId, CouponResult, GrabStatus, ResultId, TableId, Timestamp, UseStatus};
+use coupon_core::{CouponId, CouponResult, ResultId, TableId, Timestamp};
+use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, Transaction, TxOpts};
 
 use super::super::broker::Marker;
 use super::super::mysql::{code, has_code};
 use super::super::sql;
+use super::stored::{Known, Stored};
 use crate::backend::PlacedResult;
 use crate::failpoints::{self, Mechanism};
 
 /// The most rows that one statement inserts.
 const ROWS: usize = 1_000;
+/// The most coupons of one entry of the outbox: a TEXT holds so many even of the largest numbers.
+const ENTRY_COUPONS: usize = 2_000;
 /// Markers are of no use once whoever sent them has seen them.
 const MARKERS_KEPT_MS: i64 = 3_600_000;
 
@@ -59,8 +63,9 @@ pub(in super::super) enum StoreError {
     Sql(#[from] mysql_async::Error),
 }
 
-/// Stores everything, or nothing. Every table must be there: making one would end the transaction. `told` is the last
-/// change of the shard's that main has been told of.
+/// Stores everything, or nothing, over a connection that commits nothing by itself; after an error it must be dropped.
+/// Every table must be there: making one would end the transaction. `told` is the last change of the shard's that main has
+/// been told of.
 pub(in super::super) async fn store(
     conn: &mut Conn,
     dataset: &str,
@@ -68,9 +73,7 @@ pub(in super::super) async fn store(
     work: &Work,
     now: Timestamp,
 ) -> Result<Done, StoreError> {
-    let transaction = conn.start_transaction(TxOpts::default()).await?;
-    let mut store =
-        Store { transaction, dataset, now, outbox_id: 0, added: BTreeMap::new(), done: Done::default() };
+    let mut store = Store { conn, dataset, now, outbox_id: 0, added: BTreeMap::new(), done: Done::default() };
     let closed = store.begin(told).await?;
     let (late, results): (Vec<&Arrived>, Vec<&Arrived>) =
         work.results.iter().partition(|arrived| arrived.epoch <= closed);
@@ -79,25 +82,26 @@ pub(in super::super) async fn store(
         let reason = format!("it came after epoch {} of the gate was closed", arrived.epoch);
         store.park_unless_stored(&arrived.row, &reason).await?;
     }
-    store.note(work).await?;
-    store.transaction.commit().await?;
+    store.note_and_commit(work).await?;
     Ok(store.done)
 }
 
-/// The results by table, in the order of their users, each once: a grab that was handed over twice may come twice.
+/// The results by table, in the order of their ids, each once: a grab that was handed over twice may come twice. In that
+/// order they are appended to their table, and to their room's part of its index.
 fn unique<'a>(results: &[&'a Arrived]) -> Vec<&'a PlacedResult> {
     let key = |row: &PlacedResult| {
         let result = &row.result;
-        (row.placement.table, result.user_id, result.coupon_id, result.result_id, result.room_id)
+        (row.placement.table, result.result_id, result.user_id, result.coupon_id, result.room_id)
     };
     let mut rows: Vec<&PlacedResult> = results.iter().map(|arrived| &arrived.row).collect();
-    rows.sort_unstable_by_key(|row| key(row));
+    // Each message is in that order already, which this sort makes use of.
+    rows.sort_by_key(|row| key(row));
     rows.dedup_by_key(|row| key(row));
     rows
 }
 
 struct Store<'a> {
-    transaction: Transaction<'a>,
+    conn: &'a mut Conn,
     dataset: &'a str,
     now: Timestamp,
     outbox_id: i64,
@@ -109,7 +113,7 @@ impl Store<'_> {
     /// Takes the shard's row of state, and says up to which epoch results are not taken any more.
     async fn begin(&mut self, told: i64) -> Result<u64, StoreError> {
         let state: Option<(i64, u64)> = self
-            .transaction
+            .conn
             .exec_first(
                 "SELECT outbox_id, closed_epoch FROM shard_state WHERE id = 1 AND dataset = ? FOR UPDATE",
                 (self.dataset,),
@@ -140,22 +144,8 @@ impl Store<'_> {
 
     /// All of them, or an error and none.
     async fn insert_all(&mut self, table: TableId, results: &[&CouponResult]) -> mysql_async::Result<()> {
-        let ignore = if failpoints::is_off(Mechanism::Conflicts) { " IGNORE" } else { "" };
-        let mut sql = format!(
-            "INSERT{ignore} INTO {table} (result_id, user_id, coupon_id, room_id, grab_time, grab_status, use_status) VALUES "
-        );
-        let (granted, unused) = (GrabStatus::Granted.code(), UseStatus::Unused.code());
-        for (number, result) in results.iter().enumerate() {
-            let CouponResult { result_id, user_id, coupon_id, room_id, grab_time, .. } = result;
-            let comma = if number == 0 { "" } else { "," };
-            // Writing to a String cannot fail.
-            let _ = write!(
-                sql,
-                "{comma}({result_id},{user_id},{coupon_id},{room_id},{},{granted},{unused})",
-                grab_time.millis()
-            );
-        }
-        self.transaction.query_drop(sql).await
+        let ignore = failpoints::is_off(Mechanism::Conflicts);
+        self.conn.query_drop(sql::insert(table, results, ignore)).await
     }
 
     fn count(&mut self, results: &[&CouponResult]) {
@@ -168,7 +158,7 @@ impl Store<'_> {
     /// Some rows would not go in: those that are stored already are repeats, any other that is like one of them is a
     /// contradiction, and the rest is stored. One by one if need be: two rows of one statement may contradict each other.
     async fn sort_out(&mut self, table: TableId, results: &[&CouponResult]) -> mysql_async::Result<()> {
-        let stored = Stored::read(&mut self.transaction, table, results).await?;
+        let stored = Stored::read(self.conn, table, results).await?;
         let (mut fresh, mut contradicted) = (Vec::new(), Vec::new());
         for result in results {
             match stored.about(result) {
@@ -196,7 +186,7 @@ impl Store<'_> {
     /// What comes too late may be a repeat all the same.
     async fn park_unless_stored(&mut self, row: &PlacedResult, reason: &str) -> mysql_async::Result<()> {
         let (table, result) = (row.placement.table, &row.result);
-        let stored = Stored::read(&mut self.transaction, table, &[result]).await?;
+        let stored = Stored::read(self.conn, table, &[result]).await?;
         if matches!(stored.about(result), Known::Stored) {
             Ok(())
         } else {
@@ -208,7 +198,7 @@ impl Store<'_> {
     async fn park(&mut self, table: TableId, result: &CouponResult, reason: &str) -> mysql_async::Result<()> {
         let id = result.result_id;
         tracing::error!(result_id = %id, %table, reason, "a result cannot be stored; it is parked");
-        self.transaction
+        self.conn
             .exec_drop(
                 "INSERT INTO parked_results (result_id, user_id, coupon_id, room_id, table_name, reason, park_time) \
                  VALUES (?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE result_id = result_id",
@@ -227,77 +217,70 @@ impl Store<'_> {
         Ok(())
     }
 
-    /// Writes the outbox entry, the markers, and the shard's sums.
-    async fn note(&mut self, work: &Work) -> mysql_async::Result<()> {
-        if !self.added.is_empty() {
-            self.outbox_id += 1;
-            let deltas: Vec<String> =
-                self.added.iter().map(|(coupon, rows)| format!("[{coupon},{rows}]")).collect();
-            self.transaction
-                .exec_drop(
-                    "INSERT INTO outbox (outbox_id, deltas, create_time) VALUES (?, ?, ?)",
-                    (self.outbox_id, format!("[{}]", deltas.join(",")), self.now.millis()),
-                )
-                .await?;
-        }
+    /// Writes the markers, the outbox entry and the shard's sums, and commits.
+    async fn note_and_commit(&mut self, work: &Work) -> mysql_async::Result<()> {
         for marker in &work.markers {
             let row = (&marker.id, self.now.millis());
-            self.transaction
-                .exec_drop("REPLACE INTO markers (marker_id, commit_time) VALUES (?, ?)", row)
-                .await?;
+            self.conn.exec_drop("REPLACE INTO markers (marker_id, commit_time) VALUES (?, ?)", row).await?;
         }
         if !work.markers.is_empty() {
             let old = (self.now.millis() - MARKERS_KEPT_MS,);
-            self.transaction.exec_drop("DELETE FROM markers WHERE commit_time < ?", old).await?;
+            self.conn.exec_drop("DELETE FROM markers WHERE commit_time < ?", old).await?;
+        }
+        // The server does one after the other, and stops at the first that fails.
+        let mut all = String::new();
+        let entries = outbox_entries(&self.added, self.outbox_id, self.now);
+        if !entries.is_empty() {
+            self.outbox_id += i64::try_from(entries.len()).unwrap_or(i64::MAX);
+            all =
+                format!("INSERT INTO outbox (outbox_id, deltas, create_time) VALUES {}; ", entries.join(","));
         }
         let closes = work.markers.iter().map(|marker| marker.closes).max().unwrap_or(0);
-        self.transaction
-            .query_drop(format!(
-                "UPDATE shard_state SET outbox_id = {}, closed_epoch = GREATEST(closed_epoch, {closes}), \
-                 as_of = GREATEST(as_of, {}), results = results + {}, messages = messages + {}, \
-                 received = received + {}, commits = commits + 1 WHERE id = 1",
-                self.outbox_id,
-                work.sent,
-                self.done.added,
-                work.messages,
-                work.results.len(),
-            ))
-            .await
+        all += &format!(
+            "UPDATE shard_state SET outbox_id = {}, closed_epoch = GREATEST(closed_epoch, {closes}), \
+             as_of = GREATEST(as_of, {}), results = results + {}, messages = messages + {}, \
+             received = received + {}, commits = commits + 1 WHERE id = 1; COMMIT",
+            self.outbox_id,
+            work.sent,
+            self.done.added,
+            work.messages,
+            work.results.len(),
+        );
+        self.conn.query_drop(all).await
     }
 }
 
-/// What is stored that is like the results in question.
-struct Stored {
-    by_id: HashMap<i64, (u64, u64, u64)>,
-    by_holder: HashMap<(u64, u64), i64>,
+/// The outbox's next rows: one, unless the coupons are too many for one.
+fn outbox_entries(added: &BTreeMap<CouponId, i64>, last: i64, now: Timestamp) -> Vec<String> {
+    let deltas: Vec<String> = added.iter().map(|(coupon, rows)| format!("[{coupon},{rows}]")).collect();
+    let entry = |(id, deltas): (i64, &[String])| format!("({id},'[{}]',{})", deltas.join(","), now.millis());
+    (last + 1..).zip(deltas.chunks(ENTRY_COUPONS)).map(entry).collect()
 }
 
-enum Known {
-    Fresh,
-    Stored,
-    Contradicted(String),
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use coupon_core::MAX_ID;
 
-impl Stored {
-    async fn read(
-        transaction: &mut Transaction<'_>,
-        table: TableId,
-        results: &[&CouponResult],
-    ) -> mysql_async::Result<Self> {
-        let rows = sql::alike(transaction, table, results).await?;
-        Ok(Self {
-            by_id: rows.iter().map(|&(id, user, coupon, room)| (id, (user, coupon, room))).collect(),
-            by_holder: rows.iter().map(|&(id, user, coupon, _)| ((user, coupon), id)).collect(),
-        })
+    /// What a TEXT holds.
+    const TEXT: usize = 65_535;
+
+    fn added(coupons: u64) -> BTreeMap<CouponId, i64> {
+        (0..coupons).map(|less| (CouponId::new(MAX_ID - less).unwrap(), 9_999)).collect()
     }
 
-    fn about(&self, result: &CouponResult) -> Known {
-        let (user, coupon, room) = (result.user_id.get(), result.coupon_id.get(), result.room_id.get());
-        match (self.by_id.get(&result.result_id.number()), self.by_holder.get(&(user, coupon))) {
-            (Some(stored), _) if *stored == (user, coupon, room) => Known::Stored,
-            (_, Some(id)) => Known::Contradicted(format!("the user holds this coupon as result {id}")),
-            (Some(_), None) => Known::Contradicted("another result is stored under this id".to_owned()),
-            (None, None) => Known::Fresh,
-        }
+    #[test]
+    fn entries_are_numbered_without_gaps_and_none_is_too_long() {
+        let now = Timestamp::from_millis(1_795_000_000_000);
+        let entries = outbox_entries(&added(5_000), 41, now);
+        let ids: Vec<&str> = entries.iter().filter_map(|entry| entry.split(',').next()).collect();
+        assert_eq!(ids, ["(42", "(43", "(44"]);
+        assert!(entries.iter().all(|entry| entry.len() <= TEXT));
+        assert_eq!(entries.iter().map(|entry| entry.matches(",9999]").count()).sum::<usize>(), 5_000);
+    }
+
+    #[test]
+    fn nothing_new_is_no_entry() {
+        assert!(outbox_entries(&added(0), 41, Timestamp::default()).is_empty());
     }
 }

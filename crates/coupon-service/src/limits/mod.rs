@@ -1,0 +1,7 @@
+//! What one client may take of the service, so that others get their share.
+
+mod connections;
+mod grabs;
+
+pub(crate) use connections::Connections;
+pub use grabs::GrabLimit;

@@ -1,0 +1,5 @@
+//! Messages of a shard's queue.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|body: &[u8]| coupon_service::fuzzing::message(body));

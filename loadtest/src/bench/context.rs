@@ -1,0 +1,131 @@
+//! What the sections share: how long to measure, the servers, and data sets that take long to make.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use seeder::SeedOptions;
+
+use crate::contestants::{Running, Setup, Site, Spec};
+use crate::terminal;
+use crate::workload::Catalogue;
+
+/// The shards of every service that is measured, unless a section is about their number.
+pub const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
+/// Results in the data sets of [`Context::history`].
+pub const HISTORY: u64 = 1_000_000;
+
+/// Where a service stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Store {
+    /// In files of its own.
+    Embedded,
+    /// On MySQL, Redis and RabbitMQ.
+    Servers,
+}
+
+impl Store {
+    /// As settings and reports call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Servers => "servers",
+        }
+    }
+}
+
+/// What the sections share.
+#[derive(Debug)]
+pub struct Context {
+    /// Whether a few minutes must do.
+    pub quick: bool,
+    /// What all random choices follow from.
+    pub seed: u64,
+    section: &'static str,
+    site: Option<Arc<Site>>,
+    history: BTreeMap<(Store, String), Running>,
+}
+
+impl Context {
+    /// One with these servers, if any of the sections needs some.
+    #[must_use]
+    pub const fn new(quick: bool, seed: u64, site: Option<Arc<Site>>) -> Self {
+        Self { quick, seed, section: "", site, history: BTreeMap::new() }
+    }
+
+    /// Rounds of each kind: an odd number, so that a median is a round's.
+    #[must_use]
+    pub const fn rounds(&self) -> u32 {
+        if self.quick { 3 } else { 5 }
+    }
+
+    /// How long a round sends requests.
+    #[must_use]
+    pub const fn round(&self) -> Duration {
+        Duration::from_secs(if self.quick { 1 } else { 3 })
+    }
+
+    /// The servers.
+    ///
+    /// # Errors
+    /// When the section did not say that it needs some.
+    pub fn site(&self) -> Result<Arc<Site>> {
+        self.site.clone().context("this section did not ask for servers")
+    }
+
+    /// The servers' versions, by name.
+    #[must_use]
+    pub fn versions(&self) -> Vec<(&'static str, String)> {
+        self.site.as_ref().map(|site| site.versions()).unwrap_or_default()
+    }
+
+    /// Says what is going on, on the progress line.
+    pub fn progress(&self, what: impl AsRef<str>) {
+        terminal::progress(format!("{}: {}", self.section, what.as_ref()));
+    }
+
+    /// Begins a section: what is said on the progress line is of this one from now on.
+    pub const fn enter(&mut self, section: &'static str) {
+        self.section = section;
+    }
+
+    /// Seeds a service and starts it; whoever asked stops it.
+    ///
+    /// # Errors
+    /// When its data cannot be seeded or it does not start.
+    pub fn start(&self, spec: &Spec, store: Store, seed: SeedOptions) -> Result<Running> {
+        self.progress(format!("seeding and starting {} ({})", spec.name, store.name()));
+        let site = (store == Store::Servers).then(|| self.site()).transpose()?;
+        Running::start(spec, &Setup { site, ..Setup::embedded(seed) })
+    }
+
+    /// A service on [`HISTORY`] stored results (and the default catalogue), by the name it has in `loadtest compare`. Made
+    /// once, and kept up until the end of the benchmark: sections only read, so that others find what is said here.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn history(&mut self, name: &str, store: Store) -> Result<&mut Running> {
+        let key = (store, name.to_owned());
+        if !self.history.contains_key(&key) {
+            let mut spec = Spec::parse(name, SHARDS, &Catalogue::default())?;
+            // Another service of this name, seeded by a section, has a namespace of its own.
+            spec.name = format!("history {name}");
+            let seed = SeedOptions { history: HISTORY, seed: self.seed, ..SeedOptions::default() };
+            let running = self.start(&spec, store, seed)?;
+            self.history.insert(key.clone(), running);
+        }
+        self.history.get_mut(&key).context("it was just made")
+    }
+
+    /// Stops what sections have shared.
+    ///
+    /// # Errors
+    /// The first that did not stop by itself.
+    pub fn finish(self) -> Result<()> {
+        let stopped: Vec<_> = self.history.into_values().map(Running::stop).collect();
+        stopped.into_iter().collect()
+    }
+}

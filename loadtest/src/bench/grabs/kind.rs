@@ -1,0 +1,52 @@
+//! What takes turns: a service, what it is asked, over how many connections, at which rate.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::measured::{Load, What};
+use crate::format::{count, number};
+use crate::load::Arrivals;
+
+/// What takes a turn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Kind {
+    /// Which of a section's services, where there are several; else empty.
+    pub(super) service: &'static str,
+    pub(super) what: What,
+    pub(super) connections: usize,
+    /// Requests a second that arrive whether or not answers do; without one, each answer is followed by a request.
+    pub(super) rate: Option<f64>,
+}
+
+impl Kind {
+    /// In a closed loop.
+    pub(super) const fn closed(what: What, connections: usize) -> Self {
+        Self { service: "", what, connections, rate: None }
+    }
+
+    /// The same, to another service.
+    pub(super) const fn to(self, service: &'static str) -> Self {
+        Self { service, ..self }
+    }
+
+    pub(super) fn load(&self, duration: Duration) -> Load {
+        let arrivals = self.rate.map_or(Arrivals::Closed, |rate| Arrivals::Open { rate });
+        Load { what: self.what, arrivals, connections: self.connections, duration }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.what {
+            What::Echo => "echo",
+            What::Grab { .. } => "grab",
+            What::SoldOut => "sold out",
+            What::Again { .. } => "duplicate",
+        };
+        if !self.service.is_empty() {
+            write!(f, "{}, ", self.service)?;
+        }
+        write!(f, "{what} over {} connections", count(self.connections as u64))?;
+        self.rate.map_or(Ok(()), |rate| write!(f, " at {}/s", number(rate)))
+    }
+}

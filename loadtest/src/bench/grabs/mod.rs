@@ -1,0 +1,32 @@
+//! The sections about grabs: rates, latency, memory, routing, the start of a service, the generator's own cost.
+
+mod batching;
+mod curves;
+mod disk;
+mod embedded;
+mod generator;
+mod kind;
+mod known;
+mod measured;
+mod routing;
+mod sample;
+mod start;
+mod top;
+mod turns;
+
+use super::section::Section;
+
+/// In the order in which they run: the cheap ones first, so that what is missing is soon known.
+pub(super) fn sections() -> Vec<Section> {
+    vec![
+        routing::SECTION,
+        generator::SECTION,
+        embedded::SECTION,
+        top::SECTION,
+        known::SECTION,
+        batching::SECTION,
+        curves::CONNECTIONS,
+        curves::COUPONS,
+        start::SECTION,
+    ]
+}

@@ -1,0 +1,148 @@
+//! What a round of one kind came to.
+
+use std::collections::BTreeMap;
+
+use crate::load::Outcome;
+use crate::report::model::Figure;
+
+/// What a round's answers should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expected {
+    /// Any 2xx.
+    Echoed,
+    /// `grab_status` 1.
+    Granted,
+    /// `out_of_stock`.
+    SoldOut,
+    /// `duplicate`.
+    Duplicate,
+}
+
+/// In a thousand sold-out answers, so many may be duplicates: of the few users who hold the coupons.
+const HOLDERS_PER_MILLE: u64 = 5;
+
+/// One round of one kind.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sample {
+    /// Answers of the expected kind, a second.
+    pub(super) per_s: f64,
+    pub(super) p50_ms: f64,
+    pub(super) p99_ms: f64,
+    /// CPU microseconds a request, by process: `generator`, `service`, then the servers.
+    pub(super) cpu_us: BTreeMap<String, Figure>,
+    /// The most memory that was seen while requests were sent, in MB.
+    pub(super) memory_mb: Option<f64>,
+    /// Grabs a batch, on average.
+    pub(super) batch: Option<f64>,
+    /// Open arrivals: how late requests were sent although a connection was free, in milliseconds, 99% sooner.
+    pub(super) late_ms: f64,
+    /// Why the round is not valid, if it is not.
+    pub(super) problem: Option<String>,
+}
+
+impl Sample {
+    /// What the load itself tells. CPU and memory are read elsewhere.
+    pub(super) fn of(expected: Expected, outcome: &Outcome) -> Self {
+        let Some(figures) = outcome.endpoints.values().next() else {
+            return Self { problem: Some("not one request was answered".to_owned()), ..Self::default() };
+        };
+        let ms = |quantile| figures.latency.value_at_quantile(quantile) as f64 / 1_000.0;
+        let per_s = good(expected, outcome) as f64 / outcome.elapsed.as_secs_f64();
+        Self {
+            per_s,
+            p50_ms: ms(0.5),
+            p99_ms: ms(0.99),
+            late_ms: outcome.generator.lateness_p99_us as f64 / 1_000.0,
+            problem: problem(expected, outcome),
+            ..Self::default()
+        }
+    }
+}
+
+fn good(expected: Expected, outcome: &Outcome) -> u64 {
+    match expected {
+        Expected::Echoed => outcome.ok(),
+        Expected::Granted => outcome.counts.granted,
+        Expected::SoldOut => outcome.counts.out_of_stock,
+        Expected::Duplicate => outcome.counts.duplicate,
+    }
+}
+
+/// Every request must have got the answer that the round is about: others cost something else.
+fn problem(expected: Expected, outcome: &Outcome) -> Option<String> {
+    let counts = outcome.counts;
+    let sold_out_by_design = expected == Expected::SoldOut;
+    let holders = counts.duplicate * 1_000 <= counts.out_of_stock * HOLDERS_PER_MILLE;
+    let mut problems = Vec::new();
+    for (number, what, fine) in [
+        (outcome.unsent, "were never sent", false),
+        (counts.granted, "were granted", matches!(expected, Expected::Granted)),
+        (counts.out_of_stock, "were sold out", sold_out_by_design),
+        (
+            counts.duplicate,
+            "were duplicates",
+            expected == Expected::Duplicate || (sold_out_by_design && holders),
+        ),
+        (counts.invalid_time, "were outside their window", false),
+    ] {
+        if number > 0 && !fine {
+            problems.push(format!("{number} {what}"));
+        }
+    }
+    // Why they failed: each kind of error with its number.
+    for endpoint in outcome.endpoints.values() {
+        problems.extend(endpoint.errors.iter().map(|(kind, number)| format!("{number} × {kind}")));
+    }
+    if good(expected, outcome) == 0 {
+        problems.push("not one answer was what it should be".to_owned());
+    }
+    (!problems.is_empty()).then(|| problems.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::load::{GeneratorCost, GrabCounts};
+
+    fn outcome(counts: GrabCounts) -> Outcome {
+        Outcome {
+            endpoints: BTreeMap::new(),
+            grabs: Vec::new(),
+            sold_out: counts.out_of_stock,
+            counts,
+            elapsed: Duration::from_secs(1),
+            generator: GeneratorCost::default(),
+            unsent: 0,
+            reconnects: 0,
+        }
+    }
+
+    fn said(expected: Expected, counts: GrabCounts) -> String {
+        problem(expected, &outcome(counts)).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_round_of_grabs_with_anything_but_grants_is_not_valid() {
+        let granted = GrabCounts { granted: 9, ..GrabCounts::default() };
+        assert_eq!(said(Expected::Granted, granted), "");
+        let sold_out = said(Expected::Granted, GrabCounts { out_of_stock: 2, ..granted });
+        assert_eq!(sold_out, "2 were sold out");
+        assert_eq!(said(Expected::Granted, GrabCounts { duplicate: 1, ..granted }), "1 were duplicates");
+        assert!(said(Expected::Granted, GrabCounts::default()).contains("not one answer"));
+        let unsent = Outcome { unsent: 3, ..outcome(granted) };
+        assert_eq!(problem(Expected::Granted, &unsent).unwrap(), "3 were never sent");
+    }
+
+    #[test]
+    fn refusals_are_what_a_round_of_refusals_is_about() {
+        let sold_out = GrabCounts { out_of_stock: 1_000, duplicate: 5, ..GrabCounts::default() };
+        assert_eq!(said(Expected::SoldOut, sold_out), "");
+        assert!(said(Expected::SoldOut, GrabCounts { duplicate: 6, ..sold_out }).contains("duplicates"));
+        assert!(said(Expected::SoldOut, GrabCounts { granted: 1, ..sold_out }).contains("1 were granted"));
+        let duplicates = GrabCounts { duplicate: 4, ..GrabCounts::default() };
+        assert_eq!(said(Expected::Duplicate, duplicates), "");
+        assert!(said(Expected::Duplicate, sold_out).contains("sold out"));
+    }
+}

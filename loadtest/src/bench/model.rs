@@ -1,0 +1,264 @@
+//! What a benchmark finds: rows, each a figure with its target, and curves. `bench.json` is made of these.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::report::model::Reading;
+
+/// Text that is mostly written in the source, and owned when read back from `bench.json`.
+pub type Text = Cow<'static, str>;
+
+/// What a row measures and what it should come to: known before anything is measured, so that a row that could not be
+/// measured is there all the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Unique, in letters that a file name may have: `docs/benchmarks/<id>.md` explains the row.
+    pub id: Text,
+    /// What is measured.
+    pub what: Text,
+    /// What it is held against: the ceiling, measured in the same run. Empty where the target is absolute.
+    pub against: Text,
+    /// What it should come to.
+    pub target: Target,
+    /// Of the figure, the target and the samples: `×` for ratios, `ns`, `s`, `MB`, …
+    pub unit: Text,
+}
+
+/// What a row's median should come to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// This or more.
+    AtLeast(f64),
+    /// This or less.
+    AtMost(f64),
+}
+
+impl Target {
+    /// Whether a figure comes to it.
+    #[must_use]
+    pub fn reached_by(self, value: f64) -> bool {
+        match self {
+            Self::AtLeast(least) => value >= least,
+            Self::AtMost(most) => value <= most,
+        }
+    }
+}
+
+/// A figure over the rounds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// The median round's.
+    pub median: f64,
+    /// The lowest round's.
+    pub min: f64,
+    /// The highest round's.
+    pub max: f64,
+    /// How many rounds.
+    pub n: usize,
+}
+
+impl Spread {
+    /// Of some rounds' values; none without any, or with one that is not a finite number.
+    #[must_use]
+    pub fn of(values: &[f64]) -> Option<Self> {
+        if values.iter().any(|value| !value.is_finite()) {
+            return None;
+        }
+        Some(Self {
+            median: crate::stats::estimate(values)?.median,
+            min: values.iter().copied().min_by(f64::total_cmp)?,
+            max: values.iter().copied().max_by(f64::total_cmp)?,
+            n: values.len(),
+        })
+    }
+}
+
+/// A figure that goes with a row: what the ceiling itself came to, where the CPU went, …
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Figure {
+    /// What it is of, such as `echo, answers a second`.
+    pub what: Text,
+    /// Its unit.
+    pub unit: Text,
+    /// What was read, or why nothing was.
+    pub spread: Reading<Spread>,
+}
+
+impl Figure {
+    /// A figure of the rounds' values.
+    pub fn of(what: impl Into<Text>, unit: impl Into<Text>, values: &[f64]) -> Self {
+        let spread = Reading::or_because(Spread::of(values), "it was not measured");
+        Self { what: what.into(), unit: unit.into(), spread }
+    }
+
+    /// A figure that could not be read.
+    pub fn unknown(what: impl Into<Text>, unit: impl Into<Text>, why: impl Into<String>) -> Self {
+        Self { what: what.into(), unit: unit.into(), spread: Reading::unknown(why) }
+    }
+}
+
+/// What became of a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// The median comes to the target.
+    Reached,
+    /// It does not.
+    Missed,
+    /// It was measured, but not what it should be: the row's `problems` say why. There is no verdict.
+    NotValid,
+    /// It was not measured, and why.
+    NotRun(String),
+}
+
+/// One claim and what was found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// What was to be shown.
+    #[serde(flatten)]
+    pub claim: Claim,
+    /// What became of it.
+    pub standing: Standing,
+    /// The figure over the rounds, if there is one.
+    pub spread: Option<Spread>,
+    /// The figure of each round, in order.
+    pub samples: Vec<f64>,
+    /// The ceiling's own figures, and others that explain the row's.
+    pub figures: Vec<Figure>,
+    /// Why it is not valid; empty when it is.
+    pub problems: Vec<String>,
+}
+
+impl Row {
+    /// A row that was measured. Problems, or samples that make no figure, make it not valid.
+    #[must_use]
+    pub fn measured(
+        claim: Claim,
+        samples: Vec<f64>,
+        figures: Vec<Figure>,
+        mut problems: Vec<String>,
+    ) -> Self {
+        let spread = Spread::of(&samples);
+        if spread.is_none() && problems.is_empty() {
+            problems.push("the rounds gave no figure".to_owned());
+        }
+        let standing = match spread {
+            Some(spread) if problems.is_empty() => {
+                if claim.target.reached_by(spread.median) {
+                    Standing::Reached
+                } else {
+                    Standing::Missed
+                }
+            }
+            _ => Standing::NotValid,
+        };
+        Self { claim, standing, spread, samples, figures, problems }
+    }
+
+    /// A row that was not measured.
+    #[must_use]
+    pub fn not_run(claim: Claim, why: impl Into<String>) -> Self {
+        let (samples, figures, problems) = (Vec::new(), Vec::new(), Vec::new());
+        Self { claim, standing: Standing::NotRun(why.into()), spread: None, samples, figures, problems }
+    }
+
+    /// A row whose measurement failed.
+    #[must_use]
+    pub fn failed(claim: Claim, why: impl Into<String>) -> Self {
+        Self::measured(claim, Vec::new(), Vec::new(), vec![why.into()])
+    }
+}
+
+/// How figures depend on one thing that was varied.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    /// Unique, as a row's: `docs/benchmarks/<id>.md` names causes.
+    pub id: Text,
+    /// What is shown.
+    pub what: Text,
+    /// What was varied, such as `connections`.
+    pub x_label: Text,
+    /// Its values, rising.
+    pub x: Vec<f64>,
+    /// What was measured at each of them.
+    pub series: Vec<Series>,
+    /// Why it is not valid; empty when it is.
+    pub problems: Vec<String>,
+}
+
+/// One line of a curve.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    /// What was measured, such as `grab`.
+    pub name: Text,
+    /// Its unit, such as `/s` or `ms`.
+    pub unit: Text,
+    /// How it has to grow at most (a cost), or at least (a rate).
+    pub must: Growth,
+    /// As many as there are values of x.
+    pub points: Vec<Reading<Spread>>,
+}
+
+/// How a series may depend on x before it is worth a cause: y is taken to be about x to some power.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Growth {
+    /// Less is better, and it has to grow with this power of x, not more: 0 for what need not grow at all.
+    Cost(f64),
+    /// More is better, and it should grow with this power of x: 0 for what need not fall.
+    Rate(f64),
+    /// Nothing is expected of it.
+    Free,
+}
+
+/// What a section found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Findings {
+    /// One for each of its claims.
+    pub rows: Vec<Row>,
+    /// Its curves.
+    pub curves: Vec<Curve>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(target: Target) -> Claim {
+        Claim { id: "grab".into(), what: "a grab".into(), against: "echo".into(), target, unit: "×".into() }
+    }
+
+    #[test]
+    fn the_median_decides_whether_a_target_is_reached() {
+        let row = |target, samples: &[f64]| {
+            Row::measured(claim(target), samples.to_vec(), Vec::new(), Vec::new()).standing
+        };
+        assert_eq!(row(Target::AtLeast(0.6), &[0.2, 0.6, 0.9]), Standing::Reached);
+        assert_eq!(row(Target::AtLeast(0.6), &[0.2, 0.59, 0.9]), Standing::Missed);
+        assert_eq!(row(Target::AtMost(2.0), &[1.0, 2.0, 9.0]), Standing::Reached);
+        assert_eq!(row(Target::AtMost(2.0), &[1.0, 2.1, 9.0]), Standing::Missed);
+    }
+
+    #[test]
+    fn a_figure_with_a_problem_has_no_verdict() {
+        let target = Target::AtLeast(0.0);
+        let sold_out = Row::measured(claim(target), vec![1.0], Vec::new(), vec!["sold out".to_owned()]);
+        assert_eq!(sold_out.standing, Standing::NotValid);
+        for samples in [vec![], vec![1.0, f64::NAN], vec![f64::INFINITY]] {
+            let row = Row::measured(claim(target), samples, Vec::new(), Vec::new());
+            assert_eq!((row.standing, row.spread, row.problems.len()), (Standing::NotValid, None, 1));
+        }
+    }
+
+    #[test]
+    fn a_row_survives_json() {
+        let figures = vec![Figure::of("echo", "/s", &[2.0, 4.0]), Figure::unknown("mysql", "µs", "no /proc")];
+        let measured = Row::measured(claim(Target::AtMost(2.0)), vec![1.5, 3.0], figures, Vec::new());
+        for row in [measured, Row::not_run(claim(Target::AtLeast(1.0)), "no wrk")] {
+            let json = serde_json::to_string(&row).unwrap();
+            assert_eq!(serde_json::from_str::<Row>(&json).unwrap(), row, "{json}");
+        }
+    }
+}

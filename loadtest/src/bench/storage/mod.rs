@@ -1,0 +1,25 @@
+//! What storing and querying cost, each held against the same work over bare connections in the same run.
+//!
+//! - [`raw`] are the bare connections, [`client`] asks the service as one user would.
+//! - [`consumer`], [`seeding`], [`queries`] and [`sums`] are sections of the benchmark.
+
+mod client;
+mod consumer;
+mod queries;
+mod raw;
+mod seeding;
+mod sums;
+
+use super::model::{Claim, Target};
+use super::section::Section;
+
+/// The sections, in the order in which they run.
+#[must_use]
+pub fn sections() -> Vec<Section> {
+    vec![queries::SECTION, sums::SECTION, consumer::SECTION, seeding::SECTION]
+}
+
+/// A ratio that should be at most, or at least, so much.
+fn ratio(id: &'static str, what: &'static str, against: &'static str, target: Target) -> Claim {
+    Claim { id: id.into(), what: what.into(), against: against.into(), target, unit: "×".into() }
+}

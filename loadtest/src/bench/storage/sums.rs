@@ -1,0 +1,155 @@
+//! Sums over everything from what the writers keep, idle and while grabs are written; counting them stands beside it.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use hdrhistogram::Histogram;
+use seeder::SeedOptions;
+
+use super::super::context::{Context, HISTORY, SHARDS, Store};
+use super::super::model::{Claim, Figure, Findings, Row, Target};
+use super::super::section::Section;
+use super::client::Client;
+use super::ratio;
+use crate::contestants::Spec;
+use crate::http::Target as Address;
+use crate::load::{Arrivals, LoadSpec, run_load};
+use crate::workload::{Catalogue, Workload};
+
+pub(super) const SECTION: Section = Section {
+    name: "sums",
+    what: "sums over everything while grabs are written",
+    servers: true,
+    claims,
+    run,
+};
+
+/// Grabs a second meanwhile: well below the top rate, where everything waits for the machine.
+const RATE: f64 = 1_000.0;
+/// Connections that they come over.
+const CONNECTIONS: usize = 64;
+/// How long to wait between two questions: a dashboard's, not a flood.
+const PAUSE: Duration = Duration::from_millis(2);
+const KEPT: &str = "/api/statistics/global?exact=false";
+const COUNTED: &str = "/api/statistics/global";
+
+fn claims() -> Vec<Claim> {
+    vec![
+        ratio(
+            "sums-kept-under-load",
+            "p99 of sums from kept aggregates while 1,000 grabs a second are written",
+            "the same without grabs",
+            Target::AtMost(3.0),
+        ),
+        ratio(
+            "sums-kept-gain",
+            "p50 of sums that are counted ÷ p50 of kept ones, over 1 M results",
+            "kept aggregates",
+            Target::AtLeast(1.0),
+        ),
+    ]
+}
+
+/// One round's times in milliseconds.
+#[derive(Default)]
+struct Rounds {
+    kept_idle: Vec<f64>,
+    kept_loaded: Vec<f64>,
+    counted_idle: Vec<f64>,
+    counted_loaded: Vec<f64>,
+    kept_p50: Vec<f64>,
+    counted_p50: Vec<f64>,
+}
+
+fn run(context: &mut Context) -> Result<Findings> {
+    let catalogue = Catalogue { hot_rooms: Catalogue::default().rooms, ..Catalogue::default() };
+    let mut spec = Spec::parse("hash", SHARDS, &catalogue)?;
+    spec.name = "sums hash".to_owned();
+    let seed = SeedOptions {
+        hot_rooms: catalogue.hot_rooms,
+        history: HISTORY,
+        seed: context.seed,
+        ..SeedOptions::default()
+    };
+    let running = context.start(&spec, Store::Servers, seed)?;
+    let mut rounds = Rounds::default();
+    let mut skip = 0;
+    let (kept, counted) = if context.quick { (200, 5) } else { (1_000, 15) };
+    for round in 0..context.rounds() {
+        context.progress(format!("round {}", round + 1));
+        let (p50, p99) = quantiles(&running.target, KEPT, kept)?;
+        rounds.kept_p50.push(p50);
+        rounds.kept_idle.push(p99);
+        let (p50, p99) = quantiles(&running.target, COUNTED, counted)?;
+        rounds.counted_p50.push(p50);
+        rounds.counted_idle.push(p99);
+        let load = LoadSpec {
+            workload: Workload::distinct_grabs(catalogue, skip),
+            connections: CONNECTIONS,
+            duration: context.round() * 2,
+            seed: context.seed,
+            ..LoadSpec::new(Arrivals::Open { rate: RATE })
+        };
+        let (sent, kept, counted) = loaded(&running.target, &load)?;
+        skip += sent;
+        rounds.kept_loaded.push(kept);
+        rounds.counted_loaded.push(counted);
+    }
+    running.stop()?;
+    let ratios =
+        |above: &[f64], below: &[f64]| -> Vec<f64> { above.iter().zip(below).map(|(a, b)| a / b).collect() };
+    let samples =
+        [ratios(&rounds.kept_loaded, &rounds.kept_idle), ratios(&rounds.counted_p50, &rounds.kept_p50)];
+    let figures = [
+        vec![
+            Figure::of("kept, p99 idle", "ms", &rounds.kept_idle),
+            Figure::of("kept, p99 under load", "ms", &rounds.kept_loaded),
+            Figure::of("counted, p99 idle", "ms", &rounds.counted_idle),
+            Figure::of("counted, p99 under load", "ms", &rounds.counted_loaded),
+        ],
+        vec![
+            Figure::of("kept, p50 idle", "ms", &rounds.kept_p50),
+            Figure::of("counted, p50 idle", "ms", &rounds.counted_p50),
+        ],
+    ];
+    let rows = claims().into_iter().zip(samples).zip(figures);
+    let rows = rows.map(|((claim, samples), figures)| Row::measured(claim, samples, figures, Vec::new()));
+    Ok(Findings { rows: rows.collect(), curves: Vec::new() })
+}
+
+/// p50 and p99 in milliseconds of asking so many times.
+fn quantiles(target: &Address, path: &str, times: u32) -> Result<(f64, f64)> {
+    let mut left = times;
+    quantiles_while(target, path, || {
+        left = left.saturating_sub(1);
+        left > 0
+    })
+}
+
+/// The same for as long as `more` says so.
+fn quantiles_while(target: &Address, path: &str, mut more: impl FnMut() -> bool) -> Result<(f64, f64)> {
+    let mut client = Client::connect(target)?;
+    let mut times = Histogram::<u64>::new(3)?;
+    loop {
+        let (took, _) = client.get(path)?;
+        times.record(u64::try_from(took.as_nanos())?)?;
+        if !more() {
+            let ms = |quantile: f64| times.value_at_quantile(quantile) as f64 / 1e6;
+            return Ok((ms(0.5), ms(0.99)));
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Sends the load; says how many requests it were, and p99 of kept sums in its first half and of counted ones in its
+/// second.
+fn loaded(target: &Address, load: &LoadSpec) -> Result<(u64, f64, f64)> {
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| run_load(target, load));
+        let half = std::time::Instant::now() + load.duration / 2;
+        let (_, kept) = quantiles_while(target, KEPT, || std::time::Instant::now() < half)?;
+        let (_, counted) = quantiles_while(target, COUNTED, || !sending.is_finished())?;
+        let outcome = sending.join().map_err(|_| anyhow::anyhow!("the load panicked"))??;
+        Ok((outcome.grabs.len() as u64, kept, counted))
+    })
+}

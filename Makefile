@@ -1,6 +1,6 @@
 # Every target is one or two commands that you could type as well.
 
-.PHONY: demo test lint bench clean up seed compare compare-compose compare-local down up-local down-local
+.PHONY: demo test lint bench faults clean up seed compare compare-compose compare-local down up-local down-local
 
 compose = cd deploy && docker compose
 
@@ -21,6 +21,12 @@ lint:
 bench:
 	cargo build --release --bins
 	cargo run --release --package loadtest -- bench $(if $(QUICK),--quick)
+
+# Breaks servers and services under load, one fault after the other, on servers of its own, and audits what is left. The
+# services have fail points, and names of their own: hash-svc and range-svc stay what they are.
+faults:
+	cargo build --release --package loadtest --features failpoints
+	cargo run --release --package loadtest --features failpoints -- faults --document docs/RELIABILITY.md
 
 # Starts MariaDB, Redis and RabbitMQ, for this folder alone, and says where they are.
 up-local:

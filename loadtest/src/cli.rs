@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::cmd::{audit, bench, compare, explain, run, simulate, vertical};
+use crate::cmd::{audit, bench, compare, explain, faults, run, simulate, vertical};
 use crate::terminal;
 
 /// Load-tests the coupon services and compares their sharding strategies.
@@ -30,6 +30,8 @@ enum Command {
     Vertical(vertical::Args),
     /// Show where a row lives and which places a query visits.
     Explain(explain::Args),
+    /// Break servers and services under load, one fault after the other, and audit what is left.
+    Faults(faults::Args),
     /// Measure how fast everything is, each figure beside what this machine allows.
     Bench(bench::Args),
 }
@@ -48,6 +50,7 @@ pub fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(args),
         Command::Vertical(args) => vertical::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Faults(args) => faults::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     result.unwrap_or_else(|error| {

@@ -6,6 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use coupon_core::Timestamp;
 
+use crate::failpoints;
+
 /// The system's clock, plus an offset that is zero outside of tests. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
@@ -35,7 +37,9 @@ impl Clock {
     /// The moment it shows.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        Timestamp::from_millis(system_millis() + self.offset_ms.load(Ordering::Relaxed))
+        Timestamp::from_millis(
+            system_millis() + self.offset_ms.load(Ordering::Relaxed) + failpoints::clock_offset_ms(),
+        )
     }
 }
 

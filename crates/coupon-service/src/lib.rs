@@ -7,6 +7,7 @@ pub mod app;
 pub mod backend;
 mod cli;
 pub mod clock;
+mod failpoints;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -27,6 +27,7 @@
 mod addresses;
 mod cgroup;
 pub mod cli;
+mod extra;
 mod files;
 mod guardian;
 mod home;
@@ -45,6 +46,7 @@ mod stack;
 mod tls;
 
 pub use addresses::Addresses;
+pub use extra::SpareRedis;
 pub use process::Usage;
 pub use server::{Server, UnknownServer};
 pub use stack::{Options, Stack, Status};

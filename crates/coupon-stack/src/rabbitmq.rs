@@ -88,6 +88,17 @@ pub(crate) fn launch(
     Ok(Launch { program: programs.rabbitmq.clone(), arguments: Vec::new(), environment, log: log.to_owned() })
 }
 
+/// How RabbitMQ's own tool finds the node: it has the same name, port mapper and, in its home, the same cookie.
+pub(crate) fn tool_environment(dir: &Path, epmd: u16) -> Vec<(&'static str, std::ffi::OsString)> {
+    vec![
+        ("HOME", dir.join("home").into()),
+        ("ERL_EPMD_PORT", epmd.to_string().into()),
+        ("ERL_EPMD_ADDRESS", "127.0.0.1".into()),
+        ("RABBITMQ_NODENAME", NODE.into()),
+        ("RABBITMQ_CONF_ENV_FILE", dir.join("rabbitmq-env.conf").into()),
+    ]
+}
+
 /// Offers AMQP 0-9-1. RabbitMQ listens once it has started everything else; then it answers with `Connection.Start`.
 pub(crate) fn greets(stream: &mut TcpStream) -> Result<()> {
     stream.write_all(b"AMQP\x00\x00\x09\x01")?;

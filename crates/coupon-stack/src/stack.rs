@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::extra::{self, SpareRedis};
 use crate::files::write_private;
 use crate::guardian::Guardian;
 use crate::home::{Home, check, lock};
@@ -328,6 +329,22 @@ impl Stack {
         let node = self.node(server).map_err(|error| format!("{error:#}"))?;
         node.limit_cpu(cores, self.guardian.as_ref())?;
         self.save().map_err(|error| format!("{error:#}"))
+    }
+
+    /// Starts one Redis more, which knows nothing of the other yet.
+    ///
+    /// # Errors
+    /// When it does not start; the error quotes the end of its log.
+    pub fn spare_redis(&self) -> Result<SpareRedis> {
+        SpareRedis::start(&self.dir, self.node(Server::Redis)?, self.world())
+    }
+
+    /// Runs `rabbitmqctl` with these arguments, and returns what it prints.
+    ///
+    /// # Errors
+    /// When it cannot be run, or fails; the error says what it printed.
+    pub fn rabbitmqctl(&self, arguments: &[&str]) -> Result<String> {
+        extra::rabbitmqctl(self.world(), self.node(Server::RabbitMq)?, arguments)
     }
 
     /// What a server has used since it was last started.

@@ -101,6 +101,17 @@ impl Data {
         }
     }
 
+    /// Waits until no reservation is pending any more, at most for as long as a service may take to settle them all.
+    ///
+    /// # Errors
+    /// When the servers cannot be asked.
+    pub fn settle(&self) -> Result<()> {
+        match self {
+            Self::Folder(_) => Ok(()),
+            Self::Servers(servers) => servers.settle(),
+        }
+    }
+
     /// Audits it. The service may be running: each file or database is read at one moment, without blocking it.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod bench;
 pub mod compare;
 pub mod explain;
+pub mod faults;
 pub mod run;
 pub mod simulate;
 pub mod vertical;

@@ -131,6 +131,7 @@ fn spec(args: &Args) -> anyhow::Result<LoadSpec> {
         duration: args.duration,
         seed: args.seed,
         timeout: args.timeout,
+        stop: None,
     })
 }
 

@@ -13,6 +13,7 @@ mod spec;
 pub use interrupt::{stop_services_on_interrupt, wait_if_interrupted};
 pub use layout::strategy_of_layout;
 pub use process::Service;
+pub(crate) use process::program;
 pub use running::{Running, Setup};
 pub use servers::{Site, Used};
 pub use spec::{KNOWN, Spec, all_different, cures};

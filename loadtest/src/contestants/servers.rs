@@ -57,6 +57,17 @@ impl Site {
         Ok(Self { settings, stack: Some(stack), processes: OnceLock::new() })
     }
 
+    /// The servers themselves, if they are this run's own.
+    #[must_use]
+    pub const fn stack(&self) -> Option<&Stack> {
+        self.stack.as_ref()
+    }
+
+    /// Where they are.
+    pub(crate) const fn settings(&self) -> &ServersSettings {
+        &self.settings
+    }
+
     /// Gives each shard's server so many cores and no more.
     ///
     /// # Errors
@@ -84,7 +95,7 @@ impl Site {
 
     /// The settings of a namespace on these servers, as a service takes them from its environment: passwords are for no
     /// list of processes.
-    pub(super) fn environment(&self, namespace: &str) -> Vec<(&'static str, String)> {
+    pub(crate) fn environment(&self, namespace: &str) -> Vec<(&'static str, String)> {
         let ServersSettings { main, shards, redis, rabbitmq, .. } = &self.settings;
         let shards: Vec<&str> = shards.iter().map(ServerUrl::expose).collect();
         vec![
@@ -106,7 +117,7 @@ impl Site {
     }
 
     /// Fills a namespace. What an earlier run, cut short, has left there goes.
-    pub(super) fn seed(
+    pub(crate) fn seed(
         &self,
         namespace: &str,
         strategy: &dyn ShardingStrategy,
@@ -118,9 +129,11 @@ impl Site {
 
     /// Removes a namespace, but from servers that are about to go themselves.
     pub(super) fn clear(&self, namespace: &str, strategy: &dyn ShardingStrategy) -> Result<()> {
-        if self.stack.is_some() {
-            return Ok(());
-        }
+        if self.stack.is_some() { Ok(()) } else { self.wipe(namespace, strategy) }
+    }
+
+    /// Removes a namespace.
+    pub(crate) fn wipe(&self, namespace: &str, strategy: &dyn ShardingStrategy) -> Result<()> {
         let settings = self.of(namespace);
         let cluster = Cluster::new(&settings, strategy)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

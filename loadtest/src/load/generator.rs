@@ -68,25 +68,17 @@ async fn run(
     }
     let dispatching = async {
         if let Arrivals::Open { rate } = spec.arrivals {
-            dispatch(
-                &shared,
-                schedule,
-                ArrivalTimes::new(&spec.workload, rate, spec.seed),
-                start,
-                spec.duration,
-            )
-            .await?;
+            dispatch(&shared, schedule, ArrivalTimes::new(&spec.workload, rate, spec.seed), start, spec)
+                .await?;
         }
         shared.stop();
         while connections.join_next().await.is_some() {}
         anyhow::Ok(())
     };
     supervise(&shared, start, start + spec.duration + spec.timeout, dispatching, progress).await?;
-    // A trace may be over before the duration is.
-    let elapsed = match spec.workload.trace() {
-        Some(_) => start.elapsed(),
-        None => start.elapsed().max(spec.duration),
-    };
+    // A trace may be over before the duration is, and so may a load that somebody ends.
+    let early = spec.workload.trace().is_some() || spec.is_stopped();
+    let elapsed = if early { start.elapsed() } else { start.elapsed().max(spec.duration) };
     let cpu_seconds = cpu_before.zip(thread_cpu_seconds()).map(|(before, after)| after - before);
     let shared = Rc::try_unwrap(shared).map_err(|_| anyhow!("a connection outlived its load"))?;
     Ok(shared.into_recorder().outcome(elapsed, cpu_seconds))
@@ -113,11 +105,14 @@ async fn dispatch(
     requests: Schedule,
     moments: ArrivalTimes,
     start: Instant,
-    duration: Duration,
+    spec: &LoadSpec,
 ) -> anyhow::Result<()> {
     let mut alarm = Alarm::new().context("cannot make a timer")?;
     let mut now = Instant::now();
-    for (request, moment) in requests.zip(moments.take_while(|moment| *moment < duration)) {
+    for (request, moment) in requests.zip(moments.take_while(|moment| *moment < spec.duration)) {
+        if spec.is_stopped() {
+            break;
+        }
         let due = start + moment;
         if now < due {
             now = Instant::now();

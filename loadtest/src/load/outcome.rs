@@ -136,6 +136,8 @@ pub struct GrabRecord {
     pub coupon_id: u64,
     /// What the client was told.
     pub outcome: GrabOutcome,
+    /// When it was told so, or gave up: since the load began.
+    pub at: Duration,
 }
 
 /// What a client knows of its grab.

@@ -1,7 +1,7 @@
 //! Counts answers and keeps their latencies.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coupon_core::{FailReason, ResultId};
 use hdrhistogram::Histogram;
@@ -47,6 +47,7 @@ impl Failure {
 
 #[derive(Debug)]
 pub(super) struct Recorder {
+    began: Instant,
     /// By the endpoint's number, in the order of [`Endpoint::ALL`].
     endpoints: Vec<EndpointOutcome>,
     grabs: Vec<GrabRecord>,
@@ -62,6 +63,7 @@ pub(super) struct Recorder {
 impl Recorder {
     pub(super) fn new() -> Self {
         Self {
+            began: Instant::now(),
             endpoints: Endpoint::ALL.iter().map(|_| EndpointOutcome::new()).collect(),
             grabs: Vec::new(),
             counts: GrabCounts::default(),
@@ -139,7 +141,8 @@ impl Recorder {
     }
 
     fn remember(&mut self, request: &Request, outcome: GrabOutcome) {
-        self.grabs.push(GrabRecord { user_id: request.user_id, coupon_id: request.coupon_id, outcome });
+        let Request { user_id, coupon_id, .. } = *request;
+        self.grabs.push(GrabRecord { user_id, coupon_id, outcome, at: self.began.elapsed() });
         let counts = &mut self.counts;
         let count = match outcome {
             GrabOutcome::Granted { .. } => &mut counts.granted,

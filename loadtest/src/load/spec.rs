@@ -1,5 +1,7 @@
 //! What load to put on a target.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -33,6 +35,8 @@ pub struct LoadSpec {
     pub seed: u64,
     /// An answer that takes longer is given up on, its outcome unknown.
     pub timeout: Duration,
+    /// Once it is set, no more requests are sent, whatever the duration; open arrivals only.
+    pub stop: Option<Arc<AtomicBool>>,
 }
 
 impl LoadSpec {
@@ -57,7 +61,13 @@ impl LoadSpec {
             duration: Duration::from_secs(10),
             seed: 1,
             timeout: Self::TIMEOUT,
+            stop: None,
         }
+    }
+
+    /// Whether somebody has ended it before its time.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 
     pub(super) fn check(&self) -> anyhow::Result<()> {

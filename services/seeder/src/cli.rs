@@ -16,7 +16,7 @@ use coupon_service::settings::{BackendKind, Sources, StorageSettings};
 use self::storage::Storage;
 use crate::options::now;
 use crate::strategies::configured;
-use crate::{NAMES, SeedOptions, archive, archive_servers, on_stderr, seed, seed_servers};
+use crate::{NAMES, SeedOptions, archive, archive_servers, on_stderr, seed, seed_servers, verify_servers};
 
 /// Runs the seeder of this workspace's strategies.
 #[must_use]
@@ -27,8 +27,22 @@ pub fn main() -> ExitCode {
             Some(name) => Ok(Some(configured(name, shards, sources)?)),
             None => Ok(None),
         }),
+        Some(Command::Verify { strategy, storage }) => verified(storage, strategy.as_deref()),
         None => cli.seed(),
     })
+}
+
+/// Prints how gate and shards differ; that they do is an error.
+fn verified(storage: &Storage, strategy: Option<&str>) -> Result<()> {
+    let (settings, _) = storage.read()?;
+    ensure!(
+        settings.backend == BackendKind::Servers,
+        "verify needs --backend servers: on files the gate lives in the service alone; loadtest audit reads them"
+    );
+    let found = verify_servers(&settings.servers, strategy, now())?;
+    say(&found)?;
+    ensure!(found.count() == 0, "gate and shards differ");
+    Ok(())
 }
 
 /// Runs the seeder of one strategy, with the same flags but those that choose one.
@@ -55,6 +69,7 @@ pub fn main_for(
         Some(OneCommand::Archive(archive)) => {
             archive.run(|sources, shards| strategy(sources, shards).map(Some))
         }
+        Some(OneCommand::Verify(storage)) => verified(&storage, Some(name)),
         None => storage.read().and_then(|(settings, sources)| {
             sizes.seed(name, &*strategy(sources, settings.shards)?, &settings)
         }),
@@ -192,6 +207,17 @@ enum Command {
         #[command(flatten)]
         archive: Retirement,
     },
+    /// Hold the gate against what the shards store, and print the differences; exits with 1 when there are some.
+    ///
+    /// On servers alone, and read-only; services may be running meanwhile. Which databases are meant is said by
+    /// servers.namespace, or, without it, by --strategy.
+    Verify {
+        /// Whose databases, unless servers.namespace says so.
+        #[arg(long, value_parser = NAMES)]
+        strategy: Option<String>,
+        #[command(flatten)]
+        storage: Storage,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -200,6 +226,10 @@ enum OneCommand {
     ///
     /// On servers, services may be running meanwhile.
     Archive(Retirement),
+    /// Hold the gate against what the shards store, and print the differences; exits with 1 when there are some.
+    ///
+    /// On servers alone, and read-only; services may be running meanwhile.
+    Verify(Storage),
 }
 
 #[derive(Debug, Args)]

@@ -16,6 +16,7 @@ mod report;
 mod seed;
 mod sink;
 mod strategies;
+mod verify;
 mod words;
 
 pub use archive::{ArchiveReport, archive, archive_servers};
@@ -25,3 +26,4 @@ pub use progress::{Progress, Silent, on_stderr};
 pub use report::SeedReport;
 pub use seed::{seed, seed_servers};
 pub use strategies::{NAMES, strategy};
+pub use verify::verify_servers;

@@ -40,6 +40,11 @@ pub trait HandOver: Send + Sync {
     /// Reservations that had not reached their shard, and were found and handed over again.
     fn reconciled(&self) -> u64;
 
+    /// Stored results that the gate did not know of, and was told of. Where the gate is made of what is stored, none.
+    fn restored(&self) -> u64 {
+        0
+    }
+
     /// Takes no more, and makes sure that nothing handed over so far depends on this process any more. Blocks until then.
     fn close(&self);
 

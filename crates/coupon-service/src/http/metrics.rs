@@ -108,6 +108,12 @@ fn shards(service: &Service, reports: &[(ShardId, ShardReport)]) {
         &[],
         service.backend.hand_over.reconciled(),
     );
+    metrics.counter(
+        "coupon_restored_total",
+        "Stored results that the gate did not know of, and was told of.",
+        &[],
+        service.backend.hand_over.restored(),
+    );
 }
 
 /// Counters of CPU seconds, which are no whole numbers, so the recorder cannot hold them.

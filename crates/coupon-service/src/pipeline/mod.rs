@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 pub use counters::{GrabCounters, Outcome};
 
 use crate::backend::{Attempt, Backend, Decided, Decision, PlacedResult, Unavailable};
+use crate::failpoints::{self, Point};
 use crate::ids::IdGenerator;
 use memory::Memory;
 
@@ -283,7 +284,9 @@ impl Batcher {
         }
         let started = Instant::now();
         let rows = group.iter().map(|grab| grab.row).collect();
+        failpoints::hit(Point::Granted);
         let stored = self.backend.hand_over.hand_over(shard, epoch, rows).await;
+        failpoints::hit(Point::Confirmed);
         self.counters.handed_over(started.elapsed());
         for grab in group {
             let granted = Answer::Granted(grab.row.result.result_id);

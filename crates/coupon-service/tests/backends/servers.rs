@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use amqprs::BasicProperties;
-use amqprs::channel::{BasicPublishArguments, QueueDeclareArguments};
+use amqprs::channel::{BasicPublishArguments, QueueDeclareArguments, QueueDeleteArguments};
 use coupon_core::ShardingStrategy as _;
 use coupon_service::backend::servers::broker::Broker;
 use coupon_service::backend::servers::cluster::Cluster;
+use coupon_service::backend::servers::gate::RedisServer;
+use coupon_service::backend::servers::names::Namespace;
+use coupon_service::backend::servers::verify::verify;
 use coupon_service::backend::{Backend, Decision, Visit, servers};
 use coupon_service::clock::Clock;
-use coupon_service::settings::{ServerUrl, ServersSettings};
+use coupon_service::settings::{Role, ServerUrl, ServersSettings};
 use mysql_async::prelude::Queryable as _;
 
 use crate::bench::{
@@ -81,6 +84,92 @@ fn a_process_that_only_takes_grabs_needs_one_that_stores_them() {
         assert_eq!(held_by(&api, 2).await.len(), 2);
         api.hand_over.close();
         consumer.hand_over.close();
+    });
+}
+
+#[test]
+fn a_queue_that_was_deleted_is_made_again_and_gets_back_what_was_in_it() {
+    run(&Bench::servers(), async |bench| {
+        let role = |role| {
+            let settings = ServersSettings { role, ..bench.settings().clone() };
+            let options = servers::Options { servers: settings, workers: 1, shard_backlog: 1_000 };
+            servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap()
+        };
+        let consumer = role(Role::Consumer);
+        let api = role(Role::Api);
+        // With nobody to store it, an acknowledged result lies in its queue alone.
+        consumer.hand_over.close();
+        drop(consumer);
+        let first = attempt(&api, bench, 1, PLENTY);
+        assert_eq!(decide(&api, &[first]).await, [Decision::Granted]);
+        let epoch = api.gate.reserve(&[]).await.unwrap().epoch;
+        let row = vec![placed(1, PLENTY, 1, first.id)];
+        api.hand_over.hand_over(shard_of(1), epoch, row).await.unwrap();
+        let namespace = Namespace::new(&bench.settings().namespace, "").unwrap();
+        let queue = namespace.dataset(&api.dataset).queue(shard_of(1));
+        let connection = Broker::new(&bench.settings().rabbitmq).unwrap().connection().await.unwrap();
+        let channel = connection.open_channel(None).await.unwrap();
+        channel.queue_delete(QueueDeleteArguments::new(&queue)).await.unwrap();
+        connection.close().await.unwrap();
+
+        let consumer = role(Role::Consumer);
+        // Whoever finds no queue says so; soon there is one again, in the same life of the gate.
+        loop {
+            let other = attempt(&api, bench, 3, PLENTY);
+            let decided = api.gate.reserve(&[other]).await.unwrap();
+            assert_eq!(decided.epoch, epoch);
+            let id = match decided.decisions[0] {
+                Decision::Granted => other.id,
+                Decision::Pending(id) => id,
+                decision => panic!("{decision:?}"),
+            };
+            if api.hand_over.hand_over(shard_of(3), epoch, vec![placed(3, PLENTY, 1, id)]).await.is_ok() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        // What went with the queue is found by its pending mark, once it is older than any hand-over may take.
+        bench.clock().set(first.id.time().plus_millis(60_000));
+        while held_by(&api, 1).await.len() < 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        consumer.hand_over.drain().await.unwrap();
+        assert_eq!(held_by(&api, 1).await.iter().filter(|held| held.result_id == first.id).count(), 1);
+        api.hand_over.close();
+        consumer.hand_over.close();
+    });
+}
+
+#[test]
+fn a_stored_result_that_the_gate_does_not_know_is_told_to_it_and_verified_first() {
+    let bench = Bench::servers();
+    run(&bench, async |bench| {
+        let backend = bench.open();
+        assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted);
+        backend.hand_over.drain().await.unwrap();
+        let epoch = backend.gate.reserve(&[]).await.unwrap().epoch;
+        let namespace = Namespace::new(&bench.settings().namespace, "").unwrap();
+        let key = namespace.dataset(&backend.dataset).holders(epoch, coupon_id(SCARCE));
+        backend.hand_over.close();
+        drop(backend);
+        let redis = RedisServer::new(&bench.settings().redis).unwrap();
+        let mut redis = redis.connect().await.unwrap();
+        let mut forget = deadpool_redis::redis::cmd("HDEL");
+        let forgotten: u32 = forget.arg(key).arg(1).query_async(&mut redis).await.unwrap();
+        assert_eq!(forgotten, 1);
+
+        let cluster = Cluster::new(bench.settings(), &ParityAndDay).unwrap();
+        let now = bench.clock().now();
+        let found = verify(&cluster, bench.settings(), now).await.unwrap();
+        assert_eq!((found.count(), found.not_held.len()), (1, 1), "{found}");
+        let backend = bench.open();
+        while backend.hand_over.restored() == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        assert_eq!(verify(&cluster, bench.settings(), now).await.unwrap().count(), 0);
+        let again = attempt(&backend, bench, 1, SCARCE);
+        assert!(matches!(decide(&backend, &[again]).await[0], Decision::Duplicate(_)));
+        backend.hand_over.close();
     });
 }
 

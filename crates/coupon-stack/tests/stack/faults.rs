@@ -43,6 +43,31 @@ fn rabbitmq_comes_back_after_a_kill() {
 }
 
 #[test]
+fn rabbitmqs_own_tool_reaches_the_node() {
+    let stack = stack();
+    let sum = stack.rabbitmqctl(&["eval", "40 + 2."]).unwrap();
+    assert_eq!(sum, "42");
+    let error = stack.rabbitmqctl(&["no_such_command"]).unwrap_err().to_string();
+    assert!(error.contains("no_such_command"), "{error}");
+}
+
+#[test]
+fn a_spare_redis_has_the_same_password_and_ends_when_dropped() {
+    let stack = stack();
+    let spare = stack.spare_redis().unwrap();
+    let url = spare.url();
+    assert_ne!(url, stack.addresses().redis);
+    assert_eq!(redis(&url, None, &["SET k 1"]), ["+OK"]);
+    assert_eq!(parts(&url).1, parts(&stack.addresses().redis).1);
+    drop(spare);
+    let (_, _, port) = parts(&url);
+    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
+    // Another one starts empty.
+    let again = stack.spare_redis().unwrap();
+    assert_eq!(redis(&again.url(), None, &["DBSIZE"]), [":0"]);
+}
+
+#[test]
 fn a_paused_server_answers_once_it_is_resumed() {
     let stack = stack();
     let shard = Server::Shard(2);

@@ -142,7 +142,14 @@ impl Measured {
             What::Again { users } => grabs(users, rooms, 0),
         };
         let Load { arrivals, connections, duration, .. } = *load;
-        let spec = LoadSpec { workload, arrivals, connections, duration, seed: self.seed, timeout: TIMEOUT };
+        let spec = LoadSpec {
+            workload,
+            connections,
+            duration,
+            seed: self.seed,
+            timeout: TIMEOUT,
+            ..LoadSpec::new(arrivals)
+        };
         let outcome = run_load(&self.running.target, &spec).inspect_err(|_| {
             terminal::clear_progress();
             terminal::note(format!("{}{}", self.running.name, self.running.log()));

@@ -7,7 +7,7 @@ use crate::load::{GrabOutcome, GrabRecord, Refusal};
 
 pub(super) fn write(out: &mut impl Write, grabs: &[GrabRecord]) -> io::Result<()> {
     writeln!(out, "{CLAIMS_HEADER}")?;
-    for GrabRecord { user_id, coupon_id, outcome } in grabs {
+    for GrabRecord { user_id, coupon_id, outcome, .. } in grabs {
         let (told, id) = match outcome {
             GrabOutcome::Granted { result_id } => ("granted", Some(result_id)),
             // Some refusals can be held against the data as well, so that they keep their names.
@@ -31,7 +31,8 @@ mod tests {
 
     #[test]
     fn every_outcome_has_its_word_and_only_a_grant_has_an_id() {
-        let grab = |user_id, outcome| GrabRecord { user_id, coupon_id: 2, outcome };
+        let grab =
+            |user_id, outcome| GrabRecord { user_id, coupon_id: 2, outcome, at: std::time::Duration::ZERO };
         let grabs = [
             grab(1, GrabOutcome::Granted { result_id: 99 }),
             grab(3, GrabOutcome::Refused(Refusal::Status(404))),

@@ -76,3 +76,18 @@ fn what_contradicts_itself_is_refused() {
         assert!(!output.status.success() && stderr(&output).contains(named), "{named}: {}", stderr(&output));
     }
 }
+
+#[test]
+fn verifying_needs_servers_whose_gate_is_open() {
+    let output = seeder(&["verify"], &[]);
+    assert!(!output.status.success() && stderr(&output).contains("--backend servers"), "{}", stderr(&output));
+    let mut environment = stack().addresses().environment();
+    let output = seeder(&["verify"], &environment);
+    assert!(!output.status.success() && stderr(&output).contains("--strategy"), "{}", stderr(&output));
+    environment.push(("COUPON__SERVERS__NAMESPACE", "verified".to_owned()));
+    let output = seeder(&["verify"], &environment);
+    assert!(stderr(&output).contains("it holds no data set"), "{}", stderr(&output));
+    assert!(seeder(&["--strategy", "hash", "--users", "100"], &environment).status.success());
+    let output = seeder(&["verify"], &environment);
+    assert!(!output.status.success() && stderr(&output).contains("the gate is shut"), "{}", stderr(&output));
+}

@@ -13,6 +13,7 @@ use super::names::Names;
 use super::per_thread::PerThread;
 use super::tasks::Background;
 use crate::backend::{HandOver, LocalFuture, PlacedResult, Unavailable};
+use crate::failpoints;
 use crate::settings::Role;
 
 /// The queues, from the side of the HTTP workers: each has a connection of its own.
@@ -36,8 +37,14 @@ impl Queues {
         &self,
         shard: ShardId,
         epoch: u64,
-        results: Vec<PlacedResult>,
+        mut results: Vec<PlacedResult>,
     ) -> Result<(), Unavailable> {
+        if let Some(mut other) = results.first().copied()
+            && let Some(id) = failpoints::contradiction(other.result.result_id)
+        {
+            other.result.result_id = id;
+            results.push(other);
+        }
         let Background { dataset, names, clock, .. } = &*self.background;
         let message = Message::results(dataset, epoch, clock.now(), &results);
         let sent =
@@ -89,6 +96,10 @@ impl HandOver for Queues {
 
     fn reconciled(&self) -> u64 {
         self.background.reconciled.load(Ordering::Relaxed)
+    }
+
+    fn restored(&self) -> u64 {
+        self.background.restored.load(Ordering::Relaxed)
     }
 
     fn close(&self) {

@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod gate;
 pub mod mysql;
 pub mod names;
+pub mod verify;
 pub mod wipe;
 
 mod catalogue;

@@ -124,6 +124,7 @@ impl Parts {
             positions: per_shard(&*strategy, || AtomicI64::new(0)),
             in_flight: per_shard(&*strategy, Default::default),
             reconciled: AtomicU64::new(0),
+            restored: AtomicU64::new(0),
             to_apply: Notify::new(),
             apply_now: Notify::new(),
             applied: Notify::new(),

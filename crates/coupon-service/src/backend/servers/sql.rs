@@ -103,13 +103,15 @@ pub(super) async fn totals(conn: &mut Conn, tables: &[TableId]) -> mysql_async::
     Ok(sum)
 }
 
-/// The statement that stores fresh results, all of them or none.
-pub(super) fn insert(table: TableId, results: &[&CouponResult]) -> String {
+/// The statement that stores fresh results, all of them or none; or, to see what comes of it, without a word of those that
+/// are like what is there.
+pub(super) fn insert(table: TableId, results: &[&CouponResult], ignore: bool) -> String {
     /// Digits of a row's five numbers, and what is between them, as they usually are.
     const ROW: usize = 72;
     let (granted, unused) = (GrabStatus::Granted.code(), UseStatus::Unused.code());
+    let ignore = if ignore { " IGNORE" } else { "" };
     let mut sql = format!(
-        "INSERT INTO {table} (result_id, user_id, coupon_id, room_id, grab_time, grab_status, use_status) VALUES "
+        "INSERT{ignore} INTO {table} (result_id, user_id, coupon_id, room_id, grab_time, grab_status, use_status) VALUES "
     );
     sql.reserve(results.len() * ROW);
     let constants = format!(",{granted},{unused})");

@@ -21,6 +21,7 @@ use super::catalogue::ServersCatalogue;
 use super::names::Names;
 use super::per_thread::PerThread;
 use crate::backend::{Attempt, Decided, Decision, Gate, LocalFuture, Stock, Unavailable};
+use crate::failpoints::{self, Mechanism};
 
 /// What a holder's id begins with once it is parked.
 pub(super) const PARKED: &str = "x";
@@ -200,6 +201,7 @@ impl Iterator for Answers<'_> {
             't' => Ok(Decision::InvalidTime),
             'x' => Ok(Decision::Parked),
             'n' => Ok(Decision::NotLoaded),
+            'p' if failpoints::is_off(Mechanism::Pending) => self.held().map(Decision::Duplicate),
             'p' => self.held().map(Decision::Pending),
             'd' => self.held().map(Decision::Duplicate),
             other => Err(strange(&other)),

@@ -22,6 +22,7 @@ use super::Background;
 use super::gather::Batch;
 use super::settle::settle;
 use super::store::{Done, StoreError, Work, store};
+use crate::failpoints::{self, Point};
 use crate::throttle::Throttle;
 
 /// A transaction that is not full begins no sooner after the last one began: under load a few large ones cost every row
@@ -86,6 +87,7 @@ impl Consumer {
             let batch = std::mem::take(&mut gathered);
             let (done, goes_on) = self.store_and_gather(&batch.work, &mut gathered, consuming).await;
             let Some(done) = done else { break };
+            failpoints::hit(Point::Committed);
             if let Err(error) = consuming.done(batch.last).await {
                 self.complain(&error);
                 break;

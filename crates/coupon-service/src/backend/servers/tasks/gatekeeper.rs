@@ -90,7 +90,12 @@ impl Gatekeeper {
         let remembers = self.remembers(&epoch, suspected).await;
         background.epoch.answered(remembers.is_ok());
         match remembers {
-            Ok(true) => background.epoch.set(Some(epoch)),
+            Ok(true) => {
+                if suspected {
+                    self.mend_queues(state).await.context("RabbitMQ")?;
+                }
+                background.epoch.set(Some(epoch));
+            }
             Ok(false) => {
                 background.epoch.set(None);
                 return self.rebuild(state).await;
@@ -219,6 +224,26 @@ impl Gatekeeper {
         let number = epoch.number;
         background.epoch.set(Some(epoch));
         self.forget(number).await;
+        Ok(())
+    }
+
+    /// Makes a queue again that somebody has deleted, and leads results there. The gate stays as it is: it alone still
+    /// knows what went with the queue, as pending reservations, which are then found and handed over again.
+    async fn mend_queues(&self, seen: GateState) -> anyhow::Result<()> {
+        let background = &self.background;
+        let mut lock = background.cluster.main.connect_alone().await?;
+        let name = format!("{}.gate", background.cluster.namespace.as_str());
+        let mine: Option<Option<i64>> = lock.exec_first("SELECT GET_LOCK(?, 0)", (name,)).await?;
+        // Whoever has it is filling the gate, or at the same.
+        if mine.flatten() == Some(1) && gate_state(&mut lock).await? == seen {
+            let admin = background.broker.admin().await?;
+            admin.declare(&background.names, background.strategy.shard_count().get()).await?;
+            for shard in background.shards() {
+                admin.bind(&background.names, seen.open_epoch, shard).await?;
+            }
+            admin.close().await;
+        }
+        let _ = lock.disconnect().await;
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod gatekeeper;
 mod gather;
 mod lease;
 mod reconcile;
+mod reconcile_rows;
 mod settle;
 mod store;
 mod stored;
@@ -40,6 +41,7 @@ pub(super) use fill::remove_keys;
 use gatekeeper::Gatekeeper;
 pub(super) use lease::Leases;
 use reconcile::Reconciler;
+use reconcile_rows::Rows;
 use store::{Done, Work};
 pub(super) use watch::look;
 use watch::watch;
@@ -82,6 +84,8 @@ pub(super) struct Background {
     pub(super) consumed: AtomicBool,
     /// Reservations that were found and handed over again.
     pub(super) reconciled: AtomicU64,
+    /// Stored results that the gate did not know of, and was told of.
+    pub(super) restored: AtomicU64,
 }
 
 impl Background {

@@ -2,7 +2,7 @@
 //!
 //! A reservation that is still pending after a marker, sent later, has come through its shard's queue was never handed
 //! over, or is stored and the gate was not told. Handing it over again is right either way: what is stored already is found
-//! to be.
+//! to be. What is stored and not held is found by [`Rows`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,8 +15,9 @@ use mysql_async::prelude::Queryable as _;
 use super::super::broker::Message;
 use super::super::gate::Epoch;
 use super::super::names::Names;
-use super::Background;
+use super::{Background, Rows};
 use crate::backend::PlacedResult;
+use crate::failpoints::{self, Mechanism};
 use crate::throttle::Throttle;
 
 /// How many marks are read at a time.
@@ -29,17 +30,18 @@ static LOG: Throttle = Throttle::new();
 /// The task that looks for them.
 pub(in super::super) struct Reconciler {
     background: Arc<Background>,
+    rows: Rows,
     every: Duration,
     /// Reservations that are younger may be on their way.
     grace: Duration,
 }
 
 impl Reconciler {
-    pub(in super::super) const fn new(background: Arc<Background>, every: Duration, grace: Duration) -> Self {
-        Self { background, every, grace }
+    pub(in super::super) fn new(background: Arc<Background>, every: Duration, grace: Duration) -> Self {
+        Self { rows: Rows::new(Arc::clone(&background)), background, every, grace }
     }
 
-    pub(in super::super) async fn run(self) {
+    pub(in super::super) async fn run(mut self) {
         while !self.background.stopping() {
             if let Err(error) = self.round().await
                 && let Some(unsaid) = LOG.admit()
@@ -54,27 +56,34 @@ impl Reconciler {
         }
     }
 
-    async fn round(&self) -> anyhow::Result<()> {
-        let Some(epoch) = self.background.epoch.open() else { return Ok(()) };
-        let pending = self.pending(&epoch).await?;
-        if pending.is_empty() {
+    async fn round(&mut self) -> anyhow::Result<()> {
+        if failpoints::is_off(Mechanism::Reconciler) || failpoints::is_off(Mechanism::Pending) {
             return Ok(());
         }
+        let Some(epoch) = self.background.epoch.open() else { return Ok(()) };
+        let pending = self.pending(&epoch).await?;
         // One process at a time: more would only repeat each other's work.
         let main = &self.background.cluster.main;
         let mut lock = main.connect_to_lock().await?;
         let name = format!("{}.reconcile", self.background.cluster.namespace.as_str());
         let mine: Option<Option<i64>> = lock.exec_first("SELECT GET_LOCK(?, 0)", (name,)).await?;
-        if mine.flatten() == Some(1) {
-            // At once: a shard that is slow to answer must not keep the others waiting.
-            let shards = self.by_shard(pending).into_iter();
-            let again = shards.map(|(shard, results)| self.hand_over_again(&epoch, shard, results));
-            for done in futures_util::future::join_all(again).await {
-                done?;
-            }
-        }
+        let done = if mine.flatten() == Some(1) { self.round_locked(&epoch, pending).await } else { Ok(()) };
         let _ = lock.disconnect().await;
-        Ok(())
+        done
+    }
+
+    async fn round_locked(
+        &mut self,
+        epoch: &Epoch,
+        pending: Vec<(CouponId, UserId, ResultId)>,
+    ) -> anyhow::Result<()> {
+        // At once: a shard that is slow to answer must not keep the others waiting.
+        let shards = self.by_shard(pending).into_iter();
+        let again = shards.map(|(shard, results)| self.hand_over_again(epoch, shard, results));
+        for done in futures_util::future::join_all(again).await {
+            done?;
+        }
+        self.rows.round(epoch).await
     }
 
     /// Reservations that have been pending for long.

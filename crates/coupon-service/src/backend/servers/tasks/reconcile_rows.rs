@@ -1,0 +1,153 @@
+//! The other direction: finds rows that the gate does not know, and tells it of their holders.
+//!
+//! The gate is asked before anything is stored, and filled from what is stored, so there should be none. Where there is one
+//! all the same, because somebody restored a key or wrote into a shard by hand, its user could be granted the coupon a
+//! second time, and its stock be sold twice.
+//!
+//! Each round reads a slice of each shard, in the order of its tables' keys, so that a pass over all rows costs little at
+//! any moment; after a pass it rests.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use coupon_core::{CouponId, ShardId, TableId};
+use deadpool_redis::redis::Pipeline;
+use mysql_async::prelude::Queryable as _;
+use tokio::time::Instant;
+
+use super::super::gate::Epoch;
+use super::super::sql;
+use super::{Background, PATIENCE};
+
+/// The most rows that one round reads of a shard.
+const SLICE: usize = 2_000;
+/// How long it rests after a pass over all rows.
+const REST: Duration = Duration::from_secs(600);
+
+/// A stored row, as far as the gate is concerned: coupon, user, id.
+type Hold = (u64, u64, i64);
+
+/// How far a pass has come in each shard.
+pub(super) struct Rows {
+    background: Arc<Background>,
+    places: HashMap<ShardId, Place>,
+}
+
+/// How far a pass has come in one shard.
+enum Place {
+    /// The next row is that of a table behind this id.
+    In(TableId, i64),
+    /// Nothing is left until then.
+    Rests(Instant),
+}
+
+impl Rows {
+    pub(super) fn new(background: Arc<Background>) -> Self {
+        Self { background, places: HashMap::new() }
+    }
+
+    /// One slice of each shard. A shard that does not answer has its turn later.
+    pub(super) async fn round(&mut self, epoch: &Epoch) -> anyhow::Result<()> {
+        for shard in self.background.shards() {
+            let slice = self.slice(shard).await;
+            let holds = match slice {
+                Ok(holds) => holds,
+                Err(error) => {
+                    tracing::debug!(%shard, error = format!("{error:#}"), "its rows are held against the gate later");
+                    continue;
+                }
+            };
+            let missing = missing(&self.background, epoch, &holds).await?;
+            for hold in missing {
+                self.tell(epoch, shard, hold).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next rows of a shard.
+    async fn slice(&mut self, shard: ShardId) -> anyhow::Result<Vec<Hold>> {
+        if let Some(Place::Rests(until)) = self.places.get(&shard)
+            && Instant::now() < *until
+        {
+            return Ok(Vec::new());
+        }
+        let background = Arc::clone(&self.background);
+        let database = background.database(shard)?;
+        let mut conn = database.connect().await?;
+        let mut tables = database.patiently(PATIENCE, sql::tables(&mut conn)).await?;
+        // The oldest first, as ids ascend.
+        tables.reverse();
+        let (table, after) = match self.places.get(&shard) {
+            Some(Place::In(table, after)) => (Some(*table), *after),
+            _ => (tables.first().copied(), -1),
+        };
+        let Some(table) = table else {
+            self.places.insert(shard, Place::Rests(Instant::now() + REST));
+            return Ok(Vec::new());
+        };
+        let holds: Vec<Hold> = if tables.contains(&table) {
+            let sql = format!(
+                "SELECT coupon_id, user_id, result_id FROM {table} WHERE result_id > {after} ORDER BY result_id LIMIT {SLICE}"
+            );
+            database.patiently(PATIENCE, conn.query(sql)).await?
+        } else {
+            // It was retired meanwhile.
+            Vec::new()
+        };
+        let next = match holds.last() {
+            Some((.., last)) if holds.len() == SLICE => Place::In(table, *last),
+            _ => match tables.iter().find(|other| **other > table) {
+                Some(other) => Place::In(*other, -1),
+                None => Place::Rests(Instant::now() + REST),
+            },
+        };
+        self.places.insert(shard, next);
+        Ok(holds)
+    }
+
+    /// Makes the user of a row its holder. One who has become a holder meanwhile stays so.
+    async fn tell(&self, epoch: &Epoch, shard: ShardId, (coupon, user, id): Hold) -> anyhow::Result<()> {
+        let key = self.background.names.holders(epoch.number, CouponId::new(coupon)?);
+        let mut told = Pipeline::new();
+        told.cmd("HSETNX").arg(key).arg(user).arg(id);
+        let (fresh,): (bool,) = self.background.redis.ask(&told).await?;
+        if fresh {
+            self.background.restored.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(%shard, coupon, user, result_id = id, "the gate did not know of this stored result, and does now");
+        }
+        Ok(())
+    }
+}
+
+/// Those rows whose users the gate does not hold. What it does not hold at all, because it is over, is none of them.
+async fn missing(background: &Background, epoch: &Epoch, holds: &[Hold]) -> anyhow::Result<Vec<Hold>> {
+    let mut by_coupon: HashMap<u64, Vec<Hold>> = HashMap::new();
+    for hold in holds {
+        by_coupon.entry(hold.0).or_default().push(*hold);
+    }
+    if by_coupon.is_empty() {
+        return Ok(Vec::new());
+    }
+    let by_coupon: Vec<(u64, Vec<Hold>)> = by_coupon.into_iter().collect();
+    let mut pipeline = Pipeline::with_capacity(by_coupon.len());
+    for (coupon, holds) in &by_coupon {
+        let key = background.names.holders(epoch.number, CouponId::new(*coupon)?);
+        pipeline.cmd("HMGET").arg(key).arg("t");
+        for (_, user, _) in holds {
+            pipeline.arg(user);
+        }
+    }
+    let answers: Vec<Vec<Option<String>>> = background.redis.ask(&pipeline).await?;
+    let mut missing = Vec::new();
+    for ((_, holds), answer) in by_coupon.into_iter().zip(answers) {
+        let mut held = answer.into_iter();
+        if held.next().flatten().is_none() {
+            continue;
+        }
+        missing.extend(holds.into_iter().zip(held).filter(|(_, held)| held.is_none()).map(|(hold, _)| hold));
+    }
+    Ok(missing)
+}

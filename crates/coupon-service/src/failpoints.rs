@@ -1,0 +1,130 @@
+//! Places where a test may break a service on purpose. They exist with the feature `failpoints` alone, which no service
+//! is built with: only `loadtest faults` asks for it, in programs of its own.
+//!
+//! A test talks to a running service by files in the folder that `COUPON_FAILPOINTS` names:
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `after-gate`, `after-confirm`, `after-commit` | the next grab that comes by is the process's last deed (`kill`), or freezes it (`pause`); the file goes first |
+//! | `contradict` | the next hand-over also holds a second result of its first user; the file goes first |
+//! | `without-…` | switches a mechanism off for as long as it is there |
+//! | `clock` | milliseconds to add to the clock |
+
+#[cfg(feature = "failpoints")]
+pub(crate) use built_in::{clock_offset_ms, contradiction, hit, is_off};
+#[cfg(not(feature = "failpoints"))]
+pub(crate) use left_out::{clock_offset_ms, contradiction, hit, is_off};
+
+/// Where a process can be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Point {
+    /// By the gate, and not handed over.
+    Granted,
+    /// By the queue, and not answered.
+    Confirmed,
+    /// By the shard, and not acknowledged to the queue.
+    Committed,
+}
+
+/// What can be switched off, to show that its absence is noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mechanism {
+    /// Answering only after the queue's confirmation.
+    Confirms,
+    /// Routing by epoch, and closing epochs at the shards.
+    Epoch,
+    /// Looking for reservations and rows that the other side does not know.
+    Reconciler,
+    /// Telling a reservation that is not known to be stored from one that is.
+    Pending,
+    /// Reading back what a row that does not go in contradicts.
+    Conflicts,
+}
+
+#[cfg(not(feature = "failpoints"))]
+mod left_out {
+    use coupon_core::ResultId;
+
+    use super::{Mechanism, Point};
+
+    #[inline]
+    pub(crate) const fn hit(_: Point) {}
+
+    #[inline]
+    pub(crate) const fn is_off(_: Mechanism) -> bool {
+        false
+    }
+
+    #[inline]
+    pub(crate) const fn clock_offset_ms() -> i64 {
+        0
+    }
+
+    #[inline]
+    pub(crate) const fn contradiction(_: ResultId) -> Option<ResultId> {
+        None
+    }
+}
+
+#[cfg(feature = "failpoints")]
+mod built_in {
+    use std::path::{Path, PathBuf};
+    use std::sync::LazyLock;
+
+    use coupon_core::ResultId;
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::{Mechanism, Point};
+
+    /// A worker number that is leased to nobody: ids of history and logs have those from a thousand on as well.
+    const NOBODY: u16 = ResultId::WORKERS - 1;
+
+    static FOLDER: LazyLock<Option<PathBuf>> =
+        LazyLock::new(|| std::env::var_os("COUPON_FAILPOINTS").map(PathBuf::from));
+
+    fn folder() -> Option<&'static Path> {
+        FOLDER.as_deref()
+    }
+
+    /// Takes a file away, and tells what was in it: of several threads that come by, one finds it.
+    fn take(name: &str) -> Option<String> {
+        let path = folder()?.join(name);
+        let told = std::fs::read_to_string(&path).ok()?;
+        std::fs::remove_file(path).ok().map(|()| told)
+    }
+
+    pub(crate) fn hit(point: Point) {
+        let name = match point {
+            Point::Granted => "after-gate",
+            Point::Confirmed => "after-confirm",
+            Point::Committed => "after-commit",
+        };
+        let Some(what) = take(name) else { return };
+        let signal = if what.trim() == "pause" { Signal::STOP } else { Signal::KILL };
+        tracing::warn!(point = name, what, "a fail point is reached");
+        // Whoever is not stopped by it goes on, and the test finds out.
+        let _ = kill_process(getpid(), signal);
+    }
+
+    pub(crate) fn is_off(mechanism: Mechanism) -> bool {
+        let name = match mechanism {
+            Mechanism::Confirms => "without-confirms",
+            Mechanism::Epoch => "without-epoch",
+            Mechanism::Reconciler => "without-reconciler",
+            Mechanism::Pending => "without-pending",
+            Mechanism::Conflicts => "without-conflicts",
+        };
+        folder().is_some_and(|folder| folder.join(name).exists())
+    }
+
+    pub(crate) fn clock_offset_ms() -> i64 {
+        let told = folder().and_then(|folder| std::fs::read_to_string(folder.join("clock")).ok());
+        told.and_then(|told| told.trim().parse().ok()).unwrap_or(0)
+    }
+
+    /// Another id of the same moment: what only a mistake of the gate's could bring about.
+    pub(crate) fn contradiction(id: ResultId) -> Option<ResultId> {
+        let other = ResultId::from_parts(id.time(), NOBODY, 0).ok()?;
+        take("contradict").map(|_| other)
+    }
+}

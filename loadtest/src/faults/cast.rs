@@ -1,0 +1,136 @@
+//! Fills a service's data, and starts its processes.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use coupon_core::ShardingStrategy;
+use coupon_service::backend::servers::mysql::Database;
+use coupon_service::backend::servers::names::Namespace;
+use mysql_async::prelude::Queryable as _;
+use seeder::SeedOptions;
+
+use super::casting::Casting;
+use super::service::{Process, Subject};
+use super::stage::{SHARDS, Stage};
+use super::wait::{blocking, joined};
+use crate::contestants::Spec;
+use crate::workload::Catalogue;
+
+/// Few users and coupons, so that users ask twice and coupons sell out: only then can anything be granted twice or
+/// oversold.
+pub(super) const CATALOGUE: Catalogue =
+    Catalogue { users: 2_000, rooms: 12, hot_rooms: 2, coupons_per_room: 3 };
+/// What a coupon of a hot room has in stock: gone within seconds.
+const HOT_STOCK: u32 = 40;
+/// What any other has.
+const STOCK: u32 = 400;
+
+/// Settings that make a row shorter: what waits five or ten seconds in production waits one or two here.
+const SETTINGS: [&str; 4] = [
+    "servers.publish_timeout_ms=2000",
+    "servers.gate_timeout_ms=1000",
+    "servers.reconcile_ms=1000",
+    "reads.timeout_ms=2000",
+];
+
+/// A service whose data is there, and whose processes are not.
+pub(super) struct Cast {
+    name: &'static str,
+    spec: Spec,
+    strategy: Arc<dyn ShardingStrategy>,
+    namespace: String,
+}
+
+/// How processes are started.
+#[derive(Clone, Copy)]
+pub(super) struct Set<'a> {
+    pub(super) stage: &'a Stage<'a>,
+    pub(super) casting: &'a Casting,
+    /// For the switches of each process.
+    pub(super) folder: &'a Path,
+    /// What to add to their clocks, in milliseconds.
+    pub(super) clock: Option<i64>,
+    /// What of the servers' addresses is another than usual.
+    pub(super) environment: &'a [(&'static str, String)],
+}
+
+impl Cast {
+    /// Fills its data.
+    pub(super) fn seeded(
+        stage: &Stage<'_>,
+        casting: &Casting,
+        name: &'static str,
+        spec: &str,
+    ) -> Result<Self> {
+        let spec = Spec::parse(spec, SHARDS, &CATALOGUE)?;
+        let strategy = spec.strategy()?;
+        let namespace = format!("lt_fault_{}_{name}", casting.id);
+        let seed = SeedOptions {
+            users: CATALOGUE.users,
+            rooms: CATALOGUE.rooms,
+            hot_rooms: CATALOGUE.hot_rooms,
+            coupons_per_room: CATALOGUE.coupons_per_room,
+            seed: stage.terms.seed,
+            ..SeedOptions::default()
+        };
+        stage.site.seed(&namespace, &*strategy, &seed)?;
+        make_scarce(stage, &namespace)?;
+        Ok(Self { name, spec, strategy, namespace })
+    }
+
+    /// Starts its processes, all at once.
+    pub(super) fn start(self, set: &Set<'_>) -> Result<Subject> {
+        let data = set.stage.site.data(&self.namespace)?;
+        let processes = std::thread::scope(|scope| {
+            let start = |(number, role): (usize, &'static str)| {
+                let this = &self;
+                scope.spawn(move || {
+                    this.process(set, number, role).with_context(|| format!("{} {number}", this.name))
+                })
+            };
+            let starts: Vec<_> = set.casting.roles.iter().copied().enumerate().map(start).collect();
+            starts.into_iter().map(joined).collect::<Vec<_>>().into_iter().collect::<Result<_>>()
+        })?;
+        let Self { name, strategy, namespace, .. } = self;
+        Ok(Subject { name, namespace, strategy, data, processes })
+    }
+
+    fn process(&self, set: &Set<'_>, number: usize, role: &str) -> Result<Process> {
+        let Set { stage, casting, folder, clock, environment: more } = *set;
+        let switches = folder.join(format!("{}-{number}", self.name));
+        fs::create_dir_all(&switches)?;
+        if let Some(without) = stage.terms.without {
+            fs::write(switches.join(without.file()), "")?;
+        }
+        if let Some(offset) = clock {
+            fs::write(switches.join("clock"), offset.to_string())?;
+        }
+        let mut arguments: Vec<String> =
+            ["--shards", &SHARDS.to_string(), "--role", role].map(str::to_owned).into();
+        let sets = self.spec.settings.iter().map(String::as_str).chain(SETTINGS);
+        arguments.extend(sets.flat_map(|set| ["--set".to_owned(), set.to_owned()]));
+        let mut environment = stage.site.environment(&self.namespace);
+        environment.extend(more.iter().cloned());
+        let program = stage.programs.by_name.get(&*self.spec.program).context("it has no program")?;
+        let log = stage.terms.logs.join(format!("{}-{}-{number}", casting.id, self.name));
+        Process::start(program, arguments, environment, switches, log)
+    }
+}
+
+/// Little stock: what is never short is never oversold.
+fn make_scarce(stage: &Stage<'_>, namespace: &str) -> Result<()> {
+    let hot = CATALOGUE.hot_rooms * CATALOGUE.coupons_per_room;
+    let sql = format!(
+        "UPDATE coupons SET total_stock = IF(coupon_id <= {hot}, {HOT_STOCK}, {STOCK}), remaining_stock = total_stock"
+    );
+    let main = Namespace::new(namespace, "")?.main_database();
+    let database = Database::new("servers.main", &stage.site.settings().main, &main, 1)?;
+    blocking(async {
+        let mut connection = database.connect_alone().await?;
+        connection.query_drop(sql).await?;
+        connection.disconnect().await?;
+        Ok(())
+    })
+}

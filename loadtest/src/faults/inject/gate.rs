@@ -1,0 +1,160 @@
+//! Redis: killed, forgetful, replaced.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use coupon_stack::Server;
+use deadpool_redis::redis::{self, Connection};
+use serde_json::{Value, json};
+
+use super::databases::todays_shard;
+use super::killed;
+use crate::faults::scene::Scene;
+use crate::faults::wait::until;
+use crate::http::post_json;
+
+/// How long Redis stays away.
+const AWAY: Duration = Duration::from_secs(1);
+/// How long something stays wrong while Redis answers.
+const WRONG: Duration = Duration::from_secs(4);
+const CONNECT: Duration = Duration::from_secs(3);
+const IN_STEP: Duration = Duration::from_secs(20);
+/// Nobody listens here.
+const NOWHERE: u16 = 1;
+
+/// Killed, and started again on what it wrote.
+pub(in crate::faults) fn restarted_with_its_file(scene: &Scene<'_>) -> Result<()> {
+    killed(scene, Server::Redis, AWAY)
+}
+
+/// Killed, and started again without the last second of what it wrote.
+pub(in crate::faults) fn restarted_without_a_second(scene: &Scene<'_>) -> Result<()> {
+    let stack = scene.stack()?;
+    let log = newest_log(stack.data_dir(Server::Redis)?)?;
+    let before = fs::metadata(&log)?.len();
+    std::thread::sleep(Duration::from_secs(1));
+    scene.begins();
+    stack.kill(Server::Redis)?;
+    let file = fs::OpenOptions::new().write(true).open(&log)?;
+    let cut = file.metadata()?.len().saturating_sub(before);
+    ensure!(cut > 0, "Redis wrote nothing in its last second");
+    file.set_len(before)?;
+    scene.note(format!("{cut} bytes were cut off its file"));
+    std::thread::sleep(AWAY);
+    stack.restart(Server::Redis)?;
+    scene.lifted();
+    Ok(())
+}
+
+/// The part of its log that it appends to.
+fn newest_log(data: &Path) -> Result<PathBuf> {
+    let folder = data.join("appendonlydir");
+    let files = fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
+    let logs = files.filter_map(|file| Some(file.ok()?.path()));
+    let logs = logs.filter(|path| path.to_string_lossy().ends_with(".incr.aof"));
+    let newest = logs.max_by_key(|path| fs::metadata(path).and_then(|file| file.modified()).ok());
+    newest.with_context(|| format!("{} holds no log", folder.display()))
+}
+
+/// Killed, and started again on nothing.
+pub(in crate::faults) fn restarted_without_its_file(scene: &Scene<'_>) -> Result<()> {
+    let stack = scene.stack()?;
+    scene.begins();
+    stack.kill(Server::Redis)?;
+    fs::remove_dir_all(stack.data_dir(Server::Redis)?.join("appendonlydir"))?;
+    std::thread::sleep(AWAY);
+    stack.restart(Server::Redis)?;
+    scene.lifted();
+    Ok(())
+}
+
+/// A replica that has heard nothing for a while takes the place of the primary, on its address.
+pub(in crate::faults) fn stale_replica_promoted(scene: &Scene<'_>) -> Result<()> {
+    let stack = scene.stack()?;
+    let spare = stack.spare_redis()?;
+    let primary = url::Url::parse(&stack.addresses().redis)?;
+    let port = primary.port().context("Redis has no port")?;
+    let mut replica = connect(&spare.url())?;
+    set(&mut replica, "masterauth", primary.password().unwrap_or_default())?;
+    follow(&mut replica, "127.0.0.1", &port.to_string())?;
+    let in_step = || -> Result<bool> {
+        let told: String = redis::cmd("INFO").arg("replication").query(&mut connect(&spare.url())?)?;
+        Ok(told.contains("master_link_status:up"))
+    };
+    until("the replica is in step", IN_STEP, in_step)?;
+    // From here on it hears nothing.
+    follow(&mut replica, "127.0.0.1", &NOWHERE.to_string())?;
+    std::thread::sleep(AWAY);
+    scene.begins();
+    stack.kill(Server::Redis)?;
+    follow(&mut replica, "NO", "ONE")?;
+    set(&mut replica, "port", &port.to_string())?;
+    scene.lifted();
+    // Until the row is over.
+    scene.keep(spare);
+    Ok(())
+}
+
+fn follow(replica: &mut Connection, host: &str, port: &str) -> Result<()> {
+    Ok(redis::cmd("REPLICAOF").arg(host).arg(port).exec(replica)?)
+}
+
+/// Redis may forget keys of its own accord, and is short of memory.
+pub(in crate::faults) fn evicting(scene: &Scene<'_>) -> Result<()> {
+    let mut redis = connect(&scene.stack()?.addresses().redis)?;
+    let told: String = redis::cmd("INFO").arg("memory").query(&mut redis)?;
+    let used = told.lines().find_map(|line| line.strip_prefix("used_memory:"));
+    let used: u64 = used.context("Redis does not say how much memory it uses")?.trim().parse()?;
+    scene.begins();
+    set(&mut redis, "maxmemory-policy", "allkeys-random")?;
+    set(&mut redis, "maxmemory", &used.saturating_sub(EVICTED).to_string())?;
+    std::thread::sleep(WRONG);
+    set(&mut redis, "maxmemory", "0")?;
+    set(&mut redis, "maxmemory-policy", "noeviction")?;
+    let told: String = redis::cmd("INFO").arg("stats").query(&mut redis)?;
+    let evicted = told.lines().find_map(|line| line.strip_prefix("evicted_keys:")).unwrap_or("?");
+    scene.note(format!("Redis evicted {evicted} keys"));
+    scene.lifted();
+    Ok(())
+}
+
+/// So many bytes less than it uses: a few coupons' worth.
+const EVICTED: u64 = 20_000;
+
+/// Without the shard, what it holds cannot be told: nobody gets anything until it is back.
+pub(in crate::faults) fn lost_while_a_shard_is_down(scene: &Scene<'_>) -> Result<()> {
+    let (stack, shard) = (scene.stack()?, Server::Shard(todays_shard(scene)?.number()));
+    scene.begins();
+    stack.kill(shard)?;
+    stack.kill(Server::Redis)?;
+    stack.restart(Server::Redis)?;
+    std::thread::sleep(WRONG);
+    for subject in &scene.subjects {
+        let body = json!({ "user_id": 1, "coupon_id": 1 });
+        let grabbed = post_json::<Value>(&subject.one()?, "/api/coupon/grab", &body);
+        let said = grabbed.map_or_else(|error| format!("{error:#}"), |answer| answer.to_string());
+        let refused = said.contains("answered 503");
+        scene.expect(
+            refused,
+            format!("{}: a grab without a gate and a shard was answered {said}", subject.name),
+        );
+    }
+    stack.restart(shard)?;
+    scene.lifted();
+    Ok(())
+}
+
+fn set(redis: &mut Connection, name: &str, value: &str) -> Result<()> {
+    redis::cmd("CONFIG")
+        .arg("SET")
+        .arg(name)
+        .arg(value)
+        .exec(redis)
+        .with_context(|| format!("CONFIG SET {name}"))
+}
+
+fn connect(url: &str) -> Result<Connection> {
+    Ok(redis::Client::open(url)?.get_connection_with_timeout(CONNECT)?)
+}

@@ -1,0 +1,222 @@
+//! The faults, in the order of their rows.
+
+use anyhow::Result;
+
+use super::casting::{Between, Casting};
+use super::inject::{broker, databases, gate, network, services};
+use super::scene::Scene;
+
+/// One way to break the system.
+#[derive(Debug, Clone, Copy)]
+pub struct Fault {
+    /// Its number, processes, clients and networks.
+    pub casting: Casting,
+    /// What is broken.
+    pub name: &'static str,
+    /// What is promised all the same, beside what is promised of every row: nothing lost, duplicate, oversold, invented
+    /// or leaked, and every unclear grab has one truth.
+    pub promised: &'static str,
+    /// What it takes.
+    pub needs: Needs,
+    /// Whether grabs must go on while the fault is there.
+    pub goes_on: bool,
+    /// Breaks it and mends it again, under load.
+    pub(super) inject: fn(&Scene<'_>) -> Result<()>,
+    /// Looks at what the audit does not, once everything is settled.
+    pub(super) afterwards: fn(&Scene<'_>) -> Result<()>,
+}
+
+/// What a fault takes to be injected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing but the servers.
+    Servers,
+    /// Services with fail points.
+    FailPoints,
+}
+
+/// The fault of a row.
+#[must_use]
+pub fn find(id: &str) -> Option<&'static Fault> {
+    FAULTS.iter().find(|fault| fault.casting.id == id)
+}
+
+fn nothing(_: &Scene<'_>) -> Result<()> {
+    Ok(())
+}
+
+/// A row on two processes that do everything, where grabs go on.
+const fn row(
+    id: &'static str,
+    name: &'static str,
+    promised: &'static str,
+    inject: fn(&Scene<'_>) -> Result<()>,
+) -> Fault {
+    Fault {
+        casting: Casting::plain(id),
+        name,
+        promised,
+        needs: Needs::Servers,
+        goes_on: true,
+        inject,
+        afterwards: nothing,
+    }
+}
+
+/// One where all grabs may have to wait.
+const fn holding_up(fault: Fault) -> Fault {
+    Fault { goes_on: false, ..fault }
+}
+
+/// One that is brought about from within a service.
+const fn from_within(fault: Fault) -> Fault {
+    Fault { needs: Needs::FailPoints, ..fault }
+}
+
+const UNTIL_BACK: &str = "503 until it is back";
+const FROM_SHARDS: &str = "503 until the gate is filled from the shards";
+
+/// Every row.
+pub static FAULTS: &[Fault] = &[
+    row("1", "one service process of two killed (-9), restarted", "the other goes on", services::one_killed),
+    holding_up(row(
+        "2",
+        "both service processes killed (-9), restarted",
+        "grabs go on with the first that is back",
+        services::all_killed,
+    )),
+    from_within(row(
+        "3",
+        "a process killed between gate and hand-over",
+        "the reservation is found, and stored",
+        services::killed_after_gate,
+    )),
+    from_within(row(
+        "4",
+        "a process killed between confirmation and answer",
+        "stored once; whoever asks again is told",
+        services::killed_after_confirm,
+    )),
+    from_within(holding_up(row(
+        "5",
+        "a consumer killed between commit and ack",
+        "stored once",
+        services::killed_after_commit,
+    ))),
+    row(
+        "6",
+        "a shard killed, restarted after 10 s",
+        "grabs go on; reads name the missing shard",
+        databases::shard_killed,
+    ),
+    row("7", "a shard frozen for 10 s", "grabs go on; reads name the missing shard", databases::shard_paused),
+    row(
+        "8",
+        "the main database killed, restarted after 10 s",
+        "grabs go on; main is told later",
+        databases::main_killed,
+    ),
+    holding_up(row("9", "RabbitMQ killed, restarted", UNTIL_BACK, broker::killed_and_restarted)),
+    holding_up(row("10", "RabbitMQ frozen for 8 s", UNTIL_BACK, broker::paused)),
+    holding_up(row(
+        "11",
+        "RabbitMQ short of memory",
+        "503 until it takes messages again",
+        broker::short_of_memory,
+    )),
+    row(
+        "12",
+        "a shard's queue deleted with results in it",
+        "the queue is made again, the results handed over again",
+        broker::queue_deleted,
+    ),
+    holding_up(row(
+        "13",
+        "Redis killed, restarted with its file",
+        FROM_SHARDS,
+        gate::restarted_with_its_file,
+    )),
+    holding_up(row(
+        "14",
+        "Redis killed, the last second cut off its file",
+        FROM_SHARDS,
+        gate::restarted_without_a_second,
+    )),
+    holding_up(row(
+        "15",
+        "Redis killed, restarted without its file",
+        FROM_SHARDS,
+        gate::restarted_without_its_file,
+    )),
+    holding_up(row("16", "Redis failed over to a stale replica", FROM_SHARDS, gate::stale_replica_promoted)),
+    holding_up(row(
+        "17",
+        "Redis set to evict keys while it runs",
+        "what it forgets is filled again",
+        gate::evicting,
+    )),
+    holding_up(row(
+        "18",
+        "Redis lost while a shard is down",
+        "503 until both are back",
+        gate::lost_while_a_shard_is_down,
+    )),
+    from_within(Fault {
+        casting: Casting { roles: &["api", "all"], load_on: 1, ..Casting::plain("19") },
+        ..row(
+            "19",
+            "a process frozen between gate and hand-over while the gate is lost, filled and sold out",
+            "what it hands over late is refused",
+            services::frozen_while_the_gate_is_lost,
+        )
+    }),
+    from_within(row("20", "the clock set back by 5 s", "grabs go on, ids ascend", services::clock_set_back)),
+    from_within(Fault {
+        casting: Casting { at_midnight: true, ..Casting::plain("21") },
+        afterwards: services::both_days_have_results,
+        ..row("21", "midnight passes", "grabs go on in the next day's tables", services::midnight)
+    }),
+    row("22", "a shard's disk full for 10 s", "grabs go on, stored when there is room", databases::disk_full),
+    Fault {
+        casting: Casting { between: Between::Clients, ..Casting::plain("23a") },
+        ..holding_up(row(
+            "23a",
+            "answers to clients cut in the middle",
+            "whoever asks again is told",
+            network::cuts,
+        ))
+    },
+    Fault {
+        casting: Casting { between: Between::Redis, ..Casting::plain("23b") },
+        ..holding_up(row(
+            "23b",
+            "answers of Redis cut in the middle, then all packets lost for 5 s",
+            "503 meanwhile",
+            network::cuts_and_swallows,
+        ))
+    },
+    Fault {
+        casting: Casting { between: Between::RabbitMq, ..Casting::plain("23c") },
+        ..holding_up(row(
+            "23c",
+            "answers of RabbitMQ cut in the middle, then all packets lost for 5 s",
+            "503 meanwhile",
+            network::cuts_and_swallows,
+        ))
+    },
+    Fault {
+        afterwards: broker::poison_is_parked,
+        ..row(
+            "24",
+            "a message in each shard's queue that nobody can read",
+            "parked, storing goes on",
+            broker::poisoned,
+        )
+    },
+    from_within(row(
+        "25",
+        "a result that contradicts another, handed over",
+        "parked, and nothing else is",
+        services::contradicted,
+    )),
+];

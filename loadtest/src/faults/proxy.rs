@@ -1,0 +1,174 @@
+//! A network that misbehaves: a proxy that cuts answers short, or swallows everything for a while.
+
+use std::net::SocketAddr;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// What it does to what passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Nothing.
+    Pass,
+    /// Half of the next answer on each connection goes through, then the connection is cut.
+    Cut,
+    /// Nothing comes through in either direction, and no connection ends: as if packets were lost. What was swallowed
+    /// comes through later, as TCP sends it again.
+    Swallow,
+    /// It ends, and so does every connection.
+    End,
+}
+
+/// A proxy in front of one address, on a thread of its own. It ends when it is dropped.
+#[derive(Debug)]
+pub(super) struct Proxy {
+    /// Where it listens.
+    pub(super) address: SocketAddr,
+    mode: watch::Sender<Mode>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Proxy {
+    /// Starts one.
+    pub(super) fn start(to: SocketAddr) -> Result<Self> {
+        let (mode, watched) = watch::channel(Mode::Pass);
+        let (tell, told) = mpsc::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name("proxy".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                match TcpListener::bind(("127.0.0.1", 0)).await {
+                    Ok(listener) => {
+                        let _ = tell.send(listener.local_addr());
+                        accept(listener, to, watched).await;
+                    }
+                    Err(error) => drop(tell.send(Err(error))),
+                }
+            });
+        })?;
+        let address = told.recv().context("the proxy did not start")??;
+        Ok(Self { address, mode, thread: Some(thread) })
+    }
+
+    /// From now on it does this.
+    pub(super) fn set(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.set(Mode::End);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+async fn accept(listener: TcpListener, to: SocketAddr, mut mode: watch::Receiver<Mode>) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = mode.wait_for(|mode| *mode == Mode::End) => return,
+        };
+        let Ok((client, _)) = accepted else { continue };
+        let mode = mode.clone();
+        tokio::spawn(async move {
+            if let Ok(server) = TcpStream::connect(to).await {
+                serve(client, server, mode).await;
+            }
+        });
+    }
+}
+
+/// Both directions of one connection, until either ends.
+async fn serve(client: TcpStream, server: TcpStream, mode: watch::Receiver<Mode>) {
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    tokio::select! {
+        () = pass_on(from_client, to_server, mode.clone(), false) => {}
+        () = pass_on(from_server, to_client, mode, true) => {}
+    }
+}
+
+async fn pass_on(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut mode: watch::Receiver<Mode>,
+    answers: bool,
+) {
+    let mut buffer = vec![0; 16_384];
+    loop {
+        let Ok(count @ 1..) = from.read(&mut buffer).await else { return };
+        let Ok(now) = mode.wait_for(|mode| *mode != Mode::Swallow).await.map(|mode| *mode) else { return };
+        let cut = now == Mode::Cut && answers;
+        let passes = if cut { count / 2 } else { count };
+        let written = to.write_all(buffer.get(..passes).unwrap_or_default()).await;
+        if written.is_err() || cut || now == Mode::End {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Answers everything with itself.
+    fn echo() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                std::thread::spawn(move || {
+                    let mut buffer = [0; 64];
+                    while let Ok(count @ 1..) = stream.read(&mut buffer) {
+                        stream.write_all(&buffer[..count]).unwrap();
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    fn connect(proxy: &Proxy) -> TcpStream {
+        let stream = TcpStream::connect(proxy.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        stream
+    }
+
+    #[test]
+    fn what_passes_comes_through_and_what_is_cut_comes_half() {
+        let proxy = Proxy::start(echo()).unwrap();
+        let mut stream = connect(&proxy);
+        let mut answer = [0; 6];
+        stream.write_all(b"whole!").unwrap();
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"whole!");
+        proxy.set(Mode::Cut);
+        stream.write_all(b"halved").unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, b"hal");
+    }
+
+    #[test]
+    fn what_is_swallowed_comes_through_later() {
+        let proxy = Proxy::start(echo()).unwrap();
+        let mut stream = connect(&proxy);
+        proxy.set(Mode::Swallow);
+        stream.write_all(b"late").unwrap();
+        let mut answer = [0; 4];
+        assert!(stream.read(&mut answer).is_err());
+        proxy.set(Mode::Pass);
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"late");
+    }
+}

@@ -1,0 +1,147 @@
+//! Asks again whatever ended without a clear answer, as its client would, until there is one.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use coupon_service::api::GrabResponse;
+use serde::Serialize;
+use serde_json::json;
+
+use super::service::Subject;
+use super::wait::joined;
+use super::without::Who;
+use crate::audit::{Claim, Claims};
+use crate::http::{Target, post_json};
+use crate::load::{GrabOutcome, GrabRecord};
+
+/// How long a client goes on asking.
+const PATIENCE: Duration = Duration::from_secs(90);
+const PAUSE: Duration = Duration::from_millis(100);
+/// How many clients ask at once.
+const CLIENTS: usize = 8;
+
+fn is_unclear(grab: &GrabRecord) -> bool {
+    matches!(grab.outcome, GrabOutcome::Unknown(_))
+}
+
+/// What became of the grabs without a clear answer, each user and coupon once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Resolved {
+    /// Asked again, and granted then.
+    pub granted: u64,
+    /// Asked again, and told that they hold it already: under an id that the audit looks for.
+    pub held: u64,
+    /// Asked again, and refused: then nothing may be stored.
+    pub refused: u64,
+}
+
+impl Resolved {
+    /// How many there were.
+    #[must_use]
+    pub const fn all(self) -> u64 {
+        self.granted + self.held + self.refused
+    }
+}
+
+/// Asks again, and adds what is answered to the claims, and every other grab as it ended. A user who does not ask again
+/// leaves an unclear grab unclear; of one who does, only the last answer counts.
+pub(super) fn resolve(
+    subject: &Subject,
+    grabs: &[GrabRecord],
+    who: Who,
+    claims: &mut Claims,
+) -> Result<Resolved> {
+    let unclear = grabs.iter().filter(|grab| is_unclear(grab));
+    let unclear: BTreeSet<(u64, u64)> = unclear.map(|grab| (grab.user_id, grab.coupon_id)).collect();
+    let asks = |(number, _): &(usize, (u64, u64))| match who {
+        Who::EverySecond => number % 2 == 0,
+        Who::Everybody => true,
+        Who::Nobody => false,
+    };
+    let unclear: Vec<(u64, u64)> =
+        unclear.into_iter().enumerate().filter(asks).map(|(_, pair)| pair).collect();
+    for grab in grabs {
+        if !is_unclear(grab) || unclear.binary_search(&(grab.user_id, grab.coupon_id)).is_err() {
+            claims.add_grab(grab);
+        }
+    }
+    let mut resolved = Resolved::default();
+    if unclear.is_empty() {
+        return Ok(resolved);
+    }
+    let target = subject.one()?;
+    let end = Instant::now() + PATIENCE;
+    let answers = std::thread::scope(|scope| {
+        let share = unclear.len().div_ceil(CLIENTS);
+        let clients = unclear.chunks(share).map(|some| {
+            let target = &target;
+            scope.spawn(move || some.iter().map(|&pair| ask(target, pair, end)).collect::<Result<Vec<_>>>())
+        });
+        let clients: Vec<_> = clients.collect();
+        clients.into_iter().map(joined).collect::<Result<Vec<_>>>()
+    })?;
+    for (&(user, coupon), answer) in unclear.iter().zip(answers.into_iter().flatten()) {
+        let claim = match answer {
+            Answer::Granted(id) => {
+                resolved.granted += 1;
+                Claim::Granted(id)
+            }
+            Answer::Held(id) => {
+                resolved.held += 1;
+                Claim::Granted(id)
+            }
+            Answer::SoldOut => {
+                resolved.refused += 1;
+                Claim::SoldOut
+            }
+            Answer::Refused => {
+                resolved.refused += 1;
+                Claim::Refused
+            }
+        };
+        claims.add(user, coupon, claim);
+    }
+    Ok(resolved)
+}
+
+enum Answer {
+    Granted(i64),
+    Held(i64),
+    SoldOut,
+    Refused,
+}
+
+fn ask(target: &Target, (user, coupon): (u64, u64), end: Instant) -> Result<Answer> {
+    loop {
+        let asked = post_json::<GrabResponse>(
+            target,
+            "/api/coupon/grab",
+            &json!({ "user_id": user, "coupon_id": coupon }),
+        );
+        match asked {
+            Ok(answer) => return decided(&answer),
+            Err(error) if Instant::now() >= end => {
+                let patience = PATIENCE.as_secs();
+                return Err(
+                    error.context(format!("user {user}, coupon {coupon}: no clear answer in {patience} s"))
+                );
+            }
+            Err(_) => std::thread::sleep(PAUSE),
+        }
+    }
+}
+
+fn decided(answer: &GrabResponse) -> Result<Answer> {
+    let id = || {
+        let id = answer.result_id.as_ref().and_then(|id| id.parse().ok());
+        id.with_context(|| format!("{answer:?} has no result_id"))
+    };
+    Ok(match (answer.grab_status, answer.fail_reason.as_deref()) {
+        (1, _) => Answer::Granted(id()?),
+        (0, Some("duplicate")) => Answer::Held(id()?),
+        (0, Some("out_of_stock")) => Answer::SoldOut,
+        (0, Some("invalid_time")) => Answer::Refused,
+        _ => bail!("{answer:?} decides nothing"),
+    })
+}

@@ -1,0 +1,152 @@
+//! Plays one row: start, load, fault, ask again, settle, audit.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use coupon_service::api::Drained;
+
+use super::inject;
+use super::list::Fault;
+use super::observe::{Observed, Seen};
+use super::report::{Row, Verdict};
+use super::resolve::resolve;
+use super::scene::{NotInjected, Scene};
+use super::service::Subject;
+use super::stage::Stage;
+use super::wait::{joined, until};
+use super::without::{Who, Without};
+use crate::audit::{AuditReport, Claims, Kind, Scope};
+use crate::http::post_json;
+use crate::load::Outcome;
+
+/// How long a service may take to settle once the fault is lifted.
+const SETTLE: Duration = Duration::from_secs(120);
+
+/// Plays a row. Whatever keeps it from being played is its verdict.
+pub(super) fn play(stage: &Stage<'_>, fault: &Fault) -> Row {
+    let started = Instant::now();
+    let mut row = Row::of(fault);
+    row.verdict = play_through(stage, fault, &mut row).unwrap_or_else(|error| {
+        let why = format!("{error:#}");
+        let impossible = error.downcast_ref::<NotInjected>().is_some();
+        if impossible || !row.injected { Verdict::NotRun(why) } else { Verdict::Broken(vec![why]) }
+    });
+    row.took_s = started.elapsed().as_secs_f64();
+    row
+}
+
+fn play_through(stage: &Stage<'_>, fault: &Fault, row: &mut Row) -> Result<Verdict> {
+    let folder = tempfile::Builder::new().prefix("loadtest-faults-").tempdir()?;
+    let scene = Scene::set(stage, &fault.casting, folder.path()).context("the services do not start")?;
+    let played = play_on(&scene, fault, row);
+    row.injected = scene.moments().fault.is_some();
+    row.notes = scene.notes();
+    // The servers must be whole again, whatever became of the row: others are to come.
+    scene.let_go();
+    let mended = inject::mend(stage);
+    let struck = scene.strike().context("the services do not end in good order");
+    let failures = played?;
+    mended.context("a server does not come back")?;
+    struck?;
+    Ok(if failures.is_empty() { Verdict::Held } else { Verdict::Broken(failures) })
+}
+
+/// What was not as promised.
+fn play_on(scene: &Scene<'_>, fault: &Fault, row: &mut Row) -> Result<Vec<String>> {
+    let since: Vec<Option<i64>> =
+        scene.subjects.iter().map(|subject| subject.data.newest_result()).collect::<Result<_>>()?;
+    let (outcomes, began) = scene.under_load(&fault.casting, || (fault.inject)(scene))?;
+    let audits = std::thread::scope(|scope| {
+        let subjects = scene.subjects.iter().zip(&outcomes).zip(since);
+        let audits: Vec<_> = subjects
+            .map(|((subject, outcome), since)| {
+                scope.spawn(move || {
+                    settle_and_audit(scene, subject, outcome, began, since).context(subject.name)
+                })
+            })
+            .collect();
+        audits.into_iter().map(joined).collect::<Vec<_>>().into_iter().collect::<Result<Vec<Observed>>>()
+    })?;
+    row.observed = audits;
+    (fault.afterwards)(scene)?;
+    Ok(broken(scene, fault, &row.observed))
+}
+
+fn settle_and_audit(
+    scene: &Scene<'_>,
+    subject: &Subject,
+    outcome: &Outcome,
+    began: Instant,
+    since: Option<i64>,
+) -> Result<Observed> {
+    let mut claims = Claims::default();
+    let grabs = [&*outcome.grabs, &scene.grabs_of(subject.name)].concat();
+    let who = scene.stage.terms.without.map_or(Who::EverySecond, Without::who);
+    let resolved = resolve(subject, &grabs, who, &mut claims)?;
+    drain(subject)?;
+    subject.data.settle()?;
+    // What was pending until now has been stored since, and main may not have been told.
+    drain(subject)?;
+    let seen = Seen { moments: scene.moments(), began, settled: Instant::now() };
+    let audit = audit(subject, &claims, since)?;
+    Ok(Observed::new(subject.name, outcome, &seen, resolved, &audit))
+}
+
+/// Once more when the gate was being filled at that moment: then it could not be looked at.
+fn audit(subject: &Subject, claims: &Claims, since: Option<i64>) -> Result<AuditReport> {
+    let scope = Scope {
+        claims: Some(claims),
+        since: Some(since.unwrap_or(0)),
+        strategy: Some(&*subject.strategy),
+        drained: true,
+    };
+    let report = subject.data.audit(&scope)?;
+    if report.not_checked.is_empty() {
+        return Ok(report);
+    }
+    drain(subject)?;
+    subject.data.audit(&scope)
+}
+
+/// Waits until everything handed over is stored, and main knows of it.
+fn drain(subject: &Subject) -> Result<()> {
+    let said = std::cell::RefCell::new(String::new());
+    let drained = until("everything is stored", SETTLE, || {
+        let asked = post_json::<Drained>(&subject.one()?, "/admin/drain", &serde_json::json!({}));
+        asked.as_ref().err().inspect(|error| *said.borrow_mut() = format!("{error:#}"));
+        Ok(asked.is_ok())
+    });
+    drained.with_context(|| format!("it does not settle: {}", said.into_inner()))
+}
+
+/// Everything that is not as promised.
+fn broken(scene: &Scene<'_>, fault: &Fault, observed: &[Observed]) -> Vec<String> {
+    let mut found = scene.failures();
+    for seen in observed {
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Parked) {
+            if seen.count(kind) > 0 {
+                found.push(format!("{}: {} {kind}", seen.service, seen.count(kind)));
+            }
+        }
+        found.extend(
+            seen.examples
+                .iter()
+                .filter(|_| seen.violations() > 0)
+                .map(|text| format!("{}: {text}", seen.service)),
+        );
+        found.extend(seen.not_checked.iter().map(|why| format!("{}: not checked: {why}", seen.service)));
+        if seen.granted == 0 || seen.granted_after == 0 {
+            found
+                .push(format!("{}: nothing was granted before the fault, or nothing after it", seen.service));
+        }
+        if fault.goes_on && seen.decided_during == 0 {
+            found.push(format!("{}: no grab was decided while the fault was there", seen.service));
+        }
+    }
+    let (parked, contradicted) =
+        (observed.iter().map(|seen| seen.count(Kind::Parked)).sum::<u64>(), scene.contradicted());
+    if parked != contradicted {
+        found.push(format!("{parked} results are parked, and {contradicted} were contradicted"));
+    }
+    found
+}

@@ -1,0 +1,299 @@
+//! What a row is played on: two services on fresh data, and the load on both.
+
+use std::fmt::Debug;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use coupon_core::{FailReason, Timestamp};
+use coupon_service::api::GrabResponse;
+use coupon_stack::Stack;
+use serde_json::json;
+
+use super::cast::{CATALOGUE, Cast, Set};
+use super::casting::{Between, Casting};
+use super::proxy::Proxy;
+use super::service::{Process, Subject};
+use super::stage::Stage;
+use super::wait::joined;
+use crate::http::{Target, post_json};
+use crate::load::{Arrivals, GrabOutcome, GrabRecord, LoadSpec, Outcome, Refusal, Unknown, run_load};
+use crate::workload::{Action, Endpoint, Requests, Rooms, Scenario, Workload};
+
+/// The clocks of the services show so long before midnight when they start.
+const TO_MIDNIGHT: Duration = Duration::from_secs(12);
+/// The load goes on for so long before the fault, and after it is lifted.
+const BEFORE: Duration = Duration::from_secs(2);
+const AFTER: Duration = Duration::from_secs(3);
+/// No load lasts longer, whatever a fault does.
+const LONGEST: Duration = Duration::from_secs(240);
+const CONNECTIONS: usize = 24;
+
+/// When the fault came, and when it was lifted: since the load began.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Moments {
+    pub(super) fault: Option<Instant>,
+    pub(super) lifted: Option<Instant>,
+}
+
+/// Two services, and what was seen of them beside the load.
+#[derive(Debug)]
+pub(super) struct Scene<'a> {
+    pub(super) stage: &'a Stage<'a>,
+    pub(super) subjects: Vec<Subject>,
+    moments: Mutex<Moments>,
+    /// When midnight comes for the services, if it is set.
+    midnight: Option<Instant>,
+    /// Networks that can be broken.
+    pub(super) proxies: Vec<Proxy>,
+    /// Grabs beside the load: of which service, and how they ended.
+    grabs: Mutex<Vec<(&'static str, GrabRecord)>>,
+    /// What must stay until the row is over.
+    props: Mutex<Vec<Box<dyn Prop + 'a>>>,
+    /// What went otherwise than promised, beside what the audit finds.
+    failures: Mutex<Vec<String>>,
+    notes: Mutex<Vec<String>>,
+    /// Results that were contradicted on purpose: exactly so many must be parked, over both services.
+    contradicted: Mutex<u64>,
+    stop: Arc<AtomicBool>,
+}
+
+impl<'a> Scene<'a> {
+    /// Seeds both services, and starts them.
+    pub(super) fn set(stage: &'a Stage<'a>, casting: &Casting, folder: &Path) -> Result<Self> {
+        let casts = [("hash", "hash"), ("range", "range-time")]
+            .into_iter()
+            .map(|(name, spec)| Cast::seeded(stage, casting, name, spec).context(name))
+            .collect::<Result<Vec<_>>>()?;
+        let clock = casting.at_midnight.then(until_midnight).transpose()?;
+        let proxies = casting.between.proxies(stage)?;
+        let environment = casting.between.environment(stage, &proxies)?;
+        let subjects: Vec<Subject> = std::thread::scope(|scope| {
+            let starts: Vec<_> = casts
+                .into_iter()
+                .map(|cast| {
+                    let set = Set {
+                        stage,
+                        casting,
+                        folder,
+                        clock: clock.map(|(offset, _)| offset),
+                        environment: &environment,
+                    };
+                    scope.spawn(move || cast.start(&set))
+                })
+                .collect();
+            starts.into_iter().map(joined).collect::<Vec<_>>().into_iter().collect::<Result<_>>()
+        })?;
+        let mut scene = Self {
+            stage,
+            subjects,
+            proxies,
+            midnight: clock.map(|(_, midnight)| midnight),
+            moments: Mutex::default(),
+            failures: Mutex::default(),
+            notes: Mutex::default(),
+            contradicted: Mutex::default(),
+            grabs: Mutex::default(),
+            props: Mutex::default(),
+            stop: Arc::default(),
+        };
+        if casting.between == Between::Clients {
+            for subject in &mut scene.subjects {
+                for process in &mut subject.processes {
+                    let proxy = Proxy::start(process.address)?;
+                    process.front = Some(proxy.address);
+                    scene.proxies.push(proxy);
+                }
+            }
+        }
+        Ok(scene)
+    }
+
+    /// The servers.
+    pub(super) fn stack(&self) -> Result<&'a Stack> {
+        self.stage.site.stack().context("these servers are not this run's own")
+    }
+
+    /// Every process of both services.
+    pub(super) fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.subjects.iter().flat_map(|subject| &subject.processes)
+    }
+
+    /// The fault is there from now on.
+    pub(super) fn begins(&self) {
+        lock(&self.moments).fault.get_or_insert_with(Instant::now);
+    }
+
+    /// The fault is over from now on.
+    pub(super) fn lifted(&self) {
+        lock(&self.moments).lifted = Some(Instant::now());
+    }
+
+    pub(super) fn moments(&self) -> Moments {
+        *lock(&self.moments)
+    }
+
+    /// Notes something that is not as promised.
+    pub(super) fn expect(&self, holds: bool, promised: impl Into<String>) {
+        if !holds {
+            lock(&self.failures).push(promised.into());
+        }
+    }
+
+    pub(super) fn note(&self, what: impl Into<String>) {
+        lock(&self.notes).push(what.into());
+    }
+
+    pub(super) fn contradict(&self) {
+        *lock(&self.contradicted) += 1;
+    }
+
+    pub(super) fn contradicted(&self) -> u64 {
+        *lock(&self.contradicted)
+    }
+
+    pub(super) const fn midnight(&self) -> Option<Instant> {
+        self.midnight
+    }
+
+    /// Keeps something until the row is over.
+    pub(super) fn keep(&self, prop: impl Prop + 'a) {
+        lock(&self.props).push(Box::new(prop));
+    }
+
+    /// Lets go of everything that was kept.
+    pub(super) fn let_go(&self) {
+        lock(&self.props).clear();
+    }
+
+    /// A grab beside the load; remembers how it ended.
+    pub(super) fn grab(&self, service: &'static str, target: &Target, user_id: u64, coupon_id: u64) {
+        let began = Instant::now();
+        let body = json!({ "user_id": user_id, "coupon_id": coupon_id });
+        let answer = post_json::<GrabResponse>(target, "/api/coupon/grab", &body);
+        // An answer that is none, or that says nothing, leaves it open.
+        let outcome =
+            answer.ok().and_then(|answer| told(&answer)).unwrap_or(GrabOutcome::Unknown(Unknown::Cut));
+        lock(&self.grabs).push((service, GrabRecord { user_id, coupon_id, outcome, at: began.elapsed() }));
+    }
+
+    /// The grabs of a service beside the load.
+    pub(super) fn grabs_of(&self, service: &str) -> Vec<GrabRecord> {
+        lock(&self.grabs).iter().filter(|(of, _)| *of == service).map(|(_, grab)| *grab).collect()
+    }
+
+    pub(super) fn failures(&self) -> Vec<String> {
+        lock(&self.failures).clone()
+    }
+
+    pub(super) fn notes(&self) -> Vec<String> {
+        lock(&self.notes).clone()
+    }
+
+    /// Puts both services under load, and does `inject` in the middle of it. Returns when the load is over: what came
+    /// of it, and when it began.
+    pub(super) fn under_load(
+        &self,
+        casting: &Casting,
+        inject: impl FnOnce() -> Result<()>,
+    ) -> Result<(Vec<Outcome>, Instant)> {
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            let loads: Vec<_> = self
+                .subjects
+                .iter()
+                .map(|subject| {
+                    let spec = self.load(casting);
+                    scope.spawn(move || run_load(&subject.target(casting.load_on)?, &spec))
+                })
+                .collect();
+            std::thread::sleep(BEFORE);
+            let injected = inject();
+            if injected.is_ok() {
+                std::thread::sleep(AFTER);
+            }
+            self.stop.store(true, Ordering::Relaxed);
+            let outcomes: Result<Vec<Outcome>> = loads.into_iter().map(joined).collect();
+            injected?;
+            Ok((outcomes?, began))
+        })
+    }
+
+    fn load(&self, casting: &Casting) -> LoadSpec {
+        LoadSpec {
+            workload: workload(),
+            connections: CONNECTIONS,
+            duration: LONGEST,
+            seed: self.stage.terms.seed,
+            timeout: casting.patience,
+            stop: Some(Arc::clone(&self.stop)),
+            ..LoadSpec::new(Arrivals::Open { rate: self.stage.terms.rate })
+        }
+    }
+
+    /// Ends the services, and removes their data.
+    pub(super) fn strike(self) -> Result<()> {
+        for process in self.processes() {
+            if process.is_paused() {
+                process.resume()?;
+            }
+        }
+        std::thread::scope(|scope| {
+            let stops: Vec<_> = self.processes().map(|process| scope.spawn(|| process.stop())).collect();
+            stops.into_iter().map(joined).collect::<Vec<_>>().into_iter().collect::<Result<()>>()
+        })?;
+        self.subjects
+            .iter()
+            .try_for_each(|subject| self.stage.site.wipe(&subject.namespace, &*subject.strategy))
+    }
+}
+
+/// Grabs first of all, some of them for coupons that sell out, and reads of every shard.
+fn workload() -> Workload {
+    let scenario = |name: &str, users, rooms, actions: &[(Endpoint, f64)]| Scenario {
+        name: name.to_owned(),
+        users,
+        think_s: [1.0, 1.0],
+        rooms,
+        actions: actions.iter().map(|&(endpoint, weight)| Action { endpoint, weight }).collect(),
+    };
+    let requests = Requests::Scenarios(vec![
+        scenario("any", 6.0, Rooms::Any, &[(Endpoint::Grab, 1.0)]),
+        scenario("hot", 2.0, Rooms::Hot, &[(Endpoint::Grab, 1.0)]),
+        scenario("reads", 1.0, Rooms::Any, &[(Endpoint::UserCoupons, 1.0), (Endpoint::Stock, 1.0)]),
+    ]);
+    Workload { name: "faults".to_owned(), catalogue: CATALOGUE, requests }
+}
+
+/// What a started grab was told, if that decides it.
+fn told(answer: &GrabResponse) -> Option<GrabOutcome> {
+    match (answer.grab_status, answer.fail_reason.as_deref()) {
+        (1, _) => Some(GrabOutcome::Granted { result_id: answer.result_id.as_ref()?.parse().ok()? }),
+        (_, Some("out_of_stock")) => Some(GrabOutcome::Refused(Refusal::Decided(FailReason::OutOfStock))),
+        (_, Some("duplicate")) => Some(GrabOutcome::Refused(Refusal::Decided(FailReason::Duplicate))),
+        _ => None,
+    }
+}
+
+/// How far the services' clocks are ahead, in milliseconds, and when midnight comes by them.
+fn until_midnight() -> Result<(i64, Instant)> {
+    let now = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
+    let midnight = now.day().next().start();
+    let lead = i64::try_from(TO_MIDNIGHT.as_millis())?;
+    Ok((midnight.millis() - now.millis() - lead, Instant::now() + TO_MIDNIGHT))
+}
+
+/// What must stay until a row is over.
+pub(super) trait Prop: Debug + Send {}
+impl<T: Debug + Send> Prop for T {}
+
+/// A fault that cannot be brought about here.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NotInjected(pub(super) String);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

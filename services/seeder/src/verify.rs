@@ -1,0 +1,35 @@
+//! Holds the gate of servers against what their shards store, and changes neither.
+
+use std::num::NonZeroU16;
+
+use anyhow::{Result, bail, ensure};
+use coupon_core::Timestamp;
+use coupon_service::backend::servers::cluster::Cluster;
+use coupon_service::backend::servers::names::Namespace;
+use coupon_service::backend::servers::verify::{Differences, verify};
+use coupon_service::settings::ServersSettings;
+
+/// Looks for what gate and shards do not both have. Services may be running.
+///
+/// Whose databases they are is said by `servers.namespace`, or else by the name of the strategy. `now` decides which
+/// coupons are still on offer: of others the gate knows nothing.
+///
+/// # Errors
+/// When a server cannot be read, or the gate is shut. A difference is no error.
+pub fn verify_servers(
+    settings: &ServersSettings,
+    strategy: Option<&str>,
+    now: Timestamp,
+) -> Result<Differences> {
+    ensure!(
+        strategy.is_some() || !settings.namespace.is_empty(),
+        "--strategy is missing: it says whose databases are meant; or set servers.namespace"
+    );
+    let namespace = Namespace::new(&settings.namespace, strategy.unwrap_or_default())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let one = Cluster::with(settings, namespace.clone(), NonZeroU16::MIN)?;
+        let Some(label) = one.label().await? else { bail!("{}: it holds no data set", one.main) };
+        verify(&Cluster::with(settings, namespace, label.shard_count())?, settings, now).await
+    })
+}

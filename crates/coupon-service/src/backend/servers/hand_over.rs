@@ -77,6 +77,11 @@ impl HandOver for Queues {
         if let Err(unavailable) = self.ready() {
             return Some(unavailable);
         }
+        // Before a gate there is no epoch, and no grab either.
+        let route = self.background.epoch.number().map(|epoch| Names::route(epoch, shard));
+        if let Some(error) = route.and_then(|route| self.publisher().refusal_of(&route)) {
+            return Some(Unavailable::new(format!("the queue of shard {shard}"), error));
+        }
         let status = self.background.status.get(shard.index());
         let full = status.is_none_or(|status| status.waiting() >= self.backlog);
         full.then(|| Unavailable::new(format!("shard {shard}"), "its backlog is full"))

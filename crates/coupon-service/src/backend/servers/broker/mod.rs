@@ -8,6 +8,7 @@ mod message;
 mod publisher;
 #[cfg(any(test, feature = "fuzzing"))]
 mod soundness;
+mod waiters;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -3,7 +3,6 @@
 //! The driver does not reconnect, and a broker that dies sends no nack: a supervisor connects again, and whoever waits for
 //! a confirmation is told when the channel is gone.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -16,6 +15,7 @@ use async_trait::async_trait;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
+use super::waiters::{Outcome, Waiters};
 use super::{Broker, BrokerError, Notices};
 use crate::failpoints::{self, Mechanism};
 use crate::throttle::Throttle;
@@ -34,6 +34,9 @@ pub(in super::super) enum PublishError {
     /// It never left.
     #[error("RabbitMQ takes no messages for now")]
     Blocked,
+    /// It never left.
+    #[error("RabbitMQ has not confirmed an earlier message in time")]
+    Stuck,
     /// No queue has it.
     #[error("no queue takes results of this epoch of the gate any more")]
     NoRoute,
@@ -58,6 +61,8 @@ struct Shared {
     /// Held while a message is counted and sent, so that both happen in one order.
     live: tokio::sync::Mutex<Option<Live>>,
     blocked: Mutex<Option<Arc<Notices>>>,
+    /// Those of the last connection.
+    waiters: Mutex<Arc<Waiters>>,
     up: AtomicBool,
     /// The first connection is there, or failed.
     tried: Notify,
@@ -71,6 +76,13 @@ struct Live {
     next: u64,
     waiters: Arc<Waiters>,
     runtime: Handle,
+}
+
+/// A message on its way.
+struct Sent {
+    tag: u64,
+    waiters: Arc<Waiters>,
+    confirmation: oneshot::Receiver<Outcome>,
 }
 
 /// The driver closes a channel by a task, and so needs a runtime where it is dropped.
@@ -87,6 +99,7 @@ impl Publisher {
         let shared = Arc::new(Shared {
             live: tokio::sync::Mutex::new(None),
             blocked: Mutex::new(None),
+            waiters: Mutex::default(),
             up: AtomicBool::new(false),
             tried: Notify::new(),
             error: Mutex::new(None),
@@ -105,6 +118,12 @@ impl Publisher {
         blocked.as_ref().is_some_and(|notices| notices.is_blocked()).then_some(PublishError::Blocked)
     }
 
+    /// Whether a message could be sent this way now.
+    pub(in super::super) fn refusal_of(&self, route: &str) -> Option<PublishError> {
+        let stuck = || lock(&self.shared.waiters).is_stuck(route).then_some(PublishError::Stuck);
+        self.refusal().or_else(stuck)
+    }
+
     /// Sends a message, and waits until a queue has it on disk.
     pub(in super::super) async fn publish(
         &self,
@@ -114,23 +133,21 @@ impl Publisher {
     ) -> Result<(), PublishError> {
         let deadline = tokio::time::Instant::now() + self.timeout;
         let sent = tokio::time::timeout_at(deadline, self.send(exchange, route, body)).await;
-        let confirmation = sent.map_err(|_| PublishError::TimedOut)??;
+        let Sent { tag, waiters, confirmation } = sent.map_err(|_| PublishError::TimedOut)??;
         if failpoints::is_off(Mechanism::Confirms) {
             return Ok(());
         }
         match tokio::time::timeout_at(deadline, confirmation).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(PublishError::Lost),
-            Err(_) => Err(PublishError::TimedOut),
+            Err(_) => {
+                waiters.overdue(tag);
+                Err(PublishError::TimedOut)
+            }
         }
     }
 
-    async fn send(
-        &self,
-        exchange: &str,
-        route: &str,
-        body: Vec<u8>,
-    ) -> Result<oneshot::Receiver<Result<(), PublishError>>, PublishError> {
+    async fn send(&self, exchange: &str, route: &str, body: Vec<u8>) -> Result<Sent, PublishError> {
         let mut current = self.shared.live.lock().await;
         if current.is_none() && !self.shared.up.load(Ordering::Relaxed) && lock(&self.shared.error).is_none()
         {
@@ -140,16 +157,16 @@ impl Publisher {
             let _ = tokio::time::timeout(self.timeout, tried).await;
             current = self.shared.live.lock().await;
         }
-        if self.refusal() == Some(PublishError::Blocked) {
-            return Err(PublishError::Blocked);
+        if let Some(refusal @ (PublishError::Blocked | PublishError::Stuck)) = self.refusal_of(route) {
+            return Err(refusal);
         }
         // Taken out while the message is being sent: were this future dropped half-way, nobody would know whether the
         // broker counts the message, so the channel goes with it.
         let mut live = current.take().ok_or(PublishError::Down)?;
         let tag = live.next;
         live.next += 1;
-        let (reply, confirmation) = oneshot::channel();
-        live.waiters.add(tag, reply);
+        let waiters = Arc::clone(&live.waiters);
+        let confirmation = waiters.add(tag, route);
         let mut properties = BasicProperties::default();
         // A message that is returned carries no number of its own.
         properties.with_persistence(true).with_message_id(&tag.to_string());
@@ -158,7 +175,7 @@ impl Publisher {
         let channel = live.channel.as_ref().ok_or(PublishError::Down)?;
         channel.basic_publish(properties, body, arguments).await.map_err(|_| PublishError::Lost)?;
         *current = Some(live);
-        Ok(confirmation)
+        Ok(Sent { tag, waiters, confirmation })
     }
 }
 
@@ -171,6 +188,7 @@ async fn supervise(broker: Broker, shared: Weak<Shared>) {
                 let (gone, Some(shared)) = (Arc::clone(&live.waiters), shared.upgrade()) else { return };
                 pause = BACKOFF.0;
                 *lock(&shared.blocked) = Some(notices);
+                *lock(&shared.waiters) = Arc::clone(&live.waiters);
                 *lock(&shared.error) = None;
                 *shared.live.lock().await = Some(live);
                 shared.up.store(true, Ordering::Relaxed);
@@ -205,55 +223,6 @@ async fn connect(broker: &Broker) -> Result<(Connection, Arc<Notices>, Live), Br
     broker.within(&notices, channel.register_callback(callback)).await?;
     broker.within(&notices, channel.confirm_select(ConfirmSelectArguments::default())).await?;
     Ok((connection, notices, Live { channel: Some(channel), next: 1, waiters, runtime: Handle::current() }))
-}
-
-/// Who waits for the confirmation of which message.
-#[derive(Debug, Default)]
-struct Waiters {
-    by_tag: Mutex<BTreeMap<u64, Waiter>>,
-    lost: Notify,
-}
-
-#[derive(Debug)]
-struct Waiter {
-    reply: oneshot::Sender<Result<(), PublishError>>,
-    returned: bool,
-}
-
-impl Waiters {
-    fn add(&self, tag: u64, reply: oneshot::Sender<Result<(), PublishError>>) {
-        lock(&self.by_tag).insert(tag, Waiter { reply, returned: false });
-    }
-
-    /// A message that no queue takes is returned first, and confirmed all the same.
-    fn returned(&self, tag: u64) {
-        if let Some(waiter) = lock(&self.by_tag).get_mut(&tag) {
-            waiter.returned = true;
-        }
-    }
-
-    fn settle(&self, tag: u64, multiple: bool, outcome: Result<(), PublishError>) {
-        let mut by_tag = lock(&self.by_tag);
-        let settled = if multiple {
-            let later = by_tag.split_off(&(tag + 1));
-            std::mem::replace(&mut *by_tag, later)
-        } else {
-            by_tag.remove(&tag).map(|waiter| (tag, waiter)).into_iter().collect()
-        };
-        drop(by_tag);
-        for waiter in settled.into_values() {
-            let outcome = if waiter.returned { Err(PublishError::NoRoute) } else { outcome };
-            // Whoever does not wait any more has been told that the outcome is unknown.
-            let _ = waiter.reply.send(outcome);
-        }
-    }
-
-    fn fail(&self) {
-        for (_, waiter) in std::mem::take(&mut *lock(&self.by_tag)) {
-            let _ = waiter.reply.send(Err(PublishError::Lost));
-        }
-        self.lost.notify_one();
-    }
 }
 
 struct Confirmations {
@@ -301,41 +270,4 @@ impl ChannelCallback for Confirmations {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wait(waiters: &Waiters, tag: u64) -> oneshot::Receiver<Result<(), PublishError>> {
-        let (reply, confirmation) = oneshot::channel();
-        waiters.add(tag, reply);
-        confirmation
-    }
-
-    #[test]
-    fn one_confirmation_may_stand_for_all_before_it() {
-        let waiters = Waiters::default();
-        let mut all: Vec<_> = (1..=4).map(|tag| wait(&waiters, tag)).collect();
-        waiters.settle(3, true, Ok(()));
-        let known: Vec<bool> = all.iter_mut().map(|one| one.try_recv().is_ok()).collect();
-        assert_eq!(known, [true, true, true, false]);
-    }
-
-    #[test]
-    fn a_message_that_was_returned_is_not_stored_though_it_is_confirmed() {
-        let waiters = Waiters::default();
-        let mut confirmation = wait(&waiters, 1);
-        waiters.returned(1);
-        waiters.settle(1, false, Ok(()));
-        assert_eq!(confirmation.try_recv().unwrap(), Err(PublishError::NoRoute));
-    }
-
-    #[test]
-    fn when_the_channel_is_gone_nobody_waits_for_ever() {
-        let waiters = Waiters::default();
-        let mut confirmation = wait(&waiters, 1);
-        waiters.fail();
-        assert_eq!(confirmation.try_recv().unwrap(), Err(PublishError::Lost));
-    }
 }

@@ -34,6 +34,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(300);
 /// How often a task that waits looks whether it should end.
 const IDLE: Duration = Duration::from_millis(200);
+/// A shard whose queue has nothing else to do is sent something every second or so. If nothing at all arrives for so long,
+/// the broker may think that we were given it: RabbitMQ 3.10 does when a queue is deleted and made again at once.
+const STUCK: Duration = Duration::from_secs(5);
 
 static LOG: Throttle = Throttle::new();
 
@@ -75,14 +78,20 @@ impl Consumer {
         let mut settling = JoinSet::new();
         let mut gathered = Batch::default();
         let mut began = None;
+        let mut still = Still::new();
         while !self.background.stopping() {
             let earliest = began.map(|began| began + PACE);
             if !self.gather(&mut gathered, earliest, consuming).await {
                 break;
             }
             if gathered.is_empty() {
+                if still.for_too_long(&self.background, self.shard) {
+                    tracing::warn!(shard = %self.shard, "nothing comes from this shard's queue; asking for it anew");
+                    break;
+                }
                 continue;
             }
+            still = Still::new();
             began = Some(Instant::now());
             let batch = std::mem::take(&mut gathered);
             let (done, goes_on) = self.store_and_gather(&batch.work, &mut gathered, consuming).await;
@@ -284,6 +293,27 @@ impl Consumer {
 
     fn complain(&self, error: &dyn std::fmt::Display) {
         complain(self.shard, error);
+    }
+}
+
+/// How long nothing has come from a queue, to this process or another.
+struct Still {
+    since: Instant,
+    commits: Option<u64>,
+}
+
+impl Still {
+    fn new() -> Self {
+        Self { since: Instant::now(), commits: None }
+    }
+
+    fn for_too_long(&mut self, background: &Background, shard: ShardId) -> bool {
+        let Some(status) = background.status.get(shard.index()) else { return false };
+        let commits = status.is_up().then(|| status.look().commits);
+        if commits.is_none() || commits != self.commits {
+            *self = Self { commits, ..Self::new() };
+        }
+        self.since.elapsed() >= STUCK
     }
 }
 

@@ -60,6 +60,9 @@ fn per_second(count: u64, elapsed: Duration) -> f64 {
     if elapsed.is_zero() { 0.0 } else { count as f64 / elapsed.as_secs_f64() }
 }
 
+/// What a request is counted as that was due, and for which no connection was free until the time-out.
+pub const UNSENT: &str = "not sent in time";
+
 /// What came of the requests to one endpoint.
 #[derive(Debug, Clone)]
 pub struct EndpointOutcome {
@@ -79,7 +82,7 @@ pub struct EndpointOutcome {
 }
 
 impl EndpointOutcome {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // Three digits from a microsecond on; the histogram grows with what it is given.
         let latency = Histogram::new(3).unwrap_or_else(|_| unreachable!("three digits are within 0 to 5"));
         Self { latency, ok: 0, errors: BTreeMap::new(), shards_visited: 0, tables_visited: 0, planned: 0 }

@@ -7,7 +7,7 @@ use coupon_core::{FailReason, ResultId};
 use hdrhistogram::Histogram;
 
 use super::outcome::{
-    EndpointOutcome, GeneratorCost, GrabCounts, GrabOutcome, GrabRecord, Outcome, Refusal, Unknown,
+    EndpointOutcome, GeneratorCost, GrabCounts, GrabOutcome, GrabRecord, Outcome, Refusal, UNSENT, Unknown,
 };
 use crate::http::{GrabAnswer, is_partial, plan_of};
 use crate::workload::{Endpoint, Request};
@@ -27,7 +27,7 @@ pub(super) enum Failure {
 impl Failure {
     const fn kind(self) -> &'static str {
         match self {
-            Self::Unsent => "not sent in time",
+            Self::Unsent => UNSENT,
             Self::NoConnection => "no connection",
             Self::TimedOut => "time-out",
             Self::Cut => "connection cut",

@@ -39,7 +39,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.what {
             What::Echo => "echo",
-            What::Grab { .. } => "grab",
+            What::Grab { .. } | What::Overload { .. } => "grab",
             What::SoldOut => "sold out",
             What::Again { .. } => "duplicate",
         };

@@ -43,6 +43,11 @@ pub(super) enum What {
         /// Of how many.
         rooms: u64,
     },
+    /// The same, more of them than can be taken: 503 is an answer.
+    Overload {
+        /// Of how many.
+        rooms: u64,
+    },
     /// Grabs of coupons of which none is left, by users who hold none.
     SoldOut,
     /// Grabs by the first so many users of coupons that they hold.
@@ -57,6 +62,7 @@ impl What {
         match self {
             Self::Echo => Expected::Echoed,
             Self::Grab { .. } => Expected::Granted,
+            Self::Overload { .. } => Expected::GrantedOrRefused,
             Self::SoldOut => Expected::SoldOut,
             Self::Again { .. } => Expected::Duplicate,
         }
@@ -137,7 +143,7 @@ impl Measured {
         };
         let workload = match load.what {
             What::Echo => Workload::echo(self.catalogue),
-            What::Grab { rooms } => grabs(users, rooms, self.grabbed),
+            What::Grab { rooms } | What::Overload { rooms } => grabs(users, rooms, self.grabbed),
             What::SoldOut => grabs(users, rooms, self.grabbed),
             What::Again { users } => grabs(users, rooms, 0),
         };
@@ -155,7 +161,7 @@ impl Measured {
             terminal::note(format!("{}{}", self.running.name, self.running.log()));
         })?;
         outcome.grabs.iter().for_each(|grab| self.claims.add_grab(grab));
-        if matches!(load.what, What::Grab { .. } | What::SoldOut) {
+        if matches!(load.what, What::Grab { .. } | What::Overload { .. } | What::SoldOut) {
             self.grabbed += outcome.grabs.len() as u64 + outcome.unsent;
         }
         Ok(outcome)

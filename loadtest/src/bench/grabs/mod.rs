@@ -8,6 +8,7 @@ mod generator;
 mod kind;
 mod known;
 mod measured;
+mod overload;
 mod routing;
 mod sample;
 mod start;
@@ -25,6 +26,7 @@ pub(super) fn sections() -> Vec<Section> {
         top::SECTION,
         known::SECTION,
         batching::SECTION,
+        overload::SECTION,
         curves::CONNECTIONS,
         curves::COUPONS,
         start::SECTION,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::load::Outcome;
+use crate::load::{Outcome, UNSENT};
 use crate::report::model::Figure;
 
 /// What a round's answers should be.
@@ -12,11 +12,16 @@ pub(super) enum Expected {
     Echoed,
     /// `grab_status` 1.
     Granted,
+    /// `grab_status` 1, or 503. Whether all were sent in time does not matter.
+    GrantedOrRefused,
     /// `out_of_stock`.
     SoldOut,
     /// `duplicate`.
     Duplicate,
 }
+
+/// How a load counts answers of an overloaded service.
+const REFUSED: &str = "503";
 
 /// In a thousand sold-out answers, so many may be duplicates: of the few users who hold the coupons.
 const HOLDERS_PER_MILLE: u64 = 5;
@@ -36,6 +41,8 @@ pub(super) struct Sample {
     pub(super) batch: Option<f64>,
     /// Open arrivals: how late requests were sent although a connection was free, in milliseconds, 99% sooner.
     pub(super) late_ms: f64,
+    /// Answers 503, a second.
+    pub(super) refused_per_s: f64,
     /// Why the round is not valid, if it is not.
     pub(super) problem: Option<String>,
 }
@@ -47,11 +54,13 @@ impl Sample {
             return Self { problem: Some("not one request was answered".to_owned()), ..Self::default() };
         };
         let ms = |quantile| figures.latency.value_at_quantile(quantile) as f64 / 1_000.0;
+        let refused = figures.errors.get(REFUSED).copied().unwrap_or(0);
         let per_s = good(expected, outcome) as f64 / outcome.elapsed.as_secs_f64();
         Self {
             per_s,
             p50_ms: ms(0.5),
             p99_ms: ms(0.99),
+            refused_per_s: refused as f64 / outcome.elapsed.as_secs_f64(),
             late_ms: outcome.generator.lateness_p99_us as f64 / 1_000.0,
             problem: problem(expected, outcome),
             ..Self::default()
@@ -62,7 +71,7 @@ impl Sample {
 fn good(expected: Expected, outcome: &Outcome) -> u64 {
     match expected {
         Expected::Echoed => outcome.ok(),
-        Expected::Granted => outcome.counts.granted,
+        Expected::Granted | Expected::GrantedOrRefused => outcome.counts.granted,
         Expected::SoldOut => outcome.counts.out_of_stock,
         Expected::Duplicate => outcome.counts.duplicate,
     }
@@ -72,11 +81,12 @@ fn good(expected: Expected, outcome: &Outcome) -> u64 {
 fn problem(expected: Expected, outcome: &Outcome) -> Option<String> {
     let counts = outcome.counts;
     let sold_out_by_design = expected == Expected::SoldOut;
+    let overload = expected == Expected::GrantedOrRefused;
     let holders = counts.duplicate * 1_000 <= counts.out_of_stock * HOLDERS_PER_MILLE;
     let mut problems = Vec::new();
     for (number, what, fine) in [
-        (outcome.unsent, "were never sent", false),
-        (counts.granted, "were granted", matches!(expected, Expected::Granted)),
+        (outcome.unsent, "were never sent", overload),
+        (counts.granted, "were granted", expected == Expected::Granted || overload),
         (counts.out_of_stock, "were sold out", sold_out_by_design),
         (
             counts.duplicate,
@@ -91,7 +101,9 @@ fn problem(expected: Expected, outcome: &Outcome) -> Option<String> {
     }
     // Why they failed: each kind of error with its number.
     for endpoint in outcome.endpoints.values() {
-        problems.extend(endpoint.errors.iter().map(|(kind, number)| format!("{number} × {kind}")));
+        let fine = |kind: &str| overload && (kind == REFUSED || kind == UNSENT);
+        let errors = endpoint.errors.iter().filter(|(kind, _)| !fine(kind));
+        problems.extend(errors.map(|(kind, number)| format!("{number} × {kind}")));
     }
     if good(expected, outcome) == 0 {
         problems.push("not one answer was what it should be".to_owned());
@@ -104,7 +116,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::load::{GeneratorCost, GrabCounts};
+    use crate::load::{EndpointOutcome, GeneratorCost, GrabCounts};
+    use crate::workload::Endpoint;
 
     fn outcome(counts: GrabCounts) -> Outcome {
         Outcome {
@@ -133,6 +146,19 @@ mod tests {
         assert!(said(Expected::Granted, GrabCounts::default()).contains("not one answer"));
         let unsent = Outcome { unsent: 3, ..outcome(granted) };
         assert_eq!(problem(Expected::Granted, &unsent).unwrap(), "3 were never sent");
+    }
+
+    #[test]
+    fn an_overloaded_service_may_refuse_but_not_fail() {
+        let granted = outcome(GrabCounts { granted: 9, ..GrabCounts::default() });
+        let with = |error: &str| {
+            let mut figures = EndpointOutcome::new();
+            figures.errors.insert(error.to_owned(), 3);
+            Outcome { endpoints: BTreeMap::from([(Endpoint::Grab, figures)]), unsent: 5, ..granted.clone() }
+        };
+        assert_eq!(problem(Expected::GrantedOrRefused, &with("503")), None);
+        assert_eq!(problem(Expected::GrantedOrRefused, &with("500")).unwrap(), "3 × 500");
+        assert!(problem(Expected::Granted, &with("503")).unwrap().contains("3 × 503"));
     }
 
     #[test]

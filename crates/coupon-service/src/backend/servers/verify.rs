@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use coupon_core::{CouponId, CouponStatus, Timestamp};
+use coupon_core::{CouponId, CouponStatus, Timestamp, UserId};
 use deadpool_redis::redis::Pipeline;
 use mysql_async::prelude::Queryable as _;
 
@@ -78,8 +78,10 @@ impl fmt::Display for Differences {
     }
 }
 
-/// A coupon's holders in the gate: by user, the id held and whether it is pending.
-type Holders = HashMap<u64, (String, bool)>;
+/// A coupon's holders in the gate: by user, the id held.
+type Holders = HashMap<u64, String>;
+/// Users and coupons with a reservation that no shard is known to have stored.
+type Pending = HashSet<(UserId, CouponId)>;
 /// What is stored or parked of a coupon: by user, the id. Parked results hold their stock as well.
 type Stored = HashMap<(u64, u64), (i64, bool)>;
 
@@ -95,17 +97,18 @@ pub async fn verify(cluster: &Cluster, settings: &ServersSettings, now: Timestam
     let redis = Link::new(RedisServer::new(&settings.redis)?, RESPONSE);
     let mut coupons: Vec<CouponId> = on_offer(cluster, now).await?;
     coupons.sort_unstable();
-    // The gate first: what is held there without a mark was stored before it was read.
+    // Holders, then marks, then shards: a holder without a mark was stored before the marks were read.
     let mut held = HashMap::new();
     for coupon in &coupons {
         held.insert(*coupon, holders(&redis, &names, gate, *coupon).await?);
     }
+    let pending = pending(&redis, &names, gate).await?;
     let stored = stored(cluster, &label.dataset, &coupons).await?;
     let mut found = Differences { coupons: coupons.len(), stored: stored.len(), ..Differences::default() };
     for (coupon, holders) in &held {
         match holders {
             None => found.unknown.push(format!("coupon {coupon}")),
-            Some(holders) => compare(*coupon, holders, &stored, &mut found),
+            Some(holders) => compare(*coupon, holders, &pending, &stored, &mut found),
         }
     }
     not_held(&redis, &names, gate, &stored, &held, &mut found).await?;
@@ -137,21 +140,14 @@ async fn on_offer(cluster: &Cluster, now: Timestamp) -> Result<Vec<CouponId>> {
     Ok(on_offer.map(|coupon| coupon.coupon_id).collect())
 }
 
-/// Whom the gate holds for a coupon, at one moment; `None` when it does not know the coupon.
+/// Whom the gate holds for a coupon; `None` when it does not know the coupon.
 async fn holders(redis: &Link, names: &Names, epoch: u64, coupon: CouponId) -> Result<Option<Holders>> {
     let mut ask = Pipeline::new();
-    ask.atomic();
     ask.cmd("HGETALL").arg(names.holders(epoch, coupon));
-    ask.cmd("ZRANGE").arg(names.pending(epoch)).arg(0).arg(-1);
-    let (fields, marks): (HashMap<String, String>, Vec<String>) = redis.ask(&ask).await?;
+    let (fields,): (HashMap<String, String>,) = redis.ask(&ask).await?;
     if !fields.contains_key("t") {
         return Ok(None);
     }
-    let of_this = |mark: &String| {
-        let (user, of) = Names::parse_reservation(mark)?;
-        (of == coupon).then_some(user.get())
-    };
-    let pending: HashSet<u64> = marks.iter().filter_map(of_this).collect();
     let mut holders = Holders::new();
     for (field, id) in fields {
         if META.contains(&&*field) || field.starts_with(SURPLUS) {
@@ -159,9 +155,17 @@ async fn holders(redis: &Link, names: &Names, epoch: u64, coupon: CouponId) -> R
         }
         let user: u64 =
             field.parse().with_context(|| format!("Redis: coupon {coupon} has a holder {field:?}"))?;
-        holders.insert(user, (id, pending.contains(&user)));
+        holders.insert(user, id);
     }
     Ok(Some(holders))
+}
+
+/// All marks, at one moment.
+async fn pending(redis: &Link, names: &Names, epoch: u64) -> Result<Pending> {
+    let mut ask = Pipeline::new();
+    ask.cmd("ZRANGE").arg(names.pending(epoch)).arg(0).arg(-1);
+    let (marks,): (Vec<String>,) = redis.ask(&ask).await?;
+    Ok(marks.iter().filter_map(|mark| Names::parse_reservation(mark)).collect())
 }
 
 /// Every result of those coupons, and whether it is parked.
@@ -192,11 +196,12 @@ async fn stored(cluster: &Cluster, dataset: &str, coupons: &[CouponId]) -> Resul
     Ok(stored)
 }
 
-fn compare(coupon: CouponId, holders: &Holders, stored: &Stored, found: &mut Differences) {
-    for (user, (held, pending)) in holders {
+fn compare(coupon: CouponId, holders: &Holders, pending: &Pending, stored: &Stored, found: &mut Differences) {
+    let is_pending = |user: u64| UserId::new(user).is_ok_and(|user| pending.contains(&(user, coupon)));
+    for (user, held) in holders {
         let id = held.strip_prefix(PARKED).unwrap_or(held);
         match stored.get(&(coupon.get(), *user)) {
-            None if *pending => found.pending += 1,
+            None if is_pending(*user) => found.pending += 1,
             None => found.not_stored.push(format!("coupon {coupon}, user {user}, result {held}")),
             Some((other, false)) if other.to_string() != id => found
                 .otherwise

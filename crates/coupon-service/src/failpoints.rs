@@ -70,6 +70,7 @@ mod left_out {
 mod built_in {
     use std::path::{Path, PathBuf};
     use std::sync::LazyLock;
+    use std::time::Duration;
 
     use coupon_core::ResultId;
     use rustix::process::{Signal, getpid, kill_process};
@@ -78,6 +79,9 @@ mod built_in {
 
     /// A worker number that is leased to nobody: ids of history and logs have those from a thousand on as well.
     const NOBODY: u16 = ResultId::WORKERS - 1;
+
+    /// Much longer than a signal takes.
+    const TAKES_EFFECT: Duration = Duration::from_millis(100);
 
     static FOLDER: LazyLock<Option<PathBuf>> =
         LazyLock::new(|| std::env::var_os("COUPON_FAILPOINTS").map(PathBuf::from));
@@ -104,6 +108,8 @@ mod built_in {
         tracing::warn!(point = name, what, "a fail point is reached");
         // Whoever is not stopped by it goes on, and the test finds out.
         let _ = kill_process(getpid(), signal);
+        // Another thread may take the signal; until it has, this one must not go on.
+        std::thread::sleep(TAKES_EFFECT);
     }
 
     pub(crate) fn is_off(mechanism: Mechanism) -> bool {

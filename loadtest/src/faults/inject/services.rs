@@ -19,6 +19,8 @@ const SLOW: Duration = Duration::from_secs(60);
 const BACK: Duration = Duration::from_secs(5);
 /// Users and coupons of the grabs that a process is frozen with: the coupons are those that sell out first.
 const FROZEN: std::ops::RangeInclusive<u64> = 1..=4;
+/// Another one, of a grab before that.
+const WARM: u64 = 5;
 
 fn firsts<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = &'a Process> {
     scene.subjects.iter().filter_map(|subject| subject.processes.first())
@@ -93,6 +95,11 @@ pub(in crate::faults) fn killed_after_commit(scene: &Scene<'_>) -> Result<()> {
 pub(in crate::faults) fn frozen_while_the_gate_is_lost(scene: &Scene<'_>) -> Result<()> {
     const POINT: &str = "after-gate";
     let stack = scene.stack()?;
+    // Nobody else asks the first process: without this its connection to the queue would be made, and lost, on the way.
+    for subject in &scene.subjects {
+        let Some(process) = subject.processes.first() else { continue };
+        scene.grab(subject.name, &Target::new(subject.name, process.address), WARM, WARM);
+    }
     scene.begins();
     firsts(scene).try_for_each(|process| process.tell(POINT, "pause"))?;
     std::thread::scope(|scope| {

@@ -131,9 +131,6 @@ impl Data {
 
     /// There, the gate is another place that can be wrong.
     fn on_servers(&self, servers: &Servers, scope: &Scope<'_>) -> Result<AuditReport> {
-        if scope.drained {
-            servers.settle()?;
-        }
         let (mut snapshot, gate) = servers.hold_still()?;
         let (mut report, holders) = self.check(&mut snapshot, scope)?;
         servers.check_gate(&gate, &snapshot, &holders, scope.drained, &mut report)?;

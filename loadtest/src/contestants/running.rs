@@ -221,6 +221,9 @@ impl Running {
     pub fn audit(&self, claims: Option<&Claims>, since: Option<i64>) -> Result<AuditReport> {
         let data = self.data.as_ref().map_err(|why| anyhow::anyhow!("{why}"))?;
         self.drain()?;
+        data.settle()?;
+        // What was pending until now has been stored since, and main may not have been told.
+        self.drain()?;
         data.audit(&Scope { claims, since, strategy: self.strategy.as_deref(), drained: true })
     }
 

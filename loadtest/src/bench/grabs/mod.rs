@@ -9,6 +9,7 @@ mod kind;
 mod known;
 mod measured;
 mod overload;
+mod reconciler;
 mod routing;
 mod sample;
 mod start;
@@ -27,6 +28,7 @@ pub(super) fn sections() -> Vec<Section> {
         known::SECTION,
         batching::SECTION,
         overload::SECTION,
+        reconciler::SECTION,
         curves::CONNECTIONS,
         curves::COUPONS,
         start::SECTION,

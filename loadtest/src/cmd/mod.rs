@@ -1,6 +1,7 @@
 //! The subcommands: each has its `Args` and a `run`.
 
 mod arguments;
+mod recorded;
 mod servers;
 
 pub mod audit;
@@ -8,6 +9,7 @@ pub mod bench;
 pub mod compare;
 pub mod explain;
 pub mod faults;
+pub mod replay;
 pub mod run;
 pub mod simulate;
 pub mod vertical;

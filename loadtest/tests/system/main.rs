@@ -6,5 +6,8 @@ mod common;
 mod crash;
 mod full_disk;
 mod midnight;
+#[path = "../receipts/mod.rs"]
+mod receipts;
+mod replay;
 mod servers;
 mod start;

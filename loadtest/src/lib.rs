@@ -6,9 +6,11 @@
 //!   [`compare`] lets them take turns. [`replay`] reads traces that somebody else recorded. [`mod@bench`] holds one service against what the machine allows, [`vertical`] compares two
 //!   ways to read a coupon.
 //! - [`faults`] breaks servers and services under load, and audits what is left.
-//! - [`stats`] decides whether a difference is one, [`report`] writes it down, [`simulate`] needs no service at all.
+//! - [`stats`] decides whether a difference is one, [`report`] writes it down, [`simulate`] needs no service at all. [`advise`] says
+//!   which strategy a trace calls for.
 //! - [`cmd`] has a module for each subcommand.
 
+pub mod advise;
 pub mod audit;
 pub mod bench;
 pub mod cli;

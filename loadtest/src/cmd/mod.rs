@@ -4,6 +4,7 @@ mod arguments;
 mod recorded;
 mod servers;
 
+pub mod advise;
 pub mod audit;
 pub mod bench;
 pub mod compare;

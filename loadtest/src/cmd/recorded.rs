@@ -17,6 +17,8 @@ use crate::workload::{Catalogue, Requests, Workload};
 
 /// What `--mix` calls the built-in workload.
 const BUILT_IN: &str = "flash-sale";
+/// What it calls no queries at all.
+const NONE: &str = "grabs";
 /// Longer round trips than this are no network's.
 const LONGEST_RTT: Duration = Duration::from_secs(10);
 
@@ -178,8 +180,10 @@ fn notes(recording: &Recording, speed: f64, rounds: u32) -> Vec<String> {
 }
 
 /// The queries that come with grabs: those of a workload file, of the built-in workload, or none.
-pub(super) fn mix(name: Option<&str>) -> Result<Mix> {
-    let Some(name) = name else { return Ok(Mix::none()) };
+pub(super) fn mix(name: &str) -> Result<Mix> {
+    if name == NONE {
+        return Ok(Mix::none());
+    }
     let workload = if name == BUILT_IN {
         Workload::default()
     } else {

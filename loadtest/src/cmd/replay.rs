@@ -25,10 +25,9 @@ pub struct Args {
     /// Shards of each contestant, but for single
     #[arg(long, default_value = "4")]
     shards: NonZeroU16,
-    /// Let each grab be followed by the queries that come with one in this workload: a file, or flash-sale, the built-in
-    /// one. Without it grabs come alone
-    #[arg(long, value_name = "FILE")]
-    mix: Option<String>,
+    /// The workload whose queries come with each grab: a file, flash-sale (the built-in one), or grabs for none
+    #[arg(long, value_name = "FILE", default_value = "grabs")]
+    mix: String,
     #[command(flatten)]
     send: SendArgs,
 }
@@ -41,7 +40,7 @@ pub struct Args {
 #[expect(clippy::needless_pass_by_value, reason = "as every subcommand takes them")]
 pub fn run(args: Args) -> Result<ExitCode> {
     args.send.check()?;
-    let mix = mix(args.mix.as_deref())?;
+    let mix = mix(&args.mix)?;
     let recording = args.trace.recording()?;
     let ranges = split(&recording, args.shards);
     let rooms = recording.rooms.labels.len() as u64;

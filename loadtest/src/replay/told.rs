@@ -38,7 +38,7 @@ impl Recording {
         }
         if self.repeated > 0 {
             lines.push(format!(
-                "{} repeat a user and a coupon: the gate answers them `duplicate`",
+                "{} repeat a user and a coupon: the gate answers them `duplicate`, or with the first one's result while that is on its way",
                 counted(self.repeated, "grab")
             ));
         }

@@ -1,0 +1,115 @@
+//! A prediction held against what a replay measured.
+
+use crate::format::number;
+use crate::report::model::Contestant;
+use crate::workload::Endpoint;
+
+use super::Prediction;
+
+/// Figures further apart than this part of them do not agree. Routing is exact: what differs is which grabs failed.
+const TOLERANCE: f64 = 0.02;
+
+/// What was predicted, what was measured, whether the two agree: a line a figure. The second value is whether all do.
+#[must_use]
+pub fn agreement(prediction: &Prediction, measured: &Contestant) -> (Vec<String>, bool) {
+    let replayed = &prediction.replayed;
+    let mut figures = vec![("skew of the rows".to_owned(), replayed.rows.skew, skew(measured))];
+    for (endpoint, shards) in &replayed.fan_out {
+        let what = format!("shards visited by {}", endpoint.name());
+        figures.push((what, Some(*shards), visited(measured, *endpoint)));
+    }
+    let mut all = true;
+    let lines = figures.into_iter().map(|(what, predicted, measured)| {
+        let shown = |figure: Option<f64>| figure.map_or_else(|| "n/a".to_owned(), number);
+        let verdict = match (predicted, &measured) {
+            (Some(predicted), Ok(measured)) if (measured / predicted - 1.0).abs() <= TOLERANCE => "agrees",
+            (Some(_), Ok(_)) => {
+                all = false;
+                "does not agree"
+            }
+            (None, _) | (_, Err(_)) => {
+                all = false;
+                "cannot be compared"
+            }
+        };
+        let measured = measured.map_or_else(|why| format!("n/a: {why}"), number);
+        format!("{what}: predicted {}, measured {measured}: {verdict}", shown(predicted))
+    });
+    (lines.collect(), all)
+}
+
+/// The skew of all rows of all rounds.
+fn skew(contestant: &Contestant) -> Result<f64, String> {
+    let mut rows = vec![0.0; usize::from(contestant.shards)];
+    for shard in contestant.rounds.iter().flat_map(|round| &round.shards) {
+        let written = &shard.rows_written;
+        let known = written.value().ok_or_else(|| written.reason().unwrap_or("not measured").to_owned())?;
+        if let Some(rows) = rows.get_mut(usize::from(shard.shard)) {
+            *rows += known;
+        }
+    }
+    coupon_core::ShardingStats::of(rows).skew.ok_or_else(|| "no row was written".to_owned())
+}
+
+/// Shards that an endpoint's queries visited, on average over all of them.
+fn visited(contestant: &Contestant, endpoint: Endpoint) -> Result<f64, String> {
+    let (mut shards, mut answers) = (0.0, 0_u64);
+    for round in contestant.rounds.iter().filter_map(|round| round.endpoints.get(endpoint.name())) {
+        if let Some(mean) = round.shards_visited.value() {
+            shards += mean * round.ok as f64;
+            answers += round.ok;
+        }
+    }
+    if answers == 0 { Err("too few requests to have any".to_owned()) } else { Ok(shards / answers as f64) }
+}
+
+#[cfg(test)]
+mod tests {
+    use coupon_core::ShardingStats;
+
+    use super::*;
+    use crate::advise::Routed;
+    use crate::report::model::{EndpointRound, Figure, Round, ShardRound};
+
+    fn prediction(rows: &[u64], user_coupons: f64) -> Prediction {
+        let routed = Routed {
+            rows: ShardingStats::of_counts(rows),
+            fan_out: [(Endpoint::UserCoupons, user_coupons)].into(),
+        };
+        let (recorded, busiest) = (routed.clone(), routed.clone());
+        Prediction { recorded, busiest, replayed: routed, shards_a_query: None, worth: 1.0 }
+    }
+
+    fn measured(rounds: &[[f64; 2]]) -> Contestant {
+        let round = |rows: &[f64; 2]| {
+            let shard = |(shard, rows): (u16, &f64)| ShardRound {
+                shard,
+                rows_written: Figure::of(*rows),
+                ..ShardRound::default()
+            };
+            let visited =
+                EndpointRound { ok: 5, shards_visited: Figure::of(1.0), ..EndpointRound::default() };
+            Round {
+                shards: (0..).zip(rows).map(shard).collect(),
+                endpoints: [("user_coupons".to_owned(), visited)].into(),
+                ..Round::default()
+            }
+        };
+        Contestant { shards: 2, rounds: rounds.iter().map(round).collect(), ..Contestant::default() }
+    }
+
+    #[test]
+    fn rows_of_all_rounds_together_are_held_against_the_prediction() {
+        let (lines, agrees) = agreement(&prediction(&[30, 10], 1.0), &measured(&[[20.0, 0.0], [10.0, 10.0]]));
+        assert!(agrees, "{lines:?}");
+        assert!(lines[0].contains("predicted 1.50, measured 1.50: agrees"), "{lines:?}");
+    }
+
+    #[test]
+    fn what_differs_does_not_agree_and_what_is_missing_cannot() {
+        let (lines, agrees) = agreement(&prediction(&[20, 20], 2.0), &measured(&[[30.0, 10.0]]));
+        assert!(!agrees && lines.iter().all(|line| line.ends_with("does not agree")), "{lines:?}");
+        let (lines, agrees) = agreement(&prediction(&[20, 20], 2.0), &measured(&[]));
+        assert!(!agrees && lines[0].contains("n/a: no row was written: cannot be compared"), "{lines:?}");
+    }
+}

@@ -19,6 +19,14 @@ pub struct Alternative {
     pub spec: Spec,
 }
 
+impl Alternative {
+    /// The strategy without its cures.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.name.split('+').next().unwrap_or_default()
+    }
+}
+
 /// Hash, days, and rooms: as configured, with as much work in each range, with hot rooms split off, and spread by user over
 /// so many shards as are powers of two, or all.
 ///
@@ -76,7 +84,7 @@ mod tests {
     fn every_alternative_has_a_strategy_that_keeps_the_laws() {
         let mut recording = Recording::default();
         // The laws are tried with rooms up to 100, and a table is made ahead for those that there are.
-        recording.rooms.grabs = (1..=100).map(|room| if room % 10 == 3 { 50 } else { room % 4 }).collect();
+        recording.rooms.stored = (1..=100).map(|room| if room % 10 == 3 { 50 } else { room % 4 }).collect();
         recording.rooms.labels = (1..=100).map(|room| room.to_string()).collect();
         for shards in [1, 3, 8] {
             let shards = NonZeroU16::new(shards).unwrap();

@@ -37,3 +37,13 @@ pub fn ranked(findings: &[Finding]) -> Vec<&Finding> {
     order.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
     order
 }
+
+/// The best, and the best of another kind: that of two sets of boundaries one is a little better is less to know.
+#[must_use]
+pub fn best_two(findings: &[Finding]) -> Vec<&Finding> {
+    let order = ranked(findings);
+    let best = order.first().copied();
+    let kind =
+        |finding: &&Finding| Some(finding.alternative.kind()) != best.map(|best| best.alternative.kind());
+    best.into_iter().chain(order.iter().copied().find(kind)).collect()
+}

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use super::{Finding, ranked};
+use super::{Finding, best_two};
 use crate::format::{count, list, number, percent, plain};
 use crate::replay::{Mix, Recording};
 use crate::simulate::table;
@@ -33,9 +33,8 @@ pub fn text(recording: &Recording, mix: &Mix, findings: &[Finding], shards: NonZ
     }
     out.push('\n');
     out.push_str(&hot_rooms(recording, shards));
-    let order = ranked(findings);
-    for (at, finding) in order.iter().take(2).enumerate() {
-        let place = if at == 0 { "Best" } else { "Next" };
+    for (at, finding) in best_two(findings).into_iter().enumerate() {
+        let place = if at == 0 { "Best" } else { "Best of another kind" };
         out.push_str(&format!(
             "\n{place}: {}, worth {} of {shards} shards\n    {}\n",
             finding.alternative.name,
@@ -88,9 +87,9 @@ fn fan_outs(findings: &[Finding]) -> Vec<Vec<String>> {
 /// The rooms that matter for boundaries, as the trace calls them.
 fn hot_rooms(recording: &Recording, shards: NonZeroU16) -> String {
     let rooms = &recording.rooms;
-    let (total, shards) = (rooms.grabs.iter().sum::<u64>().max(1) as f64, f64::from(shards.get()));
+    let (total, shards) = (rooms.stored.iter().sum::<u64>().max(1) as f64, f64::from(shards.get()));
     let mut hot: Vec<(&String, f64)> =
-        rooms.labels.iter().zip(&rooms.grabs).map(|(label, grabs)| (label, *grabs as f64 / total)).collect();
+        rooms.labels.iter().zip(&rooms.stored).map(|(label, rows)| (label, *rows as f64 / total)).collect();
     hot.retain(|(_, share)| share * shards >= HOT);
     hot.sort_by(|(_, a), (_, b)| b.total_cmp(a));
     if hot.is_empty() {
@@ -154,7 +153,7 @@ mod tests {
     use std::num::NonZeroU64;
 
     use super::*;
-    use crate::advise::{alternatives, predict};
+    use crate::advise::{alternatives, predict, ranked};
     use crate::workload::Workload;
 
     const FOUR: NonZeroU16 = NonZeroU16::new(4).unwrap();
@@ -178,6 +177,8 @@ mod tests {
         assert!(order.windows(2).all(|pair| pair[0].prediction.worth > pair[1].prediction.worth - 0.01));
         let shown = text(&recording, &mix, &findings, FOUR);
         assert!(shown.contains(&format!("Best: {}", order[0].alternative.name)), "{shown}");
+        let kinds = best_two(&findings).iter().map(|finding| finding.alternative.kind()).collect::<Vec<_>>();
+        assert!(kinds[0] != kinds[1], "{kinds:?}");
         assert!(
             shown.contains("Hot rooms, to be split off: 3 (53.1 %)") && shown.contains("spreading does"),
             "{shown}"

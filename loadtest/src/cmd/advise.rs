@@ -10,7 +10,7 @@ use coupon_core::Timestamp;
 use super::arguments::Output;
 use super::compare::exit_code;
 use super::recorded::{SendArgs, TraceArgs, mix};
-use crate::advise::{Finding, agreement, alternatives, predict, ranked, text};
+use crate::advise::{Finding, agreement, alternatives, best_two, predict, text};
 use crate::compare::compare_and_keep;
 use crate::contestants::Spec;
 use crate::replay::{Mix, Recording};
@@ -71,9 +71,9 @@ fn findings(args: &Args, recording: &Recording, mix: &Mix) -> Result<Vec<Finding
     found
 }
 
-/// Replays the trace to the best two, and holds what was measured against what was predicted.
+/// Replays the trace to the best two kinds, and holds what was measured against what was predicted.
 fn prove(args: &Args, recording: &Recording, mix: &Mix, findings: &[Finding]) -> Result<ExitCode> {
-    let best: Vec<&Finding> = ranked(findings).into_iter().take(2).collect();
+    let best = best_two(findings);
     let specs: Vec<Spec> = best.iter().map(|finding| finding.alternative.spec.clone()).collect();
     let options = args.send.options(recording, mix, specs, args.trace.seed)?;
     terminal::note(

@@ -58,6 +58,8 @@ pub struct Rooms {
     pub labels: Vec<String>,
     /// The grabs in each.
     pub grabs: Vec<u64>,
+    /// Those of them that would be stored, which are a shard's work.
+    pub stored: Vec<u64>,
 }
 
 /// Recorded grabs, in the order of their times.
@@ -112,19 +114,21 @@ impl Raw {
             }
         }
         known.sort_by_key(|row| row.time);
-        let mut grabs = vec![0; rooms.labels.len()];
-        let mut of_coupons = vec![0; offers.rooms.len()];
+        let (mut grabs, mut stored) = (vec![0; rooms.labels.len()], vec![0; rooms.labels.len()]);
+        let (mut of_coupons, mut pairs) = (vec![0; offers.rooms.len()], HashSet::new());
         for row in &known {
             add_one(&mut grabs, row.room.get());
             add_one(&mut of_coupons, row.coupon);
+            if pairs.insert((row.user, row.coupon)) {
+                add_one(&mut stored, row.room.get());
+            }
         }
-        let pairs: HashSet<(UserId, u64)> = known.iter().map(|row| (row.user, row.coupon)).collect();
         Recording {
             file,
             left_out,
             users: users.labels.len() as u64,
             shared_coupons: offers.shared(),
-            rooms: Rooms { labels: rooms.labels, grabs },
+            rooms: Rooms { labels: rooms.labels, grabs, stored },
             days_only: spread,
             repeated: (known.len() - pairs.len()) as u64,
             busiest_coupon: of_coupons.into_iter().max().unwrap_or(1),

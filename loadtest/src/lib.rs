@@ -30,6 +30,7 @@ pub mod stats;
 pub mod terminal;
 pub mod vertical;
 pub mod workload;
+pub(crate) mod zipf;
 
 pub use http::Target;
 pub use load::{

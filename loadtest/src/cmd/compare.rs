@@ -36,12 +36,12 @@ pub struct Args {
     /// How often everybody has a turn; five are the least that allow verdicts
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rounds: u32,
-    /// How long a turn takes, in seconds
-    #[arg(long, default_value_t = 3.0)]
-    seconds: f64,
-    /// Requests a second, arriving whether or not answers do
-    #[arg(long, value_name = "PER_SECOND", default_value_t = 1_000.0, allow_negative_numbers = true)]
-    rate: f64,
+    /// How long a turn takes, in seconds [default: 3, or as long as the workload's [arrivals] take]
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// Requests a second, arriving whether or not answers do [default: 1000, or as the workload's [arrivals] say]
+    #[arg(long, value_name = "PER_SECOND", allow_negative_numbers = true)]
+    rate: Option<f64>,
     /// The most connections open at a time
     #[arg(long, default_value_t = LoadSpec::CONNECTIONS)]
     connections: usize,
@@ -79,6 +79,9 @@ pub struct Args {
 /// Who takes part when nobody is named: every strategy, the baseline, and a cure for each hotspot.
 const DEFAULT: [&str; 6] =
     ["hash", "range-time", "range-room", "single", "range-room+split", "range-time+spread"];
+
+/// How long a turn takes unless told otherwise.
+const TURN: Duration = Duration::from_secs(3);
 
 /// Longer round trips than this are no network's.
 const LONGEST_RTT: Duration = Duration::from_secs(10);
@@ -145,12 +148,14 @@ fn load(args: &Args) -> Result<LoadSpec> {
         "--workload: a trace is the same in every round, and from the second on its users hold their coupons already: \
          compare a workload of scenarios, or replay the trace with loadtest replay"
     );
+    let given = args.seconds.map(|seconds| arguments::seconds(seconds, &(0.1..=86_400.0))).transpose()?;
+    let (arrivals, duration) = arguments::open_load(&workload, args.rate, given, TURN)?;
     Ok(LoadSpec {
         workload,
         connections: arguments::connections("--connections", args.connections)?,
-        duration: arguments::seconds(args.seconds, &(0.1..=86_400.0))?,
+        duration,
         seed: args.seed,
-        ..LoadSpec::new(arguments::rate(args.rate)?)
+        ..LoadSpec::new(arrivals)
     })
 }
 
@@ -293,6 +298,22 @@ mod tests {
             let error = parse(&["--backend", "servers", "--shard-cpu", cores]).unwrap_err().to_string();
             assert!(error.contains("--shard-cpu"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_workload_with_a_shape_sets_rate_and_length_unless_told_otherwise() {
+        let spike = concat!(env!("CARGO_MANIFEST_DIR"), "/workloads/sale-start.toml");
+        let load = parse(&["--workload", spike]).unwrap().load;
+        assert_eq!(
+            load.workload.arrivals.as_ref().and_then(crate::workload::Shape::length),
+            Some(load.duration)
+        );
+        assert_eq!(
+            parse(&["--workload", spike, "--seconds", "2"]).unwrap().load.duration,
+            Duration::from_secs(2)
+        );
+        let error = parse(&["--workload", spike, "--rate", "10"]).unwrap_err().to_string();
+        assert!(error.contains("--rate"), "{error}");
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl SendArgs {
         // What a trace asks about it brings along; nothing is drawn from this catalogue.
         let catalogue =
             Catalogue { users: options.users, rooms: options.rooms, hot_rooms: 0, coupons_per_room: 1 };
-        let workload = Workload { name: recording.file.clone(), catalogue, requests: Requests::Trace(trace) };
+        let workload = Workload::of(recording.file.clone(), catalogue, Requests::Trace(trace));
         let load = LoadSpec {
             workload,
             connections: self.connections,

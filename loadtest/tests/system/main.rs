@@ -11,3 +11,4 @@ mod receipts;
 mod replay;
 mod servers;
 mod start;
+mod workloads;

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 pub use alternatives::{Alternative, alternatives};
 pub use predict::{Prediction, Routed, predict};
-pub use proof::agreement;
+pub use proof::{Agreement, agreement};
 pub use render::{settings, text};
 
 /// An alternative and what is to be expected of it.

@@ -1,6 +1,6 @@
 //! A prediction held against what a replay measured.
 
-use crate::format::number;
+use crate::format::{count, number};
 use crate::report::model::Contestant;
 use crate::workload::Endpoint;
 
@@ -9,37 +9,48 @@ use super::Prediction;
 /// Figures further apart than this part of them do not agree. Routing is exact: what differs is which grabs failed.
 const TOLERANCE: f64 = 0.02;
 
-/// What was predicted, what was measured, whether the two agree: a line a figure. The second value is whether all do.
+/// With less than this part of the grabs decided, the rows are those of an overload.
+const DECIDED: f64 = 0.98;
+
+/// Whether what was measured is what was predicted; of several the greatest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Agreement {
+    /// It is.
+    Agrees,
+    /// There is no figure to compare.
+    Unknown,
+    /// It is not.
+    Differs,
+}
+
+/// What was predicted, what was measured, whether the two agree: a line a figure.
 #[must_use]
-pub fn agreement(prediction: &Prediction, measured: &Contestant) -> (Vec<String>, bool) {
+pub fn agreement(prediction: &Prediction, measured: &Contestant) -> Vec<(String, Agreement)> {
     let replayed = &prediction.replayed;
     let mut figures = vec![("skew of the rows".to_owned(), replayed.rows.skew, skew(measured))];
     for (endpoint, shards) in &replayed.fan_out {
         let what = format!("shards visited by {}", endpoint.name());
         figures.push((what, Some(*shards), visited(measured, *endpoint)));
     }
-    let mut all = true;
-    let lines = figures.into_iter().map(|(what, predicted, measured)| {
-        let shown = |figure: Option<f64>| figure.map_or_else(|| "n/a".to_owned(), number);
-        let verdict = match (predicted, &measured) {
-            (Some(predicted), Ok(measured)) if (measured / predicted - 1.0).abs() <= TOLERANCE => "agrees",
-            (Some(_), Ok(_)) => {
-                all = false;
-                "does not agree"
-            }
-            (None, _) | (_, Err(_)) => {
-                all = false;
-                "cannot be compared"
-            }
-        };
-        let measured = measured.map_or_else(|why| format!("n/a: {why}"), number);
-        format!("{what}: predicted {}, measured {measured}: {verdict}", shown(predicted))
-    });
-    (lines.collect(), all)
+    figures.into_iter().map(|(what, predicted, measured)| compare(&what, predicted, measured)).collect()
+}
+
+fn compare(what: &str, predicted: Option<f64>, measured: Result<f64, String>) -> (String, Agreement) {
+    let (agreement, verdict) = match (predicted, &measured) {
+        (Some(predicted), Ok(measured)) if (measured / predicted - 1.0).abs() <= TOLERANCE => {
+            (Agreement::Agrees, "agrees")
+        }
+        (Some(_), Ok(_)) => (Agreement::Differs, "does not agree"),
+        (None, _) | (_, Err(_)) => (Agreement::Unknown, "cannot be compared"),
+    };
+    let predicted = predicted.map_or_else(|| "n/a".to_owned(), number);
+    let measured = measured.map_or_else(|why| format!("n/a: {why}"), number);
+    (format!("{what}: predicted {predicted}, measured {measured}: {verdict}"), agreement)
 }
 
 /// The skew of all rows of all rounds.
 fn skew(contestant: &Contestant) -> Result<f64, String> {
+    decided(contestant)?;
     let mut rows = vec![0.0; usize::from(contestant.shards)];
     for shard in contestant.rounds.iter().flat_map(|round| &round.shards) {
         let written = &shard.rows_written;
@@ -49,6 +60,23 @@ fn skew(contestant: &Contestant) -> Result<f64, String> {
         }
     }
     coupon_core::ShardingStats::of(rows).skew.ok_or_else(|| "no row was written".to_owned())
+}
+
+/// Refuses rounds in which many grabs were not even sent: which ones those are is no strategy's doing.
+fn decided(contestant: &Contestant) -> Result<(), String> {
+    let (mut decided, mut asked) = (0, 0);
+    for round in &contestant.rounds {
+        decided += round.grabs.granted + round.grabs.refused.values().sum::<u64>();
+        asked += round.endpoints.get(Endpoint::Grab.name()).map_or(0, |grabs| grabs.requests);
+    }
+    if (decided as f64) < asked as f64 * DECIDED {
+        return Err(format!(
+            "of {} grabs only {} were decided, since this machine could not take the pace; raise --seconds",
+            count(asked),
+            count(decided)
+        ));
+    }
+    Ok(())
 }
 
 /// Shards that an endpoint's queries visited, on average over all of them.
@@ -98,18 +126,37 @@ mod tests {
         Contestant { shards: 2, rounds: rounds.iter().map(round).collect(), ..Contestant::default() }
     }
 
+    fn worst(found: &[(String, Agreement)]) -> Agreement {
+        found.iter().map(|(_, agreement)| *agreement).max().unwrap()
+    }
+
     #[test]
     fn rows_of_all_rounds_together_are_held_against_the_prediction() {
-        let (lines, agrees) = agreement(&prediction(&[30, 10], 1.0), &measured(&[[20.0, 0.0], [10.0, 10.0]]));
-        assert!(agrees, "{lines:?}");
-        assert!(lines[0].contains("predicted 1.50, measured 1.50: agrees"), "{lines:?}");
+        let found = agreement(&prediction(&[30, 10], 1.0), &measured(&[[20.0, 0.0], [10.0, 10.0]]));
+        assert_eq!(worst(&found), Agreement::Agrees, "{found:?}");
+        assert!(found[0].0.contains("predicted 1.50, measured 1.50: agrees"), "{found:?}");
     }
 
     #[test]
     fn what_differs_does_not_agree_and_what_is_missing_cannot() {
-        let (lines, agrees) = agreement(&prediction(&[20, 20], 2.0), &measured(&[[30.0, 10.0]]));
-        assert!(!agrees && lines.iter().all(|line| line.ends_with("does not agree")), "{lines:?}");
-        let (lines, agrees) = agreement(&prediction(&[20, 20], 2.0), &measured(&[]));
-        assert!(!agrees && lines[0].contains("n/a: no row was written: cannot be compared"), "{lines:?}");
+        let found = agreement(&prediction(&[20, 20], 2.0), &measured(&[[30.0, 10.0]]));
+        assert!(found.iter().all(|(line, _)| line.ends_with("does not agree")), "{found:?}");
+        assert_eq!(worst(&found), Agreement::Differs);
+        let found = agreement(&prediction(&[20, 20], 2.0), &measured(&[]));
+        assert!(found[0].0.contains("n/a: no row was written: cannot be compared"), "{found:?}");
+        assert_eq!(worst(&found), Agreement::Unknown);
+    }
+
+    #[test]
+    fn an_overload_proves_nothing() {
+        let mut overloaded = measured(&[[20.0, 0.0]]);
+        let grabs = EndpointRound { requests: 100, ..EndpointRound::default() };
+        overloaded.rounds[0].endpoints.insert("grab".to_owned(), grabs);
+        overloaded.rounds[0].grabs.granted = 97;
+        let found = agreement(&prediction(&[30, 10], 1.0), &overloaded);
+        assert!(found[0].0.contains("of 100 grabs only 97 were decided"), "{found:?}");
+        overloaded.rounds[0].grabs.refused.insert("duplicate".to_owned(), 3);
+        let found = agreement(&prediction(&[20, 0], 1.0), &overloaded);
+        assert_eq!(worst(&found), Agreement::Agrees, "{found:?}");
     }
 }

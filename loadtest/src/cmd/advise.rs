@@ -10,7 +10,7 @@ use coupon_core::Timestamp;
 use super::arguments::Output;
 use super::compare::exit_code;
 use super::recorded::{SendArgs, TraceArgs, mix};
-use crate::advise::{Finding, agreement, alternatives, best_two, predict, text};
+use crate::advise::{Agreement, Finding, agreement, alternatives, best_two, predict, text};
 use crate::compare::compare_and_keep;
 use crate::contestants::Spec;
 use crate::replay::{Mix, Recording};
@@ -80,18 +80,19 @@ fn prove(args: &Args, recording: &Recording, mix: &Mix, findings: &[Finding]) ->
         "\nThe proof: the best two get the trace itself. All of it falls on today, as the services' clocks say.",
     );
     let (ending, report) = compare_and_keep(&options)?;
-    let mut all = true;
+    let mut worst = Agreement::Agrees;
     for finding in best {
         let name = &finding.alternative.name;
         let measured = report.contestant(name).with_context(|| format!("the report lacks {name}"))?;
-        let (lines, agrees) = agreement(&finding.prediction, measured);
-        all &= agrees;
-        lines.iter().for_each(|line| terminal::say(format!("{name}: {line}")));
+        for (line, agreement) in agreement(&finding.prediction, measured) {
+            terminal::say(format!("{name}: {line}"));
+            worst = worst.max(agreement);
+        }
     }
-    terminal::say(if all {
-        "The proof agrees with the prediction."
-    } else {
-        "The proof does not agree with all of the prediction: see above what differs."
+    terminal::say(match worst {
+        Agreement::Agrees => "The proof agrees with the prediction.",
+        Agreement::Unknown => "The proof is not complete: see above what could not be compared.",
+        Agreement::Differs => "The proof does not agree with all of the prediction: see above what differs.",
     });
     Ok(exit_code(ending))
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use seeder::SeedOptions;
 
 use super::arguments;
 use super::servers::BackendArgs;
@@ -13,7 +14,7 @@ use crate::contestants::{Setup, Spec, all_different};
 use crate::duration::parse_duration;
 use crate::load::{Arrivals, LoadSpec};
 use crate::replay::{Columns, Mix, Reading, Recording, TimeFormat, read};
-use crate::workload::{Catalogue, Requests, Workload};
+use crate::workload::{Catalogue, Requests, Trace, Workload};
 
 /// What `--mix` calls the built-in workload.
 const BUILT_IN: &str = "flash-sale";
@@ -130,22 +131,9 @@ impl SendArgs {
         // A round without a grab would be nobody's turn.
         let grabs = u32::try_from(recording.rows().len()).unwrap_or(u32::MAX);
         let rounds = self.rounds.min(grabs);
-        let requests = trace.len() as f64;
-        let rate = (requests / length.as_secs_f64().max(1e-3))
-            .clamp(*LoadSpec::RATES.start(), *LoadSpec::RATES.end());
         let options = recording.catalogue(self.stock, seed);
         options.check()?;
-        // What a trace asks about it brings along; nothing is drawn from this catalogue.
-        let catalogue =
-            Catalogue { users: options.users, rooms: options.rooms, hot_rooms: 0, coupons_per_room: 1 };
-        let workload = Workload::of(recording.file.clone(), catalogue, Requests::Trace(trace));
-        let load = LoadSpec {
-            workload,
-            connections: self.connections,
-            duration: (length / rounds).max(Duration::from_millis(1)),
-            seed,
-            ..LoadSpec::new(Arrivals::Open { rate })
-        };
+        let load = self.load(trace, &options, length, seed);
         let shard_rtt = self.shard_rtt.unwrap_or_default();
         let processes = self.backend.processes;
         Ok(Options {
@@ -156,10 +144,28 @@ impl SendArgs {
             shard_cpu: self.backend.shard_cpu,
             rounds,
             workload: recording.file.clone(),
-            load,
+            load: LoadSpec { duration: (length / rounds).max(Duration::from_millis(1)), ..load },
             notes: notes(recording, speed, rounds),
             out: self.out.clone(),
         })
+    }
+}
+
+impl SendArgs {
+    /// All of a trace, in that time.
+    fn load(&self, trace: Trace, options: &SeedOptions, length: Duration, seed: u64) -> LoadSpec {
+        let mean = trace.len() as f64 / length.as_secs_f64().max(1e-3);
+        let rate = mean.clamp(*LoadSpec::RATES.start(), *LoadSpec::RATES.end());
+        // What a trace asks about it brings along; nothing is drawn from this catalogue.
+        let catalogue =
+            Catalogue { users: options.users, rooms: options.rooms, hot_rooms: 0, coupons_per_room: 1 };
+        LoadSpec {
+            workload: Workload::of(trace.file.clone(), catalogue, Requests::Trace(trace)),
+            connections: self.connections,
+            duration: length,
+            seed,
+            ..LoadSpec::new(Arrivals::Open { rate })
+        }
     }
 }
 

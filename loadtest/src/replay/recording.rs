@@ -114,27 +114,43 @@ impl Raw {
             }
         }
         known.sort_by_key(|row| row.time);
-        let (mut grabs, mut stored) = (vec![0; rooms.labels.len()], vec![0; rooms.labels.len()]);
-        let (mut of_coupons, mut pairs) = (vec![0; offers.rooms.len()], HashSet::new());
-        for row in &known {
+        let counts = Counts::of(&known, rooms.labels.len(), offers.rooms.len());
+        Recording {
+            file,
+            left_out,
+            users: users.labels.len() as u64,
+            shared_coupons: offers.shared(),
+            rooms: Rooms { labels: rooms.labels, grabs: counts.grabs, stored: counts.stored },
+            days_only: spread,
+            repeated: counts.repeated,
+            busiest_coupon: counts.busiest_coupon,
+            coupon_rooms: offers.rooms,
+            rows: known,
+        }
+    }
+}
+
+/// What there is of each.
+struct Counts {
+    grabs: Vec<u64>,
+    stored: Vec<u64>,
+    repeated: u64,
+    busiest_coupon: u64,
+}
+
+impl Counts {
+    fn of(rows: &[Row], rooms: usize, coupons: usize) -> Self {
+        let (mut grabs, mut stored, mut of_coupons) = (vec![0; rooms], vec![0; rooms], vec![0; coupons]);
+        let mut pairs = HashSet::new();
+        for row in rows {
             add_one(&mut grabs, row.room.get());
             add_one(&mut of_coupons, row.coupon);
             if pairs.insert((row.user, row.coupon)) {
                 add_one(&mut stored, row.room.get());
             }
         }
-        Recording {
-            file,
-            left_out,
-            users: users.labels.len() as u64,
-            shared_coupons: offers.shared(),
-            rooms: Rooms { labels: rooms.labels, grabs, stored },
-            days_only: spread,
-            repeated: (known.len() - pairs.len()) as u64,
-            busiest_coupon: of_coupons.into_iter().max().unwrap_or(1),
-            coupon_rooms: offers.rooms,
-            rows: known,
-        }
+        let repeated = (rows.len() - pairs.len()) as u64;
+        Self { grabs, stored, repeated, busiest_coupon: of_coupons.into_iter().max().unwrap_or(1) }
     }
 }
 

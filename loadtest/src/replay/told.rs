@@ -32,25 +32,30 @@ impl Recording {
         if self.left_out.lines() > 0 {
             lines.push(self.left_out.to_string());
         }
+        lines.extend(self.changes());
+        lines
+    }
+
+    /// What is not as in the file.
+    fn changes(&self) -> Vec<String> {
+        let mut lines = Vec::new();
         if self.days_only {
             lines
                 .push("only the days are known: grabs are spread evenly over theirs, by the seed".to_owned());
         }
         if self.repeated > 0 {
             lines.push(format!(
-                "{} repeat a user and a coupon: the gate answers them `duplicate`, or with the first one's result while that is on its way",
+                "{} repeat a user and a coupon: the gate answers them `duplicate`, or with the first one's result while \
+                 that is on its way",
                 counted(self.repeated, "grab")
             ));
         }
         if self.shared_coupons > 0 {
-            lines.push(format!(
-                "{} in several rooms: each room's is a coupon of its own",
-                if self.shared_coupons == 1 {
-                    "1 coupon is".to_owned()
-                } else {
-                    format!("{} coupons are", count(self.shared_coupons))
-                }
-            ));
+            let coupons = match self.shared_coupons {
+                1 => "1 coupon is".to_owned(),
+                several => format!("{} coupons are", count(several)),
+            };
+            lines.push(format!("{coupons} in several rooms: each room's is a coupon of its own"));
         }
         lines
     }

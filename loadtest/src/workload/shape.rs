@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use serde::{Deserialize, Serialize};
 
 /// The `[arrivals]` of a workload. Requests arrive whether or not answers do, and their latency counts from the moment
@@ -63,51 +63,28 @@ const HALF_LIVES: f64 = 6.0;
 
 impl Shape {
     pub(super) fn check(&self, has_scenarios: bool) -> anyhow::Result<()> {
-        let rate = |at: &str, rate: f64| {
-            ensure!((0.0..=MOST).contains(&rate), "{at}: must be 0 to {MOST} requests a second, not {rate}");
-            Ok(())
-        };
-        let seconds = |at: &str, seconds: f64| {
-            ensure!(
-                seconds > 0.0 && seconds <= LONGEST_S,
-                "{at}: must be above 0, a week at most, not {seconds}"
-            );
-            Ok(())
-        };
         match self {
-            Self::Constant { rate: constant } => {
-                rate("arrivals.rate", *constant)?;
-                ensure!(*constant > 0.0, "arrivals.rate: must be above 0");
+            Self::Constant { rate } => {
+                check_rate("arrivals.rate", *rate)?;
+                ensure!(*rate > 0.0, "arrivals.rate: must be above 0");
             }
             Self::Steps { steps } => {
                 for (number, step) in steps.iter().enumerate() {
-                    let at = format!("arrivals.steps[{number}]");
-                    seconds(&format!("{at}.seconds"), step.seconds)?;
-                    match (step.users, step.rate) {
-                        (Some(users), None) => {
-                            ensure!(has_scenarios, "{at}.users: only scenarios have users; give rate");
-                            ensure!(
-                                (0.0..=1e9).contains(&users),
-                                "{at}.users: must be 0 to 1e9, not {users}"
-                            );
-                        }
-                        (None, Some(given)) => rate(&format!("{at}.rate"), given)?,
-                        _ => anyhow::bail!("{at}: give either users or rate"),
-                    }
+                    step.check(&format!("arrivals.steps[{number}]"), has_scenarios)?;
                 }
                 let some = steps.iter().any(|step| step.users.or(step.rate) > Some(0.0));
                 ensure!(some, "arrivals.steps: one must have users or a rate above 0");
             }
             Self::Spike { base, peak, at_s, half_life_s } => {
-                rate("arrivals.base", *base)?;
-                rate("arrivals.peak", *peak)?;
+                check_rate("arrivals.base", *base)?;
+                check_rate("arrivals.peak", *peak)?;
                 ensure!(
                     peak > base,
                     "arrivals.peak: must be above arrivals.base, which is {base}, not {peak}"
                 );
                 let starts = (0.0..=LONGEST_S).contains(at_s);
                 ensure!(starts, "arrivals.at_s: must be 0 or more, a week at most, not {at_s}");
-                seconds("arrivals.half_life_s", *half_life_s)?;
+                check_seconds("arrivals.half_life_s", *half_life_s)?;
             }
         }
         Ok(())
@@ -153,6 +130,31 @@ impl Shape {
             ],
         }
     }
+}
+
+impl Step {
+    fn check(self, at: &str, has_scenarios: bool) -> anyhow::Result<()> {
+        check_seconds(&format!("{at}.seconds"), self.seconds)?;
+        match (self.users, self.rate) {
+            (Some(users), None) => {
+                ensure!(has_scenarios, "{at}.users: only scenarios have users; give rate");
+                ensure!((0.0..=1e9).contains(&users), "{at}.users: must be 0 to 1e9, not {users}");
+                Ok(())
+            }
+            (None, Some(rate)) => check_rate(&format!("{at}.rate"), rate),
+            _ => bail!("{at}: give either users or rate"),
+        }
+    }
+}
+
+fn check_rate(at: &str, rate: f64) -> anyhow::Result<()> {
+    ensure!((0.0..=MOST).contains(&rate), "{at}: must be 0 to {MOST} requests a second, not {rate}");
+    Ok(())
+}
+
+fn check_seconds(at: &str, seconds: f64) -> anyhow::Result<()> {
+    ensure!(seconds > 0.0 && seconds <= LONGEST_S, "{at}: must be above 0, a week at most, not {seconds}");
+    Ok(())
 }
 
 /// A shape with rates alone.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::cmd::{audit, bench, compare, explain, faults, run, simulate, vertical};
+use crate::cmd::{advise, audit, bench, compare, explain, faults, replay, run, simulate, vertical};
 use crate::terminal;
 
 /// Load-tests the coupon services and compares their sharding strategies.
@@ -22,6 +22,10 @@ enum Command {
     Run(Box<run::Args>),
     /// Put several strategies under the same load, on data of their own, and report the differences.
     Compare(compare::Args),
+    /// Send a recorded trace to several strategies, on a catalogue made for it, and report the differences.
+    Replay(Box<replay::Args>),
+    /// Say which strategy and which boundaries a recorded trace calls for, and prove it by a replay.
+    Advise(Box<advise::Args>),
     /// Hold what clients were told against what is stored.
     Audit(audit::Args),
     /// Route millions of keys through the strategies, without any service.
@@ -46,6 +50,8 @@ pub fn main() -> ExitCode {
     let result = match command {
         Command::Run(args) => run::run(*args),
         Command::Compare(args) => compare::run(args),
+        Command::Replay(args) => replay::run(*args),
+        Command::Advise(args) => advise::run(*args),
         Command::Audit(args) => audit::run(&args),
         Command::Simulate(args) => simulate::run(args),
         Command::Vertical(args) => vertical::run(args),

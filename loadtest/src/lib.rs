@@ -3,12 +3,14 @@
 //! - [`workload`] decides *which* requests come *when*: pure, and the same for every contestant.
 //! - [`http`] speaks to the services, [`load`] sends the requests and measures the answers.
 //! - [`contestants`] starts the services to be compared, [`audit`] holds what clients were told against what is stored;
-//!   [`compare`] lets them take turns. [`mod@bench`] holds one service against what the machine allows, [`vertical`] compares two
+//!   [`compare`] lets them take turns. [`replay`] reads traces that somebody else recorded. [`mod@bench`] holds one service against what the machine allows, [`vertical`] compares two
 //!   ways to read a coupon.
 //! - [`faults`] breaks servers and services under load, and audits what is left.
-//! - [`stats`] decides whether a difference is one, [`report`] writes it down, [`simulate`] needs no service at all.
+//! - [`stats`] decides whether a difference is one, [`report`] writes it down, [`simulate`] needs no service at all. [`advise`] says
+//!   which strategy a trace calls for.
 //! - [`cmd`] has a module for each subcommand.
 
+pub mod advise;
 pub mod audit;
 pub mod bench;
 pub mod cli;
@@ -21,12 +23,14 @@ pub(crate) mod format;
 pub mod http;
 pub mod load;
 pub(crate) mod random;
+pub mod replay;
 pub mod report;
 pub mod simulate;
 pub mod stats;
 pub mod terminal;
 pub mod vertical;
 pub mod workload;
+pub(crate) mod zipf;
 
 pub use http::Target;
 pub use load::{

@@ -114,17 +114,14 @@ fn send(
     duration: Duration,
     round: u32,
 ) -> Result<Outcome> {
-    let workload = Workload {
+    let requests = Requests::Scenarios(vec![Scenario {
         name: endpoint.name().to_owned(),
-        catalogue: Catalogue::default(),
-        requests: Requests::Scenarios(vec![Scenario {
-            name: endpoint.name().to_owned(),
-            users: 1.0,
-            think_s: [1.0, 1.0],
-            rooms: Rooms::Any,
-            actions: vec![Action { endpoint, weight: 1.0 }],
-        }]),
-    };
+        users: 1.0,
+        think_s: [1.0, 1.0],
+        rooms: Rooms::Any,
+        actions: vec![Action { endpoint, weight: 1.0 }],
+    }]);
+    let workload = Workload::of(endpoint.name().to_owned(), Catalogue::default(), requests);
     let load = LoadSpec {
         workload,
         connections: options.connections,

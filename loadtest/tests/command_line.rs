@@ -74,6 +74,36 @@ fn an_argument_that_makes_no_sense_is_one_line_that_names_its_flag() {
 }
 
 #[test]
+fn a_trace_that_cannot_be_replayed_is_one_line_that_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("ours.csv", "user_id,room_id,coupon_id,grab_time\n1,1,1,20260101\n2,1,1,20260102\n");
+    write("theirs.csv", "who,where,what,when\n1,1,1,20260101\n");
+    write("mixed.csv", "user_id,room_id,coupon_id,grab_time\n1,1,1,20260101\n2,1,1,1767225600\n");
+    write("empty.csv", "user_id,room_id,coupon_id,grab_time\n1,null,1,20260101\n");
+    for (arguments, named) in [
+        (vec!["none.csv"], "none.csv"),
+        (vec!["theirs.csv"], "--map user="),
+        (vec!["theirs.csv", "--map", "colour=who"], "--map"),
+        (vec!["mixed.csv"], "--time-format"),
+        (vec!["empty.csv"], "nothing in room_id: 1 (the first is line 2)"),
+        (vec!["ours.csv", "--speed", "0"], "--speed"),
+        (vec!["ours.csv", "--speed", "0.01"], "--speed"),
+        (vec!["ours.csv", "--seconds", "-1"], "--seconds"),
+        (vec!["ours.csv", "--mix", "none.toml"], "--mix"),
+        (vec!["report.json"], "a report keeps no rows"),
+    ] {
+        for command in ["replay", "advise"] {
+            let output = loadtest_in(folder.path(), &[&[command], &arguments[..]].concat());
+            let error = String::from_utf8(output.stderr).unwrap();
+            let last = error.lines().last().unwrap_or_default();
+            assert_eq!(output.status.code(), Some(1), "{command} {arguments:?}: {error}");
+            assert!(last.starts_with("error: ") && last.contains(named), "{command} {arguments:?}: {error}");
+        }
+    }
+}
+
+#[test]
 fn a_bench_that_cannot_be_is_refused_before_anything_is_measured() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();

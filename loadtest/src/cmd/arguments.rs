@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::http::Target;
 use crate::load::{Arrivals, LoadSpec};
-use crate::workload::Workload;
+use crate::workload::{Shape, Workload};
 
 /// Open arrivals at that rate.
 pub(super) fn rate(rate: f64) -> Result<Arrivals> {
@@ -22,6 +22,27 @@ pub(super) fn rate(rate: f64) -> Result<Arrivals> {
         LoadSpec::RATES.end()
     );
     Ok(Arrivals::Open { rate })
+}
+
+/// How many requests arrive for how long: by `--rate` and `given`, or by the workload's own shape.
+pub(super) fn open_load(
+    workload: &Workload,
+    given_rate: Option<f64>,
+    given: Option<Duration>,
+    otherwise: Duration,
+) -> Result<(Arrivals, Duration)> {
+    let shape = workload.arrivals.as_ref();
+    ensure!(
+        shape.is_none() || given_rate.is_none(),
+        "--rate: the workload's [arrivals] say how many requests arrive; leave out one of the two"
+    );
+    let duration = given.or(shape.and_then(Shape::length)).unwrap_or(otherwise);
+    let arrivals = match workload.mean_rate(duration.max(Duration::from_millis(1))) {
+        // Reports read it; when requests are due is the shape's to say.
+        Some(mean) => Arrivals::Open { rate: mean.clamp(*LoadSpec::RATES.start(), *LoadSpec::RATES.end()) },
+        None => rate(given_rate.unwrap_or(1_000.0))?,
+    };
+    Ok((arrivals, duration))
 }
 
 /// A number of connections that one address can have.

@@ -1,7 +1,6 @@
 //! `loadtest compare`.
 
-use std::num::{NonZeroU16, NonZeroUsize};
-use std::ops::RangeInclusive;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,8 +10,8 @@ use seeder::SeedOptions;
 
 use super::arguments;
 use super::audit::VIOLATED;
-use super::servers::ServersArgs;
-use crate::compare::{Ending, Options, Wanted, compare};
+use super::servers::BackendArgs;
+use crate::compare::{Ending, Options, compare};
 use crate::contestants::{Setup, Spec, all_different, cures};
 use crate::duration::parse_duration;
 use crate::http::Target;
@@ -37,12 +36,12 @@ pub struct Args {
     /// How often everybody has a turn; five are the least that allow verdicts
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rounds: u32,
-    /// How long a turn takes, in seconds
-    #[arg(long, default_value_t = 3.0)]
-    seconds: f64,
-    /// Requests a second, arriving whether or not answers do
-    #[arg(long, value_name = "PER_SECOND", default_value_t = 1_000.0, allow_negative_numbers = true)]
-    rate: f64,
+    /// How long a turn takes, in seconds [default: 3, or as long as the workload's [arrivals] take]
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// Requests a second, arriving whether or not answers do [default: 1000, or as the workload's [arrivals] say]
+    #[arg(long, value_name = "PER_SECOND", allow_negative_numbers = true)]
+    rate: Option<f64>,
     /// The most connections open at a time
     #[arg(long, default_value_t = LoadSpec::CONNECTIONS)]
     connections: usize,
@@ -70,41 +69,19 @@ pub struct Args {
     /// Keep the contestants' data in this folder
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// Where the contestants store: in files, or on MySQL, Redis and RabbitMQ. Without addresses (--config, --set,
-    /// COUPON__SERVERS__… in the environment), servers of this run's own are started for it
-    #[arg(long, value_enum, default_value_t = Backend::Embedded)]
-    backend: Backend,
     #[command(flatten)]
-    servers: ServersArgs,
-    /// With --backend servers of this run's own: the cores that each shard's server may use, such as 0.2, so that a hot
-    /// one saturates
-    #[arg(long, value_name = "CORES", allow_negative_numbers = true)]
-    shard_cpu: Option<f64>,
-    /// With --backend servers: the service processes of each contestant; connections go round them
-    #[arg(long, value_name = "NUMBER", default_value = "1")]
-    processes: NonZeroUsize,
+    backend: BackendArgs,
     /// The admin token of the services given with --target
     #[arg(long, value_name = "TOKEN", env = "COUPON__ADMIN__TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
-}
-
-/// Where contestants store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Backend {
-    /// In files of their own.
-    Embedded,
-    /// On MySQL, Redis and RabbitMQ.
-    Servers,
 }
 
 /// Who takes part when nobody is named: every strategy, the baseline, and a cure for each hotspot.
 const DEFAULT: [&str; 6] =
     ["hash", "range-time", "range-room", "single", "range-room+split", "range-time+spread"];
 
-/// The least and the most cores that a quota may say.
-const QUOTAS: RangeInclusive<f64> = 0.01..=1_024.0;
-/// More processes than this are a mistake.
-const MOST_PROCESSES: usize = 64;
+/// How long a turn takes unless told otherwise.
+const TURN: Duration = Duration::from_secs(3);
 
 /// Longer round trips than this are no network's.
 const LONGEST_RTT: Duration = Duration::from_secs(10);
@@ -116,11 +93,16 @@ const LONGEST_RTT: Duration = Duration::from_secs(10);
 pub fn run(args: Args) -> Result<ExitCode> {
     let options = options(args)?;
     arguments::folder("--out", &options.out)?;
-    Ok(match compare(&options)? {
+    Ok(exit_code(compare(&options)?))
+}
+
+/// What a comparison's end is for a shell.
+pub(super) fn exit_code(ending: Ending) -> ExitCode {
+    match ending {
         Ending::Kept => ExitCode::SUCCESS,
         Ending::Violated => ExitCode::from(VIOLATED),
         Ending::NotAudited => ExitCode::FAILURE,
-    })
+    }
 }
 
 /// Everything that can be refused is refused here, before anything is seeded or started.
@@ -139,52 +121,24 @@ fn options(args: Args) -> Result<Options> {
     ensure!(shard_rtt <= LONGEST_RTT, "--shard-rtt must be {} s at most", LONGEST_RTT.as_secs());
     let seed = seed(&args, load.workload.catalogue);
     seed.check()?;
-    let servers = servers(&args)?;
+    let servers = args.backend.wanted()?;
     Ok(Options {
         contestants,
         targets,
-        setup: Setup { keep: args.keep, shard_rtt, processes: args.processes, ..Setup::embedded(seed) },
+        setup: Setup {
+            keep: args.keep,
+            shard_rtt,
+            processes: args.backend.processes,
+            ..Setup::embedded(seed)
+        },
         servers,
-        shard_cpu: args.shard_cpu,
+        shard_cpu: args.backend.shard_cpu,
         rounds: args.rounds,
         workload: args.workload.map_or_else(|| load.workload.name.clone(), |file| file.display().to_string()),
         load,
+        notes: Vec::new(),
         out: args.out,
     })
-}
-
-/// Where contestants and targets on servers have them.
-fn servers(args: &Args) -> Result<Wanted> {
-    let settings = args.servers.settings()?;
-    let given = !settings.main.is_empty();
-    if args.backend == Backend::Embedded {
-        ensure!(args.shard_cpu.is_none(), "--shard-cpu needs --backend servers: files have no CPU to limit");
-        ensure!(
-            args.processes.get() == 1,
-            "--processes needs --backend servers: a data folder has one process"
-        );
-        return Ok(if given { Wanted::ForTargets(settings) } else { Wanted::None });
-    }
-    ensure!(args.processes.get() <= MOST_PROCESSES, "--processes must be {MOST_PROCESSES} at most");
-    if let Some(cores) = args.shard_cpu {
-        let (least, most) = (QUOTAS.start(), QUOTAS.end());
-        ensure!(QUOTAS.contains(&cores), "--shard-cpu must be {least} to {most} cores, not {cores}");
-        ensure!(
-            !given,
-            "--shard-cpu is for servers of this run's own: these are given, limit them where they run"
-        );
-    }
-    if !given {
-        return Ok(Wanted::Private);
-    }
-    for (name, missing) in [
-        ("servers.shards", settings.shards.is_empty()),
-        ("servers.redis", settings.redis.is_empty()),
-        ("servers.rabbitmq", settings.rabbitmq.is_empty()),
-    ] {
-        ensure!(!missing, "setting `{name}` is missing, and `servers.main` is given");
-    }
-    Ok(Wanted::Given(settings))
 }
 
 fn load(args: &Args) -> Result<LoadSpec> {
@@ -192,14 +146,16 @@ fn load(args: &Args) -> Result<LoadSpec> {
     ensure!(
         workload.trace().is_none(),
         "--workload: a trace is the same in every round, and from the second on its users hold their coupons already: \
-         compare a workload of scenarios, or replay the trace with loadtest run"
+         compare a workload of scenarios, or replay the trace with loadtest replay"
     );
+    let given = args.seconds.map(|seconds| arguments::seconds(seconds, &(0.1..=86_400.0))).transpose()?;
+    let (arrivals, duration) = arguments::open_load(&workload, args.rate, given, TURN)?;
     Ok(LoadSpec {
         workload,
         connections: arguments::connections("--connections", args.connections)?,
-        duration: arguments::seconds(args.seconds, &(0.1..=86_400.0))?,
+        duration,
         seed: args.seed,
-        ..LoadSpec::new(arguments::rate(args.rate)?)
+        ..LoadSpec::new(arrivals)
     })
 }
 
@@ -239,6 +195,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::compare::Wanted;
 
     #[derive(Parser)]
     struct Cli {
@@ -303,7 +260,7 @@ mod tests {
         let grabs = "user_id,room_id,coupon_id,grab_time\n3,1,2,2026-11-22T10:00:00Z\n";
         std::fs::write(folder.path().join("grabs.csv"), grabs).unwrap();
         let error = parse(&["--workload", file.to_str().unwrap()]).unwrap_err().to_string();
-        assert!(error.contains("--workload") && error.contains("loadtest run"), "{error}");
+        assert!(error.contains("--workload") && error.contains("loadtest replay"), "{error}");
     }
 
     #[test]
@@ -341,6 +298,22 @@ mod tests {
             let error = parse(&["--backend", "servers", "--shard-cpu", cores]).unwrap_err().to_string();
             assert!(error.contains("--shard-cpu"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_workload_with_a_shape_sets_rate_and_length_unless_told_otherwise() {
+        let spike = concat!(env!("CARGO_MANIFEST_DIR"), "/workloads/sale-start.toml");
+        let load = parse(&["--workload", spike]).unwrap().load;
+        assert_eq!(
+            load.workload.arrivals.as_ref().and_then(crate::workload::Shape::length),
+            Some(load.duration)
+        );
+        assert_eq!(
+            parse(&["--workload", spike, "--seconds", "2"]).unwrap().load.duration,
+            Duration::from_secs(2)
+        );
+        let error = parse(&["--workload", spike, "--rate", "10"]).unwrap_err().to_string();
+        assert!(error.contains("--rate"), "{error}");
     }
 
     #[test]

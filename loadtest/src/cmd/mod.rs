@@ -1,13 +1,16 @@
 //! The subcommands: each has its `Args` and a `run`.
 
 mod arguments;
+mod recorded;
 mod servers;
 
+pub mod advise;
 pub mod audit;
 pub mod bench;
 pub mod compare;
 pub mod explain;
 pub mod faults;
+pub mod replay;
 pub mod run;
 pub mod simulate;
 pub mod vertical;

@@ -16,6 +16,9 @@ use crate::load::{Arrivals, LoadSpec, Outcome, Progress, run_load_with};
 use crate::terminal;
 use crate::workload::{BUILT_IN, Workload};
 
+/// How long a run takes unless told otherwise.
+const DURATION: Duration = Duration::from_secs(10);
+
 /// Its command line. Without `--rate` or `--closed`, 1,000 requests a second arrive.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -28,9 +31,9 @@ pub struct Args {
     /// Closed loop: so many connections, each sending its next request when the last is answered
     #[arg(long, value_name = "CONNECTIONS", conflicts_with = "connections")]
     closed: Option<usize>,
-    /// For how long
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
-    duration: Duration,
+    /// For how long [default: 10s, or as long as the workload's [arrivals] take]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    duration: Option<Duration>,
     /// Open arrivals: how many connections at most [default: 64]
     #[arg(long, value_name = "N")]
     connections: Option<usize>,
@@ -114,21 +117,28 @@ fn spec(args: &Args) -> anyhow::Result<LoadSpec> {
         Which::Grabs => Workload::distinct_grabs(workload.catalogue, args.skip),
         Which::Echo => Workload::echo(workload.catalogue),
     };
-    let (arrivals, flag, connections) = match args.closed {
-        Some(connections) => (Arrivals::Closed, "--closed", connections),
+    let ((arrivals, duration), flag, connections) = match args.closed {
+        Some(connections) => {
+            ensure!(
+                workload.arrivals.is_none(),
+                "--closed: the workload's [arrivals] come whether or not answers do; leave out one of the two"
+            );
+            ((Arrivals::Closed, args.duration.unwrap_or(DURATION)), "--closed", connections)
+        }
         None => {
             let connections = args.connections.unwrap_or(LoadSpec::CONNECTIONS);
-            (arguments::rate(args.rate.unwrap_or(1_000.0))?, "--connections", connections)
+            let load = arguments::open_load(&workload, args.rate, args.duration, DURATION)?;
+            (load, "--connections", connections)
         }
     };
-    for (flag, time) in [("--duration", args.duration), ("--timeout", args.timeout)] {
+    for (flag, time) in [("--duration", duration), ("--timeout", args.timeout)] {
         ensure!(time <= LoadSpec::LONGEST, "{flag} must be a week at most");
     }
     Ok(LoadSpec {
         workload,
         arrivals,
         connections: arguments::connections(flag, connections)?,
-        duration: args.duration,
+        duration,
         seed: args.seed,
         timeout: args.timeout,
         stop: None,

@@ -1,9 +1,13 @@
 //! Flags that say where MySQL, Redis and RabbitMQ are.
 
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use coupon_service::settings::{ServersSettings, Sources};
+
+use crate::compare::Wanted;
 
 /// Where servers are: as the services take it, from a file, the environment and flags.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -41,5 +45,79 @@ impl ServersArgs {
         ensure!(self.config.is_none(), "--config {why}");
         ensure!(self.set.is_empty(), "--set {why}");
         Ok(())
+    }
+}
+
+/// Where contestants store, and with how much.
+#[derive(Debug, clap::Args)]
+pub(super) struct BackendArgs {
+    /// Where the contestants store: in files, or on MySQL, Redis and RabbitMQ. Without addresses (--config, --set,
+    /// COUPON__SERVERS__… in the environment), servers of this run's own are started for it
+    #[arg(long, value_enum, default_value_t = Backend::Embedded)]
+    backend: Backend,
+    #[command(flatten)]
+    servers: ServersArgs,
+    /// With --backend servers of this run's own: the cores that each shard's server may use, such as 0.2, so that a hot
+    /// one saturates
+    #[arg(long, value_name = "CORES", allow_negative_numbers = true)]
+    pub(super) shard_cpu: Option<f64>,
+    /// With --backend servers: the service processes of each contestant; connections go round them
+    #[arg(long, value_name = "NUMBER", default_value = "1")]
+    pub(super) processes: NonZeroUsize,
+}
+
+/// Where contestants store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Backend {
+    /// In files of their own.
+    Embedded,
+    /// On MySQL, Redis and RabbitMQ.
+    Servers,
+}
+
+/// The least and the most cores that a quota may say.
+const QUOTAS: RangeInclusive<f64> = 0.01..=1_024.0;
+/// More processes than this are a mistake.
+const MOST_PROCESSES: usize = 64;
+
+impl BackendArgs {
+    /// Where contestants and targets on servers have them.
+    ///
+    /// # Errors
+    /// When the flags contradict each other; the error names one of them.
+    pub(super) fn wanted(&self) -> Result<Wanted> {
+        let settings = self.servers.settings()?;
+        let given = !settings.main.is_empty();
+        if self.backend == Backend::Embedded {
+            ensure!(
+                self.shard_cpu.is_none(),
+                "--shard-cpu needs --backend servers: files have no CPU to limit"
+            );
+            ensure!(
+                self.processes.get() == 1,
+                "--processes needs --backend servers: a data folder has one process"
+            );
+            return Ok(if given { Wanted::ForTargets(settings) } else { Wanted::None });
+        }
+        ensure!(self.processes.get() <= MOST_PROCESSES, "--processes must be {MOST_PROCESSES} at most");
+        if let Some(cores) = self.shard_cpu {
+            let (least, most) = (QUOTAS.start(), QUOTAS.end());
+            ensure!(QUOTAS.contains(&cores), "--shard-cpu must be {least} to {most} cores, not {cores}");
+            ensure!(
+                !given,
+                "--shard-cpu is for servers of this run's own: these are given, limit them where they run"
+            );
+        }
+        if !given {
+            return Ok(Wanted::Private);
+        }
+        for (name, missing) in [
+            ("servers.shards", settings.shards.is_empty()),
+            ("servers.redis", settings.redis.is_empty()),
+            ("servers.rabbitmq", settings.rabbitmq.is_empty()),
+        ] {
+            ensure!(!missing, "setting `{name}` is missing, and `servers.main` is given");
+        }
+        Ok(Wanted::Given(settings))
     }
 }

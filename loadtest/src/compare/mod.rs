@@ -4,6 +4,7 @@
 //! that a machine that slows down or speeds up does so for all of them alike. The round is the unit of statistics.
 
 mod flow;
+mod loads;
 pub(crate) mod machine;
 pub(crate) mod order;
 mod round;
@@ -50,10 +51,13 @@ pub struct Options {
     pub shard_cpu: Option<f64>,
     /// How many rounds.
     pub rounds: u32,
-    /// The load of every round, but for its seed: each round has its own, drawn from this one's.
+    /// The load of every round, but for its seed: each round has its own, drawn from this one's. A trace is sent once,
+    /// a part of it each round.
     pub load: LoadSpec,
     /// What the workload is called: its file, if it has one.
     pub workload: String,
+    /// What whoever reads the report must know of the load.
+    pub notes: Vec<String>,
     /// The folder for the report.
     pub out: PathBuf,
 }
@@ -74,6 +78,14 @@ pub enum Ending {
 /// # Errors
 /// When a contestant cannot be started or stops answering altogether, or the report cannot be written.
 pub fn compare(options: &Options) -> Result<Ending> {
+    Ok(compare_and_keep(options)?.0)
+}
+
+/// The same, for those who have more to say about the report.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_and_keep(options: &Options) -> Result<(Ending, Report)> {
     stop_services_on_interrupt()?;
     let date = machine::now();
     if usize::try_from(options.rounds).is_ok_and(|rounds| rounds < MIN_ROUNDS) {
@@ -96,7 +108,7 @@ pub fn compare(options: &Options) -> Result<Ending> {
         stop(entrant, &mut report);
     }
     show(&mut report, options)?;
-    Ok(ending)
+    Ok((ending, report))
 }
 
 fn start(options: &Options, servers: &Servers) -> Result<Vec<Entrant>> {
@@ -125,9 +137,7 @@ fn start(options: &Options, servers: &Servers) -> Result<Vec<Entrant>> {
 
 /// Fills caches and opens files, unmeasured. Its grabs are audited like any others.
 fn warm_up(options: &Options, entrants: &mut [Entrant]) -> Result<()> {
-    let mut load = options.load.clone();
-    load.duration = load.duration.min(WARM_UP);
-    load.seed = order::seed_of_round(options.load.seed, None);
+    let load = loads::of_warm_up(&options.load, WARM_UP);
     for entrant in entrants {
         terminal::progress(format!("warming up {}", entrant.name()));
         entrant.warm_up(&load)?;
@@ -140,8 +150,7 @@ fn rounds(options: &Options, quota: Option<f64>, entrants: &mut [Entrant]) -> Re
     let mut order = Order::new(options.load.seed);
     let mut ending = Ending::Kept;
     for index in 0..options.rounds {
-        let mut load = options.load.clone();
-        load.seed = order::seed_of_round(options.load.seed, Some(index));
+        let load = loads::of_round(&options.load, index, options.rounds);
         for (position, entrant) in (0..).zip(order.shuffled(entrants.len())) {
             let Some(entrant) = entrants.get_mut(entrant) else { continue };
             terminal::progress(format!("round {} of {}: {}", index + 1, options.rounds, entrant.name()));
@@ -168,7 +177,11 @@ fn worse(one: Ending, other: Ending) -> Ending {
 fn conclude(options: &Options, date: String, servers: &Servers, entrants: &[Entrant]) -> Report {
     let contestants: Vec<model::Contestant> = entrants.iter().map(Entrant::contestant).collect();
     let mut warnings = servers.warnings.clone();
-    warnings.extend(contestants.iter().filter_map(repeated));
+    warnings.extend(options.notes.iter().cloned());
+    if options.load.workload.trace().is_none() {
+        // A trace may well have users who ask again for what they hold.
+        warnings.extend(contestants.iter().filter_map(repeated));
+    }
     let meta = machine::meta(options, date, servers, entrants, warnings);
     let mut report = Report::new(meta, contestants);
     report::summarise(&mut report);

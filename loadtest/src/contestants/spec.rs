@@ -66,6 +66,15 @@ impl Spec {
     /// # Errors
     /// For a name that stands for nothing; the error lists the names that do.
     pub fn parse(name: &str, shards: NonZeroU16, catalogue: &Catalogue) -> Result<Self> {
+        let split = RoomRanges::hot_rooms_apart(catalogue.hot_rooms, catalogue.rooms, shards);
+        Self::with_split(name, shards, &split)
+    }
+
+    /// The same, where +split stands for these ranges of rooms.
+    ///
+    /// # Errors
+    /// For a name that stands for nothing; the error lists the names that do.
+    pub fn with_split(name: &str, shards: NonZeroU16, split: &RoomRanges) -> Result<Self> {
         let known = || format!("contestant {name:?} is not known; known are {}", KNOWN.join(", "));
         let mut parts = name.split('+');
         let plain = parts.next().unwrap_or_default();
@@ -79,7 +88,7 @@ impl Spec {
                 .find(|(suffix, bases, _)| *suffix == part && bases.contains(&base))
                 .with_context(known)?;
             let value = match suffix {
-                "split" => boundaries(catalogue, shards),
+                "split" => boundaries(split),
                 "spread" => shards.to_string(),
                 _ => String::new(),
             };
@@ -106,9 +115,9 @@ impl Spec {
     }
 }
 
-/// The boundaries that put each hot room into a range of its own, as a setting has them.
-fn boundaries(catalogue: &Catalogue, shards: NonZeroU16) -> String {
-    match RoomRanges::hot_rooms_apart(catalogue.hot_rooms, catalogue.rooms, shards) {
+/// The first room of each range, as a setting has them.
+fn boundaries(ranges: &RoomRanges) -> String {
+    match ranges {
         RoomRanges::Starts(starts) => {
             format!("[{}]", starts.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
         }

@@ -264,7 +264,7 @@ fn workload() -> Workload {
         scenario("hot", 2.0, Rooms::Hot, &[(Endpoint::Grab, 1.0)]),
         scenario("reads", 1.0, Rooms::Any, &[(Endpoint::UserCoupons, 1.0), (Endpoint::Stock, 1.0)]),
     ]);
-    Workload { name: "faults".to_owned(), catalogue: CATALOGUE, requests }
+    Workload::of("faults".to_owned(), CATALOGUE, requests)
 }
 
 /// What a started grab was told, if that decides it.

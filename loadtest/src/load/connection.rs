@@ -108,7 +108,7 @@ impl Connection {
         slot.finish();
         self.now = Instant::now();
         let waited = self.now.saturating_duration_since(job.due.unwrap_or(taken_at));
-        self.shared.finish(|recorder| recorder.failed(&job.request, failure, waited));
+        self.shared.finish(job, |recorder| recorder.failed(&job.request, failure, waited));
         tokio::time::sleep(PAUSE_AFTER_REFUSAL).await;
         self.now = Instant::now();
         false
@@ -129,7 +129,7 @@ impl Connection {
         let answer = self.reader.complete().ok().flatten().ok_or(Failure::Unreadable);
         let response = exchanged.and(answer);
         let keep = response.as_ref().is_ok_and(|response| response.keep_alive);
-        self.shared.finish(|recorder| match response {
+        self.shared.finish(job, |recorder| match response {
             Ok(response) => recorder.answered(&job.request, response.status, response.body, latency),
             Err(failure) => recorder.failed(&job.request, failure, latency),
         });

@@ -13,7 +13,7 @@ use super::outcome::Outcome;
 use super::shared::{Shared, Source};
 use super::spec::{Arrivals, LoadSpec, Progress};
 use crate::http::Target;
-use crate::workload::{ArrivalTimes, Schedule};
+use crate::workload::{ArrivalTimes, Phase, Request, Schedule};
 
 /// How long the first connections may take, and how much longer for each of them: they are opened one by one, and a busy
 /// machine lets others go first each time.
@@ -61,15 +61,16 @@ async fn run(
         Arrivals::Open { .. } => Source::Dispatched,
         Arrivals::Closed => Source::Drawn(Box::new(schedule.clone()), start + spec.duration),
     };
-    let shared = Rc::new(Shared::new(spec.connections, source, spec.timeout));
+    let phases = spec.phases();
+    let shared = Rc::new(Shared::new(spec.connections, source, spec.timeout, phases.clone()));
     let mut connections = JoinSet::new();
     for (index, stream) in streams.into_iter().enumerate() {
         connections.spawn_local(Connection::new(Rc::clone(&shared), index, target, stream).serve());
     }
     let dispatching = async {
         if let Arrivals::Open { rate } = spec.arrivals {
-            dispatch(&shared, schedule, ArrivalTimes::new(&spec.workload, rate, spec.seed), start, spec)
-                .await?;
+            let moments = ArrivalTimes::new(&spec.workload, rate, spec.seed);
+            dispatch(&shared, schedule.zip(moments), &phases, start, spec).await?;
         }
         shared.stop();
         while connections.join_next().await.is_some() {}
@@ -102,14 +103,18 @@ async fn open(target: &Target, connections: usize) -> anyhow::Result<Vec<TcpStre
 /// the same whatever happens, and their latency counts from the moment that was meant.
 async fn dispatch(
     shared: &Shared,
-    requests: Schedule,
-    moments: ArrivalTimes,
+    requests: impl Iterator<Item = (Request, Duration)>,
+    phases: &[Phase],
     start: Instant,
     spec: &LoadSpec,
 ) -> anyhow::Result<()> {
     let mut alarm = Alarm::new().context("cannot make a timer")?;
     let mut now = Instant::now();
-    for (request, moment) in requests.zip(moments.take_while(|moment| *moment < spec.duration)) {
+    let mut phase = 0;
+    for (request, moment) in requests.take_while(|(_, moment)| *moment < spec.duration) {
+        while phases.get(phase).is_some_and(|phase| phase.until <= moment) {
+            phase += 1;
+        }
         if spec.is_stopped() {
             break;
         }
@@ -125,7 +130,7 @@ async fn dispatch(
             alarm.until(due, now).await?;
             now = Instant::now();
         }
-        shared.dispatch(request, due);
+        shared.dispatch(request, due, phase);
     }
     Ok(())
 }

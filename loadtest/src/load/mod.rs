@@ -12,6 +12,7 @@ mod tests;
 
 pub use generator::{run_load, run_load_with};
 pub use outcome::{
-    EndpointOutcome, GeneratorCost, GrabCounts, GrabOutcome, GrabRecord, Outcome, Refusal, UNSENT, Unknown,
+    EndpointOutcome, GeneratorCost, GrabCounts, GrabOutcome, GrabRecord, Outcome, PhaseOutcome, Refusal,
+    UNSENT, Unknown,
 };
 pub use spec::{Arrivals, LoadSpec, Progress};

@@ -17,6 +17,8 @@ pub struct Outcome {
     pub grabs: Vec<GrabRecord>,
     /// The grabs, counted.
     pub counts: GrabCounts,
+    /// Each part of the load's shape, all endpoints together; none when it has no parts.
+    pub phases: Vec<PhaseOutcome>,
     /// From the moment the first request could be due to the last answer, at least the duration asked for
     /// unless a trace ends earlier.
     pub elapsed: Duration,
@@ -111,6 +113,23 @@ impl EndpointOutcome {
     pub fn mean_shards(&self) -> Option<f64> {
         (self.planned > 0).then(|| self.shards_visited as f64 / self.planned as f64)
     }
+}
+
+/// What came of the requests that were due in a part of the load's shape.
+#[derive(Debug, Clone)]
+pub struct PhaseOutcome {
+    /// What it is called.
+    pub name: String,
+    /// When it began, since the load did.
+    pub from: Duration,
+    /// When it ended, or would have.
+    pub until: Duration,
+    /// Requests answered as they should be.
+    pub ok: u64,
+    /// Those that failed.
+    pub errors: u64,
+    /// Microseconds from the intended start, as in [`EndpointOutcome::latency`].
+    pub latency: Histogram<u64>,
 }
 
 /// Grabs by outcome.

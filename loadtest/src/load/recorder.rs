@@ -7,10 +7,11 @@ use coupon_core::{FailReason, ResultId};
 use hdrhistogram::Histogram;
 
 use super::outcome::{
-    EndpointOutcome, GeneratorCost, GrabCounts, GrabOutcome, GrabRecord, Outcome, Refusal, UNSENT, Unknown,
+    EndpointOutcome, GeneratorCost, GrabCounts, GrabOutcome, GrabRecord, Outcome, PhaseOutcome, Refusal,
+    UNSENT, Unknown,
 };
 use crate::http::{GrabAnswer, is_partial, plan_of};
-use crate::workload::{Endpoint, Request};
+use crate::workload::{Endpoint, Phase, Request};
 
 /// Why a request got no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,9 @@ pub(super) struct Recorder {
     counts: GrabCounts,
     lateness: Histogram<u64>,
     unsent: u64,
+    /// Each part of the load's shape, and which of them the next answer is to.
+    phases: Vec<PhaseOutcome>,
+    phase: usize,
     pub(super) sent: u64,
     pub(super) reconnects: u64,
     pub(super) finished: u64,
@@ -61,7 +65,12 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(phases: Vec<Phase>) -> Self {
+        let mut began_at = Duration::ZERO;
+        let phases = phases.into_iter().map(|Phase { name, until }| {
+            let from = std::mem::replace(&mut began_at, until);
+            PhaseOutcome { name, from, until, ok: 0, errors: 0, latency: EndpointOutcome::new().latency }
+        });
         Self {
             began: Instant::now(),
             endpoints: Endpoint::ALL.iter().map(|_| EndpointOutcome::new()).collect(),
@@ -69,6 +78,8 @@ impl Recorder {
             counts: GrabCounts::default(),
             lateness: EndpointOutcome::new().latency,
             unsent: 0,
+            phases: phases.collect(),
+            phase: 0,
             sent: 0,
             reconnects: 0,
             finished: 0,
@@ -78,6 +89,11 @@ impl Recorder {
 
     pub(super) const fn granted(&self) -> u64 {
         self.counts.granted
+    }
+
+    /// What is recorded next was due in that part.
+    pub(super) const fn enter(&mut self, phase: usize) {
+        self.phase = phase;
     }
 
     /// A request found a connection free: how late it was sent is the generator's doing.
@@ -92,6 +108,9 @@ impl Recorder {
             _ => read_answered(request.endpoint, status, body),
         };
         self.finished += 1;
+        if let Some(phase) = self.phases.get_mut(self.phase) {
+            phase.count(result.is_ok(), Some(latency).filter(|_| result.is_ok()));
+        }
         let Some(endpoint) = self.endpoints.get_mut(request.endpoint as usize) else { return };
         match result {
             Ok(plan) => {
@@ -132,9 +151,13 @@ impl Recorder {
         if let Some(why) = failure.unknown().filter(|_| request.endpoint == Endpoint::Grab) {
             self.remember(request, GrabOutcome::Unknown(why));
         }
+        let counts = matches!(failure, Failure::TimedOut | Failure::Unsent);
+        if let Some(phase) = self.phases.get_mut(self.phase) {
+            phase.count(false, Some(waited).filter(|_| counts));
+        }
         if let Some(endpoint) = self.endpoints.get_mut(request.endpoint as usize) {
             *endpoint.errors.entry(failure.kind().to_owned()).or_default() += 1;
-            if matches!(failure, Failure::TimedOut | Failure::Unsent) {
+            if counts {
                 add(&mut endpoint.latency, waited);
             }
         }
@@ -173,6 +196,7 @@ impl Recorder {
             counts: self.counts,
             elapsed,
             generator,
+            phases: self.phases,
             unsent: self.unsent,
             reconnects: self.reconnects,
         }
@@ -223,6 +247,15 @@ fn add(histogram: &mut Histogram<u64>, duration: Duration) {
     }
 }
 
+impl PhaseOutcome {
+    fn count(&mut self, ok: bool, latency: Option<Duration>) {
+        *(if ok { &mut self.ok } else { &mut self.errors }) += 1;
+        if let Some(latency) = latency {
+            add(&mut self.latency, latency);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,7 +280,7 @@ mod tests {
 
     #[test]
     fn sold_out_is_an_answer_and_no_error() {
-        let mut recorder = Recorder::new();
+        let mut recorder = Recorder::new(Vec::new());
         let request = Request { endpoint: Endpoint::Grab, user_id: 1, coupon_id: 2, room_id: 1 };
         let body = br#"{"grab_status":0,"fail_reason":"out_of_stock","result_id":null}"#;
         recorder.answered(&request, 200, body, Duration::from_millis(3));
@@ -258,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_partial_read_is_an_error() {
-        let mut recorder = Recorder::new();
+        let mut recorder = Recorder::new(Vec::new());
         let request = Request { endpoint: Endpoint::Recent, user_id: 1, coupon_id: 2, room_id: 1 };
         recorder.answered(
             &request,
@@ -282,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_grab_that_was_never_sent_is_not_remembered() {
-        let mut recorder = Recorder::new();
+        let mut recorder = Recorder::new(Vec::new());
         let request = Request { endpoint: Endpoint::Grab, user_id: 1, coupon_id: 2, room_id: 1 };
         recorder.failed(&request, Failure::Unsent, Duration::from_secs(10));
         recorder.failed(&request, Failure::NoConnection, Duration::ZERO);

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::recorder::{Failure, Recorder};
-use crate::workload::{Request, Schedule};
+use crate::workload::{Phase, Request, Schedule};
 
 /// A request that is due.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +18,8 @@ pub(super) struct Job {
     pub(super) due: Option<Instant>,
     /// It had to wait for a free connection.
     pub(super) queued: bool,
+    /// In which part of the load's shape it is due, if that has any.
+    pub(super) phase: usize,
 }
 
 /// How the rest of the generator reaches a connection's task.
@@ -94,13 +96,13 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(connections: usize, source: Source, timeout: Duration) -> Self {
+    pub(super) fn new(connections: usize, source: Source, timeout: Duration, phases: Vec<Phase>) -> Self {
         Self {
             slots: std::iter::repeat_with(Slot::default).take(connections).collect(),
             source: RefCell::new(source),
             queue: RefCell::default(),
             idle: RefCell::default(),
-            recorder: RefCell::new(Recorder::new()),
+            recorder: RefCell::new(Recorder::new(phases)),
             open: Cell::new(0),
             stopped: Cell::new(false),
             timeout,
@@ -116,8 +118,11 @@ impl Shared {
     }
 
     /// Closes a job's book.
-    pub(super) fn finish(&self, record: impl FnOnce(&mut Recorder)) {
-        self.record(record);
+    pub(super) fn finish(&self, job: &Job, record: impl FnOnce(&mut Recorder)) {
+        self.record(|recorder| {
+            recorder.enter(job.phase);
+            record(recorder);
+        });
         self.open.set(self.open.get().saturating_sub(1));
     }
 
@@ -126,9 +131,9 @@ impl Shared {
     }
 
     /// Hands a job to an idle connection, or queues it.
-    pub(super) fn dispatch(&self, request: Request, due: Instant) {
+    pub(super) fn dispatch(&self, request: Request, due: Instant, phase: usize) {
         self.open.set(self.open.get() + 1);
-        let job = Job { request, due: Some(due), queued: false };
+        let job = Job { request, due: Some(due), queued: false, phase };
         let idle = self.idle.borrow_mut().pop_front().and_then(|index| self.slots.get(index));
         match idle {
             Some(slot) => {
@@ -149,7 +154,7 @@ impl Shared {
         if let Source::Drawn(schedule, end) = &mut *self.source.borrow_mut() {
             let request = if now < *end { schedule.next() } else { None };
             self.open.set(self.open.get() + usize::from(request.is_some()));
-            return Poll::Ready(request.map(|request| Job { request, due: None, queued: false }));
+            return Poll::Ready(request.map(|request| Job { request, due: None, queued: false, phase: 0 }));
         }
         if !slot.idle.get() {
             if let Some(job) = self.queue.borrow_mut().pop_front() {
@@ -179,7 +184,7 @@ impl Shared {
         // Jobs queue in the order they are due, so the first that is in time ends the search.
         while let Some(job) = self.pop_overdue(now, is_end) {
             let waited = job.due.map_or(Duration::ZERO, |due| now.saturating_duration_since(due));
-            self.finish(|recorder| recorder.failed(&job.request, Failure::Unsent, waited));
+            self.finish(&job, |recorder| recorder.failed(&job.request, Failure::Unsent, waited));
         }
     }
 

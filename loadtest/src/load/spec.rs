@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use crate::workload::Workload;
+use crate::workload::{Phase, Shape, Workload};
 
 /// When requests are sent.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,6 +63,17 @@ impl LoadSpec {
             timeout: Self::TIMEOUT,
             stop: None,
         }
+    }
+
+    /// The parts of open arrivals that have figures of their own.
+    pub(super) fn phases(&self) -> Vec<Phase> {
+        let shape = self.workload.arrivals.as_ref().filter(|_| self.arrivals != Arrivals::Closed);
+        let mut phases = shape.map(Shape::phases).unwrap_or_default();
+        if let Some(last) = phases.last_mut() {
+            // The last step goes on.
+            last.until = last.until.max(self.duration);
+        }
+        phases
     }
 
     /// Whether somebody has ended it before its time.

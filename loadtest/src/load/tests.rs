@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::http::Target;
-use crate::workload::{Catalogue, Endpoint, Requests, Trace, Workload};
+use crate::workload::{Catalogue, Endpoint, Requests, Shape, Step, Trace, Workload};
 
 const GRANTED: &str = r#"{"grab_status":1,"fail_reason":null,"result_id":"42"}"#;
 
@@ -189,7 +189,7 @@ fn a_trace_is_sent_once_and_ends_before_the_duration_does() {
     let lines = (1..=5).map(|user| format!("{user},1,1,2026-11-22T10:00:0{user}Z\n")).collect::<String>();
     let text = format!("user_id,room_id,coupon_id,grab_time\n{lines}");
     let requests = Requests::Trace(Trace::read(&text, "x.csv".into(), &catalogue).unwrap());
-    let workload = Workload { name: "x".into(), catalogue, requests };
+    let workload = Workload::of("x".into(), catalogue, requests);
     for arrivals in [Arrivals::Open { rate: 50.0 }, Arrivals::Closed] {
         let duration = Duration::from_secs(3_600);
         let outcome =
@@ -219,4 +219,25 @@ fn a_load_that_makes_no_sense_is_refused() {
     ] {
         assert!(run_load(&target, &spec).is_err(), "{spec:?}");
     }
+}
+
+#[test]
+fn each_step_has_figures_of_its_own() {
+    let target = service(|_, _| Some(response(200, GRANTED)));
+    let step = |rate| Step { users: None, rate: Some(rate), seconds: 0.3 };
+    let shape = Shape::Steps { steps: vec![step(100.0), step(0.0), step(400.0)] };
+    let workload = Workload { arrivals: Some(shape), ..Workload::distinct_grabs(Catalogue::default(), 0) };
+    let spec = LoadSpec {
+        workload,
+        duration: Duration::from_millis(900),
+        connections: 8,
+        ..LoadSpec::new(Arrivals::Open { rate: 1.0 })
+    };
+    let outcome = run_load(&target, &spec).unwrap();
+    let [few, none, many] = outcome.phases.as_slice() else { panic!("{:?}", outcome.phases) };
+    assert_eq!(few.ok + none.ok + many.ok, outcome.ok());
+    assert!(few.ok > 0 && none.ok == 0 && many.ok > few.ok, "{:?}", outcome.phases);
+    assert_eq!((many.from, many.until), (Duration::from_millis(600), Duration::from_millis(900)));
+    assert_eq!(many.latency.len(), many.ok);
+    assert!(run_load(&target, &LoadSpec { arrivals: Arrivals::Closed, ..spec }).unwrap().phases.is_empty());
 }

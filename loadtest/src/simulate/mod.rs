@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use keys::Keys;
 use measure::Windows;
+pub(crate) use render::table;
 pub use render::text;
 use variants::{Rooms, Variant};
 

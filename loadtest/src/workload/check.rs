@@ -11,6 +11,11 @@ impl Workload {
     /// Names the key and what it must be.
     pub fn check(&self) -> anyhow::Result<()> {
         self.catalogue.check()?;
+        self.keys.check(&self.catalogue)?;
+        if let Some(shape) = &self.arrivals {
+            ensure!(self.trace().is_none(), "arrivals: a trace has moments of its own; leave them out");
+            shape.check(matches!(self.requests, Requests::Scenarios(_)))?;
+        }
         let Requests::Scenarios(scenarios) = &self.requests else { return Ok(()) };
         ensure!(!scenarios.is_empty(), "scenarios: there must be at least one");
         for (number, scenario) in scenarios.iter().enumerate() {

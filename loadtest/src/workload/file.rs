@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use serde::Deserialize;
 
-use super::{Catalogue, Requests, Scenario, Trace, Workload};
+use super::{Catalogue, Keys, Requests, Scenario, Shape, Trace, Workload};
 
 /// The built-in workload as a file, to be copied and changed.
 pub const BUILT_IN: &str = include_str!("../../workloads/flash-sale.toml");
@@ -16,6 +16,9 @@ struct File {
     name: String,
     #[serde(default)]
     catalogue: Catalogue,
+    #[serde(default)]
+    keys: Keys,
+    arrivals: Option<Shape>,
     scenarios: Option<Vec<Scenario>>,
     /// A CSV file, relative to this one.
     trace: Option<PathBuf>,
@@ -39,8 +42,11 @@ impl Workload {
     /// As [`Workload::load`], without the file's name.
     pub fn from_toml(text: &str, folder: &Path) -> anyhow::Result<Self> {
         let file: File = toml::from_str(text).map_err(|error| in_one_line(text, &error))?;
-        let mut workload =
-            Self { name: file.name, catalogue: file.catalogue, requests: Requests::Scenarios(Vec::new()) };
+        let mut workload = Self {
+            keys: file.keys,
+            arrivals: file.arrivals,
+            ..Self::of(file.name, file.catalogue, Requests::Scenarios(Vec::new()))
+        };
         workload.requests = match (file.scenarios, file.trace) {
             (Some(scenarios), None) => Requests::Scenarios(scenarios),
             (None, Some(trace)) => {
@@ -117,6 +123,49 @@ mod tests {
             assert!(error.contains(key), "{to}: {error}");
         }
         assert!(Workload::from_toml("name = \"x\"\nscenarios = []", Path::new("")).is_err());
+    }
+
+    #[test]
+    fn keys_and_arrivals_that_make_no_sense_are_refused_and_named() {
+        for (section, key) in [
+            ("[keys]\nrooms = { zipf = 0 }", "keys.rooms.zipf"),
+            ("[keys]\nrooms = { hot = 101, share = 0.5 }", "keys.rooms.hot"),
+            ("[keys]\nusers = { hot = 5, share = 1.5 }", "keys.users.share"),
+            ("[keys]\nusers = { hot = 5 }", "give either zipf, or hot and share"),
+            ("[keys]\nuser = { zipf = 1 }", "`user`"),
+            ("[arrivals]\nshape = \"constant\"\nrate = 0", "arrivals.rate"),
+            ("[arrivals]\nshape = \"constant\"", "rate"),
+            ("[arrivals]\nshape = \"wave\"", "wave"),
+            (
+                "[arrivals]\nshape = \"steps\"\nsteps = [{ users = 5, rate = 1, seconds = 1 }]",
+                "arrivals.steps[0]",
+            ),
+            (
+                "[arrivals]\nshape = \"steps\"\nsteps = [{ users = 5, seconds = 0 }]",
+                "arrivals.steps[0].seconds",
+            ),
+            ("[arrivals]\nshape = \"steps\"\nsteps = []", "arrivals.steps"),
+            (
+                "[arrivals]\nshape = \"spike\"\nbase = 9\npeak = 5\nat_s = 1\nhalf_life_s = 1",
+                "arrivals.peak: must be above arrivals.base",
+            ),
+        ] {
+            let text = format!("{BUILT_IN}\n{section}\n");
+            let error = format!("{:#}", Workload::from_toml(&text, Path::new("")).unwrap_err());
+            assert!(error.contains(key) && !error.contains('\n'), "{section}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_example_can_be_loaded() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let loaded: Vec<Workload> = files.map(|file| Workload::load(&file).unwrap()).collect();
+        assert!(loaded.len() >= 4, "{} examples", loaded.len());
+        assert!(loaded.iter().any(|workload| workload.keys != Keys::default()));
+        let shapes: Vec<&Shape> = loaded.iter().filter_map(|workload| workload.arrivals.as_ref()).collect();
+        assert!(shapes.iter().any(|shape| matches!(shape, Shape::Spike { .. })), "{shapes:?}");
+        assert!(shapes.iter().any(|shape| matches!(shape, Shape::Steps { .. })), "{shapes:?}");
     }
 
     #[test]

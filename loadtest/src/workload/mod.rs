@@ -3,12 +3,16 @@
 mod check;
 mod endpoint;
 mod file;
+mod keys;
 mod model;
 mod schedule;
+mod shape;
 mod trace;
 
 pub use endpoint::Endpoint;
 pub use file::BUILT_IN;
+pub use keys::{Keys, Skew};
 pub use model::{Action, Catalogue, Requests, Rooms, Scenario, Workload};
 pub use schedule::{ArrivalTimes, Request, Schedule};
+pub use shape::{Phase, Shape, Step};
 pub use trace::Trace;

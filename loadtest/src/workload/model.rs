@@ -1,10 +1,12 @@
 //! The model behind the requests: scenarios of users who think between their actions, over a catalogue.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Endpoint, Trace};
+use super::shape::Profile;
+use super::{Endpoint, Keys, Shape, Trace};
 
 /// Which requests are sent, in which proportions, about which users, rooms and coupons.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -13,6 +15,10 @@ pub struct Workload {
     pub name: String,
     /// Which ids exist.
     pub catalogue: Catalogue,
+    /// How requests fall on them.
+    pub keys: Keys,
+    /// How many arrive when; the command line says so without it.
+    pub arrivals: Option<Shape>,
     /// What is asked.
     pub requests: Requests,
 }
@@ -136,21 +142,42 @@ impl Default for Workload {
             scenario("cross-shard", 1.0, [1.0, 3.0], Rooms::Any, &cross),
             scenario("admin", 1.0, [5.0, 10.0], Rooms::Any, &admin),
         ]);
-        Self { name: "flash sale".to_owned(), catalogue: Catalogue::default(), requests }
+        Self::of("flash sale".to_owned(), Catalogue::default(), requests)
     }
 }
 
 impl Workload {
+    /// Requests about all ids alike, arriving as the command line says.
+    #[must_use]
+    pub fn of(name: String, catalogue: Catalogue, requests: Requests) -> Self {
+        Self { name, catalogue, keys: Keys::default(), arrivals: None, requests }
+    }
+
+    /// Requests a second that one of the scenarios' users makes, on average over all kinds; 0 without scenarios.
+    #[must_use]
+    pub fn rate_per_user(&self) -> f64 {
+        let Requests::Scenarios(scenarios) = &self.requests else { return 0.0 };
+        let users: f64 = scenarios.iter().map(|scenario| scenario.users).sum();
+        scenarios.iter().map(Scenario::rate).sum::<f64>() / users
+    }
+
+    /// Requests a second on average over so long a time, if it says so itself.
+    #[must_use]
+    pub fn mean_rate(&self, over: Duration) -> Option<f64> {
+        let profile = Profile::new(self.arrivals.as_ref()?, self.rate_per_user());
+        Some(profile.until(over.as_secs_f64()) / over.as_secs_f64())
+    }
+
     /// Grabs alone, of pairs that do not repeat within users × coupons, leaving out the first `skip`.
     #[must_use]
     pub fn distinct_grabs(catalogue: Catalogue, skip: u64) -> Self {
-        Self { name: "grabs".to_owned(), catalogue, requests: Requests::DistinctGrabs { skip } }
+        Self::of("grabs".to_owned(), catalogue, Requests::DistinctGrabs { skip })
     }
 
     /// The bodies of grabs, sent to the echo.
     #[must_use]
     pub fn echo(catalogue: Catalogue) -> Self {
-        Self { name: "echo".to_owned(), catalogue, requests: Requests::Echo }
+        Self::of("echo".to_owned(), catalogue, Requests::Echo)
     }
 
     /// The recorded grabs, if that is what it sends.

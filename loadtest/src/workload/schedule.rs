@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Catalogue, Endpoint, Requests, Rooms, Trace, Workload};
+use super::keys::Draw;
+use super::shape::Profile;
+use super::{Catalogue, Endpoint, Keys, Requests, Rooms, Trace, Workload};
 use crate::random::Random;
 
 /// A request, ready to be written. Ids that its endpoint does not ask for are there all the same.
@@ -26,7 +28,40 @@ pub struct Schedule {
     choices: Vec<(f64, Endpoint, Rooms)>,
     pairs: Option<Pairs>,
     trace: Option<(Trace, usize)>,
+    /// What is drawn otherwise than evenly.
+    skewed: Option<Skewed>,
     random: Random,
+}
+
+/// How ids are drawn when they are not all alike.
+#[derive(Debug, Clone)]
+struct Skewed {
+    users: Draw,
+    rooms: Draw,
+    hot_rooms: Draw,
+    coupons: Draw,
+}
+
+impl Skewed {
+    fn new(keys: &Keys, catalogue: &Catalogue) -> Option<Self> {
+        (*keys != Keys::default()).then(|| Self {
+            users: keys.users.over(catalogue.users),
+            rooms: keys.rooms.over(catalogue.rooms),
+            // Nobody draws from no rooms: a workload that asks for hot ones has some.
+            hot_rooms: keys.rooms.over(catalogue.hot_rooms.max(1)),
+            coupons: keys.coupons.over(catalogue.coupons_per_room),
+        })
+    }
+
+    fn next(&self, random: &mut Random, rooms: Rooms, coupons_per_room: u64) -> (u64, u64) {
+        let user = self.users.next(random);
+        let rooms = match rooms {
+            Rooms::Any => &self.rooms,
+            Rooms::Hot => &self.hot_rooms,
+        };
+        let room = rooms.next(random);
+        (user, (room - 1) * coupons_per_room + self.coupons.next(random))
+    }
 }
 
 impl Schedule {
@@ -48,6 +83,7 @@ impl Schedule {
             choices: choices.collect(),
             pairs,
             trace,
+            skewed: Skewed::new(&workload.keys, &workload.catalogue),
             random: Random::new(seed, 1),
         }
     }
@@ -75,6 +111,10 @@ impl Iterator for Schedule {
             return Some(Request { endpoint: Endpoint::Grab, user_id, coupon_id, room_id });
         }
         let (endpoint, rooms) = self.choose();
+        if let Some(skewed) = &self.skewed {
+            let (user_id, coupon_id) = skewed.next(&mut self.random, rooms, catalogue.coupons_per_room);
+            return Some(Request { endpoint, user_id, coupon_id, room_id: catalogue.room_of(coupon_id) });
+        }
         let user_id = 1 + self.random.below(catalogue.users);
         let last_room = match rooms {
             Rooms::Any => catalogue.rooms,
@@ -115,7 +155,8 @@ fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// The moments at which requests are due, counted from the start: a Poisson process without end, or those of a trace.
+/// The moments at which requests are due, counted from the start: a Poisson process, whose rate may change as the workload
+/// says, or those of a trace.
 #[derive(Debug, Clone)]
 pub struct ArrivalTimes {
     rate: f64,
@@ -124,17 +165,36 @@ pub struct ArrivalTimes {
 
 #[derive(Debug, Clone)]
 enum Pace {
-    Poisson { at: f64, random: Random },
-    Traced { trace: Trace, number: usize },
+    Poisson {
+        at: f64,
+        random: Random,
+    },
+    /// A Poisson process of rate 1, whose time passes the faster the more is due.
+    Shaped {
+        profile: Profile,
+        due: f64,
+        at: f64,
+        random: Random,
+    },
+    Traced {
+        trace: Trace,
+        number: usize,
+    },
 }
 
 impl ArrivalTimes {
-    /// `rate` requests a second on average; the same seed gives the same moments.
+    /// `rate` requests a second on average, unless the workload has a shape of its own; the same seed gives the same
+    /// moments.
     #[must_use]
     pub fn new(workload: &Workload, rate: f64, seed: u64) -> Self {
-        let pace = match workload.trace() {
-            Some(trace) => Pace::Traced { trace: trace.clone(), number: 0 },
-            None => Pace::Poisson { at: 0.0, random: Random::new(seed, 2) },
+        let random = Random::new(seed, 2);
+        let pace = match (workload.trace(), &workload.arrivals) {
+            (Some(trace), _) => Pace::Traced { trace: trace.clone(), number: 0 },
+            (None, Some(shape)) => {
+                let profile = Profile::new(shape, workload.rate_per_user());
+                Pace::Shaped { profile, due: 0.0, at: 0.0, random }
+            }
+            (None, None) => Pace::Poisson { at: 0.0, random },
         };
         Self { rate, pace }
     }
@@ -149,6 +209,11 @@ impl Iterator for ArrivalTimes {
                 *at += random.exponential() / self.rate;
                 Some(Duration::try_from_secs_f64(*at).unwrap_or(Duration::MAX))
             }
+            Pace::Shaped { profile, due, at, random } => {
+                *due += random.exponential();
+                *at = profile.when(*due, *at)?;
+                Duration::try_from_secs_f64(*at).ok()
+            }
             Pace::Traced { trace, number } => {
                 *number += 1;
                 trace.moment(*number - 1, self.rate)
@@ -162,6 +227,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::workload::{Shape, Skew, Step};
 
     fn share(requests: &[Request], wanted: impl Fn(&Request) -> bool) -> f64 {
         requests.iter().filter(|request| wanted(request)).count() as f64 / requests.len() as f64
@@ -217,6 +283,54 @@ mod tests {
         assert!(all.iter().all(|r| (1..=7).contains(&r.user_id) && (1..=6).contains(&r.coupon_id)));
         assert!(all.iter().all(|r| r.room_id == (r.coupon_id - 1) / 2 + 1));
         assert!(all.iter().all(|r| r.endpoint != Endpoint::RoomStats || r.room_id == 1));
+    }
+
+    #[test]
+    fn skewed_keys_decide_who_and_where_and_hot_scenarios_stay_in_hot_rooms() {
+        let keys = Keys {
+            rooms: Skew::Hot { hot: 1, share: 0.5 },
+            users: Skew::Zipf(1.0),
+            coupons: Skew::Zipf(9.0),
+        };
+        let workload = Workload { keys, ..Workload::default() };
+        let all: Vec<_> = Schedule::new(&workload, 3).take(50_000).collect();
+        assert!(all.iter().all(|r| (1..=100_000).contains(&r.user_id) && (1..=500).contains(&r.coupon_id)));
+        assert!(all.iter().all(|r| r.endpoint != Endpoint::RoomStats || r.room_id <= 5));
+        assert!(share(&all, |request| request.room_id == 1) > 0.5);
+        // The first of twelve natural logarithms, nearly, and nearly every room's first coupon.
+        assert!((0.07..0.1).contains(&share(&all, |request| request.user_id == 1)));
+        assert!(share(&all, |request| request.coupon_id % 5 == 1) > 0.99);
+    }
+
+    #[test]
+    fn arrivals_follow_their_shape_and_scatter_all_the_same() {
+        let step = |rate, seconds| Step { users: None, rate: Some(rate), seconds };
+        let shape = Shape::Steps { steps: vec![step(100.0, 50.0), step(0.0, 50.0), step(400.0, 50.0)] };
+        let workload = Workload { arrivals: Some(shape), ..Workload::default() };
+        let moments: Vec<f64> = ArrivalTimes::new(&workload, 1.0, 4)
+            .map(|at| at.as_secs_f64())
+            .take_while(|at| *at < 150.0)
+            .collect();
+        let within = |from: f64, to: f64| moments.iter().filter(|at| (from..to).contains(*at)).count();
+        assert!(
+            (4_750..5_250).contains(&within(0.0, 50.0)) && (19_500..20_500).contains(&within(100.0, 150.0))
+        );
+        assert_eq!(within(50.001, 100.0), 0);
+        assert!(moments.is_sorted());
+        let mean = workload.mean_rate(Duration::from_secs(150)).unwrap();
+        assert!((mean - 25_000.0 / 150.0).abs() < 1e-6, "{mean}");
+    }
+
+    #[test]
+    fn so_many_users_make_the_requests_of_their_think_times() {
+        // 5 users every 0.3 s, 3 every 0.125 s, 1 every 2 s, 1 every 7.5 s.
+        let wanted = (5.0 / 0.3 + 3.0 / 0.125 + 0.5 + 1.0 / 7.5) / 10.0;
+        assert!((Workload::default().rate_per_user() - wanted).abs() < 1e-9);
+        let steps = vec![Step { users: Some(100.0), rate: None, seconds: 10.0 }];
+        let workload = Workload { arrivals: Some(Shape::Steps { steps }), ..Workload::default() };
+        let count =
+            ArrivalTimes::new(&workload, 1.0, 4).take_while(|at| *at < Duration::from_secs(10)).count();
+        assert!((count as f64 / (wanted * 1_000.0) - 1.0).abs() < 0.05, "{count}");
     }
 
     #[test]

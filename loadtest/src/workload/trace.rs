@@ -1,5 +1,6 @@
 //! Recorded grabs, to be sent again.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,15 +12,20 @@ use super::{Catalogue, Endpoint, Request};
 
 const HEADER: &str = "user_id,room_id,coupon_id,grab_time";
 
-/// Recorded grabs, in the order of their times. Sent again they keep the shape of what was recorded, its bursts and
-/// lulls, while the rate asked for sets the pace.
+/// Recorded requests, in the order of their times. Sent again they keep the shape of what was recorded, its bursts and
+/// lulls, while the rate asked for sets the pace, unless the trace has a speed of its own.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Trace {
     /// Where they are from.
     pub file: String,
     /// Each with the time since the first.
     #[serde(skip)]
-    grabs: Arc<[(Duration, Request)]>,
+    requests: Arc<[(Duration, Request)]>,
+    /// Which of them are sent.
+    #[serde(skip)]
+    part: Range<usize>,
+    /// Recorded seconds that pass in a second.
+    speed: Option<f64>,
 }
 
 impl Trace {
@@ -36,41 +42,91 @@ impl Trace {
             grabs.push(grab(line, catalogue).with_context(|| format!("{file}, line {}", number + 1))?);
         }
         grabs.sort_by_key(|(time, _)| *time);
-        let first =
-            grabs.first().map(|(time, _)| time.millis()).with_context(|| format!("{file} has no grabs"))?;
-        let since_first = |time: Timestamp| Duration::from_millis(time.millis().abs_diff(first));
-        Ok(Self {
-            grabs: grabs.into_iter().map(|(time, request)| (since_first(time), request)).collect(),
-            file,
-        })
+        ensure!(!grabs.is_empty(), "{file} has no grabs");
+        Ok(Self::of(file, &grabs, None))
     }
 
-    /// How many grabs there are.
+    /// These requests, which must be in the order of their times; with a speed, so many recorded seconds pass in one.
+    #[must_use]
+    pub fn of(file: String, requests: &[(Timestamp, Request)], speed: Option<f64>) -> Self {
+        let first = requests.first().map_or(0, |(time, _)| time.millis());
+        let since_first = |time: Timestamp| Duration::from_millis(time.millis().abs_diff(first));
+        let requests: Arc<[_]> =
+            requests.iter().map(|(time, request)| (since_first(*time), *request)).collect();
+        Self { file, part: 0..requests.len(), requests, speed }
+    }
+
+    /// One of so many consecutive parts with (nearly) as many requests each, counted from 0.
+    #[must_use]
+    pub fn part(&self, index: u32, of: u32) -> Self {
+        let cut = |number: u32| {
+            let before = self.len() as u64 * u64::from(number.min(of)) / u64::from(of.max(1));
+            self.part.start + usize::try_from(before).unwrap_or(usize::MAX)
+        };
+        Self { part: cut(index)..cut(index.saturating_add(1)), ..self.clone() }
+    }
+
+    /// Requests about what its first requests are about that change nothing: at most so many, at any rate.
+    #[must_use]
+    pub fn looks(&self, most: usize) -> Self {
+        let kinds = [Endpoint::Stock, Endpoint::UserCoupons].into_iter().cycle();
+        let all = self.requests.get(self.part.clone()).unwrap_or_default();
+        let looks = all.iter().take(most).zip(kinds);
+        let requests: Arc<[_]> =
+            looks.map(|((at, request), endpoint)| (*at, Request { endpoint, ..*request })).collect();
+        Self { file: self.file.clone(), part: 0..requests.len(), requests, speed: None }
+    }
+
+    /// How many requests there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.grabs.len()
+        self.part.len()
     }
 
-    /// Never: a file without grabs is refused.
+    /// Whether there are none: so it is with more parts than requests.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.grabs.is_empty()
+        self.part.is_empty()
+    }
+
+    /// How long it takes from the first request to the last, if it has a speed of its own.
+    #[must_use]
+    pub fn length(&self) -> Option<Duration> {
+        self.since_first(self.len().checked_sub(1)?)
+            .zip(self.speed)
+            .map(|(time, speed)| paced(time, 1.0 / speed))
     }
 
     pub(super) fn request(&self, number: usize) -> Option<Request> {
-        self.grabs.get(number).map(|(_, request)| *request)
+        self.at(number).map(|(_, request)| *request)
     }
 
-    /// When that grab is due, at so many a second on average.
+    /// When that request is due: by its own speed, or at so many a second on average.
     pub(super) fn moment(&self, number: usize, rate: f64) -> Option<Duration> {
-        let (time, _) = self.grabs.get(number)?;
-        let (last, _) = self.grabs.last()?;
+        let time = self.since_first(number)?;
+        if let Some(speed) = self.speed {
+            return Some(paced(time, 1.0 / speed));
+        }
+        let last = self.since_first(self.len() - 1)?;
         if last.is_zero() {
             return Some(Duration::ZERO);
         }
-        let part = time.as_secs_f64() / last.as_secs_f64();
-        Some(Duration::try_from_secs_f64(part * self.grabs.len() as f64 / rate).unwrap_or(Duration::MAX))
+        Some(paced(time, self.len() as f64 / rate / last.as_secs_f64()))
     }
+
+    fn at(&self, number: usize) -> Option<&(Duration, Request)> {
+        let index = self.part.start.checked_add(number).filter(|index| *index < self.part.end)?;
+        self.requests.get(index)
+    }
+
+    fn since_first(&self, number: usize) -> Option<Duration> {
+        let ((first, _), (time, _)) = (self.at(0)?, self.at(number)?);
+        Some(time.saturating_sub(*first))
+    }
+}
+
+fn paced(time: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(time.as_secs_f64() * factor).unwrap_or(Duration::MAX)
 }
 
 fn grab(line: &str, catalogue: &Catalogue) -> anyhow::Result<(Timestamp, Request)> {
@@ -112,6 +168,34 @@ mod tests {
         assert_eq!(millis(1.0), [0, 2_000, 2_000, 4_000]);
         assert_eq!(millis(4.0), [0, 500, 500, 1_000]);
         assert_eq!((trace.request(4), trace.moment(4, 1.0)), (None, None));
+    }
+
+    #[test]
+    fn parts_follow_each_other_and_each_begins_at_once() {
+        let request = |user_id| Request { endpoint: Endpoint::Grab, user_id, coupon_id: 1, room_id: 1 };
+        let requests: Vec<_> =
+            (0..10).map(|n| (Timestamp::from_millis(60_000 * n), request(n.cast_unsigned()))).collect();
+        let trace = Trace::of("x.csv".into(), &requests, Some(60.0));
+        assert_eq!(trace.length(), Some(Duration::from_secs(9)));
+        let parts: Vec<Trace> = (0..3).map(|index| trace.part(index, 3)).collect();
+        let users =
+            |trace: &Trace| (0..trace.len()).map(|n| trace.request(n).unwrap().user_id).collect::<Vec<_>>();
+        assert_eq!(
+            parts.iter().map(users).collect::<Vec<_>>(),
+            [vec![0, 1, 2], vec![3, 4, 5], vec![6, 7, 8, 9]]
+        );
+        assert_eq!(parts[2].moment(0, 1.0), Some(Duration::ZERO));
+        assert_eq!((parts[2].moment(3, 1.0), parts[2].moment(4, 1.0)), (Some(Duration::from_secs(3)), None));
+        assert!(trace.part(0, 11).is_empty() && trace.part(0, 11).length().is_none());
+    }
+
+    #[test]
+    fn looks_grab_nothing() {
+        let looks =
+            read("7,1,5,2026-11-22T10:00:03.000Z\n8,1,5,2026-11-22T10:00:00.000Z\n").unwrap().looks(5);
+        let asked: Vec<_> =
+            (0..2).map(|n| looks.request(n).unwrap()).map(|r| (r.endpoint, r.user_id)).collect();
+        assert_eq!(asked, [(Endpoint::Stock, 8), (Endpoint::UserCoupons, 7)]);
     }
 
     #[test]

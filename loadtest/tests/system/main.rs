@@ -6,5 +6,9 @@ mod common;
 mod crash;
 mod full_disk;
 mod midnight;
+#[path = "../receipts/mod.rs"]
+mod receipts;
+mod replay;
 mod servers;
 mod start;
+mod workloads;

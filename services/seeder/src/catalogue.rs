@@ -103,7 +103,7 @@ pub(crate) fn coupons(options: &SeedOptions) -> Result<Vec<Coupon>> {
     let day = options.as_of.day().start();
     let window = TimeRange::new(day, day.plus_millis(OFFER_DAYS * DAY_MS));
     let coupon = |id| {
-        let room = (id - 1) / options.coupons_per_room + 1;
+        let room = options.room_of(id);
         let stock = if room <= options.hot_rooms { HOT_STOCK } else { STOCK };
         let drawn = u32::try_from(random.between(*stock.start(), *stock.end()))?;
         let stock = options.stock.unwrap_or(drawn);

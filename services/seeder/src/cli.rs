@@ -176,6 +176,7 @@ impl Sizes {
             rooms: self.rooms,
             hot_rooms: self.hot_rooms,
             coupons_per_room: self.coupons_per_room,
+            coupon_rooms: None,
             stock: self.stock,
             history: self.history,
             days: self.days,

@@ -1,6 +1,7 @@
 //! How much data, of what kind.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use coupon_core::{RESULT_ID_EPOCH, Timestamp};
 
@@ -21,8 +22,11 @@ pub struct SeedOptions {
     pub rooms: u64,
     /// How many of the rooms, the first ones, are hot: more stock, and most of the grabs.
     pub hot_rooms: u64,
-    /// Coupons on offer in each room: coupon c belongs to room (c − 1) / this + 1.
+    /// Coupons on offer in each room: coupon c belongs to room (c − 1) / this + 1, unless the next field says where.
     pub coupons_per_room: u64,
+    /// The room of each coupon on offer, coupon 1 first: for a catalogue that somebody else made, whose rooms have
+    /// different numbers of coupons.
+    pub coupon_rooms: Option<Arc<[u64]>>,
     /// How many of each coupon on offer there are; without it as many as a room's heat suggests, drawn at random.
     pub stock: Option<u32>,
     /// Past results.
@@ -43,6 +47,7 @@ impl Default for SeedOptions {
             rooms: 100,
             hot_rooms: 5,
             coupons_per_room: 5,
+            coupon_rooms: None,
             stock: None,
             history: 0,
             days: 30,
@@ -96,12 +101,26 @@ impl SeedOptions {
             let why = format!("there are only {} rooms; lower it, or raise --rooms", self.rooms);
             return refuse("hot-rooms", self.hot_rooms, why);
         }
+        if let Some(rooms) = &self.coupon_rooms {
+            return self.check_coupon_rooms(rooms);
+        }
         if self.rooms * self.coupons_per_room > MOST_COUPONS {
             let why =
                 format!("makes {} coupons; at most {MOST_COUPONS} fit", self.rooms * self.coupons_per_room);
             return refuse("coupons-per-room", self.coupons_per_room, why);
         }
         Ok(())
+    }
+
+    fn check_coupon_rooms(&self, rooms: &[u64]) -> Result<(), OptionError> {
+        let coupons = rooms.len() as u64;
+        if coupons == 0 || coupons > MOST_COUPONS {
+            return refuse("coupons", coupons, format!("must be from 1 to {MOST_COUPONS}"));
+        }
+        match rooms.iter().find(|room| !(1..=self.rooms).contains(*room)) {
+            Some(room) => refuse("rooms", self.rooms, format!("a coupon belongs to room {room}")),
+            None => Ok(()),
+        }
     }
 
     fn check_history(&self) -> Result<(), OptionError> {
@@ -125,8 +144,15 @@ impl SeedOptions {
     }
 
     /// Coupons on offer.
-    pub(crate) const fn live_coupons(&self) -> u64 {
-        self.rooms * self.coupons_per_room
+    pub(crate) fn live_coupons(&self) -> u64 {
+        self.coupon_rooms.as_ref().map_or(self.rooms * self.coupons_per_room, |rooms| rooms.len() as u64)
+    }
+
+    /// The room of a coupon on offer.
+    pub(crate) fn room_of(&self, coupon: u64) -> u64 {
+        let listed = self.coupon_rooms.as_ref();
+        let listed = listed.and_then(|rooms| rooms.get(usize::try_from(coupon - 1).ok()?).copied());
+        listed.unwrap_or((coupon - 1) / self.coupons_per_room + 1)
     }
 }
 
@@ -168,8 +194,18 @@ mod tests {
         assert_eq!(flag(with(|o| (o.history, o.days) = (1, 100_000))), "days");
         assert_eq!(flag(with(|o| (o.history, o.days) = (86_400_001, 1))), "history");
         assert_eq!(flag(with(|o| (o.history, o.users) = (1_000_001, 1))), "history");
+        assert_eq!(flag(with(|o| o.coupon_rooms = Some(vec![1, 101].into()))), "rooms");
+        assert_eq!(flag(with(|o| o.coupon_rooms = Some(Arc::default()))), "coupons");
         let error = with(|o| o.hot_rooms = 101).unwrap_err().to_string();
         assert!(error.contains("--hot-rooms 101") && error.contains("100 rooms"), "{error}");
+    }
+
+    #[test]
+    fn coupons_may_belong_to_any_room() {
+        let options = SeedOptions { coupon_rooms: Some(vec![3, 1, 3].into()), ..SeedOptions::default() };
+        assert_eq!((options.check(), options.live_coupons()), (Ok(()), 3));
+        assert_eq!([1, 2, 3].map(|coupon| options.room_of(coupon)), [3, 1, 3]);
+        assert_eq!([1, 5, 6, 500].map(|coupon| SeedOptions::default().room_of(coupon)), [1, 1, 2, 100]);
     }
 
     #[test]

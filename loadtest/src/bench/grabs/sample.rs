@@ -121,6 +121,7 @@ mod tests {
 
     fn outcome(counts: GrabCounts) -> Outcome {
         Outcome {
+            phases: Vec::new(),
             endpoints: BTreeMap::new(),
             grabs: Vec::new(),
             sold_out: counts.out_of_stock,

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::http::Target;
-use crate::load::{Arrivals, EndpointOutcome, GeneratorCost, LoadSpec, Outcome};
+use crate::load::{Arrivals, EndpointOutcome, GeneratorCost, LoadSpec, Outcome, PhaseOutcome};
 use crate::workload::Workload;
 
 /// The whole file. Latencies are milliseconds from the intended start.
@@ -22,6 +23,8 @@ pub(super) struct Run<'a> {
     workload: &'a Workload,
     elapsed_s: f64,
     endpoints: BTreeMap<&'static str, Endpoint<'a>>,
+    /// The parts of the workload's [arrivals]; empty without.
+    phases: Vec<Phase<'a>>,
     grabs: Grabs,
     /// True when coupons sold out: the rate of grabs is no throughput figure then.
     sold_out: bool,
@@ -40,6 +43,16 @@ struct Endpoint<'a> {
     /// As the answers say; null when they do not.
     mean_shards: Option<f64>,
     mean_tables: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Phase<'a> {
+    name: &'a str,
+    from_s: f64,
+    until_s: f64,
+    ok: u64,
+    errors: u64,
+    latency_ms: Option<Latency>,
 }
 
 #[derive(Serialize)]
@@ -98,6 +111,7 @@ impl<'a> Run<'a> {
             workload: &spec.workload,
             elapsed_s: seconds,
             endpoints: endpoints.collect(),
+            phases: outcome.phases.iter().filter(|phase| phase.from < spec.duration).map(phase).collect(),
             grabs: grabs(outcome),
             sold_out: outcome.sold_out > 0,
             unsent: outcome.unsent,
@@ -133,21 +147,35 @@ fn generator(cost: &GeneratorCost, is_open: bool) -> Generator {
     }
 }
 
-fn endpoint(figures: &EndpointOutcome, seconds: f64) -> Endpoint<'_> {
-    let ms = |quantile| figures.latency.value_at_quantile(quantile) as f64 / 1_000.0;
-    let latency_ms = (!figures.latency.is_empty()).then(|| Latency {
+fn phase(figures: &PhaseOutcome) -> Phase<'_> {
+    Phase {
+        name: &figures.name,
+        from_s: figures.from.as_secs_f64(),
+        until_s: figures.until.as_secs_f64(),
+        ok: figures.ok,
+        errors: figures.errors,
+        latency_ms: latency(&figures.latency),
+    }
+}
+
+fn latency(micros: &Histogram<u64>) -> Option<Latency> {
+    let ms = |quantile| micros.value_at_quantile(quantile) as f64 / 1_000.0;
+    (!micros.is_empty()).then(|| Latency {
         p50: ms(0.5),
         p90: ms(0.9),
         p99: ms(0.99),
         p999: ms(0.999),
         max: ms(1.0),
-    });
+    })
+}
+
+fn endpoint(figures: &EndpointOutcome, seconds: f64) -> Endpoint<'_> {
     Endpoint {
         requests: figures.requests(),
         ok: figures.ok,
         ok_per_s: figures.ok as f64 / seconds,
         errors: &figures.errors,
-        latency_ms,
+        latency_ms: latency(&figures.latency),
         mean_shards: figures.mean_shards(),
         mean_tables: figures.mean_tables(),
     }

@@ -16,6 +16,7 @@ pub(super) fn summary(target: &Target, spec: &LoadSpec, outcome: &Outcome) -> St
     // Writing to a string does not fail.
     let _ = head(&mut text, target, spec)
         .and_then(|()| table(&mut text, outcome))
+        .and_then(|()| phases(&mut text, spec, outcome))
         .and_then(|()| errors(&mut text, outcome))
         .and_then(|()| grabs(&mut text, outcome))
         .and_then(|()| generator(&mut text, spec, outcome));
@@ -24,11 +25,14 @@ pub(super) fn summary(target: &Target, spec: &LoadSpec, outcome: &Outcome) -> St
 }
 
 fn head(text: &mut String, target: &Target, spec: &LoadSpec) -> std::fmt::Result {
+    let LoadSpec { workload, connections, duration, seed, .. } = spec;
     let arrivals = match spec.arrivals {
-        Arrivals::Open { rate } => format!("{} requests/s arriving", count(rate.round() as u64)),
+        Arrivals::Open { rate } => {
+            let mean = if workload.arrivals.is_some() { " on average" } else { "" };
+            format!("{} requests/s arriving{mean}", count(rate.round() as u64))
+        }
         Arrivals::Closed => "closed loop".to_owned(),
     };
-    let LoadSpec { workload, connections, duration, seed, .. } = spec;
     let (name, seconds) = (&workload.name, duration.as_secs_f64());
     writeln!(
         text,
@@ -59,6 +63,35 @@ fn row(text: &mut String, endpoint: Endpoint, figures: &EndpointOutcome) -> std:
         } else {
             write!(text, "{:>10.2}", figures.latency.value_at_quantile(quantile) as f64 / 1_000.0)?;
         }
+    }
+    writeln!(text)
+}
+
+/// Each part of the load's shape: a step, or the jump and what follows it.
+fn phases(text: &mut String, spec: &LoadSpec, outcome: &Outcome) -> std::fmt::Result {
+    let begun: Vec<_> = outcome.phases.iter().filter(|phase| phase.from < spec.duration).collect();
+    if begun.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        text,
+        "{:<21}{:>10}{:>10}{:>10}{:>8}{:>10}{:>10}{:>10}{:>10}",
+        "ms from the due start", "due/s", "requests", "ok", "errors", "p50", "p90", "p99", "max"
+    )?;
+    for phase in begun {
+        let requests = phase.ok + phase.errors;
+        let seconds = phase.until.min(spec.duration).saturating_sub(phase.from).as_secs_f64();
+        let due = (requests as f64 / seconds.max(1e-3)).round() as u64;
+        let [due, requests, ok, failed] = [due, requests, phase.ok, phase.errors].map(count);
+        write!(text, "{:<21}{due:>10}{requests:>10}{ok:>10}{failed:>8}", phase.name)?;
+        for quantile in [0.5, 0.9, 0.99, 1.0] {
+            if phase.latency.is_empty() {
+                write!(text, "{:>10}", "-")?;
+            } else {
+                write!(text, "{:>10.2}", phase.latency.value_at_quantile(quantile) as f64 / 1_000.0)?;
+            }
+        }
+        writeln!(text)?;
     }
     writeln!(text)
 }

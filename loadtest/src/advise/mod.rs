@@ -1,0 +1,49 @@
+//! Which strategy a recorded trace calls for: every row routed through the real strategies, and the best of them put to
+//! the proof.
+//!
+//! [`alternatives`] makes the strategies with the boundaries that the trace suggests, [`predict`] routes the trace by each,
+//! [`text`] shows what came of it, and [`agreement`] holds a prediction against a replay.
+
+mod alternatives;
+mod predict;
+mod proof;
+mod render;
+
+use serde::Serialize;
+
+pub use alternatives::{Alternative, alternatives};
+pub use predict::{Prediction, Routed, predict};
+pub use proof::{Agreement, agreement};
+pub use render::{settings, text};
+
+/// An alternative and what is to be expected of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    /// The alternative.
+    #[serde(flatten)]
+    pub alternative: Alternative,
+    /// What is to be expected.
+    #[serde(flatten)]
+    pub prediction: Prediction,
+}
+
+/// The places of the findings, the best first: those with the highest worth. Of equals the one that was listed first, which
+/// is the plainer.
+#[must_use]
+pub fn ranked(findings: &[Finding]) -> Vec<&Finding> {
+    let mut order: Vec<&Finding> = findings.iter().collect();
+    // Less than a hundredth is no difference that anybody would notice.
+    let worth = |finding: &Finding| (finding.prediction.worth * 100.0).round();
+    order.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
+    order
+}
+
+/// The best, and the best of another kind: that of two sets of boundaries one is a little better is less to know.
+#[must_use]
+pub fn best_two(findings: &[Finding]) -> Vec<&Finding> {
+    let order = ranked(findings);
+    let best = order.first().copied();
+    let kind =
+        |finding: &&Finding| Some(finding.alternative.kind()) != best.map(|best| best.alternative.kind());
+    best.into_iter().chain(order.iter().copied().find(kind)).collect()
+}

@@ -1,0 +1,212 @@
+//! Routes a recorded trace through a strategy.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use coupon_core::{ResultQuery, RowKey, ShardId, ShardingStats, ShardingStrategy, TimeRange, Timestamp};
+use serde::Serialize;
+
+use crate::replay::{Mix, Recording, Row};
+use crate::workload::Endpoint;
+
+const HOUR_MS: i64 = 3_600_000;
+/// About so many grabs' queries are planned: more would change no digit that is shown.
+const PLANNED: usize = 20_000;
+
+/// Where rows went, and what queries visited.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Routed {
+    /// The rows stored.
+    pub rows: ShardingStats,
+    /// Shards that each kind of query visits, on average.
+    pub fan_out: BTreeMap<Endpoint, f64>,
+}
+
+/// What is to be expected of a strategy.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Prediction {
+    /// All rows, at the times that were recorded.
+    pub recorded: Routed,
+    /// Those of the busiest hour, or of the busiest day where only days are known.
+    pub busiest: Routed,
+    /// All rows, as a replay stores them: all of them now.
+    pub replayed: Routed,
+    /// Shards that a query of the mix visits, on average; none without queries.
+    pub shards_a_query: Option<f64>,
+    /// Requests ÷ what the busiest shard has of them, in the busiest time: how many times the requests of one shard all of
+    /// them can serve, when a visit costs the same whatever it is for.
+    pub worth: f64,
+}
+
+/// Routes every row, and the queries of the mix about it.
+///
+/// # Errors
+/// When a row has no place.
+pub fn predict(
+    strategy: &dyn ShardingStrategy,
+    recording: &Recording,
+    mix: &Mix,
+    now: Timestamp,
+) -> Result<Prediction> {
+    let all: Vec<RowKey> = recording.stored().map(Row::key).collect();
+    let busiest = busiest(&all, recording.days_only);
+    let at_once: Vec<RowKey> = all.iter().map(|row| RowKey { time: now, ..*row }).collect();
+    let (recorded, _) = route(strategy, &all, mix)?;
+    let (busiest, worth) = route(strategy, &busiest, mix)?;
+    let (replayed, _) = route(strategy, &at_once, mix)?;
+    let (mut visits, mut queries) = (0.0, 0.0);
+    for (endpoint, each) in mix.per_grab() {
+        if let Some(shards) = recorded.fan_out.get(&endpoint) {
+            visits += shards * each;
+            queries += each;
+        }
+    }
+    let shards_a_query = (queries > 0.0).then(|| visits / queries);
+    Ok(Prediction { recorded, busiest, replayed, shards_a_query, worth })
+}
+
+/// The rows of the busiest hour, or day.
+fn busiest(all: &[RowKey], days_only: bool) -> Vec<RowKey> {
+    let number = |row: &RowKey| if days_only { row.time.day().number() } else { row.time.hour().number() };
+    let mut counts = BTreeMap::<i64, usize>::new();
+    all.iter().for_each(|row| *counts.entry(number(row)).or_default() += 1);
+    let most = counts.into_iter().max_by_key(|(number, rows)| (*rows, -number)).map(|(number, _)| number);
+    all.iter().filter(|row| Some(number(row)) == most).copied().collect()
+}
+
+/// Where the rows go, what queries about them visit, and what that makes of the shards.
+fn route(strategy: &dyn ShardingStrategy, rows: &[RowKey], mix: &Mix) -> Result<(Routed, f64)> {
+    let shards = strategy.shard_count().get();
+    let mut stored = vec![0_u64; usize::from(shards)];
+    for row in rows {
+        let place =
+            strategy.place(row).with_context(|| format!("{} has no place for a row", strategy.name()))?;
+        let count = stored.get_mut(place.shard.index());
+        *count.with_context(|| format!("shard {} is beyond the shards there are", place.shard))? += 1;
+    }
+    let mut visits: Vec<f64> = stored.iter().map(|rows| *rows as f64).collect();
+    let mut requests = rows.len() as f64;
+    let step = rows.len().div_ceil(PLANNED).max(1);
+    let sample: Vec<&RowKey> = rows.iter().step_by(step).collect();
+    let mut fan_out = BTreeMap::new();
+    for (endpoint, each) in mix.per_grab() {
+        // Each row of the sample stands for so many queries.
+        let weight = each * rows.len() as f64 / sample.len().max(1) as f64;
+        let mut visited = 0_usize;
+        for query in sample.iter().filter_map(|row| query(endpoint, row)) {
+            let plan = strategy.plan(&query).shards(shards);
+            visited += plan.len();
+            plan.into_iter().for_each(|shard| visit(&mut visits, shard, weight));
+            requests += weight;
+        }
+        if endpoint.is_planned() && !sample.is_empty() {
+            fan_out.insert(endpoint, visited as f64 / sample.len() as f64);
+        }
+    }
+    let busiest = visits.into_iter().fold(0.0, f64::max);
+    let worth = if busiest > 0.0 { requests / busiest } else { 0.0 };
+    Ok((Routed { rows: ShardingStats::of_counts(&stored), fan_out }, worth))
+}
+
+fn visit(visits: &mut [f64], shard: ShardId, weight: f64) {
+    if let Some(visits) = visits.get_mut(shard.index()) {
+        *visits += weight;
+    }
+}
+
+/// What an endpoint asks the shards about a row; nothing when it asks none of them.
+fn query(endpoint: Endpoint, row: &RowKey) -> Option<ResultQuery> {
+    match endpoint {
+        Endpoint::UserCoupons => Some(ResultQuery::of_user(row.user)),
+        Endpoint::RoomOrders | Endpoint::RoomStats => Some(ResultQuery::of_room(row.room)),
+        Endpoint::Recent => {
+            let hour = TimeRange::new(row.time.plus_millis(-HOUR_MS), row.time.plus_millis(1));
+            Some(ResultQuery::within(hour))
+        }
+        Endpoint::Global => Some(ResultQuery::everything()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::num::{NonZeroU16, NonZeroU64};
+
+    use super::*;
+    use crate::advise::alternatives;
+    use crate::replay::{Reading, read};
+    use crate::workload::Workload;
+
+    const FOUR: NonZeroU16 = NonZeroU16::new(4).unwrap();
+
+    /// Sixteen rooms over four days; half of everything is in room 3.
+    pub(in crate::advise) fn recording() -> Recording {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let line = |n: i64| {
+            let room = if n % 2 == 0 { 3 } else { n / 2 % 16 + 1 };
+            format!("{n},{room},{room},{}\n", 1_456_617_600 + n * 60)
+        };
+        let lines: String = (0..5_760).map(line).collect();
+        std::fs::write(file.path(), format!("user_id,room_id,coupon_id,grab_time\n{lines}")).unwrap();
+        read(file.path(), &Reading::default()).unwrap()
+    }
+
+    fn predicted(name: &str, mix: &Mix) -> Prediction {
+        let recording = recording();
+        let all = alternatives(&recording, FOUR, NonZeroU64::new(25).unwrap()).unwrap();
+        let found = all.iter().find(|alternative| alternative.name == name).unwrap();
+        let now = "2026-11-22T12:00:00Z".parse().unwrap();
+        predict(&*found.spec.strategy().unwrap(), &recording, mix, now).unwrap()
+    }
+
+    fn skew(name: &str) -> f64 {
+        predicted(name, &Mix::none()).recorded.rows.skew.unwrap()
+    }
+
+    #[test]
+    fn days_are_even_over_the_whole_and_one_shard_in_their_busiest_hour_and_in_a_replay() {
+        let time = predicted("range-time", &Mix::none());
+        assert_eq!(time.recorded.rows.skew, Some(1.0));
+        assert_eq!((time.busiest.rows.skew, time.replayed.rows.skew), (Some(4.0), Some(4.0)));
+        assert!((time.worth - 1.0).abs() < 1e-9, "{}", time.worth);
+    }
+
+    #[test]
+    fn a_room_with_half_of_all_is_cured_by_no_boundary_but_by_spreading_it() {
+        // Sixteen rooms are one range of 25.
+        assert!((skew("range-room") - 4.0).abs() < 1e-9);
+        // Half, and every 32nd of the other half: the room itself has 53 %.
+        for name in ["range-room+equal", "range-room+split"] {
+            assert!((2.1..2.2).contains(&skew(name)), "{name}: {}", skew(name));
+        }
+        assert!(skew("range-room+equal+spread4") < 1.1 && skew("hash") < 1.1);
+    }
+
+    #[test]
+    fn queries_visit_what_each_strategy_is_known_for() {
+        let mix = Mix::of(&Workload::default()).unwrap();
+        let visits = |name: &str| {
+            let fan_out = predicted(name, &mix).recorded.fan_out;
+            [Endpoint::UserCoupons, Endpoint::RoomOrders, Endpoint::Global].map(|endpoint| fan_out[&endpoint])
+        };
+        assert_eq!(visits("hash"), [1.0, 4.0, 4.0]);
+        assert_eq!(visits("range-time"), [4.0, 4.0, 4.0]);
+        assert_eq!(visits("range-room+equal")[1], 1.0);
+        assert_eq!(visits("range-room+equal+spread2")[1], 2.0);
+    }
+
+    #[test]
+    fn worth_counts_every_visit_of_the_busiest_shard() {
+        let mix = Mix::of(&Workload::default()).unwrap();
+        let (hash, single) = (predicted("hash", &mix), predicted("range-room", &mix));
+        // One range, on one shard: it has everything, and a query without a room visits the others for nothing.
+        assert!((single.worth - 1.0).abs() < 1e-9, "{}", single.worth);
+        assert!(
+            hash.worth > 2.0 && hash.worth < hash.busiest.rows.effective_shards.unwrap(),
+            "{}",
+            hash.worth
+        );
+        let several = hash.shards_a_query.unwrap();
+        assert!(several > 1.0 && several < 4.0, "{several}");
+    }
+}

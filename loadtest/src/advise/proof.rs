@@ -1,0 +1,162 @@
+//! A prediction held against what a replay measured.
+
+use crate::format::{count, number};
+use crate::report::model::Contestant;
+use crate::workload::Endpoint;
+
+use super::Prediction;
+
+/// Figures further apart than this part of them do not agree. Routing is exact: what differs is which grabs failed.
+const TOLERANCE: f64 = 0.02;
+
+/// With less than this part of the grabs decided, the rows are those of an overload.
+const DECIDED: f64 = 0.98;
+
+/// Whether what was measured is what was predicted; of several the greatest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Agreement {
+    /// It is.
+    Agrees,
+    /// There is no figure to compare.
+    Unknown,
+    /// It is not.
+    Differs,
+}
+
+/// What was predicted, what was measured, whether the two agree: a line a figure.
+#[must_use]
+pub fn agreement(prediction: &Prediction, measured: &Contestant) -> Vec<(String, Agreement)> {
+    let replayed = &prediction.replayed;
+    let mut figures = vec![("skew of the rows".to_owned(), replayed.rows.skew, skew(measured))];
+    for (endpoint, shards) in &replayed.fan_out {
+        let what = format!("shards visited by {}", endpoint.name());
+        figures.push((what, Some(*shards), visited(measured, *endpoint)));
+    }
+    figures.into_iter().map(|(what, predicted, measured)| compare(&what, predicted, measured)).collect()
+}
+
+fn compare(what: &str, predicted: Option<f64>, measured: Result<f64, String>) -> (String, Agreement) {
+    let (agreement, verdict) = match (predicted, &measured) {
+        (Some(predicted), Ok(measured)) if (measured / predicted - 1.0).abs() <= TOLERANCE => {
+            (Agreement::Agrees, "agrees")
+        }
+        (Some(_), Ok(_)) => (Agreement::Differs, "does not agree"),
+        (None, _) | (_, Err(_)) => (Agreement::Unknown, "cannot be compared"),
+    };
+    let predicted = predicted.map_or_else(|| "n/a".to_owned(), number);
+    let measured = measured.map_or_else(|why| format!("n/a: {why}"), number);
+    (format!("{what}: predicted {predicted}, measured {measured}: {verdict}"), agreement)
+}
+
+/// The skew of all rows of all rounds.
+fn skew(contestant: &Contestant) -> Result<f64, String> {
+    decided(contestant)?;
+    let mut rows = vec![0.0; usize::from(contestant.shards)];
+    for shard in contestant.rounds.iter().flat_map(|round| &round.shards) {
+        let written = &shard.rows_written;
+        let known = written.value().ok_or_else(|| written.reason().unwrap_or("not measured").to_owned())?;
+        if let Some(rows) = rows.get_mut(usize::from(shard.shard)) {
+            *rows += known;
+        }
+    }
+    coupon_core::ShardingStats::of(rows).skew.ok_or_else(|| "no row was written".to_owned())
+}
+
+/// Refuses rounds in which many grabs were not even sent: which ones those are is no strategy's doing.
+fn decided(contestant: &Contestant) -> Result<(), String> {
+    let (mut decided, mut asked) = (0, 0);
+    for round in &contestant.rounds {
+        decided += round.grabs.granted + round.grabs.refused.values().sum::<u64>();
+        asked += round.endpoints.get(Endpoint::Grab.name()).map_or(0, |grabs| grabs.requests);
+    }
+    if (decided as f64) < asked as f64 * DECIDED {
+        return Err(format!(
+            "of {} grabs only {} were decided, since this machine could not take the pace; raise --seconds",
+            count(asked),
+            count(decided)
+        ));
+    }
+    Ok(())
+}
+
+/// Shards that an endpoint's queries visited, on average over all of them.
+fn visited(contestant: &Contestant, endpoint: Endpoint) -> Result<f64, String> {
+    let (mut shards, mut answers) = (0.0, 0_u64);
+    for round in contestant.rounds.iter().filter_map(|round| round.endpoints.get(endpoint.name())) {
+        if let Some(mean) = round.shards_visited.value() {
+            shards += mean * round.ok as f64;
+            answers += round.ok;
+        }
+    }
+    if answers == 0 { Err("too few requests to have any".to_owned()) } else { Ok(shards / answers as f64) }
+}
+
+#[cfg(test)]
+mod tests {
+    use coupon_core::ShardingStats;
+
+    use super::*;
+    use crate::advise::Routed;
+    use crate::report::model::{EndpointRound, Figure, Round, ShardRound};
+
+    fn prediction(rows: &[u64], user_coupons: f64) -> Prediction {
+        let routed = Routed {
+            rows: ShardingStats::of_counts(rows),
+            fan_out: [(Endpoint::UserCoupons, user_coupons)].into(),
+        };
+        let (recorded, busiest) = (routed.clone(), routed.clone());
+        Prediction { recorded, busiest, replayed: routed, shards_a_query: None, worth: 1.0 }
+    }
+
+    fn measured(rounds: &[[f64; 2]]) -> Contestant {
+        let round = |rows: &[f64; 2]| {
+            let shard = |(shard, rows): (u16, &f64)| ShardRound {
+                shard,
+                rows_written: Figure::of(*rows),
+                ..ShardRound::default()
+            };
+            let visited =
+                EndpointRound { ok: 5, shards_visited: Figure::of(1.0), ..EndpointRound::default() };
+            Round {
+                shards: (0..).zip(rows).map(shard).collect(),
+                endpoints: [("user_coupons".to_owned(), visited)].into(),
+                ..Round::default()
+            }
+        };
+        Contestant { shards: 2, rounds: rounds.iter().map(round).collect(), ..Contestant::default() }
+    }
+
+    fn worst(found: &[(String, Agreement)]) -> Agreement {
+        found.iter().map(|(_, agreement)| *agreement).max().unwrap()
+    }
+
+    #[test]
+    fn rows_of_all_rounds_together_are_held_against_the_prediction() {
+        let found = agreement(&prediction(&[30, 10], 1.0), &measured(&[[20.0, 0.0], [10.0, 10.0]]));
+        assert_eq!(worst(&found), Agreement::Agrees, "{found:?}");
+        assert!(found[0].0.contains("predicted 1.50, measured 1.50: agrees"), "{found:?}");
+    }
+
+    #[test]
+    fn what_differs_does_not_agree_and_what_is_missing_cannot() {
+        let found = agreement(&prediction(&[20, 20], 2.0), &measured(&[[30.0, 10.0]]));
+        assert!(found.iter().all(|(line, _)| line.ends_with("does not agree")), "{found:?}");
+        assert_eq!(worst(&found), Agreement::Differs);
+        let found = agreement(&prediction(&[20, 20], 2.0), &measured(&[]));
+        assert!(found[0].0.contains("n/a: no row was written: cannot be compared"), "{found:?}");
+        assert_eq!(worst(&found), Agreement::Unknown);
+    }
+
+    #[test]
+    fn an_overload_proves_nothing() {
+        let mut overloaded = measured(&[[20.0, 0.0]]);
+        let grabs = EndpointRound { requests: 100, ..EndpointRound::default() };
+        overloaded.rounds[0].endpoints.insert("grab".to_owned(), grabs);
+        overloaded.rounds[0].grabs.granted = 97;
+        let found = agreement(&prediction(&[30, 10], 1.0), &overloaded);
+        assert!(found[0].0.contains("of 100 grabs only 97 were decided"), "{found:?}");
+        overloaded.rounds[0].grabs.refused.insert("duplicate".to_owned(), 3);
+        let found = agreement(&prediction(&[20, 0], 1.0), &overloaded);
+        assert_eq!(worst(&found), Agreement::Agrees, "{found:?}");
+    }
+}

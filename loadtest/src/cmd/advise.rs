@@ -1,0 +1,103 @@
+//! `loadtest advise`.
+
+use std::num::{NonZeroU16, NonZeroU64};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use coupon_core::Timestamp;
+
+use super::arguments::Output;
+use super::compare::exit_code;
+use super::recorded::{SendArgs, TraceArgs, mix};
+use crate::advise::{Agreement, Finding, agreement, alternatives, best_two, predict, text};
+use crate::compare::compare_and_keep;
+use crate::contestants::Spec;
+use crate::replay::{Mix, Recording};
+use crate::terminal;
+
+/// Its command line. Exits as loadtest replay does; with --no-proof with 0.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    trace: TraceArgs,
+    /// How many shards there are to be
+    #[arg(long, default_value = "4")]
+    shards: NonZeroU16,
+    /// Rooms a range, for range-room as it is configured
+    #[arg(long, value_name = "ROOMS", default_value = "25")]
+    room_width: NonZeroU64,
+    /// The workload whose queries come with each grab: a file, flash-sale (the built-in one), or grabs for none
+    #[arg(long, value_name = "FILE", default_value = "flash-sale")]
+    mix: String,
+    /// Say what is to be expected, without the replay that proves it
+    #[arg(long)]
+    no_proof: bool,
+    /// Write what was found here as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    #[command(flatten)]
+    send: SendArgs,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When the arguments make no sense, the trace has no line that does, or its replay fails.
+#[expect(clippy::needless_pass_by_value, reason = "as every subcommand takes them")]
+pub fn run(args: Args) -> Result<ExitCode> {
+    if !args.no_proof {
+        args.send.check()?;
+    }
+    let mix = mix(&args.mix)?;
+    let json = args.json.as_deref().map(|path| Output::create("--json", path)).transpose()?;
+    let recording = args.trace.recording()?;
+    recording.told().iter().for_each(terminal::note);
+    let findings = findings(&args, &recording, &mix)?;
+    terminal::say(text(&recording, &mix, &findings, args.shards).trim_end());
+    json.map_or(Ok(()), |file| file.write_json(&findings))?;
+    if args.no_proof { Ok(ExitCode::SUCCESS) } else { prove(&args, &recording, &mix, &findings) }
+}
+
+fn findings(args: &Args, recording: &Recording, mix: &Mix) -> Result<Vec<Finding>> {
+    let all = alternatives(recording, args.shards, args.room_width)?;
+    let found = all.into_iter().map(|alternative| {
+        terminal::progress(format!("routing by {}", alternative.name));
+        let prediction = predict(&*alternative.spec.strategy()?, recording, mix, now())?;
+        Ok(Finding { alternative, prediction })
+    });
+    let found = found.collect();
+    terminal::clear_progress();
+    found
+}
+
+/// Replays the trace to the best two kinds, and holds what was measured against what was predicted.
+fn prove(args: &Args, recording: &Recording, mix: &Mix, findings: &[Finding]) -> Result<ExitCode> {
+    let best = best_two(findings);
+    let specs: Vec<Spec> = best.iter().map(|finding| finding.alternative.spec.clone()).collect();
+    let options = args.send.options(recording, mix, specs, args.trace.seed)?;
+    terminal::note(
+        "\nThe proof: the best two get the trace itself. All of it falls on today, as the services' clocks say.",
+    );
+    let (ending, report) = compare_and_keep(&options)?;
+    let mut worst = Agreement::Agrees;
+    for finding in best {
+        let name = &finding.alternative.name;
+        let measured = report.contestant(name).with_context(|| format!("the report lacks {name}"))?;
+        for (line, agreement) in agreement(&finding.prediction, measured) {
+            terminal::say(format!("{name}: {line}"));
+            worst = worst.max(agreement);
+        }
+    }
+    terminal::say(match worst {
+        Agreement::Agrees => "The proof agrees with the prediction.",
+        Agreement::Unknown => "The proof is not complete: see above what could not be compared.",
+        Agreement::Differs => "The proof does not agree with all of the prediction: see above what differs.",
+    });
+    Ok(exit_code(ending))
+}
+
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,216 @@
+//! Flags of the subcommands that take a recorded trace.
+
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use seeder::SeedOptions;
+
+use super::arguments;
+use super::servers::BackendArgs;
+use crate::compare::Options;
+use crate::contestants::{Setup, Spec, all_different};
+use crate::duration::parse_duration;
+use crate::load::{Arrivals, LoadSpec};
+use crate::replay::{Columns, Mix, Reading, Recording, TimeFormat, read};
+use crate::workload::{Catalogue, Requests, Trace, Workload};
+
+/// What `--mix` calls the built-in workload.
+const BUILT_IN: &str = "flash-sale";
+/// What it calls no queries at all.
+const NONE: &str = "grabs";
+/// Longer round trips than this are no network's.
+const LONGEST_RTT: Duration = Duration::from_secs(10);
+
+/// The trace, and how to read it.
+#[derive(Debug, clap::Args)]
+pub(super) struct TraceArgs {
+    /// A CSV file with a header: a line a grab
+    #[arg(value_name = "TRACE.csv")]
+    trace: PathBuf,
+    /// Which columns are what, such as user=User_id,room=Merchant_id,coupon=Coupon_id,time=Date_received. Those that are
+    /// left out are user_id, room_id, coupon_id and grab_time
+    #[arg(long, value_name = "KEY=COLUMN,…")]
+    map: Option<Columns>,
+    /// How times are written; found out without it. Without an offset they are UTC
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    time_format: Option<TimeFormat>,
+    /// What all random choices follow from: when in their day grabs are of which only the day is known, what is seeded
+    #[arg(long, default_value_t = 1)]
+    pub(super) seed: u64,
+}
+
+impl TraceArgs {
+    /// Reads the trace.
+    pub(super) fn recording(&self) -> Result<Recording> {
+        let json = self.trace.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+        ensure!(
+            !json,
+            "{}: a report keeps no rows, so nothing can be routed again: give the trace itself, as CSV",
+            self.trace.display()
+        );
+        let columns = self.map.clone().unwrap_or_default();
+        read(&self.trace, &Reading { columns, format: self.time_format, seed: self.seed })
+    }
+}
+
+/// How a trace is sent, and to whom.
+#[derive(Debug, clap::Args)]
+pub(super) struct SendArgs {
+    /// So many recorded seconds pass in one; 1 is real time
+    #[arg(long, value_name = "TIMES", conflicts_with = "seconds", allow_negative_numbers = true)]
+    speed: Option<f64>,
+    /// How long all of it takes, in seconds [default: 60]
+    #[arg(long, allow_negative_numbers = true)]
+    seconds: Option<f64>,
+    /// Consecutive parts, after each of which the others have their turn; five are the least that allow verdicts
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rounds: u32,
+    /// How many of each coupon there are; enough for every grab without it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    stock: Option<u32>,
+    /// The most connections open at a time
+    #[arg(long, default_value_t = LoadSpec::CONNECTIONS)]
+    connections: usize,
+    /// A round trip to add before every call to a shard, such as 1ms: loopback makes many calls too cheap
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    shard_rtt: Option<Duration>,
+    /// The folder for report.json and report.html
+    #[arg(long, value_name = "DIR", default_value = "reports/latest")]
+    out: PathBuf,
+    /// Keep the contestants' data in this folder
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    #[command(flatten)]
+    backend: BackendArgs,
+}
+
+impl SendArgs {
+    /// Refuses what cannot be, before anything long is done.
+    pub(super) fn check(&self) -> Result<()> {
+        for (flag, given) in [("--speed", self.speed), ("--seconds", self.seconds)] {
+            let fine = given.is_none_or(|given| given.is_finite() && given > 0.0);
+            ensure!(fine, "{flag} must be above 0, not {}", given.unwrap_or_default());
+        }
+        arguments::connections("--connections", self.connections)?;
+        ensure!(
+            self.shard_rtt.unwrap_or_default() <= LONGEST_RTT,
+            "--shard-rtt must be {} s at most",
+            LONGEST_RTT.as_secs()
+        );
+        self.backend.wanted()?;
+        arguments::folder("--out", &self.out)
+    }
+
+    /// Recorded seconds that pass in a second, and how long that takes.
+    pub(super) fn pace(&self, recording: &Recording) -> Result<(f64, Duration)> {
+        let window = recording.window();
+        let recorded = (window.end.millis() - window.start.millis()) as f64 / 1e3;
+        let speed = self.speed.unwrap_or_else(|| recorded / self.seconds.unwrap_or(60.0));
+        let seconds = recorded / speed;
+        let flag = if self.speed.is_some() { "--speed" } else { "--seconds" };
+        ensure!(
+            seconds <= LoadSpec::LONGEST.as_secs_f64(),
+            "{flag}: {recorded:.0} recorded seconds at {speed} times their speed take {seconds:.0} s, and a week is the most"
+        );
+        Ok((speed, Duration::from_secs_f64(seconds)))
+    }
+
+    /// Everything that a comparison wants.
+    pub(super) fn options(
+        &self,
+        recording: &Recording,
+        mix: &Mix,
+        contestants: Vec<Spec>,
+        seed: u64,
+    ) -> Result<Options> {
+        all_different(contestants.iter().map(|spec| spec.name.as_str()))?;
+        let (speed, length) = self.pace(recording)?;
+        let trace = mix.trace(recording, speed, seed);
+        // A round without a grab would be nobody's turn.
+        let grabs = u32::try_from(recording.rows().len()).unwrap_or(u32::MAX);
+        let rounds = self.rounds.min(grabs);
+        let options = recording.catalogue(self.stock, seed);
+        options.check()?;
+        let load = self.load(trace, &options, length, seed);
+        let shard_rtt = self.shard_rtt.unwrap_or_default();
+        let processes = self.backend.processes;
+        Ok(Options {
+            contestants,
+            targets: Vec::new(),
+            setup: Setup { keep: self.keep.clone(), shard_rtt, processes, ..Setup::embedded(options) },
+            servers: self.backend.wanted()?,
+            shard_cpu: self.backend.shard_cpu,
+            rounds,
+            workload: recording.file.clone(),
+            load: LoadSpec { duration: (length / rounds).max(Duration::from_millis(1)), ..load },
+            notes: notes(recording, speed, rounds),
+            out: self.out.clone(),
+        })
+    }
+}
+
+impl SendArgs {
+    /// All of a trace, in that time.
+    fn load(&self, trace: Trace, options: &SeedOptions, length: Duration, seed: u64) -> LoadSpec {
+        let mean = trace.len() as f64 / length.as_secs_f64().max(1e-3);
+        let rate = mean.clamp(*LoadSpec::RATES.start(), *LoadSpec::RATES.end());
+        // What a trace asks about it brings along; nothing is drawn from this catalogue.
+        let catalogue =
+            Catalogue { users: options.users, rooms: options.rooms, hot_rooms: 0, coupons_per_room: 1 };
+        LoadSpec {
+            workload: Workload::of(trace.file.clone(), catalogue, Requests::Trace(trace)),
+            connections: self.connections,
+            duration: length,
+            seed,
+            ..LoadSpec::new(Arrivals::Open { rate })
+        }
+    }
+}
+
+/// What a reader of the report must know: it says nothing that the command has not said.
+fn notes(recording: &Recording, speed: f64, rounds: u32) -> Vec<String> {
+    let mut notes = vec![format!(
+        "Grabs are stamped by the services' own clocks, so all of this trace falls on the day of the replay: a strategy by \
+         time keeps it in that day's table. What it does with the recorded days, loadtest advise says. The trace ran at \
+         {speed:.1} times its speed."
+    )];
+    if rounds > 1 {
+        notes.push(format!(
+            "The {rounds} rounds are consecutive parts of the trace, not repetitions: they differ as the trace does."
+        ));
+    }
+    notes.extend(recording.told().into_iter().skip(1).map(|line| format!("Of the trace: {line}.")));
+    notes
+}
+
+/// The queries that come with grabs: those of a workload file, of the built-in workload, or none.
+pub(super) fn mix(name: &str) -> Result<Mix> {
+    if name == NONE {
+        return Ok(Mix::none());
+    }
+    let workload = if name == BUILT_IN {
+        Workload::default()
+    } else {
+        Workload::load(Path::new(name)).context("--mix")?
+    };
+    if workload.trace().is_some() {
+        bail!("--mix: {name} is a trace itself; give a workload of scenarios, or {BUILT_IN}");
+    }
+    Mix::of(&workload).context("--mix")
+}
+
+/// A contestant, with tables made ahead for all rooms of the recording.
+pub(super) fn spec(
+    name: &str,
+    shards: NonZeroU16,
+    rooms: u64,
+    split: &range_svc::RoomRanges,
+) -> Result<Spec> {
+    let mut spec = Spec::with_split(name, shards, split).context("--contestants")?;
+    if spec.settings.iter().any(|setting| setting == "range.by=room") {
+        spec.settings.push(format!("range.rooms={rooms}"));
+    }
+    Ok(spec)
+}

@@ -1,0 +1,84 @@
+//! What each round, and the warm-up before them, sends.
+
+use std::time::Duration;
+
+use super::order::seed_of_round;
+use crate::load::LoadSpec;
+use crate::workload::{Requests, Workload};
+
+/// How many requests of a trace a warm-up asks about.
+const LOOKS: usize = 1_000;
+
+/// The load of a round: with a seed of its own, and of a trace the part whose turn it is.
+pub(super) fn of_round(load: &LoadSpec, index: u32, rounds: u32) -> LoadSpec {
+    let round = LoadSpec { seed: seed_of_round(load.seed, Some(index)), ..load.clone() };
+    let Some(part) = load.workload.trace().map(|trace| trace.part(index, rounds)) else { return round };
+    // The last request is due at the very end, and what is due at the end is not sent.
+    let own = part.length().map(|length| length + Duration::from_millis(1));
+    LoadSpec { duration: own.unwrap_or(load.duration), workload: with_trace(load, part), ..round }
+}
+
+/// What is sent before the first round: of a trace nothing that it will send itself, since its grabs would then be
+/// refused as duplicates.
+pub(super) fn of_warm_up(load: &LoadSpec, longest: Duration) -> LoadSpec {
+    let duration = load.duration.min(longest);
+    let warm_up = LoadSpec { duration, seed: seed_of_round(load.seed, None), ..load.clone() };
+    match load.workload.trace() {
+        Some(trace) => LoadSpec { workload: with_trace(load, trace.looks(LOOKS)), ..warm_up },
+        None => warm_up,
+    }
+}
+
+fn with_trace(load: &LoadSpec, trace: crate::workload::Trace) -> Workload {
+    Workload { requests: Requests::Trace(trace), ..load.workload.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use coupon_core::Timestamp;
+
+    use super::*;
+    use crate::load::Arrivals;
+    use crate::workload::{Endpoint, Request, Schedule, Trace};
+
+    fn replay() -> LoadSpec {
+        let request = |user_id| Request { endpoint: Endpoint::Grab, user_id, coupon_id: 1, room_id: 1 };
+        let requests: Vec<_> =
+            (0..10).map(|n| (Timestamp::from_millis(1_000 * n), request(n.cast_unsigned() + 1))).collect();
+        let trace = Trace::of("x.csv".into(), &requests, Some(2.0));
+        let workload = Workload { requests: Requests::Trace(trace), ..Workload::default() };
+        LoadSpec { workload, ..LoadSpec::new(Arrivals::Open { rate: 5.0 }) }
+    }
+
+    #[test]
+    fn the_rounds_of_a_trace_send_all_of_it_once() {
+        let load = replay();
+        let rounds: Vec<LoadSpec> = (0..4).map(|index| of_round(&load, index, 4)).collect();
+        let users: Vec<u64> = rounds
+            .iter()
+            .flat_map(|round| Schedule::new(&round.workload, 1))
+            .map(|request| request.user_id)
+            .collect();
+        assert_eq!(users, (1..=10).collect::<Vec<_>>());
+        // Requests 3 to 5, a second apart, at twice the speed: the last is due after a second, and must be sent.
+        assert_eq!(rounds[1].duration, Duration::from_millis(1_001));
+    }
+
+    #[test]
+    fn a_warm_up_grabs_nothing_of_a_trace() {
+        let warm_up = of_warm_up(&replay(), Duration::from_secs(1));
+        let asked: Vec<Request> = Schedule::new(&warm_up.workload, 1).collect();
+        assert!(
+            asked.len() == 10 && asked.iter().all(|request| request.endpoint != Endpoint::Grab),
+            "{asked:?}"
+        );
+    }
+
+    #[test]
+    fn scenarios_are_the_same_in_every_round_but_for_their_seed() {
+        let load = LoadSpec::new(Arrivals::Open { rate: 5.0 });
+        let (one, other) = (of_round(&load, 0, 5), of_round(&load, 1, 5));
+        assert_eq!((one.duration, &one.workload), (load.duration, &load.workload));
+        assert_ne!(one.seed, other.seed);
+    }
+}

@@ -1,0 +1,89 @@
+//! Somebody else's receipts, read, replayed and audited.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use loadtest::replay::{Reading, read};
+use loadtest::report;
+
+use crate::common::program;
+use crate::receipts::{Size, csv};
+
+const MAP: &str = "user=User_id,room=Merchant_id,coupon=Coupon_id,time=Date_received";
+const SMALL: Size = Size { receipts: 3_000, users: 2_000, merchants: 60, purchases: 40 };
+
+fn loadtest(folder: &Path, arguments: &[&str]) -> Output {
+    // The services must be there before they are looked for.
+    let _ = program("hash-svc");
+    let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
+        .args(arguments)
+        .args(["receipts.csv", "--map", MAP, "--out", "report"])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+fn folder_with(size: Size) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("receipts.csv"), csv(size)).unwrap();
+    folder
+}
+
+#[test]
+fn a_file_as_large_and_skewed_as_a_real_one_is_read_whole() {
+    let folder = folder_with(Size::REAL);
+    let reading = Reading { columns: MAP.parse().unwrap(), ..Reading::default() };
+    let recording = read(&folder.path().join("receipts.csv"), &reading).unwrap();
+    assert_eq!((recording.rows().len(), recording.users), (113_640, 76_309));
+    let busiest = recording.rooms.grabs.iter().max().unwrap();
+    assert_eq!((recording.rooms.labels.len(), busiest * 100 / 113_640), (1_559, 26));
+    assert!(recording.days_only && recording.repeated > 1_000, "{}", recording.repeated);
+    assert_eq!(recording.left_out.reasons(), [("nothing in Coupon_id", 1_500, 77)]);
+}
+
+#[test]
+fn a_replay_sends_every_receipt_once_to_everybody_and_the_audit_finds_each() {
+    let folder = folder_with(SMALL);
+    let reading = Reading { columns: MAP.parse().unwrap(), ..Reading::default() };
+    let recording = read(&folder.path().join("receipts.csv"), &reading).unwrap();
+    let output =
+        loadtest(folder.path(), &["replay", "--seconds", "3", "--rounds", "3", "--mix", "flash-sale"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("nothing in Coupon_id: 40") && told.contains("clocks"), "{told}");
+
+    let report = report::read(&folder.path().join("report/report.json")).unwrap();
+    assert_eq!(report.contestants.len(), 3);
+    for contestant in &report.contestants {
+        let rounds = &contestant.rounds;
+        assert_eq!(rounds.len(), 3);
+        let granted: u64 = rounds.iter().map(|round| round.grabs.granted).sum();
+        let duplicates: u64 = rounds.iter().filter_map(|round| round.grabs.refused.get("duplicate")).sum();
+        // A repeat that comes while the first is on its way is told the same result, and nothing is stored for it.
+        assert_eq!(granted + duplicates, recording.rows().len() as u64);
+        let written =
+            rounds.iter().flat_map(|round| &round.shards).map(|shard| shard.rows_written.value().unwrap());
+        assert_eq!(written.sum::<f64>() as usize, recording.stored().count());
+        assert!(rounds.iter().all(|round| round.audit.known().is_some()), "{rounds:?}");
+        assert!(rounds.iter().all(|round| round.endpoints.contains_key("user_coupons")));
+    }
+    assert!(report.audit.passed && report.audit.rounds_audited == 9, "{:?}", report.audit);
+}
+
+#[test]
+fn advice_is_proved_by_a_replay_that_agrees_with_it() {
+    let folder = folder_with(SMALL);
+    let output =
+        loadtest(folder.path(), &["advise", "--seconds", "3", "--rounds", "2", "--json", "advice.json"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("Best: ") && said.contains("skew of the rows"), "{said}");
+    assert!(said.contains("The proof agrees with the prediction."), "{said}");
+    let json = std::fs::read_to_string(folder.path().join("advice.json")).unwrap();
+    let findings: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let names: Vec<&str> =
+        findings.as_array().unwrap().iter().map(|finding| finding["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"hash") && names.contains(&"range-room+equal+spread2"), "{names:?}");
+    let report = report::read(&folder.path().join("report/report.json")).unwrap();
+    assert!(report.contestants.len() == 2 && report.audit.passed);
+}

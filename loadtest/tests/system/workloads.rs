@@ -1,0 +1,35 @@
+//! Every workload file that comes with the project can be run as it is.
+
+use std::path::Path;
+use std::process::Command;
+
+use loadtest::report;
+
+use crate::common::program;
+
+#[test]
+fn every_example_runs_without_an_error_and_passes_the_audit() {
+    // The service must be there before it is looked for.
+    let _ = program("hash-svc");
+    let folder = tempfile::tempdir().unwrap();
+    let examples = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads")).unwrap();
+    for example in examples.map(|entry| entry.unwrap().path()) {
+        let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
+            .args(["compare", "--contestants", "hash", "--rounds", "1", "--out", "report", "--workload"])
+            .arg(&example)
+            // A spike, too, must have come by then.
+            .args(["--seconds", "2.5"])
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{}: {said}", example.display());
+        let report = report::read(&folder.path().join("report/report.json")).unwrap();
+        let round = &report.contestants[0].rounds[0];
+        assert!(round.grabs.granted > 0, "{}: {round:?}", example.display());
+        for (endpoint, figures) in &round.endpoints {
+            assert!(figures.errors.is_empty(), "{}: {endpoint}: {:?}", example.display(), figures.errors);
+        }
+        assert!(report.audit.passed, "{}: {:?}", example.display(), report.audit);
+    }
+}

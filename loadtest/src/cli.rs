@@ -2,15 +2,34 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use coupon_cli::Pages;
 
 use crate::cmd::{audit, bench, compare, explain, faults, run, simulate, vertical};
 use crate::terminal;
 
+const EXAMPLES: &str = "\
+Examples:
+  loadtest compare --history 100000 --rate 1500     which strategy for which need, in two minutes
+  loadtest simulate --shards 4,64,1024              how evenly each would spread, without any service
+  loadtest explain --user 123 --room 92             where that grab goes, and why
+  loadtest run --acks acks.csv                      load on a service that runs, and what each grab was told
+  loadtest audit --target http://127.0.0.1:8001 --acks acks.csv
+                                                    is all of that stored, once, and nothing else?
+
+An error is one line and exit code 1; an audit that finds a violation ends with 2.";
+
 /// Load-tests the coupon services and compares their sharding strategies.
 #[derive(Debug, Parser)]
-#[command(name = "loadtest", version, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "loadtest",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = EXAMPLES
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -34,6 +53,8 @@ enum Command {
     Faults(faults::Args),
     /// Measure how fast everything is, each figure beside what this machine allows.
     Bench(bench::Args),
+    #[command(flatten)]
+    Pages(Pages),
 }
 
 /// Runs the command line of this process. An error is one line on stderr and exit code 1.
@@ -52,6 +73,9 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Faults(args) => faults::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Pages(pages) => {
+            pages.show(Cli::command()).map(|()| ExitCode::SUCCESS).context("cannot write the page")
+        }
     };
     result.unwrap_or_else(|error| {
         terminal::clear_progress();

@@ -1,5 +1,7 @@
 //! The command line: one subcommand a module of [`crate::cmd`].
 
+mod examples;
+
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -10,17 +12,6 @@ use coupon_cli::Pages;
 use crate::cmd::{audit, bench, compare, explain, faults, run, simulate, vertical};
 use crate::terminal;
 
-const EXAMPLES: &str = "\
-Examples:
-  loadtest compare --history 100000 --rate 1500     which strategy for which need, in two minutes
-  loadtest simulate --shards 4,64,1024              how evenly each would spread, without any service
-  loadtest explain --user 123 --room 92             where that grab goes, and why
-  loadtest run --acks acks.csv                      load on a service that runs, and what each grab was told
-  loadtest audit --target http://127.0.0.1:8001 --acks acks.csv
-                                                    is all of that stored, once, and nothing else?
-
-An error is one line and exit code 1; an audit that finds a violation ends with 2.";
-
 /// Load-tests the coupon services and compares their sharding strategies.
 #[derive(Debug, Parser)]
 #[command(
@@ -28,7 +19,7 @@ An error is one line and exit code 1; an audit that finds a violation ends with 
     version,
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = EXAMPLES
+    after_help = examples::ALL
 )]
 struct Cli {
     #[command(subcommand)]
@@ -38,16 +29,21 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Put one running service under load and print what came of it.
+    #[command(after_help = examples::RUN)]
     Run(Box<run::Args>),
     /// Put several strategies under the same load, on data of their own, and report the differences.
+    #[command(after_help = examples::COMPARE)]
     Compare(compare::Args),
     /// Hold what clients were told against what is stored.
+    #[command(after_help = examples::AUDIT)]
     Audit(audit::Args),
     /// Route millions of keys through the strategies, without any service.
+    #[command(after_help = examples::SIMULATE)]
     Simulate(simulate::Args),
     /// Measure what splitting wide columns off the coupons brings.
     Vertical(vertical::Args),
     /// Show where a row lives and which places a query visits.
+    #[command(after_help = examples::EXPLAIN)]
     Explain(explain::Args),
     /// Break servers and services under load, one fault after the other, and audit what is left.
     Faults(faults::Args),

@@ -23,11 +23,16 @@ use crate::user_token::UserTokens;
 /// What to do with a service, for each as it is called.
 const EXAMPLES: &str = "\
 Examples:
-  NAME                                  a sample catalogue, in data/ of this folder
-  NAME --data DIR --shards 8            what `seeder --data DIR --shards 8` made
-  NAME --config data/stack/servers.toml on MySQL, Redis and RabbitMQ, as `make up-local` started them
+  NAME
+      what the seeder put into data/STRATEGY of this folder, or a sample catalogue
+  NAME --data DIR --shards 8
+      what `seeder --data DIR --shards 8` made
+  NAME --config data/stack/servers.toml
+      on MySQL, Redis and RabbitMQ, as `make up-local` started them
   NAME --set grab.batch_max=512 --set limits.user_grabs_per_s=2
-  curl -s http://LISTEN/readyz          does it take grabs?
+      with other settings
+  curl -s http://LISTEN/readyz
+      does it take grabs?
 
 All settings, with their defaults: crates/coupon-service/src/settings/defaults.toml. The API: http://LISTEN/docs.
 Ctrl-C or SIGTERM stops it, once everything that it has accepted is safe.";
@@ -65,7 +70,7 @@ struct Flags {
 enum Command {
     /// Prints a user's token, signed with the setting users.token_secret, and ends.
     Token {
-        /// Whose.
+        /// The user's id.
         #[arg(long, value_name = "ID")]
         user: u64,
         /// For how long it is good: 90s, 1h, 7d …

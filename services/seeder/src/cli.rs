@@ -96,12 +96,16 @@ fn ending(outcome: Result<()>) -> ExitCode {
 
 const EXAMPLES: &str = "\
 Examples:
-  seeder --strategy hash --history 1000000                 data/hash, for hash-svc
+  seeder --strategy hash --history 1000000
+      data/hash, for hash-svc
   seeder --strategy range-room --set range.boundaries=[1,2,3,4,5,6,38,70]
-                                                           hot rooms in ranges of their own
-  seeder --strategy hash --reset --stock 20                what is there is replaced; coupons that sell out
-  seeder --strategy hash --config data/stack/servers.toml  the databases of a service that has this file
+      hot rooms in ranges of their own
+  seeder --strategy hash --reset --stock 20
+      what is there is replaced, by coupons that sell out
+  seeder --strategy hash --config data/stack/servers.toml
+      the databases of a service that has this file
   seeder archive --data data/range-time --before 2026-11-12
+      retire what is older
 
 A service looks for its data where the seeder puts it, and must have the same strategy settings and --shards.";
 

@@ -18,13 +18,18 @@ use crate::{Options, Server, Stack, Status};
 
 const EXAMPLES: &str = "\
 Examples:
-  coupon-stack up                                   seven servers; data/stack/servers.toml leads to them
-  coupon-stack status                               what they do, and where they listen
-  coupon-stack pause shard-0                        what do the services do now? resume lets it go on
-  coupon-stack limit shard-0 0.2                    a shard that saturates early
-  coupon-stack down                                 the data stays, for the next `up`
+  coupon-stack up
+      seven servers; data/stack/servers.toml leads to them
+  coupon-stack status
+      what they do, and where they listen
+  coupon-stack pause shard-0
+      what do the services do now? `resume` lets it go on
+  coupon-stack limit shard-0 0.2
+      a shard that saturates early
+  coupon-stack down
+      the data stays, for the next `up`
   coupon-stack run -- hash-svc --set backend=servers
-                                                    servers for as long as one command runs";
+      servers for as long as one command runs";
 
 /// Starts private MariaDB, Redis and RabbitMQ servers, and tries them.
 #[derive(Debug, Parser)]

@@ -1,6 +1,6 @@
 # Every target is one or two commands that you could type as well.
 
-.PHONY: demo test lint bench faults clean up seed compare compare-compose compare-local down up-local down-local
+.PHONY: demo test test-docs test-docs-docker lint bench faults completions man clean up seed compare compare-compose compare-local down up-local down-local
 
 compose = cd deploy && docker compose
 
@@ -11,6 +11,15 @@ demo:
 
 test:
 	cargo test --workspace
+
+# The commands of the documents that take long (`make test` runs the quick ones): half an hour, and this machine's ports 8001
+# to 8003 are not touched. Those that want Docker have a target of their own.
+test-docs:
+	cargo build --release --bins
+	cargo test --package loadtest --test documents -- --ignored --nocapture slow_commands
+
+test-docs-docker:
+	cargo test --package loadtest --test documents -- --ignored --nocapture for_docker
 
 lint:
 	cargo fmt --all --check
@@ -27,6 +36,23 @@ bench:
 faults:
 	cargo build --release --package loadtest --features failpoints
 	cargo run --release --package loadtest --features failpoints -- faults --document docs/RELIABILITY.md
+
+programs = hash-svc range-svc seeder loadtest coupon-stack
+
+# For your shell: target/completions/NAME.bash, _NAME (zsh), NAME.fish.
+completions:
+	cargo build --release --bins
+	mkdir -p target/completions
+	for name in $(programs); do \
+		target/release/$$name completions bash >target/completions/$$name.bash && \
+		target/release/$$name completions zsh >target/completions/_$$name && \
+		target/release/$$name completions fish >target/completions/$$name.fish || exit 1; \
+	done
+
+# To read one: man -l target/man/loadtest-compare.1
+man:
+	cargo build --release --bins
+	for name in $(programs); do target/release/$$name man --dir target/man || exit 1; done
 
 # Starts MariaDB, Redis and RabbitMQ, for this folder alone, and says where they are.
 up-local:

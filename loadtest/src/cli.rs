@@ -1,16 +1,26 @@
 //! The command line: one subcommand a module of [`crate::cmd`].
 
+mod examples;
+
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use coupon_cli::Pages;
 
 use crate::cmd::{advise, audit, bench, compare, explain, faults, replay, run, simulate, vertical};
 use crate::terminal;
 
 /// Load-tests the coupon services and compares their sharding strategies.
 #[derive(Debug, Parser)]
-#[command(name = "loadtest", version, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "loadtest",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = examples::ALL
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -19,25 +29,32 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Put one running service under load and print what came of it.
+    #[command(after_help = examples::RUN)]
     Run(Box<run::Args>),
     /// Put several strategies under the same load, on data of their own, and report the differences.
+    #[command(after_help = examples::COMPARE)]
     Compare(compare::Args),
     /// Send a recorded trace to several strategies, on a catalogue made for it, and report the differences.
     Replay(Box<replay::Args>),
     /// Say which strategy and which boundaries a recorded trace calls for, and prove it by a replay.
     Advise(Box<advise::Args>),
     /// Hold what clients were told against what is stored.
+    #[command(after_help = examples::AUDIT)]
     Audit(audit::Args),
     /// Route millions of keys through the strategies, without any service.
+    #[command(after_help = examples::SIMULATE)]
     Simulate(simulate::Args),
     /// Measure what splitting wide columns off the coupons brings.
     Vertical(vertical::Args),
     /// Show where a row lives and which places a query visits.
+    #[command(after_help = examples::EXPLAIN)]
     Explain(explain::Args),
     /// Break servers and services under load, one fault after the other, and audit what is left.
     Faults(faults::Args),
     /// Measure how fast everything is, each figure beside what this machine allows.
     Bench(bench::Args),
+    #[command(flatten)]
+    Pages(Pages),
 }
 
 /// Runs the command line of this process. An error is one line on stderr and exit code 1.
@@ -58,6 +75,9 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Faults(args) => faults::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Pages(pages) => {
+            pages.show(Cli::command()).map(|()| ExitCode::SUCCESS).context("cannot write the page")
+        }
     };
     result.unwrap_or_else(|error| {
         terminal::clear_progress();

@@ -21,6 +21,10 @@ fn loadtest_in(folder: &Path, arguments: &[&str]) -> Output {
 
 /// A service that answers everything with the same granted grab.
 fn service() -> String {
+    service_with("200 OK")
+}
+
+fn service_with(status: &'static str) -> String {
     const BODY: &str = r#"{"grab_status":1,"fail_reason":null,"result_id":"42"}"#;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -28,7 +32,7 @@ fn service() -> String {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             std::thread::spawn(move || {
-                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{BODY}", BODY.len());
+                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{BODY}", BODY.len());
                 while stream.read(&mut [0; 1024]).is_ok_and(|count| count > 0) {
                     if stream.write_all(answer.as_bytes()).is_err() {
                         return;
@@ -168,6 +172,18 @@ fn a_run_writes_its_figures_and_what_every_grab_was_told() {
     let lines: Vec<&str> = acks.lines().collect();
     assert_eq!(lines.first(), Some(&"user_id,coupon_id,outcome,result_id"));
     assert_eq!(lines.iter().filter(|line| line.ends_with(",granted,42")).count() as u64, granted);
+}
+
+#[test]
+fn a_target_without_the_workloads_coupons_is_told_of_before_the_run() {
+    let (small, full) = (service_with("404 Not Found"), service());
+    for (url, hinted) in [(small, true), (full, false)] {
+        let output = loadtest(&["run", "--target", &url, "--rate", "50", "--duration", "100ms"]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        let hints: Vec<&str> = error.lines().filter(|line| line.contains("has no coupon 500")).collect();
+        assert_eq!(hints.len(), usize::from(hinted), "{error}");
+        assert!(hints.iter().all(|hint| hint.contains("100 rooms of 5 coupons")), "{error}");
+    }
 }
 
 #[test]

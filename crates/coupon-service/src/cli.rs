@@ -7,16 +7,35 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use coupon_cli::{Pages, heard};
 use coupon_core::{ShardingStrategy, Timestamp, UserId};
 use jiff::SignedDuration;
 use serde::de::DeserializeOwned;
 
 use crate::app::Application;
 use crate::clock::Clock;
+use crate::http::description;
 use crate::settings::Sources;
 use crate::telemetry;
 use crate::user_token::UserTokens;
+
+/// What to do with a service, for each as it is called.
+const EXAMPLES: &str = "\
+Examples:
+  NAME
+      what the seeder put into data/STRATEGY of this folder, or a sample catalogue
+  NAME --data DIR --shards 8
+      what `seeder --data DIR --shards 8` made
+  NAME --config data/stack/servers.toml
+      on MySQL, Redis and RabbitMQ, as `make up-local` started them
+  NAME --set grab.batch_max=512 --set limits.user_grabs_per_s=2
+      with other settings
+  curl -s http://LISTEN/readyz
+      does it take grabs?
+
+All settings, with their defaults: crates/coupon-service/src/settings/defaults.toml. The API: http://LISTEN/docs.
+Ctrl-C or SIGTERM stops it, once everything that it has accepted is safe.";
 
 /// Serves flash-sale coupons with one sharding strategy.
 ///
@@ -51,13 +70,29 @@ struct Flags {
 enum Command {
     /// Prints a user's token, signed with the setting users.token_secret, and ends.
     Token {
-        /// Whose.
+        /// The user's id.
         #[arg(long, value_name = "ID")]
         user: u64,
         /// For how long it is good: 90s, 1h, 7d …
         #[arg(long, value_name = "TIME", default_value = "1h")]
         ttl: SignedDuration,
     },
+    /// Prints the description of the API, and ends: what a running service says at /openapi.json.
+    Openapi {
+        /// How.
+        #[arg(long, value_enum, default_value = "json")]
+        format: ApiFormat,
+    },
+    #[command(flatten)]
+    Pages(Pages),
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ApiFormat {
+    /// OpenAPI 3.1, for tools.
+    Json,
+    /// A page for people: docs/API.md.
+    Markdown,
 }
 
 impl Flags {
@@ -87,12 +122,16 @@ pub fn main<S: DeserializeOwned + Default>(
     section: &str,
     strategy: impl FnOnce(NonZeroU16, &S) -> anyhow::Result<Arc<dyn ShardingStrategy>>,
 ) -> ExitCode {
-    let command = Flags::command().name(name);
-    let mut flags = Flags::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    let examples = EXAMPLES.replace("NAME", name).replace("LISTEN", listen);
+    let program = Flags::command().name(name).after_help(examples);
+    let matches = program.clone().get_matches();
+    let mut flags = Flags::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let command = flags.command.take();
     let sources = flags.sources(listen);
     let done = match command {
         Some(Command::Token { user, ttl }) => print_token::<S>(section, &sources, user, ttl),
+        Some(Command::Openapi { format }) => print_api(format),
+        Some(Command::Pages(pages)) => pages.show(program).map_err(Into::into),
         None => start(name, section, &sources, strategy),
     };
     match done {
@@ -129,6 +168,14 @@ fn start<S: DeserializeOwned + Default>(
     })
 }
 
+fn print_api(format: ApiFormat) -> anyhow::Result<()> {
+    let text = match format {
+        ApiFormat::Json => description::json().to_owned(),
+        ApiFormat::Markdown => description::markdown()?,
+    };
+    Ok(heard(writeln!(std::io::stdout(), "{}", text.trim_end()))?)
+}
+
 fn print_token<S: DeserializeOwned + Default>(
     section: &str,
     sources: &Sources,
@@ -143,6 +190,5 @@ fn print_token<S: DeserializeOwned + Default>(
     let expires = Timestamp::from_millis(expires.context("--ttl is too long")?);
     let tokens = UserTokens::new(&settings.users.token_secret)?
         .context("setting `users.token_secret` is empty: nobody is asked for a token")?;
-    writeln!(std::io::stdout(), "{}", tokens.issue(user, expires))?;
-    Ok(())
+    Ok(heard(writeln!(std::io::stdout(), "{}", tokens.issue(user, expires)))?)
 }

@@ -1,6 +1,7 @@
 //! `loadtest run`.
 
 mod acks;
+mod catalogue;
 mod json;
 mod summary;
 
@@ -88,6 +89,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let json = args.json.as_deref().map(|path| Output::create("--json", path)).transpose()?;
     let acks = args.acks.as_deref().map(|path| Output::create("--acks", path)).transpose()?;
 
+    if args.requests != Which::Echo
+        && let Some(hint) = catalogue::hint(&target, spec.workload.catalogue)
+    {
+        terminal::note(hint);
+    }
     let outcome = run_load_with(&target, &spec, &mut |state| terminal::progress(line(state, &spec)));
     terminal::clear_progress();
     let outcome = outcome.context("--target")?;

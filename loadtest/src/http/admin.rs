@@ -42,6 +42,15 @@ pub fn get_ok(target: &Target, path: &str) -> anyhow::Result<()> {
     accepted(target, "GET", path, &[], &mut ResponseReader::default()).map(drop)
 }
 
+/// GETs a path and tells the status of the answer.
+///
+/// # Errors
+/// When the service does not answer.
+pub fn get_status(target: &Target, path: &str) -> anyhow::Result<u16> {
+    let mut reader = ResponseReader::default();
+    Ok(exchange(target, "GET", path, &[], &mut reader)?.0)
+}
+
 #[derive(Deserialize)]
 struct Problem {
     detail: String,

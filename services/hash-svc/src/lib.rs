@@ -8,6 +8,7 @@ use std::num::NonZeroU16;
 use coupon_core::{
     Mix, Placement, Plan, ResultQuery, RouteError, RowKey, ShardingStrategy, SlotTable, UserId,
 };
+use coupon_service::settings::choice;
 use serde::Deserialize;
 
 /// The `[hash]` section of the settings.
@@ -15,6 +16,7 @@ use serde::Deserialize;
 #[serde(default, deny_unknown_fields)]
 pub struct HashSettings {
     /// How a user id becomes a hash: `xxh3` (default) or `modulo`.
+    #[serde(deserialize_with = "choice")]
     pub mix: MixName,
 }
 

@@ -4,6 +4,7 @@ use std::num::{NonZeroU16, NonZeroU64};
 use std::sync::Arc;
 
 use coupon_core::{RoomId, ShardingStrategy};
+use coupon_service::settings::choice;
 use serde::Deserialize;
 
 use crate::{BoundaryError, Bucket, RoomRangeSharding, RoomRanges, Spread, TimeRangeSharding};
@@ -24,8 +25,10 @@ pub enum By {
 #[serde(default, deny_unknown_fields)]
 pub struct RangeSettings {
     /// `time` (default) or `room`.
+    #[serde(deserialize_with = "choice")]
     pub by: By,
     /// By time: one table a `day` (default) or an `hour`.
+    #[serde(deserialize_with = "choice")]
     pub bucket: Bucket,
     /// By room: how many rooms a range has, 25 by default.
     pub room_width: NonZeroU64,

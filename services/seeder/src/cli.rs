@@ -9,7 +9,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use coupon_cli::{Pages, heard};
 use coupon_core::{Day, ShardingStrategy, Timestamp};
 use coupon_service::settings::{BackendKind, Sources, StorageSettings};
 
@@ -28,8 +29,13 @@ pub fn main() -> ExitCode {
             None => Ok(None),
         }),
         Some(Command::Verify { strategy, storage }) => verified(storage, strategy.as_deref()),
+        Some(Command::Pages(pages)) => described(pages, Cli::command()),
         None => cli.seed(),
     })
+}
+
+fn described(pages: &Pages, command: clap::Command) -> Result<()> {
+    pages.show(command).context("cannot write the page")
 }
 
 /// Prints how gate and shards differ; that they do is an error.
@@ -70,6 +76,7 @@ pub fn main_for(
             archive.run(|sources, shards| strategy(sources, shards).map(Some))
         }
         Some(OneCommand::Verify(storage)) => verified(&storage, Some(name)),
+        Some(OneCommand::Pages(pages)) => described(&pages, OneCli::command()),
         None => storage.read().and_then(|(settings, sources)| {
             sizes.seed(name, &*strategy(sources, settings.shards)?, &settings)
         }),
@@ -87,13 +94,34 @@ fn ending(outcome: Result<()>) -> ExitCode {
     }
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  seeder --strategy hash --history 1000000
+      data/hash, for hash-svc
+  seeder --strategy range-room --set range.boundaries=[1,2,3,4,5,6,38,70]
+      hot rooms in ranges of their own
+  seeder --strategy hash --reset --stock 20
+      what is there is replaced, by coupons that sell out
+  seeder --strategy hash --config data/stack/servers.toml
+      the databases of a service that has this file
+  seeder archive --data data/range-time --before 2026-11-12
+      retire what is older
+
+A service looks for its data where the seeder puts it, and must have the same strategy settings and --shards.";
+
 /// Fills a data folder, or the databases of servers, with users, rooms and coupons, and with past results placed by a
 /// sharding strategy.
 ///
 /// Where data lives is set as for the services: by the defaults in the binary, then --config, then the environment
 /// (COUPON__BACKEND=servers, COUPON__SERVERS__MAIN=mysql://…), then --set, then the other flags.
 #[derive(Debug, Parser)]
-#[command(name = "seeder", version, subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "seeder",
+    version,
+    subcommand_negates_reqs = true,
+    args_conflicts_with_subcommands = true,
+    after_help = EXAMPLES
+)]
 struct Cli {
     /// Where results live: by hash of the user, by ranges of time or of rooms, or on a single shard.
     #[arg(long, required = true, value_parser = NAMES)]
@@ -219,6 +247,8 @@ enum Command {
         #[command(flatten)]
         storage: Storage,
     },
+    #[command(flatten)]
+    Pages(Pages),
 }
 
 #[derive(Debug, Subcommand)]
@@ -231,6 +261,8 @@ enum OneCommand {
     ///
     /// On servers alone, and read-only; services may be running meanwhile.
     Verify(Storage),
+    #[command(flatten)]
+    Pages(Pages),
 }
 
 #[derive(Debug, Args)]
@@ -279,7 +311,7 @@ fn day(text: &str) -> Result<Day, String> {
 }
 
 fn say(report: &dyn std::fmt::Display) -> Result<()> {
-    writeln!(io::stdout().lock(), "{report}").context("cannot write to stdout")
+    heard(writeln!(io::stdout().lock(), "{report}")).context("cannot write to stdout")
 }
 
 #[cfg(test)]

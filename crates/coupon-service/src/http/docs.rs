@@ -9,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
+use super::description;
 use super::problem::{Kind, Problem};
 use crate::api::ProblemDetails;
 
@@ -56,7 +57,7 @@ pub(super) fn configure(cfg: &mut web::ServiceConfig) {
         (name = "operation", description = "For probes, monitoring and benchmarks."),
     )
 )]
-struct Api;
+pub(super) struct Api;
 
 struct Tokens;
 
@@ -81,8 +82,7 @@ impl Modify for Tokens {
 }
 
 async fn openapi() -> HttpResponse {
-    static JSON: LazyLock<String> = LazyLock::new(|| Api::openapi().to_json().unwrap_or_default());
-    HttpResponse::Ok().content_type("application/json").body(JSON.as_str())
+    HttpResponse::Ok().content_type("application/json").body(description::json())
 }
 
 async fn to_docs() -> HttpResponse {

@@ -7,6 +7,7 @@ mod admin;
 mod body;
 mod coupons;
 mod cursor;
+pub(crate) mod description;
 mod docs;
 mod grab;
 mod health;

@@ -1,5 +1,6 @@
 //! Settings: defaults in the binary, then a TOML file, then `COUPON__…` in the environment, then flags.
 
+mod choice;
 mod files;
 mod limits;
 mod secret;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+pub use choice::choice;
 pub use limits::LimitSettings;
 pub use secret::Secret;
 pub use servers::{Role, ServerUrl, ServersSettings};
@@ -28,6 +30,7 @@ pub struct Settings {
     /// How many shards the strategy spreads results over.
     pub shards: NonZeroU16,
     /// Where everything is stored.
+    #[serde(deserialize_with = "choice")]
     pub backend: BackendKind,
     /// The `[embedded]` section.
     pub embedded: EmbeddedSettings,
@@ -60,6 +63,7 @@ pub struct StorageSettings {
     /// How many shards the strategy spreads results over.
     pub shards: NonZeroU16,
     /// Where everything is stored.
+    #[serde(deserialize_with = "choice")]
     pub backend: BackendKind,
     /// The `[embedded]` section.
     pub embedded: EmbeddedSettings,
@@ -163,6 +167,7 @@ pub struct BenchSettings {
 #[serde(deny_unknown_fields)]
 pub struct LogSettings {
     /// `text` for people, `json` for machines.
+    #[serde(deserialize_with = "choice")]
     pub format: LogFormat,
     /// What is logged: a level, or directives as `tracing-subscriber` takes them.
     pub level: String,

@@ -26,6 +26,7 @@ pub struct ServersSettings {
     /// What databases, keys and queues are called by; empty for `coupon_` and the name of the strategy.
     pub namespace: String,
     /// Which part of the work this process does.
+    #[serde(deserialize_with = "super::choice")]
     pub role: Role,
     /// Connections of this process to each MySQL server for queries.
     pub pool: NonZeroUsize,

@@ -176,10 +176,7 @@ fn deserialize<T: DeserializeOwned>(section: &str, value: Value) -> Result<T, Se
             (section, ".") => section.to_owned(),
             (section, path) => format!("{section}.{path}"),
         };
-        let error = error.inner().to_string();
-        let given = error.split_once("does not have variant constructor ").map(|(_, rest)| rest);
-        let given = given.and_then(|rest| rest.split(' ').next());
-        let error = given.map_or(error.clone(), |given| format!("{given:?} is none of its values"));
+        let error = error.inner().to_string().replacen("unknown variant", "unknown value", 1);
         SettingsError::Setting { setting: named, error }
     })
 }
@@ -229,6 +226,21 @@ mod tests {
             let error = read(&[flag]).unwrap_err().to_string();
             assert!(error.contains(named), "{flag}: {error}");
         }
+    }
+
+    #[test]
+    fn a_word_that_is_no_choice_is_answered_with_the_choices() {
+        for (flag, choices) in [
+            ("backend=oracle", ["`embedded`", "`servers`"]),
+            ("servers.role=apy", ["`api`", "`consumer`"]),
+            ("log.format=yaml", ["`text`", "`json`"]),
+        ] {
+            let error = read(&[flag]).unwrap_err().to_string();
+            let (setting, given) = flag.split_once('=').unwrap();
+            assert!(error.contains(&format!("setting `{setting}`: unknown value `{given}`")), "{error}");
+            assert!(choices.iter().all(|choice| error.contains(choice)), "{flag}: {error}");
+        }
+        assert_eq!(read(&["backend=Servers"]).unwrap().backend, BackendKind::Servers);
     }
 
     #[test]

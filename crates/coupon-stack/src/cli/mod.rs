@@ -3,20 +3,37 @@
 mod run;
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Error, Result};
-use clap::{Args, Parser, Subcommand};
+use anyhow::{Error, Result, ensure};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use coupon_cli::{Pages, heard};
 
 use crate::record::Record;
 use crate::{Options, Server, Stack, Status};
 
+const EXAMPLES: &str = "\
+Examples:
+  coupon-stack up
+      seven servers; data/stack/servers.toml leads to them
+  coupon-stack status
+      what they do, and where they listen
+  coupon-stack pause shard-0
+      what do the services do now? `resume` lets it go on
+  coupon-stack limit shard-0 0.2
+      a shard that saturates early
+  coupon-stack down
+      the data stays, for the next `up`
+  coupon-stack run -- hash-svc --set backend=servers
+      servers for as long as one command runs";
+
 /// Starts private MariaDB, Redis and RabbitMQ servers, and tries them.
 #[derive(Debug, Parser)]
-#[command(name = "coupon-stack", version)]
+#[command(name = "coupon-stack", version, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -24,7 +41,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start a stack that outlives this command.
+    /// Start a stack that outlives this command; where one is up, say so.
     Up {
         #[command(flatten)]
         folder: Folder,
@@ -69,6 +86,8 @@ enum Command {
         #[arg(last = true, required = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
+    #[command(flatten)]
+    Pages(Pages),
 }
 
 #[derive(Debug, Args)]
@@ -112,6 +131,7 @@ impl Command {
             Self::Resume(one) => one.stack()?.resume(one.server)?,
             Self::Restart(one) => one.stack()?.restart(one.server)?,
             Self::Limit { one, cores } => one.stack()?.limit_cpu(one.server, cores).map_err(Error::msg)?,
+            Self::Pages(pages) => pages.show(Cli::command())?,
             Self::Run { shards, command } => return run::run(shards, &command),
         }
         Ok(ExitCode::SUCCESS)
@@ -124,15 +144,30 @@ impl One {
     }
 }
 
+/// Whoever asks for a stack that is there has what they asked for.
+fn already_up(dir: &Path, has: u16, wanted: NonZeroU16) -> Result<()> {
+    let shown = dir.display();
+    ensure!(
+        has == wanted.get(),
+        "a stack of {has} shards, not {wanted}, is up in {shown}: take it down first"
+    );
+    heard(writeln!(io::stdout(), "already up in {shown}:"))?;
+    show(&Stack::attach(dir)?)?;
+    Ok(heard(usage(dir))?)
+}
+
 fn up(dir: &Path, shards: Option<NonZeroU16>) -> Result<()> {
     let held = || Ok::<_, Error>(Record::load(dir)?.and_then(|record| NonZeroU16::new(record.shards)));
     let shards = match shards {
         Some(shards) => shards,
         None => held()?.unwrap_or(Options::default().shards),
     };
+    if let Some(record) = Record::load(dir)?.filter(Record::is_up) {
+        return already_up(dir, record.shards, shards);
+    }
     let stack = Stack::start(&Options { shards, dir: Some(dir.to_owned()) })?;
     // A reader that has heard enough (`up | head`) is no reason to stop it.
-    let shown = show(&stack).and_then(|()| Ok(usage(dir)?));
+    let shown = show(&stack).and_then(|()| Ok(heard(usage(dir))?));
     stack.leave_running()?;
     shown
 }
@@ -141,8 +176,7 @@ fn down(dir: &Path) -> Result<()> {
     let stack = Stack::attach(dir)?;
     let up = stack.servers().filter(|server| stack.pid(*server).is_some()).count();
     stack.shut_down()?;
-    writeln!(io::stdout(), "{up} servers stopped; their data is in {}", dir.display())?;
-    Ok(())
+    Ok(heard(writeln!(io::stdout(), "{up} servers stopped; their data is in {}", dir.display()))?)
 }
 
 fn usage(dir: &Path) -> io::Result<()> {
@@ -157,7 +191,7 @@ fn show(stack: &Stack) -> Result<()> {
     let addresses = stack.addresses();
     let urls = [&addresses.main].into_iter().chain(&addresses.shards);
     let urls = urls.chain([&addresses.redis, &addresses.rabbitmq]);
-    let mut out = io::stdout().lock();
+    let mut lines = String::new();
     for (server, url) in stack.servers().zip(urls) {
         let status = match stack.status(server)? {
             Status::Up => "up",
@@ -165,9 +199,9 @@ fn show(stack: &Stack) -> Result<()> {
             Status::Down => "down",
         };
         let pid = stack.pid(server).map_or_else(|| "-".to_owned(), |pid| pid.to_string());
-        writeln!(out, "{server:<9} {status:<6} {pid:>8}  {url}")?;
+        writeln!(lines, "{server:<9} {status:<6} {pid:>8}  {url}")?;
     }
-    Ok(())
+    Ok(heard(io::stdout().lock().write_all(lines.as_bytes()))?)
 }
 
 #[cfg(test)]

@@ -23,6 +23,15 @@ fn refused(arguments: &[&str], dir: &Path) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
+/// What it complains about when nobody reads what it says.
+fn to_nobody(arguments: &[&str], dir: &Path) -> String {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(PROGRAM).args(arguments).arg("--dir").arg(dir).stdout(writer).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
 /// Stops the stack also when the test fails.
 struct Down<'a>(&'a Path);
 
@@ -48,7 +57,10 @@ fn a_stack_stays_up_until_it_is_taken_down_and_keeps_its_passwords() {
     let up = said(&["up", "--shards", "1"], &dir);
     assert!(up.contains("hash-svc -- --config") && up.contains("servers.toml"), "{up}");
     let settings = std::fs::read_to_string(dir.join("servers.toml")).unwrap();
-    assert!(refused(&["up"], &dir).contains("a stack is up in"), "twice");
+    let twice = said(&["up"], &dir);
+    assert!(twice.starts_with("already up in") && twice.contains("hash-svc -- --config"), "{twice}");
+    assert!(refused(&["up", "--shards", "2"], &dir).contains("1 shards, not 2, is up"), "with others");
+    assert_eq!(to_nobody(&["status"], &dir), "");
 
     said(&["kill", "redis"], &dir);
     said(&["pause", "shard-0"], &dir);

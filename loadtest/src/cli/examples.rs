@@ -1,0 +1,72 @@
+//! What stands below the help: commands to begin with. A test tries that every flag in them is there.
+
+pub(super) const ALL: &str = "\
+Examples:
+  loadtest compare --history 100000 --rate 1500
+      which strategy for which need, in two minutes
+  loadtest simulate --shards 4,64,1024
+      how evenly each would spread, without any service
+  loadtest explain --user 123 --room 92
+      where that grab goes, and why
+  loadtest run --acks acks.csv
+      load on a service that runs, and what each grab was told
+  loadtest audit --target http://127.0.0.1:8001 --acks acks.csv
+      is all of that stored, once, and nothing else?
+
+An error is one line and exit code 1; an audit that finds a violation ends with 2.";
+
+pub(super) const RUN: &str = "\
+Examples:
+  loadtest run --rate 2000 --duration 30s
+      how long do users wait at 2,000 requests a second?
+  loadtest run --closed 64 --requests grabs
+      how many grabs a second, at most?
+  loadtest run --workload mine.toml --json run.json
+      requests of your own, figures for a program of yours
+
+Latency counts from the moment a request was due, so a stall is not hidden. The target must have the users, rooms and
+coupons that the workload asks for: the seeder's defaults are the built-in workload's.";
+
+pub(super) const COMPARE: &str = "\
+Examples:
+  loadtest compare --history 100000 --rate 1500
+      on files, each contestant on data of its own
+  loadtest compare --contestants hash,range-room,range-room+split --rounds 9
+      three of them, with narrower intervals
+  loadtest compare --shard-rtt 1ms
+      as if every shard were a network away
+  loadtest compare --backend servers --shard-cpu 0.1
+      on MySQL, Redis and RabbitMQ, with shards that a hot one saturates
+  loadtest compare --contestants hash --target mine=http://127.0.0.1:8003
+      a service that runs already beside one that is started
+
+It ends with the report's summary; the report itself is DIR/report.html. One violation found by the audit fails the run.";
+
+pub(super) const AUDIT: &str = "\
+Examples:
+  loadtest audit --data data/hash
+      is what lies in that folder consistent?
+  loadtest audit --target http://127.0.0.1:8001 --acks acks.csv
+      ... and is everything there that clients were promised?
+  loadtest audit --backend servers --strategy hash --config data/stack/servers.toml
+      the same on databases
+
+It ends with 0, or with 2 when a promise is broken; what could not be checked is n/a, with the reason.";
+
+pub(super) const SIMULATE: &str = "\
+Examples:
+  loadtest simulate --shards 16,64,1024
+      skew, places visited, and rows moved by one shard more
+  loadtest simulate --shards 4 --users 1000 --zipf 1.1
+      users of whom a few grab most
+  loadtest simulate --rooms 5000 --hot-rooms 1 --hot-share 0.9
+      one room that everybody watches";
+
+pub(super) const EXPLAIN: &str = "\
+Examples:
+  loadtest explain --user 123 --coupon 456
+      the same grab by three strategies
+  loadtest explain --strategy range-time --time 2026-11-22T23:59:59.999Z
+      just before midnight
+  loadtest explain --strategy range-room --room 3 --set range.boundaries=[1,2,3,4,5,6,38,70]
+      with a range for each hot room";

@@ -1,0 +1,26 @@
+//! Whether the target has what the workload asks for.
+
+use crate::http::{Target, get_status};
+use crate::workload::Catalogue;
+
+const NOT_FOUND: u16 = 404;
+
+/// A line for whoever would wonder at many answers with 404, when the target lacks the workload's last coupon or user.
+///
+/// A target that answers otherwise, or not at all, is none of its business.
+pub(super) fn hint(target: &Target, wanted: Catalogue) -> Option<String> {
+    let lacks = |path: &str| get_status(target, path).is_ok_and(|status| status == NOT_FOUND);
+    let missing = if lacks(&format!("/api/coupon/{}/stock", wanted.coupons())) {
+        format!("coupon {}", wanted.coupons())
+    } else if lacks(&format!("/api/user/{}/coupons?limit=1", wanted.users)) {
+        format!("user {}", wanted.users)
+    } else {
+        return None;
+    };
+    let Catalogue { users, rooms, coupons_per_room, .. } = wanted;
+    Some(format!(
+        "note: the target has no {missing}, so part of the requests will be answered with 404. The workload wants {users} \
+         users and {rooms} rooms of {coupons_per_room} coupons: fill the target with the seeder, or give its own sizes in \
+         [catalogue] of a --workload (--print-workload shows one)"
+    ))
+}

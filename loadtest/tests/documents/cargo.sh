@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# cargo, as documents call it: a program of this project runs where the reader stands, from what is built; anything else
+# happens in the repository.
+set -euo pipefail
+export CARGO_TARGET_DIR=$DOCUMENTS_TARGET
+
+if [[ ${1-} != run ]]; then
+    if [[ $DOCUMENTS_COST == quick ]]; then
+        echo "cargo ${1-} takes long: mark the block slow" >&2
+        exit 1
+    fi
+    cd "$DOCUMENTS_ROOT" && exec "$DOCUMENTS_CARGO" "$@"
+fi
+shift
+
+program='' manifest='' profile=debug
+while (($#)); do
+    case $1 in
+        --release) profile=release ;;
+        --package | -p | --bin) program=$2 && shift ;;
+        --manifest-path) manifest=$2 && shift ;;
+        --) shift && break ;;
+        *) echo "cargo run $1 is not known to the tests of the documents" >&2 && exit 1 ;;
+    esac
+    shift
+done
+
+built=$DOCUMENTS_PROGRAMS
+if [[ -n $manifest ]]; then
+    (cd "$DOCUMENTS_ROOT" && "$DOCUMENTS_CARGO" build --quiet --locked --manifest-path "$manifest")
+    built=$DOCUMENTS_TARGET/$profile
+fi
+# Others may be using the ports that documents name.
+case $program in
+    hash-svc) port=$DOCUMENTS_PORT_1 ;;
+    range-svc) port=$DOCUMENTS_PORT_2 ;;
+    jump-svc) port=$DOCUMENTS_PORT_3 ;;
+    *) port= ;;
+esac
+[[ -z $port ]] || export COUPON__LISTEN="127.0.0.1:$port"
+exec "$built/$program" "$@"

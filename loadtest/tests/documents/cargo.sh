@@ -13,11 +13,12 @@ if [[ ${1-} != run ]]; then
 fi
 shift
 
-program='' manifest='' profile=debug
+program='' example='' manifest='' profile=debug
 while (($#)); do
     case $1 in
         --release) profile=release ;;
         --package | -p | --bin) program=$2 && shift ;;
+        --example) example=$2 && shift ;;
         --manifest-path) manifest=$2 && shift ;;
         --) shift && break ;;
         *) echo "cargo run $1 is not known to the tests of the documents" >&2 && exit 1 ;;
@@ -29,6 +30,11 @@ built=$DOCUMENTS_PROGRAMS
 if [[ -n $manifest ]]; then
     (cd "$DOCUMENTS_ROOT" && "$DOCUMENTS_CARGO" build --quiet --locked --manifest-path "$manifest")
     built=$DOCUMENTS_TARGET/$profile
+fi
+if [[ -n $example ]]; then
+    release=() && [[ $profile == debug ]] || release=(--release)
+    (cd "$DOCUMENTS_ROOT" && "$DOCUMENTS_CARGO" build --quiet "${release[@]}" --package "$program" --example "$example")
+    exec "$DOCUMENTS_TARGET/$profile/examples/$example" "$@"
 fi
 # Others may be using the ports that documents name.
 case $program in

@@ -13,6 +13,9 @@ use crate::http::Target;
 use crate::load::{Arrivals, LoadSpec};
 use crate::workload::Workload;
 
+/// What a run exits with whose figures are not what was required of them, or worse than they were.
+pub(super) const BEYOND_LIMIT: u8 = 3;
+
 /// Open arrivals at that rate.
 pub(super) fn rate(rate: f64) -> Result<Arrivals> {
     ensure!(

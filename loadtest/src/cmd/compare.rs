@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use seeder::SeedOptions;
 
 use super::arguments;
+use super::arguments::BEYOND_LIMIT;
 use super::audit::VIOLATED;
 use super::servers::ServersArgs;
 use crate::compare::{Ending, Options, Wanted, compare};
@@ -17,9 +18,11 @@ use crate::contestants::{Setup, Spec, all_different, cures};
 use crate::duration::parse_duration;
 use crate::http::Target;
 use crate::load::LoadSpec;
+use crate::report::require::{Limit, Scope};
 use crate::workload::Catalogue;
 
-/// Its command line. Exits with 0 when every promise was kept, 2 when one was broken, 1 on other failures.
+/// Its command line. Exits with 0 when every promise and every --require was kept, 2 when a promise was broken, 3 when only a
+/// --require was not kept, 1 on other failures.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Strategies to start, each on data of its own: hash, range-time, range-room, single (one shard); with +split (hot
@@ -64,6 +67,13 @@ pub struct Args {
     /// A workload file; the built-in flash sale by default
     #[arg(long, value_name = "FILE")]
     workload: Option<PathBuf>,
+    /// A limit that a figure must keep, or the run exits with 3; may be given several times. CONTESTANT.ENDPOINT.METRIC
+    /// with p50, p90, p99, p99.9, max, rate, errors, shards or tables, such as hash.grab.p99<20ms; or CONTESTANT.METRIC with
+    /// rate, errors, mean, skew, effective_shards, effective_shards_by_cpu, stored, lag or late, such as hash.errors<0.1%.
+    /// `all` stands for every contestant; compare with <, <=, > or >=; units are us, ms, s, /s and %. What is held against
+    /// the limit is the median over rounds, or the worst round's for max
+    #[arg(long, value_name = "LIMIT")]
+    require: Vec<String>,
     /// The folder for report.json and report.html
     #[arg(long, value_name = "DIR", default_value = "reports/latest")]
     out: PathBuf,
@@ -119,6 +129,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(match compare(&options)? {
         Ending::Kept => ExitCode::SUCCESS,
         Ending::Violated => ExitCode::from(VIOLATED),
+        Ending::BeyondLimit => ExitCode::from(BEYOND_LIMIT),
         Ending::NotAudited => ExitCode::FAILURE,
     })
 }
@@ -134,7 +145,11 @@ fn options(args: Args) -> Result<Options> {
     let targets: Vec<Target> = args.target.iter().map(|text| target(text, &args)).collect::<Result<_>>()?;
     let all =
         contestants.iter().map(|spec| spec.name.as_str()).chain(targets.iter().map(|t| t.name.as_str()));
-    all_different(all)?;
+    all_different(all.clone())?;
+    let names: Vec<&str> = all.collect();
+    let limits =
+        args.require.iter().map(|text| Limit::parse(text, &Scope::Contestants(&names)).context("--require"));
+    let limits = limits.collect::<Result<_>>()?;
     let shard_rtt = args.shard_rtt.unwrap_or_default();
     ensure!(shard_rtt <= LONGEST_RTT, "--shard-rtt must be {} s at most", LONGEST_RTT.as_secs());
     let seed = seed(&args, load.workload.catalogue);
@@ -149,6 +164,7 @@ fn options(args: Args) -> Result<Options> {
         rounds: args.rounds,
         workload: args.workload.map_or_else(|| load.workload.name.clone(), |file| file.display().to_string()),
         load,
+        limits,
         out: args.out,
     })
 }

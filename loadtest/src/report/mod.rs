@@ -9,6 +9,7 @@ pub mod endpoints;
 pub mod html;
 pub mod measured;
 pub mod model;
+pub mod require;
 mod summarise;
 pub mod terminal;
 

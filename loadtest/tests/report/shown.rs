@@ -201,7 +201,7 @@ fn the_page_needs_nothing_from_elsewhere() {
 fn the_page_shows_every_contestant_in_every_section() {
     let report = summarised(5);
     let page = html::render(&report);
-    for section in ["spread", "latency", "writes", "fan-out", "verdicts", "audit", "method"] {
+    for section in ["latency", "writes", "spread", "fan-out", "verdicts", "audit", "method"] {
         let from = page.split_once(&format!("<section id=\"{section}\"")).expect(section).1;
         let text = from.split("</section>").next().unwrap();
         for contestant in &report.contestants {

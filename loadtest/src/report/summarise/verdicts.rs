@@ -8,8 +8,13 @@ use crate::stats::{Estimate, Judgement, MIN_ROUNDS, judge, ratios};
 /// Every plain contestant against every other, and every cure against its plain variant, by every metric that both
 /// have.
 pub(super) fn all(report: &Report) -> Vec<Verdict> {
-    let mut metrics =
-        vec![Metric::Granted, Metric::Stored, Metric::EffectiveShards, Metric::EffectiveShardsByCpu];
+    let mut metrics = vec![
+        Metric::Granted,
+        Metric::Stored,
+        Metric::Mean,
+        Metric::EffectiveShards,
+        Metric::EffectiveShardsByCpu,
+    ];
     for endpoint in endpoints_of(&report.contestants) {
         metrics.extend([Quantile::P50, Quantile::P99].map(|quantile| Metric::latency(&endpoint, quantile)));
         metrics.extend([Metric::shards(&endpoint), Metric::tables(&endpoint)]);

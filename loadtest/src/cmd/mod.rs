@@ -6,6 +6,7 @@ mod servers;
 pub mod audit;
 pub mod bench;
 pub mod compare;
+pub mod diff;
 pub mod explain;
 pub mod faults;
 pub mod run;

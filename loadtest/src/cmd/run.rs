@@ -18,9 +18,12 @@ use crate::report::require::{Limit, Scope};
 use crate::terminal;
 use crate::workload::{BUILT_IN, Workload};
 
-/// Its command line. Without `--rate` or `--closed`, 1,000 requests a second arrive. Exits with 3 when a --require was not
-/// kept, 1 on other failures.
+const EXIT_CODES: &str =
+    "Exits with 0 when every --require was kept, 3 when one was not, 1 on other failures.";
+
+/// Its command line. Without `--rate` or `--closed`, 1,000 requests a second arrive.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// The running service, as it prints it when it is ready
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8001")]

@@ -1,7 +1,7 @@
 //! The report's summary on a terminal: everything a person needs to choose, within 100 columns.
 
 mod contestant;
-mod text;
+pub(super) mod text;
 mod verdicts;
 
 use std::io::{self, IsTerminal, Write};

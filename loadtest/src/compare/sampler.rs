@@ -12,6 +12,9 @@ use crate::report::model::{Reading, ShardLook};
 /// Four looks a second tell the shape of a second; each costs the service one small request.
 const EVERY: Duration = Duration::from_millis(250);
 
+/// More looks than these a report does not keep of a round: a map has fewer columns.
+const MOST_LOOKS: usize = 240;
+
 /// A last second that is shorter than this is none of its own.
 const LEAST_MS: u32 = 250;
 
@@ -75,7 +78,10 @@ pub(super) fn looks(samples: &[Sample]) -> Reading<Vec<ShardLook>> {
         rows: sample.rows.iter().zip(before).map(|(now, then)| now.saturating_sub(*then)).collect(),
         waiting: sample.waiting.clone(),
     };
-    Reading::Known(samples.iter().map(look).collect())
+    let every = samples.len().div_ceil(MOST_LOOKS).max(1);
+    let last = samples.len().saturating_sub(1);
+    let kept = samples.iter().enumerate().filter(|(at, _)| at % every == 0 || *at == last);
+    Reading::Known(kept.map(|(_, sample)| look(sample)).collect())
 }
 
 /// Why samples tell nothing of how the work went on, if they do not.
@@ -161,6 +167,15 @@ mod tests {
             [[0, 0], [30, 0], [50, 4]]
         );
         assert_eq!(looks.last().map(|look| look.at_s), Some(0.5));
+    }
+
+    #[test]
+    fn a_long_round_keeps_fewer_looks_and_its_last() {
+        let samples: Vec<Sample> = (0..2_402).map(|at| sample(at * 250, [at, 0])).collect();
+        let looks = looks(&samples);
+        let looks = looks.known().unwrap();
+        assert!(looks.len() <= MOST_LOOKS + 1, "{}", looks.len());
+        assert_eq!(looks.last().map(|look| look.rows[0]), Some(2_401));
     }
 
     #[test]

@@ -242,7 +242,9 @@ fn whoever_leads_in_time_and_spread_is_the_answer_with_its_figures() {
     assert_eq!(answer.certainty, "5 rounds, 93.75 % interval");
     let mean = answer.figures.iter().find(|figure| figure.label == "mean time a request").unwrap();
     assert!(mean.contestant == "hash" && mean.estimate.n == 5 && mean.against.contains("worse"), "{mean:?}");
-    assert!(answer.changes.iter().any(|change| change.starts_with("More shards: 16 are worth hash 14.4")));
+    assert!(
+        answer.changes.iter().any(|change| change.starts_with("More shards: 16 would be worth 14.4 to hash"))
+    );
 }
 
 #[test]
@@ -275,6 +277,16 @@ fn the_share_of_reads_that_would_turn_the_choice_is_told_with_its_interval() {
     let share = change.split("from ").nth(1).unwrap().split(" %").next().unwrap().parse::<f64>().unwrap();
     // Seven requests in eight are grabs or the like: some 0.37 ms lost a request, 4 ms won.
     assert!((5.0..12.0).contains(&share), "{change}");
+}
+
+#[test]
+fn a_cure_without_its_plain_variant_is_a_choice_like_any_other() {
+    let mut report = comparison(5, 7);
+    report.contestants.retain(|contestant| ["hash", "range-room-split"].contains(&contestant.name.as_str()));
+    summarise(&mut report);
+    assert_eq!(report.answer.choice, ["hash"]);
+    assert!(report.verdict(&Metric::EffectiveShards, "hash", "range-room-split").is_some());
+    assert_eq!(need(&report, "room_orders").choice, ["range-room-split"]);
 }
 
 #[test]

@@ -13,6 +13,8 @@ use crate::stats::{Estimate, estimate};
 
 const LEFT: f64 = 44.0;
 const RIGHT: f64 = 12.0;
+/// Between the axis and the median, so that its bars do not cross the labels.
+const INSET: f64 = 12.0;
 const TOP: f64 = 10.0;
 const HEIGHT: f64 = 168.0;
 /// Labelled on the axis, and where curves have their marks.
@@ -94,7 +96,8 @@ struct Across {
 impl Across {
     fn at(self, percentile: f64) -> f64 {
         let (first, last) = (nines(50.0), nines(self.last));
-        LEFT + (nines(percentile) - first) / (last - first) * (WIDTH - LEFT - RIGHT)
+        let from = LEFT + INSET;
+        from + (nines(percentile) - first) / (last - first) * (WIDTH - from - RIGHT)
     }
 }
 
@@ -255,6 +258,9 @@ mod tests {
             .map(|(from, to)| across.at(to) - across.at(from))
             .into();
         assert!(steps.windows(2).all(|pair| (pair[0] - pair[1]).abs() < 1e-6), "{steps:?}");
-        assert!((across.at(50.0) - LEFT).abs() < 1e-9 && (across.at(99.99) - (WIDTH - RIGHT)).abs() < 1e-9);
+        assert!(
+            (across.at(50.0) - LEFT - INSET).abs() < 1e-9
+                && (across.at(99.99) - (WIDTH - RIGHT)).abs() < 1e-9
+        );
     }
 }

@@ -104,7 +104,7 @@ fn draw(contestant: &Contestant, map: &Map, most: f64, number_of_map: usize) -> 
         @for part in [0.0, 0.5, 1.0] {
             text.tick x=(px(LEFT + part * (WIDTH - LEFT - 6.0))) y=(px(height + 13.0))
                 text-anchor=(if part == 0.0 { "start" } else if part == 1.0 { "end" } else { "middle" }) {
-                (tick(part * seconds))
+                (tick((part * seconds * 10.0).round() / 10.0))
             }
         }
         text.tick x=(px(LEFT + (WIDTH - LEFT) / 2.0)) y=(px(height + 28.0)) text-anchor="middle" { "seconds" }

@@ -89,6 +89,12 @@ impl Report {
         self.contestants.iter().find(|contestant| contestant.name == name)
     }
 
+    /// Whether a contestant stands for itself: it is no cure, or what it is to cure was not measured.
+    #[must_use]
+    pub fn is_plain(&self, contestant: &Contestant) -> bool {
+        contestant.cure_of.as_deref().is_none_or(|of| self.contestant(of).is_none())
+    }
+
     /// The comparison of two contestants by a metric, whichever way round it was made.
     #[must_use]
     pub fn verdict(&self, metric: &Metric, one: &str, other: &str) -> Option<&Verdict> {

@@ -256,6 +256,6 @@ fn more_shards(report: &Report, candidates: &[&Contestant]) -> Option<String> {
         .collect();
     worth.sort_by(|(_, one), (_, two)| two.total_cmp(one));
     let worth: Vec<String> =
-        worth.iter().map(|(name, of)| format!("{name} {}", format::plain(*of))).collect();
-    (!worth.is_empty()).then(|| format!("More shards: {shards} are worth {}.", format::list(&worth)))
+        worth.iter().map(|(name, of)| format!("{} to {name}", format::plain(*of))).collect();
+    (!worth.is_empty()).then(|| format!("More shards: {shards} would be worth {}.", format::list(&worth)))
 }

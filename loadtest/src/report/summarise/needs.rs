@@ -9,7 +9,7 @@ use crate::stats::MIN_ROUNDS;
 
 /// The plain contestants that have shards to spread over; all plain ones when none has.
 pub(crate) fn candidates(report: &Report) -> Vec<&Contestant> {
-    let plain = || report.contestants.iter().filter(|c| c.cure_of.is_none());
+    let plain = || report.contestants.iter().filter(|c| report.is_plain(c));
     let sharded: Vec<&Contestant> = plain().filter(|c| c.shards > 1).collect();
     if sharded.is_empty() { plain().collect() } else { sharded }
 }

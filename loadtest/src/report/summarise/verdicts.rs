@@ -27,7 +27,7 @@ pub(super) fn all(report: &Report) -> Vec<Verdict> {
 }
 
 fn pairs(report: &Report) -> Vec<(&Contestant, &Contestant, bool)> {
-    let plain: Vec<&Contestant> = report.contestants.iter().filter(|c| c.cure_of.is_none()).collect();
+    let plain: Vec<&Contestant> = report.contestants.iter().filter(|c| report.is_plain(c)).collect();
     let mut pairs = Vec::new();
     for (at, a) in plain.iter().enumerate() {
         pairs.extend(plain.iter().skip(at + 1).map(|b| (*a, *b, false)));

@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use coupon_cli::Pages;
 
-use crate::cmd::{advise, audit, bench, compare, explain, faults, replay, run, simulate, vertical};
+use crate::cmd::{advise, audit, bench, compare, diff, explain, faults, replay, run, simulate, vertical};
 use crate::terminal;
 
 /// Load-tests the coupon services and compares their sharding strategies.
@@ -38,6 +38,8 @@ enum Command {
     Replay(Box<replay::Args>),
     /// Say which strategy and which boundaries a recorded trace calls for, and prove it by a replay.
     Advise(Box<advise::Args>),
+    /// Hold a report of compare against an earlier one, and say what became better or worse.
+    Diff(diff::Args),
     /// Hold what clients were told against what is stored.
     #[command(after_help = examples::AUDIT)]
     Audit(audit::Args),
@@ -69,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => compare::run(args),
         Command::Replay(args) => replay::run(*args),
         Command::Advise(args) => advise::run(*args),
+        Command::Diff(args) => diff::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Simulate(args) => simulate::run(args),
         Command::Vertical(args) => vertical::run(args),

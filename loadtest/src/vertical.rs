@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::http::Target;
 use crate::load::{Arrivals, LoadSpec, Outcome, run_load};
@@ -33,10 +33,12 @@ pub struct Options {
     pub connections: usize,
     /// What the ids asked for are drawn from.
     pub seed: u64,
+    /// Which ids there are.
+    pub catalogue: Catalogue,
 }
 
 /// What came of all pairs of reads.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Vertical {
     /// How many rounds.
     pub rounds: u32,
@@ -45,10 +47,10 @@ pub struct Vertical {
 }
 
 /// One read, narrow and wide.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
     /// What is read.
-    pub name: &'static str,
+    pub name: String,
     /// Without details.
     pub narrow: Read,
     /// With details.
@@ -62,10 +64,10 @@ pub struct Pair {
 }
 
 /// One kind of read over all rounds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Read {
     /// Method and path.
-    pub path: &'static str,
+    pub path: String,
     /// Answers a second.
     pub per_second: Option<Estimate>,
     /// Median latency in milliseconds.
@@ -121,7 +123,7 @@ fn send(
         rooms: Rooms::Any,
         actions: vec![Action { endpoint, weight: 1.0 }],
     }]);
-    let workload = Workload::of(endpoint.name().to_owned(), Catalogue::default(), requests);
+    let workload = Workload::of(endpoint.name().to_owned(), options.catalogue, requests);
     let load = LoadSpec {
         workload,
         connections: options.connections,
@@ -142,7 +144,7 @@ fn send(
     Ok(outcome)
 }
 
-fn pair(name: &'static str, narrow: Endpoint, wide: Endpoint, series: &BTreeMap<Endpoint, Series>) -> Pair {
+fn pair(name: &str, narrow: Endpoint, wide: Endpoint, series: &BTreeMap<Endpoint, Series>) -> Pair {
     let none = Series::default();
     let of = |endpoint| series.get(&endpoint).unwrap_or(&none);
     let (n, w) = (of(narrow), of(wide));
@@ -150,7 +152,7 @@ fn pair(name: &'static str, narrow: Endpoint, wide: Endpoint, series: &BTreeMap<
     let throughput = judge(&compare(&n.per_second, &w.per_second));
     let p50 = judge(&compare(&n.p50_ms, &w.p50_ms));
     Pair {
-        name,
+        name: name.to_owned(),
         narrow: read(narrow, n),
         wide: read(wide, w),
         meaning: meaning(name, &throughput, &p50),
@@ -160,7 +162,11 @@ fn pair(name: &'static str, narrow: Endpoint, wide: Endpoint, series: &BTreeMap<
 }
 
 fn read(endpoint: Endpoint, series: &Series) -> Read {
-    Read { path: endpoint.path(), per_second: estimate(&series.per_second), p50_ms: estimate(&series.p50_ms) }
+    Read {
+        path: endpoint.path().to_owned(),
+        per_second: estimate(&series.per_second),
+        p50_ms: estimate(&series.p50_ms),
+    }
 }
 
 /// One sentence, whatever came out. Throughput decides; when it is lost in the noise, the median latency may yet tell.

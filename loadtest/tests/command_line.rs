@@ -199,3 +199,104 @@ fn the_built_in_workload_is_printed_as_a_file_that_can_be_read_back() {
     let error = String::from_utf8(loadtest(&["run", "--workload", &path]).stderr).unwrap();
     assert!(error.contains("mine.toml") && error.contains("scenario"), "{error}");
 }
+
+#[test]
+fn a_limit_that_cannot_be_is_refused_before_anything_is_started() {
+    let url = service();
+    for (limit, named) in [
+        ("grab.p98<20ms", "p99"),
+        ("grab.p99<20", "us, ms or s"),
+        ("grap.p99<20ms", "room_orders"),
+        ("grab.p99", "compares with nothing"),
+    ] {
+        for arguments in [
+            vec!["run", "--target", &url, "--duration", "50ms", "--require", limit],
+            vec!["compare", "--contestants", "hash", "--require", &format!("hash.{limit}")],
+        ] {
+            let output = loadtest(&arguments);
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{limit}: {error}");
+            assert!(error.starts_with("error: --require") && error.contains(named), "{limit}: {error}");
+            assert_eq!(error.lines().count(), 1, "{limit}: {error}");
+        }
+    }
+    let output = loadtest(&["compare", "--contestants", "hash", "--require", "range-room.skew<2"]);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("\"range-room\" takes no part"));
+}
+
+#[test]
+fn a_run_beyond_its_limits_has_an_exit_code_of_its_own() {
+    let url = service();
+    let run = |limits: &[&str]| {
+        let limits = limits.iter().flat_map(|limit| ["--require", limit]);
+        let load = ["run", "--target", &url, "--closed", "1", "--requests", "grabs", "--duration", "100ms"];
+        let output = loadtest(&load.into_iter().chain(limits).collect::<Vec<_>>());
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, text) = run(&["grab.p50<1000s", "errors<=0"]);
+    assert!(code == Some(0) && text.contains("kept: grab.p50<1000s"), "{code:?} {text}");
+    let (code, text) = run(&["grab.p50<1000s", "rate>1e12/s"]);
+    assert!(code == Some(3) && text.contains("NOT KEPT: rate>1e12/s: "), "{code:?} {text}");
+}
+
+/// A report with one contestant that takes so long for a grab.
+fn report(folder: &Path, name: &str, rate: f64, ms: f64) -> String {
+    use loadtest::report::model::{
+        Contestant, EndpointRound, LatencyMs, Meta, Reading, Report, Round, SCHEMA,
+    };
+    let round = |index: u32| {
+        let ms = ms * (1.0 + f64::from(index) / 100.0);
+        let latency = Reading::Known(LatencyMs { p50: ms, p90: ms, p99: ms, p999: ms, max: ms });
+        let grab = EndpointRound { requests: 1_000, ok: 1_000, latency, ..EndpointRound::default() };
+        Round { index, endpoints: [("grab".to_owned(), grab)].into(), ..Round::default() }
+    };
+    let contestant =
+        Contestant { name: "hash".into(), rounds: (0..5).map(round).collect(), ..Contestant::default() };
+    let mut report = Report::new(Meta { rate: Some(rate), ..Meta::default() }, vec![contestant]);
+    assert_eq!(report.schema, SCHEMA);
+    loadtest::report::summarise(&mut report);
+    let folder = folder.join(name);
+    loadtest::report::write_all(&report, &folder).unwrap();
+    folder.to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_report_is_held_against_an_earlier_one_and_the_exit_code_says_what_came_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = report(folder.path(), "before", 100.0, 1.0);
+    let slower = report(folder.path(), "slower", 100.0, 2.0);
+    let other = report(folder.path(), "other", 200.0, 1.0);
+    let diff = |arguments: &[&str]| {
+        let output = loadtest(&[&["diff"], arguments].concat());
+        let text = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
+        (output.status.code(), text)
+    };
+    let (code, text) = diff(&[&before, &slower]);
+    assert!(code == Some(3) && text.contains("WORSE hash: grab p50"), "{code:?} {text}");
+    assert_eq!(diff(&[&slower, &before]).0, Some(0));
+    assert_eq!(diff(&[&before, &before]).0, Some(0));
+    assert_eq!(diff(&[&before, &slower, "--least", "150"]).0, Some(0));
+    let (code, text) = diff(&[&before, &other]);
+    assert!(code == Some(1) && text.contains("rate differs: 100/s before, 200/s after"), "{text}");
+    let (code, text) = diff(&[&before, &other, "--anyway"]);
+    assert!(code == Some(0) && text.contains("rate differs"), "{text}");
+    let (code, text) = diff(&[&before, &slower, "--only", "latency.p42.grab"]);
+    assert!(code == Some(1) && text.contains("--only"), "{text}");
+    assert_eq!(diff(&[&before, "no-such-file"]).0, Some(1));
+    for command in ["compare", "run", "diff"] {
+        let help = String::from_utf8(loadtest(&[command, "--help"]).stdout).unwrap();
+        assert!(help.contains("Exits with 0 ") && help.contains("3 when"), "{command}: {help}");
+    }
+
+    let json = folder.path().join("diff.json").to_string_lossy().into_owned();
+    assert_eq!(diff(&[&before, &slower, "--only", "latency.p99.grab", "--json", &json]).0, Some(3));
+    let found: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+    assert_eq!(found["rows"].as_array().unwrap().len(), 1);
+    assert_eq!(found["rows"][0]["change"], "worse");
+
+    let path = Path::new(&slower).join("report.json");
+    let newer = std::fs::read_to_string(&path).unwrap().replacen("\"schema\": 1", "\"schema\": 9", 1);
+    std::fs::write(&path, newer).unwrap();
+    let (code, text) = diff(&[&before, &slower]);
+    assert!(code == Some(1) && text.contains("schema 9"), "{text}");
+}

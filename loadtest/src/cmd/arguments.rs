@@ -11,7 +11,16 @@ use serde::Serialize;
 
 use crate::http::Target;
 use crate::load::{Arrivals, LoadSpec};
+use crate::report::require::{Limit, Scope};
 use crate::workload::{Shape, Workload};
+
+/// What a run exits with whose figures are not what was required of them, or worse than they were.
+pub(super) const BEYOND_LIMIT: u8 = 3;
+
+/// What figures are required to be, by `--require`.
+pub(super) fn limits(require: &[String], scope: &Scope<'_>) -> Result<Vec<Limit>> {
+    require.iter().map(|text| Limit::parse(text, scope).context("--require")).collect()
+}
 
 /// Open arrivals at that rate.
 pub(super) fn rate(rate: f64) -> Result<Arrivals> {

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use seeder::SeedOptions;
 
 use super::arguments;
+use super::arguments::BEYOND_LIMIT;
 use super::audit::VIOLATED;
 use super::servers::BackendArgs;
 use crate::compare::{Ending, Options, compare};
@@ -16,10 +17,15 @@ use crate::contestants::{Setup, Spec, all_different, cures};
 use crate::duration::parse_duration;
 use crate::http::Target;
 use crate::load::LoadSpec;
+use crate::report::require::Scope;
 use crate::workload::Catalogue;
 
-/// Its command line. Exits with 0 when every promise was kept, 2 when one was broken, 1 on other failures.
+const EXIT_CODES: &str = "Exits with 0 when every promise and every --require was kept, 2 when a promise was broken, 3 when \
+only a --require was not kept, 1 on other failures.";
+
+/// Its command line.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// Strategies to start, each on data of its own: hash, range-time, range-room, single (one shard); with +split (hot
     /// rooms in ranges of their own), +spread (a range over all shards), +hours (hourly tables), +modulo (no mixing) or
@@ -63,6 +69,13 @@ pub struct Args {
     /// A workload file; the built-in flash sale by default
     #[arg(long, value_name = "FILE")]
     workload: Option<PathBuf>,
+    /// A limit that a figure must keep, or the run exits with 3; may be given several times. CONTESTANT.ENDPOINT.METRIC
+    /// with p50, p90, p99, p99.9, max, rate, errors, shards or tables, such as hash.grab.p99<20ms; or CONTESTANT.METRIC with
+    /// rate, errors, mean, skew, effective_shards, effective_shards_by_cpu, stored, lag or late, such as hash.errors<0.1%.
+    /// `all` stands for every contestant; compare with <, <=, > or >=; units are us, ms, s, /s and %. What is held against
+    /// the limit is the median over rounds, or the worst round's for max
+    #[arg(long, value_name = "LIMIT")]
+    require: Vec<String>,
     /// The folder for report.json and report.html
     #[arg(long, value_name = "DIR", default_value = "reports/latest")]
     out: PathBuf,
@@ -101,6 +114,7 @@ pub(super) fn exit_code(ending: Ending) -> ExitCode {
     match ending {
         Ending::Kept => ExitCode::SUCCESS,
         Ending::Violated => ExitCode::from(VIOLATED),
+        Ending::BeyondLimit => ExitCode::from(BEYOND_LIMIT),
         Ending::NotAudited => ExitCode::FAILURE,
     }
 }
@@ -116,7 +130,9 @@ fn options(args: Args) -> Result<Options> {
     let targets: Vec<Target> = args.target.iter().map(|text| target(text, &args)).collect::<Result<_>>()?;
     let all =
         contestants.iter().map(|spec| spec.name.as_str()).chain(targets.iter().map(|t| t.name.as_str()));
-    all_different(all)?;
+    all_different(all.clone())?;
+    let names: Vec<&str> = all.collect();
+    let limits = arguments::limits(&args.require, &Scope::Contestants(&names))?;
     let shard_rtt = args.shard_rtt.unwrap_or_default();
     ensure!(shard_rtt <= LONGEST_RTT, "--shard-rtt must be {} s at most", LONGEST_RTT.as_secs());
     let seed = seed(&args, load.workload.catalogue);
@@ -137,6 +153,7 @@ fn options(args: Args) -> Result<Options> {
         workload: args.workload.map_or_else(|| load.workload.name.clone(), |file| file.display().to_string()),
         load,
         notes: Vec::new(),
+        limits,
         out: args.out,
     })
 }

@@ -8,6 +8,7 @@ pub mod advise;
 pub mod audit;
 pub mod bench;
 pub mod compare;
+pub mod diff;
 pub mod explain;
 pub mod faults;
 pub mod replay;

@@ -146,6 +146,7 @@ impl SendArgs {
             workload: recording.file.clone(),
             load: LoadSpec { duration: (length / rounds).max(Duration::from_millis(1)), ..load },
             notes: notes(recording, speed, rounds),
+            limits: Vec::new(),
             out: self.out.clone(),
         })
     }

@@ -5,15 +5,18 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+use super::arguments;
 use super::compare::exit_code;
 use super::recorded::{SendArgs, TraceArgs, mix, spec};
-use crate::compare::compare;
+use crate::compare::{Options, compare};
 use crate::contestants::Spec;
 use crate::format::counted;
 use crate::replay::split;
+use crate::report::require::Scope;
 use crate::terminal;
 
-/// Its command line. Exits with 0 when every promise was kept, 2 when one was broken, 1 on other failures.
+/// Its command line. Exits with 0 when every promise and every --require was kept, 2 when a promise was broken, 3 when only a
+/// --require was not kept, 1 on other failures.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -28,6 +31,9 @@ pub struct Args {
     /// The workload whose queries come with each grab: a file, flash-sale (the built-in one), or grabs for none
     #[arg(long, value_name = "FILE", default_value = "grabs")]
     mix: String,
+    /// A limit that a figure must keep, or the run exits with 3; may be given several times; as in loadtest compare
+    #[arg(long, value_name = "LIMIT")]
+    require: Vec<String>,
     #[command(flatten)]
     send: SendArgs,
 }
@@ -41,13 +47,14 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     args.send.check()?;
     let mix = mix(&args.mix)?;
+    let names: Vec<&str> = args.contestants.iter().map(String::as_str).collect();
+    let limits = arguments::limits(&args.require, &Scope::Contestants(&names))?;
     let recording = args.trace.recording()?;
     let ranges = split(&recording, args.shards);
     let rooms = recording.rooms.labels.len() as u64;
-    let names = args.contestants.iter();
     let specs: Vec<Spec> =
-        names.map(|name| spec(name, args.shards, rooms, &ranges)).collect::<Result<_>>()?;
-    let options = args.send.options(&recording, &mix, specs, args.trace.seed)?;
+        args.contestants.iter().map(|name| spec(name, args.shards, rooms, &ranges)).collect::<Result<_>>()?;
+    let options = Options { limits, ..args.send.options(&recording, &mix, specs, args.trace.seed)? };
     recording.told().iter().for_each(terminal::note);
     let (speed, length) = args.send.pace(&recording)?;
     terminal::note(format!(

@@ -11,17 +11,22 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
-use super::arguments::{self, Output};
+use super::arguments::{self, BEYOND_LIMIT, Output};
 use crate::duration::parse_duration;
 use crate::load::{Arrivals, LoadSpec, Outcome, Progress, run_load_with};
+use crate::report::measured;
+use crate::report::require::{Limit, Scope};
 use crate::terminal;
 use crate::workload::{BUILT_IN, Workload};
 
 /// How long a run takes unless told otherwise.
 const DURATION: Duration = Duration::from_secs(10);
+const EXIT_CODES: &str =
+    "Exits with 0 when every --require was kept, 3 when one was not, 1 on other failures.";
 
 /// Its command line. Without `--rate` or `--closed`, 1,000 requests a second arrive.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// The running service, as it prints it when it is ready
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8001")]
@@ -56,6 +61,11 @@ pub struct Args {
     /// The service's admin token, when it asks for one
     #[arg(long, value_name = "TOKEN", env = "COUPON__ADMIN__TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
+    /// A limit that a figure must keep, or the run exits with 3; may be given several times. ENDPOINT.METRIC with p50, p90,
+    /// p99, p99.9, max, rate, errors, shards or tables, such as grab.p99<20ms; or rate, errors, mean or late. Compare with <,
+    /// <=, > or >=; units are us, ms, s, /s and %
+    #[arg(long, value_name = "LIMIT")]
+    require: Vec<String>,
     /// Write the figures here as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -84,6 +94,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let spec = spec(&args)?;
+    let limits = arguments::limits(&args.require, &Scope::OneLoad)?;
     let mut target = arguments::target(&args.target)?;
     target.admin_token = args.admin_token;
     let json = args.json.as_deref().map(|path| Output::create("--json", path)).transpose()?;
@@ -104,16 +115,22 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(file) = acks {
         file.write(|file| acks::write(file, &outcome.grabs))?;
     }
-    Ok(exit_code(&outcome))
+    Ok(exit_code(&outcome, &limits))
 }
 
-/// A run without a single good answer measured nothing.
-fn exit_code(outcome: &Outcome) -> ExitCode {
+/// A run without a single good answer measured nothing; one that measured something may yet be beyond a limit.
+fn exit_code(outcome: &Outcome, limits: &[Limit]) -> ExitCode {
     if outcome.ok() == 0 && outcome.errors() > 0 {
         terminal::note("error: not one request was answered as it should be");
         return ExitCode::FAILURE;
     }
-    ExitCode::SUCCESS
+    let round = measured::round(0, 0, outcome);
+    let checked: Vec<_> = limits.iter().map(|limit| limit.check("", std::slice::from_ref(&round))).collect();
+    checked.iter().for_each(|requirement| terminal::say(requirement.to_string()));
+    if checked.iter().all(|requirement| requirement.passed) {
+        return ExitCode::SUCCESS;
+    }
+    ExitCode::from(BEYOND_LIMIT)
 }
 
 fn spec(args: &Args) -> anyhow::Result<LoadSpec> {

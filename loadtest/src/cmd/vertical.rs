@@ -47,6 +47,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         rounds,
         connections: arguments::connections("--connections", connections)?,
         seed,
+        catalogue: Catalogue::default(),
     };
     let json = json.map(|path| Output::create("--json", &path)).transpose()?;
     // Held until the end: dropping it stops the service.

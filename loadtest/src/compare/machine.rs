@@ -8,7 +8,8 @@ use super::servers::Servers;
 use super::{Options, model};
 use crate::contestants::Site;
 use crate::load::Arrivals;
-use model::{Machine, Meta, Reading};
+use crate::workload::{Catalogue, Requests, Rooms, Scenario, Workload};
+use model::{Machine, Meta, MixPart, Reading};
 
 /// Now, for people and programs.
 pub(crate) fn now() -> String {
@@ -34,6 +35,9 @@ pub(super) fn meta(
         seed: options.load.seed,
         backend: entrants.first().map(|entrant| entrant.backend().to_owned()).unwrap_or_default(),
         workload: options.workload.clone(),
+        mix: mix(&options.load.workload),
+        catalogue: catalogue(options.load.workload.catalogue),
+        curve_percentiles: model::CURVE_PERCENTILES.into(),
         rounds: options.rounds,
         rate: match options.load.arrivals {
             Arrivals::Open { rate } => Some(rate),
@@ -48,6 +52,34 @@ pub(super) fn meta(
         shards_elsewhere: servers.site.as_ref().is_some_and(|site| site.is_elsewhere()),
         warnings,
     }
+}
+
+/// What the workload asks, as parts of all its requests.
+fn mix(workload: &Workload) -> Vec<MixPart> {
+    let Requests::Scenarios(scenarios) = &workload.requests else { return Vec::new() };
+    let all: f64 = scenarios.iter().map(Scenario::rate).sum();
+    let part = |scenario: &Scenario| {
+        let weights: f64 = scenario.actions.iter().map(|action| action.weight).sum();
+        let mut endpoints = BTreeMap::new();
+        for action in &scenario.actions {
+            let share = scenario.rate() / all * action.weight / weights;
+            *endpoints.entry(action.endpoint.name().to_owned()).or_insert(0.0) += share;
+        }
+        let rooms = if scenario.rooms == Rooms::Hot { "hot" } else { "any" };
+        MixPart { scenario: scenario.name.clone(), rooms: rooms.to_owned(), endpoints }
+    };
+    scenarios.iter().map(part).collect()
+}
+
+fn catalogue(catalogue: Catalogue) -> BTreeMap<String, u64> {
+    let Catalogue { users, rooms, hot_rooms, coupons_per_room } = catalogue;
+    let numbers = [
+        ("users", users),
+        ("rooms", rooms),
+        ("hot_rooms", hot_rooms),
+        ("coupons_per_room", coupons_per_room),
+    ];
+    numbers.map(|(name, number)| (name.to_owned(), number)).into()
 }
 
 fn versions(site: Option<&Site>) -> BTreeMap<String, String> {
@@ -92,6 +124,17 @@ fn cpu() -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_parts_of_a_mix_are_the_whole_workload() {
+        let workload = Workload::default();
+        let mix = mix(&workload);
+        assert_eq!((mix.len(), mix[1].scenario.as_str(), mix[1].rooms.as_str()), (4, "hot room", "hot"));
+        for (endpoint, share) in workload.shares() {
+            let parts: f64 = mix.iter().filter_map(|part| part.endpoints.get(endpoint.name())).sum();
+            assert!((parts - share).abs() < 1e-12, "{endpoint:?}: {parts} not {share}");
+        }
+    }
 
     #[test]
     fn a_command_can_be_pasted_into_a_shell() {

@@ -7,10 +7,12 @@ mod flow;
 mod loads;
 pub(crate) mod machine;
 pub(crate) mod order;
+mod outlook;
 mod round;
 mod sampler;
 mod servers;
 mod turn;
+mod wide_columns;
 mod work;
 
 use std::io::ErrorKind;
@@ -22,9 +24,11 @@ use anyhow::{Context, Result};
 use crate::contestants::{Running, Setup, Spec, stop_services_on_interrupt, wait_if_interrupted};
 use crate::http::Target;
 use crate::load::LoadSpec;
+use crate::report::require::{self, Limit};
 use crate::report::{self, Report, model};
 use crate::stats::MIN_ROUNDS;
 use crate::terminal;
+use crate::vertical::Vertical;
 use order::Order;
 use round::Entrant;
 use servers::Servers;
@@ -58,6 +62,8 @@ pub struct Options {
     pub workload: String,
     /// What whoever reads the report must know of the load.
     pub notes: Vec<String>,
+    /// What figures are required to be.
+    pub limits: Vec<Limit>,
     /// The folder for the report.
     pub out: PathBuf,
 }
@@ -65,8 +71,10 @@ pub struct Options {
 /// How a comparison ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Every round was audited and every promise kept, as far as the data could be read.
+    /// Every round was audited, every promise kept as far as the data could be read, and every limit as well.
     Kept,
+    /// A figure was not what was required of it; the promises were kept.
+    BeyondLimit,
     /// A contestant broke a promise.
     Violated,
     /// The data of a contestant that was started here could not be audited.
@@ -95,19 +103,22 @@ pub fn compare_and_keep(options: &Options) -> Result<(Ending, Report)> {
     let mut entrants = start(options, &servers)?;
     let measured =
         warm_up(options, &mut entrants).and_then(|()| rounds(options, servers.quota, &mut entrants));
-    let ending = match measured {
-        Ok(ending) => ending,
+    let measured = measured.map(|ending| (ending, wide_columns::of(options, &entrants)));
+    let (ending, vertical) = match measured {
+        Ok(measured) => measured,
         Err(error) => {
             wait_if_interrupted();
             give_up(entrants);
             return Err(error);
         }
     };
-    let mut report = conclude(options, date, &servers, &entrants);
+    let mut report = conclude(options, date, &servers, &entrants, vertical);
+    let beyond = report.requirements.iter().any(|requirement| !requirement.passed);
     for entrant in entrants {
         stop(entrant, &mut report);
     }
     show(&mut report, options)?;
+    let ending = if beyond { worse(ending, Ending::BeyondLimit) } else { ending };
     Ok((ending, report))
 }
 
@@ -168,13 +179,20 @@ fn rounds(options: &Options, quota: Option<f64>, entrants: &mut [Entrant]) -> Re
 fn worse(one: Ending, other: Ending) -> Ending {
     let rank = |ending| match ending {
         Ending::Kept => 0,
-        Ending::NotAudited => 1,
-        Ending::Violated => 2,
+        Ending::BeyondLimit => 1,
+        Ending::NotAudited => 2,
+        Ending::Violated => 3,
     };
     if rank(other) > rank(one) { other } else { one }
 }
 
-fn conclude(options: &Options, date: String, servers: &Servers, entrants: &[Entrant]) -> Report {
+fn conclude(
+    options: &Options,
+    date: String,
+    servers: &Servers,
+    entrants: &[Entrant],
+    vertical: model::Reading<Vertical>,
+) -> Report {
     let contestants: Vec<model::Contestant> = entrants.iter().map(Entrant::contestant).collect();
     let mut warnings = servers.warnings.clone();
     warnings.extend(options.notes.iter().cloned());
@@ -184,7 +202,12 @@ fn conclude(options: &Options, date: String, servers: &Servers, entrants: &[Entr
     }
     let meta = machine::meta(options, date, servers, entrants, warnings);
     let mut report = Report::new(meta, contestants);
+    report.vertical = vertical;
+    terminal::progress("routing the same grabs over more shards");
+    report.outlook = outlook::of(options);
+    terminal::clear_progress();
     report::summarise(&mut report);
+    report.requirements = require::check(&options.limits, &report.contestants);
     report
 }
 
@@ -256,5 +279,7 @@ mod tests {
         assert_eq!(worse(Ending::NotAudited, Ending::Violated), Ending::Violated);
         assert_eq!(worse(Ending::Violated, Ending::NotAudited), Ending::Violated);
         assert_eq!(worse(Ending::Kept, Ending::NotAudited), Ending::NotAudited);
+        assert_eq!(worse(Ending::NotAudited, Ending::BeyondLimit), Ending::NotAudited);
+        assert_eq!(worse(Ending::Kept, Ending::BeyondLimit), Ending::BeyondLimit);
     }
 }

@@ -49,6 +49,10 @@ impl Entrant {
         &self.running.name
     }
 
+    pub(super) const fn running(&self) -> &Running {
+        &self.running
+    }
+
     pub(super) const fn history(&self) -> u64 {
         self.history
     }
@@ -73,13 +77,14 @@ impl Entrant {
         quota: Option<f64>,
     ) -> Result<Ending> {
         let taken = turn::take(&self.running, load, quota).map_err(|error| self.failed(&error))?;
-        let Turn { outcome, shards, flow, writes_per_second } = taken;
+        let Turn { outcome, shards, flow, writes_per_second, looks } = taken;
         outcome.grabs.iter().for_each(|grab| self.claims.add_grab(grab));
         let (ending, audit) = self.audit(index);
         self.rounds.push(Round {
             shards,
             flow,
             writes_per_second,
+            looks,
             audit,
             ..measured::round(index, position, &outcome)
         });

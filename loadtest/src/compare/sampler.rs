@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 use coupon_service::api::ShardsStatus;
 
 use crate::http::{Target, get_json};
-use crate::report::model::Reading;
+use crate::report::model::{Reading, ShardLook};
 
 /// Four looks a second tell the shape of a second; each costs the service one small request.
 const EVERY: Duration = Duration::from_millis(250);
+
+/// More looks than these a report does not keep of a round: a map has fewer columns.
+const MOST_LOOKS: usize = 240;
 
 /// A last second that is shorter than this is none of its own.
 const LEAST_MS: u32 = 250;
@@ -64,18 +67,39 @@ impl Sampler {
     }
 }
 
+/// The samples as a report keeps them: rows count from the first one.
+pub(super) fn looks(samples: &[Sample]) -> Reading<Vec<ShardLook>> {
+    if let Some(why) = unusable(samples) {
+        return Reading::unknown(why);
+    }
+    let before = samples.first().map(|first| first.rows.as_slice()).unwrap_or_default();
+    let look = |sample: &Sample| ShardLook {
+        at_s: sample.at.as_millis() as f64 / 1e3,
+        rows: sample.rows.iter().zip(before).map(|(now, then)| now.saturating_sub(*then)).collect(),
+        waiting: sample.waiting.clone(),
+    };
+    let every = samples.len().div_ceil(MOST_LOOKS).max(1);
+    let last = samples.len().saturating_sub(1);
+    let kept = samples.iter().enumerate().filter(|(at, _)| at % every == 0 || *at == last);
+    Reading::Known(kept.map(|(_, sample)| look(sample)).collect())
+}
+
+/// Why samples tell nothing of how the work went on, if they do not.
+fn unusable(samples: &[Sample]) -> Option<&'static str> {
+    let Some(first) = samples.first() else { return Some("the shards were not watched") };
+    let other = samples.iter().any(|sample| sample.rows.len() != first.rows.len());
+    (other || restarted(samples)).then_some("the service started again during the round")
+}
+
 /// Rows written in each second by each shard, from samples of what was written in all, earliest first.
 ///
 /// Between two samples, rows are taken to come evenly. The last second may be a part of one, but for what is hardly
 /// any: that is added to the second before it, or every round would end in a second that looks idle.
 pub(super) fn per_second(samples: &[Sample]) -> Reading<Vec<Vec<u64>>> {
-    let (Some(first), Some(last)) = (samples.first(), samples.last()) else {
-        return Reading::unknown("the shards were not watched");
+    let (Some(first), Some(last), None) = (samples.first(), samples.last(), unusable(samples)) else {
+        return Reading::unknown(unusable(samples).unwrap_or_default());
     };
     let (end, first, last) = (last.at, &first.rows, &last.rows);
-    if samples.iter().any(|sample| sample.rows.len() != first.len()) || restarted(samples) {
-        return Reading::unknown("the service started again during the round");
-    }
     let seconds = (end.as_secs() + u64::from(end.subsec_millis() >= LEAST_MS)).max(1);
     let mut before = first.clone();
     let mut table = Vec::new();
@@ -135,9 +159,31 @@ mod tests {
     }
 
     #[test]
+    fn looks_count_from_the_first() {
+        let looks = looks(&[sample(0, [100, 5]), sample(250, [130, 5]), sample(500, [150, 9])]);
+        let looks = looks.known().unwrap();
+        assert_eq!(
+            looks.iter().map(|look| look.rows.clone()).collect::<Vec<_>>(),
+            [[0, 0], [30, 0], [50, 4]]
+        );
+        assert_eq!(looks.last().map(|look| look.at_s), Some(0.5));
+    }
+
+    #[test]
+    fn a_long_round_keeps_fewer_looks_and_its_last() {
+        let samples: Vec<Sample> = (0..2_402).map(|at| sample(at * 250, [at, 0])).collect();
+        let looks = looks(&samples);
+        let looks = looks.known().unwrap();
+        assert!(looks.len() <= MOST_LOOKS + 1, "{}", looks.len());
+        assert_eq!(looks.last().map(|look| look.rows[0]), Some(2_401));
+    }
+
+    #[test]
     fn a_counter_that_falls_is_no_figure() {
         let table = per_second(&[sample(0, [9, 9]), sample(1_000, [0, 9])]);
         assert!(table.reason().unwrap().contains("started again"));
         assert!(per_second(&[]).known().is_none());
+        assert_eq!(looks(&[sample(0, [9, 9]), sample(1_000, [0, 9])]).known(), None);
+        assert_eq!(looks(&[]).reason(), Some("the shards were not watched"));
     }
 }

@@ -6,12 +6,12 @@ use anyhow::Result;
 use coupon_service::api::ShardsStatus;
 
 use super::flow::{self, Look, Looks};
-use super::sampler::{Sample, Sampler, per_second};
+use super::sampler::{Sample, Sampler, looks, per_second};
 use super::work;
 use crate::contestants::Running;
 use crate::http::get_json;
 use crate::load::{LoadSpec, Outcome, run_load};
-use crate::report::model::{Flow, Reading, ShardRound};
+use crate::report::model::{Flow, Reading, ShardLook, ShardRound};
 
 /// What came of a turn, but for its audit.
 pub(super) struct Turn {
@@ -21,6 +21,7 @@ pub(super) struct Turn {
     /// From acknowledgement to storage, on servers.
     pub(super) flow: Option<Flow>,
     pub(super) writes_per_second: Reading<Vec<Vec<u64>>>,
+    pub(super) looks: Reading<Vec<ShardLook>>,
 }
 
 /// What was seen during one.
@@ -50,6 +51,7 @@ pub(super) fn take(running: &Running, load: &LoadSpec, quota: Option<f64>) -> Re
         shards,
         flow: on_servers.then(|| flow::of_round(&seen.looks)),
         writes_per_second: per_second(&seen.samples),
+        looks: looks(&seen.samples),
         outcome,
     })
 }

@@ -5,10 +5,12 @@
 //! [`write_all`]. Conclusions are made of the report's own figures and nothing else: no strategy is known by name.
 
 mod by_shard;
+pub mod diff;
 pub mod endpoints;
 pub mod html;
 pub mod measured;
 pub mod model;
+pub mod require;
 mod summarise;
 pub mod terminal;
 

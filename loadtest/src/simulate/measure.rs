@@ -149,17 +149,43 @@ fn count(counts: &mut [u64], shard: ShardId) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How evenly given rows of a sale are written.
+///
+/// # Errors
+/// When a row has no place.
+pub(super) fn written(
+    strategy: &dyn ShardingStrategy,
+    rows: impl Iterator<Item = RowKey>,
+) -> anyhow::Result<Load> {
+    let mut written = vec![0; usize::from(strategy.shard_count().get())];
+    for row in rows {
+        count(&mut written, strategy.place(&row)?.shard)?;
+    }
+    Ok(Load::of(&ShardingStats::of_counts(&written)))
+}
+
 /// How many shards and tables each kind of query visits, on average over random rows it is asked about.
 ///
 /// # Errors
 /// When more users or rooms were asked for than there are ids.
-#[expect(clippy::cast_precision_loss, reason = "shards and tables are far below 2^53")]
 pub(super) fn fan_out(
     strategy: &dyn ShardingStrategy,
     keys: &Keys,
     windows: Windows,
     seed: u64,
 ) -> anyhow::Result<Vec<FanOut>> {
+    let mut random = Random::new(seed, u64::MAX);
+    let rows = (0..QUERIES).map(|_| keys.row(&mut random, windows.stored)).collect::<Result<Vec<_>, _>>()?;
+    Ok(fan_out_about(strategy, &rows, windows.stored))
+}
+
+/// The same over given rows, where rows were stored during `stored`.
+#[expect(clippy::cast_precision_loss, reason = "shards and tables are far below 2^53")]
+pub(super) fn fan_out_about(
+    strategy: &dyn ShardingStrategy,
+    rows: &[RowKey],
+    stored: TimeRange,
+) -> Vec<FanOut> {
     let kinds: [Kind; 5] = [
         ("a user's coupons", |row| ResultQuery::of_user(row.user)),
         ("a room's orders", |row| ResultQuery::of_room(row.room)),
@@ -168,13 +194,11 @@ pub(super) fn fan_out(
         ("global", |_| ResultQuery::everything()),
     ];
     let shard_count = strategy.shard_count().get();
-    let every_table = strategy.tables(windows.stored).len();
-    let mut measured = Vec::new();
-    for (query, make) in kinds {
-        let mut random = Random::new(seed, u64::MAX);
+    let every_table = strategy.tables(stored).len();
+    let mean = |(query, make): &Kind| {
         let (mut shards, mut tables) = (0, 0);
-        for _ in 0..QUERIES {
-            let plan = strategy.plan(&make(&keys.row(&mut random, windows.stored)?));
+        for row in rows {
+            let plan = strategy.plan(&make(row));
             shards += plan.shards(shard_count).len();
             tables += match plan {
                 Plan::One(_) => 1,
@@ -182,11 +206,12 @@ pub(super) fn fan_out(
                 Plan::All => every_table,
             };
         }
-        measured.push(FanOut {
-            query: query.to_owned(),
-            shards: shards as f64 / QUERIES as f64,
-            tables: tables as f64 / QUERIES as f64,
-        });
-    }
-    Ok(measured)
+        let queries = rows.len().max(1) as f64;
+        FanOut {
+            query: (*query).to_owned(),
+            shards: shards as f64 / queries,
+            tables: tables as f64 / queries,
+        }
+    };
+    kinds.iter().map(mean).collect()
 }

@@ -11,8 +11,10 @@ mod variants;
 use std::num::NonZeroU16;
 use std::time::Instant;
 
-use coupon_core::{Day, ShardingStats, TimeRange};
+use coupon_core::{Day, RoomId, RowKey, ShardingStats, ShardingStrategy, TimeRange, UserId};
 use serde::Serialize;
+
+use crate::random::Random;
 
 use keys::Keys;
 use measure::Windows;
@@ -171,6 +173,45 @@ fn examine(variant: &Variant, keys: &Keys, options: &Options) -> anyhow::Result<
     })
 }
 
+/// What a strategy does with the grabs of a workload that has been drawn already.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Projection {
+    /// The rows of these grabs, written during one hour of a sale.
+    pub written: Load,
+    /// What each kind of query visits that is asked about the first [`Projection::QUERIES`] of them.
+    pub fan_out: Vec<FanOut>,
+}
+
+impl Projection {
+    /// How many queries of each kind are asked at most.
+    pub const QUERIES: usize = 500;
+
+    /// Routes grabs of users in rooms; queries are about rows stored over so many days.
+    ///
+    /// # Errors
+    /// When a row has no place.
+    pub fn of(
+        strategy: &dyn ShardingStrategy,
+        grabs: &[(UserId, RoomId)],
+        days: u32,
+        seed: u64,
+    ) -> anyhow::Result<Self> {
+        let windows = windows(days);
+        let within = |random: &mut Random, (user, room), window| RowKey {
+            user,
+            room,
+            time: keys::moment(random, window),
+        };
+        let mut random = Random::new(seed, 0);
+        let rows = grabs.iter().map(|grab| within(&mut random, *grab, windows.sale));
+        let written = measure::written(strategy, rows)?;
+        let mut random = Random::new(seed, 1);
+        let asked = grabs.iter().take(Self::QUERIES);
+        let asked: Vec<RowKey> = asked.map(|grab| within(&mut random, *grab, windows.stored)).collect();
+        Ok(Self { written, fan_out: measure::fan_out_about(strategy, &asked, windows.stored) })
+    }
+}
+
 fn windows(days: u32) -> Windows {
     let opens = SALE_DAY.start().plus_millis(SALE_STARTS_AT);
     let tomorrow = SALE_DAY.next();
@@ -261,6 +302,30 @@ mod tests {
                 (one.written, one.stored, &one.reshards),
                 (three.written, three.stored, &three.reshards)
             );
+        }
+    }
+
+    #[test]
+    fn drawn_grabs_are_routed_as_simulated_ones_are() {
+        let keys = Keys::new(1_000_000, None, 100, 5, 20.0 / 31.9);
+        let mut random = Random::new(3, 0);
+        let sale = windows(1).sale;
+        let rows = (0..200_000).map(|_| keys.row(&mut random, sale).unwrap());
+        let grabs: Vec<_> = rows.map(|row| (row.user, row.room)).collect();
+        let rooms = Rooms { all: 100, hot: 5 };
+        for variant in variants::all(NonZeroU16::new(16).unwrap(), NonZeroU16::MIN, rooms).unwrap() {
+            let found = Projection::of(&*variant.strategy, &grabs, 28, 3).unwrap();
+            match variant.name.as_str() {
+                // Four ranges of 25 rooms fill four shards of sixteen, and the first has 72% of the grabs.
+                "range-room" => {
+                    close(found.written.effective_shards, 1.0 / 0.72);
+                    assert_eq!(found.written.idle_shards, 12);
+                    assert_eq!(found.fan_out[1].shards, 1.0);
+                }
+                "range-time" => close(found.written.effective_shards, 1.0),
+                "hash" => assert!(found.written.effective_shards.unwrap() > 15.0, "{found:?}"),
+                _ => {}
+            }
         }
     }
 }

@@ -26,7 +26,7 @@ mod median;
 mod paired;
 
 pub use median::{Estimate, MIN_ROUNDS, TARGET_LEVEL, coverage, estimate};
-pub use paired::{Judgement, RELEVANT_DIFFERENCE, judge, ratios};
+pub use paired::{Judgement, RELEVANT_DIFFERENCE, judge, judge_by, ratios};
 
 #[cfg(test)]
 mod simulated;

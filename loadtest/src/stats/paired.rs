@@ -40,13 +40,17 @@ pub fn ratios(pairs: impl IntoIterator<Item = (f64, f64)>) -> Vec<f64> {
 /// Judges the ratios of two contestants, one a round. The module's documentation says how and why.
 #[must_use]
 pub fn judge(ratios: &[f64]) -> Judgement {
+    judge_by(ratios, RELEVANT_DIFFERENCE)
+}
+
+/// The same with another least difference that is worth a verdict.
+#[must_use]
+pub fn judge_by(ratios: &[f64], least: f64) -> Judgement {
     match estimate(ratios) {
         Some(ratio) if ratio.n < MIN_ROUNDS => Judgement::TooFewRounds(Some(ratio)),
         None => Judgement::TooFewRounds(None),
-        Some(ratio) if ratio.low > 1.0 && ratio.median >= 1.0 + RELEVANT_DIFFERENCE => Judgement::More(ratio),
-        Some(ratio) if ratio.high < 1.0 && ratio.median <= 1.0 / (1.0 + RELEVANT_DIFFERENCE) => {
-            Judgement::Less(ratio)
-        }
+        Some(ratio) if ratio.low > 1.0 && ratio.median >= 1.0 + least => Judgement::More(ratio),
+        Some(ratio) if ratio.high < 1.0 && ratio.median <= 1.0 / (1.0 + least) => Judgement::Less(ratio),
         Some(ratio) => Judgement::NoDifference(ratio),
     }
 }

@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 
 use loadtest::report::model::{
-    AuditResult, Contestant, EndpointRound, Figure, Flow, GeneratorRound, GrabRound, LatencyMs, Machine,
-    Meta, Reading, Report, Round, ShardFlow, ShardRound,
+    AuditResult, CURVE_PERCENTILES, Contestant, EndpointRound, Figure, Flow, GeneratorRound, GrabRound,
+    LatencyMs, Machine, Meta, MixPart, Outlook, OutlookCase, Reading, Report, Round, ShardFlow, ShardLook,
+    ShardRound,
 };
 
 const SECONDS: u32 = 30;
@@ -140,7 +141,9 @@ pub(crate) fn comparison(rounds: u32, seed: u64) -> Report {
         rounds: (0..).zip(&moods).map(|(index, mood)| round(kind, index, *mood, &mut random)).collect(),
         ..Contestant::default()
     });
-    Report::new(meta(rounds, seed), contestants.collect())
+    let mut report = Report::new(meta(rounds, seed), contestants.collect());
+    report.outlook = Reading::Known(outlook());
+    report
 }
 
 /// The same on servers, where a queue lies before each shard and each shard has a fifth of a core: the busiest shard
@@ -187,6 +190,9 @@ fn meta(rounds: u32, seed: u64) -> Meta {
         seed,
         backend: "embedded".into(),
         workload: "four scenarios".into(),
+        mix: mix(),
+        catalogue: [("users".to_owned(), 100_000), ("rooms".to_owned(), 100)].into(),
+        curve_percentiles: CURVE_PERCENTILES.into(),
         rounds,
         rate: Some(RATE),
         connections: 64,
@@ -198,6 +204,18 @@ fn meta(rounds: u32, seed: u64) -> Meta {
         shards_elsewhere: false,
         warnings: vec!["The machine was not idle before the run: load average 0.7.".into()],
     }
+}
+
+fn mix() -> Vec<MixPart> {
+    let part = |scenario: &str, endpoints: &[(&str, f64)]| MixPart {
+        scenario: scenario.into(),
+        rooms: "any".into(),
+        endpoints: endpoints.iter().map(|(key, share)| ((*key).to_owned(), *share)).collect(),
+    };
+    vec![
+        part("normal", &[("grab", 0.72), ("user_coupons", 0.05), ("stock", 0.08)]),
+        part("cross-shard", &[("room_orders", 0.05), ("room_stats", 0.05), ("recent", 0.05)]),
+    ]
 }
 
 fn round(kind: &Kind, index: u32, mood: f64, random: &mut Random) -> Round {
@@ -218,6 +236,8 @@ fn round(kind: &Kind, index: u32, mood: f64, random: &mut Random) -> Round {
         let ms = base * (1.0 + 0.25 * (shards - 1.0) + 0.08 * (tables - shards)) * mood * random.noise(0.04);
         endpoints.insert(name.to_owned(), endpoint(2_400, ms, 4.0, Some((shards, tables)), random));
     }
+    let shards = shards(kind, granted, random);
+    let writes = writes(kind, granted, random);
     Round {
         index,
         position: (index * 5 + 2) % 6,
@@ -231,8 +251,9 @@ fn round(kind: &Kind, index: u32, mood: f64, random: &mut Random) -> Round {
             sold_out: 0,
         },
         endpoints,
-        shards: shards(kind, granted, random),
-        writes_per_second: Reading::Known(writes(kind, granted, random)),
+        shards,
+        looks: Reading::Known(looks(&writes)),
+        writes_per_second: Reading::Known(writes),
         generator: GeneratorRound {
             cpu_seconds: Figure::of(4.1 * random.noise(0.05)),
             lateness_p99_ms: Figure::of(0.3 * random.noise(0.2)),
@@ -257,9 +278,57 @@ fn endpoint(ok: u64, p50: f64, tail: f64, fan_out: Option<(f64, f64)>, random: &
         ok,
         errors: BTreeMap::from([("503".into(), 1)]),
         latency: Reading::Known(LatencyMs { p50, p90: p50 * 1.7, p99, p999: p99 * 1.9, max: p99 * 4.0 }),
+        mean_ms: Figure::of(p50 * 1.2),
+        curve_ms: curve(p50, p99, ok + 1),
         shards_visited: visited(fan_out.map(|(shards, _)| shards)),
         tables_visited: visited(fan_out.map(|(_, tables)| tables)),
     }
+}
+
+/// From the median to p99 and on, straight on a scale of nines, as far as there are requests.
+fn curve(p50: f64, p99: f64, requests: u64) -> Vec<f64> {
+    let nines = |percentile: f64| -(1.0 - percentile / 100.0).log10();
+    let per_nine = (p99 / p50).ln() / (nines(99.0) - nines(50.0));
+    let resolved = CURVE_PERCENTILES.iter().take_while(|p| requests as f64 * (100.0 - **p) >= 100.0);
+    resolved.map(|p| p50 * (per_nine * (nines(*p) - nines(50.0))).exp()).collect()
+}
+
+/// Four looks a second at what `writes` makes.
+fn looks(writes: &[Vec<u64>]) -> Vec<ShardLook> {
+    let shards = writes.first().map_or(0, Vec::len);
+    let mut rows = vec![0; shards];
+    let mut looks = vec![ShardLook { at_s: 0.0, rows: rows.clone(), waiting: vec![0; shards] }];
+    for (second, written) in writes.iter().enumerate() {
+        for quarter in 1..=4_u64 {
+            let now: Vec<u64> =
+                rows.iter().zip(written).map(|(before, new)| before + new * quarter / 4).collect();
+            let at_s = second as f64 + quarter as f64 / 4.0;
+            looks.push(ShardLook { at_s, rows: now, waiting: vec![0; shards] });
+        }
+        rows.iter_mut().zip(written).for_each(|(sum, new)| *sum += new);
+    }
+    looks
+}
+
+/// What routing would have found for more shards.
+fn outlook() -> Outlook {
+    let case = |contestant: &str, shards: u16, effective: f64, orders: u16| OutlookCase {
+        contestant: contestant.into(),
+        shards,
+        effective_shards: Figure::of(effective),
+        skew: Figure::of(f64::from(shards) / effective),
+        idle_shards: if contestant == "hash" { 0 } else { u64::from(shards) - 4 },
+        visits: [("room_orders".to_owned(), f64::from(orders)), ("global".to_owned(), f64::from(shards))]
+            .into(),
+    };
+    let cases = [4, 16, 64, 1_024].into_iter().flat_map(|shards| {
+        [
+            case("hash", shards, f64::from(shards) * 0.9, shards),
+            case("range-time", shards, 1.0, shards),
+            case("range-room", shards, 1.39, 1),
+        ]
+    });
+    Outlook { grabs: 200_000, days: 28, cases: cases.collect() }
 }
 
 fn shards(kind: &Kind, granted: u64, random: &mut Random) -> Vec<ShardRound> {

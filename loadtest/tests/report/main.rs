@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod conclusions;
+mod differ;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use loadtest::report::model::{AuditResult, Figure, Meta, Reading, Violation};
+use loadtest::report::require::{Limit, Scope, check};
 use loadtest::report::{Report, html, read, summarise, terminal, write_all};
 use serde_json::Value;
 
@@ -201,7 +202,7 @@ fn the_page_needs_nothing_from_elsewhere() {
 fn the_page_shows_every_contestant_in_every_section() {
     let report = summarised(5);
     let page = html::render(&report);
-    for section in ["spread", "latency", "writes", "fan-out", "verdicts", "audit", "method"] {
+    for section in ["latency", "writes", "spread", "fan-out", "verdicts", "audit", "method"] {
         let from = page.split_once(&format!("<section id=\"{section}\"")).expect(section).1;
         let text = from.split("</section>").next().unwrap();
         for contestant in &report.contestants {
@@ -261,4 +262,103 @@ fn a_report_in_trouble_says_so_first() {
             assert!(text.contains(part), "{part}");
         }
     }
+}
+
+/// Everything between an opening and its closing tag, for each of them.
+fn elements<'a>(page: &'a str, open: &'a str, close: &'a str) -> impl Iterator<Item = &'a str> {
+    page.split(open).skip(1).map(move |rest| rest.split(close).next().unwrap())
+}
+
+#[test]
+fn every_drawing_says_what_it_shows_and_its_names_are_there_once() {
+    let page = html::render(&summarised(5));
+    let drawings: Vec<&str> =
+        elements(&page, "<svg viewBox", "</svg>").filter(|svg| svg.contains("role=\"img\"")).collect();
+    assert!(drawings.len() > 15, "{}", drawings.len());
+    for svg in drawings {
+        let labels = svg.split("aria-labelledby=\"").nth(1).unwrap().split('"').next().unwrap();
+        assert_eq!(labels.split(' ').count(), 2);
+        for id in labels.split(' ') {
+            assert_eq!(page.matches(&format!("id=\"{id}\"")).count(), 1, "{id}");
+        }
+        for (open, close) in [("<title id=", "</title>"), ("<desc id=", "</desc>")] {
+            let text = elements(svg, open, close).next().unwrap().split('>').nth(1).unwrap();
+            assert!(text.len() > 10, "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn charts_of_figures_have_them_as_a_table() {
+    let page = html::render(&summarised(5));
+    for section in ["latency", "writes", "spread"] {
+        let from = page.split_once(&format!("<section id=\"{section}\"")).unwrap().1;
+        let text = from.split("</section>").next().unwrap();
+        assert_eq!(text.matches("<figure").count(), text.matches("class=\"data\"").count(), "{section}");
+    }
+}
+
+#[test]
+fn contestants_differ_in_mark_and_dash_not_in_colour_alone() {
+    let report = summarised(5);
+    let page = html::render(&report);
+    let legend = elements(&page, "<ul class=\"legend\"", "</ul>").next().unwrap();
+    let of = |attribute: &str| {
+        let mut found: Vec<&str> =
+            legend.split(attribute).skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        let all = found.len();
+        found.sort_unstable();
+        found.dedup();
+        (all, found.len())
+    };
+    let contestants = report.contestants.len();
+    for attribute in ["<path d=\"", "stroke-dasharray=\""] {
+        assert_eq!(of(attribute), (contestants, contestants), "{attribute}");
+    }
+}
+
+#[test]
+fn a_report_from_before_there_were_curves_is_still_read_and_shown() {
+    let mut json = serde_json::to_value(summarised(5)).unwrap();
+    for field in ["answer", "requirements", "outlook", "vertical"] {
+        json.as_object_mut().unwrap().remove(field).unwrap();
+    }
+    for field in ["mix", "catalogue", "curve_percentiles"] {
+        json["meta"].as_object_mut().unwrap().remove(field).unwrap();
+    }
+    for round in json["contestants"].as_array_mut().unwrap() {
+        for round in round["rounds"].as_array_mut().unwrap() {
+            round.as_object_mut().unwrap().remove("looks").unwrap();
+            for (_, endpoint) in round["endpoints"].as_object_mut().unwrap() {
+                for field in ["curve_ms", "mean_ms"] {
+                    endpoint.as_object_mut().unwrap().remove(field);
+                }
+            }
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("report.json");
+    std::fs::write(&path, json.to_string()).unwrap();
+    let mut report = read(&path).unwrap();
+    summarise(&mut report);
+    let page = html::render(&report);
+    assert!(page.contains("<polyline") && page.contains("class=\"heat\"") && !page.contains("NaN"));
+    assert!(report.answer.verdict.starts_with("Choose hash: it spreads its writes"), "{:?}", report.answer);
+    assert!(printed(&report, false).contains("WHICH, FOR THIS WORKLOAD"));
+}
+
+#[test]
+fn limits_are_shown_with_their_figures_wherever_the_report_is() {
+    let mut report = comparison(5, 7);
+    summarise(&mut report);
+    let scope = Scope::Contestants(&["hash", "range-time"]);
+    let limits =
+        ["hash.grab.p99<20ms", "range-time.skew<1.5"].map(|text| Limit::parse(text, &scope).unwrap());
+    report.requirements = check(&limits, &report.contestants);
+    let (text, page) = (printed(&report, false), html::render(&report));
+    assert!(
+        text.contains("NOT KEPT: range-time.skew<1.5: 4.00") && text.contains("  kept: hash.grab.p99<20ms")
+    );
+    assert!(page.contains("1 of 2 limits not kept") && page.contains("range-time.skew&lt;1.5"));
+    assert!(!html::render(&summarised(5)).contains("id=\"required\""));
 }

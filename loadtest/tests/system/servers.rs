@@ -93,6 +93,17 @@ fn a_comparison_on_files_stays_there_whatever_the_environment_says() {
     assert!(report.audit.passed, "{:?}", report.audit);
     let rounds = report.contestants.iter().flat_map(|contestant| &contestant.rounds);
     assert!(rounds.clone().count() == 2 && rounds.clone().all(|round| round.flow.is_none()));
+    for round in rounds {
+        assert_eq!(
+            round.endpoints["grab"].curve_ms.first().copied(),
+            round.endpoints["grab"].latency.known().map(|of| of.p50)
+        );
+        let seen = round.looks.known().unwrap().last().unwrap().rows.iter().map(|rows| *rows as f64);
+        let written = round.shards.iter().map(|shard| shard.rows_written.value().unwrap());
+        assert!(seen.eq(written), "the last look sees all that was written");
+    }
+    let outlook = report.outlook.known().unwrap();
+    assert!(outlook.case("hash", 1_024).unwrap().effective_shards.value().unwrap() > 500.0, "{outlook:?}");
 }
 
 /// The databases of that name on any of the given servers.

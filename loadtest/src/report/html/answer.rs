@@ -1,18 +1,62 @@
-//! The first screen: which, for which need, and how sure.
+//! The first screen: which, for this workload, how sure, and what would change it; then the same by need.
 
 use maud::{Markup, html};
 
-use super::name;
+use super::marks::name;
+use crate::format::{self, number, plain};
 use crate::report::Report;
-use crate::report::model::{Advice, Topic};
+use crate::report::model::{Advice, KeyFigure, Topic};
+
+/// How many of the things that would change the answer are told at once; the first are the nearest.
+const CHANGES: usize = 3;
+
+/// The answer, what it rests on, and what would change it.
+pub(super) fn first_screen(report: &Report) -> Markup {
+    let answer = &report.answer;
+    html! {
+        section.answer id="answer" aria-label="Which, for this workload" {
+            p.verdict { (answer.verdict) }
+            p.sure.soft {
+                (answer.certainty)
+                @let notes = report.cautions.len() + report.meta.warnings.len();
+                @if notes > 0 { " · " a href="#needs" { (format::counted(notes as u64, "note")) " to keep in mind" } }
+            }
+            @if !answer.figures.is_empty() { ul.facts { @for figure in &answer.figures { li { (fact(report, figure)) } } } }
+            @if !answer.changes.is_empty() {
+                div.changes {
+                    h2 { "What would change it" }
+                    ul { @for change in answer.changes.iter().take(CHANGES) { li { (change) } } }
+                }
+            }
+        }
+    }
+}
+
+fn fact(report: &Report, figure: &KeyFigure) -> Markup {
+    let (number, space): (fn(f64) -> String, _) = if figure.unit.is_empty() {
+        (plain, "")
+    } else {
+        (number, if figure.unit == "ms" { " " } else { "" })
+    };
+    let estimate = &figure.estimate;
+    let (low, high) = (number(estimate.low), number(estimate.high));
+    html! {
+        div.label { (figure.label) ": " (name(report, &figure.contestant)) }
+        div.figure {
+            strong { (number(estimate.median)) (space) (figure.unit) }
+            " " span.interval { @if estimate.n > 1 { (low) "–" (high) } @else { "a single round" } }
+        }
+        @if !figure.against.is_empty() { div.against.soft { "against " (figure.against) } }
+    }
+}
 
 /// Needs with what to choose for them, whether shards are needed at all, and what to keep in mind.
-pub(super) fn which(report: &Report) -> Markup {
+pub(super) fn by_need(report: &Report) -> Markup {
     let needs: Vec<&Advice> = report.advice.iter().filter(|a| matches!(a.topic, Topic::Need(_))).collect();
     let baseline = report.advice.iter().filter(|advice| advice.topic == Topic::Baseline);
     html! {
-        section.first id="which" {
-            h2 { "Which, for your workload" }
+        section id="needs" {
+            h2 { "By need" }
             @if !report.audit.passed {
                 p.bad { strong { "The audit did not pass: " a href="#audit" { "see why" } " before you choose by anything here." } }
             }

@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::svg::{LogScale, WIDTH, log_axis, panel, px, short};
-use super::{colour, name};
+use super::marks::{colour, name};
+use super::svg::{LogScale, WIDTH, drawing, log_axis, panel, px, short};
 use crate::format::{self, times};
 use crate::report::Report;
 use crate::report::endpoints;
@@ -37,7 +37,9 @@ pub(super) fn section(report: &Report) -> Markup {
                 (times(1.0 + RELEVANT_DIFFERENCE)) ". A hollow mark is none: no difference was shown. The grey band is \
                  too small to matter."
             }
-            div.panels { @for pair in pairs { (pair_panel(report, pair, &shown, LogScale::around_one(most))) } }
+            div.panels { @for (at, pair) in pairs.into_iter().enumerate() {
+                (pair_panel(report, pair, &shown, LogScale::around_one(most), at))
+            } }
             (list(report))
         }
     }
@@ -60,7 +62,13 @@ fn oriented(verdict: &Verdict) -> Option<Estimate> {
     Some(if verdict.metric.more_is_better() { ratio.clone() } else { inverse(ratio) })
 }
 
-fn pair_panel(report: &Report, (a, b): (&str, &str), verdicts: &[&Verdict], scale: LogScale) -> Markup {
+fn pair_panel(
+    report: &Report,
+    (a, b): (&str, &str),
+    verdicts: &[&Verdict],
+    scale: LogScale,
+    at: usize,
+) -> Markup {
     let of: Vec<(&Verdict, Estimate)> = verdicts
         .iter()
         .filter(|v| v.a == a && v.b == b)
@@ -73,22 +81,23 @@ fn pair_panel(report: &Report, (a, b): (&str, &str), verdicts: &[&Verdict], scal
         (name(report, a)) " against " (name(report, b))
         @if cure { small { "a cure against its plain variant" } }
     };
+    // The list of sentences below is the table of all these charts.
     let texts: Vec<&str> = of.iter().map(|(verdict, _)| verdict.text.as_str()).collect();
+    let body = html! {
+        rect.band x=(px(scale.at(1.0 / band))) y="2" width=(px(scale.at(band) - scale.at(1.0 / band)))
+            height=(px(height - 2.0)) {}
+        (log_axis(scale, height, times_short))
+        line.one x1=(px(scale.at(1.0))) x2=(px(scale.at(1.0))) y1="2" y2=(px(height)) {}
+        @for (at, (verdict, ratio)) in of.iter().enumerate() {
+            (draw(report, verdict, ratio, ROW * at as f64, scale))
+        }
+        text.tick x="4" y=(px(height + 27.0)) { "← " (short(b, 20)) " better" }
+        text.tick x=(WIDTH - 4.0) y=(px(height + 27.0)) text-anchor="end" { (short(a, 20)) " better →" }
+    };
+    let title = format!("How many times better {a} is than {b}, or the other way round");
     panel(
         &caption,
-        &html! {
-            svg viewBox={ "0 0 " (WIDTH) " " (px(height + 30.0)) } role="img" aria-label=(texts.join(". ")) {
-                rect.band x=(px(scale.at(1.0 / band))) y="2" width=(px(scale.at(band) - scale.at(1.0 / band)))
-                    height=(px(height - 2.0)) {}
-                (log_axis(scale, height, times_short))
-                line.one x1=(px(scale.at(1.0))) x2=(px(scale.at(1.0))) y1="2" y2=(px(height)) {}
-                @for (at, (verdict, ratio)) in of.iter().enumerate() {
-                    (draw(report, verdict, ratio, ROW * at as f64, scale))
-                }
-                text.tick x="4" y=(px(height + 27.0)) { "← " (short(b, 20)) " better" }
-                text.tick x=(WIDTH - 4.0) y=(px(height + 27.0)) text-anchor="end" { (short(a, 20)) " better →" }
-            }
-        },
+        &drawing(&format!("verdicts-{at}"), height + 30.0, &title, &format!("{}.", texts.join(". ")), &body),
     )
 }
 

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::name;
+use super::marks::name;
 use crate::format::{self, count, level, number, plain};
 use crate::report::Report;
 use crate::report::by_shard;

@@ -1,13 +1,19 @@
 //! The report as one page that needs nothing else: no script, no font, no picture from elsewhere.
 
 mod answer;
+mod audit;
 mod cures;
 mod forest;
 mod latency;
+mod marks;
 mod method;
+mod outlook;
+mod required;
+mod scatter;
 mod spread;
 mod svg;
-mod tables;
+mod wide;
+mod work_map;
 mod writes;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -33,15 +39,20 @@ pub fn render(report: &Report) -> String {
             body {
                 (header(report))
                 main {
-                    (answer::which(report))
-                    (answer::good_for(report))
-                    (spread::section(report))
+                    (answer::first_screen(report))
+                    (contents(report))
+                    (required::section(report))
+                    (answer::by_need(report))
                     (latency::section(report))
                     (writes::section(report))
-                    (tables::fan_out(report))
-                    (forest::section(report))
+                    (spread::section(report))
+                    (scatter::section(report))
+                    (outlook::section(report))
+                    (answer::good_for(report))
                     (cures::section(report))
-                    (tables::audit(report))
+                    (forest::section(report))
+                    (wide::section(report))
+                    (audit::section(report))
                     (method::section(report))
                 }
             }
@@ -54,26 +65,38 @@ fn header(report: &Report) -> Markup {
     let meta = &report.meta;
     let rate =
         meta.rate.map_or_else(|| "as fast as answers come".into(), |r| format!("{} requests/s", number(r)));
+    html! {
+        header {
+            h1 { (meta.title) }
+            p.lead {
+                (badge(report)) " " (required::badge(report)) " "
+                (format::counted(meta.rounds.into(), "round")) " of "
+                (format::plain(meta.seconds_per_round)) " s at " (rate) ", workload " (meta.workload) ", "
+                (meta.backend) " backend" (format::quota(meta.shard_cpu)) ", " (meta.date)
+            }
+        }
+    }
+}
+
+fn contents(report: &Report) -> Markup {
     let sections = [
-        ("good-for", "What each is good for"),
-        ("spread", "Effective shards"),
+        ("needs", "By need"),
         ("latency", "Latency"),
-        ("writes", "Writes over time"),
+        ("writes", "Work over time"),
+        ("spread", "Skew"),
         ("fan-out", "Fan-out"),
-        ("verdicts", "Verdicts"),
+        ("outlook", "More shards"),
+        ("good-for", "What each is good for"),
         ("cures", "Cures"),
+        ("verdicts", "Verdicts"),
+        ("vertical", "Vertical"),
         ("audit", "Audit"),
         ("method", "Method"),
     ];
+    let required = (!report.requirements.is_empty()).then_some(("required", "Required"));
     html! {
-        header {
-            h1 { (meta.title) " " (badge(report)) }
-            p.lead {
-                (format::counted(meta.rounds.into(), "round")) " of "
-                (format::plain(meta.seconds_per_round)) " s at " (rate) ", workload " (meta.workload) ", "
-                (meta.backend) " backend" (format::quota(meta.shard_cpu)) ", " (report.contestants.len()) " contestants, " (meta.date)
-            }
-            nav aria-label="Sections" { @for (id, name) in sections { a href={ "#" (id) } { (name) } } }
+        nav aria-label="Sections" {
+            @for (id, name) in required.into_iter().chain(sections) { a href={ "#" (id) } { (name) } }
         }
     }
 }
@@ -85,17 +108,4 @@ fn badge(report: &Report) -> Markup {
         (false, false) => ("badge bad", "✗ audit failed"),
     };
     html! { span class=(class) { (text) } }
-}
-
-/// A contestant's name with its colour.
-fn name(report: &Report, name: &str) -> Markup {
-    html! {
-        span.name { span.dot style={ "background:" (colour(report, name)) } aria-hidden="true" {} (name) }
-    }
-}
-
-/// A contestant's colour; it is always shown beside the name, never instead of it.
-fn colour(report: &Report, name: &str) -> String {
-    let at = report.contestants.iter().position(|contestant| contestant.name == name).unwrap_or(0);
-    format!("var(--c{})", at % 7)
 }

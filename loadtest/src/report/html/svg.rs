@@ -14,6 +14,15 @@ pub(super) const MARGIN: f64 = 10.0;
 /// The least distance between two ticks' labels.
 const TICK_ROOM: f64 = 38.0;
 
+/// Round values within a decade, the dense ones first: a narrow scale needs them, and on a wide one they meet.
+const STEPS: [&[f64]; 5] = [
+    &[1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0],
+    &[1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0],
+    &[1.0, 2.0, 5.0],
+    &[1.0, 3.0],
+    &[1.0],
+];
+
 /// A coordinate, short.
 pub(super) fn px(value: f64) -> String {
     format!("{value:.1}")
@@ -41,30 +50,41 @@ impl LogScale {
         Self { low: 1.0 / most, high: most }
     }
 
-    /// Where a value lies.
-    pub(super) fn at(self, value: f64) -> f64 {
-        let part = (value.clamp(self.low, self.high) / self.low).ln() / (self.high / self.low).ln();
-        MARGIN + part * (WIDTH - 2.0 * MARGIN)
+    /// Where a value lies on the way from the scale's low end to its high one, 0 to 1.
+    pub(super) fn part(self, value: f64) -> f64 {
+        (value.clamp(self.low, self.high) / self.low).ln() / (self.high / self.low).ln()
     }
 
-    /// Round values to label, far enough apart to be read.
+    /// Where a value lies across a chart.
+    pub(super) fn at(self, value: f64) -> f64 {
+        MARGIN + self.part(value) * (WIDTH - 2.0 * MARGIN)
+    }
+
+    /// Round values to label across a chart, far enough apart to be read.
     pub(super) fn ticks(self) -> Vec<f64> {
+        self.ticks_over(WIDTH - 2.0 * MARGIN, TICK_ROOM)
+    }
+
+    /// The same over another length, with labels of another size.
+    pub(super) fn ticks_over(self, length: f64, room: f64) -> Vec<f64> {
         let decades = (self.low.log10().floor() as i32)..=(self.high.log10().ceil() as i32);
         let all = |steps: &'static [f64]| {
             decades.clone().flat_map(move |decade| steps.iter().map(move |step| step * 10_f64.powi(decade)))
         };
         let within = |tick: &f64| (self.low..=self.high).contains(tick);
-        for steps in [[1.0, 2.0, 5.0].as_slice(), &[1.0, 3.0], &[1.0]] {
+        for steps in STEPS {
             let ticks: Vec<f64> = all(steps).filter(within).collect();
             let apart = ticks.windows(2).all(|pair| match pair {
-                [one, other] => self.at(*other) - self.at(*one) >= TICK_ROOM,
+                [one, other] => (self.part(*other) - self.part(*one)) * length >= room,
                 _ => true,
             });
-            if apart && !ticks.is_empty() {
+            if apart && ticks.len() > 1 {
                 return ticks;
             }
         }
-        vec![self.low, self.high]
+        // Too many decades, or none of the round values within: every other decade, or the ends.
+        let decades: Vec<f64> = all(&[1.0]).filter(within).step_by(2).collect();
+        if decades.len() < 2 { vec![self.low, self.high] } else { decades }
     }
 }
 
@@ -103,6 +123,41 @@ pub(super) fn short(text: &str, most: usize) -> String {
         return text.to_owned();
     }
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// A drawing that says what it is and what it shows to those who cannot see it. Its `id` is the page's only one.
+pub(super) fn drawing(id: &str, height: f64, title: &str, desc: &str, body: &Markup) -> Markup {
+    let (title_id, desc_id) = (format!("{id}-t"), format!("{id}-d"));
+    html! {
+        svg viewBox={ "0 0 " (WIDTH) " " (px(height)) } role="img" aria-labelledby={ (title_id) " " (desc_id) } {
+            title id=(title_id) { (title) }
+            desc id=(desc_id) { (desc) }
+            (body)
+        }
+    }
+}
+
+/// The figures of a drawing, for those who would rather read them.
+pub(super) fn data(columns: &[&str], rows: &[Vec<String>]) -> Markup {
+    html! {
+        details.data {
+            summary { "The figures as a table" }
+            div.scroll tabindex="0" role="region" aria-label="Figures" {
+                table {
+                    thead { tr { @for column in columns { th scope="col" { (column) } } } }
+                    tbody {
+                        @for row in rows {
+                            tr {
+                                @for (at, cell) in row.iter().enumerate() {
+                                    @if at == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// A chart with its caption, in a frame of its own.

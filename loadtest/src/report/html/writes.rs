@@ -1,39 +1,57 @@
-//! Writes by shard over time, as a map of shard × second.
+//! Each shard's work over time, as a map of shard × time.
 
 use maud::{Markup, html};
 
-use super::svg::{WIDTH, panel, px, tick};
-use crate::format::number;
+use super::marks::name;
+use super::svg::{WIDTH, data, drawing, panel, px, tick};
+use super::work_map::{Map, Round};
+use crate::format::{number, percent};
 use crate::report::Report;
-use crate::report::model::Contestant;
+use crate::report::model::{Contestant, Reading};
+use crate::report::summarise::median_shares;
 
 const LEFT: f64 = 54.0;
-/// More columns than this are joined, so that each can be seen.
-const MOST_COLUMNS: usize = 60;
 
 /// A map for each contestant; all share one scale of shades.
 pub(super) fn section(report: &Report) -> Markup {
     let maps: Vec<(&Contestant, Result<Map, String>)> =
-        report.contestants.iter().map(|contestant| (contestant, Map::of(contestant))).collect();
+        report.contestants.iter().map(|contestant| (contestant, map(contestant))).collect();
     let most = maps.iter().filter_map(|(_, map)| map.as_ref().ok()).map(Map::most).fold(0.0, f64::max);
     html! {
         section id="writes" {
-            h2 { "Writes by shard over time" }
+            h2 { "Each shard's work over time" }
             p.key {
-                "Rows written a second, mean over rounds, second by second from the round's start. All maps share one \
-                 scale:"
+                "Rows written a second by each shard, mean over rounds, from the round's start. A strategy that spreads its \
+                 writes shows an even carpet, a hotspot one dark band. All maps share one scale:"
                 @if most > 0.0 { (legend(most)) } @else { " nothing was written." }
             }
             div.panels {
-                @for (contestant, map) in &maps {
+                @for (at, (contestant, map)) in maps.iter().enumerate() {
                     @match map {
-                        Ok(map) => (panel(&caption(contestant, Some(map)), &draw(contestant, map, most))),
-                        Err(why) => (panel(&caption(contestant, None), &html! { p.soft { "n/a: " (why) } })),
+                        Ok(map) => (panel(&caption(report, contestant, Some(map)), &draw(contestant, map, most, at))),
+                        Err(why) => (panel(&caption(report, contestant, None), &html! { p.soft { "n/a: " (why) } })),
                     }
                 }
             }
         }
     }
+}
+
+/// From the looks of its rounds, or from their seconds in reports from before looks were kept.
+fn map(contestant: &Contestant) -> Result<Map, String> {
+    let rounds: Vec<Round> = contestant
+        .rounds
+        .iter()
+        .filter_map(|round| match (&round.looks, &round.writes_per_second) {
+            (Reading::Known(looks), _) => Some(Round::of_looks(looks)),
+            (_, Reading::Known(seconds)) => Some(Round::of_seconds(seconds)),
+            _ => None,
+        })
+        .collect();
+    let why = contestant.rounds.iter().find_map(|round| round.writes_per_second.reason());
+    // A service on servers knows what its shards have stored as of its own last look: shorter spans would show those.
+    let least = if contestant.rounds.iter().any(|round| round.flow.is_some()) { 1.0 } else { 0.0 };
+    Map::of(&rounds, least).ok_or_else(|| why.unwrap_or("nothing was written").to_owned())
 }
 
 fn legend(most: f64) -> Markup {
@@ -50,84 +68,68 @@ fn legend(most: f64) -> Markup {
     }
 }
 
-fn caption(contestant: &Contestant, map: Option<&Map>) -> Markup {
+fn caption(report: &Report, contestant: &Contestant, map: Option<&Map>) -> Markup {
     html! {
-        (contestant.name)
+        (name(report, &contestant.name))
         @if let Some(map) = map { small { "busiest: " (number(map.most())) " rows/s on one shard" } }
     }
 }
 
-/// Rows a second: `columns[at][shard]`, each column `step` seconds wide.
-struct Map {
-    columns: Vec<Vec<f64>>,
-    step: usize,
-    shards: usize,
-    rounds: usize,
-}
-
-impl Map {
-    fn of(contestant: &Contestant) -> Result<Self, String> {
-        let rounds: Vec<&Vec<Vec<u64>>> =
-            contestant.rounds.iter().filter_map(|round| round.writes_per_second.known()).collect();
-        let why = contestant.rounds.iter().find_map(|round| round.writes_per_second.reason());
-        let seconds = rounds.iter().map(|round| round.len()).max().unwrap_or(0);
-        let shards = rounds.iter().flat_map(|round| round.iter()).map(Vec::len).max().unwrap_or(0);
-        if seconds == 0 || shards == 0 {
-            return Err(why.unwrap_or("nothing was written").to_owned());
-        }
-        let step = seconds.div_ceil(MOST_COLUMNS);
-        let mean = |column: usize, shard: usize| {
-            let within = rounds.iter().flat_map(|round| round.iter().skip(column * step).take(step));
-            let (sum, n) = within
-                .fold((0, 0_u32), |(sum, n), second| (sum + second.get(shard).copied().unwrap_or(0), n + 1));
-            sum as f64 / f64::from(n.max(1))
-        };
-        let columns = (0..seconds.div_ceil(step))
-            .map(|column| (0..shards).map(|shard| mean(column, shard)).collect())
-            .collect();
-        Ok(Self { columns, step, shards, rounds: rounds.len() })
-    }
-
-    fn most(&self) -> f64 {
-        self.columns.iter().flatten().copied().fold(0.0, f64::max)
-    }
-}
-
-fn draw(contestant: &Contestant, map: &Map, most: f64) -> Markup {
+fn draw(contestant: &Contestant, map: &Map, most: f64, number_of_map: usize) -> Markup {
     let row = (128.0 / map.shards as f64).clamp(3.0, 20.0);
     let column = (WIDTH - LEFT - 6.0) / map.columns.len() as f64;
     let height = row * map.shards as f64;
     let every = (12.0 / row).ceil() as usize; // Labels need 12 units each.
-    let seconds = map.columns.len() * map.step;
-    let label = format!(
-        "Rows written a second by {} on {} shards over {seconds} seconds, mean of {} rounds; at most {}.",
-        contestant.name,
+    let seconds = map.columns.len() as f64 * map.step;
+    let title = format!("Rows written a second by each shard of {}", contestant.name);
+    let desc = format!(
+        "{} shards over {} seconds, mean of {} rounds; at most {} a second on one shard.",
         map.shards,
+        tick(seconds),
         map.rounds,
         number(map.most())
     );
-    html! {
-        svg viewBox={ "0 0 " (WIDTH) " " (px(height + 32.0)) } role="img" aria-label=(label) {
-            @for shard in (0..map.shards).step_by(every) {
-                text.tick x=(LEFT - 6.0) y=(px(row * (shard as f64 + 0.5) + 4.0)) text-anchor="end" { "shard " (shard) }
-            }
-            @for (at, rows) in map.columns.iter().enumerate() {
-                @for (shard, rows) in rows.iter().enumerate() {
-                    rect.heat x=(px(LEFT + column * at as f64)) y=(px(row * shard as f64)) width=(px(column - 0.4))
-                        height=(px(row - 1.0)) fill-opacity=(format!("{:.2}", shade(*rows, most))) {
-                        title { "shard " (shard) ", second " (at * map.step) ": " (number(*rows)) " rows/s" }
-                    }
-                }
-            }
-            @for part in [0.0, 0.5, 1.0] {
-                text.tick x=(px(LEFT + part * (WIDTH - LEFT - 6.0))) y=(px(height + 13.0))
-                    text-anchor=(if part == 0.0 { "start" } else if part == 1.0 { "end" } else { "middle" }) {
-                    (tick(part * seconds as f64))
-                }
-            }
-            text.tick x=(px(LEFT + (WIDTH - LEFT) / 2.0)) y=(px(height + 28.0)) text-anchor="middle" { "seconds" }
+    let body = html! {
+        @for shard in (0..map.shards).step_by(every) {
+            text.tick x=(LEFT - 6.0) y=(px(row * (shard as f64 + 0.5) + 4.0)) text-anchor="end" { "shard " (shard) }
         }
+        @for (at, rows) in map.columns.iter().enumerate() {
+            @for (shard, rows) in rows.iter().enumerate() {
+                rect.heat x=(px(LEFT + column * at as f64)) y=(px(row * shard as f64)) width=(px(column - 0.4))
+                    height=(px(row - 1.0)) fill-opacity=(format!("{:.2}", shade(*rows, most))) {
+                    title { "shard " (shard) ", from second " (tick(at as f64 * map.step)) ": " (number(*rows)) " rows/s" }
+                }
+            }
+        }
+        @for part in [0.0, 0.5, 1.0] {
+            text.tick x=(px(LEFT + part * (WIDTH - LEFT - 6.0))) y=(px(height + 13.0))
+                text-anchor=(if part == 0.0 { "start" } else if part == 1.0 { "end" } else { "middle" }) {
+                (tick((part * seconds * 10.0).round() / 10.0))
+            }
+        }
+        text.tick x=(px(LEFT + (WIDTH - LEFT) / 2.0)) y=(px(height + 28.0)) text-anchor="middle" { "seconds" }
+    };
+    html! {
+        (drawing(&format!("writes-{number_of_map}"), height + 32.0, &title, &desc, &body))
+        (table(contestant, map))
     }
+}
+
+fn table(contestant: &Contestant, map: &Map) -> Markup {
+    let shares = median_shares(contestant);
+    let rows: Vec<Vec<String>> = (0..map.shards)
+        .map(|shard| {
+            let of = || map.columns.iter().filter_map(move |column| column.get(shard)).copied();
+            let share = shares.get(shard).copied().flatten();
+            vec![
+                format!("shard {shard}"),
+                share.map_or_else(|| "n/a".to_owned(), percent),
+                number(of().sum::<f64>() / map.columns.len().max(1) as f64),
+                number(of().fold(0.0, f64::max)),
+            ]
+        })
+        .collect();
+    data(&["", "share of writes", "rows/s, mean", "rows/s, most"], &rows)
 }
 
 /// How strong a shade is. Even a shard without writes keeps a hint of colour, so that it can be seen that it is
@@ -139,32 +141,21 @@ fn shade(rows: f64, most: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::model::{Reading, Round};
-
-    fn contestant(seconds: usize) -> Contestant {
-        let round = |rows| Round {
-            writes_per_second: Reading::Known(vec![vec![rows, 0]; seconds]),
-            ..Round::default()
-        };
-        Contestant { rounds: vec![round(10), round(20)], ..Contestant::default() }
-    }
-
-    #[test]
-    fn a_map_is_the_mean_over_rounds() {
-        let map = Map::of(&contestant(30)).unwrap();
-        assert_eq!((map.columns.len(), map.step, map.columns[0].as_slice()), (30, 1, [15.0, 0.0].as_slice()));
-    }
-
-    #[test]
-    fn long_rounds_are_joined_without_changing_rates() {
-        let map = Map::of(&contestant(601)).unwrap();
-        assert!(map.columns.len() <= MOST_COLUMNS && map.columns.iter().all(|column| column[0] == 15.0));
-    }
+    use crate::report::model;
 
     #[test]
     fn a_map_that_was_not_measured_says_why() {
-        let round = Round { writes_per_second: Reading::unknown("not sampled"), ..Round::default() };
+        let round =
+            model::Round { writes_per_second: Reading::unknown("not sampled"), ..model::Round::default() };
         let contestant = Contestant { rounds: vec![round], ..Contestant::default() };
-        assert_eq!(Map::of(&contestant).err().unwrap(), "not sampled");
+        assert_eq!(map(&contestant).err().unwrap(), "not sampled");
+    }
+
+    #[test]
+    fn a_report_without_looks_is_shown_by_its_seconds() {
+        let seconds = Reading::Known(vec![vec![10, 0]; 3]);
+        let round = model::Round { writes_per_second: seconds, ..model::Round::default() };
+        let contestant = Contestant { rounds: vec![round], ..Contestant::default() };
+        assert!(map(&contestant).unwrap().columns.iter().all(|column| column.as_slice() == [10.0, 0.0]));
     }
 }

@@ -82,6 +82,8 @@ pub enum Metric {
         /// Which percentile.
         quantile: Quantile,
     },
+    /// The mean time that a request of the workload takes, over all endpoints as often as each was asked, in milliseconds.
+    Mean,
     /// Effective shards by rows written.
     EffectiveShards,
     /// Effective shards by CPU time.
@@ -139,6 +141,7 @@ impl Metric {
             Self::Latency { endpoint, quantile } => {
                 format!("{} {}", endpoints::name(endpoint), quantile.label())
             }
+            Self::Mean => "mean time a request".into(),
             Self::EffectiveShards => "effective shards (rows)".into(),
             Self::EffectiveShardsByCpu => "effective shards (CPU)".into(),
             Self::Skew => "skew (rows)".into(),
@@ -152,7 +155,7 @@ impl Metric {
     pub fn unit(&self) -> &'static str {
         match self {
             Self::Granted | Self::Stored => "/s",
-            Self::Latency { .. } => "ms",
+            Self::Latency { .. } | Self::Mean => "ms",
             _ => "",
         }
     }
@@ -180,6 +183,7 @@ impl Metric {
             Self::Latency { endpoint: name, quantile } => {
                 endpoint(name).map_or_else(missing, |found| quantile.of(found))
             }
+            Self::Mean => mean(round),
             Self::EffectiveShards => round.effective_shards.clone(),
             Self::EffectiveShardsByCpu => round.effective_shards_by_cpu.clone(),
             Self::Skew => round.skew.clone(),
@@ -193,12 +197,27 @@ impl Metric {
     }
 }
 
+/// The mean over a round's requests of every kind.
+fn mean(round: &Round) -> Figure {
+    let (mut sum, mut requests) = (0.0, 0.0);
+    for (name, endpoint) in &round.endpoints {
+        match &endpoint.mean_ms {
+            Reading::Known(mean) => sum += mean * endpoint.requests as f64,
+            // One kind that is left out would make whoever fails it look fast.
+            Reading::Unknown(why) => return Figure::unknown(format!("{}: {why}", endpoints::name(name))),
+        }
+        requests += endpoint.requests as f64;
+    }
+    if requests > 0.0 { Figure::of(sum / requests) } else { Figure::unknown("no request was sent") }
+}
+
 impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Granted => f.write_str("grabs.granted_per_s"),
             Self::Stored => f.write_str("grabs.stored_per_s"),
             Self::Latency { endpoint, quantile } => write!(f, "latency.{}.{endpoint}", quantile.key()),
+            Self::Mean => f.write_str("latency.mean"),
             Self::EffectiveShards => f.write_str("shards.effective"),
             Self::EffectiveShardsByCpu => f.write_str("shards.effective_by_cpu"),
             Self::Skew => f.write_str("shards.skew"),
@@ -221,6 +240,7 @@ impl FromStr for Metric {
         match text {
             "grabs.granted_per_s" => return Ok(Self::Granted),
             "grabs.stored_per_s" => return Ok(Self::Stored),
+            "latency.mean" => return Ok(Self::Mean),
             "shards.effective" => return Ok(Self::EffectiveShards),
             "shards.effective_by_cpu" => return Ok(Self::EffectiveShardsByCpu),
             "shards.skew" => return Ok(Self::Skew),
@@ -265,6 +285,7 @@ mod tests {
         for metric in [
             Metric::Granted,
             Metric::Stored,
+            Metric::Mean,
             Metric::EffectiveShards,
             Metric::EffectiveShardsByCpu,
             Metric::Skew,
@@ -288,6 +309,18 @@ mod tests {
         assert_eq!(Quantile::P99.of(&endpoint(100)), Figure::of(3.0));
         assert_eq!(Quantile::P99.of(&endpoint(99)).reason(), Some("a p99 takes 100 requests a round"));
         assert_eq!(Quantile::P50.of(&endpoint(99)), Figure::of(1.0));
+    }
+
+    #[test]
+    fn the_mean_weighs_each_endpoint_by_its_requests_and_leaves_none_out() {
+        let endpoint = |requests, mean_ms| EndpointRound { requests, mean_ms, ..EndpointRound::default() };
+        let mut round = Round::default();
+        assert_eq!(Metric::Mean.read(&round).value(), None);
+        round.endpoints.insert("grab".into(), endpoint(900, Figure::of(1.0)));
+        round.endpoints.insert("recent".into(), endpoint(100, Figure::of(11.0)));
+        assert_eq!(Metric::Mean.read(&round), Figure::of(2.0));
+        round.endpoints.insert("global".into(), endpoint(3, Figure::unknown("none was answered")));
+        assert_eq!(Metric::Mean.read(&round).reason(), Some("global stats: none was answered"));
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! Whoever measures fills [`Meta`] and the contestants' rounds; [`crate::report::summarise`] fills the rest from
 //! them, so that a report can be summarised again from its own file.
 
+mod answer;
 mod audit;
 mod metric;
+mod outlook;
 mod reading;
 mod round;
 mod verdict;
@@ -13,10 +15,17 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::vertical::Vertical;
+
+pub use answer::{Answer, KeyFigure, Requirement};
 pub use audit::{AuditResult, AuditTotals, MAX_EXAMPLES, Violation};
 pub use metric::{Metric, Quantile, UnknownMetric};
+pub use outlook::{Outlook, OutlookCase};
 pub use reading::{Figure, Reading};
-pub use round::{EndpointRound, Flow, GeneratorRound, GrabRound, LatencyMs, Round, ShardFlow, ShardRound};
+pub use round::{
+    CURVE_PERCENTILES, EndpointRound, Flow, GeneratorRound, GrabRound, LatencyMs, Round, ShardFlow,
+    ShardLook, ShardRound,
+};
 pub use verdict::{Advice, Call, Summary, Topic, Verdict};
 
 /// The version of the layout of `report.json`. A field that changes its meaning or goes away raises it; new
@@ -32,6 +41,18 @@ pub struct Report {
     pub meta: Meta,
     /// Who was compared, with every round.
     pub contestants: Vec<Contestant>,
+    /// What more shards would change.
+    #[serde(default)]
+    pub outlook: Reading<Outlook>,
+    /// What it brings to keep a coupon's wide columns apart.
+    #[serde(default)]
+    pub vertical: Reading<Vertical>,
+    /// The limits that figures had to keep, and whether they did.
+    #[serde(default)]
+    pub requirements: Vec<Requirement>,
+    /// Which, for this workload. Filled by [`crate::report::summarise`].
+    #[serde(default)]
+    pub answer: Answer,
     /// Every comparison made. Filled by [`crate::report::summarise`].
     pub verdicts: Vec<Verdict>,
     /// All audits together. Filled by [`crate::report::summarise`].
@@ -51,6 +72,10 @@ impl Report {
             schema: SCHEMA,
             meta,
             contestants,
+            outlook: Reading::default(),
+            vertical: Reading::default(),
+            requirements: Vec::new(),
+            answer: Answer::default(),
             verdicts: Vec::new(),
             audit: AuditTotals::default(),
             advice: Vec::new(),
@@ -62,6 +87,12 @@ impl Report {
     #[must_use]
     pub fn contestant(&self, name: &str) -> Option<&Contestant> {
         self.contestants.iter().find(|contestant| contestant.name == name)
+    }
+
+    /// Whether a contestant stands for itself: it is no cure, or what it is to cure was not measured.
+    #[must_use]
+    pub fn is_plain(&self, contestant: &Contestant) -> bool {
+        contestant.cure_of.as_deref().is_none_or(|of| self.contestant(of).is_none())
     }
 
     /// The comparison of two contestants by a metric, whichever way round it was made.
@@ -93,6 +124,15 @@ pub struct Meta {
     pub backend: String,
     /// The workload: its file, or what it was called.
     pub workload: String,
+    /// What it asks, by scenario. Empty in reports from before it was kept.
+    #[serde(default)]
+    pub mix: Vec<MixPart>,
+    /// Which ids exist: how many `users`, `rooms`, `hot_rooms` and `coupons_per_room`.
+    #[serde(default)]
+    pub catalogue: BTreeMap<String, u64>,
+    /// The percentiles that `curve_ms` of an endpoint is at. Empty in reports from before there were curves.
+    #[serde(default)]
+    pub curve_percentiles: Vec<f64>,
     /// How many rounds were asked for.
     pub rounds: u32,
     /// Requests a second that were offered; `null` for a closed loop (as fast as answers come).
@@ -116,6 +156,17 @@ pub struct Meta {
     pub shards_elsewhere: bool,
     /// What whoever measured wants known: a busy machine, a round repeated.
     pub warnings: Vec<String>,
+}
+
+/// A scenario of the workload.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct MixPart {
+    /// What it is called.
+    pub scenario: String,
+    /// Whose rooms it is about: `any` or `hot`.
+    pub rooms: String,
+    /// Each endpoint's part of all requests of the workload, 0 to 1.
+    pub endpoints: BTreeMap<String, f64>,
 }
 
 const fn one() -> u32 {

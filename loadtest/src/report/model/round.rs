@@ -27,6 +27,9 @@ pub struct Round {
     pub flow: Option<Flow>,
     /// Rows written in each second, by shard: `[second][shard]`, counted from the round's start.
     pub writes_per_second: Reading<Vec<Vec<u64>>>,
+    /// The looks at the shards that those were made of, several a second, earliest first.
+    #[serde(default)]
+    pub looks: Reading<Vec<ShardLook>>,
     /// Rows written in all ÷ rows on the hottest shard: how many machines these shards are worth. Filled by
     /// [`crate::report::summarise`].
     pub effective_shards: Figure,
@@ -68,10 +71,40 @@ pub struct EndpointRound {
     pub errors: BTreeMap<String, u64>,
     /// From the intended start to the answer, of requests answered as they should be and of those given up on.
     pub latency: Reading<LatencyMs>,
+    /// The mean of the same, in milliseconds.
+    #[serde(default)]
+    pub mean_ms: Figure,
+    /// The same as a curve: milliseconds at each of [`CURVE_PERCENTILES`], as far as there were requests enough for one of
+    /// them to be slower. Empty in reports from before there were curves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curve_ms: Vec<f64>,
     /// Shards visited by a query, on average, as the answers' `plan` says.
     pub shards_visited: Figure,
     /// Tables visited by a query, on average, likewise.
     pub tables_visited: Figure,
+}
+
+/// The percentiles of a latency curve: each a third of the way, or a little less, from one nine to the next.
+pub const CURVE_PERCENTILES: [f64; 14] =
+    [50.0, 60.0, 70.0, 80.0, 90.0, 95.0, 97.5, 99.0, 99.5, 99.75, 99.9, 99.95, 99.975, 99.99];
+
+/// The curve of a histogram in microseconds, up to the last percentile that it has the requests for.
+fn curve(micros: &Histogram<u64>) -> Vec<f64> {
+    // A slower request than the percentile's takes 1 in (1 − p); the small term forgives 1 − 0.99 in doubles.
+    let resolved = |percentile: &&f64| micros.len() as f64 * (100.0 - **percentile) / 100.0 + 1e-9 >= 1.0;
+    let within = CURVE_PERCENTILES.iter().take_while(resolved);
+    within.map(|percentile| micros.value_at_quantile(percentile / 100.0) as f64 / 1e3).collect()
+}
+
+/// What was seen of the shards at one moment of a round.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ShardLook {
+    /// When: seconds after the round's start.
+    pub at_s: f64,
+    /// Rows that each shard had written since the round's start.
+    pub rows: Vec<u64>,
+    /// Results handed over to each shard and not in its table yet.
+    pub waiting: Vec<u64>,
 }
 
 /// Latency percentiles in milliseconds.
@@ -122,6 +155,12 @@ impl EndpointRound {
             ok,
             errors,
             latency: LatencyMs::of(micros),
+            mean_ms: if micros.is_empty() {
+                Figure::unknown("no request of this kind was answered")
+            } else {
+                Figure::of(micros.mean() / 1e3)
+            },
+            curve_ms: curve(micros),
             shards_visited: mean(shards),
             tables_visited: mean(tables),
         }
@@ -190,6 +229,19 @@ mod tests {
         (1..=100).for_each(|n| micros.record(n * 1_000).unwrap());
         let latency = *LatencyMs::of(&micros).known().unwrap();
         assert!((latency.p50 - 50.0).abs() < 0.1 && (latency.p99 - 99.0).abs() < 0.1, "{latency:?}");
+    }
+
+    #[test]
+    fn a_curve_ends_where_no_request_was_slower() {
+        let mut micros = Histogram::<u64>::new(3).unwrap();
+        (1..=100).for_each(|n| micros.record(n * 1_000).unwrap());
+        let endpoint = EndpointRound::of(&micros, 100, BTreeMap::new(), (0, 0, 0));
+        assert_eq!(endpoint.curve_ms.len(), 8, "up to p99: {:?}", endpoint.curve_ms);
+        assert!(endpoint.curve_ms.iter().zip(CURVE_PERCENTILES).all(|(ms, p)| (ms - p).abs() < 0.6));
+        assert!((endpoint.mean_ms.value().unwrap() - 50.5).abs() < 0.1);
+        assert!(
+            EndpointRound::of(&Histogram::new(3).unwrap(), 0, BTreeMap::new(), (0, 0, 0)).curve_ms.is_empty()
+        );
     }
 
     #[test]

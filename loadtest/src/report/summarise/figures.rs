@@ -68,8 +68,13 @@ pub(crate) fn median_shares(contestant: &Contestant) -> Vec<Option<f64>> {
 
 /// Every metric of a contestant over its rounds.
 pub(super) fn summaries(contestant: &Contestant) -> Vec<Summary> {
-    let mut metrics =
-        vec![Metric::Granted, Metric::EffectiveShards, Metric::EffectiveShardsByCpu, Metric::Skew];
+    let mut metrics = vec![
+        Metric::Granted,
+        Metric::Mean,
+        Metric::EffectiveShards,
+        Metric::EffectiveShardsByCpu,
+        Metric::Skew,
+    ];
     metrics.extend(contestant.rounds.iter().any(|round| round.flow.is_some()).then_some(Metric::Stored));
     for endpoint in endpoints_of([contestant]) {
         for quantile in [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::P999] {

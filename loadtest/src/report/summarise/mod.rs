@@ -1,10 +1,12 @@
 //! From rounds to conclusions. Everything here is made of the report's own figures; no strategy is known by name.
 
 mod advice;
+mod answer;
 mod baseline;
 mod cautions;
 mod cures;
 mod figures;
+mod mix;
 mod needs;
 mod standing;
 mod verdicts;
@@ -25,6 +27,7 @@ pub fn summarise(report: &mut Report) {
     report.verdicts = verdicts::all(report);
     report.audit = audit(report);
     report.advice = advice::all(report);
+    report.answer = answer::of(report);
     report.cautions = cautions::all(report);
 }
 

@@ -9,7 +9,7 @@ use crate::stats::MIN_ROUNDS;
 
 /// The plain contestants that have shards to spread over; all plain ones when none has.
 pub(crate) fn candidates(report: &Report) -> Vec<&Contestant> {
-    let plain = || report.contestants.iter().filter(|c| c.cure_of.is_none());
+    let plain = || report.contestants.iter().filter(|c| report.is_plain(c));
     let sharded: Vec<&Contestant> = plain().filter(|c| c.shards > 1).collect();
     if sharded.is_empty() { plain().collect() } else { sharded }
 }
@@ -107,7 +107,7 @@ fn storing(stored: &Standing<'_>) -> String {
 
 /// With open arrivals a rate is offered; who keeps up with it, with every answer and in the time of the round, has not
 /// shown its limit.
-fn kept_up(report: &Report, candidates: &[&Contestant]) -> String {
+pub(super) fn kept_up(report: &Report, candidates: &[&Contestant]) -> String {
     let in_time = |round: &Round| round.seconds <= 1.05 * report.meta.seconds_per_round;
     let all = |grab: &EndpointRound| grab.ok as f64 >= 0.99 * grab.requests as f64;
     let answered = |contestant: &&Contestant| {

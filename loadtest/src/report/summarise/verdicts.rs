@@ -8,8 +8,13 @@ use crate::stats::{Estimate, Judgement, MIN_ROUNDS, judge, ratios};
 /// Every plain contestant against every other, and every cure against its plain variant, by every metric that both
 /// have.
 pub(super) fn all(report: &Report) -> Vec<Verdict> {
-    let mut metrics =
-        vec![Metric::Granted, Metric::Stored, Metric::EffectiveShards, Metric::EffectiveShardsByCpu];
+    let mut metrics = vec![
+        Metric::Granted,
+        Metric::Stored,
+        Metric::Mean,
+        Metric::EffectiveShards,
+        Metric::EffectiveShardsByCpu,
+    ];
     for endpoint in endpoints_of(&report.contestants) {
         metrics.extend([Quantile::P50, Quantile::P99].map(|quantile| Metric::latency(&endpoint, quantile)));
         metrics.extend([Metric::shards(&endpoint), Metric::tables(&endpoint)]);
@@ -22,7 +27,7 @@ pub(super) fn all(report: &Report) -> Vec<Verdict> {
 }
 
 fn pairs(report: &Report) -> Vec<(&Contestant, &Contestant, bool)> {
-    let plain: Vec<&Contestant> = report.contestants.iter().filter(|c| c.cure_of.is_none()).collect();
+    let plain: Vec<&Contestant> = report.contestants.iter().filter(|c| report.is_plain(c)).collect();
     let mut pairs = Vec::new();
     for (at, a) in plain.iter().enumerate() {
         pairs.extend(plain.iter().skip(at + 1).map(|b| (*a, *b, false)));

@@ -1,7 +1,7 @@
 //! The report's summary on a terminal: everything a person needs to choose, within 100 columns.
 
 mod contestant;
-mod text;
+pub(super) mod text;
 mod verdicts;
 
 use std::io::{self, IsTerminal, Write};
@@ -30,6 +30,8 @@ pub fn print(report: &Report, out: &mut impl Write, colour: bool) -> io::Result<
     let paint = Paint(colour);
     let out: &mut dyn Write = out;
     head(report, out, paint)?;
+    answer(report, out, paint)?;
+    requirements(report, out, paint)?;
     for contestant in &report.contestants {
         contestant::print(report, contestant, out, paint)?;
     }
@@ -68,6 +70,41 @@ fn head(report: &Report, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
     );
     wrapped(out, &line, 0, 0)?;
     wrapped(out, &intervals(meta.rounds as usize), 0, 0)
+}
+
+/// Which, for this workload, what that rests on, and what would change it.
+fn answer(report: &Report, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
+    let answer = &report.answer;
+    heading(out, paint, "Which, for this workload")?;
+    wrapped(out, &answer.verdict, 0, 2)?;
+    for figure in &answer.figures {
+        let space = if figure.unit == "ms" { " " } else { "" };
+        let own = format!("{}: {}{space}{}", figure.label, format::estimate(&figure.estimate), figure.unit);
+        let against =
+            if figure.against.is_empty() { String::new() } else { format!("; against {}", figure.against) };
+        wrapped(out, &format!("{}, {own}{against}", figure.contestant), 2, 4)?;
+    }
+    wrapped(out, &format!("({})", answer.certainty), 2, 2)?;
+    for (at, change) in answer.changes.iter().enumerate() {
+        let start = if at == 0 { "What would change it: " } else { "" };
+        wrapped(out, &format!("{start}{change}"), 2, 4)?;
+    }
+    Ok(())
+}
+
+fn requirements(report: &Report, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
+    if report.requirements.is_empty() {
+        return Ok(());
+    }
+    heading(out, paint, "Required")?;
+    for requirement in &report.requirements {
+        let text = requirement.to_string();
+        match text.strip_prefix("NOT KEPT") {
+            Some(rest) => writeln!(out, "  {}{rest}", paint.red("NOT KEPT"))?,
+            None => writeln!(out, "  {text}")?,
+        }
+    }
+    Ok(())
 }
 
 /// What the brackets behind the figures mean.

@@ -6,14 +6,14 @@ use super::WIDTH;
 
 /// Puts emphasis on text, where it is wanted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Paint(pub(super) bool);
+pub(in crate::report) struct Paint(pub(in crate::report) bool);
 
 impl Paint {
-    pub(super) fn bold(self, text: &str) -> String {
+    pub(in crate::report) fn bold(self, text: &str) -> String {
         self.with("1", text)
     }
 
-    pub(super) fn red(self, text: &str) -> String {
+    pub(in crate::report) fn red(self, text: &str) -> String {
         self.with("1;31", text)
     }
 
@@ -23,12 +23,17 @@ impl Paint {
 }
 
 /// Writes text in lines of at most [`WIDTH`] characters: the first indented by `first`, the others by `rest`.
-pub(super) fn wrapped(out: &mut dyn Write, text: &str, first: usize, rest: usize) -> io::Result<()> {
+pub(in crate::report) fn wrapped(
+    out: &mut dyn Write,
+    text: &str,
+    first: usize,
+    rest: usize,
+) -> io::Result<()> {
     after(out, &" ".repeat(first), text, rest)
 }
 
 /// As [`wrapped`], but the first line begins with `start`. A word that is longer than a line is cut into pieces.
-pub(super) fn after(out: &mut dyn Write, start: &str, text: &str, rest: usize) -> io::Result<()> {
+pub(in crate::report) fn after(out: &mut dyn Write, start: &str, text: &str, rest: usize) -> io::Result<()> {
     let mut line = start.to_owned();
     let mut length = start.chars().count(); // The line's bytes may be more.
     let mut empty = true;
@@ -55,7 +60,7 @@ pub(super) fn after(out: &mut dyn Write, start: &str, text: &str, rest: usize) -
 }
 
 /// A table with its first column to the left and the others to the right, indented by two.
-pub(super) fn table(out: &mut dyn Write, rows: &[Vec<String>]) -> io::Result<()> {
+pub(in crate::report) fn table(out: &mut dyn Write, rows: &[Vec<String>]) -> io::Result<()> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)

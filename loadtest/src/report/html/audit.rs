@@ -1,60 +1,14 @@
-//! Fan-out and audit.
+//! The audit.
 
 use maud::{Markup, html};
 
-use super::name;
-use crate::format::{count, plain};
+use super::marks::name;
+use crate::format::count;
 use crate::report::Report;
-use crate::report::endpoints;
-use crate::report::model::{AuditResult, Contestant, Metric};
-use crate::report::summarise::endpoints_of;
-
-/// Shards and tables that a query visits.
-pub(super) fn fan_out(report: &Report) -> Markup {
-    let visits = |contestant: &Contestant, key: &str| contestant.median(&Metric::shards(key));
-    let keys: Vec<String> = endpoints_of(&report.contestants)
-        .into_iter()
-        .filter(|key| report.contestants.iter().any(|contestant| visits(contestant, key).is_some()))
-        .collect();
-    html! {
-        section id="fan-out" {
-            h2 { "Fan-out" }
-            p.key { "Shards / tables that one query visits, on average, as the answers themselves say." }
-            @if keys.is_empty() { p { "n/a: no answer named its plan" } } @else {
-                div.scroll tabindex="0" role="region" aria-label="Fan-out by endpoint" {
-                    table {
-                        thead { tr {
-                            th scope="col" { "endpoint" }
-                            @for contestant in &report.contestants { th scope="col" { (name(report, &contestant.name)) } }
-                        } }
-                        tbody {
-                            @for key in &keys {
-                                tr {
-                                    th scope="row" { (endpoints::name(key)) }
-                                    @for contestant in &report.contestants { (visited(contestant, key)) }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn visited(contestant: &Contestant, key: &str) -> Markup {
-    match (contestant.median(&Metric::shards(key)), contestant.median(&Metric::tables(key))) {
-        (Some(shards), Some(tables)) => html! { td { (plain(shards)) " / " (plain(tables)) } },
-        _ => {
-            let summary = contestant.summary(&Metric::shards(key));
-            let reason = summary.and_then(|summary| summary.reason.as_deref()).unwrap_or("not asked");
-            html! { td.na { "n/a: " (reason) } }
-        }
-    }
-}
+use crate::report::model::{AuditResult, Contestant};
 
 /// Every promise, held against what was stored.
-pub(super) fn audit(report: &Report) -> Markup {
+pub(super) fn section(report: &Report) -> Markup {
     let audited = |contestant: &Contestant| {
         let mut sum = AuditResult::default();
         contestant.rounds.iter().filter_map(|round| round.audit.known()).for_each(|audit| sum.add(audit));

@@ -1,0 +1,94 @@
+//! `loadtest diff`.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::arguments::{BEYOND_LIMIT, Output};
+use crate::report::diff::{self, Change, Diff, LEAST};
+use crate::report::model::{Metric, Report};
+use crate::report::{read, terminal};
+use crate::terminal::note;
+
+const EXIT_CODES: &str = "Exits with 0 when nothing became worse (undecided figures included), 3 when something did, 1 when \
+the two could not be compared.";
+
+/// Its command line.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Args {
+    /// The earlier report.json, or its folder
+    before: PathBuf,
+    /// The later one
+    after: PathBuf,
+    /// The least change that is called one; what the machine did between the two runs is in it
+    #[arg(long, value_name = "PERCENT", default_value_t = 100.0 * LEAST, allow_negative_numbers = true)]
+    least: f64,
+    /// Compare by these metrics only, as report.json names them, such as latency.p99.grab; may be given several times. Many
+    /// comparisons err more often than one
+    #[arg(long, value_name = "METRIC")]
+    only: Vec<String>,
+    /// Compare even if the two did not measure the same thing, and say what differs
+    #[arg(long)]
+    anyway: bool,
+    /// Write the comparison to this file as well
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When a report cannot be read, or the two cannot be compared.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    ensure!((0.0..=1_000.0).contains(&args.least), "--least must be 0 to 1000 percent, not {}", args.least);
+    let least = args.least / 100.0;
+    let only = args.only.iter().map(|name| metric(name)).collect::<Result<Vec<_>>>()?;
+    let (before, after) = (report(&args.before)?, report(&args.after)?);
+    let obstacles = diff::obstacles(&before, &after);
+    if !obstacles.is_empty() && !args.anyway {
+        bail!("{} --anyway compares them all the same.", obstacles.join(" "));
+    }
+    let json = args.json.as_deref().map(|path| Output::create("--json", path)).transpose()?;
+    let mut found = Diff::of(&before, &after, least, &only);
+    ensure!(
+        !found.rows.is_empty(),
+        "there is nothing to compare: no contestant has these figures in both reports"
+    );
+    found.notes.splice(0..0, obstacles);
+    show(&found, least)?;
+    json.map_or(Ok(()), |file| file.write_json(&found))?;
+    // Whoever broke a promise after having kept them all became worse in what no figure makes up for.
+    let broken = before.audit.sums.passed() && !after.audit.sums.passed();
+    if broken {
+        note("WORSE: the audit passed before and fails after");
+    }
+    let worse = broken || found.count(Change::Worse) > 0;
+    Ok(if worse { ExitCode::from(BEYOND_LIMIT) } else { ExitCode::SUCCESS })
+}
+
+fn metric(name: &str) -> Result<Metric> {
+    name.parse().with_context(|| {
+        format!(
+            "--only {name:?}: metrics are grabs.granted_per_s, grabs.stored_per_s, shards.effective, \
+             shards.effective_by_cpu, latency.mean, latency.p50.ENDPOINT, latency.p99.ENDPOINT, fan_out.shards.ENDPOINT and \
+             fan_out.tables.ENDPOINT"
+        )
+    })
+}
+
+fn report(path: &Path) -> Result<Report> {
+    read(&if path.is_dir() { path.join("report.json") } else { path.to_owned() })
+}
+
+fn show(found: &Diff, least: f64) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    let colour = terminal::wants_colour(&out);
+    match diff::print(found, least, &mut out, colour) {
+        // A reader that went away (`| head`) is no error.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.context("cannot print the comparison"),
+    }
+}

@@ -1,0 +1,38 @@
+//! What it brings to keep a coupon's wide columns apart, measured shortly once all rounds are over.
+
+use std::time::Duration;
+
+use super::Options;
+use super::round::Entrant;
+use crate::report::model::Reading;
+use crate::stats::MIN_ROUNDS;
+use crate::vertical::{self, Vertical};
+
+/// How long each of the four reads is sent in a round: with the warm-up, four seconds in all.
+const TURN: Duration = Duration::from_millis(150);
+/// As few as a verdict takes: this is one short look; `loadtest vertical` takes a longer one.
+const ROUNDS: u32 = 5;
+const CONNECTIONS: usize = 4;
+
+/// Measures it on the first contestant that was started here. Coupons live in the main database, so that it does not matter
+/// which; a service of somebody else's is left alone, since its catalogue is not known.
+pub(super) fn of(options: &Options, entrants: &[Entrant]) -> Reading<Vertical> {
+    if usize::try_from(options.rounds).is_ok_and(|rounds| rounds < MIN_ROUNDS) {
+        return Reading::unknown(
+            "a run of so few rounds has no time for it; `loadtest vertical` measures it alone",
+        );
+    }
+    let Some(entrant) = entrants.first().filter(|_| !options.contestants.is_empty()) else {
+        return Reading::unknown(
+            "no contestant was started here; `loadtest vertical --target URL` measures a service",
+        );
+    };
+    let how = vertical::Options {
+        duration: TURN,
+        rounds: ROUNDS,
+        connections: CONNECTIONS.min(options.load.connections),
+        seed: options.load.seed,
+        catalogue: options.load.workload.catalogue,
+    };
+    vertical::measure(&entrant.running().target, &how).map_err(|error| format!("{error:#}")).into()
+}

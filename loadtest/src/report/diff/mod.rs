@@ -1,0 +1,177 @@
+//! Two reports side by side: what became better, what became worse, and what cannot be told.
+//!
+//! A round of the one is held against the round of the same index of the other: with the same seed both had the same
+//! requests at the same times. The ratios are judged as those of two contestants are ([`crate::stats`]). What they cannot
+//! show is what the machine did between the two runs, which is in every round of one and in none of the other: a
+//! difference is therefore called from [`LEAST`] on, twice what contestants of one run take.
+
+mod comparable;
+mod text;
+
+use serde::Serialize;
+
+pub use comparable::{notes, obstacles};
+pub use text::print;
+
+use super::endpoints;
+use super::model::{Contestant, Metric, Quantile, Report};
+use super::summarise::endpoints_of;
+use crate::format;
+use crate::stats::{Estimate, Judgement, estimate, judge_by, ratios};
+
+/// The least difference that is called one, unless something else is asked for.
+pub const LEAST: f64 = 0.1;
+/// From which part of all requests on more or fewer of them that fail are a difference: 0.1 %.
+const FAILED: f64 = 0.001;
+
+/// What became of a figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Its interval excludes "no change", and the change is large enough to matter, for the better.
+    Better,
+    /// Likewise, for the worse.
+    Worse,
+    /// The whole interval is too small a change to matter.
+    Same,
+    /// Neither was shown: it takes more rounds, or a quieter machine.
+    Undecided,
+}
+
+/// A figure before and after.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// Whose.
+    pub contestant: String,
+    /// Which: a metric as `report.json` names it, or `errors`.
+    pub metric: String,
+    /// The same for people.
+    pub label: String,
+    /// Its unit; empty for pure numbers.
+    pub unit: &'static str,
+    /// The median over rounds before.
+    pub before: Option<Estimate>,
+    /// The same after.
+    pub after: Option<Estimate>,
+    /// After ÷ before, by round; none for errors, of which there may have been none.
+    pub ratio: Option<Estimate>,
+    /// What that comes to.
+    pub change: Change,
+    /// Why nothing can be told, if that is so.
+    pub reason: Option<String>,
+}
+
+/// Two reports side by side.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Diff {
+    /// What is to be kept in mind with it.
+    pub notes: Vec<String>,
+    /// Every figure that both have.
+    pub rows: Vec<Row>,
+}
+
+impl Diff {
+    /// Holds one report against an earlier one, by every metric or by these only.
+    #[must_use]
+    pub fn of(before: &Report, after: &Report, least: f64, only: &[Metric]) -> Self {
+        let pairs = before.contestants.iter().filter_map(|one| Some((one, after.contestant(&one.name)?)));
+        let rows = pairs.flat_map(|(one, two)| contestant(one, two, least, only)).collect();
+        Self { notes: notes(before, after), rows }
+    }
+
+    /// How many figures came to that.
+    #[must_use]
+    pub fn count(&self, change: Change) -> usize {
+        self.rows.iter().filter(|row| row.change == change).count()
+    }
+}
+
+fn contestant(before: &Contestant, after: &Contestant, least: f64, only: &[Metric]) -> Vec<Row> {
+    let wanted = |metric: &Metric| only.is_empty() || only.contains(metric);
+    let metrics = metrics(before, after).into_iter().filter(wanted);
+    let rows = metrics.map(|metric| row(&metric, before, after, least));
+    only.is_empty().then(|| errors(before, after)).into_iter().chain(rows).collect()
+}
+
+/// Those that verdicts are made of. Skew says the same as effective shards, other percentiles little more than these.
+fn metrics(before: &Contestant, after: &Contestant) -> Vec<Metric> {
+    let mut metrics = vec![Metric::Granted, Metric::Stored, Metric::Mean];
+    if before.shards > 1 {
+        metrics.extend([Metric::EffectiveShards, Metric::EffectiveShardsByCpu]);
+    }
+    for endpoint in endpoints_of([before, after]) {
+        metrics.extend([Quantile::P50, Quantile::P99].map(|quantile| Metric::latency(&endpoint, quantile)));
+        if endpoints::find(&endpoint).is_some_and(|known| known.sharded_read) {
+            metrics.extend([Metric::shards(&endpoint), Metric::tables(&endpoint)]);
+        }
+    }
+    // What neither has, such as rows stored a second on files, is nothing to tell.
+    let has =
+        |of: &Contestant, metric: &Metric| of.rounds.iter().any(|round| metric.read(round).value().is_some());
+    metrics.retain(|metric| has(before, metric) || has(after, metric));
+    metrics
+}
+
+fn row(metric: &Metric, before: &Contestant, after: &Contestant, least: f64) -> Row {
+    let of = |contestant: &Contestant| -> Vec<f64> {
+        contestant.rounds.iter().filter_map(|round| metric.read(round).value()).collect()
+    };
+    let pairs = after.rounds.iter().filter_map(|round| {
+        let earlier = before.rounds.iter().find(|earlier| earlier.index == round.index)?;
+        Some((metric.read(round).value()?, metric.read(earlier).value()?))
+    });
+    let judgement = judge_by(&ratios(pairs), least);
+    let (change, reason) = change(&judgement, metric.more_is_better(), least);
+    Row {
+        contestant: before.name.clone(),
+        metric: metric.to_string(),
+        label: metric.label(),
+        unit: metric.unit(),
+        before: estimate(&of(before)),
+        after: estimate(&of(after)),
+        ratio: judgement.ratio().cloned(),
+        change,
+        reason,
+    }
+}
+
+fn change(judgement: &Judgement, more_is_better: bool, least: f64) -> (Change, Option<String>) {
+    match judgement {
+        Judgement::More(_) => (if more_is_better { Change::Better } else { Change::Worse }, None),
+        Judgement::Less(_) => (if more_is_better { Change::Worse } else { Change::Better }, None),
+        Judgement::NoDifference(ratio) if ratio.low > 1.0 / (1.0 + least) && ratio.high < 1.0 + least => {
+            (Change::Same, None)
+        }
+        Judgement::NoDifference(_) => (Change::Undecided, None),
+        Judgement::TooFewRounds(ratio) => {
+            let n = ratio.as_ref().map_or(0, |ratio| ratio.n);
+            (Change::Undecided, Some(format!("{} in common", format::counted(n as u64, "round"))))
+        }
+    }
+}
+
+/// The part of all requests that failed, over all rounds. Often there is none in either, so that it has no ratio.
+fn errors(before: &Contestant, after: &Contestant) -> Row {
+    let part = |contestant: &Contestant| {
+        let endpoints = || contestant.rounds.iter().flat_map(|round| round.endpoints.values());
+        let failed: u64 = endpoints().flat_map(|endpoint| endpoint.errors.values()).sum();
+        failed as f64 / endpoints().map(|endpoint| endpoint.requests).sum::<u64>().max(1) as f64
+    };
+    let (earlier, later) = (part(before), part(after));
+    let change = match later - earlier {
+        more if more >= FAILED => Change::Worse,
+        less if less <= -FAILED => Change::Better,
+        _ => Change::Same,
+    };
+    Row {
+        contestant: before.name.clone(),
+        metric: "errors".into(),
+        label: "requests that failed".into(),
+        unit: "%",
+        before: estimate(&[100.0 * earlier]),
+        after: estimate(&[100.0 * later]),
+        ratio: None,
+        change,
+        reason: None,
+    }
+}

@@ -1,6 +1,6 @@
 # Every target is one or two commands that you could type as well.
 
-.PHONY: demo test lint bench faults clean up seed compare compare-compose compare-local down up-local down-local
+.PHONY: demo test lint check-metrics bench faults clean up seed compare compare-compose compare-local down up-local down-local
 
 compose = cd deploy && docker compose
 
@@ -15,6 +15,11 @@ test:
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+# What Prometheus' promtool says of the metrics, the alerts and the configuration in deploy/prometheus.
+check-metrics:
+	cargo build --bins
+	.ci/check-metrics
 
 # How fast everything is, each figure beside what this machine allows: bench.json and docs/BENCHMARKS.md, in three quarters
 # of an hour at most; QUICK=1 takes ten minutes, with fewer and shorter rounds.

@@ -18,6 +18,7 @@ use coupon_core::{
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
+use counters::Refusal;
 pub use counters::{GrabCounters, Outcome};
 
 use crate::backend::{Attempt, Backend, Decided, Decision, PlacedResult, Unavailable};
@@ -141,6 +142,7 @@ impl Batcher {
             let mut queue = self.queue.borrow_mut();
             if queue.waiting.len() >= self.limits.waiting_max {
                 self.counters.count(Outcome::Unavailable);
+                self.counters.refused(Refusal::Waiting);
                 return Err(Unavailable::new("the grab queue", "too many grabs are waiting").into());
             }
             queue.waiting.push(Waiting { grab, reply });
@@ -168,6 +170,7 @@ impl Batcher {
         let Decided { decisions, epoch } = match self.backend.gate.reserve(&attempts).await {
             Ok(decided) => decided,
             Err(error) => {
+                self.counters.gate_failed();
                 return batch
                     .into_iter()
                     .for_each(|waiting| self.answer(waiting.reply, Err(error.clone().into())));
@@ -196,7 +199,10 @@ impl Batcher {
             let id = ids.make().map_err(NotDecided::from).and_then(|id| {
                 let shard = self.strategy.place(&RowKey { user, room, time: id.time() })?.shard;
                 match refusals.entry(shard).or_insert_with(|| self.backend.hand_over.refusal(shard)) {
-                    Some(refusal) => Err(refusal.clone().into()),
+                    Some(refusal) => {
+                        self.counters.refused(Refusal::Shard);
+                        Err(refusal.clone().into())
+                    }
                     None => Ok(id),
                 }
             });
@@ -287,7 +293,7 @@ impl Batcher {
         failpoints::hit(Point::Granted);
         let stored = self.backend.hand_over.hand_over(shard, epoch, rows).await;
         failpoints::hit(Point::Confirmed);
-        self.counters.handed_over(started.elapsed());
+        self.counters.handed_over(shard, started.elapsed(), stored.is_ok());
         for grab in group {
             let granted = Answer::Granted(grab.row.result.result_id);
             self.answer(grab.reply, stored.clone().map(|()| granted).map_err(NotDecided::from));

@@ -53,6 +53,17 @@ pub struct Settings {
     pub log: LogSettings,
 }
 
+impl Settings {
+    /// Which part of the work a process with these settings does.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        match self.backend {
+            BackendKind::Embedded => Role::All,
+            BackendKind::Servers => self.servers.role,
+        }
+    }
+}
+
 /// Where data lives: the part of the settings that decides it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -21,6 +21,7 @@ use crate::pipeline::{BatchLimits, Batcher, GrabCounters};
 use crate::room_cache::RoomStatsCache;
 use crate::service::Service;
 use crate::settings::{BackendKind, Settings};
+use crate::telemetry::traces::{self, Traces};
 use crate::user_token::UserTokens;
 
 /// How long a connection that is being closed may take to say goodbye.
@@ -112,7 +113,13 @@ impl Application {
         upkeep.abort();
         sweep.abort();
         let service = self.service;
-        web::block(move || service.backend.hand_over.close()).await?;
+        web::block(move || {
+            service.backend.hand_over.close();
+            if let Some(traces) = &service.traces {
+                traces.close();
+            }
+        })
+        .await?;
         tracing::info!("stopped; everything accepted is safe");
         Ok(served?)
     }
@@ -145,6 +152,7 @@ fn assemble(
     let grab_limit = GrabLimit::new(&settings.limits)?;
     let user_tokens = UserTokens::new(&settings.users.token_secret)?;
     let connections = Arc::new(Connections::new(&settings.limits));
+    let traces = Traces::start(&settings.telemetry, name, strategy.name())?;
     let backend = Arc::new(match settings.backend {
         BackendKind::Embedded => {
             let data = data_folder(&settings.embedded.data, &*strategy);
@@ -189,6 +197,7 @@ fn assemble(
         room_stats,
         clock,
         settings,
+        traces,
         answers: Answers::new(),
         started,
     })
@@ -215,6 +224,7 @@ fn serve(service: &web::Data<Service>, listener: TcpListener) -> anyhow::Result<
     let server = HttpServer::new(move || {
         // This runs once a worker, on its thread.
         let worker = next_worker.fetch_add(1, Ordering::Relaxed);
+        traces::use_here(shared.traces.clone());
         let ids = shared.backend.ids.generator(&shared.clock, worker);
         let strategy = Arc::clone(&shared.strategy);
         let batcher =

@@ -13,6 +13,7 @@ use crate::manager::ShardingManager;
 use crate::pipeline::GrabCounters;
 use crate::room_cache::RoomStatsCache;
 use crate::settings::Settings;
+use crate::telemetry::traces::Traces;
 use crate::user_token::UserTokens;
 
 /// A running service: its strategy, its backend, and what it has counted so far.
@@ -40,6 +41,8 @@ pub struct Service {
     pub clock: Clock,
     /// What was set.
     pub settings: Settings,
+    /// Where traces go, if anywhere.
+    pub(crate) traces: Option<Arc<Traces>>,
     /// What was answered on each route.
     pub(crate) answers: Answers,
     /// When the service started.

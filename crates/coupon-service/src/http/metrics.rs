@@ -37,6 +37,9 @@ pub(super) async fn metrics(service: web::Data<Service>) -> HttpResponse {
     page.gauge("coupon_main_lag_entries", "Outbox entries that the main database has not been told of.")
         .is(&[], service.backend.catalogue.lag_entries());
     service.backend.hand_over.expose(&mut page);
+    if let Some(traces) = &service.traces {
+        traces.expose(&mut page);
+    }
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(page.into_text())
 }
 

@@ -58,7 +58,8 @@ where
     forward_ready!(inner);
 
     fn call(&self, req: ServiceRequest) -> Self::Future {
-        let context = Context::of(req.headers().get_all(TRACE_PARENT).map(HeaderValue::as_bytes));
+        let mut context = Context::of(req.headers().get_all(TRACE_PARENT).map(HeaderValue::as_bytes));
+        context.recorded = self.service.traces.as_ref().is_some_and(|traces| traces.records(&context));
         let _at_work = context::enter(context);
         let begun = Instant::now();
         Watched { answer: self.inner.call(req), service: Rc::clone(&self.service), context, begun }
@@ -94,6 +95,10 @@ impl<F> Watched<F> {
         let request = answer.request();
         let answers = request.app_data::<Arc<RouteAnswers>>().unwrap_or(&self.service.answers.elsewhere);
         answers.count(status, took);
+        if let (Some(traces), true) = (&self.service.traces, self.context.recorded) {
+            let (context, method) = (&self.context, method(request.method()));
+            traces.request(context, answers.route, method, status.as_u16(), self.begun);
+        }
         // Off unless asked for: at a service's top rate, writing the log would cost more than answering.
         tracing::debug!(
             target: "access",

@@ -24,6 +24,7 @@ pub use counters::{GrabCounters, Outcome};
 use crate::backend::{Attempt, Backend, Decided, Decision, PlacedResult, Unavailable};
 use crate::failpoints::{self, Point};
 use crate::ids::IdGenerator;
+use crate::telemetry::traces::{Traced, traced};
 use memory::Memory;
 
 /// The longest that a slow shard keeps the next batch, which other shards have a part in, from being taken.
@@ -87,6 +88,8 @@ type Reply = oneshot::Sender<Result<Answer, NotDecided>>;
 struct Waiting {
     grab: Grab,
     reply: Reply,
+    /// Only if its request is recorded.
+    traced: Option<Box<Traced>>,
 }
 
 #[derive(Default)]
@@ -110,6 +113,7 @@ pub struct Batcher {
 struct OnItsWay {
     row: PlacedResult,
     reply: Reply,
+    traced: Option<Box<Traced>>,
 }
 
 impl Batcher {
@@ -145,7 +149,7 @@ impl Batcher {
                 self.counters.refused(Refusal::Waiting);
                 return Err(Unavailable::new("the grab queue", "too many grabs are waiting").into());
             }
-            queue.waiting.push(Waiting { grab, reply });
+            queue.waiting.push(Waiting { grab, reply, traced: traced() });
             if queue.runners < self.limits.in_flight {
                 queue.runners += 1;
                 actix_web::rt::spawn(Runner(Rc::clone(self)).run());
@@ -166,8 +170,16 @@ impl Batcher {
 
     async fn process(self: &Rc<Self>, batch: Vec<Waiting>) {
         let started = Instant::now();
+        let all = batch.len() as u64;
+        for traced in batch.iter().filter_map(|waiting| waiting.traced.as_ref()) {
+            traced.stage("wait", traced.since, &[]);
+        }
         let (attempts, batch) = self.fix(batch);
-        let Decided { decisions, epoch } = match self.backend.gate.reserve(&attempts).await {
+        let decided = self.backend.gate.reserve(&attempts).await;
+        for traced in batch.iter().filter_map(|waiting| waiting.traced.as_ref()) {
+            traced.stage("gate", started, &[("batch.grabs", all)]);
+        }
+        let Decided { decisions, epoch } = match decided {
             Ok(decided) => decided,
             Err(error) => {
                 self.counters.gate_failed();
@@ -276,7 +288,8 @@ impl Batcher {
             match self.strategy.place(&result.key()) {
                 Ok(placement) => {
                     let row = PlacedResult { placement, result };
-                    by_shard.entry(placement.shard).or_default().push(OnItsWay { row, reply: waiting.reply });
+                    let Waiting { reply, traced, .. } = waiting;
+                    by_shard.entry(placement.shard).or_default().push(OnItsWay { row, reply, traced });
                 }
                 Err(error) => self.answer(waiting.reply, Err(error.into())),
             }
@@ -294,7 +307,11 @@ impl Batcher {
         let stored = self.backend.hand_over.hand_over(shard, epoch, rows).await;
         failpoints::hit(Point::Confirmed);
         self.counters.handed_over(shard, started.elapsed(), stored.is_ok());
+        let about = [("shard", u64::from(shard.number())), ("batch.grabs", group.len() as u64)];
         for grab in group {
+            if let Some(traced) = &grab.traced {
+                traced.stage("hand_over", started, &about);
+            }
             let granted = Answer::Granted(grab.row.result.result_id);
             self.answer(grab.reply, stored.clone().map(|()| granted).map_err(NotDecided::from));
         }

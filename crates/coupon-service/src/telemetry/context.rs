@@ -18,6 +18,8 @@ pub struct Context {
     pub span: u64,
     /// Whether the caller records its part; `None` when there is no caller that says.
     pub sampled: Option<bool>,
+    /// Whether this service records its own.
+    pub recorded: bool,
 }
 
 /// An id of 128 bits, never 0; 32 hexadecimal digits.
@@ -63,11 +65,11 @@ impl Context {
         let span = some_bits();
         match parent {
             Some(Parent { trace, span: caller, sampled }) => {
-                Self { trace, caller: Some(caller), span, sampled: Some(sampled) }
+                Self { trace, caller: Some(caller), span, sampled: Some(sampled), recorded: false }
             }
             None => {
                 let trace = TraceId(u128::from(some_bits()) << 64 | u128::from(some_bits()));
-                Self { trace, caller: None, span, sampled: None }
+                Self { trace, caller: None, span, sampled: None, recorded: false }
             }
         }
     }
@@ -112,7 +114,7 @@ fn hexadecimal(digits: &[u8], count: usize) -> Option<u128> {
 }
 
 /// Bits that nobody else has, and never 0. Splitmix64 from a random start: ids must differ, and need not be secret.
-fn some_bits() -> u64 {
+pub(super) fn some_bits() -> u64 {
     thread_local! {
         static STATE: Cell<u64> = Cell::new(std::hash::RandomState::new().build_hasher().finish());
     }

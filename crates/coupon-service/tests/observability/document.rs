@@ -21,6 +21,10 @@ impl Documented {
         &self.kind
     }
 
+    pub(crate) fn meaning(&self) -> &str {
+        &self.meaning
+    }
+
     pub(crate) fn labels(&self) -> impl Iterator<Item = &str> {
         self.labels.iter().map(String::as_str)
     }

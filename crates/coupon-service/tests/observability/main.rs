@@ -13,6 +13,7 @@ mod fixture;
 mod logs;
 mod queries;
 mod servers;
+mod traces;
 
 use std::path::{Path, PathBuf};
 

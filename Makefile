@@ -1,6 +1,6 @@
 # Every target is one or two commands that you could type as well.
 
-.PHONY: demo test test-docs test-docs-docker lint bench faults completions man clean up seed compare compare-compose compare-local down up-local down-local
+.PHONY: demo test test-docs test-docs-docker lint check-metrics bench faults completions man clean up seed compare compare-compose compare-local down up-local down-local
 
 compose = cd deploy && docker compose
 
@@ -24,6 +24,11 @@ test-docs-docker:
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+# What Prometheus' promtool says of the metrics, the alerts and the configuration in deploy/prometheus.
+check-metrics:
+	cargo build --bins
+	.ci/check-metrics
 
 # How fast everything is, each figure beside what this machine allows: bench.json and docs/BENCHMARKS.md, in three quarters
 # of an hour at most; QUICK=1 takes ten minutes, with fewer and shorter rounds.

@@ -114,7 +114,7 @@ say_what_next() {
     local address service port at
     printf '\nrunning:\n'
     for address in hash-svc:8001/docs range-svc:8002/docs range-room-svc:8003/docs rabbitmq:15672/ phpmyadmin:80/ \
-        redisinsight:5540/; do
+        redisinsight:5540/ prometheus:9090/ grafana:3000/; do
         service=${address%%:*} port=${address#*:}
         at=$(docker compose port "$service" "${port%%/*}" 2>/dev/null) || continue
         printf '  %-16s http://%s/%s\n' "$service" "$at" "${port#*/}"

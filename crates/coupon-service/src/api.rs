@@ -385,4 +385,7 @@ pub struct ProblemDetails {
     /// The field that was wrong, if one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// What the request is called in the service's log and in traces; the header `x-request-id` says the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
 }

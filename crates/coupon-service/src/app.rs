@@ -11,6 +11,7 @@ use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
 use coupon_core::{ShardingStrategy, TimeRange};
 
+use crate::answers::Answers;
 use crate::backend::{embedded, servers};
 use crate::clock::Clock;
 use crate::http;
@@ -20,7 +21,7 @@ use crate::pipeline::{BatchLimits, Batcher, GrabCounters};
 use crate::room_cache::RoomStatsCache;
 use crate::service::Service;
 use crate::settings::{BackendKind, Settings};
-use crate::telemetry::Metrics;
+use crate::telemetry::traces::{self, Traces};
 use crate::user_token::UserTokens;
 
 /// How long a connection that is being closed may take to say goodbye.
@@ -112,7 +113,13 @@ impl Application {
         upkeep.abort();
         sweep.abort();
         let service = self.service;
-        web::block(move || service.backend.hand_over.close()).await?;
+        web::block(move || {
+            service.backend.hand_over.close();
+            if let Some(traces) = &service.traces {
+                traces.close();
+            }
+        })
+        .await?;
         tracing::info!("stopped; everything accepted is safe");
         Ok(served?)
     }
@@ -145,6 +152,7 @@ fn assemble(
     let grab_limit = GrabLimit::new(&settings.limits)?;
     let user_tokens = UserTokens::new(&settings.users.token_secret)?;
     let connections = Arc::new(Connections::new(&settings.limits));
+    let traces = Traces::start(&settings.telemetry, name, strategy.name())?;
     let backend = Arc::new(match settings.backend {
         BackendKind::Embedded => {
             let data = data_folder(&settings.embedded.data, &*strategy);
@@ -165,13 +173,7 @@ fn assemble(
             servers::open(&options, Arc::clone(&strategy), &clock)?
         }
     });
-    let metrics = Metrics::new()?;
-    let counters = Arc::new(GrabCounters::new(
-        metrics.histogram("coupon_batch_grabs", "Grabs in a batch that went through the gate."),
-        metrics.histogram("coupon_gate_seconds", "Time a batch took to get its ids and pass the gate."),
-        metrics
-            .histogram("coupon_hand_over_seconds", "Time a batch's results for one shard took to be stored."),
-    ));
+    let counters = Arc::new(GrabCounters::new(strategy.shard_count().get()));
     let timeout = Duration::from_millis(settings.reads.timeout_ms.get() as u64);
     let manager =
         ShardingManager::new(Arc::clone(&strategy), Arc::clone(&backend), timeout, shard_rtt(&settings));
@@ -195,7 +197,8 @@ fn assemble(
         room_stats,
         clock,
         settings,
-        metrics,
+        traces,
+        answers: Answers::new(),
         started,
     })
 }
@@ -221,11 +224,16 @@ fn serve(service: &web::Data<Service>, listener: TcpListener) -> anyhow::Result<
     let server = HttpServer::new(move || {
         // This runs once a worker, on its thread.
         let worker = next_worker.fetch_add(1, Ordering::Relaxed);
+        traces::use_here(shared.traces.clone());
         let ids = shared.backend.ids.generator(&shared.clock, worker);
         let strategy = Arc::clone(&shared.strategy);
         let batcher =
             Batcher::new(strategy, Arc::clone(&shared.backend), Arc::clone(&shared.counters), batches, ids);
-        App::new().app_data(web::Data::clone(&shared)).app_data(batcher).configure(http::configure)
+        App::new()
+            .wrap(http::Watch(web::Data::clone(&shared)))
+            .app_data(web::Data::clone(&shared))
+            .app_data(batcher)
+            .configure(|cfg| http::configure(cfg, &shared.answers))
     });
     let (limits, connections) = (&service.settings.limits, Arc::clone(&service.connections));
     let refusal = http::refusal("too many connections come from this address");

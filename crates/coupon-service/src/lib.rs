@@ -2,6 +2,7 @@
 //!
 //! Data flows one way: HTTP → pipeline → strategy → store. A service is its strategy and one call of [`main`].
 
+mod answers;
 pub mod api;
 pub mod app;
 pub mod backend;

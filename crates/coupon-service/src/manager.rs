@@ -1,7 +1,7 @@
 //! Executes plans over the shards: in parallel, with the limit pushed down, merged in order, never silently short.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coupon_core::{
     CouponResult, Placement, Plan, ResultId, ResultQuery, RoomId, ShardId, ShardingStrategy, TableId,
@@ -13,6 +13,7 @@ use crate::backend::{
     Backend, LocalFuture, PageRequest, SpendOutcome, Spending, Summary, Totals, Unavailable, Visit, Visited,
 };
 use crate::ids::PATIENCE_MS as CLOCK_PATIENCE_MS;
+use crate::telemetry::traces::traced;
 use crate::throttle::Throttle;
 
 /// A shard that is down is missed by every read.
@@ -220,7 +221,7 @@ impl ShardingManager {
     ) -> Result<(Vec<T>, Answered), Unavailable> {
         let visits = visits(plan, self.strategy.shard_count().get());
         let shards: Vec<ShardId> = visits.iter().map(|(shard, _)| *shard).collect();
-        let ask = &ask;
+        let (ask, traced) = (&ask, &traced());
         let ask = &ask;
         let calls = visits.into_iter().map(|(shard, visit)| async move {
             let call = async {
@@ -230,7 +231,13 @@ impl ShardingManager {
             let late = |_| {
                 Err(Unavailable::new(format!("shard {shard}"), format!("no answer in {:?}", self.timeout)))
             };
-            (shard, tokio::time::timeout(self.timeout, call).await.unwrap_or_else(late))
+            let asked = Instant::now();
+            let answer = tokio::time::timeout(self.timeout, call).await.unwrap_or_else(late);
+            if let Some(traced) = traced {
+                let tables = answer.as_ref().map_or(0, |visited| visited.tables);
+                traced.stage("shard", asked, &[("shard", u64::from(shard.number())), ("tables", tables)]);
+            }
+            (shard, answer)
         });
         let mut answered =
             Answered { shards, tables: 0, missing: Vec::new(), timings: Vec::new(), as_of: now };

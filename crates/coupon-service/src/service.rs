@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use coupon_core::ShardingStrategy;
 
+use crate::answers::Answers;
 use crate::backend::Backend;
 use crate::clock::Clock;
 use crate::limits::{Connections, GrabLimit};
@@ -12,7 +13,7 @@ use crate::manager::ShardingManager;
 use crate::pipeline::GrabCounters;
 use crate::room_cache::RoomStatsCache;
 use crate::settings::Settings;
-use crate::telemetry::Metrics;
+use crate::telemetry::traces::Traces;
 use crate::user_token::UserTokens;
 
 /// A running service: its strategy, its backend, and what it has counted so far.
@@ -40,8 +41,10 @@ pub struct Service {
     pub clock: Clock,
     /// What was set.
     pub settings: Settings,
-    /// What `/metrics` shows.
-    pub metrics: Metrics,
+    /// Where traces go, if anywhere.
+    pub(crate) traces: Option<Arc<Traces>>,
+    /// What was answered on each route.
+    pub(crate) answers: Answers,
     /// When the service started.
     pub started: Instant,
 }

@@ -3,6 +3,7 @@
 use coupon_core::{CouponResult, Placement, ShardId};
 
 use super::{LocalFuture, Unavailable};
+use crate::telemetry::Exposition;
 
 /// A result and the place its strategy gave it.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +45,9 @@ pub trait HandOver: Send + Sync {
     fn restored(&self) -> u64 {
         0
     }
+
+    /// States what this backend does beside what every backend does.
+    fn expose(&self, page: &mut Exposition);
 
     /// Takes no more, and makes sure that nothing handed over so far depends on this process any more. Blocks until then.
     fn close(&self);

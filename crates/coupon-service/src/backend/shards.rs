@@ -1,5 +1,6 @@
 //! Reads, and the one update, on the shards.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use coupon_core::{
@@ -7,6 +8,7 @@ use coupon_core::{
 };
 
 use super::{LocalFuture, Unavailable};
+use crate::telemetry::Buckets;
 
 /// The tables of one shard that a query visits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +109,10 @@ pub struct ShardReport {
     pub write_latency: Option<Latency>,
     /// How long reads took.
     pub read_latency: Option<Latency>,
+    /// The same two, in buckets.
+    pub took: (Arc<Buckets>, Arc<Buckets>),
+    /// Every grab acknowledged before this moment is in its table.
+    pub as_of: Timestamp,
     /// Open connections.
     pub connections: u64,
     /// CPU seconds spent on its reads and writes.

@@ -12,6 +12,7 @@ use super::identity::bearer;
 use super::params::Query;
 use super::problem::{Kind, Problem};
 use super::responses::{AdminProblems, Unanswered};
+use super::routes::Routes;
 use super::{process, view};
 use crate::api::{AdminStats, Drained, GrabCounts, Percentiles, ShardStatus, ShardsStatus};
 use crate::backend::{Latency, ShardReport};
@@ -19,10 +20,10 @@ use crate::pipeline::{GrabCounters, Outcome};
 use crate::service::Service;
 use crate::settings::Secret;
 
-pub(super) fn configure(cfg: &mut web::ServiceConfig) {
-    super::get(cfg, "/admin/stats", stats);
-    super::get(cfg, "/admin/shards/status", shards);
-    super::post(cfg, "/admin/drain", drain);
+pub(super) fn configure(routes: &mut Routes<'_>) {
+    routes.get("/admin/stats", stats);
+    routes.get("/admin/shards/status", shards);
+    routes.post("/admin/drain", drain);
 }
 
 /// Lets through whoever has the token or, when none is set, whoever is on this machine. Headers that claim where a
@@ -182,10 +183,13 @@ pub(super) async fn drain(req: HttpRequest, service: web::Data<Service>) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use actix_web::ResponseError;
     use actix_web::test::TestRequest;
 
     use super::*;
+    use crate::telemetry::Buckets;
 
     fn asked(token: &str, header: Option<&str>, peer: &str) -> u16 {
         let mut req = TestRequest::default().peer_addr(peer.parse().unwrap());
@@ -235,6 +239,8 @@ mod tests {
             writes_per_s: None,
             queue_depth: 0,
             write_latency: Some(Latency { count: 2, p50: 1_500, p90: 1_500, p99: 2_000, max: 2_001 }),
+            took: (Arc::new(Buckets::seconds()), Arc::new(Buckets::seconds())),
+            as_of: coupon_core::Timestamp::from_millis(0),
             read_latency: None,
             connections: 3,
             cpu_seconds: Err("no such clock here"),

@@ -6,14 +6,15 @@ use coupon_core::{Coupon, CouponId, CouponStatus, Timestamp};
 use super::params::{Query, path_id};
 use super::problem::Problem;
 use super::responses::{ReadProblems, Unanswered, Unknown};
+use super::routes::Routes;
 use super::view;
 use crate::api::{CouponView, StockView};
 use crate::backend::{Stock, Unavailable};
 use crate::service::Service;
 
-pub(super) fn configure(cfg: &mut web::ServiceConfig) {
-    super::get(cfg, "/api/coupon/{coupon_id}/stock", stock);
-    super::get(cfg, "/api/coupon/{coupon_id}", coupon);
+pub(super) fn configure(routes: &mut Routes<'_>) {
+    routes.get("/api/coupon/{coupon_id}/stock", stock);
+    routes.get("/api/coupon/{coupon_id}", coupon);
 }
 
 /// What is left of a coupon

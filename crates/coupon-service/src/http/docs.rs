@@ -5,18 +5,19 @@ use std::sync::{Arc, LazyLock};
 
 use actix_web::http::header;
 use actix_web::web::Bytes;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::description;
 use super::problem::{Kind, Problem};
+use super::routes::Routes;
 use crate::api::ProblemDetails;
 
-pub(super) fn configure(cfg: &mut web::ServiceConfig) {
-    super::get(cfg, "/openapi.json", openapi);
-    super::get(cfg, "/docs", to_docs);
-    super::get(cfg, "/docs/{file:.*}", page);
+pub(super) fn configure(routes: &mut Routes<'_>) {
+    routes.get("/openapi.json", openapi);
+    routes.get("/docs", to_docs);
+    routes.get("/docs/{file:.*}", page);
 }
 
 #[derive(OpenApi)]

@@ -13,15 +13,16 @@ use super::identity::Asker;
 use super::params::{Query, Whole};
 use super::problem::{Kind, Problem};
 use super::responses::{BodyProblems, Limited, Unanswered, UserProblems};
+use super::routes::Routes;
 use super::view;
 use crate::api::{GrabRequest, GrabResponse};
 use crate::backend::Offer;
 use crate::pipeline::{Answer, Batcher, Grab, NotDecided};
 use crate::service::Service;
 
-pub(super) fn configure(cfg: &mut web::ServiceConfig) {
-    super::post(cfg, "/api/coupon/grab", grab);
-    super::post(cfg, "/bench/echo", echo);
+pub(super) fn configure(routes: &mut Routes<'_>) {
+    routes.post("/api/coupon/grab", grab);
+    routes.post("/bench/echo", echo);
 }
 
 /// The pipeline of the worker that the request came to.

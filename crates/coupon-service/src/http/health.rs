@@ -6,12 +6,13 @@ use actix_web::{HttpResponse, web};
 use super::admin::reports;
 use super::problem::Problem;
 use super::responses::Unanswered;
+use super::routes::Routes;
 use crate::backend::Unavailable;
 use crate::service::Service;
 
-pub(super) fn configure(cfg: &mut web::ServiceConfig) {
-    super::get(cfg, "/healthz", alive);
-    super::get(cfg, "/readyz", ready);
+pub(super) fn configure(routes: &mut Routes<'_>) {
+    routes.get("/healthz", alive);
+    routes.get("/readyz", ready);
 }
 
 fn fine() -> HttpResponse {

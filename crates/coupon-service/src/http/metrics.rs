@@ -1,18 +1,19 @@
-//! `/metrics`: what others count, stated when asked.
+//! `/metrics`: what others count, stated when asked. docs/OBSERVABILITY.md says what each figure means.
 
-use std::fmt::{Display, Write as _};
+use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
-use coupon_core::ShardId;
+use coupon_core::Timestamp;
 
 use super::admin::reports;
 use super::process;
+use super::routes::Routes;
 use crate::backend::ShardReport;
-use crate::pipeline::Outcome;
 use crate::service::Service;
+use crate::telemetry::Exposition;
 
-pub(super) fn configure(cfg: &mut web::ServiceConfig) {
-    super::get(cfg, "/metrics", metrics);
+pub(super) fn configure(routes: &mut Routes<'_>) {
+    routes.get("/metrics", metrics);
 }
 
 /// Figures for Prometheus
@@ -24,118 +25,109 @@ pub(super) fn configure(cfg: &mut web::ServiceConfig) {
     responses((status = 200, description = "Text format 0.0.4.", body = String, content_type = "text/plain"))
 )]
 pub(super) async fn metrics(service: web::Data<Service>) -> HttpResponse {
-    let reports = reports(&service).await;
-    grabs(&service);
-    shards(&service, &reports);
-    let mut text = service.metrics.render();
-    seconds(&mut text, &reports);
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
+    let mut page = Exposition::default();
+    process(&service, &mut page);
+    service.answers.expose(&mut page);
+    service.counters.expose(&mut page);
+    limits(&service, &mut page);
+    let reports: Vec<(String, ShardReport)> =
+        reports(&service).await.into_iter().map(|(shard, report)| (shard.to_string(), report)).collect();
+    shards(&reports, service.clock.now(), &mut page);
+    work(&reports, &mut page);
+    page.gauge("coupon_main_lag_entries", "Outbox entries that the main database has not been told of.")
+        .is(&[], service.backend.catalogue.lag_entries());
+    service.backend.hand_over.expose(&mut page);
+    if let Some(traces) = &service.traces {
+        traces.expose(&mut page);
+    }
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(page.into_text())
 }
 
-fn grabs(service: &Service) {
-    let metrics = &service.metrics;
-    for (outcome, name) in Outcome::ALL {
-        let labels = [("outcome", name.to_owned())];
-        metrics.counter(
-            "coupon_grabs_total",
-            "Grabs answered, by outcome.",
-            &labels,
-            service.counters.outcome(outcome),
-        );
-    }
-    for (limit, refused) in [
-        ("user_grabs", service.grab_limit.as_ref().map_or(0, |limit| limit.refused())),
-        ("connections_per_ip", service.connections.refused()),
-    ] {
-        let labels = [("limit", limit.to_owned())];
-        metrics.counter(
-            "coupon_limited_total",
-            "What was refused by a limit of one client's.",
-            &labels,
-            refused,
-        );
-    }
-    let (batches, grabs) = service.counters.batches();
-    metrics.counter("coupon_batches_total", "Batches through the gate.", &[], batches);
-    metrics.counter("coupon_batched_grabs_total", "Grabs in those batches.", &[], grabs);
-    let labels = [
-        ("service", service.name.clone()),
-        ("strategy", service.strategy.name().to_owned()),
-        ("version", env!("CARGO_PKG_VERSION").to_owned()),
-    ];
-    metrics.gauge("coupon_service_info", "Which service this is; always 1.", &labels, 1.0);
-    metrics.gauge(
-        "coupon_uptime_seconds",
-        "Seconds since the service started.",
-        &[],
-        service.started.elapsed().as_secs_f64(),
+fn process(service: &Service, page: &mut Exposition) {
+    let role = service.settings.role().as_str();
+    page.gauge("coupon_build_info", "Which service this is; always 1.").is(
+        &[
+            ("service", &service.name),
+            ("strategy", service.strategy.name()),
+            ("backend", service.backend.kind),
+            ("role", role),
+            ("version", env!("CARGO_PKG_VERSION")),
+        ],
+        1,
     );
-    if let Some(bytes) = process::memory_bytes() {
-        metrics.gauge("process_resident_memory_bytes", "Resident memory.", &[], float(bytes));
-    }
+    page.gauge("process_start_time_seconds", "When the service started, since 1970.")
+        .may_be(&[], process::started(service.started));
+    page.counter("process_cpu_seconds_total", "CPU time of the process, of all its threads.")
+        .may_be(&[], process::cpu_seconds());
+    page.gauge("process_resident_memory_bytes", "Memory of the process that is in RAM.")
+        .may_be(&[], process::memory_bytes());
+    page.gauge("process_threads", "Threads of the process.").may_be(&[], process::threads());
 }
 
-fn shards(service: &Service, reports: &[(ShardId, ShardReport)]) {
-    let metrics = &service.metrics;
-    for (shard, report) in reports {
-        let labels = [("shard", shard.to_string())];
-        let gauge = |name, help, value| metrics.gauge(name, help, &labels, value);
-        let counter = |name, help, value| metrics.counter(name, help, &labels, value);
-        gauge("coupon_shard_up", "1 when the shard takes writes, else 0.", if report.up { 1.0 } else { 0.0 });
-        gauge("coupon_shard_rows", "Results stored.", float(report.rows));
-        gauge(
-            "coupon_shard_queue_depth",
-            "Results handed over and not in their table yet.",
-            float(report.queue_depth),
-        );
-        gauge("coupon_shard_connections", "Open connections.", float(report.connections));
-        gauge("coupon_shard_parked_results", "Results that contradict what is stored.", float(report.parked));
-        counter("coupon_shard_rows_written_total", "Results written.", report.rows_written);
-        counter("coupon_shard_commits_total", "Transactions committed.", report.commits);
-        if let Ok(bytes) = report.bytes_written {
-            counter("coupon_shard_written_bytes_total", "Bytes sent to storage.", bytes);
+fn limits(service: &Service, page: &mut Exposition) {
+    let grabs = service.grab_limit.as_ref().map_or(0, |limit| limit.refused());
+    page.counter("coupon_limited_total", "What was refused by a limit of one client's.")
+        .is(&[("limit", "user_grabs")], grabs)
+        .is(&[("limit", "connections_per_ip")], service.connections.refused());
+}
+
+type Reports = [(String, ShardReport)];
+
+/// What a shard is like now.
+fn shards(reports: &Reports, now: Timestamp, page: &mut Exposition) {
+    let mut gauge = |name, help, of: &dyn Fn(&ShardReport) -> Option<f64>| {
+        let mut family = page.gauge(name, help);
+        for (shard, report) in reports {
+            family.may_be(&[("shard", shard)], of(report));
         }
+    };
+    let up = |report: &ShardReport| Some(f64::from(u8::from(report.up)));
+    gauge("coupon_shard_up", "1 when the shard takes writes, else 0.", &up);
+    gauge("coupon_shard_rows", "Results stored.", &|report| Some(float(report.rows)));
+    let depth = |report: &ShardReport| Some(float(report.queue_depth));
+    gauge("coupon_shard_queue_depth", "Results handed over and not in their table yet.", &depth);
+    let lag = |report: &ShardReport| {
+        // A shard that has not been seen yet trails by nothing that could be told.
+        let seen = report.as_of.millis() > 0;
+        let millis = u64::try_from(now.millis() - report.as_of.millis()).unwrap_or(0);
+        seen.then(|| Duration::from_millis(millis).as_secs_f64())
+    };
+    gauge("coupon_shard_lag_seconds", "By how much reads of the shard trail.", &lag);
+    let connections = |report: &ShardReport| Some(float(report.connections));
+    gauge("coupon_shard_connections", "Open connections.", &connections);
+    let parked = |report: &ShardReport| Some(float(report.parked));
+    gauge("coupon_shard_parked_results", "Results that contradict what is stored.", &parked);
+}
+
+/// What was done for a shard.
+fn work(reports: &Reports, page: &mut Exposition) {
+    let mut written = page.counter("coupon_shard_rows_written_total", "Results written.");
+    for (shard, report) in reports {
+        written.is(&[("shard", shard)], report.rows_written);
     }
-    metrics.gauge(
-        "coupon_main_lag_entries",
-        "Outbox entries that the main database has not been told of.",
-        &[],
-        float(service.backend.catalogue.lag_entries()),
+    let mut commits = page.counter("coupon_shard_commits_total", "Transactions committed.");
+    for (shard, report) in reports {
+        commits.is(&[("shard", shard)], report.commits);
+    }
+    let mut bytes = page.counter("coupon_shard_written_bytes_total", "Bytes sent to storage.");
+    for (shard, report) in reports {
+        bytes.may_be(&[("shard", shard)], report.bytes_written.ok());
+    }
+    let mut cpu = page.counter("coupon_shard_cpu_seconds_total", "CPU time of a shard's reads and writes.");
+    for (shard, report) in reports {
+        cpu.may_be(&[("shard", shard)], report.cpu_seconds.ok());
+    }
+    let mut store = page.histogram(
+        "coupon_shard_store_seconds",
+        "Time from handing results over to this process's having stored them.",
     );
-    metrics.counter(
-        "coupon_reconciled_total",
-        "Reservations that had not reached their shard, and were handed over again.",
-        &[],
-        service.backend.hand_over.reconciled(),
-    );
-    metrics.counter(
-        "coupon_restored_total",
-        "Stored results that the gate did not know of, and was told of.",
-        &[],
-        service.backend.hand_over.restored(),
-    );
-}
-
-/// Counters of CPU seconds, which are no whole numbers, so the recorder cannot hold them.
-fn seconds(text: &mut String, reports: &[(ShardId, ShardReport)]) {
-    let process = process::cpu_seconds().map(|seconds| (String::new(), seconds));
-    counters(text, "process_cpu_seconds_total", "CPU seconds of the process.", process);
-    let shards = reports.iter().filter_map(|(shard, report)| {
-        report.cpu_seconds.ok().map(|seconds| (format!("{{shard=\"{shard}\"}}"), seconds))
-    });
-    counters(text, "coupon_shard_cpu_seconds_total", "CPU seconds of a shard's reads and writes.", shards);
-}
-
-fn counters(
-    text: &mut String,
-    name: &str,
-    help: &str,
-    values: impl IntoIterator<Item = (impl Display, f64)>,
-) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
-    for (labels, value) in values {
-        let _ = writeln!(text, "{name}{labels} {value}");
+    for (shard, report) in reports {
+        store.holds(&[("shard", shard)], &report.took.0);
+    }
+    let mut read =
+        page.histogram("coupon_shard_read_seconds", "Time that this process's reads of a shard took.");
+    for (shard, report) in reports {
+        read.holds(&[("shard", shard)], &report.took.1);
     }
 }
 

@@ -8,6 +8,7 @@ use super::lists;
 use super::params::Query;
 use super::problem::{Kind, Problem};
 use super::responses::{ReadProblems, Unanswered};
+use super::routes::Routes;
 use crate::api::ResultPage;
 use crate::backend::PageRequest;
 use crate::service::Service;
@@ -18,8 +19,8 @@ const MILLIS_PER_HOUR: i64 = 3_600_000;
 /// How long a first page's window may be paged through, in hours.
 const PAGING_HOURS: i64 = 24;
 
-pub(super) fn configure(cfg: &mut web::ServiceConfig) {
-    super::get(cfg, "/api/orders/recent", recent);
+pub(super) fn configure(routes: &mut Routes<'_>) {
+    routes.get("/api/orders/recent", recent);
 }
 
 /// Whether somebody could have asked for this window within the last day. A cursor says where its window begins, and anyone

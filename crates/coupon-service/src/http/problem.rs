@@ -9,6 +9,7 @@ use coupon_core::{CouponId, UserId};
 
 use crate::api::ProblemDetails;
 use crate::backend::Unavailable;
+use crate::telemetry::context;
 use crate::throttle::Throttle;
 
 /// The longest detail: parts of it may quote the request.
@@ -157,7 +158,13 @@ impl Problem {
     /// Something needed did not answer. The reason goes to the log, never to the client.
     pub(super) fn unavailable(error: &Unavailable) -> Self {
         if let Some(unsaid) = LOG.admit() {
-            tracing::warn!(what = error.what, why = error.why, unsaid, "answering 503");
+            tracing::warn!(
+                request_id = context::request_id(),
+                what = error.what,
+                why = error.why,
+                unsaid,
+                "answering 503"
+            );
         }
         Self::unanswered(error)
     }
@@ -169,7 +176,7 @@ impl Problem {
 
     /// A mistake of the service's own. The reason goes to the log, never to the client.
     pub(super) fn internal(why: impl fmt::Display) -> Self {
-        tracing::error!(%why, "answering 500");
+        tracing::error!(request_id = context::request_id(), %why, "answering 500");
         Self::new(Kind::Internal, "the service's log says more")
     }
 }
@@ -183,6 +190,7 @@ impl Problem {
             status: status.as_u16(),
             detail: self.detail.clone(),
             field: self.field.clone(),
+            trace_id: context::request_id(),
         };
         serde_json::to_vec(&body).unwrap_or_default()
     }

@@ -1,5 +1,7 @@
 //! What the process as a whole costs.
 
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
 use rustix::time::{ClockId, clock_gettime};
 
 /// CPU seconds of all its threads so far.
@@ -9,15 +11,29 @@ pub(super) fn cpu_seconds() -> Option<f64> {
     Some(spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9).filter(|seconds| *seconds >= 0.0)
 }
 
+/// When it started, in seconds since 1970.
+pub(super) fn started(at: Instant) -> Option<f64> {
+    let at = SystemTime::now().checked_sub(at.elapsed())?;
+    Some(at.duration_since(UNIX_EPOCH).ok()?.as_secs_f64())
+}
+
+/// How many threads it has; `None` where the system does not say.
+pub(super) fn threads() -> Option<u64> {
+    figure(&std::fs::read_to_string("/proc/self/status").ok()?, "Threads:")
+}
+
 /// Resident memory; `None` where the system does not say.
 pub(super) fn memory_bytes() -> Option<u64> {
     resident(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
 fn resident(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kib.checked_mul(1_024)
+    figure(status, "VmRSS:")?.checked_mul(1_024)
+}
+
+fn figure(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?.trim();
+    line.strip_suffix("kB").unwrap_or(line).trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -27,6 +43,7 @@ mod tests {
     #[test]
     fn resident_memory_is_read_or_not_claimed() {
         assert_eq!(resident("Name:\tx\nVmRSS:\t    1234 kB\nThreads:\t1\n"), Some(1_234 * 1_024));
+        assert_eq!(figure("VmRSS:\t9 kB\nThreads:\t12\n", "Threads:"), Some(12));
         assert_eq!((resident("Name:\tx\n"), resident("VmRSS:\tmany kB\n")), (None, None));
     }
 

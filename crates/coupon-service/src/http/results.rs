@@ -9,6 +9,7 @@ use super::identity::Asker;
 use super::params::{Query, Whole, result_id};
 use super::problem::{Kind, Problem};
 use super::responses::{BodyProblems, ReadProblems, Unanswered, Unknown, Used, UserProblems};
+use super::routes::Routes;
 use super::view;
 use crate::api::{ResultAnswer, UseRequest};
 use crate::backend::Spending;
@@ -18,9 +19,9 @@ use crate::service::Service;
 /// The largest order that can be meant.
 const ORDER_MAX: f64 = 1e9;
 
-pub(super) fn configure(cfg: &mut web::ServiceConfig) {
-    super::get(cfg, "/api/result/{result_id}", result);
-    super::post(cfg, "/api/coupon/use", spend);
+pub(super) fn configure(routes: &mut Routes<'_>) {
+    routes.get("/api/result/{result_id}", result);
+    routes.post("/api/coupon/use", spend);
 }
 
 /// One result

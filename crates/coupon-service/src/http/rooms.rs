@@ -7,15 +7,16 @@ use super::cursor::{Cursor, List};
 use super::params::{Query, path_id};
 use super::problem::{Kind, Problem};
 use super::responses::{ReadProblems, Unanswered, Unknown};
+use super::routes::Routes;
 use super::{lists, view};
 use crate::api::{ResultPage, RoomCoupons, RoomStats};
 use crate::backend::PageRequest;
 use crate::service::Service;
 
-pub(super) fn configure(cfg: &mut web::ServiceConfig) {
-    super::get(cfg, "/api/room/{room_id}/coupons", coupons);
-    super::get(cfg, "/api/room/{room_id}/orders", orders);
-    super::get(cfg, "/api/room/{room_id}/stats", stats);
+pub(super) fn configure(routes: &mut Routes<'_>) {
+    routes.get("/api/room/{room_id}/coupons", coupons);
+    routes.get("/api/room/{room_id}/orders", orders);
+    routes.get("/api/room/{room_id}/stats", stats);
 }
 
 fn room_of(req: &HttpRequest) -> Result<RoomId, Problem> {

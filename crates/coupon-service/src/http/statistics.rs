@@ -6,13 +6,14 @@ use coupon_core::Money;
 use super::params::Query;
 use super::problem::Problem;
 use super::responses::{ReadProblems, Unanswered};
+use super::routes::Routes;
 use super::view;
 use crate::api::{GlobalStatistics, ShardStatistics};
 use crate::backend::Totals;
 use crate::service::Service;
 
-pub(super) fn configure(cfg: &mut web::ServiceConfig) {
-    super::get(cfg, "/api/statistics/global", global);
+pub(super) fn configure(routes: &mut Routes<'_>) {
+    routes.get("/api/statistics/global", global);
 }
 
 /// Sums over every shard

@@ -9,12 +9,13 @@ use super::lists;
 use super::params::{Query, path_id};
 use super::problem::Problem;
 use super::responses::{ReadProblems, Unanswered, Unknown, UserProblems};
+use super::routes::Routes;
 use crate::api::ResultPage;
 use crate::backend::PageRequest;
 use crate::service::Service;
 
-pub(super) fn configure(cfg: &mut web::ServiceConfig) {
-    super::get(cfg, "/api/user/{user_id}/coupons", coupons);
+pub(super) fn configure(routes: &mut Routes<'_>) {
+    routes.get("/api/user/{user_id}/coupons", coupons);
 }
 
 /// The coupons a user holds, latest first

@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use metrics::Histogram;
+use coupon_core::ShardId;
 
 use super::{Answer, NotDecided};
+use crate::telemetry::{Buckets, Exposition};
 
 /// How a grab ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,28 +42,47 @@ impl Outcome {
     }
 }
 
+/// Why a grab was refused before the gate was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Too many wait on its worker.
+    Waiting,
+    /// Its shard, or the way there, takes none for now.
+    Shard,
+}
+
 /// Counts that all workers share. Each is touched once a grab or once a batch.
 #[derive(Debug)]
 pub struct GrabCounters {
     outcomes: [AtomicU64; Outcome::ALL.len()],
-    batches: AtomicU64,
-    batched: AtomicU64,
-    batch_size: Histogram,
-    gate_seconds: Histogram,
-    hand_over_seconds: Histogram,
+    recalled: AtomicU64,
+    refused: [AtomicU64; 2],
+    batches: Buckets,
+    gate: Buckets,
+    gate_failures: AtomicU64,
+    shards: Vec<HandOvers>,
+}
+
+/// What was handed over to one shard.
+#[derive(Debug)]
+struct HandOvers {
+    took: Buckets,
+    failures: AtomicU64,
 }
 
 impl GrabCounters {
-    /// Counters that also feed these histograms, once a batch.
+    /// For so many shards.
     #[must_use]
-    pub fn new(batch_size: Histogram, gate_seconds: Histogram, hand_over_seconds: Histogram) -> Self {
+    pub fn new(shards: u16) -> Self {
+        let none = |_| HandOvers { took: Buckets::seconds(), failures: AtomicU64::new(0) };
         Self {
             outcomes: Default::default(),
-            batches: AtomicU64::new(0),
-            batched: AtomicU64::new(0),
-            batch_size,
-            gate_seconds,
-            hand_over_seconds,
+            recalled: AtomicU64::new(0),
+            refused: Default::default(),
+            batches: Buckets::sizes(),
+            gate: Buckets::seconds(),
+            gate_failures: AtomicU64::new(0),
+            shards: (0..shards).map(none).collect(),
         }
     }
 
@@ -75,11 +95,12 @@ impl GrabCounters {
     /// How many batches went through the gate, and how many grabs in all of them.
     #[must_use]
     pub fn batches(&self) -> (u64, u64) {
-        (self.batches.load(Ordering::Relaxed), self.batched.load(Ordering::Relaxed))
+        self.batches.count_and_sum()
     }
 
     /// A grab whose answer was known without asking the gate.
     pub(super) fn recalled(&self, answer: Answer) {
+        self.recalled.fetch_add(1, Ordering::Relaxed);
         if let Some(outcome) = Outcome::of(&Ok(answer)) {
             self.count(outcome);
         }
@@ -91,15 +112,69 @@ impl GrabCounters {
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "batches are far smaller than 2^52")]
-    pub(super) fn gate(&self, grabs: usize, took: Duration) {
-        self.batches.fetch_add(1, Ordering::Relaxed);
-        self.batched.fetch_add(grabs as u64, Ordering::Relaxed);
-        self.batch_size.record(grabs as f64);
-        self.gate_seconds.record(took);
+    pub(super) fn refused(&self, refusal: Refusal) {
+        if let Some(count) = self.refused.get(refusal as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
-    pub(super) fn handed_over(&self, took: Duration) {
-        self.hand_over_seconds.record(took);
+    pub(super) fn gate(&self, grabs: usize, took: Duration) {
+        self.batches.held(grabs);
+        self.gate.took(took);
+    }
+
+    pub(super) fn gate_failed(&self) {
+        self.gate_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn handed_over(&self, shard: ShardId, took: Duration, safe: bool) {
+        let Some(shard) = self.shards.get(shard.index()) else { return };
+        shard.took.took(took);
+        if !safe {
+            shard.failures.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// States all of it.
+    pub fn expose(&self, page: &mut Exposition) {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let mut outcomes = page.counter("coupon_grabs_total", "Grabs answered, by outcome.");
+        for (outcome, name) in Outcome::ALL {
+            outcomes.is(&[("outcome", name)], self.outcome(outcome));
+        }
+        page.counter("coupon_recalled_total", "Grabs refused from memory, without asking the gate again.")
+            .is(&[], count(&self.recalled));
+        let mut refused = page.counter(
+            "coupon_refused_total",
+            "Grabs answered with 503 before the gate: too many wait on their worker, or their shard takes none.",
+        );
+        for (refusal, name) in [(Refusal::Waiting, "waiting_max"), (Refusal::Shard, "shard")] {
+            refused.is(&[("reason", name)], self.refused.get(refusal as usize).map_or(0, count));
+        }
+        page.histogram("coupon_batch_grabs", "Grabs in a batch that went through the gate.")
+            .holds(&[], &self.batches);
+        page.histogram("coupon_gate_seconds", "Time a batch took to get its ids and pass the gate.")
+            .holds(&[], &self.gate);
+        page.counter("coupon_gate_failures_total", "Batches that the gate did not decide.")
+            .is(&[], count(&self.gate_failures));
+        self.expose_hand_overs(page);
+    }
+
+    fn expose_hand_overs(&self, page: &mut Exposition) {
+        let shards = || self.shards.iter().enumerate().map(|(number, shard)| (number.to_string(), shard));
+        let mut took = page.histogram(
+            "coupon_hand_over_seconds",
+            "Time a batch's results for one shard took until they were safe.",
+        );
+        for (number, shard) in shards() {
+            took.holds(&[("shard", &number)], &shard.took);
+        }
+        let mut failures = page.counter(
+            "coupon_hand_over_failures_total",
+            "Batches' results for one shard that are not known to be safe.",
+        );
+        for (number, shard) in shards() {
+            failures.is(&[("shard", &number)], shard.failures.load(Ordering::Relaxed));
+        }
     }
 }

@@ -18,11 +18,13 @@ use coupon_core::{
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
+use counters::Refusal;
 pub use counters::{GrabCounters, Outcome};
 
 use crate::backend::{Attempt, Backend, Decided, Decision, PlacedResult, Unavailable};
 use crate::failpoints::{self, Point};
 use crate::ids::IdGenerator;
+use crate::telemetry::traces::{Traced, traced};
 use memory::Memory;
 
 /// The longest that a slow shard keeps the next batch, which other shards have a part in, from being taken.
@@ -86,6 +88,8 @@ type Reply = oneshot::Sender<Result<Answer, NotDecided>>;
 struct Waiting {
     grab: Grab,
     reply: Reply,
+    /// Only if its request is recorded.
+    traced: Option<Box<Traced>>,
 }
 
 #[derive(Default)]
@@ -109,6 +113,7 @@ pub struct Batcher {
 struct OnItsWay {
     row: PlacedResult,
     reply: Reply,
+    traced: Option<Box<Traced>>,
 }
 
 impl Batcher {
@@ -141,9 +146,10 @@ impl Batcher {
             let mut queue = self.queue.borrow_mut();
             if queue.waiting.len() >= self.limits.waiting_max {
                 self.counters.count(Outcome::Unavailable);
+                self.counters.refused(Refusal::Waiting);
                 return Err(Unavailable::new("the grab queue", "too many grabs are waiting").into());
             }
-            queue.waiting.push(Waiting { grab, reply });
+            queue.waiting.push(Waiting { grab, reply, traced: traced() });
             if queue.runners < self.limits.in_flight {
                 queue.runners += 1;
                 actix_web::rt::spawn(Runner(Rc::clone(self)).run());
@@ -164,10 +170,19 @@ impl Batcher {
 
     async fn process(self: &Rc<Self>, batch: Vec<Waiting>) {
         let started = Instant::now();
+        let all = batch.len() as u64;
+        for traced in batch.iter().filter_map(|waiting| waiting.traced.as_ref()) {
+            traced.stage("wait", traced.since, &[]);
+        }
         let (attempts, batch) = self.fix(batch);
-        let Decided { decisions, epoch } = match self.backend.gate.reserve(&attempts).await {
+        let decided = self.backend.gate.reserve(&attempts).await;
+        for traced in batch.iter().filter_map(|waiting| waiting.traced.as_ref()) {
+            traced.stage("gate", started, &[("batch.grabs", all)]);
+        }
+        let Decided { decisions, epoch } = match decided {
             Ok(decided) => decided,
             Err(error) => {
+                self.counters.gate_failed();
                 return batch
                     .into_iter()
                     .for_each(|waiting| self.answer(waiting.reply, Err(error.clone().into())));
@@ -196,7 +211,10 @@ impl Batcher {
             let id = ids.make().map_err(NotDecided::from).and_then(|id| {
                 let shard = self.strategy.place(&RowKey { user, room, time: id.time() })?.shard;
                 match refusals.entry(shard).or_insert_with(|| self.backend.hand_over.refusal(shard)) {
-                    Some(refusal) => Err(refusal.clone().into()),
+                    Some(refusal) => {
+                        self.counters.refused(Refusal::Shard);
+                        Err(refusal.clone().into())
+                    }
                     None => Ok(id),
                 }
             });
@@ -270,7 +288,8 @@ impl Batcher {
             match self.strategy.place(&result.key()) {
                 Ok(placement) => {
                     let row = PlacedResult { placement, result };
-                    by_shard.entry(placement.shard).or_default().push(OnItsWay { row, reply: waiting.reply });
+                    let Waiting { reply, traced, .. } = waiting;
+                    by_shard.entry(placement.shard).or_default().push(OnItsWay { row, reply, traced });
                 }
                 Err(error) => self.answer(waiting.reply, Err(error.into())),
             }
@@ -287,8 +306,12 @@ impl Batcher {
         failpoints::hit(Point::Granted);
         let stored = self.backend.hand_over.hand_over(shard, epoch, rows).await;
         failpoints::hit(Point::Confirmed);
-        self.counters.handed_over(started.elapsed());
+        self.counters.handed_over(shard, started.elapsed(), stored.is_ok());
+        let about = [("shard", u64::from(shard.number())), ("batch.grabs", group.len() as u64)];
         for grab in group {
+            if let Some(traced) = &grab.traced {
+                traced.stage("hand_over", started, &about);
+            }
             let granted = Answer::Granted(grab.row.result.result_id);
             self.answer(grab.reply, stored.clone().map(|()| granted).map_err(NotDecided::from));
         }

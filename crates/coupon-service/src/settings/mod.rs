@@ -54,6 +54,19 @@ pub struct Settings {
     pub bench: BenchSettings,
     /// The `[log]` section.
     pub log: LogSettings,
+    /// The `[telemetry]` section.
+    pub telemetry: TelemetrySettings,
+}
+
+impl Settings {
+    /// Which part of the work a process with these settings does.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        match self.backend {
+            BackendKind::Embedded => Role::All,
+            BackendKind::Servers => self.servers.role,
+        }
+    }
 }
 
 /// Where data lives: the part of the settings that decides it.
@@ -171,6 +184,16 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// What is logged: a level, or directives as `tracing-subscriber` takes them.
     pub level: String,
+}
+
+/// Traces.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TelemetrySettings {
+    /// The OpenTelemetry collector that traces go to, as `http://127.0.0.1:4318`; without one there are none.
+    pub otlp_endpoint: String,
+    /// The share of traces to record that nobody else began, from 0 to 1.
+    pub sample: f64,
 }
 
 /// How log lines look.

@@ -67,6 +67,16 @@ pub enum Role {
 }
 
 impl Role {
+    /// As the setting spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Consumer => "consumer",
+            Self::All => "all",
+        }
+    }
+
     /// Whether it takes grabs.
     #[must_use]
     pub const fn takes_grabs(self) -> bool {

@@ -9,6 +9,8 @@ use super::files::read_secrets;
 use super::{Settings, StorageSettings};
 
 const DEFAULTS: &str = include_str!("defaults.toml");
+/// What every program that sends traces takes for the collector's address.
+const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
 /// Settings that cannot be used. The message names the setting.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +57,9 @@ impl Sources {
         read_secrets(&mut table)?;
         let mut settings: Settings = deserialize("", table_value(table))?;
         settings.servers.hand_out_ca();
+        if self.environment && settings.telemetry.otlp_endpoint.is_empty() {
+            settings.telemetry.otlp_endpoint = std::env::var(OTLP_ENDPOINT).unwrap_or_default();
+        }
         Ok((settings, deserialize(section, own)?))
     }
 

@@ -14,5 +14,6 @@ mod limits;
 mod lists;
 mod operation;
 mod outages;
+mod requests;
 mod results;
 mod wire;

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use super::state::{ShardState, lock};
 use crate::backend::Unavailable;
+use crate::backend::measure::Applied;
 use crate::clock::Clock;
 use crate::ids::IdGenerator;
 
@@ -61,6 +62,7 @@ pub(super) struct ToMain {
     pile: Arc<Mutex<Vec<OutboxEntry>>>,
     notes: Sender<Note>,
     lag: Arc<AtomicU64>,
+    pub(super) applied: Arc<Applied>,
 }
 
 impl ToMain {
@@ -125,6 +127,7 @@ pub(super) struct Applier {
     shards: Vec<Arc<ShardState>>,
     pile: Arc<Mutex<Vec<OutboxEntry>>>,
     lag: Arc<AtomicU64>,
+    applied: Arc<Applied>,
     clock: Clock,
     log_ids: IdGenerator,
 }
@@ -140,9 +143,10 @@ impl Applier {
         let last = last.and_then(|id| ResultId::from_number(id).ok());
         let log_ids = IdGenerator::new(clock.clone(), LOG_WORKER, last);
         let (notes, receiver) = channel();
-        let to_main = ToMain { pile: Arc::default(), notes, lag: Arc::default() };
+        let to_main = ToMain { pile: Arc::default(), notes, lag: Arc::default(), applied: Arc::default() };
         let (pile, lag) = (Arc::clone(&to_main.pile), Arc::clone(&to_main.lag));
-        let applier = Self { db, shards, pile, lag, clock, log_ids };
+        let applied = Arc::clone(&to_main.applied);
+        let applier = Self { db, shards, pile, lag, applied, clock, log_ids };
         let thread =
             thread::Builder::new().name("main-apply".to_owned()).spawn(move || applier.run(&receiver))?;
         Ok((to_main, thread))
@@ -180,6 +184,7 @@ impl Applier {
         if entries.is_empty() {
             return Ok(());
         }
+        let began = Instant::now();
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let now = self.clock.now();
         // Rows that came and rows that went are different stories: they do not cancel out.
@@ -213,6 +218,7 @@ impl Applier {
                 .execute(params![shard.number(), id])?;
         }
         transaction.commit()?;
+        self.applied.told(entries.len(), began.elapsed());
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use super::applier::{Note, ToMain};
 use super::state::{ShardState, lock};
 use super::writer::Message;
 use crate::backend::{HandOver, LocalFuture, PlacedResult, SpendOutcome, Spending, Unavailable};
+use crate::telemetry::Exposition;
 
 /// One shard's writer, as others see it.
 pub(super) struct WriterHandle {
@@ -144,6 +145,10 @@ impl HandOver for Arc<Writers> {
     fn reconciled(&self) -> u64 {
         // What is reserved is on its way to the writer: both end with this process.
         0
+    }
+
+    fn expose(&self, page: &mut Exposition) {
+        self.to_main.applied.expose(page);
     }
 
     fn close(&self) {

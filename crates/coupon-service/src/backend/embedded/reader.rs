@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
-use coupon_core::{ShardId, TableId};
+use coupon_core::{ShardId, TableId, Timestamp};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -46,6 +46,10 @@ impl Readers {
             thread::Builder::new().name(name).spawn(move || serve(&queue, &waiting, &connection, &state))?;
         }
         Ok(Self { shard, jobs, waiting, state, clock })
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Runs a query over the tables visited that exist; `read` says how many of them it read.

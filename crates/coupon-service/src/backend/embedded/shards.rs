@@ -102,7 +102,7 @@ impl Shards for EmbeddedShards {
     }
 
     fn report(&self, shard: ShardId) -> LocalFuture<'_, Option<ShardReport>> {
-        let report = self.readers.get(shard.index()).map(|(_, state)| state.report());
+        let report = self.readers.get(shard.index()).map(|(readers, state)| state.report(readers.now()));
         Box::pin(std::future::ready(report))
     }
 }

@@ -87,7 +87,7 @@ impl ShardState {
         totals.order_amount = coupon_core::Money::from_cents(cents);
     }
 
-    pub(super) fn report(&self) -> ShardReport {
+    pub(super) fn report(&self, now: Timestamp) -> ShardReport {
         let work = &self.work;
         let cpu = || Duration::from_nanos(work.cpu_nanos.load(Ordering::Relaxed)).as_secs_f64();
         ShardReport {
@@ -99,6 +99,8 @@ impl ShardState {
             queue_depth: self.waiting.load(Ordering::Relaxed) as u64,
             write_latency: work.write_us.spread(),
             read_latency: work.read_us.spread(),
+            took: (work.write_us.buckets(), work.read_us.buckets()),
+            as_of: self.as_of(now),
             connections: self.connections,
             cpu_seconds: if CPU_CLOCK { Ok(cpu()) } else { Err("this system has no CPU clock a thread") },
             bytes_written: lock(&work.bytes_written).1,

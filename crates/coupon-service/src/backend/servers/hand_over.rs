@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coupon_core::{Placement, ShardId};
 use tokio::runtime::Handle;
 
 use super::broker::{Message, PublishError, Publisher};
+use super::counts;
 use super::names::Names;
 use super::per_thread::PerThread;
 use super::tasks::Background;
 use crate::backend::{HandOver, LocalFuture, PlacedResult, Unavailable};
 use crate::failpoints;
 use crate::settings::Role;
+use crate::telemetry::Exposition;
 
 /// The queues, from the side of the HTTP workers: each has a connection of its own.
 pub(super) struct Queues {
@@ -47,8 +49,10 @@ impl Queues {
         }
         let Background { dataset, names, clock, .. } = &*self.background;
         let message = Message::results(dataset, epoch, clock.now(), &results);
+        let began = Instant::now();
         let sent =
             self.publisher().publish(&names.exchange(), &Names::route(epoch, shard), message.encode()).await;
+        self.background.counts.published(shard, &sent, began.elapsed());
         if sent == Err(PublishError::NoRoute) {
             // The gate has been filled anew: what this one granted was never granted.
             self.background.epoch.suspect();
@@ -100,11 +104,15 @@ impl HandOver for Queues {
     }
 
     fn reconciled(&self) -> u64 {
-        self.background.reconciled.load(Ordering::Relaxed)
+        self.background.counts.reconciled.load(Ordering::Relaxed)
     }
 
     fn restored(&self) -> u64 {
-        self.background.restored.load(Ordering::Relaxed)
+        self.background.counts.restored.load(Ordering::Relaxed)
+    }
+
+    fn expose(&self, page: &mut Exposition) {
+        counts::expose(&self.background, self.role, page);
     }
 
     fn close(&self) {

@@ -14,6 +14,7 @@ pub mod verify;
 pub mod wipe;
 
 mod catalogue;
+mod counts;
 mod hand_over;
 mod open;
 mod per_thread;

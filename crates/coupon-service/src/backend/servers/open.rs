@@ -1,6 +1,6 @@
 //! Opens the servers as a backend: checks what they are, starts the tasks, waits for the gate.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use super::broker::{Broker, Publisher};
 use super::catalogue::ServersCatalogue;
 use super::cluster::Cluster;
+use super::counts::Counts;
 use super::gate::{EpochCell, Link, RESPONSE, RedisGate, RedisServer};
 use super::hand_over::Queues;
 use super::per_thread::PerThread;
@@ -123,8 +124,7 @@ impl Parts {
             status: per_shard(&*strategy, || Arc::new(ShardStatus::new())),
             positions: per_shard(&*strategy, || AtomicI64::new(0)),
             in_flight: per_shard(&*strategy, Default::default),
-            reconciled: AtomicU64::new(0),
-            restored: AtomicU64::new(0),
+            counts: Counts::new(strategy.shard_count().get()),
             to_apply: Notify::new(),
             apply_now: Notify::new(),
             applied: Notify::new(),

@@ -140,6 +140,8 @@ impl ShardStatus {
             queue_depth: self.waiting(),
             write_latency: self.stored.spread(),
             read_latency: self.read.spread(),
+            took: (self.stored.buckets(), self.read.buckets()),
+            as_of: look.as_of,
             connections: look.connections,
             cpu_seconds: Err("a MySQL server does not tell its clients; loadtest asks the server's process"),
             bytes_written: look.bytes_written,

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coupon_core::{CouponId, ShardId, StockOperation};
 use mysql_async::prelude::Queryable as _;
@@ -103,12 +103,13 @@ impl Applier {
                 "main has lost data: it knows change {position} of shard {shard}, and the next one there is {first}"
             );
         }
-        let count = entries.len();
+        let (began, count) = (Instant::now(), entries.len());
         self.change(&mut transaction, shard, &sums(&entries)?).await?;
         transaction
             .exec_drop("UPDATE outbox_positions SET outbox_id = ? WHERE shard = ?", (last, shard.number()))
             .await?;
         transaction.commit().await?;
+        self.background.counts.applied.told(count, began.elapsed());
         // Main has them for good; if this fails, the next time does it.
         at_shard.exec_drop("DELETE FROM outbox WHERE outbox_id <= ?", (last,)).await?;
         Ok(count)

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use coupon_core::schema;
@@ -219,9 +220,14 @@ impl Consumer {
     }
 
     async fn try_to_store(&mut self, work: &Work) -> anyhow::Result<Done> {
+        let began = Instant::now();
         let stored = timeout(PATIENCE, self.store(work)).await;
         let stored = stored.unwrap_or_else(|_| Err(anyhow::anyhow!("it did not answer in time")));
-        if stored.is_err() {
+        let counts = &self.background.counts;
+        if stored.is_ok() {
+            counts.stored(self.shard, work.results.len(), began.elapsed());
+        } else {
+            counts.store_failures.fetch_add(1, Ordering::Relaxed);
             // Whatever state the connection is in, another one starts clean.
             self.conn = None;
         }

@@ -223,6 +223,7 @@ impl Gatekeeper {
         );
         let number = epoch.number;
         background.epoch.set(Some(epoch));
+        background.counts.gate_fills.fetch_add(1, Ordering::Relaxed);
         self.forget(number).await;
         Ok(())
     }

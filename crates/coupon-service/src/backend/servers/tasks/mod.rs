@@ -27,6 +27,7 @@ use tokio::time::Instant;
 use super::broker::{Broker, Marker, Message, PublishError, Publisher};
 use super::catalogue::ServersCatalogue;
 use super::cluster::Cluster;
+use super::counts::Counts;
 use super::gate::{EpochCell, Link};
 use super::mysql::Database;
 use super::names::Names;
@@ -82,10 +83,8 @@ pub(super) struct Background {
     pub(super) stop: AtomicBool,
     /// This process stores nothing any more.
     pub(super) consumed: AtomicBool,
-    /// Reservations that were found and handed over again.
-    pub(super) reconciled: AtomicU64,
-    /// Stored results that the gate did not know of, and was told of.
-    pub(super) restored: AtomicU64,
+    /// What this process has done.
+    pub(super) counts: Counts,
 }
 
 impl Background {
@@ -129,7 +128,9 @@ impl Background {
 
     /// Puts a message where it stays until a person looks at it.
     pub(super) async fn park_message(&self, body: Vec<u8>) -> Result<(), PublishError> {
-        self.publisher.publish("", &self.names.parking(), body).await
+        self.publisher.publish("", &self.names.parking(), body).await?;
+        self.counts.parked_messages.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Sends something that moves the shard's queue along, so that reads know how far it is.

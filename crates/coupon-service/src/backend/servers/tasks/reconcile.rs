@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use coupon_core::{CouponId, CouponResult, ResultId, ShardId, UserId};
@@ -43,7 +44,11 @@ impl Reconciler {
 
     pub(in super::super) async fn run(mut self) {
         while !self.background.stopping() {
-            if let Err(error) = self.round().await
+            let done = self.round().await;
+            let counts = &self.background.counts;
+            let count = if done.is_ok() { &counts.rounds } else { &counts.failed_rounds };
+            count.fetch_add(1, Ordering::Relaxed);
+            if let Err(error) = done
                 && let Some(unsaid) = LOG.admit()
             {
                 tracing::warn!(
@@ -62,6 +67,7 @@ impl Reconciler {
         }
         let Some(epoch) = self.background.epoch.open() else { return Ok(()) };
         let pending = self.pending(&epoch).await?;
+        self.background.counts.pending.store(pending.len() as u64, Ordering::Relaxed);
         // One process at a time: more would only repeat each other's work.
         let main = &self.background.cluster.main;
         let mut lock = main.connect_to_lock().await?;
@@ -187,7 +193,7 @@ impl Reconciler {
             let message = Message::results(&background.dataset, epoch.number, background.clock.now(), some);
             background.publisher.publish(&exchange, &route, message.encode()).await?;
         }
-        background.reconciled.fetch_add(left.len() as u64, std::sync::atomic::Ordering::Relaxed);
+        background.counts.reconciled.fetch_add(left.len() as u64, Ordering::Relaxed);
         tracing::info!(%shard, results = left.len(), "reservations that had not been stored were handed over again");
         Ok(())
     }

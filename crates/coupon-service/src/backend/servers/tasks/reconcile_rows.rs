@@ -60,6 +60,7 @@ impl Rows {
                 }
             };
             let missing = missing(&self.background, epoch, &holds).await?;
+            self.background.counts.checked.fetch_add(holds.len() as u64, Ordering::Relaxed);
             for hold in missing {
                 self.tell(epoch, shard, hold).await?;
             }
@@ -115,7 +116,7 @@ impl Rows {
         told.cmd("HSETNX").arg(key).arg(user).arg(id);
         let (fresh,): (bool,) = self.background.redis.ask(&told).await?;
         if fresh {
-            self.background.restored.fetch_add(1, Ordering::Relaxed);
+            self.background.counts.restored.fetch_add(1, Ordering::Relaxed);
             tracing::error!(%shard, coupon, user, result_id = id, "the gate did not know of this stored result, and does now");
         }
         Ok(())

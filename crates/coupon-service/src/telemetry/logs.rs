@@ -1,10 +1,8 @@
-//! Logs and metrics.
+//! Log lines: what is in a request can neither end one nor forge another.
 
 use std::fmt::{self, Write as _};
 use std::io::IsTerminal as _;
 
-use metrics::{Histogram, Key, KeyName, Level, Metadata, Recorder, SharedString, Unit};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
@@ -12,93 +10,6 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 use crate::settings::{LogFormat, LogSettings};
-
-/// One service's metrics. Not the process-wide recorder: several services can live in one process.
-pub struct Metrics {
-    recorder: PrometheusRecorder,
-    handle: PrometheusHandle,
-}
-
-impl fmt::Debug for Metrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Metrics")
-    }
-}
-
-const METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
-
-impl Metrics {
-    /// Metrics with buckets that suit batches and latencies from tens of microseconds to seconds.
-    ///
-    /// # Errors
-    /// When the exporter refuses the buckets.
-    pub fn new() -> anyhow::Result<Self> {
-        use metrics_exporter_prometheus::Matcher;
-        let sizes: Vec<f64> = (0..12).map(|power| f64::from(1 << power)).collect();
-        let seconds: Vec<f64> = (0..18).map(|power| 0.000_05 * f64::from(1 << power)).collect();
-        let recorder = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Suffix("_grabs".to_owned()), &sizes)?
-            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &seconds)?
-            .build_recorder();
-        let handle = recorder.handle();
-        Ok(Self { recorder, handle })
-    }
-
-    /// A histogram, to be kept and recorded to.
-    pub fn histogram(&self, name: &'static str, help: &'static str) -> Histogram {
-        self.recorder.describe_histogram(
-            KeyName::from_const_str(name),
-            None::<Unit>,
-            SharedString::const_str(help),
-        );
-        self.recorder.register_histogram(&Key::from_static_name(name), &METADATA)
-    }
-
-    /// States a counter's value; what counts keeps the count.
-    pub fn counter(
-        &self,
-        name: &'static str,
-        help: &'static str,
-        labels: &[(&'static str, String)],
-        value: u64,
-    ) {
-        self.recorder.describe_counter(
-            KeyName::from_const_str(name),
-            None::<Unit>,
-            SharedString::const_str(help),
-        );
-        self.recorder.register_counter(&key(name, labels), &METADATA).absolute(value);
-    }
-
-    /// States a gauge's value.
-    pub fn gauge(
-        &self,
-        name: &'static str,
-        help: &'static str,
-        labels: &[(&'static str, String)],
-        value: f64,
-    ) {
-        self.recorder.describe_gauge(
-            KeyName::from_const_str(name),
-            None::<Unit>,
-            SharedString::const_str(help),
-        );
-        self.recorder.register_gauge(&key(name, labels), &METADATA).set(value);
-    }
-
-    /// Everything, as Prometheus reads it.
-    #[must_use]
-    pub fn render(&self) -> String {
-        self.handle.run_upkeep();
-        self.handle.render()
-    }
-}
-
-fn key(name: &'static str, labels: &[(&'static str, String)]) -> Key {
-    let labels: Vec<metrics::Label> =
-        labels.iter().map(|(name, value)| metrics::Label::new(*name, value.clone())).collect();
-    Key::from_parts(name, labels)
-}
 
 /// Starts logging to standard error, once for the process.
 ///

@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn an_endpoint_that_cannot_be_used_says_why() {
         for (endpoint, why) in [
-            ("127.0.0.1:4318", "http"),
+            ("127.0.0.1:4318", "no URL"),
             ("collector", "no URL"),
             ("https://127.0.0.1:4318", "must begin with http://"),
         ] {

@@ -32,7 +32,8 @@ fn the_access_log_says_which_request_it_was_and_how_it_was_answered() {
     // For the whole process: requests are answered on threads of the service's own.
     tracing::subscriber::set_global_default(subscriber(&settings, false, move || writer.clone()).unwrap())
         .unwrap();
-    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    // Nobody else's in this process.
+    let trace = "0af7651916cd43dd8448eb211c80319c";
     let header = format!("traceparent: 00-{trace}-00f067aa0ba902b7-01\r\n");
     Api::start().send(&request("GET", "/api/coupon/999999999/stock", &header, b""));
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();

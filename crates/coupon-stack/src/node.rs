@@ -201,8 +201,8 @@ impl Node {
         act(process).with_context(|| self.name.clone())
     }
 
-    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
-        self.with_process(|process| process.identity.signal(signal))
+    pub(crate) fn freeze(&self, freeze: bool) -> Result<()> {
+        self.with_process(|process| process.identity.freeze(freeze))
     }
 
     pub(crate) fn kill(&self) -> Result<()> {

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 /// How often a process that is to end is looked at.
 pub(crate) const POLL: Duration = Duration::from_millis(10);
+/// How long a process may take to be frozen, or to go on.
+const OBEYS: Duration = Duration::from_secs(5);
 
 /// The started shell waits for a line before it becomes the server. Without that line, because whoever started it is
 /// gone, it ends: there is no moment at which a server runs that the guardian does not know of.
@@ -87,6 +89,18 @@ impl Identity {
             _ => kill_process(pid, signal),
         };
         sent.with_context(|| format!("cannot signal process {}", self.pid))
+    }
+
+    /// Freezes it or lets it go on, and waits until it does: a process of many threads takes a moment.
+    pub(crate) fn freeze(self, freeze: bool) -> Result<()> {
+        self.signal(if freeze { Signal::STOP } else { Signal::CONT })?;
+        let deadline = Instant::now() + OBEYS;
+        while self.is_paused() != freeze {
+            ensure!(self.runs(), "process {} runs no more", self.pid);
+            ensure!(Instant::now() < deadline, "process {} does not obey a signal", self.pid);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     pub(crate) fn usage(self) -> Result<Usage> {
@@ -247,10 +261,11 @@ mod tests {
         let mut process = Process::start(&launch("exec sleep 60", &dir), |_| Ok(())).unwrap();
         let identity = process.identity;
         assert!(process.runs() && identity.runs() && !identity.is_paused());
-        identity.signal(Signal::STOP).unwrap();
-        while !identity.is_paused() {
-            std::thread::sleep(POLL);
-        }
+        identity.freeze(true).unwrap();
+        assert!(identity.is_paused());
+        identity.freeze(false).unwrap();
+        assert!(!identity.is_paused());
+        identity.freeze(true).unwrap();
         process.stop(Duration::from_secs(10)).unwrap();
         assert!(!process.runs() && !identity.runs());
         assert!(identity.signal(Signal::CONT).is_err());

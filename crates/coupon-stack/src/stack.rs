@@ -9,7 +9,6 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::extra::{self, SpareRedis};
@@ -296,7 +295,7 @@ impl Stack {
     /// # Errors
     /// When it does not run.
     pub fn pause(&self, server: Server) -> Result<()> {
-        self.node(server)?.signal(Signal::STOP)
+        self.node(server)?.freeze(true)
     }
 
     /// Lets a frozen server go on (SIGCONT).
@@ -304,7 +303,7 @@ impl Stack {
     /// # Errors
     /// When it does not run.
     pub fn resume(&self, server: Server) -> Result<()> {
-        self.node(server)?.signal(Signal::CONT)
+        self.node(server)?.freeze(false)
     }
 
     /// Starts a server again on the same port and folder, and waits until it answers. Stops it first if it runs.

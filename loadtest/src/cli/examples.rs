@@ -12,6 +12,10 @@ Examples:
       load on a service that runs, and what each grab was told
   loadtest audit --target http://127.0.0.1:8001 --acks acks.csv
       is all of that stored, once, and nothing else?
+  loadtest advise trace.csv --map user=uid,room=shop,coupon=coupon,time=at
+      what does a trace of your own call for?
+  loadtest diff before/report.json after/report.json
+      what became worse?
 
 An error is one line and exit code 1; an audit that finds a violation ends with 2.";
 
@@ -25,7 +29,9 @@ Examples:
       requests of your own, figures for a program of yours
 
 Latency counts from the moment a request was due, so a stall is not hidden. The target must have the users, rooms and
-coupons that the workload asks for: the seeder's defaults are the built-in workload's.";
+coupons that the workload asks for: the seeder's defaults are the built-in workload's.
+
+Exits with 0 when every --require was kept, 3 when one was not, 1 on other failures.";
 
 pub(super) const COMPARE: &str = "\
 Examples:
@@ -33,6 +39,8 @@ Examples:
       on files, each contestant on data of its own
   loadtest compare --contestants hash,range-room,range-room+split --rounds 9
       three of them, with narrower intervals
+  loadtest compare --require 'hash.grab.p99<20ms' --require 'all.errors<0.1%'
+      a run that fails when that is not so
   loadtest compare --shard-rtt 1ms
       as if every shard were a network away
   loadtest compare --backend servers --shard-cpu 0.1
@@ -40,7 +48,8 @@ Examples:
   loadtest compare --contestants hash --target mine=http://127.0.0.1:8003
       a service that runs already beside one that is started
 
-It ends with the report's summary; the report itself is DIR/report.html. One violation found by the audit fails the run.";
+It ends with the report's summary; the report itself is DIR/report.html. Exits with 0 when every promise and every --require
+was kept, 2 when a promise was broken, 3 when only a --require was not kept, 1 on other failures.";
 
 pub(super) const AUDIT: &str = "\
 Examples:

@@ -20,12 +20,8 @@ use crate::load::LoadSpec;
 use crate::report::require::Scope;
 use crate::workload::Catalogue;
 
-const EXIT_CODES: &str = "Exits with 0 when every promise and every --require was kept, 2 when a promise was broken, 3 when \
-only a --require was not kept, 1 on other failures.";
-
 /// Its command line.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// Strategies to start, each on data of its own: hash, range-time, range-room, single (one shard); with +split (hot
     /// rooms in ranges of their own), +spread (a range over all shards), +hours (hourly tables), +modulo (no mixing) or

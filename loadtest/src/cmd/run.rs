@@ -21,12 +21,9 @@ use crate::workload::{BUILT_IN, Workload};
 
 /// How long a run takes unless told otherwise.
 const DURATION: Duration = Duration::from_secs(10);
-const EXIT_CODES: &str =
-    "Exits with 0 when every --require was kept, 3 when one was not, 1 on other failures.";
 
 /// Its command line. Without `--rate` or `--closed`, 1,000 requests a second arrive.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// The running service, as it prints it when it is ready
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8001")]

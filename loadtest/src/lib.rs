@@ -5,6 +5,7 @@
 //! - [`contestants`] starts the services to be compared, [`audit`] holds what clients were told against what is stored;
 //!   [`compare`] lets them take turns. [`mod@bench`] holds one service against what the machine allows, [`vertical`] compares two
 //!   ways to read a coupon.
+//! - [`explain`] says where a grab goes, and why.
 //! - [`faults`] breaks servers and services under load, and audits what is left.
 //! - [`stats`] decides whether a difference is one, [`report`] writes it down, [`simulate`] needs no service at all.
 //! - [`cmd`] has a module for each subcommand.
@@ -16,6 +17,7 @@ pub mod cmd;
 pub mod compare;
 pub mod contestants;
 pub mod duration;
+pub mod explain;
 pub mod faults;
 pub(crate) mod format;
 pub mod http;

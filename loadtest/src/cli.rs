@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::cmd::{audit, bench, compare, explain, faults, run, simulate, vertical};
+use crate::cmd::{audit, bench, compare, explain, faults, run, serve, simulate, vertical};
 use crate::terminal;
 
 /// Load-tests the coupon services and compares their sharding strategies.
@@ -22,6 +22,8 @@ enum Command {
     Run(Box<run::Args>),
     /// Put several strategies under the same load, on data of their own, and report the differences.
     Compare(compare::Args),
+    /// Serve a page on this machine that shows strategies side by side while they are under load.
+    Serve(serve::Args),
     /// Hold what clients were told against what is stored.
     Audit(audit::Args),
     /// Route millions of keys through the strategies, without any service.
@@ -46,6 +48,7 @@ pub fn main() -> ExitCode {
     let result = match command {
         Command::Run(args) => run::run(*args),
         Command::Compare(args) => compare::run(args),
+        Command::Serve(args) => serve::run(args),
         Command::Audit(args) => audit::run(&args),
         Command::Simulate(args) => simulate::run(args),
         Command::Vertical(args) => vertical::run(args),

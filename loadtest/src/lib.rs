@@ -5,7 +5,7 @@
 //! - [`contestants`] starts the services to be compared, [`audit`] holds what clients were told against what is stored;
 //!   [`compare`] lets them take turns. [`mod@bench`] holds one service against what the machine allows, [`vertical`] compares two
 //!   ways to read a coupon.
-//! - [`explain`] says where a grab goes, and why.
+//! - [`serve`] shows contestants side by side while they are under load; [`explain`] says where a grab goes, and why.
 //! - [`faults`] breaks servers and services under load, and audits what is left.
 //! - [`stats`] decides whether a difference is one, [`report`] writes it down, [`simulate`] needs no service at all.
 //! - [`cmd`] has a module for each subcommand.
@@ -24,6 +24,7 @@ pub mod http;
 pub mod load;
 pub(crate) mod random;
 pub mod report;
+pub mod serve;
 pub mod simulate;
 pub mod stats;
 pub mod terminal;

@@ -13,6 +13,15 @@ use crate::http::Target;
 use crate::load::{Arrivals, LoadSpec};
 use crate::workload::Workload;
 
+/// Where contestants store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Backend {
+    /// In files of their own.
+    Embedded,
+    /// On MySQL, Redis and RabbitMQ.
+    Servers,
+}
+
 /// Open arrivals at that rate.
 pub(super) fn rate(rate: f64) -> Result<Arrivals> {
     ensure!(

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use seeder::SeedOptions;
 
-use super::arguments;
+use super::arguments::{self, Backend};
 use super::audit::VIOLATED;
 use super::servers::ServersArgs;
 use crate::compare::{Ending, Options, Wanted, compare};
@@ -86,15 +86,6 @@ pub struct Args {
     /// The admin token of the services given with --target
     #[arg(long, value_name = "TOKEN", env = "COUPON__ADMIN__TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
-}
-
-/// Where contestants store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Backend {
-    /// In files of their own.
-    Embedded,
-    /// On MySQL, Redis and RabbitMQ.
-    Servers,
 }
 
 /// Who takes part when nobody is named: every strategy, the baseline, and a cure for each hotspot.

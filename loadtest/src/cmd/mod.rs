@@ -9,5 +9,6 @@ pub mod compare;
 pub mod explain;
 pub mod faults;
 pub mod run;
+pub mod serve;
 pub mod simulate;
 pub mod vertical;

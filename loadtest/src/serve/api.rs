@@ -1,5 +1,7 @@
 //! What the page asks, and the page itself.
 
+use std::sync::Arc;
+
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Bytes, Data, Path, Query, ServiceConfig, get, post};
 use actix_web::{HttpResponse, HttpResponseBuilder};
@@ -23,7 +25,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .route("/api/run", post().to(start))
         .route("/api/stop", post().to(stop))
         .route("/api/explain", get().to(explained))
-        .route("/runs/{run}/report.html", get().to(report));
+        .route("/runs/{run}/report.html", get().to(report))
+        .route("/runs/{run}/workload.toml", get().to(workload));
 }
 
 /// A new version of the program must not meet an old page.
@@ -72,11 +75,19 @@ async fn explained(question: Query<Vec<(String, String)>>) -> HttpResponse {
 }
 
 async fn report(runs: Data<Runs>, run: Path<u64>) -> HttpResponse {
-    match runs.report(*run) {
-        Some(page) => {
-            fresh(HttpResponse::Ok()).content_type("text/html; charset=utf-8").body(page.to_string())
-        }
-        None => HttpResponse::NotFound().content_type("text/plain").body("this run has no report\n"),
+    let page = runs.ended(*run).map(|run| run.page);
+    kept("text/html; charset=utf-8", page)
+}
+
+async fn workload(runs: Data<Runs>, run: Path<u64>) -> HttpResponse {
+    let text = runs.ended(*run).and_then(|run| run.workload);
+    kept("text/plain; charset=utf-8", text)
+}
+
+fn kept(kind: &'static str, text: Option<Arc<str>>) -> HttpResponse {
+    match text {
+        Some(text) => fresh(HttpResponse::Ok()).content_type(kind).body(text.to_string()),
+        None => HttpResponse::NotFound().content_type("text/plain").body("no run has left that\n"),
     }
 }
 

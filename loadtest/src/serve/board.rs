@@ -7,6 +7,7 @@ use coupon_service::api::AdminStats;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::decide;
 use super::kinds::{self, Kind, Ticks};
 use crate::compare::{Audience, Options, Sample, latest_lag_ms};
 use crate::load::{Arrivals, Progress};
@@ -49,6 +50,10 @@ struct Shown {
     /// What the figures of the kinds reach back to.
     window: f64,
     report: Option<String>,
+    /// The command that compares the same for a decision.
+    command: String,
+    /// The file that the command takes, once there is one.
+    file: Option<String>,
     contestants: Vec<Contestant>,
     #[serde(skip)]
     workload: Workload,
@@ -66,6 +71,8 @@ struct Contestant {
     requests_per_s: f64,
     granted: u64,
     errors: u64,
+    /// The errors by kind, for people.
+    failed: String,
     /// Requests that are due and wait for a free connection.
     unsent: usize,
     kinds: Vec<Kind>,
@@ -128,6 +135,7 @@ impl Board {
                 rate,
                 seconds: options.load.duration.as_secs_f64(),
                 window: kinds::WINDOW.as_secs_f64(),
+                command: decide::command(options),
                 contestants: options.contestants.iter().map(|spec| named(&spec.name)).collect(),
                 workload: options.load.workload.clone(),
                 ..Shown::default()
@@ -147,17 +155,19 @@ impl Board {
     }
 
     /// A run has ended well: from now on its figures are those of its report.
-    pub(super) fn done(&self, report: &Report, address: String) {
+    pub(super) fn done(&self, run: u64, report: &Report, has_file: bool) {
         self.change(|shown| {
             shown.phase = Phase::Done;
             "done".clone_into(&mut shown.stage);
-            shown.report = Some(address);
+            shown.report = Some(format!("/runs/{run}/report.html"));
+            shown.file = has_file.then(|| format!("/runs/{run}/workload.toml"));
             for contestant in &mut shown.contestants {
                 let of = report.contestants.iter().find(|of| of.name == contestant.name);
                 let Some(round) = of.and_then(|of| of.rounds.first()) else { continue };
                 contestant.kinds = kinds::of_round(round, &shown.workload);
                 contestant.requests_per_s = contestant.kinds.iter().map(|kind| kind.per_s).sum();
                 contestant.errors = contestant.kinds.iter().map(|kind| kind.errors).sum();
+                contestant.failed = kinds::failed(round.endpoints.values().map(|of| &of.errors));
                 contestant.granted = round.grabs.granted;
                 contestant.effective = round.effective_shards.value();
                 for shard in &mut contestant.shards {
@@ -208,6 +218,7 @@ impl Audience for Board {
             contestant.requests_per_s = contestant.kinds.iter().map(|kind| kind.per_s).sum();
             contestant.granted = progress.granted;
             contestant.errors = progress.errors;
+            contestant.failed = kinds::failed(progress.endpoints().map(|(_, of)| &of.errors));
             contestant.unsent = progress.queued;
             contestant.stage = "under load";
         });

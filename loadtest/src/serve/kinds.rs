@@ -6,6 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::format;
 use crate::load::{EndpointOutcome, Progress};
 use crate::report::endpoints;
 use crate::report::model::{EndpointRound, Metric, Quantile, Round};
@@ -108,6 +109,16 @@ pub(super) fn of_round(round: &Round, workload: &Workload) -> Vec<Kind> {
     kinds.into_iter().map(|(_, kind)| kind).collect()
 }
 
+/// Errors of all endpoints together: `12 × 503, 3 × time-out`.
+pub(super) fn failed<'a>(errors: impl Iterator<Item = &'a BTreeMap<String, u64>>) -> String {
+    let mut all = BTreeMap::<&str, u64>::new();
+    for (kind, number) in errors.flatten() {
+        *all.entry(kind).or_default() += number;
+    }
+    let told = all.into_iter().map(|(kind, number)| format!("{} × {kind}", format::count(number)));
+    told.collect::<Vec<_>>().join(", ")
+}
+
 fn asked_by(workload: &Workload, endpoint: Endpoint) -> String {
     let Requests::Scenarios(scenarios) = &workload.requests else { return String::new() };
     let asks = scenarios.iter().filter(|scenario| {
@@ -153,6 +164,14 @@ mod tests {
         assert_eq!(kinds[0].per_s, 100.0);
         assert!(kinds[0].p99_ms.is_some());
         assert!(Ticks::default().kinds(&Workload::default()).is_empty());
+    }
+
+    #[test]
+    fn errors_are_summed_by_kind() {
+        let one = BTreeMap::from([("503".to_owned(), 1_000), ("time-out".to_owned(), 2)]);
+        let other = BTreeMap::from([("503".to_owned(), 5)]);
+        assert_eq!(failed([&one, &other].into_iter()), "1,005 × 503, 2 × time-out");
+        assert_eq!(failed(std::iter::empty()), "");
     }
 
     #[test]

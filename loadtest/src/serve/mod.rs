@@ -6,10 +6,12 @@
 //!
 //! - [`form`] reads what the page asks for, [`run`] does it, one run at a time.
 //! - [`board`] is what is shown, [`events`] sends it to whoever looks.
+//! - [`decide`] is the way from there to `loadtest compare`.
 //! - [`guard`] refuses what other web pages send, [`api`] answers the rest, [`explain`] says where a grab goes.
 
 mod api;
 mod board;
+mod decide;
 mod events;
 mod explain;
 mod form;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::Result;
 
 use super::board::Board;
+use super::decide;
 use crate::compare::{self, Audience, watched};
 use crate::report::{self, Report};
 use crate::terminal;
@@ -29,8 +30,25 @@ struct Kept {
     number: u64,
     /// Stops the load of the one that is under way.
     stop: Option<Arc<AtomicBool>>,
-    /// The latest last.
-    reports: VecDeque<(u64, Arc<str>)>,
+    /// Those that ended well, the latest last.
+    ended: VecDeque<Ended>,
+}
+
+/// What is kept of a run.
+#[derive(Debug, Clone)]
+pub(super) struct Ended {
+    number: u64,
+    /// Its report, as a page.
+    pub(super) page: Arc<str>,
+    /// Its workload, where that is not the built-in one.
+    pub(super) workload: Option<Arc<str>>,
+}
+
+impl Ended {
+    fn of(number: u64, report: &Report, options: &compare::Options) -> Self {
+        let workload = decide::workload(&options.load.workload);
+        Self { number, page: report::html::render(report).into(), workload: workload.map(Into::into) }
+    }
 }
 
 impl Runs {
@@ -47,22 +65,25 @@ impl Runs {
         kept.number += 1;
         let number = kept.number;
         kept.stop = Some(options.load.stop.clone().unwrap_or_default());
-        drop(kept);
+        // What the board shows changes under the lock, or the end of a run could be shown over the start of the next.
         self.board.begin(number, &options);
+        drop(kept);
         let (board, kept, out) = (Arc::clone(&self.board), Arc::clone(&self.kept), self.options.out.clone());
         std::thread::spawn(move || {
-            let ended = run(&options, &board, number, out.as_deref());
-            let address = address(number);
+            let report = run(&options, &board, number, out.as_deref());
+            // Made before the lock is taken: a page takes its time.
+            let report = report.map(|report| {
+                let ended = Ended::of(number, &report, &options);
+                (report, ended)
+            });
             let mut kept = lock(&kept);
             kept.stop = None;
-            match ended {
-                Ok(report) => {
-                    kept.keep(number, report::html::render(&report));
-                    drop(kept);
-                    board.done(&report, address);
+            match report {
+                Ok((report, ended)) => {
+                    board.done(number, &report, ended.workload.is_some());
+                    kept.keep(ended);
                 }
                 Err(error) => {
-                    drop(kept);
                     terminal::note(format!("run {number}: {error:#}"));
                     board.fail(&format!("{error:#}"));
                 }
@@ -76,34 +97,27 @@ impl Runs {
         let kept = lock(&self.kept);
         let Some(stop) = &kept.stop else { return false };
         stop.store(true, Ordering::Relaxed);
-        drop(kept);
         self.board.stopping();
         true
     }
 
-    /// The report of a run, as a page.
-    pub(super) fn report(&self, run: u64) -> Option<Arc<str>> {
-        let kept = lock(&self.kept);
-        kept.reports.iter().find(|(number, _)| *number == run).map(|(_, page)| Arc::clone(page))
+    /// A run that ended well, if it is not too long ago.
+    pub(super) fn ended(&self, run: u64) -> Option<Ended> {
+        lock(&self.kept).ended.iter().find(|ended| ended.number == run).cloned()
     }
 }
 
 impl Kept {
-    fn keep(&mut self, run: u64, page: String) {
-        self.reports.push_back((run, page.into()));
-        if self.reports.len() > MOST_REPORTS {
-            self.reports.pop_front();
+    fn keep(&mut self, run: Ended) {
+        self.ended.push_back(run);
+        if self.ended.len() > MOST_REPORTS {
+            self.ended.pop_front();
         }
     }
 }
 
 fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Where a run's report is.
-pub(super) fn address(run: u64) -> String {
-    format!("/runs/{run}/report.html")
 }
 
 fn run(options: &compare::Options, board: &Arc<Board>, number: u64, out: Option<&Path>) -> Result<Report> {
@@ -133,8 +147,8 @@ mod tests {
     fn the_oldest_report_goes_when_there_are_too_many() {
         let mut kept = Kept::default();
         for run in 1..=21 {
-            kept.keep(run, format!("report {run}"));
+            kept.keep(Ended { number: run, page: "report".into(), workload: None });
         }
-        assert_eq!((kept.reports.len(), kept.reports.front().map(|(run, _)| *run)), (MOST_REPORTS, Some(2)));
+        assert_eq!((kept.ended.len(), kept.ended.front().map(|run| run.number)), (MOST_REPORTS, Some(2)));
     }
 }

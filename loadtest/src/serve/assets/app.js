@@ -126,6 +126,10 @@ function draw(now) {
   by("stop").disabled = !running || now.stopping;
   by("report").hidden = !now.report;
   if (now.report) by("report").setAttribute("href", now.report);
+  by("decide").hidden = now.command === "";
+  write(by("command"), now.command);
+  by("file").hidden = !now.file;
+  if (now.file) by("file").setAttribute("href", now.file);
   by("progress").hidden = !running;
   by("progress").value = now.seconds > 0 ? now.elapsed / now.seconds : 0;
   by("notes").hidden = now.phase === "idle";
@@ -158,8 +162,10 @@ function show(card, contestant, most) {
   write(part("effective"), contestant.effective === null ? "n/a" : `${contestant.effective.toFixed(2)} of ${of}`);
   write(part("errors"), count.format(contestant.errors));
   part("errors").classList.toggle("alert", contestant.errors > 0);
-  part("behind").hidden = contestant.unsent === 0;
-  write(part("behind"), `${count.format(contestant.unsent)} requests wait for a free connection: it, or this machine, falls behind.`);
+  const waiting = contestant.unsent > 0 ? `${count.format(contestant.unsent)} requests wait for a free connection: it, or this machine, falls behind` : "";
+  const behind = [waiting, contestant.failed && `failed: ${contestant.failed}`].filter(Boolean).join("; ");
+  part("behind").hidden = behind === "";
+  write(part("behind"), behind);
   bars(part("bars"), contestant.shards, most);
   table(card.querySelector("tbody"), contestant.kinds);
   const audit = contestant.audit;

@@ -1,6 +1,6 @@
 # Every target is one or two commands that you could type as well.
 
-.PHONY: demo test test-docs test-docs-docker lint check-metrics bench faults completions man clean up seed compare compare-compose compare-local down up-local down-local
+.PHONY: demo live test test-docs test-docs-docker lint check-metrics bench faults completions man clean up seed compare compare-compose compare-local down up-local down-local
 
 compose = cd deploy && docker compose
 
@@ -8,6 +8,11 @@ compose = cd deploy && docker compose
 demo:
 	cargo build --release --bins
 	cargo run --release --package loadtest -- compare --history 100000 --rate 1500 --out reports/demo
+
+# A page on this machine that shows strategies side by side while they are under load: http://127.0.0.1:8089.
+live:
+	cargo build --release --bins
+	cargo run --release --package loadtest -- serve $(if $(PORT),--port $(PORT))
 
 test:
 	cargo test --workspace

@@ -9,7 +9,9 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use coupon_cli::Pages;
 
-use crate::cmd::{advise, audit, bench, compare, diff, explain, faults, replay, run, simulate, vertical};
+use crate::cmd::{
+    advise, audit, bench, compare, diff, explain, faults, replay, run, serve, simulate, vertical,
+};
 use crate::terminal;
 
 /// Load-tests the coupon services and compares their sharding strategies.
@@ -40,6 +42,8 @@ enum Command {
     Advise(Box<advise::Args>),
     /// Hold a report of compare against an earlier one, and say what became better or worse.
     Diff(diff::Args),
+    /// Serve a page on this machine that shows strategies side by side while they are under load.
+    Serve(serve::Args),
     /// Hold what clients were told against what is stored.
     #[command(after_help = examples::AUDIT)]
     Audit(audit::Args),
@@ -72,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(*args),
         Command::Advise(args) => advise::run(*args),
         Command::Diff(args) => diff::run(&args),
+        Command::Serve(args) => serve::run(args),
         Command::Audit(args) => audit::run(&args),
         Command::Simulate(args) => simulate::run(args),
         Command::Vertical(args) => vertical::run(args),

@@ -5,6 +5,7 @@
 //! - [`contestants`] starts the services to be compared, [`audit`] holds what clients were told against what is stored;
 //!   [`compare`] lets them take turns. [`replay`] reads traces that somebody else recorded. [`mod@bench`] holds one service against what the machine allows, [`vertical`] compares two
 //!   ways to read a coupon.
+//! - [`serve`] shows contestants side by side while they are under load; [`explain`] says where a grab goes, and why.
 //! - [`faults`] breaks servers and services under load, and audits what is left.
 //! - [`stats`] decides whether a difference is one, [`report`] writes it down, [`simulate`] needs no service at all. [`advise`] says
 //!   which strategy a trace calls for.
@@ -18,6 +19,7 @@ pub mod cmd;
 pub mod compare;
 pub mod contestants;
 pub mod duration;
+pub mod explain;
 pub mod faults;
 pub(crate) mod format;
 pub mod http;
@@ -25,6 +27,7 @@ pub mod load;
 pub(crate) mod random;
 pub mod replay;
 pub mod report;
+pub mod serve;
 pub mod simulate;
 pub mod stats;
 pub mod terminal;

@@ -2,12 +2,12 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::programs::Programs;
+use crate::programs::{self, Programs};
 
 /// `COUPON_STACK_INSTALL=never` keeps packages from being installed.
 const SWITCH: &str = "COUPON_STACK_INSTALL";
@@ -27,14 +27,27 @@ pub fn ensure() -> Result<()> {
     programs().map(drop)
 }
 
+/// Makes sure that Chromium is installed, for tests of pages, in the same way; says where it is.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn chromium() -> Result<PathBuf> {
+    found_or_installed(|| Ok(programs::chromium().ok_or_else(|| vec!["chromium"])))
+}
+
 pub(crate) fn programs() -> Result<Programs> {
-    match Programs::find()? {
-        Ok(programs) => Ok(programs),
-        Err(missing) => install(&missing),
+    found_or_installed(Programs::find)
+}
+
+/// What `find` finds: the wanted, or the packages that are missing.
+fn found_or_installed<T>(find: impl Fn() -> Result<Result<T, Vec<&'static str>>>) -> Result<T> {
+    match find()? {
+        Ok(found) => Ok(found),
+        Err(missing) => install(&missing, find),
     }
 }
 
-fn install(missing: &[&str]) -> Result<Programs> {
+fn install<T>(missing: &[&str], find: impl Fn() -> Result<Result<T, Vec<&'static str>>>) -> Result<T> {
     let advice = advice(missing);
     ensure!(std::env::var_os(SWITCH).is_none_or(|switch| switch != "never"), advice);
     ensure!(Path::new("/usr/bin/apt-get").is_file(), advice);
@@ -45,8 +58,8 @@ fn install(missing: &[&str]) -> Result<Programs> {
     let file = OpenOptions::new().create(true).append(true).open(&lock);
     let file = file.with_context(|| format!("cannot write {}", lock.display()))?;
     file.lock().with_context(|| format!("cannot lock {}", lock.display()))?;
-    if let Ok(programs) = Programs::find()? {
-        return Ok(programs);
+    if let Ok(found) = find()? {
+        return Ok(found);
     }
     // There is nowhere left to complain about stderr.
     let _ = writeln!(io::stderr(), "coupon-stack: installing {} (apt-get; not started)", missing.join(", "));
@@ -55,8 +68,7 @@ fn install(missing: &[&str]) -> Result<Programs> {
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
     ensure!(output.status.success(), "apt-get failed: {said}; {advice}");
-    Programs::find()?
-        .map_err(|missing| anyhow::anyhow!("installed, and still not found: {}", missing.join(", ")))
+    find()?.map_err(|missing| anyhow::anyhow!("installed, and still not found: {}", missing.join(", ")))
 }
 
 fn advice(missing: &[&str]) -> String {

@@ -41,8 +41,7 @@ pub(crate) struct MySql {
 impl Programs {
     /// Finds them. Without an error, an empty list of what is missing.
     pub(crate) fn find() -> Result<Result<Self, Vec<&'static str>>> {
-        let mut dirs: Vec<PathBuf> = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
-        dirs.extend(SERVER_DIRS.map(PathBuf::from));
+        let dirs = dirs();
         let chosen = MySql::chosen(&dirs)?;
         Ok(Self::find_in(&dirs, Path::new(RABBITMQ), chosen))
     }
@@ -162,6 +161,20 @@ impl MySql {
 fn beside(server: &Path, dirs: &[PathBuf]) -> Vec<PathBuf> {
     let own = server.parent().map(|own| [own.to_owned(), own.join("../bin"), own.join("../scripts")]);
     own.into_iter().flatten().chain(dirs.iter().cloned()).collect()
+}
+
+fn dirs() -> Vec<PathBuf> {
+    let mut dirs: Vec<PathBuf> = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
+    dirs.extend(SERVER_DIRS.map(PathBuf::from));
+    dirs
+}
+
+/// A Chromium, or what is one under another name.
+pub(crate) fn chromium() -> Option<PathBuf> {
+    let dirs = dirs();
+    ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+        .iter()
+        .find_map(|name| program(&dirs, name))
 }
 
 fn program(dirs: &[PathBuf], name: &str) -> Option<PathBuf> {

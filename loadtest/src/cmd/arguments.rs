@@ -22,6 +22,15 @@ pub(super) fn limits(require: &[String], scope: &Scope<'_>) -> Result<Vec<Limit>
     require.iter().map(|text| Limit::parse(text, scope).context("--require")).collect()
 }
 
+/// Where contestants store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Backend {
+    /// In files of their own.
+    Embedded,
+    /// On MySQL, Redis and RabbitMQ.
+    Servers,
+}
+
 /// Open arrivals at that rate.
 pub(super) fn rate(rate: f64) -> Result<Arrivals> {
     ensure!(

@@ -13,5 +13,6 @@ pub mod explain;
 pub mod faults;
 pub mod replay;
 pub mod run;
+pub mod serve;
 pub mod simulate;
 pub mod vertical;

@@ -165,8 +165,8 @@ fn spec(args: &Args) -> anyhow::Result<LoadSpec> {
     })
 }
 
-fn line(state: &Progress, spec: &LoadSpec) -> String {
-    let Progress { elapsed, finished, finished_last_second, granted, errors, queued } = state;
+fn line(state: &Progress<'_>, spec: &LoadSpec) -> String {
+    let Progress { elapsed, finished, finished_last_second, granted, errors, queued, .. } = state;
     let (elapsed, duration) = (elapsed.as_secs(), spec.duration.as_secs_f64());
     format!(
         "{elapsed} of {duration} s: {finished} answered ({finished_last_second}/s), {granted} granted, \

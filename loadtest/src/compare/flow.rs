@@ -111,20 +111,31 @@ fn map(figure: Figure, to: impl FnOnce(f64) -> f64) -> Figure {
 /// The longest lag of a shard, in milliseconds: how long before a look the row that was stored last had been handed over.
 /// A queue keeps its order, so that is when what had been handed over first reached what is stored now.
 fn lag(samples: &[Sample], shard: usize) -> Figure {
+    let known = known(samples, shard);
+    let longest = known.iter().map(|look| lag_at(&known, look));
+    longest
+        .fold(None, |most: Option<f64>, lag| Some(most.map_or(lag, |most| most.max(lag))))
+        .map_or_else(|| Figure::unknown("the shards were not watched"), Figure::of)
+}
+
+/// A shard's lag at the latest look, in milliseconds; none before the first.
+#[must_use]
+pub fn latest_lag_ms(samples: &[Sample], shard: usize) -> Option<f64> {
+    let known = known(samples, shard);
+    known.last().map(|look| lag_at(&known, look))
+}
+
+/// When each look at a shard was, in milliseconds, the rows stored then, and the rows handed over by then.
+fn known(samples: &[Sample], shard: usize) -> Vec<(f64, f64, f64)> {
     let known = samples.iter().filter_map(|sample| {
         let (stored, waiting) = (*sample.rows.get(shard)?, *sample.waiting.get(shard)?);
         Some((sample.at.as_secs_f64() * 1e3, stored as f64, (stored + waiting) as f64))
     });
-    let known: Vec<(f64, f64, f64)> = known.collect();
-    let longest =
-        known.iter().map(
-            |(now, stored, handed)| {
-                if handed <= stored { 0.0 } else { (now - reached(&known, *stored)).max(0.0) }
-            },
-        );
-    longest
-        .fold(None, |most: Option<f64>, lag| Some(most.map_or(lag, |most| most.max(lag))))
-        .map_or_else(|| Figure::unknown("the shards were not watched"), Figure::of)
+    known.collect()
+}
+
+fn lag_at(known: &[(f64, f64, f64)], &(now, stored, handed): &(f64, f64, f64)) -> f64 {
+    if handed <= stored { 0.0 } else { (now - reached(known, stored)).max(0.0) }
 }
 
 /// When what had been handed over was more than so many rows for the first time, between the looks around that moment.

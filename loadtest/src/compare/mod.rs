@@ -3,7 +3,9 @@
 //! All contestants are up all the time; they take turns within a round, in an order drawn anew for each round, so
 //! that a machine that slows down or speeds up does so for all of them alike. The round is the unit of statistics.
 
+mod audience;
 mod flow;
+mod live;
 mod loads;
 pub(crate) mod machine;
 pub(crate) mod order;
@@ -17,6 +19,7 @@ mod work;
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -29,8 +32,12 @@ use crate::report::{self, Report, model};
 use crate::stats::MIN_ROUNDS;
 use crate::terminal;
 use crate::vertical::Vertical;
+pub use audience::Audience;
+use audience::Seat;
+pub use flow::latest_lag_ms;
 use order::Order;
 use round::Entrant;
+pub use sampler::Sample;
 use servers::Servers;
 pub use servers::Wanted;
 
@@ -94,15 +101,35 @@ pub fn compare(options: &Options) -> Result<Ending> {
 /// # Errors
 /// As [`compare`].
 pub fn compare_and_keep(options: &Options) -> Result<(Ending, Report)> {
-    stop_services_on_interrupt()?;
-    let date = machine::now();
     if usize::try_from(options.rounds).is_ok_and(|rounds| rounds < MIN_ROUNDS) {
         terminal::note("no verdicts under five rounds");
     }
+    let (ending, mut report) = measure(options, None)?;
+    show(&mut report, options)?;
+    Ok((ending, report))
+}
+
+/// One round in which all contestants are under load at the same time, for somebody to look on; nothing is printed or
+/// written.
+///
+/// # Errors
+/// When a contestant cannot be started or stops answering altogether, or the load is stopped before it began.
+pub fn watched(options: &Options, audience: &Arc<dyn Audience>) -> Result<(Ending, Report)> {
+    measure(options, Some(audience))
+}
+
+fn measure(options: &Options, audience: Option<&Arc<dyn Audience>>) -> Result<(Ending, Report)> {
+    stop_services_on_interrupt()?;
+    let date = machine::now();
     let servers = Servers::prepare(options)?;
-    let mut entrants = start(options, &servers)?;
-    let measured =
-        warm_up(options, &mut entrants).and_then(|()| rounds(options, servers.quota, &mut entrants));
+    let mut entrants = start(options, &servers, audience)?;
+    if let Some(audience) = audience {
+        audience.stage("warming up");
+    }
+    let measured = warm_up(options, &mut entrants).and_then(|()| match audience {
+        None => rounds(options, servers.quota, &mut entrants),
+        Some(audience) => live::round(options, servers.quota, &mut entrants, &**audience),
+    });
     let measured = measured.map(|ending| (ending, wide_columns::of(options, &entrants)));
     let (ending, vertical) = match measured {
         Ok(measured) => measured,
@@ -117,33 +144,45 @@ pub fn compare_and_keep(options: &Options) -> Result<(Ending, Report)> {
     for entrant in entrants {
         stop(entrant, &mut report);
     }
-    show(&mut report, options)?;
     let ending = if beyond { worse(ending, Ending::BeyondLimit) } else { ending };
     Ok((ending, report))
 }
 
-fn start(options: &Options, servers: &Servers) -> Result<Vec<Entrant>> {
+fn start(options: &Options, servers: &Servers, audience: Option<&Arc<dyn Audience>>) -> Result<Vec<Entrant>> {
     let mut entrants = Vec::new();
     let setup = Setup { site: servers.site.clone(), ..options.setup.clone() };
-    for spec in &options.contestants {
-        terminal::progress(format!("seeding and starting {}", spec.name));
-        let running = match Running::start(spec, &setup) {
-            Ok(running) => running,
+    for (contestant, spec) in options.contestants.iter().enumerate() {
+        let stage = format!("seeding and starting {}", spec.name);
+        terminal::progress(&stage);
+        if let Some(audience) = audience {
+            audience.stage(&stage);
+        }
+        let entrant = live::not_stopped(options).and_then(|()| begin(spec, &setup));
+        let mut entrant = match entrant {
+            Ok(entrant) => entrant,
             Err(error) => {
                 terminal::clear_progress();
                 give_up(entrants);
                 return Err(error);
             }
         };
-        let seeded = running.seeded.unwrap_or_default().as_secs_f64();
-        terminal::clear_progress();
-        terminal::note(format!("{}: seeded in {seeded:.1} s, at {}", running.name, running.target.url("")));
-        entrants.push(Entrant::new(running)?);
+        if let Some(audience) = audience {
+            entrant.show(Seat { audience: Arc::clone(audience), contestant });
+        }
+        entrants.push(entrant);
     }
     for target in &options.targets {
         entrants.push(Entrant::new(Running::attach(target.clone(), servers.for_targets.clone())?)?);
     }
     Ok(entrants)
+}
+
+fn begin(spec: &Spec, setup: &Setup) -> Result<Entrant> {
+    let running = Running::start(spec, setup)?;
+    let seeded = running.seeded.unwrap_or_default().as_secs_f64();
+    terminal::clear_progress();
+    terminal::note(format!("{}: seeded in {seeded:.1} s, at {}", running.name, running.target.url("")));
+    Entrant::new(running)
 }
 
 /// Fills caches and opens files, unmeasured. Its grabs are audited like any others.

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, anyhow};
 use coupon_service::api::ShardsStatus;
 
 use super::Ending;
+use super::audience::Seat;
 use super::turn::{self, Turn};
 use crate::audit::{AuditReport, Claims, Kind};
 use crate::contestants::{Running, wait_if_interrupted};
@@ -25,6 +26,8 @@ pub(super) struct Entrant {
     counted: Counted,
     /// Rows stored before the first request.
     history: u64,
+    /// From where somebody looks on, if anybody does.
+    seat: Option<Seat>,
 }
 
 /// Running totals of an audit.
@@ -42,7 +45,21 @@ impl Entrant {
         let status: ShardsStatus = get_json(&running.target, "/admin/shards/status")?;
         let history = status.shards.iter().map(|shard| shard.rows).sum();
         let counted = Counted { rows: history, ..Counted::default() };
-        Ok(Self { running, claims: Claims::default(), since, rounds: Vec::new(), counted, history })
+        Ok(Self {
+            running,
+            claims: Claims::default(),
+            since,
+            rounds: Vec::new(),
+            counted,
+            history,
+            seat: None,
+        })
+    }
+
+    /// From now on its turns are shown.
+    pub(super) fn show(&mut self, seat: Seat) {
+        seat.audience.enters(seat.contestant, &self.running.stats);
+        self.seat = Some(seat);
     }
 
     pub(super) fn name(&self) -> &str {
@@ -76,10 +93,14 @@ impl Entrant {
         load: &LoadSpec,
         quota: Option<f64>,
     ) -> Result<Ending> {
-        let taken = turn::take(&self.running, load, quota).map_err(|error| self.failed(&error))?;
+        let taken = turn::take(&self.running, load, quota, self.seat.as_ref())
+            .map_err(|error| self.failed(&error))?;
         let Turn { outcome, shards, flow, writes_per_second, looks } = taken;
         outcome.grabs.iter().for_each(|grab| self.claims.add_grab(grab));
         let (ending, audit) = self.audit(index);
+        if let Some(seat) = &self.seat {
+            seat.audited(&audit);
+        }
         self.rounds.push(Round {
             shards,
             flow,

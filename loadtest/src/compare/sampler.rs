@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use coupon_service::api::ShardsStatus;
 
+use super::audience::Seat;
 use crate::http::{Target, get_json};
 use crate::report::model::{Reading, ShardLook};
 
@@ -20,12 +21,13 @@ const LEAST_MS: u32 = 250;
 
 /// What each shard had done and had before it, at a moment after the round's start.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Sample {
-    pub(super) at: Duration,
+pub struct Sample {
+    /// The moment.
+    pub at: Duration,
     /// Rows written since the service started, or, on servers, ever.
-    pub(super) rows: Vec<u64>,
+    pub rows: Vec<u64>,
     /// Results handed over and not in their table yet.
-    pub(super) waiting: Vec<u64>,
+    pub waiting: Vec<u64>,
 }
 
 impl Sample {
@@ -45,15 +47,20 @@ pub(super) struct Sampler {
 }
 
 impl Sampler {
-    pub(super) fn start(target: &Target, began: Instant) -> Self {
+    /// The first sample is of the moment when the time began; whoever has the seat is shown all of them.
+    pub(super) fn start(target: &Target, began: Instant, first: Sample, seat: Option<&Seat>) -> Self {
+        let seat = seat.cloned();
         let (stop, stopped) = mpsc::channel();
         let target = target.clone();
         let thread = std::thread::spawn(move || {
-            let mut samples = Vec::new();
+            let mut samples = vec![first];
             while stopped.recv_timeout(EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
                 // A look that fails is a gap, and gaps are bridged.
                 if let Ok(status) = get_json::<ShardsStatus>(&target, "/admin/shards/status") {
                     samples.push(Sample::of(began.elapsed(), &status));
+                    if let Some(seat) = &seat {
+                        seat.shards(&samples);
+                    }
                 }
             }
             samples

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use coupon_service::api::ShardsStatus;
 
+use super::audience::Seat;
 use super::flow::{self, Look, Looks};
 use super::sampler::{Sample, Sampler, looks, per_second};
 use super::work;
 use crate::contestants::Running;
 use crate::http::get_json;
-use crate::load::{LoadSpec, Outcome, run_load};
+use crate::load::{LoadSpec, Outcome, run_load_with};
 use crate::report::model::{Flow, Reading, ShardLook, ShardRound};
 
 /// What came of a turn, but for its audit.
@@ -34,19 +35,29 @@ struct Seen {
     drained_at: Duration,
 }
 
-/// Lets a contestant have its turn; with a quota of so many cores for each shard's server, if there is one.
-pub(super) fn take(running: &Running, load: &LoadSpec, quota: Option<f64>) -> Result<Turn> {
+/// Lets a contestant have its turn; with a quota of so many cores for each shard's server, if there is one, and shown to
+/// whoever has the seat.
+pub(super) fn take(
+    running: &Running,
+    load: &LoadSpec,
+    quota: Option<f64>,
+    seat: Option<&Seat>,
+) -> Result<Turn> {
     let on_servers = running.site().is_some();
     if on_servers {
         // What somebody left behind would be counted as this round's.
         running.drain()?;
     }
-    let (outcome, mut seen) = watch(running, load)?;
+    let (outcome, mut seen) = watch(running, load, seat)?;
     let shards = shards(&seen, on_servers, quota);
     // On files nothing waits for its shard longer than the load takes.
     let end = if on_servers { seen.drained_at } else { outcome.elapsed };
     let latest = seen.samples.last().map_or(end, |last| last.at);
     seen.samples.push(Sample::of(end.max(latest), &seen.after));
+    if let Some(seat) = seat {
+        seat.shards(&seen.samples);
+        seat.drained();
+    }
     Ok(Turn {
         shards,
         flow: on_servers.then(|| flow::of_round(&seen.looks)),
@@ -56,19 +67,22 @@ pub(super) fn take(running: &Running, load: &LoadSpec, quota: Option<f64>) -> Re
     })
 }
 
-fn watch(running: &Running, load: &LoadSpec) -> Result<(Outcome, Seen)> {
+fn watch(running: &Running, load: &LoadSpec, seat: Option<&Seat>) -> Result<(Outcome, Seen)> {
     let before = status(running)?;
     let looked_before = look(running, &before);
     let began = Instant::now();
-    let sampler = Sampler::start(&running.target, began);
-    let outcome = run_load(&running.target, load);
+    let sampler = Sampler::start(&running.target, began, Sample::of(Duration::ZERO, &before), seat);
+    let outcome = run_load_with(&running.target, load, &mut |progress| {
+        if let Some(seat) = seat {
+            seat.load(progress);
+        }
+    });
     let ended_at = began.elapsed();
     let at_end = status(running);
     let looked_at_end = at_end.as_ref().ok().map(|status| look(running, status));
     let load_took = began.elapsed();
     let mut samples = sampler.stop();
     let (outcome, at_end) = (outcome?, at_end?);
-    samples.insert(0, Sample::of(Duration::ZERO, &before));
     let latest = samples.last().map_or(ended_at, |last| last.at);
     samples.push(Sample::of(ended_at.max(latest), &at_end));
     let drained = running.drain().map_err(|error| format!("{error:#}"));

@@ -40,7 +40,7 @@ pub fn run_load(target: &Target, spec: &LoadSpec) -> anyhow::Result<Outcome> {
 pub fn run_load_with(
     target: &Target,
     spec: &LoadSpec,
-    progress: &mut dyn FnMut(&Progress),
+    progress: &mut dyn FnMut(&Progress<'_>),
 ) -> anyhow::Result<Outcome> {
     spec.check()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -51,7 +51,7 @@ pub fn run_load_with(
 async fn run(
     target: &Target,
     spec: &LoadSpec,
-    progress: &mut dyn FnMut(&Progress),
+    progress: &mut dyn FnMut(&Progress<'_>),
 ) -> anyhow::Result<Outcome> {
     let streams = open(target, spec.connections).await?;
     let cpu_before = thread_cpu_seconds();
@@ -141,7 +141,7 @@ async fn supervise(
     start: Instant,
     end: Instant,
     work: impl Future<Output = anyhow::Result<()>>,
-    progress: &mut dyn FnMut(&Progress),
+    progress: &mut dyn FnMut(&Progress<'_>),
 ) -> anyhow::Result<()> {
     let mut work = std::pin::pin!(work);
     let mut ticks = tokio::time::interval(SWEEP);
@@ -155,16 +155,18 @@ async fn supervise(
         shared.sweep(now, now >= end);
         if now.saturating_duration_since(told_at) >= Duration::from_secs(1) {
             told_at = now;
-            let state = shared.record(|recorder| Progress {
-                elapsed: now.saturating_duration_since(start),
-                finished: recorder.finished,
-                finished_last_second: recorder.finished - told,
-                granted: recorder.granted(),
-                errors: recorder.errors,
-                queued: shared.queued(),
+            told = shared.record(|recorder| {
+                progress(&Progress {
+                    elapsed: now.saturating_duration_since(start),
+                    finished: recorder.finished,
+                    finished_last_second: recorder.finished - told,
+                    granted: recorder.granted(),
+                    errors: recorder.errors,
+                    queued: shared.queued(),
+                    recorder,
+                });
+                recorder.finished
             });
-            told = state.finished;
-            progress(&state);
         }
     }
 }

@@ -96,6 +96,11 @@ impl Recorder {
         self.phase = phase;
     }
 
+    /// What came of the requests so far, by endpoint.
+    pub(super) fn asked(&self) -> impl Iterator<Item = (Endpoint, &EndpointOutcome)> {
+        Endpoint::ALL.into_iter().zip(&self.endpoints).filter(|(_, outcome)| outcome.requests() > 0)
+    }
+
     /// A request found a connection free: how late it was sent is the generator's doing.
     pub(super) fn late(&mut self, lateness: Duration) {
         add(&mut self.lateness, lateness);

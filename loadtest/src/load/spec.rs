@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use crate::workload::{Phase, Shape, Workload};
+use super::outcome::EndpointOutcome;
+use super::recorder::Recorder;
+use crate::workload::{Endpoint, Phase, Shape, Workload};
 
 /// When requests are sent.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -102,8 +104,8 @@ impl LoadSpec {
 }
 
 /// How a load is going, told once a second.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Progress {
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
     /// Since the first request was due.
     pub elapsed: std::time::Duration,
     /// Requests answered or given up on so far.
@@ -116,4 +118,12 @@ pub struct Progress {
     pub errors: u64,
     /// Requests that are due and wait for a free connection.
     pub queued: usize,
+    pub(super) recorder: &'a Recorder,
+}
+
+impl<'a> Progress<'a> {
+    /// What came of the requests so far, by endpoint; only those that were asked.
+    pub fn endpoints(&self) -> impl Iterator<Item = (Endpoint, &'a EndpointOutcome)> + use<'a> {
+        self.recorder.asked()
+    }
 }

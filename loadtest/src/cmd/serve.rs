@@ -1,0 +1,36 @@
+//! `loadtest serve`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::arguments;
+use crate::serve::{Options, serve};
+
+/// Its command line.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The port on 127.0.0.1; 0 takes any that is free. The page is for this machine alone
+    #[arg(long, default_value_t = 8089)]
+    port: u16,
+    /// Where the contestants store: in files, or on MySQL, Redis and RabbitMQ, which each run starts for itself
+    #[arg(long, value_enum, default_value_t = arguments::Backend::Embedded)]
+    backend: arguments::Backend,
+    /// Keep the reports in this folder; without it they are gone when the page is
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Runs it, until it is interrupted.
+///
+/// # Errors
+/// When the port is taken, or the folder cannot be written.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let Args { port, backend, out } = args;
+    if let Some(out) = &out {
+        arguments::folder("--out", out)?;
+    }
+    serve(Options { port, on_servers: backend == arguments::Backend::Servers, out })?;
+    Ok(ExitCode::SUCCESS)
+}

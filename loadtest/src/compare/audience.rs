@@ -1,0 +1,51 @@
+//! Who looks on while contestants are under load.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use coupon_service::api::AdminStats;
+
+use super::Sample;
+use crate::load::Progress;
+use crate::report::model::{AuditResult, Reading};
+
+/// Somebody who looks on. Everything is told by the thread that did it, which waits meanwhile.
+pub trait Audience: Debug + Send + Sync {
+    /// What is being done now, for people.
+    fn stage(&self, what: &str);
+    /// A contestant is up, and says of itself what it is. Contestants are counted in the order of the options.
+    fn enters(&self, contestant: usize, stats: &AdminStats);
+    /// How its load is going, once a second.
+    fn load(&self, contestant: usize, progress: &Progress<'_>);
+    /// What its shards have done, in every sample so far, the latest last.
+    fn shards(&self, contestant: usize, samples: &[Sample]);
+    /// Its load is over, and what it left behind is stored.
+    fn drained(&self, contestant: usize);
+    /// What the audit of its turn found.
+    fn audited(&self, contestant: usize, audit: &Reading<AuditResult>);
+}
+
+/// Looks at one contestant for an audience.
+#[derive(Debug, Clone)]
+pub(super) struct Seat {
+    pub(super) audience: Arc<dyn Audience>,
+    pub(super) contestant: usize,
+}
+
+impl Seat {
+    pub(super) fn load(&self, progress: &Progress<'_>) {
+        self.audience.load(self.contestant, progress);
+    }
+
+    pub(super) fn shards(&self, samples: &[Sample]) {
+        self.audience.shards(self.contestant, samples);
+    }
+
+    pub(super) fn drained(&self) {
+        self.audience.drained(self.contestant);
+    }
+
+    pub(super) fn audited(&self, audit: &Reading<AuditResult>) {
+        self.audience.audited(self.contestant, audit);
+    }
+}

@@ -1,0 +1,43 @@
+//! The one round of a run that somebody looks at: all contestants at the same time.
+
+use std::sync::atomic::Ordering;
+use std::thread;
+
+use anyhow::{Result, anyhow, ensure};
+
+use super::audience::Audience;
+use super::round::Entrant;
+use super::{Ending, Options, order, worse};
+use crate::load::LoadSpec;
+
+/// Puts all under load at once, each by a generator of its own, with the same requests at the same moments.
+pub(super) fn round(
+    options: &Options,
+    quota: Option<f64>,
+    entrants: &mut [Entrant],
+    audience: &dyn Audience,
+) -> Result<Ending> {
+    not_stopped(options)?;
+    audience.stage("under load");
+    let seed = order::seed_of_round(options.load.seed, Some(0));
+    let load = &LoadSpec { seed, ..options.load.clone() };
+    thread::scope(|scope| {
+        let started: Vec<_> = (0..)
+            .zip(entrants)
+            .map(|(position, entrant)| scope.spawn(move || entrant.round(0, position, load, quota)))
+            .collect();
+        // All are waited for, whatever became of the first.
+        let ended: Vec<Result<Ending>> = started
+            .into_iter()
+            .map(|turn| turn.join().unwrap_or_else(|_| Err(anyhow!("a contestant's turn did not end well"))))
+            .collect();
+        ended.into_iter().try_fold(Ending::Kept, |worst, ending| Ok(worse(worst, ending?)))
+    })
+}
+
+/// Refuses to go on once somebody has stopped the load.
+pub(super) fn not_stopped(options: &Options) -> Result<()> {
+    let stopped = options.load.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed));
+    ensure!(!stopped, "stopped before the load began");
+    Ok(())
+}

@@ -1,0 +1,257 @@
+// The live page: sends the form, draws what the server tells. Data becomes text, never markup.
+"use strict";
+
+const by = (id) => document.getElementById(id);
+const count = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const figure = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+const shown = (value, unit = "") => (value === null || value === undefined ? "n/a" : (value >= 100 ? count : figure).format(value) + unit);
+
+let choices = null;
+let state = null;
+
+// ---- the form
+
+function element(tag, properties, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+/** A field's value: a number where it is one, else the text, for the server to refuse by name. */
+function value(input) {
+  const text = input.value.trim();
+  return text !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
+}
+
+function chosen() {
+  return [...by("names").querySelectorAll("input:checked")].map((input) => input.value);
+}
+
+function build(given) {
+  choices = given;
+  for (const name of given.contestants) {
+    const box = element("input", { type: "checkbox", value: name, checked: given.chosen.includes(name) });
+    by("names").append(element("label", {}, box, name));
+  }
+  by("how-many").textContent = `1 to ${given.most_contestants} of them, ${given.backend === "servers" ? "on servers of the run's own" : "each on files of its own"}`;
+  for (const number of given.numbers) {
+    by(number.name).value = number.default;
+    if (number.name === "seconds") by("about-seconds").textContent = `at most ${number.most}`;
+  }
+  given.mix.forEach((part, at) => {
+    const id = `part-${at}`;
+    const input = element("input", { id, value: part.users, inputMode: "decimal", autocomplete: "off" });
+    input.dataset.field = `mix.${part.name}`;
+    input.dataset.part = part.name;
+    input.setAttribute("aria-describedby", `wrong-${id}`);
+    const label = element("label", { htmlFor: id }, part.name);
+    by("parts").append(element("div", { className: "field" }, label, input, element("p", { className: "wrong", id: `wrong-${id}` })));
+  });
+}
+
+/** Shows what is wrong beside the field it is about; the rest goes to a line of its own. */
+function complain(form, elsewhere, errors) {
+  for (const field of form.querySelectorAll("[data-field]")) field.removeAttribute("aria-invalid");
+  for (const place of form.querySelectorAll(".wrong")) place.textContent = "";
+  const rest = [];
+  let first = null;
+  for (const { field, message } of errors) {
+    const at = [...form.querySelectorAll("[data-field]")].find((input) => input.dataset.field === field);
+    if (!at) {
+      rest.push(field ? `${field}: ${message}` : message);
+      continue;
+    }
+    at.setAttribute("aria-invalid", "true");
+    const place = by(`wrong-${at.id}`);
+    place.textContent = [place.textContent, message].filter(Boolean).join("; ");
+    first ??= at.matches("fieldset") ? at.querySelector("input") : at;
+  }
+  elsewhere.textContent = rest.join(" ");
+  first?.focus();
+}
+
+/** Asks the server; gives the answer's body, or what was wrong. */
+async function ask(path, options) {
+  try {
+    const response = await fetch(path, options);
+    const text = await response.text();
+    const body = text.startsWith("{") ? JSON.parse(text) : { errors: [{ field: null, message: text }] };
+    return response.ok ? { body, errors: [] } : { body: null, errors: body.errors };
+  } catch {
+    return { body: null, errors: [{ field: null, message: "The page's program does not answer: has it ended?" }] };
+  }
+}
+
+function post(path, body) {
+  return ask(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+}
+
+by("settings").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = { contestants: chosen(), mix: {} };
+  for (const { name } of choices.numbers) form[name] = value(by(name));
+  for (const input of by("parts").querySelectorAll("input")) form.mix[input.dataset.part] = value(input);
+  const { errors } = await post("/api/run", form);
+  complain(by("settings"), by("wrong-all"), errors);
+});
+
+by("stop").addEventListener("click", async () => {
+  const { errors } = await post("/api/stop", {});
+  complain(by("settings"), by("wrong-all"), errors);
+});
+
+// ---- what is going on
+
+const STAGES = { idle: "Nothing is running.", done: "Done: all audited, the report is ready." };
+
+function status(now) {
+  if (now.phase === "failed") return `Failed: ${now.stage}`;
+  if (now.phase !== "running") return STAGES[now.phase];
+  const stage = now.stage.charAt(0).toUpperCase() + now.stage.slice(1);
+  return now.stopping ? `${stage}; stopping` : `${stage} …`;
+}
+
+/** Text that has not changed is left alone, so that nobody is told it twice. */
+function write(place, text) {
+  if (place.textContent !== text) place.textContent = text;
+}
+
+function draw(now) {
+  const running = now.phase === "running";
+  if (!state || state.run !== now.run || state.contestants.length !== now.contestants.length) deal(now);
+  state = now;
+  write(by("status"), status(now));
+  by("status").classList.toggle("alert", now.phase === "failed");
+  by("start").disabled = running;
+  by("stop").disabled = !running || now.stopping;
+  by("report").hidden = !now.report;
+  if (now.report) by("report").setAttribute("href", now.report);
+  by("decide").hidden = now.command === "";
+  write(by("command"), now.command);
+  by("file").hidden = !now.file;
+  if (now.file) by("file").setAttribute("href", now.file);
+  by("progress").hidden = !running;
+  by("progress").value = now.seconds > 0 ? now.elapsed / now.seconds : 0;
+  by("notes").hidden = now.phase === "idle";
+  const reach = now.phase === "done" ? "over the whole run" : `over the last ${now.window} s`;
+  write(by("notes"), `All bars have one scale. Requests a second and latencies: ${reach}; n/a: too few requests for that percentile. ` +
+    "Effective shards: rows written ÷ rows on the hottest shard, since the load began.");
+  const most = Math.max(1, ...now.contestants.flatMap((contestant) => contestant.shards.map((shard) => shard.per_s)));
+  now.contestants.forEach((contestant, at) => show(by("cards").children[at], contestant, most));
+}
+
+/** New cards for a new run. */
+function deal(now) {
+  by("empty").hidden = now.contestants.length > 0;
+  by("cards").replaceChildren(...now.contestants.map((contestant, at) => {
+    const card = by("card").content.firstElementChild.cloneNode(true);
+    card.classList.add(`c${at % 4}`);
+    card.querySelector(".name").textContent = contestant.name;
+    card.querySelector(".scroll").setAttribute("aria-label", `Requests to ${contestant.name}`);
+    return card;
+  }));
+}
+
+function show(card, contestant, most) {
+  const part = (name) => card.querySelector(`.${name}`);
+  write(part("stage"), contestant.stage);
+  write(part("layout"), contestant.layout);
+  write(part("pace"), count.format(contestant.requests_per_s));
+  write(part("granted"), count.format(contestant.granted));
+  const of = contestant.shards.length;
+  write(part("effective"), contestant.effective === null ? "n/a" : `${contestant.effective.toFixed(2)} of ${of}`);
+  write(part("errors"), count.format(contestant.errors));
+  part("errors").classList.toggle("alert", contestant.errors > 0);
+  const waiting = contestant.unsent > 0 ? `${count.format(contestant.unsent)} requests wait for a free connection: it, or this machine, falls behind` : "";
+  const behind = [waiting, contestant.failed && `failed: ${contestant.failed}`].filter(Boolean).join("; ");
+  part("behind").hidden = behind === "";
+  write(part("behind"), behind);
+  bars(part("bars"), contestant.shards, most);
+  table(card.querySelector("tbody"), contestant.kinds);
+  const audit = contestant.audit;
+  const mark = { true: "✓ audit passed: ", false: "✗ audit failed: ", null: "audit " };
+  write(part("audit"), audit ? mark[audit.passed] + audit.told : "");
+  part("audit").classList.toggle("good", audit?.passed === true);
+  part("audit").classList.toggle("bad", audit?.passed === false);
+}
+
+/** The shard that has most of the writes, if it has clearly more than its share. */
+function hottest(shards) {
+  const rows = shards.map((shard) => shard.rows);
+  const all = rows.reduce((sum, row) => sum + row, 0);
+  const most = Math.max(...rows);
+  return shards.length > 1 && most * shards.length > 1.3 * all ? rows.indexOf(most) : -1;
+}
+
+function bars(list, shards, most) {
+  while (list.children.length < shards.length) list.append(by("bar").content.firstElementChild.cloneNode(true));
+  while (list.children.length > shards.length) list.lastElementChild.remove();
+  const hot = hottest(shards);
+  shards.forEach((shard, at) => {
+    const item = list.children[at];
+    item.classList.toggle("hot", at === hot);
+    write(item.querySelector(".shard"), `shard ${at}`);
+    item.querySelector(".fill").style.setProperty("inline-size", `${(100 * shard.per_s) / most}%`);
+    write(item.querySelector(".value"), `${count.format(shard.per_s)}/s`);
+    const lag = shard.lag_ms === null ? "lag n/a" : `lag ${shown(shard.lag_ms)} ms`;
+    write(item.querySelector(".more"), `${at === hot ? "hottest · " : ""}${count.format(shard.rows)} rows · queue ${count.format(shard.waiting)} · ${lag}`);
+  });
+}
+
+function table(body, kinds) {
+  while (body.rows.length < kinds.length) {
+    const row = body.insertRow();
+    row.append(element("th", { scope: "row" }, element("span", {}), element("small", {})));
+    for (let cell = 0; cell < 4; cell += 1) row.insertCell();
+  }
+  while (body.rows.length > kinds.length) body.deleteRow(-1);
+  kinds.forEach((kind, at) => {
+    const cells = body.rows[at].cells;
+    write(cells[0].firstElementChild, kind.name);
+    write(cells[0].lastElementChild, kind.asked_by);
+    [shown(kind.per_s), shown(kind.p50_ms), shown(kind.p99_ms), count.format(kind.errors)].forEach((text, cell) => write(cells[cell + 1], text));
+  });
+}
+
+function follow() {
+  const events = new EventSource("/api/events");
+  events.onmessage = (event) => draw(JSON.parse(event.data));
+  events.onerror = () => write(by("status"), "The page's program does not answer; trying again.");
+}
+
+// ---- where a grab goes
+
+by("question").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const question = new URLSearchParams({ contestants: chosen().join(","), shards: by("shards").value.trim() });
+  for (const input of by("question").querySelectorAll("input")) question.set(input.id, input.value.trim());
+  const { body, errors } = await ask(`/api/explain?${question}`);
+  complain(by("question"), by("wrong-question"), errors);
+  by("answer").replaceChildren();
+  if (!body) return;
+  by("answer").append(element("p", {}, body.grab, " Where the result lives follows from its user, room and time; the coupon decides nothing."));
+  const cards = element("div", { className: "cards" });
+  by("answer").append(cards);
+  for (const strategy of body.strategies) cards.append(explanation(strategy));
+});
+
+function explanation(strategy) {
+  const card = by("strategy").content.firstElementChild.cloneNode(true);
+  card.querySelector(".name").textContent = strategy.contestant;
+  card.querySelector(".layout").textContent = strategy.layout;
+  card.querySelector(".scroll").setAttribute("aria-label", `Queries of ${strategy.contestant}`);
+  const { Ok: place, Err: why } = strategy.stored;
+  card.querySelector(".stored").textContent = place ? `Stored on ${place}, because` : `Not stored: ${why}`;
+  card.querySelector(".because").append(...strategy.because.map((step) => element("li", {}, step)));
+  for (const { query, knows, visits } of strategy.queries) {
+    const row = card.querySelector("tbody").insertRow();
+    row.append(element("th", { scope: "row" }, query), element("td", {}, knows), element("td", {}, visits));
+  }
+  return card;
+}
+
+ask("/api/choices").then(({ body, errors }) => {
+  if (!body) return complain(by("settings"), by("wrong-all"), errors);
+  build(body);
+  follow();
+});

@@ -1,0 +1,343 @@
+//! What the page shows of a run, told by those who do it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use coupon_service::api::AdminStats;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::decide;
+use super::kinds::{self, Kind, Ticks};
+use crate::compare::{Audience, Options, Sample, latest_lag_ms};
+use crate::load::{Arrivals, Progress};
+use crate::report::Report;
+use crate::report::model::{AuditResult, Reading};
+use crate::workload::Workload;
+
+/// How far back the writes a second of a shard reach: shorter would jump with every batch.
+const RECENT: Duration = Duration::from_secs(1);
+
+/// Where a run is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Phase {
+    /// There was none yet.
+    #[default]
+    Idle,
+    /// It is under way.
+    Running,
+    /// It ended well, and has a report.
+    Done,
+    /// It did not.
+    Failed,
+}
+
+/// Everything that is shown.
+#[derive(Debug, Default, Serialize)]
+struct Shown {
+    /// Which run since the page is served.
+    run: u64,
+    phase: Phase,
+    /// What is being done, or what went wrong.
+    stage: String,
+    /// It was told to stop.
+    stopping: bool,
+    rate: f64,
+    seconds: f64,
+    /// How much of the load is over.
+    elapsed: f64,
+    /// What the figures of the kinds reach back to.
+    window: f64,
+    report: Option<String>,
+    /// The command that compares the same for a decision.
+    command: String,
+    /// The file that the command takes, once there is one.
+    file: Option<String>,
+    contestants: Vec<Contestant>,
+    #[serde(skip)]
+    workload: Workload,
+}
+
+/// A contestant of it.
+#[derive(Debug, Default, Serialize)]
+struct Contestant {
+    name: String,
+    layout: String,
+    stage: &'static str,
+    shards: Vec<Shard>,
+    /// Rows written in all ÷ rows on the hottest shard.
+    effective: Option<f64>,
+    requests_per_s: f64,
+    granted: u64,
+    errors: u64,
+    /// The errors by kind, for people.
+    failed: String,
+    /// Requests that are due and wait for a free connection.
+    unsent: usize,
+    kinds: Vec<Kind>,
+    audit: Option<Audit>,
+    #[serde(skip)]
+    ticks: Ticks,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+struct Shard {
+    /// Rows written a second, of late; at the end, on average.
+    per_s: f64,
+    /// Rows written since the load began.
+    rows: u64,
+    /// Results handed over and not in their table yet.
+    waiting: u64,
+    lag_ms: Option<f64>,
+}
+
+/// An audit, or why there is none.
+#[derive(Debug, Serialize)]
+struct Audit {
+    passed: Option<bool>,
+    told: String,
+}
+
+/// What is shown, and who wants to know when it changes.
+#[derive(Debug)]
+pub(super) struct Board {
+    shown: Mutex<Shown>,
+    changed: watch::Sender<()>,
+}
+
+impl Board {
+    pub(super) fn new() -> Self {
+        Self { shown: Mutex::default(), changed: watch::Sender::new(()) }
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// All of it.
+    pub(super) fn json(&self) -> String {
+        serde_json::to_string(&*self.shown()).unwrap_or_default()
+    }
+
+    /// A run begins.
+    pub(super) fn begin(&self, run: u64, options: &Options) {
+        let named = |name: &String| Contestant { name: name.clone(), ..Contestant::default() };
+        let rate = match options.load.arrivals {
+            Arrivals::Open { rate } => rate,
+            Arrivals::Closed => 0.0,
+        };
+        self.change(|shown| {
+            *shown = Shown {
+                run,
+                phase: Phase::Running,
+                stage: "starting".to_owned(),
+                rate,
+                seconds: options.load.duration.as_secs_f64(),
+                window: kinds::WINDOW.as_secs_f64(),
+                command: decide::command(options),
+                contestants: options.contestants.iter().map(|spec| named(&spec.name)).collect(),
+                workload: options.load.workload.clone(),
+                ..Shown::default()
+            };
+        });
+    }
+
+    pub(super) fn stopping(&self) {
+        self.change(|shown| shown.stopping = true);
+    }
+
+    pub(super) fn fail(&self, why: &str) {
+        self.change(|shown| {
+            shown.phase = Phase::Failed;
+            why.clone_into(&mut shown.stage);
+        });
+    }
+
+    /// A run has ended well: from now on its figures are those of its report.
+    pub(super) fn done(&self, run: u64, report: &Report, has_file: bool) {
+        self.change(|shown| {
+            shown.phase = Phase::Done;
+            "done".clone_into(&mut shown.stage);
+            shown.report = Some(format!("/runs/{run}/report.html"));
+            shown.file = has_file.then(|| format!("/runs/{run}/workload.toml"));
+            for contestant in &mut shown.contestants {
+                let of = report.contestants.iter().find(|of| of.name == contestant.name);
+                let Some(round) = of.and_then(|of| of.rounds.first()) else { continue };
+                contestant.kinds = kinds::of_round(round, &shown.workload);
+                contestant.requests_per_s = contestant.kinds.iter().map(|kind| kind.per_s).sum();
+                contestant.errors = contestant.kinds.iter().map(|kind| kind.errors).sum();
+                contestant.failed = kinds::failed(round.endpoints.values().map(|of| &of.errors));
+                contestant.granted = round.grabs.granted;
+                contestant.effective = round.effective_shards.value();
+                for shard in &mut contestant.shards {
+                    shard.per_s = shard.rows as f64 / round.seconds.max(f64::MIN_POSITIVE);
+                }
+            }
+        });
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Shown)) {
+        change(&mut self.shown());
+        self.changed.send_replace(());
+    }
+
+    fn contestant(&self, number: usize, change: impl FnOnce(&mut Contestant)) {
+        self.change(|shown| {
+            if let Some(contestant) = shown.contestants.get_mut(number) {
+                change(contestant);
+            }
+        });
+    }
+}
+
+impl Audience for Board {
+    fn stage(&self, what: &str) {
+        self.change(|shown| what.clone_into(&mut shown.stage));
+    }
+
+    fn enters(&self, contestant: usize, stats: &AdminStats) {
+        self.contestant(contestant, |contestant| {
+            contestant.layout.clone_from(&stats.layout);
+            contestant.shards = vec![Shard::default(); stats.shards.into()];
+            contestant.stage = "ready";
+        });
+    }
+
+    fn load(&self, contestant: usize, progress: &Progress<'_>) {
+        self.change(|shown| {
+            let Shown { contestants, workload, elapsed, seconds, .. } = shown;
+            let Some(contestant) = contestants.get_mut(contestant) else { return };
+            *elapsed = progress.elapsed.as_secs_f64().clamp(*elapsed, elapsed.max(*seconds));
+            contestant.ticks.take(progress);
+            contestant.kinds = contestant.ticks.kinds(workload);
+            contestant.requests_per_s = contestant.kinds.iter().map(|kind| kind.per_s).sum();
+            contestant.granted = progress.granted;
+            contestant.errors = progress.errors;
+            contestant.failed = kinds::failed(progress.endpoints().map(|(_, of)| &of.errors));
+            contestant.unsent = progress.queued;
+            contestant.stage = "under load";
+        });
+    }
+
+    fn shards(&self, contestant: usize, samples: &[Sample]) {
+        let shards = shards(samples);
+        self.contestant(contestant, |contestant| {
+            contestant.effective = effective(&shards);
+            contestant.shards = shards;
+        });
+    }
+
+    fn drained(&self, contestant: usize) {
+        self.change(|shown| {
+            // Whoever is done first tells what the others are about to do.
+            "auditing".clone_into(&mut shown.stage);
+            if let Some(contestant) = shown.contestants.get_mut(contestant) {
+                contestant.stage = "being audited";
+                contestant.unsent = 0;
+            }
+        });
+    }
+
+    fn audited(&self, contestant: usize, audit: &Reading<AuditResult>) {
+        let audit = Audit::of(audit);
+        self.contestant(contestant, |contestant| {
+            contestant.stage = "audited";
+            contestant.audit = Some(audit);
+        });
+    }
+}
+
+/// What each shard did, from all looks at it.
+fn shards(samples: &[Sample]) -> Vec<Shard> {
+    let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return Vec::new() };
+    let since = last.at.saturating_sub(RECENT);
+    let recent = samples.iter().rfind(|sample| sample.at <= since).unwrap_or(first);
+    let seconds = last.at.saturating_sub(recent.at).as_secs_f64();
+    let rows = |of: &Sample, shard: usize| of.rows.get(shard).copied().unwrap_or(0);
+    (0..last.rows.len())
+        .map(|shard| Shard {
+            per_s: if seconds > 0.0 {
+                rows(last, shard).saturating_sub(rows(recent, shard)) as f64 / seconds
+            } else {
+                0.0
+            },
+            rows: rows(last, shard).saturating_sub(rows(first, shard)),
+            waiting: last.waiting.get(shard).copied().unwrap_or(0),
+            lag_ms: latest_lag_ms(samples, shard),
+        })
+        .collect()
+}
+
+/// How many shards' worth of machines the work took; none before there was any.
+fn effective(shards: &[Shard]) -> Option<f64> {
+    let all: u64 = shards.iter().map(|shard| shard.rows).sum();
+    let hottest = shards.iter().map(|shard| shard.rows).max().filter(|rows| *rows > 0)?;
+    Some(all as f64 / hottest as f64)
+}
+
+impl Audit {
+    fn of(audit: &Reading<AuditResult>) -> Self {
+        let found = match audit {
+            Reading::Known(found) => found,
+            Reading::Unknown(why) => return Self { passed: None, told: format!("n/a: {why}") },
+        };
+        let AuditResult { acknowledged, stored, unknown, .. } = found;
+        let violations = found.violations();
+        let told: Vec<String> = violations.iter().map(|(name, _, violation)| violation.told(name)).collect();
+        Self {
+            passed: Some(found.passed()),
+            told: format!(
+                "{} acknowledged, {} stored, {} unclear; {}",
+                crate::format::count(*acknowledged),
+                crate::format::count(*stored),
+                crate::format::count(*unknown),
+                told.join(", ")
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(millis: u64, rows: [u64; 2], waiting: [u64; 2]) -> Sample {
+        Sample { at: Duration::from_millis(millis), rows: rows.into(), waiting: waiting.into() }
+    }
+
+    #[test]
+    fn a_shards_pace_is_that_of_the_last_second_and_its_rows_are_all_of_them() {
+        let samples = [
+            sample(0, [100, 7], [0, 0]),
+            sample(1_000, [1_100, 7], [0, 0]),
+            sample(2_000, [1_300, 107], [5, 0]),
+        ];
+        let shards = shards(&samples);
+        assert_eq!((shards[0].per_s, shards[0].rows, shards[0].waiting), (200.0, 1_200, 5));
+        assert_eq!((shards[1].per_s, shards[1].rows), (100.0, 100));
+        assert_eq!(effective(&shards), Some(1_300.0 / 1_200.0));
+    }
+
+    #[test]
+    fn nothing_written_is_no_figure() {
+        assert_eq!(effective(&shards(&[sample(0, [9, 9], [0, 0])])), None);
+        assert!(shards(&[]).is_empty());
+    }
+
+    #[test]
+    fn an_audit_that_was_not_made_did_not_pass() {
+        let audit = Audit::of(&Reading::unknown("its data is elsewhere"));
+        assert_eq!((audit.passed, audit.told.as_str()), (None, "n/a: its data is elsewhere"));
+        let mut found = AuditResult { acknowledged: 1_234, stored: 1_233, ..AuditResult::default() };
+        assert_eq!(Audit::of(&Reading::Known(found.clone())).passed, Some(true));
+        found.lost.count = 1;
+        let audit = Audit::of(&Reading::Known(found));
+        assert!(audit.passed == Some(false) && audit.told.contains("1,234 acknowledged"), "{audit:?}");
+        assert!(audit.told.contains("1 lost"), "{audit:?}");
+    }
+}

@@ -1,0 +1,96 @@
+//! The live page: `loadtest serve` shows contestants side by side while they are under load.
+//!
+//! A run of the page is a comparison of one round ([`crate::compare::watched`]) that all contestants have at the same time:
+//! the same seeding, load, samples, audit and report, and an audience. The page is for seeing, `loadtest compare` for
+//! deciding: at the same time means that they share the machine.
+//!
+//! - [`form`] reads what the page asks for, [`run`] does it, one run at a time.
+//! - [`board`] is what is shown, [`events`] sends it to whoever looks.
+//! - [`decide`] is the way from there to `loadtest compare`.
+//! - [`guard`] refuses what other web pages send, [`api`] answers the rest, [`explain`] says where a grab goes.
+
+mod api;
+mod board;
+mod decide;
+mod events;
+mod explain;
+mod form;
+mod guard;
+mod kinds;
+mod run;
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+use anyhow::{Context, Result, anyhow};
+
+use crate::contestants::stop_services_on_interrupt;
+use crate::terminal;
+
+/// One thread answers, another keeps the page alive while the first reads a report.
+const WORKERS: usize = 2;
+/// What a page may send: a form.
+const LARGEST_BODY: usize = 16 * 1_024;
+
+/// How the page is served.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// On which port of 127.0.0.1; 0 takes any that is free.
+    pub port: u16,
+    /// Whether contestants store on servers of the run's own, and not in files.
+    pub on_servers: bool,
+    /// The folder in which reports are kept; without it they are kept for as long as the page is served.
+    pub out: Option<PathBuf>,
+}
+
+/// Serves the page until an interrupt ends the process, its run, and what that started.
+///
+/// # Errors
+/// When the port is taken, or the server does not start.
+pub fn serve(options: Options) -> Result<()> {
+    stop_services_on_interrupt()?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))
+        .map_err(|error| refused(options.port, &error))?;
+    let address = listener.local_addr().context("the page has no address")?;
+    let runs = web::Data::new(run::Runs::new(options));
+    actix_web::rt::System::new().block_on(async move {
+        let app = move || {
+            App::new()
+                .app_data(runs.clone())
+                .app_data(web::PayloadConfig::new(LARGEST_BODY))
+                .wrap(from_fn(guard::guard))
+                .configure(api::routes)
+        };
+        // An interrupt is handled by whoever stops the services.
+        let server = HttpServer::new(app).workers(WORKERS).disable_signals().listen(listener)?.run();
+        terminal::say(format!("listening on http://{address}"));
+        terminal::note("open it in a browser on this machine; Ctrl-C ends it");
+        server.await
+    })?;
+    Ok(())
+}
+
+fn refused(port: u16, error: &std::io::Error) -> anyhow::Error {
+    match error.kind() {
+        ErrorKind::AddrInUse => {
+            anyhow!("--port {port}: another program has it; give another port, or 0 for any that is free")
+        }
+        _ => anyhow!("--port {port}: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_taken_is_named() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let error = serve(Options { port, on_servers: false, out: None }).unwrap_err().to_string();
+        assert!(error.contains(&format!("--port {port}")) && error.contains("another program"), "{error}");
+    }
+}

@@ -1,0 +1,154 @@
+//! The page's runs: one at a time, each with a report.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Result;
+
+use super::board::Board;
+use super::decide;
+use crate::compare::{self, Audience, watched};
+use crate::report::{self, Report};
+use crate::terminal;
+
+/// Reports are some hundred kilobytes each.
+const MOST_REPORTS: usize = 20;
+
+/// Everything about runs.
+#[derive(Debug)]
+pub(super) struct Runs {
+    pub(super) options: super::Options,
+    pub(super) board: Arc<Board>,
+    kept: Arc<Mutex<Kept>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// How many there were.
+    number: u64,
+    /// Stops the load of the one that is under way.
+    stop: Option<Arc<AtomicBool>>,
+    /// Those that ended well, the latest last.
+    ended: VecDeque<Ended>,
+}
+
+/// What is kept of a run.
+#[derive(Debug, Clone)]
+pub(super) struct Ended {
+    number: u64,
+    /// Its report, as a page.
+    pub(super) page: Arc<str>,
+    /// Its workload, where that is not the built-in one.
+    pub(super) workload: Option<Arc<str>>,
+}
+
+impl Ended {
+    fn of(number: u64, report: &Report, options: &compare::Options) -> Self {
+        let workload = decide::workload(&options.load.workload);
+        Self { number, page: report::html::render(report).into(), workload: workload.map(Into::into) }
+    }
+}
+
+impl Runs {
+    pub(super) fn new(options: super::Options) -> Self {
+        Self { options, board: Arc::new(Board::new()), kept: Arc::default() }
+    }
+
+    /// Starts a run, and says which it is; none when there is one under way.
+    pub(super) fn start(&self, options: compare::Options) -> Option<u64> {
+        let mut kept = lock(&self.kept);
+        if kept.stop.is_some() {
+            return None;
+        }
+        kept.number += 1;
+        let number = kept.number;
+        kept.stop = Some(options.load.stop.clone().unwrap_or_default());
+        // What the board shows changes under the lock, or the end of a run could be shown over the start of the next.
+        self.board.begin(number, &options);
+        drop(kept);
+        let (board, kept, out) = (Arc::clone(&self.board), Arc::clone(&self.kept), self.options.out.clone());
+        std::thread::spawn(move || {
+            let report = run(&options, &board, number, out.as_deref());
+            // Made before the lock is taken: a page takes its time.
+            let report = report.map(|report| {
+                let ended = Ended::of(number, &report, &options);
+                (report, ended)
+            });
+            let mut kept = lock(&kept);
+            kept.stop = None;
+            match report {
+                Ok((report, ended)) => {
+                    board.done(number, &report, ended.workload.is_some());
+                    kept.keep(ended);
+                }
+                Err(error) => {
+                    terminal::note(format!("run {number}: {error:#}"));
+                    board.fail(&format!("{error:#}"));
+                }
+            }
+        });
+        Some(number)
+    }
+
+    /// Ends the load of the run that is under way; says whether there is one.
+    pub(super) fn stop(&self) -> bool {
+        let kept = lock(&self.kept);
+        let Some(stop) = &kept.stop else { return false };
+        stop.store(true, Ordering::Relaxed);
+        self.board.stopping();
+        true
+    }
+
+    /// A run that ended well, if it is not too long ago.
+    pub(super) fn ended(&self, run: u64) -> Option<Ended> {
+        lock(&self.kept).ended.iter().find(|ended| ended.number == run).cloned()
+    }
+}
+
+impl Kept {
+    fn keep(&mut self, run: Ended) {
+        self.ended.push_back(run);
+        if self.ended.len() > MOST_REPORTS {
+            self.ended.pop_front();
+        }
+    }
+}
+
+fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn run(options: &compare::Options, board: &Arc<Board>, number: u64, out: Option<&Path>) -> Result<Report> {
+    let audience: Arc<dyn Audience> = Arc::clone(board) as Arc<dyn Audience>;
+    let (_, mut report) = watched(options, &audience)?;
+    let mut notes = vec![
+        "All contestants were under load at the same time and shared this machine, in one round: this run is for seeing. \
+         loadtest compare lets them take turns, and decides."
+            .to_owned(),
+    ];
+    if options.load.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+        notes.push("The load was stopped before its time.".to_owned());
+    }
+    report.meta.warnings.splice(0..0, notes);
+    if let Some(out) = out {
+        let paths = report::write_all(&report, &out.join(format!("run-{number}")))?;
+        terminal::say(paths.html.display().to_string());
+    }
+    Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_report_goes_when_there_are_too_many() {
+        let mut kept = Kept::default();
+        for run in 1..=21 {
+            kept.keep(Ended { number: run, page: "report".into(), workload: None });
+        }
+        assert_eq!((kept.ended.len(), kept.ended.front().map(|run| run.number)), (MOST_REPORTS, Some(2)));
+    }
+}

@@ -1,0 +1,131 @@
+//! What the page does, and what it refuses.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::browser::Browser;
+use super::server::{Server, is_empty, runs};
+
+const JSON: &str = "Content-Type: application/json\r\n";
+/// So many that no test depends on how fast it is told to stop.
+const LONG: &str = r#"{"rate":50,"seconds":120,"users":2000}"#;
+
+/// The writes a second of each shard of a contestant, as the page says them.
+fn bars(card: usize) -> String {
+    format!(
+        "[...document.querySelectorAll('#cards > article:nth-child({card}) .bars .value')].map(v => v.textContent).join(' ')"
+    )
+}
+
+#[test]
+fn a_run_is_watched_to_its_report() {
+    let (server, browser) = (Server::start(), Browser::start());
+    let page = browser.open(&server.url);
+    page.wait("document.querySelectorAll('#names input').length === 12");
+    for (field, text) in [("users", "5000"), ("seconds", "8"), ("rate", "150")] {
+        page.fill(field, text);
+    }
+    // The whole form is filled by keyboard, and Enter starts the run.
+    page.press_enter();
+    page.wait("document.querySelectorAll('#cards > article').length === 2");
+    // Hash writes to every shard, range by time to the one of today.
+    page.wait(&format!("{}.split(' ').every(v => parseInt(v) > 0)", bars(1)));
+    page.wait(&format!("{}.split(' ').filter(v => parseInt(v) > 0).length === 1", bars(2)));
+    page.wait("document.querySelectorAll('#cards > article:nth-child(2) .hot').length === 1");
+    let mut seen = BTreeSet::new();
+    while seen.len() < 3 && page.eval("document.getElementById('start').disabled") == true {
+        seen.insert(page.eval(&bars(1)).as_str().unwrap().to_owned());
+    }
+    assert!(seen.len() >= 3, "the bars did not move: {seen:?}");
+    page.wait("!document.getElementById('report').hidden");
+    let passed = page.eval("[...document.querySelectorAll('.audit')].map(a => a.textContent)");
+    let passed: Vec<&str> = passed.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(passed.len() == 2 && passed.iter().all(|text| text.starts_with("✓ audit passed")), "{passed:?}");
+    let effective =
+        page.eval("[...document.querySelectorAll('.effective')].map(e => parseFloat(e.textContent))");
+    assert!(effective[0].as_f64() > effective[1].as_f64(), "hash is spread wider: {effective}");
+    let command = page.eval("document.getElementById('command').textContent");
+    assert!(command.as_str().unwrap().ends_with("--rate 150 --workload workload.toml"), "{command}");
+    let (status, file) = server.ask("GET", "/runs/1/workload.toml", "", "");
+    assert!(status == 200 && file.contains("users = 5000"), "{status}: {file}");
+    page.eval("document.getElementById('report').focus()");
+    page.press_enter();
+    let report = browser.tab("/runs/1/report.html");
+    report.wait("document.querySelector('h1')");
+    let text = report.eval("document.body.innerText").as_str().unwrap().to_owned();
+    assert!(text.contains("hash, range-time") && text.contains("this run is for seeing"), "{text}");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_wrong_is_said_beside_its_field_and_a_grab_is_explained() {
+    let (server, browser) = (Server::start(), Browser::start());
+    let page = browser.open(&server.url);
+    page.wait("document.querySelectorAll('#names input').length === 12");
+    page.fill("rate", "NaN");
+    page.fill("users", "0");
+    page.press_enter();
+    page.wait("document.getElementById('wrong-users').textContent.includes('from 1 to')");
+    page.wait("document.getElementById('wrong-rate').textContent.includes('NaN')");
+    assert_eq!(page.eval("document.getElementById('wrong-seconds').textContent"), "");
+    assert_eq!(page.eval("document.activeElement.getAttribute('aria-invalid')"), "true");
+    assert_eq!(server.shown()["phase"], "idle");
+
+    page.fill("time", "noon");
+    page.press_enter();
+    page.wait("document.getElementById('wrong-time').textContent.includes('noon')");
+    page.fill("time", "2026-11-22T00:30:00Z");
+    page.press_enter();
+    page.wait("document.querySelectorAll('#answer article').length === 2");
+    let text = page.eval("document.getElementById('answer').innerText").as_str().unwrap().to_owned();
+    assert!(text.contains("Stored on shard 0, table coupon_results") && text.contains("slot"), "{text}");
+    assert!(text.contains("2026_11_22"), "{text}");
+    // Answers of 400 are told to the console by the browser itself.
+    let others: Vec<String> =
+        browser.complaints().into_iter().filter(|complaint| !complaint.contains("400")).collect();
+    assert_eq!(others, Vec::<String>::new());
+}
+
+#[test]
+fn one_run_at_a_time_and_an_interrupt_leaves_nothing() {
+    let mut server = Server::start();
+    assert_eq!(server.post("/api/stop", "{}").0, 409);
+    assert_eq!(server.post("/api/run", LONG).0, 202);
+    let (status, answer) = server.post("/api/run", LONG);
+    assert!(status == 409 && answer.to_string().contains("A run is under way"), "{answer}");
+    let granted = |shown: &Value| shown["contestants"][0]["granted"].as_u64() > Some(0);
+    server.wait(|shown| granted(shown));
+    assert_eq!(server.post("/api/stop", "{}").0, 202);
+    let done = server.wait(|shown| shown["phase"] == "done");
+    let (status, report) = server.ask("GET", done["report"].as_str().unwrap(), "", "");
+    assert!(status == 200 && report.contains("stopped before its time"), "{status}");
+    assert_eq!(server.ask("GET", "/runs/7/report.html", "", "").0, 404);
+
+    assert_eq!(server.post("/api/run", LONG).0, 202);
+    server.wait(|shown| shown["run"] == 2 && granted(shown));
+    let services = server.children();
+    assert_eq!(services.len(), 2, "a process a contestant");
+    assert!(!is_empty(server.temporary.path()));
+    assert_eq!(server.interrupt(), Some(130));
+    assert!(!services.into_iter().any(runs), "a service runs on");
+    assert!(is_empty(server.temporary.path()), "a folder is left");
+}
+
+#[test]
+fn other_pages_can_start_nothing() {
+    let server = Server::start();
+    let evil = format!("{JSON}Origin: http://evil.example\r\n");
+    let rebound = format!("{JSON}Host: evil.example\r\n");
+    for headers in [evil.as_str(), rebound.as_str(), "Content-Type: text/plain\r\n", ""] {
+        let (status, answer) = server.ask("POST", "/api/run", headers, LONG);
+        assert_eq!(status, 403, "{headers}: {answer}");
+    }
+    for path in ["/", "/api/events", "/api/explain?user=1&coupon=1"] {
+        assert_eq!(server.ask("GET", path, "Host: evil.example\r\n", "").0, 403, "{path}");
+    }
+    assert_eq!(server.shown()["phase"], "idle");
+    let (status, answer) = server.post("/api/run", r#"{"contestants":["hush"]}"#);
+    assert!(status == 400 && answer["errors"][0]["field"] == "contestants", "{answer}");
+    assert_eq!(server.ask("GET", "/api/explain?user=0&coupon=1", "", "").0, 400);
+}

@@ -1,9 +1,8 @@
 //! What storing and querying cost, each held against the same work over bare connections in the same run.
 //!
-//! - `raw` are the bare connections, `client` asks the service as one user would.
+//! - `raw` are the bare connections.
 //! - `consumer`, `seeding`, `queries` and `sums` are sections of the benchmark.
 
-mod client;
 mod consumer;
 mod queries;
 mod raw;

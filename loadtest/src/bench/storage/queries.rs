@@ -8,10 +8,10 @@ use anyhow::{Context as _, Result};
 use coupon_core::{Plan, ResultId, ResultQuery, RoomId, ShardId, TableId, TimeRange, Timestamp, UserId};
 use hdrhistogram::Histogram;
 
+use super::super::client::Client;
 use super::super::context::{Context, SHARDS, Store};
 use super::super::model::{Claim, Figure, Findings, Row, Target};
 use super::super::section::Section;
-use super::client::Client;
 use super::raw::{Question, Raw};
 use crate::contestants::Running;
 use crate::workload::Catalogue;

@@ -1,10 +1,12 @@
 //! What storing and querying cost, each held against the same work over bare connections in the same run.
 //!
-//! - `raw` are the bare connections.
-//! - `consumer`, `seeding`, `queries` and `sums` are sections of the benchmark.
+//! - `raw` are the bare connections, `questions` what is asked of them and of the API.
+//! - `queries`, `many`, `sums`, `consumer` and `seeding` are sections of the benchmark.
 
 mod consumer;
+mod many;
 mod queries;
+mod questions;
 mod raw;
 mod seeding;
 mod sums;
@@ -15,7 +17,13 @@ use super::section::Section;
 /// The sections, in the order in which they run.
 #[must_use]
 pub fn sections() -> Vec<Section> {
-    vec![queries::SECTION, sums::SECTION, consumer::SECTION, seeding::SECTION]
+    vec![
+        queries::SECTION,
+        sums::SECTION,
+        consumer::SECTION,
+        seeding::SECTION,
+        many::SECTION,
+    ]
 }
 
 /// A ratio that should be at most, or at least, so much.

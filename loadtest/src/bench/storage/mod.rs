@@ -1,9 +1,10 @@
 //! What storing and querying cost, each held against the same work over bare connections in the same run.
 //!
 //! - `raw` are the bare connections, `questions` what is asked of them and of the API.
-//! - `queries`, `many`, `sums`, `consumer` and `seeding` are sections of the benchmark.
+//! - `queries`, `many`, `gains`, `sums`, `consumer` and `seeding` are sections of the benchmark.
 
 mod consumer;
+mod gains;
 mod many;
 mod queries;
 mod questions;
@@ -19,6 +20,7 @@ use super::section::Section;
 pub fn sections() -> Vec<Section> {
     vec![
         queries::SECTION,
+        gains::SECTION,
         sums::SECTION,
         consumer::SECTION,
         seeding::SECTION,

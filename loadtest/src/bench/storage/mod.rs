@@ -1,9 +1,10 @@
 //! What storing and querying cost, each held against the same work over bare connections in the same run.
 //!
 //! - `raw` are the bare connections, `questions` what is asked of them and of the API.
-//! - `queries`, `many`, `gains`, `sums`, `consumer` and `seeding` are sections of the benchmark.
+//! - `queries`, `many`, `gains`, `sums`, `consumer`, `seeding` and `files` are sections of the benchmark.
 
 mod consumer;
+mod files;
 mod gains;
 mod many;
 mod queries;
@@ -24,6 +25,7 @@ pub fn sections() -> Vec<Section> {
         sums::SECTION,
         consumer::SECTION,
         seeding::SECTION,
+        files::SECTION,
         many::SECTION,
     ]
 }

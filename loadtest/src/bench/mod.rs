@@ -6,13 +6,16 @@
 //! - [`model`] has what comes out, [`section`] what a part of the benchmark is, [`context`] what the parts share.
 //! - [`record`] is `bench.json`; [`doc`] makes `docs/BENCHMARKS.md` from it, and [`table`] what the terminal shows.
 
+mod client;
 pub mod context;
+mod disk;
 pub mod doc;
 mod grabs;
 mod growth;
 pub mod model;
 pub mod record;
 mod run;
+mod scale;
 pub mod section;
 mod shown;
 pub mod storage;
@@ -34,6 +37,7 @@ use section::Section;
 pub fn sections() -> Vec<Section> {
     let mut sections = grabs::sections();
     sections.extend(storage());
+    sections.extend(scale::sections());
     sections
 }
 

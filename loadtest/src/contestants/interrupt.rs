@@ -46,11 +46,11 @@ pub(super) fn forget(child: u32) {
     left().children.retain(|known| *known != child);
 }
 
-pub(super) fn register_folder(folder: PathBuf) {
+pub(crate) fn register_folder(folder: PathBuf) {
     left().folders.push(folder);
 }
 
-pub(super) fn forget_folder(folder: &Path) {
+pub(crate) fn forget_folder(folder: &Path) {
     left().folders.retain(|known| known != folder);
 }
 

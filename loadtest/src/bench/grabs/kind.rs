@@ -9,7 +9,7 @@ use crate::load::Arrivals;
 
 /// What takes a turn.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Kind {
+pub(in crate::bench) struct Kind {
     /// Which of a section's services, where there are several; else empty.
     pub(super) service: &'static str,
     pub(super) what: What,
@@ -20,7 +20,7 @@ pub(super) struct Kind {
 
 impl Kind {
     /// In a closed loop.
-    pub(super) const fn closed(what: What, connections: usize) -> Self {
+    pub(in crate::bench) const fn closed(what: What, connections: usize) -> Self {
         Self { service: "", what, connections, rate: None }
     }
 
@@ -29,7 +29,7 @@ impl Kind {
         Self { service, ..self }
     }
 
-    pub(super) fn load(&self, duration: Duration) -> Load {
+    pub(in crate::bench) fn load(&self, duration: Duration) -> Load {
         let arrivals = self.rate.map_or(Arrivals::Closed, |rate| Arrivals::Open { rate });
         Load { what: self.what, arrivals, connections: self.connections, duration }
     }

@@ -26,7 +26,7 @@ const TIMEOUT: Duration = LoadSpec::TIMEOUT;
 
 /// What a round sends.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Load {
+pub(in crate::bench) struct Load {
     pub(super) what: What,
     pub(super) arrivals: Arrivals,
     pub(super) connections: usize,
@@ -35,7 +35,7 @@ pub(super) struct Load {
 
 /// Which requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum What {
+pub(in crate::bench) enum What {
     /// `POST /bench/echo`.
     Echo,
     /// Grabs of pairs that were not grabbed yet, of coupons of the first so many rooms.
@@ -83,12 +83,12 @@ pub(super) struct Plan {
 }
 
 /// More than any round grabs of one coupon.
-pub(super) const PLENTY: u32 = 100_000_000;
+pub(in crate::bench) const PLENTY: u32 = 100_000_000;
 
 /// A service that is measured.
 #[derive(Debug)]
-pub(super) struct Measured {
-    pub(super) running: Running,
+pub(in crate::bench) struct Measured {
+    pub(in crate::bench) running: Running,
     catalogue: Catalogue,
     seed: u64,
     claims: Claims,
@@ -113,14 +113,17 @@ impl Measured {
             seed: context.seed,
             ..SeedOptions::default()
         };
-        let running = context.start(&spec, *store, seed)?;
+        Self::of(context.start(&spec, *store, seed)?, *catalogue, context.seed)
+    }
+
+    /// One that was started with this catalogue elsewhere.
+    pub(in crate::bench) fn of(running: Running, catalogue: Catalogue, seed: u64) -> Result<Self> {
         let since = running.newest_result()?;
-        let (catalogue, claims) = (*catalogue, Claims::default());
-        Ok(Self { running, catalogue, seed: context.seed, claims, since, grabbed: 0 })
+        Ok(Self { running, catalogue, seed, claims: Claims::default(), since, grabbed: 0 })
     }
 
     /// A round. What it leaves to be done after its answers belongs to it, not to the next.
-    pub(super) fn round(&mut self, load: &Load) -> Result<Sample> {
+    pub(in crate::bench) fn round(&mut self, load: &Load) -> Result<Sample> {
         let before = self.look()?;
         let watch = Watch::start(&self.running.target);
         let outcome = self.load(load);
@@ -184,7 +187,7 @@ impl Measured {
     }
 
     /// Audits all that was ever answered, and stops it. Says what makes the figures not valid, if anything does.
-    pub(super) fn finish(self, context: &Context) -> Result<Option<String>> {
+    pub(in crate::bench) fn finish(self, context: &Context) -> Result<Option<String>> {
         context.progress(format!("auditing {}", self.running.name));
         let report = self.running.audit(Some(&self.claims), Some(self.since))?;
         self.running.stop()?;

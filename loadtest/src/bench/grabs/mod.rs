@@ -17,6 +17,8 @@ mod top;
 mod turns;
 
 use super::section::Section;
+pub(super) use kind::Kind;
+pub(super) use measured::{Measured, PLENTY, What};
 
 /// In the order in which they run: the cheap ones first, so that what is missing is soon known.
 pub(super) fn sections() -> Vec<Section> {

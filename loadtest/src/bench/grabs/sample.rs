@@ -28,9 +28,9 @@ const HOLDERS_PER_MILLE: u64 = 5;
 
 /// One round of one kind.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Sample {
+pub(in crate::bench) struct Sample {
     /// Answers of the expected kind, a second.
-    pub(super) per_s: f64,
+    pub(in crate::bench) per_s: f64,
     pub(super) p50_ms: f64,
     pub(super) p99_ms: f64,
     /// CPU microseconds a request, by process: `generator`, `service`, then the servers.
@@ -44,7 +44,7 @@ pub(super) struct Sample {
     /// Answers 503, a second.
     pub(super) refused_per_s: f64,
     /// Why the round is not valid, if it is not.
-    pub(super) problem: Option<String>,
+    pub(in crate::bench) problem: Option<String>,
 }
 
 impl Sample {
@@ -65,6 +65,11 @@ impl Sample {
             problem: problem(expected, outcome),
             ..Self::default()
         }
+    }
+
+    /// CPU microseconds of the service a request, where the system tells it.
+    pub(in crate::bench) fn service_cpu_us(&self) -> Option<f64> {
+        self.cpu_us.get("service").and_then(|read| read.known().copied())
     }
 }
 

@@ -7,10 +7,10 @@ use coupon_core::{TableId, Timestamp, schema};
 use coupon_service::api::{AdminStats, GlobalStatistics};
 use seeder::SeedOptions;
 
+use super::super::client::Client;
 use super::super::context::{Context, SHARDS, Store};
 use super::super::model::{Claim, Figure, Findings, Row, Target};
 use super::super::section::Section;
-use super::client::Client;
 use super::ratio;
 use super::raw::{Raw, inserts};
 use crate::contestants::{Running, Service, Spec};

@@ -1,11 +1,14 @@
 //! What storing and querying cost, each held against the same work over bare connections in the same run.
 //!
-//! - `raw` are the bare connections, `client` asks the service as one user would.
-//! - `consumer`, `seeding`, `queries` and `sums` are sections of the benchmark.
+//! - `raw` are the bare connections, `questions` what is asked of them and of the API.
+//! - `queries`, `many`, `gains`, `sums`, `consumer`, `seeding` and `files` are sections of the benchmark.
 
-mod client;
 mod consumer;
+mod files;
+mod gains;
+mod many;
 mod queries;
+mod questions;
 mod raw;
 mod seeding;
 mod sums;
@@ -16,7 +19,15 @@ use super::section::Section;
 /// The sections, in the order in which they run.
 #[must_use]
 pub fn sections() -> Vec<Section> {
-    vec![queries::SECTION, sums::SECTION, consumer::SECTION, seeding::SECTION]
+    vec![
+        queries::SECTION,
+        gains::SECTION,
+        sums::SECTION,
+        consumer::SECTION,
+        seeding::SECTION,
+        files::SECTION,
+        many::SECTION,
+    ]
 }
 
 /// A ratio that should be at most, or at least, so much.

@@ -5,16 +5,15 @@
 //! slowest shard asked alone is among the figures.
 
 use anyhow::{Context as _, Result};
-use coupon_core::{Plan, ResultId, ResultQuery, RoomId, ShardId, TableId, TimeRange, Timestamp, UserId};
 use hdrhistogram::Histogram;
 
-use super::super::context::{Context, SHARDS, Store};
+use super::super::client::Client;
+use super::super::context::{Context, Store};
 use super::super::model::{Claim, Figure, Findings, Row, Target};
 use super::super::section::Section;
-use super::client::Client;
-use super::raw::{Question, Raw};
+use super::questions::{Ask, of, questions, tables};
+use super::raw::Raw;
 use crate::contestants::Running;
-use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
     name: "queries",
@@ -26,61 +25,36 @@ pub(super) const SECTION: Section = Section {
 
 /// Times that are told apart, in nanoseconds.
 const LONGEST: u64 = 120_000_000_000;
-/// Rows of a page, and one to know whether there are more.
-const LIMIT: i64 = 101;
-const HOURS: i64 = 24;
 /// What HTTP alone costs.
 const NOTHING: &str = "/healthz";
-const HOUR_MS: i64 = 3_600_000;
-const COLUMNS: &str = "result_id, user_id, coupon_id, room_id, grab_status, grab_time, use_status, use_time, \
-     CAST(order_amount * 100 AS SIGNED)";
-
-/// What is asked.
-#[derive(Clone, Copy)]
-enum Ask {
-    User,
-    Room,
-    Recent,
-    Global,
-}
 
 /// A query of a contestant.
-struct Case {
-    /// Of its rows: this and `-p50` or `-p99`.
-    id: &'static str,
+pub(super) struct Case {
+    /// Of its rows: what they begin with, this, and `-p50` or `-p99`.
+    pub(super) id: &'static str,
     what: &'static str,
-    contestant: &'static str,
+    pub(super) contestant: &'static str,
     ask: Ask,
 }
 
-const CASES: [Case; 6] = [
-    Case { id: "query-user-single", what: "a user's coupons, one shard", contestant: "hash", ask: Ask::User },
+pub(super) const CASES: [Case; 6] = [
+    Case { id: "user-single", what: "a user's coupons, one shard", contestant: "hash", ask: Ask::User },
+    Case { id: "room-single", what: "a room's orders, one shard", contestant: "range-room", ask: Ask::Room },
     Case {
-        id: "query-room-single",
-        what: "a room's orders, one shard",
-        contestant: "range-room",
-        ask: Ask::Room,
-    },
-    Case {
-        id: "query-user-scatter",
+        id: "user-scatter",
         what: "a user's coupons, all shards",
         contestant: "range-room",
         ask: Ask::User,
     },
+    Case { id: "room-scatter", what: "a room's orders, all shards", contestant: "hash", ask: Ask::Room },
     Case {
-        id: "query-room-scatter",
-        what: "a room's orders, all shards",
-        contestant: "hash",
-        ask: Ask::Room,
-    },
-    Case {
-        id: "query-recent-scatter",
+        id: "recent-scatter",
         what: "a day's latest orders, all shards",
         contestant: "hash",
         ask: Ask::Recent,
     },
     Case {
-        id: "query-global-scatter",
+        id: "global-scatter",
         what: "sums over everything, counted, all shards",
         contestant: "hash",
         ask: Ask::Global,
@@ -89,15 +63,40 @@ const CASES: [Case; 6] = [
 
 const QUANTILES: [(&str, f64); 2] = [("p50", 0.5), ("p99", 0.99)];
 
+/// How many results there are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scale {
+    /// What the ids of rows begin with.
+    pub(super) id: &'static str,
+    /// What is said of it.
+    pub(super) of: &'static str,
+}
+
+const OF_A_MILLION: Scale = Scale { id: "query", of: "1 M results" };
+
+/// How often is asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Effort {
+    pub(super) rounds: u32,
+    /// In each round.
+    pub(super) asked: u32,
+    /// In each round, where every row is counted.
+    pub(super) counted: u32,
+}
+
+fn effort(context: &Context) -> Effort {
+    Effort { rounds: context.rounds(), asked: if context.quick { 200 } else { 500 }, counted: 15 }
+}
+
 fn claims() -> Vec<Claim> {
-    CASES.iter().flat_map(claims_of).collect()
+    CASES.iter().flat_map(|case| claims_of(case, &OF_A_MILLION)).collect()
 }
 
 /// One for each of the quantiles.
-fn claims_of(case: &Case) -> [Claim; 2] {
+pub(super) fn claims_of(case: &Case, scale: &Scale) -> [Claim; 2] {
     QUANTILES.map(|(quantile, _)| Claim {
-        id: format!("{}-{quantile}", case.id).into(),
-        what: format!("{}: {quantile} of the API", case.what).into(),
+        id: format!("{}-{}-{quantile}", scale.id, case.id).into(),
+        what: format!("{}, of {}: {quantile} of the API", case.what, scale.of).into(),
         against: "the same statements over one bare connection a shard, at once".into(),
         target: Target::AtMost(1.3),
         unit: "×".into(),
@@ -106,17 +105,21 @@ fn claims_of(case: &Case) -> [Claim; 2] {
 
 fn run(context: &mut Context) -> Result<Findings> {
     let mut rows = Vec::new();
-    let (rounds, quick, seed) = (context.rounds(), context.quick, context.seed);
+    let (effort, seed) = (effort(context), context.seed);
     for case in &CASES {
         context.progress(case.what);
         let running = context.history(case.contestant, Store::Servers)?;
-        // One that fails takes no other with it.
-        rows.extend(measure(case, running, rounds, quick, seed).unwrap_or_else(|error| {
-            let failed = |claim| Row::failed(claim, format!("{error:#}"));
-            claims_of(case).into_iter().map(failed).collect()
-        }));
+        rows.extend(rows_of(case, &OF_A_MILLION, running, effort, seed));
     }
     Ok(Findings { rows, curves: Vec::new() })
+}
+
+/// The rows of a case. One that fails takes no other with it.
+pub(super) fn rows_of(case: &Case, of: &Scale, running: &Running, effort: Effort, seed: u64) -> Vec<Row> {
+    measure(case, of, running, effort, seed).unwrap_or_else(|error| {
+        let failed = |claim| Row::failed(claim, format!("{error:#}"));
+        claims_of(case, of).into_iter().map(failed).collect()
+    })
 }
 
 /// The times of some rounds, round by round.
@@ -129,17 +132,13 @@ struct Times {
     together: Vec<Histogram<u64>>,
 }
 
-fn measure(case: &Case, running: &Running, rounds: u32, quick: bool, seed: u64) -> Result<Vec<Row>> {
-    let asked = match (case.ask, quick) {
-        (Ask::Global, _) => 15,
-        (_, true) => 200,
-        (_, false) => 500,
-    };
+fn measure(case: &Case, of_size: &Scale, running: &Running, effort: Effort, seed: u64) -> Result<Vec<Row>> {
+    let asked = if matches!(case.ask, Ask::Global) { effort.counted } else { effort.asked };
     let (mut client, mut raw) = (Client::connect(&running.target)?, Raw::to_shards(running)?);
     let tables = tables(&mut raw)?;
     let mut times = Times::default();
     let mut number = seed;
-    for _ in 0..rounds {
+    for _ in 0..effort.rounds {
         let histogram = || Histogram::<u64>::new_with_max(LONGEST, 3);
         let (mut api, mut alone, mut together) = (histogram()?, histogram()?, histogram()?);
         let mut nothing = histogram()?;
@@ -164,7 +163,7 @@ fn measure(case: &Case, running: &Running, rounds: u32, quick: bool, seed: u64) 
         times.alone.push(alone);
         times.together.push(together);
     }
-    let rows = claims_of(case).into_iter().zip(QUANTILES);
+    let rows = claims_of(case, of_size).into_iter().zip(QUANTILES);
     Ok(rows.map(|(claim, quantile)| row(claim, quantile, &times)).collect())
 }
 
@@ -194,121 +193,9 @@ fn row(claim: Claim, (name, quantile): (&str, f64), times: &Times) -> Row {
     Row::measured(claim, over(&together), figures, Vec::new())
 }
 
-/// The path that asks it, and the same as a query.
-fn of(ask: Ask, number: u64) -> Result<(String, ResultQuery)> {
-    let catalogue = Catalogue::default();
-    Ok(match ask {
-        Ask::User => {
-            let user = number % catalogue.users + 1;
-            (format!("/api/user/{user}/coupons"), ResultQuery::of_user(UserId::new(user)?))
-        }
-        Ask::Room => {
-            let room = number % catalogue.rooms + 1;
-            (format!("/api/room/{room}/orders"), ResultQuery::of_room(RoomId::new(room)?))
-        }
-        Ask::Recent => {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis();
-            let now = Timestamp::from_millis(i64::try_from(now)?);
-            let window = TimeRange::new(now.plus_millis(-HOURS * HOUR_MS), now);
-            (
-                format!("/api/orders/recent?hours={HOURS}"),
-                ResultQuery { time: Some(window), ..ResultQuery::everything() },
-            )
-        }
-        Ask::Global => ("/api/statistics/global".to_owned(), ResultQuery::everything()),
-    })
-}
-
-/// The tables of results of each shard.
-fn tables(raw: &mut Raw) -> Result<Vec<Vec<TableId>>> {
-    let listed = raw.query(&format!("SHOW TABLES LIKE '{}%'", TableId::PREFIX))?;
-    let name = |mut row: mysql_async::Row| row.take::<String, _>(0);
-    Ok(listed
-        .into_iter()
-        .map(|rows| rows.into_iter().filter_map(name).filter_map(|name| TableId::parse(&name)).collect())
-        .collect())
-}
-
-/// The statement for each shard of a plan: the one that the service sends, for the one table that it visits there, or for
-/// the first of them.
-fn questions(plan: &Plan, ask: Ask, query: &ResultQuery, tables: &[Vec<TableId>]) -> Vec<Option<Question>> {
-    let shards = plan.shards(SHARDS.get());
-    let there = |(shard, tables): (u16, &Vec<TableId>)| {
-        let shard = ShardId::new(shard);
-        let wanted = |table: &&TableId| match plan {
-            Plan::One(placement) => (placement.shard, placement.table) == (shard, **table),
-            Plan::Some(placements) => placements.iter().any(|at| (at.shard, at.table) == (shard, **table)),
-            Plan::All => true,
-        };
-        let tables: Vec<TableId> =
-            tables.iter().filter(|_| shards.contains(&shard)).filter(wanted).copied().collect();
-        question(ask, query, &tables)
-    };
-    (0..).zip(tables).map(there).collect()
-}
-
-fn question(ask: Ask, query: &ResultQuery, tables: &[TableId]) -> Option<Question> {
-    let page = |table: &TableId| {
-        let mut conditions = Vec::new();
-        let mut numbers = Vec::new();
-        let mut and = |what: &'static str, number: i64| {
-            conditions.push(format!("{what} ?"));
-            numbers.push(number);
-        };
-        if let Some(user) = query.user {
-            and("user_id =", user.get().cast_signed());
-        }
-        if let Some(room) = query.room {
-            and("room_id =", room.get().cast_signed());
-        }
-        if let Some(time) = query.time {
-            and("result_id >=", ResultId::earliest_at(time.start).number());
-            and("result_id <", ResultId::earliest_at(time.end).number());
-        }
-        let order = if query.room.is_some() { "grab_time DESC, result_id DESC" } else { "result_id DESC" };
-        numbers.push(LIMIT);
-        (
-            format!(
-                "(SELECT {COLUMNS} FROM {table} WHERE {} ORDER BY {order} LIMIT ?)",
-                conditions.join(" AND ")
-            ),
-            numbers,
-        )
-    };
-    let sums = |table: &TableId| {
-        let sql = format!(
-            "(SELECT COUNT(*), CAST(COALESCE(SUM(use_status), 0) AS SIGNED), \
-             CAST(COALESCE(SUM(order_amount), 0) * 100 AS SIGNED) FROM {table})"
-        );
-        (sql, Vec::new())
-    };
-    let of = |table: &TableId| if matches!(ask, Ask::Global) { sums(table) } else { page(table) };
-    let (sql, numbers): (Vec<String>, Vec<Vec<i64>>) = tables.iter().map(of).unzip();
-    let sql = match sql.as_slice() {
-        [] => return None,
-        [one] => one.trim_start_matches('(').strip_suffix(')').unwrap_or(one).to_owned(),
-        several => several.join(" UNION ALL "),
-    };
-    Some(Question { sql, numbers: numbers.concat() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_plan_of_one_shard_asks_no_other() {
-        let table = TableId::Single;
-        let query = ResultQuery::of_user(UserId::new(7).unwrap());
-        let plan = Plan::One(coupon_core::Placement::new(ShardId::new(2), table));
-        let asked = questions(&plan, Ask::User, &query, &vec![vec![table]; 4]);
-        let sql: Vec<_> =
-            asked.iter().map(|question| question.as_ref().map(|question| &*question.sql)).collect();
-        let wanted =
-            format!("SELECT {COLUMNS} FROM coupon_results WHERE user_id = ? ORDER BY result_id DESC LIMIT ?");
-        assert_eq!(sql, [None, None, Some(&*wanted), None]);
-        assert_eq!(asked[2].as_ref().unwrap().numbers, [7, LIMIT]);
-    }
 
     #[test]
     fn every_case_has_a_row_for_each_quantile_and_no_id_twice() {

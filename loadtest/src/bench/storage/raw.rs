@@ -90,14 +90,27 @@ impl Raw {
 
     /// Asks them all at once; says how long it took until the last answer was here.
     pub(super) fn together(&mut self, questions: &[Option<Question>]) -> Result<Duration> {
-        let Self { conns, runtime } = self;
         let asked = Instant::now();
+        self.at_once(questions)?;
+        Ok(asked.elapsed())
+    }
+
+    /// What they answer when asked all at once.
+    pub(super) fn at_once(&mut self, questions: &[Option<Question>]) -> Result<Vec<Vec<Row>>> {
+        let Self { conns, runtime } = self;
         let asking = conns.iter_mut().zip(questions).filter_map(|(conn, question)| {
             let question = question.as_ref()?;
             Some(question.ask(conn))
         });
-        runtime.block_on(try_join_all(asking))?;
-        Ok(asked.elapsed())
+        Ok(runtime.block_on(try_join_all(asking))?)
+    }
+
+    /// What they answer when asked one after the other.
+    pub(super) fn in_turn(&mut self, questions: &[Option<Question>]) -> Result<Vec<Vec<Row>>> {
+        let Self { conns, runtime } = self;
+        let asked = conns.iter_mut().zip(questions);
+        let asked = asked.filter_map(|(conn, question)| Some((conn, question.as_ref()?)));
+        asked.map(|(conn, question)| Ok(runtime.block_on(question.ask(conn))?)).collect()
     }
 
     /// Runs each database's transactions, all databases at once. Says how long it took until the last commit.

@@ -21,13 +21,13 @@ pub(super) const SECTION: Section = Section {
 };
 
 /// The tables of main that a seeder fills.
-const MAIN: [&str; 5] = ["users", "live_rooms", "coupons", "coupon_details", "stock_logs"];
+pub(super) const MAIN: [&str; 5] = ["users", "live_rooms", "coupons", "coupon_details", "stock_logs"];
 /// What the bare connections' tables begin with.
 const PREFIX: &str = "bench_";
 /// Rows of a transaction, as the seeder's.
-const TRANSACTION: usize = 10_000;
+pub(super) const TRANSACTION: usize = 10_000;
 /// Results when a few minutes must do.
-const QUICK: u64 = 200_000;
+pub(super) const QUICK: u64 = 200_000;
 
 fn claims() -> Vec<Claim> {
     vec![ratio(

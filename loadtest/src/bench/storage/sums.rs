@@ -6,10 +6,10 @@ use anyhow::Result;
 use hdrhistogram::Histogram;
 use seeder::SeedOptions;
 
+use super::super::client::Client;
 use super::super::context::{Context, HISTORY, SHARDS, Store};
 use super::super::model::{Claim, Figure, Findings, Row, Target};
 use super::super::section::Section;
-use super::client::Client;
 use super::ratio;
 use crate::contestants::Spec;
 use crate::http::Target as Address;

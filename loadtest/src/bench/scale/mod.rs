@@ -1,0 +1,22 @@
+//! How cost grows with the shards, with the tables that a result may lie in, and with the results.
+//!
+//! On files: a database server for every shard would measure how many processes two cores can keep apart, and ten million
+//! rows are there in a minute. All services of a curve are up at once and have a turn in each round, so that a machine that
+//! drifts does so for all points alike.
+//!
+//! - `service` starts one for a point of a curve, `asking` asks it, `gathered` collects what the rounds came to.
+//! - `shards`, `tables` and `rows` are sections of the benchmark.
+
+mod asking;
+mod gathered;
+mod rows;
+mod service;
+mod shards;
+mod tables;
+
+use super::section::Section;
+
+/// In the order in which they run.
+pub(super) fn sections() -> Vec<Section> {
+    vec![shards::SECTION, tables::SECTION, rows::SECTION]
+}

@@ -1,0 +1,147 @@
+//! What is asked of results: as a path of the API, and as the statements that the service sends its shards for it.
+
+use anyhow::Result;
+use coupon_core::{Plan, ResultId, ResultQuery, RoomId, ShardId, TableId, TimeRange, Timestamp, UserId};
+
+use super::super::context::SHARDS;
+use super::raw::{Question, Raw};
+use crate::workload::Catalogue;
+
+/// Rows of a page, and one to know whether there are more.
+const LIMIT: i64 = 101;
+const HOURS: i64 = 24;
+const HOUR_MS: i64 = 3_600_000;
+/// The columns of a result, as the service asks for them.
+pub(super) const COLUMNS: &str = "result_id, user_id, coupon_id, room_id, grab_status, grab_time, use_status, use_time, \
+     CAST(order_amount * 100 AS SIGNED)";
+
+/// What is asked.
+#[derive(Clone, Copy)]
+pub(super) enum Ask {
+    User,
+    Room,
+    Recent,
+    Global,
+}
+
+/// The path that asks it, and the same as a query.
+pub(super) fn of(ask: Ask, number: u64) -> Result<(String, ResultQuery)> {
+    let catalogue = Catalogue::default();
+    Ok(match ask {
+        Ask::User => {
+            let user = number % catalogue.users + 1;
+            (format!("/api/user/{user}/coupons"), ResultQuery::of_user(UserId::new(user)?))
+        }
+        Ask::Room => {
+            let room = number % catalogue.rooms + 1;
+            (format!("/api/room/{room}/orders"), ResultQuery::of_room(RoomId::new(room)?))
+        }
+        Ask::Recent => {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis();
+            let now = Timestamp::from_millis(i64::try_from(now)?);
+            let window = TimeRange::new(now.plus_millis(-HOURS * HOUR_MS), now);
+            (
+                format!("/api/orders/recent?hours={HOURS}"),
+                ResultQuery { time: Some(window), ..ResultQuery::everything() },
+            )
+        }
+        Ask::Global => ("/api/statistics/global".to_owned(), ResultQuery::everything()),
+    })
+}
+
+/// The tables of results of each shard.
+pub(super) fn tables(raw: &mut Raw) -> Result<Vec<Vec<TableId>>> {
+    let listed = raw.query(&format!("SHOW TABLES LIKE '{}%'", TableId::PREFIX))?;
+    let name = |mut row: mysql_async::Row| row.take::<String, _>(0);
+    Ok(listed
+        .into_iter()
+        .map(|rows| rows.into_iter().filter_map(name).filter_map(|name| TableId::parse(&name)).collect())
+        .collect())
+}
+
+/// The statement for each shard of a plan: the one that the service sends, for the one table that it visits there, or for
+/// the first of them.
+pub(super) fn questions(
+    plan: &Plan,
+    ask: Ask,
+    query: &ResultQuery,
+    tables: &[Vec<TableId>],
+) -> Vec<Option<Question>> {
+    let shards = plan.shards(SHARDS.get());
+    let there = |(shard, tables): (u16, &Vec<TableId>)| {
+        let shard = ShardId::new(shard);
+        let wanted = |table: &&TableId| match plan {
+            Plan::One(placement) => (placement.shard, placement.table) == (shard, **table),
+            Plan::Some(placements) => placements.iter().any(|at| (at.shard, at.table) == (shard, **table)),
+            Plan::All => true,
+        };
+        let tables: Vec<TableId> =
+            tables.iter().filter(|_| shards.contains(&shard)).filter(wanted).copied().collect();
+        question(ask, query, &tables)
+    };
+    (0..).zip(tables).map(there).collect()
+}
+
+fn question(ask: Ask, query: &ResultQuery, tables: &[TableId]) -> Option<Question> {
+    let page = |table: &TableId| {
+        let mut conditions = Vec::new();
+        let mut numbers = Vec::new();
+        let mut and = |what: &'static str, number: i64| {
+            conditions.push(format!("{what} ?"));
+            numbers.push(number);
+        };
+        if let Some(user) = query.user {
+            and("user_id =", user.get().cast_signed());
+        }
+        if let Some(room) = query.room {
+            and("room_id =", room.get().cast_signed());
+        }
+        if let Some(time) = query.time {
+            and("result_id >=", ResultId::earliest_at(time.start).number());
+            and("result_id <", ResultId::earliest_at(time.end).number());
+        }
+        let order = if query.room.is_some() { "grab_time DESC, result_id DESC" } else { "result_id DESC" };
+        numbers.push(LIMIT);
+        (
+            format!(
+                "(SELECT {COLUMNS} FROM {table} WHERE {} ORDER BY {order} LIMIT ?)",
+                conditions.join(" AND ")
+            ),
+            numbers,
+        )
+    };
+    let sums = |table: &TableId| {
+        let sql = format!(
+            "(SELECT COUNT(*), CAST(COALESCE(SUM(use_status), 0) AS SIGNED), \
+             CAST(COALESCE(SUM(order_amount), 0) * 100 AS SIGNED) FROM {table})"
+        );
+        (sql, Vec::new())
+    };
+    let of = |table: &TableId| if matches!(ask, Ask::Global) { sums(table) } else { page(table) };
+    let (sql, numbers): (Vec<String>, Vec<Vec<i64>>) = tables.iter().map(of).unzip();
+    let sql = match sql.as_slice() {
+        [] => return None,
+        [one] => one.trim_start_matches('(').strip_suffix(')').unwrap_or(one).to_owned(),
+        several => several.join(" UNION ALL "),
+    };
+    Some(Question { sql, numbers: numbers.concat() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_of_one_shard_asks_no_other() {
+        let table = TableId::Single;
+        let query = ResultQuery::of_user(UserId::new(7).unwrap());
+        let plan = Plan::One(coupon_core::Placement::new(ShardId::new(2), table));
+        let asked = questions(&plan, Ask::User, &query, &vec![vec![table]; 4]);
+        let sql: Vec<_> =
+            asked.iter().map(|question| question.as_ref().map(|question| &*question.sql)).collect();
+        let wanted =
+            format!("SELECT {COLUMNS} FROM coupon_results WHERE user_id = ? ORDER BY result_id DESC LIMIT ?");
+        assert_eq!(sql, [None, None, Some(&*wanted), None]);
+        assert_eq!(asked[2].as_ref().unwrap().numbers, [7, LIMIT]);
+    }
+}

@@ -29,7 +29,7 @@ const QUICK: [u64; 3] = [10_000, 100_000, 1_000_000];
 const RESULTS_A_USER: u64 = 10;
 const DAYS: u64 = 30;
 /// What a result takes on disk with its indexes, rounded up, and what sorting them takes meanwhile.
-const BYTES_A_RESULT: u64 = 300;
+const BYTES_A_RESULT: u64 = 200;
 /// Of a room: fewer than any has at the smallest point.
 const ORDERS: u32 = 20;
 /// The window of the latest orders: a whole day of the past lies in it at any time of day.

@@ -30,7 +30,7 @@ pub fn ensure() -> Result<()> {
 /// Makes sure that Chromium is installed, for tests of pages, in the same way; says where it is.
 ///
 /// # Errors
-/// As [`ensure`].
+/// As [`ensure()`].
 pub fn chromium() -> Result<PathBuf> {
     found_or_installed(|| Ok(programs::chromium().ok_or_else(|| vec!["chromium"])))
 }

@@ -3,17 +3,14 @@
 mod markdown;
 mod schema;
 
-use std::sync::LazyLock;
-
 use anyhow::Context as _;
 use serde_json::Value;
-use utoipa::OpenApi as _;
+
+use super::docs;
 
 /// OpenAPI 3.1, as `/openapi.json` has it.
 pub(crate) fn json() -> &'static str {
-    static JSON: LazyLock<String> =
-        LazyLock::new(|| super::docs::Api::openapi().to_json().unwrap_or_default());
-    &JSON
+    docs::json()
 }
 
 /// A page of it: `docs/API.md`.

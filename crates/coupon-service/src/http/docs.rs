@@ -9,7 +9,6 @@ use actix_web::{HttpRequest, HttpResponse};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::description;
 use super::problem::{Kind, Problem};
 use super::routes::Routes;
 use crate::api::ProblemDetails;
@@ -82,8 +81,14 @@ impl Modify for Tokens {
     }
 }
 
+/// OpenAPI 3.1.
+pub(super) fn json() -> &'static str {
+    static JSON: LazyLock<String> = LazyLock::new(|| Api::openapi().to_json().unwrap_or_default());
+    &JSON
+}
+
 async fn openapi() -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(description::json())
+    HttpResponse::Ok().content_type("application/json").body(json())
 }
 
 async fn to_docs() -> HttpResponse {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use coupon_core::ShardId;
 
 use super::broker::PublishError;
-use super::tasks::Background;
 use crate::backend::measure::Applied;
 use crate::settings::Role;
 use crate::telemetry::{Buckets, Exposition};
@@ -112,26 +111,25 @@ fn read(count: &AtomicU64) -> u64 {
     count.load(Ordering::Relaxed)
 }
 
-/// States what a process of this role does on servers.
-pub(super) fn expose(background: &Background, role: Role, page: &mut Exposition) {
-    expose_gate(background, page);
+/// States what a process of this role does on servers, in this life of the gate.
+pub(super) fn expose(counts: &Counts, epoch: Option<u64>, role: Role, page: &mut Exposition) {
+    expose_gate(counts, epoch, page);
     if role.takes_grabs() {
-        expose_queues(&background.counts, page);
+        expose_queues(counts, page);
     }
     if role.consumes() {
-        expose_consumer(&background.counts, page);
-        background.counts.applied.expose(page);
-        expose_reconciler(&background.counts, page);
+        expose_consumer(counts, page);
+        counts.applied.expose(page);
+        expose_reconciler(counts, page);
     }
 }
 
-fn expose_gate(background: &Background, page: &mut Exposition) {
-    let epoch = background.epoch.number();
+fn expose_gate(counts: &Counts, epoch: Option<u64>, page: &mut Exposition) {
     page.gauge("coupon_gate_open", "1 when the gate takes grabs, else 0.").is(&[], u8::from(epoch.is_some()));
     page.gauge("coupon_gate_epoch", "The life of the gate that is open; none while it is shut.")
         .may_be(&[], epoch);
     page.counter("coupon_gate_fills_total", "Times that this process filled the gate anew from the shards.")
-        .is(&[], read(&background.counts.gate_fills));
+        .is(&[], read(&counts.gate_fills));
 }
 
 fn expose_queues(counts: &Counts, page: &mut Exposition) {

@@ -112,7 +112,8 @@ impl HandOver for Queues {
     }
 
     fn expose(&self, page: &mut Exposition) {
-        counts::expose(&self.background, self.role, page);
+        let Background { counts, epoch, .. } = &*self.background;
+        counts::expose(counts, epoch.number(), self.role, page);
     }
 
     fn close(&self) {

@@ -4,10 +4,10 @@
 //! the same seeding, load, samples, audit and report, and an audience. The page is for seeing, `loadtest compare` for
 //! deciding: at the same time means that they share the machine.
 //!
-//! - [`form`] reads what the page asks for, [`run`] does it, one run at a time.
-//! - [`board`] is what is shown, [`events`] sends it to whoever looks.
-//! - [`decide`] is the way from there to `loadtest compare`.
-//! - [`guard`] refuses what other web pages send, [`api`] answers the rest, [`explain`] says where a grab goes.
+//! - `form` reads what the page asks for, `run` does it, one run at a time.
+//! - `board` is what is shown, `events` sends it to whoever looks.
+//! - `decide` is the way from there to `loadtest compare`.
+//! - `guard` refuses what other web pages send, `api` answers the rest, `explain` says where a grab goes.
 
 mod api;
 mod board;

@@ -135,7 +135,7 @@ function draw(now) {
   by("notes").hidden = now.phase === "idle";
   const reach = now.phase === "done" ? "over the whole run" : `over the last ${now.window} s`;
   write(by("notes"), `All bars have one scale. Requests a second and latencies: ${reach}; n/a: too few requests for that percentile. ` +
-    "Effective shards: rows written ÷ rows on the hottest shard, since the load began.");
+    "Effective shards: rows written ÷ rows on the hottest shard, since the load began. The audit counts the warm-up as well.");
   const most = Math.max(1, ...now.contestants.flatMap((contestant) => contestant.shards.map((shard) => shard.per_s)));
   now.contestants.forEach((contestant, at) => show(by("cards").children[at], contestant, most));
 }

@@ -84,7 +84,8 @@ impl Session {
 
     /// A service says where it listens.
     fn ready(&mut self, mut child: Child, heard: &Path) -> Result<(), String> {
-        let end = Instant::now() + SERVICE;
+        // A slow one is compiled first.
+        let end = Instant::now() + if self.cost == Cost::Slow { SLOW } else { SERVICE };
         while !fs::read_to_string(heard).unwrap_or_default().contains("listening on http://") {
             if let Some(status) = child.try_wait().unwrap() {
                 return Err(format!("ended: {status}"));

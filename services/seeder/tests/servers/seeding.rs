@@ -4,7 +4,9 @@ use std::path::Path;
 
 use amqprs::channel::{Channel, ExchangeDeclareArguments, QueueDeclareArguments};
 use amqprs::connection::{Connection, OpenConnectionArguments};
-use coupon_core::{CouponId, CouponResult, Placement, ResultId, RoomId, ShardId, TableId, UserId};
+use coupon_core::{
+    CouponId, CouponResult, LiveRoom, Placement, ResultId, RoomId, RoomStatus, ShardId, TableId, UserId,
+};
 use coupon_service::backend::servers::bulk::Bulk;
 use coupon_service::backend::servers::cluster::Cluster;
 use coupon_service::settings::ServerUrl;
@@ -227,4 +229,44 @@ fn a_user_who_would_have_a_coupon_twice_leaves_the_data_set_incomplete() {
     assert!(error.contains("servers.shards[1]") && error.contains("Duplicate"), "{error}");
     let cluster = Cluster::new(&place.settings, &*hash).unwrap();
     assert!(!block_on(cluster.label()).unwrap().unwrap().complete);
+}
+
+/// A load of some minutes: nobody uses the pools meanwhile, and servers close what is silent.
+#[test]
+fn a_load_ends_well_though_the_servers_closed_what_was_idle_meanwhile() {
+    let (place, hash) = (Place::new("long"), strategy("hash"));
+    let mut bulk = Bulk::begin(&place.settings, &*hash, false).unwrap();
+    // More than may wait for a server: each has a connection of the load's by then, its latest.
+    for number in 1..=8 {
+        let id = ResultId::from_parts(now(), 1, u16::try_from(number).unwrap()).unwrap();
+        let (user, room) = (UserId::new(number).unwrap(), RoomId::new(number).unwrap());
+        let row = CouponResult::granted(id, user, CouponId::new(7).unwrap(), room);
+        let rows = (0..4).map(|shard| (Placement::new(ShardId::new(shard), TableId::Single), row));
+        bulk.results(rows.collect()).unwrap();
+        bulk.rooms(&[LiveRoom {
+            room_id: room,
+            room_name: "a room".to_owned(),
+            anchor_id: 1,
+            room_status: RoomStatus::Live,
+            viewer_count: 0,
+            start_time: now(),
+            end_time: None,
+            create_time: now(),
+            is_hot: false,
+        }])
+        .unwrap();
+    }
+    for shard in [None, Some(0), Some(1), Some(2), Some(3)] {
+        let idle =
+            "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()";
+        let mut ids: Vec<i64> =
+            place.ask(shard, idle).iter().map(|row| crate::common::integer(&row[0])).collect();
+        ids.sort_unstable();
+        ids.pop().unwrap();
+        assert!(!ids.is_empty(), "nothing is idle, and this test shows nothing");
+        ids.iter().for_each(|id| place.run(shard, &format!("KILL {id}")));
+    }
+    assert_eq!(bulk.finish(&mut |_, _| {}).unwrap(), [8; 4]);
+    let cluster = Cluster::new(&place.settings, &*hash).unwrap();
+    assert!(block_on(cluster.label()).unwrap().unwrap().complete);
 }

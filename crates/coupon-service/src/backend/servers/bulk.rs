@@ -198,10 +198,11 @@ fn size(value: &Value) -> usize {
     }
 }
 
-/// Tells a shard the sums over what it was given.
+/// Tells a shard the sums over what it was given. Nothing looked after the pool while rows were handed over: after a minute
+/// of that its connections are closed by the servers, and it would not know.
 async fn tell(database: &Database, dataset: &str, sums: &Totals, as_of: Timestamp) -> anyhow::Result<()> {
     let failed = |error| database.error(&error);
-    let mut conn = database.connect().await?;
+    let mut conn = database.connect_alone().await?;
     let sql = "UPDATE shard_state SET results = ?, used = ?, order_amount = ?, as_of = ? WHERE id = 1 AND dataset = ?";
     let amount = sums.order_amount.to_string();
     conn.exec_drop(sql, (sums.results, sums.used, amount, as_of.millis(), dataset)).await.map_err(failed)?;

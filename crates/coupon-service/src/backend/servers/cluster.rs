@@ -188,10 +188,12 @@ impl Cluster {
 
     /// Marks the data set complete: only now is it one.
     ///
+    /// Over a connection of its own: what was made since may have taken longer than a server keeps those of a pool.
+    ///
     /// # Errors
     /// When main cannot be written.
     pub async fn complete(&self) -> anyhow::Result<()> {
-        let mut conn = self.main.connect().await?;
+        let mut conn = self.main.connect_alone().await?;
         conn.exec_drop("REPLACE INTO meta (name, value) VALUES ('format', ?)", (FORMAT,))
             .await
             .map_err(|error| self.main.error(&error))?;

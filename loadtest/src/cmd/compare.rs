@@ -13,8 +13,7 @@ use super::arguments::BEYOND_LIMIT;
 use super::audit::VIOLATED;
 use super::servers::BackendArgs;
 use crate::compare::{Ending, Options, compare};
-use crate::contestants::{Setup, Spec, all_different, cures};
-use crate::duration::parse_duration;
+use crate::contestants::{Spec, all_different, cures};
 use crate::http::Target;
 use crate::load::LoadSpec;
 use crate::report::require::Scope;
@@ -56,9 +55,6 @@ pub struct Args {
     /// Shards of each contestant, but for single
     #[arg(long, default_value = "4")]
     shards: NonZeroU16,
-    /// A round trip to add before every call to a shard, such as 1ms: loopback makes many calls too cheap
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    shard_rtt: Option<Duration>,
     /// What all random choices follow from
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -75,9 +71,6 @@ pub struct Args {
     /// The folder for report.json and report.html
     #[arg(long, value_name = "DIR", default_value = "reports/latest")]
     out: PathBuf,
-    /// Keep the contestants' data in this folder
-    #[arg(long, value_name = "DIR")]
-    keep: Option<PathBuf>,
     #[command(flatten)]
     backend: BackendArgs,
     /// The admin token of the services given with --target
@@ -91,9 +84,6 @@ const DEFAULT: [&str; 6] =
 
 /// How long a turn takes unless told otherwise.
 const TURN: Duration = Duration::from_secs(3);
-
-/// Longer round trips than this are no network's.
-const LONGEST_RTT: Duration = Duration::from_secs(10);
 
 /// Runs it.
 ///
@@ -129,20 +119,13 @@ fn options(args: Args) -> Result<Options> {
     all_different(all.clone())?;
     let names: Vec<&str> = all.collect();
     let limits = arguments::limits(&args.require, &Scope::Contestants(&names))?;
-    let shard_rtt = args.shard_rtt.unwrap_or_default();
-    ensure!(shard_rtt <= LONGEST_RTT, "--shard-rtt must be {} s at most", LONGEST_RTT.as_secs());
     let seed = seed(&args, load.workload.catalogue);
     seed.check()?;
     let servers = args.backend.wanted()?;
     Ok(Options {
         contestants,
         targets,
-        setup: Setup {
-            keep: args.keep,
-            shard_rtt,
-            processes: args.backend.processes,
-            ..Setup::embedded(seed)
-        },
+        setup: args.backend.setup(seed),
         servers,
         shard_cpu: args.backend.shard_cpu,
         rounds: args.rounds,

@@ -10,8 +10,7 @@ use seeder::SeedOptions;
 use super::arguments;
 use super::servers::BackendArgs;
 use crate::compare::Options;
-use crate::contestants::{Setup, Spec, all_different};
-use crate::duration::parse_duration;
+use crate::contestants::{Spec, all_different};
 use crate::load::{Arrivals, LoadSpec};
 use crate::replay::{Columns, Mix, Reading, Recording, TimeFormat, read};
 use crate::workload::{Catalogue, Requests, Trace, Workload};
@@ -20,8 +19,6 @@ use crate::workload::{Catalogue, Requests, Trace, Workload};
 const BUILT_IN: &str = "flash-sale";
 /// What it calls no queries at all.
 const NONE: &str = "grabs";
-/// Longer round trips than this are no network's.
-const LONGEST_RTT: Duration = Duration::from_secs(10);
 
 /// The trace, and how to read it.
 #[derive(Debug, clap::Args)]
@@ -73,15 +70,9 @@ pub(super) struct SendArgs {
     /// The most connections open at a time
     #[arg(long, default_value_t = LoadSpec::CONNECTIONS)]
     connections: usize,
-    /// A round trip to add before every call to a shard, such as 1ms: loopback makes many calls too cheap
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    shard_rtt: Option<Duration>,
     /// The folder for report.json and report.html
     #[arg(long, value_name = "DIR", default_value = "reports/latest")]
     out: PathBuf,
-    /// Keep the contestants' data in this folder
-    #[arg(long, value_name = "DIR")]
-    keep: Option<PathBuf>,
     #[command(flatten)]
     backend: BackendArgs,
 }
@@ -94,11 +85,6 @@ impl SendArgs {
             ensure!(fine, "{flag} must be above 0, not {}", given.unwrap_or_default());
         }
         arguments::connections("--connections", self.connections)?;
-        ensure!(
-            self.shard_rtt.unwrap_or_default() <= LONGEST_RTT,
-            "--shard-rtt must be {} s at most",
-            LONGEST_RTT.as_secs()
-        );
         self.backend.wanted()?;
         arguments::folder("--out", &self.out)
     }
@@ -134,12 +120,10 @@ impl SendArgs {
         let options = recording.catalogue(self.stock, seed);
         options.check()?;
         let load = self.load(trace, &options, length, seed);
-        let shard_rtt = self.shard_rtt.unwrap_or_default();
-        let processes = self.backend.processes;
         Ok(Options {
             contestants,
             targets: Vec::new(),
-            setup: Setup { keep: self.keep.clone(), shard_rtt, processes, ..Setup::embedded(options) },
+            setup: self.backend.setup(options),
             servers: self.backend.wanted()?,
             shard_cpu: self.backend.shard_cpu,
             rounds,

@@ -3,11 +3,15 @@
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use coupon_service::settings::{ServersSettings, Sources};
+use seeder::SeedOptions;
 
 use crate::compare::Wanted;
+use crate::contestants::Setup;
+use crate::duration::parse_duration;
 
 /// Where servers are: as the services take it, from a file, the environment and flags.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -63,7 +67,13 @@ pub(super) struct BackendArgs {
     pub(super) shard_cpu: Option<f64>,
     /// With --backend servers: the service processes of each contestant; connections go round them
     #[arg(long, value_name = "NUMBER", default_value = "1")]
-    pub(super) processes: NonZeroUsize,
+    processes: NonZeroUsize,
+    /// A round trip to add before every call to a shard, such as 1ms: loopback makes many calls too cheap
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    shard_rtt: Option<Duration>,
+    /// Keep the contestants' data in this folder
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
 }
 
 /// Where contestants store.
@@ -80,12 +90,26 @@ const QUOTAS: RangeInclusive<f64> = 0.01..=1_024.0;
 /// More processes than this are a mistake.
 const MOST_PROCESSES: usize = 64;
 
+/// Longer round trips than this are no network's.
+const LONGEST_RTT: Duration = Duration::from_secs(10);
+
 impl BackendArgs {
+    /// How contestants are set up, with that to begin with. Which servers they are on is for [`Self::wanted`] to say.
+    pub(super) fn setup(&self, seed: SeedOptions) -> Setup {
+        let shard_rtt = self.shard_rtt.unwrap_or_default();
+        Setup { keep: self.keep.clone(), shard_rtt, processes: self.processes, ..Setup::embedded(seed) }
+    }
+
     /// Where contestants and targets on servers have them.
     ///
     /// # Errors
     /// When the flags contradict each other; the error names one of them.
     pub(super) fn wanted(&self) -> Result<Wanted> {
+        ensure!(
+            self.shard_rtt.unwrap_or_default() <= LONGEST_RTT,
+            "--shard-rtt must be {} s at most",
+            LONGEST_RTT.as_secs()
+        );
         let settings = self.servers.settings()?;
         let given = !settings.main.is_empty();
         if self.backend == Backend::Embedded {

@@ -1,12 +1,12 @@
 //! What batches are worth: the pipeline against itself with batches of one, and against the most that can be had without
 //! batches, which is one script call and one confirmed publish a grab, as many in flight as there are connections.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::kind::Kind;
 use super::measured::{Measured, PLENTY, Plan, What};
 use super::top::{problems, warm_up};
-use super::turns::{Rounds, take_turns};
+use super::turns::{Rounds, take_turns_each};
 use crate::bench::context::{Context, Store};
 use crate::bench::model::{Claim, Figure, Findings, Row, Target};
 use crate::bench::section::Section;
@@ -58,12 +58,7 @@ fn run(context: &mut Context) -> Result<Findings> {
     for (service, kind) in services.iter_mut().zip(kinds) {
         warm_up(context, service, &[kind])?;
     }
-    let duration = context.round();
-    let rounds = take_turns(context, &kinds, |kind| {
-        let mut of = services.iter_mut().zip(kinds);
-        let (service, _) = of.find(|(_, its)| *its == kind).context("it is one of them")?;
-        service.round(&kind.load(duration))
-    })?;
+    let rounds = take_turns_each(context, &mut services, &kinds)?;
     let audits: Vec<Option<String>> =
         services.into_iter().map(|service| service.finish(context)).collect::<Result<_>>()?;
     let [batched, others @ ..] = kinds;

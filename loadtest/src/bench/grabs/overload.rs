@@ -50,8 +50,8 @@ fn claims() -> Vec<Claim> {
         ),
         Claim {
             id: "overload-memory".into(),
-            what: "resident memory of a service in the last minute's part of an overload".into(),
-            against: "in the first part".into(),
+            what: "resident memory of a service in the last of an overload's rounds".into(),
+            against: "in the first of them".into(),
             target: Target::AtMost(1.1),
             unit: "×".into(),
         },

@@ -1,11 +1,11 @@
 //! What the reconciler costs those who grab.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::kind::Kind;
 use super::measured::{Measured, PLENTY, Plan, What};
 use super::top::{problems, warm_up};
-use super::turns::take_turns;
+use super::turns::take_turns_each;
 use crate::bench::context::{Context, Store};
 use crate::bench::model::{Claim, Figure, Findings, Row, Target};
 use crate::bench::section::Section;
@@ -49,12 +49,7 @@ fn run(context: &mut Context) -> Result<Findings> {
     let rate = often.round(&grab.load(context.round()))?.per_s / 2.0;
     ensure!(rate > 0.0, "no grab was granted");
     let kinds = ["every second", "hardly ever"].map(|service| Kind { rate: Some(rate), ..grab }.to(service));
-    let duration = context.round();
-    let rounds = take_turns(context, &kinds, |kind| {
-        let mut of = services.iter_mut().zip(kinds);
-        let (service, _) = of.find(|(_, its)| *its == kind).context("it is one of them")?;
-        service.round(&kind.load(duration))
-    })?;
+    let rounds = take_turns_each(context, &mut services, &kinds)?;
     let audits: Vec<Option<String>> =
         services.into_iter().map(|service| service.finish(context)).collect::<Result<_>>()?;
     let [often, never] = kinds;

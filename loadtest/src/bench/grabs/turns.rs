@@ -2,8 +2,10 @@
 
 use std::fmt::Display;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
+use super::kind::Kind;
+use super::measured::Measured;
 use super::sample::Sample;
 use crate::bench::context::Context;
 use crate::bench::model::{Figure, Spread};
@@ -31,6 +33,20 @@ pub(super) fn take_turns<K: Copy + PartialEq + Display>(
         }
     }
     Ok(Rounds(samples))
+}
+
+/// The same for services of which each has a kind of its own.
+pub(super) fn take_turns_each(
+    context: &Context,
+    services: &mut [Measured],
+    kinds: &[Kind],
+) -> Result<Rounds<Kind>> {
+    let duration = context.round();
+    take_turns(context, kinds, |kind| {
+        let mut of = services.iter_mut().zip(kinds);
+        let (service, _) = of.find(|(_, its)| **its == kind).context("it is one of them")?;
+        service.round(&kind.load(duration))
+    })
 }
 
 impl<K: Copy + PartialEq + Display> Rounds<K> {

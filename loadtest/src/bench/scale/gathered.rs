@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::bench::context::Context;
+use crate::bench::grabs::Measured;
 use crate::bench::model::{Curve, Growth, Series, Spread, Text};
 use crate::compare::order::Order;
 use crate::report::model::Reading;
@@ -88,6 +89,24 @@ pub(super) fn each_round(
         for at in order.shuffled(points) {
             turn(round, at)?;
         }
+    }
+    Ok(())
+}
+
+/// Lets services that grab, one for each point, have their turns, and audits each at the end.
+pub(super) fn grab_in_turns(
+    context: &Context,
+    mut services: Vec<Measured>,
+    found: &mut Gathered,
+    turn: impl Fn(&Context, &mut Measured, usize, &mut Gathered) -> Result<()>,
+) -> Result<()> {
+    each_round(context, services.len(), |round, at| {
+        let service = services.get_mut(at).context("there is one for each point")?;
+        context.progress(format!("round {round}: {}", service.running.name));
+        turn(context, service, at, found)
+    })?;
+    for (at, service) in services.into_iter().enumerate() {
+        found.problem(at, service.finish(context)?.as_ref());
     }
     Ok(())
 }

@@ -2,10 +2,10 @@
 
 use std::num::NonZeroU16;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::asking::{Ask, Asker};
-use super::gathered::{Gathered, Line, each_round};
+use super::gathered::{Gathered, Line, grab_in_turns};
 use super::service::{GRABS, Point};
 use crate::bench::context::Context;
 use crate::bench::grabs::Measured;
@@ -45,16 +45,9 @@ fn run(context: &mut Context) -> Result<Findings> {
         let point = Point { contestant: "hash", shards, results, days: DAYS, users: USERS };
         point.start_for_grabs(context, format!("hash of {shards} shards"))
     };
-    let mut services = SHARDS.into_iter().map(start).collect::<Result<Vec<_>>>()?;
+    let services = SHARDS.into_iter().map(start).collect::<Result<Vec<_>>>()?;
     let mut found = Gathered::new(SHARDS.map(f64::from));
-    each_round(context, services.len(), |round, at| {
-        let service = services.get_mut(at).context("there is one for each point")?;
-        context.progress(format!("round {round}: {}", service.running.name));
-        turn(context, service, at, &mut found)
-    })?;
-    for (at, service) in services.into_iter().enumerate() {
-        found.problem(at, service.finish(context)?.as_ref());
-    }
+    grab_in_turns(context, services, &mut found, turn)?;
     let lines = [GRAB, GRAB_CPU, USER, ROOM, ROOM_CPU, RECENT];
     let what = format!("hash-svc on files with {} results, by its shards", count(results));
     Ok(Findings { rows: Vec::new(), curves: vec![found.curve("scale-shards", what, "shards", &lines)] })

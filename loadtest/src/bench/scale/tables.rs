@@ -1,9 +1,9 @@
 //! How cost grows with the number of daily tables, over which the same results spread.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::asking::{Ask, Asker};
-use super::gathered::{Gathered, Line, each_round};
+use super::gathered::{Gathered, Line, grab_in_turns};
 use super::service::{GRABS, Point};
 use crate::bench::context::{Context, SHARDS};
 use crate::bench::grabs::Measured;
@@ -42,16 +42,9 @@ fn run(context: &mut Context) -> Result<Findings> {
         let point = Point { contestant: "range-time", shards: SHARDS, results, days, users: USERS };
         point.start_for_grabs(context, format!("range-time of {days} days"))
     };
-    let mut services = DAYS.into_iter().map(start).collect::<Result<Vec<_>>>()?;
+    let services = DAYS.into_iter().map(start).collect::<Result<Vec<_>>>()?;
     let mut found = Gathered::new(DAYS.map(|days| days as f64));
-    each_round(context, services.len(), |round, at| {
-        let service = services.get_mut(at).context("there is one for each point")?;
-        context.progress(format!("round {round}: {}", service.running.name));
-        turn(context, service, at, &mut found)
-    })?;
-    for (at, service) in services.into_iter().enumerate() {
-        found.problem(at, service.finish(context)?.as_ref());
-    }
+    grab_in_turns(context, services, &mut found, turn)?;
     let lines = [GRAB, USER, USER_CPU, RECENT, RESULT, KEPT];
     let what = format!(
         "range-svc by time on files, four shards, {} results, by the days over which they spread",

@@ -78,12 +78,13 @@ impl HandOver for Queues {
                 "it stores results and takes no grabs: its role is consumer",
             ));
         }
-        if let Err(unavailable) = self.ready() {
-            return Some(unavailable);
-        }
-        // Before a gate there is no epoch, and no grab either.
-        let route = self.background.epoch.number().map(|epoch| Names::route(epoch, shard));
-        if let Some(error) = route.and_then(|route| self.publisher().refusal_of(&route)) {
+        let publisher = self.publisher();
+        // While the gate is shut there is no epoch, and what waits for it is refused there.
+        let refusal = match self.background.epoch.number() {
+            Some(epoch) => publisher.refusal_of(&Names::route(epoch, shard)),
+            None => publisher.refusal(),
+        };
+        if let Some(error) = refusal {
             return Some(Unavailable::new(format!("the queue of shard {shard}"), error));
         }
         let status = self.background.status.get(shard.index());

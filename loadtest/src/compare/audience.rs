@@ -30,6 +30,8 @@ pub trait Audience: Debug + Send + Sync {
 pub(super) struct Seat {
     pub(super) audience: Arc<dyn Audience>,
     pub(super) contestant: usize,
+    /// Others are under load at the same time.
+    pub(super) has_company: bool,
 }
 
 impl Seat {

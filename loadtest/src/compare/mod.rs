@@ -167,7 +167,8 @@ fn start(options: &Options, servers: &Servers, audience: Option<&Arc<dyn Audienc
             }
         };
         if let Some(audience) = audience {
-            entrant.show(Seat { audience: Arc::clone(audience), contestant });
+            let has_company = options.contestants.len() > 1;
+            entrant.show(Seat { audience: Arc::clone(audience), contestant, has_company });
         }
         entrants.push(entrant);
     }

@@ -12,7 +12,7 @@ use super::work;
 use crate::contestants::Running;
 use crate::http::get_json;
 use crate::load::{LoadSpec, Outcome, run_load_with};
-use crate::report::model::{Flow, Reading, ShardLook, ShardRound};
+use crate::report::model::{Figure, Flow, Reading, ShardLook, ShardRound};
 
 /// What came of a turn, but for its audit.
 pub(super) struct Turn {
@@ -49,7 +49,10 @@ pub(super) fn take(
         running.drain()?;
     }
     let (outcome, mut seen) = watch(running, load, seat)?;
-    let shards = shards(&seen, on_servers, quota);
+    let mut shards = shards(&seen, on_servers, quota);
+    if on_servers && seat.is_some_and(|seat| seat.has_company) {
+        shards.iter_mut().for_each(disown);
+    }
     // On files nothing waits for its shard longer than the load takes.
     let end = if on_servers { seen.drained_at } else { outcome.elapsed };
     let latest = seen.samples.last().map_or(end, |last| last.at);
@@ -129,4 +132,13 @@ fn shards(seen: &Seen, on_servers: bool, quota: Option<f64>) -> Vec<ShardRound> 
         shard.flow = Some(flow::of_shard(at, &seen.samples, &seen.looks, quota));
     }
     shards
+}
+
+/// What a server used while several contestants were under load on it is nobody's.
+fn disown(shard: &mut ShardRound) {
+    let shared = || Figure::unknown("contestants that were under load at the same time share the servers");
+    (shard.cpu_seconds, shard.bytes_written) = (shared(), shared());
+    if let Some(flow) = &mut shard.flow {
+        flow.saturation = shared();
+    }
 }

@@ -112,6 +112,9 @@ fn clean_up() {
         }
     }
     for folder in &left.folders {
-        let _ = std::fs::remove_dir_all(folder);
+        // Whoever is seeding it may write one more file meanwhile.
+        while std::fs::remove_dir_all(folder).is_err() && folder.exists() && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }

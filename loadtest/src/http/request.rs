@@ -82,7 +82,7 @@ mod tests {
             ..Target::from_url("x", "http://127.0.0.1:8001").unwrap()
         };
         let mut out = b"left over".to_vec();
-        let request = Request { endpoint, user_id: 7, coupon_id: 11, room_id: 3 };
+        let request = Request { endpoint, user_id: 7, coupon_id: 11, room_id: 3, scenario: 0 };
         RequestWriter::new(&target).write(&mut out, &request);
         String::from_utf8(out).unwrap()
     }

@@ -62,7 +62,7 @@ async fn run(
         Arrivals::Closed => Source::Drawn(Box::new(schedule.clone()), start + spec.duration),
     };
     let phases = spec.phases();
-    let shared = Rc::new(Shared::new(spec.connections, source, spec.timeout, phases.clone()));
+    let shared = Rc::new(Shared::new(spec, source, phases.clone()));
     let mut connections = JoinSet::new();
     for (index, stream) in streams.into_iter().enumerate() {
         connections.spawn_local(Connection::new(Rc::clone(&shared), index, target, stream).serve());

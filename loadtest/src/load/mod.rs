@@ -13,6 +13,6 @@ mod tests;
 pub use generator::{run_load, run_load_with};
 pub use outcome::{
     EndpointOutcome, GeneratorCost, GrabCounts, GrabOutcome, GrabRecord, Outcome, PhaseOutcome, Refusal,
-    UNSENT, Unknown,
+    ScenarioOutcome, Tally, UNSENT, Unknown,
 };
 pub use spec::{Arrivals, LoadSpec, Progress};

@@ -13,6 +13,8 @@ use crate::workload::Endpoint;
 pub struct Outcome {
     /// By endpoint; only those that were asked.
     pub endpoints: BTreeMap<Endpoint, EndpointOutcome>,
+    /// By scenario, in the workload's order; none when it has no scenarios.
+    pub scenarios: Vec<ScenarioOutcome>,
     /// Every grab that was sent, in the order of the answers.
     pub grabs: Vec<GrabRecord>,
     /// The grabs, counted.
@@ -115,6 +117,38 @@ impl EndpointOutcome {
     }
 }
 
+/// What came of requests that have something in common.
+#[derive(Debug, Clone)]
+pub struct Tally {
+    /// Requests answered as they should be.
+    pub ok: u64,
+    /// Those that failed.
+    pub errors: u64,
+    /// Microseconds from the intended start, as in [`EndpointOutcome::latency`].
+    pub latency: Histogram<u64>,
+}
+
+impl Tally {
+    pub(crate) fn new() -> Self {
+        Self { ok: 0, errors: 0, latency: EndpointOutcome::new().latency }
+    }
+
+    /// Requests answered or given up on.
+    #[must_use]
+    pub const fn requests(&self) -> u64 {
+        self.ok + self.errors
+    }
+}
+
+/// What came of the requests of one scenario.
+#[derive(Debug, Clone)]
+pub struct ScenarioOutcome {
+    /// What it is called.
+    pub name: String,
+    /// Its requests.
+    pub tally: Tally,
+}
+
 /// What came of the requests that were due in a part of the load's shape.
 #[derive(Debug, Clone)]
 pub struct PhaseOutcome {
@@ -124,12 +158,8 @@ pub struct PhaseOutcome {
     pub from: Duration,
     /// When it ended, or would have.
     pub until: Duration,
-    /// Requests answered as they should be.
-    pub ok: u64,
-    /// Those that failed.
-    pub errors: u64,
-    /// Microseconds from the intended start, as in [`EndpointOutcome::latency`].
-    pub latency: Histogram<u64>,
+    /// Its requests.
+    pub tally: Tally,
 }
 
 /// Grabs by outcome.

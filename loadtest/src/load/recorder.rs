@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 
 use super::outcome::{
     EndpointOutcome, GeneratorCost, GrabCounts, GrabOutcome, GrabRecord, Outcome, PhaseOutcome, Refusal,
-    UNSENT, Unknown,
+    ScenarioOutcome, Tally, UNSENT, Unknown,
 };
 use crate::http::{GrabAnswer, is_partial, plan_of};
 use crate::workload::{Endpoint, Phase, Request};
@@ -51,6 +51,8 @@ pub(super) struct Recorder {
     began: Instant,
     /// By the endpoint's number, in the order of [`Endpoint::ALL`].
     endpoints: Vec<EndpointOutcome>,
+    /// By the scenario's number.
+    scenarios: Vec<ScenarioOutcome>,
     grabs: Vec<GrabRecord>,
     counts: GrabCounts,
     lateness: Histogram<u64>,
@@ -65,15 +67,17 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(phases: Vec<Phase>) -> Self {
+    pub(super) fn new<'a>(scenarios: impl Iterator<Item = &'a str>, phases: Vec<Phase>) -> Self {
         let mut began_at = Duration::ZERO;
         let phases = phases.into_iter().map(|Phase { name, until }| {
             let from = std::mem::replace(&mut began_at, until);
-            PhaseOutcome { name, from, until, ok: 0, errors: 0, latency: EndpointOutcome::new().latency }
+            PhaseOutcome { name, from, until, tally: Tally::new() }
         });
+        let scenarios = scenarios.map(|name| ScenarioOutcome { name: name.to_owned(), tally: Tally::new() });
         Self {
             began: Instant::now(),
             endpoints: Endpoint::ALL.iter().map(|_| EndpointOutcome::new()).collect(),
+            scenarios: scenarios.collect(),
             grabs: Vec::new(),
             counts: GrabCounts::default(),
             lateness: EndpointOutcome::new().latency,
@@ -101,6 +105,11 @@ impl Recorder {
         Endpoint::ALL.into_iter().zip(&self.endpoints).filter(|(_, outcome)| outcome.requests() > 0)
     }
 
+    /// What came of them by scenario.
+    pub(super) fn scenarios(&self) -> &[ScenarioOutcome] {
+        &self.scenarios
+    }
+
     /// A request found a connection free: how late it was sent is the generator's doing.
     pub(super) fn late(&mut self, lateness: Duration) {
         add(&mut self.lateness, lateness);
@@ -113,9 +122,7 @@ impl Recorder {
             _ => read_answered(request.endpoint, status, body),
         };
         self.finished += 1;
-        if let Some(phase) = self.phases.get_mut(self.phase) {
-            phase.count(result.is_ok(), Some(latency).filter(|_| result.is_ok()));
-        }
+        self.tally(request, result.is_ok(), Some(latency).filter(|_| result.is_ok()));
         let Some(endpoint) = self.endpoints.get_mut(request.endpoint as usize) else { return };
         match result {
             Ok(plan) => {
@@ -157,14 +164,21 @@ impl Recorder {
             self.remember(request, GrabOutcome::Unknown(why));
         }
         let counts = matches!(failure, Failure::TimedOut | Failure::Unsent);
-        if let Some(phase) = self.phases.get_mut(self.phase) {
-            phase.count(false, Some(waited).filter(|_| counts));
-        }
+        self.tally(request, false, Some(waited).filter(|_| counts));
         if let Some(endpoint) = self.endpoints.get_mut(request.endpoint as usize) {
             *endpoint.errors.entry(failure.kind().to_owned()).or_default() += 1;
             if counts {
                 add(&mut endpoint.latency, waited);
             }
+        }
+    }
+
+    /// Counts a request where its scenario and its part of the load's shape are.
+    fn tally(&mut self, request: &Request, ok: bool, latency: Option<Duration>) {
+        let scenario = self.scenarios.get_mut(usize::from(request.scenario)).map(|of| &mut of.tally);
+        let phase = self.phases.get_mut(self.phase).map(|of| &mut of.tally);
+        for tally in scenario.into_iter().chain(phase) {
+            tally.count(ok, latency);
         }
     }
 
@@ -196,6 +210,7 @@ impl Recorder {
             Endpoint::ALL.into_iter().zip(self.endpoints).filter(|(_, outcome)| outcome.requests() > 0);
         Outcome {
             endpoints: asked.collect::<BTreeMap<_, _>>(),
+            scenarios: self.scenarios,
             grabs: self.grabs,
             sold_out: self.counts.out_of_stock,
             counts: self.counts,
@@ -252,7 +267,7 @@ fn add(histogram: &mut Histogram<u64>, duration: Duration) {
     }
 }
 
-impl PhaseOutcome {
+impl Tally {
     fn count(&mut self, ok: bool, latency: Option<Duration>) {
         *(if ok { &mut self.ok } else { &mut self.errors }) += 1;
         if let Some(latency) = latency {
@@ -285,8 +300,8 @@ mod tests {
 
     #[test]
     fn sold_out_is_an_answer_and_no_error() {
-        let mut recorder = Recorder::new(Vec::new());
-        let request = Request { endpoint: Endpoint::Grab, user_id: 1, coupon_id: 2, room_id: 1 };
+        let mut recorder = Recorder::new(std::iter::empty(), Vec::new());
+        let request = Request { endpoint: Endpoint::Grab, user_id: 1, coupon_id: 2, room_id: 1, scenario: 0 };
         let body = br#"{"grab_status":0,"fail_reason":"out_of_stock","result_id":null}"#;
         recorder.answered(&request, 200, body, Duration::from_millis(3));
         let outcome = recorder.outcome(Duration::from_secs(1), None);
@@ -295,9 +310,25 @@ mod tests {
     }
 
     #[test]
+    fn each_scenario_counts_its_own_requests() {
+        let mut recorder = Recorder::new(["normal", "admin"].into_iter(), Vec::new());
+        let request =
+            |scenario| Request { endpoint: Endpoint::Stock, user_id: 1, coupon_id: 2, room_id: 1, scenario };
+        recorder.answered(&request(0), 200, b"{}", Duration::from_millis(2));
+        recorder.answered(&request(1), 503, b"{}", Duration::from_millis(1));
+        recorder.failed(&request(1), Failure::TimedOut, Duration::from_millis(50));
+        let outcome = recorder.outcome(Duration::from_secs(1), None);
+        let [normal, admin] = outcome.scenarios.as_slice() else { panic!("{:?}", outcome.scenarios) };
+        assert_eq!((normal.name.as_str(), normal.tally.ok, normal.tally.errors), ("normal", 1, 0));
+        assert_eq!((admin.tally.ok, admin.tally.errors, admin.tally.latency.len()), (0, 2, 1));
+        assert_eq!(admin.tally.latency.max() / 1_000, 50);
+    }
+
+    #[test]
     fn a_partial_read_is_an_error() {
-        let mut recorder = Recorder::new(Vec::new());
-        let request = Request { endpoint: Endpoint::Recent, user_id: 1, coupon_id: 2, room_id: 1 };
+        let mut recorder = Recorder::new(std::iter::empty(), Vec::new());
+        let request =
+            Request { endpoint: Endpoint::Recent, user_id: 1, coupon_id: 2, room_id: 1, scenario: 0 };
         recorder.answered(
             &request,
             200,
@@ -320,8 +351,8 @@ mod tests {
 
     #[test]
     fn a_grab_that_was_never_sent_is_not_remembered() {
-        let mut recorder = Recorder::new(Vec::new());
-        let request = Request { endpoint: Endpoint::Grab, user_id: 1, coupon_id: 2, room_id: 1 };
+        let mut recorder = Recorder::new(std::iter::empty(), Vec::new());
+        let request = Request { endpoint: Endpoint::Grab, user_id: 1, coupon_id: 2, room_id: 1, scenario: 0 };
         recorder.failed(&request, Failure::Unsent, Duration::from_secs(10));
         recorder.failed(&request, Failure::NoConnection, Duration::ZERO);
         recorder.failed(&request, Failure::Cut, Duration::ZERO);

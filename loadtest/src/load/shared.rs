@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::recorder::{Failure, Recorder};
+use super::spec::LoadSpec;
 use crate::workload::{Phase, Request, Schedule};
 
 /// A request that is due.
@@ -96,16 +97,16 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(connections: usize, source: Source, timeout: Duration, phases: Vec<Phase>) -> Self {
+    pub(super) fn new(spec: &LoadSpec, source: Source, phases: Vec<Phase>) -> Self {
         Self {
-            slots: std::iter::repeat_with(Slot::default).take(connections).collect(),
+            slots: std::iter::repeat_with(Slot::default).take(spec.connections).collect(),
             source: RefCell::new(source),
             queue: RefCell::default(),
             idle: RefCell::default(),
-            recorder: RefCell::new(Recorder::new(phases)),
+            recorder: RefCell::new(Recorder::new(spec.workload.scenario_names(), phases)),
             open: Cell::new(0),
             stopped: Cell::new(false),
-            timeout,
+            timeout: spec.timeout,
         }
     }
 

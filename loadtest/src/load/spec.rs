@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use super::outcome::EndpointOutcome;
+use super::outcome::{EndpointOutcome, ScenarioOutcome};
 use super::recorder::Recorder;
 use crate::workload::{Endpoint, Phase, Shape, Workload};
 
@@ -125,5 +125,11 @@ impl<'a> Progress<'a> {
     /// What came of the requests so far, by endpoint; only those that were asked.
     pub fn endpoints(&self) -> impl Iterator<Item = (Endpoint, &'a EndpointOutcome)> + use<'a> {
         self.recorder.asked()
+    }
+
+    /// The same by scenario, in the workload's order; none when it has no scenarios.
+    #[must_use]
+    pub fn scenarios(&self) -> &'a [ScenarioOutcome] {
+        self.recorder.scenarios()
     }
 }

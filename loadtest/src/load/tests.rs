@@ -235,9 +235,9 @@ fn each_step_has_figures_of_its_own() {
     };
     let outcome = run_load(&target, &spec).unwrap();
     let [few, none, many] = outcome.phases.as_slice() else { panic!("{:?}", outcome.phases) };
-    assert_eq!(few.ok + none.ok + many.ok, outcome.ok());
-    assert!(few.ok > 0 && none.ok == 0 && many.ok > few.ok, "{:?}", outcome.phases);
+    assert_eq!(few.tally.ok + none.tally.ok + many.tally.ok, outcome.ok());
+    assert!(few.tally.ok > 0 && none.tally.ok == 0 && many.tally.ok > few.tally.ok, "{:?}", outcome.phases);
     assert_eq!((many.from, many.until), (Duration::from_millis(600), Duration::from_millis(900)));
-    assert_eq!(many.latency.len(), many.ok);
+    assert_eq!(many.tally.latency.len(), many.tally.ok);
     assert!(run_load(&target, &LoadSpec { arrivals: Arrivals::Closed, ..spec }).unwrap().phases.is_empty());
 }

@@ -1,6 +1,6 @@
 //! Rounds of a report, made of what the load engine measured.
 
-use super::model::{EndpointRound, Figure, GeneratorRound, GrabRound, Reading, Round};
+use super::model::{EndpointRound, Figure, GeneratorRound, GrabRound, Reading, Round, ScenarioRound};
 use crate::load::Outcome;
 
 /// A load's outcome as a round. What the load cannot know is left to the caller: work by shard, writes a second, the
@@ -12,12 +12,17 @@ pub fn round(index: u32, position: u32, outcome: &Outcome) -> Round {
         let figures = EndpointRound::of(&found.latency, found.ok, found.errors.clone(), plans);
         (endpoint.name().to_owned(), figures)
     });
+    let scenarios = outcome.scenarios.iter().map(|scenario| {
+        let of = &scenario.tally;
+        (scenario.name.clone(), ScenarioRound::of(&of.latency, of.requests(), of.ok))
+    });
     Round {
         index,
         position,
         seconds: outcome.elapsed.as_secs_f64(),
         grabs: grabs(outcome),
         endpoints: endpoints.collect(),
+        scenarios: scenarios.collect(),
         generator: generator(outcome),
         ..Round::default()
     }

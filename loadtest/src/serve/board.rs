@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::decide;
-use super::kinds::{self, Kind, Ticks};
+use super::kinds::{self, Kinds, Ticks};
 use crate::compare::{Audience, Options, Sample, latest_lag_ms};
 use crate::load::{Arrivals, Progress};
 use crate::report::Report;
@@ -75,7 +75,7 @@ struct Contestant {
     failed: String,
     /// Requests that are due and wait for a free connection.
     unsent: usize,
-    kinds: Vec<Kind>,
+    kinds: Kinds,
     audit: Option<Audit>,
     #[serde(skip)]
     ticks: Ticks,
@@ -165,8 +165,8 @@ impl Board {
                 let of = report.contestants.iter().find(|of| of.name == contestant.name);
                 let Some(round) = of.and_then(|of| of.rounds.first()) else { continue };
                 contestant.kinds = kinds::of_round(round, &shown.workload);
-                contestant.requests_per_s = contestant.kinds.iter().map(|kind| kind.per_s).sum();
-                contestant.errors = contestant.kinds.iter().map(|kind| kind.errors).sum();
+                contestant.requests_per_s = contestant.kinds.per_s();
+                contestant.errors = contestant.kinds.endpoints.iter().map(|kind| kind.errors).sum();
                 contestant.failed = kinds::failed(round.endpoints.values().map(|of| &of.errors));
                 contestant.granted = round.grabs.granted;
                 contestant.effective = round.effective_shards.value();
@@ -215,7 +215,7 @@ impl Audience for Board {
             *elapsed = progress.elapsed.as_secs_f64().clamp(*elapsed, elapsed.max(*seconds));
             contestant.ticks.take(progress);
             contestant.kinds = contestant.ticks.kinds(workload);
-            contestant.requests_per_s = contestant.kinds.iter().map(|kind| kind.per_s).sum();
+            contestant.requests_per_s = contestant.kinds.per_s();
             contestant.granted = progress.granted;
             contestant.errors = progress.errors;
             contestant.failed = kinds::failed(progress.endpoints().map(|(_, of)| &of.errors));

@@ -1,11 +1,12 @@
 //! The page's runs: one at a time, each with a report.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use super::board::Board;
 use super::decide;
@@ -70,7 +71,10 @@ impl Runs {
         drop(kept);
         let (board, kept, out) = (Arc::clone(&self.board), Arc::clone(&self.kept), self.options.out.clone());
         std::thread::spawn(move || {
-            let report = run(&options, &board, number, out.as_deref());
+            let ran = || run(&options, &board, number, out.as_deref());
+            // Whatever happens in it, the next run can be started.
+            let report = catch_unwind(AssertUnwindSafe(ran))
+                .unwrap_or_else(|_| Err(anyhow!("it did not end well; what it said is on the terminal")));
             // Made before the lock is taken: a page takes its time.
             let report = report.map(|report| {
                 let ended = Ended::of(number, &report, &options);
@@ -132,6 +136,7 @@ fn run(options: &compare::Options, board: &Arc<Board>, number: u64, out: Option<
         notes.push("The load was stopped before its time.".to_owned());
     }
     report.meta.warnings.splice(0..0, notes);
+    report.meta.command = decide::command(options);
     if let Some(out) = out {
         let paths = report::write_all(&report, &out.join(format!("run-{number}")))?;
         terminal::say(paths.html.display().to_string());

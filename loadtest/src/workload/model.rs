@@ -192,32 +192,53 @@ impl Workload {
     /// Each endpoint's part of all requests; they sum to 1.
     #[must_use]
     pub fn shares(&self) -> BTreeMap<Endpoint, f64> {
-        let weights = self.weights();
-        let total: f64 = weights.iter().map(|(_, _, weight)| weight).sum();
+        let choices = self.choices();
+        let total: f64 = choices.iter().map(|choice| choice.weight).sum();
         let mut shares = BTreeMap::new();
-        for (endpoint, _, weight) in weights {
+        for Choice { endpoint, weight, .. } in choices {
             *shares.entry(endpoint).or_insert(0.0) += weight / total;
         }
         shares
     }
 
-    /// How often each action comes, relative to the others.
-    pub(super) fn weights(&self) -> Vec<(Endpoint, Rooms, f64)> {
+    /// What its scenarios are called, in the order of their numbers; none when it has no scenarios.
+    pub fn scenario_names(&self) -> impl Iterator<Item = &str> {
+        let scenarios = match &self.requests {
+            Requests::Scenarios(scenarios) => scenarios.as_slice(),
+            Requests::Trace(_) | Requests::DistinctGrabs { .. } | Requests::Echo => &[],
+        };
+        scenarios.iter().map(|scenario| scenario.name.as_str())
+    }
+
+    /// Every action of every scenario, and how often it comes.
+    pub(super) fn choices(&self) -> Vec<Choice> {
+        let only = |endpoint| vec![Choice { endpoint, rooms: Rooms::Any, scenario: 0, weight: 1.0 }];
         let scenarios = match &self.requests {
             Requests::Scenarios(scenarios) => scenarios,
-            Requests::Trace(_) | Requests::DistinctGrabs { .. } => {
-                return vec![(Endpoint::Grab, Rooms::Any, 1.0)];
-            }
-            Requests::Echo => return vec![(Endpoint::Echo, Rooms::Any, 1.0)],
+            Requests::Trace(_) | Requests::DistinctGrabs { .. } => return only(Endpoint::Grab),
+            Requests::Echo => return only(Endpoint::Echo),
         };
-        let actions = scenarios.iter().flat_map(|scenario| {
+        let actions = scenarios.iter().zip(0..).flat_map(|(scenario, number)| {
             let total: f64 = scenario.actions.iter().map(|action| action.weight).sum();
             let rate = scenario.rate();
-            scenario
-                .actions
-                .iter()
-                .map(move |action| (action.endpoint, scenario.rooms, rate * action.weight / total))
+            scenario.actions.iter().map(move |action| Choice {
+                endpoint: action.endpoint,
+                rooms: scenario.rooms,
+                scenario: number,
+                weight: rate * action.weight / total,
+            })
         });
-        actions.filter(|(_, _, weight)| *weight > 0.0).collect()
+        actions.filter(|choice| choice.weight > 0.0).collect()
     }
+}
+
+/// One of the things that are asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Choice {
+    pub(super) endpoint: Endpoint,
+    pub(super) rooms: Rooms,
+    /// Which of the scenarios asks, from 0.
+    pub(super) scenario: u16,
+    /// How often, relative to the others.
+    pub(super) weight: f64,
 }

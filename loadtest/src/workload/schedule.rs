@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::keys::Draw;
+use super::model::Choice;
 use super::shape::Profile;
 use super::{Catalogue, Endpoint, Keys, Requests, Rooms, Trace, Workload};
 use crate::random::Random;
@@ -18,14 +19,16 @@ pub struct Request {
     pub coupon_id: u64,
     /// The coupon's room.
     pub room_id: u64,
+    /// Which of the workload's scenarios asks, from 0; 0 when it has none.
+    pub scenario: u16,
 }
 
 /// The requests of a workload: without end, but for a trace.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     catalogue: Catalogue,
-    /// Weights summed up, so that a random number up to the last finds its action.
-    choices: Vec<(f64, Endpoint, Rooms)>,
+    /// What is chosen from; their weights are summed up, so that a random number up to the last finds its action.
+    choices: Vec<Choice>,
     pairs: Option<Pairs>,
     trace: Option<(Trace, usize)>,
     /// What is drawn otherwise than evenly.
@@ -69,9 +72,9 @@ impl Schedule {
     #[must_use]
     pub fn new(workload: &Workload, seed: u64) -> Self {
         let mut sum = 0.0;
-        let choices = workload.weights().into_iter().map(|(endpoint, rooms, weight)| {
-            sum += weight;
-            (sum, endpoint, rooms)
+        let choices = workload.choices().into_iter().map(|choice| {
+            sum += choice.weight;
+            Choice { weight: sum, ..choice }
         });
         let pairs = match workload.requests {
             Requests::DistinctGrabs { skip } => Some(Pairs::new(&workload.catalogue, skip)),
@@ -88,11 +91,11 @@ impl Schedule {
         }
     }
 
-    fn choose(&mut self) -> (Endpoint, Rooms) {
-        let total = self.choices.last().map_or(0.0, |(sum, ..)| *sum);
+    /// Nothing only from a workload that asks nothing, which is none.
+    fn choose(&mut self) -> Option<Choice> {
+        let total = self.choices.last().map_or(0.0, |choice| choice.weight);
         let at = self.random.unit() * total;
-        let choice = self.choices.iter().find(|(sum, ..)| at < *sum).or(self.choices.last());
-        choice.map_or((Endpoint::Grab, Rooms::Any), |&(_, endpoint, rooms)| (endpoint, rooms))
+        self.choices.iter().find(|choice| at < choice.weight).or(self.choices.last()).copied()
     }
 }
 
@@ -108,12 +111,13 @@ impl Iterator for Schedule {
         if let Some(pairs) = &mut self.pairs {
             let (user_id, coupon_id) = pairs.next();
             let room_id = catalogue.room_of(coupon_id);
-            return Some(Request { endpoint: Endpoint::Grab, user_id, coupon_id, room_id });
+            return Some(Request { endpoint: Endpoint::Grab, user_id, coupon_id, room_id, scenario: 0 });
         }
-        let (endpoint, rooms) = self.choose();
+        let Choice { endpoint, rooms, scenario, .. } = self.choose()?;
         if let Some(skewed) = &self.skewed {
             let (user_id, coupon_id) = skewed.next(&mut self.random, rooms, catalogue.coupons_per_room);
-            return Some(Request { endpoint, user_id, coupon_id, room_id: catalogue.room_of(coupon_id) });
+            let room_id = catalogue.room_of(coupon_id);
+            return Some(Request { endpoint, user_id, coupon_id, room_id, scenario });
         }
         let user_id = 1 + self.random.below(catalogue.users);
         let last_room = match rooms {
@@ -121,7 +125,8 @@ impl Iterator for Schedule {
             Rooms::Hot => catalogue.hot_rooms,
         };
         let coupon_id = 1 + self.random.below(last_room * catalogue.coupons_per_room);
-        Some(Request { endpoint, user_id, coupon_id, room_id: catalogue.room_of(coupon_id) })
+        let room_id = catalogue.room_of(coupon_id);
+        Some(Request { endpoint, user_id, coupon_id, room_id, scenario })
     }
 }
 
@@ -273,6 +278,25 @@ mod tests {
             assert!((got / wanted - 1.0).abs() < 0.15, "{endpoint:?}: {got}, not {wanted}");
             assert!((workload.shares()[&endpoint] - wanted).abs() < 1e-9);
         }
+    }
+
+    #[test]
+    fn a_request_says_which_scenario_asks_it() {
+        let workload = Workload::default();
+        let names: Vec<&str> = workload.scenario_names().collect();
+        let all: Vec<_> = Schedule::new(&workload, 5).take(50_000).collect();
+        let asked = |name: &str, endpoint| {
+            let by = |request: &Request| names[usize::from(request.scenario)] == name;
+            share(&all, |request| by(request) && request.endpoint == endpoint)
+        };
+        assert!((0.0..0.001).contains(&asked("hot room", Endpoint::UserCoupons)));
+        // 24 and 16.7 of 41.3 requests, 10 in 12 and 10 in 14 of them grabs.
+        assert!((0.47..0.50).contains(&asked("hot room", Endpoint::Grab)));
+        assert!((0.28..0.30).contains(&asked("normal", Endpoint::Grab)));
+        assert!(
+            all.iter()
+                .all(|r| r.endpoint != Endpoint::Recent || names[usize::from(r.scenario)] == "cross-shard")
+        );
     }
 
     #[test]

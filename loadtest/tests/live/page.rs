@@ -38,7 +38,11 @@ fn a_run_is_watched_to_its_report() {
         seen.insert(page.eval(&bars(1)).as_str().unwrap().to_owned());
     }
     assert!(seen.len() >= 3, "the bars did not move: {seen:?}");
+    let names = "[...document.querySelectorAll('#cards > article:nth-child(1) .scenarios th span')].map(s => s.textContent).join()";
+    page.wait(&format!("{names} === 'normal,hot room,cross-shard,admin'"));
     page.wait("!document.getElementById('report').hidden");
+    let pace = page.eval("[...document.querySelectorAll('#cards > article:nth-child(1) .scenarios td:nth-child(2)')].map(s => parseFloat(s.textContent))");
+    assert!(pace[1].as_f64() > pace[0].as_f64() && pace[0].as_f64() > pace[2].as_f64(), "{pace}");
     let passed = page.eval("[...document.querySelectorAll('.audit')].map(a => a.textContent)");
     let passed: Vec<&str> = passed.as_array().unwrap().iter().filter_map(Value::as_str).collect();
     assert!(passed.len() == 2 && passed.iter().all(|text| text.starts_with("✓ audit passed")), "{passed:?}");

@@ -1,7 +1,7 @@
 //! Two reports side by side.
 
 use loadtest::report::diff::{Change, Diff, LEAST, notes, obstacles, print};
-use loadtest::report::model::{Figure, Metric, Quantile, Reading, Report, Violation};
+use loadtest::report::model::{Figure, LatencyMs, Metric, Quantile, Reading, Report, Violation};
 use loadtest::report::summarise;
 
 use crate::fixture::comparison;
@@ -21,12 +21,18 @@ fn two() -> (Report, Report) {
 }
 
 fn scale(round: &mut loadtest::report::model::Round, by: f64, wanted: impl Fn(&str) -> bool) {
-    for (_, endpoint) in round.endpoints.iter_mut().filter(|(key, _)| wanted(key)) {
-        if let Reading::Known(latency) = &mut endpoint.latency {
+    let slow = |latency: &mut Reading<LatencyMs>| {
+        if let Reading::Known(latency) = latency {
             for ms in [&mut latency.p50, &mut latency.p90, &mut latency.p99, &mut latency.p999] {
                 *ms *= by;
             }
         }
+    };
+    for (_, scenario) in round.scenarios.iter_mut().filter(|(name, _)| wanted(name)) {
+        slow(&mut scenario.latency);
+    }
+    for (_, endpoint) in round.endpoints.iter_mut().filter(|(key, _)| wanted(key)) {
+        slow(&mut endpoint.latency);
         if let Figure::Known(mean) = &mut endpoint.mean_ms {
             *mean *= by;
         }
@@ -56,6 +62,8 @@ fn what_takes_half_as_long_again_is_worse_and_the_other_way_round_better() {
     let metric = "latency.p50.room_orders";
     assert_eq!(change(&Diff::of(&before, &after, LEAST, &[]), "hash", metric), Change::Worse);
     assert_eq!(change(&Diff::of(&after, &before, LEAST, &[]), "hash", metric), Change::Better);
+    let other = "scenario.p50.normal";
+    assert_eq!(change(&Diff::of(&before, &after, LEAST, &[]), "hash", other), Change::Same);
     // Half as much again is no change to somebody who cares for doubles only.
     assert_eq!(Diff::of(&before, &after, 1.0, &[]).count(Change::Worse), 0);
     let only = [Metric::latency("grab", Quantile::P99)];

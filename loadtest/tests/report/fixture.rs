@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use loadtest::report::model::{
     AuditResult, CURVE_PERCENTILES, Contestant, EndpointRound, Figure, Flow, GeneratorRound, GrabRound,
-    LatencyMs, Machine, Meta, MixPart, Outlook, OutlookCase, Reading, Report, Round, ShardFlow, ShardLook,
-    ShardRound,
+    LatencyMs, Machine, Meta, MixPart, Outlook, OutlookCase, Reading, Report, Round, ScenarioRound,
+    ShardFlow, ShardLook, ShardRound,
 };
 
 const SECONDS: u32 = 30;
@@ -251,6 +251,8 @@ fn round(kind: &Kind, index: u32, mood: f64, random: &mut Random) -> Round {
             sold_out: 0,
         },
         endpoints,
+        // Luck of its own: what is told of endpoints does not hang on it.
+        scenarios: scenarios(mood, &mut Random(index.into())),
         shards,
         looks: Reading::Known(looks(&writes)),
         writes_per_second: Reading::Known(writes),
@@ -268,6 +270,15 @@ fn round(kind: &Kind, index: u32, mood: f64, random: &mut Random) -> Round {
         }),
         ..Round::default()
     }
+}
+
+fn scenarios(mood: f64, random: &mut Random) -> BTreeMap<String, ScenarioRound> {
+    let mut scenario = |requests, p50: f64| {
+        let EndpointRound { requests, ok, latency, curve_ms, .. } =
+            endpoint(requests, p50 * mood, 4.0, None, random);
+        ScenarioRound { requests, ok, latency, curve_ms }
+    };
+    [("normal".to_owned(), scenario(51_000, 1.0)), ("cross-shard".to_owned(), scenario(9_000, 2.0))].into()
 }
 
 fn endpoint(ok: u64, p50: f64, tail: f64, fan_out: Option<(f64, f64)>, random: &mut Random) -> EndpointRound {

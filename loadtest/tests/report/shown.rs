@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use loadtest::report::model::{AuditResult, Figure, Meta, Reading, Violation};
+use loadtest::report::model::{AuditResult, Figure, Meta, Metric, Quantile, Reading, Violation};
 use loadtest::report::require::{Limit, Scope, check};
 use loadtest::report::{Report, html, read, summarise, terminal, write_all};
 use serde_json::Value;
@@ -212,6 +212,21 @@ fn the_page_shows_every_contestant_in_every_section() {
 }
 
 #[test]
+fn latency_is_shown_by_scenario_and_by_endpoint() {
+    let report = summarised(5);
+    let page = html::render(&report);
+    let latency = page.split_once("<section id=\"latency\"").unwrap().1.split("</section>").next().unwrap();
+    for (name, part) in [("normal", "85 % of all requests: grab"), ("cross-shard", "15 % of all requests: ")]
+    {
+        assert!(latency.contains(&format!("Latency of {name} by percentile")), "{name}");
+        assert!(latency.contains(&format!("{name}<small>{part}")), "{name}: {part}");
+    }
+    assert!(latency.contains("Latency of room orders by percentile"));
+    let p99 = report.contestants[0].median(&Metric::scenario("cross-shard", Quantile::P99));
+    assert!(p99.is_some_and(|p99| p99 > 4.0), "{p99:?}");
+}
+
+#[test]
 fn the_page_does_not_trust_names() {
     let mut report = comparison(5, 7);
     report.contestants[0].name = "<b onload='x'>\"".into();
@@ -328,7 +343,9 @@ fn a_report_from_before_there_were_curves_is_still_read_and_shown() {
     }
     for round in json["contestants"].as_array_mut().unwrap() {
         for round in round["rounds"].as_array_mut().unwrap() {
-            round.as_object_mut().unwrap().remove("looks").unwrap();
+            for field in ["looks", "scenarios"] {
+                round.as_object_mut().unwrap().remove(field).unwrap();
+            }
             for (_, endpoint) in round["endpoints"].as_object_mut().unwrap() {
                 for field in ["curve_ms", "mean_ms"] {
                     endpoint.as_object_mut().unwrap().remove(field);

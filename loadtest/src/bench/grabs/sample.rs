@@ -126,6 +126,7 @@ mod tests {
 
     fn outcome(counts: GrabCounts) -> Outcome {
         Outcome {
+            scenarios: Vec::new(),
             phases: Vec::new(),
             endpoints: BTreeMap::new(),
             grabs: Vec::new(),

@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::http::Target;
-use crate::load::{Arrivals, EndpointOutcome, GeneratorCost, LoadSpec, Outcome, PhaseOutcome};
+use crate::load::{self, Arrivals, EndpointOutcome, GeneratorCost, LoadSpec, Outcome, PhaseOutcome};
 use crate::workload::Workload;
 
 /// The whole file. Latencies are milliseconds from the intended start.
@@ -23,6 +23,8 @@ pub(super) struct Run<'a> {
     workload: &'a Workload,
     elapsed_s: f64,
     endpoints: BTreeMap<&'static str, Endpoint<'a>>,
+    /// The workload's scenarios, in its order; empty without.
+    scenarios: Vec<Scenario<'a>>,
     /// The parts of the workload's [arrivals]; empty without.
     phases: Vec<Phase<'a>>,
     grabs: Grabs,
@@ -46,10 +48,23 @@ struct Endpoint<'a> {
 }
 
 #[derive(Serialize)]
+struct Scenario<'a> {
+    name: &'a str,
+    #[serde(flatten)]
+    tally: Tally,
+}
+
+#[derive(Serialize)]
 struct Phase<'a> {
     name: &'a str,
     from_s: f64,
     until_s: f64,
+    #[serde(flatten)]
+    tally: Tally,
+}
+
+#[derive(Serialize)]
+struct Tally {
     ok: u64,
     errors: u64,
     latency_ms: Option<Latency>,
@@ -111,6 +126,11 @@ impl<'a> Run<'a> {
             workload: &spec.workload,
             elapsed_s: seconds,
             endpoints: endpoints.collect(),
+            scenarios: outcome
+                .scenarios
+                .iter()
+                .map(|of| Scenario { name: &of.name, tally: tally(&of.tally) })
+                .collect(),
             phases: outcome.phases.iter().filter(|phase| phase.from < spec.duration).map(phase).collect(),
             grabs: grabs(outcome),
             sold_out: outcome.sold_out > 0,
@@ -152,10 +172,12 @@ fn phase(figures: &PhaseOutcome) -> Phase<'_> {
         name: &figures.name,
         from_s: figures.from.as_secs_f64(),
         until_s: figures.until.as_secs_f64(),
-        ok: figures.ok,
-        errors: figures.errors,
-        latency_ms: latency(&figures.latency),
+        tally: tally(&figures.tally),
     }
+}
+
+fn tally(of: &load::Tally) -> Tally {
+    Tally { ok: of.ok, errors: of.errors, latency_ms: latency(&of.latency) }
 }
 
 fn latency(micros: &Histogram<u64>) -> Option<Latency> {

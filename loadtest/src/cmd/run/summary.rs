@@ -1,10 +1,11 @@
 //! The figures of a run as text.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use crate::format::count;
 use crate::http::Target;
-use crate::load::{Arrivals, EndpointOutcome, LoadSpec, Outcome};
+use crate::load::{Arrivals, EndpointOutcome, LoadSpec, Outcome, ScenarioOutcome, Tally};
 use crate::workload::Endpoint;
 
 /// A generator later than this, or busier, may be what was measured.
@@ -16,6 +17,7 @@ pub(super) fn summary(target: &Target, spec: &LoadSpec, outcome: &Outcome) -> St
     // Writing to a string does not fail.
     let _ = head(&mut text, target, spec)
         .and_then(|()| table(&mut text, outcome))
+        .and_then(|()| scenarios(&mut text, outcome))
         .and_then(|()| phases(&mut text, spec, outcome))
         .and_then(|()| errors(&mut text, outcome))
         .and_then(|()| grabs(&mut text, outcome))
@@ -67,31 +69,49 @@ fn row(text: &mut String, endpoint: Endpoint, figures: &EndpointOutcome) -> std:
     writeln!(text)
 }
 
+/// Each kind of user, if there are several.
+fn scenarios(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
+    if outcome.scenarios.len() < 2 {
+        return Ok(());
+    }
+    parts_head(text)?;
+    for ScenarioOutcome { name, tally } in &outcome.scenarios {
+        part(text, name, outcome.elapsed, tally)?;
+    }
+    writeln!(text)
+}
+
 /// Each part of the load's shape: a step, or the jump and what follows it.
 fn phases(text: &mut String, spec: &LoadSpec, outcome: &Outcome) -> std::fmt::Result {
     let begun: Vec<_> = outcome.phases.iter().filter(|phase| phase.from < spec.duration).collect();
     if begun.is_empty() {
         return Ok(());
     }
+    parts_head(text)?;
+    for phase in begun {
+        part(text, &phase.name, phase.until.min(spec.duration).saturating_sub(phase.from), &phase.tally)?;
+    }
+    writeln!(text)
+}
+
+fn parts_head(text: &mut String) -> std::fmt::Result {
     writeln!(
         text,
         "{:<21}{:>10}{:>10}{:>10}{:>8}{:>10}{:>10}{:>10}{:>10}",
         "ms from the due start", "due/s", "requests", "ok", "errors", "p50", "p90", "p99", "max"
-    )?;
-    for phase in begun {
-        let requests = phase.ok + phase.errors;
-        let seconds = phase.until.min(spec.duration).saturating_sub(phase.from).as_secs_f64();
-        let due = (requests as f64 / seconds.max(1e-3)).round() as u64;
-        let [due, requests, ok, failed] = [due, requests, phase.ok, phase.errors].map(count);
-        write!(text, "{:<21}{due:>10}{requests:>10}{ok:>10}{failed:>8}", phase.name)?;
-        for quantile in [0.5, 0.9, 0.99, 1.0] {
-            if phase.latency.is_empty() {
-                write!(text, "{:>10}", "-")?;
-            } else {
-                write!(text, "{:>10.2}", phase.latency.value_at_quantile(quantile) as f64 / 1_000.0)?;
-            }
+    )
+}
+
+fn part(text: &mut String, name: &str, over: Duration, tally: &Tally) -> std::fmt::Result {
+    let due = (tally.requests() as f64 / over.as_secs_f64().max(1e-3)).round() as u64;
+    let [due, requests, ok, failed] = [due, tally.requests(), tally.ok, tally.errors].map(count);
+    write!(text, "{name:<21}{due:>10}{requests:>10}{ok:>10}{failed:>8}")?;
+    for quantile in [0.5, 0.9, 0.99, 1.0] {
+        if tally.latency.is_empty() {
+            write!(text, "{:>10}", "-")?;
+        } else {
+            write!(text, "{:>10.2}", tally.latency.value_at_quantile(quantile) as f64 / 1_000.0)?;
         }
-        writeln!(text)?;
     }
     writeln!(text)
 }

@@ -8,6 +8,8 @@
 mod comparable;
 mod text;
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 pub use comparable::{notes, obstacles};
@@ -104,6 +106,10 @@ fn metrics(before: &Contestant, after: &Contestant) -> Vec<Metric> {
         if endpoints::find(&endpoint).is_some_and(|known| known.sharded_read) {
             metrics.extend([Metric::shards(&endpoint), Metric::tables(&endpoint)]);
         }
+    }
+    let scenarios = before.rounds.iter().chain(&after.rounds).flat_map(|round| round.scenarios.keys());
+    for scenario in scenarios.collect::<BTreeSet<_>>() {
+        metrics.extend([Quantile::P50, Quantile::P99].map(|quantile| Metric::scenario(scenario, quantile)));
     }
     // What neither has, such as rows stored a second on files, is nothing to tell.
     let has =

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EndpointRound, Figure, Reading, Round};
+use super::{Figure, LatencyMs, Reading, Round};
 use crate::report::endpoints;
 
 /// A percentile of a latency.
@@ -38,14 +38,14 @@ impl Quantile {
         }
     }
 
-    /// That percentile of a round's requests to an endpoint.
-    fn of(self, round: &EndpointRound) -> Figure {
-        let latency = match &round.latency {
+    /// That percentile of so many requests of a round.
+    fn of(self, requests: u64, latency: &Reading<LatencyMs>) -> Figure {
+        let latency = match latency {
             Reading::Known(latency) => latency,
             Reading::Unknown(reason) => return Figure::unknown(reason),
         };
         let least = self.least_requests();
-        if round.requests < least {
+        if requests < least {
             return Figure::unknown(format!("a {} takes {least} requests a round", self.label()));
         }
         Figure::of(match self {
@@ -82,6 +82,13 @@ pub enum Metric {
         /// Which percentile.
         quantile: Quantile,
     },
+    /// A latency percentile of all that a scenario's users ask, in milliseconds.
+    ScenarioLatency {
+        /// Which scenario.
+        scenario: String,
+        /// Which percentile.
+        quantile: Quantile,
+    },
     /// The mean time that a request of the workload takes, over all endpoints as often as each was asked, in milliseconds.
     Mean,
     /// Effective shards by rows written.
@@ -107,6 +114,12 @@ impl Metric {
     #[must_use]
     pub fn latency(endpoint: &str, quantile: Quantile) -> Self {
         Self::Latency { endpoint: endpoint.to_owned(), quantile }
+    }
+
+    /// A latency percentile of a scenario.
+    #[must_use]
+    pub fn scenario(scenario: &str, quantile: Quantile) -> Self {
+        Self::ScenarioLatency { scenario: scenario.to_owned(), quantile }
     }
 
     /// Shards visited by a query of an endpoint.
@@ -141,6 +154,9 @@ impl Metric {
             Self::Latency { endpoint, quantile } => {
                 format!("{} {}", endpoints::name(endpoint), quantile.label())
             }
+            Self::ScenarioLatency { scenario, quantile } => {
+                format!("scenario {scenario} {}", quantile.label())
+            }
             Self::Mean => "mean time a request".into(),
             Self::EffectiveShards => "effective shards (rows)".into(),
             Self::EffectiveShardsByCpu => "effective shards (CPU)".into(),
@@ -155,7 +171,7 @@ impl Metric {
     pub fn unit(&self) -> &'static str {
         match self {
             Self::Granted | Self::Stored => "/s",
-            Self::Latency { .. } | Self::Mean => "ms",
+            Self::Latency { .. } | Self::ScenarioLatency { .. } | Self::Mean => "ms",
             _ => "",
         }
     }
@@ -181,8 +197,12 @@ impl Metric {
             ),
             Self::Granted => Figure::of(round.grabs.granted_per_s),
             Self::Latency { endpoint: name, quantile } => {
-                endpoint(name).map_or_else(missing, |found| quantile.of(found))
+                endpoint(name).map_or_else(missing, |found| quantile.of(found.requests, &found.latency))
             }
+            Self::ScenarioLatency { scenario, quantile } => round
+                .scenarios
+                .get(scenario)
+                .map_or_else(missing, |found| quantile.of(found.requests, &found.latency)),
             Self::Mean => mean(round),
             Self::EffectiveShards => round.effective_shards.clone(),
             Self::EffectiveShardsByCpu => round.effective_shards_by_cpu.clone(),
@@ -217,6 +237,9 @@ impl fmt::Display for Metric {
             Self::Granted => f.write_str("grabs.granted_per_s"),
             Self::Stored => f.write_str("grabs.stored_per_s"),
             Self::Latency { endpoint, quantile } => write!(f, "latency.{}.{endpoint}", quantile.key()),
+            Self::ScenarioLatency { scenario, quantile } => {
+                write!(f, "scenario.{}.{scenario}", quantile.key())
+            }
             Self::Mean => f.write_str("latency.mean"),
             Self::EffectiveShards => f.write_str("shards.effective"),
             Self::EffectiveShardsByCpu => f.write_str("shards.effective_by_cpu"),
@@ -247,11 +270,13 @@ impl FromStr for Metric {
             _ => {}
         }
         let mut parts = text.splitn(3, '.');
+        let quantile = |key: &str| {
+            let found = Quantile::ALL.iter().find(|(_, known, _)| *known == key);
+            found.map(|(quantile, ..)| *quantile).ok_or_else(unknown)
+        };
         match (parts.next(), parts.next(), parts.next()) {
-            (Some("latency"), Some(quantile), Some(endpoint)) => {
-                let found = Quantile::ALL.iter().find(|(_, key, _)| *key == quantile).ok_or_else(unknown)?;
-                Ok(Self::latency(endpoint, found.0))
-            }
+            (Some("latency"), Some(key), Some(endpoint)) => Ok(Self::latency(endpoint, quantile(key)?)),
+            (Some("scenario"), Some(key), Some(scenario)) => Ok(Self::scenario(scenario, quantile(key)?)),
             (Some("fan_out"), Some("shards"), Some(endpoint)) => Ok(Self::shards(endpoint)),
             (Some("fan_out"), Some("tables"), Some(endpoint)) => Ok(Self::tables(endpoint)),
             _ => Err(unknown()),
@@ -275,10 +300,8 @@ impl From<Metric> for String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::report::model::LatencyMs;
+    use crate::report::model::EndpointRound;
 
     #[test]
     fn a_metric_survives_its_own_name() {
@@ -290,6 +313,7 @@ mod tests {
             Metric::EffectiveShardsByCpu,
             Metric::Skew,
             Metric::latency("room_orders", Quantile::P999),
+            Metric::scenario("hot room", Quantile::P99),
             Metric::shards("recent"),
             Metric::tables("a.b"),
         ] {
@@ -301,14 +325,10 @@ mod tests {
     #[test]
     fn a_percentile_that_no_request_was_slower_than_is_no_figure() {
         let latency = LatencyMs { p50: 1.0, p90: 2.0, p99: 3.0, p999: 4.0, max: 5.0 };
-        let endpoint = |requests| EndpointRound {
-            requests,
-            latency: Reading::Known(latency),
-            ..EndpointRound::of(&hdrhistogram::Histogram::new(3).unwrap(), 0, BTreeMap::new(), (0, 0, 0))
-        };
-        assert_eq!(Quantile::P99.of(&endpoint(100)), Figure::of(3.0));
-        assert_eq!(Quantile::P99.of(&endpoint(99)).reason(), Some("a p99 takes 100 requests a round"));
-        assert_eq!(Quantile::P50.of(&endpoint(99)), Figure::of(1.0));
+        let of = |quantile: Quantile, requests| quantile.of(requests, &Reading::Known(latency));
+        assert_eq!(of(Quantile::P99, 100), Figure::of(3.0));
+        assert_eq!(of(Quantile::P99, 99).reason(), Some("a p99 takes 100 requests a round"));
+        assert_eq!(of(Quantile::P50, 99), Figure::of(1.0));
     }
 
     #[test]

@@ -23,8 +23,8 @@ pub use metric::{Metric, Quantile, UnknownMetric};
 pub use outlook::{Outlook, OutlookCase};
 pub use reading::{Figure, Reading};
 pub use round::{
-    CURVE_PERCENTILES, EndpointRound, Flow, GeneratorRound, GrabRound, LatencyMs, Round, ShardFlow,
-    ShardLook, ShardRound,
+    CURVE_PERCENTILES, EndpointRound, Flow, GeneratorRound, GrabRound, LatencyMs, Round, ScenarioRound,
+    ShardFlow, ShardLook, ShardRound,
 };
 pub use verdict::{Advice, Call, Summary, Topic, Verdict};
 

@@ -20,6 +20,10 @@ pub struct Round {
     pub grabs: GrabRound,
     /// Latency, errors and fan-out by endpoint; the keys are those of [`crate::report::endpoints`].
     pub endpoints: BTreeMap<String, EndpointRound>,
+    /// The same requests by the scenario that asked them. Empty in reports from before it was kept, and of workloads that
+    /// have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scenarios: BTreeMap<String, ScenarioRound>,
     /// Work by shard, in shard order.
     pub shards: Vec<ShardRound>,
     /// From acknowledgement to storage, where a queue lies between the two: on servers only.
@@ -82,6 +86,28 @@ pub struct EndpointRound {
     pub shards_visited: Figure,
     /// Tables visited by a query, on average, likewise.
     pub tables_visited: Figure,
+}
+
+/// One scenario in one round: whatever its users ask, taken together.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioRound {
+    /// Requests sent.
+    pub requests: u64,
+    /// Requests answered as they should be.
+    pub ok: u64,
+    /// As of an endpoint.
+    pub latency: Reading<LatencyMs>,
+    /// As of an endpoint.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curve_ms: Vec<f64>,
+}
+
+impl ScenarioRound {
+    /// Puts a scenario's round together.
+    #[must_use]
+    pub fn of(micros: &Histogram<u64>, requests: u64, ok: u64) -> Self {
+        Self { requests, ok, latency: LatencyMs::of(micros), curve_ms: curve(micros) }
+    }
 }
 
 /// The percentiles of a latency curve: each a third of the way, or a little less, from one nine to the next.

@@ -1,10 +1,15 @@
 //! Figures that follow from a round or from all rounds of one contestant.
 
+use std::collections::BTreeSet;
+
 use coupon_core::ShardingStats;
 
-use crate::report::endpoints;
 use crate::report::model::{Contestant, Figure, Metric, Quantile, Round, ShardRound, Summary};
+use crate::report::{Report, endpoints};
 use crate::stats::estimate;
+
+/// The percentiles that are summed up over rounds.
+const QUANTILES: [Quantile; 4] = [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::P999];
 
 /// Fills a round's shares, effective shards and skew from the work of its shards.
 pub(super) fn fill_spread(round: &mut Round) {
@@ -51,6 +56,15 @@ pub(crate) fn endpoints_of<'a>(contestants: impl IntoIterator<Item = &'a Contest
     keys
 }
 
+/// The scenarios that any round of a contestant has, in the order of the workload.
+pub(crate) fn scenarios_of(report: &Report) -> Vec<String> {
+    let rounds = || report.contestants.iter().flat_map(|contestant| &contestant.rounds);
+    let asked = |name: &String| rounds().any(|round| round.scenarios.contains_key(name));
+    let mut names: Vec<String> = report.meta.mix.iter().map(|part| part.scenario.clone()).collect();
+    names.retain(asked);
+    names
+}
+
 /// Each shard's median share over the rounds; none for a shard that no round could read.
 pub(crate) fn median_shares(contestant: &Contestant) -> Vec<Option<f64>> {
     let shard = |at: usize| -> Option<f64> {
@@ -77,10 +91,13 @@ pub(super) fn summaries(contestant: &Contestant) -> Vec<Summary> {
     ];
     metrics.extend(contestant.rounds.iter().any(|round| round.flow.is_some()).then_some(Metric::Stored));
     for endpoint in endpoints_of([contestant]) {
-        for quantile in [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::P999] {
-            metrics.push(Metric::latency(&endpoint, quantile));
-        }
+        metrics.extend(QUANTILES.map(|quantile| Metric::latency(&endpoint, quantile)));
         metrics.extend([Metric::shards(&endpoint), Metric::tables(&endpoint)]);
+    }
+    let scenarios: BTreeSet<&String> =
+        contestant.rounds.iter().flat_map(|round| round.scenarios.keys()).collect();
+    for scenario in scenarios {
+        metrics.extend(QUANTILES.map(|quantile| Metric::scenario(scenario, quantile)));
     }
     metrics.into_iter().map(|metric| summary(contestant, metric)).collect()
 }

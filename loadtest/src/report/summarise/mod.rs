@@ -13,7 +13,7 @@ mod verdicts;
 
 use super::model::{AuditTotals, Report};
 
-pub(crate) use figures::{endpoints_of, median_shares};
+pub(crate) use figures::{endpoints_of, median_shares, scenarios_of};
 pub(crate) use needs::candidates;
 pub(crate) use verdicts::inverse;
 

@@ -147,7 +147,9 @@ function deal(now) {
     const card = by("card").content.firstElementChild.cloneNode(true);
     card.classList.add(`c${at % 4}`);
     card.querySelector(".name").textContent = contestant.name;
-    card.querySelector(".scroll").setAttribute("aria-label", `Requests to ${contestant.name}`);
+    const [scenarios, endpoints] = card.querySelectorAll(".scroll");
+    scenarios.setAttribute("aria-label", `Requests to ${contestant.name} by scenario`);
+    endpoints.setAttribute("aria-label", `Requests to ${contestant.name} by what they ask`);
     return card;
   }));
 }
@@ -167,7 +169,8 @@ function show(card, contestant, most) {
   part("behind").hidden = behind === "";
   write(part("behind"), behind);
   bars(part("bars"), contestant.shards, most);
-  table(card.querySelector("tbody"), contestant.kinds);
+  table(part("scenarios"), contestant.kinds.scenarios);
+  table(part("endpoints"), contestant.kinds.endpoints);
   const audit = contestant.audit;
   const mark = { true: "✓ audit passed: ", false: "✗ audit failed: ", null: "audit " };
   write(part("audit"), audit ? mark[audit.passed] + audit.told : "");
@@ -208,7 +211,7 @@ function table(body, kinds) {
   kinds.forEach((kind, at) => {
     const cells = body.rows[at].cells;
     write(cells[0].firstElementChild, kind.name);
-    write(cells[0].lastElementChild, kind.asked_by);
+    write(cells[0].lastElementChild, kind.about);
     [shown(kind.per_s), shown(kind.p50_ms), shown(kind.p99_ms), count.format(kind.errors)].forEach((text, cell) => write(cells[cell + 1], text));
   });
 }

@@ -1,14 +1,13 @@
-//! Latency by endpoint as curves over percentiles: how long the slowest one in two, in ten, in a hundred takes.
+//! One chart: a curve for each contestant.
 
 use maud::{Markup, html};
 
-use super::marks::{colour, dash, legend, mark};
-use super::svg::{LogScale, WIDTH, data, drawing, panel, px, short, tick};
-use crate::format::{self, percent};
+use super::whose::Whose;
+use crate::format;
 use crate::report::Report;
-use crate::report::endpoints;
-use crate::report::model::{Contestant, EndpointRound, Metric, Quantile};
-use crate::report::summarise::endpoints_of;
+use crate::report::html::marks::{colour, dash, mark};
+use crate::report::html::svg::{LogScale, WIDTH, data, drawing, panel, px, short, tick};
+use crate::report::model::{Contestant, Quantile};
 use crate::stats::{Estimate, estimate};
 
 const LEFT: f64 = 44.0;
@@ -19,44 +18,23 @@ const TOP: f64 = 10.0;
 const HEIGHT: f64 = 168.0;
 /// Labelled on the axis, and where curves have their marks.
 const MARKED: [f64; 5] = [50.0, 90.0, 99.0, 99.9, 99.99];
-/// The quantiles that have intervals.
-const QUANTILES: [Quantile; 4] = [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::P999];
-
-/// A chart for each endpoint.
-pub(super) fn section(report: &Report) -> Markup {
-    html! {
-        section id="latency" {
-            h2 { "Latency by endpoint" }
-            p.key {
-                "From the moment a request was due to its answer, so that a stall is not hidden. Each curve is the median over \
-                 rounds of that percentile; the bars at p50 and p99 are the intervals of these medians. To the right \
-                 the rarer, slower requests: each nine takes as much room as the one before. Milliseconds, \
-                 logarithmic; each chart has its own scale, and lower is better. A curve ends where its rounds had too few \
-                 requests for one of them to be slower: a p99 takes " (Quantile::P99.least_requests()) " a round."
-            }
-            (legend(report))
-            div.panels {
-                @for (at, key) in endpoints_of(&report.contestants).iter().enumerate() { (endpoint(report, key, at)) }
-            }
-        }
-    }
-}
+/// The quantiles that have intervals, and the percentiles they are.
+pub(super) const QUANTILES: [(Quantile, f64); 4] =
+    [(Quantile::P50, 50.0), (Quantile::P90, 90.0), (Quantile::P99, 99.0), (Quantile::P999, 99.9)];
 
 /// A contestant's curve: percentile and milliseconds.
 struct Curve<'a> {
+    whose: Whose<'a>,
     contestant: &'a Contestant,
     points: Vec<(f64, f64)>,
 }
 
 impl<'a> Curve<'a> {
     /// The median over rounds at each percentile that most of them reach.
-    fn of(report: &Report, contestant: &'a Contestant, key: &str) -> Self {
-        let rounds: Vec<Vec<(f64, f64)>> = contestant
-            .rounds
-            .iter()
-            .filter_map(|round| round.endpoints.get(key))
-            .map(|endpoint| points(endpoint, &report.meta.curve_percentiles))
-            .collect();
+    fn of(report: &Report, contestant: &'a Contestant, whose: Whose<'a>) -> Self {
+        let percentiles = &report.meta.curve_percentiles;
+        let rounds: Vec<Vec<(f64, f64)>> =
+            contestant.rounds.iter().filter_map(|round| whose.points(round, percentiles)).collect();
         let longest = rounds.iter().max_by_key(|points| points.len());
         let median = |(at, (percentile, _)): (usize, &(f64, f64))| {
             let values: Vec<f64> = rounds.iter().filter_map(|points| Some(points.get(at)?.1)).collect();
@@ -64,23 +42,12 @@ impl<'a> Curve<'a> {
             estimate(&values).filter(|of| most && of.median > 0.0).map(|of| (*percentile, of.median))
         };
         let points = longest.into_iter().flatten().enumerate().map_while(median).collect();
-        Self { contestant, points }
+        Self { whose, contestant, points }
     }
 
-    fn summary(&self, key: &str, quantile: Quantile) -> Option<&'a Estimate> {
-        self.contestant.summary(&Metric::latency(key, quantile))?.estimate.as_ref()
+    fn summary(&self, quantile: Quantile) -> Option<&'a Estimate> {
+        self.contestant.summary(&self.whose.metric(quantile))?.estimate.as_ref()
     }
-}
-
-/// A round's curve; in reports from before there were curves, the few percentiles they have.
-fn points(endpoint: &EndpointRound, percentiles: &[f64]) -> Vec<(f64, f64)> {
-    if !endpoint.curve_ms.is_empty() {
-        return percentiles.iter().copied().zip(endpoint.curve_ms.iter().copied()).collect();
-    }
-    let Some(latency) = endpoint.latency.known() else { return Vec::new() };
-    let all = [latency.p50, latency.p90, latency.p99, latency.p999];
-    let resolved = QUANTILES.iter().take_while(|quantile| endpoint.requests >= quantile.least_requests());
-    resolved.zip(MARKED).zip(all).map(|((_, percentile), ms)| (percentile, ms)).collect()
 }
 
 fn nines(percentile: f64) -> f64 {
@@ -101,13 +68,14 @@ impl Across {
     }
 }
 
-fn endpoint(report: &Report, key: &str, number: usize) -> Markup {
+/// The chart of one endpoint or scenario.
+pub(super) fn chart(report: &Report, whose: Whose<'_>, id: &str) -> Markup {
     let curves: Vec<Curve<'_>> =
-        report.contestants.iter().map(|contestant| Curve::of(report, contestant, key)).collect();
-    let caption = html! { (endpoints::name(key)) small { (asked_by(report, key)) } };
-    let whiskers = curves.iter().flat_map(|curve| {
-        [Quantile::P50, Quantile::P99].into_iter().filter_map(|quantile| curve.summary(key, quantile))
-    });
+        report.contestants.iter().map(|contestant| Curve::of(report, contestant, whose)).collect();
+    let caption = html! { (whose.name()) small { (whose.part(report)) } };
+    let whiskers = curves
+        .iter()
+        .flat_map(|curve| [Quantile::P50, Quantile::P99].into_iter().filter_map(|of| curve.summary(of)));
     let ends = whiskers.flat_map(|of| [of.low, of.high]);
     let drawn = curves.iter().flat_map(|curve| curve.points.iter().map(|(_, ms)| *ms));
     let Some(scale) = LogScale::over(drawn.chain(ends)) else {
@@ -117,34 +85,16 @@ fn endpoint(report: &Report, key: &str, number: usize) -> Markup {
     let across = Across { last: reached.fold(90.0, f64::max) };
     let body = html! {
         (axes(scale, across))
-        @for (at, curve) in curves.iter().enumerate() { (draw(report, curve, key, scale, across, at)) }
+        @for (at, curve) in curves.iter().enumerate() { (draw(report, curve, scale, across, at)) }
     };
-    let title = format!("Latency of {} by percentile", endpoints::name(key));
-    let id = format!("latency-{number}");
+    let title = format!("Latency of {} by percentile", whose.name());
     panel(
         &caption,
         &html! {
-            (drawing(&id, HEIGHT + 34.0, &title, &describe(key, &curves), &body))
-            (table(key, &curves))
+            (drawing(&format!("latency-{id}"), HEIGHT + 34.0, &title, &describe(&curves), &body))
+            (table(&curves))
         },
     )
-}
-
-/// Which scenarios ask for it, and how much of all requests it is.
-fn asked_by(report: &Report, key: &str) -> String {
-    let parts: Vec<(&str, f64)> = report
-        .meta
-        .mix
-        .iter()
-        .filter_map(|part| Some((part.scenario.as_str(), *part.endpoints.get(key)?)))
-        .collect();
-    if parts.is_empty() {
-        return "ms".into();
-    }
-    let shown: Vec<String> =
-        parts.iter().map(|(scenario, share)| format!("{scenario} {}", percent(*share))).collect();
-    let what = if shown.len() > 1 { "scenarios" } else { "scenario" };
-    format!("{what} {} of all requests", format::list(&shown))
 }
 
 /// Milliseconds lie the other way round than a scale does: less is lower.
@@ -175,7 +125,7 @@ fn tick_of(percentile: f64) -> String {
     format!("p{percentile}")
 }
 
-fn draw(report: &Report, curve: &Curve<'_>, key: &str, scale: LogScale, across: Across, at: usize) -> Markup {
+fn draw(report: &Report, curve: &Curve<'_>, scale: LogScale, across: Across, at: usize) -> Markup {
     let name = &curve.contestant.name;
     let colour = colour(report, name);
     let place = |(percentile, ms): &(f64, f64)| (across.at(*percentile), height_of(scale, *ms));
@@ -186,7 +136,7 @@ fn draw(report: &Report, curve: &Curve<'_>, key: &str, scale: LogScale, across: 
     let bars = [(Quantile::P50, 50.0), (Quantile::P99, 99.0)];
     let bars = bars.iter().filter_map(|(quantile, percentile)| {
         let reached = curve.points.iter().any(|(point, _)| point == percentile);
-        Some((across.at(*percentile) + aside, curve.summary(key, *quantile).filter(|_| reached)?))
+        Some((across.at(*percentile) + aside, curve.summary(*quantile).filter(|_| reached)?))
     });
     html! {
         g stroke=(colour) fill="none" stroke-width="2" {
@@ -209,11 +159,11 @@ fn shown(estimate: Option<&Estimate>) -> String {
     estimate.map_or_else(|| "n/a".to_owned(), format::estimate)
 }
 
-fn describe(key: &str, curves: &[Curve<'_>]) -> String {
+fn describe(curves: &[Curve<'_>]) -> String {
     let rows: Vec<String> = curves
         .iter()
         .map(|curve| {
-            let of = |quantile| shown(curve.summary(key, quantile));
+            let of = |quantile| shown(curve.summary(quantile));
             format!(
                 "{}: p50 {}, p99 {}",
                 short(&curve.contestant.name, 40),
@@ -225,11 +175,11 @@ fn describe(key: &str, curves: &[Curve<'_>]) -> String {
     format!("In milliseconds. {}.", rows.join("; "))
 }
 
-fn table(key: &str, curves: &[Curve<'_>]) -> Markup {
+fn table(curves: &[Curve<'_>]) -> Markup {
     let rows: Vec<Vec<String>> = curves
         .iter()
         .map(|curve| {
-            let of = QUANTILES.iter().map(|quantile| shown(curve.summary(key, *quantile)));
+            let of = QUANTILES.iter().map(|(quantile, _)| shown(curve.summary(*quantile)));
             std::iter::once(curve.contestant.name.clone()).chain(of).collect()
         })
         .collect();
@@ -239,17 +189,6 @@ fn table(key: &str, curves: &[Curve<'_>]) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::model::{LatencyMs, Reading};
-
-    #[test]
-    fn a_report_without_curves_shows_the_percentiles_that_its_rounds_resolve() {
-        let latency = LatencyMs { p50: 1.0, p90: 2.0, p99: 3.0, p999: 4.0, max: 5.0 };
-        let mut endpoint =
-            EndpointRound { requests: 250, latency: Reading::Known(latency), ..EndpointRound::default() };
-        assert_eq!(points(&endpoint, &[]), [(50.0, 1.0), (90.0, 2.0), (99.0, 3.0)]);
-        endpoint.curve_ms = vec![1.0, 1.5];
-        assert_eq!(points(&endpoint, &[50.0, 60.0, 70.0]), [(50.0, 1.0), (60.0, 1.5)]);
-    }
 
     #[test]
     fn each_nine_takes_as_much_room_as_the_one_before() {

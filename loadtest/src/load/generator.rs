@@ -24,7 +24,8 @@ const SWEEP: Duration = Duration::from_millis(50);
 
 /// Puts the target under load until the duration is over and every answer is in, or given up on.
 ///
-/// Ends by itself after at most the duration and the time-out.
+/// Ends by itself after at most the duration and two time-outs: one in which what is due may wait for a connection, one for
+/// the answer.
 ///
 /// # Errors
 /// When the specification makes no sense or the target does not accept connections at the start. What goes wrong

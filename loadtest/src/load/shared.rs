@@ -173,10 +173,11 @@ impl Shared {
         Poll::Pending
     }
 
-    /// Gives up on what has taken too long; at the end, on everything.
+    /// Gives up on what has taken too long; at the end, on everything that still waits for a connection. What was sent has its
+    /// time: to cut it short would be a time-out of the generator's own making.
     pub(super) fn sweep(&self, now: Instant, is_end: bool) {
         for slot in &self.slots {
-            if slot.give_up_at.get().is_some_and(|at| is_end || at <= now) {
+            if slot.give_up_at.get().is_some_and(|at| at <= now) {
                 slot.give_up_at.set(None);
                 slot.gave_up.set(true);
                 slot.wake();

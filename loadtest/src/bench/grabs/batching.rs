@@ -58,7 +58,7 @@ fn run(context: &mut Context) -> Result<Findings> {
     for (service, kind) in services.iter_mut().zip(kinds) {
         warm_up(context, service, &[kind])?;
     }
-    let rounds = take_turns_each(context, &mut services, &kinds)?;
+    let rounds = take_turns_each(context, context.rounds(), &mut services, &kinds)?;
     let audits: Vec<Option<String>> =
         services.into_iter().map(|service| service.finish(context)).collect::<Result<_>>()?;
     let [batched, others @ ..] = kinds;

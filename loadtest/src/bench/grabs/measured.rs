@@ -23,6 +23,9 @@ use crate::workload::{Catalogue, Workload};
 const LOOK: Duration = Duration::from_millis(250);
 /// An answer that takes longer is an error, and makes the round not valid.
 const TIMEOUT: Duration = LoadSpec::TIMEOUT;
+/// The same for an overload. The generator itself may not be able to send all of it: what waits for a connection longer than
+/// this is not sent, so that the round ends soon after its time.
+const TIMEOUT_OF_OVERLOAD: Duration = Duration::from_secs(3);
 
 /// What a round sends.
 #[derive(Debug, Clone, Copy)]
@@ -156,7 +159,7 @@ impl Measured {
             connections,
             duration,
             seed: self.seed,
-            timeout: TIMEOUT,
+            timeout: if matches!(load.what, What::Overload { .. }) { TIMEOUT_OF_OVERLOAD } else { TIMEOUT },
             ..LoadSpec::new(arrivals)
         };
         let outcome = run_load(&self.running.target, &spec).inspect_err(|_| {

@@ -43,6 +43,8 @@ pub(in crate::bench) struct Sample {
     pub(super) late_ms: f64,
     /// Answers 503, a second.
     pub(super) refused_per_s: f64,
+    /// What was due and found no free connection in time, a second.
+    pub(super) unsent_per_s: f64,
     /// Why the round is not valid, if it is not.
     pub(in crate::bench) problem: Option<String>,
 }
@@ -61,6 +63,7 @@ impl Sample {
             p50_ms: ms(0.5),
             p99_ms: ms(0.99),
             refused_per_s: refused as f64 / outcome.elapsed.as_secs_f64(),
+            unsent_per_s: outcome.unsent as f64 / outcome.elapsed.as_secs_f64(),
             late_ms: outcome.generator.lateness_p99_us as f64 / 1_000.0,
             problem: problem(expected, outcome),
             ..Self::default()

@@ -20,9 +20,17 @@ pub(super) struct Rounds<K>(Vec<(u32, K, Sample)>);
 pub(super) fn take_turns<K: Copy + PartialEq + Display>(
     context: &Context,
     kinds: &[K],
+    turn: impl FnMut(K) -> Result<Sample>,
+) -> Result<Rounds<K>> {
+    so_often(context, context.rounds(), kinds, turn)
+}
+
+fn so_often<K: Copy + PartialEq + Display>(
+    context: &Context,
+    rounds: u32,
+    kinds: &[K],
     mut turn: impl FnMut(K) -> Result<Sample>,
 ) -> Result<Rounds<K>> {
-    let rounds = context.rounds();
     let mut order = Order::new(context.seed);
     let mut samples = Vec::new();
     for round in 1..=rounds {
@@ -35,14 +43,15 @@ pub(super) fn take_turns<K: Copy + PartialEq + Display>(
     Ok(Rounds(samples))
 }
 
-/// The same for services of which each has a kind of its own.
+/// The same for services of which each has a kind of its own, in so many rounds.
 pub(super) fn take_turns_each(
     context: &Context,
+    rounds: u32,
     services: &mut [Measured],
     kinds: &[Kind],
 ) -> Result<Rounds<Kind>> {
     let duration = context.round();
-    take_turns(context, kinds, |kind| {
+    so_often(context, rounds, kinds, |kind| {
         let mut of = services.iter_mut().zip(kinds);
         let (service, _) = of.find(|(_, its)| **its == kind).context("it is one of them")?;
         service.round(&kind.load(duration))

@@ -1,8 +1,13 @@
 //! Refuses workloads that cannot be run, naming the key as the file spells it.
 
+use std::collections::BTreeSet;
+
 use anyhow::ensure;
 
 use super::{Catalogue, Requests, Rooms, Scenario, Workload};
+
+/// More kinds of users than anybody can look at.
+const MOST_SCENARIOS: usize = 1_000;
 
 impl Workload {
     /// Refuses what cannot be run.
@@ -17,8 +22,15 @@ impl Workload {
             shape.check(matches!(self.requests, Requests::Scenarios(_)))?;
         }
         let Requests::Scenarios(scenarios) = &self.requests else { return Ok(()) };
-        ensure!(!scenarios.is_empty(), "scenarios: there must be at least one");
+        let (count, most) = (scenarios.len(), MOST_SCENARIOS);
+        ensure!((1..=most).contains(&count), "scenarios: there must be 1 to {most}, not {count}");
+        let mut names = BTreeSet::new();
         for (number, scenario) in scenarios.iter().enumerate() {
+            let name = scenario.name.as_str();
+            ensure!(
+                !name.trim().is_empty() && names.insert(name),
+                "scenarios[{number}].name: figures are told by it, so it must not be empty or used twice, as {name:?} is"
+            );
             scenario.check(&format!("scenarios[{number}] ({:?})", scenario.name))?;
             ensure!(
                 scenario.rooms == Rooms::Any || self.catalogue.hot_rooms > 0,

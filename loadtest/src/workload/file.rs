@@ -118,6 +118,8 @@ mod tests {
             ("think_s = [1, 3]", "think_s = [0, 0]", "think_s"),
             ("users = 3", "users = -3", "scenarios[1] (\"hot room\").users"),
             ("weight = 2 }", "weight = nan }", "actions[1].weight"),
+            ("name = \"hot room\"", "name = \"normal\"", "scenarios[1].name"),
+            ("name = \"hot room\"", "name = \" \"", "scenarios[1].name"),
         ] {
             let error = refusal(from, to);
             assert!(error.contains(key), "{to}: {error}");

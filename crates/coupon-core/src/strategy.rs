@@ -44,6 +44,12 @@ pub trait ShardingStrategy: Debug + Send + Sync + 'static {
     /// Every placement that may hold a row the query covers, and no other.
     fn plan(&self, query: &ResultQuery) -> Plan;
 
+    /// Whether the latest results that the query covers are on all shards of its plan alike. A page then takes a share of
+    /// each shard instead of a page, and asks again where that was too little: saying so wrongly costs time, never a result.
+    fn is_even(&self, _query: &ResultQuery) -> bool {
+        false
+    }
+
     /// The tables that rows of that time may need, so that they can be made ahead of it.
     ///
     /// The default suits strategies with one table a shard.

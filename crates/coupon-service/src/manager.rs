@@ -1,5 +1,7 @@
 //! Executes plans over the shards: in parallel, with the limit pushed down, merged in order, never silently short.
 
+mod page;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,11 +12,13 @@ use coupon_core::{
 use futures_util::future::join_all;
 
 use crate::backend::{
-    Backend, LocalFuture, PageRequest, SpendOutcome, Spending, Summary, Totals, Unavailable, Visit, Visited,
+    Backend, LocalFuture, SpendOutcome, Spending, Summary, Totals, Unavailable, Visit, Visited,
 };
 use crate::ids::PATIENCE_MS as CLOCK_PATIENCE_MS;
 use crate::telemetry::traces::traced;
 use crate::throttle::Throttle;
+
+pub use page::Page;
 
 /// A shard that is down is missed by every read.
 static LOG: Throttle = Throttle::new();
@@ -34,15 +38,11 @@ pub struct Answered {
     pub as_of: Timestamp,
 }
 
-/// Results, latest first.
-#[derive(Debug, Clone)]
-pub struct Page {
-    /// The results.
-    pub items: Vec<CouponResult>,
-    /// Whether there may be more.
-    pub more: bool,
-    /// How it was answered.
-    pub answered: Answered,
+impl Answered {
+    /// The shards that answered.
+    fn up(&self) -> impl Iterator<Item = ShardId> {
+        self.shards.iter().filter(|shard| !self.missing.contains(shard)).copied()
+    }
 }
 
 /// How an attempt to spend a result ended.
@@ -83,29 +83,6 @@ impl ShardingManager {
         &self.strategy
     }
 
-    /// A page of the results that a query covers, latest first.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when no shard answers.
-    pub async fn page(
-        &self,
-        query: ResultQuery,
-        page: PageRequest,
-        now: Timestamp,
-    ) -> Result<Page, Unavailable> {
-        // One more than asked for, to know whether there is more.
-        let wanted = PageRequest { limit: page.limit + 1, ..page };
-        let shards = &self.backend.shards;
-        let plan = self.strategy.plan(&query);
-        let (lists, answered) =
-            self.visit(&plan, now, |shard, visit| shards.page(shard, visit, query, wanted)).await?;
-        let mut items: Vec<CouponResult> = lists.into_iter().flatten().map(|(_, result)| result).collect();
-        items.sort_unstable_by_key(|result| std::cmp::Reverse(result.result_id));
-        let more = items.len() > page.limit;
-        items.truncate(page.limit);
-        Ok(Page { items, more, answered })
-    }
-
     /// How many results of a room there are, and the latest.
     ///
     /// # Errors
@@ -119,7 +96,7 @@ impl ShardingManager {
         let shards = &self.backend.shards;
         let plan = self.strategy.plan(&query);
         let (parts, answered) =
-            self.visit(&plan, now, |shard, visit| shards.summary(shard, visit, query)).await?;
+            self.visit(self.visits(&plan), now, |shard, visit| shards.summary(shard, visit, query)).await?;
         let sum = parts.into_iter().fold(Summary::default(), |sum, part| Summary {
             results: sum.results + part.results,
             last_grab: sum.last_grab.max(part.last_grab),
@@ -141,9 +118,8 @@ impl ShardingManager {
         let ask = |shard, visit| -> LocalFuture<'_, _> {
             if exact { shards.totals(shard, visit) } else { shards.kept_totals(shard) }
         };
-        let (parts, answered) = self.visit(&plan, now, ask).await?;
-        let up = answered.shards.iter().filter(|shard| !answered.missing.contains(shard)).copied();
-        Ok((up.zip(parts).collect(), answered))
+        let (parts, answered) = self.visit(self.visits(&plan), now, ask).await?;
+        Ok((answered.up().zip(parts).collect(), answered))
     }
 
     /// The result with that id, wherever the strategy says it may be. Knowing its user may save visits.
@@ -160,7 +136,7 @@ impl ShardingManager {
         let shards = &self.backend.shards;
         let plan = self.strategy.plan(&query);
         let (found, answered) = self
-            .visit(&plan, now, |shard, visit| {
+            .visit(self.visits(&plan), now, |shard, visit| {
                 let found = shards.find(shard, visit, id);
                 Box::pin(async move {
                     let visited = found.await?;
@@ -212,14 +188,17 @@ impl ShardingManager {
         }
     }
 
-    /// Asks every shard of a plan at once, and waits for all of them.
+    fn visits(&self, plan: &Plan) -> Vec<(ShardId, Visit)> {
+        visits(plan, self.strategy.shard_count().get())
+    }
+
+    /// Makes all visits at once, and waits for all of them. The values are those of the shards that answered, in their order.
     async fn visit<'a, T>(
         &'a self,
-        plan: &Plan,
+        visits: Vec<(ShardId, Visit)>,
         now: Timestamp,
         ask: impl Fn(ShardId, Visit) -> LocalFuture<'a, Result<Visited<T>, Unavailable>>,
     ) -> Result<(Vec<T>, Answered), Unavailable> {
-        let visits = visits(plan, self.strategy.shard_count().get());
         let shards: Vec<ShardId> = visits.iter().map(|(shard, _)| *shard).collect();
         let (ask, traced) = (&ask, &traced());
         let ask = &ask;

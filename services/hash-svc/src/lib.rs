@@ -93,6 +93,10 @@ impl ShardingStrategy for HashSharding {
         }
     }
 
+    fn is_even(&self, query: &ResultQuery) -> bool {
+        query.user.is_none()
+    }
+
     fn layout(&self) -> String {
         format!("hash of user_id, mix {}, {} shards", self.slots.mix(), self.shard_count())
     }

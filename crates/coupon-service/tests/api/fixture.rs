@@ -64,6 +64,10 @@ impl ShardingStrategy for ByUser {
     fn plan(&self, query: &ResultQuery) -> Plan {
         query.user.map_or(Plan::All, |user| Plan::One(home(user)))
     }
+
+    fn is_even(&self, query: &ResultQuery) -> bool {
+        query.user.is_none()
+    }
 }
 
 fn home(user: UserId) -> Placement {

@@ -35,6 +35,24 @@ fn a_list_is_the_same_in_pages_and_in_one() {
 }
 
 #[test]
+fn a_list_is_whole_although_one_shard_has_all_of_it_and_its_share_is_asked_for() {
+    let api = Api::start();
+    // All on the first of four shards, of which the strategy says that they have equal parts.
+    for (user, coupon) in (4..=40).step_by(4).flat_map(|user| OF_ROOM_3.map(|coupon| (user, coupon))) {
+        assert_eq!(api.grab(user, coupon).grab_status, 1, "{user} {coupon}");
+    }
+    // A shard that is kept busy sorts what it has acknowledged into its tables a moment later.
+    let whole = std::iter::repeat_with(|| walk(&api, "/api/room/3/orders", 1_000))
+        .take(1_000)
+        .find(|(ids, _)| ids.len() == 50);
+    let whole = whole.unwrap();
+    assert!(is_latest_first(&whole.0));
+    for (limit, pages) in [(1, 50), (8, 7), (30, 2), (49, 2), (50, 1)] {
+        assert_eq!(walk(&api, "/api/room/3/orders", limit), (whole.0.clone(), pages), "{limit}");
+    }
+}
+
+#[test]
 fn a_users_list_visits_one_shard_and_holds_only_theirs() {
     let api = Api::start();
     api.grab(6, PLENTY);

@@ -1,8 +1,9 @@
 //! What the API adds to a query: to the shard's own time for it, or to all shards' at once.
 //!
 //! On one machine the shards share its cores: four of them that are asked at once cannot each be as fast as when it is asked
-//! alone. So what a scatter is held against are the same statements over bare connections *at once*; how it stands to the
-//! slowest shard asked alone is among the figures.
+//! alone. So what a scatter is held against are the shards' own pages over bare connections *at once*; how it stands to the
+//! slowest shard asked alone is among the figures. The statements are the service's, but for the limit: where results are
+//! spread evenly, the service asks each shard for less than a page.
 
 use anyhow::{Context as _, Result};
 use hdrhistogram::Histogram;
@@ -97,7 +98,7 @@ pub(super) fn claims_of(case: &Case, scale: &Scale) -> [Claim; 2] {
     QUANTILES.map(|(quantile, _)| Claim {
         id: format!("{}-{}-{quantile}", scale.id, case.id).into(),
         what: format!("{}, of {}: {quantile} of the API", case.what, scale.of).into(),
-        against: "the same statements over one bare connection a shard, at once".into(),
+        against: "each shard's own page, or its sums, over one bare connection a shard, at once".into(),
         target: Target::AtMost(1.3),
         unit: "×".into(),
     })

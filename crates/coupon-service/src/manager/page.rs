@@ -1,0 +1,130 @@
+//! Pages of results: from each shard what the page may take of it, merged, and asked for more where that was too little.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use coupon_core::{CouponResult, ResultId, ResultQuery, ShardId, Timestamp};
+
+use super::{Answered, ShardingManager};
+use crate::backend::{Found, PageRequest, Unavailable, Visit};
+
+/// Results, latest first.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The results.
+    pub items: Vec<CouponResult>,
+    /// Whether there may be more.
+    pub more: bool,
+    /// How it was answered.
+    pub answered: Answered,
+}
+
+impl ShardingManager {
+    /// A page of the results that a query covers, latest first.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when no shard answers.
+    pub async fn page(
+        &self,
+        query: ResultQuery,
+        page: PageRequest,
+        now: Timestamp,
+    ) -> Result<Page, Unavailable> {
+        // One more than asked for, to know whether there is more.
+        let wanted = page.limit + 1;
+        let visits = self.visits(&self.strategy.plan(&query));
+        let limit = if self.strategy.is_even(&query) { share(wanted, visits.len()) } else { wanted };
+        let first = PageRequest { limit, ..page };
+        let shards = &self.backend.shards;
+        let ask = |shard, visit| shards.page(shard, visit, query, first);
+        let (lists, mut answered) = self.visit(visits.clone(), now, ask).await?;
+        let short = too_short(&lists, answered.up(), first.limit, wanted);
+        let mut items: Vec<CouponResult> = lists.into_iter().flatten().map(|(_, result)| result).collect();
+        if !short.is_empty() {
+            let again = visits.into_iter().filter(|(shard, _)| short.iter().any(|(other, _)| other == shard));
+            items.extend(self.rest(query, again.collect(), &short, wanted, now, &mut answered).await);
+        }
+        items.sort_unstable_by_key(|result| Reverse(result.result_id));
+        let more = items.len() > page.limit;
+        items.truncate(page.limit);
+        Ok(Page { items, more, answered })
+    }
+
+    /// What shards have after what they gave. One that does not answer any more is missing.
+    async fn rest(
+        &self,
+        query: ResultQuery,
+        visits: Vec<(ShardId, Visit)>,
+        short: &[(ShardId, ResultId)],
+        limit: usize,
+        now: Timestamp,
+        answered: &mut Answered,
+    ) -> Vec<CouponResult> {
+        let shards = &self.backend.shards;
+        let after = |shard| short.iter().find(|(other, _)| *other == shard).map(|(_, last)| *last);
+        let ask =
+            |shard, visit| shards.page(shard, visit, query, PageRequest { before: after(shard), limit });
+        match self.visit(visits, now, ask).await {
+            Ok((lists, again)) => {
+                answered.take_in(&again);
+                lists.into_iter().flatten().map(|(_, result)| result).collect()
+            }
+            Err(_) => {
+                answered.missing.extend(short.iter().map(|(shard, _)| *shard));
+                Vec::new()
+            }
+        }
+    }
+}
+
+impl Answered {
+    /// Some shards were asked again, about tables that are counted already.
+    fn take_in(&mut self, again: &Self) {
+        self.missing.extend(&again.missing);
+        self.as_of = self.as_of.min(again.as_of);
+        for (shard, took) in &mut self.timings {
+            let more = again.timings.iter().find(|(other, _)| other == shard);
+            *took += more.map_or(Duration::ZERO, |(_, more)| *more);
+        }
+    }
+}
+
+/// How much of a page to ask each of so many shards for, when its results are on all of them alike: the mean, and three
+/// deviations of a Poisson distribution, so that fewer than one page in fifty takes a second question.
+fn share(wanted: usize, shards: usize) -> usize {
+    let mean = wanted as f64 / shards.max(1) as f64;
+    ((mean + 3.0 * mean.sqrt()).ceil() as usize + 1).min(wanted)
+}
+
+/// The shards that gave as many as they were asked for and may hold more of the page, each with the last result it gave.
+fn too_short(
+    lists: &[Vec<Found>],
+    up: impl Iterator<Item = ShardId>,
+    limit: usize,
+    wanted: usize,
+) -> Vec<(ShardId, ResultId)> {
+    if limit >= wanted {
+        return Vec::new();
+    }
+    let mut ids: Vec<ResultId> = lists.iter().flatten().map(|(_, result)| result.result_id).collect();
+    ids.sort_unstable_by_key(|id| Reverse(*id));
+    // What comes after it is not of the page, whoever has it.
+    let last_of_page = ids.get(wanted - 1).copied();
+    let last =
+        |list: &Vec<Found>| list.last().filter(|_| list.len() >= limit).map(|(_, result)| result.result_id);
+    up.zip(lists)
+        .filter_map(|(shard, list)| Some((shard, last(list)?)))
+        .filter(|(_, last)| last_of_page.is_none_or(|end| *last > end))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_more_than_the_mean_and_never_more_than_the_page() {
+        assert_eq!((share(101, 1), share(101, 4), share(101, 16), share(2, 4)), (101, 42, 15, 2));
+        assert_eq!((share(1, 0), share(11, 1_024)), (1, 2));
+    }
+}

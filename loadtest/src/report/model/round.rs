@@ -14,7 +14,7 @@ pub struct Round {
     pub index: u32,
     /// When in this round the contestant ran, from 0: the order is random.
     pub position: u32,
-    /// How long requests were sent, in seconds.
+    /// From its start to the last answer, in seconds, and no less than it was to take.
     pub seconds: f64,
     /// The grabs.
     pub grabs: GrabRound,

@@ -17,7 +17,8 @@ Examples:
   loadtest diff before/report.json after/report.json
       what became worse?
 
-An error is one line and exit code 1; an audit that finds a violation ends with 2.";
+An error is one line and exit code 1, and so is an audit that could not be made; an audit that finds a violation ends with 2, a
+figure beyond its limit with 3.";
 
 pub(super) const RUN: &str = "\
 Examples:

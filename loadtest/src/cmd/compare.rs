@@ -65,7 +65,8 @@ pub struct Args {
     /// with p50, p90, p99, p99.9, max, rate, errors, shards or tables, such as hash.grab.p99<20ms; or CONTESTANT.METRIC with
     /// rate, errors, mean, skew, effective_shards, effective_shards_by_cpu, stored, lag or late, such as hash.errors<0.1%.
     /// `all` stands for every contestant; compare with <, <=, > or >=; units are us, ms, s, /s and %. What is held against
-    /// the limit is the median over rounds, or the worst round's for max
+    /// the limit is the median over rounds, the worst round's for max and lag, and over all requests for errors; a figure that
+    /// a round does not have keeps no limit
     #[arg(long, value_name = "LIMIT")]
     require: Vec<String>,
     /// The folder for report.json and report.html

@@ -13,7 +13,8 @@ use crate::report::{read, terminal};
 use crate::terminal::note;
 
 const EXIT_CODES: &str = "Exits with 0 when nothing became worse (undecided figures included), 3 when something did, 1 when \
-the two could not be compared.";
+the two could not be compared. Worse is also an audit that passed before and fails after, and 0.1 % more requests that fail, \
+whatever --least says. A contestant that is in one report alone is told and not judged.";
 
 /// Its command line.
 #[derive(Debug, clap::Args)]
@@ -53,10 +54,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let json = args.json.as_deref().map(|path| Output::create("--json", path)).transpose()?;
     let mut found = Diff::of(&before, &after, least, &only);
-    ensure!(
-        !found.rows.is_empty(),
-        "there is nothing to compare: no contestant has these figures in both reports"
-    );
+    for metric in &only {
+        let name = metric.to_string();
+        ensure!(
+            found.rows.iter().any(|row| row.metric == name),
+            "--only {name}: no contestant that is in both reports has this figure"
+        );
+    }
+    ensure!(!found.rows.is_empty(), "there is nothing to compare: no contestant is in both reports");
     found.notes.splice(0..0, obstacles);
     show(&found, least)?;
     json.map_or(Ok(()), |file| file.write_json(&found))?;
@@ -73,8 +78,8 @@ fn metric(name: &str) -> Result<Metric> {
     name.parse().with_context(|| {
         format!(
             "--only {name:?}: metrics are grabs.granted_per_s, grabs.stored_per_s, shards.effective, \
-             shards.effective_by_cpu, latency.mean, latency.p50.ENDPOINT, latency.p99.ENDPOINT, fan_out.shards.ENDPOINT and \
-             fan_out.tables.ENDPOINT"
+             shards.effective_by_cpu, shards.skew, latency.mean, latency.P.ENDPOINT and scenario.P.NAME with P of p50, p90, p99 \
+             and p999, fan_out.shards.ENDPOINT and fan_out.tables.ENDPOINT"
         )
     })
 }

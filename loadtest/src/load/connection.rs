@@ -103,7 +103,8 @@ impl Connection {
                 self.shared.record(|recorder| recorder.reconnects += 1);
                 return true;
             }
-            Ok(Err(_)) | Err(_) => Failure::NoConnection,
+            Ok(Err(_)) => Failure::NoConnection,
+            Err(_) => Failure::NoConnectionInTime,
         };
         slot.finish();
         self.now = Instant::now();

@@ -72,6 +72,9 @@ async fn run(
         if let Arrivals::Open { rate } = spec.arrivals {
             let moments = ArrivalTimes::new(&spec.workload, rate, spec.seed);
             dispatch(&shared, schedule.zip(moments), &phases, start, spec).await?;
+            if spec.is_stopped() {
+                shared.forget_queued();
+            }
         }
         shared.stop();
         while connections.join_next().await.is_some() {}

@@ -20,6 +20,8 @@ pub(super) enum Failure {
     Unsent,
     /// No connection could be opened: never sent.
     NoConnection,
+    /// The same, and the time-out passed over it.
+    NoConnectionInTime,
     TimedOut,
     Cut,
     Unreadable,
@@ -29,7 +31,7 @@ impl Failure {
     const fn kind(self) -> &'static str {
         match self {
             Self::Unsent => UNSENT,
-            Self::NoConnection => "no connection",
+            Self::NoConnection | Self::NoConnectionInTime => "no connection",
             Self::TimedOut => "time-out",
             Self::Cut => "connection cut",
             Self::Unreadable => "unreadable answer",
@@ -38,7 +40,7 @@ impl Failure {
 
     const fn unknown(self) -> Option<Unknown> {
         match self {
-            Self::Unsent | Self::NoConnection => None,
+            Self::Unsent | Self::NoConnection | Self::NoConnectionInTime => None,
             Self::TimedOut => Some(Unknown::TimedOut),
             Self::Cut => Some(Unknown::Cut),
             Self::Unreadable => Some(Unknown::Unreadable),
@@ -163,7 +165,7 @@ impl Recorder {
         if let Some(why) = failure.unknown().filter(|_| request.endpoint == Endpoint::Grab) {
             self.remember(request, GrabOutcome::Unknown(why));
         }
-        let counts = matches!(failure, Failure::TimedOut | Failure::Unsent);
+        let counts = matches!(failure, Failure::TimedOut | Failure::Unsent | Failure::NoConnectionInTime);
         self.tally(request, false, Some(waited).filter(|_| counts));
         if let Some(endpoint) = self.endpoints.get_mut(request.endpoint as usize) {
             *endpoint.errors.entry(failure.kind().to_owned()).or_default() += 1;

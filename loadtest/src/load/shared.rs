@@ -196,6 +196,12 @@ impl Shared {
         if queue.front().is_some_and(overdue) { queue.pop_front() } else { None }
     }
 
+    /// Somebody ended the load: what was not sent is as if it had never been due.
+    pub(super) fn forget_queued(&self) {
+        let forgotten = self.queue.borrow_mut().drain(..).count();
+        self.open.set(self.open.get().saturating_sub(forgotten));
+    }
+
     /// Lets every connection end once it has no job.
     pub(super) fn stop(&self) {
         self.stopped.set(true);

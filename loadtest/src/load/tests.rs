@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -117,6 +118,48 @@ fn a_service_that_never_answers_is_given_up_on() {
     assert_eq!(outcome.unsent, grabs.errors["not sent in time"]);
     assert!(grabs.latency.max() >= 300_000, "the time waited counts");
     assert_eq!(outcome.counts.unknown + outcome.unsent, grabs.requests());
+}
+
+#[test]
+fn what_is_sent_late_in_a_load_has_its_time_all_the_same() {
+    let answer = Duration::from_millis(600);
+    let target = service(move |_, _| {
+        sleep(answer);
+        Some(response(200, GRANTED))
+    });
+    // The second request is sent when the first is answered, and answered long after the load's time and a time-out.
+    let spec = LoadSpec {
+        duration: Duration::from_millis(100),
+        timeout: Duration::from_millis(1_000),
+        ..grabs(Arrivals::Open { rate: 200.0 })
+    };
+    let outcome = run_load(&target, &spec).unwrap();
+    let errors = &outcome.endpoints[&Endpoint::Grab].errors;
+    assert_eq!((errors.get("time-out"), outcome.counts.granted), (None, 2), "{errors:?}");
+    assert_eq!(outcome.unsent, errors["not sent in time"]);
+}
+
+#[test]
+fn a_load_that_is_stopped_does_not_send_what_still_waits() {
+    let target = service(|_, _| {
+        sleep(Duration::from_millis(1_500));
+        Some(response(200, GRANTED))
+    });
+    let stop = Arc::new(AtomicBool::new(false));
+    let spec = LoadSpec {
+        duration: Duration::from_secs(60),
+        stop: Some(Arc::clone(&stop)),
+        ..grabs(Arrivals::Open { rate: 1_000.0 })
+    };
+    let ended = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            sleep(Duration::from_millis(200));
+            stop.store(true, Ordering::Relaxed);
+        });
+        run_load(&target, &spec).unwrap()
+    });
+    // Some hundred were due by then, over one connection.
+    assert_eq!((ended.counts.granted, ended.unsent, ended.errors()), (1, 0, 0));
 }
 
 #[test]

@@ -12,7 +12,8 @@ pub fn round(index: u32, position: u32, outcome: &Outcome) -> Round {
         let figures = EndpointRound::of(&found.latency, found.ok, found.errors.clone(), plans);
         (endpoint.name().to_owned(), figures)
     });
-    let scenarios = outcome.scenarios.iter().map(|scenario| {
+    let asked = outcome.scenarios.iter().filter(|scenario| scenario.tally.requests() > 0);
+    let scenarios = asked.map(|scenario| {
         let of = &scenario.tally;
         (scenario.name.clone(), ScenarioRound::of(&of.latency, of.requests(), of.ok))
     });
@@ -53,5 +54,39 @@ fn generator(outcome: &Outcome) -> GeneratorRound {
         cpu_seconds: Reading::or_because(cost.cpu_seconds, "this system does not tell a thread's CPU time"),
         lateness_p99_ms: Figure::of(cost.lateness_p99_us as f64 / 1e3),
         unsent: outcome.unsent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::load::{GeneratorCost, GrabCounts, ScenarioOutcome, Tally};
+
+    #[test]
+    fn a_scenario_that_asked_nothing_is_not_in_a_round() {
+        let scenario = |name: &str, ok| ScenarioOutcome {
+            name: name.to_owned(),
+            tally: Tally { ok, errors: 1 - ok, ..Tally::new() },
+        };
+        let idle = ScenarioOutcome { name: "admin".to_owned(), tally: Tally::new() };
+        let outcome = Outcome {
+            endpoints: BTreeMap::new(),
+            scenarios: vec![scenario("normal", 1), idle, scenario("hot room", 0)],
+            grabs: Vec::new(),
+            counts: GrabCounts::default(),
+            phases: Vec::new(),
+            elapsed: Duration::from_secs(1),
+            generator: GeneratorCost::default(),
+            sold_out: 0,
+            unsent: 0,
+            reconnects: 0,
+        };
+        let round = round(0, 0, &outcome);
+        let asked: Vec<(&str, u64, u64)> =
+            round.scenarios.iter().map(|(name, of)| (name.as_str(), of.requests, of.ok)).collect();
+        assert_eq!(asked, [("hot room", 1, 0), ("normal", 1, 1)]);
     }
 }

@@ -79,6 +79,9 @@ struct Contestant {
     audit: Option<Audit>,
     #[serde(skip)]
     ticks: Ticks,
+    /// How long its shards have been looked at, in seconds.
+    #[serde(skip)]
+    looked: f64,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -151,6 +154,9 @@ impl Board {
         self.change(|shown| {
             shown.phase = Phase::Failed;
             why.clone_into(&mut shown.stage);
+            for contestant in &mut shown.contestants {
+                (contestant.stage, contestant.unsent) = ("stopped", 0);
+            }
         });
     }
 
@@ -171,7 +177,7 @@ impl Board {
                 contestant.granted = round.grabs.granted;
                 contestant.effective = round.effective_shards.value();
                 for shard in &mut contestant.shards {
-                    shard.per_s = shard.rows as f64 / round.seconds.max(f64::MIN_POSITIVE);
+                    shard.per_s = shard.rows as f64 / contestant.looked.max(f64::MIN_POSITIVE);
                 }
             }
         });
@@ -229,6 +235,7 @@ impl Audience for Board {
         self.contestant(contestant, |contestant| {
             contestant.effective = effective(&shards);
             contestant.shards = shards;
+            contestant.looked = samples.last().map_or(0.0, |last| last.at.as_secs_f64());
         });
     }
 

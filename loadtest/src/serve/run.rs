@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 
 use super::board::Board;
 use super::decide;
@@ -27,7 +27,7 @@ pub(super) struct Runs {
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// How many there were.
+    /// The number of the last one.
     number: u64,
     /// Stops the load of the one that is under way.
     stop: Option<Arc<AtomicBool>>,
@@ -54,7 +54,9 @@ impl Ended {
 
 impl Runs {
     pub(super) fn new(options: super::Options) -> Self {
-        Self { options, board: Arc::new(Board::new()), kept: Arc::default() }
+        let number = options.out.as_deref().map_or(0, last_kept);
+        let kept = Arc::new(Mutex::new(Kept { number, ..Kept::default() }));
+        Self { options, board: Arc::new(Board::new()), kept }
     }
 
     /// Starts a run, and says which it is; none when there is one under way.
@@ -70,29 +72,21 @@ impl Runs {
         self.board.begin(number, &options);
         drop(kept);
         let (board, kept, out) = (Arc::clone(&self.board), Arc::clone(&self.kept), self.options.out.clone());
-        std::thread::spawn(move || {
-            let ran = || run(&options, &board, number, out.as_deref());
-            // Whatever happens in it, the next run can be started.
-            let report = catch_unwind(AssertUnwindSafe(ran))
-                .unwrap_or_else(|_| Err(anyhow!("it did not end well; what it said is on the terminal")));
-            // Made before the lock is taken: a page takes its time.
-            let report = report.map(|report| {
+        let work = move || {
+            // The page is made before the lock is taken: it takes its time.
+            let ran = || {
+                let report = run(&options, &board, number, out.as_deref())?;
                 let ended = Ended::of(number, &report, &options);
-                (report, ended)
-            });
-            let mut kept = lock(&kept);
-            kept.stop = None;
-            match report {
-                Ok((report, ended)) => {
-                    board.done(number, &report, ended.workload.is_some());
-                    kept.keep(ended);
-                }
-                Err(error) => {
-                    terminal::note(format!("run {number}: {error:#}"));
-                    board.fail(&format!("{error:#}"));
-                }
-            }
-        });
+                Ok((report, ended))
+            };
+            // Whatever happens in it, the next run can be started.
+            let ran = catch_unwind(AssertUnwindSafe(ran))
+                .unwrap_or_else(|_| Err(anyhow!("it did not end well; what it said is on the terminal")));
+            end(&mut lock(&kept), &board, number, ran);
+        };
+        if let Err(error) = std::thread::Builder::new().spawn(work) {
+            end(&mut lock(&self.kept), &self.board, number, Err(anyhow!("no thread for it: {error}")));
+        }
         Some(number)
     }
 
@@ -120,6 +114,28 @@ impl Kept {
     }
 }
 
+/// A run is over, one way or the other.
+fn end(kept: &mut Kept, board: &Board, number: u64, ran: Result<(Report, Ended)>) {
+    kept.stop = None;
+    match ran {
+        Ok((report, ended)) => {
+            board.done(number, &report, ended.workload.is_some());
+            kept.keep(ended);
+        }
+        Err(error) => {
+            terminal::note(format!("run {number}: {error:#}"));
+            board.fail(&format!("{error:#}"));
+        }
+    }
+}
+
+/// The number of the last run whose report the folder holds: what is there is kept.
+fn last_kept(out: &Path) -> u64 {
+    let entries = std::fs::read_dir(out).into_iter().flatten().flatten();
+    let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.strip_prefix("run-")?.parse().ok();
+    entries.filter_map(number).max().unwrap_or(0)
+}
+
 fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -138,7 +154,13 @@ fn run(options: &compare::Options, board: &Arc<Board>, number: u64, out: Option<
     report.meta.warnings.splice(0..0, notes);
     report.meta.command = decide::command(options);
     if let Some(out) = out {
-        let paths = report::write_all(&report, &out.join(format!("run-{number}")))?;
+        let folder = out.join(format!("run-{number}"));
+        let paths = report::write_all(&report, &folder)?;
+        if let Some(workload) = decide::workload(&options.load.workload) {
+            // The command that the report names takes it.
+            let file = folder.join("workload.toml");
+            std::fs::write(&file, workload).with_context(|| format!("cannot write {}", file.display()))?;
+        }
         terminal::say(paths.html.display().to_string());
     }
     Ok(report)
@@ -147,6 +169,24 @@ fn run(options: &compare::Options, board: &Arc<Board>, number: u64, out: Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_that_fails_lets_the_next_one_start() {
+        let (board, mut kept) = (Board::new(), Kept { stop: Some(Arc::default()), ..Kept::default() });
+        end(&mut kept, &board, 1, Err(anyhow!("its disk is full")));
+        assert!(kept.stop.is_none() && kept.ended.is_empty());
+        assert!(board.json().contains("\"failed\"") && board.json().contains("its disk is full"));
+    }
+
+    #[test]
+    fn runs_go_on_after_those_that_were_kept() {
+        let out = tempfile::tempdir().unwrap();
+        assert_eq!(last_kept(out.path()), 0);
+        for name in ["run-2", "run-11", "run-x", "other"] {
+            std::fs::create_dir(out.path().join(name)).unwrap();
+        }
+        assert_eq!((last_kept(out.path()), last_kept(Path::new("/nowhere"))), (11, 0));
+    }
 
     #[test]
     fn the_oldest_report_goes_when_there_are_too_many() {

@@ -119,6 +119,15 @@ fn a_round_without_audit_is_no_pass() {
 }
 
 #[test]
+fn a_round_that_waited_long_for_an_answer_is_a_caution() {
+    let mut report = comparison(5, 7);
+    report.contestants[1].rounds[3].seconds = 70.0;
+    summarise(&mut report);
+    let told = report.cautions.iter().find(|caution| caution.starts_with("range-time: 1 round waited"));
+    assert!(told.is_some_and(|told| told.contains("70.0 s in all instead of 30.0")), "{:?}", report.cautions);
+}
+
+#[test]
 fn a_late_generator_is_a_caution() {
     let mut report = comparison(5, 7);
     for round in &mut report.contestants[2].rounds {

@@ -55,6 +55,34 @@ fn a_run_that_repeats_itself_is_the_same_and_nothing_is_worse() {
 }
 
 #[test]
+fn a_service_that_grants_nothing_any_more_is_worse_and_one_that_begins_to_is_better() {
+    let (before, mut after) = two();
+    let hash = after.contestants.iter_mut().find(|contestant| contestant.name == "hash").unwrap();
+    hash.rounds.iter_mut().for_each(|round| round.grabs.granted_per_s = 0.0);
+    let metric = "grabs.granted_per_s";
+    let diff = Diff::of(&before, &after, LEAST, &[]);
+    assert_eq!(change(&diff, "hash", metric), Change::Worse);
+    let row = diff.rows.iter().find(|row| row.metric == metric && row.contestant == "hash").unwrap();
+    assert_eq!(row.reason.as_deref(), Some("nothing after in 9 of 9 rounds"));
+    assert_eq!(change(&Diff::of(&after, &before, LEAST, &[]), "hash", metric), Change::Better);
+    let hash = after.contestants.iter_mut().find(|contestant| contestant.name == "hash").unwrap();
+    hash.rounds.iter_mut().take(5).for_each(|round| round.grabs.granted_per_s = 900.0);
+    assert_eq!(change(&Diff::of(&before, &after, LEAST, &[]), "hash", metric), Change::Undecided);
+}
+
+#[test]
+fn what_is_asked_for_by_name_is_compared_whatever_verdicts_are_made_of() {
+    let (before, after) = two();
+    let only = ["latency.p90.grab", "scenario.p999.normal", "shards.skew"].map(|name| name.parse().unwrap());
+    let diff = Diff::of(&before, &after, LEAST, &only);
+    let of_hash = diff.rows.iter().filter(|row| row.contestant == "hash");
+    let compared: Vec<&str> = of_hash.map(|row| row.metric.as_str()).collect();
+    assert_eq!(compared, ["latency.p90.grab", "scenario.p999.normal", "shards.skew"]);
+    let nobody = ["latency.p99.unheard_of".parse().unwrap()];
+    assert!(Diff::of(&before, &after, LEAST, &nobody).rows.is_empty());
+}
+
+#[test]
 fn what_takes_half_as_long_again_is_worse_and_the_other_way_round_better() {
     let (before, mut after) = two();
     let hash = after.contestants.iter_mut().find(|contestant| contestant.name == "hash").unwrap();

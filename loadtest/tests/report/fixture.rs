@@ -274,9 +274,9 @@ fn round(kind: &Kind, index: u32, mood: f64, random: &mut Random) -> Round {
 
 fn scenarios(mood: f64, random: &mut Random) -> BTreeMap<String, ScenarioRound> {
     let mut scenario = |requests, p50: f64| {
-        let EndpointRound { requests, ok, latency, curve_ms, .. } =
+        let EndpointRound { requests, ok, latency, timed, curve_ms, .. } =
             endpoint(requests, p50 * mood, 4.0, None, random);
-        ScenarioRound { requests, ok, latency, curve_ms }
+        ScenarioRound { requests, ok, latency, timed, curve_ms }
     };
     [("normal".to_owned(), scenario(51_000, 1.0)), ("cross-shard".to_owned(), scenario(9_000, 2.0))].into()
 }
@@ -289,6 +289,7 @@ fn endpoint(ok: u64, p50: f64, tail: f64, fan_out: Option<(f64, f64)>, random: &
         ok,
         errors: BTreeMap::from([("503".into(), 1)]),
         latency: Reading::Known(LatencyMs { p50, p90: p50 * 1.7, p99, p999: p99 * 1.9, max: p99 * 4.0 }),
+        timed: Some(ok),
         mean_ms: Figure::of(p50 * 1.2),
         curve_ms: curve(p50, p99, ok + 1),
         shards_visited: visited(fan_out.map(|(shards, _)| shards)),

@@ -155,7 +155,8 @@ fn a_percentile_of_too_few_requests_is_not_shown_and_the_reason_is() {
     let mut report = comparison(5, 7);
     for contestant in &mut report.contestants {
         for round in &mut contestant.rounds {
-            round.endpoints.get_mut("room_orders").unwrap().requests = 18;
+            let orders = round.endpoints.get_mut("room_orders").unwrap();
+            (orders.requests, orders.timed) = (18, Some(18));
         }
     }
     summarise(&mut report);

@@ -17,7 +17,7 @@ pub(super) fn summary(target: &Target, spec: &LoadSpec, outcome: &Outcome) -> St
     // Writing to a string does not fail.
     let _ = head(&mut text, target, spec)
         .and_then(|()| table(&mut text, outcome))
-        .and_then(|()| scenarios(&mut text, outcome))
+        .and_then(|()| scenarios(&mut text, spec, outcome))
         .and_then(|()| phases(&mut text, spec, outcome))
         .and_then(|()| errors(&mut text, outcome))
         .and_then(|()| grabs(&mut text, outcome))
@@ -70,13 +70,13 @@ fn row(text: &mut String, endpoint: Endpoint, figures: &EndpointOutcome) -> std:
 }
 
 /// Each kind of user, if there are several.
-fn scenarios(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
+fn scenarios(text: &mut String, spec: &LoadSpec, outcome: &Outcome) -> std::fmt::Result {
     if outcome.scenarios.len() < 2 {
         return Ok(());
     }
     parts_head(text)?;
     for ScenarioOutcome { name, tally } in &outcome.scenarios {
-        part(text, name, outcome.elapsed, tally)?;
+        part(text, name, outcome.elapsed.min(spec.duration), tally)?;
     }
     writeln!(text)
 }

@@ -89,9 +89,12 @@ impl Diff {
 }
 
 fn contestant(before: &Contestant, after: &Contestant, least: f64, only: &[Metric]) -> Vec<Row> {
-    let wanted = |metric: &Metric| only.is_empty() || only.contains(metric);
-    let metrics = metrics(before, after).into_iter().filter(wanted);
-    let rows = metrics.map(|metric| row(&metric, before, after, least));
+    let mut metrics = if only.is_empty() { metrics(before, after) } else { only.to_vec() };
+    // What neither has, such as rows stored a second on files, is nothing to tell.
+    let has =
+        |of: &Contestant, metric: &Metric| of.rounds.iter().any(|round| metric.read(round).value().is_some());
+    metrics.retain(|metric| has(before, metric) || has(after, metric));
+    let rows = metrics.iter().map(|metric| row(metric, before, after, least));
     only.is_empty().then(|| errors(before, after)).into_iter().chain(rows).collect()
 }
 
@@ -111,10 +114,6 @@ fn metrics(before: &Contestant, after: &Contestant) -> Vec<Metric> {
     for scenario in scenarios.collect::<BTreeSet<_>>() {
         metrics.extend([Quantile::P50, Quantile::P99].map(|quantile| Metric::scenario(scenario, quantile)));
     }
-    // What neither has, such as rows stored a second on files, is nothing to tell.
-    let has =
-        |of: &Contestant, metric: &Metric| of.rounds.iter().any(|round| metric.read(round).value().is_some());
-    metrics.retain(|metric| has(before, metric) || has(after, metric));
     metrics
 }
 
@@ -126,8 +125,10 @@ fn row(metric: &Metric, before: &Contestant, after: &Contestant, least: f64) -> 
         let earlier = before.rounds.iter().find(|earlier| earlier.index == round.index)?;
         Some((metric.read(round).value()?, metric.read(earlier).value()?))
     });
-    let judgement = judge_by(&ratios(pairs), least);
-    let (change, reason) = change(&judgement, metric.more_is_better(), least);
+    let pairs: Vec<(f64, f64)> = pairs.collect();
+    let judgement = judge_by(&ratios(pairs.iter().copied()), least);
+    let (change, reason) = to_or_from_nothing(&pairs, metric.more_is_better())
+        .unwrap_or_else(|| change(&judgement, metric.more_is_better(), least));
     Row {
         contestant: before.name.clone(),
         metric: metric.to_string(),
@@ -139,6 +140,40 @@ fn row(metric: &Metric, before: &Contestant, after: &Contestant, least: f64) -> 
         change,
         reason,
     }
+}
+
+/// A figure that is nothing in rounds of one report alone has no ratio there, and is the greatest change of all.
+fn to_or_from_nothing(pairs: &[(f64, f64)], more_is_better: bool) -> Option<(Change, Option<String>)> {
+    let rounds = |is: fn(&&(f64, f64)) -> bool| pairs.iter().filter(is).count();
+    let (gone, come) = (
+        rounds(|(after, before)| *after == 0.0 && *before > 0.0),
+        rounds(|(after, before)| *after > 0.0 && *before == 0.0),
+    );
+    let most = |some: usize| 2 * some > pairs.len();
+    let change = match (most(gone), most(come)) {
+        _ if gone + come == 0 => return None,
+        (true, _) => {
+            if more_is_better {
+                Change::Worse
+            } else {
+                Change::Better
+            }
+        }
+        (_, true) => {
+            if more_is_better {
+                Change::Better
+            } else {
+                Change::Worse
+            }
+        }
+        _ => Change::Undecided,
+    };
+    let of = |some: usize, when: &str| {
+        (some > 0)
+            .then(|| format!("nothing {when} in {some} of {}", format::counted(pairs.len() as u64, "round")))
+    };
+    let told: Vec<String> = [of(gone, "after"), of(come, "before")].into_iter().flatten().collect();
+    Some((change, Some(told.join(", "))))
 }
 
 fn change(judgement: &Judgement, more_is_better: bool, least: f64) -> (Change, Option<String>) {

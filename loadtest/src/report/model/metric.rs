@@ -196,13 +196,14 @@ impl Metric {
                 |flow| flow.stored_per_s.clone(),
             ),
             Self::Granted => Figure::of(round.grabs.granted_per_s),
-            Self::Latency { endpoint: name, quantile } => {
-                endpoint(name).map_or_else(missing, |found| quantile.of(found.requests, &found.latency))
+            Self::Latency { endpoint: name, quantile } => endpoint(name).map_or_else(missing, |found| {
+                quantile.of(found.timed.unwrap_or(found.requests), &found.latency)
+            }),
+            Self::ScenarioLatency { scenario, quantile } => {
+                round.scenarios.get(scenario).map_or_else(missing, |found| {
+                    quantile.of(found.timed.unwrap_or(found.requests), &found.latency)
+                })
             }
-            Self::ScenarioLatency { scenario, quantile } => round
-                .scenarios
-                .get(scenario)
-                .map_or_else(missing, |found| quantile.of(found.requests, &found.latency)),
             Self::Mean => mean(round),
             Self::EffectiveShards => round.effective_shards.clone(),
             Self::EffectiveShardsByCpu => round.effective_shards_by_cpu.clone(),

@@ -67,7 +67,7 @@ pub struct GrabRound {
 /// One endpoint in one round.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EndpointRound {
-    /// Requests sent.
+    /// Requests that were due.
     pub requests: u64,
     /// Requests answered as they should be.
     pub ok: u64,
@@ -75,6 +75,9 @@ pub struct EndpointRound {
     pub errors: BTreeMap<String, u64>,
     /// From the intended start to the answer, of requests answered as they should be and of those given up on.
     pub latency: Reading<LatencyMs>,
+    /// How many those were: percentiles take enough of them. None in reports from before it was kept.
+    #[serde(default)]
+    pub timed: Option<u64>,
     /// The mean of the same, in milliseconds.
     #[serde(default)]
     pub mean_ms: Figure,
@@ -91,12 +94,15 @@ pub struct EndpointRound {
 /// One scenario in one round: whatever its users ask, taken together.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ScenarioRound {
-    /// Requests sent.
+    /// Requests that were due.
     pub requests: u64,
     /// Requests answered as they should be.
     pub ok: u64,
     /// As of an endpoint.
     pub latency: Reading<LatencyMs>,
+    /// As of an endpoint.
+    #[serde(default)]
+    pub timed: Option<u64>,
     /// As of an endpoint.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub curve_ms: Vec<f64>,
@@ -106,7 +112,13 @@ impl ScenarioRound {
     /// Puts a scenario's round together.
     #[must_use]
     pub fn of(micros: &Histogram<u64>, requests: u64, ok: u64) -> Self {
-        Self { requests, ok, latency: LatencyMs::of(micros), curve_ms: curve(micros) }
+        Self {
+            requests,
+            ok,
+            latency: LatencyMs::of(micros),
+            timed: Some(micros.len()),
+            curve_ms: curve(micros),
+        }
     }
 }
 
@@ -181,6 +193,7 @@ impl EndpointRound {
             ok,
             errors,
             latency: LatencyMs::of(micros),
+            timed: Some(micros.len()),
             mean_ms: if micros.is_empty() {
                 Figure::unknown("no request of this kind was answered")
             } else {

@@ -76,9 +76,17 @@ impl What {
         }
         let figures: Vec<Figure> = rounds.iter().map(|round| self.of(endpoint, round)).collect();
         let values: Vec<f64> = figures.iter().filter_map(Figure::value).collect();
-        let why = figures.iter().find_map(Figure::reason).unwrap_or("no round was run");
+        let (all, missing) = (figures.len(), figures.len() - values.len());
+        match (figures.iter().find_map(Figure::reason), missing) {
+            (None, _) => {}
+            (Some(why), _) if missing == all => return (Figure::unknown(why), None),
+            // The rounds that have none may be the worst ones.
+            (Some(why), _) => {
+                return (Figure::unknown(format!("{missing} of {all} rounds have none: {why}")), None);
+            }
+        }
         match (self, estimate(&values)) {
-            (_, None) => (Figure::unknown(why), None),
+            (_, None) => (Figure::unknown("no round was run"), None),
             // One bad round is what such a limit is about; a median would hide it.
             (Self::Max | Self::Lag, Some(_)) => {
                 (Figure::of(values.iter().copied().fold(f64::NEG_INFINITY, f64::max)), None)

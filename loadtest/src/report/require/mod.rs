@@ -98,7 +98,7 @@ impl Requirement {
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = if self.passed { "kept" } else { "NOT KEPT" };
-        let whose = if self.contestant.is_empty() || self.text.starts_with(&self.contestant) {
+        let whose = if self.contestant.is_empty() || self.text.starts_with(&format!("{}.", self.contestant)) {
             String::new()
         } else {
             format!(" {}", self.contestant)

@@ -63,6 +63,24 @@ fn a_figure_that_was_not_read_keeps_no_limit() {
 }
 
 #[test]
+fn a_round_without_the_figure_may_be_the_worst_so_that_the_others_do_not_keep_the_limit() {
+    let mut rounds = rounds();
+    rounds[3].grabs.sold_out = 1;
+    let found = limit("hash.rate>=0").check("hash", &rounds);
+    assert!(!found.passed && found.to_string().contains("1 of 5 rounds have none: sold out"), "{found}");
+    // 95 of the 1,000 requests were answered: of those there is no 99th percentile.
+    rounds[2].endpoints.get_mut("grab").unwrap().timed = Some(95);
+    assert!(!limit("hash.grab.p99<20ms").check("hash", &rounds).passed);
+    assert!(limit("hash.grab.p50<20ms").check("hash", &rounds).passed);
+}
+
+#[test]
+fn a_line_names_whose_figure_it_is_unless_the_limit_does() {
+    let of = |contestant: &str| limit("all.grab.p99<20ms").check(contestant, &rounds()).to_string();
+    assert!(of("a").starts_with("kept: all.grab.p99<20ms: a 12.0 ms"), "{}", of("a"));
+}
+
+#[test]
 fn a_limit_for_all_is_checked_for_each() {
     let contestant = |name: &str| Contestant { name: name.into(), rounds: rounds(), ..Contestant::default() };
     let contestants = [contestant("hash"), contestant("range-room")];

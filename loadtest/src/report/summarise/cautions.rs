@@ -10,6 +10,8 @@ const LATE_MS: f64 = 1.0;
 const FAILED: f64 = 0.001;
 /// From which part of its quota on a server is taken for saturated.
 const SATURATED: f64 = 0.9;
+/// From how many times its load's time on a round is said to have taken longer.
+const OVERTIME: f64 = 1.5;
 /// From which part of acknowledged grabs on a backlog shows a shard that cannot keep up.
 const BEHIND: f64 = 0.05;
 
@@ -22,6 +24,7 @@ pub(super) fn all(report: &Report) -> Vec<String> {
         cautions.extend(stray_cure(report, contestant));
         cautions.extend(failures(contestant));
         cautions.extend(late(contestant));
+        cautions.extend(overtime(report, contestant));
         cautions.extend(sold_out(contestant));
         cautions.extend(behind(contestant));
         cautions.extend(saturated(contestant));
@@ -99,6 +102,24 @@ fn late(contestant: &Contestant) -> Option<String> {
             "{}: the load generator sent 1 % of the requests at least {} ms late; that is within its latencies.",
             contestant.name,
             number(late)
+        )
+    })
+}
+
+/// One request that is waited for stretches the time that a round's rates are over.
+fn overtime(report: &Report, contestant: &Contestant) -> Option<String> {
+    let meant = report.meta.seconds_per_round;
+    let over: Vec<f64> =
+        contestant.rounds.iter().map(|round| round.seconds).filter(|took| *took > OVERTIME * meant).collect();
+    let longest = over.iter().copied().fold(0.0, f64::max);
+    (meant > 0.0 && !over.is_empty()).then(|| {
+        format!(
+            "{}: {} waited for answers long after the last request was due, {} s in all instead of {}: rates a second are over \
+             all of that.",
+            contestant.name,
+            format::counted(over.len() as u64, "round"),
+            number(longest),
+            number(meant)
         )
     })
 }

@@ -88,11 +88,15 @@ function post(path, body) {
 
 by("settings").addEventListener("submit", async (event) => {
   event.preventDefault();
+  if (!choices || by("start").disabled) return;
   const form = { contestants: chosen(), mix: {} };
   for (const { name } of choices.numbers) form[name] = value(by(name));
   for (const input of by("parts").querySelectorAll("input")) form.mix[input.dataset.part] = value(input);
-  const { errors } = await post("/api/run", form);
+  // Until the run is shown, a second click would only be refused.
+  by("start").disabled = true;
+  const { body, errors } = await post("/api/run", form);
   complain(by("settings"), by("wrong-all"), errors);
+  if (!body) by("start").disabled = state?.phase === "running";
 });
 
 by("stop").addEventListener("click", async () => {

@@ -36,11 +36,11 @@ impl<'a> Whose<'a> {
         Some(match self {
             Self::Endpoint(key) => {
                 let of = round.endpoints.get(key)?;
-                points(of.requests, &of.latency, &of.curve_ms, percentiles)
+                points(of.timed.unwrap_or(of.requests), &of.latency, &of.curve_ms, percentiles)
             }
             Self::Scenario(name) => {
                 let of = round.scenarios.get(name)?;
-                points(of.requests, &of.latency, &of.curve_ms, percentiles)
+                points(of.timed.unwrap_or(of.requests), &of.latency, &of.curve_ms, percentiles)
             }
         })
     }
@@ -89,6 +89,9 @@ fn asked_by(report: &Report, key: &str) -> String {
 fn asks(report: &Report, name: &str) -> String {
     let Some(part) = report.meta.mix.iter().find(|part| part.scenario == name) else { return "ms".into() };
     let all: f64 = part.endpoints.values().sum();
+    if all <= 0.0 {
+        return "ms".into();
+    }
     let mut asked: Vec<(&String, f64)> = part.endpoints.iter().map(|(key, share)| (key, *share)).collect();
     asked.sort_by(|one, two| two.1.total_cmp(&one.1));
     let asked: Vec<String> = asked

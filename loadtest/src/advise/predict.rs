@@ -49,7 +49,7 @@ pub fn predict(
     now: Timestamp,
 ) -> Result<Prediction> {
     let all: Vec<RowKey> = recording.stored().map(Row::key).collect();
-    let busiest = busiest(&all, recording.days_only);
+    let busiest = busiest(&all, recording.days_only());
     let at_once: Vec<RowKey> = all.iter().map(|row| RowKey { time: now, ..*row }).collect();
     let (recorded, _) = route(strategy, &all, mix)?;
     let (busiest, worth) = route(strategy, &busiest, mix)?;

@@ -16,7 +16,7 @@ const NAMED: usize = 10;
 #[must_use]
 pub fn text(recording: &Recording, mix: &Mix, findings: &[Finding], shards: NonZeroU16) -> String {
     let stored = recording.stored().count() as u64;
-    let period = if recording.days_only { "day" } else { "hour" };
+    let period = if recording.days_only() { "day" } else { "hour" };
     let mut out = format!(
         "{} rows to store, routed through every strategy over {shards} shards; {} queries come with a grab.\n\
          skew: the hottest shard's share over the fair share; 1 is even. effective: how many shards' worth of machines\n\

@@ -39,7 +39,7 @@ fn a_file_as_large_and_skewed_as_a_real_one_is_read_whole() {
     assert_eq!((recording.rows().len(), recording.users), (113_640, 76_309));
     let busiest = recording.rooms.grabs.iter().max().unwrap();
     assert_eq!((recording.rooms.labels.len(), busiest * 100 / 113_640), (1_559, 26));
-    assert!(recording.days_only && recording.repeated > 1_000, "{}", recording.repeated);
+    assert!(recording.days_only() && recording.repeated > 1_000, "{}", recording.repeated);
     assert_eq!(recording.left_out.reasons(), [("nothing in Coupon_id", 1_500, 77)]);
 }
 

@@ -162,7 +162,7 @@ mod tests {
         let all = alternatives(recording, FOUR, NonZeroU64::new(25).unwrap()).unwrap();
         let now = "2026-11-22T12:00:00Z".parse().unwrap();
         let find = |alternative: super::super::Alternative| {
-            let prediction = predict(&*alternative.spec.strategy().unwrap(), recording, mix, now).unwrap();
+            let prediction = predict(&*alternative.spec.strategy().unwrap(), recording, mix, now, 1).unwrap();
             Finding { alternative, prediction }
         };
         all.into_iter().map(find).collect()

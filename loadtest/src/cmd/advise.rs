@@ -63,7 +63,7 @@ fn findings(args: &Args, recording: &Recording, mix: &Mix) -> Result<Vec<Finding
     let all = alternatives(recording, args.shards, args.room_width)?;
     let found = all.into_iter().map(|alternative| {
         terminal::progress(format!("routing by {}", alternative.name));
-        let prediction = predict(&*alternative.spec.strategy()?, recording, mix, now())?;
+        let prediction = predict(&*alternative.spec.strategy()?, recording, mix, now(), args.trace.seed)?;
         Ok(Finding { alternative, prediction })
     });
     let found = found.collect();

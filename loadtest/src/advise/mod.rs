@@ -2,19 +2,23 @@
 //! the proof.
 //!
 //! [`alternatives`] makes the strategies with the boundaries that the trace suggests, [`predict`] routes the trace by each,
-//! [`text`] shows what came of it, and [`agreement`] holds a prediction against a replay.
+//! [`text`] shows what came of it and [`Advice`] keeps it, and [`agreement`] holds a prediction against a replay.
 
+mod advice;
 mod alternatives;
 mod predict;
 mod proof;
 mod render;
+mod start;
 
 use serde::Serialize;
 
+pub use advice::{Advice, Recommended};
 pub use alternatives::{Alternative, alternatives};
 pub use predict::{Prediction, Routed, predict};
-pub use proof::{Agreement, agreement};
-pub use render::{settings, text};
+pub use proof::{Agreement, Compared, agreement};
+pub use render::text;
+pub use start::Start;
 
 /// An alternative and what is to be expected of it.
 #[derive(Debug, Clone, Serialize)]

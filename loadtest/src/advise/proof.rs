@@ -1,7 +1,11 @@
 //! A prediction held against what a replay measured.
 
+use std::fmt;
+
+use serde::Serialize;
+
 use crate::format::{count, number};
-use crate::report::model::Contestant;
+use crate::report::model::{Contestant, Figure};
 use crate::workload::Endpoint;
 
 use super::Prediction;
@@ -10,7 +14,8 @@ use super::Prediction;
 const TOLERANCE: f64 = 0.02;
 
 /// Whether what was measured is what was predicted; of several the greatest counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Agreement {
     /// It is.
     Agrees,
@@ -20,34 +25,58 @@ pub enum Agreement {
     Differs,
 }
 
-/// What was predicted, what was measured, whether the two agree: a line a figure.
+/// A figure as it was predicted and measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Compared {
+    /// Which.
+    pub figure: String,
+    /// What was to be expected.
+    pub predicted: Option<f64>,
+    /// What came.
+    pub measured: Figure,
+    /// Whether the two agree.
+    pub agreement: Agreement,
+}
+
+/// Each figure as it was predicted and measured; at once, if all grabs are of one moment.
 #[must_use]
-pub fn agreement(prediction: &Prediction, measured: &Contestant) -> Vec<(String, Agreement)> {
+pub fn agreement(prediction: &Prediction, measured: &Contestant, at_once: bool) -> Vec<Compared> {
     let replayed = &prediction.replayed;
-    let mut figures = vec![("skew of the rows".to_owned(), replayed.rows.skew, skew(measured))];
+    let mut figures = vec![("skew of the rows".to_owned(), replayed.rows.skew, skew(measured, at_once))];
     for (endpoint, shards) in &replayed.fan_out {
         let what = format!("shards visited by {}", endpoint.name());
         figures.push((what, Some(*shards), visited(measured, *endpoint)));
     }
-    figures.into_iter().map(|(what, predicted, measured)| compare(&what, predicted, measured)).collect()
+    figures.into_iter().map(|(figure, predicted, measured)| compare(figure, predicted, measured)).collect()
 }
 
-fn compare(what: &str, predicted: Option<f64>, measured: Result<f64, String>) -> (String, Agreement) {
-    let (agreement, verdict) = match (predicted, &measured) {
+fn compare(figure: String, predicted: Option<f64>, measured: Result<f64, String>) -> Compared {
+    let agreement = match (predicted, &measured) {
         (Some(predicted), Ok(measured)) if (measured / predicted - 1.0).abs() <= TOLERANCE => {
-            (Agreement::Agrees, "agrees")
+            Agreement::Agrees
         }
-        (Some(_), Ok(_)) => (Agreement::Differs, "does not agree"),
-        (None, _) | (_, Err(_)) => (Agreement::Unknown, "cannot be compared"),
+        (Some(_), Ok(_)) => Agreement::Differs,
+        (None, _) | (_, Err(_)) => Agreement::Unknown,
     };
-    let predicted = predicted.map_or_else(|| "n/a".to_owned(), number);
-    let measured = measured.map_or_else(|why| format!("n/a: {why}"), number);
-    (format!("{what}: predicted {predicted}, measured {measured}: {verdict}"), agreement)
+    Compared { figure, predicted, measured: measured.into(), agreement }
+}
+
+impl fmt::Display for Compared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match self.agreement {
+            Agreement::Agrees => "agrees",
+            Agreement::Unknown => "cannot be compared",
+            Agreement::Differs => "does not agree",
+        };
+        let predicted = self.predicted.map_or_else(|| "n/a".to_owned(), number);
+        let measured = self.measured.show(|measured| number(*measured));
+        write!(f, "{}: predicted {predicted}, measured {measured}: {verdict}", self.figure)
+    }
 }
 
 /// The skew of all rows of all rounds.
-fn skew(contestant: &Contestant) -> Result<f64, String> {
-    decided(contestant)?;
+fn skew(contestant: &Contestant, at_once: bool) -> Result<f64, String> {
+    decided(contestant, at_once)?;
     let mut rows = vec![0.0; usize::from(contestant.shards)];
     for shard in contestant.rounds.iter().flat_map(|round| &round.shards) {
         let written = &shard.rows_written;
@@ -61,7 +90,7 @@ fn skew(contestant: &Contestant) -> Result<f64, String> {
 
 /// Refuses rounds in which so many grabs were not even sent that the skew may be off by more than is tolerated: which ones
 /// those are is no strategy's doing. The hottest shard has a fair share at least, and may lack all of them, or none.
-fn decided(contestant: &Contestant) -> Result<(), String> {
+fn decided(contestant: &Contestant, at_once: bool) -> Result<(), String> {
     let (mut decided, mut asked) = (0, 0);
     for round in &contestant.rounds {
         decided += round.grabs.granted + round.grabs.refused.values().sum::<u64>();
@@ -69,8 +98,10 @@ fn decided(contestant: &Contestant) -> Result<(), String> {
     }
     let undecided = asked.saturating_sub(decided) * u64::from(contestant.shards);
     if undecided as f64 > asked as f64 * TOLERANCE {
+        let why =
+            if at_once { "all grabs of a part at once; raise --rounds" } else { "the pace; raise --seconds" };
         return Err(format!(
-            "of {} grabs only {} were decided, since this machine could not take the pace; raise --seconds",
+            "of {} grabs only {} were decided, since this machine could not take {why}",
             count(asked),
             count(decided)
         ));
@@ -96,7 +127,7 @@ mod tests {
 
     use super::*;
     use crate::advise::Routed;
-    use crate::report::model::{EndpointRound, Figure, Round, ShardRound};
+    use crate::report::model::{EndpointRound, Round, ShardRound};
 
     fn prediction(rows: &[u64], user_coupons: f64) -> Prediction {
         let routed = Routed {
@@ -125,24 +156,28 @@ mod tests {
         Contestant { shards: 2, rounds: rounds.iter().map(round).collect(), ..Contestant::default() }
     }
 
-    fn worst(found: &[(String, Agreement)]) -> Agreement {
-        found.iter().map(|(_, agreement)| *agreement).max().unwrap()
+    fn worst(found: &[Compared]) -> Agreement {
+        found.iter().map(|figure| figure.agreement).max().unwrap()
+    }
+
+    fn agreement(prediction: &Prediction, measured: &Contestant) -> Vec<Compared> {
+        super::agreement(prediction, measured, false)
     }
 
     #[test]
     fn rows_of_all_rounds_together_are_held_against_the_prediction() {
         let found = agreement(&prediction(&[30, 10], 1.0), &measured(&[[20.0, 0.0], [10.0, 10.0]]));
         assert_eq!(worst(&found), Agreement::Agrees, "{found:?}");
-        assert!(found[0].0.contains("predicted 1.50, measured 1.50: agrees"), "{found:?}");
+        assert!(found[0].to_string().contains("predicted 1.50, measured 1.50: agrees"), "{found:?}");
     }
 
     #[test]
     fn what_differs_does_not_agree_and_what_is_missing_cannot() {
         let found = agreement(&prediction(&[20, 20], 2.0), &measured(&[[30.0, 10.0]]));
-        assert!(found.iter().all(|(line, _)| line.ends_with("does not agree")), "{found:?}");
+        assert!(found.iter().all(|figure| figure.to_string().ends_with("does not agree")), "{found:?}");
         assert_eq!(worst(&found), Agreement::Differs);
         let found = agreement(&prediction(&[20, 20], 2.0), &measured(&[]));
-        assert!(found[0].0.contains("n/a: no row was written: cannot be compared"), "{found:?}");
+        assert!(found[0].to_string().contains("n/a: no row was written: cannot be compared"), "{found:?}");
         assert_eq!(worst(&found), Agreement::Unknown);
     }
 
@@ -153,7 +188,11 @@ mod tests {
         overloaded.rounds[0].endpoints.insert("grab".to_owned(), grabs);
         overloaded.rounds[0].grabs.granted = 98;
         let found = agreement(&prediction(&[30, 10], 1.0), &overloaded);
-        assert!(found[0].0.contains("of 100 grabs only 98 were decided"), "{found:?}");
+        let told = found[0].to_string();
+        assert!(told.contains("of 100 grabs only 98 were decided") && told.contains("--seconds"), "{told}");
+        // Nothing is sent any later where all of it is of one moment.
+        let told = super::agreement(&prediction(&[30, 10], 1.0), &overloaded, true)[0].to_string();
+        assert!(told.contains("--rounds") && !told.contains("--seconds"), "{told}");
         overloaded.rounds[0].grabs.refused.insert("duplicate".to_owned(), 2);
         let found = agreement(&prediction(&[20, 0], 1.0), &overloaded);
         assert_eq!(worst(&found), Agreement::Agrees, "{found:?}");

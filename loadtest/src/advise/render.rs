@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use super::{Finding, best_two};
+use super::{Finding, Start, best_two};
 use crate::format::{count, list, number, percent, plain};
 use crate::replay::{Mix, Recording};
 use crate::simulate::table;
@@ -16,7 +16,7 @@ const NAMED: usize = 10;
 #[must_use]
 pub fn text(recording: &Recording, mix: &Mix, findings: &[Finding], shards: NonZeroU16) -> String {
     let stored = recording.stored().count() as u64;
-    let period = if recording.days_only { "day" } else { "hour" };
+    let period = if recording.days_only() { "day" } else { "hour" };
     let mut out = format!(
         "{} rows to store, routed through every strategy over {shards} shards; {} queries come with a grab.\n\
          skew: the hottest shard's share over the fair share; 1 is even. effective: how many shards' worth of machines\n\
@@ -33,14 +33,22 @@ pub fn text(recording: &Recording, mix: &Mix, findings: &[Finding], shards: NonZ
     }
     out.push('\n');
     out.push_str(&hot_rooms(recording, shards));
+    let mut fitted = false;
     for (at, finding) in best_two(findings).into_iter().enumerate() {
+        let start = Start::of(&finding.alternative.spec, recording);
+        fitted |= start.is_fitted();
         let place = if at == 0 { "Best" } else { "Best of another kind" };
         out.push_str(&format!(
-            "\n{place}: {}, worth {} of {shards} shards\n    {}\n",
+            "\n{place}: {}, worth {} of {shards} shards\n    {start}\n",
             finding.alternative.name,
             number(finding.prediction.worth),
-            settings(&finding.alternative.spec, recording),
         ));
+    }
+    if fitted {
+        out.push_str(
+            "\nBoundaries are fitted to this trace, and judged by its own rows; tomorrow's hot rooms may be others: try them\n\
+             on another day's trace.\n",
+        );
     }
     out
 }
@@ -96,60 +104,32 @@ fn hot_rooms(recording: &Recording, shards: NonZeroU16) -> String {
         return "No room has a quarter of a shard's fair share: boundaries suffice, and none needs a range of its own.\n"
             .to_owned();
     }
-    let told: Vec<String> =
-        hot.iter().take(NAMED).map(|(label, share)| format!("{label} ({})", percent(*share))).collect();
-    let beyond: Vec<&str> = hot
-        .iter()
-        .filter(|(_, share)| share * shards > 1.0)
-        .take(NAMED)
-        .map(|(label, _)| label.as_str())
-        .collect();
+    let told = hot.iter().map(|(label, share)| format!("{label} ({})", percent(*share))).collect();
+    let beyond: Vec<String> =
+        hot.iter().filter(|(_, share)| share * shards > 1.0).map(|(label, _)| (*label).clone()).collect();
     let more = if beyond.is_empty() {
         String::new()
     } else {
         format!(
             " More than a shard's fair share, which no boundary cures: {}; spreading does.",
-            list(&beyond)
+            hottest(beyond)
         )
     };
-    format!("Hot rooms, to be split off: {}.{more}\n", list(&told))
+    format!("Hot rooms, to be split off: {}.{more}\n", hottest(told))
 }
 
-/// The command that starts an alternative, for the trace's own room ids where they are numbers.
-#[must_use]
-pub fn settings(spec: &crate::contestants::Spec, recording: &Recording) -> String {
-    let labels = &recording.rooms.labels;
-    let own: Option<Vec<u64>> = labels.iter().map(|label| label.parse().ok().filter(|id| *id > 0)).collect();
-    let set = spec.settings.iter().map(|setting| match (setting.split_once('='), &own) {
-        (Some(("range.boundaries", starts)), Some(ids)) => {
-            format!("range.boundaries={}", translated(starts, ids))
-        }
-        (Some(("range.rooms", _)), Some(ids)) => {
-            format!("range.rooms={}", ids.iter().max().copied().unwrap_or(1))
-        }
-        _ => setting.clone(),
-    });
-    let set: String = set.map(|setting| format!(" --set '{setting}'")).collect();
-    let note = match &own {
-        Some(_) if !spec.settings.iter().any(|setting| setting.starts_with("range.room_width")) => "",
-        Some(_) => "  (the width counts rooms of the trace; with gaps between ids, ranges hold fewer)",
-        None if set.contains("range.by=room") => "  (rooms numbered from 1 in the order of their names)",
-        None => "",
-    };
-    format!("{} --shards {}{set}{note}", spec.program, spec.shards)
-}
-
-/// A list of first rooms, each by its own id; the first range begins with the first room there can be.
-fn translated(starts: &str, ids: &[u64]) -> String {
-    let own = starts.trim_matches(['[', ']']).split(',').enumerate().map(|(at, start)| {
-        let room = start.trim().parse::<usize>().ok().and_then(|room| ids.get(room.checked_sub(1)?));
-        room.filter(|_| at > 0).map_or_else(|| "1".to_owned(), ToString::to_string)
-    });
-    format!("[{}]", own.collect::<Vec<_>>().join(","))
+/// The first of them, and how many more there are.
+fn hottest(mut rooms: Vec<String>) -> String {
+    let more = rooms.len().saturating_sub(NAMED) as u64;
+    rooms.truncate(NAMED);
+    if more > 0 {
+        rooms.push(format!("{} more", count(more)));
+    }
+    list(&rooms)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::num::NonZeroU64;
 
     use super::*;
@@ -158,11 +138,11 @@ mod tests {
 
     const FOUR: NonZeroU16 = NonZeroU16::new(4).unwrap();
 
-    fn findings(recording: &Recording, mix: &Mix) -> Vec<Finding> {
+    pub(in crate::advise) fn findings(recording: &Recording, mix: &Mix) -> Vec<Finding> {
         let all = alternatives(recording, FOUR, NonZeroU64::new(25).unwrap()).unwrap();
         let now = "2026-11-22T12:00:00Z".parse().unwrap();
         let find = |alternative: super::super::Alternative| {
-            let prediction = predict(&*alternative.spec.strategy().unwrap(), recording, mix, now).unwrap();
+            let prediction = predict(&*alternative.spec.strategy().unwrap(), recording, mix, now, 1).unwrap();
             Finding { alternative, prediction }
         };
         all.into_iter().map(find).collect()
@@ -187,15 +167,29 @@ mod tests {
     }
 
     #[test]
-    fn boundaries_are_told_by_the_traces_own_ids() {
-        assert_eq!(translated("[1,2,4]", &[7, 900, 901, 8_000]), "[1,900,8000]");
-        let mut recording = super::super::predict::tests::recording();
-        let split =
-            range_svc::RoomRanges::starting_at(&[1, 3].map(|room| coupon_core::RoomId::new(room).unwrap()));
-        let spec = crate::contestants::Spec::with_split("range-room+split", FOUR, &split.unwrap()).unwrap();
-        let told = settings(&spec, &recording);
-        assert_eq!(told, "range-svc --shards 4 --set 'range.by=room' --set 'range.boundaries=[1,3]'");
-        recording.rooms.labels[0] = "north".to_owned();
-        assert!(settings(&spec, &recording).contains("numbered from 1"));
+    fn hot_rooms_beyond_those_that_are_named_are_counted() {
+        let mut recording = Recording::default();
+        recording.rooms.labels = (1..=12).map(|room| room.to_string()).collect();
+        recording.rooms.stored = vec![5; 12];
+        let told = hot_rooms(&recording, FOUR);
+        assert!(told.contains("10 (8.3 %) and 2 more.") && !told.contains("11 ("), "{told}");
+        let told = hot_rooms(&recording, NonZeroU16::new(64).unwrap());
+        assert!(
+            told.contains("no boundary cures: 1, 2, ") && told.contains(" and 2 more; spreading"),
+            "{told}"
+        );
+        recording.rooms.stored.truncate(10);
+        assert!(!hot_rooms(&recording, FOUR).contains("more."), "ten are all");
+    }
+
+    #[test]
+    fn whoever_is_given_boundaries_is_told_what_they_were_fitted_to() {
+        let recording = super::super::predict::tests::recording();
+        let mut findings = findings(&recording, &Mix::none());
+        let fitted = "Boundaries are fitted to this trace";
+        findings.retain(|finding| finding.alternative.kind() != "range-time");
+        assert!(text(&recording, &Mix::none(), &findings, FOUR).contains(fitted));
+        findings.retain(|finding| !Start::of(&finding.alternative.spec, &recording).is_fitted());
+        assert!(!text(&recording, &Mix::none(), &findings, FOUR).contains(fitted));
     }
 }

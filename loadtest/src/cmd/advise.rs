@@ -10,14 +10,18 @@ use coupon_core::Timestamp;
 use super::arguments::Output;
 use super::compare::exit_code;
 use super::recorded::{SendArgs, TraceArgs, mix};
-use crate::advise::{Agreement, Finding, agreement, alternatives, best_two, predict, text};
-use crate::compare::compare_and_keep;
+use crate::advise::{Advice, Agreement, Finding, agreement, alternatives, best_two, predict, text};
+use crate::compare::{Ending, compare_and_keep};
 use crate::contestants::Spec;
 use crate::replay::{Mix, Recording};
 use crate::terminal;
 
-/// Its command line. Exits as loadtest replay does; with --no-proof with 0.
+const EXIT_CODES: &str = "Exits with 0 when the proof agrees with the prediction, cannot be complete, or is not wanted \
+(--no-proof), 2 when a promise was broken, 3 when the proof differs from the prediction, 1 on other failures.";
+
+/// Its command line.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Args {
     #[command(flatten)]
     trace: TraceArgs,
@@ -33,7 +37,7 @@ pub struct Args {
     /// Say what is to be expected, without the replay that proves it
     #[arg(long)]
     no_proof: bool,
-    /// Write what was found here as JSON
+    /// Write what was found here as JSON: what is to be expected of each, the settings of the best, and their proof
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     #[command(flatten)]
@@ -55,15 +59,28 @@ pub fn run(args: Args) -> Result<ExitCode> {
     recording.told().iter().for_each(terminal::note);
     let findings = findings(&args, &recording, &mix)?;
     terminal::say(text(&recording, &mix, &findings, args.shards).trim_end());
-    json.map_or(Ok(()), |file| file.write_json(&findings))?;
-    if args.no_proof { Ok(ExitCode::SUCCESS) } else { prove(&args, &recording, &mix, &findings) }
+    let mut advice = Advice::of(&findings, &recording);
+    let ending = if args.no_proof { Ok(Ending::Kept) } else { prove(&args, &recording, &mix, &mut advice) };
+    // What was found is worth keeping even if its proof failed.
+    let kept = json.map_or(Ok(()), |file| file.write_json(&advice));
+    let ending = proved(ending?, advice.proof);
+    kept?;
+    Ok(exit_code(ending))
+}
+
+/// A prediction is a limit that what is measured must keep.
+fn proved(ending: Ending, proof: Option<Agreement>) -> Ending {
+    match (ending, proof) {
+        (Ending::Kept, Some(Agreement::Differs)) => Ending::BeyondLimit,
+        _ => ending,
+    }
 }
 
 fn findings(args: &Args, recording: &Recording, mix: &Mix) -> Result<Vec<Finding>> {
     let all = alternatives(recording, args.shards, args.room_width)?;
     let found = all.into_iter().map(|alternative| {
         terminal::progress(format!("routing by {}", alternative.name));
-        let prediction = predict(&*alternative.spec.strategy()?, recording, mix, now())?;
+        let prediction = predict(&*alternative.spec.strategy()?, recording, mix, now(), args.trace.seed)?;
         Ok(Finding { alternative, prediction })
     });
     let found = found.collect();
@@ -72,32 +89,45 @@ fn findings(args: &Args, recording: &Recording, mix: &Mix) -> Result<Vec<Finding
 }
 
 /// Replays the trace to the best two kinds, and holds what was measured against what was predicted.
-fn prove(args: &Args, recording: &Recording, mix: &Mix, findings: &[Finding]) -> Result<ExitCode> {
-    let best = best_two(findings);
+fn prove(args: &Args, recording: &Recording, mix: &Mix, advice: &mut Advice<'_>) -> Result<Ending> {
+    let best = best_two(advice.alternatives);
     let specs: Vec<Spec> = best.iter().map(|finding| finding.alternative.spec.clone()).collect();
     let options = args.send.options(recording, mix, specs, args.trace.seed)?;
     terminal::note(
         "\nThe proof: the best two get the trace itself. All of it falls on today, as the services' clocks say.",
     );
     let (ending, report) = compare_and_keep(&options)?;
-    let mut worst = Agreement::Agrees;
     for finding in best {
         let name = &finding.alternative.name;
         let measured = report.contestant(name).with_context(|| format!("the report lacks {name}"))?;
-        for (line, agreement) in agreement(&finding.prediction, measured) {
-            terminal::say(format!("{name}: {line}"));
-            worst = worst.max(agreement);
-        }
+        let compared = agreement(&finding.prediction, measured, recording.moment().is_some());
+        compared.iter().for_each(|figure| terminal::say(format!("{name}: {figure}")));
+        advice.prove(name, compared);
     }
-    terminal::say(match worst {
+    terminal::say(match advice.proof.unwrap_or(Agreement::Unknown) {
         Agreement::Agrees => "The proof agrees with the prediction.",
         Agreement::Unknown => "The proof is not complete: see above what could not be compared.",
         Agreement::Differs => "The proof does not agree with all of the prediction: see above what differs.",
     });
-    Ok(exit_code(ending))
+    Ok(ending)
 }
 
 fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_that_differs_is_no_success_and_hides_no_broken_promise() {
+        let differs = Some(Agreement::Differs);
+        assert_eq!(proved(Ending::Kept, differs), Ending::BeyondLimit);
+        assert_eq!(proved(Ending::Violated, differs), Ending::Violated);
+        for fine in [None, Some(Agreement::Unknown), Some(Agreement::Agrees)] {
+            assert_eq!(proved(Ending::Kept, fine), Ending::Kept);
+        }
+    }
 }

@@ -11,6 +11,7 @@ use super::arguments;
 use super::servers::BackendArgs;
 use crate::compare::Options;
 use crate::contestants::{Spec, all_different};
+use crate::format::count;
 use crate::load::{Arrivals, LoadSpec};
 use crate::replay::{Columns, Mix, Reading, Recording, TimeFormat, read};
 use crate::workload::{Catalogue, Requests, Trace, Workload};
@@ -89,8 +90,12 @@ impl SendArgs {
         arguments::folder("--out", &self.out)
     }
 
-    /// Recorded seconds that pass in a second, and how long that takes.
+    /// Recorded seconds that pass in a second, and how long that takes: no time at all, at any speed, where all grabs are
+    /// of one moment.
     pub(super) fn pace(&self, recording: &Recording) -> Result<(f64, Duration)> {
+        if recording.moment().is_some() {
+            return Ok((1.0, Duration::from_millis(1)));
+        }
         let window = recording.window();
         let recorded = (window.end.millis() - window.start.millis()) as f64 / 1e3;
         let speed = self.speed.unwrap_or_else(|| recorded / self.seconds.unwrap_or(60.0));
@@ -129,7 +134,7 @@ impl SendArgs {
             rounds,
             workload: recording.file.clone(),
             load: LoadSpec { duration: (length / rounds).max(Duration::from_millis(1)), ..load },
-            notes: notes(recording, speed, rounds),
+            notes: notes(recording, &paced(recording, speed, length), rounds),
             limits: Vec::new(),
             out: self.out.clone(),
         })
@@ -154,12 +159,26 @@ impl SendArgs {
     }
 }
 
+/// How a trace is sent.
+pub(super) fn paced(recording: &Recording, speed: f64, length: Duration) -> String {
+    if recording.moment().is_some() {
+        return "sent at once, part by part: all grabs are of one moment, which no --speed or --seconds stretches".to_owned();
+    }
+    // As a fraction where it is slowed down a lot.
+    let speed = if speed < 0.1 {
+        format!("1/{}", count((1.0 / speed).round() as u64))
+    } else {
+        format!("{speed:.1}")
+    };
+    format!("sent at {speed} times its speed, in {:.1} s", length.as_secs_f64())
+}
+
 /// What a reader of the report must know: it says nothing that the command has not said.
-fn notes(recording: &Recording, speed: f64, rounds: u32) -> Vec<String> {
+fn notes(recording: &Recording, paced: &str, rounds: u32) -> Vec<String> {
     let mut notes = vec![format!(
         "Grabs are stamped by the services' own clocks, so all of this trace falls on the day of the replay: a strategy by \
-         time keeps it in that day's table. What it does with the recorded days, loadtest advise says. The trace ran at \
-         {speed:.1} times its speed."
+         time keeps it in that day's table. What it does with the recorded days, loadtest advise says. The trace was \
+         {paced}."
     )];
     if rounds > 1 {
         notes.push(format!(
@@ -198,4 +217,43 @@ pub(super) fn spec(
         spec.settings.push(format!("range.rooms={rooms}"));
     }
     Ok(spec)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        send: SendArgs,
+    }
+
+    fn told(times: &[u64], flags: &[&str]) -> (String, Duration) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let lines: String = times.iter().map(|time| format!("{time},1,1,{time}\n")).collect();
+        std::fs::write(file.path(), format!("user_id,room_id,coupon_id,grab_time\n{lines}")).unwrap();
+        let recording = read(file.path(), &Reading::default()).unwrap();
+        let line = Line::try_parse_from(["x"].iter().chain(flags)).unwrap();
+        let (speed, length) = line.send.pace(&recording).unwrap();
+        (paced(&recording, speed, length), length)
+    }
+
+    #[test]
+    fn a_trace_of_one_moment_is_sent_at_once_at_any_pace() {
+        for flags in [&[][..], &["--seconds", "600"], &["--speed", "0.000001"]] {
+            let (told, length) = told(&[1_456_665_255, 1_456_665_255], flags);
+            assert!(told.contains("at once") && !told.contains("times its speed"), "{told}");
+            assert!(length < Duration::from_secs(1), "{length:?}");
+        }
+    }
+
+    #[test]
+    fn a_pace_is_told_as_times_or_as_a_part_of_the_recorded_one() {
+        let pace = |flags: &[&str]| told(&[1_456_665_255, 1_456_665_375], flags).0;
+        assert_eq!(pace(&[]), "sent at 2.0 times its speed, in 60.0 s");
+        assert_eq!(pace(&["--speed", "0.01"]), "sent at 1/100 times its speed, in 12000.1 s");
+    }
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::arguments;
 use super::compare::exit_code;
-use super::recorded::{SendArgs, TraceArgs, mix, spec};
+use super::recorded::{SendArgs, TraceArgs, mix, paced, spec};
 use crate::compare::{Options, compare};
 use crate::contestants::Spec;
 use crate::format::counted;
@@ -58,8 +58,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     recording.told().iter().for_each(terminal::note);
     let (speed, length) = args.send.pace(&recording)?;
     terminal::note(format!(
-        "sent at {speed:.1} times its speed, in {:.1} s, in {}; the services' own clocks stamp the grabs, with today",
-        length.as_secs_f64(),
+        "{}; in {}; the services' own clocks stamp the grabs, with today",
+        paced(&recording, speed, length),
         counted(u64::from(options.rounds), "part")
     ));
     Ok(exit_code(compare(&options)?))

@@ -11,8 +11,9 @@ pub struct LeftOut {
 }
 
 impl LeftOut {
-    pub(super) fn add(&mut self, reason: String, line: u64) {
-        self.reasons.entry(reason).or_insert((0, line)).0 += 1;
+    /// So many lines, from that one on.
+    pub(super) fn add(&mut self, reason: String, first: u64, lines: u64) {
+        self.reasons.entry(reason).or_insert((0, first)).0 += lines;
     }
 
     /// How many there are.
@@ -48,13 +49,13 @@ mod tests {
     #[test]
     fn each_reason_has_its_number_and_its_first_line() {
         let mut left_out = LeftOut::default();
-        for (reason, line) in [("no time", 7), ("three fields", 9), ("three fields", 12)] {
-            left_out.add(reason.to_owned(), line);
+        for (reason, line, lines) in [("no time", 7, 1), ("three fields", 9, 1), ("three fields", 12, 2)] {
+            left_out.add(reason.to_owned(), line, lines);
         }
         let told = left_out.to_string();
         assert_eq!(
             told,
-            "3 lines left out; three fields: 2 (the first is line 9); no time: 1 (the first is line 7)"
+            "4 lines left out; three fields: 3 (the first is line 9); no time: 1 (the first is line 7)"
         );
     }
 }

@@ -40,12 +40,14 @@ fn read_inner(path: &Path, reading: &Reading) -> Result<Recording> {
         None => detect(&mut file, places, width).format(&reading.columns.time)?,
     };
     let (mut file, ..) = open(path, &reading.columns)?;
+    let late = late(&mut file)?;
     let mut lines = Lines {
         places,
         width,
+        late,
         format,
         columns: &reading.columns,
-        raw: Raw::default(),
+        raw: Raw { format_given: reading.format.is_some(), ..Raw::default() },
         left_out: LeftOut::default(),
     };
     each(&mut file, |record| lines.take(record));
@@ -72,6 +74,12 @@ fn open(path: &Path, columns: &Columns) -> Result<(Reader<File>, Places, usize)>
         .collect();
     let places = columns.find(&header)?;
     Ok((file, places, header.len()))
+}
+
+/// By how much positions are behind their lines: after a carriage return, the line feed is read with the next line only.
+fn late(file: &mut Reader<File>) -> Result<u64> {
+    let within = lines_of(file.byte_headers().context("its header cannot be read")?);
+    Ok(u64::from(file.position().line() == within))
 }
 
 /// Every line; where the file itself cannot be read, it ends.
@@ -103,6 +111,7 @@ fn detect(file: &mut Reader<File>, places: Places, width: usize) -> Detection {
 struct Lines<'a> {
     places: Places,
     width: usize,
+    late: u64,
     format: TimeFormat,
     columns: &'a Columns,
     raw: Raw,
@@ -115,16 +124,22 @@ impl Lines<'_> {
             Ok(record) => record,
             Err(error) => {
                 let line = error.position().map_or(0, csv::Position::line);
-                return self.left_out.add(format!("the file cannot be read from there on: {error}"), line);
+                return self.left_out.add(format!("the file cannot be read from there on: {error}"), line, 1);
             }
         };
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = record.position().map_or(0, csv::Position::line) + self.late;
         match self.read(record) {
             Ok((ids, moment)) => {
                 let [user, room, coupon] = ids;
                 self.raw.add(user, room, coupon, moment);
             }
-            Err(reason) => self.left_out.add(reason, line),
+            Err(reason) => match lines_of(record) {
+                1 => self.left_out.add(reason, line, 1),
+                lines => {
+                    let reason = format!("{reason}, and a field has line breaks: a quote may not be closed");
+                    self.left_out.add(reason, line, lines);
+                }
+            },
         }
     }
 
@@ -144,6 +159,13 @@ impl Lines<'_> {
             self.format.read(text).ok_or_else(|| format!("no time of that kind in {}", columns.time))?;
         Ok((ids, moment))
     }
+}
+
+/// How many lines of the file a record is: a field may have line breaks. The file's last one ends a line, and is no other.
+fn lines_of(record: &ByteRecord) -> u64 {
+    let text = record.as_slice();
+    let breaks = text.iter().filter(|byte| **byte == b'\n').count() as u64;
+    if text.ends_with(b"\n") { breaks } else { breaks + 1 }
 }
 
 fn field(record: &ByteRecord, place: usize) -> Option<&str> {
@@ -187,6 +209,30 @@ mod tests {
         assert!(reasons.contains(&("not 5 fields as in the header", 1, 4)), "{reasons:?}");
         assert!(reasons.contains(&("no time of that kind in Date_received", 1, 6)), "{reasons:?}");
         assert!(reasons.contains(&("nothing in User_id", 1, 7)), "{reasons:?}");
+    }
+
+    #[test]
+    fn a_quote_that_stays_open_costs_all_the_lines_it_swallows() {
+        let recording = receipts(
+            "1,450,9983,1,20160712\n2,450,9983,1,\"20160712\n3,450,9983,1,20160712\n4,450,9983,1,1\n",
+        );
+        let recording = recording.unwrap();
+        assert_eq!((recording.rows().len(), recording.left_out.lines()), (1, 3));
+        let reason =
+            "no time of that kind in Date_received, and a field has line breaks: a quote may not be closed";
+        assert_eq!(recording.left_out.reasons(), [(reason, 3, 3)]);
+        // A field that has its quotes may have line breaks.
+        let recording = receipts("\"1\n2\",450,9983,1,20160712\n3,450,\"9\n\n9\",1\n").unwrap();
+        assert_eq!((recording.rows().len(), recording.left_out.lines()), (1, 3));
+    }
+
+    #[test]
+    fn lines_have_their_numbers_whatever_ends_them() {
+        for end in ["\n", "\r\n"] {
+            let lines = ["user_id,room_id,coupon_id,grab_time", "1,1,1,20160101", "2,,1,20160101", ""];
+            let recording = read(file(lines.join(end).as_bytes()).path(), &Reading::default()).unwrap();
+            assert_eq!(recording.left_out.reasons(), [("nothing in room_id", 1, 3)], "{end:?}");
+        }
     }
 
     #[test]

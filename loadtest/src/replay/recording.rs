@@ -23,6 +23,8 @@ pub(super) struct Raw {
     pub(super) rooms: Seen,
     pub(super) coupons: Seen,
     pub(super) rows: Vec<(u32, u32, u32, Moment)>,
+    /// Somebody said how times are written: a midnight is then a moment like any other.
+    pub(super) format_given: bool,
 }
 
 /// A recorded grab.
@@ -75,8 +77,8 @@ pub struct Recording {
     pub rooms: Rooms,
     /// How many coupons were called the same in several rooms: each room's is one of its own.
     pub shared_coupons: u64,
-    /// Whether of some grabs only the day is known: they were spread over it.
-    pub days_only: bool,
+    /// Of how many grabs only the day is known: they were spread over it.
+    pub spread: u64,
     /// How many grabs are of a user and a coupon that came before.
     pub repeated: u64,
     coupon_rooms: Arc<[u64]>,
@@ -93,19 +95,20 @@ impl Raw {
 
     /// Gives ids from 1, and the grabs of which only the day is known a moment in it.
     pub(super) fn recording(self, file: String, left_out: LeftOut, seed: u64) -> Recording {
-        let Self { users, rooms, coupons, rows } = self;
+        let Self { users, rooms, coupons, rows, format_given } = self;
         let (users, rooms, coupons) = (users.sorted(), rooms.sorted(), coupons.sorted());
         let offers = Offers::of(&rows, &rooms, &coupons);
-        // Midnight to the millisecond, always, is a day written as a moment.
-        let days_only = rows.iter().all(|(.., moment)| moment.time == moment.time.day().start());
+        // Midnight to the millisecond, always, is a day written as a moment, unless moments are what somebody said.
+        let midnights =
+            !format_given && rows.iter().all(|(.., moment)| moment.time == moment.time.day().start());
         let mut random = Random::new(seed, IN_THE_DAY);
         let mut known: Vec<Row> = Vec::with_capacity(rows.len());
-        let mut spread = false;
+        let mut spread = 0;
         for (user, room, coupon, moment) in rows {
             let mut time = moment.time;
-            if moment.day_only || days_only {
+            if moment.day_only || midnights {
                 time = time.plus_millis(random.below(DAY_MS).cast_signed());
-                spread = true;
+                spread += 1;
             }
             let (room, coupon) = (rooms.id(room), coupons.id(coupon));
             // There are as many ids as there are lines at most, so that every one is an id.
@@ -121,7 +124,7 @@ impl Raw {
             users: users.labels.len() as u64,
             shared_coupons: offers.shared(),
             rooms: Rooms { labels: rooms.labels, grabs: counts.grabs, stored: counts.stored },
-            days_only: spread,
+            spread,
             repeated: counts.repeated,
             busiest_coupon: counts.busiest_coupon,
             coupon_rooms: offers.rooms,
@@ -197,6 +200,19 @@ impl Recording {
         &self.rows
     }
 
+    /// Whether days are all that is known of most grabs: which of their hours is the busiest, nobody can say.
+    #[must_use]
+    pub const fn days_only(&self) -> bool {
+        self.spread * 2 > self.rows.len() as u64
+    }
+
+    /// The moment of all grabs, if it is one.
+    #[must_use]
+    pub fn moment(&self) -> Option<Timestamp> {
+        let (first, last) = (self.rows.first()?, self.rows.last()?);
+        (first.time == last.time).then_some(first.time)
+    }
+
     /// How many coupons there are.
     #[must_use]
     pub fn coupons(&self) -> u64 {
@@ -237,7 +253,10 @@ mod tests {
     use super::*;
 
     fn recording(rows: &[(&str, &str, &str, &str, bool)], seed: u64) -> Recording {
-        let mut raw = Raw::default();
+        recording_of(Raw::default(), rows, seed)
+    }
+
+    fn recording_of(mut raw: Raw, rows: &[(&str, &str, &str, &str, bool)], seed: u64) -> Recording {
         for (user, room, coupon, time, day_only) in rows {
             let moment = Moment { time: time.parse().unwrap(), day_only: *day_only };
             raw.add(user, room, coupon, moment);
@@ -278,17 +297,41 @@ mod tests {
         let (one, same, other) = (recording(&rows, 1), recording(&rows, 1), recording(&rows, 2));
         assert_eq!(one, same);
         assert_ne!(one.rows(), other.rows());
-        assert!(one.days_only && one.rows().iter().all(|row| row.time.day().to_string() == "2016-02-28"));
+        assert!(one.days_only() && one.rows().iter().all(|row| row.time.day().to_string() == "2016-02-28"));
         assert!(one.window().end.millis() - one.window().start.millis() > 80_000_000);
         let noon =
             recording(&[("1", "1", "1", "2016-02-28T12:00:00Z", false), ("1", "1", "1", day, false)], 1);
-        assert!(!noon.days_only && noon.rows()[0].time.to_string() == "2016-02-28T00:00:00.000Z");
+        assert!(noon.spread == 0 && noon.rows()[0].time.to_string() == "2016-02-28T00:00:00.000Z");
     }
 
     #[test]
     fn a_midnight_for_every_grab_is_a_day_written_as_a_moment() {
         let rows =
             [("1", "1", "1", "2016-02-28T00:00:00Z", false), ("1", "1", "1", "2016-02-29T00:00:00Z", false)];
-        assert!(recording(&rows, 1).days_only);
+        assert!(recording(&rows, 1).days_only());
+    }
+
+    #[test]
+    fn midnights_are_moments_where_somebody_said_how_times_are_written() {
+        let rows = [("1", "1", "1", "2016-02-28T00:00:00Z", false); 2];
+        let meant = recording_of(Raw { format_given: true, ..Raw::default() }, &rows, 1);
+        assert_eq!((meant.spread, meant.days_only()), (0, false));
+        assert_eq!(meant.moment(), Some("2016-02-28T00:00:00Z".parse().unwrap()));
+        assert_eq!(recording(&rows, 1).moment(), None);
+    }
+
+    #[test]
+    fn a_few_days_among_moments_are_spread_alone_and_leave_the_rest_its_hours() {
+        let (day, noon) = ("2016-02-28T00:00:00Z", "2016-02-29T12:00:00Z");
+        let mut rows = vec![("1", "1", "1", noon, false); 9];
+        rows.push(("1", "1", "1", day, true));
+        let few = recording(&rows, 1);
+        assert_eq!((few.spread, few.days_only()), (1, false));
+        assert!(few.rows()[1..].iter().all(|row| row.time == noon.parse().unwrap()));
+        let told = few.told().join("\n");
+        assert!(told.contains("of 1 of 10 grabs only the day is known"), "{told}");
+        rows.extend([("1", "1", "1", day, true); 9]);
+        let most = recording(&rows, 1);
+        assert_eq!((most.spread, most.days_only()), (10, true));
     }
 }

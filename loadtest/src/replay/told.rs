@@ -9,10 +9,10 @@ impl Recording {
     pub fn told(&self) -> Vec<String> {
         let window = self.window();
         let (from, to) = (window.start, window.end.plus_millis(-1));
-        let when = if self.days_only {
-            format!("{} to {}", from.day(), to.day())
-        } else {
-            format!("{from} to {to}")
+        let when = match self.moment() {
+            _ if self.days_only() => format!("{} to {}", from.day(), to.day()),
+            Some(moment) => format!("all at {moment}"),
+            None => format!("{from} to {to}"),
         };
         let grabs = self.rows().len() as u64;
         let mut lines = vec![format!(
@@ -39,9 +39,16 @@ impl Recording {
     /// What is not as in the file.
     fn changes(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        if self.days_only {
+        let grabs = self.rows().len() as u64;
+        if self.spread > 0 && self.spread == grabs {
             lines
                 .push("only the days are known: grabs are spread evenly over theirs, by the seed".to_owned());
+        } else if self.spread > 0 {
+            lines.push(format!(
+                "of {} of {} only the day is known: these are spread evenly over it, by the seed",
+                count(self.spread),
+                counted(grabs, "grab")
+            ));
         }
         if self.repeated > 0 {
             lines.push(format!(

@@ -39,7 +39,7 @@ fn a_file_as_large_and_skewed_as_a_real_one_is_read_whole() {
     assert_eq!((recording.rows().len(), recording.users), (113_640, 76_309));
     let busiest = recording.rooms.grabs.iter().max().unwrap();
     assert_eq!((recording.rooms.labels.len(), busiest * 100 / 113_640), (1_559, 26));
-    assert!(recording.days_only && recording.repeated > 1_000, "{}", recording.repeated);
+    assert!(recording.days_only() && recording.repeated > 1_000, "{}", recording.repeated);
     assert_eq!(recording.left_out.reasons(), [("nothing in Coupon_id", 1_500, 77)]);
 }
 
@@ -89,10 +89,23 @@ fn advice_is_proved_by_a_replay_that_agrees_with_it() {
     assert!(proved || said.contains("this machine could not take the pace"), "{said}");
     assert!(!said.contains("does not agree"), "{said}");
     let json = std::fs::read_to_string(folder.path().join("advice.json")).unwrap();
-    let findings: serde_json::Value = serde_json::from_str(&json).unwrap();
-    let names: Vec<&str> =
-        findings.as_array().unwrap().iter().map(|finding| finding["name"].as_str().unwrap()).collect();
-    assert!(names.contains(&"hash") && names.contains(&"range-room+equal+spread2"), "{names:?}");
+    let advice: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let names = |of: &str| -> Vec<String> {
+        let named = advice[of].as_array().unwrap().iter();
+        named.map(|finding| finding["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let (names, best) = (names("alternatives"), names("recommended"));
+    assert!(
+        ["hash", "range-room+equal+spread2"].iter().all(|name| names.contains(&(*name).to_owned())),
+        "{names:?}"
+    );
+    // The JSON is the last that is written: it has the settings of the best, and what became of them.
     let report = report::read(&folder.path().join("report/report.json")).unwrap();
+    assert_eq!(report.contestants.iter().map(|contestant| contestant.name.clone()).collect::<Vec<_>>(), best);
     assert!(report.contestants.len() == 2 && report.audit.passed);
+    assert_eq!(advice["proof"], if proved { "agrees" } else { "unknown" }, "{json}");
+    for best in advice["recommended"].as_array().unwrap() {
+        assert!(best["program"].is_string() && best["settings"].is_array(), "{json}");
+        assert_eq!(best["compared"][0]["figure"], "skew of the rows", "{json}");
+    }
 }

@@ -1,0 +1,84 @@
+//! Advice as programs read it.
+
+use serde::Serialize;
+
+use super::{Agreement, Compared, Finding, Start, best_two};
+use crate::replay::Recording;
+
+/// Everything that was found.
+#[derive(Debug, Serialize)]
+pub struct Advice<'a> {
+    /// What was considered.
+    pub alternatives: &'a [Finding],
+    /// The best, and the best of another kind.
+    pub recommended: Vec<Recommended<'a>>,
+    /// Whether what was measured is what was predicted; none without a replay.
+    pub proof: Option<Agreement>,
+}
+
+/// An alternative that is worth to be started.
+#[derive(Debug, Serialize)]
+pub struct Recommended<'a> {
+    /// What the alternatives call it.
+    pub name: &'a str,
+    /// How it is started.
+    #[serde(flatten)]
+    pub start: Start,
+    /// What was predicted of a replay, beside what it measured; empty without one.
+    pub compared: Vec<Compared>,
+}
+
+impl<'a> Advice<'a> {
+    /// What is to be expected, without a proof.
+    #[must_use]
+    pub fn of(findings: &'a [Finding], recording: &Recording) -> Self {
+        let recommended = best_two(findings).into_iter().map(|finding| {
+            let start = Start::of(&finding.alternative.spec, recording);
+            Recommended { name: &finding.alternative.name, start, compared: Vec::new() }
+        });
+        Self { alternatives: findings, recommended: recommended.collect(), proof: None }
+    }
+
+    /// Adds what a replay measured of one of them.
+    pub fn prove(&mut self, name: &str, compared: Vec<Compared>) {
+        let worst = compared.iter().map(|figure| figure.agreement).max().unwrap_or(Agreement::Unknown);
+        self.proof = self.proof.max(Some(worst));
+        if let Some(recommended) = self.recommended.iter_mut().find(|recommended| recommended.name == name) {
+            recommended.compared = compared;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::advise::render::tests::findings;
+    use crate::replay::Mix;
+    use crate::report::model::Figure;
+
+    fn compared(agreement: Agreement) -> Compared {
+        Compared { figure: "skew".into(), predicted: Some(1.5), measured: Figure::of(1.2), agreement }
+    }
+
+    #[test]
+    fn advice_has_the_settings_of_the_best_and_what_became_of_their_proof() {
+        let recording = crate::advise::predict::tests::recording();
+        let findings = findings(&recording, &Mix::none());
+        let mut advice = Advice::of(&findings, &recording);
+        assert_eq!((advice.recommended.len(), advice.proof), (2, None));
+        let names: Vec<&str> =
+            best_two(&findings).iter().map(|best| best.alternative.name.as_str()).collect();
+        advice.prove(names[0], vec![compared(Agreement::Differs), compared(Agreement::Agrees)]);
+        advice.prove(names[1], vec![compared(Agreement::Unknown)]);
+
+        let json = serde_json::to_value(&advice).unwrap();
+        assert_eq!(json["alternatives"].as_array().unwrap().len(), findings.len());
+        assert_eq!((&json["proof"], &json["recommended"][0]["name"]), (&"differs".into(), &names[0].into()));
+        for (at, best) in best_two(&findings).iter().enumerate() {
+            let set = Start::of(&best.alternative.spec, &recording).settings;
+            assert_eq!(json["recommended"][at]["settings"], serde_json::json!(set));
+        }
+        let figure = &json["recommended"][0]["compared"][0];
+        assert_eq!((&figure["agreement"], &figure["predicted"]), (&"differs".into(), &1.5_f64.into()));
+    }
+}

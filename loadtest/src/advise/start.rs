@@ -1,0 +1,93 @@
+//! How an alternative is started.
+
+use std::fmt;
+use std::num::NonZeroU16;
+
+use serde::Serialize;
+
+use crate::contestants::Spec;
+use crate::replay::Recording;
+
+/// A command that starts an alternative, for the trace's own room ids where they are numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Start {
+    /// The service.
+    pub program: String,
+    /// Its shards.
+    pub shards: NonZeroU16,
+    /// What is given to it with `--set`.
+    pub settings: Vec<String>,
+    /// What whoever starts it must know.
+    pub note: Option<&'static str>,
+}
+
+impl Start {
+    /// That of an alternative.
+    #[must_use]
+    pub fn of(spec: &Spec, recording: &Recording) -> Self {
+        let labels = &recording.rooms.labels;
+        let own: Option<Vec<u64>> =
+            labels.iter().map(|label| label.parse().ok().filter(|id| *id > 0)).collect();
+        let set = spec.settings.iter().map(|setting| match (setting.split_once('='), &own) {
+            (Some(("range.boundaries", starts)), Some(ids)) => {
+                format!("range.boundaries={}", translated(starts, ids))
+            }
+            (Some(("range.rooms", _)), Some(ids)) => {
+                format!("range.rooms={}", ids.iter().max().copied().unwrap_or(1))
+            }
+            _ => setting.clone(),
+        });
+        let settings: Vec<String> = set.collect();
+        let has = |start: &str| settings.iter().any(|setting| setting.starts_with(start));
+        let note = match &own {
+            Some(_) if has("range.room_width") => {
+                Some("the width counts rooms of the trace; with gaps between ids, ranges hold fewer")
+            }
+            None if has("range.by=room") => Some("rooms numbered from 1 in the order of their names"),
+            _ => None,
+        };
+        Self { program: spec.program.to_string(), shards: spec.shards, settings, note }
+    }
+
+    /// Whether it has boundaries, which the trace suggested.
+    #[must_use]
+    pub fn is_fitted(&self) -> bool {
+        self.settings.iter().any(|setting| setting.starts_with("range.boundaries="))
+    }
+}
+
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} --shards {}", self.program, self.shards)?;
+        self.settings.iter().try_for_each(|setting| write!(f, " --set '{setting}'"))?;
+        self.note.map_or(Ok(()), |note| write!(f, "  ({note})"))
+    }
+}
+
+/// A list of first rooms, each by its own id; the first range begins with the first room there can be.
+fn translated(starts: &str, ids: &[u64]) -> String {
+    let own = starts.trim_matches(['[', ']']).split(',').enumerate().map(|(at, start)| {
+        let room = start.trim().parse::<usize>().ok().and_then(|room| ids.get(room.checked_sub(1)?));
+        room.filter(|_| at > 0).map_or_else(|| "1".to_owned(), ToString::to_string)
+    });
+    format!("[{}]", own.collect::<Vec<_>>().join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boundaries_are_told_by_the_traces_own_ids() {
+        assert_eq!(translated("[1,2,4]", &[7, 900, 901, 8_000]), "[1,900,8000]");
+        let mut recording = crate::advise::predict::tests::recording();
+        let split =
+            range_svc::RoomRanges::starting_at(&[1, 3].map(|room| coupon_core::RoomId::new(room).unwrap()));
+        let four = NonZeroU16::new(4).unwrap();
+        let spec = Spec::with_split("range-room+split", four, &split.unwrap()).unwrap();
+        let told = Start::of(&spec, &recording).to_string();
+        assert_eq!(told, "range-svc --shards 4 --set 'range.by=room' --set 'range.boundaries=[1,3]'");
+        recording.rooms.labels[0] = "north".to_owned();
+        assert!(Start::of(&spec, &recording).to_string().contains("numbered from 1"));
+    }
+}

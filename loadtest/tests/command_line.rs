@@ -300,3 +300,11 @@ fn a_report_is_held_against_an_earlier_one_and_the_exit_code_says_what_came_of_i
     let (code, text) = diff(&[&before, &slower]);
     assert!(code == Some(1) && text.contains("schema 9"), "{text}");
 }
+
+#[test]
+fn who_runs_a_trace_from_a_script_finds_the_exit_codes_in_the_help() {
+    for command in ["replay", "advise", "diff"] {
+        let help = String::from_utf8(loadtest(&[command, "--help"]).stdout).unwrap();
+        assert!(help.contains("Exits with 0 when") && help.contains("3 when"), "{command}: {help}");
+    }
+}

@@ -15,9 +15,12 @@ use crate::replay::split;
 use crate::report::require::Scope;
 use crate::terminal;
 
-/// Its command line. Exits with 0 when every promise and every --require was kept, 2 when a promise was broken, 3 when only a
-/// --require was not kept, 1 on other failures.
+const EXIT_CODES: &str = "Exits with 0 when every promise and every --require was kept, 2 when a promise was broken, 3 when \
+only a --require was not kept, 1 on other failures.";
+
+/// Its command line.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Args {
     #[command(flatten)]
     trace: TraceArgs,

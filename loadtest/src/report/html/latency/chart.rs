@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::whose::Whose;
+use super::whose::{QUANTILES, Whose};
 use crate::format;
 use crate::report::Report;
 use crate::report::html::marks::{colour, dash, mark};
@@ -18,9 +18,6 @@ const TOP: f64 = 10.0;
 const HEIGHT: f64 = 168.0;
 /// Labelled on the axis, and where curves have their marks.
 const MARKED: [f64; 5] = [50.0, 90.0, 99.0, 99.9, 99.99];
-/// The quantiles that have intervals, and the percentiles they are.
-pub(super) const QUANTILES: [(Quantile, f64); 4] =
-    [(Quantile::P50, 50.0), (Quantile::P90, 90.0), (Quantile::P99, 99.0), (Quantile::P999, 99.9)];
 
 /// A contestant's curve: percentile and milliseconds.
 struct Curve<'a> {

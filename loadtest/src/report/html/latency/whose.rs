@@ -5,7 +5,9 @@ use crate::report::Report;
 use crate::report::endpoints;
 use crate::report::model::{LatencyMs, Metric, Quantile, Reading, Round};
 
-use super::chart::QUANTILES;
+/// The quantiles that have intervals, and the percentiles they are.
+pub(super) const QUANTILES: [(Quantile, f64); 4] =
+    [(Quantile::P50, 50.0), (Quantile::P90, 90.0), (Quantile::P99, 99.0), (Quantile::P999, 99.9)];
 
 /// Those that ask for one thing, or those that one kind of user makes.
 #[derive(Debug, Clone, Copy)]

@@ -53,7 +53,7 @@ fn meaning(report: &Report, contestant: &Contestant) -> Markup {
             };
             let skew = contestant.median(&Metric::Skew).map_or_else(|| "n/a".to_owned(), plain);
             format!(
-                "the hottest shard takes {hottest} of the writes (skew {skew}) and is full first: {buys}."
+                "a round's hottest shard takes {hottest} of its writes (skew {skew}) and is full first: {buys}."
             )
         }
     };
@@ -138,6 +138,7 @@ fn parts(report: &Report, contestant: &Contestant, top: f64) -> Markup {
         return html! { text.tick x="4" y=(px(top + 30.0)) { "n/a: some shard could not be read" } };
     };
     let most = shares.iter().copied().fold(0.0, f64::max);
+    let hottest = shares.iter().position(|share| *share >= most).unwrap_or(0);
     let width = WIDTH - 8.0;
     let starts = shares.iter().scan(0.0, |sum, share| {
         let start = *sum;
@@ -145,7 +146,7 @@ fn parts(report: &Report, contestant: &Contestant, top: f64) -> Markup {
         Some(start)
     });
     html! {
-        text.tick x=(WIDTH - 4.0) y=(px(top + 15.0)) text-anchor="end" { "hottest " (format::percent(most)) }
+        text.tick x=(WIDTH - 4.0) y=(px(top + 15.0)) text-anchor="end" { "shard " (hottest) " most: " (format::percent(most)) }
         @for (shard, (start, share)) in starts.zip(&shares).enumerate() {
             rect x=(px(4.0 + start * width)) y=(px(top + 20.0)) width=(px((share * width - 1.5).max(0.0))) height="11"
                 fill=(colour(report, &contestant.name))

@@ -22,7 +22,7 @@ pub(super) fn section(report: &Report) -> Markup {
             h2 { "Each shard's work over time" }
             p.key {
                 "Rows written a second by each shard, mean over rounds, from the round's start. A strategy that spreads its \
-                 writes shows an even carpet, a hotspot one dark band. All maps share one scale:"
+                 writes shows an even carpet, a hotspot one strong band. All maps share one scale:"
                 @if most > 0.0 { (legend(most)) } @else { " nothing was written." }
             }
             div.panels {

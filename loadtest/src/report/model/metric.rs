@@ -186,7 +186,7 @@ impl Metric {
     #[must_use]
     pub fn read(&self, round: &Round) -> Figure {
         let endpoint = |name: &str| round.endpoints.get(name);
-        let missing = || Figure::unknown("none was sent in that round");
+        let missing = || Figure::unknown("none was sent");
         match self {
             Self::Granted | Self::Stored if round.grabs.sold_out > 0 => {
                 Figure::unknown("sold out, so no throughput figure")

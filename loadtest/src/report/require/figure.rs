@@ -116,7 +116,7 @@ impl What {
 
     fn of_endpoint(self, key: &str, round: &Round) -> Figure {
         let Some(found) = round.endpoints.get(key) else {
-            return Figure::unknown("none was sent in that round");
+            return Figure::unknown("none was sent");
         };
         match self {
             Self::Max => {

@@ -155,7 +155,7 @@ pub(super) fn worth(contestant: &Contestant) -> Option<String> {
     let effective = contestant.median(&Metric::EffectiveShards)?;
     let shards = f64::from(contestant.shards);
     Some(format!(
-        "{}: {} shards are worth {} (the hottest takes {} of the writes).",
+        "{}: {} shards are worth {} (a round's hottest takes {} of its writes).",
         contestant.name,
         contestant.shards,
         format::plain(effective.min(shards)),

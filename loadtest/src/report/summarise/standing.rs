@@ -78,7 +78,7 @@ impl<'a> Standing<'a> {
         let all = || self.unbeaten.iter().chain(&self.beaten).map(|(_, median)| *median);
         let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
         let (low, high) = (format::number(low), format::number(high));
-        let space = if unit.starts_with('/') { "" } else { " " };
+        let space = if unit.is_empty() || unit.starts_with('/') { "" } else { " " };
         if low == high { format!("{low}{space}{unit}") } else { format!("{low} to {high}{space}{unit}") }
     }
 

@@ -6,7 +6,7 @@ use super::whose::{QUANTILES, Whose};
 use crate::format;
 use crate::report::Report;
 use crate::report::html::marks::{colour, dash, mark};
-use crate::report::html::svg::{LogScale, WIDTH, data, drawing, panel, px, short, tick};
+use crate::report::html::svg::{LogScale, WIDTH, anchor, data, drawing, panel, px, short, tick};
 use crate::report::model::{Contestant, Quantile};
 use crate::stats::{Estimate, estimate};
 
@@ -111,7 +111,7 @@ fn axes(scale: LogScale, across: Across) -> Markup {
         @for percentile in marked() {
             @let x = across.at(percentile);
             line.grid x1=(px(x)) x2=(px(x)) y1=(px(TOP)) y2=(px(HEIGHT)) {}
-            text.tick x=(px(x)) y=(px(HEIGHT + 14.0)) text-anchor="middle" { (tick_of(percentile)) }
+            text.tick x=(px(x)) y=(px(HEIGHT + 14.0)) text-anchor=(anchor(x)) { (tick_of(percentile)) }
         }
         text.tick x=(px((LEFT + WIDTH - RIGHT) / 2.0)) y=(px(HEIGHT + 30.0)) text-anchor="middle" { "percentile of requests" }
         text.tick x="2" y=(px(TOP - 1.0)) { "ms" }

@@ -82,10 +82,17 @@ fn asked_by(report: &Report, key: &str) -> String {
     if parts.is_empty() {
         return "ms".into();
     }
-    let shown: Vec<String> =
-        parts.iter().map(|(scenario, share)| format!("{scenario} {}", percent(*share))).collect();
-    let what = if shown.len() > 1 { "scenarios" } else { "scenario" };
-    format!("{what} {} of all requests", format::list(&shown))
+    let all = percent(parts.iter().map(|(_, share)| share).sum());
+    match parts.as_slice() {
+        [(scenario, _)] => format!("{all} of all requests, from scenario {scenario}"),
+        _ => {
+            let shown: Vec<String> = parts
+                .iter()
+                .map(|(scenario, share)| format!("{} from {scenario}", percent(*share)))
+                .collect();
+            format!("{all} of all requests: {}", format::list(&shown))
+        }
+    }
 }
 
 fn asks(report: &Report, name: &str) -> String {
@@ -128,8 +135,9 @@ mod tests {
         assert_eq!(Whose::Scenario("normal").part(&report), "40 % of all requests: grab 75 % and stock 25 %");
         assert_eq!(
             Whose::Endpoint("grab").part(&report),
-            "scenarios normal 30 % and hot 60 % of all requests"
+            "90 % of all requests: 30 % from normal and 60 % from hot"
         );
+        assert_eq!(Whose::Endpoint("stock").part(&report), "10 % of all requests, from scenario normal");
         assert_eq!(Whose::Scenario("unheard of").part(&report), "ms");
     }
 }

@@ -32,8 +32,16 @@ impl Seen {
                 *place = rank as u64 + 1;
             }
         }
-        Sorted { labels: ids.into_iter().map(|(id, _)| id).collect(), ranks }
+        Sorted { labels: ids.into_iter().map(|(id, _)| printable(id)).collect(), ranks }
     }
+}
+
+/// Whoever made the trace does not write to the reader's terminal.
+fn printable(id: String) -> String {
+    if !id.contains(char::is_control) {
+        return id;
+    }
+    id.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// Whole numbers beyond a double's precision still differ by their text.
@@ -78,6 +86,11 @@ mod tests {
         );
         let (labels, _) = order(&["18446744073709551615", "18446744073709551614"]);
         assert_eq!(labels, ["18446744073709551614", "18446744073709551615"]);
+    }
+
+    #[test]
+    fn what_would_command_a_terminal_is_not_told() {
+        assert_eq!(order(&["\u{1b}[31mroom\u{7}"]).0, ["\u{fffd}[31mroom\u{fffd}"]);
     }
 
     #[test]

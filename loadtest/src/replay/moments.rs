@@ -128,7 +128,10 @@ impl Detection {
                     "column {column:?}: {text:?} is no time of a kind that is known here; say which with --time-format \
                      ({names}), or name another column with --map time=COLUMN"
                 ),
-                None => bail!("column {column:?} has no times; name another with --map time=COLUMN"),
+                None => bail!(
+                    "no line has a time in column {column:?}; is there one under the header? Another column is named with \
+                     --map time=COLUMN"
+                ),
             },
             several => {
                 let told = several

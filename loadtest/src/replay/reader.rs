@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
 use super::columns::{Columns, Places};
@@ -72,6 +72,13 @@ fn open(path: &Path, columns: &Columns) -> Result<(Reader<File>, Places, usize)>
         .iter()
         .map(|name| String::from_utf8_lossy(name).trim().trim_start_matches('\u{feff}').to_owned())
         .collect();
+    ensure!(header.iter().any(|name| !name.is_empty()), "its first line is empty: it must name the columns");
+    if let [only] = header.as_slice() {
+        let other = [(';', "semicolons"), ('\t', "tabs")].into_iter().find(|(sign, _)| only.contains(*sign));
+        if let Some((_, name)) = other {
+            bail!("its columns seem to be parted by {name}; a trace has commas");
+        }
+    }
     let places = columns.find(&header)?;
     Ok((file, places, header.len()))
 }
@@ -240,7 +247,14 @@ mod tests {
         let error = format!("{:#}", receipts("1,2,null,4,20160101\n").unwrap_err());
         assert!(error.contains("nothing in Coupon_id: 1 (the first is line 2)"), "{error}");
         let error = format!("{:#}", receipts("").unwrap_err());
-        assert!(error.contains("has no times") || error.contains("no line"), "{error}");
+        assert!(error.contains("no line has a time in column \"Date_received\""), "{error}");
+        for (text, told) in [
+            ("", "its first line is empty"),
+            ("user_id;room_id;coupon_id;grab_time\n1;1;1;20160101\n", "parted by semicolons"),
+        ] {
+            let error = read(file(text.as_bytes()).path(), &Reading::default()).unwrap_err();
+            assert!(format!("{error:#}").contains(told), "{error:#}");
+        }
     }
 
     #[test]

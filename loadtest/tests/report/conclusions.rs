@@ -250,7 +250,7 @@ fn whoever_leads_in_time_and_spread_is_the_answer_with_its_figures() {
     );
     assert_eq!(answer.certainty, "5 rounds, 93.75 % interval");
     let mean = answer.figures.iter().find(|figure| figure.label == "mean time a request").unwrap();
-    assert!(mean.contestant == "hash" && mean.estimate.n == 5 && mean.against.contains("worse"), "{mean:?}");
+    assert!(mean.contestant == "hash" && mean.estimate.n == 5 && mean.against.contains("behind"), "{mean:?}");
     assert!(
         answer.changes.iter().any(|change| change.starts_with("More shards: 16 would be worth 14.4 to hash"))
     );

@@ -161,7 +161,7 @@ fn key_figure(
                 let a_over_b = verdict.better.as_ref() == Some(&verdict.a);
                 let as_it_is = a_over_b == metric.more_is_better();
                 let ratio = if as_it_is { ratio.clone() } else { super::inverse(ratio) };
-                let word = if verdict.better.as_ref() == Some(&contestant.name) { "worse" } else { "better" };
+                let word = if verdict.better.as_ref() == Some(&contestant.name) { "behind" } else { "ahead" };
                 format!("{} {shown}, {} {word}", other.name, format::ratio(&ratio))
             }
             _ => format!("{} {shown}, no difference", other.name),

@@ -38,13 +38,17 @@ impl ShardingManager {
         let shards = &self.backend.shards;
         let ask = |shard, visit| shards.page(shard, visit, query, first);
         let (lists, mut answered) = self.visit(visits.clone(), now, ask).await?;
-        let short = too_short(&lists, answered.up(), first.limit, wanted);
+        let mut short = full(&lists, answered.up(), limit);
         let mut items: Vec<CouponResult> = lists.into_iter().flatten().map(|(_, result)| result).collect();
+        items.sort_unstable_by_key(|result| Reverse(result.result_id));
+        // What comes after the page's last is not of it, whoever has it.
+        let end = items.get(page.limit).map(|result| result.result_id);
+        short.retain(|(_, last)| limit < wanted && end.is_none_or(|end| *last > end));
         if !short.is_empty() {
             let again = visits.into_iter().filter(|(shard, _)| short.iter().any(|(other, _)| other == shard));
             items.extend(self.rest(query, again.collect(), &short, wanted, now, &mut answered).await);
+            items.sort_unstable_by_key(|result| Reverse(result.result_id));
         }
-        items.sort_unstable_by_key(|result| Reverse(result.result_id));
         let more = items.len() > page.limit;
         items.truncate(page.limit);
         Ok(Page { items, more, answered })
@@ -96,26 +100,10 @@ fn share(wanted: usize, shards: usize) -> usize {
     ((mean + 3.0 * mean.sqrt()).ceil() as usize + 1).min(wanted)
 }
 
-/// The shards that gave as many as they were asked for and may hold more of the page, each with the last result it gave.
-fn too_short(
-    lists: &[Vec<Found>],
-    up: impl Iterator<Item = ShardId>,
-    limit: usize,
-    wanted: usize,
-) -> Vec<(ShardId, ResultId)> {
-    if limit >= wanted {
-        return Vec::new();
-    }
-    let mut ids: Vec<ResultId> = lists.iter().flatten().map(|(_, result)| result.result_id).collect();
-    ids.sort_unstable_by_key(|id| Reverse(*id));
-    // What comes after it is not of the page, whoever has it.
-    let last_of_page = ids.get(wanted - 1).copied();
-    let last =
-        |list: &Vec<Found>| list.last().filter(|_| list.len() >= limit).map(|(_, result)| result.result_id);
-    up.zip(lists)
-        .filter_map(|(shard, list)| Some((shard, last(list)?)))
-        .filter(|(_, last)| last_of_page.is_none_or(|end| *last > end))
-        .collect()
+/// The shards that gave as many as they were asked for, so that they may hold more, each with the last result it gave.
+fn full(lists: &[Vec<Found>], up: impl Iterator<Item = ShardId>, limit: usize) -> Vec<(ShardId, ResultId)> {
+    let full = up.zip(lists).filter(|(_, list)| list.len() >= limit);
+    full.filter_map(|(shard, list)| Some((shard, list.last()?.1.result_id))).collect()
 }
 
 #[cfg(test)]

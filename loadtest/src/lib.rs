@@ -21,6 +21,7 @@ pub mod contestants;
 pub mod duration;
 pub mod explain;
 pub mod faults;
+pub(crate) mod files;
 pub(crate) mod format;
 pub mod http;
 pub mod load;

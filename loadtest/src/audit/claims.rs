@@ -1,15 +1,10 @@
 //! What a service answered to each grab, to be held against what it stored.
 
 use std::collections::BTreeSet;
-use std::io::BufRead;
 
-use anyhow::{Context, Result, bail};
 use coupon_core::FailReason;
 
 use crate::load::{GrabOutcome, GrabRecord, Refusal};
-
-/// The first line of a file of claims.
-pub const CLAIMS_HEADER: &str = "user_id,coupon_id,outcome,result_id";
 
 /// One grab, as its client saw it end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,22 +61,10 @@ impl Claims {
         self.add(grab.user_id, grab.coupon_id, claim);
     }
 
-    /// Reads `user_id,coupon_id,outcome,result_id` lines, as `loadtest run --acks` writes them.
-    ///
-    /// # Errors
-    /// When a line is not what the header promises; the error names the line.
-    pub fn read_csv(&mut self, reader: impl BufRead) -> Result<()> {
-        for (number, line) in reader.lines().enumerate() {
-            let line = line?;
-            let line = line.trim();
-            if (number == 0 && line == CLAIMS_HEADER) || line.is_empty() {
-                continue;
-            }
-            let (user, coupon, claim) = parse(line)
-                .with_context(|| format!("line {}: {line:?} is not {CLAIMS_HEADER}", number + 1))?;
-            self.add(user, coupon, claim);
-        }
-        Ok(())
+    /// Whether no grab at all is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 
     /// How many grabs were decided against.
@@ -112,23 +95,6 @@ impl Claims {
         held.dedup();
         Ledger { granted, answered, unknown, held, sold_out: self.sold_out.clone() }
     }
-}
-
-fn parse(line: &str) -> Result<(u64, u64, Claim)> {
-    let mut fields = line.split(',').map(str::trim);
-    let mut next = || fields.next().context("a field is missing");
-    let (user, coupon, outcome) = (next()?.parse()?, next()?.parse()?, next()?);
-    let claim = match outcome {
-        "granted" => Claim::Granted(next()?.parse().context("result_id")?),
-        "duplicate" => Claim::Held,
-        "out_of_stock" => Claim::SoldOut,
-        "refused" | "invalid_time" => Claim::Refused,
-        "unknown" => Claim::Unknown,
-        other => bail!(
-            "outcome {other:?} is none of granted, duplicate, out_of_stock, invalid_time, refused, unknown"
-        ),
-    };
-    Ok((user, coupon, claim))
 }
 
 /// Claims, sorted.
@@ -178,21 +144,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_of_claims_reads_back() {
-        let text = "user_id,coupon_id,outcome,result_id\n1,2,granted,99\n3,4,refused,\n5,6,unknown,\n";
+    fn claims_are_looked_up_by_user_and_coupon() {
         let mut claims = Claims::default();
-        claims.read_csv(text.as_bytes()).unwrap();
+        assert!(claims.is_empty());
+        claims.add(1, 2, Claim::Granted(99));
+        claims.add(3, 4, Claim::Refused);
+        claims.add(5, 6, Claim::Unknown);
         let ledger = claims.ledger();
         assert_eq!((ledger.granted.len(), claims.refused(), claims.unknown()), (1, 1, 1));
         assert!(ledger.was_granted(1, 2) && ledger.is_unknown(5, 6) && !ledger.was_granted(3, 4));
         assert_eq!(ledger.acknowledged(99), 0..1);
         assert_eq!(ledger.acknowledged(98), 0..0);
-    }
-
-    #[test]
-    fn a_bad_line_is_named() {
-        let bad = Claims::default().read_csv("1,2,granted,\n".as_bytes()).unwrap_err();
-        assert!(format!("{bad:#}").contains("line 1"), "{bad:#}");
-        assert!(Claims::default().read_csv("1,2,perhaps,3\n".as_bytes()).is_err());
+        assert!(!claims.is_empty());
     }
 }

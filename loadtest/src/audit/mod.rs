@@ -7,6 +7,7 @@
 //! The checks (`scan`, `stock`) are written once, over what `source` says that data is; `folder` and `servers`
 //! hold data of one kind still and read it.
 
+mod acks;
 mod claims;
 mod findings;
 mod folder;
@@ -25,7 +26,8 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use coupon_core::ShardingStrategy;
 
-pub use claims::{CLAIMS_HEADER, Claim, Claims};
+pub use acks::write_acks;
+pub use claims::{Claim, Claims};
 pub use findings::{AuditReport, Finding, Kind, SHOWN, Unapplied};
 use scan::Holders;
 pub use servers::Servers;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
+use crate::files;
 use crate::http::Target;
 use crate::load::{Arrivals, LoadSpec};
 use crate::report::require::{Limit, Scope};
@@ -101,7 +102,7 @@ pub(super) struct Output {
 impl Output {
     pub(super) fn create(flag: &str, path: &Path) -> Result<Self> {
         let refusal = format!("{flag}: cannot write {}", path.display());
-        let file = File::create(path).with_context(|| refusal.clone())?;
+        let file = files::private(path).with_context(|| refusal.clone())?;
         Ok(Self { refusal, file: BufWriter::new(file) })
     }
 

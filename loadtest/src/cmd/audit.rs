@@ -46,7 +46,8 @@ pub struct Args {
     /// The service's admin token, when it asks for one
     #[arg(long, value_name = "TOKEN", env = "COUPON__ADMIN__TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
-    /// What clients were told, as `loadtest run --acks FILE` writes it; may be given several times
+    /// What clients were told, as `loadtest run --acks FILE` writes it: whole, with its last line; may be given several
+    /// times
     #[arg(long, value_name = "FILE")]
     acks: Vec<PathBuf>,
     /// When those clients began: later rows that none of them asked for are invented. By default, at the first
@@ -112,8 +113,13 @@ fn claims(files: &[PathBuf]) -> Result<Option<Claims>> {
     let mut claims = Claims::default();
     for path in files {
         let file = File::open(path).with_context(|| format!("--acks: cannot read {}", path.display()))?;
-        claims.read_csv(BufReader::new(file)).with_context(|| format!("--acks {}", path.display()))?;
+        claims.read_acks(BufReader::new(file)).with_context(|| format!("--acks {}", path.display()))?;
     }
+    ensure!(
+        !claims.is_empty(),
+        "--acks: no grab is in {}: there is nothing to hold the data against",
+        if files.len() == 1 { "the file" } else { "the files" }
+    );
     Ok(Some(claims))
 }
 

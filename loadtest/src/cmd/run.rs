@@ -1,6 +1,5 @@
 //! `loadtest run`.
 
-mod acks;
 mod catalogue;
 mod json;
 mod summary;
@@ -12,6 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 use super::arguments::{self, BEYOND_LIMIT, Output};
+use crate::audit::write_acks;
+use crate::contestants::{INTERRUPTED_CODE, end_load_on_interrupt};
 use crate::duration::parse_duration;
 use crate::load::{Arrivals, LoadSpec, Outcome, Progress, run_load_with};
 use crate::report::measured;
@@ -22,7 +23,8 @@ use crate::workload::{BUILT_IN, Workload};
 /// How long a run takes unless told otherwise.
 const DURATION: Duration = Duration::from_secs(10);
 
-/// Its command line. Without `--rate` or `--closed`, 1,000 requests a second arrive.
+/// Its command line. Without `--rate` or `--closed`, 1,000 requests a second arrive. An interrupt ends it early, keeps what
+/// was measured, and exits with 130.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The running service, as it prints it when it is ready
@@ -90,7 +92,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         terminal::say(BUILT_IN.trim_end());
         return Ok(ExitCode::SUCCESS);
     }
-    let spec = spec(&args)?;
+    let mut spec = spec(&args)?;
     let limits = arguments::limits(&args.require, &Scope::OneLoad)?;
     let mut target = arguments::target(&args.target)?;
     target.admin_token = args.admin_token;
@@ -102,6 +104,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     {
         terminal::note(hint);
     }
+    spec.stop = Some(end_load_on_interrupt()?);
     let outcome = run_load_with(&target, &spec, &mut |state| terminal::progress(line(state, &spec)));
     terminal::clear_progress();
     let outcome = outcome.context("--target")?;
@@ -110,9 +113,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         file.write_json(&json::Run::new(&target, &spec, &outcome))?;
     }
     if let Some(file) = acks {
-        file.write(|file| acks::write(file, &outcome.grabs))?;
+        file.write(|file| write_acks(file, &outcome.grabs))?;
     }
-    Ok(exit_code(&outcome, &limits))
+    let ending = exit_code(&outcome, &limits);
+    Ok(if spec.is_stopped() { ExitCode::from(INTERRUPTED_CODE) } else { ending })
 }
 
 /// A run without a single good answer measured nothing; one that measured something may yet be beyond a limit.

@@ -1,23 +1,26 @@
-//! Ctrl-C and SIGTERM stop the services that this process started before they stop this process.
+//! A signal that asks this process to end stops the services that it started first, or a load whose figures are kept.
 //!
 //! A child in the same terminal gets its own Ctrl-C, but `kill` and supervisors signal this process alone, and no
 //! destructor runs when a signal ends it.
 
+use std::future::poll_fn;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::terminal;
 
-/// What a shell expects of a program that an interrupt ended.
-const EXIT_CODE: i32 = 130;
+/// What a program exits with that an interrupt ended, as shells expect it.
+pub(crate) const INTERRUPTED_CODE: u8 = 130;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What must not be left behind.
@@ -60,27 +63,83 @@ pub(crate) fn forget_folder(folder: &Path) {
 /// When signals cannot be waited for.
 pub fn stop_services_on_interrupt() -> Result<()> {
     static ONCE: Once = Once::new();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let guard = runtime.enter();
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    drop(guard);
+    let signals = Signals::new()?;
     ONCE.call_once(|| {
         std::thread::spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                }
+            signals.wait(|_| {
+                INTERRUPTED.store(true, Ordering::SeqCst);
+                terminal::clear_progress();
+                terminal::note("interrupted: stopping the services");
+                clean_up();
+                std::process::exit(INTERRUPTED_CODE.into());
             });
-            INTERRUPTED.store(true, Ordering::SeqCst);
-            terminal::clear_progress();
-            terminal::note("interrupted: stopping the services");
-            clean_up();
-            std::process::exit(EXIT_CODE);
         });
     });
     Ok(())
+}
+
+/// From now on, an interrupt ends the load that heeds this flag, whose figures are then kept; a second one ends this
+/// process at once.
+///
+/// # Errors
+/// When signals cannot be waited for.
+pub(crate) fn end_load_on_interrupt() -> Result<Arc<AtomicBool>> {
+    let signals = Signals::new()?;
+    let ended = Arc::new(AtomicBool::new(false));
+    let end = Arc::clone(&ended);
+    std::thread::spawn(move || {
+        signals.wait(|earlier| {
+            terminal::clear_progress();
+            if earlier > 0 {
+                std::process::exit(INTERRUPTED_CODE.into());
+            }
+            end.store(true, Ordering::Relaxed);
+            terminal::note("interrupted: waiting for what was sent; once more, and all figures are lost");
+        });
+    });
+    Ok(ended)
+}
+
+/// The signals that ask a process to end: of Ctrl-C, of `kill` and supervisors, of a terminal that closes, of Ctrl-\.
+struct Signals {
+    runtime: Runtime,
+    signals: Vec<tokio::signal::unix::Signal>,
+}
+
+impl Signals {
+    /// From here on they no longer end the process.
+    fn new() -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let guard = runtime.enter();
+        let kinds =
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()];
+        // Whoever started this with nohup wants it to outlive the terminal.
+        let kinds = kinds.into_iter().filter(|kind| *kind != SignalKind::hangup() || !ignores_hangup());
+        let signals = kinds.map(|kind| signal(kind).context("cannot wait for signals"));
+        let signals = signals.collect::<Result<_>>()?;
+        drop(guard);
+        Ok(Self { runtime, signals })
+    }
+
+    /// Calls `each` for every signal that comes, with how many there were before.
+    fn wait(mut self, mut each: impl FnMut(usize)) {
+        for earlier in 0.. {
+            let any = poll_fn(|cx| {
+                let came = self.signals.iter_mut().any(|signal| signal.poll_recv(cx).is_ready());
+                if came { Poll::Ready(()) } else { Poll::Pending }
+            });
+            self.runtime.block_on(any);
+            each(earlier);
+        }
+    }
+}
+
+/// Whether this process was started with SIGHUP ignored.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // Signal 1 is the lowest bit.
+    ignored.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & 1 == 1))
 }
 
 /// To be called before a failure is told: after an interrupt it follows from the services being stopped, and the

@@ -10,7 +10,7 @@ mod server_process;
 mod servers;
 mod spec;
 
-pub(crate) use interrupt::{forget_folder, register_folder};
+pub(crate) use interrupt::{INTERRUPTED_CODE, end_load_on_interrupt, forget_folder, register_folder};
 pub use interrupt::{stop_services_on_interrupt, wait_if_interrupted};
 pub use layout::strategy_of_layout;
 pub use process::Service;

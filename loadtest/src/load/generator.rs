@@ -72,7 +72,7 @@ async fn run(
         if let Arrivals::Open { rate } = spec.arrivals {
             let moments = ArrivalTimes::new(&spec.workload, rate, spec.seed);
             dispatch(&shared, schedule.zip(moments), &phases, start, spec).await?;
-            if spec.is_stopped() {
+            if shared.is_ended() {
                 shared.forget_queued();
             }
         }
@@ -119,9 +119,6 @@ async fn dispatch(
         while phases.get(phase).is_some_and(|phase| phase.until <= moment) {
             phase += 1;
         }
-        if spec.is_stopped() {
-            break;
-        }
         let due = start + moment;
         if now < due {
             now = Instant::now();
@@ -130,9 +127,13 @@ async fn dispatch(
                 tokio::task::yield_now().await;
             }
         }
-        while now < due {
-            alarm.until(due, now).await?;
+        while now < due && !spec.is_stopped() {
+            // Whoever stops it does not wait for a request that may be minutes away.
+            alarm.until(due.min(now + SWEEP), now).await?;
             now = Instant::now();
+        }
+        if spec.is_stopped() {
+            break;
         }
         shared.dispatch(request, due, phase);
     }

@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -93,6 +95,8 @@ pub(super) struct Shared {
     /// Jobs handed out and not finished.
     pub(super) open: Cell<usize>,
     stopped: Cell<bool>,
+    /// Somebody ends the load before its time by setting it.
+    end: Option<Arc<AtomicBool>>,
     pub(super) timeout: Duration,
 }
 
@@ -106,6 +110,7 @@ impl Shared {
             recorder: RefCell::new(Recorder::new(spec.workload.scenario_names(), phases)),
             open: Cell::new(0),
             stopped: Cell::new(false),
+            end: spec.stop.clone(),
             timeout: spec.timeout,
         }
     }
@@ -153,7 +158,7 @@ impl Shared {
             return Poll::Ready(Some(job));
         }
         if let Source::Drawn(schedule, end) = &mut *self.source.borrow_mut() {
-            let request = if now < *end { schedule.next() } else { None };
+            let request = if now < *end && !self.is_ended() { schedule.next() } else { None };
             self.open.set(self.open.get() + usize::from(request.is_some()));
             return Poll::Ready(request.map(|request| Job { request, due: None, queued: false, phase: 0 }));
         }
@@ -194,6 +199,11 @@ impl Shared {
         let mut queue = self.queue.borrow_mut();
         let overdue = |job: &Job| is_end || job.due.is_some_and(|due| due + self.timeout <= now);
         if queue.front().is_some_and(overdue) { queue.pop_front() } else { None }
+    }
+
+    /// Whether somebody has ended the load before its time.
+    pub(super) fn is_ended(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.load(Ordering::Relaxed))
     }
 
     /// Somebody ended the load: what was not sent is as if it had never been due.

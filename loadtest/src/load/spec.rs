@@ -37,7 +37,7 @@ pub struct LoadSpec {
     pub seed: u64,
     /// An answer that takes longer is given up on, its outcome unknown.
     pub timeout: Duration,
-    /// Once it is set, no more requests are sent, whatever the duration; open arrivals only.
+    /// Once it is set, no more requests are sent, whatever the duration.
     pub stop: Option<Arc<AtomicBool>>,
 }
 
@@ -79,7 +79,7 @@ impl LoadSpec {
     }
 
     /// Whether somebody has ended it before its time.
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 

@@ -22,6 +22,8 @@ pub(super) struct Run<'a> {
     seed: u64,
     workload: &'a Workload,
     elapsed_s: f64,
+    /// True when somebody ended the run early: the figures are those of `elapsed_s`, not of `duration_s`.
+    interrupted: bool,
     endpoints: BTreeMap<&'static str, Endpoint<'a>>,
     /// The workload's scenarios, in its order; empty without.
     scenarios: Vec<Scenario<'a>>,
@@ -125,6 +127,7 @@ impl<'a> Run<'a> {
             seed: spec.seed,
             workload: &spec.workload,
             elapsed_s: seconds,
+            interrupted: spec.is_stopped(),
             endpoints: endpoints.collect(),
             scenarios: outcome
                 .scenarios

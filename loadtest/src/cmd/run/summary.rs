@@ -16,6 +16,7 @@ pub(super) fn summary(target: &Target, spec: &LoadSpec, outcome: &Outcome) -> St
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = head(&mut text, target, spec)
+        .and_then(|()| interrupted(&mut text, spec, outcome))
         .and_then(|()| table(&mut text, outcome))
         .and_then(|()| scenarios(&mut text, spec, outcome))
         .and_then(|()| phases(&mut text, spec, outcome))
@@ -41,6 +42,15 @@ fn head(text: &mut String, target: &Target, spec: &LoadSpec) -> std::fmt::Result
         "{}: {name}, {arrivals}, {connections} connections, {seconds} s, seed {seed}\n",
         target.url("")
     )
+}
+
+/// A run that was cut short says so before its figures.
+fn interrupted(text: &mut String, spec: &LoadSpec, outcome: &Outcome) -> std::fmt::Result {
+    if !spec.is_stopped() {
+        return Ok(());
+    }
+    let (elapsed, duration) = (outcome.elapsed.as_secs_f64(), spec.duration.as_secs_f64());
+    writeln!(text, "interrupted after {elapsed:.1} of {duration} s: these figures are of that part alone\n")
 }
 
 fn table(text: &mut String, outcome: &Outcome) -> std::fmt::Result {

@@ -1,6 +1,8 @@
 //! The program as people run it: what it says and how it ends.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod kept;
+
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;

@@ -1,0 +1,175 @@
+//! The file of what grabs were told, as `loadtest run --acks` writes it and `loadtest audit --acks` reads it.
+//!
+//! A header, a line a grab, and a last line that says how many there are. Without that line a file was cut short, and an
+//! audit of what is left of it would call an acknowledged grab invented, or miss that it was lost.
+
+use std::io::{self, BufRead, Write};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::claims::{Claim, Claims};
+use crate::load::{GrabOutcome, GrabRecord, Refusal};
+
+/// The first line.
+const HEADER: &str = "user_id,coupon_id,outcome,result_id";
+/// What is around the number of grabs in the last line.
+const END: (&str, &str) = ("# end: ", " lines");
+
+/// Writes what grabs were told.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_acks(out: &mut impl Write, grabs: &[GrabRecord]) -> io::Result<()> {
+    writeln!(out, "{HEADER}")?;
+    for GrabRecord { user_id, coupon_id, outcome, .. } in grabs {
+        let (told, id) = match outcome {
+            GrabOutcome::Granted { result_id } => ("granted", Some(result_id)),
+            // Some refusals can be held against the data as well, so that they keep their names.
+            GrabOutcome::Refused(Refusal::Decided(reason)) => (reason.as_str(), None),
+            GrabOutcome::Refused(_) => ("refused", None),
+            GrabOutcome::Unknown(_) => ("unknown", None),
+        };
+        let id = id.map_or_else(String::new, ToString::to_string);
+        writeln!(out, "{user_id},{coupon_id},{told},{id}")?;
+    }
+    writeln!(out, "{}{}{}", END.0, grabs.len(), END.1)
+}
+
+impl Claims {
+    /// Reads what [`write_acks`] wrote; several such files in one, too.
+    ///
+    /// # Errors
+    /// When a line is not what the header promises, or the file does not end as it should; the error names the line.
+    pub fn read_acks(&mut self, mut reader: impl BufRead) -> Result<()> {
+        let (mut line, mut number, mut lines, mut ended) = (String::new(), 0_u64, 0_u64, false);
+        while reader.read_line(&mut line).with_context(|| format!("line {}", number + 1))? > 0 {
+            number += 1;
+            let (text, whole) = (line.trim(), line.ends_with('\n'));
+            if let Some(told) = end_mark(text) {
+                ensure!(
+                    told == lines,
+                    "line {number} says that {told} grabs come before it, and there are {lines}: it was cut or changed"
+                );
+                (lines, ended) = (0, true);
+            } else if !text.is_empty() && text != HEADER {
+                ensure!(whole, "line {number}, the last, is cut: {text:?}");
+                let (user, coupon, claim) =
+                    parse(text).with_context(|| format!("line {number}: {text:?} is not {HEADER}"))?;
+                self.add(user, coupon, claim);
+                (lines, ended) = (lines + 1, false);
+            }
+            line.clear();
+        }
+        match (ended, number) {
+            (true, _) => Ok(()),
+            (false, 0) => bail!("it is empty: whoever was to write it did not come to its end"),
+            (false, _) => bail!(
+                "it ends after line {number} without its last line, {}NUMBER{}: it was cut, or whoever was to write it \
+                 did not come to its end",
+                END.0,
+                END.1
+            ),
+        }
+    }
+}
+
+/// How many grabs come before that line, if it is a last one.
+fn end_mark(line: &str) -> Option<u64> {
+    line.strip_prefix(END.0)?.strip_suffix(END.1)?.parse().ok()
+}
+
+fn parse(line: &str) -> Result<(u64, u64, Claim)> {
+    let mut fields = line.split(',').map(str::trim);
+    let mut next = || fields.next().context("a field is missing");
+    let (user, coupon, outcome) = (next()?.parse()?, next()?.parse()?, next()?);
+    let claim = match outcome {
+        "granted" => Claim::Granted(next()?.parse().context("result_id")?),
+        "duplicate" => Claim::Held,
+        "out_of_stock" => Claim::SoldOut,
+        "refused" | "invalid_time" => Claim::Refused,
+        "unknown" => Claim::Unknown,
+        other => bail!(
+            "outcome {other:?} is none of granted, duplicate, out_of_stock, invalid_time, refused, unknown"
+        ),
+    };
+    Ok((user, coupon, claim))
+}
+
+#[cfg(test)]
+mod tests {
+    use coupon_core::FailReason;
+
+    use super::*;
+    use crate::load::Unknown;
+
+    fn grab(user_id: u64, outcome: GrabOutcome) -> GrabRecord {
+        GrabRecord { user_id, coupon_id: 2, outcome, at: std::time::Duration::ZERO }
+    }
+
+    fn grabs() -> [GrabRecord; 5] {
+        [
+            grab(1, GrabOutcome::Granted { result_id: 99 }),
+            grab(3, GrabOutcome::Refused(Refusal::Status(404))),
+            grab(4, GrabOutcome::Refused(Refusal::Decided(FailReason::Duplicate))),
+            grab(5, GrabOutcome::Refused(Refusal::Decided(FailReason::OutOfStock))),
+            grab(6, GrabOutcome::Unknown(Unknown::TimedOut)),
+        ]
+    }
+
+    fn written() -> String {
+        let mut out = Vec::new();
+        write_acks(&mut out, &grabs()).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn read(text: &str) -> Result<Claims> {
+        let mut claims = Claims::default();
+        claims.read_acks(text.as_bytes())?;
+        Ok(claims)
+    }
+
+    #[test]
+    fn every_outcome_has_its_word_and_only_a_grant_has_an_id() {
+        let wanted = "user_id,coupon_id,outcome,result_id\n1,2,granted,99\n3,2,refused,\n4,2,duplicate,\n\
+            5,2,out_of_stock,\n6,2,unknown,\n# end: 5 lines\n";
+        assert_eq!(written(), wanted);
+    }
+
+    #[test]
+    fn what_was_written_is_read_and_means_the_same() {
+        let mut told = Claims::default();
+        grabs().iter().for_each(|grab| told.add_grab(grab));
+        assert_eq!(read(&written()).unwrap(), told);
+        assert_eq!(read(&written().replace('\n', "\r\n")).unwrap(), told);
+        let twice = read(&written().repeat(2)).unwrap();
+        assert_eq!((twice.refused(), twice.unknown()), (2 * told.refused(), 2 * told.unknown()));
+    }
+
+    #[test]
+    fn a_file_that_was_cut_anywhere_is_refused() {
+        let whole = written();
+        let mark = whole.trim_end().len();
+        for length in 0..mark {
+            let cut = &whole[..length];
+            let error = format!("{:#}", read(cut).unwrap_err());
+            let named =
+                if length == 0 { "empty".to_owned() } else { format!("line {}", cut.lines().count()) };
+            assert!(error.contains(&named), "{length}: {error}");
+        }
+        // The last line feed may be missing: what it ends is whole.
+        assert!(read(&whole[..mark]).is_ok());
+    }
+
+    #[test]
+    fn a_line_that_is_missing_in_the_middle_is_missed() {
+        let error = read(&written().replace("6,2,unknown,\n", "")).unwrap_err().to_string();
+        assert!(error.contains("line 6 says that 5 grabs come before it, and there are 4"), "{error}");
+    }
+
+    #[test]
+    fn a_bad_line_is_named() {
+        let bad = read("1,2,granted,\n").unwrap_err();
+        assert!(format!("{bad:#}").contains("line 1"), "{bad:#}");
+        assert!(read("1,2,perhaps,3\n").is_err());
+    }
+}

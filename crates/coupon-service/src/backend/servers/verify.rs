@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use coupon_core::{CouponId, CouponStatus, Timestamp, UserId};
+use coupon_core::{CouponId, CouponStatus, ResultId, RoomId, Timestamp, UserId};
 use deadpool_redis::redis::Pipeline;
 use mysql_async::prelude::Queryable as _;
 
@@ -95,7 +95,8 @@ pub async fn verify(cluster: &Cluster, settings: &ServersSettings, now: Timestam
     ensure!(label.complete, "{}: its data set is incomplete: seed it again, with --reset", cluster.main);
     let (names, gate) = (cluster.names(&label.dataset), open_epoch(cluster).await?);
     let redis = Link::new(RedisServer::new(&settings.redis)?, RESPONSE);
-    let mut coupons: Vec<CouponId> = on_offer(cluster, now).await?;
+    let rooms = on_offer(cluster, now).await?;
+    let mut coupons: Vec<CouponId> = rooms.keys().copied().collect();
     coupons.sort_unstable();
     // Holders, then marks, then shards: a holder without a mark was stored before the marks were read.
     let mut held = HashMap::new();
@@ -108,7 +109,10 @@ pub async fn verify(cluster: &Cluster, settings: &ServersSettings, now: Timestam
     for (coupon, holders) in &held {
         match holders {
             None => found.unknown.push(format!("coupon {coupon}")),
-            Some(holders) => compare(*coupon, holders, &pending, &stored, &mut found),
+            Some(holders) => {
+                let room = rooms.get(coupon).copied();
+                compare((*coupon, room), holders, &pending, &stored, &mut found);
+            }
         }
     }
     not_held(&redis, &names, gate, &stored, &held, &mut found).await?;
@@ -132,12 +136,12 @@ async fn open_epoch(cluster: &Cluster) -> Result<u64> {
     Ok(open)
 }
 
-async fn on_offer(cluster: &Cluster, now: Timestamp) -> Result<Vec<CouponId>> {
+async fn on_offer(cluster: &Cluster, now: Timestamp) -> Result<HashMap<CouponId, RoomId>> {
     let mut conn = cluster.main.connect().await?;
     let coupons = cluster.main.patiently(PATIENCE, all_coupons(&mut conn)).await?;
     let on_offer =
         coupons.into_iter().filter(|coupon| coupon.status == CouponStatus::Active && coupon.end_time > now);
-    Ok(on_offer.map(|coupon| coupon.coupon_id).collect())
+    Ok(on_offer.map(|coupon| (coupon.coupon_id, coupon.room_id)).collect())
 }
 
 /// Whom the gate holds for a coupon; `None` when it does not know the coupon.
@@ -196,19 +200,41 @@ async fn stored(cluster: &Cluster, dataset: &str, coupons: &[CouponId]) -> Resul
     Ok(stored)
 }
 
-fn compare(coupon: CouponId, holders: &Holders, pending: &Pending, stored: &Stored, found: &mut Differences) {
+fn compare(
+    (coupon, room): (CouponId, Option<RoomId>),
+    holders: &Holders,
+    pending: &Pending,
+    stored: &Stored,
+    found: &mut Differences,
+) {
     let is_pending = |user: u64| UserId::new(user).is_ok_and(|user| pending.contains(&(user, coupon)));
     for (user, held) in holders {
         let id = held.strip_prefix(PARKED).unwrap_or(held);
         match stored.get(&(coupon.get(), *user)) {
             None if is_pending(*user) => found.pending += 1,
-            None => found.not_stored.push(format!("coupon {coupon}, user {user}, result {held}")),
+            None => {
+                let put_back = put_back(coupon, room, *user, held);
+                found.not_stored.push(format!("coupon {coupon}, user {user}, result {held}{put_back}"));
+            }
             Some((other, false)) if other.to_string() != id => found
                 .otherwise
                 .push(format!("coupon {coupon}, user {user}: held as {held}, stored as {other}")),
             Some(_) => {}
         }
     }
+}
+
+/// What puts a row back that somebody has deleted: its grab was acknowledged, and main counts it. The table is the
+/// strategy's.
+fn put_back(coupon: CouponId, room: Option<RoomId>, user: u64, held: &str) -> String {
+    let id = held.parse::<ResultId>().ok();
+    id.zip(room).map_or_else(String::new, |(id, room)| {
+        format!(
+            "; if its row was deleted:\n      INSERT INTO <table> (result_id, user_id, coupon_id, room_id, grab_status, \
+             grab_time) VALUES ({id}, {user}, {coupon}, {room}, 1, {})",
+            id.time().millis()
+        )
+    })
 }
 
 /// What was stored while the gate was read was granted after it was: the gate is asked again before anything is said.

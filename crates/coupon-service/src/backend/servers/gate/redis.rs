@@ -84,21 +84,23 @@ impl RedisServer {
         self.pool.get().await.map_err(|error| self.error(&error))
     }
 
-    /// Refuses a Redis that would forget reservations of its own accord, or could hide that it has.
+    /// Where it is, without the password.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Refuses a Redis that cannot be a gate: one of a cluster or a replica, and one that would forget reservations of its
+    /// own accord, or could hide that it has.
     ///
     /// # Errors
-    /// When it cannot be asked, is too old, evicts keys, or writes no log.
+    /// When it cannot be asked, is too old, in cluster mode or a replica, evicts keys, or writes no log.
     pub async fn check(&self) -> Result<(), RedisError> {
         let mut connection = self.connect().await?;
-        let info: String = redis::cmd("INFO")
-            .arg("server")
-            .query_async(&mut connection)
-            .await
-            .map_err(|error| self.error(&error))?;
-        let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("unknown");
-        let major: Option<u32> = version.split('.').next().and_then(|major| major.parse().ok());
-        if major.is_none_or(|major| major < OLDEST) {
-            return Err(self.error(&format!("its version is {version}: at least {OLDEST} is needed")));
+        let info: String =
+            redis::cmd("INFO").query_async(&mut connection).await.map_err(|error| self.error(&error))?;
+        if let Some(why) = unfit(&info) {
+            return Err(self.error(&why));
         }
         let policy = self.setting(&mut connection, "maxmemory-policy").await?;
         if policy.as_deref().is_some_and(|policy| policy != "noeviction") {
@@ -144,6 +146,24 @@ impl RedisServer {
     }
 }
 
+/// Why a Redis that says this of itself cannot be a gate, if it cannot.
+fn unfit(info: &str) -> Option<String> {
+    let told = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let version = told("redis_version").unwrap_or("unknown");
+    let major: Option<u32> = version.split('.').next().and_then(|major| major.parse().ok());
+    if major.is_none_or(|major| major < OLDEST) {
+        return Some(format!("its version is {version}: at least {OLDEST} is needed"));
+    }
+    if told("cluster_enabled") == Some("1") {
+        let why =
+            "it is in cluster mode, where no script decides grabs of several coupons: use a Redis without it";
+        return Some(why.to_owned());
+    }
+    // Its own word for a replica.
+    (told("role") == Some("slave"))
+        .then(|| "it is a replica, which takes no reservations: give the address of its primary".to_owned())
+}
+
 /// One thread's connection, shared by whatever is under way on it, and replaced once it has failed.
 pub(in super::super) struct Link {
     server: RedisServer,
@@ -155,6 +175,11 @@ pub(in super::super) struct Link {
 impl Link {
     pub(in super::super) fn new(server: RedisServer, patience: Duration) -> Self {
         Self { server, patience, kept: Mutex::new(None) }
+    }
+
+    /// Where it leads, without the password.
+    pub(in super::super) fn host(&self) -> &str {
+        self.server.host()
     }
 
     async fn connection(&self) -> Result<MultiplexedConnection, DriverError> {
@@ -205,6 +230,21 @@ pub(in super::super) fn is_no_script(error: &DriverError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_a_gate_is_named() {
+        let why = |info: &str| unfit(&info.replace(' ', "\r\n")).unwrap_or_default();
+        assert_eq!(why("# redis_version:7.0.15 role:master cluster_enabled:0"), "");
+        assert_eq!(why("redis_version:8.0.0 role:master"), "", "what is not told is not held against it");
+        for (info, named) in [
+            ("redis_version:6.2.1 role:master", "6.2.1"),
+            ("role:master", "unknown"),
+            ("redis_version:7.0.15 role:master cluster_enabled:1", "cluster mode"),
+            ("redis_version:7.0.15 role:slave", "replica"),
+        ] {
+            assert!(why(info).contains(named), "{info}: {}", why(info));
+        }
+    }
 
     #[test]
     fn a_password_is_not_shown() {

@@ -10,6 +10,7 @@ const CATALOGUE: &str = include_str!("../../../schema/main/001_catalogue.sql");
 const RESULTS: &str = include_str!("../../../schema/shard/001_results.sql");
 const OUTBOX: &str = include_str!("../../../schema/shard/002_outbox.sql");
 const SERVERS_MAIN: &str = include_str!("../../../schema/main/002_servers.sql");
+const GATE_RECORD: &str = include_str!("../../../schema/main/003_gate_record.sql");
 const SERVERS_SHARD: &str = include_str!("../../../schema/shard/003_servers.sql");
 const INBOX: &str = include_str!("../../../schema/embedded/001_inbox.sql");
 const SAMPLE: &str = include_str!("../../../schema/sample.sql");
@@ -73,7 +74,11 @@ pub struct Migration {
 /// The changes that make a main database, in order.
 #[must_use]
 pub fn main_migrations() -> Vec<Migration> {
-    vec![migration("V1__catalogue", CATALOGUE), migration("V2__servers", SERVERS_MAIN)]
+    vec![
+        migration("V1__catalogue", CATALOGUE),
+        migration("V2__servers", SERVERS_MAIN),
+        migration("V3__gate_record", GATE_RECORD),
+    ]
 }
 
 /// The changes that make a shard's database, in order; its tables of results are made when they are needed.

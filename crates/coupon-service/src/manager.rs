@@ -125,8 +125,27 @@ impl ShardingManager {
     /// The result with that id, wherever the strategy says it may be. Knowing its user may save visits.
     ///
     /// # Errors
-    /// [`Unavailable`] when a shard that may hold it does not answer and no other has it: absent is not unknown.
+    /// [`Unavailable`] when a shard that may hold it does not answer and no other has it, and when it is granted and not
+    /// stored yet: absent is not unknown.
     pub async fn find(
+        &self,
+        id: ResultId,
+        user: Option<UserId>,
+        now: Timestamp,
+    ) -> Result<(Option<(Placement, CouponResult)>, Answered), Unavailable> {
+        let looked = self.look_for(id, user, now).await?;
+        if looked.0.is_some() {
+            return Ok(looked);
+        }
+        let Some(pending) = self.backend.gate.pending(id) else { return Ok(looked) };
+        if pending.await? {
+            return Err(Unavailable::new("this result", "it is granted, and on its way to its shard"));
+        }
+        // What ceased to be pending after the first look is stored: a second one finds it.
+        self.look_for(id, user, now).await
+    }
+
+    async fn look_for(
         &self,
         id: ResultId,
         user: Option<UserId>,

@@ -73,4 +73,11 @@ pub trait Gate: Send + Sync {
 
     /// What is left; `None` for a coupon it does not hold.
     fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<Stock>, Unavailable>>;
+
+    /// Asks whether a result of that id is reserved and not known to be stored. `None` where nobody is told of a result
+    /// before it is stored.
+    fn pending(&self, id: ResultId) -> Option<LocalFuture<'_, Result<bool, Unavailable>>> {
+        let _ = id;
+        None
+    }
 }

@@ -26,7 +26,8 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
 
 /// One result
 ///
-/// Its id holds its time but not its user, so a strategy by time knows the table, and one by user asks every shard.
+/// Its id holds its time but not its user, so a strategy by time knows the table, and one by user asks every shard. One
+/// that is granted and not stored yet is 503, never 404.
 #[utoipa::path(
     get,
     path = "/api/result/{result_id}",

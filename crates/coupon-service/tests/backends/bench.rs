@@ -5,6 +5,7 @@
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use coupon_core::{
     Coupon, CouponDetails, CouponId, CouponKind, CouponResult, CouponStatus, LiveRoom, Money, Placement,
@@ -20,6 +21,7 @@ use coupon_service::backend::{
     Attempt, Backend, Decided, Decision, PageRequest, PlacedResult, Visit, embedded, servers,
 };
 use coupon_service::clock::Clock;
+use coupon_service::manager::ShardingManager;
 use coupon_service::settings::{ServersSettings, Sources};
 use coupon_stack::Stack;
 use mysql_async::prelude::Queryable as _;
@@ -206,6 +208,15 @@ pub(crate) fn attempt(backend: &Backend, bench: &Bench, user: u64, coupon: u64) 
     let worker = WORKER.fetch_add(1, Ordering::Relaxed);
     let id = backend.ids.generator(bench.clock(), worker).make().unwrap();
     Attempt { user: UserId::new(user).unwrap(), coupon: coupon_id(coupon), id }
+}
+
+/// What answers reads by the strategy's plans, over a backend.
+pub(crate) fn manager(backend: Backend) -> (Arc<Backend>, ShardingManager) {
+    let backend = Arc::new(backend);
+    let patience = Duration::from_secs(5);
+    let manager =
+        ShardingManager::new(Arc::new(ParityAndDay), Arc::clone(&backend), patience, Duration::ZERO);
+    (backend, manager)
 }
 
 /// Asks the gate alone.

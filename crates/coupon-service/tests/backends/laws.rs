@@ -6,8 +6,8 @@ use coupon_service::backend::{
 };
 
 use crate::bench::{
-    Bench, EARLY, ENDED, PLENTY, SCARCE, USERS, attempt, coupon_id, decide, grab, held_by, placed, remaining,
-    shard_of,
+    Bench, EARLY, ENDED, PLENTY, SCARCE, USERS, attempt, coupon_id, decide, grab, held_by, manager, placed,
+    remaining, shard_of,
 };
 
 pub(crate) async fn a_grab_is_stored_found_and_told_to_main(bench: &Bench) {
@@ -37,6 +37,21 @@ pub(crate) async fn a_grab_is_stored_found_and_told_to_main(bench: &Bench) {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     assert!(backend.shards.report(ShardId::new(2)).await.is_none());
+    backend.hand_over.close();
+}
+
+pub(crate) async fn what_is_acknowledged_is_never_called_absent(bench: &Bench) {
+    let (backend, manager) = manager(bench.open());
+    for user in 1..=USERS {
+        let attempt = attempt(&backend, bench, user, PLENTY);
+        let decided = backend.gate.reserve(&[attempt]).await.unwrap();
+        let rows = vec![placed(user, PLENTY, 1, attempt.id)];
+        backend.hand_over.hand_over(shard_of(user), decided.epoch, rows).await.unwrap();
+        // It is there, or on its way.
+        if let Ok((found, _)) = manager.find(attempt.id, None, bench.clock().now()).await {
+            assert_eq!(found.map(|(_, result)| result.user_id), Some(attempt.user));
+        }
+    }
     backend.hand_over.close();
 }
 

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
 mod bench;
+mod epochs;
 mod laws;
 mod servers;
 
@@ -22,6 +23,7 @@ macro_rules! on_every_backend {
 
 on_every_backend! {
     a_grab_is_stored_found_and_told_to_main,
+    what_is_acknowledged_is_never_called_absent,
     a_user_who_asks_again_holds_the_same_result,
     two_grabs_of_one_user_in_one_batch_are_one,
     what_is_sold_out_over_or_unknown_is_refused_for_what_it_is,

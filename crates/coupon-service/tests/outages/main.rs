@@ -7,15 +7,18 @@
 #[path = "../backends/bench.rs"]
 mod bench;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use coupon_service::backend::{Backend, Decision, Visit};
+use coupon_service::backend::servers::gate::RedisServer;
+use coupon_service::backend::{Backend, Decision, Visit, servers};
+use coupon_service::settings::{ServerUrl, ServersSettings};
 use coupon_stack::Server;
+use deadpool_redis::redis;
 
 use bench::{
-    Bench, PLENTY, SCARCE, attempt, coupon_id, decide, grab, held_by, only, placed, remaining, run, shard_of,
-    stack,
+    Bench, PLENTY, ParityAndDay, SCARCE, USERS, attempt, coupon_id, decide, grab, held_by, only, placed,
+    remaining, run, shard_of, stack,
 };
 
 /// Whoever takes a server away has them all to itself.
@@ -263,5 +266,68 @@ fn a_redis_that_may_forget_stops_the_start() {
         set("noeviction").await;
         assert!(error.contains("servers.redis") && error.contains("allkeys-lru"), "{error}");
         bench.try_open().unwrap().hand_over.close();
+    });
+}
+
+#[test]
+fn a_redis_that_is_a_replica_or_in_cluster_mode_stops_the_start() {
+    let _alone = alone();
+    let bench = Bench::servers();
+    run(&bench, async |bench| {
+        let spare = stack().spare_redis().unwrap();
+        let primary = url::Url::parse(&stack().addresses().redis).unwrap();
+        let mut replica = RedisServer::new(&ServerUrl::new(spare.url())).unwrap().connect().await.unwrap();
+        let (host, port) = (primary.host_str().unwrap(), primary.port().unwrap());
+        let () = redis::cmd("REPLICAOF").arg(host).arg(port).query_async(&mut replica).await.unwrap();
+        assert!(refusal(bench, spare.url()).contains("replica"));
+
+        let folder = tempfile::tempdir().unwrap();
+        let free = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let [port, bus] = free.map(|free| free.local_addr().unwrap().port());
+        let mut clustered = std::process::Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--appendonly", "yes"])
+            .args(["--cluster-enabled", "yes", "--cluster-port", &bus.to_string(), "--save", "", "--dir"])
+            .arg(folder.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err()
+            && std::time::Instant::now() < deadline
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let error = refusal(bench, format!("redis://127.0.0.1:{port}"));
+        clustered.kill().unwrap();
+        clustered.wait().unwrap();
+        assert!(error.contains("servers.redis") && error.contains("cluster mode"), "{error}");
+    });
+}
+
+/// Why a process that is set to this Redis does not start.
+fn refusal(bench: &Bench, redis: String) -> String {
+    let settings = ServersSettings { redis: ServerUrl::new(redis), ..bench.settings().clone() };
+    let options = servers::Options { servers: settings, workers: 1, shard_backlog: 1_000 };
+    format!("{:#}", servers::open(&options, Arc::new(ParityAndDay), bench.clock()).err().unwrap())
+}
+
+#[test]
+fn a_queue_that_fills_up_is_seen_while_its_shard_does_not_answer() {
+    let _alone = alone();
+    run(&Bench::servers(), async |bench| {
+        let options = servers::Options { servers: bench.settings().clone(), workers: 1, shard_backlog: 20 };
+        let backend = servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap();
+        let odd = shard_of(1);
+        stack().pause(Server::Shard(odd.number())).unwrap();
+        for user in (1..USERS).step_by(2) {
+            assert_eq!(grab(&backend, bench, user, PLENTY).await, Decision::Granted);
+        }
+        while backend.hand_over.refusal(odd).is_none() {
+            assert!(backend.shards.report(odd).await.unwrap().up, "only once the shard was given up");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        stack().resume(Server::Shard(odd.number())).unwrap();
+        drained(&backend).await;
+        backend.hand_over.close();
     });
 }

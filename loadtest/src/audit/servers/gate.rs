@@ -65,8 +65,9 @@ impl Gate {
             return Ok(());
         }
         let mut redis = connect(settings)?;
-        let mut pending = redis::cmd("ZCARD");
-        pending.arg(self.names.pending(self.open_epoch));
+        // Whoever fills the gate puts a sentinel behind them, later than any of them.
+        let mut pending = redis::cmd("ZCOUNT");
+        pending.arg(self.names.pending(self.open_epoch)).arg("-inf").arg("(+inf");
         let round = Duration::from_millis(settings.reconcile_ms.get());
         let patience = Instant::now() + (round * ROUNDS).max(SETTLE_AT_LEAST);
         while pending.query::<u64>(&mut redis)? > 0 && Instant::now() < patience {

@@ -118,6 +118,12 @@ impl Names {
         Some((UserId::new(user.parse().ok()?).ok()?, CouponId::new(coupon.parse().ok()?).ok()?))
     }
 
+    /// A key that says nothing: it is written to see whether it can be.
+    #[must_use]
+    pub fn probe(&self) -> String {
+        format!("{}.probe", self.prefix)
+    }
+
     /// Every key of the data set.
     #[must_use]
     pub fn every_key(&self) -> String {

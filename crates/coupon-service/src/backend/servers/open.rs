@@ -1,6 +1,6 @@
 //! Opens the servers as a backend: checks what they are, starts the tasks, waits for the gate.
 
-use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -123,6 +123,7 @@ impl Parts {
             epoch: Arc::new(EpochCell::default()),
             status: per_shard(&*strategy, || Arc::new(ShardStatus::new())),
             positions: per_shard(&*strategy, || AtomicI64::new(0)),
+            committed: per_shard(&*strategy, || AtomicU64::new(0)),
             in_flight: per_shard(&*strategy, Default::default),
             counts: Counts::new(strategy.shard_count().get()),
             to_apply: Notify::new(),

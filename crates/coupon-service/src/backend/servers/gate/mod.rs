@@ -27,6 +27,8 @@ use crate::failpoints::{self, Mechanism};
 pub(super) const PARKED: &str = "x";
 /// The fields of a coupon's hash that hold nobody: total, start and end.
 pub(super) const META_FIELDS: i64 = 3;
+/// A member of the pending reservations that is none, and later than all of them: where it is missing, the others are lost.
+pub(super) const SENTINEL: &str = "@";
 /// How many holders are read at a time.
 const SCAN: usize = 2_000;
 
@@ -158,6 +160,31 @@ impl RedisGate {
         (sold >= total && complete).then(|| (epoch.number, users.into_iter().collect()))
     }
 
+    /// Looks for the reservation among those that are pending, by the time of its id.
+    async fn is_pending(&self, id: ResultId) -> Result<bool, Unavailable> {
+        let epoch = self.open_epoch()?;
+        let (key, time) = (self.names.pending(epoch.number), id.time().millis());
+        let mut pipeline = whole(&self.names, &epoch);
+        pipeline.cmd("ZRANGEBYSCORE").arg(&key).arg(time).arg(time);
+        let ((script,), sentinel, marks): ((bool,), Option<String>, Vec<String>) =
+            self.ask(&pipeline).await?;
+        if !script || sentinel.is_none() {
+            self.epoch.suspect();
+            return Err(Unavailable::new("the gate", "Redis has lost its memory, and is being filled again"));
+        }
+        let whose: Vec<_> = marks.iter().filter_map(|mark| Names::parse_reservation(mark)).collect();
+        if whose.is_empty() {
+            return Ok(false);
+        }
+        let mut pipeline = Pipeline::with_capacity(whose.len());
+        for (user, coupon) in whose {
+            pipeline.cmd("HGET").arg(self.names.holders(epoch.number, coupon)).arg(user.get());
+        }
+        let held: Vec<Option<String>> = self.ask(&pipeline).await?;
+        let id = id.to_string();
+        Ok(held.into_iter().flatten().any(|held| held == id))
+    }
+
     async fn read_stock(&self, coupon: CouponId) -> Result<Option<Stock>, Unavailable> {
         let epoch = self.open_epoch()?;
         let key = self.names.holders(epoch.number, coupon);
@@ -167,6 +194,15 @@ impl RedisGate {
         let sold = u32::try_from(fields - META_FIELDS).unwrap_or(0);
         Ok(total.map(|total| Stock { total, sold }))
     }
+}
+
+/// Asks whether Redis has its memory of an epoch: the script that is loaded before anything is filled, and the sentinel
+/// among the pending reservations.
+pub(super) fn whole(names: &Names, epoch: &Epoch) -> Pipeline {
+    let mut pipeline = Pipeline::new();
+    pipeline.cmd("SCRIPT").arg("EXISTS").arg(epoch.script.sha());
+    pipeline.cmd("ZSCORE").arg(names.pending(epoch.number)).arg(SENTINEL);
+    pipeline
 }
 
 /// What the script says of each grab: a letter, and for some of them the id held.
@@ -235,6 +271,10 @@ impl Gate for RedisGate {
 
     fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<Stock>, Unavailable>> {
         Box::pin(self.read_stock(coupon))
+    }
+
+    fn pending(&self, id: ResultId) -> Option<LocalFuture<'_, Result<bool, Unavailable>>> {
+        Some(Box::pin(self.is_pending(id)))
     }
 }
 

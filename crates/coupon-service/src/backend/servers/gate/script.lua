@@ -9,6 +9,9 @@
 local answer, letters = { '' }, {}
 local marks, grants = {}, {}
 local at = 1
+-- Whoever fills the gate puts a sentinel among the pending reservations: without it they are lost, and nothing can be told
+-- of who is stored.
+local whole = redis.call('ZSCORE', KEYS[1], '@')
 
 for k = 2, #KEYS do
   local coupon, first, last = ARGV[at], at + 2, at + 1 + 3 * ARGV[at + 1]
@@ -19,6 +22,7 @@ for k = 2, #KEYS do
   end
   local known = redis.call('HMGET', KEYS[k], unpack(fields))
   local total, from, till = tonumber(known[1]), tonumber(known[2]), tonumber(known[3])
+  total = whole and from and till and total
   -- Every field but those three holds one coupon.
   local sold = total and redis.call('HLEN', KEYS[k]) - 3
   local granted, fresh = {}, {}

@@ -239,11 +239,14 @@ impl Consumer {
             work.results.iter().map(|arrived| arrived.row.placement.table).collect();
         self.make_tables(wanted).await?;
         let now = self.background.clock.now();
-        let dataset = Arc::clone(&self.background);
-        let told = dataset.position(self.shard);
+        let background = Arc::clone(&self.background);
+        let floor = background.floor(self.shard);
         let conn = self.connection().await?;
-        match store(conn, &dataset.dataset, told, work, now).await {
-            Ok(done) => Ok(done),
+        match store(conn, &background.dataset, floor, work, now).await {
+            Ok(done) => {
+                background.saw_committed(self.shard, done.commits);
+                Ok(done)
+            }
             Err(error) => {
                 // A table that went, because its day was retired, is made again.
                 if matches!(&error, StoreError::Sql(error) if has_code(error, code::NO_TABLE)) {

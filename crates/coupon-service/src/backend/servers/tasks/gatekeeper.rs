@@ -3,6 +3,7 @@
 //! Only whoever fills a gate loads its script, and it loads it first: when the script is still there at the end, nothing
 //! that was filled in between has been lost.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,9 +15,10 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 use tokio::time::timeout;
 
-use super::super::gate::Epoch;
+use super::super::gate::{Epoch, SENTINEL, whole};
 use super::Background;
 use super::fill::{fill, remove_keys, to_fill};
+use super::record::{GateState, Place};
 use crate::throttle::Throttle;
 
 /// How often main is asked which epoch is open.
@@ -32,14 +34,10 @@ const CHECK: u32 = 10;
 /// How long messages that were routed before an unbinding may take into their queue.
 const ROUTED: Duration = Duration::from_millis(200);
 
-static LOG: Throttle = Throttle::new();
+/// How long Redis keeps what is only written to see whether it can be.
+const PROBE_MS: u64 = 1_000;
 
-/// What main says of the gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct GateState {
-    epoch: u64,
-    open_epoch: u64,
-}
+static LOG: Throttle = Throttle::new();
 
 /// The task that watches over the gate.
 pub(in super::super) struct Gatekeeper {
@@ -76,21 +74,30 @@ impl Gatekeeper {
         let state = timeout(PATIENCE, self.read()).await.context("main does not answer")??;
         let current = background.epoch.open();
         let suspected = background.epoch.take_suspicion();
-        if state.open_epoch == 0 || state.epoch != state.open_epoch {
+        let Some(open) = state.open() else {
             background.epoch.set(None);
             return self.rebuild(state).await;
-        }
-        if current.as_ref().is_some_and(|epoch| epoch.number == state.open_epoch)
-            && !suspected
-            && !self.looks.is_multiple_of(CHECK)
-        {
+        };
+        if current.is_none_or(|epoch| epoch.number != open) {
+            let last = background.last_epoch_known().await;
+            if last > open {
+                tracing::warn!(
+                    open,
+                    last,
+                    "main knows fewer epochs of the gate than a shard: it was put back to an earlier state"
+                );
+                background.epoch.set(None);
+                return self.rebuild(state).await;
+            }
+        } else if !suspected && !self.looks.is_multiple_of(CHECK) {
             return Ok(());
         }
-        let epoch = Arc::new(Epoch::new(&background.dataset, state.open_epoch));
+        let epoch = Arc::new(Epoch::new(&background.dataset, open));
         let remembers = self.remembers(&epoch, suspected).await;
         background.epoch.answered(remembers.is_ok());
         match remembers {
             Ok(true) => {
+                self.tell_where_it_is().await?;
                 if suspected {
                     self.mend_queues(state).await.context("RabbitMQ")?;
                 }
@@ -126,7 +133,7 @@ impl Gatekeeper {
                 self.background.dataset
             );
         }
-        let state = gate_state(&mut conn).await.map_err(failed)?;
+        let state = GateState::read(&mut conn).await.map_err(failed)?;
         let positions = super::watch::positions(main).await?;
         let mut lag = 0;
         for (shard, known) in self.background.shards().zip(&self.background.positions) {
@@ -140,9 +147,9 @@ impl Gatekeeper {
         Ok(state)
     }
 
-    /// Whether Redis knows the epoch's script and, if that was doubted, every coupon on offer.
+    /// Whether Redis has its memory of the epoch and, if that was doubted, of every coupon on offer.
     async fn remembers(&self, epoch: &Epoch, thoroughly: bool) -> anyhow::Result<bool> {
-        if !knows_script(&self.background, epoch).await? {
+        if !is_whole(&self.background, epoch).await? {
             return Ok(false);
         }
         if !thoroughly {
@@ -152,13 +159,45 @@ impl Gatekeeper {
         let coupons: Vec<CouponId> = to_fill(&self.background).await?.into_keys().collect();
         let mut pipeline = Pipeline::with_capacity(coupons.len());
         for coupon in &coupons {
-            pipeline.cmd("HEXISTS").arg(self.background.names.holders(epoch.number, *coupon)).arg("t");
+            let fields = pipeline.cmd("HMGET").arg(self.background.names.holders(epoch.number, *coupon));
+            fields.arg("t").arg("s").arg("e");
         }
         if coupons.is_empty() {
             return Ok(true);
         }
-        let there: Vec<bool> = self.background.redis.ask(&pipeline).await?;
-        Ok(there.into_iter().all(|there| there))
+        let fields: Vec<Vec<Option<String>>> = self.background.redis.ask(&pipeline).await?;
+        Ok(fields.into_iter().flatten().all(|field| field.is_some()))
+    }
+
+    /// Has main know that the gate is well where this process reaches it.
+    async fn tell_where_it_is(&self) -> anyhow::Result<()> {
+        let main = &self.background.cluster.main;
+        let mut conn = main.connect().await?;
+        Ok(main.patiently(PATIENCE, Place::seen(&mut conn, self.background.redis.host())).await?)
+    }
+
+    /// Makes sure that a gate may be filled here before anybody is cut off from the one there is: that no process is well
+    /// served by another Redis, and that this one can be written.
+    async fn may_fill(&self, lock: &mut Conn) -> anyhow::Result<()> {
+        let (background, here) = (&self.background, self.background.redis.host());
+        if let Some(place) = Place::read(lock).await? {
+            ensure!(
+                place.allows(here),
+                "the gate is in Redis at {}, where another process finds it; this process is set to Redis at {here} \
+                 (setting `servers.redis`), which knows nothing of it",
+                place.address()
+            );
+            if !place.is_at(here) {
+                tracing::warn!(
+                    from = place.address(),
+                    to = here,
+                    "the gate moves to another Redis: no process has found it lately where it was"
+                );
+            }
+        }
+        let mut probe = Pipeline::new();
+        probe.cmd("SET").arg(background.names.probe()).arg(1).arg("PX").arg(PROBE_MS).ignore();
+        background.redis.ask::<()>(&probe).await.context("Redis cannot be written")
     }
 
     /// Fills the gate anew, unless another process is at it.
@@ -180,16 +219,17 @@ impl Gatekeeper {
 
     async fn rebuild_locked(&self, lock: &mut Conn, seen: GateState) -> anyhow::Result<()> {
         let background = &self.background;
-        let state = gate_state(lock).await?;
+        let state = GateState::read(lock).await?;
         if state != seen {
             // Somebody has just done it; the next look finds it open.
             background.epoch.suspect();
             return Ok(());
         }
         // Before an epoch is taken: while a shard is down there is no use in any.
-        let closed = self.check_shards().await?;
-        // Shards that closed a later epoch than main knows of have seen a main that was lost since.
-        let epoch = Arc::new(Epoch::new(&background.dataset, state.epoch.max(closed) + 1));
+        // Shards that have heard of a later epoch than main knows have seen a main that was lost since.
+        let last = state.epoch.max(background.check_shards().await?);
+        self.may_fill(lock).await?;
+        let epoch = Arc::new(Epoch::new(&background.dataset, last + 1));
         lock.exec_drop(
             "UPDATE gate_state SET epoch = ? WHERE id = 1 AND epoch = ?",
             (epoch.number, state.epoch),
@@ -197,14 +237,16 @@ impl Gatekeeper {
         .await?;
         ensure!(lock.affected_rows() == 1, "another process has taken epoch {}", epoch.number);
         tracing::info!(epoch = epoch.number, "filling the gate from the shards");
-        self.close_epochs(state).await?;
-        background
-            .redis
-            .ask::<()>(Pipeline::new().cmd("SCRIPT").arg("LOAD").arg(epoch.script.text()).ignore())
-            .await?;
+        background.announce(epoch.number).await?;
+        self.close_epochs(state.open_epoch..=last).await?;
+        let mut begin = Pipeline::new();
+        begin.cmd("SCRIPT").arg("LOAD").arg(epoch.script.text()).ignore();
+        let pending = background.names.pending(epoch.number);
+        begin.cmd("ZADD").arg(pending).arg("+inf").arg(SENTINEL).ignore();
+        background.redis.ask::<()>(&begin).await?;
         let filled = fill(background, &epoch).await?;
         ensure!(
-            knows_script(background, &epoch).await?,
+            is_whole(background, &epoch).await?,
             "Redis has lost its memory again while it was being filled"
         );
         let admin = background.broker.admin().await?;
@@ -212,6 +254,7 @@ impl Gatekeeper {
             admin.bind(&background.names, epoch.number, shard).await?;
         }
         admin.close().await;
+        Place::write(lock, background.redis.host()).await?;
         let open = "UPDATE gate_state SET open_epoch = ? WHERE id = 1 AND epoch = ?";
         lock.exec_drop(open, (epoch.number, epoch.number)).await?;
         ensure!(lock.affected_rows() == 1, "another process has begun to fill the gate");
@@ -236,7 +279,7 @@ impl Gatekeeper {
         let name = format!("{}.gate", background.cluster.namespace.as_str());
         let mine: Option<Option<i64>> = lock.exec_first("SELECT GET_LOCK(?, 0)", (name,)).await?;
         // Whoever has it is filling the gate, or at the same.
-        if mine.flatten() == Some(1) && gate_state(&mut lock).await? == seen {
+        if mine.flatten() == Some(1) && GateState::read(&mut lock).await? == seen {
             let admin = background.broker.admin().await?;
             admin.declare(&background.names, background.strategy.shard_count().get()).await?;
             for shard in background.shards() {
@@ -250,11 +293,12 @@ impl Gatekeeper {
 
     /// Makes sure that nothing of earlier epochs is on its way any more: late publishers find no queue, what they
     /// published before is stored, and what turns up all the same is parked.
-    async fn close_epochs(&self, state: GateState) -> anyhow::Result<()> {
+    async fn close_epochs(&self, epochs: RangeInclusive<u64>) -> anyhow::Result<()> {
         let background = &self.background;
         let admin = background.broker.admin().await?;
         admin.declare(&background.names, background.strategy.shard_count().get()).await?;
-        for epoch in state.open_epoch..=state.epoch {
+        let last = *epochs.end();
+        for epoch in epochs {
             for shard in background.shards() {
                 admin.unbind(&background.names, epoch, shard).await?;
             }
@@ -263,29 +307,13 @@ impl Gatekeeper {
         tokio::time::sleep(ROUTED).await;
         let shards: Vec<_> = background.shards().collect();
         // Twice: what was on its way into a queue when the first was sent has long arrived when the second is.
-        for closes in [0, state.epoch] {
+        for closes in [0, last] {
             let markers = shards.iter().map(|shard| background.marker(*shard, closes));
             for reached in futures_util::future::join_all(markers).await {
                 reached?;
             }
         }
         Ok(())
-    }
-
-    /// Makes sure that every shard is there, belongs to the data set, and has what main was told of. Says up to which
-    /// epoch any of them has been closed.
-    async fn check_shards(&self) -> anyhow::Result<u64> {
-        let (mut closed, cluster) = (0, &self.background.cluster);
-        for (shard, database) in cluster.numbered() {
-            timeout(PATIENCE, cluster.check_shard(shard, &self.background.dataset))
-                .await
-                .with_context(|| format!("{database}: it does not answer"))??;
-            let mut conn = database.connect().await?;
-            let asked = conn.query_first("SELECT closed_epoch FROM shard_state WHERE id = 1");
-            let here: Option<u64> = database.patiently(PATIENCE, asked).await?;
-            closed = closed.max(here.unwrap_or(0));
-        }
-        Ok(closed)
     }
 
     /// Removes the keys of earlier epochs. What is left behind by mistake takes room, and no part in anything.
@@ -298,15 +326,8 @@ impl Gatekeeper {
     }
 }
 
-async fn knows_script(background: &Background, epoch: &Epoch) -> anyhow::Result<bool> {
-    let known: ((bool,),) =
-        background.redis.ask(Pipeline::new().cmd("SCRIPT").arg("EXISTS").arg(epoch.script.sha())).await?;
-    Ok(known.0.0)
-}
-
-async fn gate_state(conn: &mut Conn) -> mysql_async::Result<GateState> {
-    let state: Option<(u64, u64)> =
-        conn.query_first("SELECT epoch, open_epoch FROM gate_state WHERE id = 1").await?;
-    let (epoch, open_epoch) = state.unwrap_or((0, 0));
-    Ok(GateState { epoch, open_epoch })
+async fn is_whole(background: &Background, epoch: &Epoch) -> anyhow::Result<bool> {
+    let ((script,), sentinel): ((bool,), Option<String>) =
+        background.redis.ask(&whole(&background.names, epoch)).await?;
+    Ok(script && sentinel.is_some())
 }

@@ -3,12 +3,15 @@
 mod apply;
 mod consume;
 mod crew;
+mod drain;
 mod fill;
 mod gatekeeper;
 mod gather;
 mod lease;
+mod marker;
 mod reconcile;
 mod reconcile_rows;
+mod record;
 mod settle;
 mod store;
 mod stored;
@@ -22,9 +25,8 @@ use coupon_core::schema;
 use coupon_core::{Placement, ShardId, ShardingStrategy};
 use mysql_async::prelude::Queryable as _;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
-use super::broker::{Broker, Marker, Message, PublishError, Publisher};
+use super::broker::{Broker, Message, PublishError, Publisher};
 use super::catalogue::ServersCatalogue;
 use super::cluster::Cluster;
 use super::counts::Counts;
@@ -32,7 +34,6 @@ use super::gate::{EpochCell, Link};
 use super::mysql::Database;
 use super::names::Names;
 use super::status::ShardStatus;
-use crate::backend::Unavailable;
 use crate::clock::Clock;
 
 use apply::Applier;
@@ -43,14 +44,12 @@ use gatekeeper::Gatekeeper;
 pub(super) use lease::Leases;
 use reconcile::Reconciler;
 use reconcile_rows::Rows;
-use store::{Done, Work};
+use store::{Done, Floor, Work};
 pub(super) use watch::look;
 use watch::watch;
 
 /// How long a marker may take through a shard's queue and into its database.
 const MARKER: Duration = Duration::from_secs(60);
-/// A marker that takes longer is worth a line in the log.
-const SLOW: Duration = Duration::from_secs(5);
 /// How long a database may take for a short question.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often to look whether it has.
@@ -71,6 +70,8 @@ pub(super) struct Background {
     pub(super) status: Vec<Arc<ShardStatus>>,
     /// How far main has applied each shard's outbox, when it was last asked.
     pub(super) positions: Vec<AtomicI64>,
+    /// How many transactions of each shard this process has seen committed, by its own consumer or by looking.
+    pub(super) committed: Vec<AtomicU64>,
     /// Results that this process's consumers are at work on, and messages that they have not looked at: the queues count
     /// neither.
     pub(super) in_flight: Vec<(AtomicU64, AtomicU64)>,
@@ -108,9 +109,18 @@ impl Background {
         }
     }
 
-    /// The last change of a shard's that main is known to have been told of.
-    pub(super) fn position(&self, shard: ShardId) -> i64 {
-        self.positions.get(shard.index()).map_or(0, |position| position.load(Ordering::Relaxed))
+    /// What a shard must have at least, as far as this process knows.
+    pub(super) fn floor(&self, shard: ShardId) -> Floor {
+        let told = self.positions.get(shard.index()).map_or(0, |told| told.load(Ordering::Relaxed));
+        let commits = self.committed.get(shard.index()).map_or(0, |seen| seen.load(Ordering::Relaxed));
+        Floor { told, commits }
+    }
+
+    /// Takes note that a shard has committed so many transactions.
+    pub(super) fn saw_committed(&self, shard: ShardId, commits: u64) {
+        if let Some(seen) = self.committed.get(shard.index()) {
+            seen.fetch_max(commits, Ordering::Relaxed);
+        }
     }
 
     /// Takes note of what a consumer of this process has stored.
@@ -139,35 +149,10 @@ impl Background {
         self.publisher.publish("", &self.names.queue(shard), message.encode()).await
     }
 
-    /// Sends a marker through a shard's queue, and waits until it is stored: then so is everything that was handed over
-    /// before it. It may close an epoch on the way.
-    pub(super) async fn marker(&self, shard: ShardId, closes: u64) -> Result<(), Unavailable> {
-        let failed = |why: &dyn std::fmt::Display| Unavailable::new(format!("shard {shard}"), why);
-        let database = self.database(shard).map_err(|error| failed(&error))?;
-        let id = format!("{:016x}{:016x}", random(), random());
-        let marker = Some(Marker { id: id.clone(), closes });
-        let message = Message::marker(&self.dataset, self.clock.now(), marker);
-        let sent = self.publisher.publish("", &self.names.queue(shard), message.encode()).await;
-        sent.map_err(|error| Unavailable::new("the queue", error))?;
-        let deadline = Instant::now() + MARKER;
-        let mut say = Instant::now() + SLOW;
-        let mut conn = database.connect().await.map_err(|error| failed(&error))?;
-        loop {
-            if Instant::now() >= say {
-                say += SLOW;
-                tracing::warn!(%shard, "waiting for this shard's queue to be stored: does a process with the role all or consumer run?");
-            }
-            let asked = conn.exec_first("SELECT 1 FROM markers WHERE marker_id = ?", (&id,));
-            let found: Result<Option<u8>, _> = database.patiently(PATIENCE, asked).await;
-            if found.map_err(|error| failed(&error))?.is_some() {
-                return Ok(());
-            }
-            if Instant::now() >= deadline {
-                let why = "a marker has not come through its queue: it has no consumer, or a long way to go";
-                return Err(failed(&why));
-            }
-            tokio::time::sleep(POLL).await;
-        }
+    /// Has main told of everything at once.
+    pub(super) fn hurry(&self) {
+        self.to_apply.notify_one();
+        self.apply_now.notify_one();
     }
 
     /// Makes tables ahead of need. One that fails is made when a result needs it.
@@ -181,54 +166,6 @@ impl Background {
             if let Err(error) = made.await {
                 tracing::warn!(%shard, %table, %error, "a table is not made ahead of need");
             }
-        }
-    }
-
-    /// Waits until everything handed over so far is stored, and main knows of it.
-    pub(super) async fn drain(self: Arc<Self>) -> Result<(), Unavailable> {
-        let shards: Vec<ShardId> = self.shards().collect();
-        for reached in futures_util::future::join_all(shards.iter().map(|shard| self.marker(*shard, 0))).await
-        {
-            reached?;
-        }
-        let mut wanted = Vec::new();
-        for shard in shards {
-            let database = self.database(shard).map_err(|error| Unavailable::new("a shard", error))?;
-            let mut conn = database.connect().await?;
-            let asked = conn.query_first("SELECT outbox_id FROM shard_state WHERE id = 1");
-            let id: Option<i64> = database.patiently(PATIENCE, asked).await?;
-            wanted.push((shard, id.unwrap_or(0)));
-        }
-        self.applied_up_to(&wanted).await?;
-        // What the next read is told is as new as what was waited for.
-        for (shard, _) in wanted {
-            watch::look(&self, shard).await;
-        }
-        Ok(())
-    }
-
-    /// Has main told of everything at once.
-    pub(super) fn hurry(&self) {
-        self.to_apply.notify_one();
-        self.apply_now.notify_one();
-    }
-
-    async fn applied_up_to(&self, wanted: &[(ShardId, i64)]) -> Result<(), Unavailable> {
-        let deadline = Instant::now() + MARKER;
-        loop {
-            let positions = watch::positions(&self.cluster.main).await?;
-            let position = |shard: ShardId| positions.get(&shard.number()).copied().unwrap_or(0);
-            if wanted.iter().all(|(shard, id)| position(*shard) >= *id) {
-                return Ok(());
-            }
-            if Instant::now() >= deadline {
-                return Err(Unavailable::new(
-                    "the main database",
-                    "it has not been told of everything in time",
-                ));
-            }
-            self.hurry();
-            let _ = tokio::time::timeout(POLL * 10, self.applied.notified()).await;
         }
     }
 }

@@ -194,7 +194,13 @@ impl Reconciler {
             background.publisher.publish(&exchange, &route, message.encode()).await?;
         }
         background.counts.reconciled.fetch_add(left.len() as u64, Ordering::Relaxed);
-        tracing::info!(%shard, results = left.len(), "reservations that had not been stored were handed over again");
+        tracing::warn!(
+            %shard,
+            results = left.len(),
+            "reservations that were neither stored nor in the queue were handed over again: a process died before it handed \
+             them over, or the queue has lost them (deleted, purged, or cut by a policy of RabbitMQ such as max-length or \
+             message-ttl)"
+        );
         Ok(())
     }
 }

@@ -34,24 +34,28 @@ pub(super) async fn settle(background: &Arc<Background>, work: &Work, done: &Don
     background.redis.ask::<()>(&forget).await
 }
 
-/// Those that are parked take stock, of whatever epoch they are, and their users are not told that they hold one.
+/// Makes the user of a parked result its holder, unless they hold another one, or the gate does not hold the coupon.
+const PARK: &str = "\
+local held = redis.call('HMGET', KEYS[1], 't', ARGV[1])
+if held[1] and (not held[2] or held[2] == ARGV[2]) then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[3] .. ARGV[2])
+end";
+
+/// Those that are parked take stock, of whatever epoch they are, and their users are not told that they hold one. Each in
+/// one step: between a look and a deed, the gate may grant the user another.
 async fn hold_parked(
     background: &Arc<Background>,
     epoch: &Epoch,
     parked: &[CouponResult],
 ) -> Result<(), RedisError> {
+    if parked.is_empty() {
+        return Ok(());
+    }
+    let mut hold = Pipeline::with_capacity(parked.len());
     for CouponResult { result_id, coupon_id, user_id, .. } in parked {
         let key = background.names.holders(epoch.number, *coupon_id);
-        let mut ask = Pipeline::new();
-        ask.cmd("HMGET").arg(&key).arg("t").arg(user_id.get());
-        let ((total, held),): ((Option<u32>, Option<String>),) = background.redis.ask(&ask).await?;
-        // A coupon that the gate does not hold must not come to be by this.
-        if total.is_none() || held.is_some_and(|held| held != result_id.to_string()) {
-            continue;
-        }
-        let mut hold = Pipeline::new();
-        hold.cmd("HSET").arg(key).arg(user_id.get()).arg(format!("{PARKED}{result_id}")).ignore();
-        background.redis.ask::<()>(&hold).await?;
+        let call = hold.cmd("EVAL").arg(PARK).arg(1).arg(key);
+        call.arg(user_id.get()).arg(result_id.number()).arg(PARKED).ignore();
     }
-    Ok(())
+    background.redis.ask::<()>(&hold).await
 }

@@ -46,8 +46,43 @@ pub(in super::super) struct Work {
 #[derive(Debug, Default)]
 pub(in super::super) struct Done {
     pub(in super::super) added: u64,
+    /// The shard's transactions so far, this one included.
+    pub(in super::super) commits: u64,
     /// Results that contradict what is stored, or came too late.
     pub(in super::super) parked: HashSet<ResultId>,
+}
+
+/// What a shard must have at least: it was put back to an earlier state if it has less.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in super::super) struct Floor {
+    /// The last change that main was told of.
+    pub(in super::super) told: i64,
+    /// Transactions that this process has seen committed.
+    pub(in super::super) commits: u64,
+}
+
+impl Floor {
+    /// Refuses a shard that has less.
+    pub(in super::super) const fn check(self, outbox_id: i64, commits: u64) -> Result<(), LostData> {
+        if outbox_id < self.told {
+            Err(LostData::Told { told: self.told, has: outbox_id })
+        } else if commits < self.commits {
+            Err(LostData::Seen { seen: self.commits, has: commits })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// A shard was put back to an earlier state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(in super::super) enum LostData {
+    #[error("it has lost data: main was told of its change {told}, and it knows {has}")]
+    Told { told: i64, has: i64 },
+    #[error(
+        "it has lost data: this process has seen {seen} transactions of it committed, and it knows {has}"
+    )]
+    Seen { seen: u64, has: u64 },
 }
 
 /// Why nothing was stored.
@@ -57,24 +92,23 @@ pub(in super::super) enum StoreError {
     #[error("it does not hold data set {0}")]
     OtherDataset(String),
     /// The shard was put back to an earlier state.
-    #[error("it has lost data: main was told of its change {told}, and it knows {has}")]
-    LostData { told: i64, has: i64 },
+    #[error(transparent)]
+    LostData(#[from] LostData),
     #[error(transparent)]
     Sql(#[from] mysql_async::Error),
 }
 
 /// Stores everything, or nothing, over a connection that commits nothing by itself; after an error it must be dropped.
-/// Every table must be there: making one would end the transaction. `told` is the last change of the shard's that main has
-/// been told of.
+/// Every table must be there: making one would end the transaction. A shard that has less than `floor` is refused.
 pub(in super::super) async fn store(
     conn: &mut Conn,
     dataset: &str,
-    told: i64,
+    floor: Floor,
     work: &Work,
     now: Timestamp,
 ) -> Result<Done, StoreError> {
     let mut store = Store { conn, dataset, now, outbox_id: 0, added: BTreeMap::new(), done: Done::default() };
-    let closed = store.begin(told).await?;
+    let closed = store.begin(floor).await?;
     let (late, results): (Vec<&Arrived>, Vec<&Arrived>) =
         work.results.iter().partition(|arrived| arrived.epoch <= closed);
     store.insert(&unique(&results)).await?;
@@ -111,19 +145,19 @@ struct Store<'a> {
 
 impl Store<'_> {
     /// Takes the shard's row of state, and says up to which epoch results are not taken any more.
-    async fn begin(&mut self, told: i64) -> Result<u64, StoreError> {
-        let state: Option<(i64, u64)> = self
+    async fn begin(&mut self, floor: Floor) -> Result<u64, StoreError> {
+        let state: Option<(i64, u64, u64)> = self
             .conn
             .exec_first(
-                "SELECT outbox_id, closed_epoch FROM shard_state WHERE id = 1 AND dataset = ? FOR UPDATE",
+                "SELECT outbox_id, closed_epoch, commits FROM shard_state WHERE id = 1 AND dataset = ? FOR UPDATE",
                 (self.dataset,),
             )
             .await?;
-        let (outbox_id, closed) = state.ok_or_else(|| StoreError::OtherDataset(self.dataset.to_owned()))?;
-        if outbox_id < told {
-            return Err(StoreError::LostData { told, has: outbox_id });
-        }
+        let (outbox_id, closed, commits) =
+            state.ok_or_else(|| StoreError::OtherDataset(self.dataset.to_owned()))?;
+        floor.check(outbox_id, commits)?;
         self.outbox_id = outbox_id;
+        self.done.commits = commits + 1;
         Ok(if failpoints::is_off(Mechanism::Epoch) { 0 } else { closed })
     }
 
@@ -277,6 +311,14 @@ mod tests {
         assert_eq!(ids, ["(42", "(43", "(44"]);
         assert!(entries.iter().all(|entry| entry.len() <= TEXT));
         assert_eq!(entries.iter().map(|entry| entry.matches(",9999]").count()).sum::<usize>(), 5_000);
+    }
+
+    #[test]
+    fn a_shard_that_has_less_than_was_seen_is_refused() {
+        let floor = Floor { told: 5, commits: 9 };
+        assert_eq!(floor.check(5, 9), Ok(()));
+        assert_eq!(floor.check(4, 9), Err(LostData::Told { told: 5, has: 4 }));
+        assert_eq!(floor.check(6, 8), Err(LostData::Seen { seen: 9, has: 8 }));
     }
 
     #[test]

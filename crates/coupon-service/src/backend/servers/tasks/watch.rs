@@ -33,13 +33,25 @@ const MARIADB: (u16, u16, u16) = (10, 0, 0);
 
 static LOG: Throttle = Throttle::new();
 
-/// Looks at one shard until the process stops.
+/// Looks at one shard and its queue until the process stops, at each in its own time: while a shard does not answer, its
+/// queue grows, and what bounds it must see that.
 pub(in super::super) async fn watch(background: Arc<Background>, shard: ShardId) {
+    futures_util::future::join(watch_shard(&background, shard), watch_queue(&background, shard)).await;
+}
+
+async fn watch_queue(background: &Background, shard: ShardId) {
     let mut queue = QueueWatch { admin: None, last: (0, 0), mean: 1.0 };
+    while !background.stopping() {
+        tokio::time::sleep(EVERY).await;
+        queue.look(background, shard).await;
+    }
+}
+
+async fn watch_shard(background: &Background, shard: ShardId) {
     let mut ticked = Instant::now();
     while !background.stopping() {
         tokio::time::sleep(EVERY).await;
-        futures_util::future::join(look(&background, shard), queue.look(&background, shard)).await;
+        look(background, shard).await;
         // A shard that is down would only gather them.
         let still = background.status.get(shard.index()).is_some_and(|status| {
             let silent = background.clock.now().millis() - status.look().as_of.millis() > STILL_MS;
@@ -59,10 +71,18 @@ pub(in super::super) async fn look(background: &Background, shard: ShardId) {
     else {
         return;
     };
-    let before = status.look();
+    let (before, floor) = (status.look(), background.floor(shard));
     let looked = timeout(PATIENCE, ask(database, &background.dataset, &before)).await;
-    match looked.unwrap_or_else(|_| Err(database.failed("it did not answer in time".to_owned(), true))) {
+    let looked =
+        looked.unwrap_or_else(|_| Err(database.failed("it did not answer in time".to_owned(), true)));
+    // What was seen before this look began must be in it.
+    let looked = looked.and_then(|(look, tables)| match floor.check(look.outbox_id, look.commits) {
+        Ok(()) => Ok((look, tables)),
+        Err(lost) => Err(database.failed(lost.to_string(), false)),
+    });
+    match looked {
         Ok((look, tables)) => {
+            background.saw_committed(shard, look.commits);
             if status.saw(look, tables) {
                 tracing::info!(%shard, "the shard is up");
             }

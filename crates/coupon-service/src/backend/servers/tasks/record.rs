@@ -1,0 +1,159 @@
+//! What the databases remember of the gate: main, which epoch is open and where it is; each shard, which there have been.
+//!
+//! A main that was put back to an earlier state would give an epoch out a second time, and messages of its first life would
+//! pass for those of the second. So every epoch is announced to every shard before it opens, and the next one is greater
+//! than any that main or a shard has heard of.
+//!
+//! A process that is set to another Redis finds no gate there. It must not fill one while others are well served by theirs:
+//! main has the address of the gate, and when a process last found it there.
+
+use anyhow::Context as _;
+use coupon_core::ShardId;
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable as _;
+use tokio::time::timeout;
+
+use super::{Background, PATIENCE};
+
+/// What main says of the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct GateState {
+    pub(super) epoch: u64,
+    pub(super) open_epoch: u64,
+}
+
+impl GateState {
+    pub(super) async fn read(conn: &mut Conn) -> mysql_async::Result<Self> {
+        let state: Option<(u64, u64)> =
+            conn.query_first("SELECT epoch, open_epoch FROM gate_state WHERE id = 1").await?;
+        let (epoch, open_epoch) = state.unwrap_or((0, 0));
+        Ok(Self { epoch, open_epoch })
+    }
+
+    /// The epoch that grabs may use; none while a filling is under way, or before the first.
+    pub(super) fn open(self) -> Option<u64> {
+        (self.open_epoch > 0 && self.open_epoch == self.epoch).then_some(self.open_epoch)
+    }
+}
+
+/// How long ago a process may have found the gate where main says it is: three times as long as it takes each to look.
+const FRESH_MS: i64 = 15_000;
+
+/// Where the gate is, as main has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    address: String,
+    /// How long ago a process last found it there.
+    age_ms: i64,
+}
+
+/// Main's own time, in milliseconds since 1970.
+const NOW: &str = "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
+
+impl Place {
+    pub(super) async fn read(conn: &mut Conn) -> mysql_async::Result<Option<Self>> {
+        let sql = format!("SELECT address, {NOW} - seen FROM gate_record WHERE id = 1");
+        let found: Option<(String, i64)> = conn.query_first(sql).await?;
+        Ok(found.map(|(address, age_ms)| Self { address, age_ms }))
+    }
+
+    /// Has main know that the gate was filled at this address.
+    pub(super) async fn write(conn: &mut Conn, address: &str) -> mysql_async::Result<()> {
+        let sql = format!("REPLACE INTO gate_record (id, address, seen) VALUES (1, ?, {NOW})");
+        conn.exec_drop(sql, (address,)).await
+    }
+
+    /// Has main know that the gate was found just now. A data set of before has no address yet.
+    pub(super) async fn seen(conn: &mut Conn, address: &str) -> mysql_async::Result<()> {
+        let sql = format!(
+            "INSERT INTO gate_record (id, address, seen) VALUES (1, ?, {NOW}) ON DUPLICATE KEY UPDATE seen = VALUES(seen)"
+        );
+        conn.exec_drop(sql, (address,)).await
+    }
+
+    /// Says whether a process whose Redis is at this address may fill the gate there.
+    pub(super) fn allows(&self, address: &str) -> bool {
+        self.address == address || self.age_ms > FRESH_MS
+    }
+
+    /// Says whether the gate would move.
+    pub(super) fn is_at(&self, address: &str) -> bool {
+        self.address == address
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+impl Background {
+    /// The last epoch that this shard has heard of: it was announced there, or closed. An error if the shard has less than
+    /// this process has seen.
+    async fn last_epoch_of(&self, shard: ShardId) -> anyhow::Result<u64> {
+        let database = self.database(shard)?;
+        let mut conn = database.connect().await?;
+        let asked = conn.query_first(
+            "SELECT GREATEST(closed_epoch, COALESCE((SELECT CAST(value AS UNSIGNED) FROM shard_meta \
+             WHERE name = 'epoch'), 0)), outbox_id, commits FROM shard_state WHERE id = 1",
+        );
+        let state: Option<(u64, i64, u64)> = database.patiently(PATIENCE, asked).await?;
+        let (last, outbox_id, commits) = state.unwrap_or_default();
+        self.floor(shard).check(outbox_id, commits).with_context(|| database.to_string())?;
+        Ok(last)
+    }
+
+    /// The last epoch that any shard has heard of, of those that answer at once.
+    pub(super) async fn last_epoch_known(&self) -> u64 {
+        let asked = self.shards().map(|shard| timeout(PATIENCE, self.last_epoch_of(shard)));
+        let answers = futures_util::future::join_all(asked).await;
+        answers.into_iter().filter_map(|answer| answer.ok()?.ok()).max().unwrap_or(0)
+    }
+
+    /// Makes sure that every shard is there, belongs to the data set, and has what main was told of. Says which epoch is the
+    /// last that any of them has heard of.
+    pub(super) async fn check_shards(&self) -> anyhow::Result<u64> {
+        let (mut last, cluster) = (0, &self.cluster);
+        for (shard, database) in cluster.numbered() {
+            timeout(PATIENCE, cluster.check_shard(shard, &self.dataset))
+                .await
+                .with_context(|| format!("{database}: it does not answer"))??;
+            last = last.max(self.last_epoch_of(shard).await?);
+        }
+        Ok(last)
+    }
+
+    /// Has every shard remember that there is this epoch. Only then may it open.
+    pub(super) async fn announce(&self, epoch: u64) -> anyhow::Result<()> {
+        for shard in self.shards() {
+            let database = self.database(shard)?;
+            let mut conn = database.connect().await?;
+            let told = conn.exec_drop(
+                "INSERT INTO shard_meta (name, value) VALUES ('epoch', ?) \
+                 ON DUPLICATE KEY UPDATE value = IF(CAST(value AS UNSIGNED) < ?, ?, value)",
+                (epoch, epoch, epoch),
+            );
+            database.patiently(PATIENCE, told).await?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_moves_only_once_nobody_finds_it_where_it_was() {
+        let place = |age_ms| Place { address: "one:6379".to_owned(), age_ms };
+        assert!(place(0).allows("one:6379"), "whatever is there now has lost its memory");
+        assert!(!place(FRESH_MS).allows("other:6379"));
+        assert!(place(FRESH_MS + 1).allows("other:6379"));
+        assert!(!place(-5_000).allows("other:6379"), "a clock of main's that was put back proves nothing");
+    }
+
+    #[test]
+    fn an_epoch_is_open_when_it_is_the_last_that_was_taken() {
+        let open = |epoch, open_epoch| GateState { epoch, open_epoch }.open();
+        assert_eq!([open(0, 0), open(1, 0), open(2, 1), open(2, 2)], [None, None, None, Some(2)]);
+    }
+}

@@ -1,0 +1,342 @@
+//! What holds when the gate, main or a queue forgets a part of what it knew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amqprs::BasicProperties;
+use amqprs::channel::{BasicPublishArguments, QueueDeclareArguments, QueuePurgeArguments};
+use coupon_service::backend::servers::broker::Broker;
+use coupon_service::backend::servers::cluster::Cluster;
+use coupon_service::backend::servers::gate::RedisServer;
+use coupon_service::backend::servers::names::Names;
+use coupon_service::backend::servers::verify::verify;
+use coupon_service::backend::{Backend, Decision, servers};
+use coupon_service::settings::{Role, ServersSettings};
+use deadpool_redis::redis;
+use mysql_async::prelude::Queryable as _;
+use tokio::time::Instant;
+
+use crate::bench::{
+    Bench, PLENTY, ParityAndDay, SCARCE, attempt, coupon_id, decide, grab, held_by, manager, placed,
+    remaining, run, shard_of,
+};
+
+/// How long anything here may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until something holds.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn cluster(bench: &Bench) -> Cluster {
+    Cluster::new(bench.settings(), &ParityAndDay).unwrap()
+}
+
+fn names(bench: &Bench, backend: &Backend) -> Names {
+    cluster(bench).names(&backend.dataset)
+}
+
+async fn redis_of(bench: &Bench) -> deadpool_redis::Connection {
+    RedisServer::new(&bench.settings().redis).unwrap().connect().await.unwrap()
+}
+
+async fn unlink(bench: &Bench, key: String) {
+    let gone: u32 = redis::cmd("UNLINK").arg(&key).query_async(&mut redis_of(bench).await).await.unwrap();
+    assert_eq!(gone, 1, "{key}");
+}
+
+async fn epoch_of(backend: &Backend) -> u64 {
+    backend.gate.reserve(&[]).await.unwrap().epoch
+}
+
+async fn filled_after(backend: &Backend, epoch: u64) -> u64 {
+    let open = async || backend.gate.reserve(&[]).await.map_or(0, |decided| decided.epoch);
+    until("the gate is filled anew", async || open().await > epoch).await;
+    open().await
+}
+
+fn process(bench: &Bench, role: Role) -> Backend {
+    let settings = ServersSettings { role, ..bench.settings().clone() };
+    let options = servers::Options { servers: settings, workers: 1, shard_backlog: 1_000 };
+    servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap()
+}
+
+/// Leaves a result in its queue as a publisher whose message was held up would.
+async fn publish_late(bench: &Bench, backend: &Backend, epoch: u64, user: u64) {
+    let late = attempt(backend, bench, user, SCARCE);
+    let body = format!(
+        r#"{{"dataset":"{}","epoch":{epoch},"sent":1,"rows":{{"{}":[[{},{user},{SCARCE},1]]}}}}"#,
+        backend.dataset,
+        placed(user, SCARCE, 1, late.id).placement.table,
+        late.id,
+    );
+    let queue = names(bench, backend).queue(shard_of(user));
+    let connection = Broker::new(&bench.settings().rabbitmq).unwrap().connection().await.unwrap();
+    let channel = connection.open_channel(None).await.unwrap();
+    let to = BasicPublishArguments::new("", &queue);
+    channel.basic_publish(BasicProperties::default(), body.into_bytes(), to).await.unwrap();
+    // Whatever it answers to later on this channel, it has taken the message before.
+    let mut declared = QueueDeclareArguments::durable_client_named(&queue);
+    channel.queue_declare(declared.passive(true).finish()).await.unwrap();
+    channel.close().await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[test]
+fn an_epoch_is_never_given_out_twice_though_main_was_put_back() {
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        let before = epoch_of(&backend).await;
+        // A main of before that epoch, and a Redis that knows nothing: two reservations are late on their way.
+        let late = [1, 3].map(|user| attempt(&backend, bench, user, SCARCE));
+        assert_eq!(decide(&backend, &late).await, [Decision::Granted, Decision::Granted]);
+        let mut main = cluster(bench).main.connect_alone().await.unwrap();
+        let back = "UPDATE gate_state SET epoch = epoch - 1, open_epoch = open_epoch - 1";
+        main.query_drop(back).await.unwrap();
+        let mut redis = redis_of(bench).await;
+        let pattern = format!("{}.*", names(bench, &backend).exchange());
+        let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(&mut redis).await.unwrap();
+        let () = redis::cmd("UNLINK").arg(keys).query_async(&mut redis).await.unwrap();
+
+        let after = filled_after(&backend, before).await;
+        assert!(after > before);
+        for user in [2, 4] {
+            assert_eq!(grab(&backend, bench, user, SCARCE).await, Decision::Granted);
+        }
+        for (user, late) in [1, 3].into_iter().zip(late) {
+            let rows = vec![placed(user, SCARCE, 1, late.id)];
+            backend.hand_over.hand_over(shard_of(user), before, rows).await.unwrap_err();
+            publish_late(bench, &backend, before, user).await;
+        }
+        backend.hand_over.drain().await.unwrap();
+        assert_eq!(remaining(&backend, SCARCE).await, 0);
+        for (user, held) in [(1, 1), (2, 2), (3, 1), (4, 2)] {
+            assert_eq!(held_by(&backend, user).await.len(), held, "user {user}");
+        }
+        backend.hand_over.close();
+    });
+}
+
+#[test]
+fn a_process_that_starts_beside_a_main_that_was_put_back_opens_no_epoch_of_before() {
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        let before = epoch_of(&backend).await;
+        unlink(bench, names(bench, &backend).holders(before, coupon_id(SCARCE))).await;
+        assert_eq!(decide(&backend, &[attempt(&backend, bench, 1, SCARCE)]).await, [Decision::NotLoaded]);
+        let last = filled_after(&backend, before).await;
+        backend.hand_over.close();
+        drop(backend);
+        let mut main = cluster(bench).main.connect_alone().await.unwrap();
+        let back = "UPDATE gate_state SET epoch = ?, open_epoch = ?";
+        main.exec_drop(back, (before, before)).await.unwrap();
+        let backend = bench.open();
+        assert!(filled_after(&backend, before).await > last);
+        backend.hand_over.close();
+    });
+}
+
+#[test]
+fn a_result_that_is_granted_and_not_stored_is_never_called_absent() {
+    run(&Bench::servers(), async |bench| {
+        let consumer = process(bench, Role::Consumer);
+        let (api, manager) = manager(process(bench, Role::Api));
+        // Its grab came to no clear answer; asked again later, it is handed over under the id it had at first.
+        let unclear = attempt(&api, bench, 1, PLENTY);
+        assert_eq!(decide(&api, &[unclear]).await, [Decision::Granted]);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        // The shard is told of a later moment meanwhile.
+        assert_eq!(grab(&api, bench, 3, PLENTY).await, Decision::Granted);
+        until("what came later is stored", async || held_by(&api, 3).await.len() == 2).await;
+        consumer.hand_over.close();
+        drop(consumer);
+        let again = attempt(&api, bench, 1, PLENTY);
+        assert_eq!(decide(&api, &[again]).await, [Decision::Pending(unclear.id)]);
+        let rows = vec![placed(1, PLENTY, 1, unclear.id)];
+        api.hand_over.hand_over(shard_of(1), epoch_of(&api).await, rows).await.unwrap();
+
+        let now = bench.clock().now();
+        let pending = manager.find(unclear.id, None, now).await.unwrap_err();
+        assert!(pending.to_string().contains("this result"), "{pending}");
+        let spending = coupon_service::backend::Spending {
+            user: unclear.user,
+            id: unclear.id,
+            amount: coupon_core::Money::from_cents(100),
+            time: now,
+        };
+        let pending = manager.spend(spending).await.unwrap_err();
+        assert!(pending.to_string().contains("this result"), "{pending}");
+        // One that nobody was granted is absent.
+        let made_up =
+            coupon_core::ResultId::from_parts(unclear.id.time().plus_millis(-60_000), 7, 7).unwrap();
+        assert!(manager.find(made_up, None, now).await.unwrap().0.is_none());
+
+        let consumer = process(bench, Role::Consumer);
+        until("it is stored", async || manager.find(unclear.id, None, now).await.is_ok()).await;
+        assert!(manager.find(unclear.id, None, now).await.unwrap().0.is_some());
+        api.hand_over.close();
+        consumer.hand_over.close();
+    });
+}
+
+#[test]
+fn a_gate_that_lost_its_pending_marks_alone_is_filled_anew() {
+    run(&Bench::servers(), async |bench| {
+        let consumer = process(bench, Role::Consumer);
+        let (api, manager) = manager(process(bench, Role::Api));
+        let before = epoch_of(&api).await;
+        let lost = attempt(&api, bench, 1, SCARCE);
+        assert_eq!(decide(&api, &[lost]).await, [Decision::Granted]);
+        unlink(bench, names(bench, &api).pending(before)).await;
+        // Nothing is said of who is stored.
+        manager.find(lost.id, None, bench.clock().now()).await.unwrap_err();
+        let after = filled_after(&api, before).await;
+        // What was never handed over was never granted: its stock is free again.
+        assert!(after > before);
+        assert_eq!(grab(&api, bench, 2, SCARCE).await, Decision::Granted);
+        assert_eq!(grab(&api, bench, 4, SCARCE).await, Decision::Granted);
+        api.hand_over.drain().await.unwrap();
+        assert_eq!(remaining(&api, SCARCE).await, 0);
+        api.hand_over.close();
+        consumer.hand_over.close();
+    });
+}
+
+#[test]
+fn a_grab_that_finds_no_pending_marks_is_not_decided() {
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        let before = epoch_of(&backend).await;
+        unlink(bench, names(bench, &backend).pending(before)).await;
+        let decided = decide(&backend, &[attempt(&backend, bench, 1, PLENTY)]).await;
+        assert_eq!(decided, [Decision::NotLoaded]);
+        filled_after(&backend, before).await;
+        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
+        backend.hand_over.close();
+    });
+}
+
+#[test]
+fn parking_takes_no_grant_away() {
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        let before = epoch_of(&backend).await;
+        unlink(bench, names(bench, &backend).holders(before, coupon_id(SCARCE))).await;
+        assert_eq!(decide(&backend, &[attempt(&backend, bench, 1, SCARCE)]).await, [Decision::NotLoaded]);
+        filled_after(&backend, before).await;
+        // The user has another one by the time the late result is parked.
+        let mine = attempt(&backend, bench, 1, SCARCE);
+        assert_eq!(decide(&backend, &[mine]).await, [Decision::Granted]);
+        publish_late(bench, &backend, before, 1).await;
+        backend.hand_over.drain().await.unwrap();
+        assert_eq!(backend.shards.report(shard_of(1)).await.unwrap().parked, 1);
+        let again = attempt(&backend, bench, 1, SCARCE);
+        assert_eq!(decide(&backend, &[again]).await, [Decision::Duplicate(mine.id)]);
+        backend.hand_over.close();
+    });
+}
+
+#[test]
+fn drained_means_that_what_a_queue_has_lost_is_stored_too() {
+    run(&Bench::servers(), async |bench| {
+        let consumer = process(bench, Role::Consumer);
+        let api = process(bench, Role::Api);
+        consumer.hand_over.close();
+        drop(consumer);
+        assert_eq!(grab(&api, bench, 1, PLENTY).await, Decision::Granted);
+        // As a policy on the queue, or a person, would drop it.
+        let queue = names(bench, &api).queue(shard_of(1));
+        let connection = Broker::new(&bench.settings().rabbitmq).unwrap().connection().await.unwrap();
+        let channel = connection.open_channel(None).await.unwrap();
+        let dropped = channel.queue_purge(QueuePurgeArguments::new(&queue)).await.unwrap();
+        assert!(dropped.is_some_and(|messages| messages >= 1), "{dropped:?}");
+        channel.close().await.unwrap();
+        connection.close().await.unwrap();
+        let consumer = process(bench, Role::Consumer);
+        api.hand_over.drain().await.unwrap();
+        assert_eq!(held_by(&api, 1).await.len(), 2);
+        assert_eq!(remaining(&api, PLENTY).await, 999);
+        api.hand_over.close();
+        consumer.hand_over.close();
+    });
+}
+
+#[test]
+fn a_shard_that_comes_back_with_less_than_was_committed_is_refused() {
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
+        backend.hand_over.drain().await.unwrap();
+        // Main has been told of all of it, but for what came last.
+        let shard = cluster(bench).shards.swap_remove(1);
+        let mut conn = shard.connect_alone().await.unwrap();
+        let commits: Option<u64> = conn.query_first("SELECT commits FROM shard_state").await.unwrap();
+        conn.query_drop("UPDATE shard_state SET commits = commits - 1").await.unwrap();
+        until("it is refused", async || !backend.shards.report(shard_of(1)).await.unwrap().up).await;
+        assert_eq!(grab(&backend, bench, 3, PLENTY).await, Decision::Granted, "it waits in its queue");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let now: Option<u64> = conn.query_first("SELECT commits FROM shard_state").await.unwrap();
+        assert_eq!(now.unwrap() + 1, commits.unwrap(), "nothing is stored there");
+        // The full copy is back.
+        conn.query_drop("UPDATE shard_state SET commits = commits + 1").await.unwrap();
+        until("it is stored", async || held_by(&backend, 3).await.len() == 2).await;
+        backend.hand_over.drain().await.unwrap();
+        assert_eq!(remaining(&backend, PLENTY).await, 998);
+        backend.hand_over.close();
+    });
+}
+
+#[test]
+fn a_row_deleted_on_its_shard_is_named_with_what_to_do() {
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        let mine = attempt(&backend, bench, 1, SCARCE);
+        let decided = backend.gate.reserve(&[mine]).await.unwrap();
+        let row = placed(1, SCARCE, 1, mine.id);
+        backend.hand_over.hand_over(shard_of(1), decided.epoch, vec![row]).await.unwrap();
+        backend.hand_over.drain().await.unwrap();
+        let shard = cluster(bench).shards.swap_remove(1);
+        let mut conn = shard.connect_alone().await.unwrap();
+        let table = row.placement.table;
+        conn.query_drop(format!("DELETE FROM {table} WHERE result_id = {}", mine.id)).await.unwrap();
+        let found = verify(&cluster(bench), bench.settings(), bench.clock().now()).await.unwrap();
+        assert_eq!((found.count(), found.not_stored.len()), (1, 1), "{found}");
+        let text = found.to_string();
+        assert!(text.contains(&mine.id.to_string()) && text.contains("INSERT INTO"), "{text}");
+        // As it says, but for the name of the table.
+        let insert = text.lines().find_map(|line| line.trim().strip_prefix("INSERT INTO <table> ")).unwrap();
+        conn.query_drop(format!("INSERT INTO {table} {insert}")).await.unwrap();
+        let found = verify(&cluster(bench), bench.settings(), bench.clock().now()).await.unwrap();
+        assert_eq!(found.count(), 0, "{found}");
+        assert_eq!(held_by(&backend, 1).await.iter().filter(|held| **held == row.result).count(), 1);
+        assert_eq!(remaining(&backend, SCARCE).await, 1);
+        backend.hand_over.close();
+    });
+}
+
+#[test]
+fn a_process_that_is_set_to_another_redis_takes_no_gate_from_those_that_are_well() {
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        let before = epoch_of(&backend).await;
+        // Another database of the same server has the same scripts, but no keys, and here another address.
+        let url = bench.settings().redis.expose().replace("127.0.0.1", "localhost");
+        let url = format!("{}/1", url.trim_end_matches('/'));
+        let settings = ServersSettings {
+            redis: coupon_service::settings::ServerUrl::new(url),
+            ..bench.settings().clone()
+        };
+        let options = servers::Options { servers: settings, workers: 1, shard_backlog: 1_000 };
+        let strange = servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap();
+        assert!(strange.gate.ready().is_err(), "it takes no grabs");
+        assert_eq!(epoch_of(&backend).await, before);
+        assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted);
+        strange.hand_over.close();
+        backend.hand_over.close();
+    });
+}

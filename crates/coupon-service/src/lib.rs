@@ -15,6 +15,7 @@ pub mod fuzzing;
 mod http;
 pub mod ids;
 pub mod limits;
+pub mod loopback;
 pub mod manager;
 pub mod pipeline;
 mod room_cache;

@@ -1,18 +1,18 @@
 //! Keeps other web pages out, and says what the page itself may do.
 //!
-//! The page listens on loopback, but a browser on this machine reaches it for whatever page somebody has open. A page whose
-//! name has been made to lead here (DNS rebinding) sends its own name as the host; one that sends a form (CSRF) names
-//! itself as the origin. Neither can hide that.
+//! The page listens on loopback, but a browser on this machine reaches it for whatever page somebody has open:
+//! [`loopback`] tells its requests from the page's own.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse};
+use coupon_service::loopback;
 
 /// Nothing from elsewhere, nothing inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
@@ -21,9 +21,6 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 const REPORT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \
                              form-action 'none'; frame-ancestors 'none'";
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
-
-/// The names under which this machine reaches itself. The port may be another one: it may have been forwarded.
-const OWN_NAMES: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
 /// Refuses a request that is not of the page itself; adds what every answer says.
 pub(super) async fn guard(
@@ -50,32 +47,25 @@ pub(super) async fn guard(
 }
 
 fn refusal(method: &Method, headers: &HeaderMap) -> Option<&'static str> {
-    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    let host = text(HOST).unwrap_or_default();
-    if !OWN_NAMES.contains(&name_of(host)) {
+    if !loopback::host_is_own(headers) {
         return Some("the host is not this machine: open the page as http://127.0.0.1 or http://localhost\n");
     }
     if matches!(*method, Method::GET | Method::HEAD) {
         return None;
     }
-    if text(ORIGIN).is_some_and(|origin| origin.strip_prefix("http://") != Some(host)) {
+    if loopback::is_of_another_page(headers) {
         return Some("another web page may not ask for this\n");
     }
     // A form of another page cannot say so, and a script cannot without asking first.
-    let json = text(CONTENT_TYPE).is_some_and(|kind| kind.split(';').next() == Some("application/json"));
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let json = kind.is_some_and(|kind| kind.split(';').next() == Some("application/json"));
     (!json).then_some("the content type must be application/json\n")
-}
-
-/// A host without its port.
-fn name_of(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::header::{HOST, ORIGIN};
+
     use super::*;
 
     fn headers(given: &[(HeaderName, &str)]) -> HeaderMap {

@@ -16,6 +16,7 @@ use super::routes::Routes;
 use super::{process, view};
 use crate::api::{AdminStats, Drained, GrabCounts, Percentiles, ShardStatus, ShardsStatus};
 use crate::backend::{Latency, ShardReport};
+use crate::loopback;
 use crate::pipeline::{GrabCounters, Outcome};
 use crate::service::Service;
 use crate::settings::Secret;
@@ -26,13 +27,14 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.post("/admin/drain", drain);
 }
 
-/// Lets through whoever has the token or, when none is set, whoever is on this machine. Headers that claim where a
-/// request came from are not asked: anyone can send them.
+/// Lets through whoever has the token or, when none is set, whoever is on this machine and asks for themselves. Headers can
+/// only take that right away: anyone can send them.
 fn admit(req: &HttpRequest, token: &Secret) -> Result<(), Problem> {
     if token.is_empty() {
-        let local = req.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
-        let detail = "without admin.token set, these paths answer to this machine only";
-        return if local { Ok(()) } else { Err(Problem::new(Kind::LoopbackOnly, detail)) };
+        return stranger(req).map_or(Ok(()), |why| {
+            let detail = format!("without admin.token set, these paths answer to this machine only: {why}");
+            Err(Problem::new(Kind::LoopbackOnly, detail))
+        });
     }
     // Of hashes, so that not even the length of the token can be told from how long it takes.
     let same = |given: &[u8]| {
@@ -42,6 +44,21 @@ fn admit(req: &HttpRequest, token: &Secret) -> Result<(), Problem> {
     let right = bearer(req).is_some_and(same);
     let detail = "send the header Authorization: Bearer with the token that admin.token sets";
     if right { Ok(()) } else { Err(Problem::new(Kind::Unauthorized, detail)) }
+}
+
+/// Why a request is not one that somebody on this machine makes for themselves, if it is not.
+fn stranger(req: &HttpRequest) -> Option<&'static str> {
+    let (headers, authority) = (req.headers(), req.uri().authority());
+    let local = req.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+    let own =
+        loopback::host_is_own(headers) && authority.is_none_or(|named| loopback::is_own(named.as_str()));
+    match () {
+        () if !local => Some("the request comes from another one"),
+        () if loopback::is_passed_on(headers) => Some("the request was passed on by a proxy"),
+        () if !own => Some("ask http://127.0.0.1 or http://localhost"),
+        () if loopback::is_of_another_page(headers) => Some("a web page of another host makes the request"),
+        () => None,
+    }
 }
 
 /// Every shard's report, in order.
@@ -191,13 +208,11 @@ mod tests {
     use super::*;
     use crate::telemetry::Buckets;
 
-    fn asked(token: &str, header: Option<&str>, peer: &str) -> u16 {
+    fn asked(token: &str, headers: &[(&'static str, &str)], peer: &str) -> u16 {
         let mut req = TestRequest::default().peer_addr(peer.parse().unwrap());
-        if let Some(header) = header {
-            req = req.insert_header(("Authorization", header));
+        for header in headers {
+            req = req.append_header(*header);
         }
-        req =
-            req.insert_header(("X-Forwarded-For", "127.0.0.1")).insert_header(("Forwarded", "for=127.0.0.1"));
         admit(&req.to_http_request(), &Secret::new(token))
             .map_or_else(|problem| problem.status_code().as_u16(), |()| 200)
     }
@@ -215,18 +230,41 @@ mod tests {
             (Some("word"), 401),
             (None, 401),
         ] {
-            assert_eq!(asked("word", header, "127.0.0.1:5"), status, "{header:?}");
+            let mut headers = vec![("Host", "coupons.example"), ("X-Forwarded-For", "192.0.2.7")];
+            headers.extend(header.map(|header| ("Authorization", header)));
+            assert_eq!(asked("word", &headers, "192.0.2.8:5"), status, "{header:?}");
         }
     }
 
     #[test]
-    fn without_a_token_only_this_machine_is_let_through_whatever_headers_claim() {
+    fn without_a_token_only_this_machine_is_let_through() {
+        let own = ("Host", "localhost:8001");
         for (peer, status) in
             [("127.0.0.1:5", 200), ("[::1]:5", 200), ("[::ffff:127.0.0.1]:5", 200), ("192.0.2.7:5", 403)]
         {
-            assert_eq!(asked("", None, peer), status, "{peer}");
+            assert_eq!(asked("", &[own], peer), status, "{peer}");
         }
-        assert_eq!(asked("", Some("Bearer "), "192.0.2.7:5"), 403);
+        let claims = [own, ("Authorization", "Bearer "), ("X-Forwarded-For", "127.0.0.1")];
+        assert_eq!(asked("", &claims, "192.0.2.7:5"), 403);
+    }
+
+    #[test]
+    fn without_a_token_nobody_is_let_through_by_way_of_this_machine() {
+        let own = ("Host", "127.0.0.1:8001");
+        for headers in [
+            &[own, ("Forwarded", "for=127.0.0.1")][..],
+            &[own, ("X-Forwarded-For", "127.0.0.1")],
+            &[own, ("X-Forwarded-Host", "127.0.0.1")],
+            &[own, ("X-Forwarded-Proto", "http")],
+            &[own, ("Via", "1.1 proxy")],
+            &[own, ("Origin", "http://evil.example")],
+            &[own, ("Host", "evil.example")],
+            &[("Host", "evil.example")],
+            &[("Host", "evil.example"), ("Origin", "http://evil.example")],
+            &[],
+        ] {
+            assert_eq!(asked("", headers, "127.0.0.1:5"), 403, "{headers:?}");
+        }
     }
 
     #[test]

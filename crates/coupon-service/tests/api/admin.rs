@@ -19,6 +19,41 @@ fn with_a_token_set_the_admin_paths_ask_for_it_even_on_this_machine() {
 }
 
 #[test]
+fn without_a_token_the_admin_paths_refuse_what_comes_through_a_proxy_or_from_another_page() {
+    let api = Api::start();
+    for (method, path) in [
+        ("GET", "/admin/stats"),
+        ("GET", "/%61dmin/stats"),
+        ("GET", "/admin/shards/status"),
+        ("POST", "/admin/drain"),
+    ] {
+        for headers in [
+            "Host: evil.example\r\n",
+            "Host: evil.example\r\nOrigin: http://evil.example\r\n",
+            "Host: localhost\r\nOrigin: http://evil.example\r\n",
+            "Host: localhost\r\nForwarded: for=192.0.2.7\r\n",
+            "Host: localhost\r\nX-Forwarded-For: 192.0.2.7\r\n",
+            "Host: localhost\r\nX-Forwarded-Proto: https\r\n",
+            "Host: localhost\r\nVia: 1.1 proxy\r\n",
+        ] {
+            let bytes = format!("{method} {path} HTTP/1.1\r\n{headers}Content-Length: 0\r\n\r\n");
+            let answer = api.send(bytes.as_bytes());
+            assert_eq!(answer.problem(403).kind, "/problems/loopback-only", "{path} {headers}");
+        }
+        let port = api.address.port();
+        for host in ["127.0.0.1", "localhost", "[::1]"] {
+            let headers = format!("Host: {host}:{port}\r\nOrigin: http://{host}:{port}\r\n");
+            let bytes = format!("{method} {path} HTTP/1.1\r\n{headers}Content-Length: 0\r\n\r\n");
+            assert_eq!(api.send(bytes.as_bytes()).status, 200, "{path} {headers}");
+        }
+        let elsewhere = format!(
+            "{method} http://evil.example{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+        );
+        api.send(elsewhere.as_bytes()).problem(403);
+    }
+}
+
+#[test]
 fn the_figures_say_what_was_done() {
     let api = Api::start();
     (1..=4).for_each(|user| drop(api.grab(user, SCARCE)));

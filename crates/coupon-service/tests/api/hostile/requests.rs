@@ -38,7 +38,7 @@ impl Hostile {
 
     pub(super) fn bytes(&self) -> Vec<u8> {
         let Self { method, target, headers, body, .. } = self;
-        let head = format!("{method} {target} HTTP/1.1\r\nHost: test\r\n{headers}");
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{headers}");
         if self.chunks.is_empty() {
             return [format!("{head}Content-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat();
         }
@@ -192,6 +192,7 @@ fn headers() -> impl Strategy<Value = String> {
         "",
         "Content-Type: text/plain\r\n",
         "Content-Type: application/json; charset=utf-16\r\n",
+        "Content-Type: application/json\r\nVia: 1.1 proxy\r\nOrigin: http://evil.example\r\n",
         "Content-Type: \r\n",
         "Content-Type: application/json\r\nContent-Encoding: gzip\r\n",
         "Content-Type: application/json\r\nCookie: a=b\r\nAccept: text/html;q=9\r\nX: \u{e9}\u{1f980}\r\n",

@@ -8,13 +8,14 @@ use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
+use super::number;
 use super::problem::{Kind, Problem};
 
 /// The largest body that is read.
 const BODY_MAX: usize = 16 * 1_024;
 
-/// How much more is thrown away before the answer: a client that is still writing when the connection closes would
-/// never see why. Beyond this it does not.
+/// How much more of a body in chunks, which does not say its length, is thrown away before the answer: a client that is
+/// still writing when the connection closes would never see why. Beyond this it does not.
 const DISCARD_MAX: usize = 16 * 1_024 * 1_024;
 
 /// A body that has arrived.
@@ -24,8 +25,16 @@ const DISCARD_MAX: usize = 16 * 1_024 * 1_024;
 pub(super) struct Received(Bytes);
 
 impl Received {
-    /// Waits for the body, so long at most.
-    pub(super) async fn whole(payload: Payload, patience: Duration) -> Result<Self, Problem> {
+    /// Waits for the body, so long at most. One that says itself that it is too large is not waited for: the connection
+    /// is closed after the answer, and what still arrives meanwhile is thrown away.
+    pub(super) async fn whole(
+        req: &HttpRequest,
+        payload: Payload,
+        patience: Duration,
+    ) -> Result<Self, Problem> {
+        if declared(req).is_some_and(|length| length > BODY_MAX) {
+            return Err(too_large());
+        }
         let body = tokio::time::timeout(patience, read(payload)).await.map_err(|_| {
             Problem::new(Kind::RequestTimeout, format!("the body did not arrive within {patience:?}"))
         })??;
@@ -42,11 +51,27 @@ impl Received {
         if !is_json(content_type) {
             return Err(Problem::new(Kind::NotJson, "set the header Content-Type: application/json"));
         }
+        if !is_utf8(content_type) {
+            return Err(Problem::new(Kind::NotJson, "JSON is UTF-8: send it so, without another charset"));
+        }
+        if let Some((field, number)) = number::finer_than_kept(body) {
+            let detail = format!("{number} has more digits than are kept of a number");
+            return Err(Problem::new(Kind::OutOfRange, detail).field(field));
+        }
         parse(body).map_err(|problem| match req.headers().get(header::CONTENT_ENCODING) {
             Some(_) => Problem::new(Kind::NotJson, "send the body without a Content-Encoding"),
             None => problem,
         })
     }
+}
+
+/// The length that the headers give the body.
+fn declared(req: &HttpRequest) -> Option<usize> {
+    req.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn too_large() -> Problem {
+    Problem::new(Kind::TooLarge, format!("the body may have at most {BODY_MAX} bytes"))
 }
 
 /// Most bodies arrive in one piece, which is passed on as it is.
@@ -71,9 +96,7 @@ async fn read(mut payload: Payload) -> Result<Bytes, Problem> {
         }
     }
     match () {
-        () if length > BODY_MAX => {
-            Err(Problem::new(Kind::TooLarge, format!("the body may have at most {BODY_MAX} bytes")))
-        }
+        () if length > BODY_MAX => Err(too_large()),
         () if rest.is_empty() => Ok(first),
         () => Ok(rest.freeze()),
     }
@@ -84,6 +107,17 @@ fn is_json(content_type: &[u8]) -> bool {
     let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     let has_suffix = || essence.len() > 5 && essence.iter().rev().take(5).eq(b"nosj+".iter());
     essence.eq_ignore_ascii_case(b"application/json") || has_suffix()
+}
+
+/// Any charset that is named is UTF-8, the only one that JSON has.
+fn is_utf8(content_type: &[u8]) -> bool {
+    content_type.split(|byte| *byte == b';').skip(1).all(|parameter| {
+        let mut parts = parameter.splitn(2, |byte| *byte == b'=').map(<[u8]>::trim_ascii);
+        let is_charset = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(b"charset"));
+        let value = parts.next().unwrap_or_default();
+        let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+        !is_charset || value.eq_ignore_ascii_case(b"utf-8") || value.eq_ignore_ascii_case(b"utf8")
+    })
 }
 
 /// Finds out where an error is only once there is one: looking for it costs.
@@ -172,6 +206,12 @@ mod tests {
     fn json_has_more_than_one_media_type() {
         for json in ["application/json", "Application/JSON; charset=utf-8", "application/vnd.coupon+json"] {
             assert!(is_json(json.as_bytes()), "{json}");
+        }
+        for utf8 in ["", ";charset=utf-8", "; Charset = \"UTF-8\"", "; v=1; charset=utf8"] {
+            assert!(is_utf8(format!("application/json{utf8}").as_bytes()), "{utf8}");
+        }
+        for other in ["gbk", "utf-16", "iso-8859-1", "", "\"", "utf-8; charset=gbk"] {
+            assert!(!is_utf8(format!("application/json; charset={other}").as_bytes()), "{other}");
         }
         for other in ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonp", "+json"] {
             assert!(!is_json(other.as_bytes()), "{other}");

@@ -128,7 +128,7 @@ pub(super) async fn grab(
     service: web::Data<Service>,
     pipeline: Pipeline,
 ) -> Result<HttpResponse, Problem> {
-    let body = Received::whole(payload, service.settings.limits.body()).await?;
+    let body = Received::whole(&req, payload, service.settings.limits.body()).await?;
     let asker = Asker::of(&req, &service)?;
     let Wish { user, coupon, room: named } = Wish::read(&req, &body)?;
     asker.must_be(user)?;
@@ -172,7 +172,7 @@ pub(super) async fn echo(
     payload: web::Payload,
     service: web::Data<Service>,
 ) -> Result<HttpResponse, Problem> {
-    let body = Received::whole(payload, service.settings.limits.body()).await?;
+    let body = Received::whole(&req, payload, service.settings.limits.body()).await?;
     if !service.settings.bench.echo {
         return Err(Problem::new(Kind::NotFound, "set bench.echo to have this path"));
     }

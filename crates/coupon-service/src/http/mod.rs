@@ -14,6 +14,7 @@ mod health;
 mod identity;
 mod lists;
 mod metrics;
+mod number;
 mod orders;
 mod params;
 mod problem;

@@ -1,7 +1,8 @@
 //! Numbers, ids and query parameters, parsed the same way wherever they come from.
 //!
 //! A number is whole if it has no fraction, however it is written: `5`, `5.0` and `5e0` are the same. What is no whole
-//! number is malformed (400); a whole number that cannot be meant is out of range (422).
+//! number is malformed (400); a whole number that cannot be meant is out of range (422), and so is one whose fraction is too
+//! fine to be kept.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -11,6 +12,7 @@ use coupon_core::{IdError, MAX_ID, ResultId};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 
+use super::number;
 use super::problem::{Kind, Problem};
 
 /// A whole number; `None` for one that is negative or far too large.
@@ -41,6 +43,10 @@ impl Whole {
     fn from_text(text: &str, field: &'static str) -> Result<Self, Problem> {
         let number = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
         let end = text.ends_with(|c: char| c.is_ascii_digit());
+        if number && end && number::is_finer_than_kept(text.as_bytes()) {
+            let detail = format!("{field} must be a whole number, and has a fraction");
+            return Err(Problem::new(Kind::OutOfRange, detail).field(field));
+        }
         let parsed = (number && end).then(|| serde_json::from_str(text).ok()).flatten();
         parsed.ok_or_else(|| {
             Problem::new(Kind::Malformed, format!("{field} must be a whole number")).field(field)
@@ -201,6 +207,7 @@ mod tests {
         {
             assert_eq!((user(text), in_path(text)), (Err(400), Err(400)), "{text}");
         }
+        assert_eq!(in_path("5.0000000000000001"), Err(422));
         for text in [" 1", "1 ", "1\n", "١", "abc", "inf", "1e400"] {
             assert_eq!(in_path(text), Err(400), "{text:?}");
         }

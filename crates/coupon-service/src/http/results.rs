@@ -61,11 +61,12 @@ struct Body {
 }
 
 impl Body {
-    /// Amounts are rounded to the cent.
+    /// Amounts are exact: what is no whole number of cents is not rounded to one.
     fn amount(&self) -> Result<Money, Problem> {
         let meant = (0.0..=ORDER_MAX).contains(&self.order_amount);
-        meant.then(|| Money::from_units(self.order_amount)).flatten().ok_or_else(|| {
-            let detail = format!("order_amount must be from 0 to {ORDER_MAX}");
+        let amount = meant.then(|| Money::from_units(self.order_amount)).flatten();
+        amount.filter(|amount| amount.units() == self.order_amount).ok_or_else(|| {
+            let detail = format!("order_amount must be from 0 to {ORDER_MAX}, with two decimals at most");
             Problem::new(Kind::OutOfRange, detail).field("order_amount")
         })
     }
@@ -92,7 +93,7 @@ pub(super) async fn spend(
     payload: web::Payload,
     service: web::Data<Service>,
 ) -> Result<HttpResponse, Problem> {
-    let body = Received::whole(payload, service.settings.limits.body()).await?;
+    let body = Received::whole(&req, payload, service.settings.limits.body()).await?;
     let asker = Asker::of(&req, &service)?;
     Query::none(&req)?;
     let body: Body = body.json(&req)?;
@@ -125,8 +126,10 @@ mod tests {
     }
 
     #[test]
-    fn an_amount_is_rounded_to_the_cent_and_bounded() {
-        assert_eq!((cents("0"), cents("59.9"), cents("0.129")), (Some(0), Some(5_990), Some(13)));
+    fn an_amount_is_exact_to_the_cent_and_bounded() {
+        assert_eq!((cents("0"), cents("59.9"), cents("0.13")), (Some(0), Some(5_990), Some(13)));
+        assert_eq!((cents("5.990e1"), cents("999999999.99")), (Some(5_990), Some(99_999_999_999)));
+        assert_eq!((cents("0.001"), cents("1.005"), cents("59.899")), (None, None, None));
         assert_eq!((cents("1e9"), cents("-0.0")), (Some(100_000_000_000), Some(0)));
         assert_eq!((cents("-0.01"), cents("1000000000.01"), cents("1e300")), (None, None, None));
     }

@@ -53,7 +53,16 @@ fn an_error_says_where_it_is() {
 #[test]
 fn an_id_out_of_range_is_told_from_one_that_cannot_be_read() {
     let api = Api::start();
-    for id in ["0", "-0", "-1", "-9223372036854775809", "9007199254740992", "18446744073709551616", "1e30"] {
+    for id in [
+        "0",
+        "-0",
+        "-1",
+        "-9223372036854775809",
+        "9007199254740992",
+        "18446744073709551616",
+        "1e30",
+        "5.0000000000000001",
+    ] {
         for (body, field) in [
             (format!(r#"{{"user_id":{id},"coupon_id":2}}"#), "user_id"),
             (format!(r#"{{"user_id":1,"coupon_id":{id}}}"#), "coupon_id"),
@@ -85,6 +94,10 @@ fn a_body_that_is_not_json_by_its_type_is_refused() {
     {
         api.send(&request("POST", GRAB, headers, body)).problem(415);
     }
+    for charset in ["gbk", "utf-16", "iso-8859-1"] {
+        let headers = format!("Content-Type: application/json; charset={charset}\r\n");
+        api.send(&request("POST", GRAB, &headers, body)).problem(415);
+    }
     let gzip = format!("{JSON}Content-Encoding: gzip\r\n");
     api.send(&request("POST", GRAB, &gzip, b"\x1f\x8b\x08\0\0")).problem(415);
     // Without a body its type does not matter.
@@ -108,6 +121,7 @@ fn ids_in_paths_are_held_to_the_same_rules() {
         ("-1", 422),
         ("9007199254740992", 422),
         ("1e30", 422),
+        ("5.0000000000000001", 422),
         ("999999", 404),
     ] {
         for (path, field) in [

@@ -26,6 +26,27 @@ fn a_client_that_sends_ten_megabytes_still_hears_why_not() {
 }
 
 #[test]
+fn a_body_that_says_it_is_too_large_is_refused_before_it_comes() {
+    let api = Api::start();
+    for (more, sent, interim) in
+        [("", 0, false), ("", 64 * 1024, false), ("Expect: 100-continue\r\n", 0, true)]
+    {
+        let head = format!(
+            "POST {GRAB} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{more}Content-Length: 20000000\r\n\r\n"
+        );
+        let mut connection = api.connect();
+        connection.send(head.as_bytes());
+        connection.send(&vec![b' '; sent]);
+        if interim {
+            assert_eq!(connection.receive(true).status, 100);
+        }
+        let answer = connection.receive(false);
+        assert_eq!(answer.problem(413).kind, "/problems/too-large");
+        assert_eq!(answer.header("connection"), Some("close"));
+    }
+}
+
+#[test]
 fn a_body_in_chunks_is_read_whole() {
     let api = Api::start();
     let head = format!(

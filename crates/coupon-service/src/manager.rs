@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coupon_core::{
-    CouponResult, Placement, Plan, ResultId, ResultQuery, RoomId, ShardId, ShardingStrategy, TableId,
-    Timestamp, UserId,
+    CouponResult, Money, Placement, Plan, ResultId, ResultQuery, RoomId, ShardId, ShardingStrategy, TableId,
+    Timestamp, UseStatus, UserId,
 };
 use futures_util::future::join_all;
 
@@ -48,12 +48,23 @@ impl Answered {
 /// How an attempt to spend a result ended.
 #[derive(Debug, Clone)]
 pub enum Spent {
-    /// It is spent now; the row as it is stored.
+    /// It is spent on this order; the row as it is stored.
     Done(CouponResult, Answered),
-    /// It was spent before.
+    /// It was spent before, on another order.
     AlreadyUsed(Answered),
     /// The user holds no such result.
     NotFound(Answered),
+}
+
+impl Spent {
+    /// How an order is answered whose result was spent before: by this same order, or by another.
+    fn before(result: CouponResult, answered: Answered, amount: Money) -> Self {
+        if result.order_amount == Some(amount) {
+            Self::Done(result, answered)
+        } else {
+            Self::AlreadyUsed(answered)
+        }
+    }
 }
 
 /// Executes a strategy's plans over a backend.
@@ -184,22 +195,33 @@ impl ShardingManager {
         }
     }
 
-    /// Spends a result: finds it, then updates it where it lives.
+    /// Spends a result: finds it, then updates it where it lives. The same order asked for again is told what it was told
+    /// before.
     ///
     /// # Errors
     /// [`Unavailable`] when its shard does not answer; asking again is safe.
     pub async fn spend(&self, spending: Spending) -> Result<Spent, Unavailable> {
         let (found, answered) = self.find(spending.id, Some(spending.user), spending.time).await?;
         let Some((placement, mut result)) = found else { return Ok(Spent::NotFound(answered)) };
+        if result.use_status == UseStatus::Used {
+            return Ok(Spent::before(result, answered, spending.amount));
+        }
         self.round_trip().await;
         let shard = placement.shard;
         let spent = tokio::time::timeout(self.timeout, self.backend.shards.spend(placement, spending)).await;
         match spent
             .unwrap_or_else(|_| Err(Unavailable::new(format!("shard {shard}"), "no answer in time")))?
         {
-            SpendOutcome::AlreadyUsed => Ok(Spent::AlreadyUsed(answered)),
+            SpendOutcome::AlreadyUsed => {
+                // Somebody was quicker, perhaps with the same order.
+                let (found, answered) = self.find(spending.id, Some(spending.user), spending.time).await?;
+                Ok(match found {
+                    Some((_, result)) => Spent::before(result, answered, spending.amount),
+                    None => Spent::NotFound(answered),
+                })
+            }
             SpendOutcome::Spent => {
-                result.use_status = coupon_core::UseStatus::Used;
+                result.use_status = UseStatus::Used;
                 result.use_time = Some(spending.time);
                 result.order_amount = Some(spending.amount);
                 Ok(Spent::Done(result, answered))

@@ -10,7 +10,7 @@ fn spend(user: u64, id: &str, amount: &str) -> String {
 fn a_coupon_is_spent_once() {
     let api = Api::start();
     let id = api.grab(7, PLENTY).result_id.unwrap();
-    let answer = api.post("/api/coupon/use", &spend(7, &id, "59.899"));
+    let answer = api.post("/api/coupon/use", &spend(7, &id, "59.90"));
     let spent: ResultAnswer = answer.json();
     assert_eq!((spent.result.use_status, spent.result.order_amount), (1, Some(59.9)));
     assert!(spent.result.use_time.as_deref().unwrap() >= NOW);
@@ -18,8 +18,26 @@ fn a_coupon_is_spent_once() {
     let stored: ResultAnswer = api.get(&format!("/api/result/{id}")).json();
     assert_eq!(stored.result, spent.result);
 
+    // The same order asked for again is told the same; another one is refused.
+    let again: ResultAnswer = api.post("/api/coupon/use", &spend(7, &id, "59.9")).json();
+    assert_eq!(again.result, spent.result);
     let problem = api.post("/api/coupon/use", &spend(7, &id, "10")).problem(409);
     assert_eq!(problem.kind, "/problems/already-used");
+    let sums: GlobalStatistics = api.get("/api/statistics/global").json();
+    assert_eq!((sums.used, sums.order_amount), (1, 59.9));
+}
+
+#[test]
+fn one_order_asked_for_many_times_at_once_is_told_the_same_every_time() {
+    let api = Api::start();
+    let id = api.grab(7, PLENTY).result_id.unwrap();
+    let request = crate::client::post("/api/coupon/use", &spend(7, &id, "59.9"));
+    let mut connections: Vec<_> = (0..20).map(|_| api.connect()).collect();
+    connections.iter_mut().for_each(|connection| connection.send(&request));
+    let answers = connections.iter_mut().map(|connection| connection.receive(false).json::<ResultAnswer>());
+    let mut results: Vec<_> = answers.map(|answer| answer.result).collect();
+    results.dedup();
+    assert_eq!(results.len(), 1, "{results:?}");
     let sums: GlobalStatistics = api.get("/api/statistics/global").json();
     assert_eq!((sums.used, sums.order_amount), (1, 59.9));
 }
@@ -54,9 +72,17 @@ fn a_result_is_found_without_its_user() {
 fn an_amount_that_cannot_be_meant_spends_nothing() {
     let api = Api::start();
     let id = api.grab(7, PLENTY).result_id.unwrap();
-    for (amount, status) in
-        [("-0.01", 422), ("1000000000.01", 422), ("1e300", 422), ("\"5\"", 400), ("null", 400), ("[]", 400)]
-    {
+    for (amount, status) in [
+        ("-0.01", 422),
+        ("1000000000.01", 422),
+        ("1e300", 422),
+        ("0.001", 422),
+        ("1.005", 422),
+        ("59.900000000000000001", 422),
+        ("\"5\"", 400),
+        ("null", 400),
+        ("[]", 400),
+    ] {
         let problem = api.post("/api/coupon/use", &spend(7, &id, amount)).problem(status);
         assert_eq!(problem.field.as_deref(), Some("order_amount"), "{amount}");
     }

@@ -10,7 +10,7 @@ use coupon_service::backend::servers::cluster::Cluster;
 use coupon_service::backend::servers::gate::RedisServer;
 use coupon_service::backend::servers::names::Names;
 use coupon_service::backend::servers::verify::verify;
-use coupon_service::backend::{Backend, Decision, servers};
+use coupon_service::backend::{Backend, Decision, Visit, servers};
 use coupon_service::settings::{Role, ServersSettings};
 use deadpool_redis::redis;
 use mysql_async::prelude::Queryable as _;
@@ -278,14 +278,17 @@ fn a_shard_that_comes_back_with_less_than_was_committed_is_refused() {
         let commits: Option<u64> = conn.query_first("SELECT commits FROM shard_state").await.unwrap();
         conn.query_drop("UPDATE shard_state SET commits = commits - 1").await.unwrap();
         until("it is refused", async || !backend.shards.report(shard_of(1)).await.unwrap().up).await;
+        let everything = coupon_core::ResultQuery::everything();
+        backend.shards.summary(shard_of(1), Visit::All, everything).await.unwrap_err();
         assert_eq!(grab(&backend, bench, 3, PLENTY).await, Decision::Granted, "it waits in its queue");
         tokio::time::sleep(Duration::from_millis(500)).await;
         let now: Option<u64> = conn.query_first("SELECT commits FROM shard_state").await.unwrap();
         assert_eq!(now.unwrap() + 1, commits.unwrap(), "nothing is stored there");
         // The full copy is back.
         conn.query_drop("UPDATE shard_state SET commits = commits + 1").await.unwrap();
-        until("it is stored", async || held_by(&backend, 3).await.len() == 2).await;
+        until("it is up", async || backend.shards.report(shard_of(1)).await.unwrap().up).await;
         backend.hand_over.drain().await.unwrap();
+        assert_eq!(held_by(&backend, 3).await.len(), 2);
         assert_eq!(remaining(&backend, PLENTY).await, 998);
         backend.hand_over.close();
     });
@@ -337,6 +340,16 @@ fn a_process_that_is_set_to_another_redis_takes_no_gate_from_those_that_are_well
         assert_eq!(epoch_of(&backend).await, before);
         assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted);
         strange.hand_over.close();
+        backend.hand_over.drain().await.unwrap();
         backend.hand_over.close();
+        drop((strange, backend));
+        // Once nobody has found it there for long, the gate moves, and knows what is stored.
+        let mut main = cluster(bench).main.connect_alone().await.unwrap();
+        main.query_drop("UPDATE gate_record SET seen = 0").await.unwrap();
+        let moved = servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap();
+        assert!(filled_after(&moved, before).await > before);
+        let again = attempt(&moved, bench, 1, SCARCE);
+        assert!(matches!(decide(&moved, &[again]).await[0], Decision::Duplicate(_)));
+        moved.hand_over.close();
     });
 }

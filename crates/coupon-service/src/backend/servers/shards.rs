@@ -31,6 +31,10 @@ impl ServersShards {
     }
 
     async fn connect(&self, shard: ShardId) -> Result<Conn, Unavailable> {
+        // What it lacks must not be called absent.
+        if self.status(shard)?.has_lost_data() {
+            return Err(down(shard, &"it has lost data"));
+        }
         let pools = self.pools.get(|| self.databases.iter().map(Database::with_own_pool).collect());
         let database = pools.get(shard.index()).ok_or_else(|| unknown(shard))?;
         database.connect().await.map_err(|error| down(shard, &error))

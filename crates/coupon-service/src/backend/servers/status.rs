@@ -55,6 +55,8 @@ pub(super) struct ShardStatus {
     tables: Mutex<Option<Arc<[TableId]>>>,
     /// Whether the last look succeeded.
     up: AtomicBool,
+    /// Whether it had less than was seen of it.
+    lost: AtomicBool,
     /// Results handed over and not stored, as far as can be told.
     waiting: AtomicU64,
     /// From being handed over to being stored, by this process's consumer.
@@ -69,6 +71,7 @@ impl ShardStatus {
             look: Mutex::default(),
             tables: Mutex::default(),
             up: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
             waiting: AtomicU64::new(0),
             stored: Latencies::new(),
             read: Latencies::new(),
@@ -86,6 +89,7 @@ impl ShardStatus {
     /// Says whether the shard was down before.
     pub(super) fn saw(&self, look: Look, tables: Option<Vec<TableId>>) -> bool {
         let was_down = !self.up.swap(true, Ordering::Relaxed);
+        self.lost.store(false, Ordering::Relaxed);
         let mut known = lock(&self.look);
         // Two may look at once; the one that began later may be the first to tell.
         if look.commits < known.commits {
@@ -105,6 +109,18 @@ impl ShardStatus {
     /// The tables of results there are, the latest first; `None` until the shard was asked.
     pub(super) fn tables(&self) -> Option<Arc<[TableId]>> {
         lock(&self.tables).clone()
+    }
+
+    /// The shard answered, and has less than was seen of it: it was put back to an earlier state, and what it says is not
+    /// true any more. Says whether it was up before.
+    pub(super) fn lost_data(&self) -> bool {
+        self.lost.store(true, Ordering::Relaxed);
+        self.went_down()
+    }
+
+    /// Whether it had less than was seen of it when it was last looked at.
+    pub(super) fn has_lost_data(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// The shard did not answer; says whether it did before.

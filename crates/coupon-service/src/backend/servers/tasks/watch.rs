@@ -76,12 +76,13 @@ pub(in super::super) async fn look(background: &Background, shard: ShardId) {
     let looked =
         looked.unwrap_or_else(|_| Err(database.failed("it did not answer in time".to_owned(), true)));
     // What was seen before this look began must be in it.
-    let looked = looked.and_then(|(look, tables)| match floor.check(look.outbox_id, look.commits) {
-        Ok(()) => Ok((look, tables)),
-        Err(lost) => Err(database.failed(lost.to_string(), false)),
-    });
-    match looked {
-        Ok((look, tables)) => {
+    match looked.map(|(look, tables)| (floor.check(look.outbox_id, look.commits), look, tables)) {
+        Ok((Err(lost), ..)) => {
+            if status.lost_data() {
+                tracing::error!(%shard, error = %database.failed(lost.to_string(), false), "a shard is refused; the others are served");
+            }
+        }
+        Ok((Ok(()), look, tables)) => {
             background.saw_committed(shard, look.commits);
             if status.saw(look, tables) {
                 tracing::info!(%shard, "the shard is up");

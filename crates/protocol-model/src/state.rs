@@ -1,0 +1,258 @@
+//! The state of the modelled system: two users of one coupon, and the servers between them.
+
+/// The users, each of whom asks for the one coupon.
+pub(crate) const USERS: usize = 2;
+/// The coupon's stock: one less than there are users, so that one too many is seen at once.
+pub(crate) const STOCK: usize = 1;
+/// The most requests that one user sends, each with a result id of its own.
+pub(crate) const ATTEMPTS: usize = 2;
+/// The epochs that a history may take, from 1 on.
+pub(crate) const EPOCHS: u8 = 5;
+/// The processes that may fill the gate at the same time, when main has lost their lock.
+pub(crate) const FILLINGS: usize = 2;
+
+/// A set of epochs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Epochs(u8);
+
+impl Epochs {
+    /// The set that holds one epoch.
+    pub(crate) const fn only(epoch: u8) -> Self {
+        Self(1 << epoch)
+    }
+
+    /// Membership of an epoch.
+    pub(crate) const fn contains(self, epoch: u8) -> bool {
+        self.0 & (1 << epoch) != 0
+    }
+
+    /// Adds an epoch.
+    pub(crate) const fn insert(&mut self, epoch: u8) {
+        self.0 |= 1 << epoch;
+    }
+
+    /// Removes an epoch.
+    pub(crate) const fn remove(&mut self, epoch: u8) {
+        self.0 &= !(1 << epoch);
+    }
+}
+
+/// A result id: the user whose request it was made for, and the number of that request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Id {
+    /// The user's number.
+    pub(crate) user: usize,
+    /// The request's number, of that user.
+    pub(crate) attempt: usize,
+}
+
+/// A user's request, as far as it has come within the process that took it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Request {
+    /// None is under way.
+    #[default]
+    None,
+    /// It has its id, and the epoch that its process believes to be open.
+    Fixed { epoch: u8, id: Id },
+    /// The gate has granted it, or found the user's pending hold, which is handed over in its stead.
+    Granted { epoch: u8, id: Id },
+    /// It is published and routed; the queue has not confirmed it yet.
+    Published { id: Id },
+}
+
+/// A user.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct User {
+    /// Requests sent so far.
+    pub(crate) asked: usize,
+    /// The one under way.
+    pub(crate) request: Request,
+    /// The ids that this user was told to hold, by the request that they were made for.
+    pub(crate) told: [bool; ATTEMPTS],
+}
+
+/// A hold of the coupon, as the gate knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Hold {
+    /// The result that it stands for.
+    pub(crate) id: Id,
+    /// It is not known to be stored.
+    pub(crate) pending: bool,
+}
+
+/// Redis: a script and the holders of each epoch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Gate {
+    /// The epochs whose script is loaded.
+    pub(crate) scripts: Epochs,
+    /// The holders of each epoch, by user.
+    pub(crate) holds: [[Option<Hold>; USERS]; EPOCHS as usize + 1],
+}
+
+/// A message of the shard's queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Message {
+    /// A result, granted in an epoch.
+    Result { id: Id, epoch: u8 },
+    /// A marker of a filling; it closes that epoch and all before it.
+    Marker { filling: Option<usize>, closes: u8, last: bool },
+}
+
+/// RabbitMQ: the exchange and the shard's queue.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Broker {
+    /// The epochs whose routing key leads to the queue.
+    pub(crate) bound: Epochs,
+    /// Messages that are routed and have not reached the queue, in no order.
+    pub(crate) routed: Vec<Message>,
+    /// The queue.
+    pub(crate) queue: Vec<Message>,
+    /// The first message is committed at the shard, and not acknowledged.
+    pub(crate) committed: bool,
+    /// A message that the queue has forgotten and the shard has not committed: only without `ack-after-commit`.
+    pub(crate) in_memory: Option<Message>,
+}
+
+/// MySQL: the shard.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Shard {
+    /// How many rows it has of each id.
+    pub(crate) rows: [[u8; ATTEMPTS]; USERS],
+    /// The ids that are parked.
+    pub(crate) parked: [[bool; ATTEMPTS]; USERS],
+    /// The last closed epoch.
+    pub(crate) closed: u8,
+    /// The last epoch that was recorded before it opened.
+    pub(crate) opened: u8,
+    /// The markers of fillings that are stored: first and last.
+    pub(crate) markers: [[bool; 2]; FILLINGS],
+}
+
+impl Shard {
+    /// The id of the user's row, the first one if there are several.
+    pub(crate) fn row_of(&self, user: usize) -> Option<Id> {
+        let attempt = self.rows[user].iter().position(|rows| *rows > 0)?;
+        Some(Id { user, attempt })
+    }
+
+    /// The number of the user's rows.
+    pub(crate) fn rows_of(&self, user: usize) -> usize {
+        self.rows[user].iter().map(|rows| usize::from(*rows)).sum()
+    }
+}
+
+/// MySQL: what main knows of the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Main {
+    /// The last epoch given out.
+    pub(crate) epoch: u8,
+    /// The one that is open.
+    pub(crate) open: u8,
+    /// Both before the last epoch was given out: what a backup, or a lagging replica, still says.
+    pub(crate) before: Option<(u8, u8)>,
+}
+
+/// The next step of a process that fills the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Stage {
+    Take,
+    Unbind,
+    FirstMarker,
+    LastMarker,
+    LoadScript,
+    Fill,
+    FindScript,
+    Record,
+    Bind,
+    Open,
+}
+
+/// A process that fills the gate, and what it knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Filling {
+    /// What main said when it began.
+    pub(crate) seen: (u8, u8),
+    /// The epoch that it makes.
+    pub(crate) epoch: u8,
+    /// What it does next.
+    pub(crate) stage: Stage,
+    /// It has sent the marker of its stage, and waits for it.
+    pub(crate) waits: bool,
+}
+
+/// What a history may still hold: requests, and faults of each kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Left {
+    /// A user asks, over both users.
+    pub requests: u8,
+    /// Redis loses its memory.
+    pub gate_losses: u8,
+    /// The process of a request, or one that fills the gate, dies.
+    pub deaths: u8,
+    /// Main is put back to before the last epoch.
+    pub restores: u8,
+    /// The queue is deleted, with what is in it.
+    pub deletions: u8,
+    /// A consumer dies between commit and acknowledgement.
+    pub redeliveries: u8,
+}
+
+impl Left {
+    /// No request and no fault.
+    pub const NOTHING: Self =
+        Self { requests: 0, gate_losses: 0, deaths: 0, restores: 0, deletions: 0, redeliveries: 0 };
+}
+
+/// The whole system.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct State {
+    pub(crate) users: [User; USERS],
+    pub(crate) gate: Gate,
+    pub(crate) broker: Broker,
+    pub(crate) shard: Shard,
+    pub(crate) main: Main,
+    pub(crate) fillings: [Option<Filling>; FILLINGS],
+    /// Main has forgotten who holds its locks.
+    pub(crate) lock_lost: bool,
+    pub(crate) left: Left,
+}
+
+impl State {
+    /// A gate that is open in epoch 1, and nobody who has asked.
+    pub(crate) fn new(left: Left) -> Self {
+        let first = Epochs::only(1);
+        Self {
+            users: Default::default(),
+            gate: Gate { scripts: first, ..Gate::default() },
+            broker: Broker { bound: first, ..Broker::default() },
+            shard: Shard { opened: 1, ..Shard::default() },
+            main: Main { epoch: 1, open: 1, before: None },
+            fillings: Default::default(),
+            lock_lost: false,
+            left,
+        }
+    }
+
+    /// The epoch that main says is open, if the gate still knows its script.
+    pub(crate) fn open(&self) -> Option<u8> {
+        let Main { epoch, open, .. } = self.main;
+        (open == epoch && open > 0 && self.gate.scripts.contains(open)).then_some(open)
+    }
+
+    /// The messages that have not been acknowledged, wherever they are.
+    pub(crate) fn on_their_way(&self) -> impl Iterator<Item = &Message> {
+        self.broker.routed.iter().chain(&self.broker.queue).chain(&self.broker.in_memory)
+    }
+
+    /// Nothing is under way any more, and the reconciler has found nothing left to do.
+    pub(crate) fn is_settled(&self) -> bool {
+        let Some(open) = self.open() else { return false };
+        let holds = &self.gate.holds[usize::from(open)];
+        self.fillings.iter().all(Option::is_none)
+            && self.broker.bound.contains(open)
+            && self.on_their_way().next().is_none()
+            && self.users.iter().all(|user| user.request == Request::None)
+            && holds.iter().flatten().all(|hold| !hold.pending)
+            && (0..USERS).all(|user| self.shard.rows_of(user) == 0 || holds[user].is_some())
+    }
+}

@@ -94,6 +94,7 @@ impl Folder {
             });
         }
         let lock = files::lock(dir)?;
+        files::keep_private(dir)?;
         let meta = MainMeta::read(dir)?;
         for number in 0..meta.shards.get() {
             check_shard(dir, ShardId::new(number), &meta.dataset)?;
@@ -223,7 +224,7 @@ impl Folder {
 
 /// Makes sure that the folder exists and holds nothing foreign, then locks it.
 fn claim(dir: &Path) -> Result<File, FolderError> {
-    fs::create_dir_all(dir).map_err(|error| FolderError::io(dir, error))?;
+    files::make_dir(dir)?;
     if let Some(file) = files::survey(dir)? {
         return Err(FolderError::Foreign { dir: dir.to_owned(), file });
     }
@@ -238,6 +239,7 @@ fn new_dataset() -> String {
 
 /// Makes one database file, whole or not at all.
 fn make(path: &Path, tables: &[String], meta: &str, rows: &[(&str, &str)]) -> Result<(), FolderError> {
+    files::make_private(path)?;
     let all = || {
         let mut db = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
         let transaction = db.transaction()?;

@@ -1,7 +1,8 @@
-//! The files of a data folder: their names, their lock, and which of them are ours to remove.
+//! The files of a data folder: their names, their lock, who may read them, and which of them are ours to remove.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use coupon_core::ShardId;
@@ -10,6 +11,9 @@ use super::error::{FolderError, Holder};
 
 const LOCK: &str = "lock";
 const MAIN: &str = "main.sqlite";
+/// Data is about people: nobody else on the machine may read it.
+const OWN_FILE: u32 = 0o600;
+const OWN_FOLDER: u32 = 0o700;
 
 pub(super) fn main(dir: &Path) -> PathBuf {
     dir.join(MAIN)
@@ -47,6 +51,31 @@ pub(super) fn survey(dir: &Path) -> Result<Option<String>, FolderError> {
     Ok(names(dir)?.into_iter().find(|name| !ours(name)))
 }
 
+/// Makes the folder unless it is there, open to nobody else. One that is there stays as it is: whoever made it decides.
+pub(super) fn make_dir(dir: &Path) -> Result<(), FolderError> {
+    let made = DirBuilder::new().recursive(true).mode(OWN_FOLDER).create(dir);
+    made.map_err(|error| FolderError::io(dir, error))
+}
+
+/// Makes an empty file that nobody else may read. SQLite gives the files that it makes beside it the same permissions.
+pub(super) fn make_private(path: &Path) -> Result<(), FolderError> {
+    let made = File::options().write(true).create_new(true).mode(OWN_FILE).open(path);
+    made.map(drop).map_err(|error| FolderError::io(path, error))
+}
+
+/// Takes the data's files away from everybody else: earlier versions let others read them.
+pub(super) fn keep_private(dir: &Path) -> Result<(), FolderError> {
+    for name in names(dir)?.iter().filter(|name| is_data(name)) {
+        let path = dir.join(name);
+        let failed = |error| FolderError::io(&path, error);
+        let mode = fs::metadata(&path).map_err(failed)?.permissions().mode();
+        if mode & !OWN_FILE & 0o777 != 0 {
+            fs::set_permissions(&path, Permissions::from_mode(OWN_FILE)).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
 /// Takes the folder's lock, which lasts as long as the file returned, and leaves this process's number in it.
 pub(super) fn lock(dir: &Path) -> Result<File, FolderError> {
     let path = dir.join(LOCK);
@@ -56,6 +85,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, FolderError> {
         .write(true)
         .create(true)
         .truncate(false)
+        .mode(OWN_FILE)
         .open(&path)
         .map_err(|error| if dir.is_dir() { failed(error) } else { FolderError::io(dir, error) })?;
     match file.try_lock() {

@@ -188,3 +188,29 @@ fn data_of_a_later_version_asks_for_an_upgrade() {
     let error = open(&dir).unwrap_err();
     assert!(matches!(error, FolderError::TooNew { found: 7, .. }), "{error}");
 }
+
+fn mode(path: &std::path::Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn nobody_else_may_look_into_a_data_folder_or_read_its_files() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data/own");
+    let folder = Folder::create(&data, "own", NonZeroU16::MIN).unwrap();
+    // Open connections have logs beside their files.
+    let open = [folder.connect_main().unwrap(), folder.connect_shard(ShardId::new(0)).unwrap()];
+    open.iter().for_each(|db| db.execute_batch("CREATE TABLE more (id INTEGER)").unwrap());
+    assert_eq!((mode(&data), mode(data.parent().unwrap())), (0o700, 0o700));
+    let names = files::names(&data).unwrap();
+    assert!(names.iter().any(|name| name.ends_with("-wal")), "{names:?}");
+    names.iter().for_each(|name| assert_eq!(mode(&data.join(name)), 0o600, "{name}"));
+    drop((open, folder));
+    // A data set that was made when others could read it.
+    let main = data.join("main.sqlite");
+    std::fs::set_permissions(&main, std::fs::Permissions::from_mode(0o644)).unwrap();
+    drop(Folder::open(&data, "own", NonZeroU16::MIN).unwrap());
+    assert_eq!(mode(&main), 0o600);
+}

@@ -1,6 +1,6 @@
 # Every target is one or two commands that you could type as well.
 
-.PHONY: demo live model test test-docs test-docs-docker lint check-metrics bench faults completions man clean up seed compare compare-compose compare-local down up-local down-local
+.PHONY: demo live model test test-docs test-docs-docker lint check-metrics check-api bench faults completions man clean up seed compare compare-compose compare-local down up-local down-local
 
 compose = cd deploy && docker compose
 
@@ -34,6 +34,12 @@ lint:
 check-metrics:
 	cargo build --bins
 	.ci/check-metrics
+
+# What a property tester makes of the API: every answer to requests made from /openapi.json is one that it describes, for hash
+# and range, with and without tokens. Needs Python 3 and, the first time, its package index.
+check-api:
+	cargo build --package hash-svc --package range-svc
+	.ci/check-api
 
 # How fast everything is, each figure beside what this machine allows: bench.json and docs/BENCHMARKS.md, in three quarters
 # of an hour at most; QUICK=1 takes ten minutes, with fewer and shorter rounds.

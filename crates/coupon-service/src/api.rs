@@ -10,14 +10,14 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct GrabRequest {
     /// Who wants it.
-    #[schema(example = 123, minimum = 1)]
+    #[schema(example = 123)]
     pub user_id: u64,
     /// Which one.
-    #[schema(example = 456, minimum = 1)]
+    #[schema(example = 456)]
     pub coupon_id: u64,
     /// May be left out; if given, it must be the coupon's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = 92, minimum = 1)]
+    #[schema(example = 92)]
     pub room_id: Option<u64>,
 }
 
@@ -234,13 +234,13 @@ pub struct ShardStatistics {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct UseRequest {
     /// Who holds it.
-    #[schema(example = 123, minimum = 1)]
+    #[schema(example = 123)]
     pub user_id: u64,
     /// The result that says so.
     #[schema(example = "912345678901234567")]
     pub result_id: String,
-    /// What the order comes to; at least 0.
-    #[schema(example = 59.9, minimum = 0)]
+    /// What the order comes to, with two decimals at most.
+    #[schema(example = 59.9, minimum = 0, maximum = 1_000_000_000, multiple_of = 0.01)]
     pub order_amount: f64,
 }
 

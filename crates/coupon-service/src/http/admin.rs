@@ -76,7 +76,7 @@ pub(super) async fn reports(service: &Service) -> Vec<(ShardId, ShardReport)> {
     path = "/admin/stats",
     operation_id = "getAdminStats",
     tag = "admin",
-    security(("token" = [])),
+    security((), ("token" = [])),
     responses((status = 200, description = "The figures.", body = AdminStats), AdminProblems)
 )]
 pub(super) async fn stats(req: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
@@ -127,7 +127,7 @@ fn mean(sum: u64, count: u64) -> Option<f64> {
     path = "/admin/shards/status",
     operation_id = "getShardsStatus",
     tag = "admin",
-    security(("token" = [])),
+    security((), ("token" = [])),
     responses((status = 200, description = "The shards.", body = ShardsStatus), AdminProblems)
 )]
 pub(super) async fn shards(req: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
@@ -186,7 +186,7 @@ fn millis(latency: Latency) -> Percentiles {
     path = "/admin/drain",
     operation_id = "drain",
     tag = "admin",
-    security(("token" = [])),
+    security((), ("token" = [])),
     responses((status = 200, description = "It is.", body = Drained), AdminProblems, Unanswered)
 )]
 pub(super) async fn drain(req: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {

@@ -26,7 +26,7 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
     path = "/api/coupon/{coupon_id}/stock",
     operation_id = "getCouponStock",
     tag = "catalogue",
-    params(("coupon_id" = u64, Path, description = "The coupon.", minimum = 1)),
+    params(("coupon_id" = u64, Path, description = "The coupon.")),
     responses((status = 200, description = "The stock.", body = StockView), ReadProblems, Unknown, Unanswered)
 )]
 pub(super) async fn stock(req: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
@@ -68,7 +68,7 @@ fn over(coupon: &Coupon, now: Timestamp) -> Option<Stock> {
     operation_id = "getCoupon",
     tag = "catalogue",
     params(
-        ("coupon_id" = u64, Path, description = "The coupon.", minimum = 1),
+        ("coupon_id" = u64, Path, description = "The coupon."),
         ("details" = Option<bool>, Query, description = "Whether to join the wide half; false if not given."),
     ),
     responses((status = 200, description = "The coupon.", body = CouponView), ReadProblems, Unknown, Unanswered)

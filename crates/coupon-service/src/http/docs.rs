@@ -5,13 +5,19 @@ use std::sync::{Arc, LazyLock};
 
 use actix_web::http::header;
 use actix_web::web::Bytes;
-use actix_web::{HttpRequest, HttpResponse};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use actix_web::{HttpRequest, HttpResponse, web};
+use coupon_core::MAX_ID;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::{Operation, Parameter};
+use utoipa::openapi::schema::{AdditionalProperties, Schema};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::{Modify, Number, OpenApi};
 
 use super::problem::{Kind, Problem};
 use super::routes::Routes;
 use crate::api::ProblemDetails;
+use crate::service::Service;
+use crate::settings::Settings;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/openapi.json", openapi);
@@ -47,7 +53,7 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
         super::grab::echo,
     ),
     components(schemas(ProblemDetails)),
-    modifiers(&Tokens),
+    modifiers(&Tokens, &Bounds),
     tags(
         (name = "grab", description = "The flash sale itself."),
         (name = "results", description = "What was grabbed."),
@@ -58,6 +64,50 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
     )
 )]
 pub(super) struct Api;
+
+/// What holds of a field wherever it is, by its name; and objects have no other fields than those that are described.
+struct Bounds;
+
+impl Bounds {
+    /// As many digits as an id has that is within 63 bits, but for the last thousandth of them.
+    const RESULT_ID: &str = "^(0|[1-9][0-9]{0,17}|[1-8][0-9]{18}|9[01][0-9]{17}|92[01][0-9]{16})$";
+    /// What a cursor looks like; not every text that looks like one is.
+    const CURSOR: &str = "^[A-Za-z0-9_-]{44}$";
+
+    fn set(name: &str, schema: &mut RefOr<Schema>) {
+        let RefOr::T(Schema::Object(field)) = schema else { return };
+        match name {
+            "user_id" | "coupon_id" | "room_id" => {
+                field.minimum = Some(Number::UInt(1));
+                field.maximum = usize::try_from(MAX_ID).ok().map(Number::UInt);
+            }
+            "result_id" => field.pattern = Some(Self::RESULT_ID.to_owned()),
+            "cursor" | "next_cursor" => field.pattern = Some(Self::CURSOR.to_owned()),
+            _ => {}
+        }
+    }
+}
+
+impl Modify for Bounds {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let parameters = operations(api).filter_map(|operation| operation.parameters.as_mut()).flatten();
+        for parameter in parameters {
+            if let RefOr::T(Parameter { name, schema: Some(schema), .. }) = parameter {
+                Self::set(name, schema);
+            }
+        }
+        let schemas = api.components.iter_mut().flat_map(|components| components.schemas.values_mut());
+        for schema in schemas {
+            let RefOr::T(Schema::Object(object)) = schema else { continue };
+            if !object.properties.is_empty() {
+                object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+            }
+            for (name, field) in &mut object.properties {
+                Self::set(name, field);
+            }
+        }
+    }
+}
 
 struct Tokens;
 
@@ -81,14 +131,43 @@ impl Modify for Tokens {
     }
 }
 
-/// OpenAPI 3.1.
+/// OpenAPI 3.1, of any service: a token that depends on a setting may be there or not.
 pub(super) fn json() -> &'static str {
     static JSON: LazyLock<String> = LazyLock::new(|| Api::openapi().to_json().unwrap_or_default());
     &JSON
 }
 
-async fn openapi() -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(json())
+/// The same of one service: its tokens are needed, or there are none.
+fn json_of(settings: &Settings) -> &'static str {
+    static EACH: LazyLock<[String; 4]> = LazyLock::new(|| {
+        [[false, false], [false, true], [true, false], [true, true]].map(|[admin, user]| {
+            let mut api = Api::openapi();
+            settle(&mut api, &[("token", admin), ("user", user)]);
+            api.to_json().unwrap_or_default()
+        })
+    });
+    let (admin, user) = (!settings.admin.token.is_empty(), !settings.users.token_secret.is_empty());
+    EACH.get(usize::from(admin) * 2 + usize::from(user)).map_or("", String::as_str)
+}
+
+/// Leaves of the ways to ask for something the one that is right where these tokens are needed, or are not.
+fn settle(api: &mut utoipa::openapi::OpenApi, tokens: &[(&str, bool)]) {
+    for operation in operations(api) {
+        for (name, needed) in tokens {
+            let token = SecurityRequirement::new::<_, _, String>(*name, []);
+            if operation.security.as_ref().is_some_and(|ways| ways.contains(&token)) {
+                operation.security = needed.then(|| vec![token]);
+            }
+        }
+    }
+}
+
+fn operations(api: &mut utoipa::openapi::OpenApi) -> impl Iterator<Item = &mut Operation> {
+    api.paths.paths.values_mut().flat_map(|path| [&mut path.get, &mut path.post].into_iter().flatten())
+}
+
+async fn openapi(service: web::Data<Service>) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(json_of(&service.settings))
 }
 
 async fn to_docs() -> HttpResponse {
@@ -128,7 +207,46 @@ mod tests {
         assert_eq!(api["components"]["securitySchemes"]["token"]["scheme"], "bearer");
         // Either none or a user's token: it depends on a setting.
         assert_eq!(api["paths"]["/api/coupon/grab"]["post"]["security"].to_string(), r#"[{},{"user":[]}]"#);
-        assert!(api["paths"]["/admin/stats"]["get"]["security"][0]["token"].is_array());
+        assert_eq!(api["paths"]["/admin/stats"]["get"]["security"].to_string(), r#"[{},{"token":[]}]"#);
+    }
+
+    #[test]
+    fn of_one_service_a_token_is_needed_or_there_is_none() {
+        for (admin, user) in [(false, false), (false, true), (true, false), (true, true)] {
+            let mut api = Api::openapi();
+            settle(&mut api, &[("token", admin), ("user", user)]);
+            let api: serde_json::Value = serde_json::from_str(&api.to_json().unwrap()).unwrap();
+            let ways = |path: &str, method: &str| api["paths"][path][method]["security"].to_string();
+            let said =
+                |needed, name: &str| if needed { format!(r#"[{{"{name}":[]}}]"#) } else { "null".to_owned() };
+            assert_eq!(ways("/admin/stats", "get"), said(admin, "token"));
+            assert_eq!(ways("/admin/drain", "post"), said(admin, "token"));
+            assert_eq!(ways("/api/coupon/grab", "post"), said(user, "user"));
+            assert_eq!(ways("/healthz", "get"), "null");
+        }
+    }
+
+    #[test]
+    fn every_id_has_its_bounds_and_every_object_no_more_than_its_fields() {
+        let api: serde_json::Value = serde_json::from_str(&Api::openapi().to_json().unwrap()).unwrap();
+        let bounded = |name: &str, schema: &serde_json::Value| match name {
+            "user_id" | "coupon_id" | "room_id" => {
+                assert_eq!((&schema["minimum"], &schema["maximum"]), (&1.into(), &MAX_ID.into()), "{name}");
+            }
+            "result_id" | "cursor" | "next_cursor" => assert!(schema["pattern"].is_string(), "{name}"),
+            _ => {}
+        };
+        for (name, schema) in api["components"]["schemas"].as_object().unwrap() {
+            assert_eq!(schema["additionalProperties"], false, "{name}");
+            schema["properties"].as_object().unwrap().iter().for_each(|(name, field)| bounded(name, field));
+        }
+        for path in api["paths"].as_object().unwrap().values() {
+            for operation in path.as_object().unwrap().values() {
+                for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                    bounded(parameter["name"].as_str().unwrap(), &parameter["schema"]);
+                }
+            }
+        }
     }
 
     #[test]

@@ -44,12 +44,12 @@ problems! {
         "429" => "The user grabs more often than `limits.user_grabs_per_s`; ask again after `Retry-After`.",
     }
     Used {
-        "409" => "The coupon was spent before.",
+        "409" => "The coupon was spent before, on an order of another amount.",
     }
     AdminProblems {
         "400" => "An unknown parameter.",
         "401" => "The token is missing or wrong.",
-        "403" => "No token is set, and the request comes from another machine.",
+        "403" => "No token is set, and the request comes from another machine, through a proxy or from another host's page.",
     }
     Unanswered {
         "503" => "Something needed does not answer; asking again, after `Retry-After`, is safe.",

@@ -73,6 +73,8 @@ impl Body {
 }
 
 /// Spend a coupon on an order
+///
+/// Asked for again with the same amount, the answer is the same.
 #[utoipa::path(
     post,
     path = "/api/coupon/use",

@@ -37,7 +37,7 @@ fn must_exist(service: &Service, room: RoomId) -> Result<(), Problem> {
     operation_id = "listRoomCoupons",
     tag = "catalogue",
     params(
-        ("room_id" = u64, Path, description = "The room.", minimum = 1),
+        ("room_id" = u64, Path, description = "The room."),
         ("details" = Option<bool>, Query, description = "Whether to join the wide half; false if not given."),
         ("limit" = Option<u64>, Query, description = "At most so many; 100 if not given.", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
@@ -74,7 +74,7 @@ pub(super) async fn coupons(req: HttpRequest, service: web::Data<Service>) -> Re
     operation_id = "listRoomOrders",
     tag = "results",
     params(
-        ("room_id" = u64, Path, description = "The room.", minimum = 1),
+        ("room_id" = u64, Path, description = "The room."),
         ("limit" = Option<u64>, Query, description = "At most so many; 100 if not given.", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
     ),
@@ -100,7 +100,7 @@ pub(super) async fn orders(req: HttpRequest, service: web::Data<Service>) -> Res
     path = "/api/room/{room_id}/stats",
     operation_id = "getRoomStats",
     tag = "statistics",
-    params(("room_id" = u64, Path, description = "The room.", minimum = 1)),
+    params(("room_id" = u64, Path, description = "The room.")),
     responses((status = 200, description = "The figures.", body = RoomStats), ReadProblems, Unknown, Unanswered)
 )]
 pub(super) async fn stats(req: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {

@@ -26,7 +26,7 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
     tag = "results",
     security((), ("user" = [])),
     params(
-        ("user_id" = u64, Path, description = "The user.", minimum = 1),
+        ("user_id" = u64, Path, description = "The user."),
         ("limit" = Option<u64>, Query, description = "At most so many; 100 if not given.", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
     ),

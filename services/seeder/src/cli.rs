@@ -28,7 +28,7 @@ pub fn main() -> ExitCode {
             Some(name) => Ok(Some(configured(name, shards, sources)?)),
             None => Ok(None),
         }),
-        Some(Command::Verify { strategy, storage }) => verified(storage, strategy.as_deref()),
+        Some(Command::Verify { strategy, storage }) => return verified(storage, strategy.as_deref()),
         Some(Command::Pages(pages)) => described(pages, Cli::command()),
         None => cli.seed(),
     })
@@ -38,8 +38,26 @@ fn described(pages: &Pages, command: clap::Command) -> Result<()> {
     pages.show(command).context("cannot write the page")
 }
 
-/// Prints how gate and shards differ; that they do is an error.
-fn verified(storage: &Storage, strategy: Option<&str>) -> Result<()> {
+/// What `verify` ends with when it could not find out: as for diff, 1 is kept for a difference.
+const COULD_NOT_ASK: u8 = 2;
+
+/// Prints how gate and shards differ, and ends with 1 when they do.
+fn verified(storage: &Storage, strategy: Option<&str>) -> ExitCode {
+    match compared(storage, strategy) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => {
+            complain(&"gate and shards differ");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            complain(&format_args!("{error:#}"));
+            ExitCode::from(COULD_NOT_ASK)
+        }
+    }
+}
+
+/// Prints how gate and shards differ, and counts the differences.
+fn compared(storage: &Storage, strategy: Option<&str>) -> Result<usize> {
     let (settings, _) = storage.read()?;
     ensure!(
         settings.backend == BackendKind::Servers,
@@ -47,8 +65,7 @@ fn verified(storage: &Storage, strategy: Option<&str>) -> Result<()> {
     );
     let found = verify_servers(&settings.servers, strategy, now())?;
     say(&found)?;
-    ensure!(found.count() == 0, "gate and shards differ");
-    Ok(())
+    Ok(found.count())
 }
 
 /// Runs the seeder of one strategy, with the same flags but those that choose one.
@@ -75,7 +92,7 @@ pub fn main_for(
         Some(OneCommand::Archive(archive)) => {
             archive.run(|sources, shards| strategy(sources, shards).map(Some))
         }
-        Some(OneCommand::Verify(storage)) => verified(&storage, Some(name)),
+        Some(OneCommand::Verify(storage)) => return verified(&storage, Some(name)),
         Some(OneCommand::Pages(pages)) => described(&pages, OneCli::command()),
         None => storage.read().and_then(|(settings, sources)| {
             sizes.seed(name, &*strategy(sources, settings.shards)?, &settings)
@@ -87,11 +104,15 @@ fn ending(outcome: Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // There is nowhere left to complain about stderr.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
+            complain(&format_args!("{error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+fn complain(error: &dyn std::fmt::Display) {
+    // There is nowhere left to complain about stderr.
+    let _ = writeln!(io::stderr(), "error: {error}");
 }
 
 const EXAMPLES: &str = "\
@@ -236,7 +257,8 @@ enum Command {
         #[command(flatten)]
         archive: Retirement,
     },
-    /// Hold the gate against what the shards store, and print the differences; exits with 1 when there are some.
+    /// Hold the gate against what the shards store, and print the differences. Exits with 1 when there are some, and
+    /// with 2 when it could not find out.
     ///
     /// On servers alone, and read-only; services may be running meanwhile. Which databases are meant is said by
     /// servers.namespace, or, without it, by --strategy.
@@ -257,7 +279,8 @@ enum OneCommand {
     ///
     /// On servers, services may be running meanwhile.
     Archive(Retirement),
-    /// Hold the gate against what the shards store, and print the differences; exits with 1 when there are some.
+    /// Hold the gate against what the shards store, and print the differences. Exits with 1 when there are some, and
+    /// with 2 when it could not find out.
     ///
     /// On servers alone, and read-only; services may be running meanwhile.
     Verify(Storage),

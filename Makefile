@@ -91,7 +91,7 @@ up:
 seed:
 	$(compose) stop hash-svc range-svc range-room-svc hash-consumer range-consumer
 	$(compose) run --rm seeder --reset
-	$(compose) up --detach --wait
+	deploy/quick_start.sh --no-seed
 
 # On the servers: those of `make up` when they run, else private ones that are started for it.
 compare:

@@ -4,6 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 servers=(mysql-main mysql-shard-0 mysql-shard-1 mysql-shard-2 mysql-shard-3 redis rabbitmq)
+# Pages to look at the servers with: nothing needs them.
+viewers=(phpmyadmin redisinsight prometheus grafana)
 
 usage() {
     cat <<END
@@ -84,6 +86,23 @@ up() {
     docker compose up --detach --wait "$@" || fail "not everything came up; see: docker compose -f deploy/compose.yml logs"
 }
 
+# Whatever is no viewer.
+up_services() {
+    local services
+    mapfile -t services < <(docker compose config --services | grep -vxFf <(printf '%s\n' "${viewers[@]}"))
+    [[ ${#services[@]} -gt 0 ]] || fail "docker compose config names no services"
+    up "${services[@]}"
+}
+
+# Each by itself: one that does not come up hides no other.
+up_viewers() {
+    local viewer
+    for viewer in "${viewers[@]}"; do
+        docker compose up --detach --wait "$viewer" ||
+            echo "quick_start: warning: $viewer is not healthy; the services do without it; see: docker compose -f deploy/compose.yml logs $viewer" >&2
+    done
+}
+
 # Whether the main database holds anything of ours.
 is_empty() {
     local count
@@ -137,5 +156,6 @@ check_ports
 docker compose build
 up "${servers[@]}"
 offer_seeding
-up
+up_services
+up_viewers
 say_what_next

@@ -130,7 +130,8 @@ impl Work {
             commits: AtomicU64::new(0),
             cpu_nanos: AtomicU64::new(0),
             parked: AtomicU64::new(0),
-            bytes_written: Mutex::new((None, Err("nothing has been written yet"))),
+            // A counter begins at 0, or there is none at all.
+            bytes_written: Mutex::new((None, thread_bytes_written().map(|_| 0))),
             write_us: Latencies::new(),
             read_us: Latencies::new(),
             rate: Rate::new(),

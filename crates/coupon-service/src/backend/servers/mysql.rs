@@ -26,13 +26,14 @@ const SILENT_LONG_S: u32 = 3_600;
 /// Statements that a bulk load's connection remembers.
 const BULK_STATEMENTS: usize = 4;
 
-/// The same rules on every server, whatever its own defaults: bad values are errors, times are UTC, and a transaction
-/// locks the rows it touches and not the gaps between them.
+/// The same rules on every server, whatever its own defaults: bad values are errors, times are UTC, a transaction locks
+/// the rows it touches and not the gaps between them, and a statement outside of any transaction is one by itself.
 fn session(silent_s: u32) -> Vec<String> {
     vec![
         "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'".to_owned(),
         "SET SESSION time_zone = '+00:00'".to_owned(),
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
+        "SET SESSION autocommit = 1".to_owned(),
         format!("SET SESSION wait_timeout = {silent_s}"),
     ]
 }

@@ -31,6 +31,7 @@
 //! laws::check(&Single, 7).unwrap();
 //! ```
 
+pub mod books;
 mod id;
 pub mod laws;
 mod model;

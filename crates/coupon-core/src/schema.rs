@@ -11,6 +11,7 @@ const RESULTS: &str = include_str!("../../../schema/shard/001_results.sql");
 const OUTBOX: &str = include_str!("../../../schema/shard/002_outbox.sql");
 const SERVERS_MAIN: &str = include_str!("../../../schema/main/002_servers.sql");
 const GATE_RECORD: &str = include_str!("../../../schema/main/003_gate_record.sql");
+const BOOKS: &str = include_str!("../../../schema/main/004_books.sql");
 const SERVERS_SHARD: &str = include_str!("../../../schema/shard/003_servers.sql");
 const INBOX: &str = include_str!("../../../schema/embedded/001_inbox.sql");
 const SAMPLE: &str = include_str!("../../../schema/sample.sql");
@@ -27,7 +28,13 @@ pub enum Dialect {
 /// The statements that make the main database's tables.
 #[must_use]
 pub fn catalogue(dialect: Dialect) -> Vec<String> {
-    statements(CATALOGUE, dialect).collect()
+    statements(CATALOGUE, dialect).chain(statements(BOOKS, dialect)).collect()
+}
+
+/// The statements that bring the main database of a SQLite data set up to date. Running them again does no harm.
+#[must_use]
+pub fn main_updates() -> Vec<String> {
+    whole_tables(statements(BOOKS, Dialect::Sqlite))
 }
 
 /// The statements that fill the main database with the small sample catalogue.
@@ -78,6 +85,7 @@ pub fn main_migrations() -> Vec<Migration> {
         migration("V1__catalogue", CATALOGUE),
         migration("V2__servers", SERVERS_MAIN),
         migration("V3__gate_record", GATE_RECORD),
+        migration("V4__books", BOOKS),
     ]
 }
 
@@ -224,6 +232,9 @@ mod tests {
                 .iter()
                 .any(|sql| sql.starts_with("CREATE UNIQUE INDEX idx_user_coupon ON coupon_results "))
         );
-        assert_eq!(catalogue(Dialect::MySql).iter().filter(|sql| sql.starts_with("CREATE TABLE")).count(), 7);
+        assert_eq!(
+            catalogue(Dialect::MySql).iter().filter(|sql| sql.starts_with("CREATE TABLE")).count(),
+            10
+        );
     }
 }

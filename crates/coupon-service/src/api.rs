@@ -283,8 +283,21 @@ pub struct AdminStats {
     pub main_lag_entries: u64,
     /// Results parked because they contradict what is stored.
     pub parked: u64,
+    /// Coupons whose row in the main database makes no sense, or has no room for what was sold. All others go on.
+    pub set_aside: usize,
+    /// The first hundred of them.
+    pub set_aside_coupons: Vec<SetAsideCoupon>,
     /// Reservations that had not reached their shard, and were found and handed over again by this process.
     pub reconciled: u64,
+}
+
+/// A coupon whose row in the main database makes no sense.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct SetAsideCoupon {
+    /// The coupon, as the main database has it.
+    pub coupon_id: i64,
+    /// What is wrong with it.
+    pub reason: String,
 }
 
 /// Grabs by outcome, since the service started.

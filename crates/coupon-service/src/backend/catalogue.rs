@@ -41,4 +41,7 @@ pub trait Catalogue: Send + Sync {
 
     /// Outbox entries that the main database has not applied yet.
     fn lag_entries(&self) -> u64;
+
+    /// Coupons whose row in the main database makes no sense: how many, and of the first of them what is wrong.
+    fn set_aside(&self) -> (usize, Vec<(i64, String)>);
 }

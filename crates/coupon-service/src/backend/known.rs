@@ -2,10 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use coupon_core::{Coupon, CouponId, CouponStatus, RoomId, Timestamp, UserId};
+use coupon_core::{CouponId, RoomId, Timestamp, UserId};
 
 use super::Offer;
 use super::id_set::IdSet;
+use super::terms::Terms;
 
 /// Who and what exists: what grabs must know before the gate is asked.
 #[derive(Debug, Default)]
@@ -17,18 +18,15 @@ pub struct Known {
 
 #[derive(Debug, Clone, Copy)]
 struct KnownCoupon {
+    /// Where its results go.
     room: RoomId,
     /// From when on nobody can grab it; always, when it is withdrawn.
     end: Timestamp,
 }
 
 impl Known {
-    pub(super) fn new(users: IdSet, rooms: HashSet<RoomId>, coupons: &[Coupon]) -> Self {
-        let known = |coupon: &Coupon| {
-            let active = coupon.status == CouponStatus::Active;
-            let end = if active { coupon.end_time } else { Timestamp::from_millis(0) };
-            (coupon.coupon_id, KnownCoupon { room: coupon.room_id, end })
-        };
+    pub(super) fn new(users: IdSet, rooms: HashSet<RoomId>, coupons: &[Terms]) -> Self {
+        let known = |terms: &Terms| (terms.coupon, KnownCoupon { room: terms.room, end: terms.over_from() });
         Self { users, rooms, coupons: coupons.iter().map(known).collect() }
     }
 

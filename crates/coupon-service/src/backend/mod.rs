@@ -11,7 +11,9 @@ mod known;
 mod measure;
 mod rows;
 pub mod servers;
+mod set_aside;
 mod shards;
+mod terms;
 
 use std::fmt;
 use std::pin::Pin;
@@ -21,6 +23,7 @@ pub use catalogue::{Catalogue, CouponAndDetails, Offer};
 pub use gate::{Attempt, Decided, Decision, Gate, Stock};
 pub use hand_over::{HandOver, PlacedResult};
 pub use known::Known;
+pub use set_aside::Found as SetAsideCoupons;
 pub use shards::{
     Figure, Found, Latency, PageRequest, ShardReport, Shards, SpendOutcome, Spending, Summary, Totals, Visit,
     Visited,

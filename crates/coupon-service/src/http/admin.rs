@@ -14,7 +14,7 @@ use super::problem::{Kind, Problem};
 use super::responses::{AdminProblems, Unanswered};
 use super::routes::Routes;
 use super::{process, view};
-use crate::api::{AdminStats, Drained, GrabCounts, Percentiles, ShardStatus, ShardsStatus};
+use crate::api::{AdminStats, Drained, GrabCounts, Percentiles, SetAsideCoupon, ShardStatus, ShardsStatus};
 use crate::backend::{Latency, ShardReport};
 use crate::loopback;
 use crate::pipeline::{GrabCounters, Outcome};
@@ -83,6 +83,8 @@ pub(super) async fn stats(req: HttpRequest, service: web::Data<Service>) -> Resu
     admit(&req, &service.settings.admin.token)?;
     Query::none(&req)?;
     let (batches, batched) = service.counters.batches();
+    let (set_aside, listed) = service.backend.catalogue.set_aside();
+    let listed = listed.into_iter().map(|(coupon_id, reason)| SetAsideCoupon { coupon_id, reason });
     view::ok(&AdminStats {
         service: service.name.clone(),
         strategy: service.strategy.name().to_owned(),
@@ -102,6 +104,8 @@ pub(super) async fn stats(req: HttpRequest, service: web::Data<Service>) -> Resu
         mean_batch: mean(batched, batches),
         main_lag_entries: service.backend.catalogue.lag_entries(),
         parked: reports(&service).await.iter().map(|(_, report)| report.parked).sum(),
+        set_aside,
+        set_aside_coupons: listed.collect(),
         reconciled: service.backend.hand_over.reconciled(),
     })
 }

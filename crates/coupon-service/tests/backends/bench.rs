@@ -124,6 +124,23 @@ impl Bench {
         }
     }
 
+    /// Changes main as a person would, whatever services run meanwhile.
+    pub(crate) async fn edit_main(&self, sql: &str) {
+        match self {
+            Self::Embedded { dir, .. } => {
+                let main = rusqlite::Connection::open(dir.path().join("main.sqlite")).unwrap();
+                main.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
+                main.execute_batch(sql).unwrap();
+            }
+            Self::Servers { settings, .. } => {
+                let main = Cluster::new(settings, &ParityAndDay).unwrap().main;
+                let mut conn = main.connect_alone().await.unwrap();
+                conn.query_drop(sql).await.unwrap();
+                conn.disconnect().await.unwrap();
+            }
+        }
+    }
+
     /// The settings of one that is on servers.
     pub(crate) fn settings(&self) -> &ServersSettings {
         match self {

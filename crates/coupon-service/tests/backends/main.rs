@@ -6,20 +6,28 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
 mod bench;
+mod edited;
 mod epochs;
 mod laws;
+mod recorded;
 mod servers;
 
 macro_rules! on_every_backend {
     ($($law:ident),* $(,)?) => {
         mod embedded {
-            $(#[test] fn $law() { crate::bench::run(&crate::bench::Bench::embedded(), crate::laws::$law); })*
+            $(#[test] fn $law() { crate::bench::run(&crate::bench::Bench::embedded(), super::$law); })*
         }
         mod on_servers {
-            $(#[test] fn $law() { crate::bench::run(&crate::bench::Bench::servers(), crate::laws::$law); })*
+            $(#[test] fn $law() { crate::bench::run(&crate::bench::Bench::servers(), super::$law); })*
         }
     };
 }
+
+use edited::{
+    a_coupon_that_was_deleted_stops_nobody_elses_books_and_is_told_once_it_is_back,
+    a_coupon_that_was_moved_keeps_the_room_of_its_results, a_stock_below_zero_concerns_its_coupon_alone,
+};
+use laws::*;
 
 on_every_backend! {
     a_grab_is_stored_found_and_told_to_main,
@@ -36,4 +44,7 @@ on_every_backend! {
     a_service_that_starts_again_remembers_who_holds_what,
     no_id_is_made_twice_by_services_one_after_the_other,
     the_catalogue_is_read_as_it_was_filled,
+    a_coupon_that_was_deleted_stops_nobody_elses_books_and_is_told_once_it_is_back,
+    a_stock_below_zero_concerns_its_coupon_alone,
+    a_coupon_that_was_moved_keeps_the_room_of_its_results,
 }

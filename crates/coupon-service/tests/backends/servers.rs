@@ -227,6 +227,31 @@ fn a_gate_that_lost_a_coupon_is_filled_anew_and_its_old_epoch_takes_nothing_any_
     });
 }
 
+#[test]
+fn what_was_sold_is_filled_into_the_gate_whatever_main_says_of_its_window_now() {
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        for user in [1, 2] {
+            assert_eq!(grab(&backend, bench, user, SCARCE).await, Decision::Granted);
+        }
+        backend.hand_over.drain().await.unwrap();
+        bench.edit_main("UPDATE coupons SET start_time = end_time - 1 WHERE end_time > 0").await;
+        let epoch = backend.gate.reserve(&[]).await.unwrap().epoch;
+        forget(bench.settings(), epoch, SCARCE).await;
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let stock = loop {
+            assert!(std::time::Instant::now() < deadline, "the gate is not filled anew");
+            let asked = backend.gate.reserve(&[attempt(&backend, bench, 3, SCARCE)]).await;
+            if asked.is_ok_and(|decided| decided.epoch > epoch) {
+                break backend.gate.stock(coupon_id(SCARCE)).await.unwrap().unwrap();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        };
+        assert_eq!((stock.total, stock.sold), (2, 2));
+        backend.hand_over.close();
+    });
+}
+
 /// Takes a coupon out of Redis.
 async fn forget(settings: &ServersSettings, epoch: u64, coupon: u64) {
     let cluster = Cluster::new(settings, &ParityAndDay).unwrap();

@@ -25,6 +25,23 @@ use crate::Progress;
 /// How often a transaction is tried that gets in another's way.
 const TRIES: u32 = 10;
 
+/// Holds what is about to go against what is on offer.
+struct Offers<'a> {
+    books: &'a mut Books,
+    before: Day,
+    now: Timestamp,
+}
+
+impl Offers<'_> {
+    /// Refuses to let rows go that hold the stock of a coupon on offer.
+    async fn ensure_over(&mut self, counts: &Counts) -> Result<()> {
+        match self.books.first_on_offer(counts, self.now).await? {
+            Some((coupon, end)) => Err(super::still_on_offer(coupon, end, self.before)),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Retires the results of all days before `before` from a strategy's databases. Services may be running.
 ///
 /// Whose databases they are is said by `servers.namespace`, or else by the name of the strategy. `now` decides which
@@ -32,7 +49,7 @@ const TRIES: u32 = 10;
 ///
 /// # Errors
 /// When a database cannot be used, the data set is incomplete, a shard has parked results, or a result to be retired is
-/// of a coupon still on offer; then nothing is retired.
+/// of a coupon still on offer; then nothing is retired, but for what was told before a service stored such a result.
 pub fn archive_servers(
     settings: &ServersSettings,
     strategy: Option<&str>,
@@ -47,33 +64,35 @@ pub fn archive_servers(
     let namespace = Namespace::new(&settings.namespace, strategy.unwrap_or_default())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let cluster = open(settings, namespace).await?;
-        retire(&cluster, before, now, progress).await
+        let (cluster, dataset) = open(settings, namespace).await?;
+        retire(&cluster, &dataset, before, now, progress).await
     })
 }
 
 /// The databases of the data set that is there, as many shards as it has.
-async fn open(settings: &ServersSettings, namespace: Namespace) -> Result<Cluster> {
+async fn open(settings: &ServersSettings, namespace: Namespace) -> Result<(Cluster, String)> {
     let one = Cluster::with(settings, namespace.clone(), NonZeroU16::MIN)?;
     let Some(label) = one.label().await? else { bail!("{}: it holds no data set", one.main) };
     ensure!(label.complete, "{}: its data set is incomplete: seed it again, with --reset", one.main);
     let cluster = Cluster::with(settings, namespace, label.shard_count())?;
+    cluster.update_main().await?;
     for (shard, _) in cluster.numbered() {
         cluster.check_shard(shard, &label.dataset).await?;
     }
-    Ok(cluster)
+    Ok((cluster, label.dataset))
 }
 
 async fn retire(
     cluster: &Cluster,
+    dataset: &str,
     before: Day,
     now: Timestamp,
     progress: &mut dyn Progress,
 ) -> Result<ArchiveReport> {
-    let mut books = Books::open(&cluster.main).await?;
+    let mut books = Books::open(cluster, dataset).await?;
     let mut shards = open_shards(cluster).await?;
     for shard in &mut shards {
-        shard.finish_dropping().await?;
+        shard.finish_dropping(&mut Offers { books: &mut books, before, now }).await?;
         books.settle(shard).await?;
     }
     let mut report = ArchiveReport::default();
@@ -85,14 +104,16 @@ async fn retire(
     }
     report.count_took = counting.elapsed();
     report.coupons = counts.len() as u64;
-    if let Some((coupon, end)) = books.first_on_offer(&counts, now).await? {
-        return Err(super::still_on_offer(coupon, end, before));
-    }
+    // Before anything goes; and again for all that goes, since services may store more of it meanwhile.
+    Offers { books: &mut books, before, now }.ensure_over(&counts).await?;
 
     progress.stage("retired", counts.values().sum::<i64>().cast_unsigned());
     for shard in &mut shards {
-        retire_from(shard, before, &mut report, progress).await?;
+        let retired =
+            retire_from(shard, &mut Offers { books: &mut books, before, now }, &mut report, progress).await;
+        // What has gone is told even if something else was not let go.
         books.settle(shard).await?;
+        retired?;
     }
     progress.done();
     Ok(report)
@@ -113,14 +134,15 @@ async fn open_shards(cluster: &Cluster) -> Result<Vec<Shard>> {
 
 async fn retire_from(
     shard: &mut Shard,
-    before: Day,
+    offers: &mut Offers<'_>,
     report: &mut ArchiveReport,
     progress: &mut dyn Progress,
 ) -> Result<()> {
+    let before = offers.before;
     for table in shard.old_tables(before).await? {
         let began = Instant::now();
         if table.day().is_some() {
-            let rows = shard.drop_table(table).await?;
+            let rows = shard.drop_table(table, offers).await?;
             report.tables_dropped += 1;
             report.rows_dropped += rows;
             report.drop_took += began.elapsed();
@@ -128,7 +150,7 @@ async fn retire_from(
             continue;
         }
         loop {
-            let rows = shard.delete_batch(table, before).await?;
+            let rows = shard.delete_batch(table, before, offers).await?;
             report.rows_deleted += rows;
             progress.reached(report.rows_dropped + report.rows_deleted);
             if rows == 0 {

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use coupon_core::{CouponId, Day, RESULT_ID_EPOCH, ResultId, ShardId, TableId};
+use coupon_service::backend::embedded::books;
 use coupon_service::backend::embedded::folder::Folder;
 use rusqlite::{Connection, Transaction};
 
@@ -16,13 +17,6 @@ const BATCH: u32 = 20_000;
 
 /// Page cache while one shard's rows are retired.
 const CACHE_KIB: i64 = 64 * 1024;
-
-/// What the main database is to be told.
-pub(super) struct Entry {
-    pub(super) id: i64,
-    /// Rows stored, or, below zero, rows retired.
-    pub(super) deltas: Vec<(CouponId, i64)>,
-}
 
 pub(super) struct Shard {
     pub(super) id: ShardId,
@@ -51,16 +45,8 @@ impl Shard {
     }
 
     /// The entries above a position, oldest first.
-    pub(super) fn outbox(&self, above: i64) -> Result<Vec<Entry>> {
-        let sql = "SELECT outbox_id, deltas FROM outbox WHERE outbox_id > ?1 ORDER BY outbox_id";
-        let mut statement = self.db.prepare(sql)?;
-        let rows = statement.query_map([above], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
-        rows.map(|row| {
-            let (id, deltas) = row?;
-            let damaged = || format!("outbox entry {id} of shard {} is damaged", self.id);
-            Ok(Entry { id, deltas: serde_json::from_str(&deltas).with_context(damaged)? })
-        })
-        .collect()
+    pub(super) fn outbox(&self, above: i64) -> Result<Vec<(i64, Vec<(CouponId, i64)>)>> {
+        books::entries(&self.db, above).with_context(|| format!("the outbox of shard {}", self.id))
     }
 
     /// How many rows of each coupon are older than a day.

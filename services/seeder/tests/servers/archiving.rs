@@ -77,13 +77,89 @@ fn grabs_that_main_has_not_heard_of_are_told_first() {
     let (id, time) = (ResultId::from_parts(now(), 1, 0).unwrap().number(), now().millis());
     place
         .run(Some(0), &format!("INSERT INTO {table} VALUES ({id}, 1, 7, 2, 1, NULL, {time}, 0, NULL, NULL)"));
-    place.run(Some(0), "INSERT INTO outbox VALUES (9, '[[7,1]]', 0)");
-    place.run(Some(0), "UPDATE shard_state SET outbox_id = 9, results = results + 1");
+    place.run(Some(0), "INSERT INTO outbox VALUES (1, '[[7,1]]', 0)");
+    place.run(Some(0), "UPDATE shard_state SET outbox_id = 1, results = results + 1");
     archive(&place, "2026-11-01").unwrap();
     place.assert_books_balance();
-    assert_eq!(place.number(None, "SELECT outbox_id FROM outbox_positions WHERE shard = 0"), 9);
+    assert_eq!(place.number(None, "SELECT outbox_id FROM outbox_positions WHERE shard = 0"), 1);
     assert!(archive(&place, "2026-11-01").unwrap().to_string().contains("nothing"));
     place.assert_books_balance();
+}
+
+#[test]
+fn a_main_that_was_put_back_is_not_moved_past_what_it_lost() {
+    let place = Place::new("gap");
+    place.seed("hash", &small(200), false);
+    place.run(Some(0), "INSERT INTO outbox VALUES (3, '[[7,1]]', 0)");
+    place.run(Some(0), "UPDATE shard_state SET outbox_id = 3");
+    let error = format!("{:#}", archive(&place, "2026-11-22").unwrap_err());
+    assert!(error.contains("main has lost data") && error.contains("shard 0"), "{error}");
+    assert_eq!(
+        place.number(None, "SELECT COALESCE(MAX(outbox_id), 0) FROM outbox_positions WHERE shard = 0"),
+        0
+    );
+}
+
+#[test]
+fn a_deleted_coupon_stops_no_others_books_and_is_told_once_it_is_back() {
+    let place = Place::new("deleted_coupon");
+    place.seed("hash", &small(2_000), false);
+    let coupon = *place.counts().keys().next().unwrap();
+    place.run(None, &format!("CREATE TABLE aside AS SELECT * FROM coupons WHERE coupon_id = {coupon}"));
+    place.run(None, &format!("DELETE FROM coupons WHERE coupon_id = {coupon}"));
+    archive(&place, "2026-11-22").unwrap();
+    assert_eq!(place.number(None, "SELECT COUNT(DISTINCT coupon_id) FROM parked_deltas"), 1);
+    place.run(None, "INSERT INTO coupons SELECT * FROM aside");
+    place.run(Some(0), "UPDATE shard_state SET outbox_id = outbox_id + 1");
+    place.run(Some(0), "INSERT INTO outbox SELECT outbox_id, '[]', 0 FROM shard_state");
+    archive(&place, "2026-11-22").unwrap();
+    assert_eq!(place.number(None, "SELECT COUNT(*) FROM parked_deltas"), 0);
+    place.assert_books_balance();
+}
+
+/// A result of a coupon on offer that comes after everything was counted: the table has left the services' sight already.
+#[test]
+fn a_table_in_which_a_coupon_on_offer_turns_up_is_put_back() {
+    let place = Place::new("put_back");
+    place.seed("range-time", &small(2_000), false);
+    let shard = usize::try_from("2026-11-18".parse::<Day>().unwrap().number() % 4).unwrap();
+    let coupon = place.number(Some(shard), "SELECT MIN(coupon_id) FROM coupon_results_2026_11_18");
+    place.run(
+        None,
+        &format!("UPDATE coupons SET status = 1, end_time = end_time + 864000000 WHERE coupon_id = {coupon}"),
+    );
+    place.run(Some(shard), "RENAME TABLE coupon_results_2026_11_18 TO retired_coupon_results_2026_11_18");
+    // A service has made the table again, and stores into it.
+    place.run(Some(shard), "CREATE TABLE coupon_results_2026_11_18 LIKE retired_coupon_results_2026_11_18");
+    let error = format!("{:#}", archive(&place, "2026-11-17").unwrap_err());
+    assert!(error.contains("is on offer"), "{error}");
+    assert!(place.tables_like(shard, "retired").is_empty());
+    assert_eq!(place.rows(), 2_000);
+    place.assert_books_balance();
+}
+
+#[test]
+fn one_archive_at_a_time() {
+    let place = Place::new("one_at_a_time");
+    place.seed("hash", &small(100), false);
+    let url = place.settings.main.expose().to_owned();
+    let (locked, wait) = std::sync::mpsc::channel();
+    let (done, until) = std::sync::mpsc::channel::<()>();
+    let other = std::thread::spawn(move || {
+        crate::common::block_on(async {
+            use mysql_async::prelude::Queryable as _;
+            let mut conn = mysql_async::Conn::new(mysql_async::Opts::from_url(&url).unwrap()).await.unwrap();
+            conn.query_drop("DO GET_LOCK('one_at_a_time.archive', 5)").await.unwrap();
+            locked.send(()).unwrap();
+            let _ = until.recv();
+        });
+    });
+    wait.recv().unwrap();
+    let error = archive(&place, "2026-11-22").unwrap_err().to_string();
+    assert!(error.contains("another archive"), "{error}");
+    drop(done);
+    other.join().unwrap();
+    archive(&place, "2026-11-22").unwrap();
 }
 
 /// What a crash leaves behind at each step of dropping a table.

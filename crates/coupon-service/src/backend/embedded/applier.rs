@@ -3,28 +3,27 @@
 //! It trails the grabs by a moment, and no grab waits for it.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use coupon_core::{CouponId, ResultId, ShardId, StockOperation, Timestamp};
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use coupon_core::books::{self, Told};
+use coupon_core::{CouponId, ShardId};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
+use super::books::{apply, position};
 use super::state::{ShardState, lock};
 use crate::backend::Unavailable;
 use crate::backend::measure::Applied;
+use crate::backend::set_aside::{Place, SetAside};
 use crate::clock::Clock;
-use crate::ids::IdGenerator;
 
 /// How long entries gather before they are applied: main need not be told of every commit by itself.
 const GATHER: Duration = Duration::from_millis(200);
 const RETRY: Duration = Duration::from_millis(500);
-/// The worker whose ids number stock logs; grabs never use it.
-const LOG_WORKER: u16 = ResultId::WORKERS - 2;
 
 /// What one shard transaction changed, for main.
 #[derive(Debug, Clone)]
@@ -129,7 +128,7 @@ pub(super) struct Applier {
     lag: Arc<AtomicU64>,
     applied: Arc<Applied>,
     clock: Clock,
-    log_ids: IdGenerator,
+    set_aside: SetAside,
 }
 
 impl Applier {
@@ -138,15 +137,13 @@ impl Applier {
         db: Connection,
         shards: Vec<Arc<ShardState>>,
         clock: Clock,
+        set_aside: SetAside,
     ) -> anyhow::Result<(ToMain, JoinHandle<()>)> {
-        let last: Option<i64> = db.query_row("SELECT MAX(log_id) FROM stock_logs", [], |row| row.get(0))?;
-        let last = last.and_then(|id| ResultId::from_number(id).ok());
-        let log_ids = IdGenerator::new(clock.clone(), LOG_WORKER, last);
         let (notes, receiver) = channel();
         let to_main = ToMain { pile: Arc::default(), notes, lag: Arc::default(), applied: Arc::default() };
         let (pile, lag) = (Arc::clone(&to_main.pile), Arc::clone(&to_main.lag));
         let applied = Arc::clone(&to_main.applied);
-        let applier = Self { db, shards, pile, lag, applied, clock, log_ids };
+        let applier = Self { db, shards, pile, lag, applied, clock, set_aside };
         let thread =
             thread::Builder::new().name("main-apply".to_owned()).spawn(move || applier.run(&receiver))?;
         Ok((to_main, thread))
@@ -154,6 +151,10 @@ impl Applier {
 
     fn run(mut self, notes: &Receiver<Note>) {
         let mut inbox = Inbox::default();
+        // What was parked when the folder was open last may make sense by now.
+        if let Err(error) = self.apply(&[]) {
+            tracing::error!(%error, "main takes no stock changes that were parked; they are kept");
+        }
         while !inbox.stop {
             if inbox.entries.is_empty() {
                 match notes.recv() {
@@ -162,7 +163,8 @@ impl Applier {
                 }
             }
             inbox.gather(notes, &self.pile);
-            match self.apply(&inbox.entries) {
+            let done = if inbox.entries.is_empty() { Ok(()) } else { self.apply(&inbox.entries) };
+            match done {
                 Ok(()) => {
                     self.applied(&inbox.entries);
                     inbox.entries.clear();
@@ -181,43 +183,19 @@ impl Applier {
 
     /// One transaction: stock, its logs, and how far each shard's outbox has been applied.
     fn apply(&mut self, entries: &[OutboxEntry]) -> anyhow::Result<()> {
-        if entries.is_empty() {
-            return Ok(());
-        }
         let began = Instant::now();
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
-        let now = self.clock.now();
-        // Rows that came and rows that went are different stories: they do not cancel out.
-        let mut sums: BTreeMap<(ShardId, CouponId, bool), (i64, i64)> = BTreeMap::new();
-        let mut positions: BTreeMap<ShardId, i64> = BTreeMap::new();
+        let mut by_shard: BTreeMap<ShardId, Vec<books::Entry<'_>>> = BTreeMap::new();
         for entry in entries {
-            let reached = match positions.entry(entry.shard) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(unknown) => unknown.insert(position(&transaction, entry.shard)?),
-            };
-            if entry.id <= *reached {
-                continue;
-            }
-            *reached = entry.id;
-            for (coupon, rows) in &entry.deltas {
-                let sum = sums.entry((entry.shard, *coupon, *rows < 0)).or_default();
-                *sum = (sum.0 + rows, entry.id);
-            }
+            by_shard.entry(entry.shard).or_default().push((entry.id, &entry.deltas));
         }
-        for ((shard, coupon, _), (rows, entry)) in sums {
-            let mut change =
-                Change { db: &transaction, log_ids: &mut self.log_ids, shard, entry, coupon, now };
-            if rows < 0 { change.retire(-rows)? } else { change.deduct(rows)? }
+        let mut told = Told::default();
+        for (shard, entries) in by_shard {
+            told.take(shard, position(&transaction, shard)?, entries)?;
         }
-        for (shard, id) in positions {
-            transaction
-                .prepare_cached(
-                    "INSERT INTO outbox_positions (shard, outbox_id) VALUES (?1, ?2) \
-                     ON CONFLICT (shard) DO UPDATE SET outbox_id = excluded.outbox_id",
-                )?
-                .execute(params![shard.number(), id])?;
-        }
+        let found = apply(&transaction, told, self.clock.now())?;
         transaction.commit()?;
+        self.set_aside.tell(Place::Books, found);
         self.applied.told(entries.len(), began.elapsed());
         Ok(())
     }
@@ -230,81 +208,4 @@ impl Applier {
         }
         self.lag.fetch_sub(entries.len() as u64, Ordering::Relaxed);
     }
-}
-
-fn position(db: &Connection, shard: ShardId) -> rusqlite::Result<i64> {
-    let mut statement =
-        db.prepare_cached("SELECT COALESCE(MAX(outbox_id), 0) FROM outbox_positions WHERE shard = ?1")?;
-    statement.query_row([shard.number()], |row| row.get(0))
-}
-
-/// A change of one coupon's stock, and the outbox entry that asks for it.
-struct Change<'a> {
-    db: &'a Connection,
-    log_ids: &'a mut IdGenerator,
-    shard: ShardId,
-    entry: i64,
-    coupon: CouponId,
-    now: Timestamp,
-}
-
-impl Change<'_> {
-    /// Rows that came take stock.
-    fn deduct(&mut self, rows: i64) -> anyhow::Result<()> {
-        let before = self.remaining()?;
-        self.update(0, -rows)?;
-        self.log(StockOperation::Deduct, "grab", before, before - rows)
-    }
-
-    /// Rows that were retired give their stock back, and the total falls by as much.
-    fn retire(&mut self, rows: i64) -> anyhow::Result<()> {
-        let before = self.remaining()?;
-        self.update(-rows, 0)?;
-        self.log(StockOperation::RollBack, "archive", before, before + rows)?;
-        self.log(StockOperation::Initialise, "archive", before + rows, before)
-    }
-
-    fn remaining(&self) -> rusqlite::Result<i64> {
-        self.db
-            .prepare_cached("SELECT remaining_stock FROM coupons WHERE coupon_id = ?1")?
-            .query_row([self.coupon.get()], |row| row.get(0))
-    }
-
-    fn update(&self, total: i64, remaining: i64) -> rusqlite::Result<usize> {
-        let sql = "UPDATE coupons SET total_stock = total_stock + ?2, remaining_stock = remaining_stock + ?3, \
-                   update_time = ?4 WHERE coupon_id = ?1";
-        let values = params![self.coupon.get(), total, remaining, self.now.millis()];
-        self.db.prepare_cached(sql)?.execute(values)
-    }
-
-    fn log(&mut self, operation: StockOperation, by: &str, before: i64, after: i64) -> anyhow::Result<()> {
-        let sql = "INSERT INTO stock_logs (log_id, coupon_id, operation_type, stock_before, stock_after, \
-                   operator, shard, outbox_id, create_time) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-        self.db.prepare_cached(sql)?.execute(params![
-            self.log_ids.make()?.number(),
-            self.coupon.get(),
-            operation.code(),
-            before,
-            after,
-            by,
-            self.shard.number(),
-            self.entry,
-            self.now.millis(),
-        ])?;
-        Ok(())
-    }
-}
-
-/// Entries of a shard's outbox after a position: what main did not get to before the service stopped.
-pub(super) fn unapplied(db: &Connection, shard: ShardId, after: i64) -> anyhow::Result<Vec<OutboxEntry>> {
-    let mut statement =
-        db.prepare("SELECT outbox_id, deltas FROM outbox WHERE outbox_id > ?1 ORDER BY outbox_id")?;
-    let mut rows = statement.query([after])?;
-    let mut entries = Vec::new();
-    while let Some(row) = rows.next()? {
-        let deltas: String = row.get(1)?;
-        let deltas: Vec<(CouponId, i64)> = serde_json::from_str(&deltas)?;
-        entries.push(OutboxEntry { shard, id: row.get(0)?, deltas });
-    }
-    Ok(entries)
 }

@@ -1,5 +1,7 @@
 //! Users, rooms and coupons: what grabs need in memory, the rest from the main database's file.
 
+use std::collections::HashSet;
+
 use coupon_core::{
     Coupon, CouponDetails, CouponId, CouponKind, CouponStatus, Money, RoomId, Timestamp, UserId,
 };
@@ -9,6 +11,8 @@ use super::applier::ToMain;
 use super::reader::Readers;
 use super::sql::parsed;
 use crate::backend::id_set::IdSet;
+use crate::backend::set_aside::SetAside;
+use crate::backend::terms::{self, AllTerms, Terms};
 use crate::backend::{Catalogue, CouponAndDetails, Known, LocalFuture, Unavailable, Visit};
 
 const NARROW: &str = "c.coupon_id, c.room_id, c.coupon_name, c.coupon_type, c.discount_amount, c.discount_rate, \
@@ -19,29 +23,44 @@ pub(super) struct EmbeddedCatalogue {
     known: Known,
     main: Readers,
     to_main: ToMain,
+    set_aside: SetAside,
 }
 
 impl EmbeddedCatalogue {
     pub(super) fn load(
         db: &Connection,
-        coupons: &[Coupon],
+        coupons: &[Terms],
         main: Readers,
         to_main: ToMain,
+        set_aside: SetAside,
     ) -> rusqlite::Result<Self> {
         let mut users = db.prepare("SELECT user_id FROM users ORDER BY user_id")?;
         let users =
             users.query_map([], |row| parsed(row, 0, UserId::new))?.collect::<rusqlite::Result<IdSet>>()?;
-        let mut rooms = db.prepare("SELECT room_id FROM live_rooms")?;
-        let rooms =
-            rooms.query_map([], |row| parsed(row, 0, RoomId::new))?.collect::<rusqlite::Result<_>>()?;
-        Ok(Self { known: Known::new(users, rooms, coupons), main, to_main })
+        Ok(Self { known: Known::new(users, rooms(db)?, coupons), main, to_main, set_aside })
     }
 }
 
-/// Every coupon, without its wide half.
-pub(super) fn all_coupons(db: &Connection) -> rusqlite::Result<Vec<Coupon>> {
-    let mut statement = db.prepare(&format!("SELECT {NARROW} FROM coupons c"))?;
-    statement.query_map([], coupon)?.collect()
+/// Every coupon's terms. From now on a coupon's results go to the room that it has now, whatever its row says later.
+pub(super) fn all_terms(db: &Connection) -> rusqlite::Result<AllTerms> {
+    db.execute(
+        "INSERT OR IGNORE INTO coupon_rooms (coupon_id, room_id) SELECT coupon_id, room_id FROM coupons WHERE room_id > 0",
+        [],
+    )?;
+    let mut statement = db.prepare(&format!("SELECT {}", terms::COLUMNS))?;
+    // SQLite holds in a column whatever was put there: what is no number counts as none.
+    let number = |row: &Row<'_>, column| row.get::<_, i64>(column).unwrap_or(-1);
+    let row = |row: &Row<'_>| {
+        let at = |column| number(row, column);
+        Ok((at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7)))
+    };
+    let rows = statement.query_map([], row)?.collect::<rusqlite::Result<Vec<terms::Row>>>()?;
+    Ok(AllTerms::read(rows, Some(&rooms(db)?)))
+}
+
+fn rooms(db: &Connection) -> rusqlite::Result<HashSet<RoomId>> {
+    let mut rooms = db.prepare("SELECT room_id FROM live_rooms")?;
+    rooms.query_map([], |row| parsed(row, 0, RoomId::new))?.collect()
 }
 
 impl Catalogue for EmbeddedCatalogue {
@@ -55,7 +74,7 @@ impl Catalogue for EmbeddedCatalogue {
         details: bool,
     ) -> LocalFuture<'_, Result<Option<CouponAndDetails>, Unavailable>> {
         let asked = self.main.ask(Visit::All, move |db, _| {
-            let sql = select(details, "WHERE c.coupon_id = ?1");
+            let sql = select(details, "c.coupon_id = ?1");
             Ok((rows(db, &sql, &[&coupon.get()], details)?.pop(), 1))
         });
         Box::pin(async move { Ok(asked.await?.value) })
@@ -69,8 +88,7 @@ impl Catalogue for EmbeddedCatalogue {
         details: bool,
     ) -> LocalFuture<'_, Result<Vec<CouponAndDetails>, Unavailable>> {
         let asked = self.main.ask(Visit::All, move |db, _| {
-            let sql =
-                select(details, "WHERE c.room_id = ?1 AND c.coupon_id > ?2 ORDER BY c.coupon_id LIMIT ?3");
+            let sql = select(details, "c.room_id = ?1 AND c.coupon_id > ?2 ORDER BY c.coupon_id LIMIT ?3");
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             Ok((rows(db, &sql, &[&room.get(), &after.map_or(0, CouponId::get), &limit], details)?, 1))
         });
@@ -80,16 +98,22 @@ impl Catalogue for EmbeddedCatalogue {
     fn lag_entries(&self) -> u64 {
         self.to_main.lag()
     }
+
+    fn set_aside(&self) -> (usize, Vec<(i64, String)>) {
+        self.set_aside.all()
+    }
 }
 
+/// A row that does not say what its coupon is, or is of no room, is none that could be shown.
 fn select(details: bool, rest: &str) -> String {
+    let shown = terms::SHOWN;
     if details {
         format!(
             "SELECT {NARROW}, d.description, d.usage_rules, d.product_range \
-             FROM coupons c LEFT JOIN coupon_details d ON d.coupon_id = c.coupon_id {rest}"
+             FROM coupons c LEFT JOIN coupon_details d ON d.coupon_id = c.coupon_id WHERE {shown} AND {rest}"
         )
     } else {
-        format!("SELECT {NARROW} FROM coupons c {rest}")
+        format!("SELECT {NARROW} FROM coupons c WHERE {shown} AND {rest}")
     }
 }
 
@@ -119,10 +143,10 @@ fn coupon(row: &Row<'_>) -> rusqlite::Result<Coupon> {
         coupon_name: row.get(2)?,
         coupon_type: parsed(row, 3, CouponKind::from_code)?,
         discount_amount: money(4)?,
-        discount_rate: row.get(5)?,
+        discount_rate: row.get::<_, Option<i64>>(5)?.and_then(|rate| u8::try_from(rate).ok()),
         min_purchase: money(6)?.unwrap_or_default(),
-        total_stock: row.get(7)?,
-        remaining_stock: row.get(8)?,
+        total_stock: terms::shown(row.get(7)?),
+        remaining_stock: terms::shown(row.get(8)?),
         start_time: time(9)?,
         end_time: time(10)?,
         create_time: time(11)?,

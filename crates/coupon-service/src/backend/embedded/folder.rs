@@ -99,6 +99,7 @@ impl Folder {
         for number in 0..meta.shards.get() {
             check_shard(dir, ShardId::new(number), &meta.dataset)?;
         }
+        update(dir)?;
         let MainMeta { dataset, layout, shards } = meta;
         Ok(Self { dir: dir.to_owned(), dataset, layout, shards, _lock: lock })
     }
@@ -229,6 +230,18 @@ fn claim(dir: &Path) -> Result<File, FolderError> {
         return Err(FolderError::Foreign { dir: dir.to_owned(), file });
     }
     files::lock(dir)
+}
+
+/// Makes the tables of main that later versions have added.
+fn update(dir: &Path) -> Result<(), FolderError> {
+    let path = files::main(dir);
+    let all = || {
+        let mut db = connect(&path, OpenFlags::empty())?;
+        let transaction = db.transaction()?;
+        schema::main_updates().iter().try_for_each(|sql| transaction.execute_batch(sql))?;
+        transaction.commit()
+    };
+    all().map_err(|error| FolderError::sqlite(&path, error))
 }
 
 fn new_dataset() -> String {

@@ -3,8 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use coupon_core::{Coupon, CouponId, CouponResult, CouponStatus, ResultId, TimeRange, Timestamp, UserId};
+use coupon_core::{CouponId, CouponResult, ResultId, TimeRange, Timestamp, UserId};
 
+use crate::backend::terms::Terms;
 use crate::backend::{Attempt, Decided, Decision, Gate, LocalFuture, Stock, Unavailable};
 
 /// Its memory is this process's: a gate that has lost it is gone itself.
@@ -60,17 +61,17 @@ pub(super) struct MemoryGate {
 
 impl MemoryGate {
     /// A gate for these coupons, nothing sold yet; those that are over by `now` stay shut.
-    pub(super) fn new<'a>(coupons: impl IntoIterator<Item = &'a Coupon>, now: Timestamp) -> Self {
+    pub(super) fn new<'a>(coupons: impl IntoIterator<Item = &'a Terms>, now: Timestamp) -> Self {
         let mut gate = Self::default();
-        for coupon in coupons {
-            if coupon.status != CouponStatus::Active || coupon.end_time <= now {
-                gate.ended.insert(coupon.coupon_id);
+        for terms in coupons {
+            if terms.over_from() <= now {
+                gate.ended.insert(terms.coupon);
                 continue;
             }
-            let window = TimeRange::new(coupon.start_time, coupon.end_time);
-            let (total, holders) = (coupon.total_stock, HashMap::new());
+            let window = TimeRange::new(terms.start, terms.end);
+            let (total, holders) = (terms.total, HashMap::new());
             let open = CouponGate { total, window, holders, surplus: 0 };
-            gate.coupons.insert(coupon.coupon_id, Mutex::new(open));
+            gate.coupons.insert(terms.coupon, Mutex::new(open));
         }
         gate
     }
@@ -171,26 +172,12 @@ impl Gate for std::sync::Arc<MemoryGate> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coupon_core::{CouponKind, Money, RoomId};
+    use coupon_core::RoomId;
 
-    fn coupon(total: u32) -> Coupon {
+    fn coupon(total: u32) -> Terms {
         let (start, end) = (at("2026-11-22T00:00:00Z"), at("2026-11-23T00:00:00Z"));
-        Coupon {
-            coupon_id: CouponId::new(1).unwrap(),
-            room_id: RoomId::new(1).unwrap(),
-            coupon_name: String::new(),
-            coupon_type: CouponKind::NoThreshold,
-            discount_amount: None,
-            discount_rate: None,
-            min_purchase: Money::default(),
-            total_stock: total,
-            remaining_stock: total,
-            start_time: start,
-            end_time: end,
-            create_time: start,
-            update_time: start,
-            status: CouponStatus::Active,
-        }
+        let (coupon, room) = (CouponId::new(1).unwrap(), RoomId::new(1).unwrap());
+        Terms { coupon, room, total, start, end, active: true }
     }
 
     fn at(text: &str) -> Timestamp {
@@ -205,7 +192,7 @@ mod tests {
         }
     }
 
-    fn gate_for(coupon: &Coupon) -> MemoryGate {
+    fn gate_for(coupon: &Terms) -> MemoryGate {
         MemoryGate::new([coupon], at(NOON))
     }
 
@@ -238,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_coupon_that_is_over_is_shut_without_remembering_who_holds_it() {
-        let gate = gate_for(&Coupon { status: CouponStatus::Inactive, ..coupon(5) });
+        let gate = gate_for(&Terms { active: false, ..coupon(5) });
         assert!(!gate.holds(CouponId::new(1).unwrap()));
         assert_eq!(gate.decide(&attempt(1, NOON, 0)), Decision::InvalidTime);
     }

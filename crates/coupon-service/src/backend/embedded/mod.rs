@@ -3,6 +3,7 @@
 //! Each shard has one writing thread, whose commits are the hand-over, and a few reading ones. The gate lives in
 //! memory and is rebuilt from the files at start.
 
+pub mod books;
 pub mod bulk;
 pub mod folder;
 

@@ -9,12 +9,14 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use coupon_core::books::Told;
 use coupon_core::schema::{self, Dialect};
 use coupon_core::{CouponId, Placement, ResultId, ShardId, ShardingStrategy, TableId, UserId};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::applier::{Applier, OutboxEntry, ToMain, unapplied};
-use super::catalogue::{EmbeddedCatalogue, all_coupons};
+use super::applier::{Applier, OutboxEntry, ToMain};
+use super::books;
+use super::catalogue::{EmbeddedCatalogue, all_terms};
 use super::folder::{Folder, FolderError};
 use super::gate::MemoryGate;
 use super::hand_over::{WriterHandle, Writers};
@@ -27,6 +29,8 @@ use super::sql;
 use super::state::ShardState;
 use super::transaction::make_table;
 use super::writer::{INBOX_MAX, Writer, table_window};
+use crate::backend::set_aside::{Place, SetAside};
+use crate::backend::terms::AllTerms;
 use crate::backend::{Backend, PlacedResult, Totals};
 use crate::clock::Clock;
 use crate::ids::IdSource;
@@ -55,9 +59,11 @@ pub struct Options {
 pub fn open(options: &Options, strategy: &dyn ShardingStrategy, clock: &Clock) -> anyhow::Result<Backend> {
     let folder = Arc::new(open_folder(options, strategy)?);
     let main = folder.connect_main()?;
-    let coupons =
-        all_coupons(&main).with_context(|| format!("cannot read {}", folder.main_path().display()))?;
-    let gate = Arc::new(MemoryGate::new(&coupons, clock.now()));
+    let AllTerms { terms, found } =
+        all_terms(&main).with_context(|| format!("cannot read {}", folder.main_path().display()))?;
+    let set_aside = SetAside::default();
+    set_aside.tell(Place::Catalogue, found);
+    let gate = Arc::new(MemoryGate::new(&terms, clock.now()));
 
     let wanted = strategy.tables(table_window(clock));
     let parts = load_shards(&folder, &wanted, &gate, options)?;
@@ -67,7 +73,8 @@ pub fn open(options: &Options, strategy: &dyn ShardingStrategy, clock: &Clock) -
     let latest_id = parts.iter().filter_map(|part| part.latest).max();
     let states: Vec<Arc<ShardState>> = parts.iter().map(|part| Arc::clone(&part.state)).collect();
 
-    let (to_main, applier) = Applier::start(folder.connect_main()?, states, clock.clone())?;
+    let (to_main, applier) =
+        Applier::start(folder.connect_main()?, states, clock.clone(), set_aside.clone())?;
     let mut threads = Vec::new();
     let (mut handles, mut readers) = (Vec::new(), Vec::new());
     for part in parts {
@@ -82,7 +89,7 @@ pub fn open(options: &Options, strategy: &dyn ShardingStrategy, clock: &Clock) -
     let main_state = Arc::new(ShardState::new(Vec::new(), Totals::default(), 0, 2));
     let main_readers = connections(options.readers.get(), || folder.connect_main_reader())?;
     let main_readers = Readers::start(ShardId::new(0), main_readers, main_state, clock.clone())?;
-    let catalogue = EmbeddedCatalogue::load(&main, &coupons, main_readers, to_main)?;
+    let catalogue = EmbeddedCatalogue::load(&main, &terms, main_readers, to_main, set_aside)?;
     let data = std::path::absolute(folder.dir()).unwrap_or_else(|_| folder.dir().to_owned());
     Ok(Backend {
         kind: "embedded",
@@ -174,8 +181,7 @@ fn load_shard(
         let tables: HashSet<TableId> = latest_first.iter().copied().collect();
         let TakenUp { latest, inbox, parked } = take_up_all(&writer, shard, &latest_first, gate)?;
         let main = folder.connect_main_reader()?;
-        let position = "SELECT COALESCE(MAX(outbox_id), 0) FROM outbox_positions WHERE shard = ?1";
-        let position: i64 = main.query_row(position, [shard.number()], |row| row.get(0))?;
+        let position = books::position(&main, shard)?;
         let last: i64 =
             writer.query_row("SELECT COALESCE(MAX(outbox_id), 0) FROM outbox", [], |row| row.get(0))?;
         let totals = sum_totals(&writer, &latest_first)?;
@@ -192,6 +198,13 @@ fn load_shard(
         Ok(Part { shard, writer, readers, state, tables, latest, unapplied, next_outbox_id, inbox, parked })
     };
     read().with_context(|| format!("cannot read {}", folder.shard_path(shard).display()))
+}
+
+/// What main did not get to before the service stopped. A main that was put back since is refused.
+fn unapplied(db: &Connection, shard: ShardId, position: i64) -> anyhow::Result<Vec<OutboxEntry>> {
+    let entries = books::entries(db, position)?;
+    Told::default().take(shard, position, entries.iter().map(|(id, deltas)| (*id, &**deltas)))?;
+    Ok(entries.into_iter().map(|(id, deltas)| OutboxEntry { shard, id, deltas }).collect())
 }
 
 /// Makes the tables that are not there, all or none: one without its indexes would be taken for whole ever after.

@@ -312,6 +312,15 @@ impl Cluster {
         }
     }
 
+    /// Brings main's tables up to date, for work that opens no more of the data set.
+    ///
+    /// # Errors
+    /// When main cannot be changed.
+    pub async fn update_main(&self) -> anyhow::Result<()> {
+        let _lock = self.lock().await?;
+        self.migrate(&self.main, &schema::main_migrations()).await
+    }
+
     async fn migrate(&self, database: &Database, migrations: &[Migration]) -> anyhow::Result<()> {
         let migrations = migrations
             .iter()

@@ -4,6 +4,7 @@
 //! confirmed it on disk. A consumer stores it later, and tells main. Whatever can be lost on the way is found again:
 //! see docs/ARCHITECTURE.md.
 
+pub mod books;
 pub mod broker;
 pub mod bulk;
 pub mod cluster;

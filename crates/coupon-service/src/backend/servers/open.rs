@@ -111,7 +111,7 @@ impl Parts {
         admin.close().await;
         let catalogue = Arc::new(ServersCatalogue::load(&cluster.main).await?);
         let holder = format!("{:016x}", random());
-        let leases = Leases::take(&cluster.main, clock, holder, options.workers + 1).await?;
+        let leases = Leases::take(&cluster.main, clock, holder, options.workers).await?;
         let background = Arc::new(Background {
             dataset: opened.label.dataset,
             names,
@@ -134,7 +134,7 @@ impl Parts {
             strategy,
             cluster,
         });
-        let (crew, ids) = Crew::start(&background, leases, settings)?;
+        let (crew, ids) = Crew::start(&background, leases, settings);
         wait_for_the_gate(&background).await;
         Ok((Self::new(&background, redis, ids, options), crew))
     }

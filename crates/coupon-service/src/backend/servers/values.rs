@@ -9,6 +9,8 @@ use coupon_core::{
 use mysql_async::prelude::FromValue;
 use mysql_async::{FromValueError, Row};
 
+use crate::backend::terms;
+
 /// The columns of a result, in the order in which [`result`] reads them. Amounts come in cents: exact, and whole.
 pub(super) const RESULT: &str = "result_id, user_id, coupon_id, room_id, grab_status, grab_time, use_status, use_time, \
      CAST(order_amount * 100 AS SIGNED)";
@@ -46,10 +48,10 @@ pub(super) fn coupon(row: &Row) -> mysql_async::Result<Coupon> {
         coupon_name: get(row, 2)?,
         coupon_type: parsed(row, 3, CouponKind::from_code)?,
         discount_amount: get::<Option<i64>>(row, 4)?.map(Money::from_cents),
-        discount_rate: get(row, 5)?,
+        discount_rate: get::<Option<i64>>(row, 5)?.and_then(|rate| u8::try_from(rate).ok()),
         min_purchase: Money::from_cents(get(row, 6)?),
-        total_stock: get(row, 7)?,
-        remaining_stock: get(row, 8)?,
+        total_stock: terms::shown(get(row, 7)?),
+        remaining_stock: terms::shown(get(row, 8)?),
         start_time: time(9)?,
         end_time: time(10)?,
         create_time: time(11)?,

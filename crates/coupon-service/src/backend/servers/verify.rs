@@ -5,11 +5,11 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use coupon_core::{CouponId, CouponStatus, ResultId, RoomId, Timestamp, UserId};
+use coupon_core::{CouponId, ResultId, RoomId, Timestamp, UserId};
 use deadpool_redis::redis::Pipeline;
 use mysql_async::prelude::Queryable as _;
 
-use super::catalogue::all_coupons;
+use super::catalogue::all_terms;
 use super::cluster::Cluster;
 use super::gate::{Link, META_FIELDS, PARKED, RESPONSE, RedisServer};
 use super::names::Names;
@@ -138,10 +138,9 @@ async fn open_epoch(cluster: &Cluster) -> Result<u64> {
 
 async fn on_offer(cluster: &Cluster, now: Timestamp) -> Result<HashMap<CouponId, RoomId>> {
     let mut conn = cluster.main.connect().await?;
-    let coupons = cluster.main.patiently(PATIENCE, all_coupons(&mut conn)).await?;
-    let on_offer =
-        coupons.into_iter().filter(|coupon| coupon.status == CouponStatus::Active && coupon.end_time > now);
-    Ok(on_offer.map(|coupon| (coupon.coupon_id, coupon.room_id)).collect())
+    let all = cluster.main.patiently(PATIENCE, all_terms(&mut conn, None)).await?;
+    let on_offer = all.terms.into_iter().filter(|terms| terms.over_from() > now);
+    Ok(on_offer.map(|terms| (terms.coupon, terms.room)).collect())
 }
 
 /// Whom the gate holds for a coupon; `None` when it does not know the coupon.

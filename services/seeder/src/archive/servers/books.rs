@@ -2,30 +2,37 @@
 //!
 //! Services do the same all the time; main's row for a shard makes everybody take turns, and says what is done.
 
-use std::collections::BTreeMap;
-
-use anyhow::{Context, Result};
-use coupon_core::{CouponId, CouponStatus, ShardId, StockOperation, Timestamp};
+use anyhow::{Context, Result, ensure};
+use coupon_core::{CouponId, CouponStatus, Timestamp};
+use coupon_service::backend::servers::books::settle;
+use coupon_service::backend::servers::cluster::Cluster;
 use coupon_service::backend::servers::mysql::Database;
+use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, Transaction, TxOpts};
 
 use super::super::Counts;
-use super::shard::{Entry, Shard};
+use super::shard::Shard;
 use super::{TRIES, is_conflict};
 use crate::options::now;
-
-/// Of each coupon, rows that came and rows that went, which do not cancel out; and the last entry that speaks of them.
-type Sums = BTreeMap<(CouponId, bool), (i64, i64)>;
 
 pub(super) struct Books {
     main: Database,
     conn: Conn,
+    dataset: String,
 }
 
 impl Books {
-    pub(super) async fn open(main: &Database) -> Result<Self> {
-        Ok(Self { main: main.clone(), conn: main.connect_alone().await? })
+    /// One archive at a time has them, until it ends.
+    pub(super) async fn open(cluster: &Cluster, dataset: &str) -> Result<Self> {
+        let main = &cluster.main;
+        let mut conn = main.connect_alone().await?;
+        let name = format!("{}.archive", cluster.namespace.as_str());
+        let mine: Option<Option<i64>> = conn.exec_first("SELECT GET_LOCK(?, 0)", (name,)).await?;
+        ensure!(
+            mine.flatten() == Some(1),
+            "{main}: another archive is at work on this data set: wait for its end"
+        );
+        Ok(Self { main: main.clone(), conn, dataset: dataset.to_owned() })
     }
 
     /// The first of the coupons that can still be grabbed, and until when.
@@ -50,9 +57,9 @@ impl Books {
     pub(super) async fn settle(&mut self, shard: &mut Shard) -> Result<()> {
         let mut tries = 1;
         loop {
-            match self.settle_some(shard).await {
-                Ok(true) => tries = 1,
-                Ok(false) => return Ok(()),
+            match settle(&mut self.conn, &mut shard.conn, &self.dataset, shard.id, now()).await {
+                Ok(settled) if settled.entries > 0 => tries = 1,
+                Ok(_) => return Ok(()),
                 Err(error) if tries < TRIES && error.downcast_ref().is_some_and(is_conflict) => tries += 1,
                 Err(error) => {
                     return Err(error)
@@ -60,91 +67,5 @@ impl Books {
                 }
             }
         }
-    }
-
-    /// One transaction; says whether it found anything.
-    async fn settle_some(&mut self, shard: &mut Shard) -> Result<bool> {
-        let mut transaction = self.conn.start_transaction(TxOpts::default()).await?;
-        // Makes the row if there is none, and locks it either way.
-        let lock = "INSERT INTO outbox_positions (shard, outbox_id) VALUES (?, 0) \
-                    ON DUPLICATE KEY UPDATE outbox_id = outbox_id";
-        transaction.exec_drop(lock, (shard.id.number(),)).await?;
-        let position = "SELECT outbox_id FROM outbox_positions WHERE shard = ?";
-        let position: Option<i64> = transaction.exec_first(position, (shard.id.number(),)).await?;
-        let entries = shard.outbox(position.unwrap_or_default()).await?;
-        let Some(last) = entries.last().map(|entry| entry.id) else {
-            // Services need not wait for what comes next here.
-            transaction.rollback().await?;
-            return Ok(false);
-        };
-        for ((coupon, _), (rows, entry)) in sums(entries) {
-            Application { transaction: &mut transaction, shard: shard.id, entry }
-                .apply(coupon, rows)
-                .await
-                .with_context(|| format!("outbox entry {entry}, coupon {coupon}"))?;
-        }
-        let done = "UPDATE outbox_positions SET outbox_id = ? WHERE shard = ?";
-        transaction.exec_drop(done, (last, shard.id.number())).await?;
-        transaction.commit().await?;
-        Ok(true)
-    }
-}
-
-fn sums(entries: Vec<Entry>) -> Sums {
-    let mut sums = Sums::new();
-    for Entry { id, deltas } in entries {
-        for (coupon, rows) in deltas {
-            let sum = sums.entry((coupon, rows < 0)).or_default();
-            *sum = (sum.0 + rows, id);
-        }
-    }
-    sums
-}
-
-/// A coupon's change, being applied.
-struct Application<'a, 'conn> {
-    transaction: &'a mut Transaction<'conn>,
-    shard: ShardId,
-    entry: i64,
-}
-
-impl Application<'_, '_> {
-    /// Rows that came take stock. Rows that went give it back, and the coupon's total falls by as much: the logs
-    /// stay a chain, in which deductions less roll-backs are the rows that there are.
-    async fn apply(&mut self, coupon: CouponId, rows: i64) -> Result<()> {
-        let sql = "SELECT remaining_stock FROM coupons WHERE coupon_id = ? FOR UPDATE";
-        let stock: Option<i64> = self.transaction.exec_first(sql, (coupon.get(),)).await?;
-        let stock = stock.context("no such coupon")?;
-        if rows >= 0 {
-            self.log(coupon, StockOperation::Deduct, "grab", stock, stock - rows).await?;
-            self.change(coupon, 0, -rows).await
-        } else {
-            self.log(coupon, StockOperation::RollBack, "archive", stock, stock - rows).await?;
-            self.log(coupon, StockOperation::Initialise, "archive", stock - rows, stock).await?;
-            self.change(coupon, rows, 0).await
-        }
-    }
-
-    async fn change(&mut self, coupon: CouponId, total: i64, remaining: i64) -> Result<()> {
-        let sql = "UPDATE coupons SET total_stock = total_stock + ?, remaining_stock = remaining_stock + ?, \
-                   update_time = GREATEST(update_time, ?) WHERE coupon_id = ?";
-        Ok(self.transaction.exec_drop(sql, (total, remaining, now().millis(), coupon.get())).await?)
-    }
-
-    /// The coupon is locked: nobody else logs its stock before this is committed, so the highest number comes last.
-    async fn log(
-        &mut self,
-        coupon: CouponId,
-        operation: StockOperation,
-        by: &str,
-        before: i64,
-        after: i64,
-    ) -> Result<()> {
-        let sql = "INSERT INTO stock_logs (log_id, coupon_id, operation_type, stock_before, stock_after, operator, \
-                   shard, outbox_id, create_time) \
-                   SELECT COALESCE(MAX(log_id), 0) + 1, ?, ?, ?, ?, ?, ?, ?, ? FROM stock_logs";
-        let (shard, time) = (self.shard.number(), now().millis());
-        let values = (coupon.get(), operation.code(), before, after, by, shard, self.entry, time);
-        Ok(self.transaction.exec_drop(sql, values).await?)
     }
 }

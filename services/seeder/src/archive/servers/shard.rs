@@ -8,27 +8,19 @@ use mysql_async::{Conn, Transaction, TxOpts};
 
 use super::super::Counts;
 use super::super::shard::first_id;
+use super::Offers;
 use super::{TRIES, is_conflict};
 use crate::options::now;
 
 /// Rows deleted in one transaction: consumers of the shard wait for it.
 const BATCH: u32 = 5_000;
-/// Entries of the outbox that are applied at once.
-const ENTRIES: u32 = 500;
 /// What a table is called between leaving the services' sight and being dropped; also the name of its note.
 const RETIRED: &str = "retired_";
-
-/// What the main database is to be told.
-pub(super) struct Entry {
-    pub(super) id: i64,
-    /// Rows stored, or, below zero, rows retired.
-    pub(super) deltas: Vec<(CouponId, i64)>,
-}
 
 pub(super) struct Shard {
     pub(super) id: ShardId,
     database: Database,
-    conn: Conn,
+    pub(super) conn: Conn,
 }
 
 /// Rows that go, by coupon, and what they were in the shard's sums.
@@ -74,18 +66,6 @@ impl Shard {
         Ok(parked.map_err(|error| self.database.error(&error))?.unwrap_or_default())
     }
 
-    /// The next entries above a position, oldest first.
-    pub(super) async fn outbox(&mut self, above: i64) -> Result<Vec<Entry>> {
-        let sql = "SELECT outbox_id, deltas FROM outbox WHERE outbox_id > ? ORDER BY outbox_id LIMIT ?";
-        let rows: Vec<(i64, String)> =
-            self.conn.exec(sql, (above, ENTRIES)).await.map_err(|error| self.database.error(&error))?;
-        let entry = |(id, deltas): (i64, String)| {
-            let damaged = || format!("outbox entry {id} of shard {} is damaged", self.id);
-            Ok(Entry { id, deltas: serde_json::from_str(&deltas).with_context(damaged)? })
-        };
-        rows.into_iter().map(entry).collect()
-    }
-
     /// The tables that may hold older rows. Those of a day or an hour then hold nothing else.
     pub(super) async fn old_tables(&mut self, before: Day) -> Result<Vec<TableId>> {
         let names = self.tables_like(TableId::PREFIX).await?;
@@ -118,28 +98,28 @@ impl Shard {
     }
 
     /// Goes on with tables that an earlier run did not get to drop.
-    pub(super) async fn finish_dropping(&mut self) -> Result<()> {
+    pub(super) async fn finish_dropping(&mut self, offers: &mut Offers<'_>) -> Result<()> {
         for retired in self.tables_like(RETIRED).await? {
-            self.drop_retired(&retired).await?;
+            self.drop_retired(&retired, offers).await?;
         }
         Ok(())
     }
 
     /// Drops a table of old results; returns how many rows it had.
-    pub(super) async fn drop_table(&mut self, table: TableId) -> Result<u64> {
+    pub(super) async fn drop_table(&mut self, table: TableId, offers: &mut Offers<'_>) -> Result<u64> {
         let retired = format!("{RETIRED}{table}");
         // Left from a table of the same name: the run that dropped it was cut short just before its end.
         let forget = "DELETE FROM shard_meta WHERE name = ?";
         self.conn.exec_drop(forget, (&retired,)).await?;
         let rename = format!("RENAME TABLE {table} TO {retired}");
         self.conn.query_drop(rename).await.map_err(|error| self.database.error(&error))?;
-        self.drop_retired(&retired).await
+        self.drop_retired(&retired, offers).await
     }
 
-    async fn drop_retired(&mut self, retired: &str) -> Result<u64> {
+    async fn drop_retired(&mut self, retired: &str, offers: &mut Offers<'_>) -> Result<u64> {
         let mut tries = 1;
         let rows = loop {
-            match self.tell_of_table(retired).await {
+            match self.tell_of_table(retired, offers).await {
                 Ok(rows) => break rows,
                 Err(error) if tries < TRIES && error.downcast_ref().is_some_and(is_conflict) => tries += 1,
                 Err(error) => return Err(error).with_context(|| format!("{}: {retired}", self.database)),
@@ -150,8 +130,13 @@ impl Shard {
         Ok(rows)
     }
 
-    /// Nobody writes to the table any more: its rows can be counted before anybody has to wait.
-    async fn tell_of_table(&mut self, retired: &str) -> Result<u64> {
+    /// Nobody writes to the table any more: its rows can be counted before anybody has to wait. They are counted here and
+    /// not earlier: services that run store results until the table has its other name.
+    async fn tell_of_table(&mut self, retired: &str, offers: &mut Offers<'_>) -> Result<u64> {
+        let told = "SELECT 1 FROM shard_meta WHERE name = ?";
+        if self.conn.exec_first::<i64, _, _>(told, (retired,)).await?.is_some() {
+            return Ok(0);
+        }
         let sums = format!(
             "SELECT coupon_id, COUNT(*), CAST(SUM(use_status) AS SIGNED), \
              CAST(COALESCE(SUM(order_amount), 0) * 100 AS SIGNED) FROM {retired} GROUP BY coupon_id"
@@ -160,22 +145,43 @@ impl Shard {
         for (coupon, rows, used, cents) in self.conn.query::<(u64, i64, i64, i64), _>(sums).await? {
             going.add(coupon, rows, used, cents)?;
         }
-        let mut transaction = self.conn.start_transaction(TxOpts::default()).await?;
-        let told = "SELECT 1 FROM shard_meta WHERE name = ?";
-        if transaction.exec_first::<i64, _, _>(told, (retired,)).await?.is_none() {
-            going.tell(&mut transaction).await?;
-            let note = "INSERT INTO shard_meta (name, value) VALUES (?, 'told')";
-            transaction.exec_drop(note, (retired,)).await?;
+        if let Err(error) = offers.ensure_over(&going.counts).await {
+            self.put_back(retired).await.with_context(|| format!("{error}; {retired} is to be put back"))?;
+            return Err(error);
         }
+        let mut transaction = self.conn.start_transaction(TxOpts::default()).await?;
+        going.tell(&mut transaction).await?;
+        let note = "INSERT INTO shard_meta (name, value) VALUES (?, 'told')";
+        transaction.exec_drop(note, (retired,)).await?;
         transaction.commit().await?;
         Ok(going.rows.cast_unsigned())
     }
 
+    /// Gives a table its name back. A service may have made one of that name meanwhile: then the rows go there.
+    async fn put_back(&mut self, retired: &str) -> Result<()> {
+        const TABLE_EXISTS: u16 = 1050;
+        let table = retired.strip_prefix(RETIRED).unwrap_or(retired);
+        match self.conn.query_drop(format!("RENAME TABLE {retired} TO {table}")).await {
+            Err(mysql_async::Error::Server(error)) if error.code == TABLE_EXISTS => {}
+            done => return Ok(done?),
+        }
+        let mut transaction = self.conn.start_transaction(TxOpts::default()).await?;
+        transaction.query_drop(format!("INSERT INTO {table} SELECT * FROM {retired}")).await?;
+        transaction.query_drop(format!("DELETE FROM {retired}")).await?;
+        transaction.commit().await?;
+        Ok(self.conn.query_drop(format!("DROP TABLE {retired}")).await?)
+    }
+
     /// Deletes the oldest rows of a table, at most a batch of them; returns how many.
-    pub(super) async fn delete_batch(&mut self, table: TableId, before: Day) -> Result<u64> {
+    pub(super) async fn delete_batch(
+        &mut self,
+        table: TableId,
+        before: Day,
+        offers: &mut Offers<'_>,
+    ) -> Result<u64> {
         let mut tries = 1;
         loop {
-            match self.try_delete(table, before).await {
+            match self.try_delete(table, before, offers).await {
                 Err(error) if tries < TRIES && error.downcast_ref().is_some_and(is_conflict) => tries += 1,
                 done => return done.with_context(|| format!("{}: {table}", self.database)),
             }
@@ -184,7 +190,7 @@ impl Shard {
 
     /// Result ids are in the order of time, and so is the table: the oldest rows lie side by side. They are locked before
     /// the shard's row is, in the order in which a service spends a coupon.
-    async fn try_delete(&mut self, table: TableId, before: Day) -> Result<u64> {
+    async fn try_delete(&mut self, table: TableId, before: Day, offers: &mut Offers<'_>) -> Result<u64> {
         let mut transaction = self.conn.start_transaction(TxOpts::default()).await?;
         let oldest = format!(
             "SELECT result_id, coupon_id, use_status, CAST(COALESCE(order_amount, 0) * 100 AS SIGNED) FROM {table} \
@@ -199,6 +205,7 @@ impl Shard {
         for (_, coupon, used, cents) in rows {
             going.add(coupon, 1, used, cents)?;
         }
+        offers.ensure_over(&going.counts).await?;
         going.tell(&mut transaction).await?;
         transaction.exec_drop(format!("DELETE FROM {table} WHERE result_id <= ?"), (last,)).await?;
         let gone = transaction.affected_rows();

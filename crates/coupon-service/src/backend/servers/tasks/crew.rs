@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tokio::task::JoinSet;
 
 use super::{Applier, Background, Consumer, Gatekeeper, Leases, Reconciler, watch};
@@ -34,9 +33,8 @@ impl Crew {
         background: &Arc<Background>,
         leases: Leases,
         settings: &ServersSettings,
-    ) -> anyhow::Result<(Self, IdSource)> {
-        let mut numbers = leases.numbers.clone();
-        let for_logs = numbers.pop().context("no worker number was leased")?;
+    ) -> (Self, IdSource) {
+        let numbers = leases.numbers.clone();
         let mut crew = Self {
             background: Arc::clone(background),
             leases: Arc::new(leases),
@@ -54,23 +52,20 @@ impl Crew {
                 .spawn(lasting(Arc::clone(background), "watch", move |background| watch(background, shard)));
         }
         if settings.role.consumes() {
-            crew.start_to_consume(settings, for_logs);
+            crew.start_to_consume(settings);
         }
-        Ok((crew, IdSource::Leased(numbers)))
+        (crew, IdSource::Leased(numbers))
     }
 
-    fn start_to_consume(&mut self, settings: &ServersSettings, for_logs: Arc<crate::ids::Lease>) {
+    fn start_to_consume(&mut self, settings: &ServersSettings) {
         for shard in self.background.shards() {
             let task = lasting(Arc::clone(&self.background), "consumer", move |background| {
                 Consumer::new(background, shard).run()
             });
             self.consumers.spawn(task);
         }
-        let log_ids = IdSource::Leased(vec![for_logs]);
-        let task = lasting(Arc::clone(&self.background), "applier", move |background| {
-            let log_ids = log_ids.generator(&background.clock, 0);
-            Applier::new(background, log_ids).run()
-        });
+        let task =
+            lasting(Arc::clone(&self.background), "applier", |background| Applier::new(background).run());
         self.applier.spawn(task);
         let every = Duration::from_millis(settings.reconcile_ms.get());
         // Twice what a hand-over may take.

@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use coupon_core::{Coupon, CouponId, CouponStatus, TableId, Timestamp};
+use coupon_core::CouponId;
 use deadpool_redis::redis::{Pipeline, RedisError};
 use futures_util::TryStreamExt as _;
 use mysql_async::prelude::Queryable as _;
 
-use super::super::catalogue::all_coupons;
+use super::super::catalogue::all_terms;
 use super::super::gate::{Epoch, Link, PARKED};
 use super::super::mysql::Database;
 use super::super::sql;
 use super::Background;
+use crate::backend::terms::Terms;
 
 const DAY_MS: i64 = 86_400_000;
 /// How long a database may be silent while it is read.
@@ -36,11 +37,8 @@ pub(in super::super) async fn fill(background: &Background, epoch: &Epoch) -> an
     let mut filling =
         Filling { background, epoch, coupons: &coupons, holds: Vec::new(), filled: Filled::default() };
     filling.coupons().await?;
-    let Some(earliest) = coupons.values().map(|coupon| coupon.start_time).min() else {
-        return Ok(filling.filled);
-    };
     for (_, database) in background.cluster.numbered() {
-        filling.shard(database, earliest).await?;
+        filling.shard(database).await?;
     }
     filling.filled.coupons = coupons.len();
     Ok(filling.filled)
@@ -48,19 +46,21 @@ pub(in super::super) async fn fill(background: &Background, epoch: &Epoch) -> an
 
 /// The coupons that a gate must know, as main has them now: those that can be grabbed, and those that some process may
 /// still take for such, since they were withdrawn or cut short while it ran.
-pub(super) async fn to_fill(background: &Background) -> anyhow::Result<HashMap<CouponId, Coupon>> {
+pub(super) async fn to_fill(background: &Background) -> anyhow::Result<HashMap<CouponId, Terms>> {
     let main = &background.cluster.main;
     let mut conn = main.connect().await?;
     let lately = background.clock.now().plus_millis(-DAY_MS);
-    let coupons = main.patiently(PATIENCE, all_coupons(&mut conn)).await?;
-    let matters = coupons.into_iter().filter(|coupon| coupon.end_time > lately);
-    Ok(matters.map(|coupon| (coupon.coupon_id, coupon)).collect())
+    let all = main.patiently(PATIENCE, all_terms(&mut conn, None)).await?;
+    // Of a coupon that was over for longer the gate knows nothing, and so grants nothing. Should its end be moved, it is
+    // found missing, and the gate is filled anew.
+    let matters = all.terms.into_iter().filter(|terms| terms.end > lately);
+    Ok(matters.map(|terms| (terms.coupon, terms)).collect())
 }
 
 struct Filling<'a> {
     background: &'a Background,
     epoch: &'a Epoch,
-    coupons: &'a HashMap<CouponId, Coupon>,
+    coupons: &'a HashMap<CouponId, Terms>,
     holds: Vec<Hold>,
     filled: Filled,
 }
@@ -69,15 +69,13 @@ impl Filling<'_> {
     /// Totals and windows. One that is withdrawn is over.
     async fn coupons(&mut self) -> anyhow::Result<()> {
         let names = &self.background.names;
-        let all: Vec<&Coupon> = self.coupons.values().collect();
+        let all: Vec<&Terms> = self.coupons.values().collect();
         for chunk in all.chunks(CHUNK) {
             let mut pipeline = Pipeline::with_capacity(chunk.len());
-            for coupon in chunk {
-                let key = names.holders(self.epoch.number, coupon.coupon_id);
-                let active = coupon.status == CouponStatus::Active;
-                let (start, end) =
-                    (coupon.start_time.millis(), if active { coupon.end_time.millis() } else { 0 });
-                let meta = pipeline.cmd("HSET").arg(key).arg("t").arg(coupon.total_stock);
+            for terms in chunk {
+                let key = names.holders(self.epoch.number, terms.coupon);
+                let (start, end) = (terms.start.millis(), terms.over_from().millis());
+                let meta = pipeline.cmd("HSET").arg(key).arg("t").arg(terms.total);
                 meta.arg("s").arg(start).arg("e").arg(end).ignore();
             }
             self.background.redis.ask::<()>(&pipeline).await?;
@@ -85,14 +83,13 @@ impl Filling<'_> {
         Ok(())
     }
 
-    async fn shard(&mut self, database: &Database, earliest: Timestamp) -> anyhow::Result<()> {
+    /// Reads every table: which of them hold a coupon's results does not depend on what main says of the coupon now.
+    async fn shard(&mut self, database: &Database) -> anyhow::Result<()> {
         let mut conn = database.connect().await?;
         let tables = database.patiently(PATIENCE, sql::tables(&mut conn)).await?;
         let (first, last) = (self.coupons.keys().min(), self.coupons.keys().max());
         let (Some(first), Some(last)) = (first, last) else { return Ok(()) };
-        // A day that was over before any of these coupons began holds none of them.
-        let old = |table: &TableId| table.day().is_some_and(|day| day.next().start() <= earliest);
-        for table in tables.into_iter().filter(|table| !old(table)) {
+        for table in tables {
             let sql = format!(
                 "SELECT coupon_id, user_id, result_id FROM {table} WHERE coupon_id BETWEEN {first} AND {last}"
             );

@@ -1,0 +1,341 @@
+//! The law of the books: what main's stock and its logs become when a shard tells of rows that came or went.
+//!
+//! A shard's outbox tells main how many rows of which coupon it has stored or retired. Rows that came take stock. Rows that
+//! were retired give it back, and the coupon's total falls by as much, so that total − remaining stays the number of rows.
+//! Every step is a line in the coupon's log, and each line begins where the last one ended.
+//!
+//! Main is edited by people as well. Deltas that a coupon's row has no room for concern that coupon alone: they are parked,
+//! in their order, and applied once the row makes sense again.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::{CouponId, ShardId, StockOperation};
+
+/// Who writes the log lines of stored grabs.
+pub const GRAB: &str = "grab";
+/// Who writes the log lines of retired rows.
+pub const ARCHIVE: &str = "archive";
+
+/// The largest stock that main's columns hold.
+const STOCK_MAX: i64 = i32::MAX as i64;
+
+/// An entry of a shard's outbox: its number, and of each coupon the rows stored or, below zero, retired.
+pub type Entry<'a> = (i64, &'a [(CouponId, i64)]);
+
+/// Rows of one coupon on one shard, all of which came or all of which went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delta {
+    /// The shard that tells of them.
+    pub shard: ShardId,
+    /// The last entry of its outbox that speaks of them.
+    pub entry: i64,
+    /// How many were stored or, below zero, retired.
+    pub rows: i64,
+}
+
+/// What a coupon's row in main says of its stock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stock {
+    /// How many there are in all.
+    pub total: i64,
+    /// How many of them are left.
+    pub remaining: i64,
+}
+
+/// A line of a coupon's stock log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are the columns of `stock_logs`, described in schema/")]
+pub struct Line {
+    pub operation: StockOperation,
+    pub operator: &'static str,
+    pub shard: ShardId,
+    pub entry: i64,
+    pub before: i64,
+    pub after: i64,
+}
+
+/// What is wrong with a coupon's row in main.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Nonsense {
+    /// Nobody knows what there was of it.
+    #[error("main has no such coupon")]
+    Missing,
+    /// A stock that no column should hold.
+    #[error("its total_stock is {0}")]
+    Total(i64),
+    /// Likewise.
+    #[error("its remaining_stock is {0}")]
+    Remaining(i64),
+    /// Fewer were sold than none.
+    #[error("its remaining_stock is {remaining}, more than its total_stock, which is {total}")]
+    MoreThanAll {
+        /// How many there are in all.
+        total: i64,
+        /// How many of them are said to be left.
+        remaining: i64,
+    },
+    /// The stock that main says is left is less than what was sold.
+    #[error("its remaining_stock is {remaining}, and {rows} more results of it are stored")]
+    Short {
+        /// How many are said to be left.
+        remaining: i64,
+        /// How many results came.
+        rows: i64,
+    },
+    /// Rows that went were more than there were.
+    #[error(
+        "its total_stock is {total} and its remaining_stock {remaining}, and {rows} results of it are retired"
+    )]
+    Retired {
+        /// How many there are in all.
+        total: i64,
+        /// How many of them are left.
+        remaining: i64,
+        /// How many results went.
+        rows: i64,
+    },
+}
+
+/// What becomes of a coupon.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Posting {
+    /// Its stock afterwards; meaningless when nothing was applied.
+    pub after: Stock,
+    /// What its log says of it.
+    pub lines: Vec<Line>,
+    /// What its row has no room for, in order.
+    pub parked: Vec<Delta>,
+    /// Why.
+    pub why: Option<Nonsense>,
+}
+
+/// Entries are numbered without gaps: what is missing was told to a main that has been put back since.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("main has lost data: it knows change {position} of shard {shard}, and the next one there is {next}")]
+pub struct Gap {
+    /// The shard.
+    pub shard: ShardId,
+    /// The last entry that main knows.
+    pub position: i64,
+    /// The next entry that the shard has.
+    pub next: i64,
+}
+
+/// Deltas by coupon, and how far they bring main.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// What each coupon is told, in order.
+    pub coupons: BTreeMap<CouponId, Vec<Delta>>,
+    /// The last entry of each shard that has been taken in.
+    pub positions: BTreeMap<ShardId, i64>,
+}
+
+impl Told {
+    /// Takes in what a shard's outbox holds; what lies below the position that main knows has been applied already.
+    ///
+    /// # Errors
+    /// [`Gap`] when entries are missing.
+    pub fn take<'a>(
+        &mut self,
+        shard: ShardId,
+        position: i64,
+        entries: impl IntoIterator<Item = Entry<'a>>,
+    ) -> Result<(), Gap> {
+        let mut reached = position;
+        for (id, deltas) in entries {
+            if id <= reached {
+                continue;
+            }
+            if id != reached + 1 {
+                return Err(Gap { shard, position: reached, next: id });
+            }
+            reached = id;
+            for (coupon, rows) in deltas {
+                let delta = Delta { shard, entry: id, rows: *rows };
+                add(self.coupons.entry(*coupon).or_default(), delta);
+            }
+        }
+        if reached > position {
+            self.positions.insert(shard, reached);
+        }
+        Ok(())
+    }
+
+    /// Puts what was parked earlier before what has come since.
+    pub fn put_before(&mut self, coupon: CouponId, parked: impl IntoIterator<Item = Delta>) {
+        let since = self.coupons.remove(&coupon).unwrap_or_default();
+        let mut all = Vec::new();
+        parked.into_iter().chain(since).for_each(|delta| add(&mut all, delta));
+        self.coupons.insert(coupon, all);
+    }
+}
+
+/// Adds rows to those of the same shard. Rows that came and rows that went are different stories: they do not cancel out.
+fn add(deltas: &mut Vec<Delta>, delta: Delta) {
+    let alike = |known: &&mut Delta| known.shard == delta.shard && (known.rows < 0) == (delta.rows < 0);
+    match deltas.iter_mut().find(alike) {
+        Some(known) => {
+            known.rows += delta.rows;
+            known.entry = known.entry.max(delta.entry);
+        }
+        None => deltas.push(delta),
+    }
+}
+
+impl Stock {
+    /// What is wrong with it by itself.
+    #[must_use]
+    pub fn nonsense(self) -> Option<Nonsense> {
+        let Self { total, remaining } = self;
+        if !(0..=STOCK_MAX).contains(&total) {
+            Some(Nonsense::Total(total))
+        } else if !(0..=STOCK_MAX).contains(&remaining) {
+            Some(Nonsense::Remaining(remaining))
+        } else if remaining > total {
+            Some(Nonsense::MoreThanAll { total, remaining })
+        } else {
+            None
+        }
+    }
+
+    /// It with a delta applied, unless there is no room for it.
+    fn with(self, rows: i64) -> Result<Self, Nonsense> {
+        let Self { total, remaining } = self;
+        if rows > remaining {
+            return Err(Nonsense::Short { remaining, rows });
+        }
+        let after = if rows < 0 {
+            Self { total: total + rows, remaining }
+        } else {
+            Self { total, remaining: remaining - rows }
+        };
+        let retired = Nonsense::Retired { total, remaining, rows: -rows };
+        if after.nonsense().is_some() { Err(retired) } else { Ok(after) }
+    }
+}
+
+/// Applies deltas to a coupon's row as main has it, `None` when there is none. The first that there is no room for, and
+/// all after it, stay parked.
+#[must_use]
+pub fn post(before: Option<Stock>, deltas: &[Delta]) -> Posting {
+    let mut posting = Posting { after: before.unwrap_or_default(), ..Posting::default() };
+    posting.why = before.map_or(Some(Nonsense::Missing), Stock::nonsense);
+    for delta in deltas {
+        let after = posting.why.map_or_else(|| posting.after.with(delta.rows), Err);
+        match after {
+            Ok(after) => {
+                posting.lines.extend(lines(posting.after.remaining, delta));
+                posting.after = after;
+            }
+            Err(why) => {
+                posting.why = Some(why);
+                posting.parked.push(*delta);
+            }
+        }
+    }
+    posting
+}
+
+/// What the log says of a delta.
+fn lines(remaining: i64, delta: &Delta) -> Vec<Line> {
+    let Delta { shard, entry, rows } = *delta;
+    let line = |operation, operator, before, after| Line { operation, operator, shard, entry, before, after };
+    if rows < 0 {
+        vec![
+            line(StockOperation::RollBack, ARCHIVE, remaining, remaining - rows),
+            line(StockOperation::Initialise, ARCHIVE, remaining - rows, remaining),
+        ]
+    } else {
+        vec![line(StockOperation::Deduct, GRAB, remaining, remaining - rows)]
+    }
+}
+
+impl fmt::Display for Delta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} rows of shard {}, up to change {}", self.rows, self.shard, self.entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    /// A case of `golden/books.json`: numbers only, so that whoever writes the law down anew can read it too.
+    #[derive(Deserialize)]
+    struct Case {
+        name: String,
+        /// Total and remaining.
+        before: Option<(i64, i64)>,
+        /// Shard, entry and rows.
+        deltas: Vec<(u16, i64, i64)>,
+        after: Option<(i64, i64)>,
+        /// Operation, operator, shard, entry, before and after.
+        lines: Vec<(i64, String, u16, i64, i64, i64)>,
+        parked: Vec<(u16, i64, i64)>,
+    }
+
+    fn coupon(number: u64) -> CouponId {
+        CouponId::new(number).unwrap()
+    }
+
+    fn delta((shard, entry, rows): (u16, i64, i64)) -> Delta {
+        Delta { shard: ShardId::new(shard), entry, rows }
+    }
+
+    #[test]
+    fn the_law_is_what_its_golden_cases_say() {
+        let cases: Vec<Case> = serde_json::from_str(include_str!("../golden/books.json")).unwrap();
+        assert!(cases.len() >= 10);
+        for case in cases {
+            let before = case.before.map(|(total, remaining)| Stock { total, remaining });
+            let deltas: Vec<Delta> = case.deltas.into_iter().map(delta).collect();
+            let posting = post(before, &deltas);
+            let after = before.map(|_| (posting.after.total, posting.after.remaining));
+            assert_eq!(after, case.after, "{}", case.name);
+            let lines = posting.lines.iter().map(|line| {
+                let Line { operation, operator, shard, entry, before, after } = *line;
+                (operation.code(), operator.to_owned(), shard.number(), entry, before, after)
+            });
+            let lines: Vec<_> = lines.collect();
+            assert_eq!(lines, case.lines, "{}", case.name);
+            let parked: Vec<_> = posting.parked.iter().map(|d| (d.shard.number(), d.entry, d.rows)).collect();
+            assert_eq!(parked, case.parked, "{}", case.name);
+            assert_eq!(posting.why.is_some(), !parked.is_empty(), "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn entries_are_summed_by_coupon_and_what_came_does_not_cancel_out_what_went() {
+        let mut told = Told::default();
+        let entries: [Entry<'_>; 4] = [
+            (4, &[(coupon(1), 9)]),
+            (5, &[(coupon(1), 2), (coupon(2), 1)]),
+            (6, &[(coupon(1), -3)]),
+            (7, &[(coupon(1), 1)]),
+        ];
+        told.take(ShardId::new(3), 4, entries).unwrap();
+        assert_eq!(told.coupons[&coupon(1)], [delta((3, 7, 3)), delta((3, 6, -3))]);
+        assert_eq!(told.coupons[&coupon(2)], [delta((3, 5, 1))]);
+        assert_eq!(told.positions[&ShardId::new(3)], 7);
+    }
+
+    #[test]
+    fn a_gap_is_named_and_what_was_applied_before_is_not_one() {
+        let mut told = Told::default();
+        let entries: [Entry<'_>; 2] = [(7, &[(coupon(1), 1)]), (8, &[(coupon(1), 1)])];
+        let gap = told.take(ShardId::new(1), 5, entries).unwrap_err();
+        assert!(gap.to_string().starts_with("main has lost data"), "{gap}");
+        assert!(told.take(ShardId::new(1), 8, entries).is_ok() && told.positions.is_empty());
+    }
+
+    #[test]
+    fn what_was_parked_comes_before_what_has_come_since() {
+        let mut told = Told::default();
+        told.take(ShardId::new(0), 0, [(1, &[(coupon(1), -2)][..])]).unwrap();
+        told.put_before(coupon(1), [delta((1, 4, 5)), delta((0, 9, -1))]);
+        assert_eq!(told.coupons[&coupon(1)], [delta((1, 4, 5)), delta((0, 9, -3))]);
+    }
+}

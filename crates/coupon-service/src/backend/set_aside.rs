@@ -1,0 +1,78 @@
+//! Coupons whose row in main makes no sense. People edit main as well: such a row concerns its coupon alone, and is named.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use coupon_core::CouponId;
+
+/// What is wrong with which coupon. The number is as main has it, which may be no coupon's.
+pub type Found = BTreeMap<i64, String>;
+
+/// The most that are listed; all are counted.
+const LISTED: usize = 100;
+
+/// Where something was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the catalogue, when it was read last.
+    Catalogue,
+    /// In the books, when main was told of rows last.
+    Books,
+}
+
+/// The coupons set aside for now, each named once in the log when it is found, and once when it makes sense again.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SetAside(Arc<Mutex<[Found; 2]>>);
+
+impl SetAside {
+    /// Takes note of everything that was found in a place.
+    pub(crate) fn tell(&self, place: Place, found: Found) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(known) = known.get_mut(place as usize) else { return };
+        for (coupon, why) in found.iter().filter(|(coupon, _)| !known.contains_key(*coupon)) {
+            tracing::error!(
+                coupon,
+                why,
+                "this coupon's row in the main database makes no sense; all others go on"
+            );
+        }
+        for coupon in known.keys().filter(|coupon| !found.contains_key(*coupon)) {
+            tracing::info!(coupon, "this coupon's row in the main database makes sense again");
+        }
+        *known = found;
+    }
+
+    /// How many there are, and the first of them with what is wrong.
+    pub(crate) fn all(&self) -> (usize, Vec<(i64, String)>) {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = Found::new();
+        for (coupon, why) in known.iter().flatten() {
+            let of_coupon = all.entry(*coupon).or_default();
+            let separator = if of_coupon.is_empty() { "" } else { "; " };
+            *of_coupon = format!("{of_coupon}{separator}{why}");
+        }
+        (all.len(), all.into_iter().take(LISTED).collect())
+    }
+}
+
+/// A coupon's number as main has it.
+pub(crate) const fn number(coupon: CouponId) -> i64 {
+    coupon.get().cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_found_in_two_places_is_one_coupon_and_goes_when_both_make_sense_again() {
+        let set_aside = SetAside::default();
+        set_aside.tell(Place::Catalogue, Found::from([(7, "one".to_owned())]));
+        set_aside.tell(Place::Books, Found::from([(7, "two".to_owned()), (9, "three".to_owned())]));
+        assert_eq!(set_aside.all(), (2, vec![(7, "one; two".to_owned()), (9, "three".to_owned())]));
+        set_aside.tell(Place::Books, Found::new());
+        assert_eq!(set_aside.all(), (1, vec![(7, "one".to_owned())]));
+        set_aside.tell(Place::Catalogue, Found::new());
+        assert_eq!(set_aside.all(), (0, Vec::new()));
+    }
+}

@@ -1,0 +1,139 @@
+//! On what terms a coupon can be grabbed, read from whatever main holds: people edit it as well.
+
+use std::collections::HashSet;
+
+use coupon_core::books::Stock;
+use coupon_core::{CouponId, CouponStatus, RoomId, Timestamp};
+
+use super::set_aside::Found;
+
+/// The numbers of a coupon's row, in the order of [`COLUMNS`].
+pub(super) type Row = (i64, i64, i64, i64, i64, i64, i64, i64);
+
+/// The columns that [`Terms`] are read from, of coupons `c` and the rooms `r` that their results go to.
+pub(super) const COLUMNS: &str = "c.coupon_id, COALESCE(r.room_id, c.room_id), c.room_id, c.total_stock, c.remaining_stock, \
+     c.start_time, c.end_time, c.status FROM coupons c LEFT JOIN coupon_rooms r ON r.coupon_id = c.coupon_id";
+
+/// Rows of coupons `c` that say what they are.
+pub(super) const SHOWN: &str =
+    "c.coupon_id > 0 AND c.room_id > 0 AND c.coupon_type IN (1, 2, 3) AND c.status IN (0, 1)";
+
+/// A stock as people see it, which is never below zero.
+pub(super) fn shown(stock: i64) -> u32 {
+    u32::try_from(stock.max(0)).unwrap_or(u32::MAX)
+}
+
+/// What grabs must know of a coupon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Terms {
+    pub(super) coupon: CouponId,
+    /// Where its results go.
+    pub(super) room: RoomId,
+    pub(super) total: u32,
+    pub(super) start: Timestamp,
+    pub(super) end: Timestamp,
+    /// Whether it is on offer at all, within its window.
+    pub(super) active: bool,
+}
+
+impl Terms {
+    /// From when on nobody can grab it; always, when it is withdrawn.
+    pub(super) const fn over_from(&self) -> Timestamp {
+        if self.active { self.end } else { Timestamp::from_millis(0) }
+    }
+}
+
+/// The coupons that can be known at all, and whatever makes no sense about any row.
+#[derive(Debug, Default)]
+pub(super) struct AllTerms {
+    pub(super) terms: Vec<Terms>,
+    pub(super) found: Found,
+}
+
+impl AllTerms {
+    /// Reads every row, by itself: what is wrong with one concerns no other.
+    pub(super) fn read(rows: impl IntoIterator<Item = Row>, rooms: Option<&HashSet<RoomId>>) -> Self {
+        let mut all = Self::default();
+        for row in rows {
+            let (terms, wrong) = read(row, rooms);
+            all.terms.extend(terms);
+            if !wrong.is_empty() {
+                all.found.insert(row.0, wrong.join("; "));
+            }
+        }
+        all
+    }
+}
+
+fn read(row: Row, rooms: Option<&HashSet<RoomId>>) -> (Option<Terms>, Vec<String>) {
+    let (coupon, room, room_now, total, remaining, start, end, status) = row;
+    let mut wrong = Vec::new();
+    if room != room_now {
+        wrong.push(format!("it was moved to room {room_now}, and its results go to room {room}"));
+    }
+    if let Some(nonsense) = (Stock { total, remaining }).nonsense() {
+        wrong.push(nonsense.to_string());
+    }
+    if let Err(error) = CouponStatus::from_code(status) {
+        wrong.push(error.to_string());
+    }
+    let id = |number: i64| u64::try_from(number).unwrap_or(0);
+    let (coupon, room) = (CouponId::new(id(coupon)), RoomId::new(id(room)));
+    for error in [coupon.as_ref().err(), room.as_ref().err()].into_iter().flatten() {
+        wrong.push(error.to_string());
+    }
+    let (Ok(coupon), Ok(room)) = (coupon, room) else { return (None, wrong) };
+    if rooms.is_some_and(|rooms| !rooms.contains(&room)) {
+        wrong.push(format!("there is no room {room}"));
+    }
+    let total = shown(total);
+    let (start, end) = (Timestamp::from_millis(start), Timestamp::from_millis(end));
+    let active = status == CouponStatus::Active.code();
+    (Some(Terms { coupon, room, total, start, end, active }), wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOUND: Row = (5, 1, 1, 10, 4, 1_000, 2_000, 1);
+
+    fn one(row: Row) -> (Option<Terms>, String) {
+        let rooms = HashSet::from([RoomId::new(1).unwrap()]);
+        let all = AllTerms::read([row], Some(&rooms));
+        (all.terms.first().copied(), all.found.into_values().collect())
+    }
+
+    #[test]
+    fn a_sound_row_is_read_and_nothing_is_said_of_it() {
+        let (terms, wrong) = one(SOUND);
+        let terms = terms.unwrap();
+        assert_eq!((terms.total, terms.over_from().millis(), wrong), (10, 2_000, String::new()));
+    }
+
+    #[test]
+    fn whatever_makes_no_sense_is_named_and_read_as_far_as_it_goes() {
+        for (row, named) in [
+            ((5, 1, 1, 10, -4, 1_000, 2_000, 1), "remaining_stock is -4"),
+            ((5, 1, 1, -10, 0, 1_000, 2_000, 1), "total_stock is -10"),
+            ((5, 1, 1, 3, 4, 1_000, 2_000, 1), "more than its total_stock"),
+            ((5, 1, 2, 10, 4, 1_000, 2_000, 1), "moved to room 2"),
+            ((5, 9, 9, 10, 4, 1_000, 2_000, 1), "there is no room 9"),
+            ((5, 1, 1, 10, 4, 1_000, 2_000, 7), "7 is no status"),
+        ] {
+            let (terms, wrong) = one(row);
+            assert!(wrong.contains(named) && terms.is_some(), "{row:?}: {wrong}");
+        }
+        assert!(!one((5, 1, 1, 10, 4, 1_000, 2_000, 7)).0.unwrap().active);
+    }
+
+    #[test]
+    fn a_row_without_an_id_or_a_room_is_left_out() {
+        for row in
+            [(0, 1, 1, 10, 4, 1_000, 2_000, 1), (-5, 1, 1, 10, 4, 1_000, 2_000, 1), (5, 0, 0, 10, 4, 0, 1, 1)]
+        {
+            let (terms, wrong) = one(row);
+            assert!(terms.is_none() && !wrong.is_empty(), "{row:?}");
+        }
+    }
+}

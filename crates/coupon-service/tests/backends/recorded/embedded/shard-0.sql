@@ -1,0 +1,49 @@
+PRAGMA foreign_keys=OFF;
+BEGIN TRANSACTION;
+CREATE TABLE outbox (
+    outbox_id INTEGER NOT NULL PRIMARY KEY,
+    deltas TEXT NOT NULL,
+    create_time BIGINT NOT NULL
+);
+INSERT INTO outbox VALUES(2,'[[2,1]]',1795939189506);
+INSERT INTO outbox VALUES(3,'[[2,1]]',1795939189538);
+CREATE TABLE parked_results (
+    result_id INTEGER NOT NULL PRIMARY KEY,
+    user_id BIGINT NOT NULL,
+    coupon_id BIGINT NOT NULL,
+    room_id BIGINT NOT NULL,
+    table_name VARCHAR(64) NOT NULL,
+    reason VARCHAR(255) NOT NULL,
+    park_time BIGINT NOT NULL
+);
+CREATE TABLE shard_meta (
+    name VARCHAR(64) NOT NULL PRIMARY KEY,
+    value VARCHAR(255) NOT NULL
+);
+INSERT INTO shard_meta VALUES('dataset','56f170266ab7bb2d');
+INSERT INTO shard_meta VALUES('shard','0');
+CREATE TABLE inbox (
+    batch_id INTEGER NOT NULL PRIMARY KEY,
+    results TEXT NOT NULL
+);
+CREATE TABLE coupon_results (
+    result_id INTEGER NOT NULL PRIMARY KEY,
+    user_id BIGINT NOT NULL,
+    coupon_id BIGINT NOT NULL,
+    room_id BIGINT NOT NULL,
+    grab_status SMALLINT NOT NULL,
+    fail_reason VARCHAR(32),
+    grab_time BIGINT NOT NULL,
+    use_status SMALLINT NOT NULL DEFAULT 0,
+    use_time BIGINT,
+    order_amount DECIMAL(15, 2)
+);
+INSERT INTO coupon_results VALUES(914259089427525632,1,3,1,1,NULL,1795813153031,1,1795857655749,87.989999999999994884);
+INSERT INTO coupon_results VALUES(914459925629890560,5,3,1,1,NULL,1795861036113,0,NULL,NULL);
+INSERT INTO coupon_results VALUES(914502274489774080,4,3,1,1,NULL,1795871132868,0,NULL,NULL);
+INSERT INTO coupon_results VALUES(914787719786266624,1,1,1,1,NULL,1795939188331,0,NULL,NULL);
+INSERT INTO coupon_results VALUES(914787724714573824,4,2,2,1,NULL,1795939189506,0,NULL,NULL);
+INSERT INTO coupon_results VALUES(914787724848791552,5,2,2,1,NULL,1795939189538,0,NULL,NULL);
+CREATE INDEX coupon_results_idx_room_time ON coupon_results (room_id, grab_time);
+CREATE UNIQUE INDEX coupon_results_idx_user_coupon ON coupon_results (user_id, coupon_id);
+COMMIT;

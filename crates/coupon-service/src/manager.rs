@@ -52,6 +52,8 @@ pub enum Spent {
     Done(CouponResult, Answered),
     /// It was spent before, on another order.
     AlreadyUsed(Answered),
+    /// The order is below what the coupon asks for, which is this.
+    BelowMinimum(Money),
     /// The user holds no such result.
     NotFound(Answered),
 }
@@ -205,6 +207,10 @@ impl ShardingManager {
         let Some((placement, mut result)) = found else { return Ok(Spent::NotFound(answered)) };
         if result.use_status == UseStatus::Used {
             return Ok(Spent::before(result, answered, spending.amount));
+        }
+        let minimum = self.backend.catalogue.known().min_purchase(result.coupon_id);
+        if let Some(minimum) = minimum.filter(|minimum| spending.amount < *minimum) {
+            return Ok(Spent::BelowMinimum(minimum));
         }
         self.round_trip().await;
         let shard = placement.shard;

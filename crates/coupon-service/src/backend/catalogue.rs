@@ -16,6 +16,8 @@ pub enum Offer {
     UnknownCoupon,
     /// There is no such user.
     UnknownUser,
+    /// The user exists, and may not grab.
+    InactiveUser,
 }
 
 /// Users, rooms and coupons.

@@ -2,16 +2,24 @@
 
 use std::collections::{HashMap, HashSet};
 
-use coupon_core::{CouponId, RoomId, Timestamp, UserId};
+use coupon_core::{CouponId, Money, RoomId, Timestamp, UserId};
 
 use super::Offer;
 use super::id_set::IdSet;
 use super::terms::Terms;
 
+/// Everybody there is.
+#[derive(Debug, Default)]
+pub(super) struct Users {
+    pub(super) all: IdSet,
+    /// Those of them who may not grab.
+    pub(super) inactive: IdSet,
+}
+
 /// Who and what exists: what grabs must know before the gate is asked.
 #[derive(Debug, Default)]
 pub struct Known {
-    users: IdSet,
+    users: Users,
     rooms: HashSet<RoomId>,
     coupons: HashMap<CouponId, KnownCoupon>,
 }
@@ -22,11 +30,15 @@ struct KnownCoupon {
     room: RoomId,
     /// From when on nobody can grab it; always, when it is withdrawn.
     end: Timestamp,
+    min_purchase: Money,
 }
 
 impl Known {
-    pub(super) fn new(users: IdSet, rooms: HashSet<RoomId>, coupons: &[Terms]) -> Self {
-        let known = |terms: &Terms| (terms.coupon, KnownCoupon { room: terms.room, end: terms.over_from() });
+    pub(super) fn new(users: Users, rooms: HashSet<RoomId>, coupons: &[Terms]) -> Self {
+        let known = |terms: &Terms| {
+            let Terms { coupon, room, min_purchase, .. } = *terms;
+            (coupon, KnownCoupon { room, end: terms.over_from(), min_purchase })
+        };
         Self { users, rooms, coupons: coupons.iter().map(known).collect() }
     }
 
@@ -36,6 +48,7 @@ impl Known {
         match self.coupons.get(&coupon) {
             None => Offer::UnknownCoupon,
             Some(_) if !self.knows_user(user) => Offer::UnknownUser,
+            Some(_) if self.users.inactive.contains(user) => Offer::InactiveUser,
             Some(coupon) => Offer::InRoom(coupon.room),
         }
     }
@@ -43,7 +56,7 @@ impl Known {
     /// Whether the user exists.
     #[must_use]
     pub fn knows_user(&self, user: UserId) -> bool {
-        self.users.contains(user)
+        self.users.all.contains(user)
     }
 
     /// Whether the room exists.
@@ -55,6 +68,11 @@ impl Known {
     /// The room of a coupon.
     pub(super) fn room_of(&self, coupon: CouponId) -> Option<RoomId> {
         self.coupons.get(&coupon).map(|coupon| coupon.room)
+    }
+
+    /// The least amount of an order that a coupon can be spent on; `None` for a coupon that is not known.
+    pub(crate) fn min_purchase(&self, coupon: CouponId) -> Option<Money> {
+        self.coupons.get(&coupon).map(|coupon| coupon.min_purchase)
     }
 
     /// Whether a coupon cannot be grabbed at that time or any later one.

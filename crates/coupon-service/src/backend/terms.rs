@@ -3,16 +3,22 @@
 use std::collections::HashSet;
 
 use coupon_core::books::Stock;
-use coupon_core::{CouponId, CouponStatus, RoomId, Timestamp};
+use coupon_core::{CouponId, CouponStatus, Money, RoomId, Timestamp};
 
 use super::set_aside::Found;
 
-/// The numbers of a coupon's row, in the order of [`COLUMNS`].
-pub(super) type Row = (i64, i64, i64, i64, i64, i64, i64, i64);
+/// The numbers of a coupon's row, in the order of [`columns`].
+pub(super) type Row = (i64, i64, i64, i64, i64, i64, i64, i64, i64);
 
-/// The columns that [`Terms`] are read from, of coupons `c` and the rooms `r` that their results go to.
-pub(super) const COLUMNS: &str = "c.coupon_id, COALESCE(r.room_id, c.room_id), c.room_id, c.total_stock, c.remaining_stock, \
-     c.start_time, c.end_time, c.status FROM coupons c LEFT JOIN coupon_rooms r ON r.coupon_id = c.coupon_id";
+/// The columns that [`Terms`] are read from, of coupons `c` and the rooms `r` that their results go to. The word for whole
+/// numbers is the database's: `SIGNED` or `INTEGER`.
+pub(super) fn columns(whole: &str) -> String {
+    format!(
+        "c.coupon_id, COALESCE(r.room_id, c.room_id), c.room_id, c.total_stock, c.remaining_stock, c.start_time, \
+         c.end_time, c.status, CAST(ROUND(c.min_purchase * 100) AS {whole}) \
+         FROM coupons c LEFT JOIN coupon_rooms r ON r.coupon_id = c.coupon_id"
+    )
+}
 
 /// Rows of coupons `c` that say what they are.
 pub(super) const SHOWN: &str =
@@ -34,6 +40,8 @@ pub(super) struct Terms {
     pub(super) end: Timestamp,
     /// Whether it is on offer at all, within its window.
     pub(super) active: bool,
+    /// The least amount of an order that it can be spent on.
+    pub(super) min_purchase: Money,
 }
 
 impl Terms {
@@ -66,7 +74,7 @@ impl AllTerms {
 }
 
 fn read(row: Row, rooms: Option<&HashSet<RoomId>>) -> (Option<Terms>, Vec<String>) {
-    let (coupon, room, room_now, total, remaining, start, end, status) = row;
+    let (coupon, room, room_now, total, remaining, start, end, status, least) = row;
     let mut wrong = Vec::new();
     if room != room_now {
         wrong.push(format!("it was moved to room {room_now}, and its results go to room {room}"));
@@ -89,14 +97,15 @@ fn read(row: Row, rooms: Option<&HashSet<RoomId>>) -> (Option<Terms>, Vec<String
     let total = shown(total);
     let (start, end) = (Timestamp::from_millis(start), Timestamp::from_millis(end));
     let active = status == CouponStatus::Active.code();
-    (Some(Terms { coupon, room, total, start, end, active }), wrong)
+    let min_purchase = Money::from_cents(least.max(0));
+    (Some(Terms { coupon, room, total, start, end, active, min_purchase }), wrong)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SOUND: Row = (5, 1, 1, 10, 4, 1_000, 2_000, 1);
+    const SOUND: Row = (5, 1, 1, 10, 4, 1_000, 2_000, 1, 0);
 
     fn one(row: Row) -> (Option<Terms>, String) {
         let rooms = HashSet::from([RoomId::new(1).unwrap()]);
@@ -114,23 +123,23 @@ mod tests {
     #[test]
     fn whatever_makes_no_sense_is_named_and_read_as_far_as_it_goes() {
         for (row, named) in [
-            ((5, 1, 1, 10, -4, 1_000, 2_000, 1), "remaining_stock is -4"),
-            ((5, 1, 1, -10, 0, 1_000, 2_000, 1), "total_stock is -10"),
-            ((5, 1, 1, 3, 4, 1_000, 2_000, 1), "more than its total_stock"),
-            ((5, 1, 2, 10, 4, 1_000, 2_000, 1), "moved to room 2"),
-            ((5, 9, 9, 10, 4, 1_000, 2_000, 1), "there is no room 9"),
-            ((5, 1, 1, 10, 4, 1_000, 2_000, 7), "7 is no status"),
+            ((5, 1, 1, 10, -4, 1_000, 2_000, 1, 0), "remaining_stock is -4"),
+            ((5, 1, 1, -10, 0, 1_000, 2_000, 1, 0), "total_stock is -10"),
+            ((5, 1, 1, 3, 4, 1_000, 2_000, 1, 0), "more than its total_stock"),
+            ((5, 1, 2, 10, 4, 1_000, 2_000, 1, 0), "moved to room 2"),
+            ((5, 9, 9, 10, 4, 1_000, 2_000, 1, 0), "there is no room 9"),
+            ((5, 1, 1, 10, 4, 1_000, 2_000, 7, 0), "7 is no status"),
         ] {
             let (terms, wrong) = one(row);
             assert!(wrong.contains(named) && terms.is_some(), "{row:?}: {wrong}");
         }
-        assert!(!one((5, 1, 1, 10, 4, 1_000, 2_000, 7)).0.unwrap().active);
+        assert!(!one((5, 1, 1, 10, 4, 1_000, 2_000, 7, 0)).0.unwrap().active);
     }
 
     #[test]
     fn a_row_without_an_id_or_a_room_is_left_out() {
         for row in
-            [(0, 1, 1, 10, 4, 1_000, 2_000, 1), (-5, 1, 1, 10, 4, 1_000, 2_000, 1), (5, 0, 0, 10, 4, 0, 1, 1)]
+            [(0, 1, 1, 10, 4, 1_000, 2_000, 1, 0), (-5, 1, 1, 10, 4, 1_000, 2_000, 1, 0), (5, 0, 0, 10, 4, 0, 1, 1, 0)]
         {
             let (terms, wrong) = one(row);
             assert!(terms.is_none() && !wrong.is_empty(), "{row:?}");

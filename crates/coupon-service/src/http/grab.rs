@@ -12,7 +12,7 @@ use super::body::Received;
 use super::identity::Asker;
 use super::params::{Query, Whole};
 use super::problem::{Kind, Problem};
-use super::responses::{BodyProblems, Limited, Unanswered, UserProblems};
+use super::responses::{BodyProblems, GrabProblems, Limited, Unanswered};
 use super::routes::Routes;
 use super::view;
 use crate::api::{GrabRequest, GrabResponse};
@@ -117,7 +117,7 @@ impl Decided {
     responses(
         (status = 200, description = "Decided.", body = GrabResponse),
         BodyProblems,
-        UserProblems,
+        GrabProblems,
         Limited,
         Unanswered,
     )
@@ -136,6 +136,10 @@ pub(super) async fn grab(
         Offer::InRoom(room) => room,
         Offer::UnknownCoupon => return Err(Problem::unknown_coupon(coupon)),
         Offer::UnknownUser => return Err(Problem::unknown_user(user)),
+        Offer::InactiveUser => {
+            let detail = format!("user {user} is not active, and gets no coupons");
+            return Err(Problem::new(Kind::InactiveUser, detail).field("user_id"));
+        }
     };
     if let Some(limit) = &service.grab_limit {
         limit.count(user).map_err(Problem::too_many_grabs)?;

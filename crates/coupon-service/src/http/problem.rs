@@ -22,6 +22,7 @@ pub(super) enum Kind {
     Unauthorized,
     UserTokenNeeded,
     OtherUser,
+    InactiveUser,
     LoopbackOnly,
     NotFound,
     UnknownCoupon,
@@ -36,6 +37,7 @@ pub(super) enum Kind {
     OutOfRange,
     RoomMismatch,
     NoPlace,
+    BelowMinimum,
     TooMany,
     Internal,
     Unavailable,
@@ -55,6 +57,9 @@ impl Kind {
                 (StatusCode::UNAUTHORIZED, "/problems/user-token-needed", "A token of the user's is needed")
             }
             Self::OtherUser => (StatusCode::FORBIDDEN, "/problems/other-user", "The token is another user's"),
+            Self::InactiveUser => {
+                (StatusCode::FORBIDDEN, "/problems/inactive-user", "The user is not active")
+            }
             Self::LoopbackOnly => {
                 (StatusCode::FORBIDDEN, "/problems/loopback-only", "Only this machine may ask")
             }
@@ -92,6 +97,11 @@ impl Kind {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "/problems/no-place",
                 "The strategy has no place for the result",
+            ),
+            Self::BelowMinimum => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "/problems/below-minimum",
+                "The order is too small for the coupon",
             ),
             Self::TooMany => {
                 (StatusCode::TOO_MANY_REQUESTS, "/problems/too-many", "More than one client may ask for")

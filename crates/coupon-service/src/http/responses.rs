@@ -34,11 +34,15 @@ problems! {
         "408" => "The body took too long to arrive.",
         "413" => "The body is above 16 KiB.",
         "415" => "The content type is not JSON.",
-        "422" => "A number out of range, a room that is not the coupon's, or one that the strategy has no place for.",
+        "422" => "A number out of range, a room that is not the coupon's or that the strategy has no place for, or an order below the coupon's `min_purchase`.",
     }
     UserProblems {
         "401" => "With `users.token_secret` set: the user's token is missing, wrong or expired.",
         "403" => "The token is another user's.",
+    }
+    GrabProblems {
+        "401" => "With `users.token_secret` set: the user's token is missing, wrong or expired.",
+        "403" => "The token is another user's, or the user is not active.",
     }
     Limited {
         "429" => "The user grabs more often than `limits.user_grabs_per_s`; ask again after `Retry-After`.",

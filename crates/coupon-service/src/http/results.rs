@@ -74,6 +74,8 @@ impl Body {
 
 /// Spend a coupon on an order
 ///
+/// Whoever holds a coupon may spend it once, also after its end and after it was withdrawn: its window and its status are
+/// about grabbing. The order must be of the coupon's `min_purchase` at least.
 /// Asked for again with the same amount, the answer is the same.
 #[utoipa::path(
     post,
@@ -110,6 +112,10 @@ pub(super) async fn spend(
         }
         Spent::AlreadyUsed(_) => {
             Err(Problem::new(Kind::AlreadyUsed, format!("result {id} was spent before")).field("result_id"))
+        }
+        Spent::BelowMinimum(minimum) => {
+            let detail = format!("this coupon takes an order of {minimum} or more");
+            Err(Problem::new(Kind::BelowMinimum, detail).field("order_amount"))
         }
         Spent::NotFound(_) => {
             let detail = format!("user {user} holds no result {id}");

@@ -26,6 +26,8 @@ use crate::client::{self, Answer, Connection};
 
 pub(crate) const NOW: &str = "2026-11-22T12:00:00.000Z";
 pub(crate) const USERS: u64 = 40;
+/// A user who is not active.
+pub(crate) const INACTIVE: u64 = 50;
 const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
 const HOUR: i64 = 3_600_000;
 
@@ -139,6 +141,17 @@ impl Api {
         self.post("/api/coupon/grab", &serde_json::to_string(&request).unwrap()).json()
     }
 
+    /// A result that was granted before the service started, and what it is of.
+    pub(crate) fn held_before(&self, user: u64, coupon: u64, room: u64) -> String {
+        let time: Timestamp = NOW.parse().unwrap();
+        let id = ResultId::from_parts(time.plus_millis(-1), 1_020, 1).unwrap().number();
+        let columns = "result_id, user_id, coupon_id, room_id, grab_time, grab_status, use_status";
+        let row = format!("{id}, {user}, {coupon}, {room}, {}, 1, 0", time.millis() - 1);
+        let home = home(UserId::new(user).unwrap()).shard.number();
+        self.on_shard(home, &format!("INSERT INTO coupon_results ({columns}) VALUES ({row})"));
+        id.to_string()
+    }
+
     /// Takes a shard's table away under the service's feet: neither reads nor writes work until it is back.
     pub(crate) fn break_shard(&self, shard: u16) {
         self.on_shard(shard, "ALTER TABLE coupon_results RENAME TO elsewhere");
@@ -170,7 +183,8 @@ fn fill(dir: &TempDir) {
     let folder = Folder::create(dir.path(), &ByUser.layout(), SHARDS).unwrap();
     let now: Timestamp = NOW.parse().unwrap();
     let mut bulk = Bulk::new(folder).unwrap();
-    bulk.users(&(1..=USERS).map(|id| user(id, now)).collect::<Vec<_>>()).unwrap();
+    let inactive = User { is_active: false, ..user(INACTIVE, now) };
+    bulk.users(&(1..=USERS).map(|id| user(id, now)).chain([inactive]).collect::<Vec<_>>()).unwrap();
     bulk.rooms(&(1..=4).map(|id| room(id, now)).collect::<Vec<_>>()).unwrap();
     let mut coupons = vec![
         coupon(SCARCE, 1, 3, now),

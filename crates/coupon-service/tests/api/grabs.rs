@@ -1,6 +1,6 @@
 use coupon_service::api::{GrabResponse, ResultAnswer, ResultPage, StockView};
 
-use crate::fixture::{Api, EARLY, ENDED, NOW, NOWHERE, PLENTY, SCARCE, WITHDRAWN};
+use crate::fixture::{Api, EARLY, ENDED, INACTIVE, NOW, NOWHERE, PLENTY, SCARCE, WITHDRAWN};
 
 #[test]
 fn a_grab_gets_the_coupon_and_can_be_read_back_at_once() {
@@ -86,6 +86,21 @@ fn an_unknown_coupon_or_user_is_not_found() {
         let problem = api.post("/api/coupon/grab", body).problem(404);
         assert_eq!((problem.kind.as_str(), problem.field.as_deref()), (kind, Some(field)));
     }
+}
+
+#[test]
+fn a_user_who_is_not_active_gets_nothing_and_takes_no_stock() {
+    let api = Api::start();
+    let body = format!(r#"{{"user_id":{INACTIVE},"coupon_id":{PLENTY}}}"#);
+    let problem = api.post("/api/coupon/grab", &body).problem(403);
+    assert_eq!(
+        (problem.kind.as_str(), problem.field.as_deref()),
+        ("/problems/inactive-user", Some("user_id"))
+    );
+    let stock: StockView = api.get(&format!("/api/coupon/{PLENTY}/stock")).json();
+    assert_eq!(stock.sold, 0);
+    let held: ResultPage = api.get(&format!("/api/user/{INACTIVE}/coupons")).json();
+    assert!(held.items.is_empty(), "the user is there all the same");
 }
 
 #[test]

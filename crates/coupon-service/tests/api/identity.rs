@@ -79,7 +79,7 @@ fn with_their_token_users_do_what_they_did_without() {
     assert_eq!(grab.grab_status, 1);
     spend.problem(404);
     assert_eq!(list.json::<ResultPage>().items.len(), 2);
-    let body = format!(r#"{{"user_id":7,"result_id":"{}","order_amount":1}}"#, grab.result_id.unwrap());
+    let body = format!(r#"{{"user_id":7,"result_id":"{}","order_amount":99}}"#, grab.result_id.unwrap());
     let json = format!("Content-Type: application/json\r\n{header}");
     let spent: ResultAnswer = api.send(&request("POST", "/api/coupon/use", &json, body.as_bytes())).json();
     assert_eq!(spent.result.use_status, 1);

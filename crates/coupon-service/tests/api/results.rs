@@ -1,6 +1,6 @@
-use coupon_service::api::{GlobalStatistics, ResultAnswer};
+use coupon_service::api::{GlobalStatistics, ResultAnswer, ResultPage};
 
-use crate::fixture::{Api, NOW, PLENTY};
+use crate::fixture::{Api, ENDED, NOW, PLENTY, WITHDRAWN};
 
 fn spend(user: u64, id: &str, amount: &str) -> String {
     format!(r#"{{"user_id":{user},"result_id":"{id}","order_amount":{amount}}}"#)
@@ -10,28 +10,59 @@ fn spend(user: u64, id: &str, amount: &str) -> String {
 fn a_coupon_is_spent_once() {
     let api = Api::start();
     let id = api.grab(7, PLENTY).result_id.unwrap();
-    let answer = api.post("/api/coupon/use", &spend(7, &id, "59.90"));
+    let answer = api.post("/api/coupon/use", &spend(7, &id, "159.90"));
     let spent: ResultAnswer = answer.json();
-    assert_eq!((spent.result.use_status, spent.result.order_amount), (1, Some(59.9)));
+    assert_eq!((spent.result.use_status, spent.result.order_amount), (1, Some(159.9)));
     assert!(spent.result.use_time.as_deref().unwrap() >= NOW);
     assert!(answer.header("server-timing").unwrap().starts_with("shard3;dur="));
     let stored: ResultAnswer = api.get(&format!("/api/result/{id}")).json();
     assert_eq!(stored.result, spent.result);
 
     // The same order asked for again is told the same; another one is refused.
-    let again: ResultAnswer = api.post("/api/coupon/use", &spend(7, &id, "59.9")).json();
+    let again: ResultAnswer = api.post("/api/coupon/use", &spend(7, &id, "159.9")).json();
     assert_eq!(again.result, spent.result);
     let problem = api.post("/api/coupon/use", &spend(7, &id, "10")).problem(409);
     assert_eq!(problem.kind, "/problems/already-used");
     let sums: GlobalStatistics = api.get("/api/statistics/global").json();
-    assert_eq!((sums.used, sums.order_amount), (1, 59.9));
+    assert_eq!((sums.used, sums.order_amount), (1, 159.9));
+}
+
+#[test]
+fn a_coupon_is_spent_after_its_end_and_after_it_was_withdrawn() {
+    let api = Api::start();
+    let held: ResultPage = api.get("/api/user/3/coupons").json();
+    let ended = held.items.first().unwrap();
+    assert_eq!(ended.coupon_id, ENDED);
+    let withdrawn = api.held_before(33, WITHDRAWN, 2);
+    for (user, id) in [(3, &ended.result_id), (33, &withdrawn)] {
+        let spent: ResultAnswer = api.post("/api/coupon/use", &spend(user, id, "99")).json();
+        assert_eq!((spent.result.use_status, spent.result.order_amount), (1, Some(99.0)));
+    }
+}
+
+#[test]
+fn an_order_below_the_coupons_minimum_spends_nothing() {
+    let api = Api::start();
+    let id = api.grab(7, PLENTY).result_id.unwrap();
+    let problem = api.post("/api/coupon/use", &spend(7, &id, "98.99")).problem(422);
+    assert_eq!(
+        (problem.kind.as_str(), problem.field.as_deref()),
+        ("/problems/below-minimum", Some("order_amount"))
+    );
+    assert!(problem.detail.contains("99"), "{}", problem.detail);
+    let stored: ResultAnswer = api.get(&format!("/api/result/{id}")).json();
+    assert_eq!((stored.result.use_status, stored.result.order_amount), (0, None));
+    let spent: ResultAnswer = api.post("/api/coupon/use", &spend(7, &id, "99.00")).json();
+    assert_eq!(spent.result.use_status, 1);
+    // Spent is spent, whatever the amount.
+    api.post("/api/coupon/use", &spend(7, &id, "1")).problem(409);
 }
 
 #[test]
 fn one_order_asked_for_many_times_at_once_is_told_the_same_every_time() {
     let api = Api::start();
     let id = api.grab(7, PLENTY).result_id.unwrap();
-    let request = crate::client::post("/api/coupon/use", &spend(7, &id, "59.9"));
+    let request = crate::client::post("/api/coupon/use", &spend(7, &id, "159.9"));
     let mut connections: Vec<_> = (0..20).map(|_| api.connect()).collect();
     connections.iter_mut().for_each(|connection| connection.send(&request));
     let answers = connections.iter_mut().map(|connection| connection.receive(false).json::<ResultAnswer>());
@@ -39,7 +70,7 @@ fn one_order_asked_for_many_times_at_once_is_told_the_same_every_time() {
     results.dedup();
     assert_eq!(results.len(), 1, "{results:?}");
     let sums: GlobalStatistics = api.get("/api/statistics/global").json();
-    assert_eq!((sums.used, sums.order_amount), (1, 59.9));
+    assert_eq!((sums.used, sums.order_amount), (1, 159.9));
 }
 
 #[test]

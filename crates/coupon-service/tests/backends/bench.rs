@@ -30,6 +30,8 @@ use tempfile::TempDir;
 pub(crate) const NOW: &str = "2026-11-22T12:00:00.000Z";
 const DAY: i64 = 86_400_000;
 pub(crate) const USERS: u64 = 40;
+/// A user who is not active.
+pub(crate) const INACTIVE: u64 = 50;
 
 /// Room 1: two of it.
 pub(crate) const SCARCE: u64 = 1;
@@ -285,7 +287,7 @@ fn users() -> Vec<User> {
         user_level: UserLevel::Normal,
         is_active: true,
     };
-    (1..=USERS).map(user).collect()
+    (1..=USERS).map(user).chain([User { is_active: false, ..user(INACTIVE) }]).collect()
 }
 
 fn rooms() -> Vec<LiveRoom> {

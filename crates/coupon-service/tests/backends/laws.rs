@@ -6,8 +6,8 @@ use coupon_service::backend::{
 };
 
 use crate::bench::{
-    Bench, EARLY, ENDED, PLENTY, SCARCE, USERS, attempt, coupon_id, decide, grab, held_by, manager, placed,
-    remaining, shard_of,
+    Bench, EARLY, ENDED, INACTIVE, PLENTY, SCARCE, USERS, attempt, coupon_id, decide, grab, held_by, manager,
+    placed, remaining, shard_of,
 };
 
 pub(crate) async fn a_grab_is_stored_found_and_told_to_main(bench: &Bench) {
@@ -293,6 +293,8 @@ pub(crate) async fn the_catalogue_is_read_as_it_was_filled(bench: &Bench) {
     assert_eq!(catalogue.known().offer(user, coupon_id(PLENTY)), Offer::InRoom(RoomId::new(1).unwrap()));
     assert_eq!(catalogue.known().offer(stranger, coupon_id(PLENTY)), Offer::UnknownUser);
     assert_eq!(catalogue.known().offer(user, coupon_id(99)), Offer::UnknownCoupon);
+    let inactive = UserId::new(INACTIVE).unwrap();
+    assert_eq!(catalogue.known().offer(inactive, coupon_id(PLENTY)), Offer::InactiveUser);
     assert!(
         catalogue.known().knows_room(RoomId::new(2).unwrap())
             && !catalogue.known().knows_room(RoomId::new(3).unwrap())

@@ -11,6 +11,7 @@ use super::applier::ToMain;
 use super::reader::Readers;
 use super::sql::parsed;
 use crate::backend::id_set::IdSet;
+use crate::backend::known::Users;
 use crate::backend::set_aside::SetAside;
 use crate::backend::terms::{self, AllTerms, Terms};
 use crate::backend::{Catalogue, CouponAndDetails, Known, LocalFuture, Unavailable, Visit};
@@ -34,11 +35,15 @@ impl EmbeddedCatalogue {
         to_main: ToMain,
         set_aside: SetAside,
     ) -> rusqlite::Result<Self> {
-        let mut users = db.prepare("SELECT user_id FROM users ORDER BY user_id")?;
-        let users =
-            users.query_map([], |row| parsed(row, 0, UserId::new))?.collect::<rusqlite::Result<IdSet>>()?;
+        let users = Users { all: users(db, "")?, inactive: users(db, "WHERE is_active = 0")? };
         Ok(Self { known: Known::new(users, rooms(db)?, coupons), main, to_main, set_aside })
     }
+}
+
+/// The ids of the users that a condition holds for.
+fn users(db: &Connection, condition: &str) -> rusqlite::Result<IdSet> {
+    let mut users = db.prepare(&format!("SELECT user_id FROM users {condition} ORDER BY user_id"))?;
+    users.query_map([], |row| parsed(row, 0, UserId::new))?.collect()
 }
 
 /// Every coupon's terms. From now on a coupon's results go to the room that it has now, whatever its row says later.
@@ -47,12 +52,12 @@ pub(super) fn all_terms(db: &Connection) -> rusqlite::Result<AllTerms> {
         "INSERT OR IGNORE INTO coupon_rooms (coupon_id, room_id) SELECT coupon_id, room_id FROM coupons WHERE room_id > 0",
         [],
     )?;
-    let mut statement = db.prepare(&format!("SELECT {}", terms::COLUMNS))?;
+    let mut statement = db.prepare(&format!("SELECT {}", terms::columns("INTEGER")))?;
     // SQLite holds in a column whatever was put there: what is no number counts as none.
     let number = |row: &Row<'_>, column| row.get::<_, i64>(column).unwrap_or(-1);
     let row = |row: &Row<'_>| {
         let at = |column| number(row, column);
-        Ok((at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7)))
+        Ok((at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7), at(8)))
     };
     let rows = statement.query_map([], row)?.collect::<rusqlite::Result<Vec<terms::Row>>>()?;
     Ok(AllTerms::read(rows, Some(&rooms(db)?)))

@@ -13,6 +13,7 @@ use super::mysql::Database;
 use super::per_thread::PerThread;
 use super::values::{self, COUPON, DETAILS, parsed};
 use crate::backend::id_set::IdSet;
+use crate::backend::known::Users;
 use crate::backend::set_aside::{Place, SetAside};
 use crate::backend::terms::{self, AllTerms};
 use crate::backend::{Catalogue, CouponAndDetails, Known, LocalFuture, Unavailable};
@@ -73,8 +74,7 @@ impl ServersCatalogue {
 }
 
 async fn read(conn: &mut Conn, set_aside: &SetAside) -> mysql_async::Result<Known> {
-    let users: Vec<u64> = conn.query("SELECT user_id FROM users ORDER BY user_id").await?;
-    let users: IdSet = users.into_iter().filter_map(|id| UserId::new(id).ok()).collect();
+    let users = Users { all: users(conn, "").await?, inactive: users(conn, "WHERE is_active = 0").await? };
     let rooms: Vec<Row> = conn.query("SELECT room_id FROM live_rooms").await?;
     let rooms =
         rooms.iter().map(|row| parsed(row, 0, RoomId::new)).collect::<mysql_async::Result<HashSet<_>>>()?;
@@ -82,6 +82,13 @@ async fn read(conn: &mut Conn, set_aside: &SetAside) -> mysql_async::Result<Know
     let AllTerms { terms, found } = all_terms(conn, Some(&rooms)).await?;
     set_aside.tell(Place::Catalogue, found);
     Ok(Known::new(users, rooms, &terms))
+}
+
+/// The ids of the users that a condition holds for.
+async fn users(conn: &mut Conn, condition: &str) -> mysql_async::Result<IdSet> {
+    let users: Vec<u64> =
+        conn.query(format!("SELECT user_id FROM users {condition} ORDER BY user_id")).await?;
+    Ok(users.into_iter().filter_map(|id| UserId::new(id).ok()).collect())
 }
 
 /// From now on a coupon's results go to the room that it has now, whatever its row says later.
@@ -106,7 +113,7 @@ pub(super) async fn all_terms(
     conn: &mut Conn,
     rooms: Option<&HashSet<RoomId>>,
 ) -> mysql_async::Result<AllTerms> {
-    let rows: Vec<terms::Row> = conn.query(format!("SELECT {}", terms::COLUMNS)).await?;
+    let rows: Vec<terms::Row> = conn.query(format!("SELECT {}", terms::columns("SIGNED"))).await?;
     Ok(AllTerms::read(rows, rooms))
 }
 

@@ -7,6 +7,10 @@
 #[path = "../backends/bench.rs"]
 mod bench;
 
+mod autocommit;
+mod proxy;
+mod read_only;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 

@@ -1,11 +1,15 @@
 //! One database on one MySQL or MariaDB server, as this process reaches it.
 
+mod pool;
+
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, DriverError, IoError, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, SslOpts};
 
+use self::pool::{Renewals, RenewedPool};
 use super::tls;
 use crate::backend::Unavailable;
 use crate::settings::ServerUrl;
@@ -50,7 +54,19 @@ pub(super) mod code {
     pub(in super::super) const DUPLICATE: u16 = 1062;
     /// There is no such table.
     pub(in super::super) const NO_TABLE: u16 = 1146;
+    /// The server was told not to do such a thing: above all, to be read-only.
+    const FORBIDDEN: u16 = 1290;
+    /// The session's transactions only read.
+    const READ_ONLY_TRANSACTION: u16 = 1792;
+    /// The storage engine only reads.
+    const READ_ONLY_MODE: u16 = 1836;
+    /// What a server says that takes no writes, such as a primary that has become a replica.
+    pub(super) const READ_ONLY: [u16; 3] = [FORBIDDEN, READ_ONLY_TRANSACTION, READ_ONLY_MODE];
 }
+
+/// 1 when the server takes no writes. Some servers say `ON` for 1.
+const TAKES_NO_WRITES: &str = "SELECT CAST(@@GLOBAL.read_only AS CHAR) NOT IN ('0', 'OFF') \
+     OR CAST(@@GLOBAL.innodb_read_only AS CHAR) NOT IN ('0', 'OFF')";
 
 /// One database on one server.
 #[derive(Clone)]
@@ -61,7 +77,7 @@ pub struct Database {
     host: String,
     name: String,
     opts: Opts,
-    pool: Pool,
+    pool: RenewedPool,
 }
 
 /// A database that cannot be used.
@@ -104,7 +120,7 @@ impl Database {
             .tcp_keepalive(Some(KEEPALIVE))
             .prefer_socket(false);
         let opts = Opts::from(builder);
-        let pool = Pool::new(opts.clone());
+        let pool = RenewedPool::new(opts.clone(), Arc::new(Renewals::default()));
         Ok(Self {
             setting: setting.to_owned(),
             host: url.host().to_owned(),
@@ -117,7 +133,7 @@ impl Database {
     /// The same database with a pool of its own, for another runtime.
     #[must_use]
     pub fn with_own_pool(&self) -> Self {
-        Self { pool: Pool::new(self.opts.clone()), ..self.clone() }
+        Self { pool: self.pool.another(), ..self.clone() }
     }
 
     /// A connection of the pool's.
@@ -243,13 +259,32 @@ impl Database {
     }
 
     /// The pool, for drivers that want one.
-    pub(super) const fn pool(&self) -> &Pool {
-        &self.pool
+    pub(super) fn pool(&self) -> Pool {
+        self.pool.current()
+    }
+
+    /// Asks a connection of the pool's whether its server takes writes. If it does not, another server may have taken over
+    /// behind the same address, to which no connection leads that exists already: all of them are made anew, on every
+    /// thread, those that only read included.
+    pub(super) async fn follow(&self, conn: &mut Conn) -> mysql_async::Result<()> {
+        let takes_no_writes: Option<bool> = conn.query_first(TAKES_NO_WRITES).await?;
+        if takes_no_writes == Some(true) {
+            self.pool.renew();
+        }
+        Ok(())
+    }
+
+    /// Makes all connections anew, as [`Self::follow`] does, when an error is that of a server that takes no writes.
+    pub(super) fn notice(&self, error: &mysql_async::Error) {
+        if code::READ_ONLY.iter().any(|code| has_code(error, *code)) {
+            self.pool.renew();
+        }
     }
 
     /// What went wrong there, with the setting that leads there.
     #[must_use]
     pub fn error(&self, error: &mysql_async::Error) -> DatabaseError {
+        self.notice(error);
         let server_code = match error {
             mysql_async::Error::Server(error) => Some(error.code),
             _ => None,

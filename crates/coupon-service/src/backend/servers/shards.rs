@@ -98,7 +98,10 @@ impl ServersShards {
             transaction.commit().await?;
             Ok::<_, mysql_async::Error>(spent)
         };
-        let spent = spent.await.map_err(|error| down(shard, &error))?;
+        let spent = spent.await.map_err(|error| {
+            let database = self.databases.get(shard.index());
+            database.map_or_else(|| unknown(shard), |database| down(shard, &database.error(&error)))
+        })?;
         Ok(if spent { SpendOutcome::Spent } else { SpendOutcome::AlreadyUsed })
     }
 }

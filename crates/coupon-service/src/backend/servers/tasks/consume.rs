@@ -248,6 +248,9 @@ impl Consumer {
                 Ok(done)
             }
             Err(error) => {
+                if let (StoreError::Sql(error), Ok(database)) = (&error, dataset.database(self.shard)) {
+                    database.notice(error);
+                }
                 // A table that went, because its day was retired, is made again.
                 if matches!(&error, StoreError::Sql(error) if has_code(error, code::NO_TABLE)) {
                     self.tables.clear();

@@ -125,6 +125,7 @@ impl Gatekeeper {
         let failed = |error| main.error(&error);
         let dataset: Option<String> =
             conn.query_first("SELECT value FROM meta WHERE name = 'dataset'").await.map_err(failed)?;
+        main.follow(&mut conn).await.map_err(failed)?;
         if dataset.as_deref() != Some(&self.background.dataset) {
             self.background.epoch.set(None);
             bail!(

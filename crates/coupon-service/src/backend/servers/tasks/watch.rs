@@ -111,6 +111,7 @@ async fn ask(
             )
             .await?;
         let Some(row) = row else { return Ok(None) };
+        database.follow(&mut conn).await?;
         let mut look = Look {
             as_of: Timestamp::from_millis(get(&row, 0)?),
             outbox_id: get(&row, 1)?,

@@ -17,12 +17,12 @@ pub mod ids;
 pub mod limits;
 pub mod loopback;
 pub mod manager;
+mod outage;
 pub mod pipeline;
 mod room_cache;
 pub mod service;
 pub mod settings;
 pub mod telemetry;
-mod throttle;
 mod unavailable;
 pub mod user_token;
 

@@ -15,13 +15,13 @@ use crate::backend::{
     Backend, LocalFuture, SpendOutcome, Spending, Summary, Totals, Unavailable, Visit, Visited,
 };
 use crate::ids::PATIENCE_MS as CLOCK_PATIENCE_MS;
+use crate::outage::Outage;
 use crate::telemetry::traces::traced;
-use crate::throttle::Throttle;
 
 pub use page::Page;
 
 /// A shard that is down is missed by every read.
-static LOG: Throttle = Throttle::new();
+static LOG: Outage = Outage::of_requests();
 
 /// How a query was answered.
 #[derive(Debug, Clone)]
@@ -277,8 +277,8 @@ impl ShardingManager {
                     values.push(visited.value);
                 }
                 Err(why) => {
-                    if let Some(unsaid) = LOG.admit() {
-                        tracing::warn!(%shard, error = %why, unsaid, "a shard did not answer");
+                    if let Some(told) = LOG.failed() {
+                        tracing::warn!(%shard, error = %why, failures = told.failures, lasted_s = told.lasted_s, "a shard did not answer");
                     }
                     answered.missing.push(shard);
                     error = Some(why);

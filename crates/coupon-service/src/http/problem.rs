@@ -9,8 +9,8 @@ use coupon_core::{CouponId, UserId};
 
 use crate::api::ProblemDetails;
 use crate::backend::Unavailable;
+use crate::outage::Outage;
 use crate::telemetry::context;
-use crate::throttle::Throttle;
 
 /// The longest detail: parts of it may quote the request.
 const DETAIL_MAX: usize = 400;
@@ -167,12 +167,13 @@ impl Problem {
 
     /// Something needed did not answer. The reason goes to the log, never to the client.
     pub(super) fn unavailable(error: &Unavailable) -> Self {
-        if let Some(unsaid) = LOG.admit() {
+        if let Some(told) = LOG.failed() {
             tracing::warn!(
                 request_id = context::request_id(),
                 what = error.what,
                 why = error.why,
-                unsaid,
+                failures = told.failures,
+                lasted_s = told.lasted_s,
                 "answering 503"
             );
         }
@@ -249,7 +250,7 @@ pub(crate) fn refusal(detail: &str) -> Vec<u8> {
 }
 
 /// An overloaded service answers thousands of 503 a second.
-static LOG: Throttle = Throttle::new();
+static LOG: Outage = Outage::of_requests();
 
 #[cfg(test)]
 mod tests {

@@ -172,12 +172,12 @@ impl Gate for std::sync::Arc<MemoryGate> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coupon_core::RoomId;
+    use coupon_core::{Money, RoomId};
 
     fn coupon(total: u32) -> Terms {
         let (start, end) = (at("2026-11-22T00:00:00Z"), at("2026-11-23T00:00:00Z"));
         let (coupon, room) = (CouponId::new(1).unwrap(), RoomId::new(1).unwrap());
-        Terms { coupon, room, total, start, end, active: true }
+        Terms { coupon, room, total, start, end, active: true, min_purchase: Money::default() }
     }
 
     fn at(text: &str) -> Timestamp {

@@ -18,12 +18,10 @@ use tokio::sync::{Notify, oneshot};
 use super::waiters::{Outcome, Waiters};
 use super::{Broker, BrokerError, Notices};
 use crate::failpoints::{self, Mechanism};
-use crate::throttle::Throttle;
+use crate::outage::Outage;
 
 /// How long to wait before connecting again, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-
-static LOG: Throttle = Throttle::new();
 
 /// What became of a message that is not known to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -181,12 +179,15 @@ impl Publisher {
 
 /// Connects, waits until the connection is lost, and connects again, for as long as there is a publisher.
 async fn supervise(broker: Broker, shared: Weak<Shared>) {
-    let mut pause = BACKOFF.0;
+    let (mut pause, outage) = (BACKOFF.0, Outage::of_task());
     while shared.strong_count() > 0 {
         match connect(&broker).await {
             Ok((connection, notices, live)) => {
                 let (gone, Some(shared)) = (Arc::clone(&live.waiters), shared.upgrade()) else { return };
                 pause = BACKOFF.0;
+                if let Some(told) = outage.ended() {
+                    tracing::info!(failures = told.failures, lasted_s = told.lasted_s, "connected again");
+                }
                 *lock(&shared.blocked) = Some(notices);
                 *lock(&shared.waiters) = Arc::clone(&live.waiters);
                 *lock(&shared.error) = None;
@@ -198,8 +199,9 @@ async fn supervise(broker: Broker, shared: Weak<Shared>) {
                 drop(connection);
             }
             Err(error) => {
-                if let Some(unsaid) = LOG.admit() {
-                    tracing::warn!(%error, unsaid, "cannot connect; trying again");
+                if let Some(told) = outage.failed() {
+                    let (failures, lasted_s) = (told.failures, told.lasted_s);
+                    tracing::warn!(%error, failures, lasted_s, "cannot connect; trying again");
                 }
                 let Some(shared) = shared.upgrade() else { return };
                 *lock(&shared.error) = Some(error);

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::super::books::{ENTRIES, settle, settle_parked};
 use super::Background;
 use crate::backend::set_aside::Place;
-use crate::throttle::Throttle;
+use crate::outage::Outage;
 
 /// How long entries gather before they are applied, unless somebody waits for them: main need not be told of every commit
 /// by itself.
@@ -22,16 +22,19 @@ const LOOK: Duration = Duration::from_secs(2);
 /// A database that takes longer is as good as down.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-static LOG: Throttle = Throttle::new();
-
 /// The task that applies the outboxes.
 pub(in super::super) struct Applier {
     background: Arc<Background>,
+    /// Of each shard's outbox.
+    outages: Vec<Outage>,
+    /// Of the parked changes.
+    parked: Outage,
 }
 
 impl Applier {
-    pub(in super::super) const fn new(background: Arc<Background>) -> Self {
-        Self { background }
+    pub(in super::super) fn new(background: Arc<Background>) -> Self {
+        let outages = background.shards().map(|_| Outage::of_task()).collect();
+        Self { background, outages, parked: Outage::of_task() }
     }
 
     pub(in super::super) async fn run(mut self) {
@@ -47,29 +50,52 @@ impl Applier {
         for shard in self.background.shards() {
             loop {
                 let applied = timeout(PATIENCE, self.apply(shard)).await;
-                match applied.unwrap_or_else(|_| Err(anyhow::anyhow!("it did not answer in time"))) {
-                    Ok(applied) if applied == ENTRIES => {}
-                    Ok(_) => break,
-                    Err(error) => {
-                        if let Some(unsaid) = LOG.admit() {
-                            tracing::warn!(%shard, error = format!("{error:#}"), unsaid, "main is told of stock changes later");
-                        }
-                        break;
-                    }
+                let applied = applied.unwrap_or_else(|_| Err(anyhow::anyhow!("it did not answer in time")));
+                self.tell(shard, &applied);
+                if !matches!(applied, Ok(ENTRIES)) {
+                    break;
                 }
             }
         }
         let parked = timeout(PATIENCE, self.apply_parked()).await;
-        if let Ok(Err(error)) = parked
-            && let Some(unsaid) = LOG.admit()
-        {
-            tracing::warn!(
-                error = format!("{error:#}"),
-                unsaid,
-                "parked stock changes are looked through later"
-            );
-        }
+        let parked = parked.unwrap_or_else(|_| Err(anyhow::anyhow!("it did not answer in time")));
+        self.tell_of_parked(&parked);
         self.background.applied.notify_waiters();
+    }
+
+    fn tell(&self, shard: ShardId, applied: &anyhow::Result<usize>) {
+        let Some(outage) = self.outages.get(shard.index()) else { return };
+        match applied {
+            Ok(_) => {
+                if let Some(told) = outage.ended() {
+                    let (failures, lasted_s) = (told.failures, told.lasted_s);
+                    tracing::info!(%shard, failures, lasted_s, "main is told of stock changes again");
+                }
+            }
+            Err(error) => {
+                if let Some(told) = outage.failed() {
+                    let (error, failures, lasted_s) = (format!("{error:#}"), told.failures, told.lasted_s);
+                    tracing::warn!(%shard, error, failures, lasted_s, "main is told of stock changes later");
+                }
+            }
+        }
+    }
+
+    fn tell_of_parked(&self, applied: &anyhow::Result<()>) {
+        match applied {
+            Ok(()) => {
+                if let Some(told) = self.parked.ended() {
+                    let (failures, lasted_s) = (told.failures, told.lasted_s);
+                    tracing::info!(failures, lasted_s, "parked stock changes are looked through again");
+                }
+            }
+            Err(error) => {
+                if let Some(told) = self.parked.failed() {
+                    let (error, failures, lasted_s) = (format!("{error:#}"), told.failures, told.lasted_s);
+                    tracing::warn!(error, failures, lasted_s, "parked stock changes are looked through later");
+                }
+            }
+        }
     }
 
     /// Applies what a shard's outbox holds beyond main's position. Says how many entries it were.

@@ -24,7 +24,7 @@ use super::gather::Batch;
 use super::settle::settle;
 use super::store::{Done, StoreError, Work, store};
 use crate::failpoints::{self, Point};
-use crate::throttle::Throttle;
+use crate::outage::Outage;
 
 /// A transaction that is not full begins no sooner after the last one began: under load a few large ones cost every row
 /// less than many small ones. After a pause nothing waits.
@@ -39,19 +39,20 @@ const IDLE: Duration = Duration::from_millis(200);
 /// the broker may think that we were given it: RabbitMQ 3.10 does when a queue is deleted and made again at once.
 const STUCK: Duration = Duration::from_secs(5);
 
-static LOG: Throttle = Throttle::new();
-
 /// One shard's consumer.
 pub(in super::super) struct Consumer {
     background: Arc<Background>,
     shard: ShardId,
     conn: Option<Conn>,
     tables: HashSet<TableId>,
+    storing: Arc<Outage>,
+    settling: Arc<Outage>,
 }
 
 impl Consumer {
     pub(in super::super) fn new(background: Arc<Background>, shard: ShardId) -> Self {
-        Self { background, shard, conn: None, tables: HashSet::new() }
+        let [storing, settling] = [(); 2].map(|()| Arc::new(Outage::of_task()));
+        Self { background, shard, conn: None, tables: HashSet::new(), storing, settling }
     }
 
     /// Consumes until the process stops.
@@ -167,6 +168,7 @@ impl Consumer {
         consuming: &mut Consuming,
     ) -> (Option<Done>, bool) {
         let (background, shard) = (Arc::clone(&self.background), self.shard);
+        let outage = Arc::clone(&self.storing);
         let at_work = work.results.len();
         background.works_on(shard, at_work, consuming.buffered());
         let mut goes_on = true;
@@ -183,7 +185,7 @@ impl Consumer {
                 Some(delivery) => match next.take(&background, shard, delivery).await {
                     Ok(()) => true,
                     Err(error) => {
-                        complain(shard, &error);
+                        complain(shard, &outage, &error);
                         false
                     }
                 },
@@ -198,7 +200,13 @@ impl Consumer {
     async fn store_at_last(&mut self, work: &Work) -> Option<Done> {
         loop {
             match self.try_to_store(work).await {
-                Ok(done) => return Some(done),
+                Ok(done) => {
+                    if let Some(told) = self.storing.ended() {
+                        let (failures, lasted_s) = (told.failures, told.lasted_s);
+                        tracing::info!(shard = %self.shard, failures, lasted_s, "storing goes on");
+                    }
+                    return Some(done);
+                }
                 Err(error) => self.complain(&error),
             }
             if self.background.stopping() {
@@ -212,10 +220,9 @@ impl Consumer {
     async fn settle(&self, settling: &mut JoinSet<()>, work: Work, done: Done) {
         while settling.join_next().await.is_some() {}
         let (background, shard) = (Arc::clone(&self.background), self.shard);
+        let outage = Arc::clone(&self.settling);
         settling.spawn(async move {
-            if let Err(error) = settle(&background, &work, &done).await {
-                complain(shard, &error);
-            }
+            tell_settled(shard, &outage, settle(&background, &work, &done).await);
         });
     }
 
@@ -248,7 +255,7 @@ impl Consumer {
                 Ok(done)
             }
             Err(error) => {
-                if let (StoreError::Sql(error), Ok(database)) = (&error, dataset.database(self.shard)) {
+                if let (StoreError::Sql(error), Ok(database)) = (&error, background.database(self.shard)) {
                     database.notice(error);
                 }
                 // A table that went, because its day was retired, is made again.
@@ -304,7 +311,7 @@ impl Consumer {
     }
 
     fn complain(&self, error: &dyn std::fmt::Display) {
-        complain(self.shard, error);
+        complain(self.shard, &self.storing, error);
     }
 }
 
@@ -329,9 +336,31 @@ impl Still {
     }
 }
 
-fn complain(shard: ShardId, error: &dyn std::fmt::Display) {
-    if let Some(unsaid) = LOG.admit() {
-        tracing::warn!(%shard, %error, unsaid, "storing is held up; nothing is lost, and it is tried again");
+fn complain(shard: ShardId, outage: &Outage, error: &dyn std::fmt::Display) {
+    if let Some(told) = outage.failed() {
+        let (failures, lasted_s) = (told.failures, told.lasted_s);
+        tracing::warn!(%shard, %error, failures, lasted_s, "storing is held up; nothing is lost, and it is tried again");
+    }
+}
+
+/// Says that the gate is not told of what is stored, which holds up nothing.
+fn tell_settled<E: std::fmt::Display>(shard: ShardId, outage: &Outage, settled: Result<(), E>) {
+    match settled {
+        Ok(()) => {
+            if let Some(told) = outage.ended() {
+                let (failures, lasted_s) = (told.failures, told.lasted_s);
+                tracing::info!(%shard, failures, lasted_s, "the gate is told again of what is stored");
+            }
+        }
+        Err(error) => {
+            if let Some(told) = outage.failed() {
+                let (failures, lasted_s) = (told.failures, told.lasted_s);
+                tracing::warn!(
+                    %shard, %error, failures, lasted_s,
+                    "the gate is not told of what is stored; it stays pending there, and is found again"
+                );
+            }
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use super::super::gate::{Epoch, SENTINEL, whole};
 use super::Background;
 use super::fill::{fill, remove_keys, to_fill};
 use super::record::{GateState, Place};
-use crate::throttle::Throttle;
+use crate::outage::Outage;
 
 /// How often main is asked which epoch is open.
 const EVERY: Duration = Duration::from_millis(500);
@@ -37,17 +37,16 @@ const ROUTED: Duration = Duration::from_millis(200);
 /// How long Redis keeps what is only written to see whether it can be.
 const PROBE_MS: u64 = 1_000;
 
-static LOG: Throttle = Throttle::new();
-
 /// The task that watches over the gate.
 pub(in super::super) struct Gatekeeper {
     background: Arc<Background>,
     looks: u32,
+    outage: Outage,
 }
 
 impl Gatekeeper {
     pub(in super::super) const fn new(background: Arc<Background>) -> Self {
-        Self { background, looks: 0 }
+        Self { background, looks: 0, outage: Outage::of_task() }
     }
 
     pub(in super::super) async fn run(mut self) {
@@ -60,10 +59,19 @@ impl Gatekeeper {
 
     /// Looks once; the gate is open afterwards, or the log says why not.
     pub(in super::super) async fn look_and_tell(&mut self) {
-        if let Err(error) = self.look().await
-            && let Some(unsaid) = LOG.admit()
-        {
-            tracing::warn!(error = format!("{error:#}"), unsaid, "the gate cannot be looked after");
+        match self.look().await {
+            Ok(()) => {
+                if let Some(told) = self.outage.ended() {
+                    let (failures, lasted_s) = (told.failures, told.lasted_s);
+                    tracing::info!(failures, lasted_s, "the gate is looked after again");
+                }
+            }
+            Err(error) => {
+                if let Some(told) = self.outage.failed() {
+                    let (error, failures, lasted_s) = (format!("{error:#}"), told.failures, told.lasted_s);
+                    tracing::warn!(error, failures, lasted_s, "the gate cannot be looked after");
+                }
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use mysql_async::prelude::Queryable as _;
 use super::super::mysql::Database;
 use crate::clock::Clock;
 use crate::ids::Lease;
-use crate::throttle::Throttle;
+use crate::outage::Outage;
 
 /// Numbers from here on are kept for history and for stock logs of the embedded backend.
 const NUMBERS: u16 = 1_000;
@@ -22,8 +22,6 @@ const TERM_MS: i64 = 600_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is renewed.
 const RENEW: Duration = Duration::from_secs(30);
-
-static LOG: Throttle = Throttle::new();
 
 /// The numbers that this process has leased.
 pub(in super::super) struct Leases {
@@ -76,16 +74,28 @@ impl Leases {
 
     /// Renews them for as long as the process lives.
     pub(in super::super) async fn keep(self: Arc<Self>) {
+        let outage = Outage::of_task();
         loop {
             tokio::time::sleep(RENEW).await;
-            if let Err(error) = self.renew().await
-                && let Some(unsaid) = LOG.admit()
-            {
-                tracing::warn!(
-                    error = format!("{error:#}"),
-                    unsaid,
-                    "worker numbers are not renewed; tried again"
-                );
+            match self.renew().await {
+                Ok(()) => {
+                    if let Some(told) = outage.ended() {
+                        let (failures, lasted_s) = (told.failures, told.lasted_s);
+                        tracing::info!(failures, lasted_s, "worker numbers are renewed again");
+                    }
+                }
+                Err(error) => {
+                    if let Some(told) = outage.failed() {
+                        let (error, failures, lasted_s) =
+                            (format!("{error:#}"), told.failures, told.lasted_s);
+                        tracing::warn!(
+                            error,
+                            failures,
+                            lasted_s,
+                            "worker numbers are not renewed; tried again"
+                        );
+                    }
+                }
             }
         }
     }

@@ -19,14 +19,12 @@ use super::super::names::Names;
 use super::{Background, Rows};
 use crate::backend::PlacedResult;
 use crate::failpoints::{self, Mechanism};
-use crate::throttle::Throttle;
+use crate::outage::Outage;
 
 /// How many marks are read at a time.
 const PAGE: usize = 5_000;
 /// The most results that one message hands over.
 const MESSAGE: usize = 1_000;
-
-static LOG: Throttle = Throttle::new();
 
 /// The task that looks for them.
 pub(in super::super) struct Reconciler {
@@ -43,19 +41,31 @@ impl Reconciler {
     }
 
     pub(in super::super) async fn run(mut self) {
+        let outage = Outage::of_task();
         while !self.background.stopping() {
             let done = self.round().await;
             let counts = &self.background.counts;
             let count = if done.is_ok() { &counts.rounds } else { &counts.failed_rounds };
             count.fetch_add(1, Ordering::Relaxed);
-            if let Err(error) = done
-                && let Some(unsaid) = LOG.admit()
-            {
-                tracing::warn!(
-                    error = format!("{error:#}"),
-                    unsaid,
-                    "pending reservations are looked through later"
-                );
+            match done {
+                Ok(()) => {
+                    if let Some(told) = outage.ended() {
+                        let (failures, lasted_s) = (told.failures, told.lasted_s);
+                        tracing::info!(failures, lasted_s, "pending reservations are looked through again");
+                    }
+                }
+                Err(error) => {
+                    if let Some(told) = outage.failed() {
+                        let (error, failures, lasted_s) =
+                            (format!("{error:#}"), told.failures, told.lasted_s);
+                        tracing::warn!(
+                            error,
+                            failures,
+                            lasted_s,
+                            "pending reservations are looked through later"
+                        );
+                    }
+                }
             }
             tokio::time::sleep(self.every).await;
         }

@@ -16,7 +16,7 @@ use super::super::sql;
 use super::super::status::Look;
 use super::super::values::get;
 use super::Background;
-use crate::throttle::Throttle;
+use crate::outage::Outage;
 
 /// How often to look. Reads trail by as much at least.
 const EVERY: Duration = Duration::from_millis(200);
@@ -31,8 +31,6 @@ const STILL_MS: i64 = 1_000;
 /// MariaDB's versions begin where MySQL's are not yet.
 const MARIADB: (u16, u16, u16) = (10, 0, 0);
 
-static LOG: Throttle = Throttle::new();
-
 /// Looks at one shard and its queue until the process stops, at each in its own time: while a shard does not answer, its
 /// queue grows, and what bounds it must see that.
 pub(in super::super) async fn watch(background: Arc<Background>, shard: ShardId) {
@@ -40,7 +38,7 @@ pub(in super::super) async fn watch(background: Arc<Background>, shard: ShardId)
 }
 
 async fn watch_queue(background: &Background, shard: ShardId) {
-    let mut queue = QueueWatch { admin: None, last: (0, 0), mean: 1.0 };
+    let mut queue = QueueWatch { admin: None, last: (0, 0), mean: 1.0, outage: Outage::of_task() };
     while !background.stopping() {
         tokio::time::sleep(EVERY).await;
         queue.look(background, shard).await;
@@ -170,6 +168,7 @@ struct QueueWatch {
     /// Messages and results that had come through at the last look.
     last: (u64, u64),
     mean: f64,
+    outage: Outage,
 }
 
 impl QueueWatch {
@@ -202,11 +201,16 @@ impl QueueWatch {
                 )]
                 let waiting = ((messages + buffered) as f64 * self.mean) as u64;
                 status.set_waiting(waiting + results);
+                if let Some(told) = self.outage.ended() {
+                    let (failures, lasted_s) = (told.failures, told.lasted_s);
+                    tracing::info!(%shard, failures, lasted_s, "the queue says again how much waits in it");
+                }
             }
             Err(error) => {
                 self.admin = None;
-                if let Some(unsaid) = LOG.admit() {
-                    tracing::warn!(%shard, %error, unsaid, "the queue does not say how much waits in it");
+                if let Some(told) = self.outage.failed() {
+                    let (failures, lasted_s) = (told.failures, told.lasted_s);
+                    tracing::warn!(%shard, %error, failures, lasted_s, "the queue does not say how much waits in it");
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
-use coupon_cli::Pages;
+use coupon_cli::{Pages, heard};
 
 use crate::cmd::{
     advise, audit, bench, compare, diff, explain, faults, replay, run, serve, simulate, vertical,
@@ -87,7 +87,8 @@ pub fn main() -> ExitCode {
             pages.show(Cli::command()).map(|()| ExitCode::SUCCESS).context("cannot write the page")
         }
     };
-    result.unwrap_or_else(|error| {
+    // A result that was lost is none, whatever it would have been.
+    result.and_then(|code| terminal::outcome().map(|()| code)).unwrap_or_else(|error| {
         terminal::clear_progress();
         terminal::note(format!("error: {error:#}"));
         ExitCode::FAILURE
@@ -102,6 +103,8 @@ fn refuse(error: &clap::Error) -> ExitCode {
         terminal::note(message.split_whitespace().collect::<Vec<_>>().join(" "));
         return ExitCode::FAILURE;
     }
-    let _ = error.print();
-    ExitCode::from(u8::from(error.use_stderr()))
+    match heard(error.print()) {
+        Ok(()) => ExitCode::from(u8::from(error.use_stderr())),
+        Err(_) => ExitCode::FAILURE,
+    }
 }

@@ -1,27 +1,52 @@
 //! The one place that writes to the terminal: results go to stdout, progress and errors to stderr.
+//!
+//! Whatever is shown is made plain here: names, answers and files are of others, and command no terminal.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
-/// Prints a line of result. A reader that went away (`| head`) is no error.
+use coupon_cli::{heard, plain};
+
+/// Why the first line of result that was lost could not be written.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints a line of result. Whether it could be written, [`outcome`] tells at the end.
 pub fn say(line: impl AsRef<str>) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{}", line.as_ref()).and_then(|()| out.flush());
+    let mut out = io::stdout().lock();
+    let line = plain::lines(line.as_ref());
+    if let Err(error) = heard(writeln!(out, "{line}").and_then(|()| out.flush())) {
+        let _ = LOST.set(error);
+    }
+}
+
+/// That every line of result was written, as far as anybody wanted to read it (`| head`).
+///
+/// # Errors
+/// Why the first one was not.
+pub fn outcome() -> anyhow::Result<()> {
+    LOST.get().map_or(Ok(()), |error| anyhow::bail!("cannot write to stdout: {error}"))
 }
 
 /// Prints a line that is not a result.
 pub fn note(line: impl AsRef<str>) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", line.as_ref());
+    let _ = writeln!(io::stderr().lock(), "{}", plain::lines(line.as_ref()));
 }
 
-/// Redraws the progress line; does nothing where no person watches.
+/// Redraws the progress line; does nothing where no person watches, or the terminal cannot take a line back.
 pub fn progress(line: impl AsRef<str>) {
-    let mut out = std::io::stderr().lock();
-    if out.is_terminal() {
-        let _ = write!(out, "\r\x1b[2K{}", line.as_ref()).and_then(|()| out.flush());
+    let mut out = io::stderr().lock();
+    if obeys(&out) {
+        let line = plain::line(line.as_ref());
+        let _ = write!(out, "\r\x1b[2K{line}").and_then(|()| out.flush());
     }
 }
 
 /// Takes the progress line away again.
 pub fn clear_progress() {
     progress("");
+}
+
+/// A terminal that knows colours and movements.
+pub(crate) fn obeys(out: &impl IsTerminal) -> bool {
+    out.is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }

@@ -1,6 +1,9 @@
-//! What every program can tell of its own command line: completions for shells, and manual pages.
+//! What every program has to do with a terminal: it tells of its own command line by completions for shells and manual pages,
+//! and shows text from outside as [`plain`] has it.
 //!
-//! Both are made from the flags as they are, so that they cannot fall behind them.
+//! Completions and pages are made from the flags as they are, so that they cannot fall behind them.
+
+pub mod plain;
 
 use std::fs;
 use std::io::{self, Write};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
-use coupon_cli::{Pages, heard};
+use coupon_cli::{Pages, heard, plain};
 use coupon_core::{ShardingStrategy, Timestamp, UserId};
 use jiff::SignedDuration;
 use serde::de::DeserializeOwned;
@@ -137,7 +137,7 @@ pub fn main<S: DeserializeOwned + Default>(
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{name}: {error:#}");
+            let _ = writeln!(std::io::stderr(), "{name}: {}", plain::lines(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use coupon_service::settings::{ServersSettings, Sources};
+use coupon_service::settings::{ServersSettings, Sources, shown};
 use seeder::SeedOptions;
 
 use crate::compare::Wanted;
@@ -33,7 +33,7 @@ impl ServersArgs {
     pub(super) fn settings(&self) -> Result<ServersSettings> {
         let other = self.set.iter().find(|set| !set.trim_start().starts_with("servers."));
         if let Some(other) = other {
-            anyhow::bail!("--set {other}: only settings of [servers] count here");
+            anyhow::bail!("--set {}: only settings of [servers] count here", shown(other));
         }
         let sources = Sources {
             file: self.config.clone(),

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
+use coupon_cli::plain;
+use coupon_service::settings::shown_arguments;
+
 use super::round::Entrant;
 use super::servers::Servers;
 use super::{Options, model};
@@ -88,18 +91,19 @@ fn versions(site: Option<&Site>) -> BTreeMap<String, String> {
     stores.into_iter().chain([own]).map(|(name, version)| (name.to_owned(), version)).collect()
 }
 
-/// The command line, without the folder that the program happens to be in.
+/// The command line, without the folder that the program happens to be in, and without secrets.
 pub(crate) fn command(mut arguments: impl Iterator<Item = String>) -> String {
     let own = arguments.next().unwrap_or_default();
     let own = own.rsplit('/').next().unwrap_or_default().to_owned();
-    let quoted = arguments.map(|argument| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+,./:@".contains(c);
-        if !argument.is_empty() && argument.chars().all(plain) {
-            argument
-        } else {
-            format!("'{}'", argument.replace('\'', r"'\''"))
-        }
-    });
+    let quoted =
+        shown_arguments(arguments).map(|argument| plain::line(&argument).into_owned()).map(|argument| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+,./:@".contains(c);
+            if !argument.is_empty() && argument.chars().all(plain) {
+                argument
+            } else {
+                format!("'{}'", argument.replace('\'', r"'\''"))
+            }
+        });
     std::iter::once(own).chain(quoted).collect::<Vec<_>>().join(" ")
 }
 
@@ -141,5 +145,15 @@ mod tests {
         let arguments = ["/opt/bin/loadtest", "compare", "--shard-rtt", "1ms", "--out", "my report"];
         let command = command(arguments.iter().map(|&argument| argument.to_owned()));
         assert_eq!(command, "loadtest compare --shard-rtt 1ms --out 'my report'");
+    }
+
+    #[test]
+    fn a_command_tells_no_secret_and_commands_no_terminal() {
+        let main = "servers.main=mysql://u:s3cret@h:1";
+        let arguments =
+            ["loadtest", "compare", "--admin-token", "s3cret", "--set", main, "--out", "\u{1b}[2K"];
+        let command = command(arguments.iter().map(|&argument| argument.to_owned()));
+        assert!(command.contains("servers.main=mysql://(hidden)@h:1"), "{command}");
+        assert!(!command.contains("s3cret") && !command.contains(char::is_control), "{command}");
     }
 }

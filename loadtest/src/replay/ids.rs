@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use coupon_cli::plain;
+
 /// The ids of one kind seen so far, each with a number in the order of its first appearance, from 0.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
@@ -32,16 +34,8 @@ impl Seen {
                 *place = rank as u64 + 1;
             }
         }
-        Sorted { labels: ids.into_iter().map(|(id, _)| printable(id)).collect(), ranks }
+        Sorted { labels: ids.into_iter().map(|(id, _)| plain::line(&id).into_owned()).collect(), ranks }
     }
-}
-
-/// Whoever made the trace does not write to the reader's terminal.
-fn printable(id: String) -> String {
-    if !id.contains(char::is_control) {
-        return id;
-    }
-    id.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// Whole numbers beyond a double's precision still differ by their text.
@@ -90,7 +84,7 @@ mod tests {
 
     #[test]
     fn what_would_command_a_terminal_is_not_told() {
-        assert_eq!(order(&["\u{1b}[31mroom\u{7}"]).0, ["\u{fffd}[31mroom\u{fffd}"]);
+        assert_eq!(order(&["\u{1b}[31mroom\u{7}"]).0, [r"\u{1b}[31mroom\u{7}"]);
     }
 
     #[test]

@@ -18,6 +18,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use coupon_cli::plain;
+use serde_json::Value;
 
 pub use model::Report;
 pub use summarise::summarise;
@@ -45,6 +47,31 @@ pub fn write_all(report: &Report, dir: &Path) -> anyhow::Result<Paths> {
     Ok(paths)
 }
 
+/// The same report, whose names and notes command no terminal: those of services, workloads and traces are of others.
+pub(crate) fn plain(report: &Report) -> Report {
+    let plain = serde_json::to_value(report).and_then(|mut value| {
+        plain_value(&mut value);
+        serde_json::from_value(value)
+    });
+    // What could be written as JSON can be read from it.
+    plain.unwrap_or_else(|_| report.clone())
+}
+
+fn plain_value(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = plain::line(text).into_owned(),
+        Value::Array(values) => values.iter_mut().for_each(plain_value),
+        Value::Object(fields) => {
+            let plain = std::mem::take(fields).into_iter().map(|(name, mut value)| {
+                plain_value(&mut value);
+                (plain::line(&name).into_owned(), value)
+            });
+            *fields = plain.collect();
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 /// Reads a `report.json` of this version.
 ///
 /// # Errors
@@ -53,6 +80,7 @@ pub fn read(path: &Path) -> anyhow::Result<Report> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let report: Report =
         serde_json::from_str(&text).with_context(|| format!("{} is no report", path.display()))?;
+    let report = plain(&report);
     anyhow::ensure!(
         report.schema == model::SCHEMA,
         "{} has schema {}; this program reads {}",

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod kept;
+mod shown;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

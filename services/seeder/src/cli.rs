@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use coupon_cli::{Pages, heard};
+use coupon_cli::{Pages, heard, plain};
 use coupon_core::{Day, ShardingStrategy, Timestamp};
-use coupon_service::settings::{BackendKind, Sources, StorageSettings};
+use coupon_service::settings::{BackendKind, Sources, StorageSettings, shown};
 
 use self::storage::Storage;
 use crate::options::now;
@@ -84,7 +84,7 @@ pub fn main_for(
     let OneCli { sizes, storage, command } = OneCli::parse();
     let strategy = |sources: Sources, shards| {
         if let Some(set) = sources.flags.first() {
-            bail!("--set {set}: this strategy has no settings; others begin with servers.");
+            bail!("--set {}: this strategy has no settings; others begin with servers.", shown(set));
         }
         strategy(shards)
     };
@@ -112,7 +112,7 @@ fn ending(outcome: Result<()>) -> ExitCode {
 
 fn complain(error: &dyn std::fmt::Display) {
     // There is nowhere left to complain about stderr.
-    let _ = writeln!(io::stderr(), "error: {error}");
+    let _ = writeln!(io::stderr(), "error: {}", plain::lines(&error.to_string()));
 }
 
 const EXAMPLES: &str = "\
@@ -334,7 +334,8 @@ fn day(text: &str) -> Result<Day, String> {
 }
 
 fn say(report: &dyn std::fmt::Display) -> Result<()> {
-    heard(writeln!(io::stdout().lock(), "{report}")).context("cannot write to stdout")
+    heard(writeln!(io::stdout().lock(), "{}", plain::lines(&report.to_string())))
+        .context("cannot write to stdout")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use coupon_core::ShardingStrategy;
-use coupon_service::settings::Sources;
+use coupon_service::settings::{Sources, shown};
 use hash_svc::{HashSettings, HashSharding};
 use range_svc::RangeSettings;
 use serde::de::DeserializeOwned;
@@ -56,14 +56,16 @@ fn range(by: &str, name: &str, shards: NonZeroU16, sources: Sources) -> Result<A
 /// Reads the settings of one section. Each flag is tried alone as well, so that an error can name it.
 fn section<T: DeserializeOwned>(section: &str, sources: &Sources) -> Result<T> {
     for set in &sources.flags {
-        let (key, _) = set.split_once('=').with_context(|| format!("--set {set}: write it as key=value"))?;
+        let (key, _) =
+            set.split_once('=').with_context(|| format!("--set {}: write it as key=value", shown(set)))?;
         let field = key.trim().strip_prefix(section).and_then(|rest| rest.strip_prefix('.'));
         ensure!(
             field.is_some(),
-            "--set {set}: this strategy has no such setting; its settings begin with \"{section}.\""
+            "--set {}: this strategy has no such setting; its settings begin with \"{section}.\"",
+            shown(set)
         );
         let alone = Sources { flags: vec![set.clone()], ..Sources::default() };
-        alone.read_section::<T>(section).with_context(|| format!("--set {set}"))?;
+        alone.read_section::<T>(section).with_context(|| format!("--set {}", shown(set)))?;
     }
     Ok(sources.read_section(section)?)
 }

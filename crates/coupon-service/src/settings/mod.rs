@@ -5,6 +5,7 @@ mod files;
 mod limits;
 mod secret;
 mod servers;
+mod shown;
 mod sources;
 
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ pub use choice::choice;
 pub use limits::LimitSettings;
 pub use secret::Secret;
 pub use servers::{Role, ServerUrl, ServersSettings};
+pub use shown::{shown, shown_arguments};
 pub use sources::{SettingsError, Sources, section};
 
 /// Everything that can be set, but for the strategy's own section.

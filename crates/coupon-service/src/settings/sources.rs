@@ -6,6 +6,7 @@ use config::{Config, Environment, File, FileFormat, Map, Value, ValueKind};
 use serde::de::DeserializeOwned;
 
 use super::files::read_secrets;
+use super::shown::{shown, without_source};
 use super::{Settings, StorageSettings};
 
 const DEFAULTS: &str = include_str!("defaults.toml");
@@ -102,8 +103,9 @@ impl Sources {
         }
         let from =
             self.file.as_ref().map_or_else(|| "settings".to_owned(), |file| file.display().to_string());
-        let config =
-            builder.build().map_err(|error| SettingsError::Source { from, error: error.to_string() })?;
+        let config = builder
+            .build()
+            .map_err(|error| SettingsError::Source { from, error: without_source(&error.to_string()) })?;
         config.cache.into_table().map_err(|error| whole(&error))
     }
 }
@@ -138,12 +140,15 @@ fn table_value(table: Map<String, Value>) -> Value {
 }
 
 fn whole(error: &config::ConfigError) -> SettingsError {
-    SettingsError::Source { from: "settings".to_owned(), error: error.to_string() }
+    SettingsError::Source { from: "settings".to_owned(), error: without_source(&error.to_string()) }
 }
 
 /// `range.by=room` as TOML: what is no number, boolean, list or quoted string is a bare string.
 fn flag_as_toml(flag: &str) -> Result<String, SettingsError> {
-    let bad = |error: &str| SettingsError::Source { from: format!("--set {flag}"), error: error.to_owned() };
+    let bad = |error: &str| SettingsError::Source {
+        from: format!("--set {}", shown(flag)),
+        error: error.to_owned(),
+    };
     let (key, value) =
         flag.split_once('=').ok_or_else(|| bad("give key=value, for example range.by=room"))?;
     let (key, value) = (key.trim(), value.trim());

@@ -1,13 +1,14 @@
 //! Log lines: what is in a request can neither end one nor forge another.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
+use coupon_cli::plain::OneLine;
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::fmt::format::debug_fn;
 
 use crate::settings::{LogFormat, LogSettings};
 
@@ -52,28 +53,6 @@ where
         // JSON has its own way to write what ends lines.
         LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
     })
-}
-
-/// Writes what would end a line, move a cursor or turn text around as the escape that Rust has for it: what a client sends
-/// can look like no other line.
-struct OneLine<'a, 'b>(&'a mut Writer<'b>);
-
-impl fmt::Write for OneLine<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let hidden = |c: char| {
-            c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-        };
-        for part in text.split_inclusive(hidden) {
-            match part.char_indices().next_back() {
-                Some((at, last)) if hidden(last) => {
-                    let (plain, _) = part.split_at(at);
-                    write!(self.0, "{plain}{}", last.escape_default())?;
-                }
-                _ => self.0.write_str(part)?,
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Error, Result, ensure};
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use coupon_cli::{Pages, heard};
+use coupon_cli::{Pages, heard, plain};
 
 use crate::record::Record;
 use crate::{Options, Server, Stack, Status};
@@ -113,7 +113,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // There is nowhere left to complain about stderr.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
+            let _ = writeln!(io::stderr(), "error: {}", plain::lines(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

@@ -19,7 +19,7 @@ pub(crate) const WIDTH: usize = 100;
 /// for none (<https://no-color.org>).
 pub fn wants_colour(out: &impl IsTerminal) -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    out.is_terminal() && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    crate::terminal::obeys(out) && !set("NO_COLOR")
 }
 
 /// Prints the summary. With `colour`, headings are bold and failures red; nothing is said by colour alone.
@@ -29,6 +29,7 @@ pub fn wants_colour(out: &impl IsTerminal) -> bool {
 pub fn print(report: &Report, out: &mut impl Write, colour: bool) -> io::Result<()> {
     let paint = Paint(colour);
     let out: &mut dyn Write = out;
+    let report = &super::plain(report);
     head(report, out, paint)?;
     answer(report, out, paint)?;
     requirements(report, out, paint)?;

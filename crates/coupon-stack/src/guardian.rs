@@ -8,21 +8,24 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
-use crate::process::Identity;
+use crate::process::{Identity, gated, let_through};
 
 /// Reads what the owner tells it, until the owner closes the pipe or is gone.
 const SCRIPT: &str = include_str!("guardian.sh");
 
 /// A shell that holds the other end of a pipe. The system closes the pipe when the owner ends, even by `kill -9`.
 #[derive(Debug)]
-pub(crate) struct Guardian {
+pub struct Guardian {
     child: Child,
     pipe: Mutex<Option<ChildStdin>>,
 }
 
 impl Guardian {
     /// Starts it, before there is anything to guard.
-    pub(crate) fn start() -> Result<Self> {
+    ///
+    /// # Errors
+    /// When there is no shell.
+    pub fn start() -> Result<Self> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", SCRIPT, "coupon-stack-guardian"]).process_group(0);
         // It must not hold the owner's stdout open: whoever reads that to its end would wait for the guardian.
@@ -32,8 +35,28 @@ impl Guardian {
         Ok(Self { child, pipe })
     }
 
-    /// At the end it removes this folder, and does not ask the servers first, because nobody will read what they leave.
-    pub(crate) fn remove_at_the_end(&self, temporary: &Path) -> Result<()> {
+    /// Starts a program that the guardian stops at the end. `prepare` says what else there is to say of it, but for its stdin,
+    /// which is empty.
+    ///
+    /// # Errors
+    /// When it cannot be started, or the guardian is gone.
+    pub fn spawn(
+        &self,
+        program: &Path,
+        arguments: &[String],
+        prepare: impl FnOnce(&mut Command),
+    ) -> Result<Child> {
+        let mut command = gated(program, arguments);
+        prepare(&mut command);
+        let (child, _) = let_through(&mut command, |identity| self.watch(identity))?;
+        Ok(child)
+    }
+
+    /// At the end it removes this folder too, and does not ask processes first, because nobody will read what they leave.
+    ///
+    /// # Errors
+    /// When the guardian is gone.
+    pub fn remove_at_the_end(&self, temporary: &Path) -> Result<()> {
         self.tell(&format!("folder {}\n", temporary.display()))
     }
 

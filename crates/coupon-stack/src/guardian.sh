@@ -1,10 +1,10 @@
-# The guardian of a stack: see guardian.rs.
-# On its stdin: "folder PATH" (to be removed at the end), "pid PID:START", "group PATH", "release".
-trap '' HUP INT TERM
-folder= processes= groups=
+# The guardian of an owner: see guardian.rs.
+# On its stdin: "folder PATH" (to be removed at the end; its own arguments from then on), "pid PID:START", "group PATH", "release".
+trap '' HUP INT QUIT TERM
+processes= groups=
 while read -r what rest; do
     case $what in
-        folder) folder=$rest ;;
+        folder) set -- "$@" "$rest" ;;
         pid) processes="$processes $rest" ;;
         group) groups="$groups $rest" ;;
         release) exit 0 ;;
@@ -43,16 +43,17 @@ wait_for_end() {
     done
 }
 
-if [ -z "$folder" ]; then
+if [ $# -eq 0 ]; then
     signal TERM
     signal CONT
     wait_for_end 150
 fi
 signal KILL -
+signal KILL
 wait_for_end 100
 for group in $groups; do
     rmdir "$group" 2>/dev/null
 done
-if [ -n "$folder" ]; then
+for folder; do
     rm -rf -- "$folder"
-fi
+done

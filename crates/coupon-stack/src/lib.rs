@@ -47,6 +47,7 @@ mod tls;
 
 pub use addresses::Addresses;
 pub use extra::SpareRedis;
+pub use guardian::Guardian;
 pub use process::Usage;
 pub use server::{Server, UnknownServer};
 pub use stack::{Options, Stack, Status};

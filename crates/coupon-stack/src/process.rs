@@ -1,10 +1,10 @@
 //! Processes: told apart from later ones of the same number, signalled, measured, and started through a gate.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -127,6 +127,36 @@ pub(crate) struct Launch {
     pub(crate) log: PathBuf,
 }
 
+/// A program behind the gate.
+pub(crate) fn gated<A: AsRef<OsStr>>(program: &Path, arguments: &[A]) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", GATE, "coupon-stack"]).arg(program).args(arguments);
+    command
+}
+
+/// Starts what [`gated`] made, and lets it through once `register` has been told of its process.
+pub(crate) fn let_through(
+    command: &mut Command,
+    register: impl FnOnce(Identity) -> Result<()>,
+) -> Result<(Child, Identity)> {
+    let mut child = command.stdin(Stdio::piped()).spawn().context("cannot start /bin/sh")?;
+    let mut gate = child.stdin.take().context("its stdin is missing")?;
+    let opened = Identity::of(child.id()).and_then(|identity| {
+        register(identity)?;
+        gate.write_all(b"go\n")?;
+        Ok(identity)
+    });
+    drop(gate);
+    match opened {
+        Ok(identity) => Ok((child, identity)),
+        Err(error) => {
+            // With its gate closed it ends by itself.
+            child.wait()?;
+            Err(error)
+        }
+    }
+}
+
 /// A process that was started here, or by an earlier owner.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -142,32 +172,17 @@ impl Process {
     pub(crate) fn start(launch: &Launch, register: impl FnOnce(Identity) -> Result<()>) -> Result<Self> {
         let log = OpenOptions::new().create(true).append(true).open(&launch.log);
         let log = log.with_context(|| format!("cannot write {}", launch.log.display()))?;
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", GATE, "coupon-stack"]).arg(&launch.program).args(&launch.arguments);
+        let mut command = gated(&launch.program, &launch.arguments);
         let kept = ["PATH", "TMPDIR"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
         command.env_clear().envs(kept).env("LANG", "C.UTF-8").envs(launch.environment.iter().cloned());
-        command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
+        command.stdout(log.try_clone()?).stderr(log);
         if let Some(dir) = launch.log.parent() {
             command.current_dir(dir);
         }
         // A terminal's Ctrl-C goes to a whole group; it is for the owner alone.
         command.process_group(0);
-        let mut child = command.spawn().context("cannot start /bin/sh")?;
-        let mut gate = child.stdin.take().context("its stdin is missing")?;
-        let opened = Identity::of(child.id()).and_then(|identity| {
-            register(identity)?;
-            gate.write_all(b"go\n")?;
-            Ok(identity)
-        });
-        drop(gate);
-        match opened {
-            Ok(identity) => Ok(Self { identity, child: Some(child) }),
-            Err(error) => {
-                // With its gate closed it ends by itself.
-                child.wait()?;
-                Err(error)
-            }
-        }
+        let (child, identity) = let_through(&mut command, register)?;
+        Ok(Self { identity, child: Some(child) })
     }
 
     /// One that an earlier owner started, if it still runs.

@@ -4,7 +4,6 @@
 //! destructor runs when a signal ends it.
 
 use std::future::poll_fn;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +12,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use coupon_stack::Guardian;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,19 +28,35 @@ const PATIENCE: Duration = Duration::from_secs(5);
 struct Left {
     children: Vec<u32>,
     folders: Vec<PathBuf>,
+    /// Sees to the same where this process cannot, since it is killed.
+    guardian: Option<Guardian>,
+}
+
+impl Left {
+    fn guardian(&mut self) -> Result<&Guardian> {
+        if self.guardian.is_none() {
+            self.guardian = Some(Guardian::start()?);
+        }
+        self.guardian.as_ref().context("there is no guardian")
+    }
 }
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-static LEFT: Mutex<Left> = Mutex::new(Left { children: Vec::new(), folders: Vec::new() });
+static LEFT: Mutex<Left> = Mutex::new(Left { children: Vec::new(), folders: Vec::new(), guardian: None });
 
 fn left() -> MutexGuard<'static, Left> {
     LEFT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts a child that an interrupt will stop. None can slip in while an interrupt is being handled.
-pub(super) fn spawn(command: &mut Command) -> io::Result<Child> {
+/// Starts a child that the end of this process will stop, whatever end that is. None can slip in while an interrupt is being
+/// handled.
+pub(super) fn spawn(
+    program: &Path,
+    arguments: &[String],
+    prepare: impl FnOnce(&mut Command),
+) -> Result<Child> {
     let mut left = left();
-    let child = command.spawn()?;
+    let child = left.guardian()?.spawn(program, arguments, prepare)?;
     left.children.push(child.id());
     Ok(child)
 }
@@ -49,8 +65,12 @@ pub(super) fn forget(child: u32) {
     left().children.retain(|known| *known != child);
 }
 
-pub(crate) fn register_folder(folder: PathBuf) {
-    left().folders.push(folder);
+/// A folder that the end of this process will remove.
+pub(crate) fn register_folder(folder: PathBuf) -> Result<()> {
+    let mut left = left();
+    left.guardian()?.remove_at_the_end(&folder)?;
+    left.folders.push(folder);
+    Ok(())
 }
 
 pub(crate) fn forget_folder(folder: &Path) {
@@ -152,7 +172,7 @@ pub fn wait_if_interrupted() {
 
 fn clean_up() {
     // The lock is kept: nothing new may start now.
-    let left = left();
+    let mut left = left();
     let pids: Vec<Pid> =
         left.children.iter().filter_map(|id| Pid::from_raw(i32::try_from(*id).ok()?)).collect();
     for pid in &pids {
@@ -176,4 +196,6 @@ fn clean_up() {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+    // Waits for its end, so that nothing of this process is left when it has ended.
+    left.guardian = None;
 }

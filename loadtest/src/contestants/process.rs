@@ -50,11 +50,12 @@ impl Service {
         log: PathBuf,
     ) -> Result<Self> {
         let errors = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
-        command.envs(environment.iter().map(|(name, value)| (name, value)));
-        let mut child =
-            interrupt::spawn(&mut command).with_context(|| format!("cannot start {}", program.display()))?;
+        let prepare = |command: &mut Command| {
+            command.stdout(Stdio::piped()).stderr(errors);
+            command.envs(environment.iter().map(|(name, value)| (name, value)));
+        };
+        let mut child = interrupt::spawn(program, arguments, prepare)
+            .with_context(|| format!("cannot start {}", program.display()))?;
         let stdout = child.stdout.take();
         // From here on the child is stopped whatever happens.
         let mut service = Self { child, url: String::new(), log };

@@ -339,7 +339,7 @@ impl Folder {
         }
         let folder = tempfile::Builder::new().prefix("loadtest-").tempdir();
         let folder = folder.context("cannot make a temporary folder")?;
-        interrupt::register_folder(folder.path().to_owned());
+        interrupt::register_folder(folder.path().to_owned())?;
         Ok(Self::Temporary(folder))
     }
 

@@ -1,6 +1,7 @@
 //! What the page does, and what it refuses.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -109,11 +110,26 @@ fn one_run_at_a_time_and_an_interrupt_leaves_nothing() {
     assert_eq!(server.post("/api/run", LONG).0, 202);
     server.wait(|shown| shown["run"] == 2 && granted(shown));
     let services = server.children();
-    assert_eq!(services.len(), 2, "a process a contestant");
+    assert_eq!(services.len(), 3, "a process a contestant, and their guardian");
     assert!(!is_empty(server.temporary.path()));
     assert_eq!(server.interrupt(), Some(130));
     assert!(!services.into_iter().any(runs), "a service runs on");
     assert!(is_empty(server.temporary.path()), "a folder is left");
+}
+
+#[test]
+fn a_page_that_is_killed_leaves_no_service_and_no_folder() {
+    let mut server = Server::start();
+    assert_eq!(server.post("/api/run", LONG).0, 202);
+    server.wait(|shown| shown["contestants"][0]["granted"].as_u64() > Some(0));
+    let services = server.children();
+    assert!(services.len() > 1 && !is_empty(server.temporary.path()));
+    server.kill();
+    let patience = Instant::now() + Duration::from_secs(60);
+    while services.iter().any(|pid| runs(*pid)) || !is_empty(server.temporary.path()) {
+        assert!(Instant::now() < patience, "a service or a folder is left");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]

@@ -91,6 +91,12 @@ impl Server {
         self.child.wait().unwrap().code()
     }
 
+    /// Kills it, as nobody can see coming.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// The processes that it has started.
     pub(crate) fn children(&self) -> Vec<Pid> {
         let own = self.child.id();

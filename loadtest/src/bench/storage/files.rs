@@ -93,7 +93,7 @@ impl Folder {
     fn make() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("loadtest-").tempdir();
         let folder = folder.context("cannot make a temporary folder")?;
-        register_folder(folder.path().to_owned());
+        register_folder(folder.path().to_owned())?;
         Ok(Self(folder))
     }
 

@@ -1,7 +1,7 @@
 //! Files that may hold what is about people: which user was told what. They are their owner's alone.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
@@ -19,6 +19,19 @@ pub(crate) fn private(path: &Path) -> io::Result<File> {
         file.set_permissions(Permissions::from_mode(OWNER_ONLY))?;
     }
     Ok(file)
+}
+
+/// Writes such a file whole, or leaves none.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let written = private(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    if written.is_err() {
+        // It may not even be there.
+        let _ = std::fs::remove_file(path);
+    }
+    written
 }
 
 #[cfg(test)]

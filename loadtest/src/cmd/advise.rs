@@ -50,9 +50,7 @@ pub struct Args {
 /// When the arguments make no sense, the trace has no line that does, or its replay fails.
 #[expect(clippy::needless_pass_by_value, reason = "as every subcommand takes them")]
 pub fn run(args: Args) -> Result<ExitCode> {
-    if !args.no_proof {
-        args.send.check()?;
-    }
+    let _out = (!args.no_proof).then(|| args.send.check()).transpose()?;
     let mix = mix(&args.mix)?;
     let json = args.json.as_deref().map(|path| Output::create("--json", path)).transpose()?;
     let recording = args.trace.recording()?;

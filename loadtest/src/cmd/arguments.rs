@@ -1,12 +1,12 @@
 //! Checks that several subcommands make of their arguments. Each error names the flag.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{BufWriter, Write};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 
 use crate::files;
@@ -106,10 +106,15 @@ impl Output {
         Ok(Self { refusal, file: BufWriter::new(file) })
     }
 
-    /// Writes everything, to the last byte.
-    pub(super) fn write(self, write: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>) -> Result<()> {
+    /// Writes everything, to the last byte; where that fails, to a temporary file, which the error names: what was measured
+    /// is not to be had again.
+    pub(super) fn write(self, write: impl Fn(&mut BufWriter<File>) -> std::io::Result<()>) -> Result<()> {
         let Self { refusal, mut file } = self;
-        write(&mut file).and_then(|()| file.flush()).context(refusal)
+        let Err(error) = write(&mut file).and_then(|()| file.flush()) else { return Ok(()) };
+        Err(error).context(match temporary(write) {
+            Ok(copy) => format!("{refusal} (a copy is in {})", copy.display()),
+            Err(_) => refusal,
+        })
     }
 
     /// Writes something as JSON that people can read as well.
@@ -121,9 +126,36 @@ impl Output {
     }
 }
 
-/// Makes a folder and sees that files can be written there, before the measurement as well.
-pub(super) fn folder(flag: &str, path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path)
-        .and_then(|()| tempfile::tempfile_in(path).map(drop))
-        .with_context(|| format!("{flag}: cannot write to the folder {}", path.display()))
+fn temporary(write: impl Fn(&mut BufWriter<File>) -> std::io::Result<()>) -> Result<PathBuf> {
+    let (file, path) = tempfile::Builder::new().prefix("loadtest-").tempfile()?.keep()?;
+    let mut file = BufWriter::new(file);
+    write(&mut file).and_then(|()| file.flush())?;
+    Ok(path)
+}
+
+/// A folder that no other run writes to until this is dropped.
+#[derive(Debug)]
+pub(super) struct Folder {
+    _locked: File,
+}
+
+/// What a report may need. A full disk takes an empty file all the same.
+const REPORT_BYTES: usize = 1 << 20;
+
+/// Makes a folder and sees that a report can be written there, before the measurement as well.
+pub(super) fn folder(flag: &str, path: &Path) -> Result<Folder> {
+    let open = || {
+        std::fs::create_dir_all(path)?;
+        tempfile::tempfile_in(path)?.write_all(&vec![0; REPORT_BYTES])?;
+        File::open(path)
+    };
+    let folder = open().with_context(|| format!("{flag}: cannot write to the folder {}", path.display()))?;
+    // Where there are no locks, there is nothing to say against it.
+    if let Err(TryLockError::WouldBlock) = folder.try_lock() {
+        bail!(
+            "{flag}: another run is about to write to {}: give this one a folder of its own",
+            path.display()
+        );
+    }
+    Ok(Folder { _locked: folder })
 }

@@ -92,7 +92,7 @@ const TURN: Duration = Duration::from_secs(3);
 /// When the arguments make no sense, a contestant cannot be started or fails, or the report cannot be written.
 pub fn run(args: Args) -> Result<ExitCode> {
     let options = options(args)?;
-    arguments::folder("--out", &options.out)?;
+    let _out = arguments::folder("--out", &options.out)?;
     Ok(exit_code(compare(&options)?))
 }
 

@@ -79,8 +79,8 @@ pub(super) struct SendArgs {
 }
 
 impl SendArgs {
-    /// Refuses what cannot be, before anything long is done.
-    pub(super) fn check(&self) -> Result<()> {
+    /// Refuses what cannot be, before anything long is done; until what it returns is dropped, the folder is this run's alone.
+    pub(super) fn check(&self) -> Result<arguments::Folder> {
         for (flag, given) in [("--speed", self.speed), ("--seconds", self.seconds)] {
             let fine = given.is_none_or(|given| given.is_finite() && given > 0.0);
             ensure!(fine, "{flag} must be above 0, not {}", given.unwrap_or_default());

@@ -48,7 +48,7 @@ pub struct Args {
 /// report cannot be written.
 #[expect(clippy::needless_pass_by_value, reason = "as every subcommand takes them")]
 pub fn run(args: Args) -> Result<ExitCode> {
-    args.send.check()?;
+    let _out = args.send.check()?;
     let mix = mix(&args.mix)?;
     let names: Vec<&str> = args.contestants.iter().map(String::as_str).collect();
     let limits = arguments::limits(&args.require, &Scope::Contestants(&names))?;

@@ -109,12 +109,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     terminal::clear_progress();
     let outcome = outcome.context("--target")?;
     terminal::say(summary::summary(&target, &spec, &outcome));
-    if let Some(file) = json {
-        file.write_json(&json::Run::new(&target, &spec, &outcome))?;
-    }
-    if let Some(file) = acks {
-        file.write(|file| write_acks(file, &outcome.grabs))?;
-    }
+    let json = json.map(|file| file.write_json(&json::Run::new(&target, &spec, &outcome)));
+    let acks = acks.map(|file| file.write(|file| write_acks(file, &outcome.grabs)));
+    // That one cannot be written is told once the other is.
+    json.into_iter().chain(acks).collect::<anyhow::Result<()>>()?;
     let ending = exit_code(&outcome, &limits);
     Ok(if spec.is_stopped() { ExitCode::from(INTERRUPTED_CODE) } else { ending })
 }

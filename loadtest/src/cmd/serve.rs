@@ -28,9 +28,7 @@ pub struct Args {
 /// When the port is taken, or the folder cannot be written.
 pub fn run(args: Args) -> Result<ExitCode> {
     let Args { port, backend, out } = args;
-    if let Some(out) = &out {
-        arguments::folder("--out", out)?;
-    }
+    let _out = out.as_deref().map(|out| arguments::folder("--out", out)).transpose()?;
     serve(Options { port, on_servers: backend == arguments::Backend::Servers, out })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -17,12 +17,12 @@ mod turn;
 mod wide_columns;
 mod work;
 
-use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use coupon_cli::heard;
 
 use crate::contestants::{Running, Setup, Spec, stop_services_on_interrupt, wait_if_interrupted};
 use crate::http::Target;
@@ -104,8 +104,8 @@ pub fn compare_and_keep(options: &Options) -> Result<(Ending, Report)> {
     if usize::try_from(options.rounds).is_ok_and(|rounds| rounds < MIN_ROUNDS) {
         terminal::note("no verdicts under five rounds");
     }
-    let (ending, mut report) = measure(options, None)?;
-    show(&mut report, options)?;
+    let (ending, report) = measure(options, None)?;
+    show(&report, options)?;
     Ok((ending, report))
 }
 
@@ -282,20 +282,37 @@ fn stop(entrant: Entrant, report: &mut Report) {
     }
 }
 
-fn show(report: &mut Report, options: &Options) -> Result<()> {
-    let paths = report::write_all(report, &options.out)?;
-    let mut out = std::io::stdout().lock();
-    let colour = report::terminal::wants_colour(&out);
-    let printed = report::terminal::print(report, &mut out, colour);
-    drop(out);
-    match printed {
-        // A reader that went away (`| head`) is no error.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
-        printed => printed.context("cannot print the summary")?,
+fn show(report: &Report, options: &Options) -> Result<()> {
+    let printed = print(report);
+    // Whoever cannot write the report, or read the summary, has the other all the same.
+    let paths = report::write_all(report, &options.out).map_err(|error| keep_elsewhere(report, error))?;
+    printed?;
+    if let Some(earlier) = &paths.earlier {
+        terminal::note(format!("the report that was there before is {} now", earlier.display()));
     }
     terminal::say(paths.json.display().to_string());
     terminal::say(paths.html.display().to_string());
     Ok(())
+}
+
+/// A copy where there is room, since what was measured is not to be had again.
+fn keep_elsewhere(report: &Report, error: anyhow::Error) -> anyhow::Error {
+    let copy = || {
+        let folder = tempfile::Builder::new().prefix("loadtest-report-").tempdir()?;
+        report::write_all(report, folder.path())?;
+        anyhow::Ok(folder.keep())
+    };
+    match copy() {
+        Ok(folder) => error.context(format!("--out (a copy of the report is in {})", folder.display())),
+        Err(_) => error.context("--out"),
+    }
+}
+
+fn print(report: &Report) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    let colour = report::terminal::wants_colour(&out);
+    let printed = report::terminal::print(report, &mut out, colour);
+    heard(printed).context("cannot print the summary")
 }
 
 #[cfg(test)]

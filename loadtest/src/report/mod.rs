@@ -21,6 +21,7 @@ use anyhow::Context as _;
 use coupon_cli::plain;
 use serde_json::Value;
 
+use crate::files;
 pub use model::Report;
 pub use summarise::summarise;
 
@@ -31,20 +32,36 @@ pub struct Paths {
     pub json: PathBuf,
     /// For people: one page that needs nothing else.
     pub html: PathBuf,
+    /// Where the figures of the report are now that was there before, if one was.
+    pub earlier: Option<PathBuf>,
 }
 
-/// Writes `report.json` and `report.html` into a folder, which is made if need be.
+/// Writes `report.json` and `report.html` into a folder, which is made if need be. Those of the run before are then called
+/// `report.previous.…`.
 ///
 /// # Errors
 /// When the folder or a file cannot be written.
 pub fn write_all(report: &Report, dir: &Path) -> anyhow::Result<Paths> {
     fs::create_dir_all(dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
-    let paths = Paths { json: dir.join("report.json"), html: dir.join("report.html") };
-    let json = serde_json::to_string_pretty(report).context("the report cannot be put as JSON")?;
-    for (path, text) in [(&paths.json, json + "\n"), (&paths.html, html::render(report))] {
-        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(paths)
+    let json = serde_json::to_string_pretty(report).context("the report cannot be put as JSON")? + "\n";
+    let [(json, earlier), (html, _)] =
+        [write(dir, "json", &json)?, write(dir, "html", &html::render(report))?];
+    Ok(Paths { json, html, earlier })
+}
+
+/// Writes one of the two; says where it is, and where the one is that was there before.
+fn write(dir: &Path, kind: &str, text: &str) -> anyhow::Result<(PathBuf, Option<PathBuf>)> {
+    let path = dir.join(format!("report.{kind}"));
+    let written = || {
+        let earlier = dir.join(format!("report.previous.{kind}"));
+        let draft = dir.join(format!("report.new.{kind}"));
+        // The new one first: it may not fit, and then the old one stays.
+        files::write_private(&draft, text)?;
+        let earlier = path.exists().then(|| fs::rename(&path, &earlier).map(|()| earlier)).transpose()?;
+        fs::rename(&draft, &path).map(|()| earlier)
+    };
+    let earlier = written().with_context(|| format!("cannot write {}", path.display()))?;
+    Ok((path, earlier))
 }
 
 /// The same report, whose names and notes command no terminal: those of services, workloads and traces are of others.

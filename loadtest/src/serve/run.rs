@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, anyhow};
 use super::board::Board;
 use super::decide;
 use crate::compare::{self, Audience, watched};
+use crate::files;
 use crate::report::{self, Report};
 use crate::terminal;
 
@@ -159,7 +160,8 @@ fn run(options: &compare::Options, board: &Arc<Board>, number: u64, out: Option<
         if let Some(workload) = decide::workload(&options.load.workload) {
             // The command that the report names takes it.
             let file = folder.join("workload.toml");
-            std::fs::write(&file, workload).with_context(|| format!("cannot write {}", file.display()))?;
+            files::write_private(&file, &workload)
+                .with_context(|| format!("cannot write {}", file.display()))?;
         }
         terminal::say(paths.html.display().to_string());
     }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{loadtest, service};
+use super::{loadtest, report, service};
 
 /// A run of a minute, once its load is under way.
 fn begun(json: &Path, acks: &Path, arrivals: &[&str]) -> Child {
@@ -87,4 +87,46 @@ fn a_record_that_is_empty_or_cut_passes_no_audit() {
         assert_eq!(output.status.code(), Some(1), "{error}");
         assert!(error.contains("--acks") && error.contains(named), "{error}");
     }
+}
+
+#[test]
+fn figures_that_do_not_fit_are_kept_elsewhere_and_the_summary_is_shown_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+    run.args(["run", "--target", &service(), "--closed", "1", "--duration", "100ms", "--json", "/dev/full"]);
+    let output = run.env("TMPDIR", folder.path()).output().unwrap();
+    let (text, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.code() == Some(1) && text.contains("grabs granted: "), "{output:?}");
+    let copy = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    assert!(error.contains("--json") && error.contains(copy.to_str().unwrap()), "{error}");
+    let figures = std::fs::read_to_string(copy).unwrap();
+    assert!(serde_json::from_str::<serde_json::Value>(&figures).unwrap()["elapsed_s"].is_number());
+}
+
+#[test]
+fn two_runs_do_not_write_to_one_folder_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_string_lossy().into_owned();
+    let other = std::fs::File::open(folder.path()).unwrap();
+    other.lock().unwrap();
+    let output = loadtest(&["compare", "--target", "x=http://127.0.0.1:1", "--out", &out]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("--out: another run is about to write to"), "{error}");
+    other.unlock().unwrap();
+    let output = loadtest(&["compare", "--target", "x=http://127.0.0.1:1", "--out", &out]);
+    assert!(!String::from_utf8(output.stderr).unwrap().contains("--out"));
+}
+
+#[test]
+fn the_report_that_was_there_before_is_kept_under_another_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = report(folder.path(), "out", 100.0, 1.0);
+    let read = |name: &str| std::fs::read_to_string(Path::new(&out).join(name)).unwrap();
+    let (json, html) = (read("report.json"), read("report.html"));
+    report(folder.path(), "out", 200.0, 1.0);
+    assert_eq!((read("report.previous.json"), read("report.previous.html")), (json, html));
+    assert!(read("report.json").contains("200.0"));
+    let files = std::fs::read_dir(&out).unwrap().map(Result::unwrap);
+    let modes: Vec<u32> = files.map(|file| file.metadata().unwrap().permissions().mode() & 0o777).collect();
+    assert_eq!(modes, [0o600; 4]);
 }

@@ -8,10 +8,12 @@ use coupon_core::Timestamp;
 
 use crate::failpoints;
 
-/// The system's clock, plus an offset that is zero outside of tests. Clones share it.
+/// The system's clock, plus two offsets that are zero outside of tests. One displaces everybody's time, the main
+/// database's too; the other makes this clock alone wrong. Clones share both.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
-    offset_ms: Arc<AtomicI64>,
+    displaced_ms: Arc<AtomicI64>,
+    wrong_ms: Arc<AtomicI64>,
 }
 
 impl Clock {
@@ -21,7 +23,7 @@ impl Clock {
         Self::default()
     }
 
-    /// A clock that reads `now` at this moment, and runs on from there.
+    /// A clock that reads `now` at this moment, and runs on from there; the main database's time is moved with it.
     #[must_use]
     pub fn starting_at(now: Timestamp) -> Self {
         let clock = Self::system();
@@ -29,17 +31,32 @@ impl Clock {
         clock
     }
 
-    /// Sets it forward or back.
+    /// Moves everybody's time forward or back.
     pub fn set(&self, now: Timestamp) {
-        self.offset_ms.store(now.millis() - system_millis(), Ordering::Relaxed);
+        self.displaced_ms.store(now.millis() - system_millis(), Ordering::Relaxed);
+    }
+
+    /// Another clock in the same time, which can be wrong by itself.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self { displaced_ms: Arc::clone(&self.displaced_ms), wrong_ms: Arc::default() }
+    }
+
+    /// Makes this clock show more than it should by so many milliseconds, or less. Main's time stays.
+    pub fn set_wrong_by(&self, millis: i64) {
+        self.wrong_ms.store(millis, Ordering::Relaxed);
     }
 
     /// The moment it shows.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        Timestamp::from_millis(
-            system_millis() + self.offset_ms.load(Ordering::Relaxed) + failpoints::clock_offset_ms(),
-        )
+        let wrong = self.wrong_ms.load(Ordering::Relaxed) + failpoints::clock_wrong_ms();
+        Timestamp::from_millis(system_millis() + self.displacement_ms() + wrong)
+    }
+
+    /// What is added to the time that another machine tells, so that a test moves that time too.
+    pub(crate) fn displacement_ms(&self) -> i64 {
+        self.displaced_ms.load(Ordering::Relaxed) + failpoints::clock_displacement_ms()
     }
 }
 

@@ -8,12 +8,13 @@
 //! | `after-gate`, `after-confirm`, `after-commit` | the next grab that comes by is the process's last deed (`kill`), or freezes it (`pause`); the file goes first |
 //! | `contradict` | the next hand-over also holds a second result of its first user; the file goes first |
 //! | `without-…` | switches a mechanism off for as long as it is there |
-//! | `clock` | milliseconds to add to the clock |
+//! | `clock` | milliseconds by which time is moved: the process's clock, and with it what it hears of main's |
+//! | `clock-wrong` | milliseconds by which the process's clock alone is wrong: main's time stays |
 
 #[cfg(feature = "failpoints")]
-pub(crate) use built_in::{clock_offset_ms, contradiction, hit, is_off};
+pub(crate) use built_in::{clock_displacement_ms, clock_wrong_ms, contradiction, hit, is_off};
 #[cfg(not(feature = "failpoints"))]
-pub(crate) use left_out::{clock_offset_ms, contradiction, hit, is_off};
+pub(crate) use left_out::{clock_displacement_ms, clock_wrong_ms, contradiction, hit, is_off};
 
 /// Where a process can be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +57,12 @@ mod left_out {
     }
 
     #[inline]
-    pub(crate) const fn clock_offset_ms() -> i64 {
+    pub(crate) const fn clock_displacement_ms() -> i64 {
+        0
+    }
+
+    #[inline]
+    pub(crate) const fn clock_wrong_ms() -> i64 {
         0
     }
 
@@ -123,8 +129,16 @@ mod built_in {
         folder().is_some_and(|folder| folder.join(name).exists())
     }
 
-    pub(crate) fn clock_offset_ms() -> i64 {
-        let told = folder().and_then(|folder| std::fs::read_to_string(folder.join("clock")).ok());
+    pub(crate) fn clock_displacement_ms() -> i64 {
+        millis("clock")
+    }
+
+    pub(crate) fn clock_wrong_ms() -> i64 {
+        millis("clock-wrong")
+    }
+
+    fn millis(name: &str) -> i64 {
+        let told = folder().and_then(|folder| std::fs::read_to_string(folder.join(name)).ok());
         told.and_then(|told| told.trim().parse().ok()).unwrap_or(0)
     }
 

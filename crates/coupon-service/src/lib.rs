@@ -23,6 +23,7 @@ mod room_cache;
 pub mod service;
 pub mod settings;
 pub mod telemetry;
+pub mod timekeeping;
 mod unavailable;
 pub mod user_token;
 

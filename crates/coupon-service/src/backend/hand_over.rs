@@ -29,7 +29,8 @@ pub trait HandOver: Send + Sync {
     /// be handed over to it for now.
     fn refusal(&self, shard: ShardId) -> Option<Unavailable>;
 
-    /// Whether this process can hand anything over for now; answered from memory. One that takes no grabs has nothing to.
+    /// Says whether this process can do its part of it for now: hand results over, or, if it only stores them, get and
+    /// store them. Answered from memory.
     ///
     /// # Errors
     /// [`Unavailable`] when it cannot.

@@ -26,7 +26,7 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
 }
 
 /// The pipeline of the worker that the request came to.
-pub(super) struct Pipeline(Rc<Batcher>);
+pub(super) struct Pipeline(pub(super) Rc<Batcher>);
 
 impl FromRequest for Pipeline {
     type Error = Problem;

@@ -1,13 +1,12 @@
-//! Whether the service lives, and whether it can do its work.
+//! Says whether the service lives, and whether it can do its work.
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 
-use super::admin::reports;
+use super::grab::Pipeline;
 use super::problem::Problem;
 use super::responses::Unanswered;
 use super::routes::Routes;
-use crate::backend::Unavailable;
 use crate::service::Service;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
@@ -34,25 +33,23 @@ pub(super) async fn alive() -> HttpResponse {
     fine()
 }
 
-/// Whether the gate and the queue take grabs and every shard is up
+/// Whether the service takes grabs
+///
+/// It does not without ids, without the gate or the queue, with a clock that is far from the main database's, or, on
+/// files, with a shard that cannot be written. On servers a shard that is down does not matter: its grabs wait in its
+/// queue. A process that only stores results is ready while it reaches the queue and at least one shard.
 #[utoipa::path(
     get,
     path = "/readyz",
     operation_id = "isReady",
     tag = "operation",
-    responses((status = 200, description = "They are.", body = String, content_type = "text/plain"), Unanswered)
+    responses((status = 200, description = "It does.", body = String, content_type = "text/plain"), Unanswered)
 )]
-pub(super) async fn ready(service: web::Data<Service>) -> Result<HttpResponse, Problem> {
-    service.backend.gate.ready().map_err(|error| Problem::unavailable(&error))?;
-    service.backend.hand_over.ready().map_err(|error| Problem::unavailable(&error))?;
-    let down: Vec<String> = reports(&service)
-        .await
-        .into_iter()
-        .filter(|(_, report)| !report.up)
-        .map(|(shard, _)| format!("shard {shard}"))
-        .collect();
-    if down.is_empty() {
-        return Ok(fine());
-    }
-    Err(Problem::unavailable(&Unavailable::new(down.join(", "), "it takes no writes")))
+pub(super) async fn ready(service: web::Data<Service>, pipeline: Pipeline) -> Result<HttpResponse, Problem> {
+    let ready = if service.settings.role().takes_grabs() {
+        pipeline.0.ready()
+    } else {
+        service.backend.hand_over.ready()
+    };
+    ready.map(|()| fine()).map_err(|error| Problem::unavailable(&error))
 }

@@ -131,6 +131,24 @@ impl Batcher {
         Rc::new(Self { strategy, backend, counters, limits, ids, queue, memory })
     }
 
+    /// Says whether it would take a grab now: whether there are ids, a gate, and a shard that something can be handed over
+    /// to.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it would not; it names what is missing.
+    pub fn ready(&self) -> Result<(), Unavailable> {
+        self.ids.borrow_mut().ready()?;
+        self.backend.gate.ready()?;
+        let hand_over = &self.backend.hand_over;
+        hand_over.ready()?;
+        let mut refusals =
+            (0..self.strategy.shard_count().get()).map(|shard| hand_over.refusal(ShardId::new(shard)));
+        match refusals.next().flatten() {
+            Some(refusal) if refusals.all(|refusal| refusal.is_some()) => Err(refusal),
+            _ => Ok(()),
+        }
+    }
+
     /// Decides a grab, and answers once it is stored.
     ///
     /// # Errors

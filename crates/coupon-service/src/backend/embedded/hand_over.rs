@@ -125,7 +125,10 @@ impl HandOver for Arc<Writers> {
     }
 
     fn ready(&self) -> Result<(), Unavailable> {
-        Ok(())
+        let down = (0..).map(ShardId::new).zip(&self.shards);
+        let down = down.filter(|(_, writer)| !writer.state.up.load(Ordering::Relaxed));
+        let down: Vec<String> = down.map(|(shard, _)| format!("shard {shard}")).collect();
+        if down.is_empty() { Ok(()) } else { Err(Unavailable::new(down.join(", "), "it takes no writes")) }
     }
 
     fn refusal(&self, shard: ShardId) -> Option<Unavailable> {

@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use coupon_core::books::Told;
 use coupon_core::schema::{self, Dialect};
-use coupon_core::{CouponId, Placement, ResultId, ShardId, ShardingStrategy, TableId, UserId};
+use coupon_core::{CouponId, Placement, ResultId, ShardId, ShardingStrategy, TableId, Timestamp, UserId};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::applier::{Applier, OutboxEntry, ToMain};
@@ -33,7 +33,8 @@ use crate::backend::set_aside::{Place, SetAside};
 use crate::backend::terms::AllTerms;
 use crate::backend::{Backend, PlacedResult, Totals};
 use crate::clock::Clock;
-use crate::ids::IdSource;
+use crate::ids::{IdSource, PATIENCE_MS};
+use crate::timekeeping::seconds;
 
 /// What a writer may keep of its file in memory (SQLite's sign for KiB is a minus): the leaves of the indexes that random
 /// users fall into, for some hundred thousand results.
@@ -71,6 +72,7 @@ pub fn open(options: &Options, strategy: &dyn ShardingStrategy, clock: &Clock) -
         tracing::error!(%coupon, "more results of this coupon are stored than there ever were");
     }
     let latest_id = parts.iter().filter_map(|part| part.latest).max();
+    not_ahead(latest_id, clock.now()).with_context(|| format!("cannot use {}", folder.dir().display()))?;
     let states: Vec<Arc<ShardState>> = parts.iter().map(|part| Arc::clone(&part.state)).collect();
 
     let (to_main, applier) =
@@ -103,6 +105,20 @@ pub fn open(options: &Options, strategy: &dyn ShardingStrategy, clock: &Clock) -
         catalogue: Box::new(catalogue),
         lock: Some(folder),
     })
+}
+
+/// Refuses results from a time that has not come: until then there would be no ids for any grab.
+fn not_ahead(latest: Option<ResultId>, now: Timestamp) -> anyhow::Result<()> {
+    let Some(latest) = latest.map(ResultId::time) else { return Ok(()) };
+    let ahead = latest.millis() - now.millis();
+    anyhow::ensure!(
+        ahead <= PATIENCE_MS,
+        "its latest result is of {latest}, which is {} ahead of this machine's clock ({now}), so that no grab could be \
+         given an id before then. If this clock is wrong now, set it right. If it was wrong when that result was made, \
+         start again after that time, or take the copy of the folder from before",
+        seconds(ahead)
+    );
+    Ok(())
 }
 
 /// The folder, with the sample catalogue if there was nothing in it.

@@ -17,6 +17,7 @@ use crate::backend::{HandOver, LocalFuture, PlacedResult, Unavailable};
 use crate::failpoints;
 use crate::settings::Role;
 use crate::telemetry::Exposition;
+use crate::timekeeping::Agreement;
 
 /// The queues, from the side of the HTTP workers: each has a connection of its own.
 pub(super) struct Queues {
@@ -47,8 +48,8 @@ impl Queues {
             other.result.result_id = id;
             results.push(other);
         }
-        let Background { dataset, names, clock, .. } = &*self.background;
-        let message = Message::results(dataset, epoch, clock.now(), &results);
+        let Background { dataset, names, .. } = &*self.background;
+        let message = Message::results(dataset, epoch, self.background.mains_time(), &results);
         let began = Instant::now();
         let sent =
             self.publisher().publish(&names.exchange(), &Names::route(epoch, shard), message.encode()).await;
@@ -59,6 +60,16 @@ impl Queues {
         }
         sent.map_err(|error| Unavailable::new(format!("the queue of shard {shard}"), error))
     }
+}
+
+fn expose_clock(agreement: &Agreement, page: &mut Exposition) {
+    #[expect(clippy::cast_precision_loss, reason = "a difference of clocks, in milliseconds")]
+    let offset = agreement.offset_ms() as f64 / 1_000.0;
+    page.gauge(
+        "coupon_clock_offset_seconds",
+        "By how much this process's clock is ahead of the main database's, when they were last compared.",
+    )
+    .is(&[], offset);
 }
 
 impl HandOver for Queues {
@@ -93,11 +104,22 @@ impl HandOver for Queues {
     }
 
     fn ready(&self) -> Result<(), Unavailable> {
-        if !self.role.takes_grabs() {
-            return Ok(());
+        let Background { agreement, publisher, status, .. } = &*self.background;
+        agreement.check()?;
+        let takes_grabs = self.role.takes_grabs();
+        let refusal = if takes_grabs {
+            self.publisher().refusal()
+        } else {
+            // A broker that takes nothing for now is there all the same, and gives what there is to store.
+            publisher.refusal().filter(|error| *error == PublishError::Down)
+        };
+        if let Some(error) = refusal {
+            return Err(Unavailable::new("the queue", error));
         }
-        let refusal = self.publisher().refusal();
-        refusal.map_or(Ok(()), |error| Err(Unavailable::new("the queue", error)))
+        if !takes_grabs && !status.iter().any(|status| status.is_up()) {
+            return Err(Unavailable::new("every shard", "none answers, so nothing can be stored"));
+        }
+        Ok(())
     }
 
     fn make_tables(&self, placements: &[Placement]) {
@@ -113,7 +135,8 @@ impl HandOver for Queues {
     }
 
     fn expose(&self, page: &mut Exposition) {
-        let Background { counts, epoch, .. } = &*self.background;
+        let Background { counts, epoch, agreement, .. } = &*self.background;
+        expose_clock(agreement, page);
         counts::expose(counts, epoch.number(), self.role, page);
     }
 

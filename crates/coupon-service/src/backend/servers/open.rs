@@ -18,7 +18,7 @@ use super::hand_over::Queues;
 use super::per_thread::PerThread;
 use super::shards::ServersShards;
 use super::status::ShardStatus;
-use super::tasks::{Background, Crew, Leases, look, random};
+use super::tasks::{Background, Crew, Leases, agree_at_start, look, random};
 use crate::backend::Backend;
 use crate::clock::Clock;
 use crate::ids::IdSource;
@@ -102,6 +102,7 @@ impl Parts {
         let (broker, redis) = (Broker::new(&settings.rabbitmq)?, RedisServer::new(&settings.redis)?);
         redis.check().await?;
         let opened = cluster.open(&strategy.layout()).await?;
+        let agreement = agree_at_start(&cluster.main, clock).await?;
         for (shard, error) in &opened.down {
             tracing::warn!(%shard, %error, "a shard is down; the others are served");
         }
@@ -111,7 +112,8 @@ impl Parts {
         admin.close().await;
         let catalogue = Arc::new(ServersCatalogue::load(&cluster.main).await?);
         let holder = format!("{:016x}", random());
-        let leases = Leases::take(&cluster.main, clock, holder, options.workers).await?;
+        let leases =
+            Leases::take(&cluster.main, clock, holder, options.workers, Arc::clone(&agreement)).await?;
         let background = Arc::new(Background {
             dataset: opened.label.dataset,
             names,
@@ -119,6 +121,7 @@ impl Parts {
             publisher: Publisher::start(broker.clone(), settings.publish_timeout()),
             broker,
             clock: clock.clone(),
+            agreement,
             catalogue,
             epoch: Arc::new(EpochCell::default()),
             status: per_shard(&*strategy, || Arc::new(ShardStatus::new())),

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::{Applier, Background, Consumer, Gatekeeper, Leases, Reconciler, watch};
-use crate::ids::IdSource;
+use super::{Applier, Background, Consumer, Gatekeeper, Leases, Reconciler, keep_comparing, watch};
+use crate::ids::{IdSource, Leased};
 use crate::settings::ServersSettings;
 
 /// How long the tasks may take to end.
@@ -34,7 +34,7 @@ impl Crew {
         leases: Leases,
         settings: &ServersSettings,
     ) -> (Self, IdSource) {
-        let numbers = leases.numbers.clone();
+        let leased = Arc::clone(&leases.leased);
         let mut crew = Self {
             background: Arc::clone(background),
             leases: Arc::new(leases),
@@ -44,6 +44,10 @@ impl Crew {
         };
         let leases = Arc::clone(&crew.leases);
         crew.others.spawn(lasting(Arc::clone(background), "lease", move |_| Arc::clone(&leases).keep()));
+        let numbers = Arc::clone(&leased);
+        crew.others.spawn(lasting(Arc::clone(background), "clock", move |background| {
+            keep_comparing(background, Arc::clone(&numbers))
+        }));
         crew.others.spawn(lasting(Arc::clone(background), "gatekeeper", |background| {
             Gatekeeper::new(background).run()
         }));
@@ -54,7 +58,7 @@ impl Crew {
         if settings.role.consumes() {
             crew.start_to_consume(settings);
         }
-        (crew, IdSource::Leased(numbers))
+        (crew, IdSource::Leased(leased))
     }
 
     fn start_to_consume(&mut self, settings: &ServersSettings) {

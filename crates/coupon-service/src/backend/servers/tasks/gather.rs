@@ -38,7 +38,9 @@ impl Batch {
     ) -> Result<(), PublishError> {
         match Message::decode(&body, &background.dataset, shard) {
             Ok((message, results)) => {
-                self.work.sent = self.work.sent.max(message.sent);
+                // A clock that was wrong must not promise anything of a time that has not come.
+                let sent = message.sent.min(background.mains_time().millis());
+                self.work.sent = self.work.sent.max(sent);
                 self.work
                     .results
                     .extend(results.into_iter().map(|row| Arrived { row, epoch: message.epoch }));

@@ -56,7 +56,7 @@ impl Background {
     async fn send_marker(&self, shard: ShardId, closes: u64) -> Result<String, Unavailable> {
         let id = format!("{:016x}{:016x}", random(), random());
         let marker = Some(Marker { id: id.clone(), closes });
-        let message = Message::marker(&self.dataset, self.clock.now(), marker);
+        let message = Message::marker(&self.dataset, self.mains_time(), marker);
         let sent = self.publisher.publish("", &self.names.queue(shard), message.encode()).await;
         sent.map(|()| id).map_err(|error| Unavailable::new("the queue", error))
     }

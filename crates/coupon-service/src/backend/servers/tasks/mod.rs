@@ -1,6 +1,7 @@
 //! Whatever is not a request: tasks on one thread beside the HTTP workers, and what they share.
 
 mod apply;
+mod clock;
 mod consume;
 mod crew;
 mod drain;
@@ -22,7 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use coupon_core::schema;
-use coupon_core::{Placement, ShardId, ShardingStrategy};
+use coupon_core::{Placement, ShardId, ShardingStrategy, Timestamp};
 use mysql_async::prelude::Queryable as _;
 use tokio::sync::Notify;
 
@@ -35,8 +36,11 @@ use super::mysql::Database;
 use super::names::Names;
 use super::status::ShardStatus;
 use crate::clock::Clock;
+use crate::timekeeping::Agreement;
 
 use apply::Applier;
+pub(super) use clock::agree_at_start;
+use clock::keep_comparing;
 use consume::Consumer;
 pub(super) use crew::Crew;
 pub(super) use fill::remove_keys;
@@ -65,6 +69,7 @@ pub(super) struct Background {
     pub(super) publisher: Publisher,
     pub(super) strategy: Arc<dyn ShardingStrategy>,
     pub(super) clock: Clock,
+    pub(super) agreement: Arc<Agreement>,
     pub(super) catalogue: Arc<ServersCatalogue>,
     pub(super) epoch: Arc<EpochCell>,
     pub(super) status: Vec<Arc<ShardStatus>>,
@@ -91,6 +96,11 @@ pub(super) struct Background {
 impl Background {
     pub(super) fn stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// The time that everybody goes by, as far as this process knows it.
+    pub(super) fn mains_time(&self) -> Timestamp {
+        self.agreement.mains(self.clock.now())
     }
 
     pub(super) fn shards(&self) -> impl Iterator<Item = ShardId> + use<> {
@@ -125,7 +135,7 @@ impl Background {
 
     /// Takes note of what a consumer of this process has stored.
     pub(super) fn stored(&self, shard: ShardId, work: &Work, done: &Done) {
-        let lag = self.clock.now().millis() - work.sent;
+        let lag = self.mains_time().millis() - work.sent;
         if let (Some(status), Ok(lag), false) =
             (self.status.get(shard.index()), u64::try_from(lag), work.results.is_empty())
         {
@@ -145,7 +155,7 @@ impl Background {
 
     /// Sends something that moves the shard's queue along, so that reads know how far it is.
     pub(super) async fn tick(&self, shard: ShardId) -> Result<(), PublishError> {
-        let message = Message::marker(&self.dataset, self.clock.now(), None);
+        let message = Message::marker(&self.dataset, self.mains_time(), None);
         self.publisher.publish("", &self.names.queue(shard), message.encode()).await
     }
 

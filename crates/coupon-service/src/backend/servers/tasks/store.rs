@@ -269,13 +269,15 @@ impl Store<'_> {
             all =
                 format!("INSERT INTO outbox (outbox_id, deltas, create_time) VALUES {}; ", entries.join(","));
         }
+        // One that is later than now was told so by a clock that was wrong.
+        let sent = work.sent;
         let closes = work.markers.iter().map(|marker| marker.closes).max().unwrap_or(0);
         all += &format!(
             "UPDATE shard_state SET outbox_id = {}, closed_epoch = GREATEST(closed_epoch, {closes}), \
-             as_of = GREATEST(as_of, {}), results = results + {}, messages = messages + {}, \
+             as_of = IF(as_of > {}, {sent}, GREATEST(as_of, {sent})), results = results + {}, messages = messages + {}, \
              received = received + {}, commits = commits + 1 WHERE id = 1; COMMIT",
             self.outbox_id,
-            work.sent,
+            self.now.millis(),
             self.done.added,
             work.messages,
             work.results.len(),

@@ -17,6 +17,7 @@ use super::super::status::Look;
 use super::super::values::get;
 use super::Background;
 use crate::outage::Outage;
+use crate::timekeeping::AGREE_WITHIN_MS;
 
 /// How often to look. Reads trail by as much at least.
 const EVERY: Duration = Duration::from_millis(200);
@@ -26,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const SLOWLY: Duration = Duration::from_secs(1);
 /// A queue in which nothing has moved for so long is sent something that moves: else nobody would know whether it is
 /// empty or stuck.
-const STILL_MS: i64 = 1_000;
+const STILL: Duration = Duration::from_secs(1);
 
 /// MariaDB's versions begin where MySQL's are not yet.
 const MARIADB: (u16, u16, u16) = (10, 0, 0);
@@ -47,18 +48,38 @@ async fn watch_queue(background: &Background, shard: ShardId) {
 
 async fn watch_shard(background: &Background, shard: ShardId) {
     let mut ticked = Instant::now();
+    let mut moved = Moved(None);
     while !background.stopping() {
         tokio::time::sleep(EVERY).await;
         look(background, shard).await;
         // A shard that is down would only gather them.
         let still = background.status.get(shard.index()).is_some_and(|status| {
-            let silent = background.clock.now().millis() - status.look().as_of.millis() > STILL_MS;
-            silent && status.is_up() && status.waiting() == 0
+            moved.is_still(status.look().commits) && status.is_up() && status.waiting() == 0
         });
         if still && ticked.elapsed() >= SLOWLY {
             ticked = Instant::now();
             // If it does not go, reads trail a little longer.
             let _ = background.tick(shard).await;
+        }
+    }
+}
+
+/// When something last moved in a queue, by the transactions of whoever consumes it.
+struct Moved(Option<(u64, Instant)>);
+
+impl Moved {
+    /// Says whether nothing has for a while. Of a queue that was never looked at before nothing is known: it is still.
+    fn is_still(&mut self, commits: u64) -> bool {
+        match self.0 {
+            Some((before, since)) if before == commits => since.elapsed() > STILL,
+            Some(_) => {
+                self.0 = Some((commits, Instant::now()));
+                false
+            }
+            None => {
+                self.0 = Some((commits, Instant::now()));
+                true
+            }
         }
     }
 }
@@ -80,7 +101,8 @@ pub(in super::super) async fn look(background: &Background, shard: ShardId) {
                 tracing::error!(%shard, error = %database.failed(lost.to_string(), false), "a shard is refused; the others are served");
             }
         }
-        Ok((Ok(()), look, tables)) => {
+        Ok((Ok(()), mut look, tables)) => {
+            look.as_of = believed(look.as_of, background.mains_time());
             background.saw_committed(shard, look.commits);
             if status.saw(look, tables) {
                 tracing::info!(%shard, "the shard is up");
@@ -92,6 +114,12 @@ pub(in super::super) async fn look(background: &Background, shard: ShardId) {
             }
         }
     }
+}
+
+/// How far a shard says it is, or 0 where it says that it is further than now: a clock that was wrong told it so, and
+/// nothing is known until its consumer has put that right.
+fn believed(as_of: Timestamp, now: Timestamp) -> Timestamp {
+    if as_of > now.plus_millis(AGREE_WITHIN_MS) { Timestamp::from_millis(0) } else { as_of }
 }
 
 async fn ask(

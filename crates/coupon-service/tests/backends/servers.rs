@@ -441,6 +441,50 @@ fn a_queue_that_was_made_otherwise_stops_the_start() {
 }
 
 #[test]
+fn a_process_whose_clock_is_wrong_does_not_start_and_takes_no_number_from_another() {
+    run(&Bench::servers(), async |bench| {
+        let healthy = bench.open();
+        for (wrong_by, side) in [(3_600_000, "ahead of"), (-3_600_000, "behind")] {
+            let clock = bench.clock().another();
+            clock.set_wrong_by(wrong_by);
+            let options =
+                servers::Options { servers: bench.settings().clone(), workers: 1, shard_backlog: 1_000 };
+            let error = servers::open(&options, Arc::new(ParityAndDay), &clock).unwrap_err();
+            let error = format!("{error:#}");
+            assert!(error.contains("servers.main") && error.contains(side), "{error}");
+            assert!(error.contains("3600.") || error.contains("3599."), "{error}");
+        }
+        assert_eq!(grab(&healthy, bench, 1, PLENTY).await, Decision::Granted);
+        healthy.hand_over.close();
+    });
+}
+
+#[test]
+fn a_process_that_lost_its_numbers_while_it_was_away_leases_others_and_goes_on() {
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        let before = attempt(&backend, bench, 1, PLENTY).id;
+        let main = Cluster::new(bench.settings(), &ParityAndDay).unwrap().main;
+        let mut conn = main.connect_alone().await.unwrap();
+        let three_days = 3 * 86_400_000;
+        let taken = "UPDATE worker_leases SET holder = 'another', lease_end = lease_end + ?";
+        conn.exec_drop(taken, (2 * three_days,)).await.unwrap();
+        bench.clock().set(before.time().plus_millis(three_days - 60_000));
+        let mut ids = backend.ids.generator(bench.clock(), 0);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        let after = loop {
+            match ids.make() {
+                Ok(id) => break id,
+                Err(error) => assert!(std::time::Instant::now() < deadline, "{error}"),
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        };
+        assert_ne!(after.worker(), before.worker());
+        backend.hand_over.close();
+    });
+}
+
+#[test]
 fn two_processes_that_start_at_once_make_one_data_set() {
     let settings = server_settings(&[]);
     let starting: Vec<_> = (0..2)

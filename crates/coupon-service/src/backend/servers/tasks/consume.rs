@@ -245,7 +245,7 @@ impl Consumer {
         let wanted: HashSet<TableId> =
             work.results.iter().map(|arrived| arrived.row.placement.table).collect();
         self.make_tables(wanted).await?;
-        let now = self.background.clock.now();
+        let now = self.background.mains_time();
         let background = Arc::clone(&self.background);
         let floor = background.floor(self.shard);
         let conn = self.connection().await?;

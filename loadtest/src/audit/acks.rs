@@ -11,7 +11,7 @@ use super::claims::{Claim, Claims};
 use crate::load::{GrabOutcome, GrabRecord, Refusal};
 
 /// The first line.
-const HEADER: &str = "user_id,coupon_id,outcome,result_id";
+const HEADER: &str = "user_id,coupon_id,outcome,result_id,told_at";
 /// What is around the number of grabs in the last line.
 const END: (&str, &str) = ("# end: ", " lines");
 
@@ -21,16 +21,16 @@ const END: (&str, &str) = ("# end: ", " lines");
 /// When it cannot be written.
 pub fn write_acks(out: &mut impl Write, grabs: &[GrabRecord]) -> io::Result<()> {
     writeln!(out, "{HEADER}")?;
-    for GrabRecord { user_id, coupon_id, outcome, .. } in grabs {
+    for GrabRecord { user_id, coupon_id, outcome, held, told_at, .. } in grabs {
         let (told, id) = match outcome {
             GrabOutcome::Granted { result_id } => ("granted", Some(result_id)),
             // Some refusals can be held against the data as well, so that they keep their names.
-            GrabOutcome::Refused(Refusal::Decided(reason)) => (reason.as_str(), None),
+            GrabOutcome::Refused(Refusal::Decided(reason)) => (reason.as_str(), held.as_ref()),
             GrabOutcome::Refused(_) => ("refused", None),
             GrabOutcome::Unknown(_) => ("unknown", None),
         };
         let id = id.map_or_else(String::new, ToString::to_string);
-        writeln!(out, "{user_id},{coupon_id},{told},{id}")?;
+        writeln!(out, "{user_id},{coupon_id},{told},{id},{told_at}")?;
     }
     writeln!(out, "{}{}{}", END.0, grabs.len(), END.1)
 }
@@ -51,7 +51,7 @@ impl Claims {
                     "line {number} says that {told} grabs come before it, and there are {lines}: it was cut or changed"
                 );
                 (lines, ended) = (0, true);
-            } else if !text.is_empty() && text != HEADER {
+            } else if !text.is_empty() && !is_header(text) {
                 ensure!(whole, "line {number}, the last, is cut: {text:?}");
                 let (user, coupon, claim) =
                     parse(text).with_context(|| format!("line {number}: {text:?} is not {HEADER}"))?;
@@ -73,20 +73,27 @@ impl Claims {
     }
 }
 
+/// Whether a line is the first one, now or as it was before `told_at` was added.
+fn is_header(line: &str) -> bool {
+    line == HEADER || HEADER.strip_suffix(",told_at") == Some(line)
+}
+
 /// How many grabs come before that line, if it is a last one.
 fn end_mark(line: &str) -> Option<u64> {
     line.strip_prefix(END.0)?.strip_suffix(END.1)?.parse().ok()
 }
 
 fn parse(line: &str) -> Result<(u64, u64, Claim)> {
-    let mut fields = line.split(',').map(str::trim);
-    let mut next = || fields.next().context("a field is missing");
-    let (user, coupon, outcome) = (next()?.parse()?, next()?.parse()?, next()?);
+    let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+    let given = |at: usize| fields.get(at).copied().filter(|field| !field.is_empty());
+    let field = |at: usize| given(at).context("a field is missing");
+    let (user, coupon, outcome) = (field(0)?.parse()?, field(1)?.parse()?, field(2)?);
     let claim = match outcome {
-        "granted" => Claim::Granted(next()?.parse().context("result_id")?),
-        "duplicate" => Claim::Held,
+        "granted" => Claim::Granted(field(3)?.parse().context("result_id")?),
+        "duplicate" => Claim::Held(given(3).map(str::parse).transpose().context("result_id")?),
         "out_of_stock" => Claim::SoldOut,
-        "refused" | "invalid_time" => Claim::Refused,
+        "invalid_time" => Claim::InvalidTime(given(4).map(str::parse).transpose().context("told_at")?),
+        "refused" => Claim::Refused,
         "unknown" => Claim::Unknown,
         other => bail!(
             "outcome {other:?} is none of granted, duplicate, out_of_stock, invalid_time, refused, unknown"
@@ -103,16 +110,24 @@ mod tests {
     use crate::load::Unknown;
 
     fn grab(user_id: u64, outcome: GrabOutcome) -> GrabRecord {
-        GrabRecord { user_id, coupon_id: 2, outcome, at: std::time::Duration::ZERO }
+        GrabRecord {
+            user_id,
+            coupon_id: 2,
+            outcome,
+            at: std::time::Duration::ZERO,
+            held: (user_id == 4).then_some(98),
+            told_at: coupon_core::Timestamp::from_millis(1_796_000_000_000),
+        }
     }
 
-    fn grabs() -> [GrabRecord; 5] {
+    fn grabs() -> [GrabRecord; 6] {
         [
             grab(1, GrabOutcome::Granted { result_id: 99 }),
             grab(3, GrabOutcome::Refused(Refusal::Status(404))),
             grab(4, GrabOutcome::Refused(Refusal::Decided(FailReason::Duplicate))),
             grab(5, GrabOutcome::Refused(Refusal::Decided(FailReason::OutOfStock))),
             grab(6, GrabOutcome::Unknown(Unknown::TimedOut)),
+            grab(7, GrabOutcome::Refused(Refusal::Decided(FailReason::InvalidTime))),
         ]
     }
 
@@ -129,10 +144,22 @@ mod tests {
     }
 
     #[test]
-    fn every_outcome_has_its_word_and_only_a_grant_has_an_id() {
-        let wanted = "user_id,coupon_id,outcome,result_id\n1,2,granted,99\n3,2,refused,\n4,2,duplicate,\n\
-            5,2,out_of_stock,\n6,2,unknown,\n# end: 5 lines\n";
-        assert_eq!(written(), wanted);
+    fn every_outcome_has_its_word_and_names_the_result_that_it_is_about() {
+        let time = "2026-11-30T00:53:20.000Z";
+        let lines =
+            ["1,2,granted,99", "3,2,refused,", "4,2,duplicate,98", "5,2,out_of_stock,", "6,2,unknown,"];
+        let mut wanted = format!("{HEADER}\n");
+        for line in lines.into_iter().chain(["7,2,invalid_time,"]) {
+            wanted.push_str(&format!("{line},{time}\n"));
+        }
+        assert_eq!(written(), wanted + "# end: 6 lines\n");
+    }
+
+    #[test]
+    fn a_file_without_times_is_read_as_well() {
+        let claims =
+            read("user_id,coupon_id,outcome,result_id\n1,2,granted,99\n4,2,duplicate,\n# end: 2 lines\n");
+        assert_eq!(claims.unwrap().refused(), 1);
     }
 
     #[test]
@@ -162,8 +189,9 @@ mod tests {
 
     #[test]
     fn a_line_that_is_missing_in_the_middle_is_missed() {
-        let error = read(&written().replace("6,2,unknown,\n", "")).unwrap_err().to_string();
-        assert!(error.contains("line 6 says that 5 grabs come before it, and there are 4"), "{error}");
+        let error =
+            read(&written().replace("6,2,unknown,,2026-11-30T00:53:20.000Z\n", "")).unwrap_err().to_string();
+        assert!(error.contains("line 7 says that 6 grabs come before it, and there are 5"), "{error}");
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use coupon_core::FailReason;
+use coupon_core::{FailReason, Timestamp};
 
+use super::ledger::Ledger;
+use super::spent::UseTold;
 use crate::load::{GrabOutcome, GrabRecord, Refusal};
 
 /// One grab, as its client saw it end.
@@ -11,10 +13,12 @@ use crate::load::{GrabOutcome, GrabRecord, Refusal};
 pub enum Claim {
     /// Acknowledged: exactly this id must be stored.
     Granted(i64),
-    /// Refused because the user holds the coupon already: then some shard must say so.
-    Held,
+    /// Refused because the user holds the coupon already: then some shard must say so, under this id if one was told.
+    Held(Option<i64>),
     /// Refused because none are left: then none may be.
     SoldOut,
+    /// Refused because the coupon cannot be grabbed now, if it is known when that was: then it could not.
+    InvalidTime(Option<Timestamp>),
     /// Refused for another reason, or for one that is not known.
     Refused,
     /// A time-out, a 503, a connection lost: stored or not, but never twice.
@@ -25,13 +29,17 @@ pub enum Claim {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claims {
     /// (result, user, coupon)
-    granted: Vec<(i64, u64, u64)>,
+    pub(super) granted: Vec<(i64, u64, u64)>,
     /// (user, coupon)
-    unknown: Vec<(u64, u64)>,
-    /// (user, coupon)
-    held: Vec<(u64, u64)>,
-    sold_out: BTreeSet<u64>,
+    pub(super) unknown: Vec<(u64, u64)>,
+    /// (user, coupon, result)
+    pub(super) held: Vec<(u64, u64, Option<i64>)>,
+    pub(super) sold_out: BTreeSet<u64>,
+    /// (user, coupon, when)
+    pub(super) outside: Vec<(u64, u64, Timestamp)>,
     refused: u64,
+    /// (result, user)
+    pub(super) uses: Vec<((i64, u64), UseTold)>,
 }
 
 impl Claims {
@@ -40,21 +48,33 @@ impl Claims {
         match claim {
             Claim::Granted(result) => self.granted.push((result, user, coupon)),
             Claim::Unknown => self.unknown.push((user, coupon)),
-            Claim::Held => self.held.push((user, coupon)),
+            Claim::Held(result) => self.held.push((user, coupon, result)),
             Claim::SoldOut => {
                 self.sold_out.insert(coupon);
+                self.refused += 1;
+            }
+            Claim::InvalidTime(at) => {
+                self.outside.extend(at.map(|at| (user, coupon, at)));
                 self.refused += 1;
             }
             Claim::Refused => self.refused += 1,
         }
     }
 
+    /// Remembers what was told of the use of a result.
+    pub fn add_use(&mut self, user: u64, result: i64, told: UseTold) {
+        self.uses.push(((result, user), told));
+    }
+
     /// Remembers a grab of the load engine's.
     pub fn add_grab(&mut self, grab: &GrabRecord) {
         let claim = match grab.outcome {
             GrabOutcome::Granted { result_id } => Claim::Granted(result_id),
-            GrabOutcome::Refused(Refusal::Decided(FailReason::Duplicate)) => Claim::Held,
+            GrabOutcome::Refused(Refusal::Decided(FailReason::Duplicate)) => Claim::Held(grab.held),
             GrabOutcome::Refused(Refusal::Decided(FailReason::OutOfStock)) => Claim::SoldOut,
+            GrabOutcome::Refused(Refusal::Decided(FailReason::InvalidTime)) => {
+                Claim::InvalidTime(Some(grab.told_at))
+            }
             GrabOutcome::Refused(_) => Claim::Refused,
             GrabOutcome::Unknown(_) => Claim::Unknown,
         };
@@ -81,61 +101,7 @@ impl Claims {
 
     /// Sorted, for looking things up.
     pub(super) fn ledger(&self) -> Ledger {
-        let mut granted = self.granted.clone();
-        granted.sort_unstable();
-        // A user who asks again while the first request is pending gets the same answer twice: it is one result.
-        granted.dedup();
-        let mut answered: Vec<(u64, u64)> = granted.iter().map(|&(_, user, coupon)| (user, coupon)).collect();
-        answered.sort_unstable();
-        let mut unknown = self.unknown.clone();
-        unknown.sort_unstable();
-        unknown.dedup();
-        let mut held = self.held.clone();
-        held.sort_unstable();
-        held.dedup();
-        Ledger { granted, answered, unknown, held, sold_out: self.sold_out.clone() }
-    }
-}
-
-/// Claims, sorted.
-#[derive(Debug)]
-pub(super) struct Ledger {
-    /// By result: (result, user, coupon), each once.
-    pub(super) granted: Vec<(i64, u64, u64)>,
-    answered: Vec<(u64, u64)>,
-    unknown: Vec<(u64, u64)>,
-    /// Who was told that they hold a coupon already: (user, coupon), each once.
-    pub(super) held: Vec<(u64, u64)>,
-    /// The coupons of which somebody was told that none are left.
-    pub(super) sold_out: BTreeSet<u64>,
-}
-
-impl Ledger {
-    /// Where in `granted` an id was acknowledged: a range, since one id might be acknowledged twice.
-    pub(super) fn acknowledged(&self, result: i64) -> std::ops::Range<usize> {
-        let start = self.granted.partition_point(|&(id, ..)| id < result);
-        let same = self.granted.iter().skip(start).take_while(|&&(id, ..)| id == result).count();
-        start..start + same
-    }
-
-    /// Whether a grab of that user for that coupon was acknowledged.
-    pub(super) fn was_granted(&self, user: u64, coupon: u64) -> bool {
-        self.answered.binary_search(&(user, coupon)).is_ok()
-    }
-
-    /// Whether a grab of that user for that coupon ended without a clear answer.
-    pub(super) fn is_unknown(&self, user: u64, coupon: u64) -> bool {
-        self.unknown.binary_search(&(user, coupon)).is_ok()
-    }
-
-    /// How many users may or may not hold a coupon.
-    pub(super) fn unknowns_of(&self, coupon: u64) -> usize {
-        self.unknown.iter().filter(|&&(_, unknown)| unknown == coupon).count()
-    }
-
-    /// The smallest id acknowledged.
-    pub(super) fn first(&self) -> Option<i64> {
-        self.granted.first().map(|&(id, ..)| id)
+        Ledger::of(self)
     }
 }
 

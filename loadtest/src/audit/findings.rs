@@ -23,21 +23,32 @@ pub enum Kind {
     Invented,
     /// A row where its strategy, its table's name or its own id says it cannot be.
     Misplaced,
-    /// A coupon's stock and its rows disagree; or somebody was told that it is sold out, and it is not.
+    /// A coupon's stock, its rows, the stock log and the gate disagree, or the log breaks its own law; or somebody was told
+    /// that it is sold out, and it is not.
     Stock,
+    /// A grab that the rules decide otherwise: outside its coupon's window, of a coupon withdrawn before, by a user who does
+    /// not exist; or a refusal for a reason that did not hold.
+    Misjudged,
+    /// What a row says of its use contradicts itself, or what the user was told of it.
+    Spent,
+    /// A table without the key, or the unique index, that keeps a second row of the same kind out.
+    Unguarded,
     /// A result set aside because it contradicts what is stored.
     Parked,
 }
 
 impl Kind {
     /// All of them, in the order they are told.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Oversold,
         Self::Duplicate,
         Self::Lost,
         Self::Invented,
         Self::Misplaced,
         Self::Stock,
+        Self::Misjudged,
+        Self::Spent,
+        Self::Unguarded,
         Self::Parked,
     ];
 
@@ -56,6 +67,9 @@ impl Kind {
             Self::Invented => "invented",
             Self::Misplaced => "misplaced",
             Self::Stock => "stock",
+            Self::Misjudged => "misjudged",
+            Self::Spent => "spent",
+            Self::Unguarded => "unguarded",
             Self::Parked => "parked",
         }
     }

@@ -8,8 +8,11 @@ use anyhow::{Context, Result, bail, ensure};
 use coupon_core::{Placement, TableId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
+use super::books::Line;
+use super::ids::Ids;
 use super::source::{
-    Catalogue, Coupon, Entry, Grab, Parked, Rows, Shard, Snapshot, Stored, Wanted, tables_of_results,
+    Catalogue, Coupon, Entry, Grab, Parked, Rows, Shard, Snapshot, Spent, Stored, Wanted, missing_keys,
+    tables_of_results,
 };
 use super::{Label, inbox};
 
@@ -17,8 +20,11 @@ use super::{Label, inbox};
 const ATTEMPTS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The shards' files, each inside a read transaction.
-struct Files(Vec<Connection>);
+/// The files, each inside a read transaction.
+struct Files {
+    main: Connection,
+    shards: Vec<Connection>,
+}
 
 /// Holds every file of a data folder still.
 ///
@@ -38,24 +44,44 @@ pub(super) fn hold_still(folder: &Path) -> Result<Snapshot> {
         let position = |shard| before.get(&shard).copied().unwrap_or(0);
         let told = (0..).zip(&shards).map(|(number, file)| shard(number, file, position(number)));
         let told = told.collect::<Result<_>>()?;
-        return Ok(Snapshot { catalogue: catalogue(&main)?, shards: told, rows: Box::new(Files(shards)) });
+        let (catalogue, users) = (catalogue(&main)?, users(&main)?);
+        return Ok(Snapshot { catalogue, users, shards: told, rows: Box::new(Files { main, shards }) });
     }
     bail!("the service writes too much to hold the data still: drain it, and stop the load")
 }
 
 impl Files {
     fn of(&self, place: Placement) -> Result<&Connection> {
-        self.0.get(place.shard.index()).with_context(|| format!("there is no shard {}", place.shard))
+        self.shards.get(place.shard.index()).with_context(|| format!("there is no shard {}", place.shard))
     }
 }
 
 impl Rows for Files {
     fn each(&mut self, place: Placement, row: &mut dyn FnMut(Stored)) -> Result<()> {
-        let sql = format!("SELECT {} FROM {}", Stored::COLUMNS, place.table);
+        let sql = format!("SELECT {}, {CENTS} FROM {}", Stored::COLUMNS, place.table);
         let mut statement = self.of(place)?.prepare(&sql)?;
         let mut rows = statement.query([])?;
         while let Some(next) = rows.next()? {
-            row(Stored { grab: grab(next)?, room: next.get(3)?, time: next.get(4)?, granted: next.get(5)? });
+            row(stored(next)?);
+        }
+        Ok(())
+    }
+
+    fn lines(&mut self, line: &mut dyn FnMut(Line)) -> Result<()> {
+        let sql = format!("SELECT {} FROM stock_logs ORDER BY coupon_id, log_id", Line::COLUMNS);
+        let mut statement = self.main.prepare(&sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            line(Line {
+                id: row.get(0)?,
+                coupon: row.get(1)?,
+                operation: row.get(2)?,
+                before: row.get(3)?,
+                after: row.get(4)?,
+                operator: row.get(5)?,
+                shard: row.get(6)?,
+                entry: row.get(7)?,
+            });
         }
         Ok(())
     }
@@ -75,6 +101,20 @@ impl Rows for Files {
         let sql = format!("SELECT max(result_id) FROM {}", place.table);
         Ok(self.of(place)?.query_row(&sql, [], |row| row.get(0))?)
     }
+}
+
+/// An amount as SQLite holds it, which has no decimals, in cents.
+const CENTS: &str = "CAST(ROUND(order_amount * 100) AS INTEGER)";
+
+/// The columns of [`Stored`].
+fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
+    Ok(Stored {
+        grab: grab(row)?,
+        room: row.get(3)?,
+        time: row.get(4)?,
+        granted: row.get(5)?,
+        spent: Spent { status: row.get(6)?, time: row.get(7)?, cents: row.get(8)? },
+    })
 }
 
 /// The columns `result_id, user_id, coupon_id`.
@@ -115,7 +155,29 @@ fn shard(number: u16, file: &Connection, position: i64) -> Result<Shard> {
     let tables = tables(file)?;
     let inbox = inbox::read(file, &tables).with_context(|| format!("the inbox of shard {number}"))?;
     let (outbox, parked) = (outbox(file, position)?, parked(file)?);
-    Ok(Shard { number, tables, inbox, position, outbox, parked, counted: None })
+    // A writer forgets what main has applied, but never its last entry.
+    let last = file.query_row("SELECT COALESCE(MAX(outbox_id), 0) FROM outbox", [], |row| row.get(0))?;
+    let mut unguarded = Vec::new();
+    for table in &tables {
+        unguarded.extend(missing_keys(&unique_keys(file, *table)?).map(|key| (*table, key)));
+    }
+    Ok(Shard { number, tables, inbox, position, outbox, last, parked, counted: None, unguarded })
+}
+
+/// The columns of every key that keeps a table's rows apart.
+fn unique_keys(file: &Connection, table: TableId) -> Result<Vec<Vec<String>>> {
+    let names = |sql: &str, of: &str| -> rusqlite::Result<Vec<String>> {
+        file.prepare(sql)?.query_map([of], |row| row.get(0))?.collect()
+    };
+    let table = table.to_string();
+    let whole = "SELECT name FROM pragma_index_list(?1) WHERE \"unique\" AND NOT partial";
+    let mut keys = Vec::new();
+    for index in names(whole, &table)? {
+        keys.push(names("SELECT name FROM pragma_index_info(?1) ORDER BY seqno", &index)?);
+    }
+    // A key of one number has no index of its own in SQLite.
+    keys.push(names("SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk", &table)?);
+    Ok(keys)
 }
 
 /// The entries of an outbox that lie beyond a position.
@@ -135,31 +197,30 @@ fn parked(file: &Connection) -> Result<Vec<Parked>> {
     Ok(parked.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The coupons, and what the log says of each.
 fn catalogue(main: &Connection) -> Result<Catalogue> {
-    let sql = "SELECT coupon_id, room_id, total_stock, remaining_stock, status, end_time FROM coupons";
-    let mut statement = main.prepare(sql)?;
+    let mut statement = main.prepare(&format!("SELECT {} FROM coupons", Coupon::COLUMNS))?;
     let coupons = statement.query_map([], |row| {
         let coupon = Coupon {
             room: row.get(1)?,
             total: row.get(2)?,
             remaining: row.get(3)?,
-            deducted: 0,
-            until: if row.get(4)? { Some(row.get(5)?) } else { None },
+            start: row.get(4)?,
+            end: row.get(5)?,
+            active: row.get(6)?,
         };
         Ok((row.get(0)?, coupon))
     })?;
-    let mut catalogue = coupons.collect::<rusqlite::Result<Catalogue>>()?;
-    let sql = "SELECT coupon_id, sum(stock_before - stock_after) FROM stock_logs \
-               WHERE operation_type IN (2, 3) GROUP BY coupon_id";
-    let mut statement = main.prepare(sql)?;
+    Ok(coupons.collect::<rusqlite::Result<_>>()?)
+}
+
+fn users(main: &Connection) -> Result<Ids> {
+    let mut statement = main.prepare("SELECT user_id FROM users ORDER BY user_id")?;
+    let mut ids = Ids::default();
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        if let Some(coupon) = catalogue.get_mut(&row.get(0)?) {
-            coupon.deducted = row.get(1)?;
-        }
+        ids.push(row.get(0)?);
     }
-    Ok(catalogue)
+    Ok(ids)
 }
 
 fn shard_count(main: &Connection) -> Result<u16> {

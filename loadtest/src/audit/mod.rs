@@ -8,16 +8,19 @@
 //! hold data of one kind still and read it.
 
 mod acks;
+mod books;
 mod claims;
 mod findings;
 mod folder;
+mod ids;
 mod inbox;
+mod ledger;
 mod scan;
 mod servers;
 mod source;
+mod spent;
+mod start;
 mod stock;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -29,9 +32,11 @@ use coupon_core::ShardingStrategy;
 pub use acks::write_acks;
 pub use claims::{Claim, Claims};
 pub use findings::{AuditReport, Finding, Kind, SHOWN, Unapplied};
-use scan::Holders;
+use scan::Seen;
 pub use servers::Servers;
 use source::Snapshot;
+pub use spent::UseTold;
+pub use start::Start;
 
 /// What can be audited.
 #[derive(Debug, Clone)]
@@ -61,6 +66,9 @@ pub struct Scope<'a> {
     /// Rows with a larger `result_id` were written during the run, by the run alone. Without it, the run starts
     /// with the first id acknowledged.
     pub since: Option<i64>,
+    /// What the data was like when the run began. Without it, nothing can be said of what happened to older rows, and a
+    /// window that was moved looks like one that was broken.
+    pub start: Option<&'a Start>,
     /// Where rows belong. Without it, only what a table's own name promises is checked.
     pub strategy: Option<&'a dyn ShardingStrategy>,
     /// Whether everything handed over has been told to the main database: then nothing may be left to apply, and the
@@ -90,6 +98,18 @@ impl Data {
             Self::Servers(servers) => servers.hold_still()?.0.newest(),
         };
         newest().with_context(|| format!("cannot read {self}"))
+    }
+
+    /// What the data is like now, to be held against what a run makes of it.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    pub fn remember(&self) -> Result<Start> {
+        let remember = || match self {
+            Self::Folder(folder) => stock::remember(&mut folder::hold_still(folder)?),
+            Self::Servers(servers) => stock::remember(&mut servers.hold_still()?.0),
+        };
+        remember().with_context(|| format!("cannot read {self}"))
     }
 
     /// How many results each shard has, as it counts them itself; nothing where none keeps count.
@@ -134,21 +154,20 @@ impl Data {
     /// There, the gate is another place that can be wrong.
     fn on_servers(&self, servers: &Servers, scope: &Scope<'_>) -> Result<AuditReport> {
         let (mut snapshot, gate) = servers.hold_still()?;
-        let (mut report, holders) = self.check(&mut snapshot, scope)?;
-        servers.check_gate(&gate, &snapshot, &holders, scope.drained, &mut report)?;
+        let (mut report, seen) = self.check(&mut snapshot, scope)?;
+        servers.check_gate(&gate, &snapshot, &seen.holders, scope.drained, &mut report)?;
         Ok(report)
     }
 
-    fn check(&self, snapshot: &mut Snapshot, scope: &Scope<'_>) -> Result<(AuditReport, Holders)> {
+    fn check(&self, snapshot: &mut Snapshot, scope: &Scope<'_>) -> Result<(AuditReport, Seen)> {
         let mut report = AuditReport::new(self.to_string(), snapshot.shards.len());
         let ledger = scope.claims.map(Claims::ledger);
-        let holders = scan::scan(snapshot, scope, ledger.as_ref(), &mut report)?;
-        let sold = holders.iter().map(|(coupon, users)| (*coupon, users.len() as u64)).collect();
-        stock::check(snapshot, &sold, scope.drained, &mut report)?;
+        let seen = scan::scan(snapshot, scope, ledger.as_ref(), &mut report)?;
+        stock::check(snapshot, &seen, scope, &mut report)?;
         if let Some(ledger) = &ledger {
-            stock::left_over(&snapshot.catalogue, &sold, ledger, &mut report);
+            stock::left_over(&snapshot.catalogue, &seen, ledger, &mut report);
         }
-        Ok((report, holders))
+        Ok((report, seen))
     }
 }
 

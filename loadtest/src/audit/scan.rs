@@ -5,61 +5,118 @@ use std::collections::HashMap;
 use anyhow::Result;
 use coupon_core::{Placement, ResultId, RoomId, RowKey, TableId, Timestamp, UserId};
 
-use super::claims::Ledger;
-use super::source::{Catalogue, Shard, Snapshot, Stored, Waiting};
-use super::{AuditReport, Kind, Scope, stock};
+use super::ids::Ids;
+use super::ledger::Ledger;
+use super::source::{Catalogue, Coupon, Shard, Snapshot, Stored, Sums, Waiting};
+use super::start::{self, Before, Start};
+use super::{AuditReport, Kind, Scope, spent, stock};
 
-/// The users who hold each coupon, sorted.
-pub(super) type Holders = HashMap<i64, Vec<i64>>;
+/// How long before its answer a grab may have been decided, with clocks that differ as far as they may.
+const DECIDED_BEFORE_MS: i64 = 30_000;
+/// How far clocks may differ.
+const CLOCKS_MS: i64 = 10_000;
 
-/// What is kept of all rows: 16 bytes each, so that ten million fit anywhere.
+/// The users who hold each coupon, sorted, each with the id under which they do.
+pub(super) type Holders = HashMap<i64, Vec<(i64, i64)>>;
+
+/// Rows stored, by shard and coupon.
+pub(super) type Sold = HashMap<(u16, i64), i64>;
+
+/// What is kept of all rows: 24 bytes each, so that ten million fit anywhere.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     ids: Vec<i64>,
-    holders: Holders,
-    /// Which of the ledger's acknowledged grabs were found.
+    pub(super) holders: Holders,
+    pub(super) sold: Sold,
+    /// Which of the ledger's acknowledged grabs were found, and which of its uses.
     found: Vec<bool>,
+    uses: Vec<bool>,
+    /// Which of the start's rows were found.
+    old: Vec<bool>,
 }
 
 /// What the pass needs to know of each row's surroundings.
 struct Pass<'a> {
     scope: &'a Scope<'a>,
     catalogue: &'a Catalogue,
+    users: &'a Ids,
     ledger: Option<&'a Ledger>,
-    /// The run's own rows are those with a larger id.
+    /// Without a start, the run's own rows are those with a larger id.
     since: Option<i64>,
 }
 
-/// Reads every row; adds to the report what is duplicate, lost, invented or misplaced.
+/// A row, and what was there before.
+#[derive(Clone, Copy)]
+struct Read {
+    row: Stored,
+    place: Placement,
+    before: Before,
+}
+
+/// Reads every row; adds to the report what is wrong with it alone, or in company.
 pub(super) fn scan(
     snapshot: &mut Snapshot,
     scope: &Scope<'_>,
     ledger: Option<&Ledger>,
     report: &mut AuditReport,
-) -> Result<Holders> {
-    let since = scope.since.or_else(|| ledger.and_then(Ledger::first).map(|first| first - 1));
+) -> Result<Seen> {
+    let first = || ledger.and_then(Ledger::first).map(|first| first - 1);
+    let since = scope.since.or_else(first).or_else(|| scope.start.map(Start::newest));
     note_what_cannot_be_checked(scope, ledger, since, report);
-    let Snapshot { catalogue, shards, rows } = snapshot;
-    let pass = Pass { scope, catalogue, ledger, since };
+    let Snapshot { catalogue, users, shards, rows } = snapshot;
+    let pass = Pass { scope, catalogue, users, ledger, since };
     let mut seen = Seen::default();
     seen.found.resize(ledger.map_or(0, |ledger| ledger.granted.len()), false);
+    seen.uses.resize(ledger.map_or(0, |ledger| ledger.uses.len()), false);
+    seen.old.resize(scope.start.map_or(0, |start| start.rows.len()), false);
     for shard in &*shards {
-        let before = seen.ids.len();
+        let mut sums = Sums::default();
         for place in shard.places() {
             report.tables += 1;
-            rows.each(place, &mut |row| pass.row(row, place, &mut seen, report))?;
+            rows.each(place, &mut |row| {
+                sums.add(&row);
+                pass.row(row, place, &mut seen, report);
+            })?;
         }
-        pass.inbox(shard, &mut seen, report);
-        stock::kept_count(shard, (seen.ids.len() - before) as u64, report);
+        pass.inbox(shard, &mut sums, &mut seen, report);
+        stock::kept_count(shard, sums, report);
+        unguarded(shard, report);
     }
     report.rows = seen.ids.len() as u64;
-    twice_stored(snapshot, seen.ids, report)?;
+    twice_stored(snapshot, std::mem::take(&mut seen.ids), report)?;
     twice_held(snapshot, &mut seen.holders, report)?;
     if let Some(ledger) = ledger {
         lost(snapshot, ledger, &seen.found, report)?;
-        not_held(ledger, &seen.holders, report);
+        told_to_hold(ledger, &seen.holders, report);
+        uses_lost(ledger, &seen.uses, report);
+        told_outside(&snapshot.catalogue, scope, ledger, report);
     }
-    Ok(seen.holders)
+    Ok(seen)
+}
+
+/// Takes note of every row as it is; says how many of each coupon each shard has.
+pub(super) fn remember(snapshot: &mut Snapshot, rows: &mut Vec<(i64, u64)>) -> Result<Sold> {
+    let mut sold = Sold::new();
+    let Snapshot { shards, rows: tables, .. } = snapshot;
+    for shard in &*shards {
+        let mut note = |row: Stored| {
+            rows.push((row.grab.id, start::digest(&row)));
+            *sold.entry((shard.number, row.grab.coupon)).or_default() += 1;
+        };
+        for place in shard.places() {
+            tables.each(place, &mut note)?;
+        }
+        shard.inbox.iter().map(Waiting::row).for_each(note);
+    }
+    rows.sort_unstable();
+    Ok(sold)
+}
+
+impl Seen {
+    /// Which of the start's rows were found, in their order.
+    pub(super) fn old(&self) -> &[bool] {
+        &self.old
+    }
 }
 
 fn note_what_cannot_be_checked(
@@ -70,8 +127,11 @@ fn note_what_cannot_be_checked(
 ) {
     match scope.claims {
         None => {
-            report.not_checked.insert(Kind::Lost, "no record of acknowledged grabs".to_owned());
-            report.not_checked.insert(Kind::Invented, "no record of acknowledged grabs".to_owned());
+            for kind in [Kind::Lost, Kind::Invented] {
+                report.not_checked.insert(kind, "no record of acknowledged grabs".to_owned());
+            }
+            let why = "no record of acknowledged uses, so each was only held against itself";
+            report.not_checked.insert(Kind::Spent, why.to_owned());
         }
         Some(claims) => {
             report.acknowledged = ledger.map(|ledger| ledger.granted.len() as u64);
@@ -89,31 +149,104 @@ fn note_what_cannot_be_checked(
     }
 }
 
+/// Finds tables that would let a user's coupon in twice.
+fn unguarded(shard: &Shard, report: &mut AuditReport) {
+    for (table, key) in &shard.unguarded {
+        let place = shard.place(*table);
+        report.add(Kind::Unguarded, 1, || format!("{place} has no {key}"));
+    }
+}
+
 impl Pass<'_> {
     /// What is in the inbox is stored; which table it is meant for is written beside it.
-    fn inbox(&self, shard: &Shard, seen: &mut Seen, report: &mut AuditReport) {
-        for &Waiting { table, grab, room } in &shard.inbox {
-            let time = ResultId::from_number(grab.id).map_or(0, |id| id.time().millis());
-            let row = Stored { grab, room, time, granted: true };
-            self.row(row, shard.place(table), seen, report);
+    fn inbox(&self, shard: &Shard, sums: &mut Sums, seen: &mut Seen, report: &mut AuditReport) {
+        for waiting in &shard.inbox {
+            let row = waiting.row();
+            sums.add(&row);
+            self.row(row, shard.place(waiting.table), seen, report);
         }
     }
 
     fn row(&self, row: Stored, place: Placement, seen: &mut Seen, report: &mut AuditReport) {
-        seen.ids.push(row.grab.id);
-        seen.holders.entry(row.grab.coupon).or_default().push(row.grab.user);
-        self.placed(row, place, report);
-        self.claimed(row, place, seen, report);
+        let grab = row.grab;
+        seen.ids.push(grab.id);
+        seen.holders.entry(grab.coupon).or_default().push((grab.user, grab.id));
+        *seen.sold.entry((place.shard.number(), grab.coupon)).or_default() += 1;
+        let read = Read { row, place, before: self.before(&row, seen) };
+        if let Some(wrong) = self.misplaced(&read) {
+            report.add(Kind::Misplaced, 1, || format!("{}: {wrong}", grab.at(place)));
+        }
+        if let Some(wrong) = self.misjudged(&read) {
+            report.add(Kind::Misjudged, 1, || format!("{}: {wrong}", grab.at(place)));
+        }
+        self.used(&read, seen, report);
+        self.claimed(&read, seen, report);
     }
 
-    /// Holds a row against its place, its id and its coupon.
-    fn placed(&self, row: Stored, place: Placement, report: &mut AuditReport) {
-        if let Some(wrong) = self.wrong(row, place) {
-            report.add(Kind::Misplaced, 1, || format!("{}: {wrong}", row.grab.at(place)));
+    fn before(&self, row: &Stored, seen: &mut Seen) -> Before {
+        let Some(start) = self.scope.start else {
+            let own = self.since.is_some_and(|since| row.grab.id > since);
+            return if own { Before::Absent } else { Before::Unknown };
+        };
+        let at = start.position(row.grab.id);
+        if let Some(found) = at.and_then(|at| seen.old.get_mut(at)) {
+            *found = true;
+        }
+        start.before(at, row)
+    }
+
+    /// What the catalogue says of a coupon, now and at the start.
+    fn coupons(&self, id: i64) -> impl Iterator<Item = &Coupon> {
+        let start = self.scope.start.and_then(|start| start.coupon(id));
+        self.catalogue.get(&id).into_iter().chain(start)
+    }
+
+    /// Holds a row against the rules by which grabs are decided.
+    ///
+    /// A window may have been moved, and a coupon withdrawn, after it was grabbed. Where the start is known, rows of before
+    /// are not judged, and a row of the run must be wrong by both; where it is not, the window must be as it was.
+    fn misjudged(&self, read: &Read) -> Option<String> {
+        let row = &read.row;
+        if !self.users.contains(row.grab.user) {
+            return Some("there is no such user".to_owned());
+        }
+        let known = self.scope.start.is_some();
+        if known && read.before != Before::Absent {
+            return None;
+        }
+        let start = self.coupons(row.grab.coupon).map(|coupon| coupon.start).min()?;
+        let end = self.coupons(row.grab.coupon).map(|coupon| coupon.end).max()?;
+        let shown = |time| Timestamp::from_millis(time);
+        if row.time < start {
+            return Some(format!(
+                "it was grabbed before its coupon's window, which begins at {}",
+                shown(start)
+            ));
+        }
+        if row.time >= end {
+            return Some(format!("it was grabbed after its coupon's window, which ends at {}", shown(end)));
+        }
+        let withdrawn = known && self.coupons(row.grab.coupon).all(|coupon| !coupon.active);
+        withdrawn.then(|| "its coupon was withdrawn before".to_owned())
+    }
+
+    /// Holds what a row says of its use against what was told of it.
+    fn used(&self, read: &Read, seen: &mut Seen, report: &mut AuditReport) {
+        let Read { row, place, before } = *read;
+        let told = self.ledger.map(|ledger| {
+            let uses = ledger.uses_of(row.grab.id, row.grab.user);
+            if let Some(found) = seen.uses.get_mut(uses.clone()) {
+                found.fill(true);
+            }
+            ledger.told(uses)
+        });
+        if let Some(wrong) = spent::wrong(row.spent, row.time, told, before) {
+            report.add(Kind::Spent, 1, || format!("{}: {wrong}", row.grab.at(place)));
         }
     }
 
-    fn wrong(&self, row: Stored, place: Placement) -> Option<String> {
+    fn misplaced(&self, read: &Read) -> Option<String> {
+        let Read { row, place, .. } = *read;
         let (Ok(id), Ok(user), Ok(room)) =
             (ResultId::from_number(row.grab.id), id::<UserId>(row.grab.user), id::<RoomId>(row.room))
         else {
@@ -128,10 +261,14 @@ impl Pass<'_> {
         }
         match self.catalogue.get(&row.grab.coupon) {
             None => return Some("the catalogue has no such coupon".to_owned()),
-            Some(coupon) if coupon.room != row.room => {
-                return Some(format!("it names room {}, the coupon's is {}", row.room, coupon.room));
+            Some(coupon) => {
+                // What was stored before its coupon was moved names the room that it was in.
+                let moved = self.scope.start.is_some() && read.before != Before::Absent;
+                let rooms = || self.coupons(row.grab.coupon).map(|coupon| coupon.room);
+                if !moved && rooms().all(|room| room != row.room) {
+                    return Some(format!("it names room {}, the coupon's is {}", row.room, coupon.room));
+                }
             }
-            Some(_) => {}
         }
         if !belongs(place.table, time, room) {
             return Some(format!("its time {time} and room {room} belong in another table"));
@@ -145,7 +282,8 @@ impl Pass<'_> {
     }
 
     /// Holds a row against what was answered.
-    fn claimed(&self, row: Stored, place: Placement, seen: &mut Seen, report: &mut AuditReport) {
+    fn claimed(&self, read: &Read, seen: &mut Seen, report: &mut AuditReport) {
+        let Read { row, place, before } = *read;
         let Some(ledger) = self.ledger else { return };
         let (Ok(user), Ok(coupon)) = (u64::try_from(row.grab.user), u64::try_from(row.grab.coupon)) else {
             return;
@@ -156,7 +294,7 @@ impl Pass<'_> {
                 *found |= same;
             }
         }
-        if self.since.is_none_or(|since| row.grab.id <= since) || ledger.was_granted(user, coupon) {
+        if before != Before::Absent || ledger.was_granted(user, coupon) {
             return;
         }
         if ledger.is_unknown(user, coupon) {
@@ -219,8 +357,8 @@ fn twice_stored(snapshot: &mut Snapshot, mut ids: Vec<i64>, report: &mut AuditRe
 fn twice_held(snapshot: &mut Snapshot, holders: &mut Holders, report: &mut AuditReport) -> Result<()> {
     for (&coupon, users) in holders {
         users.sort_unstable();
-        for same in users.chunk_by(|a, b| a == b).filter(|same| same.len() > 1) {
-            let Some(&user) = same.first() else { continue };
+        for same in users.chunk_by(|a, b| a.0 == b.0).filter(|same| same.len() > 1) {
+            let Some(&(user, _)) = same.first() else { continue };
             let held =
                 if report.shows(Kind::Duplicate) { snapshot.holdings(user, coupon)? } else { Vec::new() };
             report.add(Kind::Duplicate, same.len() as u64 - 1, || {
@@ -231,15 +369,62 @@ fn twice_held(snapshot: &mut Snapshot, holders: &mut Holders, report: &mut Audit
     Ok(())
 }
 
-/// Finds users who were told that they hold a coupon already, and do not.
-fn not_held(ledger: &Ledger, holders: &Holders, report: &mut AuditReport) {
-    for &(user, coupon) in &ledger.held {
-        let users = i64::try_from(coupon).ok().and_then(|coupon| holders.get(&coupon));
-        let holds =
-            |users: &Vec<i64>| i64::try_from(user).is_ok_and(|user| users.binary_search(&user).is_ok());
-        if !users.is_some_and(holds) {
+/// Finds users who were told that they hold a coupon already, and do not, or not under that id.
+fn told_to_hold(ledger: &Ledger, holders: &Holders, report: &mut AuditReport) {
+    for &(user, coupon, told) in &ledger.held {
+        let holds = holds(holders, user, coupon);
+        if holds.is_empty() {
             report.add(Kind::Lost, 1, || {
                 format!("user {user} was told that they hold coupon {coupon} already, and no shard says so")
+            });
+        } else if let Some(told) = told
+            && holds.iter().all(|(_, id)| *id != told)
+        {
+            report.add(Kind::Misjudged, 1, || {
+                let stored: Vec<String> = holds.iter().map(|(_, id)| id.to_string()).collect();
+                let stored = stored.join(", ");
+                format!(
+                    "user {user} was told that they hold coupon {coupon} as result {told}; stored is {stored}"
+                )
+            });
+        }
+    }
+}
+
+/// The results by which a user holds a coupon.
+fn holds(holders: &Holders, user: u64, coupon: u64) -> &[(i64, i64)] {
+    let (Ok(user), Ok(coupon)) = (i64::try_from(user), i64::try_from(coupon)) else { return &[] };
+    let all = holders.get(&coupon).map(Vec::as_slice).unwrap_or_default();
+    let first = all.partition_point(|(other, _)| *other < user);
+    let after = all.partition_point(|(other, _)| *other <= user);
+    all.get(first..after).unwrap_or_default()
+}
+
+/// Finds users who were told that a coupon cannot be grabbed now, when it could.
+fn told_outside(catalogue: &Catalogue, scope: &Scope<'_>, ledger: &Ledger, report: &mut AuditReport) {
+    for &(user, coupon, at) in &ledger.outside {
+        let Ok(id) = i64::try_from(coupon) else { continue };
+        let start = scope.start.and_then(|start| start.coupon(id));
+        let mut known = catalogue.get(&id).into_iter().chain(start).peekable();
+        let (from, until) = (at.millis() - DECIDED_BEFORE_MS, at.millis() + CLOCKS_MS);
+        let open = |coupon: &Coupon| coupon.active && coupon.start <= from && until < coupon.end;
+        if known.peek().is_some() && known.all(open) {
+            report.add(Kind::Misjudged, 1, || {
+                format!(
+                    "user {user} was told at {at} that coupon {coupon} cannot be grabbed now, and it could"
+                )
+            });
+        }
+    }
+}
+
+/// Finds uses that were told of results which are not stored for that user.
+fn uses_lost(ledger: &Ledger, found: &[bool], report: &mut AuditReport) {
+    let told = ledger.uses.iter().zip(ledger.told(0..ledger.uses.len()));
+    for (((result, user), told), found) in told.zip(found) {
+        if !found && !matches!(told, spent::UseTold::Unknown { .. }) {
+            report.add(Kind::Spent, 1, || {
+                format!("user {user} was told that result {result} is used, and no shard has it for them")
             });
         }
     }

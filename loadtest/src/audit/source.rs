@@ -4,22 +4,30 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use coupon_core::{Placement, ShardId, TableId};
+use coupon_core::{Money, Placement, ResultId, ShardId, TableId, Timestamp};
+
+use super::books::Line;
+use super::ids::Ids;
 
 /// A data set, held still at one moment. What is small has been read already; rows are read when they are asked for.
 pub(super) struct Snapshot {
     /// Every coupon.
     pub(super) catalogue: Catalogue,
+    /// Every user.
+    pub(super) users: Ids,
     /// Every shard, in order.
     pub(super) shards: Vec<Shard>,
-    /// Their tables.
+    /// Their tables, and what is too large to be read beforehand.
     pub(super) rows: Box<dyn Rows>,
 }
 
-/// The tables of results of a data set that is held still.
+/// The tables of a data set that is held still, row by row.
 pub(super) trait Rows {
-    /// Hands on every row of a table, a few at a time in memory.
+    /// Hands on every row of a table of results, a few at a time in memory.
     fn each(&mut self, place: Placement, row: &mut dyn FnMut(Stored)) -> Result<()>;
+
+    /// Hands on the stock log, coupon by coupon, each coupon's lines in the order of their numbers.
+    fn lines(&mut self, line: &mut dyn FnMut(Line)) -> Result<()>;
 
     /// The rows of a table that a description has to name.
     fn find(&mut self, place: Placement, wanted: Wanted) -> Result<Vec<Grab>>;
@@ -32,14 +40,23 @@ pub(super) trait Rows {
 pub(super) type Catalogue = BTreeMap<i64, Coupon>;
 
 /// What the main database says of a coupon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Coupon {
     pub(super) room: i64,
     pub(super) total: i64,
     pub(super) remaining: i64,
-    /// By the log: deductions less roll-backs.
-    pub(super) deducted: i64,
-    /// Until when it can be grabbed, in milliseconds since 1970; nothing when it is withdrawn.
-    pub(super) until: Option<i64>,
+    /// From when it can be grabbed, in milliseconds since 1970.
+    pub(super) start: i64,
+    /// Until when.
+    pub(super) end: i64,
+    /// Not withdrawn.
+    pub(super) active: bool,
+}
+
+impl Coupon {
+    /// What to select for it and its id, on any kind of database.
+    pub(super) const COLUMNS: &str =
+        "coupon_id, room_id, total_stock, remaining_stock, start_time, end_time, status <> 0";
 }
 
 /// One shard, but for its rows.
@@ -52,9 +69,40 @@ pub(super) struct Shard {
     pub(super) position: i64,
     /// The outbox beyond that.
     pub(super) outbox: Vec<Entry>,
+    /// The last entry that it has ever written there; 0 before the first.
+    pub(super) last: i64,
     pub(super) parked: Vec<Parked>,
-    /// How many results it counts itself, where it keeps count.
-    pub(super) counted: Option<i64>,
+    /// What it counts itself, where it keeps count.
+    pub(super) counted: Option<Sums>,
+    /// Tables of results without a key that they must have, with that key.
+    pub(super) unguarded: Vec<(TableId, &'static str)>,
+}
+
+/// Sums over results.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Sums {
+    pub(super) results: i64,
+    pub(super) used: i64,
+    pub(super) cents: i64,
+}
+
+impl Sums {
+    pub(super) fn add(&mut self, row: &Stored) {
+        self.results += 1;
+        self.used += row.spent.status;
+        self.cents += row.spent.cents.unwrap_or(0);
+    }
+}
+
+/// The keys without which a table lets an id, or a user's coupon, in twice: what they are called here, and their columns.
+pub(super) const KEYS: [(&str, &[&str]); 2] = [
+    ("primary key on result_id", &["result_id"]),
+    ("unique index on (user_id, coupon_id)", &["user_id", "coupon_id"]),
+];
+
+/// The keys of [`KEYS`] that are not among a table's unique ones.
+pub(super) fn missing_keys(unique: &[Vec<String>]) -> impl Iterator<Item = &'static str> {
+    KEYS.iter().filter(|(_, columns)| !unique.iter().any(|key| key == columns)).map(|(name, _)| *name)
 }
 
 /// An entry of an outbox.
@@ -70,6 +118,15 @@ pub(super) struct Waiting {
     pub(super) table: TableId,
     pub(super) grab: Grab,
     pub(super) room: i64,
+}
+
+impl Waiting {
+    /// The row that it will be.
+    pub(super) fn row(&self) -> Stored {
+        let Self { grab, room, .. } = *self;
+        let time = ResultId::from_number(grab.id).map_or(0, |id| id.time().millis());
+        Stored { grab, room, time, granted: true, spent: Spent::default() }
+    }
 }
 
 /// A result that was set aside.
@@ -108,12 +165,37 @@ pub(super) struct Stored {
     pub(super) time: i64,
     /// Whether it says that the coupon was got, and nothing else.
     pub(super) granted: bool,
+    pub(super) spent: Spent,
+}
+
+/// What a row says of its use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Spent {
+    pub(super) status: i64,
+    pub(super) time: Option<i64>,
+    pub(super) cents: Option<i64>,
+}
+
+impl Spent {
+    /// Whether it was used, if that can be told from it at all.
+    pub(super) const fn is_used(self) -> bool {
+        self.status != 0
+    }
+}
+
+impl std::fmt::Display for Spent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = |value: Option<String>| value.unwrap_or_else(|| "null".to_owned());
+        let time = shown(self.time.map(|time| Timestamp::from_millis(time).to_string()));
+        let amount = shown(self.cents.map(|cents| Money::from_cents(cents).to_string()));
+        write!(f, "use_status {}, use_time {time}, order_amount {amount}", self.status)
+    }
 }
 
 impl Stored {
-    /// What to select for it, on any kind of database.
-    pub(super) const COLUMNS: &str =
-        "result_id, user_id, coupon_id, room_id, grab_time, grab_status = 1 AND fail_reason IS NULL";
+    /// What to select for it, on any kind of database, followed by the amount in cents.
+    pub(super) const COLUMNS: &str = "result_id, user_id, coupon_id, room_id, grab_time, \
+         grab_status = 1 AND fail_reason IS NULL, use_status, use_time";
 }
 
 /// Which rows a description has to name.

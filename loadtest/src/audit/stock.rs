@@ -1,45 +1,52 @@
-//! Coupon by coupon: does the stock agree with the rows, and does the log agree with both?
+//! Coupon by coupon: do stock, rows and the stock log agree?
 
 use std::collections::HashMap;
 
 use anyhow::{Context, Result};
 
-use super::claims::Ledger;
-use super::source::{Catalogue, Coupon, Entry, Parked, Shard, Snapshot};
-use super::{AuditReport, Kind, Unapplied};
+use super::books::{self, Line};
+use super::ledger::Ledger;
+use super::scan::{Seen, Sold};
+use super::source::{Catalogue, Coupon, Entry, Parked, Shard, Snapshot, Sums};
+use super::start::{OldLines, Start, Unlogged};
+use super::{AuditReport, Kind, Scope, Unapplied};
 
-/// Rows stored per coupon.
-pub(super) type Sold = HashMap<i64, u64>;
+/// Results that main has not been told of, by shard and coupon.
+type Untold = HashMap<(u16, i64), i64>;
 
 /// Adds to the report what is oversold, parked, or does not add up.
-pub(super) fn check(snapshot: &Snapshot, sold: &Sold, drained: bool, report: &mut AuditReport) -> Result<()> {
-    let mut untold = HashMap::new();
+pub(super) fn check(
+    snapshot: &mut Snapshot,
+    seen: &Seen,
+    scope: &Scope<'_>,
+    report: &mut AuditReport,
+) -> Result<()> {
     for shard in &snapshot.shards {
-        let unapplied = unapplied(shard, &mut untold)?;
-        waiting(shard, drained, &mut untold, report);
-        if unapplied.entries > 0 {
-            if drained {
-                let (Unapplied { shard, entries, rows }, after) = (&unapplied, shard.position);
-                report.add(Kind::Stock, 1, || {
-                    format!(
-                        "shard {shard}: {entries} outbox entries ({rows} rows) after {after} are not applied"
-                    )
-                });
-            }
-            report.unapplied.push(unapplied);
-        }
+        outbox(shard, scope, report)?;
         parked(shard, report);
     }
-    for (&id, coupon) in &snapshot.catalogue {
-        let rows = sold.get(&id).copied().unwrap_or(0);
-        let untold = untold.get(&id).copied().unwrap_or(0);
-        compare(id, coupon, i64::try_from(rows)?, untold, report);
+    let untold = untold(&snapshot.shards)?;
+    let by_coupon = |all: &HashMap<(u16, i64), i64>| {
+        let mut sums: HashMap<i64, i64> = HashMap::new();
+        all.iter().for_each(|(&(_, coupon), rows)| *sums.entry(coupon).or_default() += rows);
+        sums
+    };
+    let (rows, waiting) = (by_coupon(&seen.sold), by_coupon(&untold));
+    for (id, coupon) in &snapshot.catalogue {
+        let of = |sums: &HashMap<i64, i64>| sums.get(id).copied().unwrap_or(0);
+        compare(*id, coupon, of(&rows), of(&waiting), report);
+    }
+    let mut old = scope.start.map(OldLines::of);
+    let read = read_log(snapshot, &untold, &seen.sold, old.as_mut(), report)?;
+    if let (Some(start), Some(old)) = (scope.start, &old) {
+        gone(start, seen, old, report);
+        unlogged_since(start, &read, report);
     }
     Ok(())
 }
 
 fn compare(id: i64, coupon: &Coupon, rows: i64, untold: i64, report: &mut AuditReport) {
-    let Coupon { total, remaining, deducted, .. } = *coupon;
+    let Coupon { total, remaining, .. } = *coupon;
     if let Ok(excess @ 1..) = u64::try_from(rows.saturating_sub(total)) {
         report.add(Kind::Oversold, excess, || format!("coupon {id}: {rows} rows of a stock of {total}"));
     }
@@ -51,10 +58,118 @@ fn compare(id: i64, coupon: &Coupon, rows: i64, untold: i64, report: &mut AuditR
             )
         });
     }
-    if deducted != total - remaining {
+}
+
+/// What a data set's log says, coupon by coupon; adds to the report what the law of the books forbids. Returns, of each
+/// shard and coupon, the results that no line names.
+fn read_log(
+    snapshot: &mut Snapshot,
+    untold: &Untold,
+    sold: &Sold,
+    mut old: Option<&mut OldLines<'_>>,
+    report: &mut AuditReport,
+) -> Result<Unlogged> {
+    let Snapshot { catalogue, shards, rows, .. } = snapshot;
+    let positions: Vec<i64> = shards.iter().map(|shard| shard.position).collect();
+    let mut unlogged: Unlogged = sold.clone();
+    untold.iter().for_each(|(of, rows)| *unlogged.entry(*of).or_default() -= rows);
+    let mut accounts: HashMap<i64, (i64, Vec<String>)> = HashMap::new();
+    let mut settle = |lines: &mut Vec<Line>| {
+        let Some(id) = lines.first().map(|line| line.coupon) else { return };
+        let (total, remaining) = catalogue.get(&id).map_or((0, 0), |coupon| (coupon.total, coupon.remaining));
+        let account = books::account(lines, total, remaining, &positions);
+        for (shard, logged) in account.by_shard {
+            *unlogged.entry((shard, id)).or_default() -= logged;
+        }
+        accounts.insert(id, (account.sold_before, account.wrong));
+        lines.clear();
+    };
+    let mut lines: Vec<Line> = Vec::new();
+    rows.lines(&mut |line| {
+        if let Some(old) = old.as_deref_mut() {
+            old.see(&line);
+        }
+        if lines.last().is_some_and(|last| last.coupon != line.coupon) {
+            settle(&mut lines);
+        }
+        lines.push(line);
+    })?;
+    settle(&mut lines);
+    for (&id, coupon) in &*catalogue {
+        let (sold_before, mut wrong) = accounts
+            .remove(&id)
+            .unwrap_or_else(|| (0, books::account(&[], coupon.total, coupon.remaining, &positions).wrong));
+        if wrong.is_empty() {
+            wrong.extend(other_shards(id, sold_before, shards.len(), &unlogged));
+        }
+        if !wrong.is_empty() {
+            report.add(Kind::Stock, 1, || format!("coupon {id}: {}", wrong.join("; ")));
+        }
+    }
+    let mut without: Vec<i64> = accounts.into_keys().collect();
+    without.sort_unstable();
+    for id in without {
         report.add(Kind::Stock, 1, || {
-            let sold = total - remaining;
-            format!("coupon {id}: the stock log deducts {deducted}, but total {total} − remaining {remaining} = {sold}")
+            format!("the stock log speaks of coupon {id}, which is not in the catalogue")
+        });
+    }
+    unlogged.retain(|_, rows| *rows != 0);
+    Ok(unlogged)
+}
+
+/// A log that names other shards than those that have the rows. What no line names was there before there was an outbox.
+fn other_shards(id: i64, sold_before: i64, shards: usize, unlogged: &Unlogged) -> Option<String> {
+    let mut all = 0;
+    for shard in 0..u16::try_from(shards).unwrap_or(u16::MAX) {
+        let rows = unlogged.get(&(shard, id)).copied().unwrap_or(0);
+        if rows < 0 {
+            return Some(format!(
+                "the stock log names {} results of shard {shard} that it does not have",
+                -rows
+            ));
+        }
+        all += rows;
+    }
+    // What differs in sum has been told already, by rows and stock.
+    (all > sold_before && sold_before > 0).then(|| {
+        format!("{all} of its results come of no outbox, and the stock log has {sold_before} from before there was any")
+    })
+}
+
+/// Holds what no line names against what it was: archiving takes rows and logs as many, storing adds both.
+fn unlogged_since(start: &Start, now: &Unlogged, report: &mut AuditReport) {
+    let mut places: Vec<(u16, i64)> = start.unlogged.keys().chain(now.keys()).copied().collect();
+    places.sort_unstable();
+    places.dedup();
+    for (shard, coupon) in places {
+        let of = |all: &Unlogged| all.get(&(shard, coupon)).copied().unwrap_or(0);
+        let (before, after) = (of(&start.unlogged), of(now));
+        // Below nothing has been told already.
+        if before != after && after >= 0 {
+            report.add(Kind::Stock, 1, || {
+                format!(
+                    "coupon {coupon}: {after} results of shard {shard} come of no outbox, and at the start {before} did"
+                )
+            });
+        }
+    }
+}
+
+/// Finds rows, and lines of the log, that were there at the start and are not any more.
+fn gone(start: &Start, seen: &Seen, old: &OldLines<'_>, report: &mut AuditReport) {
+    for line in old.gone() {
+        report
+            .add(Kind::Stock, 1, || format!("line {line} of the stock log is not what it was at the start"));
+    }
+    let mut missing = start.rows.iter().zip(seen.old()).filter(|(_, found)| !**found).map(|((id, _), _)| id);
+    let count = missing.clone().count() as u64;
+    let retired: i64 = old.retired.values().sum();
+    if let Some(lost @ 1..) = count.checked_sub(u64::try_from(retired).unwrap_or(0)) {
+        let first = missing.next().copied().unwrap_or(0);
+        report.add(Kind::Lost, lost, || {
+            format!(
+                "{count} results of the start are not there any more, and {retired} were retired: for example {first}"
+            )
         });
     }
 }
@@ -62,12 +177,12 @@ fn compare(id: i64, coupon: &Coupon, rows: i64, untold: i64, report: &mut AuditR
 /// Finds coupons that somebody was told are sold out and that are not: stock that nobody can ever get.
 ///
 /// A grab whose outcome is unknown may have held the last one at that moment and never been stored.
-pub(super) fn left_over(catalogue: &Catalogue, sold: &Sold, ledger: &Ledger, report: &mut AuditReport) {
+pub(super) fn left_over(catalogue: &Catalogue, seen: &Seen, ledger: &Ledger, report: &mut AuditReport) {
     for &id in &ledger.sold_out {
         let Some((key, coupon)) = i64::try_from(id).ok().and_then(|id| catalogue.get_key_value(&id)) else {
             continue;
         };
-        let rows = sold.get(key).copied().unwrap_or(0);
+        let rows = seen.holders.get(key).map_or(0, Vec::len) as u64;
         let left = u64::try_from(coupon.total).unwrap_or(0).saturating_sub(rows);
         if left > ledger.unknowns_of(id) as u64 {
             let total = coupon.total;
@@ -78,43 +193,76 @@ pub(super) fn left_over(catalogue: &Catalogue, sold: &Sold, ledger: &Ledger, rep
     }
 }
 
-/// Holds the count that a shard keeps of its results against the rows that it has.
-pub(super) fn kept_count(shard: &Shard, rows: u64, report: &mut AuditReport) {
-    if let Some(counted) = shard.counted
-        && u64::try_from(counted) != Ok(rows)
-    {
-        let shard = shard.number;
+/// Holds what a shard counts of its results against the rows that it has.
+pub(super) fn kept_count(shard: &Shard, rows: Sums, report: &mut AuditReport) {
+    let Some(counted) = shard.counted.filter(|counted| *counted != rows) else { return };
+    let shown = |Sums { results, used, cents }| format!("{results} results, {used} used, {cents} cents");
+    report.add(Kind::Stock, 1, || {
+        format!("shard {} counts {} itself, but has {}", shard.number, shown(counted), shown(rows))
+    });
+}
+
+/// Holds a shard's outbox against how far main says that it has applied it.
+fn outbox(shard: &Shard, scope: &Scope<'_>, report: &mut AuditReport) -> Result<()> {
+    let Shard { number, position, last, .. } = shard;
+    let inbox = shard.inbox.len();
+    if scope.drained && inbox > 0 {
+        report.add(Kind::Stock, 1, || format!("shard {number}: {inbox} results are still in the inbox"));
+    }
+    if position > last {
         report.add(Kind::Stock, 1, || {
-            format!("shard {shard} counts {counted} results itself, but has {rows} rows")
+            format!(
+                "shard {number}: main has applied its outbox up to {position}, and its last entry is {last}"
+            )
         });
     }
+    let before = scope.start.and_then(|start| start.outboxes.get(usize::from(*number)));
+    if let Some((applied, written)) = before.filter(|(applied, written)| position < applied || last < written)
+    {
+        report.add(Kind::Stock, 1, || {
+            format!(
+                "shard {number}: main has applied its outbox up to {position} of {last}, and at the start up to {applied} \
+                 of {written}"
+            )
+        });
+    }
+    let mut unapplied = Unapplied { shard: *number, entries: shard.outbox.len() as u64, rows: 0 };
+    for entry in &shard.outbox {
+        unapplied.rows += deltas(shard, entry)?.iter().map(|(_, rows)| rows).sum::<i64>();
+    }
+    if unapplied.entries > 0 {
+        if scope.drained {
+            let Unapplied { entries, rows, .. } = unapplied;
+            report.add(Kind::Stock, 1, || {
+                format!(
+                    "shard {number}: {entries} outbox entries ({rows} rows) after {position} are not applied"
+                )
+            });
+        }
+        report.unapplied.push(unapplied);
+    }
+    Ok(())
 }
 
-/// Adds up what is in a shard's inbox: main is told of it when it reaches its table.
-fn waiting(shard: &Shard, drained: bool, untold: &mut HashMap<i64, i64>, report: &mut AuditReport) {
-    for waiting in &shard.inbox {
-        *untold.entry(waiting.grab.coupon).or_default() += 1;
-    }
-    let rows = shard.inbox.len();
-    if drained && rows > 0 {
-        report
-            .add(Kind::Stock, 1, || format!("shard {}: {rows} results are still in the inbox", shard.number));
-    }
-}
-
-/// Counts, and adds up per coupon, what main has not been told of.
-fn unapplied(shard: &Shard, untold: &mut HashMap<i64, i64>) -> Result<Unapplied> {
-    let mut found = Unapplied { shard: shard.number, entries: 0, rows: 0 };
-    for Entry { id, deltas } in &shard.outbox {
-        let deltas: Vec<(i64, i64)> = serde_json::from_str(deltas)
-            .with_context(|| format!("shard {}, outbox entry {id}: {deltas:?}", shard.number))?;
-        found.entries += 1;
-        for (coupon, rows) in deltas {
-            found.rows += rows;
-            *untold.entry(coupon).or_default() += rows;
+/// What main has not been told of: entries that it has not applied, and what will be one once it leaves the inbox.
+fn untold(shards: &[Shard]) -> Result<Untold> {
+    let mut untold = Untold::new();
+    for shard in shards {
+        for waiting in &shard.inbox {
+            *untold.entry((shard.number, waiting.grab.coupon)).or_default() += 1;
+        }
+        for entry in &shard.outbox {
+            for (coupon, rows) in deltas(shard, entry)? {
+                *untold.entry((shard.number, coupon)).or_default() += rows;
+            }
         }
     }
-    Ok(found)
+    Ok(untold)
+}
+
+fn deltas(shard: &Shard, Entry { id, deltas }: &Entry) -> Result<Vec<(i64, i64)>> {
+    serde_json::from_str(deltas)
+        .with_context(|| format!("shard {}, outbox entry {id}: {deltas:?}", shard.number))
 }
 
 fn parked(shard: &Shard, report: &mut AuditReport) {
@@ -122,4 +270,27 @@ fn parked(shard: &Shard, report: &mut AuditReport) {
         let shard = shard.number;
         report.add(Kind::Parked, 1, || format!("{grab} (shard {shard}, table {table}): {reason}"));
     }
+}
+
+/// What a data set is like now.
+pub(super) fn remember(snapshot: &mut Snapshot) -> Result<Start> {
+    let mut start = Start { catalogue: snapshot.catalogue.clone(), ..Start::default() };
+    start.outboxes = snapshot.shards.iter().map(|shard| (shard.position, shard.last)).collect();
+    let sold = super::scan::remember(snapshot, &mut start.rows)?;
+    let untold = untold(&snapshot.shards)?;
+    let mut unlogged = sold;
+    untold.iter().for_each(|(of, rows)| *unlogged.entry(*of).or_default() -= rows);
+    snapshot.rows.lines(&mut |line| {
+        start.lines.push((line.id, line.digest()));
+        let taken = line.before - line.after;
+        if let Some(shard) =
+            line.shard.and_then(|shard| u16::try_from(shard).ok()).filter(|_| line.operation != 1)
+        {
+            *unlogged.entry((shard, line.coupon)).or_default() -= taken;
+        }
+    })?;
+    start.lines.sort_unstable();
+    unlogged.retain(|_, rows| *rows != 0);
+    start.unlogged = unlogged;
+    Ok(start)
 }

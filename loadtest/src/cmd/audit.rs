@@ -74,7 +74,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             let mut target = arguments::target(url)?;
             target.admin_token.clone_from(&args.admin_token);
             let site = Arc::new(Site::given(args.servers.settings()?));
-            Running::attach(target, Some(site))?.audit(claims.as_ref(), since)?
+            let scope = Scope { claims: claims.as_ref(), since, ..Scope::default() };
+            Running::attach(target, Some(site))?.audit(&scope)?
         }
         (None, None) => undrained(&on_servers(args)?, claims.as_ref(), since)?,
     };
@@ -92,7 +93,7 @@ fn undrained(data: &Data, claims: Option<&Claims>, since: Option<i64>) -> Result
     let label = data.label()?;
     let shards = NonZeroU16::new(label.shards).context("the data has no shards")?;
     let strategy: Option<Arc<dyn ShardingStrategy>> = strategy_of_layout(&label.layout, shards);
-    data.audit(&Scope { claims, since, strategy: strategy.as_deref(), drained: false })
+    data.audit(&Scope { claims, since, strategy: strategy.as_deref(), ..Scope::default() })
 }
 
 fn on_servers(args: &Args) -> Result<Data> {

@@ -6,7 +6,7 @@ use coupon_service::api::ShardsStatus;
 use super::Ending;
 use super::audience::Seat;
 use super::turn::{self, Turn};
-use crate::audit::{AuditReport, Claims, Kind};
+use crate::audit::{AuditReport, Claims, Kind, Scope, Start};
 use crate::contestants::{Running, wait_if_interrupted};
 use crate::http::get_json;
 use crate::load::{LoadSpec, run_load};
@@ -20,7 +20,7 @@ pub(super) struct Entrant {
     running: Running,
     claims: Claims,
     /// The newest result before the first request.
-    since: i64,
+    start: Option<Start>,
     rounds: Vec<Round>,
     /// What had been counted when the last round ended: an audit counts from the start.
     counted: Counted,
@@ -41,14 +41,14 @@ struct Counted {
 
 impl Entrant {
     pub(super) fn new(running: Running) -> Result<Self> {
-        let since = running.newest_result().with_context(|| format!("contestant {}", running.name))?;
+        let start = running.remember().with_context(|| format!("contestant {}", running.name))?;
         let status: ShardsStatus = get_json(&running.target, "/admin/shards/status")?;
         let history = status.shards.iter().map(|shard| shard.rows).sum();
         let counted = Counted { rows: history, ..Counted::default() };
         Ok(Self {
             running,
             claims: Claims::default(),
-            since,
+            start,
             rounds: Vec::new(),
             counted,
             history,
@@ -122,7 +122,13 @@ impl Entrant {
         if let Err(why) = self.running.can_be_audited() {
             return (Ending::Kept, Reading::unknown(why));
         }
-        match self.running.audit(Some(&self.claims), Some(self.since)) {
+        let scope = Scope {
+            claims: Some(&self.claims),
+            since: Some(self.start.as_ref().map_or(0, Start::newest)),
+            start: self.start.as_ref(),
+            ..Scope::default()
+        };
+        match self.running.audit(&scope) {
             Ok(report) => {
                 let ending = if report.violations() == 0 { Ending::Kept } else { Ending::Violated };
                 if ending == Ending::Violated {
@@ -162,6 +168,9 @@ impl Entrant {
             invented: violation(report, Kind::Invented),
             miscounted: violation(report, Kind::Stock),
             misplaced: violation(report, Kind::Misplaced),
+            misjudged: violation(report, Kind::Misjudged),
+            spent: violation(report, Kind::Spent),
+            unguarded: violation(report, Kind::Unguarded),
             parked: violation(report, Kind::Parked),
         }
     }

@@ -17,7 +17,7 @@ use super::launch::{Launch, target};
 use super::process::program;
 use super::servers::{Site, namespace};
 use super::{Service, Spec, interrupt, launch, strategy_of_layout};
-use crate::audit::{AuditReport, Claims, Data, Scope};
+use crate::audit::{AuditReport, Data, Scope, Start};
 use crate::http::{Target, get_json, post_json};
 
 /// What all contestants that are started here have in common.
@@ -214,17 +214,25 @@ impl Running {
         Ok(data.newest_result()?.unwrap_or(0))
     }
 
+    /// What its data is like now, to be held against what a run makes of it; nothing when it cannot be audited.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    pub fn remember(&self) -> Result<Option<Start>> {
+        self.data.as_ref().ok().map(Data::remember).transpose()
+    }
+
     /// Waits until everything handed over is stored, and holds it against what was answered.
     ///
     /// # Errors
     /// When it does not drain, or its data cannot be read. A violation is no error.
-    pub fn audit(&self, claims: Option<&Claims>, since: Option<i64>) -> Result<AuditReport> {
+    pub fn audit(&self, scope: &Scope<'_>) -> Result<AuditReport> {
         let data = self.data.as_ref().map_err(|why| anyhow::anyhow!("{why}"))?;
         self.drain()?;
         data.settle()?;
         // What was pending until now has been stored since, and main may not have been told.
         self.drain()?;
-        data.audit(&Scope { claims, since, strategy: self.strategy.as_deref(), drained: true })
+        data.audit(&Scope { strategy: self.strategy.as_deref(), drained: true, ..*scope })
     }
 
     /// The end of its log, to go with an error.

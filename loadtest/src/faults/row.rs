@@ -15,7 +15,7 @@ use super::service::Subject;
 use super::stage::Stage;
 use super::wait::{joined, until};
 use super::without::{Who, Without};
-use crate::audit::{AuditReport, Claims, Kind, Scope};
+use crate::audit::{AuditReport, Claims, Kind, Scope, Start};
 use crate::http::post_json;
 use crate::load::Outcome;
 
@@ -53,15 +53,15 @@ fn play_through(stage: &Stage<'_>, fault: &Fault, row: &mut Row) -> Result<Verdi
 
 /// What was not as promised.
 fn play_on(scene: &Scene<'_>, fault: &Fault, row: &mut Row) -> Result<Vec<String>> {
-    let since: Vec<Option<i64>> =
-        scene.subjects.iter().map(|subject| subject.data.newest_result()).collect::<Result<_>>()?;
+    let starts: Vec<Start> =
+        scene.subjects.iter().map(|subject| subject.data.remember()).collect::<Result<_>>()?;
     let (outcomes, began) = scene.under_load(&fault.casting, || (fault.inject)(scene))?;
     let audits = std::thread::scope(|scope| {
-        let subjects = scene.subjects.iter().zip(&outcomes).zip(since);
+        let subjects = scene.subjects.iter().zip(&outcomes).zip(&starts);
         let audits: Vec<_> = subjects
-            .map(|((subject, outcome), since)| {
+            .map(|((subject, outcome), start)| {
                 scope.spawn(move || {
-                    settle_and_audit(scene, subject, outcome, began, since).context(subject.name)
+                    settle_and_audit(scene, subject, outcome, began, start).context(subject.name)
                 })
             })
             .collect();
@@ -77,7 +77,7 @@ fn settle_and_audit(
     subject: &Subject,
     outcome: &Outcome,
     began: Instant,
-    since: Option<i64>,
+    start: &Start,
 ) -> Result<Observed> {
     let mut claims = Claims::default();
     let grabs = [&*outcome.grabs, &scene.grabs_of(subject.name)].concat();
@@ -88,15 +88,16 @@ fn settle_and_audit(
     // What was pending until now has been stored since, and main may not have been told.
     drain(subject)?;
     let seen = Seen { moments: scene.moments(), began, settled: Instant::now() };
-    let audit = audit(subject, &claims, since)?;
+    let audit = audit(subject, &claims, start)?;
     Ok(Observed::new(subject.name, outcome, &seen, resolved, &audit))
 }
 
 /// Once more when the gate was being filled at that moment: then it could not be looked at.
-fn audit(subject: &Subject, claims: &Claims, since: Option<i64>) -> Result<AuditReport> {
+fn audit(subject: &Subject, claims: &Claims, start: &Start) -> Result<AuditReport> {
     let scope = Scope {
         claims: Some(claims),
-        since: Some(since.unwrap_or(0)),
+        since: Some(start.newest()),
+        start: Some(start),
         strategy: Some(&*subject.strategy),
         drained: true,
     };

@@ -174,9 +174,12 @@ impl<'a> Scene<'a> {
         let body = json!({ "user_id": user_id, "coupon_id": coupon_id });
         let answer = post_json::<GrabResponse>(target, "/api/coupon/grab", &body);
         // An answer that is none, or that says nothing, leaves it open.
-        let outcome =
-            answer.ok().and_then(|answer| told(&answer)).unwrap_or(GrabOutcome::Unknown(Unknown::Cut));
-        lock(&self.grabs).push((service, GrabRecord { user_id, coupon_id, outcome, at: began.elapsed() }));
+        let answer = answer.ok();
+        let held = answer.as_ref().and_then(|answer| answer.result_id.as_ref()?.parse().ok());
+        let outcome = answer.and_then(|answer| told(&answer)).unwrap_or(GrabOutcome::Unknown(Unknown::Cut));
+        let (at, told_at) =
+            (began.elapsed(), Timestamp::from_millis(jiff::Timestamp::now().as_millisecond()));
+        lock(&self.grabs).push((service, GrabRecord { user_id, coupon_id, outcome, at, held, told_at }));
     }
 
     /// The grabs of a service beside the load.

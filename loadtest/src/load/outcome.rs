@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use coupon_core::FailReason;
+use coupon_core::{FailReason, Timestamp};
 use hdrhistogram::Histogram;
 
 use crate::workload::Endpoint;
@@ -190,6 +190,10 @@ pub struct GrabRecord {
     pub outcome: GrabOutcome,
     /// When it was told so, or gave up: since the load began.
     pub at: Duration,
+    /// The result that a refusal as a duplicate named.
+    pub held: Option<i64>,
+    /// When it was told so, by the clock.
+    pub told_at: Timestamp,
 }
 
 /// What a client knows of its grab.

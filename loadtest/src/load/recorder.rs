@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use coupon_core::{FailReason, ResultId};
+use coupon_core::{FailReason, ResultId, Timestamp};
 use hdrhistogram::Histogram;
 
 use super::outcome::{
@@ -144,8 +144,8 @@ impl Recorder {
     }
 
     fn grab_answered(&mut self, request: &Request, status: u16, body: &[u8]) -> Result<Plan, String> {
-        let outcome = grab_outcome(status, body);
-        self.remember(request, outcome);
+        let (outcome, held) = grab_outcome(status, body);
+        self.remember(request, outcome, held);
         match outcome {
             GrabOutcome::Granted { .. } | GrabOutcome::Refused(Refusal::Decided(_)) => Ok(None),
             GrabOutcome::Refused(Refusal::Status(status)) | GrabOutcome::Unknown(Unknown::Status(status)) => {
@@ -163,7 +163,7 @@ impl Recorder {
             self.unsent += 1;
         }
         if let Some(why) = failure.unknown().filter(|_| request.endpoint == Endpoint::Grab) {
-            self.remember(request, GrabOutcome::Unknown(why));
+            self.remember(request, GrabOutcome::Unknown(why), None);
         }
         let counts = matches!(failure, Failure::TimedOut | Failure::Unsent | Failure::NoConnectionInTime);
         self.tally(request, false, Some(waited).filter(|_| counts));
@@ -184,9 +184,10 @@ impl Recorder {
         }
     }
 
-    fn remember(&mut self, request: &Request, outcome: GrabOutcome) {
+    fn remember(&mut self, request: &Request, outcome: GrabOutcome, held: Option<i64>) {
         let Request { user_id, coupon_id, .. } = *request;
-        self.grabs.push(GrabRecord { user_id, coupon_id, outcome, at: self.began.elapsed() });
+        let (at, told_at) = (self.began.elapsed(), now());
+        self.grabs.push(GrabRecord { user_id, coupon_id, outcome, at, held, told_at });
         let counts = &mut self.counts;
         let count = match outcome {
             GrabOutcome::Granted { .. } => &mut counts.granted,
@@ -236,29 +237,31 @@ fn read_answered(endpoint: Endpoint, status: u16, body: &[u8]) -> Result<Plan, S
     }
 }
 
-/// What a client may conclude. A 4xx was turned away before the gate; anything else that is not a decision may
-/// have been granted.
-fn grab_outcome(status: u16, body: &[u8]) -> GrabOutcome {
+/// What a client may conclude, and the result that it is told it holds already. A 4xx was turned away before the gate;
+/// anything else that is not a decision may have been granted.
+fn grab_outcome(status: u16, body: &[u8]) -> (GrabOutcome, Option<i64>) {
     match status {
-        200 => decided(body).unwrap_or(GrabOutcome::Unknown(Unknown::Unreadable)),
-        400..500 => GrabOutcome::Refused(Refusal::Status(status)),
-        _ => GrabOutcome::Unknown(Unknown::Status(status)),
+        200 => decided(body).unwrap_or((GrabOutcome::Unknown(Unknown::Unreadable), None)),
+        400..500 => (GrabOutcome::Refused(Refusal::Status(status)), None),
+        _ => (GrabOutcome::Unknown(Unknown::Status(status)), None),
     }
 }
 
-fn decided(body: &[u8]) -> Option<GrabOutcome> {
+fn decided(body: &[u8]) -> Option<(GrabOutcome, Option<i64>)> {
     let answer = GrabAnswer::parse(body)?;
-    let refused = |reason| Some(GrabOutcome::Refused(Refusal::Decided(reason)));
+    let refused = |reason, held| Some((GrabOutcome::Refused(Refusal::Decided(reason)), held));
+    let id = || Some(answer.result_id?.parse::<ResultId>().ok()?.number());
     match (answer.grab_status, answer.fail_reason) {
-        (1, _) => {
-            let result_id = answer.result_id?.parse::<ResultId>().ok()?.number();
-            Some(GrabOutcome::Granted { result_id })
-        }
-        (0, Some("out_of_stock")) => refused(FailReason::OutOfStock),
-        (0, Some("duplicate")) => refused(FailReason::Duplicate),
-        (0, Some("invalid_time")) => refused(FailReason::InvalidTime),
+        (1, _) => Some((GrabOutcome::Granted { result_id: id()? }, None)),
+        (0, Some("out_of_stock")) => refused(FailReason::OutOfStock, None),
+        (0, Some("duplicate")) => refused(FailReason::Duplicate, id()),
+        (0, Some("invalid_time")) => refused(FailReason::InvalidTime, None),
         _ => None,
     }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
 }
 
 /// The histogram grows as far as it takes, at most to what it can hold.
@@ -285,19 +288,26 @@ mod tests {
     #[test]
     fn only_status_one_with_an_id_is_granted() {
         let granted = br#"{"grab_status":1,"fail_reason":null,"result_id":"42"}"#;
-        assert_eq!(grab_outcome(200, granted), GrabOutcome::Granted { result_id: 42 });
+        assert_eq!(grab_outcome(200, granted), (GrabOutcome::Granted { result_id: 42 }, None));
         for body in [&br#"{"grab_status":1,"result_id":null}"#[..], b"{}", b"<html>", br#"{"grab_status":0}"#]
         {
-            assert_eq!(grab_outcome(200, body), GrabOutcome::Unknown(Unknown::Unreadable));
+            assert_eq!(grab_outcome(200, body).0, GrabOutcome::Unknown(Unknown::Unreadable));
         }
     }
 
     #[test]
+    fn a_duplicate_names_the_result_that_the_user_holds() {
+        let duplicate = br#"{"grab_status":0,"fail_reason":"duplicate","result_id":"42"}"#;
+        let outcome = GrabOutcome::Refused(Refusal::Decided(FailReason::Duplicate));
+        assert_eq!(grab_outcome(200, duplicate), (outcome, Some(42)));
+    }
+
+    #[test]
     fn a_refusal_by_status_is_certain_only_below_500() {
-        assert_eq!(grab_outcome(404, b""), GrabOutcome::Refused(Refusal::Status(404)));
-        assert_eq!(grab_outcome(429, b""), GrabOutcome::Refused(Refusal::Status(429)));
-        assert_eq!(grab_outcome(503, b""), GrabOutcome::Unknown(Unknown::Status(503)));
-        assert_eq!(grab_outcome(500, b""), GrabOutcome::Unknown(Unknown::Status(500)));
+        assert_eq!(grab_outcome(404, b"").0, GrabOutcome::Refused(Refusal::Status(404)));
+        assert_eq!(grab_outcome(429, b"").0, GrabOutcome::Refused(Refusal::Status(429)));
+        assert_eq!(grab_outcome(503, b"").0, GrabOutcome::Unknown(Unknown::Status(503)));
+        assert_eq!(grab_outcome(500, b"").0, GrabOutcome::Unknown(Unknown::Status(500)));
     }
 
     #[test]

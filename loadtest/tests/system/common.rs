@@ -109,6 +109,7 @@ impl Site {
             since: self.since,
             strategy: Some(&*self.strategy),
             drained: true,
+            ..Scope::default()
         };
         Data::Folder(self.data()).audit(&scope).unwrap()
     }

@@ -119,7 +119,7 @@ fn accounted(snapshot: &Snapshot, holders: &Holders, coupon: CouponId) -> HashSe
     let Ok(coupon) = i64::try_from(coupon.get()) else { return HashSet::new() };
     let parked = snapshot.shards.iter().flat_map(|shard| &shard.parked).map(|parked| parked.grab);
     let parked = parked.filter(|grab| grab.coupon == coupon).map(|grab| grab.user);
-    holders.get(&coupon).into_iter().flatten().copied().chain(parked).collect()
+    holders.get(&coupon).into_iter().flatten().map(|(user, _)| *user).chain(parked).collect()
 }
 
 /// What differs between the gate's holders of a coupon and the users accounted for: how many, and a description.
@@ -169,7 +169,7 @@ fn compare(
 /// The coupons that the gate must know: on offer, and not ended yet.
 fn on_offer(catalogue: &Catalogue) -> Vec<CouponId> {
     let now = jiff::Timestamp::now().as_millisecond();
-    let running = catalogue.iter().filter(|(_, coupon)| coupon.until.is_some_and(|until| until > now));
+    let running = catalogue.iter().filter(|(_, coupon)| coupon.active && coupon.end > now);
     running.filter_map(|(id, _)| CouponId::new(u64::try_from(*id).ok()?).ok()).collect()
 }
 

@@ -18,6 +18,7 @@ use mysql_async::prelude::Queryable as _;
 use tokio::runtime::Runtime;
 
 use super::Label;
+use super::ids::Ids;
 use super::source::{Catalogue, Shard, Snapshot};
 pub(super) use gate::Gate;
 use rows::Databases;
@@ -37,7 +38,9 @@ pub struct Servers {
 /// Every database, each inside a read transaction, if they tell of the same moment.
 struct Held {
     catalogue: Catalogue,
+    users: Ids,
     shards: Vec<Shard>,
+    main: Conn,
     connections: Vec<Conn>,
     gate: Gate,
 }
@@ -85,8 +88,8 @@ impl Servers {
         let count = async |number| {
             let database = self.shard(number)?;
             let mut shard = database.connect_alone().await?;
-            let counted = read::counted(&mut shard).await.with_context(|| database.to_string())?;
-            anyhow::Ok(u64::try_from(counted.unwrap_or(0)).unwrap_or(0))
+            let (counted, _) = read::state(&mut shard).await.with_context(|| database.to_string())?;
+            anyhow::Ok(u64::try_from(counted.map_or(0, |sums| sums.results)).unwrap_or(0))
         };
         runtime()?.block_on(async {
             let label = read::label(&mut self.main.connect_alone().await?).await?;
@@ -117,9 +120,9 @@ impl Servers {
         let runtime = runtime()?;
         for _ in 0..ATTEMPTS {
             if let Some(held) = runtime.block_on(self.try_to_hold())? {
-                let Held { catalogue, shards, connections, gate } = held;
-                let rows = Box::new(Databases { connections, runtime });
-                return Ok((Snapshot { catalogue, shards, rows }, gate));
+                let Held { catalogue, users, shards, main, connections, gate } = held;
+                let rows = Box::new(Databases { main, connections, runtime });
+                return Ok((Snapshot { catalogue, users, shards, rows }, gate));
             }
             std::thread::sleep(PAUSE);
         }
@@ -147,7 +150,8 @@ impl Servers {
             return Ok(None);
         }
         let gate = Gate::read(&mut main, &self.namespace.dataset(&label.dataset)).await?;
-        Ok(Some(Held { catalogue: read::catalogue(&mut main).await?, shards, connections, gate }))
+        let (catalogue, users) = (read::catalogue(&mut main).await?, read::users(&mut main).await?);
+        Ok(Some(Held { catalogue, users, shards, main, connections, gate }))
     }
 
     /// What main says of the gate now, after whatever was held still.

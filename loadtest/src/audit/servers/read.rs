@@ -2,12 +2,15 @@
 
 use anyhow::{Context, Result, ensure};
 use coupon_core::TableId;
-use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, from_row_opt};
 
 use super::Positions;
 use crate::audit::Label;
-use crate::audit::source::{Catalogue, Coupon, Entry, Grab, Parked, Shard, tables_of_results};
+use crate::audit::ids::Ids;
+use crate::audit::source::{
+    Catalogue, Coupon, Entry, Grab, Parked, Shard, Sums, missing_keys, tables_of_results,
+};
 
 /// What main says of its data set.
 pub(super) async fn label(main: &mut Conn) -> Result<Label> {
@@ -27,24 +30,23 @@ pub(super) async fn positions(main: &mut Conn) -> Result<Positions> {
     Ok(rows.into_iter().collect())
 }
 
-/// The coupons, and what the log says of each.
 pub(super) async fn catalogue(main: &mut Conn) -> Result<Catalogue> {
-    let sql = "SELECT coupon_id, room_id, total_stock, remaining_stock, status, end_time FROM coupons";
-    let rows: Vec<(i64, i64, i64, i64, i64, i64)> = main.query(sql).await?;
-    let coupons = rows.into_iter().map(|(id, room, total, remaining, status, end)| {
-        let until = (status != 0).then_some(end);
-        (id, Coupon { room, total, remaining, deducted: 0, until })
+    type Columns = (i64, i64, i64, i64, i64, i64, bool);
+    let rows: Vec<Columns> = main.query(format!("SELECT {} FROM coupons", Coupon::COLUMNS)).await?;
+    let coupons = rows.into_iter().map(|(id, room, total, remaining, start, end, active)| {
+        (id, Coupon { room, total, remaining, start, end, active })
     });
-    let mut catalogue: Catalogue = coupons.collect();
-    let sql = "SELECT coupon_id, CAST(SUM(stock_before - stock_after) AS SIGNED) FROM stock_logs \
-               WHERE operation_type IN (2, 3) GROUP BY coupon_id";
-    let deducted: Vec<(i64, i64)> = main.query(sql).await?;
-    for (id, deducted) in deducted {
-        if let Some(coupon) = catalogue.get_mut(&id) {
-            coupon.deducted = deducted;
-        }
+    Ok(coupons.collect())
+}
+
+pub(super) async fn users(main: &mut Conn) -> Result<Ids> {
+    let mut ids = Ids::default();
+    let mut rows = main.exec_iter("SELECT user_id FROM users ORDER BY user_id", ()).await?;
+    while let Some(row) = rows.next().await? {
+        let (id,) = from_row_opt(row)?;
+        ids.push(id);
     }
-    Ok(catalogue)
+    Ok(ids)
 }
 
 /// The names of all tables, sorted.
@@ -80,7 +82,8 @@ pub(super) async fn shard(
     let parked =
         "SELECT result_id, user_id, coupon_id, table_name, reason FROM parked_results ORDER BY result_id";
     let parked: Vec<(i64, i64, i64, String, String)> = connection.query(parked).await?;
-    let counted = counted(connection).await?;
+    let (counted, last) = state(connection).await?;
+    let unguarded = unguarded(connection, &tables).await?;
     let as_parked =
         |(id, user, coupon, table, reason)| Parked { grab: Grab { id, user, coupon }, table, reason };
     Ok(Shard {
@@ -89,12 +92,35 @@ pub(super) async fn shard(
         inbox: Vec::new(),
         position,
         outbox: outbox.into_iter().map(|(id, deltas)| Entry { id, deltas }).collect(),
+        last,
         parked: parked.into_iter().map(as_parked).collect(),
         counted,
+        unguarded,
     })
 }
 
-/// How many results a shard counts itself.
-pub(super) async fn counted(shard: &mut Conn) -> Result<Option<i64>> {
-    Ok(shard.query_first("SELECT results FROM shard_state WHERE id = 1").await?)
+/// What a shard counts itself, and the last entry of its outbox.
+pub(super) async fn state(shard: &mut Conn) -> Result<(Option<Sums>, i64)> {
+    let sql =
+        "SELECT results, used, CAST(order_amount * 100 AS SIGNED), outbox_id FROM shard_state WHERE id = 1";
+    let state: Option<(i64, i64, i64, i64)> = shard.query_first(sql).await?;
+    let sums = state.map(|(results, used, cents, _)| Sums { results, used, cents });
+    Ok((sums, state.map_or(0, |(.., last)| last)))
+}
+
+/// The tables of results that lack a key.
+async fn unguarded(shard: &mut Conn, tables: &[TableId]) -> Result<Vec<(TableId, &'static str)>> {
+    let sql = "SELECT table_name, index_name, column_name FROM information_schema.statistics \
+               WHERE table_schema = DATABASE() AND non_unique = 0 ORDER BY table_name, index_name, seq_in_index";
+    let columns: Vec<(String, String, String)> = shard.query(sql).await?;
+    let keys_of = |table: &str| {
+        let of_table = columns.iter().filter(|(of, ..)| of == table).collect::<Vec<_>>();
+        let keys = of_table.chunk_by(|(_, one, _), (_, next, _)| one == next);
+        keys.map(|key| key.iter().map(|(.., column)| column.clone()).collect()).collect::<Vec<Vec<String>>>()
+    };
+    let missing = tables.iter().flat_map(|table| {
+        let keys = keys_of(&table.to_string());
+        missing_keys(&keys).map(|key| (*table, key)).collect::<Vec<_>>()
+    });
+    Ok(missing.collect())
 }

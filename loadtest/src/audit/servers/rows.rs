@@ -3,14 +3,16 @@
 use anyhow::{Context, Result};
 use coupon_core::{Placement, ShardId};
 use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, from_row_opt};
+use mysql_async::{Conn, Row, from_row_opt};
 use tokio::runtime::Runtime;
 
-use crate::audit::source::{Grab, Rows, Stored, Wanted};
+use crate::audit::books::Line;
+use crate::audit::source::{Grab, Rows, Spent, Stored, Wanted};
 
-/// The shards' connections, each inside a read transaction.
+/// The connections, each inside a read transaction.
 pub(super) struct Databases {
     // Dropped in this order: connections close while the runtime that they belong to is still there.
+    pub(super) main: Conn,
     pub(super) connections: Vec<Conn>,
     pub(super) runtime: Runtime,
 }
@@ -21,16 +23,38 @@ impl Databases {
     }
 }
 
+/// An amount, which is a decimal there, in cents.
+const CENTS: &str = "CAST(order_amount * 100 AS SIGNED)";
+
+/// The columns of [`Stored`].
+fn stored(row: Row) -> Result<Stored> {
+    let (id, user, coupon, room, time, granted, status, used, cents) = from_row_opt(row)?;
+    let spent = Spent { status, time: used, cents };
+    Ok(Stored { grab: Grab { id, user, coupon }, room, time, granted, spent })
+}
+
 impl Rows for Databases {
     fn each(&mut self, place: Placement, each: &mut dyn FnMut(Stored)) -> Result<()> {
         let connection = Self::of(&mut self.connections, place.shard)?;
         self.runtime.block_on(async {
             // Prepared, since then numbers come as numbers; and read as they come, so that a table of any size fits.
-            let sql = format!("SELECT {} FROM {}", Stored::COLUMNS, place.table);
+            let sql = format!("SELECT {}, {CENTS} FROM {}", Stored::COLUMNS, place.table);
             let mut rows = connection.exec_iter(sql, ()).await?;
             while let Some(row) = rows.next().await? {
-                let (id, user, coupon, room, time, granted) = from_row_opt(row)?;
-                each(Stored { grab: Grab { id, user, coupon }, room, time, granted });
+                each(stored(row)?);
+            }
+            Ok(())
+        })
+    }
+
+    fn lines(&mut self, each: &mut dyn FnMut(Line)) -> Result<()> {
+        let main = &mut self.main;
+        self.runtime.block_on(async {
+            let sql = format!("SELECT {} FROM stock_logs ORDER BY coupon_id, log_id", Line::COLUMNS);
+            let mut rows = main.exec_iter(sql, ()).await?;
+            while let Some(row) = rows.next().await? {
+                let (id, coupon, operation, before, after, operator, shard, entry) = from_row_opt(row)?;
+                each(Line { id, coupon, operation, before, after, operator, shard, entry });
             }
             Ok(())
         })

@@ -10,7 +10,7 @@ use coupon_service::api::AdminStats;
 use seeder::SeedOptions;
 
 use super::sample::{Expected, Sample};
-use crate::audit::Claims;
+use crate::audit::{Claims, Scope};
 use crate::bench::context::{Context, SHARDS, Store};
 use crate::contestants::{Running, Spec};
 use crate::http::{Target, get_json};
@@ -192,7 +192,11 @@ impl Measured {
     /// Audits all that was ever answered, and stops it. Says what makes the figures not valid, if anything does.
     pub(in crate::bench) fn finish(self, context: &Context) -> Result<Option<String>> {
         context.progress(format!("auditing {}", self.running.name));
-        let report = self.running.audit(Some(&self.claims), Some(self.since))?;
+        let report = self.running.audit(&Scope {
+            claims: Some(&self.claims),
+            since: Some(self.since),
+            ..Scope::default()
+        })?;
         self.running.stop()?;
         let kinds: Vec<String> =
             report.findings.iter().map(|(kind, found)| format!("{} {kind}", found.count)).collect();

@@ -68,11 +68,20 @@ pub struct AuditResult {
     pub oversold: Violation,
     /// Rows that nobody was promised: neither acknowledged nor unclear.
     pub invented: Violation,
-    /// Coupons for which sold, rows and total − remaining are not the same number.
+    /// Coupons whose stock, rows, stock log and holders in the gate do not agree.
     pub miscounted: Violation,
     /// Rows where their strategy, their table's name or their own id says they cannot be.
     #[serde(default)]
     pub misplaced: Violation,
+    /// Grabs that the rules decide otherwise, and refusals for reasons that did not hold.
+    #[serde(default)]
+    pub misjudged: Violation,
+    /// Uses that contradict themselves, or what their users were told.
+    #[serde(default)]
+    pub spent: Violation,
+    /// Tables without the keys that keep a second row of the same kind out.
+    #[serde(default)]
+    pub unguarded: Violation,
     /// Results set aside because they contradict what is stored.
     #[serde(default)]
     pub parked: Violation,
@@ -81,14 +90,17 @@ pub struct AuditResult {
 impl AuditResult {
     /// Every kind of violation, with its name and what it means.
     #[must_use]
-    pub fn violations(&self) -> [(&'static str, &'static str, &Violation); 7] {
+    pub fn violations(&self) -> [(&'static str, &'static str, &Violation); 10] {
         [
             ("lost", "acknowledged, but stored nowhere", &self.lost),
             ("duplicate", "one user holds one coupon twice", &self.duplicate),
             ("oversold", "more rows than stock", &self.oversold),
             ("invented", "stored, but promised to nobody", &self.invented),
-            ("miscounted", "sold, rows and total − remaining differ", &self.miscounted),
+            ("miscounted", "stock, rows, stock log and gate differ", &self.miscounted),
             ("misplaced", "where no reader looks for it", &self.misplaced),
+            ("misjudged", "decided against the rules", &self.misjudged),
+            ("spent", "used otherwise than its user was told", &self.spent),
+            ("unguarded", "a table without its unique keys", &self.unguarded),
             ("parked", "set aside: it contradicts what is stored", &self.parked),
         ]
     }
@@ -111,6 +123,9 @@ impl AuditResult {
         self.invented.add(&other.invented);
         self.miscounted.add(&other.miscounted);
         self.misplaced.add(&other.misplaced);
+        self.misjudged.add(&other.misjudged);
+        self.spent.add(&other.spent);
+        self.unguarded.add(&other.unguarded);
         self.parked.add(&other.parked);
     }
 }
@@ -144,6 +159,9 @@ mod tests {
         assert!(!AuditResult { invented: one(), ..fine.clone() }.passed());
         assert!(!AuditResult { miscounted: one(), ..fine.clone() }.passed());
         assert!(!AuditResult { misplaced: one(), ..fine.clone() }.passed());
+        assert!(!AuditResult { misjudged: one(), ..fine.clone() }.passed());
+        assert!(!AuditResult { spent: one(), ..fine.clone() }.passed());
+        assert!(!AuditResult { unguarded: one(), ..fine.clone() }.passed());
         assert!(!AuditResult { parked: one(), ..fine }.passed());
     }
 

@@ -1,41 +1,23 @@
 //! Each promise broken by hand, in a folder that is otherwise sound, and found.
 
-use std::num::NonZeroU16;
-use std::sync::Arc;
-
 use coupon_core::schema::{self, Dialect};
-use coupon_core::{ResultId, ShardingStrategy, TableId};
+use coupon_core::{ShardingStrategy, TableId};
+use loadtest::audit::{AuditReport, Claim, Claims, Data, Kind, SHOWN, Scope, Start};
 use rusqlite::Connection;
+use std::sync::Arc;
 use tempfile::TempDir;
 
-use super::{AuditReport, Claim, Claims, Data, Kind, Scope};
-
-const TODAY: &str = "2026-11-22T12:00:00Z";
-const YESTERDAY: &str = "2026-11-21T12:00:00Z";
-const TABLE_TODAY: &str = "coupon_results_2026_11_22";
-const TABLE_YESTERDAY: &str = "coupon_results_2026_11_21";
+use crate::cases::{CATALOGUE, Store, by_day, end, people, stored};
+use crate::cases::{TABLE_TODAY, TABLE_YESTERDAY, TODAY, YESTERDAY, id, shard_of};
 
 /// A folder of two shards and two daily tables, whose coupons 1 and 2 belong to room 1, with 10 of each.
-struct Folder {
+pub(crate) struct Folder {
     dir: TempDir,
     claims: Claims,
+    strategy: Arc<dyn ShardingStrategy>,
 }
 
-fn id(time: &str, sequence: u16) -> i64 {
-    ResultId::from_parts(time.parse().unwrap(), 1, sequence).unwrap().number()
-}
-
-fn by_day() -> Arc<dyn ShardingStrategy> {
-    range_svc::RangeSettings::default().strategy(NonZeroU16::new(2).unwrap()).unwrap()
-}
-
-/// The shard of a day when there are two.
-fn shard_of(time: &str) -> u16 {
-    let day = time.parse::<coupon_core::Timestamp>().unwrap().day();
-    u16::try_from(day.number() % 2).unwrap()
-}
-
-impl Folder {
+impl Store for Folder {
     fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let main = Connection::open(dir.path().join("main.sqlite")).unwrap();
@@ -45,15 +27,12 @@ impl Folder {
         }
         main.execute_batch(
             "INSERT INTO meta VALUES ('format', '1'), ('dataset', 'd1'), ('layout', '?'), ('shards', '2');
-             INSERT INTO outbox_positions VALUES (0, 0), (1, 0);
-             INSERT INTO coupons (coupon_id, room_id, coupon_name, coupon_type, total_stock, remaining_stock,
-                 start_time, end_time, create_time, update_time)
-             VALUES (1, 1, 'a', 1, 10, 10, 0, 0, 0, 0), (2, 1, 'b', 1, 10, 10, 0, 0, 0, 0);
-             INSERT INTO stock_logs (log_id, coupon_id, operation_type, stock_before, stock_after, operator,
-                 create_time)
-             VALUES (1, 1, 1, 0, 10, 'test', 0), (2, 2, 1, 0, 10, 'test', 0);",
+             INSERT INTO outbox_positions VALUES (0, 0), (1, 0);",
         )
         .unwrap();
+        for sql in CATALOGUE.into_iter().map(|sql| sql.replace("END", &end())).chain([people()]) {
+            main.execute_batch(&sql).unwrap();
+        }
         for shard in 0..2 {
             let file = Connection::open(dir.path().join(format!("shard-{shard}.sqlite"))).unwrap();
             file.pragma_update(None, "journal_mode", "wal").unwrap();
@@ -69,73 +48,61 @@ impl Folder {
                 }
             }
         }
-        Self { dir, claims: Claims::default() }
+        Self { dir, claims: Claims::default(), strategy: by_day() }
     }
 
-    /// Two acknowledged grabs of today, one of yesterday, stored where they belong and told to main.
-    fn sound() -> Self {
-        let mut folder = Self::new();
-        folder.grab(TODAY, 1, 1);
-        folder.grab(TODAY, 2, 2);
-        folder.grab(YESTERDAY, 3, 1);
-        folder.claims.add(4, 1, Claim::Refused);
-        folder
-    }
-
-    fn grab(&mut self, time: &str, user: u64, coupon: u64) {
-        let result = id(time, u16::try_from(user).unwrap());
-        let table = if time == TODAY { TABLE_TODAY } else { TABLE_YESTERDAY };
-        self.store(shard_of(time), table, result, user, coupon);
-        self.tell(coupon);
-        self.claims.add(user, coupon, Claim::Granted(result));
+    fn claims(&mut self) -> &mut Claims {
+        &mut self.claims
     }
 
     fn main(&self, sql: &str) {
         Connection::open(self.dir.path().join("main.sqlite")).unwrap().execute_batch(sql).unwrap();
     }
 
-    fn shard(&self, shard: u16, sql: &str) {
+    fn shard(&self, shard: usize, sql: &str) {
         let path = self.dir.path().join(format!("shard-{shard}.sqlite"));
         Connection::open(path).unwrap().execute_batch(sql).unwrap();
     }
 
-    fn store(&self, shard: u16, table: &str, result: i64, user: u64, coupon: u64) {
-        let time = ResultId::from_number(result).unwrap().time().millis();
+    fn store(&self, shard: usize, table: &str, result: i64, user: u64, coupon: u64) {
+        self.shard(shard, &stored(table, result, user, coupon));
+    }
+
+    fn note(&self, shard: usize, coupon: u64) {
         self.shard(
             shard,
             &format!(
-                "INSERT INTO {table} (result_id, user_id, coupon_id, room_id, grab_status, grab_time)
-                 VALUES ({result}, {user}, {coupon}, 1, 1, {time})"
+                "INSERT INTO outbox SELECT COALESCE(MAX(outbox_id), 0) + 1, '[[{coupon}, 1]]', 0 FROM outbox"
             ),
         );
     }
 
-    /// Takes one from a coupon's stock, and logs it.
-    fn tell(&self, coupon: u64) {
-        self.main(&format!(
-            "INSERT INTO stock_logs SELECT (SELECT max(log_id) + 1 FROM stock_logs), coupon_id, 2,
-                 remaining_stock, remaining_stock - 1, 'shard', 0, 1, 0 FROM coupons WHERE coupon_id = {coupon};
-             UPDATE coupons SET remaining_stock = remaining_stock - 1 WHERE coupon_id = {coupon};"
-        ));
+    fn forget(&self, _shard: usize) {}
+
+    fn hold(&self, _user: u64, _coupon: u64, _result: i64) {}
+
+    fn drop_unique(&self, shard: usize, table: &str) {
+        self.shard(shard, &format!("DROP INDEX {table}_idx_user_coupon"));
     }
 
     fn data(&self) -> Data {
         Data::Folder(self.dir.path().to_owned())
     }
 
-    fn audit(&self) -> AuditReport {
-        let strategy = by_day();
-        let scope =
-            Scope { claims: Some(&self.claims), since: None, strategy: Some(&*strategy), drained: true };
-        self.data().audit(&scope).unwrap()
+    fn scope<'a>(&'a self, start: Option<&'a Start>) -> Scope<'a> {
+        Scope {
+            claims: Some(&self.claims),
+            start,
+            strategy: Some(&*self.strategy),
+            drained: true,
+            ..Scope::default()
+        }
     }
 }
 
 /// The only kind of violation there is, how often, and its examples.
 fn only(report: &AuditReport) -> (Kind, u64, String) {
-    assert_eq!(report.findings.len(), 1, "{report}");
-    let (kind, finding) = report.findings.first_key_value().unwrap();
-    (*kind, finding.count, finding.examples.join("\n"))
+    crate::cases::only(report)
 }
 
 #[test]
@@ -170,7 +137,7 @@ fn a_lost_grab_is_found_and_named() {
 fn a_grab_stored_under_another_id_is_lost() {
     let mut folder = Folder::new();
     folder.store(shard_of(TODAY), TABLE_TODAY, id(TODAY, 9), 1, 1);
-    folder.tell(1);
+    folder.tell(shard_of(TODAY), 1);
     folder.claims.add(1, 1, Claim::Granted(id(TODAY, 1)));
     let (kind, _, text) = only(&folder.audit());
     assert_eq!(kind, Kind::Lost);
@@ -181,7 +148,7 @@ fn a_grab_stored_under_another_id_is_lost() {
 fn a_user_with_the_same_coupon_in_two_daily_tables_is_found() {
     let folder = Folder::sound();
     folder.store(shard_of(YESTERDAY), TABLE_YESTERDAY, id(YESTERDAY, 50), 1, 1);
-    folder.tell(1);
+    folder.tell(shard_of(YESTERDAY), 1);
     let (kind, count, text) = only(&folder.audit());
     assert_eq!((kind, count), (Kind::Duplicate, 1));
     assert!(text.contains("user 1 holds coupon 1 2 times"), "{text}");
@@ -192,7 +159,7 @@ fn a_user_with_the_same_coupon_in_two_daily_tables_is_found() {
 fn an_id_stored_on_two_shards_is_found() {
     let folder = Folder::sound();
     folder.store(1 - shard_of(TODAY), TABLE_TODAY, id(TODAY, 1), 6, 2);
-    folder.tell(2);
+    folder.tell(1 - shard_of(TODAY), 2);
     let report = folder.audit();
     assert_eq!(report.count(Kind::Duplicate), 1, "{report}");
     assert_eq!((report.count(Kind::Misplaced), report.count(Kind::Invented)), (1, 1), "{report}");
@@ -214,8 +181,8 @@ fn a_row_nobody_asked_for_is_invented_and_one_from_before_the_run_is_not() {
     let folder = Folder::sound();
     folder.store(shard_of(YESTERDAY), TABLE_YESTERDAY, id(YESTERDAY, 2), 2, 1);
     folder.store(shard_of(TODAY), TABLE_TODAY, id(TODAY, 8), 8, 1);
-    folder.tell(1);
-    folder.tell(1);
+    folder.tell(shard_of(YESTERDAY), 1);
+    folder.tell(shard_of(TODAY), 1);
     let (kind, count, text) = only(&folder.audit());
     assert_eq!((kind, count), (Kind::Invented, 1));
     assert!(text.contains("user 8, coupon 1"), "{text}");
@@ -227,7 +194,7 @@ fn an_unknown_outcome_may_be_stored_or_not() {
     folder.claims.add(8, 1, Claim::Unknown);
     folder.claims.add(9, 1, Claim::Unknown);
     folder.store(shard_of(TODAY), TABLE_TODAY, id(TODAY, 8), 8, 1);
-    folder.tell(1);
+    folder.tell(shard_of(TODAY), 1);
     let report = folder.audit();
     assert_eq!((report.violations(), report.unknown, report.unknown_stored), (0, Some(2), 1), "{report}");
 }
@@ -252,9 +219,9 @@ fn an_id_acknowledged_to_two_users_is_lost_to_one_of_them() {
 #[test]
 fn a_user_told_that_they_hold_a_coupon_must_hold_it() {
     let mut folder = Folder::sound();
-    folder.claims.add(1, 1, Claim::Held);
+    folder.claims.add(1, 1, Claim::Held(None));
     assert_eq!(folder.audit().violations(), 0);
-    folder.claims.add(6, 1, Claim::Held);
+    folder.claims.add(6, 1, Claim::Held(None));
     let (kind, count, text) = only(&folder.audit());
     assert_eq!((kind, count), (Kind::Lost, 1));
     assert!(text.contains("user 6 was told that they hold coupon 1"), "{text}");
@@ -277,7 +244,7 @@ fn a_coupon_told_to_be_sold_out_must_be_unless_unknown_grabs_explain_what_is_lef
 fn a_row_on_the_wrong_shard_is_misplaced() {
     let mut folder = Folder::new();
     folder.store(1 - shard_of(TODAY), TABLE_TODAY, id(TODAY, 1), 1, 1);
-    folder.tell(1);
+    folder.tell(1 - shard_of(TODAY), 1);
     folder.claims.add(1, 1, Claim::Granted(id(TODAY, 1)));
     let (kind, count, text) = only(&folder.audit());
     assert_eq!((kind, count), (Kind::Misplaced, 1));
@@ -288,13 +255,13 @@ fn a_row_on_the_wrong_shard_is_misplaced() {
 fn a_row_in_the_table_of_another_day_is_misplaced_even_if_the_strategy_is_unknown() {
     let mut folder = Folder::new();
     folder.store(0, TABLE_YESTERDAY, id(TODAY, 1), 1, 1);
-    folder.tell(1);
+    folder.tell(0, 1);
     folder.claims.add(1, 1, Claim::Granted(id(TODAY, 1)));
     let report = folder.data().audit(&Scope::default()).unwrap();
     assert_eq!(only(&report).0, Kind::Misplaced);
     assert_eq!(
         report.not_checked.keys().copied().collect::<Vec<_>>(),
-        [Kind::Lost, Kind::Invented, Kind::Misplaced]
+        [Kind::Lost, Kind::Invented, Kind::Misplaced, Kind::Spent]
     );
 }
 
@@ -313,9 +280,9 @@ fn a_row_dated_otherwise_than_its_id_is_misplaced() {
 #[test]
 fn stock_that_differs_from_the_rows_is_found() {
     let folder = Folder::sound();
-    folder.tell(2);
+    folder.tell(0, 2);
     let (kind, count, text) = only(&folder.audit());
-    assert_eq!((kind, count), (Kind::Stock, 1));
+    assert_eq!((kind, count), (Kind::Stock, 2));
     assert!(text.contains("coupon 2: total 10 − remaining 8 + not yet told 0 = 2, but 1 rows"), "{text}");
 }
 
@@ -334,18 +301,16 @@ fn outbox_entries_not_yet_applied_count_towards_stock_and_are_a_violation_only_a
     let shard = shard_of(TODAY);
     folder.store(shard, TABLE_TODAY, id(TODAY, 5), 5, 2);
     folder.claims.add(5, 2, Claim::Granted(id(TODAY, 5)));
-    folder.shard(shard, "INSERT INTO outbox VALUES (1, '[[2, 1]]', 0)");
-    let strategy = by_day();
-    let scope = Scope { claims: Some(&folder.claims), strategy: Some(&*strategy), ..Scope::default() };
+    folder.note(shard, 2);
+    let scope = Scope { drained: false, ..folder.scope(None) };
     let report = folder.data().audit(&scope).unwrap();
     assert_eq!(report.violations(), 0, "{report}");
     assert_eq!(
-        report.unapplied.iter().map(|u| (u.shard, u.entries, u.rows)).collect::<Vec<_>>(),
+        report.unapplied.iter().map(|u| (usize::from(u.shard), u.entries, u.rows)).collect::<Vec<_>>(),
         [(shard, 1, 1)]
     );
     assert_eq!(only(&folder.audit()).0, Kind::Stock);
-    folder.tell(2);
-    folder.main(&format!("UPDATE outbox_positions SET outbox_id = 1 WHERE shard = {shard}"));
+    folder.apply(shard, 2);
     assert_eq!(folder.audit().violations(), 0);
 }
 
@@ -366,7 +331,7 @@ fn only_the_first_violations_are_described_but_all_are_counted() {
     }
     let report = folder.audit();
     let lost = report.findings.get(&Kind::Lost).unwrap();
-    assert_eq!((lost.count, lost.examples.len()), (30, super::SHOWN));
+    assert_eq!((lost.count, lost.examples.len()), (30, SHOWN));
     assert!(report.to_string().contains("… 10 more"), "{report}");
 }
 

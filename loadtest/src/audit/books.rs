@@ -1,0 +1,253 @@
+//! The law of the books, as the auditor has it: what the stock log of a coupon must look like.
+//!
+//! It is written down here a second time on purpose: the services have their own, and a mistake in theirs must not be
+//! repeated here.
+//!
+//! - A coupon begins with a line of operation 1 from nothing. Lines of operation 1 add up to its total.
+//! - Results stored take stock (2, by `grab`). Results retired give it back (3, by `archive`), and the total falls by as
+//!   much (1, by `archive`). Each such line names its shard, and the last entry of its outbox that it covers.
+//! - What was sold before there was an outbox stands in one line of operation 2 without a shard (by `seeder`).
+//! - The lines are a chain from nothing to what remains.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
+
+const INITIALISE: i64 = 1;
+const DEDUCT: i64 = 2;
+const ROLL_BACK: i64 = 3;
+/// Who logs what came of an outbox, and what was there before any.
+const GRAB: &str = "grab";
+const ARCHIVE: &str = "archive";
+const SEEDER: &str = "seeder";
+
+/// A line of the stock log.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Line {
+    pub(super) id: i64,
+    pub(super) coupon: i64,
+    pub(super) operation: i64,
+    pub(super) before: i64,
+    pub(super) after: i64,
+    pub(super) operator: String,
+    pub(super) shard: Option<i64>,
+    pub(super) entry: Option<i64>,
+}
+
+impl Line {
+    /// What to select for it, on any kind of database.
+    pub(super) const COLUMNS: &str =
+        "log_id, coupon_id, operation_type, stock_before, stock_after, operator, shard, outbox_id";
+
+    /// Tells it from every other line, and from itself once it is changed.
+    pub(super) fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Results that it says were retired.
+    pub(super) fn retired(&self) -> i64 {
+        if self.operation == ROLL_BACK && self.operator == ARCHIVE { self.after - self.before } else { 0 }
+    }
+
+    /// What is wrong with it by itself, given how far main has applied each shard's outbox.
+    fn wrong(&self, positions: &[i64]) -> Option<String> {
+        let Self { operation, before, after, operator, .. } = self;
+        let by = || format!("operation {operation} by {operator:?}");
+        let direction = match *operation {
+            INITIALISE => true,
+            DEDUCT => after < before,
+            ROLL_BACK => after > before,
+            _ => return Some(format!("there is no operation {operation}")),
+        };
+        if !direction {
+            return Some(format!("operation {operation} from {before} to {after}"));
+        }
+        match (self.shard, self.entry) {
+            (None, None) => {
+                let lawful = *operation == INITIALISE || (*operation == DEDUCT && operator == SEEDER);
+                (!lawful).then(|| format!("{} names no shard", by()))
+            }
+            (Some(shard), Some(entry)) => {
+                let applied = usize::try_from(shard).ok().and_then(|shard| positions.get(shard));
+                let lawful = matches!(
+                    (*operation, operator.as_str()),
+                    (DEDUCT, GRAB) | (ROLL_BACK | INITIALISE, ARCHIVE)
+                );
+                match applied {
+                    None => Some(format!("it names shard {shard}, of {}", positions.len())),
+                    Some(applied) if !(1..=*applied).contains(&entry) => Some(format!(
+                        "it names entry {entry} of shard {shard}, of which {applied} are applied"
+                    )),
+                    Some(_) => (!lawful).then(|| format!("{} came of no outbox", by())),
+                }
+            }
+            _ => Some("it names a shard without an entry, or an entry without a shard".to_owned()),
+        }
+    }
+}
+
+/// What the lines of a coupon come to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Account {
+    /// Results stored less results retired, by shard.
+    pub(super) by_shard: BTreeMap<u16, i64>,
+    /// What was sold before there was an outbox.
+    pub(super) sold_before: i64,
+    /// What is wrong with them.
+    pub(super) wrong: Vec<String>,
+}
+
+/// Holds a coupon's lines against the law.
+pub(super) fn account(lines: &[Line], total: i64, remaining: i64, positions: &[i64]) -> Account {
+    let mut account = Account::default();
+    let (mut set, mut deducted) = (0, 0);
+    for line in lines {
+        if let Some(wrong) = line.wrong(positions) {
+            account.wrong.push(format!("line {}: {wrong}", line.id));
+        }
+        let taken = line.before - line.after;
+        match line.operation {
+            INITIALISE => set -= taken,
+            _ => {
+                deducted += taken;
+                match line.shard.and_then(|shard| u16::try_from(shard).ok()) {
+                    Some(shard) => *account.by_shard.entry(shard).or_default() += taken,
+                    None => account.sold_before += taken,
+                }
+            }
+        }
+    }
+    if (total, remaining) != (0, 0)
+        && !lines.iter().any(|line| (line.operation, line.before) == (INITIALISE, 0))
+    {
+        account.wrong.push("the line with which it begins is missing".to_owned());
+    }
+    if set != total {
+        account.wrong.push(format!("the stock log comes to a total of {set}, but total is {total}"));
+    }
+    if deducted != total - remaining {
+        let sold = total - remaining;
+        account.wrong.push(format!(
+            "the stock log deducts {deducted}, but total {total} − remaining {remaining} = {sold}"
+        ));
+    }
+    if !is_chain(lines, remaining) {
+        account.wrong.push(format!("the stock log is no chain from 0 to {remaining}"));
+    }
+    account
+}
+
+/// Whether lines lead from 0 to an end, each beginning where another ends.
+///
+/// Their numbers are made by several processes whose clocks differ a little: so they may have to be put in another order.
+fn is_chain(lines: &[Line], end: i64) -> bool {
+    let in_order = lines.iter().try_fold(0, |at, line| (line.before == at).then_some(line.after));
+    in_order == Some(end) || is_path(lines, end)
+}
+
+/// Whether lines can be walked through, each once: with a way back from the end to 0, as many must leave each number as
+/// come to it, and all must hang together.
+fn is_path(lines: &[Line], end: i64) -> bool {
+    let ways = || lines.iter().map(|line| (line.before, line.after)).chain([(end, 0)]);
+    let mut balance: BTreeMap<i64, i64> = BTreeMap::new();
+    let mut neighbours: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    for (from, to) in ways() {
+        *balance.entry(from).or_default() += 1;
+        *balance.entry(to).or_default() -= 1;
+        neighbours.entry(from).or_default().push(to);
+    }
+    let (mut reached, mut next) = (BTreeSet::from([0]), vec![0]);
+    while let Some(at) = next.pop() {
+        for &to in neighbours.get(&at).into_iter().flatten() {
+            if reached.insert(to) {
+                next.push(to);
+            }
+        }
+    }
+    balance.values().all(|balance| *balance == 0) && balance.keys().all(|number| reached.contains(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(operation: i64, before: i64, after: i64, operator: &str, from: Option<(i64, i64)>) -> Line {
+        let (shard, entry) = from.unzip();
+        Line { id: 0, coupon: 1, operation, before, after, operator: operator.to_owned(), shard, entry }
+    }
+
+    fn numbered(lines: impl IntoIterator<Item = Line>) -> Vec<Line> {
+        lines.into_iter().zip(1..).map(|(line, id)| Line { id, ..line }).collect()
+    }
+
+    /// Ten came, two were sold before, three and one by shards, and one of the first two was retired.
+    fn sound() -> Vec<Line> {
+        numbered([
+            line(INITIALISE, 0, 10, "seeder", None),
+            line(DEDUCT, 10, 8, "seeder", None),
+            line(DEDUCT, 8, 5, "grab", Some((0, 4))),
+            line(DEDUCT, 5, 4, "grab", Some((1, 2))),
+            line(ROLL_BACK, 4, 5, "archive", Some((1, 3))),
+            line(INITIALISE, 5, 4, "archive", Some((1, 3))),
+        ])
+    }
+
+    fn wrong(lines: &[Line]) -> String {
+        account(lines, 9, 4, &[4, 3]).wrong.join("; ")
+    }
+
+    #[test]
+    fn lawful_lines_are_added_up_by_shard() {
+        let account = account(&sound(), 9, 4, &[4, 3]);
+        let by_shard = BTreeMap::from([(0, 3), (1, 0)]);
+        assert_eq!(account, Account { by_shard, sold_before: 2, wrong: Vec::new() });
+    }
+
+    #[test]
+    fn numbers_out_of_order_are_no_fault() {
+        let mut lines = sound();
+        lines.swap(2, 3);
+        lines.swap(0, 5);
+        assert_eq!(wrong(&lines), "");
+    }
+
+    #[test]
+    fn each_breach_of_the_law_is_found() {
+        let broken = |at: usize, change: &dyn Fn(&mut Line)| {
+            let mut lines = sound();
+            change(&mut lines[at]);
+            wrong(&lines)
+        };
+        for (at, change, found) in [
+            (0, &(|line: &mut Line| line.operation = 4) as &dyn Fn(&mut Line), "no operation 4"),
+            (1, &|line| line.operator = "grab".to_owned(), "names no shard"),
+            (2, &|line| line.after = 6, "no chain"),
+            (2, &|line| line.operator = "archive".to_owned(), "by \"archive\" came of no outbox"),
+            (2, &|line| line.shard = Some(2), "it names shard 2, of 2"),
+            (2, &|line| line.entry = Some(5), "entry 5 of shard 0, of which 4 are applied"),
+            (3, &|line| line.entry = None, "without an entry"),
+            (3, &|line| line.operation = ROLL_BACK, "operation 3 from 5 to 4"),
+            (4, &|line| line.operation = DEDUCT, "operation 2 from 4 to 5"),
+        ] {
+            let wrong = broken(at, change);
+            assert!(wrong.contains(found), "line {at}: {wrong:?} does not say {found:?}");
+        }
+        let mut lines = sound();
+        lines.remove(0);
+        assert!(wrong(&lines).contains("begins is missing"), "{}", wrong(&lines));
+        let raised = account(&sound(), 19, 14, &[4, 3]).wrong.join("; ");
+        assert!(raised.contains("a total of 9, but total is 19"), "{raised}");
+    }
+
+    #[test]
+    fn lines_that_do_not_hang_together_are_no_chain() {
+        let circle = numbered([
+            line(INITIALISE, 0, 10, "seeder", None),
+            line(DEDUCT, 8, 5, "grab", Some((0, 1))),
+            line(INITIALISE, 5, 8, "seeder", None),
+        ]);
+        assert!(!is_path(&circle, 10));
+        assert!(is_path(&circle[..1], 10));
+    }
+}

@@ -1,0 +1,95 @@
+//! Claims, sorted for looking things up.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use coupon_core::Timestamp;
+
+use super::claims::Claims;
+use super::spent::UseTold;
+
+/// Claims, sorted.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    /// By result: (result, user, coupon), each once.
+    pub(super) granted: Vec<(i64, u64, u64)>,
+    answered: Vec<(u64, u64)>,
+    unknown: Vec<(u64, u64)>,
+    /// Who was told that they hold a coupon already: (user, coupon, under which result), each once.
+    pub(super) held: Vec<(u64, u64, Option<i64>)>,
+    /// The coupons of which somebody was told that none are left.
+    pub(super) sold_out: BTreeSet<u64>,
+    /// Who was told that a coupon cannot be grabbed now: (user, coupon, when).
+    pub(super) outside: Vec<(u64, u64, Timestamp)>,
+    /// By (result, user): of which uses something was told.
+    pub(super) uses: Vec<(i64, u64)>,
+    /// What was told of each of them.
+    told: Vec<UseTold>,
+}
+
+impl Ledger {
+    pub(super) fn of(claims: &Claims) -> Self {
+        // A user who asks again while the first request is pending gets the same answer twice: it is one result.
+        let granted = sorted(&claims.granted);
+        let answered: Vec<(u64, u64)> = granted.iter().map(|&(_, user, coupon)| (user, coupon)).collect();
+        let (uses, told) = sorted(&claims.uses).into_iter().unzip();
+        Self {
+            answered: sorted(&answered),
+            granted,
+            unknown: sorted(&claims.unknown),
+            held: sorted(&claims.held),
+            sold_out: claims.sold_out.clone(),
+            outside: sorted(&claims.outside),
+            uses,
+            told,
+        }
+    }
+
+    /// Where in `granted` an id was acknowledged: a range, since one id might be acknowledged twice.
+    pub(super) fn acknowledged(&self, result: i64) -> Range<usize> {
+        let start = self.granted.partition_point(|&(id, ..)| id < result);
+        let same = self.granted.iter().skip(start).take_while(|&&(id, ..)| id == result).count();
+        start..start + same
+    }
+
+    /// Where in `uses` something was told of a user's result.
+    pub(super) fn uses_of(&self, result: i64, user: i64) -> Range<usize> {
+        let Ok(user) = u64::try_from(user) else { return 0..0 };
+        let start = self.uses.partition_point(|used| *used < (result, user));
+        let same = self.uses.iter().skip(start).take_while(|used| **used == (result, user)).count();
+        start..start + same
+    }
+
+    /// What was told there.
+    pub(super) fn told(&self, uses: Range<usize>) -> &[UseTold] {
+        self.told.get(uses).unwrap_or_default()
+    }
+
+    /// Whether a grab of that user for that coupon was acknowledged.
+    pub(super) fn was_granted(&self, user: u64, coupon: u64) -> bool {
+        self.answered.binary_search(&(user, coupon)).is_ok()
+    }
+
+    /// Whether a grab of that user for that coupon ended without a clear answer.
+    pub(super) fn is_unknown(&self, user: u64, coupon: u64) -> bool {
+        self.unknown.binary_search(&(user, coupon)).is_ok()
+    }
+
+    /// How many users may or may not hold a coupon.
+    pub(super) fn unknowns_of(&self, coupon: u64) -> usize {
+        self.unknown.iter().filter(|&&(_, unknown)| unknown == coupon).count()
+    }
+
+    /// The smallest id acknowledged.
+    pub(super) fn first(&self) -> Option<i64> {
+        self.granted.first().map(|&(id, ..)| id)
+    }
+}
+
+/// Each once, in order.
+fn sorted<T: Ord + Clone>(all: &[T]) -> Vec<T> {
+    let mut all = all.to_vec();
+    all.sort_unstable();
+    all.dedup();
+    all
+}

@@ -1,0 +1,109 @@
+//! What data was like before a run, to be held against what it is like after it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use super::books::Line;
+use super::source::{Catalogue, Coupon, Spent, Stored};
+
+/// A data set as it was at one moment: 16 bytes for each row, and for each line of the stock log.
+#[derive(Debug, Clone, Default)]
+pub struct Start {
+    /// By id: each row's id and digest.
+    pub(super) rows: Vec<(i64, u64)>,
+    /// By number: each line's number and digest.
+    pub(super) lines: Vec<(i64, u64)>,
+    pub(super) catalogue: Catalogue,
+    /// How far main had applied each shard's outbox, and the last entry there.
+    pub(super) outboxes: Vec<(i64, i64)>,
+    /// Of each shard and coupon, the results that came of no outbox.
+    pub(super) unlogged: Unlogged,
+}
+
+/// Of each shard and coupon, results that no line of the stock log names: they were there before there was an outbox.
+pub(super) type Unlogged = HashMap<(u16, i64), i64>;
+
+/// What a row was before the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    /// Nobody knows.
+    Unknown,
+    /// It was not there: it is the run's own.
+    Absent,
+    /// As it is now.
+    Same,
+    /// The same, but not used.
+    Unused,
+    /// Neither.
+    Other,
+}
+
+impl Start {
+    /// The largest id that was stored; 0 without any.
+    #[must_use]
+    pub fn newest(&self) -> i64 {
+        self.rows.last().map_or(0, |(id, _)| *id)
+    }
+
+    /// Where a row is among those remembered.
+    pub(super) fn position(&self, id: i64) -> Option<usize> {
+        self.rows.binary_search_by_key(&id, |(id, _)| *id).ok()
+    }
+
+    /// What a row that is there now was before.
+    pub(super) fn before(&self, at: Option<usize>, row: &Stored) -> Before {
+        let Some(&(_, remembered)) = at.and_then(|at| self.rows.get(at)) else { return Before::Absent };
+        if digest(row) == remembered {
+            Before::Same
+        } else if digest(&Stored { spent: Spent::default(), ..*row }) == remembered {
+            Before::Unused
+        } else {
+            Before::Other
+        }
+    }
+
+    /// What the catalogue said of a coupon.
+    pub(super) fn coupon(&self, id: i64) -> Option<&Coupon> {
+        self.catalogue.get(&id)
+    }
+}
+
+/// Tells a row from every other, and from itself once it is changed.
+pub(super) fn digest(row: &Stored) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let Stored { grab, room, time, granted, spent } = row;
+    (grab.id, grab.user, grab.coupon, room, time, granted).hash(&mut hasher);
+    (spent.status, spent.time, spent.cents).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Holds the stock log against what it was: a log is only ever added to.
+#[derive(Debug)]
+pub(super) struct OldLines<'a> {
+    start: &'a Start,
+    found: HashSet<i64>,
+    /// Results retired since, by coupon.
+    pub(super) retired: BTreeMap<i64, i64>,
+}
+
+impl<'a> OldLines<'a> {
+    pub(super) fn of(start: &'a Start) -> Self {
+        Self { start, found: HashSet::new(), retired: BTreeMap::new() }
+    }
+
+    pub(super) fn see(&mut self, line: &Line) {
+        let at = self.start.lines.binary_search_by_key(&line.id, |(id, _)| *id);
+        match at.ok().and_then(|at| self.start.lines.get(at)) {
+            Some((id, digest)) if *digest == line.digest() => {
+                self.found.insert(*id);
+            }
+            Some(_) => {}
+            None => *self.retired.entry(line.coupon).or_default() += line.retired(),
+        }
+    }
+
+    /// The numbers of lines that were there, and are not as they were.
+    pub(super) fn gone(&self) -> impl Iterator<Item = i64> {
+        self.start.lines.iter().map(|(id, _)| *id).filter(|id| !self.found.contains(id))
+    }
+}

@@ -25,7 +25,8 @@ fn text(bytes: &[u8]) -> String {
 fn killed_processes_a_lost_gate_and_cut_answers_break_no_promise() {
     let out = tempfile::tempdir().unwrap();
     let rows = "1,15,23a";
-    let output = faults(&["--only", rows, "--plain", "--rate", "60", "--out", &out.path().to_string_lossy()]);
+    let output =
+        faults(&["--only", rows, "--plain", "--rate", "100", "--out", &out.path().to_string_lossy()]);
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     let report = std::fs::read(out.path().join("faults.json")).unwrap();
     let report: serde_json::Value = serde_json::from_slice(&report).unwrap();

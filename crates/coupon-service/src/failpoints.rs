@@ -5,7 +5,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `after-gate`, `after-confirm`, `after-commit` | the next grab that comes by is the process's last deed (`kill`), or freezes it (`pause`); the file goes first |
+//! | `after-gate`, `after-confirm`, `after-commit`, `while-filling` | the next that comes by is the process's last deed (`kill`), or freezes it (`pause`); the file goes first |
 //! | `contradict` | the next hand-over also holds a second result of its first user; the file goes first |
 //! | `without-…` | switches a mechanism off for as long as it is there |
 //! | `clock` | milliseconds by which time is moved: the process's clock, and with it what it hears of main's |
@@ -25,6 +25,8 @@ pub(crate) enum Point {
     Confirmed,
     /// By the shard, and not acknowledged to the queue.
     Committed,
+    /// Some of it written to a gate that is being filled.
+    Filling,
 }
 
 /// What can be switched off, to show that its absence is noticed.
@@ -40,6 +42,10 @@ pub(crate) enum Mechanism {
     Pending,
     /// Reading back what a row that does not go in contradicts.
     Conflicts,
+    /// Telling the queue to forget what is stored only once it is.
+    Acks,
+    /// Telling what comes again from what is new.
+    Repeats,
 }
 
 #[cfg(not(feature = "failpoints"))]
@@ -108,6 +114,7 @@ mod built_in {
             Point::Granted => "after-gate",
             Point::Confirmed => "after-confirm",
             Point::Committed => "after-commit",
+            Point::Filling => "while-filling",
         };
         let Some(what) = take(name) else { return };
         let signal = if what.trim() == "pause" { Signal::STOP } else { Signal::KILL };
@@ -125,6 +132,8 @@ mod built_in {
             Mechanism::Reconciler => "without-reconciler",
             Mechanism::Pending => "without-pending",
             Mechanism::Conflicts => "without-conflicts",
+            Mechanism::Acks => "without-acks",
+            Mechanism::Repeats => "without-repeats",
         };
         folder().is_some_and(|folder| folder.join(name).exists())
     }

@@ -29,11 +29,12 @@ pub struct Args {
     /// List the rows, and play none
     #[arg(long)]
     list: bool,
-    /// Leave a mechanism out, and play the rows that must then fail: confirms, epoch, reconciler, pending, conflicts
+    /// Leave a mechanism out, and play the rows that must then fail: confirms, epoch, reconciler, pending, conflicts,
+    /// acks, repeats
     #[arg(long, value_name = "MECHANISM")]
     without: Option<Without>,
     /// Requests a second to each of the two services
-    #[arg(long, value_name = "PER_SECOND", default_value_t = 100.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "PER_SECOND", default_value_t = 1_000.0, allow_negative_numbers = true)]
     rate: f64,
     /// Break hash-svc and range-svc themselves, even where those with fail points are built beside them; rows that need fail
     /// points are then not played

@@ -163,6 +163,7 @@ fn spec(args: &Args) -> anyhow::Result<LoadSpec> {
         duration,
         seed: args.seed,
         timeout: args.timeout,
+        watch: None,
         stop: None,
     })
 }

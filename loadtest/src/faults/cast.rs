@@ -21,11 +21,11 @@ use crate::workload::Catalogue;
 /// Few users and coupons, so that users ask twice and coupons sell out: only then can anything be granted twice or
 /// oversold.
 pub(super) const CATALOGUE: Catalogue =
-    Catalogue { users: 2_000, rooms: 12, hot_rooms: 2, coupons_per_room: 3 };
-/// What a coupon of a hot room has in stock: gone within seconds.
-const HOT_STOCK: u32 = 40;
-/// What any other has.
-const STOCK: u32 = 400;
+    Catalogue { users: 6_000, rooms: 12, hot_rooms: 2, coupons_per_room: 3 };
+/// For how many seconds of the load a coupon of a hot room lasts, roughly, and any other: a tenth of the requests or so is
+/// for each of the hot ones.
+const HOT_S: f64 = 0.4;
+const OTHERS_S: f64 = 4.0;
 
 /// Settings that make a row shorter: what waits five or ten seconds in production waits one or two here.
 const SETTINGS: [&str; 4] = [
@@ -122,8 +122,10 @@ impl Cast {
 /// Little stock: what is never short is never oversold.
 fn make_scarce(stage: &Stage<'_>, namespace: &str) -> Result<()> {
     let hot = CATALOGUE.hot_rooms * CATALOGUE.coupons_per_room;
+    let stock = |share: f64| (stage.terms.rate * share).max(20.0).round();
+    let (of_hot, of_others) = (stock(HOT_S), stock(OTHERS_S));
     let sql = format!(
-        "UPDATE coupons SET total_stock = IF(coupon_id <= {hot}, {HOT_STOCK}, {STOCK}), remaining_stock = total_stock"
+        "UPDATE coupons SET total_stock = IF(coupon_id <= {hot}, {of_hot}, {of_others}), remaining_stock = total_stock"
     );
     let main = Namespace::new(namespace, "")?.main_database();
     let database = Database::new("servers.main", &stage.site.settings().main, &main, 1)?;

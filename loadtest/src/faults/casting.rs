@@ -1,6 +1,7 @@
 //! Whom a row is played with: processes, clients, and networks between them.
 
 use std::net::SocketAddr;
+use std::slice;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -53,24 +54,30 @@ pub(super) enum Between {
     Redis,
     /// Between services and RabbitMQ.
     RabbitMq,
+    /// Between services and main.
+    Main,
+    /// Between services and the shards.
+    Shards,
 }
 
 impl Between {
-    /// The setting that leads services there, and the address as it is.
-    fn server(self, stage: &Stage<'_>) -> Option<(&'static str, String)> {
+    /// The setting that leads services there, and the addresses as they are.
+    fn servers(self, stage: &Stage<'_>) -> Option<(&'static str, Vec<String>)> {
         let settings = stage.site.settings();
-        match self {
-            Self::Nothing | Self::Clients => None,
-            Self::Redis => Some(("COUPON__SERVERS__REDIS", settings.redis.expose().to_owned())),
-            Self::RabbitMq => Some(("COUPON__SERVERS__RABBITMQ", settings.rabbitmq.expose().to_owned())),
-        }
+        let (name, servers) = match self {
+            Self::Nothing | Self::Clients => return None,
+            Self::Redis => ("COUPON__SERVERS__REDIS", slice::from_ref(&settings.redis)),
+            Self::RabbitMq => ("COUPON__SERVERS__RABBITMQ", slice::from_ref(&settings.rabbitmq)),
+            Self::Main => ("COUPON__SERVERS__MAIN", slice::from_ref(&settings.main)),
+            Self::Shards => ("COUPON__SERVERS__SHARDS", settings.shards.as_slice()),
+        };
+        Some((name, servers.iter().map(|url| url.expose().to_owned()).collect()))
     }
 
     /// The proxies in front of servers.
     pub(super) fn proxies(self, stage: &Stage<'_>) -> Result<Vec<Proxy>> {
-        let Some((_, url)) = self.server(stage) else { return Ok(Vec::new()) };
-        let port = url::Url::parse(&url)?.port().context("the server has no port")?;
-        Ok(vec![Proxy::start(SocketAddr::from(([127, 0, 0, 1], port)))?])
+        let Some((_, urls)) = self.servers(stage) else { return Ok(Vec::new()) };
+        urls.iter().map(|url| Proxy::start(SocketAddr::from(([127, 0, 0, 1], port(url)?)))).collect()
     }
 
     /// Leads services to a proxy.
@@ -79,10 +86,14 @@ impl Between {
         stage: &Stage<'_>,
         proxies: &[Proxy],
     ) -> Result<Vec<(&'static str, String)>> {
-        let (Some((name, url)), Some(proxy)) = (self.server(stage), proxies.first()) else {
-            return Ok(Vec::new());
-        };
-        let port = url::Url::parse(&url)?.port().context("the server has no port")?;
-        Ok(vec![(name, url.replace(&format!("127.0.0.1:{port}"), &proxy.address.to_string()))])
+        let Some((name, urls)) = self.servers(stage) else { return Ok(Vec::new()) };
+        let led = urls.iter().zip(proxies).map(|(url, proxy)| {
+            Ok(url.replace(&format!("127.0.0.1:{}", port(url)?), &proxy.address.to_string()))
+        });
+        Ok(vec![(name, led.collect::<Result<Vec<String>>>()?.join(","))])
     }
+}
+
+fn port(url: &str) -> Result<u16> {
+    url::Url::parse(url)?.port().context("the server has no port")
 }

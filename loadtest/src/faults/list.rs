@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::casting::{Between, Casting};
 use super::inject::{broker, databases, gate, network, services};
+use super::proof::Proof;
 use super::scene::Scene;
 
 /// One way to break the system.
@@ -20,8 +21,8 @@ pub struct Fault {
     pub needs: Needs,
     /// Whether grabs must go on while the fault is there.
     pub goes_on: bool,
-    /// Breaks it and mends it again, under load.
-    pub(super) inject: fn(&Scene<'_>) -> Result<()>,
+    /// Breaks it and mends it again, under load, and proves that it took effect.
+    pub(super) inject: fn(&Scene<'_>) -> Result<Proof>,
     /// Looks at what the audit does not, once everything is settled.
     pub(super) afterwards: fn(&Scene<'_>) -> Result<()>,
 }
@@ -50,7 +51,7 @@ const fn row(
     id: &'static str,
     name: &'static str,
     promised: &'static str,
-    inject: fn(&Scene<'_>) -> Result<()>,
+    inject: fn(&Scene<'_>) -> Result<Proof>,
 ) -> Fault {
     Fault {
         casting: Casting::plain(id),
@@ -73,6 +74,12 @@ const fn from_within(fault: Fault) -> Fault {
     Fault { needs: Needs::FailPoints, ..fault }
 }
 
+/// One with a network that can be broken between services and a server.
+const fn behind(between: Between, fault: Fault) -> Fault {
+    Fault { casting: Casting { between, ..fault.casting }, ..fault }
+}
+
+const HANDED_OVER_AGAIN: &str = "the results are handed over again";
 const UNTIL_BACK: &str = "503 until it is back";
 const FROM_SHARDS: &str = "503 until the gate is filled from the shards";
 
@@ -218,5 +225,73 @@ pub static FAULTS: &[Fault] = &[
         "a result that contradicts another, handed over",
         "parked, and nothing else is",
         services::contradicted,
+    )),
+    from_within(holding_up(row(
+        "5b",
+        "a consumer killed between commit and ack, and the gate emptied",
+        "stored once",
+        services::killed_after_commit_and_the_gate_lost,
+    ))),
+    row("12b", "a shard's queue purged with results in it", HANDED_OVER_AGAIN, broker::purged),
+    row(
+        "12c",
+        "a policy that lets queues keep one message, and drop the others",
+        HANDED_OVER_AGAIN,
+        broker::dropping_the_head,
+    ),
+    row(
+        "12d",
+        "a policy that lets messages live for a second",
+        HANDED_OVER_AGAIN,
+        broker::letting_messages_die,
+    ),
+    holding_up(row("26", "Redis emptied while it runs", FROM_SHARDS, gate::emptied)),
+    holding_up(row("27", "Redis frozen for 8 s", UNTIL_BACK, gate::paused)),
+    holding_up(row("28", "Redis full, and not allowed to forget", "503 until it has room", gate::full)),
+    holding_up(row("29", "RabbitMQ's disk full", "503 until it takes messages again", broker::disk_full)),
+    from_within(holding_up(row(
+        "30",
+        "the process that fills the gate killed while it does",
+        "another fills it",
+        services::killed_while_filling,
+    ))),
+    from_within(holding_up(row(
+        "31",
+        "Redis emptied again while the gate is filled",
+        "filled once more, and never opened half-full",
+        services::lost_while_filling,
+    ))),
+    behind(
+        Between::Main,
+        row("32a", "answers of main lost for 8 s", "grabs go on", network::swallows_answers),
+    ),
+    behind(
+        Between::Main,
+        row("32b", "all packets to and from main lost for 8 s", "grabs go on", network::swallows_everything),
+    ),
+    behind(
+        Between::Shards,
+        row("33a", "answers of a shard lost for 8 s", "grabs go on", network::swallows_answers_of_a_shard),
+    ),
+    behind(
+        Between::Shards,
+        row(
+            "33b",
+            "all packets to and from a shard lost for 8 s",
+            "grabs go on",
+            network::swallows_everything_of_a_shard,
+        ),
+    ),
+    row(
+        "34",
+        "every process restarted, one after the other",
+        "the other goes on",
+        services::restarted_in_turn,
+    ),
+    holding_up(row(
+        "35",
+        "every process told to end at once (SIGTERM), started again",
+        "each ends in good order",
+        services::all_told_to_end,
     )),
 ];

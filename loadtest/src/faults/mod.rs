@@ -6,9 +6,12 @@
 
 mod cast;
 mod casting;
+mod customers;
 mod inject;
 mod list;
 mod observe;
+mod pressure;
+mod proof;
 mod proxy;
 pub mod report;
 mod resolve;
@@ -24,8 +27,11 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 pub use casting::Casting;
+pub use customers::Asked;
 pub use list::{FAULTS, Fault, Needs, find};
 pub use observe::Observed;
+pub use pressure::Pressed;
+pub use proof::Proof;
 pub use report::{Report, Row, Verdict};
 pub use stage::Terms;
 pub use without::Without;

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::customers::Asked;
+use super::pressure::Pressed;
 use super::resolve::Resolved;
 use super::scene::Moments;
 use crate::audit::{AuditReport, Kind};
@@ -15,6 +17,8 @@ use crate::load::{GrabOutcome, Outcome, Refusal, Unknown};
 pub struct Observed {
     /// Which service.
     pub service: &'static str,
+    /// How hard it was pressed when the fault came.
+    pub pressed: Pressed,
     /// Grabs that got their coupon.
     pub granted: u64,
     /// Grabs that were refused by a decision: sold out, held already.
@@ -34,6 +38,8 @@ pub struct Observed {
     /// From the moment the fault was lifted until everything granted is stored, main knows of it, and no reservation is
     /// pending, in milliseconds. The load goes on for three seconds of it.
     pub settled_ms: u64,
+    /// What customers were told who asked for what they were granted, and spent it.
+    pub asked: Asked,
     /// What became of the unclear ones when their users asked again.
     pub resolved: Resolved,
     /// Unclear grabs whose users did not ask again, and that are stored.
@@ -86,6 +92,7 @@ impl Observed {
         let settled = seen.moments.lifted.map_or(Duration::ZERO, |lifted| seen.settled - lifted);
         Self {
             service,
+            pressed: Pressed::default(),
             granted: outcome.counts.granted,
             refused: outcome.counts.out_of_stock + outcome.counts.duplicate + outcome.counts.invalid_time,
             unknown,
@@ -95,6 +102,7 @@ impl Observed {
             decided_during: decided.iter().filter(|at| (fault..lifted).contains(*at)).count() as u64,
             granted_after: granted_after as u64,
             settled_ms: millis(settled),
+            asked: Asked::default(),
             resolved,
             unclear_stored: audit.unknown_stored,
             audit: Kind::ALL.into_iter().map(|kind| (kind, audit.count(kind))).collect(),

@@ -1,7 +1,8 @@
 //! A network that misbehaves: a proxy that cuts answers short, or swallows everything for a while.
 
 use std::net::SocketAddr;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
@@ -20,8 +21,31 @@ pub(super) enum Mode {
     /// Nothing comes through in either direction, and no connection ends: as if packets were lost. What was swallowed
     /// comes through later, as TCP sends it again.
     Swallow,
+    /// The same for answers alone: what is asked arrives.
+    SwallowAnswers,
     /// It ends, and so does every connection.
     End,
+}
+
+impl Mode {
+    const fn holds_back(self, answers: bool) -> bool {
+        matches!(self, Self::Swallow) || (answers && matches!(self, Self::SwallowAnswers))
+    }
+}
+
+/// What a proxy did to what passed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Harm {
+    /// Answers of which half went through.
+    pub(super) cut: u64,
+    /// Packets that were held back.
+    pub(super) held: u64,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    cut: AtomicU64,
+    held: AtomicU64,
 }
 
 /// A proxy in front of one address, on a thread of its own. It ends when it is dropped.
@@ -30,6 +54,7 @@ pub(super) struct Proxy {
     /// Where it listens.
     pub(super) address: SocketAddr,
     mode: watch::Sender<Mode>,
+    count: Arc<Count>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -38,25 +63,33 @@ impl Proxy {
     pub(super) fn start(to: SocketAddr) -> Result<Self> {
         let (mode, watched) = watch::channel(Mode::Pass);
         let (tell, told) = mpsc::channel();
+        let count = Arc::new(Count::default());
+        let counted = Arc::clone(&count);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name("proxy".to_owned()).spawn(move || {
             runtime.block_on(async {
                 match TcpListener::bind(("127.0.0.1", 0)).await {
                     Ok(listener) => {
                         let _ = tell.send(listener.local_addr());
-                        accept(listener, to, watched).await;
+                        accept(listener, to, watched, counted).await;
                     }
                     Err(error) => drop(tell.send(Err(error))),
                 }
             });
         })?;
         let address = told.recv().context("the proxy did not start")??;
-        Ok(Self { address, mode, thread: Some(thread) })
+        Ok(Self { address, mode, count, thread: Some(thread) })
     }
 
     /// From now on it does this.
     pub(super) fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
+    }
+
+    /// What it has done so far.
+    pub(super) fn harm(&self) -> Harm {
+        let Count { cut, held } = &*self.count;
+        Harm { cut: cut.load(Ordering::Relaxed), held: held.load(Ordering::Relaxed) }
     }
 }
 
@@ -67,29 +100,29 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, to: SocketAddr, mut mode: watch::Receiver<Mode>) {
+async fn accept(listener: TcpListener, to: SocketAddr, mut mode: watch::Receiver<Mode>, count: Arc<Count>) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = mode.wait_for(|mode| *mode == Mode::End) => return,
         };
         let Ok((client, _)) = accepted else { continue };
-        let mode = mode.clone();
+        let (mode, count) = (mode.clone(), Arc::clone(&count));
         tokio::spawn(async move {
             if let Ok(server) = TcpStream::connect(to).await {
-                serve(client, server, mode).await;
+                serve(client, server, mode, &count).await;
             }
         });
     }
 }
 
 /// Both directions of one connection, until either ends.
-async fn serve(client: TcpStream, server: TcpStream, mode: watch::Receiver<Mode>) {
+async fn serve(client: TcpStream, server: TcpStream, mode: watch::Receiver<Mode>, count: &Count) {
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     tokio::select! {
-        () = pass_on(from_client, to_server, mode.clone(), false) => {}
-        () = pass_on(from_server, to_client, mode, true) => {}
+        () = pass_on(from_client, to_server, mode.clone(), false, count) => {}
+        () = pass_on(from_server, to_client, mode, true, count) => {}
     }
 }
 
@@ -98,13 +131,20 @@ async fn pass_on(
     mut to: OwnedWriteHalf,
     mut mode: watch::Receiver<Mode>,
     answers: bool,
+    count: &Count,
 ) {
     let mut buffer = vec![0; 16_384];
     loop {
-        let Ok(count @ 1..) = from.read(&mut buffer).await else { return };
-        let Ok(now) = mode.wait_for(|mode| *mode != Mode::Swallow).await.map(|mode| *mode) else { return };
+        let Ok(size @ 1..) = from.read(&mut buffer).await else { return };
+        if mode.borrow().holds_back(answers) {
+            count.held.fetch_add(1, Ordering::Relaxed);
+        }
+        let Ok(now) = mode.wait_for(|mode| !mode.holds_back(answers)).await.map(|mode| *mode) else { return };
         let cut = now == Mode::Cut && answers;
-        let passes = if cut { count / 2 } else { count };
+        if cut {
+            count.cut.fetch_add(1, Ordering::Relaxed);
+        }
+        let passes = if cut { size / 2 } else { size };
         let written = to.write_all(buffer.get(..passes).unwrap_or_default()).await;
         if written.is_err() || cut || now == Mode::End {
             return;

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::list::Fault;
 use super::observe::Observed;
+use super::proof::Proof;
 use super::stage::Terms;
 use super::without::Without;
 use crate::audit::Kind;
@@ -44,6 +45,8 @@ pub struct Row {
     pub promised: &'static str,
     /// Whether that held.
     pub verdict: Verdict,
+    /// How it is known that the fault took effect.
+    pub proof: Option<Proof>,
     /// Of each service.
     pub observed: Vec<Observed>,
     /// What else was seen.
@@ -78,6 +81,7 @@ impl Row {
             fault: fault.name,
             promised: fault.promised,
             verdict: Verdict::NotRun(why),
+            proof: None,
             observed: Vec::new(),
             notes: Vec::new(),
             took_s: 0.0,
@@ -107,7 +111,11 @@ impl Row {
                 // The first line says it; a log may follow.
                 Verdict::NotRun(why) => format!("not run: {}", why.lines().next().unwrap_or_default()),
             },
+            self.proof.as_ref().map_or_else(|| "–".to_owned(), Proof::to_string),
+            each(|seen| format!("{:.1}", seen.pressed.mean_batch)),
+            each(|seen| seen.pressed.grabs_in_flight.to_string()),
             each(|seen| seen.granted.to_string()),
+            each(|seen| format!("{}, {}", seen.asked.shown, seen.asked.spent)),
             each(|seen| seen.unclear().to_string()),
             self.observed.first().map_or_else(|| "–".to_owned(), |seen| seconds(seen.fault_ms)),
             each(|seen| seconds(seen.longest_silence_ms)),
@@ -122,12 +130,16 @@ impl Row {
 }
 
 /// What the columns are called.
-const HEAD: [&str; 15] = [
+const HEAD: [&str; 19] = [
     "",
     "fault",
     "promised beside zero",
     "observed",
+    "proof of the fault",
+    "grabs a batch",
+    "in flight",
     "granted",
+    "read, spent",
     "unclear",
     "fault s",
     "silent s",
@@ -171,9 +183,9 @@ impl Report {
     /// A table for a terminal: a block for each row would be easier to read, and harder to compare.
     #[must_use]
     pub fn table(&self) -> String {
-        // What is promised takes too much room there.
+        // What is promised, and the proof, take too much room there.
         let short = |cells: Vec<String>| -> Vec<String> {
-            let kept = cells.into_iter().enumerate().filter(|(at, _)| *at != 2);
+            let kept = cells.into_iter().enumerate().filter(|(at, _)| !matches!(at, 2 | 4));
             kept.map(|(at, cell)| if at == 3 { first_words(&cell) } else { cell }).collect()
         };
         let mut lines = vec![short(HEAD.map(str::to_owned).to_vec())];
@@ -235,6 +247,20 @@ pub fn line(row: &Row) -> String {
         }
     }
     let _ = write!(text, " ({:.0} s)", row.took_s);
+    if let Some(proof) = &row.proof {
+        let _ = write!(text, "\n      {proof}");
+    }
+    for seen in &row.observed {
+        let _ = write!(
+            text,
+            "\n      {}: {:.1} grabs a batch and {} in flight when it came; {} results read, {} spent",
+            seen.service,
+            seen.pressed.mean_batch,
+            seen.pressed.grabs_in_flight,
+            seen.asked.shown,
+            seen.asked.spent
+        );
+    }
     for note in &row.notes {
         let _ = write!(text, "\n      {note}");
     }

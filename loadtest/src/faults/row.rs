@@ -8,9 +8,11 @@ use coupon_service::api::Drained;
 use super::inject;
 use super::list::Fault;
 use super::observe::{Observed, Seen};
+use super::pressure::Pressure;
+use super::proof::NotInjected;
 use super::report::{Row, Verdict};
 use super::resolve::resolve;
-use super::scene::{NotInjected, Scene};
+use super::scene::{Played, Scene};
 use super::service::Subject;
 use super::stage::Stage;
 use super::wait::{joined, until};
@@ -55,13 +57,14 @@ fn play_through(stage: &Stage<'_>, fault: &Fault, row: &mut Row) -> Result<Verdi
 fn play_on(scene: &Scene<'_>, fault: &Fault, row: &mut Row) -> Result<Vec<String>> {
     let starts: Vec<Start> =
         scene.subjects.iter().map(|subject| subject.data.remember()).collect::<Result<_>>()?;
-    let (outcomes, began) = scene.under_load(&fault.casting, || (fault.inject)(scene))?;
+    let Played { outcomes, began, proof } = scene.under_load(&fault.casting, || (fault.inject)(scene))?;
+    row.proof = Some(proof);
     let audits = std::thread::scope(|scope| {
-        let subjects = scene.subjects.iter().zip(&outcomes).zip(&starts);
+        let subjects = scene.subjects.iter().zip(&scene.pressures).zip(&outcomes).zip(&starts);
         let audits: Vec<_> = subjects
-            .map(|((subject, outcome), start)| {
+            .map(|(((subject, pressure), outcome), start)| {
                 scope.spawn(move || {
-                    settle_and_audit(scene, subject, outcome, began, start).context(subject.name)
+                    settle_and_audit(scene, (subject, pressure), outcome, began, start).context(subject.name)
                 })
             })
             .collect();
@@ -74,7 +77,7 @@ fn play_on(scene: &Scene<'_>, fault: &Fault, row: &mut Row) -> Result<Vec<String
 
 fn settle_and_audit(
     scene: &Scene<'_>,
-    subject: &Subject,
+    (subject, pressure): (&Subject, &Pressure),
     outcome: &Outcome,
     began: Instant,
     start: &Start,
@@ -88,8 +91,16 @@ fn settle_and_audit(
     // What was pending until now has been stored since, and main may not have been told.
     drain(subject)?;
     let seen = Seen { moments: scene.moments(), began, settled: Instant::now() };
+    pressure.customers.claim(&mut claims);
     let audit = audit(subject, &claims, start)?;
-    Ok(Observed::new(subject.name, outcome, &seen, resolved, &audit))
+    for broken in pressure.customers.ask_again(subject)? {
+        scene.expect(false, format!("{}: {broken}", subject.name));
+    }
+    Ok(Observed {
+        pressed: pressure.pressed(),
+        asked: pressure.customers.asked(),
+        ..Observed::new(subject.name, outcome, &seen, resolved, &audit)
+    })
 }
 
 /// Once more when the gate was being filled at that moment: then it could not be looked at.

@@ -12,24 +12,22 @@ use coupon_service::api::GrabResponse;
 use coupon_stack::Stack;
 use serde_json::json;
 
-use super::cast::{CATALOGUE, Cast, Set};
+use super::cast::{Cast, Set};
 use super::casting::{Between, Casting};
+use super::pressure::Pressure;
+use super::proof::Proof;
 use super::proxy::Proxy;
 use super::service::{Process, Subject};
 use super::stage::Stage;
 use super::wait::joined;
 use crate::http::{Target, post_json};
-use crate::load::{Arrivals, GrabOutcome, GrabRecord, LoadSpec, Outcome, Refusal, Unknown, run_load};
-use crate::workload::{Action, Endpoint, Requests, Rooms, Scenario, Workload};
+use crate::load::{GrabOutcome, GrabRecord, Outcome, Refusal, Unknown, run_load};
 
 /// The clocks of the services show so long before midnight when they start.
 const TO_MIDNIGHT: Duration = Duration::from_secs(12);
 /// The load goes on for so long before the fault, and after it is lifted.
 const BEFORE: Duration = Duration::from_secs(2);
 const AFTER: Duration = Duration::from_secs(3);
-/// No load lasts longer, whatever a fault does.
-const LONGEST: Duration = Duration::from_secs(240);
-const CONNECTIONS: usize = 24;
 
 /// When the fault came, and when it was lifted: since the load began.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,11 +36,21 @@ pub(super) struct Moments {
     pub(super) lifted: Option<Instant>,
 }
 
+/// What came of a load, and of the fault in the middle of it.
+#[derive(Debug)]
+pub(super) struct Played {
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) began: Instant,
+    pub(super) proof: Proof,
+}
+
 /// Two services, and what was seen of them beside the load.
 #[derive(Debug)]
 pub(super) struct Scene<'a> {
     pub(super) stage: &'a Stage<'a>,
     pub(super) subjects: Vec<Subject>,
+    /// The load on each of them.
+    pub(super) pressures: Vec<Pressure>,
     moments: Mutex<Moments>,
     /// When midnight comes for the services, if it is set.
     midnight: Option<Instant>,
@@ -88,6 +96,7 @@ impl<'a> Scene<'a> {
         })?;
         let mut scene = Self {
             stage,
+            pressures: subjects.iter().map(|_| Pressure::default()).collect(),
             subjects,
             proxies,
             midnight: clock.map(|(_, midnight)| midnight),
@@ -123,7 +132,11 @@ impl<'a> Scene<'a> {
 
     /// The fault is there from now on.
     pub(super) fn begins(&self) {
-        lock(&self.moments).fault.get_or_insert_with(Instant::now);
+        let mut moments = lock(&self.moments);
+        if moments.fault.is_none() {
+            moments.fault = Some(Instant::now());
+            self.pressures.iter().for_each(Pressure::at_the_fault);
+        }
     }
 
     /// The fault is over from now on.
@@ -195,45 +208,37 @@ impl<'a> Scene<'a> {
         lock(&self.notes).clone()
     }
 
-    /// Puts both services under load, and does `inject` in the middle of it. Returns when the load is over: what came
-    /// of it, and when it began.
+    /// Puts both services under load, and does `inject` in the middle of it. Returns when the load is over.
     pub(super) fn under_load(
         &self,
         casting: &Casting,
-        inject: impl FnOnce() -> Result<()>,
-    ) -> Result<(Vec<Outcome>, Instant)> {
+        inject: impl FnOnce() -> Result<Proof>,
+    ) -> Result<Played> {
         let began = Instant::now();
         std::thread::scope(|scope| {
+            let (rate, seed) = (self.stage.terms.rate, self.stage.terms.seed);
             let loads: Vec<_> = self
-                .subjects
+                .pressures
                 .iter()
-                .map(|subject| {
-                    let spec = self.load(casting);
+                .zip(&self.subjects)
+                .map(|(pressure, subject)| {
+                    let (spec, granted) = pressure.load(casting, rate, seed, &self.stop);
+                    scope.spawn(move || pressure.customers.follow(subject, granted, &self.stop));
                     scope.spawn(move || run_load(&subject.target(casting.load_on)?, &spec))
                 })
                 .collect();
             std::thread::sleep(BEFORE);
+            for (pressure, subject) in self.pressures.iter().zip(&self.subjects) {
+                pressure.look_at_batches(subject);
+            }
             let injected = inject();
             if injected.is_ok() {
                 std::thread::sleep(AFTER);
             }
             self.stop.store(true, Ordering::Relaxed);
             let outcomes: Result<Vec<Outcome>> = loads.into_iter().map(joined).collect();
-            injected?;
-            Ok((outcomes?, began))
+            Ok(Played { proof: injected?, outcomes: outcomes?, began })
         })
-    }
-
-    fn load(&self, casting: &Casting) -> LoadSpec {
-        LoadSpec {
-            workload: workload(),
-            connections: CONNECTIONS,
-            duration: LONGEST,
-            seed: self.stage.terms.seed,
-            timeout: casting.patience,
-            stop: Some(Arc::clone(&self.stop)),
-            ..LoadSpec::new(Arrivals::Open { rate: self.stage.terms.rate })
-        }
     }
 
     /// Ends the services, and removes their data.
@@ -251,23 +256,6 @@ impl<'a> Scene<'a> {
             .iter()
             .try_for_each(|subject| self.stage.site.wipe(&subject.namespace, &*subject.strategy))
     }
-}
-
-/// Grabs first of all, some of them for coupons that sell out, and reads of every shard.
-fn workload() -> Workload {
-    let scenario = |name: &str, users, rooms, actions: &[(Endpoint, f64)]| Scenario {
-        name: name.to_owned(),
-        users,
-        think_s: [1.0, 1.0],
-        rooms,
-        actions: actions.iter().map(|&(endpoint, weight)| Action { endpoint, weight }).collect(),
-    };
-    let requests = Requests::Scenarios(vec![
-        scenario("any", 6.0, Rooms::Any, &[(Endpoint::Grab, 1.0)]),
-        scenario("hot", 2.0, Rooms::Hot, &[(Endpoint::Grab, 1.0)]),
-        scenario("reads", 1.0, Rooms::Any, &[(Endpoint::UserCoupons, 1.0), (Endpoint::Stock, 1.0)]),
-    ]);
-    Workload::of("faults".to_owned(), CATALOGUE, requests)
 }
 
 /// What a started grab was told, if that decides it.
@@ -291,11 +279,6 @@ fn until_midnight() -> Result<(i64, Instant)> {
 /// What must stay until a row is over.
 pub(super) trait Prop: Debug + Send {}
 impl<T: Debug + Send> Prop for T {}
-
-/// A fault that cannot be brought about here.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct NotInjected(pub(super) String);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -113,6 +113,11 @@ impl Process {
         Ok(())
     }
 
+    /// Its process id, if it was started.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.service().as_ref().map(Service::pid)
+    }
+
     pub(super) fn is_running(&self) -> bool {
         self.service().as_mut().is_some_and(Service::is_running)
     }

@@ -18,12 +18,23 @@ pub enum Without {
     Pending,
     /// Reading back what a row that does not go in contradicts.
     Conflicts,
+    /// Telling the queue to forget what is stored only once it is.
+    Acks,
+    /// Telling what comes again from what is new.
+    Repeats,
 }
 
 impl Without {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Confirms, Self::Epoch, Self::Reconciler, Self::Pending, Self::Conflicts];
+    pub const ALL: [Self; 7] = [
+        Self::Confirms,
+        Self::Epoch,
+        Self::Reconciler,
+        Self::Pending,
+        Self::Conflicts,
+        Self::Acks,
+        Self::Repeats,
+    ];
 
     /// What it is called on the command line.
     #[must_use]
@@ -34,6 +45,8 @@ impl Without {
             Self::Reconciler => "reconciler",
             Self::Pending => "pending",
             Self::Conflicts => "conflicts",
+            Self::Acks => "acks",
+            Self::Repeats => "repeats",
         }
     }
 
@@ -49,6 +62,8 @@ impl Without {
             Self::Confirms | Self::Epoch => &["19"],
             Self::Reconciler | Self::Pending => &["3"],
             Self::Conflicts => &["25"],
+            Self::Acks => &["5b"],
+            Self::Repeats => &["5"],
         }
     }
 
@@ -58,7 +73,7 @@ impl Without {
         match self {
             Self::Reconciler => Who::Nobody,
             Self::Pending => Who::Everybody,
-            Self::Confirms | Self::Epoch | Self::Conflicts => Who::EverySecond,
+            Self::Confirms | Self::Epoch | Self::Conflicts | Self::Acks | Self::Repeats => Who::EverySecond,
         }
     }
 
@@ -76,6 +91,10 @@ impl Without {
             Self::Pending => &[Kind::Lost],
             // Counted as stored, and not there.
             Self::Conflicts => &[Kind::Stock],
+            // Forgotten by the queue, and never stored.
+            Self::Acks => &[Kind::Lost],
+            // Counted as often as they came.
+            Self::Repeats => &[Kind::Stock],
         }
     }
 }

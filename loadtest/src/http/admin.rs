@@ -48,7 +48,23 @@ pub fn get_ok(target: &Target, path: &str) -> anyhow::Result<()> {
 /// When the service does not answer.
 pub fn get_status(target: &Target, path: &str) -> anyhow::Result<u16> {
     let mut reader = ResponseReader::default();
-    Ok(exchange(target, "GET", path, &[], &mut reader)?.0)
+    Ok(exchange(target, "GET", path, &[], ANSWER, &mut reader)?.0)
+}
+
+/// Asks once, waits no longer than that for each part of the answer, and tells its status and body.
+///
+/// # Errors
+/// When the service does not answer.
+pub(crate) fn ask(
+    target: &Target,
+    method: &str,
+    path: &str,
+    body: &[u8],
+    patience: Duration,
+) -> anyhow::Result<(u16, Vec<u8>)> {
+    let mut reader = ResponseReader::default();
+    let (status, body) = exchange(target, method, path, body, patience, &mut reader)?;
+    Ok((status, body.to_vec()))
 }
 
 #[derive(Deserialize)]
@@ -72,7 +88,7 @@ fn accepted<'a>(
     reader: &'a mut ResponseReader,
 ) -> anyhow::Result<&'a [u8]> {
     let url = || format!("{method} {}", target.url(path));
-    let (status, body) = exchange(target, method, path, body, reader).with_context(url)?;
+    let (status, body) = exchange(target, method, path, body, ANSWER, reader).with_context(url)?;
     if !(200..300).contains(&status) {
         let problem = serde_json::from_slice::<Problem>(body).map(|problem| format!(": {}", problem.detail));
         bail!("{} answered {status}{}", url(), problem.unwrap_or_default());
@@ -85,11 +101,12 @@ fn exchange<'a>(
     method: &str,
     path: &str,
     body: &[u8],
+    patience: Duration,
     reader: &'a mut ResponseReader,
 ) -> anyhow::Result<(u16, &'a [u8])> {
     let mut stream = TcpStream::connect_timeout(&target.addr, CONNECT).context("cannot connect")?;
-    stream.set_read_timeout(Some(ANSWER))?;
-    stream.set_write_timeout(Some(ANSWER))?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", target.addr);
     if let Some(token) = &target.admin_token {
         head.push_str(&format!("Authorization: Bearer {token}\r\n"));

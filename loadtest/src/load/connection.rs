@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use super::recorder::Failure;
 use super::shared::{Job, Shared, Slot};
 use crate::http::{RequestWriter, ResponseReader, Target};
+use crate::workload::Endpoint;
 
 /// A service that refuses connections is not asked again at once.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(20);
@@ -67,7 +68,10 @@ impl Connection {
                     recorder.late(taken_at.saturating_duration_since(due));
                 }
             });
+            let watch = shared.watch.as_ref().filter(|_| job.request.endpoint == Endpoint::Grab);
+            watch.inspect(|watch| watch.sent());
             let exchanged = self.exchange(slot).await;
+            watch.inspect(|watch| watch.ended());
             slot.finish();
             self.finish(&job, taken_at, exchanged);
         }

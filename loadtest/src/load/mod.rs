@@ -9,6 +9,7 @@ mod shared;
 mod spec;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use generator::{run_load, run_load_with};
 pub use outcome::{
@@ -16,3 +17,4 @@ pub use outcome::{
     ScenarioOutcome, Tally, UNSENT, Unknown,
 };
 pub use spec::{Arrivals, LoadSpec, Progress};
+pub use watch::Watch;

@@ -1,6 +1,7 @@
 //! Counts answers and keeps their latencies.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coupon_core::{FailReason, ResultId, Timestamp};
@@ -10,6 +11,7 @@ use super::outcome::{
     EndpointOutcome, GeneratorCost, GrabCounts, GrabOutcome, GrabRecord, Outcome, PhaseOutcome, Refusal,
     ScenarioOutcome, Tally, UNSENT, Unknown,
 };
+use super::watch::Watch;
 use crate::http::{GrabAnswer, is_partial, plan_of};
 use crate::workload::{Endpoint, Phase, Request};
 
@@ -62,6 +64,8 @@ pub(super) struct Recorder {
     /// Each part of the load's shape, and which of them the next answer is to.
     phases: Vec<PhaseOutcome>,
     phase: usize,
+    /// Who is told of grabs as they are granted.
+    pub(super) watch: Option<Arc<Watch>>,
     pub(super) sent: u64,
     pub(super) reconnects: u64,
     pub(super) finished: u64,
@@ -86,6 +90,7 @@ impl Recorder {
             unsent: 0,
             phases: phases.collect(),
             phase: 0,
+            watch: None,
             sent: 0,
             reconnects: 0,
             finished: 0,
@@ -187,7 +192,11 @@ impl Recorder {
     fn remember(&mut self, request: &Request, outcome: GrabOutcome, held: Option<i64>) {
         let Request { user_id, coupon_id, .. } = *request;
         let (at, told_at) = (self.began.elapsed(), now());
-        self.grabs.push(GrabRecord { user_id, coupon_id, outcome, at, held, told_at });
+        let grab = GrabRecord { user_id, coupon_id, outcome, at, held, told_at };
+        self.grabs.push(grab);
+        if let Some(watch) = &self.watch {
+            watch.recorded(&grab);
+        }
         let counts = &mut self.counts;
         let count = match outcome {
             GrabOutcome::Granted { .. } => &mut counts.granted,

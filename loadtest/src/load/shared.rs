@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::recorder::{Failure, Recorder};
 use super::spec::LoadSpec;
+use super::watch::Watch;
 use crate::workload::{Phase, Request, Schedule};
 
 /// A request that is due.
@@ -97,17 +98,22 @@ pub(super) struct Shared {
     stopped: Cell<bool>,
     /// Somebody ends the load before its time by setting it.
     end: Option<Arc<AtomicBool>>,
+    /// Who is told how many grabs are under way.
+    pub(super) watch: Option<Arc<Watch>>,
     pub(super) timeout: Duration,
 }
 
 impl Shared {
     pub(super) fn new(spec: &LoadSpec, source: Source, phases: Vec<Phase>) -> Self {
+        let mut recorder = Recorder::new(spec.workload.scenario_names(), phases);
+        recorder.watch.clone_from(&spec.watch);
         Self {
             slots: std::iter::repeat_with(Slot::default).take(spec.connections).collect(),
             source: RefCell::new(source),
             queue: RefCell::default(),
             idle: RefCell::default(),
-            recorder: RefCell::new(Recorder::new(spec.workload.scenario_names(), phases)),
+            recorder: RefCell::new(recorder),
+            watch: spec.watch.clone(),
             open: Cell::new(0),
             stopped: Cell::new(false),
             end: spec.stop.clone(),

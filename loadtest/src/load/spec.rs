@@ -8,6 +8,7 @@ use anyhow::ensure;
 
 use super::outcome::{EndpointOutcome, ScenarioOutcome};
 use super::recorder::Recorder;
+use super::watch::Watch;
 use crate::workload::{Endpoint, Phase, Shape, Workload};
 
 /// When requests are sent.
@@ -39,6 +40,8 @@ pub struct LoadSpec {
     pub timeout: Duration,
     /// Once it is set, no more requests are sent, whatever the duration.
     pub stop: Option<Arc<AtomicBool>>,
+    /// Who is told of it while it goes on.
+    pub watch: Option<Arc<Watch>>,
 }
 
 impl LoadSpec {
@@ -64,6 +67,7 @@ impl LoadSpec {
             seed: 1,
             timeout: Self::TIMEOUT,
             stop: None,
+            watch: None,
         }
     }
 

@@ -138,9 +138,11 @@ mod tests {
 
     #[test]
     fn a_row_without_an_id_or_a_room_is_left_out() {
-        for row in
-            [(0, 1, 1, 10, 4, 1_000, 2_000, 1, 0), (-5, 1, 1, 10, 4, 1_000, 2_000, 1, 0), (5, 0, 0, 10, 4, 0, 1, 1, 0)]
-        {
+        for row in [
+            (0, 1, 1, 10, 4, 1_000, 2_000, 1, 0),
+            (-5, 1, 1, 10, 4, 1_000, 2_000, 1, 0),
+            (5, 0, 0, 10, 4, 0, 1, 1, 0),
+        ] {
             let (terms, wrong) = one(row);
             assert!(terms.is_none() && !wrong.is_empty(), "{row:?}");
         }

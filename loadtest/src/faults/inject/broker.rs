@@ -5,13 +5,15 @@ use std::time::Duration;
 use amqprs::BasicProperties;
 use amqprs::channel::{
     BasicPublishArguments, Channel, ConfirmSelectArguments, QueueDeclareArguments, QueueDeleteArguments,
+    QueuePurgeArguments,
 };
 use anyhow::{Context, Result, ensure};
 use coupon_service::backend::servers::broker::Broker;
 use coupon_stack::Server;
 
 use super::databases::todays_shard;
-use super::killed;
+use super::{frozen, killed};
+use crate::faults::proof::Proof;
 use crate::faults::scene::Scene;
 use crate::faults::wait::{blocking, until};
 
@@ -21,57 +23,133 @@ const AWAY: Duration = Duration::from_secs(1);
 const WRONG: Duration = Duration::from_secs(8);
 /// How long a message may take through its queue.
 const THROUGH: Duration = Duration::from_secs(20);
+/// How long it may take until results wait in the queue of a shard that hangs.
+const FULL: Duration = Duration::from_secs(60);
+/// So many messages wait in a queue before a policy throws most of them away.
+const MANY: usize = 20;
 
 /// Killed, and started again.
-pub(in crate::faults) fn killed_and_restarted(scene: &Scene<'_>) -> Result<()> {
+pub(in crate::faults) fn killed_and_restarted(scene: &Scene<'_>) -> Result<Proof> {
     killed(scene, Server::RabbitMq, AWAY)
 }
 
 /// Frozen, and woken.
-pub(in crate::faults) fn paused(scene: &Scene<'_>) -> Result<()> {
-    let stack = scene.stack()?;
-    scene.begins();
-    stack.pause(Server::RabbitMq)?;
-    std::thread::sleep(WRONG);
-    stack.resume(Server::RabbitMq)?;
-    scene.lifted();
-    Ok(())
+pub(in crate::faults) fn paused(scene: &Scene<'_>) -> Result<Proof> {
+    frozen(scene, Server::RabbitMq, WRONG)
 }
 
 /// Short of memory, so that it takes nothing from anybody.
-pub(in crate::faults) fn short_of_memory(scene: &Scene<'_>) -> Result<()> {
+pub(in crate::faults) fn short_of_memory(scene: &Scene<'_>) -> Result<Proof> {
+    let (short, plenty) = (["absolute", "1MB"], ["absolute", "2GB"]);
+    alarmed(scene, "memory", "set_vm_memory_high_watermark", &short, &plenty)
+}
+
+/// Short of room on its disk, by its own measure, so that it takes nothing from anybody.
+pub(in crate::faults) fn disk_full(scene: &Scene<'_>) -> Result<Proof> {
+    alarmed(scene, "disk", "set_disk_free_limit", &["900TB"], &["50MB"])
+}
+
+/// A limit is set so that RabbitMQ raises an alarm, and set back again.
+fn alarmed(scene: &Scene<'_>, of: &str, limit: &str, short: &[&str], plenty: &[&str]) -> Result<Proof> {
     let stack = scene.stack()?;
+    let set = |value: &[&str]| stack.rabbitmqctl(&[&[limit], value].concat());
     scene.begins();
-    stack.rabbitmqctl(&["set_vm_memory_high_watermark", "absolute", "1MB"])?;
-    let alarms = stack.rabbitmqctl(&["eval", "rabbit_alarm:get_alarms()."])?;
+    set(short)?;
+    let raised = || Ok(stack.rabbitmqctl(&["eval", "rabbit_alarm:get_alarms()."])?.contains(of));
+    let alarm = until("RabbitMQ raises an alarm", WRONG, raised);
     std::thread::sleep(WRONG);
-    stack.rabbitmqctl(&["set_vm_memory_high_watermark", "absolute", "2GB"])?;
+    let still = raised()?;
+    set(plenty)?;
     scene.lifted();
-    ensure!(alarms.contains("memory"), "RabbitMQ raised no alarm: {alarms}");
-    Ok(())
+    Proof::when(
+        alarm.is_ok() && still,
+        format!("RabbitMQ's alarm for its {of}: {}", if still { "raised" } else { "none" }),
+    )
 }
 
 /// A shard hangs, so that results wait in its queue; then the queue is deleted.
-pub(in crate::faults) fn queue_deleted(scene: &Scene<'_>) -> Result<()> {
+pub(in crate::faults) fn queue_deleted(scene: &Scene<'_>) -> Result<Proof> {
     let (stack, shard) = (scene.stack()?, todays_shard(scene)?);
     stack.pause(Server::Shard(shard.number()))?;
-    std::thread::sleep(WRONG / 2);
-    scene.begins();
+    let mut gone = Vec::new();
     for subject in &scene.subjects {
         let queue = subject.names()?.queue(shard);
+        // More than the consumer has been given already.
+        until("results wait in the queue", FULL, || Ok(waiting(scene, &queue)? > 0))?;
+        scene.begins();
         let deleted = with_channel(scene, async move |channel| {
             Ok(channel.queue_delete(QueueDeleteArguments::new(&queue)).await?)
         })?;
-        let lost = deleted.map_or_else(|| "some".to_owned(), |messages| messages.to_string());
-        scene.note(format!("{}: {lost} messages went with the queue", subject.name));
+        gone.push(deleted.unwrap_or(0));
     }
     stack.resume(Server::Shard(shard.number()))?;
     scene.lifted();
-    Ok(())
+    went(scene, &gone, "with the queue")
+}
+
+/// Everything that waits in a shard's queue is thrown away by an operator.
+pub(in crate::faults) fn purged(scene: &Scene<'_>) -> Result<Proof> {
+    let (stack, shard) = (scene.stack()?, todays_shard(scene)?);
+    stack.pause(Server::Shard(shard.number()))?;
+    let mut gone = Vec::new();
+    for subject in &scene.subjects {
+        let queue = subject.names()?.queue(shard);
+        until("results wait in the queue", FULL, || Ok(waiting(scene, &queue)? > 0))?;
+        scene.begins();
+        let purged = with_channel(scene, async move |channel| {
+            Ok(channel.queue_purge(QueuePurgeArguments::new(&queue)).await?)
+        })?;
+        gone.push(purged.unwrap_or(0));
+    }
+    stack.resume(Server::Shard(shard.number()))?;
+    scene.lifted();
+    went(scene, &gone, "when the queue was purged")
+}
+
+/// A policy lets every queue keep one message, and throw away the oldest beyond it.
+pub(in crate::faults) fn dropping_the_head(scene: &Scene<'_>) -> Result<Proof> {
+    dropped_by(scene, r#"{"max-length":1,"overflow":"drop-head"}"#)
+}
+
+/// A policy lets messages live for a second.
+pub(in crate::faults) fn letting_messages_die(scene: &Scene<'_>) -> Result<Proof> {
+    dropped_by(scene, r#"{"message-ttl":1000}"#)
+}
+
+/// A shard hangs, so that results wait in its queue; then a policy throws them away.
+fn dropped_by(scene: &Scene<'_>, policy: &str) -> Result<Proof> {
+    const NAME: &str = "faults";
+    let (stack, shard) = (scene.stack()?, todays_shard(scene)?);
+    stack.pause(Server::Shard(shard.number()))?;
+    let queues = scene.subjects.iter().map(|subject| Ok(subject.names()?.queue(shard)));
+    let queues: Vec<String> = queues.collect::<Result<_>>()?;
+    // The load goes on, so that fewer of them can only be so by the policy.
+    for queue in &queues {
+        until("results wait in the queue", FULL, || Ok(waiting(scene, queue)? > MANY))?;
+    }
+    scene.begins();
+    stack.rabbitmqctl(&["set_policy", NAME, ".*", policy, "--apply-to", "queues"])?;
+    let mut gone = Vec::new();
+    for queue in &queues {
+        let dropped =
+            until("the policy throws messages away", THROUGH, || Ok(waiting(scene, queue)? <= MANY / 2));
+        gone.push(if dropped.is_ok() { u32::try_from(MANY / 2)? } else { 0 });
+    }
+    stack.rabbitmqctl(&["clear_policy", NAME])?;
+    stack.resume(Server::Shard(shard.number()))?;
+    scene.lifted();
+    went(scene, &gone, "at least, by the policy")
+}
+
+/// Every service lost something.
+fn went(scene: &Scene<'_>, gone: &[u32], how: &str) -> Result<Proof> {
+    let each = scene.subjects.iter().zip(gone).map(|(subject, gone)| format!("{gone} of {}", subject.name));
+    let each = each.collect::<Vec<_>>().join(" and ");
+    Proof::when(gone.iter().all(|gone| *gone > 0), format!("messages that went {how}: {each}"))
 }
 
 /// What nobody of ours sent, at the head of every shard's queue.
-pub(in crate::faults) fn poisoned(scene: &Scene<'_>) -> Result<()> {
+pub(in crate::faults) fn poisoned(scene: &Scene<'_>) -> Result<Proof> {
     scene.begins();
     for subject in &scene.subjects {
         let names = subject.names()?;
@@ -89,7 +167,9 @@ pub(in crate::faults) fn poisoned(scene: &Scene<'_>) -> Result<()> {
     }
     std::thread::sleep(AWAY);
     scene.lifted();
-    Ok(())
+    let shards = scene.subjects.iter().map(|subject| subject.shards().count()).sum::<usize>();
+    // The channel would have been closed otherwise.
+    Proof::when(true, format!("{shards} queues took such a message each"))
 }
 
 /// Each of them waits for a person, and nothing else does.

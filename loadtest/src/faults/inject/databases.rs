@@ -1,6 +1,6 @@
 //! Database servers that die, hang, or run full.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use coupon_core::{RoomId, RowKey, ShardId, Timestamp, UserId};
@@ -8,14 +8,20 @@ use coupon_service::api::GlobalStatistics;
 use coupon_stack::{Server, Stack, Status};
 
 use super::disk::SmallDisk;
-use super::killed;
+use super::{Act, away, killed};
+use crate::faults::proof::Proof;
 use crate::faults::scene::Scene;
+use crate::faults::wait::until;
 use crate::http::get_json;
 
 /// How long a server stays away.
 const AWAY: Duration = Duration::from_secs(10);
 /// How long reads may take to find out.
 const NOTICED: Duration = Duration::from_secs(4);
+/// How long a server may take to need more of a full disk, beside the time that it is away.
+const FULL: Duration = Duration::from_secs(15);
+/// What a database server says of a full disk.
+const DISK_IS_FULL: [&str; 4] = ["Disk is full", "disk full", "No space left", "Errcode: 28"];
 
 /// The shard that everything of today goes to where ranges are of time; one of four to the other service.
 pub(super) fn todays_shard(scene: &Scene<'_>) -> Result<ShardId> {
@@ -27,50 +33,46 @@ pub(super) fn todays_shard(scene: &Scene<'_>) -> Result<ShardId> {
 }
 
 /// Killed, and started again.
-pub(in crate::faults) fn shard_killed(scene: &Scene<'_>) -> Result<()> {
+pub(in crate::faults) fn shard_killed(scene: &Scene<'_>) -> Result<Proof> {
     shard_away(scene, Stack::kill, Stack::restart)
 }
 
 /// Frozen, and woken.
-pub(in crate::faults) fn shard_paused(scene: &Scene<'_>) -> Result<()> {
+pub(in crate::faults) fn shard_paused(scene: &Scene<'_>) -> Result<Proof> {
     shard_away(scene, Stack::pause, Stack::resume)
 }
 
-type Act = fn(&Stack, Server) -> Result<()>;
-
-fn shard_away(scene: &Scene<'_>, take: Act, bring_back: Act) -> Result<()> {
-    let (stack, shard) = (scene.stack()?, todays_shard(scene)?);
-    let server = Server::Shard(shard.number());
-    let end = Instant::now() + AWAY;
-    scene.begins();
-    take(stack, server)?;
-    std::thread::sleep(NOTICED);
-    reads_are_partial(scene, shard)?;
-    std::thread::sleep(end.saturating_duration_since(Instant::now()));
-    bring_back(stack, server)?;
-    scene.lifted();
-    Ok(())
+fn shard_away(scene: &Scene<'_>, take: Act, bring_back: Act) -> Result<Proof> {
+    let shard = todays_shard(scene)?;
+    away(scene, Server::Shard(shard.number()), AWAY, take, bring_back, || {
+        std::thread::sleep(NOTICED);
+        reads_are_partial(scene, shard)
+    })
 }
 
 /// Main is killed, and started again.
-pub(in crate::faults) fn main_killed(scene: &Scene<'_>) -> Result<()> {
+pub(in crate::faults) fn main_killed(scene: &Scene<'_>) -> Result<Proof> {
     killed(scene, Server::Main, AWAY)
 }
 
 /// A shard's disk runs full, and has room again later.
-pub(in crate::faults) fn disk_full(scene: &Scene<'_>) -> Result<()> {
+pub(in crate::faults) fn disk_full(scene: &Scene<'_>) -> Result<Proof> {
     let (stack, shard) = (scene.stack()?, todays_shard(scene)?);
     let server = Server::Shard(shard.number());
     let disk = SmallDisk::under(stack, server)?;
+    let log = stack.log(server)?;
+    let before = std::fs::read_to_string(&log).unwrap_or_default().len();
+    let complaint = || -> Option<String> {
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        let since = said.get(before..)?;
+        since.lines().rev().find(|line| DISK_IS_FULL.iter().any(|of| line.contains(of))).map(str::to_owned)
+    };
     scene.begins();
     let filled = disk.fill()?;
     std::thread::sleep(AWAY);
-    let complaint = std::fs::read_to_string(stack.log(server)?).unwrap_or_default();
-    let full = complaint.lines().rev().find(|line| line.contains("full") || line.contains("28"));
-    scene.note(format!(
-        "{filled} bytes filled the disk; the server said: {}",
-        full.unwrap_or("nothing").trim()
-    ));
+    // It has room of its own for a while: what it writes over needs none.
+    let said = until("the server is out of room", FULL, || Ok(complaint().is_some()));
+    let complaint = complaint();
     disk.make_room()?;
     if stack.status(server)? == Status::Down {
         scene.note("the server had ended, and was started again");
@@ -79,7 +81,13 @@ pub(in crate::faults) fn disk_full(scene: &Scene<'_>) -> Result<()> {
     scene.lifted();
     // It stays on that disk until the row is over.
     scene.keep(disk);
-    Ok(())
+    Proof::when(
+        said.is_ok(),
+        format!(
+            "{filled} bytes filled the disk, and the server said: {}",
+            complaint.unwrap_or_else(|| "nothing".to_owned()).trim()
+        ),
+    )
 }
 
 /// A read of all shards names the one that is missing, and answers with the others.

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use coupon_stack::{Server, Stack, Status};
 
-use crate::faults::scene::NotInjected;
+use crate::faults::proof::NotInjected;
 use crate::terminal;
 
 /// Room beside what is there, in KB: a server that starts makes files of its own.

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use coupon_stack::Server;
+use anyhow::{Context, Result};
+use coupon_stack::{Server, Status};
 use deadpool_redis::redis::{self, Connection};
 use serde_json::{Value, json};
 
 use super::databases::todays_shard;
-use super::killed;
+use super::{frozen, killed, state};
+use crate::faults::proof::Proof;
 use crate::faults::scene::Scene;
 use crate::faults::wait::until;
 use crate::http::post_json;
@@ -19,18 +20,64 @@ use crate::http::post_json;
 const AWAY: Duration = Duration::from_secs(1);
 /// How long something stays wrong while Redis answers.
 const WRONG: Duration = Duration::from_secs(4);
+/// How long it hangs, or has no room.
+const FROZEN: Duration = Duration::from_secs(8);
 const CONNECT: Duration = Duration::from_secs(3);
 const IN_STEP: Duration = Duration::from_secs(20);
 /// Nobody listens here.
 const NOWHERE: u16 = 1;
 
 /// Killed, and started again on what it wrote.
-pub(in crate::faults) fn restarted_with_its_file(scene: &Scene<'_>) -> Result<()> {
+pub(in crate::faults) fn restarted_with_its_file(scene: &Scene<'_>) -> Result<Proof> {
     killed(scene, Server::Redis, AWAY)
 }
 
+/// Frozen, and woken.
+pub(in crate::faults) fn paused(scene: &Scene<'_>) -> Result<Proof> {
+    frozen(scene, Server::Redis, FROZEN)
+}
+
+/// It runs on, and an operator empties it: keys and scripts.
+pub(in crate::faults) fn emptied(scene: &Scene<'_>) -> Result<Proof> {
+    let mut redis = connect(&scene.stack()?.addresses().redis)?;
+    scene.begins();
+    let ((), (), left): ((), (), u64) =
+        redis::pipe().atomic().cmd("SCRIPT").arg("FLUSH").cmd("FLUSHALL").cmd("DBSIZE").query(&mut redis)?;
+    std::thread::sleep(AWAY);
+    scene.lifted();
+    Proof::when(left == 0, format!("{left} keys were left"))
+}
+
+/// Redis has no memory for anything more, and may forget nothing.
+pub(in crate::faults) fn full(scene: &Scene<'_>) -> Result<Proof> {
+    let mut redis = connect(&scene.stack()?.addresses().redis)?;
+    let before = out_of_memory(&mut redis)?;
+    scene.begins();
+    // Less than anybody needs.
+    set(&mut redis, "maxmemory", "1")?;
+    std::thread::sleep(FROZEN);
+    let refused = out_of_memory(&mut redis)? - before;
+    set(&mut redis, "maxmemory", "0")?;
+    scene.lifted();
+    Proof::when(refused > 0, format!("Redis refused {refused} commands, being out of memory"))
+}
+
+/// How many commands it has refused because it is full.
+fn out_of_memory(redis: &mut Connection) -> Result<u64> {
+    let told: String = redis::cmd("INFO").arg("errorstats").query(redis)?;
+    let count = told.lines().find_map(|line| line.strip_prefix("errorstat_OOM:count="));
+    Ok(count.map_or(Ok(0), |count| count.trim().parse())?)
+}
+
+/// What tells one life of a server's process from the next.
+fn life(scene: &Scene<'_>) -> Result<String> {
+    let told: redis::InfoDict =
+        redis::cmd("INFO").arg("server").query(&mut connect(&scene.stack()?.addresses().redis)?)?;
+    told.get("run_id").context("Redis does not tell its run_id")
+}
+
 /// Killed, and started again without the last second of what it wrote.
-pub(in crate::faults) fn restarted_without_a_second(scene: &Scene<'_>) -> Result<()> {
+pub(in crate::faults) fn restarted_without_a_second(scene: &Scene<'_>) -> Result<Proof> {
     let stack = scene.stack()?;
     let log = newest_log(stack.data_dir(Server::Redis)?)?;
     let before = fs::metadata(&log)?.len();
@@ -39,13 +86,11 @@ pub(in crate::faults) fn restarted_without_a_second(scene: &Scene<'_>) -> Result
     stack.kill(Server::Redis)?;
     let file = fs::OpenOptions::new().write(true).open(&log)?;
     let cut = file.metadata()?.len().saturating_sub(before);
-    ensure!(cut > 0, "Redis wrote nothing in its last second");
     file.set_len(before)?;
-    scene.note(format!("{cut} bytes were cut off its file"));
     std::thread::sleep(AWAY);
     stack.restart(Server::Redis)?;
     scene.lifted();
-    Ok(())
+    Proof::when(cut > 0, format!("{cut} bytes were cut off its file"))
 }
 
 /// The part of its log that it appends to.
@@ -59,19 +104,20 @@ fn newest_log(data: &Path) -> Result<PathBuf> {
 }
 
 /// Killed, and started again on nothing.
-pub(in crate::faults) fn restarted_without_its_file(scene: &Scene<'_>) -> Result<()> {
-    let stack = scene.stack()?;
+pub(in crate::faults) fn restarted_without_its_file(scene: &Scene<'_>) -> Result<Proof> {
+    let (stack, before) = (scene.stack()?, life(scene)?);
     scene.begins();
     stack.kill(Server::Redis)?;
     fs::remove_dir_all(stack.data_dir(Server::Redis)?.join("appendonlydir"))?;
     std::thread::sleep(AWAY);
     stack.restart(Server::Redis)?;
     scene.lifted();
-    Ok(())
+    let after = life(scene)?;
+    Proof::when(before != after, format!("it was {before} with its file, and {after} without"))
 }
 
 /// A replica that has heard nothing for a while takes the place of the primary, on its address.
-pub(in crate::faults) fn stale_replica_promoted(scene: &Scene<'_>) -> Result<()> {
+pub(in crate::faults) fn stale_replica_promoted(scene: &Scene<'_>) -> Result<Proof> {
     let stack = scene.stack()?;
     let spare = stack.spare_redis()?;
     let primary = url::Url::parse(&stack.addresses().redis)?;
@@ -87,6 +133,8 @@ pub(in crate::faults) fn stale_replica_promoted(scene: &Scene<'_>) -> Result<()>
     // From here on it hears nothing.
     follow(&mut replica, "127.0.0.1", &NOWHERE.to_string())?;
     std::thread::sleep(AWAY);
+    let written = offset(&mut connect(&stack.addresses().redis)?)?;
+    let heard = offset(&mut replica)?;
     scene.begins();
     stack.kill(Server::Redis)?;
     follow(&mut replica, "NO", "ONE")?;
@@ -94,7 +142,13 @@ pub(in crate::faults) fn stale_replica_promoted(scene: &Scene<'_>) -> Result<()>
     scene.lifted();
     // Until the row is over.
     scene.keep(spare);
-    Ok(())
+    Proof::when(written > heard, format!("the replica had heard {heard} of {written} bytes"))
+}
+
+/// How much of what was ever written a server knows of.
+fn offset(redis: &mut Connection) -> Result<u64> {
+    let told: redis::InfoDict = redis::cmd("INFO").arg("replication").query(redis)?;
+    told.get("master_repl_offset").context("Redis does not tell its offset")
 }
 
 fn follow(replica: &mut Connection, host: &str, port: &str) -> Result<()> {
@@ -102,11 +156,14 @@ fn follow(replica: &mut Connection, host: &str, port: &str) -> Result<()> {
 }
 
 /// Redis may forget keys of its own accord, and is short of memory.
-pub(in crate::faults) fn evicting(scene: &Scene<'_>) -> Result<()> {
+pub(in crate::faults) fn evicting(scene: &Scene<'_>) -> Result<Proof> {
     let mut redis = connect(&scene.stack()?.addresses().redis)?;
     let told: String = redis::cmd("INFO").arg("memory").query(&mut redis)?;
     let used = told.lines().find_map(|line| line.strip_prefix("used_memory:"));
     let used: u64 = used.context("Redis does not say how much memory it uses")?.trim().parse()?;
+    let told: String = redis::cmd("INFO").arg("stats").query(&mut redis)?;
+    let before = told.lines().find_map(|line| line.strip_prefix("evicted_keys:")).unwrap_or_default();
+    let before: u64 = before.trim().parse().context("Redis does not say how many keys it evicted")?;
     scene.begins();
     set(&mut redis, "maxmemory-policy", "allkeys-random")?;
     set(&mut redis, "maxmemory", &used.saturating_sub(EVICTED).to_string())?;
@@ -114,23 +171,24 @@ pub(in crate::faults) fn evicting(scene: &Scene<'_>) -> Result<()> {
     set(&mut redis, "maxmemory", "0")?;
     set(&mut redis, "maxmemory-policy", "noeviction")?;
     let told: String = redis::cmd("INFO").arg("stats").query(&mut redis)?;
-    let evicted = told.lines().find_map(|line| line.strip_prefix("evicted_keys:")).unwrap_or("?");
-    scene.note(format!("Redis evicted {evicted} keys"));
+    let evicted = told.lines().find_map(|line| line.strip_prefix("evicted_keys:")).unwrap_or_default();
+    let evicted: u64 = evicted.trim().parse().context("Redis does not say how many keys it evicted")?;
     scene.lifted();
-    Ok(())
+    Proof::when(evicted > before, format!("Redis evicted {} keys", evicted - before))
 }
 
 /// So many bytes less than it uses: a few coupons' worth.
 const EVICTED: u64 = 20_000;
 
 /// Without the shard, what it holds cannot be told: nobody gets anything until it is back.
-pub(in crate::faults) fn lost_while_a_shard_is_down(scene: &Scene<'_>) -> Result<()> {
+pub(in crate::faults) fn lost_while_a_shard_is_down(scene: &Scene<'_>) -> Result<Proof> {
     let (stack, shard) = (scene.stack()?, Server::Shard(todays_shard(scene)?.number()));
     scene.begins();
     stack.kill(shard)?;
     stack.kill(Server::Redis)?;
     stack.restart(Server::Redis)?;
     std::thread::sleep(WRONG);
+    let still = stack.status(shard)?;
     for subject in &scene.subjects {
         let body = json!({ "user_id": 1, "coupon_id": 1 });
         let grabbed = post_json::<Value>(&subject.one()?, "/api/coupon/grab", &body);
@@ -143,7 +201,7 @@ pub(in crate::faults) fn lost_while_a_shard_is_down(scene: &Scene<'_>) -> Result
     }
     stack.restart(shard)?;
     scene.lifted();
-    Ok(())
+    Proof::when(still == Status::Down, format!("{shard} was {} while Redis began anew", state(still)))
 }
 
 fn set(redis: &mut Connection, name: &str, value: &str) -> Result<()> {

@@ -7,9 +7,12 @@ pub(super) mod gate;
 pub(super) mod network;
 pub(super) mod services;
 
-use anyhow::{Context, Result};
-use coupon_stack::{Server, Status};
+use std::time::{Duration, Instant};
 
+use anyhow::{Context, Result};
+use coupon_stack::{Server, Stack, Status};
+
+use super::proof::Proof;
 use super::scene::Scene;
 use super::stage::Stage;
 
@@ -27,12 +30,56 @@ pub(super) fn mend(stage: &Stage<'_>) -> Result<()> {
 }
 
 /// Kills a server, waits, and starts it again.
-fn killed(scene: &Scene<'_>, server: Server, down: std::time::Duration) -> Result<()> {
-    let stack = scene.stack()?;
+fn killed(scene: &Scene<'_>, server: Server, down: Duration) -> Result<Proof> {
+    away(scene, server, down, Stack::kill, Stack::restart, || Ok(()))
+}
+
+/// Freezes a server, waits, and wakes it.
+fn frozen(scene: &Scene<'_>, server: Server, long: Duration) -> Result<Proof> {
+    away(scene, server, long, Stack::pause, Stack::resume, || Ok(()))
+}
+
+type Act = fn(&Stack, Server) -> Result<()>;
+
+/// Takes a server away, looks at what that does, and brings it back when it was away for long enough.
+fn away(
+    scene: &Scene<'_>,
+    server: Server,
+    long: Duration,
+    take: Act,
+    bring_back: Act,
+    look: impl FnOnce() -> Result<()>,
+) -> Result<Proof> {
+    let (stack, began) = (scene.stack()?, Instant::now());
+    let before = stack.pid(server);
     scene.begins();
-    stack.kill(server)?;
-    std::thread::sleep(down);
-    stack.restart(server)?;
+    take(stack, server)?;
+    let gone = stack.status(server)?;
+    look()?;
+    std::thread::sleep(long.saturating_sub(began.elapsed()));
+    let still = stack.status(server)?;
+    bring_back(stack, server)?;
     scene.lifted();
-    Ok(())
+    let (state, after) = (state(still), stack.pid(server));
+    Proof::when(
+        gone == still && still != Status::Up,
+        format!(
+            "{server}, process {}, was {state} for {:.1} s; then it was process {}",
+            number(before),
+            began.elapsed().as_secs_f64(),
+            number(after)
+        ),
+    )
+}
+
+const fn state(status: Status) -> &'static str {
+    match status {
+        Status::Up => "up",
+        Status::Paused => "frozen",
+        Status::Down => "down",
+    }
+}
+
+fn number(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "none".to_owned(), |pid| pid.to_string())
 }

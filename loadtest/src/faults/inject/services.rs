@@ -2,19 +2,26 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use coupon_core::{ResultId, Timestamp};
 use coupon_service::api::StockView;
 use coupon_stack::Server;
 
+use super::gate;
+use crate::faults::cast::CATALOGUE;
+use crate::faults::proof::Proof;
 use crate::faults::scene::Scene;
 use crate::faults::service::{Process, Subject};
-use crate::faults::wait::until;
+use crate::faults::wait::{joined, until};
 use crate::http::{Target, get_json};
+use crate::load::{GrabOutcome, GrabRecord};
 
 /// How long a process that was killed stays away.
 const AWAY: Duration = Duration::from_secs(2);
 /// How long things that depend on a restarted server may take.
 const SLOW: Duration = Duration::from_secs(60);
+/// How many users are tried for a grab that is granted.
+const TRIES: usize = 40;
 /// How far the clock is set back.
 const BACK: Duration = Duration::from_secs(5);
 /// Users and coupons of the grabs that a process is frozen with: the coupons are those that sell out first.
@@ -27,36 +34,75 @@ fn firsts<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = &'a Process> {
 }
 
 /// The first process of each service.
-pub(in crate::faults) fn one_killed(scene: &Scene<'_>) -> Result<()> {
+pub(in crate::faults) fn one_killed(scene: &Scene<'_>) -> Result<Proof> {
     scene.begins();
     firsts(scene).try_for_each(Process::kill)?;
     std::thread::sleep(AWAY);
+    let gone = dead(scene);
     firsts(scene).try_for_each(Process::start_again)?;
     scene.lifted();
-    Ok(())
+    Proof::when(gone == scene.subjects.len(), format!("{gone} processes were gone"))
+}
+
+/// How many processes do not run.
+fn dead(scene: &Scene<'_>) -> usize {
+    scene.processes().filter(|process| !process.is_running()).count()
+}
+
+/// One process after the other is told to end, and started again, as when a new version is rolled out.
+pub(in crate::faults) fn restarted_in_turn(scene: &Scene<'_>) -> Result<Proof> {
+    let before: Vec<_> = scene.processes().map(Process::pid).collect();
+    scene.begins();
+    for process in scene.processes() {
+        process.stop().context("a process that was told to end")?;
+        process.start_again()?;
+    }
+    scene.lifted();
+    let after: Vec<_> = scene.processes().map(Process::pid).collect();
+    let replaced = before.iter().zip(&after).filter(|(before, after)| before != after).count();
+    Proof::when(
+        replaced == after.len(),
+        format!("{replaced} of {} processes ended in good order, and others took their place", after.len()),
+    )
+}
+
+/// Every process is told to end at once, and must do so in good order.
+pub(in crate::faults) fn all_told_to_end(scene: &Scene<'_>) -> Result<Proof> {
+    scene.begins();
+    std::thread::scope(|scope| {
+        let stops: Vec<_> = scene.processes().map(|process| scope.spawn(|| process.stop())).collect();
+        stops.into_iter().map(joined).collect::<Vec<_>>().into_iter().collect::<Result<()>>()
+    })
+    .context("a process that was told to end")?;
+    let ended = dead(scene);
+    std::thread::sleep(AWAY);
+    scene.processes().try_for_each(Process::start_again)?;
+    scene.lifted();
+    Proof::when(ended == scene.processes().count(), format!("{ended} processes ended in good order"))
 }
 
 /// Every process of both.
-pub(in crate::faults) fn all_killed(scene: &Scene<'_>) -> Result<()> {
+pub(in crate::faults) fn all_killed(scene: &Scene<'_>) -> Result<Proof> {
     scene.begins();
     scene.processes().try_for_each(Process::kill)?;
     std::thread::sleep(AWAY);
+    let gone = dead(scene);
     scene.processes().try_for_each(Process::start_again).context("a process that was killed")?;
     scene.lifted();
-    Ok(())
+    Proof::when(gone == scene.processes().count(), format!("{gone} processes were gone"))
 }
 
 /// Granted by the gate, and never handed over by the process that asked for it.
-pub(in crate::faults) fn killed_after_gate(scene: &Scene<'_>) -> Result<()> {
+pub(in crate::faults) fn killed_after_gate(scene: &Scene<'_>) -> Result<Proof> {
     dies_at(scene, "after-gate")
 }
 
 /// In the queue, and never answered.
-pub(in crate::faults) fn killed_after_confirm(scene: &Scene<'_>) -> Result<()> {
+pub(in crate::faults) fn killed_after_confirm(scene: &Scene<'_>) -> Result<Proof> {
     dies_at(scene, "after-confirm")
 }
 
-fn dies_at(scene: &Scene<'_>, point: &str) -> Result<()> {
+fn dies_at(scene: &Scene<'_>, point: &str) -> Result<Proof> {
     scene.begins();
     firsts(scene).try_for_each(|process| process.tell(point, "kill"))?;
     for process in firsts(scene) {
@@ -64,35 +110,91 @@ fn dies_at(scene: &Scene<'_>, point: &str) -> Result<()> {
         until("a process dies at its fail point", SLOW, || Ok(!process.is_running()))?;
     }
     std::thread::sleep(AWAY);
+    let gone = dead(scene);
     firsts(scene).try_for_each(Process::start_again)?;
     scene.lifted();
-    Ok(())
+    Proof::when(gone == scene.subjects.len(), format!("{gone} processes died where they came by {point}"))
 }
 
 /// Stored, and never acknowledged to the queue: whichever process of a service consumes.
-pub(in crate::faults) fn killed_after_commit(scene: &Scene<'_>) -> Result<()> {
-    const POINT: &str = "after-commit";
+pub(in crate::faults) fn killed_after_commit(scene: &Scene<'_>) -> Result<Proof> {
+    dies_where_it_stores(scene, "after-commit", || Ok(()))
+}
+
+/// The same, and the gate's memory goes with it: what was on its way is known to the queue alone.
+pub(in crate::faults) fn killed_after_commit_and_the_gate_lost(scene: &Scene<'_>) -> Result<Proof> {
+    dies_where_it_stores(scene, "after-commit", || gate::emptied(scene).map(drop))
+}
+
+/// The process that fills a gate that was lost dies while it does.
+pub(in crate::faults) fn killed_while_filling(scene: &Scene<'_>) -> Result<Proof> {
+    const POINT: &str = "while-filling";
     scene.begins();
     scene.processes().try_for_each(|process| process.tell(POINT, "kill"))?;
+    gate::emptied(scene)?;
+    one_of_each_dies(scene, POINT)?;
+    let gone = dead(scene);
+    std::thread::sleep(AWAY);
+    scene.processes().filter(|process| !process.is_running()).try_for_each(Process::start_again)?;
+    scene.lifted();
+    Proof::when(gone == scene.subjects.len(), format!("{gone} processes died while they filled a gate"))
+}
+
+/// The gate is lost once more while it is filled, at a moment when the process that fills it is frozen.
+pub(in crate::faults) fn lost_while_filling(scene: &Scene<'_>) -> Result<Proof> {
+    const POINT: &str = "while-filling";
+    scene.begins();
+    scene.processes().try_for_each(|process| process.tell(POINT, "pause"))?;
+    gate::emptied(scene)?;
+    let lost = scene.subjects.iter().try_for_each(|Subject { processes, .. }| {
+        until("a process freezes while it fills a gate", SLOW, || {
+            Ok(processes.iter().any(Process::is_paused))
+        })
+    });
+    let frozen: Vec<&Process> = scene.processes().filter(|process| process.is_paused()).collect();
+    for process in scene.processes() {
+        process.take_back(POINT);
+    }
+    let lost = lost.and_then(|()| gate::emptied(scene).map(drop));
+    // Whatever went wrong, nobody waits for a frozen process.
+    frozen.iter().try_for_each(|process| process.resume())?;
+    lost?;
+    std::thread::sleep(AWAY);
+    scene.lifted();
+    Proof::when(
+        frozen.len() == scene.subjects.len(),
+        format!("{} processes were frozen while they filled a gate that was lost again", frozen.len()),
+    )
+}
+
+/// Waits until a process of each service has died at its fail point, and takes the fail point back from the others.
+fn one_of_each_dies(scene: &Scene<'_>, point: &str) -> Result<()> {
     for Subject { processes, .. } in &scene.subjects {
-        until("a consumer dies at its fail point", SLOW, || {
+        until("a process dies at its fail point", SLOW, || {
             Ok(processes.iter().any(|process| !process.is_running()))
         })?;
         for process in processes {
-            process.take_back(POINT);
+            process.take_back(point);
         }
     }
-    std::thread::sleep(AWAY);
-    let dead = || scene.processes().filter(|process| !process.is_running());
-    scene.note(format!("{} processes died between their commit and their ack", dead().count()));
-    dead().try_for_each(Process::start_again)?;
-    scene.lifted();
     Ok(())
+}
+
+fn dies_where_it_stores(scene: &Scene<'_>, point: &str, and: impl FnOnce() -> Result<()>) -> Result<Proof> {
+    scene.begins();
+    scene.processes().try_for_each(|process| process.tell(point, "kill"))?;
+    one_of_each_dies(scene, point)?;
+    let gone = dead(scene);
+    and()?;
+    std::thread::sleep(AWAY);
+    scene.processes().filter(|process| !process.is_running()).try_for_each(Process::start_again)?;
+    scene.lifted();
+    Proof::when(gone >= scene.subjects.len(), format!("{gone} processes died where they came by {point}"))
 }
 
 /// A process is frozen with grabs that the gate has granted. Meanwhile the gate is lost, filled anew, and sold out by the
 /// other process; then the first wakes up and hands over what nobody remembers.
-pub(in crate::faults) fn frozen_while_the_gate_is_lost(scene: &Scene<'_>) -> Result<()> {
+pub(in crate::faults) fn frozen_while_the_gate_is_lost(scene: &Scene<'_>) -> Result<Proof> {
     const POINT: &str = "after-gate";
     let stack = scene.stack()?;
     // Nobody else asks the first process: without this its connection to the queue would be made, and lost, on the way.
@@ -102,6 +204,7 @@ pub(in crate::faults) fn frozen_while_the_gate_is_lost(scene: &Scene<'_>) -> Res
     }
     scene.begins();
     firsts(scene).try_for_each(|process| process.tell(POINT, "pause"))?;
+    let mut frozen = 0;
     std::thread::scope(|scope| {
         // Clients that wait as long as it takes.
         for subject in &scene.subjects {
@@ -116,6 +219,7 @@ pub(in crate::faults) fn frozen_while_the_gate_is_lost(scene: &Scene<'_>) -> Res
             for process in firsts(scene) {
                 process.has_found(POINT)?;
                 until("a process freezes at its fail point", SLOW, || Ok(process.is_paused()))?;
+                frozen += 1;
             }
             stack.kill(Server::Redis)?;
             stack.restart(Server::Redis)?;
@@ -132,7 +236,12 @@ pub(in crate::faults) fn frozen_while_the_gate_is_lost(scene: &Scene<'_>) -> Res
         done.and(woken)
     })?;
     scene.lifted();
-    Ok(())
+    Proof::when(
+        frozen == scene.subjects.len(),
+        format!(
+            "{frozen} processes were frozen with grabs that the gate had granted, until all else was sold out"
+        ),
+    )
 }
 
 fn sold_out(target: &Target, path: &str) -> Result<bool> {
@@ -142,22 +251,48 @@ fn sold_out(target: &Target, path: &str) -> Result<bool> {
 }
 
 /// The clock of every process shows less than before.
-pub(in crate::faults) fn clock_set_back(scene: &Scene<'_>) -> Result<()> {
+pub(in crate::faults) fn clock_set_back(scene: &Scene<'_>) -> Result<Proof> {
     scene.begins();
     let back = format!("-{}", BACK.as_millis());
     scene.processes().try_for_each(|process| process.tell("clock", &back))?;
-    std::thread::sleep(BACK + AWAY);
+    std::thread::sleep(AWAY);
+    let behind = scene.subjects.iter().map(|subject| behind(scene, subject)).collect::<Result<Vec<i64>>>()?;
+    std::thread::sleep(BACK);
     scene.lifted();
-    Ok(())
+    let least = behind.iter().copied().min().unwrap_or_default();
+    Proof::when(least >= 1_000, format!("{} s later ids were of {least} ms ago at least", AWAY.as_secs()))
 }
 
 /// The services were started some seconds before midnight, by their clocks.
-pub(in crate::faults) fn midnight(scene: &Scene<'_>) -> Result<()> {
+pub(in crate::faults) fn midnight(scene: &Scene<'_>) -> Result<Proof> {
     scene.begins();
     let midnight = scene.midnight().context("no midnight was set")?;
     std::thread::sleep(midnight.saturating_duration_since(Instant::now()));
+    std::thread::sleep(AWAY);
     scene.lifted();
-    Ok(())
+    let day = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond()).day();
+    let tomorrow = scene.subjects.iter().map(|subject| Ok(a_grab(scene, subject)?.day() > day));
+    let tomorrow = tomorrow.collect::<Result<Vec<bool>>>()?.into_iter().filter(|is| *is).count();
+    Proof::when(tomorrow == scene.subjects.len(), format!("{tomorrow} services grant grabs of the next day"))
+}
+
+/// By how many milliseconds the time of a grab that is granted now lies behind.
+fn behind(scene: &Scene<'_>, subject: &Subject) -> Result<i64> {
+    Ok(jiff::Timestamp::now().as_millisecond() - a_grab(scene, subject)?.millis())
+}
+
+/// The time of a grab that is granted now, beside the load.
+fn a_grab(scene: &Scene<'_>, subject: &Subject) -> Result<Timestamp> {
+    // From the other end than those of other grabs beside the load; one that holds the coupon already is passed over.
+    for user in (1..=CATALOGUE.users).rev().take(TRIES) {
+        scene.grab(subject.name, &subject.one()?, user, CATALOGUE.coupons());
+        if let Some(GrabRecord { outcome: GrabOutcome::Granted { result_id }, .. }) =
+            scene.grabs_of(subject.name).last()
+        {
+            return Ok(ResultId::from_number(*result_id)?.time());
+        }
+    }
+    bail!("{}: none of {TRIES} grabs was granted", subject.name)
 }
 
 /// Where days lie on shards of their own, both days have results.
@@ -175,7 +310,7 @@ pub(in crate::faults) fn both_days_have_results(scene: &Scene<'_>) -> Result<()>
 }
 
 /// A result that contradicts another is handed over with it.
-pub(in crate::faults) fn contradicted(scene: &Scene<'_>) -> Result<()> {
+pub(in crate::faults) fn contradicted(scene: &Scene<'_>) -> Result<Proof> {
     const SWITCH: &str = "contradict";
     scene.begins();
     for process in firsts(scene) {
@@ -184,5 +319,6 @@ pub(in crate::faults) fn contradicted(scene: &Scene<'_>) -> Result<()> {
         scene.contradict();
     }
     scene.lifted();
-    Ok(())
+    let count = scene.contradicted();
+    Proof::when(count > 0, format!("{count} such results were handed over"))
 }

@@ -92,7 +92,12 @@ impl Applier {
             Err(error) => {
                 if let Some(told) = self.parked.failed() {
                     let (error, failures, lasted_s) = (format!("{error:#}"), told.failures, told.lasted_s);
-                    tracing::warn!(error, failures, lasted_s, "parked stock changes are looked through later");
+                    tracing::warn!(
+                        error,
+                        failures,
+                        lasted_s,
+                        "parked stock changes are looked through later"
+                    );
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::{Applier, Background, Consumer, Gatekeeper, Leases, Reconciler, keep_comparing, watch};
-use crate::ids::{IdSource, Leased};
+use crate::ids::IdSource;
 use crate::settings::ServersSettings;
 
 /// How long the tasks may take to end.

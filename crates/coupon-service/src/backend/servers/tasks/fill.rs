@@ -14,6 +14,7 @@ use super::super::mysql::Database;
 use super::super::sql;
 use super::Background;
 use crate::backend::terms::Terms;
+use crate::failpoints::{self, Point};
 
 const DAY_MS: i64 = 86_400_000;
 /// How long a database may be silent while it is read.
@@ -37,6 +38,7 @@ pub(in super::super) async fn fill(background: &Background, epoch: &Epoch) -> an
     let mut filling =
         Filling { background, epoch, coupons: &coupons, holds: Vec::new(), filled: Filled::default() };
     filling.coupons().await?;
+    failpoints::hit(Point::Filling);
     for (_, database) in background.cluster.numbered() {
         filling.shard(database).await?;
     }

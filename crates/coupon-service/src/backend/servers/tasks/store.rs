@@ -197,6 +197,7 @@ impl Store<'_> {
         for result in results {
             match stored.about(result) {
                 Known::Fresh => fresh.push(*result),
+                Known::Stored if failpoints::is_off(Mechanism::Repeats) => self.count(&[result]),
                 Known::Stored => {}
                 Known::Contradicted(reason) => contradicted.push((*result, reason)),
             }

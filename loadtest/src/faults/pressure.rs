@@ -1,0 +1,107 @@
+//! The load on one service, and how hard it presses when the fault comes.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use coupon_service::api::AdminStats;
+use serde::Serialize;
+
+use super::cast::CATALOGUE;
+use super::casting::Casting;
+use super::customers::Customers;
+use super::service::Subject;
+use crate::http::{Target, get_json};
+use crate::load::{Arrivals, GrabRecord, LoadSpec, Watch};
+use crate::workload::{Action, Endpoint, Requests, Rooms, Scenario, Workload};
+
+/// No load lasts longer, whatever a fault does.
+const LONGEST: Duration = Duration::from_secs(240);
+const CONNECTIONS: usize = 64;
+
+/// How hard a service was pressed when the fault came.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Pressed {
+    /// Grabs a batch, on average until then.
+    pub mean_batch: f64,
+    /// Grabs that were sent and not answered at that moment.
+    pub grabs_in_flight: usize,
+}
+
+/// The load on one service.
+#[derive(Debug, Default)]
+pub(super) struct Pressure {
+    pub(super) customers: Customers,
+    watch: OnceLock<Arc<Watch>>,
+    pressed: Mutex<Pressed>,
+}
+
+impl Pressure {
+    /// The load, and where its grants arrive.
+    pub(super) fn load(
+        &self,
+        casting: &Casting,
+        rate: f64,
+        seed: u64,
+        stop: &Arc<AtomicBool>,
+    ) -> (LoadSpec, Receiver<GrabRecord>) {
+        let (watch, granted) = Watch::new();
+        let watch = Arc::clone(self.watch.get_or_init(|| watch));
+        let spec = LoadSpec {
+            workload: workload(),
+            connections: CONNECTIONS,
+            duration: LONGEST,
+            seed,
+            timeout: casting.patience,
+            stop: Some(Arc::clone(stop)),
+            watch: Some(watch),
+            ..LoadSpec::new(Arrivals::Open { rate })
+        };
+        (spec, granted)
+    }
+
+    /// Asks every process how large its batches are.
+    pub(super) fn look_at_batches(&self, subject: &Subject) {
+        let asked = subject.processes.iter().filter(|process| process.is_running() && !process.is_paused());
+        let stats = asked.filter_map(|process| {
+            let target = Target::new(subject.name, process.address);
+            get_json::<AdminStats>(&target, "/admin/stats").ok()
+        });
+        let (mut batches, mut grabs) = (0.0, 0.0);
+        for AdminStats { batches: of, mean_batch, .. } in stats {
+            batches += of as f64;
+            grabs += of as f64 * mean_batch.unwrap_or_default();
+        }
+        self.pressed.lock().unwrap_or_else(PoisonError::into_inner).mean_batch =
+            if batches > 0.0 { grabs / batches } else { 0.0 };
+    }
+
+    /// The fault comes now.
+    pub(super) fn at_the_fault(&self) {
+        let in_flight = self.watch.get().map_or(0, |watch| watch.grabs_in_flight());
+        self.pressed.lock().unwrap_or_else(PoisonError::into_inner).grabs_in_flight = in_flight;
+    }
+
+    pub(super) fn pressed(&self) -> Pressed {
+        *self.pressed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Grabs first of all, some of them for coupons that sell out, and reads of every shard. What is granted, customers ask for
+/// and spend beside it.
+fn workload() -> Workload {
+    let scenario = |name: &str, users, rooms, actions: &[(Endpoint, f64)]| Scenario {
+        name: name.to_owned(),
+        users,
+        think_s: [1.0, 1.0],
+        rooms,
+        actions: actions.iter().map(|&(endpoint, weight)| Action { endpoint, weight }).collect(),
+    };
+    let requests = Requests::Scenarios(vec![
+        scenario("any", 6.0, Rooms::Any, &[(Endpoint::Grab, 1.0)]),
+        scenario("hot", 2.0, Rooms::Hot, &[(Endpoint::Grab, 1.0)]),
+        scenario("reads", 1.0, Rooms::Any, &[(Endpoint::UserCoupons, 1.0), (Endpoint::Stock, 1.0)]),
+    ]);
+    Workload::of("faults".to_owned(), CATALOGUE, requests)
+}

@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn a_page_is_another_unless_its_origin_is_the_host() {
         let host = (HOST, "127.0.0.1:8001");
-        assert!(!is_of_another_page(&headers(&[host.clone()])));
+        assert!(!is_of_another_page(&headers(std::slice::from_ref(&host))));
         assert!(!is_of_another_page(&headers(&[host.clone(), (ORIGIN, "http://127.0.0.1:8001")])));
         for origin in ["http://evil.example", "http://127.0.0.1:3000", "https://127.0.0.1:8001", "null", ""] {
             assert!(is_of_another_page(&headers(&[host.clone(), (ORIGIN, origin)])), "{origin:?}");

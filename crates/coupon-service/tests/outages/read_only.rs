@@ -25,17 +25,17 @@ struct Host {
 
 impl Host {
     async fn at(url: &str) -> Self {
-        let opts = Opts::from_url(url).unwrap();
-        let port = opts.tcp_port();
-        let mut conn = Conn::new(opts).await.unwrap();
+        Self { port: port(url), conn: Conn::new(Opts::from_url(url).unwrap()).await.unwrap() }
+    }
+
+    async fn make_user(&mut self) {
         let rights = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, LOCK TABLES";
         for sql in [
             format!("CREATE USER IF NOT EXISTS '{USER}'@'%' IDENTIFIED BY '{PASSWORD}'"),
             format!("GRANT {rights} ON *.* TO '{USER}'@'%'"),
         ] {
-            conn.query_drop(sql).await.unwrap();
+            self.conn.query_drop(sql).await.unwrap();
         }
-        Self { port, conn }
     }
 
     async fn read_only(&mut self, on: bool) {
@@ -59,11 +59,15 @@ impl Host {
             for row in rows {
                 let values = row.unwrap();
                 let places = vec!["?"; values.len()].join(",");
-                let sql = format!("INSERT INTO {table} VALUES ({places})");
+                let sql = format!("INSERT INTO {database}.{table} VALUES ({places})");
                 to.exec_drop(sql, Params::Positional(values)).await.unwrap();
             }
         }
     }
+}
+
+fn port(url: &str) -> u16 {
+    Opts::from_url(url).unwrap().tcp_port()
 }
 
 fn behind(proxy: &Proxy) -> String {
@@ -88,17 +92,22 @@ async fn within<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
 #[test]
 fn a_promoted_replica_behind_the_same_address_is_written_and_read_within_seconds() {
     let _alone = alone();
-    let urls = stack().addresses().clone();
+    let urls = stack().addresses();
+    let (main, old, new) = (&urls.main, &urls.shards[1], &urls.shards[0]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (mut main, mut old, mut new) = runtime.block_on(async {
-        (Host::at(&urls.main).await, Host::at(&urls.shards[1]).await, Host::at(&urls.shards[0]).await)
+    runtime.block_on(async {
+        for url in [main, old, new] {
+            Host::at(url).await.make_user().await;
+        }
     });
-    let (to_main, to_shard, other) = (Proxy::to(main.port), Proxy::to(old.port), Proxy::to(new.port));
+    let (to_main, to_shard, other) = (Proxy::to(port(main)), Proxy::to(port(old)), Proxy::to(port(new)));
     let bench = Bench::servers_with(&[
         &format!("servers.main={}", behind(&to_main)),
         &format!("servers.shards=[\"{}\",\"{}\"]", behind(&other), behind(&to_shard)),
     ]);
     run(&bench, async |bench| {
+        // A connection belongs to the runtime that made it.
+        let (mut main, mut old, mut new) = (Host::at(main).await, Host::at(old).await, Host::at(new).await);
         let backend = bench.open();
         assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
         drained(&backend).await;
@@ -132,8 +141,8 @@ fn a_promoted_replica_behind_the_same_address_is_written_and_read_within_seconds
         backend.hand_over.close();
     });
     runtime.block_on(async {
-        for host in [&mut main, &mut old] {
-            host.read_only(false).await;
+        for url in [main, old] {
+            Host::at(url).await.read_only(false).await;
         }
     });
 }

@@ -45,7 +45,7 @@ impl Shard {
     }
 
     /// The entries above a position, oldest first.
-    pub(super) fn outbox(&self, above: i64) -> Result<Vec<(i64, Vec<(CouponId, i64)>)>> {
+    pub(super) fn outbox(&self, above: i64) -> Result<Vec<books::NumberedDeltas>> {
         books::entries(&self.db, above).with_context(|| format!("the outbox of shard {}", self.id))
     }
 

@@ -117,11 +117,14 @@ fn log(db: &Connection, id: i64, coupon: CouponId, line: &Line, now: Timestamp) 
     ])
 }
 
+/// The number of an entry of an outbox, and the rows that it adds of each coupon.
+pub type NumberedDeltas = (i64, Vec<(CouponId, i64)>);
+
 /// Entries of a shard's outbox above a position, oldest first.
 ///
 /// # Errors
 /// When SQLite cannot read them, or one is damaged.
-pub fn entries(db: &Connection, above: i64) -> anyhow::Result<Vec<(i64, Vec<(CouponId, i64)>)>> {
+pub fn entries(db: &Connection, above: i64) -> anyhow::Result<Vec<NumberedDeltas>> {
     let mut statement =
         db.prepare("SELECT outbox_id, deltas FROM outbox WHERE outbox_id > ?1 ORDER BY outbox_id")?;
     let rows = statement.query_map([above], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;

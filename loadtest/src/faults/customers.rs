@@ -198,7 +198,7 @@ impl Customers {
                             let answer: ResultAnswer = get_json(target, &path).context("a customer")?;
                             if !agrees(&answer.result, used) {
                                 self.told(|told| {
-                                    told.broken(format!("{used:?} is stored as {:?}", answer.result))
+                                    told.broken(format!("{used:?} is stored as {:?}", answer.result));
                                 });
                             }
                             anyhow::Ok(())

@@ -69,7 +69,7 @@ fn a_folder_of_an_earlier_version_is_taken_up() {
         shard_backlog: 1_000,
     };
     block_on(async {
-        assert_taken_up(&embedded::open(&options, &Recorded, &Clock::system()).unwrap()).await
+        assert_taken_up(&embedded::open(&options, &Recorded, &Clock::system()).unwrap()).await;
     });
 }
 

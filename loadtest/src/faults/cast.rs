@@ -124,8 +124,10 @@ fn make_scarce(stage: &Stage<'_>, namespace: &str) -> Result<()> {
     let hot = CATALOGUE.hot_rooms * CATALOGUE.coupons_per_room;
     let stock = |share: f64| (stage.terms.rate * share).max(20.0).round();
     let (of_hot, of_others) = (stock(HOT_S), stock(OTHERS_S));
+    // The log says what the stock was from the beginning, as if the seeder had given so little.
     let sql = format!(
-        "UPDATE coupons SET total_stock = IF(coupon_id <= {hot}, {of_hot}, {of_others}), remaining_stock = total_stock"
+        "UPDATE coupons SET total_stock = IF(coupon_id <= {hot}, {of_hot}, {of_others}), remaining_stock = total_stock; \
+         UPDATE stock_logs l JOIN coupons c ON c.coupon_id = l.coupon_id SET l.stock_after = c.total_stock"
     );
     let main = Namespace::new(namespace, "")?.main_database();
     let database = Database::new("servers.main", &stage.site.settings().main, &main, 1)?;

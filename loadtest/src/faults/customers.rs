@@ -1,5 +1,6 @@
 //! Customers who ask for what they were granted, and spend some of it, while a fault is there.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
@@ -49,6 +50,17 @@ enum Use {
     /// On an order of so many cents.
     Spent(i64),
     Perhaps(i64),
+}
+
+impl Use {
+    /// How much it says: an acknowledged use more than one of which nothing is known, and that more than none.
+    const fn certainty(self) -> u8 {
+        match self {
+            Self::Kept => 0,
+            Self::Perhaps(_) => 1,
+            Self::Spent(_) => 2,
+        }
+    }
 }
 
 /// A result that a customer asked for.
@@ -173,7 +185,7 @@ impl Customers {
 
     /// Claims of the auditor what they were told of their uses.
     pub(super) fn claim(&self, claims: &mut Claims) {
-        for Asker { user, result, used } in self.told(|told| told.uses.clone()) {
+        for Asker { user, result, used } in said_last(self.told(|told| told.uses.clone())) {
             match used {
                 Use::Kept => {}
                 Use::Spent(cents) => claims.add_use(user, result, UseTold::Used { cents, time: None }),
@@ -184,7 +196,7 @@ impl Customers {
 
     /// Asks once more for everything, now that all is settled, and says what is otherwise than they were told.
     pub(super) fn ask_again(&self, subject: &Subject) -> Result<Vec<String>> {
-        let uses = self.told(|told| told.uses.clone());
+        let uses = said_last(self.told(|told| told.uses.clone()));
         let target = subject.one()?;
         std::thread::scope(|scope| {
             let share = uses.len().div_ceil(CUSTOMERS).max(1);
@@ -216,6 +228,19 @@ impl Customers {
     }
 }
 
+/// What is known of each result in the end. A grab that is repeated while it is pending is granted twice, so that two
+/// customers may hold one result: what one of them spent is not kept because the other only looked at it.
+fn said_last(uses: Vec<Asker>) -> Vec<Asker> {
+    let mut of_each = BTreeMap::<i64, Asker>::new();
+    for asker in uses {
+        let known = of_each.entry(asker.result).or_insert(asker);
+        if asker.used.certainty() > known.used.certainty() {
+            *known = asker;
+        }
+    }
+    of_each.into_values().collect()
+}
+
 fn agrees(stored: &ResultView, used: Use) -> bool {
     match used {
         Use::Kept => stored.use_status == 0 && stored.order_amount.is_none(),
@@ -223,5 +248,24 @@ fn agrees(stored: &ResultView, used: Use) -> bool {
             stored.use_status == 1 && stored.order_amount == Some(Money::from_cents(cents).units())
         }
         Use::Perhaps(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_of_two_customers_spent_is_spent() {
+        let asker = |result, used| Asker { user: 1, result, used };
+        let last = said_last(vec![
+            asker(7, Use::Spent(100)),
+            asker(7, Use::Kept),
+            asker(8, Use::Kept),
+            asker(8, Use::Perhaps(200)),
+            asker(9, Use::Kept),
+        ]);
+        let of: Vec<_> = last.iter().map(|asker| (asker.result, asker.used.certainty())).collect();
+        assert_eq!(of, [(7, 2), (8, 1), (9, 0)]);
     }
 }

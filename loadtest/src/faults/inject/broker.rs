@@ -46,7 +46,7 @@ pub(in crate::faults) fn short_of_memory(scene: &Scene<'_>) -> Result<Proof> {
 
 /// Short of room on its disk, by its own measure, so that it takes nothing from anybody.
 pub(in crate::faults) fn disk_full(scene: &Scene<'_>) -> Result<Proof> {
-    alarmed(scene, "disk", "set_disk_free_limit", &["900TB"], &["50MB"])
+    alarmed(scene, "disk", "set_disk_free_limit", &["900000GB"], &["50MB"])
 }
 
 /// A limit is set so that RabbitMQ raises an alarm, and set back again.

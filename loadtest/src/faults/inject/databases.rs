@@ -71,23 +71,25 @@ pub(in crate::faults) fn disk_full(scene: &Scene<'_>) -> Result<Proof> {
     let filled = disk.fill()?;
     std::thread::sleep(AWAY);
     // It has room of its own for a while: what it writes over needs none.
-    let said = until("the server is out of room", FULL, || Ok(complaint().is_some()));
+    let found = || Ok(complaint().is_some() || stack.status(server)? == Status::Down);
+    let _ = until("the server is out of room", FULL, found);
     let complaint = complaint();
     disk.make_room()?;
-    if stack.status(server)? == Status::Down {
+    // InnoDB ends its server where it cannot write its log, which is an effect as well.
+    let ended = stack.status(server)? == Status::Down;
+    if ended {
         scene.note("the server had ended, and was started again");
         stack.restart(server)?;
     }
     scene.lifted();
     // It stays on that disk until the row is over.
     scene.keep(disk);
-    Proof::when(
-        said.is_ok(),
-        format!(
-            "{filled} bytes filled the disk, and the server said: {}",
-            complaint.unwrap_or_else(|| "nothing".to_owned()).trim()
-        ),
-    )
+    let said = match &complaint {
+        Some(complaint) => format!("the server said: {}", complaint.trim()),
+        None if ended => "the server ended".to_owned(),
+        None => "the server said nothing".to_owned(),
+    };
+    Proof::when(complaint.is_some() || ended, format!("{filled} bytes filled the disk, and {said}"))
 }
 
 /// A read of all shards names the one that is missing, and answers with the others.

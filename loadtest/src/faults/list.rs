@@ -239,12 +239,7 @@ pub static FAULTS: &[Fault] = &[
         HANDED_OVER_AGAIN,
         broker::dropping_the_head,
     ),
-    row(
-        "12d",
-        "a policy that lets messages live for a second",
-        HANDED_OVER_AGAIN,
-        broker::letting_messages_die,
-    ),
+    row("12d", "a policy that lets messages live for 10 ms", HANDED_OVER_AGAIN, broker::letting_messages_die),
     holding_up(row("26", "Redis emptied while it runs", FROM_SHARDS, gate::emptied)),
     holding_up(row("27", "Redis frozen for 8 s", UNTIL_BACK, gate::paused)),
     holding_up(row("28", "Redis full, and not allowed to forget", "503 until it has room", gate::full)),

@@ -12,7 +12,6 @@
 //! - [`cmd`] has a module for each subcommand.
 
 pub mod advise;
-pub mod audit;
 pub mod bench;
 pub mod cli;
 pub mod cmd;
@@ -36,6 +35,7 @@ pub mod vertical;
 pub mod workload;
 pub(crate) mod zipf;
 
+pub use coupon_audit as audit;
 pub use http::Target;
 pub use load::{
     Arrivals, EndpointOutcome, GeneratorCost, GrabOutcome, GrabRecord, LoadSpec, Outcome, Refusal, Unknown,

@@ -14,7 +14,7 @@ use super::arguments::{self, BEYOND_LIMIT, Output};
 use crate::audit::write_acks;
 use crate::contestants::{INTERRUPTED_CODE, end_load_on_interrupt};
 use crate::duration::parse_duration;
-use crate::load::{Arrivals, LoadSpec, Outcome, Progress, run_load_with};
+use crate::load::{Arrivals, GrabRecord, LoadSpec, Outcome, Progress, run_load_with};
 use crate::report::measured;
 use crate::report::require::{Limit, Scope};
 use crate::terminal;
@@ -110,7 +110,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let outcome = outcome.context("--target")?;
     terminal::say(summary::summary(&target, &spec, &outcome));
     let json = json.map(|file| file.write_json(&json::Run::new(&target, &spec, &outcome)));
-    let acks = acks.map(|file| file.write(|file| write_acks(file, &outcome.grabs)));
+    let acks =
+        acks.map(|file| file.write(|file| write_acks(file, outcome.grabs.iter().map(GrabRecord::ack))));
     // That one cannot be written is told once the other is.
     json.into_iter().chain(acks).collect::<anyhow::Result<()>>()?;
     let ending = exit_code(&outcome, &limits);

@@ -81,7 +81,7 @@ impl Entrant {
     /// Puts it under load, unmeasured, and remembers what it answered.
     pub(super) fn warm_up(&mut self, load: &LoadSpec) -> Result<()> {
         let outcome = run_load(&self.running.target, load).map_err(|error| self.failed(&error))?;
-        outcome.grabs.iter().for_each(|grab| self.claims.add_grab(grab));
+        outcome.grabs.iter().for_each(|grab| grab.tell(&mut self.claims));
         Ok(())
     }
 
@@ -96,7 +96,7 @@ impl Entrant {
         let taken = turn::take(&self.running, load, quota, self.seat.as_ref())
             .map_err(|error| self.failed(&error))?;
         let Turn { outcome, shards, flow, writes_per_second, looks } = taken;
-        outcome.grabs.iter().for_each(|grab| self.claims.add_grab(grab));
+        outcome.grabs.iter().for_each(|grab| grab.tell(&mut self.claims));
         let (ending, audit) = self.audit(index);
         if let Some(seat) = &self.seat {
             seat.audited(&audit);

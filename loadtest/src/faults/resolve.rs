@@ -63,7 +63,7 @@ pub(super) fn resolve(
         unclear.into_iter().enumerate().filter(asks).map(|(_, pair)| pair).collect();
     for grab in grabs {
         if !is_unclear(grab) || unclear.binary_search(&(grab.user_id, grab.coupon_id)).is_err() {
-            claims.add_grab(grab);
+            grab.tell(claims);
         }
     }
     let mut resolved = Resolved::default();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use coupon_audit::{Ack, Claim, Claims};
 use coupon_core::{FailReason, Timestamp};
 use hdrhistogram::Histogram;
 
@@ -194,6 +195,29 @@ pub struct GrabRecord {
     pub held: Option<i64>,
     /// When it was told so, by the clock.
     pub told_at: Timestamp,
+}
+
+impl GrabRecord {
+    /// What its client was told, as the auditor takes it.
+    #[must_use]
+    pub fn ack(&self) -> Ack {
+        let claim = match self.outcome {
+            GrabOutcome::Granted { result_id } => Claim::Granted(result_id),
+            GrabOutcome::Refused(Refusal::Decided(FailReason::Duplicate)) => Claim::Held(self.held),
+            GrabOutcome::Refused(Refusal::Decided(FailReason::OutOfStock)) => Claim::SoldOut,
+            GrabOutcome::Refused(Refusal::Decided(FailReason::InvalidTime)) => {
+                Claim::InvalidTime(Some(self.told_at))
+            }
+            GrabOutcome::Refused(Refusal::Status(_)) => Claim::Refused,
+            GrabOutcome::Unknown(_) => Claim::Unknown,
+        };
+        Ack { user: self.user_id, coupon: self.coupon_id, claim, told_at: self.told_at }
+    }
+
+    /// Adds it to what clients claim.
+    pub fn tell(&self, claims: &mut Claims) {
+        claims.add(self.user_id, self.coupon_id, self.ack().claim);
+    }
 }
 
 /// What a client knows of its grab.

@@ -96,7 +96,7 @@ impl Site {
             ..LoadSpec::new(Arrivals::Closed)
         };
         let outcome = run_load(target, &spec).unwrap();
-        outcome.grabs.iter().for_each(|grab| self.claims.add_grab(grab));
+        outcome.grabs.iter().for_each(|grab| grab.tell(&mut self.claims));
         outcome
     }
 

@@ -166,7 +166,7 @@ impl Measured {
             terminal::clear_progress();
             terminal::note(format!("{}{}", self.running.name, self.running.log()));
         })?;
-        outcome.grabs.iter().for_each(|grab| self.claims.add_grab(grab));
+        outcome.grabs.iter().for_each(|grab| grab.tell(&mut self.claims));
         if matches!(load.what, What::Grab { .. } | What::Overload { .. } | What::SoldOut) {
             self.grabbed += outcome.grabs.len() as u64 + outcome.unsent;
         }

@@ -6,11 +6,9 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, from_row_opt};
 
 use super::Positions;
-use crate::audit::Label;
-use crate::audit::ids::Ids;
-use crate::audit::source::{
-    Catalogue, Coupon, Entry, Grab, Parked, Shard, Sums, missing_keys, tables_of_results,
-};
+use crate::Label;
+use crate::ids::Ids;
+use crate::source::{Catalogue, Coupon, Entry, Grab, Parked, Shard, Sums, missing_keys, tables_of_results};
 
 /// What main says of its data set.
 pub(super) async fn label(main: &mut Conn) -> Result<Label> {

@@ -6,33 +6,50 @@
 use std::io::{self, BufRead, Write};
 
 use anyhow::{Context, Result, bail, ensure};
+use coupon_core::Timestamp;
 
 use super::claims::{Claim, Claims};
-use crate::load::{GrabOutcome, GrabRecord, Refusal};
 
 /// The first line.
 const HEADER: &str = "user_id,coupon_id,outcome,result_id,told_at";
 /// What is around the number of grabs in the last line.
 const END: (&str, &str) = ("# end: ", " lines");
 
+/// What a grab was told: a line of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ack {
+    /// Who asked.
+    pub user: u64,
+    /// For which coupon.
+    pub coupon: u64,
+    /// What they were told.
+    pub claim: Claim,
+    /// When, by their clock.
+    pub told_at: Timestamp,
+}
+
 /// Writes what grabs were told.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn write_acks(out: &mut impl Write, grabs: &[GrabRecord]) -> io::Result<()> {
+pub fn write_acks(out: &mut impl Write, acks: impl Iterator<Item = Ack>) -> io::Result<()> {
     writeln!(out, "{HEADER}")?;
-    for GrabRecord { user_id, coupon_id, outcome, held, told_at, .. } in grabs {
-        let (told, id) = match outcome {
-            GrabOutcome::Granted { result_id } => ("granted", Some(result_id)),
-            // Some refusals can be held against the data as well, so that they keep their names.
-            GrabOutcome::Refused(Refusal::Decided(reason)) => (reason.as_str(), held.as_ref()),
-            GrabOutcome::Refused(_) => ("refused", None),
-            GrabOutcome::Unknown(_) => ("unknown", None),
+    let mut lines = 0_u64;
+    for Ack { user, coupon, claim, told_at } in acks {
+        // Some refusals can be held against the data as well, so that they keep their names.
+        let (told, id) = match claim {
+            Claim::Granted(result) => ("granted", Some(result)),
+            Claim::Held(result) => ("duplicate", result),
+            Claim::SoldOut => ("out_of_stock", None),
+            Claim::InvalidTime(_) => ("invalid_time", None),
+            Claim::Refused => ("refused", None),
+            Claim::Unknown => ("unknown", None),
         };
-        let id = id.map_or_else(String::new, ToString::to_string);
-        writeln!(out, "{user_id},{coupon_id},{told},{id},{told_at}")?;
+        let id = id.map_or_else(String::new, |id| id.to_string());
+        writeln!(out, "{user},{coupon},{told},{id},{told_at}")?;
+        lines += 1;
     }
-    writeln!(out, "{}{}{}", END.0, grabs.len(), END.1)
+    writeln!(out, "{}{lines}{}", END.0, END.1)
 }
 
 impl Claims {
@@ -104,36 +121,24 @@ fn parse(line: &str) -> Result<(u64, u64, Claim)> {
 
 #[cfg(test)]
 mod tests {
-    use coupon_core::FailReason;
-
     use super::*;
-    use crate::load::Unknown;
 
-    fn grab(user_id: u64, outcome: GrabOutcome) -> GrabRecord {
-        GrabRecord {
-            user_id,
-            coupon_id: 2,
-            outcome,
-            at: std::time::Duration::ZERO,
-            held: (user_id == 4).then_some(98),
-            told_at: coupon_core::Timestamp::from_millis(1_796_000_000_000),
-        }
-    }
-
-    fn grabs() -> [GrabRecord; 6] {
-        [
-            grab(1, GrabOutcome::Granted { result_id: 99 }),
-            grab(3, GrabOutcome::Refused(Refusal::Status(404))),
-            grab(4, GrabOutcome::Refused(Refusal::Decided(FailReason::Duplicate))),
-            grab(5, GrabOutcome::Refused(Refusal::Decided(FailReason::OutOfStock))),
-            grab(6, GrabOutcome::Unknown(Unknown::TimedOut)),
-            grab(7, GrabOutcome::Refused(Refusal::Decided(FailReason::InvalidTime))),
-        ]
+    fn acks() -> Vec<Ack> {
+        let told_at = Timestamp::from_millis(1_796_000_000_000);
+        let claims = [
+            (1, Claim::Granted(99)),
+            (3, Claim::Refused),
+            (4, Claim::Held(Some(98))),
+            (5, Claim::SoldOut),
+            (6, Claim::Unknown),
+            (7, Claim::InvalidTime(Some(told_at))),
+        ];
+        claims.map(|(user, claim)| Ack { user, coupon: 2, claim, told_at }).to_vec()
     }
 
     fn written() -> String {
         let mut out = Vec::new();
-        write_acks(&mut out, &grabs()).unwrap();
+        write_acks(&mut out, acks().into_iter()).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -165,7 +170,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read_and_means_the_same() {
         let mut told = Claims::default();
-        grabs().iter().for_each(|grab| told.add_grab(grab));
+        acks().into_iter().for_each(|ack| told.add(ack.user, ack.coupon, ack.claim));
         assert_eq!(read(&written()).unwrap(), told);
         assert_eq!(read(&written().replace('\n', "\r\n")).unwrap(), told);
         let twice = read(&written().repeat(2)).unwrap();

@@ -29,7 +29,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use coupon_core::ShardingStrategy;
 
-pub use acks::write_acks;
+pub use acks::{Ack, write_acks};
 pub use claims::{Claim, Claims};
 pub use findings::{AuditReport, Finding, Kind, SHOWN, Unapplied};
 use scan::Seen;

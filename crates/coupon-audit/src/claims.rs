@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use coupon_core::{FailReason, Timestamp};
+use coupon_core::Timestamp;
 
 use super::ledger::Ledger;
 use super::spent::UseTold;
-use crate::load::{GrabOutcome, GrabRecord, Refusal};
 
 /// One grab, as its client saw it end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,21 +63,6 @@ impl Claims {
     /// Remembers what was told of the use of a result.
     pub fn add_use(&mut self, user: u64, result: i64, told: UseTold) {
         self.uses.push(((result, user), told));
-    }
-
-    /// Remembers a grab of the load engine's.
-    pub fn add_grab(&mut self, grab: &GrabRecord) {
-        let claim = match grab.outcome {
-            GrabOutcome::Granted { result_id } => Claim::Granted(result_id),
-            GrabOutcome::Refused(Refusal::Decided(FailReason::Duplicate)) => Claim::Held(grab.held),
-            GrabOutcome::Refused(Refusal::Decided(FailReason::OutOfStock)) => Claim::SoldOut,
-            GrabOutcome::Refused(Refusal::Decided(FailReason::InvalidTime)) => {
-                Claim::InvalidTime(Some(grab.told_at))
-            }
-            GrabOutcome::Refused(_) => Claim::Refused,
-            GrabOutcome::Unknown(_) => Claim::Unknown,
-        };
-        self.add(grab.user_id, grab.coupon_id, claim);
     }
 
     /// Whether no grab at all is remembered.

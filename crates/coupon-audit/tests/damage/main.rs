@@ -5,8 +5,8 @@ mod cases;
 mod folder;
 mod site;
 
+use coupon_audit::{Claim, Kind, Scope};
 use deadpool_redis::redis;
-use loadtest::audit::{Claim, Kind, Scope};
 
 use cases::{Store as _, TABLE_TODAY, TABLE_YESTERDAY, TODAY, YESTERDAY, id, shard_of};
 use site::Site;
@@ -196,9 +196,8 @@ fn a_table_that_no_reader_knows_by_name_is_refused() {
 fn a_missing_address_is_named() {
     let mut site = Site::new();
     let shards = std::mem::take(&mut site.settings.shards);
-    let refused = |site: &Site| {
-        loadtest::audit::Servers::new(site.settings.clone(), "audited").unwrap_err().to_string()
-    };
+    let refused =
+        |site: &Site| coupon_audit::Servers::new(site.settings.clone(), "audited").unwrap_err().to_string();
     assert!(refused(&site).contains("servers.shards"));
     site.settings.shards = shards;
     site.settings.main = Default::default();

@@ -6,8 +6,8 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Row, from_row_opt};
 use tokio::runtime::Runtime;
 
-use crate::audit::books::Line;
-use crate::audit::source::{Grab, Rows, Spent, Stored, Wanted};
+use crate::books::Line;
+use crate::source::{Grab, Rows, Spent, Stored, Wanted};
 
 /// The connections, each inside a read transaction.
 pub(super) struct Databases {

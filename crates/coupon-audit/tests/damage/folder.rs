@@ -1,8 +1,8 @@
 //! Each promise broken by hand, in a folder that is otherwise sound, and found.
 
+use coupon_audit::{AuditReport, Claim, Claims, Data, Kind, SHOWN, Scope, Start};
 use coupon_core::schema::{self, Dialect};
 use coupon_core::{ShardingStrategy, TableId};
-use loadtest::audit::{AuditReport, Claim, Claims, Data, Kind, SHOWN, Scope, Start};
 use rusqlite::Connection;
 use std::sync::Arc;
 use tempfile::TempDir;

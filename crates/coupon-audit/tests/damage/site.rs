@@ -4,6 +4,7 @@ use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 
+use coupon_audit::{Claims, Data, Scope, Servers, Start};
 use coupon_core::schema::{self, Dialect};
 use coupon_core::{CouponId, ShardingStrategy, TableId};
 use coupon_service::backend::servers::cluster::Cluster;
@@ -11,7 +12,6 @@ use coupon_service::backend::servers::mysql::Database;
 use coupon_service::settings::{ServersSettings, Sources};
 use coupon_stack::{Options, Stack};
 use deadpool_redis::redis;
-use loadtest::audit::{Claims, Data, Scope, Servers, Start};
 use mysql_async::prelude::Queryable as _;
 use tokio::runtime::Runtime;
 

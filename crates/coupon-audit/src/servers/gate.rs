@@ -12,9 +12,9 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
 use super::Servers;
-use crate::audit::scan::Holders;
-use crate::audit::source::{Catalogue, Snapshot};
-use crate::audit::{AuditReport, Kind};
+use crate::scan::Holders;
+use crate::source::{Catalogue, Snapshot};
+use crate::{AuditReport, Kind};
 
 const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(10);
@@ -30,7 +30,7 @@ const SURPLUS: char = '+';
 
 /// Which of the gate's keys count.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::audit) struct Gate {
+pub(crate) struct Gate {
     names: Names,
     epoch: u64,
     open_epoch: u64,
@@ -79,7 +79,7 @@ impl Gate {
 
 impl Servers {
     /// Holds the gate against the rows, coupon by coupon, for those that are still on offer.
-    pub(in crate::audit) fn check_gate(
+    pub(crate) fn check_gate(
         &self,
         gate: &Gate,
         snapshot: &Snapshot,

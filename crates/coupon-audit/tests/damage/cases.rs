@@ -3,8 +3,8 @@
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
+use coupon_audit::{AuditReport, Claim, Claims, Data, Kind, Scope, Start, UseTold};
 use coupon_core::{ResultId, ShardingStrategy, Timestamp};
-use loadtest::audit::{AuditReport, Claim, Claims, Data, Kind, Scope, Start, UseTold};
 
 use crate::folder::Folder;
 use crate::site::Site;

@@ -1,55 +1,86 @@
-//! The file of what grabs were told, as `loadtest run --acks` writes it and `loadtest audit --acks` reads it.
+//! The file of what clients were told, as `loadtest run --acks` writes it and `loadtest audit --acks` reads it.
 //!
-//! A header, a line a grab, and a last line that says how many there are. Without that line a file was cut short, and an
-//! audit of what is left of it would call an acknowledged grab invented, or miss that it was lost.
+//! A header, a line a grab or a use, and a last line that says how many there are. Without that line a file was cut short,
+//! and an audit of what is left of it would call an acknowledged grab invented, or miss that it was lost.
 
 use std::io::{self, BufRead, Write};
 
 use anyhow::{Context, Result, bail, ensure};
-use coupon_core::Timestamp;
+use coupon_core::{Money, Timestamp};
 
 use super::claims::{Claim, Claims};
+use super::spent::UseTold;
 
 /// The first line.
-const HEADER: &str = "user_id,coupon_id,outcome,result_id,told_at";
-/// What is around the number of grabs in the last line.
+const HEADER: &str = "user_id,coupon_id,outcome,result_id,told_at,order_amount,use_time";
+/// The columns that every such file has had; the others came later, one by one.
+const OLDEST: &str = "user_id,coupon_id,outcome,result_id";
+/// What is around the number of lines in the last one.
 const END: (&str, &str) = ("# end: ", " lines");
 
-/// What a grab was told: a line of the file.
+/// What a client was told: a line of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ack {
     /// Who asked.
     pub user: u64,
-    /// For which coupon.
-    pub coupon: u64,
-    /// What they were told.
-    pub claim: Claim,
+    /// What they were told, and of what.
+    pub told: Told,
     /// When, by their clock.
     pub told_at: Timestamp,
 }
 
-/// Writes what grabs were told.
+/// What a client was told, and of what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Of a grab of that coupon.
+    Grab(u64, Claim),
+    /// Of the use of that result.
+    Use(i64, UseTold),
+}
+
+/// Writes what clients were told.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn write_acks(out: &mut impl Write, acks: impl Iterator<Item = Ack>) -> io::Result<()> {
     writeln!(out, "{HEADER}")?;
     let mut lines = 0_u64;
-    for Ack { user, coupon, claim, told_at } in acks {
-        // Some refusals can be held against the data as well, so that they keep their names.
-        let (told, id) = match claim {
-            Claim::Granted(result) => ("granted", Some(result)),
-            Claim::Held(result) => ("duplicate", result),
-            Claim::SoldOut => ("out_of_stock", None),
-            Claim::InvalidTime(_) => ("invalid_time", None),
-            Claim::Refused => ("refused", None),
-            Claim::Unknown => ("unknown", None),
-        };
-        let id = id.map_or_else(String::new, |id| id.to_string());
-        writeln!(out, "{user},{coupon},{told},{id},{told_at}")?;
+    for ack in acks {
+        ack.write(out)?;
         lines += 1;
     }
     writeln!(out, "{}{lines}{}", END.0, END.1)
+}
+
+impl Ack {
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let Self { user, told, told_at } = self;
+        match *told {
+            Told::Grab(coupon, claim) => {
+                // Some refusals can be held against the data as well, so that they keep their names.
+                let (outcome, id) = match claim {
+                    Claim::Granted(result) => ("granted", Some(result)),
+                    Claim::Held(result) => ("duplicate", result),
+                    Claim::SoldOut => ("out_of_stock", None),
+                    Claim::InvalidTime(_) => ("invalid_time", None),
+                    Claim::Refused => ("refused", None),
+                    Claim::Unknown => ("unknown", None),
+                };
+                let id = id.map_or_else(String::new, |id| id.to_string());
+                writeln!(out, "{user},{coupon},{outcome},{id},{told_at},,")
+            }
+            Told::Use(result, told) => {
+                let (outcome, cents, time) = match told {
+                    UseTold::Used { cents, time } => ("used", Some(cents), time),
+                    UseTold::UsedBefore => ("used_before", None, None),
+                    UseTold::Unknown { cents } => ("use_unknown", Some(cents), None),
+                };
+                let amount = cents.map_or_else(String::new, |cents| Money::from_cents(cents).to_string());
+                let time = time.map_or_else(String::new, |time| Timestamp::from_millis(time).to_string());
+                writeln!(out, "{user},,{outcome},{result},{told_at},{amount},{time}")
+            }
+        }
+    }
 }
 
 impl Claims {
@@ -65,14 +96,14 @@ impl Claims {
             if let Some(told) = end_mark(text) {
                 ensure!(
                     told == lines,
-                    "line {number} says that {told} grabs come before it, and there are {lines}: it was cut or changed"
+                    "line {number} says that {told} lines come before it, and there are {lines}: it was cut or changed"
                 );
                 (lines, ended) = (0, true);
             } else if !text.is_empty() && !is_header(text) {
                 ensure!(whole, "line {number}, the last, is cut: {text:?}");
-                let (user, coupon, claim) =
+                let (user, told) =
                     parse(text).with_context(|| format!("line {number}: {text:?} is not {HEADER}"))?;
-                self.add(user, coupon, claim);
+                self.take(user, told);
                 (lines, ended) = (lines + 1, false);
             }
             line.clear();
@@ -90,33 +121,52 @@ impl Claims {
     }
 }
 
-/// Whether a line is the first one, now or as it was before `told_at` was added.
+/// Whether a line is the first one, now or as it was before the last columns were added.
 fn is_header(line: &str) -> bool {
-    line == HEADER || HEADER.strip_suffix(",told_at") == Some(line)
+    let end_of_a_name =
+        HEADER.strip_prefix(line).is_some_and(|rest| rest.is_empty() || rest.starts_with(','));
+    end_of_a_name && line.starts_with(OLDEST)
 }
 
-/// How many grabs come before that line, if it is a last one.
+/// How many lines come before that one, if it is a last one.
 fn end_mark(line: &str) -> Option<u64> {
     line.strip_prefix(END.0)?.strip_suffix(END.1)?.parse().ok()
 }
 
-fn parse(line: &str) -> Result<(u64, u64, Claim)> {
+fn parse(line: &str) -> Result<(u64, Told)> {
     let fields: Vec<&str> = line.split(',').map(str::trim).collect();
     let given = |at: usize| fields.get(at).copied().filter(|field| !field.is_empty());
     let field = |at: usize| given(at).context("a field is missing");
-    let (user, coupon, outcome) = (field(0)?.parse()?, field(1)?.parse()?, field(2)?);
-    let claim = match outcome {
-        "granted" => Claim::Granted(field(3)?.parse().context("result_id")?),
+    let id = || field(3)?.parse::<i64>().context("result_id");
+    let time =
+        |at: usize, name: &'static str| given(at).map(str::parse::<Timestamp>).transpose().context(name);
+    let cents = || {
+        let amount = field(5)?.parse().ok().and_then(Money::from_units);
+        amount.map(Money::cents).context("order_amount")
+    };
+    let claim = match field(2)? {
+        "granted" => Claim::Granted(id()?),
         "duplicate" => Claim::Held(given(3).map(str::parse).transpose().context("result_id")?),
         "out_of_stock" => Claim::SoldOut,
-        "invalid_time" => Claim::InvalidTime(given(4).map(str::parse).transpose().context("told_at")?),
+        "invalid_time" => Claim::InvalidTime(time(4, "told_at")?),
         "refused" => Claim::Refused,
         "unknown" => Claim::Unknown,
-        other => bail!(
-            "outcome {other:?} is none of granted, duplicate, out_of_stock, invalid_time, refused, unknown"
-        ),
+        used => {
+            let told = match used {
+                "used" => {
+                    UseTold::Used { cents: cents()?, time: time(6, "use_time")?.map(Timestamp::millis) }
+                }
+                "used_before" => UseTold::UsedBefore,
+                "use_unknown" => UseTold::Unknown { cents: cents()? },
+                other => bail!(
+                    "outcome {other:?} is none of granted, duplicate, out_of_stock, invalid_time, refused, unknown, used, \
+                     used_before, use_unknown"
+                ),
+            };
+            return Ok((field(0)?.parse()?, Told::Use(id()?, told)));
+        }
     };
-    Ok((user, coupon, claim))
+    Ok((field(0)?.parse()?, Told::Grab(field(1)?.parse()?, claim)))
 }
 
 #[cfg(test)]
@@ -125,7 +175,7 @@ mod tests {
 
     fn acks() -> Vec<Ack> {
         let told_at = Timestamp::from_millis(1_796_000_000_000);
-        let claims = [
+        let grabs = [
             (1, Claim::Granted(99)),
             (3, Claim::Refused),
             (4, Claim::Held(Some(98))),
@@ -133,7 +183,15 @@ mod tests {
             (6, Claim::Unknown),
             (7, Claim::InvalidTime(Some(told_at))),
         ];
-        claims.map(|(user, claim)| Ack { user, coupon: 2, claim, told_at }).to_vec()
+        let uses = [
+            (1, UseTold::Used { cents: 590, time: Some(told_at.millis() + 1) }),
+            (8, UseTold::Used { cents: 1_005, time: None }),
+            (9, UseTold::UsedBefore),
+            (10, UseTold::Unknown { cents: 7 }),
+        ];
+        let grabs = grabs.map(|(user, claim)| (user, Told::Grab(2, claim)));
+        let uses = uses.map(|(user, told)| (user, Told::Use(99, told)));
+        grabs.into_iter().chain(uses).map(|(user, told)| Ack { user, told, told_at }).collect()
     }
 
     fn written() -> String {
@@ -155,9 +213,15 @@ mod tests {
             ["1,2,granted,99", "3,2,refused,", "4,2,duplicate,98", "5,2,out_of_stock,", "6,2,unknown,"];
         let mut wanted = format!("{HEADER}\n");
         for line in lines.into_iter().chain(["7,2,invalid_time,"]) {
-            wanted.push_str(&format!("{line},{time}\n"));
+            wanted.push_str(&format!("{line},{time},,\n"));
         }
-        assert_eq!(written(), wanted + "# end: 6 lines\n");
+        let uses = [
+            format!("1,,used,99,{time},5.90,2026-11-30T00:53:20.001Z"),
+            format!("8,,used,99,{time},10.05,"),
+            format!("9,,used_before,99,{time},,"),
+            format!("10,,use_unknown,99,{time},0.07,"),
+        ];
+        assert_eq!(written(), format!("{wanted}{}\n# end: 10 lines\n", uses.join("\n")));
     }
 
     #[test]
@@ -165,12 +229,15 @@ mod tests {
         let claims =
             read("user_id,coupon_id,outcome,result_id\n1,2,granted,99\n4,2,duplicate,\n# end: 2 lines\n");
         assert_eq!(claims.unwrap().refused(), 1);
+        let since = read("user_id,coupon_id,outcome,result_id,told_at\n1,2,granted,99,\n# end: 1 lines\n");
+        assert!(since.is_ok());
+        assert!(read("user_id,coupon_id,outcome,result_id,told\n# end: 0 lines\n").is_err());
     }
 
     #[test]
     fn what_was_written_is_read_and_means_the_same() {
         let mut told = Claims::default();
-        acks().into_iter().for_each(|ack| told.add(ack.user, ack.coupon, ack.claim));
+        acks().into_iter().for_each(|ack| told.take(ack.user, ack.told));
         assert_eq!(read(&written()).unwrap(), told);
         assert_eq!(read(&written().replace('\n', "\r\n")).unwrap(), told);
         let twice = read(&written().repeat(2)).unwrap();
@@ -194,9 +261,10 @@ mod tests {
 
     #[test]
     fn a_line_that_is_missing_in_the_middle_is_missed() {
-        let error =
-            read(&written().replace("6,2,unknown,,2026-11-30T00:53:20.000Z\n", "")).unwrap_err().to_string();
-        assert!(error.contains("line 7 says that 6 grabs come before it, and there are 5"), "{error}");
+        let error = read(&written().replace("6,2,unknown,,2026-11-30T00:53:20.000Z,,\n", ""))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("line 11 says that 10 lines come before it, and there are 9"), "{error}");
     }
 
     #[test]

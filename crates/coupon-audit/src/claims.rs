@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use coupon_core::Timestamp;
 
+use super::acks::Told;
 use super::ledger::Ledger;
 use super::spent::UseTold;
 
@@ -57,6 +58,14 @@ impl Claims {
                 self.refused += 1;
             }
             Claim::Refused => self.refused += 1,
+        }
+    }
+
+    /// Remembers what somebody was told.
+    pub fn take(&mut self, user: u64, told: Told) {
+        match told {
+            Told::Grab(coupon, claim) => self.add(user, coupon, claim),
+            Told::Use(result, told) => self.add_use(user, result, told),
         }
     }
 

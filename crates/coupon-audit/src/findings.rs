@@ -31,6 +31,8 @@ pub enum Kind {
     Misjudged,
     /// What a row says of its use contradicts itself, or what the user was told of it.
     Spent,
+    /// A read endpoint that tells otherwise than is stored.
+    Misread,
     /// A table without the key, or the unique index, that keeps a second row of the same kind out.
     Unguarded,
     /// A result set aside because it contradicts what is stored.
@@ -39,7 +41,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in the order they are told.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Oversold,
         Self::Duplicate,
         Self::Lost,
@@ -48,13 +50,14 @@ impl Kind {
         Self::Stock,
         Self::Misjudged,
         Self::Spent,
+        Self::Misread,
         Self::Unguarded,
         Self::Parked,
     ];
 
     /// Whether it takes what clients were told to find any of it; of the others, a part can be checked without.
     const fn needs_claims(self) -> bool {
-        matches!(self, Self::Lost | Self::Invented)
+        matches!(self, Self::Lost | Self::Invented | Self::Misread)
     }
 
     /// The word that reports use.
@@ -69,6 +72,7 @@ impl Kind {
             Self::Stock => "stock",
             Self::Misjudged => "misjudged",
             Self::Spent => "spent",
+            Self::Misread => "misread",
             Self::Unguarded => "unguarded",
             Self::Parked => "parked",
         }

@@ -45,7 +45,16 @@ pub(super) fn hold_still(folder: &Path) -> Result<Snapshot> {
         let told = (0..).zip(&shards).map(|(number, file)| shard(number, file, position(number)));
         let told = told.collect::<Result<_>>()?;
         let (catalogue, users) = (catalogue(&main)?, users(&main)?);
-        return Ok(Snapshot { catalogue, users, shards: told, rows: Box::new(Files { main, shards }) });
+        let said = |name: &str| anyhow::Ok(meta(&main, "meta", name)?.unwrap_or_default());
+        let (dataset, layout) = (said("dataset")?, said("layout")?);
+        return Ok(Snapshot {
+            dataset,
+            layout,
+            catalogue,
+            users,
+            shards: told,
+            rows: Box::new(Files { main, shards }),
+        });
     }
     bail!("the service writes too much to hold the data still: drain it, and stop the load")
 }

@@ -1,8 +1,9 @@
 //! Holds what a service stored against what it promised.
 //!
-//! The auditor shares the schema's table names with the services, and where servers are; it reads files and databases
-//! itself, so that a mistake in the code audited cannot hide in the audit as well. It reads every row every time; a
-//! duplicate of an old row is still a duplicate.
+//! The auditor shares no code with the services but the core's ids, rows and times. It has connections of its own, its own
+//! list of what databases and keys are called, its own law of where rows belong ([`placement`]) and its own law of the books
+//! ([`books`]), so that a mistake in the code audited cannot hide in the audit as well. Golden files hold both sides to
+//! the same. It reads every row every time; a duplicate of an old row is still a duplicate.
 //!
 //! The checks (`scan`, `stock`) are written once, over what `source` says that data is; `folder` and `servers`
 //! hold data of one kind still and read it.
@@ -15,6 +16,9 @@ mod folder;
 mod ids;
 mod inbox;
 mod ledger;
+mod placement;
+mod reads;
+mod recorded;
 mod scan;
 mod servers;
 mod source;
@@ -26,14 +30,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
-use coupon_core::ShardingStrategy;
+use anyhow::{Context, Result, ensure};
 
-pub use acks::{Ack, write_acks};
+pub use acks::{Ack, Told, write_acks};
 pub use claims::{Claim, Claims};
 pub use findings::{AuditReport, Finding, Kind, SHOWN, Unapplied};
+pub use reads::{Asked, Read, fetch};
 use scan::Seen;
-pub use servers::Servers;
+pub use servers::{Addresses, Servers};
 use source::Snapshot;
 pub use spent::UseTold;
 pub use start::Start;
@@ -69,8 +73,8 @@ pub struct Scope<'a> {
     /// What the data was like when the run began. Without it, nothing can be said of what happened to older rows, and a
     /// window that was moved looks like one that was broken.
     pub start: Option<&'a Start>,
-    /// Where rows belong. Without it, only what a table's own name promises is checked.
-    pub strategy: Option<&'a dyn ShardingStrategy>,
+    /// What its read endpoints told since the last change of the data. Without it, nothing can be said of them.
+    pub reads: Option<&'a [Read]>,
     /// Whether everything handed over has been told to the main database: then nothing may be left to apply, and the
     /// gate may hold nothing that is not stored.
     pub drained: bool,
@@ -110,6 +114,19 @@ impl Data {
             Self::Servers(servers) => stock::remember(&mut servers.hold_still()?.0),
         };
         remember().with_context(|| format!("cannot read {self}"))
+    }
+
+    /// What to ask the service's read endpoints, so that some of everything is asked: users who were granted something,
+    /// their rooms, windows of time, sums.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    pub fn sample(&self, claims: &Claims) -> Result<Vec<Asked>> {
+        let catalogue = match self {
+            Self::Folder(folder) => folder::hold_still(folder).map(|snapshot| snapshot.catalogue),
+            Self::Servers(servers) => servers.hold_still().map(|(snapshot, _)| snapshot.catalogue),
+        };
+        Ok(reads::sample(&catalogue.with_context(|| format!("cannot read {self}"))?, claims))
     }
 
     /// How many results each shard has, as it counts them itself; nothing where none keeps count.
@@ -155,11 +172,15 @@ impl Data {
     fn on_servers(&self, servers: &Servers, scope: &Scope<'_>) -> Result<AuditReport> {
         let (mut snapshot, gate) = servers.hold_still()?;
         let (mut report, seen) = self.check(&mut snapshot, scope)?;
-        servers.check_gate(&gate, &snapshot, &seen.holders, scope.drained, &mut report)?;
+        servers.check_gate(&gate, &snapshot, &seen.holders, scope, &mut report)?;
         Ok(report)
     }
 
     fn check(&self, snapshot: &mut Snapshot, scope: &Scope<'_>) -> Result<(AuditReport, Seen)> {
+        if let Some(start) = scope.start {
+            let (then, now) = (&start.dataset, &snapshot.dataset);
+            ensure!(then == now, "the start is that of data set {then}, and this is data set {now}");
+        }
         let mut report = AuditReport::new(self.to_string(), snapshot.shards.len());
         let ledger = scope.claims.map(Claims::ledger);
         let seen = scan::scan(snapshot, scope, ledger.as_ref(), &mut report)?;

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use coupon_core::{Placement, ResultId, RoomId, RowKey, TableId, Timestamp, UserId};
+use coupon_core::{Placement, ResultId, RoomId, TableId, Timestamp, UserId};
 
 use super::ids::Ids;
 use super::ledger::Ledger;
+use super::placement::Law;
+use super::reads::Lists;
 use super::source::{Catalogue, Coupon, Shard, Snapshot, Stored, Sums, Waiting};
 use super::start::{self, Before, Start};
 use super::{AuditReport, Kind, Scope, spent, stock};
@@ -38,6 +40,8 @@ pub(super) struct Seen {
 /// What the pass needs to know of each row's surroundings.
 struct Pass<'a> {
     scope: &'a Scope<'a>,
+    /// Where rows belong. Without it, only what a table's own name promises is checked.
+    law: Option<Law>,
     catalogue: &'a Catalogue,
     users: &'a Ids,
     ledger: Option<&'a Ledger>,
@@ -63,9 +67,17 @@ pub(super) fn scan(
     let first = || ledger.and_then(Ledger::first).map(|first| first - 1);
     let since = scope.since.or_else(first).or_else(|| scope.start.map(Start::newest));
     note_what_cannot_be_checked(scope, ledger, since, report);
-    let Snapshot { catalogue, users, shards, rows } = snapshot;
-    let pass = Pass { scope, catalogue, users, ledger, since };
+    let Snapshot { layout, catalogue, users, shards, rows, .. } = snapshot;
+    let law = Law::of(layout, shards.len());
+    if law.is_none() {
+        let why = format!(
+            "the layout {layout:?} is none that the auditor knows, so only table names were held against their rows"
+        );
+        report.not_checked.insert(Kind::Misplaced, why);
+    }
+    let pass = Pass { scope, law, catalogue, users, ledger, since };
     let mut seen = Seen::default();
+    let mut lists = Lists::of(scope.reads.unwrap_or_default());
     seen.found.resize(ledger.map_or(0, |ledger| ledger.granted.len()), false);
     seen.uses.resize(ledger.map_or(0, |ledger| ledger.uses.len()), false);
     seen.old.resize(scope.start.map_or(0, |start| start.rows.len()), false);
@@ -75,13 +87,21 @@ pub(super) fn scan(
             report.tables += 1;
             rows.each(place, &mut |row| {
                 sums.add(&row);
+                lists.see(&row, shard.number);
                 pass.row(row, place, &mut seen, report);
             })?;
         }
-        pass.inbox(shard, &mut sums, &mut seen, report);
+        for waiting in &shard.inbox {
+            // What is in the inbox is stored; which table it is meant for is written beside it.
+            let row = waiting.row();
+            sums.add(&row);
+            lists.see(&row, shard.number);
+            pass.row(row, shard.place(waiting.table), &mut seen, report);
+        }
         stock::kept_count(shard, sums, report);
         unguarded(shard, report);
     }
+    lists.check(report);
     report.rows = seen.ids.len() as u64;
     twice_stored(snapshot, std::mem::take(&mut seen.ids), report)?;
     twice_held(snapshot, &mut seen.holders, report)?;
@@ -125,6 +145,9 @@ fn note_what_cannot_be_checked(
     since: Option<i64>,
     report: &mut AuditReport,
 ) {
+    if scope.reads.is_none() {
+        report.not_checked.insert(Kind::Misread, "no read endpoint was asked".to_owned());
+    }
     match scope.claims {
         None => {
             for kind in [Kind::Lost, Kind::Invented] {
@@ -143,10 +166,6 @@ fn note_what_cannot_be_checked(
             }
         }
     }
-    if scope.strategy.is_none() {
-        let why = "the strategy is not known, so only table names were held against their rows";
-        report.not_checked.insert(Kind::Misplaced, why.to_owned());
-    }
 }
 
 /// Finds tables that would let a user's coupon in twice.
@@ -158,15 +177,6 @@ fn unguarded(shard: &Shard, report: &mut AuditReport) {
 }
 
 impl Pass<'_> {
-    /// What is in the inbox is stored; which table it is meant for is written beside it.
-    fn inbox(&self, shard: &Shard, sums: &mut Sums, seen: &mut Seen, report: &mut AuditReport) {
-        for waiting in &shard.inbox {
-            let row = waiting.row();
-            sums.add(&row);
-            self.row(row, shard.place(waiting.table), seen, report);
-        }
-    }
-
     fn row(&self, row: Stored, place: Placement, seen: &mut Seen, report: &mut AuditReport) {
         let grab = row.grab;
         seen.ids.push(grab.id);
@@ -273,11 +283,10 @@ impl Pass<'_> {
         if !belongs(place.table, time, room) {
             return Some(format!("its time {time} and room {room} belong in another table"));
         }
-        let right = self.scope.strategy?.place(&RowKey { user, room, time });
-        match right {
-            Ok(right) if right == place => None,
-            Ok(right) => Some(format!("it belongs on {right}")),
-            Err(error) => Some(error.to_string()),
+        match self.law.as_ref()?.place(user, room, time) {
+            Some(right) if right == place => None,
+            Some(right) => Some(format!("it belongs on {right}")),
+            None => Some("its layout has no place for it".to_owned()),
         }
     }
 

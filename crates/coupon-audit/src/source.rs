@@ -11,6 +11,9 @@ use super::ids::Ids;
 
 /// A data set, held still at one moment. What is small has been read already; rows are read when they are asked for.
 pub(super) struct Snapshot {
+    pub(super) dataset: String,
+    /// Every parameter that decides where a row lives.
+    pub(super) layout: String,
     /// Every coupon.
     pub(super) catalogue: Catalogue,
     /// Every user.
@@ -94,6 +97,13 @@ impl Sums {
     }
 }
 
+impl std::fmt::Display for Sums {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { results, used, cents } = self;
+        write!(f, "{results} results, {used} used, {cents} cents")
+    }
+}
+
 /// The keys without which a table lets an id, or a user's coupon, in twice: what they are called here, and their columns.
 pub(super) const KEYS: [(&str, &[&str]); 2] = [
     ("primary key on result_id", &["result_id"]),
@@ -158,7 +168,7 @@ impl std::fmt::Display for Grab {
 }
 
 /// A stored row, as it is found.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stored {
     pub(super) grab: Grab,
     pub(super) room: i64,

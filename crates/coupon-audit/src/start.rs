@@ -1,14 +1,17 @@
 //! What data was like before a run, to be held against what it is like after it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::books::Line;
 use super::source::{Catalogue, Coupon, Spent, Stored};
 
 /// A data set as it was at one moment: 16 bytes for each row, and for each line of the stock log.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Start {
+    /// Which data set it was.
+    pub(super) dataset: String,
     /// By id: each row's id and digest.
     pub(super) rows: Vec<(i64, u64)>,
     /// By number: each line's number and digest.
@@ -70,11 +73,21 @@ impl Start {
 
 /// Tells a row from every other, and from itself once it is changed.
 pub(super) fn digest(row: &Stored) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    let Stored { grab, room, time, granted, spent } = row;
-    (grab.id, grab.user, grab.coupon, room, time, granted).hash(&mut hasher);
-    (spent.status, spent.time, spent.cents).hash(&mut hasher);
-    hasher.finish()
+    let Stored { grab, room, time, granted, spent } = *row;
+    let Spent { status, time: used, cents } = spent;
+    let grab = [grab.id, grab.user, grab.coupon, room, time, i64::from(granted), status];
+    digest_of(&[&grab.map(Some)[..], &[used, cents]].concat(), "")
+}
+
+/// The same of anything that has numbers, and perhaps a name: for ever, since a start may be kept in a file.
+pub(super) fn digest_of(numbers: &[Option<i64>], name: &str) -> u64 {
+    let mut bytes = Vec::with_capacity(numbers.len() * 9 + name.len());
+    for number in numbers {
+        bytes.push(u8::from(number.is_some()));
+        bytes.extend(number.unwrap_or(0).to_le_bytes());
+    }
+    bytes.extend(name.as_bytes());
+    xxh3_64(&bytes)
 }
 
 /// Holds the stock log against what it was: a log is only ever added to.

@@ -196,10 +196,7 @@ pub(super) fn left_over(catalogue: &Catalogue, seen: &Seen, ledger: &Ledger, rep
 /// Holds what a shard counts of its results against the rows that it has.
 pub(super) fn kept_count(shard: &Shard, rows: Sums, report: &mut AuditReport) {
     let Some(counted) = shard.counted.filter(|counted| *counted != rows) else { return };
-    let shown = |Sums { results, used, cents }| format!("{results} results, {used} used, {cents} cents");
-    report.add(Kind::Stock, 1, || {
-        format!("shard {} counts {} itself, but has {}", shard.number, shown(counted), shown(rows))
-    });
+    report.add(Kind::Stock, 1, || format!("shard {} counts {counted} itself, but has {rows}", shard.number));
 }
 
 /// Holds a shard's outbox against how far main says that it has applied it.
@@ -274,7 +271,8 @@ fn parked(shard: &Shard, report: &mut AuditReport) {
 
 /// What a data set is like now.
 pub(super) fn remember(snapshot: &mut Snapshot) -> Result<Start> {
-    let mut start = Start { catalogue: snapshot.catalogue.clone(), ..Start::default() };
+    let (dataset, catalogue) = (snapshot.dataset.clone(), snapshot.catalogue.clone());
+    let mut start = Start { dataset, catalogue, ..Start::default() };
     start.outboxes = snapshot.shards.iter().map(|shard| (shard.position, shard.last)).collect();
     let sold = super::scan::remember(snapshot, &mut start.rows)?;
     let untold = untold(&snapshot.shards)?;

@@ -1,20 +1,19 @@
 //! `loadtest audit`.
 
 use std::fs::File;
-use std::io::BufReader;
-use std::num::NonZeroU16;
+use std::io::{BufReader, ErrorKind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use coupon_core::{ResultId, ShardingStrategy, Timestamp};
+use coupon_core::{ResultId, Timestamp};
 use coupon_service::backend::servers::names::Namespace;
 
-use super::arguments;
 use super::servers::ServersArgs;
-use crate::audit::{AuditReport, Claims, Data, Scope, Servers};
-use crate::contestants::{Running, Site, strategy_of_layout};
+use super::{arguments, recorded_start};
+use crate::audit::{Claims, Data, Scope, Start};
+use crate::contestants::{Running, Site, data_of};
 use crate::terminal;
 
 /// What an audit that found violations exits with.
@@ -47,7 +46,8 @@ pub struct Args {
     #[arg(long, value_name = "TOKEN", env = "COUPON__ADMIN__TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
     /// What clients were told, as `loadtest run --acks FILE` writes it: whole, with its last line; may be given several
-    /// times
+    /// times. What the data was like before, FILE.start, is read as well if every FILE has it: then whatever happened
+    /// to older rows is judged too
     #[arg(long, value_name = "FILE")]
     acks: Vec<PathBuf>,
     /// When those clients began: later rows that none of them asked for are invented. By default, at the first
@@ -62,22 +62,23 @@ pub struct Args {
 /// When the data or a file cannot be read.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let claims = claims(&args.acks)?;
+    let start = start(&args.acks)?;
     let since = args.since.map(first_id).transpose()?;
+    let scope = Scope { claims: claims.as_ref(), since, start: start.as_ref(), ..Scope::default() };
     let report = match (&args.data, &args.target) {
         (Some(folder), _) => {
             args.servers.refuse("is for data on servers, not for --data")?;
             let data = Data::Folder(folder.clone());
             data.label().with_context(|| format!("--data: {} is no data folder", folder.display()))?;
-            undrained(&data, claims.as_ref(), since)?
+            data.audit(&scope)?
         }
         (None, Some(url)) => {
             let mut target = arguments::target(url)?;
             target.admin_token.clone_from(&args.admin_token);
             let site = Arc::new(Site::given(args.servers.settings()?));
-            let scope = Scope { claims: claims.as_ref(), since, ..Scope::default() };
             Running::attach(target, Some(site))?.audit(&scope)?
         }
-        (None, None) => undrained(&on_servers(args)?, claims.as_ref(), since)?,
+        (None, None) => on_servers(args)?.audit(&scope)?,
     };
     terminal::say(report.to_string().trim_end());
     let violations = report.violations();
@@ -89,13 +90,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::from(VIOLATED))
 }
 
-fn undrained(data: &Data, claims: Option<&Claims>, since: Option<i64>) -> Result<AuditReport> {
-    let label = data.label()?;
-    let shards = NonZeroU16::new(label.shards).context("the data has no shards")?;
-    let strategy: Option<Arc<dyn ShardingStrategy>> = strategy_of_layout(&label.layout, shards);
-    data.audit(&Scope { claims, since, strategy: strategy.as_deref(), ..Scope::default() })
-}
-
 fn on_servers(args: &Args) -> Result<Data> {
     let settings = args.servers.settings()?;
     let namespace = match (&args.namespace, &args.strategy) {
@@ -104,7 +98,7 @@ fn on_servers(args: &Args) -> Result<Data> {
         (None, None) => settings.namespace.clone(),
     };
     ensure!(!namespace.is_empty(), "--backend servers: whose data is it? Give --strategy or --namespace");
-    Ok(Data::Servers(Box::new(Servers::new(settings, &namespace)?)))
+    data_of(&settings, &namespace)
 }
 
 fn claims(files: &[PathBuf]) -> Result<Option<Claims>> {
@@ -122,6 +116,23 @@ fn claims(files: &[PathBuf]) -> Result<Option<Claims>> {
         if files.len() == 1 { "the file" } else { "the files" }
     );
     Ok(Some(claims))
+}
+
+/// What the data was like before the first of the runs, if that was recorded for each of them.
+fn start(acks: &[PathBuf]) -> Result<Option<Start>> {
+    let mut first: Option<Start> = None;
+    for path in acks.iter().map(|path| recorded_start(path)) {
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened.with_context(|| format!("--acks: cannot read {}", path.display()))?,
+        };
+        let start =
+            Start::read(BufReader::new(file)).with_context(|| format!("--acks: {}", path.display()))?;
+        if first.as_ref().is_none_or(|first| start.newest() < first.newest()) {
+            first = Some(start);
+        }
+    }
+    Ok(first)
 }
 
 /// The largest id made before a moment.

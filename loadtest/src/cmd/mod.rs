@@ -16,3 +16,12 @@ pub mod run;
 pub mod serve;
 pub mod simulate;
 pub mod vertical;
+
+use std::path::{Path, PathBuf};
+
+/// Where the start of a run is kept, beside what its clients were told.
+fn recorded_start(acks: &Path) -> PathBuf {
+    let mut path = acks.as_os_str().to_owned();
+    path.push(".start");
+    path.into()
+}

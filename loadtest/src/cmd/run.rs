@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod json;
+mod start;
 mod summary;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 use super::arguments::{self, BEYOND_LIMIT, Output};
+use super::servers::ServersArgs;
 use crate::audit::write_acks;
 use crate::contestants::{INTERRUPTED_CODE, end_load_on_interrupt};
 use crate::duration::parse_duration;
@@ -68,9 +70,12 @@ pub struct Args {
     /// Write the figures here as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write what each grab was told here as CSV, for `loadtest audit`
+    /// Write what each grab was told here as CSV, for `loadtest audit`; and what the data was like before, to FILE.start,
+    /// if it can be read here: a folder on this machine, or servers that --config or --set name
     #[arg(long, value_name = "FILE")]
     acks: Option<PathBuf>,
+    #[command(flatten)]
+    servers: ServersArgs,
     /// Print the built-in workload as a file to start from, and do nothing else
     #[arg(long)]
     print_workload: bool,
@@ -98,6 +103,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     target.admin_token = args.admin_token;
     let json = args.json.as_deref().map(|path| Output::create("--json", path)).transpose()?;
     let acks = args.acks.as_deref().map(|path| Output::create("--acks", path)).transpose()?;
+    match &args.acks {
+        Some(path) => start::record(&target, &args.servers, path)?,
+        None => args.servers.refuse("says where the data is, for --acks")?,
+    }
 
     if args.requests != Which::Echo
         && let Some(hint) = catalogue::hint(&target, spec.workload.catalogue)

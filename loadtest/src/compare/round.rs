@@ -170,6 +170,7 @@ impl Entrant {
             misplaced: violation(report, Kind::Misplaced),
             misjudged: violation(report, Kind::Misjudged),
             spent: violation(report, Kind::Spent),
+            misread: violation(report, Kind::Misread),
             unguarded: violation(report, Kind::Unguarded),
             parked: violation(report, Kind::Parked),
         }

@@ -35,6 +35,8 @@ fn settings(layout: &str, shards: NonZeroU16) -> Option<(&'static str, Vec<Strin
 
 #[cfg(test)]
 mod tests {
+    use coupon_core::{RoomId, RowKey, UserId};
+
     use super::*;
 
     const THREE: NonZeroU16 = NonZeroU16::new(3).unwrap();
@@ -51,6 +53,29 @@ mod tests {
             let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
             let layout = seeder::strategy(name, THREE, &settings).unwrap().layout();
             assert_eq!(strategy_of_layout(&layout, THREE).map(|found| found.layout()), Some(layout));
+        }
+    }
+
+    /// A layout, and rows of which it is known where they lie: user, room, time, shard and table.
+    #[derive(serde::Deserialize)]
+    struct Case {
+        layout: String,
+        shards: NonZeroU16,
+        rows: Vec<(u64, u64, String, u16, String)>,
+    }
+
+    /// The auditor has a law of its own, and is held to the same file.
+    #[test]
+    fn strategies_place_rows_where_the_golden_vectors_say() {
+        let golden = include_str!("../../../crates/coupon-core/golden/placement.json");
+        for Case { layout, shards, rows } in serde_json::from_str::<Vec<Case>>(golden).unwrap() {
+            let strategy = strategy_of_layout(&layout, shards).unwrap_or_else(|| panic!("{layout}"));
+            for (user, room, time, shard, table) in rows {
+                let (user, room) = (UserId::new(user).unwrap(), RoomId::new(room).unwrap());
+                let place = strategy.place(&RowKey { user, room, time: time.parse().unwrap() }).unwrap();
+                let placed = (place.shard.number(), place.table.to_string());
+                assert_eq!(placed, (shard, table), "{layout}: user {user}, room {room}, {time}");
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::launch::{Launch, target};
 use super::process::program;
 use super::servers::{Site, namespace};
-use super::{Service, Spec, interrupt, launch, strategy_of_layout};
+use super::{Service, Spec, interrupt, launch, reads, strategy_of_layout};
 use crate::audit::{AuditReport, Data, Scope, Start};
 use crate::http::{Target, get_json, post_json};
 
@@ -222,7 +222,7 @@ impl Running {
         self.data.as_ref().ok().map(Data::remember).transpose()
     }
 
-    /// Waits until everything handed over is stored, and holds it against what was answered.
+    /// Waits until everything handed over is stored, and holds it against what was answered, now too.
     ///
     /// # Errors
     /// When it does not drain, or its data cannot be read. A violation is no error.
@@ -232,7 +232,8 @@ impl Running {
         data.settle()?;
         // What was pending until now has been stored since, and main may not have been told.
         self.drain()?;
-        data.audit(&Scope { strategy: self.strategy.as_deref(), drained: true, ..*scope })
+        let reads = reads(data, &self.target, scope.claims)?;
+        data.audit(&Scope { reads: Some(&reads), drained: true, ..*scope })
     }
 
     /// The end of its log, to go with an error.

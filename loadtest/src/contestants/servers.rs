@@ -1,6 +1,7 @@
 //! The servers that contestants share: given ones, or private ones that go with the run.
 
 use std::num::NonZeroU16;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use seeder::SeedOptions;
 
 use super::rabbitmq_version;
 use super::server_process::{self, Pid};
-use crate::audit::{Data, Servers};
+use crate::audit::{Addresses, Data, Servers};
 use crate::report::model::Figure;
 
 /// How long Redis may take to tell its version.
@@ -113,7 +114,7 @@ impl Site {
     /// # Errors
     /// When a setting is missing or cannot be used; the error names it.
     pub fn data(&self, namespace: &str) -> Result<Data> {
-        Ok(Data::Servers(Box::new(Servers::new(self.settings.clone(), namespace)?)))
+        data_of(&self.settings, namespace)
     }
 
     /// Fills a namespace. What an earlier run, cut short, has left there goes.
@@ -219,6 +220,22 @@ fn redis_version(settings: &ServersSettings) -> Result<String> {
     let mut redis = redis::Client::open(settings.redis.expose())?.get_connection_with_timeout(ANSWER)?;
     let info: redis::InfoDict = redis::cmd("INFO").arg("server").query(&mut redis)?;
     info.get("redis_version").context("it tells none")
+}
+
+/// The data of a namespace on the servers that settings name, for the auditor.
+///
+/// # Errors
+/// When a setting is missing or cannot be used; the error names it.
+pub(crate) fn data_of(settings: &ServersSettings, namespace: &str) -> Result<Data> {
+    let exposed = |url: &ServerUrl| url.expose().to_owned();
+    let addresses = Addresses {
+        main: exposed(&settings.main),
+        shards: settings.shards.iter().map(exposed).collect(),
+        redis: exposed(&settings.redis),
+        ca_file: settings.main.ca_file().map(Path::to_owned),
+        reconcile: Duration::from_millis(settings.reconcile_ms.get()),
+    };
+    Ok(Data::Servers(Box::new(Servers::new(addresses, namespace)?)))
 }
 
 /// The namespace of a contestant: what its name is, in the letters that a namespace may have.

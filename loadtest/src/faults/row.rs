@@ -18,6 +18,7 @@ use super::stage::Stage;
 use super::wait::{joined, until};
 use super::without::{Who, Without};
 use crate::audit::{AuditReport, Claims, Kind, Scope, Start};
+use crate::contestants::reads;
 use crate::http::post_json;
 use crate::load::Outcome;
 
@@ -103,21 +104,24 @@ fn settle_and_audit(
     })
 }
 
-/// Once more when the gate was being filled at that moment: then it could not be looked at.
+/// Once more when the gate was being filled at that moment, or a read was refused: then they could not be looked at.
 fn audit(subject: &Subject, claims: &Claims, start: &Start) -> Result<AuditReport> {
-    let scope = Scope {
-        claims: Some(claims),
-        since: Some(start.newest()),
-        start: Some(start),
-        strategy: Some(&*subject.strategy),
-        drained: true,
+    let look = || {
+        let reads = reads(&subject.data, &subject.one()?, Some(claims))?;
+        subject.data.audit(&Scope {
+            claims: Some(claims),
+            since: Some(start.newest()),
+            start: Some(start),
+            reads: Some(&reads),
+            drained: true,
+        })
     };
-    let report = subject.data.audit(&scope)?;
+    let report = look()?;
     if report.not_checked.is_empty() {
         return Ok(report);
     }
     drain(subject)?;
-    subject.data.audit(&scope)
+    look()
 }
 
 /// Waits until everything handed over is stored, and main knows of it.

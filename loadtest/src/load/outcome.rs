@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use coupon_audit::{Ack, Claim, Claims};
+use coupon_audit::{Ack, Claim, Claims, Told};
 use coupon_core::{FailReason, Timestamp};
 use hdrhistogram::Histogram;
 
@@ -211,12 +211,13 @@ impl GrabRecord {
             GrabOutcome::Refused(Refusal::Status(_)) => Claim::Refused,
             GrabOutcome::Unknown(_) => Claim::Unknown,
         };
-        Ack { user: self.user_id, coupon: self.coupon_id, claim, told_at: self.told_at }
+        Ack { user: self.user_id, told: Told::Grab(self.coupon_id, claim), told_at: self.told_at }
     }
 
     /// Adds it to what clients claim.
     pub fn tell(&self, claims: &mut Claims) {
-        claims.add(self.user_id, self.coupon_id, self.ack().claim);
+        let Ack { user, told, .. } = self.ack();
+        claims.take(user, told);
     }
 }
 

@@ -173,7 +173,7 @@ fn a_run_writes_its_figures_and_what_every_grab_was_told() {
     assert_eq!(figures["rate"], serde_json::Value::Null);
     let acks = std::fs::read_to_string(acks).unwrap();
     let lines: Vec<&str> = acks.lines().collect();
-    assert_eq!(lines.first(), Some(&"user_id,coupon_id,outcome,result_id,told_at"));
+    assert_eq!(lines.first(), Some(&"user_id,coupon_id,outcome,result_id,told_at,order_amount,use_time"));
     assert_eq!(lines.iter().filter(|line| line.contains(",granted,42,")).count() as u64, granted);
 }
 

@@ -104,13 +104,8 @@ impl Site {
     pub(crate) fn audited(&self, target: &Target) -> AuditReport {
         let drained: Drained = post_json(target, "/admin/drain", &serde_json::json!({})).unwrap();
         assert!(drained.drained);
-        let scope = Scope {
-            claims: Some(&self.claims),
-            since: self.since,
-            strategy: Some(&*self.strategy),
-            drained: true,
-            ..Scope::default()
-        };
+        let scope =
+            Scope { claims: Some(&self.claims), since: self.since, drained: true, ..Scope::default() };
         Data::Folder(self.data()).audit(&scope).unwrap()
     }
 }

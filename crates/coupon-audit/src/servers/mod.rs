@@ -1,6 +1,8 @@
 //! A data set on servers, held still at one moment while it is read.
 
+mod connect;
 mod gate;
+mod names;
 mod read;
 mod rows;
 
@@ -9,10 +11,6 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use coupon_core::ShardId;
-use coupon_service::backend::servers::mysql::Database;
-use coupon_service::backend::servers::names::Namespace;
-use coupon_service::settings::ServersSettings;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 use tokio::runtime::Runtime;
@@ -20,7 +18,10 @@ use tokio::runtime::Runtime;
 use super::Label;
 use super::ids::Ids;
 use super::source::{Catalogue, Shard, Snapshot};
+pub use connect::Addresses;
+use connect::Database;
 pub(super) use gate::Gate;
+use names::Namespace;
 use rows::Databases;
 
 /// How often a snapshot is tried again while a service keeps applying outboxes.
@@ -30,13 +31,14 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Where a data set on servers is.
 #[derive(Debug, Clone)]
 pub struct Servers {
-    settings: ServersSettings,
+    addresses: Addresses,
     namespace: Namespace,
     main: Database,
 }
 
 /// Every database, each inside a read transaction, if they tell of the same moment.
 struct Held {
+    label: Label,
     catalogue: Catalogue,
     users: Ids,
     shards: Vec<Shard>,
@@ -46,39 +48,34 @@ struct Held {
 }
 
 impl Servers {
-    /// The data set of a namespace, on the servers that settings name.
+    /// The data set of a namespace, on the servers at these addresses.
     ///
     /// # Errors
     /// When a setting is missing or cannot be used; the error names it.
-    pub fn new(settings: ServersSettings, namespace: &str) -> Result<Self> {
+    pub fn new(addresses: Addresses, namespace: &str) -> Result<Self> {
         ensure!(!namespace.is_empty(), "setting `servers.namespace` is missing: whose data is it?");
-        let namespace = Namespace::new(namespace, "")?;
-        let main = Database::new("servers.main", &settings.main, &namespace.main_database(), 1)?;
-        let servers = Self { settings, namespace, main };
+        let namespace = Namespace::new(namespace)?;
+        let ca_file = addresses.ca_file.as_deref();
+        let main = Database::new("servers.main", &addresses.main, &namespace.main_database(), ca_file)?;
+        let servers = Self { addresses, namespace, main };
         servers.shard(0)?;
         Ok(servers)
     }
 
-    /// The settings that led there.
-    #[must_use]
-    pub const fn settings(&self) -> &ServersSettings {
-        &self.settings
-    }
-
     /// A shard's database: shard i lives on the server i mod their number.
     fn shard(&self, number: u16) -> Result<Database> {
-        let servers = &self.settings.shards;
+        let servers = &self.addresses.shards;
         let at = usize::from(number).checked_rem(servers.len());
         let (at, url) = at.and_then(|at| Some((at, servers.get(at)?))).context(
             "setting `servers.shards` is missing: give a list of addresses such as mysql://user:password@host:3306",
         )?;
-        let name = self.namespace.shard_database(ShardId::new(number));
-        Database::new(&format!("servers.shards[{at}]"), url, &name, 1)
+        let name = self.namespace.shard_database(number);
+        Database::new(&format!("servers.shards[{at}]"), url, &name, self.addresses.ca_file.as_deref())
     }
 
     pub(super) fn label(&self) -> Result<Label> {
         runtime()?.block_on(async {
-            let mut main = self.main.connect_alone().await?;
+            let mut main = self.main.connect().await?;
             read::label(&mut main).await.with_context(|| self.main.to_string())
         })
     }
@@ -87,12 +84,12 @@ impl Servers {
     pub(super) fn kept_counts(&self) -> Result<Vec<u64>> {
         let count = async |number| {
             let database = self.shard(number)?;
-            let mut shard = database.connect_alone().await?;
+            let mut shard = database.connect().await?;
             let (counted, _) = read::state(&mut shard).await.with_context(|| database.to_string())?;
             anyhow::Ok(u64::try_from(counted.map_or(0, |sums| sums.results)).unwrap_or(0))
         };
         runtime()?.block_on(async {
-            let label = read::label(&mut self.main.connect_alone().await?).await?;
+            let label = read::label(&mut self.main.connect().await?).await?;
             let mut counts = Vec::new();
             for number in 0..label.shards {
                 counts.push(count(number).await?);
@@ -104,11 +101,11 @@ impl Servers {
     /// Waits until the gate has no reservation that is pending, or for as long as one may be.
     pub(super) fn settle(&self) -> Result<()> {
         let gate = runtime()?.block_on(async {
-            let mut main = self.main.connect_alone().await?;
+            let mut main = self.main.connect().await?;
             let dataset = read::label(&mut main).await?.dataset;
-            Gate::read(&mut main, &self.namespace.dataset(&dataset)).await
+            Gate::read(&mut main, &self.namespace, &dataset).await
         })?;
-        gate.settle(&self.settings)
+        gate.settle(&self.addresses)
     }
 
     /// Holds every database still.
@@ -120,9 +117,10 @@ impl Servers {
         let runtime = runtime()?;
         for _ in 0..ATTEMPTS {
             if let Some(held) = runtime.block_on(self.try_to_hold())? {
-                let Held { catalogue, users, shards, main, connections, gate } = held;
+                let Held { label, catalogue, users, shards, main, connections, gate } = held;
+                let Label { dataset, layout, .. } = label;
                 let rows = Box::new(Databases { main, connections, runtime });
-                return Ok((Snapshot { catalogue, users, shards, rows }, gate));
+                return Ok((Snapshot { dataset, layout, catalogue, users, shards, rows }, gate));
             }
             std::thread::sleep(PAUSE);
         }
@@ -131,34 +129,34 @@ impl Servers {
 
     /// Nothing, when something moved meanwhile.
     async fn try_to_hold(&self) -> Result<Option<Held>> {
-        let mut main = self.main.connect_alone().await?;
+        let mut main = self.main.connect().await?;
         hold(&mut main).await.with_context(|| self.main.to_string())?;
         let label = read::label(&mut main).await.with_context(|| self.main.to_string())?;
         let before = read::positions(&mut main).await?;
         let (mut shards, mut connections) = (Vec::new(), Vec::new());
         for number in 0..label.shards {
             let database = self.shard(number)?;
-            let mut connection = database.connect_alone().await?;
+            let mut connection = database.connect().await?;
             let position = before.get(&number).copied().unwrap_or(0);
             let held = hold_shard(&mut connection, number, &label.dataset, position).await;
             let Some(shard) = held.with_context(|| database.to_string())? else { return Ok(None) };
             shards.push(shard);
             connections.push(connection);
         }
-        let mut now = self.main.connect_alone().await?;
+        let mut now = self.main.connect().await?;
         if before != read::positions(&mut now).await? {
             return Ok(None);
         }
-        let gate = Gate::read(&mut main, &self.namespace.dataset(&label.dataset)).await?;
+        let gate = Gate::read(&mut main, &self.namespace, &label.dataset).await?;
         let (catalogue, users) = (read::catalogue(&mut main).await?, read::users(&mut main).await?);
-        Ok(Some(Held { catalogue, users, shards, main, connections, gate }))
+        Ok(Some(Held { label, catalogue, users, shards, main, connections, gate }))
     }
 
     /// What main says of the gate now, after whatever was held still.
     pub(super) fn gate_now(&self, gate: &Gate) -> Result<Gate> {
         runtime()?.block_on(async {
-            let mut main = self.main.connect_alone().await?;
-            Gate::read(&mut main, gate.names()).await
+            let mut main = self.main.connect().await?;
+            gate.again(&mut main).await
         })
     }
 }

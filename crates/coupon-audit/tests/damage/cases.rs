@@ -1,10 +1,9 @@
 //! One set of damages for every kind of store: each is a promise broken by hand, in data that is otherwise sound.
 
-use std::num::NonZeroU16;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use coupon_audit::{AuditReport, Claim, Claims, Data, Kind, Scope, Start, UseTold};
-use coupon_core::{ResultId, ShardingStrategy, Timestamp};
+use coupon_audit::{AuditReport, Claim, Claims, Data, Kind, Scope, Start, UseTold, fetch};
+use coupon_core::{ResultId, Timestamp};
 
 use crate::folder::Folder;
 use crate::site::Site;
@@ -34,9 +33,8 @@ pub(crate) fn end() -> String {
     (jiff::Timestamp::now().as_millisecond() + 3_600_000).to_string()
 }
 
-pub(crate) fn by_day() -> Arc<dyn ShardingStrategy> {
-    range_svc::RangeSettings::default().strategy(NonZeroU16::new(2).unwrap()).unwrap()
-}
+/// How a data set of two shards tells that it has one table a day.
+pub(crate) const BY_DAY: &str = "range of time, one table a UTC day, spread 1, 2 shards";
 
 pub(crate) fn id(time: &str, sequence: u16) -> i64 {
     ResultId::from_parts(time.parse().unwrap(), 1, sequence).unwrap().number()
@@ -291,6 +289,106 @@ fn a_missing_unique_index<S: Store>() {
     assert!(text.contains("unique index on (user_id, coupon_id)"), "{text}");
 }
 
+/// What a service tells of a result.
+fn view(result: i64, user: u64, coupon: u64) -> serde_json::Value {
+    serde_json::json!({
+        "result_id": result.to_string(), "user_id": user, "coupon_id": coupon, "room_id": 1, "grab_status": 1,
+        "fail_reason": null, "grab_time": ResultId::from_number(result).unwrap().time().to_string(),
+        "use_status": 0, "use_time": null, "order_amount": null,
+    })
+}
+
+/// What a sound service tells of a sound store, of today's two results and yesterday's one, by path.
+fn answers() -> BTreeMap<&'static str, serde_json::Value> {
+    let views = || [view(id(TODAY, 2), 2, 2), view(id(TODAY, 1), 1, 1), view(id(YESTERDAY, 3), 3, 1)];
+    let page = |items: Vec<serde_json::Value>| serde_json::json!({ "items": items, "next_cursor": null, "partial": false });
+    let of_user = |user: usize| page(vec![views()[user].clone()]);
+    let sums = |results: i64| serde_json::json!({ "results": results, "used": 0, "order_amount": 0.0 });
+    let shards: Vec<serde_json::Value> = (0..2)
+        .map(|shard| {
+            let results = if shard == shard_of(TODAY) { 2 } else { 1 };
+            serde_json::json!({ "shard": shard, "results": results, "used": 0, "order_amount": 0.0 })
+        })
+        .collect();
+    let mut global = sums(3);
+    global["shards"] = shards.into();
+    global["partial"] = false.into();
+    let last = ResultId::from_number(id(TODAY, 2)).unwrap().time().to_string();
+    BTreeMap::from([
+        ("/api/user/2/", of_user(0)),
+        ("/api/user/1/", of_user(1)),
+        ("/api/user/3/", of_user(2)),
+        ("/api/room/1/orders", page(views().to_vec())),
+        (
+            "/api/room/1/stats",
+            serde_json::json!({ "results": 3, "last_grab_time": last, "partial": false, "age_ms": 0 }),
+        ),
+        ("/api/orders/recent", page(Vec::new())),
+        ("/api/statistics/global", global),
+    ])
+}
+
+/// What the audit finds of read endpoints that answer so.
+fn told_by<S: Store>(store: &mut S, answers: &BTreeMap<&str, serde_json::Value>) -> String {
+    let asked = store.data().sample(store.claims()).unwrap();
+    let reads = fetch(&asked, |path| {
+        if let Some(result) = path.strip_prefix("/api/result/") {
+            let user = (1..=3)
+                .find(|user| [TODAY, YESTERDAY].iter().any(|day| id(day, *user).to_string() == result));
+            let user = user.unwrap();
+            let coupon = if user == 2 { 2 } else { 1 };
+            let result = view(result.parse().unwrap(), user.into(), coupon);
+            return Ok((200, serde_json::json!({ "result": result }).to_string().into_bytes()));
+        }
+        let (_, answer) = answers.iter().find(|(beginning, _)| path.starts_with(**beginning)).unwrap();
+        Ok((200, answer.to_string().into_bytes()))
+    })
+    .unwrap();
+    let report = store.data().audit(&Scope { reads: Some(&reads), ..store.scope(None) }).unwrap();
+    assert!(report.findings.keys().all(|kind| *kind == Kind::Misread), "{report}");
+    report.findings.get(&Kind::Misread).map(|found| found.examples.join("\n")).unwrap_or_default()
+}
+
+fn reads_that_tell_otherwise<S: Store>() {
+    type Damage = fn(&mut serde_json::Value);
+    let mut store = S::sound();
+    assert_eq!(told_by(&mut store, &answers()), "");
+    let damages: [(&str, Damage, &str); 9] = [
+        (
+            "/api/user/1/",
+            |page| page["items"] = serde_json::json!([]),
+            "of user 1, coupon 1 is stored, and not in it",
+        ),
+        (
+            "/api/room/1/orders",
+            |page| {
+                page["items"].as_array_mut().unwrap().remove(1);
+            },
+            "is stored, and not in it",
+        ),
+        ("/api/room/1/orders", |page| page["items"].as_array_mut().unwrap().swap(0, 1), "not in order"),
+        ("/api/user/2/", |page| page["items"][0]["order_amount"] = 5.into(), "order_amount 5.00; stored is"),
+        ("/api/user/2/", |page| page["items"][0]["room_id"] = 7.into(), "room 7"),
+        ("/api/user/3/", |page| page["items"][0] = view(id(TODAY, 1), 1, 1), "was not asked for"),
+        (
+            "/api/orders/recent",
+            |page| page["items"] = serde_json::json!([view(id(TODAY, 9), 9, 1)]),
+            "is in it, and not stored",
+        ),
+        ("/api/room/1/stats", |stats| stats["results"] = 4.into(), "4 results, the last at"),
+        ("/api/statistics/global", |sums| sums["shards"][0]["results"] = 9.into(), "shard 0: 9 results"),
+    ];
+    for (path, damage, said) in damages {
+        let mut damaged = answers();
+        damage(damaged.get_mut(path).unwrap());
+        let found = told_by(&mut store, &damaged);
+        assert!(
+            found.contains(said) && found.contains(&format!("GET {}", path.trim_end_matches('/'))),
+            "{path}: {found:?}"
+        );
+    }
+}
+
 /// Each of them on every kind of store.
 macro_rules! on_every_store {
     ($($case:ident as $name:ident),* $(,)?) => {
@@ -313,5 +411,6 @@ on_every_store! {
     edits_of_the_catalogue as a_catalogue_that_was_edited_is_no_fault_of_older_rows,
     what_was_there_at_the_start as the_log_is_only_ever_added_to,
     told_wrongly as a_duplicate_under_a_wrong_id_and_a_time_that_was_right_are_found,
+    reads_that_tell_otherwise as a_read_endpoint_that_tells_otherwise_than_is_stored_is_found,
     a_missing_unique_index as a_table_without_its_unique_index_is_found,
 }

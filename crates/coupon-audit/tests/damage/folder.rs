@@ -1,20 +1,18 @@
 //! Each promise broken by hand, in a folder that is otherwise sound, and found.
 
 use coupon_audit::{AuditReport, Claim, Claims, Data, Kind, SHOWN, Scope, Start};
+use coupon_core::TableId;
 use coupon_core::schema::{self, Dialect};
-use coupon_core::{ShardingStrategy, TableId};
 use rusqlite::Connection;
-use std::sync::Arc;
 use tempfile::TempDir;
 
-use crate::cases::{CATALOGUE, Store, by_day, end, people, stored};
+use crate::cases::{BY_DAY, CATALOGUE, Store, end, people, stored};
 use crate::cases::{TABLE_TODAY, TABLE_YESTERDAY, TODAY, YESTERDAY, id, shard_of};
 
 /// A folder of two shards and two daily tables, whose coupons 1 and 2 belong to room 1, with 10 of each.
 pub(crate) struct Folder {
     dir: TempDir,
     claims: Claims,
-    strategy: Arc<dyn ShardingStrategy>,
 }
 
 impl Store for Folder {
@@ -25,10 +23,10 @@ impl Store for Folder {
         for sql in schema::catalogue(Dialect::Sqlite) {
             main.execute_batch(&sql).unwrap();
         }
-        main.execute_batch(
-            "INSERT INTO meta VALUES ('format', '1'), ('dataset', 'd1'), ('layout', '?'), ('shards', '2');
-             INSERT INTO outbox_positions VALUES (0, 0), (1, 0);",
-        )
+        main.execute_batch(&format!(
+            "INSERT INTO meta VALUES ('format', '1'), ('dataset', 'd1'), ('layout', '{BY_DAY}'), ('shards', '2');
+             INSERT INTO outbox_positions VALUES (0, 0), (1, 0);"
+        ))
         .unwrap();
         for sql in CATALOGUE.into_iter().map(|sql| sql.replace("END", &end())).chain([people()]) {
             main.execute_batch(&sql).unwrap();
@@ -48,7 +46,7 @@ impl Store for Folder {
                 }
             }
         }
-        Self { dir, claims: Claims::default(), strategy: by_day() }
+        Self { dir, claims: Claims::default() }
     }
 
     fn claims(&mut self) -> &mut Claims {
@@ -90,13 +88,7 @@ impl Store for Folder {
     }
 
     fn scope<'a>(&'a self, start: Option<&'a Start>) -> Scope<'a> {
-        Scope {
-            claims: Some(&self.claims),
-            start,
-            strategy: Some(&*self.strategy),
-            drained: true,
-            ..Scope::default()
-        }
+        Scope { claims: Some(&self.claims), start, drained: true, ..Scope::default() }
     }
 }
 
@@ -252,16 +244,18 @@ fn a_row_on_the_wrong_shard_is_misplaced() {
 }
 
 #[test]
-fn a_row_in_the_table_of_another_day_is_misplaced_even_if_the_strategy_is_unknown() {
+fn a_row_in_the_table_of_another_day_is_misplaced_even_if_the_layout_is_unknown() {
     let mut folder = Folder::new();
+    folder.main("UPDATE meta SET value = 'jump of user_id, 2 shards' WHERE name = 'layout'");
     folder.store(0, TABLE_YESTERDAY, id(TODAY, 1), 1, 1);
     folder.tell(0, 1);
     folder.claims.add(1, 1, Claim::Granted(id(TODAY, 1)));
     let report = folder.data().audit(&Scope::default()).unwrap();
     assert_eq!(only(&report).0, Kind::Misplaced);
+    assert!(report.not_checked[&Kind::Misplaced].contains("jump of user_id"), "{report}");
     assert_eq!(
         report.not_checked.keys().copied().collect::<Vec<_>>(),
-        [Kind::Lost, Kind::Invented, Kind::Misplaced, Kind::Spent]
+        [Kind::Lost, Kind::Invented, Kind::Misplaced, Kind::Spent, Kind::Misread]
     );
 }
 

@@ -5,8 +5,7 @@ mod cases;
 mod folder;
 mod site;
 
-use coupon_audit::{Claim, Kind, Scope};
-use deadpool_redis::redis;
+use coupon_audit::{Addresses, Claim, Kind, Scope, Servers};
 
 use cases::{Store as _, TABLE_TODAY, TABLE_YESTERDAY, TODAY, YESTERDAY, id, shard_of};
 use site::Site;
@@ -150,6 +149,45 @@ fn a_coupon_on_offer_that_the_gate_does_not_know_is_found() {
 }
 
 #[test]
+fn a_total_or_a_window_of_the_gates_that_is_not_mains_is_found() {
+    for (field, value, said) in [
+        ("t", "12", "coupon 2: the gate has total 12 and main 10"),
+        ("s", "1", "coupon 2: the gate has start 1 and main 0"),
+        ("e", "1", "coupon 2: the gate has end 1 and main"),
+        ("e", "never", "coupon 2: the gate has end none and main"),
+    ] {
+        let site = Site::sound();
+        let start = site.data().remember().unwrap();
+        site.redis(redis::cmd("HSET").arg(site.holders(2)).arg(field).arg(value));
+        let (kind, count, text) = site.only();
+        assert_eq!((kind, count), (Kind::Stock, 1), "{text}");
+        assert!(text.contains(said), "{text:?} does not say {said:?}");
+        assert_eq!(site.audit_since(&start).count(Kind::Stock), 1);
+    }
+}
+
+#[test]
+fn a_window_that_was_moved_in_main_reaches_the_gate_when_it_is_filled() {
+    let site = Site::sound();
+    let start = site.data().remember().unwrap();
+    site.main("UPDATE coupons SET end_time = end_time + 1000 WHERE coupon_id = 2");
+    assert_eq!(site.audit_since(&start).violations(), 0);
+    assert!(site.only().2.contains("coupon 2: the gate has end"));
+}
+
+#[test]
+fn a_hold_under_another_id_than_stored_is_found() {
+    let site = Site::sound();
+    site.hold(2, 2, id(TODAY, 99));
+    let (kind, count, text) = site.only();
+    assert_eq!((kind, count), (Kind::Stock, 1));
+    let told = format!("by user 2: result {}, and stored is {}", id(TODAY, 99), id(TODAY, 2));
+    assert!(text.contains(&told), "{text}");
+    site.redis(redis::cmd("HSET").arg(site.holders(2)).arg(2).arg(format!("x{}", id(TODAY, 2))));
+    assert!(site.only().2.contains("under another id"), "what is stored is not set aside");
+}
+
+#[test]
 fn surpluses_in_the_gate_are_no_holders() {
     let site = Site::sound();
     site.redis(redis::cmd("HSET").arg(site.holders(1)).arg("+9").arg("1"));
@@ -166,7 +204,7 @@ fn a_gate_that_cannot_be_looked_at_is_said() {
         report.to_string().contains("0 (in part n/a: the gate was not held against the rows"),
         "{report}"
     );
-    site.settings.redis = Default::default();
+    site.addresses.redis = Default::default();
     let report = site.audit();
     assert!(report.not_checked[&Kind::Stock].contains("servers.redis"), "{report}");
     assert_eq!(report.violations(), 0);
@@ -194,12 +232,10 @@ fn a_table_that_no_reader_knows_by_name_is_refused() {
 
 #[test]
 fn a_missing_address_is_named() {
-    let mut site = Site::new();
-    let shards = std::mem::take(&mut site.settings.shards);
-    let refused =
-        |site: &Site| coupon_audit::Servers::new(site.settings.clone(), "audited").unwrap_err().to_string();
-    assert!(refused(&site).contains("servers.shards"));
-    site.settings.shards = shards;
-    site.settings.main = Default::default();
-    assert!(refused(&site).contains("servers.main"));
+    let sound = Site::new().addresses.clone();
+    let refused = |addresses: Addresses| Servers::new(addresses, "audited").unwrap_err().to_string();
+    assert!(refused(Addresses { shards: Vec::new(), ..sound.clone() }).contains("servers.shards"));
+    assert!(refused(Addresses { main: String::new(), ..sound.clone() }).contains("servers.main"));
+    let nameless = Servers::new(sound, "").unwrap_err().to_string();
+    assert!(nameless.contains("servers.namespace"), "{nameless}");
 }

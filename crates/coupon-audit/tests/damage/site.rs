@@ -1,21 +1,19 @@
 //! A data set on real servers that is sound until a test breaks it.
 
 use std::num::NonZeroU16;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
-use coupon_audit::{Claims, Data, Scope, Servers, Start};
+use coupon_audit::{Addresses, Claims, Data, Scope, Servers, Start};
+use coupon_core::TableId;
 use coupon_core::schema::{self, Dialect};
-use coupon_core::{CouponId, ShardingStrategy, TableId};
-use coupon_service::backend::servers::cluster::Cluster;
-use coupon_service::backend::servers::mysql::Database;
-use coupon_service::settings::{ServersSettings, Sources};
 use coupon_stack::{Options, Stack};
-use deadpool_redis::redis;
 use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, Opts};
 use tokio::runtime::Runtime;
 
-use crate::cases::{CATALOGUE, Store, TABLE_TODAY, TABLE_YESTERDAY, by_day, end, people, stored};
+use crate::cases::{BY_DAY, CATALOGUE, Store, TABLE_TODAY, TABLE_YESTERDAY, end, people, stored};
 
 /// The epoch that the gate is open in.
 const EPOCH: u64 = 3;
@@ -24,15 +22,13 @@ const EPOCH: u64 = 3;
 static STACK: LazyLock<Stack> = LazyLock::new(|| Stack::start(&Options { shards: TWO, dir: None }).unwrap());
 static SITES: AtomicU32 = AtomicU32::new(0);
 const TWO: NonZeroU16 = NonZeroU16::new(2).unwrap();
+const DATASET: &str = "d1";
 
 /// Two shards with two daily tables each, and the coupons 1 and 2 of room 1.
 pub(crate) struct Site {
     pub(crate) claims: Claims,
-    pub(crate) settings: ServersSettings,
+    pub(crate) addresses: Addresses,
     namespace: String,
-    dataset: String,
-    cluster: Cluster,
-    strategy: Arc<dyn ShardingStrategy>,
     runtime: Runtime,
     /// When its coupons end.
     ends: String,
@@ -42,26 +38,15 @@ impl Store for Site {
     fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let namespace = format!("audited_{}", SITES.fetch_add(1, Ordering::Relaxed));
-        let mut flags = STACK.addresses().settings();
-        flags.push(format!("servers.namespace={namespace}"));
-        let settings = Sources { flags, ..Sources::default() }.read_storage().unwrap().servers;
-        let strategy = by_day();
-        let cluster = Cluster::new(&settings, &*strategy).unwrap();
-        let dataset = runtime.block_on(async {
-            let making = cluster.create(&strategy.layout()).await.unwrap();
-            cluster.complete().await.unwrap();
-            making.dataset
-        });
-        let site = Self {
-            claims: Claims::default(),
-            settings,
-            namespace,
-            dataset,
-            cluster,
-            strategy,
-            runtime,
-            ends: end(),
+        let stack = STACK.addresses();
+        let addresses = Addresses {
+            main: stack.main.clone(),
+            shards: stack.shards.clone(),
+            redis: stack.redis.clone(),
+            ca_file: None,
+            reconcile: Duration::from_secs(1),
         };
+        let site = Self { claims: Claims::default(), addresses, namespace, runtime, ends: end() };
         site.fill();
         site
     }
@@ -71,11 +56,11 @@ impl Store for Site {
     }
 
     fn main(&self, sql: &str) {
-        self.run(&self.cluster.main, sql);
+        self.run(&self.addresses.main, &format!("{}_main", self.namespace), sql);
     }
 
     fn shard(&self, shard: usize, sql: &str) {
-        self.run(&self.cluster.shards[shard], sql);
+        self.run(&self.addresses.shards[shard], &format!("{}_shard_{shard}", self.namespace), sql);
     }
 
     /// Its shard counts it.
@@ -103,28 +88,39 @@ impl Store for Site {
     }
 
     fn data(&self) -> Data {
-        Data::Servers(Box::new(Servers::new(self.settings.clone(), &self.namespace).unwrap()))
+        Data::Servers(Box::new(Servers::new(self.addresses.clone(), &self.namespace).unwrap()))
     }
 
     fn scope<'a>(&'a self, start: Option<&'a Start>) -> Scope<'a> {
-        Scope {
-            claims: Some(&self.claims),
-            start,
-            strategy: Some(&*self.strategy),
-            drained: true,
-            ..Scope::default()
-        }
+        Scope { claims: Some(&self.claims), start, drained: true, ..Scope::default() }
     }
 }
 
 impl Site {
     fn fill(&self) {
+        self.make(&self.addresses.main, "main", &schema::main_migrations());
         for sql in CATALOGUE.into_iter().map(|sql| sql.replace("END", &self.ends)).chain([people()]) {
             self.main(&sql);
         }
-        self.main("REPLACE INTO outbox_positions (shard, outbox_id) VALUES (0, 0), (1, 0)");
-        self.main(&format!("REPLACE INTO gate_state (id, epoch, open_epoch) VALUES (1, {EPOCH}, {EPOCH})"));
+        self.main(&format!(
+            "INSERT INTO meta (name, value) VALUES ('format', '1'), ('dataset', '{DATASET}'), ('layout', '{BY_DAY}'),
+                 ('shards', '2')"
+        ));
+        self.main("INSERT INTO outbox_positions (shard, outbox_id) VALUES (0, 0), (1, 0)");
+        self.main(&format!("INSERT INTO gate_state (id, epoch, open_epoch) VALUES (1, {EPOCH}, {EPOCH})"));
         for shard in 0..2 {
+            self.make(&self.addresses.shards[shard], &format!("shard_{shard}"), &schema::shard_migrations());
+            self.shard(
+                shard,
+                &format!("INSERT INTO shard_meta (name, value) VALUES ('dataset', '{DATASET}'), ('shard', '{shard}')"),
+            );
+            self.shard(
+                shard,
+                &format!(
+                    "INSERT INTO shard_state (id, dataset, outbox_id, closed_epoch, as_of, results, used, order_amount,
+                         messages, received, commits) VALUES (1, '{DATASET}', 0, 0, 0, 0, 0, 0, 0, 0, 0)"
+                ),
+            );
             for table in [TABLE_TODAY, TABLE_YESTERDAY] {
                 let (create, indexes) = schema::results(Dialect::MySql, TableId::parse(table).unwrap());
                 self.shard(shard, &create);
@@ -137,26 +133,38 @@ impl Site {
         }
     }
 
+    /// Makes a database and its tables.
+    fn make(&self, server: &str, name: &str, migrations: &[schema::Migration]) {
+        let database = format!("{}_{name}", self.namespace);
+        self.run(server, "", &format!("CREATE DATABASE {database} CHARACTER SET utf8mb4"));
+        let statements = migrations.iter().flat_map(|migration| migration.sql.split(";\n"));
+        statements.for_each(|sql| self.run(server, &database, sql));
+    }
+
     pub(crate) fn holders(&self, coupon: u64) -> String {
-        self.cluster.names(&self.dataset).holders(EPOCH, CouponId::new(coupon).unwrap())
+        format!("{}.{DATASET}.{EPOCH}.{coupon}.holders", self.namespace)
     }
 
     pub(crate) fn redis(&self, command: &redis::Cmd) {
-        let client = redis::Client::open(self.settings.redis.expose()).unwrap();
+        let client = redis::Client::open(self.addresses.redis.as_str()).unwrap();
         command.exec(&mut client.get_connection().unwrap()).unwrap();
     }
 
-    fn run(&self, database: &Database, sql: &str) {
-        self.runtime.block_on(async { database.connect().await.unwrap().query_drop(sql).await.unwrap() });
+    fn run(&self, server: &str, database: &str, sql: &str) {
+        let server = server.trim_end_matches('/');
+        let opts = Opts::from_url(&format!("{server}/{database}")).unwrap();
+        self.runtime.block_on(async { Conn::new(opts).await.unwrap().query_drop(sql).await.unwrap() });
     }
 }
 
 impl Drop for Site {
     fn drop(&mut self) {
-        self.runtime.block_on(async {
-            for database in self.cluster.shards.iter().chain([&self.cluster.main]) {
-                database.remove().await.unwrap();
-            }
-        });
+        let drop = |server: &str, name: String| {
+            self.run(server, "", &format!("DROP DATABASE IF EXISTS {}_{name}", self.namespace));
+        };
+        drop(&self.addresses.main, "main".to_owned());
+        for (number, server) in self.addresses.shards.iter().enumerate() {
+            drop(server, format!("shard_{number}"));
+        }
     }
 }

@@ -79,6 +79,9 @@ pub struct AuditResult {
     /// Uses that contradict themselves, or what their users were told.
     #[serde(default)]
     pub spent: Violation,
+    /// Read endpoints that told otherwise than is stored.
+    #[serde(default)]
+    pub misread: Violation,
     /// Tables without the keys that keep a second row of the same kind out.
     #[serde(default)]
     pub unguarded: Violation,
@@ -90,7 +93,7 @@ pub struct AuditResult {
 impl AuditResult {
     /// Every kind of violation, with its name and what it means.
     #[must_use]
-    pub fn violations(&self) -> [(&'static str, &'static str, &Violation); 10] {
+    pub fn violations(&self) -> [(&'static str, &'static str, &Violation); 11] {
         [
             ("lost", "acknowledged, but stored nowhere", &self.lost),
             ("duplicate", "one user holds one coupon twice", &self.duplicate),
@@ -100,6 +103,7 @@ impl AuditResult {
             ("misplaced", "where no reader looks for it", &self.misplaced),
             ("misjudged", "decided against the rules", &self.misjudged),
             ("spent", "used otherwise than its user was told", &self.spent),
+            ("misread", "a read tells otherwise than is stored", &self.misread),
             ("unguarded", "a table without its unique keys", &self.unguarded),
             ("parked", "set aside: it contradicts what is stored", &self.parked),
         ]
@@ -125,6 +129,7 @@ impl AuditResult {
         self.misplaced.add(&other.misplaced);
         self.misjudged.add(&other.misjudged);
         self.spent.add(&other.spent);
+        self.misread.add(&other.misread);
         self.unguarded.add(&other.unguarded);
         self.parked.add(&other.parked);
     }
@@ -161,6 +166,7 @@ mod tests {
         assert!(!AuditResult { misplaced: one(), ..fine.clone() }.passed());
         assert!(!AuditResult { misjudged: one(), ..fine.clone() }.passed());
         assert!(!AuditResult { spent: one(), ..fine.clone() }.passed());
+        assert!(!AuditResult { misread: one(), ..fine.clone() }.passed());
         assert!(!AuditResult { unguarded: one(), ..fine.clone() }.passed());
         assert!(!AuditResult { parked: one(), ..fine }.passed());
     }

@@ -155,6 +155,30 @@ mod tests {
         }
     }
 
+    /// The auditor has names of its own, and is held to the same file.
+    #[test]
+    fn names_are_those_of_the_golden_file() {
+        let golden: serde_json::Value =
+            serde_json::from_str(include_str!("../../../../coupon-core/golden/names.json")).unwrap();
+        let text = |name: &str| golden[name].as_str().unwrap();
+        let namespace = Namespace::new(text("namespace"), "").unwrap();
+        assert_eq!(namespace.main_database(), text("main"));
+        for shard in golden["shards"].as_array().unwrap() {
+            let number = u16::try_from(shard[0].as_u64().unwrap()).unwrap();
+            assert_eq!(namespace.shard_database(ShardId::new(number)), shard[1].as_str().unwrap());
+        }
+        let (names, epoch) = (namespace.dataset(text("dataset")), golden["epoch"].as_u64().unwrap());
+        let coupon = CouponId::new(golden["coupon"].as_u64().unwrap()).unwrap();
+        assert_eq!(names.holders(epoch, coupon), text("holders"));
+        assert_eq!(names.pending(epoch), text("pending"));
+        let all = |name: &str| golden[name].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
+        assert!(all("good").all(|name| Namespace::new(name, "").is_ok()));
+        // Without a name, a namespace is called by its strategy.
+        for name in all("bad").filter(|name| !name.is_empty()) {
+            assert!(Namespace::new(name, "").is_err(), "{name}");
+        }
+    }
+
     #[test]
     fn keys_tell_their_epoch() {
         let names = Namespace::new("", "hash").unwrap().dataset("d1");

@@ -1,0 +1,179 @@
+//! Where rows belong, as the auditor has it: from the line in which a data set tells its layout.
+//!
+//! The services route by code of their own. It is written down here a second time on purpose, and both are held to the same
+//! golden vectors (`crates/coupon-core/golden/placement.json`).
+//!
+//! - *hash of user_id*: slot = hash % 16,384, shard = slot % shards. A shard has one table.
+//! - *range of time*: one table a UTC day or hour; range d, counted from 1970, begins on shard d % shards.
+//! - *range of room_id*: one table a range of rooms; range i, counted from 0, begins on shard i % shards.
+//! - *spread w*: a range lies on w shards, from the one where it begins; a user's rows on the one of hash % w.
+
+use coupon_core::{Placement, RoomId, ShardId, TableId, Timestamp, UserId};
+use xxhash_rust::xxh3::xxh3_64;
+
+const SLOTS: u64 = 16_384;
+const DAY_MS: i64 = 86_400_000;
+const HOUR_MS: i64 = 3_600_000;
+
+/// A layout that the auditor knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Law {
+    rule: Rule,
+    /// How many shards a range lies on.
+    spread: u64,
+    shards: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Rule {
+    /// By a user's hash, which is the id itself where it is not mixed.
+    User {
+        mixed: bool,
+    },
+    Day,
+    Hour,
+    /// Ranges of so many rooms each.
+    Rooms(u64),
+    /// The first room of each range, ascending from 1.
+    Starts(Vec<u64>),
+}
+
+impl Law {
+    /// The law of a layout over so many shards; nothing where the auditor does not know it.
+    pub(crate) fn of(layout: &str, shards: usize) -> Option<Self> {
+        let rule = layout.strip_suffix(&format!(", {shards} shards"))?;
+        let shards = u64::try_from(shards).ok().filter(|shards| *shards > 0)?;
+        if let Some(mix) = rule.strip_prefix("hash of user_id, mix ") {
+            let mixed = match mix {
+                "xxh3" => true,
+                "modulo" => false,
+                _ => return None,
+            };
+            return Some(Self { rule: Rule::User { mixed }, spread: 1, shards });
+        }
+        let (range, spread) = rule.rsplit_once(", spread ")?;
+        let spread = spread.parse().ok().filter(|spread| (1..=shards).contains(spread))?;
+        let rule = match range.strip_prefix("range of time, one table a UTC ") {
+            Some("day") => Rule::Day,
+            Some("hour") => Rule::Hour,
+            Some(_) => return None,
+            None => rooms(range.strip_prefix("range of room_id, ")?)?,
+        };
+        Some(Self { rule, spread, shards })
+    }
+
+    /// Where a row belongs; nothing for one that has no place.
+    pub(crate) fn place(&self, user: UserId, room: RoomId, time: Timestamp) -> Option<Placement> {
+        let since_1970 = |length: i64| u64::try_from(time.millis().div_euclid(length)).ok();
+        let (range, table) = match &self.rule {
+            Rule::User { mixed } => {
+                let hash = if *mixed { hash(user) } else { user.get() };
+                (hash % SLOTS, TableId::Single)
+            }
+            Rule::Day => (since_1970(DAY_MS)?, TableId::Day(time.day())),
+            Rule::Hour => (since_1970(HOUR_MS)?, TableId::Hour(time.hour())),
+            Rule::Rooms(width) => {
+                let number = (room.get() - 1) / width;
+                let first = RoomId::new(number * width + 1).ok()?;
+                (
+                    number,
+                    TableId::Rooms { first, last: RoomId::new(first.get().saturating_add(width - 1)).ok() },
+                )
+            }
+            Rule::Starts(starts) => {
+                let next = starts.partition_point(|start| *start <= room.get());
+                let number = next.checked_sub(1)?;
+                let first = RoomId::new(*starts.get(number)?).ok()?;
+                let last = starts.get(next).and_then(|next| RoomId::new(next - 1).ok());
+                (number as u64, TableId::Rooms { first, last })
+            }
+        };
+        let lane = if self.spread > 1 { hash(user) % self.spread } else { 0 };
+        let shard = (range % self.shards + lane) % self.shards;
+        Some(Placement::new(ShardId::new(u16::try_from(shard).ok()?), table))
+    }
+}
+
+/// XXH3-64 of the id's eight little-endian bytes.
+fn hash(user: UserId) -> u64 {
+    xxh3_64(&user.get().to_le_bytes())
+}
+
+fn rooms(ranges: &str) -> Option<Rule> {
+    if let Some(width) = ranges.strip_suffix(" rooms each") {
+        return width.parse().ok().filter(|width| *width > 0).map(Rule::Rooms);
+    }
+    let starts: Vec<u64> = ranges
+        .strip_prefix("starting at rooms ")?
+        .split(", ")
+        .map(|start| start.parse().ok())
+        .collect::<Option<_>>()?;
+    (starts.first() == Some(&1) && starts.is_sorted_by(|a, b| a < b)).then_some(Rule::Starts(starts))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    /// A layout, and rows of which it is known where they lie: user, room, time, shard and table.
+    #[derive(Deserialize)]
+    struct Case {
+        layout: String,
+        shards: usize,
+        rows: Vec<(u64, u64, String, u16, String)>,
+    }
+
+    #[test]
+    fn rows_belong_where_the_golden_vectors_say() {
+        let cases: Vec<Case> =
+            serde_json::from_str(include_str!("../../coupon-core/golden/placement.json")).unwrap();
+        assert!(cases.len() >= 8);
+        for Case { layout, shards, rows } in cases {
+            let law = Law::of(&layout, shards).unwrap_or_else(|| panic!("{layout}"));
+            for (user, room, time, shard, table) in rows {
+                let (user, room) = (UserId::new(user).unwrap(), RoomId::new(room).unwrap());
+                let place = law.place(user, room, time.parse().unwrap()).unwrap();
+                assert_eq!(
+                    (place.shard.number(), place.table.to_string()),
+                    (shard, table),
+                    "{layout}: {user}, {time}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn hashes_are_those_of_the_reference_implementation() {
+        let law = Law::of("hash of user_id, mix xxh3, 4 shards", 4).unwrap();
+        let vectors = include_str!("../../../services/hash-svc/tests/golden.csv");
+        let mut seen = 0;
+        for row in vectors.lines().skip(1) {
+            let fields: Vec<&str> = row.split(',').collect();
+            let user = UserId::new(fields[0].parse().unwrap()).unwrap();
+            assert_eq!(hash(user), u64::from_str_radix(fields[1], 16).unwrap(), "user {user}");
+            let place = law.place(user, RoomId::new(1).unwrap(), Timestamp::from_millis(0)).unwrap();
+            assert_eq!(place.shard.number().to_string(), fields[3], "user {user}");
+            seen += 1;
+        }
+        assert!(seen >= 60);
+    }
+
+    #[test]
+    fn a_layout_that_is_not_known_is_not_guessed() {
+        for layout in [
+            "jump of user_id, 3 shards",
+            "hash of user_id, mix crc, 3 shards",
+            "hash of user_id, mix xxh3, 4 shards",
+            "range of time, one table a UTC month, spread 1, 3 shards",
+            "range of time, one table a UTC day, spread 4, 3 shards",
+            "range of room_id, 0 rooms each, spread 1, 3 shards",
+            "range of room_id, starting at rooms 2, 3, spread 1, 3 shards",
+            "range of room_id, starting at rooms 1, 3, 3, spread 1, 3 shards",
+            "",
+        ] {
+            assert_eq!(Law::of(layout, 3), None, "{layout:?}");
+        }
+    }
+}

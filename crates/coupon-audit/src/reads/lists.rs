@@ -1,0 +1,183 @@
+//! The answers, while the rows that they speak of go by.
+
+use std::collections::HashMap;
+
+use coupon_core::Timestamp;
+
+use super::{Asked, LIMIT, Read, Told};
+use crate::source::{Grab, Spent, Stored, Sums};
+use crate::{AuditReport, Kind};
+
+/// How far a service's clock may be from ours: rows so near to a window's beginning may be in a list, or not.
+const SLACK_MS: i64 = 30_000;
+const HOUR_MS: i64 = 3_600_000;
+
+/// Every answer, and what is stored of what it speaks of.
+pub(crate) struct Lists<'a> {
+    answers: Vec<Answered<'a>>,
+    /// Which answers speak of a user, of a room, or of everything.
+    users: HashMap<i64, Vec<usize>>,
+    rooms: HashMap<i64, Vec<usize>>,
+    others: Vec<usize>,
+}
+
+struct Answered<'a> {
+    read: &'a Read,
+    /// The rows told, by their ids, and whether each is stored.
+    rows: HashMap<i64, (&'a Stored, bool)>,
+    /// Below this id, rows may be missing: a later page has them.
+    lowest: i64,
+    /// How many rows it lacks, and the first of them.
+    missing: Option<(u64, Grab)>,
+    sums: Sums,
+    shards: HashMap<u16, Sums>,
+    last: Option<i64>,
+    /// What else is wrong with it.
+    wrong: Vec<String>,
+}
+
+impl<'a> Lists<'a> {
+    pub(crate) fn of(reads: &'a [Read]) -> Self {
+        let mut lists =
+            Self { answers: Vec::new(), users: HashMap::new(), rooms: HashMap::new(), others: Vec::new() };
+        for (at, read) in reads.iter().enumerate() {
+            match read.asked {
+                Asked::User(user) => {
+                    lists.users.entry(i64::try_from(user).unwrap_or(-1)).or_default().push(at);
+                }
+                Asked::Room(room) | Asked::RoomStats(room) => lists.rooms.entry(room).or_default().push(at),
+                Asked::Result(_) | Asked::Recent(_) | Asked::Global => lists.others.push(at),
+            }
+            lists.answers.push(Answered::of(read));
+        }
+        lists
+    }
+
+    /// Takes note of a row that is stored.
+    pub(crate) fn see(&mut self, row: &Stored, shard: u16) {
+        let Self { answers, users, rooms, others } = self;
+        let theirs = [users.get(&row.grab.user), rooms.get(&row.room), Some(&*others)];
+        for at in theirs.into_iter().flatten().flatten() {
+            if let Some(answer) = answers.get_mut(*at) {
+                answer.see(row, shard);
+            }
+        }
+    }
+
+    /// Adds to the report what was told otherwise than it is stored.
+    pub(crate) fn check(self, report: &mut AuditReport) {
+        for answer in self.answers {
+            let path = answer.read.asked.path();
+            let path = path.strip_suffix(&format!("limit={LIMIT}")).unwrap_or(&path);
+            if let Told::Nothing(why) = &answer.read.told {
+                report.not_checked.insert(Kind::Misread, why.clone());
+            }
+            for (count, text) in answer.all_wrong() {
+                report.add(Kind::Misread, count, || {
+                    format!("GET {}: {text}", path.trim_end_matches(['?', '&']))
+                });
+            }
+        }
+    }
+}
+
+impl<'a> Answered<'a> {
+    fn of(read: &'a Read) -> Self {
+        let mut wrong = Vec::new();
+        let (mut rows, mut lowest) = (HashMap::new(), i64::MAX);
+        match &read.told {
+            Told::Rows { rows: told, whole } => {
+                lowest = if *whole { i64::MIN } else { told.last().map_or(i64::MAX, |row| row.grab.id) };
+                if !told.is_sorted_by(|one, next| one.grab.id > next.grab.id) {
+                    wrong.push("its rows are not in order, the latest first, each once".to_owned());
+                }
+                for row in told {
+                    if !fits(read, row, -SLACK_MS) {
+                        wrong.push(format!("{} was not asked for", row.grab));
+                    }
+                    rows.insert(row.grab.id, (row, false));
+                }
+            }
+            Told::Wrong(why) => wrong.push(why.clone()),
+            Told::Count { .. } | Told::Sums { .. } | Told::Kept | Told::Nothing(_) => {}
+        }
+        let (sums, shards) = (Sums::default(), HashMap::new());
+        Self { read, rows, lowest, missing: None, sums, shards, last: None, wrong }
+    }
+
+    fn see(&mut self, row: &Stored, shard: u16) {
+        match &self.read.told {
+            Told::Rows { .. } => self.listed(row),
+            Told::Count { .. } | Told::Sums { .. } => {
+                self.sums.add(row);
+                self.shards.entry(shard).or_default().add(row);
+                self.last = self.last.max(Some(row.time));
+            }
+            Told::Wrong(_) | Told::Kept | Told::Nothing(_) => {}
+        }
+    }
+
+    fn listed(&mut self, row: &Stored) {
+        if let Some((told, found)) = self.rows.get_mut(&row.grab.id) {
+            *found = true;
+            if *told != row {
+                self.wrong.push(format!("{}; stored is {}", shown(told), shown(row)));
+            }
+        } else if row.grab.id > self.lowest && fits(self.read, row, SLACK_MS) {
+            self.missing.get_or_insert((0, row.grab)).0 += 1;
+        }
+    }
+
+    /// All that is wrong with it: how much, and a description.
+    fn all_wrong(mut self) -> Vec<(u64, String)> {
+        let unstored = self.rows.values().filter(|(_, found)| !found).map(|(row, _)| row.grab);
+        self.wrong.extend(unstored.map(|grab| format!("{grab} is in it, and not stored")));
+        match &self.read.told {
+            Told::Count { results, last } if (*results, *last) != (self.sums.results, self.last) => {
+                let shown = |results: i64, last: Option<i64>| {
+                    let last =
+                        last.map_or_else(|| "none".to_owned(), |at| Timestamp::from_millis(at).to_string());
+                    format!("{results} results, the last at {last}")
+                };
+                let (told, stored) = (shown(*results, *last), shown(self.sums.results, self.last));
+                self.wrong.push(format!("{told}; stored are {stored}"));
+            }
+            Told::Sums { all, shards } => {
+                let of_shard = |shard: &u16| self.shards.get(shard).copied().unwrap_or_default();
+                let shards =
+                    shards.iter().map(|(shard, told)| (format!("shard {shard}"), *told, of_shard(shard)));
+                let differing: Vec<String> = [("all".to_owned(), *all, self.sums)]
+                    .into_iter()
+                    .chain(shards)
+                    .filter(|(_, told, stored)| told != stored)
+                    .map(|(of, told, stored)| format!("{of}: {told}; stored are {stored}"))
+                    .collect();
+                self.wrong.extend(differing);
+            }
+            _ => {}
+        }
+        self.wrong.sort_unstable();
+        let missing = self.missing.map(|(count, grab)| {
+            let of = if count > 1 { format!(", one of {count}") } else { String::new() };
+            (count, format!("{grab} is stored, and not in it{of}"))
+        });
+        missing.into_iter().chain(self.wrong.into_iter().map(|text| (1, text))).collect()
+    }
+}
+
+/// Whether a row is among those asked for; a window begins that much later.
+fn fits(read: &Read, row: &Stored, later_ms: i64) -> bool {
+    match read.asked {
+        Asked::Result(id) => row.grab.id == id,
+        Asked::User(user) => u64::try_from(row.grab.user) == Ok(user),
+        Asked::Room(room) | Asked::RoomStats(room) => row.room == room,
+        Asked::Recent(hours) => row.time >= read.at.millis() - i64::from(hours) * HOUR_MS + later_ms,
+        Asked::Global => true,
+    }
+}
+
+fn shown(row: &Stored) -> String {
+    let Stored { grab, room, spent, .. } = row;
+    let used = if *spent == Spent::default() { String::new() } else { format!(", {spent}") };
+    format!("{grab}, room {room}, at {}{used}", Timestamp::from_millis(row.time))
+}

@@ -1,0 +1,279 @@
+//! What the read endpoints tell, held against what is stored: each list row by row, each sum by counting.
+//!
+//! The auditor says what is to be asked ([`Asked`]); whoever speaks HTTP asks it ([`fetch`]); the answers go into the
+//! audit, which reads every row anyway (`lists`).
+
+mod lists;
+
+use anyhow::{Context, Result, bail, ensure};
+use coupon_core::{Money, Timestamp};
+use serde::Deserialize;
+
+use super::claims::Claims;
+use super::source::{Catalogue, Grab, Spent, Stored, Sums};
+pub(crate) use lists::Lists;
+
+/// How many users, and of how many rooms, a sample has.
+const USERS: usize = 16;
+const ROOMS: usize = 4;
+/// So many rows a page, and so many pages of a list.
+const LIMIT: usize = 1_000;
+const PAGES: usize = 3;
+/// The windows of recent orders, in hours.
+const WINDOWS: [u16; 2] = [1, 24];
+
+/// A question to a read endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asked {
+    /// One result, by its id.
+    Result(i64),
+    /// What a user holds.
+    User(u64),
+    /// What was grabbed in a room.
+    Room(i64),
+    /// What was grabbed in the last so many hours.
+    Recent(u16),
+    /// How much was grabbed in a room.
+    RoomStats(i64),
+    /// Sums over everything.
+    Global,
+}
+
+/// A question, and what came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Read {
+    asked: Asked,
+    /// When it was asked.
+    at: Timestamp,
+    told: Told,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Told {
+    /// The latest rows, or all there are.
+    Rows { rows: Vec<Stored>, whole: bool },
+    /// So many results, and the time of the last.
+    Count { results: i64, last: Option<i64> },
+    /// Sums, and those of each shard.
+    Sums { all: Sums, shards: Vec<(u16, Sums)> },
+    /// What was true a while ago: nobody says that it still is.
+    Kept,
+    /// An answer that no right service gives.
+    Wrong(String),
+    /// No answer that anything can be held against, for this reason.
+    Nothing(String),
+}
+
+impl Asked {
+    fn path(self) -> String {
+        match self {
+            Self::Result(id) => format!("/api/result/{id}"),
+            Self::User(user) => format!("/api/user/{user}/coupons?limit={LIMIT}"),
+            Self::Room(room) => format!("/api/room/{room}/orders?limit={LIMIT}"),
+            Self::Recent(hours) => format!("/api/orders/recent?hours={hours}&limit={LIMIT}"),
+            Self::RoomStats(room) => format!("/api/room/{room}/stats"),
+            Self::Global => "/api/statistics/global?exact=true".to_owned(),
+        }
+    }
+}
+
+/// What to ask, so that some of everything is: users who were granted something and their rooms, windows of time, sums.
+pub(crate) fn sample(catalogue: &Catalogue, claims: &Claims) -> Vec<Asked> {
+    let step = claims.granted.len().div_ceil(USERS).max(1);
+    let chosen = || claims.granted.iter().step_by(step);
+    let room_of = |coupon: u64| Some(catalogue.get(&i64::try_from(coupon).ok()?)?.room);
+    let granted = chosen().filter_map(|(_, _, coupon)| room_of(*coupon));
+    let mut rooms: Vec<i64> = granted.chain(catalogue.values().map(|coupon| coupon.room).take(1)).collect();
+    rooms.sort_unstable();
+    rooms.dedup();
+    rooms.truncate(ROOMS);
+    let mut asked: Vec<Asked> =
+        chosen().flat_map(|&(result, user, _)| [Asked::Result(result), Asked::User(user)]).collect();
+    asked.extend(rooms.iter().flat_map(|room| [Asked::Room(*room), Asked::RoomStats(*room)]));
+    asked.extend(WINDOWS.map(Asked::Recent));
+    asked.push(Asked::Global);
+    asked.sort_unstable();
+    asked.dedup();
+    asked
+}
+
+/// Asks a service. `get` GETs a path, and tells the status and the body of the answer.
+///
+/// # Errors
+/// When `get` fails.
+pub fn fetch(asked: &[Asked], mut get: impl FnMut(&str) -> Result<(u16, Vec<u8>)>) -> Result<Vec<Read>> {
+    let one = |asked: &Asked| {
+        let at = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
+        Ok(Read { asked: *asked, at, told: told(*asked, &mut get)? })
+    };
+    asked.iter().map(one).collect()
+}
+
+fn told(asked: Asked, get: &mut impl FnMut(&str) -> Result<(u16, Vec<u8>)>) -> Result<Told> {
+    let (mut all, mut cursor) = (Vec::new(), None);
+    for _ in 0..PAGES {
+        let path = match &cursor {
+            None => asked.path(),
+            Some(cursor) => format!("{}&cursor={cursor}", asked.path()),
+        };
+        let (status, body) = get(&path)?;
+        match status {
+            200 => {}
+            401 | 403 | 503 => return Ok(Told::Nothing(format!("GET {path} was answered {status}"))),
+            _ => return Ok(Told::Wrong(format!("GET {path} was answered {status}"))),
+        }
+        match Answer::read(asked, &body) {
+            Ok(Answer::Page(rows, next)) => {
+                all.extend(rows);
+                cursor = next;
+                if cursor.is_none() {
+                    return Ok(Told::Rows { rows: all, whole: true });
+                }
+            }
+            Ok(Answer::Whole(told)) => return Ok(told),
+            Err(why) => {
+                return Ok(Told::Wrong(format!("GET {path} was answered with what cannot be: {why:#}")));
+            }
+        }
+    }
+    Ok(Told::Rows { rows: all, whole: false })
+}
+
+/// What one answer says.
+enum Answer {
+    /// Rows, and where the next page begins.
+    Page(Vec<Stored>, Option<String>),
+    Whole(Told),
+}
+
+#[derive(Deserialize)]
+struct Row {
+    result_id: String,
+    user_id: i64,
+    coupon_id: i64,
+    room_id: i64,
+    grab_status: i64,
+    fail_reason: Option<String>,
+    grab_time: String,
+    use_status: i64,
+    use_time: Option<String>,
+    order_amount: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<Row>,
+    next_cursor: Option<String>,
+    partial: bool,
+}
+
+#[derive(Deserialize)]
+struct One {
+    result: Row,
+}
+
+#[derive(Deserialize)]
+struct RoomStats {
+    results: i64,
+    last_grab_time: Option<String>,
+    partial: bool,
+    age_ms: u64,
+}
+
+#[derive(Deserialize)]
+struct Global {
+    #[serde(flatten)]
+    all: Figures,
+    shards: Vec<OfShard>,
+    partial: bool,
+}
+
+#[derive(Deserialize)]
+struct OfShard {
+    shard: u16,
+    #[serde(flatten)]
+    sums: Figures,
+}
+
+#[derive(Deserialize)]
+struct Figures {
+    results: i64,
+    used: i64,
+    order_amount: f64,
+}
+
+impl Answer {
+    fn read(asked: Asked, body: &[u8]) -> Result<Self> {
+        let partial = || Ok(Self::Whole(Told::Nothing("an answer was partial".to_owned())));
+        match asked {
+            Asked::User(_) | Asked::Room(_) | Asked::Recent(_) => {
+                let page: Page = serde_json::from_slice(body)?;
+                if page.partial {
+                    return partial();
+                }
+                ensure!(
+                    !page.items.is_empty() || page.next_cursor.is_none(),
+                    "an empty page that is not the last"
+                );
+                let rows = page.items.into_iter().map(Row::stored).collect::<Result<_>>()?;
+                Ok(Self::Page(rows, page.next_cursor))
+            }
+            Asked::Result(_) => {
+                let One { result } = serde_json::from_slice(body)?;
+                Ok(Self::Whole(Told::Rows { rows: vec![result.stored()?], whole: true }))
+            }
+            Asked::RoomStats(_) => {
+                let stats: RoomStats = serde_json::from_slice(body)?;
+                if stats.partial {
+                    return partial();
+                }
+                if stats.age_ms > 0 {
+                    return Ok(Self::Whole(Told::Kept));
+                }
+                let last = stats.last_grab_time.as_deref().map(millis).transpose()?;
+                Ok(Self::Whole(Told::Count { results: stats.results, last }))
+            }
+            Asked::Global => {
+                let Global { all, shards, partial: short } = serde_json::from_slice(body)?;
+                if short {
+                    return partial();
+                }
+                let shards =
+                    shards.into_iter().map(|of| Ok((of.shard, of.sums.sums()?))).collect::<Result<_>>()?;
+                Ok(Self::Whole(Told::Sums { all: all.sums()?, shards }))
+            }
+        }
+    }
+}
+
+impl Row {
+    fn stored(self) -> Result<Stored> {
+        let id = self.result_id.parse().with_context(|| format!("result_id {:?}", self.result_id))?;
+        let cents = self.order_amount.map(cents).transpose()?;
+        let use_time = self.use_time.as_deref().map(millis).transpose()?;
+        Ok(Stored {
+            grab: Grab { id, user: self.user_id, coupon: self.coupon_id },
+            room: self.room_id,
+            time: millis(&self.grab_time)?,
+            granted: self.grab_status == 1 && self.fail_reason.is_none(),
+            spent: Spent { status: self.use_status, time: use_time, cents },
+        })
+    }
+}
+
+impl Figures {
+    fn sums(&self) -> Result<Sums> {
+        Ok(Sums { results: self.results, used: self.used, cents: cents(self.order_amount)? })
+    }
+}
+
+fn millis(time: &str) -> Result<i64> {
+    match time.parse::<Timestamp>() {
+        Ok(time) => Ok(time.millis()),
+        Err(error) => bail!("{time:?} is no time: {error}"),
+    }
+}
+
+fn cents(amount: f64) -> Result<i64> {
+    Ok(Money::from_units(amount).with_context(|| format!("{amount} is no amount"))?.cents())
+}

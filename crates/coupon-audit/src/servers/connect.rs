@@ -1,0 +1,198 @@
+//! The auditor's own connections: one to each database, and one to Redis.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use mysql_async::{Conn, Opts, OptsBuilder};
+use redis::{Client, Connection, TlsCertificates};
+use tokio_rustls::rustls::crypto;
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How long Redis may take for an answer.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Times are UTC, and a connection may be silent for as long as the others are read.
+const SESSION: [&str; 2] = ["SET SESSION time_zone = '+00:00'", "SET SESSION wait_timeout = 3600"];
+/// What MySQL calls a user or a password that is wrong, and a database that is not there.
+const ACCESS_DENIED: u16 = 1045;
+const NO_DATABASE: u16 = 1049;
+
+/// Where MySQL and Redis are: addresses with their passwords, which are never printed.
+#[derive(Clone, Default)]
+pub struct Addresses {
+    /// The main MySQL: `mysql://user:password@host:3306`.
+    pub main: String,
+    /// The shards' MySQLs. Shard i lives on the server i mod their number.
+    pub shards: Vec<String>,
+    /// Redis: `redis://:password@host:6379`; empty leaves the gate out.
+    pub redis: String,
+    /// Who signed the servers' certificates, as a PEM file; `None` for the authorities that browsers trust.
+    pub ca_file: Option<PathBuf>,
+    /// How often the services look through pending reservations.
+    pub reconcile: Duration,
+}
+
+impl fmt::Debug for Addresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shards: Vec<&str> = self.shards.iter().map(|url| host(url)).collect();
+        f.debug_struct("Addresses")
+            .field("main", &host(&self.main))
+            .field("shards", &shards)
+            .field("redis", &host(&self.redis))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Host and port of an address, without user and password.
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    // The password first: it may hold anything that ends a host.
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    rest.split(['/', '?']).next().unwrap_or_default()
+}
+
+/// One database on one MySQL server.
+#[derive(Clone)]
+pub(super) struct Database {
+    /// `servers.main`, `servers.shards[2]`: what to look at when something is wrong.
+    setting: String,
+    host: String,
+    name: String,
+    opts: Opts,
+}
+
+impl Database {
+    /// The database of that name on the server that a setting names.
+    pub(super) fn new(setting: &str, url: &str, name: &str, ca_file: Option<&Path>) -> Result<Self> {
+        const EXAMPLE: &str = "an address is mysql://user:password@host:3306";
+        ensure!(!url.is_empty(), "setting `{setting}` is missing: {EXAMPLE}");
+        let opts = Opts::from_url(url).map_err(|error| anyhow!("setting `{setting}`: {error}; {EXAMPLE}"))?;
+        let asked = opts.ssl_opts().cloned();
+        check_encryption(setting, url, asked.is_some(), ca_file, "?require_ssl=true at its end")?;
+        let ssl = match (asked, authority(ca_file)?) {
+            (Some(ssl), Some(pem)) => {
+                Some(ssl.with_root_certs(vec![pem.into()]).with_disable_built_in_roots(true))
+            }
+            (ssl, _) => ssl,
+        };
+        let opts = OptsBuilder::from_opts(opts)
+            .ssl_opts(ssl)
+            .db_name(Some(name))
+            .setup(SESSION.map(str::to_owned).to_vec())
+            .prefer_socket(false);
+        let (host, name) = (host(url).to_owned(), name.to_owned());
+        Ok(Self { setting: setting.to_owned(), host, name, opts: opts.into() })
+    }
+
+    pub(super) async fn connect(&self) -> Result<Conn> {
+        let connecting = tokio::time::timeout(CONNECT, Conn::new(self.opts.clone()));
+        let connected = connecting
+            .await
+            .with_context(|| format!("{self}: it did not answer within {} s", CONNECT.as_secs()))?;
+        connected.map_err(|error| match &error {
+            mysql_async::Error::Server(said) if said.code == ACCESS_DENIED => {
+                anyhow!("{self}: the user or the password is wrong")
+            }
+            mysql_async::Error::Server(said) if said.code == NO_DATABASE => {
+                anyhow!("{self}: there is no such database on that server")
+            }
+            _ => anyhow!("{self}: {error}"),
+        })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "setting `{}`: MySQL at {}, database {}", self.setting, self.host, self.name)
+    }
+}
+
+/// What the driver would show holds the password.
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Database({self})")
+    }
+}
+
+/// A connection to Redis.
+pub(super) fn redis(addresses: &Addresses) -> Result<Connection> {
+    let (url, ca_file) = (&addresses.redis, addresses.ca_file.as_deref());
+    let what = || format!("setting `servers.redis`: Redis at {}", host(url));
+    let encrypted = url.starts_with("rediss://");
+    check_encryption("servers.redis", url, encrypted, ca_file, "rediss:// at its beginning")?;
+    let client = match authority(ca_file)? {
+        Some(pem) => {
+            Client::build_with_tls(url.as_str(), TlsCertificates { client_tls: None, root_cert: Some(pem) })
+        }
+        None => Client::open(url.as_str()),
+    };
+    let connection = client.with_context(what)?.get_connection_with_timeout(CONNECT).with_context(what)?;
+    connection.set_read_timeout(Some(ANSWER)).with_context(what)?;
+    Ok(connection)
+}
+
+/// Holds an address to what `servers.ca_file` promises: whoever names an authority means everything to be encrypted.
+fn check_encryption(
+    setting: &str,
+    url: &str,
+    encrypted: bool,
+    ca_file: Option<&Path>,
+    how: &str,
+) -> Result<()> {
+    if encrypted {
+        // Drivers take the process's; without this, any library could change which one that is.
+        let _ = crypto::ring::default_provider().install_default();
+    }
+    ensure!(
+        encrypted || ca_file.is_none(),
+        "setting `{setting}`: servers.ca_file is set, so the connection to {} must be encrypted: write {how}",
+        host(url)
+    );
+    Ok(())
+}
+
+/// The authority that the settings name, as PEM.
+fn authority(ca_file: Option<&Path>) -> Result<Option<Vec<u8>>> {
+    let Some(file) = ca_file else { return Ok(None) };
+    let what = || format!("setting `servers.ca_file`: cannot read {}", file.display());
+    std::fs::read(file).map(Some).with_context(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_printed() {
+        let url = "mysql://coupon:se@cr/et?5@db.example:3306/x";
+        let addresses = Addresses {
+            main: url.to_owned(),
+            shards: vec![url.to_owned()],
+            redis: "redis://:se@cret@cache:6379".to_owned(),
+            ..Addresses::default()
+        };
+        let shown = format!("{addresses:?}");
+        assert!(shown.contains("db.example:3306") && shown.contains("cache:6379"), "{shown}");
+        assert!(!shown.contains("se@cr"), "{shown}");
+        let plain = Database::new("servers.main", "mysql://coupon:s3cret@db:3306", "m", None).unwrap();
+        assert_eq!(format!("{plain:?}"), "Database(setting `servers.main`: MySQL at db:3306, database m)");
+    }
+
+    #[test]
+    fn whoever_names_an_authority_means_everything_to_be_encrypted() {
+        let ca = Some(Path::new("/etc/ca.pem"));
+        let plain = Database::new("servers.main", "mysql://coupon:s3cret@db:3306", "m", ca);
+        let error = plain.unwrap_err().to_string();
+        assert!(error.contains("servers.main") && error.contains("require_ssl"), "{error}");
+    }
+}

@@ -7,8 +7,12 @@
 //! Main is edited by people as well. Deltas that a coupon's row has no room for concern that coupon alone: they are parked,
 //! in their order, and applied once the row makes sense again.
 
+mod forgotten;
+
 use std::collections::BTreeMap;
 use std::fmt;
+
+pub use forgotten::{Held, forgotten};
 
 use crate::{CouponId, ShardId, StockOperation};
 
@@ -16,6 +20,8 @@ use crate::{CouponId, ShardId, StockOperation};
 pub const GRAB: &str = "grab";
 /// Who writes the log lines of retired rows.
 pub const ARCHIVE: &str = "archive";
+/// Who writes the log lines of either when main had forgotten them, and the rows themselves told it anew.
+pub const REBUILD: &str = "rebuild";
 
 /// The largest stock that main's columns hold.
 const STOCK_MAX: i64 = i32::MAX as i64;
@@ -32,6 +38,26 @@ pub struct Delta {
     pub entry: i64,
     /// How many were stored or, below zero, retired.
     pub rows: i64,
+}
+
+/// On whose word main is told of rows; the log says so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Word {
+    /// The shards' outboxes', entry by entry.
+    #[default]
+    Outbox,
+    /// The rows' own, since the entries that told of them are gone.
+    Rows,
+}
+
+impl Word {
+    /// Who writes the log lines of rows that came, and of rows that went.
+    const fn operators(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Outbox => (GRAB, ARCHIVE),
+            Self::Rows => (REBUILD, REBUILD),
+        }
+    }
 }
 
 /// What a coupon's row in main says of its stock.
@@ -125,6 +151,8 @@ pub struct Gap {
 /// Deltas by coupon, and how far they bring main.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Told {
+    /// On whose word.
+    pub word: Word,
     /// What each coupon is told, in order.
     pub coupons: BTreeMap<CouponId, Vec<Delta>>,
     /// The last entry of each shard that has been taken in.
@@ -218,14 +246,14 @@ impl Stock {
 /// Applies deltas to a coupon's row as main has it, `None` when there is none. The first that there is no room for, and
 /// all after it, stay parked.
 #[must_use]
-pub fn post(before: Option<Stock>, deltas: &[Delta]) -> Posting {
+pub fn post(word: Word, before: Option<Stock>, deltas: &[Delta]) -> Posting {
     let mut posting = Posting { after: before.unwrap_or_default(), ..Posting::default() };
     posting.why = before.map_or(Some(Nonsense::Missing), Stock::nonsense);
     for delta in deltas {
         let after = posting.why.map_or_else(|| posting.after.with(delta.rows), Err);
         match after {
             Ok(after) => {
-                posting.lines.extend(lines(posting.after.remaining, delta));
+                posting.lines.extend(lines(word, posting.after.remaining, delta));
                 posting.after = after;
             }
             Err(why) => {
@@ -238,16 +266,16 @@ pub fn post(before: Option<Stock>, deltas: &[Delta]) -> Posting {
 }
 
 /// What the log says of a delta.
-fn lines(remaining: i64, delta: &Delta) -> Vec<Line> {
-    let Delta { shard, entry, rows } = *delta;
+fn lines(word: Word, remaining: i64, delta: &Delta) -> Vec<Line> {
+    let (Delta { shard, entry, rows }, (came, went)) = (*delta, word.operators());
     let line = |operation, operator, before, after| Line { operation, operator, shard, entry, before, after };
     if rows < 0 {
         vec![
-            line(StockOperation::RollBack, ARCHIVE, remaining, remaining - rows),
-            line(StockOperation::Initialise, ARCHIVE, remaining - rows, remaining),
+            line(StockOperation::RollBack, went, remaining, remaining - rows),
+            line(StockOperation::Initialise, went, remaining - rows, remaining),
         ]
     } else {
-        vec![line(StockOperation::Deduct, GRAB, remaining, remaining - rows)]
+        vec![line(StockOperation::Deduct, came, remaining, remaining - rows)]
     }
 }
 
@@ -292,7 +320,7 @@ mod tests {
         for case in cases {
             let before = case.before.map(|(total, remaining)| Stock { total, remaining });
             let deltas: Vec<Delta> = case.deltas.into_iter().map(delta).collect();
-            let posting = post(before, &deltas);
+            let posting = post(Word::Outbox, before, &deltas);
             let after = before.map(|_| (posting.after.total, posting.after.remaining));
             assert_eq!(after, case.after, "{}", case.name);
             let lines = posting.lines.iter().map(|line| {
@@ -305,6 +333,15 @@ mod tests {
             assert_eq!(parked, case.parked, "{}", case.name);
             assert_eq!(posting.why.is_some(), !parked.is_empty(), "{}", case.name);
         }
+    }
+
+    #[test]
+    fn lines_written_on_the_word_of_rows_say_so() {
+        let before = Some(Stock { total: 10, remaining: 8 });
+        let posting = post(Word::Rows, before, &[delta((0, 7, 3)), delta((1, 4, -2))]);
+        assert_eq!(posting.after, Stock { total: 8, remaining: 5 });
+        assert_eq!(posting.lines.len(), 3);
+        assert!(posting.lines.iter().all(|line| line.operator == REBUILD));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The command line of this seeder, and of any third strategy's.
 
+mod books;
 mod storage;
 
 use std::io::{self, Write};
@@ -14,6 +15,7 @@ use coupon_cli::{Pages, heard, plain};
 use coupon_core::{Day, ShardingStrategy, Timestamp};
 use coupon_service::settings::{BackendKind, Sources, StorageSettings, shown};
 
+use self::books::Bookkeeping;
 use self::storage::Storage;
 use crate::options::now;
 use crate::strategies::configured;
@@ -29,6 +31,7 @@ pub fn main() -> ExitCode {
             None => Ok(None),
         }),
         Some(Command::Verify { strategy, storage }) => return verified(storage, strategy.as_deref()),
+        Some(Command::Books { strategy, books }) => return books.run(strategy.as_deref()),
         Some(Command::Pages(pages)) => described(pages, Cli::command()),
         None => cli.seed(),
     })
@@ -93,6 +96,7 @@ pub fn main_for(
             archive.run(|sources, shards| strategy(sources, shards).map(Some))
         }
         Some(OneCommand::Verify(storage)) => return verified(&storage, Some(name)),
+        Some(OneCommand::Books(books)) => return books.run(Some(name)),
         Some(OneCommand::Pages(pages)) => described(&pages, OneCli::command()),
         None => storage.read().and_then(|(settings, sources)| {
             sizes.seed(name, &*strategy(sources, settings.shards)?, &settings)
@@ -269,6 +273,18 @@ enum Command {
         #[command(flatten)]
         storage: Storage,
     },
+    /// Hold main's books against the shards' rows, and make them anew where main was put back to an earlier state. Exits
+    /// with 1 when they differ and were not mended, and with 2 when it could not find out.
+    ///
+    /// On servers alone; services may be running meanwhile. Which databases are meant is said by
+    /// servers.namespace, or, without it, by --strategy.
+    Books {
+        /// Whose databases, unless servers.namespace says so.
+        #[arg(long, value_parser = NAMES)]
+        strategy: Option<String>,
+        #[command(flatten)]
+        books: Bookkeeping,
+    },
     #[command(flatten)]
     Pages(Pages),
 }
@@ -284,6 +300,11 @@ enum OneCommand {
     ///
     /// On servers alone, and read-only; services may be running meanwhile.
     Verify(Storage),
+    /// Hold main's books against the shards' rows, and make them anew where main was put back to an earlier state. Exits
+    /// with 1 when they differ and were not mended, and with 2 when it could not find out.
+    ///
+    /// On servers alone; services may be running meanwhile.
+    Books(Bookkeeping),
     #[command(flatten)]
     Pages(Pages),
 }

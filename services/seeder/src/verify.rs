@@ -2,12 +2,13 @@
 
 use std::num::NonZeroU16;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use coupon_core::Timestamp;
 use coupon_service::backend::servers::cluster::Cluster;
-use coupon_service::backend::servers::names::Namespace;
 use coupon_service::backend::servers::verify::{Differences, verify};
 use coupon_service::settings::ServersSettings;
+
+use crate::whose::namespace;
 
 /// Looks for what gate and shards do not both have. Services may be running.
 ///
@@ -21,11 +22,7 @@ pub fn verify_servers(
     strategy: Option<&str>,
     now: Timestamp,
 ) -> Result<Differences> {
-    ensure!(
-        strategy.is_some() || !settings.namespace.is_empty(),
-        "--strategy is missing: it says whose databases are meant; or set servers.namespace"
-    );
-    let namespace = Namespace::new(&settings.namespace, strategy.unwrap_or_default())?;
+    let namespace = namespace(settings, strategy)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let one = Cluster::with(settings, namespace.clone(), NonZeroU16::MIN)?;

@@ -7,13 +7,11 @@
 mod books;
 mod shard;
 
-use std::num::NonZeroU16;
 use std::time::Instant;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use coupon_core::{Day, Timestamp};
 use coupon_service::backend::servers::cluster::Cluster;
-use coupon_service::backend::servers::names::Namespace;
 use coupon_service::settings::ServersSettings;
 use mysql_async::Error;
 
@@ -21,6 +19,7 @@ use self::books::Books;
 use self::shard::Shard;
 use super::{ArchiveReport, Counts};
 use crate::Progress;
+use crate::whose::{namespace, open};
 
 /// How often a transaction is tried that gets in another's way.
 const TRIES: u32 = 10;
@@ -57,29 +56,12 @@ pub fn archive_servers(
     now: Timestamp,
     progress: &mut dyn Progress,
 ) -> Result<ArchiveReport> {
-    ensure!(
-        strategy.is_some() || !settings.namespace.is_empty(),
-        "--strategy is missing: it says whose databases are meant; or set servers.namespace"
-    );
-    let namespace = Namespace::new(&settings.namespace, strategy.unwrap_or_default())?;
+    let namespace = namespace(settings, strategy)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (cluster, dataset) = open(settings, namespace).await?;
         retire(&cluster, &dataset, before, now, progress).await
     })
-}
-
-/// The databases of the data set that is there, as many shards as it has.
-async fn open(settings: &ServersSettings, namespace: Namespace) -> Result<(Cluster, String)> {
-    let one = Cluster::with(settings, namespace.clone(), NonZeroU16::MIN)?;
-    let Some(label) = one.label().await? else { bail!("{}: it holds no data set", one.main) };
-    ensure!(label.complete, "{}: its data set is incomplete: seed it again, with --reset", one.main);
-    let cluster = Cluster::with(settings, namespace, label.shard_count())?;
-    cluster.update_main().await?;
-    for (shard, _) in cluster.numbered() {
-        cluster.check_shard(shard, &label.dataset).await?;
-    }
-    Ok((cluster, label.dataset))
 }
 
 async fn retire(

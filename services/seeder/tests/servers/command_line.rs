@@ -93,3 +93,21 @@ fn verifying_needs_servers_whose_gate_is_open() {
     assert!(stderr(&output).contains("the gate is shut"), "{}", stderr(&output));
     assert_eq!(output.status.code(), Some(2), "1 is kept for a difference");
 }
+
+#[test]
+fn books_that_main_has_forgotten_end_otherwise_than_books_that_could_not_be_asked_for() {
+    let output = seeder(&["books"], &[]);
+    assert!(stderr(&output).contains("--backend servers"), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(2));
+    let mut environment = stack().addresses().environment();
+    let output = seeder(&["books", "--rebuild"], &environment);
+    assert!(stderr(&output).contains("--strategy"), "{}", stderr(&output));
+    environment.push(("COUPON__SERVERS__NAMESPACE", "books_of".to_owned()));
+    assert!(seeder(&["--strategy", "hash", "--users", "100"], &environment).status.success());
+    assert_eq!(seeder(&["books"], &environment).status.code(), Some(0));
+    Place::new("books_of").run(Some(0), "UPDATE shard_state SET outbox_id = 3");
+    assert_eq!(seeder(&["books"], &environment).status.code(), Some(1));
+    let output = seeder(&["books", "--rebuild"], &environment);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(seeder(&["books"], &environment).status.code(), Some(0));
+}

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod archiving;
 #[cfg(test)]
+mod books;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod common;

@@ -34,7 +34,7 @@ pub fn apply(db: &Connection, mut told: Told, now: Timestamp) -> anyhow::Result<
         db.query_row("SELECT COALESCE(MAX(log_id), 0) FROM stock_logs", [], |row| row.get(0))?;
     let mut found = Found::new();
     for (coupon, deltas) in &told.coupons {
-        let posting = post(stock(db, *coupon)?, deltas);
+        let posting = post(told.word, stock(db, *coupon)?, deltas);
         if !posting.lines.is_empty() {
             update(db, *coupon, posting.after, now)?;
         }

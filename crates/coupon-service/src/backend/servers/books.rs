@@ -15,6 +15,9 @@ use crate::backend::set_aside::{self, Found};
 /// The most entries that one transaction applies.
 pub const ENTRIES: usize = 2_000;
 
+/// Takes off a shard's outbox what main has been told of.
+pub(super) const FORGET: &str = "DELETE FROM outbox WHERE outbox_id <= ?";
+
 /// Deltas that are parked, by coupon.
 type Parked = BTreeMap<CouponId, Vec<Delta>>;
 
@@ -58,12 +61,9 @@ pub async fn settle(
     let mut told = Told::default();
     told.take(shard, position, entries.iter().map(|(id, deltas)| (*id, &**deltas)))?;
     let found = apply(&mut transaction, told, now).await?;
-    transaction
-        .exec_drop("UPDATE outbox_positions SET outbox_id = ? WHERE shard = ?", (last, shard.number()))
-        .await?;
     transaction.commit().await?;
     // Main has them for good; if this fails, the next time does it.
-    at_shard.exec_drop("DELETE FROM outbox WHERE outbox_id <= ?", (last,)).await?;
+    at_shard.exec_drop(FORGET, (last,)).await?;
     Ok(Settled { entries: rows.len(), found })
 }
 
@@ -83,7 +83,10 @@ pub async fn settle_parked(main: &mut Conn, now: Timestamp) -> anyhow::Result<Fo
 }
 
 /// Locks main's row for a shard, which it makes if need be, and says how far its outbox has been applied.
-async fn lock_position(transaction: &mut Transaction<'_>, shard: ShardId) -> mysql_async::Result<i64> {
+pub(super) async fn lock_position(
+    transaction: &mut Transaction<'_>,
+    shard: ShardId,
+) -> mysql_async::Result<i64> {
     let make = "INSERT INTO outbox_positions (shard, outbox_id) VALUES (?, 0) \
                 ON DUPLICATE KEY UPDATE outbox_id = outbox_id";
     transaction.exec_drop(make, (shard.number(),)).await?;
@@ -92,8 +95,12 @@ async fn lock_position(transaction: &mut Transaction<'_>, shard: ShardId) -> mys
     Ok(position.unwrap_or(0))
 }
 
-/// A few statements for all coupons: a flash sale's entries speak of hundreds.
-async fn apply(transaction: &mut Transaction<'_>, mut told: Told, now: Timestamp) -> anyhow::Result<Found> {
+/// Applies what main is told. A few statements for all coupons: a flash sale's entries speak of hundreds.
+pub(super) async fn apply(
+    transaction: &mut Transaction<'_>,
+    mut told: Told,
+    now: Timestamp,
+) -> anyhow::Result<Found> {
     let mut log_id = lock_logs(transaction).await?;
     let parked = read_parked(transaction).await?;
     for (coupon, deltas) in &parked {
@@ -102,7 +109,7 @@ async fn apply(transaction: &mut Transaction<'_>, mut told: Told, now: Timestamp
     let mut books = Books::default();
     let stocks = stocks(transaction, &told).await?;
     for (coupon, deltas) in &told.coupons {
-        let posting = post(stocks.get(&coupon.get()).copied(), deltas);
+        let posting = post(told.word, stocks.get(&coupon.get()).copied(), deltas);
         books.write(*coupon, &posting, &mut log_id, now);
         let parked_before = parked.get(coupon).map_or(&[][..], Vec::as_slice);
         if parked_before != posting.parked {
@@ -113,11 +120,15 @@ async fn apply(transaction: &mut Transaction<'_>, mut told: Told, now: Timestamp
         }
     }
     books.flush(transaction, log_id, now).await?;
+    for (shard, last) in &told.positions {
+        let reached = "UPDATE outbox_positions SET outbox_id = ? WHERE shard = ?";
+        transaction.exec_drop(reached, (last, shard.number())).await?;
+    }
     Ok(books.found)
 }
 
 /// The number of the last log. Whoever asks has the books to themselves until the end of the transaction.
-async fn lock_logs(transaction: &mut Transaction<'_>) -> mysql_async::Result<i64> {
+pub(super) async fn lock_logs(transaction: &mut Transaction<'_>) -> mysql_async::Result<i64> {
     let make = "INSERT INTO log_state (id, last_log_id) VALUES (1, 0) ON DUPLICATE KEY UPDATE last_log_id = last_log_id";
     transaction.query_drop(make).await?;
     let known: Option<i64> =

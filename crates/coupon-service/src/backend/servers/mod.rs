@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod gate;
 pub mod mysql;
 pub mod names;
+pub mod rebuild;
 pub mod verify;
 pub mod wipe;
 

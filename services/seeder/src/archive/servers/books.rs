@@ -2,7 +2,7 @@
 //!
 //! Services do the same all the time; main's row for a shard makes everybody take turns, and says what is done.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use coupon_core::{CouponId, CouponStatus, Timestamp};
 use coupon_service::backend::servers::books::settle;
 use coupon_service::backend::servers::cluster::Cluster;
@@ -14,6 +14,7 @@ use super::super::Counts;
 use super::shard::Shard;
 use super::{TRIES, is_conflict};
 use crate::options::now;
+use crate::whose::alone;
 
 pub(super) struct Books {
     main: Database,
@@ -24,15 +25,8 @@ pub(super) struct Books {
 impl Books {
     /// One archive at a time has them, until it ends.
     pub(super) async fn open(cluster: &Cluster, dataset: &str) -> Result<Self> {
-        let main = &cluster.main;
-        let mut conn = main.connect_alone().await?;
-        let name = format!("{}.archive", cluster.namespace.as_str());
-        let mine: Option<Option<i64>> = conn.exec_first("SELECT GET_LOCK(?, 0)", (name,)).await?;
-        ensure!(
-            mine.flatten() == Some(1),
-            "{main}: another archive is at work on this data set: wait for its end"
-        );
-        Ok(Self { main: main.clone(), conn, dataset: dataset.to_owned() })
+        let conn = alone(cluster).await?;
+        Ok(Self { main: cluster.main.clone(), conn, dataset: dataset.to_owned() })
     }
 
     /// The first of the coupons that can still be grabbed, and until when.

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use coupon_core::{CouponId, Day, ShardId, TableId};
 use coupon_service::backend::servers::mysql::Database;
+use coupon_service::backend::servers::rebuild::RETIRED;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Transaction, TxOpts};
 
@@ -14,8 +15,6 @@ use crate::options::now;
 
 /// Rows deleted in one transaction: consumers of the shard wait for it.
 const BATCH: u32 = 5_000;
-/// What a table is called between leaving the services' sight and being dropped; also the name of its note.
-const RETIRED: &str = "retired_";
 
 pub(super) struct Shard {
     pub(super) id: ShardId,

@@ -1,0 +1,100 @@
+//! What main was told and does not know any more, since it was put back to an earlier state.
+//!
+//! The entries that told it are gone from the outboxes; the rows that they spoke of are not. So what is missing is found
+//! by counting: what a shard has of a coupon, less what main knows of it.
+
+use super::Delta;
+use crate::ShardId;
+
+/// What a shard has of one coupon, and what main knows of that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// The shard.
+    pub shard: ShardId,
+    /// The last entry that there ever was in its outbox.
+    pub last: i64,
+    /// Rows that it has.
+    pub rows: i64,
+    /// Rows of its that main has applied, or parked.
+    pub known: i64,
+    /// Rows that its outbox still has to tell of; `None` when entries between main's position and `last` are gone.
+    pub untold: Option<i64>,
+}
+
+impl Held {
+    /// Rows that no entry has told of, or none that is left.
+    fn unexplained(&self) -> i64 {
+        self.rows - self.known - self.untold.unwrap_or(0)
+    }
+}
+
+/// What main has forgotten of a coupon, by shard. `before` is how many rows of it there were before there was any outbox:
+/// those are explained by no entry either, and main knows of them.
+///
+/// Main knows their number and not their shards. Where a coupon has such rows and several shards lack entries, they are
+/// taken to lie on the first of these that has room for them: the sum over the shards is right in any case. Rows that
+/// came and rows that went in the time that main has forgotten cannot be told apart any more, and cancel out.
+#[must_use]
+pub fn forgotten(before: i64, shards: &[Held]) -> Vec<Delta> {
+    let (whole, lacking): (Vec<&Held>, Vec<&Held>) = shards.iter().partition(|held| held.untold.is_some());
+    let elsewhere: i64 = whole.iter().map(|held| held.unexplained()).sum();
+    let mut before = (before - elsewhere).max(0);
+    let mut deltas: Vec<Delta> = Vec::new();
+    for held in lacking {
+        let unexplained = held.unexplained();
+        let of_before = unexplained.clamp(0, before);
+        before -= of_before;
+        deltas.push(Delta { shard: held.shard, entry: held.last, rows: unexplained - of_before });
+    }
+    // There are fewer rows than there were before any outbox: some of those were retired.
+    if let Some(last) = deltas.last_mut() {
+        last.rows -= before;
+    }
+    deltas.retain(|delta| delta.rows != 0);
+    deltas
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(shard: u16, rows: i64, known: i64, untold: Option<i64>) -> Held {
+        Held { shard: ShardId::new(shard), last: 9, rows, known, untold }
+    }
+
+    fn found(before: i64, shards: &[Held]) -> Vec<(u16, i64)> {
+        forgotten(before, shards).iter().map(|delta| (delta.shard.number(), delta.rows)).collect()
+    }
+
+    #[test]
+    fn what_a_shard_has_and_main_does_not_know_is_forgotten() {
+        assert_eq!(found(0, &[held(0, 7, 4, None), held(1, 3, 3, None)]), [(0, 3)]);
+        assert_eq!(forgotten(0, &[held(2, 1, 0, None)])[0].entry, 9, "up to the last entry there was");
+    }
+
+    #[test]
+    fn what_an_outbox_still_tells_is_not() {
+        assert_eq!(found(0, &[held(0, 7, 4, Some(3)), held(1, 3, 1, None)]), [(1, 2)]);
+        assert!(found(0, &[held(0, 7, 4, Some(3))]).is_empty());
+    }
+
+    #[test]
+    fn rows_from_before_there_was_an_outbox_are_not_either() {
+        assert!(found(5, &[held(0, 3, 0, None), held(1, 2, 0, None)]).is_empty());
+        assert!(found(5, &[held(0, 3, 0, Some(0)), held(1, 2, 0, None)]).is_empty());
+        assert_eq!(found(5, &[held(0, 3, 0, Some(0)), held(1, 6, 1, None)]), [(1, 3)]);
+        let several: i64 = found(5, &[held(0, 4, 0, None), held(1, 4, 0, None)]).iter().map(|(_, n)| n).sum();
+        assert_eq!(several, 3, "whichever shards they are of");
+    }
+
+    #[test]
+    fn rows_that_went_are_forgotten_too() {
+        assert_eq!(found(0, &[held(0, 2, 6, None)]), [(0, -4)]);
+        assert_eq!(found(6, &[held(0, 0, 0, None), held(1, 1, 0, None)]), [(1, -5)]);
+    }
+
+    #[test]
+    fn rows_that_nobody_told_of_are_laid_to_no_other_shard() {
+        assert!(found(0, &[held(0, 9, 4, Some(0)), held(1, 1, 1, None)]).is_empty());
+    }
+}

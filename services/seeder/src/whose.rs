@@ -1,0 +1,45 @@
+//! Whose databases a command means, and that no two commands have their books in hand at once.
+
+use std::num::NonZeroU16;
+
+use anyhow::{Result, bail, ensure};
+use coupon_service::backend::servers::cluster::Cluster;
+use coupon_service::backend::servers::names::Namespace;
+use coupon_service::settings::ServersSettings;
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable as _;
+
+/// What the databases are called by: `servers.namespace`, or else the name of the strategy.
+pub(crate) fn namespace(settings: &ServersSettings, strategy: Option<&str>) -> Result<Namespace> {
+    ensure!(
+        strategy.is_some() || !settings.namespace.is_empty(),
+        "--strategy is missing: it says whose databases are meant; or set servers.namespace"
+    );
+    Ok(Namespace::new(&settings.namespace, strategy.unwrap_or_default())?)
+}
+
+/// The databases of the data set that is there, as many shards as it has, and the data set's id.
+pub(crate) async fn open(settings: &ServersSettings, namespace: Namespace) -> Result<(Cluster, String)> {
+    let one = Cluster::with(settings, namespace.clone(), NonZeroU16::MIN)?;
+    let Some(label) = one.label().await? else { bail!("{}: it holds no data set", one.main) };
+    ensure!(label.complete, "{}: its data set is incomplete: seed it again, with --reset", one.main);
+    let cluster = Cluster::with(settings, namespace, label.shard_count())?;
+    cluster.update_main().await?;
+    for (shard, _) in cluster.numbered() {
+        cluster.check_shard(shard, &label.dataset).await?;
+    }
+    Ok((cluster, label.dataset))
+}
+
+/// Takes the books in hand, for as long as the connection lasts: one archive or rebuild at a time has them.
+pub(crate) async fn alone(cluster: &Cluster) -> Result<Conn> {
+    let main = &cluster.main;
+    let mut conn = main.connect_alone().await?;
+    let name = format!("{}.archive", cluster.namespace.as_str());
+    let mine: Option<Option<i64>> = conn.exec_first("SELECT GET_LOCK(?, 0)", (name,)).await?;
+    ensure!(
+        mine.flatten() == Some(1),
+        "{main}: another archive, or a rebuild of the books, is at work on this data set: wait for its end"
+    );
+    Ok(conn)
+}

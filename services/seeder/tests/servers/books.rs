@@ -1,0 +1,113 @@
+//! Main put back to an earlier state, and its books made anew from the shards' rows.
+
+use coupon_service::backend::servers::rebuild::Rebuilt;
+
+use crate::common::{Place, integer, now, small};
+
+fn books(place: &Place, mend: bool) -> anyhow::Result<Rebuilt> {
+    seeder::rebuild_servers(&place.settings, None, mend, now())
+}
+
+/// Has a shard store so many results of a coupon on offer, and main not be told: the entries are gone from the outbox.
+fn forgotten(place: &Place, shard: usize, coupon: i64, rows: i64) {
+    let table = place.tables(shard)[0];
+    let first = place.number(Some(shard), &format!("SELECT COALESCE(MAX(result_id), 0) FROM {table}")) + 1;
+    for number in 0..rows {
+        let (id, user, time) = (first + number, 1 + number, now().millis());
+        let row = format!("({id}, {user}, {coupon}, 1, 1, NULL, {time}, 0, NULL, NULL)");
+        place.run(Some(shard), &format!("INSERT INTO {table} VALUES {row}"));
+        place.run(Some(shard), "UPDATE shard_state SET outbox_id = outbox_id + 1, results = results + 1");
+    }
+}
+
+/// What the log says that a rebuild did: shard, entry, before and after.
+fn rebuilt(place: &Place) -> Vec<[i64; 4]> {
+    let sql = "SELECT shard, outbox_id, stock_before, stock_after FROM stock_logs WHERE operator = 'rebuild' \
+               ORDER BY log_id";
+    let number = |row: &Vec<Option<String>>, at: usize| integer(&row[at]);
+    let rows = place.ask(None, sql);
+    rows.iter().map(|row| [0, 1, 2, 3].map(|at| number(row, at))).collect()
+}
+
+#[test]
+fn what_main_has_forgotten_is_told_anew_by_the_rows() {
+    let place = Place::new("forgotten");
+    place.seed("hash", &small(300), false);
+    let stock = place.number(None, "SELECT remaining_stock FROM coupons WHERE coupon_id = 7");
+    forgotten(&place, 0, 7, 3);
+    forgotten(&place, 2, 7, 2);
+    let looked = books(&place, false).unwrap();
+    assert_eq!(
+        looked.shards.iter().map(|lost| (lost.shard.number(), lost.rows)).collect::<Vec<_>>(),
+        [(0, 3), (2, 2)]
+    );
+    assert!(!looked.mended && looked.to_string().contains("--rebuild"), "{looked}");
+    assert!(rebuilt(&place).is_empty(), "looking changes nothing");
+
+    let mended = books(&place, true).unwrap();
+    assert!(mended.mended && mended.set_aside.is_empty(), "{mended}");
+    place.assert_books_balance();
+    assert_eq!(rebuilt(&place), [[0, 3, stock, stock - 3], [2, 2, stock - 3, stock - 5]]);
+    let again = books(&place, true).unwrap();
+    assert!(again.shards.is_empty() && again.to_string().contains("nothing"), "{again}");
+}
+
+#[test]
+fn an_outbox_that_still_tells_everything_is_left_to_tell_it() {
+    let place = Place::new("still_told");
+    place.seed("range-room", &small(300), false);
+    forgotten(&place, 1, 7, 1);
+    forgotten(&place, 3, 7, 1);
+    place.run(Some(1), "INSERT INTO outbox VALUES (1, '[[7,1]]', 0)");
+    let mended = books(&place, true).unwrap();
+    assert_eq!(mended.shards.iter().map(|lost| lost.shard.number()).collect::<Vec<_>>(), [3]);
+    assert_eq!(place.number(Some(1), "SELECT COUNT(*) FROM outbox"), 1);
+    assert_eq!(rebuilt(&place).len(), 1);
+}
+
+#[test]
+fn rows_that_were_retired_meanwhile_are_forgotten_as_well() {
+    let place = Place::new("retired_meanwhile");
+    place.seed("hash", &small(400), false);
+    let (table, sold) = (place.tables(1)[0], place.rows());
+    let gone = place.number(Some(1), &format!("SELECT COUNT(*) FROM {table}"));
+    place.run(Some(1), &format!("DELETE FROM {table}"));
+    place.run(Some(1), "UPDATE shard_state SET outbox_id = 1, results = 0, used = 0, order_amount = 0");
+    let mended = books(&place, true).unwrap();
+    assert_eq!((mended.shards.len(), mended.shards[0].rows), (1, -gone));
+    assert_eq!(place.rows(), sold - gone);
+    place.assert_books_balance();
+}
+
+#[test]
+fn a_coupon_without_room_for_what_was_forgotten_concerns_itself_alone() {
+    let place = Place::new("no_room");
+    place.seed("hash", &small(100), false);
+    place.run(None, "UPDATE coupons SET total_stock = 1, remaining_stock = 1 WHERE coupon_id = 7");
+    forgotten(&place, 0, 7, 2);
+    forgotten(&place, 0, 8, 2);
+    let mended = books(&place, true).unwrap();
+    assert!(mended.set_aside.iter().any(|why| why.contains("coupon 7")), "{mended}");
+    assert_eq!(rebuilt(&place).len(), 1);
+    assert_eq!(place.number(None, "SELECT SUM(delta) FROM parked_deltas WHERE coupon_id = 7"), 2);
+    assert!(books(&place, true).unwrap().shards.is_empty(), "what is parked is not forgotten");
+}
+
+#[test]
+fn a_row_and_a_log_that_contradict_each_other_are_named_and_left() {
+    let place = Place::new("contradicting");
+    place.seed("hash", &small(100), false);
+    place.run(None, "UPDATE coupons SET remaining_stock = remaining_stock - 4 WHERE coupon_id = 7");
+    let looked = books(&place, true).unwrap();
+    assert_eq!(looked.set_aside, ["coupon 7: 4 are sold by its row in main, and 0 by its log"]);
+    assert!(rebuilt(&place).is_empty());
+}
+
+#[test]
+fn a_shard_that_has_less_than_main_knows_is_refused() {
+    let place = Place::new("less");
+    place.seed("hash", &small(100), false);
+    place.run(None, "INSERT INTO outbox_positions VALUES (2, 5)");
+    let error = format!("{:#}", books(&place, true).unwrap_err());
+    assert!(error.contains("has lost data"), "{error}");
+}

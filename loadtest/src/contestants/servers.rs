@@ -124,7 +124,9 @@ impl Site {
         strategy: &dyn ShardingStrategy,
         options: &SeedOptions,
     ) -> Result<()> {
-        seeder::seed_servers(&self.of(namespace), strategy, options, true, &mut seeder::Silent)?;
+        // Its services went with that run, however it ended.
+        self.wipe(namespace, strategy)?;
+        seeder::seed_servers(&self.of(namespace), strategy, options, false, &mut seeder::Silent)?;
         Ok(())
     }
 
@@ -142,7 +144,8 @@ impl Site {
         wiped.with_context(|| format!("the data of namespace {namespace} is still there"))
     }
 
-    pub(super) fn of(&self, namespace: &str) -> ServersSettings {
+    /// The settings of a namespace on these servers.
+    pub(crate) fn of(&self, namespace: &str) -> ServersSettings {
         ServersSettings { namespace: namespace.to_owned(), ..self.settings.clone() }
     }
 

@@ -270,3 +270,17 @@ fn a_load_ends_well_though_the_servers_closed_what_was_idle_meanwhile() {
     let cluster = Cluster::new(&place.settings, &*hash).unwrap();
     assert!(block_on(cluster.label()).unwrap().unwrap().complete);
 }
+
+#[test]
+fn a_reset_is_refused_while_a_process_is_at_work_and_once_it_has_ended_it_is_not() {
+    let place = Place::new("at_work");
+    place.seed("hash", &small(100), false);
+    let now = "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
+    place.run(None, &format!("INSERT INTO worker_leases VALUES (3, 'somebody', {now}, {now} + 600000)"));
+    let error = format!("{:#}", place.try_seed("hash", &small(50), true).unwrap_err());
+    assert!(error.contains("are at work on data set") && error.contains("processes: 1"), "{error}");
+    assert_eq!(place.rows(), 100, "nothing has gone");
+    place.run(None, &format!("UPDATE worker_leases SET lease_end = {now} + 600000 - 61000"));
+    place.seed("hash", &small(50), true);
+    assert_eq!(place.rows(), 50);
+}

@@ -23,7 +23,7 @@ use self::lane::{Job, Lane};
 use self::rows::{BYTES, Columns, ROWS, insert};
 use super::cluster::{Cluster, Making};
 use super::mysql::Database;
-use super::wipe::wipe;
+use super::wipe::{ensure_unused, wipe};
 use crate::backend::Totals;
 use crate::clock::Clock;
 use crate::settings::ServersSettings;
@@ -50,7 +50,8 @@ impl Bulk {
     /// there, with its keys and queues.
     ///
     /// # Errors
-    /// When a setting cannot be used, a server does not answer, or, without `reset`, there is data already.
+    /// When a setting cannot be used, a server does not answer, or, without `reset`, there is data already; with it, when
+    /// services are at work on that.
     pub fn begin(
         settings: &ServersSettings,
         strategy: &dyn ShardingStrategy,
@@ -60,6 +61,7 @@ impl Bulk {
         let cluster = Cluster::new(settings, strategy)?;
         let making = runtime.block_on(async {
             if reset {
+                ensure_unused(&cluster).await?;
                 wipe(&cluster, settings).await?;
             }
             cluster.create(&strategy.layout()).await

@@ -2,13 +2,30 @@
 
 use std::num::NonZeroU16;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::broker::Broker;
 use super::cluster::Cluster;
 use super::gate::{Link, RESPONSE, RedisServer};
-use super::tasks::remove_keys;
+use super::tasks::{processes_at_work, remove_keys};
 use crate::settings::ServersSettings;
+
+/// Refuses a data set that services are at work on.
+///
+/// # Errors
+/// When they are, or main cannot be asked.
+pub async fn ensure_unused(cluster: &Cluster) -> Result<()> {
+    let Some(label) = cluster.label().await? else { return Ok(()) };
+    let processes = processes_at_work(&cluster.main).await?;
+    ensure!(
+        processes == 0,
+        "{}: services are at work on data set {} (processes: {processes}): stop them first; one that was killed counts for \
+         a minute",
+        cluster.main,
+        label.dataset
+    );
+    Ok(())
+}
 
 /// Removes the data set that main holds, if it holds one: its keys, its queues, then its databases.
 ///

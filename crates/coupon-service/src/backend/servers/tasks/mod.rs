@@ -1,6 +1,7 @@
 //! Whatever is not a request: tasks on one thread beside the HTTP workers, and what they share.
 
 mod apply;
+mod at_work;
 mod clock;
 mod consume;
 mod crew;
@@ -39,6 +40,7 @@ use crate::clock::Clock;
 use crate::timekeeping::Agreement;
 
 use apply::Applier;
+pub(super) use at_work::processes_at_work;
 pub(super) use clock::agree_at_start;
 use clock::keep_comparing;
 use consume::Consumer;

@@ -1,8 +1,11 @@
 //! One outage in the log: a line when it begins, one a minute while it lasts, and one when it is over, however often
 //! something is tried meanwhile.
 
+use std::fmt::Display;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use coupon_core::ShardId;
 
 /// How often a lasting outage is told of.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -18,7 +21,7 @@ pub(crate) struct Told {
     pub(crate) lasted_s: u64,
 }
 
-/// The outage, if there is one, of what one task or one kind of request needs.
+/// The outage, if there is one, of what one kind of request needs.
 #[derive(Debug)]
 pub(crate) struct Outage {
     /// A failure that comes so long after the one before it begins another outage.
@@ -42,7 +45,7 @@ impl Current {
 
 impl Outage {
     /// That of a task, which says when it works again.
-    pub(crate) const fn of_task() -> Self {
+    const fn of_task() -> Self {
         Self { quiet: None, current: Mutex::new(None) }
     }
 
@@ -57,7 +60,7 @@ impl Outage {
     }
 
     /// Ends the outage. Says what to write of it, if there was one.
-    pub(crate) fn ended(&self) -> Option<Told> {
+    fn ended(&self) -> Option<Told> {
         self.ended_at(Instant::now())
     }
 
@@ -85,6 +88,54 @@ impl Outage {
 
     fn lock(&self) -> MutexGuard<'_, Option<Current>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The outage, if there is one, of what one task needs. The task says of each try how it went, and this writes the log.
+#[derive(Debug)]
+pub(crate) struct TaskOutage {
+    outage: Outage,
+    shard: Option<ShardId>,
+    fails: &'static str,
+    works: &'static str,
+}
+
+impl TaskOutage {
+    /// That of a task, and what the log says when it fails and when it works again.
+    pub(crate) const fn new(fails: &'static str, works: &'static str) -> Self {
+        Self { outage: Outage::of_task(), shard: None, fails, works }
+    }
+
+    /// That of a task which is there once a shard.
+    pub(crate) const fn of_shard(shard: ShardId, fails: &'static str, works: &'static str) -> Self {
+        Self { shard: Some(shard), ..Self::new(fails, works) }
+    }
+
+    /// Takes note of how a try went.
+    pub(crate) fn tried<T, E: Display>(&self, outcome: &Result<T, E>) {
+        match outcome {
+            Ok(_) => self.worked(),
+            Err(error) => self.failed(error),
+        }
+    }
+
+    /// Takes note of a try that failed.
+    pub(crate) fn failed(&self, error: &dyn Display) {
+        if let Some(Told { failures, lasted_s }) = self.outage.failed() {
+            let (shard, error) = (self.shard(), format!("{error:#}"));
+            tracing::warn!(shard, error, failures, lasted_s, "{}", self.fails);
+        }
+    }
+
+    /// Takes note of a try that went well.
+    pub(crate) fn worked(&self) {
+        if let Some(Told { failures, lasted_s }) = self.outage.ended() {
+            tracing::info!(shard = self.shard(), failures, lasted_s, "{}", self.works);
+        }
+    }
+
+    fn shard(&self) -> Option<tracing::field::DisplayValue<ShardId>> {
+        self.shard.map(tracing::field::display)
     }
 }
 

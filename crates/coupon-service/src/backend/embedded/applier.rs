@@ -20,6 +20,7 @@ use crate::backend::Unavailable;
 use crate::backend::measure::Applied;
 use crate::backend::set_aside::{Place, SetAside};
 use crate::clock::Clock;
+use crate::outage::TaskOutage;
 
 /// How long entries gather before they are applied: main need not be told of every commit by itself.
 const GATHER: Duration = Duration::from_millis(200);
@@ -129,6 +130,7 @@ pub(super) struct Applier {
     applied: Arc<Applied>,
     clock: Clock,
     set_aside: SetAside,
+    outage: TaskOutage,
 }
 
 impl Applier {
@@ -143,7 +145,11 @@ impl Applier {
         let to_main = ToMain { pile: Arc::default(), notes, lag: Arc::default(), applied: Arc::default() };
         let (pile, lag) = (Arc::clone(&to_main.pile), Arc::clone(&to_main.lag));
         let applied = Arc::clone(&to_main.applied);
-        let applier = Self { db, shards, pile, lag, applied, clock, set_aside };
+        let outage = TaskOutage::new(
+            "main takes no stock changes; they are kept and told later",
+            "main is told of stock changes again",
+        );
+        let applier = Self { db, shards, pile, lag, applied, clock, set_aside, outage };
         let thread =
             thread::Builder::new().name("main-apply".to_owned()).spawn(move || applier.run(&receiver))?;
         Ok((to_main, thread))
@@ -152,9 +158,8 @@ impl Applier {
     fn run(mut self, notes: &Receiver<Note>) {
         let mut inbox = Inbox::default();
         // What was parked when the folder was open last may make sense by now.
-        if let Err(error) = self.apply(&[]) {
-            tracing::error!(%error, "main takes no stock changes that were parked; they are kept");
-        }
+        let parked = self.apply(&[]);
+        self.outage.tried(&parked);
         while !inbox.stop {
             if inbox.entries.is_empty() {
                 match notes.recv() {
@@ -164,6 +169,7 @@ impl Applier {
             }
             inbox.gather(notes, &self.pile);
             let done = if inbox.entries.is_empty() { Ok(()) } else { self.apply(&inbox.entries) };
+            self.outage.tried(&done);
             match done {
                 Ok(()) => {
                     self.applied(&inbox.entries);
@@ -172,7 +178,6 @@ impl Applier {
                 }
                 // When stopping, the outbox still has the entries: the next start applies them.
                 Err(error) => {
-                    tracing::error!(%error, entries = inbox.entries.len(), "main takes no stock changes; they are kept");
                     let unavailable = || Unavailable::new("the main database", &error);
                     inbox.markers.drain(..).for_each(|marker| drop(marker.send(Err(unavailable()))));
                     thread::sleep(RETRY);

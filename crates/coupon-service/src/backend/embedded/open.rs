@@ -34,6 +34,7 @@ use crate::backend::terms::AllTerms;
 use crate::backend::{Backend, PlacedResult, Totals};
 use crate::clock::Clock;
 use crate::ids::{IdSource, PATIENCE_MS};
+use crate::outage::TaskOutage;
 use crate::timekeeping::seconds;
 
 /// What a writer may keep of its file in memory (SQLite's sign for KiB is a minus): the leaves of the indexes that random
@@ -333,6 +334,16 @@ impl Part {
             parked: self.parked,
             pressure: Pressure::default(),
             resting: None,
+            storing: TaskOutage::of_shard(
+                self.shard,
+                "a commit failed; its results are kept and tried again",
+                "commits succeed again",
+            ),
+            sorting: TaskOutage::of_shard(
+                self.shard,
+                "the inbox is not sorted into its tables; it is tried again",
+                "the inbox is sorted into its tables again",
+            ),
             known_tables: self.tables,
         };
         let (messages, thread) = writer.start()?;

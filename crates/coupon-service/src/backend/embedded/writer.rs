@@ -24,6 +24,7 @@ use super::state::{ShardState, thread_cpu};
 use super::transaction::{Done, Store};
 use crate::backend::{PlacedResult, SpendOutcome, Spending, Unavailable};
 use crate::clock::Clock;
+use crate::outage::TaskOutage;
 
 /// The most results one transaction takes: enough to share a commit, few enough to answer soon.
 const TRANSACTION_MAX: usize = 8_192;
@@ -75,6 +76,10 @@ pub(super) struct Writer {
     pub(super) pressure: Pressure,
     /// When sorting in last failed: it is not tried again at every batch.
     pub(super) resting: Option<Instant>,
+    /// Of taking in what arrives.
+    pub(super) storing: TaskOutage,
+    /// Of sorting the inbox into the tables.
+    pub(super) sorting: TaskOutage,
 }
 
 /// What arrived since the last transaction.
@@ -203,6 +208,7 @@ impl Writer {
         };
         match store() {
             Ok(mut done) => {
+                self.sorting.worked();
                 self.sorted_in(&mut done, applied, &slice);
                 self.inbox.sorting.truncate(self.inbox.sorting.len() - slice.len());
                 if self.inbox.sorting.is_empty() {
@@ -211,7 +217,8 @@ impl Writer {
                 self.state.waiting.fetch_sub(slice.len(), Ordering::AcqRel);
             }
             Err(error) => {
-                self.fails(&error);
+                self.state.up.store(false, Ordering::Relaxed);
+                self.sorting.failed(&error);
                 self.resting = Some(Instant::now());
             }
         }
@@ -285,6 +292,7 @@ impl Writer {
 
     fn answer(&self, work: Work, done: &Done) {
         self.state.up.store(true, Ordering::Relaxed);
+        self.storing.worked();
         let mut rest = work.rows.get(work.retried..).unwrap_or_default();
         for (handed_over, count, reply) in work.stored {
             let (mine, others) = rest.split_at(count.min(rest.len()));
@@ -302,15 +310,10 @@ impl Writer {
         }
     }
 
-    fn fails(&self, error: &rusqlite::Error) {
-        if self.state.up.swap(false, Ordering::Relaxed) {
-            tracing::error!(shard = %self.shard, %error, "a commit failed; its results are kept and tried again");
-        }
-    }
-
     /// Nothing is on disk: callers learn that the outcome is open, and the rows wait for the next try.
     fn keep(&mut self, error: &rusqlite::Error, work: Work) {
-        self.fails(error);
+        self.state.up.store(false, Ordering::Relaxed);
+        self.storing.failed(error);
         // Callers who ask again hand the same result over again: once is enough to try. Another result under the same
         // id is a contradiction, and must be found to be one.
         let mut rows = work.rows;

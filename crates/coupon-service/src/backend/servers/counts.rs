@@ -18,6 +18,10 @@ pub(super) struct ShardCounts {
     /// Of the consumer: results in a transaction, and how long it took.
     pub(super) results: Buckets,
     pub(super) transaction: Buckets,
+    /// Messages that the queue has confirmed.
+    sent_messages: AtomicU64,
+    /// The results in them.
+    sent_results: AtomicU64,
 }
 
 /// What this process has done.
@@ -64,6 +68,8 @@ impl Counts {
             confirm: Buckets::seconds(),
             results: Buckets::sizes(),
             transaction: Buckets::seconds(),
+            sent_messages: AtomicU64::new(0),
+            sent_results: AtomicU64::new(0),
         };
         Self {
             published: Default::default(),
@@ -81,13 +87,29 @@ impl Counts {
         }
     }
 
-    pub(super) fn published(&self, shard: ShardId, sent: &Result<(), PublishError>, took: Duration) {
+    pub(super) fn published(
+        &self,
+        shard: ShardId,
+        results: usize,
+        sent: &Result<(), PublishError>,
+        took: Duration,
+    ) {
         if let Some(count) = self.published.get(outcome(sent)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
         if let (Some(shard), Ok(())) = (self.shards.get(shard.index()), sent) {
             shard.confirm.took(took);
+            shard.sent_messages.fetch_add(1, Ordering::Relaxed);
+            shard.sent_results.fetch_add(results as u64, Ordering::Relaxed);
         }
+    }
+
+    /// Messages that a shard's queue has confirmed, and the results in them.
+    pub(super) fn sent(&self, shard: ShardId) -> (u64, u64) {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        self.shards
+            .get(shard.index())
+            .map_or((0, 0), |shard| (read(&shard.sent_messages), read(&shard.sent_results)))
     }
 
     pub(super) fn stored(&self, shard: ShardId, results: usize, took: Duration) {

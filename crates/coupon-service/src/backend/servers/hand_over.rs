@@ -53,7 +53,7 @@ impl Queues {
         let began = Instant::now();
         let sent =
             self.publisher().publish(&names.exchange(), &Names::route(epoch, shard), message.encode()).await;
-        self.background.counts.published(shard, &sent, began.elapsed());
+        self.background.counts.published(shard, results.len(), &sent, began.elapsed());
         if sent == Err(PublishError::NoRoute) {
             // The gate has been filled anew: what this one granted was never granted.
             self.background.epoch.suspect();

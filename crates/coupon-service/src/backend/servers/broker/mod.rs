@@ -187,6 +187,15 @@ impl From<BrokerError> for Unavailable {
     }
 }
 
+/// How a queue stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct QueueState {
+    /// Messages that wait, not counting those that a consumer has been given.
+    pub(super) messages: u64,
+    /// Those who take messages from it, or wait for their turn.
+    pub(super) consumers: u32,
+}
+
 /// A connection to give orders with: queues and what is bound to them.
 pub struct Admin {
     broker: Broker,
@@ -244,12 +253,13 @@ impl Admin {
             .await
     }
 
-    /// How many messages wait in a queue, not counting those that a consumer has been given.
-    pub(super) async fn waiting(&self, queue: &str) -> Result<u64, BrokerError> {
+    /// What RabbitMQ says of a queue.
+    pub(super) async fn queue(&self, queue: &str) -> Result<QueueState, BrokerError> {
         let mut passive = QueueDeclareArguments::durable_client_named(queue);
         passive.passive(true);
         let declared = self.ask(self.channel.queue_declare(passive)).await?;
-        Ok(declared.map_or(0, |(_, messages, _)| u64::from(messages)))
+        let (_, messages, consumers) = declared.unwrap_or_default();
+        Ok(QueueState { messages: u64::from(messages), consumers })
     }
 
     /// Closes the connection in good order.

@@ -18,7 +18,7 @@ use tokio::sync::{Notify, oneshot};
 use super::waiters::{Outcome, Waiters};
 use super::{Broker, BrokerError, Notices};
 use crate::failpoints::{self, Mechanism};
-use crate::outage::Outage;
+use crate::outage::TaskOutage;
 
 /// How long to wait before connecting again, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -179,15 +179,14 @@ impl Publisher {
 
 /// Connects, waits until the connection is lost, and connects again, for as long as there is a publisher.
 async fn supervise(broker: Broker, shared: Weak<Shared>) {
-    let (mut pause, outage) = (BACKOFF.0, Outage::of_task());
+    let outage = TaskOutage::new("cannot connect; trying again", "connected again");
+    let mut pause = BACKOFF.0;
     while shared.strong_count() > 0 {
         match connect(&broker).await {
             Ok((connection, notices, live)) => {
                 let (gone, Some(shared)) = (Arc::clone(&live.waiters), shared.upgrade()) else { return };
                 pause = BACKOFF.0;
-                if let Some(told) = outage.ended() {
-                    tracing::info!(failures = told.failures, lasted_s = told.lasted_s, "connected again");
-                }
+                outage.worked();
                 *lock(&shared.blocked) = Some(notices);
                 *lock(&shared.waiters) = Arc::clone(&live.waiters);
                 *lock(&shared.error) = None;
@@ -199,10 +198,7 @@ async fn supervise(broker: Broker, shared: Weak<Shared>) {
                 drop(connection);
             }
             Err(error) => {
-                if let Some(told) = outage.failed() {
-                    let (failures, lasted_s) = (told.failures, told.lasted_s);
-                    tracing::warn!(%error, failures, lasted_s, "cannot connect; trying again");
-                }
+                outage.failed(&error);
                 let Some(shared) = shared.upgrade() else { return };
                 *lock(&shared.error) = Some(error);
                 shared.tried.notify_waiters();

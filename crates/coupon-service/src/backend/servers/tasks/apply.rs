@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::super::books::{ENTRIES, settle, settle_parked};
 use super::Background;
 use crate::backend::set_aside::Place;
-use crate::outage::Outage;
+use crate::outage::TaskOutage;
 
 /// How long entries gather before they are applied, unless somebody waits for them: main need not be told of every commit
 /// by itself.
@@ -26,15 +26,26 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(in super::super) struct Applier {
     background: Arc<Background>,
     /// Of each shard's outbox.
-    outages: Vec<Outage>,
+    outages: Vec<TaskOutage>,
     /// Of the parked changes.
-    parked: Outage,
+    parked: TaskOutage,
 }
 
 impl Applier {
     pub(in super::super) fn new(background: Arc<Background>) -> Self {
-        let outages = background.shards().map(|_| Outage::of_task()).collect();
-        Self { background, outages, parked: Outage::of_task() }
+        let outage = |shard| {
+            TaskOutage::of_shard(
+                shard,
+                "main is told of stock changes later",
+                "main is told of stock changes again",
+            )
+        };
+        let outages = background.shards().map(outage).collect();
+        let parked = TaskOutage::new(
+            "parked stock changes are looked through later",
+            "parked stock changes are looked through again",
+        );
+        Self { background, outages, parked }
     }
 
     pub(in super::super) async fn run(mut self) {
@@ -51,7 +62,9 @@ impl Applier {
             loop {
                 let applied = timeout(PATIENCE, self.apply(shard)).await;
                 let applied = applied.unwrap_or_else(|_| Err(anyhow::anyhow!("it did not answer in time")));
-                self.tell(shard, &applied);
+                if let Some(outage) = self.outages.get(shard.index()) {
+                    outage.tried(&applied);
+                }
                 if !matches!(applied, Ok(ENTRIES)) {
                     break;
                 }
@@ -59,48 +72,8 @@ impl Applier {
         }
         let parked = timeout(PATIENCE, self.apply_parked()).await;
         let parked = parked.unwrap_or_else(|_| Err(anyhow::anyhow!("it did not answer in time")));
-        self.tell_of_parked(&parked);
+        self.parked.tried(&parked);
         self.background.applied.notify_waiters();
-    }
-
-    fn tell(&self, shard: ShardId, applied: &anyhow::Result<usize>) {
-        let Some(outage) = self.outages.get(shard.index()) else { return };
-        match applied {
-            Ok(_) => {
-                if let Some(told) = outage.ended() {
-                    let (failures, lasted_s) = (told.failures, told.lasted_s);
-                    tracing::info!(%shard, failures, lasted_s, "main is told of stock changes again");
-                }
-            }
-            Err(error) => {
-                if let Some(told) = outage.failed() {
-                    let (error, failures, lasted_s) = (format!("{error:#}"), told.failures, told.lasted_s);
-                    tracing::warn!(%shard, error, failures, lasted_s, "main is told of stock changes later");
-                }
-            }
-        }
-    }
-
-    fn tell_of_parked(&self, applied: &anyhow::Result<()>) {
-        match applied {
-            Ok(()) => {
-                if let Some(told) = self.parked.ended() {
-                    let (failures, lasted_s) = (told.failures, told.lasted_s);
-                    tracing::info!(failures, lasted_s, "parked stock changes are looked through again");
-                }
-            }
-            Err(error) => {
-                if let Some(told) = self.parked.failed() {
-                    let (error, failures, lasted_s) = (format!("{error:#}"), told.failures, told.lasted_s);
-                    tracing::warn!(
-                        error,
-                        failures,
-                        lasted_s,
-                        "parked stock changes are looked through later"
-                    );
-                }
-            }
-        }
     }
 
     /// Applies what a shard's outbox holds beyond main's position. Says how many entries it were.

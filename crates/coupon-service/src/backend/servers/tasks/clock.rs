@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coupon_core::Timestamp;
-use mysql_async::prelude::Queryable as _;
 use tokio::time::Instant;
 
+use super::super::mains_time;
 use super::super::mysql::{Database, DatabaseError};
-use super::{Background, PATIENCE};
+use super::Background;
 use crate::clock::Clock;
 use crate::ids::Leased;
 use crate::timekeeping::{AGREE_WITHIN_MS, Agreement, offset_ms};
@@ -22,19 +22,11 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A clock that has run further than this from the time that went by was set.
 const STEP_MS: u64 = 2_000;
 
-/// Main's time in milliseconds since 1970, as an expression: it is told, judged and written by the same statement.
-pub(super) fn mains_now(clock: &Clock) -> String {
-    format!("(CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) + {})", clock.displacement_ms())
-}
-
 /// How far this process's clock is ahead of main's, in milliseconds; behind it, if negative.
 async fn compare(main: &Database, clock: &Clock) -> Result<i64, DatabaseError> {
-    let mut conn = main.connect().await?;
     let before = clock.now();
-    let asked = conn.query_first(format!("SELECT {}", mains_now(clock)));
-    let told: Option<i64> = main.patiently(PATIENCE, asked).await?;
-    let told = told.ok_or_else(|| main.failed("it does not tell the time".to_owned(), false))?;
-    Ok(offset_ms(before, clock.now(), Timestamp::from_millis(told)))
+    let told = mains_time::ask(main, clock).await?;
+    Ok(offset_ms(before, clock.now(), told))
 }
 
 /// Holds the clock against main's before anything is done by it.

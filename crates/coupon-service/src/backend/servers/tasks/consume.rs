@@ -24,7 +24,7 @@ use super::gather::Batch;
 use super::settle::settle;
 use super::store::{Done, StoreError, Work, store};
 use crate::failpoints::{self, Mechanism, Point};
-use crate::outage::Outage;
+use crate::outage::TaskOutage;
 
 /// A transaction that is not full begins no sooner after the last one began: under load a few large ones cost every row
 /// less than many small ones. After a pause nothing waits.
@@ -45,13 +45,23 @@ pub(in super::super) struct Consumer {
     shard: ShardId,
     conn: Option<Conn>,
     tables: HashSet<TableId>,
-    storing: Arc<Outage>,
-    settling: Arc<Outage>,
+    storing: Arc<TaskOutage>,
+    settling: Arc<TaskOutage>,
 }
 
 impl Consumer {
     pub(in super::super) fn new(background: Arc<Background>, shard: ShardId) -> Self {
-        let [storing, settling] = [(); 2].map(|()| Arc::new(Outage::of_task()));
+        let storing = TaskOutage::of_shard(
+            shard,
+            "storing is held up; nothing is lost, and it is tried again",
+            "storing goes on",
+        );
+        let settling = TaskOutage::of_shard(
+            shard,
+            "the gate is not told of what is stored; it stays pending there, and is found again",
+            "the gate is told again of what is stored",
+        );
+        let (storing, settling) = (Arc::new(storing), Arc::new(settling));
         Self { background, shard, conn: None, tables: HashSet::new(), storing, settling }
     }
 
@@ -66,7 +76,7 @@ impl Consumer {
                     self.background.works_on(self.shard, 0, 0);
                     consuming.close().await;
                 }
-                Err(error) => self.complain(&error),
+                Err(error) => self.storing.failed(&error),
             }
             tokio::time::sleep(RETRY).await;
         }
@@ -105,7 +115,7 @@ impl Consumer {
             let Some(done) = done else { break };
             failpoints::hit(Point::Committed);
             if !too_early && let Err(error) = consuming.done(batch.last).await {
-                self.complain(&error);
+                self.storing.failed(&error);
                 break;
             }
             self.background.stored(self.shard, &batch.work, &done);
@@ -155,7 +165,7 @@ impl Consumer {
         let taken = batch.take(&self.background, self.shard, delivery).await;
         self.at_work_on(batch, consuming);
         if let Err(error) = &taken {
-            self.complain(error);
+            self.storing.failed(error);
         }
         taken.is_ok()
     }
@@ -190,7 +200,7 @@ impl Consumer {
                 Some(delivery) => match next.take(&background, shard, delivery).await {
                     Ok(()) => true,
                     Err(error) => {
-                        complain(shard, &outage, &error);
+                        outage.failed(&error);
                         false
                     }
                 },
@@ -206,13 +216,10 @@ impl Consumer {
         loop {
             match self.try_to_store(work).await {
                 Ok(done) => {
-                    if let Some(told) = self.storing.ended() {
-                        let (failures, lasted_s) = (told.failures, told.lasted_s);
-                        tracing::info!(shard = %self.shard, failures, lasted_s, "storing goes on");
-                    }
+                    self.storing.worked();
                     return Some(done);
                 }
-                Err(error) => self.complain(&error),
+                Err(error) => self.storing.failed(&error),
             }
             if self.background.stopping() {
                 return None;
@@ -224,10 +231,10 @@ impl Consumer {
     /// Tells the gate beside whatever comes next, one transaction after the other.
     async fn settle(&self, settling: &mut JoinSet<()>, work: Work, done: Done) {
         while settling.join_next().await.is_some() {}
-        let (background, shard) = (Arc::clone(&self.background), self.shard);
+        let background = Arc::clone(&self.background);
         let outage = Arc::clone(&self.settling);
         settling.spawn(async move {
-            tell_settled(shard, &outage, settle(&background, &work, &done).await);
+            outage.tried(&settle(&background, &work, &done).await);
         });
     }
 
@@ -311,12 +318,8 @@ impl Consumer {
         let made = timeout(PATIENCE, made).await;
         if let Err(error) = made.unwrap_or_else(|_| Err(anyhow::anyhow!("it did not answer in time"))) {
             self.conn = None;
-            self.complain(&error);
+            self.storing.failed(&error);
         }
-    }
-
-    fn complain(&self, error: &dyn std::fmt::Display) {
-        complain(self.shard, &self.storing, error);
     }
 }
 
@@ -338,34 +341,6 @@ impl Still {
             *self = Self { commits, ..Self::new() };
         }
         self.since.elapsed() >= STUCK
-    }
-}
-
-fn complain(shard: ShardId, outage: &Outage, error: &dyn std::fmt::Display) {
-    if let Some(told) = outage.failed() {
-        let (failures, lasted_s) = (told.failures, told.lasted_s);
-        tracing::warn!(%shard, %error, failures, lasted_s, "storing is held up; nothing is lost, and it is tried again");
-    }
-}
-
-/// Says that the gate is not told of what is stored, which holds up nothing.
-fn tell_settled<E: std::fmt::Display>(shard: ShardId, outage: &Outage, settled: Result<(), E>) {
-    match settled {
-        Ok(()) => {
-            if let Some(told) = outage.ended() {
-                let (failures, lasted_s) = (told.failures, told.lasted_s);
-                tracing::info!(%shard, failures, lasted_s, "the gate is told again of what is stored");
-            }
-        }
-        Err(error) => {
-            if let Some(told) = outage.failed() {
-                let (failures, lasted_s) = (told.failures, told.lasted_s);
-                tracing::warn!(
-                    %shard, %error, failures, lasted_s,
-                    "the gate is not told of what is stored; it stays pending there, and is found again"
-                );
-            }
-        }
     }
 }
 

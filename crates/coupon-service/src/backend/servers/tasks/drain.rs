@@ -9,14 +9,17 @@ use mysql_async::prelude::Queryable as _;
 use tokio::time::Instant;
 
 use super::super::gate::{Epoch, SENTINEL};
+use super::super::markers::MARKER;
 use super::watch::{self, look};
-use super::{Background, MARKER, PATIENCE, POLL};
+use super::{Background, PATIENCE};
 use crate::backend::Unavailable;
 
 /// How many marks are asked for at a time.
 const CHUNK: usize = 5_000;
 /// How often to look whether they are gone.
 const LOOK: Duration = Duration::from_millis(50);
+/// The longest to wait for word that main was told of more.
+const WORD: Duration = Duration::from_millis(100);
 
 impl Background {
     /// Waits until everything handed over so far is stored, and main knows of it.
@@ -116,7 +119,7 @@ impl Background {
                 ));
             }
             self.hurry();
-            let _ = tokio::time::timeout(POLL * 10, self.applied.notified()).await;
+            let _ = tokio::time::timeout(WORD, self.applied.notified()).await;
         }
     }
 }

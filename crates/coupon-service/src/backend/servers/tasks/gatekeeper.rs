@@ -19,7 +19,7 @@ use super::super::gate::{Epoch, SENTINEL, whole};
 use super::Background;
 use super::fill::{fill, remove_keys, to_fill};
 use super::record::{GateState, Place};
-use crate::outage::Outage;
+use crate::outage::TaskOutage;
 
 /// How often main is asked which epoch is open.
 const EVERY: Duration = Duration::from_millis(500);
@@ -41,12 +41,13 @@ const PROBE_MS: u64 = 1_000;
 pub(in super::super) struct Gatekeeper {
     background: Arc<Background>,
     looks: u32,
-    outage: Outage,
+    outage: TaskOutage,
 }
 
 impl Gatekeeper {
     pub(in super::super) const fn new(background: Arc<Background>) -> Self {
-        Self { background, looks: 0, outage: Outage::of_task() }
+        let outage = TaskOutage::new("the gate cannot be looked after", "the gate is looked after again");
+        Self { background, looks: 0, outage }
     }
 
     pub(in super::super) async fn run(mut self) {
@@ -59,20 +60,8 @@ impl Gatekeeper {
 
     /// Looks once; the gate is open afterwards, or the log says why not.
     pub(in super::super) async fn look_and_tell(&mut self) {
-        match self.look().await {
-            Ok(()) => {
-                if let Some(told) = self.outage.ended() {
-                    let (failures, lasted_s) = (told.failures, told.lasted_s);
-                    tracing::info!(failures, lasted_s, "the gate is looked after again");
-                }
-            }
-            Err(error) => {
-                if let Some(told) = self.outage.failed() {
-                    let (error, failures, lasted_s) = (format!("{error:#}"), told.failures, told.lasted_s);
-                    tracing::warn!(error, failures, lasted_s, "the gate cannot be looked after");
-                }
-            }
-        }
+        let looked = self.look().await;
+        self.outage.tried(&looked);
     }
 
     async fn look(&mut self) -> anyhow::Result<()> {
@@ -182,14 +171,16 @@ impl Gatekeeper {
     async fn tell_where_it_is(&self) -> anyhow::Result<()> {
         let main = &self.background.cluster.main;
         let mut conn = main.connect().await?;
-        Ok(main.patiently(PATIENCE, Place::seen(&mut conn, self.background.redis.host())).await?)
+        Ok(main
+            .patiently(PATIENCE, Place::seen(&mut conn, &self.background.clock, self.background.redis.host()))
+            .await?)
     }
 
     /// Makes sure that a gate may be filled here before anybody is cut off from the one there is: that no process is well
     /// served by another Redis, and that this one can be written.
     async fn may_fill(&self, lock: &mut Conn) -> anyhow::Result<()> {
         let (background, here) = (&self.background, self.background.redis.host());
-        if let Some(place) = Place::read(lock).await? {
+        if let Some(place) = Place::read(lock, &self.background.clock).await? {
             ensure!(
                 place.allows(here),
                 "the gate is in Redis at {}, where another process finds it; this process is set to Redis at {here} \
@@ -263,7 +254,7 @@ impl Gatekeeper {
             admin.bind(&background.names, epoch.number, shard).await?;
         }
         admin.close().await;
-        Place::write(lock, background.redis.host()).await?;
+        Place::write(lock, &background.clock, background.redis.host()).await?;
         let open = "UPDATE gate_state SET open_epoch = ? WHERE id = 1 AND epoch = ?";
         lock.exec_drop(open, (epoch.number, epoch.number)).await?;
         ensure!(lock.affected_rows() == 1, "another process has begun to fill the gate");

@@ -13,11 +13,11 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, TxOpts};
 use tokio::time::timeout;
 
+use super::super::mains_time;
 use super::super::mysql::Database;
-use super::clock::mains_now;
 use crate::clock::Clock;
 use crate::ids::{Lease, Leased, PATIENCE_MS};
-use crate::outage::Outage;
+use crate::outage::TaskOutage;
 use crate::timekeeping::{Agreement, seconds};
 
 /// Numbers from here on are kept for history and for stock logs of the embedded backend.
@@ -58,7 +58,10 @@ impl Leases {
 
     /// Renews them for as long as the process lives, and leases others for those that are lost.
     pub(in super::super) async fn keep(self: Arc<Self>) {
-        let outage = Outage::of_task();
+        let outage = TaskOutage::new(
+            "worker numbers are not renewed; tried again",
+            "worker numbers are renewed again",
+        );
         let mut renewed = Some(self.clock.now());
         loop {
             let needed = timeout(RENEW, self.leased.ended()).await.is_ok();
@@ -71,7 +74,7 @@ impl Leases {
             }
             let outcome = self.renew().await;
             renewed = outcome.is_ok().then(|| self.clock.now());
-            tell(&outage, &outcome);
+            outage.tried(&outcome);
             if needed {
                 tokio::time::sleep(AGAIN).await;
             }
@@ -119,7 +122,7 @@ impl Leases {
         conn: &mut Conn,
         held: &[Arc<Lease>],
     ) -> mysql_async::Result<(HashMap<u16, i64>, i64)> {
-        let (now, held) = (mains_now(&self.clock), list(held.iter().map(|lease| lease.worker)));
+        let (now, held) = (mains_time::expression(&self.clock), list(held.iter().map(|lease| lease.worker)));
         let sql = format!(
             "UPDATE worker_leases SET lease_end = GREATEST(lease_end, {now} + {TERM_MS}) \
              WHERE holder = ? AND worker IN ({held})"
@@ -149,23 +152,6 @@ impl Leases {
     }
 }
 
-fn tell(outage: &Outage, renewed: &anyhow::Result<()>) {
-    match renewed {
-        Ok(()) => {
-            if let Some(told) = outage.ended() {
-                let (failures, lasted_s) = (told.failures, told.lasted_s);
-                tracing::info!(failures, lasted_s, "worker numbers are renewed again");
-            }
-        }
-        Err(error) => {
-            if let Some(told) = outage.failed() {
-                let (error, failures, lasted_s) = (format!("{error:#}"), told.failures, told.lasted_s);
-                tracing::warn!(error, failures, lasted_s, "worker numbers are not renewed; tried again");
-            }
-        }
-    }
-}
-
 /// Takes numbers whose leases have ended by main's clock. A number goes over in the one statement that finds its lease to
 /// have ended: whoever renews it at the same time has it still, or has lost it.
 async fn take(
@@ -176,7 +162,7 @@ async fn take(
     count: usize,
 ) -> anyhow::Result<Vec<Lease>> {
     let failed = |error| main.error(&error);
-    let now = mains_now(clock);
+    let now = mains_time::expression(clock);
     let mut transaction = conn.start_transaction(TxOpts::default()).await.map_err(failed)?;
     // Everybody who leases locks this row first, so that no two of them want the same.
     transaction.query_drop("SELECT id FROM gate_state WHERE id = 1 FOR UPDATE").await.map_err(failed)?;

@@ -10,7 +10,6 @@ mod fill;
 mod gatekeeper;
 mod gather;
 mod lease;
-mod marker;
 mod reconcile;
 mod reconcile_rows;
 mod record;
@@ -33,9 +32,11 @@ use super::catalogue::ServersCatalogue;
 use super::cluster::Cluster;
 use super::counts::Counts;
 use super::gate::{EpochCell, Link};
+use super::markers::Markers;
 use super::mysql::Database;
 use super::names::Names;
 use super::status::ShardStatus;
+use crate::backend::Unavailable;
 use crate::clock::Clock;
 use crate::timekeeping::Agreement;
 
@@ -54,12 +55,8 @@ use store::{Done, Floor, Work};
 pub(super) use watch::look;
 use watch::watch;
 
-/// How long a marker may take through a shard's queue and into its database.
-const MARKER: Duration = Duration::from_secs(60);
 /// How long a database may take for a short question.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How often to look whether it has.
-const POLL: Duration = Duration::from_millis(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the tasks share. Databases and connections are those of the thread that runs them.
 pub(super) struct Background {
@@ -153,6 +150,15 @@ impl Background {
         self.publisher.publish("", &self.names.parking(), body).await?;
         self.counts.parked_messages.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Waits until everything is stored that was handed over to a shard so far: a marker through its queue proves it. It may
+    /// close an epoch on the way.
+    pub(super) async fn marker(&self, shard: ShardId, closes: u64) -> Result<(), Unavailable> {
+        let database =
+            self.database(shard).map_err(|error| Unavailable::new(format!("shard {shard}"), error))?;
+        let Self { dataset, names, publisher, .. } = self;
+        Markers { dataset, names, publisher, shard, database }.pass(closes, || self.mains_time()).await
     }
 
     /// Sends something that moves the shard's queue along, so that reads know how far it is.

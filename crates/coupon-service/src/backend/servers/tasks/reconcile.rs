@@ -19,7 +19,7 @@ use super::super::names::Names;
 use super::{Background, Rows};
 use crate::backend::PlacedResult;
 use crate::failpoints::{self, Mechanism};
-use crate::outage::Outage;
+use crate::outage::TaskOutage;
 
 /// How many marks are read at a time.
 const PAGE: usize = 5_000;
@@ -41,32 +41,16 @@ impl Reconciler {
     }
 
     pub(in super::super) async fn run(mut self) {
-        let outage = Outage::of_task();
+        let outage = TaskOutage::new(
+            "pending reservations are looked through later",
+            "pending reservations are looked through again",
+        );
         while !self.background.stopping() {
             let done = self.round().await;
             let counts = &self.background.counts;
             let count = if done.is_ok() { &counts.rounds } else { &counts.failed_rounds };
             count.fetch_add(1, Ordering::Relaxed);
-            match done {
-                Ok(()) => {
-                    if let Some(told) = outage.ended() {
-                        let (failures, lasted_s) = (told.failures, told.lasted_s);
-                        tracing::info!(failures, lasted_s, "pending reservations are looked through again");
-                    }
-                }
-                Err(error) => {
-                    if let Some(told) = outage.failed() {
-                        let (error, failures, lasted_s) =
-                            (format!("{error:#}"), told.failures, told.lasted_s);
-                        tracing::warn!(
-                            error,
-                            failures,
-                            lasted_s,
-                            "pending reservations are looked through later"
-                        );
-                    }
-                }
-            }
+            outage.tried(&done);
             tokio::time::sleep(self.every).await;
         }
     }

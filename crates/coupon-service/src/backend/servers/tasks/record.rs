@@ -13,7 +13,9 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 use tokio::time::timeout;
 
+use super::super::mains_time;
 use super::{Background, PATIENCE};
+use crate::clock::Clock;
 
 /// What main says of the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,26 +49,26 @@ pub(super) struct Place {
     age_ms: i64,
 }
 
-/// Main's own time, in milliseconds since 1970.
-const NOW: &str = "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
-
 impl Place {
-    pub(super) async fn read(conn: &mut Conn) -> mysql_async::Result<Option<Self>> {
-        let sql = format!("SELECT address, {NOW} - seen FROM gate_record WHERE id = 1");
+    pub(super) async fn read(conn: &mut Conn, clock: &Clock) -> mysql_async::Result<Option<Self>> {
+        let now = mains_time::expression(clock);
+        let sql = format!("SELECT address, {now} - seen FROM gate_record WHERE id = 1");
         let found: Option<(String, i64)> = conn.query_first(sql).await?;
         Ok(found.map(|(address, age_ms)| Self { address, age_ms }))
     }
 
     /// Has main know that the gate was filled at this address.
-    pub(super) async fn write(conn: &mut Conn, address: &str) -> mysql_async::Result<()> {
-        let sql = format!("REPLACE INTO gate_record (id, address, seen) VALUES (1, ?, {NOW})");
+    pub(super) async fn write(conn: &mut Conn, clock: &Clock, address: &str) -> mysql_async::Result<()> {
+        let now = mains_time::expression(clock);
+        let sql = format!("REPLACE INTO gate_record (id, address, seen) VALUES (1, ?, {now})");
         conn.exec_drop(sql, (address,)).await
     }
 
     /// Has main know that the gate was found just now. A data set of before has no address yet.
-    pub(super) async fn seen(conn: &mut Conn, address: &str) -> mysql_async::Result<()> {
+    pub(super) async fn seen(conn: &mut Conn, clock: &Clock, address: &str) -> mysql_async::Result<()> {
+        let now = mains_time::expression(clock);
         let sql = format!(
-            "INSERT INTO gate_record (id, address, seen) VALUES (1, ?, {NOW}) ON DUPLICATE KEY UPDATE seen = VALUES(seen)"
+            "INSERT INTO gate_record (id, address, seen) VALUES (1, ?, {now}) ON DUPLICATE KEY UPDATE seen = VALUES(seen)"
         );
         conn.exec_drop(sql, (address,)).await
     }

@@ -10,13 +10,13 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Row};
 use tokio::time::{Instant, timeout};
 
-use super::super::broker::Admin;
+use super::super::broker::{Admin, BrokerError, QueueState};
 use super::super::mysql::{Database, DatabaseError};
 use super::super::sql;
 use super::super::status::Look;
 use super::super::values::get;
 use super::Background;
-use crate::outage::Outage;
+use crate::outage::TaskOutage;
 use crate::timekeeping::AGREE_WITHIN_MS;
 
 /// How often to look. Reads trail by as much at least.
@@ -39,7 +39,12 @@ pub(in super::super) async fn watch(background: Arc<Background>, shard: ShardId)
 }
 
 async fn watch_queue(background: &Background, shard: ShardId) {
-    let mut queue = QueueWatch { admin: None, last: (0, 0), mean: 1.0, outage: Outage::of_task() };
+    let outage = TaskOutage::of_shard(
+        shard,
+        "the queue does not say how much waits in it",
+        "the queue says again how much waits in it",
+    );
+    let mut queue = QueueWatch { admin: None, stored: Mean::new(), sent: Mean::new(), outage };
     while !background.stopping() {
         tokio::time::sleep(EVERY).await;
         queue.look(background, shard).await;
@@ -189,58 +194,85 @@ pub(in super::super) async fn positions(main: &Database) -> Result<HashMap<u16, 
     Ok(rows.into_iter().collect())
 }
 
-/// How many results wait in a shard's queue. The queue counts messages, and only those that no consumer has been given;
-/// how many results are in one is known from those that came through lately.
-struct QueueWatch {
-    admin: Option<Admin>,
-    /// Messages and results that had come through at the last look.
+/// How many results a message holds, as far as is known lately.
+#[derive(Debug)]
+struct Mean {
+    /// Messages and results so far, when they were last looked at.
     last: (u64, u64),
     mean: f64,
-    outage: Outage,
+}
+
+impl Mean {
+    const fn new() -> Self {
+        Self { last: (0, 0), mean: 1.0 }
+    }
+
+    /// Takes note of how many messages and results there have been by now, and says what a message holds.
+    fn after(&mut self, (messages, results): (u64, u64)) -> f64 {
+        let lately = (messages.saturating_sub(self.last.0), results.saturating_sub(self.last.1));
+        if lately.0 > 0 && lately.1 > 0 {
+            #[expect(clippy::cast_precision_loss, reason = "counts of a fraction of a second")]
+            let mean = lately.1 as f64 / lately.0 as f64;
+            self.mean = mean.max(1.0);
+        }
+        self.last = (messages, results);
+        self.mean
+    }
+}
+
+/// How many results wait in a shard's queue. The queue counts messages, and only those that no consumer has been given.
+/// How many results are in one is known from those that came through lately, and, while none do, from those that this
+/// process has sent: of the two, the larger.
+struct QueueWatch {
+    admin: Option<Admin>,
+    stored: Mean,
+    sent: Mean,
+    outage: TaskOutage,
 }
 
 impl QueueWatch {
     async fn look(&mut self, background: &Background, shard: ShardId) {
         let Some(status) = background.status.get(shard.index()) else { return };
         let look = status.look();
-        let (messages, results) =
-            (look.messages.saturating_sub(self.last.0), look.received.saturating_sub(self.last.1));
-        if messages > 0 && results > 0 {
-            #[expect(clippy::cast_precision_loss, reason = "counts of a fraction of a second")]
-            let mean = results as f64 / messages as f64;
-            self.mean = mean.max(1.0);
-        }
-        self.last = (look.messages, look.received);
-        if self.admin.as_ref().is_none_or(|admin| !admin.is_open()) {
-            self.admin = background.broker.admin().await.ok();
-        }
-        let Some(admin) = &self.admin else { return };
+        let stored = self.stored.after((look.messages, look.received));
+        let mean = stored.max(self.sent.after(background.counts.sent(shard)));
+        let asked = self.ask(background, shard).await;
+        self.outage.tried(&asked);
+        let Ok(queue) = asked else {
+            self.admin = None;
+            return;
+        };
         let here = background.in_flight.get(shard.index());
         let (results, buffered) = here.map_or((0, 0), |(results, messages)| {
             (results.load(Ordering::Relaxed), messages.load(Ordering::Relaxed))
         });
-        match admin.waiting(&background.names.queue(shard)).await {
-            Ok(messages) => {
-                #[expect(
-                    clippy::cast_precision_loss,
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "an estimate of a count"
-                )]
-                let waiting = ((messages + buffered) as f64 * self.mean) as u64;
-                status.set_waiting(waiting + results);
-                if let Some(told) = self.outage.ended() {
-                    let (failures, lasted_s) = (told.failures, told.lasted_s);
-                    tracing::info!(%shard, failures, lasted_s, "the queue says again how much waits in it");
-                }
-            }
-            Err(error) => {
-                self.admin = None;
-                if let Some(told) = self.outage.failed() {
-                    let (failures, lasted_s) = (told.failures, told.lasted_s);
-                    tracing::warn!(%shard, %error, failures, lasted_s, "the queue does not say how much waits in it");
-                }
-            }
-        }
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an estimate of a count"
+        )]
+        let waiting = ((queue.messages + buffered) as f64 * mean) as u64;
+        status.set_waiting(waiting + results);
+    }
+
+    async fn ask(&mut self, background: &Background, shard: ShardId) -> Result<QueueState, BrokerError> {
+        let admin = match self.admin.take().filter(Admin::is_open) {
+            Some(admin) => admin,
+            None => background.broker.admin().await?,
+        };
+        self.admin.insert(admin).queue(&background.names.queue(shard)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_holds_what_the_last_ones_held_and_one_result_at_least() {
+        let mut mean = Mean::new();
+        let after = [(0, 0), (10, 400), (10, 400), (12, 402), (20, 402)].map(|counts| mean.after(counts));
+        assert_eq!(after, [1.0, 40.0, 40.0, 1.0, 1.0]);
     }
 }

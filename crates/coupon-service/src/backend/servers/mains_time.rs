@@ -1,0 +1,20 @@
+//! Main's time, which is everybody's: as an expression of its SQL, and asked for.
+
+use coupon_core::Timestamp;
+use mysql_async::prelude::Queryable as _;
+
+use super::mysql::{Database, DatabaseError};
+use crate::clock::Clock;
+
+/// Main's time in milliseconds since 1970, as an expression: it is told, judged and written by the same statement.
+pub(super) fn expression(clock: &Clock) -> String {
+    format!("(CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) + {})", clock.displacement_ms())
+}
+
+/// What main says the time is.
+pub(super) async fn ask(main: &Database, clock: &Clock) -> Result<Timestamp, DatabaseError> {
+    let mut conn = main.connect().await?;
+    let asked = conn.query_first(format!("SELECT {}", expression(clock)));
+    let told: Option<i64> = main.patiently(super::tasks::PATIENCE, asked).await?;
+    told.map(Timestamp::from_millis).ok_or_else(|| main.failed("it does not tell the time".to_owned(), false))
+}

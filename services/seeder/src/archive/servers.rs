@@ -12,6 +12,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use coupon_core::{Day, Timestamp};
 use coupon_service::backend::servers::cluster::Cluster;
+use coupon_service::backend::servers::markers::settle_queues;
 use coupon_service::settings::ServersSettings;
 use mysql_async::Error;
 
@@ -60,18 +61,20 @@ pub fn archive_servers(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (cluster, dataset) = open(settings, namespace).await?;
-        retire(&cluster, &dataset, before, now, progress).await
+        let books = Books::open(&cluster, &dataset).await?;
+        // What is on its way to tables that are about to go is counted with what they hold.
+        settle_queues(&cluster, settings, &dataset).await?;
+        retire(&cluster, books, before, now, progress).await
     })
 }
 
 async fn retire(
     cluster: &Cluster,
-    dataset: &str,
+    mut books: Books,
     before: Day,
     now: Timestamp,
     progress: &mut dyn Progress,
 ) -> Result<ArchiveReport> {
-    let mut books = Books::open(cluster, dataset).await?;
     let mut shards = open_shards(cluster).await?;
     for shard in &mut shards {
         shard.finish_dropping(&mut Offers { books: &mut books, before, now }).await?;

@@ -132,6 +132,27 @@ fn an_inbox_must_be_sorted_into_its_tables_first() {
 }
 
 #[test]
+fn a_folder_that_a_service_has_open_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    seed(dir.path(), "hash", &small(300));
+    let options = coupon_service::backend::embedded::Options {
+        data: dir.path().to_owned(),
+        readers: std::num::NonZeroUsize::MIN,
+        max_file_mb: 0,
+        shard_backlog: 100,
+    };
+    let clock = coupon_service::clock::Clock::system();
+    let service =
+        coupon_service::backend::embedded::open(&options, &*crate::common::strategy("hash"), &clock).unwrap();
+    let error = archive(dir.path(), "2026-11-22").unwrap_err().to_string();
+    assert!(error.contains("in use"), "{error}");
+    service.hand_over.close();
+    drop(service);
+    assert_eq!(rows(dir.path(), 4).len(), 300);
+    archive(dir.path(), "2026-11-22").unwrap();
+}
+
+#[test]
 fn a_folder_without_data_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let error = archive(dir.path(), "2026-11-22").unwrap_err().to_string();

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod archiving;
 #[cfg(test)]
+mod beside;
+#[cfg(test)]
 mod books;
 #[cfg(test)]
 mod command_line;

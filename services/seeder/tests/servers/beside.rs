@@ -1,0 +1,166 @@
+//! Archives while services take grabs and store them.
+
+use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use actix_web::dev::ServerHandle;
+use coupon_core::{Day, Timestamp};
+use coupon_service::NoSettings;
+use coupon_service::app::Application;
+use coupon_service::clock::Clock;
+use coupon_service::settings::Sources;
+use seeder::{SeedOptions, Silent};
+
+use crate::common::{Place, small, strategy};
+
+/// The coupon of the first room that everybody grabs.
+const COUPON: i64 = 1;
+
+/// A service on a place's servers. Dropping it stops it.
+struct Service {
+    address: SocketAddr,
+    handle: ServerHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Service {
+    fn start(place: &Place, name: &'static str, role: &str) -> Self {
+        let mut flags = crate::common::stack().addresses().settings();
+        flags.push(format!("servers.namespace={}", place.settings.namespace));
+        flags.extend([format!("servers.role={role}"), "workers=1".to_owned()]);
+        let service_defaults = "listen = \"127.0.0.1:0\"".to_owned();
+        let sources = Sources { service_defaults, flags, ..Sources::default() };
+        let (settings, NoSettings {}) = sources.read("own").unwrap();
+        let (ready, started) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let service = Application::build(name, settings, strategy(name), Clock::system()).unwrap();
+                ready.send((service.address(), service.handle())).unwrap();
+                service.run().await.unwrap();
+            });
+        });
+        let (address, handle) = started.recv().unwrap();
+        Self { address, handle, thread: Some(thread) }
+    }
+
+    /// The id that a user was told of a grab, if it was granted.
+    fn grab(&self, user: u64) -> Option<i64> {
+        let (head, body) =
+            post(self.address, "/api/coupon/grab", &format!(r#"{{"user_id":{user},"coupon_id":{COUPON}}}"#));
+        if !head.starts_with("HTTP/1.1 200") {
+            return None;
+        }
+        let told: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(told["grab_status"], 1, "{body}");
+        Some(told["result_id"].as_str().unwrap().parse().unwrap())
+    }
+
+    fn drain(&self) {
+        let (head, body) = post(self.address, "/admin/drain", "");
+        assert!(head.starts_with("HTTP/1.1 200"), "{head} {body}");
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        drop(self.handle.stop(true));
+        let ended = self.thread.take().map(JoinHandle::join);
+        if !std::thread::panicking() {
+            ended.unwrap().unwrap();
+        }
+    }
+}
+
+/// The head and the body of what a service answers.
+fn post(to: SocketAddr, path: &str, body: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(to).unwrap();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
+fn seeded(namespace: &str, name: &str) -> Place {
+    let place = Place::new(namespace);
+    let options = SeedOptions { stock: Some(5_000), as_of: Clock::system().now(), ..small(3_000) };
+    place.seed(name, &options, false);
+    place
+}
+
+/// Retires what is older than today, or than tomorrow.
+fn archive(place: &Place, before: impl FnOnce(Day) -> Day) -> anyhow::Result<seeder::ArchiveReport> {
+    let now: Timestamp = Clock::system().now();
+    seeder::archive_servers(&place.settings, None, before(now.day()), now, &mut Silent)
+}
+
+/// The ids that are stored of a coupon.
+fn stored(place: &Place) -> BTreeSet<i64> {
+    let of_table = |shard, table| {
+        place.ask(Some(shard), &format!("SELECT result_id FROM {table} WHERE coupon_id = {COUPON}"))
+    };
+    let tables = (0..4).flat_map(|shard| place.tables(shard).into_iter().map(move |table| (shard, table)));
+    let rows = tables.flat_map(|(shard, table)| of_table(shard, table));
+    rows.map(|row| crate::common::integer(&row[0])).collect()
+}
+
+#[test]
+fn what_waits_in_the_queues_is_stored_before_an_archive_counts() {
+    for name in ["hash", "range-time"] {
+        let place = seeded(&format!("on_its_way_{}", name.replace('-', "_")), name);
+        // The first filling of a gate sends markers, which somebody must store.
+        let consumer = Service::start(&place, name, "consumer");
+        let service = Service::start(&place, name, "api");
+        drop(consumer);
+        let told: BTreeSet<i64> = (1..=20).map(|user| service.grab(user).unwrap()).collect();
+        assert!(stored(&place).is_empty(), "{name}");
+
+        let error = archive(&place, Day::next).unwrap_err().to_string();
+        assert!(error.contains("wait in its queue") && error.contains("consumer"), "{name}: {error}");
+        let consumer = Service::start(&place, name, "consumer");
+        let error = archive(&place, Day::next).unwrap_err().to_string();
+        assert!(error.contains("coupon 1 is on offer"), "{name}: {error}");
+        assert_eq!(stored(&place), told, "{name}: the archive waited for all of them");
+        assert_eq!(place.rows(), 3_020, "{name}: nothing was retired");
+        service.drain();
+        place.assert_books_balance();
+        drop(consumer);
+    }
+}
+
+#[test]
+fn grabs_go_on_while_old_days_are_retired_and_none_is_lost() {
+    for name in ["hash", "range-time"] {
+        let place = seeded(&format!("beside_{}", name.replace('-', "_")), name);
+        let service = Service::start(&place, name, "all");
+        let over = AtomicBool::new(false);
+        let told: BTreeSet<i64> = std::thread::scope(|scope| {
+            let grabbing = scope.spawn(|| {
+                let users = (1..=800).take_while(|_| !over.load(Ordering::Relaxed));
+                users.filter_map(|user| service.grab(user)).collect()
+            });
+            let refused = archive(&place, Day::next);
+            let retired = archive(&place, |today| today);
+            over.store(true, Ordering::Relaxed);
+            // Which of the two it meets first, a grab or nothing, it loses none.
+            assert!(refused.is_ok() || refused.unwrap_err().to_string().contains("is on offer"), "{name}");
+            retired.unwrap();
+            grabbing.join().unwrap()
+        });
+        assert!(!told.is_empty(), "{name}");
+        service.drain();
+        assert_eq!(stored(&place), told, "{name}");
+        assert_eq!(place.rows(), i64::try_from(told.len()).unwrap(), "{name}: all that was old has gone");
+        place.assert_books_balance();
+    }
+}

@@ -14,10 +14,6 @@ use super::problem::{Kind, Problem};
 /// The largest body that is read.
 const BODY_MAX: usize = 16 * 1_024;
 
-/// How much more of a body in chunks, which does not say its length, is thrown away before the answer: a client that is
-/// still writing when the connection closes would never see why. Beyond this it does not.
-const DISCARD_MAX: usize = 16 * 1_024 * 1_024;
-
 /// A body that has arrived.
 ///
 /// It is received before a request is refused for any other reason: a connection with half a body on its way can only be
@@ -25,8 +21,8 @@ const DISCARD_MAX: usize = 16 * 1_024 * 1_024;
 pub(super) struct Received(Bytes);
 
 impl Received {
-    /// Waits for the body, so long at most. One that says itself that it is too large is not waited for: the connection
-    /// is closed after the answer, and what still arrives meanwhile is thrown away.
+    /// Waits for the body, so long at most. One that is too large, or says so, is not waited for: the connection is closed
+    /// after the answer, and what still arrives meanwhile is thrown away.
     pub(super) async fn whole(
         req: &HttpRequest,
         payload: Payload,
@@ -82,11 +78,9 @@ async fn read(mut payload: Payload) -> Result<Bytes, Problem> {
             .map_err(|error| Problem::new(Kind::Malformed, format!("the body cannot be read: {error}")))?;
         length = length.saturating_add(chunk.len());
         if length > BODY_MAX {
-            (first, rest) = (Bytes::new(), BytesMut::new());
-            if length > DISCARD_MAX {
-                break;
-            }
-        } else if first.is_empty() {
+            return Err(too_large());
+        }
+        if first.is_empty() {
             first = chunk;
         } else {
             if rest.is_empty() {
@@ -95,11 +89,7 @@ async fn read(mut payload: Payload) -> Result<Bytes, Problem> {
             rest.extend_from_slice(&chunk);
         }
     }
-    match () {
-        () if length > BODY_MAX => Err(too_large()),
-        () if rest.is_empty() => Ok(first),
-        () => Ok(rest.freeze()),
-    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
 }
 
 /// `application/json`, or anything in JSON's clothes, whatever parameters follow.

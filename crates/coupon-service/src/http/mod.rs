@@ -11,6 +11,7 @@ pub(crate) mod description;
 mod docs;
 mod grab;
 mod health;
+mod held;
 mod identity;
 mod lists;
 mod metrics;

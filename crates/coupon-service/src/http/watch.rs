@@ -12,6 +12,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::Data;
 
+use super::held::Held;
 use crate::answers::RouteAnswers;
 use crate::service::Service;
 use crate::telemetry::context::{self, Context};
@@ -57,21 +58,22 @@ where
 
     forward_ready!(inner);
 
-    fn call(&self, req: ServiceRequest) -> Self::Future {
+    fn call(&self, mut req: ServiceRequest) -> Self::Future {
         let mut context = Context::of(req.headers().get_all(TRACE_PARENT).map(HeaderValue::as_bytes));
         context.recorded = self.service.traces.as_ref().is_some_and(|traces| traces.records(&context));
         let _at_work = context::enter(context);
-        let begun = Instant::now();
-        Watched { answer: self.inner.call(req), service: Rc::clone(&self.service), context, begun }
+        let (begun, held) = (Instant::now(), Held::of(&mut req));
+        Watched { answer: self.inner.call(req), service: Rc::clone(&self.service), context, begun, held }
     }
 }
 
-/// A request under way. It allocates nothing of its own.
+/// A request under way. It allocates nothing of its own, but for a body in chunks.
 pub(crate) struct Watched<F> {
     answer: F,
     service: Rc<Data<Service>>,
     context: Context,
     begun: Instant,
+    held: Option<Held>,
 }
 
 impl<F> Future for Watched<F>
@@ -84,7 +86,10 @@ where
         let _at_work = context::enter(self.context);
         Pin::new(&mut self.answer).poll(waker).map_ok(|mut answer| {
             self.answered(&mut answer);
-            answer
+            match self.held.take() {
+                Some(held) => answer.map_body(|_, body| held.until_sent(body)),
+                None => answer,
+            }
         })
     }
 }

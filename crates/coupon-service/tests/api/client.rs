@@ -60,6 +60,11 @@ impl Connection {
         self.stream.write_all(bytes).unwrap();
     }
 
+    /// Sends these bytes, unless the server has hung up.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
+    }
+
     /// The next answer. That to a HEAD has no body, whatever its length claims.
     pub(crate) fn receive(&mut self, head_only: bool) -> Answer {
         loop {

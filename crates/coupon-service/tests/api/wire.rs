@@ -1,5 +1,7 @@
 //! What only shows on a socket.
 
+use std::time::{Duration, Instant};
+
 use coupon_service::api::GrabResponse;
 
 use crate::client::{post, request};
@@ -67,14 +69,34 @@ fn a_body_in_chunks_is_read_whole() {
     for _ in 0..5 {
         connection.send(chunk.as_bytes());
     }
-    connection.send(b"0\r\n\r\n");
-    connection.receive(false).problem(413);
+    let answer = connection.receive(false);
+    answer.problem(413);
+    assert_eq!(answer.header("connection"), Some("close"));
 
     // What is no chunk at all.
     let mut connection = api.connect();
     connection.send(head.as_bytes());
     connection.send(b"xyz\r\n");
     connection.receive(false).problem(400);
+}
+
+/// Nobody reads on for as long as it goes on: neither what was refused, nor what nobody wanted to read.
+#[test]
+fn a_body_in_chunks_without_an_end_is_hung_up_on() {
+    let api = Api::start();
+    let json = "Content-Type: application/json\r\n";
+    for (first, headers) in [("POST /api/coupon/grab", json), ("GET /healthz", ""), ("POST /nowhere", "")] {
+        let mut connection = api.connect();
+        let head = format!("{first} HTTP/1.1\r\nHost: x\r\n{headers}Transfer-Encoding: chunked\r\n\r\n");
+        connection.send(head.as_bytes());
+        let chunk = format!("800\r\n{}\r\n", " ".repeat(0x800));
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while connection.try_send(chunk.as_bytes()) {
+            assert!(Instant::now() < deadline, "{first}: it is read for ever");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    assert_eq!(api.get("/healthz").status, 200);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 # Every target is one or two commands that you could type as well.
 
-.PHONY: demo live model test test-docs test-docs-docker lint check-metrics check-api bench faults completions man clean up seed compare compare-compose compare-local down up-local down-local
+.PHONY: demo live model test test-docs test-docs-docker lint check-metrics check-api bench faults faults-without completions man clean up seed compare compare-compose compare-local down up-local down-local
 
 compose = cd deploy && docker compose
 
@@ -52,6 +52,11 @@ bench:
 faults:
 	cargo build --release --package loadtest --features failpoints
 	cargo run --release --package loadtest --features failpoints -- faults --document docs/RELIABILITY.md
+
+# The same, without one mechanism after the other: exits with 0 only if each time the row failed that must.
+faults-without:
+	cargo build --release --package loadtest --features failpoints
+	cargo run --release --package loadtest --features failpoints -- faults --without all --document docs/RELIABILITY.md
 
 # Every order of the protocol's steps, crashes and losses within small scopes, then the same without each mechanism in turn:
 # some minutes, and 2 GB of memory. docs/RELIABILITY.md

@@ -60,6 +60,8 @@ fn what_makes_no_sense_is_named() {
     for (arguments, named) in [
         (&["--only", "99"][..], "--only 99"),
         (&["--without", "luck"], "--without"),
+        (&["--without", "all", "--only", "19"], "--only"),
+        (&["--without", "epoch", "--document", "docs/RELIABILITY.md"], "--document"),
         (&["--without", "confirms", "--plain"], "--without confirms"),
         (&["--rate", "-1"], "--rate"),
     ] {

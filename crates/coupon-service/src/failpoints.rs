@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `after-gate`, `after-confirm`, `after-commit`, `while-filling` | the next that comes by is the process's last deed (`kill`), or freezes it (`pause`); the file goes first |
 //! | `contradict` | the next hand-over also holds a second result of its first user; the file goes first |
-//! | `without-…` | switches a mechanism off for as long as it is there |
+//! | `without-…` | switches a [`Mechanism`] off for as long as it is there |
 //! | `clock` | milliseconds by which time is moved: the process's clock, and with it what it hears of main's |
 //! | `clock-wrong` | milliseconds by which the process's clock alone is wrong: main's time stays |
 
@@ -29,23 +29,67 @@ pub(crate) enum Point {
     Filling,
 }
 
-/// What can be switched off, to show that its absence is noticed.
+/// A mechanism of docs/RELIABILITY.md that can be switched off, to show that its absence is noticed. Where the model of the
+/// protocol can leave it out as well, it has the same name there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mechanism {
+pub enum Mechanism {
     /// Answering only after the queue's confirmation.
     Confirms,
+    /// Telling the queue to forget what is stored only once it is.
+    AckAfterCommit,
     /// Routing by epoch, and closing epochs at the shards.
     Epoch,
+    /// Announcing an epoch to every shard before it opens.
+    RecordedEpochs,
+    /// Loading the gate's script before the gate is filled, and looking for it at the end.
+    ScriptFirst,
+    /// Filling the gate from every shard, or not at all.
+    WholeFill,
+    /// Waiting until everything that was handed over before a filling is stored.
+    Markers,
+    /// Looking for the sentinel among the pending marks before anything is decided.
+    Sentinel,
+    /// Granting a user no coupon that they hold.
+    OnePerUser,
     /// Looking for reservations and rows that the other side does not know.
     Reconciler,
     /// Telling a reservation that is not known to be stored from one that is.
     Pending,
+    /// Looking among the pending marks for a result that no shard has.
+    PendingReads,
     /// Reading back what a row that does not go in contradicts.
     Conflicts,
-    /// Telling the queue to forget what is stored only once it is.
-    Acks,
     /// Telling what comes again from what is new.
     Repeats,
+    /// Keeping a message that nobody can read before the queue forgets it.
+    Parking,
+    /// Using only worker numbers that are leased to this process.
+    Leases,
+}
+
+impl Mechanism {
+    /// Its name on the command line, and behind `without-` that of the file which switches it off.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Confirms => "confirms",
+            Self::AckAfterCommit => "ack-after-commit",
+            Self::Epoch => "epoch",
+            Self::RecordedEpochs => "recorded-epochs",
+            Self::ScriptFirst => "script-first",
+            Self::WholeFill => "whole-fill",
+            Self::Markers => "markers",
+            Self::Sentinel => "sentinel",
+            Self::OnePerUser => "one-per-user",
+            Self::Reconciler => "reconciler",
+            Self::Pending => "pending",
+            Self::PendingReads => "pending-reads",
+            Self::Conflicts => "conflicts",
+            Self::Repeats => "repeats",
+            Self::Parking => "parking",
+            Self::Leases => "leases",
+        }
+    }
 }
 
 #[cfg(not(feature = "failpoints"))]
@@ -126,16 +170,7 @@ mod built_in {
     }
 
     pub(crate) fn is_off(mechanism: Mechanism) -> bool {
-        let name = match mechanism {
-            Mechanism::Confirms => "without-confirms",
-            Mechanism::Epoch => "without-epoch",
-            Mechanism::Reconciler => "without-reconciler",
-            Mechanism::Pending => "without-pending",
-            Mechanism::Conflicts => "without-conflicts",
-            Mechanism::Acks => "without-acks",
-            Mechanism::Repeats => "without-repeats",
-        };
-        folder().is_some_and(|folder| folder.join(name).exists())
+        folder().is_some_and(|folder| folder.join(format!("without-{}", mechanism.name())).exists())
     }
 
     pub(crate) fn clock_displacement_ms() -> i64 {

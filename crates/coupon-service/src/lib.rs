@@ -8,7 +8,7 @@ pub mod app;
 pub mod backend;
 mod cli;
 pub mod clock;
-mod failpoints;
+pub mod failpoints;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -3,24 +3,44 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::arguments;
 use super::audit::VIOLATED;
 use crate::contestants::{stop_services_on_interrupt, wait_if_interrupted};
-use crate::faults::{FAULTS, Fault, Options, Report, Terms, Without, find, report, run as play};
+use crate::faults::{
+    FAULTS, Options, Play, Report, SWITCHES, Terms, Without, find, find_without, report, run as play,
+};
 use crate::load::LoadSpec;
 use crate::terminal;
 
-/// How a person would play all rows with this build.
-const COMMAND: &str = if cfg!(debug_assertions) {
-    "cargo run --package loadtest --features failpoints -- faults"
+/// How a person would play all rows with this build, and leave out all mechanisms.
+const COMMANDS: [&str; 2] = if cfg!(debug_assertions) {
+    [
+        "cargo run --package loadtest --features failpoints -- faults",
+        "cargo run --package loadtest --features failpoints -- faults --without all",
+    ]
 } else {
-    "make faults"
+    ["make faults", "make faults-without"]
 };
+/// The word for every mechanism.
+const ALL: &str = "all";
+
+/// Which mechanisms are left out, each in a row of its own.
+#[derive(Debug, Clone, Copy)]
+enum LeftOut {
+    All,
+    One(&'static Without),
+}
+
+fn left_out() -> impl TypedValueParser<Value = LeftOut> {
+    let names = SWITCHES.iter().map(Without::name).chain([ALL]);
+    PossibleValuesParser::new(names).map(|name| find_without(&name).map_or(LeftOut::All, LeftOut::One))
+}
 
 /// Its command line. Exits with 0 when every row was played and held, 2 when one was broken, 1 when one was not played. With
-/// --without, 0 means that leaving the mechanism out was found.
+/// --without, 0 means that leaving each of the mechanisms out was found.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only these rows, by their numbers; all of them by default
@@ -29,10 +49,9 @@ pub struct Args {
     /// List the rows, and play none
     #[arg(long)]
     list: bool,
-    /// Leave a mechanism out, and play the rows that must then fail: confirms, epoch, reconciler, pending, conflicts,
-    /// acks, repeats
-    #[arg(long, value_name = "MECHANISM")]
-    without: Option<Without>,
+    /// Leave a mechanism out, and play the row that must then fail; or all of them, one after the other
+    #[arg(long, value_name = "MECHANISM", value_parser = left_out())]
+    without: Option<LeftOut>,
     /// Requests a second to each of the two services
     #[arg(long, value_name = "PER_SECOND", default_value_t = 1_000.0, allow_negative_numbers = true)]
     rate: f64,
@@ -46,8 +65,8 @@ pub struct Args {
     /// The folder for faults.json, and for the logs of the services
     #[arg(long, value_name = "DIR", default_value = "reports/faults")]
     out: PathBuf,
-    /// A Markdown document whose table of rows is replaced by this run's
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["without", "only"])]
+    /// A Markdown document whose table of rows is replaced by this run's; with --without all, that of mechanisms
+    #[arg(long, value_name = "FILE", conflicts_with = "only")]
     document: Option<PathBuf>,
 }
 
@@ -70,15 +89,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let report = play(&options);
     wait_if_interrupted();
     let report = report?;
-    terminal::say(report.table().trim_end());
+    let table = if args.without.is_some() { report.table_of_switches() } else { report.table() };
+    terminal::say(table.trim_end());
     let path = args.out.join("faults.json");
     std::fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")
         .with_context(|| format!("cannot write {}", path.display()))?;
     terminal::note(format!("{} and logs are in {}", path.display(), args.out.display()));
     if let Some(document) = &args.document {
-        update(document, &report)?;
+        update(document, &report, args.without.is_some())?;
     }
-    Ok(ending(&report, args.without))
+    Ok(ending(&report, args.without.is_some()))
 }
 
 fn options(args: &Args) -> Result<Options> {
@@ -88,29 +108,49 @@ fn options(args: &Args) -> Result<Options> {
         LoadSpec::RATES,
         args.rate
     );
-    let fault =
-        |id: &str| find(id).with_context(|| format!("--only {id}: there is no such row; --list shows them"));
-    let faults: Vec<&'static Fault> = match (args.without, args.only.is_empty()) {
-        (Some(without), true) => without.rows().iter().map(|id| fault(id)).collect::<Result<_>>()?,
-        (None, true) => FAULTS.iter().collect(),
-        (_, false) => args.only.iter().map(|id| fault(id)).collect::<Result<_>>()?,
+    ensure!(
+        args.document.is_none() || !matches!(args.without, Some(LeftOut::One(_))),
+        "--document takes the table of all mechanisms: --without {ALL}"
+    );
+    let play = |id: &str, without| {
+        let fault =
+            find(id).with_context(|| format!("--only {id}: there is no such row; --list shows them"))?;
+        anyhow::Ok(Play { fault, without })
     };
-    let Args { rate, seed, without, plain, .. } = *args;
-    Ok(Options { faults, plain, terms: Terms { rate, seed, without, logs: args.out.join("logs") } })
+    let only = args.only.iter();
+    let plays: Vec<Play> = match (args.without, args.only.is_empty()) {
+        (None, true) => FAULTS.iter().map(|fault| Play { fault, without: None }).collect(),
+        (None, false) => only.map(|id| play(id, None)).collect::<Result<_>>()?,
+        (Some(LeftOut::One(without)), true) => vec![play(without.row, Some(without))?],
+        (Some(LeftOut::One(without)), false) => {
+            only.map(|id| play(id, Some(without))).collect::<Result<_>>()?
+        }
+        (Some(LeftOut::All), true) => {
+            SWITCHES.iter().map(|without| play(without.row, Some(without))).collect::<Result<_>>()?
+        }
+        (Some(LeftOut::All), false) => bail!("--only takes one mechanism beside it, not --without {ALL}"),
+    };
+    let Args { rate, seed, plain, .. } = *args;
+    Ok(Options { plays, plain, terms: Terms { rate, seed, logs: args.out.join("logs") } })
 }
 
-fn update(document: &Path, report: &Report) -> Result<()> {
+fn update(document: &Path, report: &Report, without: bool) -> Result<()> {
     let name = || format!("--document {}", document.display());
     let text = std::fs::read_to_string(document).with_context(name)?;
-    let text = report::put_into(&text, &report.markdown(COMMAND)).with_context(name)?;
-    std::fs::write(document, text).with_context(name)
+    let [of_rows, of_switches] = COMMANDS;
+    let text = if without {
+        report::put_into(&text, "without", &report.markdown_of_switches(of_switches))
+    } else {
+        report::put_into(&text, "faults", &report.markdown(of_rows))
+    };
+    std::fs::write(document, text.with_context(name)?).with_context(name)
 }
 
-fn ending(report: &Report, without: Option<Without>) -> ExitCode {
-    if let Some(without) = without {
-        let found = report.found(without);
+fn ending(report: &Report, without: bool) -> ExitCode {
+    if without {
+        let found = report.found();
         let said = if found { "was found, as it must be" } else { "was NOT found in the manner expected" };
-        terminal::say(format!("leaving out {without} {said}"));
+        terminal::say(format!("what was left out {said}"));
         return if found { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let broken = report.rows.iter().any(|row| matches!(row.verdict, report::Verdict::Broken(_)));

@@ -6,8 +6,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use coupon_core::ShardingStrategy;
-use coupon_service::backend::servers::mysql::Database;
-use coupon_service::backend::servers::names::Namespace;
 use mysql_async::prelude::Queryable as _;
 use seeder::SeedOptions;
 
@@ -101,7 +99,7 @@ impl Cast {
         let Set { stage, casting, folder, clock, environment: more } = *set;
         let switches = folder.join(format!("{}-{number}", self.name));
         fs::create_dir_all(&switches)?;
-        if let Some(without) = stage.terms.without {
+        if let Some(without) = stage.without {
             fs::write(switches.join(without.file()), "")?;
         }
         if let Some(offset) = clock {
@@ -129,8 +127,7 @@ fn make_scarce(stage: &Stage<'_>, namespace: &str) -> Result<()> {
         "UPDATE coupons SET total_stock = IF(coupon_id <= {hot}, {of_hot}, {of_others}), remaining_stock = total_stock; \
          UPDATE stock_logs l JOIN coupons c ON c.coupon_id = l.coupon_id SET l.stock_after = c.total_stock"
     );
-    let main = Namespace::new(namespace, "")?.main_database();
-    let database = Database::new("servers.main", &stage.site.settings().main, &main, 1)?;
+    let database = stage.main_of(namespace)?;
     blocking(async {
         let mut connection = database.connect_alone().await?;
         connection.query_drop(sql).await?;

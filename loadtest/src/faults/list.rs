@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::casting::{Between, Casting};
-use super::inject::{broker, databases, gate, network, services};
+use super::inject::{broker, databases, filling, frozen, gate, network, services};
 use super::proof::Proof;
 use super::scene::Scene;
 
@@ -162,19 +162,43 @@ pub static FAULTS: &[Fault] = &[
         "what it forgets is filled again",
         gate::evicting,
     )),
+    from_within(holding_up(row(
+        "17b",
+        "a process killed between gate and hand-over, and the pending marks deleted",
+        FROM_SHARDS,
+        services::killed_after_gate_and_the_marks_lost,
+    ))),
     holding_up(row(
         "18",
         "Redis lost while a shard is down",
         "503 until both are back",
         gate::lost_while_a_shard_is_down,
     )),
+    holding_up(Fault {
+        casting: Casting { roles: &["all", "api"], load_on: 1, ..Casting::plain("18b") },
+        ..row(
+            "18b",
+            "Redis emptied while the only consumer is frozen",
+            "503 until what waits in the queues is stored",
+            frozen::the_consumer,
+        )
+    }),
     from_within(Fault {
         casting: Casting { roles: &["api", "all"], load_on: 1, ..Casting::plain("19") },
         ..row(
             "19",
             "a process frozen between gate and hand-over while the gate is lost, filled and sold out",
             "what it hands over late is refused",
-            services::frozen_while_the_gate_is_lost,
+            frozen::while_the_gate_is_lost,
+        )
+    }),
+    from_within(Fault {
+        casting: Casting { roles: &["api", "all"], load_on: 1, ..Casting::plain("19b") },
+        ..row(
+            "19b",
+            "the same, and main put back to before the gate's epoch",
+            "no epoch is given out twice, and what it hands over late is refused",
+            frozen::while_main_forgets_the_epoch,
         )
     }),
     from_within(row("20", "the clock set back by 5 s", "grabs go on, ids ascend", services::clock_set_back)),
@@ -240,6 +264,15 @@ pub static FAULTS: &[Fault] = &[
         broker::dropping_the_head,
     ),
     row("12d", "a policy that lets messages live for 10 ms", HANDED_OVER_AGAIN, broker::letting_messages_die),
+    holding_up(Fault {
+        casting: Casting { roles: &["all", "api"], load_on: 1, ..Casting::plain("12e") },
+        ..row(
+            "12e",
+            "every queue deleted, and the only consumer killed, with acknowledged results in both",
+            "pending until they are handed over again, and never unknown",
+            frozen::the_consumer_whose_queues_are_deleted,
+        )
+    }),
     holding_up(row("26", "Redis emptied while it runs", FROM_SHARDS, gate::emptied)),
     holding_up(row("27", "Redis frozen for 8 s", UNTIL_BACK, gate::paused)),
     holding_up(row("28", "Redis full, and not allowed to forget", "503 until it has room", gate::full)),
@@ -248,14 +281,23 @@ pub static FAULTS: &[Fault] = &[
         "30",
         "the process that fills the gate killed while it does",
         "another fills it",
-        services::killed_while_filling,
+        filling::killed,
     ))),
     from_within(holding_up(row(
-        "31",
-        "Redis emptied again while the gate is filled",
-        "filled once more, and never opened half-full",
-        services::lost_while_filling,
+        "30b",
+        "a shard killed while the gate is filled",
+        "503 until it is back",
+        filling::shard_lost,
     ))),
+    from_within(holding_up(Fault {
+        afterwards: filling::never_opened_half_full,
+        ..row(
+            "31",
+            "Redis emptied again while the gate is filled",
+            "filled once more, and never opened half-full",
+            filling::lost_again,
+        )
+    })),
     behind(
         Between::Main,
         row("32a", "answers of main lost for 8 s", "grabs go on", network::swallows_answers),

@@ -34,7 +34,7 @@ pub use pressure::Pressed;
 pub use proof::Proof;
 pub use report::{Report, Row, Verdict};
 pub use stage::Terms;
-pub use without::Without;
+pub use without::{SWITCHES, Without, find_without};
 
 use stage::{Programs, SHARDS, Stage};
 
@@ -45,11 +45,20 @@ use crate::terminal;
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The rows to play, in this order.
-    pub faults: Vec<&'static Fault>,
+    pub plays: Vec<Play>,
     /// What all rows are played by.
     pub terms: Terms,
     /// Break the services that are meant for use, even where those with fail points are built.
     pub plain: bool,
+}
+
+/// A row to play.
+#[derive(Debug, Clone, Copy)]
+pub struct Play {
+    /// What to break.
+    pub fault: &'static Fault,
+    /// A mechanism to leave out; its absence must be found.
+    pub without: Option<&'static Without>,
 }
 
 /// Plays every row, one after the other, on servers of this run's own.
@@ -58,7 +67,8 @@ pub struct Options {
 /// When the servers do not start, or the services are not built. A row that cannot be played says so itself.
 pub fn run(options: &Options) -> Result<Report> {
     let programs = Programs::find(options.plain)?;
-    if let (Some(without), Err(why)) = (options.terms.without, &programs.fail_points) {
+    let mut switched = options.plays.iter().filter_map(|play| play.without);
+    if let (Some(without), Err(why)) = (switched.next(), &programs.fail_points) {
         bail!("--without {without}: {why}");
     }
     let started = Instant::now();
@@ -67,16 +77,17 @@ pub fn run(options: &Options) -> Result<Report> {
         Needs::FailPoints => programs.fail_points.clone(),
     };
     // Rows that cannot be played need no servers to say so.
-    let playable = options.faults.iter().any(|fault| lacking(fault).is_ok());
+    let playable = options.plays.iter().any(|play| lacking(play.fault).is_ok());
     let site = playable.then(|| Site::private(SHARDS)).transpose()?;
-    let stage = site.map(|site| Stage { site, programs: &programs, terms: &options.terms });
     let mut rows = Vec::new();
-    for fault in &options.faults {
+    for &Play { fault, without } in &options.plays {
         terminal::progress(format!("{} {} …", fault.casting.id, fault.name));
-        let row = match (lacking(fault), &stage) {
-            (Ok(()), Some(stage)) => row::play(stage, fault),
-            (Err(why), _) => Row::not_run(fault, why),
-            (Ok(()), None) => Row::not_run(fault, "there are no servers".to_owned()),
+        let row = match (lacking(fault), &site) {
+            (Ok(()), Some(site)) => {
+                row::play(&Stage { site, programs: &programs, terms: &options.terms, without }, fault)
+            }
+            (Err(why), _) => Row::not_run(fault, without, why),
+            (Ok(()), None) => Row::not_run(fault, without, "there are no servers".to_owned()),
         };
         terminal::clear_progress();
         terminal::note(report::line(&row));

@@ -10,12 +10,8 @@ use super::list::Fault;
 use super::observe::Observed;
 use super::proof::Proof;
 use super::stage::Terms;
-use super::without::Without;
+use super::without::{Without, find_without};
 use crate::audit::Kind;
-
-/// Between these lines of a document the table is kept up to date.
-const BEGIN: &str = "<!-- faults: begin -->";
-const END: &str = "<!-- faults: end -->";
 
 /// What came of all rows.
 #[derive(Debug, Clone, Serialize)]
@@ -26,8 +22,6 @@ pub struct Report {
     pub rate: f64,
     /// What all random choices followed from.
     pub seed: u64,
-    /// The mechanism that was left out, if one was.
-    pub without: Option<&'static str>,
     /// How long all of it took, in seconds.
     pub took_s: f64,
     /// The rows.
@@ -43,6 +37,10 @@ pub struct Row {
     pub fault: &'static str,
     /// What is promised.
     pub promised: &'static str,
+    /// The mechanism that was left out, if one was.
+    pub without: Option<&'static str>,
+    /// What of that was found, if it was in the manner expected.
+    pub found: Option<String>,
     /// Whether that held.
     pub verdict: Verdict,
     /// How it is known that the fault took effect.
@@ -71,15 +69,17 @@ pub enum Verdict {
 }
 
 impl Row {
-    pub(super) fn of(fault: &Fault) -> Self {
-        Self::not_run(fault, "it was not its turn".to_owned())
+    pub(super) fn of(fault: &Fault, without: Option<&Without>) -> Self {
+        Self::not_run(fault, without, "it was not its turn".to_owned())
     }
 
-    pub(super) fn not_run(fault: &Fault, why: String) -> Self {
+    pub(super) fn not_run(fault: &Fault, without: Option<&Without>, why: String) -> Self {
         Self {
             id: fault.casting.id,
             fault: fault.name,
             promised: fault.promised,
+            without: without.map(Without::name),
+            found: None,
             verdict: Verdict::NotRun(why),
             proof: None,
             observed: Vec::new(),
@@ -89,17 +89,15 @@ impl Row {
         }
     }
 
+    /// What the audit counted of a kind, both services together.
+    pub(super) fn count(&self, kind: Kind) -> u64 {
+        self.observed.iter().map(|seen| seen.count(kind)).sum()
+    }
+
     fn cells(&self) -> Vec<String> {
         let each = |of: fn(&Observed) -> String| {
             let values: Vec<String> = self.observed.iter().map(of).collect();
             if values.is_empty() { "–".to_owned() } else { values.join(" / ") }
-        };
-        let sum = |of: &dyn Fn(&Observed) -> u64| {
-            if self.observed.is_empty() {
-                "–".to_owned()
-            } else {
-                self.observed.iter().map(of).sum::<u64>().to_string()
-            }
         };
         let mut cells = vec![
             self.id.to_owned(),
@@ -123,7 +121,8 @@ impl Row {
             each(|seen| seconds(seen.settled_ms)),
         ];
         for kind in [Kind::Lost, Kind::Duplicate, Kind::Oversold, Kind::Invented, Kind::Stock] {
-            cells.push(sum(&move |seen: &Observed| seen.count(kind)));
+            let none = self.observed.is_empty();
+            cells.push(if none { "–".to_owned() } else { self.count(kind).to_string() });
         }
         cells
     }
@@ -158,7 +157,6 @@ impl Report {
             date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
             rate: terms.rate,
             seed: terms.seed,
-            without: terms.without.map(Without::name),
             took_s: took.as_secs_f64(),
             rows,
         }
@@ -170,14 +168,10 @@ impl Report {
         self.rows.iter().all(|row| row.verdict == Verdict::Held)
     }
 
-    /// Whether leaving a mechanism out was found, in the manner expected, by every row that must find it.
+    /// Whether mechanisms were left out, and every row has found it.
     #[must_use]
-    pub fn found(&self, without: Without) -> bool {
-        !self.rows.is_empty()
-            && self.rows.iter().all(|row| {
-                let counted = |kind: &Kind| row.observed.iter().any(|seen| seen.count(*kind) > 0);
-                matches!(row.verdict, Verdict::Broken(_)) && without.found().iter().any(counted)
-            })
+    pub fn found(&self) -> bool {
+        !self.rows.is_empty() && self.rows.iter().all(|row| row.found.is_some())
     }
 
     /// A table for a terminal: a block for each row would be easier to read, and harder to compare.
@@ -190,53 +184,89 @@ impl Report {
         };
         let mut lines = vec![short(HEAD.map(str::to_owned).to_vec())];
         lines.extend(self.rows.iter().map(|row| short(row.cells())));
-        let columns = lines.first().map_or(0, Vec::len);
-        let widths: Vec<usize> = (0..columns)
-            .map(|column| {
-                lines
-                    .iter()
-                    .filter_map(|line| line.get(column))
-                    .map(|cell| cell.chars().count())
-                    .max()
-                    .unwrap_or(0)
-            })
-            .collect();
-        let mut text = String::new();
-        for line in &lines {
-            let padded: Vec<String> = line
-                .iter()
-                .zip(&widths)
-                .map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.chars().count())))
-                .collect();
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{}", padded.join("  ").trim_end());
-        }
-        text
+        aligned(&lines)
     }
 
     /// The same as a table of a Markdown document.
     #[must_use]
     pub fn markdown(&self, command: &str) -> String {
-        let mut text = format!(
-            "{}, `{command}`, {} requests a second to each service, {:.0} minutes. Two figures are those of hash and range.\n\n",
-            self.date,
-            self.rate,
-            (self.took_s / 60.0).ceil()
-        );
-        let _ = writeln!(text, "| {} |", HEAD.join(" | "));
-        let _ = writeln!(text, "|{}", "---|".repeat(HEAD.len()));
-        for row in &self.rows {
-            let cells: Vec<String> = row.cells().iter().map(|cell| cell.replace('|', "\\|")).collect();
-            let _ = writeln!(text, "| {} |", cells.join(" | "));
-        }
-        text
+        let rows: Vec<Vec<String>> = self.rows.iter().map(Row::cells).collect();
+        let played = self.played(command);
+        format!("{played} Two figures are those of hash and range.\n\n{}", in_markdown(&HEAD, &rows))
     }
+
+    /// What was found of the mechanisms that were left out, for a terminal.
+    #[must_use]
+    pub fn table_of_switches(&self) -> String {
+        let mut lines = vec![SWITCHES_HEAD.map(str::to_owned).to_vec()];
+        lines.extend(self.rows.iter().filter_map(|row| switch_cells(row, Without::name)));
+        aligned(&lines)
+    }
+
+    /// The same as a table of a Markdown document.
+    #[must_use]
+    pub fn markdown_of_switches(&self, command: &str) -> String {
+        let named = |without: &Without| format!("`{without}`: {}", without.instead);
+        let rows: Vec<Vec<String>> = self.rows.iter().filter_map(|row| switch_cells(row, named)).collect();
+        format!("{}\n\n{}", self.played(command), in_markdown(&SWITCHES_HEAD, &rows))
+    }
+
+    fn played(&self, command: &str) -> String {
+        let Self { date, rate, took_s, .. } = self;
+        let minutes = (took_s / 60.0).ceil();
+        format!("{date}, `{command}`, {rate} requests a second to each service, {minutes:.0} minutes.")
+    }
+}
+
+/// What the columns are called where mechanisms are left out.
+const SWITCHES_HEAD: [&str; 4] = ["without", "row", "must find", "found"];
+
+fn switch_cells<T: Into<String>>(row: &Row, named: impl Fn(&'static Without) -> T) -> Option<Vec<String>> {
+    let without = find_without(row.without?)?;
+    let found = row.found.clone().unwrap_or_else(|| match &row.verdict {
+        Verdict::NotRun(why) => format!("not run: {}", why.lines().next().unwrap_or_default()),
+        Verdict::Held | Verdict::Broken(_) => "NOT FOUND".to_owned(),
+    });
+    Some(vec![named(without).into(), row.id.to_owned(), without.must_find.to_owned(), found])
+}
+
+/// Lines of cells, one below the other.
+fn aligned(lines: &[Vec<String>]) -> String {
+    let columns = lines.first().map_or(0, Vec::len);
+    let width = |column: usize| {
+        let cells = lines.iter().filter_map(|line| line.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for line in lines {
+        let padded: Vec<String> = line
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.chars().count())))
+            .collect();
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{}", padded.join("  ").trim_end());
+    }
+    text
+}
+
+fn in_markdown(head: &[&str], rows: &[Vec<String>]) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "| {} |", head.join(" | "));
+    let _ = writeln!(text, "|{}", "---|".repeat(head.len()));
+    for row in rows {
+        let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+    text
 }
 
 /// A row in one line, as soon as it is played, and under it what was not as promised.
 #[must_use]
 pub fn line(row: &Row) -> String {
-    let mut text = format!("{:>3} {}: ", row.id, row.fault);
+    let without = row.without.map_or_else(String::new, |without| format!(" without {without}"));
+    let mut text = format!("{:>3} {}{without}: ", row.id, row.fault);
     match &row.verdict {
         Verdict::Held => text.push_str("held"),
         Verdict::NotRun(why) => {
@@ -267,14 +297,15 @@ pub fn line(row: &Row) -> String {
     text
 }
 
-/// Puts a table where a document keeps it.
+/// Puts a table where a document keeps it: between two lines that bear its name.
 ///
 /// # Errors
 /// When the document has no place for it.
-pub fn put_into(document: &str, table: &str) -> Result<String> {
-    let (before, rest) = document.split_once(BEGIN).with_context(|| format!("it has no line {BEGIN}"))?;
-    let (_, after) = rest.split_once(END).with_context(|| format!("it has no line {END}"))?;
-    Ok(format!("{before}{BEGIN}\n{table}{END}{after}"))
+pub fn put_into(document: &str, name: &str, table: &str) -> Result<String> {
+    let [begin, end] = ["begin", "end"].map(|at| format!("<!-- {name}: {at} -->"));
+    let (before, rest) = document.split_once(&begin).with_context(|| format!("it has no line {begin}"))?;
+    let (_, after) = rest.split_once(&end).with_context(|| format!("it has no line {end}"))?;
+    Ok(format!("{before}{begin}\n{table}{end}{after}"))
 }
 
 /// What a narrow column has room for; the rest was told when the row was played.
@@ -292,24 +323,41 @@ mod tests {
 
     #[test]
     fn a_table_replaces_the_one_before_and_nothing_else() {
-        let document = format!("# A\n{BEGIN}\nold\n{END}\nend\n");
-        let once = put_into(&document, "| new |\n").unwrap();
-        assert_eq!(once, format!("# A\n{BEGIN}\n| new |\n{END}\nend\n"));
-        assert_eq!(put_into(&once, "| new |\n").unwrap(), once);
-        assert!(put_into("# A\n", "").is_err());
+        let document = "# A\n<!-- a: begin -->\nold\n<!-- a: end -->\nend\n";
+        let once = put_into(document, "a", "| new |\n").unwrap();
+        assert_eq!(once, "# A\n<!-- a: begin -->\n| new |\n<!-- a: end -->\nend\n");
+        assert_eq!(put_into(&once, "a", "| new |\n").unwrap(), once);
+        assert!(put_into(document, "b", "").is_err());
+    }
+
+    fn report(row: &Row) -> Report {
+        let terms = Terms { rate: 1.0, seed: 1, logs: "logs".into() };
+        Report::new(&terms, vec![row.clone()], Duration::ZERO)
     }
 
     #[test]
     fn a_row_that_was_not_played_fails_the_whole() {
-        let terms = Terms { rate: 1.0, seed: 1, without: None, logs: "logs".into() };
-        let mut row = Row::of(super::super::list::find("1").unwrap());
-        let report = |row: &Row| Report::new(&terms, vec![row.clone()], Duration::ZERO);
+        let mut row = Row::of(super::super::list::find("1").unwrap(), None);
         assert!(!report(&row).held());
         assert!(report(&row).markdown("c").contains("not run: it was not its turn"));
         assert!(report(&row).table().contains("not run"));
         row.verdict = Verdict::Held;
         assert!(report(&row).held());
-        // What was to be found, and was not, is no success either.
-        assert!(!report(&row).found(Without::Confirms));
+    }
+
+    #[test]
+    fn what_was_to_be_found_and_was_not_is_no_success_and_says_so() {
+        let without = find_without("confirms");
+        let mut row = Row::of(super::super::list::find("19").unwrap(), without);
+        assert!(!report(&row).found());
+        assert!(report(&row).table_of_switches().contains("not run: it was not its turn"));
+        row.verdict = Verdict::Held;
+        assert!(!report(&row).found());
+        assert!(report(&row).table_of_switches().contains("NOT FOUND"));
+        row.found = Some("4 lost".to_owned());
+        assert!(report(&row).found());
+        let shown = report(&row).markdown_of_switches("c");
+        assert!(shown.contains("| `confirms`: answered before the queue has confirmed | 19 |"), "{shown}");
+        assert!(shown.contains("| 4 lost |"), "{shown}");
     }
 }

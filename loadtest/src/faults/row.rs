@@ -16,7 +16,7 @@ use super::scene::{Played, Scene};
 use super::service::Subject;
 use super::stage::Stage;
 use super::wait::{joined, until};
-use super::without::{Who, Without};
+use super::without::Who;
 use crate::audit::{AuditReport, Claims, Kind, Scope, Start};
 use crate::contestants::reads;
 use crate::http::post_json;
@@ -24,16 +24,19 @@ use crate::load::Outcome;
 
 /// How long a service may take to settle once the fault is lifted.
 const SETTLE: Duration = Duration::from_secs(120);
+/// The same, where it may never settle because something is left out.
+const SETTLE_WITHOUT: Duration = Duration::from_secs(30);
 
 /// Plays a row. Whatever keeps it from being played is its verdict.
 pub(super) fn play(stage: &Stage<'_>, fault: &Fault) -> Row {
     let started = Instant::now();
-    let mut row = Row::of(fault);
+    let mut row = Row::of(fault, stage.without);
     row.verdict = play_through(stage, fault, &mut row).unwrap_or_else(|error| {
         let why = format!("{error:#}");
         let impossible = error.downcast_ref::<NotInjected>().is_some();
         if impossible || !row.injected { Verdict::NotRun(why) } else { Verdict::Broken(vec![why]) }
     });
+    row.found = stage.without.and_then(|without| without.found_by(&row));
     row.took_s = started.elapsed().as_secs_f64();
     row
 }
@@ -85,15 +88,20 @@ fn settle_and_audit(
 ) -> Result<Observed> {
     let mut claims = Claims::default();
     let grabs = [&*outcome.grabs, &scene.grabs_of(subject.name)].concat();
-    let who = scene.stage.terms.without.map_or(Who::EverySecond, Without::who);
+    let who = scene.stage.without.map_or(Who::EverySecond, |without| without.who);
     let resolved = resolve(subject, &grabs, who, &mut claims)?;
-    drain(subject)?;
-    subject.data.settle()?;
-    // What was pending until now has been stored since, and main may not have been told.
-    drain(subject)?;
+    let settled = settle(scene, subject);
+    if let Err(error) = &settled {
+        scene.expect(false, format!("{}: {error:#}", subject.name));
+    }
     let seen = Seen { moments: scene.moments(), began, settled: Instant::now() };
     pressure.customers.claim(&mut claims);
-    let audit = audit(subject, &claims, start)?;
+    let mut audit = audit(subject, &claims, start)?;
+    // When the gate was being filled at that moment, it could not be looked at; nor could a read that was refused.
+    if settled.is_ok() && !audit.not_checked.is_empty() {
+        settle(scene, subject)?;
+        audit = self::audit(subject, &claims, start)?;
+    }
     for broken in pressure.customers.ask_again(subject)? {
         scene.expect(false, format!("{}: {broken}", subject.name));
     }
@@ -104,30 +112,30 @@ fn settle_and_audit(
     })
 }
 
-/// Once more when the gate was being filled at that moment, or a read was refused: then they could not be looked at.
 fn audit(subject: &Subject, claims: &Claims, start: &Start) -> Result<AuditReport> {
-    let look = || {
-        let reads = reads(&subject.data, &subject.one()?, Some(claims))?;
-        subject.data.audit(&Scope {
-            claims: Some(claims),
-            since: Some(start.newest()),
-            start: Some(start),
-            reads: Some(&reads),
-            drained: true,
-        })
-    };
-    let report = look()?;
-    if report.not_checked.is_empty() {
-        return Ok(report);
-    }
-    drain(subject)?;
-    look()
+    let reads = reads(&subject.data, &subject.one()?, Some(claims))?;
+    subject.data.audit(&Scope {
+        claims: Some(claims),
+        since: Some(start.newest()),
+        start: Some(start),
+        reads: Some(&reads),
+        drained: true,
+    })
+}
+
+/// Waits until everything granted is stored, and main knows of it.
+fn settle(scene: &Scene<'_>, subject: &Subject) -> Result<()> {
+    let patience = if scene.stage.without.is_some() { SETTLE_WITHOUT } else { SETTLE };
+    drain(subject, patience)?;
+    subject.data.settle()?;
+    // What was pending until now has been stored since, and main may not have been told.
+    drain(subject, patience)
 }
 
 /// Waits until everything handed over is stored, and main knows of it.
-fn drain(subject: &Subject) -> Result<()> {
+fn drain(subject: &Subject, patience: Duration) -> Result<()> {
     let said = std::cell::RefCell::new(String::new());
-    let drained = until("everything is stored", SETTLE, || {
+    let drained = until("everything is stored", patience, || {
         let asked = post_json::<Drained>(&subject.one()?, "/admin/drain", &serde_json::json!({}));
         asked.as_ref().err().inspect(|error| *said.borrow_mut() = format!("{error:#}"));
         Ok(asked.is_ok())

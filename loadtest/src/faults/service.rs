@@ -135,6 +135,12 @@ impl Process {
         until("a killed process ends", REACHED, || Ok(!self.is_running()))
     }
 
+    /// Freezes it.
+    pub(super) fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        until("a process freezes", REACHED, || Ok(self.is_paused()))
+    }
+
     pub(super) fn resume(&self) -> Result<()> {
         self.signal(Signal::CONT)
     }

@@ -1,10 +1,12 @@
-//! What all rows share: servers, programs, and terms.
+//! What a row is played on: servers, programs, and terms.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use coupon_service::backend::servers::mysql::Database;
+use coupon_service::backend::servers::names::Namespace;
 
 use super::without::Without;
 use crate::contestants::{Site, program};
@@ -19,8 +21,6 @@ pub struct Terms {
     pub rate: f64,
     /// What all random choices follow from.
     pub seed: u64,
-    /// A mechanism to leave out; its absence must be found.
-    pub without: Option<Without>,
     /// Where logs of services are kept.
     pub logs: PathBuf,
 }
@@ -47,10 +47,20 @@ impl Programs {
     }
 }
 
-/// What all rows share.
+/// What a row is played on.
 #[derive(Debug)]
 pub(super) struct Stage<'a> {
-    pub(super) site: Site,
+    pub(super) site: &'a Site,
     pub(super) programs: &'a Programs,
     pub(super) terms: &'a Terms,
+    /// A mechanism that is left out; its absence must be found.
+    pub(super) without: Option<&'static Without>,
+}
+
+impl Stage<'_> {
+    /// The main database of a service's data.
+    pub(super) fn main_of(&self, namespace: &str) -> Result<Database> {
+        let main = Namespace::new(namespace, "")?.main_database();
+        Database::new("servers.main", &self.site.settings().main, &main, 1)
+    }
 }

@@ -77,14 +77,19 @@ pub(in crate::faults) fn queue_deleted(scene: &Scene<'_>) -> Result<Proof> {
         // More than the consumer has been given already.
         until("results wait in the queue", FULL, || Ok(waiting(scene, &queue)? > 0))?;
         scene.begins();
-        let deleted = with_channel(scene, async move |channel| {
-            Ok(channel.queue_delete(QueueDeleteArguments::new(&queue)).await?)
-        })?;
-        gone.push(deleted.unwrap_or(0));
+        gone.push(delete_queue(scene, queue)?);
     }
     stack.resume(Server::Shard(shard.number()))?;
     scene.lifted();
     went(scene, &gone, "with the queue")
+}
+
+/// Deletes a queue, and says how many messages waited in it.
+pub(super) fn delete_queue(scene: &Scene<'_>, queue: String) -> Result<u32> {
+    let deleted = with_channel(scene, async move |channel| {
+        Ok(channel.queue_delete(QueueDeleteArguments::new(&queue)).await?)
+    })?;
+    Ok(deleted.unwrap_or(0))
 }
 
 /// Everything that waits in a shard's queue is thrown away by an operator.

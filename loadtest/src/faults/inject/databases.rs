@@ -6,12 +6,14 @@ use anyhow::{Context, Result};
 use coupon_core::{RoomId, RowKey, ShardId, Timestamp, UserId};
 use coupon_service::api::GlobalStatistics;
 use coupon_stack::{Server, Stack, Status};
+use mysql_async::prelude::Queryable as _;
 
 use super::disk::SmallDisk;
 use super::{Act, away, killed};
 use crate::faults::proof::Proof;
 use crate::faults::scene::Scene;
-use crate::faults::wait::until;
+use crate::faults::service::Subject;
+use crate::faults::wait::{blocking, until};
 use crate::http::get_json;
 
 /// How long a server stays away.
@@ -47,6 +49,20 @@ fn shard_away(scene: &Scene<'_>, take: Act, bring_back: Act) -> Result<Proof> {
     away(scene, Server::Shard(shard.number()), AWAY, take, bring_back, || {
         std::thread::sleep(NOTICED);
         reads_are_partial(scene, shard)
+    })
+}
+
+/// Puts what a service's main knows of the gate back by an epoch, as a copy of a while ago would. Says how many rows that
+/// changed.
+pub(super) fn put_back_the_epoch(scene: &Scene<'_>, subject: &Subject) -> Result<u64> {
+    let main = scene.stage.main_of(&subject.namespace)?;
+    blocking(async {
+        let mut connection = main.connect_alone().await?;
+        let back = "UPDATE gate_state SET epoch = epoch - 1, open_epoch = epoch WHERE id = 1 AND epoch > 0";
+        connection.query_drop(back).await?;
+        let changed = connection.affected_rows();
+        connection.disconnect().await?;
+        Ok(changed)
     })
 }
 

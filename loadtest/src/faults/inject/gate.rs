@@ -189,19 +189,36 @@ pub(in crate::faults) fn lost_while_a_shard_is_down(scene: &Scene<'_>) -> Result
     stack.restart(Server::Redis)?;
     std::thread::sleep(WRONG);
     let still = stack.status(shard)?;
+    grabs_are_refused(scene, "a grab without a gate and a shard")?;
+    stack.restart(shard)?;
+    scene.lifted();
+    Proof::when(still == Status::Down, format!("{shard} was {} while Redis began anew", state(still)))
+}
+
+/// Expects grabs to be answered with 503.
+pub(super) fn grabs_are_refused(scene: &Scene<'_>, what: &str) -> Result<()> {
     for subject in &scene.subjects {
         let body = json!({ "user_id": 1, "coupon_id": 1 });
         let grabbed = post_json::<Value>(&subject.one()?, "/api/coupon/grab", &body);
         let said = grabbed.map_or_else(|error| format!("{error:#}"), |answer| answer.to_string());
         let refused = said.contains("answered 503");
-        scene.expect(
-            refused,
-            format!("{}: a grab without a gate and a shard was answered {said}", subject.name),
-        );
+        scene.expect(refused, format!("{}: {what} was answered {said}", subject.name));
     }
-    stack.restart(shard)?;
-    scene.lifted();
-    Proof::when(still == Status::Down, format!("{shard} was {} while Redis began anew", state(still)))
+    Ok(())
+}
+
+/// Deletes the pending marks of each service, and says of how many there were any.
+pub(super) fn lose_marks(scene: &Scene<'_>) -> Result<usize> {
+    let mut redis = connect(&scene.stack()?.addresses().redis)?;
+    let mut lost = 0;
+    for subject in &scene.subjects {
+        let keys: Vec<String> = redis::cmd("KEYS").arg(subject.names()?.every_key()).query(&mut redis)?;
+        let marks: Vec<String> = keys.into_iter().filter(|key| key.ends_with(".pending")).collect();
+        if !marks.is_empty() {
+            lost += redis::cmd("DEL").arg(marks).query::<usize>(&mut redis)?.min(1);
+        }
+    }
+    Ok(lost)
 }
 
 fn set(redis: &mut Connection, name: &str, value: &str) -> Result<()> {

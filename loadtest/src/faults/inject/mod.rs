@@ -3,8 +3,11 @@
 pub(super) mod broker;
 pub(super) mod databases;
 mod disk;
+pub(super) mod filling;
+pub(super) mod frozen;
 pub(super) mod gate;
 pub(super) mod network;
+mod regulars;
 pub(super) mod services;
 
 use std::time::{Duration, Instant};

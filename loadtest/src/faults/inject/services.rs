@@ -4,8 +4,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use coupon_core::{ResultId, Timestamp};
-use coupon_service::api::StockView;
-use coupon_stack::Server;
 
 use super::gate;
 use crate::faults::cast::CATALOGUE;
@@ -13,7 +11,6 @@ use crate::faults::proof::Proof;
 use crate::faults::scene::Scene;
 use crate::faults::service::{Process, Subject};
 use crate::faults::wait::{joined, until};
-use crate::http::{Target, get_json};
 use crate::load::{GrabOutcome, GrabRecord};
 
 /// How long a process that was killed stays away.
@@ -24,12 +21,8 @@ const SLOW: Duration = Duration::from_secs(60);
 const TRIES: usize = 40;
 /// How far the clock is set back.
 const BACK: Duration = Duration::from_secs(5);
-/// Users and coupons of the grabs that a process is frozen with: the coupons are those that sell out first.
-const FROZEN: std::ops::RangeInclusive<u64> = 1..=4;
-/// Another one, of a grab before that.
-const WARM: u64 = 5;
 
-fn firsts<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = &'a Process> {
+pub(super) fn firsts<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = &'a Process> {
     scene.subjects.iter().filter_map(|subject| subject.processes.first())
 }
 
@@ -45,7 +38,7 @@ pub(in crate::faults) fn one_killed(scene: &Scene<'_>) -> Result<Proof> {
 }
 
 /// How many processes do not run.
-fn dead(scene: &Scene<'_>) -> usize {
+pub(super) fn dead(scene: &Scene<'_>) -> usize {
     scene.processes().filter(|process| !process.is_running()).count()
 }
 
@@ -102,13 +95,31 @@ pub(in crate::faults) fn killed_after_confirm(scene: &Scene<'_>) -> Result<Proof
     dies_at(scene, "after-confirm")
 }
 
+/// The pending marks go at the moment when one stands for a reservation that nobody will hand over.
+pub(in crate::faults) fn killed_after_gate_and_the_marks_lost(scene: &Scene<'_>) -> Result<Proof> {
+    let mut lost = 0;
+    let proof = dies_at_and(scene, "after-gate", || {
+        lost = gate::lose_marks(scene)?;
+        Ok(())
+    })?;
+    Proof::when(
+        lost == scene.subjects.len(),
+        format!("{proof}, and {lost} sets of pending marks were deleted"),
+    )
+}
+
 fn dies_at(scene: &Scene<'_>, point: &str) -> Result<Proof> {
+    dies_at_and(scene, point, || Ok(()))
+}
+
+fn dies_at_and(scene: &Scene<'_>, point: &str, and: impl FnOnce() -> Result<()>) -> Result<Proof> {
     scene.begins();
     firsts(scene).try_for_each(|process| process.tell(point, "kill"))?;
     for process in firsts(scene) {
         process.has_found(point)?;
         until("a process dies at its fail point", SLOW, || Ok(!process.is_running()))?;
     }
+    and()?;
     std::thread::sleep(AWAY);
     let gone = dead(scene);
     firsts(scene).try_for_each(Process::start_again)?;
@@ -126,49 +137,8 @@ pub(in crate::faults) fn killed_after_commit_and_the_gate_lost(scene: &Scene<'_>
     dies_where_it_stores(scene, "after-commit", || gate::emptied(scene).map(drop))
 }
 
-/// The process that fills a gate that was lost dies while it does.
-pub(in crate::faults) fn killed_while_filling(scene: &Scene<'_>) -> Result<Proof> {
-    const POINT: &str = "while-filling";
-    scene.begins();
-    scene.processes().try_for_each(|process| process.tell(POINT, "kill"))?;
-    gate::emptied(scene)?;
-    one_of_each_dies(scene, POINT)?;
-    let gone = dead(scene);
-    std::thread::sleep(AWAY);
-    scene.processes().filter(|process| !process.is_running()).try_for_each(Process::start_again)?;
-    scene.lifted();
-    Proof::when(gone == scene.subjects.len(), format!("{gone} processes died while they filled a gate"))
-}
-
-/// The gate is lost once more while it is filled, at a moment when the process that fills it is frozen.
-pub(in crate::faults) fn lost_while_filling(scene: &Scene<'_>) -> Result<Proof> {
-    const POINT: &str = "while-filling";
-    scene.begins();
-    scene.processes().try_for_each(|process| process.tell(POINT, "pause"))?;
-    gate::emptied(scene)?;
-    let lost = scene.subjects.iter().try_for_each(|Subject { processes, .. }| {
-        until("a process freezes while it fills a gate", SLOW, || {
-            Ok(processes.iter().any(Process::is_paused))
-        })
-    });
-    let frozen: Vec<&Process> = scene.processes().filter(|process| process.is_paused()).collect();
-    for process in scene.processes() {
-        process.take_back(POINT);
-    }
-    let lost = lost.and_then(|()| gate::emptied(scene).map(drop));
-    // Whatever went wrong, nobody waits for a frozen process.
-    frozen.iter().try_for_each(|process| process.resume())?;
-    lost?;
-    std::thread::sleep(AWAY);
-    scene.lifted();
-    Proof::when(
-        frozen.len() == scene.subjects.len(),
-        format!("{} processes were frozen while they filled a gate that was lost again", frozen.len()),
-    )
-}
-
 /// Waits until a process of each service has died at its fail point, and takes the fail point back from the others.
-fn one_of_each_dies(scene: &Scene<'_>, point: &str) -> Result<()> {
+pub(super) fn one_of_each_dies(scene: &Scene<'_>, point: &str) -> Result<()> {
     for Subject { processes, .. } in &scene.subjects {
         until("a process dies at its fail point", SLOW, || {
             Ok(processes.iter().any(|process| !process.is_running()))
@@ -190,64 +160,6 @@ fn dies_where_it_stores(scene: &Scene<'_>, point: &str, and: impl FnOnce() -> Re
     scene.processes().filter(|process| !process.is_running()).try_for_each(Process::start_again)?;
     scene.lifted();
     Proof::when(gone >= scene.subjects.len(), format!("{gone} processes died where they came by {point}"))
-}
-
-/// A process is frozen with grabs that the gate has granted. Meanwhile the gate is lost, filled anew, and sold out by the
-/// other process; then the first wakes up and hands over what nobody remembers.
-pub(in crate::faults) fn frozen_while_the_gate_is_lost(scene: &Scene<'_>) -> Result<Proof> {
-    const POINT: &str = "after-gate";
-    let stack = scene.stack()?;
-    // Nobody else asks the first process: without this its connection to the queue would be made, and lost, on the way.
-    for subject in &scene.subjects {
-        let Some(process) = subject.processes.first() else { continue };
-        scene.grab(subject.name, &Target::new(subject.name, process.address), WARM, WARM);
-    }
-    scene.begins();
-    firsts(scene).try_for_each(|process| process.tell(POINT, "pause"))?;
-    let mut frozen = 0;
-    std::thread::scope(|scope| {
-        // Clients that wait as long as it takes.
-        for subject in &scene.subjects {
-            let Some(process) = subject.processes.first() else { continue };
-            let target = Target::new(subject.name, process.address);
-            for number in FROZEN {
-                let target = target.clone();
-                scope.spawn(move || scene.grab(subject.name, &target, number, number));
-            }
-        }
-        let done = (|| {
-            for process in firsts(scene) {
-                process.has_found(POINT)?;
-                until("a process freezes at its fail point", SLOW, || Ok(process.is_paused()))?;
-                frozen += 1;
-            }
-            stack.kill(Server::Redis)?;
-            stack.restart(Server::Redis)?;
-            for subject in &scene.subjects {
-                for coupon in FROZEN {
-                    let path = format!("/api/coupon/{coupon}/stock");
-                    until("the other process sells out", SLOW, || sold_out(&subject.one()?, &path))?;
-                }
-            }
-            anyhow::Ok(())
-        })();
-        // Whatever went wrong, nobody waits for a frozen process.
-        let woken = firsts(scene).try_for_each(Process::resume);
-        done.and(woken)
-    })?;
-    scene.lifted();
-    Proof::when(
-        frozen == scene.subjects.len(),
-        format!(
-            "{frozen} processes were frozen with grabs that the gate had granted, until all else was sold out"
-        ),
-    )
-}
-
-fn sold_out(target: &Target, path: &str) -> Result<bool> {
-    // While the gate is being filled there is no answer.
-    let Ok(stock) = get_json::<StockView>(target, path) else { return Ok(false) };
-    Ok(stock.remaining_stock == 0)
 }
 
 /// The clock of every process shows less than before.

@@ -166,9 +166,8 @@ impl RedisGate {
         let (key, time) = (self.names.pending(epoch.number), id.time().millis());
         let mut pipeline = whole(&self.names, &epoch);
         pipeline.cmd("ZRANGEBYSCORE").arg(&key).arg(time).arg(time);
-        let ((script,), sentinel, marks): ((bool,), Option<String>, Vec<String>) =
-            self.ask(&pipeline).await?;
-        if !script || sentinel.is_none() {
+        let (script, sentinel, marks): ((bool,), Option<String>, Vec<String>) = self.ask(&pipeline).await?;
+        if !is_intact(script, sentinel) {
             self.epoch.suspect();
             return Err(Unavailable::new("the gate", "Redis has lost its memory, and is being filled again"));
         }
@@ -205,6 +204,11 @@ pub(super) fn whole(names: &Names, epoch: &Epoch) -> Pipeline {
     pipeline
 }
 
+/// Judges Redis' answers to [`whole`].
+pub(super) fn is_intact((script,): (bool,), sentinel: Option<String>) -> bool {
+    script && (sentinel.is_some() || failpoints::is_off(Mechanism::Sentinel))
+}
+
 /// What the script says of each grab: a letter, and for some of them the id held.
 struct Answers<'a> {
     letters: std::str::Chars<'a>,
@@ -237,6 +241,8 @@ impl Iterator for Answers<'_> {
             't' => Ok(Decision::InvalidTime),
             'x' => Ok(Decision::Parked),
             'n' => Ok(Decision::NotLoaded),
+            // Under another id than they hold.
+            'p' | 'd' if failpoints::is_off(Mechanism::OnePerUser) => self.held().map(|_| Decision::Granted),
             'p' if failpoints::is_off(Mechanism::Pending) => self.held().map(Decision::Duplicate),
             'p' => self.held().map(Decision::Pending),
             'd' => self.held().map(Decision::Duplicate),
@@ -274,7 +280,8 @@ impl Gate for RedisGate {
     }
 
     fn pending(&self, id: ResultId) -> Option<LocalFuture<'_, Result<bool, Unavailable>>> {
-        Some(Box::pin(self.is_pending(id)))
+        let looks = !failpoints::is_off(Mechanism::PendingReads);
+        looks.then(|| -> LocalFuture<'_, _> { Box::pin(self.is_pending(id)) })
     }
 }
 

@@ -15,10 +15,11 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 use tokio::time::timeout;
 
-use super::super::gate::{Epoch, SENTINEL, whole};
+use super::super::gate::{Epoch, SENTINEL, is_intact, whole};
 use super::Background;
 use super::fill::{fill, remove_keys, to_fill};
 use super::record::{GateState, Place};
+use crate::failpoints::{self, Mechanism};
 use crate::outage::TaskOutage;
 
 /// How often main is asked which epoch is open.
@@ -239,12 +240,14 @@ impl Gatekeeper {
         tracing::info!(epoch = epoch.number, "filling the gate from the shards");
         background.announce(epoch.number).await?;
         self.close_epochs(state.open_epoch..=last).await?;
-        let mut begin = Pipeline::new();
-        begin.cmd("SCRIPT").arg("LOAD").arg(epoch.script.text()).ignore();
-        let pending = background.names.pending(epoch.number);
-        begin.cmd("ZADD").arg(pending).arg("+inf").arg(SENTINEL).ignore();
-        background.redis.ask::<()>(&begin).await?;
+        let script_last = failpoints::is_off(Mechanism::ScriptFirst);
+        if !script_last {
+            self.load_script(&epoch).await?;
+        }
         let filled = fill(background, &epoch).await?;
+        if script_last {
+            self.load_script(&epoch).await?;
+        }
         ensure!(
             is_whole(background, &epoch).await?,
             "Redis has lost its memory again while it was being filled"
@@ -269,6 +272,16 @@ impl Gatekeeper {
         background.counts.gate_fills.fetch_add(1, Ordering::Relaxed);
         self.forget(number).await;
         Ok(())
+    }
+
+    /// Has Redis know the epoch's script, and begins its pending reservations: whatever else it is told of the epoch comes
+    /// later, and is lost no later than this.
+    async fn load_script(&self, epoch: &Epoch) -> anyhow::Result<()> {
+        let mut load = Pipeline::new();
+        load.cmd("SCRIPT").arg("LOAD").arg(epoch.script.text()).ignore();
+        let pending = self.background.names.pending(epoch.number);
+        load.cmd("ZADD").arg(pending).arg("+inf").arg(SENTINEL).ignore();
+        Ok(self.background.redis.ask(&load).await?)
     }
 
     /// Makes a queue again that somebody has deleted, and leads results there. The gate stays as it is: it alone still
@@ -304,6 +317,9 @@ impl Gatekeeper {
             }
         }
         admin.close().await;
+        if failpoints::is_off(Mechanism::Markers) {
+            return Ok(());
+        }
         tokio::time::sleep(ROUTED).await;
         let shards: Vec<_> = background.shards().collect();
         // Twice: what was on its way into a queue when the first was sent has long arrived when the second is.
@@ -327,7 +343,6 @@ impl Gatekeeper {
 }
 
 async fn is_whole(background: &Background, epoch: &Epoch) -> anyhow::Result<bool> {
-    let ((script,), sentinel): ((bool,), Option<String>) =
-        background.redis.ask(&whole(&background.names, epoch)).await?;
-    Ok(script && sentinel.is_some())
+    let (script, sentinel) = background.redis.ask(&whole(&background.names, epoch)).await?;
+    Ok(is_intact(script, sentinel))
 }

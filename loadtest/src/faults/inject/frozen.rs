@@ -1,0 +1,219 @@
+//! Processes that are frozen while the gate is lost, and wake up too late.
+
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use anyhow::Result;
+use coupon_service::api::StockView;
+use coupon_stack::Server;
+
+use super::services::firsts;
+use super::{broker, databases, gate, regulars};
+use crate::faults::cast::CATALOGUE;
+use crate::faults::proof::Proof;
+use crate::faults::scene::Scene;
+use crate::faults::service::{Process, Subject};
+use crate::faults::wait::{joined, until};
+use crate::http::{Target, ask, get_json};
+
+/// How long results wait that nobody stores, before the gate is lost and after.
+const WAITING: Duration = Duration::from_secs(1);
+/// How long one who asks for a result waits.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long things that depend on a restarted server may take.
+const SLOW: Duration = Duration::from_secs(60);
+/// Users and coupons of the grabs that a process is frozen with: the coupons are those that sell out first.
+const FROZEN: std::ops::RangeInclusive<u64> = 1..=4;
+/// Another one, of a grab before that.
+const WARM: u64 = 5;
+/// Users who take what is left, and how many do before it is looked whether anything is.
+const BUYERS: std::ops::RangeInclusive<u64> = 1_001..=CATALOGUE.users;
+const AT_A_TIME: usize = 20;
+
+/// The only process that stores is frozen, so that results wait in their queues, and the gate is lost.
+pub(in crate::faults) fn the_consumer(scene: &Scene<'_>) -> Result<Proof> {
+    scene.begins();
+    firsts(scene).try_for_each(Process::pause)?;
+    let frozen = firsts(scene).filter(|process| process.is_paused()).count();
+    let done = (|| {
+        regulars::grab(scene)?;
+        let waiting = granted(scene);
+        std::thread::sleep(WAITING);
+        gate::emptied(scene)?;
+        std::thread::sleep(WAITING);
+        gate::grabs_are_refused(scene, "a grab without a gate while results wait to be stored")?;
+        regulars::grab(scene)?;
+        anyhow::Ok(waiting)
+    })();
+    // Whatever went wrong, nobody waits for a frozen process.
+    firsts(scene).try_for_each(Process::resume)?;
+    scene.lifted();
+    let waiting = done?;
+    Proof::when(
+        frozen == scene.subjects.len() && waiting > 0,
+        format!(
+            "{frozen} processes were frozen, so that {waiting} results beside the load waited in their queues while Redis was \
+             emptied"
+        ),
+    )
+}
+
+/// How many acknowledged results there are of this row's own.
+fn granted(scene: &Scene<'_>) -> usize {
+    scene.subjects.iter().map(|subject| regulars::results(scene, subject.name).len()).sum()
+}
+
+/// The only process that stores is frozen, so that results wait in their queues; the queues are deleted, and the process is
+/// killed with what it had been given. The results are acknowledged, and pending until they are handed over again.
+pub(in crate::faults) fn the_consumer_whose_queues_are_deleted(scene: &Scene<'_>) -> Result<Proof> {
+    scene.begins();
+    firsts(scene).try_for_each(Process::pause)?;
+    regulars::grab(scene)?;
+    let waiting = granted(scene);
+    for subject in &scene.subjects {
+        let names = subject.names()?;
+        subject.shards().try_for_each(|shard| broker::delete_queue(scene, names.queue(shard)).map(drop))?;
+    }
+    firsts(scene).try_for_each(Process::kill)?;
+    firsts(scene).try_for_each(Process::start_again)?;
+    let mut not_now = 0;
+    for subject in &scene.subjects {
+        let (pending, unknown) = until_shown(scene, subject)?;
+        not_now += pending + unknown;
+        scene.expect(
+            unknown == 0,
+            format!(
+                "{}: {unknown} answers said that there is no such result, of acknowledged ones",
+                subject.name
+            ),
+        );
+    }
+    scene.lifted();
+    Proof::when(
+        waiting > 0 && not_now > 0,
+        format!(
+            "{waiting} results beside the load went with their queues; {not_now} times they could not be shown"
+        ),
+    )
+}
+
+/// Asks for the results of this row's own until each of them is shown. Says how often one was pending, and how often unknown.
+fn until_shown(scene: &Scene<'_>, subject: &Subject) -> Result<(u64, u64)> {
+    let left = RefCell::new(regulars::results(scene, subject.name));
+    let (pending, unknown) = (Cell::new(0), Cell::new(0));
+    until("acknowledged results are shown", SLOW, || {
+        let target = subject.one()?;
+        left.borrow_mut().retain(|id| {
+            match ask(&target, "GET", &format!("/api/result/{id}"), &[], PATIENCE) {
+                Ok((200, _)) => return false,
+                Ok((404, _)) => unknown.set(unknown.get() + 1),
+                _ => pending.set(pending.get() + 1),
+            }
+            true
+        });
+        Ok(left.borrow().is_empty())
+    })?;
+    Ok((pending.get(), unknown.get()))
+}
+
+/// Meanwhile the gate is lost.
+pub(in crate::faults) fn while_the_gate_is_lost(scene: &Scene<'_>) -> Result<Proof> {
+    frozen_while(scene, || {
+        let stack = scene.stack()?;
+        stack.kill(Server::Redis)?;
+        stack.restart(Server::Redis)
+    })
+}
+
+/// Meanwhile the gate is lost, and so is what main knows of its epoch: by main's word it is the next to be given out.
+pub(in crate::faults) fn while_main_forgets_the_epoch(scene: &Scene<'_>) -> Result<Proof> {
+    let mut back = 0;
+    let proof = frozen_while(scene, || {
+        let awake: Vec<&Process> = scene.processes().filter(|process| !process.is_paused()).collect();
+        // Both at once, as far as anybody can tell.
+        awake.iter().try_for_each(|process| process.pause())?;
+        let done = gate::emptied(scene).and_then(|_| {
+            scene.subjects.iter().try_for_each(|subject| {
+                back += databases::put_back_the_epoch(scene, subject)?;
+                anyhow::Ok(())
+            })
+        });
+        awake.iter().try_for_each(|process| process.resume())?;
+        done
+    })?;
+    Proof::when(
+        back == scene.subjects.len() as u64,
+        format!("{proof}; {back} main databases were put back by an epoch"),
+    )
+}
+
+/// A process is frozen with grabs that the gate has granted. Meanwhile the gate is lost, filled anew, and sold out by the
+/// other process; then the first wakes up and hands over what nobody remembers.
+fn frozen_while(scene: &Scene<'_>, lose: impl FnOnce() -> Result<()>) -> Result<Proof> {
+    const POINT: &str = "after-gate";
+    // Nobody else asks the first process: without this its connection to the queue would be made, and lost, on the way.
+    for subject in &scene.subjects {
+        let Some(process) = subject.processes.first() else { continue };
+        scene.grab(subject.name, &Target::new(subject.name, process.address), WARM, WARM);
+    }
+    scene.begins();
+    firsts(scene).try_for_each(|process| process.tell(POINT, "pause"))?;
+    let mut frozen = 0;
+    std::thread::scope(|scope| {
+        // Clients that wait as long as it takes.
+        for subject in &scene.subjects {
+            let Some(process) = subject.processes.first() else { continue };
+            let target = Target::new(subject.name, process.address);
+            for number in FROZEN {
+                let target = target.clone();
+                scope.spawn(move || scene.grab(subject.name, &target, number, number));
+            }
+        }
+        let done = (|| {
+            for process in firsts(scene) {
+                process.has_found(POINT)?;
+                until("a process freezes at its fail point", SLOW, || Ok(process.is_paused()))?;
+                frozen += 1;
+            }
+            lose()?;
+            sell_out(scene)?;
+            anyhow::Ok(())
+        })();
+        // Whatever went wrong, nobody waits for a frozen process.
+        let woken = firsts(scene).try_for_each(Process::resume);
+        done.and(woken)
+    })?;
+    scene.lifted();
+    Proof::when(
+        frozen == scene.subjects.len(),
+        format!(
+            "{frozen} processes were frozen with grabs that the gate had granted, until all else was sold out"
+        ),
+    )
+}
+
+/// Users beside the load take what is left of the coupons, so that it does not depend on the load how long that takes.
+fn sell_out(scene: &Scene<'_>) -> Result<()> {
+    std::thread::scope(|scope| {
+        let coupons = scene.subjects.iter().flat_map(|subject| FROZEN.map(move |coupon| (subject, coupon)));
+        let selling: Vec<_> =
+            coupons.map(|(subject, coupon)| scope.spawn(move || sell(scene, subject, coupon))).collect();
+        selling.into_iter().map(joined).collect::<Vec<_>>().into_iter().collect()
+    })
+}
+
+fn sell(scene: &Scene<'_>, subject: &Subject, coupon: u64) -> Result<()> {
+    let buyers = RefCell::new(BUYERS);
+    until("the other process sells out", SLOW, || {
+        let target = subject.one()?;
+        // While the gate is being filled there is no answer.
+        let Ok(stock) = get_json::<StockView>(&target, &format!("/api/coupon/{coupon}/stock")) else {
+            return Ok(false);
+        };
+        let left = usize::try_from(stock.remaining_stock)?;
+        for user in buyers.borrow_mut().by_ref().take(left.min(AT_A_TIME)) {
+            scene.grab(subject.name, &target, user, coupon);
+        }
+        Ok(left == 0)
+    })
+}

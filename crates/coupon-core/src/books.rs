@@ -16,11 +16,11 @@ pub use forgotten::{Held, forgotten};
 
 use crate::{CouponId, ShardId, StockOperation};
 
-/// Who writes the log lines of stored grabs.
+/// The operator of log lines about stored grabs.
 pub const GRAB: &str = "grab";
-/// Who writes the log lines of retired rows.
+/// The operator of log lines about retired rows.
 pub const ARCHIVE: &str = "archive";
-/// Who writes the log lines of either when main had forgotten them, and the rows themselves told it anew.
+/// The operator of log lines of either kind when main had forgotten them, and the rows themselves told it anew.
 pub const REBUILD: &str = "rebuild";
 
 /// The largest stock that main's columns hold.
@@ -36,11 +36,11 @@ pub struct Delta {
     pub shard: ShardId,
     /// The last entry of its outbox that speaks of them.
     pub entry: i64,
-    /// How many were stored or, below zero, retired.
+    /// The number of results stored or, below zero, retired.
     pub rows: i64,
 }
 
-/// On whose word main is told of rows; the log says so.
+/// The source that tells main of rows; the log says so.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Word {
     /// The shards' outboxes', entry by entry.
@@ -51,7 +51,7 @@ pub enum Word {
 }
 
 impl Word {
-    /// Who writes the log lines of rows that came, and of rows that went.
+    /// The operators of the log lines of rows that came, and of rows that went.
     const fn operators(self) -> (&'static str, &'static str) {
         match self {
             Self::Outbox => (GRAB, ARCHIVE),
@@ -60,12 +60,12 @@ impl Word {
     }
 }
 
-/// What a coupon's row in main says of its stock.
+/// A coupon's stock as its row in main has it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stock {
-    /// How many there are in all.
+    /// The number of coupons in all.
     pub total: i64,
-    /// How many of them are left.
+    /// The number of them that are left.
     pub remaining: i64,
 }
 
@@ -81,10 +81,10 @@ pub struct Line {
     pub after: i64,
 }
 
-/// What is wrong with a coupon's row in main.
+/// A contradiction in a coupon's row in main.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Nonsense {
-    /// Nobody knows what there was of it.
+    /// The row is missing, so its stock is unknown.
     #[error("main has no such coupon")]
     Missing,
     /// A stock that no column should hold.
@@ -96,17 +96,17 @@ pub enum Nonsense {
     /// Fewer were sold than none.
     #[error("its remaining_stock is {remaining}, more than its total_stock, which is {total}")]
     MoreThanAll {
-        /// How many there are in all.
+        /// The number of coupons in all.
         total: i64,
-        /// How many of them are said to be left.
+        /// The number of them that the row says are left.
         remaining: i64,
     },
     /// The stock that main says is left is less than what was sold.
     #[error("its remaining_stock is {remaining}, and {rows} more results of it are stored")]
     Short {
-        /// How many are said to be left.
+        /// The number that the row says are left.
         remaining: i64,
-        /// How many results came.
+        /// The number of results that came.
         rows: i64,
     },
     /// Rows that went were more than there were.
@@ -114,25 +114,25 @@ pub enum Nonsense {
         "its total_stock is {total} and its remaining_stock {remaining}, and {rows} results of it are retired"
     )]
     Retired {
-        /// How many there are in all.
+        /// The number of coupons in all.
         total: i64,
-        /// How many of them are left.
+        /// The number of them that are left.
         remaining: i64,
-        /// How many results went.
+        /// The number of results that went.
         rows: i64,
     },
 }
 
-/// What becomes of a coupon.
+/// The changes to one coupon.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Posting {
     /// Its stock afterwards; meaningless when nothing was applied.
     pub after: Stock,
-    /// What its log says of it.
+    /// The lines of its log.
     pub lines: Vec<Line>,
-    /// What its row has no room for, in order.
+    /// The deltas that its row has no room for, in order.
     pub parked: Vec<Delta>,
-    /// Why.
+    /// The reason for parking them.
     pub why: Option<Nonsense>,
 }
 
@@ -212,7 +212,7 @@ fn add(deltas: &mut Vec<Delta>, delta: Delta) {
 }
 
 impl Stock {
-    /// What is wrong with it by itself.
+    /// Finds a contradiction within the row itself.
     #[must_use]
     pub fn nonsense(self) -> Option<Nonsense> {
         let Self { total, remaining } = self;
@@ -291,7 +291,7 @@ mod tests {
 
     use super::*;
 
-    /// A case of `golden/books.json`: numbers only, so that whoever writes the law down anew can read it too.
+    /// A case of `golden/books.json`: numbers only, so that another implementation of the law can read it too.
     #[derive(Deserialize)]
     struct Case {
         name: String,

@@ -60,7 +60,7 @@ macro_rules! code {
 }
 
 code!(
-    /// How valued a user is.
+    /// The rank of a user.
     UserLevel, "user_level" {
         /// Everyone else.
         Normal = 1,
@@ -71,7 +71,7 @@ code!(
     }
 );
 code!(
-    /// Where a live room is in its life.
+    /// The stage of a live room's life.
     RoomStatus, "room_status" {
         /// Announced.
         NotStarted = 0,
@@ -82,7 +82,7 @@ code!(
     }
 );
 code!(
-    /// What a coupon is good for.
+    /// The kind of discount that a coupon gives.
     CouponKind, "coupon_type" {
         /// An amount off, above a minimum purchase.
         AmountOff = 1,
@@ -93,7 +93,7 @@ code!(
     }
 );
 code!(
-    /// Whether a coupon is offered at all.
+    /// The state of a coupon's offer.
     CouponStatus, "status" {
         /// Withdrawn, or over.
         Inactive = 0,
@@ -102,7 +102,7 @@ code!(
     }
 );
 code!(
-    /// What changed a coupon's stock.
+    /// The operation that changed a coupon's stock.
     StockOperation, "operation_type" {
         /// The stock it started with.
         Initialise = 1,
@@ -113,7 +113,7 @@ code!(
     }
 );
 code!(
-    /// Whether a grab got the coupon.
+    /// The outcome of a grab.
     GrabStatus, "grab_status" {
         /// It did not.
         Failed = 0,
@@ -122,7 +122,7 @@ code!(
     }
 );
 code!(
-    /// Whether a coupon that was grabbed has been spent.
+    /// The use of a grabbed coupon: spent or not.
     UseStatus, "use_status" {
         /// Not yet.
         Unused = 0,
@@ -131,7 +131,7 @@ code!(
     }
 );
 
-/// Why a grab that was decided did not get the coupon.
+/// The reason why a grab that was decided did not get the coupon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailReason {
@@ -269,7 +269,7 @@ impl CouponResult {
         }
     }
 
-    /// What strategies look at.
+    /// The part of a row that strategies look at.
     #[must_use]
     pub const fn key(&self) -> RowKey {
         RowKey { user: self.user_id, room: self.room_id, time: self.grab_time }

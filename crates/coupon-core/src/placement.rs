@@ -1,4 +1,4 @@
-//! Where a row lives: a shard, and one table on it.
+//! Places of rows: a shard, and one table on it.
 
 use std::fmt;
 
@@ -58,7 +58,7 @@ pub enum TableId {
 }
 
 impl TableId {
-    /// What every table of results is called, before what tells it from the others.
+    /// The beginning of every results table's name; a suffix tells the tables apart.
     pub const PREFIX: &str = "coupon_results";
 
     /// Reads a table name back; `None` for a name that is no table of results.
@@ -110,7 +110,7 @@ impl fmt::Display for TableId {
     }
 }
 
-/// Where a row lives: a shard, and one table on it.
+/// The place of a row: a shard, and one table on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Placement {
     /// The shard.

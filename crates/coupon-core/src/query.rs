@@ -1,8 +1,8 @@
-//! What a query knows, and the answer a strategy gives to it.
+//! Queries as strategies see them, and the plans that answer them.
 
 use crate::{Placement, RoomId, RowKey, ShardId, TimeRange, Timestamp, UserId};
 
-/// What a query over results knows about the rows it wants. The more it knows, the fewer places it visits.
+/// The conditions of a query over results. The more it knows about the rows it wants, the fewer places it visits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ResultQuery {
     /// Only rows of this user.
@@ -44,7 +44,7 @@ impl ResultQuery {
         Self { time: Some(TimeRange::at(moment)), ..self }
     }
 
-    /// Whether a row is one of those wanted.
+    /// True when a row is one of those wanted.
     #[must_use]
     pub fn covers(&self, row: &RowKey) -> bool {
         self.user.is_none_or(|user| user == row.user)
@@ -100,7 +100,7 @@ impl Plan {
         }
     }
 
-    /// Whether it visits that placement.
+    /// True when it visits that placement.
     #[must_use]
     pub fn visits(&self, placement: Placement) -> bool {
         match self {

@@ -14,7 +14,7 @@ const SEQUENCE_BITS: u32 = 12;
 const WORKER_BITS: u32 = 10;
 const TIME_BITS: u32 = 41;
 
-/// Why no [`ResultId`] came out.
+/// The reasons why no [`ResultId`] could be made or read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ResultIdError {
     /// Text that is not a positive 63-bit number.
@@ -32,9 +32,9 @@ pub enum ResultIdError {
 pub struct ResultId(i64);
 
 impl ResultId {
-    /// How many workers can make ids side by side.
+    /// The number of workers that can make ids side by side.
     pub const WORKERS: u16 = 1 << WORKER_BITS;
-    /// How many ids one worker can make in a millisecond.
+    /// The number of ids that one worker can make in a millisecond.
     pub const SEQUENCES: u16 = 1 << SEQUENCE_BITS;
 
     /// Builds an id from its parts.
@@ -83,7 +83,7 @@ impl ResultId {
         self.0
     }
 
-    /// When the grab was fixed: a result's `grab_time` is exactly this.
+    /// The time at which the grab was fixed: a result's `grab_time` is exactly this.
     #[must_use]
     pub const fn time(self) -> Timestamp {
         Timestamp::from_millis((self.0 >> (WORKER_BITS + SEQUENCE_BITS)) + RESULT_ID_EPOCH.millis())

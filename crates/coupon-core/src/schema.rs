@@ -109,8 +109,8 @@ pub fn results_table(table: TableId) -> String {
     whole_tables(renamed).join(";\n")
 }
 
-/// The one MySQL statement that adds the indexes to a table that [`results`] made: whoever fills it at once does so first,
-/// since an index of many rows is built faster than it grows.
+/// The MySQL statement that adds the indexes to a table that [`results`] made, to run after a bulk fill: an index of many rows
+/// is built faster than it grows.
 #[must_use]
 pub fn results_indexes(table: TableId) -> String {
     let name = table.to_string();

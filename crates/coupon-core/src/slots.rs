@@ -8,10 +8,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ShardId;
 
-/// How many slots there are, for ever: a power of two, so that `hash % 4` is the case of 4 shards.
+/// The number of slots, for ever: a power of two, so that `hash % 4` is the case of 4 shards.
 pub const SLOTS: u16 = 16_384;
 
-/// How a key becomes a hash.
+/// The function that makes a hash of a key.
 ///
 /// Changing it moves nearly every row: that is a data migration, and golden vectors in the tests guard it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,7 +60,7 @@ impl FromStr for Mix {
     }
 }
 
-/// Which shard owns each of the [`SLOTS`] slots.
+/// The owner of each of the [`SLOTS`] slots: a shard.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SlotTable {
     mix: Mix,
@@ -96,13 +96,13 @@ impl SlotTable {
         self.owner(self.slot(key))
     }
 
-    /// How keys become hashes.
+    /// The function that makes hashes of keys.
     #[must_use]
     pub const fn mix(&self) -> Mix {
         self.mix
     }
 
-    /// How many shards own slots.
+    /// The number of shards that own slots.
     #[must_use]
     pub const fn shard_count(&self) -> NonZeroU16 {
         self.shards
@@ -131,7 +131,7 @@ impl SlotTable {
         Self { mix: self.mix, shards, owners }
     }
 
-    /// How many slots another table gives to another shard.
+    /// Counts the slots that another table gives to another shard.
     #[must_use]
     pub fn moved(&self, other: &Self) -> usize {
         self.owners.iter().zip(&other.owners).filter(|(mine, theirs)| mine != theirs).count()

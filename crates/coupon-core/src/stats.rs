@@ -1,4 +1,4 @@
-//! How evenly work is spread, and what that makes of the machines paid for.
+//! The evenness of work over shards, and the effective shards that follow from it.
 
 use serde::Serialize;
 

@@ -5,14 +5,14 @@ use std::num::NonZeroU16;
 
 use crate::{Placement, Plan, ResultQuery, RoomId, ShardId, TimeRange, Timestamp, UserId};
 
-/// What a strategy may look at to place a row. None of it ever changes once the row is written.
+/// The part of a row that places it. None of it ever changes once the row is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RowKey {
-    /// Who grabbed.
+    /// The user who grabbed.
     pub user: UserId,
     /// The room whose coupon it was.
     pub room: RoomId,
-    /// When: the time within the result's id.
+    /// The time within the result's id.
     pub time: Timestamp,
 }
 
@@ -29,13 +29,13 @@ pub enum RouteError {
 /// A strategy is pure: no I/O, no clock, no lock, no randomness. It is called for every grab, on the thread
 /// that serves the request, so it should take nanoseconds. [`crate::laws::check`] tests what is promised here.
 pub trait ShardingStrategy: Debug + Send + Sync + 'static {
-    /// What reports and logs call it, for example `range-time`.
+    /// The name in reports and logs, for example `range-time`.
     fn name(&self) -> &str;
 
-    /// How many shards it spreads rows over.
+    /// The number of shards that it spreads rows over.
     fn shard_count(&self) -> NonZeroU16;
 
-    /// Where a row lives. The same row always lives in the same place.
+    /// The place of a row. The same row always lives in the same place.
     ///
     /// # Errors
     /// [`RouteError`] for a row that has no place; the grab is then refused before any stock is touched.
@@ -44,8 +44,9 @@ pub trait ShardingStrategy: Debug + Send + Sync + 'static {
     /// Every placement that may hold a row the query covers, and no other.
     fn plan(&self, query: &ResultQuery) -> Plan;
 
-    /// Whether the latest results that the query covers are on all shards of its plan alike. A page then takes a share of
-    /// each shard instead of a page, and asks again where that was too little: saying so wrongly costs time, never a result.
+    /// True when the latest results that the query covers are spread over all shards of its plan alike. A page then takes a
+    /// share of each shard instead of a page, and asks again where that was too little: saying so wrongly costs time, never
+    /// a result.
     fn is_even(&self, _query: &ResultQuery) -> bool {
         false
     }
@@ -63,7 +64,7 @@ pub trait ShardingStrategy: Debug + Send + Sync + 'static {
         format!("{}, {} shards", self.name(), self.shard_count())
     }
 
-    /// Why a row lives where it does, step by step, for people.
+    /// Explains a row's place, step by step, for people.
     fn explain(&self, row: &RowKey) -> Vec<String> {
         match self.place(row) {
             Ok(placement) => vec![placement.to_string()],

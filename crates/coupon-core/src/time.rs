@@ -206,13 +206,13 @@ impl TimeRange {
         Self { start: moment, end: moment.plus_millis(1) }
     }
 
-    /// Whether the moment lies within.
+    /// True when the moment lies within.
     #[must_use]
     pub fn contains(self, moment: Timestamp) -> bool {
         self.start <= moment && moment < self.end
     }
 
-    /// Whether no moment lies within.
+    /// True when no moment lies within.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.end <= self.start

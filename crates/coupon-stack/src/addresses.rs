@@ -1,6 +1,6 @@
-//! Where the servers of a stack answer, as services take it.
+//! Addresses of a stack's servers, as services take them.
 
-/// Where each server answers: URLs with user and password.
+/// The address of each server: URLs with user and password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addresses {
     /// The main database, `mysql://…`.
@@ -14,7 +14,7 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    /// As `KEY=VALUE`, for the services' `--set`.
+    /// Renders them as `KEY=VALUE`, for the services' `--set`.
     #[must_use]
     pub fn settings(&self) -> Vec<String> {
         vec![
@@ -26,7 +26,7 @@ impl Addresses {
         ]
     }
 
-    /// As a settings file, for the services' `--config`.
+    /// Renders them as a settings file, for the services' `--config`.
     #[must_use]
     pub fn to_toml(&self) -> String {
         let Self { main, redis, rabbitmq, .. } = self;
@@ -37,7 +37,7 @@ impl Addresses {
         )
     }
 
-    /// As environment variables, which the services read as well.
+    /// Renders them as environment variables, which the services read as well.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         vec![

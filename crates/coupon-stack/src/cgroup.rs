@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const PERIOD_US: u64 = 100_000;
 /// The kernel's lowest quota.
 const LOWEST_US: u64 = 1_000;
-/// How long a group may stay busy after its last process has gone.
+/// The time that a group may stay busy after its last process has gone.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

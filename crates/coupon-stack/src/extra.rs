@@ -1,4 +1,4 @@
-//! What only tests of faults need: a Redis more, and RabbitMQ's own tool.
+//! Servers and tools that only tests of faults need: a Redis more, and RabbitMQ's own tool.
 
 use std::process::Command;
 
@@ -29,7 +29,7 @@ impl SpareRedis {
         Ok(spare)
     }
 
-    /// Where it answers; whoever lets it listen elsewhere knows better.
+    /// Default address; wrong where another one is configured.
     #[must_use]
     pub fn url(&self) -> String {
         self.node.url()

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// How much of a log goes with an error.
+/// The number of a log's last lines that go with an error.
 const LOG_LINES: usize = 20;
 
 /// Random bytes.
@@ -56,12 +56,12 @@ pub(crate) fn copy_dir(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How long a file is; 0 if there is none.
+/// The length of a file; 0 if there is none.
 pub(crate) fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |file| file.len())
 }
 
-/// What was written to a log from a position on, as far as it is text.
+/// Reads a log from a position on, as far as it is text.
 pub(crate) fn read_from(path: &Path, position: u64) -> String {
     let mut bytes = Vec::new();
     // A log that cannot be read is quoted as empty: the error that it was to explain matters more.

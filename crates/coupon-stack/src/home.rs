@@ -39,7 +39,7 @@ impl Home {
     }
 }
 
-/// The guardian knows of it before it is there: a name that nobody else gives, rather than one that is found free.
+/// Makes a temporary folder, which the guardian knows of before it is there: its name is unique, rather than found free.
 fn temporary(parent: &Path, guardian: &Guardian) -> Result<TempDir> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     // Short, since paths of sockets are.
@@ -70,7 +70,7 @@ pub(crate) fn lock(dir: &Path, patience: Duration) -> Result<File> {
     }
 }
 
-/// Whether a stack can be started again where one was.
+/// Checks that a stack can be started again in the folder of an earlier one.
 pub(crate) fn check(record: &Record, dir: &Path, shards: NonZeroU16, mysql: &MySql) -> Result<()> {
     let dir = dir.display();
     ensure!(!record.is_up(), "a stack is up in {dir} already");

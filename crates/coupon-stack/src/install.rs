@@ -39,7 +39,7 @@ pub(crate) fn programs() -> Result<Programs> {
     found_or_installed(Programs::find)
 }
 
-/// What `find` finds: the wanted, or the packages that are missing.
+/// Runs `find`, which returns the wanted or the packages that are missing, and installs these.
 fn found_or_installed<T>(find: impl Fn() -> Result<Result<T, Vec<&'static str>>>) -> Result<T> {
     match find()? {
         Ok(found) => Ok(found),

@@ -1,4 +1,4 @@
-//! What is different between the kinds of servers.
+//! The differences between the kinds of servers.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
@@ -11,15 +11,15 @@ use crate::programs::Programs;
 use crate::tls::Tls;
 use crate::{mysql, rabbitmq, redis};
 
-/// How long a server that has accepted a connection may take to answer.
+/// The time that a server which has accepted a connection may take to answer.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// Where a server has its files and ports, and what it encrypts with.
+/// A server's files, ports and certificates.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
     pub(crate) dir: &'a Path,
     pub(crate) ports: &'a [u16],
-    /// Where Erlang's port mapper listens.
+    /// The port of Erlang's port mapper.
     pub(crate) epmd: u16,
     pub(crate) tls: Option<&'a Tls>,
     pub(crate) log: &'a Path,
@@ -35,7 +35,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// How many ports it takes; the first is the one that others connect to.
+    /// The number of ports it takes; the first is the one that others connect to.
     pub(crate) fn ports(self) -> usize {
         match self {
             Self::MySql | Self::Redis | Self::Epmd => 1,
@@ -88,7 +88,7 @@ impl Kind {
     }
 }
 
-/// Whether a log says that another was faster to take a port.
+/// True when a log says that another process was faster to take a port.
 pub(crate) fn port_was_taken(log: &str) -> bool {
     let log = log.to_ascii_lowercase();
     ["already in use", "eaddrinuse", "dist_port_already_used"].iter().any(|words| log.contains(words))

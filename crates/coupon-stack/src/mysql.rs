@@ -19,8 +19,8 @@ pub(crate) const USER: &str = "coupon";
 
 const INSTALL: Duration = Duration::from_secs(120);
 
-/// What data folders and servers have in common. Host names are not looked up, so `localhost` would never match a
-/// connection: users are `@'%'`.
+/// The options that data folders and servers have in common. Host names are not looked up, so `localhost` would never match
+/// a connection: users are `@'%'`.
 const COMMON: [&str; 8] = [
     "--no-defaults",
     "--skip-name-resolve",

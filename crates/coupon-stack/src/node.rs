@@ -16,19 +16,19 @@ use crate::record::ServerRecord;
 use crate::tls::Tls;
 use crate::{cgroup, ports};
 
-/// How long a server may take until it answers.
+/// The time that a server may take until it answers.
 const START: Duration = Duration::from_secs(120);
-/// How long a server may take to stop when asked to, before it is made to.
+/// The time that a server may take to stop when asked to, before it is killed.
 const STOP: Duration = Duration::from_secs(20);
-/// How often other ports are tried, when others are faster to take them.
+/// The number of times that other ports are tried, when others are faster to take them.
 const MOVES: usize = 5;
 
-/// What a server needs from its stack to start.
+/// The stack's part in the start of a server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct World<'a> {
     pub(crate) programs: &'a Programs,
     pub(crate) guardian: Option<&'a Guardian>,
-    /// Where Erlang's port mapper listens.
+    /// The port of Erlang's port mapper.
     pub(crate) epmd: u16,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Node {
     dir: PathBuf,
     data: PathBuf,
     password: String,
-    /// What it encrypts connections with, if it does.
+    /// The certificates that it encrypts connections with, if it does.
     tls: Option<Tls>,
     state: Mutex<State>,
 }

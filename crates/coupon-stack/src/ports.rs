@@ -12,7 +12,7 @@ use crate::files::random;
 const LOWEST: u16 = 15_000;
 const ATTEMPTS: u16 = 200;
 
-/// Ports that nobody listens on, all different.
+/// Finds ports that no process listens on, all different.
 ///
 /// They lie below those that the system hands out to connections. A client that keeps connecting to a server that is
 /// down could otherwise be given the server's own port, be connected to itself, and keep the server from coming back.
@@ -33,7 +33,7 @@ pub(crate) fn free(count: usize) -> Result<Vec<u16>> {
     held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
 }
 
-/// Whether nobody listens on a port.
+/// True when no process listens on a port.
 pub(crate) fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
@@ -43,7 +43,7 @@ fn ephemeral() -> Option<u16> {
     range.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// Whether it is this process that listens on a port, not another that was faster to take it.
+/// True when it is this process that listens on a port, not another that was faster to take it.
 pub(crate) fn listens(pid: u32, port: u16) -> Result<bool> {
     let path = format!("/proc/{pid}/net/tcp");
     let table = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;

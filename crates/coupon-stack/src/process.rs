@@ -12,21 +12,21 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::{Deserialize, Serialize};
 
-/// How often a process that is to end is looked at.
+/// The interval at which a process that is to end is looked at.
 pub(crate) const POLL: Duration = Duration::from_millis(10);
-/// How long a process may take to be frozen, or to go on.
+/// The time that a process may take to be frozen, or to go on.
 const OBEYS: Duration = Duration::from_secs(5);
 
-/// The started shell waits for a line before it becomes the server. Without that line, because whoever started it is
-/// gone, it ends: there is no moment at which a server runs that the guardian does not know of.
+/// The started shell waits for a line before it becomes the server. Without that line, because its starter is gone,
+/// it ends: there is no moment at which a server runs that the guardian does not know of.
 const GATE: &str = r#"read -r go && exec "$@" </dev/null"#;
 
-/// What a server has used since it was last started.
+/// A server's use of the machine since it was last started.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Usage {
     /// CPU time of all its threads, in user and kernel mode.
     pub cpu_seconds: f64,
-    /// What it made the system write to disks, as the kernel counts it (`write_bytes` of `/proc/PID/io`).
+    /// Bytes that it made the system write to disks, as the kernel counts them (`write_bytes` of `/proc/PID/io`).
     pub bytes_written: u64,
 }
 
@@ -122,8 +122,8 @@ pub(crate) struct Launch {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<OsString>,
     pub(crate) environment: Vec<(&'static str, OsString)>,
-    /// What it writes to stdout and stderr is appended here. It runs in this file's folder, so that whatever else it
-    /// leaves where it runs is there too.
+    /// The file that its stdout and stderr are appended to. It runs in this file's folder, so that anything else it leaves
+    /// where it runs is there too.
     pub(crate) log: PathBuf,
 }
 

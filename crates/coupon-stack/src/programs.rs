@@ -1,4 +1,4 @@
-//! Which programs there are on this machine.
+//! The servers' programs on this machine.
 
 use std::env;
 use std::ffi::OsString;
@@ -13,12 +13,12 @@ pub(crate) const MYSQL: &str = "COUPON_STACK_MYSQL";
 /// The folder under which that server runs, by `chroot`.
 pub(crate) const MYSQL_ROOT: &str = "COUPON_STACK_MYSQL_ROOT";
 
-/// Where servers are though a person's PATH may not say so.
+/// Folders of servers that a person's PATH may not name.
 const SERVER_DIRS: [&str; 5] = ["/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/libexec", "/usr/local/bin"];
 /// Debian's own, for `rabbitmq-server` in the PATH is there a wrapper that insists on another user.
 const RABBITMQ: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
-/// What a stack runs.
+/// The programs that a stack runs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Programs {
     pub(crate) mysql: MySql,
@@ -31,7 +31,7 @@ pub(crate) struct Programs {
 /// A database server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct MySql {
-    /// As seen from inside `root`.
+    /// The path as seen from inside `root`.
     pub(crate) server: PathBuf,
     pub(crate) root: Option<PathBuf>,
     /// MariaDB's program that makes a data folder; a MySQL server does that itself.
@@ -116,7 +116,7 @@ impl MySql {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// What data folders of one cannot be read by the other.
+    /// The flavour: data folders of one cannot be read by the other.
     pub(crate) fn flavour(&self) -> &'static str {
         if self.install.is_some() { "MariaDB" } else { "MySQL" }
     }
@@ -151,7 +151,7 @@ impl MySql {
         Ok(Path::new("/").join(inside))
     }
 
-    /// Where temporary stacks go.
+    /// The folder for temporary stacks.
     pub(crate) fn temporary(&self) -> PathBuf {
         self.root.as_ref().map_or_else(env::temp_dir, |root| root.join("tmp"))
     }

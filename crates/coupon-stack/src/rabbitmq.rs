@@ -22,7 +22,7 @@ const NODE: &str = "coupon@localhost";
 const ERLANG: &str =
     "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}";
 
-/// Where a RabbitMQ node answers.
+/// The ports of a RabbitMQ node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ports {
     pub(crate) amqp: u16,
@@ -88,7 +88,8 @@ pub(crate) fn launch(
     Ok(Launch { program: programs.rabbitmq.clone(), arguments: Vec::new(), environment, log: log.to_owned() })
 }
 
-/// How RabbitMQ's own tool finds the node: it has the same name, port mapper and, in its home, the same cookie.
+/// The environment by which RabbitMQ's own tool finds the node: the same name, port mapper and, in its home, the same
+/// cookie.
 pub(crate) fn tool_environment(dir: &Path, epmd: u16) -> Vec<(&'static str, std::ffi::OsString)> {
     vec![
         ("HOME", dir.join("home").into()),

@@ -1,4 +1,4 @@
-//! What a stack's folder remembers: `stack.json`.
+//! The record in a stack's folder: `stack.json`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,10 +19,10 @@ const VERSION: u32 = 1;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Record {
     version: u32,
-    /// What it was started with: its servers can be restarted by no other.
+    /// The programs it was started with: its servers can be restarted by no other.
     pub(crate) programs: Programs,
     pub(crate) shards: u16,
-    /// Which start of the machine the processes belong to.
+    /// The start of the machine that the processes belong to.
     boot: String,
     pub(crate) servers: BTreeMap<String, ServerRecord>,
 }

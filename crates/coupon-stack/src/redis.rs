@@ -39,7 +39,7 @@ pub(crate) fn launch(
     Ok(Launch { program: redis.to_owned(), arguments, environment: Vec::new(), log: log.to_owned() })
 }
 
-/// As Redis reads it.
+/// Quotes a path as Redis reads it.
 fn quoted(path: &Path) -> String {
     format!("\"{}\"", path.display().to_string().replace('\\', "\\\\").replace('"', "\\\""))
 }

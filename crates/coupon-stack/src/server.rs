@@ -1,4 +1,4 @@
-//! What the servers of a stack are called.
+//! Names of the servers of a stack.
 
 use std::fmt;
 use std::str::FromStr;

@@ -22,15 +22,15 @@ use crate::programs::Programs;
 use crate::record::{self, Record};
 use crate::{Addresses, Certificates, Server, install, mysql, tls};
 
-/// How long another command may take that has the same stack in hand.
+/// The time that another command may take that has the same stack in hand.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a stack is to be like.
+/// The settings of a stack.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How many shards, each a database server. 4 by default.
+    /// The number of shards, each a database server. 4 by default.
     pub shards: NonZeroU16,
-    /// Where its files are kept. Without it they are temporary, and go with the stack.
+    /// The folder of its files. Without it they are temporary, and go with the stack.
     pub dir: Option<PathBuf>,
 }
 
@@ -41,7 +41,7 @@ impl Default for Options {
     }
 }
 
-/// What a server is doing.
+/// The state of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// It runs; whether it answers is another question.
@@ -63,7 +63,7 @@ pub struct Stack {
     nodes: Vec<Node>,
     /// Erlang's port mapper.
     epmd: Node,
-    /// Whether this stack ends with this value.
+    /// True when this stack ends with this value.
     owned: bool,
     /// Held while the record is written.
     saving: Mutex<()>,
@@ -85,7 +85,7 @@ impl Stack {
         Self::start_with(options, None)
     }
 
-    /// Starts servers that talk to nobody without encryption, and show this certificate.
+    /// Starts servers that accept encrypted connections alone, and show this certificate.
     ///
     /// # Errors
     /// As for [`Self::start`].
@@ -198,7 +198,7 @@ impl Stack {
         World { programs: &self.programs, guardian: self.guardian.as_ref(), epmd: self.epmd.port() }
     }
 
-    /// Remembers the stack for whoever attaches to it, or starts one here again. Nobody does in a temporary folder.
+    /// Records the stack for programs that attach to it, or start one here again. None does in a temporary folder.
     fn save(&self) -> Result<()> {
         if self.temporary.is_some() {
             return Ok(());
@@ -221,7 +221,7 @@ impl Stack {
         found.with_context(|| format!("{server}: this stack has {} shards, counted from 0", self.shards()))
     }
 
-    /// Where the servers answer.
+    /// The addresses of the servers.
     #[must_use]
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
@@ -244,7 +244,7 @@ impl Stack {
         Some(self.node(server).ok()?.identity()?.pid)
     }
 
-    /// What a server is doing.
+    /// Looks up the state of a server.
     ///
     /// # Errors
     /// When there is no such server.
@@ -256,7 +256,7 @@ impl Stack {
         })
     }
 
-    /// Where a server keeps its data.
+    /// The data folder of a server.
     ///
     /// # Errors
     /// When there is no such server.
@@ -264,7 +264,7 @@ impl Stack {
         Ok(self.node(server)?.data())
     }
 
-    /// What a server logs.
+    /// The log file of a server.
     ///
     /// # Errors
     /// When there is no such server.
@@ -346,7 +346,7 @@ impl Stack {
         extra::rabbitmqctl(self.world(), self.node(Server::RabbitMq)?, arguments)
     }
 
-    /// What a server has used since it was last started.
+    /// Reads a server's use of the machine since it was last started.
     ///
     /// # Errors
     /// When it does not run, or the system does not tell.

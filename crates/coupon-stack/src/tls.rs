@@ -1,4 +1,4 @@
-//! What a stack's servers encrypt connections with.
+//! Certificates that a stack's servers encrypt connections with.
 //!
 //! The stack's folder remembers it: servers that are started there again use the same.
 

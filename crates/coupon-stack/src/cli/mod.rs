@@ -144,7 +144,7 @@ impl One {
     }
 }
 
-/// Whoever asks for a stack that is there has what they asked for.
+/// Accepts a stack that is already up, if it is the one that was asked for.
 fn already_up(dir: &Path, has: u16, wanted: NonZeroU16) -> Result<()> {
     let shown = dir.display();
     ensure!(

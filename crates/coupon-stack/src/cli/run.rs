@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 
 use crate::{Options, Stack};
 
-/// What a shell adds to the number of the signal that ended a command.
+/// The number that a shell adds to the signal that ended a command.
 const BY_SIGNAL: i32 = 128;
 
 /// Runs a command with the addresses of a temporary stack, and ends with its code.

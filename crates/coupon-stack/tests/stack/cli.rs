@@ -23,7 +23,7 @@ fn refused(arguments: &[&str], dir: &Path) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// What it complains about when nobody reads what it says.
+/// Runs a command whose output has no reader, and returns its complaints.
 fn to_nobody(arguments: &[&str], dir: &Path) -> String {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

@@ -24,7 +24,7 @@ pub(crate) fn connect(port: u16) -> TcpStream {
     stream
 }
 
-/// What Redis answers to each command.
+/// Redis' answers to the commands, one each.
 pub(crate) fn redis(url: &str, password: Option<&str>, commands: &[&str]) -> Vec<String> {
     let (_, right, port) = parts(url);
     let mut stream = connect(port);
@@ -40,7 +40,7 @@ pub(crate) fn redis(url: &str, password: Option<&str>, commands: &[&str]) -> Vec
     commands.iter().map(|command| ask(command)).collect()
 }
 
-/// What the database server's own client says.
+/// The answer of the database server's own client.
 fn mysql(user: &str, password: &str, port: u16, sql: &str) -> Result<String, String> {
     let mut command = match std::env::var_os("COUPON_STACK_MYSQL_ROOT") {
         Some(root) => {

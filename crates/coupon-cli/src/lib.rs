@@ -1,5 +1,5 @@
-//! What every program has to do with a terminal: it tells of its own command line by completions for shells and manual pages,
-//! and shows text from outside as [`plain`] has it.
+//! Terminal matters of every program: completions for shells and manual pages made from its own command line, and text from
+//! outside shown as [`plain`] has it.
 //!
 //! Completions and pages are made from the flags as they are, so that they cannot fall behind them.
 
@@ -18,7 +18,7 @@ pub enum Pages {
     /// Print a script that completes this command line in a shell, and end.
     #[command(after_help = "Put it where your shell looks; `make completions` writes those of all programs.")]
     Completions {
-        /// Which shell's.
+        /// The shell.
         #[arg(value_enum)]
         shell: Shell,
     },
@@ -56,7 +56,7 @@ impl Pages {
     }
 }
 
-/// That a reader of standard output has heard enough (`… | head`) is no failure of whoever speaks.
+/// Takes a reader of standard output that has heard enough (`… | head`) for no failure of the writer.
 ///
 /// # Errors
 /// Every other one that is given.

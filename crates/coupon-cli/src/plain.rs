@@ -1,6 +1,6 @@
 //! Text from outside, as it may be shown: ids and names of others, contents of files, what a server answered.
 //!
-//! Whoever made it does not command the reader's terminal, and does not write lines that look like this program's own.
+//! Its author does not command the reader's terminal, and does not write lines that look like this program's own.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};

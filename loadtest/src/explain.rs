@@ -1,4 +1,4 @@
-//! Where a row lives and which places a query visits, and why: for `loadtest explain` and the live page.
+//! The place of a row, the places a query visits, and the reasons: for `loadtest explain` and the live page.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,29 +11,29 @@ use serde::Serialize;
 
 use crate::format::counted;
 
-/// How many tables of a plan are named before the rest is only counted.
+/// The number of a plan's tables that are named before the rest is only counted.
 const NAMED: usize = 4;
 const HOUR: i64 = 3_600_000;
 
-/// What a strategy does with a row.
+/// A strategy's treatment of a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
     /// The layout, in a line.
     pub layout: String,
-    /// Where the row is stored, or why nowhere.
+    /// The place of the row, or the reason why it has none.
     pub stored: Result<String, String>,
-    /// How that follows, step by step.
+    /// The steps that lead there.
     pub because: Vec<String>,
-    /// What the API asks about results, and where the answers come from.
+    /// The API's questions about results, and the places that answer them.
     pub queries: Vec<Visit>,
 }
 
 /// A query, and what it visits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Visit {
-    /// What people call it.
+    /// The name for people.
     pub query: &'static str,
-    /// What it knows about the rows it wants.
+    /// The conditions on the rows that it wants.
     pub knows: &'static str,
     /// The places it visits.
     pub visits: String,
@@ -88,7 +88,7 @@ pub fn now() -> anyhow::Result<Timestamp> {
     Ok(Timestamp::from_millis(i64::try_from(since.as_millis())?))
 }
 
-/// What the API asks about results, and what each of the questions knows about the rows it wants.
+/// The API's questions about results, and the conditions of each on the rows that it wants.
 fn queries(row: &RowKey) -> [(&'static str, &'static str, ResultQuery); 6] {
     let last_hour = TimeRange::new(row.time.plus_millis(-HOUR), row.time.plus_millis(1));
     [

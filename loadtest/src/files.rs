@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-/// Who may read and write such a file.
+/// The permissions of such a file: its owner alone reads and writes it.
 const OWNER_ONLY: u32 = 0o600;
 
 /// Makes a file that nobody else may read, or empties the one that is there.

@@ -51,7 +51,7 @@ pub(crate) fn level(level: f64) -> String {
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// How sure a verdict is: `5 rounds, 93.75 % interval`.
+/// The certainty of a verdict: `5 rounds, 93.75 % interval`.
 pub(crate) fn sure(n: usize, coverage: f64) -> String {
     format!("{n} rounds, {} interval", level(coverage))
 }
@@ -102,7 +102,7 @@ pub(crate) fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
-/// What stands for the network between a service and its shards.
+/// The network between a service and its shards, in words.
 pub(crate) fn network(rtt_ms: f64) -> String {
     if rtt_ms > 0.0 {
         format!("{} ms added to every shard call", number(rtt_ms))
@@ -111,7 +111,7 @@ pub(crate) fn network(rtt_ms: f64) -> String {
     }
 }
 
-/// What stands for machines of the shards' own, if anything does: `, 0.1 cores a shard`.
+/// The quota of a shard's machine, if there is one, in words: `, 0.1 cores a shard`.
 pub(crate) fn quota(cores: Option<f64>) -> String {
     cores.map_or_else(String::new, |cores| format!(", {} cores a shard", number(cores)))
 }

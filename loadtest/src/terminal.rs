@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use coupon_cli::{heard, plain};
 
-/// Why the first line of result that was lost could not be written.
+/// The reason why the first lost line of result could not be written.
 static LOST: OnceLock<io::Error> = OnceLock::new();
 
 /// Prints a line of result. Whether it could be written, [`outcome`] tells at the end.
@@ -19,7 +19,7 @@ pub fn say(line: impl AsRef<str>) {
     }
 }
 
-/// That every line of result was written, as far as anybody wanted to read it (`| head`).
+/// Confirms that every line of result was written, as far as its reader wanted to read it (`| head`).
 ///
 /// # Errors
 /// Why the first one was not.

@@ -8,28 +8,28 @@ use crate::replay::Recording;
 /// Everything that was found.
 #[derive(Debug, Serialize)]
 pub struct Advice<'a> {
-    /// What was considered.
+    /// The alternatives considered.
     pub alternatives: &'a [Finding],
     /// The best, and the best of another kind.
     pub recommended: Vec<Recommended<'a>>,
-    /// Whether what was measured is what was predicted; none without a replay.
+    /// The agreement of prediction and measurement; none without a replay.
     pub proof: Option<Agreement>,
 }
 
 /// An alternative that is worth to be started.
 #[derive(Debug, Serialize)]
 pub struct Recommended<'a> {
-    /// What the alternatives call it.
+    /// The name among the alternatives.
     pub name: &'a str,
-    /// How it is started.
+    /// The command that starts it.
     #[serde(flatten)]
     pub start: Start,
-    /// What was predicted of a replay, beside what it measured; empty without one.
+    /// The predictions of a replay, beside its measurements; empty without one.
     pub compared: Vec<Compared>,
 }
 
 impl<'a> Advice<'a> {
-    /// What is to be expected, without a proof.
+    /// The advice without a proof: predictions alone.
     #[must_use]
     pub fn of(findings: &'a [Finding], recording: &Recording) -> Self {
         let recommended = best_two(findings).into_iter().map(|finding| {

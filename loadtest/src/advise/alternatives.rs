@@ -12,9 +12,9 @@ use crate::replay::{Recording, equal_work, split};
 /// A strategy with its settings.
 #[derive(Debug, Clone, Serialize)]
 pub struct Alternative {
-    /// What tables call it.
+    /// The name in tables.
     pub name: String,
-    /// How it would be started.
+    /// The specification by which it would be started.
     #[serde(skip)]
     pub spec: Spec,
 }

@@ -1,4 +1,4 @@
-//! Which strategy a recorded trace calls for: every row routed through the real strategies, and the best of them put to
+//! The strategy that a recorded trace calls for: every row routed through the real strategies, and the best of them put to
 //! the proof.
 //!
 //! [`alternatives`] makes the strategies with the boundaries that the trace suggests, [`predict`] routes the trace by each,
@@ -26,7 +26,7 @@ pub struct Finding {
     /// The alternative.
     #[serde(flatten)]
     pub alternative: Alternative,
-    /// What is to be expected.
+    /// The prediction.
     #[serde(flatten)]
     pub prediction: Prediction,
 }

@@ -17,7 +17,7 @@ const PLANNED: usize = 20_000;
 /// Apart from the streams of requests, rounds, moments and queries.
 const SAMPLE: u64 = 1 << 59;
 
-/// Where rows went, and what queries visited.
+/// The places of rows, and the visits of queries.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Routed {
     /// The rows stored.
@@ -26,7 +26,7 @@ pub struct Routed {
     pub fan_out: BTreeMap<Endpoint, f64>,
 }
 
-/// What is to be expected of a strategy.
+/// The prediction for a strategy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Prediction {
     /// All rows, at the times that were recorded.
@@ -80,7 +80,7 @@ fn busiest(all: &[RowKey], days_only: bool) -> Vec<RowKey> {
     all.iter().filter(|row| Some(number(row)) == most).copied().collect()
 }
 
-/// Where the rows go, what queries about them visit, and what that makes of the shards.
+/// Routes the rows and the queries about them, and computes the worth of the shards from that.
 fn route(strategy: &dyn ShardingStrategy, rows: &[RowKey], mix: &Mix, seed: u64) -> Result<(Routed, f64)> {
     let shards = strategy.shard_count().get();
     let mut stored = vec![0_u64; usize::from(shards)];
@@ -126,7 +126,7 @@ fn visit(visits: &mut [f64], shard: ShardId, weight: f64) {
     }
 }
 
-/// What an endpoint asks the shards about a row; nothing when it asks none of them.
+/// The query that an endpoint puts to the shards about a row; none when it asks none of them.
 fn query(endpoint: Endpoint, row: &RowKey) -> Option<ResultQuery> {
     match endpoint {
         Endpoint::UserCoupons => Some(ResultQuery::of_user(row.user)),

@@ -13,28 +13,28 @@ use super::Prediction;
 /// Figures further apart than this part of them do not agree. Routing is exact: what differs is which grabs failed.
 const TOLERANCE: f64 = 0.02;
 
-/// Whether what was measured is what was predicted; of several the greatest counts.
+/// The agreement of a measurement with its prediction; of several the worst counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Agreement {
-    /// It is.
+    /// The two agree.
     Agrees,
     /// There is no figure to compare.
     Unknown,
-    /// It is not.
+    /// The two differ.
     Differs,
 }
 
 /// A figure as it was predicted and measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Compared {
-    /// Which.
+    /// The figure's name.
     pub figure: String,
-    /// What was to be expected.
+    /// The prediction.
     pub predicted: Option<f64>,
-    /// What came.
+    /// The measurement.
     pub measured: Figure,
-    /// Whether the two agree.
+    /// The agreement of the two.
     pub agreement: Agreement,
 }
 

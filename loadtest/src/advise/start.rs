@@ -1,4 +1,4 @@
-//! How an alternative is started.
+//! The command that starts an alternative.
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -15,14 +15,14 @@ pub struct Start {
     pub program: String,
     /// Its shards.
     pub shards: NonZeroU16,
-    /// What is given to it with `--set`.
+    /// The settings for `--set`.
     pub settings: Vec<String>,
-    /// What whoever starts it must know.
+    /// A note for the person who starts it.
     pub note: Option<&'static str>,
 }
 
 impl Start {
-    /// That of an alternative.
+    /// The start of an alternative.
     #[must_use]
     pub fn of(spec: &Spec, recording: &Recording) -> Self {
         let labels = &recording.rooms.labels;
@@ -49,7 +49,7 @@ impl Start {
         Self { program: spec.program.to_string(), shards: spec.shards, settings, note }
     }
 
-    /// Whether it has boundaries, which the trace suggested.
+    /// True when it has boundaries, which the trace suggested.
     #[must_use]
     pub fn is_fitted(&self) -> bool {
         self.settings.iter().any(|setting| setting.starts_with("range.boundaries="))

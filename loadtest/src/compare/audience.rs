@@ -1,4 +1,4 @@
-//! Who looks on while contestants are under load.
+//! The watchers of contestants that are under load.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use crate::report::model::{AuditResult, Reading};
 
 /// Somebody who looks on. Everything is told by the thread that did it, which waits meanwhile.
 pub trait Audience: Debug + Send + Sync {
-    /// What is being done now, for people.
+    /// Hears of the step that begins now, in words for people.
     fn stage(&self, what: &str);
     /// A contestant is up, and says of itself what it is. Contestants are counted in the order of the options.
     fn enters(&self, contestant: usize, stats: &AdminStats);
-    /// How its load is going, once a second.
+    /// Hears of the progress of its load, once a second.
     fn load(&self, contestant: usize, progress: &Progress<'_>);
-    /// What its shards have done, in every sample so far, the latest last.
+    /// Hears of the work of its shards, in every sample so far, the latest last.
     fn shards(&self, contestant: usize, samples: &[Sample]);
     /// Its load is over, and what it left behind is stored.
     fn drained(&self, contestant: usize);
-    /// What the audit of its turn found.
+    /// Hears of the audit of its turn.
     fn audited(&self, contestant: usize, audit: &Reading<AuditResult>);
 }
 

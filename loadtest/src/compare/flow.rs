@@ -1,4 +1,4 @@
-//! What came of a round's grabs between their acknowledgement and their row: how many waited, and for how long.
+//! The flow of a round's grabs from acknowledgement to row: the number that waited, and the time they took.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::report::model::{Figure, Flow, Reading, ShardFlow};
 pub(super) struct Look {
     /// Rows of each shard.
     pub(super) rows: Reading<Vec<u64>>,
-    /// What each shard's server has used.
+    /// The CPU and bytes that each shard's server has used.
     pub(super) used: Vec<Used>,
 }
 
@@ -19,9 +19,9 @@ pub(super) struct Looks {
     pub(super) before: Look,
     pub(super) at_end: Look,
     pub(super) drained: Look,
-    /// How long the load took.
+    /// The duration of the load.
     pub(super) load: Duration,
-    /// How long everything took that it left behind.
+    /// The duration of everything that it left behind.
     pub(super) drain: Reading<Duration>,
 }
 
@@ -108,8 +108,8 @@ fn map(figure: Figure, to: impl FnOnce(f64) -> f64) -> Figure {
     figure.value().map_or(figure, |value| Figure::of(to(value)))
 }
 
-/// The longest lag of a shard, in milliseconds: how long before a look the row that was stored last had been handed over.
-/// A queue keeps its order, so that is when what had been handed over first reached what is stored now.
+/// The longest lag of a shard, in milliseconds: the age of the newest stored row at the time of a sample. The queue is first in,
+/// first out, so that row was handed over when the hand-overs first came to as many as are stored now.
 fn lag(samples: &[Sample], shard: usize) -> Figure {
     let known = known(samples, shard);
     let longest = known.iter().map(|look| lag_at(&known, look));
@@ -125,7 +125,7 @@ pub fn latest_lag_ms(samples: &[Sample], shard: usize) -> Option<f64> {
     known.last().map(|look| lag_at(&known, look))
 }
 
-/// When each look at a shard was, in milliseconds, the rows stored then, and the rows handed over by then.
+/// The time of each sample of a shard, in milliseconds, the rows stored then, and the rows handed over by then.
 fn known(samples: &[Sample], shard: usize) -> Vec<(f64, f64, f64)> {
     let known = samples.iter().filter_map(|sample| {
         let (stored, waiting) = (*sample.rows.get(shard)?, *sample.waiting.get(shard)?);
@@ -138,7 +138,7 @@ fn lag_at(known: &[(f64, f64, f64)], &(now, stored, handed): &(f64, f64, f64)) -
     if handed <= stored { 0.0 } else { (now - reached(known, stored)).max(0.0) }
 }
 
-/// When what had been handed over was more than so many rows for the first time, between the looks around that moment.
+/// The time at which more than so many rows had been handed over for the first time, between the samples around it.
 fn reached(known: &[(f64, f64, f64)], rows: f64) -> f64 {
     let next = known.partition_point(|(.., handed)| *handed <= rows);
     let at = |index: usize| known.get(index).map(|(at, _, handed)| (*at, *handed));

@@ -1,4 +1,4 @@
-//! What each round, and the warm-up before them, sends.
+//! The load of each round, and of the warm-up before them.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use super::order::seed_of_round;
 use crate::load::LoadSpec;
 use crate::workload::{Requests, Workload};
 
-/// How many requests of a trace a warm-up asks about.
+/// The number of a trace's requests that a warm-up asks about.
 const LOOKS: usize = 1_000;
 
 /// The load of a round: with a seed of its own, and of a trace the part whose turn it is.
 pub(super) fn of_round(load: &LoadSpec, index: u32, rounds: u32) -> LoadSpec {
     let round = LoadSpec { seed: seed_of_round(load.seed, Some(index)), ..load.clone() };
     let Some(part) = load.workload.trace().map(|trace| trace.part(index, rounds)) else { return round };
-    // The last request is due at the very end, and what is due at the end is not sent.
+    // The end is exclusive: one step more includes the last request.
     let own = part.length().map(|length| length + Duration::from_millis(1));
     LoadSpec { duration: own.unwrap_or(load.duration), workload: with_trace(load, part), ..round }
 }
 
-/// What is sent before the first round: of a trace nothing that it will send itself, since its grabs would then be
-/// refused as duplicates.
+/// The load before the first round: of a trace nothing that it will send itself, since its grabs would then be refused as
+/// duplicates.
 pub(super) fn of_warm_up(load: &LoadSpec, longest: Duration) -> LoadSpec {
     let duration = load.duration.min(longest);
     let warm_up = LoadSpec { duration, seed: seed_of_round(load.seed, None), ..load.clone() };

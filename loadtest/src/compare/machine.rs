@@ -1,4 +1,4 @@
-//! What was run, where and when.
+//! The conditions of a run: command, machine, versions, time.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -57,7 +57,7 @@ pub(super) fn meta(
     }
 }
 
-/// What the workload asks, as parts of all its requests.
+/// The workload's requests by scenario, as parts of all of them.
 fn mix(workload: &Workload) -> Vec<MixPart> {
     let Requests::Scenarios(scenarios) = &workload.requests else { return Vec::new() };
     let all: f64 = scenarios.iter().map(Scenario::rate).sum();
@@ -107,7 +107,7 @@ pub(crate) fn command(mut arguments: impl Iterator<Item = String>) -> String {
     std::iter::once(own).chain(quoted).collect::<Vec<_>>().join(" ")
 }
 
-/// What it runs on.
+/// The machine that this process runs on.
 pub(crate) fn machine() -> Machine {
     let cores = std::thread::available_parallelism().map(NonZeroUsize::get);
     let system = rustix::system::uname();

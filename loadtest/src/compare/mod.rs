@@ -47,35 +47,35 @@ const WARM_UP: Duration = Duration::from_secs(1);
 /// From which part of repeated grabs on two contestants no longer do the same work.
 const REPEATED: f64 = 0.05;
 
-/// What to compare and how.
+/// The plan of a comparison.
 #[derive(Debug)]
 pub struct Options {
     /// Contestants to start.
     pub contestants: Vec<Spec>,
     /// Services that run already.
     pub targets: Vec<Target>,
-    /// How the contestants are set up; their servers follow from the next field.
+    /// The contestants' common settings; their servers follow from the next field.
     pub setup: Setup,
-    /// Which servers there are to be.
+    /// The servers that there are to be.
     pub servers: Wanted,
     /// The cores that each shard's server may use.
     pub shard_cpu: Option<f64>,
-    /// How many rounds.
+    /// The number of rounds.
     pub rounds: u32,
     /// The load of every round, but for its seed: each round has its own, drawn from this one's. A trace is sent once,
     /// a part of it each round.
     pub load: LoadSpec,
-    /// What the workload is called: its file, if it has one.
+    /// The workload's name: its file, if it has one.
     pub workload: String,
-    /// What whoever reads the report must know of the load.
+    /// Notes on the load for the reader of the report.
     pub notes: Vec<String>,
-    /// What figures are required to be.
+    /// The limits that figures must keep.
     pub limits: Vec<Limit>,
     /// The folder for the report.
     pub out: PathBuf,
 }
 
-/// How a comparison ended.
+/// The ending of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// Every round was audited, every promise kept as far as the data could be read, and every limit as well.
@@ -267,7 +267,7 @@ fn repeated(contestant: &model::Contestant) -> Option<String> {
     })
 }
 
-/// Removes what was made for contestants before their comparison failed; the failure is what is told.
+/// Cleans up after a failed start; errors of the clean-up are only noted, so that the original one is returned.
 fn give_up(entrants: Vec<Entrant>) {
     for entrant in entrants {
         if let Err(error) = entrant.stop() {

@@ -1,4 +1,4 @@
-//! Whose turn it is, and what each round's requests are drawn from: both decided by one seed.
+//! The order of turns, and the seed of each round's requests: both decided by one seed.
 
 use crate::random::Random;
 

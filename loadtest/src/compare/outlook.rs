@@ -1,4 +1,4 @@
-//! What the contestants would do with more shards: routing alone, by the grabs of the workload just measured.
+//! The forecast for more shards: routing alone, by the grabs of the workload just measured.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
@@ -45,7 +45,7 @@ pub(super) fn of(options: &Options) -> Reading<Outlook> {
     }
 }
 
-/// Who grabs in which room, drawn as in a round.
+/// The users and rooms of grabs, drawn as in a round.
 fn grabs(workload: &Workload, seed: u64) -> Vec<(UserId, RoomId)> {
     let requests = Schedule::new(workload, seed).take(REQUESTS);
     let grabs = requests.filter(|request| request.endpoint == Endpoint::Grab).take(GRABS);

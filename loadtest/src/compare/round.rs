@@ -22,7 +22,7 @@ pub(super) struct Entrant {
     /// The newest result before the first request.
     start: Option<Start>,
     rounds: Vec<Round>,
-    /// What had been counted when the last round ended: an audit counts from the start.
+    /// The counts at the end of the last round: an audit counts from the start.
     counted: Counted,
     /// Rows stored before the first request.
     history: u64,
@@ -112,7 +112,7 @@ impl Entrant {
         Ok(ending)
     }
 
-    /// What went wrong, and what the service had to say before.
+    /// Adds the service's last words to an error.
     fn failed(&self, error: &anyhow::Error) -> anyhow::Error {
         anyhow!("contestant {}: {error:#}{}", self.running.name, self.running.log())
     }
@@ -176,7 +176,7 @@ impl Entrant {
         }
     }
 
-    /// What the report says of it.
+    /// Makes its part of the report.
     pub(super) fn contestant(&self) -> model::Contestant {
         let stats = &self.running.stats;
         model::Contestant {

@@ -19,7 +19,7 @@ const MOST_LOOKS: usize = 240;
 /// A last second that is shorter than this is none of its own.
 const LEAST_MS: u32 = 250;
 
-/// What each shard had done and had before it, at a moment after the round's start.
+/// Work done by each shard and work waiting for it, at a moment after the round's start.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// The moment.
@@ -91,7 +91,7 @@ pub(super) fn looks(samples: &[Sample]) -> Reading<Vec<ShardLook>> {
     Reading::Known(kept.map(|(_, sample)| look(sample)).collect())
 }
 
-/// Why samples tell nothing of how the work went on, if they do not.
+/// The reason why samples show nothing of the work over time, if they do not.
 fn unusable(samples: &[Sample]) -> Option<&'static str> {
     let Some(first) = samples.first() else { return Some("the shards were not watched") };
     let other = samples.iter().any(|sample| sample.rows.len() != first.rows.len());
@@ -123,7 +123,7 @@ fn restarted(samples: &[Sample]) -> bool {
     samples.iter().zip(samples.iter().skip(1)).any(|(before, after)| fewer(before, after))
 }
 
-/// What had been written at a moment, between the samples around it.
+/// Rows written by a moment, between the samples around it.
 fn at(samples: &[Sample], moment: Duration) -> Vec<u64> {
     let next = samples.partition_point(|sample| sample.at < moment);
     let after = samples.get(next).or(samples.last());

@@ -1,4 +1,4 @@
-//! Which servers a comparison has.
+//! The servers of a comparison.
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::Options;
 use crate::contestants::Site;
 use crate::terminal;
 
-/// Which servers a comparison is to have.
+/// The servers that a comparison is to have.
 #[derive(Debug, Clone)]
 pub enum Wanted {
     /// None: contestants store in files.

@@ -14,7 +14,7 @@ use crate::http::get_json;
 use crate::load::{LoadSpec, Outcome, run_load_with};
 use crate::report::model::{Figure, Flow, Reading, ShardLook, ShardRound};
 
-/// What came of a turn, but for its audit.
+/// The figures of a turn, but for its audit.
 pub(super) struct Turn {
     pub(super) outcome: Outcome,
     /// Each shard's work.
@@ -25,13 +25,13 @@ pub(super) struct Turn {
     pub(super) looks: Reading<Vec<ShardLook>>,
 }
 
-/// What was seen during one.
+/// The samples of one turn.
 struct Seen {
     before: ShardsStatus,
     after: ShardsStatus,
     samples: Vec<Sample>,
     looks: Looks,
-    /// When everything was stored.
+    /// The time at which everything was stored.
     drained_at: Duration,
 }
 
@@ -106,7 +106,7 @@ fn status(running: &Running) -> Result<ShardsStatus> {
     get_json(&running.target, "/admin/shards/status")
 }
 
-/// What only servers tell: how many rows the shards count themselves, and what their processes have used. A service knows
+/// Reads the figures that only servers have: the shards' own counts of rows, and the use of their processes. A service knows
 /// the former as of its last look.
 fn look(running: &Running, status: &ShardsStatus) -> Look {
     let known = || status.shards.iter().map(|shard| shard.rows_written).collect();
@@ -134,7 +134,7 @@ fn shards(seen: &Seen, on_servers: bool, quota: Option<f64>) -> Vec<ShardRound> 
     shards
 }
 
-/// What a server used while several contestants were under load on it is nobody's.
+/// Removes a server's use of CPU and disk where several contestants were under load on it: it belongs to none of them.
 fn disown(shard: &mut ShardRound) {
     let shared = || Figure::unknown("contestants that were under load at the same time share the servers");
     (shard.cpu_seconds, shard.bytes_written) = (shared(), shared());

@@ -1,4 +1,4 @@
-//! What it brings to keep a coupon's wide columns apart, measured shortly once all rounds are over.
+//! The gain from keeping a coupon's wide columns apart, measured shortly once all rounds are over.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use crate::report::model::Reading;
 use crate::stats::MIN_ROUNDS;
 use crate::vertical::{self, Vertical};
 
-/// How long each of the four reads is sent in a round: with the warm-up, four seconds in all.
+/// The time for which each of the four reads is sent in a round: with the warm-up, four seconds in all.
 const TURN: Duration = Duration::from_millis(150);
-/// As few as a verdict takes: this is one short look; `loadtest vertical` takes a longer one.
+/// The fewest rounds that a verdict takes: this is one short look; `loadtest vertical` takes a longer one.
 const ROUNDS: u32 = 5;
 const CONNECTIONS: usize = 4;
 

@@ -1,4 +1,4 @@
-//! What each shard did between two looks at it.
+//! The work of each shard between two looks at it.
 
 use coupon_service::api::{ShardStatus, ShardsStatus};
 
@@ -43,7 +43,7 @@ fn grown(before: f64, after: f64) -> Figure {
     Figure::of(after - before)
 }
 
-/// Why a service cannot read a figure: the reason that names it, or all of them.
+/// The reason why a service cannot read a figure: the one that names it, or all of them.
 fn why(status: &ShardStatus, about: &str) -> Figure {
     let reasons = &status.unavailable;
     let named = reasons.iter().find(|reason| reason.to_lowercase().contains(about));

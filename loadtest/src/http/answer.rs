@@ -1,4 +1,4 @@
-//! What a load generator needs of the answers' JSON, and no more.
+//! The parts of the answers' JSON that a load generator needs, and no more.
 
 use serde::Deserialize;
 
@@ -24,7 +24,7 @@ struct PlanAnswer {
     tables: u64,
 }
 
-/// How many shards and tables an answer says were visited.
+/// The shards and tables that an answer says were visited.
 ///
 /// The plan is the last field, after items that may be many: it is looked for from the end, and only it is read.
 pub(crate) fn plan_of(body: &[u8]) -> Option<(u64, u64)> {
@@ -35,7 +35,7 @@ pub(crate) fn plan_of(body: &[u8]) -> Option<(u64, u64)> {
     Some((plan.shards.len() as u64, plan.tables))
 }
 
-/// Whether an answer says that a shard is missing from it.
+/// True when an answer says that a shard is missing from it.
 pub(crate) fn is_partial(body: &[u8]) -> bool {
     last(body, b"\"partial\":")
         .is_some_and(|at| body.get(at..).is_some_and(|rest| rest.starts_with(b"\"partial\":true")))

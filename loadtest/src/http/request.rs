@@ -8,9 +8,9 @@ use crate::workload::{Endpoint, Request};
 /// Writes the requests to one target.
 #[derive(Debug)]
 pub(crate) struct RequestWriter {
-    /// What follows the path of a read.
+    /// The rest of a read's request after its path.
     after_path: String,
-    /// What follows the path of an admin request.
+    /// The rest of an admin request after its path.
     after_admin_path: String,
     /// A grab, up to its content length.
     grab: String,

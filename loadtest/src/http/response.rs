@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use httparse::Status;
 
-/// What a read gets at least.
+/// The room that a read gets at least.
 const ROOM: usize = 4 * 1024;
 /// A larger answer is no answer of this API.
 const LARGEST: usize = 64 * 1024 * 1024;
 
-/// Why bytes are not a response.
+/// The reason why bytes are not a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ResponseError {
     /// Not HTTP/1.1 as this client knows it.
@@ -28,7 +28,7 @@ pub(crate) enum ResponseError {
 pub(crate) struct Response<'a> {
     pub(crate) status: u16,
     pub(crate) body: &'a [u8],
-    /// Whether the connection can carry another request.
+    /// True when the connection can carry another request.
     pub(crate) keep_alive: bool,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct ResponseReader {
 }
 
 impl ResponseReader {
-    /// Where the next bytes go; [`ResponseReader::fill`] then says how many came.
+    /// The room for the next bytes; [`ResponseReader::fill`] then takes their number.
     pub(crate) fn space(&mut self) -> &mut [u8] {
         if self.bytes.len() < self.filled + ROOM {
             self.bytes.resize((self.filled + ROOM).max(self.bytes.len() * 2), 0);

@@ -1,4 +1,4 @@
-//! Whom to put under load.
+//! The target of a load.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
@@ -7,9 +7,9 @@ use anyhow::{Context, bail};
 /// A running service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// What reports call it.
+    /// The name in reports.
     pub name: String,
-    /// Where it listens.
+    /// The address it listens on.
     pub addr: SocketAddr,
     /// Other processes of the same service: a load's connections go round them all.
     pub more: Vec<SocketAddr>,
@@ -47,7 +47,7 @@ impl Target {
         Ok(Self::new(name, addr))
     }
 
-    /// Where a load's connection of that number goes.
+    /// The address for a load's connection of that number.
     #[must_use]
     pub fn addr_of(&self, connection: usize) -> SocketAddr {
         let at = connection % (self.more.len() + 1);

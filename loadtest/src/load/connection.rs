@@ -33,7 +33,7 @@ pub(super) struct Connection {
     writer: RequestWriter,
     request: Vec<u8>,
     reader: ResponseReader,
-    /// When the last answer came: saves a look at the clock.
+    /// The time of the last answer: saves a look at the clock.
     now: Instant,
 }
 

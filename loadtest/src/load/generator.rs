@@ -15,11 +15,11 @@ use super::spec::{Arrivals, LoadSpec, Progress};
 use crate::http::Target;
 use crate::workload::{ArrivalTimes, Phase, Request, Schedule};
 
-/// How long the first connections may take, and how much longer for each of them: they are opened one by one, and a busy
+/// The time that the first connections may take, and the extra time for each of them: they are opened one by one, and a busy
 /// machine lets others go first each time.
 const CONNECT: Duration = Duration::from_secs(5);
 const CONNECT_EACH: Duration = Duration::from_millis(10);
-/// How precisely time-outs are kept.
+/// The precision of time-outs.
 const SWEEP: Duration = Duration::from_millis(50);
 
 /// Puts the target under load until the duration is over and every answer is in, or given up on.
@@ -34,7 +34,7 @@ pub fn run_load(target: &Target, spec: &LoadSpec) -> anyhow::Result<Outcome> {
     run_load_with(target, spec, &mut |_| {})
 }
 
-/// As [`run_load`], and tells how it goes once a second.
+/// Runs a load like [`run_load`], and reports its progress once a second.
 ///
 /// # Errors
 /// As [`run_load`].

@@ -1,4 +1,4 @@
-//! What came of a load.
+//! The outcome of a load.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 
 use crate::workload::Endpoint;
 
-/// What came of a load.
+/// The outcome of a load.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// By endpoint; only those that were asked.
@@ -25,7 +25,7 @@ pub struct Outcome {
     /// From the moment the first request could be due to the last answer, at least the duration asked for
     /// unless a trace ends earlier.
     pub elapsed: Duration,
-    /// What the load generator itself used.
+    /// The load generator's own use of the machine.
     pub generator: GeneratorCost,
     /// Grabs answered `out_of_stock`: with any, the rate of grabs is no throughput figure.
     pub sold_out: u64,
@@ -65,10 +65,10 @@ fn per_second(count: u64, elapsed: Duration) -> f64 {
     if elapsed.is_zero() { 0.0 } else { count as f64 / elapsed.as_secs_f64() }
 }
 
-/// What a request is counted as that was due, and for which no connection was free until the time-out.
+/// The error of a request that was due, and for which no connection was free until the time-out.
 pub const UNSENT: &str = "not sent in time";
 
-/// What came of the requests to one endpoint.
+/// The outcome of the requests to one endpoint.
 #[derive(Debug, Clone)]
 pub struct EndpointOutcome {
     /// Microseconds from the intended start, of requests answered as they should be and of those given up on, with
@@ -82,7 +82,7 @@ pub struct EndpointOutcome {
     pub shards_visited: u64,
     /// Tables that the answers say were visited, summed.
     pub tables_visited: u64,
-    /// How many answers said so.
+    /// The number of answers that said so.
     pub planned: u64,
 }
 
@@ -118,7 +118,7 @@ impl EndpointOutcome {
     }
 }
 
-/// What came of requests that have something in common.
+/// The outcome of requests that have something in common.
 #[derive(Debug, Clone)]
 pub struct Tally {
     /// Requests answered as they should be.
@@ -141,23 +141,23 @@ impl Tally {
     }
 }
 
-/// What came of the requests of one scenario.
+/// The outcome of one scenario's requests.
 #[derive(Debug, Clone)]
 pub struct ScenarioOutcome {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// Its requests.
     pub tally: Tally,
 }
 
-/// What came of the requests that were due in a part of the load's shape.
+/// The outcome of the requests that were due in a part of the load's shape.
 #[derive(Debug, Clone)]
 pub struct PhaseOutcome {
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// When it began, since the load did.
+    /// Its beginning, since the load's.
     pub from: Duration,
-    /// When it ended, or would have.
+    /// Its end, reached or not.
     pub until: Duration,
     /// Its requests.
     pub tally: Tally,
@@ -183,17 +183,17 @@ pub struct GrabCounts {
 /// A grab that was sent, and what its client knows of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GrabRecord {
-    /// Who asked.
+    /// The user who asked.
     pub user_id: u64,
     /// For which coupon.
     pub coupon_id: u64,
-    /// What the client was told.
+    /// The answer that the client got.
     pub outcome: GrabOutcome,
-    /// When it was told so, or gave up: since the load began.
+    /// The time at which it got the answer or gave up, since the load began.
     pub at: Duration,
     /// The result that a refusal as a duplicate named.
     pub held: Option<i64>,
-    /// When it was told so, by the clock.
+    /// The time at which it got the answer, by the clock.
     pub told_at: Timestamp,
 }
 
@@ -221,7 +221,7 @@ impl GrabRecord {
     }
 }
 
-/// What a client knows of its grab.
+/// A client's knowledge of its grab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GrabOutcome {
     /// It must be stored.
@@ -235,7 +235,7 @@ pub enum GrabOutcome {
     Unknown(Unknown),
 }
 
-/// Why a grab was refused.
+/// The reason why a grab was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// The gate decided so.
@@ -244,7 +244,7 @@ pub enum Refusal {
     Status(u16),
 }
 
-/// Why the outcome of a grab is not known.
+/// The reason why the outcome of a grab is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unknown {
     /// Another status, such as 503: it may yet be stored.
@@ -257,7 +257,7 @@ pub enum Unknown {
     Unreadable,
 }
 
-/// What the load generator itself used, to tell whether it was the limit.
+/// The load generator's own use of the machine, to tell whether it was the limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct GeneratorCost {
     /// CPU seconds of the generator's thread; none where the system does not say.

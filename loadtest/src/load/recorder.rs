@@ -15,7 +15,7 @@ use super::watch::Watch;
 use crate::http::{GrabAnswer, is_partial, plan_of};
 use crate::workload::{Endpoint, Phase, Request};
 
-/// Why a request got no answer.
+/// The reason why a request got no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
     /// Due, but no connection was free until the time-out: never sent.
@@ -64,7 +64,7 @@ pub(super) struct Recorder {
     /// Each part of the load's shape, and which of them the next answer is to.
     phases: Vec<PhaseOutcome>,
     phase: usize,
-    /// Who is told of grabs as they are granted.
+    /// The watcher that is told of grabs as they are granted.
     pub(super) watch: Option<Arc<Watch>>,
     pub(super) sent: u64,
     pub(super) reconnects: u64,
@@ -102,17 +102,17 @@ impl Recorder {
         self.counts.granted
     }
 
-    /// What is recorded next was due in that part.
+    /// Enters a part of the shape, in which the requests recorded next were due.
     pub(super) const fn enter(&mut self, phase: usize) {
         self.phase = phase;
     }
 
-    /// What came of the requests so far, by endpoint.
+    /// The outcome of the requests so far, by endpoint.
     pub(super) fn asked(&self) -> impl Iterator<Item = (Endpoint, &EndpointOutcome)> {
         Endpoint::ALL.into_iter().zip(&self.endpoints).filter(|(_, outcome)| outcome.requests() > 0)
     }
 
-    /// What came of them by scenario.
+    /// The outcome of them by scenario.
     pub(super) fn scenarios(&self) -> &[ScenarioOutcome] {
         &self.scenarios
     }
@@ -246,8 +246,8 @@ fn read_answered(endpoint: Endpoint, status: u16, body: &[u8]) -> Result<Plan, S
     }
 }
 
-/// What a client may conclude, and the result that it is told it holds already. A 4xx was turned away before the gate;
-/// anything else that is not a decision may have been granted.
+/// A client's conclusion, and the result that it is said to hold already. A 4xx was turned away before the gate; anything
+/// else that is not a decision may have been granted.
 fn grab_outcome(status: u16, body: &[u8]) -> (GrabOutcome, Option<i64>) {
     match status {
         200 => decided(body).unwrap_or((GrabOutcome::Unknown(Unknown::Unreadable), None)),

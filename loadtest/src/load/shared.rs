@@ -1,4 +1,4 @@
-//! What the dispatcher and the connections share. Everything runs on one thread: no locks, no atomics.
+//! State that the dispatcher and the connections share. Everything runs on one thread: no locks, no atomics.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -26,7 +26,7 @@ pub(super) struct Job {
     pub(super) phase: usize,
 }
 
-/// How the rest of the generator reaches a connection's task.
+/// The rest of the generator's handle to a connection's task.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     job: Cell<Option<Job>>,
@@ -74,7 +74,7 @@ impl Slot {
     }
 }
 
-/// Where jobs come from.
+/// The origin of jobs.
 #[derive(Debug)]
 pub(super) enum Source {
     /// The dispatcher hands them out when they are due.
@@ -98,7 +98,7 @@ pub(super) struct Shared {
     stopped: Cell<bool>,
     /// Somebody ends the load before its time by setting it.
     end: Option<Arc<AtomicBool>>,
-    /// Who is told how many grabs are under way.
+    /// The watcher that is told of grabs under way.
     pub(super) watch: Option<Arc<Watch>>,
     pub(super) timeout: Duration,
 }
@@ -207,7 +207,7 @@ impl Shared {
         if queue.front().is_some_and(overdue) { queue.pop_front() } else { None }
     }
 
-    /// Whether somebody has ended the load before its time.
+    /// True when the load was ended before its time.
     pub(super) fn is_ended(&self) -> bool {
         self.end.as_ref().is_some_and(|end| end.load(Ordering::Relaxed))
     }

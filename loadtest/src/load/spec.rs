@@ -1,4 +1,4 @@
-//! What load to put on a target.
+//! The load to put on a target.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use super::recorder::Recorder;
 use super::watch::Watch;
 use crate::workload::{Endpoint, Phase, Shape, Workload};
 
-/// When requests are sent.
+/// The times at which requests are sent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Arrivals {
     /// At moments that do not depend on the answers: a Poisson process. This is how users behave.
@@ -23,14 +23,14 @@ pub enum Arrivals {
     Closed,
 }
 
-/// What load to put on a target.
+/// The load to put on a target.
 #[derive(Debug, Clone)]
 pub struct LoadSpec {
-    /// Which requests.
+    /// The requests.
     pub workload: Workload,
-    /// When.
+    /// The times at which they are sent.
     pub arrivals: Arrivals,
-    /// How many connections at most are open at a time.
+    /// The most connections that are open at a time.
     pub connections: usize,
     /// For how long requests are sent.
     pub duration: Duration,
@@ -40,20 +40,20 @@ pub struct LoadSpec {
     pub timeout: Duration,
     /// Once it is set, no more requests are sent, whatever the duration.
     pub stop: Option<Arc<AtomicBool>>,
-    /// Who is told of it while it goes on.
+    /// A watcher that is told of it while it goes on.
     pub watch: Option<Arc<Watch>>,
 }
 
 impl LoadSpec {
-    /// How long an answer may take unless told otherwise.
+    /// The time that an answer may take unless set otherwise.
     pub const TIMEOUT: Duration = Duration::from_secs(10);
-    /// How many connections are opened unless told otherwise.
+    /// The number of connections unless set otherwise.
     pub const CONNECTIONS: usize = 64;
-    /// How many connections can be opened: an address has hardly more ports.
+    /// The most connections that can be opened: an address has hardly more ports.
     pub const MOST_CONNECTIONS: usize = 60_000;
-    /// How many requests a second can be asked for.
+    /// The rates, in requests a second, that can be asked for.
     pub const RATES: std::ops::RangeInclusive<f64> = 0.001..=1_000_000.0;
-    /// How long a load, and an answer, may take.
+    /// The longest time that a load, or an answer, may take.
     pub const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 
     /// The built-in workload, for ten seconds.
@@ -82,7 +82,7 @@ impl LoadSpec {
         phases
     }
 
-    /// Whether somebody has ended it before its time.
+    /// True when it was ended before its time.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
@@ -107,7 +107,7 @@ impl LoadSpec {
     }
 }
 
-/// How a load is going, told once a second.
+/// The progress of a load, reported once a second.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress<'a> {
     /// Since the first request was due.
@@ -126,7 +126,7 @@ pub struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    /// What came of the requests so far, by endpoint; only those that were asked.
+    /// The outcome of the requests so far, by endpoint; only those that were asked.
     pub fn endpoints(&self) -> impl Iterator<Item = (Endpoint, &'a EndpointOutcome)> + use<'a> {
         self.recorder.asked()
     }

@@ -1,4 +1,4 @@
-//! What somebody beside a load sees of it while it goes on.
+//! A watcher beside a load: its counters while it goes on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::outcome::{GrabOutcome, GrabRecord};
 
-/// What somebody beside a load sees of it while it goes on.
+/// The counters of a load that goes on, for a watcher beside it.
 #[derive(Debug)]
 pub struct Watch {
     granted: Sender<GrabRecord>,

@@ -1,17 +1,17 @@
-//! Which column of a file is what.
+//! The columns of a file and their meanings.
 
 use anyhow::{Context, Result, bail, ensure};
 
 /// The names of the columns that are needed, as the file's header spells them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Columns {
-    /// Who grabbed.
+    /// The user who grabbed.
     pub user: String,
     /// In which room: with a shop's receipts, the merchant.
     pub room: String,
-    /// Which coupon.
+    /// The coupon.
     pub coupon: String,
-    /// When.
+    /// The time.
     pub time: String,
 }
 
@@ -46,7 +46,7 @@ impl std::str::FromStr for Columns {
     }
 }
 
-/// Where the columns are in each line.
+/// The positions of the columns in each line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Places {
     pub(super) user: usize,

@@ -47,7 +47,7 @@ fn by_value(a: &str, b: &str) -> Ordering {
 /// All ids of one kind.
 #[derive(Debug, Default)]
 pub(super) struct Sorted {
-    /// What each was called: that of id 1 first.
+    /// The name that each had in the file: that of id 1 first.
     pub(super) labels: Vec<String>,
     ranks: Vec<u64>,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::format::{count, counted};
 
-/// How many lines could not be used, and why.
+/// The lines that could not be used, counted by reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LeftOut {
     reasons: BTreeMap<String, (u64, u64)>,
@@ -16,7 +16,7 @@ impl LeftOut {
         self.reasons.entry(reason).or_insert((0, first)).0 += lines;
     }
 
-    /// How many there are.
+    /// The number of such lines.
     #[must_use]
     pub fn lines(&self) -> u64 {
         self.reasons.values().map(|(lines, _)| lines).sum()

@@ -12,7 +12,7 @@ use crate::workload::{Endpoint, Request, Trace, Workload};
 /// Apart from the streams of requests, rounds and moments.
 const QUERIES: u64 = 1 << 60;
 
-/// How many queries of each kind come with a grab, on average.
+/// The number of queries of each kind that come with a grab, on average.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Mix(BTreeMap<Endpoint, f64>);
 

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use coupon_core::{Day, Timestamp};
 use jiff::civil::DateTime;
 
-/// How a file writes its times. Without an offset they are UTC.
+/// The formats of times in files. Without an offset they are UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum TimeFormat {
     /// 2026-11-22T15:04:05.123+08:00
@@ -34,7 +34,7 @@ const PLAUSIBLE_S: std::ops::Range<i64> = 100_000_000..4_102_444_800;
 impl TimeFormat {
     const ALL: [Self; 5] = [Self::Rfc3339, Self::Compact, Self::Date, Self::EpochS, Self::EpochMs];
 
-    /// As `--time-format` spells it.
+    /// The spelling for `--time-format`.
     const fn name(self) -> &'static str {
         match self {
             Self::Rfc3339 => "rfc3339",
@@ -72,7 +72,7 @@ impl TimeFormat {
         }
     }
 
-    /// Whether a text is likely to be of this kind: any number could be a time.
+    /// True when a text is likely to be of this kind: any number could be a time.
     fn suits(self, text: &str) -> bool {
         let number =
             |unit: i64| text.parse::<i64>().is_ok_and(|number| PLAUSIBLE_S.contains(&(number / unit)));
@@ -93,7 +93,7 @@ fn checked(millis: i64) -> Option<Timestamp> {
 /// Finds out how a file writes its times.
 #[derive(Debug, Default)]
 pub(super) struct Detection {
-    /// How many texts suit each format, with the first that does.
+    /// The number of texts that suit each format, with the first that does.
     suited: [(u64, String); TimeFormat::ALL.len()],
     /// The first text that suits none.
     stranger: Option<String>,

@@ -9,10 +9,10 @@ use super::Recording;
 
 /// The most ranges a shard that a split may have: each is a table, and more of them even out ever less.
 const MOST_PER_SHARD: u16 = 16;
-/// How often sizes are corrected.
+/// The number of times that sizes are corrected.
 const CORRECTIONS: u32 = 24;
 
-/// As many ranges as shards, so that the busiest of them is as little busy as can be. A room is never cut.
+/// Cuts as many ranges as shards, so that the busiest of them is as little busy as can be. A room is never cut.
 #[must_use]
 pub fn equal_work(recording: &Recording, shards: NonZeroU16) -> RoomRanges {
     let rows = &recording.rooms.stored;
@@ -52,8 +52,8 @@ pub fn split(recording: &Recording, shards: NonZeroU16) -> RoomRanges {
     starting_at(&best.map(|(_, starts)| starts).unwrap_or_default())
 }
 
-/// Where ranges start that hold at most so many rows, range i as many as size i % sizes says; a room with more has a
-/// range of its own.
+/// The starts of ranges that hold at most so many rows, range i as many as size i % sizes says; a room with more has a range
+/// of its own.
 fn filled(rows: &[u64], sizes: &[f64]) -> Vec<usize> {
     let (mut starts, mut held, mut most) = (Vec::new(), 0, 0.0);
     for (room, more) in rows.iter().enumerate() {

@@ -11,15 +11,15 @@ use super::left_out::LeftOut;
 use super::moments::{Detection, Moment, TimeFormat};
 use super::recording::{Raw, Recording};
 
-/// What a field without a value says.
+/// The texts of a field without a value.
 const NULLS: [&str; 5] = ["", "null", "none", "nan", "\\n"];
 
-/// How to read a file.
+/// The description of a file to read.
 #[derive(Debug, Clone, Default)]
 pub struct Reading {
-    /// Which columns are what.
+    /// The meanings of its columns.
     pub columns: Columns,
-    /// How times are written; found out without it.
+    /// The format of its times; found out without it.
     pub format: Option<TimeFormat>,
     /// Decides when in their day grabs are, of which only the day is known.
     pub seed: u64,
@@ -168,7 +168,8 @@ impl Lines<'_> {
     }
 }
 
-/// How many lines of the file a record is: a field may have line breaks. The file's last one ends a line, and is no other.
+/// The number of the file's lines that a record takes: a field may have line breaks. The file's last one ends a line, and is
+/// no other.
 fn lines_of(record: &ByteRecord) -> u64 {
     let text = record.as_slice();
     let breaks = text.iter().filter(|byte| **byte == b'\n').count() as u64;

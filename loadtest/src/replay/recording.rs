@@ -1,4 +1,4 @@
-//! What was recorded, with ids from 1 and times to the millisecond.
+//! A recording of grabs, with ids from 1 and times to the millisecond.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -30,18 +30,18 @@ pub(super) struct Raw {
 /// A recorded grab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
-    /// Who grabbed.
+    /// The user who grabbed.
     pub user: UserId,
     /// In which room.
     pub room: RoomId,
-    /// Which coupon, from 1: those of a room follow each other.
+    /// The coupon, from 1: those of a room follow each other.
     pub coupon: u64,
-    /// When.
+    /// The time.
     pub time: Timestamp,
 }
 
 impl Row {
-    /// What decides where its result lives.
+    /// The key that decides the place of its result.
     #[must_use]
     pub const fn key(&self) -> RowKey {
         RowKey { user: self.user, room: self.room, time: self.time }
@@ -56,7 +56,7 @@ impl Row {
 /// The rooms of a recording.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rooms {
-    /// What each was called: that of room 1 first.
+    /// The name that each had in the file: that of room 1 first.
     pub labels: Vec<String>,
     /// The grabs in each.
     pub grabs: Vec<u64>,
@@ -69,17 +69,17 @@ pub struct Rooms {
 pub struct Recording {
     /// The file.
     pub file: String,
-    /// What could not be used of it.
+    /// The lines of it that could not be used.
     pub left_out: LeftOut,
-    /// How many users there are.
+    /// The number of users.
     pub users: u64,
     /// The rooms.
     pub rooms: Rooms,
-    /// How many coupons were called the same in several rooms: each room's is one of its own.
+    /// The number of coupons that had the same name in several rooms: each room's is one of its own.
     pub shared_coupons: u64,
     /// Of how many grabs only the day is known: they were spread over it.
     pub spread: u64,
-    /// How many grabs are of a user and a coupon that came before.
+    /// The number of grabs of a user and a coupon that came before.
     pub repeated: u64,
     coupon_rooms: Arc<[u64]>,
     /// The most grabs of one coupon.
@@ -133,7 +133,7 @@ impl Raw {
     }
 }
 
-/// What there is of each.
+/// The number of each.
 struct Counts {
     grabs: Vec<u64>,
     stored: Vec<u64>,
@@ -200,7 +200,7 @@ impl Recording {
         &self.rows
     }
 
-    /// Whether days are all that is known of most grabs: which of their hours is the busiest, nobody can say.
+    /// True when only the days of most grabs are known, and so not the busiest of their hours.
     #[must_use]
     pub const fn days_only(&self) -> bool {
         self.spread * 2 > self.rows.len() as u64
@@ -213,7 +213,7 @@ impl Recording {
         (first.time == last.time).then_some(first.time)
     }
 
-    /// How many coupons there are.
+    /// The number of coupons.
     #[must_use]
     pub fn coupons(&self) -> u64 {
         self.coupon_rooms.len() as u64

@@ -1,10 +1,10 @@
-//! What is said of a recording.
+//! The description of a recording in words.
 
 use super::Recording;
 use crate::format::{count, counted, percent};
 
 impl Recording {
-    /// What was read, and everything that is not as in the file: a line each.
+    /// The recording in numbers, and everything that is not as in the file: a line each.
     #[must_use]
     pub fn told(&self) -> Vec<String> {
         let window = self.window();
@@ -36,7 +36,7 @@ impl Recording {
         lines
     }
 
-    /// What is not as in the file.
+    /// The changes from the file.
     fn changes(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let grabs = self.rows().len() as u64;

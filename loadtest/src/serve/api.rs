@@ -1,4 +1,4 @@
-//! What the page asks, and the page itself.
+//! The requests of the page, and the page itself.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What the page shows of a run, told by those who do it.
+//! The state of a run that the page shows.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::report::Report;
 use crate::report::model::{AuditResult, Reading};
 use crate::workload::Workload;
 
-/// How far back the writes a second of a shard reach: shorter would jump with every batch.
+/// The span of a shard's writes a second: a shorter one would jump with every batch.
 const RECENT: Duration = Duration::from_secs(1);
 
-/// Where a run is.
+/// The phase of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Phase {
@@ -36,18 +36,18 @@ pub(super) enum Phase {
 /// Everything that is shown.
 #[derive(Debug, Default, Serialize)]
 struct Shown {
-    /// Which run since the page is served.
+    /// The run's number since the page is served.
     run: u64,
     phase: Phase,
-    /// What is being done, or what went wrong.
+    /// The step that goes on, or the error.
     stage: String,
     /// It was told to stop.
     stopping: bool,
     rate: f64,
     seconds: f64,
-    /// How much of the load is over.
+    /// The part of the load that is over.
     elapsed: f64,
-    /// What the figures of the kinds reach back to.
+    /// The span that the figures of the kinds reach back over.
     window: f64,
     report: Option<String>,
     /// The command that compares the same for a decision.
@@ -79,7 +79,7 @@ struct Contestant {
     audit: Option<Audit>,
     #[serde(skip)]
     ticks: Ticks,
-    /// How long its shards have been looked at, in seconds.
+    /// The seconds for which its shards have been sampled.
     #[serde(skip)]
     looked: f64,
 }
@@ -102,7 +102,7 @@ struct Audit {
     told: String,
 }
 
-/// What is shown, and who wants to know when it changes.
+/// The state that is shown, and the listeners for its changes.
 #[derive(Debug)]
 pub(super) struct Board {
     shown: Mutex<Shown>,
@@ -259,7 +259,7 @@ impl Audience for Board {
     }
 }
 
-/// What each shard did, from all looks at it.
+/// The work of each shard, from all samples of it.
 fn shards(samples: &[Sample]) -> Vec<Shard> {
     let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return Vec::new() };
     let since = last.at.saturating_sub(RECENT);
@@ -280,7 +280,7 @@ fn shards(samples: &[Sample]) -> Vec<Shard> {
         .collect()
 }
 
-/// How many shards' worth of machines the work took; none before there was any.
+/// The effective shards of the work; none before there was any.
 fn effective(shards: &[Shard]) -> Option<f64> {
     let all: u64 = shards.iter().map(|shard| shard.rows).sum();
     let hottest = shards.iter().map(|shard| shard.rows).max().filter(|rows| *rows > 0)?;

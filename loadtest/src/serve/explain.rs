@@ -1,4 +1,4 @@
-//! Where a grab goes, and why: what `loadtest explain` says, for the contestants that the page has chosen.
+//! The place of a grab, and the reasons: the answer of `loadtest explain`, for the contestants that the page has chosen.
 
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ use crate::contestants::Spec;
 use crate::explain::{Explanation, now, room_of};
 use crate::workload::Catalogue;
 
-/// What is said of one grab.
+/// The explanation of one grab.
 #[derive(Debug, Serialize)]
 pub(super) struct Answer {
     /// The grab, in a sentence.

@@ -1,4 +1,4 @@
-//! What the page asks for: read, held against what is possible, and made the options of a comparison.
+//! The form of the page: read, held against the possible values, and made the options of a comparison.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;
@@ -24,7 +24,7 @@ pub(super) struct Number {
     default: f64,
     least: f64,
     most: f64,
-    /// Whether it is a number of something.
+    /// True when it is a whole number.
     whole: bool,
 }
 
@@ -46,7 +46,7 @@ const PART: Number = number("mix", 0.0, (0.0, 1_000.0), false);
 const CONTESTANTS: RangeInclusive<usize> = 1..=4;
 const DEFAULT: [&str; 2] = ["hash", "range-time"];
 
-/// What is wrong with what was asked for, and where.
+/// An error in the form, and the field it is in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Wrong {
     /// The field; none when it is about the whole.
@@ -60,7 +60,7 @@ impl Wrong {
     }
 }
 
-/// What the form may hold, for the page to show.
+/// The values that the form may hold, for the page to show.
 #[derive(Debug, Serialize)]
 pub(super) struct Choices {
     contestants: [&'static str; KNOWN.len()],
@@ -212,7 +212,7 @@ impl Form {
         self.checked(number.name, value, number)
     }
 
-    /// How many shards there are.
+    /// The number of shards.
     pub(super) fn shards(&mut self) -> NonZeroU16 {
         shards_of(self.number(&SHARDS))
     }

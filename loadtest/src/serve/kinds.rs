@@ -1,4 +1,4 @@
-//! What came of each kind of request, over the last seconds of a load.
+//! The outcome of each kind of request, over the last seconds of a load.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -12,13 +12,14 @@ use crate::report::endpoints;
 use crate::report::model::{EndpointRound, Metric, Quantile, Round, ScenarioRound};
 use crate::workload::{Endpoint, Requests, Scenario, Workload};
 
-/// How far back the figures of a load that goes on reach: long enough for a percentile, short enough to see a change.
+/// The span that the figures of a load that goes on reach back over: long enough for a percentile, short enough to see a
+/// change.
 pub(super) const WINDOW: Duration = Duration::from_secs(5);
 
 /// Requests of one kind: to one endpoint, or of one scenario.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Kind {
-    /// What people call it.
+    /// The name for people.
     pub(super) name: String,
     /// The scenarios that ask it, or what the scenario asks.
     pub(super) about: String,
@@ -44,7 +45,7 @@ impl Kinds {
     }
 }
 
-/// What had come of a load at a moment.
+/// The outcome of a load by a moment.
 #[derive(Debug)]
 struct Tick {
     at: Duration,
@@ -112,7 +113,7 @@ fn kind(name: String, about: String, now: &Tally, before: Option<&Tally>, second
     }
 }
 
-/// What was recorded since.
+/// The recordings since.
 fn since(now: &Histogram<u64>, before: Option<&Histogram<u64>>) -> Histogram<u64> {
     let mut recorded = now.clone();
     if let Some(before) = before {

@@ -32,15 +32,15 @@ use crate::terminal;
 
 /// One thread answers, another keeps the page alive while the first reads a report.
 const WORKERS: usize = 2;
-/// What a page may send: a form.
+/// The most bytes that a page may send: a form.
 const LARGEST_BODY: usize = 16 * 1_024;
 
-/// How the page is served.
+/// The settings of the page.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// On which port of 127.0.0.1; 0 takes any that is free.
     pub port: u16,
-    /// Whether contestants store on servers of the run's own, and not in files.
+    /// True when contestants store on servers of the run's own, and not in files.
     pub on_servers: bool,
     /// The folder in which reports are kept; without it they are kept for as long as the page is served.
     pub out: Option<PathBuf>,

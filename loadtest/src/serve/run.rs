@@ -36,7 +36,7 @@ struct Kept {
     ended: VecDeque<Ended>,
 }
 
-/// What is kept of a run.
+/// The record of a run that is over.
 #[derive(Debug, Clone)]
 pub(super) struct Ended {
     number: u64,

@@ -5,7 +5,7 @@ use coupon_core::{IdError, RoomId, RowKey, TimeRange, Timestamp, UserId};
 use crate::random::Random;
 use crate::zipf::Zipf;
 
-/// How grabs fall on users and rooms.
+/// The distribution of grabs over users and rooms.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
     users: Users,

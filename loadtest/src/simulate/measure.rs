@@ -29,7 +29,7 @@ pub(super) struct Windows {
     pub(super) stored: TimeRange,
 }
 
-/// What routing counted.
+/// The counts of a routing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Counts {
     written: Vec<u64>,
@@ -63,17 +63,17 @@ impl Counts {
         }
     }
 
-    /// How evenly the rows of the sale are written.
+    /// The evenness of the sale's writes.
     pub(super) fn written(&self) -> Load {
         Load::of(&ShardingStats::of_counts(&self.written))
     }
 
-    /// How evenly stored rows lie.
+    /// The evenness of stored rows.
     pub(super) fn stored(&self) -> Load {
         Load::of(&ShardingStats::of_counts(&self.stored))
     }
 
-    /// What each growth moves.
+    /// The rows that each growth moves.
     #[expect(clippy::cast_precision_loss, reason = "rows stay far below 2^53")]
     pub(super) fn reshards(&self, variant: &Variant) -> Vec<Reshard> {
         let rows = self.stored.iter().sum::<u64>().max(1) as f64;
@@ -149,7 +149,7 @@ fn count(counts: &mut [u64], shard: ShardId) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How evenly given rows of a sale are written.
+/// The evenness of the writes of given rows.
 ///
 /// # Errors
 /// When a row has no place.
@@ -164,7 +164,7 @@ pub(super) fn written(
     Ok(Load::of(&ShardingStats::of_counts(&written)))
 }
 
-/// How many shards and tables each kind of query visits, on average over random rows it is asked about.
+/// The shards and tables that each kind of query visits, on average over random rows it is asked about.
 ///
 /// # Errors
 /// When more users or rooms were asked for than there are ids.

@@ -27,7 +27,7 @@ const SALE_DAY: Day = Day::new(20_779);
 const SALE_STARTS_AT: i64 = 20 * HOUR;
 const HOUR: i64 = 3_600_000;
 
-/// What to simulate.
+/// The plan of a simulation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Options {
     /// The numbers of shards, one case each.
@@ -36,7 +36,7 @@ pub struct Options {
     pub rows: u64,
     /// Users 1 to this one.
     pub users: u64,
-    /// How unevenly users grab: user k with a weight of k^-s; evenly without.
+    /// The unevenness of users: user k grabs with a weight of k^-s; all alike without.
     pub zipf: Option<f64>,
     /// Rooms 1 to this one.
     pub rooms: u64,
@@ -44,7 +44,7 @@ pub struct Options {
     pub hot_rooms: u64,
     /// The part of grabs that goes to hot rooms by design, 0 to 1; the rest goes to all rooms.
     pub hot_share: f64,
-    /// How many shards the cured variants spread a range over.
+    /// The number of shards over which the cured variants spread a range.
     pub spread: NonZeroU16,
     /// Over how many days stored rows lie.
     pub days: u32,
@@ -57,22 +57,22 @@ pub struct Options {
 /// Everything a simulation found.
 #[derive(Debug, Clone, Serialize)]
 pub struct Simulation {
-    /// What was simulated.
+    /// The plan.
     pub options: Options,
     /// One for each number of shards.
     pub cases: Vec<Case>,
 }
 
-/// What was found for one number of shards.
+/// The findings for one number of shards.
 #[derive(Debug, Clone, Serialize)]
 pub struct Case {
-    /// How many shards there are.
+    /// The number of shards.
     pub shards: NonZeroU16,
     /// One for each strategy and its cures.
     pub variants: Vec<Finding>,
 }
 
-/// What was found for one strategy.
+/// The findings for one strategy.
 #[derive(Debug, Clone, Serialize)]
 pub struct Finding {
     /// Its name and cure.
@@ -83,22 +83,22 @@ pub struct Finding {
     pub written: Load,
     /// The rows stored over many days.
     pub stored: Load,
-    /// What each kind of query visits.
+    /// The visits of each kind of query.
     pub fan_out: Vec<FanOut>,
-    /// What adding one shard moves, for each way of doing so.
+    /// The rows that adding one shard moves, for each way of doing so.
     pub reshards: Vec<Reshard>,
-    /// How long the routing took, in seconds.
+    /// Seconds that the routing took.
     pub seconds: f64,
     /// Rows routed per second; each was placed twice, and once more for each way of adding a shard.
     pub rows_per_second: f64,
 }
 
-/// How evenly rows are spread over the shards.
+/// The evenness of rows over the shards.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Load {
     /// The hottest shard's share ÷ the fair share.
     pub skew: Option<f64>,
-    /// What the shards are worth: rows ÷ the hottest shard's rows.
+    /// The effective shards: rows ÷ the hottest shard's rows.
     pub effective_shards: Option<f64>,
     /// Shards that got no row at all.
     pub idle_shards: usize,
@@ -114,7 +114,7 @@ impl Load {
     }
 }
 
-/// What one kind of query visits, on average.
+/// The visits of one kind of query, on average.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FanOut {
     /// The kind of query.
@@ -125,7 +125,7 @@ pub struct FanOut {
     pub tables: f64,
 }
 
-/// What one way of adding a shard does to the rows already stored.
+/// The effect of one way of adding a shard on the rows already stored.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Reshard {
     /// The way.
@@ -173,17 +173,17 @@ fn examine(variant: &Variant, keys: &Keys, options: &Options) -> anyhow::Result<
     })
 }
 
-/// What a strategy does with the grabs of a workload that has been drawn already.
+/// The effect of a strategy on the grabs of a workload that has been drawn already.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Projection {
     /// The rows of these grabs, written during one hour of a sale.
     pub written: Load,
-    /// What each kind of query visits that is asked about the first [`Projection::QUERIES`] of them.
+    /// The visits of each kind of query that is asked about the first [`Projection::QUERIES`] of them.
     pub fan_out: Vec<FanOut>,
 }
 
 impl Projection {
-    /// How many queries of each kind are asked at most.
+    /// The most queries of each kind that are asked.
     pub const QUERIES: usize = 500;
 
     /// Routes grabs of users in rooms; queries are about rows stored over so many days.

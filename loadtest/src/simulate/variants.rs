@@ -10,24 +10,24 @@ use range_svc::{Bucket, RoomRangeSharding, RoomRanges, Spread, TimeRangeSharding
 
 const ROOM_WIDTH: NonZeroU64 = NonZeroU64::new(25).unwrap();
 
-/// Where a row's shard is, by some map.
+/// A map from a row to its shard.
 pub(super) type Map = Box<dyn Fn(&RowKey) -> Result<ShardId, RouteError> + Send + Sync>;
 
 /// A way to use one more shard.
 pub(super) struct Growth {
-    /// What it does.
+    /// Its name.
     pub(super) how: &'static str,
-    /// Where rows live afterwards.
+    /// The places of rows afterwards.
     pub(super) map: Map,
 }
 
 /// One strategy with its settings.
 pub(super) struct Variant {
-    /// What the tables call it.
+    /// The name in tables.
     pub(super) name: String,
     /// The strategy itself.
     pub(super) strategy: Arc<dyn ShardingStrategy>,
-    /// What may be done when a shard is added.
+    /// The ways of adding a shard.
     pub(super) growths: Vec<Growth>,
 }
 

@@ -1,8 +1,8 @@
-//! What a request asks for.
+//! The endpoints that requests target.
 
 use serde::{Deserialize, Serialize};
 
-/// What a request asks for; figures are kept apart by it.
+/// The endpoint a request targets; figures are kept apart by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "`Endpoint::path` says what each of them is")]
@@ -84,7 +84,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether its answers carry a `plan`.
+    /// True when its answers carry a `plan`.
     #[must_use]
     pub const fn is_planned(self) -> bool {
         matches!(self, Self::UserCoupons | Self::RoomOrders | Self::RoomStats | Self::Recent | Self::Global)

@@ -1,4 +1,4 @@
-//! Which users, rooms and coupons requests are about: all alike, or some of them more.
+//! The users, rooms and coupons that requests are about: all alike, or some of them more.
 
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use super::Catalogue;
 use crate::random::Random;
 use crate::zipf::Zipf;
 
-/// How requests fall on ids. Rooms are drawn within those of the scenario, coupons within the room.
+/// The distribution of requests over ids. Rooms are drawn within those of the scenario, coupons within the room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Keys {
@@ -19,7 +19,7 @@ pub struct Keys {
     pub coupons: Skew,
 }
 
-/// How unevenly: the low ids have the most.
+/// The unevenness: the low ids have the most.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Raw", rename_all = "snake_case")]
 pub enum Skew {
@@ -30,14 +30,14 @@ pub enum Skew {
     Zipf(f64),
     /// Ids 1 to `hot` have this share of all, evenly, and all ids have the rest, evenly.
     Hot {
-        /// How many ids are hot.
+        /// The number of hot ids.
         hot: u64,
         /// Their share, 0 to 1; of the rest they have their part as well.
         share: f64,
     },
 }
 
-/// As files have it: `{ zipf = 1.1 }`, or `{ hot = 100, share = 0.8 }`.
+/// The form in files: `{ zipf = 1.1 }`, or `{ hot = 100, share = 0.8 }`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {

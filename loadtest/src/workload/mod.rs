@@ -1,4 +1,4 @@
-//! Which requests come when: pure, decided by a seed, and the same for every contestant.
+//! Requests and their times: pure, decided by a seed, and the same for every contestant.
 
 mod check;
 mod endpoint;

@@ -8,22 +8,22 @@ use serde::{Deserialize, Serialize};
 use super::shape::Profile;
 use super::{Endpoint, Keys, Shape, Trace};
 
-/// Which requests are sent, in which proportions, about which users, rooms and coupons.
+/// The requests of a load, their proportions, and the users, rooms and coupons they are about.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Workload {
-    /// What reports call it.
+    /// The name in reports.
     pub name: String,
-    /// Which ids exist.
+    /// The ids that exist.
     pub catalogue: Catalogue,
-    /// How requests fall on them.
+    /// The distribution of requests over them.
     pub keys: Keys,
-    /// How many arrive when; the command line says so without it.
+    /// The arrivals over time; the command line gives them without it.
     pub arrivals: Option<Shape>,
-    /// What is asked.
+    /// The requests.
     pub requests: Requests,
 }
 
-/// What is asked.
+/// The source of requests.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Requests {
@@ -33,14 +33,14 @@ pub enum Requests {
     Trace(Trace),
     /// Grabs alone, of user and coupon pairs that do not repeat within users × coupons.
     DistinctGrabs {
-        /// How many pairs to leave out, because earlier rounds used them.
+        /// The number of pairs to leave out, because earlier rounds used them.
         skip: u64,
     },
     /// The same bodies, sent to the echo.
     Echo,
 }
 
-/// Which ids exist: coupon c belongs to room (c − 1) / `coupons_per_room` + 1.
+/// The ids that exist: coupon c belongs to room (c − 1) / `coupons_per_room` + 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Catalogue {
@@ -61,7 +61,7 @@ impl Default for Catalogue {
 }
 
 impl Catalogue {
-    /// How many coupons there are.
+    /// The number of coupons.
     #[must_use]
     pub const fn coupons(&self) -> u64 {
         self.rooms * self.coupons_per_room
@@ -78,16 +78,16 @@ impl Catalogue {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// How many users are of this kind, relative to the other scenarios.
+    /// The number of users of this kind, relative to the other scenarios.
     pub users: f64,
     /// The shortest and the longest time between two actions of a user, in seconds.
     pub think_s: [f64; 2],
-    /// Which rooms, and the coupons of which rooms, they care for.
+    /// The rooms that they care for, and whose coupons.
     #[serde(default)]
     pub rooms: Rooms,
-    /// What they do.
+    /// The actions of its users.
     pub actions: Vec<Action>,
 }
 
@@ -100,7 +100,7 @@ impl Scenario {
     }
 }
 
-/// Which rooms a scenario is about.
+/// The rooms that a scenario is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rooms {
@@ -115,10 +115,10 @@ pub enum Rooms {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Action {
-    /// What it asks for.
+    /// The endpoint it targets.
     #[serde(rename = "do")]
     pub endpoint: Endpoint,
-    /// How often, relative to the scenario's other actions.
+    /// Its frequency, relative to the scenario's other actions.
     pub weight: f64,
 }
 
@@ -201,7 +201,7 @@ impl Workload {
         shares
     }
 
-    /// What its scenarios are called, in the order of their numbers; none when it has no scenarios.
+    /// The names of its scenarios, in the order of their numbers; none when it has no scenarios.
     pub fn scenario_names(&self) -> impl Iterator<Item = &str> {
         let scenarios = match &self.requests {
             Requests::Scenarios(scenarios) => scenarios.as_slice(),
@@ -237,8 +237,8 @@ impl Workload {
 pub(super) struct Choice {
     pub(super) endpoint: Endpoint,
     pub(super) rooms: Rooms,
-    /// Which of the scenarios asks, from 0.
+    /// The number of the scenario that asks, from 0.
     pub(super) scenario: u16,
-    /// How often, relative to the others.
+    /// Its frequency, relative to the others.
     pub(super) weight: f64,
 }

@@ -11,15 +11,15 @@ use crate::random::Random;
 /// A request, ready to be written. Ids that its endpoint does not ask for are there all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request {
-    /// What it asks for.
+    /// The endpoint it targets.
     pub endpoint: Endpoint,
-    /// Who asks, or about whom.
+    /// The user who asks, or who is asked about.
     pub user_id: u64,
     /// About which coupon.
     pub coupon_id: u64,
     /// The coupon's room.
     pub room_id: u64,
-    /// Which of the workload's scenarios asks, from 0; 0 when it has none.
+    /// The number of the workload's scenario that asks, from 0; 0 when it has none.
     pub scenario: u16,
 }
 
@@ -27,16 +27,16 @@ pub struct Request {
 #[derive(Debug, Clone)]
 pub struct Schedule {
     catalogue: Catalogue,
-    /// What is chosen from; their weights are summed up, so that a random number up to the last finds its action.
+    /// The actions to choose from; their weights are summed up, so that a random number up to the last finds its action.
     choices: Vec<Choice>,
     pairs: Option<Pairs>,
     trace: Option<(Trace, usize)>,
-    /// What is drawn otherwise than evenly.
+    /// The ids that are drawn unevenly.
     skewed: Option<Skewed>,
     random: Random,
 }
 
-/// How ids are drawn when they are not all alike.
+/// The distributions of ids that are not all alike.
 #[derive(Debug, Clone)]
 struct Skewed {
     users: Draw,

@@ -1,4 +1,4 @@
-//! How many requests arrive when: constantly, in steps, or as a sale begins.
+//! Arrivals over time: constant, in steps, or as a sale begins.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub enum Shape {
         base: f64,
         /// Requests a second at the jump.
         peak: f64,
-        /// When it jumps, in seconds.
+        /// The time of the jump, in seconds.
         at_s: f64,
         /// In how many seconds half of what is above the base goes away.
         half_life_s: f64,
@@ -37,7 +37,7 @@ pub enum Shape {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// As many requests as so many users of the scenarios make, who think between them and are answered at once.
+    /// A number of users of the scenarios, who think between actions and are answered at once; their requests are the rate.
     pub users: Option<f64>,
     /// So many requests a second.
     pub rate: Option<f64>,
@@ -48,9 +48,9 @@ pub struct Step {
 /// A part of a shape that has figures of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Phase {
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// When it ends.
+    /// Its end.
     pub until: Duration,
 }
 
@@ -90,7 +90,7 @@ impl Shape {
         Ok(())
     }
 
-    /// How long it takes; none when it has no end.
+    /// Its length; none when it has no end.
     #[must_use]
     pub fn length(&self) -> Option<Duration> {
         let seconds = match self {
@@ -189,7 +189,7 @@ impl Profile {
         }
     }
 
-    /// How many requests are due until then, on average.
+    /// The number of requests due until then, on average.
     pub(super) fn until(&self, time: f64) -> f64 {
         match self {
             Self::Steps(steps) => {
@@ -211,7 +211,7 @@ impl Profile {
         }
     }
 
-    /// When so many are due, not before `from`; never, if there are not that many in a week.
+    /// The time, not before `from`, at which that many are due; none, if there are not that many in a week.
     pub(super) fn when(&self, due: f64, from: f64) -> Option<f64> {
         let (mut low, mut width) = (from, 1e-3);
         while self.until(low + width) < due {

@@ -16,12 +16,12 @@ const HEADER: &str = "user_id,room_id,coupon_id,grab_time";
 /// lulls, while the rate asked for sets the pace, unless the trace has a speed of its own.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Trace {
-    /// Where they are from.
+    /// The file they are from.
     pub file: String,
     /// Each with the time since the first.
     #[serde(skip)]
     requests: Arc<[(Duration, Request)]>,
-    /// Which of them are sent.
+    /// The part of them that is sent.
     #[serde(skip)]
     part: Range<usize>,
     /// Recorded seconds that pass in a second.
@@ -77,19 +77,19 @@ impl Trace {
         Self { file: self.file.clone(), part: 0..requests.len(), requests, speed: None }
     }
 
-    /// How many requests there are.
+    /// The number of requests.
     #[must_use]
     pub fn len(&self) -> usize {
         self.part.len()
     }
 
-    /// Whether there are none: so it is with more parts than requests.
+    /// True when there are none: so it is with more parts than requests.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.part.is_empty()
     }
 
-    /// How long it takes from the first request to the last, if it has a speed of its own.
+    /// The time from the first request to the last, if it has a speed of its own.
     #[must_use]
     pub fn length(&self) -> Option<Duration> {
         self.since_first(self.len().checked_sub(1)?)
@@ -101,7 +101,7 @@ impl Trace {
         self.at(number).map(|(_, request)| *request)
     }
 
-    /// When that request is due: by its own speed, or at so many a second on average.
+    /// The time at which that request is due: by its own speed, or at so many a second on average.
     pub(super) fn moment(&self, number: usize, rate: f64) -> Option<Duration> {
         let time = self.since_first(number)?;
         if let Some(speed) = self.speed {

@@ -8,9 +8,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::http::Target;
 
-/// How long an answer may take.
+/// The time that an answer may take.
 const ANSWER: Duration = Duration::from_secs(60);
-/// What answers are read by.
+/// The bytes that are read of an answer at a time.
 const CHUNK: usize = 64 * 1024;
 /// Headers of an answer, at most.
 const HEADERS: usize = 32;
@@ -62,7 +62,7 @@ fn open(address: SocketAddr) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// Where the body of an answer begins, once all of it is here.
+/// The beginning of an answer's body, once all of it is here.
 fn body(answer: &[u8]) -> Result<Option<usize>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut response = httparse::Response::new(&mut headers);

@@ -1,4 +1,4 @@
-//! What the sections share: how long to measure, the servers, and data sets that take long to make.
+//! State that the sections share: the time to measure, the servers, and data sets that take long to make.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
@@ -17,7 +17,7 @@ pub const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
 /// Results in the data sets of [`Context::history`].
 pub const HISTORY: u64 = 1_000_000;
 
-/// Where a service stores.
+/// The storage of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Store {
     /// In files of its own.
@@ -27,7 +27,7 @@ pub enum Store {
 }
 
 impl Store {
-    /// As settings and reports call it.
+    /// The name in settings and reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -37,12 +37,12 @@ impl Store {
     }
 }
 
-/// What the sections share.
+/// State that the sections share.
 #[derive(Debug)]
 pub struct Context {
-    /// Whether a few minutes must do.
+    /// True when a few minutes must do.
     pub quick: bool,
-    /// What all random choices follow from.
+    /// The seed of all random choices.
     pub seed: u64,
     section: &'static str,
     site: Option<Arc<Site>>,
@@ -62,7 +62,7 @@ impl Context {
         if self.quick { 3 } else { 5 }
     }
 
-    /// How long a round sends requests.
+    /// The time for which a round sends requests.
     #[must_use]
     pub const fn round(&self) -> Duration {
         Duration::from_secs(if self.quick { 1 } else { 3 })

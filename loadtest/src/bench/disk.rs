@@ -1,13 +1,13 @@
-//! Whether there is room for a data set.
+//! The room on disk for a data set.
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-/// What must be left for everything else.
+/// The bytes that must be left for everything else.
 const RESERVE: u64 = 2_000_000_000;
 
-/// Whether so many bytes can be written to the folder for temporary files, or why they should not be.
+/// Checks that so many bytes can be written to the folder for temporary files, or says why they should not be.
 ///
 /// # Errors
 /// When the system does not tell how much is free.

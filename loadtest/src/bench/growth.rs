@@ -1,61 +1,92 @@
-//! What a series says of growth: computed from its figures, never written by hand.
+//! Statements about growth, computed from a series' figures and never written by hand.
 
 use super::model::{Curve, Growth, Series, Spread};
 use super::shown::with_unit;
 use crate::format::{number, plain, times};
 use crate::stats::RELEVANT_DIFFERENCE;
 
-/// What became of a series between two values of x, and whether it had to.
+/// The change of a series from the first to the last value of x, and the judgement on its worst pair of points.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Statement {
-    /// One line.
-    pub(super) text: String,
-    /// Whether it asks for a cause.
+    /// The change in words: `grab: 10,000 → 5,000/s (0.50×) for 64× as many connections`.
+    change: String,
+    /// The change alone: `0.50×`.
+    factor: String,
+    /// The judgement: `does not fall`; empty where nothing is expected.
+    judgement: String,
+    /// True when the figures ask for a cause.
     pub(super) wants_a_cause: bool,
 }
 
-/// Says how a series depends on x; nothing when fewer than two of its points are known.
+impl Statement {
+    /// One line that stands for itself.
+    pub(super) fn line(&self) -> String {
+        join(&self.change, "; ", &self.judgement)
+    }
+
+    /// A cell below the series' figures.
+    pub(super) fn cell(&self) -> String {
+        join(&self.factor, ", ", &self.judgement)
+    }
+}
+
+fn join(first: &str, between: &str, second: &str) -> String {
+    if second.is_empty() { first.to_owned() } else { format!("{first}{between}{second}") }
+}
+
+/// States how a series depends on x; nothing when fewer than two of its points are known.
 ///
-/// The pair of points is told at which it does worst. Only what the rounds' own spread does not explain counts: the best
-/// round of the worse point is held against the worst round of the better one.
+/// A series breaks its rule only if the rounds' own spread does not explain it: of every two points, the best round of the worse
+/// one is held against the worst round of the better one. A change from first to last whose medians break the rule within
+/// that spread is called what it is.
 pub(super) fn statement(curve: &Curve, series: &Series) -> Option<Statement> {
     let known = curve.x.iter().zip(&series.points);
     let points: Vec<(f64, Spread)> = known.filter_map(|(x, y)| Some((*x, *y.known()?))).collect();
     let (first, last) = (points.first()?, points.last()?);
-    let (x_times, y_times) = (last.0 / first.0, last.1.median / first.1.median);
     if points.len() < 2 {
         return None;
     }
-    let name = &series.name;
-    let overall = format!(
-        "{name}: {} → {} ({}) for {} as many {}",
+    let factor = times(last.1.median / first.1.median);
+    let change = format!(
+        "{}: {} → {} ({factor}) for {} as many {}",
+        series.name,
         number(first.1.median),
         with_unit(&number(last.1.median), &series.unit),
-        times(y_times),
-        times(x_times),
+        times(last.0 / first.0),
         curve.x_label
     );
-    let worst = worst(&points, series.must);
-    let wants_a_cause = worst.as_ref().is_some_and(|worst| worst.excess > 1.0 + RELEVANT_DIFFERENCE);
-    let verdict = match (worst, series.must) {
-        (Some(worst), Growth::Cost(_)) if wants_a_cause => {
-            format!("; **grows faster than it must** from {} to {}", plain(worst.from), plain(worst.to))
-        }
-        (Some(worst), Growth::Rate(_)) if wants_a_cause => {
-            format!("; **falls though it need not** from {} to {}", plain(worst.from), plain(worst.to))
-        }
-        (_, Growth::Free) => String::new(),
-        (_, Growth::Cost(_)) => "; no faster than it must".to_owned(),
-        (_, Growth::Rate(_)) => "; does not fall".to_owned(),
-    };
-    Some(Statement { text: overall + &verdict, wants_a_cause })
+    let beyond_spread = worst(&points, series.must).filter(|worst| matters(worst.excess));
+    let medians = excess(series.must, last.0 / first.0, first.1.median, last.1.median);
+    let judgement = judgement(series.must, beyond_spread.as_ref(), medians.is_some_and(matters));
+    Some(Statement { change, factor, judgement, wants_a_cause: beyond_spread.is_some() })
 }
 
+fn judgement(must: Growth, beyond_spread: Option<&Worst>, medians_break_it: bool) -> String {
+    let (kept, within_spread, broken) = match must {
+        Growth::Free => return String::new(),
+        Growth::Cost(_) => {
+            ("no faster than it must", "grows faster than it must, within", "**grows faster than it must**")
+        }
+        Growth::Rate(_) => ("does not fall", "falls, within", "**falls though it need not**"),
+    };
+    match beyond_spread {
+        Some(worst) => format!("{broken} from {} to {}", plain(worst.from), plain(worst.to)),
+        None if medians_break_it => format!("{within_spread} the rounds' spread"),
+        None => kept.to_owned(),
+    }
+}
+
+/// The pair of points that breaks a rule of growth most.
 struct Worst {
     from: f64,
     to: f64,
-    /// How many times as bad as it had to be.
+    /// The factor by which it is worse than it had to be.
     excess: f64,
+}
+
+/// True when a change is beyond what counts as none.
+const fn matters(excess: f64) -> bool {
+    excess > 1.0 + RELEVANT_DIFFERENCE
 }
 
 fn worst(points: &[(f64, Spread)], must: Growth) -> Option<Worst> {
@@ -63,16 +94,23 @@ fn worst(points: &[(f64, Spread)], must: Growth) -> Option<Worst> {
         .iter()
         .enumerate()
         .flat_map(|(at, before)| points.iter().skip(at + 1).map(move |after| (before, after)));
-    let excesses = pairs.filter_map(|(before, after)| {
-        let x_times = after.0 / before.0;
-        let excess = match must {
-            Growth::Cost(power) => after.1.min / before.1.max / x_times.powf(power),
-            Growth::Rate(power) => before.1.min * x_times.powf(power) / after.1.max,
-            Growth::Free => return None,
+    let excesses = pairs.filter_map(|((from, before), (to, after))| {
+        let (before, after) = match must {
+            Growth::Cost(_) => (before.max, after.min),
+            Growth::Rate(_) | Growth::Free => (before.min, after.max),
         };
-        Some(Worst { from: before.0, to: after.0, excess })
+        Some(Worst { from: *from, to: *to, excess: excess(must, to / from, before, after)? })
     });
     excesses.filter(|worst| !worst.excess.is_nan()).max_by(|a, b| a.excess.total_cmp(&b.excess))
+}
+
+/// The factor by which a change is worse than it had to be, for so many times as much of x; none where nothing is expected.
+fn excess(must: Growth, x_times: f64, before: f64, after: f64) -> Option<f64> {
+    match must {
+        Growth::Cost(power) => Some(after / before / x_times.powf(power)),
+        Growth::Rate(power) => Some(before * x_times.powf(power) / after),
+        Growth::Free => None,
+    }
 }
 
 #[cfg(test)]
@@ -98,11 +136,11 @@ mod tests {
     fn a_cost_may_grow_with_what_it_must_grow_with() {
         let said_flat = said(Growth::Cost(0.0), &[&[1.0], &[1.0], &[2.0]]);
         assert!(
-            said_flat.wants_a_cause && said_flat.text.contains("faster than it must** from 100 to 1,000")
+            said_flat.wants_a_cause && said_flat.line().contains("faster than it must** from 100 to 1,000")
         );
         let linear = said(Growth::Cost(1.0), &[&[1.0], &[10.0], &[90.0]]);
         assert_eq!(
-            linear.text,
+            linear.line(),
             "grab: 1.00 → 90.0 ms (90×) for 100× as many connections; no faster than it must"
         );
         assert!(!linear.wants_a_cause);
@@ -111,8 +149,24 @@ mod tests {
     #[test]
     fn a_rate_that_falls_after_its_peak_is_told_with_the_peak() {
         let fell = said(Growth::Rate(0.0), &[&[50.0], &[90.0], &[60.0]]);
-        assert!(fell.wants_a_cause && fell.text.contains("falls though it need not** from 100 to 1,000"));
+        assert!(fell.wants_a_cause && fell.line().contains("falls though it need not** from 100 to 1,000"));
         assert!(!said(Growth::Rate(0.0), &[&[50.0], &[90.0], &[88.0]]).wants_a_cause);
+    }
+
+    #[test]
+    fn medians_that_fall_within_the_rounds_spread_are_not_said_not_to_fall() {
+        let fell = said(Growth::Rate(0.0), &[&[32.0, 41.0, 42.0], &[26.0, 29.0, 34.0]]);
+        assert_eq!(fell.cell(), "0.71×, falls, within the rounds' spread");
+        assert!(!fell.wants_a_cause);
+        let grew = said(Growth::Cost(0.0), &[&[1.0, 2.0, 3.0], &[2.9, 3.0, 3.1]]);
+        assert_eq!(grew.cell(), "1.50×, grows faster than it must, within the rounds' spread");
+        assert_eq!(said(Growth::Rate(0.0), &[&[32.0], &[33.0]]).cell(), "1.03×, does not fall");
+        let bent = said(Growth::Cost(0.0), &[&[1.0, 2.0], &[1.0, 3.0], &[1.0, 2.0]]);
+        assert_eq!(
+            bent.cell(),
+            "1.00×, no faster than it must",
+            "the words are about the same points as the factor"
+        );
     }
 
     #[test]
@@ -123,7 +177,7 @@ mod tests {
 
     #[test]
     fn points_that_are_missing_are_left_out() {
-        let text = said(Growth::Rate(0.0), &[&[50.0], &[], &[60.0]]).text;
+        let text = said(Growth::Rate(0.0), &[&[50.0], &[], &[60.0]]).line();
         assert!(text.starts_with("grab: 50.0 → 60.0 ms (1.20×)"), "{text}");
     }
 }

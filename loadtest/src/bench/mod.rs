@@ -41,7 +41,7 @@ pub fn sections() -> Vec<Section> {
     sections
 }
 
-/// What storing and querying cost.
+/// The sections on storing and querying.
 fn storage() -> Vec<Section> {
     storage::sections()
 }

@@ -1,4 +1,4 @@
-//! What a benchmark finds: rows, each a figure with its target, and curves. `bench.json` is made of these.
+//! The findings of a benchmark: rows, each a figure with its target, and curves. `bench.json` is made of these.
 
 use std::borrow::Cow;
 
@@ -9,23 +9,22 @@ use crate::report::model::Reading;
 /// Text that is mostly written in the source, and owned when read back from `bench.json`.
 pub type Text = Cow<'static, str>;
 
-/// What a row measures and what it should come to: known before anything is measured, so that a row that could not be
-/// measured is there all the same.
+/// A row's subject and target, declared up front: a measurement that is missing shows as a gap.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Claim {
-    /// Unique, in letters that a file name may have: `docs/benchmarks/<id>.md` explains the row.
+    /// Unique: lower-case letters, digits and hyphens. `docs/benchmarks/NOTES.md` names it where it explains the row.
     pub id: Text,
-    /// What is measured.
+    /// The measured subject.
     pub what: Text,
-    /// What it is held against: the ceiling, measured in the same run. Empty where the target is absolute.
+    /// The ceiling it is held against, measured in the same run. Empty where the target is absolute.
     pub against: Text,
-    /// What it should come to.
+    /// The target of its figure.
     pub target: Target,
     /// Of the figure, the target and the samples: `×` for ratios, `ns`, `s`, `MB`, …
     pub unit: Text,
 }
 
-/// What a row's median should come to.
+/// The bound of a row's median.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
@@ -36,7 +35,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// Whether a figure comes to it.
+    /// True when a figure comes to it.
     #[must_use]
     pub fn reached_by(self, value: f64) -> bool {
         match self {
@@ -55,7 +54,7 @@ pub struct Spread {
     pub min: f64,
     /// The highest round's.
     pub max: f64,
-    /// How many rounds.
+    /// The number of rounds.
     pub n: usize,
 }
 
@@ -78,11 +77,11 @@ impl Spread {
 /// A figure that goes with a row: what the ceiling itself came to, where the CPU went, …
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// What it is of, such as `echo, answers a second`.
+    /// Its name, such as `echo: rate`: the kind of load that it belongs to, if any, and the figure.
     pub what: Text,
     /// Its unit.
     pub unit: Text,
-    /// What was read, or why nothing was.
+    /// The value, or the reason why there is none.
     pub spread: Reading<Spread>,
 }
 
@@ -99,7 +98,7 @@ impl Figure {
     }
 }
 
-/// What became of a row.
+/// The verdict on a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
@@ -116,10 +115,10 @@ pub enum Standing {
 /// One claim and what was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// What was to be shown.
+    /// The claim.
     #[serde(flatten)]
     pub claim: Claim,
-    /// What became of it.
+    /// The verdict.
     pub standing: Standing,
     /// The figure over the rounds, if there is one.
     pub spread: Option<Spread>,
@@ -127,7 +126,7 @@ pub struct Row {
     pub samples: Vec<f64>,
     /// The ceiling's own figures, and others that explain the row's.
     pub figures: Vec<Figure>,
-    /// Why it is not valid; empty when it is.
+    /// The reasons why it is not valid; empty when it is.
     pub problems: Vec<String>,
 }
 
@@ -171,37 +170,37 @@ impl Row {
     }
 }
 
-/// How figures depend on one thing that was varied.
+/// Figures over one thing that was varied.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
-    /// Unique, as a row's: `docs/benchmarks/<id>.md` names causes.
+    /// Unique, as a row's.
     pub id: Text,
-    /// What is shown.
+    /// The measured subject.
     pub what: Text,
-    /// What was varied, such as `connections`.
+    /// The thing that was varied, such as `connections`.
     pub x_label: Text,
     /// Its values, rising.
     pub x: Vec<f64>,
-    /// What was measured at each of them.
+    /// The figures at each of them.
     pub series: Vec<Series>,
-    /// Why it is not valid; empty when it is.
+    /// The reasons why it is not valid; empty when it is.
     pub problems: Vec<String>,
 }
 
 /// One line of a curve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Series {
-    /// What was measured, such as `grab`.
+    /// The name of the figure, such as `grab`.
     pub name: Text,
     /// Its unit, such as `/s` or `ms`.
     pub unit: Text,
-    /// How it has to grow at most (a cost), or at least (a rate).
+    /// Its growth at most (a cost), or at least (a rate).
     pub must: Growth,
-    /// As many as there are values of x.
+    /// Its values: as many as there are of x.
     pub points: Vec<Reading<Spread>>,
 }
 
-/// How a series may depend on x before it is worth a cause: y is taken to be about x to some power.
+/// The growth that a series may have before it is worth a cause: y is taken to be about x to some power.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Growth {
@@ -213,7 +212,7 @@ pub enum Growth {
     Free,
 }
 
-/// What a section found.
+/// The findings of a section.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Findings {
     /// One for each of its claims.

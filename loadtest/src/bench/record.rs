@@ -14,37 +14,48 @@ use crate::report::model::Machine;
 pub struct Bench {
     /// Raised when a field changes its meaning.
     pub format: u32,
-    /// When it ended, RFC 3339.
+    /// The time at which it ended, RFC 3339.
     pub date: String,
-    /// What was run.
+    /// The command that was run.
     pub command: String,
     /// On what.
     pub machine: Machine,
     /// Of servers, libraries and the compiler, by name.
     pub versions: BTreeMap<String, String>,
-    /// Whether it was to take minutes only: fewer and shorter rounds, less data.
+    /// True when it was to take minutes only: fewer and shorter rounds, less data.
     pub quick: bool,
-    /// What all random choices followed from.
+    /// The seed of all random choices.
     pub seed: u64,
     /// In the order in which they ran.
     pub sections: Vec<Part>,
 }
 
-/// What a section found.
+/// The findings of a section.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Part {
     /// Its name.
     pub name: String,
-    /// What it is about.
+    /// The heading under which it stands, where it is another than its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    family: Option<String>,
+    /// Its subject.
     pub what: String,
-    /// How long it took, with everything that it set up.
+    /// Its duration, with everything that it set up.
     pub seconds: f64,
     /// Its rows.
     pub rows: Vec<Row>,
     /// Its curves.
     pub curves: Vec<Curve>,
-    /// Why it gave no results, if it failed.
+    /// The reason why it gave no results, if it failed.
     pub failed: Option<String>,
+}
+
+impl Part {
+    /// The heading of the document under which it stands.
+    #[must_use]
+    pub fn family(&self) -> &str {
+        self.family.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// The format that this program writes.
@@ -70,7 +81,7 @@ impl Bench {
         }
     }
 
-    /// Whether this program knows what its fields mean.
+    /// True when this program knows the meaning of its fields.
     #[must_use]
     pub const fn is_known(&self) -> bool {
         self.format == FORMAT
@@ -86,7 +97,7 @@ impl Bench {
         self.sections.iter().flat_map(|part| &part.curves)
     }
 
-    /// What is not valid, and why: one line each.
+    /// The figures that are not valid, with the reasons: one line each.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let failed = self
@@ -104,5 +115,7 @@ impl Bench {
 
 fn part(done: Done) -> Part {
     let Done { section, seconds, rows, curves, failed } = done;
-    Part { name: section.name.to_owned(), what: section.what.to_owned(), seconds, rows, curves, failed }
+    let family = (section.family != section.name).then(|| section.family.to_owned());
+    let (name, what) = (section.name.to_owned(), section.what.to_owned());
+    Part { name, family, what, seconds, rows, curves, failed }
 }

@@ -15,7 +15,7 @@ pub(super) struct Done {
     pub(super) seconds: f64,
     pub(super) rows: Vec<Row>,
     pub(super) curves: Vec<Curve>,
-    /// Why it gave no results, if it failed.
+    /// The reason why it gave no results, if it failed.
     pub(super) failed: Option<String>,
 }
 
@@ -77,7 +77,7 @@ mod tests {
     }
 
     fn ran(run: fn(&mut Context) -> anyhow::Result<Findings>) -> Done {
-        let section = Section { name: "s", what: "a section", servers: false, claims, run };
+        let section = Section { name: "s", family: "s", what: "a section", servers: false, claims, run };
         let mut done = all(&[section], &mut Context::new(true, 1, None));
         done.pop().unwrap()
     }

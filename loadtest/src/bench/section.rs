@@ -8,11 +8,13 @@ use super::model::{Claim, Findings};
 /// A part of the benchmark.
 #[derive(Debug, Clone, Copy)]
 pub struct Section {
-    /// What `--only` calls it.
+    /// Its name, which `--only` takes.
     pub name: &'static str,
-    /// What it is about, in a few words.
+    /// The heading of the document under which it stands, with others that measure the same subject.
+    pub family: &'static str,
+    /// Its subject, in a few words.
     pub what: &'static str,
-    /// Whether it needs MySQL, Redis and RabbitMQ. Then [`Context::site`] has them.
+    /// True when it needs MySQL, Redis and RabbitMQ. Then [`Context::site`] has them.
     pub servers: bool,
     /// The rows that it will give.
     pub claims: fn() -> Vec<Claim>,

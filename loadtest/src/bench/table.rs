@@ -1,4 +1,4 @@
-//! What a run found, as a person reads it in a terminal.
+//! The findings of a run, as a person reads them in a terminal.
 
 use std::fmt::{self, Write};
 
@@ -29,7 +29,7 @@ fn write_all(text: &mut String, bench: &Bench) -> fmt::Result {
         for curve in &part.curves {
             for series in &curve.series {
                 if let Some(statement) = statement(curve, series) {
-                    writeln!(text, "  {}: {}", curve.id, statement.text.replace("**", ""))?;
+                    writeln!(text, "  {}: {}", curve.id, statement.line().replace("**", ""))?;
                 }
             }
         }

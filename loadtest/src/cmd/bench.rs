@@ -29,7 +29,7 @@ pub struct Args {
     /// Write the figures here as JSON
     #[arg(long, value_name = "FILE", default_value = "bench.json")]
     out: PathBuf,
-    /// Write the document here. What people say of rows and curves is read from the folder benchmarks/ beside it
+    /// Write the document here. Notes on rows and curves are read from benchmarks/NOTES.md beside it
     #[arg(long, value_name = "FILE", default_value = "docs/BENCHMARKS.md")]
     doc: PathBuf,
     /// Measure nothing: write the document anew from the figures of an earlier run
@@ -83,7 +83,7 @@ fn write_doc(bench: &Bench, path: &Path) -> Result<()> {
 }
 
 fn notes(doc: &Path) -> Result<Notes> {
-    Notes::read(&folder_of(doc).join("benchmarks"))
+    Notes::read(&folder_of(doc).join("benchmarks/NOTES.md"))
 }
 
 fn folder_of(path: &Path) -> &Path {

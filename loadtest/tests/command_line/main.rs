@@ -146,11 +146,13 @@ fn a_partial_bench_leaves_the_document_and_an_earlier_run_writes_it_anew() {
 
     let notes = folder.path().join("docs/benchmarks");
     std::fs::create_dir_all(&notes).unwrap();
-    std::fs::write(notes.join("routing-hash.md"), "One multiplication.").unwrap();
+    let note = "# Notes\n\n## One multiplication\n\nOf `routing-hash`.\n";
+    std::fs::write(notes.join("NOTES.md"), note).unwrap();
     assert!(loadtest_in(folder.path(), &["bench", "--from", "bench.json"]).status.success());
     let doc = std::fs::read_to_string(doc).unwrap();
     assert!(
-        doc.contains("`loadtest bench --quick --only routing`") && doc.contains("One multiplication."),
+        doc.contains("`loadtest bench --quick --only routing`")
+            && doc.contains("(benchmarks/NOTES.md#one-multiplication)"),
         "{doc}"
     );
 }

@@ -42,7 +42,7 @@ fn guides() -> Vec<Document> {
 
 /// Those and the ones beside them, whose links and names are held to be right.
 fn all() -> Vec<Document> {
-    let more = read(&[("schema", "README.md"), ("docs/benchmarks", "README.md")]);
+    let more = read(&[("schema", "README.md"), ("docs/benchmarks", "")]);
     guides().into_iter().chain(more).collect()
 }
 

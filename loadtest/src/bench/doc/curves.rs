@@ -1,32 +1,26 @@
-//! Curves, as tables, with what follows from their figures and what people say are the causes.
+//! Curves: a table each, whose last line is the growth that follows from the figures above it.
 
 use std::fmt::{self, Write};
 
-use super::{Notes, cell, figure};
+use super::{Notes, cell, figure, link};
 use crate::bench::growth::statement;
-use crate::bench::model::Curve;
-use crate::bench::record::Bench;
-use crate::format::plain;
+use crate::bench::model::{Curve, Series};
+use crate::format::{plain, times};
 
-pub(super) fn write(text: &mut String, bench: &Bench, notes: &Notes) -> fmt::Result {
-    writeln!(text, "\n## Curves")?;
-    if bench.curves().next().is_none() {
-        writeln!(text, "\nNone was measured.")?;
+pub(super) fn write(text: &mut String, curve: &Curve, notes: &Notes) -> fmt::Result {
+    let statements: Vec<_> = curve.series.iter().map(|series| statement(curve, series)).collect();
+    let wants_a_cause = statements.iter().flatten().any(|statement| statement.wants_a_cause);
+    let cause = match notes.anchor(&curve.id) {
+        Some(_) => format!(" {}.", link(notes, &curve.id, "Why")),
+        None if wants_a_cause => " No cause named yet.".to_owned(),
+        None => String::new(),
+    };
+    writeln!(text, "\n**{}**: {}.{cause}", curve.id, curve.what)?;
+    for problem in &curve.problems {
+        writeln!(text, "**Not valid**: {}.", cell(problem))?;
     }
-    for curve in bench.curves() {
-        write_one(text, curve, notes.of(&curve.id))?;
-    }
-    Ok(())
-}
-
-fn write_one(text: &mut String, curve: &Curve, note: Option<&str>) -> fmt::Result {
-    writeln!(text, "\n### {}\n\n{}.\n", curve.id, curve.what)?;
-    let heads = curve.series.iter().map(|series| match &*series.unit {
-        "" => cell(&series.name),
-        unit => format!("{}, {unit}", cell(&series.name)),
-    });
-    let heads: Vec<String> = heads.collect();
-    writeln!(text, "| {} | {} |\n|{}", curve.x_label, heads.join(" | "), "---|".repeat(heads.len() + 1))?;
+    let heads: Vec<String> = curve.series.iter().map(head).collect();
+    writeln!(text, "\n| {} | {} |\n|{}", curve.x_label, heads.join(" | "), "---|".repeat(heads.len() + 1))?;
     for (at, x) in curve.x.iter().enumerate() {
         let points = curve
             .series
@@ -34,20 +28,14 @@ fn write_one(text: &mut String, curve: &Curve, note: Option<&str>) -> fmt::Resul
             .map(|series| series.points.get(at).map_or("—".to_owned(), |point| figure(point, "")));
         writeln!(text, "| {} | {} |", plain(*x), points.collect::<Vec<_>>().join(" | "))?;
     }
-    text.push('\n');
-    for problem in &curve.problems {
-        writeln!(text, "- **not valid**: {}", cell(problem))?;
-    }
-    let statements = curve.series.iter().filter_map(|series| statement(curve, series));
-    let statements: Vec<_> = statements.collect();
-    for statement in &statements {
-        writeln!(text, "- {}", statement.text)?;
-    }
-    match note {
-        Some(note) => writeln!(text, "\n{note}"),
-        None if statements.iter().any(|statement| statement.wants_a_cause) => {
-            writeln!(text, "\n*Nobody has named a cause yet: `docs/benchmarks/{}.md` is missing.*", curve.id)
-        }
-        None => Ok(()),
+    let growth = curve.x.first().zip(curve.x.last()).map_or(f64::NAN, |(first, last)| last / first);
+    let cells = statements.iter().map(|said| said.as_ref().map_or("—".to_owned(), |said| said.cell()));
+    writeln!(text, "| {} as many | {} |", times(growth), cells.collect::<Vec<_>>().join(" | "))
+}
+
+fn head(series: &Series) -> String {
+    match &*series.unit {
+        "" => cell(&series.name),
+        unit => format!("{}, {unit}", cell(&series.name)),
     }
 }

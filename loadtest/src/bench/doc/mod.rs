@@ -1,28 +1,28 @@
-//! `docs/BENCHMARKS.md`: what `bench.json` says, with what people wrote about it.
+//! `docs/BENCHMARKS.md`: the figures of `bench.json`, a table a family, with links to the notes on them.
 
 mod curves;
+mod figures;
 mod notes;
 mod rows;
 
 use std::fmt::{self, Write};
 
-use super::record::Bench;
+use super::model::{Spread, Standing};
+use super::record::{Bench, Part};
 use crate::report::model::Reading;
 pub use notes::Notes;
 
 const HEAD: &str = "\
 # Benchmarks
 
-Written by `make bench` from `bench.json`: do not edit. What is said about a row or a curve is in
-`docs/benchmarks/<id>.md`; `loadtest bench --from bench.json` takes it in again without measuring.
-
-How to read it:
+Written by `make bench` from `bench.json`: do not edit. Causes are named in [benchmarks/NOTES.md](benchmarks/NOTES.md);
+`loadtest bench --from bench.json` takes the notes in again without measuring.
 
 - Absolute rates say more about the machine than about the code. So nearly every figure is a ratio to a ceiling that was
   measured in the same run: the two take turns, in an order drawn anew for each round, and the ratio is of rounds.
 - A figure is the median over the rounds, with the lowest and the highest in brackets and the number of rounds.
-- **reached** and **missed** compare the median with the target. **not valid**: something else was measured than should
-  have been (coupons sold out, requests failed, the audit found a violation). **not run** says why.
+- **reached** and **missed** compare the median with the target, and lead to the cause where one is known. **not valid**:
+  something else was measured than should have been (coupons sold out, requests failed, the audit found a violation).
 - Only grabs with `grab_status` 1 count, and after its rounds every service is drained and audited against what it had
   answered. Generator, services and servers share the machine.
 ";
@@ -39,35 +39,60 @@ pub fn text(bench: &Bench, notes: &Notes) -> String {
 fn write_all(text: &mut String, bench: &Bench, notes: &Notes) -> fmt::Result {
     text.push_str(HEAD);
     write_run(text, bench)?;
-    rows::write_table(text, bench)?;
-    rows::write_details(text, bench, notes)?;
-    curves::write(text, bench, notes)?;
-    write_sections(text, bench)
-}
-
-fn write_run(text: &mut String, bench: &Bench) -> fmt::Result {
-    let Bench { date, command, machine, versions, quick, seed, .. } = bench;
-    let cores = machine.cores.show(ToString::to_string);
-    let (cpu, kernel) = (machine.cpu.show(Clone::clone), machine.kernel.show(Clone::clone));
-    let versions: Vec<String> = versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
-    writeln!(text, "\n## This run\n\n| | |\n|---|---|")?;
-    writeln!(text, "| when | {date} |\n| command | `{command}` (seed {seed}) |")?;
-    writeln!(text, "| machine | {cores} cores, {cpu}, {kernel} |\n| versions | {} |", versions.join(", "))?;
-    if *quick {
-        writeln!(text, "| rounds | **quick**: fewer and shorter ones than `make bench` has |")?;
+    for (name, parts) in families(bench) {
+        writeln!(text, "\n## {name}\n")?;
+        write_parts(text, &parts)?;
+        let rows: Vec<_> = parts.iter().flat_map(|part| &part.rows).collect();
+        rows::write(text, &rows, notes)?;
+        for curve in parts.iter().flat_map(|part| &part.curves) {
+            curves::write(text, curve, notes)?;
+        }
     }
     Ok(())
 }
 
-fn write_sections(text: &mut String, bench: &Bench) -> fmt::Result {
-    writeln!(text, "\n## What took how long\n\n| section | | seconds |\n|---|---|---|")?;
+/// Sections by family, each family where its first section ran.
+fn families(bench: &Bench) -> Vec<(&str, Vec<&Part>)> {
+    let mut families: Vec<(&str, Vec<&Part>)> = Vec::new();
     for part in &bench.sections {
-        let failed =
-            part.failed.as_ref().map_or(String::new(), |why| format!(" — **failed**: {}", cell(why)));
-        writeln!(text, "| `{}` | {}{failed} | {:.0} |", part.name, part.what, part.seconds)?;
+        match families.iter_mut().find(|(name, _)| *name == part.family()) {
+            Some((_, parts)) => parts.push(part),
+            None => families.push((part.family(), vec![part])),
+        }
     }
-    let all: f64 = bench.sections.iter().map(|part| part.seconds).sum();
-    writeln!(text, "| | all | {all:.0} |")
+    families
+}
+
+fn write_run(text: &mut String, bench: &Bench) -> fmt::Result {
+    let Bench { date, command, machine, versions, quick, seed, sections, .. } = bench;
+    let cores = machine.cores.show(ToString::to_string);
+    let (cpu, kernel) = (machine.cpu.show(Clone::clone), machine.kernel.show(Clone::clone));
+    let versions: Vec<String> = versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let seconds: f64 = sections.iter().map(|part| part.seconds).sum();
+    writeln!(text, "\n| this run | |\n|---|---|")?;
+    writeln!(text, "| when | {date} |\n| command | `{command}` (seed {seed}), {seconds:.0} s |")?;
+    writeln!(text, "| machine | {cores} cores, {cpu}, {kernel} |\n| versions | {} |", versions.join(", "))?;
+    if *quick {
+        writeln!(text, "| rounds | **quick**: fewer and shorter ones than `make bench` has |")?;
+    }
+    let of = |standing: fn(&Standing) -> bool| bench.rows().filter(|row| standing(&row.standing)).count();
+    let reached = of(|standing| *standing == Standing::Reached);
+    let missed = of(|standing| *standing == Standing::Missed);
+    let all = bench.rows().count();
+    writeln!(
+        text,
+        "| targets | {reached} of {all} reached, {missed} missed, {} without a figure |",
+        all - reached - missed
+    )
+}
+
+/// The measured subjects of a family, and the time that each took.
+fn write_parts(text: &mut String, parts: &[&Part]) -> fmt::Result {
+    let said = parts.iter().map(|part| {
+        let failed = part.failed.as_ref().map_or(String::new(), |why| format!(", **failed**: {}", cell(why)));
+        format!("`{}`: {} ({:.0} s){failed}.", part.name, part.what, part.seconds)
+    });
+    writeln!(text, "{}", said.collect::<Vec<_>>().join(" "))
 }
 
 /// Text that a cell of a table can hold.
@@ -75,12 +100,17 @@ fn cell(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }
 
-/// A figure with its spread, or why there is none.
-fn figure(spread: &Reading<super::model::Spread>, unit: &str) -> String {
+/// A figure with its spread, or the reason for none.
+fn figure(spread: &Reading<Spread>, unit: &str) -> String {
     match spread {
         Reading::Known(spread) => super::shown::spread(spread, unit),
         Reading::Unknown(why) => format!("n/a: {}", cell(why)),
     }
+}
+
+/// The note on a row or curve, as a link with this text; the text alone without one.
+fn link(notes: &Notes, id: &str, text: &str) -> String {
+    notes.anchor(id).map_or(text.to_owned(), |anchor| format!("[{text}](benchmarks/NOTES.md#{anchor})"))
 }
 
 #[cfg(test)]

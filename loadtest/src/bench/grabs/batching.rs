@@ -1,4 +1,4 @@
-//! What batches are worth: the pipeline against itself with batches of one, and against the most that can be had without
+//! The gain from batches: the pipeline against itself with batches of one, and against the most that can be had without
 //! batches, which is one script call and one confirmed publish a grab, as many in flight as there are connections.
 
 use anyhow::Result;
@@ -14,6 +14,7 @@ use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
     name: "batching",
+    family: "batching",
     what: "the batched pipeline against itself with batches of one",
     servers: true,
     claims,
@@ -23,7 +24,7 @@ pub(super) const SECTION: Section = Section {
 const CONNECTIONS: usize = 256;
 /// Nothing but the size of a batch differs.
 const ONE: [&str; 1] = ["grab.batch_max=1"];
-/// As many in flight as connections: nothing ever waits for a batch to end.
+/// Settings for as many grabs in flight as connections: none ever waits for a batch to end.
 const AT_ONCE: [&str; 2] = ["grab.batch_max=1", "grab.in_flight=256"];
 
 fn claims() -> Vec<Claim> {

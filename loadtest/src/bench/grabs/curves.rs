@@ -1,4 +1,4 @@
-//! How the rates depend on connections, on coupons, and on how hot one of them is.
+//! Rates by connections, by coupons, and by the heat of one coupon.
 
 use anyhow::Result;
 
@@ -14,6 +14,7 @@ use crate::workload::Catalogue;
 
 pub(super) const CONNECTIONS: Section = Section {
     name: "connections",
+    family: "connections",
     what: "grabs and echoes over few and many connections",
     servers: true,
     claims: Vec::new,
@@ -22,6 +23,7 @@ pub(super) const CONNECTIONS: Section = Section {
 
 pub(super) const COUPONS: Section = Section {
     name: "coupons",
+    family: "coupons",
     what: "grabs of few and of many coupons, and of a single hot one",
     servers: true,
     claims: Vec::new,

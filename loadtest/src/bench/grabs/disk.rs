@@ -1,4 +1,4 @@
-//! What the disk itself takes: no hand-over is confirmed before something is on it.
+//! The disk's own time: no hand-over is confirmed before something is on it.
 
 use std::io::Write as _;
 use std::time::Instant;
@@ -6,9 +6,9 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use hdrhistogram::Histogram;
 
-/// How often one round writes and waits.
+/// The number of times that one round writes and waits.
 const TIMES: u32 = 300;
-/// What it writes each time: about a batch's message.
+/// The bytes of each write: about a batch's message.
 const BYTES: usize = 4_096;
 
 /// p50 and p99, in milliseconds, of writing a little more to a file and waiting until it is on disk, with nothing else

@@ -13,6 +13,7 @@ use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
     name: "grab-embedded",
+    family: "grab-embedded",
     what: "grabs on files against an echo of the same process",
     servers: false,
     claims,

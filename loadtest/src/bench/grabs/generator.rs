@@ -1,4 +1,4 @@
-//! What the load generator itself costs, against wrk: on one machine it takes its CPU from what it measures.
+//! The load generator's own cost, against wrk's: on one machine it takes its CPU from the service that it measures.
 
 mod wrk;
 
@@ -16,6 +16,7 @@ use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
     name: "generator",
+    family: "generator",
     what: "the load generator's own CPU against wrk's",
     servers: false,
     claims,

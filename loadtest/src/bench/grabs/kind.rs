@@ -1,4 +1,4 @@
-//! What takes turns: a service, what it is asked, over how many connections, at which rate.
+//! Kinds of load that take turns: a service, its requests, the connections, the rate.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use super::measured::{Load, What};
 use crate::format::{count, number};
 use crate::load::Arrivals;
 
-/// What takes a turn.
+/// A kind of load that takes a turn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::bench) struct Kind {
-    /// Which of a section's services, where there are several; else empty.
+    /// The one of a section's services, where there are several; else empty.
     pub(super) service: &'static str,
     pub(super) what: What,
     pub(super) connections: usize,

@@ -13,6 +13,7 @@ use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
     name: "known-answers",
+    family: "known-answers",
     what: "sold-out and duplicate answers against an echo of the same process",
     servers: true,
     claims,
@@ -23,7 +24,7 @@ const CONNECTIONS: usize = 256;
 /// So many users buy all there is: as many of each coupon as there are of them.
 const HOLDERS: u32 = 20;
 
-/// How many rounds they may take for it.
+/// The rounds that they may take for it.
 const ROUNDS_TO_SELL_OUT: u32 = 5;
 
 const AGAIN: What = What::Again { users: HOLDERS as u64 };

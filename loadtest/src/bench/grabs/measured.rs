@@ -19,7 +19,7 @@ use crate::report::model::Figure;
 use crate::terminal;
 use crate::workload::{Catalogue, Workload};
 
-/// How often a service's memory is looked at.
+/// The interval between samples of a service's memory.
 const LOOK: Duration = Duration::from_millis(250);
 /// An answer that takes longer is an error, and makes the round not valid.
 const TIMEOUT: Duration = LoadSpec::TIMEOUT;
@@ -27,7 +27,7 @@ const TIMEOUT: Duration = LoadSpec::TIMEOUT;
 /// this is not sent, so that the round ends soon after its time.
 const TIMEOUT_OF_OVERLOAD: Duration = Duration::from_secs(3);
 
-/// What a round sends.
+/// The load of a round.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::bench) struct Load {
     pub(super) what: What,
@@ -36,7 +36,7 @@ pub(in crate::bench) struct Load {
     pub(super) duration: Duration,
 }
 
-/// Which requests.
+/// The kind of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::bench) enum What {
     /// `POST /bench/echo`.
@@ -55,7 +55,7 @@ pub(in crate::bench) enum What {
     SoldOut,
     /// Grabs by the first so many users of coupons that they hold.
     Again {
-        /// How many.
+        /// The number of them.
         users: u64,
     },
 }
@@ -72,7 +72,7 @@ impl What {
     }
 }
 
-/// How a measured service is made.
+/// The plan by which a measured service is made.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     /// Different from that of every other service that is up at the same time.
@@ -184,7 +184,7 @@ impl Measured {
         Ok(bytes as f64 / 1e6)
     }
 
-    /// How many grabs it granted since it started.
+    /// The grabs that it granted since it started.
     pub(super) fn sold(&self) -> Result<u64> {
         Ok(self.look()?.stats.grabs.granted)
     }
@@ -204,7 +204,7 @@ impl Measured {
     }
 }
 
-/// What had been used at a moment.
+/// CPU and memory used by a moment.
 struct Look {
     stats: AdminStats,
     servers: Vec<(String, Figure)>,

@@ -15,6 +15,7 @@ use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
     name: "overload",
+    family: "overload",
     what: "grabs at four times the rate that can be taken",
     servers: true,
     claims,
@@ -28,7 +29,7 @@ const SLOWED: [&str; 3] = ["grab.waiting_max=512", "grab.batch_max=1", "grab.in_
 const CONNECTIONS: usize = 256;
 const OVERLOADED: usize = 4_096;
 const TIMES: f64 = 4.0;
-/// How long the overload lasts in total, over all rounds, in a full run.
+/// The time that the overload lasts in total, over all rounds, in a full run.
 const IN_TOTAL: Duration = Duration::from_secs(60);
 
 const GRAB: What = What::Grab { rooms: 100 };
@@ -44,10 +45,7 @@ fn claims() -> Vec<Claim> {
     };
     vec![
         pace("overload", "grabs granted a second on servers at 4 × the top rate, 4,096 connections"),
-        pace(
-            "overload-slowed",
-            "the same with grab.batch_max=1: so slow that four times its rate can be sent and refused",
-        ),
+        pace("overload-slowed", "grabs granted a second on servers with grab.batch_max=1, overloaded 4×"),
         Claim {
             id: "overload-memory".into(),
             what: "resident memory of a service in the last of an overload's rounds".into(),

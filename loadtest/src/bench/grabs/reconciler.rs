@@ -1,4 +1,4 @@
-//! What the reconciler costs those who grab.
+//! The reconciler's cost to users who grab.
 
 use anyhow::{Result, ensure};
 
@@ -13,6 +13,7 @@ use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
     name: "reconciler",
+    family: "reconciler",
     what: "grabs while the reconciler runs every second, against hardly ever",
     servers: true,
     claims,
@@ -23,8 +24,8 @@ pub(super) const SECTION: Section = Section {
 const OFTEN: [&str; 1] = ["servers.reconcile_ms=1000"];
 const NEVER: [&str; 1] = ["servers.reconcile_ms=3600000"];
 const CONNECTIONS: usize = 256;
-/// As many rounds as others have, times this: at half the top rate the median of 3 s differs by half from one round to the next,
-/// whatever the reconciler does.
+/// The factor by which it has more rounds than others: at half the top rate the median of 3 s differs by half from one round
+/// to the next, with or without the reconciler.
 const ROUNDS: u32 = 5;
 
 fn claims() -> Vec<Claim> {

@@ -1,4 +1,4 @@
-//! What it costs to find out where one row lives: in this process, no service.
+//! The cost of routing one row: in this process, no service.
 
 use std::hint::black_box;
 use std::num::NonZeroU16;
@@ -14,8 +14,14 @@ use crate::bench::section::Section;
 use crate::compare::order::Order;
 use crate::random::Random;
 
-pub(super) const SECTION: Section =
-    Section { name: "routing", what: "where one row lives, by each strategy", servers: false, claims, run };
+pub(super) const SECTION: Section = Section {
+    name: "routing",
+    family: "routing",
+    what: "where one row lives, by each strategy",
+    servers: false,
+    claims,
+    run,
+};
 
 /// Ranges of the strategy that searches for one.
 const RANGES: u64 = 512;

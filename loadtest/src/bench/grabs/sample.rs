@@ -1,11 +1,11 @@
-//! What a round of one kind came to.
+//! The figures of one kind's round.
 
 use std::collections::BTreeMap;
 
 use crate::load::{Outcome, UNSENT};
 use crate::report::model::Figure;
 
-/// What a round's answers should be.
+/// The answers that a round should get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expected {
     /// Any 2xx.
@@ -20,7 +20,7 @@ pub(super) enum Expected {
     Duplicate,
 }
 
-/// How a load counts answers of an overloaded service.
+/// The kind of error by which a load counts answers of an overloaded service.
 const REFUSED: &str = "503";
 
 /// In a thousand sold-out answers, so many may be duplicates: of the few users who hold the coupons.
@@ -43,14 +43,14 @@ pub(in crate::bench) struct Sample {
     pub(super) late_ms: f64,
     /// Answers 503, a second.
     pub(super) refused_per_s: f64,
-    /// What was due and found no free connection in time, a second.
+    /// Requests a second that were due and found no free connection in time.
     pub(super) unsent_per_s: f64,
-    /// Why the round is not valid, if it is not.
+    /// The reason why the round is not valid, if it is not.
     pub(in crate::bench) problem: Option<String>,
 }
 
 impl Sample {
-    /// What the load itself tells. CPU and memory are read elsewhere.
+    /// Reads the figures that the load itself has. CPU and memory are read elsewhere.
     pub(super) fn of(expected: Expected, outcome: &Outcome) -> Self {
         let Some(figures) = outcome.endpoints.values().next() else {
             return Self { problem: Some("not one request was answered".to_owned()), ..Self::default() };

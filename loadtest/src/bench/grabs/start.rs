@@ -10,6 +10,7 @@ use crate::format::count;
 
 pub(super) const SECTION: Section = Section {
     name: "start",
+    family: "start",
     what: "from the start of a service to ready, on a million results",
     servers: true,
     claims,

@@ -15,6 +15,7 @@ use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
     name: "grab",
+    family: "grab",
     what: "grabs on servers against an echo of the same process",
     servers: true,
     claims,
@@ -133,7 +134,7 @@ pub(super) fn ratio(
     Row::measured(claim, samples, figures, problems(rounds, &kinds, audit))
 }
 
-/// What was wrong with the rounds, and what the audit found.
+/// The problems of the rounds, and the violations that the audit found.
 pub(super) fn problems(rounds: &Rounds<Kind>, kinds: &[Kind], audit: Option<&String>) -> Vec<String> {
     rounds.problems(kinds).into_iter().chain(audit.cloned()).collect()
 }

@@ -85,7 +85,7 @@ impl<K: Copy + PartialEq + Display> Rounds<K> {
         Reading::or_because(Spread::of(&self.ratios(one, other, value)), "the rounds gave no figure")
     }
 
-    /// Why rounds of these kinds are not valid: one line each.
+    /// The reasons why rounds of these kinds are not valid: one line each.
     pub(super) fn problems(&self, kinds: &[K]) -> Vec<String> {
         let of_kinds = self.0.iter().filter(|(_, kind, _)| kinds.contains(kind));
         let told = of_kinds.filter_map(|(round, kind, sample)| {
@@ -106,7 +106,7 @@ impl<K: Copy + PartialEq + Display> Rounds<K> {
         ]
     }
 
-    /// Where the CPU went for a request of a kind, by process.
+    /// The CPU that a request of a kind took, by process.
     pub(super) fn profile(&self, kind: K) -> Vec<Figure> {
         let Some((_, first)) = self.of(kind).next() else { return Vec::new() };
         let of_process = |name: &String| {

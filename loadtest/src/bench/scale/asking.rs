@@ -18,7 +18,7 @@ const WARM_UP: u32 = 10;
 /// Users whose results are asked for one by one.
 const SAMPLED: u32 = 50;
 
-/// What is asked.
+/// The question that is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ask {
     /// A user's coupons.
@@ -33,7 +33,7 @@ pub(super) enum Ask {
     Result,
 }
 
-/// What asking many times came to.
+/// The figures of asking many times.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
     pub(super) p50_ms: f64,
@@ -42,7 +42,7 @@ pub(super) struct Asked {
     pub(super) cpu_us: Option<f64>,
 }
 
-/// Who asks.
+/// The client that asks.
 pub(super) struct Asker {
     target: Address,
     client: Client,
@@ -80,7 +80,7 @@ impl Asker {
         Ok(Asked { p50_ms: ms(0.5), p99_ms: ms(0.99), cpu_us })
     }
 
-    /// What the service says of itself.
+    /// The service's own statistics.
     pub(super) fn stats(&self) -> Result<AdminStats> {
         get_json(&self.target, "/admin/stats")
     }

@@ -1,4 +1,4 @@
-//! What the rounds came to at each point of a curve.
+//! The figures of the rounds at each point of a curve.
 
 use std::collections::BTreeMap;
 

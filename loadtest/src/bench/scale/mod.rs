@@ -1,4 +1,4 @@
-//! How cost grows with the shards, with the tables that a result may lie in, and with the results.
+//! The growth of costs with the shards, with the tables that a result may lie in, and with the results.
 //!
 //! On files: a database server for every shard would measure how many processes two cores can keep apart, and ten million
 //! rows are there in a minute. All services of a curve are up at once and have a turn in each round, so that a machine that

@@ -1,4 +1,4 @@
-//! How cost grows with the number of results.
+//! The growth of costs with the number of results.
 //!
 //! There are ten results a user at every point, so that what is answered stays as long: only where it has to be found grows.
 
@@ -17,6 +17,7 @@ use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
     name: "scale-rows",
+    family: "scale",
     what: "queries, memory and start of hash-svc on files, over two powers of ten of results",
     servers: false,
     claims: Vec::new,
@@ -28,7 +29,7 @@ const RESULTS: [u64; 3] = [100_000, 1_000_000, 10_000_000];
 const QUICK: [u64; 3] = [10_000, 100_000, 1_000_000];
 const RESULTS_A_USER: u64 = 10;
 const DAYS: u64 = 30;
-/// What a result takes on disk with its indexes, rounded up, and what sorting them takes meanwhile.
+/// The bytes that a result takes on disk with its indexes, rounded up, and those that sorting them takes meanwhile.
 const BYTES_A_RESULT: u64 = 200;
 /// Of a room: fewer than any has at the smallest point.
 const ORDERS: u32 = 20;
@@ -43,7 +44,7 @@ const QUERIES: [(Ask, [Line; 2]); 4] = [
     (Ask::Kept, [cost("kept sums p50"), cost("kept sums p99")]),
 ];
 const MEMORY: Line = Line { name: "memory", unit: "MB", must: Growth::Cost(0.0) };
-/// Who holds what is read from every row.
+/// The line of starts, which read every row for the holders of coupons.
 const START: Line = Line { name: "start to ready", unit: "s", must: Growth::Cost(1.0) };
 
 const fn cost(name: &'static str) -> Line {

@@ -10,10 +10,10 @@ use crate::bench::grabs::{Kind, Measured, PLENTY, What};
 use crate::contestants::{Running, Spec};
 use crate::workload::Catalogue;
 
-/// What differs from point to point.
+/// The settings that differ from point to point.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Point {
-    /// As `loadtest compare` calls it.
+    /// The name in `loadtest compare`.
     pub(super) contestant: &'static str,
     pub(super) shards: NonZeroU16,
     /// Results of the past.

@@ -1,4 +1,4 @@
-//! How cost grows with the number of shards.
+//! The growth of costs with the number of shards.
 
 use std::num::NonZeroU16;
 
@@ -15,6 +15,7 @@ use crate::format::count;
 
 pub(super) const SECTION: Section = Section {
     name: "scale-shards",
+    family: "scale",
     what: "grabs and queries of hash-svc on files, from one shard to sixteen",
     servers: false,
     claims: Vec::new,

@@ -1,4 +1,4 @@
-//! How cost grows with the number of daily tables, over which the same results spread.
+//! The growth of costs with the number of daily tables, over which the same results spread.
 
 use anyhow::Result;
 
@@ -13,6 +13,7 @@ use crate::format::count;
 
 pub(super) const SECTION: Section = Section {
     name: "scale-tables",
+    family: "scale",
     what: "grabs and queries of range-svc by time on files, from one day's table to a year's",
     servers: false,
     claims: Vec::new,

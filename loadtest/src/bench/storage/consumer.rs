@@ -1,4 +1,4 @@
-//! How fast a consumer empties its queues, and how far it trails the grabs.
+//! The rate at which a consumer empties its queues, and its lag behind the grabs.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,8 +18,14 @@ use crate::http::{Target as Address, get_json};
 use crate::load::{Arrivals, LoadSpec, run_load};
 use crate::workload::{Catalogue, Workload};
 
-pub(super) const SECTION: Section =
-    Section { name: "consumer", what: "from the queues into four shards", servers: true, claims, run };
+pub(super) const SECTION: Section = Section {
+    name: "consumer",
+    family: "consumer",
+    what: "from the queues into four shards",
+    servers: true,
+    claims,
+    run,
+};
 
 /// Connections that fill the queues.
 const CONNECTIONS: usize = 256;
@@ -29,11 +35,11 @@ const BACKLOG: u64 = 600_000;
 const QUICK: u64 = 120_000;
 /// The most loads that a backlog may take: a machine on which it takes longer has other things to do.
 const LOADS: usize = 40;
-/// How long a backlog may take.
+/// The time that a backlog may take.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// How often to look how far it is.
+/// The interval between looks at its progress.
 const LOOK: Duration = Duration::from_millis(2);
-/// How often to ask how far reads trail.
+/// The interval between samples of the lag of reads.
 const SAMPLE: Duration = Duration::from_millis(50);
 /// A table beside the service's, which takes no notice of it.
 const RAW_TABLE: &str = "bench_raw";
@@ -151,7 +157,7 @@ fn stored(raw: &mut Raw) -> Result<u64> {
     raw.sum("SELECT results FROM shard_state")
 }
 
-/// What the rounds came to.
+/// The figures of the rounds.
 #[derive(Default)]
 struct Rounds {
     ratios: Vec<f64>,

@@ -1,4 +1,4 @@
-//! How long it takes to fill a data folder, against the same rows over as many bare connections to SQLite.
+//! The time to fill a data folder, against the same rows over as many bare connections to SQLite.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
     name: "seeding-embedded",
+    family: "seeding",
     what: "100,000 users, and results of the past, into files of main and four shards",
     servers: false,
     claims,
@@ -115,7 +116,7 @@ fn seed(folder: &Folder, strategy: &dyn ShardingStrategy, options: &SeedOptions)
     Ok(began.elapsed().as_secs_f64())
 }
 
-/// What the seeder stored: of main, then of each shard.
+/// Reads the seeder's rows: of main, then of each shard.
 fn read_all(folder: &Folder) -> Result<Vec<Vec<Table>>> {
     let data = folder.path().join("data");
     let shard = |number| data.join(format!("shard-{number}.sqlite"));
@@ -167,7 +168,7 @@ fn store_all(folder: &Folder, files: &[Vec<Table>]) -> Result<f64> {
     Ok(began.elapsed().as_secs_f64())
 }
 
-/// As the seeder does: nothing is journalled or synced until all is there, and then everything is.
+/// Stores rows as the seeder does: nothing is journalled or synced until all is there, and then everything is.
 fn store(path: &Path, tables: &[Table]) -> Result<()> {
     let mut db = Connection::open(path)?;
     db.pragma_update(None, "synchronous", "OFF")?;

@@ -1,4 +1,4 @@
-//! What two decisions of a scatter are worth, by plain statements over bare connections: that every shard is told how many
+//! The gain from two decisions of a scatter, by plain statements over bare connections: that every shard is told how many
 //! rows are wanted and after which, and that all shards are asked at once.
 
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
     name: "gains",
+    family: "gains",
     what: "pages of all shards with and without a limit, at once and one shard after the other",
     servers: true,
     claims,
@@ -49,7 +50,7 @@ fn claims() -> Vec<Claim> {
     ]
 }
 
-/// How a page can be had.
+/// The ways to get a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// Each shard is told the limit and the last row of the page before; all at once.
@@ -64,7 +65,7 @@ enum Way {
 
 const WAYS: [Way; 4] = [Way::Pushed, Way::InTurn, Way::Offset, Way::Everything];
 
-/// Where a row stands in the order of a page.
+/// The position of a row in the order of a page.
 type Position = (i64, i64);
 
 fn run(context: &mut Context) -> Result<Findings> {
@@ -118,7 +119,7 @@ fn one_page(raw: &mut Raw, room: i64, order: &mut Order, times: &mut [Vec<f64>; 
     Ok(())
 }
 
-/// What the shards gave, merged, latest first, and how long that took.
+/// Reads a page: the shards' rows, merged, latest first, and the time that took.
 fn page(raw: &mut Raw, way: Way, room: i64, after: Option<Position>) -> Result<(Duration, Vec<Position>)> {
     let began = Instant::now();
     let questions: Vec<_> = (0..SHARDS.get()).map(|_| Some(question(way, room, after))).collect();

@@ -1,4 +1,4 @@
-//! What storing and querying cost, each held against the same work over bare connections in the same run.
+//! The costs of storing and querying, each held against the same work over bare connections in the same run.
 //!
 //! - `raw` are the bare connections, `questions` what is asked of them and of the API.
 //! - `queries`, `many`, `gains`, `sums`, `consumer`, `seeding` and `files` are sections of the benchmark.

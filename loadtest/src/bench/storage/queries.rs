@@ -1,4 +1,4 @@
-//! What the API adds to a query: to the shard's own time for it, or to all shards' at once.
+//! The API's share of a query's time: over the shard's own, or over all shards' at once.
 //!
 //! On one machine the shards share its cores: four of them that are asked at once cannot each be as fast as when it is asked
 //! alone. So what a scatter is held against are the shards' own pages over bare connections *at once*; how it stands to the
@@ -18,6 +18,7 @@ use crate::contestants::Running;
 
 pub(super) const SECTION: Section = Section {
     name: "queries",
+    family: "queries",
     what: "queries of 1 M results, of one shard and of all",
     servers: true,
     claims,
@@ -26,7 +27,7 @@ pub(super) const SECTION: Section = Section {
 
 /// Times that are told apart, in nanoseconds.
 const LONGEST: u64 = 120_000_000_000;
-/// What HTTP alone costs.
+/// The path whose answer costs HTTP alone.
 const NOTHING: &str = "/healthz";
 
 /// A query of a contestant.
@@ -64,18 +65,18 @@ pub(super) const CASES: [Case; 6] = [
 
 const QUANTILES: [(&str, f64); 2] = [("p50", 0.5), ("p99", 0.99)];
 
-/// How many results there are.
+/// The number of results.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scale {
-    /// What the ids of rows begin with.
+    /// The beginning of its rows' ids.
     pub(super) id: &'static str,
-    /// What is said of it.
+    /// The number in words.
     pub(super) of: &'static str,
 }
 
 const OF_A_MILLION: Scale = Scale { id: "query", of: "1 M results" };
 
-/// How often is asked.
+/// The number of questions.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Effort {
     pub(super) rounds: u32,
@@ -165,14 +166,14 @@ fn measure(case: &Case, of_size: &Scale, running: &Running, effort: Effort, seed
         times.together.push(together);
     }
     let rows = claims_of(case, of_size).into_iter().zip(QUANTILES);
-    Ok(rows.map(|(claim, quantile)| row(claim, quantile, &times)).collect())
+    Ok(rows.map(|(claim, (_, quantile))| row(claim, quantile, &times)).collect())
 }
 
 fn nanos(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(LONGEST)
 }
 
-fn row(claim: Claim, (name, quantile): (&str, f64), times: &Times) -> Row {
+fn row(claim: Claim, quantile: f64, times: &Times) -> Row {
     let of = |rounds: &[Histogram<u64>]| -> Vec<f64> {
         rounds.iter().map(|round| round.value_at_quantile(quantile) as f64 / 1e6).collect()
     };
@@ -181,15 +182,11 @@ fn row(claim: Claim, (name, quantile): (&str, f64), times: &Times) -> Row {
     let over =
         |ceiling: &[f64]| -> Vec<f64> { api.iter().zip(ceiling).map(|(api, other)| api / other).collect() };
     let figures = vec![
-        Figure::of(format!("{name} of the API"), "ms", &api),
-        Figure::of(format!("{name} of bare connections at once"), "ms", &together),
-        Figure::of(format!("{name} of the slowest shard, each asked alone"), "ms", &alone),
+        Figure::of("API", "ms", &api),
+        Figure::of("bare connections at once", "ms", &together),
+        Figure::of("slowest shard, each asked alone", "ms", &alone),
         Figure::of("API ÷ slowest shard asked alone", "×", &over(&alone)),
-        Figure::of(
-            format!("{name} of an exchange with the service that asks nothing ({NOTHING})"),
-            "ms",
-            &nothing,
-        ),
+        Figure::of(format!("exchange with the service that asks nothing ({NOTHING})"), "ms", &nothing),
     ];
     Row::measured(claim, over(&together), figures, Vec::new())
 }

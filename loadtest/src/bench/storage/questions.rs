@@ -1,4 +1,4 @@
-//! What is asked of results: as a path of the API, and as the statements that the service sends its shards for it.
+//! Questions about results: as a path of the API, and as the statements that the service sends its shards for it.
 
 use anyhow::Result;
 use coupon_core::{Plan, ResultId, ResultQuery, RoomId, ShardId, TableId, TimeRange, Timestamp, UserId};
@@ -15,7 +15,7 @@ const HOUR_MS: i64 = 3_600_000;
 pub(super) const COLUMNS: &str = "result_id, user_id, coupon_id, room_id, grab_status, grab_time, use_status, use_time, \
      CAST(order_amount * 100 AS SIGNED)";
 
-/// What is asked.
+/// The question.
 #[derive(Clone, Copy)]
 pub(super) enum Ask {
     User,

@@ -43,13 +43,13 @@ impl Raw {
         Ok(Self { conns, runtime })
     }
 
-    /// What a query answers, of each database.
+    /// Answers a query on each database.
     pub(super) fn query(&mut self, sql: &str) -> Result<Vec<Vec<Row>>> {
         let sql = vec![sql.to_owned(); self.conns.len()];
         self.query_each(&sql)
     }
 
-    /// What each database answers to a query of its own.
+    /// Answers a query of its own on each database.
     pub(super) fn query_each(&mut self, sql: &[String]) -> Result<Vec<Vec<Row>>> {
         let asked = self.conns.iter_mut().zip(sql).map(|(conn, sql)| conn.query(sql.as_str()));
         Ok(self.runtime.block_on(try_join_all(asked))?)
@@ -95,7 +95,7 @@ impl Raw {
         Ok(asked.elapsed())
     }
 
-    /// What they answer when asked all at once.
+    /// Asks all at once.
     pub(super) fn at_once(&mut self, questions: &[Option<Question>]) -> Result<Vec<Vec<Row>>> {
         let Self { conns, runtime } = self;
         let asking = conns.iter_mut().zip(questions).filter_map(|(conn, question)| {
@@ -105,7 +105,7 @@ impl Raw {
         Ok(runtime.block_on(try_join_all(asking))?)
     }
 
-    /// What they answer when asked one after the other.
+    /// Asks one after the other.
     pub(super) fn in_turn(&mut self, questions: &[Option<Question>]) -> Result<Vec<Vec<Row>>> {
         let Self { conns, runtime } = self;
         let asked = conns.iter_mut().zip(questions);

@@ -1,4 +1,4 @@
-//! How long it takes to fill a data set, against the same rows over as many bare connections.
+//! The time to fill a data set, against the same rows over as many bare connections.
 
 use anyhow::{Context as _, Result};
 use coupon_core::TableId;
@@ -14,6 +14,7 @@ use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
     name: "seeding",
+    family: "seeding",
     what: "100,000 users, and results of the past, into main and four shards",
     servers: true,
     claims,
@@ -22,7 +23,7 @@ pub(super) const SECTION: Section = Section {
 
 /// The tables of main that a seeder fills.
 pub(super) const MAIN: [&str; 5] = ["users", "live_rooms", "coupons", "coupon_details", "stock_logs"];
-/// What the bare connections' tables begin with.
+/// The beginning of the names of the bare connections' tables.
 const PREFIX: &str = "bench_";
 /// Rows of a transaction, as the seeder's.
 pub(super) const TRANSACTION: usize = 10_000;

@@ -18,6 +18,7 @@ use crate::workload::{Catalogue, Workload};
 
 pub(super) const SECTION: Section = Section {
     name: "sums",
+    family: "sums",
     what: "sums over everything while grabs are written",
     servers: true,
     claims,
@@ -28,7 +29,7 @@ pub(super) const SECTION: Section = Section {
 const RATE: f64 = 1_000.0;
 /// Connections that they come over.
 const CONNECTIONS: usize = 64;
-/// How long to wait between two questions: a dashboard's, not a flood.
+/// The pause between two questions: a dashboard's, not a flood.
 const PAUSE: Duration = Duration::from_millis(2);
 const KEPT: &str = "/api/statistics/global?exact=false";
 const COUNTED: &str = "/api/statistics/global";

@@ -10,13 +10,13 @@ use super::super::sample::Sample;
 use crate::http::Target;
 use crate::report::model::Figure;
 
-/// As long as a grab's body is on average.
+/// The script of wrk, whose body is as long as a grab's is on average.
 const SCRIPT: &str = r#"wrk.method = "POST"
 wrk.body = '{"user_id":54321,"coupon_id":321,"room_id":65}'
 wrk.headers["Content-Type"] = "application/json"
 "#;
 
-/// Where it is, or why there is none.
+/// Finds the program, or says why there is none.
 pub(super) fn find() -> Result<PathBuf, String> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let mut found = std::env::split_paths(&folders).map(|folder| folder.join("wrk"));
@@ -56,7 +56,7 @@ pub(super) fn round(
     })
 }
 
-/// What it says of a round.
+/// The figures that it prints of a round.
 #[derive(Debug, PartialEq)]
 struct Said {
     requests: f64,

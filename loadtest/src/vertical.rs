@@ -1,4 +1,4 @@
-//! What it brings to keep a coupon's wide columns in a table of their own: the same reads with and without them.
+//! The gain from keeping a coupon's wide columns in a table of their own: the same reads with and without them.
 //!
 //! A page that reads the wide columns has to join them back, so the difference between the two reads is what the
 //! narrow table saves everybody else.
@@ -8,6 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::http::Target;
@@ -16,40 +17,41 @@ use crate::stats::{Estimate, Judgement, MIN_ROUNDS, estimate, judge, ratios};
 use crate::terminal;
 use crate::workload::{Action, Catalogue, Endpoint, Requests, Rooms, Scenario, Workload};
 
-/// The reads compared: what the pair is called, the narrow one, the wide one.
+/// The reads compared: the pair's name, the narrow one, the wide one.
 const PAIRS: [(&str, Endpoint, Endpoint); 2] = [
     ("one coupon", Endpoint::Coupon, Endpoint::CouponDetails),
     ("a room's coupons", Endpoint::RoomCoupons, Endpoint::RoomCouponsDetails),
 ];
 
-/// How to measure.
+/// The conditions of a measurement.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// How long each read is sent in a round.
+    /// The time for which each read is sent in a round.
     pub duration: Duration,
-    /// How many rounds.
+    /// The number of rounds.
     pub rounds: u32,
-    /// How many connections send one read after the other.
+    /// The connections that send one read after the other.
     pub connections: usize,
-    /// What the ids asked for are drawn from.
+    /// The seed of the ids asked for.
     pub seed: u64,
-    /// Which ids there are.
+    /// The ids there are.
     pub catalogue: Catalogue,
 }
 
-/// What came of all pairs of reads.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The results of all pairs of reads. Measured for four seconds on the first contestant once all rounds are over, if there are
+/// at least five; `loadtest vertical` takes longer and is surer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Vertical {
-    /// How many rounds.
+    /// The number of rounds.
     pub rounds: u32,
-    /// By pair.
+    /// The pairs.
     pub pairs: Vec<Pair>,
 }
 
 /// One read, narrow and wide.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Pair {
-    /// What is read.
+    /// Its name.
     pub name: String,
     /// Without details.
     pub narrow: Read,
@@ -59,12 +61,12 @@ pub struct Pair {
     pub throughput_ratio: Option<Estimate>,
     /// Median latency: narrow ÷ wide, by round.
     pub p50_ratio: Option<Estimate>,
-    /// What that means.
+    /// Both ratios in a sentence.
     pub meaning: String,
 }
 
 /// One kind of read over all rounds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Read {
     /// Method and path.
     pub path: String,

@@ -13,6 +13,7 @@ pub mod explain;
 pub mod faults;
 pub mod replay;
 pub mod run;
+pub mod schema;
 pub mod serve;
 pub mod simulate;
 pub mod vertical;

@@ -7,7 +7,7 @@ use crate::stats::estimate;
 
 /// A figure of a shard's round.
 pub(super) struct Column {
-    /// What it is called.
+    /// The column's heading.
     pub(super) title: &'static str,
     figure: fn(&ShardRound) -> Figure,
     show: fn(f64) -> String,
@@ -35,19 +35,19 @@ fn flow(shard: &ShardRound, figure: fn(&ShardFlow) -> &Figure) -> Figure {
         .map_or_else(|| Figure::unknown("no queue lies before it"), |flow| figure(flow).clone())
 }
 
-/// What a report shows of each shard: queues where there are any, and quotas where there was one.
+/// The columns of the table of shards: queues where there are any, and quotas where there was one.
 pub(super) fn columns(report: &Report) -> Vec<Column> {
     let queues = report.contestants.iter().any(has_queues);
     let quota = report.meta.shard_cpu.is_some();
     WORK.into_iter().chain(QUEUE.into_iter().filter(|_| queues)).chain(quota.then_some(QUOTA)).collect()
 }
 
-/// Whether a queue lies before its shards.
+/// True when a queue lies before its shards.
 pub(super) fn has_queues(contestant: &Contestant) -> bool {
     contestant.rounds.iter().any(|round| round.flow.is_some())
 }
 
-/// How many shards a contestant has figures of.
+/// The number of shards that a contestant has figures of.
 pub(super) fn shards(contestant: &Contestant) -> usize {
     contestant.rounds.iter().map(|round| round.shards.len()).max().unwrap_or(0)
 }

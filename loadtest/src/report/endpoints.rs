@@ -6,9 +6,9 @@ pub struct EndpointInfo {
     pub key: &'static str,
     /// A short name, for tables.
     pub name: &'static str,
-    /// Whose need it serves, for headings.
+    /// The need that it serves, for headings.
     pub need: &'static str,
-    /// Whether it reads results, so that the strategy decides what it costs.
+    /// True when it reads results, so that the strategy decides its cost.
     pub sharded_read: bool,
 }
 
@@ -34,7 +34,7 @@ pub const ENDPOINTS: [EndpointInfo; 14] = [
     info("echo", "echo", "The ceiling: no work at all", false),
 ];
 
-/// What is known about an endpoint.
+/// Looks up an endpoint by its key.
 #[must_use]
 pub fn find(key: &str) -> Option<&'static EndpointInfo> {
     ENDPOINTS.iter().find(|endpoint| endpoint.key == key)

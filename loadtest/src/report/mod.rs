@@ -11,6 +11,7 @@ pub mod html;
 pub mod measured;
 pub mod model;
 pub mod require;
+pub mod schema;
 mod summarise;
 pub mod terminal;
 
@@ -25,14 +26,14 @@ use crate::files;
 pub use model::Report;
 pub use summarise::summarise;
 
-/// Where a report was written.
+/// The files of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
     /// For programs.
     pub json: PathBuf,
     /// For people: one page that needs nothing else.
     pub html: PathBuf,
-    /// Where the figures of the report are now that was there before, if one was.
+    /// The file that now holds the figures of an earlier report, if there was one.
     pub earlier: Option<PathBuf>,
 }
 

@@ -1,5 +1,6 @@
 //! A median and the interval that holds it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The least number of rounds that supports a verdict: with four, even the widest interval covers only 87.5 %.
@@ -9,7 +10,7 @@ pub const MIN_ROUNDS: usize = 5;
 pub const TARGET_LEVEL: f64 = 0.95;
 
 /// A median over rounds, and how sure it is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
     /// The median.
     pub median: f64,
@@ -19,7 +20,7 @@ pub struct Estimate {
     pub high: f64,
     /// The probability with which such an interval covers the true median, 0 to 1: 0.9375 for five rounds.
     pub level: f64,
-    /// How many rounds it is made of.
+    /// The number of rounds it is made of.
     pub n: usize,
 }
 
@@ -50,7 +51,7 @@ pub fn coverage(rounds: usize) -> f64 {
     if rounds == 0 { 0.0 } else { rank(rounds).1 }
 }
 
-/// Which order statistics bound the median: the k-th smallest and the k-th largest, and the coverage they have.
+/// The order statistics that bound the median, the k-th smallest and the k-th largest, and their coverage.
 ///
 /// The largest k (narrowest interval) that still reaches [`TARGET_LEVEL`]; 1 when none does.
 fn rank(n: usize) -> (usize, f64) {

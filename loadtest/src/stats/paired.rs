@@ -6,7 +6,7 @@ use super::{Estimate, MIN_ROUNDS, estimate};
 /// between two processes on one machine they can come from where the linker put a loop.
 pub const RELEVANT_DIFFERENCE: f64 = 0.05;
 
-/// What a comparison of two contestants came to.
+/// The result of a comparison of two contestants.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Judgement {
     /// The first has more of it.

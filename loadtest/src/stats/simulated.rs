@@ -10,8 +10,8 @@ fn noise(random: &mut Random, spread: f64) -> f64 {
     (spread * normal).exp() * if random.unit() < 0.05 { 3.0 } else { 1.0 }
 }
 
-/// How often a difference is called over many comparisons of `rounds` rounds each, where the first contestant
-/// truly takes `effect` times as long; the rounds themselves go up and down by far more.
+/// The share of many comparisons of `rounds` rounds each that call a difference, where the first contestant truly takes
+/// `effect` times as long; the rounds themselves go up and down by far more.
 fn called(rounds: usize, effect: f64, spread: f64) -> f64 {
     let mut random = Random::new(7, 0);
     let comparisons = 4_000;

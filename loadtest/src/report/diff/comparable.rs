@@ -1,10 +1,10 @@
-//! Whether two reports can be compared at all, and what is to be kept in mind if they can.
+//! Comparability of two reports: obstacles that forbid a comparison, and notes on one that is possible.
 
 use crate::format::number;
 use crate::report::model::{Contestant, Meta, Report};
 use crate::stats::estimate;
 
-/// What forbids a comparison: each a sentence that names what differs. None when the two measured the same thing.
+/// The obstacles to a comparison: each a sentence that names a difference. None when the two measured the same thing.
 #[must_use]
 pub fn obstacles(before: &Report, after: &Report) -> Vec<String> {
     let (one, two) = (&before.meta, &after.meta);
@@ -75,7 +75,7 @@ fn names(report: &Report) -> String {
 
 /// From which lateness of the load generator on, in milliseconds, a machine had other things to do.
 const LATE_MS: f64 = 1.0;
-/// How many times later it must be than in the other run.
+/// The factor by which it must be later than in the other run.
 const TIMES_LATER: f64 = 3.0;
 
 /// The load generator is the same program in both, with the same requests: where it was much later, so was all else.
@@ -97,7 +97,7 @@ fn busier(before: &Report, after: &Report) -> Option<String> {
     })
 }
 
-/// What does not forbid a comparison, but has a part in what it shows.
+/// Differences that forbid no comparison, but have a part in its result.
 #[must_use]
 pub fn notes(before: &Report, after: &Report) -> Vec<String> {
     let (one, two) = (&before.meta, &after.meta);

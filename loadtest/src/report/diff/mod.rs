@@ -26,7 +26,7 @@ pub const LEAST: f64 = 0.1;
 /// From which part of all requests on more or fewer of them that fail are a difference: 0.1 %.
 const FAILED: f64 = 0.001;
 
-/// What became of a figure.
+/// The change of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
@@ -43,9 +43,9 @@ pub enum Change {
 /// A figure before and after.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
-    /// Whose.
+    /// The contestant.
     pub contestant: String,
-    /// Which: a metric as `report.json` names it, or `errors`.
+    /// The metric as `report.json` names it, or `errors`.
     pub metric: String,
     /// The same for people.
     pub label: String,
@@ -57,16 +57,16 @@ pub struct Row {
     pub after: Option<Estimate>,
     /// After ÷ before, by round; none for errors, of which there may have been none.
     pub ratio: Option<Estimate>,
-    /// What that comes to.
+    /// The judgement on the ratio.
     pub change: Change,
-    /// Why nothing can be told, if that is so.
+    /// The reason why there is no judgement, if there is none.
     pub reason: Option<String>,
 }
 
 /// Two reports side by side.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Diff {
-    /// What is to be kept in mind with it.
+    /// Reservations about the comparison.
     pub notes: Vec<String>,
     /// Every figure that both have.
     pub rows: Vec<Row>,
@@ -81,7 +81,7 @@ impl Diff {
         Self { notes: notes(before, after), rows }
     }
 
-    /// How many figures came to that.
+    /// Counts the figures with that change.
     #[must_use]
     pub fn count(&self, change: Change) -> usize {
         self.rows.iter().filter(|row| row.change == change).count()

@@ -7,7 +7,7 @@ use crate::format::{self, number, plain};
 use crate::report::Report;
 use crate::report::model::{Advice, KeyFigure, Topic};
 
-/// How many of the things that would change the answer are told at once; the first are the nearest.
+/// The number of changes to the answer that are shown at once; the first are the nearest.
 const CHANGES: usize = 3;
 
 /// The answer, what it rests on, and what would change it.
@@ -101,7 +101,7 @@ fn keep_in_mind(report: &Report) -> Markup {
     }
 }
 
-/// What each contestant is good for.
+/// The section on each contestant's strengths.
 pub(super) fn good_for(report: &Report) -> Markup {
     let contestants = report.advice.iter().filter_map(|advice| match &advice.topic {
         Topic::Contestant(of) => Some((of, advice)),

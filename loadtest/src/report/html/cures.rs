@@ -1,4 +1,4 @@
-//! What each cure buys and what it costs, beside its plain variant.
+//! The gain and the price of each cure, beside its plain variant.
 
 use maud::{Markup, html};
 

@@ -1,4 +1,4 @@
-//! How contestants are told apart: by a colour, a mark and a dash, so that no one of them has to be seen.
+//! The marks of contestants: a colour, a shape and a dash, so that no one of them has to be seen.
 
 use maud::{Markup, html};
 

@@ -1,4 +1,4 @@
-//! How it was measured, on what, and the figures behind the figures.
+//! The method section: conditions, machine, and the figures behind the figures.
 
 use maud::{Markup, html};
 

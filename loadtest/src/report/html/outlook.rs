@@ -1,4 +1,4 @@
-//! What more shards would change, as routing alone tells.
+//! The effect of more shards, as routing alone tells.
 
 use std::collections::BTreeMap;
 

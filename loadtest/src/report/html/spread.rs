@@ -1,4 +1,4 @@
-//! How many shards' worth of work the shards really do.
+//! Effective shards: the number of evenly loaded shards that the work is worth.
 
 use maud::{Markup, html};
 
@@ -36,7 +36,7 @@ fn figure(contestant: &Contestant, metric: &Metric) -> Result<f64, String> {
     contestant.median(metric).ok_or(reason)
 }
 
-/// What skew and effective shards mean for a contestant, in a sentence.
+/// Skew and effective shards of a contestant, as a sentence.
 fn meaning(report: &Report, contestant: &Contestant) -> Markup {
     let told = match figure(contestant, &Metric::EffectiveShards) {
         Err(reason) => format!("n/a: {reason}."),

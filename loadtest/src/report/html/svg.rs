@@ -1,4 +1,4 @@
-//! What the charts share: scales, ticks, numbers.
+//! Parts that the charts share: scales, ticks, numbers.
 //!
 //! Every chart is drawn [`WIDTH`] units wide and shown at about that many pixels, several side by side on a wide
 //! screen and one below the other on a phone: text keeps its size on both.
@@ -50,12 +50,12 @@ impl LogScale {
         Self { low: 1.0 / most, high: most }
     }
 
-    /// Where a value lies on the way from the scale's low end to its high one, 0 to 1.
+    /// The position of a value between the scale's ends, 0 to 1.
     pub(super) fn part(self, value: f64) -> f64 {
         (value.clamp(self.low, self.high) / self.low).ln() / (self.high / self.low).ln()
     }
 
-    /// Where a value lies across a chart.
+    /// The position of a value across a chart.
     pub(super) fn at(self, value: f64) -> f64 {
         MARGIN + self.part(value) * (WIDTH - 2.0 * MARGIN)
     }
@@ -100,7 +100,7 @@ pub(super) fn log_axis(scale: LogScale, height: f64, label: impl Fn(f64) -> Stri
     }
 }
 
-/// How to anchor a label so that it does not leave the chart.
+/// The anchor of a label that keeps it within the chart.
 pub(super) fn anchor(x: f64) -> &'static str {
     if x < 24.0 {
         "start"

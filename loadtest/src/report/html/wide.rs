@@ -8,7 +8,7 @@ use crate::report::model::Reading;
 use crate::stats::Estimate;
 use crate::vertical::{Pair, Vertical};
 
-/// What was found, or how to find it.
+/// The section on wide columns: the results, or the command that finds them.
 pub(super) fn section(report: &Report) -> Markup {
     html! {
         section id="vertical" {

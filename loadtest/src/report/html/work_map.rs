@@ -4,10 +4,10 @@ use crate::report::model::ShardLook;
 
 /// More columns than this are joined, so that each can be seen.
 const MOST_COLUMNS: f64 = 60.0;
-/// How long a column may be, in seconds: looks come four times a second.
+/// Possible lengths of a column, in seconds: samples come four times a second.
 const STEPS: [f64; 11] = [0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0];
 
-/// What each shard had written by some moments of a round, from its start to its end.
+/// Rows that each shard had written by some moments of a round, from its start to its end.
 pub(super) struct Round(Vec<(f64, Vec<f64>)>);
 
 impl Round {
@@ -31,7 +31,7 @@ impl Round {
         self.0.last().map_or(0.0, |(at, _)| *at)
     }
 
-    /// What a shard had written by a moment: between two looks, rows are taken to come evenly.
+    /// Rows that a shard had written by a moment: between two samples, rows are taken to come evenly.
     fn written(&self, shard: usize, moment: f64) -> f64 {
         let next = self.0.partition_point(|(at, _)| *at < moment);
         let at = |index: usize| {

@@ -132,8 +132,8 @@ fn table(contestant: &Contestant, map: &Map) -> Markup {
     data(&["", "share of writes", "rows/s, mean", "rows/s, most"], &rows)
 }
 
-/// How strong a shade is. Even a shard without writes keeps a hint of colour, so that it can be seen that it is
-/// there; the power lifts low rates out of the dark, where eyes tell shades apart badly.
+/// The strength of a shade. Even a shard without writes keeps a hint of colour, so that it can be seen that it is there; the
+/// power lifts low rates out of the dark, where eyes tell shades apart badly.
 fn shade(rows: f64, most: f64) -> f64 {
     if most > 0.0 { 0.06 + 0.94 * (rows / most).powf(0.6) } else { 0.06 }
 }

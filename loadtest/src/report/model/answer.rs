@@ -1,54 +1,58 @@
 //! The answer to the question that a comparison was made for, and the limits that were set for it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Figure;
 use crate::stats::Estimate;
 
-/// Which contestant for the workload as a whole, how sure that is, and what would change it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// The choice for the workload as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Answer {
     /// The conclusion, in a sentence or two.
     pub verdict: String,
-    /// Whom it names; empty when there is nothing to choose by.
+    /// The contestants that no other plain one was shown to beat, by rows stored a second, by the mean time a request takes, and
+    /// by effective shards, each as far as it tells any apart. Where these point to different contestants, all of those, and
+    /// `verdict` says who leads in what; empty when there is nothing to choose by.
     pub choice: Vec<String>,
-    /// What it rests on.
+    /// The figures that it rests on.
     pub figures: Vec<KeyFigure>,
-    /// What would change it, the nearest first.
+    /// Changes of load or machines that would change it, the nearest first.
     pub changes: Vec<String>,
-    /// How sure that is, in a few words.
+    /// The certainty of it, in a few words.
     pub certainty: String,
 }
 
 /// A figure that the answer rests on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KeyFigure {
-    /// What it is.
+    /// Its name.
     pub label: String,
-    /// Whose.
+    /// The contestant that it is of.
     pub contestant: String,
     /// The figure and its interval.
     pub estimate: Estimate,
     /// Its unit; empty for pure numbers.
     pub unit: String,
-    /// What it is held against, as a sentence; empty when it stands alone.
+    /// The others' figures, as a sentence; empty when it stands alone.
     pub against: String,
 }
 
 /// A limit that a figure had to keep.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Requirement {
-    /// As it was given: `hash.grab.p99<20ms`.
+    /// The limit as it was given: `hash.grab.p99<20ms`.
     pub text: String,
-    /// Whose figure it is about; empty when there was only one service.
+    /// The contestant whose figure was held against it (`all` makes one for each); empty when there was only one service.
     pub contestant: String,
-    /// The figure that was held against the limit, in the unit of `unit`.
+    /// The figure, in `unit`: the median over rounds; for `max` and `lag` the worst round's; for `errors` of all rounds'
+    /// requests.
     pub figure: Figure,
     /// The figure over rounds with its interval, where it is a median of several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,
     /// The unit of figure and limit: `ms`, `/s`, `%`, or nothing for pure numbers.
     pub unit: String,
-    /// Whether the limit was kept. A figure that could not be read keeps none.
+    /// True when the limit was kept. A figure that could not be read keeps none.
     pub passed: bool,
 }

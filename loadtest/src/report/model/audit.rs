@@ -1,20 +1,22 @@
-//! What the auditor found: every promise about grabs, held against the shards.
+//! The auditor's findings: every promise about grabs, held against the shards.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::format;
 
-/// How many example ids a report keeps of one kind of violation.
+/// The number of example ids that a report keeps of one kind of violation.
 pub const MAX_EXAMPLES: usize = 10;
 
-/// One kind of violation: how often, and some of the ids, so that somebody can look.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// One kind of violation: its count, and ids that say where to look.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Violation {
-    /// How often it happened. Anything but 0 fails the run.
+    /// The number of cases. Anything but 0 fails the run.
     pub count: u64,
-    /// Ids of the first cases, at most [`MAX_EXAMPLES`].
+    /// Ids of the first cases, at most ten.
     pub examples: Vec<String>,
-    /// Why a part of the check could not be made, if it could not: then 0 does not say that all is well.
+    /// The reason why a part of the check could not be made, if it could not: then 0 does not say that all is well. A strategy
+    /// that the load tester does not know has no placement to hold rows against.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_checked: Option<String>,
 }
@@ -50,9 +52,9 @@ impl Violation {
 }
 
 /// The audit of one round, or the sum over many.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditResult {
-    /// Grabs that were answered "you have it".
+    /// Grabs that were answered "you have it"; the first round's audit includes the warm-up.
     pub acknowledged: u64,
     /// Grabs that were answered "no".
     pub refused: u64,
@@ -62,27 +64,29 @@ pub struct AuditResult {
     pub stored: u64,
     /// Acknowledged, but on no shard.
     pub lost: Violation,
-    /// A user who holds a coupon twice.
+    /// Users who hold one coupon twice.
     pub duplicate: Violation,
     /// Coupons with more rows than stock.
     pub oversold: Violation,
-    /// Rows that nobody was promised: neither acknowledged nor unclear.
+    /// Stored, but neither acknowledged nor unclear.
     pub invented: Violation,
-    /// Coupons whose stock, rows, stock log and holders in the gate do not agree.
+    /// Coupons whose stock, rows and stock log differ, or whose log breaks its law; outboxes that main does not follow; on
+    /// servers also shards whose own count of their rows is wrong, and holders in the gate without a row, or the other way round.
     pub miscounted: Violation,
     /// Rows where their strategy, their table's name or their own id says they cannot be.
     #[serde(default)]
     pub misplaced: Violation,
-    /// Grabs that the rules decide otherwise, and refusals for reasons that did not hold.
+    /// Grabs outside their coupon's window, of a coupon withdrawn before, or of a user who does not exist; refusals for reasons
+    /// that did not hold.
     #[serde(default)]
     pub misjudged: Violation,
-    /// Uses that contradict themselves, or what their users were told.
+    /// Uses that contradict themselves, differ from the answer that their user got, or were never asked for.
     #[serde(default)]
     pub spent: Violation,
-    /// Read endpoints that told otherwise than is stored.
+    /// Read endpoints that told otherwise than is stored, of a sample of users, rooms, windows and sums.
     #[serde(default)]
     pub misread: Violation,
-    /// Tables without the keys that keep a second row of the same kind out.
+    /// Tables without their primary key or their unique index.
     #[serde(default)]
     pub unguarded: Violation,
     /// Results set aside because they contradict what is stored.
@@ -91,7 +95,7 @@ pub struct AuditResult {
 }
 
 impl AuditResult {
-    /// Every kind of violation, with its name and what it means.
+    /// Every kind of violation, with its name and meaning.
     #[must_use]
     pub fn violations(&self) -> [(&'static str, &'static str, &Violation); 11] {
         [
@@ -109,7 +113,7 @@ impl AuditResult {
         ]
     }
 
-    /// Whether every promise was kept.
+    /// True when every promise was kept.
     #[must_use]
     pub fn passed(&self) -> bool {
         self.violations().iter().all(|(_, _, violation)| violation.count == 0)
@@ -135,14 +139,14 @@ impl AuditResult {
     }
 }
 
-/// The audits of all rounds of all contestants. Filled by [`crate::report::summarise`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The audits of all rounds of all contestants, with the sums of their figures.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditTotals {
-    /// Whether every round was audited and every promise was kept.
+    /// True when every round was audited and every promise was kept.
     pub passed: bool,
-    /// How many rounds were audited.
+    /// The number of rounds that were audited.
     pub rounds_audited: u32,
-    /// How many rounds were not, each with its reason.
+    /// The rounds that were not audited, each with its reason.
     pub rounds_not_audited: Vec<String>,
     /// The sums.
     #[serde(flatten)]

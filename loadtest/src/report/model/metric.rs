@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Figure, LatencyMs, Reading, Round};
@@ -26,8 +27,8 @@ impl Quantile {
         (Self::P999, "p999", "p99.9"),
     ];
 
-    /// How many requests it takes for one of them to be slower (but for a median); with fewer, the percentile is the slowest request
-    /// under another name.
+    /// The number of requests of which one is slower than it (but for a median); with fewer, the percentile is the slowest
+    /// request under another name.
     #[must_use]
     pub fn least_requests(self) -> u64 {
         match self {
@@ -38,7 +39,7 @@ impl Quantile {
         }
     }
 
-    /// That percentile of so many requests of a round.
+    /// Reads that percentile of a round with that number of requests.
     fn of(self, requests: u64, latency: &Reading<LatencyMs>) -> Figure {
         let latency = match latency {
             Reading::Known(latency) => latency,
@@ -60,15 +61,15 @@ impl Quantile {
         Self::ALL.iter().find(|(q, ..)| *q == self).map_or("", |(_, key, _)| key)
     }
 
-    /// As people write it: `p99.9`.
+    /// The percentile as people write it: `p99.9`.
     #[must_use]
     pub fn label(self) -> &'static str {
         Self::ALL.iter().find(|(q, ..)| *q == self).map_or("", |(.., label)| label)
     }
 }
 
-/// Something of which every round has one number. In JSON a string such as `latency.p99.room_orders`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// A name of a figure that every round has, such as `latency.p99.room_orders`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub enum Metric {
     /// Grabs granted a second.
@@ -77,16 +78,16 @@ pub enum Metric {
     Stored,
     /// A latency percentile of an endpoint, in milliseconds.
     Latency {
-        /// Which endpoint.
+        /// The endpoint.
         endpoint: String,
-        /// Which percentile.
+        /// The percentile.
         quantile: Quantile,
     },
     /// A latency percentile of all that a scenario's users ask, in milliseconds.
     ScenarioLatency {
-        /// Which scenario.
+        /// The scenario.
         scenario: String,
-        /// Which percentile.
+        /// The percentile.
         quantile: Quantile,
     },
     /// The mean time that a request of the workload takes, over all endpoints as often as each was asked, in milliseconds.
@@ -99,12 +100,12 @@ pub enum Metric {
     Skew,
     /// Shards visited by a query of an endpoint, on average.
     Shards {
-        /// Which endpoint.
+        /// The endpoint.
         endpoint: String,
     },
     /// Tables visited by a query of an endpoint, on average.
     Tables {
-        /// Which endpoint.
+        /// The endpoint.
         endpoint: String,
     },
 }
@@ -145,7 +146,7 @@ impl Metric {
         }
     }
 
-    /// What people call it: `room orders p99`.
+    /// The name for people: `room orders p99`.
     #[must_use]
     pub fn label(&self) -> String {
         match self {
@@ -176,7 +177,7 @@ impl Metric {
         }
     }
 
-    /// Whether more of it is better.
+    /// True when more of it is better.
     #[must_use]
     pub fn more_is_better(&self) -> bool {
         matches!(self, Self::Granted | Self::Stored | Self::EffectiveShards | Self::EffectiveShardsByCpu)

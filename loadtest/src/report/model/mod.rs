@@ -1,7 +1,9 @@
-//! `report.json`: everything a comparison measured and concluded. `docs/REPORT_SCHEMA.md` describes it for readers.
+//! `report.json`: everything a comparison measured and concluded. The comments on its fields are the descriptions that
+//! `docs/REPORT_SCHEMA.md` shows.
 //!
-//! Whoever measures fills [`Meta`] and the contestants' rounds; [`crate::report::summarise`] fills the rest from
-//! them, so that a report can be summarised again from its own file.
+//! A comparison fills [`Meta`], the rounds, [`Outlook`] and [`Vertical`]; [`crate::report::summarise`] fills the rest from
+//! them (summaries, verdicts, answer, audit, advice, cautions, and each round's share, effective shards and skew), so that a
+//! report can be summarised again from its own file.
 
 mod answer;
 mod audit;
@@ -13,6 +15,7 @@ mod verdict;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::vertical::Vertical;
@@ -32,35 +35,34 @@ pub use verdict::{Advice, Call, Summary, Topic, Verdict};
 /// fields do not.
 pub const SCHEMA: u32 = 1;
 
-/// A whole comparison.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A comparison: what was measured, and what follows from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
-    /// [`SCHEMA`].
+    /// The version of this layout: 1. A field that changes its meaning or goes away raises it; new fields do not.
     pub schema: u32,
-    /// What was run, where and when.
+    /// The conditions: what was run, where and when.
     pub meta: Meta,
-    /// Who was compared, with every round.
+    /// The contestants, with every round and its summaries.
     pub contestants: Vec<Contestant>,
-    /// What more shards would change.
+    /// The effect of more shards.
     #[serde(default)]
     pub outlook: Reading<Outlook>,
-    /// What it brings to keep a coupon's wide columns apart.
+    /// The gain from keeping a coupon's wide columns in a table of their own.
     #[serde(default)]
     pub vertical: Reading<Vertical>,
-    /// The limits that figures had to keep, and whether they did.
+    /// The limits that were set with `--require`, and whether they were kept.
     #[serde(default)]
     pub requirements: Vec<Requirement>,
-    /// Which, for this workload. Filled by [`crate::report::summarise`].
+    /// The strategy to choose for this workload, how sure that is, and what would change it.
     #[serde(default)]
     pub answer: Answer,
-    /// Every comparison made. Filled by [`crate::report::summarise`].
+    /// Every comparison made.
     pub verdicts: Vec<Verdict>,
-    /// All audits together. Filled by [`crate::report::summarise`].
+    /// All audits together.
     pub audit: AuditTotals,
-    /// What follows for the reader. Filled by [`crate::report::summarise`].
+    /// Conclusions for the reader, as sentences.
     pub advice: Vec<Advice>,
-    /// What to keep in mind with these figures: those of [`Meta::warnings`] not included. Filled by
-    /// [`crate::report::summarise`].
+    /// Reservations about these figures, the gravest first; those of `meta.warnings` are not among them.
     pub cautions: Vec<String>,
 }
 
@@ -89,7 +91,7 @@ impl Report {
         self.contestants.iter().find(|contestant| contestant.name == name)
     }
 
-    /// Whether a contestant stands for itself: it is no cure, or what it is to cure was not measured.
+    /// True when a contestant stands for itself: it is no cure, or the variant that it is to cure was not measured.
     #[must_use]
     pub fn is_plain(&self, contestant: &Contestant) -> bool {
         contestant.cure_of.as_deref().is_none_or(|of| self.contestant(of).is_none())
@@ -105,65 +107,66 @@ impl Report {
     }
 }
 
-/// What was run, where and when: enough to do it again.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// The conditions of a comparison: enough to do it again.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Meta {
-    /// What the report is called.
+    /// The report's title.
     pub title: String,
-    /// When the comparison began, RFC 3339, UTC.
+    /// The time at which the comparison began, RFC 3339, UTC.
     pub date: String,
-    /// The command that repeats it.
+    /// The command that repeats it; of a run of the live page, the comparison that decides.
     pub command: String,
     /// The machine.
     pub machine: Machine,
     /// Versions of everything that took part, by name (`loadtest`, `sqlite`, …).
     pub versions: BTreeMap<String, String>,
-    /// What the schedule was generated from.
+    /// The seed of the schedule of requests.
     pub seed: u64,
     /// `embedded` or `servers`.
     pub backend: String,
-    /// The workload: its file, or what it was called.
+    /// The workload's file or name.
     pub workload: String,
-    /// What it asks, by scenario. Empty in reports from before it was kept.
+    /// The workload's requests, by scenario. Empty in reports from before it was kept.
     #[serde(default)]
     pub mix: Vec<MixPart>,
-    /// Which ids exist: how many `users`, `rooms`, `hot_rooms` and `coupons_per_room`.
+    /// The ids that exist: how many `users`, `rooms`, `hot_rooms` and `coupons_per_room`.
     #[serde(default)]
     pub catalogue: BTreeMap<String, u64>,
-    /// The percentiles that `curve_ms` of an endpoint is at. Empty in reports from before there were curves.
+    /// The percentiles of each `curve_ms`. Empty in reports from before there were curves.
     #[serde(default)]
     pub curve_percentiles: Vec<f64>,
-    /// How many rounds were asked for.
+    /// The number of rounds that was asked for.
     pub rounds: u32,
     /// Requests a second that were offered; `null` for a closed loop (as fast as answers come).
     pub rate: Option<f64>,
     /// Connections that the load generator held open.
     pub connections: u32,
-    /// How long requests were sent in each round.
+    /// Seconds for which requests were sent in each round.
     pub seconds_per_round: f64,
-    /// How many stored results the shards held before the first round.
+    /// Results stored before the first round.
     pub history_rows: u64,
     /// Milliseconds added before every call to a shard, to stand for a network; 0 for none.
     pub shard_rtt_ms: f64,
     /// Service processes of each contestant.
     #[serde(default = "one")]
     pub processes: u32,
-    /// The cores that each shard's server could use; `null` when none was limited.
+    /// The cores that each shard's server could use (`--shard-cpu`); `null` when none was limited, or none could be: then
+    /// `warnings` says why.
     #[serde(default)]
     pub shard_cpu: Option<f64>,
-    /// Whether a shard was on another machine than the load generator.
+    /// True when a shard was on another machine than the load generator.
     #[serde(default)]
     pub shards_elsewhere: bool,
-    /// What whoever measured wants known: a busy machine, a round repeated.
+    /// Notes taken while measuring: a busy machine, a round repeated.
     pub warnings: Vec<String>,
 }
 
 /// A scenario of the workload.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MixPart {
-    /// What it is called.
+    /// Its name.
     pub scenario: String,
-    /// Whose rooms it is about: `any` or `hot`.
+    /// The rooms that it asks about: `any` or `hot`.
     pub rooms: String,
     /// Each endpoint's part of all requests of the workload, 0 to 1.
     pub endpoints: BTreeMap<String, f64>,
@@ -174,7 +177,7 @@ const fn one() -> u32 {
 }
 
 /// The machine that everything ran on.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Machine {
     /// Logical processors that could be used.
     pub cores: Reading<u32>,
@@ -185,9 +188,9 @@ pub struct Machine {
 }
 
 /// One strategy in one configuration.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Contestant {
-    /// What the report calls it; unique.
+    /// A unique name, which verdicts and advice refer to.
     pub name: String,
     /// The strategy's own name.
     pub strategy: String,
@@ -195,16 +198,16 @@ pub struct Contestant {
     pub layout: String,
     /// The program that served it.
     pub service: String,
-    /// How many shards it had.
+    /// The number of its shards.
     pub shards: u16,
-    /// How long its data took to seed, in seconds.
+    /// Seconds that its data took to seed.
     #[serde(default)]
     pub seed_seconds: Figure,
-    /// The name of the plain variant that this one is to cure of its hotspot.
+    /// The name of the plain variant whose hotspot this one is to cure; `null` for a plain one.
     pub cure_of: Option<String>,
     /// Its rounds.
     pub rounds: Vec<Round>,
-    /// Every metric over the rounds. Filled by [`crate::report::summarise`].
+    /// Every metric over the rounds.
     pub summaries: Vec<Summary>,
 }
 

@@ -1,30 +1,31 @@
-//! What more shards would change, as far as routing alone decides it.
+//! The effect of more shards, as far as routing alone decides it.
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Figure;
 
 /// The contestants at other numbers of shards: their strategies, routing the grabs of the run's own workload.
 ///
-/// Nothing of it was timed: where a row goes and which shards a query visits do not depend on machines.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// Nothing of it was timed: the place of a row and the shards that a query visits do not depend on machines.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Outlook {
     /// Grabs that were routed for each case, drawn as those of the rounds are.
     pub grabs: u64,
-    /// Over how many days stored rows lie, for the queries.
+    /// The days over which stored rows lie, for the queries.
     pub days: u32,
-    /// By contestant and number of shards.
+    /// One case for each contestant and number of shards: its own, 16, 64 and 1,024.
     pub cases: Vec<OutlookCase>,
 }
 
-/// One contestant with so many shards.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// One contestant with another number of shards.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OutlookCase {
-    /// Whose strategy.
+    /// The contestant whose strategy it is.
     pub contestant: String,
-    /// With how many shards.
+    /// The number of shards.
     pub shards: u16,
     /// All rows ÷ the hottest shard's rows.
     pub effective_shards: Figure,
@@ -32,7 +33,7 @@ pub struct OutlookCase {
     pub skew: Figure,
     /// Shards that got no row at all.
     pub idle_shards: u64,
-    /// Shards that a query visits, on average, by endpoint.
+    /// Shards that a query visits, on average over 500, by endpoint.
     pub visits: BTreeMap<String, f64>,
 }
 

@@ -1,25 +1,27 @@
-//! A figure that was read, or why it could not be.
+//! Readings: a value that was read, or the reason why it could not be.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Something that was read, or the reason why it was not. In JSON: `{"value": 1.5}`, or
+/// A value that was read, or the reason why it was not. In JSON: `{"value": 1.5}`, or
 /// `{"value": null, "reason": "no /proc on this system"}`.
 ///
 /// A figure that is missing must never look like a zero, so there is no way to have neither.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "Raw<T>", into = "Raw<T>")]
 #[serde(bound(serialize = "T: Clone + Serialize", deserialize = "T: Deserialize<'de>"))]
+#[schemars(inline, title = "reading")]
 pub enum Reading<T> {
-    /// What was read.
+    /// The value.
     Known(T),
-    /// Why nothing could be read, in a few words.
+    /// The reason, in a few words.
     Unknown(String),
 }
 
 /// A number that was read, or the reason why it was not.
 pub type Figure = Reading<f64>;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 struct Raw<T> {
     value: Option<T>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -27,12 +29,12 @@ struct Raw<T> {
 }
 
 impl<T> Reading<T> {
-    /// A reading that is missing, and why.
+    /// A reading that is missing, with the reason.
     pub fn unknown(reason: impl Into<String>) -> Self {
         Self::Unknown(reason.into())
     }
 
-    /// What was read, if anything.
+    /// The value, if it was read.
     pub fn known(&self) -> Option<&T> {
         match self {
             Self::Known(value) => Some(value),
@@ -40,7 +42,7 @@ impl<T> Reading<T> {
         }
     }
 
-    /// Why nothing was read.
+    /// The reason why nothing was read.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Known(_) => None,
@@ -48,12 +50,12 @@ impl<T> Reading<T> {
         }
     }
 
-    /// Takes what was read, or the reason for a `None`.
+    /// Takes a value, or the reason for a `None`.
     pub fn or_because(value: Option<T>, reason: impl Into<String>) -> Self {
         value.map_or_else(|| Self::unknown(reason), Self::Known)
     }
 
-    /// Shows what was read with `show`, and anything else as `n/a: why`.
+    /// Shows a value with `show`, and a missing one as `n/a: why`.
     pub fn show(&self, show: impl FnOnce(&T) -> String) -> String {
         match self {
             Self::Known(value) => show(value),

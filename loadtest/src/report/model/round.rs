@@ -1,24 +1,26 @@
-//! What one contestant did in one round.
+//! One contestant in one round.
 
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AuditResult, Figure, Reading};
 
-/// One contestant in one round: the unit of statistics.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// One contestant in one round: the unit of statistics. Its work is everything from before the first request until all that
+/// was handed over is stored, and none of the audit's reading.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Round {
-    /// Which round, from 0. Contestants with the same index had the same schedule of requests.
+    /// The round's number, from 0. Contestants with the same index had the same schedule of requests.
     pub index: u32,
-    /// When in this round the contestant ran, from 0: the order is random.
+    /// The contestant's turn in this round, from 0: the order is random.
     pub position: u32,
-    /// From its start to the last answer, in seconds, and no less than it was to take.
+    /// Seconds from its start to the last answer, and no less than it was to take.
     pub seconds: f64,
     /// The grabs.
     pub grabs: GrabRound,
-    /// Latency, errors and fan-out by endpoint; the keys are those of [`crate::report::endpoints`].
+    /// Latency, errors and fan-out by endpoint, of the endpoints that the workload asked.
     pub endpoints: BTreeMap<String, EndpointRound>,
     /// The same requests by the scenario that asked them. Empty in reports from before it was kept, and of workloads that
     /// have none.
@@ -31,24 +33,24 @@ pub struct Round {
     pub flow: Option<Flow>,
     /// Rows written in each second, by shard: `[second][shard]`, counted from the round's start.
     pub writes_per_second: Reading<Vec<Vec<u64>>>,
-    /// The looks at the shards that those were made of, several a second, earliest first.
+    /// The samples that those were made of, four a second (fewer in rounds of more than a minute), earliest first.
     #[serde(default)]
     pub looks: Reading<Vec<ShardLook>>,
-    /// Rows written in all ÷ rows on the hottest shard: how many machines these shards are worth. Filled by
-    /// [`crate::report::summarise`].
+    /// Rows written in all ÷ rows on the hottest shard: how many evenly loaded shards these are worth. One shard that cannot be
+    /// read makes it unknown: it may be the hottest.
     pub effective_shards: Figure,
-    /// The same by CPU seconds. Filled by [`crate::report::summarise`].
+    /// The same by CPU seconds.
     pub effective_shards_by_cpu: Figure,
-    /// The hottest shard's share of rows ÷ the fair share. Filled by [`crate::report::summarise`].
+    /// The hottest shard's share of rows ÷ the fair share.
     pub skew: Figure,
-    /// What the load generator itself cost.
+    /// The load generator's own cost.
     pub generator: GeneratorRound,
-    /// What the auditor found, once everything had drained.
+    /// The round's audit, made once everything had drained.
     pub audit: Reading<AuditResult>,
 }
 
 /// The grabs of a round.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GrabRound {
     /// Grabs a second that were sent, granted or not.
     pub offered_per_s: f64,
@@ -58,31 +60,33 @@ pub struct GrabRound {
     pub granted: u64,
     /// Grabs that were refused, by reason: `out_of_stock`, `duplicate`, `invalid_time`, or `rejected` (a 4xx).
     pub refused: BTreeMap<String, u64>,
-    /// Grabs whose answer never came or was unclear.
+    /// Grabs without an answer that decides them.
     pub unknown: u64,
-    /// Grabs refused because a coupon was sold out. With any of these the round is no throughput figure.
+    /// Grabs refused for lack of stock. With any of these the round is no throughput figure.
     pub sold_out: u64,
 }
 
 /// One endpoint in one round.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointRound {
     /// Requests that were due.
     pub requests: u64,
-    /// Requests answered as they should be.
+    /// Requests answered as they should be; a refused grab is.
     pub ok: u64,
     /// The others, by kind (`503`, `time-out`, …).
     pub errors: BTreeMap<String, u64>,
-    /// From the intended start to the answer, of requests answered as they should be and of those given up on.
+    /// Latency from the moment a request was due, of requests answered as they should be and of those given up on, which count
+    /// with the time waited. With fewer requests than it takes for one to be slower (10, 100 and 1,000) a percentile is the
+    /// slowest request under another name: it stands here all the same, but summaries and verdicts leave it out.
     pub latency: Reading<LatencyMs>,
-    /// How many those were: percentiles take enough of them. None in reports from before it was kept.
+    /// The number of requests in `latency`: those that failed at once have none. `null` in reports from before it was kept.
     #[serde(default)]
     pub timed: Option<u64>,
     /// The mean of the same, in milliseconds.
     #[serde(default)]
     pub mean_ms: Figure,
-    /// The same as a curve: milliseconds at each of [`CURVE_PERCENTILES`], as far as there were requests enough for one of
-    /// them to be slower. Empty in reports from before there were curves.
+    /// The same as a curve: milliseconds at each of `meta.curve_percentiles`, up to the last one that there were requests
+    /// enough for. Left out when there were none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub curve_ms: Vec<f64>,
     /// Shards visited by a query, on average, as the answers' `plan` says.
@@ -91,19 +95,19 @@ pub struct EndpointRound {
     pub tables_visited: Figure,
 }
 
-/// One scenario in one round: whatever its users ask, taken together.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// One scenario in one round: all requests of its users, taken together.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScenarioRound {
     /// Requests that were due.
     pub requests: u64,
     /// Requests answered as they should be.
     pub ok: u64,
-    /// As of an endpoint.
+    /// The same as `latency` of an endpoint.
     pub latency: Reading<LatencyMs>,
-    /// As of an endpoint.
+    /// The same as `timed` of an endpoint.
     #[serde(default)]
     pub timed: Option<u64>,
-    /// As of an endpoint.
+    /// The same as `curve_ms` of an endpoint.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub curve_ms: Vec<f64>,
 }
@@ -134,10 +138,10 @@ fn curve(micros: &Histogram<u64>) -> Vec<f64> {
     within.map(|percentile| micros.value_at_quantile(percentile / 100.0) as f64 / 1e3).collect()
 }
 
-/// What was seen of the shards at one moment of a round.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// A sample of the shards at one moment of a round.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ShardLook {
-    /// When: seconds after the round's start.
+    /// Seconds after the round's start.
     pub at_s: f64,
     /// Rows that each shard had written since the round's start.
     pub rows: Vec<u64>,
@@ -146,13 +150,17 @@ pub struct ShardLook {
 }
 
 /// Latency percentiles in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names say it")]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LatencyMs {
+    /// Half of the requests were faster.
     pub p50: f64,
+    /// 90 % were faster.
     pub p90: f64,
+    /// 99 % were faster.
     pub p99: f64,
+    /// 99.9 % were faster.
     pub p999: f64,
+    /// The slowest request.
     pub max: f64,
 }
 
@@ -207,52 +215,53 @@ impl EndpointRound {
 }
 
 /// One shard's work in one round.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ShardRound {
-    /// Which shard, from 0.
+    /// The shard's number, from 0.
     pub shard: u16,
     /// Result rows that were written.
     pub rows_written: Figure,
-    /// Its part of all rows written, 0 to 1. Filled by [`crate::report::summarise`].
+    /// Its part of all rows written, 0 to 1. One shard that cannot be read makes it unknown.
     pub share: Figure,
     /// CPU time spent on it, in seconds.
     pub cpu_seconds: Figure,
     /// Bytes that went to its storage.
     pub bytes_written: Figure,
-    /// How its queue stood, where it has one: on servers only.
+    /// Its queue and server; on servers only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flow: Option<ShardFlow>,
 }
 
 /// Grabs on their way from acknowledgement to storage, in one round.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Flow {
     /// Rows stored a second while the load ran. Where it stays behind the grabs granted, the rest waits in queues.
     pub stored_per_s: Figure,
     /// Acknowledged results that were not stored yet when the load ended.
     pub backlog: Figure,
-    /// How long they took from there until all were stored and told to main, in seconds.
+    /// Seconds from there until all were stored and applied to main.
     pub drain_seconds: Figure,
 }
 
 /// A shard's queue and server in one round.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ShardFlow {
-    /// The most results that waited for it at a time.
+    /// The most results that waited for it, of four samples a second.
     pub queue_depth_max: Figure,
-    /// The longest that its latest stored row was behind the latest acknowledged one of that moment, in milliseconds.
+    /// The longest that its latest stored row was behind, in milliseconds: how long before a sample as many results had been
+    /// handed over as were stored at that sample.
     pub lag_ms_max: Figure,
     /// CPU used while the load ran ÷ the quota for that time: near 1, the server is saturated.
     pub saturation: Figure,
 }
 
-/// What the load generator cost and whether it kept its schedule.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// The load generator's cost and punctuality.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GeneratorRound {
     /// Its CPU time in seconds.
     pub cpu_seconds: Figure,
-    /// How late requests left it (99th percentile), in milliseconds. Latency counts from the intended start, so
-    /// this is *within* the latencies: when it is large, the generator is being measured.
+    /// The lateness of requests (99th percentile), in milliseconds. Latency counts from the intended start, so this is
+    /// *within* the latencies: when it is large, the generator is being measured.
     pub lateness_p99_ms: Figure,
     /// Requests that were due but found no free connection until the time-out: never sent.
     pub unsent: u64,

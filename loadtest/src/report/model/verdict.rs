@@ -1,26 +1,27 @@
-//! Summaries over rounds, and what follows from them.
+//! Summaries over rounds, verdicts and advice.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Metric;
 use crate::stats::Estimate;
 
 /// One metric of one contestant over its rounds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
-    /// Which metric.
+    /// The metric.
     pub metric: Metric,
     /// Its unit; empty for pure numbers.
     pub unit: String,
     /// Median and interval over the rounds that have the figure; `null` when none has.
     pub estimate: Option<Estimate>,
-    /// Why rounds are missing, if any are.
+    /// The reason why rounds are missing, if any are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// What a comparison came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The result of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Call {
     /// The interval of the ratio excludes 1, and the ratio is large enough to matter.
@@ -32,17 +33,17 @@ pub enum Call {
 }
 
 /// Two contestants compared by one metric, paired by round.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
-    /// By what.
+    /// The metric that they are compared by.
     pub metric: Metric,
     /// One contestant. In a verdict on a cure: the cure.
     pub a: String,
     /// The other. In a verdict on a cure: the plain variant.
     pub b: String,
-    /// Whether `a` is a cure of `b`.
+    /// True when `a` is a cure of `b`.
     pub cure: bool,
-    /// What it came to.
+    /// The result.
     pub call: Call,
     /// The better of the two; `null` without a difference.
     pub better: Option<String>,
@@ -54,31 +55,31 @@ pub struct Verdict {
     pub text: String,
 }
 
-/// What a piece of advice is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The subject of a piece of advice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", content = "of", rename_all = "snake_case")]
 pub enum Topic {
-    /// Which contestant for this need: the endpoint's key, or `writes` or `spread`.
+    /// The contestants to choose for a need: an endpoint's key, `writes` or `spread`.
     Need(String),
-    /// What this contestant is good for.
+    /// The needs that a contestant serves well.
     Contestant(String),
-    /// What this cure buys and costs.
+    /// The gain and the price of a cure.
     Cure(String),
-    /// Whether shards are needed at all.
+    /// The need for shards at all.
     Baseline,
 }
 
 /// A conclusion for the reader, made of measured figures only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Advice {
-    /// What it is about.
+    /// The subject.
     pub topic: Topic,
-    /// That, for people: `Room orders`.
+    /// The subject, for people: `Room orders`.
     pub heading: String,
     /// The contestants it speaks for; empty when there is nothing to choose by.
     pub choice: Vec<String>,
     /// The conclusion, in sentences.
     pub text: String,
-    /// How sure that is, in a few words.
+    /// The certainty of it, in a few words.
     pub certainty: String,
 }

@@ -3,7 +3,7 @@
 use crate::report::model::{Figure, Metric, Quantile, Round};
 use crate::stats::{Estimate, estimate};
 
-/// What is measured of a service, or of one of its endpoints.
+/// A figure of a service, or of one of its endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
     Percentile(Quantile),
@@ -61,7 +61,7 @@ impl What {
         }
     }
 
-    /// Whether it takes a look at the shards: a load alone does not tell it.
+    /// True when it takes samples of the shards: a load alone does not tell it.
     pub(super) fn needs_shards(self) -> bool {
         matches!(
             self,

@@ -18,9 +18,9 @@ use figure::What;
 /// A limit for a figure.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limit {
-    /// As it was given.
+    /// The text as it was given.
     text: String,
-    /// Whose figure; every contestant's without.
+    /// The contestant that it limits; every one without.
     contestant: Option<String>,
     /// The endpoint it is about, if it is about one.
     endpoint: Option<String>,
@@ -30,7 +30,7 @@ pub struct Limit {
     bound: f64,
 }
 
-/// How a figure must stand to its bound.
+/// The relation that a figure must have to its bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operator {
     Below,

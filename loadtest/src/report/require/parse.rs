@@ -5,7 +5,7 @@ use super::{Limit, Operator};
 use crate::format::list;
 use crate::report::endpoints;
 
-/// What a limit may be about.
+/// The subjects that a limit may have.
 #[derive(Debug, Clone, Copy)]
 pub enum Scope<'a> {
     /// Figures of these contestants: each limit begins with one of their names, or with `all`.
@@ -66,7 +66,7 @@ fn split(text: &str) -> Result<(&str, Operator, &str), String> {
     Ok((path.trim(), operator, bound.trim()))
 }
 
-/// Whose figure, and the rest of the path. A name may hold dots; the longest that fits is meant.
+/// Splits a contestant's name off the path. A name may hold dots; the longest that fits is meant.
 fn whose<'a>(path: &'a str, names: &[&'a str]) -> Result<(Option<&'a str>, &'a str), String> {
     let of = |name: &'a str| Some((name, path.strip_prefix(name)?.strip_prefix('.')?));
     let named = names.iter().filter_map(|name| of(name)).max_by_key(|(name, _)| name.len());

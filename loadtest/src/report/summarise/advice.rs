@@ -1,4 +1,4 @@
-//! What follows for the reader.
+//! Conclusions for the reader.
 
 use super::standing::NO_VERDICT;
 use super::{baseline, cures, needs};
@@ -16,7 +16,7 @@ pub(super) fn all(report: &Report) -> Vec<Advice> {
     advice
 }
 
-/// What one contestant is good for: the needs that it leads in, and those it trails in.
+/// The strengths of one contestant: the needs that it leads in, and those it trails in.
 fn good_for(contestant: &Contestant, needs: &[Advice]) -> Advice {
     let headings = |pick: fn(bool, &Advice) -> bool| -> Vec<&str> {
         let of = needs.iter().filter(|need| pick(need.choice.contains(&contestant.name), need));

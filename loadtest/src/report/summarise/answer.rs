@@ -1,4 +1,4 @@
-//! Which, for the workload as a whole.
+//! The choice for the workload as a whole.
 
 use super::figures::endpoints_of;
 use super::mix::{Turn, is_faster, turns};
@@ -9,16 +9,16 @@ use crate::report::endpoints;
 use crate::report::model::{Answer, Call, Contestant, KeyFigure, Metric, Quantile, Reading, Report};
 use crate::stats::MIN_ROUNDS;
 
-/// How many turns of the mix are told.
+/// The number of changes of the mix that are shown.
 const TURNS: usize = 2;
 
-/// What a contestant is chosen by.
+/// A criterion that contestants are chosen by.
 struct Criterion<'a> {
     metric: Metric,
     standing: Standing<'a>,
-    /// What the only one that leads does.
+    /// The verb phrase for the only one that leads.
     leads: &'static str,
-    /// What nobody was shown to do better.
+    /// The verb phrase for several that none was shown to beat.
     shares: &'static str,
 }
 
@@ -36,7 +36,7 @@ fn criteria<'a>(report: &'a Report, candidates: &[&'a Contestant]) -> [Criterion
 }
 
 impl Criterion<'_> {
-    /// What it says for those that lead.
+    /// The sentence for those that lead.
     fn told(&self) -> String {
         match self.standing.leaders().as_slice() {
             [only] => format!("{only} {}", self.leads),
@@ -44,7 +44,7 @@ impl Criterion<'_> {
         }
     }
 
-    /// What it says for those that are chosen, who are named already.
+    /// The sentence for those that are chosen, which are named already.
     fn told_of_choice(&self) -> String {
         match self.standing.leaders().as_slice() {
             [_] => format!("it {}", self.leads),
@@ -126,7 +126,7 @@ fn conclude(judged: &[&Criterion<'_>]) -> Answer {
     }
 }
 
-/// The criteria's figures, and the latency that a viewer feels: each of whoever is best in it of those that are chosen.
+/// For each criterion, and for a grab's p99, the best value among the chosen contestants.
 fn key_figures(report: &Report, shown: &[&Contestant], candidates: &[&Contestant]) -> Vec<KeyFigure> {
     let metrics =
         [Metric::Stored, Metric::Mean, Metric::EffectiveShards, Metric::latency("grab", Quantile::P99)];
@@ -176,7 +176,7 @@ fn key_figure(
     })
 }
 
-/// What would change the answer: another mix, more shards, more load.
+/// Changes that would change the answer: another mix, more shards, more load.
 fn changes(report: &Report, shown: &[&Contestant], candidates: &[&Contestant]) -> Vec<String> {
     let by_mean = |one: &&&Contestant, two: &&&Contestant| {
         let mean = |c: &Contestant| c.median(&Metric::Mean).unwrap_or(f64::INFINITY);
@@ -245,7 +245,7 @@ fn told(turn: &Turn) -> String {
     )
 }
 
-/// What the contestants' shards are worth where routing was tried with many more.
+/// The worth of the contestants' shards where routing was tried with many more.
 fn more_shards(report: &Report, candidates: &[&Contestant]) -> Option<String> {
     let Reading::Known(outlook) = &report.outlook else { return None };
     let most = candidates.iter().map(|c| c.shards).max().unwrap_or(0);

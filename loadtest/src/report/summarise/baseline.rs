@@ -1,11 +1,11 @@
-//! Whether shards are needed at all.
+//! The need for shards at all.
 
 use super::standing::NO_VERDICT;
 use crate::format;
 use crate::report::endpoints;
 use crate::report::model::{Advice, Call, Contestant, Metric, Quantile, Report, Topic, Verdict};
 
-/// What a plain contestant with one shard says about the need for more; nothing for others.
+/// The advice of a plain contestant with one shard on the need for more; none for others.
 pub(super) fn advice(report: &Report, single: &Contestant) -> Option<Advice> {
     let sharded = |name: &str| report.contestant(name).is_some_and(|c| c.cure_of.is_none() && c.shards > 1);
     let compared: Vec<&Verdict> = report
@@ -47,7 +47,7 @@ fn is_timed(metric: &Metric) -> bool {
     }
 }
 
-/// Whom the figures speak for when writing, and why.
+/// The contestants that the figures of writing speak for, and the reason.
 fn conclusion(verdicts: &[&Verdict], single: &str) -> (Vec<String>, String) {
     let writes = |v: &&&Verdict| {
         matches!(v.metric, Metric::Granted | Metric::Stored) || v.metric.endpoint() == Some("grab")

@@ -1,4 +1,4 @@
-//! What a reader must keep in mind with these figures.
+//! Cautions: reservations that a reader must have about these figures.
 
 use crate::format::{self, count, number, percent};
 use crate::report::model::{Call, Contestant, Metric, Report};

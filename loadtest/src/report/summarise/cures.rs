@@ -1,4 +1,4 @@
-//! What a cure of a hotspot buys, and what it costs.
+//! The gain and the price of a hotspot's cure.
 
 use super::figures::endpoints_of;
 use super::standing::NO_VERDICT;

@@ -34,7 +34,7 @@ pub(super) fn fill_spread(round: &mut Round) {
     };
 }
 
-/// How work is spread; one shard that cannot be read makes the whole unknown, for it may be the hottest.
+/// The spread of work; one shard that cannot be read makes the whole unknown, for it may be the hottest.
 fn spread(shards: &[ShardRound], work: impl Fn(&ShardRound) -> &Figure) -> Result<ShardingStats, String> {
     if shards.is_empty() {
         return Err("no shard was read".into());

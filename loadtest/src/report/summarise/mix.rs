@@ -1,4 +1,4 @@
-//! What another mix of the same requests would change.
+//! The effect of another mix of the same requests.
 //!
 //! The time that a request of a workload takes is the mean of its endpoints' times, each as often as it is asked. So the
 //! share of one endpoint at which two contestants take equally long can be calculated, round by round, and has an
@@ -16,11 +16,11 @@ pub(super) struct Turn {
     pub(super) share: f64,
     /// Its part from which on the other one takes less time a request.
     pub(super) from: Estimate,
-    /// Who that is.
+    /// The name of that contestant.
     pub(super) other: String,
 }
 
-/// Where another contestant would take over from a leader, the nearest first.
+/// The shares at which another contestant would take over from a leader, the nearest first.
 pub(super) fn turns(leader: &Contestant, other: &Contestant, endpoints: &[String]) -> Vec<Turn> {
     let rounds: Vec<(&Round, &Round)> = leader
         .rounds
@@ -32,7 +32,7 @@ pub(super) fn turns(leader: &Contestant, other: &Contestant, endpoints: &[String
     turns
 }
 
-/// Whether one contestant answers an endpoint faster than another.
+/// True when one contestant answers an endpoint faster than another.
 pub(super) fn is_faster(one: &Contestant, than: &Contestant, endpoint: &str) -> bool {
     let means = |round: &Round| round.endpoints.get(endpoint)?.mean_ms.value();
     let pairs = one.rounds.iter().filter_map(|round| {

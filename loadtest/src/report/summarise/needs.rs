@@ -1,4 +1,4 @@
-//! Which contestant for which need.
+//! The contestants to choose for each need.
 
 use super::figures::endpoints_of;
 use super::standing::{NO_VERDICT, Standing};
@@ -90,7 +90,7 @@ fn writes(report: &Report, candidates: &[&Contestant]) -> Advice {
     advice("writes", "Grabbing coupons", &[&stored, &granted, &p50, &p99], &sentences)
 }
 
-/// How many rows the shards took, where a queue lies before them.
+/// The rows that the shards took, where a queue lies before them.
 fn storing(stored: &Standing<'_>) -> String {
     if stored.differs() {
         format!(
@@ -147,7 +147,7 @@ fn spread(report: &Report, candidates: &[&Contestant]) -> Advice {
     advice("spread", "Spreading the writes over machines", &[&standing, &by_cpu], &sentences)
 }
 
-/// What a contestant's shards are worth, as a sentence.
+/// The worth of a contestant's shards, as a sentence.
 pub(super) fn worth(contestant: &Contestant) -> Option<String> {
     if contestant.shards < 2 {
         return None;

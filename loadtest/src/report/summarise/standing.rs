@@ -1,9 +1,9 @@
-//! Who stands where by one metric.
+//! The order of contestants by one metric.
 
 use crate::format;
 use crate::report::model::{Call, Contestant, Metric, Report};
 
-/// How sure a piece of advice is when nothing could be judged.
+/// The certainty of advice when nothing could be judged.
 pub(super) const NO_VERDICT: &str = "no verdict";
 
 /// Candidates by one metric, parted into those that nobody beats and the others.
@@ -14,12 +14,12 @@ pub(super) struct Standing<'a> {
     pub(super) beaten: Vec<(&'a str, f64)>,
     /// The fewest rounds behind any of the verdicts, and their lowest level; none without verdicts.
     pub(super) sure: Option<(usize, f64)>,
-    /// Why there are no figures, where nobody has any.
+    /// The reason why there are no figures, where no candidate has any.
     pub(super) missing: Option<&'a str>,
 }
 
 impl<'a> Standing<'a> {
-    /// Where candidates stand; those without a figure are left out.
+    /// Orders candidates; those without a figure are left out.
     pub(super) fn of(report: &'a Report, candidates: &[&'a Contestant], metric: &Metric) -> Self {
         let mut medians: Vec<(&str, f64)> =
             candidates.iter().filter_map(|c| Some((c.name.as_str(), c.median(metric)?))).collect();
@@ -45,12 +45,12 @@ impl<'a> Standing<'a> {
         Self { unbeaten, beaten, sure, missing }
     }
 
-    /// Whether any candidate is better than another.
+    /// True when any candidate is better than another.
     pub(super) fn differs(&self) -> bool {
         !self.beaten.is_empty()
     }
 
-    /// Whether there was anything to compare, with enough rounds.
+    /// True when there was anything to compare, with enough rounds.
     pub(super) fn judged(&self) -> bool {
         self.sure.is_some()
     }
@@ -82,7 +82,7 @@ impl<'a> Standing<'a> {
         if low == high { format!("{low}{space}{unit}") } else { format!("{low} to {high}{space}{unit}") }
     }
 
-    /// How sure the verdicts are.
+    /// The certainty of the verdicts.
     pub(super) fn certainty(&self) -> String {
         match self.sure {
             Some((n, level)) => format::sure(n, level),

@@ -1,4 +1,4 @@
-//! Which contestants are compared by what, and what each comparison comes to.
+//! Verdicts: the pairs of contestants, the metrics that they are compared by, and the result of each comparison.
 
 use super::figures::endpoints_of;
 use crate::format;

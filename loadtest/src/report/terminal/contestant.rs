@@ -80,7 +80,7 @@ fn shards(report: &Report, contestant: &Contestant, out: &mut dyn Write) -> io::
     if missing.is_empty() { Ok(()) } else { wrapped(out, &format!("n/a: {}", missing.join("; ")), 2, 4) }
 }
 
-/// Why latencies of the table are not there, each reason once.
+/// The reasons why latencies of the table are missing, each once.
 fn missing<'a>(contestant: &'a Contestant, keys: &[String]) -> Vec<&'a str> {
     let metrics = keys.iter().flat_map(|key| [Quantile::P50, Quantile::P99].map(|q| Metric::latency(key, q)));
     let summaries = metrics.filter_map(|metric| contestant.summary(&metric));

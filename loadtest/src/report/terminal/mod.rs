@@ -15,8 +15,8 @@ use crate::stats::coverage;
 /// The widest line, in characters.
 pub(crate) const WIDTH: usize = 100;
 
-/// Whether colours are wanted on that output: only by people at a terminal that can show them and who did not ask
-/// for none (<https://no-color.org>).
+/// True when colours are wanted on that output: only by people at a terminal that can show them and who did not ask for none
+/// (<https://no-color.org>).
 pub fn wants_colour(out: &impl IsTerminal) -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     crate::terminal::obeys(out) && !set("NO_COLOR")
@@ -73,7 +73,7 @@ fn head(report: &Report, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
     wrapped(out, &intervals(meta.rounds as usize), 0, 0)
 }
 
-/// Which, for this workload, what that rests on, and what would change it.
+/// The answer for this workload, its figures, and the changes that would change it.
 fn answer(report: &Report, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
     let answer = &report.answer;
     heading(out, paint, "Which, for this workload")?;
@@ -108,7 +108,7 @@ fn requirements(report: &Report, out: &mut dyn Write, paint: Paint) -> io::Resul
     Ok(())
 }
 
-/// What the brackets behind the figures mean.
+/// The legend of the brackets behind the figures.
 fn intervals(rounds: usize) -> String {
     match coverage(rounds) {
         level if level > 0.0 => format!(

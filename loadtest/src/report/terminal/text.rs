@@ -32,7 +32,7 @@ pub(in crate::report) fn wrapped(
     after(out, &" ".repeat(first), text, rest)
 }
 
-/// As [`wrapped`], but the first line begins with `start`. A word that is longer than a line is cut into pieces.
+/// Wraps like [`wrapped`], but the first line begins with `start`. A word that is longer than a line is cut into pieces.
 pub(in crate::report) fn after(out: &mut dyn Write, start: &str, text: &str, rest: usize) -> io::Result<()> {
     let mut line = start.to_owned();
     let mut length = start.chars().count(); // The line's bytes may be more.

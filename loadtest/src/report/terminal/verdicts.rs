@@ -1,4 +1,4 @@
-//! Who is ahead of whom, by which metric.
+//! The contestants ahead of others, by metric.
 
 use std::io::{self, Write};
 

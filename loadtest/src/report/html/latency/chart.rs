@@ -51,7 +51,7 @@ fn nines(percentile: f64) -> f64 {
     -(1.0 - percentile / 100.0).log10()
 }
 
-/// Where percentiles lie: up to the last one that any curve reaches.
+/// The axis of percentiles: up to the last one that any curve reaches.
 #[derive(Clone, Copy)]
 struct Across {
     last: f64,

@@ -1,4 +1,4 @@
-//! Whose requests a chart is about.
+//! The requests that a chart is about.
 
 use crate::format::{self, percent};
 use crate::report::Report;
@@ -47,7 +47,7 @@ impl<'a> Whose<'a> {
         })
     }
 
-    /// How much of all requests they are: of an endpoint by the scenarios that ask it, of a scenario by what it asks.
+    /// Their part of all requests: of an endpoint by the scenarios that ask it, of a scenario by its actions.
     pub(super) fn part(self, report: &Report) -> String {
         match self {
             Self::Endpoint(key) => asked_by(report, key),

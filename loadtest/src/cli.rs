@@ -10,7 +10,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use coupon_cli::{Pages, heard};
 
 use crate::cmd::{
-    advise, audit, bench, compare, diff, explain, faults, replay, run, schema, serve, simulate,
+    advise, audit, bench, compare, diff, explain, faults, figures, replay, run, schema, serve, simulate,
     vertical,
 };
 use crate::terminal;
@@ -43,6 +43,8 @@ enum Command {
     Advise(Box<advise::Args>),
     /// Hold a report of compare against an earlier one, and say what became better or worse.
     Diff(diff::Args),
+    /// Print the main figures of a report as a Markdown table, or put it into documents.
+    Figures(figures::Args),
     /// Print the description of report.json: JSON Schema, or the page in docs/REPORT_SCHEMA.md.
     Schema(schema::Args),
     /// Serve a page on this machine that shows strategies side by side while they are under load.
@@ -79,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(*args),
         Command::Advise(args) => advise::run(*args),
         Command::Diff(args) => diff::run(&args),
+        Command::Figures(args) => figures::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Serve(args) => serve::run(args),
         Command::Audit(args) => audit::run(&args),

@@ -11,6 +11,7 @@ pub mod compare;
 pub mod diff;
 pub mod explain;
 pub mod faults;
+pub mod figures;
 pub mod replay;
 pub mod run;
 pub mod schema;

@@ -8,6 +8,7 @@ mod by_shard;
 pub mod diff;
 pub mod endpoints;
 pub mod html;
+pub mod markdown;
 pub mod measured;
 pub mod model;
 pub mod require;

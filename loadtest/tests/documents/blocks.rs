@@ -8,7 +8,7 @@ const OTHER: [&str; 7] = ["csv", "http", "json", "rust", "sql", "text", "toml"];
 const PROGRAMS: [&str; 9] =
     ["cargo", "make", "curl", "docker", "loadtest", "seeder", "hash-svc", "range-svc", "coupon-stack"];
 
-/// What it takes to run a block.
+/// The cost of running a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 pub(crate) enum Cost {
     Quick,

@@ -22,7 +22,7 @@ fn links(document: &Document) -> Vec<(usize, String)> {
     found
 }
 
-/// What a heading is called in a link, as GitHub has it.
+/// The names of the headings in links, as GitHub has them.
 fn anchors(text: &str) -> Vec<String> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let headings = lines(text).filter(|(_, line, mark)| mark.is_none() && line.starts_with('#'));
@@ -40,7 +40,7 @@ fn anchors(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// What is wrong with a link, if anything is.
+/// The fault of a link, if it has one.
 fn broken(document: &Document, target: &str) -> Option<String> {
     if target.starts_with("https://") || target.starts_with("http://") {
         return None;

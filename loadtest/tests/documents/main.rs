@@ -1,5 +1,5 @@
-//! What the documents say, held against the project: commands run, links lead somewhere, files and targets are there,
-//! and each program tells of its own command line.
+//! The documents, held against the project: commands run, links lead somewhere, files and targets are there, copies are
+//! those of their source, and each program tells of its own command line.
 //!
 //! A block that begins with one of these is run, from the top of a document to its end, in one folder:
 //!
@@ -15,6 +15,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod blocks;
+mod copies;
 mod links;
 mod names;
 mod programs;

@@ -1,4 +1,4 @@
-//! What documents name in code: files of the repository, targets of the Makefile, flags of our programs.
+//! Names in the documents' code: files of the repository, targets of the Makefile, flags of our programs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::{Document, all, root};
 
 const PROGRAMS: [&str; 5] = ["loadtest", "seeder", "hash-svc", "range-svc", "coupon-stack"];
 
-/// What stands between backquotes in a document's prose, and the lines of its commands.
+/// The text between backquotes in a document's prose, and the lines of its commands.
 fn code(document: &Document) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (number, line, mark) in lines(&document.text) {
@@ -28,7 +28,7 @@ fn code(document: &Document) -> Vec<(usize, String)> {
     found
 }
 
-/// Whether it is a path into a folder of the repository that is missing there.
+/// True for a path into a folder of the repository that is missing there.
 fn missing(word: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
     let Some((top, rest)) = word.split_once('/') else { return false };
@@ -94,7 +94,7 @@ fn every_command_of_ours_that_a_document_mentions_has_these_flags() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Whether only a value is wrong that stands for one: `--without MECHANISM`.
+/// True when only a value is wrong that stands for one: `--without MECHANISM`.
 fn of_a_placeholder(error: &str) -> bool {
     let value = error.split_once("invalid value '").and_then(|(_, rest)| rest.split('\'').next());
     value.is_some_and(|value| value.chars().all(|c| c.is_ascii_uppercase()))

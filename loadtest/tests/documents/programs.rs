@@ -1,4 +1,4 @@
-//! What every program tells of its own command line.
+//! The programs' help about their own command lines.
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};

@@ -16,15 +16,15 @@ use tempfile::TempDir;
 use crate::blocks::{Block, Cost};
 use crate::root;
 
-/// What a session makes for itself; everything else in its folder is the repository's.
+/// The names that a session makes for itself; everything else in its folder is the repository's.
 const OWN: [&str; 5] = [".git", "data", "reports", "bench.json", "target"];
 /// The ports that documents name.
 const PORTS: [&str; 3] = ["127.0.0.1:8001", "127.0.0.1:8002", "127.0.0.1:8003"];
-/// How long a block may hang, by what it costs.
+/// The time that a block may hang, by its cost.
 const QUICK: Duration = Duration::from_secs(300);
 const SLOW: Duration = Duration::from_secs(3_600);
 const POLL: Duration = Duration::from_millis(20);
-/// How long a service is waited for, to start or to stop.
+/// The time that a service is waited for, to start or to stop.
 const SERVICE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Session {
@@ -131,7 +131,7 @@ impl Session {
     }
 }
 
-/// Where cargo builds.
+/// The folder that cargo builds in.
 fn target() -> PathBuf {
     programs(Cost::Quick).parent().unwrap().to_owned()
 }

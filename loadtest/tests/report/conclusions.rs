@@ -1,4 +1,4 @@
-//! What is concluded from rounds.
+//! Conclusions from rounds.
 
 use loadtest::report::model::{
     Advice, Call, Figure, LatencyMs, Metric, Quantile, Reading, Report, Topic, Violation,

@@ -34,7 +34,7 @@ impl Random {
     }
 }
 
-/// What a strategy does, as far as the fixture needs it.
+/// The behaviour of a strategy, as far as the fixture needs it.
 struct Kind {
     name: &'static str,
     layout: &'static str,
@@ -322,7 +322,7 @@ fn looks(writes: &[Vec<u64>]) -> Vec<ShardLook> {
     looks
 }
 
-/// What routing would have found for more shards.
+/// The forecast of routing for more shards.
 fn outlook() -> Outlook {
     let case = |contestant: &str, shards: u16, effective: f64, orders: u16| OutlookCase {
         contestant: contestant.into(),

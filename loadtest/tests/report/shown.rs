@@ -1,10 +1,10 @@
-//! How a report is shown.
+//! The forms in which a report is shown.
 
 use std::path::Path;
 
 use loadtest::report::model::{AuditResult, Figure, Meta, Metric, Quantile, Reading, Violation};
 use loadtest::report::require::{Limit, Scope, check};
-use loadtest::report::{Report, html, read, summarise, terminal, write_all};
+use loadtest::report::{Report, html, markdown, read, summarise, terminal, write_all};
 use serde_json::Value;
 
 use crate::fixture::{comparison, on_servers};
@@ -21,7 +21,7 @@ fn printed(report: &Report, colour: bool) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// Whether two JSON values are the same, but for the last digits of numbers.
+/// True when two JSON values are the same, but for the last digits of numbers.
 fn alike(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Array(one), Value::Array(other)) => {
@@ -48,6 +48,39 @@ fn a_report_survives_its_file() {
     let back = read(&paths.json).unwrap();
     assert!(alike(&serde_json::to_value(&back).unwrap(), &serde_json::to_value(&report).unwrap()));
     std::fs::write(dir.join("terminal.txt"), printed(&report, false)).unwrap();
+}
+
+#[test]
+fn the_table_for_documents_has_each_contestants_medians_and_the_best_in_bold() {
+    let mut report = summarised(5);
+    let table = markdown::table(&report);
+    let line = |start: &str| table.lines().find(|line| line.starts_with(start)).unwrap().to_owned();
+    assert_eq!(
+        line("|  | hash"),
+        "|  | hash | range-time | range-room | single | range-time-spread2 | range-room-split |"
+    );
+    let visits = line("| shards (tables) that a room's orders visit");
+    assert!(visits.ends_with("| 4 (4) | 4 (8) | **1 (1)** | **1 (1)** | 4 (16) | **1 (1)** |"), "{visits}");
+    assert!(line("| effective shards for writes, of 4 | **3.").contains(" | 1.00 | "));
+    assert!(line("| acknowledged grabs").contains("| 0 of "));
+    report.contestants[0].rounds[0].audit = Reading::unknown("no time");
+    report.contestants[1].rounds.iter_mut().for_each(|round| round.effective_shards = Figure::default());
+    report.contestants[1].summaries.clear();
+    let table = markdown::table(&report);
+    assert!(table.contains(", 1 rounds not audited |") && table.contains("| n/a |"), "{table}");
+}
+
+#[test]
+fn a_table_replaces_the_one_between_the_marks_and_nothing_else() {
+    let document = "# A\n<!-- demo: figures -->\nold\n<!-- demo: end -->\nend\n";
+    let once = markdown::put_into(document, "| new |\n").unwrap();
+    assert_eq!(once, document.replace("old", "| new |"));
+    assert_eq!(markdown::put_into(&once, "| new |\n").unwrap(), once);
+    for without in ["# A\n", "<!-- demo: figures -->\n"] {
+        assert!(
+            markdown::put_into(without, "").unwrap_err().to_string().contains("it has no line <!-- demo")
+        );
+    }
 }
 
 #[test]

@@ -6,6 +6,8 @@
 //! - A coupon begins with a line of operation 1 from nothing. Lines of operation 1 add up to its total.
 //! - Results stored take stock (2, by `grab`). Results retired give it back (3, by `archive`), and the total falls by as
 //!   much (1, by `archive`). Each such line names its shard, and the last entry of its outbox that it covers.
+//! - What main had forgotten of either, and the rows themselves told anew, stands in lines of the same kinds by `rebuild`: up
+//!   to the last entry that there was, whatever was between.
 //! - What was sold before there was an outbox stands in one line of operation 2 without a shard (by `seeder`).
 //! - The lines are a chain from nothing to what remains.
 
@@ -19,6 +21,8 @@ const ROLL_BACK: i64 = 3;
 /// Who logs what came of an outbox, and what was there before any.
 const GRAB: &str = "grab";
 const ARCHIVE: &str = "archive";
+/// Who logs what main had forgotten of either.
+const REBUILD: &str = "rebuild";
 const SEEDER: &str = "seeder";
 
 /// A line of the stock log.
@@ -48,7 +52,8 @@ impl Line {
 
     /// Results that it says were retired.
     pub(super) fn retired(&self) -> i64 {
-        if self.operation == ROLL_BACK && self.operator == ARCHIVE { self.after - self.before } else { 0 }
+        let archived = self.operation == ROLL_BACK && [ARCHIVE, REBUILD].contains(&&*self.operator);
+        if archived { self.after - self.before } else { 0 }
     }
 
     /// What is wrong with it by itself, given how far main has applied each shard's outbox.
@@ -73,7 +78,7 @@ impl Line {
                 let applied = usize::try_from(shard).ok().and_then(|shard| positions.get(shard));
                 let lawful = matches!(
                     (*operation, operator.as_str()),
-                    (DEDUCT, GRAB) | (ROLL_BACK | INITIALISE, ARCHIVE)
+                    (DEDUCT, GRAB | REBUILD) | (ROLL_BACK | INITIALISE, ARCHIVE | REBUILD)
                 );
                 match applied {
                     None => Some(format!("it names shard {shard}, of {}", positions.len())),
@@ -239,6 +244,19 @@ mod tests {
             judged += 1;
         }
         assert!(judged >= 7, "{judged}");
+    }
+
+    #[test]
+    fn what_main_had_forgotten_is_lawful_when_it_names_shard_and_entry() {
+        let mut lines = sound();
+        lines[3].operator = "rebuild".to_owned();
+        lines[4].operator = "rebuild".to_owned();
+        lines[5].operator = "rebuild".to_owned();
+        assert_eq!(wrong(&lines), "");
+        assert_eq!(lines.iter().map(Line::retired).sum::<i64>(), 1);
+        lines[3].shard = None;
+        lines[3].entry = None;
+        assert!(wrong(&lines).contains("by \"rebuild\" names no shard"), "{}", wrong(&lines));
     }
 
     #[test]

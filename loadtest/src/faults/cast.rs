@@ -24,6 +24,8 @@ pub(super) const CATALOGUE: Catalogue =
 /// for each of the hot ones.
 const HOT_S: f64 = 0.4;
 const OTHERS_S: f64 = 4.0;
+/// Over how many days results of the past spread.
+const HISTORY_DAYS: u64 = 6;
 
 /// Settings that make a row shorter: what waits five or ten seconds in production waits one or two here.
 const SETTINGS: [&str; 4] = [
@@ -70,6 +72,8 @@ impl Cast {
             rooms: CATALOGUE.rooms,
             hot_rooms: CATALOGUE.hot_rooms,
             coupons_per_room: CATALOGUE.coupons_per_room,
+            history: casting.history,
+            days: HISTORY_DAYS,
             seed: stage.terms.seed,
             ..SeedOptions::default()
         };
@@ -119,13 +123,16 @@ impl Cast {
 
 /// Little stock: what is never short is never oversold.
 fn make_scarce(stage: &Stage<'_>, namespace: &str) -> Result<()> {
-    let hot = CATALOGUE.hot_rooms * CATALOGUE.coupons_per_room;
+    // Coupons of the past come after those on offer.
+    let (hot, on_offer) = (CATALOGUE.hot_rooms * CATALOGUE.coupons_per_room, CATALOGUE.coupons());
     let stock = |share: f64| (stage.terms.rate * share).max(20.0).round();
     let (of_hot, of_others) = (stock(HOT_S), stock(OTHERS_S));
     // The log says what the stock was from the beginning, as if the seeder had given so little.
     let sql = format!(
-        "UPDATE coupons SET total_stock = IF(coupon_id <= {hot}, {of_hot}, {of_others}), remaining_stock = total_stock; \
-         UPDATE stock_logs l JOIN coupons c ON c.coupon_id = l.coupon_id SET l.stock_after = c.total_stock"
+        "UPDATE coupons SET total_stock = IF(coupon_id <= {hot}, {of_hot}, {of_others}), remaining_stock = total_stock \
+         WHERE coupon_id <= {on_offer}; \
+         UPDATE stock_logs l JOIN coupons c ON c.coupon_id = l.coupon_id SET l.stock_after = c.total_stock \
+         WHERE c.coupon_id <= {on_offer}"
     );
     let database = stage.main_of(namespace)?;
     blocking(async {

@@ -25,6 +25,8 @@ pub struct Casting {
     pub patience: Duration,
     /// Whether the services start just before midnight, by their clocks.
     pub at_midnight: bool,
+    /// Results of the past that there are from the beginning.
+    pub history: u64,
     /// Which network can be broken.
     pub(super) between: Between,
 }
@@ -38,6 +40,7 @@ impl Casting {
             load_on: 0,
             patience: PATIENCE,
             at_midnight: false,
+            history: 0,
             between: Between::Nothing,
         }
     }

@@ -3,7 +3,9 @@
 use anyhow::Result;
 
 use super::casting::{Between, Casting};
-use super::inject::{broker, databases, filling, frozen, gate, network, services};
+use super::inject::{
+    broker, clocks, copies, databases, filling, frozen, gate, leases, network, operations, services,
+};
 use super::proof::Proof;
 use super::scene::Scene;
 
@@ -331,4 +333,80 @@ pub static FAULTS: &[Fault] = &[
         "each ends in good order",
         services::all_told_to_end,
     )),
+    from_within(row(
+        "36a",
+        "the clock of one of two processes an hour ahead for a while",
+        "it answers 503 and says why, the other goes on",
+        clocks::ahead,
+    )),
+    from_within(row(
+        "36b",
+        "the clock of one of two processes an hour behind for a while",
+        "it answers 503 and says why, the other goes on",
+        clocks::behind,
+    )),
+    row(
+        "37",
+        "the worker numbers of all processes given to somebody else",
+        "each leases others, ids stay unique",
+        leases::given_away,
+    ),
+    row(
+        "38",
+        "main put back to before an epoch of the gate, and to before much that it was told",
+        "its books stand still until `seeder books --rebuild`, no epoch twice",
+        copies::main_put_back,
+    ),
+    row(
+        "39",
+        "a shard failed over to a stale replica, until its full copy is back",
+        "refused by name, nothing stored there, its grabs wait",
+        copies::stale_shard_promoted,
+    ),
+    Fault {
+        casting: Casting { history: 3_000, ..Casting::plain("40") },
+        ..row(
+            "40",
+            "old results archived, and a reset asked for, while services run",
+            "grabs go on, the reset is refused",
+            operations::archived_and_reset,
+        )
+    },
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_row_has_a_number_of_its_own_by_which_it_is_found() {
+        let ids: BTreeSet<&str> = FAULTS.iter().map(|fault| fault.casting.id).collect();
+        assert_eq!(ids.len(), FAULTS.len());
+        assert!(
+            FAULTS.iter().all(|fault| find(fault.casting.id).is_some_and(|found| found.name == fault.name))
+        );
+        assert!(find("0").is_none());
+    }
+
+    #[test]
+    fn every_row_says_what_is_broken_and_what_is_promised_in_a_line() {
+        for Fault { name, promised, casting, .. } in FAULTS {
+            assert!(!name.is_empty() && !promised.is_empty(), "{}", casting.id);
+            assert!(
+                !format!("{name}{promised}").contains(['|', '\n']),
+                "{}: it would break the table",
+                casting.id
+            );
+        }
+    }
+
+    #[test]
+    fn a_load_goes_to_a_process_that_takes_grabs() {
+        for Fault { casting, .. } in FAULTS {
+            let roles = casting.roles.get(casting.load_on..).unwrap_or_default();
+            assert!(!roles.is_empty() && roles.iter().all(|role| *role != "consumer"), "{}", casting.id);
+        }
+    }
+}

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use coupon_core::{FailReason, Timestamp};
+use coupon_core::{FailReason, ShardId, Timestamp};
 use coupon_service::api::GrabResponse;
+use coupon_service::backend::servers::mysql::Database;
+use coupon_service::backend::servers::names::Namespace;
 use coupon_stack::Stack;
 use serde_json::json;
 
@@ -123,6 +125,19 @@ impl<'a> Scene<'a> {
     /// The servers.
     pub(super) fn stack(&self) -> Result<&'a Stack> {
         self.stage.site.stack().context("these servers are not this run's own")
+    }
+
+    /// A service's main database.
+    pub(super) fn main(&self, subject: &Subject) -> Result<Database> {
+        let (namespace, url) = (Namespace::new(&subject.namespace, "")?, &self.stage.site.settings().main);
+        Database::new("servers.main", url, &namespace.main_database(), 1)
+    }
+
+    /// The database of a service's shard.
+    pub(super) fn shard(&self, subject: &Subject, shard: ShardId) -> Result<Database> {
+        let (namespace, urls) = (Namespace::new(&subject.namespace, "")?, &self.stage.site.settings().shards);
+        let url = urls.get(shard.index()).context("there is no such shard")?;
+        Database::new("servers.shards", url, &namespace.shard_database(shard), 1)
     }
 
     /// Every process of both services.

@@ -104,13 +104,26 @@ impl Process {
     /// Starts it again where it listened before.
     pub(super) fn start_again(&self) -> Result<()> {
         let number = self.starts.fetch_add(1, Ordering::Relaxed) + 1;
-        let log = self.log.with_extension(format!("{number}.log"));
+        let log = self.log_of(number);
         let mut arguments = vec!["--listen".to_owned(), self.address.to_string()];
         arguments.extend(self.arguments.iter().cloned());
         let mut service = self.service();
         *service = None;
         *service = Some(Service::start_in(&self.program, &arguments, &self.environment, log)?);
         Ok(())
+    }
+
+    /// The first line in which it has logged that, since it was started last.
+    pub(super) fn said(&self, text: &str) -> Result<Option<String>> {
+        let log = self.log_of(self.starts.load(Ordering::Relaxed));
+        let logged = std::fs::read(&log).with_context(|| log.display().to_string())?;
+        let logged = String::from_utf8_lossy(&logged);
+        Ok(logged.lines().find(|line| line.contains(text)).map(str::to_owned))
+    }
+
+    /// Where it logs, or has logged, when it was started for the so-many-th time.
+    fn log_of(&self, start: u32) -> PathBuf {
+        self.log.with_extension(format!("{start}.log"))
     }
 
     /// Its process id, if it was started.

@@ -12,7 +12,7 @@ use coupon_service::backend::servers::broker::Broker;
 use coupon_stack::Server;
 
 use super::databases::todays_shard;
-use super::{frozen, killed};
+use super::{frozen, killed, meanwhile};
 use crate::faults::proof::Proof;
 use crate::faults::scene::Scene;
 use crate::faults::wait::{blocking, until};
@@ -52,23 +52,50 @@ pub(in crate::faults) fn disk_full(scene: &Scene<'_>) -> Result<Proof> {
 /// A limit is set so that RabbitMQ raises an alarm, and set back again.
 fn alarmed(scene: &Scene<'_>, of: &str, limit: &str, short: &[&str], plenty: &[&str]) -> Result<Proof> {
     let stack = scene.stack()?;
-    let set = |value: &[&str]| stack.rabbitmqctl(&[&[limit], value].concat());
-    scene.begins();
-    set(short)?;
+    let set = |value: &[&str]| stack.rabbitmqctl(&[&[limit], value].concat()).map(drop);
     let raised = || Ok(stack.rabbitmqctl(&["eval", "rabbit_alarm:get_alarms()."])?.contains(of));
-    let alarm = until("RabbitMQ raises an alarm", WRONG, raised);
-    std::thread::sleep(WRONG);
-    let still = raised()?;
-    set(plenty)?;
+    scene.begins();
+    let look = || {
+        let alarm = until("RabbitMQ raises an alarm", WRONG, raised);
+        std::thread::sleep(WRONG);
+        Ok((alarm.is_ok(), raised()?))
+    };
+    let (alarm, still) = meanwhile(|| set(short), look, || set(plenty))?;
     scene.lifted();
     Proof::when(
-        alarm.is_ok() && still,
+        alarm && still,
         format!("RabbitMQ's alarm for its {of}: {}", if still { "raised" } else { "none" }),
     )
 }
 
-/// A shard hangs, so that results wait in its queue; then the queue is deleted.
+/// The queue of a shard is deleted, with the results that wait in it.
 pub(in crate::faults) fn queue_deleted(scene: &Scene<'_>) -> Result<Proof> {
+    taken_away(scene, "with the queue", &delete)
+}
+
+/// Deletes a queue, whatever waits in it.
+pub(super) fn delete_queue(scene: &Scene<'_>, queue: String) -> Result<()> {
+    with_channel(scene, async move |channel| delete(channel, queue).await.map(drop))
+}
+
+/// Deletes a queue, and says how many messages waited in it.
+async fn delete(channel: &Channel, queue: String) -> Result<Option<u32>> {
+    Ok(channel.queue_delete(QueueDeleteArguments::new(&queue)).await?)
+}
+
+/// Everything that waits in a shard's queue is thrown away by an operator.
+pub(in crate::faults) fn purged(scene: &Scene<'_>) -> Result<Proof> {
+    taken_away(scene, "when the queue was purged", &async |channel, queue| {
+        Ok(channel.queue_purge(QueuePurgeArguments::new(&queue)).await?)
+    })
+}
+
+/// A shard hangs, so that results wait in its queue; then they are taken away.
+fn taken_away(
+    scene: &Scene<'_>,
+    how: &str,
+    take: &impl AsyncFn(&Channel, String) -> Result<Option<u32>>,
+) -> Result<Proof> {
     let (stack, shard) = (scene.stack()?, todays_shard(scene)?);
     stack.pause(Server::Shard(shard.number()))?;
     let mut gone = Vec::new();
@@ -77,38 +104,12 @@ pub(in crate::faults) fn queue_deleted(scene: &Scene<'_>) -> Result<Proof> {
         // More than the consumer has been given already.
         until("results wait in the queue", FULL, || Ok(waiting(scene, &queue)? > 0))?;
         scene.begins();
-        gone.push(delete_queue(scene, queue)?);
+        let taken = with_channel(scene, async |channel| take(channel, queue).await)?;
+        gone.push(usize::try_from(taken.unwrap_or(0))?);
     }
     stack.resume(Server::Shard(shard.number()))?;
     scene.lifted();
-    went(scene, &gone, "with the queue")
-}
-
-/// Deletes a queue, and says how many messages waited in it.
-pub(super) fn delete_queue(scene: &Scene<'_>, queue: String) -> Result<u32> {
-    let deleted = with_channel(scene, async move |channel| {
-        Ok(channel.queue_delete(QueueDeleteArguments::new(&queue)).await?)
-    })?;
-    Ok(deleted.unwrap_or(0))
-}
-
-/// Everything that waits in a shard's queue is thrown away by an operator.
-pub(in crate::faults) fn purged(scene: &Scene<'_>) -> Result<Proof> {
-    let (stack, shard) = (scene.stack()?, todays_shard(scene)?);
-    stack.pause(Server::Shard(shard.number()))?;
-    let mut gone = Vec::new();
-    for subject in &scene.subjects {
-        let queue = subject.names()?.queue(shard);
-        until("results wait in the queue", FULL, || Ok(waiting(scene, &queue)? > 0))?;
-        scene.begins();
-        let purged = with_channel(scene, async move |channel| {
-            Ok(channel.queue_purge(QueuePurgeArguments::new(&queue)).await?)
-        })?;
-        gone.push(purged.unwrap_or(0));
-    }
-    stack.resume(Server::Shard(shard.number()))?;
-    scene.lifted();
-    went(scene, &gone, "when the queue was purged")
+    went(scene, &gone, how)
 }
 
 /// A policy lets every queue keep one message, and throw away the oldest beyond it.
@@ -133,21 +134,22 @@ fn dropped_by(scene: &Scene<'_>, policy: &str) -> Result<Proof> {
         until("results wait in the queue", FULL, || Ok(waiting(scene, queue)? > MANY))?;
     }
     scene.begins();
-    stack.rabbitmqctl(&["set_policy", NAME, ".*", policy, "--apply-to", "queues"])?;
-    let mut gone = Vec::new();
-    for queue in &queues {
-        let dropped =
-            until("the policy throws messages away", THROUGH, || Ok(waiting(scene, queue)? <= MANY / 2));
-        gone.push(if dropped.is_ok() { u32::try_from(MANY / 2)? } else { 0 });
-    }
-    stack.rabbitmqctl(&["clear_policy", NAME])?;
+    let set = || stack.rabbitmqctl(&["set_policy", NAME, ".*", policy, "--apply-to", "queues"]).map(drop);
+    let look = || {
+        let few = |queue: &String| {
+            until("the policy throws messages away", THROUGH, || Ok(waiting(scene, queue)? <= MANY / 2))
+        };
+        let dropped = queues.iter().map(|queue| if few(queue).is_ok() { MANY / 2 } else { 0 });
+        Ok(dropped.collect::<Vec<usize>>())
+    };
+    let gone = meanwhile(set, look, || stack.rabbitmqctl(&["clear_policy", NAME]).map(drop))?;
     stack.resume(Server::Shard(shard.number()))?;
     scene.lifted();
     went(scene, &gone, "at least, by the policy")
 }
 
 /// Every service lost something.
-fn went(scene: &Scene<'_>, gone: &[u32], how: &str) -> Result<Proof> {
+fn went(scene: &Scene<'_>, gone: &[usize], how: &str) -> Result<Proof> {
     let each = scene.subjects.iter().zip(gone).map(|(subject, gone)| format!("{gone} of {}", subject.name));
     let each = each.collect::<Vec<_>>().join(" and ");
     Proof::when(gone.iter().all(|gone| *gone > 0), format!("messages that went {how}: {each}"))

@@ -109,7 +109,7 @@ pub(in crate::faults) fn disk_full(scene: &Scene<'_>) -> Result<Proof> {
 }
 
 /// A read of all shards names the one that is missing, and answers with the others.
-fn reads_are_partial(scene: &Scene<'_>, shard: ShardId) -> Result<()> {
+pub(super) fn reads_are_partial(scene: &Scene<'_>, shard: ShardId) -> Result<()> {
     for subject in &scene.subjects {
         let read: GlobalStatistics = get_json(&subject.one()?, "/api/statistics/global")?;
         let (partial, missing) = (read.partial, &read.missing_shards);

@@ -92,11 +92,11 @@ impl Drop for SmallDisk<'_> {
     }
 }
 
-fn aside(data: &Path) -> PathBuf {
+pub(super) fn aside(data: &Path) -> PathBuf {
     data.with_extension("aside")
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
     run(Command::new("cp").arg("-a").arg(from.join(".")).arg(to)).map(drop)
 }
 

@@ -72,7 +72,7 @@ pub(in crate::faults) fn the_consumer_whose_queues_are_deleted(scene: &Scene<'_>
     let waiting = granted(scene);
     for subject in &scene.subjects {
         let names = subject.names()?;
-        subject.shards().try_for_each(|shard| broker::delete_queue(scene, names.queue(shard)).map(drop))?;
+        subject.shards().try_for_each(|shard| broker::delete_queue(scene, names.queue(shard)))?;
     }
     firsts(scene).try_for_each(Process::kill)?;
     firsts(scene).try_for_each(Process::start_again)?;

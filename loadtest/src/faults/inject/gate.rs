@@ -1,5 +1,6 @@
 //! Redis: killed, forgetful, replaced.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use deadpool_redis::redis::{self, Connection};
 use serde_json::{Value, json};
 
 use super::databases::todays_shard;
-use super::{frozen, killed, state};
+use super::{frozen, killed, meanwhile, state};
 use crate::faults::proof::Proof;
 use crate::faults::scene::Scene;
 use crate::faults::wait::until;
@@ -54,10 +55,8 @@ pub(in crate::faults) fn full(scene: &Scene<'_>) -> Result<Proof> {
     let before = out_of_memory(&mut redis)?;
     scene.begins();
     // Less than anybody needs.
-    set(&mut redis, "maxmemory", "1")?;
-    std::thread::sleep(FROZEN);
-    let refused = out_of_memory(&mut redis)? - before;
-    set(&mut redis, "maxmemory", "0")?;
+    let settings = [("maxmemory", "1")];
+    let refused = with_settings(&mut redis, &settings, FROZEN, |redis| Ok(out_of_memory(redis)? - before))?;
     scene.lifted();
     Proof::when(refused > 0, format!("Redis refused {refused} commands, being out of memory"))
 }
@@ -161,22 +160,40 @@ pub(in crate::faults) fn evicting(scene: &Scene<'_>) -> Result<Proof> {
     let told: String = redis::cmd("INFO").arg("memory").query(&mut redis)?;
     let used = told.lines().find_map(|line| line.strip_prefix("used_memory:"));
     let used: u64 = used.context("Redis does not say how much memory it uses")?.trim().parse()?;
-    let told: String = redis::cmd("INFO").arg("stats").query(&mut redis)?;
-    let before = told.lines().find_map(|line| line.strip_prefix("evicted_keys:")).unwrap_or_default();
-    let before: u64 = before.trim().parse().context("Redis does not say how many keys it evicted")?;
+    let before = evicted_keys(&mut redis)?;
     scene.begins();
-    set(&mut redis, "maxmemory-policy", "allkeys-random")?;
-    set(&mut redis, "maxmemory", &used.saturating_sub(EVICTED).to_string())?;
-    std::thread::sleep(WRONG);
-    set(&mut redis, "maxmemory", "0")?;
-    set(&mut redis, "maxmemory-policy", "noeviction")?;
-    let told: String = redis::cmd("INFO").arg("stats").query(&mut redis)?;
-    let evicted = told.lines().find_map(|line| line.strip_prefix("evicted_keys:")).unwrap_or_default();
-    let evicted: u64 = evicted.trim().parse().context("Redis does not say how many keys it evicted")?;
+    let memory = used.saturating_sub(EVICTED).to_string();
+    let settings = [("maxmemory-policy", "allkeys-random"), ("maxmemory", &*memory)];
+    let evicted = with_settings(&mut redis, &settings, WRONG, evicted_keys)?;
     scene.lifted();
     Proof::when(evicted > before, format!("Redis evicted {} keys", evicted - before))
 }
 
+fn evicted_keys(redis: &mut Connection) -> Result<u64> {
+    let told: String = redis::cmd("INFO").arg("stats").query(redis)?;
+    let evicted = told.lines().find_map(|line| line.strip_prefix("evicted_keys:")).unwrap_or_default();
+    evicted.trim().parse().context("Redis does not say how many keys it evicted")
+}
+
+/// Lets Redis run with other settings for a while, looks at what they did, and puts back those that its users need.
+fn with_settings<T>(
+    redis: &mut Connection,
+    settings: &[(&str, &str)],
+    long: Duration,
+    look: impl FnOnce(&mut Connection) -> Result<T>,
+) -> Result<T> {
+    let redis = RefCell::new(redis);
+    let wrong = || settings.iter().try_for_each(|(name, value)| set(&mut redis.borrow_mut(), name, value));
+    let look = || {
+        std::thread::sleep(long);
+        look(&mut redis.borrow_mut())
+    };
+    let right = || NEEDED.iter().try_for_each(|(name, value)| set(&mut redis.borrow_mut(), name, value));
+    meanwhile(wrong, look, right)
+}
+
+/// What must be so for services to trust it.
+const NEEDED: [(&str, &str); 2] = [("maxmemory", "0"), ("maxmemory-policy", "noeviction")];
 /// So many bytes less than it uses: a few coupons' worth.
 const EVICTED: u64 = 20_000;
 

@@ -1,12 +1,16 @@
 //! How each fault is brought about, and lifted again.
 
 pub(super) mod broker;
+pub(super) mod clocks;
+pub(super) mod copies;
 pub(super) mod databases;
 mod disk;
 pub(super) mod filling;
 pub(super) mod frozen;
 pub(super) mod gate;
+pub(super) mod leases;
 pub(super) mod network;
+pub(super) mod operations;
 mod regulars;
 pub(super) mod services;
 
@@ -30,6 +34,18 @@ pub(super) fn mend(stage: &Stage<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Looks at what happens while something is wrong that no restart mends, and puts it right whatever came of that.
+fn meanwhile<T>(
+    wrong: impl FnOnce() -> Result<()>,
+    look: impl FnOnce() -> Result<T>,
+    right: impl FnOnce() -> Result<()>,
+) -> Result<T> {
+    let looked = wrong().and_then(|()| look());
+    let righted = right();
+    let looked = looked?;
+    righted.map(|()| looked)
 }
 
 /// Kills a server, waits, and starts it again.
@@ -85,4 +101,30 @@ const fn state(status: Status) -> &'static str {
 
 fn number(pid: Option<u32>) -> String {
     pid.map_or_else(|| "none".to_owned(), |pid| pid.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use anyhow::bail;
+
+    use super::*;
+
+    #[test]
+    fn what_was_made_wrong_is_put_right_whatever_came_of_it() {
+        for (wrong, look) in [(true, true), (true, false), (false, true)] {
+            let righted = Cell::new(false);
+            let done = meanwhile(
+                || if wrong { Ok(()) } else { bail!("half set") },
+                || if look { Ok(7) } else { bail!("nothing seen") },
+                || {
+                    righted.set(true);
+                    Ok(())
+                },
+            );
+            assert!(righted.get());
+            assert_eq!(done.ok(), (wrong && look).then_some(7));
+        }
+    }
 }

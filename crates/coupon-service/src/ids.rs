@@ -311,7 +311,7 @@ mod tests {
         let mut ids = IdSource::Leased(Arc::new(leased)).generator(&clock, 0);
         agreement.found(3_600_000);
         let refused = ids.make().unwrap_err();
-        assert!(refused.why.contains("3600.0 s ahead of the main database's"), "{refused}");
+        assert!(refused.what.contains("3600.0 s ahead of the main database's"), "{refused}");
         agreement.found(-9_000);
         assert!(ids.make().is_ok());
     }

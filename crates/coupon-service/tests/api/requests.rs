@@ -44,6 +44,15 @@ fn a_request_that_brings_no_trace_or_a_malformed_one_gets_an_id_of_its_own() {
 }
 
 #[test]
+fn written_bytes_are_counted_before_anything_is_written() {
+    let text = Api::start().get("/metrics").text();
+    for shard in 0..4 {
+        let line = format!("coupon_shard_written_bytes_total{{shard=\"{shard}\"}} 0");
+        assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
 fn requests_are_counted_by_route_and_class_of_status() {
     let api = Api::start();
     api.send(&post("/api/coupon/grab", &format!(r#"{{"user_id":1,"coupon_id":{PLENTY}}}"#)));

@@ -151,6 +151,14 @@ impl Bench {
         }
     }
 
+    /// What a service is set to that stands on it.
+    pub(crate) fn flags(&self) -> Vec<String> {
+        match self {
+            Self::Embedded { dir, .. } => vec![format!("embedded.data={:?}", dir.path())],
+            Self::Servers { settings, .. } => flags_of(&settings.namespace),
+        }
+    }
+
     pub(crate) fn open(&self) -> Backend {
         self.try_open().unwrap()
     }
@@ -190,17 +198,22 @@ fn stored_as_of_the_past(settings: &ServersSettings) {
 /// Settings that lead to the suite's servers, under a namespace that nobody else has.
 pub(crate) fn server_settings(flags: &[&str]) -> ServersSettings {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let namespace = format!("servers.namespace=t{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-    let mut all = stack().addresses().settings();
-    all.extend([
-        namespace,
-        "servers.reconcile_ms=300".to_owned(),
-        "servers.publish_timeout_ms=1000".to_owned(),
-    ]);
+    let mut all = flags_of(&format!("t{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
     all.extend(flags.iter().map(|flag| (*flag).to_owned()));
     let service_defaults = "listen = \"127.0.0.1:0\"".to_owned();
     let sources = Sources { flags: all, service_defaults, ..Sources::default() };
     sources.read::<NoSettings>("own").unwrap().0.servers
+}
+
+/// What leads to a namespace on the suite's servers.
+fn flags_of(namespace: &str) -> Vec<String> {
+    let mut flags = stack().addresses().settings();
+    flags.extend([
+        format!("servers.namespace={namespace}"),
+        "servers.reconcile_ms=300".to_owned(),
+        "servers.publish_timeout_ms=1000".to_owned(),
+    ]);
+    flags
 }
 
 /// Runs a law as an HTTP worker would: on one thread.

@@ -6,11 +6,17 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
 mod bench;
+#[path = "../api/client.rs"]
+#[allow(dead_code, reason = "each suite that shares this uses its own part of it")]
+mod client;
 mod edited;
 mod epochs;
 mod laws;
 mod recorded;
+#[allow(dead_code, reason = "each suite that shares this uses its own part of it")]
+mod served;
 mod servers;
+mod used;
 
 macro_rules! on_every_backend {
     ($($law:ident),* $(,)?) => {
@@ -28,6 +34,10 @@ use edited::{
     a_coupon_that_was_moved_keeps_the_room_of_its_results, a_stock_below_zero_concerns_its_coupon_alone,
 };
 use laws::*;
+use used::{
+    a_coupon_can_be_used_after_its_end_and_after_its_withdrawal, a_user_who_is_not_active_grabs_nothing,
+    an_order_asked_for_again_is_told_what_it_was_told_before,
+};
 
 on_every_backend! {
     a_grab_is_stored_found_and_told_to_main,
@@ -47,4 +57,7 @@ on_every_backend! {
     a_coupon_that_was_deleted_stops_nobody_elses_books_and_is_told_once_it_is_back,
     a_stock_below_zero_concerns_its_coupon_alone,
     a_coupon_that_was_moved_keeps_the_room_of_its_results,
+    an_order_asked_for_again_is_told_what_it_was_told_before,
+    a_coupon_can_be_used_after_its_end_and_after_its_withdrawal,
+    a_user_who_is_not_active_grabs_nothing,
 }

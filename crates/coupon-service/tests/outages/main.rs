@@ -8,8 +8,17 @@
 mod bench;
 
 mod autocommit;
+#[path = "../api/client.rs"]
+#[allow(dead_code, reason = "each suite that shares this uses its own part of it")]
+mod client;
+mod policies;
 mod proxy;
 mod read_only;
+mod ready;
+#[path = "../backends/served.rs"]
+#[allow(dead_code, reason = "each suite that shares this uses its own part of it")]
+mod served;
+mod told;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -332,6 +341,32 @@ fn a_queue_that_fills_up_is_seen_while_its_shard_does_not_answer() {
         }
         stack().resume(Server::Shard(odd.number())).unwrap();
         drained(&backend).await;
+        backend.hand_over.close();
+    });
+}
+
+#[test]
+fn a_queue_that_fills_up_by_large_batches_is_seen_before_any_of_them_is_stored() {
+    let _alone = alone();
+    run(&Bench::servers(), async |bench| {
+        let options = servers::Options { servers: bench.settings().clone(), workers: 1, shard_backlog: 100 };
+        let backend = servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap();
+        let odd = shard_of(1);
+        stack().pause(Server::Shard(odd.number())).unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        let batch: Vec<_> = (0..15).map(|at| attempt(&backend, bench, 2 * at + 1, PLENTY)).collect();
+        let decided = backend.gate.reserve(&batch).await.unwrap();
+        let rows: Vec<_> =
+            batch.iter().map(|attempt| placed(attempt.user.get(), PLENTY, 1, attempt.id)).collect();
+        // Repeats are one result each in the end, and wait as often as they are sent.
+        for _ in 0..10 {
+            backend.hand_over.hand_over(odd, decided.epoch, rows.clone()).await.unwrap();
+        }
+        while backend.hand_over.refusal(odd).is_none() {
+            assert!(std::time::Instant::now() < deadline, "what waits is not seen");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        stack().resume(Server::Shard(odd.number())).unwrap();
         backend.hand_over.close();
     });
 }

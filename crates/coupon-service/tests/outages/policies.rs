@@ -1,0 +1,54 @@
+//! Policies of RabbitMQ's that drop what a queue has confirmed.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use coupon_service::backend::{Backend, Decision, servers};
+use coupon_service::settings::{Role, ServersSettings};
+
+use crate::alone;
+use crate::bench::{Bench, PLENTY, ParityAndDay, grab, held_by, remaining, run, stack};
+use crate::told::{listen, saying, since_then};
+
+fn open(bench: &Bench, role: Role) -> Backend {
+    let settings =
+        ServersSettings { role, reconcile_ms: NonZeroU64::new(200).unwrap(), ..bench.settings().clone() };
+    let options = servers::Options { servers: settings, workers: 1, shard_backlog: 1_000 };
+    servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap()
+}
+
+#[test]
+fn what_a_policy_drops_is_handed_over_again_before_anybody_is_told_that_all_is_stored() {
+    let _alone = alone();
+    listen();
+    for policy in [r#"{"max-length":1,"overflow":"drop-head"}"#, r#"{"message-ttl":1}"#] {
+        run(&Bench::servers(), async |bench| {
+            // The gate is filled through somebody who stores, and then nobody does.
+            let consumer = open(bench, Role::Consumer);
+            let backend = open(bench, Role::Api);
+            consumer.hand_over.close();
+            let queues = format!("^{}\\.", bench.settings().namespace);
+            stack().rabbitmqctl(&["set_policy", "drops", &queues, policy, "--apply-to", "queues"]).unwrap();
+            for user in 1..=10 {
+                assert_eq!(grab(&backend, bench, user, PLENTY).await, Decision::Granted);
+            }
+            since_then();
+            stack().rabbitmqctl(&["clear_policy", "drops"]).unwrap();
+            let consumer = open(bench, Role::Consumer);
+            backend.hand_over.drain().await.unwrap();
+            for user in 1..=10 {
+                assert_eq!(held_by(&backend, user).await.len(), 2, "{policy}: user {user}");
+            }
+            assert_eq!(remaining(&backend, PLENTY).await, 990, "{policy}");
+            consumer.hand_over.close();
+            backend.hand_over.close();
+            let lines = since_then();
+            let told = lines.iter().any(|line| {
+                let said = line["message"].as_str().unwrap_or_default();
+                said.contains("policy") && said.contains("max-length") && said.contains("message-ttl")
+            });
+            assert!(told, "{policy}: {lines:#?}");
+            assert!(saying(&lines, "a task panicked").is_empty(), "{lines:#?}");
+        });
+    }
+}

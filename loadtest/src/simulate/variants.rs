@@ -15,7 +15,7 @@ pub(super) type Map = Box<dyn Fn(&RowKey) -> Result<ShardId, RouteError> + Send 
 
 /// A way to use one more shard.
 pub(super) struct Growth {
-    /// Its name.
+    /// The way in words, for tables.
     pub(super) how: &'static str,
     /// The places of rows afterwards.
     pub(super) map: Map,

@@ -2,9 +2,9 @@
 
 use mysql_async::prelude::Queryable as _;
 
+use super::super::mains_time;
 use super::super::mysql::{Database, DatabaseError, code, has_code};
 use super::PATIENCE;
-use super::clock::mains_now;
 use super::lease::TERM_MS;
 use crate::clock::Clock;
 
@@ -15,7 +15,7 @@ const LATELY_MS: i64 = 60_000;
 /// back; one that was killed counts for a minute.
 pub(in super::super) async fn processes_at_work(main: &Database) -> Result<u64, DatabaseError> {
     let mut conn = main.connect().await?;
-    let now = mains_now(&Clock::system());
+    let now = mains_time::expression(&Clock::system());
     let sql = format!(
         "SELECT COUNT(DISTINCT holder) FROM worker_leases WHERE lease_end > {now} + {TERM_MS} - {LATELY_MS}"
     );

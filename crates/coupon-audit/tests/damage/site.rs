@@ -92,7 +92,7 @@ impl Store for Site {
     }
 
     fn scope<'a>(&'a self, start: Option<&'a Start>) -> Scope<'a> {
-        Scope { claims: Some(&self.claims), start, drained: true, ..Scope::default() }
+        Scope { claims: Some(&self.claims), start, reads: Some(&[]), drained: true, ..Scope::default() }
     }
 }
 

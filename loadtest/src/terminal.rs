@@ -2,10 +2,10 @@
 //!
 //! Whatever is shown is made plain here: names, answers and files are of others, and command no terminal.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::OnceLock;
 
-use coupon_cli::{heard, plain};
+use coupon_cli::{heard, plain, screen};
 
 /// The reason why the first lost line of result could not be written.
 static LOST: OnceLock<io::Error> = OnceLock::new();
@@ -32,21 +32,19 @@ pub fn note(line: impl AsRef<str>) {
     let _ = writeln!(io::stderr().lock(), "{}", plain::lines(line.as_ref()));
 }
 
-/// Redraws the progress line; does nothing where no person watches, or the terminal cannot take a line back.
+/// Redraws the progress line, as much of it as the terminal is wide; does nothing where no person watches, or the terminal
+/// cannot take a line back.
 pub fn progress(line: impl AsRef<str>) {
     let mut out = io::stderr().lock();
-    if obeys(&out) {
+    if screen::obeys(&out) {
         let line = plain::line(line.as_ref());
-        let _ = write!(out, "\r\x1b[2K{line}").and_then(|()| out.flush());
+        // A line that goes on below could not be taken back.
+        let shown = screen::columns(&out).map_or(&*line, |columns| screen::cut(&line, columns));
+        let _ = write!(out, "\r\x1b[2K{shown}").and_then(|()| out.flush());
     }
 }
 
 /// Takes the progress line away again.
 pub fn clear_progress() {
     progress("");
-}
-
-/// A terminal that knows colours and movements.
-pub(crate) fn obeys(out: &impl IsTerminal) -> bool {
-    out.is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }

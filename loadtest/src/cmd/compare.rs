@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use coupon_cli::numbers::count;
 use seeder::SeedOptions;
 
 use super::arguments;
@@ -44,13 +45,13 @@ pub struct Args {
     #[arg(long, value_name = "PER_SECOND", allow_negative_numbers = true)]
     rate: Option<f64>,
     /// The most connections open at a time
-    #[arg(long, default_value_t = LoadSpec::CONNECTIONS)]
+    #[arg(long, default_value_t = LoadSpec::CONNECTIONS, value_parser = count::<usize>)]
     connections: usize,
     /// Past results to seed
-    #[arg(long, value_name = "ROWS", default_value_t = 0)]
+    #[arg(long, value_name = "ROWS", default_value_t = 0, value_parser = count::<u64>)]
     history: u64,
     /// The days that they spread over
-    #[arg(long, default_value_t = SeedOptions::default().days)]
+    #[arg(long, default_value_t = SeedOptions::default().days, value_parser = count::<u64>)]
     days: u64,
     /// Shards of each contestant, but for single
     #[arg(long, default_value = "4")]

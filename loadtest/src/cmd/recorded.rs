@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use coupon_cli::numbers;
 use seeder::SeedOptions;
 
 use super::arguments;
@@ -66,10 +67,10 @@ pub(super) struct SendArgs {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rounds: u32,
     /// How many of each coupon there are; enough for every grab without it
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = numbers::some::<u32>)]
     stock: Option<u32>,
     /// The most connections open at a time
-    #[arg(long, default_value_t = LoadSpec::CONNECTIONS)]
+    #[arg(long, default_value_t = LoadSpec::CONNECTIONS, value_parser = numbers::count::<usize>)]
     connections: usize,
     /// The folder for report.json and report.html
     #[arg(long, value_name = "DIR", default_value = "reports/latest")]

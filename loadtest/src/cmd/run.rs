@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use coupon_cli::numbers::count;
 
 use super::arguments::{self, BEYOND_LIMIT, Output};
 use super::servers::ServersArgs;
@@ -36,13 +37,13 @@ pub struct Args {
     #[arg(long, value_name = "PER_SECOND", conflicts_with = "closed", allow_negative_numbers = true)]
     rate: Option<f64>,
     /// Closed loop: so many connections, each sending its next request when the last is answered
-    #[arg(long, value_name = "CONNECTIONS", conflicts_with = "connections")]
+    #[arg(long, value_name = "CONNECTIONS", conflicts_with = "connections", value_parser = count::<usize>)]
     closed: Option<usize>,
     /// For how long [default: 10s, or as long as the workload's [arrivals] take]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
     /// Open arrivals: how many connections at most [default: 64]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::<usize>)]
     connections: Option<usize>,
     /// How long an answer may take before it is given up on, its outcome unknown
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
@@ -54,7 +55,7 @@ pub struct Args {
     #[arg(long, value_name = "WHICH", value_enum, default_value = "mix")]
     requests: Which,
     /// With `--requests grabs`: leave out this many of the pairs, because earlier runs used them
-    #[arg(long, value_name = "PAIRS", default_value_t = 0)]
+    #[arg(long, value_name = "PAIRS", default_value_t = 0, value_parser = count::<u64>)]
     skip: u64,
     /// Decides the requests and their moments
     #[arg(long, value_name = "N", default_value_t = 1)]

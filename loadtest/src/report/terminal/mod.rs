@@ -19,7 +19,7 @@ pub(crate) const WIDTH: usize = 100;
 /// (<https://no-color.org>).
 pub fn wants_colour(out: &impl IsTerminal) -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    crate::terminal::obeys(out) && !set("NO_COLOR")
+    coupon_cli::screen::obeys(out) && !set("NO_COLOR")
 }
 
 /// Prints the summary. With `colour`, headings are bold and failures red; nothing is said by colour alone.

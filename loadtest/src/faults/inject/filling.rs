@@ -83,6 +83,7 @@ pub(in crate::faults) fn shard_lost(scene: &Scene<'_>) -> Result<Proof> {
     let still = stack.status(shard)?;
     stack.restart(shard)?;
     scene.lifted();
+    gate::grabs_are_taken(scene)?;
     Proof::when(
         frozen == scene.subjects.len() && still == Status::Down,
         format!(

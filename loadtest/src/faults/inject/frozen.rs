@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use coupon_service::api::StockView;
 use coupon_stack::Server;
 
@@ -49,6 +49,7 @@ pub(in crate::faults) fn the_consumer(scene: &Scene<'_>) -> Result<Proof> {
     firsts(scene).try_for_each(Process::resume)?;
     scene.lifted();
     let waiting = done?;
+    gate::grabs_are_taken(scene)?;
     Proof::when(
         frozen == scene.subjects.len() && waiting > 0,
         format!(
@@ -75,19 +76,14 @@ pub(in crate::faults) fn the_consumer_whose_queues_are_deleted(scene: &Scene<'_>
         subject.shards().try_for_each(|shard| broker::delete_queue(scene, names.queue(shard)))?;
     }
     firsts(scene).try_for_each(Process::kill)?;
-    firsts(scene).try_for_each(Process::start_again)?;
-    let mut not_now = 0;
-    for subject in &scene.subjects {
-        let (pending, unknown) = until_shown(scene, subject)?;
-        not_now += pending + unknown;
-        scene.expect(
-            unknown == 0,
-            format!(
-                "{}: {unknown} answers said that there is no such result, of acknowledged ones",
-                subject.name
-            ),
-        );
-    }
+    // From before anything is stored again: what came later is stored before what is handed over again.
+    let not_now = std::thread::scope(|scope| {
+        let asking: Vec<_> =
+            scene.subjects.iter().map(|subject| scope.spawn(|| until_shown(scene, subject))).collect();
+        let started = firsts(scene).try_for_each(Process::start_again);
+        let asked: Vec<Result<u64>> = asking.into_iter().map(joined).collect();
+        started.and_then(|()| asked.into_iter().sum::<Result<u64>>())
+    })?;
     scene.lifted();
     Proof::when(
         waiting > 0 && not_now > 0,
@@ -97,12 +93,14 @@ pub(in crate::faults) fn the_consumer_whose_queues_are_deleted(scene: &Scene<'_>
     )
 }
 
-/// Asks for the results of this row's own until each of them is shown. Says how often one was pending, and how often unknown.
-fn until_shown(scene: &Scene<'_>, subject: &Subject) -> Result<(u64, u64)> {
+/// Asks a process that goes on for the results of this row's own until each of them is shown, and expects none to be unknown.
+/// Says how often one could not be shown.
+fn until_shown(scene: &Scene<'_>, subject: &Subject) -> Result<u64> {
+    let process = subject.processes.last().context("it has no process")?;
+    let target = Target::new(subject.name, process.address);
     let left = RefCell::new(regulars::results(scene, subject.name));
     let (pending, unknown) = (Cell::new(0), Cell::new(0));
     until("acknowledged results are shown", SLOW, || {
-        let target = subject.one()?;
         left.borrow_mut().retain(|id| {
             match ask(&target, "GET", &format!("/api/result/{id}"), &[], PATIENCE) {
                 Ok((200, _)) => return false,
@@ -113,7 +111,12 @@ fn until_shown(scene: &Scene<'_>, subject: &Subject) -> Result<(u64, u64)> {
         });
         Ok(left.borrow().is_empty())
     })?;
-    Ok((pending.get(), unknown.get()))
+    let (name, unknown) = (subject.name, unknown.get());
+    scene.expect(
+        unknown == 0,
+        format!("{name}: {unknown} answers said that there is no such result, of acknowledged ones"),
+    );
+    Ok(pending.get() + unknown)
 }
 
 /// Meanwhile the gate is lost.

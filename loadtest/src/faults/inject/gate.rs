@@ -15,7 +15,7 @@ use super::{frozen, killed, meanwhile, state};
 use crate::faults::proof::Proof;
 use crate::faults::scene::Scene;
 use crate::faults::wait::until;
-use crate::http::post_json;
+use crate::http::{get_ok, post_json};
 
 /// How long Redis stays away.
 const AWAY: Duration = Duration::from_secs(1);
@@ -25,6 +25,8 @@ const WRONG: Duration = Duration::from_secs(4);
 const FROZEN: Duration = Duration::from_secs(8);
 const CONNECT: Duration = Duration::from_secs(3);
 const IN_STEP: Duration = Duration::from_secs(20);
+/// How long it may take to fill a gate.
+const FILLED: Duration = Duration::from_secs(60);
 /// Nobody listens here.
 const NOWHERE: u16 = 1;
 
@@ -222,6 +224,13 @@ pub(super) fn grabs_are_refused(scene: &Scene<'_>, what: &str) -> Result<()> {
         scene.expect(refused, format!("{}: {what} was answered {said}", subject.name));
     }
     Ok(())
+}
+
+/// Waits until grabs are taken again: how long it takes to fill a gate depends on the machine.
+pub(super) fn grabs_are_taken(scene: &Scene<'_>) -> Result<()> {
+    scene.subjects.iter().try_for_each(|subject| {
+        until("grabs are taken again", FILLED, || Ok(get_ok(&subject.one()?, "/readyz").is_ok()))
+    })
 }
 
 /// Deletes the pending marks of each service, and says of how many there were any.

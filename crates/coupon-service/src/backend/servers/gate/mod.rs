@@ -167,7 +167,7 @@ impl RedisGate {
         let mut pipeline = whole(&self.names, &epoch);
         pipeline.cmd("ZRANGEBYSCORE").arg(&key).arg(time).arg(time);
         let (script, sentinel, marks): ((bool,), Option<String>, Vec<String>) = self.ask(&pipeline).await?;
-        if !is_intact(script, sentinel) {
+        if !is_intact(script, sentinel.as_deref()) {
             self.epoch.suspect();
             return Err(Unavailable::new("the gate", "Redis has lost its memory, and is being filled again"));
         }
@@ -205,7 +205,7 @@ pub(super) fn whole(names: &Names, epoch: &Epoch) -> Pipeline {
 }
 
 /// Judges Redis' answers to [`whole`].
-pub(super) fn is_intact((script,): (bool,), sentinel: Option<String>) -> bool {
+pub(super) fn is_intact((script,): (bool,), sentinel: Option<&str>) -> bool {
     script && (sentinel.is_some() || failpoints::is_off(Mechanism::Sentinel))
 }
 

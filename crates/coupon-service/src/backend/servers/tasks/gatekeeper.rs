@@ -343,6 +343,7 @@ impl Gatekeeper {
 }
 
 async fn is_whole(background: &Background, epoch: &Epoch) -> anyhow::Result<bool> {
-    let (script, sentinel) = background.redis.ask(&whole(&background.names, epoch)).await?;
-    Ok(is_intact(script, sentinel))
+    let (script, sentinel): ((bool,), Option<String>) =
+        background.redis.ask(&whole(&background.names, epoch)).await?;
+    Ok(is_intact(script, sentinel.as_deref()))
 }

@@ -112,10 +112,10 @@ impl ShardStatus {
     }
 
     /// The shard answered, and has less than was seen of it: it was put back to an earlier state, and what it says is not
-    /// true any more. Says whether it was up before.
+    /// true any more. Says whether that is news: a shard that fails over is down before it is found to have less.
     pub(super) fn lost_data(&self) -> bool {
-        self.lost.store(true, Ordering::Relaxed);
-        self.went_down()
+        self.went_down();
+        !self.lost.swap(true, Ordering::Relaxed)
     }
 
     /// Whether it had less than was seen of it when it was last looked at.
@@ -168,4 +168,21 @@ impl ShardStatus {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_that_comes_back_with_less_is_told_of_once_although_it_was_down_before() {
+        let status = ShardStatus::new();
+        assert!(status.saw(Look::default(), None), "it is up");
+        assert!(status.went_down());
+        assert!(status.lost_data(), "it answers, and has less");
+        assert!(!status.lost_data(), "which is known by now");
+        assert!(!status.is_up());
+        assert!(status.saw(Look::default(), None), "the full copy is back");
+        assert!(status.lost_data(), "and gone again");
+    }
 }

@@ -200,6 +200,14 @@ impl IdSource {
             }
         }
     }
+
+    /// Everybody's time when this process's clock shows `now`: main's, as far as it is known.
+    pub(crate) fn mains_time(&self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Own { .. } => now,
+            Self::Leased(leased) => leased.agreement.mains(now),
+        }
+    }
 }
 
 impl Leased {
@@ -308,8 +316,14 @@ mod tests {
         let (start, end) = (clock.now(), clock.now().plus_millis(600_000));
         let agreement = Arc::new(Agreement::default());
         let leased = Leased::new(vec![Lease::new(7, start, end)], Arc::clone(&agreement));
-        let mut ids = IdSource::Leased(Arc::new(leased)).generator(&clock, 0);
+        let source = IdSource::Leased(Arc::new(leased));
+        let mut ids = source.generator(&clock, 0);
         agreement.found(3_600_000);
+        assert_eq!(
+            source.mains_time(start.plus_millis(3_600_000)),
+            start,
+            "what is marked meanwhile has main's time"
+        );
         let refused = ids.make().unwrap_err();
         assert!(refused.what.contains("3600.0 s ahead of the main database's"), "{refused}");
         agreement.found(-9_000);

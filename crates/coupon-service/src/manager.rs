@@ -212,6 +212,8 @@ impl ShardingManager {
         if let Some(minimum) = minimum.filter(|minimum| spending.amount < *minimum) {
             return Ok(Spent::BelowMinimum(minimum));
         }
+        // A clock that was put back since spends nothing before it was grabbed.
+        let spending = Spending { time: spending.time.max(result.result_id.time()), ..spending };
         self.round_trip().await;
         let shard = placement.shard;
         let spent = tokio::time::timeout(self.timeout, self.backend.shards.spend(placement, spending)).await;

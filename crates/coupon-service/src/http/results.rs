@@ -104,7 +104,8 @@ pub(super) async fn spend(
     let user = body.user_id.id("user_id", UserId::new)?;
     asker.must_be(user)?;
     let id = result_id(&body.result_id)?;
-    let spending = Spending { user, id, amount: body.amount()?, time: service.clock.now() };
+    let time = service.backend.ids.mains_time(service.clock.now());
+    let spending = Spending { user, id, amount: body.amount()?, time };
     match service.manager.spend(spending).await.map_err(|error| Problem::unavailable(&error))? {
         Spent::Done(result, answered) => {
             let body = ResultAnswer { result: view::result(&result), plan: view::plan(&answered) };

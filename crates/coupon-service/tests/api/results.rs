@@ -41,6 +41,18 @@ fn a_coupon_is_spent_after_its_end_and_after_it_was_withdrawn() {
 }
 
 #[test]
+fn a_coupon_is_spent_no_earlier_than_it_was_grabbed_although_the_clock_was_put_back_since() {
+    let api = Api::start();
+    let id = api.grab(7, PLENTY).result_id.unwrap();
+    api.clock.set(api.clock.now().plus_millis(-3_600_000));
+    let spent: ResultAnswer = api.post("/api/coupon/use", &spend(7, &id, "159.9")).json();
+    assert_eq!(spent.result.use_status, 1);
+    assert!(spent.result.use_time.unwrap() >= spent.result.grab_time);
+    let stored: ResultAnswer = api.get(&format!("/api/result/{id}")).json();
+    assert!(stored.result.use_time.unwrap() >= stored.result.grab_time);
+}
+
+#[test]
 fn an_order_below_the_coupons_minimum_spends_nothing() {
     let api = Api::start();
     let id = api.grab(7, PLENTY).result_id.unwrap();

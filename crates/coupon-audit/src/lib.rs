@@ -1,11 +1,11 @@
 //! Holds what a service stored against what it promised.
 //!
 //! The auditor shares no code with the services but the core's ids, rows and times. It has connections of its own, its own
-//! list of what databases and keys are called, its own law of where rows belong ([`placement`]) and its own law of the books
-//! ([`books`]), so that a mistake in the code audited cannot hide in the audit as well. Golden files hold both sides to
+//! list of what databases and keys are called, its own law of where rows belong (`placement`) and its own law of the books
+//! (`books`), so that a mistake in the code audited cannot hide in the audit as well. Golden files hold both sides to
 //! the same. It reads every row every time; a duplicate of an old row is still a duplicate.
 //!
-//! The checks (`scan`, `stock`) are written once, over what `source` says that data is; `folder` and `servers`
+//! The checks (`scan`, `told`, `stock`) are written once, over what `source` says that data is; `folder` and `servers`
 //! hold data of one kind still and read it.
 
 mod acks;
@@ -25,6 +25,7 @@ mod source;
 mod spent;
 mod start;
 mod stock;
+mod told;
 
 use std::fmt;
 use std::path::PathBuf;

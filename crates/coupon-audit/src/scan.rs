@@ -11,12 +11,7 @@ use super::placement::Law;
 use super::reads::Lists;
 use super::source::{Catalogue, Coupon, Shard, Snapshot, Stored, Sums, Waiting};
 use super::start::{self, Before, Start};
-use super::{AuditReport, Kind, Scope, spent, stock};
-
-/// How long before its answer a grab may have been decided, with clocks that differ as far as they may.
-const DECIDED_BEFORE_MS: i64 = 30_000;
-/// How far clocks may differ.
-const CLOCKS_MS: i64 = 10_000;
+use super::{AuditReport, Kind, Scope, spent, stock, told};
 
 /// The users who hold each coupon, sorted, each with the id under which they do.
 pub(super) type Holders = HashMap<i64, Vec<(i64, i64)>>;
@@ -31,8 +26,8 @@ pub(super) struct Seen {
     pub(super) holders: Holders,
     pub(super) sold: Sold,
     /// Which of the ledger's acknowledged grabs were found, and which of its uses.
-    found: Vec<bool>,
-    uses: Vec<bool>,
+    pub(super) found: Vec<bool>,
+    pub(super) uses: Vec<bool>,
     /// Which of the start's rows were found.
     old: Vec<bool>,
 }
@@ -106,10 +101,7 @@ pub(super) fn scan(
     twice_stored(snapshot, std::mem::take(&mut seen.ids), report)?;
     twice_held(snapshot, &mut seen.holders, report)?;
     if let Some(ledger) = ledger {
-        lost(snapshot, ledger, &seen.found, report)?;
-        told_to_hold(ledger, &seen.holders, report);
-        uses_lost(ledger, &seen.uses, report);
-        told_outside(&snapshot.catalogue, scope, ledger, report);
+        told::check(snapshot, &seen, scope, ledger, report)?;
     }
     Ok(seen)
 }
@@ -328,28 +320,6 @@ fn id<T: TryFrom<u64>>(number: i64) -> Result<T, ()> {
     u64::try_from(number).map_err(drop).and_then(|number| T::try_from(number).map_err(drop))
 }
 
-fn lost(snapshot: &mut Snapshot, ledger: &Ledger, found: &[bool], report: &mut AuditReport) -> Result<()> {
-    let missing = ledger.granted.iter().zip(found).filter(|(_, found)| !**found);
-    for (&(result, user, coupon), _) in missing {
-        let mut instead = Vec::new();
-        if report.shows(Kind::Lost) {
-            instead = snapshot.copies(result)?;
-            if let (Ok(user), Ok(coupon)) = (i64::try_from(user), i64::try_from(coupon)) {
-                instead.extend(snapshot.holdings(user, coupon)?);
-            }
-        }
-        report.add(Kind::Lost, 1, || {
-            let claim = format!("result {result} was acknowledged to user {user}, coupon {coupon}");
-            if instead.is_empty() {
-                format!("{claim}, and is not stored")
-            } else {
-                format!("{claim}; stored instead: {}", instead.join(", "))
-            }
-        });
-    }
-    Ok(())
-}
-
 fn twice_stored(snapshot: &mut Snapshot, mut ids: Vec<i64>, report: &mut AuditReport) -> Result<()> {
     ids.sort_unstable();
     for same in ids.chunk_by(|a, b| a == b).filter(|same| same.len() > 1) {
@@ -376,65 +346,4 @@ fn twice_held(snapshot: &mut Snapshot, holders: &mut Holders, report: &mut Audit
         }
     }
     Ok(())
-}
-
-/// Finds users who were told that they hold a coupon already, and do not, or not under that id.
-fn told_to_hold(ledger: &Ledger, holders: &Holders, report: &mut AuditReport) {
-    for &(user, coupon, told) in &ledger.held {
-        let holds = holds(holders, user, coupon);
-        if holds.is_empty() {
-            report.add(Kind::Lost, 1, || {
-                format!("user {user} was told that they hold coupon {coupon} already, and no shard says so")
-            });
-        } else if let Some(told) = told
-            && holds.iter().all(|(_, id)| *id != told)
-        {
-            report.add(Kind::Misjudged, 1, || {
-                let stored: Vec<String> = holds.iter().map(|(_, id)| id.to_string()).collect();
-                let stored = stored.join(", ");
-                format!(
-                    "user {user} was told that they hold coupon {coupon} as result {told}; stored is {stored}"
-                )
-            });
-        }
-    }
-}
-
-/// The results by which a user holds a coupon.
-fn holds(holders: &Holders, user: u64, coupon: u64) -> &[(i64, i64)] {
-    let (Ok(user), Ok(coupon)) = (i64::try_from(user), i64::try_from(coupon)) else { return &[] };
-    let all = holders.get(&coupon).map(Vec::as_slice).unwrap_or_default();
-    let first = all.partition_point(|(other, _)| *other < user);
-    let after = all.partition_point(|(other, _)| *other <= user);
-    all.get(first..after).unwrap_or_default()
-}
-
-/// Finds users who were told that a coupon cannot be grabbed now, when it could.
-fn told_outside(catalogue: &Catalogue, scope: &Scope<'_>, ledger: &Ledger, report: &mut AuditReport) {
-    for &(user, coupon, at) in &ledger.outside {
-        let Ok(id) = i64::try_from(coupon) else { continue };
-        let start = scope.start.and_then(|start| start.coupon(id));
-        let mut known = catalogue.get(&id).into_iter().chain(start).peekable();
-        let (from, until) = (at.millis() - DECIDED_BEFORE_MS, at.millis() + CLOCKS_MS);
-        let open = |coupon: &Coupon| coupon.active && coupon.start <= from && until < coupon.end;
-        if known.peek().is_some() && known.all(open) {
-            report.add(Kind::Misjudged, 1, || {
-                format!(
-                    "user {user} was told at {at} that coupon {coupon} cannot be grabbed now, and it could"
-                )
-            });
-        }
-    }
-}
-
-/// Finds uses that were told of results which are not stored for that user.
-fn uses_lost(ledger: &Ledger, found: &[bool], report: &mut AuditReport) {
-    let told = ledger.uses.iter().zip(ledger.told(0..ledger.uses.len()));
-    for (((result, user), told), found) in told.zip(found) {
-        if !found && !matches!(told, spent::UseTold::Unknown { .. }) {
-            report.add(Kind::Spent, 1, || {
-                format!("user {user} was told that result {result} is used, and no shard has it for them")
-            });
-        }
-    }
 }

@@ -3,10 +3,9 @@
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Once};
+use std::sync::Once;
 use std::time::Duration;
 
-use coupon_core::ShardingStrategy;
 use coupon_service::api::Drained;
 use loadtest::audit::{AuditReport, Claims, Data, Scope};
 use loadtest::contestants::Service;
@@ -35,7 +34,6 @@ const CATALOGUE: Catalogue = Catalogue { users: 20_000, rooms: 20, hot_rooms: 2,
 pub(crate) struct Site {
     pub(crate) kind: Kind,
     pub(crate) dir: tempfile::TempDir,
-    pub(crate) strategy: Arc<dyn ShardingStrategy>,
     pub(crate) claims: Claims,
     since: Option<i64>,
     more: Vec<String>,
@@ -58,7 +56,7 @@ impl Site {
         let data = dir.path().join("data");
         seeder::seed(&data, &*strategy, &options, false, &mut seeder::Silent).unwrap();
         let since = Data::Folder(data).newest_result().unwrap();
-        Self { kind, dir, strategy, claims: Claims::default(), since, more: Vec::new(), starts: 0 }
+        Self { kind, dir, claims: Claims::default(), since, more: Vec::new(), starts: 0 }
     }
 
     pub(crate) fn with(mut self, setting: &str) -> Self {

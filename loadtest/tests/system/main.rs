@@ -8,6 +8,7 @@ mod full_disk;
 mod midnight;
 #[path = "../receipts/mod.rs"]
 mod receipts;
+mod recorded;
 mod replay;
 mod servers;
 mod start;

@@ -1,0 +1,112 @@
+//! What clients were told and no single row can answer: grabs that are not stored, refusals that did not hold.
+
+use anyhow::Result;
+
+use super::ledger::Ledger;
+use super::scan::{Holders, Seen};
+use super::source::{Catalogue, Coupon, Snapshot};
+use super::{AuditReport, Kind, Scope, spent};
+
+/// How long before its answer a grab may have been decided, with clocks that differ as far as they may.
+const DECIDED_BEFORE_MS: i64 = 30_000;
+/// How far clocks may differ.
+const CLOCKS_MS: i64 = 10_000;
+
+/// Adds to the report what the rows that were seen do not bear out.
+pub(super) fn check(
+    snapshot: &mut Snapshot,
+    seen: &Seen,
+    scope: &Scope<'_>,
+    ledger: &Ledger,
+    report: &mut AuditReport,
+) -> Result<()> {
+    lost(snapshot, ledger, &seen.found, report)?;
+    told_to_hold(ledger, &seen.holders, report);
+    uses_lost(ledger, &seen.uses, report);
+    told_outside(&snapshot.catalogue, scope, ledger, report);
+    Ok(())
+}
+
+/// Finds grabs that were acknowledged and are not stored as they were.
+fn lost(snapshot: &mut Snapshot, ledger: &Ledger, found: &[bool], report: &mut AuditReport) -> Result<()> {
+    let missing = ledger.granted.iter().zip(found).filter(|(_, found)| !**found);
+    for (&(result, user, coupon), _) in missing {
+        let mut instead = Vec::new();
+        if report.shows(Kind::Lost) {
+            instead = snapshot.copies(result)?;
+            if let (Ok(user), Ok(coupon)) = (i64::try_from(user), i64::try_from(coupon)) {
+                instead.extend(snapshot.holdings(user, coupon)?);
+            }
+        }
+        report.add(Kind::Lost, 1, || {
+            let claim = format!("result {result} was acknowledged to user {user}, coupon {coupon}");
+            if instead.is_empty() {
+                format!("{claim}, and is not stored")
+            } else {
+                format!("{claim}; stored instead: {}", instead.join(", "))
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Finds users who were told that they hold a coupon already, and do not, or not under that id.
+fn told_to_hold(ledger: &Ledger, holders: &Holders, report: &mut AuditReport) {
+    for &(user, coupon, told) in &ledger.held {
+        let holds = holds(holders, user, coupon);
+        if holds.is_empty() {
+            report.add(Kind::Lost, 1, || {
+                format!("user {user} was told that they hold coupon {coupon} already, and no shard says so")
+            });
+        } else if let Some(told) = told
+            && holds.iter().all(|(_, id)| *id != told)
+        {
+            report.add(Kind::Misjudged, 1, || {
+                let stored: Vec<String> = holds.iter().map(|(_, id)| id.to_string()).collect();
+                let stored = stored.join(", ");
+                format!(
+                    "user {user} was told that they hold coupon {coupon} as result {told}; stored is {stored}"
+                )
+            });
+        }
+    }
+}
+
+/// The results by which a user holds a coupon.
+fn holds(holders: &Holders, user: u64, coupon: u64) -> &[(i64, i64)] {
+    let (Ok(user), Ok(coupon)) = (i64::try_from(user), i64::try_from(coupon)) else { return &[] };
+    let all = holders.get(&coupon).map(Vec::as_slice).unwrap_or_default();
+    let first = all.partition_point(|(other, _)| *other < user);
+    let after = all.partition_point(|(other, _)| *other <= user);
+    all.get(first..after).unwrap_or_default()
+}
+
+/// Finds users who were told that a coupon cannot be grabbed now, when it could.
+fn told_outside(catalogue: &Catalogue, scope: &Scope<'_>, ledger: &Ledger, report: &mut AuditReport) {
+    for &(user, coupon, at) in &ledger.outside {
+        let Ok(id) = i64::try_from(coupon) else { continue };
+        let start = scope.start.and_then(|start| start.coupon(id));
+        let mut known = catalogue.get(&id).into_iter().chain(start).peekable();
+        let (from, until) = (at.millis() - DECIDED_BEFORE_MS, at.millis() + CLOCKS_MS);
+        let open = |coupon: &Coupon| coupon.active && coupon.start <= from && until < coupon.end;
+        if known.peek().is_some() && known.all(open) {
+            report.add(Kind::Misjudged, 1, || {
+                format!(
+                    "user {user} was told at {at} that coupon {coupon} cannot be grabbed now, and it could"
+                )
+            });
+        }
+    }
+}
+
+/// Finds uses that were told of results which are not stored for that user.
+fn uses_lost(ledger: &Ledger, found: &[bool], report: &mut AuditReport) {
+    let told = ledger.uses.iter().zip(ledger.told(0..ledger.uses.len()));
+    for (((result, user), told), found) in told.zip(found) {
+        if !found && !matches!(told, spent::UseTold::Unknown { .. }) {
+            report.add(Kind::Spent, 1, || {
+                format!("user {user} was told that result {result} is used, and no shard has it for them")
+            });
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! A run whose answers are kept, and an audit on another day.
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::common::{KINDS, Site};
+
+fn loadtest(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_loadtest")).args(arguments).output().unwrap()
+}
+
+#[test]
+fn an_audit_on_another_day_sees_what_became_of_rows_from_before_the_run() {
+    let mut site = Site::seeded(KINDS[0]);
+    let (service, target) = site.start();
+    site.load(&target, Duration::from_millis(300), 1);
+    let (folder, data) = (tempfile::tempdir().unwrap(), site.data());
+    let acks = folder.path().join("acks.csv").to_str().unwrap().to_owned();
+    let url = target.url("");
+    let run = loadtest(&["run", "--target", &url, "--closed", "4", "--duration", "500ms", "--acks", &acks]);
+    assert!(run.status.success(), "{run:?}");
+
+    let audit = loadtest(&["audit", "--target", &url, "--acks", &acks]);
+    let text = String::from_utf8_lossy(&audit.stdout).into_owned();
+    assert!(audit.status.success() && text.contains("misread") && !text.contains("n/a"), "{text}");
+    service.stop().unwrap();
+
+    let audit = || loadtest(&["audit", "--data", data.to_str().unwrap(), "--acks", &acks]);
+    assert_eq!(audit().status.code(), Some(0));
+    let shard = Connection::open(data.join("shard-0.sqlite")).unwrap();
+    let oldest = "UPDATE coupon_results SET use_status = 1, use_time = grab_time + 1, order_amount = 5
+                  WHERE result_id = (SELECT MIN(result_id) FROM coupon_results)";
+    assert_eq!(shard.execute(oldest, []).unwrap(), 1);
+    let audit = audit();
+    let text = String::from_utf8_lossy(&audit.stdout);
+    assert!(audit.status.code() == Some(2) && text.contains("it has been used since"), "{text}");
+    // Without what was there before, nobody can tell.
+    std::fs::remove_file(format!("{acks}.start")).unwrap();
+    let known = loadtest(&["audit", "--data", data.to_str().unwrap(), "--acks", &acks]);
+    assert_eq!(known.status.code(), Some(0), "{known:?}");
+}

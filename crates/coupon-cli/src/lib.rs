@@ -1,9 +1,11 @@
-//! Terminal matters of every program: completions for shells and manual pages made from its own command line, and text from
-//! outside shown as [`plain`] has it.
+//! Terminal matters of every program: completions for shells and manual pages made from its own command line, counts as
+//! [`numbers`] has them, and text from outside shown as [`plain`] has it, on whatever [`screen`] there is.
 //!
 //! Completions and pages are made from the flags as they are, so that they cannot fall behind them.
 
+pub mod numbers;
 pub mod plain;
+pub mod screen;
 
 use std::fs;
 use std::io::{self, Write};

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use coupon_cli::numbers::count;
 use coupon_cli::{Pages, heard, plain};
 use coupon_core::{Day, ShardingStrategy, Timestamp};
 use coupon_service::settings::{BackendKind, Sources, StorageSettings, shown};
@@ -190,26 +191,26 @@ struct OneCli {
 
 #[derive(Debug, Args)]
 struct Sizes {
-    /// Users, with ids from 1.
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    /// Users, with ids from 1: 100k, 1e5, 100_000 and 100000 are the same, here and for every other count.
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = count::<u64>)]
     users: u64,
     /// Rooms, with ids from 1.
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = count::<u64>)]
     rooms: u64,
-    /// How many of the rooms, the first ones, are hot.
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    hot_rooms: u64,
+    /// How many of the rooms, the first ones, are hot [default: 5, or all where there are fewer]
+    #[arg(long, value_name = "N", value_parser = count::<u64>)]
+    hot_rooms: Option<u64>,
     /// Coupons on offer in each room.
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = count::<u64>)]
     coupons_per_room: u64,
     /// How many of each coupon on offer there are [default: drawn at random, more in hot rooms]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::<u32>)]
     stock: Option<u32>,
     /// Past results, of coupons that have ended.
-    #[arg(long, value_name = "ROWS", default_value_t = 0)]
+    #[arg(long, value_name = "ROWS", default_value_t = 0, value_parser = count::<u64>)]
     history: u64,
     /// Over how many whole days before --as-of they spread.
-    #[arg(long, value_name = "N", default_value_t = 30)]
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = count::<u64>)]
     days: u64,
     /// The same seed gives the same data, whatever the strategy.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -223,11 +224,15 @@ struct Sizes {
 }
 
 impl Sizes {
+    fn hot_rooms(&self) -> u64 {
+        self.hot_rooms.unwrap_or_else(|| SeedOptions::default().hot_rooms.min(self.rooms))
+    }
+
     fn seed(&self, name: &str, strategy: &dyn ShardingStrategy, settings: &StorageSettings) -> Result<()> {
         let options = SeedOptions {
             users: self.users,
             rooms: self.rooms,
-            hot_rooms: self.hot_rooms,
+            hot_rooms: self.hot_rooms(),
             coupons_per_room: self.coupons_per_room,
             coupon_rooms: None,
             stock: self.stock,
@@ -376,11 +381,29 @@ mod tests {
         let cli = Cli::try_parse_from(["seeder", "--strategy", "hash"]).unwrap();
         let (sizes, options) = (&cli.sizes, SeedOptions::default());
         assert_eq!(
-            (sizes.users, sizes.rooms, sizes.hot_rooms),
+            (sizes.users, sizes.rooms, sizes.hot_rooms()),
             (options.users, options.rooms, options.hot_rooms)
         );
         assert_eq!((sizes.coupons_per_room, sizes.days), (options.coupons_per_room, options.days));
         assert_eq!((sizes.history, sizes.seed), (options.history, options.seed));
+    }
+
+    #[test]
+    fn where_there_are_few_rooms_all_of_them_are_hot_unless_it_is_said() {
+        let hot = |flags: &[&str]| {
+            let all =
+                ["seeder", "--strategy", "hash", "--rooms", "2"].into_iter().chain(flags.iter().copied());
+            Cli::try_parse_from(all).unwrap().sizes.hot_rooms()
+        };
+        assert_eq!((hot(&[]), hot(&["--hot-rooms", "1"]), hot(&["--hot-rooms", "5"])), (2, 1, 5));
+    }
+
+    #[test]
+    fn counts_are_written_as_everywhere() {
+        let cli =
+            Cli::try_parse_from(["seeder", "--strategy", "hash", "--history", "100k", "--users", "1e5"]);
+        let sizes = cli.unwrap().sizes;
+        assert_eq!((sizes.history, sizes.users), (100_000, 100_000));
     }
 
     #[test]

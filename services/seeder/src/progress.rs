@@ -1,8 +1,9 @@
 //! How far along a long piece of work is, for whoever waits for it.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
+use coupon_cli::screen;
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
 /// Hears of the stages of a piece of work, one after the other.
@@ -25,10 +26,14 @@ impl Progress for Silent {
     fn done(&mut self) {}
 }
 
-/// Tells stderr: by a bar when it is a terminal, by a line every second when it is not.
+/// Tells stderr: by a bar when it is a terminal that can redraw one, else by a line every second.
 #[must_use]
 pub fn on_stderr() -> Box<dyn Progress> {
-    if io::stderr().is_terminal() { Box::new(Bar(ProgressBar::hidden())) } else { Box::new(Lines::default()) }
+    if screen::obeys(&io::stderr()) {
+        Box::new(Bar(ProgressBar::hidden()))
+    } else {
+        Box::new(Lines::default())
+    }
 }
 
 struct Bar(ProgressBar);

@@ -138,6 +138,34 @@ fn what_waits_in_the_queues_is_stored_before_an_archive_counts() {
     }
 }
 
+/// What a person would see who has deleted a row by hand.
+#[test]
+fn a_gate_that_differs_from_its_shards_is_told_by_the_exit_code() {
+    let place = seeded("differs", "hash");
+    let service = Service::start(&place, "hash", "all");
+    let id = service.grab(1).unwrap();
+    service.drain();
+    let mut environment = crate::common::stack().addresses().environment();
+    environment.push(("COUPON__SERVERS__NAMESPACE", "differs".to_owned()));
+    let verified = || {
+        let output = crate::command_line::seeder(&["verify"], &environment);
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, said) = verified();
+    assert_eq!(code, Some(0), "{said}");
+    for shard in 0..4 {
+        for table in place.tables(shard) {
+            place.run(Some(shard), &format!("DELETE FROM {table} WHERE result_id = {id}"));
+        }
+    }
+    let (code, said) = verified();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("held in the gate, and stored nowhere: 1") && said.contains(&id.to_string()),
+        "{said}"
+    );
+}
+
 #[test]
 fn grabs_go_on_while_old_days_are_retired_and_none_is_lost() {
     for name in ["hash", "range-time"] {

@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use crate::common::{Place, stack};
 
-fn seeder(arguments: &[&str], environment: &[(&'static str, String)]) -> Output {
+pub(crate) fn seeder(arguments: &[&str], environment: &[(&'static str, String)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_seeder"));
     command.args(arguments).envs(environment.iter().map(|(key, value)| (key, value)));
     command.output().unwrap()

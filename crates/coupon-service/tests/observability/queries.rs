@@ -130,6 +130,7 @@ fn every_stage_is_on_the_dashboard() {
         "coupon_refused_total",
         "coupon_gate_epoch",
         "coupon_parked_messages_total",
+        "coupon_clock_offset_seconds",
         "process_resident_memory_bytes",
     ] {
         assert!(all.contains(stage), "{stage}");

@@ -96,7 +96,7 @@ impl Cast {
             starts.into_iter().map(joined).collect::<Vec<_>>().into_iter().collect::<Result<_>>()
         })?;
         let Self { name, strategy, namespace, .. } = self;
-        Ok(Subject { name, namespace, strategy, data, processes })
+        Ok(Subject { name, namespace, strategy, data, processes, load_on: set.casting.load_on })
     }
 
     fn process(&self, set: &Set<'_>, number: usize, role: &str) -> Result<Process> {

@@ -26,6 +26,8 @@ pub(super) struct Subject {
     pub(super) strategy: Arc<dyn ShardingStrategy>,
     pub(super) data: Data,
     pub(super) processes: Vec<Process>,
+    /// The first process that the load goes to.
+    pub(super) load_on: usize,
 }
 
 impl Subject {
@@ -37,9 +39,11 @@ impl Subject {
         Ok(Target { more: addresses.collect(), ..Target::new(self.name, first) })
     }
 
-    /// A process of it that answers, for single questions.
+    /// A process of it that answers, for single questions: one under load, if it can be. Another may be there to be frozen, and
+    /// whoever spends a result there would leave its shard locked for as long.
     pub(super) fn one(&self) -> Result<Target> {
-        let up = self.processes.iter().find(|process| process.is_running() && !process.is_paused());
+        let mut in_order = self.processes.iter().skip(self.load_on).chain(&self.processes);
+        let up = in_order.find(|process| process.is_running() && !process.is_paused());
         up.map(|process| Target::new(self.name, process.address)).context("none of its processes runs")
     }
 

@@ -1,5 +1,7 @@
 //! Numbers, lists and tables as people read them.
 
+use anyhow::{Context as _, Result};
+
 use crate::stats::Estimate;
 
 /// A count with thousands set apart: `12,345`.
@@ -116,9 +118,32 @@ pub(crate) fn quota(cores: Option<f64>) -> String {
     cores.map_or_else(String::new, |cores| format!(", {} cores a shard", number(cores)))
 }
 
+/// Puts a table where a document keeps it: between two lines that bear the place's name.
+///
+/// # Errors
+/// When the document has no such place.
+pub(crate) fn put_into(document: &str, place: &str, table: &str) -> Result<String> {
+    let [begin, end] = ["begin", "end"].map(|at| format!("<!-- {place}: {at} -->"));
+    let (before, rest) = document.split_once(&begin).with_context(|| format!("it has no line {begin}"))?;
+    let (_, after) = rest.split_once(&end).with_context(|| format!("it has no line {end} after it"))?;
+    Ok(format!("{before}{begin}\n{table}{end}{after}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_replaces_the_one_before_and_nothing_else() {
+        let document = "# A\n<!-- a: begin -->\nold\n<!-- a: end -->\nend\n";
+        let once = put_into(document, "a", "| new |\n").unwrap();
+        assert_eq!(once, document.replace("old", "| new |"));
+        assert_eq!(put_into(&once, "a", "| new |\n").unwrap(), once);
+        for without in ["# A\n", "<!-- a: begin -->\n"] {
+            let error = put_into(without, "a", "").unwrap_err();
+            assert!(error.to_string().contains("it has no line <!-- a: "), "{error}");
+        }
+    }
 
     #[test]
     fn numbers_keep_about_three_digits() {

@@ -21,7 +21,7 @@ pub enum Kind {
     Lost,
     /// A stored grab that nobody asked for.
     Invented,
-    /// A row where its strategy, its table's name or its own id says it cannot be.
+    /// A row where its layout, its table's name or its own id says it cannot be.
     Misplaced,
     /// A coupon's stock, its rows, the stock log and the gate disagree, or the log breaks its own law; or somebody was told
     /// that it is sold out, and it is not.

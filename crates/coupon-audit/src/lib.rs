@@ -1,6 +1,6 @@
 //! Holds what a service stored against what it promised.
 //!
-//! The auditor shares no code with the services but the core's ids, rows and times. It has connections of its own, its own
+//! The auditor shares no code with the services but the core's ids, times, table ids and money. It has connections of its own, its own
 //! list of what databases and keys are called, its own law of where rows belong (`placement`) and its own law of the books
 //! (`books`), so that a mistake in the code audited cannot hide in the audit as well. Golden files hold both sides to
 //! the same. It reads every row every time; a duplicate of an old row is still a duplicate.

@@ -32,7 +32,7 @@ impl Agreement {
         if agree(offset) {
             return Ok(());
         }
-        // Whoever looks after the process hears of it from outside, by what is not there; the reasons go to the log.
+        // /readyz tells only what is missing, so by how much is part of that; the reason goes to the log.
         let most = AGREE_WITHIN_MS / 1_000;
         Err(Unavailable::new(apart(offset), format!("it may be {most} s from it at most")))
     }

@@ -12,6 +12,7 @@ use crate::contestants::{stop_services_on_interrupt, wait_if_interrupted};
 use crate::faults::{
     FAULTS, Options, Play, Report, SWITCHES, Terms, Without, find, find_without, report, run as play,
 };
+use crate::format::put_into;
 use crate::load::LoadSpec;
 use crate::terminal;
 
@@ -139,9 +140,9 @@ fn update(document: &Path, report: &Report, without: bool) -> Result<()> {
     let text = std::fs::read_to_string(document).with_context(name)?;
     let [of_rows, of_switches] = COMMANDS;
     let text = if without {
-        report::put_into(&text, "without", &report.markdown_of_switches(of_switches))
+        put_into(&text, "without", &report.markdown_of_switches(of_switches))
     } else {
-        report::put_into(&text, "faults", &report.markdown(of_rows))
+        put_into(&text, "faults", &report.markdown(of_rows))
     };
     std::fs::write(document, text.with_context(name)?).with_context(name)
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 
+use crate::format::put_into;
 use crate::report::model::Contestant;
 use crate::report::{Report, markdown, read};
 use crate::terminal;
@@ -52,6 +53,6 @@ fn chosen(report: &Report, names: &[String]) -> Result<Vec<Contestant>> {
 
 fn update(document: &Path, table: &str) -> Result<()> {
     let text = std::fs::read_to_string(document)?;
-    std::fs::write(document, markdown::put_into(&text, table)?)?;
+    std::fs::write(document, put_into(&text, markdown::PLACE, table)?)?;
     Ok(())
 }

@@ -112,6 +112,12 @@ pub static FAULTS: &[Fault] = &[
         "stored once",
         services::killed_after_commit,
     ))),
+    from_within(holding_up(row(
+        "5b",
+        "a consumer killed between commit and ack, and the gate emptied",
+        "stored once",
+        services::killed_after_commit_and_the_gate_lost,
+    ))),
     row(
         "6",
         "a shard killed, restarted after 10 s",
@@ -139,6 +145,23 @@ pub static FAULTS: &[Fault] = &[
         "the queue is made again, the results handed over again",
         broker::queue_deleted,
     ),
+    row("12b", "a shard's queue purged with results in it", HANDED_OVER_AGAIN, broker::purged),
+    row(
+        "12c",
+        "a policy that lets queues keep one message, and drop the others",
+        HANDED_OVER_AGAIN,
+        broker::dropping_the_head,
+    ),
+    row("12d", "a policy that lets messages live for 10 ms", HANDED_OVER_AGAIN, broker::letting_messages_die),
+    holding_up(Fault {
+        casting: Casting { roles: &["all", "api"], load_on: 1, ..Casting::plain("12e") },
+        ..row(
+            "12e",
+            "every queue deleted, and the only consumer killed, with acknowledged results in both",
+            "pending until they are handed over again, and never unknown",
+            frozen::the_consumer_whose_queues_are_deleted,
+        )
+    }),
     holding_up(row(
         "13",
         "Redis killed, restarted with its file",
@@ -252,29 +275,6 @@ pub static FAULTS: &[Fault] = &[
         "parked, and nothing else is",
         services::contradicted,
     )),
-    from_within(holding_up(row(
-        "5b",
-        "a consumer killed between commit and ack, and the gate emptied",
-        "stored once",
-        services::killed_after_commit_and_the_gate_lost,
-    ))),
-    row("12b", "a shard's queue purged with results in it", HANDED_OVER_AGAIN, broker::purged),
-    row(
-        "12c",
-        "a policy that lets queues keep one message, and drop the others",
-        HANDED_OVER_AGAIN,
-        broker::dropping_the_head,
-    ),
-    row("12d", "a policy that lets messages live for 10 ms", HANDED_OVER_AGAIN, broker::letting_messages_die),
-    holding_up(Fault {
-        casting: Casting { roles: &["all", "api"], load_on: 1, ..Casting::plain("12e") },
-        ..row(
-            "12e",
-            "every queue deleted, and the only consumer killed, with acknowledged results in both",
-            "pending until they are handed over again, and never unknown",
-            frozen::the_consumer_whose_queues_are_deleted,
-        )
-    }),
     holding_up(row("26", "Redis emptied while it runs", FROM_SHARDS, gate::emptied)),
     holding_up(row("27", "Redis frozen for 8 s", UNTIL_BACK, gate::paused)),
     holding_up(row("28", "Redis full, and not allowed to forget", "503 until it has room", gate::full)),

@@ -297,17 +297,6 @@ pub fn line(row: &Row) -> String {
     text
 }
 
-/// Puts a table where a document keeps it: between two lines that bear its name.
-///
-/// # Errors
-/// When the document has no place for it.
-pub fn put_into(document: &str, name: &str, table: &str) -> Result<String> {
-    let [begin, end] = ["begin", "end"].map(|at| format!("<!-- {name}: {at} -->"));
-    let (before, rest) = document.split_once(&begin).with_context(|| format!("it has no line {begin}"))?;
-    let (_, after) = rest.split_once(&end).with_context(|| format!("it has no line {end}"))?;
-    Ok(format!("{before}{begin}\n{table}{end}{after}"))
-}
-
 /// What a narrow column has room for; the rest was told when the row was played.
 fn first_words(cell: &str) -> String {
     cell.split(':').next().unwrap_or_default().to_owned()
@@ -320,15 +309,6 @@ fn seconds(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_table_replaces_the_one_before_and_nothing_else() {
-        let document = "# A\n<!-- a: begin -->\nold\n<!-- a: end -->\nend\n";
-        let once = put_into(document, "a", "| new |\n").unwrap();
-        assert_eq!(once, "# A\n<!-- a: begin -->\n| new |\n<!-- a: end -->\nend\n");
-        assert_eq!(put_into(&once, "a", "| new |\n").unwrap(), once);
-        assert!(put_into(document, "b", "").is_err());
-    }
 
     fn report(row: &Row) -> Report {
         let terms = Terms { rate: 1.0, seed: 1, logs: "logs".into() };

@@ -129,8 +129,7 @@ impl<'a> Scene<'a> {
 
     /// A service's main database.
     pub(super) fn main(&self, subject: &Subject) -> Result<Database> {
-        let (namespace, url) = (Namespace::new(&subject.namespace, "")?, &self.stage.site.settings().main);
-        Database::new("servers.main", url, &namespace.main_database(), 1)
+        self.stage.main_of(&subject.namespace)
     }
 
     /// The database of a service's shard.

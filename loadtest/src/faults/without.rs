@@ -130,7 +130,7 @@ pub static SWITCHES: &[Without] = &[
         Mechanism::ScriptFirst,
         "the gate's script is loaded after the gate is filled",
         "31",
-        "a gate that was opened half-full; that no coupon has its total then keeps it from granting anything",
+        "a gate that was opened half-full",
         Evidence::Said("half-full"),
     ),
     left_out(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use coupon_audit::{Ack, Claim, Claims, Told};
+use crate::audit::{Ack, Claim, Claims, Told};
 use coupon_core::{FailReason, Timestamp};
 use hdrhistogram::Histogram;
 

@@ -1,14 +1,11 @@
 //! The main figures of a report as a Markdown table, for documents that quote them.
 
-use anyhow::{Context as _, Result};
-
 use super::Report;
 use super::model::{AuditResult, Contestant, Metric, Quantile};
 use crate::format::{count, number, plain};
 
-/// The lines of a document between which the table stands.
-const BEGIN: &str = "<!-- demo: figures -->\n";
-const END: &str = "<!-- demo: end -->\n";
+/// The name of the place in a document where the table stands ([`crate::format::put_into`]).
+pub const PLACE: &str = "demo";
 
 /// The queries whose cost the strategies decide, by endpoint.
 const QUERIES: [(&str, &str); 3] = [
@@ -45,17 +42,6 @@ pub fn table(report: &Report) -> String {
     let audits: Vec<String> = contestants.iter().map(audit).collect();
     lines.push(line("acknowledged grabs lost, duplicate or oversold", &audits));
     lines.join("\n") + "\n"
-}
-
-/// Puts a table between the marks of a document.
-///
-/// # Errors
-/// When the document has no such marks.
-pub fn put_into(document: &str, table: &str) -> Result<String> {
-    let missing = |mark: &str| format!("it has no line {}", mark.trim_end());
-    let (before, rest) = document.split_once(BEGIN).with_context(|| missing(BEGIN))?;
-    let (_, after) = rest.split_once(END).with_context(|| missing(END))?;
-    Ok(format!("{before}{BEGIN}{table}{END}{after}"))
 }
 
 fn line(label: &str, cells: &[impl AsRef<str>]) -> String {

@@ -71,19 +71,6 @@ fn the_table_for_documents_has_each_contestants_medians_and_the_best_in_bold() {
 }
 
 #[test]
-fn a_table_replaces_the_one_between_the_marks_and_nothing_else() {
-    let document = "# A\n<!-- demo: figures -->\nold\n<!-- demo: end -->\nend\n";
-    let once = markdown::put_into(document, "| new |\n").unwrap();
-    assert_eq!(once, document.replace("old", "| new |"));
-    assert_eq!(markdown::put_into(&once, "| new |\n").unwrap(), once);
-    for without in ["# A\n", "<!-- demo: figures -->\n"] {
-        assert!(
-            markdown::put_into(without, "").unwrap_err().to_string().contains("it has no line <!-- demo")
-        );
-    }
-}
-
-#[test]
 fn a_report_of_another_version_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let mut report = summarised(5);

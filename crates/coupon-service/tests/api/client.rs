@@ -53,6 +53,7 @@ impl Connection {
     pub(crate) fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_write_timeout(Some(Duration::from_secs(60))).unwrap();
         Self { stream, unread: Vec::new() }
     }
 
@@ -62,7 +63,13 @@ impl Connection {
 
     /// Sends these bytes, unless the server has hung up.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
-        self.stream.write_all(bytes).is_ok()
+        match self.stream.write_all(bytes) {
+            Ok(()) => true,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                panic!("the server neither reads nor hangs up: {error}")
+            }
+            Err(_) => false,
+        }
     }
 
     /// The next answer. That to a HEAD has no body, whatever its length claims.

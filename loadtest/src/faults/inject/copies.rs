@@ -64,7 +64,10 @@ impl<'a> Earlier<'a> {
         if self.stack.status(self.server)? != Status::Down {
             self.stack.kill(self.server)?;
         }
-        fs::remove_dir_all(&self.data)?;
+        // It is not there if the copy did not come to stand in its place.
+        if self.data.exists() {
+            fs::remove_dir_all(&self.data)?;
+        }
         fs::rename(aside(&self.data), &self.data)?;
         self.stack.restart(self.server)
     }

@@ -15,8 +15,8 @@ pub struct Violation {
     pub count: u64,
     /// Ids of the first cases, at most ten.
     pub examples: Vec<String>,
-    /// The reason why a part of the check could not be made, if it could not: then 0 does not say that all is well. A strategy
-    /// that the load tester does not know has no placement to hold rows against.
+    /// The reason why a part of the check could not be made, if it could not: then 0 does not say that all is well. Rows of a
+    /// layout that the auditor does not know are held against the names of their tables alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_checked: Option<String>,
 }
@@ -73,7 +73,7 @@ pub struct AuditResult {
     /// Coupons whose stock, rows and stock log differ, or whose log breaks its law; outboxes that main does not follow; on
     /// servers also shards whose own count of their rows is wrong, and holders in the gate without a row, or the other way round.
     pub miscounted: Violation,
-    /// Rows where their strategy, their table's name or their own id says they cannot be.
+    /// Rows where their layout, their table's name or their own id says they cannot be.
     #[serde(default)]
     pub misplaced: Violation,
     /// Grabs outside their coupon's window, of a coupon withdrawn before, or of a user who does not exist; refusals for reasons

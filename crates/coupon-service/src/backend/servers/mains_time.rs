@@ -3,7 +3,7 @@
 use coupon_core::Timestamp;
 use mysql_async::prelude::Queryable as _;
 
-use super::mysql::{Database, DatabaseError};
+use super::mysql::{Database, DatabaseError, PATIENCE};
 use crate::clock::Clock;
 
 /// Main's time in milliseconds since 1970, as an expression: it is told, judged and written by the same statement.
@@ -15,6 +15,6 @@ pub(super) fn expression(clock: &Clock) -> String {
 pub(super) async fn ask(main: &Database, clock: &Clock) -> Result<Timestamp, DatabaseError> {
     let mut conn = main.connect().await?;
     let asked = conn.query_first(format!("SELECT {}", expression(clock)));
-    let told: Option<i64> = main.patiently(super::tasks::PATIENCE, asked).await?;
+    let told: Option<i64> = main.patiently(PATIENCE, asked).await?;
     told.map(Timestamp::from_millis).ok_or_else(|| main.failed("it does not tell the time".to_owned(), false))
 }

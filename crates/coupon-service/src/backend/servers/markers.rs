@@ -12,7 +12,6 @@ use super::broker::{Broker, Marker, Message, Publisher};
 use super::cluster::Cluster;
 use super::mysql::{Database, DatabaseError};
 use super::names::Names;
-use super::tasks::{PATIENCE, random};
 use crate::backend::Unavailable;
 use crate::clock::Clock;
 use crate::settings::ServersSettings;

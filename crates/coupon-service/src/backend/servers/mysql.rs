@@ -14,6 +14,8 @@ use super::tls;
 use crate::backend::Unavailable;
 use crate::settings::ServerUrl;
 
+/// How long a database may take for a short question.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(3);
 /// How long a connection may be silent before the system asks whether the other side is there.

@@ -4,6 +4,7 @@
 //! those of a data set that was replaced are never taken for the new one's.
 
 use coupon_core::{CouponId, ShardId, UserId};
+use std::hash::{BuildHasher as _, Hasher as _};
 
 use crate::failpoints::{self, Mechanism};
 
@@ -135,6 +136,13 @@ impl Names {
     pub fn epoch_of(&self, key: &str) -> Option<u64> {
         key.strip_prefix(&self.prefix)?.strip_prefix('.')?.split('.').next()?.parse().ok()
     }
+}
+
+/// A number that nobody else makes at the same time: names what one process made, a lease or a marker.
+pub(super) fn random() -> u64 {
+    let mut hasher = std::hash::RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    hasher.finish()
 }
 
 #[cfg(test)]

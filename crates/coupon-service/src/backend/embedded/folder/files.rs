@@ -63,14 +63,18 @@ pub(super) fn make_private(path: &Path) -> Result<(), FolderError> {
     made.map(drop).map_err(|error| FolderError::io(path, error))
 }
 
-/// Takes the data's files away from everybody else: earlier versions let others read them.
+/// Takes the data's files away from everybody else: earlier versions let others read them. A file may be gone by then: SQLite
+/// removes its log when the last connection to a database ends.
 pub(super) fn keep_private(dir: &Path) -> Result<(), FolderError> {
     for name in names(dir)?.iter().filter(|name| is_data(name)) {
         let path = dir.join(name);
-        let failed = |error| FolderError::io(&path, error);
-        let mode = fs::metadata(&path).map_err(failed)?.permissions().mode();
-        if mode & !OWN_FILE & 0o777 != 0 {
-            fs::set_permissions(&path, Permissions::from_mode(OWN_FILE)).map_err(failed)?;
+        let kept = fs::metadata(&path).and_then(|file| {
+            let others = file.permissions().mode() & !OWN_FILE & 0o777 != 0;
+            if others { fs::set_permissions(&path, Permissions::from_mode(OWN_FILE)) } else { Ok(()) }
+        });
+        match kept {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(FolderError::io(&path, error)),
+            _ => {}
         }
     }
     Ok(())

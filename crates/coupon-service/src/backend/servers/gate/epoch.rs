@@ -104,3 +104,13 @@ impl EpochCell {
         self.suspicion.notified().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_looks_for_the_sentinel_where_the_fail_point_says() {
+        assert_eq!(SCRIPT.matches(LOOKS).count(), 1);
+    }
+}

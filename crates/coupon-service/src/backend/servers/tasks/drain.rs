@@ -10,8 +10,9 @@ use tokio::time::Instant;
 
 use super::super::gate::{Epoch, SENTINEL};
 use super::super::markers::MARKER;
+use super::super::mysql::PATIENCE;
+use super::Background;
 use super::watch::{self, look};
-use super::{Background, PATIENCE};
 use crate::backend::Unavailable;
 
 /// How many marks are asked for at a time.

@@ -1,7 +1,6 @@
 //! Whatever is not a request: tasks on one thread beside the HTTP workers, and what they share.
 
 mod apply;
-mod at_work;
 mod clock;
 mod consume;
 mod crew;
@@ -33,7 +32,7 @@ use super::cluster::Cluster;
 use super::counts::Counts;
 use super::gate::{EpochCell, Link};
 use super::markers::Markers;
-use super::mysql::Database;
+use super::mysql::{Database, PATIENCE};
 use super::names::Names;
 use super::status::ShardStatus;
 use crate::backend::Unavailable;
@@ -41,22 +40,18 @@ use crate::clock::Clock;
 use crate::timekeeping::Agreement;
 
 use apply::Applier;
-pub(super) use at_work::processes_at_work;
 pub(super) use clock::agree_at_start;
 use clock::keep_comparing;
 use consume::Consumer;
 pub(super) use crew::Crew;
 pub(super) use fill::remove_keys;
 use gatekeeper::Gatekeeper;
-pub(super) use lease::Leases;
+pub(super) use lease::{Leases, TERM_MS};
 use reconcile::Reconciler;
 use reconcile_rows::Rows;
 use store::{Done, Floor, Work};
 pub(super) use watch::look;
 use watch::watch;
-
-/// How long a database may take for a short question.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the tasks share. Databases and connections are those of the thread that runs them.
 pub(super) struct Background {
@@ -186,12 +181,4 @@ impl Background {
             }
         }
     }
-}
-
-/// A number that nobody else makes at the same time.
-pub(super) fn random() -> u64 {
-    use std::hash::{BuildHasher as _, Hasher as _};
-    let mut hasher = std::hash::RandomState::new().build_hasher();
-    hasher.write_u32(std::process::id());
-    hasher.finish()
 }

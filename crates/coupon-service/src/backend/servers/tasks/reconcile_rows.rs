@@ -18,8 +18,9 @@ use mysql_async::prelude::Queryable as _;
 use tokio::time::Instant;
 
 use super::super::gate::Epoch;
+use super::super::mysql::PATIENCE;
 use super::super::sql;
-use super::{Background, PATIENCE};
+use super::Background;
 
 /// The most rows that one round reads of a shard.
 const SLICE: usize = 2_000;

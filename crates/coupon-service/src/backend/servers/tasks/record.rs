@@ -14,7 +14,8 @@ use mysql_async::prelude::Queryable as _;
 use tokio::time::timeout;
 
 use super::super::mains_time;
-use super::{Background, PATIENCE};
+use super::super::mysql::PATIENCE;
+use super::Background;
 use crate::clock::Clock;
 use crate::failpoints::{self, Mechanism};
 

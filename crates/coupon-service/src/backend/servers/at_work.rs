@@ -2,10 +2,9 @@
 
 use mysql_async::prelude::Queryable as _;
 
-use super::super::mains_time;
-use super::super::mysql::{Database, DatabaseError, code, has_code};
-use super::PATIENCE;
-use super::lease::TERM_MS;
+use super::mains_time;
+use super::mysql::{Database, DatabaseError, PATIENCE, code, has_code};
+use super::tasks::TERM_MS;
 use crate::clock::Clock;
 
 /// A process that lives has renewed its leases within this time: twice what passes between two renewals.
@@ -13,7 +12,7 @@ const LATELY_MS: i64 = 60_000;
 
 /// How many processes hold leases that were taken or renewed lately. A process that ends in good order gives its leases
 /// back; one that was killed counts for a minute.
-pub(in super::super) async fn processes_at_work(main: &Database) -> Result<u64, DatabaseError> {
+pub(super) async fn processes_at_work(main: &Database) -> Result<u64, DatabaseError> {
     let mut conn = main.connect().await?;
     let now = mains_time::expression(&Clock::system());
     let sql = format!(

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::broker::{Broker, Marker, Message, Publisher};
 use super::cluster::Cluster;
-use super::mysql::{Database, DatabaseError};
-use super::names::Names;
+use super::mysql::{Database, DatabaseError, PATIENCE};
+use super::names::{Names, random};
 use crate::backend::Unavailable;
 use crate::clock::Clock;
 use crate::settings::ServersSettings;

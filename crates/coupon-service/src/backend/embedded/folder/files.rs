@@ -1,7 +1,7 @@
 //! The files of a data folder: their names, their lock, who may read them, and which of them are ours to remove.
 
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 

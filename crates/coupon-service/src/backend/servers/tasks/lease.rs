@@ -25,7 +25,7 @@ use crate::timekeeping::{Agreement, seconds};
 const NUMBERS: u16 = 1_000;
 /// How long a lease is. A process that cannot reach main for so long makes no ids any more; one that was killed keeps its
 /// numbers for so long.
-pub(super) const TERM_MS: i64 = 600_000;
+pub(in super::super) const TERM_MS: i64 = 600_000;
 /// How long main may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is renewed.

@@ -207,7 +207,8 @@ fn parked(file: &Connection) -> Result<Vec<Parked>> {
 }
 
 fn catalogue(main: &Connection) -> Result<Catalogue> {
-    let mut statement = main.prepare(&format!("SELECT {} FROM coupons", Coupon::COLUMNS))?;
+    let rooms = main.table_exists(None, Coupon::ROOMS)?;
+    let mut statement = main.prepare(&Coupon::select(rooms))?;
     let coupons = statement.query_map([], |row| {
         let coupon = Coupon {
             room: row.get(1)?,

@@ -45,6 +45,7 @@ pub(super) type Catalogue = BTreeMap<i64, Coupon>;
 /// What the main database says of a coupon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Coupon {
+    /// Where its results go: the room that it was in when a service first saw it.
     pub(super) room: i64,
     pub(super) total: i64,
     pub(super) remaining: i64,
@@ -57,9 +58,22 @@ pub(super) struct Coupon {
 }
 
 impl Coupon {
-    /// What to select for it and its id, on any kind of database.
-    pub(super) const COLUMNS: &str =
-        "coupon_id, room_id, total_stock, remaining_stock, start_time, end_time, status <> 0";
+    /// Where main keeps the rooms that results go to.
+    pub(super) const ROOMS: &str = "coupon_rooms";
+
+    /// The query for every coupon and its id, on any kind of database. Without the rooms' table, as in data that no
+    /// service of today has opened yet, results go to the room that the coupon's row names.
+    pub(super) fn select(rooms: bool) -> String {
+        let (room, join) = if rooms {
+            ("COALESCE(r.room_id, c.room_id)", "LEFT JOIN coupon_rooms r ON r.coupon_id = c.coupon_id")
+        } else {
+            ("c.room_id", "")
+        };
+        format!(
+            "SELECT c.coupon_id, {room}, c.total_stock, c.remaining_stock, c.start_time, c.end_time, c.status <> 0 \
+             FROM coupons c {join}"
+        )
+    }
 }
 
 /// One shard, but for its rows.

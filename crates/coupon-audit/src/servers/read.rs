@@ -30,7 +30,8 @@ pub(super) async fn positions(main: &mut Conn) -> Result<Positions> {
 
 pub(super) async fn catalogue(main: &mut Conn) -> Result<Catalogue> {
     type Columns = (i64, i64, i64, i64, i64, i64, bool);
-    let rows: Vec<Columns> = main.query(format!("SELECT {} FROM coupons", Coupon::COLUMNS)).await?;
+    let rooms = tables(main).await?.iter().any(|name| name == Coupon::ROOMS);
+    let rows: Vec<Columns> = main.query(Coupon::select(rooms)).await?;
     let coupons = rows.into_iter().map(|(id, room, total, remaining, start, end, active)| {
         (id, Coupon { room, total, remaining, start, end, active })
     });
@@ -48,8 +49,8 @@ pub(super) async fn users(main: &mut Conn) -> Result<Ids> {
 }
 
 /// The names of all tables, sorted.
-pub(super) async fn tables(shard: &mut Conn) -> Result<Vec<String>> {
-    let mut names: Vec<String> = shard.query("SHOW TABLES").await?;
+pub(super) async fn tables(connection: &mut Conn) -> Result<Vec<String>> {
+    let mut names: Vec<String> = connection.query("SHOW TABLES").await?;
     names.sort_unstable();
     Ok(names)
 }

@@ -248,6 +248,21 @@ fn edits_of_the_catalogue<S: Store>() {
     assert!(text.contains("withdrawn before"), "{text}");
 }
 
+fn rooms_that_results_go_to<S: Store>() {
+    let store = S::sound();
+    store.main("INSERT INTO coupon_rooms (coupon_id, room_id) VALUES (1, 1), (2, 1)");
+    store.main("UPDATE coupons SET room_id = 9");
+    assert_eq!(store.audit().violations(), 0, "{}", store.audit());
+    store.shard(shard_of(TODAY), &row("room_id = 9"));
+    let (kind, count, text) = store.only();
+    assert_eq!((kind, count), (Kind::Misplaced, 1), "{text}");
+    assert!(text.contains("it names room 9, the coupon's is 1"), "{text}");
+    // Data that no service has opened since there is such a table is audited as well.
+    let store = S::sound();
+    store.main("DROP TABLE coupon_rooms");
+    assert_eq!(store.audit().violations(), 0, "{}", store.audit());
+}
+
 fn what_was_there_at_the_start<S: Store>() {
     let store = S::sound();
     let start = store.data().remember().unwrap();
@@ -409,6 +424,7 @@ on_every_store! {
     breaches_of_the_books as each_breach_of_the_law_of_the_books_is_found,
     grabs_against_the_rules as a_grab_outside_the_window_or_of_nobody_is_found,
     edits_of_the_catalogue as a_catalogue_that_was_edited_is_no_fault_of_older_rows,
+    rooms_that_results_go_to as a_coupon_that_was_moved_is_no_fault_of_its_rows_and_another_room_is,
     what_was_there_at_the_start as the_log_is_only_ever_added_to,
     told_wrongly as a_duplicate_under_a_wrong_id_and_a_time_that_was_right_are_found,
     reads_that_tell_otherwise as a_read_endpoint_that_tells_otherwise_than_is_stored_is_found,

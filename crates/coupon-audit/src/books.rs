@@ -50,6 +50,11 @@ impl Line {
         digest_of(&[&numbers[..], &[*shard, *entry]].concat(), operator)
     }
 
+    /// It says what main had forgotten.
+    pub(super) fn is_rebuilt(&self) -> bool {
+        self.operator == REBUILD
+    }
+
     /// Results that it says were retired.
     pub(super) fn retired(&self) -> i64 {
         let archived = self.operation == ROLL_BACK && [ARCHIVE, REBUILD].contains(&&*self.operator);

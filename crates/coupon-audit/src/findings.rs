@@ -173,6 +173,15 @@ impl AuditReport {
         }
     }
 
+    /// Takes note of a check of that kind that could not be made, beside those noted before.
+    pub(super) fn skip(&mut self, kind: Kind, why: impl Into<String>) {
+        let noted = self.not_checked.entry(kind).or_default();
+        if !noted.is_empty() {
+            noted.push_str("; ");
+        }
+        noted.push_str(&why.into());
+    }
+
     /// Whether another violation of that kind would still be described: descriptions can cost a query.
     pub(super) fn shows(&self, kind: Kind) -> bool {
         self.findings.get(&kind).is_none_or(|finding| finding.examples.len() < SHOWN)

@@ -1,6 +1,6 @@
 //! What data was like before a run, to be held against what it is like after it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -97,11 +97,13 @@ pub(super) struct OldLines<'a> {
     found: HashSet<i64>,
     /// Results retired since, by coupon.
     pub(super) retired: BTreeMap<i64, i64>,
+    /// Coupons whose books main had to be told anew since.
+    pub(super) rebuilt: BTreeSet<i64>,
 }
 
 impl<'a> OldLines<'a> {
     pub(super) fn of(start: &'a Start) -> Self {
-        Self { start, found: HashSet::new(), retired: BTreeMap::new() }
+        Self { start, found: HashSet::new(), retired: BTreeMap::new(), rebuilt: BTreeSet::new() }
     }
 
     pub(super) fn see(&mut self, line: &Line) {
@@ -111,7 +113,12 @@ impl<'a> OldLines<'a> {
                 self.found.insert(*id);
             }
             Some(_) => {}
-            None => *self.retired.entry(line.coupon).or_default() += line.retired(),
+            None => {
+                *self.retired.entry(line.coupon).or_default() += line.retired();
+                if line.is_rebuilt() {
+                    self.rebuilt.insert(line.coupon);
+                }
+            }
         }
     }
 

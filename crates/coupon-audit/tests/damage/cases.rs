@@ -55,6 +55,11 @@ pub(crate) fn stored(table: &str, result: i64, user: u64, coupon: u64) -> String
     )
 }
 
+/// The statement that removes one.
+pub(crate) fn taken(table: &str, user: u64, coupon: u64) -> String {
+    format!("DELETE FROM {table} WHERE user_id = {user} AND coupon_id = {coupon}")
+}
+
 /// The only kind of violation there is, how often, and its examples.
 pub(crate) fn only(report: &AuditReport) -> (Kind, u64, String) {
     assert_eq!(report.findings.len(), 1, "{report}");
@@ -71,6 +76,8 @@ pub(crate) trait Store: Sized {
     fn shard(&self, shard: usize, sql: &str);
     /// Stores a row.
     fn store(&self, shard: usize, table: &str, result: i64, user: u64, coupon: u64);
+    /// Removes the row of a user and a coupon, and the hold in the gate with it.
+    fn take(&self, shard: usize, table: &str, user: u64, coupon: u64);
     /// Adds an entry to a shard's outbox.
     fn note(&self, shard: usize, coupon: u64);
     /// What the shard forgets once main has applied it.

@@ -6,7 +6,7 @@ use coupon_core::schema::{self, Dialect};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::cases::{BY_DAY, CATALOGUE, Store, end, people, stored};
+use crate::cases::{BY_DAY, CATALOGUE, Store, end, people, stored, taken};
 use crate::cases::{TABLE_TODAY, TABLE_YESTERDAY, TODAY, YESTERDAY, id, shard_of};
 
 /// A folder of two shards and two daily tables, whose coupons 1 and 2 belong to room 1, with 10 of each.
@@ -64,6 +64,10 @@ impl Store for Folder {
 
     fn store(&self, shard: usize, table: &str, result: i64, user: u64, coupon: u64) {
         self.shard(shard, &stored(table, result, user, coupon));
+    }
+
+    fn take(&self, shard: usize, table: &str, user: u64, coupon: u64) {
+        self.shard(shard, &taken(table, user, coupon));
     }
 
     fn note(&self, shard: usize, coupon: u64) {

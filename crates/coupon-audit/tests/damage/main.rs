@@ -1,9 +1,11 @@
 //! Each promise broken by hand, in a data set that is otherwise sound, and found: here, what only servers have.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails is to stop")]
 
+#[macro_use]
 mod cases;
 mod folder;
 mod site;
+mod told_anew;
 
 use coupon_audit::{Addresses, Claim, Kind, Scope, Servers};
 

@@ -13,7 +13,7 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts};
 use tokio::runtime::Runtime;
 
-use crate::cases::{BY_DAY, CATALOGUE, Store, TABLE_TODAY, TABLE_YESTERDAY, end, people, stored};
+use crate::cases::{BY_DAY, CATALOGUE, Store, TABLE_TODAY, TABLE_YESTERDAY, end, people, stored, taken};
 
 /// The epoch that the gate is open in.
 const EPOCH: u64 = 3;
@@ -67,6 +67,12 @@ impl Store for Site {
     fn store(&self, shard: usize, table: &str, result: i64, user: u64, coupon: u64) {
         self.shard(shard, &stored(table, result, user, coupon));
         self.shard(shard, "UPDATE shard_state SET results = results + 1");
+    }
+
+    fn take(&self, shard: usize, table: &str, user: u64, coupon: u64) {
+        self.shard(shard, &taken(table, user, coupon));
+        self.shard(shard, "UPDATE shard_state SET results = results - 1");
+        self.redis(redis::cmd("HDEL").arg(self.holders(coupon)).arg(user));
     }
 
     fn note(&self, shard: usize, coupon: u64) {

@@ -112,7 +112,11 @@ impl Data {
     pub fn remember(&self) -> Result<Start> {
         let remember = || match self {
             Self::Folder(folder) => stock::remember(&mut folder::hold_still(folder)?),
-            Self::Servers(servers) => stock::remember(&mut servers.hold_still()?.0),
+            Self::Servers(servers) => {
+                let (mut snapshot, gate) = servers.hold_still()?;
+                let gate = servers.gate_terms(&gate, &snapshot.catalogue)?;
+                Ok(Start { gate, ..stock::remember(&mut snapshot)? })
+            }
         };
         remember().with_context(|| format!("cannot read {self}"))
     }

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, Write};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::source::Coupon;
+use super::source::{Coupon, Terms};
 use super::start::Start;
 
 /// The first line.
@@ -21,7 +21,7 @@ impl Start {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let Self { dataset, rows, lines, catalogue, outboxes, unlogged } = self;
+        let Self { dataset, rows, lines, catalogue, gate, outboxes, unlogged } = self;
         writeln!(out, "{HEADER}\ndataset,{dataset}")?;
         for (applied, written) in outboxes {
             writeln!(out, "outbox,{applied},{written}")?;
@@ -30,6 +30,9 @@ impl Start {
             let Coupon { room, total, remaining, start, end, active } = coupon;
             let active = i64::from(*active);
             writeln!(out, "coupon,{id},{room},{total},{remaining},{start},{end},{active}")?;
+        }
+        for (id, Terms { total, start, end }) in gate {
+            writeln!(out, "gate,{id},{total},{start},{end}")?;
         }
         for ((shard, coupon), rows) in unlogged {
             writeln!(out, "unlogged,{shard},{coupon},{rows}")?;
@@ -40,7 +43,8 @@ impl Start {
         for (id, digest) in rows {
             writeln!(out, "row,{id},{digest}")?;
         }
-        let count = 1 + outboxes.len() + catalogue.len() + unlogged.len() + lines.len() + rows.len();
+        let counts = [outboxes.len(), catalogue.len(), gate.len(), unlogged.len(), lines.len(), rows.len()];
+        let count = 1 + counts.iter().sum::<usize>();
         writeln!(out, "{}{count}{}", END.0, END.1)
     }
 
@@ -101,7 +105,13 @@ impl Start {
                 };
                 self.catalogue.insert(number(id)?, coupon);
             }
-            _ => bail!("it is none of dataset, outbox, coupon, unlogged, line and row, with their numbers"),
+            ("gate", &[id, total, start, end]) => {
+                let terms = Terms { total: number(total)?, start: number(start)?, end: number(end)? };
+                self.gate.insert(number(id)?, terms);
+            }
+            _ => bail!(
+                "it is none of dataset, outbox, coupon, gate, unlogged, line and row, with their numbers"
+            ),
         }
         Ok(())
     }
@@ -120,6 +130,7 @@ mod tests {
             rows: vec![(7, u64::MAX), (9, 0)],
             lines: vec![(-1, 5)],
             catalogue: BTreeMap::from([(3, coupon), (4, Coupon { active: false, ..coupon })]),
+            gate: BTreeMap::from([(3, Terms { total: 9, start: 1, end: 0 })]),
             outboxes: vec![(2, 3), (0, 0)],
             unlogged: HashMap::from([((1, 3), 8)]),
         }
@@ -143,8 +154,8 @@ mod tests {
             assert!(Start::read(&whole.as_bytes()[..length]).is_err(), "{length}");
         }
         let missing = Start::read(whole.replace("row,9,0\n", "").as_bytes()).unwrap_err().to_string();
-        assert!(missing.contains("says 9 lines, and there are 8"), "{missing}");
+        assert!(missing.contains("says 10 lines, and there are 9"), "{missing}");
         let bad = Start::read(whole.replace("row,9,0", "row,nine,0").as_bytes()).unwrap_err();
-        assert!(format!("{bad:#}").contains("line 10: \"row,nine,0\""), "{bad:#}");
+        assert!(format!("{bad:#}").contains("line 11: \"row,nine,0\""), "{bad:#}");
     }
 }

@@ -206,7 +206,8 @@ impl Pass<'_> {
     /// Holds a row against the rules by which grabs are decided.
     ///
     /// A window may have been moved, and a coupon withdrawn, after it was grabbed. Where the start is known, rows of before
-    /// are not judged, and a row of the run must be wrong by both; where it is not, the window must be as it was.
+    /// are not judged, and a row of the run must be wrong by all that it may have been judged by; where it is not, the window
+    /// must be as it was.
     fn misjudged(&self, read: &Read) -> Option<String> {
         let row = &read.row;
         if !self.users.contains(row.grab.user) {
@@ -216,8 +217,8 @@ impl Pass<'_> {
         if known && read.before != Before::Absent {
             return None;
         }
-        let start = self.coupons(row.grab.coupon).map(|coupon| coupon.start).min()?;
-        let end = self.coupons(row.grab.coupon).map(|coupon| coupon.end).max()?;
+        let terms = || start::terms(self.catalogue, self.scope.start, row.grab.coupon);
+        let (start, end) = (terms().map(|terms| terms.start).min()?, terms().map(|terms| terms.end).max()?);
         let shown = |time| Timestamp::from_millis(time);
         if row.time < start {
             return Some(format!(
@@ -229,7 +230,9 @@ impl Pass<'_> {
             return Some(format!("it was grabbed after its coupon's window, which ends at {}", shown(end)));
         }
         let withdrawn = known && self.coupons(row.grab.coupon).all(|coupon| !coupon.active);
-        withdrawn.then(|| "its coupon was withdrawn before".to_owned())
+        let gate = self.scope.start.and_then(|start| start.gate.get(&row.grab.coupon));
+        (withdrawn && gate.is_none_or(|gate| gate.end <= row.time))
+            .then(|| "its coupon was withdrawn before".to_owned())
     }
 
     /// Holds what a row says of its use against what was told of it.

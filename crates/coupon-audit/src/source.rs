@@ -57,7 +57,21 @@ pub(super) struct Coupon {
     pub(super) active: bool,
 }
 
+/// How often, and from when until when, a coupon can be grabbed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Terms {
+    pub(super) total: i64,
+    pub(super) start: i64,
+    /// On servers, the gate has 0 here for a coupon that was withdrawn when the gate was filled.
+    pub(super) end: i64,
+}
+
 impl Coupon {
+    /// Its terms, as main has them.
+    pub(super) const fn terms(&self) -> Terms {
+        Terms { total: self.total, start: self.start, end: self.end }
+    }
+
     /// Where main keeps the rooms that results go to.
     pub(super) const ROOMS: &str = "coupon_rooms";
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::books::Line;
-use super::source::{Catalogue, Coupon, Spent, Stored};
+use super::source::{Catalogue, Coupon, Spent, Stored, Terms};
 
 /// A data set as it was at one moment: 16 bytes for each row, and for each line of the stock log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Start {
     /// By number: each line's number and digest.
     pub(super) lines: Vec<(i64, u64)>,
     pub(super) catalogue: Catalogue,
+    /// By coupon: its terms as the gate had them, where there was one that was open.
+    pub(super) gate: BTreeMap<i64, Terms>,
     /// How far main had applied each shard's outbox, and the last entry there.
     pub(super) outboxes: Vec<(i64, i64)>,
     /// Of each shard and coupon, the results that came of no outbox.
@@ -69,6 +71,19 @@ impl Start {
     pub(super) fn coupon(&self, id: i64) -> Option<&Coupon> {
         self.catalogue.get(&id)
     }
+}
+
+/// The terms on which a coupon may have been grabbed since a start, which are taken over from main at times that nobody
+/// records: main's now, main's at the start, and those that the gate had at the start.
+pub(super) fn terms(
+    catalogue: &Catalogue,
+    start: Option<&Start>,
+    coupon: i64,
+) -> impl Iterator<Item = Terms> {
+    let now = catalogue.get(&coupon).map(Coupon::terms);
+    let before = start.and_then(|start| start.coupon(coupon)).map(Coupon::terms);
+    let gate = start.and_then(|start| start.gate.get(&coupon)).copied();
+    [now, before, gate].into_iter().flatten()
 }
 
 /// Tells a row from every other, and from itself once it is changed.

@@ -4,8 +4,8 @@ use anyhow::Result;
 
 use super::ledger::Ledger;
 use super::scan::{Holders, Seen};
-use super::source::{Catalogue, Coupon, Snapshot};
-use super::{AuditReport, Kind, Scope, spent};
+use super::source::{Catalogue, Snapshot, Terms};
+use super::{AuditReport, Kind, Scope, spent, start};
 
 /// How long before its answer a grab may have been decided, with clocks that differ as far as they may.
 const DECIDED_BEFORE_MS: i64 = 30_000;
@@ -86,10 +86,11 @@ fn told_outside(catalogue: &Catalogue, scope: &Scope<'_>, ledger: &Ledger, repor
     for &(user, coupon, at) in &ledger.outside {
         let Ok(id) = i64::try_from(coupon) else { continue };
         let start = scope.start.and_then(|start| start.coupon(id));
-        let mut known = catalogue.get(&id).into_iter().chain(start).peekable();
+        let mut known = catalogue.get(&id).into_iter().chain(start);
+        let mut terms = start::terms(catalogue, scope.start, id).peekable();
         let (from, until) = (at.millis() - DECIDED_BEFORE_MS, at.millis() + CLOCKS_MS);
-        let open = |coupon: &Coupon| coupon.active && coupon.start <= from && until < coupon.end;
-        if known.peek().is_some() && known.all(open) {
+        let open = |terms: Terms| terms.start <= from && until < terms.end;
+        if terms.peek().is_some() && terms.all(open) && known.all(|coupon| coupon.active) {
             report.add(Kind::Misjudged, 1, || {
                 format!(
                     "user {user} was told at {at} that coupon {coupon} cannot be grabbed now, and it could"

@@ -84,6 +84,8 @@ pub(crate) trait Store: Sized {
     fn forget(&self, shard: usize);
     /// Lets a user hold a coupon in the gate, where there is one.
     fn hold(&self, user: u64, coupon: u64, result: i64);
+    /// Sets a field of what the gate has of a coupon, where there is one.
+    fn gate_has(&self, coupon: u64, field: &str, value: &str);
     /// Drops the index that keeps a user's coupon from being stored twice.
     fn drop_unique(&self, shard: usize, table: &str);
     fn data(&self) -> Data;
@@ -244,6 +246,7 @@ fn grabs_against_the_rules<S: Store>() {
 fn edits_of_the_catalogue<S: Store>() {
     let mut store = S::sound();
     store.main("UPDATE coupons SET status = 0 WHERE coupon_id = 2");
+    store.gate_has(2, "e", "0");
     let start = store.data().remember().unwrap();
     assert_eq!(store.audit_since(&start).violations(), 0);
     // A window that was moved, or a room, is no fault of what was sold before.

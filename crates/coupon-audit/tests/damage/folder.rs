@@ -83,6 +83,8 @@ impl Store for Folder {
 
     fn hold(&self, _user: u64, _coupon: u64, _result: i64) {}
 
+    fn gate_has(&self, _coupon: u64, _field: &str, _value: &str) {}
+
     fn drop_unique(&self, shard: usize, table: &str) {
         self.shard(shard, &format!("DROP INDEX {table}_idx_user_coupon"));
     }

@@ -89,6 +89,10 @@ impl Store for Site {
         self.redis(redis::cmd("HSET").arg(self.holders(coupon)).arg(user).arg(result));
     }
 
+    fn gate_has(&self, coupon: u64, field: &str, value: &str) {
+        self.redis(redis::cmd("HSET").arg(self.holders(coupon)).arg(field).arg(value));
+    }
+
     fn drop_unique(&self, shard: usize, table: &str) {
         self.shard(shard, &format!("DROP INDEX idx_user_coupon ON {table}"));
     }

@@ -14,8 +14,8 @@ use crate::whose::{alone, namespace, open};
 /// is written to the log.
 ///
 /// # Errors
-/// When a database cannot be used, the data set is incomplete, a shard has less than main was told of, or an archive or
-/// another rebuild is at work; then nothing is changed.
+/// When a database cannot be used, the data set is incomplete, a shard has less than main was told of or other rows than it
+/// counts itself, or an archive or another rebuild is at work; then nothing is changed.
 pub fn rebuild_servers(
     settings: &ServersSettings,
     strategy: Option<&str>,

@@ -26,7 +26,7 @@ impl Bookkeeping {
     /// not be found out.
     pub(super) fn run(&self, strategy: Option<&str>) -> ExitCode {
         match self.looked_at(strategy) {
-            Ok(Rebuilt { mended, shards, set_aside }) => {
+            Ok(Rebuilt { mended, shards, set_aside, left: _ }) => {
                 if set_aside.is_empty() && (mended || shards.is_empty()) {
                     return ExitCode::SUCCESS;
                 }

@@ -2,7 +2,10 @@
 
 use coupon_service::backend::servers::rebuild::Rebuilt;
 
-use crate::common::{Place, integer, now, small};
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, Opts, TxOpts};
+
+use crate::common::{Place, block_on, integer, now, small};
 
 fn books(place: &Place, mend: bool) -> anyhow::Result<Rebuilt> {
     seeder::rebuild_servers(&place.settings, None, mend, now())
@@ -110,4 +113,58 @@ fn a_shard_that_has_less_than_main_knows_is_refused() {
     place.run(None, "INSERT INTO outbox_positions VALUES (2, 5)");
     let error = format!("{:#}", books(&place, true).unwrap_err());
     assert!(error.contains("has lost data"), "{error}");
+}
+
+/// Main is not to be told that rows were retired which somebody deleted: neither a look nor a rebuild goes on.
+#[test]
+fn rows_that_were_deleted_or_added_by_hand_are_put_right_first() {
+    let place = Place::new("by_hand");
+    place.seed("hash", &small(300), false);
+    forgotten(&place, 0, 7, 3);
+    let table = place.tables(0)[0];
+    let last = place.number(Some(0), &format!("SELECT MAX(result_id) FROM {table}"));
+    place.run(Some(0), &format!("CREATE TABLE aside AS SELECT * FROM {table} WHERE result_id = {last}"));
+    place.run(Some(0), &format!("DELETE FROM {table} WHERE result_id = {last}"));
+    let counted = place.number(Some(0), "SELECT results FROM shard_state");
+    let told = format!("it counts {counted} results itself and has {} rows", counted - 1);
+    for mend in [false, true] {
+        let error = format!("{:#}", books(&place, mend).unwrap_err());
+        assert!(error.contains("shard_0") && error.contains(&told), "{error}");
+    }
+    assert!(rebuilt(&place).is_empty(), "nothing has changed");
+    assert_eq!(place.number(None, "SELECT COALESCE(MAX(outbox_id), 0) FROM outbox_positions"), 0);
+
+    place.run(Some(0), &format!("INSERT INTO {table} SELECT * FROM aside"));
+    place.run(Some(0), "DROP TABLE aside");
+    assert_eq!(books(&place, true).unwrap().shards.len(), 1);
+    place.assert_books_balance();
+}
+
+async fn connected(place: &Place) -> Conn {
+    let mut main = Conn::new(Opts::from_url(place.settings.main.expose()).unwrap()).await.unwrap();
+    main.query_drop(format!("USE {}_main", place.settings.namespace)).await.unwrap();
+    main
+}
+
+/// A look is answered while somebody holds everything that a rebuild has to itself.
+#[test]
+fn a_look_waits_for_nobody() {
+    let place = Place::new("looked_at");
+    place.seed("hash", &small(100), false);
+    forgotten(&place, 0, 7, 2);
+    for shard in 0..4 {
+        place.run(None, &format!("INSERT INTO outbox_positions VALUES ({shard}, 0)"));
+    }
+    block_on(async {
+        let mut main = connected(&place).await;
+        let mut transaction = main.start_transaction(TxOpts::default()).await.unwrap();
+        let rows: Vec<u16> =
+            transaction.query("SELECT shard FROM outbox_positions FOR UPDATE").await.unwrap();
+        assert_eq!(rows.len(), 4);
+        transaction.query_drop("SELECT * FROM log_state FOR UPDATE").await.unwrap();
+        let looked = std::thread::scope(|scope| scope.spawn(|| books(&place, false)).join().unwrap());
+        assert_eq!(looked.unwrap().shards.len(), 1);
+        transaction.rollback().await.unwrap();
+        main.disconnect().await.unwrap();
+    });
 }

@@ -3,26 +3,35 @@
 //! Outboxes have been emptied of what main was told and has forgotten, so that its books stand still where entries are
 //! missing. What is missing is found by counting rows, and posted by the same law as ever.
 //!
-//! Services may run meanwhile. Whoever tells main of a shard waits until this is done: all of it is one transaction of main's.
+//! Services may run meanwhile. Whoever tells main of a shard waits until the books are made anew: all of that is one
+//! transaction of main's. A look at them has nobody wait.
+
+mod shards;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::pin::pin;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use coupon_core::books::{Held, Told, Word, forgotten};
-use coupon_core::{CouponId, ShardId, TableId, Timestamp};
-use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, Transaction, TxOpts};
+use coupon_core::{CouponId, ShardId, Timestamp};
+use mysql_async::prelude::Queryable;
+use mysql_async::{IsolationLevel, Transaction, TxOpts};
+use tokio::time::timeout;
 
+use self::shards::{Counted, Still, count_all, hold_all_still};
 use super::books::{FORGET, apply, lock_logs, lock_position};
 use super::cluster::Cluster;
-use super::mysql::Database;
+use super::mysql::{Database, DatabaseError, PATIENCE};
 
 /// What a table of results is called while an archive retires it, and, in `shard_meta`, the note that main is to be told of
 /// its rows.
 pub const RETIRED: &str = "retired_";
 /// How often a shard is held still anew whose tables changed meanwhile.
 const TRIES: u32 = 10;
+/// How often main is asked something while it waits for the shards: well before a server gives up a silent connection.
+const ASK: Duration = Duration::from_secs(5);
 /// How many coupons are described; all are counted.
 const SHOWN: usize = 10;
 
@@ -38,6 +47,8 @@ pub struct Rebuilt {
     pub shards: Vec<Lost>,
     /// Coupons whose stock and log contradict each other, or that have no room for what was forgotten, and why.
     pub set_aside: Vec<String>,
+    /// Shards whose outboxes still have what main knows again, and why. It goes with their next entries.
+    pub left: Vec<String>,
 }
 
 /// What main had forgotten of a shard.
@@ -56,29 +67,68 @@ pub struct Lost {
 }
 
 /// Makes main's books anew where it has forgotten what it was told, or, unless they are to be mended, only says what that is.
+/// A look has nobody wait.
 ///
 /// # Errors
-/// When a database cannot be used, a shard has less than main was told of, or tables are being made or removed.
+/// When a database cannot be used, a shard has less than main was told of, or other rows than it counted itself, or tables
+/// are being made or removed. Then nothing is changed.
 pub async fn rebuild(cluster: &Cluster, dataset: &str, mend: bool, now: Timestamp) -> Result<Rebuilt> {
+    if mend { make_anew(cluster, dataset, now).await } else { look(cluster, dataset).await }
+}
+
+/// Main is seen at one moment, and each shard a moment later: what main is told in between, it has not forgotten.
+async fn look(cluster: &Cluster, dataset: &str) -> Result<Rebuilt> {
+    let mut conn = cluster.main.connect_alone().await?;
+    let mut moment = TxOpts::default();
+    moment
+        .with_isolation_level(IsolationLevel::RepeatableRead)
+        .with_consistent_snapshot(true)
+        .with_readonly(true);
+    for _ in 0..TRIES {
+        let mut transaction = conn.start_transaction(moment.clone()).await?;
+        let positions = positions(&mut transaction).await?;
+        let still = hold_all_still(cluster, dataset, |shard| at(&positions, shard)).await?;
+        let known = Known::read(&mut transaction).await?;
+        transaction.rollback().await?;
+        let since = self::positions(&mut conn).await?;
+        let told_since =
+            |still: &Still<'_>| still.untold.is_none() && at(&since, still.shard) != still.position;
+        if still.iter().any(told_since) {
+            continue;
+        }
+        let counted = count_all(still).await?;
+        let told = told(&counted, &known);
+        return Ok(Rebuilt {
+            shards: lost(&counted, &told),
+            set_aside: known.contradictions(),
+            ..Rebuilt::default()
+        });
+    }
+    bail!("main is told of changes too fast to be held against the shards: try again")
+}
+
+async fn make_anew(cluster: &Cluster, dataset: &str, now: Timestamp) -> Result<Rebuilt> {
     let main = &cluster.main;
-    let mut conn = main.connect_alone().await?;
+    let mut conn = main.connect_to_lock().await?;
     let mut transaction = conn.start_transaction(TxOpts::default()).await?;
     // In this order, as whoever tells main of a shard.
-    let mut positions = Vec::new();
+    let mut positions = HashMap::new();
     for (shard, _) in cluster.numbered() {
-        positions.push(lock_position(&mut transaction, shard).await?);
+        positions.insert(shard, lock_position(&mut transaction, shard).await?);
     }
     lock_logs(&mut transaction).await?;
-    let mut counted = Vec::new();
-    for ((shard, database), position) in cluster.numbered().zip(positions) {
-        let read = Counted::read(database, dataset, shard, position).await;
-        counted.push(read.with_context(|| database.to_string())?);
-    }
+    let counting =
+        async { count_all(hold_all_still(cluster, dataset, |shard| at(&positions, shard)).await?).await };
+    let counted = while_held(main, &mut transaction, counting).await?;
     let known = Known::read(&mut transaction).await?;
     let told = told(&counted, &known);
-    let mut rebuilt =
-        Rebuilt { mended: mend, shards: lost(&counted, &told), set_aside: known.contradictions() };
-    if !mend || rebuilt.shards.is_empty() {
+    let mut rebuilt = Rebuilt {
+        mended: true,
+        shards: lost(&counted, &told),
+        set_aside: known.contradictions(),
+        ..Rebuilt::default()
+    };
+    if rebuilt.shards.is_empty() {
         transaction.rollback().await?;
         return Ok(rebuilt);
     }
@@ -86,49 +136,51 @@ pub async fn rebuild(cluster: &Cluster, dataset: &str, mend: bool, now: Timestam
     let found = apply(&mut transaction, told, now).await?;
     transaction.commit().await?;
     rebuilt.set_aside.extend(found.into_iter().map(|(coupon, why)| format!("coupon {coupon}: {why}")));
-    for ((shard, database), _) in cluster.numbered().zip(&counted) {
-        if let Some(last) = reached.get(&shard) {
-            let mut at_shard = database.connect().await?;
-            at_shard.exec_drop(FORGET, (last,)).await.map_err(|error| database.error(&error))?;
+    for (shard, database) in cluster.numbered() {
+        if let Some(last) = reached.get(&shard)
+            && let Err(error) = forget(database, *last).await
+        {
+            rebuilt.left.push(error.to_string());
         }
     }
     Ok(rebuilt)
 }
 
-/// A shard at one moment.
-struct Counted {
-    shard: ShardId,
-    position: i64,
-    /// The last entry that there ever was in its outbox.
-    last: i64,
-    /// Rows that its outbox still has to tell of; `None` when entries are missing there.
-    untold: Option<Rows>,
-    rows: Rows,
+/// Takes off a shard's outbox what main knows now. Main has it for good: where this fails, whoever next tells main of the
+/// shard does it.
+async fn forget(database: &Database, last: i64) -> Result<(), DatabaseError> {
+    let mut conn = database.connect().await?;
+    database.patiently(PATIENCE, conn.exec_drop(FORGET, (last,))).await
+}
+
+/// Does something else while a transaction holds locks that others wait for. Its connection is one that a server does not
+/// keep when it is silent, so that the locks of a process that was stopped half-way end soon: main is asked something now
+/// and then.
+async fn while_held<T>(
+    main: &Database,
+    transaction: &mut Transaction<'_>,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let mut work = pin!(work);
+    loop {
+        if let Ok(done) = timeout(ASK, &mut work).await {
+            return done;
+        }
+        main.patiently(PATIENCE, transaction.query_drop("DO 1")).await?;
+    }
+}
+
+/// How far main knows each shard's outbox.
+async fn positions(main: &mut impl Queryable) -> mysql_async::Result<HashMap<ShardId, i64>> {
+    let rows: Vec<(u16, i64)> = main.query("SELECT shard, outbox_id FROM outbox_positions").await?;
+    Ok(rows.into_iter().map(|(shard, position)| (ShardId::new(shard), position)).collect())
+}
+
+fn at(positions: &HashMap<ShardId, i64>, shard: ShardId) -> i64 {
+    positions.get(&shard).copied().unwrap_or(0)
 }
 
 impl Counted {
-    async fn read(database: &Database, dataset: &str, shard: ShardId, position: i64) -> Result<Self> {
-        let mut conn = database.connect_alone().await?;
-        let tables = hold_still(&mut conn).await?;
-        let sql = "SELECT outbox_id FROM shard_state WHERE id = 1 AND dataset = ?";
-        let last: Option<i64> = conn.exec_first(sql, (dataset,)).await?;
-        let last = last.with_context(|| format!("it does not hold data set {dataset}"))?;
-        if last < position {
-            bail!("it has lost data: main was told of its change {position}, and it knows {last}");
-        }
-        let untold = untold(&mut conn, shard, position, last).await?;
-        let mut rows = Rows::new();
-        for table in tables {
-            let sql = format!("SELECT coupon_id, COUNT(*) FROM {table} GROUP BY coupon_id");
-            for (coupon, count) in conn.query::<(u64, i64), _>(sql).await? {
-                *rows.entry(CouponId::new(coupon)?).or_default() += count;
-            }
-        }
-        conn.query_drop("COMMIT").await?;
-        let _ = conn.disconnect().await;
-        Ok(Self { shard, position, last, untold, rows })
-    }
-
     fn of(&self, coupon: CouponId, known: &Known) -> Held {
         let count = |rows: &Rows| rows.get(&coupon).copied().unwrap_or(0);
         Held {
@@ -139,50 +191,6 @@ impl Counted {
             untold: self.untold.as_ref().map(count),
         }
     }
-}
-
-/// From now on the connection sees one moment. Says which tables hold results that main is to know of.
-async fn hold_still(conn: &mut Conn) -> Result<Vec<String>> {
-    conn.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
-    for _ in 0..TRIES {
-        // A snapshot does not see rows of tables made after it began, though their names are seen.
-        let before = tables(conn).await?;
-        conn.query_drop("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await?;
-        if tables(conn).await? == before {
-            return Ok(before);
-        }
-        conn.query_drop("COMMIT").await?;
-    }
-    bail!("its tables change too often to be counted: try again")
-}
-
-/// Tables of results, and those that are being retired and main is not to be told of yet.
-async fn tables(conn: &mut Conn) -> mysql_async::Result<Vec<String>> {
-    let told: Vec<String> = conn.query("SELECT name FROM shard_meta").await?;
-    let names: Vec<String> = conn.query("SHOW TABLES").await?;
-    let of_results = |name: &String| {
-        let retired = name.strip_prefix(RETIRED);
-        TableId::parse(retired.unwrap_or(name)).is_some() && !(retired.is_some() && told.contains(name))
-    };
-    Ok(names.into_iter().filter(of_results).collect())
-}
-
-/// What an outbox tells beyond a position, if nothing of it up to the last entry is missing.
-async fn untold(conn: &mut Conn, shard: ShardId, position: i64, last: i64) -> Result<Option<Rows>> {
-    let sql = "SELECT outbox_id, deltas FROM outbox WHERE outbox_id > ? ORDER BY outbox_id";
-    let texts: Vec<(i64, String)> = conn.exec(sql, (position,)).await?;
-    let mut entries: Vec<(i64, Vec<(CouponId, i64)>)> = Vec::with_capacity(texts.len());
-    for (id, deltas) in &texts {
-        let damaged = || format!("outbox entry {id} of shard {shard} is damaged");
-        entries.push((*id, serde_json::from_str(deltas).with_context(damaged)?));
-    }
-    let mut told = Told::default();
-    let whole = told.take(shard, position, entries.iter().map(|(id, deltas)| (*id, &**deltas))).is_ok();
-    if !whole || told.positions.get(&shard).copied().unwrap_or(position) != last {
-        return Ok(None);
-    }
-    let sum = |deltas: Vec<coupon_core::books::Delta>| deltas.iter().map(|delta| delta.rows).sum();
-    Ok(Some(told.coupons.into_iter().map(|(coupon, deltas)| (coupon, sum(deltas))).collect()))
 }
 
 /// What main knows, by its log and by what it has parked.
@@ -279,6 +287,12 @@ impl fmt::Display for Rebuilt {
         }
         if let Some(more @ 1..) = self.set_aside.len().checked_sub(SHOWN) {
             writeln!(f, "… {more} more")?;
+        }
+        for why in &self.left {
+            writeln!(
+                f,
+                "warning: what main knows again stays in an outbox until its next entry is told: {why}"
+            )?;
         }
         f.write_str(match (self.shards.is_empty(), self.mended) {
             (true, _) => "main has forgotten nothing that it was told",

@@ -1,0 +1,151 @@
+//! The shards as each is at one moment: what their outboxes hold, and their rows, counted.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use coupon_core::books::Told;
+use coupon_core::{CouponId, ShardId, TableId};
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable as _;
+use tokio::time::timeout;
+
+use super::super::cluster::Cluster;
+use super::super::mysql::Database;
+use super::{RETIRED, Rows, TRIES};
+
+/// How long a shard may take to be counted.
+const COUNTING: Duration = Duration::from_secs(600);
+
+pub(super) async fn hold_all_still<'a>(
+    cluster: &'a Cluster,
+    dataset: &str,
+    position: impl Fn(ShardId) -> i64,
+) -> Result<Vec<Still<'a>>> {
+    let mut all = Vec::new();
+    for (shard, database) in cluster.numbered() {
+        all.push(within_limit(database, Still::begin(database, dataset, shard, position(shard))).await?);
+    }
+    Ok(all)
+}
+
+pub(super) async fn count_all(shards: Vec<Still<'_>>) -> Result<Vec<Counted>> {
+    let mut counted = Vec::with_capacity(shards.len());
+    for shard in shards {
+        counted.push(within_limit(shard.database, shard.count()).await?);
+    }
+    Ok(counted)
+}
+
+/// What comes of asking a shard, unless it takes too long: others wait for main meanwhile.
+async fn within_limit<T>(database: &Database, asked: impl Future<Output = Result<T>>) -> Result<T> {
+    match timeout(COUNTING, asked).await {
+        Ok(answer) => answer.with_context(|| database.to_string()),
+        Err(_) => bail!("{database}: it was not counted within {} s", COUNTING.as_secs()),
+    }
+}
+
+/// A shard as it is seen at one moment, before its rows are counted.
+pub(super) struct Still<'a> {
+    database: &'a Database,
+    /// It holds no locks, and may be silent while other shards are counted.
+    conn: Conn,
+    tables: Vec<String>,
+    pub(super) shard: ShardId,
+    pub(super) position: i64,
+    last: i64,
+    /// How many results the shard counted itself.
+    results: i64,
+    pub(super) untold: Option<Rows>,
+}
+
+impl<'a> Still<'a> {
+    async fn begin(database: &'a Database, dataset: &str, shard: ShardId, position: i64) -> Result<Self> {
+        let mut conn = database.connect_alone().await?;
+        let tables = hold_still(&mut conn).await?;
+        let sql = "SELECT outbox_id, results FROM shard_state WHERE id = 1 AND dataset = ?";
+        let state: Option<(i64, i64)> = conn.exec_first(sql, (dataset,)).await?;
+        let (last, results) = state.with_context(|| format!("it does not hold data set {dataset}"))?;
+        if last < position {
+            bail!("it has lost data: main was told of its change {position}, and it knows {last}");
+        }
+        let untold = untold(&mut conn, shard, position, last).await?;
+        Ok(Self { database, conn, tables, shard, position, last, results, untold })
+    }
+
+    /// Counts its rows, which are to be as many as it counted itself: main is not to be told that those are gone which
+    /// were deleted by hand. A table that is being retired is counted by both, or by neither.
+    async fn count(self) -> Result<Counted> {
+        let Self { mut conn, tables, shard, position, last, results, untold, .. } = self;
+        let mut rows = Rows::new();
+        for table in tables {
+            let sql = format!("SELECT coupon_id, COUNT(*) FROM {table} GROUP BY coupon_id");
+            for (coupon, count) in conn.query::<(u64, i64), _>(sql).await? {
+                *rows.entry(CouponId::new(coupon)?).or_default() += count;
+            }
+        }
+        let there: i64 = rows.values().sum();
+        ensure!(
+            there == results,
+            "it counts {results} results itself and has {there} rows: rows were deleted or added by hand; put that right \
+             first (`seeder verify` names what is missing)"
+        );
+        conn.query_drop("COMMIT").await?;
+        let _ = conn.disconnect().await;
+        Ok(Counted { shard, position, last, untold, rows })
+    }
+}
+
+/// A shard at one moment.
+pub(super) struct Counted {
+    pub(super) shard: ShardId,
+    pub(super) position: i64,
+    /// The last entry that there ever was in its outbox.
+    pub(super) last: i64,
+    /// Rows that its outbox still has to tell of; `None` when entries are missing there.
+    pub(super) untold: Option<Rows>,
+    pub(super) rows: Rows,
+}
+
+/// From now on the connection sees one moment. Says which tables hold results that main is to know of.
+async fn hold_still(conn: &mut Conn) -> Result<Vec<String>> {
+    conn.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
+    for _ in 0..TRIES {
+        // A snapshot does not see rows of tables made after it began, though their names are seen.
+        let before = tables(conn).await?;
+        conn.query_drop("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await?;
+        if tables(conn).await? == before {
+            return Ok(before);
+        }
+        conn.query_drop("COMMIT").await?;
+    }
+    bail!("its tables change too often to be counted: try again")
+}
+
+/// Tables of results, and those that are being retired and main is not to be told of yet.
+async fn tables(conn: &mut Conn) -> mysql_async::Result<Vec<String>> {
+    let told: Vec<String> = conn.query("SELECT name FROM shard_meta").await?;
+    let names: Vec<String> = conn.query("SHOW TABLES").await?;
+    let of_results = |name: &String| {
+        let retired = name.strip_prefix(RETIRED);
+        TableId::parse(retired.unwrap_or(name)).is_some() && !(retired.is_some() && told.contains(name))
+    };
+    Ok(names.into_iter().filter(of_results).collect())
+}
+
+/// What an outbox tells beyond a position, if nothing of it up to the last entry is missing.
+async fn untold(conn: &mut Conn, shard: ShardId, position: i64, last: i64) -> Result<Option<Rows>> {
+    let sql = "SELECT outbox_id, deltas FROM outbox WHERE outbox_id > ? ORDER BY outbox_id";
+    let texts: Vec<(i64, String)> = conn.exec(sql, (position,)).await?;
+    let mut entries: Vec<(i64, Vec<(CouponId, i64)>)> = Vec::with_capacity(texts.len());
+    for (id, deltas) in &texts {
+        let damaged = || format!("outbox entry {id} of shard {shard} is damaged");
+        entries.push((*id, serde_json::from_str(deltas).with_context(damaged)?));
+    }
+    let mut told = Told::default();
+    let whole = told.take(shard, position, entries.iter().map(|(id, deltas)| (*id, &**deltas))).is_ok();
+    if !whole || told.positions.get(&shard).copied().unwrap_or(position) != last {
+        return Ok(None);
+    }
+    let sum = |deltas: Vec<coupon_core::books::Delta>| deltas.iter().map(|delta| delta.rows).sum();
+    Ok(Some(told.coupons.into_iter().map(|(coupon, deltas)| (coupon, sum(deltas))).collect()))
+}

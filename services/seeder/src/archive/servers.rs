@@ -75,8 +75,8 @@ async fn retire(
     now: Timestamp,
     progress: &mut dyn Progress,
 ) -> Result<ArchiveReport> {
-    let mut shards = open_shards(cluster).await?;
-    for shard in &mut shards {
+    let shards = open_shards(cluster).await?;
+    for shard in &shards {
         shard.finish_dropping(&mut Offers { books: &mut books, before, now }).await?;
         books.settle(shard).await?;
     }
@@ -84,7 +84,7 @@ async fn retire(
 
     let counting = Instant::now();
     let mut counts = Counts::new();
-    for shard in &mut shards {
+    for shard in &shards {
         shard.count(before, &mut counts).await?;
     }
     report.count_took = counting.elapsed();
@@ -93,7 +93,7 @@ async fn retire(
     Offers { books: &mut books, before, now }.ensure_over(&counts).await?;
 
     progress.stage("retired", counts.values().sum::<i64>().cast_unsigned());
-    for shard in &mut shards {
+    for shard in &shards {
         let retired =
             retire_from(shard, &mut Offers { books: &mut books, before, now }, &mut report, progress).await;
         // What has gone is told even if something else was not let go.
@@ -107,7 +107,7 @@ async fn retire(
 async fn open_shards(cluster: &Cluster) -> Result<Vec<Shard>> {
     let mut shards = Vec::with_capacity(cluster.shards.len());
     for (number, database) in cluster.numbered() {
-        let mut shard = Shard::open(number, database).await?;
+        let shard = Shard::new(number, database);
         ensure!(
             shard.parked().await? == 0,
             "shard {number} has parked results, which hold their stock: resolve them first"
@@ -118,7 +118,7 @@ async fn open_shards(cluster: &Cluster) -> Result<Vec<Shard>> {
 }
 
 async fn retire_from(
-    shard: &mut Shard,
+    shard: &Shard,
     offers: &mut Offers<'_>,
     report: &mut ArchiveReport,
     progress: &mut dyn Progress,

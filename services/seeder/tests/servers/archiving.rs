@@ -3,7 +3,7 @@
 use coupon_core::{Day, ResultId};
 use seeder::{ArchiveReport, Silent};
 
-use crate::common::{Place, now, small};
+use crate::common::{Place, integer, now, small};
 
 fn archive(place: &Place, before: &str) -> anyhow::Result<ArchiveReport> {
     let before: Day = before.parse().unwrap();
@@ -135,6 +135,62 @@ fn a_table_in_which_a_coupon_on_offer_turns_up_is_put_back() {
     assert!(error.contains("is on offer"), "{error}");
     assert!(place.tables_like(shard, "retired").is_empty());
     assert_eq!(place.rows(), 2_000);
+    place.assert_books_balance();
+}
+
+/// A message that comes again while its table is away is stored in the one that a service made anew. One of these results
+/// had been used before, one was used after.
+#[test]
+fn what_was_stored_again_meanwhile_is_there_once_when_a_table_is_put_back() {
+    let place = Place::new("stored_again");
+    place.seed("range-time", &small(2_000), false);
+    let shard = usize::try_from("2026-11-18".parse::<Day>().unwrap().number() % 4).unwrap();
+    let (table, retired) = ("coupon_results_2026_11_18", "retired_coupon_results_2026_11_18");
+    let of = |used: i64, most: i64| {
+        let sql = format!("SELECT result_id, coupon_id FROM {table} WHERE use_status = {used} LIMIT {most}");
+        let rows = place.ask(Some(shard), &sql);
+        rows.iter().map(|row| (integer(&row[0]), integer(&row[1]))).collect::<Vec<_>>()
+    };
+    let (used, unused) = (of(1, 1), of(0, 2));
+    assert_eq!((used.len(), unused.len()), (1, 2));
+    let again: Vec<(i64, i64)> = used.iter().chain(&unused).copied().collect();
+    let ids = again.iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>().join(",");
+    place.run(
+        None,
+        &format!(
+            "UPDATE coupons SET status = 1, end_time = end_time + 864000000 WHERE coupon_id = {}",
+            again[0].1
+        ),
+    );
+    place.run(Some(shard), &format!("RENAME TABLE {table} TO {retired}"));
+    place.run(Some(shard), &format!("CREATE TABLE {table} LIKE {retired}"));
+    place
+        .run(Some(shard), &format!("INSERT INTO {table} SELECT * FROM {retired} WHERE result_id IN ({ids})"));
+    place.run(
+        Some(shard),
+        &format!("UPDATE {table} SET use_status = 0, use_time = NULL, order_amount = NULL"),
+    );
+    let late = unused[1].0;
+    place.run(
+        Some(shard),
+        &format!(
+            "UPDATE {table} SET use_status = 1, use_time = 1, order_amount = 12.5 WHERE result_id = {late}"
+        ),
+    );
+    let deltas = again.iter().map(|(_, coupon)| format!("[{coupon},1]")).collect::<Vec<_>>().join(",");
+    place.run(Some(shard), &format!("INSERT INTO outbox VALUES (1, '[{deltas}]', 0)"));
+    place.run(
+        Some(shard),
+        "UPDATE shard_state SET outbox_id = 1, results = results + 3, used = used + 1, order_amount = order_amount + 12.5",
+    );
+    let error = format!("{:#}", archive(&place, "2026-11-17").unwrap_err());
+    assert!(error.contains("is on offer"), "{error}");
+    assert!(place.tables_like(shard, "retired").is_empty());
+    assert_eq!(place.rows(), 2_000);
+    let still_used = format!("SELECT COUNT(*) FROM {table} WHERE result_id IN ({ids}) AND use_status = 1");
+    assert_eq!(place.number(Some(shard), &still_used), 2);
+    // Main is told of it by whoever comes next.
+    archive(&place, "2026-11-01").unwrap();
     place.assert_books_balance();
 }
 

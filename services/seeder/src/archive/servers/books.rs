@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use coupon_core::{CouponId, CouponStatus, Timestamp};
 use coupon_service::backend::servers::books::settle;
 use coupon_service::backend::servers::cluster::Cluster;
-use coupon_service::backend::servers::mysql::Database;
+use coupon_service::backend::servers::mysql::{Database, DatabaseError};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
@@ -18,15 +18,22 @@ use crate::whose::alone;
 
 pub(super) struct Books {
     main: Database,
-    conn: Conn,
+    /// Nobody else has the books while it lasts. It holds no rows, and may be silent for long.
+    lock: Conn,
     dataset: String,
 }
 
 impl Books {
     /// One archive at a time has them, until it ends.
     pub(super) async fn open(cluster: &Cluster, dataset: &str) -> Result<Self> {
-        let conn = alone(cluster).await?;
-        Ok(Self { main: cluster.main.clone(), conn, dataset: dataset.to_owned() })
+        let lock = alone(cluster).await?;
+        Ok(Self { main: cluster.main.clone(), lock, dataset: dataset.to_owned() })
+    }
+
+    /// A connection for whatever waits for others, or has them wait; while this program still has the books.
+    async fn connect(&mut self) -> Result<Conn, DatabaseError> {
+        self.lock.ping().await.map_err(|error| self.main.error(&error))?;
+        self.main.connect().await
     }
 
     /// The first of the coupons that can still be grabbed, and until when.
@@ -36,10 +43,11 @@ impl Books {
         now: Timestamp,
     ) -> Result<Option<(CouponId, Timestamp)>> {
         let sql = "SELECT end_time FROM coupons WHERE coupon_id = ? AND status = ? AND end_time > ?";
+        let mut conn = self.connect().await?;
         for coupon in counts.keys() {
             let wanted = (coupon.get(), CouponStatus::Active.code(), now.millis());
             let end: Option<i64> =
-                self.conn.exec_first(sql, wanted).await.map_err(|error| self.main.error(&error))?;
+                conn.exec_first(sql, wanted).await.map_err(|error| self.main.error(&error))?;
             if let Some(end) = end {
                 return Ok(Some((*coupon, Timestamp::from_millis(end))));
             }
@@ -48,10 +56,11 @@ impl Books {
     }
 
     /// Applies what a shard's outbox still has to tell, each entry exactly once.
-    pub(super) async fn settle(&mut self, shard: &mut Shard) -> Result<()> {
+    pub(super) async fn settle(&mut self, shard: &Shard) -> Result<()> {
+        let (mut conn, mut at_shard) = (self.connect().await?, shard.connect().await?);
         let mut tries = 1;
         loop {
-            match settle(&mut self.conn, &mut shard.conn, &self.dataset, shard.id, now()).await {
+            match settle(&mut conn, &mut at_shard, &self.dataset, shard.id, now()).await {
                 Ok(settled) if settled.entries > 0 => tries = 1,
                 Ok(_) => return Ok(()),
                 Err(error) if tries < TRIES && error.downcast_ref().is_some_and(is_conflict) => tries += 1,

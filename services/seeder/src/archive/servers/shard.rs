@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result, ensure};
 use coupon_core::{CouponId, Day, ShardId, TableId};
-use coupon_service::backend::servers::mysql::Database;
+use coupon_service::backend::servers::mysql::{Database, DatabaseError};
 use coupon_service::backend::servers::rebuild::RETIRED;
 use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, Transaction, TxOpts};
+use mysql_async::{Conn, Error, Transaction, TxOpts};
 
 use super::super::Counts;
 use super::super::shard::first_id;
@@ -16,10 +16,11 @@ use crate::options::now;
 /// Rows deleted in one transaction: consumers of the shard wait for it.
 const BATCH: u32 = 5_000;
 
+/// A shard whose results are retired. Its connections are the pool's: should this program be stopped within a transaction,
+/// the server soon ends the one that is silent, and services go on.
 pub(super) struct Shard {
     pub(super) id: ShardId,
     database: Database,
-    pub(super) conn: Conn,
 }
 
 /// Rows that go, by coupon, and what they were in the shard's sums.
@@ -56,39 +57,42 @@ impl Going {
 }
 
 impl Shard {
-    pub(super) async fn open(id: ShardId, database: &Database) -> Result<Self> {
-        Ok(Self { id, database: database.clone(), conn: database.connect_alone().await? })
+    pub(super) fn new(id: ShardId, database: &Database) -> Self {
+        Self { id, database: database.clone() }
     }
 
-    pub(super) async fn parked(&mut self) -> Result<i64> {
-        let parked = self.conn.query_first("SELECT COUNT(*) FROM parked_results").await;
+    pub(super) async fn connect(&self) -> Result<Conn, DatabaseError> {
+        self.database.connect().await
+    }
+
+    pub(super) async fn parked(&self) -> Result<i64> {
+        let parked = self.connect().await?.query_first("SELECT COUNT(*) FROM parked_results").await;
         Ok(parked.map_err(|error| self.database.error(&error))?.unwrap_or_default())
     }
 
     /// The tables that may hold older rows. Those of a day or an hour then hold nothing else.
-    pub(super) async fn old_tables(&mut self, before: Day) -> Result<Vec<TableId>> {
+    pub(super) async fn old_tables(&self, before: Day) -> Result<Vec<TableId>> {
         let names = self.tables_like(TableId::PREFIX).await?;
         let tables = names.iter().filter_map(|name| TableId::parse(name));
         Ok(tables.filter(|table| table.day().is_none_or(|day| day < before)).collect())
     }
 
-    async fn tables_like(&mut self, prefix: &str) -> Result<Vec<String>> {
+    async fn tables_like(&self, prefix: &str) -> Result<Vec<String>> {
         // In a pattern, `_` stands for any character.
         let pattern = prefix.replace('_', "\\_");
-        let names = self.conn.query(format!("SHOW TABLES LIKE '{pattern}%'")).await;
+        let names = self.connect().await?.query(format!("SHOW TABLES LIKE '{pattern}%'")).await;
         Ok(names.map_err(|error| self.database.error(&error))?)
     }
 
     /// Adds how many rows of each coupon are older than a day.
-    pub(super) async fn count(&mut self, before: Day, counts: &mut Counts) -> Result<()> {
-        for table in self.old_tables(before).await? {
+    pub(super) async fn count(&self, before: Day, counts: &mut Counts) -> Result<()> {
+        let tables = self.old_tables(before).await?;
+        let mut conn = self.connect().await?;
+        for table in tables {
             let sql =
                 format!("SELECT coupon_id, COUNT(*) FROM {table} WHERE result_id < ? GROUP BY coupon_id");
-            let rows: Vec<(u64, i64)> = self
-                .conn
-                .exec(sql, (first_id(before)?,))
-                .await
-                .map_err(|error| self.database.error(&error))?;
+            let rows: Vec<(u64, i64)> =
+                conn.exec(sql, (first_id(before)?,)).await.map_err(|error| self.database.error(&error))?;
             for (coupon, rows) in rows {
                 *counts.entry(CouponId::new(coupon)?).or_default() += rows;
             }
@@ -97,7 +101,7 @@ impl Shard {
     }
 
     /// Goes on with tables that an earlier run did not get to drop.
-    pub(super) async fn finish_dropping(&mut self, offers: &mut Offers<'_>) -> Result<()> {
+    pub(super) async fn finish_dropping(&self, offers: &mut Offers<'_>) -> Result<()> {
         for retired in self.tables_like(RETIRED).await? {
             self.drop_retired(&retired, offers).await?;
         }
@@ -105,35 +109,39 @@ impl Shard {
     }
 
     /// Drops a table of old results; returns how many rows it had.
-    pub(super) async fn drop_table(&mut self, table: TableId, offers: &mut Offers<'_>) -> Result<u64> {
+    pub(super) async fn drop_table(&self, table: TableId, offers: &mut Offers<'_>) -> Result<u64> {
         let retired = format!("{RETIRED}{table}");
         // Left from a table of the same name: the run that dropped it was cut short just before its end.
         let forget = "DELETE FROM shard_meta WHERE name = ?";
-        self.conn.exec_drop(forget, (&retired,)).await?;
+        let mut conn = self.connect().await?;
+        conn.exec_drop(forget, (&retired,)).await?;
         let rename = format!("RENAME TABLE {table} TO {retired}");
-        self.conn.query_drop(rename).await.map_err(|error| self.database.error(&error))?;
+        conn.query_drop(rename).await.map_err(|error| self.database.error(&error))?;
+        drop(conn);
         self.drop_retired(&retired, offers).await
     }
 
-    async fn drop_retired(&mut self, retired: &str, offers: &mut Offers<'_>) -> Result<u64> {
+    async fn drop_retired(&self, retired: &str, offers: &mut Offers<'_>) -> Result<u64> {
         let mut tries = 1;
         let rows = loop {
             match self.tell_of_table(retired, offers).await {
                 Ok(rows) => break rows,
-                Err(error) if tries < TRIES && error.downcast_ref().is_some_and(is_conflict) => tries += 1,
+                Err(error) if tries < TRIES && error.downcast_ref().is_some_and(passes) => tries += 1,
                 Err(error) => return Err(error).with_context(|| format!("{}: {retired}", self.database)),
             }
         };
-        self.conn.query_drop(format!("DROP TABLE {retired}")).await?;
-        self.conn.exec_drop("DELETE FROM shard_meta WHERE name = ?", (retired,)).await?;
+        let mut conn = self.connect().await?;
+        conn.query_drop(format!("DROP TABLE {retired}")).await?;
+        conn.exec_drop("DELETE FROM shard_meta WHERE name = ?", (retired,)).await?;
         Ok(rows)
     }
 
     /// Nobody writes to the table any more: its rows can be counted before anybody has to wait. They are counted here and
     /// not earlier: services that run store results until the table has its other name.
-    async fn tell_of_table(&mut self, retired: &str, offers: &mut Offers<'_>) -> Result<u64> {
+    async fn tell_of_table(&self, retired: &str, offers: &mut Offers<'_>) -> Result<u64> {
         let told = "SELECT 1 FROM shard_meta WHERE name = ?";
-        if self.conn.exec_first::<i64, _, _>(told, (retired,)).await?.is_some() {
+        let mut conn = self.connect().await?;
+        if conn.exec_first::<i64, _, _>(told, (retired,)).await?.is_some() {
             return Ok(0);
         }
         let sums = format!(
@@ -141,14 +149,16 @@ impl Shard {
              CAST(COALESCE(SUM(order_amount), 0) * 100 AS SIGNED) FROM {retired} GROUP BY coupon_id"
         );
         let mut going = Going::default();
-        for (coupon, rows, used, cents) in self.conn.query::<(u64, i64, i64, i64), _>(sums).await? {
+        for (coupon, rows, used, cents) in conn.query::<(u64, i64, i64, i64), _>(sums).await? {
             going.add(coupon, rows, used, cents)?;
         }
         if let Err(error) = offers.ensure_over(&going.counts).await {
-            self.put_back(retired).await.with_context(|| format!("{error}; {retired} is to be put back"))?;
+            self.put_back(&mut conn, retired)
+                .await
+                .with_context(|| format!("{error}; {retired} is to be put back"))?;
             return Err(error);
         }
-        let mut transaction = self.conn.start_transaction(TxOpts::default()).await?;
+        let mut transaction = conn.start_transaction(TxOpts::default()).await?;
         going.tell(&mut transaction).await?;
         let note = "INSERT INTO shard_meta (name, value) VALUES (?, 'told')";
         transaction.exec_drop(note, (retired,)).await?;
@@ -157,23 +167,24 @@ impl Shard {
     }
 
     /// Gives a table its name back. A service may have made one of that name meanwhile: then the rows go there.
-    async fn put_back(&mut self, retired: &str) -> Result<()> {
+    async fn put_back(&self, conn: &mut Conn, retired: &str) -> Result<()> {
         const TABLE_EXISTS: u16 = 1050;
         let table = retired.strip_prefix(RETIRED).unwrap_or(retired);
-        match self.conn.query_drop(format!("RENAME TABLE {retired} TO {table}")).await {
-            Err(mysql_async::Error::Server(error)) if error.code == TABLE_EXISTS => {}
+        match conn.query_drop(format!("RENAME TABLE {retired} TO {table}")).await {
+            Err(Error::Server(error)) if error.code == TABLE_EXISTS => {}
             done => return Ok(done?),
         }
-        let mut transaction = self.conn.start_transaction(TxOpts::default()).await?;
+        let mut transaction = conn.start_transaction(TxOpts::default()).await?;
+        take_out_repeats(&mut transaction, table, retired).await?;
         transaction.query_drop(format!("INSERT INTO {table} SELECT * FROM {retired}")).await?;
         transaction.query_drop(format!("DELETE FROM {retired}")).await?;
         transaction.commit().await?;
-        Ok(self.conn.query_drop(format!("DROP TABLE {retired}")).await?)
+        Ok(conn.query_drop(format!("DROP TABLE {retired}")).await?)
     }
 
     /// Deletes the oldest rows of a table, at most a batch of them; returns how many.
     pub(super) async fn delete_batch(
-        &mut self,
+        &self,
         table: TableId,
         before: Day,
         offers: &mut Offers<'_>,
@@ -189,8 +200,9 @@ impl Shard {
 
     /// Result ids are in the order of time, and so is the table: the oldest rows lie side by side. They are locked before
     /// the shard's row is, in the order in which a service spends a coupon.
-    async fn try_delete(&mut self, table: TableId, before: Day, offers: &mut Offers<'_>) -> Result<u64> {
-        let mut transaction = self.conn.start_transaction(TxOpts::default()).await?;
+    async fn try_delete(&self, table: TableId, before: Day, offers: &mut Offers<'_>) -> Result<u64> {
+        let mut conn = self.connect().await?;
+        let mut transaction = conn.start_transaction(TxOpts::default()).await?;
         let oldest = format!(
             "SELECT result_id, coupon_id, use_status, CAST(COALESCE(order_amount, 0) * 100 AS SIGNED) FROM {table} \
              WHERE result_id < ? ORDER BY result_id LIMIT {BATCH} FOR UPDATE"
@@ -216,4 +228,45 @@ impl Shard {
         transaction.commit().await?;
         Ok(gone)
     }
+}
+
+/// Takes out what is stored twice, in a table that left the services' sight and in the one that they made in its place: a
+/// message may come again, and its result was not found. Of the two rows the older one stays, unless only the newer one was
+/// used. The other was counted and told of, and is no more.
+async fn take_out_repeats(transaction: &mut Transaction<'_>, table: &str, retired: &str) -> Result<()> {
+    let (older, newer) = (format!("{retired} older"), format!("{table} newer"));
+    let both = format!(
+        "{older} JOIN {newer} ON newer.user_id = older.user_id AND newer.coupon_id = older.coupon_id"
+    );
+    let newer_stays = "newer.use_status > older.use_status";
+    // The rows are locked before the shard's row is.
+    let pairs = format!(
+        "SELECT older.coupon_id, IF({newer_stays}, older.use_status, newer.use_status), \
+         CAST(COALESCE(IF({newer_stays}, older.order_amount, newer.order_amount), 0) * 100 AS SIGNED) \
+         FROM {both} FOR UPDATE"
+    );
+    let mut going = Going::default();
+    for (coupon, used, cents) in transaction.query::<(u64, i64, i64), _>(pairs).await? {
+        going.add(coupon, 1, used, cents)?;
+    }
+    if going.rows == 0 {
+        return Ok(());
+    }
+    let mut gone = 0;
+    for (goes, which) in [("older", newer_stays.to_owned()), ("newer", format!("NOT ({newer_stays})"))] {
+        transaction.query_drop(format!("DELETE {goes} FROM {both} WHERE {which}")).await?;
+        gone += transaction.affected_rows();
+    }
+    ensure!(
+        gone == going.rows.cast_unsigned(),
+        "{gone} repeats would go instead of the {} that were counted",
+        going.rows
+    );
+    going.tell(transaction).await
+}
+
+/// Whether trying again may help: a row that was stored once more just before its table was put back is then found there.
+fn passes(error: &Error) -> bool {
+    const DUPLICATE: u16 = 1062;
+    is_conflict(error) || matches!(error, Error::Server(error) if error.code == DUPLICATE)
 }

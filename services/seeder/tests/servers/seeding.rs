@@ -9,6 +9,7 @@ use coupon_core::{
 };
 use coupon_service::backend::servers::bulk::Bulk;
 use coupon_service::backend::servers::cluster::Cluster;
+use coupon_service::backend::servers::wipe::wipe_unused;
 use coupon_service::settings::ServerUrl;
 use deadpool_redis::redis::{self, Client};
 use rusqlite::types::ValueRef;
@@ -280,7 +281,33 @@ fn a_reset_is_refused_while_a_process_is_at_work_and_once_it_has_ended_it_is_not
     let error = format!("{:#}", place.try_seed("hash", &small(50), true).unwrap_err());
     assert!(error.contains("are at work on data set") && error.contains("processes: 1"), "{error}");
     assert_eq!(place.rows(), 100, "nothing has gone");
-    place.run(None, &format!("UPDATE worker_leases SET lease_end = {now} + 600000 - 61000"));
+    place.run(None, &format!("UPDATE worker_leases SET lease_end = {now}"));
     place.seed("hash", &small(50), true);
     assert_eq!(place.rows(), 50);
+}
+
+/// Somebody has a lease that was not renewed for longer than processes take to do so: main may have been away, or the process
+/// was killed.
+#[test]
+fn a_reset_waits_whether_leases_that_have_not_ended_are_renewed() {
+    let place = Place::new("renewed");
+    place.seed("hash", &small(100), false);
+    let now = "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
+    let aged = format!("{now} + 600000 - 61000");
+    place.run(None, &format!("INSERT INTO worker_leases VALUES (3, 'somebody', {now}, {aged})"));
+    // Its connections are a runtime's own.
+    let cluster = || Cluster::new(&place.settings, &*strategy("hash")).unwrap();
+    let renewed = async {
+        let renew = || place.run(None, &format!("UPDATE worker_leases SET lease_end = {now} + 600000"));
+        std::thread::scope(|scope| scope.spawn(renew).join().unwrap());
+    };
+    let error = format!("{:#}", block_on(wipe_unused(&cluster(), &place.settings, renewed)).unwrap_err());
+    assert!(error.contains("are at work on data set") && error.contains("processes: 1"), "{error}");
+    assert_eq!(place.rows(), 100, "nothing has gone");
+
+    place.run(None, &format!("UPDATE worker_leases SET lease_end = {aged}"));
+    let mut waited = false;
+    block_on(wipe_unused(&cluster(), &place.settings, async { waited = true })).unwrap();
+    assert!(waited, "a process that was killed costs that time");
+    assert!(block_on(cluster().label()).unwrap().is_none());
 }

@@ -21,9 +21,10 @@ use tokio::runtime::{self, Runtime};
 
 use self::lane::{Job, Lane};
 use self::rows::{BYTES, Columns, ROWS, insert};
+use super::at_work::RENEWED_WITHIN;
 use super::cluster::{Cluster, Making};
 use super::mysql::Database;
-use super::wipe::{ensure_unused, wipe};
+use super::wipe::wipe_unused;
 use crate::backend::Totals;
 use crate::clock::Clock;
 use crate::settings::ServersSettings;
@@ -61,8 +62,7 @@ impl Bulk {
         let cluster = Cluster::new(settings, strategy)?;
         let making = runtime.block_on(async {
             if reset {
-                ensure_unused(&cluster).await?;
-                wipe(&cluster, settings).await?;
+                wipe_unused(&cluster, settings, tokio::time::sleep(RENEWED_WITHIN)).await?;
             }
             cluster.create(&strategy.layout()).await
         })?;

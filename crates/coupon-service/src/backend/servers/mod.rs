@@ -16,7 +16,7 @@ pub mod rebuild;
 pub mod verify;
 pub mod wipe;
 
-mod at_work;
+pub mod at_work;
 mod catalogue;
 mod counts;
 mod hand_over;

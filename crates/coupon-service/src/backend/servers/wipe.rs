@@ -12,18 +12,13 @@ use super::tasks::remove_keys;
 use crate::settings::ServersSettings;
 
 /// Refuses a data set that services are at work on.
-///
-/// # Errors
-/// When they are, or main cannot be asked.
-pub async fn ensure_unused(cluster: &Cluster) -> Result<()> {
-    let Some(label) = cluster.label().await? else { return Ok(()) };
-    let processes = processes_at_work(&cluster.main).await?;
+async fn ensure_unused(cluster: &Cluster, dataset: &str, renewals: impl Future<Output = ()>) -> Result<()> {
+    let processes = processes_at_work(&cluster.main, renewals).await?;
     ensure!(
         processes == 0,
-        "{}: services are at work on data set {} (processes: {processes}): stop them first; one that was killed counts for \
-         a minute",
-        cluster.main,
-        label.dataset
+        "{}: services are at work on data set {dataset} (processes: {processes}): stop them first; one that was killed \
+         counts for a minute",
+        cluster.main
     );
     Ok(())
 }
@@ -37,6 +32,29 @@ pub async fn ensure_unused(cluster: &Cluster) -> Result<()> {
 /// When a server does not answer, or a setting of one is missing.
 pub async fn wipe(cluster: &Cluster, settings: &ServersSettings) -> Result<()> {
     let _lock = cluster.lock().await?;
+    remove(cluster, settings).await
+}
+
+/// Does so unless services are at work on the data set. Nobody opens it in between.
+///
+/// A process that could not reach main for a while is waited for: `renewals` ends after the time within which every process
+/// that lives has renewed its leases ([`RENEWED_WITHIN`](super::at_work::RENEWED_WITHIN)).
+///
+/// # Errors
+/// When they are, and as for [`wipe`].
+pub async fn wipe_unused(
+    cluster: &Cluster,
+    settings: &ServersSettings,
+    renewals: impl Future<Output = ()>,
+) -> Result<()> {
+    let _lock = cluster.lock().await?;
+    if let Some(label) = cluster.label().await? {
+        ensure_unused(cluster, &label.dataset, renewals).await?;
+    }
+    remove(cluster, settings).await
+}
+
+async fn remove(cluster: &Cluster, settings: &ServersSettings) -> Result<()> {
     let Some(label) = cluster.label().await? else { return cluster.remove_databases().await };
     // The strategy to come may have fewer shards.
     let shards = NonZeroU16::try_from(u16::try_from(cluster.shards.len())?)?.max(label.shard_count());

@@ -29,7 +29,7 @@ pub(in super::super) const TERM_MS: i64 = 600_000;
 /// How long main may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is renewed.
-const RENEW: Duration = Duration::from_secs(30);
+pub(in super::super) const RENEW: Duration = Duration::from_secs(30);
 /// How soon it is tried again for somebody who has no ids.
 const AGAIN: Duration = Duration::from_secs(1);
 

@@ -46,7 +46,7 @@ use consume::Consumer;
 pub(super) use crew::Crew;
 pub(super) use fill::remove_keys;
 use gatekeeper::Gatekeeper;
-pub(super) use lease::{Leases, TERM_MS};
+pub(super) use lease::{Leases, RENEW, TERM_MS};
 use reconcile::Reconciler;
 use reconcile_rows::Rows;
 use store::{Done, Floor, Work};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coupon_core::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
 use super::super::mains_time;
@@ -50,21 +51,28 @@ pub(super) async fn keep_comparing(background: Arc<Background>, leased: Arc<Leas
     while !background.stopping() {
         tokio::time::sleep(LOOK).await;
         let stepped = steps.stepped(clock.now());
-        if stepped {
+        if stepped.is_some() {
             // The leases may have ended meanwhile.
             leased.look_again();
         }
-        if !stepped && agreement.check().is_ok() && compared.elapsed() < EVERY {
+        if stepped.is_none() && agreement.check().is_ok() && compared.elapsed() < EVERY {
             continue;
         }
-        // Without main, what was known last stands; that it is away is told by those who need more of it.
+        // Without main, what was known last stands, and what this clock has been set by since; that main is away is told by
+        // those who need more of it.
         if let Ok(offset) = compare(&background.cluster.main, clock).await {
             compared = Instant::now();
             note(agreement, offset);
-        } else if stepped {
+        } else if let Some(set_by) = stepped {
             compared = compared.checked_sub(EVERY).unwrap_or(compared);
+            note(agreement, corrected(agreement, set_by));
         }
     }
+}
+
+/// How far this clock is ahead of main's, as far as is known without asking, once it was set.
+fn corrected(agreement: &Agreement, set_by_ms: i64) -> i64 {
+    agreement.offset_ms().saturating_add(set_by_ms)
 }
 
 fn note(agreement: &Agreement, offset_ms: i64) {
@@ -83,36 +91,81 @@ fn note(agreement: &Agreement, offset_ms: i64) {
     }
 }
 
-/// Notices that a clock was set, or that the machine slept, by a second clock that only runs forward.
+/// Notices that a clock was set, or that the machine slept, by two others that only run forward: one that stands still while
+/// the machine sleeps, and one that runs on.
 struct Steps {
     shown: Timestamp,
     at: Instant,
+    since_boot_ms: i64,
 }
 
 impl Steps {
     fn new(now: Timestamp) -> Self {
-        Self { shown: now, at: Instant::now() }
+        Self { shown: now, at: Instant::now(), since_boot_ms: since_boot_ms() }
     }
 
-    fn stepped(&mut self, now: Timestamp) -> bool {
+    /// By how many milliseconds the clock was set since the last look, if it was, or the machine slept. A clock that ran on
+    /// while the machine slept was not set: it shows what main's does as well as it did before.
+    fn stepped(&mut self, now: Timestamp) -> Option<i64> {
         let before = std::mem::replace(self, Self::new(now));
         let ran = now.millis() - before.shown.millis();
         let went_by = i64::try_from((self.at - before.at).as_millis()).unwrap_or(i64::MAX);
-        ran.abs_diff(went_by) > STEP_MS
+        let set_by = ran - (self.since_boot_ms - before.since_boot_ms);
+        (ran.abs_diff(went_by) > STEP_MS).then_some(set_by)
     }
+}
+
+/// How long ago the machine was started, the time included in which it slept.
+fn since_boot_ms() -> i64 {
+    #[cfg(target_os = "linux")]
+    let clock = ClockId::Boottime;
+    // Elsewhere this one runs on.
+    #[cfg(not(target_os = "linux"))]
+    let clock = ClockId::Monotonic;
+    let time = clock_gettime(clock);
+    time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// As far as a test that waits for the machine can tell.
+    fn about(set_by: Option<i64>, expected: i64) -> bool {
+        set_by.is_some_and(|set_by| set_by.abs_diff(expected) < 60_000)
+    }
+
     #[test]
-    fn a_clock_that_was_set_is_noticed_once() {
+    fn a_clock_that_was_set_is_noticed_once_and_by_how_much() {
         let start = Timestamp::from_millis(1_795_000_000_000);
         let mut steps = Steps::new(start);
-        assert!(!steps.stepped(start.plus_millis(500)));
-        assert!(steps.stepped(start.plus_millis(3_600_000)));
-        assert!(!steps.stepped(start.plus_millis(3_600_500)));
-        assert!(steps.stepped(start));
+        assert_eq!(steps.stepped(start.plus_millis(500)), None);
+        assert!(about(steps.stepped(start.plus_millis(3_600_000)), 3_599_500));
+        assert_eq!(steps.stepped(start.plus_millis(3_600_500)), None);
+        assert!(about(steps.stepped(start), -3_600_500));
+    }
+
+    #[test]
+    fn a_machine_that_slept_is_noticed_and_its_clock_was_not_set() {
+        let start = Timestamp::from_millis(1_795_000_000_000);
+        let mut steps = Steps::new(start);
+        steps.since_boot_ms -= 3_600_000;
+        assert!(about(steps.stepped(start.plus_millis(3_600_000)), 0));
+    }
+
+    #[test]
+    fn an_offset_that_is_gone_dates_nothing_while_main_cannot_be_asked() {
+        let start = Timestamp::from_millis(1_795_000_000_000);
+        let (agreement, ahead) = (Agreement::default(), 3_600_000);
+        note(&agreement, ahead);
+        let mut steps = Steps::new(start.plus_millis(ahead));
+        let set_by = steps.stepped(start).unwrap();
+        note(&agreement, corrected(&agreement, set_by));
+        assert!(agreement.check().is_ok(), "its clock was put right");
+        assert_eq!(agreement.mains(start), start);
+        let set_by = steps.stepped(start.plus_millis(-ahead)).unwrap();
+        note(&agreement, corrected(&agreement, set_by));
+        assert!(agreement.check().is_err(), "and then wrong again");
+        assert!(agreement.mains(start.plus_millis(-ahead)).millis().abs_diff(start.millis()) < 60_000);
     }
 }

@@ -10,11 +10,13 @@ use amqprs::channel::{
 use anyhow::{Context, Result, ensure};
 use coupon_service::backend::servers::broker::Broker;
 use coupon_stack::Server;
+use serde_json::json;
 
 use super::databases::todays_shard;
 use super::{frozen, killed, meanwhile};
 use crate::faults::proof::Proof;
 use crate::faults::scene::Scene;
+use crate::faults::service::Subject;
 use crate::faults::wait::{blocking, until};
 
 /// How long RabbitMQ stays away, beside the seconds that it takes to start.
@@ -25,7 +27,7 @@ const WRONG: Duration = Duration::from_secs(8);
 const THROUGH: Duration = Duration::from_secs(20);
 /// How long it may take until results wait in the queue of a shard that hangs.
 const FULL: Duration = Duration::from_secs(60);
-/// So many messages wait in a queue before a policy throws most of them away.
+/// So many messages are thrown away by a policy before it goes.
 const MANY: usize = 20;
 
 /// Killed, and started again.
@@ -114,38 +116,52 @@ fn taken_away(
 
 /// A policy lets every queue keep one message, and throw away the oldest beyond it.
 pub(in crate::faults) fn dropping_the_head(scene: &Scene<'_>) -> Result<Proof> {
-    dropped_by(scene, r#"{"max-length":1,"overflow":"drop-head"}"#)
+    dropped_by(scene, &json!({ "max-length": 1, "overflow": "drop-head" }))
 }
 
-/// A policy lets messages live for ten milliseconds: what comes in stays so few that those which went are seen.
+/// A policy lets messages live for a moment.
 pub(in crate::faults) fn letting_messages_die(scene: &Scene<'_>) -> Result<Proof> {
-    dropped_by(scene, r#"{"message-ttl":10}"#)
+    dropped_by(scene, &json!({ "message-ttl": 10 }))
 }
 
-/// A shard hangs, so that results wait in its queue; then a policy throws them away.
-fn dropped_by(scene: &Scene<'_>, policy: &str) -> Result<Proof> {
-    const NAME: &str = "faults";
+/// A policy throws away what waits in the queue of a shard that hangs. It applies to what comes later, and has RabbitMQ put
+/// what it throws away into a queue of the harness's own, which counts it.
+fn dropped_by(scene: &Scene<'_>, drops: &serde_json::Value) -> Result<Proof> {
     let (stack, shard) = (scene.stack()?, todays_shard(scene)?);
-    stack.pause(Server::Shard(shard.number()))?;
-    let queues = scene.subjects.iter().map(|subject| Ok(subject.names()?.queue(shard)));
-    let queues: Vec<String> = queues.collect::<Result<_>>()?;
-    // The load goes on, so that fewer of them can only be so by the policy.
-    for queue in &queues {
-        until("results wait in the queue", FULL, || Ok(waiting(scene, queue)? > MANY))?;
-    }
-    scene.begins();
-    let set = || stack.rabbitmqctl(&["set_policy", NAME, ".*", policy, "--apply-to", "queues"]).map(drop);
-    let look = || {
-        let few = |queue: &String| {
-            until("the policy throws messages away", THROUGH, || Ok(waiting(scene, queue)? <= MANY / 2))
-        };
-        let dropped = queues.iter().map(|queue| if few(queue).is_ok() { MANY / 2 } else { 0 });
-        Ok(dropped.collect::<Vec<usize>>())
+    let bin = |subject: &Subject| format!("dropped-{}", subject.namespace);
+    let set = || {
+        scene.subjects.iter().try_for_each(|subject| {
+            let (bin, queues) = (bin(subject), format!("^{}\\.", subject.namespace));
+            let mut policy = drops.clone();
+            policy["dead-letter-exchange"] = "".into();
+            policy["dead-letter-routing-key"] = bin.clone().into();
+            let declared = QueueDeclareArguments::durable_client_named(&bin);
+            with_channel(scene, async move |channel| Ok(channel.queue_declare(declared).await.map(drop)?))?;
+            stack
+                .rabbitmqctl(&["set_policy", &bin, &queues, &policy.to_string(), "--apply-to", "queues"])
+                .map(drop)
+        })
     };
-    let gone = meanwhile(set, look, || stack.rabbitmqctl(&["clear_policy", NAME]).map(drop))?;
+    let look = || {
+        stack.pause(Server::Shard(shard.number()))?;
+        let gone =
+            || scene.subjects.iter().map(|subject| waiting(scene, &bin(subject))).collect::<Result<Vec<_>>>();
+        // Without so many there is no proof of it.
+        let _ =
+            until("the policy throws messages away", FULL, || Ok(gone()?.iter().all(|gone| *gone >= MANY)));
+        gone()
+    };
+    let right = || {
+        scene.subjects.iter().try_for_each(|subject| {
+            stack.rabbitmqctl(&["clear_policy", &bin(subject)])?;
+            delete_queue(scene, bin(subject))
+        })
+    };
+    scene.begins();
+    let gone = meanwhile(set, look, right)?;
     stack.resume(Server::Shard(shard.number()))?;
     scene.lifted();
-    went(scene, &gone, "at least, by the policy")
+    went(scene, &gone, "by the policy")
 }
 
 /// Every service lost something.

@@ -15,8 +15,6 @@ use crate::audit::{Claim, Claims};
 use crate::http::{Target, post_json};
 use crate::load::{GrabOutcome, GrabRecord};
 
-/// How long a client goes on asking.
-const PATIENCE: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(100);
 /// How many clients ask at once.
 const CLIENTS: usize = 8;
@@ -34,24 +32,27 @@ pub struct Resolved {
     pub held: u64,
     /// Asked again, and refused: then nothing may be stored.
     pub refused: u64,
+    /// Asked again for as long as anybody does, and never told.
+    pub unanswered: u64,
 }
 
 impl Resolved {
     /// How many there were.
     #[must_use]
     pub const fn all(self) -> u64 {
-        self.granted + self.held + self.refused
+        self.granted + self.held + self.refused + self.unanswered
     }
 }
 
 /// Asks again, and adds what is answered to the claims, and every other grab as it ended. A user who does not ask again
-/// leaves an unclear grab unclear; of one who does, only the last answer counts.
+/// leaves an unclear grab unclear; of one who does, only the last answer counts. Each user asks for as long as `patience`;
+/// says of one who got no clear answer all the while what came instead.
 pub(super) fn resolve(
     subject: &Subject,
     grabs: &[GrabRecord],
-    who: Who,
+    (who, patience): (Who, Duration),
     claims: &mut Claims,
-) -> Result<Resolved> {
+) -> Result<(Resolved, Option<String>)> {
     let unclear = grabs.iter().filter(|grab| is_unclear(grab));
     let unclear: BTreeSet<(u64, u64)> = unclear.map(|grab| (grab.user_id, grab.coupon_id)).collect();
     let asks = |(number, _): &(usize, (u64, u64))| match who {
@@ -66,12 +67,12 @@ pub(super) fn resolve(
             grab.tell(claims);
         }
     }
-    let mut resolved = Resolved::default();
+    let (mut resolved, mut unanswered) = (Resolved::default(), None);
     if unclear.is_empty() {
-        return Ok(resolved);
+        return Ok((resolved, unanswered));
     }
     let target = subject.one()?;
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + patience;
     let answers = std::thread::scope(|scope| {
         let share = unclear.len().div_ceil(CLIENTS);
         let clients = unclear.chunks(share).map(|some| {
@@ -99,10 +100,20 @@ pub(super) fn resolve(
                 resolved.refused += 1;
                 Claim::Refused
             }
+            Answer::Never(said) => {
+                resolved.unanswered += 1;
+                unanswered.get_or_insert_with(|| {
+                    format!(
+                        "user {user}, coupon {coupon}: no clear answer in {} s: {said}",
+                        patience.as_secs()
+                    )
+                });
+                Claim::Unknown
+            }
         };
         claims.add(user, coupon, claim);
     }
-    Ok(resolved)
+    Ok((resolved, unanswered))
 }
 
 enum Answer {
@@ -110,6 +121,8 @@ enum Answer {
     Held(i64),
     SoldOut,
     Refused,
+    /// What came instead of an answer last.
+    Never(String),
 }
 
 fn ask(target: &Target, (user, coupon): (u64, u64), end: Instant) -> Result<Answer> {
@@ -121,12 +134,7 @@ fn ask(target: &Target, (user, coupon): (u64, u64), end: Instant) -> Result<Answ
         );
         match asked {
             Ok(answer) => return decided(&answer),
-            Err(error) if Instant::now() >= end => {
-                let patience = PATIENCE.as_secs();
-                return Err(
-                    error.context(format!("user {user}, coupon {coupon}: no clear answer in {patience} s"))
-                );
-            }
+            Err(error) if Instant::now() >= end => return Ok(Answer::Never(format!("{error:#}"))),
             Err(_) => std::thread::sleep(PAUSE),
         }
     }

@@ -24,7 +24,9 @@ use crate::load::Outcome;
 
 /// How long a service may take to settle once the fault is lifted.
 const SETTLE: Duration = Duration::from_secs(120);
-/// The same, where it may never settle because something is left out.
+/// How long a client goes on asking.
+const ASKING: Duration = Duration::from_secs(90);
+/// Either, where something is left out, so that it may never come to that.
 const SETTLE_WITHOUT: Duration = Duration::from_secs(30);
 
 /// Plays a row. Whatever keeps it from being played is its verdict.
@@ -89,7 +91,11 @@ fn settle_and_audit(
     let mut claims = Claims::default();
     let grabs = [&*outcome.grabs, &scene.grabs_of(subject.name)].concat();
     let who = scene.stage.without.map_or(Who::EverySecond, |without| without.who);
-    let resolved = resolve(subject, &grabs, who, &mut claims)?;
+    let patience = if scene.stage.without.is_some() { SETTLE_WITHOUT } else { ASKING };
+    let (resolved, unanswered) = resolve(subject, &grabs, (who, patience), &mut claims)?;
+    if let Some(unanswered) = unanswered {
+        scene.expect(false, format!("{}: {unanswered}, and {} more", subject.name, resolved.unanswered - 1));
+    }
     let settled = settle(scene, subject);
     if let Err(error) = &settled {
         scene.expect(false, format!("{}: {error:#}", subject.name));

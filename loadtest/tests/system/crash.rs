@@ -18,6 +18,7 @@ fn kill(service: &Service, signal: Signal) {
 /// Three times: load, kill -9 in its midst, start again on what is left.
 fn killed_under_load(kind: Kind) {
     let mut site = Site::seeded(kind);
+    let mut granted = 0;
     for round in 0..3_u64 {
         let (service, target) = site.start();
         let outcome = std::thread::scope(|scope| {
@@ -27,8 +28,9 @@ fn killed_under_load(kind: Kind) {
             });
             site.load(&target, Duration::from_secs(1), round)
         });
-        assert!(outcome.counts.granted > 0, "nothing was acknowledged before the kill");
+        granted += outcome.counts.granted;
     }
+    assert!(granted > 0, "nothing was acknowledged before any of the kills");
     let (service, target) = site.start();
     let report = site.audited(&target);
     assert_eq!(report.violations(), 0, "{:#?}", report.findings);

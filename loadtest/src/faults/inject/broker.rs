@@ -109,6 +109,8 @@ fn taken_away(
         let taken = with_channel(scene, async |channel| take(channel, queue).await)?;
         gone.push(usize::try_from(taken.unwrap_or(0))?);
     }
+    // So that it is seen whether grabs go on.
+    std::thread::sleep(AWAY);
     stack.resume(Server::Shard(shard.number()))?;
     scene.lifted();
     went(scene, &gone, how)

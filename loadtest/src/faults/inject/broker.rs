@@ -10,7 +10,7 @@ use amqprs::channel::{
 use anyhow::{Context, Result, ensure};
 use coupon_service::backend::servers::broker::Broker;
 use coupon_stack::Server;
-use serde_json::json;
+use serde_json::Value;
 
 use super::databases::todays_shard;
 use super::{frozen, killed, meanwhile};
@@ -118,25 +118,25 @@ fn taken_away(
 
 /// A policy lets every queue keep one message, and throw away the oldest beyond it.
 pub(in crate::faults) fn dropping_the_head(scene: &Scene<'_>) -> Result<Proof> {
-    dropped_by(scene, &json!({ "max-length": 1, "overflow": "drop-head" }))
+    dropped_by(scene, &[("max-length", 1.into()), ("overflow", "drop-head".into())])
 }
 
 /// A policy lets messages live for a moment.
 pub(in crate::faults) fn letting_messages_die(scene: &Scene<'_>) -> Result<Proof> {
-    dropped_by(scene, &json!({ "message-ttl": 10 }))
+    dropped_by(scene, &[("message-ttl", 10.into())])
 }
 
 /// A policy throws away what waits in the queue of a shard that hangs. It applies to what comes later, and has RabbitMQ put
 /// what it throws away into a queue of the harness's own, which counts it.
-fn dropped_by(scene: &Scene<'_>, drops: &serde_json::Value) -> Result<Proof> {
+fn dropped_by(scene: &Scene<'_>, drops: &[(&str, Value)]) -> Result<Proof> {
     let (stack, shard) = (scene.stack()?, todays_shard(scene)?);
     let bin = |subject: &Subject| format!("dropped-{}", subject.namespace);
     let set = || {
         scene.subjects.iter().try_for_each(|subject| {
             let (bin, queues) = (bin(subject), format!("^{}\\.", subject.namespace));
-            let mut policy = drops.clone();
-            policy["dead-letter-exchange"] = "".into();
-            policy["dead-letter-routing-key"] = bin.clone().into();
+            let into = [("dead-letter-exchange", "".into()), ("dead-letter-routing-key", bin.clone().into())];
+            let policy: Value =
+                drops.iter().cloned().chain(into).map(|(key, value)| (key.to_owned(), value)).collect();
             let declared = QueueDeclareArguments::durable_client_named(&bin);
             with_channel(scene, async move |channel| Ok(channel.queue_declare(declared).await.map(drop)?))?;
             stack

@@ -4,7 +4,7 @@ use super::Report;
 use super::model::{AuditResult, Contestant, Metric, Quantile};
 use crate::format::{count, number, plain};
 
-/// The name of the place in a document where the table stands ([`crate::format::put_into`]).
+/// The name of the place in a document where the table stands.
 pub const PLACE: &str = "demo";
 
 /// The queries whose cost the strategies decide, by endpoint.

@@ -2,12 +2,13 @@
 //!
 //! Such a body does not say how long it is. One that nobody holds any more is read and thrown away by the HTTP library for
 //! as long as it goes on, on a connection that nothing closes. One that is held counts as unread when the answer goes: the
-//! connection is then closed, as it is after a body that says itself that it is too large.
+//! answer says then that the connection is closed, as it does after a body that says itself that it is too large. What is
+//! left of a body that is here already is read first, so that a connection is not lost over a few bytes.
 
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use actix_web::HttpMessage as _;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
@@ -17,9 +18,24 @@ use actix_web::http::header;
 use actix_web::web::Bytes;
 use futures_util::{Stream, StreamExt as _};
 
+/// Bytes of a body that nobody wanted that are read for the connection's sake.
+const SPARED: usize = 64 * 1024;
+
 /// A body that is held, by whoever reads it and by the answer.
 #[derive(Clone)]
-pub(super) struct Held(Rc<RefCell<Payload>>);
+pub(super) struct Held {
+    body: Rc<RefCell<Body>>,
+    /// Bytes that were read for nobody.
+    spared: usize,
+    /// Set once nothing more had come.
+    waited: bool,
+}
+
+struct Body {
+    payload: Payload,
+    /// Set at its end, with whether that was a good one. The HTTP library must not be asked for more then.
+    ended: Option<bool>,
+}
 
 impl Held {
     /// Takes hold of a request's body, if it is in chunks.
@@ -27,9 +43,35 @@ impl Held {
         if !req.headers().contains_key(header::TRANSFER_ENCODING) {
             return None;
         }
-        let held = Self(Rc::new(RefCell::new(req.take_payload())));
+        let body = Rc::new(RefCell::new(Body { payload: req.take_payload(), ended: None }));
+        let held = Self { body, spared: 0, waited: false };
         req.set_payload(Payload::Stream { payload: Box::pin(held.clone()) });
         Some(held)
+    }
+
+    /// Reads what is here of a body that is answered already, and tells if that was all. The connection is read once more
+    /// before it counts as silent: what came together with the request's head is taken apart only then.
+    pub(super) fn poll_end(&mut self, waker: &mut Context<'_>) -> Poll<bool> {
+        loop {
+            let ended = self.body.borrow().ended;
+            if let Some(well) = ended {
+                return Poll::Ready(well);
+            }
+            match self.poll_next_unpin(waker) {
+                Poll::Ready(Some(Ok(bytes))) if self.spared + bytes.len() <= SPARED => {
+                    self.spared += bytes.len();
+                    self.waited = false;
+                }
+                Poll::Ready(Some(Ok(_))) => return Poll::Ready(false),
+                Poll::Ready(_) => {}
+                Poll::Pending if self.waited => return Poll::Ready(false),
+                Poll::Pending => {
+                    self.waited = true;
+                    waker.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+        }
     }
 
     /// The answer's body, which holds that of the request until it is sent.
@@ -42,7 +84,12 @@ impl Stream for Held {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(self: Pin<&mut Self>, waker: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.borrow_mut().poll_next_unpin(waker)
+        let mut body = self.body.borrow_mut();
+        let next = ready!(body.payload.poll_next_unpin(waker));
+        if !matches!(next, Some(Ok(_))) {
+            body.ended = Some(next.is_none());
+        }
+        Poll::Ready(next)
     }
 }
 

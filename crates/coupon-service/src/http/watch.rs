@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context as Waker, Poll};
+use std::task::{Context as Waker, Poll, ready};
 use std::time::Instant;
 
 use actix_web::Error;
@@ -63,7 +63,8 @@ where
         context.recorded = self.service.traces.as_ref().is_some_and(|traces| traces.records(&context));
         let _at_work = context::enter(context);
         let (begun, held) = (Instant::now(), Held::of(&mut req));
-        Watched { answer: self.inner.call(req), service: Rc::clone(&self.service), context, begun, held }
+        let (answer, service) = (self.inner.call(req), Rc::clone(&self.service));
+        Watched { answer, service, context, begun, held, kept: None }
     }
 }
 
@@ -74,6 +75,8 @@ pub(crate) struct Watched<F> {
     context: Context,
     begun: Instant,
     held: Option<Held>,
+    /// The answer to a request whose body is not read to its end.
+    kept: Option<ServiceResponse>,
 }
 
 impl<F> Future for Watched<F>
@@ -84,13 +87,25 @@ where
 
     fn poll(mut self: Pin<&mut Self>, waker: &mut Waker<'_>) -> Poll<Self::Output> {
         let _at_work = context::enter(self.context);
-        Pin::new(&mut self.answer).poll(waker).map_ok(|mut answer| {
-            self.answered(&mut answer);
-            match self.held.take() {
-                Some(held) => answer.map_body(|_, body| held.until_sent(body)),
-                None => answer,
+        let mut answer = match self.kept.take() {
+            Some(answer) => answer,
+            None => {
+                let mut answer = ready!(Pin::new(&mut self.answer).poll(waker))?;
+                self.answered(&mut answer);
+                answer
             }
-        })
+        };
+        if let Some(mut held) = self.held.take() {
+            match held.poll_end(waker) {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => answer = answer.map_body(|_, body| held.until_sent(body)),
+                Poll::Pending => {
+                    (self.held, self.kept) = (Some(held), Some(answer));
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(Ok(answer))
     }
 }
 

@@ -99,6 +99,29 @@ fn a_body_in_chunks_without_an_end_is_hung_up_on() {
     assert_eq!(api.get("/healthz").status, 200);
 }
 
+/// A connection is not lost over a few bytes that nobody wanted. Whoever sends on behind many must know that nothing there
+/// is looked at.
+#[test]
+fn a_body_in_chunks_that_nobody_wanted_is_read_or_the_hang_up_is_announced() {
+    let api = Api::start();
+    let mut connection = api.connect();
+    for chunks in ["", "2\r\n  \r\n", &"2\r\n  \r\n".repeat(1_000)] {
+        let request = format!(
+            "GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n"
+        );
+        connection.send(request.repeat(3).as_bytes());
+        (0..3).for_each(|_| assert_eq!(connection.receive(false).status, 200));
+    }
+
+    let chunks = "2\r\n  \r\n".repeat(50_000);
+    let request =
+        format!("GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n");
+    connection.try_send(request.repeat(3).as_bytes());
+    let answer = connection.receive(false);
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    assert!(connection.is_closed());
+}
+
 #[test]
 fn requests_sent_at_once_are_answered_in_order() {
     let api = Api::start();

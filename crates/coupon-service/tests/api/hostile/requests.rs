@@ -36,6 +36,10 @@ impl Hostile {
         }
     }
 
+    pub(super) fn has_body(&self) -> bool {
+        !self.body.is_empty()
+    }
+
     pub(super) fn bytes(&self) -> Vec<u8> {
         let Self { method, target, headers, body, .. } = self;
         let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{headers}");

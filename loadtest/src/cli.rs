@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use coupon_cli::terminal;
 use coupon_cli::{Pages, heard};
 
 use crate::cmd::{
     advise, audit, bench, compare, diff, explain, faults, figures, replay, run, schema, serve, simulate,
     vertical,
 };
-use crate::terminal;
 
 /// Load-tests the coupon services and compares their sharding strategies.
 #[derive(Debug, Parser)]

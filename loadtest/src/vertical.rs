@@ -8,13 +8,13 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use coupon_cli::terminal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::http::Target;
 use crate::load::{Arrivals, LoadSpec, Outcome, run_load};
 use crate::stats::{Estimate, Judgement, MIN_ROUNDS, estimate, judge, ratios};
-use crate::terminal;
 use crate::workload::{Action, Catalogue, Endpoint, Requests, Rooms, Scenario, Workload};
 
 /// The reads compared: the pair's name, the narrow one, the wide one.

@@ -1,11 +1,15 @@
 //! Terminal matters of every program: completions for shells and manual pages made from its own command line, counts as
-//! [`numbers`] has them, and text from outside shown as [`plain`] has it, on whatever [`screen`] there is.
+//! [`numbers`] has them and times as [`duration`] has them, text from outside shown as [`plain`] has it, on whatever [`screen`]
+//! there is, and files that are their owner's alone. Instruments write to the [`terminal`] at one place.
 //!
 //! Completions and pages are made from the flags as they are, so that they cannot fall behind them.
 
+pub mod duration;
+pub mod files;
 pub mod numbers;
 pub mod plain;
 pub mod screen;
+pub mod terminal;
 
 use std::fs;
 use std::io::{self, Write};

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use coupon_cli::terminal;
 use seeder::SeedOptions;
 
 use crate::contestants::{Running, Setup, Site, Spec};
-use crate::terminal;
 use crate::workload::Catalogue;
 
 /// The shards of every service that is measured, unless a section is about their number.

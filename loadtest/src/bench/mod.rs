@@ -24,10 +24,10 @@ pub mod table;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
+use coupon_cli::terminal;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::contestants::{Site, stop_services_on_interrupt};
-use crate::terminal;
 use context::{Context, SHARDS};
 use record::Bench;
 use section::Section;

@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
+use coupon_cli::terminal;
+
 use super::context::Context;
 use super::model::{Curve, Findings, Row};
 use super::section::Section;
 use crate::contestants::wait_if_interrupted;
-use crate::terminal;
 
 /// A section's results.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use coupon_cli::terminal;
 use coupon_core::Timestamp;
 
 use super::arguments::Output;
@@ -14,7 +15,6 @@ use crate::advise::{Advice, Agreement, Finding, agreement, alternatives, best_tw
 use crate::compare::{Ending, compare_and_keep};
 use crate::contestants::Spec;
 use crate::replay::{Mix, Recording};
-use crate::terminal;
 
 const EXIT_CODES: &str = "Exits with 0 when the proof agrees with the prediction, cannot be complete, or is not wanted \
 (--no-proof), 2 when a promise was broken, 3 when the proof differs from the prediction, 1 on other failures.";

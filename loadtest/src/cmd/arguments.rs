@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use coupon_cli::files;
 use serde::Serialize;
 
-use crate::files;
 use crate::http::Target;
 use crate::load::{Arrivals, LoadSpec};
 use crate::report::require::{Limit, Scope};

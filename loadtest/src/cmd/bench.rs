@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
+use coupon_cli::terminal;
 
 use super::arguments::{Output, folder};
 use crate::bench::doc::{self, Notes};
 use crate::bench::record::Bench;
 use crate::bench::{bench, chosen, table};
-use crate::terminal;
 
 /// The exit code of figures that are not valid.
 const NOT_VALID: u8 = 2;

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
+use coupon_cli::terminal::note;
 
 use super::arguments::{BEYOND_LIMIT, Output};
 use crate::report::diff::{self, Change, Diff, LEAST};
 use crate::report::model::{Metric, Report};
 use crate::report::{read, terminal};
-use crate::terminal::note;
 
 const EXIT_CODES: &str = "Exits with 0 when nothing became worse (undecided figures included), 3 when something did, 1 when \
 the two could not be compared. Worse is also an audit that passed before and fails after, and 0.1 % more requests that fail, \

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::ensure;
+use coupon_cli::terminal;
 use coupon_core::{CouponId, RoomId, RowKey, ShardingStrategy, Timestamp, UserId};
 
 use crate::explain::{Explanation, now, room_of};
-use crate::terminal;
 
 /// Its command line.
 #[derive(Debug, clap::Args)]

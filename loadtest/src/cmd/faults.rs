@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use coupon_cli::terminal;
 
 use super::arguments;
 use super::audit::VIOLATED;
@@ -14,7 +15,6 @@ use crate::faults::{
 };
 use crate::format::put_into;
 use crate::load::LoadSpec;
-use crate::terminal;
 
 /// How a person would play all rows with this build, and leave out all mechanisms.
 const COMMANDS: [&str; 2] = if cfg!(debug_assertions) {

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use coupon_cli::terminal;
 
 use crate::format::put_into;
 use crate::report::model::Contestant;
 use crate::report::{Report, markdown, read};
-use crate::terminal;
 
 /// Its command line.
 #[derive(Debug, clap::Args)]

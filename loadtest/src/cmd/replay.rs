@@ -4,6 +4,7 @@ use std::num::NonZeroU16;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use coupon_cli::terminal;
 
 use super::arguments;
 use super::compare::exit_code;
@@ -13,7 +14,6 @@ use crate::contestants::Spec;
 use crate::format::counted;
 use crate::replay::split;
 use crate::report::require::Scope;
-use crate::terminal;
 
 const EXIT_CODES: &str = "Exits with 0 when every promise and every --require was kept, 2 when a promise was broken, 3 when \
 only a --require was not kept, 1 on other failures.";

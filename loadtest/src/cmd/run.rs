@@ -10,17 +10,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use coupon_cli::duration::parse_duration;
 use coupon_cli::numbers::count;
+use coupon_cli::terminal;
 
 use super::arguments::{self, BEYOND_LIMIT, Output};
 use super::servers::ServersArgs;
 use crate::audit::write_acks;
 use crate::contestants::{INTERRUPTED_CODE, end_load_on_interrupt};
-use crate::duration::parse_duration;
 use crate::load::{Arrivals, GrabRecord, LoadSpec, Outcome, Progress, run_load_with};
 use crate::report::measured;
 use crate::report::require::{Limit, Scope};
-use crate::terminal;
 use crate::workload::{BUILT_IN, Workload};
 
 /// How long a run takes unless told otherwise.

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
+use coupon_cli::terminal;
 
 use crate::report::schema;
-use crate::terminal;
 
 /// Its command line.
 #[derive(Debug, clap::Args)]

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use coupon_cli::duration::parse_duration;
 use coupon_service::settings::{ServersSettings, Sources, shown};
 use seeder::SeedOptions;
 
 use crate::compare::Wanted;
 use crate::contestants::Setup;
-use crate::duration::parse_duration;
 
 /// Where servers are: as the services take it, from a file, the environment and flags.
 #[derive(Debug, Clone, Default, clap::Args)]

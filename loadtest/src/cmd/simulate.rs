@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::ensure;
 use coupon_cli::numbers::some;
+use coupon_cli::terminal;
 
 use super::arguments::Output;
 use crate::simulate::{self, Options};
-use crate::terminal;
 
 /// The hot rooms of the standard workload.
 const HOT_ROOMS: u64 = 5;

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use coupon_cli::terminal;
 use seeder::SeedOptions;
 
 use super::arguments::{self, Output};
 use crate::contestants::{Running, Setup, Spec, stop_services_on_interrupt};
-use crate::terminal;
 use crate::vertical::{Options, measure};
 use crate::workload::Catalogue;
 

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use coupon_cli::heard;
+use coupon_cli::terminal;
 
 use crate::contestants::{Running, Setup, Spec, stop_services_on_interrupt, wait_if_interrupted};
 use crate::http::Target;
@@ -30,7 +31,6 @@ use crate::load::LoadSpec;
 use crate::report::require::{self, Limit};
 use crate::report::{self, Report, model};
 use crate::stats::MIN_ROUNDS;
-use crate::terminal;
 use crate::vertical::Vertical;
 pub use audience::Audience;
 use audience::Seat;

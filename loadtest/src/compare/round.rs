@@ -1,6 +1,7 @@
 //! One contestant's part in a comparison: its rounds, its grabs, its audits.
 
 use anyhow::{Context, Result, anyhow};
+use coupon_cli::terminal;
 use coupon_service::api::ShardsStatus;
 
 use super::Ending;
@@ -12,7 +13,6 @@ use crate::http::get_json;
 use crate::load::{LoadSpec, run_load};
 use crate::report::measured;
 use crate::report::model::{self, AuditResult, MAX_EXAMPLES, Reading, Round, Violation};
-use crate::terminal;
 
 /// A contestant, with everything it was ever asked for.
 #[derive(Debug)]

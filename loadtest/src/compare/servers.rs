@@ -4,11 +4,11 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use anyhow::Result;
+use coupon_cli::terminal;
 use coupon_service::settings::ServersSettings;
 
 use super::Options;
 use crate::contestants::Site;
-use crate::terminal;
 
 /// The servers that a comparison is to have.
 #[derive(Debug, Clone)]

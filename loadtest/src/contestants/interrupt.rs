@@ -12,12 +12,11 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use coupon_cli::terminal;
 use coupon_stack::Guardian;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
-
-use crate::terminal;
 
 /// What a program exits with that an interrupt ended, as shells expect it.
 pub(crate) const INTERRUPTED_CODE: u8 = 130;

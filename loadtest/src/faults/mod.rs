@@ -36,10 +36,10 @@ pub use report::{Report, Row, Verdict};
 pub use stage::Terms;
 pub use without::{SWITCHES, Without, find_without};
 
-use stage::{Programs, SHARDS, Stage};
+use coupon_cli::terminal;
 
 use crate::contestants::Site;
-use crate::terminal;
+use stage::{Programs, SHARDS, Stage};
 
 /// What to break, and how hard to press meanwhile.
 #[derive(Debug, Clone)]

@@ -20,11 +20,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use coupon_cli::files;
 use coupon_cli::plain;
-use serde_json::Value;
-
-use crate::files;
 pub use model::Report;
+use serde_json::Value;
 pub use summarise::summarise;
 
 /// The files of a report.

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow};
+use coupon_cli::files;
+use coupon_cli::terminal;
 
 use super::board::Board;
 use super::decide;
 use crate::compare::{self, Audience, watched};
-use crate::files;
 use crate::report::{self, Report};
-use crate::terminal;
 
 /// Reports are some hundred kilobytes each.
 const MOST_REPORTS: usize = 20;

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use coupon_cli::terminal;
 use coupon_service::api::AdminStats;
 use seeder::SeedOptions;
 
@@ -16,7 +17,6 @@ use crate::contestants::{Running, Spec};
 use crate::http::{Target, get_json};
 use crate::load::{Arrivals, LoadSpec, Outcome, run_load};
 use crate::report::model::Figure;
-use crate::terminal;
 use crate::workload::{Catalogue, Workload};
 
 /// The interval between samples of a service's memory.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use coupon_cli::terminal;
 
 use crate::audit::Start;
 use crate::cmd::arguments::Output;
@@ -11,7 +12,6 @@ use crate::cmd::recorded_start;
 use crate::cmd::servers::ServersArgs;
 use crate::contestants::{Running, Site};
 use crate::http::Target;
-use crate::terminal;
 
 /// Writes it beside the file of acknowledgements. Data that cannot be read here is no error: an audit of it then knows less,
 /// and says so. A start that an earlier run left there is not this one's, and goes.

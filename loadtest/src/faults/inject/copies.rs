@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use coupon_cli::terminal;
 use coupon_core::Timestamp;
 use coupon_service::backend::servers::mysql::Database;
 use coupon_service::backend::servers::rebuild::Rebuilt;
@@ -18,7 +19,6 @@ use crate::faults::proof::Proof;
 use crate::faults::scene::Scene;
 use crate::faults::service::Subject;
 use crate::faults::wait::{blocking, until};
-use crate::terminal;
 
 /// How long something may take that depends on a restarted server.
 const SLOW: Duration = Duration::from_secs(60);

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use coupon_cli::terminal;
 use coupon_stack::{Server, Stack, Status};
 
 use crate::faults::proof::NotInjected;
-use crate::terminal;
 
 /// Room beside what is there, in KB: a server that starts makes files of its own.
 const ROOM_KB: u64 = 32_768;

@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
-use coupon_cli::{heard, plain, screen};
+use crate::{heard, plain, screen};
 
 /// The reason why the first lost line of result could not be written.
 static LOST: OnceLock<io::Error> = OnceLock::new();

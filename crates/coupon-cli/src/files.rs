@@ -12,7 +12,7 @@ const OWNER_ONLY: u32 = 0o600;
 ///
 /// # Errors
 /// When it cannot be written, or others could go on reading it.
-pub(crate) fn private(path: &Path) -> io::Result<File> {
+pub fn private(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_ONLY).open(path)?;
     // One that was there before keeps its mode; a pipe or a device is not this program's to close.
     if file.metadata()?.is_file() {
@@ -25,7 +25,7 @@ pub(crate) fn private(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// When it cannot be written.
-pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
+pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let written = private(path).and_then(|mut file| file.write_all(text.as_bytes()));
     if written.is_err() {
         // It may not even be there.

@@ -7,9 +7,8 @@ use anyhow::Context as _;
 use coupon_core::{
     CouponId, Placement, Plan, ResultQuery, RoomId, RowKey, ShardingStrategy, TimeRange, Timestamp,
 };
+use coupon_measure::format::counted;
 use serde::Serialize;
-
-use crate::format::counted;
 
 /// The number of a plan's tables that are named before the rest is only counted.
 const NAMED: usize = 4;

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use coupon_cli::terminal;
+use coupon_measure::Turns;
+use coupon_measure::stats::{Estimate, Judgement, MIN_ROUNDS, estimate, judge, ratios};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::http::Target;
 use crate::load::{Arrivals, LoadSpec, Outcome, run_load};
-use crate::stats::{Estimate, Judgement, MIN_ROUNDS, estimate, judge, ratios};
 use crate::workload::{Action, Catalogue, Endpoint, Requests, Rooms, Scenario, Workload};
 
 /// The reads compared: the pair's name, the narrow one, the wide one.
@@ -89,12 +90,15 @@ struct Series {
 /// When the service cannot be reached, or answers a read with an error.
 pub fn measure(target: &Target, options: &Options) -> Result<Vertical> {
     let mut series: BTreeMap<Endpoint, Series> = BTreeMap::new();
-    let mut endpoints: Vec<Endpoint> = PAIRS.iter().flat_map(|&(_, narrow, wide)| [narrow, wide]).collect();
+    let endpoints: Vec<Endpoint> = PAIRS.iter().flat_map(|&(_, narrow, wide)| [narrow, wide]).collect();
     for &endpoint in &endpoints {
         send(target, options, endpoint, Duration::from_millis(200), 0)?; // unmeasured: fills the caches
     }
+    let mut turns = Turns::new(options.seed);
     for round in 0..options.rounds {
-        for &endpoint in &endpoints {
+        for endpoint in
+            turns.shuffled(endpoints.len()).into_iter().filter_map(|at| endpoints.get(at).copied())
+        {
             let (number, all, name) = (round + 1, options.rounds, endpoint.name());
             terminal::progress(format!("round {number} of {all}: {name}"));
             let outcome = send(target, options, endpoint, options.duration, round + 1)?;
@@ -103,8 +107,6 @@ pub fn measure(target: &Target, options: &Options) -> Result<Vertical> {
             series.per_second.push(outcome.ok_per_second());
             series.p50_ms.push(figures.latency.value_at_quantile(0.5) as f64 / 1e3);
         }
-        // Whoever went first goes last next time, so that neither always follows the other.
-        endpoints.reverse();
     }
     terminal::clear_progress();
     let pairs = PAIRS.iter().map(|&(name, narrow, wide)| pair(name, narrow, wide, &series)).collect();

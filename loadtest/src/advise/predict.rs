@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use coupon_core::{ResultQuery, RowKey, ShardId, ShardingStats, ShardingStrategy, TimeRange, Timestamp};
+use coupon_measure::random::Random;
 use serde::Serialize;
 
-use crate::random::Random;
 use crate::replay::{Mix, Recording, Row};
 use crate::workload::Endpoint;
 

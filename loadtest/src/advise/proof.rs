@@ -2,13 +2,12 @@
 
 use std::fmt;
 
+use coupon_measure::format::{count, number};
 use serde::Serialize;
 
-use crate::format::{count, number};
+use super::Prediction;
 use crate::report::model::{Contestant, Figure};
 use crate::workload::Endpoint;
-
-use super::Prediction;
 
 /// Figures further apart than this part of them do not agree. Routing is exact: what differs is which grabs failed.
 const TOLERANCE: f64 = 0.02;

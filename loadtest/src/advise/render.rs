@@ -2,8 +2,9 @@
 
 use std::num::NonZeroU16;
 
+use coupon_measure::format::{count, list, number, percent, plain};
+
 use super::{Finding, Start, best_two};
-use crate::format::{count, list, number, percent, plain};
 use crate::replay::{Mix, Recording};
 use crate::simulate::table;
 

@@ -24,7 +24,7 @@ fn free(folder: &Path) -> Result<u64> {
 
 fn fits(bytes: u64, free: u64, folder: &Path) -> Result<(), String> {
     let wanted = bytes.saturating_add(RESERVE);
-    let gb = |bytes: u64| crate::format::number(bytes as f64 / 1e9);
+    let gb = |bytes: u64| coupon_measure::format::number(bytes as f64 / 1e9);
     if free >= wanted {
         return Ok(());
     }

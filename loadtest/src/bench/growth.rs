@@ -1,9 +1,10 @@
 //! Statements about growth, computed from a series' figures and never written by hand.
 
+use coupon_measure::format::{number, plain, times};
+use coupon_measure::stats::RELEVANT_DIFFERENCE;
+
 use super::model::{Curve, Growth, Series, Spread};
 use super::shown::with_unit;
-use crate::format::{number, plain, times};
-use crate::stats::RELEVANT_DIFFERENCE;
 
 /// The change of a series from the first to the last value of x, and the judgement on its worst pair of points.
 #[derive(Debug, Clone, PartialEq)]

@@ -66,7 +66,7 @@ impl Spread {
             return None;
         }
         Some(Self {
-            median: crate::stats::estimate(values)?.median,
+            median: coupon_measure::stats::estimate(values)?.median,
             min: values.iter().copied().min_by(f64::total_cmp)?,
             max: values.iter().copied().max_by(f64::total_cmp)?,
             n: values.len(),

@@ -73,7 +73,7 @@ impl Bench {
             format: FORMAT,
             date: machine::now(),
             command: machine::command(std::env::args()),
-            machine: machine::machine(),
+            machine: Machine::this(),
             versions: versions.map(|(name, version)| (name.to_owned(), version)).collect(),
             quick,
             seed,

@@ -1,7 +1,8 @@
 //! Figures and verdicts as text, for the terminal and the document alike.
 
+use coupon_measure::format::number;
+
 use super::model::{Claim, Spread, Standing, Target};
-use crate::format::number;
 
 /// `0.61 (0.58–0.65, n 5)`, `3.50 s (3.40–3.60, n 5)`.
 pub(super) fn spread(spread: &Spread, unit: &str) -> String {

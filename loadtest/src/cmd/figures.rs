@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use coupon_cli::terminal;
+use coupon_measure::format::put_into;
 
-use crate::format::put_into;
 use crate::report::model::Contestant;
 use crate::report::{Report, markdown, read};
 

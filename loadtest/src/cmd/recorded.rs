@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use coupon_cli::numbers;
+use coupon_measure::format::count;
 use seeder::SeedOptions;
 
 use super::arguments;
 use super::servers::BackendArgs;
 use crate::compare::Options;
 use crate::contestants::{Spec, all_different};
-use crate::format::count;
 use crate::load::{Arrivals, LoadSpec};
 use crate::replay::{Columns, Mix, Reading, Recording, TimeFormat, read};
 use crate::workload::{Catalogue, Requests, Trace, Workload};

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use coupon_cli::terminal;
+use coupon_measure::format::counted;
 
 use super::arguments;
 use super::compare::exit_code;
 use super::recorded::{SendArgs, TraceArgs, mix, paced, spec};
 use crate::compare::{Options, compare};
 use crate::contestants::Spec;
-use crate::format::counted;
 use crate::replay::split;
 use crate::report::require::Scope;
 

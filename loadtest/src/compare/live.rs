@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow, ensure};
 
 use super::audience::Audience;
 use super::round::Entrant;
-use super::{Ending, Options, order, worse};
+use super::{Ending, Options, worse};
 use crate::load::LoadSpec;
 
 /// Puts all under load at once, each by a generator of its own, with the same requests at the same moments.
@@ -19,7 +19,7 @@ pub(super) fn round(
 ) -> Result<Ending> {
     not_stopped(options)?;
     audience.stage("under load");
-    let seed = order::seed_of_round(options.load.seed, Some(0));
+    let seed = coupon_measure::turns::seed_of_round(options.load.seed, Some(0));
     let load = &LoadSpec { seed, ..options.load.clone() };
     thread::scope(|scope| {
         let started: Vec<_> = (0..)

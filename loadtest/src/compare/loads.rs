@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::order::seed_of_round;
+use coupon_measure::turns::seed_of_round;
+
 use crate::load::LoadSpec;
 use crate::workload::{Requests, Workload};
 

@@ -1,7 +1,6 @@
 //! The conditions of a run: command, machine, versions, time.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 
 use coupon_cli::plain;
 use coupon_service::settings::shown_arguments;
@@ -12,7 +11,7 @@ use super::{Options, model};
 use crate::contestants::Site;
 use crate::load::Arrivals;
 use crate::workload::{Catalogue, Requests, Rooms, Scenario, Workload};
-use model::{Machine, Meta, MixPart, Reading};
+use model::{Machine, Meta, MixPart};
 
 /// Now, for people and programs.
 pub(crate) fn now() -> String {
@@ -33,7 +32,7 @@ pub(super) fn meta(
         title: format!("Sharding strategies compared: {}", names.join(", ")),
         date,
         command: command(std::env::args()),
-        machine: machine(),
+        machine: Machine::this(),
         versions: versions(servers.site.as_deref()),
         seed: options.load.seed,
         backend: entrants.first().map(|entrant| entrant.backend().to_owned()).unwrap_or_default(),
@@ -105,24 +104,6 @@ pub(crate) fn command(mut arguments: impl Iterator<Item = String>) -> String {
             }
         });
     std::iter::once(own).chain(quoted).collect::<Vec<_>>().join(" ")
-}
-
-/// The machine that this process runs on.
-pub(crate) fn machine() -> Machine {
-    let cores = std::thread::available_parallelism().map(NonZeroUsize::get);
-    let system = rustix::system::uname();
-    let kernel = format!("{} {}", system.sysname().to_string_lossy(), system.release().to_string_lossy());
-    Machine {
-        cores: cores.map(|cores| u32::try_from(cores).unwrap_or(u32::MAX)).into(),
-        cpu: Reading::or_because(cpu(), "/proc/cpuinfo names no model"),
-        kernel: Reading::Known(kernel),
-    }
-}
-
-fn cpu() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("model name"))?;
-    line.split_once(':').map(|(_, model)| model.trim().to_owned())
 }
 
 #[cfg(test)]

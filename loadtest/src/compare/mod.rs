@@ -8,7 +8,6 @@ mod flow;
 mod live;
 mod loads;
 pub(crate) mod machine;
-pub(crate) mod order;
 mod outlook;
 mod round;
 mod sampler;
@@ -24,18 +23,19 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use coupon_cli::heard;
 use coupon_cli::terminal;
+use coupon_measure::stats::MIN_ROUNDS;
 
 use crate::contestants::{Running, Setup, Spec, stop_services_on_interrupt, wait_if_interrupted};
 use crate::http::Target;
 use crate::load::LoadSpec;
 use crate::report::require::{self, Limit};
 use crate::report::{self, Report, model};
-use crate::stats::MIN_ROUNDS;
 use crate::vertical::Vertical;
 pub use audience::Audience;
 use audience::Seat;
+use coupon_measure::Turns;
 pub use flow::latest_lag_ms;
-use order::Order;
+
 use round::Entrant;
 pub use sampler::Sample;
 use servers::Servers;
@@ -198,11 +198,11 @@ fn warm_up(options: &Options, entrants: &mut [Entrant]) -> Result<()> {
 }
 
 fn rounds(options: &Options, quota: Option<f64>, entrants: &mut [Entrant]) -> Result<Ending> {
-    let mut order = Order::new(options.load.seed);
+    let mut turns = Turns::new(options.load.seed);
     let mut ending = Ending::Kept;
     for index in 0..options.rounds {
         let load = loads::of_round(&options.load, index, options.rounds);
-        for (position, entrant) in (0..).zip(order.shuffled(entrants.len())) {
+        for (position, entrant) in (0..).zip(turns.shuffled(entrants.len())) {
             let Some(entrant) = entrants.get_mut(entrant) else { continue };
             terminal::progress(format!("round {} of {}: {}", index + 1, options.rounds, entrant.name()));
             ending = worse(ending, entrant.round(index, position, &load, quota)?);

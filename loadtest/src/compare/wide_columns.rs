@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use coupon_measure::stats::MIN_ROUNDS;
+
 use super::Options;
 use super::round::Entrant;
 use crate::report::model::Reading;
-use crate::stats::MIN_ROUNDS;
 use crate::vertical::{self, Vertical};
 
 /// The time for which each of the four reads is sent in a round: with the warm-up, four seconds in all.

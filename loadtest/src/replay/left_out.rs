@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::format::{count, counted};
+use coupon_measure::format::{count, counted};
 
 /// The lines that could not be used, counted by reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 use coupon_core::Timestamp;
+use coupon_measure::random::Random;
 
 use super::Recording;
-use crate::random::Random;
 use crate::workload::{Endpoint, Request, Trace, Workload};
 
 /// Apart from the streams of requests, rounds and moments.

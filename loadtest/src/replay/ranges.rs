@@ -85,8 +85,9 @@ fn starting_at(starts: &[usize]) -> RoomRanges {
 
 #[cfg(test)]
 mod tests {
+    use coupon_measure::random::Random;
+
     use super::*;
-    use crate::random::Random;
 
     const FOUR: NonZeroU16 = NonZeroU16::new(4).unwrap();
 

@@ -1,7 +1,8 @@
 //! The description of a recording in words.
 
+use coupon_measure::format::{count, counted, percent};
+
 use super::Recording;
-use crate::format::{count, counted, percent};
 
 impl Recording {
     /// The recording in numbers, and everything that is not as in the file: a line each.

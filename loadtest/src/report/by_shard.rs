@@ -1,9 +1,10 @@
 //! Each shard's work in a round: which figures are shown of it, and their medians.
 
+use coupon_measure::format::{bytes, number, percent, plain};
+use coupon_measure::stats::estimate;
+
 use super::Report;
 use super::model::{Contestant, Figure, Reading, Round, ShardFlow, ShardRound};
-use crate::format::{bytes, number, percent, plain};
-use crate::stats::estimate;
 
 /// A figure of a shard's round.
 pub(super) struct Column {

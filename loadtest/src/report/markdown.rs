@@ -1,8 +1,9 @@
 //! The main figures of a report as a Markdown table, for documents that quote them.
 
+use coupon_measure::format::{count, number, plain};
+
 use super::Report;
 use super::model::{AuditResult, Contestant, Metric, Quantile};
-use crate::format::{count, number, plain};
 
 /// The name of the place in a document where the table stands.
 pub const PLACE: &str = "demo";

@@ -300,9 +300,9 @@ impl Audit {
             passed: Some(found.passed()),
             told: format!(
                 "{} acknowledged, {} stored, {} unclear; {}",
-                crate::format::count(*acknowledged),
-                crate::format::count(*stored),
-                crate::format::count(*unknown),
+                coupon_measure::format::count(*acknowledged),
+                coupon_measure::format::count(*stored),
+                coupon_measure::format::count(*unknown),
                 told.join(", ")
             ),
         }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use coupon_measure::format;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::format;
 use crate::load::{EndpointOutcome, Progress, Tally};
 use crate::report::endpoints;
 use crate::report::model::{EndpointRound, Metric, Quantile, Round, ScenarioRound};

@@ -1,9 +1,8 @@
 //! Made-up rows: who grabs, in which room, when.
 
 use coupon_core::{IdError, RoomId, RowKey, TimeRange, Timestamp, UserId};
-
-use crate::random::Random;
-use crate::zipf::Zipf;
+use coupon_measure::random::Random;
+use coupon_measure::zipf::Zipf;
 
 /// The distribution of grabs over users and rooms.
 #[derive(Debug, Clone)]

@@ -6,11 +6,11 @@ use anyhow::{Context, anyhow};
 use coupon_core::{
     Plan, ResultQuery, RowKey, ShardId, ShardingStats, ShardingStrategy, TimeRange, Timestamp,
 };
+use coupon_measure::random::Random;
 
 use super::keys::{self, Keys};
 use super::variants::Variant;
 use super::{FanOut, Load, Reshard};
-use crate::random::Random;
 
 /// Rows are drawn in blocks, each with a seed of its own, so that figures do not depend on the threads.
 const BLOCK: u64 = 1 << 18;

@@ -12,9 +12,8 @@ use std::num::NonZeroU16;
 use std::time::Instant;
 
 use coupon_core::{Day, RoomId, RowKey, ShardingStats, ShardingStrategy, TimeRange, UserId};
+use coupon_measure::random::Random;
 use serde::Serialize;
-
-use crate::random::Random;
 
 use keys::Keys;
 use measure::Windows;

@@ -1,7 +1,8 @@
 //! The findings as tables for a terminal.
 
+use coupon_measure::format::{count, counted};
+
 use super::{Case, FanOut, Load, Options, Simulation};
-use crate::format::{count, counted};
 
 const RULE: char = '─';
 

@@ -1,11 +1,11 @@
 //! The users, rooms and coupons that requests are about: all alike, or some of them more.
 
 use anyhow::ensure;
+use coupon_measure::random::Random;
+use coupon_measure::zipf::Zipf;
 use serde::{Deserialize, Serialize};
 
 use super::Catalogue;
-use crate::random::Random;
-use crate::zipf::Zipf;
 
 /// The distribution of requests over ids. Rooms are drawn within those of the scenario, coupons within the room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use coupon_measure::random::Random;
+
 use super::keys::Draw;
 use super::model::Choice;
 use super::shape::Profile;
 use super::{Catalogue, Endpoint, Keys, Requests, Rooms, Trace, Workload};
-use crate::random::Random;
 
 /// A request, ready to be written. Ids that its endpoint does not ask for are there all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,10 +2,11 @@
 
 use std::fmt::{self, Write};
 
+use coupon_measure::format::{plain, times};
+
 use super::{Notes, cell, figure, link};
 use crate::bench::growth::statement;
 use crate::bench::model::{Curve, Series};
-use crate::format::{plain, times};
 
 pub(super) fn write(text: &mut String, curve: &Curve, notes: &Notes) -> fmt::Result {
     let statements: Vec<_> = curve.series.iter().map(|series| statement(curve, series)).collect();

@@ -4,10 +4,11 @@
 
 use std::fmt::{self, Write};
 
+use coupon_measure::format::number;
+
 use super::{cell, figure};
 use crate::bench::model::{Figure, Row};
 use crate::bench::shown::with_unit;
-use crate::format::number;
 
 /// The names of the figures beside the rows, if none of them belongs to a kind of load.
 pub(super) fn beside(rows: &[&Row]) -> Vec<String> {

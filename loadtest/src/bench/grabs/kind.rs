@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use coupon_measure::format::{count, number};
+
 use super::measured::{Load, What};
-use crate::format::{count, number};
 use crate::load::Arrivals;
 
 /// A kind of load that takes a turn.

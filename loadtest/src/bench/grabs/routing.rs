@@ -7,12 +7,12 @@ use std::time::Instant;
 
 use anyhow::Result;
 use coupon_core::{RoomId, RowKey, ShardingStrategy, Timestamp, UserId};
+use coupon_measure::Turns;
+use coupon_measure::random::Random;
 
 use crate::bench::context::{Context, SHARDS};
 use crate::bench::model::{Claim, Figure, Findings, Row, Target};
 use crate::bench::section::Section;
-use crate::compare::order::Order;
-use crate::random::Random;
 
 pub(super) const SECTION: Section = Section {
     name: "routing",
@@ -51,11 +51,11 @@ fn claims() -> Vec<Claim> {
 fn run(context: &mut Context) -> Result<Findings> {
     let strategies = strategies(SHARDS)?;
     let keys = keys(context.seed)?;
-    let mut order = Order::new(context.seed);
+    let mut turns = Turns::new(context.seed);
     let mut took: [Vec<f64>; 3] = Default::default();
     let mut idle = Vec::new();
     for _ in 0..if context.quick { 31 } else { 101 } {
-        for at in order.shuffled(strategies.len()) {
+        for at in turns.shuffled(strategies.len()) {
             let (Some(strategy), Some(took)) = (strategies.get(at), took.get_mut(at)) else { continue };
             took.push(ns_a_row(&keys, |key| {
                 let _ = black_box(black_box(&**strategy).place(black_box(key)));

@@ -1,12 +1,12 @@
 //! From the start of a service to its first answer, on a long history.
 
 use anyhow::Result;
+use coupon_measure::Turns;
+use coupon_measure::format::count;
 
 use crate::bench::context::{Context, HISTORY, Store};
 use crate::bench::model::{Claim, Findings, Row, Target};
 use crate::bench::section::Section;
-use crate::compare::order::Order;
-use crate::format::count;
 
 pub(super) const SECTION: Section = Section {
     name: "start",
@@ -36,10 +36,10 @@ fn run(context: &mut Context) -> Result<Findings> {
         context.history("hash", store)?;
     }
     let mut took: [Vec<f64>; STORES.len()] = Default::default();
-    let mut order = Order::new(context.seed);
+    let mut turns = Turns::new(context.seed);
     let rounds = context.rounds();
     for round in 1..=rounds {
-        for at in order.shuffled(STORES.len()) {
+        for at in turns.shuffled(STORES.len()) {
             let (Some(store), Some(took)) = (STORES.get(at), took.get_mut(at)) else { continue };
             context.progress(format!("round {round} of {rounds}: {}", store.name()));
             took.push(context.history("hash", *store)?.restart()?.as_secs_f64());

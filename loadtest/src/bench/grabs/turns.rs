@@ -3,13 +3,13 @@
 use std::fmt::Display;
 
 use anyhow::{Context as _, Result};
+use coupon_measure::Turns;
 
 use super::kind::Kind;
 use super::measured::Measured;
 use super::sample::Sample;
 use crate::bench::context::Context;
 use crate::bench::model::{Figure, Spread};
-use crate::compare::order::Order;
 use crate::report::model::{Figure as Read, Reading};
 
 /// All rounds of some kinds.
@@ -31,10 +31,10 @@ fn so_often<K: Copy + PartialEq + Display>(
     kinds: &[K],
     mut turn: impl FnMut(K) -> Result<Sample>,
 ) -> Result<Rounds<K>> {
-    let mut order = Order::new(context.seed);
+    let mut turns = Turns::new(context.seed);
     let mut samples = Vec::new();
     for round in 1..=rounds {
-        for at in order.shuffled(kinds.len()) {
+        for at in turns.shuffled(kinds.len()) {
             let Some(kind) = kinds.get(at).copied() else { continue };
             context.progress(format!("round {round} of {rounds}: {kind}"));
             samples.push((round, kind, turn(kind)?));

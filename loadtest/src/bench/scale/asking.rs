@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use coupon_measure::random::Random;
 use coupon_service::api::{AdminStats, ResultPage};
 use hdrhistogram::Histogram;
 
 use crate::bench::client::Client;
 use crate::http::{Target as Address, get_json};
-use crate::random::Random;
 use crate::workload::Catalogue;
 
 /// The stream of random numbers that users, rooms and results are drawn from.

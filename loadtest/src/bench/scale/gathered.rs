@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
+use coupon_measure::Turns;
 
 use crate::bench::context::Context;
 use crate::bench::grabs::Measured;
 use crate::bench::model::{Curve, Growth, Series, Spread, Text};
-use crate::compare::order::Order;
 use crate::report::model::Reading;
 
 /// A line of a curve before anything is measured.
@@ -47,7 +47,7 @@ impl Gathered {
     /// Something that makes the curve not valid.
     pub(super) fn problem(&mut self, at: usize, what: Option<&String>) {
         let x = self.x.get(at).copied().unwrap_or(f64::NAN);
-        self.problems.extend(what.map(|what| format!("at {}: {what}", crate::format::plain(x))));
+        self.problems.extend(what.map(|what| format!("at {}: {what}", coupon_measure::format::plain(x))));
     }
 
     /// All of it.
@@ -84,9 +84,9 @@ pub(super) fn each_round(
     points: usize,
     mut turn: impl FnMut(u32, usize) -> Result<()>,
 ) -> Result<()> {
-    let mut order = Order::new(context.seed);
+    let mut turns = Turns::new(context.seed);
     for round in 1..=context.rounds() {
-        for at in order.shuffled(points) {
+        for at in turns.shuffled(points) {
             turn(round, at)?;
         }
     }

@@ -3,6 +3,7 @@
 use std::num::NonZeroU16;
 
 use anyhow::Result;
+use coupon_measure::format::count;
 
 use super::asking::{Ask, Asker};
 use super::gathered::{Gathered, Line, grab_in_turns};
@@ -11,7 +12,6 @@ use crate::bench::context::Context;
 use crate::bench::grabs::Measured;
 use crate::bench::model::{Findings, Growth};
 use crate::bench::section::Section;
-use crate::format::count;
 
 pub(super) const SECTION: Section = Section {
     name: "scale-shards",

@@ -1,6 +1,7 @@
 //! The growth of costs with the number of daily tables, over which the same results spread.
 
 use anyhow::Result;
+use coupon_measure::format::count;
 
 use super::asking::{Ask, Asker};
 use super::gathered::{Gathered, Line, grab_in_turns};
@@ -9,7 +10,6 @@ use crate::bench::context::{Context, SHARDS};
 use crate::bench::grabs::Measured;
 use crate::bench::model::{Findings, Growth};
 use crate::bench::section::Section;
-use crate::format::count;
 
 pub(super) const SECTION: Section = Section {
     name: "scale-tables",

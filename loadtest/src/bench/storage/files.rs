@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use coupon_core::{ShardingStrategy, TableId};
+use coupon_measure::Turns;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 use seeder::{SeedOptions, Silent};
@@ -16,7 +17,6 @@ use super::super::model::{Claim, Figure, Findings, Row, Target};
 use super::super::section::Section;
 use super::ratio;
 use super::seeding::{MAIN, QUICK, TRANSACTION};
-use crate::compare::order::Order;
 use crate::contestants::{Spec, forget_folder, register_folder};
 use crate::workload::Catalogue;
 
@@ -63,10 +63,10 @@ fn run(context: &mut Context) -> Result<Findings> {
         seed(&folder, &*strategy, &options)?;
         read_all(&folder)?
     };
-    let mut order = Order::new(context.seed);
+    let mut turns = Turns::new(context.seed);
     let [mut seeder, mut bare] = [Vec::new(), Vec::new()];
     for round in 1..=context.rounds() {
-        for at in order.shuffled(2) {
+        for at in turns.shuffled(2) {
             let folder = Folder::make()?;
             if at == 0 {
                 context.progress(format!("round {round}: the seeder"));

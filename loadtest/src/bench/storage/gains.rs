@@ -4,6 +4,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use coupon_measure::Turns;
+use coupon_measure::random::Random;
+use coupon_measure::stats::estimate;
 use mysql_async::Row as Answer;
 
 use super::super::context::{Context, SHARDS, Store};
@@ -12,9 +15,6 @@ use super::super::section::Section;
 use super::questions::COLUMNS;
 use super::ratio;
 use super::raw::{Question, Raw};
-use crate::compare::order::Order;
-use crate::random::Random;
-use crate::stats::estimate;
 use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
@@ -71,14 +71,14 @@ type Position = (i64, i64);
 fn run(context: &mut Context) -> Result<Findings> {
     let (rounds, seed, pages) = (context.rounds(), context.seed, if context.quick { 10 } else { 30 });
     let mut raw = Raw::to_shards(context.history("hash", Store::Servers)?)?;
-    let (mut random, mut order) = (Random::new(seed, STREAM), Order::new(seed));
+    let (mut random, mut turns) = (Random::new(seed, STREAM), Turns::new(seed));
     let mut medians = WAYS.map(|_| Vec::new());
     for round in 1..=rounds {
         context.progress(format!("round {round}"));
         let mut times = WAYS.map(|_| Vec::new());
         for _ in 0..pages {
             let room = i64::try_from(random.below(Catalogue::default().rooms))? + 1;
-            one_page(&mut raw, room, &mut order, &mut times)?;
+            one_page(&mut raw, room, &mut turns, &mut times)?;
         }
         for (medians, times) in medians.iter_mut().zip(&times) {
             medians.push(estimate(times).context("pages were asked for")?.median);
@@ -103,12 +103,12 @@ fn rows([pushed, in_turn, offset, everything]: &[Vec<f64>; 4]) -> Vec<Row> {
 }
 
 /// Gets one page in every way, in an order drawn anew. All must give the same rows.
-fn one_page(raw: &mut Raw, room: i64, order: &mut Order, times: &mut [Vec<f64>; 4]) -> Result<()> {
+fn one_page(raw: &mut Raw, room: i64, turns: &mut Turns, times: &mut [Vec<f64>; 4]) -> Result<()> {
     // Whoever asks first would find less in the servers' memory than the others.
     let (_, all) = page(raw, Way::Everything, room, None)?;
     let after = *all.get(BEFORE - 1).with_context(|| format!("room {room} has too few rows"))?;
     let wanted: Vec<Position> = all.iter().skip(BEFORE).take(PAGE).copied().collect();
-    for at in order.shuffled(WAYS.len()) {
+    for at in turns.shuffled(WAYS.len()) {
         let (Some(way), Some(times)) = (WAYS.get(at), times.get_mut(at)) else { continue };
         let (took, found) = page(raw, *way, room, Some(after))?;
         let skip = if matches!(way, Way::Pushed | Way::InTurn) { 0 } else { BEFORE };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use coupon_measure::Turns;
 use hdrhistogram::Histogram;
 use seeder::SeedOptions;
 
@@ -74,16 +75,22 @@ fn run(context: &mut Context) -> Result<Findings> {
     };
     let running = context.start(&spec, Store::Servers, seed)?;
     let mut rounds = Rounds::default();
-    let mut skip = 0;
+    let (mut skip, mut turns) = (0, Turns::new(context.seed));
     let (kept, counted) = if context.quick { (200, 5) } else { (1_000, 15) };
     for round in 0..context.rounds() {
         context.progress(format!("round {}", round + 1));
-        let (p50, p99) = quantiles(&running.target, KEPT, kept)?;
-        rounds.kept_p50.push(p50);
-        rounds.kept_idle.push(p99);
-        let (p50, p99) = quantiles(&running.target, COUNTED, counted)?;
-        rounds.counted_p50.push(p50);
-        rounds.counted_idle.push(p99);
+        for at in turns.shuffled(2) {
+            let is_kept = at == 0;
+            let (path, times) = if is_kept { (KEPT, kept) } else { (COUNTED, counted) };
+            let (p50, p99) = quantiles(&running.target, path, times)?;
+            let (p50s, p99s) = if is_kept {
+                (&mut rounds.kept_p50, &mut rounds.kept_idle)
+            } else {
+                (&mut rounds.counted_p50, &mut rounds.counted_idle)
+            };
+            p50s.push(p50);
+            p99s.push(p99);
+        }
         let load = LoadSpec {
             workload: Workload::distinct_grabs(catalogue, skip),
             connections: CONNECTIONS,
@@ -91,7 +98,8 @@ fn run(context: &mut Context) -> Result<Findings> {
             seed: context.seed,
             ..LoadSpec::new(Arrivals::Open { rate: RATE })
         };
-        let (sent, kept, counted) = loaded(&running.target, &load)?;
+        let kept_first = turns.shuffled(2).first() == Some(&0);
+        let (sent, kept, counted) = loaded(&running.target, &load, kept_first)?;
         skip += sent;
         rounds.kept_loaded.push(kept);
         rounds.counted_loaded.push(counted);
@@ -142,15 +150,16 @@ fn quantiles_while(target: &Address, path: &str, mut more: impl FnMut() -> bool)
     }
 }
 
-/// Sends the load; says how many requests it were, and p99 of kept sums in its first half and of counted ones in its
-/// second.
-fn loaded(target: &Address, load: &LoadSpec) -> Result<(u64, f64, f64)> {
+/// Sends the load; says how many requests it were, and p99 of kept and of counted sums, each asked for during half of it.
+fn loaded(target: &Address, load: &LoadSpec, kept_first: bool) -> Result<(u64, f64, f64)> {
+    let (first, second) = if kept_first { (KEPT, COUNTED) } else { (COUNTED, KEPT) };
     std::thread::scope(|scope| {
         let sending = scope.spawn(|| run_load(target, load));
         let half = std::time::Instant::now() + load.duration / 2;
-        let (_, kept) = quantiles_while(target, KEPT, || std::time::Instant::now() < half)?;
-        let (_, counted) = quantiles_while(target, COUNTED, || !sending.is_finished())?;
+        let (_, first) = quantiles_while(target, first, || std::time::Instant::now() < half)?;
+        let (_, second) = quantiles_while(target, second, || !sending.is_finished())?;
         let outcome = sending.join().map_err(|_| anyhow::anyhow!("the load panicked"))??;
+        let (kept, counted) = if kept_first { (first, second) } else { (second, first) };
         Ok((outcome.grabs.len() as u64, kept, counted))
     })
 }

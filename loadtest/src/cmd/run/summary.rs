@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::format::count;
+use coupon_measure::format::count;
+
 use crate::http::Target;
 use crate::load::{Arrivals, EndpointOutcome, LoadSpec, Outcome, ScenarioOutcome, Tally};
 use crate::workload::Endpoint;

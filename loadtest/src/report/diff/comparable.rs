@@ -1,8 +1,9 @@
 //! Comparability of two reports: obstacles that forbid a comparison, and notes on one that is possible.
 
-use crate::format::number;
+use coupon_measure::format::number;
+use coupon_measure::stats::estimate;
+
 use crate::report::model::{Contestant, Meta, Report};
-use crate::stats::estimate;
 
 /// The obstacles to a comparison: each a sentence that names a difference. None when the two measured the same thing.
 #[must_use]

@@ -1,7 +1,7 @@
 //! Two reports side by side: what became better, what became worse, and what cannot be told.
 //!
 //! A round of the one is held against the round of the same index of the other: with the same seed both had the same
-//! requests at the same times. The ratios are judged as those of two contestants are ([`crate::stats`]). What they cannot
+//! requests at the same times. The ratios are judged as those of two contestants are ([`coupon_measure::stats`]). What they cannot
 //! show is what the machine did between the two runs, which is in every round of one and in none of the other: a
 //! difference is therefore called from [`LEAST`] on, twice what contestants of one run take.
 
@@ -15,11 +15,12 @@ use serde::Serialize;
 pub use comparable::{notes, obstacles};
 pub use text::print;
 
+use coupon_measure::format;
+use coupon_measure::stats::{Estimate, Judgement, estimate, judge_by, ratios};
+
 use super::endpoints;
 use super::model::{Contestant, Metric, Quantile, Report};
 use super::summarise::endpoints_of;
-use crate::format;
-use crate::stats::{Estimate, Judgement, estimate, judge_by, ratios};
 
 /// The least difference that is called one, unless something else is asked for.
 pub const LEAST: f64 = 0.1;

@@ -2,10 +2,11 @@
 
 use std::io::{self, Write};
 
+use coupon_measure::format::{self, number};
+use coupon_measure::stats::Estimate;
+
 use super::{Change, Diff, Row};
-use crate::format::{self, number};
 use crate::report::terminal::text::{Paint, table, wrapped};
-use crate::stats::Estimate;
 
 /// Prints every figure, then what became worse. With `colour`, what became worse is red.
 ///

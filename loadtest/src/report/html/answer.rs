@@ -1,9 +1,9 @@
 //! The first screen: which, for this workload, how sure, and what would change it; then the same by need.
 
+use coupon_measure::format::{self, number, plain};
 use maud::{Markup, html};
 
 use super::marks::name;
-use crate::format::{self, number, plain};
 use crate::report::Report;
 use crate::report::model::{Advice, KeyFigure, Topic};
 

@@ -1,9 +1,9 @@
 //! The audit.
 
+use coupon_measure::format::count;
 use maud::{Markup, html};
 
 use super::marks::name;
-use crate::format::count;
 use crate::report::Report;
 use crate::report::model::{AuditResult, Contestant};
 

@@ -1,9 +1,9 @@
 //! The gain and the price of each cure, beside its plain variant.
 
+use coupon_measure::format::{self, number, plain};
 use maud::{Markup, html};
 
 use super::marks::name;
-use crate::format::{self, number, plain};
 use crate::report::Report;
 use crate::report::endpoints;
 use crate::report::model::{Advice, Call, Contestant, Metric, Topic, Verdict};

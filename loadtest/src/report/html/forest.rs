@@ -1,15 +1,15 @@
 //! Verdicts with their intervals, a chart for each pair of contestants.
 
+use coupon_measure::format::{self, times};
+use coupon_measure::stats::{Estimate, RELEVANT_DIFFERENCE};
 use maud::{Markup, html};
 
 use super::marks::{colour, name};
 use super::svg::{LogScale, WIDTH, drawing, log_axis, panel, px, short};
-use crate::format::{self, times};
 use crate::report::Report;
 use crate::report::endpoints;
 use crate::report::model::{Call, Metric, Verdict};
 use crate::report::summarise::inverse;
-use crate::stats::{Estimate, RELEVANT_DIFFERENCE};
 
 const ROW: f64 = 34.0;
 /// Ratios beyond this are drawn at the edge; their numbers stand beside them.

@@ -1,13 +1,13 @@
 //! The method section: conditions, machine, and the figures behind the figures.
 
+use coupon_measure::format::{self, count, level, number, plain};
+use coupon_measure::stats::{MIN_ROUNDS, RELEVANT_DIFFERENCE, TARGET_LEVEL, estimate};
 use maud::{Markup, html};
 
 use super::marks::name;
-use crate::format::{self, count, level, number, plain};
 use crate::report::Report;
 use crate::report::by_shard;
 use crate::report::model::{Contestant, Figure, Metric, Reading, Round};
-use crate::stats::{MIN_ROUNDS, RELEVANT_DIFFERENCE, TARGET_LEVEL, estimate};
 
 /// Method, environment, work by shard, the load generator's own cost.
 pub(super) fn section(report: &Report) -> Markup {

@@ -16,10 +16,10 @@ mod wide;
 mod work_map;
 mod writes;
 
+use coupon_measure::format::{self, number};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::Report;
-use crate::format::{self, number};
 
 const STYLE: &str = include_str!("style.css");
 

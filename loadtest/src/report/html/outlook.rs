@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use coupon_measure::format::{self, count, percent, plain};
 use maud::{Markup, html};
 
 use super::marks::name;
-use crate::format::{self, count, percent, plain};
 use crate::report::Report;
 use crate::report::endpoints;
 use crate::report::model::{Outlook, OutlookCase, Reading};

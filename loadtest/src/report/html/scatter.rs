@@ -1,9 +1,9 @@
 //! Fan-out, and what it costs to visit several shards.
 
+use coupon_measure::format::{self, number, plain};
 use maud::{Markup, html};
 
 use super::marks::name;
-use crate::format::{self, number, plain};
 use crate::report::Report;
 use crate::report::endpoints;
 use crate::report::model::{Call, Contestant, Metric, Quantile};

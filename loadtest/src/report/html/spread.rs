@@ -1,10 +1,10 @@
 //! Effective shards: the number of evenly loaded shards that the work is worth.
 
+use coupon_measure::format::{self, plain};
 use maud::{Markup, html};
 
 use super::marks::{colour, name};
 use super::svg::{WIDTH, data, drawing, panel, px, short};
-use crate::format::{self, plain};
 use crate::report::Report;
 use crate::report::model::{Contestant, Metric};
 use crate::report::summarise::median_shares;

@@ -3,9 +3,8 @@
 //! Every chart is drawn [`WIDTH`] units wide and shown at about that many pixels, several side by side on a wide
 //! screen and one below the other on a phone: text keeps its size on both.
 
+use coupon_measure::format::number;
 use maud::{Markup, html};
-
-use crate::format::number;
 
 /// The width of every chart, in its own units.
 pub(super) const WIDTH: f64 = 360.0;

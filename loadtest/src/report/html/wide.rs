@@ -1,11 +1,11 @@
 //! Vertical partitioning: what it brings to keep a coupon's wide columns apart.
 
+use coupon_measure::format;
+use coupon_measure::stats::Estimate;
 use maud::{Markup, html};
 
-use crate::format;
 use crate::report::Report;
 use crate::report::model::Reading;
-use crate::stats::Estimate;
 use crate::vertical::{Pair, Vertical};
 
 /// The section on wide columns: the results, or the command that finds them.

@@ -1,11 +1,11 @@
 //! Each shard's work over time, as a map of shard × time.
 
+use coupon_measure::format::{number, percent};
 use maud::{Markup, html};
 
 use super::marks::name;
 use super::svg::{WIDTH, data, drawing, panel, px, tick};
 use super::work_map::{Map, Round};
-use crate::format::{number, percent};
 use crate::report::Report;
 use crate::report::model::{Contestant, Reading};
 use crate::report::summarise::median_shares;

@@ -1,10 +1,10 @@
 //! The answer to the question that a comparison was made for, and the limits that were set for it.
 
+use coupon_measure::stats::Estimate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Figure;
-use crate::stats::Estimate;
 
 /// The choice for the workload as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

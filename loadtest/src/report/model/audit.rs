@@ -1,9 +1,8 @@
 //! The auditor's findings: every promise about grabs, held against the shards.
 
+use coupon_measure::format;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::format;
 
 /// The number of example ids that a report keeps of one kind of violation.
 pub const MAX_EXAMPLES: usize = 10;

@@ -9,7 +9,6 @@ mod answer;
 mod audit;
 mod metric;
 mod outlook;
-mod reading;
 mod round;
 mod verdict;
 
@@ -20,11 +19,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::vertical::Vertical;
 
+pub use coupon_measure::{Figure, Machine, Reading};
+
 pub use answer::{Answer, KeyFigure, Requirement};
 pub use audit::{AuditResult, AuditTotals, MAX_EXAMPLES, Violation};
 pub use metric::{Metric, Quantile, UnknownMetric};
 pub use outlook::{Outlook, OutlookCase};
-pub use reading::{Figure, Reading};
 pub use round::{
     CURVE_PERCENTILES, EndpointRound, Flow, GeneratorRound, GrabRound, LatencyMs, Round, ScenarioRound,
     ShardFlow, ShardLook, ShardRound,
@@ -174,17 +174,6 @@ pub struct MixPart {
 
 const fn one() -> u32 {
     1
-}
-
-/// The machine that everything ran on.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Machine {
-    /// Logical processors that could be used.
-    pub cores: Reading<u32>,
-    /// The processor's model.
-    pub cpu: Reading<String>,
-    /// Operating system and kernel.
-    pub kernel: Reading<String>,
 }
 
 /// One strategy in one configuration.

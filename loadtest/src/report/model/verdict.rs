@@ -1,10 +1,10 @@
 //! Summaries over rounds, verdicts and advice.
 
+use coupon_measure::stats::Estimate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Metric;
-use crate::stats::Estimate;
 
 /// One metric of one contestant over its rounds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -1,7 +1,8 @@
 //! The figures that limits can be set for.
 
+use coupon_measure::stats::{Estimate, estimate};
+
 use crate::report::model::{Figure, Metric, Quantile, Round};
-use crate::stats::{Estimate, estimate};
 
 /// A figure of a service, or of one of its endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,8 +11,9 @@ use std::fmt;
 
 pub use parse::{Malformed, Scope};
 
+use coupon_measure::format::number;
+
 use super::model::{Contestant, Figure, Requirement, Round};
-use crate::format::number;
 use figure::What;
 
 /// A limit for a figure.

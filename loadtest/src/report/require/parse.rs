@@ -1,8 +1,9 @@
 //! Reads a limit, and says which part of it is wrong and what could stand there.
 
+use coupon_measure::format::list;
+
 use super::figure::{OF_ENDPOINT, OF_SERVICE, What};
 use super::{Limit, Operator};
-use crate::format::list;
 use crate::report::endpoints;
 
 /// The subjects that a limit may have.

@@ -1,8 +1,9 @@
 //! Conclusions for the reader.
 
+use coupon_measure::format;
+
 use super::standing::NO_VERDICT;
 use super::{baseline, cures, needs};
-use crate::format;
 use crate::report::model::{Advice, Contestant, Report, Topic};
 
 /// By need, by contestant, by cure, and whether shards are needed at all.

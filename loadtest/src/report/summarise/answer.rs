@@ -1,13 +1,14 @@
 //! The choice for the workload as a whole.
 
+use coupon_measure::format;
+use coupon_measure::stats::MIN_ROUNDS;
+
 use super::figures::endpoints_of;
 use super::mix::{Turn, is_faster, turns};
 use super::needs::{candidates, kept_up};
 use super::standing::{NO_VERDICT, Standing};
-use crate::format;
 use crate::report::endpoints;
 use crate::report::model::{Answer, Call, Contestant, KeyFigure, Metric, Quantile, Reading, Report};
-use crate::stats::MIN_ROUNDS;
 
 /// The number of changes of the mix that are shown.
 const TURNS: usize = 2;

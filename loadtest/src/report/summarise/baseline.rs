@@ -1,7 +1,8 @@
 //! The need for shards at all.
 
+use coupon_measure::format;
+
 use super::standing::NO_VERDICT;
-use crate::format;
 use crate::report::endpoints;
 use crate::report::model::{Advice, Call, Contestant, Metric, Quantile, Report, Topic, Verdict};
 

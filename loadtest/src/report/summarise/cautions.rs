@@ -1,8 +1,9 @@
 //! Cautions: reservations that a reader must have about these figures.
 
-use crate::format::{self, count, number, percent};
+use coupon_measure::format::{self, count, number, percent};
+use coupon_measure::stats::{MIN_ROUNDS, estimate};
+
 use crate::report::model::{Call, Contestant, Metric, Report};
-use crate::stats::{MIN_ROUNDS, estimate};
 
 /// From which lateness of the generator on a latency is no longer the service's own, in milliseconds.
 const LATE_MS: f64 = 1.0;

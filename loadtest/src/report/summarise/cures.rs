@@ -1,8 +1,9 @@
 //! The gain and the price of a hotspot's cure.
 
+use coupon_measure::format;
+
 use super::figures::endpoints_of;
 use super::standing::NO_VERDICT;
-use crate::format;
 use crate::report::endpoints;
 use crate::report::model::{Advice, Call, Contestant, Metric, Quantile, Report, Topic, Verdict};
 

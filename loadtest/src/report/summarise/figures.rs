@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use coupon_core::ShardingStats;
+use coupon_measure::stats::estimate;
 
 use crate::report::model::{Contestant, Figure, Metric, Quantile, Round, ShardRound, Summary};
 use crate::report::{Report, endpoints};
-use crate::stats::estimate;
 
 /// The percentiles that are summed up over rounds.
 const QUANTILES: [Quantile; 4] = [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::P999];

@@ -4,8 +4,9 @@
 //! share of one endpoint at which two contestants take equally long can be calculated, round by round, and has an
 //! interval like any figure; that each endpoint would keep its time is the assumption.
 
+use coupon_measure::stats::{Estimate, Judgement, MIN_ROUNDS, estimate, judge, ratios};
+
 use crate::report::model::{Contestant, Round};
-use crate::stats::{Estimate, Judgement, MIN_ROUNDS, estimate, judge, ratios};
 
 /// An endpoint that another contestant answers faster, and the share of requests from which on that decides.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,11 +1,12 @@
 //! The contestants to choose for each need.
 
+use coupon_measure::format;
+use coupon_measure::stats::MIN_ROUNDS;
+
 use super::figures::endpoints_of;
 use super::standing::{NO_VERDICT, Standing};
-use crate::format;
 use crate::report::endpoints;
 use crate::report::model::{Advice, Contestant, EndpointRound, Metric, Quantile, Report, Round, Topic};
-use crate::stats::MIN_ROUNDS;
 
 /// The plain contestants that have shards to spread over; all plain ones when none has.
 pub(crate) fn candidates(report: &Report) -> Vec<&Contestant> {

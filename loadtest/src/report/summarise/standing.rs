@@ -1,6 +1,7 @@
 //! The order of contestants by one metric.
 
-use crate::format;
+use coupon_measure::format;
+
 use crate::report::model::{Call, Contestant, Metric, Report};
 
 /// The certainty of advice when nothing could be judged.

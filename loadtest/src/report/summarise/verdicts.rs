@@ -1,9 +1,10 @@
 //! Verdicts: the pairs of contestants, the metrics that they are compared by, and the result of each comparison.
 
+use coupon_measure::format;
+use coupon_measure::stats::{Estimate, Judgement, MIN_ROUNDS, judge, ratios};
+
 use super::figures::endpoints_of;
-use crate::format;
 use crate::report::model::{Call, Contestant, Metric, Quantile, Report, Verdict};
-use crate::stats::{Estimate, Judgement, MIN_ROUNDS, judge, ratios};
 
 /// Every plain contestant against every other, and every cure against its plain variant, by every metric that both
 /// have.

@@ -2,12 +2,13 @@
 
 use std::io::{self, Write};
 
+use coupon_measure::format::{self, count, number, percent};
+use coupon_measure::stats::estimate;
+
 use super::text::{Paint, after, table, wrapped};
-use crate::format::{self, count, number, percent};
 use crate::report::model::{AuditResult, Contestant, Metric, Quantile, Reading};
 use crate::report::summarise::{endpoints_of, median_shares};
 use crate::report::{Report, by_shard, endpoints};
-use crate::stats::estimate;
 
 /// More shards than this are not listed one by one.
 const MOST_SHARDS: usize = 8;

@@ -6,11 +6,12 @@ mod verdicts;
 
 use std::io::{self, IsTerminal, Write};
 
+use coupon_measure::format::{self, count, number};
+use coupon_measure::stats::coverage;
+
 use self::text::{Paint, wrapped};
 use super::Report;
 use super::model::{Advice, Topic};
-use crate::format::{self, count, number};
-use crate::stats::coverage;
 
 /// The widest line, in characters.
 pub(crate) const WIDTH: usize = 100;

@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 
+use coupon_measure::format::{self, number};
+use coupon_measure::stats::MIN_ROUNDS;
+
 use super::text::{Paint, wrapped};
-use crate::format::{self, number};
 use crate::report::model::{Call, Metric, Report, Verdict};
 use crate::report::summarise::{candidates, inverse};
-use crate::stats::MIN_ROUNDS;
 
 /// One line for each contestant that is ahead of another by a metric, then the metrics without a difference.
 ///

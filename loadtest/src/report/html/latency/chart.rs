@@ -1,14 +1,14 @@
 //! One chart: a curve for each contestant.
 
+use coupon_measure::format;
+use coupon_measure::stats::{Estimate, estimate};
 use maud::{Markup, html};
 
 use super::whose::{QUANTILES, Whose};
-use crate::format;
 use crate::report::Report;
 use crate::report::html::marks::{colour, dash, mark};
 use crate::report::html::svg::{LogScale, WIDTH, anchor, data, drawing, panel, px, short, tick};
 use crate::report::model::{Contestant, Quantile};
-use crate::stats::{Estimate, estimate};
 
 const LEFT: f64 = 44.0;
 const RIGHT: f64 = 12.0;

@@ -1,6 +1,7 @@
 //! The requests that a chart is about.
 
-use crate::format::{self, percent};
+use coupon_measure::format::{self, percent};
+
 use crate::report::Report;
 use crate::report::endpoints;
 use crate::report::model::{LatencyMs, Metric, Quantile, Reading, Round};

@@ -1,22 +1,24 @@
-//! The order of turns, and the seed of each round's requests: both decided by one seed.
+//! The order of turns, and the seed of each round's requests: both drawn from one seed.
 
 use crate::random::Random;
 
 /// Apart from the streams of rounds, which are counted from 0.
-const ORDER: u64 = 1 << 63;
+const TURNS: u64 = 1 << 63;
 const WARM_UP: u64 = 1 << 62;
 
-/// Draws the order of every round.
+/// The order of turns, drawn anew for every round.
 #[derive(Debug)]
-pub(crate) struct Order(Random);
+pub struct Turns(Random);
 
-impl Order {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(Random::new(seed, ORDER))
+impl Turns {
+    /// The turns of a seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(Random::new(seed, TURNS))
     }
 
     /// The numbers below `count` in a random order (Fisher and Yates).
-    pub(crate) fn shuffled(&mut self, count: usize) -> Vec<usize> {
+    pub fn shuffled(&mut self, count: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..count).collect();
         for last in (1..count).rev() {
             let other = usize::try_from(self.0.below(last as u64 + 1)).unwrap_or(last);
@@ -27,7 +29,7 @@ impl Order {
 }
 
 /// The seed of a round's requests, the same for every contestant; that of the warm-up without a round.
-pub(super) fn seed_of_round(seed: u64, round: Option<u32>) -> u64 {
+pub fn seed_of_round(seed: u64, round: Option<u32>) -> u64 {
     Random::new(seed, round.map_or(WARM_UP, u64::from)).next()
 }
 
@@ -39,7 +41,7 @@ mod tests {
 
     #[test]
     fn an_order_has_everybody_once_and_a_seed_repeats_it() {
-        let (mut one, mut same) = (Order::new(7), Order::new(7));
+        let (mut one, mut same) = (Turns::new(7), Turns::new(7));
         for _ in 0..20 {
             let order = one.shuffled(6);
             assert_eq!(order, same.shuffled(6));
@@ -50,10 +52,10 @@ mod tests {
 
     #[test]
     fn everybody_is_first_about_as_often() {
-        let mut order = Order::new(1);
+        let mut turns = Turns::new(1);
         let mut first = [0_u32; 4];
         for _ in 0..4_000 {
-            first[order.shuffled(4)[0]] += 1;
+            first[turns.shuffled(4)[0]] += 1;
         }
         assert!(first.iter().all(|times| (850..1_150).contains(times)), "{first:?}");
     }

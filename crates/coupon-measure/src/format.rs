@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use crate::stats::Estimate;
 
 /// A count with thousands set apart: `12,345`.
-pub(crate) fn count(n: u64) -> String {
+pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -18,7 +18,7 @@ pub(crate) fn count(n: u64) -> String {
 }
 
 /// A number with about three digits that count: `12,345`, `123`, `12.3`, `1.23`, `0.012`.
-pub(crate) fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     let size = value.abs();
     if size >= 99.95 {
         let sign = if value < 0.0 { "-" } else { "" };
@@ -33,12 +33,12 @@ pub(crate) fn number(value: f64) -> String {
 }
 
 /// A number that is often whole, such as shards visited: `4`, `1.5`.
-pub(crate) fn plain(value: f64) -> String {
+pub fn plain(value: f64) -> String {
     if (value - value.round()).abs() < 0.005 { count(value.abs().round() as u64) } else { number(value) }
 }
 
 /// A part of the whole: `25.1 %`.
-pub(crate) fn percent(part: f64) -> String {
+pub fn percent(part: f64) -> String {
     let percent = part * 100.0;
     if (percent - percent.round()).abs() < 0.05 {
         format!("{percent:.0} %")
@@ -48,18 +48,18 @@ pub(crate) fn percent(part: f64) -> String {
 }
 
 /// A confidence level, to its last digit: `93.75 %`.
-pub(crate) fn level(level: f64) -> String {
+pub fn level(level: f64) -> String {
     let text = format!("{:.2}", level * 100.0);
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// The certainty of a verdict: `5 rounds, 93.75 % interval`.
-pub(crate) fn sure(n: usize, coverage: f64) -> String {
+pub fn sure(n: usize, coverage: f64) -> String {
     format!("{n} rounds, {} interval", level(coverage))
 }
 
 /// A ratio: `2.1×`. Close to 1 it has the digits to say on which side.
-pub(crate) fn times(ratio: f64) -> String {
+pub fn times(ratio: f64) -> String {
     match ratio {
         _ if ratio >= 99.5 => format!("{}×", number(ratio)),
         _ if ratio >= 9.95 => format!("{ratio:.0}×"),
@@ -69,26 +69,26 @@ pub(crate) fn times(ratio: f64) -> String {
 }
 
 /// A ratio with its interval: `2.1× (1.9×–2.4×)`; the interval is left out when it says nothing more.
-pub(crate) fn ratio(ratio: &Estimate) -> String {
+pub fn ratio(ratio: &Estimate) -> String {
     let (median, low, high) = (times(ratio.median), times(ratio.low), times(ratio.high));
     if low == median && high == median { median } else { format!("{median} ({low}–{high})") }
 }
 
 /// A median with its interval: `1.21 (1.18–1.25)`; the interval is left out when it says nothing more.
-pub(crate) fn estimate(estimate: &Estimate) -> String {
+pub fn estimate(estimate: &Estimate) -> String {
     let (median, low, high) = (number(estimate.median), number(estimate.low), number(estimate.high));
     if low == median && high == median { median } else { format!("{median} ({low}–{high})") }
 }
 
 /// Bytes: `1.23 MB`.
-pub(crate) fn bytes(bytes: f64) -> String {
+pub fn bytes(bytes: f64) -> String {
     const UNITS: [(&str, f64); 4] = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1.0)];
     let (unit, size) = UNITS.into_iter().find(|(_, size)| bytes >= *size).unwrap_or(("B", 1.0));
     format!("{} {unit}", number(bytes / size))
 }
 
 /// Names in a sentence: `a, b and c`.
-pub(crate) fn list<S: AsRef<str>>(names: &[S]) -> String {
+pub fn list<S: AsRef<str>>(names: &[S]) -> String {
     match names {
         [] => String::new(),
         [only] => only.as_ref().to_owned(),
@@ -100,12 +100,12 @@ pub(crate) fn list<S: AsRef<str>>(names: &[S]) -> String {
 }
 
 /// A count with its noun: `1 round`, `2 rounds`.
-pub(crate) fn counted(n: u64, noun: &str) -> String {
+pub fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
 /// The network between a service and its shards, in words.
-pub(crate) fn network(rtt_ms: f64) -> String {
+pub fn network(rtt_ms: f64) -> String {
     if rtt_ms > 0.0 {
         format!("{} ms added to every shard call", number(rtt_ms))
     } else {
@@ -114,7 +114,7 @@ pub(crate) fn network(rtt_ms: f64) -> String {
 }
 
 /// The quota of a shard's machine, if there is one, in words: `, 0.1 cores a shard`.
-pub(crate) fn quota(cores: Option<f64>) -> String {
+pub fn quota(cores: Option<f64>) -> String {
     cores.map_or_else(String::new, |cores| format!(", {} cores a shard", number(cores)))
 }
 
@@ -122,7 +122,7 @@ pub(crate) fn quota(cores: Option<f64>) -> String {
 ///
 /// # Errors
 /// When the document has no such place.
-pub(crate) fn put_into(document: &str, place: &str, table: &str) -> Result<String> {
+pub fn put_into(document: &str, place: &str, table: &str) -> Result<String> {
     let [begin, end] = ["begin", "end"].map(|at| format!("<!-- {place}: {at} -->"));
     let (before, rest) = document.split_once(&begin).with_context(|| format!("it has no line {begin}"))?;
     let (_, after) = rest.split_once(&end).with_context(|| format!("it has no line {end} after it"))?;

@@ -5,14 +5,14 @@ use crate::random::Random;
 /// Ranks 1 to n, rank k with a weight of k^-s, in constant time: a draw from the continuous envelope
 /// min(1, x^-s) is rounded up, and kept as often as the rank's weight is to the envelope there.
 #[derive(Debug, Clone)]
-pub(crate) struct Zipf {
+pub struct Zipf {
     exponent: f64,
     area: f64,
 }
 
 impl Zipf {
     /// `ranks` must not be 0.
-    pub(crate) fn new(ranks: u64, exponent: f64) -> Self {
+    pub fn new(ranks: u64, exponent: f64) -> Self {
         let ranks = ranks as f64;
         let area = if is_one(exponent) {
             1.0 + ranks.ln()
@@ -35,7 +35,7 @@ impl Zipf {
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank is 1 to 2^53")]
     /// The next rank.
-    pub(crate) fn sample(&self, random: &mut Random) -> u64 {
+    pub fn sample(&self, random: &mut Random) -> u64 {
         loop {
             let point = self.inverse(random.unit());
             let rank = (point + 1.0).floor();

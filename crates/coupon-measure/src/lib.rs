@@ -1,0 +1,22 @@
+//! Figures and what they are worth.
+//!
+//! - [`reading`]: a value that was read, or the reason why it was not.
+//! - [`turns`]: the order in which those that are compared take turns, drawn from one seed.
+//! - [`stats`]: estimates over rounds, and whether a difference is one.
+//! - [`mod@format`]: numbers, lists and tables as people read them.
+//! - [`machine`]: the machine that figures were measured on.
+//! - [`random`] and [`zipf`]: numbers that a seed repeats.
+
+pub mod format;
+pub mod machine;
+pub mod random;
+pub mod reading;
+pub mod stats;
+pub mod turns;
+pub mod zipf;
+
+pub use machine::Machine;
+pub use random::Random;
+pub use reading::{Figure, Reading};
+pub use stats::Estimate;
+pub use turns::Turns;

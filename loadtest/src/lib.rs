@@ -1,7 +1,6 @@
 //! The load tester: puts services under the same load, checks that they kept their promises, says what it found.
 //!
-//! - [`workload`] decides *which* requests come *when*: pure, and the same for every contestant.
-//! - [`http`] speaks to the services, [`load`] sends the requests and measures the answers.
+//! - [`coupon_loadgen`] decides *which* requests come *when*, sends them and measures the answers.
 //! - [`contestants`] starts the services to be compared, [`audit`] holds what clients were told against what is stored;
 //!   [`compare`] lets them take turns. [`replay`] reads traces that somebody else recorded. [`mod@bench`] holds one service against what the machine allows, [`vertical`] compares two
 //!   ways to read a coupon.
@@ -11,6 +10,7 @@
 //!   which strategy a trace calls for.
 //! - [`cmd`] has a module for each subcommand.
 
+pub mod acks;
 pub mod advise;
 pub mod bench;
 pub mod cli;
@@ -19,19 +19,10 @@ pub mod compare;
 pub mod contestants;
 pub mod explain;
 pub mod faults;
-pub mod http;
-pub mod load;
 pub mod replay;
 pub mod report;
 pub mod serve;
 pub mod simulate;
 pub mod vertical;
-pub mod workload;
 
 pub use coupon_audit as audit;
-pub use http::Target;
-pub use load::{
-    Arrivals, EndpointOutcome, GeneratorCost, GrabOutcome, GrabRecord, LoadSpec, Outcome, Refusal, Unknown,
-    run_load,
-};
-pub use workload::{Endpoint, Workload};

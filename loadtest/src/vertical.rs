@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use coupon_cli::terminal;
+use coupon_loadgen::http::Target;
+use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
+use coupon_loadgen::workload::{Action, Catalogue, Endpoint, Requests, Rooms, Scenario, Workload};
 use coupon_measure::Turns;
 use coupon_measure::stats::{Estimate, Judgement, MIN_ROUNDS, estimate, judge, ratios};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::http::Target;
-use crate::load::{Arrivals, LoadSpec, Outcome, run_load};
-use crate::workload::{Action, Catalogue, Endpoint, Requests, Rooms, Scenario, Workload};
 
 /// The reads compared: the pair's name, the narrow one, the wide one.
 const PAIRS: [(&str, Endpoint, Endpoint); 2] = [

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use coupon_core::{ResultQuery, RowKey, ShardId, ShardingStats, ShardingStrategy, TimeRange, Timestamp};
+use coupon_loadgen::workload::Endpoint;
 use coupon_measure::random::Random;
 use serde::Serialize;
 
 use crate::replay::{Mix, Recording, Row};
-use crate::workload::Endpoint;
 
 const HOUR_MS: i64 = 3_600_000;
 /// The queries of so many grabs at most are planned, and of half as many at least where there are more: enough to know a
@@ -144,10 +144,11 @@ fn query(endpoint: Endpoint, row: &RowKey) -> Option<ResultQuery> {
 pub(super) mod tests {
     use std::num::{NonZeroU16, NonZeroU64};
 
+    use coupon_loadgen::workload::Workload;
+
     use super::*;
     use crate::advise::alternatives;
     use crate::replay::{Reading, read};
-    use crate::workload::Workload;
 
     const FOUR: NonZeroU16 = NonZeroU16::new(4).unwrap();
 

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
+use coupon_loadgen::workload::Endpoint;
 use coupon_measure::format::{count, number};
 use serde::Serialize;
 
 use super::Prediction;
 use crate::report::model::{Contestant, Figure};
-use crate::workload::Endpoint;
 
 /// Figures further apart than this part of them do not agree. Routing is exact: what differs is which grabs failed.
 const TOLERANCE: f64 = 0.02;

@@ -133,9 +133,10 @@ fn hottest(mut rooms: Vec<String>) -> String {
 pub(super) mod tests {
     use std::num::NonZeroU64;
 
+    use coupon_loadgen::workload::Workload;
+
     use super::*;
     use crate::advise::{alternatives, predict, ranked};
-    use crate::workload::Workload;
 
     const FOUR: NonZeroU16 = NonZeroU16::new(4).unwrap();
 

@@ -5,8 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-
-use crate::http::Target;
+use coupon_loadgen::http::Target;
 
 /// The time that an answer may take.
 const ANSWER: Duration = Duration::from_secs(60);

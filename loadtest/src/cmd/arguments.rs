@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use coupon_cli::files;
+use coupon_loadgen::http::Target;
+use coupon_loadgen::load::{Arrivals, LoadSpec};
+use coupon_loadgen::workload::{Shape, Workload};
 use serde::Serialize;
 
-use crate::http::Target;
-use crate::load::{Arrivals, LoadSpec};
 use crate::report::require::{Limit, Scope};
-use crate::workload::{Shape, Workload};
 
 /// What a run exits with whose figures are not what was required of them, or worse than they were.
 pub(super) const BEYOND_LIMIT: u8 = 3;

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use coupon_cli::numbers::count;
+use coupon_loadgen::http::Target;
+use coupon_loadgen::load::LoadSpec;
+use coupon_loadgen::workload::Catalogue;
 use seeder::SeedOptions;
 
 use super::arguments;
@@ -15,10 +18,7 @@ use super::audit::VIOLATED;
 use super::servers::BackendArgs;
 use crate::compare::{Ending, Options, compare};
 use crate::contestants::{Spec, all_different, cures};
-use crate::http::Target;
-use crate::load::LoadSpec;
 use crate::report::require::Scope;
-use crate::workload::Catalogue;
 
 /// Its command line.
 #[derive(Debug, clap::Args)]
@@ -303,7 +303,7 @@ mod tests {
         let spike = concat!(env!("CARGO_MANIFEST_DIR"), "/workloads/sale-start.toml");
         let load = parse(&["--workload", spike]).unwrap().load;
         assert_eq!(
-            load.workload.arrivals.as_ref().and_then(crate::workload::Shape::length),
+            load.workload.arrivals.as_ref().and_then(coupon_loadgen::workload::Shape::length),
             Some(load.duration)
         );
         assert_eq!(

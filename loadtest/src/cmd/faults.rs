@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use coupon_cli::terminal;
+use coupon_loadgen::load::LoadSpec;
 use coupon_measure::format::put_into;
 
 use super::arguments;
@@ -14,7 +15,6 @@ use crate::contestants::{stop_services_on_interrupt, wait_if_interrupted};
 use crate::faults::{
     FAULTS, Options, Play, Report, SWITCHES, Terms, Without, find, find_without, report, run as play,
 };
-use crate::load::LoadSpec;
 
 /// How a person would play all rows with this build, and leave out all mechanisms.
 const COMMANDS: [&str; 2] = if cfg!(debug_assertions) {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use coupon_cli::numbers;
+use coupon_loadgen::load::{Arrivals, LoadSpec};
+use coupon_loadgen::workload::{Catalogue, Requests, Trace, Workload};
 use coupon_measure::format::count;
 use seeder::SeedOptions;
 
@@ -13,9 +15,7 @@ use super::arguments;
 use super::servers::BackendArgs;
 use crate::compare::Options;
 use crate::contestants::{Spec, all_different};
-use crate::load::{Arrivals, LoadSpec};
 use crate::replay::{Columns, Mix, Reading, Recording, TimeFormat, read};
-use crate::workload::{Catalogue, Requests, Trace, Workload};
 
 /// What `--mix` calls the built-in workload.
 const BUILT_IN: &str = "flash-sale";

@@ -13,15 +13,16 @@ use anyhow::{Context, ensure};
 use coupon_cli::duration::parse_duration;
 use coupon_cli::numbers::count;
 use coupon_cli::terminal;
+use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, Progress, run_load_with};
+use coupon_loadgen::workload::{BUILT_IN, Workload};
 
 use super::arguments::{self, BEYOND_LIMIT, Output};
 use super::servers::ServersArgs;
+use crate::acks;
 use crate::audit::write_acks;
 use crate::contestants::{INTERRUPTED_CODE, end_load_on_interrupt};
-use crate::load::{Arrivals, GrabRecord, LoadSpec, Outcome, Progress, run_load_with};
 use crate::report::measured;
 use crate::report::require::{Limit, Scope};
-use crate::workload::{BUILT_IN, Workload};
 
 /// How long a run takes unless told otherwise.
 const DURATION: Duration = Duration::from_secs(10);
@@ -120,8 +121,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let outcome = outcome.context("--target")?;
     terminal::say(summary::summary(&target, &spec, &outcome));
     let json = json.map(|file| file.write_json(&json::Run::new(&target, &spec, &outcome)));
-    let acks =
-        acks.map(|file| file.write(|file| write_acks(file, outcome.grabs.iter().map(GrabRecord::ack))));
+    let acks = acks.map(|file| file.write(|file| write_acks(file, outcome.grabs.iter().map(acks::ack))));
     // That one cannot be written is told once the other is.
     json.into_iter().chain(acks).collect::<anyhow::Result<()>>()?;
     let ending = exit_code(&outcome, &limits);

@@ -6,12 +6,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use coupon_cli::terminal;
+use coupon_loadgen::workload::Catalogue;
 use seeder::SeedOptions;
 
 use super::arguments::{self, Output};
 use crate::contestants::{Running, Setup, Spec, stop_services_on_interrupt};
 use crate::vertical::{Options, measure};
-use crate::workload::Catalogue;
 
 /// Its command line.
 #[derive(Debug, clap::Args)]

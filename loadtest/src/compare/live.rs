@@ -4,11 +4,11 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 use anyhow::{Result, anyhow, ensure};
+use coupon_loadgen::load::LoadSpec;
 
 use super::audience::Audience;
 use super::round::Entrant;
 use super::{Ending, Options, worse};
-use crate::load::LoadSpec;
 
 /// Puts all under load at once, each by a generator of its own, with the same requests at the same moments.
 pub(super) fn round(

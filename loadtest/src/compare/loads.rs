@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
+use coupon_loadgen::load::LoadSpec;
+use coupon_loadgen::workload::{Requests, Workload};
 use coupon_measure::turns::seed_of_round;
-
-use crate::load::LoadSpec;
-use crate::workload::{Requests, Workload};
 
 /// The number of a trace's requests that a warm-up asks about.
 const LOOKS: usize = 1_000;
@@ -30,17 +29,17 @@ pub(super) fn of_warm_up(load: &LoadSpec, longest: Duration) -> LoadSpec {
     }
 }
 
-fn with_trace(load: &LoadSpec, trace: crate::workload::Trace) -> Workload {
+fn with_trace(load: &LoadSpec, trace: coupon_loadgen::workload::Trace) -> Workload {
     Workload { requests: Requests::Trace(trace), ..load.workload.clone() }
 }
 
 #[cfg(test)]
 mod tests {
     use coupon_core::Timestamp;
+    use coupon_loadgen::load::Arrivals;
+    use coupon_loadgen::workload::{Endpoint, Request, Schedule, Trace};
 
     use super::*;
-    use crate::load::Arrivals;
-    use crate::workload::{Endpoint, Request, Schedule, Trace};
 
     fn replay() -> LoadSpec {
         let request =

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use coupon_cli::plain;
+use coupon_loadgen::load::Arrivals;
+use coupon_loadgen::workload::{Catalogue, Requests, Rooms, Scenario, Workload};
 use coupon_service::settings::shown_arguments;
+use model::{Machine, Meta, MixPart};
 
 use super::round::Entrant;
 use super::servers::Servers;
 use super::{Options, model};
 use crate::contestants::Site;
-use crate::load::Arrivals;
-use crate::workload::{Catalogue, Requests, Rooms, Scenario, Workload};
-use model::{Machine, Meta, MixPart};
 
 /// Now, for people and programs.
 pub(crate) fn now() -> String {

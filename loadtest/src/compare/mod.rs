@@ -23,17 +23,18 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use coupon_cli::heard;
 use coupon_cli::terminal;
+use coupon_loadgen::http::Target;
+use coupon_loadgen::load::LoadSpec;
 use coupon_measure::stats::MIN_ROUNDS;
 
 use crate::contestants::{Running, Setup, Spec, stop_services_on_interrupt, wait_if_interrupted};
-use crate::http::Target;
-use crate::load::LoadSpec;
 use crate::report::require::{self, Limit};
 use crate::report::{self, Report, model};
 use crate::vertical::Vertical;
 pub use audience::Audience;
-use audience::Seat;
 use coupon_measure::Turns;
+
+use audience::Seat;
 pub use flow::latest_lag_ms;
 
 use round::Entrant;

@@ -5,12 +5,12 @@ use std::num::NonZeroU16;
 
 use anyhow::Result;
 use coupon_core::{RoomId, UserId};
+use coupon_loadgen::workload::{Endpoint, Schedule, Workload};
 
 use super::Options;
 use crate::contestants::Spec;
 use crate::report::model::{Figure, Outlook, OutlookCase, Reading};
 use crate::simulate::Projection;
-use crate::workload::{Endpoint, Schedule, Workload};
 
 /// Numbers of shards that somebody who has a handful may come to.
 const SHARDS: [u16; 3] = [16, 64, 1_024];

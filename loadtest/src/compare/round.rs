@@ -2,15 +2,16 @@
 
 use anyhow::{Context, Result, anyhow};
 use coupon_cli::terminal;
+use coupon_loadgen::http::get_json;
+use coupon_loadgen::load::{LoadSpec, run_load};
 use coupon_service::api::ShardsStatus;
 
 use super::Ending;
 use super::audience::Seat;
 use super::turn::{self, Turn};
+use crate::acks;
 use crate::audit::{AuditReport, Claims, Kind, Scope, Start};
 use crate::contestants::{Running, wait_if_interrupted};
-use crate::http::get_json;
-use crate::load::{LoadSpec, run_load};
 use crate::report::measured;
 use crate::report::model::{self, AuditResult, MAX_EXAMPLES, Reading, Round, Violation};
 
@@ -81,7 +82,7 @@ impl Entrant {
     /// Puts it under load, unmeasured, and remembers what it answered.
     pub(super) fn warm_up(&mut self, load: &LoadSpec) -> Result<()> {
         let outcome = run_load(&self.running.target, load).map_err(|error| self.failed(&error))?;
-        outcome.grabs.iter().for_each(|grab| grab.tell(&mut self.claims));
+        outcome.grabs.iter().for_each(|grab| acks::claim(grab, &mut self.claims));
         Ok(())
     }
 
@@ -96,7 +97,7 @@ impl Entrant {
         let taken = turn::take(&self.running, load, quota, self.seat.as_ref())
             .map_err(|error| self.failed(&error))?;
         let Turn { outcome, shards, flow, writes_per_second, looks } = taken;
-        outcome.grabs.iter().for_each(|grab| grab.tell(&mut self.claims));
+        outcome.grabs.iter().for_each(|grab| acks::claim(grab, &mut self.claims));
         let (ending, audit) = self.audit(index);
         if let Some(seat) = &self.seat {
             seat.audited(&audit);

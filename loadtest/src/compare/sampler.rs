@@ -4,10 +4,10 @@ use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use coupon_loadgen::http::{Target, get_json};
 use coupon_service::api::ShardsStatus;
 
 use super::audience::Seat;
-use crate::http::{Target, get_json};
 use crate::report::model::{Reading, ShardLook};
 
 /// Four looks a second tell the shape of a second; each costs the service one small request.

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use coupon_loadgen::http::get_json;
+use coupon_loadgen::load::{LoadSpec, Outcome, run_load_with};
 use coupon_service::api::ShardsStatus;
 
 use super::audience::Seat;
@@ -10,8 +12,6 @@ use super::flow::{self, Look, Looks};
 use super::sampler::{Sample, Sampler, looks, per_second};
 use super::work;
 use crate::contestants::Running;
-use crate::http::get_json;
-use crate::load::{LoadSpec, Outcome, run_load_with};
 use crate::report::model::{Figure, Flow, Reading, ShardLook, ShardRound};
 
 /// The figures of a turn, but for its audit.

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use coupon_loadgen::http::{Target, get_ok};
 
 use super::Service;
-use crate::http::{Target, get_ok};
 
 /// How long a service that listens may take until it is ready.
 const READY: Duration = Duration::from_secs(60);

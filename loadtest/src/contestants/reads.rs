@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use coupon_loadgen::http::{Target, ask};
 
 use crate::audit::{Claims, Data, Read, fetch};
-use crate::http::{Target, ask};
 
 /// How long an answer may take: a scatter over much data takes its time.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use coupon_core::ShardingStrategy;
+use coupon_loadgen::http::{Target, get_json, post_json};
 use coupon_service::api::{AdminStats, Drained};
 use coupon_service::settings::ServersSettings;
 use seeder::SeedOptions;
@@ -18,7 +19,6 @@ use super::process::program;
 use super::servers::{Site, namespace};
 use super::{Service, Spec, interrupt, launch, reads, strategy_of_layout};
 use crate::audit::{AuditReport, Data, Scope, Start};
-use crate::http::{Target, get_json, post_json};
 
 /// What all contestants that are started here have in common.
 #[derive(Debug, Clone)]

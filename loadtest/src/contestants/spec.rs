@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use coupon_core::ShardingStrategy;
+use coupon_loadgen::workload::Catalogue;
 use range_svc::RoomRanges;
-
-use crate::workload::Catalogue;
 
 /// The plain names, each with the program that serves it and what chooses its strategy.
 const BASES: [(&str, &str, Option<&str>); 4] = [

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use coupon_core::Money;
+use coupon_loadgen::http::{ask, get_json};
+use coupon_loadgen::load::{GrabOutcome, GrabRecord};
 use coupon_service::api::{ResultAnswer, ResultView};
 use serde::Serialize;
 use serde_json::json;
@@ -15,8 +17,6 @@ use serde_json::json;
 use super::service::Subject;
 use super::wait::joined;
 use crate::audit::{Claims, UseTold};
-use crate::http::{ask, get_json};
-use crate::load::{GrabOutcome, GrabRecord};
 
 /// Of so many grants, one is asked for, and of so many of those, one is spent.
 const ASKED_FOR: usize = 4;

@@ -5,6 +5,9 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use coupon_loadgen::http::{Target, get_json};
+use coupon_loadgen::load::{Arrivals, GrabRecord, LoadSpec, Watch};
+use coupon_loadgen::workload::{Action, Endpoint, Requests, Rooms, Scenario, Workload};
 use coupon_service::api::AdminStats;
 use serde::Serialize;
 
@@ -12,9 +15,6 @@ use super::cast::CATALOGUE;
 use super::casting::Casting;
 use super::customers::Customers;
 use super::service::Subject;
-use crate::http::{Target, get_json};
-use crate::load::{Arrivals, GrabRecord, LoadSpec, Watch};
-use crate::workload::{Action, Endpoint, Requests, Rooms, Scenario, Workload};
 
 /// No load lasts longer, whatever a fault does.
 const LONGEST: Duration = Duration::from_secs(240);

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use coupon_loadgen::http::{Target, post_json};
+use coupon_loadgen::load::{GrabOutcome, GrabRecord};
 use coupon_service::api::GrabResponse;
 use serde::Serialize;
 use serde_json::json;
@@ -11,9 +13,8 @@ use serde_json::json;
 use super::service::Subject;
 use super::wait::joined;
 use super::without::Who;
+use crate::acks;
 use crate::audit::{Claim, Claims};
-use crate::http::{Target, post_json};
-use crate::load::{GrabOutcome, GrabRecord};
 
 const PAUSE: Duration = Duration::from_millis(100);
 /// How many clients ask at once.
@@ -64,7 +65,7 @@ pub(super) fn resolve(
         unclear.into_iter().enumerate().filter(asks).map(|(_, pair)| pair).collect();
     for grab in grabs {
         if !is_unclear(grab) || unclear.binary_search(&(grab.user_id, grab.coupon_id)).is_err() {
-            grab.tell(claims);
+            acks::claim(grab, claims);
         }
     }
     let (mut resolved, mut unanswered) = (Resolved::default(), None);

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use coupon_core::{FailReason, ShardId, Timestamp};
+use coupon_loadgen::http::{Target, post_json};
+use coupon_loadgen::load::{GrabOutcome, GrabRecord, Outcome, Refusal, Unknown, run_load};
 use coupon_service::api::GrabResponse;
 use coupon_service::backend::servers::mysql::Database;
 use coupon_service::backend::servers::names::Namespace;
@@ -22,8 +24,6 @@ use super::proxy::Proxy;
 use super::service::{Process, Subject};
 use super::stage::Stage;
 use super::wait::joined;
-use crate::http::{Target, post_json};
-use crate::load::{GrabOutcome, GrabRecord, Outcome, Refusal, Unknown, run_load};
 
 /// The clocks of the services show so long before midnight when they start.
 const TO_MIDNIGHT: Duration = Duration::from_secs(12);

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use coupon_core::{ShardId, ShardingStrategy};
+use coupon_loadgen::http::Target;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::wait::until;
 use crate::audit::Data;
 use crate::contestants::Service;
-use crate::http::Target;
 
 /// How long a process may take to do what it is told by a file.
 const REACHED: Duration = Duration::from_secs(20);

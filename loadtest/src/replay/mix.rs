@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 use coupon_core::Timestamp;
+use coupon_loadgen::workload::{Endpoint, Request, Trace, Workload};
 use coupon_measure::random::Random;
 
 use super::Recording;
-use crate::workload::{Endpoint, Request, Trace, Workload};
 
 /// Apart from the streams of requests, rounds and moments.
 const QUERIES: u64 = 1 << 60;
@@ -69,9 +69,10 @@ impl Mix {
 
 #[cfg(test)]
 mod tests {
+    use coupon_loadgen::workload::{Requests, Schedule};
+
     use super::*;
     use crate::replay::{Reading, read};
-    use crate::workload::{Requests, Schedule};
 
     fn recording() -> Recording {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_workload_without_grabs_is_refused() {
-        let echo = Workload::echo(crate::workload::Catalogue::default());
+        let echo = Workload::echo(coupon_loadgen::workload::Catalogue::default());
         assert!(Mix::of(&echo).is_err());
     }
 }

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use coupon_core::{RoomId, RowKey, TimeRange, Timestamp, UserId};
+use coupon_loadgen::workload::{Endpoint, Request};
 use coupon_measure::random::Random;
 use seeder::SeedOptions;
 
 use super::LeftOut;
 use super::ids::{Seen, Sorted};
 use super::moments::Moment;
-use crate::workload::{Endpoint, Request};
 
 const DAY_MS: u64 = 86_400_000;
 /// Apart from the streams of requests and rounds.

@@ -1,7 +1,8 @@
 //! Rounds of a report, made of what the load engine measured.
 
+use coupon_loadgen::load::Outcome;
+
 use super::model::{EndpointRound, Figure, GeneratorRound, GrabRound, Reading, Round, ScenarioRound};
-use crate::load::Outcome;
 
 /// A load's outcome as a round. What the load cannot know is left to the caller: work by shard, writes a second, the
 /// audit.
@@ -62,8 +63,9 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
+    use coupon_loadgen::load::{GeneratorCost, GrabCounts, ScenarioOutcome, Tally};
+
     use super::*;
-    use crate::load::{GeneratorCost, GrabCounts, ScenarioOutcome, Tally};
 
     #[test]
     fn a_scenario_that_asked_nothing_is_not_in_a_round() {

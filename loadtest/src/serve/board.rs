@@ -3,6 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use coupon_loadgen::load::{Arrivals, Progress};
+use coupon_loadgen::workload::Workload;
 use coupon_service::api::AdminStats;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -10,10 +12,8 @@ use tokio::sync::watch;
 use super::decide;
 use super::kinds::{self, Kinds, Ticks};
 use crate::compare::{Audience, Options, Sample, latest_lag_ms};
-use crate::load::{Arrivals, Progress};
 use crate::report::Report;
 use crate::report::model::{AuditResult, Reading};
-use crate::workload::Workload;
 
 /// The span of a shard's writes a second: a shorter one would jump with every batch.
 const RECENT: Duration = Duration::from_secs(1);

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use coupon_loadgen::load::Arrivals;
+use coupon_loadgen::workload::{Requests, Rooms, Workload};
+
 use crate::compare::{Options, Wanted};
-use crate::load::Arrivals;
-use crate::workload::{Requests, Rooms, Workload};
 
 /// The command; with a workload of its own it takes the file that [`workload`] is the text of.
 pub(super) fn command(options: &Options) -> String {
@@ -46,7 +47,7 @@ pub(super) fn workload(workload: &Workload) -> Option<String> {
     );
     for scenario in scenarios {
         let rooms = if scenario.rooms == Rooms::Hot { "hot" } else { "any" };
-        let action = |action: &crate::workload::Action| {
+        let action = |action: &coupon_loadgen::workload::Action| {
             format!("    {{ do = {:?}, weight = {:?} }},\n", action.endpoint.name(), action.weight)
         };
         let actions: String = scenario.actions.iter().map(action).collect();

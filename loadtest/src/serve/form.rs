@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use coupon_loadgen::load::{Arrivals, LoadSpec};
+use coupon_loadgen::workload::{Requests, Scenario, Workload};
 use seeder::SeedOptions;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::compare::{Options, Wanted};
 use crate::contestants::{KNOWN, Setup, Spec, all_different};
-use crate::load::{Arrivals, LoadSpec};
-use crate::workload::{Requests, Scenario, Workload};
 
 /// A number of the form, with what it may be.
 #[derive(Debug, Serialize)]
@@ -355,7 +355,7 @@ mod tests {
         let options = read(br#"{"mix":{"normal":0,"cross-shard":2.5},"users":50}"#, false).unwrap();
         assert!(options.workload.contains("normal 0, hot room 3, cross-shard 2.5"), "{}", options.workload);
         let shares = options.load.workload.shares();
-        assert!(!shares.contains_key(&crate::workload::Endpoint::UserCoupons), "{shares:?}");
+        assert!(!shares.contains_key(&coupon_loadgen::workload::Endpoint::UserCoupons), "{shares:?}");
         assert_eq!((options.load.workload.catalogue.users, options.setup.seed.users), (50, 50));
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use coupon_loadgen::load::{EndpointOutcome, Progress, Tally};
+use coupon_loadgen::workload::{Endpoint, Requests, Scenario, Workload};
 use coupon_measure::format;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::load::{EndpointOutcome, Progress, Tally};
 use crate::report::endpoints;
 use crate::report::model::{EndpointRound, Metric, Quantile, Round, ScenarioRound};
-use crate::workload::{Endpoint, Requests, Scenario, Workload};
 
 /// The span that the figures of a load that goes on reach back over: long enough for a percentile, short enough to see a
 /// change.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use coupon_loadgen::http::get_json;
 use coupon_service::api::{GlobalStatistics, ShardsStatus};
-use loadtest::http::get_json;
 
 use crate::common::{KINDS, Site};
 

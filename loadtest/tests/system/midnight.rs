@@ -1,15 +1,16 @@
 //! Daily tables at the ends of days, months and years, seen through the API.
 
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
 use coupon_core::Timestamp;
+use coupon_loadgen::http::{Target, get_json, post_json};
 use coupon_service::api::{GrabRequest, GrabResponse, ResultPage};
 use coupon_service::app::Application;
 use coupon_service::clock::Clock;
 use coupon_service::settings::Sources;
-use loadtest::http::{Target, get_json, post_json};
 use range_svc::RangeSettings;
-use std::path::Path;
-use std::sync::mpsc;
-use std::thread::JoinHandle;
 
 /// A service by time on the sample catalogue, in this process, with a clock that can be set.
 struct Served {

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
+use coupon_loadgen::http::{Target, get_json};
 use coupon_service::api::AdminStats;
 use coupon_stack::{Options, Stack};
 use deadpool_redis::redis;
 use loadtest::contestants::Service;
-use loadtest::http::{Target, get_json};
 use loadtest::report::{self, Report};
 use mysql_async::prelude::Queryable as _;
 

@@ -2,6 +2,7 @@
 //! batches, which is one script call and one confirmed publish a grab, as many in flight as there are connections.
 
 use anyhow::Result;
+use coupon_loadgen::workload::Catalogue;
 
 use super::kind::Kind;
 use super::measured::{Measured, PLENTY, Plan, What};
@@ -10,7 +11,6 @@ use super::turns::{Rounds, take_turns_each};
 use crate::bench::context::{Context, Store};
 use crate::bench::model::{Claim, Figure, Findings, Row, Target};
 use crate::bench::section::Section;
-use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
     name: "batching",

@@ -1,6 +1,7 @@
 //! Rates by connections, by coupons, and by the heat of one coupon.
 
 use anyhow::Result;
+use coupon_loadgen::workload::Catalogue;
 
 use super::kind::Kind;
 use super::measured::{Measured, PLENTY, Plan, What};
@@ -10,7 +11,6 @@ use super::turns::{Rounds, take_turns};
 use crate::bench::context::{Context, Store};
 use crate::bench::model::{Curve, Findings, Growth, Series, Text};
 use crate::bench::section::Section;
-use crate::workload::Catalogue;
 
 pub(super) const CONNECTIONS: Section = Section {
     name: "connections",

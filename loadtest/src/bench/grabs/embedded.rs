@@ -1,6 +1,7 @@
 //! Grabs on files.
 
 use anyhow::Result;
+use coupon_loadgen::workload::Catalogue;
 
 use super::kind::Kind;
 use super::measured::{Measured, PLENTY, Plan, What};
@@ -9,7 +10,6 @@ use super::turns::take_turns;
 use crate::bench::context::{Context, Store};
 use crate::bench::model::{Claim, Findings, Target};
 use crate::bench::section::Section;
-use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
     name: "grab-embedded",

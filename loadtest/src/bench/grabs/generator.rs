@@ -3,6 +3,7 @@
 mod wrk;
 
 use anyhow::{Context as _, Result};
+use coupon_loadgen::workload::Catalogue;
 
 use super::kind::Kind;
 use super::measured::{Measured, PLENTY, Plan, What};
@@ -12,7 +13,6 @@ use super::turns::take_turns;
 use crate::bench::context::{Context, Store};
 use crate::bench::model::{Claim, Findings, Row, Target};
 use crate::bench::section::Section;
-use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
     name: "generator",

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use coupon_loadgen::load::Arrivals;
 use coupon_measure::format::{count, number};
 
 use super::measured::{Load, What};
-use crate::load::Arrivals;
 
 /// A kind of load that takes a turn.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,6 +1,7 @@
 //! Answers that the service knows: that a coupon is sold out, that a user holds it.
 
 use anyhow::{Result, bail};
+use coupon_loadgen::workload::Catalogue;
 
 use super::kind::Kind;
 use super::measured::{Measured, Plan, What};
@@ -9,7 +10,6 @@ use super::turns::take_turns;
 use crate::bench::context::{Context, Store};
 use crate::bench::model::{Claim, Findings, Target};
 use crate::bench::section::Section;
-use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
     name: "known-answers",

@@ -7,17 +7,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use coupon_cli::terminal;
+use coupon_loadgen::http::{Target, get_json};
+use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
+use coupon_loadgen::workload::{Catalogue, Workload};
 use coupon_service::api::AdminStats;
 use seeder::SeedOptions;
 
 use super::sample::{Expected, Sample};
+use crate::acks;
 use crate::audit::{Claims, Scope};
 use crate::bench::context::{Context, SHARDS, Store};
 use crate::contestants::{Running, Spec};
-use crate::http::{Target, get_json};
-use crate::load::{Arrivals, LoadSpec, Outcome, run_load};
 use crate::report::model::Figure;
-use crate::workload::{Catalogue, Workload};
 
 /// The interval between samples of a service's memory.
 const LOOK: Duration = Duration::from_millis(250);
@@ -166,7 +167,7 @@ impl Measured {
             terminal::clear_progress();
             terminal::note(format!("{}{}", self.running.name, self.running.log()));
         })?;
-        outcome.grabs.iter().for_each(|grab| grab.tell(&mut self.claims));
+        outcome.grabs.iter().for_each(|grab| acks::claim(grab, &mut self.claims));
         if matches!(load.what, What::Grab { .. } | What::Overload { .. } | What::SoldOut) {
             self.grabbed += outcome.grabs.len() as u64 + outcome.unsent;
         }

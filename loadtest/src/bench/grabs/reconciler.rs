@@ -1,6 +1,7 @@
 //! The reconciler's cost to users who grab.
 
 use anyhow::{Result, ensure};
+use coupon_loadgen::workload::Catalogue;
 
 use super::kind::Kind;
 use super::measured::{Measured, PLENTY, Plan, What};
@@ -9,7 +10,6 @@ use super::turns::take_turns_each;
 use crate::bench::context::{Context, Store};
 use crate::bench::model::{Claim, Figure, Findings, Row, Target};
 use crate::bench::section::Section;
-use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
     name: "reconciler",

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::load::{Outcome, UNSENT};
+use coupon_loadgen::load::{Outcome, UNSENT};
+
 use crate::report::model::Figure;
 
 /// The answers that a round should get.
@@ -123,9 +124,10 @@ fn problem(expected: Expected, outcome: &Outcome) -> Option<String> {
 mod tests {
     use std::time::Duration;
 
+    use coupon_loadgen::load::{EndpointOutcome, GeneratorCost, GrabCounts};
+    use coupon_loadgen::workload::Endpoint;
+
     use super::*;
-    use crate::load::{EndpointOutcome, GeneratorCost, GrabCounts};
-    use crate::workload::Endpoint;
 
     fn outcome(counts: GrabCounts) -> Outcome {
         Outcome {

@@ -1,6 +1,7 @@
 //! The top rate of grabs on servers, the latency at half of it, and the memory that both take.
 
 use anyhow::{Context as _, Result};
+use coupon_loadgen::workload::Catalogue;
 use coupon_measure::format::count;
 
 use super::disk;
@@ -11,7 +12,6 @@ use super::turns::{Rounds, take_turns};
 use crate::bench::context::{Context, Store};
 use crate::bench::model::{Claim, Figure, Findings, Row, Spread, Target};
 use crate::bench::section::Section;
-use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
     name: "grab",

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use coupon_loadgen::http::{Target as Address, get_json};
+use coupon_loadgen::workload::Catalogue;
 use coupon_measure::random::Random;
 use coupon_service::api::{AdminStats, ResultPage};
 use hdrhistogram::Histogram;
 
 use crate::bench::client::Client;
-use crate::http::{Target as Address, get_json};
-use crate::workload::Catalogue;
 
 /// The stream of random numbers that users, rooms and results are drawn from.
 const STREAM: u64 = 0x5ca1e;

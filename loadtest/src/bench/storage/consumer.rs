@@ -4,6 +4,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use coupon_core::{TableId, Timestamp, schema};
+use coupon_loadgen::http::{Target as Address, get_json};
+use coupon_loadgen::load::{Arrivals, LoadSpec, run_load};
+use coupon_loadgen::workload::{Catalogue, Workload};
 use coupon_service::api::{AdminStats, GlobalStatistics};
 use seeder::SeedOptions;
 
@@ -14,9 +17,6 @@ use super::super::section::Section;
 use super::ratio;
 use super::raw::{Raw, inserts};
 use crate::contestants::{Running, Service, Spec};
-use crate::http::{Target as Address, get_json};
-use crate::load::{Arrivals, LoadSpec, run_load};
-use crate::workload::{Catalogue, Workload};
 
 pub(super) const SECTION: Section = Section {
     name: "consumer",

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use coupon_loadgen::workload::Catalogue;
 use coupon_measure::Turns;
 use coupon_measure::random::Random;
 use coupon_measure::stats::estimate;
@@ -15,7 +16,6 @@ use super::super::section::Section;
 use super::questions::COLUMNS;
 use super::ratio;
 use super::raw::{Question, Raw};
-use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
     name: "gains",

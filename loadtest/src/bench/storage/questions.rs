@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use coupon_core::{Plan, ResultId, ResultQuery, RoomId, ShardId, TableId, TimeRange, Timestamp, UserId};
+use coupon_loadgen::workload::Catalogue;
 
 use super::super::context::SHARDS;
 use super::raw::{Question, Raw};
-use crate::workload::Catalogue;
 
 /// Rows of a page, and one to know whether there are more.
 const LIMIT: i64 = 101;

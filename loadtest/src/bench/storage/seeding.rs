@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use coupon_core::TableId;
+use coupon_loadgen::workload::Catalogue;
 use seeder::SeedOptions;
 
 use super::super::context::{Context, HISTORY, SHARDS, Store};
@@ -10,7 +11,6 @@ use super::super::section::Section;
 use super::ratio;
 use super::raw::{Raw, Transactions, inserts};
 use crate::contestants::{Running, Spec};
-use crate::workload::Catalogue;
 
 pub(super) const SECTION: Section = Section {
     name: "seeding",

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use coupon_loadgen::http::Target as Address;
+use coupon_loadgen::load::{Arrivals, LoadSpec, run_load};
+use coupon_loadgen::workload::{Catalogue, Workload};
 use coupon_measure::Turns;
 use hdrhistogram::Histogram;
 use seeder::SeedOptions;
@@ -13,9 +16,6 @@ use super::super::model::{Claim, Figure, Findings, Row, Target};
 use super::super::section::Section;
 use super::ratio;
 use crate::contestants::Spec;
-use crate::http::Target as Address;
-use crate::load::{Arrivals, LoadSpec, run_load};
-use crate::workload::{Catalogue, Workload};
 
 pub(super) const SECTION: Section = Section {
     name: "sums",

@@ -1,7 +1,7 @@
 //! Whether the target has what the workload asks for.
 
-use crate::http::{Target, get_status};
-use crate::workload::Catalogue;
+use coupon_loadgen::http::{Target, get_status};
+use coupon_loadgen::workload::Catalogue;
 
 const NOT_FOUND: u16 = 404;
 

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use coupon_loadgen::http::Target;
+use coupon_loadgen::load::{self, Arrivals, EndpointOutcome, GeneratorCost, LoadSpec, Outcome, PhaseOutcome};
+use coupon_loadgen::workload::Workload;
 use hdrhistogram::Histogram;
 use serde::Serialize;
-
-use crate::http::Target;
-use crate::load::{self, Arrivals, EndpointOutcome, GeneratorCost, LoadSpec, Outcome, PhaseOutcome};
-use crate::workload::Workload;
 
 /// The whole file. Latencies are milliseconds from the intended start.
 #[derive(Serialize)]

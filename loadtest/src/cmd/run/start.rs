@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use coupon_cli::terminal;
+use coupon_loadgen::http::Target;
 
 use crate::audit::Start;
 use crate::cmd::arguments::Output;
 use crate::cmd::recorded_start;
 use crate::cmd::servers::ServersArgs;
 use crate::contestants::{Running, Site};
-use crate::http::Target;
 
 /// Writes it beside the file of acknowledgements. Data that cannot be read here is no error: an audit of it then knows less,
 /// and says so. A start that an earlier run left there is not this one's, and goes.

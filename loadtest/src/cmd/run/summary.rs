@@ -3,11 +3,10 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use coupon_loadgen::http::Target;
+use coupon_loadgen::load::{Arrivals, EndpointOutcome, LoadSpec, Outcome, ScenarioOutcome, Tally};
+use coupon_loadgen::workload::Endpoint;
 use coupon_measure::format::count;
-
-use crate::http::Target;
-use crate::load::{Arrivals, EndpointOutcome, LoadSpec, Outcome, ScenarioOutcome, Tally};
-use crate::workload::Endpoint;
 
 /// A generator later than this, or busier, may be what was measured.
 const LATE_US: u64 = 2_000;

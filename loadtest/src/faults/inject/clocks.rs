@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use coupon_loadgen::http::{Target, ask};
 use serde_json::json;
 
 use super::services::firsts;
@@ -10,7 +11,6 @@ use crate::faults::proof::Proof;
 use crate::faults::scene::Scene;
 use crate::faults::service::{Process, Subject};
 use crate::faults::wait::until;
-use crate::http::{Target, ask};
 
 /// The file that makes a process's clock wrong for as long as it is there.
 const SWITCH: &str = "clock-wrong";

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use coupon_core::{RoomId, RowKey, ShardId, Timestamp, UserId};
+use coupon_loadgen::http::get_json;
 use coupon_service::api::GlobalStatistics;
 use coupon_stack::{Server, Stack, Status};
 use mysql_async::prelude::Queryable as _;
@@ -14,7 +15,6 @@ use crate::faults::proof::Proof;
 use crate::faults::scene::Scene;
 use crate::faults::service::Subject;
 use crate::faults::wait::{blocking, until};
-use crate::http::get_json;
 
 /// How long a server stays away.
 const AWAY: Duration = Duration::from_secs(10);

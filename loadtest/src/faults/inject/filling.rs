@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use coupon_loadgen::http::{Target, ask};
 use coupon_stack::{Server, Status};
 
 use super::databases::todays_shard;
@@ -12,7 +13,6 @@ use crate::faults::proof::Proof;
 use crate::faults::scene::Scene;
 use crate::faults::service::{Process, Subject};
 use crate::faults::wait::until;
-use crate::http::{Target, ask};
 
 /// Where a process comes by that fills a gate: totals and windows are written, and no holder is.
 const POINT: &str = "while-filling";

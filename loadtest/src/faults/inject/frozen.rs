@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use coupon_loadgen::http::{Target, ask, get_json};
 use coupon_service::api::StockView;
 use coupon_stack::Server;
 
@@ -14,7 +15,6 @@ use crate::faults::proof::Proof;
 use crate::faults::scene::Scene;
 use crate::faults::service::{Process, Subject};
 use crate::faults::wait::{joined, until};
-use crate::http::{Target, ask, get_json};
 
 /// How long results wait that nobody stores, before the gate is lost and after.
 const WAITING: Duration = Duration::from_secs(1);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use coupon_loadgen::http::{get_ok, post_json};
 use coupon_stack::{Server, Status};
 use deadpool_redis::redis::{self, Connection};
 use serde_json::{Value, json};
@@ -15,7 +16,6 @@ use super::{frozen, killed, meanwhile, state};
 use crate::faults::proof::Proof;
 use crate::faults::scene::Scene;
 use crate::faults::wait::until;
-use crate::http::{get_ok, post_json};
 
 /// How long Redis stays away.
 const AWAY: Duration = Duration::from_secs(1);

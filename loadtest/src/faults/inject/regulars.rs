@@ -1,10 +1,10 @@
 //! Users who ask for the same coupon before the gate is lost, and again while it is: nobody is granted it twice.
 
 use anyhow::Result;
+use coupon_loadgen::load::{GrabOutcome, GrabRecord};
 
 use crate::faults::cast::CATALOGUE;
 use crate::faults::scene::Scene;
-use crate::load::{GrabOutcome, GrabRecord};
 
 /// Enough of them for every shard to have some.
 const USERS: std::ops::RangeInclusive<u64> = 101..=120;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use coupon_core::{ResultId, Timestamp};
+use coupon_loadgen::load::{GrabOutcome, GrabRecord};
 
 use super::gate;
 use crate::faults::cast::CATALOGUE;
@@ -11,7 +12,6 @@ use crate::faults::proof::Proof;
 use crate::faults::scene::Scene;
 use crate::faults::service::{Process, Subject};
 use crate::faults::wait::{joined, until};
-use crate::load::{GrabOutcome, GrabRecord};
 
 /// How long a process that was killed stays away.
 const AWAY: Duration = Duration::from_secs(2);

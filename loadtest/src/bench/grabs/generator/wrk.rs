@@ -5,9 +5,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use coupon_loadgen::http::Target;
 
 use super::super::sample::Sample;
-use crate::http::Target;
 use crate::report::model::Figure;
 
 /// The script of wrk, whose body is as long as a grab's is on average.

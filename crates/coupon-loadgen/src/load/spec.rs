@@ -83,7 +83,8 @@ impl LoadSpec {
     }
 
     /// True when it was ended before its time.
-    pub(crate) fn is_stopped(&self) -> bool {
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
         self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 

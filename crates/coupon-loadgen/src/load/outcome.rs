@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::audit::{Ack, Claim, Claims, Told};
 use coupon_core::{FailReason, Timestamp};
 use hdrhistogram::Histogram;
 
@@ -87,7 +86,10 @@ pub struct EndpointOutcome {
 }
 
 impl EndpointOutcome {
-    pub(crate) fn new() -> Self {
+    /// No requests yet.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "nothing was measured yet, which is no default outcome")]
+    pub fn new() -> Self {
         // Three digits from a microsecond on; the histogram grows with what it is given.
         let latency = Histogram::new(3).unwrap_or_else(|_| unreachable!("three digits are within 0 to 5"));
         Self { latency, ok: 0, errors: BTreeMap::new(), shards_visited: 0, tables_visited: 0, planned: 0 }
@@ -130,7 +132,10 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn new() -> Self {
+    /// No requests yet.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "nothing was measured yet, which is no default outcome")]
+    pub fn new() -> Self {
         Self { ok: 0, errors: 0, latency: EndpointOutcome::new().latency }
     }
 
@@ -195,30 +200,6 @@ pub struct GrabRecord {
     pub held: Option<i64>,
     /// The time at which it got the answer, by the clock.
     pub told_at: Timestamp,
-}
-
-impl GrabRecord {
-    /// What its client was told, as the auditor takes it.
-    #[must_use]
-    pub fn ack(&self) -> Ack {
-        let claim = match self.outcome {
-            GrabOutcome::Granted { result_id } => Claim::Granted(result_id),
-            GrabOutcome::Refused(Refusal::Decided(FailReason::Duplicate)) => Claim::Held(self.held),
-            GrabOutcome::Refused(Refusal::Decided(FailReason::OutOfStock)) => Claim::SoldOut,
-            GrabOutcome::Refused(Refusal::Decided(FailReason::InvalidTime)) => {
-                Claim::InvalidTime(Some(self.told_at))
-            }
-            GrabOutcome::Refused(Refusal::Status(_)) => Claim::Refused,
-            GrabOutcome::Unknown(_) => Claim::Unknown,
-        };
-        Ack { user: self.user_id, told: Told::Grab(self.coupon_id, claim), told_at: self.told_at }
-    }
-
-    /// Adds it to what clients claim.
-    pub fn tell(&self, claims: &mut Claims) {
-        let Ack { user, told, .. } = self.ack();
-        claims.take(user, told);
-    }
 }
 
 /// A client's knowledge of its grab.

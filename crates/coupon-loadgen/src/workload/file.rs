@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{Catalogue, Keys, Requests, Scenario, Shape, Trace, Workload};
 
 /// The built-in workload as a file, to be copied and changed.
-pub const BUILT_IN: &str = include_str!("../../workloads/flash-sale.toml");
+pub const BUILT_IN: &str = include_str!("../../../../loadtest/workloads/flash-sale.toml");
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn every_example_can_be_loaded() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../loadtest/workloads");
         let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         let loaded: Vec<Workload> = files.map(|file| Workload::load(&file).unwrap()).collect();
         assert!(loaded.len() >= 4, "{} examples", loaded.len());

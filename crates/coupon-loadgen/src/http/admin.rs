@@ -55,7 +55,7 @@ pub fn get_status(target: &Target, path: &str) -> anyhow::Result<u16> {
 ///
 /// # Errors
 /// When the service does not answer.
-pub(crate) fn ask(
+pub fn ask(
     target: &Target,
     method: &str,
     path: &str,

@@ -6,7 +6,7 @@
 //!   ways to read a coupon.
 //! - [`serve`] shows contestants side by side while they are under load; [`explain`] says where a grab goes, and why.
 //! - [`faults`] breaks servers and services under load, and audits what is left.
-//! - [`coupon_measure::stats`] decides whether a difference is one, [`report`] writes it down, [`simulate`] needs no service at all. [`advise`] says
+//! - [`coupon_measure::stats`] decides whether a difference is one, [`coupon_report`] writes it down, [`simulate`] needs no service at all. [`advise`] says
 //!   which strategy a trace calls for.
 //! - [`cmd`] has a module for each subcommand.
 
@@ -19,8 +19,8 @@ pub mod compare;
 pub mod contestants;
 pub mod explain;
 pub mod faults;
+pub mod measured;
 pub mod replay;
-pub mod report;
 pub mod serve;
 pub mod simulate;
 pub mod vertical;

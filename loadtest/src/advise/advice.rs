@@ -51,10 +51,11 @@ impl<'a> Advice<'a> {
 
 #[cfg(test)]
 mod tests {
+    use coupon_report::model::Figure;
+
     use super::*;
     use crate::advise::render::tests::findings;
     use crate::replay::Mix;
-    use crate::report::model::Figure;
 
     fn compared(agreement: Agreement) -> Compared {
         Compared { figure: "skew".into(), predicted: Some(1.5), measured: Figure::of(1.2), agreement }

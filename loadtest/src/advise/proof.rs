@@ -4,10 +4,10 @@ use std::fmt;
 
 use coupon_loadgen::workload::Endpoint;
 use coupon_measure::format::{count, number};
+use coupon_report::model::{Contestant, Figure};
 use serde::Serialize;
 
 use super::Prediction;
-use crate::report::model::{Contestant, Figure};
 
 /// Figures further apart than this part of them do not agree. Routing is exact: what differs is which grabs failed.
 const TOLERANCE: f64 = 0.02;
@@ -123,10 +123,10 @@ fn visited(contestant: &Contestant, endpoint: Endpoint) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use coupon_core::ShardingStats;
+    use coupon_report::model::{EndpointRound, Round, ShardRound};
 
     use super::*;
     use crate::advise::Routed;
-    use crate::report::model::{EndpointRound, Round, ShardRound};
 
     fn prediction(rows: &[u64], user_coupons: f64) -> Prediction {
         let routed = Routed {

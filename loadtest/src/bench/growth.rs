@@ -116,8 +116,9 @@ fn excess(must: Growth, x_times: f64, before: f64, after: f64) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use coupon_report::model::Reading;
+
     use super::*;
-    use crate::report::model::Reading;
 
     fn said(must: Growth, y: &[&[f64]]) -> Statement {
         let points = y.iter().map(|rounds| Reading::or_because(Spread::of(rounds), "not measured"));

@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
+use coupon_report::model::Reading;
 use serde::{Deserialize, Serialize};
-
-use crate::report::model::Reading;
 
 /// Text that is mostly written in the source, and owned when read back from `bench.json`.
 pub type Text = Cow<'static, str>;

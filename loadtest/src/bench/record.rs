@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use coupon_report::model::Machine;
 use serde::{Deserialize, Serialize};
 
 use super::model::{Curve, Row, Standing};
 use super::run::Done;
 use crate::compare::machine;
-use crate::report::model::Machine;
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

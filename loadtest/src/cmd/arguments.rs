@@ -11,9 +11,8 @@ use coupon_cli::files;
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::{Arrivals, LoadSpec};
 use coupon_loadgen::workload::{Shape, Workload};
+use coupon_report::require::{Limit, Scope};
 use serde::Serialize;
-
-use crate::report::require::{Limit, Scope};
 
 /// What a run exits with whose figures are not what was required of them, or worse than they were.
 pub(super) const BEYOND_LIMIT: u8 = 3;

@@ -10,6 +10,7 @@ use coupon_cli::numbers::count;
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::LoadSpec;
 use coupon_loadgen::workload::Catalogue;
+use coupon_report::require::Scope;
 use seeder::SeedOptions;
 
 use super::arguments;
@@ -18,7 +19,6 @@ use super::audit::VIOLATED;
 use super::servers::BackendArgs;
 use crate::compare::{Ending, Options, compare};
 use crate::contestants::{Spec, all_different, cures};
-use crate::report::require::Scope;
 
 /// Its command line.
 #[derive(Debug, clap::Args)]

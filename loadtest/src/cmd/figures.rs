@@ -6,9 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use coupon_cli::terminal;
 use coupon_measure::format::put_into;
-
-use crate::report::model::Contestant;
-use crate::report::{Report, markdown, read};
+use coupon_report::model::Contestant;
+use coupon_report::{Report, markdown, read};
 
 /// Its command line.
 #[derive(Debug, clap::Args)]

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use coupon_cli::terminal;
 use coupon_measure::format::counted;
+use coupon_report::require::Scope;
 
 use super::arguments;
 use super::compare::exit_code;
@@ -13,7 +14,6 @@ use super::recorded::{SendArgs, TraceArgs, mix, paced, spec};
 use crate::compare::{Options, compare};
 use crate::contestants::Spec;
 use crate::replay::split;
-use crate::report::require::Scope;
 
 const EXIT_CODES: &str = "Exits with 0 when every promise and every --require was kept, 2 when a promise was broken, 3 when \
 only a --require was not kept, 1 on other failures.";

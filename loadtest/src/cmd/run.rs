@@ -15,14 +15,14 @@ use coupon_cli::numbers::count;
 use coupon_cli::terminal;
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, Progress, run_load_with};
 use coupon_loadgen::workload::{BUILT_IN, Workload};
+use coupon_report::require::{Limit, Scope};
 
 use super::arguments::{self, BEYOND_LIMIT, Output};
 use super::servers::ServersArgs;
 use crate::acks;
 use crate::audit::write_acks;
 use crate::contestants::{INTERRUPTED_CODE, end_load_on_interrupt};
-use crate::report::measured;
-use crate::report::require::{Limit, Scope};
+use crate::measured;
 
 /// How long a run takes unless told otherwise.
 const DURATION: Duration = Duration::from_secs(10);

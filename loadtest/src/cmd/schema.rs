@@ -5,8 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use coupon_cli::terminal;
-
-use crate::report::schema;
+use coupon_report::schema;
 
 /// Its command line.
 #[derive(Debug, clap::Args)]

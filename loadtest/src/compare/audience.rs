@@ -4,10 +4,10 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use coupon_loadgen::load::Progress;
+use coupon_report::model::{AuditResult, Reading};
 use coupon_service::api::AdminStats;
 
 use super::Sample;
-use crate::report::model::{AuditResult, Reading};
 
 /// Somebody who looks on. Everything is told by the thread that did it, which waits meanwhile.
 pub trait Audience: Debug + Send + Sync {

@@ -26,11 +26,11 @@ use coupon_cli::terminal;
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::LoadSpec;
 use coupon_measure::stats::MIN_ROUNDS;
+use coupon_report::model::Vertical;
+use coupon_report::require::{self, Limit};
+use coupon_report::{self, Report, model};
 
 use crate::contestants::{Running, Setup, Spec, stop_services_on_interrupt, wait_if_interrupted};
-use crate::report::require::{self, Limit};
-use crate::report::{self, Report, model};
-use crate::vertical::Vertical;
 pub use audience::Audience;
 use coupon_measure::Turns;
 
@@ -247,7 +247,7 @@ fn conclude(
     terminal::progress("routing the same grabs over more shards");
     report.outlook = outlook::of(options);
     terminal::clear_progress();
-    report::summarise(&mut report);
+    coupon_report::summarise(&mut report);
     report.requirements = require::check(&options.limits, &report.contestants);
     report
 }
@@ -286,7 +286,8 @@ fn stop(entrant: Entrant, report: &mut Report) {
 fn show(report: &Report, options: &Options) -> Result<()> {
     let printed = print(report);
     // Whoever cannot write the report, or read the summary, has the other all the same.
-    let paths = report::write_all(report, &options.out).map_err(|error| keep_elsewhere(report, error))?;
+    let paths =
+        coupon_report::write_all(report, &options.out).map_err(|error| keep_elsewhere(report, error))?;
     printed?;
     if let Some(earlier) = &paths.earlier {
         terminal::note(format!("the report that was there before is {} now", earlier.display()));
@@ -300,7 +301,7 @@ fn show(report: &Report, options: &Options) -> Result<()> {
 fn keep_elsewhere(report: &Report, error: anyhow::Error) -> anyhow::Error {
     let copy = || {
         let folder = tempfile::Builder::new().prefix("loadtest-report-").tempdir()?;
-        report::write_all(report, folder.path())?;
+        coupon_report::write_all(report, folder.path())?;
         anyhow::Ok(folder.keep())
     };
     match copy() {
@@ -311,8 +312,8 @@ fn keep_elsewhere(report: &Report, error: anyhow::Error) -> anyhow::Error {
 
 fn print(report: &Report) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    let colour = report::terminal::wants_colour(&out);
-    let printed = report::terminal::print(report, &mut out, colour);
+    let colour = coupon_report::terminal::wants_colour(&out);
+    let printed = coupon_report::terminal::print(report, &mut out, colour);
     heard(printed).context("cannot print the summary")
 }
 

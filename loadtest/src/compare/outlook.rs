@@ -6,10 +6,10 @@ use std::num::NonZeroU16;
 use anyhow::Result;
 use coupon_core::{RoomId, UserId};
 use coupon_loadgen::workload::{Endpoint, Schedule, Workload};
+use coupon_report::model::{Figure, Outlook, OutlookCase, Reading};
 
 use super::Options;
 use crate::contestants::Spec;
-use crate::report::model::{Figure, Outlook, OutlookCase, Reading};
 use crate::simulate::Projection;
 
 /// Numbers of shards that somebody who has a handful may come to.

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, anyhow};
 use coupon_cli::terminal;
 use coupon_loadgen::http::get_json;
 use coupon_loadgen::load::{LoadSpec, run_load};
+use coupon_report::model::{self, AuditResult, MAX_EXAMPLES, Reading, Round, Violation};
 use coupon_service::api::ShardsStatus;
 
 use super::Ending;
@@ -12,8 +13,7 @@ use super::turn::{self, Turn};
 use crate::acks;
 use crate::audit::{AuditReport, Claims, Kind, Scope, Start};
 use crate::contestants::{Running, wait_if_interrupted};
-use crate::report::measured;
-use crate::report::model::{self, AuditResult, MAX_EXAMPLES, Reading, Round, Violation};
+use crate::measured;
 
 /// A contestant, with everything it was ever asked for.
 #[derive(Debug)]

@@ -5,10 +5,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use coupon_loadgen::http::{Target, get_json};
+use coupon_report::model::{Reading, ShardLook};
 use coupon_service::api::ShardsStatus;
 
 use super::audience::Seat;
-use crate::report::model::{Reading, ShardLook};
 
 /// Four looks a second tell the shape of a second; each costs the service one small request.
 const EVERY: Duration = Duration::from_millis(250);

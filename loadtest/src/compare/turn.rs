@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use coupon_loadgen::http::get_json;
 use coupon_loadgen::load::{LoadSpec, Outcome, run_load_with};
+use coupon_report::model::{Figure, Flow, Reading, ShardLook, ShardRound};
 use coupon_service::api::ShardsStatus;
 
 use super::audience::Seat;
@@ -12,7 +13,6 @@ use super::flow::{self, Look, Looks};
 use super::sampler::{Sample, Sampler, looks, per_second};
 use super::work;
 use crate::contestants::Running;
-use crate::report::model::{Figure, Flow, Reading, ShardLook, ShardRound};
 
 /// The figures of a turn, but for its audit.
 pub(super) struct Turn {

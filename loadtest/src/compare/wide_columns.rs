@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use coupon_measure::stats::MIN_ROUNDS;
+use coupon_report::model::{Reading, Vertical};
 
 use super::Options;
 use super::round::Entrant;
-use crate::report::model::Reading;
-use crate::vertical::{self, Vertical};
+use crate::vertical;
 
 /// The time for which each of the four reads is sent in a round: with the warm-up, four seconds in all.
 const TURN: Duration = Duration::from_millis(150);

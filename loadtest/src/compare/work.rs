@@ -1,8 +1,7 @@
 //! The work of each shard between two looks at it.
 
+use coupon_report::model::{Figure, ShardRound};
 use coupon_service::api::{ShardStatus, ShardsStatus};
-
-use crate::report::model::{Figure, ShardRound};
 
 /// Each shard's work in between; a figure that a service cannot read stays unknown, with the service's reason.
 pub(super) fn between(before: &ShardsStatus, after: &ShardsStatus) -> Vec<ShardRound> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use coupon_core::ShardingStrategy;
+use coupon_report::model::Figure;
 use coupon_service::backend::servers::cluster::Cluster;
 use coupon_service::backend::servers::wipe::wipe;
 use coupon_service::settings::{ServerUrl, ServersSettings, Sources};
@@ -17,7 +18,6 @@ use seeder::SeedOptions;
 use super::rabbitmq_version;
 use super::server_process::{self, Pid};
 use crate::audit::{Addresses, Data, Servers};
-use crate::report::model::Figure;
 
 /// How long Redis may take to tell its version.
 const ANSWER: Duration = Duration::from_secs(3);

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use coupon_loadgen::load::{Arrivals, Progress};
 use coupon_loadgen::workload::Workload;
+use coupon_report::Report;
+use coupon_report::model::{AuditResult, Reading};
 use coupon_service::api::AdminStats;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -12,8 +14,6 @@ use tokio::sync::watch;
 use super::decide;
 use super::kinds::{self, Kinds, Ticks};
 use crate::compare::{Audience, Options, Sample, latest_lag_ms};
-use crate::report::Report;
-use crate::report::model::{AuditResult, Reading};
 
 /// The span of a shard's writes a second: a shorter one would jump with every batch.
 const RECENT: Duration = Duration::from_secs(1);

@@ -6,11 +6,10 @@ use std::time::Duration;
 use coupon_loadgen::load::{EndpointOutcome, Progress, Tally};
 use coupon_loadgen::workload::{Endpoint, Requests, Scenario, Workload};
 use coupon_measure::format;
+use coupon_report::endpoints;
+use coupon_report::model::{EndpointRound, Metric, Quantile, Round, ScenarioRound};
 use hdrhistogram::Histogram;
 use serde::Serialize;
-
-use crate::report::endpoints;
-use crate::report::model::{EndpointRound, Metric, Quantile, Round, ScenarioRound};
 
 /// The span that the figures of a load that goes on reach back over: long enough for a percentile, short enough to see a
 /// change.

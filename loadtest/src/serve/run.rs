@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context as _, Result, anyhow};
 use coupon_cli::files;
 use coupon_cli::terminal;
+use coupon_report::{self, Report};
 
 use super::board::Board;
 use super::decide;
 use crate::compare::{self, Audience, watched};
-use crate::report::{self, Report};
 
 /// Reports are some hundred kilobytes each.
 const MOST_REPORTS: usize = 20;
@@ -49,7 +49,7 @@ pub(super) struct Ended {
 impl Ended {
     fn of(number: u64, report: &Report, options: &compare::Options) -> Self {
         let workload = decide::workload(&options.load.workload);
-        Self { number, page: report::html::render(report).into(), workload: workload.map(Into::into) }
+        Self { number, page: coupon_report::html::render(report).into(), workload: workload.map(Into::into) }
     }
 }
 
@@ -156,7 +156,7 @@ fn run(options: &compare::Options, board: &Arc<Board>, number: u64, out: Option<
     report.meta.command = decide::command(options);
     if let Some(out) = out {
         let folder = out.join(format!("run-{number}"));
-        let paths = report::write_all(&report, &folder)?;
+        let paths = coupon_report::write_all(&report, &folder)?;
         if let Some(workload) = decide::workload(&options.load.workload) {
             // The command that the report names takes it.
             let file = folder.join("workload.toml");

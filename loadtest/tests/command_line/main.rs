@@ -246,9 +246,7 @@ fn a_run_beyond_its_limits_has_an_exit_code_of_its_own() {
 
 /// A report with one contestant that takes so long for a grab.
 fn report(folder: &Path, name: &str, rate: f64, ms: f64) -> String {
-    use loadtest::report::model::{
-        Contestant, EndpointRound, LatencyMs, Meta, Reading, Report, Round, SCHEMA,
-    };
+    use coupon_report::model::{Contestant, EndpointRound, LatencyMs, Meta, Reading, Report, Round, SCHEMA};
     let round = |index: u32| {
         let ms = ms * (1.0 + f64::from(index) / 100.0);
         let latency = Reading::Known(LatencyMs { p50: ms, p90: ms, p99: ms, p999: ms, max: ms });
@@ -259,9 +257,9 @@ fn report(folder: &Path, name: &str, rate: f64, ms: f64) -> String {
         Contestant { name: "hash".into(), rounds: (0..5).map(round).collect(), ..Contestant::default() };
     let mut report = Report::new(Meta { rate: Some(rate), ..Meta::default() }, vec![contestant]);
     assert_eq!(report.schema, SCHEMA);
-    loadtest::report::summarise(&mut report);
+    coupon_report::summarise(&mut report);
     let folder = folder.join(name);
-    loadtest::report::write_all(&report, &folder).unwrap();
+    coupon_report::write_all(&report, &folder).unwrap();
     folder.to_string_lossy().into_owned()
 }
 

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use loadtest::replay::{Reading, read};
-use loadtest::report;
 
 use crate::common::program;
 use crate::receipts::{Size, csv};
@@ -53,7 +52,7 @@ fn a_replay_sends_every_receipt_once_to_everybody_and_the_audit_finds_each() {
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("nothing in Coupon_id: 40") && told.contains("clocks"), "{told}");
 
-    let report = report::read(&folder.path().join("report/report.json")).unwrap();
+    let report = coupon_report::read(&folder.path().join("report/report.json")).unwrap();
     assert_eq!(report.contestants.len(), 3);
     for contestant in &report.contestants {
         let rounds = &contestant.rounds;
@@ -100,7 +99,7 @@ fn advice_is_proved_by_a_replay_that_agrees_with_it() {
         "{names:?}"
     );
     // The JSON is the last that is written: it has the settings of the best, and what became of them.
-    let report = report::read(&folder.path().join("report/report.json")).unwrap();
+    let report = coupon_report::read(&folder.path().join("report/report.json")).unwrap();
     assert_eq!(report.contestants.iter().map(|contestant| contestant.name.clone()).collect::<Vec<_>>(), best);
     assert!(report.contestants.len() == 2 && report.audit.passed);
     assert_eq!(advice["proof"], if proved { "agrees" } else { "unknown" }, "{json}");

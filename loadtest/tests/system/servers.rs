@@ -6,11 +6,11 @@ use std::process::{Command, Output};
 use std::sync::LazyLock;
 
 use coupon_loadgen::http::{Target, get_json};
+use coupon_report::{self, Report};
 use coupon_service::api::AdminStats;
 use coupon_stack::{Options, Stack};
 use deadpool_redis::redis;
 use loadtest::contestants::Service;
-use loadtest::report::{self, Report};
 use mysql_async::prelude::Queryable as _;
 
 use crate::common::program;
@@ -33,7 +33,7 @@ fn compare(out: &Path, more: &[&str], environment: &[(&'static str, String)]) ->
         .output()
         .unwrap();
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
-    report::read(&out.join("report.json")).unwrap()
+    coupon_report::read(&out.join("report.json")).unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {

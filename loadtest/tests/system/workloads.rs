@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::process::Command;
 
-use loadtest::report;
-
 use crate::common::program;
 
 #[test]
@@ -24,7 +22,7 @@ fn every_example_runs_without_an_error_and_passes_the_audit() {
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{}: {said}", example.display());
-        let report = report::read(&folder.path().join("report/report.json")).unwrap();
+        let report = coupon_report::read(&folder.path().join("report/report.json")).unwrap();
         let round = &report.contestants[0].rounds[0];
         assert!(round.grabs.granted > 0, "{}: {round:?}", example.display());
         for (endpoint, figures) in &round.endpoints {

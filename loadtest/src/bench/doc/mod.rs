@@ -7,9 +7,10 @@ mod rows;
 
 use std::fmt::{self, Write};
 
+use coupon_report::model::Reading;
+
 use super::model::{Spread, Standing};
 use super::record::{Bench, Part};
-use crate::report::model::Reading;
 pub use notes::Notes;
 
 const HEAD: &str = "\

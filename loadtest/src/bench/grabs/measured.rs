@@ -10,6 +10,7 @@ use coupon_cli::terminal;
 use coupon_loadgen::http::{Target, get_json};
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
 use coupon_loadgen::workload::{Catalogue, Workload};
+use coupon_report::model::Figure;
 use coupon_service::api::AdminStats;
 use seeder::SeedOptions;
 
@@ -18,7 +19,6 @@ use crate::acks;
 use crate::audit::{Claims, Scope};
 use crate::bench::context::{Context, SHARDS, Store};
 use crate::contestants::{Running, Spec};
-use crate::report::model::Figure;
 
 /// The interval between samples of a service's memory.
 const LOOK: Duration = Duration::from_millis(250);

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use coupon_loadgen::load::{Outcome, UNSENT};
-
-use crate::report::model::Figure;
+use coupon_report::model::Figure;
 
 /// The answers that a round should get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,13 +4,13 @@ use std::fmt::Display;
 
 use anyhow::{Context as _, Result};
 use coupon_measure::Turns;
+use coupon_report::model::{Figure as Read, Reading};
 
 use super::kind::Kind;
 use super::measured::Measured;
 use super::sample::Sample;
 use crate::bench::context::Context;
 use crate::bench::model::{Figure, Spread};
-use crate::report::model::{Figure as Read, Reading};
 
 /// All rounds of some kinds.
 #[derive(Debug)]

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use coupon_measure::Turns;
+use coupon_report::model::Reading;
 
 use crate::bench::context::Context;
 use crate::bench::grabs::Measured;
 use crate::bench::model::{Curve, Growth, Series, Spread, Text};
-use crate::report::model::Reading;
 
 /// A line of a curve before anything is measured.
 #[derive(Debug, Clone, Copy)]

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use coupon_loadgen::http::Target;
+use coupon_report::model::Figure;
 
 use super::super::sample::Sample;
-use crate::report::model::Figure;
 
 /// The script of wrk, whose body is as long as a grab's is on average.
 const SCRIPT: &str = r#"wrk.method = "POST"

@@ -1,0 +1,144 @@
+//! The requests that a chart is about.
+
+use coupon_measure::format::{self, percent};
+
+use crate::Report;
+use crate::endpoints;
+use crate::model::{LatencyMs, Metric, Quantile, Reading, Round};
+
+/// The quantiles that have intervals, and the percentiles they are.
+pub(super) const QUANTILES: [(Quantile, f64); 4] =
+    [(Quantile::P50, 50.0), (Quantile::P90, 90.0), (Quantile::P99, 99.0), (Quantile::P999, 99.9)];
+
+/// Those that ask for one thing, or those that one kind of user makes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Whose<'a> {
+    /// By its key.
+    Endpoint(&'a str),
+    /// By its name.
+    Scenario(&'a str),
+}
+
+impl<'a> Whose<'a> {
+    pub(super) fn name(self) -> &'a str {
+        match self {
+            Self::Endpoint(key) => endpoints::name(key),
+            Self::Scenario(name) => name,
+        }
+    }
+
+    pub(super) fn metric(self, quantile: Quantile) -> Metric {
+        match self {
+            Self::Endpoint(key) => Metric::latency(key, quantile),
+            Self::Scenario(name) => Metric::scenario(name, quantile),
+        }
+    }
+
+    /// A round's curve: percentile and milliseconds. None if the round had no such request.
+    pub(super) fn points(self, round: &Round, percentiles: &[f64]) -> Option<Vec<(f64, f64)>> {
+        Some(match self {
+            Self::Endpoint(key) => {
+                let of = round.endpoints.get(key)?;
+                points(of.timed.unwrap_or(of.requests), &of.latency, &of.curve_ms, percentiles)
+            }
+            Self::Scenario(name) => {
+                let of = round.scenarios.get(name)?;
+                points(of.timed.unwrap_or(of.requests), &of.latency, &of.curve_ms, percentiles)
+            }
+        })
+    }
+
+    /// Their part of all requests: of an endpoint by the scenarios that ask it, of a scenario by its actions.
+    pub(super) fn part(self, report: &Report) -> String {
+        match self {
+            Self::Endpoint(key) => asked_by(report, key),
+            Self::Scenario(name) => asks(report, name),
+        }
+    }
+}
+
+/// In reports from before there were curves, the few percentiles they have.
+fn points(
+    requests: u64,
+    latency: &Reading<LatencyMs>,
+    curve_ms: &[f64],
+    percentiles: &[f64],
+) -> Vec<(f64, f64)> {
+    if !curve_ms.is_empty() {
+        return percentiles.iter().copied().zip(curve_ms.iter().copied()).collect();
+    }
+    let Some(latency) = latency.known() else { return Vec::new() };
+    let all = [latency.p50, latency.p90, latency.p99, latency.p999];
+    let resolved = QUANTILES.iter().zip(all).take_while(|((of, _), _)| requests >= of.least_requests());
+    resolved.map(|((_, percentile), ms)| (*percentile, ms)).collect()
+}
+
+fn asked_by(report: &Report, key: &str) -> String {
+    let parts: Vec<(&str, f64)> = report
+        .meta
+        .mix
+        .iter()
+        .filter_map(|part| Some((part.scenario.as_str(), *part.endpoints.get(key)?)))
+        .collect();
+    if parts.is_empty() {
+        return "ms".into();
+    }
+    let all = percent(parts.iter().map(|(_, share)| share).sum());
+    match parts.as_slice() {
+        [(scenario, _)] => format!("{all} of all requests, from scenario {scenario}"),
+        _ => {
+            let shown: Vec<String> = parts
+                .iter()
+                .map(|(scenario, share)| format!("{} from {scenario}", percent(*share)))
+                .collect();
+            format!("{all} of all requests: {}", format::list(&shown))
+        }
+    }
+}
+
+fn asks(report: &Report, name: &str) -> String {
+    let Some(part) = report.meta.mix.iter().find(|part| part.scenario == name) else { return "ms".into() };
+    let all: f64 = part.endpoints.values().sum();
+    if all <= 0.0 {
+        return "ms".into();
+    }
+    let mut asked: Vec<(&String, f64)> = part.endpoints.iter().map(|(key, share)| (key, *share)).collect();
+    asked.sort_by(|one, two| two.1.total_cmp(&one.1));
+    let asked: Vec<String> = asked
+        .into_iter()
+        .map(|(key, share)| format!("{} {}", endpoints::name(key), percent(share / all)))
+        .collect();
+    format!("{} of all requests: {}", percent(all), format::list(&asked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Meta, MixPart};
+
+    #[test]
+    fn a_report_without_curves_shows_the_percentiles_that_its_rounds_resolve() {
+        let latency = Reading::Known(LatencyMs { p50: 1.0, p90: 2.0, p99: 3.0, p999: 4.0, max: 5.0 });
+        assert_eq!(points(250, &latency, &[], &[]), [(50.0, 1.0), (90.0, 2.0), (99.0, 3.0)]);
+        let curve = points(250, &latency, &[1.0, 1.5], &[50.0, 60.0, 70.0]);
+        assert_eq!(curve, [(50.0, 1.0), (60.0, 1.5)]);
+    }
+
+    #[test]
+    fn a_scenario_tells_what_it_asks_and_an_endpoint_who_asks_it() {
+        let part = |scenario: &str, endpoints: &[(&str, f64)]| MixPart {
+            scenario: scenario.into(),
+            endpoints: endpoints.iter().map(|(key, share)| ((*key).to_owned(), *share)).collect(),
+            ..MixPart::default()
+        };
+        let mix = vec![part("normal", &[("stock", 0.1), ("grab", 0.3)]), part("hot", &[("grab", 0.6)])];
+        let report = Report::new(Meta { mix, ..Meta::default() }, Vec::new());
+        assert_eq!(Whose::Scenario("normal").part(&report), "40 % of all requests: grab 75 % and stock 25 %");
+        assert_eq!(
+            Whose::Endpoint("grab").part(&report),
+            "90 % of all requests: 30 % from normal and 60 % from hot"
+        );
+        assert_eq!(Whose::Endpoint("stock").part(&report), "10 % of all requests, from scenario normal");
+        assert_eq!(Whose::Scenario("unheard of").part(&report), "ms");
+    }
+}

@@ -1,0 +1,193 @@
+//! The method section: conditions, machine, and the figures behind the figures.
+
+use coupon_measure::format::{self, count, level, number, plain};
+use coupon_measure::stats::{MIN_ROUNDS, RELEVANT_DIFFERENCE, TARGET_LEVEL, estimate};
+use maud::{Markup, html};
+
+use super::marks::name;
+use crate::Report;
+use crate::by_shard;
+use crate::model::{Contestant, Figure, Metric, Reading, Round};
+
+/// Method, environment, work by shard, the load generator's own cost.
+pub(super) fn section(report: &Report) -> Markup {
+    html! {
+        section id="method" {
+            h2 { "Method and environment" }
+            (method())
+            (environment(report))
+            // On servers they are what the others rest on.
+            details open[report.contestants.iter().any(by_shard::has_queues)] {
+                summary { "Work by shard" }
+                (by_shard(report))
+            }
+            @if report.contestants.iter().any(by_shard::has_queues) {
+                details open {
+                    summary { "From acknowledgement to storage" }
+                    (queues(report))
+                }
+            }
+            details {
+                summary { "The load generator" }
+                (generator(report))
+            }
+        }
+    }
+}
+
+fn method() -> Markup {
+    html! {
+        p {
+            "The round is the unit of statistics: contestants run in random order within every round, with the same \
+             requests at the same times on data of their own. A figure is the median over rounds; its interval goes \
+             from one order statistic to another (Le Boudec, " cite { "Performance Evaluation" } ", 2010), aims at "
+            (level(TARGET_LEVEL)) " and states what it reaches: five rounds reach 93.75 %, from the smallest to the \
+             largest."
+        }
+        p {
+            "Two contestants are compared by the ratio within each round. A difference is called when the interval of \
+             the median ratio excludes 1 and the ratio is at least " (format::times(1.0 + RELEVANT_DIFFERENCE))
+            "; with fewer than " (MIN_ROUNDS) " rounds in common there is no verdict. “No difference” means that none \
+             was shown, not that there is none: the interval says how large it could be. Between equal contestants up to one \
+             in sixteen comparisons over five rounds would be called a difference by chance, fewer with more rounds: \
+             trust what several metrics say together."
+        }
+        p {
+            "Latency counts from the moment a request was due, so a stall is not hidden. Only grabs that got their \
+             coupon count as granted; a round that sold out is no throughput figure. A percentile takes enough requests in a \
+             round that one of them is slower: 100 for a p99."
+        }
+    }
+}
+
+fn environment(report: &Report) -> Markup {
+    let meta = &report.meta;
+    let machine = &meta.machine;
+    let versions: Vec<String> = meta.versions.iter().map(|(of, version)| format!("{of} {version}")).collect();
+    html! {
+        dl {
+            dt { "Command" } dd { code { (meta.command) } }
+            dt { "Machine" } dd {
+                (machine.cores.show(|cores| format::counted((*cores).into(), "core"))) ", " (machine.cpu.show(String::clone))
+            }
+            dt { "Kernel" } dd { (machine.kernel.show(String::clone)) }
+            dt { "Versions" } dd { (versions.join(", ")) }
+            dt { "Seed" } dd { (meta.seed) }
+            dt { "Connections" } dd { (meta.connections) }
+            dt { "History" } dd { (count(meta.history_rows)) " rows" }
+            @if meta.processes > 1 { dt { "Processes" } dd { (meta.processes) " of each service" } }
+            @if let Some(cores) = meta.shard_cpu { dt { "CPU quota" } dd { (plain(cores)) " cores for each shard's server" } }
+            dt { "Network to a shard" } dd {
+                (format::network(meta.shard_rtt_ms))
+            }
+            @for contestant in &report.contestants {
+                dt { (name(report, &contestant.name)) } dd {
+                    (contestant.layout) " (" (contestant.service) ", " (format::counted(contestant.rounds.len() as u64, "round")) ", seeded in "
+                    (contestant.seed_seconds.show(|seconds| format!("{} s", number(*seconds)))) ")"
+                }
+            }
+        }
+    }
+}
+
+/// The median over rounds, or why there is none.
+fn median(figures: &[&Figure], show: impl Fn(f64) -> String) -> Markup {
+    let values: Vec<f64> = figures.iter().filter_map(|figure| figure.value()).collect();
+    match estimate(&values) {
+        Some(estimate) => html! { td { (show(estimate.median)) } },
+        None => {
+            let reason = figures.iter().find_map(|figure| figure.reason()).unwrap_or("no round was run");
+            html! { td.na { "n/a: " (reason) } }
+        }
+    }
+}
+
+fn by_shard(report: &Report) -> Markup {
+    let columns = by_shard::columns(report);
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="Work by shard" {
+            table {
+                caption { "A round's work, median over rounds" }
+                thead { tr {
+                    @for column in ["contestant", "shard"].into_iter().chain(columns.iter().map(|column| column.title)) {
+                        th scope="col" { (column) }
+                    }
+                } }
+                tbody {
+                    @for contestant in &report.contestants {
+                        @for shard in 0..by_shard::shards(contestant) {
+                            tr {
+                                th scope="row" { (name(report, &contestant.name)) }
+                                td { (shard) }
+                                @for column in &columns { (cell(&column.of(contestant, shard))) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn cell(reading: &Reading<String>) -> Markup {
+    match reading {
+        Reading::Known(text) => html! { td { (text) } },
+        Reading::Unknown(why) => html! { td.na { "n/a: " (why) } },
+    }
+}
+
+/// From acknowledgement to storage, where queues lie between.
+fn queues(report: &Report) -> Markup {
+    let of = by_shard::of_rounds;
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="From acknowledgement to storage" {
+            table {
+                caption { "Grabs are acknowledged at a durable queue and stored later; median over rounds" }
+                thead { tr {
+                    @for column in ["contestant", "granted/s", "stored/s", "waiting at the end", "s to store them"] {
+                        th scope="col" { (column) }
+                    }
+                } }
+                tbody {
+                    @for contestant in &report.contestants {
+                        tr {
+                            th scope="row" { (name(report, &contestant.name)) }
+                            td { (contestant.median(&Metric::Granted).map_or_else(|| "n/a: no round counts".to_owned(), number)) }
+                            (cell(&of(contestant, |round| Some(&round.flow.as_ref()?.stored_per_s), number)))
+                            (cell(&of(contestant, |round| Some(&round.flow.as_ref()?.backlog), plain)))
+                            (cell(&of(contestant, |round| Some(&round.flow.as_ref()?.drain_seconds), number)))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn generator(report: &Report) -> Markup {
+    let of = |contestant: &'_ Contestant, figure: fn(&Round) -> &Figure| {
+        median(&contestant.rounds.iter().map(figure).collect::<Vec<_>>(), number)
+    };
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="The load generator" {
+            table {
+                caption { "What it cost and whether it kept its schedule, median over rounds" }
+                thead { tr {
+                    @for column in ["contestant", "CPU s a round", "late (p99), ms", "never sent, all rounds"] {
+                        th scope="col" { (column) }
+                    }
+                } }
+                tbody {
+                    @for contestant in &report.contestants {
+                        tr {
+                            th scope="row" { (name(report, &contestant.name)) }
+                            (of(contestant, |round| &round.generator.cpu_seconds))
+                            (of(contestant, |round| &round.generator.lateness_p99_ms))
+                            td { (count(contestant.rounds.iter().map(|round| round.generator.unsent).sum())) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The limits that were set, and whether they were kept.
+
+use maud::{Markup, html};
+
+use super::marks::name;
+use crate::Report;
+
+/// A table of them; nothing when none was set.
+pub(super) fn section(report: &Report) -> Markup {
+    html! {
+        @if !report.requirements.is_empty() {
+            section id="required" {
+                h2 { "Required" }
+                div.scroll tabindex="0" role="region" aria-label="Required" {
+                    table.words {
+                        thead { tr { @for column in ["limit", "", "contestant", "figure"] { th scope="col" { (column) } } } }
+                        tbody {
+                            @for requirement in &report.requirements {
+                                tr {
+                                    th scope="row" { code { (requirement.text) } }
+                                    @if requirement.passed { td.good { "✓ kept" } } @else { td.bad { "✗ not kept" } }
+                                    td { (name(report, &requirement.contestant)) }
+                                    td { (requirement.shown()) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// In a word, for the page's head.
+pub(super) fn badge(report: &Report) -> Markup {
+    let all = report.requirements.len();
+    let kept = report.requirements.iter().filter(|requirement| requirement.passed).count();
+    html! {
+        @if all > 0 {
+            a href="#required" class=(if kept == all { "badge good" } else { "badge bad" }) {
+                @if kept == all { "✓ " (kept) " of " (all) " limits kept" } @else { "✗ " (all - kept) " of " (all) " limits not kept" }
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! `report.json`: everything a comparison measured and concluded. The comments on its fields are the descriptions that
+//! `docs/REPORT_SCHEMA.md` shows.
+//!
+//! A comparison fills [`Meta`], the rounds, [`Outlook`] and [`Vertical`]; [`crate::summarise`] fills the rest from
+//! them (summaries, verdicts, answer, audit, advice, cautions, and each round's share, effective shards and skew), so that a
+//! report can be summarised again from its own file.
+
+mod answer;
+mod audit;
+mod metric;
+mod outlook;
+mod round;
+mod verdict;
+mod vertical;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use coupon_measure::{Figure, Machine, Reading};
+
+pub use answer::{Answer, KeyFigure, Requirement};
+pub use audit::{AuditResult, AuditTotals, MAX_EXAMPLES, Violation};
+pub use metric::{Metric, Quantile, UnknownMetric};
+pub use outlook::{Outlook, OutlookCase};
+pub use round::{
+    CURVE_PERCENTILES, EndpointRound, Flow, GeneratorRound, GrabRound, LatencyMs, Round, ScenarioRound,
+    ShardFlow, ShardLook, ShardRound,
+};
+pub use verdict::{Advice, Call, Summary, Topic, Verdict};
+pub use vertical::{Pair, Read, Vertical};
+
+/// The version of the layout of `report.json`. A field that changes its meaning or goes away raises it; new
+/// fields do not.
+pub const SCHEMA: u32 = 1;
+
+/// A comparison: what was measured, and what follows from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// The version of this layout: 1. A field that changes its meaning or goes away raises it; new fields do not.
+    pub schema: u32,
+    /// The conditions: what was run, where and when.
+    pub meta: Meta,
+    /// The contestants, with every round and its summaries.
+    pub contestants: Vec<Contestant>,
+    /// The effect of more shards.
+    #[serde(default)]
+    pub outlook: Reading<Outlook>,
+    /// The gain from keeping a coupon's wide columns in a table of their own.
+    #[serde(default)]
+    pub vertical: Reading<Vertical>,
+    /// The limits that were set with `--require`, and whether they were kept.
+    #[serde(default)]
+    pub requirements: Vec<Requirement>,
+    /// The strategy to choose for this workload, how sure that is, and what would change it.
+    #[serde(default)]
+    pub answer: Answer,
+    /// Every comparison made.
+    pub verdicts: Vec<Verdict>,
+    /// All audits together.
+    pub audit: AuditTotals,
+    /// Conclusions for the reader, as sentences.
+    pub advice: Vec<Advice>,
+    /// Reservations about these figures, the gravest first; those of `meta.warnings` are not among them.
+    pub cautions: Vec<String>,
+}
+
+impl Report {
+    /// A report that has yet to be summarised.
+    #[must_use]
+    pub fn new(meta: Meta, contestants: Vec<Contestant>) -> Self {
+        Self {
+            schema: SCHEMA,
+            meta,
+            contestants,
+            outlook: Reading::default(),
+            vertical: Reading::default(),
+            requirements: Vec::new(),
+            answer: Answer::default(),
+            verdicts: Vec::new(),
+            audit: AuditTotals::default(),
+            advice: Vec::new(),
+            cautions: Vec::new(),
+        }
+    }
+
+    /// The contestant of that name.
+    #[must_use]
+    pub fn contestant(&self, name: &str) -> Option<&Contestant> {
+        self.contestants.iter().find(|contestant| contestant.name == name)
+    }
+
+    /// True when a contestant stands for itself: it is no cure, or the variant that it is to cure was not measured.
+    #[must_use]
+    pub fn is_plain(&self, contestant: &Contestant) -> bool {
+        contestant.cure_of.as_deref().is_none_or(|of| self.contestant(of).is_none())
+    }
+
+    /// The comparison of two contestants by a metric, whichever way round it was made.
+    #[must_use]
+    pub fn verdict(&self, metric: &Metric, one: &str, other: &str) -> Option<&Verdict> {
+        self.verdicts.iter().find(|verdict| {
+            verdict.metric == *metric
+                && ((verdict.a == one && verdict.b == other) || (verdict.a == other && verdict.b == one))
+        })
+    }
+}
+
+/// The conditions of a comparison: enough to do it again.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Meta {
+    /// The report's title.
+    pub title: String,
+    /// The time at which the comparison began, RFC 3339, UTC.
+    pub date: String,
+    /// The command that repeats it; of a run of the live page, the comparison that decides.
+    pub command: String,
+    /// The machine.
+    pub machine: Machine,
+    /// Versions of everything that took part, by name (`loadtest`, `sqlite`, …).
+    pub versions: BTreeMap<String, String>,
+    /// The seed of the schedule of requests.
+    pub seed: u64,
+    /// `embedded` or `servers`.
+    pub backend: String,
+    /// The workload's file or name.
+    pub workload: String,
+    /// The workload's requests, by scenario. Empty in reports from before it was kept.
+    #[serde(default)]
+    pub mix: Vec<MixPart>,
+    /// The ids that exist: how many `users`, `rooms`, `hot_rooms` and `coupons_per_room`.
+    #[serde(default)]
+    pub catalogue: BTreeMap<String, u64>,
+    /// The percentiles of each `curve_ms`. Empty in reports from before there were curves.
+    #[serde(default)]
+    pub curve_percentiles: Vec<f64>,
+    /// The number of rounds that was asked for.
+    pub rounds: u32,
+    /// Requests a second that were offered; `null` for a closed loop (as fast as answers come).
+    pub rate: Option<f64>,
+    /// Connections that the load generator held open.
+    pub connections: u32,
+    /// Seconds for which requests were sent in each round.
+    pub seconds_per_round: f64,
+    /// Results stored before the first round.
+    pub history_rows: u64,
+    /// Milliseconds added before every call to a shard, to stand for a network; 0 for none.
+    pub shard_rtt_ms: f64,
+    /// Service processes of each contestant.
+    #[serde(default = "one")]
+    pub processes: u32,
+    /// The cores that each shard's server could use (`--shard-cpu`); `null` when none was limited, or none could be: then
+    /// `warnings` says why.
+    #[serde(default)]
+    pub shard_cpu: Option<f64>,
+    /// True when a shard was on another machine than the load generator.
+    #[serde(default)]
+    pub shards_elsewhere: bool,
+    /// Notes taken while measuring: a busy machine, a round repeated.
+    pub warnings: Vec<String>,
+}
+
+/// A scenario of the workload.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MixPart {
+    /// Its name.
+    pub scenario: String,
+    /// The rooms that it asks about: `any` or `hot`.
+    pub rooms: String,
+    /// Each endpoint's part of all requests of the workload, 0 to 1.
+    pub endpoints: BTreeMap<String, f64>,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+/// One strategy in one configuration.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Contestant {
+    /// A unique name, which verdicts and advice refer to.
+    pub name: String,
+    /// The strategy's own name.
+    pub strategy: String,
+    /// Every parameter that decides where a row lives: the strategy's `layout()`.
+    pub layout: String,
+    /// The program that served it.
+    pub service: String,
+    /// The number of its shards.
+    pub shards: u16,
+    /// Seconds that its data took to seed.
+    #[serde(default)]
+    pub seed_seconds: Figure,
+    /// The name of the plain variant whose hotspot this one is to cure; `null` for a plain one.
+    pub cure_of: Option<String>,
+    /// Its rounds.
+    pub rounds: Vec<Round>,
+    /// Every metric over the rounds.
+    pub summaries: Vec<Summary>,
+}
+
+impl Contestant {
+    /// A metric over the rounds.
+    #[must_use]
+    pub fn summary(&self, metric: &Metric) -> Option<&Summary> {
+        self.summaries.iter().find(|summary| summary.metric == *metric)
+    }
+
+    /// A metric's median over the rounds.
+    #[must_use]
+    pub fn median(&self, metric: &Metric) -> Option<f64> {
+        self.summary(metric)?.estimate.as_ref().map(|estimate| estimate.median)
+    }
+}

@@ -1,0 +1,262 @@
+//! The choice for the workload as a whole.
+
+use coupon_measure::format;
+use coupon_measure::stats::MIN_ROUNDS;
+
+use super::figures::endpoints_of;
+use super::mix::{Turn, is_faster, turns};
+use super::needs::{candidates, kept_up};
+use super::standing::{NO_VERDICT, Standing};
+use crate::endpoints;
+use crate::model::{Answer, Call, Contestant, KeyFigure, Metric, Quantile, Reading, Report};
+
+/// The number of changes of the mix that are shown.
+const TURNS: usize = 2;
+
+/// A criterion that contestants are chosen by.
+struct Criterion<'a> {
+    metric: Metric,
+    standing: Standing<'a>,
+    /// The verb phrase for the only one that leads.
+    leads: &'static str,
+    /// The verb phrase for several that none was shown to beat.
+    shares: &'static str,
+}
+
+/// The first before the others: what the shards can take, what the load took, what there is to grow into.
+fn criteria<'a>(report: &'a Report, candidates: &[&'a Contestant]) -> [Criterion<'a>; 3] {
+    [
+        (Metric::Stored, "stores most rows a second", "to store more rows a second"),
+        (Metric::Mean, "answers this workload fastest", "to answer this workload faster"),
+        (Metric::EffectiveShards, "spreads its writes over the shards best", "to spread its writes better"),
+    ]
+    .map(|(metric, leads, shares)| {
+        let standing = Standing::of(report, candidates, &metric);
+        Criterion { metric, standing, leads, shares }
+    })
+}
+
+impl Criterion<'_> {
+    /// The sentence for those that lead.
+    fn told(&self) -> String {
+        match self.standing.leaders().as_slice() {
+            [only] => format!("{only} {}", self.leads),
+            several => format!("nobody was shown {} than {}", self.shares, several.join(" or ")),
+        }
+    }
+
+    /// The sentence for those that are chosen, which are named already.
+    fn told_of_choice(&self) -> String {
+        match self.standing.leaders().as_slice() {
+            [_] => format!("it {}", self.leads),
+            _ => format!("nobody was shown {}", self.shares),
+        }
+    }
+}
+
+/// The answer that the verdicts allow.
+pub(super) fn of(report: &Report) -> Answer {
+    let candidates = candidates(report);
+    if candidates.len() < 2 {
+        return Answer {
+            verdict: "There are not two contestants to choose between.".into(),
+            certainty: NO_VERDICT.into(),
+            ..Answer::default()
+        };
+    }
+    let criteria = criteria(report, &candidates);
+    let judged: Vec<&Criterion<'_>> = criteria.iter().filter(|of| of.standing.judged()).collect();
+    let mut answer = conclude(&judged);
+    let shown = match answer.choice.as_slice() {
+        [] => candidates.clone(),
+        choice => candidates.iter().copied().filter(|c| choice.contains(&c.name)).collect(),
+    };
+    answer.figures = key_figures(report, &shown, &candidates);
+    answer.changes = changes(report, &shown, &candidates);
+    if !report.audit.sums.passed() {
+        answer.verdict = format!("Do not choose by this run: the audit failed. {}", answer.verdict);
+    }
+    answer
+}
+
+fn conclude(judged: &[&Criterion<'_>]) -> Answer {
+    let Some(first) = judged.first() else {
+        return Answer {
+            verdict: format!("No verdict yet: it takes {MIN_ROUNDS} rounds in common."),
+            certainty: NO_VERDICT.into(),
+            ..Answer::default()
+        };
+    };
+    let (decisive, same): (Vec<&Criterion<'_>>, Vec<_>) = judged.iter().partition(|of| of.standing.differs());
+    let same: Vec<String> = same
+        .iter()
+        .map(|of| format!("{} ({})", of.metric.label(), of.standing.range(of.metric.unit())))
+        .collect();
+    let same = match same.as_slice() {
+        [] => String::new(),
+        same => format!(" No difference was shown in {}.", format::list(same)),
+    };
+    let Some(leading) = decisive.first().map(|of| &of.standing) else {
+        return Answer {
+            verdict: format!("Any of them, at this load.{same}"),
+            certainty: first.standing.certainty(),
+            ..Answer::default()
+        };
+    };
+    let in_all = |name: &String| decisive.iter().all(|of| of.standing.leaders().contains(name));
+    let choice: Vec<String> = leading.leaders().into_iter().filter(in_all).collect();
+    let certainty = leading.certainty();
+    if choice.is_empty() {
+        let parts: Vec<String> = decisive.iter().map(|of| of.told()).collect();
+        let mut choice: Vec<String> = decisive.iter().flat_map(|of| of.standing.leaders()).collect();
+        choice.sort();
+        choice.dedup();
+        return Answer {
+            verdict: format!("It depends: {}.{same}", parts.join("; ")),
+            choice,
+            certainty,
+            ..Answer::default()
+        };
+    }
+    let parts: Vec<String> = decisive.iter().map(|of| of.told_of_choice()).collect();
+    Answer {
+        verdict: format!("Choose {}: {}.{same}", choice.join(" or "), format::list(&parts)),
+        choice,
+        certainty,
+        ..Answer::default()
+    }
+}
+
+/// For each criterion, and for a grab's p99, the best value among the chosen contestants.
+fn key_figures(report: &Report, shown: &[&Contestant], candidates: &[&Contestant]) -> Vec<KeyFigure> {
+    let metrics =
+        [Metric::Stored, Metric::Mean, Metric::EffectiveShards, Metric::latency("grab", Quantile::P99)];
+    let figures = metrics.iter().filter_map(|metric| {
+        let medians = shown.iter().filter_map(|contestant| Some((contestant, contestant.median(metric)?)));
+        let (best, _) = medians.reduce(|best, other| {
+            let better = if metric.more_is_better() { other.1 > best.1 } else { other.1 < best.1 };
+            if better { other } else { best }
+        })?;
+        key_figure(report, best, metric, candidates)
+    });
+    figures.collect()
+}
+
+fn key_figure(
+    report: &Report,
+    contestant: &Contestant,
+    metric: &Metric,
+    candidates: &[&Contestant],
+) -> Option<KeyFigure> {
+    let estimate = contestant.summary(metric)?.estimate.clone()?;
+    let others = candidates.iter().filter(|other| other.name != contestant.name);
+    let against = others.filter_map(|other| {
+        let median = other.median(metric)?;
+        let verdict = report.verdict(metric, &contestant.name, &other.name)?;
+        let space = if metric.unit() == "ms" { " " } else { "" };
+        let shown = format!("{}{space}{}", format::number(median), metric.unit());
+        Some(match (verdict.call, &verdict.ratio) {
+            (Call::TooFewRounds, _) => format!("{} {shown} so far", other.name),
+            (Call::Difference, Some(ratio)) => {
+                // Of whoever is better, how many times.
+                let a_over_b = verdict.better.as_ref() == Some(&verdict.a);
+                let as_it_is = a_over_b == metric.more_is_better();
+                let ratio = if as_it_is { ratio.clone() } else { super::inverse(ratio) };
+                let word = if verdict.better.as_ref() == Some(&contestant.name) { "behind" } else { "ahead" };
+                format!("{} {shown}, {} {word}", other.name, format::ratio(&ratio))
+            }
+            _ => format!("{} {shown}, no difference", other.name),
+        })
+    });
+    Some(KeyFigure {
+        label: metric.label(),
+        contestant: contestant.name.clone(),
+        unit: metric.unit().to_owned(),
+        against: against.collect::<Vec<_>>().join("; "),
+        estimate,
+    })
+}
+
+/// Changes that would change the answer: another mix, more shards, more load.
+fn changes(report: &Report, shown: &[&Contestant], candidates: &[&Contestant]) -> Vec<String> {
+    let by_mean = |one: &&&Contestant, two: &&&Contestant| {
+        let mean = |c: &Contestant| c.median(&Metric::Mean).unwrap_or(f64::INFINITY);
+        mean(one).total_cmp(&mean(two))
+    };
+    let Some(leader) = shown.iter().min_by(by_mean) else { return Vec::new() };
+    let mut changes = other_mixes(report, leader, candidates);
+    changes.extend(more_shards(report, candidates));
+    if !kept_up(report, candidates).is_empty() {
+        let rate =
+            report.meta.rate.map_or_else(String::new, |rate| format!(" with {}/s", format::number(rate)));
+        changes.push(format!("More load: all kept up{rate}, so this says nothing of their limits."));
+    }
+    changes
+}
+
+fn other_mixes(report: &Report, leader: &Contestant, candidates: &[&Contestant]) -> Vec<String> {
+    let keys = endpoints_of(candidates.iter().copied());
+    let others = || candidates.iter().filter(|other| other.name != leader.name);
+    let mut found: Vec<Turn> = others().flat_map(|other| turns(leader, other, &keys)).collect();
+    found.sort_by(|one, two| one.from.median.total_cmp(&two.from.median));
+    // Of several that would take over with more of the same request, the first is the one to know.
+    let mut seen: Vec<String> = Vec::new();
+    found.retain(|turn| {
+        let new = !seen.contains(&turn.endpoint);
+        seen.push(turn.endpoint.clone());
+        new
+    });
+    if !found.is_empty() {
+        return found.iter().take(TURNS).map(told).collect();
+    }
+    let judged = leader.rounds.len() >= MIN_ROUNDS && leader.median(&Metric::Mean).is_some();
+    if !judged {
+        return Vec::new();
+    }
+    let ahead = |key: &&String, other: &Contestant| {
+        let p50 = report.verdict(&Metric::latency(key, Quantile::P50), &leader.name, &other.name);
+        let at_the_median = p50.is_some_and(|verdict| verdict.better.as_ref() == Some(&other.name));
+        at_the_median || is_faster(other, leader, key)
+    };
+    let faster = others().filter_map(|other| {
+        let of: Vec<&str> =
+            keys.iter().filter(|key| ahead(key, other)).map(|key| endpoints::name(key)).collect();
+        (!of.is_empty()).then(|| format!("{} answers {} faster", other.name, format::list(&of)))
+    });
+    let faster: Vec<String> = faster.collect();
+    vec![if faster.is_empty() {
+        format!(
+            "No other mix of these requests: none was shown to be answered faster than by {}.",
+            leader.name
+        )
+    } else {
+        format!("Perhaps another mix: {}; from which share of them on could not be told.", faster.join("; "))
+    }]
+}
+
+fn told(turn: &Turn) -> String {
+    let Turn { endpoint, share, from, other } = turn;
+    format!(
+        "Another mix: from {} {} on ({} to {}; here {}) {other} takes less time a request.",
+        format::percent(from.median),
+        endpoints::name(endpoint),
+        format::percent(from.low),
+        format::percent(from.high),
+        format::percent(*share),
+    )
+}
+
+/// The worth of the contestants' shards where routing was tried with many more.
+fn more_shards(report: &Report, candidates: &[&Contestant]) -> Option<String> {
+    let Reading::Known(outlook) = &report.outlook else { return None };
+    let most = candidates.iter().map(|c| c.shards).max().unwrap_or(0);
+    let shards = outlook.cases.iter().map(|case| case.shards).filter(|shards| *shards > most).min()?;
+    let mut worth: Vec<(&str, f64)> = candidates
+        .iter()
+        .filter_map(|c| Some((c.name.as_str(), outlook.case(&c.name, shards)?.effective_shards.value()?)))
+        .collect();
+    worth.sort_by(|(_, one), (_, two)| two.total_cmp(one));
+    let worth: Vec<String> =
+        worth.iter().map(|(name, of)| format!("{} to {name}", format::plain(*of))).collect();
+    (!worth.is_empty()).then(|| format!("More shards: {shards} would be worth {}.", format::list(&worth)))
+}

@@ -1,0 +1,223 @@
+//! Cautions: reservations that a reader must have about these figures.
+
+use coupon_measure::format::{self, count, number, percent};
+use coupon_measure::stats::{MIN_ROUNDS, estimate};
+
+use crate::model::{Call, Contestant, Metric, Report};
+
+/// From which lateness of the generator on a latency is no longer the service's own, in milliseconds.
+const LATE_MS: f64 = 1.0;
+/// From which part of failed requests on they are worth a line.
+const FAILED: f64 = 0.001;
+/// From which part of its quota on a server is taken for saturated.
+const SATURATED: f64 = 0.9;
+/// From how many times its load's time on a round is said to have taken longer.
+const OVERTIME: f64 = 1.5;
+/// From which part of acknowledged grabs on a backlog shows a shard that cannot keep up.
+const BEHIND: f64 = 0.05;
+
+/// Every caution that these figures call for, the gravest first.
+pub(super) fn all(report: &Report) -> Vec<String> {
+    let mut cautions = Vec::new();
+    cautions.extend(audit(report));
+    cautions.extend(rounds(report));
+    for contestant in &report.contestants {
+        cautions.extend(stray_cure(report, contestant));
+        cautions.extend(failures(contestant));
+        cautions.extend(late(contestant));
+        cautions.extend(overtime(report, contestant));
+        cautions.extend(sold_out(contestant));
+        cautions.extend(behind(contestant));
+        cautions.extend(saturated(contestant));
+    }
+    cautions.extend(by_chance(report));
+    cautions.extend(one_machine(report));
+    cautions
+}
+
+fn audit(report: &Report) -> Option<String> {
+    let failed = !report.audit.sums.passed();
+    failed.then(|| {
+        "The audit failed: a service that breaks its promises has no figures worth comparing.".into()
+    })
+}
+
+fn rounds(report: &Report) -> Vec<String> {
+    let fewest = report.contestants.iter().map(|c| c.rounds.len()).min().unwrap_or(0);
+    let mut cautions = Vec::new();
+    if fewest < MIN_ROUNDS {
+        let rounds = format::counted(fewest as u64, "round");
+        cautions.push(format!("Only {rounds}: a verdict takes {MIN_ROUNDS}."));
+    }
+    let asked = report.meta.rounds as usize;
+    cautions.extend(
+        report
+            .contestants
+            .iter()
+            .filter(|c| c.rounds.len() < asked)
+            .map(|c| format!("{}: {} of {asked} rounds were measured.", c.name, c.rounds.len())),
+    );
+    cautions
+}
+
+fn stray_cure(report: &Report, contestant: &Contestant) -> Option<String> {
+    let plain = contestant.cure_of.as_deref()?;
+    let missing = report.contestant(plain).is_none();
+    missing.then(|| format!("{}: {plain}, which it is to cure, was not measured.", contestant.name))
+}
+
+fn failures(contestant: &Contestant) -> Option<String> {
+    let endpoints = || contestant.rounds.iter().flat_map(|round| round.endpoints.values());
+    let requests: u64 = endpoints().map(|endpoint| endpoint.requests).sum();
+    let failed: u64 = endpoints().flat_map(|endpoint| endpoint.errors.values()).sum();
+    let unsent: u64 = contestant.rounds.iter().map(|round| round.generator.unsent).sum();
+    let part = failed as f64 / requests.max(1) as f64;
+    let failing = (part >= FAILED).then(|| {
+        let failed = count(failed);
+        format!(
+            "{}: {} of its requests failed ({failed} of {}).",
+            contestant.name,
+            percent(part),
+            count(requests)
+        )
+    });
+    let waiting = (unsent > 0).then(|| {
+        format!(
+            "{}: {} requests found no free connection and were never sent.",
+            contestant.name,
+            count(unsent)
+        )
+    });
+    match (failing, waiting) {
+        (Some(failing), Some(waiting)) => Some(format!("{failing} {waiting}")),
+        (one, other) => one.or(other),
+    }
+}
+
+fn late(contestant: &Contestant) -> Option<String> {
+    let lateness: Vec<f64> =
+        contestant.rounds.iter().filter_map(|round| round.generator.lateness_p99_ms.value()).collect();
+    let late = estimate(&lateness)?.median;
+    (late >= LATE_MS).then(|| {
+        format!(
+            "{}: the load generator sent 1 % of the requests at least {} ms late; that is within its latencies.",
+            contestant.name,
+            number(late)
+        )
+    })
+}
+
+/// One request that is waited for stretches the time that a round's rates are over.
+fn overtime(report: &Report, contestant: &Contestant) -> Option<String> {
+    let meant = report.meta.seconds_per_round;
+    let over: Vec<f64> =
+        contestant.rounds.iter().map(|round| round.seconds).filter(|took| *took > OVERTIME * meant).collect();
+    let longest = over.iter().copied().fold(0.0, f64::max);
+    (meant > 0.0 && !over.is_empty()).then(|| {
+        format!(
+            "{}: {} waited for answers long after the last request was due, {} s in all instead of {}: rates a second are over \
+             all of that.",
+            contestant.name,
+            format::counted(over.len() as u64, "round"),
+            number(longest),
+            number(meant)
+        )
+    })
+}
+
+fn sold_out(contestant: &Contestant) -> Option<String> {
+    let rounds = contestant.rounds.iter().filter(|round| round.grabs.sold_out > 0).count();
+    (rounds > 0).then(|| {
+        let rounds = format::counted(rounds as u64, "round");
+        format!("{}: sold out in {rounds}: no throughput figure there.", contestant.name)
+    })
+}
+
+/// Grabs are acknowledged at the queue: a rate that the shards did not take was none that could have gone on.
+fn behind(contestant: &Contestant) -> Option<String> {
+    let granted: u64 = contestant.rounds.iter().map(|round| round.grabs.granted).sum();
+    let flows = contestant.rounds.iter().filter_map(|round| round.flow.as_ref());
+    let backlog: f64 = flows.filter_map(|flow| flow.backlog.value()).sum();
+    let part = backlog / granted.max(1) as f64;
+    (part >= BEHIND).then(|| {
+        format!(
+            "{}: when the load ended, {} of the grabs acknowledged were still in a queue: it could not have gone on at \
+             that rate. Compare rows stored a second.",
+            contestant.name,
+            percent(part)
+        )
+    })
+}
+
+/// A server that had all the CPU it may use for most of the time: which, and what follows.
+fn saturated(contestant: &Contestant) -> Option<String> {
+    let of_shard = |shard: u16| -> Vec<f64> {
+        let here =
+            contestant.rounds.iter().flat_map(|round| &round.shards).filter(|work| work.shard == shard);
+        here.filter_map(|work| work.flow.as_ref()?.saturation.value()).collect()
+    };
+    let full: Vec<String> = (0..contestant.shards)
+        .filter(|shard| estimate(&of_shard(*shard)).is_some_and(|of| of.median >= SATURATED))
+        .map(|shard| shard.to_string())
+        .collect();
+    let (name, all) = (&contestant.name, full.len() == usize::from(contestant.shards));
+    let which = if full.len() == 1 {
+        format!("shard {}", full.concat())
+    } else {
+        format!("shards {}", full.join(", "))
+    };
+    match full.len() {
+        0 => None,
+        _ if all => {
+            Some(format!("{name}: every shard used all the CPU of its quota: this is the limit of them all."))
+        }
+        _ => Some(format!(
+            "{name}: {which} used all the CPU of the quota: reads there wait behind writes, and effective shards by CPU \
+             understate the skew."
+        )),
+    }
+}
+
+/// Many comparisons, each with a small chance to err: how many might be wrong. Fan-out is counted, not drawn, so
+/// that chance has no part in it.
+fn by_chance(report: &Report) -> Option<String> {
+    let judged = || {
+        let counted = |metric: &Metric| matches!(metric, Metric::Shards { .. } | Metric::Tables { .. });
+        report.verdicts.iter().filter(move |v| v.call != Call::TooFewRounds && !counted(&v.metric))
+    };
+    let differences = judged().filter(|verdict| verdict.call == Call::Difference).count();
+    let chance: f64 = judged().filter_map(|verdict| Some(1.0 - verdict.ratio.as_ref()?.level)).sum();
+    (differences > 0).then(|| {
+        format!(
+            "{differences} of {} measured comparisons are called a difference; chance alone would call about {} at \
+             most.",
+            judged().count(),
+            count(chance.round() as u64)
+        )
+    })
+}
+
+fn one_machine(report: &Report) -> Option<String> {
+    let together = !report.meta.shards_elsewhere;
+    let sharded = together && report.contestants.iter().any(|contestant| contestant.shards > 1);
+    let network = report.meta.shard_rtt_ms > 0.0;
+    sharded.then(|| {
+        let scatter = if network {
+            format!("A call to a shard was given {} ms of network.", number(report.meta.shard_rtt_ms))
+        } else {
+            "No network lies between service and shards, so queries that visit many shards look cheaper than they \
+             would be."
+                .into()
+        };
+        match report.meta.shard_cpu {
+            Some(cores) => format!(
+                "All shards shared one machine, and each was held to {} cores, as if it had a machine of its own. {scatter}",
+                number(cores)
+            ),
+            None => format!(
+                "All shards shared one machine, where a hot shard may use the cores of the others: compare effective \
+                 shards, not only times. {scatter}"
+            ),
+        }
+    })
+}

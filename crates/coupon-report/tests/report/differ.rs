@@ -1,0 +1,197 @@
+//! Two reports side by side.
+
+use coupon_report::diff::{Change, Diff, LEAST, notes, obstacles, print};
+use coupon_report::model::{Figure, LatencyMs, Metric, Quantile, Reading, Report, Violation};
+use coupon_report::summarise;
+
+use crate::fixture::comparison;
+
+/// The same comparison, run again: other noise.
+fn two() -> (Report, Report) {
+    let mut reports = [comparison(9, 7), comparison(9, 7)];
+    reports.iter_mut().for_each(summarise);
+    let [before, mut after] = reports;
+    // Every latency of the second run is off by up to 3 %, up and down.
+    for contestant in &mut after.contestants {
+        for (round, by) in contestant.rounds.iter_mut().zip([0.98, 1.03, 1.0, 0.97, 1.02].iter().cycle()) {
+            scale(round, *by, |_| true);
+        }
+    }
+    (before, after)
+}
+
+fn scale(round: &mut coupon_report::model::Round, by: f64, wanted: impl Fn(&str) -> bool) {
+    let slow = |latency: &mut Reading<LatencyMs>| {
+        if let Reading::Known(latency) = latency {
+            for ms in [&mut latency.p50, &mut latency.p90, &mut latency.p99, &mut latency.p999] {
+                *ms *= by;
+            }
+        }
+    };
+    for (_, scenario) in round.scenarios.iter_mut().filter(|(name, _)| wanted(name)) {
+        slow(&mut scenario.latency);
+    }
+    for (_, endpoint) in round.endpoints.iter_mut().filter(|(key, _)| wanted(key)) {
+        slow(&mut endpoint.latency);
+        if let Figure::Known(mean) = &mut endpoint.mean_ms {
+            *mean *= by;
+        }
+    }
+}
+
+fn change(diff: &Diff, contestant: &str, metric: &str) -> Change {
+    let mut rows = diff.rows.iter().filter(|row| row.contestant == contestant && row.metric == metric);
+    rows.next().unwrap_or_else(|| panic!("{contestant} {metric}")).change
+}
+
+#[test]
+fn a_run_that_repeats_itself_is_the_same_and_nothing_is_worse() {
+    let (before, after) = two();
+    assert_eq!(obstacles(&before, &after), [] as [String; 0]);
+    assert!(!notes(&before, &after).join(" ").contains("busier"));
+    let diff = Diff::of(&before, &after, LEAST, &[]);
+    assert_eq!((diff.count(Change::Worse), diff.count(Change::Better)), (0, 0));
+    assert_eq!(change(&diff, "hash", "latency.p50.grab"), Change::Same);
+}
+
+#[test]
+fn a_service_that_grants_nothing_any_more_is_worse_and_one_that_begins_to_is_better() {
+    let (before, mut after) = two();
+    let hash = after.contestants.iter_mut().find(|contestant| contestant.name == "hash").unwrap();
+    hash.rounds.iter_mut().for_each(|round| round.grabs.granted_per_s = 0.0);
+    let metric = "grabs.granted_per_s";
+    let diff = Diff::of(&before, &after, LEAST, &[]);
+    assert_eq!(change(&diff, "hash", metric), Change::Worse);
+    let row = diff.rows.iter().find(|row| row.metric == metric && row.contestant == "hash").unwrap();
+    assert_eq!(row.reason.as_deref(), Some("nothing after in 9 of 9 rounds"));
+    assert_eq!(change(&Diff::of(&after, &before, LEAST, &[]), "hash", metric), Change::Better);
+    let hash = after.contestants.iter_mut().find(|contestant| contestant.name == "hash").unwrap();
+    hash.rounds.iter_mut().take(5).for_each(|round| round.grabs.granted_per_s = 900.0);
+    assert_eq!(change(&Diff::of(&before, &after, LEAST, &[]), "hash", metric), Change::Undecided);
+}
+
+#[test]
+fn what_is_asked_for_by_name_is_compared_whatever_verdicts_are_made_of() {
+    let (before, after) = two();
+    let only = ["latency.p90.grab", "scenario.p999.normal", "shards.skew"].map(|name| name.parse().unwrap());
+    let diff = Diff::of(&before, &after, LEAST, &only);
+    let of_hash = diff.rows.iter().filter(|row| row.contestant == "hash");
+    let compared: Vec<&str> = of_hash.map(|row| row.metric.as_str()).collect();
+    assert_eq!(compared, ["latency.p90.grab", "scenario.p999.normal", "shards.skew"]);
+    let nobody = ["latency.p99.unheard_of".parse().unwrap()];
+    assert!(Diff::of(&before, &after, LEAST, &nobody).rows.is_empty());
+}
+
+#[test]
+fn what_takes_half_as_long_again_is_worse_and_the_other_way_round_better() {
+    let (before, mut after) = two();
+    let hash = after.contestants.iter_mut().find(|contestant| contestant.name == "hash").unwrap();
+    hash.rounds.iter_mut().for_each(|round| scale(round, 1.5, |key| key == "room_orders"));
+    let metric = "latency.p50.room_orders";
+    assert_eq!(change(&Diff::of(&before, &after, LEAST, &[]), "hash", metric), Change::Worse);
+    assert_eq!(change(&Diff::of(&after, &before, LEAST, &[]), "hash", metric), Change::Better);
+    let other = "scenario.p50.normal";
+    assert_eq!(change(&Diff::of(&before, &after, LEAST, &[]), "hash", other), Change::Same);
+    // Half as much again is no change to somebody who cares for doubles only.
+    assert_eq!(Diff::of(&before, &after, 1.0, &[]).count(Change::Worse), 0);
+    let only = [Metric::latency("grab", Quantile::P99)];
+    let one = Diff::of(&before, &after, LEAST, &only);
+    assert!(one.rows.len() == before.contestants.len() && one.count(Change::Worse) == 0, "{:?}", one.rows);
+}
+
+#[test]
+fn less_of_what_should_be_more_is_worse() {
+    let (before, mut after) = two();
+    for round in &mut after.contestants[0].rounds {
+        round.grabs.granted_per_s *= 0.7;
+    }
+    assert_eq!(change(&Diff::of(&before, &after, LEAST, &[]), "hash", "grabs.granted_per_s"), Change::Worse);
+}
+
+#[test]
+fn requests_that_fail_are_worse_even_where_none_failed_before() {
+    let (mut before, mut after) = two();
+    for round in &mut before.contestants[0].rounds {
+        round.endpoints.values_mut().for_each(|endpoint| endpoint.errors.clear());
+    }
+    assert_eq!(change(&Diff::of(&before, &after, LEAST, &[]), "hash", "errors"), Change::Same);
+    for round in &mut after.contestants[0].rounds {
+        round.endpoints.get_mut("grab").unwrap().errors.insert("503".into(), 900);
+    }
+    assert_eq!(change(&Diff::of(&before, &after, LEAST, &[]), "hash", "errors"), Change::Worse);
+}
+
+#[test]
+fn four_rounds_decide_nothing() {
+    let (mut before, after) = two();
+    before.contestants.iter_mut().for_each(|contestant| contestant.rounds.truncate(4));
+    let diff = Diff::of(&before, &after, LEAST, &[]);
+    let judged = diff.rows.iter().filter(|row| row.metric != "errors");
+    assert!(judged.clone().count() > 10 && judged.clone().all(|row| row.change == Change::Undecided));
+    assert!(judged.clone().all(|row| row.reason.as_deref() == Some("4 rounds in common")));
+}
+
+#[test]
+fn reports_of_other_loads_are_not_comparable_and_each_reason_is_named() {
+    let (before, after) = two();
+    let refused = |change: fn(&mut Report), named: &str| {
+        let mut other = after.clone();
+        change(&mut other);
+        let found = obstacles(&before, &other);
+        assert!(found.len() == 1 && found[0].contains(named), "{named}: {found:?}");
+    };
+    refused(|report| report.meta.workload = "another".into(), "workload differs");
+    refused(|report| report.meta.rate = Some(1.0), "rate differs: 2000/s before, 1/s after");
+    refused(|report| report.meta.rate = None, "as fast as answers come after");
+    refused(|report| report.meta.backend = "servers".into(), "backend");
+    refused(|report| report.meta.seconds_per_round = 1.0, "length of a round");
+    refused(|report| report.meta.connections += 1, "connections");
+    refused(|report| report.meta.history_rows = 1, "history");
+    refused(|report| report.meta.shard_rtt_ms = 1.0, "network");
+    refused(|report| report.meta.processes = 2, "processes");
+    refused(|report| report.meta.shard_cpu = Some(0.2), "quota");
+    refused(|report| report.meta.mix[0].rooms = "hot".into(), "other requests");
+    refused(
+        |report| report.contestants[0].layout = "elsewhere".into(),
+        "Contestant hash places its rows otherwise",
+    );
+    refused(|report| report.contestants.clear(), "No contestant is in both");
+}
+
+#[test]
+fn what_does_not_forbid_a_comparison_is_said_all_the_same() {
+    let (before, mut after) = two();
+    after.meta.seed += 1;
+    after.meta.mix.clear();
+    after.contestants.remove(0);
+    after.audit.passed = false;
+    for round in after.contestants.iter_mut().flat_map(|contestant| &mut contestant.rounds) {
+        round.generator.lateness_p99_ms = Figure::of(40.0);
+    }
+    let notes = Diff::of(&before, &after, LEAST, &[]).notes.join("\n");
+    for part in [
+        "seed differs",
+        "does not say what its workload",
+        "Only before: hash",
+        "audit after",
+        "busier after",
+        "different times",
+    ] {
+        assert!(notes.contains(part), "{part}: {notes}");
+    }
+}
+
+#[test]
+fn the_text_ends_with_what_became_worse() {
+    let (before, mut after) = two();
+    for contestant in &mut after.contestants {
+        contestant.rounds.iter_mut().for_each(|round| scale(round, 2.0, |key| key == "recent"));
+    }
+    after.audit.sums.lost = Violation::of(["7".to_owned()]);
+    let mut out = Vec::new();
+    print(&Diff::of(&before, &after, LEAST, &[]), LEAST, &mut out, false).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    let last = text.lines().last().unwrap();
+    assert!(last.starts_with("WORSE ") && text.contains("after ÷ before"), "{text}");
+    assert!(text.contains("WORSE hash: recent orders p50, ms"), "{text}");
+}

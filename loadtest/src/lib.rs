@@ -1,7 +1,7 @@
 //! The load tester: puts services under the same load, checks that they kept their promises, says what it found.
 //!
 //! - [`coupon_loadgen`] decides *which* requests come *when*, sends them and measures the answers.
-//! - [`contestants`] starts the services to be compared, [`audit`] holds what clients were told against what is stored;
+//! - [`coupon_lab`] starts the services to be compared, [`coupon_audit`] holds what clients were told against what is stored;
 //!   [`compare`] lets them take turns. [`replay`] reads traces that somebody else recorded. [`mod@bench`] holds one service against what the machine allows, [`vertical`] compares two
 //!   ways to read a coupon.
 //! - [`serve`] shows contestants side by side while they are under load; [`explain`] says where a grab goes, and why.
@@ -10,13 +10,11 @@
 //!   which strategy a trace calls for.
 //! - [`cmd`] has a module for each subcommand.
 
-pub mod acks;
 pub mod advise;
 pub mod bench;
 pub mod cli;
 pub mod cmd;
 pub mod compare;
-pub mod contestants;
 pub mod explain;
 pub mod faults;
 pub mod measured;
@@ -24,5 +22,3 @@ pub mod replay;
 pub mod serve;
 pub mod simulate;
 pub mod vertical;
-
-pub use coupon_audit as audit;

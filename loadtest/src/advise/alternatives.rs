@@ -3,10 +3,10 @@
 use std::num::{NonZeroU16, NonZeroU64};
 
 use anyhow::{Context, Result};
+use coupon_lab::Spec;
 use range_svc::RoomRanges;
 use serde::Serialize;
 
-use crate::contestants::Spec;
 use crate::replay::{Recording, equal_work, split};
 
 /// A strategy with its settings.

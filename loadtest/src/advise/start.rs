@@ -3,9 +3,9 @@
 use std::fmt;
 use std::num::NonZeroU16;
 
+use coupon_lab::Spec;
 use serde::Serialize;
 
-use crate::contestants::Spec;
 use crate::replay::Recording;
 
 /// A command that starts an alternative, for the trace's own room ids where they are numbers.

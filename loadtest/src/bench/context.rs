@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use coupon_cli::terminal;
+use coupon_lab::{Running, Setup, Site, Spec};
 use coupon_loadgen::workload::Catalogue;
 use seeder::SeedOptions;
-
-use crate::contestants::{Running, Setup, Site, Spec};
 
 /// The shards of every service that is measured, unless a section is about their number.
 pub const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();

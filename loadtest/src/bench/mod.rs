@@ -25,9 +25,9 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use coupon_cli::terminal;
+use coupon_lab::{Site, stop_services_on_interrupt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::contestants::{Site, stop_services_on_interrupt};
 use context::{Context, SHARDS};
 use record::Bench;
 use section::Section;

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::model::{Curve, Row, Standing};
 use super::run::Done;
-use crate::compare::machine;
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,8 +70,8 @@ impl Bench {
         let versions = stores.into_iter().chain(own);
         Self {
             format: FORMAT,
-            date: machine::now(),
-            command: machine::command(std::env::args()),
+            date: coupon_lab::conditions::now(),
+            command: coupon_lab::conditions::command(std::env::args()),
             machine: Machine::this(),
             versions: versions.map(|(name, version)| (name.to_owned(), version)).collect(),
             quick,

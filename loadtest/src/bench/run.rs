@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use coupon_cli::terminal;
+use coupon_lab::wait_if_interrupted;
 
 use super::context::Context;
 use super::model::{Curve, Findings, Row};
 use super::section::Section;
-use crate::contestants::wait_if_interrupted;
 
 /// A section's results.
 #[derive(Debug)]

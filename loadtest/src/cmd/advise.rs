@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use coupon_cli::terminal;
 use coupon_core::Timestamp;
+use coupon_lab::Spec;
 
 use super::arguments::Output;
 use super::compare::exit_code;
 use super::recorded::{SendArgs, TraceArgs, mix};
 use crate::advise::{Advice, Agreement, Finding, agreement, alternatives, best_two, predict, text};
 use crate::compare::{Ending, compare_and_keep};
-use crate::contestants::Spec;
 use crate::replay::{Mix, Recording};
 
 const EXIT_CODES: &str = "Exits with 0 when the proof agrees with the prediction, cannot be complete, or is not wanted \

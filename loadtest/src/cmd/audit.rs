@@ -7,14 +7,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use coupon_audit::{Claims, Data, Scope, Start};
 use coupon_cli::terminal;
 use coupon_core::{ResultId, Timestamp};
+use coupon_lab::{Running, Site, data_of};
 use coupon_service::backend::servers::names::Namespace;
 
 use super::servers::ServersArgs;
 use super::{arguments, recorded_start};
-use crate::audit::{Claims, Data, Scope, Start};
-use crate::contestants::{Running, Site, data_of};
 
 /// What an audit that found violations exits with.
 pub const VIOLATED: u8 = 2;

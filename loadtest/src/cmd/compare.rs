@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use coupon_cli::numbers::count;
+use coupon_lab::{Spec, all_different, cures};
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::LoadSpec;
 use coupon_loadgen::workload::Catalogue;
@@ -18,7 +19,6 @@ use super::arguments::BEYOND_LIMIT;
 use super::audit::VIOLATED;
 use super::servers::BackendArgs;
 use crate::compare::{Ending, Options, compare};
-use crate::contestants::{Spec, all_different, cures};
 
 /// Its command line.
 #[derive(Debug, clap::Args)]

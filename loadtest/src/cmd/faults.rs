@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use coupon_cli::terminal;
+use coupon_lab::{stop_services_on_interrupt, wait_if_interrupted};
 use coupon_loadgen::load::LoadSpec;
 use coupon_measure::format::put_into;
 
 use super::arguments;
 use super::audit::VIOLATED;
-use crate::contestants::{stop_services_on_interrupt, wait_if_interrupted};
 use crate::faults::{
     FAULTS, Options, Play, Report, SWITCHES, Terms, Without, find, find_without, report, run as play,
 };

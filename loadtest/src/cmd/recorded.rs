@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use coupon_cli::numbers;
+use coupon_lab::{Spec, all_different};
 use coupon_loadgen::load::{Arrivals, LoadSpec};
 use coupon_loadgen::workload::{Catalogue, Requests, Trace, Workload};
 use coupon_measure::format::count;
@@ -14,7 +15,6 @@ use seeder::SeedOptions;
 use super::arguments;
 use super::servers::BackendArgs;
 use crate::compare::Options;
-use crate::contestants::{Spec, all_different};
 use crate::replay::{Columns, Mix, Reading, Recording, TimeFormat, read};
 
 /// What `--mix` calls the built-in workload.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use coupon_cli::terminal;
+use coupon_lab::Spec;
 use coupon_measure::format::counted;
 use coupon_report::require::Scope;
 
@@ -12,7 +13,6 @@ use super::arguments;
 use super::compare::exit_code;
 use super::recorded::{SendArgs, TraceArgs, mix, paced, spec};
 use crate::compare::{Options, compare};
-use crate::contestants::Spec;
 use crate::replay::split;
 
 const EXIT_CODES: &str = "Exits with 0 when every promise and every --require was kept, 2 when a promise was broken, 3 when \

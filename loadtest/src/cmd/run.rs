@@ -10,18 +10,18 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use coupon_audit::write_acks;
 use coupon_cli::duration::parse_duration;
 use coupon_cli::numbers::count;
 use coupon_cli::terminal;
+use coupon_lab::acks;
+use coupon_lab::{INTERRUPTED_CODE, end_load_on_interrupt};
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, Progress, run_load_with};
 use coupon_loadgen::workload::{BUILT_IN, Workload};
 use coupon_report::require::{Limit, Scope};
 
 use super::arguments::{self, BEYOND_LIMIT, Output};
 use super::servers::ServersArgs;
-use crate::acks;
-use crate::audit::write_acks;
-use crate::contestants::{INTERRUPTED_CODE, end_load_on_interrupt};
 use crate::measured;
 
 /// How long a run takes unless told otherwise.

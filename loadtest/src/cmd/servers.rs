@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use coupon_cli::duration::parse_duration;
+use coupon_lab::Setup;
 use coupon_service::settings::{ServersSettings, Sources, shown};
 use seeder::SeedOptions;
 
 use crate::compare::Wanted;
-use crate::contestants::Setup;
 
 /// Where servers are: as the services take it, from a file, the environment and flags.
 #[derive(Debug, Clone, Default, clap::Args)]

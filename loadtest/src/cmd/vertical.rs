@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use coupon_cli::terminal;
+use coupon_lab::{Running, Setup, Spec, stop_services_on_interrupt};
 use coupon_loadgen::workload::Catalogue;
 use seeder::SeedOptions;
 
 use super::arguments::{self, Output};
-use crate::contestants::{Running, Setup, Spec, stop_services_on_interrupt};
 use crate::vertical::{Options, measure};
 
 /// Its command line.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use coupon_lab::Used;
 use coupon_report::model::{Figure, Flow, Reading, ShardFlow};
 
 use super::sampler::Sample;
-use crate::contestants::Used;
 
 /// A look at a moment, as far as it succeeded.
 pub(super) struct Look {

@@ -1,23 +1,16 @@
-//! The conditions of a run: command, machine, versions, time.
+//! The conditions of a comparison.
 
 use std::collections::BTreeMap;
 
-use coupon_cli::plain;
+use coupon_lab::Site;
+use coupon_lab::conditions;
 use coupon_loadgen::load::Arrivals;
 use coupon_loadgen::workload::{Catalogue, Requests, Rooms, Scenario, Workload};
-use coupon_service::settings::shown_arguments;
 use model::{Machine, Meta, MixPart};
 
 use super::round::Entrant;
 use super::servers::Servers;
 use super::{Options, model};
-use crate::contestants::Site;
-
-/// Now, for people and programs.
-pub(crate) fn now() -> String {
-    let now = jiff::Timestamp::now();
-    now.round(jiff::Unit::Second).unwrap_or(now).to_string()
-}
 
 /// Enough to run the comparison again.
 pub(super) fn meta(
@@ -31,7 +24,7 @@ pub(super) fn meta(
     Meta {
         title: format!("Sharding strategies compared: {}", names.join(", ")),
         date,
-        command: command(std::env::args()),
+        command: conditions::command(std::env::args()),
         machine: Machine::this(),
         versions: versions(servers.site.as_deref()),
         seed: options.load.seed,
@@ -90,22 +83,6 @@ fn versions(site: Option<&Site>) -> BTreeMap<String, String> {
     stores.into_iter().chain([own]).map(|(name, version)| (name.to_owned(), version)).collect()
 }
 
-/// The command line, without the folder that the program happens to be in, and without secrets.
-pub(crate) fn command(mut arguments: impl Iterator<Item = String>) -> String {
-    let own = arguments.next().unwrap_or_default();
-    let own = own.rsplit('/').next().unwrap_or_default().to_owned();
-    let quoted =
-        shown_arguments(arguments).map(|argument| plain::line(&argument).into_owned()).map(|argument| {
-            let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+,./:@".contains(c);
-            if !argument.is_empty() && argument.chars().all(plain) {
-                argument
-            } else {
-                format!("'{}'", argument.replace('\'', r"'\''"))
-            }
-        });
-    std::iter::once(own).chain(quoted).collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,22 +96,5 @@ mod tests {
             let parts: f64 = mix.iter().filter_map(|part| part.endpoints.get(endpoint.name())).sum();
             assert!((parts - share).abs() < 1e-12, "{endpoint:?}: {parts} not {share}");
         }
-    }
-
-    #[test]
-    fn a_command_can_be_pasted_into_a_shell() {
-        let arguments = ["/opt/bin/loadtest", "compare", "--shard-rtt", "1ms", "--out", "my report"];
-        let command = command(arguments.iter().map(|&argument| argument.to_owned()));
-        assert_eq!(command, "loadtest compare --shard-rtt 1ms --out 'my report'");
-    }
-
-    #[test]
-    fn a_command_tells_no_secret_and_commands_no_terminal() {
-        let main = "servers.main=mysql://u:s3cret@h:1";
-        let arguments =
-            ["loadtest", "compare", "--admin-token", "s3cret", "--set", main, "--out", "\u{1b}[2K"];
-        let command = command(arguments.iter().map(|&argument| argument.to_owned()));
-        assert!(command.contains("servers.main=mysql://(hidden)@h:1"), "{command}");
-        assert!(!command.contains("s3cret") && !command.contains(char::is_control), "{command}");
     }
 }

@@ -21,18 +21,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+pub use audience::Audience;
 use coupon_cli::heard;
 use coupon_cli::terminal;
+use coupon_lab::{Running, Setup, Spec, stop_services_on_interrupt, wait_if_interrupted};
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::LoadSpec;
+use coupon_measure::Turns;
 use coupon_measure::stats::MIN_ROUNDS;
 use coupon_report::model::Vertical;
 use coupon_report::require::{self, Limit};
 use coupon_report::{self, Report, model};
-
-use crate::contestants::{Running, Setup, Spec, stop_services_on_interrupt, wait_if_interrupted};
-pub use audience::Audience;
-use coupon_measure::Turns;
 
 use audience::Seat;
 pub use flow::latest_lag_ms;
@@ -121,7 +120,7 @@ pub fn watched(options: &Options, audience: &Arc<dyn Audience>) -> Result<(Endin
 
 fn measure(options: &Options, audience: Option<&Arc<dyn Audience>>) -> Result<(Ending, Report)> {
     stop_services_on_interrupt()?;
-    let date = machine::now();
+    let date = coupon_lab::conditions::now();
     let servers = Servers::prepare(options)?;
     let mut entrants = start(options, &servers, audience)?;
     if let Some(audience) = audience {

@@ -5,11 +5,11 @@ use std::num::NonZeroU16;
 
 use anyhow::Result;
 use coupon_core::{RoomId, UserId};
+use coupon_lab::Spec;
 use coupon_loadgen::workload::{Endpoint, Schedule, Workload};
 use coupon_report::model::{Figure, Outlook, OutlookCase, Reading};
 
 use super::Options;
-use crate::contestants::Spec;
 use crate::simulate::Projection;
 
 /// Numbers of shards that somebody who has a handful may come to.

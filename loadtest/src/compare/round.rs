@@ -1,7 +1,10 @@
 //! One contestant's part in a comparison: its rounds, its grabs, its audits.
 
 use anyhow::{Context, Result, anyhow};
+use coupon_audit::{AuditReport, Claims, Kind, Scope, Start};
 use coupon_cli::terminal;
+use coupon_lab::acks;
+use coupon_lab::{Running, wait_if_interrupted};
 use coupon_loadgen::http::get_json;
 use coupon_loadgen::load::{LoadSpec, run_load};
 use coupon_report::model::{self, AuditResult, MAX_EXAMPLES, Reading, Round, Violation};
@@ -10,9 +13,6 @@ use coupon_service::api::ShardsStatus;
 use super::Ending;
 use super::audience::Seat;
 use super::turn::{self, Turn};
-use crate::acks;
-use crate::audit::{AuditReport, Claims, Kind, Scope, Start};
-use crate::contestants::{Running, wait_if_interrupted};
 use crate::measured;
 
 /// A contestant, with everything it was ever asked for.

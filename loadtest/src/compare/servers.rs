@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use coupon_cli::terminal;
+use coupon_lab::Site;
 use coupon_service::settings::ServersSettings;
 
 use super::Options;
-use crate::contestants::Site;
 
 /// The servers that a comparison is to have.
 #[derive(Debug, Clone)]

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use coupon_lab::Running;
 use coupon_loadgen::http::get_json;
 use coupon_loadgen::load::{LoadSpec, Outcome, run_load_with};
 use coupon_report::model::{Figure, Flow, Reading, ShardLook, ShardRound};
@@ -12,7 +13,6 @@ use super::audience::Seat;
 use super::flow::{self, Look, Looks};
 use super::sampler::{Sample, Sampler, looks, per_second};
 use super::work;
-use crate::contestants::Running;
 
 /// The figures of a turn, but for its audit.
 pub(super) struct Turn {

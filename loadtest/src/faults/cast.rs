@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use coupon_core::ShardingStrategy;
+use coupon_lab::Spec;
 use coupon_loadgen::workload::Catalogue;
 use mysql_async::prelude::Queryable as _;
 use seeder::SeedOptions;
@@ -14,7 +15,6 @@ use super::casting::Casting;
 use super::service::{Process, Subject};
 use super::stage::{SHARDS, Stage};
 use super::wait::{blocking, joined};
-use crate::contestants::Spec;
 
 /// Few users and coupons, so that users ask twice and coupons sell out: only then can anything be granted twice or
 /// oversold.

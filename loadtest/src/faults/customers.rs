@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
+use coupon_audit::{Claims, UseTold};
 use coupon_core::Money;
 use coupon_loadgen::http::{ask, get_json};
 use coupon_loadgen::load::{GrabOutcome, GrabRecord};
@@ -16,7 +17,6 @@ use serde_json::json;
 
 use super::service::Subject;
 use super::wait::joined;
-use crate::audit::{Claims, UseTold};
 
 /// Of so many grants, one is asked for, and of so many of those, one is spent.
 const ASKED_FOR: usize = 4;

@@ -37,8 +37,8 @@ pub use stage::Terms;
 pub use without::{SWITCHES, Without, find_without};
 
 use coupon_cli::terminal;
+use coupon_lab::Site;
 
-use crate::contestants::Site;
 use stage::{Programs, SHARDS, Stage};
 
 /// What to break, and how hard to press meanwhile.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use coupon_audit::{AuditReport, Kind};
 use coupon_loadgen::load::{GrabOutcome, Outcome, Refusal, Unknown};
 use serde::Serialize;
 
@@ -10,7 +11,6 @@ use super::customers::Asked;
 use super::pressure::Pressed;
 use super::resolve::Resolved;
 use super::scene::Moments;
-use crate::audit::{AuditReport, Kind};
 
 /// What was seen of one service in one row.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use coupon_audit::Kind;
 use serde::Serialize;
 
 use super::list::Fault;
@@ -10,7 +11,6 @@ use super::observe::Observed;
 use super::proof::Proof;
 use super::stage::Terms;
 use super::without::{Without, find_without};
-use crate::audit::Kind;
 
 /// What came of all rows.
 #[derive(Debug, Clone, Serialize)]

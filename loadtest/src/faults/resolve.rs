@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use coupon_audit::{Claim, Claims};
+use coupon_lab::acks;
 use coupon_loadgen::http::{Target, post_json};
 use coupon_loadgen::load::{GrabOutcome, GrabRecord};
 use coupon_service::api::GrabResponse;
@@ -13,8 +15,6 @@ use serde_json::json;
 use super::service::Subject;
 use super::wait::joined;
 use super::without::Who;
-use crate::acks;
-use crate::audit::{Claim, Claims};
 
 const PAUSE: Duration = Duration::from_millis(100);
 /// How many clients ask at once.

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use coupon_audit::{AuditReport, Claims, Kind, Scope, Start};
+use coupon_lab::reads;
 use coupon_loadgen::http::post_json;
 use coupon_loadgen::load::Outcome;
 use coupon_service::api::Drained;
@@ -19,8 +21,6 @@ use super::service::Subject;
 use super::stage::Stage;
 use super::wait::{joined, until};
 use super::without::Who;
-use crate::audit::{AuditReport, Claims, Kind, Scope, Start};
-use crate::contestants::reads;
 
 /// How long a service may take to settle once the fault is lifted.
 const SETTLE: Duration = Duration::from_secs(120);

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use coupon_audit::Data;
 use coupon_core::{ShardId, ShardingStrategy};
+use coupon_lab::Service;
 use coupon_loadgen::http::Target;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::wait::until;
-use crate::audit::Data;
-use crate::contestants::Service;
 
 /// How long a process may take to do what it is told by a file.
 const REACHED: Duration = Duration::from_secs(20);

@@ -5,11 +5,11 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use coupon_lab::{Site, program};
 use coupon_service::backend::servers::mysql::Database;
 use coupon_service::backend::servers::names::Namespace;
 
 use super::without::Without;
-use crate::contestants::{Site, program};
 
 /// The shards of either service, each on a server of its own.
 pub(super) const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use coupon_audit::Kind;
 use coupon_service::failpoints::Mechanism;
 
 use super::report::{Row, Verdict};
-use crate::audit::Kind;
 
 /// A mechanism that can be left out, and what must then be found.
 #[derive(Debug)]

@@ -3,12 +3,12 @@
 use std::str::FromStr;
 
 use coupon_core::{CouponId, RoomId, RowKey, Timestamp, UserId};
+use coupon_lab::Spec;
 use coupon_loadgen::workload::Catalogue;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::form::{Form, Wrong};
-use crate::contestants::Spec;
 use crate::explain::{Explanation, now, room_of};
 
 /// The explanation of one grab.

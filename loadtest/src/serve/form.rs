@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use coupon_lab::{KNOWN, Setup, Spec, all_different};
 use coupon_loadgen::load::{Arrivals, LoadSpec};
 use coupon_loadgen::workload::{Requests, Scenario, Workload};
 use seeder::SeedOptions;
@@ -15,7 +16,6 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::compare::{Options, Wanted};
-use crate::contestants::{KNOWN, Setup, Spec, all_different};
 
 /// A number of the form, with what it may be.
 #[derive(Debug, Serialize)]

@@ -27,8 +27,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use anyhow::{Context, Result, anyhow};
 use coupon_cli::terminal;
-
-use crate::contestants::stop_services_on_interrupt;
+use coupon_lab::stop_services_on_interrupt;
 
 /// One thread answers, another keeps the page alive while the first reads a report.
 const WORKERS: usize = 2;

@@ -6,12 +6,12 @@ use std::process::Command;
 use std::sync::Once;
 use std::time::Duration;
 
+use coupon_audit::{AuditReport, Claims, Data, Scope};
+use coupon_lab::Service;
 use coupon_loadgen::http::{Target, post_json};
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
 use coupon_loadgen::workload::{Catalogue, Workload};
 use coupon_service::api::Drained;
-use loadtest::audit::{AuditReport, Claims, Data, Scope};
-use loadtest::contestants::Service;
 use seeder::SeedOptions;
 
 /// A strategy, the service that has it, and the flags that ask for it.
@@ -94,7 +94,7 @@ impl Site {
             ..LoadSpec::new(Arrivals::Closed)
         };
         let outcome = run_load(target, &spec).unwrap();
-        outcome.grabs.iter().for_each(|grab| loadtest::acks::claim(grab, &mut self.claims));
+        outcome.grabs.iter().for_each(|grab| coupon_lab::acks::claim(grab, &mut self.claims));
         outcome
     }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use coupon_lab::Service;
 use coupon_loadgen::http::post_json;
 use coupon_loadgen::load::GrabOutcome;
 use coupon_service::api::{GrabRequest, GrabResponse};
-use loadtest::contestants::Service;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::{KINDS, Kind, Site};

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
+use coupon_lab::Service;
 use coupon_loadgen::http::{Target, get_json};
 use coupon_report::{self, Report};
 use coupon_service::api::AdminStats;
 use coupon_stack::{Options, Stack};
 use deadpool_redis::redis;
-use loadtest::contestants::Service;
 use mysql_async::prelude::Queryable as _;
 
 use crate::common::program;

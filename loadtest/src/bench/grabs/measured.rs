@@ -6,7 +6,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use coupon_audit::{Claims, Scope};
 use coupon_cli::terminal;
+use coupon_lab::acks;
+use coupon_lab::{Running, Spec};
 use coupon_loadgen::http::{Target, get_json};
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
 use coupon_loadgen::workload::{Catalogue, Workload};
@@ -15,10 +18,7 @@ use coupon_service::api::AdminStats;
 use seeder::SeedOptions;
 
 use super::sample::{Expected, Sample};
-use crate::acks;
-use crate::audit::{Claims, Scope};
 use crate::bench::context::{Context, SHARDS, Store};
-use crate::contestants::{Running, Spec};
 
 /// The interval between samples of a service's memory.
 const LOOK: Duration = Duration::from_millis(250);

@@ -3,6 +3,7 @@
 //! There are ten results a user at every point, so that what is answered stays as long: only where it has to be found grows.
 
 use anyhow::{Context as _, Result};
+use coupon_lab::Running;
 use coupon_loadgen::workload::Catalogue;
 use coupon_measure::format::count;
 
@@ -13,7 +14,6 @@ use crate::bench::context::{Context, SHARDS};
 use crate::bench::disk;
 use crate::bench::model::{Findings, Growth};
 use crate::bench::section::Section;
-use crate::contestants::Running;
 
 pub(super) const SECTION: Section = Section {
     name: "scale-rows",

@@ -3,12 +3,12 @@
 use std::num::NonZeroU16;
 
 use anyhow::Result;
+use coupon_lab::{Running, Spec};
 use coupon_loadgen::workload::Catalogue;
 use seeder::SeedOptions;
 
 use crate::bench::context::{Context, Store};
 use crate::bench::grabs::{Kind, Measured, PLENTY, What};
-use crate::contestants::{Running, Spec};
 
 /// The settings that differ from point to point.
 #[derive(Debug, Clone, Copy)]

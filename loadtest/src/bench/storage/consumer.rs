@@ -4,6 +4,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use coupon_core::{TableId, Timestamp, schema};
+use coupon_lab::{Running, Service, Spec};
 use coupon_loadgen::http::{Target as Address, get_json};
 use coupon_loadgen::load::{Arrivals, LoadSpec, run_load};
 use coupon_loadgen::workload::{Catalogue, Workload};
@@ -16,7 +17,6 @@ use super::super::model::{Claim, Figure, Findings, Row, Target};
 use super::super::section::Section;
 use super::ratio;
 use super::raw::{Raw, inserts};
-use crate::contestants::{Running, Service, Spec};
 
 pub(super) const SECTION: Section = Section {
     name: "consumer",

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use coupon_core::{ShardingStrategy, TableId};
+use coupon_lab::{Spec, forget_folder, register_folder};
 use coupon_loadgen::workload::Catalogue;
 use coupon_measure::Turns;
 use rusqlite::types::Value;
@@ -18,7 +19,6 @@ use super::super::model::{Claim, Figure, Findings, Row, Target};
 use super::super::section::Section;
 use super::ratio;
 use super::seeding::{MAIN, QUICK, TRANSACTION};
-use crate::contestants::{Spec, forget_folder, register_folder};
 
 pub(super) const SECTION: Section = Section {
     name: "seeding-embedded",

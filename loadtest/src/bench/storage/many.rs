@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use coupon_lab::{Running, Spec};
 use coupon_loadgen::workload::Catalogue;
 use seeder::SeedOptions;
 
@@ -11,7 +12,6 @@ use super::super::disk;
 use super::super::model::{Claim, Figure, Findings, Row};
 use super::super::section::Section;
 use super::queries::{CASES, Case, Effort, Scale, claims_of, rows_of};
-use crate::contestants::{Running, Spec};
 
 pub(super) const SECTION: Section = Section {
     name: "queries-10m",

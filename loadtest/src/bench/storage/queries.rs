@@ -6,6 +6,7 @@
 //! spread evenly, the service asks each shard for less than a page.
 
 use anyhow::{Context as _, Result};
+use coupon_lab::Running;
 use hdrhistogram::Histogram;
 
 use super::super::client::Client;
@@ -14,7 +15,6 @@ use super::super::model::{Claim, Figure, Findings, Row, Target};
 use super::super::section::Section;
 use super::questions::{Ask, of, questions, tables};
 use super::raw::Raw;
-use crate::contestants::Running;
 
 pub(super) const SECTION: Section = Section {
     name: "queries",

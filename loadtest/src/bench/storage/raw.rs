@@ -3,14 +3,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use coupon_lab::Running;
 use coupon_service::backend::servers::cluster::Cluster;
 use coupon_service::backend::servers::mysql::Database;
 use futures_util::future::{join_all, try_join_all};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Params, Row, Value};
 use tokio::runtime::{self, Runtime};
-
-use crate::contestants::Running;
 
 /// Rows of a statement.
 pub(super) const ROWS: usize = 1_000;

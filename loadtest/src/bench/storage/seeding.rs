@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use coupon_core::TableId;
+use coupon_lab::{Running, Spec};
 use coupon_loadgen::workload::Catalogue;
 use seeder::SeedOptions;
 
@@ -10,7 +11,6 @@ use super::super::model::{Claim, Figure, Findings, Row, Target};
 use super::super::section::Section;
 use super::ratio;
 use super::raw::{Raw, Transactions, inserts};
-use crate::contestants::{Running, Spec};
 
 pub(super) const SECTION: Section = Section {
     name: "seeding",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use coupon_lab::Spec;
 use coupon_loadgen::http::Target as Address;
 use coupon_loadgen::load::{Arrivals, LoadSpec, run_load};
 use coupon_loadgen::workload::{Catalogue, Workload};
@@ -15,7 +16,6 @@ use super::super::context::{Context, HISTORY, SHARDS, Store};
 use super::super::model::{Claim, Figure, Findings, Row, Target};
 use super::super::section::Section;
 use super::ratio;
-use crate::contestants::Spec;
 
 pub(super) const SECTION: Section = Section {
     name: "sums",

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use coupon_audit::Start;
 use coupon_cli::terminal;
+use coupon_lab::{Running, Site};
 use coupon_loadgen::http::Target;
 
-use crate::audit::Start;
 use crate::cmd::arguments::Output;
 use crate::cmd::recorded_start;
 use crate::cmd::servers::ServersArgs;
-use crate::contestants::{Running, Site};
 
 /// Writes it beside the file of acknowledgements. Data that cannot be read here is no error: an audit of it then knows less,
 /// and says so. A start that an earlier run left there is not this one's, and goes.

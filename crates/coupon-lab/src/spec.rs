@@ -153,7 +153,7 @@ pub fn all_different<'a>(names: impl Iterator<Item = &'a str>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contestants::strategy_of_layout;
+    use crate::strategy_of_layout;
 
     const FOUR: NonZeroU16 = NonZeroU16::new(4).unwrap();
 

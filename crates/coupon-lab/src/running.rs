@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use coupon_audit::{AuditReport, Data, Scope, Start};
 use coupon_core::ShardingStrategy;
 use coupon_loadgen::http::{Target, get_json, post_json};
 use coupon_service::api::{AdminStats, Drained};
@@ -18,7 +19,6 @@ use super::launch::{Launch, target};
 use super::process::program;
 use super::servers::{Site, namespace};
 use super::{Service, Spec, interrupt, launch, reads, strategy_of_layout};
-use crate::audit::{AuditReport, Data, Scope, Start};
 
 /// What all contestants that are started here have in common.
 #[derive(Debug, Clone)]

@@ -6,8 +6,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use coupon_audit::{Addresses, Data, Servers};
 use coupon_core::ShardingStrategy;
-use coupon_report::model::Figure;
+use coupon_measure::Figure;
 use coupon_service::backend::servers::cluster::Cluster;
 use coupon_service::backend::servers::wipe::wipe;
 use coupon_service::settings::{ServerUrl, ServersSettings, Sources};
@@ -17,7 +18,6 @@ use seeder::SeedOptions;
 
 use super::rabbitmq_version;
 use super::server_process::{self, Pid};
-use crate::audit::{Addresses, Data, Servers};
 
 /// How long Redis may take to tell its version.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -65,7 +65,7 @@ impl Site {
     }
 
     /// Where they are.
-    pub(crate) const fn settings(&self) -> &ServersSettings {
+    pub const fn settings(&self) -> &ServersSettings {
         &self.settings
     }
 
@@ -96,7 +96,7 @@ impl Site {
 
     /// The settings of a namespace on these servers, as a service takes them from its environment: passwords are for no
     /// list of processes.
-    pub(crate) fn environment(&self, namespace: &str) -> Vec<(&'static str, String)> {
+    pub fn environment(&self, namespace: &str) -> Vec<(&'static str, String)> {
         let ServersSettings { main, shards, redis, rabbitmq, .. } = &self.settings;
         let shards: Vec<&str> = shards.iter().map(ServerUrl::expose).collect();
         vec![
@@ -118,7 +118,7 @@ impl Site {
     }
 
     /// Fills a namespace. What an earlier run, cut short, has left there goes.
-    pub(crate) fn seed(
+    pub fn seed(
         &self,
         namespace: &str,
         strategy: &dyn ShardingStrategy,
@@ -136,7 +136,7 @@ impl Site {
     }
 
     /// Removes a namespace.
-    pub(crate) fn wipe(&self, namespace: &str, strategy: &dyn ShardingStrategy) -> Result<()> {
+    pub fn wipe(&self, namespace: &str, strategy: &dyn ShardingStrategy) -> Result<()> {
         let settings = self.of(namespace);
         let cluster = Cluster::new(&settings, strategy)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -145,7 +145,7 @@ impl Site {
     }
 
     /// The settings of a namespace on these servers.
-    pub(crate) fn of(&self, namespace: &str) -> ServersSettings {
+    pub fn of(&self, namespace: &str) -> ServersSettings {
         ServersSettings { namespace: namespace.to_owned(), ..self.settings.clone() }
     }
 
@@ -229,7 +229,7 @@ fn redis_version(settings: &ServersSettings) -> Result<String> {
 ///
 /// # Errors
 /// When a setting is missing or cannot be used; the error names it.
-pub(crate) fn data_of(settings: &ServersSettings, namespace: &str) -> Result<Data> {
+pub fn data_of(settings: &ServersSettings, namespace: &str) -> Result<Data> {
     let exposed = |url: &ServerUrl| url.expose().to_owned();
     let addresses = Addresses {
         main: exposed(&settings.main),
@@ -250,7 +250,7 @@ pub(super) fn namespace(contestant: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contestants::KNOWN;
+    use crate::KNOWN;
 
     fn given(shards: &str) -> Site {
         let flags =

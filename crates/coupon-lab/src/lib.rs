@@ -1,5 +1,7 @@
 //! The services to be compared: started on data of their own, stopped on every path.
 
+pub mod acks;
+pub mod conditions;
 mod interrupt;
 mod launch;
 mod layout;
@@ -11,13 +13,13 @@ mod server_process;
 mod servers;
 mod spec;
 
-pub(crate) use interrupt::{INTERRUPTED_CODE, end_load_on_interrupt, forget_folder, register_folder};
+pub use interrupt::{INTERRUPTED_CODE, end_load_on_interrupt, forget_folder, register_folder};
 pub use interrupt::{stop_services_on_interrupt, wait_if_interrupted};
 pub use layout::strategy_of_layout;
 pub use process::Service;
-pub(crate) use process::program;
-pub(crate) use reads::reads;
+pub use process::program;
+pub use reads::reads;
 pub use running::{Running, Setup};
-pub(crate) use servers::data_of;
+pub use servers::data_of;
 pub use servers::{Site, Used};
 pub use spec::{KNOWN, Spec, all_different, cures};

@@ -67,7 +67,7 @@ mod tests {
     /// The auditor has a law of its own, and is held to the same file.
     #[test]
     fn strategies_place_rows_where_the_golden_vectors_say() {
-        let golden = include_str!("../../../crates/coupon-core/golden/placement.json");
+        let golden = include_str!("../../coupon-core/golden/placement.json");
         for Case { layout, shards, rows } in serde_json::from_str::<Vec<Case>>(golden).unwrap() {
             let strategy = strategy_of_layout(&layout, shards).unwrap_or_else(|| panic!("{layout}"));
             for (user, room, time, shard, table) in rows {

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use coupon_audit::{Claims, Data, Read, fetch};
 use coupon_loadgen::http::{Target, ask};
-
-use crate::audit::{Claims, Data, Read, fetch};
 
 /// How long an answer may take: a scatter over much data takes its time.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -15,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// When the data cannot be read, or the service does not answer.
-pub(crate) fn reads(data: &Data, target: &Target, claims: Option<&Claims>) -> Result<Vec<Read>> {
+pub fn reads(data: &Data, target: &Target, claims: Option<&Claims>) -> Result<Vec<Read>> {
     let asked = match claims {
         Some(claims) => data.sample(claims)?,
         None => data.sample(&Claims::default())?,

@@ -174,7 +174,7 @@ fn tail(log: &Path) -> String {
 ///
 /// # Errors
 /// When there is none; the error says how to make it.
-pub(crate) fn program(name: &str) -> Result<PathBuf> {
+pub fn program(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().context("cannot tell where this program is")?;
     let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     // Tests run one folder below.

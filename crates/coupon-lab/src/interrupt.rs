@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What a program exits with that an interrupt ended, as shells expect it.
-pub(crate) const INTERRUPTED_CODE: u8 = 130;
+pub const INTERRUPTED_CODE: u8 = 130;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What must not be left behind.
@@ -65,14 +65,15 @@ pub(super) fn forget(child: u32) {
 }
 
 /// A folder that the end of this process will remove.
-pub(crate) fn register_folder(folder: PathBuf) -> Result<()> {
+pub fn register_folder(folder: PathBuf) -> Result<()> {
     let mut left = left();
     left.guardian()?.remove_at_the_end(&folder)?;
     left.folders.push(folder);
     Ok(())
 }
 
-pub(crate) fn forget_folder(folder: &Path) {
+/// Takes a folder off those that the end of this process will remove.
+pub fn forget_folder(folder: &Path) {
     left().folders.retain(|known| known != folder);
 }
 
@@ -102,7 +103,7 @@ pub fn stop_services_on_interrupt() -> Result<()> {
 ///
 /// # Errors
 /// When signals cannot be waited for.
-pub(crate) fn end_load_on_interrupt() -> Result<Arc<AtomicBool>> {
+pub fn end_load_on_interrupt() -> Result<Arc<AtomicBool>> {
     let signals = Signals::new()?;
     let ended = Arc::new(AtomicBool::new(false));
     let end = Arc::clone(&ended);

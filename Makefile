@@ -45,18 +45,18 @@ check-api:
 # of an hour at most; QUICK=1 takes ten minutes, with fewer and shorter rounds.
 bench:
 	cargo build --release --bins
-	cargo run --release --package loadtest -- bench $(if $(QUICK),--quick)
+	cargo run --release --package loadtest-bench -- $(if $(QUICK),--quick)
 
 # Breaks servers and services under load, one fault after the other, on servers of its own, and audits what is left. The
 # services have fail points, and names of their own: hash-svc and range-svc stay what they are.
 faults:
-	cargo build --release --package loadtest --features failpoints
-	cargo run --release --package loadtest --features failpoints -- faults --document docs/RELIABILITY.md
+	cargo build --release --package loadtest-faults --features failpoints
+	cargo run --release --package loadtest-faults --features failpoints -- --document docs/RELIABILITY.md
 
 # The same, without one mechanism after the other: exits with 0 only if each time the row failed that must.
 faults-without:
-	cargo build --release --package loadtest --features failpoints
-	cargo run --release --package loadtest --features failpoints -- faults --without all --document docs/RELIABILITY.md
+	cargo build --release --package loadtest-faults --features failpoints
+	cargo run --release --package loadtest-faults --features failpoints -- --without all --document docs/RELIABILITY.md
 
 # Every order of the protocol's steps, crashes and losses within small scopes, then the same without each mechanism in turn:
 # some minutes, and 2 GB of memory. docs/RELIABILITY.md
@@ -64,7 +64,7 @@ model:
 	cargo run --release --package protocol-model -- --deep
 	cargo run --release --package protocol-model -- --without all
 
-programs = hash-svc range-svc seeder loadtest coupon-stack
+programs = hash-svc range-svc seeder loadtest loadtest-bench loadtest-faults coupon-stack
 
 # For your shell: target/completions/NAME.bash, _NAME (zsh), NAME.fish.
 completions:

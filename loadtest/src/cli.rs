@@ -5,14 +5,12 @@ mod examples;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use coupon_cli::Pages;
 use coupon_cli::terminal;
-use coupon_cli::{Pages, heard};
 
 use crate::cmd::{
-    advise, audit, bench, compare, diff, explain, faults, figures, replay, run, schema, serve, simulate,
-    vertical,
+    advise, audit, compare, diff, explain, figures, passed, replay, run, schema, serve, simulate, vertical,
 };
 
 /// Load-tests the coupon services and compares their sharding strategies.
@@ -61,9 +59,11 @@ enum Command {
     #[command(after_help = examples::EXPLAIN)]
     Explain(explain::Args),
     /// Break servers and services under load, one fault after the other, and audit what is left.
-    Faults(faults::Args),
+    #[command(disable_help_flag = true)]
+    Faults(passed::Args),
     /// Measure how fast everything is, each figure beside what this machine allows.
-    Bench(bench::Args),
+    #[command(disable_help_flag = true)]
+    Bench(passed::Args),
     #[command(flatten)]
     Pages(Pages),
 }
@@ -71,11 +71,7 @@ enum Command {
 /// Runs the command line of this process. An error is one line on stderr and exit code 1.
 #[must_use]
 pub fn main() -> ExitCode {
-    let command = match Cli::try_parse() {
-        Ok(cli) => cli.command,
-        Err(error) => return refuse(&error),
-    };
-    let result = match command {
+    terminal::run(|cli: Cli| match cli.command {
         Command::Run(args) => run::run(*args),
         Command::Compare(args) => compare::run(args),
         Command::Replay(args) => replay::run(*args),
@@ -88,30 +84,10 @@ pub fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(args),
         Command::Vertical(args) => vertical::run(args),
         Command::Explain(args) => explain::run(args),
-        Command::Faults(args) => faults::run(&args),
-        Command::Bench(args) => bench::run(&args),
+        Command::Faults(args) => passed::run("loadtest-faults", &args),
+        Command::Bench(args) => passed::run("loadtest-bench", &args),
         Command::Pages(pages) => {
             pages.show(Cli::command()).map(|()| ExitCode::SUCCESS).context("cannot write the page")
         }
-    };
-    // A result that was lost is none, whatever it would have been.
-    result.and_then(|code| terminal::outcome().map(|()| code)).unwrap_or_else(|error| {
-        terminal::clear_progress();
-        terminal::note(format!("error: {error:#}"));
-        ExitCode::FAILURE
     })
-}
-
-/// A value that makes no sense is one line, like every other error; the rest is shown as clap knows best.
-fn refuse(error: &clap::Error) -> ExitCode {
-    if matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
-        let text = error.to_string();
-        let message = text.split("\n\n").next().unwrap_or_default();
-        terminal::note(message.split_whitespace().collect::<Vec<_>>().join(" "));
-        return ExitCode::FAILURE;
-    }
-    match heard(error.print()) {
-        Ok(()) => ExitCode::from(u8::from(error.use_stderr())),
-        Err(_) => ExitCode::FAILURE,
-    }
 }

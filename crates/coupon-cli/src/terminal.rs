@@ -3,7 +3,12 @@
 //! Whatever is shown is made plain here: names, answers and files are of others, and command no terminal.
 
 use std::io::{self, Write};
+use std::process::ExitCode;
 use std::sync::OnceLock;
+
+use anyhow::Result;
+use clap::Parser;
+use clap::error::ErrorKind;
 
 use crate::{heard, plain, screen};
 
@@ -47,4 +52,32 @@ pub fn progress(line: impl AsRef<str>) {
 /// Takes the progress line away again.
 pub fn clear_progress() {
     progress("");
+}
+
+/// Runs a program on the command line of this process. An error is one line on stderr and exit code 1.
+pub fn run<C: Parser>(program: impl FnOnce(C) -> Result<ExitCode>) -> ExitCode {
+    let command = match C::try_parse() {
+        Ok(command) => command,
+        Err(error) => return refuse(&error),
+    };
+    // A result that was lost is none, whatever it would have been.
+    program(command).and_then(|code| outcome().map(|()| code)).unwrap_or_else(|error| {
+        clear_progress();
+        note(format!("error: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+/// A value that makes no sense is one line, like every other error; the rest is shown as clap knows best.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
+        let text = error.to_string();
+        let message = text.split("\n\n").next().unwrap_or_default();
+        note(message.split_whitespace().collect::<Vec<_>>().join(" "));
+        return ExitCode::FAILURE;
+    }
+    match heard(error.print()) {
+        Ok(()) => ExitCode::from(u8::from(error.use_stderr())),
+        Err(_) => ExitCode::FAILURE,
+    }
 }

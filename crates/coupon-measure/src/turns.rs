@@ -30,7 +30,7 @@ impl Turns {
 
 /// The seed of a round's requests, the same for every contestant; that of the warm-up without a round.
 pub fn seed_of_round(seed: u64, round: Option<u32>) -> u64 {
-    Random::new(seed, round.map_or(WARM_UP, u64::from)).next()
+    Random::new(seed, round.map_or(WARM_UP, u64::from)).next_u64()
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use coupon_cli::output::Output;
 use coupon_cli::terminal;
 use coupon_core::Timestamp;
 use coupon_lab::Spec;
 
-use super::arguments::Output;
 use super::compare::exit_code;
 use super::recorded::{SendArgs, TraceArgs, mix};
 use crate::advise::{Advice, Agreement, Finding, agreement, alternatives, best_two, predict, text};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use coupon_cli::numbers::count;
+use coupon_cli::output;
 use coupon_lab::{Spec, all_different, cures};
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::LoadSpec;
@@ -93,7 +94,7 @@ const TURN: Duration = Duration::from_secs(3);
 /// When the arguments make no sense, a contestant cannot be started or fails, or the report cannot be written.
 pub fn run(args: Args) -> Result<ExitCode> {
     let options = options(args)?;
-    let _out = arguments::folder("--out", &options.out)?;
+    let _out = output::folder("--out", &options.out)?;
     Ok(exit_code(compare(&options)?))
 }
 

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
+use coupon_cli::output::Output;
 use coupon_cli::terminal::note;
 use coupon_report::diff::{self, Change, Diff, LEAST};
 use coupon_report::model::{Metric, Report};
 use coupon_report::{read, terminal};
 
-use super::arguments::{BEYOND_LIMIT, Output};
+use super::arguments::BEYOND_LIMIT;
 
 const EXIT_CODES: &str = "Exits with 0 when nothing became worse (undecided figures included), 3 when something did, 1 when \
 the two could not be compared. Worse is also an audit that passed before and fails after, and 0.1 % more requests that fail, \

@@ -6,12 +6,11 @@ mod servers;
 
 pub mod advise;
 pub mod audit;
-pub mod bench;
 pub mod compare;
 pub mod diff;
 pub mod explain;
-pub mod faults;
 pub mod figures;
+pub mod passed;
 pub mod replay;
 pub mod run;
 pub mod schema;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use coupon_cli::numbers;
+use coupon_cli::output;
 use coupon_lab::{Spec, all_different};
 use coupon_loadgen::load::{Arrivals, LoadSpec};
 use coupon_loadgen::workload::{Catalogue, Requests, Trace, Workload};
@@ -81,14 +82,14 @@ pub(super) struct SendArgs {
 
 impl SendArgs {
     /// Refuses what cannot be, before anything long is done; until what it returns is dropped, the folder is this run's alone.
-    pub(super) fn check(&self) -> Result<arguments::Folder> {
+    pub(super) fn check(&self) -> Result<output::Folder> {
         for (flag, given) in [("--speed", self.speed), ("--seconds", self.seconds)] {
             let fine = given.is_none_or(|given| given.is_finite() && given > 0.0);
             ensure!(fine, "{flag} must be above 0, not {}", given.unwrap_or_default());
         }
         arguments::connections("--connections", self.connections)?;
         self.backend.wanted()?;
-        arguments::folder("--out", &self.out)
+        output::folder("--out", &self.out)
     }
 
     /// Recorded seconds that pass in a second, and how long that takes: no time at all, at any speed, where all grabs are

@@ -13,6 +13,7 @@ use anyhow::{Context, ensure};
 use coupon_audit::write_acks;
 use coupon_cli::duration::parse_duration;
 use coupon_cli::numbers::count;
+use coupon_cli::output::Output;
 use coupon_cli::terminal;
 use coupon_lab::acks;
 use coupon_lab::{INTERRUPTED_CODE, end_load_on_interrupt};
@@ -20,7 +21,7 @@ use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, Progress, run_load_with}
 use coupon_loadgen::workload::{BUILT_IN, Workload};
 use coupon_report::require::{Limit, Scope};
 
-use super::arguments::{self, BEYOND_LIMIT, Output};
+use super::arguments::{self, BEYOND_LIMIT};
 use super::servers::ServersArgs;
 use crate::measured;
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use coupon_cli::output;
 
 use super::arguments;
 use crate::serve::{Options, serve};
@@ -28,7 +29,7 @@ pub struct Args {
 /// When the port is taken, or the folder cannot be written.
 pub fn run(args: Args) -> Result<ExitCode> {
     let Args { port, backend, out } = args;
-    let _out = out.as_deref().map(|out| arguments::folder("--out", out)).transpose()?;
+    let _out = out.as_deref().map(|out| output::folder("--out", out)).transpose()?;
     serve(Options { port, on_servers: backend == arguments::Backend::Servers, out })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -11,6 +11,7 @@ use coupon_lab::Setup;
 use coupon_service::settings::{ServersSettings, Sources, shown};
 use seeder::SeedOptions;
 
+use super::arguments::Backend;
 use crate::compare::Wanted;
 
 /// Where servers are: as the services take it, from a file, the environment and flags.
@@ -74,15 +75,6 @@ pub(super) struct BackendArgs {
     /// Keep the contestants' data in this folder
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-}
-
-/// Where contestants store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Backend {
-    /// In files of their own.
-    Embedded,
-    /// On MySQL, Redis and RabbitMQ.
-    Servers,
 }
 
 /// The least and the most cores that a quota may say.

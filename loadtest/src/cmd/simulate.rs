@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::ensure;
 use coupon_cli::numbers::some;
+use coupon_cli::output::Output;
 use coupon_cli::terminal;
 
-use super::arguments::Output;
 use crate::simulate::{self, Options};
 
 /// The hot rooms of the standard workload.

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use coupon_cli::output::Output;
 use coupon_cli::terminal;
 use coupon_lab::{Running, Setup, Spec, stop_services_on_interrupt};
 use coupon_loadgen::workload::Catalogue;
 use seeder::SeedOptions;
 
-use super::arguments::{self, Output};
+use super::arguments;
 use crate::vertical::{Options, measure};
 
 /// Its command line.

@@ -18,7 +18,6 @@ fn a_result_that_cannot_be_written_is_no_success() {
         vec!["explain", "--strategy", "hash", "--user", "1", "--coupon", "1"],
         vec!["run", "--target", &url, "--duration", "100ms"],
         vec!["run", "--print-workload"],
-        vec!["faults", "--list"],
         vec!["diff", &before, &before],
         vec!["man"],
         vec!["--help"],

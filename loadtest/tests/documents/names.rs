@@ -8,7 +8,8 @@ use crate::blocks::{Cost, lines};
 use crate::session::programs;
 use crate::{Document, all, root};
 
-const PROGRAMS: [&str; 5] = ["loadtest", "seeder", "hash-svc", "range-svc", "coupon-stack"];
+const PROGRAMS: [&str; 7] =
+    ["loadtest", "loadtest-bench", "loadtest-faults", "seeder", "hash-svc", "range-svc", "coupon-stack"];
 
 /// The text between backquotes in a document's prose, and the lines of its commands.
 fn code(document: &Document) -> Vec<(usize, String)> {

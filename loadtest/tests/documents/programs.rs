@@ -6,7 +6,8 @@ use std::process::{Command, Output, Stdio};
 use crate::blocks::Cost;
 use crate::session::programs;
 
-const PROGRAMS: [&str; 5] = ["hash-svc", "range-svc", "seeder", "loadtest", "coupon-stack"];
+const PROGRAMS: [&str; 7] =
+    ["hash-svc", "range-svc", "seeder", "loadtest", "loadtest-bench", "loadtest-faults", "coupon-stack"];
 
 fn said(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(programs(Cost::Quick).join(program)).args(arguments).output().unwrap();
@@ -85,5 +86,12 @@ fn every_subcommand_has_a_help_and_the_examples_have_flags_that_are_there() {
             assert!(help.contains("Usage:"), "{program} {name}");
             examples_have_known_flags(&help);
         }
+    }
+}
+
+#[test]
+fn a_subcommand_that_is_a_program_of_its_own_becomes_it() {
+    for (name, program) in [("bench", "loadtest-bench"), ("faults", "loadtest-faults")] {
+        assert_eq!(said("loadtest", &[name, "--help"]), said(program, &["--help"]));
     }
 }

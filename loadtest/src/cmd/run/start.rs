@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use coupon_audit::Start;
+use coupon_cli::output::Output;
 use coupon_cli::terminal;
 use coupon_lab::{Running, Site};
 use coupon_loadgen::http::Target;
 
-use crate::cmd::arguments::Output;
 use crate::cmd::recorded_start;
 use crate::cmd::servers::ServersArgs;
 

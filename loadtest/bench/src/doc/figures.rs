@@ -1,0 +1,137 @@
+//! The figures that go with rows: what the ceiling came to, where the CPU went.
+//!
+//! A figure called `kind: what` belongs to a kind of load, which several rows may share; any other to its row alone.
+
+use std::fmt::{self, Write};
+
+use coupon_measure::format::number;
+
+use super::{cell, figure};
+use crate::model::{Figure, Row};
+use crate::shown::with_unit;
+
+/// The names of the figures beside the rows, if none of them belongs to a kind of load.
+pub(super) fn beside(rows: &[&Row]) -> Vec<String> {
+    let figures = || rows.iter().flat_map(|row| &row.figures);
+    let mut names: Vec<String> = Vec::new();
+    if figures().all(|figure| parts(figure).0.is_empty()) {
+        figures().for_each(|figure| add(&mut names, parts(figure).1));
+    }
+    names
+}
+
+/// A figure of a row, by its name.
+pub(super) fn of_row(row: &Row, name: &str) -> String {
+    let found = row.figures.iter().find(|figure| parts(figure).1 == name);
+    found.map_or(String::new(), |found| figure(&found.spread, &found.unit))
+}
+
+/// Writes a table with a column for each kind of load.
+pub(super) fn write(text: &mut String, rows: &[&Row]) -> fmt::Result {
+    let columns = columns(rows);
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let titles: Vec<&str> = columns.iter().map(|column| column.title.as_str()).collect();
+    writeln!(text, "\n| | {} |\n|{}", titles.join(" | "), "---|".repeat(titles.len() + 1))?;
+    let mut names: Vec<String> = Vec::new();
+    columns.iter().flat_map(|column| &column.figures).for_each(|figure| add(&mut names, parts(figure).1));
+    for line in lines(&names) {
+        let cells: Vec<String> = columns.iter().map(|column| column.cell(line)).collect();
+        writeln!(text, "| {} | {} |", label(line), cells.join(" | "))?;
+    }
+    Ok(())
+}
+
+/// The figures of one kind of load.
+struct Column<'a> {
+    kind: String,
+    title: String,
+    figures: Vec<&'a Figure>,
+}
+
+impl<'a> Column<'a> {
+    fn find(&self, name: &str) -> Option<&'a Figure> {
+        self.figures.iter().find(|figure| parts(figure).1 == name).copied()
+    }
+
+    /// False when a figure of the same name came out otherwise: then both were measured, each for its own row.
+    fn agrees_with(&self, kind: &str, figures: &[&Figure]) -> bool {
+        let same =
+            |figure: &&Figure| self.find(&parts(figure).1).is_none_or(|own| own.spread == figure.spread);
+        self.kind == kind && figures.iter().all(same)
+    }
+
+    /// The figures of these names, which are one or, of a numbered series, several.
+    fn cell(&self, names: &[String]) -> String {
+        let found: Vec<&Figure> = names.iter().filter_map(|name| self.find(name)).collect();
+        let medians = found.iter().map(|figure| figure.spread.known().map(|spread| number(spread.median)));
+        match (&found[..], medians.collect::<Option<Vec<_>>>()) {
+            ([], _) => String::new(),
+            ([_, last, ..], Some(medians)) => with_unit(&medians.join(" / "), &last.unit),
+            ([first, ..], _) => figure(&first.spread, &first.unit),
+        }
+    }
+}
+
+/// The columns of some rows. Rows that share the figures of a kind share its column.
+fn columns<'a>(rows: &[&'a Row]) -> Vec<Column<'a>> {
+    let mut columns: Vec<Column<'a>> = Vec::new();
+    for row in rows {
+        let mut kinds = Vec::new();
+        row.figures.iter().for_each(|figure| add(&mut kinds, parts(figure).0));
+        for kind in kinds {
+            let figures: Vec<&Figure> = row.figures.iter().filter(|figure| parts(figure).0 == kind).collect();
+            let known = columns.iter().any(|column| column.kind == kind);
+            match columns.iter_mut().find(|column| column.agrees_with(&kind, &figures)) {
+                Some(column) => {
+                    let more = figures.into_iter().filter(|figure| column.find(&parts(figure).1).is_none());
+                    let more: Vec<&Figure> = more.collect();
+                    column.figures.extend(more);
+                }
+                None => columns.push(Column { title: title(&kind, known, row), kind, figures }),
+            }
+        }
+    }
+    columns
+}
+
+fn title(kind: &str, known: bool, row: &Row) -> String {
+    match (kind, known) {
+        ("", _) => row.claim.id.to_string(),
+        (kind, false) => kind.to_owned(),
+        (kind, true) => format!("{kind} ({})", row.claim.id),
+    }
+}
+
+/// Names by line of the table: those of a numbered series (`shard-0`, `shard-1`, …) share one.
+fn lines(names: &[String]) -> impl Iterator<Item = &[String]> {
+    names.chunk_by(|one, next| stem(one).is_some() && stem(one) == stem(next))
+}
+
+fn stem(name: &str) -> Option<&str> {
+    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    (stem.len() < name.len() && stem.ends_with('-')).then_some(stem)
+}
+
+fn label(names: &[String]) -> String {
+    match names {
+        [first, .., last] => {
+            let number = stem(last).and_then(|stem| last.strip_prefix(stem)).unwrap_or_default();
+            format!("{first} to {number}")
+        }
+        names => names.concat(),
+    }
+}
+
+/// The kind of load that a figure belongs to, which may be none, and its name.
+fn parts(figure: &Figure) -> (String, String) {
+    let (kind, name) = figure.what.split_once(": ").unwrap_or(("", &figure.what));
+    (cell(kind), cell(name))
+}
+
+fn add(names: &mut Vec<String>, name: String) {
+    if !names.contains(&name) {
+        names.push(name);
+    }
+}

@@ -1,0 +1,85 @@
+//! The gain from batches: the pipeline against itself with batches of one, and against the most that can be had without
+//! batches, which is one script call and one confirmed publish a grab, as many in flight as there are connections.
+
+use anyhow::Result;
+use coupon_loadgen::workload::Catalogue;
+
+use super::kind::Kind;
+use super::measured::{Measured, PLENTY, Plan, What};
+use super::top::{problems, warm_up};
+use super::turns::{Rounds, take_turns_each};
+use crate::context::{Context, Store};
+use crate::model::{Claim, Figure, Findings, Row, Target};
+use crate::section::Section;
+
+pub(super) const SECTION: Section = Section {
+    name: "batching",
+    family: "batching",
+    what: "the batched pipeline against itself with batches of one",
+    servers: true,
+    claims,
+    run,
+};
+
+const CONNECTIONS: usize = 256;
+/// Nothing but the size of a batch differs.
+const ONE: [&str; 1] = ["grab.batch_max=1"];
+/// Settings for as many grabs in flight as connections: none ever waits for a batch to end.
+const AT_ONCE: [&str; 2] = ["grab.batch_max=1", "grab.in_flight=256"];
+
+fn claims() -> Vec<Claim> {
+    let claim = |id: &'static str, against: &'static str, least| Claim {
+        id: id.into(),
+        what: "grabs granted a second on servers, in batches, 256 connections".into(),
+        against: against.into(),
+        target: Target::AtLeast(least),
+        unit: "×".into(),
+    };
+    vec![
+        claim("batching", "the same pipeline with grab.batch_max=1", 5.0),
+        claim("batching-at-once", "the same pipeline with grab.batch_max=1 and grab.in_flight=256", 1.0),
+    ]
+}
+
+fn run(context: &mut Context) -> Result<Findings> {
+    let plan = |name, settings| Plan {
+        name,
+        store: Store::Servers,
+        catalogue: Catalogue::default(),
+        stock: PLENTY,
+        settings,
+    };
+    let mut services = [
+        Measured::start(context, &plan("batched", &[]))?,
+        Measured::start(context, &plan("one", &ONE))?,
+        Measured::start(context, &plan("at once", &AT_ONCE))?,
+    ];
+    let grab = Kind::closed(What::Grab { rooms: 100 }, CONNECTIONS);
+    let kinds = ["batched", "one at a time", "one each, all at once"].map(|service| grab.to(service));
+    for (service, kind) in services.iter_mut().zip(kinds) {
+        warm_up(context, service, &[kind])?;
+    }
+    let rounds = take_turns_each(context, context.rounds(), &mut services, &kinds)?;
+    let audits: Vec<Option<String>> =
+        services.into_iter().map(|service| service.finish(context)).collect::<Result<_>>()?;
+    let [batched, others @ ..] = kinds;
+    let rows = claims().into_iter().zip(others).map(|(claim, other)| {
+        let pair = [batched, other];
+        let mut problems = problems(&rounds, &pair, None);
+        problems.extend(audits.iter().flatten().cloned());
+        let samples = rounds.ratios(batched, other, |sample| sample.per_s);
+        Row::measured(
+            claim,
+            samples,
+            pair.into_iter().flat_map(|kind| figures(&rounds, kind)).collect(),
+            problems,
+        )
+    });
+    Ok(Findings { rows: rows.collect(), curves: Vec::new() })
+}
+
+fn figures(rounds: &Rounds<Kind>, kind: Kind) -> Vec<Figure> {
+    let batches = rounds.values(kind, |sample| sample.batch.unwrap_or(f64::NAN));
+    let batch = Figure::of(format!("{kind}: grabs a batch"), "", &batches);
+    rounds.figures(kind).into_iter().chain(rounds.profile(kind)).chain([batch]).collect()
+}

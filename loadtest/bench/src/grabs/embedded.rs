@@ -1,0 +1,53 @@
+//! Grabs on files.
+
+use anyhow::Result;
+use coupon_loadgen::workload::Catalogue;
+
+use super::kind::Kind;
+use super::measured::{Measured, PLENTY, Plan, What};
+use super::top::{ratio, warm_up};
+use super::turns::take_turns;
+use crate::context::{Context, Store};
+use crate::model::{Claim, Findings, Target};
+use crate::section::Section;
+
+pub(super) const SECTION: Section = Section {
+    name: "grab-embedded",
+    family: "grab-embedded",
+    what: "grabs on files against an echo of the same process",
+    servers: false,
+    claims,
+    run,
+};
+
+const CONNECTIONS: [usize; 2] = [64, 256];
+
+const GRAB: What = What::Grab { rooms: 100 };
+
+fn claims() -> Vec<Claim> {
+    let ratio = |connections| Claim {
+        id: format!("grab-embedded-{connections}").into(),
+        what: format!("grabs granted a second on files, {connections} connections").into(),
+        against: "echo of the same process".into(),
+        target: Target::AtLeast(0.6),
+        unit: "×".into(),
+    };
+    CONNECTIONS.into_iter().map(ratio).collect()
+}
+
+fn run(context: &mut Context) -> Result<Findings> {
+    let catalogue = Catalogue::default();
+    let plan = Plan { name: "bench", store: Store::Embedded, catalogue, stock: PLENTY, settings: &[] };
+    let mut service = Measured::start(context, &plan)?;
+    let kinds: Vec<Kind> = CONNECTIONS
+        .into_iter()
+        .flat_map(|connections| [What::Echo, GRAB].map(|what| Kind::closed(what, connections)))
+        .collect();
+    warm_up(context, &mut service, &kinds)?;
+    let duration = context.round();
+    let rounds = take_turns(context, &kinds, |kind| service.round(&kind.load(duration)))?;
+    let audit = service.finish(context)?;
+    let rows = CONNECTIONS.into_iter().zip(claims());
+    let rows = rows.map(|(connections, claim)| ratio(claim, &rounds, connections, GRAB, audit.as_ref()));
+    Ok(Findings { rows: rows.collect(), curves: Vec::new() })
+}

@@ -1,0 +1,77 @@
+//! The load generator's own cost, against wrk's: on one machine it takes its CPU from the service that it measures.
+
+mod wrk;
+
+use anyhow::{Context as _, Result};
+use coupon_loadgen::workload::Catalogue;
+
+use super::kind::Kind;
+use super::measured::{Measured, PLENTY, Plan, What};
+use super::sample::Sample;
+use super::top::{problems, warm_up};
+use super::turns::take_turns;
+use crate::context::{Context, Store};
+use crate::model::{Claim, Findings, Row, Target};
+use crate::section::Section;
+
+pub(super) const SECTION: Section = Section {
+    name: "generator",
+    family: "generator",
+    what: "the load generator's own CPU against wrk's",
+    servers: false,
+    claims,
+    run,
+};
+
+const CONNECTIONS: usize = 64;
+/// The service that both put under load, as the one or the other calls it.
+const BY: [&str; 2] = ["loadtest", "wrk"];
+
+fn claims() -> Vec<Claim> {
+    vec![Claim {
+        id: "generator-cpu".into(),
+        what: "CPU of the load generator a request, echo on files, 64 connections, one thread".into(),
+        against: "wrk -t1 with one fixed body of the same size".into(),
+        target: Target::AtMost(1.0),
+        unit: "×".into(),
+    }]
+}
+
+fn run(context: &mut Context) -> Result<Findings> {
+    let claim = claims().pop().context("there is one")?;
+    let row = match wrk::find() {
+        Ok(program) => measure(context, claim, &program)?,
+        Err(why) => Row::not_run(claim, why),
+    };
+    Ok(Findings { rows: vec![row], curves: Vec::new() })
+}
+
+fn measure(context: &Context, claim: Claim, program: &std::path::Path) -> Result<Row> {
+    let catalogue = Catalogue::default();
+    let plan = Plan { name: "bench", store: Store::Embedded, catalogue, stock: PLENTY, settings: &[] };
+    let mut service = Measured::start(context, &plan)?;
+    let kinds = BY.map(|by| Kind::closed(What::Echo, CONNECTIONS).to(by));
+    let [own, other] = kinds;
+    warm_up(context, &mut service, &[own])?;
+    let duration = context.round();
+    let rounds = take_turns(context, &kinds, |kind| {
+        if kind == other {
+            return wrk::round(program, &service.running.target, CONNECTIONS, duration);
+        }
+        service.round(&kind.load(duration))
+    })?;
+    service.running.stop()?;
+    let cpu = |sample: &Sample| {
+        sample.cpu_us.get("generator").and_then(|figure| figure.value()).unwrap_or(f64::NAN)
+    };
+    let samples = rounds.ratios(own, other, cpu);
+    if samples.iter().any(|sample| sample.is_nan()) {
+        return Ok(Row::not_run(claim, "the system does not tell the CPU time of both"));
+    }
+    let mut figures = Vec::new();
+    for kind in kinds {
+        figures.extend(rounds.profile(kind));
+        figures.extend(rounds.figures(kind).into_iter().take(1));
+    }
+    Ok(Row::measured(claim, samples, figures, problems(&rounds, &kinds, None)))
+}

@@ -1,0 +1,79 @@
+//! Answers that the service knows: that a coupon is sold out, that a user holds it.
+
+use anyhow::{Result, bail};
+use coupon_loadgen::workload::Catalogue;
+
+use super::kind::Kind;
+use super::measured::{Measured, Plan, What};
+use super::top::ratio;
+use super::turns::take_turns;
+use crate::context::{Context, Store};
+use crate::model::{Claim, Findings, Target};
+use crate::section::Section;
+
+pub(super) const SECTION: Section = Section {
+    name: "known-answers",
+    family: "known-answers",
+    what: "sold-out and duplicate answers against an echo of the same process",
+    servers: true,
+    claims,
+    run,
+};
+
+const CONNECTIONS: usize = 256;
+/// So many users buy all there is: as many of each coupon as there are of them.
+const HOLDERS: u32 = 20;
+
+/// The rounds that they may take for it.
+const ROUNDS_TO_SELL_OUT: u32 = 5;
+
+const AGAIN: What = What::Again { users: HOLDERS as u64 };
+
+fn claims() -> Vec<Claim> {
+    let claim = |id: &'static str, what: &'static str| Claim {
+        id: id.into(),
+        what: what.into(),
+        against: "echo of the same process".into(),
+        target: Target::AtLeast(0.85),
+        unit: "×".into(),
+    };
+    vec![
+        claim("sold-out", "sold-out answers a second on servers, 256 connections"),
+        claim(
+            "duplicate",
+            "duplicate answers a second on servers to 20 users who hold all coupons, 256 connections",
+        ),
+    ]
+}
+
+fn run(context: &mut Context) -> Result<Findings> {
+    let catalogue = Catalogue::default();
+    let plan = Plan { name: "bench", store: Store::Servers, catalogue, stock: HOLDERS, settings: &[] };
+    let mut service = Measured::start(context, &plan)?;
+    let kinds = [What::Echo, What::SoldOut, AGAIN].map(|what| Kind::closed(what, CONNECTIONS));
+    sell_out(context, &mut service, u64::from(HOLDERS) * catalogue.coupons())?;
+    for kind in kinds {
+        context.progress(format!("warming up: {kind}"));
+        service.round(&kind.load(context.round() / 3))?;
+    }
+    let duration = context.round();
+    let rounds = take_turns(context, &kinds, |kind| service.round(&kind.load(duration)))?;
+    let audit = service.finish(context)?;
+    let rows = [What::SoldOut, AGAIN].into_iter().zip(claims());
+    let rows = rows.map(|(what, claim)| ratio(claim, &rounds, CONNECTIONS, what, audit.as_ref()));
+    Ok(Findings { rows: rows.collect(), curves: Vec::new() })
+}
+
+/// Lets the holders buy everything.
+fn sell_out(context: &Context, service: &mut Measured, stock: u64) -> Result<()> {
+    context.progress("selling out");
+    let again = Kind::closed(AGAIN, CONNECTIONS);
+    // They go round all coupons once in well under a second; the rest of each round are duplicates already.
+    for _ in 0..ROUNDS_TO_SELL_OUT {
+        service.round(&again.load(context.round()))?;
+        if service.sold()? == stock {
+            return Ok(());
+        }
+    }
+    bail!("only {} of {stock} coupons were sold beforehand", service.sold()?)
+}

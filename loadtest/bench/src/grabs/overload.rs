@@ -1,0 +1,136 @@
+//! More grabs than can be taken: whether the service keeps its pace, and its memory.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use coupon_loadgen::workload::Catalogue;
+
+use super::kind::Kind;
+use super::measured::{Measured, PLENTY, Plan, What};
+use super::top::{problems, warm_up};
+use super::turns::{Rounds, take_turns};
+use crate::context::{Context, Store};
+use crate::model::{Claim, Figure, Findings, Row, Target};
+use crate::section::Section;
+
+pub(super) const SECTION: Section = Section {
+    name: "overload",
+    family: "overload",
+    what: "grabs at four times the rate that can be taken",
+    servers: true,
+    claims,
+    run,
+};
+
+/// Grabs wait in the service only while there are connections to wait on. So the bound is set low enough to be met.
+const FULL: [&str; 1] = ["grab.waiting_max=512"];
+/// The same, slowed down by a setting: four times its rate is then not more than the machine can send and refuse.
+const SLOWED: [&str; 3] = ["grab.waiting_max=512", "grab.batch_max=1", "grab.in_flight=1"];
+const CONNECTIONS: usize = 256;
+const OVERLOADED: usize = 4_096;
+const TIMES: f64 = 4.0;
+/// The time that the overload lasts in total, over all rounds, in a full run.
+const IN_TOTAL: Duration = Duration::from_secs(60);
+
+const GRAB: What = What::Grab { rooms: 100 };
+const OVERLOAD: What = What::Overload { rooms: 100 };
+
+fn claims() -> Vec<Claim> {
+    let pace = |id: &'static str, what: &'static str| Claim {
+        id: id.into(),
+        what: what.into(),
+        against: "its top rate, over 256 connections".into(),
+        target: Target::AtLeast(0.9),
+        unit: "×".into(),
+    };
+    vec![
+        pace("overload", "grabs granted a second on servers at 4 × the top rate, 4,096 connections"),
+        pace("overload-slowed", "grabs granted a second on servers with grab.batch_max=1, overloaded 4×"),
+        Claim {
+            id: "overload-memory".into(),
+            what: "resident memory of a service in the last of an overload's rounds".into(),
+            against: "in the first of them".into(),
+            target: Target::AtMost(1.1),
+            unit: "×".into(),
+        },
+    ]
+}
+
+fn run(context: &mut Context) -> Result<Findings> {
+    let (full, audit) = overloaded(context, "full", &FULL)?;
+    let (slowed, slowed_audit) = overloaded(context, "slowed", &SLOWED)?;
+    let mut claims = claims().into_iter();
+    let mut rows = Vec::new();
+    // The claims last: one that is taken and not used would be lost.
+    for ((measured, audit), claim) in
+        [(&full, &audit), (&slowed, &slowed_audit)].into_iter().zip(claims.by_ref())
+    {
+        rows.push(measured.pace(claim, audit.as_ref()));
+    }
+    rows.extend(claims.next().map(|claim| full.memory(claim, audit.as_ref())));
+    Ok(Findings { rows, curves: Vec::new() })
+}
+
+struct Overload {
+    rounds: Rounds<Kind>,
+    top: Kind,
+    over: Kind,
+}
+
+/// Top rate and overload in turns.
+fn overloaded(
+    context: &Context,
+    name: &'static str,
+    settings: &'static [&'static str],
+) -> Result<(Overload, Option<String>)> {
+    let catalogue = Catalogue::default();
+    let plan = Plan { name, store: Store::Servers, catalogue, stock: PLENTY, settings };
+    let mut service = Measured::start(context, &plan)?;
+    let top = Kind::closed(GRAB, CONNECTIONS);
+    warm_up(context, &mut service, &[top])?;
+    context.progress("looking for the top rate");
+    let rate = service.round(&top.load(context.round()))?.per_s;
+    ensure!(rate > 0.0, "no grab was granted");
+    let over = Kind { rate: Some(rate * TIMES), ..Kind::closed(OVERLOAD, OVERLOADED) };
+    warm_up(context, &mut service, &[over])?;
+    let lasts = if context.quick { context.round() } else { IN_TOTAL / context.rounds() };
+    let rounds = take_turns(context, &[top, over], |kind| {
+        service.round(&kind.load(if kind == over { lasts } else { context.round() }))
+    })?;
+    let audit = service.finish(context)?;
+    Ok((Overload { rounds, top, over }, audit))
+}
+
+impl Overload {
+    fn pace(&self, claim: Claim, audit: Option<&String>) -> Row {
+        let Self { rounds, top, over } = self;
+        let refused = rounds.values(*over, |sample| sample.refused_per_s);
+        let mut figures = rounds.figures(*over);
+        figures.push(Figure::of(format!("{over}: answered 503"), "/s", &refused));
+        let unsent = rounds.values(*over, |sample| sample.unsent_per_s);
+        figures.push(Figure::of(format!("{over}: not sent, for want of a free connection"), "/s", &unsent));
+        figures.extend(rounds.figures(*top));
+        figures.extend(rounds.profile(*over));
+        figures.extend(rounds.profile(*top));
+        let samples = rounds.ratios(*over, *top, |sample| sample.per_s);
+        let mut problems = problems(rounds, &[*top, *over], audit);
+        if refused.iter().all(|per_s| *per_s == 0.0) {
+            problems.push("nothing was refused: it was not overloaded".to_owned());
+        }
+        Row::measured(claim, samples, figures, problems)
+    }
+
+    /// Memory that grows with how long an overload lasts is not bounded.
+    fn memory(&self, claim: Claim, audit: Option<&String>) -> Row {
+        let Self { rounds, over, .. } = self;
+        let most = rounds.values(*over, |sample| sample.memory_mb.unwrap_or(f64::NAN));
+        let ratio = most.first().zip(most.last()).map(|(first, last)| last / first);
+        match ratio.filter(|ratio| ratio.is_finite()) {
+            Some(ratio) => {
+                let figures = vec![Figure::of(format!("{over}: memory"), "MB", &most)];
+                Row::measured(claim, vec![ratio], figures, problems(rounds, &[*over], audit))
+            }
+            None => Row::not_run(claim, "the system does not tell a process's memory"),
+        }
+    }
+}

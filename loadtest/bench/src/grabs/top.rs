@@ -1,0 +1,170 @@
+//! The top rate of grabs on servers, the latency at half of it, and the memory that both take.
+
+use anyhow::{Context as _, Result};
+use coupon_loadgen::workload::Catalogue;
+use coupon_measure::format::count;
+
+use super::disk;
+use super::kind::Kind;
+use super::measured::{Measured, PLENTY, Plan, What};
+use super::sample::Sample;
+use super::turns::{Rounds, take_turns};
+use crate::context::{Context, Store};
+use crate::model::{Claim, Figure, Findings, Row, Spread, Target};
+use crate::section::Section;
+
+pub(super) const SECTION: Section = Section {
+    name: "grab",
+    family: "grab",
+    what: "grabs on servers against an echo of the same process",
+    servers: true,
+    claims,
+    run,
+};
+
+/// Over how many connections, and what a grab should come to of an echo.
+const RATIOS: [(usize, f64); 3] = [(64, 0.55), (256, 0.65), (1_024, 0.75)];
+/// The connections of the latency and the memory.
+const USUAL: usize = 256;
+
+const GRAB: What = What::Grab { rooms: 100 };
+
+fn claims() -> Vec<Claim> {
+    let ratio = |(connections, least)| Claim {
+        id: format!("grab-servers-{connections}").into(),
+        what: format!(
+            "grabs granted a second on servers, {} connections, consumer on",
+            count(connections as u64)
+        )
+        .into(),
+        against: "echo of the same process".into(),
+        target: Target::AtLeast(least),
+        unit: "×".into(),
+    };
+    let memory = |id: &'static str, what: &'static str, most| Claim {
+        id: id.into(),
+        what: what.into(),
+        against: "".into(),
+        target: Target::AtMost(most),
+        unit: "MB".into(),
+    };
+    let mut claims: Vec<Claim> = RATIOS.into_iter().map(ratio).collect();
+    claims.push(Claim {
+        id: "grab-p99".into(),
+        what: "p99 of a grab on servers at half its top rate, open arrivals".into(),
+        against: "p99 of the echo at that rate".into(),
+        target: Target::AtMost(2.5),
+        unit: "×".into(),
+    });
+    claims.push(memory("memory-idle", "resident memory of a service on servers, idle", 30.0));
+    claims.push(memory("memory-top", "resident memory of a service on servers, at its top rate", 150.0));
+    claims
+}
+
+fn run(context: &mut Context) -> Result<Findings> {
+    let catalogue = Catalogue::default();
+    let plan = Plan { name: "bench", store: Store::Servers, catalogue, stock: PLENTY, settings: &[] };
+    let mut service = Measured::start(context, &plan)?;
+    let idle = service.memory_mb();
+    let duration = context.round();
+    let kinds: Vec<Kind> = RATIOS
+        .iter()
+        .flat_map(|(connections, _)| [What::Echo, GRAB].map(|what| Kind::closed(what, *connections)))
+        .collect();
+    warm_up(context, &mut service, &kinds)?;
+    let top = take_turns(context, &kinds, |kind| service.round(&kind.load(duration)))?;
+    let rates = top.values(Kind::closed(GRAB, USUAL), |sample| sample.per_s);
+    let rate =
+        Spread::of(&rates).filter(|rate| rate.median > 0.0).context("no grab was granted")?.median / 2.0;
+    let calm = [What::Echo, GRAB].map(|what| Kind { rate: Some(rate), ..Kind::closed(what, USUAL) });
+    let half = take_turns(context, &calm, |kind| service.round(&kind.load(duration)))?;
+    let audit = service.finish(context)?;
+    let disk = (0..context.rounds()).map(|_| disk::sync_ms()).collect::<Result<Vec<_>>>()?;
+    Ok(Findings { rows: rows(&top, &half, calm, idle, &disk, audit.as_ref()), curves: Vec::new() })
+}
+
+/// In the order of the claims.
+fn rows(
+    top: &Rounds<Kind>,
+    half: &Rounds<Kind>,
+    calm: [Kind; 2],
+    idle: Result<f64>,
+    disk: &[(f64, f64)],
+    audit: Option<&String>,
+) -> Vec<Row> {
+    let mut claims = claims().into_iter();
+    let ratios = RATIOS.into_iter().zip(claims.by_ref());
+    let mut rows: Vec<Row> =
+        ratios.map(|((connections, _), claim)| ratio(claim, top, connections, GRAB, audit)).collect();
+    rows.extend(claims.next().map(|claim| latency(claim, half, calm, disk, audit)));
+    rows.extend(claims.next().map(|claim| match idle {
+        Ok(idle) => Row::measured(claim, vec![idle], Vec::new(), Vec::new()),
+        Err(error) => Row::not_run(claim, format!("{error:#}")),
+    }));
+    rows.extend(claims.next().map(|claim| memory(claim, top, Kind::closed(GRAB, USUAL), audit)));
+    rows
+}
+
+/// A short round of each kind, unmeasured but audited: it fills caches and opens connections.
+pub(super) fn warm_up(context: &Context, service: &mut Measured, kinds: &[Kind]) -> Result<()> {
+    for kind in kinds {
+        context.progress(format!("warming up: {kind}"));
+        service.round(&kind.load(context.round() / 3))?;
+    }
+    Ok(())
+}
+
+/// The rate of one kind of answers ÷ that of the echo, with where the CPU went.
+pub(super) fn ratio(
+    claim: Claim,
+    rounds: &Rounds<Kind>,
+    connections: usize,
+    what: What,
+    audit: Option<&String>,
+) -> Row {
+    let kinds = [what, What::Echo].map(|what| Kind::closed(what, connections));
+    let [own, echo] = kinds;
+    let mut figures = rounds.figures(own);
+    figures.extend(rounds.figures(echo));
+    figures.extend(rounds.profile(own));
+    figures.extend(rounds.profile(echo));
+    let batches: Vec<f64> = rounds.values(own, |sample| sample.batch.unwrap_or(0.0));
+    figures.push(Figure::of(format!("{own}: grabs a batch"), "", &batches));
+    let samples = rounds.ratios(own, echo, |sample| sample.per_s);
+    Row::measured(claim, samples, figures, problems(rounds, &kinds, audit))
+}
+
+/// The problems of the rounds, and the violations that the audit found.
+pub(super) fn problems(rounds: &Rounds<Kind>, kinds: &[Kind], audit: Option<&String>) -> Vec<String> {
+    rounds.problems(kinds).into_iter().chain(audit.cloned()).collect()
+}
+
+fn latency(
+    claim: Claim,
+    half: &Rounds<Kind>,
+    [echo, grab]: [Kind; 2],
+    disk: &[(f64, f64)],
+    audit: Option<&String>,
+) -> Row {
+    let mut figures = half.figures(grab);
+    figures.extend(half.figures(echo));
+    for kind in [grab, echo] {
+        let late = half.values(kind, |sample| sample.late_ms);
+        figures.push(Figure::of(format!("{kind}: sent later than meant, p99"), "ms", &late));
+    }
+    let [p50, p99]: [Vec<f64>; 2] =
+        [disk.iter().map(|(p50, _)| *p50).collect(), disk.iter().map(|(_, p99)| *p99).collect()];
+    figures.push(Figure::of("4 kB written and synced, nothing else going on: p50", "ms", &p50));
+    figures.push(Figure::of("4 kB written and synced, nothing else going on: p99", "ms", &p99));
+    let samples = half.ratios(grab, echo, |sample| sample.p99_ms);
+    Row::measured(claim, samples, figures, problems(half, &[grab, echo], audit))
+}
+
+fn memory(claim: Claim, top: &Rounds<Kind>, grab: Kind, audit: Option<&String>) -> Row {
+    let most = |sample: &Sample| sample.memory_mb.unwrap_or(f64::NAN);
+    let samples = top.values(grab, most);
+    if samples.iter().any(|sample| sample.is_nan()) {
+        return Row::not_run(claim, "the system does not tell a process's memory");
+    }
+    Row::measured(claim, samples, top.figures(grab), problems(top, &[grab], audit))
+}

@@ -1,0 +1,71 @@
+//! The growth of costs with the number of daily tables, over which the same results spread.
+
+use anyhow::Result;
+use coupon_measure::format::count;
+
+use super::asking::{Ask, Asker};
+use super::gathered::{Gathered, Line, grab_in_turns};
+use super::service::{GRABS, Point};
+use crate::context::{Context, SHARDS};
+use crate::grabs::Measured;
+use crate::model::{Findings, Growth};
+use crate::section::Section;
+
+pub(super) const SECTION: Section = Section {
+    name: "scale-tables",
+    family: "scale",
+    what: "grabs and queries of range-svc by time on files, from one day's table to a year's",
+    servers: false,
+    claims: Vec::new,
+    run,
+};
+
+const DAYS: [u64; 5] = [1, 7, 30, 90, 365];
+const RESULTS: u64 = 365_000;
+/// Results when a few minutes must do.
+const QUICK: u64 = 73_000;
+const USERS: u64 = 100_000;
+
+const GRAB: Line = Line { name: "grab", unit: "/s", must: Growth::Rate(0.0) };
+/// Every day's table may hold some: each is asked.
+const USER: Line = Line { name: "user, all tables, p50", unit: "ms", must: Growth::Cost(1.0) };
+const USER_CPU: Line = Line { name: "CPU a user query", unit: "µs", must: Growth::Cost(1.0) };
+/// A window of a day lies in two tables, and an id in one, however many there are.
+const RECENT: Line = Line { name: "latest of a day, p50", unit: "ms", must: Growth::Cost(0.0) };
+const RESULT: Line = Line { name: "one result, p50", unit: "ms", must: Growth::Cost(0.0) };
+/// Kept by shard, and not by table.
+const KEPT: Line = Line { name: "kept sums, p50", unit: "ms", must: Growth::Cost(0.0) };
+
+fn run(context: &mut Context) -> Result<Findings> {
+    let context = &*context;
+    let results = if context.quick { QUICK } else { RESULTS };
+    let start = |days| {
+        let point = Point { contestant: "range-time", shards: SHARDS, results, days, users: USERS };
+        point.start_for_grabs(context, format!("range-time of {days} days"))
+    };
+    let services = DAYS.into_iter().map(start).collect::<Result<Vec<_>>>()?;
+    let mut found = Gathered::new(DAYS.map(|days| days as f64));
+    grab_in_turns(context, services, &mut found, turn)?;
+    let lines = [GRAB, USER, USER_CPU, RECENT, RESULT, KEPT];
+    let what = format!(
+        "range-svc by time on files, four shards, {} results, by the days over which they spread",
+        count(results)
+    );
+    Ok(Findings { rows: Vec::new(), curves: vec![found.curve("scale-tables", what, "daily tables", &lines)] })
+}
+
+fn turn(context: &Context, service: &mut Measured, at: usize, found: &mut Gathered) -> Result<()> {
+    let grabs = service.round(&GRABS.load(context.round()))?;
+    found.problem(at, grabs.problem.as_ref());
+    found.add(at, GRAB.name, Some(grabs.per_s));
+    let catalogue = coupon_loadgen::workload::Catalogue { users: USERS, ..Default::default() };
+    let mut asker = Asker::new(&service.running.target, catalogue, context.seed)?;
+    let times = if context.quick { 60 } else { 200 };
+    let user = asker.ask(Ask::User, times)?;
+    found.add(at, USER.name, Some(user.p50_ms));
+    found.add(at, USER_CPU.name, user.cpu_us);
+    for (line, ask) in [(RECENT, Ask::Recent(24)), (RESULT, Ask::Result), (KEPT, Ask::Kept)] {
+        found.add(at, line.name, Some(asker.ask(ask, times)?.p50_ms));
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! The command line: `loadtest-faults`, which `loadtest faults` becomes.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{CommandFactory as _, Parser};
+use coupon_cli::output;
+use coupon_cli::{Pages, terminal};
+use coupon_lab::{stop_services_on_interrupt, wait_if_interrupted};
+use coupon_loadgen::load::LoadSpec;
+use coupon_measure::format::put_into;
+
+use crate::{
+    FAULTS, Options, Play, Report, SWITCHES, Terms, Without, find, find_without, report, run as play,
+};
+
+/// How a person would play all rows with this build, and leave out all mechanisms.
+const COMMANDS: [&str; 2] = if cfg!(debug_assertions) {
+    [
+        "cargo run --package loadtest-faults --features failpoints --",
+        "cargo run --package loadtest-faults --features failpoints -- --without all",
+    ]
+} else {
+    ["make faults", "make faults-without"]
+};
+/// Shown at the end of the help.
+const EXAMPLES: &str = "\
+Examples:
+  loadtest-faults --list
+  loadtest-faults --only 1,15,23a --plain --rate 100
+  loadtest-faults --without epoch --out reports/without-epoch";
+/// The exit code of a broken promise.
+const BROKEN: u8 = 2;
+/// The word for every mechanism.
+const ALL: &str = "all";
+
+/// Which mechanisms are left out, each in a row of its own.
+#[derive(Debug, Clone, Copy)]
+enum LeftOut {
+    All,
+    One(&'static Without),
+}
+
+fn left_out() -> impl TypedValueParser<Value = LeftOut> {
+    let names = SWITCHES.iter().map(Without::name).chain([ALL]);
+    PossibleValuesParser::new(names).map(|name| find_without(&name).map_or(LeftOut::All, LeftOut::One))
+}
+
+/// Break servers and services under load, one fault after the other, and audit what is left.
+#[derive(Debug, Parser)]
+#[command(name = "loadtest-faults", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    args: Args,
+    #[command(subcommand)]
+    pages: Option<Pages>,
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    terminal::run(|cli: Cli| match cli.pages {
+        Some(pages) => {
+            pages.show(Cli::command()).map(|()| ExitCode::SUCCESS).context("cannot write the page")
+        }
+        None => run(&cli.args),
+    })
+}
+
+/// Its command line. Exits with 0 when every row was played and held, 2 when one was broken, 1 when one was not played. With
+/// --without, 0 means that leaving each of the mechanisms out was found.
+#[derive(Debug, clap::Args)]
+struct Args {
+    /// Only these rows, by their numbers; all of them by default
+    #[arg(long, value_name = "NUMBER,…", value_delimiter = ',')]
+    only: Vec<String>,
+    /// List the rows, and play none
+    #[arg(long)]
+    list: bool,
+    /// Leave a mechanism out, and play the row that must then fail; or all of them, one after the other
+    #[arg(long, value_name = "MECHANISM", value_parser = left_out())]
+    without: Option<LeftOut>,
+    /// Requests a second to each of the two services
+    #[arg(long, value_name = "PER_SECOND", default_value_t = 1_000.0, allow_negative_numbers = true)]
+    rate: f64,
+    /// Break hash-svc and range-svc themselves, even where those with fail points are built beside them; rows that need fail
+    /// points are then not played
+    #[arg(long)]
+    plain: bool,
+    /// What all random choices follow from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The folder for faults.json, and for the logs of the services
+    #[arg(long, value_name = "DIR", default_value = "reports/faults")]
+    out: PathBuf,
+    /// A Markdown document whose table of rows is replaced by this run's; with --without all, that of mechanisms
+    #[arg(long, value_name = "FILE", conflicts_with = "only")]
+    document: Option<PathBuf>,
+}
+
+fn run(args: &Args) -> Result<ExitCode> {
+    if args.list {
+        FAULTS.iter().for_each(|fault| {
+            terminal::say(format!("{:>3}  {}: {}", fault.casting.id, fault.name, fault.promised));
+        });
+        return Ok(ExitCode::SUCCESS);
+    }
+    let options = options(args)?;
+    output::folder("--out", &args.out)?;
+    std::fs::create_dir_all(&options.terms.logs)
+        .with_context(|| format!("--out: {}", options.terms.logs.display()))?;
+    stop_services_on_interrupt()?;
+    let report = play(&options);
+    wait_if_interrupted();
+    let report = report?;
+    let table = if args.without.is_some() { report.table_of_switches() } else { report.table() };
+    terminal::say(table.trim_end());
+    let path = args.out.join("faults.json");
+    std::fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    terminal::note(format!("{} and logs are in {}", path.display(), args.out.display()));
+    if let Some(document) = &args.document {
+        update(document, &report, args.without.is_some())?;
+    }
+    Ok(ending(&report, args.without.is_some()))
+}
+
+fn options(args: &Args) -> Result<Options> {
+    ensure!(
+        LoadSpec::RATES.contains(&args.rate),
+        "--rate must be {:?} requests a second, not {}",
+        LoadSpec::RATES,
+        args.rate
+    );
+    ensure!(
+        args.document.is_none() || !matches!(args.without, Some(LeftOut::One(_))),
+        "--document takes the table of all mechanisms: --without {ALL}"
+    );
+    let play = |id: &str, without| {
+        let fault =
+            find(id).with_context(|| format!("--only {id}: there is no such row; --list shows them"))?;
+        anyhow::Ok(Play { fault, without })
+    };
+    let only = args.only.iter();
+    let plays: Vec<Play> = match (args.without, args.only.is_empty()) {
+        (None, true) => FAULTS.iter().map(|fault| Play { fault, without: None }).collect(),
+        (None, false) => only.map(|id| play(id, None)).collect::<Result<_>>()?,
+        (Some(LeftOut::One(without)), true) => vec![play(without.row, Some(without))?],
+        (Some(LeftOut::One(without)), false) => {
+            only.map(|id| play(id, Some(without))).collect::<Result<_>>()?
+        }
+        (Some(LeftOut::All), true) => {
+            SWITCHES.iter().map(|without| play(without.row, Some(without))).collect::<Result<_>>()?
+        }
+        (Some(LeftOut::All), false) => bail!("--only takes one mechanism beside it, not --without {ALL}"),
+    };
+    let Args { rate, seed, plain, .. } = *args;
+    Ok(Options { plays, plain, terms: Terms { rate, seed, logs: args.out.join("logs") } })
+}
+
+fn update(document: &Path, report: &Report, without: bool) -> Result<()> {
+    let name = || format!("--document {}", document.display());
+    let text = std::fs::read_to_string(document).with_context(name)?;
+    let [of_rows, of_switches] = COMMANDS;
+    let text = if without {
+        put_into(&text, "without", &report.markdown_of_switches(of_switches))
+    } else {
+        put_into(&text, "faults", &report.markdown(of_rows))
+    };
+    std::fs::write(document, text.with_context(name)?).with_context(name)
+}
+
+fn ending(report: &Report, without: bool) -> ExitCode {
+    if without {
+        let found = report.found();
+        let said = if found { "was found, as it must be" } else { "was NOT found in the manner expected" };
+        terminal::say(format!("what was left out {said}"));
+        return if found { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    let broken = report.rows.iter().any(|row| matches!(row.verdict, report::Verdict::Broken(_)));
+    match (report.held(), broken) {
+        (true, _) => ExitCode::SUCCESS,
+        (false, true) => ExitCode::from(BROKEN),
+        (false, false) => ExitCode::FAILURE,
+    }
+}

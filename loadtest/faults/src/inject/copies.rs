@@ -1,0 +1,240 @@
+//! Database servers that are put back to what they were a while before.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use coupon_cli::terminal;
+use coupon_core::Timestamp;
+use coupon_service::backend::servers::mysql::Database;
+use coupon_service::backend::servers::rebuild::Rebuilt;
+use coupon_stack::{Server, Stack, Status};
+use mysql_async::prelude::Queryable as _;
+
+use super::databases::{reads_are_partial, todays_shard};
+use super::disk::{aside, copy};
+use super::gate;
+use crate::proof::Proof;
+use crate::scene::Scene;
+use crate::service::Subject;
+use crate::wait::{blocking, until};
+
+/// How long something may take that depends on a restarted server.
+const SLOW: Duration = Duration::from_secs(60);
+/// How long what must not move is looked at.
+const STILL: Duration = Duration::from_secs(3);
+/// So much must happen between a copy and the moment when it is put in place.
+const ENTRIES: i64 = 5;
+
+/// A server's data as it was at one moment. When it is dropped, the server has the data that it had last, whole.
+#[derive(Debug)]
+struct Earlier<'a> {
+    stack: &'a Stack,
+    server: Server,
+    data: PathBuf,
+}
+
+impl<'a> Earlier<'a> {
+    /// Copies a server's data, for which it is stopped a moment.
+    fn of(stack: &'a Stack, server: Server) -> Result<Self> {
+        let earlier = Self { stack, server, data: stack.data_dir(server)?.to_owned() };
+        stack.stop(server)?;
+        fs::create_dir(earlier.copy())?;
+        let copied = copy(&earlier.data, &earlier.copy());
+        stack.restart(server)?;
+        copied?;
+        Ok(earlier)
+    }
+
+    fn copy(&self) -> PathBuf {
+        self.data.with_extension("earlier")
+    }
+
+    /// The server dies, and comes back with what it knew when the copy was made.
+    fn put_in_place(&self) -> Result<()> {
+        self.stack.kill(self.server)?;
+        fs::rename(&self.data, aside(&self.data))?;
+        fs::rename(self.copy(), &self.data)?;
+        self.stack.restart(self.server)
+    }
+
+    /// The server dies again, and comes back with all that it ever knew.
+    fn take_back(&self) -> Result<()> {
+        if self.stack.status(self.server)? != Status::Down {
+            self.stack.kill(self.server)?;
+        }
+        // It is not there if the copy did not come to stand in its place.
+        if self.data.exists() {
+            fs::remove_dir_all(&self.data)?;
+        }
+        fs::rename(aside(&self.data), &self.data)?;
+        self.stack.restart(self.server)
+    }
+
+    /// What it has forgotten is forgotten for good.
+    fn leave_in_place(&self) -> Result<()> {
+        fs::remove_dir_all(aside(&self.data)).context("what came after the copy cannot be removed")
+    }
+
+    fn tidy(&self) -> Result<()> {
+        if aside(&self.data).exists() {
+            self.take_back()?;
+        }
+        if self.copy().exists() {
+            fs::remove_dir_all(self.copy())?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Earlier<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.tidy() {
+            terminal::note(format!("{}: {error:#}", self.data.display()));
+        }
+    }
+}
+
+/// Main is put back to before an epoch of the gate, and to before much of what it was told; then one command makes its
+/// books anew.
+pub(crate) fn main_put_back(scene: &Scene<'_>) -> Result<Proof> {
+    let earlier = Earlier::of(scene.stack()?, Server::Main)?;
+    let copied = each(scene, |subject| told(scene, subject))?;
+    let first = opened_after(scene, &vec![0; copied.len()])?;
+    until("main is told of more", SLOW, || {
+        Ok(each(scene, |subject| told(scene, subject))?
+            .iter()
+            .zip(&copied)
+            .all(|(now, then)| *now >= then + ENTRIES))
+    })?;
+    gate::emptied(scene)?;
+    let lost = opened_after(scene, &first)?;
+    earlier.put_in_place()?;
+    earlier.leave_in_place()?;
+    let opened = opened_after(scene, &lost)?;
+    books_stand_still(scene)?;
+    let rebuilt = each(scene, |subject| books(scene, subject, true))?;
+    scene.lifted();
+    let mut seen = Vec::new();
+    for (subject, (rebuilt, epochs)) in scene.subjects.iter().zip(rebuilt.iter().zip(lost.iter().zip(opened)))
+    {
+        scene.expect(rebuilt.set_aside.is_empty(), format!("{}: {rebuilt}", subject.name));
+        let changes: i64 = rebuilt.shards.iter().map(|lost| lost.last - lost.position).sum();
+        seen.push(format!(
+            "{}: main had forgotten {changes} changes with {} results, and epoch {}, after which came {}",
+            subject.name,
+            forgotten(rebuilt),
+            epochs.0,
+            epochs.1
+        ));
+    }
+    Proof::when(rebuilt.iter().all(|rebuilt| rebuilt.mended && forgotten(rebuilt) > 0), seen.join("; "))
+}
+
+/// Something of each service.
+fn each<T>(scene: &Scene<'_>, what: impl Fn(&Subject) -> Result<T>) -> Result<Vec<T>> {
+    scene.subjects.iter().map(what).collect()
+}
+
+fn forgotten(rebuilt: &Rebuilt) -> i64 {
+    rebuilt.shards.iter().map(|lost| lost.rows).sum()
+}
+
+/// The books of which entries are missing are found out, and do not go on.
+fn books_stand_still(scene: &Scene<'_>) -> Result<()> {
+    let look = || each(scene, |subject| books(scene, subject, false));
+    until("entries are missing from every service's outboxes", SLOW, || {
+        Ok(look()?.iter().all(|looked| !looked.shards.is_empty()))
+    })?;
+    let before = look()?;
+    std::thread::sleep(STILL);
+    for ((subject, before), after) in scene.subjects.iter().zip(before).zip(look()?) {
+        scene.expect(
+            positions(&before) == positions(&after),
+            format!("{}: books of which entries are missing went on: {before}; then {after}", subject.name),
+        );
+    }
+    Ok(())
+}
+
+/// How many entries of the shards' outboxes main has been told of.
+fn told(scene: &Scene<'_>, subject: &Subject) -> Result<i64> {
+    let sql = "SELECT CAST(COALESCE(SUM(outbox_id), 0) AS SIGNED) FROM outbox_positions";
+    number(&scene.main(subject)?, sql)
+}
+
+/// Waits until each service has a later epoch of the gate open than that, and says which.
+fn opened_after(scene: &Scene<'_>, last: &[i64]) -> Result<Vec<i64>> {
+    let sql = "SELECT IF(epoch = open_epoch, epoch, 0) FROM gate_state WHERE id = 1";
+    let open = || each(scene, |subject| number(&scene.main(subject)?, sql));
+    let later = || Ok(open()?.iter().zip(last).all(|(open, last)| open > last));
+    until("a later epoch of the gate is open", SLOW, later)?;
+    open()
+}
+
+/// What the command says that holds main's books against the rows.
+fn books(scene: &Scene<'_>, subject: &Subject, mend: bool) -> Result<Rebuilt> {
+    let settings = scene.stage.site.of(&subject.namespace);
+    let now = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
+    seeder::rebuild_servers(&settings, None, mend, now).context("seeder books")
+}
+
+fn positions(rebuilt: &Rebuilt) -> Vec<(u16, i64)> {
+    rebuilt.shards.iter().map(|lost| (lost.shard.number(), lost.position)).collect()
+}
+
+/// The shard that most of the load goes to fails over to a replica that has heard nothing for a while, until the full copy is
+/// back.
+pub(crate) fn stale_shard_promoted(scene: &Scene<'_>) -> Result<Proof> {
+    let (stack, shard) = (scene.stack()?, todays_shard(scene)?);
+    let earlier = Earlier::of(stack, Server::Shard(shard.number()))?;
+    let sql = "SELECT commits FROM shard_state WHERE id = 1";
+    let commits = || each(scene, |subject| number(&scene.shard(subject, shard)?, sql));
+    let copied = commits()?;
+    let more = |than: &[i64]| Ok(commits()?.iter().zip(than).all(|(now, then)| *now >= then + ENTRIES));
+    until("the shard stores more", SLOW, || more(&copied))?;
+    // Every process has looked at it since.
+    std::thread::sleep(Duration::from_secs(1));
+    let full = commits()?;
+    scene.begins();
+    earlier.put_in_place()?;
+    let refused = scene.subjects.iter().try_for_each(|subject| {
+        until("the shard is refused by name", SLOW, || says(subject, "a shard is refused"))
+    });
+    let (before, partial) = (commits()?, refused.and_then(|()| reads_are_partial(scene, shard)));
+    std::thread::sleep(STILL);
+    let after = commits()?;
+    scene.expect(
+        before == after,
+        format!("a shard that had lost data was stored to: {before:?}, then {after:?}"),
+    );
+    earlier.take_back()?;
+    partial?;
+    scene.lifted();
+    let whole = commits()?.iter().zip(&full).all(|(now, then)| now >= then);
+    ensure!(whole, "the full copy is not what is back");
+    Proof::when(
+        before.iter().zip(&full).all(|(stale, full)| stale < full),
+        format!(
+            "{}: transactions {full:?}, of its copy {before:?}, refused by name",
+            Server::Shard(shard.number())
+        ),
+    )
+}
+
+/// Says whether a process of a service has logged that.
+fn says(subject: &Subject, text: &str) -> Result<bool> {
+    let said = subject.processes.iter().map(|process| process.said(text));
+    Ok(said.collect::<Result<Vec<_>>>()?.iter().any(Option::is_some))
+}
+
+/// The number that a statement answers.
+fn number(database: &Database, sql: &str) -> Result<i64> {
+    blocking(async {
+        let mut conn = database.connect_alone().await?;
+        let number: Option<i64> = conn.query_first(sql).await?;
+        conn.disconnect().await?;
+        number.with_context(|| format!("{database} does not answer {sql}"))
+    })
+}

@@ -1,0 +1,126 @@
+//! Database servers that die, hang, or run full.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use coupon_core::{RoomId, RowKey, ShardId, Timestamp, UserId};
+use coupon_loadgen::http::get_json;
+use coupon_service::api::GlobalStatistics;
+use coupon_stack::{Server, Stack, Status};
+use mysql_async::prelude::Queryable as _;
+
+use super::disk::SmallDisk;
+use super::{Act, away, killed};
+use crate::proof::Proof;
+use crate::scene::Scene;
+use crate::service::Subject;
+use crate::wait::{blocking, until};
+
+/// How long a server stays away.
+const AWAY: Duration = Duration::from_secs(10);
+/// How long reads may take to find out.
+const NOTICED: Duration = Duration::from_secs(4);
+/// How long a server may take to need more of a full disk, beside the time that it is away.
+const FULL: Duration = Duration::from_secs(15);
+/// What a database server says of a full disk.
+const DISK_IS_FULL: [&str; 4] = ["Disk is full", "disk full", "No space left", "Errcode: 28"];
+
+/// The shard that everything of today goes to where ranges are of time; one of four to the other service.
+pub(super) fn todays_shard(scene: &Scene<'_>) -> Result<ShardId> {
+    let range =
+        scene.subjects.iter().find(|subject| subject.name == "range").context("there is no range service")?;
+    let now = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
+    let key = RowKey { user: UserId::new(1)?, room: RoomId::new(1)?, time: now };
+    Ok(range.strategy.place(&key)?.shard)
+}
+
+/// Killed, and started again.
+pub(crate) fn shard_killed(scene: &Scene<'_>) -> Result<Proof> {
+    shard_away(scene, Stack::kill, Stack::restart)
+}
+
+/// Frozen, and woken.
+pub(crate) fn shard_paused(scene: &Scene<'_>) -> Result<Proof> {
+    shard_away(scene, Stack::pause, Stack::resume)
+}
+
+fn shard_away(scene: &Scene<'_>, take: Act, bring_back: Act) -> Result<Proof> {
+    let shard = todays_shard(scene)?;
+    away(scene, Server::Shard(shard.number()), AWAY, take, bring_back, || {
+        std::thread::sleep(NOTICED);
+        reads_are_partial(scene, shard)
+    })
+}
+
+/// Puts what a service's main knows of the gate back by an epoch, as a copy of a while ago would. Says how many rows that
+/// changed.
+pub(super) fn put_back_the_epoch(scene: &Scene<'_>, subject: &Subject) -> Result<u64> {
+    let main = scene.stage.main_of(&subject.namespace)?;
+    blocking(async {
+        let mut connection = main.connect_alone().await?;
+        let back = "UPDATE gate_state SET epoch = epoch - 1, open_epoch = epoch WHERE id = 1 AND epoch > 0";
+        connection.query_drop(back).await?;
+        let changed = connection.affected_rows();
+        connection.disconnect().await?;
+        Ok(changed)
+    })
+}
+
+/// Main is killed, and started again.
+pub(crate) fn main_killed(scene: &Scene<'_>) -> Result<Proof> {
+    killed(scene, Server::Main, AWAY)
+}
+
+/// A shard's disk runs full, and has room again later.
+pub(crate) fn disk_full(scene: &Scene<'_>) -> Result<Proof> {
+    let (stack, shard) = (scene.stack()?, todays_shard(scene)?);
+    let server = Server::Shard(shard.number());
+    let disk = SmallDisk::under(stack, server)?;
+    let log = stack.log(server)?;
+    let before = std::fs::read_to_string(&log).unwrap_or_default().len();
+    let complaint = || -> Option<String> {
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        let since = said.get(before..)?;
+        since.lines().rev().find(|line| DISK_IS_FULL.iter().any(|of| line.contains(of))).map(str::to_owned)
+    };
+    scene.begins();
+    let filled = disk.fill()?;
+    std::thread::sleep(AWAY);
+    // It has room of its own for a while: what it writes over needs none.
+    let found = || Ok(complaint().is_some() || stack.status(server)? == Status::Down);
+    let _ = until("the server is out of room", FULL, found);
+    let complaint = complaint();
+    disk.make_room()?;
+    // InnoDB ends its server where it cannot write its log, which is an effect as well.
+    let ended = stack.status(server)? == Status::Down;
+    if ended {
+        scene.note("the server had ended, and was started again");
+        stack.restart(server)?;
+    }
+    scene.lifted();
+    // It stays on that disk until the row is over.
+    scene.keep(disk);
+    let said = match &complaint {
+        Some(complaint) => format!("the server said: {}", complaint.trim()),
+        None if ended => "the server ended".to_owned(),
+        None => "the server said nothing".to_owned(),
+    };
+    Proof::when(complaint.is_some() || ended, format!("{filled} bytes filled the disk, and {said}"))
+}
+
+/// A read of all shards names the one that is missing, and answers with the others.
+pub(super) fn reads_are_partial(scene: &Scene<'_>, shard: ShardId) -> Result<()> {
+    for subject in &scene.subjects {
+        let read: GlobalStatistics = get_json(&subject.one()?, "/api/statistics/global")?;
+        let (partial, missing) = (read.partial, &read.missing_shards);
+        scene.expect(
+            partial && *missing == [shard.number()],
+            format!(
+                "{}: with shard {shard} away a read says partial {partial}, missing {missing:?}",
+                subject.name
+            ),
+        );
+    }
+    scene.note(format!("reads said partial, and that shard {shard} was missing"));
+    Ok(())
+}

@@ -1,7 +1,7 @@
 //! The conditions of a run: its time and its command line.
 
 use coupon_cli::plain;
-use coupon_service::settings::shown_arguments;
+use coupon_store::settings::shown_arguments;
 
 /// Now, for people and programs.
 #[must_use]

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use coupon_service::settings::ServerUrl;
+use coupon_store::settings::ServerUrl;
 
 /// How long it may take.
 const ANSWER: Duration = Duration::from_secs(3);

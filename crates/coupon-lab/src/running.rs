@@ -11,7 +11,7 @@ use coupon_audit::{AuditReport, Data, Scope, Start};
 use coupon_core::ShardingStrategy;
 use coupon_loadgen::http::{Target, get_json, post_json};
 use coupon_service::api::{AdminStats, Drained};
-use coupon_service::settings::ServersSettings;
+use coupon_store::settings::ServersSettings;
 use seeder::SeedOptions;
 use tempfile::TempDir;
 

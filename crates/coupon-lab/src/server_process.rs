@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use coupon_service::backend::servers::mysql::Database;
-use coupon_service::settings::ServerUrl;
+use coupon_store::servers::mysql::Database;
+use coupon_store::settings::ServerUrl;
 use mysql_async::prelude::Queryable as _;
 
 /// The names of MySQL's and MariaDB's server programs.

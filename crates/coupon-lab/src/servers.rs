@@ -9,10 +9,10 @@ use anyhow::{Context, Result};
 use coupon_audit::{Addresses, Data, Servers};
 use coupon_core::ShardingStrategy;
 use coupon_measure::Figure;
-use coupon_service::backend::servers::cluster::Cluster;
-use coupon_service::backend::servers::wipe::wipe;
-use coupon_service::settings::{ServerUrl, ServersSettings, Sources};
 use coupon_stack::{Options, Server, Stack};
+use coupon_store::servers::cluster::Cluster;
+use coupon_store::servers::wipe::wipe;
+use coupon_store::settings::{ServerUrl, ServersSettings, Sources};
 use deadpool_redis::redis;
 use seeder::SeedOptions;
 

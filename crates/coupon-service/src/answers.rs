@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 
-use crate::telemetry::{Buckets, Exposition};
+use coupon_store::metrics::{Buckets, Exposition};
 
 /// What paths that are none of ours are called.
 const NO_PATH: &str = "none";

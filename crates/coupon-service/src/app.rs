@@ -12,17 +12,17 @@ use anyhow::Context as _;
 use coupon_core::{ShardingStrategy, TimeRange};
 
 use crate::answers::Answers;
-use crate::backend::{embedded, servers};
-use crate::clock::Clock;
 use crate::http;
 use crate::limits::{Connections, GrabLimit};
 use crate::manager::ShardingManager;
 use crate::pipeline::{BatchLimits, Batcher, GrabCounters};
 use crate::room_cache::RoomStatsCache;
 use crate::service::Service;
-use crate::settings::{BackendKind, Settings};
 use crate::telemetry::traces::{self, Traces};
 use crate::user_token::UserTokens;
+use coupon_store::clock::Clock;
+use coupon_store::settings::{BackendKind, Settings};
+use coupon_store::{embedded, servers};
 
 /// How long a connection that is being closed may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);

@@ -14,11 +14,11 @@ use jiff::SignedDuration;
 use serde::de::DeserializeOwned;
 
 use crate::app::Application;
-use crate::clock::Clock;
 use crate::http::description;
-use crate::settings::Sources;
 use crate::telemetry;
 use crate::user_token::UserTokens;
+use coupon_store::clock::Clock;
+use coupon_store::settings::Sources;
 
 /// What to do with a service, for each as it is called.
 const EXAMPLES: &str = "\

@@ -11,12 +11,12 @@ use coupon_core::{
 };
 use futures_util::future::join_all;
 
-use crate::backend::{
+use crate::telemetry::traces::traced;
+use coupon_store::ids::PATIENCE_MS as CLOCK_PATIENCE_MS;
+use coupon_store::outage::Outage;
+use coupon_store::{
     Backend, LocalFuture, SpendOutcome, Spending, Summary, Totals, Unavailable, Visit, Visited,
 };
-use crate::ids::PATIENCE_MS as CLOCK_PATIENCE_MS;
-use crate::outage::Outage;
-use crate::telemetry::traces::traced;
 
 pub use page::Page;
 

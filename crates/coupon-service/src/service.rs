@@ -6,15 +6,15 @@ use std::time::Instant;
 use coupon_core::ShardingStrategy;
 
 use crate::answers::Answers;
-use crate::backend::Backend;
-use crate::clock::Clock;
 use crate::limits::{Connections, GrabLimit};
 use crate::manager::ShardingManager;
 use crate::pipeline::GrabCounters;
 use crate::room_cache::RoomStatsCache;
-use crate::settings::Settings;
 use crate::telemetry::traces::Traces;
 use crate::user_token::UserTokens;
+use coupon_store::Backend;
+use coupon_store::clock::Clock;
+use coupon_store::settings::Settings;
 
 /// A running service: its strategy, its backend, and what it has counted so far.
 #[derive(Debug)]

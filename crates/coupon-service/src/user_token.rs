@@ -10,7 +10,7 @@ use coupon_core::{Timestamp, UserId};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::settings::Secret;
+use coupon_store::settings::Secret;
 
 /// As many characters as the hash has bytes: fewer would be the weakest part.
 const SECRET_MIN: usize = 32;

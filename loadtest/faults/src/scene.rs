@@ -11,9 +11,9 @@ use coupon_core::{FailReason, ShardId, Timestamp};
 use coupon_loadgen::http::{Target, post_json};
 use coupon_loadgen::load::{GrabOutcome, GrabRecord, Outcome, Refusal, Unknown, run_load};
 use coupon_service::api::GrabResponse;
-use coupon_service::backend::servers::mysql::Database;
-use coupon_service::backend::servers::names::Namespace;
 use coupon_stack::Stack;
+use coupon_store::servers::mysql::Database;
+use coupon_store::servers::names::Namespace;
 use serde_json::json;
 
 use super::cast::{Cast, Set};

@@ -48,8 +48,8 @@ impl Subject {
     }
 
     /// What a queue of its is called.
-    pub(super) fn names(&self) -> Result<coupon_service::backend::servers::names::Names> {
-        let namespace = coupon_service::backend::servers::names::Namespace::new(&self.namespace, "")?;
+    pub(super) fn names(&self) -> Result<coupon_store::servers::names::Names> {
+        let namespace = coupon_store::servers::names::Namespace::new(&self.namespace, "")?;
         Ok(namespace.dataset(&self.data.label()?.dataset))
     }
 

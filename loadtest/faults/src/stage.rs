@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use coupon_lab::{Site, program};
-use coupon_service::backend::servers::mysql::Database;
-use coupon_service::backend::servers::names::Namespace;
+use coupon_store::servers::mysql::Database;
+use coupon_store::servers::names::Namespace;
 
 use super::without::Without;
 

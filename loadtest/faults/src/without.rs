@@ -3,7 +3,7 @@
 use std::fmt;
 
 use coupon_audit::Kind;
-use coupon_service::failpoints::Mechanism;
+use coupon_store::failpoints::Mechanism;
 
 use super::report::{Row, Verdict};
 

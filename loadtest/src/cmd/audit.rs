@@ -11,7 +11,7 @@ use coupon_audit::{Claims, Data, Scope, Start};
 use coupon_cli::terminal;
 use coupon_core::{ResultId, Timestamp};
 use coupon_lab::{Running, Site, data_of};
-use coupon_service::backend::servers::names::Namespace;
+use coupon_store::servers::names::Namespace;
 
 use super::servers::ServersArgs;
 use super::{arguments, recorded_start};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use coupon_cli::terminal;
 use coupon_lab::Site;
-use coupon_service::settings::ServersSettings;
+use coupon_store::settings::ServersSettings;
 
 use super::Options;
 

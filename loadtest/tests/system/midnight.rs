@@ -8,8 +8,8 @@ use coupon_core::Timestamp;
 use coupon_loadgen::http::{Target, get_json, post_json};
 use coupon_service::api::{GrabRequest, GrabResponse, ResultPage};
 use coupon_service::app::Application;
-use coupon_service::clock::Clock;
-use coupon_service::settings::Sources;
+use coupon_store::clock::Clock;
+use coupon_store::settings::Sources;
 use range_svc::RangeSettings;
 
 /// A service by time on the sample catalogue, in this process, with a clock that can be set.

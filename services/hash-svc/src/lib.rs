@@ -8,7 +8,7 @@ use std::num::NonZeroU16;
 use coupon_core::{
     Mix, Placement, Plan, ResultQuery, RouteError, RowKey, ShardingStrategy, SlotTable, UserId,
 };
-use coupon_service::settings::choice;
+use coupon_service::choice;
 use serde::Deserialize;
 
 /// The `[hash]` section of the settings.

@@ -4,7 +4,7 @@ use std::num::{NonZeroU16, NonZeroU64};
 use std::sync::Arc;
 
 use coupon_core::{RoomId, ShardingStrategy};
-use coupon_service::settings::choice;
+use coupon_service::choice;
 use serde::Deserialize;
 
 use crate::{BoundaryError, Bucket, RoomRangeSharding, RoomRanges, Spread, TimeRangeSharding};

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use coupon_core::{CouponId, Day, ShardId, Timestamp};
-use coupon_service::backend::embedded::folder::Folder;
+use coupon_store::embedded::folder::Folder;
 use indicatif::HumanCount;
 
 use self::books::Books;

@@ -14,7 +14,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use coupon_cli::numbers::count;
 use coupon_cli::{Pages, heard, plain};
 use coupon_core::{Day, ShardingStrategy, Timestamp};
-use coupon_service::settings::{BackendKind, Sources, StorageSettings, shown};
+use coupon_store::settings::{BackendKind, Sources, StorageSettings, shown};
 
 use self::books::Bookkeeping;
 use self::storage::Storage;

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use coupon_core::Timestamp;
-use coupon_service::backend::servers::rebuild::{Rebuilt, rebuild};
-use coupon_service::settings::ServersSettings;
+use coupon_store::servers::rebuild::{Rebuilt, rebuild};
+use coupon_store::settings::ServersSettings;
 
 use crate::whose::{alone, namespace, open};
 

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use coupon_core::{Coupon, Placement, RowKey, ShardingStrategy};
-use coupon_service::backend::embedded::folder::Folder;
-use coupon_service::backend::{embedded, servers};
-use coupon_service::settings::ServersSettings;
+use coupon_store::embedded::folder::Folder;
+use coupon_store::settings::ServersSettings;
+use coupon_store::{embedded, servers};
 
 use crate::catalogue::{self, Users};
 use crate::details::details;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use coupon_core::{Coupon, CouponDetails, CouponResult, LiveRoom, Placement, StockLog, User};
-use coupon_service::backend::{embedded, servers};
+use coupon_store::{embedded, servers};
 
 /// Takes rows in, and makes them a data set at the end.
 pub(crate) trait Sink {

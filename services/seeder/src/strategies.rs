@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use coupon_core::ShardingStrategy;
-use coupon_service::settings::{Sources, shown};
+use coupon_store::settings::{Sources, shown};
 use hash_svc::{HashSettings, HashSharding};
 use range_svc::RangeSettings;
 use serde::de::DeserializeOwned;

@@ -4,9 +4,9 @@ use std::num::NonZeroU16;
 
 use anyhow::{Result, bail};
 use coupon_core::Timestamp;
-use coupon_service::backend::servers::cluster::Cluster;
-use coupon_service::backend::servers::verify::{Differences, verify};
-use coupon_service::settings::ServersSettings;
+use coupon_store::servers::cluster::Cluster;
+use coupon_store::servers::verify::{Differences, verify};
+use coupon_store::settings::ServersSettings;
 
 use crate::whose::namespace;
 

@@ -3,9 +3,9 @@
 use std::num::NonZeroU16;
 
 use anyhow::{Result, bail, ensure};
-use coupon_service::backend::servers::cluster::Cluster;
-use coupon_service::backend::servers::names::Namespace;
-use coupon_service::settings::ServersSettings;
+use coupon_store::servers::cluster::Cluster;
+use coupon_store::servers::names::Namespace;
+use coupon_store::settings::ServersSettings;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 

@@ -15,11 +15,11 @@ use super::responses::{AdminProblems, Unanswered};
 use super::routes::Routes;
 use super::{process, view};
 use crate::api::{AdminStats, Drained, GrabCounts, Percentiles, SetAsideCoupon, ShardStatus, ShardsStatus};
-use crate::backend::{Latency, ShardReport};
 use crate::loopback;
 use crate::pipeline::{GrabCounters, Outcome};
 use crate::service::Service;
-use crate::settings::Secret;
+use coupon_store::settings::Secret;
+use coupon_store::{Latency, ShardReport};
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/admin/stats", stats);
@@ -210,7 +210,7 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
-    use crate::telemetry::Buckets;
+    use coupon_store::metrics::Buckets;
 
     fn asked(token: &str, headers: &[(&'static str, &str)], peer: &str) -> u16 {
         let mut req = TestRequest::default().peer_addr(peer.parse().unwrap());

@@ -9,8 +9,8 @@ use super::responses::{ReadProblems, Unanswered, Unknown};
 use super::routes::Routes;
 use super::view;
 use crate::api::{CouponView, StockView};
-use crate::backend::{Stock, Unavailable};
 use crate::service::Service;
+use coupon_store::{Stock, Unavailable};
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/api/coupon/{coupon_id}/stock", stock);

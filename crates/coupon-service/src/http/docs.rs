@@ -17,7 +17,7 @@ use super::problem::{Kind, Problem};
 use super::routes::Routes;
 use crate::api::ProblemDetails;
 use crate::service::Service;
-use crate::settings::Settings;
+use coupon_store::settings::Settings;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/openapi.json", openapi);

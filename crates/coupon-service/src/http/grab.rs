@@ -16,9 +16,9 @@ use super::responses::{BodyProblems, GrabProblems, Limited, Unanswered};
 use super::routes::Routes;
 use super::view;
 use crate::api::{GrabRequest, GrabResponse};
-use crate::backend::Offer;
 use crate::pipeline::{Answer, Batcher, Grab, NotDecided};
 use crate::service::Service;
+use coupon_store::Offer;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.post("/api/coupon/grab", grab);

@@ -7,8 +7,8 @@ use super::cursor::Cursor;
 use super::problem::{Kind, Problem};
 use super::view;
 use crate::api::ResultPage;
-use crate::backend::PageRequest;
 use crate::service::Service;
+use coupon_store::PageRequest;
 
 /// The result a cursor stands after.
 pub(super) fn before(cursor: &Cursor) -> Result<ResultId, Problem> {

@@ -8,9 +8,9 @@ use coupon_core::Timestamp;
 use super::admin::reports;
 use super::process;
 use super::routes::Routes;
-use crate::backend::ShardReport;
 use crate::service::Service;
-use crate::telemetry::Exposition;
+use coupon_store::ShardReport;
+use coupon_store::metrics::Exposition;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/metrics", metrics);

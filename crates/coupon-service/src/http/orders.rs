@@ -10,8 +10,8 @@ use super::problem::{Kind, Problem};
 use super::responses::{ReadProblems, Unanswered};
 use super::routes::Routes;
 use crate::api::ResultPage;
-use crate::backend::PageRequest;
 use crate::service::Service;
+use coupon_store::PageRequest;
 
 /// A year: no window needs to be longer.
 const HOURS_MAX: u64 = 8_760;

@@ -8,9 +8,9 @@ use actix_web::{HttpResponse, ResponseError};
 use coupon_core::{CouponId, UserId};
 
 use crate::api::ProblemDetails;
-use crate::backend::Unavailable;
-use crate::outage::Outage;
 use crate::telemetry::context;
+use coupon_store::Unavailable;
+use coupon_store::outage::Outage;
 
 /// The longest detail: parts of it may quote the request.
 const DETAIL_MAX: usize = 400;

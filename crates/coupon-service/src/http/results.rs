@@ -12,9 +12,9 @@ use super::responses::{BodyProblems, ReadProblems, Unanswered, Unknown, Used, Us
 use super::routes::Routes;
 use super::view;
 use crate::api::{ResultAnswer, UseRequest};
-use crate::backend::Spending;
 use crate::manager::Spent;
 use crate::service::Service;
+use coupon_store::Spending;
 
 /// The largest order that can be meant.
 const ORDER_MAX: f64 = 1e9;

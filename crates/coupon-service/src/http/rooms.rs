@@ -10,8 +10,8 @@ use super::responses::{ReadProblems, Unanswered, Unknown};
 use super::routes::Routes;
 use super::{lists, view};
 use crate::api::{ResultPage, RoomCoupons, RoomStats};
-use crate::backend::PageRequest;
 use crate::service::Service;
+use coupon_store::PageRequest;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/api/room/{room_id}/coupons", coupons);

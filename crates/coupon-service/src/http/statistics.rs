@@ -9,8 +9,8 @@ use super::responses::{ReadProblems, Unanswered};
 use super::routes::Routes;
 use super::view;
 use crate::api::{GlobalStatistics, ShardStatistics};
-use crate::backend::Totals;
 use crate::service::Service;
+use coupon_store::Totals;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/api/statistics/global", global);

@@ -11,8 +11,8 @@ use super::problem::Problem;
 use super::responses::{ReadProblems, Unanswered, Unknown, UserProblems};
 use super::routes::Routes;
 use crate::api::ResultPage;
-use crate::backend::PageRequest;
 use crate::service::Service;
+use coupon_store::PageRequest;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/api/user/{user_id}/coupons", coupons);

@@ -13,7 +13,7 @@ use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
-use crate::settings::LimitSettings;
+use coupon_store::settings::LimitSettings;
 
 /// Open connections by address.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 
-use crate::settings::LimitSettings;
+use coupon_store::settings::LimitSettings;
 
 /// Workers meet at these, and a sweep holds one at a time.
 const PARTS: u64 = 16;

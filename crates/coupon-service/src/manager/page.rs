@@ -6,7 +6,7 @@ use std::time::Duration;
 use coupon_core::{CouponResult, ResultId, ResultQuery, ShardId, Timestamp};
 
 use super::{Answered, ShardingManager};
-use crate::backend::{Found, PageRequest, Unavailable, Visit};
+use coupon_store::{Found, PageRequest, Unavailable, Visit};
 
 /// Results, latest first.
 #[derive(Debug, Clone)]

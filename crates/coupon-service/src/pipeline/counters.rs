@@ -6,7 +6,7 @@ use std::time::Duration;
 use coupon_core::ShardId;
 
 use super::{Answer, NotDecided};
-use crate::telemetry::{Buckets, Exposition};
+use coupon_store::metrics::{Buckets, Exposition};
 
 /// How a grab ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

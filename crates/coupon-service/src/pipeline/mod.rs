@@ -21,10 +21,10 @@ use tokio::sync::oneshot;
 use counters::Refusal;
 pub use counters::{GrabCounters, Outcome};
 
-use crate::backend::{Attempt, Backend, Decided, Decision, PlacedResult, Unavailable};
-use crate::failpoints::{self, Point};
-use crate::ids::IdGenerator;
 use crate::telemetry::traces::{Traced, traced};
+use coupon_store::failpoints::{self, Point};
+use coupon_store::ids::IdGenerator;
+use coupon_store::{Attempt, Backend, Decided, Decision, PlacedResult, Unavailable};
 use memory::Memory;
 
 /// The longest that a slow shard keeps the next batch, which other shards have a part in, from being taken.

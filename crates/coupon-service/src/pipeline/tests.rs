@@ -5,8 +5,8 @@ use std::num::{NonZeroU16, NonZeroUsize};
 use coupon_core::{Placement, Plan, ResultQuery};
 
 use super::*;
-use crate::backend::embedded::{self, Options};
-use crate::clock::Clock;
+use coupon_store::clock::Clock;
+use coupon_store::embedded::{self, Options};
 
 /// The user for whom [`Picky`] has no place, and the one whom it cannot bear.
 const HOMELESS: u64 = 2;

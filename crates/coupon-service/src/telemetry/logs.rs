@@ -10,7 +10,7 @@ use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::debug_fn;
 
-use crate::settings::{LogFormat, LogSettings};
+use coupon_store::settings::{LogFormat, LogSettings};
 
 /// Starts logging to standard error, once for the process.
 ///

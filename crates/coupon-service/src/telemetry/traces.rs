@@ -22,8 +22,8 @@ use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanExporter, SpanP
 
 use super::collector::Collector;
 use super::context::{self, Context};
-use super::exposition::Exposition;
-use crate::settings::TelemetrySettings;
+use coupon_store::metrics::Exposition;
+use coupon_store::settings::TelemetrySettings;
 
 /// How long a service that stops tries to send what is left.
 const GOODBYE: Duration = Duration::from_secs(2);

@@ -13,13 +13,13 @@ use coupon_core::{
     Plan, ResultId, ResultQuery, RoomId, RoomStatus, RouteError, RowKey, ShardId, ShardingStrategy,
     Timestamp, User, UserId, UserLevel,
 };
-use coupon_service::NoSettings;
 use coupon_service::api::{GrabRequest, GrabResponse};
 use coupon_service::app::Application;
-use coupon_service::backend::embedded::bulk::Bulk;
-use coupon_service::backend::embedded::folder::Folder;
-use coupon_service::clock::Clock;
-use coupon_service::settings::Sources;
+use coupon_store::clock::Clock;
+use coupon_store::embedded::bulk::Bulk;
+use coupon_store::embedded::folder::Folder;
+use coupon_store::settings::NoSettings;
+use coupon_store::settings::Sources;
 use tempfile::TempDir;
 
 use crate::client::{self, Answer, Connection};

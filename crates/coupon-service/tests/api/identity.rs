@@ -2,8 +2,8 @@
 
 use coupon_core::{Timestamp, UserId};
 use coupon_service::api::{GrabResponse, ResultAnswer, ResultPage, StockView};
-use coupon_service::settings::Secret;
 use coupon_service::user_token::UserTokens;
+use coupon_store::settings::Secret;
 
 use crate::client::{Answer, request};
 use crate::fixture::{Api, NOW, PLENTY};

@@ -12,18 +12,18 @@ use coupon_core::{
     Plan, ResultId, ResultQuery, RoomId, RoomStatus, RouteError, RowKey, ShardId, ShardingStrategy, TableId,
     TimeRange, Timestamp, User, UserId, UserLevel,
 };
-use coupon_service::NoSettings;
-use coupon_service::backend::embedded::bulk::Bulk as EmbeddedBulk;
-use coupon_service::backend::embedded::folder::Folder;
-use coupon_service::backend::servers::bulk::Bulk as ServersBulk;
-use coupon_service::backend::servers::cluster::Cluster;
-use coupon_service::backend::{
+use coupon_service::manager::ShardingManager;
+use coupon_stack::Stack;
+use coupon_store::clock::Clock;
+use coupon_store::embedded::bulk::Bulk as EmbeddedBulk;
+use coupon_store::embedded::folder::Folder;
+use coupon_store::servers::bulk::Bulk as ServersBulk;
+use coupon_store::servers::cluster::Cluster;
+use coupon_store::settings::NoSettings;
+use coupon_store::settings::{ServersSettings, Sources};
+use coupon_store::{
     Attempt, Backend, Decided, Decision, PageRequest, PlacedResult, Visit, embedded, servers,
 };
-use coupon_service::clock::Clock;
-use coupon_service::manager::ShardingManager;
-use coupon_service::settings::{ServersSettings, Sources};
-use coupon_stack::Stack;
 use mysql_async::prelude::Queryable as _;
 use tempfile::TempDir;
 
@@ -140,6 +140,19 @@ impl Bench {
                 conn.query_drop(sql).await.unwrap();
                 conn.disconnect().await.unwrap();
             }
+        }
+    }
+
+    /// Changes a shard's file.
+    pub(crate) fn edit_shard(&self, shard: ShardId, sql: &str) {
+        match self {
+            Self::Embedded { dir, .. } => {
+                let file = dir.path().join(format!("shard-{}.sqlite", shard.number()));
+                let shard = rusqlite::Connection::open(file).unwrap();
+                shard.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
+                shard.execute_batch(sql).unwrap();
+            }
+            Self::Servers { .. } => panic!("this is about files"),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use coupon_core::{RoomId, UserId};
-use coupon_service::backend::{Backend, Decision, Offer};
+use coupon_store::{Backend, Decision, Offer};
 
 use crate::bench::{Bench, PLENTY, SCARCE, coupon_id, grab, remaining};
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use amqprs::BasicProperties;
 use amqprs::channel::{BasicPublishArguments, QueueDeclareArguments, QueuePurgeArguments};
-use coupon_service::backend::servers::broker::Broker;
-use coupon_service::backend::servers::cluster::Cluster;
-use coupon_service::backend::servers::gate::RedisServer;
-use coupon_service::backend::servers::names::Names;
-use coupon_service::backend::servers::verify::verify;
-use coupon_service::backend::{Backend, Decision, Visit, servers};
-use coupon_service::settings::{Role, ServersSettings};
+use coupon_store::servers::broker::Broker;
+use coupon_store::servers::cluster::Cluster;
+use coupon_store::servers::gate::RedisServer;
+use coupon_store::servers::names::Names;
+use coupon_store::servers::verify::verify;
+use coupon_store::settings::{Role, ServersSettings};
+use coupon_store::{Backend, Decision, Visit, servers};
 use deadpool_redis::redis;
 use mysql_async::prelude::Queryable as _;
 use tokio::time::Instant;
@@ -163,7 +163,7 @@ fn a_result_that_is_granted_and_not_stored_is_never_called_absent() {
         let now = bench.clock().now();
         let pending = manager.find(unclear.id, None, now).await.unwrap_err();
         assert!(pending.to_string().contains("this result"), "{pending}");
-        let spending = coupon_service::backend::Spending {
+        let spending = coupon_store::Spending {
             user: unclear.user,
             id: unclear.id,
             amount: coupon_core::Money::from_cents(100),
@@ -331,7 +331,7 @@ fn a_process_that_is_set_to_another_redis_takes_no_gate_from_those_that_are_well
         let url = bench.settings().redis.expose().replace("127.0.0.1", "localhost");
         let url = format!("{}/1", url.trim_end_matches('/'));
         let settings = ServersSettings {
-            redis: coupon_service::settings::ServerUrl::new(url),
+            redis: coupon_store::settings::ServerUrl::new(url),
             ..bench.settings().clone()
         };
         let options = servers::Options { servers: settings, workers: 1, shard_backlog: 1_000 };

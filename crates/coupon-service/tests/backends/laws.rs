@@ -1,9 +1,7 @@
 //! What holds on every backend.
 
 use coupon_core::{Money, ResultId, ResultQuery, RoomId, ShardId, TableId, TimeRange, UserId};
-use coupon_service::backend::{
-    Decision, Offer, PageRequest, SpendOutcome, Spending, Stock, Summary, Totals, Visit,
-};
+use coupon_store::{Decision, Offer, PageRequest, SpendOutcome, Spending, Stock, Summary, Totals, Visit};
 
 use crate::bench::{
     Bench, EARLY, ENDED, INACTIVE, PLENTY, SCARCE, USERS, attempt, coupon_id, decide, grab, held_by, manager,
@@ -74,11 +72,7 @@ pub(crate) async fn two_grabs_of_one_user_in_one_batch_are_one(bench: &Bench) {
     let backend = bench.open();
     let ids = backend.ids.generator(bench.clock(), 0);
     let mut ids = ids;
-    let of = |id| coupon_service::backend::Attempt {
-        user: UserId::new(7).unwrap(),
-        coupon: coupon_id(PLENTY),
-        id,
-    };
+    let of = |id| coupon_store::Attempt { user: UserId::new(7).unwrap(), coupon: coupon_id(PLENTY), id };
     let (first, second) = (of(ids.make().unwrap()), of(ids.make().unwrap()));
     let decided = backend.gate.reserve(&[first, second]).await.unwrap();
     assert_eq!(decided.decisions, [Decision::Granted, Decision::Pending(first.id)]);

@@ -11,6 +11,7 @@ mod bench;
 mod client;
 mod edited;
 mod epochs;
+mod inbox;
 mod laws;
 mod recorded;
 #[allow(dead_code, reason = "each suite that shares this uses its own part of it")]

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use coupon_core::{CouponId, Placement, Plan, ResultQuery, RouteError, RowKey, ShardId, ShardingStrategy};
-use coupon_service::backend::{Backend, embedded, servers};
-use coupon_service::clock::Clock;
+use coupon_store::clock::Clock;
+use coupon_store::{Backend, embedded, servers};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts};
 

@@ -6,9 +6,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
-use coupon_service::NoSettings;
 use coupon_service::app::Application;
-use coupon_service::settings::Sources;
+use coupon_store::settings::NoSettings;
+use coupon_store::settings::Sources;
 
 use crate::bench::{Bench, ParityAndDay};
 use crate::client::{Answer, Connection, post, request};

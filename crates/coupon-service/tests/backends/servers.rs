@@ -5,14 +5,14 @@ use std::sync::Arc;
 use amqprs::BasicProperties;
 use amqprs::channel::{BasicPublishArguments, QueueDeclareArguments, QueueDeleteArguments};
 use coupon_core::ShardingStrategy as _;
-use coupon_service::backend::servers::broker::Broker;
-use coupon_service::backend::servers::cluster::Cluster;
-use coupon_service::backend::servers::gate::RedisServer;
-use coupon_service::backend::servers::names::Namespace;
-use coupon_service::backend::servers::verify::verify;
-use coupon_service::backend::{Backend, Decision, Visit, servers};
-use coupon_service::clock::Clock;
-use coupon_service::settings::{Role, ServerUrl, ServersSettings};
+use coupon_store::clock::Clock;
+use coupon_store::servers::broker::Broker;
+use coupon_store::servers::cluster::Cluster;
+use coupon_store::servers::gate::RedisServer;
+use coupon_store::servers::names::Namespace;
+use coupon_store::servers::verify::verify;
+use coupon_store::settings::{Role, ServerUrl, ServersSettings};
+use coupon_store::{Backend, Decision, Visit, servers};
 use mysql_async::prelude::Queryable as _;
 
 use crate::bench::{
@@ -66,8 +66,8 @@ fn a_process_that_only_takes_grabs_needs_one_that_stores_them() {
             servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap()
         };
         // The gate is filled by whoever comes first; that takes a consumer.
-        let consumer = role(coupon_service::settings::Role::Consumer);
-        let api = role(coupon_service::settings::Role::Api);
+        let consumer = role(coupon_store::settings::Role::Consumer);
+        let api = role(coupon_store::settings::Role::Api);
         assert!(consumer.hand_over.refusal(shard_of(1)).unwrap().why.contains("consumer"));
         assert_eq!(consumer.hand_over.ready(), Ok(()), "it is ready for what it does");
         assert_eq!(api.hand_over.refusal(shard_of(1)), None);
@@ -79,7 +79,7 @@ fn a_process_that_only_takes_grabs_needs_one_that_stores_them() {
         drop(consumer);
         assert_eq!(grab(&api, bench, 2, PLENTY).await, Decision::Granted);
         assert_eq!(held_by(&api, 2).await.len(), 1);
-        let consumer = role(coupon_service::settings::Role::Consumer);
+        let consumer = role(coupon_store::settings::Role::Consumer);
         api.hand_over.drain().await.unwrap();
         assert_eq!(held_by(&api, 2).await.len(), 2);
         api.hand_over.close();

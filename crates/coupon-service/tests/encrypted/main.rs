@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, mpsc};
 
 use coupon_core::{Placement, Plan, ResultQuery, RouteError, RowKey, ShardId, ShardingStrategy};
-use coupon_service::NoSettings;
 use coupon_service::app::Application;
-use coupon_service::backend::servers::broker::Broker;
-use coupon_service::backend::servers::gate::RedisServer;
-use coupon_service::backend::servers::mysql::Database;
-use coupon_service::clock::Clock;
-use coupon_service::settings::{ServersSettings, Settings, Sources};
 use coupon_stack::{Certificates, Options, Stack};
+use coupon_store::clock::Clock;
+use coupon_store::servers::broker::Broker;
+use coupon_store::servers::gate::RedisServer;
+use coupon_store::servers::mysql::Database;
+use coupon_store::settings::NoSettings;
+use coupon_store::settings::{ServersSettings, Settings, Sources};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 #[derive(Debug)]

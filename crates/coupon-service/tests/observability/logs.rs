@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use coupon_service::NoSettings;
-use coupon_service::settings::{LogFormat, LogSettings, Sources};
 use coupon_service::telemetry::subscriber;
+use coupon_store::settings::NoSettings;
+use coupon_store::settings::{LogFormat, LogSettings, Sources};
 use tracing::Level;
 
 use crate::client::request;

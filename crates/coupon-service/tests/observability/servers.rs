@@ -8,11 +8,11 @@ use std::thread::JoinHandle;
 
 use actix_web::dev::ServerHandle;
 use coupon_core::{Placement, Plan, ResultQuery, RouteError, RowKey, ShardId, ShardingStrategy};
-use coupon_service::NoSettings;
 use coupon_service::app::Application;
-use coupon_service::clock::Clock;
-use coupon_service::settings::Sources;
 use coupon_stack::{Options, Stack};
+use coupon_store::clock::Clock;
+use coupon_store::settings::NoSettings;
+use coupon_store::settings::Sources;
 
 use crate::client::{Answer, Connection, post, request};
 use crate::document::agrees;

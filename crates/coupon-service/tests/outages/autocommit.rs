@@ -1,6 +1,6 @@
 //! Servers whose sessions begin with `autocommit=0`.
 
-use coupon_service::backend::Decision;
+use coupon_store::Decision;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts};
 

@@ -23,10 +23,10 @@ mod told;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use coupon_service::backend::servers::gate::RedisServer;
-use coupon_service::backend::{Backend, Decision, Visit, servers};
-use coupon_service::settings::{ServerUrl, ServersSettings};
 use coupon_stack::Server;
+use coupon_store::servers::gate::RedisServer;
+use coupon_store::settings::{ServerUrl, ServersSettings};
+use coupon_store::{Backend, Decision, Visit, servers};
 use deadpool_redis::redis;
 
 use bench::{
@@ -266,8 +266,7 @@ fn a_redis_that_may_forget_stops_the_start() {
     let _alone = alone();
     let bench = Bench::servers();
     let set = async |policy: &str| {
-        let redis =
-            coupon_service::backend::servers::gate::RedisServer::new(&bench.settings().redis).unwrap();
+        let redis = coupon_store::servers::gate::RedisServer::new(&bench.settings().redis).unwrap();
         let mut connection = redis.connect().await.unwrap();
         let mut command = deadpool_redis::redis::cmd("CONFIG");
         command.arg("SET").arg("maxmemory-policy").arg(policy);

@@ -3,8 +3,8 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use coupon_service::backend::{Backend, Decision, servers};
-use coupon_service::settings::{Role, ServersSettings};
+use coupon_store::settings::{Role, ServersSettings};
+use coupon_store::{Backend, Decision, servers};
 
 use crate::alone;
 use crate::bench::{Bench, PLENTY, ParityAndDay, grab, held_by, remaining, run, stack};

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use coupon_service::backend::{Decision, Visit};
-use coupon_service::settings::ServersSettings;
+use coupon_store::settings::ServersSettings;
+use coupon_store::{Decision, Visit};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts, Params, Row};
 

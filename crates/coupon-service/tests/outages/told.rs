@@ -4,10 +4,10 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use coupon_service::backend::Decision;
-use coupon_service::settings::{LogFormat, LogSettings};
 use coupon_service::telemetry::subscriber;
 use coupon_stack::Server;
+use coupon_store::Decision;
+use coupon_store::settings::{LogFormat, LogSettings};
 use serde_json::Value;
 
 use crate::bench::{Bench, PLENTY, grab, run, stack};

@@ -8,8 +8,8 @@ use amqprs::channel::{
     QueuePurgeArguments,
 };
 use anyhow::{Context, Result, ensure};
-use coupon_service::backend::servers::broker::Broker;
 use coupon_stack::Server;
+use coupon_store::servers::broker::Broker;
 use serde_json::Value;
 
 use super::databases::todays_shard;

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use coupon_core::books::Told;
 use coupon_core::{CouponId, CouponStatus, ShardId, Timestamp};
-use coupon_service::backend::embedded::books;
-use coupon_service::backend::embedded::folder::Folder;
+use coupon_store::embedded::books;
+use coupon_store::embedded::folder::Folder;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::Counts;

@@ -11,9 +11,9 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use coupon_core::{Day, Timestamp};
-use coupon_service::backend::servers::cluster::Cluster;
-use coupon_service::backend::servers::markers::settle_queues;
-use coupon_service::settings::ServersSettings;
+use coupon_store::servers::cluster::Cluster;
+use coupon_store::servers::markers::settle_queues;
+use coupon_store::settings::ServersSettings;
 use mysql_async::Error;
 
 use self::books::Books;

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use coupon_core::{CouponId, Day, RESULT_ID_EPOCH, ResultId, ShardId, TableId};
-use coupon_service::backend::embedded::books;
-use coupon_service::backend::embedded::folder::Folder;
+use coupon_store::embedded::books;
+use coupon_store::embedded::folder::Folder;
 use rusqlite::{Connection, Transaction};
 
 use super::{ArchiveReport, Counts};

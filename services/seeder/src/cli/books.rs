@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use coupon_service::backend::servers::rebuild::Rebuilt;
-use coupon_service::settings::BackendKind;
+use coupon_store::servers::rebuild::Rebuilt;
+use coupon_store::settings::BackendKind;
 
 use super::storage::Storage;
 use super::{COULD_NOT_ASK, complain, say};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use coupon_service::settings::{BackendKind, Sources, StorageSettings};
+use coupon_store::settings::{BackendKind, Sources, StorageSettings};
 
 /// What decides where data lives: any other setting is the strategy's.
 const STORAGE: [&str; 4] = ["backend", "shards", "embedded", "servers"];

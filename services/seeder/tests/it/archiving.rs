@@ -135,15 +135,14 @@ fn an_inbox_must_be_sorted_into_its_tables_first() {
 fn a_folder_that_a_service_has_open_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     seed(dir.path(), "hash", &small(300));
-    let options = coupon_service::backend::embedded::Options {
+    let options = coupon_store::embedded::Options {
         data: dir.path().to_owned(),
         readers: std::num::NonZeroUsize::MIN,
         max_file_mb: 0,
         shard_backlog: 100,
     };
-    let clock = coupon_service::clock::Clock::system();
-    let service =
-        coupon_service::backend::embedded::open(&options, &*crate::common::strategy("hash"), &clock).unwrap();
+    let clock = coupon_store::clock::Clock::system();
+    let service = coupon_store::embedded::open(&options, &*crate::common::strategy("hash"), &clock).unwrap();
     let error = archive(dir.path(), "2026-11-22").unwrap_err().to_string();
     assert!(error.contains("in use"), "{error}");
     service.hand_over.close();

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::common::{
     assert_books_balance, main_db, now, number, rows, seed, shard_db, small, strategy, tables,
 };
-use coupon_service::backend::embedded::folder::{Folder, FolderError};
+use coupon_store::embedded::folder::{Folder, FolderError};
 use rusqlite::types::Value;
 use seeder::{SeedOptions, Silent};
 

@@ -9,10 +9,10 @@ use std::thread::JoinHandle;
 
 use actix_web::dev::ServerHandle;
 use coupon_core::{Day, Timestamp};
-use coupon_service::NoSettings;
 use coupon_service::app::Application;
-use coupon_service::clock::Clock;
-use coupon_service::settings::Sources;
+use coupon_store::clock::Clock;
+use coupon_store::settings::NoSettings;
+use coupon_store::settings::Sources;
 use seeder::{SeedOptions, Silent};
 
 use crate::common::{Place, small, strategy};

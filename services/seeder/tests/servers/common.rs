@@ -5,8 +5,8 @@ use std::num::NonZeroU16;
 use std::sync::{Arc, OnceLock};
 
 use coupon_core::{ShardingStrategy, TableId, Timestamp};
-use coupon_service::settings::{ServersSettings, Sources};
 use coupon_stack::{Options, Stack};
+use coupon_store::settings::{ServersSettings, Sources};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts, Row, Value};
 use seeder::{SeedOptions, SeedReport, Silent};

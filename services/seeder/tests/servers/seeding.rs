@@ -7,10 +7,10 @@ use amqprs::connection::{Connection, OpenConnectionArguments};
 use coupon_core::{
     CouponId, CouponResult, LiveRoom, Placement, ResultId, RoomId, RoomStatus, ShardId, TableId, UserId,
 };
-use coupon_service::backend::servers::bulk::Bulk;
-use coupon_service::backend::servers::cluster::Cluster;
-use coupon_service::backend::servers::wipe::wipe_unused;
-use coupon_service::settings::ServerUrl;
+use coupon_store::servers::bulk::Bulk;
+use coupon_store::servers::cluster::Cluster;
+use coupon_store::servers::wipe::wipe_unused;
+use coupon_store::settings::ServerUrl;
 use deadpool_redis::redis::{self, Client};
 use rusqlite::types::ValueRef;
 use seeder::Silent;

@@ -16,8 +16,8 @@ use std::io::{self, Write};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-use coupon_service::settings::{LogFormat, LogSettings};
 use coupon_service::telemetry::subscriber;
+use coupon_store::settings::{LogFormat, LogSettings};
 use proptest::prop_assert;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseResult, TestRunner};

@@ -4,9 +4,9 @@
 
 use anyhow::{Context, Result};
 use coupon_core::{CouponId, CouponStatus, Timestamp};
-use coupon_service::backend::servers::books::settle;
-use coupon_service::backend::servers::cluster::Cluster;
-use coupon_service::backend::servers::mysql::{Database, DatabaseError};
+use coupon_store::servers::books::settle;
+use coupon_store::servers::cluster::Cluster;
+use coupon_store::servers::mysql::{Database, DatabaseError};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 use coupon_core::{CouponId, Day, ShardId, TableId};
-use coupon_service::backend::servers::mysql::{Database, DatabaseError};
-use coupon_service::backend::servers::rebuild::RETIRED;
+use coupon_store::servers::mysql::{Database, DatabaseError};
+use coupon_store::servers::rebuild::RETIRED;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error, Transaction, TxOpts};
 

@@ -1,0 +1,216 @@
+//! Tells the main database what the shards have stored: each outbox entry exactly once, many in one transaction.
+//!
+//! It trails the grabs by a moment, and no grab waits for it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use coupon_core::books::{self, Told};
+use coupon_core::{CouponId, ShardId};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use super::books::{apply, position};
+use super::state::{ShardState, lock};
+use crate::Unavailable;
+use crate::clock::Clock;
+use crate::measure::Applied;
+use crate::outage::TaskOutage;
+use crate::set_aside::{Place, SetAside};
+
+/// How long entries gather before they are applied: main need not be told of every commit by itself.
+const GATHER: Duration = Duration::from_millis(200);
+const RETRY: Duration = Duration::from_millis(500);
+
+/// What one shard transaction changed, for main.
+#[derive(Debug, Clone)]
+pub(super) struct OutboxEntry {
+    pub(super) shard: ShardId,
+    pub(super) id: i64,
+    /// Rows stored, or, below zero, rows that the seeder's `archive` retired and had no time to tell of.
+    pub(super) deltas: Vec<(CouponId, i64)>,
+}
+
+impl OutboxEntry {
+    /// `[[coupon_id,rows],…]`, as the outbox holds it.
+    pub(super) fn deltas_as_json(&self) -> String {
+        let pairs: Vec<String> =
+            self.deltas.iter().map(|(coupon, rows)| format!("[{coupon},{rows}]")).collect();
+        format!("[{}]", pairs.join(","))
+    }
+}
+
+/// What the applier is woken for. Entries pile up without waking it: under load there is one a commit.
+pub(super) enum Note {
+    /// The first entry since the pile was taken.
+    Entries,
+    /// Answer once everything before is applied.
+    Marker(Reply),
+    /// Apply everything before, and end.
+    Stop,
+}
+
+type Reply = oneshot::Sender<Result<(), Unavailable>>;
+
+/// The way to the applier.
+#[derive(Clone)]
+pub(super) struct ToMain {
+    pile: Arc<Mutex<Vec<OutboxEntry>>>,
+    notes: Sender<Note>,
+    lag: Arc<AtomicU64>,
+    pub(super) applied: Arc<Applied>,
+}
+
+impl ToMain {
+    /// Adds an entry that its shard has committed.
+    pub(super) fn tell(&self, entry: OutboxEntry) {
+        self.lag.fetch_add(1, Ordering::Relaxed);
+        let mut pile = lock(&self.pile);
+        pile.push(entry);
+        if pile.len() == 1 {
+            // Without an applier the service is stopping; main catches up from the outbox at the next start.
+            let _ = self.notes.send(Note::Entries);
+        }
+    }
+
+    /// Sends a marker, or the end.
+    pub(super) fn send(&self, note: Note) -> Result<(), Unavailable> {
+        self.notes.send(note).map_err(|_| Unavailable::new("the main database", "its writer has stopped"))
+    }
+
+    /// Entries that main has not applied yet.
+    pub(super) fn lag(&self) -> u64 {
+        self.lag.load(Ordering::Relaxed)
+    }
+}
+
+/// What has arrived and is not done with.
+#[derive(Default)]
+struct Inbox {
+    entries: Vec<OutboxEntry>,
+    markers: Vec<Reply>,
+    stop: bool,
+}
+
+impl Inbox {
+    fn take(&mut self, note: Note) {
+        match note {
+            Note::Entries => {}
+            Note::Marker(marker) => self.markers.push(marker),
+            Note::Stop => self.stop = true,
+        }
+    }
+
+    /// Lets entries pile up for a moment, or until somebody waits for them, and takes them.
+    fn gather(&mut self, notes: &Receiver<Note>, pile: &Mutex<Vec<OutboxEntry>>) {
+        let until = Instant::now() + GATHER;
+        while self.markers.is_empty() && !self.stop {
+            match notes.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(note) => self.take(note),
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => self.stop = true,
+            }
+        }
+        // Markers first: what was committed before they were sent is on the pile by now.
+        notes.try_iter().for_each(|note| self.take(note));
+        self.entries.append(&mut lock(pile));
+    }
+}
+
+/// The thread that applies entries.
+pub(super) struct Applier {
+    db: Connection,
+    shards: Vec<Arc<ShardState>>,
+    pile: Arc<Mutex<Vec<OutboxEntry>>>,
+    lag: Arc<AtomicU64>,
+    applied: Arc<Applied>,
+    clock: Clock,
+    set_aside: SetAside,
+    outage: TaskOutage,
+}
+
+impl Applier {
+    /// Starts the thread. It ends when told to, after what was sent before.
+    pub(super) fn start(
+        db: Connection,
+        shards: Vec<Arc<ShardState>>,
+        clock: Clock,
+        set_aside: SetAside,
+    ) -> anyhow::Result<(ToMain, JoinHandle<()>)> {
+        let (notes, receiver) = channel();
+        let to_main = ToMain { pile: Arc::default(), notes, lag: Arc::default(), applied: Arc::default() };
+        let (pile, lag) = (Arc::clone(&to_main.pile), Arc::clone(&to_main.lag));
+        let applied = Arc::clone(&to_main.applied);
+        let outage = TaskOutage::new(
+            "main takes no stock changes; they are kept and told later",
+            "main is told of stock changes again",
+        );
+        let applier = Self { db, shards, pile, lag, applied, clock, set_aside, outage };
+        let thread =
+            thread::Builder::new().name("main-apply".to_owned()).spawn(move || applier.run(&receiver))?;
+        Ok((to_main, thread))
+    }
+
+    fn run(mut self, notes: &Receiver<Note>) {
+        let mut inbox = Inbox::default();
+        // What was parked when the folder was open last may make sense by now.
+        let parked = self.apply(&[]);
+        self.outage.tried(&parked);
+        while !inbox.stop {
+            if inbox.entries.is_empty() {
+                match notes.recv() {
+                    Ok(note) => inbox.take(note),
+                    Err(_) => return,
+                }
+            }
+            inbox.gather(notes, &self.pile);
+            let done = if inbox.entries.is_empty() { Ok(()) } else { self.apply(&inbox.entries) };
+            self.outage.tried(&done);
+            match done {
+                Ok(()) => {
+                    self.applied(&inbox.entries);
+                    inbox.entries.clear();
+                    inbox.markers.drain(..).for_each(|marker| drop(marker.send(Ok(()))));
+                }
+                // When stopping, the outbox still has the entries: the next start applies them.
+                Err(error) => {
+                    let unavailable = || Unavailable::new("the main database", &error);
+                    inbox.markers.drain(..).for_each(|marker| drop(marker.send(Err(unavailable()))));
+                    thread::sleep(RETRY);
+                }
+            }
+        }
+    }
+
+    /// One transaction: stock, its logs, and how far each shard's outbox has been applied.
+    fn apply(&mut self, entries: &[OutboxEntry]) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
+        let mut by_shard: BTreeMap<ShardId, Vec<books::Entry<'_>>> = BTreeMap::new();
+        for entry in entries {
+            by_shard.entry(entry.shard).or_default().push((entry.id, &entry.deltas));
+        }
+        let mut told = Told::default();
+        for (shard, entries) in by_shard {
+            told.take(shard, position(&transaction, shard)?, entries)?;
+        }
+        let found = apply(&transaction, told, self.clock.now())?;
+        transaction.commit()?;
+        self.set_aside.tell(Place::Books, found);
+        self.applied.told(entries.len(), began.elapsed());
+        Ok(())
+    }
+
+    fn applied(&self, entries: &[OutboxEntry]) {
+        for entry in entries {
+            if let Some(state) = self.shards.get(entry.shard.index()) {
+                state.applied.fetch_max(entry.id, Ordering::Release);
+            }
+        }
+        self.lag.fetch_sub(entries.len() as u64, Ordering::Relaxed);
+    }
+}

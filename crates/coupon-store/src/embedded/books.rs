@@ -1,0 +1,137 @@
+//! Main's books in its file: what the shards' outboxes tell, by the law of [`coupon_core::books`].
+
+use std::collections::BTreeMap;
+
+use coupon_core::books::{Delta, Line, Posting, Stock, Told, post};
+use coupon_core::{CouponId, ShardId, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::sql::parsed;
+use crate::set_aside::{self, Found};
+
+/// Deltas that are parked, by coupon.
+type Parked = BTreeMap<CouponId, Vec<Delta>>;
+
+/// How far a shard's outbox has been applied.
+///
+/// # Errors
+/// When SQLite cannot read it.
+pub fn position(db: &Connection, shard: ShardId) -> rusqlite::Result<i64> {
+    db.prepare_cached("SELECT COALESCE(MAX(outbox_id), 0) FROM outbox_positions WHERE shard = ?1")?
+        .query_row([shard.number()], |row| row.get(0))
+}
+
+/// Applies what main is told, within a transaction. Says which coupons have no room for it, and why.
+///
+/// # Errors
+/// When SQLite refuses; then the transaction must not be committed.
+pub fn apply(db: &Connection, mut told: Told, now: Timestamp) -> anyhow::Result<Found> {
+    let parked = read_parked(db)?;
+    for (coupon, deltas) in &parked {
+        told.put_before(*coupon, deltas.iter().copied());
+    }
+    let mut log_id: i64 =
+        db.query_row("SELECT COALESCE(MAX(log_id), 0) FROM stock_logs", [], |row| row.get(0))?;
+    let mut found = Found::new();
+    for (coupon, deltas) in &told.coupons {
+        let posting = post(told.word, stock(db, *coupon)?, deltas);
+        if !posting.lines.is_empty() {
+            update(db, *coupon, posting.after, now)?;
+        }
+        for line in &posting.lines {
+            log_id += 1;
+            log(db, log_id, *coupon, line, now)?;
+        }
+        let parked_before = parked.get(coupon).map_or(&[][..], Vec::as_slice);
+        if parked_before != posting.parked {
+            park(db, *coupon, &posting)?;
+        }
+        if let (Some(why), false) = (posting.why, posting.parked.is_empty()) {
+            found.insert(set_aside::number(*coupon), why.to_string());
+        }
+    }
+    for (shard, id) in &told.positions {
+        db.prepare_cached(
+            "INSERT INTO outbox_positions (shard, outbox_id) VALUES (?1, ?2) \
+             ON CONFLICT (shard) DO UPDATE SET outbox_id = excluded.outbox_id",
+        )?
+        .execute(params![shard.number(), id])?;
+    }
+    Ok(found)
+}
+
+fn read_parked(db: &Connection) -> rusqlite::Result<Parked> {
+    let sql =
+        "SELECT coupon_id, shard, outbox_id, delta FROM parked_deltas ORDER BY coupon_id, shard, retired";
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    let mut parked = Parked::new();
+    while let Some(row) = rows.next()? {
+        let delta = Delta { shard: ShardId::new(row.get(1)?), entry: row.get(2)?, rows: row.get(3)? };
+        parked.entry(parsed(row, 0, CouponId::new)?).or_default().push(delta);
+    }
+    Ok(parked)
+}
+
+fn park(db: &Connection, coupon: CouponId, posting: &Posting) -> rusqlite::Result<()> {
+    db.prepare_cached("DELETE FROM parked_deltas WHERE coupon_id = ?1")?.execute([coupon.get()])?;
+    let why = posting.why.map(|why| why.to_string()).unwrap_or_default();
+    let sql = "INSERT INTO parked_deltas (coupon_id, shard, retired, outbox_id, delta, reason) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    for Delta { shard, entry, rows } in &posting.parked {
+        let values = params![coupon.get(), shard.number(), i64::from(*rows < 0), entry, rows, why];
+        db.prepare_cached(sql)?.execute(values)?;
+    }
+    Ok(())
+}
+
+/// SQLite holds in a column whatever was put there.
+fn stock(db: &Connection, coupon: CouponId) -> rusqlite::Result<Option<Stock>> {
+    db.prepare_cached(
+        "SELECT CAST(total_stock AS INTEGER), CAST(remaining_stock AS INTEGER) FROM coupons WHERE coupon_id = ?1",
+    )?
+    .query_row([coupon.get()], |row| Ok(Stock { total: row.get(0)?, remaining: row.get(1)? }))
+    .optional()
+}
+
+fn update(db: &Connection, coupon: CouponId, after: Stock, now: Timestamp) -> rusqlite::Result<usize> {
+    let sql = "UPDATE coupons SET total_stock = ?2, remaining_stock = ?3, update_time = MAX(update_time, ?4) \
+               WHERE coupon_id = ?1";
+    let values = params![coupon.get(), after.total, after.remaining, now.millis()];
+    db.prepare_cached(sql)?.execute(values)
+}
+
+fn log(db: &Connection, id: i64, coupon: CouponId, line: &Line, now: Timestamp) -> rusqlite::Result<usize> {
+    let sql = "INSERT INTO stock_logs (log_id, coupon_id, operation_type, stock_before, stock_after, \
+               operator, shard, outbox_id, create_time) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    db.prepare_cached(sql)?.execute(params![
+        id,
+        coupon.get(),
+        line.operation.code(),
+        line.before,
+        line.after,
+        line.operator,
+        line.shard.number(),
+        line.entry,
+        now.millis(),
+    ])
+}
+
+/// The number of an entry of an outbox, and the rows that it adds of each coupon.
+pub type NumberedDeltas = (i64, Vec<(CouponId, i64)>);
+
+/// Entries of a shard's outbox above a position, oldest first.
+///
+/// # Errors
+/// When SQLite cannot read them, or one is damaged.
+pub fn entries(db: &Connection, above: i64) -> anyhow::Result<Vec<NumberedDeltas>> {
+    let mut statement =
+        db.prepare("SELECT outbox_id, deltas FROM outbox WHERE outbox_id > ?1 ORDER BY outbox_id")?;
+    let rows = statement.query_map([above], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    rows.map(|row| {
+        let (id, deltas) = row?;
+        let damaged = |error| anyhow::anyhow!("outbox entry {id} is damaged: {error}");
+        Ok((id, serde_json::from_str(&deltas).map_err(damaged)?))
+    })
+    .collect()
+}

@@ -1,0 +1,171 @@
+//! The hand-over of the embedded backend: to the shard's writing thread, and back after its commit.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use coupon_core::{Placement, ShardId};
+use tokio::sync::oneshot;
+
+use super::applier::{Note, ToMain};
+use super::state::{ShardState, lock};
+use super::writer::Message;
+use crate::metrics::Exposition;
+use crate::{HandOver, LocalFuture, PlacedResult, SpendOutcome, Spending, Unavailable};
+
+/// One shard's writer, as others see it.
+pub(super) struct WriterHandle {
+    pub(super) messages: Sender<Message>,
+    pub(super) state: Arc<ShardState>,
+}
+
+/// All writers, and the applier behind them.
+pub(super) struct Writers {
+    shards: Vec<WriterHandle>,
+    to_main: ToMain,
+    backlog: usize,
+    /// Writers first, the applier last: it must hear what they have to say.
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Writers {
+    pub(super) fn new(
+        shards: Vec<WriterHandle>,
+        to_main: ToMain,
+        backlog: usize,
+        threads: Vec<JoinHandle<()>>,
+    ) -> Self {
+        Self { shards, to_main, backlog, threads: Mutex::new(threads) }
+    }
+
+    pub(super) async fn spend(
+        &self,
+        placement: Placement,
+        spending: Spending,
+    ) -> Result<SpendOutcome, Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        self.send(placement.shard, Message::Spend { table: placement.table, spending, reply })?;
+        answer.await.map_err(|_| stopped(placement.shard))?
+    }
+
+    fn send(&self, shard: ShardId, message: Message) -> Result<(), Unavailable> {
+        let writer = self.shards.get(shard.index()).ok_or_else(|| stopped(shard))?;
+        writer.messages.send(message).map_err(|_| {
+            writer.state.up.store(false, Ordering::Relaxed);
+            stopped(shard)
+        })
+    }
+
+    fn waiting(&self, shard: ShardId) -> Option<&AtomicUsize> {
+        self.shards.get(shard.index()).map(|writer| &writer.state.waiting)
+    }
+
+    /// Ends the threads, each after what was sent to it before; does nothing the second time.
+    fn stop(&self) {
+        for writer in &self.shards {
+            let _ = writer.messages.send(Message::Stop);
+        }
+        let mut threads = std::mem::take(&mut *lock(&self.threads));
+        let applier = threads.pop();
+        threads.into_iter().for_each(join);
+        let _ = self.to_main.send(Note::Stop);
+        applier.into_iter().for_each(join);
+    }
+
+    async fn reached(&self) -> Result<(), Unavailable> {
+        // Every writer works at once; the answers are then waited for in turn.
+        let mut answers = Vec::with_capacity(self.shards.len());
+        for shard in (0..).map(ShardId::new).take(self.shards.len()) {
+            let (reply, answer) = oneshot::channel();
+            self.send(shard, Message::Marker { reply })?;
+            answers.push((shard, answer));
+        }
+        for (shard, answer) in answers {
+            answer.await.map_err(|_| stopped(shard))??;
+        }
+        let (reply, answer) = oneshot::channel();
+        self.to_main.send(Note::Marker(reply))?;
+        answer.await.map_err(|_| Unavailable::new("the main database", "its writer has stopped"))?
+    }
+}
+
+/// Whoever lets go of a backend without closing it may open its folder again at once.
+impl Drop for Writers {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn stopped(shard: ShardId) -> Unavailable {
+    Unavailable::new(format!("shard {shard}"), "its writer has stopped")
+}
+
+impl HandOver for Arc<Writers> {
+    fn hand_over(
+        &self,
+        shard: ShardId,
+        _epoch: u64,
+        rows: Vec<PlacedResult>,
+    ) -> LocalFuture<'_, Result<(), Unavailable>> {
+        let (reply, answer) = oneshot::channel();
+        let count = rows.len();
+        if let Some(waiting) = self.waiting(shard) {
+            waiting.fetch_add(count, Ordering::AcqRel);
+        }
+        let sent = self.send(shard, Message::Store { rows, handed_over: Instant::now(), reply });
+        if let (Err(_), Some(waiting)) = (&sent, self.waiting(shard)) {
+            waiting.fetch_sub(count, Ordering::AcqRel);
+        }
+        Box::pin(async move {
+            sent?;
+            answer.await.map_err(|_| stopped(shard))?
+        })
+    }
+
+    fn ready(&self) -> Result<(), Unavailable> {
+        let down = (0..).map(ShardId::new).zip(&self.shards);
+        let down = down.filter(|(_, writer)| !writer.state.up.load(Ordering::Relaxed));
+        let down: Vec<String> = down.map(|(shard, _)| format!("shard {shard}")).collect();
+        if down.is_empty() { Ok(()) } else { Err(Unavailable::new(down.join(", "), "it takes no writes")) }
+    }
+
+    fn refusal(&self, shard: ShardId) -> Option<Unavailable> {
+        let full = self.waiting(shard).is_none_or(|waiting| waiting.load(Ordering::Acquire) >= self.backlog);
+        full.then(|| Unavailable::new(format!("shard {shard}"), "its backlog is full"))
+    }
+
+    fn make_tables(&self, placements: &[Placement]) {
+        for (shard, writer) in (0..).map(ShardId::new).zip(&self.shards) {
+            let here = placements.iter().filter(|placement| placement.shard == shard);
+            let tables = here.map(|placement| placement.table).collect();
+            // A writer that has stopped needs no tables.
+            let _ = writer.messages.send(Message::MakeTables { tables });
+        }
+    }
+
+    fn reconciled(&self) -> u64 {
+        // What is reserved is on its way to the writer: both end with this process.
+        0
+    }
+
+    fn expose(&self, page: &mut Exposition) {
+        self.to_main.applied.expose(page);
+    }
+
+    fn close(&self) {
+        self.stop();
+    }
+
+    fn drain(&self) -> LocalFuture<'_, Result<(), Unavailable>> {
+        Box::pin(self.reached())
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    let name = thread.thread().name().unwrap_or("a writer").to_owned();
+    if thread.join().is_err() {
+        tracing::error!(name, "a thread panicked");
+    }
+}

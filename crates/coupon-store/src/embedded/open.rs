@@ -1,0 +1,354 @@
+//! Opens a data folder as a backend: checks it, rebuilds the gate from it, starts its threads.
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use coupon_core::books::Told;
+use coupon_core::schema::{self, Dialect};
+use coupon_core::{CouponId, Placement, ResultId, ShardId, ShardingStrategy, TableId, Timestamp, UserId};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::applier::{Applier, OutboxEntry, ToMain};
+use super::books;
+use super::catalogue::{EmbeddedCatalogue, all_terms};
+use super::folder::{Folder, FolderError};
+use super::gate::MemoryGate;
+use super::hand_over::{WriterHandle, Writers};
+use super::inbox;
+use super::inbox::Inbox;
+use super::pressure::Pressure;
+use super::reader::Readers;
+use super::shards::{EmbeddedShards, sum_totals};
+use super::sql;
+use super::state::ShardState;
+use super::transaction::make_table;
+use super::writer::{INBOX_MAX, Writer, table_window};
+use crate::clock::Clock;
+use crate::ids::{IdSource, PATIENCE_MS};
+use crate::outage::TaskOutage;
+use crate::set_aside::{Place, SetAside};
+use crate::terms::AllTerms;
+use crate::timekeeping::seconds;
+use crate::{Backend, PlacedResult, Totals};
+
+/// What a writer may keep of its file in memory (SQLite's sign for KiB is a minus): the leaves of the indexes that random
+/// users fall into, for some hundred thousand results.
+const WRITER_CACHE_KIB: i64 = -16_384;
+
+/// How to open a data folder.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The folder.
+    pub data: PathBuf,
+    /// Reading threads a shard.
+    pub readers: NonZeroUsize,
+    /// The largest a shard's file may grow, in MiB; 0 sets no limit.
+    pub max_file_mb: u32,
+    /// The most results that wait for one shard's tables.
+    pub shard_backlog: usize,
+}
+
+/// Opens a data folder for a strategy. A folder that holds nothing gets the sample catalogue.
+///
+/// # Errors
+/// When the folder cannot be used; the message says why, and names it.
+pub fn open(options: &Options, strategy: &dyn ShardingStrategy, clock: &Clock) -> anyhow::Result<Backend> {
+    let folder = Arc::new(open_folder(options, strategy)?);
+    let main = folder.connect_main()?;
+    let AllTerms { terms, found } =
+        all_terms(&main).with_context(|| format!("cannot read {}", folder.main_path().display()))?;
+    let set_aside = SetAside::default();
+    set_aside.tell(Place::Catalogue, found);
+    let gate = Arc::new(MemoryGate::new(&terms, clock.now()));
+
+    let wanted = strategy.tables(table_window(clock));
+    let parts = load_shards(&folder, &wanted, &gate, options)?;
+    for coupon in gate.oversold() {
+        tracing::error!(%coupon, "more results of this coupon are stored than there ever were");
+    }
+    let latest_id = parts.iter().filter_map(|part| part.latest).max();
+    not_ahead(latest_id, clock.now()).with_context(|| format!("cannot use {}", folder.dir().display()))?;
+    let states: Vec<Arc<ShardState>> = parts.iter().map(|part| Arc::clone(&part.state)).collect();
+
+    let (to_main, applier) =
+        Applier::start(folder.connect_main()?, states, clock.clone(), set_aside.clone())?;
+    let mut threads = Vec::new();
+    let (mut handles, mut readers) = (Vec::new(), Vec::new());
+    for part in parts {
+        let started = part.start(&gate, clock, &to_main, options.shard_backlog)?;
+        handles.push(started.writer);
+        threads.push(started.thread);
+        readers.push(started.readers);
+    }
+    threads.push(applier);
+    // From here on, whatever fails, the threads are ended and waited for before the folder is let go of.
+    let writers = Arc::new(Writers::new(handles, to_main.clone(), options.shard_backlog, threads));
+    let main_state = Arc::new(ShardState::new(Vec::new(), Totals::default(), 0, 2));
+    let main_readers = connections(options.readers.get(), || folder.connect_main_reader())?;
+    let main_readers = Readers::start(ShardId::new(0), main_readers, main_state, clock.clone())?;
+    let catalogue = EmbeddedCatalogue::load(&main, &terms, main_readers, to_main, set_aside)?;
+    let data = std::path::absolute(folder.dir()).unwrap_or_else(|_| folder.dir().to_owned());
+    Ok(Backend {
+        kind: "embedded",
+        dataset: folder.dataset().to_owned(),
+        data: Some(data.display().to_string()),
+        namespace: None,
+        ids: IdSource::Own { after: latest_id },
+        gate: Box::new(gate),
+        hand_over: Box::new(Arc::clone(&writers)),
+        shards: Box::new(EmbeddedShards { readers, writers }),
+        catalogue: Box::new(catalogue),
+        lock: Some(folder),
+    })
+}
+
+/// Refuses results from a time that has not come: until then there would be no ids for any grab.
+fn not_ahead(latest: Option<ResultId>, now: Timestamp) -> anyhow::Result<()> {
+    let Some(latest) = latest.map(ResultId::time) else { return Ok(()) };
+    let ahead = latest.millis() - now.millis();
+    anyhow::ensure!(
+        ahead <= PATIENCE_MS,
+        "its latest result is of {latest}, which is {} ahead of this machine's clock ({now}), so that no grab could be \
+         given an id before then. If this clock is wrong now, set it right. If it was wrong when that result was made, \
+         start again after that time, or take the copy of the folder from before",
+        seconds(ahead)
+    );
+    Ok(())
+}
+
+/// The folder, with the sample catalogue if there was nothing in it.
+fn open_folder(options: &Options, strategy: &dyn ShardingStrategy) -> anyhow::Result<Folder> {
+    let (layout, shards) = (strategy.layout(), strategy.shard_count());
+    match Folder::open(&options.data, &layout, shards) {
+        Err(FolderError::NoData { .. }) => {}
+        opened => return Ok(opened?),
+    }
+    let folder = Folder::create(&options.data, &layout, shards)?;
+    folder.mark_incomplete()?;
+    let main = folder.connect_main()?;
+    main.execute_batch("BEGIN")?;
+    for statement in schema::sample(Dialect::Sqlite) {
+        main.execute_batch(&statement).context("cannot load the sample catalogue")?;
+    }
+    main.execute_batch("COMMIT")?;
+    folder.mark_complete()?;
+    tracing::info!(
+        data = %options.data.display(),
+        "the data folder was empty: it now holds a small sample catalogue; the seeder makes a large one"
+    );
+    Ok(folder)
+}
+
+/// What was found on one shard, and the connections to go on with.
+struct Part {
+    shard: ShardId,
+    writer: Connection,
+    readers: Vec<Connection>,
+    state: Arc<ShardState>,
+    tables: HashSet<TableId>,
+    latest: Option<ResultId>,
+    unapplied: Vec<OutboxEntry>,
+    next_outbox_id: i64,
+    inbox: Inbox,
+    parked: HashSet<ResultId>,
+}
+
+struct Started {
+    writer: WriterHandle,
+    thread: thread::JoinHandle<()>,
+    readers: (Readers, Arc<ShardState>),
+}
+
+/// Reads every shard at once: all of them must be read before the first grab.
+fn load_shards(
+    folder: &Folder,
+    wanted: &[Placement],
+    gate: &MemoryGate,
+    options: &Options,
+) -> anyhow::Result<Vec<Part>> {
+    thread::scope(|scope| {
+        let load = |shard| scope.spawn(move || load_shard(folder, shard, wanted, gate, options));
+        let loads: Vec<_> = (0..folder.shards().get()).map(ShardId::new).map(load).collect();
+        let panicked = |_| anyhow::anyhow!("reading a shard panicked");
+        loads.into_iter().map(|load| load.join().map_err(panicked)?).collect()
+    })
+}
+
+fn load_shard(
+    folder: &Folder,
+    shard: ShardId,
+    wanted: &[Placement],
+    gate: &MemoryGate,
+    options: &Options,
+) -> anyhow::Result<Part> {
+    let read = || -> anyhow::Result<Part> {
+        let writer = folder.connect_shard(shard)?;
+        writer.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
+        limit(&writer, options.max_file_mb)?;
+        let wanted =
+            wanted.iter().filter(|placement| placement.shard == shard).map(|placement| placement.table);
+        make_missing(&writer, wanted)?;
+        let latest_first = sql::tables(&writer)?;
+        let tables: HashSet<TableId> = latest_first.iter().copied().collect();
+        let TakenUp { latest, inbox, parked } = take_up_all(&writer, shard, &latest_first, gate)?;
+        let main = folder.connect_main_reader()?;
+        let position = books::position(&main, shard)?;
+        let last: i64 =
+            writer.query_row("SELECT COALESCE(MAX(outbox_id), 0) FROM outbox", [], |row| row.get(0))?;
+        let totals = sum_totals(&writer, &latest_first)?;
+        let readers = connections(options.readers.get(), || folder.connect_shard_reader(shard))?;
+        let open = 1 + readers.len() as u64;
+        let state = Arc::new(ShardState::new(latest_first, totals, parked.len() as u64, open));
+        state.applied.store(position, Ordering::Release);
+        if let Some(earliest) = inbox.rows.iter().map(|row| row.result.grab_time).min() {
+            state.hold_back(earliest);
+            state.waiting.store(inbox.rows.len(), Ordering::Release);
+        }
+        let unapplied = unapplied(&writer, shard, position)?;
+        let next_outbox_id = position.max(last) + 1;
+        Ok(Part { shard, writer, readers, state, tables, latest, unapplied, next_outbox_id, inbox, parked })
+    };
+    read().with_context(|| format!("cannot read {}", folder.shard_path(shard).display()))
+}
+
+/// What main did not get to before the service stopped. A main that was put back since is refused.
+fn unapplied(db: &Connection, shard: ShardId, position: i64) -> anyhow::Result<Vec<OutboxEntry>> {
+    let entries = books::entries(db, position)?;
+    Told::default().take(shard, position, entries.iter().map(|(id, deltas)| (*id, &**deltas)))?;
+    Ok(entries.into_iter().map(|(id, deltas)| OutboxEntry { shard, id, deltas }).collect())
+}
+
+/// Makes the tables that are not there, all or none: one without its indexes would be taken for whole ever after.
+fn make_missing(db: &Connection, wanted: impl Iterator<Item = TableId>) -> rusqlite::Result<()> {
+    let mut there: HashSet<TableId> = sql::tables(db)?.into_iter().collect();
+    let missing: Vec<TableId> = wanted.filter(|table| there.insert(*table)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
+    missing.into_iter().try_for_each(|table| make_table(&transaction, table))?;
+    transaction.commit()
+}
+
+/// What a shard's file says of results, wherever in it they are.
+struct TakenUp {
+    /// The latest id given to any.
+    latest: Option<ResultId>,
+    inbox: Inbox,
+    parked: HashSet<ResultId>,
+}
+
+/// Tells the gate of every result of a shard: in its tables, in its inbox, parked.
+fn take_up_all(
+    db: &Connection,
+    shard: ShardId,
+    tables: &[TableId],
+    gate: &MemoryGate,
+) -> anyhow::Result<TakenUp> {
+    let mut latest = None;
+    for table in tables {
+        latest = latest.max(sql::latest(db, *table)?);
+        take_up(db, *table, gate)?;
+    }
+    let (rows, last_batch) = inbox::read(db, shard)?;
+    for PlacedResult { result, .. } in &rows {
+        latest = latest.max(Some(result.result_id));
+        take_up_one(gate, result.coupon_id, result.user_id, result.result_id);
+    }
+    let parked = take_up_parked(db, gate)?;
+    latest = latest.max(parked.iter().max().copied());
+    let since = (!rows.is_empty()).then(Instant::now);
+    let inbox = Inbox { rows, next_batch: last_batch + 1, since, ..Inbox::default() };
+    Ok(TakenUp { latest, inbox, parked })
+}
+
+/// Tells the gate who holds what; coupons that are over do not matter to it.
+fn take_up(db: &Connection, table: TableId, gate: &MemoryGate) -> rusqlite::Result<()> {
+    sql::holders(db, table, |coupon, user, id| take_up_one(gate, coupon, user, id))
+}
+
+fn take_up_one(gate: &MemoryGate, coupon: CouponId, user: UserId, id: ResultId) {
+    if gate.holds(coupon) && !gate.restore(coupon, user, id) {
+        tracing::error!(%coupon, %user, "this user holds this coupon more than once");
+    }
+}
+
+/// Parked results hold their stock, until a person decides. Says which they are.
+fn take_up_parked(db: &Connection, gate: &MemoryGate) -> rusqlite::Result<HashSet<ResultId>> {
+    let mut parked = HashSet::new();
+    let mut statement = db.prepare("SELECT coupon_id, user_id, result_id FROM parked_results")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (coupon, user) = (sql::parsed(row, 0, CouponId::new)?, sql::parsed(row, 1, UserId::new)?);
+        let id = sql::parsed(row, 2, ResultId::from_number)?;
+        gate.restore_parked(coupon, user, id);
+        parked.insert(id);
+    }
+    Ok(parked)
+}
+
+fn limit(db: &Connection, max_file_mb: u32) -> rusqlite::Result<()> {
+    if max_file_mb > 0 {
+        let page: i64 = db.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+        let pages = i64::from(max_file_mb) * 1024 * 1024 / page.max(1);
+        db.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+fn connections(
+    count: usize,
+    connect: impl Fn() -> rusqlite::Result<Connection>,
+) -> rusqlite::Result<Vec<Connection>> {
+    (0..count).map(|_| connect()).collect()
+}
+
+impl Part {
+    fn start(
+        self,
+        gate: &Arc<MemoryGate>,
+        clock: &Clock,
+        to_main: &ToMain,
+        backlog: usize,
+    ) -> anyhow::Result<Started> {
+        self.unapplied.into_iter().for_each(|entry| to_main.tell(entry));
+        let writer = Writer {
+            shard: self.shard,
+            db: self.writer,
+            state: Arc::clone(&self.state),
+            gate: Arc::clone(gate),
+            clock: clock.clone(),
+            main: to_main.clone(),
+            next_outbox_id: self.next_outbox_id,
+            forgotten: 0,
+            retry: Vec::new(),
+            inbox: self.inbox,
+            // What is in the inbox counts as waiting: it must not fill the backlog by itself.
+            inbox_max: INBOX_MAX.min(backlog / 2),
+            parked: self.parked,
+            pressure: Pressure::default(),
+            resting: None,
+            storing: TaskOutage::of_shard(
+                self.shard,
+                "a commit failed; its results are kept and tried again",
+                "commits succeed again",
+            ),
+            sorting: TaskOutage::of_shard(
+                self.shard,
+                "the inbox is not sorted into its tables; it is tried again",
+                "the inbox is sorted into its tables again",
+            ),
+            known_tables: self.tables,
+        };
+        let (messages, thread) = writer.start()?;
+        let readers = Readers::start(self.shard, self.readers, Arc::clone(&self.state), clock.clone())?;
+        let writer = WriterHandle { messages, state: Arc::clone(&self.state) };
+        Ok(Started { writer, thread, readers: (readers, self.state) })
+    }
+}

@@ -1,0 +1,162 @@
+//! What a shard's writer does within one transaction: tables, rows, outbox, spendings.
+
+use std::collections::{BTreeMap, HashSet};
+
+use coupon_core::schema::{self, Dialect};
+use coupon_core::{CouponId, CouponResult, Money, ResultId, ShardId, TableId, Timestamp};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use super::applier::OutboxEntry;
+use super::{inbox, sql};
+use crate::{PlacedResult, SpendOutcome, Spending, Totals};
+
+/// What a transaction did, to be told once it is committed.
+#[derive(Default)]
+pub(super) struct Done {
+    pub(super) added: Vec<CouponResult>,
+    pub(super) totals: Totals,
+    /// Results that contradict what is stored: nobody may be told that they got them.
+    pub(super) parked: HashSet<ResultId>,
+    pub(super) newly_parked: u64,
+    pub(super) spent: Vec<SpendOutcome>,
+    pub(super) entry: Option<OutboxEntry>,
+    pub(super) new_tables: Vec<TableId>,
+}
+
+/// A transaction that is rolled back unless it is committed.
+pub(super) struct Store<'a> {
+    db: Transaction<'a>,
+    now: Timestamp,
+    pub(super) done: Done,
+}
+
+impl<'a> Store<'a> {
+    pub(super) fn begin(db: &'a Connection, now: Timestamp) -> rusqlite::Result<Self> {
+        let db = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
+        Ok(Self { db, now, done: Done::default() })
+    }
+
+    /// Everything is on disk when this returns.
+    pub(super) fn commit(self) -> rusqlite::Result<Done> {
+        self.db.commit()?;
+        Ok(self.done)
+    }
+
+    /// Makes the tables that are not known to exist.
+    pub(super) fn make_tables(
+        &mut self,
+        wanted: impl Iterator<Item = TableId>,
+        known: &HashSet<TableId>,
+    ) -> rusqlite::Result<()> {
+        for table in wanted {
+            if !known.contains(&table) && !self.done.new_tables.contains(&table) {
+                make_table(&self.db, table)?;
+                self.done.new_tables.push(table);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the rows as one batch, to be sorted into their tables later.
+    pub(super) fn put_in_inbox(&self, batch: i64, rows: &[PlacedResult]) -> rusqlite::Result<()> {
+        inbox::put(&self.db, batch, rows)
+    }
+
+    /// Forgets the batches that have been sorted into their tables: this one, and all before it.
+    pub(super) fn clear_inbox(&self, last_batch: i64) -> rusqlite::Result<()> {
+        inbox::clear(&self.db, last_batch)
+    }
+
+    /// Stores rows table by table, so that each table's statement is looked up once, and user by user, so that
+    /// neighbours in its indexes are written together.
+    pub(super) fn store(&mut self, rows: &[PlacedResult]) -> rusqlite::Result<()> {
+        let mut rows: Vec<&PlacedResult> = rows.iter().collect();
+        rows.sort_unstable_by_key(|row| (row.placement.table, row.result.user_id));
+        for of_table in rows.chunk_by(|a, b| a.placement.table == b.placement.table) {
+            let Some(table) = of_table.first().map(|row| row.placement.table) else { continue };
+            let mut contradicted = Vec::new();
+            {
+                let mut insert = sql::Insert::into(&self.db, table)?;
+                for PlacedResult { result, .. } in of_table {
+                    if insert.add(result)? {
+                        self.done.added.push(*result);
+                        self.done.totals.results += 1;
+                    } else {
+                        contradicted.push(result);
+                    }
+                }
+            }
+            contradicted.into_iter().try_for_each(|result| self.find_out_why(table, result))?;
+        }
+        Ok(())
+    }
+
+    /// A row did not go in: the same row again is a repeat, any other a contradiction, which is parked. It keeps its
+    /// stock, and waits for a person.
+    fn find_out_why(&mut self, table: TableId, result: &CouponResult) -> rusqlite::Result<()> {
+        let same = |stored: &CouponResult| {
+            (stored.user_id, stored.coupon_id, stored.room_id)
+                == (result.user_id, result.coupon_id, result.room_id)
+        };
+        if sql::find(&self.db, table, result.result_id)?.as_ref().is_some_and(same) {
+            return Ok(());
+        }
+        let reason = match sql::held(&self.db, table, result.user_id, result.coupon_id)? {
+            Some(id) => format!("the user holds this coupon as result {id}"),
+            None => "another result is stored under this id".to_owned(),
+        };
+        let id = result.result_id;
+        tracing::error!(result_id = %id, %table, reason, "a result contradicts what is stored; it is parked");
+        let parked = sql::park(&self.db, table, result, &reason, self.now)?;
+        self.done.newly_parked += u64::from(parked);
+        self.done.parked.insert(id);
+        Ok(())
+    }
+
+    /// Notes what main must know of the rows stored, and forgets what it has applied.
+    pub(super) fn write_outbox(
+        &mut self,
+        shard: ShardId,
+        id: i64,
+        forget: Option<i64>,
+    ) -> rusqlite::Result<()> {
+        let mut deltas: BTreeMap<CouponId, i64> = BTreeMap::new();
+        for result in &self.done.added {
+            *deltas.entry(result.coupon_id).or_default() += 1;
+        }
+        if deltas.is_empty() {
+            return Ok(());
+        }
+        let entry = OutboxEntry { shard, id, deltas: deltas.into_iter().collect() };
+        let mut insert = self
+            .db
+            .prepare_cached("INSERT INTO outbox (outbox_id, deltas, create_time) VALUES (?1, ?2, ?3)")?;
+        insert.execute(params![id, entry.deltas_as_json(), self.now.millis()])?;
+        if let Some(applied) = forget {
+            self.db.prepare_cached("DELETE FROM outbox WHERE outbox_id <= ?1")?.execute([applied])?;
+        }
+        self.done.entry = Some(entry);
+        Ok(())
+    }
+
+    /// Spends a result, unless it has been.
+    pub(super) fn spend(&mut self, table: TableId, spending: &Spending) -> rusqlite::Result<()> {
+        let Spending { user, id, amount, time } = *spending;
+        if sql::spend(&self.db, table, (user, id), time, amount)? {
+            self.done.totals.used += 1;
+            let cents = self.done.totals.order_amount.cents() + amount.cents();
+            self.done.totals.order_amount = Money::from_cents(cents);
+            self.done.spent.push(SpendOutcome::Spent);
+        } else {
+            self.done.spent.push(SpendOutcome::AlreadyUsed);
+        }
+        Ok(())
+    }
+}
+
+/// Makes one table of results, with its indexes.
+pub(super) fn make_table(db: &Connection, table: TableId) -> rusqlite::Result<()> {
+    let (create, indexes) = schema::results(Dialect::Sqlite, table);
+    db.execute_batch(&create)?;
+    indexes.iter().try_for_each(|index| db.execute_batch(index))
+}

@@ -1,0 +1,200 @@
+//! Places where a test may break a service on purpose. They exist with the feature `failpoints` alone, which no service
+//! is built with: only `loadtest faults` asks for it, in programs of its own.
+//!
+//! A test talks to a running service by files in the folder that `COUPON_FAILPOINTS` names:
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `after-gate`, `after-confirm`, `after-commit`, `while-filling` | the next that comes by is the process's last deed (`kill`), or freezes it (`pause`); the file goes first |
+//! | `contradict` | the next hand-over also holds a second result of its first user; the file goes first |
+//! | `without-…` | switches a [`Mechanism`] off for as long as it is there |
+//! | `clock` | milliseconds by which time is moved: the process's clock, and with it what it hears of main's |
+//! | `clock-wrong` | milliseconds by which the process's clock alone is wrong: main's time stays |
+
+#[cfg(feature = "failpoints")]
+pub use built_in::hit;
+#[cfg(feature = "failpoints")]
+pub(crate) use built_in::{clock_displacement_ms, clock_wrong_ms, contradiction, is_off};
+#[cfg(not(feature = "failpoints"))]
+pub use left_out::hit;
+#[cfg(not(feature = "failpoints"))]
+pub(crate) use left_out::{clock_displacement_ms, clock_wrong_ms, contradiction, is_off};
+
+/// Where a process can be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// By the gate, and not handed over.
+    Granted,
+    /// By the queue, and not answered.
+    Confirmed,
+    /// By the shard, and not acknowledged to the queue.
+    Committed,
+    /// Some of it written to a gate that is being filled.
+    Filling,
+}
+
+/// A mechanism of docs/RELIABILITY.md that can be switched off, to show that its absence is noticed. Where the model of the
+/// protocol can leave it out as well, it has the same name there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mechanism {
+    /// Answering only after the queue's confirmation.
+    Confirms,
+    /// Telling the queue to forget what is stored only once it is.
+    AckAfterCommit,
+    /// Routing by epoch, and closing epochs at the shards.
+    Epoch,
+    /// Announcing an epoch to every shard before it opens.
+    RecordedEpochs,
+    /// Loading the gate's script before the gate is filled, and looking for it at the end.
+    ScriptFirst,
+    /// Filling the gate from every shard, or not at all.
+    WholeFill,
+    /// Waiting until everything that was handed over before a filling is stored.
+    Markers,
+    /// Looking for the sentinel among the pending marks before anything is decided.
+    Sentinel,
+    /// Granting a user no coupon that they hold.
+    OnePerUser,
+    /// Looking for reservations and rows that the other side does not know.
+    Reconciler,
+    /// Telling a reservation that is not known to be stored from one that is.
+    Pending,
+    /// Looking among the pending marks for a result that no shard has.
+    PendingReads,
+    /// Reading back what a row that does not go in contradicts.
+    Conflicts,
+    /// Telling what comes again from what is new.
+    Repeats,
+    /// Keeping a message that nobody can read before the queue forgets it.
+    Parking,
+    /// Using only worker numbers that are leased to this process.
+    Leases,
+}
+
+impl Mechanism {
+    /// Its name on the command line, and behind `without-` that of the file which switches it off.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Confirms => "confirms",
+            Self::AckAfterCommit => "ack-after-commit",
+            Self::Epoch => "epoch",
+            Self::RecordedEpochs => "recorded-epochs",
+            Self::ScriptFirst => "script-first",
+            Self::WholeFill => "whole-fill",
+            Self::Markers => "markers",
+            Self::Sentinel => "sentinel",
+            Self::OnePerUser => "one-per-user",
+            Self::Reconciler => "reconciler",
+            Self::Pending => "pending",
+            Self::PendingReads => "pending-reads",
+            Self::Conflicts => "conflicts",
+            Self::Repeats => "repeats",
+            Self::Parking => "parking",
+            Self::Leases => "leases",
+        }
+    }
+}
+
+#[cfg(not(feature = "failpoints"))]
+mod left_out {
+    use coupon_core::ResultId;
+
+    use super::{Mechanism, Point};
+
+    #[inline]
+    /// Nothing: the feature is left out.
+    pub const fn hit(_: Point) {}
+
+    #[inline]
+    pub(crate) const fn is_off(_: Mechanism) -> bool {
+        false
+    }
+
+    #[inline]
+    pub(crate) const fn clock_displacement_ms() -> i64 {
+        0
+    }
+
+    #[inline]
+    pub(crate) const fn clock_wrong_ms() -> i64 {
+        0
+    }
+
+    #[inline]
+    pub(crate) const fn contradiction(_: ResultId) -> Option<ResultId> {
+        None
+    }
+}
+
+#[cfg(feature = "failpoints")]
+mod built_in {
+    use std::path::{Path, PathBuf};
+    use std::sync::LazyLock;
+    use std::time::Duration;
+
+    use coupon_core::ResultId;
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::{Mechanism, Point};
+
+    /// A worker number that is leased to nobody: ids of history and logs have those from a thousand on as well.
+    const NOBODY: u16 = ResultId::WORKERS - 1;
+
+    /// Much longer than a signal takes.
+    const TAKES_EFFECT: Duration = Duration::from_millis(100);
+
+    static FOLDER: LazyLock<Option<PathBuf>> =
+        LazyLock::new(|| std::env::var_os("COUPON_FAILPOINTS").map(PathBuf::from));
+
+    fn folder() -> Option<&'static Path> {
+        FOLDER.as_deref()
+    }
+
+    /// Takes a file away, and tells what was in it: of several threads that come by, one finds it.
+    fn take(name: &str) -> Option<String> {
+        let path = folder()?.join(name);
+        let told = std::fs::read_to_string(&path).ok()?;
+        std::fs::remove_file(path).ok().map(|()| told)
+    }
+
+    /// Does what a test asked for at this point.
+    pub fn hit(point: Point) {
+        let name = match point {
+            Point::Granted => "after-gate",
+            Point::Confirmed => "after-confirm",
+            Point::Committed => "after-commit",
+            Point::Filling => "while-filling",
+        };
+        let Some(what) = take(name) else { return };
+        let signal = if what.trim() == "pause" { Signal::STOP } else { Signal::KILL };
+        tracing::warn!(point = name, what, "a fail point is reached");
+        // Whoever is not stopped by it goes on, and the test finds out.
+        let _ = kill_process(getpid(), signal);
+        // Another thread may take the signal; until it has, this one must not go on.
+        std::thread::sleep(TAKES_EFFECT);
+    }
+
+    pub(crate) fn is_off(mechanism: Mechanism) -> bool {
+        folder().is_some_and(|folder| folder.join(format!("without-{}", mechanism.name())).exists())
+    }
+
+    pub(crate) fn clock_displacement_ms() -> i64 {
+        millis("clock")
+    }
+
+    pub(crate) fn clock_wrong_ms() -> i64 {
+        millis("clock-wrong")
+    }
+
+    fn millis(name: &str) -> i64 {
+        let told = folder().and_then(|folder| std::fs::read_to_string(folder.join(name)).ok());
+        told.and_then(|told| told.trim().parse().ok()).unwrap_or(0)
+    }
+
+    /// Another id of the same moment: what only a mistake of the gate's could bring about.
+    pub(crate) fn contradiction(id: ResultId) -> Option<ResultId> {
+        let other = ResultId::from_parts(id.time(), NOBODY, 0).ok()?;
+        take("contradict").map(|_| other)
+    }
+}

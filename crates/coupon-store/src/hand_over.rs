@@ -1,0 +1,58 @@
+//! The durable step after the gate.
+
+use coupon_core::{CouponResult, Placement, ShardId};
+
+use super::{LocalFuture, Unavailable};
+use crate::metrics::Exposition;
+
+/// A result and the place its strategy gave it.
+#[derive(Debug, Clone, Copy)]
+pub struct PlacedResult {
+    /// Where it goes.
+    pub placement: Placement,
+    /// The row.
+    pub result: CouponResult,
+}
+
+/// The durable step after the gate.
+pub trait HandOver: Send + Sync {
+    /// Hands results to their shard, in the epoch in which the gate granted them. `Ok` promises that they are stored, or
+    /// will be as soon as the shard is up. Handing the same result over twice stores it once.
+    fn hand_over(
+        &self,
+        shard: ShardId,
+        epoch: u64,
+        results: Vec<PlacedResult>,
+    ) -> LocalFuture<'_, Result<(), Unavailable>>;
+
+    /// Why the shard's grabs are refused before the gate, if they are: its backlog has passed its bound, or nothing can
+    /// be handed over to it for now.
+    fn refusal(&self, shard: ShardId) -> Option<Unavailable>;
+
+    /// Says whether this process can do its part of it for now: hand results over, or, if it only stores them, get and
+    /// store them. Answered from memory.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it cannot.
+    fn ready(&self) -> Result<(), Unavailable>;
+
+    /// Makes tables ahead of need. One that is missing all the same is made when a result needs it.
+    fn make_tables(&self, placements: &[Placement]);
+
+    /// Reservations that had not reached their shard, and were found and handed over again.
+    fn reconciled(&self) -> u64;
+
+    /// Stored results that the gate did not know of, and was told of. Where the gate is made of what is stored, none.
+    fn restored(&self) -> u64 {
+        0
+    }
+
+    /// States what this backend does beside what every backend does.
+    fn expose(&self, page: &mut Exposition);
+
+    /// Takes no more, and makes sure that nothing handed over so far depends on this process any more. Blocks until then.
+    fn close(&self);
+
+    /// Waits until everything handed over so far is in its table, and the main database knows of it.
+    fn drain(&self) -> LocalFuture<'_, Result<(), Unavailable>>;
+}

@@ -1,0 +1,83 @@
+//! What grabs must know of the catalogue, in memory.
+
+use std::collections::{HashMap, HashSet};
+
+use coupon_core::{CouponId, Money, RoomId, Timestamp, UserId};
+
+use super::Offer;
+use super::id_set::IdSet;
+use super::terms::Terms;
+
+/// Everybody there is.
+#[derive(Debug, Default)]
+pub(super) struct Users {
+    pub(super) all: IdSet,
+    /// Those of them who may not grab.
+    pub(super) inactive: IdSet,
+}
+
+/// Who and what exists: what grabs must know before the gate is asked.
+#[derive(Debug, Default)]
+pub struct Known {
+    users: Users,
+    rooms: HashSet<RoomId>,
+    coupons: HashMap<CouponId, KnownCoupon>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct KnownCoupon {
+    /// Where its results go.
+    room: RoomId,
+    /// From when on nobody can grab it; always, when it is withdrawn.
+    end: Timestamp,
+    min_purchase: Money,
+}
+
+impl Known {
+    pub(super) fn new(users: Users, rooms: HashSet<RoomId>, coupons: &[Terms]) -> Self {
+        let known = |terms: &Terms| {
+            let Terms { coupon, room, min_purchase, .. } = *terms;
+            (coupon, KnownCoupon { room, end: terms.over_from(), min_purchase })
+        };
+        Self { users, rooms, coupons: coupons.iter().map(known).collect() }
+    }
+
+    /// Whether that user may ask for that coupon at all.
+    #[must_use]
+    pub fn offer(&self, user: UserId, coupon: CouponId) -> Offer {
+        match self.coupons.get(&coupon) {
+            None => Offer::UnknownCoupon,
+            Some(_) if !self.knows_user(user) => Offer::UnknownUser,
+            Some(_) if self.users.inactive.contains(user) => Offer::InactiveUser,
+            Some(coupon) => Offer::InRoom(coupon.room),
+        }
+    }
+
+    /// Whether the user exists.
+    #[must_use]
+    pub fn knows_user(&self, user: UserId) -> bool {
+        self.users.all.contains(user)
+    }
+
+    /// Whether the room exists.
+    #[must_use]
+    pub fn knows_room(&self, room: RoomId) -> bool {
+        self.rooms.contains(&room)
+    }
+
+    /// The room of a coupon.
+    pub(super) fn room_of(&self, coupon: CouponId) -> Option<RoomId> {
+        self.coupons.get(&coupon).map(|coupon| coupon.room)
+    }
+
+    /// The least amount of an order that a coupon can be spent on; `None` for a coupon that is not known.
+    #[must_use]
+    pub fn min_purchase(&self, coupon: CouponId) -> Option<Money> {
+        self.coupons.get(&coupon).map(|coupon| coupon.min_purchase)
+    }
+
+    /// Whether a coupon cannot be grabbed at that time or any later one.
+    pub(super) fn is_over(&self, coupon: CouponId, time: Timestamp) -> bool {
+        self.coupons.get(&coupon).is_some_and(|coupon| coupon.end <= time)
+    }
+}

@@ -1,0 +1,7 @@
+//! Metrics: histograms, and the text that Prometheus reads.
+
+mod buckets;
+mod exposition;
+
+pub use buckets::Buckets;
+pub use exposition::{Exposition, Family};

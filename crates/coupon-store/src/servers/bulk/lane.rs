@@ -1,0 +1,196 @@
+//! One server's part of a bulk load: a thread with the only connection that writes there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::Sender;
+use std::thread::{self, JoinHandle};
+
+use anyhow::Context as _;
+use coupon_core::schema::{self, Dialect};
+use coupon_core::{CouponResult, Money, TableId, UseStatus};
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, Params, Value};
+use tokio::runtime;
+use tokio::sync::mpsc;
+
+use super::super::mysql::Database;
+use super::rows::{Columns as _, ROWS, insert};
+use crate::Totals;
+
+/// Jobs that may wait for a server before the generator of rows does.
+const JOBS: usize = 4;
+/// Rows of one transaction: its commit is then no longer what takes the time.
+const COMMIT: usize = 10_000;
+/// Results that wait for their table's statement to be full, over all tables of the shard.
+const WAITING: usize = 50_000;
+/// What a server does with a connection that is silent for long is its own affair; ours may wait for hours, in seconds.
+const SILENCE_S: u32 = 7 * 24 * 3600;
+
+/// What a server is given to do.
+pub(super) enum Job {
+    /// One statement of many rows.
+    Insert { sql: String, values: Vec<Value> },
+    /// Results, and the tables that they go to.
+    Results(Vec<(TableId, CouponResult)>),
+    /// That was all.
+    Finish,
+}
+
+#[derive(Debug)]
+pub(super) struct Lane {
+    /// None once the thread has given up.
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    jobs: mpsc::Sender<Job>,
+    thread: JoinHandle<anyhow::Result<Totals>>,
+}
+
+impl Running {
+    fn end(self) -> anyhow::Result<Totals> {
+        drop(self.jobs);
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+impl Lane {
+    /// Starts the thread; it says so in `index_made` whenever a table of results has its indexes, at the end.
+    pub(super) fn start(name: &str, database: &Database, index_made: Sender<()>) -> anyhow::Result<Self> {
+        let (jobs, received) = mpsc::channel(JOBS);
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let database = database.clone();
+        let run = move || runtime.block_on(work(&database, received, &index_made));
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(run)?;
+        Ok(Self { running: Some(Running { jobs, thread }) })
+    }
+
+    /// Hands work over; waits when there is much of it already.
+    ///
+    /// # Errors
+    /// What earlier work came to grief of.
+    pub(super) fn send(&mut self, job: Job) -> anyhow::Result<()> {
+        let gone = "a server's thread has ended before its work";
+        let running = self.running.as_ref().context(gone)?;
+        if running.jobs.blocking_send(job).is_ok() {
+            return Ok(());
+        }
+        let ended = self.running.take().context(gone)?.end();
+        ended.and_then(|_| anyhow::bail!(gone))
+    }
+
+    /// Waits for the thread to end. Returns the sums over the results it stored.
+    pub(super) fn end(self) -> anyhow::Result<Totals> {
+        self.running.context("a server's thread has ended before its work")?.end()
+    }
+}
+
+async fn work(
+    database: &Database,
+    jobs: mpsc::Receiver<Job>,
+    index_made: &Sender<()>,
+) -> anyhow::Result<Totals> {
+    let writer = Writer {
+        conn: database.connect_for_bulk().await?,
+        waiting: BTreeMap::new(),
+        waiting_rows: 0,
+        uncommitted: 0,
+        made: BTreeSet::new(),
+        sums: Totals::default(),
+    };
+    Ok(writer.run(jobs, index_made).await.map_err(|error| database.error(&error))?)
+}
+
+struct Writer {
+    conn: Conn,
+    /// Results of each table, in the order in which they came: if that was the order of ids, they are appended to their
+    /// table, which costs least.
+    waiting: BTreeMap<TableId, Vec<CouponResult>>,
+    waiting_rows: usize,
+    uncommitted: usize,
+    made: BTreeSet<TableId>,
+    sums: Totals,
+}
+
+impl Writer {
+    /// Ends early, with the last transaction undone, when whoever hands over the rows goes away.
+    async fn run(
+        mut self,
+        mut jobs: mpsc::Receiver<Job>,
+        index_made: &Sender<()>,
+    ) -> mysql_async::Result<Totals> {
+        self.conn.query_drop(format!("SET SESSION autocommit = 0, wait_timeout = {SILENCE_S}")).await?;
+        while let Some(job) = jobs.recv().await {
+            match job {
+                Job::Insert { sql, values } => self.insert(&sql, values, ROWS).await?,
+                Job::Results(rows) => self.results(rows).await?,
+                Job::Finish => {
+                    self.flush_all().await?;
+                    self.commit().await?;
+                    self.index(index_made).await?;
+                    self.conn.disconnect().await?;
+                    break;
+                }
+            }
+        }
+        Ok(self.sums)
+    }
+
+    async fn results(&mut self, rows: Vec<(TableId, CouponResult)>) -> mysql_async::Result<()> {
+        for (table, row) in rows {
+            self.sums.results += 1;
+            self.sums.used += u64::from(row.use_status == UseStatus::Used);
+            let amount = row.order_amount.unwrap_or_default().cents();
+            self.sums.order_amount = Money::from_cents(self.sums.order_amount.cents() + amount);
+            let waiting = self.waiting.entry(table).or_default();
+            waiting.push(row);
+            self.waiting_rows += 1;
+            if waiting.len() == ROWS {
+                let full = std::mem::take(waiting);
+                self.store(table, full).await?;
+            }
+        }
+        if self.waiting_rows > WAITING { self.flush_all().await } else { Ok(()) }
+    }
+
+    async fn flush_all(&mut self) -> mysql_async::Result<()> {
+        for (table, rows) in std::mem::take(&mut self.waiting) {
+            if !rows.is_empty() {
+                self.store(table, rows).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn store(&mut self, table: TableId, rows: Vec<CouponResult>) -> mysql_async::Result<()> {
+        if self.made.insert(table) {
+            // It commits what was written before, which does no harm.
+            self.conn.query_drop(schema::results(Dialect::MySql, table).0).await?;
+        }
+        let mut values = Vec::with_capacity(rows.len() * CouponResult::COLUMNS.len());
+        rows.iter().for_each(|row| row.bind(&mut values));
+        self.waiting_rows -= rows.len();
+        let sql = insert(&table.to_string(), CouponResult::COLUMNS, rows.len());
+        self.insert(&sql, values, rows.len()).await
+    }
+
+    async fn insert(&mut self, sql: &str, values: Vec<Value>, rows: usize) -> mysql_async::Result<()> {
+        self.conn.exec_drop(sql, Params::Positional(values)).await?;
+        self.uncommitted += rows;
+        if self.uncommitted >= COMMIT { self.commit().await } else { Ok(()) }
+    }
+
+    async fn commit(&mut self) -> mysql_async::Result<()> {
+        self.uncommitted = 0;
+        self.conn.query_drop("COMMIT").await
+    }
+
+    async fn index(&mut self, index_made: &Sender<()>) -> mysql_async::Result<()> {
+        for &table in &self.made {
+            self.conn.query_drop(schema::results_indexes(table)).await?;
+            // Whoever does not want to know has gone.
+            let _ = index_made.send(());
+        }
+        Ok(())
+    }
+}

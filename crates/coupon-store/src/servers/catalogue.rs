@@ -1,0 +1,158 @@
+//! Users, rooms and coupons: what grabs need in memory, the rest from main.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use coupon_core::{CouponId, RoomId, UserId};
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, Params, Row};
+
+use super::mysql::Database;
+use super::per_thread::PerThread;
+use super::values::{self, COUPON, DETAILS, parsed};
+use crate::id_set::IdSet;
+use crate::known::Users;
+use crate::set_aside::{Place, SetAside};
+use crate::terms::{self, AllTerms};
+use crate::{Catalogue, CouponAndDetails, Known, LocalFuture, Unavailable};
+
+/// How long main may take to answer a query.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The catalogue as it was when the service started.
+pub(super) struct ServersCatalogue {
+    pub(super) known: Known,
+    main: Database,
+    /// Each HTTP worker's own way to main.
+    pools: PerThread<Database>,
+    /// Outbox entries that main has not applied, as far as is known.
+    pub(super) lag: Arc<AtomicU64>,
+    pub(super) set_aside: SetAside,
+}
+
+impl ServersCatalogue {
+    /// Reads what grabs need; later queries go through a pool of their own.
+    pub(super) async fn load(main: &Database) -> anyhow::Result<Self> {
+        let mut conn = main.connect().await?;
+        let set_aside = SetAside::default();
+        let known = read(&mut conn, &set_aside).await.map_err(|error| main.error(&error))?;
+        let (main, pools) = (main.clone(), PerThread::default());
+        Ok(Self { known, main, pools, lag: Arc::default(), set_aside })
+    }
+
+    async fn select(
+        &self,
+        details: bool,
+        rest: &'static str,
+        params: impl Into<Params> + Send,
+    ) -> Result<Vec<CouponAndDetails>, Unavailable> {
+        let main = self.pools.get(|| self.main.with_own_pool());
+        let mut conn = main.connect().await?;
+        // A row that does not say what its coupon is, or is of no room, is none that could be shown.
+        let shown = terms::SHOWN;
+        let sql = if details {
+            format!(
+                "SELECT {COUPON}, {DETAILS} FROM coupons c LEFT JOIN coupon_details d ON d.coupon_id = c.coupon_id \
+                 WHERE {shown} AND {rest}"
+            )
+        } else {
+            format!("SELECT {COUPON} FROM coupons c WHERE {shown} AND {rest}")
+        };
+        let rows: Vec<Row> = main.patiently(PATIENCE, conn.exec(sql, params.into())).await?;
+        let read = |row: &Row| -> mysql_async::Result<CouponAndDetails> {
+            let narrow = values::coupon(row)?;
+            let wide = if details { values::details(row, narrow.coupon_id)? } else { None };
+            Ok((narrow, wide))
+        };
+        rows.iter()
+            .map(read)
+            .collect::<mysql_async::Result<_>>()
+            .map_err(|error| self.main.error(&error).into())
+    }
+}
+
+async fn read(conn: &mut Conn, set_aside: &SetAside) -> mysql_async::Result<Known> {
+    let users = Users { all: users(conn, "").await?, inactive: users(conn, "WHERE is_active = 0").await? };
+    let rooms: Vec<Row> = conn.query("SELECT room_id FROM live_rooms").await?;
+    let rooms =
+        rooms.iter().map(|row| parsed(row, 0, RoomId::new)).collect::<mysql_async::Result<HashSet<_>>>()?;
+    keep_rooms(conn).await?;
+    let AllTerms { terms, found } = all_terms(conn, Some(&rooms)).await?;
+    set_aside.tell(Place::Catalogue, found);
+    Ok(Known::new(users, rooms, &terms))
+}
+
+/// The ids of the users that a condition holds for.
+async fn users(conn: &mut Conn, condition: &str) -> mysql_async::Result<IdSet> {
+    let users: Vec<u64> =
+        conn.query(format!("SELECT user_id FROM users {condition} ORDER BY user_id")).await?;
+    Ok(users.into_iter().filter_map(|id| UserId::new(id).ok()).collect())
+}
+
+/// From now on a coupon's results go to the room that it has now, whatever its row says later.
+async fn keep_rooms(conn: &mut Conn) -> mysql_async::Result<()> {
+    let new = "SELECT c.coupon_id, c.room_id FROM coupons c LEFT JOIN coupon_rooms r ON r.coupon_id = c.coupon_id \
+               WHERE r.coupon_id IS NULL AND c.room_id > 0";
+    let new: Vec<(i64, i64)> = conn.query(new).await?;
+    for some in new.chunks(1_000) {
+        let rows: Vec<String> = some.iter().map(|(coupon, room)| format!("({coupon},{room})")).collect();
+        // Another process that starts at the same moment has kept them already.
+        conn.query_drop(format!(
+            "INSERT IGNORE INTO coupon_rooms (coupon_id, room_id) VALUES {}",
+            rows.join(",")
+        ))
+        .await?;
+    }
+    Ok(())
+}
+
+/// Every coupon's terms, as main has them now.
+pub(super) async fn all_terms(
+    conn: &mut Conn,
+    rooms: Option<&HashSet<RoomId>>,
+) -> mysql_async::Result<AllTerms> {
+    let rows: Vec<terms::Row> = conn.query(format!("SELECT {}", terms::columns("SIGNED"))).await?;
+    Ok(AllTerms::read(rows, rooms))
+}
+
+impl Catalogue for Arc<ServersCatalogue> {
+    fn known(&self) -> &Known {
+        &self.known
+    }
+
+    fn coupon(
+        &self,
+        coupon: CouponId,
+        details: bool,
+    ) -> LocalFuture<'_, Result<Option<CouponAndDetails>, Unavailable>> {
+        Box::pin(async move {
+            let mut found = self.select(details, "c.coupon_id = ?", (coupon.get(),)).await?;
+            Ok(found.pop())
+        })
+    }
+
+    fn room_coupons(
+        &self,
+        room: RoomId,
+        after: Option<CouponId>,
+        limit: usize,
+        details: bool,
+    ) -> LocalFuture<'_, Result<Vec<CouponAndDetails>, Unavailable>> {
+        let params = (room.get(), after.map_or(0, CouponId::get), limit as u64);
+        Box::pin(self.select(
+            details,
+            "c.room_id = ? AND c.coupon_id > ? ORDER BY c.coupon_id LIMIT ?",
+            params,
+        ))
+    }
+
+    fn lag_entries(&self) -> u64 {
+        self.lag.load(Ordering::Relaxed)
+    }
+
+    fn set_aside(&self) -> (usize, Vec<(i64, String)>) {
+        self.set_aside.all()
+    }
+}

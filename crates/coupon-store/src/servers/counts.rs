@@ -1,0 +1,208 @@
+//! What the tasks and the queues of this process have done, for `/metrics`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use coupon_core::ShardId;
+
+use super::broker::PublishError;
+use crate::measure::Applied;
+use crate::metrics::{Buckets, Exposition};
+use crate::settings::Role;
+
+/// What this process has done for one shard.
+#[derive(Debug)]
+pub(super) struct ShardCounts {
+    /// From sending a batch's results to the queue's confirmation.
+    pub(super) confirm: Buckets,
+    /// Of the consumer: results in a transaction, and how long it took.
+    pub(super) results: Buckets,
+    pub(super) transaction: Buckets,
+    /// Messages that the queue has confirmed.
+    sent_messages: AtomicU64,
+    /// The results in them.
+    sent_results: AtomicU64,
+}
+
+/// What this process has done.
+#[derive(Debug)]
+pub(super) struct Counts {
+    published: [AtomicU64; OUTCOMES.len()],
+    shards: Vec<ShardCounts>,
+    pub(super) store_failures: AtomicU64,
+    pub(super) applied: Applied,
+    pub(super) parked_messages: AtomicU64,
+    pub(super) gate_fills: AtomicU64,
+    /// Rounds of the reconciler that were done, and those that were not.
+    pub(super) rounds: AtomicU64,
+    pub(super) failed_rounds: AtomicU64,
+    /// Reservations that had been pending for long when it looked last.
+    pub(super) pending: AtomicU64,
+    /// Stored rows that were held against the gate.
+    pub(super) checked: AtomicU64,
+    /// Reservations that were found and handed over again.
+    pub(super) reconciled: AtomicU64,
+    /// Stored results that the gate did not know of, and was told of.
+    pub(super) restored: AtomicU64,
+}
+
+const OUTCOMES: [&str; 8] =
+    ["confirmed", "down", "blocked", "no_route", "refused", "lost", "timed_out", "stuck"];
+
+const fn outcome(sent: &Result<(), PublishError>) -> usize {
+    match sent {
+        Ok(()) => 0,
+        Err(PublishError::Down) => 1,
+        Err(PublishError::Blocked) => 2,
+        Err(PublishError::NoRoute) => 3,
+        Err(PublishError::Refused) => 4,
+        Err(PublishError::Lost) => 5,
+        Err(PublishError::TimedOut) => 6,
+        Err(PublishError::Stuck) => 7,
+    }
+}
+
+impl Counts {
+    pub(super) fn new(shards: u16) -> Self {
+        let none = |_| ShardCounts {
+            confirm: Buckets::seconds(),
+            results: Buckets::sizes(),
+            transaction: Buckets::seconds(),
+            sent_messages: AtomicU64::new(0),
+            sent_results: AtomicU64::new(0),
+        };
+        Self {
+            published: Default::default(),
+            shards: (0..shards).map(none).collect(),
+            store_failures: AtomicU64::new(0),
+            applied: Applied::default(),
+            parked_messages: AtomicU64::new(0),
+            gate_fills: AtomicU64::new(0),
+            rounds: AtomicU64::new(0),
+            failed_rounds: AtomicU64::new(0),
+            pending: AtomicU64::new(0),
+            checked: AtomicU64::new(0),
+            reconciled: AtomicU64::new(0),
+            restored: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn published(
+        &self,
+        shard: ShardId,
+        results: usize,
+        sent: &Result<(), PublishError>,
+        took: Duration,
+    ) {
+        if let Some(count) = self.published.get(outcome(sent)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        if let (Some(shard), Ok(())) = (self.shards.get(shard.index()), sent) {
+            shard.confirm.took(took);
+            shard.sent_messages.fetch_add(1, Ordering::Relaxed);
+            shard.sent_results.fetch_add(results as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Messages that a shard's queue has confirmed, and the results in them.
+    pub(super) fn sent(&self, shard: ShardId) -> (u64, u64) {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        self.shards
+            .get(shard.index())
+            .map_or((0, 0), |shard| (read(&shard.sent_messages), read(&shard.sent_results)))
+    }
+
+    pub(super) fn stored(&self, shard: ShardId, results: usize, took: Duration) {
+        if let Some(shard) = self.shards.get(shard.index()) {
+            shard.results.held(results);
+            shard.transaction.took(took);
+        }
+    }
+
+    fn each(&self, page: &mut Exposition, name: &'static str, help: &'static str, of: Of) {
+        let mut family = page.histogram(name, help);
+        for (number, shard) in self.shards.iter().enumerate() {
+            family.holds(&[("shard", &number.to_string())], of(shard));
+        }
+    }
+}
+
+type Of = fn(&ShardCounts) -> &Buckets;
+
+fn read(count: &AtomicU64) -> u64 {
+    count.load(Ordering::Relaxed)
+}
+
+/// States what a process of this role does on servers, in this life of the gate.
+pub(super) fn expose(counts: &Counts, epoch: Option<u64>, role: Role, page: &mut Exposition) {
+    expose_gate(counts, epoch, page);
+    if role.takes_grabs() {
+        expose_queues(counts, page);
+    }
+    if role.consumes() {
+        expose_consumer(counts, page);
+        counts.applied.expose(page);
+        expose_reconciler(counts, page);
+    }
+}
+
+fn expose_gate(counts: &Counts, epoch: Option<u64>, page: &mut Exposition) {
+    page.gauge("coupon_gate_open", "1 when the gate takes grabs, else 0.").is(&[], u8::from(epoch.is_some()));
+    page.gauge("coupon_gate_epoch", "The life of the gate that is open; none while it is shut.")
+        .may_be(&[], epoch);
+    page.counter("coupon_gate_fills_total", "Times that this process filled the gate anew from the shards.")
+        .is(&[], read(&counts.gate_fills));
+}
+
+fn expose_queues(counts: &Counts, page: &mut Exposition) {
+    let mut published = page
+        .counter("coupon_published_total", "Batches' results for one shard sent to its queue, by outcome.");
+    for (outcome, count) in OUTCOMES.iter().zip(&counts.published) {
+        published.is(&[("outcome", outcome)], read(count));
+    }
+    counts.each(
+        page,
+        "coupon_confirm_seconds",
+        "Time from sending a batch's results to the queue's confirmation that it has them on disk.",
+        |shard| &shard.confirm,
+    );
+}
+
+fn expose_consumer(counts: &Counts, page: &mut Exposition) {
+    counts.each(
+        page,
+        "coupon_consume_results",
+        "Results in a transaction of this process's consumer.",
+        |shard| &shard.results,
+    );
+    counts.each(
+        page,
+        "coupon_consume_seconds",
+        "Time that a transaction of this process's consumer took.",
+        |shard| &shard.transaction,
+    );
+    page.counter("coupon_consume_failures_total", "Transactions of this process's consumers that failed.")
+        .is(&[], read(&counts.store_failures));
+    page.counter(
+        "coupon_parked_messages_total",
+        "Messages that can never be stored, put aside for a person.",
+    )
+    .is(&[], read(&counts.parked_messages));
+}
+
+fn expose_reconciler(counts: &Counts, page: &mut Exposition) {
+    page.counter("coupon_reconciler_rounds_total", "Rounds of the reconciler, by outcome.")
+        .is(&[("outcome", "done")], read(&counts.rounds))
+        .is(&[("outcome", "failed")], read(&counts.failed_rounds));
+    page.gauge("coupon_reconciler_pending", "Reservations that had been pending for long at its last look.")
+        .is(&[], read(&counts.pending));
+    page.counter("coupon_reconciler_checked_rows_total", "Stored results that it held against the gate.")
+        .is(&[], read(&counts.checked));
+    page.counter(
+        "coupon_reconciled_total",
+        "Reservations that had not reached their shard, and were handed over again.",
+    )
+    .is(&[], read(&counts.reconciled));
+    page.counter("coupon_restored_total", "Stored results that the gate did not know of, and was told of.")
+        .is(&[], read(&counts.restored));
+}

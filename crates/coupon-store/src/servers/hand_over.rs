@@ -1,0 +1,165 @@
+//! The hand-over of the servers' backend: to the shard's queue, and back once it is confirmed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use coupon_core::{Placement, ShardId};
+use tokio::runtime::Handle;
+
+use super::broker::{Message, PublishError, Publisher};
+use super::counts;
+use super::names::Names;
+use super::per_thread::PerThread;
+use super::tasks::Background;
+use crate::failpoints;
+use crate::metrics::Exposition;
+use crate::settings::Role;
+use crate::timekeeping::Agreement;
+use crate::{HandOver, LocalFuture, PlacedResult, Unavailable};
+
+/// The queues, from the side of the HTTP workers: each has a connection of its own.
+pub(super) struct Queues {
+    pub(super) background: Arc<Background>,
+    pub(super) publishers: PerThread<Publisher>,
+    pub(super) role: Role,
+    pub(super) timeout: Duration,
+    pub(super) backlog: u64,
+    /// Where the tasks run.
+    pub(super) tasks: Handle,
+    pub(super) thread: std::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Queues {
+    fn publisher(&self) -> Arc<Publisher> {
+        self.publishers.get(|| Publisher::start(self.background.broker.clone(), self.timeout))
+    }
+
+    async fn publish(
+        &self,
+        shard: ShardId,
+        epoch: u64,
+        mut results: Vec<PlacedResult>,
+    ) -> Result<(), Unavailable> {
+        if let Some(mut other) = results.first().copied()
+            && let Some(id) = failpoints::contradiction(other.result.result_id)
+        {
+            other.result.result_id = id;
+            results.push(other);
+        }
+        let Background { dataset, names, .. } = &*self.background;
+        let message = Message::results(dataset, epoch, self.background.mains_time(), &results);
+        let began = Instant::now();
+        let sent =
+            self.publisher().publish(&names.exchange(), &Names::route(epoch, shard), message.encode()).await;
+        self.background.counts.published(shard, results.len(), &sent, began.elapsed());
+        if sent == Err(PublishError::NoRoute) {
+            // The gate has been filled anew: what this one granted was never granted.
+            self.background.epoch.suspect();
+        }
+        sent.map_err(|error| Unavailable::new(format!("the queue of shard {shard}"), error))
+    }
+}
+
+fn expose_clock(agreement: &Agreement, page: &mut Exposition) {
+    #[expect(clippy::cast_precision_loss, reason = "a difference of clocks, in milliseconds")]
+    let offset = agreement.offset_ms() as f64 / 1_000.0;
+    page.gauge(
+        "coupon_clock_offset_seconds",
+        "By how much this process's clock is ahead of the main database's, when they were last compared.",
+    )
+    .is(&[], offset);
+}
+
+impl HandOver for Queues {
+    fn hand_over(
+        &self,
+        shard: ShardId,
+        epoch: u64,
+        results: Vec<PlacedResult>,
+    ) -> LocalFuture<'_, Result<(), Unavailable>> {
+        Box::pin(self.publish(shard, epoch, results))
+    }
+
+    fn refusal(&self, shard: ShardId) -> Option<Unavailable> {
+        if !self.role.takes_grabs() {
+            return Some(Unavailable::new(
+                "this process",
+                "it stores results and takes no grabs: its role is consumer",
+            ));
+        }
+        let publisher = self.publisher();
+        // While the gate is shut there is no epoch, and what waits for it is refused there.
+        let refusal = match self.background.epoch.number() {
+            Some(epoch) => publisher.refusal_of(&Names::route(epoch, shard)),
+            None => publisher.refusal(),
+        };
+        if let Some(error) = refusal {
+            return Some(Unavailable::new(format!("the queue of shard {shard}"), error));
+        }
+        let status = self.background.status.get(shard.index());
+        let full = status.is_none_or(|status| status.waiting() >= self.backlog);
+        full.then(|| Unavailable::new(format!("shard {shard}"), "its backlog is full"))
+    }
+
+    fn ready(&self) -> Result<(), Unavailable> {
+        let Background { agreement, publisher, status, .. } = &*self.background;
+        agreement.check()?;
+        let takes_grabs = self.role.takes_grabs();
+        let refusal = if takes_grabs {
+            self.publisher().refusal()
+        } else {
+            // A broker that takes nothing for now is there all the same, and gives what there is to store.
+            publisher.refusal().filter(|error| *error == PublishError::Down)
+        };
+        if let Some(error) = refusal {
+            return Err(Unavailable::new("the queue", error));
+        }
+        if !takes_grabs && !status.iter().any(|status| status.is_up()) {
+            return Err(Unavailable::new("every shard", "none answers, so nothing can be stored"));
+        }
+        Ok(())
+    }
+
+    fn make_tables(&self, placements: &[Placement]) {
+        self.tasks.spawn(Arc::clone(&self.background).make_tables(placements.to_vec()));
+    }
+
+    fn reconciled(&self) -> u64 {
+        self.background.counts.reconciled.load(Ordering::Relaxed)
+    }
+
+    fn restored(&self) -> u64 {
+        self.background.counts.restored.load(Ordering::Relaxed)
+    }
+
+    fn expose(&self, page: &mut Exposition) {
+        let Background { counts, epoch, agreement, .. } = &*self.background;
+        expose_clock(agreement, page);
+        counts::expose(counts, epoch.number(), self.role, page);
+    }
+
+    fn close(&self) {
+        self.background.stop.store(true, Ordering::Relaxed);
+        self.background.hurry();
+        let thread = self.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread of the servers' backend panicked");
+        }
+    }
+
+    fn drain(&self) -> LocalFuture<'_, Result<(), Unavailable>> {
+        let drained = self.tasks.spawn(Arc::clone(&self.background).drain());
+        Box::pin(async move {
+            drained.await.unwrap_or_else(|_| Err(Unavailable::new("the service", "it is stopping")))
+        })
+    }
+}
+
+/// Whoever lets go of a backend without closing it may open it again at once.
+impl Drop for Queues {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,386 @@
+//! One database on one MySQL or MariaDB server, as this process reaches it.
+
+mod pool;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, DriverError, IoError, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, SslOpts};
+
+use self::pool::{Renewals, RenewedPool};
+use super::tls;
+use crate::Unavailable;
+use crate::settings::ServerUrl;
+
+/// How long a database may take for a short question.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How long a connection may be silent before the system asks whether the other side is there.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+/// How long an idle connection is kept: less than the server keeps it.
+const IDLE: Duration = Duration::from_secs(30);
+/// How often to look for idle ones.
+const IDLE_CHECK: Duration = Duration::from_secs(5);
+/// How long a server keeps a connection that is silent, and with it the locks of a process that was frozen half-way, in
+/// seconds.
+const SILENT_S: u32 = 60;
+/// The same for whoever does something long between two statements.
+const SILENT_LONG_S: u32 = 3_600;
+/// Statements that a bulk load's connection remembers.
+const BULK_STATEMENTS: usize = 4;
+
+/// The same rules on every server, whatever its own defaults: bad values are errors, times are UTC, a transaction locks
+/// the rows it touches and not the gaps between them, and a statement outside of any transaction is one by itself.
+fn session(silent_s: u32) -> Vec<String> {
+    vec![
+        "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'".to_owned(),
+        "SET SESSION time_zone = '+00:00'".to_owned(),
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
+        "SET SESSION autocommit = 1".to_owned(),
+        format!("SET SESSION wait_timeout = {silent_s}"),
+    ]
+}
+
+/// Errors of MySQL's that mean something here.
+pub(super) mod code {
+    /// The user or the password is wrong.
+    pub(in super::super) const ACCESS_DENIED: u16 = 1045;
+    /// The user may not use this database.
+    pub(in super::super) const DATABASE_DENIED: u16 = 1044;
+    /// There is no such database.
+    pub(in super::super) const NO_DATABASE: u16 = 1049;
+    /// A row with that key is there already.
+    pub(in super::super) const DUPLICATE: u16 = 1062;
+    /// There is no such table.
+    pub(in super::super) const NO_TABLE: u16 = 1146;
+    /// The server was told not to do such a thing: above all, to be read-only.
+    const FORBIDDEN: u16 = 1290;
+    /// The session's transactions only read.
+    const READ_ONLY_TRANSACTION: u16 = 1792;
+    /// The storage engine only reads.
+    const READ_ONLY_MODE: u16 = 1836;
+    /// What a server says that takes no writes, such as a primary that has become a replica.
+    pub(super) const READ_ONLY: [u16; 3] = [FORBIDDEN, READ_ONLY_TRANSACTION, READ_ONLY_MODE];
+}
+
+/// 1 when the server takes no writes. Some servers say `ON` for 1.
+const TAKES_NO_WRITES: &str = "SELECT CAST(@@GLOBAL.read_only AS CHAR) NOT IN ('0', 'OFF') \
+     OR CAST(@@GLOBAL.innodb_read_only AS CHAR) NOT IN ('0', 'OFF')";
+
+/// One database on one server.
+#[derive(Clone)]
+pub struct Database {
+    /// `servers.main`, `servers.shards[2]`: what to look at when something is wrong.
+    setting: String,
+    /// Where it is, without user and password.
+    host: String,
+    name: String,
+    opts: Opts,
+    pool: RenewedPool,
+}
+
+/// A database that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("setting `{setting}`: MySQL at {host}, database {database}: {why}")]
+pub struct DatabaseError {
+    setting: String,
+    host: String,
+    database: String,
+    why: String,
+    /// Whether it is merely down: then it can be served around, and may come back.
+    pub down: bool,
+}
+
+impl Database {
+    /// The database of that name on the server that a setting names, with a pool of at most `connections`.
+    ///
+    /// # Errors
+    /// When the setting is no address of a MySQL server.
+    pub fn new(setting: &str, url: &ServerUrl, name: &str, connections: usize) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            !url.is_empty(),
+            "setting `{setting}` is missing: give an address such as mysql://user:password@host:3306"
+        );
+        let opts = Opts::from_url(url.expose()).map_err(|error| {
+            anyhow::anyhow!("setting `{setting}`: {error}; an address is mysql://user:password@host:3306")
+        })?;
+        let limits = PoolConstraints::new(0, connections.max(1)).unwrap_or_default();
+        let pool_opts = PoolOpts::default()
+            .with_constraints(limits)
+            .with_inactive_connection_ttl(IDLE)
+            .with_ttl_check_interval(IDLE_CHECK)
+            .with_reset_connection(false);
+        let ssl = encryption(setting, url, &opts)?;
+        let builder = OptsBuilder::from_opts(opts)
+            .ssl_opts(ssl)
+            .db_name(Some(name))
+            .pool_opts(pool_opts)
+            .setup(session(SILENT_S))
+            .tcp_keepalive(Some(KEEPALIVE))
+            .prefer_socket(false);
+        let opts = Opts::from(builder);
+        let pool = RenewedPool::new(opts.clone(), Arc::new(Renewals::default()));
+        Ok(Self {
+            setting: setting.to_owned(),
+            host: url.host().to_owned(),
+            name: name.to_owned(),
+            opts,
+            pool,
+        })
+    }
+
+    /// The same database with a pool of its own, for another runtime.
+    #[must_use]
+    pub fn with_own_pool(&self) -> Self {
+        Self { pool: self.pool.another(), ..self.clone() }
+    }
+
+    /// A connection of the pool's.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] when there is none to be had within a few seconds.
+    pub async fn connect(&self) -> Result<Conn, DatabaseError> {
+        self.within(self.pool.get_conn()).await
+    }
+
+    /// A connection outside the pool, which may be silent for long between two statements.
+    ///
+    /// # Errors
+    /// As for [`Self::connect`].
+    pub async fn connect_alone(&self) -> Result<Conn, DatabaseError> {
+        let opts = OptsBuilder::from_opts(self.opts.clone()).setup(session(SILENT_LONG_S));
+        self.within(Conn::new(opts)).await
+    }
+
+    /// A connection outside the pool, for whoever holds locks that others wait for: should the process be frozen, the
+    /// server lets go of them soon.
+    pub(super) async fn connect_to_lock(&self) -> Result<Conn, DatabaseError> {
+        self.within(Conn::new(self.opts.clone())).await
+    }
+
+    /// A connection outside the pool for statements of thousands of values: it remembers few of them, since each takes
+    /// the driver, and the server, some MB.
+    ///
+    /// # Errors
+    /// As for [`Self::connect`].
+    pub(super) async fn connect_for_bulk(&self) -> Result<Conn, DatabaseError> {
+        let opts = OptsBuilder::from_opts(self.opts.clone())
+            .setup(session(SILENT_LONG_S))
+            .stmt_cache_size(BULK_STATEMENTS);
+        self.within(Conn::new(opts)).await
+    }
+
+    /// A connection to the server that has chosen no database.
+    ///
+    /// # Errors
+    /// As for [`Self::connect`].
+    pub async fn connect_server(&self) -> Result<Conn, DatabaseError> {
+        let opts =
+            OptsBuilder::from_opts(self.opts.clone()).setup(session(SILENT_LONG_S)).db_name(None::<String>);
+        self.within(Conn::new(opts)).await
+    }
+
+    async fn within(
+        &self,
+        connecting: impl Future<Output = mysql_async::Result<Conn>>,
+    ) -> Result<Conn, DatabaseError> {
+        match tokio::time::timeout(CONNECT, connecting).await {
+            Ok(connected) => connected.map_err(|error| self.error(&error)),
+            Err(_) => Err(self.failed(format!("it did not answer within {} s", CONNECT.as_secs()), true)),
+        }
+    }
+
+    /// Refuses a server that acknowledges commits which are not on disk.
+    ///
+    /// # Errors
+    /// When it does, or cannot be asked.
+    pub async fn check_durability(&self) -> Result<(), DatabaseError> {
+        let mut conn = self.connect().await?;
+        let flush: Option<i64> =
+            self.patiently(CONNECT, conn.query_first("SELECT @@innodb_flush_log_at_trx_commit")).await?;
+        match flush {
+            Some(1) => Ok(()),
+            other => {
+                let other = other.map_or_else(|| "unknown".to_owned(), |value| value.to_string());
+                let why = format!(
+                    "its innodb_flush_log_at_trx_commit is {other}, so it may lose what it has committed: set it to 1"
+                );
+                Err(self.failed(why, false))
+            }
+        }
+    }
+
+    /// Makes the database if it is missing.
+    ///
+    /// # Errors
+    /// When it is missing and cannot be made.
+    pub async fn create(&self) -> Result<(), DatabaseError> {
+        let mut conn = self.connect_server().await?;
+        let sql = format!("CREATE DATABASE IF NOT EXISTS {} CHARACTER SET utf8mb4", self.name);
+        conn.query_drop(sql).await.map_err(|error| self.error(&error))?;
+        Ok(())
+    }
+
+    /// Removes the database if it is there.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub async fn remove(&self) -> Result<(), DatabaseError> {
+        let mut conn = self.connect_server().await?;
+        conn.query_drop(format!("DROP DATABASE IF EXISTS {}", self.name))
+            .await
+            .map_err(|error| self.error(&error))?;
+        Ok(())
+    }
+
+    /// What comes of asking the database, or an error once that takes too long.
+    pub(super) async fn patiently<T>(
+        &self,
+        patience: Duration,
+        asked: impl Future<Output = mysql_async::Result<T>>,
+    ) -> Result<T, DatabaseError> {
+        match tokio::time::timeout(patience, asked).await {
+            Ok(answer) => answer.map_err(|error| self.error(&error)),
+            Err(_) => Err(self.failed(format!("it did not answer within {} s", patience.as_secs()), true)),
+        }
+    }
+
+    /// Its name on the server.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where the server is, without user and password.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The pool, for drivers that want one.
+    pub(super) fn pool(&self) -> Pool {
+        self.pool.current()
+    }
+
+    /// Asks a connection of the pool's whether its server takes writes. If it does not, another server may have taken over
+    /// behind the same address, to which no connection leads that exists already: all of them are made anew, on every
+    /// thread, those that only read included.
+    pub(super) async fn follow(&self, conn: &mut Conn) -> mysql_async::Result<()> {
+        let takes_no_writes: Option<bool> = conn.query_first(TAKES_NO_WRITES).await?;
+        if takes_no_writes == Some(true) {
+            self.pool.renew();
+        }
+        Ok(())
+    }
+
+    /// Makes all connections anew, as [`Self::follow`] does, when an error is that of a server that takes no writes.
+    pub(super) fn notice(&self, error: &mysql_async::Error) {
+        if code::READ_ONLY.iter().any(|code| has_code(error, *code)) {
+            self.pool.renew();
+        }
+    }
+
+    /// What went wrong there, with the setting that leads there.
+    #[must_use]
+    pub fn error(&self, error: &mysql_async::Error) -> DatabaseError {
+        self.notice(error);
+        let server_code = match error {
+            mysql_async::Error::Server(error) => Some(error.code),
+            _ => None,
+        };
+        match server_code {
+            Some(code::ACCESS_DENIED) => self.failed("the user or the password is wrong".to_owned(), false),
+            Some(code::DATABASE_DENIED) => {
+                self.failed(format!("the user has no rights there ({error})"), false)
+            }
+            Some(code::NO_DATABASE) => {
+                self.failed("there is no such database on that server".to_owned(), false)
+            }
+            _ => {
+                let text = error.to_string();
+                self.failed(format!("{text}{}", tls::hint(&text)), is_lost(error))
+            }
+        }
+    }
+
+    /// A reason of our own.
+    pub(super) fn failed(&self, why: String, down: bool) -> DatabaseError {
+        DatabaseError {
+            setting: self.setting.clone(),
+            host: self.host.clone(),
+            database: self.name.clone(),
+            why,
+            down,
+        }
+    }
+}
+
+/// What the address says of encryption, with the authority that the settings name.
+fn encryption(setting: &str, url: &ServerUrl, opts: &Opts) -> anyhow::Result<Option<SslOpts>> {
+    let asked = opts.ssl_opts().cloned();
+    tls::check(setting, url, asked.is_some(), "?require_ssl=true at its end")?;
+    Ok(match (asked, tls::authority(url)?) {
+        (Some(ssl), Some(pem)) => {
+            Some(ssl.with_root_certs(vec![pem.into()]).with_disable_built_in_roots(true))
+        }
+        (ssl, _) => ssl,
+    })
+}
+
+/// Whether the server is away, rather than of another opinion.
+pub(super) fn is_lost(error: &mysql_async::Error) -> bool {
+    !is_refused(error) && matches!(error, mysql_async::Error::Io(_) | mysql_async::Error::Driver(_))
+}
+
+/// Whether its certificate, or that it has none, keeps us from talking to it: waiting would not help.
+fn is_refused(error: &mysql_async::Error) -> bool {
+    match error {
+        mysql_async::Error::Io(IoError::Io(error)) => error.kind() == std::io::ErrorKind::InvalidData,
+        mysql_async::Error::Io(IoError::Tls(_)) => true,
+        mysql_async::Error::Driver(error) => matches!(error, DriverError::NoClientSslFlagFromServer),
+        _ => false,
+    }
+}
+
+/// Whether the server gave that error.
+pub(super) fn has_code(error: &mysql_async::Error, code: u16) -> bool {
+    matches!(error, mysql_async::Error::Server(error) if error.code == code)
+}
+
+impl From<DatabaseError> for Unavailable {
+    fn from(error: DatabaseError) -> Self {
+        // What is not available goes to clients, who need not know where it is; the reason goes to the log.
+        Self::new("a database", error)
+    }
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "setting `{}`: MySQL at {}, database {}", self.setting, self.host, self.name)
+    }
+}
+
+/// What the driver would show holds the password.
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Database({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn clients_do_not_hear_where_a_database_is_and_the_log_does() {
+        let url = ServerUrl::new("mysql://u:s3cret@db.internal:3306");
+        let database = Database::new("servers.main", &url, "coupon_main", 1).unwrap();
+        let told = Unavailable::from(database.failed("it is away".to_owned(), true));
+        assert_eq!(told.what, "a database");
+        assert!(told.why.contains("servers.main") && told.why.contains("db.internal:3306"), "{}", told.why);
+        assert!(!format!("{told:?} {database:?}").contains("s3cret"));
+    }
+}

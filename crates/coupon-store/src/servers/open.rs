@@ -1,0 +1,208 @@
+//! Opens the servers as a backend: checks what they are, starts the tasks, waits for the gate.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use coupon_core::ShardingStrategy;
+use tokio::sync::Notify;
+
+use super::broker::{Broker, Publisher};
+use super::catalogue::ServersCatalogue;
+use super::cluster::Cluster;
+use super::counts::Counts;
+use super::gate::{EpochCell, Link, RESPONSE, RedisGate, RedisServer};
+use super::hand_over::Queues;
+use super::names::random;
+use super::per_thread::PerThread;
+use super::shards::ServersShards;
+use super::status::ShardStatus;
+use super::tasks::{Background, Crew, Leases, agree_at_start, look};
+use crate::Backend;
+use crate::clock::Clock;
+use crate::ids::IdSource;
+use crate::settings::ServersSettings;
+
+/// The longest that a start waits for a gate that has to be filled first: until then nobody is answered at all.
+const GATE: Duration = Duration::from_secs(5);
+
+/// Each worker leases a number of its own, of which there are a thousand for all processes.
+const WORKERS_MAX: usize = 100;
+
+/// What to open, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the servers are.
+    pub servers: ServersSettings,
+    /// HTTP workers, each of which makes ids of its own.
+    pub workers: usize,
+    /// The most results that wait for one shard's tables.
+    pub shard_backlog: usize,
+}
+
+/// Opens the servers for a strategy. Where there is no data set yet, makes one that holds the sample catalogue.
+///
+/// # Errors
+/// When a server cannot be used, for any reason but that a shard is down; the message names the setting and the server.
+pub fn open(
+    options: &Options,
+    strategy: Arc<dyn ShardingStrategy>,
+    clock: &Clock,
+) -> anyhow::Result<Backend> {
+    let (options, clock) = (options.clone(), clock.clone());
+    let (tell, told) = mpsc::channel();
+    let body = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let failed = tell.clone();
+        runtime.block_on(async {
+            match Parts::assemble(&options, strategy, &clock).await {
+                Ok((parts, crew)) => {
+                    let _ = tell.send(Ok(parts));
+                    crew.run().await;
+                }
+                Err(error) => drop(failed.send(Err(error))),
+            }
+        });
+        anyhow::Ok(())
+    };
+    let thread = thread::Builder::new().name("servers".to_owned()).spawn(move || {
+        if let Err(error) = body() {
+            tracing::error!(%error, "the servers' backend has no runtime");
+        }
+    })?;
+    let parts: Parts = told.recv().context("the servers' backend did not start")??;
+    Ok(parts.into_backend(thread))
+}
+
+/// What the tasks leave to the HTTP workers.
+struct Parts {
+    queues: Queues,
+    gate: RedisGate,
+    shards: ServersShards,
+    catalogue: Arc<ServersCatalogue>,
+    ids: IdSource,
+    dataset: String,
+    namespace: String,
+}
+
+impl Parts {
+    async fn assemble(
+        options: &Options,
+        strategy: Arc<dyn ShardingStrategy>,
+        clock: &Clock,
+    ) -> anyhow::Result<(Self, Crew)> {
+        let settings = &options.servers;
+        ensure!(
+            options.workers <= WORKERS_MAX,
+            "setting `workers` must be at most {WORKERS_MAX} on servers, not {}: start more processes instead",
+            options.workers
+        );
+        let cluster = Cluster::new(settings, &*strategy)?;
+        let (broker, redis) = (Broker::new(&settings.rabbitmq)?, RedisServer::new(&settings.redis)?);
+        redis.check().await?;
+        let opened = cluster.open(&strategy.layout()).await?;
+        let agreement = agree_at_start(&cluster.main, clock).await?;
+        for (shard, error) in &opened.down {
+            tracing::warn!(%shard, %error, "a shard is down; the others are served");
+        }
+        let names = cluster.names(&opened.label.dataset);
+        let admin = broker.admin().await?;
+        admin.declare(&names, strategy.shard_count().get()).await?;
+        admin.close().await;
+        let catalogue = Arc::new(ServersCatalogue::load(&cluster.main).await?);
+        let holder = format!("{:016x}", random());
+        let leases =
+            Leases::take(&cluster.main, clock, holder, options.workers, Arc::clone(&agreement)).await?;
+        let background = Arc::new(Background {
+            dataset: opened.label.dataset,
+            names,
+            redis: Link::new(redis.clone(), RESPONSE),
+            publisher: Publisher::start(broker.clone(), settings.publish_timeout()),
+            broker,
+            clock: clock.clone(),
+            agreement,
+            catalogue,
+            epoch: Arc::new(EpochCell::default()),
+            status: per_shard(&*strategy, || Arc::new(ShardStatus::new())),
+            positions: per_shard(&*strategy, || AtomicI64::new(0)),
+            committed: per_shard(&*strategy, || AtomicU64::new(0)),
+            in_flight: per_shard(&*strategy, Default::default),
+            counts: Counts::new(strategy.shard_count().get()),
+            to_apply: Notify::new(),
+            apply_now: Notify::new(),
+            applied: Notify::new(),
+            stop: AtomicBool::new(false),
+            consumed: AtomicBool::new(false),
+            strategy,
+            cluster,
+        });
+        let (crew, ids) = Crew::start(&background, leases, settings);
+        wait_for_the_gate(&background).await;
+        Ok((Self::new(&background, redis, ids, options), crew))
+    }
+
+    fn new(background: &Arc<Background>, redis: RedisServer, ids: IdSource, options: &Options) -> Self {
+        let settings = &options.servers;
+        let (epoch, catalogue) = (Arc::clone(&background.epoch), Arc::clone(&background.catalogue));
+        let timeout = Duration::from_millis(settings.gate_timeout_ms.get());
+        Self {
+            gate: RedisGate::new(redis, background.names.clone(), epoch, Arc::clone(&catalogue), timeout),
+            shards: ServersShards {
+                databases: background.cluster.shards.clone(),
+                pools: PerThread::default(),
+                status: background.status.clone(),
+                dataset: background.dataset.clone(),
+            },
+            catalogue,
+            ids,
+            dataset: background.dataset.clone(),
+            namespace: background.cluster.namespace.as_str().to_owned(),
+            queues: Queues {
+                background: Arc::clone(background),
+                publishers: PerThread::default(),
+                role: settings.role,
+                timeout: settings.publish_timeout(),
+                backlog: options.shard_backlog as u64,
+                tasks: tokio::runtime::Handle::current(),
+                thread: std::sync::Mutex::new(None),
+            },
+        }
+    }
+
+    fn into_backend(self, thread: thread::JoinHandle<()>) -> Backend {
+        *self.queues.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(thread);
+        Backend {
+            kind: "servers",
+            dataset: self.dataset,
+            data: None,
+            namespace: Some(self.namespace),
+            ids: self.ids,
+            gate: Box::new(self.gate),
+            hand_over: Box::new(self.queues),
+            shards: Box::new(self.shards),
+            catalogue: Box::new(self.catalogue),
+            lock: None,
+        }
+    }
+}
+
+/// A start that finds the gate shut waits for it a while, so that the first grabs are not turned away.
+async fn wait_for_the_gate(background: &Background) {
+    let open = async {
+        for shard in background.shards() {
+            look(background, shard).await;
+        }
+        while background.epoch.open().is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if tokio::time::timeout(GATE, open).await.is_err() {
+        tracing::warn!("the gate is shut: grabs are answered with 503 until it has been filled");
+    }
+}
+
+fn per_shard<T>(strategy: &dyn ShardingStrategy, make: impl Fn() -> T) -> Vec<T> {
+    (0..strategy.shard_count().get()).map(|_| make()).collect()
+}

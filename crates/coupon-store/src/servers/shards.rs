@@ -1,0 +1,189 @@
+//! Queries on the shards of the servers' backend.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use coupon_core::{Placement, ResultId, ResultQuery, ShardId, TableId};
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, TxOpts};
+
+use super::mysql::{Database, code, has_code};
+use super::per_thread::PerThread;
+use super::sql;
+use super::status::ShardStatus;
+use crate::{
+    Found, LocalFuture, PageRequest, ShardReport, Shards, SpendOutcome, Spending, Summary, Totals,
+    Unavailable, Visit, Visited,
+};
+
+/// Every shard's database, and what is known of it.
+pub(super) struct ServersShards {
+    pub(super) databases: Vec<Database>,
+    /// Each HTTP worker's own ways to them: a pool belongs to the runtime that first used it.
+    pub(super) pools: PerThread<Vec<Database>>,
+    pub(super) status: Vec<Arc<ShardStatus>>,
+    pub(super) dataset: String,
+}
+
+impl ServersShards {
+    fn status(&self, shard: ShardId) -> Result<&ShardStatus, Unavailable> {
+        self.status.get(shard.index()).map(|status| &**status).ok_or_else(|| unknown(shard))
+    }
+
+    async fn connect(&self, shard: ShardId) -> Result<Conn, Unavailable> {
+        // What it lacks must not be called absent.
+        if self.status(shard)?.has_lost_data() {
+            return Err(down(shard, &"it has lost data"));
+        }
+        let pools = self.pools.get(|| self.databases.iter().map(Database::with_own_pool).collect());
+        let database = pools.get(shard.index()).ok_or_else(|| unknown(shard))?;
+        database.connect().await.map_err(|error| down(shard, &error))
+    }
+
+    /// Runs a query over the tables visited that exist. A table may go between the look and the query, when old days are
+    /// retired: then the look is taken again.
+    async fn ask<T>(
+        &self,
+        shard: ShardId,
+        visit: Visit,
+        read: impl AsyncFn(&mut Conn, &[TableId]) -> mysql_async::Result<(T, u64)>,
+    ) -> Result<Visited<T>, Unavailable> {
+        let asked = Instant::now();
+        let status = self.status(shard)?;
+        // Before the tables: what is stored later may be more than is promised, never less.
+        let as_of = status.look().as_of;
+        let known = status.tables();
+        let mut conn = self.connect(shard).await?;
+        // A shard that was down from the start on may answer before anybody has looked what is there.
+        let known = match known {
+            Some(known) => known,
+            None => sql::tables(&mut conn).await.map_err(|error| down(shard, &error))?.into(),
+        };
+        let mut tables = existing(&known, &visit);
+        let mut again = true;
+        let (value, tables) = loop {
+            match read(&mut conn, &tables).await {
+                Ok(answer) => break answer,
+                Err(error) if again && has_code(&error, code::NO_TABLE) => {
+                    again = false;
+                    let listed = sql::tables(&mut conn).await.map_err(|error| down(shard, &error))?;
+                    tables = existing(&listed, &visit);
+                    status.set_tables(listed);
+                }
+                Err(error) => return Err(down(shard, &error)),
+            }
+        };
+        let took = asked.elapsed();
+        status.read.record(took);
+        Ok(Visited { value, tables, took, as_of })
+    }
+
+    async fn spend_there(
+        &self,
+        placement: Placement,
+        spending: Spending,
+    ) -> Result<SpendOutcome, Unavailable> {
+        let shard = placement.shard;
+        let mut conn = self.connect(shard).await?;
+        let spent = async {
+            let mut transaction = conn.start_transaction(TxOpts::default()).await?;
+            let spent = sql::spend(&mut transaction, placement.table, &spending).await?;
+            if spent {
+                // The consumer keeps the same sums, and takes the same row at the beginning of each transaction: this one
+                // holds it for a moment only.
+                let sums = "UPDATE shard_state SET used = used + 1, order_amount = order_amount + ? / 100 \
+                            WHERE id = 1 AND dataset = ?";
+                transaction.exec_drop(sums, (spending.amount.cents(), &self.dataset)).await?;
+            }
+            transaction.commit().await?;
+            Ok::<_, mysql_async::Error>(spent)
+        };
+        let spent = spent.await.map_err(|error| {
+            let database = self.databases.get(shard.index());
+            database.map_or_else(|| unknown(shard), |database| down(shard, &database.error(&error)))
+        })?;
+        Ok(if spent { SpendOutcome::Spent } else { SpendOutcome::AlreadyUsed })
+    }
+}
+
+fn existing(tables: &[TableId], visit: &Visit) -> Vec<TableId> {
+    match visit {
+        Visit::All => tables.to_vec(),
+        Visit::Tables(wanted) => tables.iter().filter(|table| wanted.contains(table)).copied().collect(),
+    }
+}
+
+fn unknown(shard: ShardId) -> Unavailable {
+    Unavailable::new(format!("shard {shard}"), "there is no such shard")
+}
+
+fn down(shard: ShardId, why: &dyn std::fmt::Display) -> Unavailable {
+    Unavailable::new(format!("shard {shard}"), why)
+}
+
+impl Shards for ServersShards {
+    fn page(
+        &self,
+        shard: ShardId,
+        visit: Visit,
+        query: ResultQuery,
+        page: PageRequest,
+    ) -> LocalFuture<'_, Result<Visited<Vec<Found>>, Unavailable>> {
+        Box::pin(
+            self.ask(shard, visit, async move |conn, tables| sql::page(conn, tables, &query, page).await),
+        )
+    }
+
+    fn find(
+        &self,
+        shard: ShardId,
+        visit: Visit,
+        id: ResultId,
+    ) -> LocalFuture<'_, Result<Visited<Option<Found>>, Unavailable>> {
+        Box::pin(self.ask(shard, visit, async move |conn, tables| {
+            Ok((sql::find(conn, tables, id).await?, tables.len() as u64))
+        }))
+    }
+
+    fn summary(
+        &self,
+        shard: ShardId,
+        visit: Visit,
+        query: ResultQuery,
+    ) -> LocalFuture<'_, Result<Visited<Summary>, Unavailable>> {
+        Box::pin(self.ask(shard, visit, async move |conn, tables| {
+            Ok((sql::summary(conn, tables, &query).await?, tables.len() as u64))
+        }))
+    }
+
+    fn totals(&self, shard: ShardId, visit: Visit) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
+        Box::pin(self.ask(shard, visit, async move |conn, tables| {
+            Ok((sql::totals(conn, tables).await?, tables.len() as u64))
+        }))
+    }
+
+    fn kept_totals(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
+        let kept = self.status(shard).and_then(|status| {
+            // What was kept when the shard last answered is no answer of a shard that is down.
+            if !status.is_up() {
+                return Err(down(shard, &"it does not answer"));
+            }
+            let as_of = status.look().as_of;
+            Ok(Visited { value: status.totals(), tables: 0, took: std::time::Duration::ZERO, as_of })
+        });
+        Box::pin(std::future::ready(kept))
+    }
+
+    fn spend(
+        &self,
+        placement: Placement,
+        spending: Spending,
+    ) -> LocalFuture<'_, Result<SpendOutcome, Unavailable>> {
+        Box::pin(self.spend_there(placement, spending))
+    }
+
+    fn report(&self, shard: ShardId) -> LocalFuture<'_, Option<ShardReport>> {
+        let report = self.status.get(shard.index()).map(|status| status.report());
+        Box::pin(std::future::ready(report))
+    }
+}

@@ -1,0 +1,188 @@
+//! What this process knows of each shard: kept up to date by a task, read by every request.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use coupon_core::{Money, TableId, Timestamp};
+
+use crate::measure::{Latencies, Rate};
+use crate::{Figure, ShardReport, Totals};
+
+/// What a look at a shard said.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    /// Every grab acknowledged before is stored.
+    pub(super) as_of: Timestamp,
+    pub(super) outbox_id: i64,
+    pub(super) results: u64,
+    pub(super) used: u64,
+    pub(super) order_amount: Money,
+    pub(super) commits: u64,
+    /// Messages taken from the queue so far, and the results in them.
+    pub(super) messages: u64,
+    pub(super) received: u64,
+    pub(super) parked: u64,
+    pub(super) bytes_written: Figure<u64>,
+    pub(super) connections: u64,
+    /// When the server itself was last asked, which costs more than to ask the shard.
+    pub(super) server_asked: Option<Instant>,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self {
+            as_of: Timestamp::from_millis(0),
+            outbox_id: 0,
+            results: 0,
+            used: 0,
+            order_amount: Money::default(),
+            commits: 0,
+            messages: 0,
+            received: 0,
+            parked: 0,
+            bytes_written: Err("the shard has not been asked yet"),
+            connections: 0,
+            server_asked: None,
+        }
+    }
+}
+
+/// One shard, as this process knows it.
+#[derive(Debug)]
+pub(super) struct ShardStatus {
+    look: Mutex<Look>,
+    tables: Mutex<Option<Arc<[TableId]>>>,
+    /// Whether the last look succeeded.
+    up: AtomicBool,
+    /// Whether it had less than was seen of it.
+    lost: AtomicBool,
+    /// Results handed over and not stored, as far as can be told.
+    waiting: AtomicU64,
+    /// From being handed over to being stored, by this process's consumer.
+    pub(super) stored: Latencies,
+    pub(super) read: Latencies,
+    rate: Rate,
+}
+
+impl ShardStatus {
+    pub(super) fn new() -> Self {
+        Self {
+            look: Mutex::default(),
+            tables: Mutex::default(),
+            up: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
+            waiting: AtomicU64::new(0),
+            stored: Latencies::new(),
+            read: Latencies::new(),
+            rate: Rate::new(),
+        }
+    }
+
+    pub(super) fn look(&self) -> Look {
+        *lock(&self.look)
+    }
+
+    /// Takes a look in. The tables must have been listed after the look was taken: what it promises to be stored is then
+    /// in one of them.
+    ///
+    /// Says whether the shard was down before.
+    pub(super) fn saw(&self, look: Look, tables: Option<Vec<TableId>>) -> bool {
+        let was_down = !self.up.swap(true, Ordering::Relaxed);
+        self.lost.store(false, Ordering::Relaxed);
+        let mut known = lock(&self.look);
+        // Two may look at once; the one that began later may be the first to tell.
+        if look.commits < known.commits {
+            return was_down;
+        }
+        if let Some(tables) = tables {
+            self.set_tables(tables);
+        }
+        *known = look;
+        was_down
+    }
+
+    pub(super) fn set_tables(&self, tables: Vec<TableId>) {
+        *lock(&self.tables) = Some(tables.into());
+    }
+
+    /// The tables of results there are, the latest first; `None` until the shard was asked.
+    pub(super) fn tables(&self) -> Option<Arc<[TableId]>> {
+        lock(&self.tables).clone()
+    }
+
+    /// The shard answered, and has less than was seen of it: it was put back to an earlier state, and what it says is not
+    /// true any more. Says whether that is news: a shard that fails over is down before it is found to have less.
+    pub(super) fn lost_data(&self) -> bool {
+        self.went_down();
+        !self.lost.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether it had less than was seen of it when it was last looked at.
+    pub(super) fn has_lost_data(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// The shard did not answer; says whether it did before.
+    pub(super) fn went_down(&self) -> bool {
+        self.up.swap(false, Ordering::Relaxed)
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_waiting(&self, results: u64) {
+        self.waiting.store(results, Ordering::Relaxed);
+    }
+
+    pub(super) fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        let look = self.look();
+        Totals { results: look.results, used: look.used, order_amount: look.order_amount }
+    }
+
+    pub(super) fn report(&self) -> ShardReport {
+        let look = self.look();
+        ShardReport {
+            up: self.is_up(),
+            rows: look.results,
+            rows_written: look.results,
+            commits: look.commits,
+            writes_per_s: self.rate.of(look.results),
+            queue_depth: self.waiting(),
+            write_latency: self.stored.spread(),
+            read_latency: self.read.spread(),
+            took: (self.stored.buckets(), self.read.buckets()),
+            as_of: look.as_of,
+            connections: look.connections,
+            cpu_seconds: Err("a MySQL server does not tell its clients; loadtest asks the server's process"),
+            bytes_written: look.bytes_written,
+            parked: look.parked,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_that_comes_back_with_less_is_told_of_once_although_it_was_down_before() {
+        let status = ShardStatus::new();
+        assert!(status.saw(Look::default(), None), "it is up");
+        assert!(status.went_down());
+        assert!(status.lost_data(), "it answers, and has less");
+        assert!(!status.lost_data(), "which is known by now");
+        assert!(!status.is_up());
+        assert!(status.saw(Look::default(), None), "the full copy is back");
+        assert!(status.lost_data(), "and gone again");
+    }
+}

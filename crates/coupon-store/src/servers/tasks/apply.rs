@@ -1,0 +1,101 @@
+//! Tells main what the shards have stored: each outbox entry exactly once, many in one transaction.
+//!
+//! Any number of processes may do so at once: main's row for a shard makes them take turns.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use coupon_core::ShardId;
+use tokio::time::timeout;
+
+use super::super::books::{ENTRIES, settle, settle_parked};
+use super::Background;
+use crate::outage::TaskOutage;
+use crate::set_aside::Place;
+
+/// How long entries gather before they are applied, unless somebody waits for them: main need not be told of every commit
+/// by itself.
+const GATHER: Duration = Duration::from_secs(1);
+/// How often to look for entries that nobody of this process has written.
+const LOOK: Duration = Duration::from_secs(2);
+/// A database that takes longer is as good as down.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The task that applies the outboxes.
+pub(in super::super) struct Applier {
+    background: Arc<Background>,
+    /// Of each shard's outbox.
+    outages: Vec<TaskOutage>,
+    /// Of the parked changes.
+    parked: TaskOutage,
+}
+
+impl Applier {
+    pub(in super::super) fn new(background: Arc<Background>) -> Self {
+        let outage = |shard| {
+            TaskOutage::of_shard(
+                shard,
+                "main is told of stock changes later",
+                "main is told of stock changes again",
+            )
+        };
+        let outages = background.shards().map(outage).collect();
+        let parked = TaskOutage::new(
+            "parked stock changes are looked through later",
+            "parked stock changes are looked through again",
+        );
+        Self { background, outages, parked }
+    }
+
+    pub(in super::super) async fn run(mut self) {
+        while !self.background.consumed.load(Ordering::Acquire) {
+            let _ = timeout(LOOK, self.background.to_apply.notified()).await;
+            let _ = timeout(GATHER, self.background.apply_now.notified()).await;
+            self.apply_all().await;
+        }
+        self.apply_all().await;
+    }
+
+    async fn apply_all(&mut self) {
+        for shard in self.background.shards() {
+            loop {
+                let applied = timeout(PATIENCE, self.apply(shard)).await;
+                let applied = applied.unwrap_or_else(|_| Err(anyhow::anyhow!("it did not answer in time")));
+                if let Some(outage) = self.outages.get(shard.index()) {
+                    outage.tried(&applied);
+                }
+                if !matches!(applied, Ok(ENTRIES)) {
+                    break;
+                }
+            }
+        }
+        let parked = timeout(PATIENCE, self.apply_parked()).await;
+        let parked = parked.unwrap_or_else(|_| Err(anyhow::anyhow!("it did not answer in time")));
+        self.parked.tried(&parked);
+        self.background.applied.notify_waiters();
+    }
+
+    /// Applies what a shard's outbox holds beyond main's position. Says how many entries it were.
+    async fn apply(&mut self, shard: ShardId) -> anyhow::Result<usize> {
+        let background = &self.background;
+        let mut at_shard = background.database(shard)?.connect().await?;
+        let mut main = background.cluster.main.connect().await?;
+        let (began, now) = (Instant::now(), background.clock.now());
+        let settled = settle(&mut main, &mut at_shard, &background.dataset, shard, now).await?;
+        if settled.entries > 0 {
+            background.counts.applied.told(settled.entries, began.elapsed());
+            background.catalogue.set_aside.tell(Place::Books, settled.found);
+        }
+        Ok(settled.entries)
+    }
+
+    /// Applies what was parked, of coupons whose row makes sense by now.
+    async fn apply_parked(&self) -> anyhow::Result<()> {
+        let background = &self.background;
+        let mut main = background.cluster.main.connect().await?;
+        let found = settle_parked(&mut main, background.clock.now()).await?;
+        background.catalogue.set_aside.tell(Place::Books, found);
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+//! Waits until everything handed over so far is stored, and main knows of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coupon_core::ShardId;
+use deadpool_redis::redis::Pipeline;
+use mysql_async::prelude::Queryable as _;
+use tokio::time::Instant;
+
+use super::super::gate::{Epoch, SENTINEL};
+use super::super::markers::MARKER;
+use super::super::mysql::PATIENCE;
+use super::Background;
+use super::watch::{self, look};
+use crate::Unavailable;
+
+/// How many marks are asked for at a time.
+const CHUNK: usize = 5_000;
+/// How often to look whether they are gone.
+const LOOK: Duration = Duration::from_millis(50);
+/// The longest to wait for word that main was told of more.
+const WORD: Duration = Duration::from_millis(100);
+
+impl Background {
+    /// Waits until everything handed over so far is stored, and main knows of it.
+    ///
+    /// A marker proves it of what is in the queues. What a queue has lost, or was never given, is pending at the gate: it is
+    /// handed over again, and waited for.
+    pub(in super::super) async fn drain(self: Arc<Self>) -> Result<(), Unavailable> {
+        let pending = self.pending_now().await?;
+        let shards: Vec<ShardId> = self.shards().collect();
+        for reached in futures_util::future::join_all(shards.iter().map(|shard| self.marker(*shard, 0))).await
+        {
+            reached?;
+        }
+        self.settled(pending).await?;
+        let mut wanted = Vec::new();
+        for shard in shards {
+            let database = self.database(shard).map_err(|error| Unavailable::new("a shard", error))?;
+            let mut conn = database.connect().await?;
+            let asked = conn.query_first("SELECT outbox_id FROM shard_state WHERE id = 1");
+            let id: Option<i64> = database.patiently(PATIENCE, asked).await?;
+            wanted.push((shard, id.unwrap_or(0)));
+        }
+        self.applied_up_to(&wanted).await?;
+        // What the next read is told is as new as what was waited for.
+        for (shard, _) in wanted {
+            look(&self, shard).await;
+        }
+        Ok(())
+    }
+
+    /// The epoch that is open, and the marks of all its reservations that are not known to be stored. While the gate is
+    /// being filled nobody can tell.
+    async fn pending_now(&self) -> Result<(Arc<Epoch>, Vec<String>), Unavailable> {
+        let deadline = Instant::now() + MARKER;
+        let epoch = loop {
+            match self.epoch.open() {
+                Some(epoch) => break epoch,
+                None if Instant::now() >= deadline => return Err(Unavailable::new("the gate", "it is shut")),
+                None => tokio::time::sleep(LOOK).await,
+            }
+        };
+        let mut ask = Pipeline::with_capacity(1);
+        ask.cmd("ZRANGE").arg(self.names.pending(epoch.number)).arg(0).arg(-1);
+        let asked: Result<(Vec<String>,), _> = self.redis.ask(&ask).await;
+        let (mut marks,) = asked.map_err(|error| Unavailable::new("the gate", error))?;
+        marks.retain(|mark| mark != SENTINEL);
+        Ok((epoch, marks))
+    }
+
+    /// Waits until none of these marks is left. Once another epoch has opened, what they stood for is stored, or was never
+    /// granted.
+    async fn settled(&self, (epoch, mut marks): (Arc<Epoch>, Vec<String>)) -> Result<(), Unavailable> {
+        let deadline = Instant::now() + MARKER;
+        loop {
+            marks = self.still_pending(&epoch, marks).await?;
+            if marks.is_empty() || self.epoch.number().is_some_and(|open| open != epoch.number) {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let why = format!(
+                    "{} reservations are neither stored nor in a queue, and are handed over again",
+                    marks.len()
+                );
+                return Err(Unavailable::new("the queue", why));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn still_pending(&self, epoch: &Epoch, marks: Vec<String>) -> Result<Vec<String>, Unavailable> {
+        let key = self.names.pending(epoch.number);
+        let mut still = Vec::new();
+        for chunk in marks.chunks(CHUNK) {
+            let mut ask = Pipeline::with_capacity(1);
+            ask.cmd("ZMSCORE").arg(&key).arg(chunk);
+            let asked: Result<(Vec<Option<String>>,), _> = self.redis.ask(&ask).await;
+            let (scores,) = asked.map_err(|error| Unavailable::new("the gate", error))?;
+            still.extend(
+                chunk.iter().zip(scores).filter(|(_, score)| score.is_some()).map(|(mark, _)| mark.clone()),
+            );
+        }
+        Ok(still)
+    }
+
+    async fn applied_up_to(&self, wanted: &[(ShardId, i64)]) -> Result<(), Unavailable> {
+        let deadline = Instant::now() + MARKER;
+        loop {
+            let positions = watch::positions(&self.cluster.main).await?;
+            let position = |shard: ShardId| positions.get(&shard.number()).copied().unwrap_or(0);
+            if wanted.iter().all(|(shard, id)| position(*shard) >= *id) {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(Unavailable::new(
+                    "the main database",
+                    "it has not been told of everything in time",
+                ));
+            }
+            self.hurry();
+            let _ = tokio::time::timeout(WORD, self.applied.notified()).await;
+        }
+    }
+}

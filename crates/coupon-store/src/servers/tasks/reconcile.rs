@@ -1,0 +1,200 @@
+//! Finds reservations that never reached their queue, and hands them over again, exactly as they were.
+//!
+//! A reservation that is still pending after a marker, sent later, has come through its shard's queue was never handed
+//! over, or is stored and the gate was not told. Handing it over again is right either way: what is stored already is found
+//! to be. What is stored and not held is found by [`Rows`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use coupon_core::{CouponId, CouponResult, ResultId, ShardId, UserId};
+use deadpool_redis::redis::Pipeline;
+use mysql_async::prelude::Queryable as _;
+
+use super::super::broker::Message;
+use super::super::gate::Epoch;
+use super::super::names::Names;
+use super::{Background, Rows};
+use crate::PlacedResult;
+use crate::failpoints::{self, Mechanism};
+use crate::outage::TaskOutage;
+
+/// How many marks are read at a time.
+const PAGE: usize = 5_000;
+/// The most results that one message hands over.
+const MESSAGE: usize = 1_000;
+
+/// The task that looks for them.
+pub(in super::super) struct Reconciler {
+    background: Arc<Background>,
+    rows: Rows,
+    every: Duration,
+    /// Reservations that are younger may be on their way.
+    grace: Duration,
+}
+
+impl Reconciler {
+    pub(in super::super) fn new(background: Arc<Background>, every: Duration, grace: Duration) -> Self {
+        Self { rows: Rows::new(Arc::clone(&background)), background, every, grace }
+    }
+
+    pub(in super::super) async fn run(mut self) {
+        let outage = TaskOutage::new(
+            "pending reservations are looked through later",
+            "pending reservations are looked through again",
+        );
+        while !self.background.stopping() {
+            let done = self.round().await;
+            let counts = &self.background.counts;
+            let count = if done.is_ok() { &counts.rounds } else { &counts.failed_rounds };
+            count.fetch_add(1, Ordering::Relaxed);
+            outage.tried(&done);
+            tokio::time::sleep(self.every).await;
+        }
+    }
+
+    async fn round(&mut self) -> anyhow::Result<()> {
+        if failpoints::is_off(Mechanism::Reconciler) || failpoints::is_off(Mechanism::Pending) {
+            return Ok(());
+        }
+        let Some(epoch) = self.background.epoch.open() else { return Ok(()) };
+        let pending = self.pending(&epoch).await?;
+        self.background.counts.pending.store(pending.len() as u64, Ordering::Relaxed);
+        // One process at a time: more would only repeat each other's work.
+        let main = &self.background.cluster.main;
+        let mut lock = main.connect_to_lock().await?;
+        let name = format!("{}.reconcile", self.background.cluster.namespace.as_str());
+        let mine: Option<Option<i64>> = lock.exec_first("SELECT GET_LOCK(?, 0)", (name,)).await?;
+        let done = if mine.flatten() == Some(1) { self.round_locked(&epoch, pending).await } else { Ok(()) };
+        let _ = lock.disconnect().await;
+        done
+    }
+
+    async fn round_locked(
+        &mut self,
+        epoch: &Epoch,
+        pending: Vec<(CouponId, UserId, ResultId)>,
+    ) -> anyhow::Result<()> {
+        // At once: a shard that is slow to answer must not keep the others waiting.
+        let shards = self.by_shard(pending).into_iter();
+        let again = shards.map(|(shard, results)| self.hand_over_again(epoch, shard, results));
+        for done in futures_util::future::join_all(again).await {
+            done?;
+        }
+        self.rows.round(epoch).await
+    }
+
+    /// Reservations that have been pending for long.
+    async fn pending(&self, epoch: &Epoch) -> anyhow::Result<Vec<(CouponId, UserId, ResultId)>> {
+        let key = self.background.names.pending(epoch.number);
+        let grace = i64::try_from(self.grace.as_millis()).unwrap_or(i64::MAX);
+        let until = self.background.clock.now().millis() - grace;
+        let (mut found, mut of_nothing, mut offset) = (Vec::new(), Vec::new(), 0);
+        loop {
+            let mut page = Pipeline::with_capacity(1);
+            let range = page.cmd("ZRANGEBYSCORE").arg(&key).arg("-inf").arg(until);
+            range.arg("LIMIT").arg(offset).arg(PAGE);
+            let (marks,): (Vec<String>,) = self.background.redis.ask(&page).await?;
+            for (mark, held) in self.held(epoch, &marks).await? {
+                match held {
+                    Some(reservation) => found.push(reservation),
+                    None => of_nothing.push(mark.to_owned()),
+                }
+            }
+            if marks.len() < PAGE {
+                break;
+            }
+            offset += PAGE;
+        }
+        // The script that makes a mark makes its reservation: one without is parked, or was never made.
+        if !of_nothing.is_empty() {
+            let mut forget = Pipeline::with_capacity(1);
+            forget.cmd("ZREM").arg(key).arg(of_nothing).ignore();
+            self.background.redis.ask::<()>(&forget).await?;
+        }
+        Ok(found)
+    }
+
+    /// The reservation that each of these marks is for, if there is one.
+    async fn held<'a>(
+        &self,
+        epoch: &Epoch,
+        marks: &'a [String],
+    ) -> anyhow::Result<Vec<(&'a str, Option<(CouponId, UserId, ResultId)>)>> {
+        if marks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let whose: Vec<_> =
+            marks.iter().filter_map(|mark| Some((mark.as_str(), Names::parse_reservation(mark)?))).collect();
+        let mut ask = Pipeline::with_capacity(whose.len());
+        for (_, (user, coupon)) in &whose {
+            ask.cmd("HGET").arg(self.background.names.holders(epoch.number, *coupon)).arg(user.get());
+        }
+        let ids: Vec<Option<String>> = self.background.redis.ask(&ask).await?;
+        let held = whose.into_iter().zip(ids).map(|((mark, (user, coupon)), id)| {
+            let id = id.and_then(|id| id.parse::<ResultId>().ok());
+            (mark, id.map(|id| (coupon, user, id)))
+        });
+        Ok(held.collect())
+    }
+
+    fn by_shard(&self, pending: Vec<(CouponId, UserId, ResultId)>) -> BTreeMap<ShardId, Vec<PlacedResult>> {
+        let mut by_shard: BTreeMap<ShardId, Vec<PlacedResult>> = BTreeMap::new();
+        for (coupon, user, id) in pending {
+            let room = self.background.catalogue.known.room_of(coupon);
+            let result = room.map(|room| CouponResult::granted(id, user, coupon, room));
+            let placed = result.map(|result| (self.background.strategy.place(&result.key()), result));
+            match placed {
+                Some((Ok(placement), result)) => {
+                    by_shard.entry(placement.shard).or_default().push(PlacedResult { placement, result });
+                }
+                // A coupon that came after this process started, or a strategy that has changed its mind.
+                _ => {
+                    tracing::warn!(%coupon, %user, result_id = %id, "a pending reservation has no place known here");
+                }
+            }
+        }
+        by_shard
+    }
+
+    async fn hand_over_again(
+        &self,
+        epoch: &Epoch,
+        shard: ShardId,
+        results: Vec<PlacedResult>,
+    ) -> anyhow::Result<()> {
+        let background = &self.background;
+        // While the shard is down its marker does not come through, and nothing is concluded.
+        if let Err(error) = background.marker(shard, 0).await {
+            tracing::info!(%shard, %error, "pending reservations of this shard wait");
+            return Ok(());
+        }
+        let mut still = Pipeline::with_capacity(results.len());
+        for PlacedResult { result, .. } in &results {
+            let reservation = Names::reservation(result.user_id, result.coupon_id);
+            still.cmd("ZSCORE").arg(background.names.pending(epoch.number)).arg(reservation);
+        }
+        let still: Vec<Option<f64>> = background.redis.ask(&still).await?;
+        let left = results.into_iter().zip(still).filter(|(_, score)| score.is_some());
+        let left: Vec<PlacedResult> = left.map(|(row, _)| row).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        let (exchange, route) = (background.names.exchange(), Names::route(epoch.number, shard));
+        for some in left.chunks(MESSAGE) {
+            let message = Message::results(&background.dataset, epoch.number, background.clock.now(), some);
+            background.publisher.publish(&exchange, &route, message.encode()).await?;
+        }
+        background.counts.reconciled.fetch_add(left.len() as u64, Ordering::Relaxed);
+        tracing::warn!(
+            %shard,
+            results = left.len(),
+            "reservations that were neither stored nor in the queue were handed over again: a process died before it handed \
+             them over, or the queue has lost them (deleted, purged, or cut by a policy of RabbitMQ such as max-length or \
+             message-ttl)"
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,331 @@
+//! What a consumer does within one transaction of its shard: rows, what main must know of them, markers.
+//!
+//! Transactions of one shard take turns, since each begins by locking the shard's row of state. So a consumer that has been
+//! replaced, and does not know yet, does no harm: whatever it stores again is found to be stored.
+//!
+//! A transaction costs a round trip to begin, one for each thousand rows, and one to note them and commit.
+
+use std::collections::{BTreeMap, HashSet};
+
+use coupon_core::{CouponId, CouponResult, ResultId, TableId, Timestamp};
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable as _;
+
+use super::super::broker::Marker;
+use super::super::mysql::{code, has_code};
+use super::super::sql;
+use super::stored::{Known, Stored};
+use crate::PlacedResult;
+use crate::failpoints::{self, Mechanism};
+
+/// The most rows that one statement inserts.
+const ROWS: usize = 1_000;
+/// The most coupons of one entry of the outbox: a TEXT holds so many even of the largest numbers.
+const ENTRY_COUPONS: usize = 2_000;
+/// Markers are of no use once whoever sent them has seen them.
+const MARKERS_KEPT_MS: i64 = 3_600_000;
+
+/// A result from the queue, and the gate's epoch in which it was granted.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Arrived {
+    pub(in super::super) row: PlacedResult,
+    pub(in super::super) epoch: u64,
+}
+
+/// What came through the queue together.
+#[derive(Debug, Default)]
+pub(in super::super) struct Work {
+    pub(in super::super) results: Vec<Arrived>,
+    pub(in super::super) markers: Vec<Marker>,
+    pub(in super::super) messages: u64,
+    /// When the last of the messages was handed over, in milliseconds since 1970.
+    pub(in super::super) sent: i64,
+}
+
+/// What a transaction did, once it is committed.
+#[derive(Debug, Default)]
+pub(in super::super) struct Done {
+    pub(in super::super) added: u64,
+    /// The shard's transactions so far, this one included.
+    pub(in super::super) commits: u64,
+    /// Results that contradict what is stored, or came too late.
+    pub(in super::super) parked: HashSet<ResultId>,
+}
+
+/// What a shard must have at least: it was put back to an earlier state if it has less.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in super::super) struct Floor {
+    /// The last change that main was told of.
+    pub(in super::super) told: i64,
+    /// Transactions that this process has seen committed.
+    pub(in super::super) commits: u64,
+}
+
+impl Floor {
+    /// Refuses a shard that has less.
+    pub(in super::super) const fn check(self, outbox_id: i64, commits: u64) -> Result<(), LostData> {
+        if outbox_id < self.told {
+            Err(LostData::Told { told: self.told, has: outbox_id })
+        } else if commits < self.commits {
+            Err(LostData::Seen { seen: self.commits, has: commits })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// A shard was put back to an earlier state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(in super::super) enum LostData {
+    #[error("it has lost data: main was told of its change {told}, and it knows {has}")]
+    Told { told: i64, has: i64 },
+    #[error(
+        "it has lost data: this process has seen {seen} transactions of it committed, and it knows {has}"
+    )]
+    Seen { seen: u64, has: u64 },
+}
+
+/// Why nothing was stored.
+#[derive(Debug, thiserror::Error)]
+pub(in super::super) enum StoreError {
+    /// The shard is of another data set, or of none.
+    #[error("it does not hold data set {0}")]
+    OtherDataset(String),
+    /// The shard was put back to an earlier state.
+    #[error(transparent)]
+    LostData(#[from] LostData),
+    #[error(transparent)]
+    Sql(#[from] mysql_async::Error),
+}
+
+/// Stores everything, or nothing, over a connection that commits nothing by itself; after an error it must be dropped.
+/// Every table must be there: making one would end the transaction. A shard that has less than `floor` is refused.
+pub(in super::super) async fn store(
+    conn: &mut Conn,
+    dataset: &str,
+    floor: Floor,
+    work: &Work,
+    now: Timestamp,
+) -> Result<Done, StoreError> {
+    let mut store = Store { conn, dataset, now, outbox_id: 0, added: BTreeMap::new(), done: Done::default() };
+    let closed = store.begin(floor).await?;
+    let (late, results): (Vec<&Arrived>, Vec<&Arrived>) =
+        work.results.iter().partition(|arrived| arrived.epoch <= closed);
+    store.insert(&unique(&results)).await?;
+    for arrived in late {
+        let reason = format!("it came after epoch {} of the gate was closed", arrived.epoch);
+        store.park_unless_stored(&arrived.row, &reason).await?;
+    }
+    store.note_and_commit(work).await?;
+    Ok(store.done)
+}
+
+/// The results by table, in the order of their ids, each once: a grab that was handed over twice may come twice. In that
+/// order they are appended to their table, and to their room's part of its index.
+fn unique<'a>(results: &[&'a Arrived]) -> Vec<&'a PlacedResult> {
+    let key = |row: &PlacedResult| {
+        let result = &row.result;
+        (row.placement.table, result.result_id, result.user_id, result.coupon_id, result.room_id)
+    };
+    let mut rows: Vec<&PlacedResult> = results.iter().map(|arrived| &arrived.row).collect();
+    // Each message is in that order already, which this sort makes use of.
+    rows.sort_by_key(|row| key(row));
+    rows.dedup_by_key(|row| key(row));
+    rows
+}
+
+struct Store<'a> {
+    conn: &'a mut Conn,
+    dataset: &'a str,
+    now: Timestamp,
+    outbox_id: i64,
+    added: BTreeMap<CouponId, i64>,
+    done: Done,
+}
+
+impl Store<'_> {
+    /// Takes the shard's row of state, and says up to which epoch results are not taken any more.
+    async fn begin(&mut self, floor: Floor) -> Result<u64, StoreError> {
+        let state: Option<(i64, u64, u64)> = self
+            .conn
+            .exec_first(
+                "SELECT outbox_id, closed_epoch, commits FROM shard_state WHERE id = 1 AND dataset = ? FOR UPDATE",
+                (self.dataset,),
+            )
+            .await?;
+        let (outbox_id, closed, commits) =
+            state.ok_or_else(|| StoreError::OtherDataset(self.dataset.to_owned()))?;
+        floor.check(outbox_id, commits)?;
+        self.outbox_id = outbox_id;
+        self.done.commits = commits + 1;
+        Ok(if failpoints::is_off(Mechanism::Epoch) { 0 } else { closed })
+    }
+
+    async fn insert(&mut self, rows: &[&PlacedResult]) -> mysql_async::Result<()> {
+        for of_table in rows.chunk_by(|a, b| a.placement.table == b.placement.table) {
+            let Some(table) = of_table.first().map(|row| row.placement.table) else { continue };
+            let results: Vec<&CouponResult> = of_table.iter().map(|row| &row.result).collect();
+            for chunk in results.chunks(ROWS) {
+                match self.insert_all(table, chunk).await {
+                    Ok(()) => self.count(chunk),
+                    Err(error) if has_code(&error, code::DUPLICATE) => self.sort_out(table, chunk).await?,
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All of them, or an error and none.
+    async fn insert_all(&mut self, table: TableId, results: &[&CouponResult]) -> mysql_async::Result<()> {
+        let ignore = failpoints::is_off(Mechanism::Conflicts);
+        self.conn.query_drop(sql::insert(table, results, ignore)).await
+    }
+
+    fn count(&mut self, results: &[&CouponResult]) {
+        for result in results {
+            *self.added.entry(result.coupon_id).or_default() += 1;
+        }
+        self.done.added += results.len() as u64;
+    }
+
+    /// Some rows would not go in: those that are stored already are repeats, any other that is like one of them is a
+    /// contradiction, and the rest is stored. One by one if need be: two rows of one statement may contradict each other.
+    async fn sort_out(&mut self, table: TableId, results: &[&CouponResult]) -> mysql_async::Result<()> {
+        let stored = Stored::read(self.conn, table, results).await?;
+        let (mut fresh, mut contradicted) = (Vec::new(), Vec::new());
+        for result in results {
+            match stored.about(result) {
+                Known::Fresh => fresh.push(*result),
+                Known::Stored if failpoints::is_off(Mechanism::Repeats) => self.count(&[result]),
+                Known::Stored => {}
+                Known::Contradicted(reason) => contradicted.push((*result, reason)),
+            }
+        }
+        let inserted = if fresh.is_empty() { Ok(()) } else { self.insert_all(table, &fresh).await };
+        match inserted {
+            Ok(()) => self.count(&fresh),
+            Err(error) if has_code(&error, code::DUPLICATE) && fresh.len() > 1 => {
+                for result in &fresh {
+                    Box::pin(self.sort_out(table, &[*result])).await?;
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        for (result, reason) in contradicted {
+            self.park(table, result, &reason).await?;
+        }
+        Ok(())
+    }
+
+    /// What comes too late may be a repeat all the same.
+    async fn park_unless_stored(&mut self, row: &PlacedResult, reason: &str) -> mysql_async::Result<()> {
+        let (table, result) = (row.placement.table, &row.result);
+        let stored = Stored::read(self.conn, table, &[result]).await?;
+        if matches!(stored.about(result), Known::Stored) {
+            Ok(())
+        } else {
+            self.park(table, result, reason).await
+        }
+    }
+
+    /// Keeps a result that cannot be stored. It holds its stock, and waits for a person.
+    async fn park(&mut self, table: TableId, result: &CouponResult, reason: &str) -> mysql_async::Result<()> {
+        let id = result.result_id;
+        tracing::error!(result_id = %id, %table, reason, "a result cannot be stored; it is parked");
+        self.conn
+            .exec_drop(
+                "INSERT INTO parked_results (result_id, user_id, coupon_id, room_id, table_name, reason, park_time) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE result_id = result_id",
+                (
+                    id.number(),
+                    result.user_id.get(),
+                    result.coupon_id.get(),
+                    result.room_id.get(),
+                    table.to_string(),
+                    reason,
+                    self.now.millis(),
+                ),
+            )
+            .await?;
+        self.done.parked.insert(id);
+        Ok(())
+    }
+
+    /// Writes the markers, the outbox entry and the shard's sums, and commits.
+    async fn note_and_commit(&mut self, work: &Work) -> mysql_async::Result<()> {
+        for marker in &work.markers {
+            let row = (&marker.id, self.now.millis());
+            self.conn.exec_drop("REPLACE INTO markers (marker_id, commit_time) VALUES (?, ?)", row).await?;
+        }
+        if !work.markers.is_empty() {
+            let old = (self.now.millis() - MARKERS_KEPT_MS,);
+            self.conn.exec_drop("DELETE FROM markers WHERE commit_time < ?", old).await?;
+        }
+        // The server does one after the other, and stops at the first that fails.
+        let mut all = String::new();
+        let entries = outbox_entries(&self.added, self.outbox_id, self.now);
+        if !entries.is_empty() {
+            self.outbox_id += i64::try_from(entries.len()).unwrap_or(i64::MAX);
+            all =
+                format!("INSERT INTO outbox (outbox_id, deltas, create_time) VALUES {}; ", entries.join(","));
+        }
+        // One that is later than now was told so by a clock that was wrong.
+        let sent = work.sent;
+        let closes = work.markers.iter().map(|marker| marker.closes).max().unwrap_or(0);
+        all += &format!(
+            "UPDATE shard_state SET outbox_id = {}, closed_epoch = GREATEST(closed_epoch, {closes}), \
+             as_of = IF(as_of > {}, {sent}, GREATEST(as_of, {sent})), results = results + {}, messages = messages + {}, \
+             received = received + {}, commits = commits + 1 WHERE id = 1; COMMIT",
+            self.outbox_id,
+            self.now.millis(),
+            self.done.added,
+            work.messages,
+            work.results.len(),
+        );
+        self.conn.query_drop(all).await
+    }
+}
+
+/// The outbox's next rows: one, unless the coupons are too many for one.
+fn outbox_entries(added: &BTreeMap<CouponId, i64>, last: i64, now: Timestamp) -> Vec<String> {
+    let deltas: Vec<String> = added.iter().map(|(coupon, rows)| format!("[{coupon},{rows}]")).collect();
+    let entry = |(id, deltas): (i64, &[String])| format!("({id},'[{}]',{})", deltas.join(","), now.millis());
+    (last + 1..).zip(deltas.chunks(ENTRY_COUPONS)).map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use coupon_core::MAX_ID;
+
+    /// What a TEXT holds.
+    const TEXT: usize = 65_535;
+
+    fn added(coupons: u64) -> BTreeMap<CouponId, i64> {
+        (0..coupons).map(|less| (CouponId::new(MAX_ID - less).unwrap(), 9_999)).collect()
+    }
+
+    #[test]
+    fn entries_are_numbered_without_gaps_and_none_is_too_long() {
+        let now = Timestamp::from_millis(1_795_000_000_000);
+        let entries = outbox_entries(&added(5_000), 41, now);
+        let ids: Vec<&str> = entries.iter().filter_map(|entry| entry.split(',').next()).collect();
+        assert_eq!(ids, ["(42", "(43", "(44"]);
+        assert!(entries.iter().all(|entry| entry.len() <= TEXT));
+        assert_eq!(entries.iter().map(|entry| entry.matches(",9999]").count()).sum::<usize>(), 5_000);
+    }
+
+    #[test]
+    fn a_shard_that_has_less_than_was_seen_is_refused() {
+        let floor = Floor { told: 5, commits: 9 };
+        assert_eq!(floor.check(5, 9), Ok(()));
+        assert_eq!(floor.check(4, 9), Err(LostData::Told { told: 5, has: 4 }));
+        assert_eq!(floor.check(6, 8), Err(LostData::Seen { seen: 9, has: 8 }));
+    }
+
+    #[test]
+    fn nothing_new_is_no_entry() {
+        assert!(outbox_entries(&added(0), 41, Timestamp::default()).is_empty());
+    }
+}

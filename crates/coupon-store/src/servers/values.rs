@@ -1,0 +1,98 @@
+//! Values of MySQL's as our own types. One that cannot be is the database's fault, and named.
+
+use std::fmt;
+
+use coupon_core::{
+    Coupon, CouponDetails, CouponId, CouponKind, CouponResult, CouponStatus, GrabStatus, Money, ResultId,
+    RoomId, Timestamp, UseStatus, UserId,
+};
+use mysql_async::prelude::FromValue;
+use mysql_async::{FromValueError, Row};
+
+use crate::terms;
+
+/// The columns of a result, in the order in which [`result`] reads them. Amounts come in cents: exact, and whole.
+pub(super) const RESULT: &str = "result_id, user_id, coupon_id, room_id, grab_status, grab_time, use_status, use_time, \
+     CAST(order_amount * 100 AS SIGNED)";
+
+/// The columns of a coupon `c`, in the order in which [`coupon`] reads them.
+pub(super) const COUPON: &str = "c.coupon_id, c.room_id, c.coupon_name, c.coupon_type, \
+     CAST(c.discount_amount * 100 AS SIGNED), c.discount_rate, CAST(c.min_purchase * 100 AS SIGNED), c.total_stock, \
+     c.remaining_stock, c.start_time, c.end_time, c.create_time, c.update_time, c.status";
+
+/// The columns that follow them for the wide half `d`.
+pub(super) const DETAILS: &str = "d.description, d.usage_rules, d.product_range";
+const FIRST_DETAIL: usize = 14;
+
+pub(super) fn result(row: &Row) -> mysql_async::Result<CouponResult> {
+    Ok(CouponResult {
+        result_id: parsed(row, 0, ResultId::from_number)?,
+        user_id: parsed(row, 1, UserId::new)?,
+        coupon_id: parsed(row, 2, CouponId::new)?,
+        room_id: parsed(row, 3, RoomId::new)?,
+        grab_status: parsed(row, 4, GrabStatus::from_code)?,
+        // Only grabs that got their coupon are stored.
+        fail_reason: None,
+        grab_time: Timestamp::from_millis(get(row, 5)?),
+        use_status: parsed(row, 6, UseStatus::from_code)?,
+        use_time: get::<Option<i64>>(row, 7)?.map(Timestamp::from_millis),
+        order_amount: get::<Option<i64>>(row, 8)?.map(Money::from_cents),
+    })
+}
+
+pub(super) fn coupon(row: &Row) -> mysql_async::Result<Coupon> {
+    let time = |column| get(row, column).map(Timestamp::from_millis);
+    Ok(Coupon {
+        coupon_id: parsed(row, 0, CouponId::new)?,
+        room_id: parsed(row, 1, RoomId::new)?,
+        coupon_name: get(row, 2)?,
+        coupon_type: parsed(row, 3, CouponKind::from_code)?,
+        discount_amount: get::<Option<i64>>(row, 4)?.map(Money::from_cents),
+        discount_rate: get::<Option<i64>>(row, 5)?.and_then(|rate| u8::try_from(rate).ok()),
+        min_purchase: Money::from_cents(get(row, 6)?),
+        total_stock: terms::shown(get(row, 7)?),
+        remaining_stock: terms::shown(get(row, 8)?),
+        start_time: time(9)?,
+        end_time: time(10)?,
+        create_time: time(11)?,
+        update_time: time(12)?,
+        status: parsed(row, 13, CouponStatus::from_code)?,
+    })
+}
+
+/// The wide half of the coupon in the same row, if it has one.
+pub(super) fn details(row: &Row, coupon_id: CouponId) -> mysql_async::Result<Option<CouponDetails>> {
+    let Some(description) = get::<Option<String>>(row, FIRST_DETAIL)? else { return Ok(None) };
+    let (usage_rules, product_range) = (get(row, FIRST_DETAIL + 1)?, get(row, FIRST_DETAIL + 2)?);
+    Ok(Some(CouponDetails { coupon_id, description, usage_rules, product_range }))
+}
+
+/// A column as one of our own types.
+pub(super) fn parsed<N, T, E>(
+    row: &Row,
+    column: usize,
+    parse: impl Fn(N) -> Result<T, E>,
+) -> mysql_async::Result<T>
+where
+    N: FromValue,
+    E: fmt::Display,
+{
+    parse(get(row, column)?).map_err(|error| strange(row, column, &error))
+}
+
+/// A column.
+pub(super) fn get<T: FromValue>(row: &Row, column: usize) -> mysql_async::Result<T> {
+    match row.get_opt(column) {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(FromValueError(value))) => {
+            Err(strange(row, column, &format!("{value:?} is of another type")))
+        }
+        None => Err(strange(row, column, &"it is missing")),
+    }
+}
+
+fn strange(row: &Row, column: usize, why: &dyn fmt::Display) -> mysql_async::Error {
+    let name =
+        row.columns_ref().get(column).map_or_else(|| column.to_string(), |column| column.name_str().into());
+    mysql_async::Error::Other(format!("column {name}: {why}").into())
+}

@@ -99,7 +99,7 @@ impl Application {
                 tokio::time::sleep(UPKEEP).await;
                 let today = service.clock.now().day();
                 let window = TimeRange::new(today.start(), today.next().next().start());
-                service.backend.hand_over.make_tables(&service.strategy.tables(window));
+                service.backend.lifecycle.make_tables(&service.strategy.tables(window));
             }
         });
         let service = web::Data::clone(&self.service);
@@ -114,7 +114,7 @@ impl Application {
         sweep.abort();
         let service = self.service;
         web::block(move || {
-            service.backend.hand_over.close();
+            service.backend.lifecycle.close();
             if let Some(traces) = &service.traces {
                 traces.close();
             }
@@ -181,7 +181,7 @@ fn assemble(
     tracing::info!(
         dataset = backend.dataset,
         layout = strategy.layout(),
-        data = backend.data.as_deref().unwrap_or("-"),
+        data = backend.data.folder().as_deref().unwrap_or("-"),
         opened_ms = started.elapsed().as_millis(),
         "data set opened"
     );

@@ -3,7 +3,6 @@
 use coupon_core::{CouponResult, Placement, ShardId};
 
 use super::{LocalFuture, Unavailable};
-use crate::metrics::Exposition;
 
 /// A result and the place its strategy gave it.
 #[derive(Debug, Clone, Copy)]
@@ -35,24 +34,4 @@ pub trait HandOver: Send + Sync {
     /// # Errors
     /// [`Unavailable`] when it cannot.
     fn ready(&self) -> Result<(), Unavailable>;
-
-    /// Makes tables ahead of need. One that is missing all the same is made when a result needs it.
-    fn make_tables(&self, placements: &[Placement]);
-
-    /// Reservations that had not reached their shard, and were found and handed over again.
-    fn reconciled(&self) -> u64;
-
-    /// Stored results that the gate did not know of, and was told of. Where the gate is made of what is stored, none.
-    fn restored(&self) -> u64 {
-        0
-    }
-
-    /// States what this backend does beside what every backend does.
-    fn expose(&self, page: &mut Exposition);
-
-    /// Takes no more, and makes sure that nothing handed over so far depends on this process any more. Blocks until then.
-    fn close(&self);
-
-    /// Waits until everything handed over so far is in its table, and the main database knows of it.
-    fn drain(&self) -> LocalFuture<'_, Result<(), Unavailable>>;
 }

@@ -15,9 +15,11 @@ mod hand_over;
 mod id_set;
 pub mod ids;
 mod known;
+mod lifecycle;
 mod measure;
 pub mod metrics;
 pub mod outage;
+mod own_metrics;
 mod rows;
 pub mod servers;
 mod set_aside;
@@ -29,12 +31,13 @@ mod unavailable;
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 
 pub use catalogue::{Catalogue, CouponAndDetails, Offer};
 pub use gate::{Attempt, Decided, Decision, Gate, Stock};
 pub use hand_over::{HandOver, PlacedResult};
 pub use known::Known;
+pub use lifecycle::Lifecycle;
+pub use own_metrics::{OwnMetrics, Repairs};
 pub use set_aside::Found as SetAsideCoupons;
 pub use shards::{
     Figure, Found, Latency, PageRequest, ShardReport, Shards, SpendOutcome, Spending, Summary, Totals, Visit,
@@ -49,32 +52,71 @@ pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// Everything a service stands on.
 pub struct Backend {
-    /// `embedded` or `servers`.
-    pub kind: &'static str,
     /// The data set's id.
     pub dataset: String,
-    /// Embedded: the data folder.
-    pub data: Option<String>,
-    /// Servers: what its databases, keys and queues are called by.
-    pub namespace: Option<String>,
     /// Where the workers get their ids from.
     pub ids: IdSource,
     /// Stock and one-per-user.
     pub gate: Box<dyn Gate>,
+    /// Upkeep, and the end: let go of before what it brings to an end.
+    pub lifecycle: Box<dyn Lifecycle>,
     /// The durable step.
     pub hand_over: Box<dyn HandOver>,
     /// Reads.
     pub shards: Box<dyn Shards>,
     /// Users, rooms and coupons.
     pub catalogue: Box<dyn Catalogue>,
-    /// Embedded: the data folder, locked for as long as this lives.
-    pub lock: Option<Arc<embedded::folder::Folder>>,
+    /// The metrics of this backend alone.
+    pub own_metrics: Box<dyn OwnMetrics>,
+    /// Where the data is: let go of last.
+    pub data: Data,
+}
+
+/// Where the data of a backend is.
+#[derive(Debug)]
+pub enum Data {
+    /// In a folder of this machine, which stays locked for as long as this lives.
+    Folder(embedded::folder::Folder),
+    /// On servers, whose databases, keys and queues have names that begin with this.
+    Servers(String),
+}
+
+impl Data {
+    /// The backend's name: `embedded` or `servers`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Folder(_) => "embedded",
+            Self::Servers(_) => "servers",
+        }
+    }
+
+    /// The folder's path, if there is a folder.
+    #[must_use]
+    pub fn folder(&self) -> Option<String> {
+        match self {
+            Self::Folder(folder) => {
+                let path = std::path::absolute(folder.dir()).unwrap_or_else(|_| folder.dir().to_owned());
+                Some(path.display().to_string())
+            }
+            Self::Servers(_) => None,
+        }
+    }
+
+    /// The namespace, if there are servers.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::Folder(_) => None,
+            Self::Servers(namespace) => Some(namespace),
+        }
+    }
 }
 
 impl fmt::Debug for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Backend")
-            .field("kind", &self.kind)
+            .field("data", &self.data)
             .field("dataset", &self.dataset)
             .finish_non_exhaustive()
     }

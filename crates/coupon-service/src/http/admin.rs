@@ -90,10 +90,10 @@ pub(super) async fn stats(req: HttpRequest, service: web::Data<Service>) -> Resu
         strategy: service.strategy.name().to_owned(),
         layout: service.strategy.layout(),
         shards: service.strategy.shard_count().get(),
-        backend: service.backend.kind.to_owned(),
+        backend: service.backend.data.kind().to_owned(),
         dataset: service.backend.dataset.clone(),
-        data: service.backend.data.clone(),
-        namespace: service.backend.namespace.clone(),
+        data: service.backend.data.folder(),
+        namespace: service.backend.data.namespace().map(str::to_owned),
         pid: std::process::id(),
         workers: service.settings.workers.get(),
         uptime_s: service.started.elapsed().as_secs_f64(),
@@ -106,7 +106,7 @@ pub(super) async fn stats(req: HttpRequest, service: web::Data<Service>) -> Resu
         parked: reports(&service).await.iter().map(|(_, report)| report.parked).sum(),
         set_aside,
         set_aside_coupons: listed.collect(),
-        reconciled: service.backend.hand_over.reconciled(),
+        reconciled: service.backend.own_metrics.repairs().reconciled,
     })
 }
 
@@ -197,7 +197,7 @@ pub(super) async fn drain(req: HttpRequest, service: web::Data<Service>) -> Resu
     admit(&req, &service.settings.admin.token)?;
     Query::none(&req)?;
     let asked = Instant::now();
-    service.backend.hand_over.drain().await.map_err(|error| Problem::unavailable(&error))?;
+    service.backend.lifecycle.drain().await.map_err(|error| Problem::unavailable(&error))?;
     let waited_ms = u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX);
     view::ok(&Drained { drained: true, waited_ms })
 }

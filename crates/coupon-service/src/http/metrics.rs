@@ -36,7 +36,7 @@ pub(super) async fn metrics(service: web::Data<Service>) -> HttpResponse {
     work(&reports, &mut page);
     page.gauge("coupon_main_lag_entries", "Outbox entries that the main database has not been told of.")
         .is(&[], service.backend.catalogue.lag_entries());
-    service.backend.hand_over.expose(&mut page);
+    service.backend.own_metrics.expose(&mut page);
     if let Some(traces) = &service.traces {
         traces.expose(&mut page);
     }
@@ -49,7 +49,7 @@ fn process(service: &Service, page: &mut Exposition) {
         &[
             ("service", &service.name),
             ("strategy", service.strategy.name()),
-            ("backend", service.backend.kind),
+            ("backend", service.backend.data.kind()),
             ("role", role),
             ("version", env!("CARGO_PKG_VERSION")),
         ],

@@ -28,17 +28,17 @@ pub(crate) async fn a_coupon_that_was_deleted_stops_nobody_elses_books_and_is_to
     bench.edit_main(&format!("DELETE FROM coupons WHERE coupon_id = {SCARCE}")).await;
     assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted);
     assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
-    backend.hand_over.drain().await.unwrap();
+    backend.lifecycle.drain().await.unwrap();
     assert_eq!(remaining(&backend, PLENTY).await, 999);
     let named = set_aside(&backend, 1).await;
     assert!(named[0].0 == SCARCE.cast_signed() && named[0].1.contains("no such coupon"), "{named:?}");
-    backend.hand_over.close();
+    backend.lifecycle.close();
     drop(backend);
 
     let backend = bench.open();
     set_aside(&backend, 1).await;
     assert_eq!(grab(&backend, bench, 3, PLENTY).await, Decision::Granted);
-    backend.hand_over.close();
+    backend.lifecycle.close();
     drop(backend);
 
     bench.edit_main("INSERT INTO coupons SELECT * FROM aside").await;
@@ -48,10 +48,10 @@ pub(crate) async fn a_coupon_that_was_deleted_stops_nobody_elses_books_and_is_to
         assert!(Instant::now() < deadline, "what was parked is not applied");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    backend.hand_over.drain().await.unwrap();
+    backend.lifecycle.drain().await.unwrap();
     assert_eq!(remaining(&backend, PLENTY).await, 998);
     set_aside(&backend, 0).await;
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 pub(crate) async fn a_stock_below_zero_concerns_its_coupon_alone(bench: &Bench) {
@@ -62,14 +62,14 @@ pub(crate) async fn a_stock_below_zero_concerns_its_coupon_alone(bench: &Bench) 
     assert_eq!(remaining(&backend, SCARCE).await, 0);
     assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
     assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted);
-    backend.hand_over.drain().await.unwrap();
+    backend.lifecycle.drain().await.unwrap();
     assert_eq!((remaining(&backend, SCARCE).await, remaining(&backend, PLENTY).await), (0, 999));
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 pub(crate) async fn a_coupon_that_was_moved_keeps_the_room_of_its_results(bench: &Bench) {
     let backend = bench.open();
-    backend.hand_over.close();
+    backend.lifecycle.close();
     drop(backend);
     bench.edit_main(&format!("UPDATE coupons SET room_id = 2 WHERE coupon_id = {PLENTY}")).await;
     let backend = bench.open();
@@ -77,5 +77,5 @@ pub(crate) async fn a_coupon_that_was_moved_keeps_the_room_of_its_results(bench:
     assert!(named[0].1.contains("moved to room 2"), "{named:?}");
     let offer = backend.catalogue.known().offer(UserId::new(1).unwrap(), coupon_id(PLENTY));
     assert_eq!(offer, Offer::InRoom(RoomId::new(1).unwrap()));
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }

@@ -113,12 +113,12 @@ fn an_epoch_is_never_given_out_twice_though_main_was_put_back() {
             backend.hand_over.hand_over(shard_of(user), before, rows).await.unwrap_err();
             publish_late(bench, &backend, before, user).await;
         }
-        backend.hand_over.drain().await.unwrap();
+        backend.lifecycle.drain().await.unwrap();
         assert_eq!(remaining(&backend, SCARCE).await, 0);
         for (user, held) in [(1, 1), (2, 2), (3, 1), (4, 2)] {
             assert_eq!(held_by(&backend, user).await.len(), held, "user {user}");
         }
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }
 
@@ -130,14 +130,14 @@ fn a_process_that_starts_beside_a_main_that_was_put_back_opens_no_epoch_of_befor
         unlink(bench, names(bench, &backend).holders(before, coupon_id(SCARCE))).await;
         assert_eq!(decide(&backend, &[attempt(&backend, bench, 1, SCARCE)]).await, [Decision::NotLoaded]);
         let last = filled_after(&backend, before).await;
-        backend.hand_over.close();
+        backend.lifecycle.close();
         drop(backend);
         let mut main = cluster(bench).main.connect_alone().await.unwrap();
         let back = "UPDATE gate_state SET epoch = ?, open_epoch = ?";
         main.exec_drop(back, (before, before)).await.unwrap();
         let backend = bench.open();
         assert!(filled_after(&backend, before).await > last);
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }
 
@@ -153,7 +153,7 @@ fn a_result_that_is_granted_and_not_stored_is_never_called_absent() {
         // The shard is told of a later moment meanwhile.
         assert_eq!(grab(&api, bench, 3, PLENTY).await, Decision::Granted);
         until("what came later is stored", async || held_by(&api, 3).await.len() == 2).await;
-        consumer.hand_over.close();
+        consumer.lifecycle.close();
         drop(consumer);
         let again = attempt(&api, bench, 1, PLENTY);
         assert_eq!(decide(&api, &[again]).await, [Decision::Pending(unclear.id)]);
@@ -179,8 +179,8 @@ fn a_result_that_is_granted_and_not_stored_is_never_called_absent() {
         let consumer = process(bench, Role::Consumer);
         until("it is stored", async || manager.find(unclear.id, None, now).await.is_ok()).await;
         assert!(manager.find(unclear.id, None, now).await.unwrap().0.is_some());
-        api.hand_over.close();
-        consumer.hand_over.close();
+        api.lifecycle.close();
+        consumer.lifecycle.close();
     });
 }
 
@@ -200,10 +200,10 @@ fn a_gate_that_lost_its_pending_marks_alone_is_filled_anew() {
         assert!(after > before);
         assert_eq!(grab(&api, bench, 2, SCARCE).await, Decision::Granted);
         assert_eq!(grab(&api, bench, 4, SCARCE).await, Decision::Granted);
-        api.hand_over.drain().await.unwrap();
+        api.lifecycle.drain().await.unwrap();
         assert_eq!(remaining(&api, SCARCE).await, 0);
-        api.hand_over.close();
-        consumer.hand_over.close();
+        api.lifecycle.close();
+        consumer.lifecycle.close();
     });
 }
 
@@ -217,7 +217,7 @@ fn a_grab_that_finds_no_pending_marks_is_not_decided() {
         assert_eq!(decided, [Decision::NotLoaded]);
         filled_after(&backend, before).await;
         assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }
 
@@ -233,11 +233,11 @@ fn parking_takes_no_grant_away() {
         let mine = attempt(&backend, bench, 1, SCARCE);
         assert_eq!(decide(&backend, &[mine]).await, [Decision::Granted]);
         publish_late(bench, &backend, before, 1).await;
-        backend.hand_over.drain().await.unwrap();
+        backend.lifecycle.drain().await.unwrap();
         assert_eq!(backend.shards.report(shard_of(1)).await.unwrap().parked, 1);
         let again = attempt(&backend, bench, 1, SCARCE);
         assert_eq!(decide(&backend, &[again]).await, [Decision::Duplicate(mine.id)]);
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }
 
@@ -246,7 +246,7 @@ fn drained_means_that_what_a_queue_has_lost_is_stored_too() {
     run(&Bench::servers(), async |bench| {
         let consumer = process(bench, Role::Consumer);
         let api = process(bench, Role::Api);
-        consumer.hand_over.close();
+        consumer.lifecycle.close();
         drop(consumer);
         assert_eq!(grab(&api, bench, 1, PLENTY).await, Decision::Granted);
         // As a policy on the queue, or a person, would drop it.
@@ -258,11 +258,11 @@ fn drained_means_that_what_a_queue_has_lost_is_stored_too() {
         channel.close().await.unwrap();
         connection.close().await.unwrap();
         let consumer = process(bench, Role::Consumer);
-        api.hand_over.drain().await.unwrap();
+        api.lifecycle.drain().await.unwrap();
         assert_eq!(held_by(&api, 1).await.len(), 2);
         assert_eq!(remaining(&api, PLENTY).await, 999);
-        api.hand_over.close();
-        consumer.hand_over.close();
+        api.lifecycle.close();
+        consumer.lifecycle.close();
     });
 }
 
@@ -271,7 +271,7 @@ fn a_shard_that_comes_back_with_less_than_was_committed_is_refused() {
     run(&Bench::servers(), async |bench| {
         let backend = bench.open();
         assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
-        backend.hand_over.drain().await.unwrap();
+        backend.lifecycle.drain().await.unwrap();
         // Main has been told of all of it, but for what came last.
         let shard = cluster(bench).shards.swap_remove(1);
         let mut conn = shard.connect_alone().await.unwrap();
@@ -287,10 +287,10 @@ fn a_shard_that_comes_back_with_less_than_was_committed_is_refused() {
         // The full copy is back.
         conn.query_drop("UPDATE shard_state SET commits = commits + 1").await.unwrap();
         until("it is up", async || backend.shards.report(shard_of(1)).await.unwrap().up).await;
-        backend.hand_over.drain().await.unwrap();
+        backend.lifecycle.drain().await.unwrap();
         assert_eq!(held_by(&backend, 3).await.len(), 2);
         assert_eq!(remaining(&backend, PLENTY).await, 998);
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }
 
@@ -302,7 +302,7 @@ fn a_row_deleted_on_its_shard_is_named_with_what_to_do() {
         let decided = backend.gate.reserve(&[mine]).await.unwrap();
         let row = placed(1, SCARCE, 1, mine.id);
         backend.hand_over.hand_over(shard_of(1), decided.epoch, vec![row]).await.unwrap();
-        backend.hand_over.drain().await.unwrap();
+        backend.lifecycle.drain().await.unwrap();
         let shard = cluster(bench).shards.swap_remove(1);
         let mut conn = shard.connect_alone().await.unwrap();
         let table = row.placement.table;
@@ -318,7 +318,7 @@ fn a_row_deleted_on_its_shard_is_named_with_what_to_do() {
         assert_eq!(found.count(), 0, "{found}");
         assert_eq!(held_by(&backend, 1).await.iter().filter(|held| **held == row.result).count(), 1);
         assert_eq!(remaining(&backend, SCARCE).await, 1);
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }
 
@@ -339,9 +339,9 @@ fn a_process_that_is_set_to_another_redis_takes_no_gate_from_those_that_are_well
         assert!(strange.gate.ready().is_err(), "it takes no grabs");
         assert_eq!(epoch_of(&backend).await, before);
         assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted);
-        strange.hand_over.close();
-        backend.hand_over.drain().await.unwrap();
-        backend.hand_over.close();
+        strange.lifecycle.close();
+        backend.lifecycle.drain().await.unwrap();
+        backend.lifecycle.close();
         drop((strange, backend));
         // Once nobody has found it there for long, the gate moves, and knows what is stored.
         let mut main = cluster(bench).main.connect_alone().await.unwrap();
@@ -350,6 +350,6 @@ fn a_process_that_is_set_to_another_redis_takes_no_gate_from_those_that_are_well
         assert!(filled_after(&moved, before).await > before);
         let again = attempt(&moved, bench, 1, SCARCE);
         assert!(matches!(decide(&moved, &[again]).await[0], Decision::Duplicate(_)));
-        moved.hand_over.close();
+        moved.lifecycle.close();
     });
 }

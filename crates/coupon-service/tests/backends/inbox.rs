@@ -33,12 +33,12 @@ async fn waits_in_the_inbox(bench: &Bench) {
     assert_eq!(backend.shards.report(shard).await.unwrap().queue_depth, 100);
 
     bench.edit_shard(shard, "DROP TRIGGER refuse");
-    backend.hand_over.drain().await.unwrap();
+    backend.lifecycle.drain().await.unwrap();
     assert!(manager.find(id, None, late).await.unwrap().0.is_some());
     let after = manager.page(ResultQuery::everything(), page, late).await.unwrap();
     assert!(after.answered.as_of > id.time());
     assert_eq!(backend.shards.report(shard).await.unwrap().queue_depth, 0);
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 #[test]

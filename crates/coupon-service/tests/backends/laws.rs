@@ -15,7 +15,7 @@ pub(crate) async fn a_grab_is_stored_found_and_told_to_main(bench: &Bench) {
     assert_eq!(decided.decisions, [Decision::Granted]);
     let row = placed(7, PLENTY, 1, attempt.id);
     backend.hand_over.hand_over(shard_of(7), decided.epoch, vec![row]).await.unwrap();
-    backend.hand_over.drain().await.unwrap();
+    backend.lifecycle.drain().await.unwrap();
 
     assert_eq!(held_by(&backend, 7).await.first(), Some(&row.result));
     let found = backend.shards.find(shard_of(7), Visit::All, attempt.id).await.unwrap();
@@ -35,7 +35,7 @@ pub(crate) async fn a_grab_is_stored_found_and_told_to_main(bench: &Bench) {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     assert!(backend.shards.report(ShardId::new(2)).await.is_none());
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 pub(crate) async fn what_is_acknowledged_is_never_called_absent(bench: &Bench) {
@@ -50,7 +50,7 @@ pub(crate) async fn what_is_acknowledged_is_never_called_absent(bench: &Bench) {
             assert_eq!(found.map(|(_, result)| result.user_id), Some(attempt.user));
         }
     }
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 pub(crate) async fn a_user_who_asks_again_holds_the_same_result(bench: &Bench) {
@@ -61,11 +61,11 @@ pub(crate) async fn a_user_who_asks_again_holds_the_same_result(bench: &Bench) {
     assert_eq!(decide(&backend, &[again]).await, [Decision::Pending(first.id)]);
     let rows = vec![placed(7, PLENTY, 1, first.id)];
     backend.hand_over.hand_over(shard_of(7), decided.epoch, rows).await.unwrap();
-    backend.hand_over.drain().await.unwrap();
+    backend.lifecycle.drain().await.unwrap();
     let again = attempt(&backend, bench, 7, PLENTY);
     assert_eq!(decide(&backend, &[again]).await, [Decision::Duplicate(first.id)]);
     assert_eq!(backend.gate.stock(coupon_id(PLENTY)).await.unwrap().unwrap().sold, 1);
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 pub(crate) async fn two_grabs_of_one_user_in_one_batch_are_one(bench: &Bench) {
@@ -79,10 +79,10 @@ pub(crate) async fn two_grabs_of_one_user_in_one_batch_are_one(bench: &Bench) {
     // Both are handed over under the one id, as the pipeline does.
     let row = placed(7, PLENTY, 1, first.id);
     backend.hand_over.hand_over(shard_of(7), decided.epoch, vec![row, row]).await.unwrap();
-    backend.hand_over.drain().await.unwrap();
+    backend.lifecycle.drain().await.unwrap();
     assert_eq!(held_by(&backend, 7).await.iter().filter(|held| held.coupon_id.get() == PLENTY).count(), 1);
     assert_eq!(remaining(&backend, PLENTY).await, 999);
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 pub(crate) async fn what_is_sold_out_over_or_unknown_is_refused_for_what_it_is(bench: &Bench) {
@@ -96,7 +96,7 @@ pub(crate) async fn what_is_sold_out_over_or_unknown_is_refused_for_what_it_is(b
     assert_eq!(grab(&backend, bench, 40, 99).await, Decision::NotLoaded);
     assert_eq!(backend.gate.stock(coupon_id(99)).await.unwrap(), None);
     assert_eq!(backend.gate.reserve(&[]).await.unwrap().decisions, []);
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 pub(crate) async fn a_result_handed_over_twice_is_stored_and_counted_once(bench: &Bench) {
@@ -105,25 +105,25 @@ pub(crate) async fn a_result_handed_over_twice_is_stored_and_counted_once(bench:
     let epoch = backend.gate.reserve(&attempts).await.unwrap().epoch;
     let rows = vec![placed(1, PLENTY, 1, attempts[0].id)];
     backend.hand_over.hand_over(shard_of(1), epoch, rows.clone()).await.unwrap();
-    backend.hand_over.drain().await.unwrap();
+    backend.lifecycle.drain().await.unwrap();
     // Beside one that is new.
     let other = attempt(&backend, bench, 3, PLENTY);
     backend.gate.reserve(&[other]).await.unwrap();
     let both = vec![rows[0], placed(3, PLENTY, 1, other.id)];
     backend.hand_over.hand_over(shard_of(1), epoch, both).await.unwrap();
-    backend.hand_over.drain().await.unwrap();
+    backend.lifecycle.drain().await.unwrap();
     let report = backend.shards.report(shard_of(1)).await.unwrap();
     assert_eq!((report.rows, report.parked), (17, 0));
     assert_eq!(remaining(&backend, PLENTY).await, 998);
     let kept = backend.shards.kept_totals(shard_of(1)).await.unwrap().value;
     assert_eq!(kept, backend.shards.totals(shard_of(1), Visit::All).await.unwrap().value);
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 pub(crate) async fn a_result_that_contradicts_what_is_stored_is_parked_and_keeps_its_stock(bench: &Bench) {
     let backend = bench.open();
     assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted);
-    backend.hand_over.drain().await.unwrap();
+    backend.lifecycle.drain().await.unwrap();
     // The gate never grants this; a mistake of its would look so.
     let epoch = backend.gate.reserve(&[]).await.unwrap().epoch;
     let mistaken = attempt(&backend, bench, 1, SCARCE);
@@ -132,12 +132,12 @@ pub(crate) async fn a_result_that_contradicts_what_is_stored_is_parked_and_keeps
     let rows = vec![placed(1, SCARCE, 1, mistaken.id), placed(3, PLENTY, 1, fine.id)];
     // A backend that stores at once says so; one that stores later cannot.
     let _ = backend.hand_over.hand_over(shard_of(1), epoch, rows).await;
-    backend.hand_over.drain().await.unwrap();
+    backend.lifecycle.drain().await.unwrap();
     let report = backend.shards.report(shard_of(1)).await.unwrap();
     assert_eq!((report.parked, report.rows), (1, 17));
     assert_eq!(held_by(&backend, 1).await.iter().filter(|held| held.coupon_id.get() == SCARCE).count(), 1);
     assert_eq!((remaining(&backend, SCARCE).await, remaining(&backend, PLENTY).await), (1, 999));
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 pub(crate) async fn a_table_that_is_missing_is_made_when_a_result_needs_it(bench: &Bench) {
@@ -150,13 +150,13 @@ pub(crate) async fn a_table_that_is_missing_is_made_when_a_result_needs_it(bench
     assert!(listed().await.iter().all(|(table, _)| *table != TableId::Day(day)));
     let epoch = backend.gate.reserve(&[]).await.unwrap().epoch;
     backend.hand_over.hand_over(shard_of(1), epoch, vec![row]).await.unwrap();
-    backend.hand_over.drain().await.unwrap();
+    backend.lifecycle.drain().await.unwrap();
     assert_eq!(listed().await.first(), Some(&(TableId::Day(day), row.result)));
     // Made ahead or not, a table that is there already is no obstacle.
-    backend.hand_over.make_tables(&[row.placement]);
-    backend.hand_over.drain().await.unwrap();
+    backend.lifecycle.make_tables(&[row.placement]);
+    backend.lifecycle.drain().await.unwrap();
     assert_eq!(listed().await.first(), Some(&(TableId::Day(day), row.result)));
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 pub(crate) async fn pages_come_latest_first_across_tables_and_go_on_where_they_stopped(bench: &Bench) {
@@ -164,7 +164,7 @@ pub(crate) async fn pages_come_latest_first_across_tables_and_go_on_where_they_s
     for user in [2, 4, 6] {
         assert_eq!(grab(&backend, bench, user, PLENTY).await, Decision::Granted);
     }
-    backend.hand_over.drain().await.unwrap();
+    backend.lifecycle.drain().await.unwrap();
     let (shard, everything) = (shard_of(2), ResultQuery::everything());
     let all = PageRequest { before: None, limit: 100 };
     let whole: Vec<ResultId> = backend
@@ -199,7 +199,7 @@ pub(crate) async fn pages_come_latest_first_across_tables_and_go_on_where_they_s
     let never = Visit::Tables(vec![TableId::Day("2020-01-01".parse().unwrap())]);
     let visited = backend.shards.page(shard, never, everything, all).await.unwrap();
     assert_eq!((visited.value.len(), visited.tables), (0, 0));
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 pub(crate) async fn queries_count_what_they_cover(bench: &Bench) {
@@ -219,7 +219,7 @@ pub(crate) async fn queries_count_what_they_cover(bench: &Bench) {
     assert_eq!(totals.value, Totals { results: 15, used: 0, order_amount: Money::default() });
     assert_eq!(backend.shards.kept_totals(shard_of(1)).await.unwrap().value, totals.value);
     assert!(backend.shards.totals(ShardId::new(9), Visit::All).await.is_err());
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 pub(crate) async fn a_result_is_spent_once(bench: &Bench) {
@@ -233,13 +233,13 @@ pub(crate) async fn a_result_is_spent_once(bench: &Bench) {
     assert_eq!(backend.shards.spend(placement, spending).await.unwrap(), SpendOutcome::AlreadyUsed);
     let other = Spending { user: UserId::new(7).unwrap(), ..spending };
     assert_eq!(backend.shards.spend(placement, other).await.unwrap(), SpendOutcome::AlreadyUsed);
-    backend.hand_over.drain().await.unwrap();
+    backend.lifecycle.drain().await.unwrap();
     let spent = held_by(&backend, 5).await[0];
     assert_eq!((spent.use_time, spent.order_amount), (Some(time), Some(amount)));
     let totals = Totals { results: 15, used: 1, order_amount: amount };
     assert_eq!(backend.shards.totals(shard_of(5), Visit::All).await.unwrap().value, totals);
     assert_eq!(backend.shards.kept_totals(shard_of(5)).await.unwrap().value, totals);
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 pub(crate) async fn a_service_that_starts_again_remembers_who_holds_what(bench: &Bench) {
@@ -249,10 +249,10 @@ pub(crate) async fn a_service_that_starts_again_remembers_who_holds_what(bench: 
     let rows = vec![placed(1, SCARCE, 1, first.id)];
     backend.hand_over.hand_over(shard_of(1), decided.epoch, rows).await.unwrap();
     // Nobody waits for anything: what was handed over is safe.
-    backend.hand_over.close();
+    backend.lifecycle.close();
     drop(backend);
     let backend = bench.open();
-    backend.hand_over.drain().await.unwrap();
+    backend.lifecycle.drain().await.unwrap();
     assert_eq!(
         decide(&backend, &[attempt(&backend, bench, 1, SCARCE)]).await,
         [Decision::Duplicate(first.id)]
@@ -260,7 +260,7 @@ pub(crate) async fn a_service_that_starts_again_remembers_who_holds_what(bench: 
     assert_eq!(backend.gate.stock(coupon_id(SCARCE)).await.unwrap(), Some(Stock { total: 2, sold: 1 }));
     assert_eq!(remaining(&backend, SCARCE).await, 1);
     assert_eq!(held_by(&backend, 1).await.first().map(|held| held.result_id), Some(first.id));
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 pub(crate) async fn no_id_is_made_twice_by_services_one_after_the_other(bench: &Bench) {
@@ -270,14 +270,14 @@ pub(crate) async fn no_id_is_made_twice_by_services_one_after_the_other(bench: &
     let decided = backend.gate.reserve(&[first]).await.unwrap();
     let rows = vec![placed(1, PLENTY, 1, first.id)];
     backend.hand_over.hand_over(shard_of(1), decided.epoch, rows).await.unwrap();
-    backend.hand_over.drain().await.unwrap();
-    backend.hand_over.close();
+    backend.lifecycle.drain().await.unwrap();
+    backend.lifecycle.close();
     drop(backend);
     bench.clock().set(first.id.time());
     let backend = bench.open();
     let next = attempt(&backend, bench, 2, PLENTY).id;
     assert!(next != first.id && (next.worker() != first.id.worker() || next > first.id));
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 pub(crate) async fn the_catalogue_is_read_as_it_was_filled(bench: &Bench) {
@@ -311,5 +311,5 @@ pub(crate) async fn the_catalogue_is_read_as_it_was_filled(bench: &Bench) {
     assert_eq!(listed(None, 10).await, [SCARCE, PLENTY]);
     assert_eq!(listed(None, 1).await, [SCARCE]);
     assert_eq!(listed(Some(coupon_id(SCARCE)), 10).await, [PLENTY]);
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }

@@ -40,14 +40,14 @@ fn file(name: &str) -> PathBuf {
 
 /// Of coupon 1 three were sold and of coupon 2 two, the last of which main had not been told of.
 async fn assert_taken_up(backend: &Backend) {
-    backend.hand_over.drain().await.unwrap();
+    backend.lifecycle.drain().await.unwrap();
     for (coupon, left) in [(1, 2), (2, 3)] {
         let coupon = CouponId::new(coupon).unwrap();
         let told = backend.catalogue.coupon(coupon, false).await.unwrap().unwrap().0;
         assert_eq!(told.remaining_stock, left, "coupon {coupon}");
     }
     assert_eq!(backend.catalogue.set_aside().0, 0);
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 fn block_on(future: impl Future<Output = ()>) {

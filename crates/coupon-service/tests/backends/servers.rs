@@ -43,15 +43,15 @@ fn two_processes_share_one_stock_and_make_no_id_twice() {
         let workers = [&one, &other].map(|backend| attempt(backend, bench, 1, PLENTY).id.worker());
         assert_ne!(workers[0], workers[1]);
         // What one took in, the other drains, whoever of them stores it.
-        other.hand_over.drain().await.unwrap();
+        other.lifecycle.drain().await.unwrap();
         assert_eq!(held_by(&one, 1).await.len() + held_by(&one, 2).await.len(), 4);
         // One stops; the other goes on.
-        one.hand_over.close();
+        one.lifecycle.close();
         drop(one);
         assert_eq!(grab(&other, bench, 4, PLENTY).await, Decision::Granted);
-        other.hand_over.drain().await.unwrap();
+        other.lifecycle.drain().await.unwrap();
         assert_eq!(held_by(&other, 4).await.len(), 2);
-        other.hand_over.close();
+        other.lifecycle.close();
     });
 }
 
@@ -72,18 +72,18 @@ fn a_process_that_only_takes_grabs_needs_one_that_stores_them() {
         assert_eq!(consumer.hand_over.ready(), Ok(()), "it is ready for what it does");
         assert_eq!(api.hand_over.refusal(shard_of(1)), None);
         assert_eq!(grab(&api, bench, 1, PLENTY).await, Decision::Granted);
-        api.hand_over.drain().await.unwrap();
+        api.lifecycle.drain().await.unwrap();
         assert_eq!(held_by(&api, 1).await.len(), 2);
         // Without one, results wait in their queue, and a drain says that they do.
-        consumer.hand_over.close();
+        consumer.lifecycle.close();
         drop(consumer);
         assert_eq!(grab(&api, bench, 2, PLENTY).await, Decision::Granted);
         assert_eq!(held_by(&api, 2).await.len(), 1);
         let consumer = role(coupon_store::settings::Role::Consumer);
-        api.hand_over.drain().await.unwrap();
+        api.lifecycle.drain().await.unwrap();
         assert_eq!(held_by(&api, 2).await.len(), 2);
-        api.hand_over.close();
-        consumer.hand_over.close();
+        api.lifecycle.close();
+        consumer.lifecycle.close();
     });
 }
 
@@ -98,7 +98,7 @@ fn a_queue_that_was_deleted_is_made_again_and_gets_back_what_was_in_it() {
         let consumer = role(Role::Consumer);
         let api = role(Role::Api);
         // With nobody to store it, an acknowledged result lies in its queue alone.
-        consumer.hand_over.close();
+        consumer.lifecycle.close();
         drop(consumer);
         let first = attempt(&api, bench, 1, PLENTY);
         assert_eq!(decide(&api, &[first]).await, [Decision::Granted]);
@@ -133,10 +133,10 @@ fn a_queue_that_was_deleted_is_made_again_and_gets_back_what_was_in_it() {
         while held_by(&api, 1).await.len() < 2 {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
-        consumer.hand_over.drain().await.unwrap();
+        consumer.lifecycle.drain().await.unwrap();
         assert_eq!(held_by(&api, 1).await.iter().filter(|held| held.result_id == first.id).count(), 1);
-        api.hand_over.close();
-        consumer.hand_over.close();
+        api.lifecycle.close();
+        consumer.lifecycle.close();
     });
 }
 
@@ -146,11 +146,11 @@ fn a_stored_result_that_the_gate_does_not_know_is_told_to_it_and_verified_first(
     run(&bench, async |bench| {
         let backend = bench.open();
         assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted);
-        backend.hand_over.drain().await.unwrap();
+        backend.lifecycle.drain().await.unwrap();
         let epoch = backend.gate.reserve(&[]).await.unwrap().epoch;
         let namespace = Namespace::new(&bench.settings().namespace, "").unwrap();
         let key = namespace.dataset(&backend.dataset).holders(epoch, coupon_id(SCARCE));
-        backend.hand_over.close();
+        backend.lifecycle.close();
         drop(backend);
         let redis = RedisServer::new(&bench.settings().redis).unwrap();
         let mut redis = redis.connect().await.unwrap();
@@ -163,13 +163,13 @@ fn a_stored_result_that_the_gate_does_not_know_is_told_to_it_and_verified_first(
         let found = verify(&cluster, bench.settings(), now).await.unwrap();
         assert_eq!((found.count(), found.not_held.len()), (1, 1), "{found}");
         let backend = bench.open();
-        while backend.hand_over.restored() == 0 {
+        while backend.own_metrics.repairs().restored == 0 {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
         assert_eq!(verify(&cluster, bench.settings(), now).await.unwrap().count(), 0);
         let again = attempt(&backend, bench, 1, SCARCE);
         assert!(matches!(decide(&backend, &[again]).await[0], Decision::Duplicate(_)));
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }
 
@@ -189,11 +189,11 @@ fn a_reservation_that_never_reached_its_queue_is_found_and_stored() {
         }
         let found = backend.shards.find(shard_of(1), Visit::All, lost.id).await.unwrap().value;
         assert_eq!(found.map(|(_, result)| result), Some(placed(1, PLENTY, 1, lost.id).result));
-        backend.hand_over.drain().await.unwrap();
+        backend.lifecycle.drain().await.unwrap();
         assert_eq!(decide(&backend, &[lost]).await, [Decision::Granted], "its own id is its own");
         let again = attempt(&backend, bench, 1, PLENTY);
         assert_eq!(decide(&backend, &[again]).await, [Decision::Duplicate(lost.id)]);
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }
 
@@ -223,7 +223,7 @@ fn a_gate_that_lost_a_coupon_is_filled_anew_and_its_old_epoch_takes_nothing_any_
         let row = placed(2, SCARCE, 1, late.id);
         let refused = backend.hand_over.hand_over(shard_of(2), before.epoch, vec![row]).await.unwrap_err();
         assert!(refused.why.contains("epoch"), "{refused}");
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }
 
@@ -234,7 +234,7 @@ fn what_was_sold_is_filled_into_the_gate_whatever_main_says_of_its_window_now() 
         for user in [1, 2] {
             assert_eq!(grab(&backend, bench, user, SCARCE).await, Decision::Granted);
         }
-        backend.hand_over.drain().await.unwrap();
+        backend.lifecycle.drain().await.unwrap();
         bench.edit_main("UPDATE coupons SET start_time = end_time - 1 WHERE end_time > 0").await;
         let epoch = backend.gate.reserve(&[]).await.unwrap().epoch;
         forget(bench.settings(), epoch, SCARCE).await;
@@ -248,7 +248,7 @@ fn what_was_sold_is_filled_into_the_gate_whatever_main_says_of_its_window_now() 
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         };
         assert_eq!((stock.total, stock.sold), (2, 2));
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }
 
@@ -283,7 +283,7 @@ fn a_coupon_withdrawn_in_main_shuts_itself_and_not_the_gate() {
         tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
         assert_eq!(grab(&backend, bench, 2, PLENTY).await, Decision::Granted);
         assert_eq!(backend.gate.reserve(&[]).await.unwrap().epoch, after.epoch);
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }
 
@@ -314,7 +314,7 @@ fn a_result_that_comes_after_its_epoch_is_parked_and_holds_its_stock() {
         // Whatever it answers to later on this channel, it has taken the message before.
         let mut queue = QueueDeclareArguments::durable_client_named(&names.queue(shard_of(3)));
         channel.queue_declare(queue.passive(true).finish()).await.unwrap();
-        backend.hand_over.drain().await.unwrap();
+        backend.lifecycle.drain().await.unwrap();
         assert_eq!(backend.shards.report(shard_of(3)).await.unwrap().parked, 1);
         assert_eq!(held_by(&backend, 3).await.len(), 1);
         while backend.gate.stock(coupon_id(SCARCE)).await.unwrap().unwrap().sold == 0 {
@@ -323,7 +323,7 @@ fn a_result_that_comes_after_its_epoch_is_parked_and_holds_its_stock() {
         assert_eq!(decide(&backend, &[attempt(&backend, bench, 3, SCARCE)]).await, [Decision::Parked]);
         channel.close().await.unwrap();
         connection.close().await.unwrap();
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }
 
@@ -351,14 +351,14 @@ fn a_message_that_is_none_of_ours_is_parked_and_holds_nobody_up() {
             channel.basic_publish(BasicProperties::default(), poison.into(), to).await.unwrap();
         }
         assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
-        backend.hand_over.drain().await.unwrap();
+        backend.lifecycle.drain().await.unwrap();
         assert_eq!(held_by(&backend, 1).await.len(), 2);
         let mut parking = QueueDeclareArguments::durable_client_named(&names.parking());
         let (_, parked, _) = channel.queue_declare(parking.passive(true).finish()).await.unwrap().unwrap();
         assert_eq!(parked, 3);
         channel.close().await.unwrap();
         connection.close().await.unwrap();
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }
 
@@ -455,7 +455,7 @@ fn a_process_whose_clock_is_wrong_does_not_start_and_takes_no_number_from_anothe
             assert!(error.contains("3600.") || error.contains("3599."), "{error}");
         }
         assert_eq!(grab(&healthy, bench, 1, PLENTY).await, Decision::Granted);
-        healthy.hand_over.close();
+        healthy.lifecycle.close();
     });
 }
 
@@ -480,7 +480,7 @@ fn a_process_that_lost_its_numbers_while_it_was_away_leases_others_and_goes_on()
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         };
         assert_ne!(after.worker(), before.worker());
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }
 
@@ -496,6 +496,6 @@ fn two_processes_that_start_at_once_make_one_data_set() {
     let backends: Vec<Backend> = starting.into_iter().map(|thread| thread.join().unwrap()).collect();
     assert_eq!(backends[0].dataset, backends[1].dataset);
     for backend in backends {
-        backend.hand_over.close();
+        backend.lifecycle.close();
     }
 }

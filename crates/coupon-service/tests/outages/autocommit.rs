@@ -32,7 +32,7 @@ fn a_server_that_commits_nothing_by_itself_is_filled_and_served_like_any_other()
             drained(&backend).await;
             assert_eq!(held_by(&backend, 1).await.len(), 2);
             assert_eq!(remaining(&backend, PLENTY).await, 999);
-            backend.hand_over.close();
+            backend.lifecycle.close();
         });
     });
     set_default(true);

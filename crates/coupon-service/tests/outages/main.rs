@@ -64,7 +64,7 @@ async fn grab_at_last(backend: &Backend, bench: &Bench, user: u64, coupon: u64) 
 }
 
 async fn drained(backend: &Backend) {
-    while let Err(error) = backend.hand_over.drain().await {
+    while let Err(error) = backend.lifecycle.drain().await {
         eprintln!("not yet: {error}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -93,7 +93,7 @@ fn a_gate_that_comes_back_without_its_memory_is_filled_from_the_shards() {
         drained(&backend).await;
         assert_eq!(remaining(&backend, SCARCE).await, 0);
         assert!(backend.gate.reserve(&[]).await.unwrap().epoch > before.epoch);
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }
 
@@ -109,7 +109,7 @@ fn a_gate_that_comes_back_with_its_file_is_not_trusted_either() {
         assert_eq!(grab_at_last(&backend, bench, 2, SCARCE).await, Decision::Granted);
         assert_eq!(grab_at_last(&backend, bench, 3, SCARCE).await, Decision::OutOfStock);
         assert!(backend.gate.reserve(&[]).await.unwrap().epoch > before);
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }
 
@@ -135,7 +135,7 @@ fn what_the_queue_confirmed_survives_its_death_and_grabs_go_on_after_it() {
         assert_eq!(held_by(&backend, 2).await.first().map(|held| held.result_id), Some(cut_off.id));
         assert_eq!(remaining(&backend, PLENTY).await, 997);
         assert_eq!(backend.gate.stock(coupon_id(PLENTY)).await.unwrap().unwrap().sold, 3);
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }
 
@@ -157,7 +157,7 @@ fn a_shard_that_is_down_is_served_around_and_catches_up() {
         }
         assert!(backend.shards.report(even).await.unwrap().up);
         assert!(backend.shards.kept_totals(odd).await.is_err());
-        assert!(backend.hand_over.drain().await.is_err());
+        assert!(backend.lifecycle.drain().await.is_err());
 
         // A service that starts meanwhile serves the others.
         let other = bench.open();
@@ -167,8 +167,8 @@ fn a_shard_that_is_down_is_served_around_and_catches_up() {
         assert_eq!(held_by(&other, 1).await.len(), 2);
         assert_eq!(remaining(&backend, PLENTY).await, 997);
         assert!(backend.shards.report(odd).await.unwrap().up);
-        backend.hand_over.close();
-        other.hand_over.close();
+        backend.lifecycle.close();
+        other.lifecycle.close();
     });
 }
 
@@ -200,7 +200,7 @@ fn a_shard_that_hangs_holds_up_nobody_but_itself() {
         }
         drained(&backend).await;
         assert_eq!(remaining(&backend, PLENTY).await, 998);
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }
 
@@ -237,7 +237,7 @@ fn a_main_that_hangs_leaves_no_question_unanswered_and_no_epoch_is_spent_on_a_sh
         stack().restart(Server::Shard(1)).unwrap();
         assert_eq!(grab_at_last(&backend, bench, 2, PLENTY).await, Decision::Granted);
         assert_eq!(backend.gate.reserve(&[]).await.unwrap().epoch, before + 1);
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }
 
@@ -257,7 +257,7 @@ fn grabs_go_on_without_main_which_is_told_later() {
         stack().restart(Server::Main).unwrap();
         drained(&backend).await;
         assert_eq!(remaining(&backend, PLENTY).await, 996);
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }
 
@@ -277,7 +277,7 @@ fn a_redis_that_may_forget_stops_the_start() {
         let error = format!("{:#}", bench.try_open().err().unwrap());
         set("noeviction").await;
         assert!(error.contains("servers.redis") && error.contains("allkeys-lru"), "{error}");
-        bench.try_open().unwrap().hand_over.close();
+        bench.try_open().unwrap().lifecycle.close();
     });
 }
 
@@ -340,7 +340,7 @@ fn a_queue_that_fills_up_is_seen_while_its_shard_does_not_answer() {
         }
         stack().resume(Server::Shard(odd.number())).unwrap();
         drained(&backend).await;
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }
 
@@ -366,6 +366,6 @@ fn a_queue_that_fills_up_by_large_batches_is_seen_before_any_of_them_is_stored()
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         stack().resume(Server::Shard(odd.number())).unwrap();
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
 }

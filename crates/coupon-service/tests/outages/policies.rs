@@ -26,7 +26,7 @@ fn what_a_policy_drops_is_handed_over_again_before_anybody_is_told_that_all_is_s
             // The gate is filled through somebody who stores, and then nobody does.
             let consumer = open(bench, Role::Consumer);
             let backend = open(bench, Role::Api);
-            consumer.hand_over.close();
+            consumer.lifecycle.close();
             let queues = format!("^{}\\.", bench.settings().namespace);
             stack().rabbitmqctl(&["set_policy", "drops", &queues, policy, "--apply-to", "queues"]).unwrap();
             for user in 1..=10 {
@@ -35,13 +35,13 @@ fn what_a_policy_drops_is_handed_over_again_before_anybody_is_told_that_all_is_s
             since_then();
             stack().rabbitmqctl(&["clear_policy", "drops"]).unwrap();
             let consumer = open(bench, Role::Consumer);
-            backend.hand_over.drain().await.unwrap();
+            backend.lifecycle.drain().await.unwrap();
             for user in 1..=10 {
                 assert_eq!(held_by(&backend, user).await.len(), 2, "{policy}: user {user}");
             }
             assert_eq!(remaining(&backend, PLENTY).await, 990, "{policy}");
-            consumer.hand_over.close();
-            backend.hand_over.close();
+            consumer.lifecycle.close();
+            backend.lifecycle.close();
             let lines = since_then();
             let told = lines.iter().any(|line| {
                 let said = line["message"].as_str().unwrap_or_default();

@@ -138,7 +138,7 @@ fn a_promoted_replica_behind_the_same_address_is_written_and_read_within_seconds
         .await;
         drained(&backend).await;
         assert_eq!(held_by(&backend, 1).await.len(), 2);
-        backend.hand_over.close();
+        backend.lifecycle.close();
     });
     runtime.block_on(async {
         for url in [main, old] {

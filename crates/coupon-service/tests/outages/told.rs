@@ -69,7 +69,7 @@ fn an_outage_is_a_line_when_it_begins_and_one_with_the_count_when_it_ends() {
         tokio::time::sleep(Duration::from_secs(8)).await;
         stack().restart(Server::Shard(1)).unwrap();
         drained(&backend).await;
-        backend.hand_over.close();
+        backend.lifecycle.close();
         let lines = since_then();
         for (begins, ends) in [
             ("storing is held up", "storing goes on"),

@@ -13,7 +13,9 @@ use super::applier::{Note, ToMain};
 use super::state::{ShardState, lock};
 use super::writer::Message;
 use crate::metrics::Exposition;
-use crate::{HandOver, LocalFuture, PlacedResult, SpendOutcome, Spending, Unavailable};
+use crate::{
+    HandOver, Lifecycle, LocalFuture, OwnMetrics, PlacedResult, Repairs, SpendOutcome, Spending, Unavailable,
+};
 
 /// One shard's writer, as others see it.
 pub(super) struct WriterHandle {
@@ -135,7 +137,9 @@ impl HandOver for Arc<Writers> {
         let full = self.waiting(shard).is_none_or(|waiting| waiting.load(Ordering::Acquire) >= self.backlog);
         full.then(|| Unavailable::new(format!("shard {shard}"), "its backlog is full"))
     }
+}
 
+impl Lifecycle for Arc<Writers> {
     fn make_tables(&self, placements: &[Placement]) {
         for (shard, writer) in (0..).map(ShardId::new).zip(&self.shards) {
             let here = placements.iter().filter(|placement| placement.shard == shard);
@@ -145,21 +149,23 @@ impl HandOver for Arc<Writers> {
         }
     }
 
-    fn reconciled(&self) -> u64 {
-        // What is reserved is on its way to the writer: both end with this process.
-        0
-    }
-
-    fn expose(&self, page: &mut Exposition) {
-        self.to_main.applied.expose(page);
+    fn drain(&self) -> LocalFuture<'_, Result<(), Unavailable>> {
+        Box::pin(self.reached())
     }
 
     fn close(&self) {
         self.stop();
     }
+}
 
-    fn drain(&self) -> LocalFuture<'_, Result<(), Unavailable>> {
-        Box::pin(self.reached())
+impl OwnMetrics for Arc<Writers> {
+    fn repairs(&self) -> Repairs {
+        // What is reserved is on its way to the writer: both end with this process.
+        Repairs::default()
+    }
+
+    fn expose(&self, page: &mut Exposition) {
+        self.to_main.applied.expose(page);
     }
 }
 

@@ -35,7 +35,7 @@ use crate::outage::TaskOutage;
 use crate::set_aside::{Place, SetAside};
 use crate::terms::AllTerms;
 use crate::timekeeping::seconds;
-use crate::{Backend, PlacedResult, Totals};
+use crate::{Backend, Data, PlacedResult, Totals};
 
 /// What a writer may keep of its file in memory (SQLite's sign for KiB is a minus): the leaves of the indexes that random
 /// users fall into, for some hundred thousand results.
@@ -59,7 +59,7 @@ pub struct Options {
 /// # Errors
 /// When the folder cannot be used; the message says why, and names it.
 pub fn open(options: &Options, strategy: &dyn ShardingStrategy, clock: &Clock) -> anyhow::Result<Backend> {
-    let folder = Arc::new(open_folder(options, strategy)?);
+    let folder = open_folder(options, strategy)?;
     let main = folder.connect_main()?;
     let AllTerms { terms, found } =
         all_terms(&main).with_context(|| format!("cannot read {}", folder.main_path().display()))?;
@@ -93,18 +93,16 @@ pub fn open(options: &Options, strategy: &dyn ShardingStrategy, clock: &Clock) -
     let main_readers = connections(options.readers.get(), || folder.connect_main_reader())?;
     let main_readers = Readers::start(ShardId::new(0), main_readers, main_state, clock.clone())?;
     let catalogue = EmbeddedCatalogue::load(&main, &terms, main_readers, to_main, set_aside)?;
-    let data = std::path::absolute(folder.dir()).unwrap_or_else(|_| folder.dir().to_owned());
     Ok(Backend {
-        kind: "embedded",
         dataset: folder.dataset().to_owned(),
-        data: Some(data.display().to_string()),
-        namespace: None,
         ids: IdSource::Own { after: latest_id },
         gate: Box::new(gate),
+        lifecycle: Box::new(Arc::clone(&writers)),
         hand_over: Box::new(Arc::clone(&writers)),
+        own_metrics: Box::new(Arc::clone(&writers)),
         shards: Box::new(EmbeddedShards { readers, writers }),
         catalogue: Box::new(catalogue),
-        lock: Some(folder),
+        data: Data::Folder(folder),
     })
 }
 

@@ -76,10 +76,10 @@ async fn a_result_handed_over_twice_is_stored_and_counted_once() {
     backend.hand_over.hand_over(ODD, 0, vec![row(1, 0), row(1, 0), row(3, 1)]).await.unwrap();
     backend.hand_over.hand_over(ODD, 0, vec![row(1, 0)]).await.unwrap();
     assert_eq!(stored(&backend, ODD).await, [row(3, 1).result.result_id, row(1, 0).result.result_id]);
-    backend.hand_over.drain().await.unwrap();
+    backend.lifecycle.drain().await.unwrap();
     assert_eq!(remaining(&backend).await, before - 2);
     assert_eq!(backend.catalogue.lag_entries(), 0);
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 /// So many results at once that a writer calls its shard busy.
@@ -99,13 +99,13 @@ async fn a_quiet_shard_acknowledges_no_result_that_contradicts_what_is_stored() 
     backend.hand_over.hand_over(ODD, 0, vec![row(1, 9), row(3, 8)]).await.unwrap_err();
     assert_eq!(stored(&backend, ODD).await, [row(3, 8).result.result_id, row(1, 0).result.result_id]);
     assert_eq!(backend.shards.report(ODD).await.unwrap().parked, 1);
-    backend.hand_over.close();
+    backend.lifecycle.close();
     drop(backend);
     let again = opened(dir.path());
     assert_eq!(again.shards.report(ODD).await.unwrap().parked, 1, "a restart forgets no parked result");
     let next = again.ids.generator(&Clock::system(), 0).make().unwrap();
     assert!(next > row(1, 9).result.result_id, "nor gives its id to another");
-    again.hand_over.close();
+    again.lifecycle.close();
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -115,7 +115,7 @@ async fn a_busy_shard_parks_what_contradicts_when_it_sorts_its_inbox_in() {
     make_busy(&backend).await;
     backend.hand_over.hand_over(ODD, 0, vec![row(1, 0)]).await.unwrap();
     backend.hand_over.hand_over(ODD, 0, vec![row(1, 7)]).await.unwrap();
-    backend.hand_over.drain().await.unwrap();
+    backend.lifecycle.drain().await.unwrap();
     assert_eq!(stored(&backend, ODD).await.len(), 100, "a page of them");
     let report = backend.shards.report(ODD).await.unwrap();
     assert_eq!((report.rows, report.parked), (101, 1));
@@ -125,9 +125,9 @@ async fn a_busy_shard_parks_what_contradicts_when_it_sorts_its_inbox_in() {
         let backend = backend.unwrap_or_else(|| opened(dir.path()));
         make_busy(&backend).await;
         backend.hand_over.hand_over(ODD, 0, vec![row(1, 7)]).await.unwrap_err();
-        backend.hand_over.drain().await.unwrap();
+        backend.lifecycle.drain().await.unwrap();
         assert_eq!(backend.shards.report(ODD).await.unwrap().queue_depth, 0);
-        backend.hand_over.close();
+        backend.lifecycle.close();
     }
 }
 
@@ -143,12 +143,12 @@ async fn what_a_busy_shard_acknowledged_is_there_after_it_was_cut_off() {
         let file = file.unwrap();
         std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
     }
-    backend.hand_over.close();
+    backend.lifecycle.close();
     let crashed = opened(copy.path());
-    crashed.hand_over.drain().await.unwrap();
+    crashed.lifecycle.drain().await.unwrap();
     assert_eq!(stored(&crashed, ODD).await, ids);
     assert_eq!(remaining(&crashed).await, before - 100);
-    crashed.hand_over.close();
+    crashed.lifecycle.close();
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -168,7 +168,7 @@ async fn pages_run_from_the_latest_to_the_earliest_without_gaps() {
     }
     let all: Vec<ResultId> = rows.iter().rev().map(|row| row.result.result_id).collect();
     assert_eq!(seen, all);
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -186,16 +186,16 @@ async fn a_result_is_spent_once() {
     let kept = backend.shards.kept_totals(ODD).await.unwrap().value;
     assert_eq!((exact.results, exact.used, exact.order_amount.cents()), (1, 1, 5_990));
     assert_eq!(exact, kept, "what the writer keeps is what a scatter counts");
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 #[tokio::test(flavor = "current_thread")]
 async fn a_stopped_backend_takes_no_more_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let backend = opened(dir.path());
-    backend.hand_over.close();
+    backend.lifecycle.close();
     assert!(backend.hand_over.hand_over(ODD, 0, vec![row(1, 0)]).await.is_err());
-    assert!(backend.hand_over.drain().await.is_err());
+    assert!(backend.lifecycle.drain().await.is_err());
     let report = backend.shards.report(ODD).await.unwrap();
     assert_eq!((report.up, report.queue_depth), (false, 0));
 }
@@ -222,16 +222,16 @@ async fn another_result_under_the_same_id_is_parked_even_after_a_commit_that_fai
     backend.hand_over.hand_over(ODD, 0, rows).await.unwrap_err();
     assert_eq!(backend.shards.report(ODD).await.unwrap().queue_depth, 2, "a repeat is tried once");
     set_table_writable(dir.path(), true);
-    backend.hand_over.drain().await.unwrap();
+    backend.lifecycle.drain().await.unwrap();
     let report = backend.shards.report(ODD).await.unwrap();
     assert_eq!((report.rows, report.parked, report.queue_depth), (1, 1, 0));
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 #[test]
 fn a_table_that_does_not_get_its_indexes_is_not_made_at_all() {
     let dir = tempfile::tempdir().unwrap();
-    opened(dir.path()).hand_over.close();
+    opened(dir.path()).lifecycle.close();
     let shard = rusqlite::Connection::open(dir.path().join("shard-1.sqlite")).unwrap();
     // The last index cannot be made: its name is taken.
     let spoil = "DROP TABLE coupon_results; CREATE TABLE coupon_results_idx_user_coupon (id INTEGER)";
@@ -248,7 +248,7 @@ async fn what_is_in_the_inbox_does_not_fill_a_small_backlog() {
     let backend = opened_with(dir.path(), 100);
     make_busy(&backend).await;
     assert!(backend.hand_over.refusal(ODD).is_none());
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }
 
 /// What an archiving leaves behind that was cut short after a shard's commit and before main's.
@@ -260,18 +260,18 @@ async fn rows_that_were_retired_take_their_stock_along_at_the_next_start() {
     };
     let backend = opened(dir.path());
     let before = coupon(&backend).await;
-    backend.hand_over.close();
+    backend.lifecycle.close();
     drop(backend);
     let shard = rusqlite::Connection::open(dir.path().join("shard-1.sqlite")).unwrap();
     shard.execute("INSERT INTO outbox VALUES (1, '[[1,2]]', 0), (2, '[[1,-2]]', 0)", []).unwrap();
     drop(shard);
 
     let backend = opened(dir.path());
-    backend.hand_over.drain().await.unwrap();
+    backend.lifecycle.drain().await.unwrap();
     let after = coupon(&backend).await;
     assert_eq!(
         (after.total_stock, after.remaining_stock),
         (before.total_stock - 2, before.remaining_stock - 2)
     );
-    backend.hand_over.close();
+    backend.lifecycle.close();
 }

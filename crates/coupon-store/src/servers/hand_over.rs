@@ -1,22 +1,16 @@
 //! The hand-over of the servers' backend: to the shard's queue, and back once it is confirmed.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use coupon_core::{Placement, ShardId};
-use tokio::runtime::Handle;
+use coupon_core::ShardId;
 
 use super::broker::{Message, PublishError, Publisher};
-use super::counts;
 use super::names::Names;
 use super::per_thread::PerThread;
 use super::tasks::Background;
 use crate::failpoints;
-use crate::metrics::Exposition;
 use crate::settings::Role;
-use crate::timekeeping::Agreement;
 use crate::{HandOver, LocalFuture, PlacedResult, Unavailable};
 
 /// The queues, from the side of the HTTP workers: each has a connection of its own.
@@ -26,9 +20,6 @@ pub(super) struct Queues {
     pub(super) role: Role,
     pub(super) timeout: Duration,
     pub(super) backlog: u64,
-    /// Where the tasks run.
-    pub(super) tasks: Handle,
-    pub(super) thread: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Queues {
@@ -60,16 +51,6 @@ impl Queues {
         }
         sent.map_err(|error| Unavailable::new(format!("the queue of shard {shard}"), error))
     }
-}
-
-fn expose_clock(agreement: &Agreement, page: &mut Exposition) {
-    #[expect(clippy::cast_precision_loss, reason = "a difference of clocks, in milliseconds")]
-    let offset = agreement.offset_ms() as f64 / 1_000.0;
-    page.gauge(
-        "coupon_clock_offset_seconds",
-        "By how much this process's clock is ahead of the main database's, when they were last compared.",
-    )
-    .is(&[], offset);
 }
 
 impl HandOver for Queues {
@@ -120,46 +101,5 @@ impl HandOver for Queues {
             return Err(Unavailable::new("every shard", "none answers, so nothing can be stored"));
         }
         Ok(())
-    }
-
-    fn make_tables(&self, placements: &[Placement]) {
-        self.tasks.spawn(Arc::clone(&self.background).make_tables(placements.to_vec()));
-    }
-
-    fn reconciled(&self) -> u64 {
-        self.background.counts.reconciled.load(Ordering::Relaxed)
-    }
-
-    fn restored(&self) -> u64 {
-        self.background.counts.restored.load(Ordering::Relaxed)
-    }
-
-    fn expose(&self, page: &mut Exposition) {
-        let Background { counts, epoch, agreement, .. } = &*self.background;
-        expose_clock(agreement, page);
-        counts::expose(counts, epoch.number(), self.role, page);
-    }
-
-    fn close(&self) {
-        self.background.stop.store(true, Ordering::Relaxed);
-        self.background.hurry();
-        let thread = self.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread of the servers' backend panicked");
-        }
-    }
-
-    fn drain(&self) -> LocalFuture<'_, Result<(), Unavailable>> {
-        let drained = self.tasks.spawn(Arc::clone(&self.background).drain());
-        Box::pin(async move {
-            drained.await.unwrap_or_else(|_| Err(Unavailable::new("the service", "it is stopping")))
-        })
-    }
-}
-
-/// Whoever lets go of a backend without closing it may open it again at once.
-impl Drop for Queues {
-    fn drop(&mut self) {
-        self.close();
     }
 }

@@ -15,15 +15,17 @@ use super::cluster::Cluster;
 use super::counts::Counts;
 use super::gate::{EpochCell, Link, RESPONSE, RedisGate, RedisServer};
 use super::hand_over::Queues;
+use super::lifecycle::Running;
 use super::names::random;
+use super::own_metrics::ServersMetrics;
 use super::per_thread::PerThread;
 use super::shards::ServersShards;
 use super::status::ShardStatus;
 use super::tasks::{Background, Crew, Leases, agree_at_start, look};
-use crate::Backend;
 use crate::clock::Clock;
 use crate::ids::IdSource;
 use crate::settings::ServersSettings;
+use crate::{Backend, Data};
 
 /// The longest that a start waits for a gate that has to be filled first: until then nobody is answered at all.
 const GATE: Duration = Duration::from_secs(5);
@@ -83,8 +85,8 @@ struct Parts {
     shards: ServersShards,
     catalogue: Arc<ServersCatalogue>,
     ids: IdSource,
-    dataset: String,
-    namespace: String,
+    background: Arc<Background>,
+    runtime: tokio::runtime::Handle,
 }
 
 impl Parts {
@@ -157,33 +159,31 @@ impl Parts {
             },
             catalogue,
             ids,
-            dataset: background.dataset.clone(),
-            namespace: background.cluster.namespace.as_str().to_owned(),
+            background: Arc::clone(background),
+            runtime: tokio::runtime::Handle::current(),
             queues: Queues {
                 background: Arc::clone(background),
                 publishers: PerThread::default(),
                 role: settings.role,
                 timeout: settings.publish_timeout(),
                 backlog: options.shard_backlog as u64,
-                tasks: tokio::runtime::Handle::current(),
-                thread: std::sync::Mutex::new(None),
             },
         }
     }
 
     fn into_backend(self, thread: thread::JoinHandle<()>) -> Backend {
-        *self.queues.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(thread);
+        let Self { queues, gate, shards, catalogue, ids, background, runtime } = self;
+        let (role, namespace) = (queues.role, background.cluster.namespace.as_str().to_owned());
         Backend {
-            kind: "servers",
-            dataset: self.dataset,
-            data: None,
-            namespace: Some(self.namespace),
-            ids: self.ids,
-            gate: Box::new(self.gate),
-            hand_over: Box::new(self.queues),
-            shards: Box::new(self.shards),
-            catalogue: Box::new(self.catalogue),
-            lock: None,
+            dataset: background.dataset.clone(),
+            ids,
+            gate: Box::new(gate),
+            lifecycle: Box::new(Running::new(Arc::clone(&background), runtime, thread)),
+            hand_over: Box::new(queues),
+            shards: Box::new(shards),
+            catalogue: Box::new(catalogue),
+            own_metrics: Box::new(ServersMetrics { background, role }),
+            data: Data::Servers(namespace),
         }
     }
 }

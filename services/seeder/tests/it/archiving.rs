@@ -145,7 +145,7 @@ fn a_folder_that_a_service_has_open_is_left_alone() {
     let service = coupon_store::embedded::open(&options, &*crate::common::strategy("hash"), &clock).unwrap();
     let error = archive(dir.path(), "2026-11-22").unwrap_err().to_string();
     assert!(error.contains("in use"), "{error}");
-    service.hand_over.close();
+    service.lifecycle.close();
     drop(service);
     assert_eq!(rows(dir.path(), 4).len(), 300);
     archive(dir.path(), "2026-11-22").unwrap();

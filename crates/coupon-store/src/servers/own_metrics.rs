@@ -1,0 +1,43 @@
+//! The metrics of the servers' backend alone.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::counts;
+use super::tasks::Background;
+use crate::metrics::Exposition;
+use crate::settings::Role;
+use crate::timekeeping::Agreement;
+use crate::{OwnMetrics, Repairs};
+
+/// What the tasks and the queues count, and the clock.
+pub(super) struct ServersMetrics {
+    pub(super) background: Arc<Background>,
+    pub(super) role: Role,
+}
+
+fn expose_clock(agreement: &Agreement, page: &mut Exposition) {
+    #[expect(clippy::cast_precision_loss, reason = "a difference of clocks, in milliseconds")]
+    let offset = agreement.offset_ms() as f64 / 1_000.0;
+    page.gauge(
+        "coupon_clock_offset_seconds",
+        "By how much this process's clock is ahead of the main database's, when they were last compared.",
+    )
+    .is(&[], offset);
+}
+
+impl OwnMetrics for ServersMetrics {
+    fn repairs(&self) -> Repairs {
+        let counts = &self.background.counts;
+        Repairs {
+            reconciled: counts.reconciled.load(Ordering::Relaxed),
+            restored: counts.restored.load(Ordering::Relaxed),
+        }
+    }
+
+    fn expose(&self, page: &mut Exposition) {
+        let Background { counts, epoch, agreement, .. } = &*self.background;
+        expose_clock(agreement, page);
+        counts::expose(counts, epoch.number(), self.role, page);
+    }
+}

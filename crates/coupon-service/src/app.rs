@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use coupon_core::{ShardingStrategy, TimeRange};
 
 use crate::answers::Answers;
+use crate::delayed::delayed;
 use crate::http;
 use crate::limits::{Connections, GrabLimit};
 use crate::manager::ShardingManager;
@@ -153,7 +154,7 @@ fn assemble(
     let user_tokens = UserTokens::new(&settings.users.token_secret)?;
     let connections = Arc::new(Connections::new(&settings.limits));
     let traces = Traces::start(&settings.telemetry, name, strategy.name())?;
-    let backend = Arc::new(match settings.backend {
+    let backend = match settings.backend {
         BackendKind::Embedded => {
             let data = data_folder(&settings.embedded.data, &*strategy);
             let options = embedded::Options {
@@ -172,11 +173,12 @@ fn assemble(
             };
             servers::open(&options, Arc::clone(&strategy), &clock)?
         }
-    });
+    };
+    let backend =
+        Arc::new(delayed(backend, Duration::from_secs_f64(settings.simulate.shard_rtt_ms / 1_000.0)));
     let counters = Arc::new(GrabCounters::new(strategy.shard_count().get()));
     let timeout = Duration::from_millis(settings.reads.timeout_ms.get() as u64);
-    let manager =
-        ShardingManager::new(Arc::clone(&strategy), Arc::clone(&backend), timeout, shard_rtt(&settings));
+    let manager = ShardingManager::new(Arc::clone(&strategy), Arc::clone(&backend), timeout);
     let room_stats = RoomStatsCache::new(Duration::from_millis(settings.cache.room_stats_ms));
     tracing::info!(
         dataset = backend.dataset,
@@ -203,10 +205,6 @@ fn assemble(
     })
 }
 
-fn shard_rtt(settings: &Settings) -> Duration {
-    Duration::from_secs_f64(settings.simulate.shard_rtt_ms / 1_000.0)
-}
-
 fn data_folder(set: &Path, strategy: &dyn ShardingStrategy) -> PathBuf {
     if set.as_os_str().is_empty() { Path::new("data").join(strategy.name()) } else { set.to_owned() }
 }
@@ -217,7 +215,6 @@ fn serve(service: &web::Data<Service>, listener: TcpListener) -> anyhow::Result<
         in_flight: service.settings.grab.in_flight.get(),
         waiting_max: service.settings.grab.waiting_max.get(),
         memory: Duration::from_millis(service.settings.grab.memory_ms),
-        shard_rtt: shard_rtt(&service.settings),
     };
     let next_worker = Arc::new(AtomicU16::new(0));
     let (shared, workers) = (web::Data::clone(service), service.settings.workers.get());

@@ -6,6 +6,7 @@ mod answers;
 pub mod api;
 pub mod app;
 mod cli;
+mod delayed;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -32,7 +32,7 @@ pub struct Answered {
     pub tables: u64,
     /// Shards that did not answer; what they hold is missing.
     pub missing: Vec<ShardId>,
-    /// How long each shard that answered took, its queue and the simulated network included.
+    /// How long each shard that answered took, its queue included.
     pub timings: Vec<(ShardId, Duration)>,
     /// Every grab acknowledged before this moment is included, but for the missing shards'.
     pub as_of: Timestamp,
@@ -75,19 +75,13 @@ pub struct ShardingManager {
     strategy: Arc<dyn ShardingStrategy>,
     backend: Arc<Backend>,
     timeout: Duration,
-    shard_rtt: Duration,
 }
 
 impl ShardingManager {
-    /// Waits at most `timeout` for a shard, and adds `shard_rtt` before each call to one.
+    /// Waits at most `timeout` for a shard.
     #[must_use]
-    pub fn new(
-        strategy: Arc<dyn ShardingStrategy>,
-        backend: Arc<Backend>,
-        timeout: Duration,
-        shard_rtt: Duration,
-    ) -> Self {
-        Self { strategy, backend, timeout, shard_rtt }
+    pub fn new(strategy: Arc<dyn ShardingStrategy>, backend: Arc<Backend>, timeout: Duration) -> Self {
+        Self { strategy, backend, timeout }
     }
 
     /// The strategy it executes.
@@ -214,7 +208,6 @@ impl ShardingManager {
         }
         // A clock that was put back since spends nothing before it was grabbed.
         let spending = Spending { time: spending.time.max(result.result_id.time()), ..spending };
-        self.round_trip().await;
         let shard = placement.shard;
         let spent = tokio::time::timeout(self.timeout, self.backend.shards.spend(placement, spending)).await;
         match spent
@@ -252,15 +245,11 @@ impl ShardingManager {
         let (ask, traced) = (&ask, &traced());
         let ask = &ask;
         let calls = visits.into_iter().map(|(shard, visit)| async move {
-            let call = async {
-                self.round_trip().await;
-                ask(shard, visit).await
-            };
             let late = |_| {
                 Err(Unavailable::new(format!("shard {shard}"), format!("no answer in {:?}", self.timeout)))
             };
             let asked = Instant::now();
-            let answer = tokio::time::timeout(self.timeout, call).await.unwrap_or_else(late);
+            let answer = tokio::time::timeout(self.timeout, ask(shard, visit)).await.unwrap_or_else(late);
             if let Some(traced) = traced {
                 let tables = answer.as_ref().map_or(0, |visited| visited.tables);
                 traced.stage("shard", asked, &[("shard", u64::from(shard.number())), ("tables", tables)]);
@@ -274,7 +263,7 @@ impl ShardingManager {
             match answer {
                 Ok(visited) => {
                     answered.tables += visited.tables;
-                    answered.timings.push((shard, visited.took + self.shard_rtt));
+                    answered.timings.push((shard, visited.took));
                     answered.as_of = answered.as_of.min(visited.as_of);
                     values.push(visited.value);
                 }
@@ -290,13 +279,6 @@ impl ShardingManager {
         match error {
             Some(error) if values.is_empty() => Err(error),
             _ => Ok((values, answered)),
-        }
-    }
-
-    /// Loopback makes shards look closer than they are: this is what a network would add, if one was asked for.
-    async fn round_trip(&self) {
-        if !self.shard_rtt.is_zero() {
-            tokio::time::sleep(self.shard_rtt).await;
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The store: where users, coupons and results live, behind four traits (a gate, a hand-over, shards to read, and a
-//! catalogue), and what it stands on: settings, ids, clocks.
+//! The store: where users, coupons and results live, behind small traits (a gate, a hand-over, shards to read, a
+//! catalogue, and their upkeep), and what it stands on: settings, ids, clocks.
 //!
 //! Futures are boxed once a batch or once a shard, never once a grab, and stay on the thread that made them.
 

@@ -44,8 +44,6 @@ pub struct BatchLimits {
     pub waiting_max: usize,
     /// For how long a worker repeats what the gate refused; zero: the gate is always asked.
     pub memory: Duration,
-    /// What a network would add to each call of a shard.
-    pub shard_rtt: Duration,
 }
 
 /// A grab that names a user and a coupon which exist, and the coupon's room.
@@ -316,9 +314,6 @@ impl Batcher {
     }
 
     async fn hand_over(&self, shard: ShardId, epoch: u64, group: Vec<OnItsWay>) {
-        if !self.limits.shard_rtt.is_zero() {
-            tokio::time::sleep(self.limits.shard_rtt).await;
-        }
         let started = Instant::now();
         let rows = group.iter().map(|grab| grab.row).collect();
         failpoints::hit(Point::Granted);

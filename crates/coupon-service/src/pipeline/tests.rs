@@ -41,8 +41,7 @@ fn pipeline(data: &std::path::Path) -> Rc<Batcher> {
         Options { data: data.to_owned(), readers: NonZeroUsize::MIN, max_file_mb: 0, shard_backlog: 100 };
     let backend = Arc::new(embedded::open(&options, &Picky, &clock).unwrap());
     let counters = GrabCounters::new(1);
-    let limits =
-        BatchLimits { batch_max: 8, in_flight: 1, waiting_max: 8, memory: MEMORY, shard_rtt: Duration::ZERO };
+    let limits = BatchLimits { batch_max: 8, in_flight: 1, waiting_max: 8, memory: MEMORY };
     Batcher::new(Arc::new(Picky), backend, Arc::new(counters), limits, IdGenerator::new(clock, 0, None))
 }
 

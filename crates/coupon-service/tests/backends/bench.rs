@@ -259,8 +259,7 @@ pub(crate) fn attempt(backend: &Backend, bench: &Bench, user: u64, coupon: u64) 
 pub(crate) fn manager(backend: Backend) -> (Arc<Backend>, ShardingManager) {
     let backend = Arc::new(backend);
     let patience = Duration::from_secs(5);
-    let manager =
-        ShardingManager::new(Arc::new(ParityAndDay), Arc::clone(&backend), patience, Duration::ZERO);
+    let manager = ShardingManager::new(Arc::new(ParityAndDay), Arc::clone(&backend), patience);
     (backend, manager)
 }
 

@@ -9,6 +9,7 @@ mod bench;
 #[path = "../api/client.rs"]
 #[allow(dead_code, reason = "each suite that shares this uses its own part of it")]
 mod client;
+mod distance;
 mod edited;
 mod epochs;
 mod inbox;
@@ -30,6 +31,7 @@ macro_rules! on_every_backend {
     };
 }
 
+use distance::a_simulated_network_adds_its_round_trip_to_every_call_of_a_shard;
 use edited::{
     a_coupon_that_was_deleted_stops_nobody_elses_books_and_is_told_once_it_is_back,
     a_coupon_that_was_moved_keeps_the_room_of_its_results, a_stock_below_zero_concerns_its_coupon_alone,
@@ -61,4 +63,5 @@ on_every_backend! {
     an_order_asked_for_again_is_told_what_it_was_told_before,
     a_coupon_can_be_used_after_its_end_and_after_its_withdrawal,
     a_user_who_is_not_active_grabs_nothing,
+    a_simulated_network_adds_its_round_trip_to_every_call_of_a_shard,
 }

@@ -1,0 +1,123 @@
+//! Shards at a distance. Loopback makes them look closer than they are: this adds what a network would.
+
+use std::time::Duration;
+
+use coupon_core::{Placement, ResultId, ResultQuery, ShardId};
+use coupon_store::{
+    Backend, Found, HandOver, LocalFuture, PageRequest, PlacedResult, ShardReport, Shards, SpendOutcome,
+    Spending, Summary, Totals, Unavailable, Visit, Visited,
+};
+
+/// A round trip before each call that goes to a shard.
+struct Delayed<T> {
+    inner: T,
+    by: Duration,
+}
+
+/// The same backend, with its shards a round trip away; zero leaves it as it is.
+pub(crate) fn delayed(backend: Backend, by: Duration) -> Backend {
+    if by.is_zero() {
+        return backend;
+    }
+    Backend {
+        hand_over: Box::new(Delayed { inner: backend.hand_over, by }),
+        shards: Box::new(Delayed { inner: backend.shards, by }),
+        ..backend
+    }
+}
+
+impl<T> Delayed<T> {
+    async fn round_trip(&self) {
+        tokio::time::sleep(self.by).await;
+    }
+}
+
+impl HandOver for Delayed<Box<dyn HandOver>> {
+    fn hand_over(
+        &self,
+        shard: ShardId,
+        epoch: u64,
+        results: Vec<PlacedResult>,
+    ) -> LocalFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async move {
+            self.round_trip().await;
+            self.inner.hand_over(shard, epoch, results).await
+        })
+    }
+
+    fn refusal(&self, shard: ShardId) -> Option<Unavailable> {
+        self.inner.refusal(shard)
+    }
+
+    fn ready(&self) -> Result<(), Unavailable> {
+        self.inner.ready()
+    }
+}
+
+impl Delayed<Box<dyn Shards>> {
+    /// Asks a shard after the round trip, which is part of how long the shard took.
+    fn ask<'a, T: 'a>(
+        &'a self,
+        ask: impl FnOnce(&'a dyn Shards) -> LocalFuture<'a, Result<Visited<T>, Unavailable>> + 'a,
+    ) -> LocalFuture<'a, Result<Visited<T>, Unavailable>> {
+        Box::pin(async move {
+            self.round_trip().await;
+            let visited = ask(&*self.inner).await?;
+            Ok(Visited { took: visited.took + self.by, ..visited })
+        })
+    }
+}
+
+impl Shards for Delayed<Box<dyn Shards>> {
+    fn page(
+        &self,
+        shard: ShardId,
+        visit: Visit,
+        query: ResultQuery,
+        page: PageRequest,
+    ) -> LocalFuture<'_, Result<Visited<Vec<Found>>, Unavailable>> {
+        self.ask(move |shards| shards.page(shard, visit, query, page))
+    }
+
+    fn find(
+        &self,
+        shard: ShardId,
+        visit: Visit,
+        id: ResultId,
+    ) -> LocalFuture<'_, Result<Visited<Option<Found>>, Unavailable>> {
+        self.ask(move |shards| shards.find(shard, visit, id))
+    }
+
+    fn summary(
+        &self,
+        shard: ShardId,
+        visit: Visit,
+        query: ResultQuery,
+    ) -> LocalFuture<'_, Result<Visited<Summary>, Unavailable>> {
+        self.ask(move |shards| shards.summary(shard, visit, query))
+    }
+
+    fn totals(&self, shard: ShardId, visit: Visit) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
+        self.ask(move |shards| shards.totals(shard, visit))
+    }
+
+    fn kept_totals(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
+        self.ask(move |shards| shards.kept_totals(shard))
+    }
+
+    fn spend(
+        &self,
+        placement: Placement,
+        spending: Spending,
+    ) -> LocalFuture<'_, Result<SpendOutcome, Unavailable>> {
+        Box::pin(async move {
+            self.round_trip().await;
+            self.inner.spend(placement, spending).await
+        })
+    }
+
+    // What operators ask is no part of what is compared.
+    fn report(&self, shard: ShardId) -> LocalFuture<'_, Option<ShardReport>> {
+        self.inner.report(shard)
+    }
+}

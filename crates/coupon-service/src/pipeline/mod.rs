@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coupon_core::{
-    CouponId, CouponResult, ResultId, RoomId, RouteError, RowKey, ShardId, ShardingStrategy, UserId,
+    CouponId, CouponResult, Placement, ResultId, RoomId, RouteError, RowKey, ShardId, ShardingStrategy,
+    UserId,
 };
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
@@ -88,6 +89,12 @@ struct Waiting {
     reply: Reply,
     /// Only if its request is recorded.
     traced: Option<Box<Traced>>,
+}
+
+/// A grab whose result has an id, and with it a place.
+struct Fixed {
+    waiting: Waiting,
+    placement: Placement,
 }
 
 #[derive(Default)]
@@ -192,7 +199,7 @@ impl Batcher {
         }
         let (attempts, batch) = self.fix(batch);
         let decided = self.backend.gate.reserve(&attempts).await;
-        for traced in batch.iter().filter_map(|waiting| waiting.traced.as_ref()) {
+        for traced in batch.iter().filter_map(|fixed| fixed.waiting.traced.as_ref()) {
             traced.stage("gate", started, &[("batch.grabs", all)]);
         }
         let Decided { decisions, epoch } = match decided {
@@ -201,7 +208,7 @@ impl Batcher {
                 self.counters.gate_failed();
                 return batch
                     .into_iter()
-                    .for_each(|waiting| self.answer(waiting.reply, Err(error.clone().into())));
+                    .for_each(|fixed| self.answer(fixed.waiting.reply, Err(error.clone().into())));
             }
         };
         self.counters.gate(attempts.len(), started.elapsed());
@@ -217,27 +224,28 @@ impl Batcher {
 
     /// Gives every grab its id, and with it its time and place, before the gate is asked. Those whose shard has too
     /// much to do already are refused here, before they hold any stock.
-    fn fix(&self, batch: Vec<Waiting>) -> (Vec<Attempt>, Vec<Waiting>) {
+    fn fix(&self, batch: Vec<Waiting>) -> (Vec<Attempt>, Vec<Fixed>) {
         let mut ids = self.ids.borrow_mut();
         // Asked once a batch and shard.
         let mut refusals: BTreeMap<ShardId, Option<Unavailable>> = BTreeMap::new();
         let (mut attempts, mut fixed) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
         for waiting in batch {
             let Grab { user, coupon, room } = waiting.grab;
-            let id = ids.make().map_err(NotDecided::from).and_then(|id| {
-                let shard = self.strategy.place(&RowKey { user, room, time: id.time() })?.shard;
+            let placed = ids.make().map_err(NotDecided::from).and_then(|id| {
+                let placement = self.strategy.place(&RowKey { user, room, time: id.time() })?;
+                let shard = placement.shard;
                 match refusals.entry(shard).or_insert_with(|| self.backend.hand_over.refusal(shard)) {
                     Some(refusal) => {
                         self.counters.refused(Refusal::Shard);
                         Err(refusal.clone().into())
                     }
-                    None => Ok(id),
+                    None => Ok((id, placement)),
                 }
             });
-            match id {
-                Ok(id) => {
+            match placed {
+                Ok((id, placement)) => {
                     attempts.push(Attempt { user, coupon, id });
-                    fixed.push(waiting);
+                    fixed.push(Fixed { waiting, placement });
                 }
                 Err(error) => self.answer(waiting.reply, Err(error)),
             }
@@ -269,10 +277,10 @@ impl Batcher {
         &self,
         attempts: &[Attempt],
         decisions: &[Decision],
-        batch: Vec<Waiting>,
+        batch: Vec<Fixed>,
     ) -> BTreeMap<ShardId, Vec<OnItsWay>> {
         let mut by_shard: BTreeMap<ShardId, Vec<OnItsWay>> = BTreeMap::new();
-        for ((attempt, decision), waiting) in attempts.iter().zip(decisions).zip(batch) {
+        for ((attempt, decision), Fixed { waiting, placement }) in attempts.iter().zip(decisions).zip(batch) {
             let id = match *decision {
                 Decision::Granted => attempt.id,
                 Decision::Pending(id) => id,
@@ -301,7 +309,9 @@ impl Batcher {
                 }
             };
             let result = CouponResult::granted(id, attempt.user, attempt.coupon, waiting.grab.room);
-            match self.strategy.place(&result.key()) {
+            // An id from before has a time from before, which may lead to another place.
+            let placed = if id == attempt.id { Ok(placement) } else { self.strategy.place(&result.key()) };
+            match placed {
                 Ok(placement) => {
                     let row = PlacedResult { placement, result };
                     let Waiting { reply, traced, .. } = waiting;

@@ -1,6 +1,7 @@
 //! The pipeline over an embedded backend of each test's own.
 
 use std::num::{NonZeroU16, NonZeroUsize};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use coupon_core::{Placement, Plan, ResultQuery};
 
@@ -14,8 +15,11 @@ const CURSED: u64 = 3;
 /// Longer than any test takes.
 const MEMORY: Duration = Duration::from_secs(3_600);
 
-#[derive(Debug)]
-struct Picky;
+/// Has no place for one user, cannot bear another, and counts how often it is asked.
+#[derive(Debug, Default)]
+struct Picky {
+    asked: AtomicUsize,
+}
 
 impl ShardingStrategy for Picky {
     fn name(&self) -> &str {
@@ -25,6 +29,7 @@ impl ShardingStrategy for Picky {
         NonZeroU16::MIN
     }
     fn place(&self, row: &RowKey) -> Result<Placement, RouteError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         assert_ne!(row.user.get(), CURSED);
         let place = Placement::single(ShardId::new(0));
         if row.user.get() == HOMELESS { Err(RouteError::RoomOutOfRange(row.room)) } else { Ok(place) }
@@ -35,14 +40,14 @@ impl ShardingStrategy for Picky {
 }
 
 /// A worker's pipeline over the sample catalogue, whose coupon 1 is on offer.
-fn pipeline(data: &std::path::Path) -> Rc<Batcher> {
+fn pipeline(data: &std::path::Path, strategy: Arc<Picky>) -> Rc<Batcher> {
     let clock = Clock::starting_at("2026-11-22T12:00:00Z".parse().unwrap());
     let options =
         Options { data: data.to_owned(), readers: NonZeroUsize::MIN, max_file_mb: 0, shard_backlog: 100 };
-    let backend = Arc::new(embedded::open(&options, &Picky, &clock).unwrap());
+    let backend = Arc::new(embedded::open(&options, &*strategy, &clock).unwrap());
     let counters = GrabCounters::new(1);
     let limits = BatchLimits { batch_max: 8, in_flight: 1, waiting_max: 8, memory: MEMORY };
-    Batcher::new(Arc::new(Picky), backend, Arc::new(counters), limits, IdGenerator::new(clock, 0, None))
+    Batcher::new(strategy, backend, Arc::new(counters), limits, IdGenerator::new(clock, 0, None))
 }
 
 fn by(user: u64) -> Grab {
@@ -52,8 +57,12 @@ fn by(user: u64) -> Grab {
 
 /// Runs a test's grabs as a worker does.
 fn run<F: Future>(test: impl FnOnce(Rc<Batcher>) -> F) {
+    run_with(Arc::default(), test);
+}
+
+fn run_with<F: Future>(strategy: Arc<Picky>, test: impl FnOnce(Rc<Batcher>) -> F) {
     let dir = tempfile::tempdir().unwrap();
-    actix_web::rt::System::new().block_on(test(pipeline(dir.path())));
+    actix_web::rt::System::new().block_on(test(pipeline(dir.path(), strategy)));
 }
 
 #[test]
@@ -77,6 +86,17 @@ fn a_result_without_a_place_is_refused_for_good_and_takes_no_stock() {
         let stock = pipeline.backend.gate.stock(CouponId::new(1).unwrap()).await.unwrap().unwrap();
         assert_eq!(stock.sold, 0);
         assert_eq!(pipeline.counters.outcome(Outcome::Unavailable), 0);
+    });
+}
+
+#[test]
+fn a_strategy_is_asked_once_a_grab_for_the_place_of_its_result() {
+    let strategy = Arc::new(Picky::default());
+    run_with(Arc::clone(&strategy), async |pipeline: Rc<Batcher>| {
+        for user in [10, 11, 12] {
+            assert!(matches!(pipeline.grab(by(user)).await, Ok(Answer::Granted(_))));
+        }
+        assert_eq!(strategy.asked.load(Ordering::Relaxed), 3);
     });
 }
 

@@ -25,6 +25,7 @@ pub mod servers;
 mod set_aside;
 pub mod settings;
 mod shards;
+mod statements;
 mod terms;
 pub mod timekeeping;
 mod unavailable;

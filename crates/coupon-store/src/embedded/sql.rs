@@ -1,15 +1,17 @@
-//! The statements on tables of results, and the rows they carry. Table names come from [`TableId`] alone.
+//! Queries on a shard file's tables of results, and the rows they carry.
 
+use coupon_core::schema::Dialect;
 use coupon_core::{
     CouponId, CouponResult, GrabStatus, Money, ResultId, ResultQuery, RoomId, TableId, Timestamp, UseStatus,
     UserId,
 };
 use rusqlite::types::{FromSqlError, Type};
-use rusqlite::{CachedStatement, Connection, Row, ToSql, params};
+use rusqlite::{CachedStatement, Connection, Row, params, params_from_iter};
 
-use crate::{PageRequest, Summary, Totals};
+use crate::statements::{self, Filter, Numbers};
+use crate::{PageRequest, Spending, Summary, Totals};
 
-const COLUMNS: &str = "result_id, user_id, coupon_id, room_id, grab_status, fail_reason, grab_time, use_status, use_time, order_amount";
+const SQLITE: Dialect = Dialect::Sqlite;
 
 /// Stores fresh results in one table.
 pub(super) struct Insert<'a>(CachedStatement<'a>);
@@ -17,12 +19,8 @@ pub(super) struct Insert<'a>(CachedStatement<'a>);
 impl<'a> Insert<'a> {
     pub(super) fn into(db: &'a Connection, table: TableId) -> rusqlite::Result<Self> {
         // What is the same for every fresh result is not bound anew for each.
-        let sql = format!(
-            "INSERT INTO {table} (result_id, user_id, coupon_id, room_id, grab_time, grab_status, use_status) \
-             VALUES (?1, ?2, ?3, ?4, ?5, {}, {}) ON CONFLICT DO NOTHING",
-            GrabStatus::Granted.code(),
-            UseStatus::Unused.code(),
-        );
+        let (insert, fresh) = (statements::insert(table), statements::fresh());
+        let sql = format!("{insert}(?,?,?,?,?{fresh} {}", statements::unless_there(SQLITE));
         Ok(Self(db.prepare_cached(&sql)?))
     }
 
@@ -48,10 +46,7 @@ pub(super) fn park(
     reason: &str,
     now: Timestamp,
 ) -> rusqlite::Result<bool> {
-    let mut park = db.prepare_cached(
-        "INSERT INTO parked_results (result_id, user_id, coupon_id, room_id, table_name, reason, park_time) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
-    )?;
+    let mut park = db.prepare_cached(&statements::park(SQLITE))?;
     let parked = park.execute(params![
         result.result_id.number(),
         result.user_id.get(),
@@ -66,8 +61,7 @@ pub(super) fn park(
 
 /// The result with that id.
 pub(super) fn find(db: &Connection, table: TableId, id: ResultId) -> rusqlite::Result<Option<CouponResult>> {
-    let sql = format!("SELECT {COLUMNS} FROM {table} WHERE result_id = ?1");
-    let mut statement = db.prepare_cached(&sql)?;
+    let mut statement = db.prepare_cached(&statements::find(SQLITE, table, id, Numbers::Bound))?;
     let mut rows = statement.query_map([id.number()], result)?;
     rows.next().transpose()
 }
@@ -86,38 +80,25 @@ pub(super) fn held(
     rows.next().transpose()
 }
 
-/// The results a query covers, latest first. `grab_time` is the id's time, so both order alike.
+/// The results a query covers, latest first.
 pub(super) fn page(
     db: &Connection,
     table: TableId,
     query: &ResultQuery,
     page: PageRequest,
 ) -> rusqlite::Result<Vec<CouponResult>> {
-    let mut filter = Filter::of(query);
-    // A room's index is in the order of time; everything else is in the order of the key. They agree.
-    let by_room = query.room.is_some();
-    if let Some(before) = page.before {
-        let id = filter.bind(before.number());
-        filter.conditions.push(format!("result_id < {id}"));
-        if by_room {
-            let time = filter.bind(before.time().millis());
-            filter.conditions.push(format!("grab_time <= {time}"));
-        }
-    }
-    let limit = filter.bind(i64::try_from(page.limit).unwrap_or(i64::MAX));
-    let order = if by_room { "grab_time DESC, result_id DESC" } else { "result_id DESC" };
-    let sql =
-        format!("SELECT {COLUMNS} FROM {table} {} ORDER BY {order} LIMIT {limit}", filter.where_clause());
+    let (filter, limit) = (Filter::page(query, page), i64::try_from(page.limit).unwrap_or(i64::MAX));
+    let sql = statements::page(SQLITE, table, &filter, limit, Numbers::Bound);
     let mut statement = db.prepare_cached(&sql)?;
-    let rows = statement.query_map(filter.values().as_slice(), result)?;
+    let rows = statement.query_map(params_from_iter(filter.numbers().chain([limit])), result)?;
     rows.collect()
 }
 
 /// How many results a query covers, and when the latest was grabbed.
 pub(super) fn summary(db: &Connection, table: TableId, query: &ResultQuery) -> rusqlite::Result<Summary> {
     let filter = Filter::of(query);
-    let sql = format!("SELECT COUNT(*), MAX(grab_time) FROM {table} {}", filter.where_clause());
-    db.prepare_cached(&sql)?.query_row(filter.values().as_slice(), |row| {
+    let mut statement = db.prepare_cached(&statements::summary(table, &filter, Numbers::Bound))?;
+    statement.query_row(params_from_iter(filter.numbers()), |row| {
         let last: Option<i64> = row.get(1)?;
         Ok(Summary { results: count(row, 0)?, last_grab: last.map(Timestamp::from_millis) })
     })
@@ -125,34 +106,19 @@ pub(super) fn summary(db: &Connection, table: TableId, query: &ResultQuery) -> r
 
 /// Sums over a whole table.
 pub(super) fn totals(db: &Connection, table: TableId) -> rusqlite::Result<Totals> {
-    let sql = format!("SELECT COUNT(*), TOTAL(use_status), TOTAL(order_amount) FROM {table}");
-    db.prepare_cached(&sql)?.query_row([], |row| {
-        let used: f64 = row.get(1)?;
-        let amount: f64 = row.get(2)?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of rows")]
-        let used = used as u64;
+    db.prepare_cached(&statements::totals(SQLITE, table))?.query_row([], |row| {
         Ok(Totals {
             results: count(row, 0)?,
-            used,
-            order_amount: Money::from_units(amount).unwrap_or_default(),
+            used: count(row, 1)?,
+            order_amount: Money::from_cents(row.get(2)?),
         })
     })
 }
 
 /// Marks a result as spent unless it is already; says whether it did.
-pub(super) fn spend(
-    db: &Connection,
-    table: TableId,
-    (user, id): (UserId, ResultId),
-    time: Timestamp,
-    amount: Money,
-) -> rusqlite::Result<bool> {
-    let sql = format!(
-        "UPDATE {table} SET use_status = 1, use_time = ?3, order_amount = ?4 \
-         WHERE result_id = ?1 AND user_id = ?2 AND use_status = 0"
-    );
-    let values = params![id.number(), user.get(), time.millis(), amount.units()];
-    Ok(db.prepare_cached(&sql)?.execute(values)? == 1)
+pub(super) fn spend(db: &Connection, table: TableId, spending: &Spending) -> rusqlite::Result<bool> {
+    let mut statement = db.prepare_cached(&statements::spend(table, spending, Numbers::Bound))?;
+    Ok(statement.execute(statements::spend_numbers(spending))? == 1)
 }
 
 /// Every (coupon, user, id) of a table, in no particular order. The index on user and coupon holds all three.
@@ -184,22 +150,12 @@ pub(super) fn latest(db: &Connection, table: TableId) -> rusqlite::Result<Option
 pub(super) fn tables(db: &Connection) -> rusqlite::Result<Vec<TableId>> {
     let mut statement = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'")?;
     let names = statement.query_map([], |row| row.get::<_, String>(0))?;
-    let mut tables: Vec<TableId> = Vec::new();
-    for name in names {
-        tables.extend(TableId::parse(&name?));
-    }
-    sort_latest_first(&mut tables);
-    Ok(tables)
-}
-
-/// Day and hour tables sort by time; the order of others does not matter.
-pub(super) fn sort_latest_first(tables: &mut [TableId]) {
-    tables.sort_unstable_by(|a, b| b.cmp(a));
+    let names: Vec<String> = names.collect::<Result<_, _>>()?;
+    Ok(statements::latest_first(names.iter().filter_map(|name| TableId::parse(name))))
 }
 
 fn result(row: &Row<'_>) -> rusqlite::Result<CouponResult> {
-    let used: Option<i64> = row.get(8)?;
-    let amount: Option<f64> = row.get(9)?;
+    let (used, cents): (Option<i64>, Option<i64>) = (row.get(7)?, row.get(8)?);
     Ok(CouponResult {
         result_id: parsed(row, 0, ResultId::from_number)?,
         user_id: parsed(row, 1, UserId::new)?,
@@ -208,10 +164,10 @@ fn result(row: &Row<'_>) -> rusqlite::Result<CouponResult> {
         grab_status: parsed(row, 4, GrabStatus::from_code)?,
         // Only grabs that got their coupon are stored.
         fail_reason: None,
-        grab_time: Timestamp::from_millis(row.get(6)?),
-        use_status: parsed(row, 7, UseStatus::from_code)?,
+        grab_time: Timestamp::from_millis(row.get(5)?),
+        use_status: parsed(row, 6, UseStatus::from_code)?,
         use_time: used.map(Timestamp::from_millis),
-        order_amount: amount.and_then(Money::from_units),
+        order_amount: cents.map(Money::from_cents),
     })
 }
 
@@ -237,47 +193,4 @@ where
 
 fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
-}
-
-#[derive(Default)]
-struct Filter {
-    conditions: Vec<String>,
-    values: Vec<i64>,
-}
-
-impl Filter {
-    fn of(query: &ResultQuery) -> Self {
-        let mut filter = Self::default();
-        if let Some(user) = query.user {
-            let value = filter.bind(user.get().cast_signed());
-            filter.conditions.push(format!("user_id = {value}"));
-        }
-        if let Some(room) = query.room {
-            let value = filter.bind(room.get().cast_signed());
-            filter.conditions.push(format!("room_id = {value}"));
-        }
-        if let Some(time) = query.time {
-            let (start, end) = (ResultId::earliest_at(time.start), ResultId::earliest_at(time.end));
-            let (start, end) = (filter.bind(start.number()), filter.bind(end.number()));
-            filter.conditions.push(format!("result_id >= {start} AND result_id < {end}"));
-        }
-        filter
-    }
-
-    fn bind(&mut self, value: i64) -> String {
-        self.values.push(value);
-        format!("?{}", self.values.len())
-    }
-
-    fn where_clause(&self) -> String {
-        if self.conditions.is_empty() {
-            String::new()
-        } else {
-            format!("WHERE {}", self.conditions.join(" AND "))
-        }
-    }
-
-    fn values(&self) -> Vec<&dyn ToSql> {
-        self.values.iter().map(|value| value as &dyn ToSql).collect()
-    }
 }

@@ -141,10 +141,9 @@ impl<'a> Store<'a> {
 
     /// Spends a result, unless it has been.
     pub(super) fn spend(&mut self, table: TableId, spending: &Spending) -> rusqlite::Result<()> {
-        let Spending { user, id, amount, time } = *spending;
-        if sql::spend(&self.db, table, (user, id), time, amount)? {
+        if sql::spend(&self.db, table, spending)? {
             self.done.totals.used += 1;
-            let cents = self.done.totals.order_amount.cents() + amount.cents();
+            let cents = self.done.totals.order_amount.cents() + spending.amount.cents();
             self.done.totals.order_amount = Money::from_cents(cents);
             self.done.spent.push(SpendOutcome::Spent);
         } else {

@@ -19,11 +19,11 @@ use super::applier::ToMain;
 use super::gate::MemoryGate;
 use super::inbox::Inbox;
 use super::pressure::Pressure;
-use super::sql;
 use super::state::{ShardState, thread_cpu};
 use super::transaction::{Done, Store};
 use crate::clock::Clock;
 use crate::outage::TaskOutage;
+use crate::statements::latest_first;
 use crate::{PlacedResult, SpendOutcome, Spending, Unavailable};
 
 /// The most results one transaction takes: enough to share a commit, few enough to answer soon.
@@ -276,9 +276,7 @@ impl Writer {
         }
         if !done.new_tables.is_empty() {
             self.known_tables.extend(&done.new_tables);
-            let mut tables: Vec<TableId> = self.known_tables.iter().copied().collect();
-            sql::sort_latest_first(&mut tables);
-            self.state.set_tables(tables);
+            self.state.set_tables(latest_first(self.known_tables.iter().copied()));
         }
         self.state.add(done.totals);
         self.state.work.parked.fetch_add(done.newly_parked, Ordering::Relaxed);

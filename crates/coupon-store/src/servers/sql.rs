@@ -1,14 +1,17 @@
 //! Queries on a shard's tables of results.
 //!
-//! Whatever is written into a statement is a number or the name of a table, and both come from types of our own: nothing
-//! that somebody sent is ever text in a statement. Several tables are one statement, so that they cost one round trip.
+//! Several tables are one statement, so that they cost one round trip.
 
-use coupon_core::{CouponResult, GrabStatus, Money, ResultId, ResultQuery, TableId, Timestamp, UseStatus};
+use coupon_core::schema::Dialect;
+use coupon_core::{CouponResult, Money, ResultId, ResultQuery, TableId, Timestamp};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Params, Row, Value};
 
-use super::values::{self, RESULT, get};
+use super::values::{self, get};
+use crate::statements::{self, Filter, Numbers};
 use crate::{Found, PageRequest, Spending, Summary, Totals};
+
+const MYSQL: Dialect = Dialect::MySql;
 
 /// The most tables that one statement reads.
 const TABLES: usize = 64;
@@ -16,9 +19,7 @@ const TABLES: usize = 64;
 /// The tables of results that a shard holds, the latest first.
 pub(super) async fn tables(conn: &mut Conn) -> mysql_async::Result<Vec<TableId>> {
     let names: Vec<String> = conn.query(format!("SHOW TABLES LIKE '{}%'", TableId::PREFIX)).await?;
-    let mut tables: Vec<TableId> = names.iter().filter_map(|name| TableId::parse(name)).collect();
-    tables.sort_unstable_by(|a, b| b.cmp(a));
-    Ok(tables)
+    Ok(statements::latest_first(names.iter().filter_map(|name| TableId::parse(name))))
 }
 
 /// The results a query covers, latest first, and how many tables were read for them. Tables come latest first: once a
@@ -39,7 +40,7 @@ pub(super) async fn page(
         if chunk.is_empty() || (by_time && found.len() >= page.limit) {
             break;
         }
-        for (table, row) in filter.page_of(conn, chunk, page.limit).await? {
+        for (table, row) in page_of(conn, chunk, &filter, page.limit).await? {
             found.push((table, values::result(&row)?));
         }
         visited += chunk.len() as u64;
@@ -56,8 +57,7 @@ pub(super) async fn find(
     id: ResultId,
 ) -> mysql_async::Result<Option<Found>> {
     for chunk in tables.chunks(TABLES) {
-        let select =
-            |table: &TableId| format!("(SELECT {RESULT} FROM {table} WHERE result_id = {})", id.number());
+        let select = |table| statements::find(MYSQL, table, id, Numbers::Written);
         if let Some((table, row)) = union(conn, chunk, select).await?.into_iter().next() {
             return Ok(Some((table, values::result(&row)?)));
         }
@@ -71,10 +71,10 @@ pub(super) async fn summary(
     tables: &[TableId],
     query: &ResultQuery,
 ) -> mysql_async::Result<Summary> {
-    let clause = Filter::of(query).clause();
+    let filter = Filter::of(query);
     let mut sum = Summary::default();
     for chunk in tables.chunks(TABLES) {
-        let select = |table: &TableId| format!("(SELECT COUNT(*), MAX(grab_time) FROM {table} {clause})");
+        let select = |table| statements::summary(table, &filter, Numbers::Written);
         for (_, row) in union(conn, chunk, select).await? {
             sum.results += get::<u64>(&row, 0)?;
             let last = get::<Option<i64>>(&row, 1)?.map(Timestamp::from_millis);
@@ -88,13 +88,7 @@ pub(super) async fn summary(
 pub(super) async fn totals(conn: &mut Conn, tables: &[TableId]) -> mysql_async::Result<Totals> {
     let mut sum = Totals::default();
     for chunk in tables.chunks(TABLES) {
-        let select = |table: &TableId| {
-            format!(
-                "(SELECT COUNT(*), CAST(COALESCE(SUM(use_status), 0) AS SIGNED), \
-                 CAST(COALESCE(SUM(order_amount), 0) * 100 AS SIGNED) FROM {table})"
-            )
-        };
-        for (_, row) in union(conn, chunk, select).await? {
+        for (_, row) in union(conn, chunk, |table| statements::totals(MYSQL, table)).await? {
             sum.results += get::<u64>(&row, 0)?;
             sum.used += get::<u64>(&row, 1)?;
             sum.order_amount = Money::from_cents(sum.order_amount.cents() + get::<i64>(&row, 2)?);
@@ -108,13 +102,12 @@ pub(super) async fn totals(conn: &mut Conn, tables: &[TableId]) -> mysql_async::
 pub(super) fn insert(table: TableId, results: &[&CouponResult], ignore: bool) -> String {
     /// Digits of a row's five numbers, and what is between them, as they usually are.
     const ROW: usize = 72;
-    let (granted, unused) = (GrabStatus::Granted.code(), UseStatus::Unused.code());
-    let ignore = if ignore { " IGNORE" } else { "" };
-    let mut sql = format!(
-        "INSERT{ignore} INTO {table} (result_id, user_id, coupon_id, room_id, grab_time, grab_status, use_status) VALUES "
-    );
+    let mut sql = statements::insert(table);
+    if ignore {
+        sql = sql.replacen("INSERT", "INSERT IGNORE", 1);
+    }
     sql.reserve(results.len() * ROW);
-    let constants = format!(",{granted},{unused})");
+    let fresh = statements::fresh();
     // A busy shard has tens of thousands of them a second: the formatting machinery would take as long as all the rest.
     let mut digits = itoa::Buffer::new();
     for (number, result) in results.iter().enumerate() {
@@ -126,7 +119,7 @@ pub(super) fn insert(table: TableId, results: &[&CouponResult], ignore: bool) ->
         }
         sql.push(',');
         sql.push_str(digits.format(result.grab_time.millis()));
-        sql.push_str(&constants);
+        sql.push_str(&fresh);
     }
     sql
 }
@@ -137,16 +130,7 @@ pub(super) async fn spend(
     table: TableId,
     spending: &Spending,
 ) -> mysql_async::Result<bool> {
-    let Spending { user, id, amount, time } = *spending;
-    let mut result = conn
-        .query_iter(format!(
-            "UPDATE {table} SET use_status = 1, use_time = {}, order_amount = {} / 100 \
-             WHERE result_id = {} AND user_id = {user} AND use_status = 0",
-            time.millis(),
-            amount.cents(),
-            id.number(),
-        ))
-        .await?;
+    let mut result = conn.query_iter(statements::spend(table, spending, Numbers::Written)).await?;
     let changed = result.affected_rows();
     result.for_each(drop).await?;
     Ok(changed == 1)
@@ -176,19 +160,18 @@ pub(super) async fn alike(
 async fn union(
     conn: &mut Conn,
     tables: &[TableId],
-    select: impl Fn(&TableId) -> String,
+    select: impl Fn(TableId) -> String,
 ) -> mysql_async::Result<Vec<(TableId, Row)>> {
     if let [table] = tables {
-        // The parentheses are for UNION alone.
-        let sql = select(table);
-        let rows: Vec<Row> =
-            conn.query(sql.trim_start_matches('(').strip_suffix(')').unwrap_or(&sql)).await?;
+        let rows: Vec<Row> = conn.query(select(*table)).await?;
         return Ok(rows.into_iter().map(|row| (*table, row)).collect());
     }
     let parts: Vec<String> = tables
         .iter()
         .enumerate()
-        .map(|(number, table)| select(table).replacen(" FROM ", &format!(", {number} FROM "), 1))
+        .map(|(number, table)| {
+            format!("({})", select(*table).replacen(" FROM ", &format!(", {number} FROM "), 1))
+        })
         .collect();
     let rows: Vec<Row> = conn.query(parts.join(" UNION ALL ")).await?;
     let of = |row: Row| {
@@ -200,73 +183,20 @@ async fn union(
     rows.into_iter().map(of).collect()
 }
 
-/// What a query asks of a row, as SQL.
-struct Filter {
-    /// A comparison with a number, and the number.
-    conditions: Vec<(&'static str, i64)>,
-    order: &'static str,
-}
-
-impl Filter {
-    fn of(query: &ResultQuery) -> Self {
-        Self::with(query, Vec::new())
+/// The rows of a page of each table. Of one table the statement is prepared: the server need not read it again, and numbers
+/// come as they are, where in text each costs an allocation. Of several it is another one too often.
+async fn page_of(
+    conn: &mut Conn,
+    tables: &[TableId],
+    filter: &Filter,
+    limit: usize,
+) -> mysql_async::Result<Vec<(TableId, Row)>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    if let [table] = tables {
+        let sql = statements::page(MYSQL, *table, filter, limit, Numbers::Bound);
+        let params = Params::Positional(filter.numbers().chain([limit]).map(Value::Int).collect());
+        let rows: Vec<Row> = conn.exec(sql, params).await?;
+        return Ok(rows.into_iter().map(|row| (*table, row)).collect());
     }
-
-    fn page(query: &ResultQuery, page: PageRequest) -> Self {
-        let mut more = Vec::new();
-        if let Some(before) = page.before {
-            more.push(("result_id <", before.number()));
-            if query.room.is_some() {
-                more.push(("grab_time <=", before.time().millis()));
-            }
-        }
-        Self::with(query, more)
-    }
-
-    fn with(query: &ResultQuery, mut conditions: Vec<(&'static str, i64)>) -> Self {
-        conditions.extend(query.user.map(|user| ("user_id =", user.get().cast_signed())));
-        conditions.extend(query.room.map(|room| ("room_id =", room.get().cast_signed())));
-        if let Some(time) = query.time {
-            // An id begins with its time, so the key serves a window of time; a room's index is in the order of time.
-            let (start, end) = (ResultId::earliest_at(time.start), ResultId::earliest_at(time.end));
-            conditions.extend([("result_id >=", start.number()), ("result_id <", end.number())]);
-        }
-        let order = if query.room.is_some() { "grab_time DESC, result_id DESC" } else { "result_id DESC" };
-        Self { conditions, order }
-    }
-
-    fn clause(&self) -> String {
-        self.clause_of(i64::to_string)
-    }
-
-    fn clause_of(&self, value: impl Fn(&i64) -> String) -> String {
-        let conditions: Vec<String> =
-            self.conditions.iter().map(|(what, number)| format!("{what} {}", value(number))).collect();
-        if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) }
-    }
-
-    /// The rows of a page of each table. Of one table the statement is prepared: the server need not read it again, and
-    /// numbers come as they are, where in text each costs an allocation. Of several it is another one too often.
-    async fn page_of(
-        &self,
-        conn: &mut Conn,
-        tables: &[TableId],
-        limit: usize,
-    ) -> mysql_async::Result<Vec<(TableId, Row)>> {
-        let order = self.order;
-        if let [table] = tables {
-            let clause = self.clause_of(|_| "?".to_owned());
-            let sql = format!("SELECT {RESULT} FROM {table} {clause} ORDER BY {order} LIMIT ?");
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let numbers = self.conditions.iter().map(|(_, number)| *number).chain([limit]);
-            let params = Params::Positional(numbers.map(Value::Int).collect());
-            let rows: Vec<Row> = conn.exec(sql, params).await?;
-            return Ok(rows.into_iter().map(|row| (*table, row)).collect());
-        }
-        let clause = self.clause();
-        let select = |table: &TableId| {
-            format!("(SELECT {RESULT} FROM {table} {clause} ORDER BY {order} LIMIT {limit})")
-        };
-        union(conn, tables, select).await
-    }
+    union(conn, tables, |table| statements::page(MYSQL, table, filter, limit, Numbers::Written)).await
 }

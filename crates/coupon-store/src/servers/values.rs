@@ -11,10 +11,6 @@ use mysql_async::{FromValueError, Row};
 
 use crate::terms;
 
-/// The columns of a result, in the order in which [`result`] reads them. Amounts come in cents: exact, and whole.
-pub(super) const RESULT: &str = "result_id, user_id, coupon_id, room_id, grab_status, grab_time, use_status, use_time, \
-     CAST(order_amount * 100 AS SIGNED)";
-
 /// The columns of a coupon `c`, in the order in which [`coupon`] reads them.
 pub(super) const COUPON: &str = "c.coupon_id, c.room_id, c.coupon_name, c.coupon_type, \
      CAST(c.discount_amount * 100 AS SIGNED), c.discount_rate, CAST(c.min_purchase * 100 AS SIGNED), c.total_stock, \
@@ -24,6 +20,7 @@ pub(super) const COUPON: &str = "c.coupon_id, c.room_id, c.coupon_name, c.coupon
 pub(super) const DETAILS: &str = "d.description, d.usage_rules, d.product_range";
 const FIRST_DETAIL: usize = 14;
 
+/// A result, from the columns that [`crate::statements::columns`] names.
 pub(super) fn result(row: &Row) -> mysql_async::Result<CouponResult> {
     Ok(CouponResult {
         result_id: parsed(row, 0, ResultId::from_number)?,

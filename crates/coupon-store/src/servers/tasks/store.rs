@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use coupon_core::schema::Dialect;
 use coupon_core::{CouponId, CouponResult, ResultId, TableId, Timestamp};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
@@ -15,8 +16,8 @@ use super::super::broker::Marker;
 use super::super::mysql::{code, has_code};
 use super::super::sql;
 use super::stored::{Known, Stored};
-use crate::PlacedResult;
 use crate::failpoints::{self, Mechanism};
+use crate::{PlacedResult, statements};
 
 /// The most rows that one statement inserts.
 const ROWS: usize = 1_000;
@@ -235,8 +236,7 @@ impl Store<'_> {
         tracing::error!(result_id = %id, %table, reason, "a result cannot be stored; it is parked");
         self.conn
             .exec_drop(
-                "INSERT INTO parked_results (result_id, user_id, coupon_id, room_id, table_name, reason, park_time) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE result_id = result_id",
+                statements::park(Dialect::MySql),
                 (
                     id.number(),
                     result.user_id.get(),

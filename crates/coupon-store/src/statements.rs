@@ -1,0 +1,238 @@
+//! The statements on tables of results, for both databases.
+//!
+//! Whatever is written into a statement is a number or the name of a table, and both come from types of our own: nothing
+//! that somebody sent is ever text in a statement.
+
+use coupon_core::schema::Dialect;
+use coupon_core::{GrabStatus, ResultId, ResultQuery, TableId, UseStatus};
+
+use crate::{PageRequest, Spending};
+
+/// How a statement holds its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Numbers {
+    /// As placeholders: the statement stays the same, and is prepared once.
+    Bound,
+    /// In the text.
+    Written,
+}
+
+impl Numbers {
+    fn show(self, number: i64) -> String {
+        match self {
+            Self::Bound => "?".to_owned(),
+            Self::Written => number.to_string(),
+        }
+    }
+}
+
+/// The columns of a result. Amounts come in cents: exact, and whole.
+pub(crate) fn columns(dialect: Dialect) -> String {
+    let amount = whole(dialect, "order_amount * 100");
+    format!("result_id, user_id, coupon_id, room_id, grab_status, grab_time, use_status, use_time, {amount}")
+}
+
+/// The result of an id, in one table.
+pub(crate) fn find(dialect: Dialect, table: TableId, id: ResultId, numbers: Numbers) -> String {
+    format!("SELECT {} FROM {table} WHERE result_id = {}", columns(dialect), numbers.show(id.number()))
+}
+
+/// A page of one table, latest first; the limit is the last of its numbers.
+pub(crate) fn page(
+    dialect: Dialect,
+    table: TableId,
+    filter: &Filter,
+    limit: i64,
+    numbers: Numbers,
+) -> String {
+    // A room's index is in the order of time; everything else is in the order of the key. They agree.
+    let order = if filter.by_room { "grab_time DESC, result_id DESC" } else { "result_id DESC" };
+    let (columns, clause, limit) = (columns(dialect), filter.clause(numbers), numbers.show(limit));
+    format!("SELECT {columns} FROM {table}{clause} ORDER BY {order} LIMIT {limit}")
+}
+
+/// How many results of one table a query covers, and when the latest was grabbed.
+pub(crate) fn summary(table: TableId, filter: &Filter, numbers: Numbers) -> String {
+    format!("SELECT COUNT(*), MAX(grab_time) FROM {table}{}", filter.clause(numbers))
+}
+
+/// How many results one table has, how many of them are spent, and what the orders came to, in cents.
+pub(crate) fn totals(dialect: Dialect, table: TableId) -> String {
+    let used = whole(dialect, "COALESCE(SUM(use_status), 0)");
+    let amount = whole(dialect, "COALESCE(SUM(order_amount), 0) * 100");
+    format!("SELECT COUNT(*), {used}, {amount} FROM {table}")
+}
+
+/// Marks a result as spent unless it is already. Its numbers, in order: see [`spend_numbers`].
+pub(crate) fn spend(table: TableId, spending: &Spending, numbers: Numbers) -> String {
+    let [time, cents, id, user] = spend_numbers(spending).map(|number| numbers.show(number));
+    format!(
+        "UPDATE {table} SET use_status = 1, use_time = {time}, order_amount = {cents} / 100.0 \
+         WHERE result_id = {id} AND user_id = {user} AND use_status = 0"
+    )
+}
+
+/// The numbers of [`spend`].
+pub(crate) const fn spend_numbers(spending: &Spending) -> [i64; 4] {
+    let Spending { user, id, amount, time } = spending;
+    [time.millis(), amount.cents(), id.number(), user.get().cast_signed()]
+}
+
+/// The beginning of the statement that stores fresh results, up to the first row.
+pub(crate) fn insert(table: TableId) -> String {
+    format!(
+        "INSERT INTO {table} (result_id, user_id, coupon_id, room_id, grab_time, grab_status, use_status) VALUES "
+    )
+}
+
+/// The end of each of its rows: what is the same for every fresh result.
+pub(crate) fn fresh() -> String {
+    format!(",{},{})", GrabStatus::Granted.code(), UseStatus::Unused.code())
+}
+
+/// Keeps a result that contradicts what is stored, unless it is kept already: its id, user, coupon and room, the table, the
+/// reason, and the time.
+pub(crate) fn park(dialect: Dialect) -> String {
+    format!(
+        "INSERT INTO parked_results (result_id, user_id, coupon_id, room_id, table_name, reason, park_time) \
+         VALUES (?, ?, ?, ?, ?, ?, ?) {}",
+        unless_there(dialect)
+    )
+}
+
+/// The end of an INSERT that leaves a row as it is which has one of the keys already.
+pub(crate) const fn unless_there(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::MySql => "ON DUPLICATE KEY UPDATE result_id = result_id",
+        Dialect::Sqlite => "ON CONFLICT DO NOTHING",
+    }
+}
+
+/// A number as a whole one: MySQL's decimals come as text, and SQLite's are floating.
+fn whole(dialect: Dialect, number: &str) -> String {
+    match dialect {
+        Dialect::MySql => format!("CAST({number} AS SIGNED)"),
+        Dialect::Sqlite => format!("CAST(ROUND({number}) AS INTEGER)"),
+    }
+}
+
+/// The tables of results among a shard's tables, the latest first: those of days and hours sort by time, and the order of
+/// others does not matter.
+pub(crate) fn latest_first(names: impl IntoIterator<Item = TableId>) -> Vec<TableId> {
+    let mut tables: Vec<TableId> = names.into_iter().collect();
+    tables.sort_unstable_by(|a, b| b.cmp(a));
+    tables
+}
+
+/// What a query asks of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Filter {
+    /// A comparison with a number, and the number.
+    conditions: Vec<(&'static str, i64)>,
+    by_room: bool,
+}
+
+impl Filter {
+    /// The rows that a query covers.
+    pub(crate) fn of(query: &ResultQuery) -> Self {
+        let mut conditions = Vec::new();
+        conditions.extend(query.user.map(|user| ("user_id =", user.get().cast_signed())));
+        conditions.extend(query.room.map(|room| ("room_id =", room.get().cast_signed())));
+        if let Some(time) = query.time {
+            // An id begins with its time, so the key serves a window of time.
+            let (start, end) = (ResultId::earliest_at(time.start), ResultId::earliest_at(time.end));
+            conditions.extend([("result_id >=", start.number()), ("result_id <", end.number())]);
+        }
+        Self { conditions, by_room: query.room.is_some() }
+    }
+
+    /// Those of them that come after where the page before it ended.
+    pub(crate) fn page(query: &ResultQuery, page: PageRequest) -> Self {
+        let mut filter = Self::of(query);
+        if let Some(before) = page.before {
+            filter.conditions.push(("result_id <", before.number()));
+            if filter.by_room {
+                // So that the room's index leads there.
+                filter.conditions.push(("grab_time <=", before.time().millis()));
+            }
+        }
+        filter
+    }
+
+    /// Its numbers, in the order of the text.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = i64> {
+        self.conditions.iter().map(|(_, number)| *number)
+    }
+
+    fn clause(&self, numbers: Numbers) -> String {
+        let mut clause = String::new();
+        for (at, (what, number)) in self.conditions.iter().enumerate() {
+            clause.push_str(if at == 0 { " WHERE " } else { " AND " });
+            clause.push_str(what);
+            clause.push(' ');
+            clause.push_str(&numbers.show(*number));
+        }
+        clause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coupon_core::{Money, RoomId, TimeRange, UserId};
+
+    use super::*;
+
+    const TABLE: TableId = TableId::Part(7);
+
+    fn id() -> ResultId {
+        ResultId::from_parts("2026-11-22T12:00:00Z".parse().unwrap(), 0, 1).unwrap()
+    }
+
+    #[test]
+    fn a_number_is_written_or_bound_and_nothing_else_differs() {
+        let room = ResultQuery::of_room(RoomId::new(3).unwrap());
+        let filter = Filter::page(&room, PageRequest { before: Some(id()), limit: 9 });
+        let bound = page(Dialect::Sqlite, TABLE, &filter, 9, Numbers::Bound);
+        assert!(bound.ends_with(
+            "FROM coupon_results_p7 WHERE room_id = ? AND result_id < ? AND grab_time <= ? \
+             ORDER BY grab_time DESC, result_id DESC LIMIT ?"
+        ));
+        let mut written = bound;
+        for number in filter.numbers().chain([9]) {
+            written = written.replacen('?', &number.to_string(), 1);
+        }
+        assert_eq!(written, page(Dialect::Sqlite, TABLE, &filter, 9, Numbers::Written));
+    }
+
+    #[test]
+    fn a_query_without_conditions_has_no_clause() {
+        let everything = Filter::of(&ResultQuery::everything());
+        assert_eq!(
+            summary(TABLE, &everything, Numbers::Written),
+            "SELECT COUNT(*), MAX(grab_time) FROM coupon_results_p7"
+        );
+    }
+
+    #[test]
+    fn a_window_is_a_range_of_the_key() {
+        let (start, end) = ("2026-11-22T00:00:00Z".parse().unwrap(), "2026-11-23T00:00:00Z".parse().unwrap());
+        let user = UserId::new(5).unwrap();
+        let query = ResultQuery { time: Some(TimeRange::new(start, end)), ..ResultQuery::of_user(user) };
+        let filter = Filter::of(&query);
+        assert_eq!(filter.clause(Numbers::Bound), " WHERE user_id = ? AND result_id >= ? AND result_id < ?");
+        let numbers: Vec<i64> = filter.numbers().collect();
+        assert_eq!(numbers, [5, ResultId::earliest_at(start).number(), ResultId::earliest_at(end).number()]);
+    }
+
+    #[test]
+    fn the_numbers_of_an_order_stand_in_the_order_of_its_statement() {
+        let (user, time) = (UserId::new(5).unwrap(), id().time());
+        let spending = Spending { user, id: id(), amount: Money::from_cents(5_990), time };
+        let mut written = spend(TABLE, &spending, Numbers::Bound);
+        for number in spend_numbers(&spending) {
+            written = written.replacen('?', &number.to_string(), 1);
+        }
+        assert_eq!(written, spend(TABLE, &spending, Numbers::Written));
+        assert!(written.contains("order_amount = 5990 / 100.0"));
+    }
+}

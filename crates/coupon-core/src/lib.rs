@@ -34,11 +34,13 @@
 pub mod books;
 mod id;
 pub mod laws;
+mod layout;
 mod model;
 mod money;
 mod placement;
 mod query;
 mod result_id;
+mod rooms;
 pub mod schema;
 mod slots;
 mod stats;
@@ -46,6 +48,7 @@ mod strategy;
 mod time;
 
 pub use id::{CouponId, IdError, MAX_ID, RoomId, UserId};
+pub use layout::{LayoutPattern, Piece};
 pub use model::{
     Coupon, CouponDetails, CouponKind, CouponResult, CouponStatus, FailReason, GrabStatus, LiveRoom,
     RoomStatus, StockLog, StockOperation, UnknownCode, UseStatus, User, UserLevel,
@@ -54,7 +57,8 @@ pub use money::Money;
 pub use placement::{Placement, ShardId, TableId};
 pub use query::{Plan, ResultQuery};
 pub use result_id::{RESULT_ID_EPOCH, ResultId, ResultIdError};
+pub use rooms::RoomCounts;
 pub use slots::{Mix, SLOTS, SlotTable, UnknownMix};
 pub use stats::ShardingStats;
-pub use strategy::{RouteError, RowKey, ShardingStrategy};
+pub use strategy::{Growth, RouteError, RowKey, ShardingStrategy};
 pub use time::{Day, Hour, TimeError, TimeRange, Timestamp};

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use crate::{Placement, Plan, ResultQuery, RoomId, ShardId, TimeRange, Timestamp, UserId};
 
@@ -22,6 +23,15 @@ pub enum RouteError {
     /// The room lies outside every range.
     #[error("room_id {0} lies outside every configured range")]
     RoomOutOfRange(RoomId),
+}
+
+/// A way to go on over another number of shards.
+#[derive(Debug, Clone)]
+pub struct Growth {
+    /// The way in words, for tables.
+    pub how: &'static str,
+    /// The places of rows afterwards.
+    pub after: Arc<dyn ShardingStrategy>,
 }
 
 /// Decides where rows live and which places a query must visit.
@@ -62,6 +72,11 @@ pub trait ShardingStrategy: Debug + Send + Sync + 'static {
     /// whose layout differs from its data's would look for rows where they are not, and refuses to start.
     fn layout(&self) -> String {
         format!("{}, {} shards", self.name(), self.shard_count())
+    }
+
+    /// The ways of going on over so many shards, for tools that show how many stored rows each of them moves.
+    fn growths(&self, _shards: NonZeroU16) -> Vec<Growth> {
+        Vec::new()
     }
 
     /// Explains a row's place, step by step, for people.

@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use coupon_core::ShardingStrategy;
+use coupon_core::{RoomCounts, ShardingStrategy};
 use coupon_loadgen::workload::Catalogue;
 use range_svc::RoomRanges;
 
@@ -65,7 +65,10 @@ impl Spec {
     /// # Errors
     /// For a name that stands for nothing; the error lists the names that do.
     pub fn parse(name: &str, shards: NonZeroU16, catalogue: &Catalogue) -> Result<Self> {
-        let split = RoomRanges::hot_rooms_apart(catalogue.hot_rooms, catalogue.rooms, shards);
+        let split = RoomRanges::hot_rooms_apart(
+            RoomCounts { all: catalogue.rooms, hot: catalogue.hot_rooms },
+            shards,
+        );
         Self::with_split(name, shards, &split)
     }
 

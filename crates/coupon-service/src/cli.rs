@@ -1,5 +1,7 @@
 //! The `main` of every service: flags, settings, strategy, service.
 
+use std::ffi::OsString;
+use std::fmt;
 use std::io::Write as _;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -18,7 +20,7 @@ use crate::http::description;
 use crate::telemetry;
 use crate::user_token::UserTokens;
 use coupon_store::clock::Clock;
-use coupon_store::settings::Sources;
+use coupon_store::settings::{SettingsError, Sources};
 
 /// What to do with a service, for each as it is called.
 const EXAMPLES: &str = "\
@@ -111,61 +113,116 @@ impl Flags {
     }
 }
 
-/// Runs a service until it is told to stop.
-///
-/// `name` is what it calls itself, `listen` where it listens by default, `section` the settings of its strategy, and
-/// `strategy` makes the strategy from them. One line on standard output says where it listens; logs go to standard
-/// error, and so does the reason when it cannot start.
-pub fn main<S: DeserializeOwned + Default>(
-    name: &'static str,
-    listen: &str,
-    section: &str,
-    strategy: impl FnOnce(NonZeroU16, &S) -> anyhow::Result<Arc<dyn ShardingStrategy>>,
-) -> ExitCode {
-    let examples = EXAMPLES.replace("NAME", name).replace("LISTEN", listen);
-    let program = Flags::command().name(name).after_help(examples);
-    let matches = program.clone().get_matches();
-    let mut flags = Flags::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let command = flags.command.take();
-    let sources = flags.sources(listen);
-    let done = match command {
-        Some(Command::Token { user, ttl }) => print_token::<S>(section, &sources, user, ttl),
-        Some(Command::Openapi { format }) => print_api(format),
-        Some(Command::Pages(pages)) => pages.show(program).map_err(Into::into),
-        None => start(name, section, &sources, strategy),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{name}: {}", plain::lines(&format!("{error:#}")));
-            ExitCode::FAILURE
+/// A service: its names, its place, and its strategy.
+#[derive(Debug)]
+pub struct Program<S> {
+    /// The name of the program.
+    pub name: &'static str,
+    /// The address on which it listens by default.
+    pub listen: &'static str,
+    /// The section of the settings that is its strategy's own.
+    pub section: &'static str,
+    /// Makes the strategy from that section.
+    pub strategy: fn(&S, NonZeroU16) -> anyhow::Result<Arc<dyn ShardingStrategy>>,
+}
+
+impl<S: DeserializeOwned + Default> Program<S> {
+    /// Runs the service as the command line says, until it is told to stop.
+    ///
+    /// One line on standard output says where it listens; logs go to standard error, and so does the reason when it cannot
+    /// start.
+    pub fn main(&self) -> ExitCode {
+        self.run(std::env::args_os())
+    }
+
+    /// Runs the service with these arguments, of which the first is its own name.
+    pub fn run(&self, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+        let examples = EXAMPLES.replace("NAME", self.name).replace("LISTEN", self.listen);
+        let program = Flags::command().name(self.name).after_help(examples);
+        let matches = program.clone().get_matches_from(arguments);
+        let mut flags = Flags::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let command = flags.command.take();
+        let sources = flags.sources(self.listen);
+        let done = match command {
+            Some(Command::Token { user, ttl }) => print_token::<S>(self.section, &sources, user, ttl),
+            Some(Command::Openapi { format }) => print_api(format),
+            Some(Command::Pages(pages)) => pages.show(program).map_err(Into::into),
+            None => self.start(&sources),
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                let _ = writeln!(std::io::stderr(), "{}: {}", self.name, plain::lines(&format!("{error:#}")));
+                ExitCode::FAILURE
+            }
         }
+    }
+
+    fn start(&self, sources: &Sources) -> anyhow::Result<()> {
+        let (settings, own) = sources.read::<S>(self.section)?;
+        telemetry::start_logging(&settings.log)?;
+        let strategy = (self.strategy)(&own, settings.shards)?;
+        let open_admin = settings.admin.token.is_empty();
+        actix_web::rt::System::new().block_on(async {
+            let application = Application::build(self.name, settings, strategy, Clock::system())?;
+            let address = application.address();
+            if open_admin {
+                tracing::warn!(
+                    "setting `admin.token` is empty: the admin endpoints answer on loopback only, to anyone there"
+                );
+            }
+            tracing::info!("API docs at http://{address}/docs, metrics at http://{address}/metrics");
+            let mut out = std::io::stdout();
+            writeln!(out, "listening on http://{address}").and_then(|()| out.flush())?;
+            application.run().await
+        })
     }
 }
 
-fn start<S: DeserializeOwned + Default>(
-    name: &str,
-    section: &str,
-    sources: &Sources,
-    strategy: impl FnOnce(NonZeroU16, &S) -> anyhow::Result<Arc<dyn ShardingStrategy>>,
-) -> anyhow::Result<()> {
-    let (settings, own) = sources.read::<S>(section)?;
-    telemetry::start_logging(&settings.log)?;
-    let strategy = strategy(settings.shards, &own)?;
-    let open_admin = settings.admin.token.is_empty();
-    actix_web::rt::System::new().block_on(async {
-        let application = Application::build(name, settings, strategy, Clock::system())?;
-        let address = application.address();
-        if open_admin {
-            tracing::warn!(
-                "setting `admin.token` is empty: the admin endpoints answer on loopback only, to anyone there"
-            );
-        }
-        tracing::info!("API docs at http://{address}/docs, metrics at http://{address}/metrics");
-        let mut out = std::io::stdout();
-        writeln!(out, "listening on http://{address}").and_then(|()| out.flush())?;
-        application.run().await
-    })
+/// A [`Program`], whichever settings its strategy has.
+pub trait AnyProgram: fmt::Debug + Sync {
+    /// The name of the program.
+    fn name(&self) -> &'static str;
+
+    /// The section of the settings that is its strategy's own.
+    fn section(&self) -> &'static str;
+
+    /// Reads its strategy's section of these sources.
+    ///
+    /// # Errors
+    /// When a setting is none of the section, or its value none that it may have; the message names it.
+    fn check(&self, sources: &Sources) -> Result<(), SettingsError>;
+
+    /// Makes the strategy from its section of these sources.
+    ///
+    /// # Errors
+    /// When a setting cannot be used; the message names it.
+    fn strategy(&self, sources: &Sources, shards: NonZeroU16) -> anyhow::Result<Arc<dyn ShardingStrategy>>;
+
+    /// Runs the service with these arguments, as [`Program::run`] does.
+    fn run(&self, arguments: Vec<OsString>) -> ExitCode;
+}
+
+impl<S: DeserializeOwned + Default + fmt::Debug> AnyProgram for Program<S> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn section(&self) -> &'static str {
+        self.section
+    }
+
+    fn check(&self, sources: &Sources) -> Result<(), SettingsError> {
+        sources.read_section::<S>(self.section).map(drop)
+    }
+
+    fn strategy(&self, sources: &Sources, shards: NonZeroU16) -> anyhow::Result<Arc<dyn ShardingStrategy>> {
+        (self.strategy)(&sources.read_section(self.section)?, shards)
+    }
+
+    fn run(&self, arguments: Vec<OsString>) -> ExitCode {
+        self.run(arguments)
+    }
 }
 
 fn print_api(format: ApiFormat) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! What every strategy's service shares: HTTP API, grab pipeline, queries. Where all of it is stored is `coupon-store`'s.
 //!
-//! Data flows one way: HTTP → pipeline → strategy → store. A service is its strategy and one call of [`main`].
+//! Data flows one way: HTTP → pipeline → strategy → store. A service is its strategy and a [`Program`].
 
 mod answers;
 pub mod api;
@@ -20,5 +20,5 @@ pub mod service;
 pub mod telemetry;
 pub mod user_token;
 
-pub use cli::main;
+pub use cli::{AnyProgram, Program};
 pub use coupon_store::settings::{NoSettings, choice};

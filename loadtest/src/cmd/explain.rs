@@ -5,8 +5,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::ensure;
+use clap::builder::PossibleValuesParser;
 use coupon_cli::terminal;
 use coupon_core::{CouponId, RoomId, RowKey, ShardingStrategy, Timestamp, UserId};
+use coupon_strategies::REGISTER;
 
 use crate::explain::{Explanation, now, room_of};
 
@@ -29,7 +31,7 @@ pub struct Args {
     #[arg(long, default_value = "4")]
     shards: NonZeroU16,
     /// The strategies to explain.
-    #[arg(long, value_delimiter = ',', default_value = "hash,range-time,range-room", value_parser = seeder::NAMES)]
+    #[arg(long, value_delimiter = ',', default_value = "hash,range-time,range-room", value_parser = PossibleValuesParser::new(REGISTER.names()))]
     strategy: Vec<String>,
     /// A setting of a strategy, for example range.spread=2; may be given several times.
     #[arg(long = "set", value_name = "KEY=VALUE")]

@@ -4,7 +4,7 @@ use std::num::{NonZeroU16, NonZeroU64};
 use std::sync::Arc;
 
 use anyhow::Context;
-use coupon_core::{Mix, RouteError, RowKey, ShardId, ShardingStrategy};
+use coupon_core::{Mix, RoomCounts, RouteError, RowKey, ShardId, ShardingStrategy};
 use hash_svc::HashSharding;
 use range_svc::{Bucket, RoomRangeSharding, RoomRanges, Spread, TimeRangeSharding};
 
@@ -59,7 +59,7 @@ pub(super) fn all(shards: NonZeroU16, spread: NonZeroU16, rooms: Rooms) -> anyho
         };
         variants.push(range(name, width, &time(shards)?, time(more)?));
     }
-    let split = RoomRanges::hot_rooms_apart(rooms.hot, rooms.all, shards);
+    let split = RoomRanges::hot_rooms_apart(RoomCounts { all: rooms.all, hot: rooms.hot }, shards);
     for (name, ranges, width) in [
         ("range-room", RoomRanges::Equal(ROOM_WIDTH), NonZeroU16::MIN),
         ("range-room+split", split.clone(), NonZeroU16::MIN),

@@ -4,12 +4,22 @@
 //! not know the user visits all shards.
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use coupon_core::{
-    Mix, Placement, Plan, ResultQuery, RouteError, RowKey, ShardingStrategy, SlotTable, UserId,
+    Growth, LayoutPattern, Mix, Piece, Placement, Plan, ResultQuery, RouteError, RowKey, ShardingStrategy,
+    SlotTable, UserId,
 };
-use coupon_service::choice;
+use coupon_service::{Program, choice};
 use serde::Deserialize;
+
+/// The service that shards by hash of the user.
+pub static PROGRAM: Program<HashSettings> = Program {
+    name: "hash-svc",
+    listen: "127.0.0.1:8001",
+    section: "hash",
+    strategy: |settings, shards| Ok(Arc::new(HashSharding::from_settings(settings, shards))),
+};
 
 /// The `[hash]` section of the settings.
 #[derive(Debug, Clone, Deserialize, Default)]
@@ -47,6 +57,10 @@ pub struct HashSharding {
 }
 
 impl HashSharding {
+    /// The line that tells its layout.
+    pub const LAYOUT: LayoutPattern =
+        LayoutPattern(&[Piece::Text("hash of user_id, mix "), Piece::Value("mix")]);
+
     /// Spreads users over so many shards.
     #[must_use]
     pub fn new(mix: Mix, shards: NonZeroU16) -> Self {
@@ -98,7 +112,14 @@ impl ShardingStrategy for HashSharding {
     }
 
     fn layout(&self) -> String {
-        format!("hash of user_id, mix {}, {} shards", self.slots.mix(), self.shard_count())
+        Self::LAYOUT.line(&[&self.slots.mix()], self.shard_count())
+    }
+
+    fn growths(&self, shards: NonZeroU16) -> Vec<Growth> {
+        vec![
+            Growth { how: "move slots", after: Arc::new(Self { slots: self.slots.resharded(shards) }) },
+            Growth { how: "hash % (n + 1)", after: Arc::new(Self::new(self.slots.mix(), shards)) },
+        ]
     }
 
     fn explain(&self, row: &RowKey) -> Vec<String> {

@@ -8,10 +8,20 @@ mod settings;
 mod spread;
 mod time;
 
+use coupon_service::Program;
+
 pub use room::{BoundaryError, RoomRangeSharding, RoomRanges};
 pub use settings::{By, RangeSettings, RangeSettingsError};
 pub use spread::Spread;
 pub use time::{Bucket, TimeRangeSharding};
+
+/// The service that shards by ranges of time or of rooms.
+pub static PROGRAM: Program<RangeSettings> = Program {
+    name: "range-svc",
+    listen: "127.0.0.1:8002",
+    section: "range",
+    strategy: |settings, shards| Ok(settings.strategy(shards)?),
+};
 
 /// Beyond so many tables a plan says "all": shards know better which of them exist.
 const LONGEST_PLAN: usize = 4_096;

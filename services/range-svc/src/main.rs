@@ -2,10 +2,6 @@
 
 use std::process::ExitCode;
 
-use range_svc::RangeSettings;
-
 fn main() -> ExitCode {
-    coupon_service::main("range-svc", "127.0.0.1:8002", "range", |shards, settings: &RangeSettings| {
-        Ok(settings.strategy(shards)?)
-    })
+    range_svc::PROGRAM.main()
 }

@@ -4,7 +4,8 @@ use std::fmt;
 use std::num::{NonZeroU16, NonZeroU64};
 
 use coupon_core::{
-    Placement, Plan, ResultQuery, RoomId, RouteError, RowKey, ShardingStrategy, TableId, TimeRange,
+    Growth, LayoutPattern, Piece, Placement, Plan, ResultQuery, RoomCounts, RoomId, RouteError, RowKey,
+    ShardingStrategy, TableId, TimeRange,
 };
 
 use crate::Spread;
@@ -57,11 +58,10 @@ impl RoomRanges {
         Ok(Self::Starts(starts.to_vec()))
     }
 
-    /// Each of the rooms 1 to `hot` in a range of its own; the others, up to `rooms`, share as many ranges as it takes
-    /// for every shard to have one.
+    /// Each of the hot rooms in a range of its own; the others share as many ranges as it takes for every shard to have one.
     #[must_use]
-    pub fn hot_rooms_apart(hot: u64, rooms: u64, shards: NonZeroU16) -> Self {
-        let (shards, rooms) = (u64::from(shards.get()), rooms.max(1));
+    pub fn hot_rooms_apart(rooms: RoomCounts, shards: NonZeroU16) -> Self {
+        let (shards, rooms, hot) = (u64::from(shards.get()), rooms.all.max(1), rooms.hot);
         let cold_ranges = shards - hot % shards;
         let width = rooms.saturating_sub(hot).div_ceil(cold_ranges).max(1);
         let cold = (hot + 1..=rooms).step_by(usize::try_from(width).unwrap_or(usize::MAX));
@@ -104,12 +104,14 @@ impl fmt::Display for RoomRanges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Equal(width) => write!(f, "{width} rooms each"),
-            Self::Starts(starts) => {
-                let starts: Vec<String> = starts.iter().map(ToString::to_string).collect();
-                write!(f, "starting at rooms {}", starts.join(", "))
-            }
+            Self::Starts(starts) => write!(f, "starting at rooms {}", listed(starts)),
         }
     }
+}
+
+/// Rooms with commas between them.
+fn listed(rooms: &[RoomId]) -> String {
+    rooms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Places a result by its room: range i lives on shard i % shards.
@@ -121,6 +123,21 @@ pub struct RoomRangeSharding {
 }
 
 impl RoomRangeSharding {
+    /// The line that tells its layout, by ranges of equal width.
+    pub const LAYOUT_OF_EQUAL: LayoutPattern = LayoutPattern(&[
+        Piece::Text("range of room_id, "),
+        Piece::Value("room_width"),
+        Piece::Text(" rooms each, spread "),
+        Piece::Value("spread"),
+    ]);
+    /// The line that tells its layout, by listed ranges.
+    pub const LAYOUT_OF_LISTED: LayoutPattern = LayoutPattern(&[
+        Piece::Text("range of room_id, starting at rooms "),
+        Piece::List("boundaries"),
+        Piece::Text(", spread "),
+        Piece::Value("spread"),
+    ]);
+
     /// These ranges, each spread as stated; tables are made ahead for rooms 1 to `rooms`.
     #[must_use]
     pub const fn new(ranges: RoomRanges, spread: Spread, rooms: u64) -> Self {
@@ -167,12 +184,15 @@ impl ShardingStrategy for RoomRangeSharding {
     }
 
     fn layout(&self) -> String {
-        format!(
-            "range of room_id, {}, spread {}, {} shards",
-            self.ranges,
-            self.spread.width(),
-            self.shard_count()
-        )
+        let (spread, shards) = (&self.spread.width(), self.shard_count());
+        match &self.ranges {
+            RoomRanges::Equal(width) => Self::LAYOUT_OF_EQUAL.line(&[width, spread], shards),
+            RoomRanges::Starts(starts) => Self::LAYOUT_OF_LISTED.line(&[&listed(starts), spread], shards),
+        }
+    }
+
+    fn growths(&self, shards: NonZeroU16) -> Vec<Growth> {
+        self.spread.growths(shards, |spread| Self { spread, ..self.clone() })
     }
 
     fn explain(&self, row: &RowKey) -> Vec<String> {

@@ -1,8 +1,9 @@
 //! The cure for a hot range: its rows go to several shards by user, and its readers visit them all.
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
-use coupon_core::{Mix, ShardId, UserId};
+use coupon_core::{Growth, Mix, ShardId, ShardingStrategy, UserId};
 
 /// How many shards the rows of one range are spread over. One means not at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,19 @@ impl Spread {
         ShardId::new(
             ((range % u64::from(self.shards.get()) + u64::from(lane)) % u64::from(self.shards.get())) as u16,
         )
+    }
+
+    /// The ways in which a strategy by ranges goes on over so many shards; `with` makes it with another spread.
+    pub(crate) fn growths<S: ShardingStrategy>(
+        self,
+        shards: NonZeroU16,
+        with: impl Fn(Self) -> S,
+    ) -> Vec<Growth> {
+        // Every range of today began before there were more shards, and such ranges stay.
+        let stay = Growth { how: "new ranges only", after: Arc::new(with(self)) };
+        let renumbered = Self::new(self.width, shards)
+            .map(|spread| Growth { how: "range % (n + 1)", after: Arc::new(with(spread)) });
+        std::iter::once(stay).chain(renumbered).collect()
     }
 
     /// The lanes a query must visit: its user's, or all.

@@ -4,8 +4,8 @@ use std::fmt;
 use std::num::NonZeroU16;
 
 use coupon_core::{
-    Day, Hour, Placement, Plan, ResultQuery, RouteError, RowKey, ShardingStrategy, TableId, TimeRange,
-    Timestamp,
+    Day, Growth, Hour, LayoutPattern, Piece, Placement, Plan, ResultQuery, RouteError, RowKey,
+    ShardingStrategy, TableId, TimeRange, Timestamp,
 };
 use serde::Deserialize;
 
@@ -64,6 +64,14 @@ pub struct TimeRangeSharding {
 }
 
 impl TimeRangeSharding {
+    /// The line that tells its layout.
+    pub const LAYOUT: LayoutPattern = LayoutPattern(&[
+        Piece::Text("range of time, one table a UTC "),
+        Piece::Value("bucket"),
+        Piece::Text(", spread "),
+        Piece::Value("spread"),
+    ]);
+
     /// Buckets of that length, each spread as stated.
     #[must_use]
     pub const fn new(bucket: Bucket, spread: Spread) -> Self {
@@ -107,12 +115,11 @@ impl ShardingStrategy for TimeRangeSharding {
     }
 
     fn layout(&self) -> String {
-        format!(
-            "range of time, one table a UTC {}, spread {}, {} shards",
-            self.bucket,
-            self.spread.width(),
-            self.shard_count()
-        )
+        Self::LAYOUT.line(&[&self.bucket, &self.spread.width()], self.shard_count())
+    }
+
+    fn growths(&self, shards: NonZeroU16) -> Vec<Growth> {
+        self.spread.growths(shards, |spread| Self { spread, ..self.clone() })
     }
 
     fn explain(&self, row: &RowKey) -> Vec<String> {

@@ -4,7 +4,7 @@
 
 use std::num::NonZeroU16;
 
-use coupon_core::RoomId;
+use coupon_core::{RoomCounts, RoomId};
 use range_svc::{Bucket, By, RangeSettings, RoomRanges};
 
 fn refusal(settings: &RangeSettings) -> String {
@@ -67,11 +67,13 @@ fn boundaries_mean_nothing_to_ranges_of_time() {
 
 #[test]
 fn hot_rooms_get_ranges_of_their_own_and_every_shard_a_range() {
-    let apart =
-        |hot, all, shards| match RoomRanges::hot_rooms_apart(hot, all, NonZeroU16::new(shards).unwrap()) {
-            RoomRanges::Starts(starts) => starts.iter().map(|room| room.get()).collect::<Vec<_>>(),
-            RoomRanges::Equal(width) => panic!("{width} rooms each"),
-        };
+    let apart = |hot, all, shards| match RoomRanges::hot_rooms_apart(
+        RoomCounts { all, hot },
+        NonZeroU16::new(shards).unwrap(),
+    ) {
+        RoomRanges::Starts(starts) => starts.iter().map(|room| room.get()).collect::<Vec<_>>(),
+        RoomRanges::Equal(width) => panic!("{width} rooms each"),
+    };
     assert_eq!(apart(5, 100, 4), [1, 2, 3, 4, 5, 6, 38, 70]);
     assert_eq!(apart(5, 100, 16).len(), 16);
     assert_eq!(apart(5, 100, 1_024).len(), 100);

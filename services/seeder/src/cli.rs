@@ -10,17 +10,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use coupon_cli::numbers::count;
 use coupon_cli::{Pages, heard, plain};
 use coupon_core::{Day, ShardingStrategy, Timestamp};
 use coupon_store::settings::{BackendKind, Sources, StorageSettings, shown};
+use coupon_strategies::REGISTER;
 
 use self::books::Bookkeeping;
 use self::storage::Storage;
 use crate::options::now;
-use crate::strategies::configured;
-use crate::{NAMES, SeedOptions, archive, archive_servers, on_stderr, seed, seed_servers, verify_servers};
+use crate::{SeedOptions, archive, archive_servers, on_stderr, seed, seed_servers, verify_servers};
 
 /// Runs the seeder of this workspace's strategies.
 #[must_use]
@@ -28,7 +29,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     ending(match &cli.command {
         Some(Command::Archive { strategy, archive }) => archive.run(|sources, shards| match strategy {
-            Some(name) => Ok(Some(configured(name, shards, sources)?)),
+            Some(name) => Ok(Some(REGISTER.family(name)?.configured(shards, sources)?)),
             None => Ok(None),
         }),
         Some(Command::Verify { strategy, storage }) => return verified(storage, strategy.as_deref()),
@@ -75,10 +76,9 @@ fn compared(storage: &Storage, strategy: Option<&str>) -> Result<usize> {
 /// Runs the seeder of one strategy, with the same flags but those that choose one.
 ///
 /// ```no_run
-/// # use std::{process::ExitCode, sync::Arc};
-/// # use hash_svc::{HashSettings, HashSharding};
+/// # use std::process::ExitCode;
 /// fn main() -> ExitCode {
-///     seeder::main_for("jump", |shards| Ok(Arc::new(HashSharding::from_settings(&HashSettings::default(), shards))))
+///     seeder::main_for("jump", |shards| coupon_strategies::strategy("hash", shards, &[]))
 /// }
 /// ```
 pub fn main_for(
@@ -149,8 +149,8 @@ A service looks for its data where the seeder puts it, and must have the same st
     after_help = EXAMPLES
 )]
 struct Cli {
-    /// Where results live: by hash of the user, by ranges of time or of rooms, or on a single shard.
-    #[arg(long, required = true, value_parser = NAMES)]
+    /// Where results live.
+    #[arg(long, required = true, value_parser = strategies())]
     strategy: Option<String>,
     #[command(flatten)]
     sizes: Sizes,
@@ -163,14 +163,19 @@ struct Cli {
 impl Cli {
     fn seed(&self) -> Result<()> {
         let name = self.strategy.as_deref().context("--strategy is missing")?;
-        ensure!(
-            name != "single" || self.storage.shards.is_none_or(|shards| shards == NonZeroU16::MIN),
-            "--shards: the strategy single has one shard; leave it out"
-        );
+        let family = REGISTER.family(name)?;
+        if let (Some(asked), Some(its)) = (self.storage.shards, family.shards) {
+            ensure!(asked == its, "--shards: the strategy {name} has {its}, not {asked}; leave it out");
+        }
         let (settings, sources) = self.storage.read()?;
-        let strategy = configured(name, settings.shards, sources)?;
+        let strategy = family.configured(settings.shards, sources)?;
         self.sizes.seed(name, &*strategy, &settings)
     }
+}
+
+/// The names of all strategies, with the place of a result by each.
+fn strategies() -> PossibleValuesParser {
+    REGISTER.families.iter().map(|family| PossibleValue::new(family.name).help(family.place)).into()
 }
 
 /// Fills a data folder, or the databases of servers, with users, rooms and coupons, and with past results placed by this
@@ -261,7 +266,7 @@ enum Command {
     /// it, by --strategy.
     Archive {
         /// On servers: whose databases, unless servers.namespace says so.
-        #[arg(long, value_parser = NAMES)]
+        #[arg(long, value_parser = strategies())]
         strategy: Option<String>,
         #[command(flatten)]
         archive: Retirement,
@@ -273,7 +278,7 @@ enum Command {
     /// servers.namespace, or, without it, by --strategy.
     Verify {
         /// Whose databases, unless servers.namespace says so.
-        #[arg(long, value_parser = NAMES)]
+        #[arg(long, value_parser = strategies())]
         strategy: Option<String>,
         #[command(flatten)]
         storage: Storage,
@@ -285,7 +290,7 @@ enum Command {
     /// servers.namespace, or, without it, by --strategy.
     Books {
         /// Whose databases, unless servers.namespace says so.
-        #[arg(long, value_parser = NAMES)]
+        #[arg(long, value_parser = strategies())]
         strategy: Option<String>,
         #[command(flatten)]
         books: Bookkeeping,

@@ -16,17 +16,16 @@ mod rebuild;
 mod report;
 mod seed;
 mod sink;
-mod strategies;
 mod verify;
 mod whose;
 mod words;
 
 pub use archive::{ArchiveReport, archive, archive_servers};
 pub use cli::{main, main_for};
+pub use coupon_strategies::strategy;
 pub use options::{OptionError, SeedOptions};
 pub use progress::{Progress, Silent, on_stderr};
 pub use rebuild::rebuild_servers;
 pub use report::SeedReport;
 pub use seed::{seed, seed_servers};
-pub use strategies::{NAMES, strategy};
 pub use verify::verify_servers;

@@ -120,8 +120,9 @@ mod tests {
         let (settings, sources) = read(&["--config", file.to_str().unwrap(), "--shards", "2"]).unwrap();
         assert_eq!((settings.backend, settings.shards.get()), (BackendKind::Servers, 2));
         assert_eq!(settings.servers.main.host(), "h");
-        let strategy = crate::strategies::configured("range-time", settings.shards, sources).unwrap_err();
-        assert!(format!("{strategy:#}").contains("spread"), "the file's section counts: {strategy:#}");
+        let family = coupon_strategies::REGISTER.family("range-time").unwrap();
+        let error = family.configured(settings.shards, sources).unwrap_err();
+        assert!(format!("{error:#}").contains("spread"), "the file's section counts: {error:#}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::common::{
     assert_books_balance, main_db, now, number, rows, seed, shard_db, small, strategy, tables,
 };
 use coupon_store::embedded::folder::{Folder, FolderError};
+use coupon_strategies::REGISTER;
 use rusqlite::types::Value;
 use seeder::{SeedOptions, Silent};
 
@@ -41,7 +42,7 @@ fn the_default_catalogue_has_the_sizes_that_are_promised() {
 
 #[test]
 fn every_result_is_where_its_strategy_says_and_the_books_balance() {
-    for name in seeder::NAMES {
+    for name in REGISTER.names() {
         let dir = tempfile::tempdir().unwrap();
         let report = seed(dir.path(), name, &small(12_000));
         let strategy = strategy(name);

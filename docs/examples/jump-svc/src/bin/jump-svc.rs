@@ -1,7 +1,13 @@
 use std::{process::ExitCode, sync::Arc};
 
+use coupon_service::{NoSettings, Program};
+
 fn main() -> ExitCode {
-    coupon_service::main("jump-svc", "127.0.0.1:8003", "jump", |shards, _: &coupon_service::NoSettings| {
-        Ok(Arc::new(jump_svc::Jump(shards)))
-    })
+    let program: Program<NoSettings> = Program {
+        name: "jump-svc",
+        listen: "127.0.0.1:8003",
+        section: "jump",
+        strategy: |_, shards| Ok(Arc::new(jump_svc::Jump(shards))),
+    };
+    program.main()
 }

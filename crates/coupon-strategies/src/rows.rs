@@ -1,0 +1,102 @@
+//! The rows of the register. To add a strategy, add a row here.
+
+use std::num::NonZeroU16;
+
+use hash_svc::HashSharding;
+use range_svc::{RoomRangeSharding, TimeRangeSharding};
+
+use crate::{Family, Register, Role, RoomSettings, Value, Variant};
+
+/// Every strategy of this workspace, in the order of tables.
+pub static REGISTER: Register = Register { families: &FAMILIES, everywhere: &[CACHE] };
+
+static FAMILIES: [Family; 4] = [
+    Family {
+        name: "hash",
+        place: "by hash of the user",
+        program: &hash_svc::PROGRAM,
+        choice: None,
+        shards: None,
+        layouts: &[HashSharding::LAYOUT],
+        rooms: None,
+        variants: &[MODULO],
+        combined: &[],
+    },
+    Family {
+        name: "range-time",
+        place: "by ranges of time",
+        program: &range_svc::PROGRAM,
+        choice: Some(("by", "time")),
+        shards: None,
+        layouts: &[TimeRangeSharding::LAYOUT],
+        rooms: None,
+        variants: &[Variant { role: Role::Chosen, ..SPREAD }, HOURS],
+        combined: &[],
+    },
+    Family {
+        name: "range-room",
+        place: "by ranges of rooms",
+        program: &range_svc::PROGRAM,
+        choice: Some(("by", "room")),
+        shards: None,
+        layouts: &[RoomRangeSharding::LAYOUT_OF_EQUAL, RoomRangeSharding::LAYOUT_OF_LISTED],
+        rooms: Some(RoomSettings {
+            count: "range.rooms",
+            width: "range.room_width",
+            starts: "range.boundaries",
+        }),
+        variants: &[SPLIT, SPREAD],
+        combined: &["split+spread"],
+    },
+    Family {
+        name: "single",
+        place: "on a single shard",
+        program: &hash_svc::PROGRAM,
+        choice: None,
+        shards: Some(NonZeroU16::MIN),
+        layouts: &[HashSharding::LAYOUT],
+        rooms: None,
+        variants: &[],
+        combined: &[],
+    },
+];
+
+const MODULO: Variant = Variant {
+    name: "modulo",
+    about: "no mixing",
+    setting: "hash.mix",
+    value: Value::Fixed("modulo"),
+    role: Role::Option,
+};
+
+const SPREAD: Variant = Variant {
+    name: "spread",
+    about: "a range over all shards",
+    setting: "range.spread",
+    value: Value::Spread,
+    role: Role::Cure,
+};
+
+const HOURS: Variant = Variant {
+    name: "hours",
+    about: "hourly tables",
+    setting: "range.bucket",
+    value: Value::Fixed("hour"),
+    role: Role::Cure,
+};
+
+const SPLIT: Variant = Variant {
+    name: "split",
+    about: "hot rooms in ranges of their own",
+    setting: "range.boundaries",
+    value: Value::Starts,
+    role: Role::Chosen,
+};
+
+const CACHE: Variant = Variant {
+    name: "cache",
+    about: "of room statistics",
+    setting: "cache.room_stats_ms",
+    value: Value::Fixed("500"),
+    role: Role::Option,
+};

@@ -136,7 +136,7 @@ mod tests {
 
     fn explained(strategy: &str, sets: &[&str]) -> String {
         let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
-        let strategy = seeder::strategy(strategy, NonZeroU16::new(4).unwrap(), &sets).unwrap();
+        let strategy = coupon_strategies::strategy(strategy, NonZeroU16::new(4).unwrap(), &sets).unwrap();
         let row = RowKey {
             user: UserId::new(123).unwrap(),
             room: RoomId::new(92).unwrap(),

@@ -12,13 +12,14 @@ use coupon_core::ShardingStrategy;
 use coupon_loadgen::http::{Target, get_json, post_json};
 use coupon_service::api::{AdminStats, Drained};
 use coupon_store::settings::ServersSettings;
+use coupon_strategies::{Spec, strategy_of_layout};
 use seeder::SeedOptions;
 use tempfile::TempDir;
 
 use super::launch::{Launch, target};
 use super::process::program;
 use super::servers::{Site, namespace};
-use super::{Service, Spec, interrupt, launch, reads, strategy_of_layout};
+use super::{Service, interrupt, launch, reads};
 
 /// What all contestants that are started here have in common.
 #[derive(Debug, Clone)]

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use coupon_cli::terminal;
-use coupon_lab::{Running, Setup, Site, Spec};
+use coupon_lab::{Running, Setup, Site};
 use coupon_loadgen::workload::Catalogue;
+use coupon_strategies::Spec;
 use seeder::SeedOptions;
-
 /// The shards of every service that is measured, unless a section is about their number.
 pub const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
 /// Results in the data sets of [`Context::history`].

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use coupon_core::ShardingStrategy;
-use coupon_lab::Spec;
 use coupon_loadgen::workload::Catalogue;
+use coupon_strategies::Spec;
 use mysql_async::prelude::Queryable as _;
 use seeder::SeedOptions;
 
@@ -109,15 +109,14 @@ impl Cast {
         if let Some(offset) = clock {
             fs::write(switches.join("clock"), offset.to_string())?;
         }
-        let mut arguments: Vec<String> =
-            ["--shards", &SHARDS.to_string(), "--role", role].map(str::to_owned).into();
+        let (program, mut arguments) = stage.programs.of(&self.spec.program)?;
+        arguments.extend(["--shards", &SHARDS.to_string(), "--role", role].map(str::to_owned));
         let sets = self.spec.settings.iter().map(String::as_str).chain(SETTINGS);
         arguments.extend(sets.flat_map(|set| ["--set".to_owned(), set.to_owned()]));
         let mut environment = stage.site.environment(&self.namespace);
         environment.extend(more.iter().cloned());
-        let program = stage.programs.by_name.get(&*self.spec.program).context("it has no program")?;
         let log = stage.terms.logs.join(format!("{}-{}-{number}", casting.id, self.name));
-        Process::start(program, arguments, environment, switches, log)
+        Process::start(&program, arguments, environment, switches, log)
     }
 }
 

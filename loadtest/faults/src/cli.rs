@@ -82,10 +82,10 @@ struct Args {
     /// Leave a mechanism out, and play the row that must then fail; or all of them, one after the other
     #[arg(long, value_name = "MECHANISM", value_parser = left_out())]
     without: Option<LeftOut>,
-    /// Requests a second to each of the two services
+    /// Requests a second to each service
     #[arg(long, value_name = "PER_SECOND", default_value_t = 1_000.0, allow_negative_numbers = true)]
     rate: f64,
-    /// Break hash-svc and range-svc themselves, even where those with fail points are built beside them; rows that need fail
+    /// Break the services themselves, even where the one with fail points is built beside them; rows that need fail
     /// points are then not played
     #[arg(long)]
     plain: bool,

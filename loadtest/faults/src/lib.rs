@@ -1,6 +1,6 @@
 //! Proof by breaking things on purpose: load at a set rate, one fault in the middle of it, recovery, audit.
 //!
-//! Each row of `list::FAULTS` gets two services, hash and range by time, side by side on the same private servers, each
+//! Each row of `list::FAULTS` gets every service, with its first strategy, side by side on the same private servers, each
 //! with data and processes of its own. `row` plays it: start, load, `inject`, ask again whatever ended without a clear
 //! answer (`resolve`), wait until everything is settled, audit. `report` shows what came of it.
 
@@ -69,13 +69,13 @@ pub struct Play {
 pub fn run(options: &Options) -> Result<Report> {
     let programs = Programs::find(options.plain)?;
     let mut switched = options.plays.iter().filter_map(|play| play.without);
-    if let (Some(without), Err(why)) = (switched.next(), &programs.fail_points) {
+    if let (Some(without), Err(why)) = (switched.next(), programs.have_fail_points()) {
         bail!("--without {without}: {why}");
     }
     let started = Instant::now();
     let lacking = |fault: &Fault| match fault.needs {
         Needs::Servers => Ok(()),
-        Needs::FailPoints => programs.fail_points.clone(),
+        Needs::FailPoints => programs.have_fail_points(),
     };
     // Rows that cannot be played need no servers to say so.
     let playable = options.plays.iter().any(|play| lacking(play.fault).is_ok());

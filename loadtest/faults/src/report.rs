@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use coupon_audit::Kind;
+use coupon_strategies::REGISTER;
 use serde::Serialize;
 
 use super::list::Fault;
@@ -17,7 +18,7 @@ use super::without::{Without, find_without};
 pub struct Report {
     /// When they were played.
     pub date: String,
-    /// Requests a second to each of the two services.
+    /// Requests a second to each service.
     pub rate: f64,
     /// What all random choices followed from.
     pub seed: u64,
@@ -88,7 +89,7 @@ impl Row {
         }
     }
 
-    /// What the audit counted of a kind, both services together.
+    /// What the audit counted of a kind, all services together.
     pub(super) fn count(&self, kind: Kind) -> u64 {
         self.observed.iter().map(|seen| seen.count(kind)).sum()
     }
@@ -190,8 +191,10 @@ impl Report {
     #[must_use]
     pub fn markdown(&self, command: &str) -> String {
         let rows: Vec<Vec<String>> = self.rows.iter().map(Row::cells).collect();
-        let played = self.played(command);
-        format!("{played} Two figures are those of hash and range.\n\n{}", in_markdown(&HEAD, &rows))
+        let services: Vec<&str> =
+            REGISTER.of_each_program().iter().map(|family| family.program.section()).collect();
+        let (played, services) = (self.played(command), services.join(" and "));
+        format!("{played} Several figures are those of {services}.\n\n{}", in_markdown(&HEAD, &rows))
     }
 
     /// What was found of the mechanisms that were left out, for a terminal.

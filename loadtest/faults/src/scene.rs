@@ -1,4 +1,4 @@
-//! What a row is played on: two services on fresh data, and the load on both.
+//! What a row is played on: every service on fresh data, and the load on each.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -14,6 +14,7 @@ use coupon_service::api::GrabResponse;
 use coupon_stack::Stack;
 use coupon_store::servers::mysql::Database;
 use coupon_store::servers::names::Namespace;
+use coupon_strategies::REGISTER;
 use serde_json::json;
 
 use super::cast::{Cast, Set};
@@ -46,7 +47,7 @@ pub(super) struct Played {
     pub(super) proof: Proof,
 }
 
-/// Two services, and what was seen of them beside the load.
+/// Every service, and what was seen of them beside the load.
 #[derive(Debug)]
 pub(super) struct Scene<'a> {
     pub(super) stage: &'a Stage<'a>,
@@ -65,16 +66,18 @@ pub(super) struct Scene<'a> {
     /// What went otherwise than promised, beside what the audit finds.
     failures: Mutex<Vec<String>>,
     notes: Mutex<Vec<String>>,
-    /// Results that were contradicted on purpose: exactly so many must be parked, over both services.
+    /// Results that were contradicted on purpose: exactly so many must be parked, over all services.
     contradicted: Mutex<u64>,
     stop: Arc<AtomicBool>,
 }
 
 impl<'a> Scene<'a> {
-    /// Seeds both services, and starts them.
+    /// Seeds every service, and starts them.
     pub(super) fn set(stage: &'a Stage<'a>, casting: &Casting, folder: &Path) -> Result<Self> {
-        let casts = [("hash", "hash"), ("range", "range-time")]
+        let casts = REGISTER
+            .of_each_program()
             .into_iter()
+            .map(|family| (family.program.section(), family.name))
             .map(|(name, spec)| Cast::seeded(stage, casting, name, spec).context(name))
             .collect::<Result<Vec<_>>>()?;
         let clock = casting.at_midnight.then(until_midnight).transpose()?;
@@ -139,7 +142,7 @@ impl<'a> Scene<'a> {
         Database::new("servers.shards", url, &namespace.shard_database(shard), 1)
     }
 
-    /// Every process of both services.
+    /// Every process of every service.
     pub(super) fn processes(&self) -> impl Iterator<Item = &Process> {
         self.subjects.iter().flat_map(|subject| &subject.processes)
     }
@@ -222,7 +225,7 @@ impl<'a> Scene<'a> {
         lock(&self.notes).clone()
     }
 
-    /// Puts both services under load, and does `inject` in the middle of it. Returns when the load is over.
+    /// Puts every service under load, and does `inject` in the middle of it. Returns when the load is over.
     pub(super) fn under_load(
         &self,
         casting: &Casting,

@@ -1,6 +1,5 @@
 //! What a row is played on: servers, programs, and terms.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
@@ -8,6 +7,7 @@ use anyhow::Result;
 use coupon_lab::{Site, program};
 use coupon_store::servers::mysql::Database;
 use coupon_store::servers::names::Namespace;
+use coupon_strategies::REGISTER;
 
 use super::without::Without;
 
@@ -17,7 +17,7 @@ pub(super) const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
 /// What all rows are played by.
 #[derive(Debug, Clone)]
 pub struct Terms {
-    /// Requests a second to each of the two services.
+    /// Requests a second to each service.
     pub rate: f64,
     /// What all random choices follow from.
     pub seed: u64,
@@ -25,26 +25,38 @@ pub struct Terms {
     pub logs: PathBuf,
 }
 
-/// The programs that are broken: those with fail points, if they were built, or the plain ones.
+/// The program that is any of the services, with fail points.
+const WITH_FAIL_POINTS: &str = "service-failpoints";
+
+/// The programs that are broken: the one with fail points, if it was built, or the plain ones.
 #[derive(Debug)]
 pub(super) struct Programs {
-    pub(super) by_name: BTreeMap<&'static str, PathBuf>,
-    /// Why there are no fail points, if there are none.
-    pub(super) fail_points: Result<(), String>,
+    /// The one with fail points, or the reason why there is none.
+    fail_points: Result<PathBuf, String>,
 }
 
 impl Programs {
     pub(super) fn find(plain: bool) -> Result<Self> {
-        let services = ["hash-svc", "range-svc"];
-        let built = |suffix: &str| -> Result<BTreeMap<_, _>> {
-            services.into_iter().map(|name| Ok((name, program(&format!("{name}{suffix}"))?))).collect()
-        };
-        if !plain && let Ok(by_name) = built("-failpoints") {
-            return Ok(Self { by_name, fail_points: Ok(()) });
-        }
         let why =
             "it needs services with fail points: cargo build --package loadtest-faults --features failpoints";
-        Ok(Self { by_name: built("")?, fail_points: Err(why.to_owned()) })
+        let built = if plain { None } else { program(WITH_FAIL_POINTS).ok() };
+        if built.is_none() {
+            REGISTER.programs().try_for_each(|name| program(name).map(drop))?;
+        }
+        Ok(Self { fail_points: built.ok_or_else(|| why.to_owned()) })
+    }
+
+    /// The reason why there are no fail points, if there are none.
+    pub(super) fn have_fail_points(&self) -> Result<(), String> {
+        self.fail_points.as_ref().map(drop).map_err(Clone::clone)
+    }
+
+    /// The program of a service, and the arguments that come before the service's own.
+    pub(super) fn of(&self, service: &str) -> Result<(PathBuf, Vec<String>)> {
+        match &self.fail_points {
+            Ok(any) => Ok((any.clone(), vec![service.to_owned()])),
+            Err(_) => Ok((program(service)?, Vec::new())),
+        }
     }
 }
 

@@ -5,12 +5,15 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use coupon_strategies::REGISTER;
+
 /// The services that are broken are built beside the load tester, as for every other test that starts one. They have no
 /// fail points: these rows need none.
 fn faults(arguments: &[&str]) -> Output {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "hash-svc", "--package", "range-svc"])
+        .args(["build", "--quiet"])
+        .args(REGISTER.programs().flat_map(|name| ["--package", name]))
         .current_dir(workspace)
         .status();
     assert!(built.unwrap().success(), "the services do not build");

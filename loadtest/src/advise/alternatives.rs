@@ -2,8 +2,8 @@
 
 use std::num::{NonZeroU16, NonZeroU64};
 
-use anyhow::{Context, Result};
-use coupon_lab::Spec;
+use anyhow::Result;
+use coupon_strategies::{Family, Fit, REGISTER, RoomSettings, Spec, Value};
 use range_svc::RoomRanges;
 use serde::Serialize;
 
@@ -20,6 +20,12 @@ pub struct Alternative {
 }
 
 impl Alternative {
+    /// The alternative of that name, started as a contestant of another.
+    fn new(name: String, contestant: &str, fit: &Fit) -> Result<Self> {
+        let spec = Spec { name: name.clone(), ..Spec::fitted(contestant, fit)? };
+        Ok(Self { name, spec })
+    }
+
     /// The strategy without its cures.
     #[must_use]
     pub fn kind(&self) -> &str {
@@ -27,8 +33,8 @@ impl Alternative {
     }
 }
 
-/// Hash, days, and rooms: as configured, with as much work in each range, with hot rooms split off, and spread by user over
-/// so many shards as are powers of two, or all.
+/// Every strategy over shards, plain and spread. One by rooms comes as configured, with as much work in each range, with hot
+/// rooms split off, and spread by user over so many shards as are powers of two, or all.
 ///
 /// # Errors
 /// When settings make no strategy.
@@ -37,40 +43,59 @@ pub fn alternatives(
     shards: NonZeroU16,
     width: NonZeroU64,
 ) -> Result<Vec<Alternative>> {
-    let (equal, apart) = (equal_work(recording, shards), split(recording, shards));
-    let make = |name: &str, base: &str, ranges: &RoomRanges, set: &[(&str, String)]| {
-        let mut spec = Spec::with_split(base, shards, ranges).context("this program's own name")?;
-        name.clone_into(&mut spec.name);
-        for (key, value) in set {
-            let key = format!("{key}=");
-            spec.settings.retain(|setting| !setting.starts_with(&key));
-            spec.settings.push(format!("{key}{value}"));
+    let rooms = Some(recording.rooms.labels.len().max(1) as u64);
+    let fit = Fit { shards, spread: shards, split: equal_work(recording, shards), rooms };
+    let apart = split(recording, shards);
+    let mut all = Vec::new();
+    for family in REGISTER.sharded() {
+        match family.rooms {
+            Some(settings) => all.extend(by_rooms(family, settings, &fit, &apart, width)?),
+            None => all.extend(by_others(family, &fit)?),
         }
-        anyhow::Ok(Alternative { name: name.to_owned(), spec })
+    }
+    Ok(all)
+}
+
+/// A strategy for which all rooms are alike.
+fn by_others(family: &Family, fit: &Fit) -> Result<Vec<Alternative>> {
+    let spread = family.variant(Value::Spread).map(|spread| format!("{}+{}", family.name, spread.name));
+    let names = std::iter::once(family.name.to_owned()).chain(spread);
+    names.map(|name| Alternative::new(name.clone(), &name, fit)).collect()
+}
+
+/// A strategy whose ranges of rooms can be fitted to the recording.
+fn by_rooms(
+    family: &Family,
+    settings: RoomSettings,
+    fit: &Fit,
+    apart: &RoomRanges,
+    width: NonZeroU64,
+) -> Result<Vec<Alternative>> {
+    let plain = family.name;
+    let mut configured = Alternative::new(plain.to_owned(), plain, fit)?;
+    configured.spec.set(settings.width, &width.to_string());
+    let mut all = vec![configured];
+    let Some(split) = family.variant(Value::Starts).map(|split| format!("{plain}+{}", split.name)) else {
+        return Ok(all);
     };
-    let rooms = ("range.rooms", recording.rooms.labels.len().max(1).to_string());
-    let mut all = vec![
-        make("hash", "hash", &equal, &[])?,
-        make("range-time", "range-time", &equal, &[])?,
-        make("range-time+spread", "range-time+spread", &equal, &[])?,
-        make("range-room", "range-room", &equal, &[rooms.clone(), ("range.room_width", width.to_string())])?,
-        make("range-room+equal", "range-room+split", &equal, std::slice::from_ref(&rooms))?,
-        make("range-room+split", "range-room+split", &apart, std::slice::from_ref(&rooms))?,
-    ];
-    for spread in spreads(shards) {
-        let name = format!("range-room+equal+spread{spread}");
-        let set = [rooms.clone(), ("range.spread", spread.to_string())];
-        all.push(make(&name, "range-room+split+spread", &equal, &set)?);
+    all.push(Alternative::new(format!("{plain}+equal"), &split, fit)?);
+    all.push(Alternative::new(split.clone(), &split, &Fit { split: apart.clone(), ..fit.clone() })?);
+    if let Some(spread) = family.variant(Value::Spread) {
+        for width in spreads(fit.shards) {
+            let (name, fit) = (format!("{split}+{}", spread.name), Fit { spread: width, ..fit.clone() });
+            all.push(Alternative::new(format!("{plain}+equal+{}{width}", spread.name), &name, &fit)?);
+        }
     }
     Ok(all)
 }
 
 /// 2, 4, 8, … and all shards.
-fn spreads(shards: NonZeroU16) -> Vec<u16> {
+fn spreads(shards: NonZeroU16) -> Vec<NonZeroU16> {
     let doubled = std::iter::successors(Some(2_u16), |spread| spread.checked_mul(2));
     doubled
         .take_while(|spread| *spread < shards.get())
         .chain((shards.get() > 1).then_some(shards.get()))
+        .filter_map(NonZeroU16::new)
         .collect()
 }
 
@@ -89,6 +114,9 @@ mod tests {
         for shards in [1, 3, 8] {
             let shards = NonZeroU16::new(shards).unwrap();
             let all = alternatives(&recording, shards, NonZeroU64::new(25).unwrap()).unwrap();
+            for family in REGISTER.sharded() {
+                assert!(all.iter().any(|alternative| alternative.name == family.name), "{}", family.name);
+            }
             for alternative in &all {
                 let strategy = alternative.spec.strategy().unwrap();
                 laws::check(&*strategy, 11).unwrap_or_else(|broken| panic!("{}: {broken}", alternative.name));
@@ -98,7 +126,9 @@ mod tests {
 
     #[test]
     fn spreads_double_up_to_all_shards() {
-        let spreads = |shards| spreads(NonZeroU16::new(shards).unwrap());
+        let spreads = |shards| -> Vec<u16> {
+            spreads(NonZeroU16::new(shards).unwrap()).into_iter().map(NonZeroU16::get).collect()
+        };
         assert_eq!(
             (spreads(1), spreads(2), spreads(4), spreads(6)),
             (vec![], vec![2], vec![2, 4], vec![2, 4, 6])

@@ -37,7 +37,7 @@ pub fn text(recording: &Recording, mix: &Mix, findings: &[Finding], shards: NonZ
     let mut fitted = false;
     for (at, finding) in best_two(findings).into_iter().enumerate() {
         let start = Start::of(&finding.alternative.spec, recording);
-        fitted |= start.is_fitted();
+        fitted |= start.is_fitted;
         let place = if at == 0 { "Best" } else { "Best of another kind" };
         out.push_str(&format!(
             "\n{place}: {}, worth {} of {shards} shards\n    {start}\n",
@@ -191,7 +191,7 @@ pub(super) mod tests {
         let fitted = "Boundaries are fitted to this trace";
         findings.retain(|finding| finding.alternative.kind() != "range-time");
         assert!(text(&recording, &Mix::none(), &findings, FOUR).contains(fitted));
-        findings.retain(|finding| !Start::of(&finding.alternative.spec, &recording).is_fitted());
+        findings.retain(|finding| !Start::of(&finding.alternative.spec, &recording).is_fitted);
         assert!(!text(&recording, &Mix::none(), &findings, FOUR).contains(fitted));
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU16;
 
-use coupon_lab::Spec;
+use coupon_strategies::Spec;
 use serde::Serialize;
 
 use crate::replay::Recording;
@@ -19,6 +19,9 @@ pub struct Start {
     pub settings: Vec<String>,
     /// A note for the person who starts it.
     pub note: Option<&'static str>,
+    /// True when it has boundaries, which the trace suggested.
+    #[serde(skip)]
+    pub is_fitted: bool,
 }
 
 impl Start {
@@ -28,31 +31,27 @@ impl Start {
         let labels = &recording.rooms.labels;
         let own: Option<Vec<u64>> =
             labels.iter().map(|label| label.parse().ok().filter(|id| *id > 0)).collect();
-        let set = spec.settings.iter().map(|setting| match (setting.split_once('='), &own) {
-            (Some(("range.boundaries", starts)), Some(ids)) => {
-                format!("range.boundaries={}", translated(starts, ids))
+        let rooms = spec.family.rooms;
+        let set = spec.settings.iter().map(|setting| match (setting.split_once('='), rooms, &own) {
+            (Some((key, starts)), Some(rooms), Some(ids)) if key == rooms.starts => {
+                format!("{key}={}", translated(starts, ids))
             }
-            (Some(("range.rooms", _)), Some(ids)) => {
-                format!("range.rooms={}", ids.iter().max().copied().unwrap_or(1))
+            (Some((key, _)), Some(rooms), Some(ids)) if key == rooms.count => {
+                format!("{key}={}", ids.iter().max().copied().unwrap_or(1))
             }
             _ => setting.clone(),
         });
         let settings: Vec<String> = set.collect();
-        let has = |start: &str| settings.iter().any(|setting| setting.starts_with(start));
-        let note = match &own {
-            Some(_) if has("range.room_width") => {
+        let has = |key: &str| settings.iter().any(|setting| setting.split('=').next() == Some(key));
+        let note = match (&own, rooms) {
+            (Some(_), Some(rooms)) if has(rooms.width) => {
                 Some("the width counts rooms of the trace; with gaps between ids, ranges hold fewer")
             }
-            None if has("range.by=room") => Some("rooms numbered from 1 in the order of their names"),
+            (None, Some(_)) => Some("rooms numbered from 1 in the order of their names"),
             _ => None,
         };
-        Self { program: spec.program.to_string(), shards: spec.shards, settings, note }
-    }
-
-    /// True when it has boundaries, which the trace suggested.
-    #[must_use]
-    pub fn is_fitted(&self) -> bool {
-        self.settings.iter().any(|setting| setting.starts_with("range.boundaries="))
+        let is_fitted = rooms.is_some_and(|rooms| has(rooms.starts));
+        Self { program: spec.program.to_string(), shards: spec.shards, settings, note, is_fitted }
     }
 }
 
@@ -75,16 +74,19 @@ fn translated(starts: &str, ids: &[u64]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use coupon_strategies::Fit;
+    use range_svc::RoomRanges;
+
     use super::*;
 
     #[test]
     fn boundaries_are_told_by_the_traces_own_ids() {
         assert_eq!(translated("[1,2,4]", &[7, 900, 901, 8_000]), "[1,900,8000]");
         let mut recording = crate::advise::predict::tests::recording();
-        let split =
-            range_svc::RoomRanges::starting_at(&[1, 3].map(|room| coupon_core::RoomId::new(room).unwrap()));
-        let four = NonZeroU16::new(4).unwrap();
-        let spec = Spec::with_split("range-room+split", four, &split.unwrap()).unwrap();
+        let starts = [1, 3].map(|room| coupon_core::RoomId::new(room).unwrap());
+        let (four, split) = (NonZeroU16::new(4).unwrap(), RoomRanges::starting_at(&starts).unwrap());
+        let fit = Fit { shards: four, spread: four, split, rooms: None };
+        let spec = Spec::fitted("range-room+split", &fit).unwrap();
         let told = Start::of(&spec, &recording).to_string();
         assert_eq!(told, "range-svc --shards 4 --set 'range.by=room' --set 'range.boundaries=[1,3]'");
         recording.rooms.labels[0] = "north".to_owned();

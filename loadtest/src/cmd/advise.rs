@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use coupon_cli::output::Output;
 use coupon_cli::terminal;
 use coupon_core::Timestamp;
-use coupon_lab::Spec;
+use coupon_strategies::Spec;
 
 use super::compare::exit_code;
 use super::recorded::{SendArgs, TraceArgs, mix};

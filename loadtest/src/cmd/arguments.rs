@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -9,9 +10,14 @@ use coupon_loadgen::http::Target;
 use coupon_loadgen::load::{Arrivals, LoadSpec};
 use coupon_loadgen::workload::{Shape, Workload};
 use coupon_report::require::{Limit, Scope};
+use coupon_strategies::REGISTER;
 
 /// What a run exits with whose figures are not what was required of them, or worse than they were.
 pub(super) const BEYOND_LIMIT: u8 = 3;
+
+/// The names of all strategies over shards, as a command line has them.
+pub(super) static SHARDED: LazyLock<String> =
+    LazyLock::new(|| REGISTER.sharded().map(|family| family.name).collect::<Vec<_>>().join(","));
 
 /// What figures are required to be, by `--require`.
 pub(super) fn limits(require: &[String], scope: &Scope<'_>) -> Result<Vec<Limit>> {

@@ -8,11 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use coupon_cli::numbers::count;
 use coupon_cli::output;
-use coupon_lab::{Spec, all_different, cures};
+use coupon_lab::all_different;
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::LoadSpec;
 use coupon_loadgen::workload::Catalogue;
 use coupon_report::require::Scope;
+use coupon_strategies::{REGISTER, Spec};
 use seeder::SeedOptions;
 
 use super::arguments;
@@ -24,11 +25,8 @@ use crate::compare::{Ending, Options, compare};
 /// Its command line.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Strategies to start, each on data of its own: hash, range-time, range-room, single (one shard); with +split (hot
-    /// rooms in ranges of their own), +spread (a range over all shards), +hours (hourly tables), +modulo (no mixing) or
-    /// +cache (of room statistics) where they apply, such as range-room+split.
-    /// By default hash, range-time, range-room, single, range-room+split, range-time+spread, or none with --target
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    // Its help is made of the register's rows.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', help = contestants_help())]
     contestants: Vec<String>,
     /// A service that runs already takes part as well; nobody else may use it meanwhile
     #[arg(long, value_name = "NAME=URL")]
@@ -81,9 +79,14 @@ pub struct Args {
     admin_token: Option<String>,
 }
 
-/// Who takes part when nobody is named: every strategy, the baseline, and a cure for each hotspot.
-const DEFAULT: [&str; 6] =
-    ["hash", "range-time", "range-room", "single", "range-room+split", "range-time+spread"];
+fn contestants_help() -> String {
+    format!(
+        "Strategies to start, each on data of its own: {}, such as {}. By default {}, or none with --target",
+        REGISTER.described(),
+        REGISTER.compared().pop().unwrap_or_default(),
+        REGISTER.compared().join(", ")
+    )
+}
 
 /// How long a turn takes unless told otherwise.
 const TURN: Duration = Duration::from_secs(3);
@@ -166,14 +169,14 @@ fn seed(args: &Args, catalogue: Catalogue) -> SeedOptions {
 
 fn names(args: &Args) -> Vec<String> {
     let mut names = match (args.contestants.is_empty(), args.target.is_empty()) {
-        (true, true) => DEFAULT.map(str::to_owned).into(),
+        (true, true) => REGISTER.compared(),
         _ => args.contestants.clone(),
     };
     if args.vs_cured {
-        let more: Vec<&str> = names.iter().flat_map(|name| cures(name)).copied().collect();
+        let more: Vec<String> = names.iter().flat_map(|name| REGISTER.cures(name)).collect();
         for cure in more {
-            if !names.iter().any(|name| name == cure) {
-                names.push(cure.to_owned());
+            if !names.contains(&cure) {
+                names.push(cure);
             }
         }
     }
@@ -212,7 +215,8 @@ mod tests {
 
     #[test]
     fn without_names_every_strategy_the_baseline_and_the_cures_take_part() {
-        assert_eq!(started(&[]), DEFAULT);
+        assert_eq!(started(&[]), REGISTER.compared());
+        assert!(REGISTER.names().all(|name| started(&[]).contains(&name.to_owned())));
         assert!(started(&["--target", "mine=http://127.0.0.1:9"]).is_empty());
     }
 

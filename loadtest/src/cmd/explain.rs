@@ -8,8 +8,9 @@ use anyhow::ensure;
 use clap::builder::PossibleValuesParser;
 use coupon_cli::terminal;
 use coupon_core::{CouponId, RoomId, RowKey, ShardingStrategy, Timestamp, UserId};
-use coupon_strategies::REGISTER;
+use coupon_strategies::{Family, REGISTER};
 
+use super::arguments;
 use crate::explain::{Explanation, now, room_of};
 
 /// Its command line.
@@ -31,7 +32,7 @@ pub struct Args {
     #[arg(long, default_value = "4")]
     shards: NonZeroU16,
     /// The strategies to explain.
-    #[arg(long, value_delimiter = ',', default_value = "hash,range-time,range-room", value_parser = PossibleValuesParser::new(REGISTER.names()))]
+    #[arg(long, value_delimiter = ',', default_value = arguments::SHARDED.as_str(), value_parser = PossibleValuesParser::new(REGISTER.names()))]
     strategy: Vec<String>,
     /// A setting of a strategy, for example range.spread=2; may be given several times.
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -59,38 +60,78 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// Every strategy asked for, each with the settings that it has.
 fn strategies(args: &Args) -> anyhow::Result<Vec<Arc<dyn ShardingStrategy>>> {
+    let families: Vec<&Family> =
+        args.strategy.iter().map(|name| REGISTER.family(name)).collect::<anyhow::Result<_>>()?;
     for set in &args.sets {
-        let known = ["hash.", "range."].iter().any(|section| set.trim_start().starts_with(section));
-        ensure!(known, "--set {set}: settings of strategies begin with \"hash.\" or \"range.\"");
-        let used = args.strategy.iter().any(|name| applies(set, name));
+        let known = REGISTER.families.iter().any(|family| is_of_its_section(key(set), family));
+        ensure!(known, "--set {set}: settings of strategies begin with {}", sections());
+        let used = families.iter().any(|family| applies(set, family));
         ensure!(used, "--set {set}: no strategy chosen by --strategy has such a setting");
     }
-    let make = |name: &String| {
-        let sets: Vec<String> = args.sets.iter().filter(|set| applies(set, name)).cloned().collect();
-        seeder::strategy(name, args.shards, &sets)
+    let make = |family: &&Family| {
+        let sets: Vec<String> = args.sets.iter().filter(|set| applies(set, family)).cloned().collect();
+        family.strategy(args.shards, &sets)
     };
-    args.strategy.iter().map(make).collect()
+    families.iter().map(make).collect()
 }
 
-/// Whether a strategy has the setting; one that is misspelt goes to every strategy of its section, which refuses it.
-fn applies(set: &str, strategy: &str) -> bool {
-    let key = set.split('=').next().unwrap_or(set).trim();
-    match key {
-        "range.bucket" => strategy == "range-time",
-        "range.room_width" | "range.boundaries" | "range.rooms" => strategy == "range-room",
-        _ if key.starts_with("range.") => strategy.starts_with("range-"),
-        _ => matches!(strategy, "hash" | "single"),
-    }
+/// True when a strategy has the setting; one that is misspelt goes to every strategy of its section, which refuses it.
+fn applies(set: &str, family: &Family) -> bool {
+    let key = key(set);
+    let has = |family: &Family| family.settings().any(|setting| setting == key);
+    is_of_its_section(key, family) && (has(family) || !REGISTER.families.iter().any(has))
+}
+
+fn key(set: &str) -> &str {
+    set.split('=').next().unwrap_or(set).trim()
+}
+
+fn is_of_its_section(key: &str, family: &Family) -> bool {
+    key.strip_prefix(family.program.section()).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// The beginnings of strategies' settings, for an error.
+fn sections() -> String {
+    let families = REGISTER.of_each_program();
+    let quoted = families.iter().map(|family| format!("\"{}.\"", family.program.section()));
+    quoted.collect::<Vec<_>>().join(" or ")
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn every_strategy_is_explained_and_by_default_those_over_shards() {
+        let by_default = Line::parse_from(["explain"]).args;
+        assert_eq!(strategies(&by_default).unwrap().len(), REGISTER.sharded().count());
+        for name in REGISTER.names() {
+            let named = Line::parse_from(["explain", "--strategy", name]).args;
+            let [strategy] = strategies(&named).unwrap().try_into().unwrap();
+            let row = RowKey {
+                user: named.user,
+                room: room_of(named.coupon).unwrap(),
+                time: "2026-11-22T00:30:00Z".parse().unwrap(),
+            };
+            assert!(Explanation::of(&*strategy, &row).because.len() > 1, "{name}");
+        }
+    }
 
     #[test]
     fn a_setting_goes_to_the_strategies_that_have_it() {
+        let applies = |set, name| applies(set, REGISTER.family(name).unwrap());
         assert!(applies("range.bucket=hour", "range-time") && !applies("range.bucket=hour", "range-room"));
         assert!(applies("range.spread=2", "range-time") && applies("range.spread=2", "range-room"));
         assert!(applies("hash.mix=modulo", "hash") && !applies("hash.mix=modulo", "range-time"));
+        assert!(applies("hash.mix=modulo", "single") && applies("range.rooms=7", "range-room"));
+        assert!(applies("range.bukket=hour", "range-time") && applies("range.bukket=hour", "range-room"));
     }
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use coupon_cli::numbers;
 use coupon_cli::output;
-use coupon_lab::{Spec, all_different};
+use coupon_lab::all_different;
 use coupon_loadgen::load::{Arrivals, LoadSpec};
 use coupon_loadgen::workload::{Catalogue, Requests, Trace, Workload};
 use coupon_measure::format::count;
+use coupon_strategies::{Fit, Spec};
 use seeder::SeedOptions;
 
 use super::arguments;
@@ -214,11 +215,8 @@ pub(super) fn spec(
     rooms: u64,
     split: &range_svc::RoomRanges,
 ) -> Result<Spec> {
-    let mut spec = Spec::with_split(name, shards, split).context("--contestants")?;
-    if spec.settings.iter().any(|setting| setting == "range.by=room") {
-        spec.settings.push(format!("range.rooms={rooms}"));
-    }
-    Ok(spec)
+    let fit = Fit { shards, spread: shards, split: split.clone(), rooms: Some(rooms) };
+    Spec::fitted(name, &fit).context("--contestants")
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use coupon_cli::terminal;
-use coupon_lab::Spec;
 use coupon_measure::format::counted;
 use coupon_report::require::Scope;
+use coupon_strategies::Spec;
 
 use super::arguments;
 use super::compare::exit_code;
@@ -26,7 +26,7 @@ pub struct Args {
     trace: TraceArgs,
     /// Strategies to replay it against, as in loadtest compare; +split gives rooms that are hot in the trace ranges of
     /// their own
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', default_value = "hash,range-time,range-room")]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', default_value = arguments::SHARDED.as_str())]
     contestants: Vec<String>,
     /// Shards of each contestant, but for single
     #[arg(long, default_value = "4")]

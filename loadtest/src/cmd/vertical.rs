@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use coupon_cli::output::Output;
 use coupon_cli::terminal;
-use coupon_lab::{Running, Setup, Spec, stop_services_on_interrupt};
+use coupon_lab::{Running, Setup, stop_services_on_interrupt};
 use coupon_loadgen::workload::Catalogue;
+use coupon_strategies::Spec;
 use seeder::SeedOptions;
 
 use super::arguments;

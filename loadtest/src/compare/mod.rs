@@ -24,7 +24,7 @@ use anyhow::{Context, Result};
 pub use audience::Audience;
 use coupon_cli::heard;
 use coupon_cli::terminal;
-use coupon_lab::{Running, Setup, Spec, stop_services_on_interrupt, wait_if_interrupted};
+use coupon_lab::{Running, Setup, stop_services_on_interrupt, wait_if_interrupted};
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::LoadSpec;
 use coupon_measure::Turns;
@@ -32,6 +32,7 @@ use coupon_measure::stats::MIN_ROUNDS;
 use coupon_report::model::Vertical;
 use coupon_report::require::{self, Limit};
 use coupon_report::{self, Report, model};
+use coupon_strategies::Spec;
 
 use audience::Seat;
 pub use flow::latest_lag_ms;

@@ -5,9 +5,9 @@ use std::num::NonZeroU16;
 
 use anyhow::Result;
 use coupon_core::{RoomId, UserId};
-use coupon_lab::Spec;
 use coupon_loadgen::workload::{Endpoint, Schedule, Workload};
 use coupon_report::model::{Figure, Outlook, OutlookCase, Reading};
+use coupon_strategies::Spec;
 
 use super::Options;
 use crate::simulate::Projection;

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use coupon_core::{CouponId, RoomId, RowKey, Timestamp, UserId};
-use coupon_lab::Spec;
 use coupon_loadgen::workload::Catalogue;
+use coupon_strategies::Spec;
 use serde::Serialize;
 use serde_json::Value;
 

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use coupon_lab::{KNOWN, Setup, Spec, all_different};
+use coupon_lab::{Setup, all_different};
 use coupon_loadgen::load::{Arrivals, LoadSpec};
 use coupon_loadgen::workload::{Requests, Scenario, Workload};
+use coupon_strategies::{REGISTER, Spec};
 use seeder::SeedOptions;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -44,7 +45,12 @@ const PART: Number = number("mix", 0.0, (0.0, 1_000.0), false);
 
 /// All of them have the machine at once.
 const CONTESTANTS: RangeInclusive<usize> = 1..=4;
-const DEFAULT: [&str; 2] = ["hash", "range-time"];
+
+/// The contestants that the page opens with: a strategy of each service.
+fn chosen() -> Vec<String> {
+    let families = REGISTER.of_each_program().into_iter().take(*CONTESTANTS.end());
+    families.map(|family| family.name.to_owned()).collect()
+}
 
 /// An error in the form, and the field it is in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -63,8 +69,8 @@ impl Wrong {
 /// The values that the form may hold, for the page to show.
 #[derive(Debug, Serialize)]
 pub(super) struct Choices {
-    contestants: [&'static str; KNOWN.len()],
-    chosen: [&'static str; DEFAULT.len()],
+    contestants: Vec<String>,
+    chosen: Vec<String>,
     most_contestants: usize,
     numbers: [Number; 5],
     mix: Vec<Part>,
@@ -82,8 +88,8 @@ impl Choices {
     pub(super) fn new(on_servers: bool) -> Self {
         let part = |scenario: Scenario| Part { name: scenario.name, users: scenario.users };
         Self {
-            contestants: KNOWN,
-            chosen: DEFAULT,
+            contestants: REGISTER.known(),
+            chosen: chosen(),
             most_contestants: *CONTESTANTS.end(),
             numbers: [USERS, RATE, SECONDS, SHARDS, HISTORY],
             mix: scenarios(Workload::default()).into_iter().map(part).collect(),
@@ -265,7 +271,7 @@ impl Form {
     /// The contestants' names, as JSON or with commas between them.
     pub(super) fn names(&mut self) -> Vec<String> {
         let names: Option<Vec<String>> = match self.take("contestants") {
-            None => return DEFAULT.map(str::to_owned).into(),
+            None => return chosen(),
             Some(Value::String(text)) => {
                 Some(text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect())
             }
@@ -307,10 +313,18 @@ mod tests {
     fn a_form_that_says_nothing_is_the_page_as_it_opens() {
         let options = read(b"{}", false).unwrap();
         let names: Vec<&str> = options.contestants.iter().map(|spec| spec.name.as_str()).collect();
-        assert_eq!(names, DEFAULT);
+        assert_eq!(names, ["hash", "range-time"]);
         assert_eq!(options.load.workload, Workload::default());
         assert_eq!(options.workload, "flash sale");
         assert_eq!((options.load.duration, options.rounds), (Duration::from_secs(30), 1));
+    }
+
+    #[test]
+    fn every_contestant_that_the_page_offers_can_be_asked_for() {
+        for name in Choices::new(false).contestants {
+            let options = read(serde_json::json!({ "contestants": [name] }).to_string().as_bytes(), false);
+            assert_eq!(options.unwrap().contestants[0].name, name);
+        }
     }
 
     #[test]

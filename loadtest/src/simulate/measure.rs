@@ -135,7 +135,7 @@ fn route_one(
     let home = variant.strategy.place(&row)?.shard;
     count(&mut counts.stored, home)?;
     for (growth, tally) in variant.growths.iter().zip(&mut counts.growths) {
-        let new_home = (growth.map)(&row)?;
+        let new_home = growth.after.place(&row)?.shard;
         tally.moved += u64::from(new_home != home);
         tally.on_the_new_shard += u64::from(new_home.index() == counts.stored.len());
     }

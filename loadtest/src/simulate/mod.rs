@@ -11,15 +11,14 @@ mod variants;
 use std::num::NonZeroU16;
 use std::time::Instant;
 
-use coupon_core::{Day, RoomId, RowKey, ShardingStats, ShardingStrategy, TimeRange, UserId};
+use coupon_core::{Day, RoomCounts, RoomId, RowKey, ShardingStats, ShardingStrategy, TimeRange, UserId};
 use coupon_measure::random::Random;
-use serde::Serialize;
-
 use keys::Keys;
 use measure::Windows;
 pub(crate) use render::table;
 pub use render::text;
-use variants::{Rooms, Variant};
+use serde::Serialize;
+use variants::Variant;
 
 /// 2026-11-22, the day of the simulated sale; which day it is changes no figure by more than a table.
 const SALE_DAY: Day = Day::new(20_779);
@@ -141,7 +140,7 @@ pub struct Reshard {
 /// When the options contradict each other.
 pub fn run(options: Options, progress: &mut dyn FnMut(&str)) -> anyhow::Result<Simulation> {
     let keys = Keys::new(options.users, options.zipf, options.rooms, options.hot_rooms, options.hot_share);
-    let rooms = Rooms { all: options.rooms, hot: options.hot_rooms };
+    let rooms = RoomCounts { all: options.rooms, hot: options.hot_rooms };
     let mut cases = Vec::new();
     for &shards in &options.shards {
         let mut findings = Vec::new();
@@ -311,7 +310,7 @@ mod tests {
         let sale = windows(1).sale;
         let rows = (0..200_000).map(|_| keys.row(&mut random, sale).unwrap());
         let grabs: Vec<_> = rows.map(|row| (row.user, row.room)).collect();
-        let rooms = Rooms { all: 100, hot: 5 };
+        let rooms = RoomCounts { all: 100, hot: 5 };
         for variant in variants::all(NonZeroU16::new(16).unwrap(), NonZeroU16::MIN, rooms).unwrap() {
             let found = Projection::of(&*variant.strategy, &grabs, 28, 3).unwrap();
             match variant.name.as_str() {

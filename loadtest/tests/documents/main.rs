@@ -25,6 +25,8 @@ mod session;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use coupon_strategies::REGISTER;
+
 /// A document of this project.
 struct Document {
     /// From the root of the repository.
@@ -34,6 +36,12 @@ struct Document {
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+/// The names of this project's programs.
+fn ours() -> impl Iterator<Item = &'static str> {
+    let others = ["seeder", "loadtest", "loadtest-bench", "loadtest-faults", "coupon-stack"];
+    REGISTER.programs().chain(others)
 }
 
 /// Those whose commands are run.

@@ -6,10 +6,7 @@ use std::process::Command;
 
 use crate::blocks::{Cost, lines};
 use crate::session::programs;
-use crate::{Document, all, root};
-
-const PROGRAMS: [&str; 7] =
-    ["loadtest", "loadtest-bench", "loadtest-faults", "seeder", "hash-svc", "range-svc", "coupon-stack"];
+use crate::{Document, all, ours, root};
 
 /// The text between backquotes in a document's prose, and the lines of its commands.
 fn code(document: &Document) -> Vec<(usize, String)> {
@@ -85,7 +82,7 @@ fn every_command_of_ours_that_a_document_mentions_has_these_flags() {
         let command = code.strip_prefix("cargo run --release -p ").unwrap_or(code).replacen(" -- ", " ", 1);
         let words = words(&command)?;
         let (program, arguments) = words.split_first()?;
-        if !PROGRAMS.contains(&program.as_str()) || arguments.is_empty() {
+        if !ours().any(|name| name == program) || arguments.is_empty() {
             return None;
         }
         let output = Command::new(programs.join(program)).args(arguments).arg("--help").output().unwrap();

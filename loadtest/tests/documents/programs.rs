@@ -4,10 +4,8 @@ use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
 use crate::blocks::Cost;
+use crate::ours;
 use crate::session::programs;
-
-const PROGRAMS: [&str; 7] =
-    ["hash-svc", "range-svc", "seeder", "loadtest", "loadtest-bench", "loadtest-faults", "coupon-stack"];
 
 fn said(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(programs(Cost::Quick).join(program)).args(arguments).output().unwrap();
@@ -33,7 +31,7 @@ fn checked_by_bash(script: &str) -> Output {
 
 #[test]
 fn every_program_completes_its_subcommands_in_every_shell() {
-    for program in PROGRAMS {
+    for program in ours() {
         for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
             let script = said(program, &["completions", shell]);
             for name in subcommands(program) {
@@ -48,7 +46,7 @@ fn every_program_completes_its_subcommands_in_every_shell() {
 
 #[test]
 fn every_program_has_a_manual_page_and_one_for_each_subcommand() {
-    for program in PROGRAMS {
+    for program in ours() {
         let page = said(program, &["man"]);
         let folder = tempfile::tempdir().unwrap();
         said(program, &["man", "--dir", folder.path().to_str().unwrap()]);
@@ -67,7 +65,9 @@ fn examples_have_known_flags(help: &str) -> usize {
     let mut tried = 0;
     for line in help.split("Examples:\n").nth(1).unwrap_or_default().lines() {
         let words: Vec<&str> = line.strip_prefix("  ").unwrap_or_default().split(' ').collect();
-        if let Some((program, arguments)) = words.split_first().filter(|(word, _)| PROGRAMS.contains(word)) {
+        if let Some((program, arguments)) =
+            words.split_first().filter(|(word, _)| ours().any(|name| name == **word))
+        {
             // What follows -- is another program's.
             let own = arguments.split(|word| *word == "--").next().unwrap_or_default();
             said(program, &[own, &["--help"]].concat());
@@ -79,7 +79,7 @@ fn examples_have_known_flags(help: &str) -> usize {
 
 #[test]
 fn every_subcommand_has_a_help_and_the_examples_have_flags_that_are_there() {
-    for program in PROGRAMS {
+    for program in ours() {
         assert!(examples_have_known_flags(&said(program, &["--help"])) > 2, "{program}");
         for name in subcommands(program) {
             let help = said(program, &[&name, "--help"]);

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
+use coupon_strategies::REGISTER;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 /// Longer than anything takes on a busy machine: what is waited for so long will not come.
@@ -133,7 +134,8 @@ fn build_the_services() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let build = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "-p", "hash-svc", "-p", "range-svc", "--bins"])
+            .args(["build", "--quiet", "--bins"])
+            .args(REGISTER.programs().flat_map(|name| ["--package", name]))
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
             .status();
         assert!(build.unwrap().success());

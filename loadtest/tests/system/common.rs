@@ -12,27 +12,14 @@ use coupon_loadgen::http::{Target, post_json};
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
 use coupon_loadgen::workload::{Catalogue, Workload};
 use coupon_service::api::Drained;
+use coupon_strategies::{REGISTER, Spec};
 use seeder::SeedOptions;
-
-/// A strategy, the service that has it, and the flags that ask for it.
-#[derive(Clone, Copy)]
-pub(crate) struct Kind {
-    pub(crate) strategy: &'static str,
-    pub(crate) program: &'static str,
-    pub(crate) flags: &'static [&'static str],
-}
-
-pub(crate) const KINDS: [Kind; 3] = [
-    Kind { strategy: "hash", program: "hash-svc", flags: &[] },
-    Kind { strategy: "range-time", program: "range-svc", flags: &["range.by=time"] },
-    Kind { strategy: "range-room", program: "range-svc", flags: &["range.by=room"] },
-];
 
 const CATALOGUE: Catalogue = Catalogue { users: 20_000, rooms: 20, hot_rooms: 2, coupons_per_room: 5 };
 
 /// A seeded folder, and everything that was answered about it so far.
 pub(crate) struct Site {
-    pub(crate) kind: Kind,
+    spec: Spec,
     pub(crate) dir: tempfile::TempDir,
     pub(crate) claims: Claims,
     since: Option<i64>,
@@ -41,11 +28,10 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    pub(crate) fn seeded(kind: Kind) -> Self {
+    /// The folder of a strategy, by its name.
+    pub(crate) fn seeded(strategy: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let flags: Vec<String> = kind.flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let own: Vec<String> = flags.iter().filter(|flag| !flag.contains(".by=")).cloned().collect();
-        let strategy = seeder::strategy(kind.strategy, NonZeroU16::new(4).unwrap(), &own).unwrap();
+        let spec = Spec::parse(strategy, NonZeroU16::new(4).unwrap(), &CATALOGUE).unwrap();
         let options = SeedOptions {
             users: CATALOGUE.users,
             rooms: CATALOGUE.rooms,
@@ -54,9 +40,9 @@ impl Site {
             ..SeedOptions::default()
         };
         let data = dir.path().join("data");
-        seeder::seed(&data, &*strategy, &options, false, &mut seeder::Silent).unwrap();
+        seeder::seed(&data, &*spec.strategy().unwrap(), &options, false, &mut seeder::Silent).unwrap();
         let since = Data::Folder(data).newest_result().unwrap();
-        Self { kind, dir, claims: Claims::default(), since, more: Vec::new(), starts: 0 }
+        Self { spec, dir, claims: Claims::default(), since, more: Vec::new(), starts: 0 }
     }
 
     pub(crate) fn with(mut self, setting: &str) -> Self {
@@ -73,13 +59,12 @@ impl Site {
         let mut arguments: Vec<String> =
             ["--listen", "127.0.0.1:0", "--data"].map(ToOwned::to_owned).to_vec();
         arguments.push(self.data().display().to_string());
-        let settings = self.kind.flags.iter().map(|flag| (*flag).to_owned()).chain(self.more.iter().cloned());
-        for setting in settings {
-            arguments.extend(["--set".to_owned(), setting]);
+        for setting in self.spec.settings.iter().chain(&self.more) {
+            arguments.extend(["--set".to_owned(), setting.clone()]);
         }
         let log = self.dir.path().join(format!("log-{}", self.starts));
-        let service = Service::start(&program(self.kind.program), &arguments, log).unwrap();
-        let target = Target::from_url(self.kind.strategy, service.url()).unwrap();
+        let service = Service::start(&program(&self.spec.program), &arguments, log).unwrap();
+        let target = Target::from_url(&self.spec.name, service.url()).unwrap();
         (service, target)
     }
 
@@ -114,7 +99,8 @@ pub(crate) fn program(name: &str) -> PathBuf {
     BUILD.call_once(|| {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "hash-svc", "--package", "range-svc"])
+            .args(["build", "--quiet"])
+            .args(REGISTER.programs().flat_map(|name| ["--package", name]))
             .current_dir(workspace)
             .status();
         assert!(built.unwrap().success(), "the services do not build");

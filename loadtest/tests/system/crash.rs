@@ -6,9 +6,10 @@ use coupon_lab::Service;
 use coupon_loadgen::http::post_json;
 use coupon_loadgen::load::GrabOutcome;
 use coupon_service::api::{GrabRequest, GrabResponse};
+use coupon_strategies::REGISTER;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::common::{KINDS, Kind, Site};
+use crate::common::Site;
 
 fn kill(service: &Service, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(service.pid()).unwrap()).unwrap();
@@ -16,8 +17,8 @@ fn kill(service: &Service, signal: Signal) {
 }
 
 /// Three times: load, kill -9 in its midst, start again on what is left.
-fn killed_under_load(kind: Kind) {
-    let mut site = Site::seeded(kind);
+fn killed_under_load(strategy: &str) {
+    let mut site = Site::seeded(strategy);
     let mut granted = 0;
     for round in 0..3_u64 {
         let (service, target) = site.start();
@@ -39,23 +40,17 @@ fn killed_under_load(kind: Kind) {
 }
 
 #[test]
-fn hash_loses_nothing_acknowledged_when_killed() {
-    killed_under_load(KINDS[0]);
-}
-
-#[test]
-fn range_by_time_loses_nothing_acknowledged_when_killed() {
-    killed_under_load(KINDS[1]);
-}
-
-#[test]
-fn range_by_room_loses_nothing_acknowledged_when_killed() {
-    killed_under_load(KINDS[2]);
+fn no_strategy_loses_anything_acknowledged_when_killed() {
+    std::thread::scope(|scope| {
+        for name in REGISTER.sharded().map(|family| family.name) {
+            scope.spawn(move || killed_under_load(name));
+        }
+    });
 }
 
 #[test]
 fn a_service_that_is_told_to_stop_answers_what_it_stores() {
-    let mut site = Site::seeded(KINDS[0]);
+    let mut site = Site::seeded("hash");
     let (service, target) = site.start();
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -73,7 +68,7 @@ fn a_service_that_is_told_to_stop_answers_what_it_stores() {
 
 #[test]
 fn a_user_who_asks_again_after_a_restart_is_told_of_the_same_result() {
-    let mut site = Site::seeded(KINDS[1]);
+    let mut site = Site::seeded("range-time");
     let (service, target) = site.start();
     let outcome = site.load(&target, Duration::from_millis(300), 1);
     kill(&service, Signal::KILL);

@@ -5,11 +5,11 @@ use std::time::Duration;
 use coupon_loadgen::http::get_json;
 use coupon_service::api::{GlobalStatistics, ShardsStatus};
 
-use crate::common::{KINDS, Site};
+use crate::common::Site;
 
 #[test]
 fn grabs_of_a_full_shard_are_refused_and_none_acknowledged_is_lost() {
-    let mut site = Site::seeded(KINDS[2]).with("embedded.max_file_mb=1");
+    let mut site = Site::seeded("range-room").with("embedded.max_file_mb=1");
     let (service, target) = site.start();
     // Load until the shard says that it takes no more; a slow machine takes longer to get there.
     let (mut granted, mut unknown, mut down) = (0, 0, false);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::common::{KINDS, Site};
+use crate::common::Site;
 
 fn loadtest(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_loadtest")).args(arguments).output().unwrap()
@@ -13,7 +13,7 @@ fn loadtest(arguments: &[&str]) -> Output {
 
 #[test]
 fn an_audit_on_another_day_sees_what_became_of_rows_from_before_the_run() {
-    let mut site = Site::seeded(KINDS[0]);
+    let mut site = Site::seeded("hash");
     let (service, target) = site.start();
     site.load(&target, Duration::from_millis(300), 1);
     let (folder, data) = (tempfile::tempdir().unwrap(), site.data());

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::{KINDS, Site, program};
+use crate::common::{Site, program};
 
 /// Runs a service that cannot start, and returns what it said about it.
 fn refused(name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> String {
@@ -82,7 +82,7 @@ fn a_busy_port_is_named() {
 
 #[test]
 fn a_folder_that_another_process_serves_is_refused_and_left_alone() {
-    let mut site = Site::seeded(KINDS[0]);
+    let mut site = Site::seeded("hash");
     let (mut service, _) = site.start();
     let data = site.data();
     let said = refused("hash-svc", &with_data(&data, &[]), &[]);
@@ -92,7 +92,7 @@ fn a_folder_that_another_process_serves_is_refused_and_left_alone() {
 
 #[test]
 fn a_folder_of_another_layout_is_refused() {
-    let site = Site::seeded(KINDS[0]);
+    let site = Site::seeded("hash");
     let data = site.data();
     let said = refused("range-svc", &with_data(&data, &[]), &[]);
     assert!(said.contains("hash of user_id") && said.contains("range of time"), "{said}");
@@ -119,7 +119,7 @@ fn a_file_in_place_of_the_folder_is_named() {
 
 #[test]
 fn a_damaged_shard_is_named() {
-    let site = Site::seeded(KINDS[0]);
+    let site = Site::seeded("hash");
     let shard = site.data().join("shard-2.sqlite");
     std::fs::write(&shard, "this is no database".repeat(1_000)).unwrap();
     let said = refused("hash-svc", &with_data(&site.data(), &[]), &[]);

@@ -22,7 +22,6 @@ mod words;
 
 pub use archive::{ArchiveReport, archive, archive_servers};
 pub use cli::{main, main_for};
-pub use coupon_strategies::strategy;
 pub use options::{OptionError, SeedOptions};
 pub use progress::{Progress, Silent, on_stderr};
 pub use rebuild::rebuild_servers;

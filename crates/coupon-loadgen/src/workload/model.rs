@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use coupon_core::RoomCounts;
 use serde::{Deserialize, Serialize};
 
 use super::shape::Profile;
@@ -52,6 +53,12 @@ pub struct Catalogue {
     pub hot_rooms: u64,
     /// Each room has so many coupons.
     pub coupons_per_room: u64,
+}
+
+impl From<&Catalogue> for RoomCounts {
+    fn from(catalogue: &Catalogue) -> Self {
+        Self { all: catalogue.rooms, hot: catalogue.hot_rooms }
+    }
 }
 
 impl Default for Catalogue {

@@ -8,13 +8,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use coupon_audit::{Claims, Scope};
 use coupon_cli::terminal;
+use coupon_lab::Running;
 use coupon_lab::acks;
-use coupon_lab::{Running, Spec};
 use coupon_loadgen::http::{Target, get_json};
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
 use coupon_loadgen::workload::{Catalogue, Workload};
 use coupon_report::model::Figure;
 use coupon_service::api::AdminStats;
+use coupon_strategies::Spec;
 use seeder::SeedOptions;
 
 use super::sample::{Expected, Sample};

@@ -76,9 +76,9 @@ fn strategies(shards: NonZeroU16) -> Result<[Arc<dyn ShardingStrategy>; 3]> {
     let starts: Vec<String> = (0..RANGES).map(|range| (range * WIDTH + 1).to_string()).collect();
     let boundaries = format!("range.boundaries=[{}]", starts.join(","));
     Ok([
-        seeder::strategy("hash", shards, &[])?,
-        seeder::strategy("range-time", shards, &[])?,
-        seeder::strategy("range-room", shards, &[boundaries])?,
+        coupon_strategies::strategy("hash", shards, &[])?,
+        coupon_strategies::strategy("range-time", shards, &[])?,
+        coupon_strategies::strategy("range-room", shards, &[boundaries])?,
     ])
 }
 

@@ -3,8 +3,9 @@
 use std::num::NonZeroU16;
 
 use anyhow::Result;
-use coupon_lab::{Running, Spec};
+use coupon_lab::Running;
 use coupon_loadgen::workload::Catalogue;
+use coupon_strategies::Spec;
 use seeder::SeedOptions;
 
 use crate::context::{Context, Store};

@@ -4,11 +4,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use coupon_core::{TableId, Timestamp, schema};
-use coupon_lab::{Running, Service, Spec};
+use coupon_lab::{Running, Service};
 use coupon_loadgen::http::{Target as Address, get_json};
 use coupon_loadgen::load::{Arrivals, LoadSpec, run_load};
 use coupon_loadgen::workload::{Catalogue, Workload};
 use coupon_service::api::{AdminStats, GlobalStatistics};
+use coupon_strategies::Spec;
 use seeder::SeedOptions;
 
 use super::super::client::Client;

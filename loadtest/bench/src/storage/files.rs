@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use coupon_core::{ShardingStrategy, TableId};
-use coupon_lab::{Spec, forget_folder, register_folder};
+use coupon_lab::{forget_folder, register_folder};
 use coupon_loadgen::workload::Catalogue;
 use coupon_measure::Turns;
+use coupon_strategies::Spec;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 use seeder::{SeedOptions, Silent};

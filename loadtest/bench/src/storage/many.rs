@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use coupon_lab::{Running, Spec};
+use coupon_lab::Running;
 use coupon_loadgen::workload::Catalogue;
+use coupon_strategies::Spec;
 use seeder::SeedOptions;
 
 use super::super::context::{Context, SHARDS, Store};

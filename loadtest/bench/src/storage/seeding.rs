@@ -2,8 +2,9 @@
 
 use anyhow::{Context as _, Result};
 use coupon_core::TableId;
-use coupon_lab::{Running, Spec};
+use coupon_lab::Running;
 use coupon_loadgen::workload::Catalogue;
+use coupon_strategies::Spec;
 use seeder::SeedOptions;
 
 use super::super::context::{Context, HISTORY, SHARDS, Store};

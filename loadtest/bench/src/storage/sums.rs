@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use coupon_lab::Spec;
 use coupon_loadgen::http::Target as Address;
 use coupon_loadgen::load::{Arrivals, LoadSpec, run_load};
 use coupon_loadgen::workload::{Catalogue, Workload};
 use coupon_measure::Turns;
+use coupon_strategies::Spec;
 use hdrhistogram::Histogram;
 use seeder::SeedOptions;
 

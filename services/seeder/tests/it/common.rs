@@ -14,7 +14,7 @@ pub(crate) fn now() -> Timestamp {
 }
 
 pub(crate) fn strategy(name: &str) -> Arc<dyn ShardingStrategy> {
-    seeder::strategy(name, NonZeroU16::new(4).unwrap(), &[]).unwrap()
+    coupon_strategies::strategy(name, NonZeroU16::new(4).unwrap(), &[]).unwrap()
 }
 
 pub(crate) fn small(history: u64) -> SeedOptions {

@@ -22,7 +22,7 @@ pub(crate) fn now() -> Timestamp {
 }
 
 pub(crate) fn strategy_over(name: &str, shards: u16) -> Arc<dyn ShardingStrategy> {
-    seeder::strategy(name, NonZeroU16::new(shards).unwrap(), &[]).unwrap()
+    coupon_strategies::strategy(name, NonZeroU16::new(shards).unwrap(), &[]).unwrap()
 }
 
 pub(crate) fn strategy(name: &str) -> Arc<dyn ShardingStrategy> {

@@ -10,10 +10,10 @@ use anyhow::{Context, Result, ensure};
 use coupon_audit::{AuditReport, Data, Scope, Start};
 use coupon_core::ShardingStrategy;
 use coupon_loadgen::http::{Target, get_json, post_json};
+use coupon_seeding::SeedOptions;
 use coupon_service::api::{AdminStats, Drained};
 use coupon_store::settings::ServersSettings;
 use coupon_strategies::{Spec, strategy_of_layout};
-use seeder::SeedOptions;
 use tempfile::TempDir;
 
 use super::launch::{Launch, target};
@@ -288,7 +288,7 @@ fn home(spec: &Spec, setup: &Setup, strategy: &dyn ShardingStrategy, folder: &Fo
     let mut arguments = arguments(spec, setup);
     let Some(site) = &setup.site else {
         let data = folder.path().join("data");
-        seeder::seed(&data, strategy, &setup.seed, false, &mut seeder::Silent)?;
+        coupon_seeding::seed(&data, strategy, &setup.seed, false, &mut coupon_seeding::Silent)?;
         arguments.extend(["--data".to_owned(), data.to_string_lossy().into_owned()]);
         // Whatever the environment says, which the service shares.
         arguments.extend(["--set", "backend=embedded"].map(str::to_owned));

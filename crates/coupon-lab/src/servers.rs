@@ -9,12 +9,12 @@ use anyhow::{Context, Result};
 use coupon_audit::{Addresses, Data, Servers};
 use coupon_core::ShardingStrategy;
 use coupon_measure::Figure;
+use coupon_seeding::SeedOptions;
 use coupon_stack::{Options, Server, Stack};
 use coupon_store::servers::cluster::Cluster;
 use coupon_store::servers::wipe::wipe;
 use coupon_store::settings::{ServerUrl, ServersSettings, Sources};
 use deadpool_redis::redis;
-use seeder::SeedOptions;
 
 use super::rabbitmq_version;
 use super::server_process::{self, Pid};
@@ -126,7 +126,13 @@ impl Site {
     ) -> Result<()> {
         // Its services went with that run, however it ended.
         self.wipe(namespace, strategy)?;
-        seeder::seed_servers(&self.of(namespace), strategy, options, false, &mut seeder::Silent)?;
+        coupon_seeding::seed_servers(
+            &self.of(namespace),
+            strategy,
+            options,
+            false,
+            &mut coupon_seeding::Silent,
+        )?;
         Ok(())
     }
 
@@ -249,8 +255,9 @@ pub(super) fn namespace(contestant: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use coupon_strategies::REGISTER;
+
+    use super::*;
 
     fn given(shards: &str) -> Site {
         let flags =

@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result};
 use coupon_cli::terminal;
 use coupon_lab::{Running, Setup, Site};
 use coupon_loadgen::workload::Catalogue;
+use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
-use seeder::SeedOptions;
 /// The shards of every service that is measured, unless a section is about their number.
 pub const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
 /// Results in the data sets of [`Context::history`].

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use coupon_core::ShardingStrategy;
 use coupon_loadgen::workload::Catalogue;
+use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
 use mysql_async::prelude::Queryable as _;
-use seeder::SeedOptions;
 
 use super::casting::Casting;
 use super::service::{Process, Subject};

@@ -13,8 +13,8 @@ use coupon_loadgen::http::Target;
 use coupon_loadgen::load::LoadSpec;
 use coupon_loadgen::workload::Catalogue;
 use coupon_report::require::Scope;
+use coupon_seeding::SeedOptions;
 use coupon_strategies::{REGISTER, Spec};
-use seeder::SeedOptions;
 
 use super::arguments;
 use super::arguments::BEYOND_LIMIT;

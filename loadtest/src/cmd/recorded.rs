@@ -11,8 +11,8 @@ use coupon_lab::all_different;
 use coupon_loadgen::load::{Arrivals, LoadSpec};
 use coupon_loadgen::workload::{Catalogue, Requests, Trace, Workload};
 use coupon_measure::format::count;
+use coupon_seeding::SeedOptions;
 use coupon_strategies::{Fit, Spec};
-use seeder::SeedOptions;
 
 use super::arguments;
 use super::servers::BackendArgs;

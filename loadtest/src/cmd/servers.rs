@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use coupon_cli::duration::parse_duration;
 use coupon_lab::Setup;
+use coupon_seeding::SeedOptions;
 use coupon_store::settings::{ServersSettings, Sources, shown};
-use seeder::SeedOptions;
 
 use super::arguments::Backend;
 use crate::compare::Wanted;

@@ -9,8 +9,8 @@ use coupon_cli::output::Output;
 use coupon_cli::terminal;
 use coupon_lab::{Running, Setup, stop_services_on_interrupt};
 use coupon_loadgen::workload::Catalogue;
+use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
-use seeder::SeedOptions;
 
 use super::arguments;
 use crate::vertical::{Options, measure};

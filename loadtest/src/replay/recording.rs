@@ -6,7 +6,7 @@ use std::sync::Arc;
 use coupon_core::{RoomId, RowKey, TimeRange, Timestamp, UserId};
 use coupon_loadgen::workload::{Endpoint, Request};
 use coupon_measure::random::Random;
-use seeder::SeedOptions;
+use coupon_seeding::SeedOptions;
 
 use super::LeftOut;
 use super::ids::{Seen, Sorted};

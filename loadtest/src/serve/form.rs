@@ -11,8 +11,8 @@ use std::time::Duration;
 use coupon_lab::{Setup, all_different};
 use coupon_loadgen::load::{Arrivals, LoadSpec};
 use coupon_loadgen::workload::{Requests, Scenario, Workload};
+use coupon_seeding::SeedOptions;
 use coupon_strategies::{REGISTER, Spec};
-use seeder::SeedOptions;
 use serde::Serialize;
 use serde_json::{Map, Value};
 

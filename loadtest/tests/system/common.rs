@@ -11,9 +11,9 @@ use coupon_lab::Service;
 use coupon_loadgen::http::{Target, post_json};
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
 use coupon_loadgen::workload::{Catalogue, Workload};
+use coupon_seeding::SeedOptions;
 use coupon_service::api::Drained;
 use coupon_strategies::{REGISTER, Spec};
-use seeder::SeedOptions;
 
 const CATALOGUE: Catalogue = Catalogue { users: 20_000, rooms: 20, hot_rooms: 2, coupons_per_room: 5 };
 
@@ -40,7 +40,8 @@ impl Site {
             ..SeedOptions::default()
         };
         let data = dir.path().join("data");
-        seeder::seed(&data, &*spec.strategy().unwrap(), &options, false, &mut seeder::Silent).unwrap();
+        coupon_seeding::seed(&data, &*spec.strategy().unwrap(), &options, false, &mut coupon_seeding::Silent)
+            .unwrap();
         let since = Data::Folder(data).newest_result().unwrap();
         Self { spec, dir, claims: Claims::default(), since, more: Vec::new(), starts: 0 }
     }

@@ -1,30 +1,428 @@
-//! Fills data folders, or the databases of servers, with a catalogue and with past results, each placed by the strategy chosen.
-//!
-//! The same options give the same rows for every strategy, so that what differs between two data sets is only
-//! where the rows live. A third strategy's crate gets its own seeder by [`main_for`].
+//! The command line of this seeder, and of any third strategy's.
 
-mod archive;
-mod catalogue;
-mod cli;
-mod clock;
-mod details;
-mod history;
-mod options;
-mod progress;
-mod random;
-mod rebuild;
-mod report;
-mod seed;
-mod sink;
-mod verify;
-mod whose;
-mod words;
+mod books;
+mod storage;
 
-pub use archive::{ArchiveReport, archive, archive_servers};
-pub use cli::{main, main_for};
-pub use options::{OptionError, SeedOptions};
-pub use progress::{Progress, Silent, on_stderr};
-pub use rebuild::rebuild_servers;
-pub use report::SeedReport;
-pub use seed::{seed, seed_servers};
-pub use verify::verify_servers;
+use std::io::{self, Write};
+use std::num::NonZeroU16;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use coupon_cli::numbers::count;
+use coupon_cli::{Pages, heard, plain};
+use coupon_core::{Day, ShardingStrategy, Timestamp};
+use coupon_seeding::{
+    SeedOptions, archive, archive_servers, now, on_stderr, seed, seed_servers, verify_servers,
+};
+use coupon_store::settings::{BackendKind, Sources, StorageSettings, shown};
+use coupon_strategies::REGISTER;
+
+use self::books::Bookkeeping;
+use self::storage::Storage;
+
+/// Runs the seeder of this workspace's strategies.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    ending(match &cli.command {
+        Some(Command::Archive { strategy, archive }) => archive.run(|sources, shards| match strategy {
+            Some(name) => Ok(Some(REGISTER.family(name)?.configured(shards, sources)?)),
+            None => Ok(None),
+        }),
+        Some(Command::Verify { strategy, storage }) => return verified(storage, strategy.as_deref()),
+        Some(Command::Books { strategy, books }) => return books.run(strategy.as_deref()),
+        Some(Command::Pages(pages)) => described(pages, Cli::command()),
+        None => cli.seed(),
+    })
+}
+
+fn described(pages: &Pages, command: clap::Command) -> Result<()> {
+    pages.show(command).context("cannot write the page")
+}
+
+/// What `verify` ends with when it could not find out: as for diff, 1 is kept for a difference.
+const COULD_NOT_ASK: u8 = 2;
+
+/// Prints how gate and shards differ, and ends with 1 when they do.
+fn verified(storage: &Storage, strategy: Option<&str>) -> ExitCode {
+    match compared(storage, strategy) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => {
+            complain(&"gate and shards differ");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            complain(&format_args!("{error:#}"));
+            ExitCode::from(COULD_NOT_ASK)
+        }
+    }
+}
+
+/// Prints how gate and shards differ, and counts the differences.
+fn compared(storage: &Storage, strategy: Option<&str>) -> Result<usize> {
+    let (settings, _) = storage.read()?;
+    ensure!(
+        settings.backend == BackendKind::Servers,
+        "verify needs --backend servers: on files the gate lives in the service alone; loadtest audit reads them"
+    );
+    let found = verify_servers(&settings.servers, strategy, now())?;
+    say(&found)?;
+    Ok(found.count())
+}
+
+/// Runs the seeder of one strategy, with the same flags but those that choose one.
+///
+/// ```no_run
+/// # use std::process::ExitCode;
+/// fn main() -> ExitCode {
+///     seeder::main_for("jump", |shards| coupon_strategies::strategy("hash", shards, &[]))
+/// }
+/// ```
+pub fn main_for(
+    name: &str,
+    strategy: impl FnOnce(NonZeroU16) -> Result<Arc<dyn ShardingStrategy>>,
+) -> ExitCode {
+    let OneCli { sizes, storage, command } = OneCli::parse();
+    let strategy = |sources: Sources, shards| {
+        if let Some(set) = sources.flags.first() {
+            bail!("--set {}: this strategy has no settings; others begin with servers.", shown(set));
+        }
+        strategy(shards)
+    };
+    ending(match command {
+        Some(OneCommand::Archive(archive)) => {
+            archive.run(|sources, shards| strategy(sources, shards).map(Some))
+        }
+        Some(OneCommand::Verify(storage)) => return verified(&storage, Some(name)),
+        Some(OneCommand::Books(books)) => return books.run(Some(name)),
+        Some(OneCommand::Pages(pages)) => described(&pages, OneCli::command()),
+        None => storage.read().and_then(|(settings, sources)| {
+            sizes.seed(name, &*strategy(sources, settings.shards)?, &settings)
+        }),
+    })
+}
+
+fn ending(outcome: Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format_args!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn complain(error: &dyn std::fmt::Display) {
+    // There is nowhere left to complain about stderr.
+    let _ = writeln!(io::stderr(), "error: {}", plain::lines(&error.to_string()));
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  seeder --strategy hash --history 1000000
+      data/hash, for hash-svc
+  seeder --strategy range-room --set range.boundaries=[1,2,3,4,5,6,38,70]
+      hot rooms in ranges of their own
+  seeder --strategy hash --reset --stock 20
+      what is there is replaced, by coupons that sell out
+  seeder --strategy hash --config data/stack/servers.toml
+      the databases of a service that has this file
+  seeder archive --data data/range-time --before 2026-11-12
+      retire what is older
+
+A service looks for its data where the seeder puts it, and must have the same strategy settings and --shards.";
+
+/// Fills a data folder, or the databases of servers, with users, rooms and coupons, and with past results placed by a
+/// sharding strategy.
+///
+/// Where data lives is set as for the services: by the defaults in the binary, then --config, then the environment
+/// (COUPON__BACKEND=servers, COUPON__SERVERS__MAIN=mysql://…), then --set, then the other flags.
+#[derive(Debug, Parser)]
+#[command(
+    name = "seeder",
+    version,
+    subcommand_negates_reqs = true,
+    args_conflicts_with_subcommands = true,
+    after_help = EXAMPLES
+)]
+struct Cli {
+    /// Where results live.
+    #[arg(long, required = true, value_parser = strategies())]
+    strategy: Option<String>,
+    #[command(flatten)]
+    sizes: Sizes,
+    #[command(flatten)]
+    storage: Storage,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+impl Cli {
+    fn seed(&self) -> Result<()> {
+        let name = self.strategy.as_deref().context("--strategy is missing")?;
+        let family = REGISTER.family(name)?;
+        if let (Some(asked), Some(its)) = (self.storage.shards, family.shards) {
+            ensure!(asked == its, "--shards: the strategy {name} has {its}, not {asked}; leave it out");
+        }
+        let (settings, sources) = self.storage.read()?;
+        let strategy = family.configured(settings.shards, sources)?;
+        self.sizes.seed(name, &*strategy, &settings)
+    }
+}
+
+/// The names of all strategies, with the place of a result by each.
+fn strategies() -> PossibleValuesParser {
+    REGISTER.families.iter().map(|family| PossibleValue::new(family.name).help(family.place)).into()
+}
+
+/// Fills a data folder, or the databases of servers, with users, rooms and coupons, and with past results placed by this
+/// sharding strategy.
+///
+/// Where data lives is set as for the services: by the defaults in the binary, then --config, then the environment
+/// (COUPON__BACKEND=servers, COUPON__SERVERS__MAIN=mysql://…), then --set, then the other flags.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct OneCli {
+    #[command(flatten)]
+    sizes: Sizes,
+    #[command(flatten)]
+    storage: Storage,
+    #[command(subcommand)]
+    command: Option<OneCommand>,
+}
+
+#[derive(Debug, Args)]
+struct Sizes {
+    /// Users, with ids from 1: 100k, 1e5, 100_000 and 100000 are the same, here and for every other count.
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = count::<u64>)]
+    users: u64,
+    /// Rooms, with ids from 1.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = count::<u64>)]
+    rooms: u64,
+    /// How many of the rooms, the first ones, are hot [default: 5, or all where there are fewer]
+    #[arg(long, value_name = "N", value_parser = count::<u64>)]
+    hot_rooms: Option<u64>,
+    /// Coupons on offer in each room.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = count::<u64>)]
+    coupons_per_room: u64,
+    /// How many of each coupon on offer there are [default: drawn at random, more in hot rooms]
+    #[arg(long, value_name = "N", value_parser = count::<u32>)]
+    stock: Option<u32>,
+    /// Past results, of coupons that have ended.
+    #[arg(long, value_name = "ROWS", default_value_t = 0, value_parser = count::<u64>)]
+    history: u64,
+    /// Over how many whole days before --as-of they spread.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = count::<u64>)]
+    days: u64,
+    /// The same seed gives the same data, whatever the strategy.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// The day or moment (UTC) that the data is made for [default: now]
+    #[arg(long, value_name = "DATE", value_parser = moment)]
+    as_of: Option<Timestamp>,
+    /// Replace the data that is there; on servers, its keys in Redis and its queues in RabbitMQ go with it.
+    #[arg(long)]
+    reset: bool,
+}
+
+impl Sizes {
+    fn hot_rooms(&self) -> u64 {
+        self.hot_rooms.unwrap_or_else(|| SeedOptions::default().hot_rooms.min(self.rooms))
+    }
+
+    fn seed(&self, name: &str, strategy: &dyn ShardingStrategy, settings: &StorageSettings) -> Result<()> {
+        let options = SeedOptions {
+            users: self.users,
+            rooms: self.rooms,
+            hot_rooms: self.hot_rooms(),
+            coupons_per_room: self.coupons_per_room,
+            coupon_rooms: None,
+            stock: self.stock,
+            history: self.history,
+            days: self.days,
+            seed: self.seed,
+            as_of: self.as_of.unwrap_or_else(now),
+        };
+        let (progress, reset) = (&mut *on_stderr(), self.reset);
+        say(&match settings.backend {
+            BackendKind::Embedded => {
+                let set = &settings.embedded.data;
+                let dir = if set.as_os_str().is_empty() { &Path::new("data").join(name) } else { set };
+                seed(dir, strategy, &options, reset, progress)?
+            }
+            BackendKind::Servers => seed_servers(&settings.servers, strategy, &options, reset, progress)?,
+        })
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Retire the results of old days: drops tables that hold nothing else, and deletes rows from the others.
+    ///
+    /// On servers, services may be running meanwhile; which databases are meant is said by servers.namespace, or, without
+    /// it, by --strategy.
+    Archive {
+        /// On servers: whose databases, unless servers.namespace says so.
+        #[arg(long, value_parser = strategies())]
+        strategy: Option<String>,
+        #[command(flatten)]
+        archive: Retirement,
+    },
+    /// Hold the gate against what the shards store, and print the differences. Exits with 1 when there are some, and
+    /// with 2 when it could not find out.
+    ///
+    /// On servers alone, and read-only; services may be running meanwhile. Which databases are meant is said by
+    /// servers.namespace, or, without it, by --strategy.
+    Verify {
+        /// Whose databases, unless servers.namespace says so.
+        #[arg(long, value_parser = strategies())]
+        strategy: Option<String>,
+        #[command(flatten)]
+        storage: Storage,
+    },
+    /// Hold main's books against the shards' rows, and make them anew where main was put back to an earlier state. Exits
+    /// with 1 when they differ and were not mended, and with 2 when it could not find out.
+    ///
+    /// On servers alone; services may be running meanwhile. Which databases are meant is said by
+    /// servers.namespace, or, without it, by --strategy.
+    Books {
+        /// Whose databases, unless servers.namespace says so.
+        #[arg(long, value_parser = strategies())]
+        strategy: Option<String>,
+        #[command(flatten)]
+        books: Bookkeeping,
+    },
+    #[command(flatten)]
+    Pages(Pages),
+}
+
+#[derive(Debug, Subcommand)]
+enum OneCommand {
+    /// Retire the results of old days: drops tables that hold nothing else, and deletes rows from the others.
+    ///
+    /// On servers, services may be running meanwhile.
+    Archive(Retirement),
+    /// Hold the gate against what the shards store, and print the differences. Exits with 1 when there are some, and
+    /// with 2 when it could not find out.
+    ///
+    /// On servers alone, and read-only; services may be running meanwhile.
+    Verify(Storage),
+    /// Hold main's books against the shards' rows, and make them anew where main was put back to an earlier state. Exits
+    /// with 1 when they differ and were not mended, and with 2 when it could not find out.
+    ///
+    /// On servers alone; services may be running meanwhile.
+    Books(Bookkeeping),
+    #[command(flatten)]
+    Pages(Pages),
+}
+
+#[derive(Debug, Args)]
+struct Retirement {
+    /// The first day (UTC) to keep.
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    before: Day,
+    #[command(flatten)]
+    storage: Storage,
+}
+
+impl Retirement {
+    /// `strategy` makes the strategy whose databases are meant, if it is known.
+    fn run(
+        &self,
+        strategy: impl FnOnce(Sources, NonZeroU16) -> Result<Option<Arc<dyn ShardingStrategy>>>,
+    ) -> Result<()> {
+        let (settings, sources) = self.storage.read()?;
+        let (before, progress) = (self.before, &mut *on_stderr());
+        say(&match settings.backend {
+            BackendKind::Embedded => {
+                let dir = &settings.embedded.data;
+                ensure!(
+                    !dir.as_os_str().is_empty(),
+                    "--data is missing: give the folder, whatever its strategy"
+                );
+                archive(dir, before, now(), progress)?
+            }
+            BackendKind::Servers => {
+                let strategy = strategy(sources, settings.shards)?;
+                let name = strategy.as_ref().map(|strategy| strategy.name());
+                archive_servers(&settings.servers, name, before, now(), progress)?
+            }
+        })
+    }
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    let day = text.parse::<Day>().map(Day::start);
+    day.or_else(|_| text.parse())
+        .map_err(|_| "give a day or a time, for example 2026-11-22 or 2026-11-22T15:00:00Z".to_owned())
+}
+
+fn day(text: &str) -> Result<Day, String> {
+    text.parse().map_err(|_| "give a day, for example 2026-11-22".to_owned())
+}
+
+fn say(report: &dyn std::fmt::Display) -> Result<()> {
+    heard(writeln!(io::stdout().lock(), "{}", plain::lines(&report.to_string())))
+        .context("cannot write to stdout")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+        OneCli::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_options() {
+        let cli = Cli::try_parse_from(["seeder", "--strategy", "hash"]).unwrap();
+        let (sizes, options) = (&cli.sizes, SeedOptions::default());
+        assert_eq!(
+            (sizes.users, sizes.rooms, sizes.hot_rooms()),
+            (options.users, options.rooms, options.hot_rooms)
+        );
+        assert_eq!((sizes.coupons_per_room, sizes.days), (options.coupons_per_room, options.days));
+        assert_eq!((sizes.history, sizes.seed), (options.history, options.seed));
+    }
+
+    #[test]
+    fn where_there_are_few_rooms_all_of_them_are_hot_unless_it_is_said() {
+        let hot = |flags: &[&str]| {
+            let all =
+                ["seeder", "--strategy", "hash", "--rooms", "2"].into_iter().chain(flags.iter().copied());
+            Cli::try_parse_from(all).unwrap().sizes.hot_rooms()
+        };
+        assert_eq!((hot(&[]), hot(&["--hot-rooms", "1"]), hot(&["--hot-rooms", "5"])), (2, 1, 5));
+    }
+
+    #[test]
+    fn counts_are_written_as_everywhere() {
+        let cli =
+            Cli::try_parse_from(["seeder", "--strategy", "hash", "--history", "100k", "--users", "1e5"]);
+        let sizes = cli.unwrap().sizes;
+        assert_eq!((sizes.history, sizes.users), (100_000, 100_000));
+    }
+
+    #[test]
+    fn archive_needs_no_strategy_and_seeding_does() {
+        assert!(Cli::try_parse_from(["seeder", "archive", "--data", "d", "--before", "2026-11-22"]).is_ok());
+        assert!(Cli::try_parse_from(["seeder", "--users", "5"]).is_err());
+        assert!(Cli::try_parse_from(["seeder", "--strategy", "luck"]).is_err());
+    }
+
+    #[test]
+    fn a_day_is_a_moment() {
+        assert_eq!(moment("2026-11-22").unwrap().to_string(), "2026-11-22T00:00:00.000Z");
+        assert_eq!(moment("2026-11-22T15:00:00Z").unwrap().to_string(), "2026-11-22T15:00:00.000Z");
+        assert!(moment("tomorrow").is_err());
+    }
+}

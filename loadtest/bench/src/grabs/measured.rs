@@ -14,9 +14,9 @@ use coupon_loadgen::http::{Target, get_json};
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
 use coupon_loadgen::workload::{Catalogue, Workload};
 use coupon_report::model::Figure;
+use coupon_seeding::SeedOptions;
 use coupon_service::api::AdminStats;
 use coupon_strategies::Spec;
-use seeder::SeedOptions;
 
 use super::sample::{Expected, Sample};
 use crate::context::{Context, SHARDS, Store};

@@ -5,8 +5,8 @@ use std::num::NonZeroU16;
 use anyhow::Result;
 use coupon_lab::Running;
 use coupon_loadgen::workload::Catalogue;
+use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
-use seeder::SeedOptions;
 
 use crate::context::{Context, Store};
 use crate::grabs::{Kind, Measured, PLENTY, What};

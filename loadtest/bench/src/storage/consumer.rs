@@ -8,9 +8,9 @@ use coupon_lab::{Running, Service};
 use coupon_loadgen::http::{Target as Address, get_json};
 use coupon_loadgen::load::{Arrivals, LoadSpec, run_load};
 use coupon_loadgen::workload::{Catalogue, Workload};
+use coupon_seeding::SeedOptions;
 use coupon_service::api::{AdminStats, GlobalStatistics};
 use coupon_strategies::Spec;
-use seeder::SeedOptions;
 
 use super::super::client::Client;
 use super::super::context::{Context, SHARDS, Store};

@@ -9,10 +9,10 @@ use coupon_core::{ShardingStrategy, TableId};
 use coupon_lab::{forget_folder, register_folder};
 use coupon_loadgen::workload::Catalogue;
 use coupon_measure::Turns;
+use coupon_seeding::{SeedOptions, Silent};
 use coupon_strategies::Spec;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
-use seeder::{SeedOptions, Silent};
 use tempfile::TempDir;
 
 use super::super::context::{Context, HISTORY, SHARDS};
@@ -113,7 +113,7 @@ impl Drop for Folder {
 /// Says how many seconds it took.
 fn seed(folder: &Folder, strategy: &dyn ShardingStrategy, options: &SeedOptions) -> Result<f64> {
     let began = Instant::now();
-    seeder::seed(&folder.path().join("data"), strategy, options, false, &mut Silent)?;
+    coupon_seeding::seed(&folder.path().join("data"), strategy, options, false, &mut Silent)?;
     Ok(began.elapsed().as_secs_f64())
 }
 

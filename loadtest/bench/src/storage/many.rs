@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use coupon_lab::Running;
 use coupon_loadgen::workload::Catalogue;
+use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
-use seeder::SeedOptions;
 
 use super::super::context::{Context, SHARDS, Store};
 use super::super::disk;

@@ -4,8 +4,8 @@ use anyhow::{Context as _, Result};
 use coupon_core::TableId;
 use coupon_lab::Running;
 use coupon_loadgen::workload::Catalogue;
+use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
-use seeder::SeedOptions;
 
 use super::super::context::{Context, HISTORY, SHARDS, Store};
 use super::super::model::{Claim, Figure, Findings, Row, Target};

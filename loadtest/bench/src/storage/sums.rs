@@ -7,9 +7,9 @@ use coupon_loadgen::http::Target as Address;
 use coupon_loadgen::load::{Arrivals, LoadSpec, run_load};
 use coupon_loadgen::workload::{Catalogue, Workload};
 use coupon_measure::Turns;
+use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
 use hdrhistogram::Histogram;
-use seeder::SeedOptions;
 
 use super::super::client::Client;
 use super::super::context::{Context, HISTORY, SHARDS, Store};

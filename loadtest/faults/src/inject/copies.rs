@@ -177,7 +177,7 @@ fn opened_after(scene: &Scene<'_>, last: &[i64]) -> Result<Vec<i64>> {
 fn books(scene: &Scene<'_>, subject: &Subject, mend: bool) -> Result<Rebuilt> {
     let settings = scene.stage.site.of(&subject.namespace);
     let now = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
-    seeder::rebuild_servers(&settings, None, mend, now).context("seeder books")
+    coupon_seeding::rebuild_servers(&settings, None, mend, now).context("seeder books")
 }
 
 fn positions(rebuilt: &Rebuilt) -> Vec<(u16, i64)> {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use coupon_core::Timestamp;
-use seeder::{SeedOptions, Silent};
+use coupon_seeding::{SeedOptions, Silent};
 
 use crate::proof::Proof;
 use crate::scene::Scene;
@@ -21,12 +21,12 @@ pub(crate) fn archived_and_reset(scene: &Scene<'_>) -> Result<Proof> {
 fn archive_and_reset(scene: &Scene<'_>, subject: &Subject) -> Result<(bool, String)> {
     let settings = scene.stage.site.of(&subject.namespace);
     let now = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
-    let archived = seeder::archive_servers(&settings, None, now.day(), now, &mut Silent);
+    let archived = coupon_seeding::archive_servers(&settings, None, now.day(), now, &mut Silent);
     let archived = archived.context("seeder archive")?;
     let retired = archived.rows_dropped + archived.rows_deleted;
     let options =
         SeedOptions { users: 1, rooms: 1, hot_rooms: 1, coupons_per_room: 1, ..SeedOptions::default() };
-    let reset = seeder::seed_servers(&settings, &*subject.strategy, &options, true, &mut Silent);
+    let reset = coupon_seeding::seed_servers(&settings, &*subject.strategy, &options, true, &mut Silent);
     let said = reset.map_or_else(|error| format!("{error:#}"), |_| "the data is gone".to_owned());
     let refused = said.contains("services are at work on data set");
     scene.expect(refused, format!("{}: --reset beside running services: {said}", subject.name));

@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
-use crate::common::{Row, assert_books_balance, main_db, now, number, rows, seed, shard_db, small, tables};
 use coupon_core::{Day, Timestamp};
-use seeder::{ArchiveReport, Silent};
+use coupon_seeding::{ArchiveReport, Silent};
+
+use crate::common::{Row, assert_books_balance, main_db, now, number, rows, seed, shard_db, small, tables};
 
 fn day(text: &str) -> Day {
     text.parse().unwrap()
 }
 
 fn archive(dir: &Path, before: &str) -> anyhow::Result<ArchiveReport> {
-    seeder::archive(dir, day(before), now(), &mut Silent)
+    coupon_seeding::archive(dir, day(before), now(), &mut Silent)
 }
 
 /// Rows of that day or later, which must be what is left.

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use coupon_core::{Placement, RoomId, RowKey, ShardId, ShardingStrategy, TableId, Timestamp, UserId};
+use coupon_seeding::{SeedOptions, SeedReport, Silent};
 use rusqlite::Connection;
-use seeder::{SeedOptions, SeedReport, Silent};
 
 pub(crate) fn now() -> Timestamp {
     "2026-11-22T15:00:00Z".parse().unwrap()
@@ -22,7 +22,7 @@ pub(crate) fn small(history: u64) -> SeedOptions {
 }
 
 pub(crate) fn seed(dir: &Path, name: &str, options: &SeedOptions) -> SeedReport {
-    seeder::seed(dir, &*strategy(name), options, false, &mut Silent).unwrap()
+    coupon_seeding::seed(dir, &*strategy(name), options, false, &mut Silent).unwrap()
 }
 
 pub(crate) fn main_db(dir: &Path) -> Connection {

@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 
-use crate::common::{
-    assert_books_balance, main_db, now, number, rows, seed, shard_db, small, strategy, tables,
-};
+use coupon_seeding::{SeedOptions, Silent};
 use coupon_store::embedded::folder::{Folder, FolderError};
 use coupon_strategies::REGISTER;
 use rusqlite::types::Value;
-use seeder::{SeedOptions, Silent};
+
+use crate::common::{
+    assert_books_balance, main_db, now, number, rows, seed, shard_db, small, strategy, tables,
+};
 
 /// Everything a table holds, row by row.
 fn dump(db: &rusqlite::Connection, table: &str) -> Vec<Vec<Value>> {
@@ -113,7 +114,8 @@ fn a_seeded_folder_opens_only_as_what_it_is() {
 fn data_is_replaced_only_when_told_to() {
     let dir = tempfile::tempdir().unwrap();
     let before = seed(dir.path(), "hash", &small(100)).dataset;
-    let seed = |reset| seeder::seed(dir.path(), &*strategy("range-time"), &small(50), reset, &mut Silent);
+    let seed =
+        |reset| coupon_seeding::seed(dir.path(), &*strategy("range-time"), &small(50), reset, &mut Silent);
     let error = seed(false).unwrap_err().to_string();
     assert!(error.contains("--reset"), "{error}");
     assert_eq!(rows(dir.path(), 4).len(), 100);
@@ -127,7 +129,8 @@ fn impossible_options_leave_the_folder_alone() {
     let dir = tempfile::tempdir().unwrap();
     seed(dir.path(), "hash", &small(10));
     let impossible = SeedOptions { hot_rooms: 101, ..small(0) };
-    let error = seeder::seed(dir.path(), &*strategy("hash"), &impossible, true, &mut Silent).unwrap_err();
+    let error =
+        coupon_seeding::seed(dir.path(), &*strategy("hash"), &impossible, true, &mut Silent).unwrap_err();
     assert!(error.to_string().contains("--hot-rooms"), "{error}");
     assert_eq!(rows(dir.path(), 4).len(), 10);
 }

@@ -1,13 +1,13 @@
 //! Retires old results and checks that the books still balance.
 
 use coupon_core::{Day, ResultId};
-use seeder::{ArchiveReport, Silent};
+use coupon_seeding::{ArchiveReport, Silent};
 
 use crate::common::{Place, integer, now, small};
 
 fn archive(place: &Place, before: &str) -> anyhow::Result<ArchiveReport> {
     let before: Day = before.parse().unwrap();
-    seeder::archive_servers(&place.settings, None, before, now(), &mut Silent)
+    coupon_seeding::archive_servers(&place.settings, None, before, now(), &mut Silent)
 }
 
 /// How many rows are of that day or later, which must be what is left.

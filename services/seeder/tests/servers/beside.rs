@@ -9,11 +9,11 @@ use std::thread::JoinHandle;
 
 use actix_web::dev::ServerHandle;
 use coupon_core::{Day, Timestamp};
+use coupon_seeding::{SeedOptions, Silent};
 use coupon_service::app::Application;
 use coupon_store::clock::Clock;
 use coupon_store::settings::NoSettings;
 use coupon_store::settings::Sources;
-use seeder::{SeedOptions, Silent};
 
 use crate::common::{Place, small, strategy};
 
@@ -99,9 +99,9 @@ fn seeded(namespace: &str, name: &str) -> Place {
 }
 
 /// Retires what is older than today, or than tomorrow.
-fn archive(place: &Place, before: impl FnOnce(Day) -> Day) -> anyhow::Result<seeder::ArchiveReport> {
+fn archive(place: &Place, before: impl FnOnce(Day) -> Day) -> anyhow::Result<coupon_seeding::ArchiveReport> {
     let now: Timestamp = Clock::system().now();
-    seeder::archive_servers(&place.settings, None, before(now.day()), now, &mut Silent)
+    coupon_seeding::archive_servers(&place.settings, None, before(now.day()), now, &mut Silent)
 }
 
 /// The ids that are stored of a coupon.

@@ -1,14 +1,13 @@
 //! Main put back to an earlier state, and its books made anew from the shards' rows.
 
 use coupon_store::servers::rebuild::Rebuilt;
-
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts, TxOpts};
 
 use crate::common::{Place, block_on, integer, now, small};
 
 fn books(place: &Place, mend: bool) -> anyhow::Result<Rebuilt> {
-    seeder::rebuild_servers(&place.settings, None, mend, now())
+    coupon_seeding::rebuild_servers(&place.settings, None, mend, now())
 }
 
 /// Has a shard store so many results of a coupon on offer, and main not be told: the entries are gone from the outbox.

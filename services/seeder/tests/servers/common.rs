@@ -5,11 +5,11 @@ use std::num::NonZeroU16;
 use std::sync::{Arc, OnceLock};
 
 use coupon_core::{ShardingStrategy, TableId, Timestamp};
+use coupon_seeding::{SeedOptions, SeedReport, Silent};
 use coupon_stack::{Options, Stack};
 use coupon_store::settings::{ServersSettings, Sources};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts, Row, Value};
-use seeder::{SeedOptions, SeedReport, Silent};
 
 /// Started by the first test that asks; its guardian stops it when this process ends.
 pub(crate) fn stack() -> &'static Stack {
@@ -60,7 +60,7 @@ impl Place {
         options: &SeedOptions,
         reset: bool,
     ) -> anyhow::Result<SeedReport> {
-        seeder::seed_servers(&self.settings, &*strategy(name), options, reset, &mut Silent)
+        coupon_seeding::seed_servers(&self.settings, &*strategy(name), options, reset, &mut Silent)
     }
 
     /// What a statement answers in main, or in shard 0, 1, …: every value as text.

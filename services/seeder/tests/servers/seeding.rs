@@ -7,13 +7,13 @@ use amqprs::connection::{Connection, OpenConnectionArguments};
 use coupon_core::{
     CouponId, CouponResult, LiveRoom, Placement, ResultId, RoomId, RoomStatus, ShardId, TableId, UserId,
 };
+use coupon_seeding::Silent;
 use coupon_store::servers::bulk::Bulk;
 use coupon_store::servers::cluster::Cluster;
 use coupon_store::servers::wipe::wipe_unused;
 use coupon_store::settings::ServerUrl;
 use deadpool_redis::redis::{self, Client};
 use rusqlite::types::ValueRef;
-use seeder::Silent;
 
 use crate::common::{Place, block_on, now, small, strategy, strategy_over};
 
@@ -54,7 +54,8 @@ fn the_same_options_give_the_same_rows_as_on_the_embedded_backend() {
         let (place, dir) =
             (Place::new(&format!("same_{}", name.replace('-', "_"))), tempfile::tempdir().unwrap());
         let there = place.seed(name, &small(9_000), false);
-        let here = seeder::seed(dir.path(), &*strategy(name), &small(9_000), false, &mut Silent).unwrap();
+        let here =
+            coupon_seeding::seed(dir.path(), &*strategy(name), &small(9_000), false, &mut Silent).unwrap();
         assert_eq!(there.rows_per_shard, here.rows_per_shard, "{name}");
         assert_eq!((there.results(), there.past_coupons), (9_000, here.past_coupons), "{name}");
         for table in CATALOGUE {
@@ -105,7 +106,7 @@ fn data_is_replaced_only_when_told_to_and_databases_of_more_shards_go_too() {
     assert!(error.contains("--reset") && error.contains(&before), "{error}");
     assert_eq!(place.rows(), 100);
     let two = strategy_over("hash", 2);
-    let after = seeder::seed_servers(&place.settings, &*two, &small(50), true, &mut Silent).unwrap();
+    let after = coupon_seeding::seed_servers(&place.settings, &*two, &small(50), true, &mut Silent).unwrap();
     assert_ne!(before, after.dataset);
     assert_eq!(after.results(), 50);
     for shard in [2, 3] {

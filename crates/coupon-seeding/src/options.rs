@@ -161,7 +161,8 @@ fn refuse(flag: &'static str, given: u64, why: String) -> Result<(), OptionError
 }
 
 /// The time now, by this machine's clock.
-pub(crate) fn now() -> Timestamp {
+#[must_use]
+pub fn now() -> Timestamp {
     let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
 }

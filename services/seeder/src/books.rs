@@ -4,13 +4,12 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Args;
+use coupon_seeding::{now, rebuild_servers};
 use coupon_store::servers::rebuild::Rebuilt;
 use coupon_store::settings::BackendKind;
 
-use super::storage::Storage;
-use super::{COULD_NOT_ASK, complain, say};
-use crate::options::now;
-use crate::rebuild_servers;
+use crate::storage::Storage;
+use crate::{COULD_NOT_ASK, complain, say};
 
 #[derive(Debug, Args)]
 pub(super) struct Bookkeeping {

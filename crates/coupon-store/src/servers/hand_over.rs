@@ -24,7 +24,7 @@ pub(super) struct Queues {
 
 impl Queues {
     fn publisher(&self) -> Arc<Publisher> {
-        self.publishers.get(|| Publisher::start(self.background.broker.clone(), self.timeout))
+        self.publishers.get(|| Publisher::start(self.background.queues.broker.clone(), self.timeout))
     }
 
     async fn publish(
@@ -40,14 +40,14 @@ impl Queues {
             results.push(other);
         }
         let Background { dataset, names, .. } = &*self.background;
-        let message = Message::results(dataset, epoch, self.background.mains_time(), &results);
+        let message = Message::results(dataset, epoch, self.background.time.mains(), &results);
         let began = Instant::now();
         let sent =
             self.publisher().publish(&names.exchange(), &Names::route(epoch, shard), message.encode()).await;
         self.background.counts.published(shard, results.len(), &sent, began.elapsed());
         if sent == Err(PublishError::NoRoute) {
             // The gate has been filled anew: what this one granted was never granted.
-            self.background.epoch.suspect();
+            self.background.gate.epoch.suspect();
         }
         sent.map_err(|error| Unavailable::new(format!("the queue of shard {shard}"), error))
     }
@@ -72,7 +72,7 @@ impl HandOver for Queues {
         }
         let publisher = self.publisher();
         // While the gate is shut there is no epoch, and what waits for it is refused there.
-        let refusal = match self.background.epoch.number() {
+        let refusal = match self.background.gate.epoch.number() {
             Some(epoch) => publisher.refusal_of(&Names::route(epoch, shard)),
             None => publisher.refusal(),
         };
@@ -85,14 +85,14 @@ impl HandOver for Queues {
     }
 
     fn ready(&self) -> Result<(), Unavailable> {
-        let Background { agreement, publisher, status, .. } = &*self.background;
-        agreement.check()?;
+        let Background { time, queues, status, .. } = &*self.background;
+        time.agreement.check()?;
         let takes_grabs = self.role.takes_grabs();
         let refusal = if takes_grabs {
             self.publisher().refusal()
         } else {
             // A broker that takes nothing for now is there all the same, and gives what there is to store.
-            publisher.refusal().filter(|error| *error == PublishError::Down)
+            queues.publisher.refusal().filter(|error| *error == PublishError::Down)
         };
         if let Some(error) = refusal {
             return Err(Unavailable::new("the queue", error));

@@ -1,6 +1,5 @@
 //! The tasks of the servers' backend, as those who started them hold them.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -36,8 +35,7 @@ impl Lifecycle for Running {
     }
 
     fn close(&self) {
-        self.background.stop.store(true, Ordering::Relaxed);
-        self.background.hurry();
+        self.background.signals.stop();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread of the servers' backend panicked");

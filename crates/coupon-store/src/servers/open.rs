@@ -1,13 +1,11 @@
 //! Opens the servers as a backend: checks what they are, starts the tasks, waits for the gate.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use coupon_core::ShardingStrategy;
-use tokio::sync::Notify;
 
 use super::broker::{Broker, Publisher};
 use super::catalogue::ServersCatalogue;
@@ -21,7 +19,9 @@ use super::own_metrics::ServersMetrics;
 use super::per_thread::PerThread;
 use super::shards::ServersShards;
 use super::status::ShardStatus;
-use super::tasks::{Background, Crew, Leases, agree_at_start, look};
+use super::tasks::{
+    Background, Crew, Floors, GateHandle, Leases, QueuesHandle, Signals, Time, agree_at_start, look,
+};
 use crate::clock::Clock;
 use crate::ids::IdSource;
 use crate::settings::ServersSettings;
@@ -117,26 +117,22 @@ impl Parts {
         let holder = format!("{:016x}", random());
         let leases =
             Leases::take(&cluster.main, clock, holder, options.workers, Arc::clone(&agreement)).await?;
+        let shards = strategy.shard_count().get();
+        let publisher = Publisher::start(broker.clone(), settings.publish_timeout());
         let background = Arc::new(Background {
             dataset: opened.label.dataset,
             names,
-            redis: Link::new(redis.clone(), RESPONSE),
-            publisher: Publisher::start(broker.clone(), settings.publish_timeout()),
-            broker,
-            clock: clock.clone(),
-            agreement,
             catalogue,
-            epoch: Arc::new(EpochCell::default()),
-            status: per_shard(&*strategy, || Arc::new(ShardStatus::new())),
-            positions: per_shard(&*strategy, || AtomicI64::new(0)),
-            committed: per_shard(&*strategy, || AtomicU64::new(0)),
-            in_flight: per_shard(&*strategy, Default::default),
-            counts: Counts::new(strategy.shard_count().get()),
-            to_apply: Notify::new(),
-            apply_now: Notify::new(),
-            applied: Notify::new(),
-            stop: AtomicBool::new(false),
-            consumed: AtomicBool::new(false),
+            status: (0..shards).map(|_| Arc::new(ShardStatus::new())).collect(),
+            gate: GateHandle {
+                redis: Link::new(redis.clone(), RESPONSE),
+                epoch: Arc::new(EpochCell::default()),
+            },
+            queues: QueuesHandle::new(broker, publisher, shards),
+            floors: Floors::new(shards),
+            time: Time { clock: clock.clone(), agreement },
+            signals: Signals::default(),
+            counts: Counts::new(shards),
             strategy,
             cluster,
         });
@@ -147,7 +143,7 @@ impl Parts {
 
     fn new(background: &Arc<Background>, redis: RedisServer, ids: IdSource, options: &Options) -> Self {
         let settings = &options.servers;
-        let (epoch, catalogue) = (Arc::clone(&background.epoch), Arc::clone(&background.catalogue));
+        let (epoch, catalogue) = (Arc::clone(&background.gate.epoch), Arc::clone(&background.catalogue));
         let timeout = Duration::from_millis(settings.gate_timeout_ms.get());
         Self {
             gate: RedisGate::new(redis, background.names.clone(), epoch, Arc::clone(&catalogue), timeout),
@@ -194,15 +190,11 @@ async fn wait_for_the_gate(background: &Background) {
         for shard in background.shards() {
             look(background, shard).await;
         }
-        while background.epoch.open().is_none() {
+        while background.gate.epoch.open().is_none() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     if tokio::time::timeout(GATE, open).await.is_err() {
         tracing::warn!("the gate is shut: grabs are answered with 503 until it has been filled");
     }
-}
-
-fn per_shard<T>(strategy: &dyn ShardingStrategy, make: impl Fn() -> T) -> Vec<T> {
-    (0..strategy.shard_count().get()).map(|_| make()).collect()
 }

@@ -36,8 +36,8 @@ impl OwnMetrics for ServersMetrics {
     }
 
     fn expose(&self, page: &mut Exposition) {
-        let Background { counts, epoch, agreement, .. } = &*self.background;
-        expose_clock(agreement, page);
-        counts::expose(counts, epoch.number(), self.role, page);
+        let Background { counts, gate, time, .. } = &*self.background;
+        expose_clock(&time.agreement, page);
+        counts::expose(counts, gate.epoch.number(), self.role, page);
     }
 }

@@ -3,7 +3,6 @@
 //! Any number of processes may do so at once: main's row for a shard makes them take turns.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use coupon_core::ShardId;
@@ -49,9 +48,8 @@ impl Applier {
     }
 
     pub(in super::super) async fn run(mut self) {
-        while !self.background.consumed.load(Ordering::Acquire) {
-            let _ = timeout(LOOK, self.background.to_apply.notified()).await;
-            let _ = timeout(GATHER, self.background.apply_now.notified()).await;
+        while self.background.signals.may_store_more() {
+            self.background.signals.to_apply(LOOK, GATHER).await;
             self.apply_all().await;
         }
         self.apply_all().await;
@@ -73,7 +71,7 @@ impl Applier {
         let parked = timeout(PATIENCE, self.apply_parked()).await;
         let parked = parked.unwrap_or_else(|_| Err(anyhow::anyhow!("it did not answer in time")));
         self.parked.tried(&parked);
-        self.background.applied.notify_waiters();
+        self.background.signals.applied();
     }
 
     /// Applies what a shard's outbox holds beyond main's position. Says how many entries it were.
@@ -81,7 +79,7 @@ impl Applier {
         let background = &self.background;
         let mut at_shard = background.database(shard)?.connect().await?;
         let mut main = background.cluster.main.connect().await?;
-        let (began, now) = (Instant::now(), background.clock.now());
+        let (began, now) = (Instant::now(), background.time.clock.now());
         let settled = settle(&mut main, &mut at_shard, &background.dataset, shard, now).await?;
         if settled.entries > 0 {
             background.counts.applied.told(settled.entries, began.elapsed());
@@ -94,7 +92,7 @@ impl Applier {
     async fn apply_parked(&self) -> anyhow::Result<()> {
         let background = &self.background;
         let mut main = background.cluster.main.connect().await?;
-        let found = settle_parked(&mut main, background.clock.now()).await?;
+        let found = settle_parked(&mut main, background.time.clock.now()).await?;
         background.catalogue.set_aside.tell(Place::Books, found);
         Ok(())
     }

@@ -45,10 +45,10 @@ pub(in super::super) async fn agree_at_start(
 
 /// Compares the clocks once a minute, and whenever this one was set or stood still.
 pub(super) async fn keep_comparing(background: Arc<Background>, leased: Arc<Leased>) {
-    let (clock, agreement) = (&background.clock, &background.agreement);
+    let (clock, agreement) = (&background.time.clock, &background.time.agreement);
     let mut compared = Instant::now();
     let mut steps = Steps::new(clock.now());
-    while !background.stopping() {
+    while !background.signals.stopping() {
         tokio::time::sleep(LOOK).await;
         let stepped = steps.stepped(clock.now());
         if stepped.is_some() {

@@ -75,12 +75,12 @@ impl Consumer {
     /// Consumes until the process stops.
     pub(in super::super) async fn run(mut self) {
         let queue = self.background.names.queue(self.shard);
-        while !self.background.stopping() {
-            match Consuming::start(&self.background.broker, &queue).await {
+        while !self.background.signals.stopping() {
+            match Consuming::start(&self.background.queues.broker, &queue).await {
                 Ok(mut consuming) => {
                     self.consume(&mut consuming).await;
                     // Whoever consumes next has it to do.
-                    self.background.works_on(self.shard, 0, 0);
+                    self.background.queues.works_on(self.shard, 0, 0);
                     consuming.close().await;
                 }
                 Err(error) => self.storing.failed(&error),
@@ -98,7 +98,7 @@ impl Consumer {
         let mut gathered = Batch::default();
         let mut began = None;
         let mut still = Still::new();
-        while !self.background.stopping() {
+        while !self.background.signals.stopping() {
             let earliest = began.map(|began| began + PACE);
             if !self.gather(&mut gathered, earliest, consuming).await {
                 break;
@@ -180,7 +180,7 @@ impl Consumer {
     }
 
     fn at_work_on(&self, batch: &Batch, consuming: &Consuming) {
-        self.background.works_on(self.shard, batch.work.results.len(), consuming.buffered());
+        self.background.queues.works_on(self.shard, batch.work.results.len(), consuming.buffered());
     }
 
     /// Stores some work, and gathers the next meanwhile. There is nothing to say of work that the process stops before;
@@ -194,7 +194,7 @@ impl Consumer {
         let (background, shard) = (Arc::clone(&self.background), self.shard);
         let outage = Arc::clone(&self.storing);
         let at_work = work.results.len();
-        background.works_on(shard, at_work, consuming.buffered());
+        background.queues.works_on(shard, at_work, consuming.buffered());
         let mut goes_on = true;
         let storing = self.store_at_last(work);
         tokio::pin!(storing);
@@ -215,7 +215,7 @@ impl Consumer {
                 },
                 None => false,
             };
-            background.works_on(shard, at_work + next.work.results.len(), consuming.buffered());
+            background.queues.works_on(shard, at_work + next.work.results.len(), consuming.buffered());
         }
     }
 
@@ -230,7 +230,7 @@ impl Consumer {
                 }
                 Err(error) => self.storing.failed(&error),
             }
-            if self.background.stopping() {
+            if self.background.signals.stopping() {
                 return None;
             }
             tokio::time::sleep(RETRY).await;
@@ -266,13 +266,13 @@ impl Consumer {
         let wanted: HashSet<TableId> =
             work.results.iter().map(|arrived| arrived.row.placement.table).collect();
         self.make_tables(wanted).await?;
-        let now = self.background.mains_time();
+        let now = self.background.time.mains();
         let background = Arc::clone(&self.background);
-        let floor = background.floor(self.shard);
+        let floor = background.floors.of(self.shard);
         let conn = self.connection().await?;
         match store(conn, &background.dataset, floor, work, now).await {
             Ok(done) => {
-                background.saw_committed(self.shard, done.commits);
+                background.floors.saw_committed(self.shard, done.commits);
                 Ok(done)
             }
             Err(error) => {
@@ -321,7 +321,7 @@ impl Consumer {
     /// The tables of yesterday, for grabs fixed before midnight, to tomorrow. One that is missing all the same is made
     /// when a result needs it.
     async fn make_tables_ahead(&mut self) {
-        let wanted = self.background.strategy.tables(ahead(self.background.clock.now()));
+        let wanted = self.background.strategy.tables(ahead(self.background.time.clock.now()));
         let here = wanted.into_iter().filter(|placement| placement.shard == self.shard);
         let made = self.make_tables(here.map(|placement| placement.table).collect::<Vec<_>>());
         let made = timeout(PATIENCE, made).await;

@@ -1,7 +1,6 @@
 //! Starts the tasks, keeps them alive, and brings them to their end.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -82,13 +81,12 @@ impl Crew {
 
     /// Until the process stops.
     pub(in super::super) async fn run(mut self) {
-        while !self.background.stopping() {
+        while !self.background.signals.stopping() {
             tokio::time::sleep(LOOK).await;
         }
         // What is being stored is brought to its end; what waits in the queues is safe there.
         ended(&mut self.consumers).await;
-        self.background.consumed.store(true, Ordering::Release);
-        self.background.hurry();
+        self.background.signals.consumers_ended();
         ended(&mut self.applier).await;
         self.others.shutdown().await;
         if let Err(error) = self.leases.give_back().await {
@@ -110,7 +108,7 @@ where
         let mut one = JoinSet::new();
         one.spawn(start(Arc::clone(&background)));
         match one.join_next().await {
-            Some(Err(error)) if error.is_panic() && !background.stopping() => {
+            Some(Err(error)) if error.is_panic() && !background.signals.stopping() => {
                 tracing::error!(what, %error, "a task panicked; it is started again");
                 tokio::time::sleep(AGAIN).await;
             }

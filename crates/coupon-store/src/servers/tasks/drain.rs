@@ -56,7 +56,7 @@ impl Background {
     async fn pending_now(&self) -> Result<(Arc<Epoch>, Vec<String>), Unavailable> {
         let deadline = Instant::now() + MARKER;
         let epoch = loop {
-            match self.epoch.open() {
+            match self.gate.epoch.open() {
                 Some(epoch) => break epoch,
                 None if Instant::now() >= deadline => return Err(Unavailable::new("the gate", "it is shut")),
                 None => tokio::time::sleep(LOOK).await,
@@ -64,7 +64,7 @@ impl Background {
         };
         let mut ask = Pipeline::with_capacity(1);
         ask.cmd("ZRANGE").arg(self.names.pending(epoch.number)).arg(0).arg(-1);
-        let asked: Result<(Vec<String>,), _> = self.redis.ask(&ask).await;
+        let asked: Result<(Vec<String>,), _> = self.gate.redis.ask(&ask).await;
         let (mut marks,) = asked.map_err(|error| Unavailable::new("the gate", error))?;
         marks.retain(|mark| mark != SENTINEL);
         Ok((epoch, marks))
@@ -76,7 +76,7 @@ impl Background {
         let deadline = Instant::now() + MARKER;
         loop {
             marks = self.still_pending(&epoch, marks).await?;
-            if marks.is_empty() || self.epoch.number().is_some_and(|open| open != epoch.number) {
+            if marks.is_empty() || self.gate.epoch.number().is_some_and(|open| open != epoch.number) {
                 return Ok(());
             }
             if Instant::now() >= deadline {
@@ -96,7 +96,7 @@ impl Background {
         for chunk in marks.chunks(CHUNK) {
             let mut ask = Pipeline::with_capacity(1);
             ask.cmd("ZMSCORE").arg(&key).arg(chunk);
-            let asked: Result<(Vec<Option<String>>,), _> = self.redis.ask(&ask).await;
+            let asked: Result<(Vec<Option<String>>,), _> = self.gate.redis.ask(&ask).await;
             let (scores,) = asked.map_err(|error| Unavailable::new("the gate", error))?;
             still.extend(
                 chunk.iter().zip(scores).filter(|(_, score)| score.is_some()).map(|(mark, _)| mark.clone()),
@@ -119,8 +119,8 @@ impl Background {
                     "it has not been told of everything in time",
                 ));
             }
-            self.hurry();
-            let _ = tokio::time::timeout(WORD, self.applied.notified()).await;
+            self.signals.hurry();
+            self.signals.more_applied(WORD).await;
         }
     }
 }

@@ -56,7 +56,7 @@ pub(in super::super) async fn fill(background: &Background, epoch: &Epoch) -> an
 pub(super) async fn to_fill(background: &Background) -> anyhow::Result<HashMap<CouponId, Terms>> {
     let main = &background.cluster.main;
     let mut conn = main.connect().await?;
-    let lately = background.clock.now().plus_millis(-DAY_MS);
+    let lately = background.time.clock.now().plus_millis(-DAY_MS);
     let all = main.patiently(PATIENCE, all_terms(&mut conn, None)).await?;
     // Of a coupon that was over for longer the gate knows nothing, and so grants nothing. Should its end be moved, it is
     // found missing, and the gate is filled anew.
@@ -85,7 +85,7 @@ impl Filling<'_> {
                 let meta = pipeline.cmd("HSET").arg(key).arg("t").arg(terms.total);
                 meta.arg("s").arg(start).arg("e").arg(end).ignore();
             }
-            self.background.redis.ask::<()>(&pipeline).await?;
+            self.background.gate.redis.ask::<()>(&pipeline).await?;
         }
         Ok(())
     }
@@ -132,11 +132,11 @@ impl Filling<'_> {
         for (coupon, user, id) in &self.holds {
             pipeline.cmd("HSETNX").arg(self.key(*coupon)?).arg(user).arg(id);
         }
-        let fresh: Vec<bool> = self.background.redis.ask(&pipeline).await?;
+        let fresh: Vec<bool> = self.background.gate.redis.ask(&pipeline).await?;
         for ((coupon, user, id), _) in self.holds.iter().zip(fresh).filter(|(_, fresh)| !fresh) {
             let mut held = Pipeline::new();
             held.cmd("HGET").arg(self.key(*coupon)?).arg(user);
-            let (other,): (Option<String>,) = self.background.redis.ask(&held).await?;
+            let (other,): (Option<String>,) = self.background.gate.redis.ask(&held).await?;
             let other = other.unwrap_or_default();
             if other == id.to_string() {
                 continue;
@@ -149,7 +149,7 @@ impl Filling<'_> {
                 tracing::error!(coupon, user, "this user holds this coupon more than once");
                 mend.cmd("HSET").arg(self.key(*coupon)?).arg(format!("+{id}")).arg(user).ignore();
             }
-            self.background.redis.ask::<()>(&mend).await?;
+            self.background.gate.redis.ask::<()>(&mend).await?;
         }
         self.filled.holders += self.holds.len() as u64;
         self.holds.clear();
@@ -163,7 +163,7 @@ impl Filling<'_> {
         }
         let mut pipeline = Pipeline::new();
         pipeline.cmd("HSETNX").arg(self.key(coupon)?).arg(user).arg(format!("{PARKED}{id}")).ignore();
-        Ok(self.background.redis.ask(&pipeline).await?)
+        Ok(self.background.gate.redis.ask(&pipeline).await?)
     }
 
     fn key(&self, coupon: u64) -> anyhow::Result<String> {

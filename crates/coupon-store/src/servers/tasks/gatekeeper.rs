@@ -52,10 +52,10 @@ impl Gatekeeper {
     }
 
     pub(in super::super) async fn run(mut self) {
-        while !self.background.stopping() {
+        while !self.background.signals.stopping() {
             self.look_and_tell().await;
             tokio::time::sleep(PAUSE).await;
-            let _ = timeout(EVERY, self.background.epoch.suspicion()).await;
+            let _ = timeout(EVERY, self.background.gate.epoch.suspicion()).await;
         }
     }
 
@@ -70,10 +70,10 @@ impl Gatekeeper {
         self.looks = self.looks.wrapping_add(1);
         // Shards work on without main, and so does a gate that is open.
         let state = timeout(PATIENCE, self.read()).await.context("main does not answer")??;
-        let current = background.epoch.open();
-        let suspected = background.epoch.take_suspicion();
+        let current = background.gate.epoch.open();
+        let suspected = background.gate.epoch.take_suspicion();
         let Some(open) = state.open() else {
-            background.epoch.set(None);
+            background.gate.epoch.set(None);
             return self.rebuild(state).await;
         };
         if current.is_none_or(|epoch| epoch.number != open) {
@@ -84,7 +84,7 @@ impl Gatekeeper {
                     last,
                     "main knows fewer epochs of the gate than a shard: it was put back to an earlier state"
                 );
-                background.epoch.set(None);
+                background.gate.epoch.set(None);
                 return self.rebuild(state).await;
             }
         } else if !suspected && !self.looks.is_multiple_of(CHECK) {
@@ -92,23 +92,23 @@ impl Gatekeeper {
         }
         let epoch = Arc::new(Epoch::new(&background.dataset, open));
         let remembers = self.remembers(&epoch, suspected).await;
-        background.epoch.answered(remembers.is_ok());
+        background.gate.epoch.answered(remembers.is_ok());
         match remembers {
             Ok(true) => {
                 self.tell_where_it_is().await?;
                 if suspected {
                     self.mend_queues(state).await.context("RabbitMQ")?;
                 }
-                background.epoch.set(Some(epoch));
+                background.gate.epoch.set(Some(epoch));
             }
             Ok(false) => {
-                background.epoch.set(None);
+                background.gate.epoch.set(None);
                 return self.rebuild(state).await;
             }
             Err(error) => {
                 // It has not answered: that is no reason to doubt it, but a reason to ask again.
                 if suspected {
-                    background.epoch.suspect();
+                    background.gate.epoch.suspect();
                 }
                 return Err(error).context("Redis");
             }
@@ -125,7 +125,7 @@ impl Gatekeeper {
             conn.query_first("SELECT value FROM meta WHERE name = 'dataset'").await.map_err(failed)?;
         main.follow(&mut conn).await.map_err(failed)?;
         if dataset.as_deref() != Some(&self.background.dataset) {
-            self.background.epoch.set(None);
+            self.background.gate.epoch.set(None);
             bail!(
                 "{main} holds data set {} now: this service was started on {}, and takes no grabs until it is started again",
                 dataset.unwrap_or_else(|| "none".to_owned()),
@@ -135,9 +135,9 @@ impl Gatekeeper {
         let state = GateState::read(&mut conn).await.map_err(failed)?;
         let positions = super::watch::positions(main).await?;
         let mut lag = 0;
-        for (shard, known) in self.background.shards().zip(&self.background.positions) {
+        for shard in self.background.shards() {
             let position = positions.get(&shard.number()).copied().unwrap_or(0);
-            known.store(position, Ordering::Relaxed);
+            self.background.floors.main_was_told(shard, position);
             let written =
                 self.background.status.get(shard.index()).map_or(0, |status| status.look().outbox_id);
             lag += u64::try_from(written - position).unwrap_or(0);
@@ -164,7 +164,7 @@ impl Gatekeeper {
         if coupons.is_empty() {
             return Ok(true);
         }
-        let fields: Vec<Vec<Option<String>>> = self.background.redis.ask(&pipeline).await?;
+        let fields: Vec<Vec<Option<String>>> = self.background.gate.redis.ask(&pipeline).await?;
         Ok(fields.into_iter().flatten().all(|field| field.is_some()))
     }
 
@@ -173,15 +173,18 @@ impl Gatekeeper {
         let main = &self.background.cluster.main;
         let mut conn = main.connect().await?;
         Ok(main
-            .patiently(PATIENCE, Place::seen(&mut conn, &self.background.clock, self.background.redis.host()))
+            .patiently(
+                PATIENCE,
+                Place::seen(&mut conn, &self.background.time.clock, self.background.gate.redis.host()),
+            )
             .await?)
     }
 
     /// Makes sure that a gate may be filled here before anybody is cut off from the one there is: that no process is well
     /// served by another Redis, and that this one can be written.
     async fn may_fill(&self, lock: &mut Conn) -> anyhow::Result<()> {
-        let (background, here) = (&self.background, self.background.redis.host());
-        if let Some(place) = Place::read(lock, &self.background.clock).await? {
+        let (background, here) = (&self.background, self.background.gate.redis.host());
+        if let Some(place) = Place::read(lock, &self.background.time.clock).await? {
             ensure!(
                 place.allows(here),
                 "the gate is in Redis at {}, where another process finds it; this process is set to Redis at {here} \
@@ -198,7 +201,7 @@ impl Gatekeeper {
         }
         let mut probe = Pipeline::new();
         probe.cmd("SET").arg(background.names.probe()).arg(1).arg("PX").arg(PROBE_MS).ignore();
-        background.redis.ask::<()>(&probe).await.context("Redis cannot be written")
+        background.gate.redis.ask::<()>(&probe).await.context("Redis cannot be written")
     }
 
     /// Fills the gate anew, unless another process is at it.
@@ -223,7 +226,7 @@ impl Gatekeeper {
         let state = GateState::read(lock).await?;
         if state != seen {
             // Somebody has just done it; the next look finds it open.
-            background.epoch.suspect();
+            background.gate.epoch.suspect();
             return Ok(());
         }
         // Before an epoch is taken: while a shard is down there is no use in any.
@@ -252,12 +255,12 @@ impl Gatekeeper {
             is_whole(background, &epoch).await?,
             "Redis has lost its memory again while it was being filled"
         );
-        let admin = background.broker.admin().await?;
+        let admin = background.queues.broker.admin().await?;
         for shard in background.shards() {
             admin.bind(&background.names, epoch.number, shard).await?;
         }
         admin.close().await;
-        Place::write(lock, &background.clock, background.redis.host()).await?;
+        Place::write(lock, &background.time.clock, background.gate.redis.host()).await?;
         let open = "UPDATE gate_state SET open_epoch = ? WHERE id = 1 AND epoch = ?";
         lock.exec_drop(open, (epoch.number, epoch.number)).await?;
         ensure!(lock.affected_rows() == 1, "another process has begun to fill the gate");
@@ -268,7 +271,7 @@ impl Gatekeeper {
             "the gate is open"
         );
         let number = epoch.number;
-        background.epoch.set(Some(epoch));
+        background.gate.epoch.set(Some(epoch));
         background.counts.gate_fills.fetch_add(1, Ordering::Relaxed);
         self.forget(number).await;
         Ok(())
@@ -281,7 +284,7 @@ impl Gatekeeper {
         load.cmd("SCRIPT").arg("LOAD").arg(epoch.script.text()).ignore();
         let pending = self.background.names.pending(epoch.number);
         load.cmd("ZADD").arg(pending).arg("+inf").arg(SENTINEL).ignore();
-        Ok(self.background.redis.ask(&load).await?)
+        Ok(self.background.gate.redis.ask(&load).await?)
     }
 
     /// Makes a queue again that somebody has deleted, and leads results there. The gate stays as it is: it alone still
@@ -293,7 +296,7 @@ impl Gatekeeper {
         let mine: Option<Option<i64>> = lock.exec_first("SELECT GET_LOCK(?, 0)", (name,)).await?;
         // Whoever has it is filling the gate, or at the same.
         if mine.flatten() == Some(1) && GateState::read(&mut lock).await? == seen {
-            let admin = background.broker.admin().await?;
+            let admin = background.queues.broker.admin().await?;
             admin.declare(&background.names, background.strategy.shard_count().get()).await?;
             for shard in background.shards() {
                 admin.bind(&background.names, seen.open_epoch, shard).await?;
@@ -308,7 +311,7 @@ impl Gatekeeper {
     /// published before is stored, and what turns up all the same is parked.
     async fn close_epochs(&self, epochs: RangeInclusive<u64>) -> anyhow::Result<()> {
         let background = &self.background;
-        let admin = background.broker.admin().await?;
+        let admin = background.queues.broker.admin().await?;
         admin.declare(&background.names, background.strategy.shard_count().get()).await?;
         let last = *epochs.end();
         for epoch in epochs {
@@ -336,7 +339,7 @@ impl Gatekeeper {
     async fn forget(&self, epoch: u64) {
         let names = &self.background.names;
         let earlier = |key: &str| names.epoch_of(key).is_some_and(|of| of < epoch);
-        if let Err(error) = remove_keys(&self.background.redis, &names.every_key(), earlier).await {
+        if let Err(error) = remove_keys(&self.background.gate.redis, &names.every_key(), earlier).await {
             tracing::warn!(%error, "keys of earlier epochs are left in Redis");
         }
     }
@@ -344,6 +347,6 @@ impl Gatekeeper {
 
 async fn is_whole(background: &Background, epoch: &Epoch) -> anyhow::Result<bool> {
     let (script, sentinel): ((bool,), Option<String>) =
-        background.redis.ask(&whole(&background.names, epoch)).await?;
+        background.gate.redis.ask(&whole(&background.names, epoch)).await?;
     Ok(is_intact(script, sentinel.as_deref()))
 }

@@ -40,7 +40,7 @@ impl Batch {
         match Message::decode(&body, &background.dataset, shard) {
             Ok((message, results)) => {
                 // A clock that was wrong must not promise anything of a time that has not come.
-                let sent = message.sent.min(background.mains_time().millis());
+                let sent = message.sent.min(background.time.mains().millis());
                 self.work.sent = self.work.sent.max(sent);
                 self.work
                     .results

@@ -45,7 +45,7 @@ impl Reconciler {
             "pending reservations are looked through later",
             "pending reservations are looked through again",
         );
-        while !self.background.stopping() {
+        while !self.background.signals.stopping() {
             let done = self.round().await;
             let counts = &self.background.counts;
             let count = if done.is_ok() { &counts.rounds } else { &counts.failed_rounds };
@@ -59,7 +59,7 @@ impl Reconciler {
         if failpoints::is_off(Mechanism::Reconciler) || failpoints::is_off(Mechanism::Pending) {
             return Ok(());
         }
-        let Some(epoch) = self.background.epoch.open() else { return Ok(()) };
+        let Some(epoch) = self.background.gate.epoch.open() else { return Ok(()) };
         let pending = self.pending(&epoch).await?;
         self.background.counts.pending.store(pending.len() as u64, Ordering::Relaxed);
         // One process at a time: more would only repeat each other's work.
@@ -90,13 +90,13 @@ impl Reconciler {
     async fn pending(&self, epoch: &Epoch) -> anyhow::Result<Vec<(CouponId, UserId, ResultId)>> {
         let key = self.background.names.pending(epoch.number);
         let grace = i64::try_from(self.grace.as_millis()).unwrap_or(i64::MAX);
-        let until = self.background.clock.now().millis() - grace;
+        let until = self.background.time.clock.now().millis() - grace;
         let (mut found, mut of_nothing, mut offset) = (Vec::new(), Vec::new(), 0);
         loop {
             let mut page = Pipeline::with_capacity(1);
             let range = page.cmd("ZRANGEBYSCORE").arg(&key).arg("-inf").arg(until);
             range.arg("LIMIT").arg(offset).arg(PAGE);
-            let (marks,): (Vec<String>,) = self.background.redis.ask(&page).await?;
+            let (marks,): (Vec<String>,) = self.background.gate.redis.ask(&page).await?;
             for (mark, held) in self.held(epoch, &marks).await? {
                 match held {
                     Some(reservation) => found.push(reservation),
@@ -112,7 +112,7 @@ impl Reconciler {
         if !of_nothing.is_empty() {
             let mut forget = Pipeline::with_capacity(1);
             forget.cmd("ZREM").arg(key).arg(of_nothing).ignore();
-            self.background.redis.ask::<()>(&forget).await?;
+            self.background.gate.redis.ask::<()>(&forget).await?;
         }
         Ok(found)
     }
@@ -132,7 +132,7 @@ impl Reconciler {
         for (_, (user, coupon)) in &whose {
             ask.cmd("HGET").arg(self.background.names.holders(epoch.number, *coupon)).arg(user.get());
         }
-        let ids: Vec<Option<String>> = self.background.redis.ask(&ask).await?;
+        let ids: Vec<Option<String>> = self.background.gate.redis.ask(&ask).await?;
         let held = whose.into_iter().zip(ids).map(|((mark, (user, coupon)), id)| {
             let id = id.and_then(|id| id.parse::<ResultId>().ok());
             (mark, id.map(|id| (coupon, user, id)))
@@ -176,7 +176,7 @@ impl Reconciler {
             let reservation = Names::reservation(result.user_id, result.coupon_id);
             still.cmd("ZSCORE").arg(background.names.pending(epoch.number)).arg(reservation);
         }
-        let still: Vec<Option<f64>> = background.redis.ask(&still).await?;
+        let still: Vec<Option<f64>> = background.gate.redis.ask(&still).await?;
         let left = results.into_iter().zip(still).filter(|(_, score)| score.is_some());
         let left: Vec<PlacedResult> = left.map(|(row, _)| row).collect();
         if left.is_empty() {
@@ -184,8 +184,9 @@ impl Reconciler {
         }
         let (exchange, route) = (background.names.exchange(), Names::route(epoch.number, shard));
         for some in left.chunks(MESSAGE) {
-            let message = Message::results(&background.dataset, epoch.number, background.clock.now(), some);
-            background.publisher.publish(&exchange, &route, message.encode()).await?;
+            let message =
+                Message::results(&background.dataset, epoch.number, background.time.clock.now(), some);
+            background.queues.publisher.publish(&exchange, &route, message.encode()).await?;
         }
         background.counts.reconciled.fetch_add(left.len() as u64, Ordering::Relaxed);
         tracing::warn!(

@@ -115,7 +115,7 @@ impl Rows {
         let key = self.background.names.holders(epoch.number, CouponId::new(coupon)?);
         let mut told = Pipeline::new();
         told.cmd("HSETNX").arg(key).arg(user).arg(id);
-        let (fresh,): (bool,) = self.background.redis.ask(&told).await?;
+        let (fresh,): (bool,) = self.background.gate.redis.ask(&told).await?;
         if fresh {
             self.background.counts.restored.fetch_add(1, Ordering::Relaxed);
             tracing::error!(%shard, coupon, user, result_id = id, "the gate did not know of this stored result, and does now");
@@ -142,7 +142,7 @@ async fn missing(background: &Background, epoch: &Epoch, holds: &[Hold]) -> anyh
             pipeline.arg(user);
         }
     }
-    let answers: Vec<Vec<Option<String>>> = background.redis.ask(&pipeline).await?;
+    let answers: Vec<Vec<Option<String>>> = background.gate.redis.ask(&pipeline).await?;
     let mut missing = Vec::new();
     for ((_, holds), answer) in by_coupon.into_iter().zip(answers) {
         let mut held = answer.into_iter();

@@ -102,7 +102,7 @@ impl Background {
         );
         let state: Option<(u64, i64, u64)> = database.patiently(PATIENCE, asked).await?;
         let (last, outbox_id, commits) = state.unwrap_or_default();
-        self.floor(shard).check(outbox_id, commits).with_context(|| database.to_string())?;
+        self.floors.of(shard).check(outbox_id, commits).with_context(|| database.to_string())?;
         Ok(last)
     }
 

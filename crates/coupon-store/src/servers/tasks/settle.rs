@@ -13,7 +13,7 @@ use super::store::{Arrived, Done, Work};
 /// Tells the gate that these are stored: whoever asks again is answered at once. If it cannot be told, they stay
 /// pending, and are found again.
 pub(super) async fn settle(background: &Arc<Background>, work: &Work, done: &Done) -> Result<(), RedisError> {
-    let Some(epoch) = background.epoch.open() else { return Ok(()) };
+    let Some(epoch) = background.gate.epoch.open() else { return Ok(()) };
     let names = &background.names;
     let (mut stored, mut parked) = (Vec::with_capacity(work.results.len()), Vec::new());
     for Arrived { row, epoch: of } in &work.results {
@@ -31,7 +31,7 @@ pub(super) async fn settle(background: &Arc<Background>, work: &Work, done: &Don
     }
     let mut forget = Pipeline::with_capacity(1);
     forget.cmd("ZREM").arg(names.pending(epoch.number)).arg(stored).ignore();
-    background.redis.ask::<()>(&forget).await
+    background.gate.redis.ask::<()>(&forget).await
 }
 
 /// Makes the user of a parked result its holder, unless they hold another one, or the gate does not hold the coupon.
@@ -57,5 +57,5 @@ async fn hold_parked(
         let call = hold.cmd("EVAL").arg(PARK).arg(1).arg(key);
         call.arg(user_id.get()).arg(result_id.number()).arg(PARKED).ignore();
     }
-    background.redis.ask::<()>(&hold).await
+    background.gate.redis.ask::<()>(&hold).await
 }

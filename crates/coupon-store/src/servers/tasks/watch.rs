@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use coupon_core::{Money, ShardId, TableId, Timestamp};
@@ -45,7 +44,7 @@ async fn watch_queue(background: &Background, shard: ShardId) {
         "the queue says again how much waits in it",
     );
     let mut queue = QueueWatch { admin: None, stored: Mean::new(), sent: Mean::new(), outage };
-    while !background.stopping() {
+    while !background.signals.stopping() {
         tokio::time::sleep(EVERY).await;
         queue.look(background, shard).await;
     }
@@ -54,7 +53,7 @@ async fn watch_queue(background: &Background, shard: ShardId) {
 async fn watch_shard(background: &Background, shard: ShardId) {
     let mut ticked = Instant::now();
     let mut moved = Moved(None);
-    while !background.stopping() {
+    while !background.signals.stopping() {
         tokio::time::sleep(EVERY).await;
         look(background, shard).await;
         // A shard that is down would only gather them.
@@ -95,7 +94,7 @@ pub(in super::super) async fn look(background: &Background, shard: ShardId) {
     else {
         return;
     };
-    let (before, floor) = (status.look(), background.floor(shard));
+    let (before, floor) = (status.look(), background.floors.of(shard));
     let looked = timeout(PATIENCE, ask(database, &background.dataset, &before)).await;
     let looked =
         looked.unwrap_or_else(|_| Err(database.failed("it did not answer in time".to_owned(), true)));
@@ -107,8 +106,8 @@ pub(in super::super) async fn look(background: &Background, shard: ShardId) {
             }
         }
         Ok((Ok(()), mut look, tables)) => {
-            look.as_of = believed(look.as_of, background.mains_time());
-            background.saw_committed(shard, look.commits);
+            look.as_of = believed(look.as_of, background.time.mains());
+            background.floors.saw_committed(shard, look.commits);
             if status.saw(look, tables) {
                 tracing::info!(%shard, "the shard is up");
             }
@@ -242,10 +241,7 @@ impl QueueWatch {
             self.admin = None;
             return;
         };
-        let here = background.in_flight.get(shard.index());
-        let (results, buffered) = here.map_or((0, 0), |(results, messages)| {
-            (results.load(Ordering::Relaxed), messages.load(Ordering::Relaxed))
-        });
+        let (results, buffered) = background.queues.at_work_on(shard);
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
@@ -259,7 +255,7 @@ impl QueueWatch {
     async fn ask(&mut self, background: &Background, shard: ShardId) -> Result<QueueState, BrokerError> {
         let admin = match self.admin.take().filter(Admin::is_open) {
             Some(admin) => admin,
-            None => background.broker.admin().await?,
+            None => background.queues.broker.admin().await?,
         };
         self.admin.insert(admin).queue(&background.names.queue(shard)).await
     }

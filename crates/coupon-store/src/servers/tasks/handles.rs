@@ -1,0 +1,169 @@
+//! What the tasks and the HTTP workers share, by what it is about.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use coupon_core::{ShardId, Timestamp};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::super::broker::{Broker, Publisher};
+use super::super::gate::{EpochCell, Link};
+use super::store::Floor;
+use crate::clock::Clock;
+use crate::timekeeping::Agreement;
+
+/// The gate: its server, and the epoch that is open there.
+pub(in super::super) struct GateHandle {
+    pub(in super::super) redis: Link,
+    pub(in super::super) epoch: Arc<EpochCell>,
+}
+
+/// The queues: the broker, the tasks' own way to publish, and what this process has taken from them.
+pub(in super::super) struct QueuesHandle {
+    pub(in super::super) broker: Broker,
+    pub(in super::super) publisher: Publisher,
+    /// Results that this process's consumers are at work on, and messages that they have not looked at: the queues count
+    /// neither.
+    in_flight: Vec<(AtomicU64, AtomicU64)>,
+}
+
+impl QueuesHandle {
+    pub(in super::super) fn new(broker: Broker, publisher: Publisher, shards: u16) -> Self {
+        Self { broker, publisher, in_flight: per_shard(shards) }
+    }
+
+    /// Takes note of what the shard's consumer in this process is at work on: the queue does not count it any more.
+    pub(super) fn works_on(&self, shard: ShardId, results: usize, messages: usize) {
+        if let Some((in_results, in_messages)) = self.in_flight.get(shard.index()) {
+            in_results.store(results as u64, Ordering::Relaxed);
+            in_messages.store(messages as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// The results that the shard's consumer in this process is at work on, and the messages that it has not looked at.
+    pub(super) fn at_work_on(&self, shard: ShardId) -> (u64, u64) {
+        let here = self.in_flight.get(shard.index());
+        here.map_or((0, 0), |(results, messages)| {
+            (results.load(Ordering::Relaxed), messages.load(Ordering::Relaxed))
+        })
+    }
+}
+
+/// The least that each shard must have, as far as this process knows.
+pub(in super::super) struct Floors {
+    /// How far main has applied each shard's outbox, when it was last asked.
+    told: Vec<AtomicI64>,
+    /// How many transactions of each shard this process has seen committed, by its own consumer or by looking.
+    commits: Vec<AtomicU64>,
+}
+
+impl Floors {
+    pub(in super::super) fn new(shards: u16) -> Self {
+        Self { told: per_shard(shards), commits: per_shard(shards) }
+    }
+
+    /// The least that a shard must have.
+    pub(super) fn of(&self, shard: ShardId) -> Floor {
+        let told = self.told.get(shard.index()).map_or(0, |told| told.load(Ordering::Relaxed));
+        let commits = self.commits.get(shard.index()).map_or(0, |seen| seen.load(Ordering::Relaxed));
+        Floor { told, commits }
+    }
+
+    /// Takes note that main has applied a shard's outbox up to there.
+    pub(super) fn main_was_told(&self, shard: ShardId, position: i64) {
+        if let Some(told) = self.told.get(shard.index()) {
+            told.store(position, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes note that a shard has committed so many transactions.
+    pub(super) fn saw_committed(&self, shard: ShardId, commits: u64) {
+        if let Some(seen) = self.commits.get(shard.index()) {
+            seen.fetch_max(commits, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The time: this process's clock, and how far it is from main's.
+pub(in super::super) struct Time {
+    pub(in super::super) clock: Clock,
+    pub(in super::super) agreement: Arc<Agreement>,
+}
+
+impl Time {
+    /// The time that everybody goes by, as far as this process knows it.
+    pub(in super::super) fn mains(&self) -> Timestamp {
+        self.agreement.mains(self.clock.now())
+    }
+}
+
+/// What the tasks tell each other.
+#[derive(Default)]
+pub(in super::super) struct Signals {
+    /// Something was stored that main has not been told of.
+    to_apply: Notify,
+    /// Somebody waits for main to be told.
+    apply_now: Notify,
+    /// Main has been told of everything that was found.
+    applied: Notify,
+    stop: AtomicBool,
+    /// This process stores nothing any more.
+    consumed: AtomicBool,
+}
+
+impl Signals {
+    /// Has every task come to its end.
+    pub(in super::super) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.hurry();
+    }
+
+    /// Says that every task is to come to its end.
+    pub(super) fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Says that the consumers of this process have come to their end: what is to be applied is all there is.
+    pub(super) fn consumers_ended(&self) {
+        self.consumed.store(true, Ordering::Release);
+        self.hurry();
+    }
+
+    /// Whether more may be stored by this process.
+    pub(super) fn may_store_more(&self) -> bool {
+        !self.consumed.load(Ordering::Acquire)
+    }
+
+    /// Says that something was stored that main has not been told of.
+    pub(super) fn stored(&self) {
+        self.to_apply.notify_one();
+    }
+
+    /// Has main told of everything at once.
+    pub(super) fn hurry(&self) {
+        self.to_apply.notify_one();
+        self.apply_now.notify_one();
+    }
+
+    /// Waits until something is to be applied, for `idle` at most, and then for more of it, unless somebody waits.
+    pub(super) async fn to_apply(&self, idle: Duration, more: Duration) {
+        let _ = timeout(idle, self.to_apply.notified()).await;
+        let _ = timeout(more, self.apply_now.notified()).await;
+    }
+
+    /// Says that main has been told of everything that was found.
+    pub(super) fn applied(&self) {
+        self.applied.notify_waiters();
+    }
+
+    /// Waits until main is told of more, for so long at most.
+    pub(super) async fn more_applied(&self, at_most: Duration) {
+        let _ = timeout(at_most, self.applied.notified()).await;
+    }
+}
+
+fn per_shard<T: Default>(shards: u16) -> Vec<T> {
+    (0..shards).map(|_| T::default()).collect()
+}

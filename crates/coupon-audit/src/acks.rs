@@ -1,7 +1,7 @@
-//! The file of what clients were told, as `loadtest run --acks` writes it and `loadtest audit --acks` reads it.
+//! The file of answers that clients got, as `loadtest run --acks` writes it and `loadtest audit --acks` reads it.
 //!
-//! A header, a line a grab or a use, and a last line that says how many there are. Without that line a file was cut short,
-//! and an audit of what is left of it would call an acknowledged grab invented, or miss that it was lost.
+//! A header, a line a grab or a use, and a last line that says how many there are. Without that line a file was cut
+//! short, and an audit of what is left of it would call an acknowledged grab invented, or miss that it was lost.
 
 use std::io::{self, BufRead, Write};
 
@@ -15,21 +15,21 @@ use super::spent::UseTold;
 const HEADER: &str = "user_id,coupon_id,outcome,result_id,told_at,order_amount,use_time";
 /// The columns that every such file has had; the others came later, one by one.
 const OLDEST: &str = "user_id,coupon_id,outcome,result_id";
-/// What is around the number of lines in the last one.
+/// The text around the number of lines in the last one.
 const END: (&str, &str) = ("# end: ", " lines");
 
-/// What a client was told: a line of the file.
+/// An answer that a client got: a line of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ack {
-    /// Who asked.
+    /// The user who asked.
     pub user: u64,
-    /// What they were told, and of what.
+    /// The answer, and the coupon or result that it is about.
     pub told: Told,
-    /// When, by their clock.
+    /// The time of the answer, by the client's clock.
     pub told_at: Timestamp,
 }
 
-/// What a client was told, and of what.
+/// An answer that a client got, and the coupon or result that it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Told {
     /// Of a grab of that coupon.
@@ -38,7 +38,7 @@ pub enum Told {
     Use(i64, UseTold),
 }
 
-/// Writes what clients were told.
+/// Writes the answers that clients got.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -121,14 +121,14 @@ impl Claims {
     }
 }
 
-/// Whether a line is the first one, now or as it was before the last columns were added.
+/// True if a line is the first one, now or as it was before the last columns were added.
 fn is_header(line: &str) -> bool {
     let end_of_a_name =
         HEADER.strip_prefix(line).is_some_and(|rest| rest.is_empty() || rest.starts_with(','));
     end_of_a_name && line.starts_with(OLDEST)
 }
 
-/// How many lines come before that one, if it is a last one.
+/// The number of lines before that one, if it is a last one.
 fn end_mark(line: &str) -> Option<u64> {
     line.strip_prefix(END.0)?.strip_suffix(END.1)?.parse().ok()
 }

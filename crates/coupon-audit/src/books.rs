@@ -4,10 +4,10 @@
 //! repeated here.
 //!
 //! - A coupon begins with a line of operation 1 from nothing. Lines of operation 1 add up to its total.
-//! - Results stored take stock (2, by `grab`). Results retired give it back (3, by `archive`), and the total falls by as
-//!   much (1, by `archive`). Each such line names its shard, and the last entry of its outbox that it covers.
-//! - What main had forgotten of either, and the rows themselves told anew, stands in lines of the same kinds by `rebuild`: up
-//!   to the last entry that there was, whatever was between.
+//! - Results stored take stock (2, by `grab`). Results retired give it back (3, by `archive`), and the total falls by
+//!   as much (1, by `archive`). Each such line names its shard, and the last entry of its outbox that it covers.
+//! - What main had forgotten of either, and got back from the rows, stands in lines of the same kinds by `rebuild`:
+//!   up to the last entry that there was, whatever was between.
 //! - What was sold before there was an outbox stands in one line of operation 2 without a shard (by `seeder`).
 //! - The lines are a chain from nothing to what remains.
 
@@ -18,10 +18,10 @@ use super::start::digest_of;
 const INITIALISE: i64 = 1;
 const DEDUCT: i64 = 2;
 const ROLL_BACK: i64 = 3;
-/// Who logs what came of an outbox, and what was there before any.
+/// The operator of lines for what came of an outbox, and for what was there before any.
 const GRAB: &str = "grab";
 const ARCHIVE: &str = "archive";
-/// Who logs what main had forgotten of either.
+/// The operator of lines for what main had forgotten of either.
 const REBUILD: &str = "rebuild";
 const SEEDER: &str = "seeder";
 
@@ -39,7 +39,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// What to select for it, on any kind of database.
+    /// The columns to select for it, on any kind of database.
     pub(super) const COLUMNS: &str =
         "log_id, coupon_id, operation_type, stock_before, stock_after, operator, shard, outbox_id";
 
@@ -61,7 +61,7 @@ impl Line {
         if archived { self.after - self.before } else { 0 }
     }
 
-    /// What is wrong with it by itself, given how far main has applied each shard's outbox.
+    /// The fault that it has by itself, given the position to which main has applied each shard's outbox.
     fn wrong(&self, positions: &[i64]) -> Option<String> {
         let Self { operation, before, after, operator, .. } = self;
         let by = || format!("operation {operation} by {operator:?}");
@@ -98,14 +98,14 @@ impl Line {
     }
 }
 
-/// What the lines of a coupon come to.
+/// The sums over a coupon's lines.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Account {
     /// Results stored less results retired, by shard.
     pub(super) by_shard: BTreeMap<u16, i64>,
-    /// What was sold before there was an outbox.
+    /// Results sold before there was an outbox.
     pub(super) sold_before: i64,
-    /// What is wrong with them.
+    /// The faults found in them.
     pub(super) wrong: Vec<String>,
 }
 
@@ -149,16 +149,17 @@ pub(super) fn account(lines: &[Line], total: i64, remaining: i64, positions: &[i
     account
 }
 
-/// Whether lines lead from 0 to an end, each beginning where another ends.
+/// True if the lines lead from 0 to an end, each beginning where another ends.
 ///
-/// Their numbers are made by several processes whose clocks differ a little: so they may have to be put in another order.
+/// Their numbers are made by several processes whose clocks differ a little: so they may have to be put in another
+/// order.
 fn is_chain(lines: &[Line], end: i64) -> bool {
     let in_order = lines.iter().try_fold(0, |at, line| (line.before == at).then_some(line.after));
     in_order == Some(end) || is_path(lines, end)
 }
 
-/// Whether lines can be walked through, each once: with a way back from the end to 0, as many must leave each number as
-/// come to it, and all must hang together.
+/// True if the lines can be walked through, each once: with a way back from the end to 0, as many must leave each
+/// number as come to it, and all must hang together.
 fn is_path(lines: &[Line], end: i64) -> bool {
     let ways = || lines.iter().map(|line| (line.before, line.after)).chain([(end, 0)]);
     let mut balance: BTreeMap<i64, i64> = BTreeMap::new();
@@ -215,7 +216,8 @@ mod tests {
         assert_eq!(account, Account { by_shard, sold_before: 2, wrong: Vec::new() });
     }
 
-    /// A case of the services' law: total and remaining before and after, what shards tell, and the lines that come of it.
+    /// A case of the services' law: total and remaining before and after, what shards tell, and the lines that come
+    /// of it.
     #[derive(serde::Deserialize)]
     struct Case {
         name: String,

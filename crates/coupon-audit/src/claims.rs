@@ -1,4 +1,4 @@
-//! What a service answered to each grab, to be held against what it stored.
+//! A service's answers to each grab, to be held against what it stored.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,8 @@ use super::spent::UseTold;
 pub enum Claim {
     /// Acknowledged: exactly this id must be stored.
     Granted(i64),
-    /// Refused because the user holds the coupon already: then some shard must say so, under this id if one was told.
+    /// Refused because the user holds the coupon already: then some shard must say so, under this id if the answer
+    /// had one.
     Held(Option<i64>),
     /// Refused because none are left: then none may be.
     SoldOut,
@@ -61,7 +62,7 @@ impl Claims {
         }
     }
 
-    /// Remembers what somebody was told.
+    /// Remembers an answer to a user's grab.
     pub fn take(&mut self, user: u64, told: Told) {
         match told {
             Told::Grab(coupon, claim) => self.add(user, coupon, claim),
@@ -69,24 +70,24 @@ impl Claims {
         }
     }
 
-    /// Remembers what was told of the use of a result.
+    /// Remembers an answer about the use of a result.
     pub fn add_use(&mut self, user: u64, result: i64, told: UseTold) {
         self.uses.push(((result, user), told));
     }
 
-    /// Whether no grab at all is remembered.
+    /// True if no grab at all is remembered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// How many grabs were decided against.
+    /// The number of grabs decided against.
     #[must_use]
     pub const fn refused(&self) -> u64 {
         self.refused + self.held.len() as u64
     }
 
-    /// How many grabs ended without a clear answer.
+    /// The number of grabs that ended without a clear answer.
     #[must_use]
     pub fn unknown(&self) -> usize {
         self.unknown.len()

@@ -1,11 +1,11 @@
-//! What an audit found.
+//! The findings of an audit.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
 
-/// How many violations of a kind are described; all are counted.
+/// The number of violations of a kind that are described; all are counted.
 pub const SHOWN: usize = 20;
 
 /// A promise that can be broken.
@@ -16,22 +16,22 @@ pub enum Kind {
     Oversold,
     /// A user holds a coupon twice, or an id is stored twice, on any shards and tables.
     Duplicate,
-    /// An acknowledged grab is not stored with exactly that id, user and coupon; or a user was told that they hold a
-    /// coupon already, and does not.
+    /// An acknowledged grab is not stored with exactly that id, user and coupon; or an answer said that the user
+    /// holds a coupon already, and no shard has it.
     Lost,
-    /// A stored grab that nobody asked for.
+    /// A stored grab that no client asked for.
     Invented,
     /// A row where its layout, its table's name or its own id says it cannot be.
     Misplaced,
-    /// A coupon's stock, its rows, the stock log and the gate disagree, or the log breaks its own law; or somebody was told
-    /// that it is sold out, and it is not.
+    /// A coupon's stock, its rows, the stock log and the gate disagree, or the log breaks its own law; or an answer
+    /// said that it is sold out, and it is not.
     Stock,
-    /// A grab that the rules decide otherwise: outside its coupon's window, of a coupon withdrawn before, by a user who does
-    /// not exist; or a refusal for a reason that did not hold.
+    /// A grab that the rules decide otherwise: outside its coupon's window, of a coupon withdrawn before, by a user
+    /// who does not exist; or a refusal for a reason that did not hold.
     Misjudged,
-    /// What a row says of its use contradicts itself, or what the user was told of it.
+    /// A row's account of its use contradicts itself, or the answer that the user got.
     Spent,
-    /// A read endpoint that tells otherwise than is stored.
+    /// An answer of a read endpoint that differs from what is stored.
     Misread,
     /// A table without the key, or the unique index, that keeps a second row of the same kind out.
     Unguarded,
@@ -40,7 +40,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them, in the order they are told.
+    /// All of them, in the order of the report.
     pub const ALL: [Self; 11] = [
         Self::Oversold,
         Self::Duplicate,
@@ -55,7 +55,7 @@ impl Kind {
         Self::Parked,
     ];
 
-    /// Whether it takes what clients were told to find any of it; of the others, a part can be checked without.
+    /// True if it can only be found with clients' answers at hand; of the others, a part can be checked without.
     const fn needs_claims(self) -> bool {
         matches!(self, Self::Lost | Self::Invented | Self::Misread)
     }
@@ -88,7 +88,7 @@ impl fmt::Display for Kind {
 /// The violations of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// How many there are.
+    /// Their number.
     pub count: u64,
     /// The first [`SHOWN`] of them, with the ids concerned.
     pub examples: Vec<String>,
@@ -97,40 +97,40 @@ pub struct Finding {
 /// Outbox entries that a shard has written and the main database has not applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unapplied {
-    /// Whose outbox.
+    /// The shard whose outbox it is.
     pub shard: u16,
-    /// How many entries.
+    /// The number of entries.
     pub entries: u64,
-    /// How many rows they tell of.
+    /// The number of rows that they report.
     pub rows: i64,
 }
 
-/// What an audit looked at and what it found.
+/// The scope of an audit and its findings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditReport {
-    /// What was audited: a data folder, or a main database.
+    /// The data audited: a data folder, or a main database.
     pub data: String,
-    /// How many shards.
+    /// Number of shards.
     pub shards: usize,
-    /// How many tables of results.
+    /// Number of tables of results.
     pub tables: usize,
-    /// How many results are stored.
+    /// Number of results stored.
     pub rows: u64,
-    /// Results acknowledged, each once however often its user was told; `None` when the audit was not told.
+    /// Results acknowledged, each counted once however often it was; `None` when the audit had no answers to read.
     pub acknowledged: Option<u64>,
-    /// Grabs refused; `None` when the audit was not told.
+    /// Grabs refused; `None` when the audit had no answers to read.
     pub refused: Option<u64>,
-    /// Grabs without a clear answer; `None` when the audit was not told.
+    /// Grabs without a clear answer; `None` when the audit had no answers to read.
     pub unknown: Option<u64>,
     /// Rows that such a grab explains.
     pub unknown_stored: u64,
-    /// What the main database has not been told of. After draining, each is a violation as well.
+    /// Outbox entries that the main database has not applied. After draining, each is a violation as well.
     pub unapplied: Vec<Unapplied>,
     /// Violations; a kind without any is not in here.
     pub findings: BTreeMap<Kind, Finding>,
     /// Checks that could not be made, with the reason.
     pub not_checked: BTreeMap<Kind, String>,
-    /// How long the audit took.
+    /// Duration of the audit, in milliseconds.
     pub took_ms: u64,
 }
 
@@ -152,13 +152,13 @@ impl AuditReport {
         }
     }
 
-    /// How many violations of that kind there are.
+    /// The number of violations of that kind.
     #[must_use]
     pub fn count(&self, kind: Kind) -> u64 {
         self.findings.get(&kind).map_or(0, |finding| finding.count)
     }
 
-    /// How many violations of any kind there are.
+    /// The number of violations of any kind.
     #[must_use]
     pub fn violations(&self) -> u64 {
         self.findings.values().map(|finding| finding.count).sum()
@@ -182,7 +182,7 @@ impl AuditReport {
         noted.push_str(&why.into());
     }
 
-    /// Whether another violation of that kind would still be described: descriptions can cost a query.
+    /// True if another violation of that kind would still be described: descriptions can cost a query.
     pub(super) fn shows(&self, kind: Kind) -> bool {
         self.findings.get(&kind).is_none_or(|finding| finding.examples.len() < SHOWN)
     }

@@ -16,7 +16,7 @@ use super::source::{
 };
 use super::{Label, inbox};
 
-/// How often a snapshot is tried again while a service keeps applying outboxes.
+/// Attempts at a snapshot while a service keeps applying outboxes.
 const ATTEMPTS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -159,7 +159,7 @@ fn shards(folder: &Path, main: &Connection) -> Result<Vec<Connection>> {
     Ok(shards)
 }
 
-/// What a shard's file says, but for its rows.
+/// Reads a shard's file, but for its rows.
 fn shard(number: u16, file: &Connection, position: i64) -> Result<Shard> {
     let tables = tables(file)?;
     let inbox = inbox::read(file, &tables).with_context(|| format!("the inbox of shard {number}"))?;
@@ -184,7 +184,7 @@ fn unique_keys(file: &Connection, table: TableId) -> Result<Vec<Vec<String>>> {
     for index in names(whole, &table)? {
         keys.push(names("SELECT name FROM pragma_index_info(?1) ORDER BY seqno", &index)?);
     }
-    // A key of one number has no index of its own in SQLite.
+    // SQLite makes no separate index for a key of one number.
     keys.push(names("SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk", &table)?);
     Ok(keys)
 }

@@ -13,7 +13,7 @@ impl Ids {
         }
     }
 
-    /// Whether an id is one of them.
+    /// True if an id is one of them.
     pub(super) fn contains(&self, id: i64) -> bool {
         let after = self.0.partition_point(|&(first, _)| first <= id);
         after.checked_sub(1).and_then(|at| self.0.get(at)).is_some_and(|&(_, last)| id <= last)

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::source::{Grab, Waiting};
 
-/// What waits there. A result handed over again after it reached its table is no second one.
+/// Reads the results that wait there. One handed over again after it reached its table is no second one.
 pub(super) fn read(connection: &Connection, tables: &[TableId]) -> Result<Vec<Waiting>> {
     let mut waiting: Vec<Waiting> = Vec::new();
     let mut statement = connection.prepare("SELECT batch_id, results FROM inbox ORDER BY batch_id")?;

@@ -15,15 +15,15 @@ pub(super) struct Ledger {
     pub(super) granted: Vec<(i64, u64, u64)>,
     answered: Vec<(u64, u64)>,
     unknown: Vec<(u64, u64)>,
-    /// Who was told that they hold a coupon already: (user, coupon, under which result), each once.
+    /// Answers "you hold it already": (user, coupon, the result named), each once.
     pub(super) held: Vec<(u64, u64, Option<i64>)>,
-    /// The coupons of which somebody was told that none are left.
+    /// The coupons that at least one answer called sold out.
     pub(super) sold_out: BTreeSet<u64>,
-    /// Who was told that a coupon cannot be grabbed now: (user, coupon, when).
+    /// Answers that a coupon cannot be grabbed now: (user, coupon, time of the answer).
     pub(super) outside: Vec<(u64, u64, Timestamp)>,
-    /// By (result, user): of which uses something was told.
+    /// The uses that answers were about, sorted by (result, user).
     pub(super) uses: Vec<(i64, u64)>,
-    /// What was told of each of them.
+    /// The answer about each of them.
     told: Vec<UseTold>,
 }
 
@@ -45,14 +45,14 @@ impl Ledger {
         }
     }
 
-    /// Where in `granted` an id was acknowledged: a range, since one id might be acknowledged twice.
+    /// The places in `granted` where an id was acknowledged: a range, since one id might be acknowledged twice.
     pub(super) fn acknowledged(&self, result: i64) -> Range<usize> {
         let start = self.granted.partition_point(|&(id, ..)| id < result);
         let same = self.granted.iter().skip(start).take_while(|&&(id, ..)| id == result).count();
         start..start + same
     }
 
-    /// Where in `uses` something was told of a user's result.
+    /// The places in `uses` of a user's result.
     pub(super) fn uses_of(&self, result: i64, user: i64) -> Range<usize> {
         let Ok(user) = u64::try_from(user) else { return 0..0 };
         let start = self.uses.partition_point(|used| *used < (result, user));
@@ -60,22 +60,22 @@ impl Ledger {
         start..start + same
     }
 
-    /// What was told there.
+    /// The answers at those places.
     pub(super) fn told(&self, uses: Range<usize>) -> &[UseTold] {
         self.told.get(uses).unwrap_or_default()
     }
 
-    /// Whether a grab of that user for that coupon was acknowledged.
+    /// True if a grab of that user for that coupon was acknowledged.
     pub(super) fn was_granted(&self, user: u64, coupon: u64) -> bool {
         self.answered.binary_search(&(user, coupon)).is_ok()
     }
 
-    /// Whether a grab of that user for that coupon ended without a clear answer.
+    /// True if a grab of that user for that coupon ended without a clear answer.
     pub(super) fn is_unknown(&self, user: u64, coupon: u64) -> bool {
         self.unknown.binary_search(&(user, coupon)).is_ok()
     }
 
-    /// How many users may or may not hold a coupon.
+    /// The number of users who may or may not hold a coupon.
     pub(super) fn unknowns_of(&self, coupon: u64) -> usize {
         self.unknown.iter().filter(|&&(_, unknown)| unknown == coupon).count()
     }

@@ -1,12 +1,12 @@
 //! Holds what a service stored against what it promised.
 //!
-//! The auditor shares no code with the services but the core's ids, times, table ids and money. It has connections of its own, its own
-//! list of what databases and keys are called, its own law of where rows belong (`placement`) and its own law of the books
-//! (`books`), so that a mistake in the code audited cannot hide in the audit as well. Golden files hold both sides to
-//! the same. It reads every row every time; a duplicate of an old row is still a duplicate.
+//! The auditor shares no code with the services but the core's ids, times, table ids and money. It has connections of
+//! its own, its own list of database and key names, its own law of where rows belong (`placement`) and its own law of
+//! the books (`books`), so that a mistake in the code audited cannot hide in the audit as well. Golden files hold
+//! both sides to the same. It reads every row every time; a duplicate of an old row is still a duplicate.
 //!
-//! The checks (`scan`, `told`, `stock`) are written once, over what `source` says that data is; `folder` and `servers`
-//! hold data of one kind still and read it.
+//! The checks (`scan`, `told`, `stock`) are written once, over the types in `source`; `folder` and `servers` hold
+//! data of one kind still and read it.
 
 mod acks;
 mod books;
@@ -43,7 +43,7 @@ use source::Snapshot;
 pub use spent::UseTold;
 pub use start::Start;
 
-/// What can be audited.
+/// Data that can be audited.
 #[derive(Debug, Clone)]
 pub enum Data {
     /// A data folder of the embedded backend.
@@ -52,37 +52,38 @@ pub enum Data {
     Servers(Box<Servers>),
 }
 
-/// What data says of itself.
+/// The data's own account of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
     /// The data set's id.
     pub dataset: String,
     /// Every parameter that decides where a row lives.
     pub layout: String,
-    /// How many shards.
+    /// Number of shards.
     pub shards: u16,
 }
 
-/// What the auditor is told beside the data itself.
+/// Knowledge that the auditor is given beside the data itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Scope<'a> {
-    /// What the service answered. Without it nothing can be called lost or invented.
+    /// The service's answers. Without them nothing can be called lost or invented.
     pub claims: Option<&'a Claims>,
     /// Rows with a larger `result_id` were written during the run, by the run alone. Without it, the run starts
     /// with the first id acknowledged.
     pub since: Option<i64>,
-    /// What the data was like when the run began. Without it, nothing can be said of what happened to older rows, and a
-    /// window that was moved looks like one that was broken.
+    /// The state of the data when the run began. Without it, nothing can be said of what happened to older rows, and
+    /// a window that was moved looks like one that was broken.
     pub start: Option<&'a Start>,
-    /// What its read endpoints told since the last change of the data. Without it, nothing can be said of them.
+    /// The answers of its read endpoints since the last change of the data. Without them, nothing can be said of the
+    /// endpoints.
     pub reads: Option<&'a [Read]>,
-    /// Whether everything handed over has been told to the main database: then nothing may be left to apply, and the
-    /// gate may hold nothing that is not stored.
+    /// True if the main database has applied everything handed over: then nothing may be left to apply, and the gate
+    /// may hold nothing that is not stored.
     pub drained: bool,
 }
 
 impl Data {
-    /// What the data says of itself.
+    /// Reads the data's account of itself.
     ///
     /// # Errors
     /// When it cannot be read, or is none.
@@ -105,7 +106,7 @@ impl Data {
         newest().with_context(|| format!("cannot read {self}"))
     }
 
-    /// What the data is like now, to be held against what a run makes of it.
+    /// Remembers the present state of the data, to be held against what a run makes of it.
     ///
     /// # Errors
     /// When the data cannot be read.
@@ -121,8 +122,8 @@ impl Data {
         remember().with_context(|| format!("cannot read {self}"))
     }
 
-    /// What to ask the service's read endpoints, so that some of everything is asked: users who were granted something,
-    /// their rooms, windows of time, sums.
+    /// The questions to ask the service's read endpoints, so that some of everything is asked: users who were granted
+    /// something, their rooms, windows of time, sums.
     ///
     /// # Errors
     /// When the data cannot be read.
@@ -134,7 +135,7 @@ impl Data {
         Ok(reads::sample(&catalogue.with_context(|| format!("cannot read {self}"))?, claims))
     }
 
-    /// How many results each shard has, as it counts them itself; nothing where none keeps count.
+    /// The number of results of each shard by its own count; `None` where no shard keeps count.
     ///
     /// # Errors
     /// When a shard cannot be read.

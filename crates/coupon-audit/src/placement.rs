@@ -1,7 +1,7 @@
-//! Where rows belong, as the auditor has it: from the line in which a data set tells its layout.
+//! The auditor's own law of where rows belong, read from a data set's layout line.
 //!
-//! The services route by code of their own. It is written down here a second time on purpose, and both are held to the same
-//! golden vectors (`crates/coupon-core/golden/placement.json`).
+//! The services route by code of their own. It is written down here a second time on purpose, and both are held to
+//! the same golden vectors (`crates/coupon-core/golden/placement.json`).
 //!
 //! - *hash of user_id*: slot = hash % 16,384, shard = slot % shards. A shard has one table.
 //! - *range of time*: one table a UTC day or hour; range d, counted from 1970, begins on shard d % shards.
@@ -15,11 +15,11 @@ const SLOTS: u64 = 16_384;
 const DAY_MS: i64 = 86_400_000;
 const HOUR_MS: i64 = 3_600_000;
 
-/// A layout that the auditor knows.
+/// A layout that the auditor can judge by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Law {
     rule: Rule,
-    /// How many shards a range lies on.
+    /// The number of shards that a range lies on.
     spread: u64,
     shards: u64,
 }
@@ -39,7 +39,7 @@ enum Rule {
 }
 
 impl Law {
-    /// The law of a layout over so many shards; nothing where the auditor does not know it.
+    /// The law of a layout over so many shards; `None` for a layout that the auditor has no law for.
     pub(crate) fn of(layout: &str, shards: usize) -> Option<Self> {
         let rule = layout.strip_suffix(&format!(", {shards} shards"))?;
         let shards = u64::try_from(shards).ok().filter(|shards| *shards > 0)?;
@@ -62,7 +62,7 @@ impl Law {
         Some(Self { rule, spread, shards })
     }
 
-    /// Where a row belongs; nothing for one that has no place.
+    /// The place where a row belongs; `None` for one that has no place.
     pub(crate) fn place(&self, user: UserId, room: RoomId, time: Timestamp) -> Option<Placement> {
         let since_1970 = |length: i64| u64::try_from(time.millis().div_euclid(length)).ok();
         let (range, table) = match &self.rule {

@@ -1,7 +1,7 @@
 //! The start of a run as a file, as `loadtest run --acks FILE` writes it beside that file, for an audit on another day.
 //!
-//! A line for each thing remembered, its kind first, and a last line that says how many there are: what is left of a file
-//! that was cut would call older rows the run's own.
+//! A line for each thing remembered, its kind first, and a last line that says how many there are: what is left of a
+//! file that was cut would call older rows the run's own.
 
 use std::io::{self, BufRead, Write};
 
@@ -12,7 +12,7 @@ use super::start::Start;
 
 /// The first line.
 const HEADER: &str = "# the start of a run, 1";
-/// What is around the number of lines in the last one.
+/// The text around the number of lines in the last one.
 const END: (&str, &str) = ("# end: ", " lines");
 
 impl Start {

@@ -1,4 +1,4 @@
-//! One pass over every stored row, and what can be told from all of them together.
+//! One pass over every stored row, and the checks that need all of them together.
 
 use std::collections::HashMap;
 
@@ -19,23 +19,23 @@ pub(super) type Holders = HashMap<i64, Vec<(i64, i64)>>;
 /// Rows stored, by shard and coupon.
 pub(super) type Sold = HashMap<(u16, i64), i64>;
 
-/// What is kept of all rows: 24 bytes each, so that ten million fit anywhere.
+/// The part that is kept of every row: 24 bytes each, so that ten million fit anywhere.
 #[derive(Default)]
 pub(super) struct Seen {
     ids: Vec<i64>,
     pub(super) holders: Holders,
     pub(super) sold: Sold,
-    /// Which of the ledger's acknowledged grabs were found, and which of its uses.
+    /// Of each of the ledger's acknowledged grabs, and of its uses, true if it was found.
     pub(super) found: Vec<bool>,
     pub(super) uses: Vec<bool>,
-    /// Which of the start's rows were found.
+    /// Of each of the start's rows, true if it was found.
     old: Vec<bool>,
 }
 
-/// What the pass needs to know of each row's surroundings.
+/// The surroundings of each row, as the pass needs them.
 struct Pass<'a> {
     scope: &'a Scope<'a>,
-    /// Where rows belong. Without it, only what a table's own name promises is checked.
+    /// The law of where rows belong. Without it, only what a table's own name promises is checked.
     law: Option<Law>,
     catalogue: &'a Catalogue,
     users: &'a Ids,
@@ -125,7 +125,7 @@ pub(super) fn remember(snapshot: &mut Snapshot, rows: &mut Vec<(i64, u64)>) -> R
 }
 
 impl Seen {
-    /// Which of the start's rows were found, in their order.
+    /// Of each of the start's rows, in their order, true if it was found.
     pub(super) fn old(&self) -> &[bool] {
         &self.old
     }
@@ -197,7 +197,7 @@ impl Pass<'_> {
         start.before(at, row)
     }
 
-    /// What the catalogue says of a coupon, now and at the start.
+    /// The catalogue's entries for a coupon, now and at the start.
     fn coupons(&self, id: i64) -> impl Iterator<Item = &Coupon> {
         let start = self.scope.start.and_then(|start| start.coupon(id));
         self.catalogue.get(&id).into_iter().chain(start)
@@ -205,9 +205,9 @@ impl Pass<'_> {
 
     /// Holds a row against the rules by which grabs are decided.
     ///
-    /// A window may have been moved, and a coupon withdrawn, after it was grabbed. Where the start is known, rows of before
-    /// are not judged, and a row of the run must be wrong by all that it may have been judged by; where it is not, the window
-    /// must be as it was.
+    /// A window may have been moved, and a coupon withdrawn, after it was grabbed. Where the start is known, rows of
+    /// before are not judged, and a row of the run must be wrong by all that it may have been judged by; where it is
+    /// not, the window must be as it was.
     fn misjudged(&self, read: &Read) -> Option<String> {
         let row = &read.row;
         if !self.users.contains(row.grab.user) {
@@ -235,7 +235,7 @@ impl Pass<'_> {
             .then(|| "its coupon was withdrawn before".to_owned())
     }
 
-    /// Holds what a row says of its use against what was told of it.
+    /// Holds a row's use against the answers about it.
     fn used(&self, read: &Read, seen: &mut Seen, report: &mut AuditReport) {
         let Read { row, place, before } = *read;
         let told = self.ledger.map(|ledger| {
@@ -309,7 +309,7 @@ impl Pass<'_> {
     }
 }
 
-/// Whether a table's own name allows the row.
+/// True if a table's own name allows the row.
 fn belongs(table: TableId, time: Timestamp, room: RoomId) -> bool {
     match table {
         TableId::Single | TableId::Part(_) => true,

@@ -1,5 +1,5 @@
-//! What the checks read, wherever it lives: each kind of data has one way to hold it still and read it, and all share
-//! the checks.
+//! The data that the checks read, wherever it lives: each kind of data has one way to hold it still and read it, and
+//! all share the checks.
 
 use std::collections::BTreeMap;
 
@@ -42,10 +42,10 @@ pub(super) trait Rows {
 /// Every coupon by its id.
 pub(super) type Catalogue = BTreeMap<i64, Coupon>;
 
-/// What the main database says of a coupon.
+/// A coupon in the main database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Coupon {
-    /// Where its results go: the room that it was in when a service first saw it.
+    /// The room that its results go to: the one that it was in when a service first saw it.
     pub(super) room: i64,
     pub(super) total: i64,
     pub(super) remaining: i64,
@@ -57,7 +57,7 @@ pub(super) struct Coupon {
     pub(super) active: bool,
 }
 
-/// How often, and from when until when, a coupon can be grabbed.
+/// The number of times, and the window, in which a coupon can be grabbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Terms {
     pub(super) total: i64,
@@ -72,7 +72,7 @@ impl Coupon {
         Terms { total: self.total, start: self.start, end: self.end }
     }
 
-    /// Where main keeps the rooms that results go to.
+    /// The table in which main keeps the rooms that results go to.
     pub(super) const ROOMS: &str = "coupon_rooms";
 
     /// The query for every coupon and its id, on any kind of database. Without the rooms' table, as in data that no
@@ -96,14 +96,14 @@ pub(super) struct Shard {
     pub(super) tables: Vec<TableId>,
     /// Results that are stored, but not in their tables yet.
     pub(super) inbox: Vec<Waiting>,
-    /// How far main has applied its outbox.
+    /// The position to which main has applied its outbox.
     pub(super) position: i64,
     /// The outbox beyond that.
     pub(super) outbox: Vec<Entry>,
     /// The last entry that it has ever written there; 0 before the first.
     pub(super) last: i64,
     pub(super) parked: Vec<Parked>,
-    /// What it counts itself, where it keeps count.
+    /// The sums that the shard counts itself, where it keeps count.
     pub(super) counted: Option<Sums>,
     /// Tables of results without a key that they must have, with that key.
     pub(super) unguarded: Vec<(TableId, &'static str)>,
@@ -132,7 +132,8 @@ impl std::fmt::Display for Sums {
     }
 }
 
-/// The keys without which a table lets an id, or a user's coupon, in twice: what they are called here, and their columns.
+/// The keys without which a table lets an id, or a user's coupon, in twice: what they are called here, and their
+/// columns.
 pub(super) const KEYS: [(&str, &[&str]); 2] = [
     ("primary key on result_id", &["result_id"]),
     ("unique index on (user_id, coupon_id)", &["user_id", "coupon_id"]),
@@ -174,7 +175,7 @@ pub(super) struct Parked {
     pub(super) reason: String,
 }
 
-/// Who got which coupon, by which result.
+/// A user's coupon, and the result by which they got it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Grab {
     pub(super) id: i64,
@@ -201,12 +202,12 @@ pub(super) struct Stored {
     pub(super) grab: Grab,
     pub(super) room: i64,
     pub(super) time: i64,
-    /// Whether it says that the coupon was got, and nothing else.
+    /// True if it says that the coupon was got, and nothing else.
     pub(super) granted: bool,
     pub(super) spent: Spent,
 }
 
-/// What a row says of its use.
+/// A row's account of its use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Spent {
     pub(super) status: i64,
@@ -215,7 +216,7 @@ pub(super) struct Spent {
 }
 
 impl Spent {
-    /// Whether it was used, if that can be told from it at all.
+    /// True if it was used, as far as that can be read from it at all.
     pub(super) const fn is_used(self) -> bool {
         self.status != 0
     }
@@ -231,27 +232,27 @@ impl std::fmt::Display for Spent {
 }
 
 impl Stored {
-    /// What to select for it, on any kind of database, followed by the amount in cents.
+    /// The columns to select for it, on any kind of database, followed by the amount in cents.
     pub(super) const COLUMNS: &str = "result_id, user_id, coupon_id, room_id, grab_time, \
          grab_status = 1 AND fail_reason IS NULL, use_status, use_time";
 }
 
-/// Which rows a description has to name.
+/// The rows that a description has to name.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Wanted {
-    /// Those of that id.
+    /// The rows of that id.
     Result(i64),
-    /// Those of that user and coupon.
+    /// The rows of that user and coupon.
     Holding { user: i64, coupon: i64 },
 }
 
 impl Snapshot {
-    /// Where the rows of a user and a coupon are, for a description.
+    /// The places of a user's rows of a coupon, for a description.
     pub(super) fn holdings(&mut self, user: i64, coupon: i64) -> Result<Vec<String>> {
         self.find(Wanted::Holding { user, coupon })
     }
 
-    /// Where the rows with an id are, for a description.
+    /// The places of the rows with an id, for a description.
     pub(super) fn copies(&mut self, result: i64) -> Result<Vec<String>> {
         self.find(Wanted::Result(result))
     }
@@ -295,7 +296,7 @@ impl Shard {
 /// The tables of results among all tables of a shard.
 ///
 /// # Errors
-/// When one is named nearly like a table of results: rows that no reader knows by name are rows that nobody will find.
+/// When one is named nearly like a table of results: no reader would find the rows of such a table.
 pub(super) fn tables_of_results(names: impl IntoIterator<Item = String>) -> Result<Vec<TableId>> {
     let mut tables = Vec::new();
     for name in names {

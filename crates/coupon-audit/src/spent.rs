@@ -1,32 +1,32 @@
-//! Uses: what a row says of its use, held against what the user was told of it.
+//! Uses: a row's account of its use, held against the answer that the user got.
 
 use super::source::Spent;
 use super::start::Before;
 
-/// How far the clock of whoever marks a result as used may be behind the one that made its id.
+/// The most by which the clock that marks a result as used may be behind the one that made its id.
 const SLACK_MS: i64 = 60_000;
 
-/// What a client was told of a use.
+/// An answer that a client got about a use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UseTold {
     /// Acknowledged: exactly this must be stored.
     Used {
-        /// What the order came to, in cents.
+        /// The order's amount, in cents.
         cents: i64,
-        /// When, in milliseconds since 1970, if the answer said so.
+        /// The time of the use, in milliseconds since 1970, if the answer said so.
         time: Option<i64>,
     },
     /// Refused because it is used already: then it must be.
     UsedBefore,
     /// A time-out, a 503, a connection lost: stored or not.
     Unknown {
-        /// What the order came to, in cents.
+        /// The order's amount, in cents.
         cents: i64,
     },
 }
 
-/// What is wrong with a row's use, given what was told of it (nothing, when that is not known) and what it was before the
-/// run.
+/// The fault in a row's use, given the answers about it (`None` when there is no record of them) and its state before
+/// the run.
 pub(super) fn wrong(spent: Spent, grabbed: i64, told: Option<&[UseTold]>, before: Before) -> Option<String> {
     contradicts_itself(spent, grabbed)
         .or_else(|| told?.iter().find_map(|told| contradicts(spent, *told)))
@@ -58,7 +58,7 @@ fn contradicts(spent: Spent, told: UseTold) -> Option<String> {
     }
 }
 
-/// A use that came during the run, and that nobody asked for.
+/// A use that came during the run, and that no client asked for.
 fn unasked(spent: Spent, told: &[UseTold], before: Before) -> Option<String> {
     let explained = || {
         told.iter().any(|told| match told {

@@ -1,4 +1,4 @@
-//! What data was like before a run, to be held against what it is like after it.
+//! The state of data before a run, to be held against its state afterwards.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use super::source::{Catalogue, Coupon, Spent, Stored, Terms};
 /// A data set as it was at one moment: 16 bytes for each row, and for each line of the stock log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Start {
-    /// Which data set it was.
+    /// The id of the data set.
     pub(super) dataset: String,
     /// By id: each row's id and digest.
     pub(super) rows: Vec<(i64, u64)>,
@@ -19,7 +19,7 @@ pub struct Start {
     pub(super) catalogue: Catalogue,
     /// By coupon: its terms as the gate had them, where there was one that was open.
     pub(super) gate: BTreeMap<i64, Terms>,
-    /// How far main had applied each shard's outbox, and the last entry there.
+    /// The position to which main had applied each shard's outbox, and the last entry there.
     pub(super) outboxes: Vec<(i64, i64)>,
     /// Of each shard and coupon, the results that came of no outbox.
     pub(super) unlogged: Unlogged,
@@ -28,10 +28,10 @@ pub struct Start {
 /// Of each shard and coupon, results that no line of the stock log names: they were there before there was an outbox.
 pub(super) type Unlogged = HashMap<(u16, i64), i64>;
 
-/// What a row was before the run.
+/// The state of a row before the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Before {
-    /// Nobody knows.
+    /// No record of it.
     Unknown,
     /// It was not there: it is the run's own.
     Absent,
@@ -50,12 +50,12 @@ impl Start {
         self.rows.last().map_or(0, |(id, _)| *id)
     }
 
-    /// Where a row is among those remembered.
+    /// The index of a row among those remembered.
     pub(super) fn position(&self, id: i64) -> Option<usize> {
         self.rows.binary_search_by_key(&id, |(id, _)| *id).ok()
     }
 
-    /// What a row that is there now was before.
+    /// The earlier state of a row that is there now.
     pub(super) fn before(&self, at: Option<usize>, row: &Stored) -> Before {
         let Some(&(_, remembered)) = at.and_then(|at| self.rows.get(at)) else { return Before::Absent };
         if digest(row) == remembered {
@@ -67,14 +67,14 @@ impl Start {
         }
     }
 
-    /// What the catalogue said of a coupon.
+    /// The catalogue's entry for a coupon at the start.
     pub(super) fn coupon(&self, id: i64) -> Option<&Coupon> {
         self.catalogue.get(&id)
     }
 }
 
-/// The terms on which a coupon may have been grabbed since a start, which are taken over from main at times that nobody
-/// records: main's now, main's at the start, and those that the gate had at the start.
+/// The terms on which a coupon may have been grabbed since a start. The gate takes them over from main at times of
+/// which there is no record, so they are main's now, main's at the start, and those that the gate had at the start.
 pub(super) fn terms(
     catalogue: &Catalogue,
     start: Option<&Start>,
@@ -112,7 +112,7 @@ pub(super) struct OldLines<'a> {
     found: HashSet<i64>,
     /// Results retired since, by coupon.
     pub(super) retired: BTreeMap<i64, i64>,
-    /// Coupons whose books main had to be told anew since.
+    /// Coupons whose books in main were rebuilt since.
     pub(super) rebuilt: BTreeSet<i64>,
 }
 

@@ -11,7 +11,7 @@ use super::source::{Catalogue, Coupon, Entry, Parked, Shard, Snapshot, Sums};
 use super::start::{OldLines, Start, Unlogged};
 use super::{AuditReport, Kind, Scope, Unapplied};
 
-/// Results that main has not been told of, by shard and coupon.
+/// Results that main has not applied, by shard and coupon.
 type Untold = HashMap<(u16, i64), i64>;
 
 /// Adds to the report what is oversold, parked, or does not add up.
@@ -60,7 +60,7 @@ fn compare(id: i64, coupon: &Coupon, rows: i64, untold: i64, report: &mut AuditR
     }
 }
 
-/// What a data set's log says, coupon by coupon; adds to the report what the law of the books forbids. Returns, of each
+/// Reads a data set's log, coupon by coupon; adds to the report what the law of the books forbids. Returns, of each
 /// shard and coupon, the results that no line names.
 fn read_log(
     snapshot: &mut Snapshot,
@@ -117,7 +117,8 @@ fn read_log(
     Ok(unlogged)
 }
 
-/// A log that names other shards than those that have the rows. What no line names was there before there was an outbox.
+/// A log that names other shards than those that have the rows. What no line names was there before there was an
+/// outbox.
 fn other_shards(id: i64, sold_before: i64, shards: usize, unlogged: &Unlogged) -> Option<String> {
     let mut all = 0;
     for shard in 0..u16::try_from(shards).unwrap_or(u16::MAX) {
@@ -130,21 +131,21 @@ fn other_shards(id: i64, sold_before: i64, shards: usize, unlogged: &Unlogged) -
         }
         all += rows;
     }
-    // What differs in sum has been told already, by rows and stock.
+    // A difference of the sums is in the report already, by rows and stock.
     (all > sold_before && sold_before > 0).then(|| {
         format!("{all} of its results come of no outbox, and the stock log has {sold_before} from before there was any")
     })
 }
 
-/// Holds what no line names against what it was: archiving takes rows and logs as many, storing adds both. Of a coupon
-/// whose books were told anew it is known how many there are, and not on which shards.
+/// Holds what no line names against what it was: archiving takes rows and logs as many, storing adds both. Of a
+/// coupon whose books were rebuilt the number of such rows is known, and their shards are not.
 fn unlogged_since(start: &Start, now: &Unlogged, rebuilt: &BTreeSet<i64>, report: &mut AuditReport) {
     let mut by_place: BTreeMap<(i64, Option<u16>), (i64, i64)> = BTreeMap::new();
     let place = |(shard, coupon): (u16, i64)| (coupon, (!rebuilt.contains(&coupon)).then_some(shard));
     start.unlogged.iter().for_each(|(&of, rows)| by_place.entry(place(of)).or_default().0 += rows);
     now.iter().for_each(|(&of, rows)| by_place.entry(place(of)).or_default().1 += rows);
     for ((coupon, shard), (before, after)) in by_place {
-        // Below nothing has been told already.
+        // A number below zero is in the report already.
         if before != after && after >= 0 {
             report.add(Kind::Stock, 1, || {
                 let of = shard.map_or_else(String::new, |shard| format!(" of shard {shard}"));
@@ -184,14 +185,14 @@ fn gone(start: &Start, seen: &Seen, old: &OldLines<'_>, report: &mut AuditReport
     }
 }
 
-/// Results that may have been retired although no line says so: where main was told anew what it had forgotten, as many
-/// that went stand in no line as came in the same time.
+/// The number of results that may have been retired although no line says so: where main's books were rebuilt, as
+/// many that went stand in no line as came in the same time.
 fn may_be_hidden(start: &Start, seen: &Seen, old: &OldLines<'_>) -> u64 {
     let holders = old.rebuilt.iter().filter_map(|coupon| seen.holders.get(coupon)).flatten();
     holders.filter(|(_, result)| start.position(*result).is_none()).count() as u64
 }
 
-/// Finds coupons that somebody was told are sold out and that are not: stock that nobody can ever get.
+/// Finds coupons that an answer called sold out and that are not: stock that no user can ever get.
 ///
 /// A grab whose outcome is unknown may have held the last one at that moment and never been stored.
 pub(super) fn left_over(catalogue: &Catalogue, seen: &Seen, ledger: &Ledger, report: &mut AuditReport) {
@@ -258,7 +259,8 @@ fn outbox(shard: &Shard, scope: &Scope<'_>, report: &mut AuditReport) -> Result<
     Ok(())
 }
 
-/// What main has not been told of: entries that it has not applied, and what will be one once it leaves the inbox.
+/// Results that main has not applied: those of unapplied entries, and those that will be entries once they leave the
+/// inbox.
 fn untold(shards: &[Shard]) -> Result<Untold> {
     let mut untold = Untold::new();
     for shard in shards {
@@ -286,7 +288,7 @@ fn parked(shard: &Shard, report: &mut AuditReport) {
     }
 }
 
-/// What a data set is like now.
+/// Remembers the present state of a data set.
 pub(super) fn remember(snapshot: &mut Snapshot) -> Result<Start> {
     let (dataset, catalogue) = (snapshot.dataset.clone(), snapshot.catalogue.clone());
     let mut start = Start { dataset, catalogue, ..Start::default() };

@@ -1,4 +1,4 @@
-//! What clients were told and no single row can answer: grabs that are not stored, refusals that did not hold.
+//! Answers that no single row can confirm: grabs that are not stored, refusals that did not hold.
 
 use anyhow::Result;
 
@@ -7,9 +7,9 @@ use super::scan::{Holders, Seen};
 use super::source::{Catalogue, Snapshot, Terms};
 use super::{AuditReport, Kind, Scope, spent, start};
 
-/// How long before its answer a grab may have been decided, with clocks that differ as far as they may.
+/// The longest time before its answer that a grab may have been decided, with clocks that differ as far as they may.
 const DECIDED_BEFORE_MS: i64 = 30_000;
-/// How far clocks may differ.
+/// The most by which clocks may differ.
 const CLOCKS_MS: i64 = 10_000;
 
 /// Adds to the report what the rows that were seen do not bear out.
@@ -50,7 +50,7 @@ fn lost(snapshot: &mut Snapshot, ledger: &Ledger, found: &[bool], report: &mut A
     Ok(())
 }
 
-/// Finds users who were told that they hold a coupon already, and do not, or not under that id.
+/// Finds answers "you hold it already" to users who do not, or not under that id.
 fn told_to_hold(ledger: &Ledger, holders: &Holders, report: &mut AuditReport) {
     for &(user, coupon, told) in &ledger.held {
         let holds = holds(holders, user, coupon);
@@ -81,7 +81,7 @@ fn holds(holders: &Holders, user: u64, coupon: u64) -> &[(i64, i64)] {
     all.get(first..after).unwrap_or_default()
 }
 
-/// Finds users who were told that a coupon cannot be grabbed now, when it could.
+/// Finds answers that a coupon cannot be grabbed now, given when it could.
 fn told_outside(catalogue: &Catalogue, scope: &Scope<'_>, ledger: &Ledger, report: &mut AuditReport) {
     for &(user, coupon, at) in &ledger.outside {
         let Ok(id) = i64::try_from(coupon) else { continue };
@@ -100,7 +100,7 @@ fn told_outside(catalogue: &Catalogue, scope: &Scope<'_>, ledger: &Ledger, repor
     }
 }
 
-/// Finds uses that were told of results which are not stored for that user.
+/// Finds answers about uses of results that are not stored for that user.
 fn uses_lost(ledger: &Ledger, found: &[bool], report: &mut AuditReport) {
     let told = ledger.uses.iter().zip(ledger.told(0..ledger.uses.len()));
     for (((result, user), told), found) in told.zip(found) {

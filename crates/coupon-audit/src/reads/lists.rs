@@ -8,14 +8,15 @@ use super::{Asked, LIMIT, Read, Told};
 use crate::source::{Grab, Spent, Stored, Sums};
 use crate::{AuditReport, Kind};
 
-/// How far a service's clock may be from ours: rows so near to a window's beginning may be in a list, or not.
+/// The most by which a service's clock may be from ours: rows so near to a window's beginning may be in a list, or
+/// not.
 const SLACK_MS: i64 = 30_000;
 const HOUR_MS: i64 = 3_600_000;
 
 /// Every answer, and what is stored of what it speaks of.
 pub(crate) struct Lists<'a> {
     answers: Vec<Answered<'a>>,
-    /// Which answers speak of a user, of a room, or of everything.
+    /// The answers about a user, about a room, and about everything.
     users: HashMap<i64, Vec<usize>>,
     rooms: HashMap<i64, Vec<usize>>,
     others: Vec<usize>,
@@ -23,16 +24,16 @@ pub(crate) struct Lists<'a> {
 
 struct Answered<'a> {
     read: &'a Read,
-    /// The rows told, by their ids, and whether each is stored.
+    /// The rows in answers, by their ids, and for each whether it is stored.
     rows: HashMap<i64, (&'a Stored, bool)>,
     /// Below this id, rows may be missing: a later page has them.
     lowest: i64,
-    /// How many rows it lacks, and the first of them.
+    /// The number of rows it lacks, and the first of them.
     missing: Option<(u64, Grab)>,
     sums: Sums,
     shards: HashMap<u16, Sums>,
     last: Option<i64>,
-    /// What else is wrong with it.
+    /// The other faults found in it.
     wrong: Vec<String>,
 }
 
@@ -64,7 +65,7 @@ impl<'a> Lists<'a> {
         }
     }
 
-    /// Adds to the report what was told otherwise than it is stored.
+    /// Adds to the report the answers that differ from what is stored.
     pub(crate) fn check(self, report: &mut AuditReport) {
         for answer in self.answers {
             let path = answer.read.asked.path();
@@ -165,7 +166,7 @@ impl<'a> Answered<'a> {
     }
 }
 
-/// Whether a row is among those asked for; a window begins that much later.
+/// True if a row is among those asked for; a window begins that much later.
 fn fits(read: &Read, row: &Stored, later_ms: i64) -> bool {
     match read.asked {
         Asked::Result(id) => row.grab.id == id,

@@ -1,7 +1,7 @@
-//! What the read endpoints tell, held against what is stored: each list row by row, each sum by counting.
+//! The answers of the read endpoints, held against what is stored: each list row by row, each sum by counting.
 //!
-//! The auditor says what is to be asked ([`Asked`]); whoever speaks HTTP asks it ([`fetch`]); the answers go into the
-//! audit, which reads every row anyway (`lists`).
+//! The auditor says what is to be asked ([`Asked`]); a caller that speaks HTTP asks it ([`fetch`]); the answers go
+//! into the audit, which reads every row anyway (`lists`).
 
 mod lists;
 
@@ -13,7 +13,7 @@ use super::claims::Claims;
 use super::source::{Catalogue, Grab, Spent, Stored, Sums};
 pub(crate) use lists::Lists;
 
-/// How many users, and of how many rooms, a sample has.
+/// Numbers of users and rooms in a sample.
 const USERS: usize = 16;
 const ROOMS: usize = 4;
 /// So many rows a page, and so many pages of a list.
@@ -27,13 +27,13 @@ const WINDOWS: [u16; 2] = [1, 24];
 pub enum Asked {
     /// One result, by its id.
     Result(i64),
-    /// What a user holds.
+    /// The coupons that a user holds.
     User(u64),
-    /// What was grabbed in a room.
+    /// The grabs in a room.
     Room(i64),
-    /// What was grabbed in the last so many hours.
+    /// The grabs of the last so many hours.
     Recent(u16),
-    /// How much was grabbed in a room.
+    /// The sums of a room.
     RoomStats(i64),
     /// Sums over everything.
     Global,
@@ -43,7 +43,7 @@ pub enum Asked {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Read {
     asked: Asked,
-    /// When it was asked.
+    /// The time of the question.
     at: Timestamp,
     told: Told,
 }
@@ -56,7 +56,7 @@ enum Told {
     Count { results: i64, last: Option<i64> },
     /// Sums, and those of each shard.
     Sums { all: Sums, shards: Vec<(u16, Sums)> },
-    /// What was true a while ago: nobody says that it still is.
+    /// The answer was true a while ago, and does not claim to be true still.
     Kept,
     /// An answer that no right service gives.
     Wrong(String),
@@ -77,7 +77,8 @@ impl Asked {
     }
 }
 
-/// What to ask, so that some of everything is: users who were granted something and their rooms, windows of time, sums.
+/// The questions of a sample that asks some of everything: users who were granted something and their rooms, windows
+/// of time, sums.
 pub(crate) fn sample(catalogue: &Catalogue, claims: &Claims) -> Vec<Asked> {
     let step = claims.granted.len().div_ceil(USERS).max(1);
     let chosen = || claims.granted.iter().step_by(step);
@@ -97,7 +98,7 @@ pub(crate) fn sample(catalogue: &Catalogue, claims: &Claims) -> Vec<Asked> {
     asked
 }
 
-/// Asks a service. `get` GETs a path, and tells the status and the body of the answer.
+/// Asks a service. `get` GETs a path, and returns the status and the body of the answer.
 ///
 /// # Errors
 /// When `get` fails.
@@ -139,7 +140,7 @@ fn told(asked: Asked, get: &mut impl FnMut(&str) -> Result<(u16, Vec<u8>)>) -> R
     Ok(Told::Rows { rows: all, whole: false })
 }
 
-/// What one answer says.
+/// The content of one answer.
 enum Answer {
     /// Rows, and where the next page begins.
     Page(Vec<Stored>, Option<String>),

@@ -9,17 +9,17 @@ use mysql_async::{Conn, Opts, OptsBuilder};
 use redis::{Client, Connection, TlsCertificates};
 use tokio_rustls::rustls::crypto;
 
-/// How long a connection may take to come about.
+/// The time limit for a connection to come about.
 const CONNECT: Duration = Duration::from_secs(3);
-/// How long Redis may take for an answer.
+/// The time limit for an answer of Redis.
 const ANSWER: Duration = Duration::from_secs(10);
 /// Times are UTC, and a connection may be silent for as long as the others are read.
 const SESSION: [&str; 2] = ["SET SESSION time_zone = '+00:00'", "SET SESSION wait_timeout = 3600"];
-/// What MySQL calls a user or a password that is wrong, and a database that is not there.
+/// MySQL's error codes for a wrong user or password, and for a database that is not there.
 const ACCESS_DENIED: u16 = 1045;
 const NO_DATABASE: u16 = 1049;
 
-/// Where MySQL and Redis are: addresses with their passwords, which are never printed.
+/// The addresses of MySQL and Redis, with their passwords, which are never printed.
 #[derive(Clone, Default)]
 pub struct Addresses {
     /// The main MySQL: `mysql://user:password@host:3306`.
@@ -28,9 +28,9 @@ pub struct Addresses {
     pub shards: Vec<String>,
     /// Redis: `redis://:password@host:6379`; empty leaves the gate out.
     pub redis: String,
-    /// Who signed the servers' certificates, as a PEM file; `None` for the authorities that browsers trust.
+    /// The authority that signed the servers' certificates, as a PEM file; `None` for those that browsers trust.
     pub ca_file: Option<PathBuf>,
-    /// How often the services look through pending reservations.
+    /// The interval at which the services look through pending reservations.
     pub reconcile: Duration,
 }
 
@@ -117,7 +117,7 @@ impl fmt::Display for Database {
     }
 }
 
-/// What the driver would show holds the password.
+/// The driver's own output would show the password.
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Database({self})")
@@ -141,7 +141,7 @@ pub(super) fn redis(addresses: &Addresses) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Holds an address to what `servers.ca_file` promises: whoever names an authority means everything to be encrypted.
+/// Holds an address to what `servers.ca_file` promises: with an authority named, everything is to be encrypted.
 fn check_encryption(
     setting: &str,
     url: &str,

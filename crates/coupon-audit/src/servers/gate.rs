@@ -1,4 +1,4 @@
-//! The gate, held against the rows: what it holds and no shard has is stock that nobody can ever get.
+//! The gate, held against the rows: a hold that no shard has is stock that no user can ever get.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -16,25 +16,25 @@ use crate::source::{Catalogue, Coupon, Snapshot, Terms};
 use crate::start::{self, Start};
 use crate::{AuditReport, Kind, Scope};
 
-/// How many rounds of looking through the pending reservations settle them: one to find a marker, one to hand over what
-/// is older, one to see it stored.
+/// The number of rounds of looking through the pending reservations that settle them: one to find a marker, one to
+/// hand over what is older, one to see it stored.
 const ROUNDS: u32 = 3;
 /// Even a quick round takes its time under load.
 const SETTLE_AT_LEAST: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);
-/// What is in a coupon's hash beside its holders: total, start and end, and surpluses.
+/// The fields of a coupon's hash beside its holders: total, start and end, and surpluses.
 const META: [&str; 3] = ["t", "s", "e"];
-/// What the same are called in descriptions, and where they are in terms.
+/// Their names in descriptions, and their places in terms.
 const TERMS: [(&str, Term); 3] =
     [("total", |terms| terms.total), ("start", |terms| terms.start), ("end", |terms| terms.end)];
 const SURPLUS: char = '+';
-/// What is before a result that was set aside.
+/// The prefix of a result that was set aside.
 const PARKED: &str = "x";
 
 /// One of a coupon's terms.
 type Term = fn(&Terms) -> i64;
 
-/// Which of the gate's keys count.
+/// Data set and epoch of the gate, which are part of the keys to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Gate {
     namespace: Namespace,
@@ -44,7 +44,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// What main says of it.
+    /// Reads main's record of it.
     pub(super) async fn read(main: &mut Conn, namespace: &Namespace, dataset: &str) -> Result<Self> {
         let sql = "SELECT epoch, open_epoch FROM gate_state WHERE id = 1";
         let state: Option<(u64, u64)> = main.query_first(sql).await?;
@@ -52,7 +52,7 @@ impl Gate {
         Ok(Self { namespace: namespace.clone(), dataset: dataset.to_owned(), epoch, open_epoch })
     }
 
-    /// What main says of it now.
+    /// Reads main's present record of it.
     pub(super) async fn again(&self, main: &mut Conn) -> Result<Self> {
         Self::read(main, &self.namespace, &self.dataset).await
     }
@@ -61,7 +61,7 @@ impl Gate {
         self.namespace.holders(&self.dataset, self.open_epoch, coupon)
     }
 
-    /// Why there is no gate to look at, if there is none.
+    /// The reason why there is no gate to look at, if there is none.
     fn closed(&self) -> Option<&'static str> {
         match (self.open_epoch, self.epoch) {
             (0, _) => Some("the gate was never opened"),
@@ -77,7 +77,7 @@ impl Gate {
             return Ok(());
         }
         let mut redis = connect::redis(addresses)?;
-        // Whoever fills the gate puts a sentinel behind them, later than any of them.
+        // The process that fills the gate puts a sentinel behind them, later than any of them.
         let mut pending = redis::cmd("ZCOUNT");
         pending.arg(self.namespace.pending(&self.dataset, self.open_epoch)).arg("-inf").arg("(+inf");
         let patience = Instant::now() + (addresses.reconcile * ROUNDS).max(SETTLE_AT_LEAST);
@@ -89,7 +89,7 @@ impl Gate {
 }
 
 impl Servers {
-    /// The terms of the coupons that the gate knows; none where there is no gate to look at.
+    /// The terms of the coupons in the gate; none where there is no gate to look at.
     pub(crate) fn gate_terms(&self, gate: &Gate, catalogue: &Catalogue) -> Result<BTreeMap<i64, Terms>> {
         let mut known = BTreeMap::new();
         if self.addresses.redis.is_empty() || gate.closed().is_some() {
@@ -105,7 +105,7 @@ impl Servers {
                 known.insert(*id, Terms { total, start, end });
             }
         }
-        // Of a gate that was rebuilt meanwhile, nobody can tell which of them were its.
+        // If the gate was rebuilt meanwhile, the terms read may be of either epoch.
         Ok(if self.gate_now(gate)? == *gate { known } else { BTreeMap::new() })
     }
 
@@ -136,7 +136,8 @@ impl Servers {
                 continue;
             };
             if let Some(text) = otherwise(id, kept.terms, snapshot, scope.start) {
-                // What it has from main was main's at some time; only one who knows what it had can call it wrong.
+                // The gate took it from main at some time; only with a record of its terms at the start can it be
+                // called wrong.
                 let had = scope.start.is_some_and(|start| start.gate.contains_key(&id));
                 if had || kept.terms.contains(&None) {
                     found.push((1, text));
@@ -166,23 +167,23 @@ impl Servers {
     }
 }
 
-/// What the gate keeps of a coupon.
+/// A coupon as the gate keeps it.
 struct Kept {
     /// Its total, start and end, as far as they can be read.
     terms: [Option<i64>; 3],
     holders: BTreeMap<i64, Hold>,
 }
 
-/// Under which result somebody holds a coupon.
+/// The result under which a user holds a coupon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Hold {
     result: i64,
-    /// That result was set aside.
+    /// True if that result was set aside.
     parked: bool,
 }
 
 impl Kept {
-    /// Nothing when the gate does not know the coupon.
+    /// `None` when the gate does not have the coupon.
     fn read(redis: &mut Connection, gate: &Gate, coupon: i64) -> Result<Option<Self>> {
         let key = gate.holders(coupon);
         let fields: HashMap<String, String> = redis::cmd("HGETALL").arg(&key).query(redis)?;
@@ -241,7 +242,7 @@ fn accounted(snapshot: &Snapshot, holders: &Holders, coupon: i64) -> BTreeMap<i6
     all
 }
 
-/// What differs between the gate's holders of a coupon and those accounted for: how many, and a description.
+/// The difference between the gate's holders of a coupon and those accounted for: their number, and a description.
 fn compare(
     coupon: i64,
     held: &BTreeMap<i64, Hold>,
@@ -289,7 +290,7 @@ fn compare(
     found
 }
 
-/// The coupons that the gate must know: on offer, and not ended yet.
+/// The coupons that the gate must have: on offer, and not ended yet.
 fn on_offer(catalogue: &Catalogue) -> impl Iterator<Item = i64> {
     let now = jiff::Timestamp::now().as_millisecond();
     catalogue.iter().filter(move |(_, coupon)| coupon.active && coupon.end > now).map(|(id, _)| *id)

@@ -24,11 +24,11 @@ pub(super) use gate::Gate;
 use names::Namespace;
 use rows::Databases;
 
-/// How often a snapshot is tried again while a service keeps applying outboxes.
+/// Attempts at a snapshot while a service keeps applying outboxes.
 const ATTEMPTS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Where a data set on servers is.
+/// The place of a data set on servers.
 #[derive(Debug, Clone)]
 pub struct Servers {
     addresses: Addresses,
@@ -80,7 +80,7 @@ impl Servers {
         })
     }
 
-    /// What each shard counts now.
+    /// Each shard's present count.
     pub(super) fn kept_counts(&self) -> Result<Vec<u64>> {
         let count = async |number| {
             let database = self.shard(number)?;
@@ -152,7 +152,7 @@ impl Servers {
         Ok(Some(Held { label, catalogue, users, shards, main, connections, gate }))
     }
 
-    /// What main says of the gate now, after whatever was held still.
+    /// Main's record of the gate now, after whatever was held still.
     pub(super) fn gate_now(&self, gate: &Gate) -> Result<Gate> {
         runtime()?.block_on(async {
             let mut main = self.main.connect().await?;
@@ -190,7 +190,7 @@ fn runtime() -> Result<Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-/// How far main has applied each shard's outbox.
+/// The position to which main has applied each shard's outbox.
 type Positions = BTreeMap<u16, i64>;
 
 impl fmt::Display for Servers {

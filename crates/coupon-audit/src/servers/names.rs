@@ -1,14 +1,14 @@
-//! What databases and keys of a data set on servers are called.
+//! The names of a data set's databases and keys on servers.
 //!
-//! The services have names of their own. They are written down here a second time on purpose, and both are held to the same
-//! golden file (`crates/coupon-core/golden/names.json`).
+//! The services have names of their own. They are written down here a second time on purpose, and both are held to
+//! the same golden file (`crates/coupon-core/golden/names.json`).
 
 use anyhow::{Result, ensure};
 
 /// The most letters of a namespace.
 const LONGEST: usize = 40;
 
-/// What everything of a data set is called by.
+/// The prefix of every name of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Namespace(String);
 

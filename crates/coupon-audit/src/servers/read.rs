@@ -10,7 +10,7 @@ use crate::Label;
 use crate::ids::Ids;
 use crate::source::{Catalogue, Coupon, Entry, Grab, Parked, Shard, Sums, missing_keys, tables_of_results};
 
-/// What main says of its data set.
+/// Reads main's account of its data set.
 pub(super) async fn label(main: &mut Conn) -> Result<Label> {
     let meta: Vec<(String, String)> = main.query("SELECT name, value FROM meta").await?;
     let said = |wanted: &str| {
@@ -68,7 +68,7 @@ pub(super) async fn check_dataset(connection: &mut Conn, number: u16, dataset: &
     Ok(())
 }
 
-/// What a shard says, but for its rows.
+/// Reads a shard, but for its rows.
 pub(super) async fn shard(
     connection: &mut Conn,
     number: u16,
@@ -98,7 +98,7 @@ pub(super) async fn shard(
     })
 }
 
-/// What a shard counts itself, and the last entry of its outbox.
+/// A shard's own sums, and the last entry of its outbox.
 pub(super) async fn state(shard: &mut Conn) -> Result<(Option<Sums>, i64)> {
     let sql =
         "SELECT results, used, CAST(order_amount * 100 AS SIGNED), outbox_id FROM shard_state WHERE id = 1";

@@ -33,7 +33,7 @@ pub(crate) fn end() -> String {
     (jiff::Timestamp::now().as_millisecond() + 3_600_000).to_string()
 }
 
-/// How a data set of two shards tells that it has one table a day.
+/// The layout line of a data set of two shards that has one table a day.
 pub(crate) const BY_DAY: &str = "range of time, one table a UTC day, spread 1, 2 shards";
 
 pub(crate) fn id(time: &str, sequence: u16) -> i64 {
@@ -80,7 +80,7 @@ pub(crate) trait Store: Sized {
     fn take(&self, shard: usize, table: &str, user: u64, coupon: u64);
     /// Adds an entry to a shard's outbox.
     fn note(&self, shard: usize, coupon: u64);
-    /// What the shard forgets once main has applied it.
+    /// Removes the entries of a shard's outbox that main has applied.
     fn forget(&self, shard: usize);
     /// Lets a user hold a coupon in the gate, where there is one.
     fn hold(&self, user: u64, coupon: u64, result: i64);
@@ -91,7 +91,7 @@ pub(crate) trait Store: Sized {
     fn data(&self) -> Data;
     fn scope<'a>(&'a self, start: Option<&'a Start>) -> Scope<'a>;
 
-    /// Two acknowledged grabs of today, one of yesterday, stored where they belong and told to main.
+    /// Two acknowledged grabs of today, one of yesterday, stored where they belong and applied to main.
     fn sound() -> Self {
         let mut store = Self::new();
         store.grab(TODAY, 1, 1);
@@ -174,7 +174,7 @@ fn made_up_uses<S: Store>() {
     }
 }
 
-/// What a shard counts of uses, where it counts.
+/// A shard's own count of uses, where it counts.
 fn use_first<S: Store>(store: &mut S, cents: i64) -> (i64, i64) {
     let result = id(TODAY, 1);
     let time = ResultId::from_number(result).unwrap().time().millis() + 1_000;
@@ -233,7 +233,7 @@ fn grabs_against_the_rules<S: Store>() {
         ),
         ("UPDATE coupons SET end_time = 5 WHERE coupon_id = 2", "after its coupon's window"),
     ] {
-        // What the gate has of it is a matter of its own.
+        // The gate's copy of it is checked apart.
         let store = S::sound();
         store.main(sql);
         let report = Scope { drained: false, ..store.scope(None) };
@@ -314,7 +314,7 @@ fn a_missing_unique_index<S: Store>() {
     assert!(text.contains("unique index on (user_id, coupon_id)"), "{text}");
 }
 
-/// What a service tells of a result.
+/// A service's view of a result.
 fn view(result: i64, user: u64, coupon: u64) -> serde_json::Value {
     serde_json::json!({
         "result_id": result.to_string(), "user_id": user, "coupon_id": coupon, "room_id": 1, "grab_status": 1,
@@ -323,7 +323,7 @@ fn view(result: i64, user: u64, coupon: u64) -> serde_json::Value {
     })
 }
 
-/// What a sound service tells of a sound store, of today's two results and yesterday's one, by path.
+/// The answers of a sound service about a sound store, today's two results and yesterday's one, by path.
 fn answers() -> BTreeMap<&'static str, serde_json::Value> {
     let views = || [view(id(TODAY, 2), 2, 2), view(id(TODAY, 1), 1, 1), view(id(YESTERDAY, 3), 3, 1)];
     let page = |items: Vec<serde_json::Value>| serde_json::json!({ "items": items, "next_cursor": null, "partial": false });
@@ -353,7 +353,7 @@ fn answers() -> BTreeMap<&'static str, serde_json::Value> {
     ])
 }
 
-/// What the audit finds of read endpoints that answer so.
+/// The audit's findings about read endpoints that answer so.
 fn told_by<S: Store>(store: &mut S, answers: &BTreeMap<&str, serde_json::Value>) -> String {
     let asked = store.data().sample(store.claims()).unwrap();
     let reads = fetch(&asked, |path| {

@@ -30,7 +30,7 @@ pub(crate) struct Site {
     pub(crate) addresses: Addresses,
     namespace: String,
     runtime: Runtime,
-    /// When its coupons end.
+    /// The time at which its coupons end.
     ends: String,
 }
 

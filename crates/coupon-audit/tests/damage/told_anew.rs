@@ -1,4 +1,4 @@
-//! An archive that main was told of, forgot, and was told anew by `seeder books --rebuild`.
+//! An archive that main applied, forgot, and got back by `seeder books --rebuild`.
 
 use coupon_audit::{Claim, Kind};
 
@@ -20,13 +20,13 @@ fn seeded<S: Store>() -> S {
     store
 }
 
-/// When such a row was stored, and where.
+/// The time and place at which such a row was stored.
 fn seeded_in(user: u64) -> (&'static str, &'static str) {
     if user < 4 { (TODAY, TABLE_TODAY) } else { (YESTERDAY, TABLE_YESTERDAY) }
 }
 
-/// Retires the rows of [`seeded`], and books `retired` of them as `seeder books --rebuild` does once main has forgotten all
-/// that was told of them: on the last shard whose outbox lacks entries.
+/// Retires the rows of [`seeded`], and books `retired` of them as `seeder books --rebuild` does once main has
+/// forgotten them all: on the last shard whose outbox lacks entries.
 fn archive_and_rebuild<S: Store>(store: &S, retired: i64) {
     for user in 1..=5 {
         let (time, table) = seeded_in(user);
@@ -67,7 +67,8 @@ fn rows_that_cancel_out<S: Store>() {
     let report = store.audit_since(&start);
     assert_eq!(report.violations(), 0, "{report}");
     assert!(report.not_checked[&Kind::Lost].contains("1 more may have been"), "{report}");
-    // That excuses no other: of a coupon whose books nobody told anew, a row takes the place of one that is lost.
+    // The rebuilt books of one coupon excuse no other: of a coupon whose books were not, a row takes the place of one
+    // that is lost.
     let instead = id(TODAY, 8);
     store.take(shard_of(TODAY), TABLE_TODAY, 7, 2);
     store.store(shard_of(TODAY), TABLE_TODAY, instead, 8, 2);

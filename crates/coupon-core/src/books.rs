@@ -1,11 +1,11 @@
-//! The law of the books: what main's stock and its logs become when a shard tells of rows that came or went.
+//! The law of the books: what a shard's new or retired rows make of main's stock and its logs.
 //!
-//! A shard's outbox tells main how many rows of which coupon it has stored or retired. Rows that came take stock. Rows that
-//! were retired give it back, and the coupon's total falls by as much, so that total − remaining stays the number of rows.
-//! Every step is a line in the coupon's log, and each line begins where the last one ended.
+//! A shard's outbox says how many rows of which coupon the shard has stored or retired. Rows that came take stock.
+//! Rows that were retired give it back, and the coupon's total falls by as much, so that total − remaining stays the
+//! number of rows. Every step is a line in the coupon's log, and each line begins where the last one ended.
 //!
-//! Main is edited by people as well. Deltas that a coupon's row has no room for concern that coupon alone: they are parked,
-//! in their order, and applied once the row makes sense again.
+//! Main is edited by people as well. Deltas that a coupon's row has no room for concern that coupon alone: they are
+//! parked, in their order, and applied once the row makes sense again.
 
 mod forgotten;
 
@@ -20,7 +20,7 @@ use crate::{CouponId, ShardId, StockOperation};
 pub const GRAB: &str = "grab";
 /// The operator of log lines about retired rows.
 pub const ARCHIVE: &str = "archive";
-/// The operator of log lines of either kind when main had forgotten them, and the rows themselves told it anew.
+/// The operator of log lines of either kind when main had forgotten them, and they were made anew from the rows.
 pub const REBUILD: &str = "rebuild";
 
 /// The largest stock that main's columns hold.
@@ -32,7 +32,7 @@ pub type Entry<'a> = (i64, &'a [(CouponId, i64)]);
 /// Rows of one coupon on one shard, all of which came or all of which went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delta {
-    /// The shard that tells of them.
+    /// The shard that has them.
     pub shard: ShardId,
     /// The last entry of its outbox that speaks of them.
     pub entry: i64,
@@ -40,13 +40,13 @@ pub struct Delta {
     pub rows: i64,
 }
 
-/// The source that tells main of rows; the log says so.
+/// The source of main's word on rows; the log names it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Word {
     /// The shards' outboxes', entry by entry.
     #[default]
     Outbox,
-    /// The rows' own, since the entries that told of them are gone.
+    /// The rows' own, since their entries are gone.
     Rows,
 }
 
@@ -136,13 +136,13 @@ pub struct Posting {
     pub why: Option<Nonsense>,
 }
 
-/// Entries are numbered without gaps: what is missing was told to a main that has been put back since.
+/// Entries are numbered without gaps: what is missing was applied by a main that has been put back since.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("main has lost data: it knows change {position} of shard {shard}, and the next one there is {next}")]
 pub struct Gap {
     /// The shard.
     pub shard: ShardId,
-    /// The last entry that main knows.
+    /// The last entry that main has applied.
     pub position: i64,
     /// The next entry that the shard has.
     pub next: i64,
@@ -153,14 +153,14 @@ pub struct Gap {
 pub struct Told {
     /// On whose word.
     pub word: Word,
-    /// What each coupon is told, in order.
+    /// The changes of each coupon, in order.
     pub coupons: BTreeMap<CouponId, Vec<Delta>>,
     /// The last entry of each shard that has been taken in.
     pub positions: BTreeMap<ShardId, i64>,
 }
 
 impl Told {
-    /// Takes in what a shard's outbox holds; what lies below the position that main knows has been applied already.
+    /// Takes in a shard's outbox; entries up to main's position have been applied already.
     ///
     /// # Errors
     /// [`Gap`] when entries are missing.
@@ -199,7 +199,8 @@ impl Told {
     }
 }
 
-/// Adds rows to those of the same shard. Rows that came and rows that went are different stories: they do not cancel out.
+/// Adds rows to those of the same shard. Rows that came and rows that went are different stories: they do not cancel
+/// out.
 fn add(deltas: &mut Vec<Delta>, delta: Delta) {
     let alike = |known: &&mut Delta| known.shard == delta.shard && (known.rows < 0) == (delta.rows < 0);
     match deltas.iter_mut().find(alike) {
@@ -265,7 +266,7 @@ pub fn post(word: Word, before: Option<Stock>, deltas: &[Delta]) -> Posting {
     posting
 }
 
-/// What the log says of a delta.
+/// The log lines of a delta.
 fn lines(word: Word, remaining: i64, delta: &Delta) -> Vec<Line> {
     let (Delta { shard, entry, rows }, (came, went)) = (*delta, word.operators());
     let line = |operation, operator, before, after| Line { operation, operator, shard, entry, before, after };

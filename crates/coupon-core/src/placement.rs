@@ -58,7 +58,7 @@ pub enum TableId {
 }
 
 impl TableId {
-    /// The beginning of every results table's name; a suffix tells the tables apart.
+    /// The beginning of every results table's name; a suffix makes each unique.
     pub const PREFIX: &str = "coupon_results";
 
     /// Reads a table name back; `None` for a name that is no table of results.

@@ -2,7 +2,7 @@
 
 use crate::{Placement, RoomId, RowKey, ShardId, TimeRange, Timestamp, UserId};
 
-/// The conditions of a query over results. The more it knows about the rows it wants, the fewer places it visits.
+/// The conditions of a query over results. The more conditions it has, the fewer places it visits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ResultQuery {
     /// Only rows of this user.

@@ -109,8 +109,8 @@ pub fn results_table(table: TableId) -> String {
     whole_tables(renamed).join(";\n")
 }
 
-/// The MySQL statement that adds the indexes to a table that [`results`] made, to run after a bulk fill: an index of many rows
-/// is built faster than it grows.
+/// The MySQL statement that adds the indexes to a table that [`results`] made, to run after a bulk fill: an index of
+/// many rows is built faster than it grows.
 #[must_use]
 pub fn results_indexes(table: TableId) -> String {
     let name = table.to_string();
@@ -159,8 +159,8 @@ fn statements(file: &'static str, dialect: Dialect) -> impl Iterator<Item = Stri
     })
 }
 
-/// SQLite keeps a table in the order of its key only if that key is spelt `INTEGER PRIMARY KEY`, and knows no
-/// table options.
+/// SQLite keeps a table in the order of its key only if that key is spelt `INTEGER PRIMARY KEY`, and has no table
+/// options.
 fn sqlite(sql: &str) -> Cow<'_, str> {
     if !sql.starts_with("CREATE TABLE") {
         return Cow::Borrowed(sql);

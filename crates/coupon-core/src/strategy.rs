@@ -54,9 +54,9 @@ pub trait ShardingStrategy: Debug + Send + Sync + 'static {
     /// Every placement that may hold a row the query covers, and no other.
     fn plan(&self, query: &ResultQuery) -> Plan;
 
-    /// True when the latest results that the query covers are spread over all shards of its plan alike. A page then takes a
-    /// share of each shard instead of a page, and asks again where that was too little: saying so wrongly costs time, never
-    /// a result.
+    /// True when the latest results that the query covers are spread over all shards of its plan alike. A page then
+    /// takes a share of each shard instead of a page, and asks again where that was too little: saying so wrongly
+    /// costs time, never a result.
     fn is_even(&self, _query: &ResultQuery) -> bool {
         false
     }

@@ -1,12 +1,12 @@
-//! What main was told and does not know any more, since it was put back to an earlier state.
+//! The changes that main applied and has forgotten, since it was put back to an earlier state.
 //!
-//! The entries that told it are gone from the outboxes; the rows that they spoke of are not. So what is missing is found
-//! by counting: what a shard has of a coupon, less what main knows of it.
+//! Their entries are gone from the outboxes; the rows are not. So what is missing is found by counting: a shard's
+//! rows of a coupon, less those that main has counted.
 
 use super::Delta;
 use crate::ShardId;
 
-/// What a shard has of one coupon, and what main knows of that.
+/// A shard's rows of one coupon, and main's count of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Held {
     /// The shard.
@@ -22,18 +22,18 @@ pub struct Held {
 }
 
 impl Held {
-    /// Rows that no entry has told of, or none that is left.
+    /// Rows that no entry covers, or none that is left.
     fn unexplained(&self) -> i64 {
         self.rows - self.known - self.untold.unwrap_or(0)
     }
 }
 
-/// What main has forgotten of a coupon, by shard. `before` is how many rows of it there were before there was any outbox:
-/// those are explained by no entry either, and main knows of them.
+/// The rows of a coupon that main has forgotten, by shard. `before` is the number of its rows from before there was
+/// any outbox: no entry explains those either, and main has counted them.
 ///
-/// Main knows their number and not their shards. Where a coupon has such rows and several shards lack entries, they are
+/// Main has their number and not their shards. Where a coupon has such rows and several shards lack entries, they are
 /// taken to lie on the first of these that has room for them: the sum over the shards is right in any case. Rows that
-/// came and rows that went in the time that main has forgotten cannot be told apart any more, and cancel out.
+/// came and rows that went in the time that main has forgotten cannot be separated any more, and cancel out.
 #[must_use]
 pub fn forgotten(before: i64, shards: &[Held]) -> Vec<Delta> {
     let (whole, lacking): (Vec<&Held>, Vec<&Held>) = shards.iter().partition(|held| held.untold.is_some());

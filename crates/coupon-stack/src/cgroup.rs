@@ -27,7 +27,7 @@ pub(crate) fn make(name: &str) -> Result<PathBuf, String> {
     for (version, parent) in parents {
         match make_below(version, &parent, name) {
             Ok(group) => return Ok(group),
-            // The first place is the best, so its reason is the one to know.
+            // The first place is the best, so its reason is the one to report.
             Err(error) => why = why.or_else(|| Some(format!("{}: {error}", parent.display()))),
         }
     }

@@ -16,7 +16,7 @@ pub struct SpareRedis {
 }
 
 impl SpareRedis {
-    /// Starts it in a folder of its own below the stack's.
+    /// Starts it in its own folder below the stack's.
     pub(crate) fn start(stack: &std::path::Path, like: &Node, world: World<'_>) -> Result<Self> {
         let password = like.record().password;
         let record = ServerRecord { password, ..ServerRecord::default() };

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::process::{Identity, gated, let_through};
 
-/// Reads what the owner tells it, until the owner closes the pipe or is gone.
+/// Reads the owner's lines until the owner closes the pipe or is gone.
 const SCRIPT: &str = include_str!("guardian.sh");
 
 /// A shell that holds the other end of a pipe. The system closes the pipe when the owner ends, even by `kill -9`.
@@ -28,15 +28,15 @@ impl Guardian {
     pub fn start() -> Result<Self> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", SCRIPT, "coupon-stack-guardian"]).process_group(0);
-        // It must not hold the owner's stdout open: whoever reads that to its end would wait for the guardian.
+        // It must not hold the owner's stdout open: a process that reads that to its end would wait for the guardian.
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().context("cannot start /bin/sh")?;
         let pipe = Mutex::new(child.stdin.take());
         Ok(Self { child, pipe })
     }
 
-    /// Starts a program that the guardian stops at the end. `prepare` says what else there is to say of it, but for its stdin,
-    /// which is empty.
+    /// Starts a program that the guardian stops at the end. `prepare` says what else there is to say of it, but for
+    /// its stdin, which is empty.
     ///
     /// # Errors
     /// When it cannot be started, or the guardian is gone.
@@ -52,7 +52,8 @@ impl Guardian {
         Ok(child)
     }
 
-    /// At the end it removes this folder too, and does not ask processes first, because nobody will read what they leave.
+    /// At the end it removes this folder too, and does not ask processes to end first: what they would save is
+    /// removed anyway.
     ///
     /// # Errors
     /// When the guardian is gone.
@@ -60,7 +61,7 @@ impl Guardian {
         self.tell(&format!("folder {}\n", temporary.display()))
     }
 
-    /// Before a process becomes a server, the guardian knows of it.
+    /// Registers a process with the guardian before it becomes a server.
     pub(crate) fn watch(&self, Identity { pid, started }: Identity) -> Result<()> {
         self.tell(&format!("pid {pid}:{started}\n"))
     }

@@ -39,7 +39,8 @@ impl Home {
     }
 }
 
-/// Makes a temporary folder, which the guardian knows of before it is there: its name is unique, rather than found free.
+/// Makes a temporary folder and registers it with the guardian before it is there: its name is unique, rather than
+/// found free.
 fn temporary(parent: &Path, guardian: &Guardian) -> Result<TempDir> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     // Short, since paths of sockets are.

@@ -19,8 +19,8 @@ pub(crate) const USER: &str = "coupon";
 
 const INSTALL: Duration = Duration::from_secs(120);
 
-/// The options that data folders and servers have in common. Host names are not looked up, so `localhost` would never match
-/// a connection: users are `@'%'`.
+/// The options that data folders and servers have in common. Host names are not looked up, so `localhost` would never
+/// match a connection: users are `@'%'`.
 const COMMON: [&str; 8] = [
     "--no-defaults",
     "--skip-name-resolve",
@@ -89,7 +89,7 @@ pub(crate) fn make_template(mysql: &MySql, dir: &Path, guardian: Option<&Guardia
             tail(&read_from(&log, 0))
         )
     })?;
-    // MySQL gives each server an identity of its own, which copies must not share.
+    // MySQL gives each server its own identity, which copies must not share.
     let identity = data.join("auto.cnf");
     if identity.exists() {
         fs::remove_file(&identity).with_context(|| format!("cannot remove {}", identity.display()))?;
@@ -115,7 +115,7 @@ pub(crate) fn launch(
     password: &str,
     log: &Path,
 ) -> Result<Launch> {
-    // It runs before the server listens. Nobody else gets in: not even root, who has no password at first.
+    // It runs before the server listens. No other user gets in: not even root, who has no password at first.
     let users = format!(
         "CREATE USER IF NOT EXISTS '{USER}'@'%' IDENTIFIED BY '{password}';\n\
          GRANT ALL ON *.* TO '{USER}'@'%' WITH GRANT OPTION;\n\
@@ -146,8 +146,8 @@ pub(crate) fn launch(
     Ok(Launch { program, arguments, environment: temporary_files(mysql, dir)?, log: log.to_owned() })
 }
 
-/// A folder of the server's own for its temporary tables: when a MariaDB server starts, it removes those it finds, and in a
-/// folder that servers share they are another one's.
+/// A folder of the server's own for its temporary tables: when a MariaDB server starts, it removes those it finds,
+/// and in a folder that servers share they are another one's.
 fn temporary_files(mysql: &MySql, dir: &Path) -> Result<Vec<(&'static str, OsString)>> {
     let temporary = dir.join("tmp");
     make_dir(&temporary)?;

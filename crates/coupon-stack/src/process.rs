@@ -1,4 +1,4 @@
-//! Processes: told apart from later ones of the same number, signalled, measured, and started through a gate.
+//! Processes: distinguished from later ones of the same number, signalled, measured, and started through a gate.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
@@ -18,7 +18,7 @@ pub(crate) const POLL: Duration = Duration::from_millis(10);
 const OBEYS: Duration = Duration::from_secs(5);
 
 /// The started shell waits for a line before it becomes the server. Without that line, because its starter is gone,
-/// it ends: there is no moment at which a server runs that the guardian does not know of.
+/// it ends: at no moment does a server run that is not registered with the guardian.
 const GATE: &str = r#"read -r go && exec "$@" </dev/null"#;
 
 /// A server's use of the machine since it was last started.
@@ -30,7 +30,7 @@ pub struct Usage {
     pub bytes_written: u64,
 }
 
-/// A process, told apart from a later one of the same number by when it started.
+/// A process, distinguished by its start time from a later one of the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
     pub(crate) pid: u32,
@@ -84,7 +84,7 @@ impl Identity {
         ensure!(self.runs(), "process {} runs no more", self.pid);
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("no process id")?;
         let sent = match signal {
-            // With its helpers, if it has any: it leads a group of its own. They are no use without it.
+            // With its helpers, if it has any: it leads their process group. They are no use without it.
             Signal::KILL => kill_process_group(pid, signal),
             _ => kill_process(pid, signal),
         };
@@ -122,8 +122,8 @@ pub(crate) struct Launch {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<OsString>,
     pub(crate) environment: Vec<(&'static str, OsString)>,
-    /// The file that its stdout and stderr are appended to. It runs in this file's folder, so that anything else it leaves
-    /// where it runs is there too.
+    /// The file that its stdout and stderr are appended to. It runs in this file's folder, so that anything else it
+    /// leaves where it runs is there too.
     pub(crate) log: PathBuf,
 }
 
@@ -134,7 +134,7 @@ pub(crate) fn gated<A: AsRef<OsStr>>(program: &Path, arguments: &[A]) -> Command
     command
 }
 
-/// Starts what [`gated`] made, and lets it through once `register` has been told of its process.
+/// Starts what [`gated`] made, and lets it through once `register` has its process.
 pub(crate) fn let_through(
     command: &mut Command,
     register: impl FnOnce(Identity) -> Result<()>,
@@ -165,7 +165,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a program once `register` has been told of its process.
+    /// Starts a program once `register` has its process.
     ///
     /// The environment is not passed on, but for where programs and temporary files are: what a person has set for
     /// servers of theirs (`RABBITMQ_…`) must not reach these.

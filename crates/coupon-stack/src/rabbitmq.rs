@@ -13,12 +13,12 @@ use crate::tls::Tls;
 
 pub(crate) const USER: &str = "coupon";
 
-/// The same in every stack, since each has a port mapper of its own; RabbitMQ's data folder is bound to it.
+/// The same in every stack, since each has its own port mapper; RabbitMQ's data folder is bound to it.
 const NODE: &str = "coupon@localhost";
 
-/// One scheduler that does not spin: the machine is shared with all other servers, and on two cores a second one costs more
-/// in waking each other than it brings (24 against 15 µs of CPU a grab over 64 connections, 8 against 5 over 256). Erlang's
-/// own protocol stays on the loopback, as AMQP does.
+/// One scheduler that does not spin: the machine is shared with all other servers, and on two cores a second one
+/// costs more in waking each other than it brings (24 against 15 µs of CPU a grab over 64 connections, 8 against 5
+/// over 256). Erlang's own protocol stays on the loopback, as AMQP does.
 const ERLANG: &str =
     "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}";
 

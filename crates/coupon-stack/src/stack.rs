@@ -319,8 +319,8 @@ impl Stack {
         self.save()
     }
 
-    /// Gives a server so many cores and no more, by a control group of its own, also after a restart. A later call
-    /// sets another quota; the group goes with the stack.
+    /// Limits a server to so many cores by its own control group, also after a restart. A later call sets another
+    /// quota; the group goes with the stack.
     ///
     /// # Errors
     /// One line for people: why there can be no quota here.
@@ -330,7 +330,7 @@ impl Stack {
         self.save().map_err(|error| format!("{error:#}"))
     }
 
-    /// Starts one Redis more, which knows nothing of the other yet.
+    /// Starts one Redis more, empty and without any link to the other.
     ///
     /// # Errors
     /// When it does not start; the error quotes the end of its log.
@@ -389,8 +389,8 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         if self.owned {
-            // Nobody will read what servers in a temporary folder write at the end. An error has nowhere to go, and the
-            // guardian tries once more.
+            // The files that servers in a temporary folder write at the end are lost anyway. An error has nowhere to
+            // go, and the guardian tries once more.
             let _ = self.end(self.temporary.is_none());
             let _ = self.save();
         }

@@ -25,7 +25,7 @@ impl std::fmt::Debug for Certificates {
     }
 }
 
-/// The files that servers are told of.
+/// The files that servers are configured with.
 #[derive(Debug, Clone)]
 pub(crate) struct Tls {
     ca: PathBuf,

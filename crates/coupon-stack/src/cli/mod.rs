@@ -45,7 +45,7 @@ enum Command {
     Up {
         #[command(flatten)]
         folder: Folder,
-        /// How many shards [default: 4, or what the folder holds]
+        /// Number of shards [default: 4, or as many as the folder holds]
         #[arg(long, value_name = "N")]
         shards: Option<NonZeroU16>,
     },
@@ -79,7 +79,7 @@ enum Command {
     },
     /// Run a command with a temporary stack in its environment (`COUPON__SERVERS__…`), then stop the stack.
     Run {
-        /// How many shards
+        /// Number of shards
         #[arg(long, value_name = "N", default_value = "4")]
         shards: NonZeroU16,
         /// The command and its arguments

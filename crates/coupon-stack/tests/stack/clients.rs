@@ -1,4 +1,5 @@
-//! All servers answer, and to nobody without a password. Spoken by hand: drivers are for those who use a stack.
+//! All servers answer, and refuse every client without a password. Spoken by hand: drivers are for those who use a
+//! stack.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

@@ -37,12 +37,12 @@ pub fn post_json<T: DeserializeOwned>(
 /// GETs a path and cares only whether the answer is 2xx.
 ///
 /// # Errors
-/// When the service does not answer, or with another status, which the error tells.
+/// When the service does not answer, or with another status, which the error names.
 pub fn get_ok(target: &Target, path: &str) -> anyhow::Result<()> {
     accepted(target, "GET", path, &[], &mut ResponseReader::default()).map(drop)
 }
 
-/// GETs a path and tells the status of the answer.
+/// GETs a path and returns the status of the answer.
 ///
 /// # Errors
 /// When the service does not answer.
@@ -51,7 +51,7 @@ pub fn get_status(target: &Target, path: &str) -> anyhow::Result<u16> {
     Ok(exchange(target, "GET", path, &[], ANSWER, &mut reader)?.0)
 }
 
-/// Asks once, waits no longer than that for each part of the answer, and tells its status and body.
+/// Asks once, waits no longer than that for each part of the answer, and returns its status and body.
 ///
 /// # Errors
 /// When the service does not answer.

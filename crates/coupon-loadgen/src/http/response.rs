@@ -12,7 +12,7 @@ const LARGEST: usize = 64 * 1024 * 1024;
 /// The reason why bytes are not a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ResponseError {
-    /// Not HTTP/1.1 as this client knows it.
+    /// Not HTTP/1.1 as this client reads it.
     #[error("the answer is not HTTP/1.1")]
     NotHttp,
     /// More than [`LARGEST`].

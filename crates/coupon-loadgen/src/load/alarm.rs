@@ -1,8 +1,8 @@
 //! Wakes the dispatcher when the next request is due.
 //!
 //! The runtime's own timers tick in milliseconds, which at 1,000 requests a second would send every request late and
-//! in clumps. Linux has timers that a file descriptor tells of, precise to microseconds; elsewhere the runtime's must
-//! do, and the generator's lateness in the summary shows it.
+//! in clumps. Linux has timers as file descriptors, precise to microseconds; elsewhere the runtime's must do, and the
+//! generator's lateness in the summary shows it.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ impl Alarm {
             TimerfdTimerFlags::empty(),
             &Itimerspec { it_interval: once, it_value: value },
         )?;
-        // The expiry need not be read: setting the timer again forgets it, and each expiry is told of once.
+        // The expiry need not be read: setting the timer again forgets it, and each expiry is reported once.
         self.timer.readable().await?.clear_ready();
         Ok(())
     }

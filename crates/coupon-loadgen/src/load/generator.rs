@@ -15,8 +15,8 @@ use super::spec::{Arrivals, LoadSpec, Progress};
 use crate::http::Target;
 use crate::workload::{ArrivalTimes, Phase, Request, Schedule};
 
-/// The time that the first connections may take, and the extra time for each of them: they are opened one by one, and a busy
-/// machine lets others go first each time.
+/// The time that the first connections may take, and the extra time for each of them: they are opened one by one, and
+/// a busy machine lets others go first each time.
 const CONNECT: Duration = Duration::from_secs(5);
 const CONNECT_EACH: Duration = Duration::from_millis(10);
 /// The precision of time-outs.
@@ -24,8 +24,8 @@ const SWEEP: Duration = Duration::from_millis(50);
 
 /// Puts the target under load until the duration is over and every answer is in, or given up on.
 ///
-/// Ends by itself after at most the duration and two time-outs: one in which what is due may wait for a connection, one for
-/// the answer.
+/// Ends by itself after at most the duration and two time-outs: one in which what is due may wait for a connection,
+/// one for the answer.
 ///
 /// # Errors
 /// When the specification makes no sense or the target does not accept connections at the start. What goes wrong
@@ -81,7 +81,7 @@ async fn run(
         anyhow::Ok(())
     };
     supervise(&shared, start, start + spec.duration + spec.timeout, dispatching, progress).await?;
-    // A trace may be over before the duration is, and so may a load that somebody ends.
+    // A trace may be over before the duration is, and so may a load that was stopped.
     let early = spec.workload.trace().is_some() || spec.is_stopped();
     let elapsed = if early { start.elapsed() } else { start.elapsed().max(spec.duration) };
     let cpu_seconds = cpu_before.zip(thread_cpu_seconds()).map(|(before, after)| after - before);
@@ -128,7 +128,7 @@ async fn dispatch(
             }
         }
         while now < due && !spec.is_stopped() {
-            // Whoever stops it does not wait for a request that may be minutes away.
+            // A stop takes effect before a request that may be minutes away.
             alarm.until(due.min(now + SWEEP), now).await?;
             now = Instant::now();
         }
@@ -140,7 +140,7 @@ async fn dispatch(
     Ok(())
 }
 
-/// Waits for `work`, and meanwhile watches the time-outs and tells of the progress.
+/// Waits for `work`, and meanwhile watches the time-outs and reports the progress.
 async fn supervise(
     shared: &Shared,
     start: Instant,

@@ -125,7 +125,7 @@ impl EndpointOutcome {
 pub struct Tally {
     /// Requests answered as they should be.
     pub ok: u64,
-    /// Those that failed.
+    /// Requests that failed.
     pub errors: u64,
     /// Microseconds from the intended start, as in [`EndpointOutcome::latency`].
     pub latency: Histogram<u64>,
@@ -185,7 +185,7 @@ pub struct GrabCounts {
     pub unknown: u64,
 }
 
-/// A grab that was sent, and what its client knows of it.
+/// A grab that was sent, and its client's record of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GrabRecord {
     /// The user who asked.

@@ -64,7 +64,7 @@ pub(super) struct Recorder {
     /// Each part of the load's shape, and which of them the next answer is to.
     phases: Vec<PhaseOutcome>,
     phase: usize,
-    /// The watcher that is told of grabs as they are granted.
+    /// The watcher that sees grabs as they are granted.
     pub(super) watch: Option<Arc<Watch>>,
     pub(super) sent: u64,
     pub(super) reconnects: u64,
@@ -246,8 +246,8 @@ fn read_answered(endpoint: Endpoint, status: u16, body: &[u8]) -> Result<Plan, S
     }
 }
 
-/// A client's conclusion, and the result that it is said to hold already. A 4xx was turned away before the gate; anything
-/// else that is not a decision may have been granted.
+/// A client's conclusion, and the result that it is said to hold already. A 4xx was turned away before the gate;
+/// anything else that is not a decision may have been granted.
 fn grab_outcome(status: u16, body: &[u8]) -> (GrabOutcome, Option<i64>) {
     match status {
         200 => decided(body).unwrap_or((GrabOutcome::Unknown(Unknown::Unreadable), None)),

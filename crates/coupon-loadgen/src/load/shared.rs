@@ -96,9 +96,9 @@ pub(super) struct Shared {
     /// Jobs handed out and not finished.
     pub(super) open: Cell<usize>,
     stopped: Cell<bool>,
-    /// Somebody ends the load before its time by setting it.
+    /// Set from outside to end the load before its time.
     end: Option<Arc<AtomicBool>>,
-    /// The watcher that is told of grabs under way.
+    /// The watcher that sees grabs under way.
     pub(super) watch: Option<Arc<Watch>>,
     pub(super) timeout: Duration,
 }
@@ -184,8 +184,8 @@ impl Shared {
         Poll::Pending
     }
 
-    /// Gives up on what has taken too long; at the end, on everything that still waits for a connection. What was sent has its
-    /// time: to cut it short would be a time-out of the generator's own making.
+    /// Gives up on what has taken too long; at the end, on everything that still waits for a connection. What was
+    /// sent has its time: to cut it short would be a time-out of the generator's own making.
     pub(super) fn sweep(&self, now: Instant, is_end: bool) {
         for slot in &self.slots {
             if slot.give_up_at.get().is_some_and(|at| at <= now) {
@@ -212,7 +212,7 @@ impl Shared {
         self.end.as_ref().is_some_and(|end| end.load(Ordering::Relaxed))
     }
 
-    /// Somebody ended the load: what was not sent is as if it had never been due.
+    /// The load was stopped: requests not sent yet are as if they had never been due.
     pub(super) fn forget_queued(&self) {
         let forgotten = self.queue.borrow_mut().drain(..).count();
         self.open.set(self.open.get().saturating_sub(forgotten));

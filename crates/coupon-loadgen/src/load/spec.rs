@@ -40,7 +40,7 @@ pub struct LoadSpec {
     pub timeout: Duration,
     /// Once it is set, no more requests are sent, whatever the duration.
     pub stop: Option<Arc<AtomicBool>>,
-    /// A watcher that is told of it while it goes on.
+    /// A watcher of the load while it goes on.
     pub watch: Option<Arc<Watch>>,
 }
 
@@ -115,7 +115,7 @@ pub struct Progress<'a> {
     pub elapsed: std::time::Duration,
     /// Requests answered or given up on so far.
     pub finished: u64,
-    /// Those of the last second.
+    /// Requests finished within the last second.
     pub finished_last_second: u64,
     /// Grabs granted so far.
     pub granted: u64,

@@ -37,7 +37,7 @@ impl Watch {
 
     pub(super) fn recorded(&self, grab: &GrabRecord) {
         if matches!(grab.outcome, GrabOutcome::Granted { .. }) {
-            // Whoever has stopped listening misses nothing.
+            // It fails only when the receiver has stopped listening, and so misses nothing.
             let _ = self.granted.send(*grab);
         }
     }

@@ -6,7 +6,7 @@ use anyhow::ensure;
 
 use super::{Catalogue, Requests, Rooms, Scenario, Workload};
 
-/// More kinds of users than anybody can look at.
+/// More kinds of users than a person can look at.
 const MOST_SCENARIOS: usize = 1_000;
 
 impl Workload {

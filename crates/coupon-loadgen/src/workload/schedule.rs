@@ -28,7 +28,8 @@ pub struct Request {
 #[derive(Debug, Clone)]
 pub struct Schedule {
     catalogue: Catalogue,
-    /// The actions to choose from; their weights are summed up, so that a random number up to the last finds its action.
+    /// The actions to choose from; their weights are summed up, so that a random number up to the last finds its
+    /// action.
     choices: Vec<Choice>,
     pairs: Option<Pairs>,
     trace: Option<(Trace, usize)>,
@@ -51,7 +52,7 @@ impl Skewed {
         (*keys != Keys::default()).then(|| Self {
             users: keys.users.over(catalogue.users),
             rooms: keys.rooms.over(catalogue.rooms),
-            // Nobody draws from no rooms: a workload that asks for hot ones has some.
+            // A workload that asks for hot rooms has at least one.
             hot_rooms: keys.rooms.over(catalogue.hot_rooms.max(1)),
             coupons: keys.coupons.over(catalogue.coupons_per_room),
         })
@@ -161,8 +162,8 @@ fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// The moments at which requests are due, counted from the start: a Poisson process, whose rate may change as the workload
-/// says, or those of a trace.
+/// The moments at which requests are due, counted from the start: a Poisson process, whose rate may change as the
+/// workload says, or those of a trace.
 #[derive(Debug, Clone)]
 pub struct ArrivalTimes {
     rate: f64,
@@ -189,7 +190,7 @@ enum Pace {
 }
 
 impl ArrivalTimes {
-    /// `rate` requests a second on average, unless the workload has a shape of its own; the same seed gives the same
+    /// `rate` requests a second on average, unless the workload has its own shape; the same seed gives the same
     /// moments.
     #[must_use]
     pub fn new(workload: &Workload, rate: f64, seed: u64) -> Self {

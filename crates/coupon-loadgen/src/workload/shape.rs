@@ -37,7 +37,8 @@ pub enum Shape {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// A number of users of the scenarios, who think between actions and are answered at once; their requests are the rate.
+    /// A number of users of the scenarios, who think between actions and are answered at once; their requests are the
+    /// rate.
     pub users: Option<f64>,
     /// So many requests a second.
     pub rate: Option<f64>,
@@ -45,7 +46,7 @@ pub struct Step {
     pub seconds: f64,
 }
 
-/// A part of a shape that has figures of its own.
+/// A part of a shape for which figures are reported separately.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Phase {
     /// Its name.

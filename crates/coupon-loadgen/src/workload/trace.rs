@@ -12,8 +12,8 @@ use super::{Catalogue, Endpoint, Request};
 
 const HEADER: &str = "user_id,room_id,coupon_id,grab_time";
 
-/// Recorded requests, in the order of their times. Sent again they keep the shape of what was recorded, its bursts and
-/// lulls, while the rate asked for sets the pace, unless the trace has a speed of its own.
+/// Recorded requests, in the order of their times. Sent again they keep the shape of what was recorded, its bursts
+/// and lulls, while the rate asked for sets the pace, unless the trace sets it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Trace {
     /// The file they are from.
@@ -89,7 +89,7 @@ impl Trace {
         self.part.is_empty()
     }
 
-    /// The time from the first request to the last, if it has a speed of its own.
+    /// The time from the first request to the last, if the trace sets the pace.
     #[must_use]
     pub fn length(&self) -> Option<Duration> {
         self.since_first(self.len().checked_sub(1)?)

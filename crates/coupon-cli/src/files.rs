@@ -1,4 +1,4 @@
-//! Files that may hold what is about people: which user was told what. They are their owner's alone.
+//! Files that may hold what is about people: which user got what answer. They are their owner's alone.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -8,7 +8,7 @@ use std::path::Path;
 /// The permissions of such a file: its owner alone reads and writes it.
 const OWNER_ONLY: u32 = 0o600;
 
-/// Makes a file that nobody else may read, or empties the one that is there.
+/// Makes a file that no other user may read, or empties the one that is there.
 ///
 /// # Errors
 /// When it cannot be written, or others could go on reading it.

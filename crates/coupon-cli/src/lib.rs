@@ -1,6 +1,7 @@
-//! Terminal matters of every program: completions for shells and manual pages made from its own command line, counts as
-//! [`numbers`] has them and times as [`duration`] has them, text from outside shown as [`plain`] has it, on whatever [`screen`]
-//! there is, and files that are their owner's alone. Instruments write to the [`terminal`] and to their [`output`] at one place each.
+//! Terminal matters of every program: completions for shells and manual pages made from its own command line, counts
+//! as [`numbers`] has them and times as [`duration`] has them, text from outside shown as [`plain`] has it, on
+//! whatever [`screen`] there is, and files that are their owner's alone. Instruments write to the [`terminal`] and to
+//! their [`output`] at one place each.
 //!
 //! Completions and pages are made from the flags as they are, so that they cannot fall behind them.
 

@@ -27,8 +27,8 @@ impl Output {
         Ok(Self { refusal, file: BufWriter::new(file) })
     }
 
-    /// Writes everything, to the last byte; where that fails, to a temporary file, which the error names: what was measured
-    /// is not to be had again.
+    /// Writes everything, to the last byte; where that fails, to a temporary file, which the error names: what was
+    /// measured is not to be had again.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -66,7 +66,7 @@ pub struct Folder {
     _locked: File,
 }
 
-/// What a report may need. A full disk takes an empty file all the same.
+/// Space that a report may need. A full disk takes an empty file all the same.
 const REPORT_BYTES: usize = 1 << 20;
 
 /// Makes a folder and sees that a report can be written there, before the measurement as well.

@@ -1,14 +1,14 @@
-//! What a terminal can do, and how wide it is.
+//! The abilities of a terminal, and its width.
 
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
-/// A terminal that knows colours and movements.
+/// True for a terminal that obeys colours and cursor movements.
 pub fn obeys(out: &impl IsTerminal) -> bool {
     out.is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// How many characters a line of this terminal has, if it is one and knows.
+/// The number of characters in a line, if it is a terminal that reports one.
 pub fn columns(out: impl AsFd) -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(out).ok()?;
     (size.ws_col > 0).then_some(usize::from(size.ws_col))

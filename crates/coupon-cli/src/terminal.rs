@@ -15,7 +15,7 @@ use crate::{heard, plain, screen};
 /// The reason why the first lost line of result could not be written.
 static LOST: OnceLock<io::Error> = OnceLock::new();
 
-/// Prints a line of result. Whether it could be written, [`outcome`] tells at the end.
+/// Prints a line of result. [`outcome`] reports at the end if one could not be written.
 pub fn say(line: impl AsRef<str>) {
     let mut out = io::stdout().lock();
     let line = plain::lines(line.as_ref());
@@ -37,8 +37,8 @@ pub fn note(line: impl AsRef<str>) {
     let _ = writeln!(io::stderr().lock(), "{}", plain::lines(line.as_ref()));
 }
 
-/// Redraws the progress line, as much of it as the terminal is wide; does nothing where no person watches, or the terminal
-/// cannot take a line back.
+/// Redraws the progress line, as much of it as the terminal is wide; does nothing where no person watches, or the
+/// terminal cannot take a line back.
 pub fn progress(line: impl AsRef<str>) {
     let mut out = io::stderr().lock();
     if screen::obeys(&out) {
@@ -68,7 +68,7 @@ pub fn run<C: Parser>(program: impl FnOnce(C) -> Result<ExitCode>) -> ExitCode {
     })
 }
 
-/// A value that makes no sense is one line, like every other error; the rest is shown as clap knows best.
+/// A value that makes no sense is one line, like every other error; the rest is shown as clap does it.
 fn refuse(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
         let text = error.to_string();

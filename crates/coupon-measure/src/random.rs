@@ -1,6 +1,7 @@
 //! Random numbers that stay the same for ever: a seed printed in an old report must still give its requests.
 
-/// SplitMix64, as published by Steele, Lea and Flood (2014): it costs less than the routing that `simulate` feeds it to.
+/// SplitMix64, as published by Steele, Lea and Flood (2014): it costs less than the routing that `simulate` feeds it
+/// to.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 

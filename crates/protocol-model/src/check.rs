@@ -18,7 +18,7 @@ use crate::words::Taken;
 pub struct Scope {
     /// Its name in reports.
     pub name: &'static str,
-    /// What a history may hold.
+    /// The requests and faults that a history may hold.
     pub left: Left,
 }
 
@@ -62,11 +62,11 @@ impl Scope {
 pub struct Searched {
     /// The name of its scope.
     pub scope: &'static str,
-    /// How many different states there are; those visited until a promise broke.
+    /// Number of different states; of those visited until a promise broke.
     pub states: usize,
     /// The longest history without a repeated state.
     pub depth: usize,
-    /// How long it took.
+    /// Duration of the search.
     pub took: Duration,
     /// The promise that broke, and the shortest history to that.
     pub broken: Option<Broken>,

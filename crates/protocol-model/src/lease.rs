@@ -8,9 +8,9 @@ use crate::mechanism::Mechanism;
 
 /// The processes.
 const PROCESSES: usize = 2;
-/// How long a lease is.
+/// Length of a lease, in ticks.
 const TERM: i8 = 3;
-/// How far the clock of the second process may be wrong, either way.
+/// The errors that the clock of the second process may have, either way.
 const WRONG: [i8; 3] = [0, -5, 5];
 /// Main's clock runs so far.
 const HORIZON: i8 = 8;
@@ -29,7 +29,7 @@ pub(crate) struct Process {
 pub(crate) struct Leases {
     /// Main's clock.
     pub(crate) now: i8,
-    /// Who holds the number, and until when.
+    /// The holder of the number, and the end of its lease.
     pub(crate) held: Option<(usize, i8)>,
     /// The processes.
     pub(crate) processes: [Process; PROCESSES],
@@ -37,7 +37,7 @@ pub(crate) struct Leases {
     pub(crate) taken_from_a_holder: bool,
 }
 
-/// What a process, or the clock, does.
+/// A step of a process or of the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum LeaseStep {
     /// Main's clock moves on.

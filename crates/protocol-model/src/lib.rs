@@ -1,10 +1,10 @@
 //! A model of the grab's protocol, which a machine exhausts.
 //!
-//! Two users ask for a coupon of which there is one. Between them and the shard are the gate with its epochs, the queue
-//! with its routing keys, main, consumer, reconciler and gatekeeper. Every order of their steps is tried, and every
-//! crash and loss that a [scope](Scope) allows, until no new state is found: what docs/RELIABILITY.md promises must
-//! hold in all of them. Each [mechanism](Mechanism) can be left out, and then the shortest history is shown that breaks a
-//! promise: a mechanism that could be left out with nothing broken would be one too many.
+//! Two users ask for a coupon of which there is one. Between them and the shard are the gate with its epochs, the
+//! queue with its routing keys, main, consumer, reconciler and gatekeeper. Every order of their steps is tried, and
+//! every crash and loss that a [scope](Scope) allows, until no new state is found: what docs/RELIABILITY.md promises
+//! must hold in all of them. Each [mechanism](Mechanism) can be left out, and then the shortest history is shown that
+//! breaks a promise: a mechanism that could be left out with nothing broken would be one too many.
 //!
 //! The model is not the code. It shows that the protocol is sound if its steps do what the model says they do; that the
 //! code's steps do so is what tests on real servers and `make faults` show.

@@ -12,7 +12,8 @@ use protocol_model::{Mechanism, Scope, Searched, search_all};
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Leaves a mechanism out, and shows the shortest history that breaks a promise then; `all` does so for each in turn
+    /// Leaves a mechanism out, and shows the shortest history that breaks a promise then; `all` does so for each in
+    /// turn
     #[arg(long, value_name = "MECHANISM")]
     without: Option<Without>,
     /// Larger scopes too, which takes minutes

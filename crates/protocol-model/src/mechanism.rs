@@ -18,7 +18,7 @@ pub enum Mechanism {
     WholeFill,
     /// Recording at the shard which epochs were opened, beside main.
     RecordedEpochs,
-    /// Handing over again what is pending, and telling the gate of rows that it does not know.
+    /// Handing over again what is pending, and giving the gate the rows that it lacks.
     Reconciler,
     /// Telling a reservation that is not known to be stored from one that is.
     Pending,

@@ -4,7 +4,7 @@
 pub(crate) const USERS: usize = 2;
 /// The coupon's stock: one less than there are users, so that one too many is seen at once.
 pub(crate) const STOCK: usize = 1;
-/// The most requests that one user sends, each with a result id of its own.
+/// The most requests that one user sends, each with its own result id.
 pub(crate) const ATTEMPTS: usize = 2;
 /// The epochs that a history may take, from 1 on.
 pub(crate) const EPOCHS: u8 = 5;
@@ -67,11 +67,11 @@ pub(crate) struct User {
     pub(crate) asked: usize,
     /// The one under way.
     pub(crate) request: Request,
-    /// The ids that this user was told to hold, by the request that they were made for.
+    /// Of each of the user's requests, true if an answer said that its id is held.
     pub(crate) told: [bool; ATTEMPTS],
 }
 
-/// A hold of the coupon, as the gate knows it.
+/// A hold of the coupon in the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Hold {
     /// The result that it stands for.
@@ -116,7 +116,7 @@ pub(crate) struct Broker {
 /// MySQL: the shard.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Shard {
-    /// How many rows it has of each id.
+    /// The number of rows it has of each id.
     pub(crate) rows: [[u8; ATTEMPTS]; USERS],
     /// The ids that are parked.
     pub(crate) parked: [[bool; ATTEMPTS]; USERS],
@@ -141,7 +141,7 @@ impl Shard {
     }
 }
 
-/// MySQL: what main knows of the gate.
+/// MySQL: main's record of the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Main {
     /// The last epoch given out.
@@ -167,20 +167,20 @@ pub(crate) enum Stage {
     Open,
 }
 
-/// A process that fills the gate, and what it knows.
+/// A process that fills the gate, and its knowledge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Filling {
-    /// What main said when it began.
+    /// Main's answer when it began.
     pub(crate) seen: (u8, u8),
     /// The epoch that it makes.
     pub(crate) epoch: u8,
-    /// What it does next.
+    /// Its next step.
     pub(crate) stage: Stage,
     /// It has sent the marker of its stage, and waits for it.
     pub(crate) waits: bool,
 }
 
-/// What a history may still hold: requests, and faults of each kind.
+/// The requests, and faults of each kind, that a history may still hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Left {
     /// A user asks, over both users.
@@ -218,7 +218,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// A gate that is open in epoch 1, and nobody who has asked.
+    /// A gate that is open in epoch 1, and no request yet.
     pub(crate) fn new(left: Left) -> Self {
         let first = Epochs::only(1);
         Self {
@@ -233,7 +233,7 @@ impl State {
         }
     }
 
-    /// The epoch that main says is open, if the gate still knows its script.
+    /// The epoch that main says is open, if the gate still has its script.
     pub(crate) fn open(&self) -> Option<u8> {
         let Main { epoch, open, .. } = self.main;
         (open == epoch && open > 0 && self.gate.scripts.contains(open)).then_some(open)

@@ -23,11 +23,11 @@ pub(crate) enum Step {
     Store,
     /// The consumer acknowledges it.
     Acknowledge,
-    /// The consumer tells the gate that a result is stored.
+    /// The consumer settles a stored result at the gate.
     Settle { user: usize },
     /// The reconciler hands over again what is pending.
     HandOverAgain { user: usize },
-    /// The reconciler tells the gate of a row that it does not know.
+    /// The reconciler gives the gate a row that it lacks.
     TellGate { user: usize },
     /// A process begins to fill the gate.
     BeginFilling { filling: usize },
@@ -104,7 +104,7 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// Whether a mechanism is there.
+    /// True if a mechanism is there.
     pub(crate) fn has(self, mechanism: Mechanism) -> bool {
         self.without != Some(mechanism)
     }
@@ -337,7 +337,7 @@ fn settle(state: &mut State, user: usize) -> Option<()> {
     (hold.pending && known).then(|| hold.pending = false)
 }
 
-/// What had not reached the queue is never confirmed.
+/// A message that had not reached the queue is never confirmed.
 fn delete_queue(state: &mut State) {
     for user in &mut state.users {
         let Request::Published { id } = user.request else { continue };

@@ -2,8 +2,8 @@
 
 use super::{Estimate, MIN_ROUNDS, estimate};
 
-/// The least difference worth a verdict: 5 %. Smaller ones may be real, but nobody should choose by them, and
-/// between two processes on one machine they can come from where the linker put a loop.
+/// The least difference worth a verdict: 5 %. Smaller ones may be real, but are no reason to choose, and between two
+/// processes on one machine they can come from where the linker put a loop.
 pub const RELEVANT_DIFFERENCE: f64 = 0.05;
 
 /// The result of a comparison of two contestants.

@@ -4,7 +4,7 @@
 //! batch. Either way the stock goes with the rows: a coupon's total falls by what was retired, so that
 //! total − remaining = rows still holds, and two stock logs say so.
 //!
-//! The rows leave and the shard's outbox tells of it in one transaction, as with grabs, so that a crash at any
+//! The rows leave and the shard's outbox gets its entry in one transaction, as with grabs, so that a crash at any
 //! point leaves a data set whose books balance; the next run, or the service, finishes what was begun.
 
 mod books;
@@ -27,10 +27,10 @@ pub use self::servers::archive_servers;
 use self::shard::Shard;
 use crate::Progress;
 
-/// How many rows of each coupon.
+/// The number of rows of each coupon.
 type Counts = BTreeMap<CouponId, i64>;
 
-/// What was retired, and how long it took.
+/// The rows and tables retired, and the time it took.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ArchiveReport {
     /// Tables dropped whole.

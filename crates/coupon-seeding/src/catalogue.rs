@@ -11,9 +11,9 @@ use crate::options::{DAY_MS, HOT_STOCK, STOCK};
 use crate::random::{Permutation, Random};
 use crate::words;
 
-/// How long the coupons on offer last, counted from the start of the day.
+/// The number of days for which coupons are on offer, counted from the start of the first.
 const OFFER_DAYS: i64 = 30;
-/// Who writes the stock logs of generated data.
+/// The operator in the stock logs of generated data.
 const OPERATOR: &str = "seeder";
 
 /// Makes users, some thousands at a time.
@@ -52,7 +52,7 @@ impl Users {
             user_id: UserId::new(id)?,
             email: format!("{username}@example.com"),
             username,
-            // There is no area 555: nobody's telephone rings.
+            // There is no area 555, so no real telephone has such a number.
             phone: format!("+1555{:07}", id % 10_000_000),
             register_time,
             last_login: random.per_mille(900).then_some(login),
@@ -113,7 +113,7 @@ pub(crate) fn coupons(options: &SeedOptions) -> Result<Vec<Coupon>> {
     (1..=options.live_coupons()).map(coupon).collect()
 }
 
-/// What a coupon is good for, and when; it has no stock yet.
+/// A coupon's terms and window; it has no stock yet.
 pub(crate) fn offer(coupon_id: CouponId, room_id: RoomId, window: TimeRange, random: &mut Random) -> Coupon {
     let minimum = random.price(50, 400);
     let amount = Money::from_cents(random.between(1, 40).cast_signed() * 500);
@@ -150,7 +150,7 @@ pub(crate) fn offer(coupon_id: CouponId, room_id: RoomId, window: TimeRange, ran
     }
 }
 
-/// What the stock logs of a new coupon say: all of it came, and what was sold, if any, went.
+/// The stock logs of a new coupon: all of it came, and what was sold, if any, went.
 pub(crate) fn logs(first_id: i64, coupon: &Coupon) -> Vec<StockLog> {
     let initial = StockLog {
         log_id: first_id,

@@ -1,4 +1,4 @@
-//! When past grabs happened: quiet nights, busy evenings, and never two results with one id.
+//! The times of past grabs: quiet nights, busy evenings, and never two results with one id.
 
 use coupon_core::{ResultId, ResultIdError, Timestamp};
 
@@ -6,7 +6,7 @@ use crate::SeedOptions;
 use crate::options::DAY_MS;
 use crate::random::Random;
 
-/// How busy each hour of a day is, compared with the others.
+/// The load of each hour of a day, relative to the others.
 const HOURS: [u64; 24] = [2, 1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 4, 3, 3, 3, 4, 5, 8, 12, 12, 8, 5];
 const HOUR_MS: u64 = 3_600_000;
 const JITTER_BITS: u32 = 16;

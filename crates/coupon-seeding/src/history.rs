@@ -19,7 +19,7 @@ use crate::random::{Permutation, Random};
 const HOT_PER_MILLE: u64 = 627;
 /// Results that have been used.
 const USED_PER_MILLE: u64 = 300;
-/// What a coupon that did not sell out may have left.
+/// The most that a coupon which did not sell out may have left.
 const MOST_LEFT: u64 = 50;
 
 /// A coupon of the past, and how much of it was sold.

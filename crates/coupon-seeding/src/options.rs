@@ -1,4 +1,4 @@
-//! How much data, of what kind.
+//! The amount and kind of data to generate.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -13,27 +13,27 @@ pub(crate) const STOCK: RangeInclusive<u64> = 500..=5_000;
 /// Milliseconds of a day.
 pub(crate) const DAY_MS: i64 = 86_400_000;
 
-/// What to generate. The same options give the same rows, whatever the strategy.
+/// The data to generate. The same options give the same rows, whatever the strategy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeedOptions {
     /// Users, with ids from 1.
     pub users: u64,
     /// Rooms, with ids from 1.
     pub rooms: u64,
-    /// How many of the rooms, the first ones, are hot: more stock, and most of the grabs.
+    /// Number of hot rooms, the first ones: more stock, and most of the grabs.
     pub hot_rooms: u64,
     /// Coupons on offer in each room: coupon c belongs to room (c − 1) / this + 1, unless the next field says where.
     pub coupons_per_room: u64,
-    /// The room of each coupon on offer, coupon 1 first: for a catalogue that somebody else made, whose rooms have
-    /// different numbers of coupons.
+    /// The room of each coupon on offer, coupon 1 first: for a given catalogue, whose rooms have different numbers of
+    /// coupons.
     pub coupon_rooms: Option<Arc<[u64]>>,
-    /// How many of each coupon on offer there are; without it as many as a room's heat suggests, drawn at random.
+    /// Stock of each coupon on offer; without it as much as a room's heat suggests, drawn at random.
     pub stock: Option<u32>,
     /// Past results.
     pub history: u64,
     /// The whole UTC days, the last ones before [`SeedOptions::as_of`], over which they spread.
     pub days: u64,
-    /// What every random choice follows from.
+    /// The seed of every random choice.
     pub seed: u64,
     /// The moment that the data is made for: coupons are on offer from the start of its day.
     pub as_of: Timestamp,
@@ -134,7 +134,7 @@ impl SeedOptions {
             let why = format!("{} days hold at most {most} rows; raise --days", self.days);
             return refuse("history", self.history, why);
         }
-        // Nobody gets a coupon twice, so few users need many coupons.
+        // No user gets a coupon twice, so few users need many coupons.
         let coupons = self.history / self.users.min(*STOCK.end());
         if coupons > MOST_PAST_COUPONS {
             let why = format!("sells {coupons} coupons to {} users; raise --users", self.users);

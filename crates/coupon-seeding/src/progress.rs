@@ -1,4 +1,4 @@
-//! How far along a long piece of work is, for whoever waits for it.
+//! The progress of a long piece of work, for those who wait for it.
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ pub trait Progress {
     fn done(&mut self);
 }
 
-/// Tells nobody.
+/// Reports nothing.
 #[derive(Debug, Default)]
 pub struct Silent;
 
@@ -94,7 +94,7 @@ impl Progress for Lines {
         }
         self.said = Instant::now();
         let line = line(self.name, step, self.steps, self.began.elapsed());
-        // Nobody may be reading stderr, and the work matters more than the tale of it.
+        // A closed stderr must not end the work.
         let _ = writeln!(io::stderr(), "{line}");
     }
 

@@ -74,7 +74,7 @@ impl Permutation {
         Self { size, factor, offset: random.below(size) }
     }
 
-    /// What stands at a position. Positions from `size` on begin again.
+    /// The number at a position. Positions from `size` on begin again.
     #[expect(clippy::cast_possible_truncation, reason = "the remainder is below a u64")]
     pub(crate) fn at(&self, position: u64) -> u64 {
         let product = u128::from(self.factor) * u128::from(position % self.size) + u128::from(self.offset);

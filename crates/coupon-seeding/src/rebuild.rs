@@ -7,15 +7,15 @@ use coupon_store::settings::ServersSettings;
 
 use crate::whose::{alone, namespace, open};
 
-/// Looks for what main was told and has forgotten and, if it is to be mended, makes its books anew from the shards' rows.
-/// Services may be running.
+/// Looks for changes that main applied and has forgotten and, if that is to be mended, makes its books anew from the
+/// shards' rows. Services may be running.
 ///
-/// Whose databases they are is said by `servers.namespace`, or else by the name of the strategy. `now` is the time of what
-/// is written to the log.
+/// Whose databases they are is said by `servers.namespace`, or else by the name of the strategy. `now` is the time of
+/// what is written to the log.
 ///
 /// # Errors
-/// When a database cannot be used, the data set is incomplete, a shard has less than main was told of or other rows than it
-/// counts itself, or an archive or another rebuild is at work; then nothing is changed.
+/// When a database cannot be used, the data set is incomplete, a shard has fewer rows than main applied or other rows
+/// than it counts itself, or an archive or another rebuild is at work; then nothing is changed.
 pub fn rebuild_servers(
     settings: &ServersSettings,
     strategy: Option<&str>,

@@ -1,4 +1,4 @@
-//! What a seeding wrote, for programs and for people.
+//! The report of a seeding, for programs and for people.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use coupon_core::ShardingStats;
 use indicatif::HumanCount;
 
-/// What [`crate::seed`] or [`crate::seed_servers`] wrote, and how long it took.
+/// The rows that [`crate::seed`] or [`crate::seed_servers`] wrote, and the time it took.
 #[derive(Debug, Clone)]
 pub struct SeedReport {
     /// The folder, or the databases and where they are.
@@ -15,7 +15,7 @@ pub struct SeedReport {
     pub dataset: String,
     /// The strategy's name.
     pub strategy: String,
-    /// How it lays out results.
+    /// The strategy's layout line.
     pub layout: String,
     /// Users written.
     pub users: u64,
@@ -40,7 +40,7 @@ impl SeedReport {
         self.rows_per_shard.iter().sum()
     }
 
-    /// How evenly the results are spread.
+    /// The spread of the results over the shards.
     #[must_use]
     pub fn spread(&self) -> ShardingStats {
         ShardingStats::of_counts(&self.rows_per_shard)

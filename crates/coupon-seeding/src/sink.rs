@@ -1,4 +1,4 @@
-//! Where generated rows go: whatever backend it is, it takes the same rows in the same order.
+//! The destination of generated rows: every backend takes the same rows in the same order.
 
 use anyhow::Result;
 use coupon_core::{Coupon, CouponDetails, CouponResult, LiveRoom, Placement, StockLog, User};

@@ -12,8 +12,8 @@ use crate::whose::namespace;
 
 /// Looks for what gate and shards do not both have. Services may be running.
 ///
-/// Whose databases they are is said by `servers.namespace`, or else by the name of the strategy. `now` decides which
-/// coupons are still on offer: of others the gate knows nothing.
+/// The databases are those of `servers.namespace`, or else of the strategy's name. `now` decides which coupons are
+/// still on offer: the gate keeps no others.
 ///
 /// # Errors
 /// When a server cannot be read, or the gate is shut. A difference is no error.

@@ -1,4 +1,4 @@
-//! Whose databases a command means, and that no two commands have their books in hand at once.
+//! The databases that a command means, and the lock by which only one command at a time has their books in hand.
 
 use std::num::NonZeroU16;
 
@@ -9,7 +9,7 @@ use coupon_store::settings::ServersSettings;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
-/// What the databases are called by: `servers.namespace`, or else the name of the strategy.
+/// The prefix of the databases' names: `servers.namespace`, or else the name of the strategy.
 pub(crate) fn namespace(settings: &ServersSettings, strategy: Option<&str>) -> Result<Namespace> {
     ensure!(
         strategy.is_some() || !settings.namespace.is_empty(),

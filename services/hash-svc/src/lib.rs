@@ -1,7 +1,7 @@
 //! Hash sharding: a result lives on the shard that owns the slot of its user's hash.
 //!
-//! Everything about one user is on one shard, and writes spread evenly whatever is hot; every query that does
-//! not know the user visits all shards.
+//! Everything about one user is on one shard, and writes spread evenly whatever is hot; every query without the user
+//! visits all shards.
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub static PROGRAM: Program<HashSettings> = Program {
 #[derive(Debug, Clone, Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 pub struct HashSettings {
-    /// How a user id becomes a hash: `xxh3` (default) or `modulo`.
+    /// The function that makes a hash of a user id: `xxh3` (default) or `modulo`.
     #[serde(deserialize_with = "choice")]
     pub mix: MixName,
 }

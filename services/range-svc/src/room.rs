@@ -29,7 +29,7 @@ pub enum BoundaryError {
     },
 }
 
-/// How rooms fall into ranges.
+/// The rule by which rooms fall into ranges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RoomRanges {
     /// Rooms 1 to w, w + 1 to 2w, and so on.
@@ -58,7 +58,8 @@ impl RoomRanges {
         Ok(Self::Starts(starts.to_vec()))
     }
 
-    /// Each of the hot rooms in a range of its own; the others share as many ranges as it takes for every shard to have one.
+    /// Each of the hot rooms in a range of its own; the others share as many ranges as it takes for every shard to
+    /// have one.
     #[must_use]
     pub fn hot_rooms_apart(rooms: RoomCounts, shards: NonZeroU16) -> Self {
         let (shards, rooms, hot) = (u64::from(shards.get()), rooms.all.max(1), rooms.hot);

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::{BoundaryError, Bucket, RoomRangeSharding, RoomRanges, Spread, TimeRangeSharding};
 
-/// What ranges are made of.
+/// The key whose ranges rows are stored by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum By {
@@ -34,7 +34,7 @@ pub struct RangeSettings {
     pub room_width: NonZeroU64,
     /// By room: the first room of each range, ascending from 1, instead of `room_width`.
     pub boundaries: Vec<RoomId>,
-    /// How many shards each range is spread over by user, 1 (not at all) by default.
+    /// Number of shards over which each range is spread by user, 1 (not at all) by default.
     pub spread: NonZeroU16,
     /// By room: tables are made ahead for rooms 1 to this one, 100 by default.
     pub rooms: NonZeroU64,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use coupon_core::{Growth, Mix, ShardId, ShardingStrategy, UserId};
 
-/// How many shards the rows of one range are spread over. One means not at all.
+/// The spread of one range's rows over several shards, by user. A width of one means not at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spread {
     width: NonZeroU16,
@@ -19,19 +19,19 @@ impl Spread {
         (width <= shards).then_some(Self { width, shards })
     }
 
-    /// How many shards there are.
+    /// The number of shards.
     #[must_use]
     pub const fn shard_count(self) -> NonZeroU16 {
         self.shards
     }
 
-    /// How many of them hold rows of one range.
+    /// The number of shards that hold rows of one range.
     #[must_use]
     pub const fn width(self) -> NonZeroU16 {
         self.width
     }
 
-    /// Which of its range's shards a user's rows go to, from 0.
+    /// The index, from 0, of a user's shard among those of a range.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "the remainder is below a u16")]
     pub fn lane(self, user: UserId) -> u16 {

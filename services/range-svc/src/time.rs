@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::{LONGEST_PLAN, Spread};
 
-/// How long a table's range of time is.
+/// The length of a table's range of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Bucket {

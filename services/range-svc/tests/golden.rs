@@ -1,4 +1,4 @@
-//! Where rows live, written out by hand, so that no change of the code can move them unnoticed.
+//! The places of rows, written out by hand, so that no change of the code can move them unnoticed.
 //!
 //! Days since 1970 were counted with Python's `datetime.date.toordinal`. A change here is a data migration.
 

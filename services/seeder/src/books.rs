@@ -21,8 +21,8 @@ pub(super) struct Bookkeeping {
 }
 
 impl Bookkeeping {
-    /// Prints what main has forgotten. Ends with 1 when there is something that was not mended, and with 2 when it could
-    /// not be found out.
+    /// Prints what main has forgotten. Ends with 1 when there is something that was not mended, and with 2 when it
+    /// could not be found out.
     pub(super) fn run(&self, strategy: Option<&str>) -> ExitCode {
         match self.looked_at(strategy) {
             Ok(Rebuilt { mended, shards, set_aside, left: _ }) => {

@@ -44,7 +44,7 @@ fn described(pages: &Pages, command: clap::Command) -> Result<()> {
     pages.show(command).context("cannot write the page")
 }
 
-/// What `verify` ends with when it could not find out: as for diff, 1 is kept for a difference.
+/// The exit code of `verify` when it could not find out: as for diff, 1 is kept for a difference.
 const COULD_NOT_ASK: u8 = 2;
 
 /// Prints how gate and shards differ, and ends with 1 when they do.
@@ -179,8 +179,8 @@ fn strategies() -> PossibleValuesParser {
     REGISTER.families.iter().map(|family| PossibleValue::new(family.name).help(family.place)).into()
 }
 
-/// Fills a data folder, or the databases of servers, with users, rooms and coupons, and with past results placed by this
-/// sharding strategy.
+/// Fills a data folder, or the databases of servers, with users, rooms and coupons, and with past results placed by
+/// this sharding strategy.
 ///
 /// Where data lives is set as for the services: by the defaults in the binary, then --config, then the environment
 /// (COUPON__BACKEND=servers, COUPON__SERVERS__MAIN=mysql://…), then --set, then the other flags.
@@ -203,13 +203,13 @@ struct Sizes {
     /// Rooms, with ids from 1.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = count::<u64>)]
     rooms: u64,
-    /// How many of the rooms, the first ones, are hot [default: 5, or all where there are fewer]
+    /// Number of hot rooms, the first ones [default: 5, or all where there are fewer]
     #[arg(long, value_name = "N", value_parser = count::<u64>)]
     hot_rooms: Option<u64>,
     /// Coupons on offer in each room.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = count::<u64>)]
     coupons_per_room: u64,
-    /// How many of each coupon on offer there are [default: drawn at random, more in hot rooms]
+    /// Stock of each coupon on offer [default: drawn at random, more in hot rooms]
     #[arg(long, value_name = "N", value_parser = count::<u32>)]
     stock: Option<u32>,
     /// Past results, of coupons that have ended.
@@ -263,8 +263,8 @@ impl Sizes {
 enum Command {
     /// Retire the results of old days: drops tables that hold nothing else, and deletes rows from the others.
     ///
-    /// On servers, services may be running meanwhile; which databases are meant is said by servers.namespace, or, without
-    /// it, by --strategy.
+    /// On servers, services may be running meanwhile; which databases are meant is said by servers.namespace, or,
+    /// without it, by --strategy.
     Archive {
         /// On servers: whose databases, unless servers.namespace says so.
         #[arg(long, value_parser = strategies())]
@@ -278,19 +278,19 @@ enum Command {
     /// On servers alone, and read-only; services may be running meanwhile. Which databases are meant is said by
     /// servers.namespace, or, without it, by --strategy.
     Verify {
-        /// Whose databases, unless servers.namespace says so.
+        /// Strategy whose databases are meant, unless servers.namespace says so.
         #[arg(long, value_parser = strategies())]
         strategy: Option<String>,
         #[command(flatten)]
         storage: Storage,
     },
-    /// Hold main's books against the shards' rows, and make them anew where main was put back to an earlier state. Exits
-    /// with 1 when they differ and were not mended, and with 2 when it could not find out.
+    /// Hold main's books against the shards' rows, and make them anew where main was put back to an earlier state.
+    /// Exits with 1 when they differ and were not mended, and with 2 when it could not find out.
     ///
     /// On servers alone; services may be running meanwhile. Which databases are meant is said by
     /// servers.namespace, or, without it, by --strategy.
     Books {
-        /// Whose databases, unless servers.namespace says so.
+        /// Strategy whose databases are meant, unless servers.namespace says so.
         #[arg(long, value_parser = strategies())]
         strategy: Option<String>,
         #[command(flatten)]
@@ -311,8 +311,8 @@ enum OneCommand {
     ///
     /// On servers alone, and read-only; services may be running meanwhile.
     Verify(Storage),
-    /// Hold main's books against the shards' rows, and make them anew where main was put back to an earlier state. Exits
-    /// with 1 when they differ and were not mended, and with 2 when it could not find out.
+    /// Hold main's books against the shards' rows, and make them anew where main was put back to an earlier state.
+    /// Exits with 1 when they differ and were not mended, and with 2 when it could not find out.
     ///
     /// On servers alone; services may be running meanwhile.
     Books(Bookkeeping),

@@ -1,4 +1,4 @@
-//! Where data lives, as the command line and the sources of the services' settings say it.
+//! The place of data, from the command line and the sources of the services' settings.
 
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use coupon_store::settings::{BackendKind, Sources, StorageSettings};
 
-/// What decides where data lives: any other setting is the strategy's.
+/// The settings that decide where data lives: any other setting is the strategy's.
 const STORAGE: [&str; 4] = ["backend", "shards", "embedded", "servers"];
 
 #[derive(Debug, Args)]
@@ -30,7 +30,7 @@ pub(super) struct Storage {
 }
 
 impl Storage {
-    /// Where data lives, and where the strategy's own settings come from.
+    /// Reads the place of data, and the sources of the strategy's own settings.
     pub(super) fn read(&self) -> Result<(StorageSettings, Sources)> {
         self.read_from(true)
     }
@@ -47,7 +47,7 @@ impl Storage {
         Ok((settings, sources(own)))
     }
 
-    /// Whoever says where the servers are means them, and must not be given a folder.
+    /// A command that says where the servers are means them, and must not be given a folder.
     fn refuse_what_has_no_effect(&self, backend: BackendKind) -> Result<()> {
         let (is, other) = match backend {
             BackendKind::Embedded => ("embedded", "servers"),

@@ -20,7 +20,7 @@ impl Books {
         Ok(Self { main: folder.connect_main()? })
     }
 
-    /// How far a shard's outbox has been applied.
+    /// The position to which a shard's outbox has been applied.
     pub(super) fn position(&self, shard: ShardId) -> Result<i64> {
         Ok(books::position(&self.main, shard)?)
     }

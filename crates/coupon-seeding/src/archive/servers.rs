@@ -1,7 +1,7 @@
 //! The same on servers, where services may be running meanwhile.
 //!
 //! MySQL drops no table within a transaction, so that is done in steps, each of which the next run finds and goes on
-//! from: the table gets a name that services do not know; in one transaction the shard's outbox and sums tell of its
+//! from: the table gets a name that services do not read; in one transaction the shard's outbox and sums take in its
 //! rows, and a note says that they did; the table is dropped, then the note.
 
 mod books;
@@ -22,7 +22,7 @@ use super::{ArchiveReport, Counts};
 use crate::Progress;
 use crate::whose::{namespace, open};
 
-/// How often a transaction is tried that gets in another's way.
+/// The number of attempts at a transaction that gets in another's way.
 const TRIES: u32 = 10;
 
 /// Holds what is about to go against what is on offer.
@@ -48,8 +48,9 @@ impl Offers<'_> {
 /// coupons are still on offer: their results hold their stock, and are not to be retired.
 ///
 /// # Errors
-/// When a database cannot be used, the data set is incomplete, a shard has parked results, or a result to be retired is
-/// of a coupon still on offer; then nothing is retired, but for what was told before a service stored such a result.
+/// When a database cannot be used, the data set is incomplete, a shard has parked results, or a result to be retired
+/// is of a coupon still on offer; then nothing is retired, but for the tables counted before a service stored such a
+/// result.
 pub fn archive_servers(
     settings: &ServersSettings,
     strategy: Option<&str>,
@@ -96,7 +97,7 @@ async fn retire(
     for shard in &shards {
         let retired =
             retire_from(shard, &mut Offers { books: &mut books, before, now }, &mut report, progress).await;
-        // What has gone is told even if something else was not let go.
+        // The rows that have gone are applied even if something else was not let go.
         books.settle(shard).await?;
         retired?;
     }
@@ -147,7 +148,8 @@ async fn retire_from(
     Ok(())
 }
 
-/// Whether it was only in another transaction's way, or that one in its: MySQL has undone it, and it can be tried again.
+/// True if it was only in another transaction's way, or that one in its: MySQL has undone it, and it can be tried
+/// again.
 fn is_conflict(error: &Error) -> bool {
     const DEADLOCK: u16 = 1213;
     const LOCK_TIMEOUT: u16 = 1205;

@@ -49,7 +49,7 @@ impl Shard {
         books::entries(&self.db, above).with_context(|| format!("the outbox of shard {}", self.id))
     }
 
-    /// How many rows of each coupon are older than a day.
+    /// The number of rows of each coupon that are older than a day.
     pub(super) fn count(&self, before: Day) -> Result<Counts> {
         let mut counts = Counts::new();
         for (table, _) in self.old_tables(before)? {

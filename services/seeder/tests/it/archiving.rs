@@ -64,7 +64,7 @@ fn archiving_again_finds_only_what_is_new() {
     assert!(archive(dir.path(), "2026-11-22").unwrap().to_string().contains("nothing"));
 }
 
-/// What a crash between the shard's commit and main's leaves behind: the outbox entry is there, not yet applied.
+/// A crash between the shard's commit and main's leaves the outbox entry there, not yet applied.
 #[test]
 fn an_archive_that_was_cut_short_is_finished_by_the_next_one() {
     let dir = tempfile::tempdir().unwrap();

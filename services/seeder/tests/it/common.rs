@@ -1,4 +1,4 @@
-//! What the tests of this crate share: small seedings, and a look into the files without any of its code.
+//! Small seedings, and a look into the files without any of the crate's code, for all tests of this crate.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;

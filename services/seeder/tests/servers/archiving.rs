@@ -10,7 +10,7 @@ fn archive(place: &Place, before: &str) -> anyhow::Result<ArchiveReport> {
     coupon_seeding::archive_servers(&place.settings, None, before, now(), &mut Silent)
 }
 
-/// How many rows are of that day or later, which must be what is left.
+/// The number of rows of that day or later, which must be what is left.
 fn rows_since(place: &Place, before: &str) -> i64 {
     let start = before.parse::<Day>().unwrap().start().millis();
     let count = |shard, table| {
@@ -117,7 +117,8 @@ fn a_deleted_coupon_stops_no_others_books_and_is_told_once_it_is_back() {
     place.assert_books_balance();
 }
 
-/// A result of a coupon on offer that comes after everything was counted: the table has left the services' sight already.
+/// A result of a coupon on offer that comes after everything was counted: the table has left the services' sight
+/// already.
 #[test]
 fn a_table_in_which_a_coupon_on_offer_turns_up_is_put_back() {
     let place = Place::new("put_back");
@@ -138,8 +139,8 @@ fn a_table_in_which_a_coupon_on_offer_turns_up_is_put_back() {
     place.assert_books_balance();
 }
 
-/// A message that comes again while its table is away is stored in the one that a service made anew. One of these results
-/// had been used before, one was used after.
+/// A message that comes again while its table is away is stored in the one that a service made anew. One of these
+/// results had been used before, one was used after.
 #[test]
 fn what_was_stored_again_meanwhile_is_there_once_when_a_table_is_put_back() {
     let place = Place::new("stored_again");
@@ -189,7 +190,7 @@ fn what_was_stored_again_meanwhile_is_there_once_when_a_table_is_put_back() {
     assert_eq!(place.rows(), 2_000);
     let still_used = format!("SELECT COUNT(*) FROM {table} WHERE result_id IN ({ids}) AND use_status = 1");
     assert_eq!(place.number(Some(shard), &still_used), 2);
-    // Main is told of it by whoever comes next.
+    // The next archive applies it to main.
     archive(&place, "2026-11-01").unwrap();
     place.assert_books_balance();
 }
@@ -218,7 +219,7 @@ fn one_archive_at_a_time() {
     archive(&place, "2026-11-22").unwrap();
 }
 
-/// What a crash leaves behind at each step of dropping a table.
+/// The state that a crash leaves behind at each step of dropping a table.
 #[test]
 fn an_archive_that_was_cut_short_is_finished_by_the_next_one() {
     let place = Place::new("resumed");
@@ -231,7 +232,7 @@ fn an_archive_that_was_cut_short_is_finished_by_the_next_one() {
     assert!(place.tables_like(renamed, "retired").is_empty());
     place.assert_books_balance();
 
-    // Once the shard and main have been told, the rows must not be taken off again.
+    // Once the shard and main have applied it, the rows must not be taken off again.
     place.run(Some(told), "CREATE TABLE kept LIKE coupon_results_2026_11_18");
     place.run(Some(told), "INSERT INTO kept SELECT * FROM coupon_results_2026_11_18");
     archive(&place, "2026-11-19").unwrap();

@@ -47,7 +47,7 @@ impl Service {
         Self { address, handle, thread: Some(thread) }
     }
 
-    /// The id that a user was told of a grab, if it was granted.
+    /// The id in the answer to a user's grab, if it was granted.
     fn grab(&self, user: u64) -> Option<i64> {
         let (head, body) =
             post(self.address, "/api/coupon/grab", &format!(r#"{{"user_id":{user},"coupon_id":{COUPON}}}"#));
@@ -118,7 +118,7 @@ fn stored(place: &Place) -> BTreeSet<i64> {
 fn what_waits_in_the_queues_is_stored_before_an_archive_counts() {
     for name in ["hash", "range-time"] {
         let place = seeded(&format!("on_its_way_{}", name.replace('-', "_")), name);
-        // The first filling of a gate sends markers, which somebody must store.
+        // The first filling of a gate sends markers, which a consumer must store.
         let consumer = Service::start(&place, name, "consumer");
         let service = Service::start(&place, name, "api");
         drop(consumer);
@@ -138,7 +138,7 @@ fn what_waits_in_the_queues_is_stored_before_an_archive_counts() {
     }
 }
 
-/// What a person would see who has deleted a row by hand.
+/// The state after a person has deleted a row by hand.
 #[test]
 fn a_gate_that_differs_from_its_shards_is_told_by_the_exit_code() {
     let place = seeded("differs", "hash");

@@ -10,7 +10,8 @@ fn books(place: &Place, mend: bool) -> anyhow::Result<Rebuilt> {
     coupon_seeding::rebuild_servers(&place.settings, None, mend, now())
 }
 
-/// Has a shard store so many results of a coupon on offer, and main not be told: the entries are gone from the outbox.
+/// Has a shard store so many results of a coupon on offer without main's knowledge: the entries are gone from the
+/// outbox.
 fn forgotten(place: &Place, shard: usize, coupon: i64, rows: i64) {
     let table = place.tables(shard)[0];
     let first = place.number(Some(shard), &format!("SELECT COALESCE(MAX(result_id), 0) FROM {table}")) + 1;
@@ -22,7 +23,7 @@ fn forgotten(place: &Place, shard: usize, coupon: i64, rows: i64) {
     }
 }
 
-/// What the log says that a rebuild did: shard, entry, before and after.
+/// The steps of a rebuild in the log: shard, entry, before and after.
 fn rebuilt(place: &Place) -> Vec<[i64; 4]> {
     let sql = "SELECT shard, outbox_id, stock_before, stock_after FROM stock_logs WHERE operator = 'rebuild' \
                ORDER BY log_id";
@@ -114,7 +115,7 @@ fn a_shard_that_has_less_than_main_knows_is_refused() {
     assert!(error.contains("has lost data"), "{error}");
 }
 
-/// Main is not to be told that rows were retired which somebody deleted: neither a look nor a rebuild goes on.
+/// Main must not post rows as retired that were deleted by hand: neither a look nor a rebuild goes on.
 #[test]
 fn rows_that_were_deleted_or_added_by_hand_are_put_right_first() {
     let place = Place::new("by_hand");
@@ -145,7 +146,7 @@ async fn connected(place: &Place) -> Conn {
     main
 }
 
-/// A look is answered while somebody holds everything that a rebuild has to itself.
+/// A look is answered while another process holds everything that a rebuild has to itself.
 #[test]
 fn a_look_waits_for_nobody() {
     let place = Place::new("looked_at");

@@ -1,4 +1,4 @@
-//! Servers that all tests share, each test in a namespace of its own, and a look into them without the seeder's code.
+//! Servers that all tests share, each test in its own namespace, and a look into them without the seeder's code.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
@@ -63,7 +63,7 @@ impl Place {
         coupon_seeding::seed_servers(&self.settings, &*strategy(name), options, reset, &mut Silent)
     }
 
-    /// What a statement answers in main, or in shard 0, 1, …: every value as text.
+    /// The answer to a statement in main, or in shard 0, 1, …: every value as text.
     pub(crate) fn ask(&self, shard: Option<usize>, sql: &str) -> Vec<Vec<Option<String>>> {
         let namespace = &self.settings.namespace;
         let (url, database) = match shard {
@@ -98,7 +98,7 @@ impl Place {
         self.tables_like(shard, "").iter().filter_map(|name| TableId::parse(name)).collect()
     }
 
-    /// How many results there are, by coupon.
+    /// The number of results, by coupon.
     pub(crate) fn counts(&self) -> BTreeMap<i64, i64> {
         let mut counts = BTreeMap::new();
         for shard in 0..4 {
@@ -116,8 +116,8 @@ impl Place {
         self.counts().values().sum()
     }
 
-    /// For every coupon: total − remaining, and what its stock logs add up to, both of which must be its rows; and every
-    /// shard's own sums must be those of its rows.
+    /// For every coupon: total − remaining, and what its stock logs add up to, both of which must be its rows; and
+    /// every shard's own sums must be those of its rows.
     pub(crate) fn assert_books_balance(&self) {
         let mut counted = self.counts();
         for row in self.ask(None, "SELECT coupon_id, total_stock, remaining_stock FROM coupons") {

@@ -140,7 +140,7 @@ async fn broker(url: &ServerUrl) -> (Connection, Channel) {
     (connection, channel)
 }
 
-/// Whether there is a queue of that name; asking for one that is not there closes the channel.
+/// True if there is a queue of that name; asking for one that is not there closes the channel.
 async fn has_queue(connection: &Connection, name: &str) -> bool {
     let channel = connection.open_channel(None).await.unwrap();
     let mut asked = QueueDeclareArguments::new(name);
@@ -204,7 +204,7 @@ fn a_seeding_that_was_cut_short_is_refused_and_repaired_by_a_reset() {
     place.assert_books_balance();
 }
 
-/// What is left when a reset dies between a shard's database and the next.
+/// The state after a reset died between a shard's database and the next.
 #[test]
 fn a_reset_that_was_cut_short_is_finished_by_the_next_one() {
     let place = Place::new("half");
@@ -233,7 +233,7 @@ fn a_user_who_would_have_a_coupon_twice_leaves_the_data_set_incomplete() {
     assert!(!block_on(cluster.label()).unwrap().unwrap().complete);
 }
 
-/// A load of some minutes: nobody uses the pools meanwhile, and servers close what is silent.
+/// A load of some minutes: the pools are idle meanwhile, and servers close what is silent.
 #[test]
 fn a_load_ends_well_though_the_servers_closed_what_was_idle_meanwhile() {
     let (place, hash) = (Place::new("long"), strategy("hash"));
@@ -287,8 +287,8 @@ fn a_reset_is_refused_while_a_process_is_at_work_and_once_it_has_ended_it_is_not
     assert_eq!(place.rows(), 50);
 }
 
-/// Somebody has a lease that was not renewed for longer than processes take to do so: main may have been away, or the process
-/// was killed.
+/// A lease was not renewed for longer than processes take to do so: main may have been away, or the process was
+/// killed.
 #[test]
 fn a_reset_waits_whether_leases_that_have_not_ended_are_renewed() {
     let place = Place::new("renewed");

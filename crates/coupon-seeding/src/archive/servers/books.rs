@@ -18,7 +18,7 @@ use crate::whose::alone;
 
 pub(super) struct Books {
     main: Database,
-    /// Nobody else has the books while it lasts. It holds no rows, and may be silent for long.
+    /// Keeps the books from every other command while it lasts. It holds no rows, and may be silent for long.
     lock: Conn,
     dataset: String,
 }

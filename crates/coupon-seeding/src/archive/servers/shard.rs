@@ -16,8 +16,8 @@ use crate::options::now;
 /// Rows deleted in one transaction: consumers of the shard wait for it.
 const BATCH: u32 = 5_000;
 
-/// A shard whose results are retired. Its connections are the pool's: should this program be stopped within a transaction,
-/// the server soon ends the one that is silent, and services go on.
+/// A shard whose results are retired. Its connections are the pool's: should this program be stopped within a
+/// transaction, the server soon ends the one that is silent, and services go on.
 pub(super) struct Shard {
     pub(super) id: ShardId,
     database: Database,
@@ -136,8 +136,8 @@ impl Shard {
         Ok(rows)
     }
 
-    /// Nobody writes to the table any more: its rows can be counted before anybody has to wait. They are counted here and
-    /// not earlier: services that run store results until the table has its other name.
+    /// No service writes to the table any more: its rows can be counted before anything has to wait. They are counted
+    /// here and not earlier: services that run store results until the table has its other name.
     async fn tell_of_table(&self, retired: &str, offers: &mut Offers<'_>) -> Result<u64> {
         let told = "SELECT 1 FROM shard_meta WHERE name = ?";
         let mut conn = self.connect().await?;
@@ -198,8 +198,8 @@ impl Shard {
         }
     }
 
-    /// Result ids are in the order of time, and so is the table: the oldest rows lie side by side. They are locked before
-    /// the shard's row is, in the order in which a service spends a coupon.
+    /// Result ids are in the order of time, and so is the table: the oldest rows lie side by side. They are locked
+    /// before the shard's row is, in the order in which a service spends a coupon.
     async fn try_delete(&self, table: TableId, before: Day, offers: &mut Offers<'_>) -> Result<u64> {
         let mut conn = self.connect().await?;
         let mut transaction = conn.start_transaction(TxOpts::default()).await?;
@@ -230,9 +230,9 @@ impl Shard {
     }
 }
 
-/// Takes out what is stored twice, in a table that left the services' sight and in the one that they made in its place: a
-/// message may come again, and its result was not found. Of the two rows the older one stays, unless only the newer one was
-/// used. The other was counted and told of, and is no more.
+/// Takes out what is stored twice, in a table that left the services' sight and in the one that they made in its
+/// place: a message may come again, and its result was not found. Of the two rows the older one stays, unless only
+/// the newer one was used. The other was counted and is in the outbox, and is no more.
 async fn take_out_repeats(transaction: &mut Transaction<'_>, table: &str, retired: &str) -> Result<()> {
     let (older, newer) = (format!("{retired} older"), format!("{table} newer"));
     let both = format!(
@@ -265,7 +265,8 @@ async fn take_out_repeats(transaction: &mut Transaction<'_>, table: &str, retire
     going.tell(transaction).await
 }
 
-/// Whether trying again may help: a row that was stored once more just before its table was put back is then found there.
+/// True if trying again may help: a row that was stored once more just before its table was put back is then found
+/// there.
 fn passes(error: &Error) -> bool {
     const DUPLICATE: u16 = 1062;
     is_conflict(error) || matches!(error, Error::Server(error) if error.code == DUPLICATE)

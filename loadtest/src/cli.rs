@@ -47,7 +47,7 @@ enum Command {
     Schema(schema::Args),
     /// Serve a page on this machine that shows strategies side by side while they are under load.
     Serve(serve::Args),
-    /// Hold what clients were told against what is stored.
+    /// Hold the answers that clients got against what is stored.
     #[command(after_help = examples::AUDIT)]
     Audit(audit::Args),
     /// Route millions of keys through the strategies, without any service.

@@ -1,14 +1,16 @@
-//! The load tester's command line: puts services under the same load, checks that they kept their promises, says what it found.
+//! The load tester's command line: puts services under the same load, checks that they kept their promises, says what
+//! it found.
 //!
-//! - [`coupon_loadgen`] decides *which* requests come *when*, sends them and measures the answers; [`measured`] makes rounds
-//!   of them.
-//! - [`coupon_lab`] starts the services to be compared, [`coupon_audit`] holds what clients were told against what is stored;
-//!   [`compare`] lets them take turns. [`replay`] reads traces that were recorded elsewhere. [`vertical`] compares two ways to
-//!   read a coupon.
+//! - [`coupon_loadgen`] decides *which* requests come *when*, sends them and measures the answers; [`measured`] makes
+//!   rounds of them.
+//! - [`coupon_lab`] starts the services to be compared, [`coupon_audit`] holds clients' answers against what is
+//!   stored; [`compare`] lets the contestants take turns. [`replay`] reads traces that were recorded elsewhere.
+//!   [`vertical`] compares two ways to read a coupon.
 //! - [`serve`] shows contestants side by side while they are under load; [`explain`] says where a grab goes, and why.
-//! - [`coupon_measure::stats`] decides whether a difference is one, [`coupon_report`] writes it down, [`simulate`] needs no
-//!   service at all. [`advise`] says which strategy a trace calls for.
-//! - [`cmd`] has a module for each subcommand. The benchmark and the fault matrix are programs of their own beside this one.
+//! - [`coupon_measure::stats`] decides whether a difference is one, [`coupon_report`] writes it down, [`simulate`]
+//!   needs no service at all. [`advise`] says which strategy a trace calls for.
+//! - [`cmd`] has a module for each subcommand. The benchmark and the fault matrix are programs of their own beside
+//!   this one.
 
 pub mod advise;
 pub mod cli;

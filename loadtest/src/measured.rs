@@ -3,8 +3,7 @@
 use coupon_loadgen::load::Outcome;
 use coupon_report::model::{EndpointRound, Figure, GeneratorRound, GrabRound, Reading, Round, ScenarioRound};
 
-/// A load's outcome as a round. What the load cannot know is left to the caller: work by shard, writes a second, the
-/// audit.
+/// A load's outcome as a round. The caller adds what the load cannot see: work by shard, writes a second, the audit.
 #[must_use]
 pub fn round(index: u32, position: u32, outcome: &Outcome) -> Round {
     let endpoints = outcome.endpoints.iter().map(|(endpoint, found)| {

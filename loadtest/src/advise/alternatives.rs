@@ -33,8 +33,8 @@ impl Alternative {
     }
 }
 
-/// Every strategy over shards, plain and spread. One by rooms comes as configured, with as much work in each range, with hot
-/// rooms split off, and spread by user over so many shards as are powers of two, or all.
+/// Every strategy over shards, plain and spread. One by rooms comes as configured, with as much work in each range,
+/// with hot rooms split off, and spread by user over so many shards as are powers of two, or all.
 ///
 /// # Errors
 /// When settings make no strategy.

@@ -1,8 +1,9 @@
-//! The strategy that a recorded trace calls for: every row routed through the real strategies, and the best of them put to
-//! the proof.
+//! The strategy that a recorded trace calls for: every row routed through the real strategies, and the best of them
+//! put to the proof.
 //!
-//! [`alternatives`] makes the strategies with the boundaries that the trace suggests, [`predict`] routes the trace by each,
-//! [`text`] shows what came of it and [`Advice`] keeps it, and [`agreement`] holds a prediction against a replay.
+//! [`alternatives`] makes the strategies with the boundaries that the trace suggests, [`predict`] routes the trace by
+//! each, [`text`] shows what came of it and [`Advice`] keeps it, and [`agreement`] holds a prediction against a
+//! replay.
 
 mod advice;
 mod alternatives;
@@ -31,18 +32,18 @@ pub struct Finding {
     pub prediction: Prediction,
 }
 
-/// The places of the findings, the best first: those with the highest worth. Of equals the one that was listed first, which
-/// is the plainer.
+/// The places of the findings, the best first: those with the highest worth. Of equals the one that was listed first,
+/// which is the plainer.
 #[must_use]
 pub fn ranked(findings: &[Finding]) -> Vec<&Finding> {
     let mut order: Vec<&Finding> = findings.iter().collect();
-    // Less than a hundredth is no difference that anybody would notice.
+    // A difference of less than a hundredth does not matter to a reader.
     let worth = |finding: &Finding| (finding.prediction.worth * 100.0).round();
     order.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
     order
 }
 
-/// The best, and the best of another kind: that of two sets of boundaries one is a little better is less to know.
+/// The best, and the best of another kind: a second-best of the same kind differs only in its boundaries.
 #[must_use]
 pub fn best_two(findings: &[Finding]) -> Vec<&Finding> {
     let order = ranked(findings);

@@ -11,8 +11,8 @@ use serde::Serialize;
 use crate::replay::{Mix, Recording, Row};
 
 const HOUR_MS: i64 = 3_600_000;
-/// The queries of so many grabs at most are planned, and of half as many at least where there are more: enough to know a
-/// shard's part of them to about half a percentage point.
+/// The queries of so many grabs at most are planned, and of half as many at least where there are more: enough to
+/// estimate a shard's part of them to about half a percentage point.
 const PLANNED: usize = 20_000;
 /// Apart from the streams of requests, rounds, moments and queries.
 const SAMPLE: u64 = 1 << 59;
@@ -31,19 +31,19 @@ pub struct Routed {
 pub struct Prediction {
     /// All rows, at the times that were recorded.
     pub recorded: Routed,
-    /// Those of the busiest hour, or of the busiest day where only days are known.
+    /// The grabs of the busiest hour, or of the busiest day where the hours are not recorded.
     pub busiest: Routed,
     /// All rows, as a replay stores them: all of them now.
     pub replayed: Routed,
     /// Shards that a query of the mix visits, on average; none without queries.
     pub shards_a_query: Option<f64>,
-    /// Requests ÷ what the busiest shard has of them, in the busiest time: how many times the requests of one shard all of
-    /// them can serve, when a visit costs the same whatever it is for.
+    /// Requests ÷ what the busiest shard has of them, in the busiest time: how many times the requests of one shard
+    /// all of them can serve, when a visit costs the same whatever it is for.
     pub worth: f64,
 }
 
-/// Routes every row, and the queries of the mix about it. Which rows those are where there are very many, follows from the
-/// seed: the same for every strategy.
+/// Routes every row, and the queries of the mix about it. Which rows those are where there are very many, follows
+/// from the seed: the same for every strategy.
 ///
 /// # Errors
 /// When a row has no place.
@@ -158,7 +158,7 @@ pub(super) mod tests {
         of_rooms((0..5_760).map(|n| (room(n), n * 60)))
     }
 
-    /// A grab of a user of its own for each room and second.
+    /// A grab by a different user for each room and second.
     fn of_rooms(grabs: impl Iterator<Item = (i64, i64)>) -> Recording {
         let file = tempfile::NamedTempFile::new().unwrap();
         let lines = (1..)

@@ -87,8 +87,9 @@ fn skew(contestant: &Contestant, at_once: bool) -> Result<f64, String> {
     coupon_core::ShardingStats::of(rows).skew.ok_or_else(|| "no row was written".to_owned())
 }
 
-/// Refuses rounds in which so many grabs were not even sent that the skew may be off by more than is tolerated: which ones
-/// those are is no strategy's doing. The hottest shard has a fair share at least, and may lack all of them, or none.
+/// Refuses rounds in which so many grabs were not even sent that the skew may be off by more than is tolerated: which
+/// ones those are is no strategy's doing. The hottest shard has a fair share at least, and may lack all of them, or
+/// none.
 fn decided(contestant: &Contestant, at_once: bool) -> Result<(), String> {
     let (mut decided, mut asked) = (0, 0);
     for round in &contestant.rounds {

@@ -1,4 +1,4 @@
-//! What stands below the help: commands to begin with. A test tries that every flag in them is there.
+//! Example commands, shown below the help. A test tries that every flag in them is there.
 
 pub(super) const ALL: &str = "\
 Examples:

@@ -25,7 +25,7 @@ const EXIT_CODES: &str = "Exits with 0 when the proof agrees with the prediction
 pub struct Args {
     #[command(flatten)]
     trace: TraceArgs,
-    /// How many shards there are to be
+    /// Number of shards
     #[arg(long, default_value = "4")]
     shards: NonZeroU16,
     /// Rooms a range, for range-room as it is configured

@@ -12,19 +12,19 @@ use coupon_loadgen::workload::{Shape, Workload};
 use coupon_report::require::{Limit, Scope};
 use coupon_strategies::REGISTER;
 
-/// What a run exits with whose figures are not what was required of them, or worse than they were.
+/// The exit code of a run whose figures miss a requirement, or are worse than before.
 pub(super) const BEYOND_LIMIT: u8 = 3;
 
 /// The names of all strategies over shards, as a command line has them.
 pub(super) static SHARDED: LazyLock<String> =
     LazyLock::new(|| REGISTER.sharded().map(|family| family.name).collect::<Vec<_>>().join(","));
 
-/// What figures are required to be, by `--require`.
+/// The requirements on figures, from `--require`.
 pub(super) fn limits(require: &[String], scope: &Scope<'_>) -> Result<Vec<Limit>> {
     require.iter().map(|text| Limit::parse(text, scope).context("--require")).collect()
 }
 
-/// Where contestants store.
+/// The backend that contestants store on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Backend {
     /// In files of their own.
@@ -44,7 +44,7 @@ pub(super) fn rate(rate: f64) -> Result<Arrivals> {
     Ok(Arrivals::Open { rate })
 }
 
-/// How many requests arrive for how long: by `--rate` and `given`, or by the workload's own shape.
+/// The rate and duration of an open load: from `--rate` and `given`, or from the workload's own shape.
 pub(super) fn open_load(
     workload: &Workload,
     given_rate: Option<f64>,
@@ -72,7 +72,7 @@ pub(super) fn connections(flag: &str, number: usize) -> Result<usize> {
     Ok(number)
 }
 
-/// How long something takes, from `--seconds`.
+/// A duration, from `--seconds`.
 pub(super) fn seconds(seconds: f64, allowed: &RangeInclusive<f64>) -> Result<Duration> {
     ensure!(
         allowed.contains(&seconds),

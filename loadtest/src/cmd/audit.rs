@@ -16,7 +16,7 @@ use coupon_store::servers::names::Namespace;
 use super::servers::ServersArgs;
 use super::{arguments, recorded_start};
 
-/// What an audit that found violations exits with.
+/// The exit code of an audit that found violations.
 pub const VIOLATED: u8 = 2;
 
 /// Its command line. Exits with 0 when every promise was kept, 2 when one was broken, 1 when it cannot tell.
@@ -45,13 +45,13 @@ pub struct Args {
     /// The service's admin token, when it asks for one
     #[arg(long, value_name = "TOKEN", env = "COUPON__ADMIN__TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
-    /// What clients were told, as `loadtest run --acks FILE` writes it: whole, with its last line; may be given several
-    /// times. What the data was like before, FILE.start, is read as well if every FILE has it: then whatever happened
-    /// to older rows is judged too
+    /// Answers that clients got, as `loadtest run --acks FILE` writes them: whole, with the last line; may be given
+    /// several times. The state of the data before, FILE.start, is read as well if every FILE has it: then the older
+    /// rows are judged too
     #[arg(long, value_name = "FILE")]
     acks: Vec<PathBuf>,
-    /// When those clients began: later rows that none of them asked for are invented. By default, at the first
-    /// grab that was acknowledged
+    /// The time at which those clients began: later rows that none of them asked for are invented. By default, the
+    /// first grab that was acknowledged
     #[arg(long, value_name = "TIME", requires = "acks")]
     since: Option<Timestamp>,
 }
@@ -118,7 +118,7 @@ fn claims(files: &[PathBuf]) -> Result<Option<Claims>> {
     Ok(Some(claims))
 }
 
-/// What the data was like before the first of the runs, if that was recorded for each of them.
+/// The state of the data before the first of the runs, if that was recorded for each of them.
 fn start(acks: &[PathBuf]) -> Result<Option<Start>> {
     let mut first: Option<Start> = None;
     for path in acks.iter().map(|path| recorded_start(path)) {

@@ -28,16 +28,16 @@ pub struct Args {
     // Its help is made of the register's rows.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', help = contestants_help())]
     contestants: Vec<String>,
-    /// A service that runs already takes part as well; nobody else may use it meanwhile
+    /// A running service that takes part as well; it must have no other clients meanwhile
     #[arg(long, value_name = "NAME=URL")]
     target: Vec<String>,
     /// For each range contestant, let its cures take part too
     #[arg(long)]
     vs_cured: bool,
-    /// How often everybody has a turn; five are the least that allow verdicts
+    /// Turns of each contestant; five are the least that allow verdicts
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rounds: u32,
-    /// How long a turn takes, in seconds [default: 3, or as long as the workload's [arrivals] take]
+    /// Length of a turn, in seconds [default: 3, or the length of the workload's [arrivals]]
     #[arg(long)]
     seconds: Option<f64>,
     /// Requests a second, arriving whether or not answers do [default: 1000, or as the workload's [arrivals] say]
@@ -55,18 +55,19 @@ pub struct Args {
     /// Shards of each contestant, but for single
     #[arg(long, default_value = "4")]
     shards: NonZeroU16,
-    /// What all random choices follow from
+    /// Seed of all random choices
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// A workload file; the built-in flash sale by default
     #[arg(long, value_name = "FILE")]
     workload: Option<PathBuf>,
-    /// A limit that a figure must keep, or the run exits with 3; may be given several times. CONTESTANT.ENDPOINT.METRIC
-    /// with p50, p90, p99, p99.9, max, rate, errors, shards or tables, such as hash.grab.p99<20ms; or CONTESTANT.METRIC with
-    /// rate, errors, mean, skew, effective_shards, effective_shards_by_cpu, stored, lag or late, such as hash.errors<0.1%.
-    /// `all` stands for every contestant; compare with <, <=, > or >=; units are us, ms, s, /s and %. What is held against
-    /// the limit is the median over rounds, the worst round's for max and lag, and over all requests for errors; a figure that
-    /// a round does not have keeps no limit
+    /// A limit that a figure must keep, or the run exits with 3; may be given several times.
+    /// CONTESTANT.ENDPOINT.METRIC with p50, p90, p99, p99.9, max, rate, errors, shards or tables, such as
+    /// hash.grab.p99<20ms; or CONTESTANT.METRIC with rate, errors, mean, skew, effective_shards,
+    /// effective_shards_by_cpu, stored, lag or late, such as hash.errors<0.1%. `all` stands for every contestant;
+    /// compare with <, <=, > or >=; units are us, ms, s, /s and %. What is held against the limit is the median over
+    /// rounds, the worst round's for max and lag, and over all requests for errors; a figure that a round does not
+    /// have keeps no limit
     #[arg(long, value_name = "LIMIT")]
     require: Vec<String>,
     /// The folder for report.json and report.html
@@ -88,7 +89,7 @@ fn contestants_help() -> String {
     )
 }
 
-/// How long a turn takes unless told otherwise.
+/// The default length of a turn.
 const TURN: Duration = Duration::from_secs(3);
 
 /// Runs it.
@@ -101,7 +102,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(exit_code(compare(&options)?))
 }
 
-/// What a comparison's end is for a shell.
+/// The exit code of a comparison's end.
 pub(super) fn exit_code(ending: Ending) -> ExitCode {
     match ending {
         Ending::Kept => ExitCode::SUCCESS,

@@ -28,8 +28,8 @@ pub struct Args {
     /// The least change that is called one; what the machine did between the two runs is in it
     #[arg(long, value_name = "PERCENT", default_value_t = 100.0 * LEAST, allow_negative_numbers = true)]
     least: f64,
-    /// Compare by these metrics only, as report.json names them, such as latency.p99.grab; may be given several times. Many
-    /// comparisons err more often than one
+    /// Compare by these metrics only, as report.json names them, such as latency.p99.grab; may be given several
+    /// times. Many comparisons err more often than one
     #[arg(long, value_name = "METRIC")]
     only: Vec<String>,
     /// Compare even if the two did not measure the same thing, and say what differs
@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     found.notes.splice(0..0, obstacles);
     show(&found, least)?;
     json.map_or(Ok(()), |file| file.write_json(&found))?;
-    // Whoever broke a promise after having kept them all became worse in what no figure makes up for.
+    // A contestant that kept every promise before and breaks one now is worse, whatever its figures say.
     let broken = before.audit.sums.passed() && !after.audit.sums.passed();
     if broken {
         note("WORSE: the audit passed before and fails after");

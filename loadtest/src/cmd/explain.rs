@@ -16,19 +16,19 @@ use crate::explain::{Explanation, now, room_of};
 /// Its command line.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Who grabs.
+    /// User who grabs.
     #[arg(long, default_value = "123")]
     user: UserId,
-    /// Which coupon.
+    /// Coupon that is grabbed.
     #[arg(long, default_value = "456")]
     coupon: CouponId,
     /// The coupon's room [default: the one that seeded data gives it]
     #[arg(long)]
     room: Option<RoomId>,
-    /// When, for example 2026-11-22T23:59:59.999Z [default: now]
+    /// Time of the grab, for example 2026-11-22T23:59:59.999Z [default: now]
     #[arg(long, value_name = "RFC3339")]
     time: Option<Timestamp>,
-    /// How many shards there are.
+    /// Number of shards.
     #[arg(long, default_value = "4")]
     shards: NonZeroU16,
     /// The strategies to explain.

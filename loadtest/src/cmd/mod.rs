@@ -20,7 +20,7 @@ pub mod vertical;
 
 use std::path::{Path, PathBuf};
 
-/// Where the start of a run is kept, beside what its clients were told.
+/// The file that keeps the start of a run, beside its clients' answers.
 fn recorded_start(acks: &Path) -> PathBuf {
     let mut path = acks.as_os_str().to_owned();
     path.push(".start");

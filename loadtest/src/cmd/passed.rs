@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use coupon_lab::program;
 
-/// What the other program is given: its own `--help` says what that can be.
+/// The other program's arguments: its own `--help` says what they can be.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Arguments of the program; --help lists them

@@ -19,9 +19,9 @@ use super::servers::BackendArgs;
 use crate::compare::Options;
 use crate::replay::{Columns, Mix, Reading, Recording, TimeFormat, read};
 
-/// What `--mix` calls the built-in workload.
+/// The name of the built-in workload in `--mix`.
 const BUILT_IN: &str = "flash-sale";
-/// What it calls no queries at all.
+/// The name there for no queries at all.
 const NONE: &str = "grabs";
 
 /// The trace, and how to read it.
@@ -30,14 +30,14 @@ pub(super) struct TraceArgs {
     /// A CSV file with a header: a line a grab
     #[arg(value_name = "TRACE.csv")]
     trace: PathBuf,
-    /// Which columns are what, such as user=User_id,room=Merchant_id,coupon=Coupon_id,time=Date_received. Those that are
-    /// left out are user_id, room_id, coupon_id and grab_time
+    /// Column names, such as user=User_id,room=Merchant_id,coupon=Coupon_id,time=Date_received. Those that are left
+    /// out are user_id, room_id, coupon_id and grab_time
     #[arg(long, value_name = "KEY=COLUMN,…")]
     map: Option<Columns>,
-    /// How times are written; found out without it. Without an offset they are UTC
+    /// Format of times; found out without it. Without an offset they are UTC
     #[arg(long, value_enum, value_name = "FORMAT")]
     time_format: Option<TimeFormat>,
-    /// What all random choices follow from: when in their day grabs are of which only the day is known, what is seeded
+    /// Seed of all random choices: the time of day of grabs that have only a date, and the data that is seeded
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
 }
@@ -56,19 +56,19 @@ impl TraceArgs {
     }
 }
 
-/// How a trace is sent, and to whom.
+/// The way a trace is sent, and its targets.
 #[derive(Debug, clap::Args)]
 pub(super) struct SendArgs {
     /// So many recorded seconds pass in one; 1 is real time
     #[arg(long, value_name = "TIMES", conflicts_with = "seconds", allow_negative_numbers = true)]
     speed: Option<f64>,
-    /// How long all of it takes, in seconds [default: 60]
+    /// Length of the whole replay, in seconds [default: 60]
     #[arg(long, allow_negative_numbers = true)]
     seconds: Option<f64>,
     /// Consecutive parts, after each of which the others have their turn; five are the least that allow verdicts
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rounds: u32,
-    /// How many of each coupon there are; enough for every grab without it
+    /// Stock of each coupon; enough for every grab without it
     #[arg(long, value_name = "N", value_parser = numbers::some::<u32>)]
     stock: Option<u32>,
     /// The most connections open at a time
@@ -82,7 +82,8 @@ pub(super) struct SendArgs {
 }
 
 impl SendArgs {
-    /// Refuses what cannot be, before anything long is done; until what it returns is dropped, the folder is this run's alone.
+    /// Refuses what cannot be, before anything long is done; until what it returns is dropped, the folder is this
+    /// run's alone.
     pub(super) fn check(&self) -> Result<output::Folder> {
         for (flag, given) in [("--speed", self.speed), ("--seconds", self.seconds)] {
             let fine = given.is_none_or(|given| given.is_finite() && given > 0.0);
@@ -93,8 +94,8 @@ impl SendArgs {
         output::folder("--out", &self.out)
     }
 
-    /// Recorded seconds that pass in a second, and how long that takes: no time at all, at any speed, where all grabs are
-    /// of one moment.
+    /// Recorded seconds that pass in a second, and how long that takes: no time at all, at any speed, where all grabs
+    /// are of one moment.
     pub(super) fn pace(&self, recording: &Recording) -> Result<(f64, Duration)> {
         if recording.moment().is_some() {
             return Ok((1.0, Duration::from_millis(1)));
@@ -122,7 +123,7 @@ impl SendArgs {
         all_different(contestants.iter().map(|spec| spec.name.as_str()))?;
         let (speed, length) = self.pace(recording)?;
         let trace = mix.trace(recording, speed, seed);
-        // A round without a grab would be nobody's turn.
+        // Every round needs a grab.
         let grabs = u32::try_from(recording.rows().len()).unwrap_or(u32::MAX);
         let rounds = self.rounds.min(grabs);
         let options = recording.catalogue(self.stock, seed);
@@ -162,7 +163,7 @@ impl SendArgs {
     }
 }
 
-/// How a trace is sent.
+/// The pace of a trace, in words.
 pub(super) fn paced(recording: &Recording, speed: f64, length: Duration) -> String {
     if recording.moment().is_some() {
         return "sent at once, part by part: all grabs are of one moment, which no --speed or --seconds stretches".to_owned();
@@ -176,7 +177,7 @@ pub(super) fn paced(recording: &Recording, speed: f64, length: Duration) -> Stri
     format!("sent at {speed} times its speed, in {:.1} s", length.as_secs_f64())
 }
 
-/// What a reader of the report must know: it says nothing that the command has not said.
+/// Notes that a reader of the report needs, with nothing that the command line does not say.
 fn notes(recording: &Recording, paced: &str, rounds: u32) -> Vec<String> {
     let mut notes = vec![format!(
         "Grabs are stamped by the services' own clocks, so all of this trace falls on the day of the replay: a strategy by \

@@ -25,11 +25,11 @@ use super::arguments::{self, BEYOND_LIMIT};
 use super::servers::ServersArgs;
 use crate::measured;
 
-/// How long a run takes unless told otherwise.
+/// The default length of a run.
 const DURATION: Duration = Duration::from_secs(10);
 
-/// Its command line. Without `--rate` or `--closed`, 1,000 requests a second arrive. An interrupt ends it early, keeps what
-/// was measured, and exits with 130.
+/// Its command line. Without `--rate` or `--closed`, 1,000 requests a second arrive. An interrupt ends it early,
+/// keeps what was measured, and exits with 130.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The running service, as it prints it when it is ready
@@ -47,10 +47,10 @@ pub struct Args {
     /// Open arrivals: how many connections at most [default: 64]
     #[arg(long, value_name = "N", value_parser = count::<usize>)]
     connections: Option<usize>,
-    /// How long an answer may take before it is given up on, its outcome unknown
+    /// Time limit for an answer; after it the request is given up, its outcome unknown
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     timeout: Duration,
-    /// Which requests: a TOML file. Without one, the built-in flash sale
+    /// Workload to send: a TOML file. Without one, the built-in flash sale
     #[arg(long, value_name = "FILE")]
     workload: Option<PathBuf>,
     /// Send the workload's whole mix, or its catalogue's grabs alone (pairs that do not repeat), or those to the echo
@@ -65,16 +65,16 @@ pub struct Args {
     /// The service's admin token, when it asks for one
     #[arg(long, value_name = "TOKEN", env = "COUPON__ADMIN__TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
-    /// A limit that a figure must keep, or the run exits with 3; may be given several times. ENDPOINT.METRIC with p50, p90,
-    /// p99, p99.9, max, rate, errors, shards or tables, such as grab.p99<20ms; or rate, errors, mean or late. Compare with <,
-    /// <=, > or >=; units are us, ms, s, /s and %
+    /// A limit that a figure must keep, or the run exits with 3; may be given several times. ENDPOINT.METRIC with
+    /// p50, p90, p99, p99.9, max, rate, errors, shards or tables, such as grab.p99<20ms; or rate, errors, mean or
+    /// late. Compare with <, <=, > or >=; units are us, ms, s, /s and %
     #[arg(long, value_name = "LIMIT")]
     require: Vec<String>,
     /// Write the figures here as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write what each grab was told here as CSV, for `loadtest audit`; and what the data was like before, to FILE.start,
-    /// if it can be read here: a folder on this machine, or servers that --config or --set name
+    /// Write the answer to each grab here as CSV, for `loadtest audit`; and the state of the data before, to
+    /// FILE.start, if it can be read here: a folder on this machine, or servers that --config or --set name
     #[arg(long, value_name = "FILE")]
     acks: Option<PathBuf>,
     #[command(flatten)]
@@ -123,7 +123,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     terminal::say(summary::summary(&target, &spec, &outcome));
     let json = json.map(|file| file.write_json(&json::Run::new(&target, &spec, &outcome)));
     let acks = acks.map(|file| file.write(|file| write_acks(file, outcome.grabs.iter().map(acks::ack))));
-    // That one cannot be written is told once the other is.
+    // A file that cannot be written is reported once the other is.
     json.into_iter().chain(acks).collect::<anyhow::Result<()>>()?;
     let ending = exit_code(&outcome, &limits);
     Ok(if spec.is_stopped() { ExitCode::from(INTERRUPTED_CODE) } else { ending })

@@ -15,7 +15,7 @@ pub struct Args {
     /// The port on 127.0.0.1; 0 takes any that is free. The page is for this machine alone
     #[arg(long, default_value_t = 8089)]
     port: u16,
-    /// Where the contestants store: in files, or on MySQL, Redis and RabbitMQ, which each run starts for itself
+    /// Backend of the contestants: files, or MySQL, Redis and RabbitMQ, which each run starts for itself
     #[arg(long, value_enum, default_value_t = arguments::Backend::Embedded)]
     backend: arguments::Backend,
     /// Keep the reports in this folder; without it they are gone when the page is

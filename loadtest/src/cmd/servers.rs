@@ -14,7 +14,7 @@ use coupon_store::settings::{ServersSettings, Sources, shown};
 use super::arguments::Backend;
 use crate::compare::Wanted;
 
-/// Where servers are: as the services take it, from a file, the environment and flags.
+/// The servers' addresses: as the services take them, from a file, the environment and flags.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct ServersArgs {
     /// A settings file, as the services take it, whose [servers] section says where the servers are. COUPON__SERVERS__…
@@ -53,11 +53,11 @@ impl ServersArgs {
     }
 }
 
-/// Where contestants store, and with how much.
+/// The contestants' backend, and its resources.
 #[derive(Debug, clap::Args)]
 pub(super) struct BackendArgs {
-    /// Where the contestants store: in files, or on MySQL, Redis and RabbitMQ. Without addresses (--config, --set,
-    /// COUPON__SERVERS__… in the environment), servers of this run's own are started for it
+    /// Backend of the contestants: files, or MySQL, Redis and RabbitMQ. Without addresses (--config, --set,
+    /// COUPON__SERVERS__… in the environment), this run starts servers for itself
     #[arg(long, value_enum, default_value_t = Backend::Embedded)]
     backend: Backend,
     #[command(flatten)]
@@ -86,13 +86,13 @@ const MOST_PROCESSES: usize = 64;
 const LONGEST_RTT: Duration = Duration::from_secs(10);
 
 impl BackendArgs {
-    /// How contestants are set up, with that to begin with. Which servers they are on is for [`Self::wanted`] to say.
+    /// The setup of contestants with those rows to begin with, but for the servers, which [`Self::wanted`] names.
     pub(super) fn setup(&self, seed: SeedOptions) -> Setup {
         let shard_rtt = self.shard_rtt.unwrap_or_default();
         Setup { keep: self.keep.clone(), shard_rtt, processes: self.processes, ..Setup::embedded(seed) }
     }
 
-    /// Where contestants and targets on servers have them.
+    /// The servers of contestants and of targets.
     ///
     /// # Errors
     /// When the flags contradict each other; the error names one of them.

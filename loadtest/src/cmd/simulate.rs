@@ -17,7 +17,7 @@ const HOT_ROOMS: u64 = 5;
 /// Its command line.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// How many shards there are; several numbers make several cases. At most 1,024.
+    /// Number of shards; several numbers make several cases. At most 1,024.
     #[arg(long, value_delimiter = ',', default_value = "4,16,64,1024", value_parser = clap::value_parser!(u16).range(1..=1024))]
     shards: Vec<u16>,
     /// Rows to route for each strategy and number of shards: 10M, 1e7 and 10000000 are the same.
@@ -39,7 +39,7 @@ pub struct Args {
     /// the standard workload: 20 grabs of 31.9.
     #[arg(long, default_value_t = 20.0 / 31.9, value_parser = part)]
     hot_share: f64,
-    /// How many shards the cured ranges are spread over (all of them, where there are fewer).
+    /// Number of shards over which the cured ranges are spread (all of them, where there are fewer).
     #[arg(long, default_value = "4")]
     spread: NonZeroU16,
     /// Over how many days stored rows lie.

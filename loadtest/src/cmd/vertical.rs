@@ -18,19 +18,19 @@ use crate::vertical::{Options, measure};
 /// Its command line.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// How long each of the four reads is sent in a round, in seconds
+    /// Seconds for which each of the four reads is sent in a round
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
-    /// How often each has a turn; five are the least that allow a verdict
+    /// Turns of each read; five are the least that allow a verdict
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rounds: u32,
-    /// How many connections send one read after the other
+    /// Connections that send one read after the other
     #[arg(long, default_value_t = 4)]
     connections: usize,
-    /// A running service with the seeder's catalogue; by default one is started on data of its own
+    /// Running service with the seeder's catalogue; by default one is started on fresh data
     #[arg(long, value_name = "URL")]
     target: Option<String>,
-    /// What all random choices follow from
+    /// Seed of all random choices
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Write the figures to this file as well

@@ -9,7 +9,7 @@ use coupon_service::api::AdminStats;
 
 use super::Sample;
 
-/// Somebody who looks on. Everything is told by the thread that did it, which waits meanwhile.
+/// An observer of a comparison. Each call comes from the thread that did the work, which waits meanwhile.
 pub trait Audience: Debug + Send + Sync {
     /// Hears of the step that begins now, in words for people.
     fn stage(&self, what: &str);

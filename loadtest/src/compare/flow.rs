@@ -109,8 +109,8 @@ fn map(figure: Figure, to: impl FnOnce(f64) -> f64) -> Figure {
     figure.value().map_or(figure, |value| Figure::of(to(value)))
 }
 
-/// The longest lag of a shard, in milliseconds: the age of the newest stored row at the time of a sample. The queue is first in,
-/// first out, so that row was handed over when the hand-overs first came to as many as are stored now.
+/// The longest lag of a shard, in milliseconds: the age of the newest stored row at the time of a sample. The queue
+/// is first in, first out, so that row was handed over when the hand-overs first came to as many as are stored now.
 fn lag(samples: &[Sample], shard: usize) -> Figure {
     let known = known(samples, shard);
     let longest = known.iter().map(|look| lag_at(&known, look));

@@ -1,4 +1,4 @@
-//! The one round of a run that somebody looks at: all contestants at the same time.
+//! The one round of a run that is watched live: all contestants at the same time.
 
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -10,7 +10,7 @@ use super::audience::Audience;
 use super::round::Entrant;
 use super::{Ending, Options, worse};
 
-/// Puts all under load at once, each by a generator of its own, with the same requests at the same moments.
+/// Puts all under load at once, each by its own generator, with the same requests at the same moments.
 pub(super) fn round(
     options: &Options,
     quota: Option<f64>,
@@ -35,7 +35,7 @@ pub(super) fn round(
     })
 }
 
-/// Refuses to go on once somebody has stopped the load.
+/// Refuses to go on once the load was stopped.
 pub(super) fn not_stopped(options: &Options) -> Result<()> {
     let stopped = options.load.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed));
     ensure!(!stopped, "stopped before the load began");

@@ -9,7 +9,7 @@ use coupon_measure::turns::seed_of_round;
 /// The number of a trace's requests that a warm-up asks about.
 const LOOKS: usize = 1_000;
 
-/// The load of a round: with a seed of its own, and of a trace the part whose turn it is.
+/// The load of a round: with a seed drawn for it, and of a trace the part whose turn it is.
 pub(super) fn of_round(load: &LoadSpec, index: u32, rounds: u32) -> LoadSpec {
     let round = LoadSpec { seed: seed_of_round(load.seed, Some(index)), ..load.clone() };
     let Some(part) = load.workload.trace().map(|trace| trace.part(index, rounds)) else { return round };
@@ -18,8 +18,8 @@ pub(super) fn of_round(load: &LoadSpec, index: u32, rounds: u32) -> LoadSpec {
     LoadSpec { duration: own.unwrap_or(load.duration), workload: with_trace(load, part), ..round }
 }
 
-/// The load before the first round: of a trace nothing that it will send itself, since its grabs would then be refused as
-/// duplicates.
+/// The load before the first round: of a trace nothing that it will send itself, since its grabs would then be
+/// refused as duplicates.
 pub(super) fn of_warm_up(load: &LoadSpec, longest: Duration) -> LoadSpec {
     let duration = load.duration.min(longest);
     let warm_up = LoadSpec { duration, seed: seed_of_round(load.seed, None), ..load.clone() };

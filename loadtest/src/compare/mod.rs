@@ -110,7 +110,7 @@ pub fn compare_and_keep(options: &Options) -> Result<(Ending, Report)> {
     Ok((ending, report))
 }
 
-/// One round in which all contestants are under load at the same time, for somebody to look on; nothing is printed or
+/// One round in which all contestants are under load at the same time, for an observer; nothing is printed or
 /// written.
 ///
 /// # Errors
@@ -285,7 +285,7 @@ fn stop(entrant: Entrant, report: &mut Report) {
 
 fn show(report: &Report, options: &Options) -> Result<()> {
     let printed = print(report);
-    // Whoever cannot write the report, or read the summary, has the other all the same.
+    // A report that cannot be written does not withhold the summary, nor the other way round.
     let paths =
         coupon_report::write_all(report, &options.out).map_err(|error| keep_elsewhere(report, error))?;
     printed?;

@@ -12,7 +12,7 @@ use coupon_strategies::Spec;
 use super::Options;
 use crate::simulate::Projection;
 
-/// Numbers of shards that somebody who has a handful may come to.
+/// Numbers of shards to which a system with a handful may grow.
 const SHARDS: [u16; 3] = [16, 64, 1_024];
 /// Enough that 1,024 shards get some 200 rows each; all of it takes a second or two.
 const GRABS: usize = 200_000;

@@ -27,7 +27,7 @@ pub(super) struct Entrant {
     counted: Counted,
     /// Rows stored before the first request.
     history: u64,
-    /// From where somebody looks on, if anybody does.
+    /// The observer's seat, if there is an observer.
     seat: Option<Seat>,
 }
 

@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_millis(250);
 /// More looks than these a report does not keep of a round: a map has fewer columns.
 const MOST_LOOKS: usize = 240;
 
-/// A last second that is shorter than this is none of its own.
+/// A last second that is shorter than this is joined to the one before.
 const LEAST_MS: u32 = 250;
 
 /// Work done by each shard and work waiting for it, at a moment after the round's start.
@@ -47,7 +47,7 @@ pub(super) struct Sampler {
 }
 
 impl Sampler {
-    /// The first sample is of the moment when the time began; whoever has the seat is shown all of them.
+    /// The first sample is of the moment when the time began; an observer sees all of them.
     pub(super) fn start(target: &Target, began: Instant, first: Sample, seat: Option<&Seat>) -> Self {
         let seat = seat.cloned();
         let (stop, stopped) = mpsc::channel();

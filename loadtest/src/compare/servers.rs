@@ -17,17 +17,17 @@ pub enum Wanted {
     None,
     /// None for contestants; services that run already are audited on these.
     ForTargets(ServersSettings),
-    /// Those that run already.
+    /// Servers that run already.
     Given(ServersSettings),
-    /// Some of its own, for as long as it takes.
+    /// Private servers, started for this run.
     Private,
 }
 
 /// The servers of a comparison.
 pub(super) struct Servers {
-    /// Those of contestants.
+    /// The servers of contestants.
     pub(super) site: Option<Arc<Site>>,
-    /// Those of services that run already.
+    /// The servers of services that run already.
     pub(super) for_targets: Option<Arc<Site>>,
     /// The cores that a shard's server has, if that could be limited.
     pub(super) quota: Option<f64>,

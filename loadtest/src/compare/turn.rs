@@ -35,8 +35,8 @@ struct Seen {
     drained_at: Duration,
 }
 
-/// Lets a contestant have its turn; with a quota of so many cores for each shard's server, if there is one, and shown to
-/// whoever has the seat.
+/// Lets a contestant have its turn; with a quota of so many cores for each shard's server, if there is one, and in
+/// view of the observer, if there is one.
 pub(super) fn take(
     running: &Running,
     load: &LoadSpec,
@@ -45,7 +45,7 @@ pub(super) fn take(
 ) -> Result<Turn> {
     let on_servers = running.site().is_some();
     if on_servers {
-        // What somebody left behind would be counted as this round's.
+        // Earlier work left undone would be counted as this round's.
         running.drain()?;
     }
     let (outcome, mut seen) = watch(running, load, seat)?;
@@ -106,8 +106,8 @@ fn status(running: &Running) -> Result<ShardsStatus> {
     get_json(&running.target, "/admin/shards/status")
 }
 
-/// Reads the figures that only servers have: the shards' own counts of rows, and the use of their processes. A service knows
-/// the former as of its last look.
+/// Reads the figures that only servers have: the shards' own counts of rows, and the use of their processes. A
+/// service's own counts are as old as its last look.
 fn look(running: &Running, status: &ShardsStatus) -> Look {
     let known = || status.shards.iter().map(|shard| shard.rows_written).collect();
     let rows = match running.kept_counts() {

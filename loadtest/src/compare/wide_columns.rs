@@ -15,8 +15,8 @@ const TURN: Duration = Duration::from_millis(150);
 const ROUNDS: u32 = 5;
 const CONNECTIONS: usize = 4;
 
-/// Measures it on the first contestant that was started here. Coupons live in the main database, so that it does not matter
-/// which; a service of somebody else's is left alone, since its catalogue is not known.
+/// Measures it on the first contestant that was started here. Coupons live in the main database, so that it does not
+/// matter which; a target is left alone, since its catalogue is unknown.
 pub(super) fn of(options: &Options, entrants: &[Entrant]) -> Reading<Vertical> {
     if usize::try_from(options.rounds).is_ok_and(|rounds| rounds < MIN_ROUNDS) {
         return Reading::unknown(

@@ -16,7 +16,7 @@ pub struct Columns {
 }
 
 impl Default for Columns {
-    /// Those of this project's own traces.
+    /// The columns of this project's own traces.
     fn default() -> Self {
         let [user, room, coupon, time] = ["user_id", "room_id", "coupon_id", "grab_time"].map(str::to_owned);
         Self { user, room, coupon, time }

@@ -22,8 +22,8 @@ impl Seen {
         number
     }
 
-    /// Puts the ids in their own order: by value when all are numbers, as text otherwise. Whoever has ranges of ids wants
-    /// neighbours to stay neighbours.
+    /// Puts the ids in their own order: by value when all are numbers, as text otherwise. With ranges of ids,
+    /// neighbours must stay neighbours.
     pub(super) fn sorted(self) -> Sorted {
         let mut ids: Vec<(String, u32)> = self.numbers.into_iter().collect();
         let numeric = ids.iter().all(|(id, _)| id.parse::<f64>().is_ok_and(f64::is_finite));

@@ -45,8 +45,8 @@ impl Mix {
         1.0 + self.0.values().sum::<f64>()
     }
 
-    /// The recorded grabs, each followed by its queries: about the grab's own user, coupon and room, so that they are as
-    /// skewed as the grabs.
+    /// The recorded grabs, each followed by its queries: about the grab's own user, coupon and room, so that they are
+    /// as skewed as the grabs.
     #[must_use]
     pub fn trace(&self, recording: &Recording, speed: f64, seed: u64) -> Trace {
         let mut random = Random::new(seed, QUERIES);

@@ -1,4 +1,4 @@
-//! Traces that somebody else recorded: any column names, any ids, any pace.
+//! Traces recorded elsewhere: any column names, any ids, any pace.
 //!
 //! [`Recording`] is what could be read of a file: ids become 1 to n, and lines that make no sense are counted by reason
 //! rather than fatal, since real files have some. [`Mix`] adds the queries that a workload asks beside each grab.

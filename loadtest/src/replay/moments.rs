@@ -28,7 +28,7 @@ pub(super) struct Moment {
     pub(super) day_only: bool,
 }
 
-/// 1973 to 2100: a number outside is no time unless somebody says so.
+/// 1973 to 2100: a number outside is no time unless the format was given.
 const PLAUSIBLE_S: std::ops::Range<i64> = 100_000_000..4_102_444_800;
 
 impl TimeFormat {
@@ -202,7 +202,7 @@ mod tests {
         );
         let error = detected(&["28/02/2016"]).unwrap_err().to_string();
         assert!(error.contains("--time-format") && error.contains("28/02/2016"), "{error}");
-        // A small number might be seconds since 1970 all the same, if somebody says so.
+        // A small number might be seconds since 1970 all the same, if the format was given.
         assert!(detected(&["5000"]).is_err());
         assert_eq!(read(TimeFormat::EpochS, "5000"), Some(("1970-01-01T01:23:20.000Z".to_owned(), false)));
         assert!(detected(&[]).is_err());

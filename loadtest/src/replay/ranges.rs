@@ -26,9 +26,9 @@ pub fn equal_work(recording: &Recording, shards: NonZeroU16) -> RoomRanges {
     starting_at(&filled(rows, &[low as f64]))
 }
 
-/// More ranges than shards, so that a hot room has one of its own and the others even out what it leaves. Range i lives on
-/// shard i % shards, whatever it holds, so that a shard with a hot room must get less in its other ranges: sizes are
-/// corrected by what each shard came to, again and again, and the best of all attempts counts.
+/// More ranges than shards, so that a hot room has one to itself and the others even out what it leaves. Range i
+/// lives on shard i % shards, whatever it holds, so that a shard with a hot room must get less in its other ranges:
+/// sizes are corrected by what each shard came to, again and again, and the best of all attempts counts.
 #[must_use]
 pub fn split(recording: &Recording, shards: NonZeroU16) -> RoomRanges {
     let rows = &recording.rooms.stored;
@@ -52,8 +52,8 @@ pub fn split(recording: &Recording, shards: NonZeroU16) -> RoomRanges {
     starting_at(&best.map(|(_, starts)| starts).unwrap_or_default())
 }
 
-/// The starts of ranges that hold at most so many rows, range i as many as size i % sizes says; a room with more has a range
-/// of its own.
+/// The starts of ranges that hold at most so many rows, range i as many as size i % sizes says; a room with more has
+/// a range to itself.
 fn filled(rows: &[u64], sizes: &[f64]) -> Vec<usize> {
     let (mut starts, mut held, mut most) = (Vec::new(), 0, 0.0);
     for (room, more) in rows.iter().enumerate() {

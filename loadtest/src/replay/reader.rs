@@ -83,7 +83,8 @@ fn open(path: &Path, columns: &Columns) -> Result<(Reader<File>, Places, usize)>
     Ok((file, places, header.len()))
 }
 
-/// By how much positions are behind their lines: after a carriage return, the line feed is read with the next line only.
+/// By how much positions are behind their lines: after a carriage return, the line feed is read with the next line
+/// only.
 fn late(file: &mut Reader<File>) -> Result<u64> {
     let within = lines_of(file.byte_headers().context("its header cannot be read")?);
     Ok(u64::from(file.position().line() == within))
@@ -168,8 +169,8 @@ impl Lines<'_> {
     }
 }
 
-/// The number of the file's lines that a record takes: a field may have line breaks. The file's last one ends a line, and is
-/// no other.
+/// The number of the file's lines that a record takes: a field may have line breaks. The file's last one ends a line,
+/// and is no other.
 fn lines_of(record: &ByteRecord) -> u64 {
     let text = record.as_slice();
     let breaks = text.iter().filter(|byte| **byte == b'\n').count() as u64;

@@ -23,7 +23,7 @@ pub(super) struct Raw {
     pub(super) rooms: Seen,
     pub(super) coupons: Seen,
     pub(super) rows: Vec<(u32, u32, u32, Moment)>,
-    /// Somebody said how times are written: a midnight is then a moment like any other.
+    /// True if the format of times was given: a midnight is then a moment like any other.
     pub(super) format_given: bool,
 }
 
@@ -60,7 +60,7 @@ pub struct Rooms {
     pub labels: Vec<String>,
     /// The grabs in each.
     pub grabs: Vec<u64>,
-    /// Those of them that would be stored, which are a shard's work.
+    /// Rows that would be stored, which are a shard's work.
     pub stored: Vec<u64>,
 }
 
@@ -75,7 +75,7 @@ pub struct Recording {
     pub users: u64,
     /// The rooms.
     pub rooms: Rooms,
-    /// The number of coupons that had the same name in several rooms: each room's is one of its own.
+    /// The number of coupons that had the same name in several rooms: each room's is a coupon by itself.
     pub shared_coupons: u64,
     /// Of how many grabs only the day is known: they were spread over it.
     pub spread: u64,
@@ -98,7 +98,7 @@ impl Raw {
         let Self { users, rooms, coupons, rows, format_given } = self;
         let (users, rooms, coupons) = (users.sorted(), rooms.sorted(), coupons.sorted());
         let offers = Offers::of(&rows, &rooms, &coupons);
-        // Midnight to the millisecond, always, is a day written as a moment, unless moments are what somebody said.
+        // Midnight to the millisecond, always, is a day written as a moment, unless a format with moments was given.
         let midnights =
             !format_given && rows.iter().all(|(.., moment)| moment.time == moment.time.day().start());
         let mut random = Random::new(seed, IN_THE_DAY);

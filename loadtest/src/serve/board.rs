@@ -41,7 +41,7 @@ struct Shown {
     phase: Phase,
     /// The step that goes on, or the error.
     stage: String,
-    /// It was told to stop.
+    /// It was asked to stop.
     stopping: bool,
     rate: f64,
     seconds: f64,
@@ -241,7 +241,7 @@ impl Audience for Board {
 
     fn drained(&self, contestant: usize) {
         self.change(|shown| {
-            // Whoever is done first tells what the others are about to do.
+            // The first to finish a stage starts the next for all.
             "auditing".clone_into(&mut shown.stage);
             if let Some(contestant) = shown.contestants.get_mut(contestant) {
                 contestant.stage = "being audited";

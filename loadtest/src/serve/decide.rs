@@ -7,7 +7,7 @@ use coupon_loadgen::workload::{Requests, Rooms, Workload};
 
 use crate::compare::{Options, Wanted};
 
-/// The command; with a workload of its own it takes the file that [`workload`] is the text of.
+/// The command; with an edited workload it takes the file whose text [`workload`] is.
 pub(super) fn command(options: &Options) -> String {
     let names: Vec<&str> = options.contestants.iter().map(|spec| spec.name.as_str()).collect();
     let mut command = format!("loadtest compare --contestants {}", names.join(","));

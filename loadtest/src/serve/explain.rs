@@ -1,4 +1,5 @@
-//! The place of a grab, and the reasons: the answer of `loadtest explain`, for the contestants that the page has chosen.
+//! The place of a grab, and the reasons: the answer of `loadtest explain`, for the contestants that the page has
+//! chosen.
 
 use std::str::FromStr;
 

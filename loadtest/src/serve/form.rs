@@ -292,7 +292,7 @@ impl Form {
         names
     }
 
-    /// A field that nobody knows may be one that is misspelt.
+    /// An unknown field may be a misspelt one.
     pub(super) fn refuse_the_rest(&mut self) {
         let rest: BTreeSet<String> = self.fields.keys().cloned().collect();
         self.wrong.extend(rest.iter().map(|field| Wrong::field(field, "there is no such field")));

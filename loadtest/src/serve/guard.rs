@@ -1,7 +1,7 @@
 //! Keeps other web pages out, and says what the page itself may do.
 //!
-//! The page listens on loopback, but a browser on this machine reaches it for whatever page somebody has open:
-//! [`loopback`] tells its requests from the page's own.
+//! The page listens on loopback, but a browser on this machine reaches it on behalf of any page that is open in it:
+//! [`loopback`] separates those requests from the page's own.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};

@@ -11,8 +11,8 @@ use coupon_report::model::{EndpointRound, Metric, Quantile, Round, ScenarioRound
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// The span that the figures of a load that goes on reach back over: long enough for a percentile, short enough to see a
-/// change.
+/// The span that the figures of a load that goes on reach back over: long enough for a percentile, short enough to
+/// see a change.
 pub(super) const WINDOW: Duration = Duration::from_secs(5);
 
 /// Requests of one kind: to one endpoint, or of one scenario.

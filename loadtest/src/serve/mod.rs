@@ -1,13 +1,13 @@
 //! The live page: `loadtest serve` shows contestants side by side while they are under load.
 //!
-//! A run of the page is a comparison of one round ([`crate::compare::watched`]) that all contestants have at the same time:
-//! the same seeding, load, samples, audit and report, and an audience. The page is for seeing, `loadtest compare` for
-//! deciding: at the same time means that they share the machine.
+//! A run of the page is a comparison of one round ([`crate::compare::watched`]) that all contestants have at the same
+//! time: the same seeding, load, samples, audit and report, and an audience. The page is for seeing, `loadtest
+//! compare` for deciding: at the same time means that they share the machine.
 //!
 //! - `form` reads what the page asks for, `run` does it, one run at a time.
-//! - `board` is what is shown, `events` sends it to whoever looks.
+//! - `board` is the state on show, `events` sends it to every page that is open.
 //! - `decide` is the way from there to `loadtest compare`.
-//! - `guard` refuses what other web pages send, `api` answers the rest, `explain` says where a grab goes.
+//! - `guard` refuses requests of other web pages, `api` answers the rest, `explain` says where a grab goes.
 
 mod api;
 mod board;
@@ -63,7 +63,7 @@ pub fn serve(options: Options) -> Result<()> {
                 .wrap(from_fn(guard::guard))
                 .configure(api::routes)
         };
-        // An interrupt is handled by whoever stops the services.
+        // The command that stops the services handles an interrupt.
         let server = HttpServer::new(app).workers(WORKERS).disable_signals().listen(listener)?.run();
         terminal::say(format!("listening on http://{address}"));
         terminal::note("open it in a browser on this machine; Ctrl-C ends it");

@@ -32,7 +32,7 @@ struct Kept {
     number: u64,
     /// Stops the load of the one that is under way.
     stop: Option<Arc<AtomicBool>>,
-    /// Those that ended well, the latest last.
+    /// Runs that ended well, the latest last.
     ended: VecDeque<Ended>,
 }
 

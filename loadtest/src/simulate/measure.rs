@@ -12,7 +12,7 @@ use super::keys::{self, Keys};
 use super::variants::Variant;
 use super::{FanOut, Load, Reshard};
 
-/// Rows are drawn in blocks, each with a seed of its own, so that figures do not depend on the threads.
+/// Rows are drawn in blocks, each with a seed for itself, so that figures do not depend on the threads.
 const BLOCK: u64 = 1 << 18;
 const QUERIES: u64 = 500;
 const HOUR: i64 = 3_600_000;

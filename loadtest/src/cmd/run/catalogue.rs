@@ -1,11 +1,11 @@
-//! Whether the target has what the workload asks for.
+//! Compares the target's catalogue with the workload's.
 
 use coupon_loadgen::http::{Target, get_status};
 use coupon_loadgen::workload::Catalogue;
 
 const NOT_FOUND: u16 = 404;
 
-/// A line for whoever would wonder at many answers with 404, when the target lacks the workload's last coupon or user.
+/// A hint about many answers with 404 to come, when the target lacks the workload's last coupon or user.
 ///
 /// A target that answers otherwise, or not at all, is none of its business.
 pub(super) fn hint(target: &Target, wanted: Catalogue) -> Option<String> {

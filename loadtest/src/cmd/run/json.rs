@@ -21,7 +21,7 @@ pub(super) struct Run<'a> {
     seed: u64,
     workload: &'a Workload,
     elapsed_s: f64,
-    /// True when somebody ended the run early: the figures are those of `elapsed_s`, not of `duration_s`.
+    /// True when the run was ended early: the figures are those of `elapsed_s`, not of `duration_s`.
     interrupted: bool,
     endpoints: BTreeMap<&'static str, Endpoint<'a>>,
     /// The workload's scenarios, in its order; empty without.
@@ -96,7 +96,7 @@ struct Generator {
     cpu_seconds: Option<f64>,
     cpu_us_per_request: Option<f64>,
     requests_sent: u64,
-    /// How late requests were sent although a connection was free; null for a closed loop.
+    /// Lateness of requests that were sent with a connection free; null for a closed loop.
     lateness_us: Option<Lateness>,
 }
 

@@ -1,4 +1,4 @@
-//! What the data is like before a run, kept beside what its clients are told.
+//! The state of the data before a run, kept beside its clients' answers.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use coupon_loadgen::http::Target;
 use crate::cmd::recorded_start;
 use crate::cmd::servers::ServersArgs;
 
-/// Writes it beside the file of acknowledgements. Data that cannot be read here is no error: an audit of it then knows less,
-/// and says so. A start that an earlier run left there is not this one's, and goes.
+/// Writes it beside the file of acknowledgements. Data that cannot be read here is no error: an audit then checks
+/// less, and says so. A start that an earlier run left there is not this one's, and goes.
 ///
 /// # Errors
 /// When the file cannot be written, or the servers' settings make no sense.

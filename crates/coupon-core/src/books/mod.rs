@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn the_law_is_what_its_golden_cases_say() {
-        let cases: Vec<Case> = serde_json::from_str(include_str!("../golden/books.json")).unwrap();
+        let cases: Vec<Case> = serde_json::from_str(include_str!("../../golden/books.json")).unwrap();
         assert!(cases.len() >= 10);
         for case in cases {
             let before = case.before.map(|(total, remaining)| Stock { total, remaining });

@@ -8,7 +8,7 @@ use coupon_core::{LayoutPattern, ShardingStrategy};
 use coupon_service::AnyProgram;
 use coupon_store::settings::{Sources, shown};
 
-/// A strategy, with everything that programs other than its service must know of it.
+/// A strategy, with everything that programs other than its service need of it.
 #[derive(Debug)]
 pub struct Family {
     /// The name on command lines and in reports.
@@ -25,7 +25,7 @@ pub struct Family {
     pub layouts: &'static [LayoutPattern],
     /// The settings of rooms, where they decide the place of a row.
     pub rooms: Option<RoomSettings>,
-    /// The variants of its own that can be added to its name.
+    /// The variants that can be added to its name alone.
     pub variants: &'static [Variant],
     /// Variants, joined by `+`, that are worth a simulation together.
     pub combined: &'static [&'static str],
@@ -116,7 +116,7 @@ impl Family {
         self.variants.iter().find(|variant| variant.value == value)
     }
 
-    /// The plain name, and the name with each variant of its own.
+    /// The plain name, and the name with each of its variants.
     pub fn names(&self) -> impl Iterator<Item = String> {
         let variants = self.variants.iter().map(|variant| format!("{}+{}", self.name, variant.name));
         std::iter::once(self.name.to_owned()).chain(variants)

@@ -1,7 +1,7 @@
 //! The strategies of this workspace: one row each in [`REGISTER`], from which every program that lists them is fed.
 //!
-//! The services hold the strategies; this crate holds their names, the settings that a name stands for, the variants that
-//! can be added to it, and the way back from the line that tells a layout. A third strategy is one row more.
+//! The services hold the strategies; this crate holds their names, the settings that a name stands for, the variants
+//! that can be added to it, and the way back from a layout line to a strategy. A third strategy is one row more.
 
 mod family;
 mod register;

@@ -129,7 +129,7 @@ struct Case {
     rows: Vec<(u64, u64, String, u16, String)>,
 }
 
-/// The auditor has a law of its own, and is held to the same file.
+/// The auditor has its own law, and is held to the same file.
 #[test]
 fn strategies_place_rows_where_the_golden_vectors_say() {
     let golden = include_str!("../../coupon-core/golden/placement.json");

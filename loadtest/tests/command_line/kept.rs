@@ -1,4 +1,4 @@
-//! What was measured is kept, whatever happens on the way.
+//! Measurements are kept, whatever happens on the way.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;

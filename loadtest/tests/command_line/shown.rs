@@ -1,4 +1,4 @@
-//! What is shown: no secret, nothing that commands a terminal, and never a success that nobody could read.
+//! Output has no secret, nothing that commands a terminal, and never a success that could not be read.
 
 use std::fs::OpenOptions;
 use std::process::Command;

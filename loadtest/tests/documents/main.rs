@@ -1,5 +1,5 @@
-//! The documents, held against the project: commands run, links lead somewhere, files and targets are there, copies are
-//! those of their source, and each program tells of its own command line.
+//! The documents, held against the project: commands run, links lead somewhere, files and targets are there, copies
+//! are those of their source, and each program describes its own command line.
 //!
 //! A block that begins with one of these is run, from the top of a document to its end, in one folder:
 //!
@@ -44,12 +44,12 @@ fn ours() -> impl Iterator<Item = &'static str> {
     REGISTER.programs().chain(others)
 }
 
-/// Those whose commands are run.
+/// Documents whose commands are run.
 fn guides() -> Vec<Document> {
     read(&[("", "README.md"), ("deploy", "README.md"), ("docs", "")])
 }
 
-/// Those and the ones beside them, whose links and names are held to be right.
+/// Those and the documents beside them, whose links and names are held to be right.
 fn all() -> Vec<Document> {
     let more = read(&[("schema", "README.md"), ("docs/benchmarks", "")]);
     guides().into_iter().chain(more).collect()

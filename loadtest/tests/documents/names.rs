@@ -74,7 +74,7 @@ fn every_target_of_make_that_a_document_names_is_there() {
     );
 }
 
-/// A program that is asked for help tells of an unknown flag or subcommand before it gives any.
+/// A program that is asked for help refuses an unknown flag or subcommand before it gives any.
 #[test]
 fn every_command_of_ours_that_a_document_mentions_has_these_flags() {
     let programs = programs(Cost::Quick);

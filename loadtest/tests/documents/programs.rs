@@ -60,7 +60,7 @@ fn every_program_has_a_manual_page_and_one_for_each_subcommand() {
     }
 }
 
-/// A program that is asked for help tells of an unknown flag before it gives any.
+/// A program that is asked for help refuses an unknown flag before it gives any.
 fn examples_have_known_flags(help: &str) -> usize {
     let mut tried = 0;
     for line in help.split("Examples:\n").nth(1).unwrap_or_default().lines() {

@@ -100,7 +100,7 @@ impl Session {
         Ok(())
     }
 
-    /// A shell that fails when a command does, and knows what earlier ones exported.
+    /// A shell that fails when a command does, and has the variables that earlier ones exported.
     fn shell(&self, commands: &str) -> Command {
         let known = self.folder.path().join(".environment");
         let (first, after) =

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::server::PATIENCE;
 
-/// How often a page is asked whether something has come.
+/// The interval at which a page is asked whether something has come.
 const ASK: Duration = Duration::from_millis(50);
 
 /// The browser reads commands from file 3 and writes answers to file 4.
@@ -21,7 +21,7 @@ pub(crate) struct Browser {
     commands: RefCell<ChildStdin>,
     messages: Receiver<Value>,
     number: Cell<u64>,
-    /// What the pages complained of: scripts that failed, things that a policy refused.
+    /// Complaints of the pages: scripts that failed, things that a policy refused.
     complaints: RefCell<Vec<String>>,
     _profile: tempfile::TempDir,
 }
@@ -49,7 +49,7 @@ impl Browser {
         Self { child, commands, messages, number: Cell::new(0), complaints, _profile: profile }
     }
 
-    /// Opens a page in a tab of its own.
+    /// Opens a page in a new tab.
     pub(crate) fn open(&self, url: &str) -> Tab<'_> {
         let target = self.call(None, "Target.createTarget", &json!({ "url": "about:blank" }));
         let tab = self.attach(&target["targetId"]);
@@ -121,7 +121,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // It ends by itself once it can no longer be told anything, but not soon.
+        // It ends by itself once its connection is gone, but not soon.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -150,7 +150,7 @@ impl Tab<'_> {
         self.browser.call(Some(&self.session), method, parameters)
     }
 
-    /// What an expression is.
+    /// The value of an expression.
     pub(crate) fn eval(&self, expression: &str) -> Value {
         let asked = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
         let answer = self.call("Runtime.evaluate", &asked);

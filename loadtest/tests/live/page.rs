@@ -1,4 +1,4 @@
-//! What the page does, and what it refuses.
+//! The page's actions, and its refusals.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use super::browser::Browser;
 use super::server::{Server, is_empty, runs};
 
 const JSON: &str = "Content-Type: application/json\r\n";
-/// So many that no test depends on how fast it is told to stop.
+/// So many that no test depends on how fast it is stopped.
 const LONG: &str = r#"{"rate":50,"seconds":120,"users":2000}"#;
 
 /// The writes a second of each shard of a contestant, as the page says them.
@@ -86,7 +86,7 @@ fn what_is_wrong_is_said_beside_its_field_and_a_grab_is_explained() {
     let text = page.eval("document.getElementById('answer').innerText").as_str().unwrap().to_owned();
     assert!(text.contains("Stored on shard 0, table coupon_results") && text.contains("slot"), "{text}");
     assert!(text.contains("2026_11_22"), "{text}");
-    // Answers of 400 are told to the console by the browser itself.
+    // The browser itself reports answers of 400 on the console.
     let others: Vec<String> =
         browser.complaints().into_iter().filter(|complaint| !complaint.contains("400")).collect();
     assert_eq!(others, Vec::<String>::new());

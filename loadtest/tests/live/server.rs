@@ -1,4 +1,4 @@
-//! `loadtest serve` as a process of its own.
+//! `loadtest serve` as a separate process.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -18,7 +18,7 @@ pub(crate) struct Server {
     child: Child,
     /// `http://127.0.0.1:port`.
     pub(crate) url: String,
-    /// Where its contestants keep their files.
+    /// The folder of its contestants' files.
     pub(crate) temporary: tempfile::TempDir,
 }
 
@@ -65,7 +65,7 @@ impl Server {
         (status, serde_json::from_str(&body).unwrap())
     }
 
-    /// What the page would show now: the first event.
+    /// The state that the page would show now: the first event.
     pub(crate) fn shown(&self) -> serde_json::Value {
         let mut stream = TcpStream::connect(self.host()).unwrap();
         write!(stream, "GET /api/events HTTP/1.1\r\nHost: {}\r\n\r\n", self.host()).unwrap();
@@ -92,7 +92,7 @@ impl Server {
         self.child.wait().unwrap().code()
     }
 
-    /// Kills it, as nobody can see coming.
+    /// Kills it without warning.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

@@ -1,11 +1,11 @@
-//! Receipts of a size and skew that real ones have, made up: nobody's data.
+//! Receipts of a size and skew that real ones have, made up: no real person's data.
 //!
 //! A real file has ids from anywhere, a day for a time, the word `null` where nothing is known, users who take the same
 //! coupon again, purchases without any coupon, and one merchant that has a quarter of everything.
 
 use std::fmt::Write as _;
 
-/// How many of what there are.
+/// Numbers of users, merchants, coupons and receipts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) receipts: u64,

@@ -84,7 +84,7 @@ impl Site {
         outcome
     }
 
-    /// Waits until main knows everything, then holds what is stored against what was answered.
+    /// Waits until main has applied everything, then holds what is stored against what was answered.
     pub(crate) fn audited(&self, target: &Target) -> AuditReport {
         let drained: Drained = post_json(target, "/admin/drain", &serde_json::json!({})).unwrap();
         assert!(drained.drained);

@@ -36,7 +36,7 @@ fn an_audit_on_another_day_sees_what_became_of_rows_from_before_the_run() {
     let audit = audit();
     let text = String::from_utf8_lossy(&audit.stdout);
     assert!(audit.status.code() == Some(2) && text.contains("it has been used since"), "{text}");
-    // Without what was there before, nobody can tell.
+    // Without the state of before, it cannot be judged.
     std::fs::remove_file(format!("{acks}.start")).unwrap();
     let known = loadtest(&["audit", "--data", data.to_str().unwrap(), "--acks", &acks]);
     assert_eq!(known.status.code(), Some(0), "{known:?}");

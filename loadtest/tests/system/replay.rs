@@ -1,4 +1,4 @@
-//! Somebody else's receipts, read, replayed and audited.
+//! Receipts recorded elsewhere, read, replayed and audited.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -62,7 +62,7 @@ fn a_replay_sends_every_receipt_once_to_everybody_and_the_audit_finds_each() {
         // A machine that is busy elsewhere leaves some without an answer; each receipt is accounted for all the same.
         let unanswered: u64 = rounds.iter().flat_map(|round| round.endpoints["grab"].errors.values()).sum();
         assert_eq!(granted + duplicates + unanswered, recording.rows().len() as u64);
-        // A repeat that comes while the first is on its way is told the same result, and nothing is stored for it.
+        // A repeat that comes while the first is on its way gets the same result, and nothing is stored for it.
         let written =
             rounds.iter().flat_map(|round| &round.shards).map(|shard| shard.rows_written.value().unwrap());
         let (written, distinct) = (written.sum::<f64>() as u64, recording.stored().count() as u64);

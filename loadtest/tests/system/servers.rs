@@ -16,7 +16,7 @@ use mysql_async::prelude::Queryable as _;
 use crate::common::program;
 
 const TWO: NonZeroU16 = NonZeroU16::new(2).unwrap();
-/// Servers that run already, for whoever takes some as given.
+/// Servers that run already, for tests that take some as given.
 static STACK: LazyLock<Stack> = LazyLock::new(|| Stack::start(&Options { shards: TWO, dir: None }).unwrap());
 
 /// A short comparison of two strategies.
@@ -123,7 +123,7 @@ fn query(url: &str, sql: &str) -> Vec<String> {
     })
 }
 
-/// A service on a small sample of its own.
+/// A service on its own small sample.
 fn service(namespace: &str, log: &Path) -> (Service, Target) {
     let mut environment = STACK.addresses().environment();
     environment.push(("COUPON__SERVERS__NAMESPACE", namespace.to_owned()));

@@ -1,4 +1,4 @@
-//! What a service says when it cannot start, and that it then ends: one line that names what is wrong.
+//! A service that cannot start ends with one line that names what is wrong.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -63,7 +63,7 @@ fn flags_win_over_the_environment_and_the_environment_over_the_file() {
     let (file, data) = (dir.path().join("settings.toml"), dir.path().join("data"));
     std::fs::write(&file, "shards = 0\n").unwrap();
     let config = ["--config", file.to_str().unwrap()];
-    // Each source is wrong in its own way, so the complaint tells which of them was read last.
+    // Each source is wrong in its own way, so the complaint shows which of them was read last.
     let said = refused("hash-svc", &with_data(&data, &config), &[("COUPON__SHARDS", "many")]);
     assert!(said.contains("many"), "{said}");
     let flags = [config[0], config[1], "--set", "shards=-7"];

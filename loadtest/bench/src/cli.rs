@@ -42,7 +42,8 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// Its command line. Exits with 0 when every figure is valid, whether or not it reaches its target; with 2 when one is not.
+/// Its command line. Exits with 0 when every figure is valid, whether or not it reaches its target; with 2 when one
+/// is not.
 #[derive(Debug, clap::Args)]
 struct Args {
     /// Take ten minutes at most, not three quarters of an hour: fewer and shorter rounds
@@ -51,7 +52,7 @@ struct Args {
     /// Run these sections alone, and leave the document as it is
     #[arg(long, value_name = "SECTION,…", value_delimiter = ',')]
     only: Vec<String>,
-    /// What all random choices follow from
+    /// Seed of all random choices
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Write the figures here as JSON

@@ -19,7 +19,7 @@ pub const HISTORY: u64 = 1_000_000;
 /// The storage of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Store {
-    /// In files of its own.
+    /// In its own files.
     Embedded,
     /// On MySQL, Redis and RabbitMQ.
     Servers,
@@ -91,7 +91,7 @@ impl Context {
         self.section = section;
     }
 
-    /// Seeds a service and starts it; whoever asked stops it.
+    /// Seeds a service and starts it; the caller stops it.
     ///
     /// # Errors
     /// When its data cannot be seeded or it does not start.
@@ -101,8 +101,9 @@ impl Context {
         Running::start(spec, &Setup { site, ..Setup::embedded(seed) })
     }
 
-    /// A service on [`HISTORY`] stored results (and the default catalogue), by the name it has in `loadtest compare`. Made
-    /// once, and kept up until the end of the benchmark: sections only read, so that others find what is said here.
+    /// A service on [`HISTORY`] stored results (and the default catalogue), by the name it has in `loadtest compare`.
+    /// Made once, and kept up until the end of the benchmark: sections only read, so that others find what is said
+    /// here.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -110,7 +111,7 @@ impl Context {
         let key = (store, name.to_owned());
         if !self.history.contains_key(&key) {
             let mut spec = Spec::parse(name, SHARDS, &Catalogue::default())?;
-            // Another service of this name, seeded by a section, has a namespace of its own.
+            // Another service of this name, seeded by a section, has another namespace.
             spec.name = format!("history {name}");
             let seed = SeedOptions { history: HISTORY, seed: self.seed, ..SeedOptions::default() };
             let running = self.start(&spec, store, seed)?;

@@ -37,9 +37,9 @@ fn join(first: &str, between: &str, second: &str) -> String {
 
 /// States how a series depends on x; nothing when fewer than two of its points are known.
 ///
-/// A series breaks its rule only if the rounds' own spread does not explain it: of every two points, the best round of the worse
-/// one is held against the worst round of the better one. A change from first to last whose medians break the rule within
-/// that spread is called what it is.
+/// A series breaks its rule only if the rounds' own spread does not explain it: of every two points, the best round
+/// of the worse one is held against the worst round of the better one. A change from first to last whose medians
+/// break the rule within that spread is called what it is.
 pub(super) fn statement(curve: &Curve, series: &Series) -> Option<Statement> {
     let known = curve.x.iter().zip(&series.points);
     let points: Vec<(f64, Spread)> = known.filter_map(|(x, y)| Some((*x, *y.known()?))).collect();
@@ -105,7 +105,8 @@ fn worst(points: &[(f64, Spread)], must: Growth) -> Option<Worst> {
     excesses.filter(|worst| !worst.excess.is_nan()).max_by(|a, b| a.excess.total_cmp(&b.excess))
 }
 
-/// The factor by which a change is worse than it had to be, for so many times as much of x; none where nothing is expected.
+/// The factor by which a change is worse than it had to be, for so many times as much of x; none where nothing is
+/// expected.
 fn excess(must: Growth, x_times: f64, before: f64, after: f64) -> Option<f64> {
     match must {
         Growth::Cost(power) => Some(after / before / x_times.powf(power)),

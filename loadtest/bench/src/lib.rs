@@ -88,8 +88,8 @@ pub fn bench(sections: &[Section], quick: bool, seed: u64) -> Result<Bench> {
     Ok(bench)
 }
 
-/// Thousands of connections are as many open files, here and in the services, which inherit the limit. Where it cannot be
-/// raised, opening them fails and says so.
+/// Thousands of connections are as many open files, here and in the services, which inherit the limit. Where it
+/// cannot be raised, opening them fails and says so.
 fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });

@@ -80,7 +80,7 @@ impl Bench {
         }
     }
 
-    /// True when this program knows the meaning of its fields.
+    /// True when this program can read its fields.
     #[must_use]
     pub const fn is_known(&self) -> bool {
         self.format == FORMAT

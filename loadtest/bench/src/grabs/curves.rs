@@ -72,7 +72,7 @@ fn connections(context: &mut Context) -> Result<Findings> {
 }
 
 /// Everything is grabbed from services that have the most coupons, so that the curves show what it costs that many of
-/// them are hot. The single hot coupon has a service of its own: each of its users can have it but once.
+/// them are hot. The single hot coupon has a service to itself: each of its users can have it but once.
 fn coupons(context: &mut Context) -> Result<Findings> {
     let most = ROOMS.iter().copied().max().unwrap_or(1);
     let catalogue = Catalogue { rooms: most, coupons_per_room: COUPONS_PER_ROOM, ..Catalogue::default() };
@@ -113,7 +113,7 @@ fn coupons(context: &mut Context) -> Result<Findings> {
     })
 }
 
-/// More than grabs in all rounds: nobody gets it twice.
+/// More than grabs in all rounds: no user gets it twice.
 fn users_of_one(context: &Context) -> u64 {
     const MOST_A_SECOND: u64 = 60_000;
     let seconds = context.round().as_secs() * (u64::from(context.rounds()) + 1);

@@ -1,4 +1,4 @@
-//! Answers that the service knows: that a coupon is sold out, that a user holds it.
+//! Answers from memory: that a coupon is sold out, that a user holds it.
 
 use anyhow::{Result, bail};
 use coupon_loadgen::workload::Catalogue;

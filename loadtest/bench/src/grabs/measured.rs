@@ -25,8 +25,8 @@ use crate::context::{Context, SHARDS, Store};
 const LOOK: Duration = Duration::from_millis(250);
 /// An answer that takes longer is an error, and makes the round not valid.
 const TIMEOUT: Duration = LoadSpec::TIMEOUT;
-/// The same for an overload. The generator itself may not be able to send all of it: what waits for a connection longer than
-/// this is not sent, so that the round ends soon after its time.
+/// The same for an overload. The generator itself may not be able to send all of it: what waits for a connection
+/// longer than this is not sent, so that the round ends soon after its time.
 const TIMEOUT_OF_OVERLOAD: Duration = Duration::from_secs(3);
 
 /// The load of a round.

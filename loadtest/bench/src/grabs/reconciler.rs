@@ -24,8 +24,8 @@ pub(super) const SECTION: Section = Section {
 const OFTEN: [&str; 1] = ["servers.reconcile_ms=1000"];
 const NEVER: [&str; 1] = ["servers.reconcile_ms=3600000"];
 const CONNECTIONS: usize = 256;
-/// The factor by which it has more rounds than others: at half the top rate the median of 3 s differs by half from one round
-/// to the next, with or without the reconciler.
+/// The factor by which it has more rounds than others: at half the top rate the median of 3 s differs by half from
+/// one round to the next, with or without the reconciler.
 const ROUNDS: u32 = 5;
 
 fn claims() -> Vec<Claim> {

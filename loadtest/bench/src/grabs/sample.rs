@@ -70,7 +70,7 @@ impl Sample {
         }
     }
 
-    /// CPU microseconds of the service a request, where the system tells it.
+    /// CPU microseconds of the service a request, where the system reports them.
     pub(crate) fn service_cpu_us(&self) -> Option<f64> {
         self.cpu_us.get("service").and_then(|read| read.known().copied())
     }

@@ -43,7 +43,7 @@ fn so_often<K: Copy + PartialEq + Display>(
     Ok(Rounds(samples))
 }
 
-/// The same for services of which each has a kind of its own, in so many rounds.
+/// The same for services of different kinds, in so many rounds.
 pub(super) fn take_turns_each(
     context: &Context,
     rounds: u32,

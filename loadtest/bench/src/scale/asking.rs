@@ -38,7 +38,7 @@ pub(super) enum Ask {
 pub(super) struct Asked {
     pub(super) p50_ms: f64,
     pub(super) p99_ms: f64,
-    /// CPU microseconds of the service a question, where the system tells it.
+    /// CPU microseconds of the service a question, where the system reports them.
     pub(super) cpu_us: Option<f64>,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    /// One who knows some results of users drawn at random.
+    /// A client that has read some results of users drawn at random.
     pub(super) fn new(target: &Address, catalogue: Catalogue, seed: u64) -> Result<Self> {
         let (client, random) = (Client::connect(target)?, Random::new(seed, STREAM));
         let mut asker = Self { target: target.clone(), client, random, catalogue, results: Vec::new() };

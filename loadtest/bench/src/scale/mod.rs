@@ -1,8 +1,8 @@
 //! The growth of costs with the shards, with the tables that a result may lie in, and with the results.
 //!
-//! On files: a database server for every shard would measure how many processes two cores can keep apart, and ten million
-//! rows are there in a minute. All services of a curve are up at once and have a turn in each round, so that a machine that
-//! drifts does so for all points alike.
+//! On files: a database server for every shard would measure how many processes two cores can keep apart, and ten
+//! million rows are there in a minute. All services of a curve are up at once and have a turn in each round, so that
+//! a machine that drifts does so for all points alike.
 //!
 //! - `service` starts one for a point of a curve, `asking` asks it, `gathered` collects what the rounds came to.
 //! - `shards`, `tables` and `rows` are sections of the benchmark.

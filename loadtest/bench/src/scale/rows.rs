@@ -1,6 +1,7 @@
 //! The growth of costs with the number of results.
 //!
-//! There are ten results a user at every point, so that what is answered stays as long: only where it has to be found grows.
+//! There are ten results a user at every point, so that what is answered stays as long: only where it has to be found
+//! grows.
 
 use anyhow::{Context as _, Result};
 use coupon_lab::Running;

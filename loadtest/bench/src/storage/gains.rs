@@ -1,5 +1,5 @@
-//! The gain from two decisions of a scatter, by plain statements over bare connections: that every shard is told how many
-//! rows are wanted and after which, and that all shards are asked at once.
+//! The gain from two decisions of a scatter, by plain statements over bare connections: that every shard is given the
+//! number of rows wanted and the row before them, and that all shards are asked at once.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ pub(super) const SECTION: Section = Section {
 
 /// Rows of a page.
 const PAGE: usize = 20;
-/// Rows before it: a page that somebody scrolls to.
+/// Rows before it: a page that a person scrolls to.
 const BEFORE: usize = 10 * PAGE;
 /// The stream of random numbers that rooms are drawn from.
 const STREAM: u64 = 0x9a1f;
@@ -53,7 +53,7 @@ fn claims() -> Vec<Claim> {
 /// The ways to get a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// Each shard is told the limit and the last row of the page before; all at once.
+    /// Each shard is given the limit and the last row of the page before; all at once.
     Pushed,
     /// The same, one shard after the other.
     InTurn,
@@ -104,7 +104,7 @@ fn rows([pushed, in_turn, offset, everything]: &[Vec<f64>; 4]) -> Vec<Row> {
 
 /// Gets one page in every way, in an order drawn anew. All must give the same rows.
 fn one_page(raw: &mut Raw, room: i64, turns: &mut Turns, times: &mut [Vec<f64>; 4]) -> Result<()> {
-    // Whoever asks first would find less in the servers' memory than the others.
+    // The first to ask would find less in the servers' memory than the others.
     let (_, all) = page(raw, Way::Everything, room, None)?;
     let after = *all.get(BEFORE - 1).with_context(|| format!("room {room} has too few rows"))?;
     let wanted: Vec<Position> = all.iter().skip(BEFORE).take(PAGE).copied().collect();

@@ -25,7 +25,8 @@ pub(super) const SECTION: Section = Section {
 
 const RESULTS: u64 = 10_000_000;
 const SCALE: Scale = Scale { id: "query-10m", of: "10 M results" };
-/// Counting ten million rows takes long, and each question counts them three times: by the API, and over bare connections.
+/// Counting ten million rows takes long, and each question counts them three times: by the API, and over bare
+/// connections.
 const EFFORT: Effort = Effort { rounds: 3, asked: 300, counted: 5 };
 /// The bytes that a result takes on a server's disk with its indexes and logs, rounded up.
 const BYTES_A_RESULT: u64 = 300;

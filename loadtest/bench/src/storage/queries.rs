@@ -1,9 +1,9 @@
 //! The API's share of a query's time: over the shard's own, or over all shards' at once.
 //!
-//! On one machine the shards share its cores: four of them that are asked at once cannot each be as fast as when it is asked
-//! alone. So what a scatter is held against are the shards' own pages over bare connections *at once*; how it stands to the
-//! slowest shard asked alone is among the figures. The statements are the service's, but for the limit: where results are
-//! spread evenly, the service asks each shard for less than a page.
+//! On one machine the shards share its cores: four of them that are asked at once cannot each be as fast as when it
+//! is asked alone. So what a scatter is held against are the shards' own pages over bare connections *at once*; how
+//! it stands to the slowest shard asked alone is among the figures. The statements are the service's, but for the
+//! limit: where results are spread evenly, the service asks each shard for less than a page.
 
 use anyhow::{Context as _, Result};
 use coupon_lab::Running;
@@ -25,7 +25,7 @@ pub(super) const SECTION: Section = Section {
     run,
 };
 
-/// Times that are told apart, in nanoseconds.
+/// The longest time recorded, in nanoseconds.
 const LONGEST: u64 = 120_000_000_000;
 /// The path whose answer costs HTTP alone.
 const NOTHING: &str = "/healthz";
@@ -150,7 +150,7 @@ fn measure(case: &Case, of_size: &Scale, running: &Running, effort: Effort, seed
             let (path, query) = of(case.ask, number >> 33)?;
             let strategy = running.strategy().context("its strategy is not known")?;
             let questions = questions(&strategy.plan(&query), case.ask, &query, &tables);
-            // Whoever asks first finds less in the servers' memory than the others.
+            // The first to ask finds less in the servers' memory than the others.
             for turn in 0..3 {
                 match (number >> 33).wrapping_add(turn) % 3 {
                     0 => api.saturating_record(nanos(client.get(&path)?.0)),

@@ -7,7 +7,7 @@ use coupon_loadgen::workload::Catalogue;
 use super::super::context::SHARDS;
 use super::raw::{Question, Raw};
 
-/// Rows of a page, and one to know whether there are more.
+/// Rows of a page, and one more to see if there are more.
 const LIMIT: i64 = 101;
 const HOURS: i64 = 24;
 const HOUR_MS: i64 = 3_600_000;
@@ -59,8 +59,8 @@ pub(super) fn tables(raw: &mut Raw) -> Result<Vec<Vec<TableId>>> {
         .collect())
 }
 
-/// The statement for each shard of a plan: the one that the service sends, for the one table that it visits there, or for
-/// the first of them.
+/// The statement for each shard of a plan: the one that the service sends, for the one table that it visits there, or
+/// for the first of them.
 pub(super) fn questions(
     plan: &Plan,
     ask: Ask,

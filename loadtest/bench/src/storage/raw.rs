@@ -48,7 +48,7 @@ impl Raw {
         self.query_each(&sql)
     }
 
-    /// Answers a query of its own on each database.
+    /// Answers a different query on each database.
     pub(super) fn query_each(&mut self, sql: &[String]) -> Result<Vec<Vec<Row>>> {
         let asked = self.conns.iter_mut().zip(sql).map(|(conn, sql)| conn.query(sql.as_str()));
         Ok(self.runtime.block_on(try_join_all(asked))?)

@@ -150,7 +150,8 @@ fn quantiles_while(target: &Address, path: &str, mut more: impl FnMut() -> bool)
     }
 }
 
-/// Sends the load; says how many requests it were, and p99 of kept and of counted sums, each asked for during half of it.
+/// Sends the load; says how many requests it were, and p99 of kept and of counted sums, each asked for during half of
+/// it.
 fn loaded(target: &Address, load: &LoadSpec, kept_first: bool) -> Result<(u64, f64, f64)> {
     let (first, second) = if kept_first { (KEPT, COUNTED) } else { (COUNTED, KEPT) };
     std::thread::scope(|scope| {

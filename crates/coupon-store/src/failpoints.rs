@@ -69,6 +69,10 @@ pub enum Mechanism {
     Parking,
     /// Using only worker numbers that are leased to this process.
     Leases,
+    /// Refusing a shard that has less than main was told, or than this process has seen committed.
+    Floors,
+    /// Remembering how far main has applied a shard's outbox.
+    Positions,
 }
 
 impl Mechanism {
@@ -92,6 +96,8 @@ impl Mechanism {
             Self::Repeats => "repeats",
             Self::Parking => "parking",
             Self::Leases => "leases",
+            Self::Floors => "floors",
+            Self::Positions => "positions",
         }
     }
 }

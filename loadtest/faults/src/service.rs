@@ -109,8 +109,8 @@ impl Process {
     pub(super) fn start_again(&self) -> Result<()> {
         let number = self.starts.fetch_add(1, Ordering::Relaxed) + 1;
         let log = self.log_of(number);
-        let mut arguments = vec!["--listen".to_owned(), self.address.to_string()];
-        arguments.extend(self.arguments.iter().cloned());
+        let mut arguments = self.arguments.clone();
+        arguments.extend(["--listen".to_owned(), self.address.to_string()]);
         let mut service = self.service();
         *service = None;
         *service = Some(Service::start_in(&self.program, &arguments, &self.environment, log)?);

@@ -206,6 +206,14 @@ pub static SWITCHES: &[Without] = &[
         "ids given out twice, of which one is lost",
         Evidence::Audit(&[Kind::Duplicate, Kind::Lost]),
     ),
+    left_out(Mechanism::Floors, "a shard that has lost data is stored to", "39", LOST_GRABS, LOST),
+    left_out(
+        Mechanism::Positions,
+        "main forgets how far it has applied an outbox",
+        "8",
+        "books that count rows twice",
+        STOCK,
+    ),
 ];
 
 #[cfg(test)]

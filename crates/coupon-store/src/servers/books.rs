@@ -10,6 +10,7 @@ use coupon_core::{CouponId, ShardId, Timestamp};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Transaction, TxOpts};
 
+use crate::failpoints::{self, Mechanism};
 use crate::set_aside::{self, Found};
 
 /// The most entries that one transaction applies.
@@ -121,6 +122,9 @@ pub(super) async fn apply(
     }
     books.flush(transaction, log_id, now).await?;
     for (shard, last) in &told.positions {
+        if failpoints::is_off(Mechanism::Positions) {
+            continue;
+        }
         let reached = "UPDATE outbox_positions SET outbox_id = ? WHERE shard = ?";
         transaction.exec_drop(reached, (last, shard.number())).await?;
     }

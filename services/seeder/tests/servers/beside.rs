@@ -14,6 +14,7 @@ use coupon_service::app::Application;
 use coupon_store::clock::Clock;
 use coupon_store::settings::NoSettings;
 use coupon_store::settings::Sources;
+use coupon_strategies::REGISTER;
 
 use crate::common::{Place, small, strategy};
 
@@ -116,7 +117,7 @@ fn stored(place: &Place) -> BTreeSet<i64> {
 
 #[test]
 fn what_waits_in_the_queues_is_stored_before_an_archive_counts() {
-    for name in ["hash", "range-time"] {
+    for name in REGISTER.of_each_program().into_iter().map(|family| family.name) {
         let place = seeded(&format!("on_its_way_{}", name.replace('-', "_")), name);
         // The first filling of a gate sends markers, which a consumer must store.
         let consumer = Service::start(&place, name, "consumer");
@@ -168,7 +169,7 @@ fn a_gate_that_differs_from_its_shards_is_told_by_the_exit_code() {
 
 #[test]
 fn grabs_go_on_while_old_days_are_retired_and_none_is_lost() {
-    for name in ["hash", "range-time"] {
+    for name in REGISTER.of_each_program().into_iter().map(|family| family.name) {
         let place = seeded(&format!("beside_{}", name.replace('-', "_")), name);
         let service = Service::start(&place, name, "all");
         let over = AtomicBool::new(false);

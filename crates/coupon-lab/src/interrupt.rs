@@ -18,11 +18,11 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// What a program exits with that an interrupt ended, as shells expect it.
+/// The exit code of a program that an interrupt ended, as shells expect it.
 pub const INTERRUPTED_CODE: u8 = 130;
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What must not be left behind.
+/// Processes and folders that must not be left behind.
 #[derive(Debug)]
 struct Left {
     children: Vec<u32>,
@@ -133,7 +133,7 @@ impl Signals {
         let guard = runtime.enter();
         let kinds =
             [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()];
-        // Whoever started this with nohup wants it to outlive the terminal.
+        // A process that was started with nohup is to outlive the terminal.
         let kinds = kinds.into_iter().filter(|kind| *kind != SignalKind::hangup() || !ignores_hangup());
         let signals = kinds.map(|kind| signal(kind).context("cannot wait for signals"));
         let signals = signals.collect::<Result<_>>()?;
@@ -154,7 +154,7 @@ impl Signals {
     }
 }
 
-/// Whether this process was started with SIGHUP ignored.
+/// Says whether this process was started with SIGHUP ignored.
 fn ignores_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -162,7 +162,7 @@ fn ignores_hangup() -> bool {
     ignored.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & 1 == 1))
 }
 
-/// To be called before a failure is told: after an interrupt it follows from the services being stopped, and the
+/// To be called before a failure is reported: after an interrupt it follows from the services being stopped, and the
 /// process is about to end.
 pub fn wait_if_interrupted() {
     if INTERRUPTED.load(Ordering::SeqCst) {
@@ -191,7 +191,7 @@ fn clean_up() {
         }
     }
     for folder in &left.folders {
-        // Whoever is seeding it may write one more file meanwhile.
+        // A thread that seeds it may write one more file meanwhile.
         while std::fs::remove_dir_all(folder).is_err() && folder.exists() && Instant::now() < patience {
             std::thread::sleep(Duration::from_millis(10));
         }

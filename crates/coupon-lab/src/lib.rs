@@ -1,23 +1,27 @@
-//! The services to be compared: started on data of their own, stopped on every path.
+//! Deployments under test: services started on data of their own, settled, audited, and stopped on every path.
 
 pub mod acks;
 pub mod conditions;
 mod interrupt;
-mod launch;
 mod names;
+mod prepared;
 mod process;
+mod programs;
 mod rabbitmq_version;
-mod reads;
 mod running;
 mod server_process;
 mod servers;
+mod service;
+pub mod settle;
+pub mod wait;
 
 pub use interrupt::{INTERRUPTED_CODE, end_load_on_interrupt, forget_folder, register_folder};
 pub use interrupt::{stop_services_on_interrupt, wait_if_interrupted};
 pub use names::all_different;
-pub use process::Service;
-pub use process::program;
-pub use reads::reads;
+pub use prepared::Prepared;
+pub use process::{Process, ServiceCommand};
+pub use programs::{built, program};
 pub use running::{Running, Setup};
 pub use servers::data_of;
 pub use servers::{Site, Used};
+pub use service::Service;

@@ -1,186 +1,230 @@
-//! A service as a child process that never outlives its owner.
+//! A process of a service that can be ended, in whatever manner, and started again where it listened.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
+use coupon_loadgen::http::{Target, get_ok};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::interrupt;
+use super::Service;
+use super::wait::{until, until_every};
 
-/// How long a service may take until it says that it listens.
-const START: Duration = Duration::from_secs(60);
-/// How long a service may take to stop when asked to, before it is made to.
-const STOP: Duration = Duration::from_secs(10);
-const POLL: Duration = Duration::from_millis(10);
-/// What a service prints when it is ready.
-const READY: &str = "listening on ";
-/// How much of a log is shown when a start fails.
-const LOG_LINES: usize = 20;
+/// The time that a process may take to be killed or frozen.
+const OBEYS: Duration = Duration::from_secs(20);
+/// The time that a service which listens may take until it is ready.
+const READY: Duration = Duration::from_secs(60);
+/// The interval at which it is asked: its time to start is told too long by this much, at most.
+const ASK: Duration = Duration::from_millis(5);
+/// Any free port of this machine's own.
+const ANYWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// A running service; dropping it stops it.
-#[derive(Debug)]
-pub struct Service {
-    child: Child,
-    url: String,
-    log: PathBuf,
+/// The command line and the environment that a service is started with, but for the address.
+#[derive(Debug, Clone)]
+pub struct ServiceCommand {
+    program: PathBuf,
+    arguments: Vec<String>,
+    environment: Vec<(&'static str, String)>,
 }
 
-impl Service {
-    /// Starts a program and waits until it listens. What it writes to stderr goes to the log.
+impl ServiceCommand {
+    /// A program without arguments.
+    #[must_use]
+    pub const fn new(program: PathBuf) -> Self {
+        Self { program, arguments: Vec::new(), environment: Vec::new() }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn arguments(mut self, more: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.arguments.extend(more.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds a setting, such as `grab.batch_max=1`; the last of a name counts.
+    #[must_use]
+    pub fn setting(self, setting: impl Into<String>) -> Self {
+        self.arguments(["--set".to_owned(), setting.into()])
+    }
+
+    /// Adds variables of the environment.
+    #[must_use]
+    pub fn environment(mut self, more: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        self.environment.extend(more);
+        self
+    }
+
+    /// Starts it on any free port; it ends when it is dropped.
     ///
     /// # Errors
     /// When it cannot be started, ends, or does not listen in time; the error quotes the end of the log.
-    pub fn start(program: &Path, arguments: &[String], log: PathBuf) -> Result<Self> {
-        Self::start_in(program, arguments, &[], log)
+    pub fn start(&self, log: PathBuf) -> Result<Service> {
+        self.start_at(ANYWHERE, log)
     }
 
-    /// The same, with more in its environment.
+    fn start_at(&self, address: SocketAddr, log: PathBuf) -> Result<Service> {
+        let mut arguments = self.arguments.clone();
+        arguments.extend(["--listen".to_owned(), address.to_string()]);
+        Service::start(&self.program, &arguments, &self.environment, log)
+    }
+}
+
+/// A process of a service. It keeps its address over any number of lives, and ends when it is dropped.
+#[derive(Debug)]
+pub struct Process {
+    command: ServiceCommand,
+    log: PathBuf,
+    address: SocketAddr,
+    service: Mutex<Option<Service>>,
+    starts: AtomicU32,
+}
+
+impl Process {
+    /// Starts one on any free port. Its first life is logged to `log`; the number of a later one goes before the extension.
+    ///
+    /// # Errors
+    /// When it does not start; the error quotes the end of the log.
+    pub fn start(command: ServiceCommand, log: PathBuf) -> Result<Self> {
+        let service = command.start(log.clone())?;
+        let address = Target::from_url("service", service.url())?.addr;
+        Ok(Self { command, log, address, service: Mutex::new(Some(service)), starts: AtomicU32::new(1) })
+    }
+
+    /// Starts it again where it listened before. What is left of it is ended first.
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub fn start_in(
-        program: &Path,
-        arguments: &[String],
-        environment: &[(&'static str, String)],
-        log: PathBuf,
-    ) -> Result<Self> {
-        let errors = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let prepare = |command: &mut Command| {
-            command.stdout(Stdio::piped()).stderr(errors);
-            command.envs(environment.iter().map(|(name, value)| (name, value)));
-        };
-        let mut child = interrupt::spawn(program, arguments, prepare)
-            .with_context(|| format!("cannot start {}", program.display()))?;
-        let stdout = child.stdout.take();
-        // From here on the child is stopped whatever happens.
-        let mut service = Self { child, url: String::new(), log };
-        let ready = stdout.context("its output cannot be read").and_then(ready);
-        match ready {
-            Ok(url) => service.url = url,
-            Err(error) => {
-                let ended = service.child.try_wait().ok().flatten();
-                let ended = ended.map_or_else(String::new, |status| format!(" ({status})"));
-                let log = tail(&service.log);
-                bail!("{} did not start: {error}{ended}{log}", program.display());
-            }
+    pub fn start_again(&self) -> Result<()> {
+        let mut service = self.service();
+        *service = None;
+        self.starts.fetch_add(1, Ordering::Relaxed);
+        *service = Some(self.command.start_at(self.address, self.log())?);
+        Ok(())
+    }
+
+    /// The address at which it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The process as a target of requests.
+    #[must_use]
+    pub fn target(&self, name: &str) -> Target {
+        Target::new(name, self.address)
+    }
+
+    fn service(&self) -> MutexGuard<'_, Option<Service>> {
+        self.service.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The log of its present life, or of the last one.
+    fn log(&self) -> PathBuf {
+        match self.starts.load(Ordering::Relaxed) {
+            1 => self.log.clone(),
+            number => self.log.with_extension(format!("{number}.log")),
         }
-        Ok(service)
     }
 
-    /// Where it listens.
-    #[must_use]
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// Its process id.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// The end of its log, to go with an error; empty when it logged nothing.
-    #[must_use]
-    pub fn log_tail(&self) -> String {
-        tail(&self.log)
-    }
-
-    /// Whether it still runs.
-    pub fn is_running(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
-    }
-
-    /// Asks it to stop and waits until it has; makes it stop if it takes too long.
+    /// The first line in which it has logged `text` since it was started last.
     ///
     /// # Errors
-    /// When it had to be made to, or ended with another code than 0.
-    pub fn stop(mut self) -> Result<()> {
-        self.end()
+    /// When the log cannot be read.
+    pub fn logged(&self, text: &str) -> Result<Option<String>> {
+        let log = std::fs::read_to_string(self.log())?;
+        Ok(log.lines().find(|line| line.contains(text)).map(str::to_owned))
     }
 
-    fn end(&mut self) -> Result<()> {
-        let result = end(&mut self.child);
-        interrupt::forget(self.child.id());
-        result.with_context(|| format!("see {}", self.log.display()))
+    /// The end of its log, to go with an error; empty when it does not run, or logged nothing.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        self.service().as_ref().map(Service::log_tail).unwrap_or_default()
+    }
+
+    /// Its process id, if it was started and not stopped since.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.service().as_ref().map(Service::pid)
+    }
+
+    /// Says whether it runs, frozen or not.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.service().as_mut().is_some_and(Service::is_running)
+    }
+
+    /// Says whether it is frozen.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        let Some(pid) = self.pid() else { return false };
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    }
+
+    /// Kills it (`kill -9`), and waits for its end.
+    ///
+    /// # Errors
+    /// When it does not run, or does not end.
+    pub fn kill(&self) -> Result<()> {
+        self.signal(Signal::KILL)?;
+        until("a killed process ends", OBEYS, || Ok(!self.is_running()))
+    }
+
+    /// Freezes it.
+    ///
+    /// # Errors
+    /// When it does not run, or does not freeze.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        until("a process freezes", OBEYS, || Ok(self.is_paused()))
+    }
+
+    /// Lets it go on after it was frozen.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = self.pid().context("it does not run")?;
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("no process id")?;
+        Ok(kill_process(pid, signal)?)
+    }
+
+    /// Lets it end in good order; nothing if it was stopped already.
+    ///
+    /// # Errors
+    /// When it is frozen, was killed, or does not end by itself.
+    pub fn stop(&self) -> Result<()> {
+        ensure!(!self.is_paused(), "it is frozen");
+        self.service().take().map_or(Ok(()), Service::stop)
     }
 }
 
-impl Drop for Service {
-    fn drop(&mut self) {
-        // Whoever cared for how it ends called `stop`.
-        let _ = self.end();
-    }
-}
-
-fn end(child: &mut Child) -> Result<()> {
-    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw)
-        && child.try_wait()?.is_none()
-    {
-        kill_process(pid, Signal::TERM)?;
-    }
-    let patience = Instant::now() + STOP;
-    loop {
-        match child.try_wait()? {
-            Some(status) if status.success() => return Ok(()),
-            Some(status) => bail!("the service ended with {status}"),
-            None if Instant::now() >= patience => break,
-            None => std::thread::sleep(POLL),
-        }
-    }
-    child.kill()?;
-    child.wait()?;
-    bail!("the service did not stop within {} s and was killed", STOP.as_secs());
-}
-
-/// Waits for the line that says where a service listens.
-fn ready(stdout: ChildStdout) -> Result<String> {
-    let (send, lines) = mpsc::channel();
-    // The thread goes on reading, so that the service never waits for a full pipe; it ends with the service.
-    std::thread::spawn(move || {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            let _ = send.send(line);
-        }
-    });
-    let patience = Instant::now() + START;
-    loop {
-        let left = patience.saturating_duration_since(Instant::now());
-        match lines.recv_timeout(left) {
-            Ok(line) => {
-                if let Some(url) = line.strip_prefix(READY) {
-                    return Ok(url.trim().to_owned());
-                }
-            }
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                bail!("it did not say that it listens within {} s", START.as_secs())
-            }
-            Err(mpsc::RecvTimeoutError::Disconnected) => bail!("it ended before it listened"),
-        }
-    }
-}
-
-fn tail(log: &Path) -> String {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    let last = lines.get(lines.len().saturating_sub(LOG_LINES)..).unwrap_or_default();
-    if last.is_empty() { String::new() } else { format!("; its log ends with:\n{}", last.join("\n")) }
-}
-
-/// Finds a program beside this one, as `cargo build` and the release archives leave them.
+/// The first of several processes as a target of requests, with the others behind it.
 ///
 /// # Errors
-/// When there is none; the error says how to make it.
-pub fn program(name: &str) -> Result<PathBuf> {
-    let own = std::env::current_exe().context("cannot tell where this program is")?;
-    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-    // Tests run one folder below.
-    let found = own.ancestors().skip(1).take(2).map(|folder| folder.join(&file)).find(|path| path.is_file());
-    found.with_context(|| {
-        format!("{file} is not beside {}: build it with cargo build --release", own.display())
+/// When there is none.
+pub(super) fn target_of(name: &str, processes: &[Process]) -> Result<Target> {
+    let (first, rest) = processes.split_first().context("it has no process")?;
+    Ok(Target { more: rest.iter().map(Process::address).collect(), ..first.target(name) })
+}
+
+/// Waits until every process says that it is ready.
+pub(super) fn wait_until_ready(processes: &[Process]) -> Result<()> {
+    processes.iter().try_for_each(|process| {
+        let target = process.target("service");
+        let mut refusal = None;
+        let ready = until_every(ASK, "a process is ready", READY, || {
+            refusal = get_ok(&target, "/readyz").err();
+            Ok(refusal.is_none())
+        });
+        ready.map_err(|waited| refusal.unwrap_or_else(|| anyhow::anyhow!("it said nothing")).context(waited))
     })
 }
 
@@ -188,45 +232,38 @@ pub fn program(name: &str) -> Result<PathBuf> {
 mod tests {
     use super::*;
 
-    fn shell(script: &str) -> (Result<Service>, tempfile::TempDir) {
-        let dir = tempfile::tempdir().unwrap();
-        let log = dir.path().join("log");
-        (Service::start(Path::new("/bin/sh"), &["-c".to_owned(), script.to_owned()], log), dir)
-    }
-
-    fn runs(pid: u32) -> bool {
-        let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-        rustix::process::test_kill_process(pid).is_ok()
+    /// A service that listens nowhere, says otherwise, and ends when it is asked to.
+    fn shell(log: PathBuf) -> Process {
+        let script = "trap 'exit 0' TERM; echo started >&2; echo listening on http://127.0.0.1:9; \
+                      while :; do sleep 0.02; done";
+        let command = ServiceCommand::new("/bin/sh".into()).arguments(["-c", script, "shell"]);
+        Process::start(command, log).unwrap()
     }
 
     #[test]
-    fn a_service_that_listens_is_stopped_when_dropped() {
-        let (service, _dir) = shell("echo starting; echo listening on http://127.0.0.1:1; exec sleep 60");
-        let mut service = service.unwrap();
-        assert_eq!(service.url(), "http://127.0.0.1:1");
-        assert!(service.is_running());
-        let pid = service.pid();
-        drop(service);
-        assert!(!runs(pid));
+    fn a_process_that_was_killed_is_started_again_with_a_log_of_that_life() {
+        let folder = tempfile::tempdir().unwrap();
+        let process = shell(folder.path().join("service.log"));
+        let first = process.pid();
+        assert!(process.is_running() && process.logged("started").unwrap().is_some());
+        process.kill().unwrap();
+        assert!(!process.is_running());
+        process.start_again().unwrap();
+        assert!(process.is_running() && process.pid() != first);
+        assert!(folder.path().join("service.2.log").is_file());
+        process.stop().unwrap();
+        assert_eq!((process.pid(), process.is_running()), (None, false));
     }
 
     #[test]
-    fn a_service_that_ends_at_once_is_quoted() {
-        let (service, _dir) = shell("echo no such setting >&2; exit 1");
-        let error = service.unwrap_err().to_string();
-        assert!(error.contains("ended before it listened") && error.contains("no such setting"), "{error}");
-    }
-
-    #[test]
-    fn a_graceful_end_is_no_error_and_another_is() {
-        let trap = "trap 'exit 0' TERM; echo listening on http://x; while :; do sleep 0.02; done";
-        shell(trap).0.unwrap().stop().unwrap();
-        let error = shell(&trap.replace("exit 0", "exit 3")).0.unwrap().stop().unwrap_err();
-        assert!(format!("{error:#}").contains('3'), "{error:#}");
-    }
-
-    #[test]
-    fn a_missing_program_is_named() {
-        assert!(program("no-such-svc").unwrap_err().to_string().contains("no-such-svc"));
+    fn a_frozen_process_is_not_stopped_and_one_that_goes_on_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let process = shell(folder.path().join("log"));
+        process.pause().unwrap();
+        assert!(process.is_paused() && process.is_running());
+        assert!(process.stop().unwrap_err().to_string().contains("frozen"));
+        process.resume().unwrap();
+        until("it goes on", OBEYS, || Ok(!process.is_paused())).unwrap();
+        process.stop().unwrap();
     }
 }

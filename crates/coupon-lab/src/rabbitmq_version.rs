@@ -1,4 +1,4 @@
-//! Which RabbitMQ answers: it says so in its first frame, before anybody has logged in.
+//! The version of a RabbitMQ server, which it says in its first frame, before any login.
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use coupon_store::settings::ServerUrl;
 
-/// How long it may take.
+/// The limit of its answer.
 const ANSWER: Duration = Duration::from_secs(3);
-/// What a client of AMQP 0-9-1 says first.
+/// The first bytes of a client of AMQP 0-9-1.
 const GREETING: &[u8] = b"AMQP\x00\x00\x09\x01";
 /// A field of the server's properties: its name as a short string, and that a long string follows.
 const FIELD: &[u8] = b"\x07versionS";

@@ -9,30 +9,32 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use coupon_audit::{AuditReport, Data, Scope, Start};
 use coupon_core::ShardingStrategy;
-use coupon_loadgen::http::{Target, get_json, post_json};
+use coupon_loadgen::http::{Target, get_json};
 use coupon_seeding::SeedOptions;
-use coupon_service::api::{AdminStats, Drained};
+use coupon_service::api::AdminStats;
 use coupon_store::settings::ServersSettings;
 use coupon_strategies::{Spec, strategy_of_layout};
 use tempfile::TempDir;
 
-use super::launch::{Launch, target};
-use super::process::program;
+use super::prepared::Prepared;
+use super::process::{Process, ServiceCommand, target_of, wait_until_ready};
+use super::programs::program;
 use super::servers::{Site, namespace};
-use super::{Service, interrupt, launch, reads};
+use super::settle::{self, Patience};
+use super::{Service, interrupt};
 
-/// What all contestants that are started here have in common.
+/// The settings that all contestants which are started here have in common.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// What each is seeded with: the same rows for all.
+    /// The options that each is seeded with: the same rows for all.
     pub seed: SeedOptions,
-    /// Where their folders are kept; without it they are temporary.
+    /// The folder that keeps theirs; without it they are temporary.
     pub keep: Option<PathBuf>,
     /// Added before every call to a shard, to stand for a network.
     pub shard_rtt: Duration,
     /// The servers that they share; without them each is on files of its own.
     pub site: Option<Arc<Site>>,
-    /// How many processes each has: more than one only on servers.
+    /// The number of processes of each: more than one only on servers.
     pub processes: NonZeroUsize,
 }
 
@@ -47,28 +49,34 @@ impl Setup {
 /// A contestant that answers.
 #[derive(Debug)]
 pub struct Running {
-    /// What reports call it.
+    /// Its name in reports.
     pub name: String,
-    /// Where it answers.
+    /// The address at which it answers.
     pub target: Target,
-    /// What it said of itself at the start.
+    /// Its own figures at the start.
     pub stats: AdminStats,
     /// The plain variant whose hotspot it is to cure, if it is a cure.
     pub cure_of: Option<&'static str>,
-    /// How long its data took to seed, if that was done here.
+    /// The time that its data took to seed, if that was done here.
     pub seeded: Option<Duration>,
     /// Its data, or why it cannot be audited.
     data: Result<Data, String>,
     strategy: Option<Arc<dyn ShardingStrategy>>,
-    /// Where its servers are, if it is on any that are known here.
+    /// Its servers, if it is on any that are known here.
     site: Option<Arc<Site>>,
-    /// What was made for it on servers.
+    /// The namespace that was made for it on servers.
     namespace: Option<String>,
-    // Dropped in this order: a folder goes only after the services that use it.
-    services: Vec<Service>,
-    /// How they were started, if that was done here.
-    launch: Option<Launch>,
-    _folder: Option<Folder>,
+    // Dropped in this order: a folder goes only after the processes that use it.
+    processes: Vec<Process>,
+    /// The means to start one more, if it was started here.
+    started: Option<Started>,
+}
+
+/// The command line of a contestant that was started here, and the folder of its logs.
+#[derive(Debug)]
+struct Started {
+    command: ServiceCommand,
+    folder: Folder,
 }
 
 impl Running {
@@ -79,7 +87,7 @@ impl Running {
     pub fn start(spec: &Spec, setup: &Setup) -> Result<Self> {
         let started = Self::start_inner(spec, setup);
         if let (Err(_), Some(site), Ok(strategy)) = (&started, &setup.site, spec.strategy()) {
-            // Why it did not start is what is told, and not whether its data could be removed.
+            // The error is the one of the start; a failure to remove the data would hide it.
             let _ = site.clear(&namespace(&spec.name), &*strategy);
         }
         started.with_context(|| format!("contestant {}", spec.name))
@@ -87,16 +95,23 @@ impl Running {
 
     fn start_inner(spec: &Spec, setup: &Setup) -> Result<Self> {
         let program = program(&spec.program)?;
-        let strategy = spec.strategy()?;
         let folder = Folder::make(setup.keep.as_deref(), &spec.name)?;
-        let started = Instant::now();
-        let Home { data, namespace, arguments, environment } = home(spec, setup, &*strategy, &folder)?;
-        let seeded = started.elapsed();
-        let (logs, processes) = (folder.path().to_owned(), setup.processes);
-        let launch = Launch { program, arguments, environment, logs, processes };
-        let services = launch.start()?;
-        let target = target(&spec.name, &services)?;
+        let began = Instant::now();
+        let prepared = match &setup.site {
+            None => Prepared::in_folder(spec, &setup.seed, folder.path().join("data"))?,
+            Some(site) => Prepared::on_servers(spec, &setup.seed, site, namespace(&spec.name))?,
+        };
+        let seeded = began.elapsed();
+        let mut command = prepared.lead(ServiceCommand::new(program));
+        if !setup.shard_rtt.is_zero() {
+            command =
+                command.setting(format!("simulate.shard_rtt_ms={}", setup.shard_rtt.as_secs_f64() * 1e3));
+        }
+        let start = |number| Process::start(command.clone(), folder.path().join(log_of(number)));
+        let processes = (1..=setup.processes.get()).map(start).collect::<Result<Vec<_>>>()?;
+        let target = target_of(&spec.name, &processes)?;
         let stats: AdminStats = get_json(&target, "/admin/stats")?;
+        let Prepared { data, strategy, namespace, .. } = prepared;
         ensure!(
             stats.layout == strategy.layout(),
             "the service lays rows out as {:?}, the seeder as {:?}: they are of different builds",
@@ -113,9 +128,8 @@ impl Running {
             strategy: Some(strategy),
             site: setup.site.clone(),
             namespace,
-            services,
-            launch: Some(launch),
-            _folder: Some(folder),
+            processes,
+            started: Some(Started { command, folder }),
         })
     }
 
@@ -139,9 +153,8 @@ impl Running {
             seeded: None,
             site,
             namespace: None,
-            services: Vec::new(),
-            launch: None,
-            _folder: None,
+            processes: Vec::new(),
+            started: None,
         })
     }
 
@@ -168,29 +181,21 @@ impl Running {
     /// # Errors
     /// When it was not started here, or the process does not start.
     pub fn one_more(&self, settings: &[&str]) -> Result<Service> {
-        self.launch.as_ref().context("it was not started here")?.one_more(settings)
+        let Started { command, folder } = self.started.as_ref().context("it was not started here")?;
+        let command = settings.iter().fold(command.clone(), |command, setting| command.setting(*setting));
+        command.start(folder.path().join("service-beside.log"))
     }
 
-    /// Waits until everything handed over is stored and told to main; says how long that took.
+    /// Waits until everything handed over is stored and main knows of it, for as long as rows are stored; returns the time
+    /// that took.
     ///
     /// # Errors
     /// When it does not drain.
     pub fn drain(&self) -> Result<Duration> {
-        let began = Instant::now();
-        let mut stored = None;
-        loop {
-            let drained = post_json::<Drained>(&self.target, "/admin/drain", &serde_json::json!({}));
-            let Err(error) = drained else { return Ok(began.elapsed()) };
-            // A long backlog takes longer than one request may wait. As long as rows are stored, it will end.
-            let now = self.kept_counts().ok().flatten();
-            if now.is_none() || now == stored {
-                return Err(error);
-            }
-            stored = now;
-        }
+        settle::drain(self.data.as_ref().ok(), &|| Ok(self.target.clone()), Patience::WhileRowsAreStored)
     }
 
-    /// How many results each shard has, as the shards count themselves; nothing on files.
+    /// The number of results of each shard, as the shards count themselves; nothing on files.
     ///
     /// # Errors
     /// When a shard cannot be asked.
@@ -198,10 +203,10 @@ impl Running {
         self.data.as_ref().map_or(Ok(None), Data::kept_counts)
     }
 
-    /// Whether it can be audited, or why not.
+    /// Checks that it can be audited.
     ///
     /// # Errors
-    /// The reason.
+    /// The reason why it cannot.
     pub fn can_be_audited(&self) -> Result<(), String> {
         self.data.as_ref().map(drop).map_err(Clone::clone)
     }
@@ -215,7 +220,7 @@ impl Running {
         Ok(data.newest_result()?.unwrap_or(0))
     }
 
-    /// What its data is like now, to be held against what a run makes of it; nothing when it cannot be audited.
+    /// Records its data as it is now, to be held against what a run makes of it; nothing when it cannot be audited.
     ///
     /// # Errors
     /// When the data cannot be read.
@@ -229,32 +234,27 @@ impl Running {
     /// When it does not drain, or its data cannot be read. A violation is no error.
     pub fn audit(&self, scope: &Scope<'_>) -> Result<AuditReport> {
         let data = self.data.as_ref().map_err(|why| anyhow::anyhow!("{why}"))?;
-        self.drain()?;
-        data.settle()?;
-        // What was pending until now has been stored since, and main may not have been told.
-        self.drain()?;
-        let reads = reads(data, &self.target, scope.claims)?;
-        data.audit(&Scope { reads: Some(&reads), drained: true, ..*scope })
+        settle::settle(data, &|| Ok(self.target.clone()), Patience::WhileRowsAreStored)?;
+        settle::audit(data, &self.target, scope)
     }
 
     /// The end of its log, to go with an error.
     #[must_use]
     pub fn log(&self) -> String {
-        self.services.iter().map(Service::log_tail).collect()
+        self.processes.iter().map(Process::log_tail).collect()
     }
 
-    /// Stops its processes and starts them again on the same data. Says how long it took from there until each of them was
-    /// ready (`/readyz`).
+    /// Stops its processes and starts them again on the same data. Returns the time from there until each of them was ready
+    /// (`/readyz`).
     ///
     /// # Errors
     /// When it was not started here, does not stop by itself, or is not ready in time.
-    pub fn restart(&mut self) -> Result<Duration> {
-        let launch = self.launch.as_ref().context("it was not started here")?;
-        std::mem::take(&mut self.services).into_iter().try_for_each(Service::stop)?;
+    pub fn restart(&self) -> Result<Duration> {
+        ensure!(self.started.is_some(), "it was not started here");
+        self.processes.iter().try_for_each(Process::stop)?;
         let began = Instant::now();
-        self.services = launch.start()?;
-        self.target = target(&self.name, &self.services)?;
-        launch::wait_until_ready(&self.target)?;
+        self.processes.iter().try_for_each(Process::start_again)?;
+        wait_until_ready(&self.processes)?;
         Ok(began.elapsed())
     }
 
@@ -263,8 +263,8 @@ impl Running {
     /// # Errors
     /// When it did not stop by itself, or something could not be removed.
     pub fn stop(self) -> Result<()> {
-        let Self { name, services, site, namespace, strategy, _folder, .. } = self;
-        let stopped = services.into_iter().map(Service::stop).collect::<Vec<_>>();
+        let Self { name, processes, site, namespace, strategy, started: _started, .. } = self;
+        let stopped = processes.iter().map(Process::stop).collect::<Vec<_>>();
         let cleared = match (site, namespace, strategy) {
             (Some(site), Some(namespace), Some(strategy)) => site.clear(&namespace, &*strategy),
             _ => Ok(()),
@@ -274,41 +274,9 @@ impl Running {
     }
 }
 
-/// Where a contestant's data is, and how its service is told.
-struct Home {
-    data: Data,
-    /// What was made on servers.
-    namespace: Option<String>,
-    arguments: Vec<String>,
-    environment: Vec<(&'static str, String)>,
-}
-
-/// Makes a contestant's data.
-fn home(spec: &Spec, setup: &Setup, strategy: &dyn ShardingStrategy, folder: &Folder) -> Result<Home> {
-    let mut arguments = arguments(spec, setup);
-    let Some(site) = &setup.site else {
-        let data = folder.path().join("data");
-        coupon_seeding::seed(&data, strategy, &setup.seed, false, &mut coupon_seeding::Silent)?;
-        arguments.extend(["--data".to_owned(), data.to_string_lossy().into_owned()]);
-        // Whatever the environment says, which the service shares.
-        arguments.extend(["--set", "backend=embedded"].map(str::to_owned));
-        return Ok(Home { data: Data::Folder(data), namespace: None, arguments, environment: Vec::new() });
-    };
-    let namespace = namespace(&spec.name);
-    site.seed(&namespace, strategy, &setup.seed)?;
-    let environment = site.environment(&namespace);
-    Ok(Home { data: site.data(&namespace)?, namespace: Some(namespace), arguments, environment })
-}
-
-fn arguments(spec: &Spec, setup: &Setup) -> Vec<String> {
-    let mut arguments: Vec<String> = ["--listen", "127.0.0.1:0", "--shards"].map(str::to_owned).into();
-    arguments.push(spec.shards.to_string());
-    let mut set = |setting: String| arguments.extend(["--set".to_owned(), setting]);
-    spec.settings.iter().cloned().for_each(&mut set);
-    if !setup.shard_rtt.is_zero() {
-        set(format!("simulate.shard_rtt_ms={}", setup.shard_rtt.as_secs_f64() * 1e3));
-    }
-    arguments
+/// The file that a contestant's process of that number logs to: only a second one needs the number.
+fn log_of(number: usize) -> String {
+    if number == 1 { "service.log".to_owned() } else { format!("service-{number}.log") }
 }
 
 /// The data of a service that runs already, when it is the data that the service means.

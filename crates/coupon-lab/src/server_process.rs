@@ -1,4 +1,4 @@
-//! What a MySQL server that was not started here uses: its process, if it is on this machine, and its own counters.
+//! The use that a MySQL server which was not started here makes of its machine: its process, if it is on this machine, and its own counters.
 
 use std::path::Path;
 use std::process::Command;
@@ -48,13 +48,13 @@ pub(super) fn bytes_written(url: &ServerUrl) -> Result<f64, String> {
     Ok(data + of("Innodb_os_log_written")? + of("Innodb_dblwr_pages_written")? * of("Innodb_page_size")?)
 }
 
-/// What the server calls itself and its version.
+/// The name and the version of the server, in its own words.
 pub(super) fn version(url: &ServerUrl) -> Result<String, String> {
     let told = ask(url, "SELECT @@version_comment, @@version")?.into_iter().next();
     told.map(|(comment, version)| format!("{version} ({comment})")).ok_or_else(|| "it tells none".to_owned())
 }
 
-/// Whether an address is this machine's own.
+/// Says whether an address is this machine's own.
 pub(super) fn is_local(url: &ServerUrl) -> bool {
     let host = url.host().rsplit_once(':').map_or(url.host(), |(host, _)| host);
     matches!(host, "127.0.0.1" | "localhost" | "[::1]")

@@ -19,10 +19,10 @@ use deadpool_redis::redis;
 use super::rabbitmq_version;
 use super::server_process::{self, Pid};
 
-/// How long Redis may take to tell its version.
+/// The limit of an answer of Redis.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// Where MySQL, Redis and RabbitMQ are.
+/// The addresses of MySQL, Redis and RabbitMQ, and the servers themselves where they are private.
 #[derive(Debug)]
 pub struct Site {
     settings: ServersSettings,
@@ -31,7 +31,7 @@ pub struct Site {
     processes: OnceLock<Vec<Result<Pid, String>>>,
 }
 
-/// What the server of a shard has used since it was started.
+/// The use that the server of a shard has made of its machine since it was started.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Used {
     /// CPU time in seconds.
@@ -64,7 +64,7 @@ impl Site {
         self.stack.as_ref()
     }
 
-    /// Where they are.
+    /// The settings that name them.
     pub const fn settings(&self) -> &ServersSettings {
         &self.settings
     }
@@ -78,7 +78,7 @@ impl Site {
         self.numbers().try_for_each(|server| stack.limit_cpu(Server::Shard(server), cores))
     }
 
-    /// Whether a shard is on another machine than this one.
+    /// Says whether a shard is on another machine than this one.
     #[must_use]
     pub fn is_elsewhere(&self) -> bool {
         !self.settings.shards.iter().all(server_process::is_local)
@@ -155,7 +155,7 @@ impl Site {
         ServersSettings { namespace: namespace.to_owned(), ..self.settings.clone() }
     }
 
-    /// What the servers of that many shards have used since they were started.
+    /// The use that the servers of that many shards have made of their machines since they were started.
     #[must_use]
     pub fn used(&self, shards: u16) -> Vec<Used> {
         let servers = self.settings.shards.len().max(1);

@@ -2,19 +2,19 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use coupon_core::ShardingStrategy;
+use coupon_lab::Prepared;
+use coupon_lab::wait::{at_once, blocking};
 use coupon_loadgen::workload::Catalogue;
 use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
 use mysql_async::prelude::Queryable as _;
 
 use super::casting::Casting;
-use super::service::{Process, Subject};
+use super::process::TestedProcess;
+use super::service::Subject;
 use super::stage::{SHARDS, Stage};
-use super::wait::{blocking, joined};
 
 /// Few users and coupons, so that users ask twice and coupons sell out: only then can anything be granted twice or
 /// oversold.
@@ -39,8 +39,8 @@ const SETTINGS: [&str; 4] = [
 pub(super) struct Cast {
     name: &'static str,
     spec: Spec,
-    strategy: Arc<dyn ShardingStrategy>,
     namespace: String,
+    prepared: Prepared,
 }
 
 /// How processes are started.
@@ -65,7 +65,6 @@ impl Cast {
         spec: &str,
     ) -> Result<Self> {
         let spec = Spec::parse(spec, SHARDS, &CATALOGUE)?;
-        let strategy = spec.strategy()?;
         let namespace = format!("lt_fault_{}_{name}", casting.id);
         let seed = SeedOptions {
             users: CATALOGUE.users,
@@ -77,46 +76,35 @@ impl Cast {
             seed: stage.terms.seed,
             ..SeedOptions::default()
         };
-        stage.site.seed(&namespace, &*strategy, &seed)?;
+        let prepared = Prepared::on_servers(&spec, &seed, stage.site, namespace.clone())?;
         make_scarce(stage, &namespace)?;
-        Ok(Self { name, spec, strategy, namespace })
+        Ok(Self { name, spec, namespace, prepared })
     }
 
     /// Starts its processes, all at once.
     pub(super) fn start(self, set: &Set<'_>) -> Result<Subject> {
-        let data = set.stage.site.data(&self.namespace)?;
-        let processes = std::thread::scope(|scope| {
-            let start = |(number, role): (usize, &'static str)| {
-                let this = &self;
-                scope.spawn(move || {
-                    this.process(set, number, role).with_context(|| format!("{} {number}", this.name))
-                })
-            };
-            let starts: Vec<_> = set.casting.roles.iter().copied().enumerate().map(start).collect();
-            starts.into_iter().map(joined).collect::<Vec<_>>().into_iter().collect::<Result<_>>()
+        let processes = at_once(set.casting.roles.iter().enumerate(), |(number, role)| {
+            self.process(set, number, role).with_context(|| format!("{} {number}", self.name))
         })?;
-        let Self { name, strategy, namespace, .. } = self;
+        let Self { name, namespace, prepared: Prepared { data, strategy, .. }, .. } = self;
         Ok(Subject { name, namespace, strategy, data, processes, load_on: set.casting.load_on })
     }
 
-    fn process(&self, set: &Set<'_>, number: usize, role: &str) -> Result<Process> {
-        let Set { stage, casting, folder, clock, environment: more } = *set;
-        let switches = folder.join(format!("{}-{number}", self.name));
-        fs::create_dir_all(&switches)?;
+    fn process(&self, set: &Set<'_>, number: usize, role: &str) -> Result<TestedProcess> {
+        let Set { stage, casting, folder, clock, environment } = *set;
+        let fail_points = folder.join(format!("{}-{number}", self.name));
+        fs::create_dir_all(&fail_points)?;
         if let Some(without) = stage.without {
-            fs::write(switches.join(without.file()), "")?;
+            fs::write(fail_points.join(without.file()), "")?;
         }
         if let Some(offset) = clock {
-            fs::write(switches.join("clock"), offset.to_string())?;
+            fs::write(fail_points.join("clock"), offset.to_string())?;
         }
-        let (program, mut arguments) = stage.programs.of(&self.spec.program)?;
-        arguments.extend(["--shards", &SHARDS.to_string(), "--role", role].map(str::to_owned));
-        let sets = self.spec.settings.iter().map(String::as_str).chain(SETTINGS);
-        arguments.extend(sets.flat_map(|set| ["--set".to_owned(), set.to_owned()]));
-        let mut environment = stage.site.environment(&self.namespace);
-        environment.extend(more.iter().cloned());
-        let log = stage.terms.logs.join(format!("{}-{}-{number}", casting.id, self.name));
-        Process::start(&program, arguments, environment, switches, log)
+        let command = self.prepared.lead(stage.programs.command(&self.spec.program)?);
+        let command = SETTINGS.iter().fold(command, |command, setting| command.setting(*setting));
+        let command = command.arguments(["--role", role]).environment(environment.iter().cloned());
+        let log = stage.terms.logs.join(format!("{}-{}-{number}.log", casting.id, self.name));
+        TestedProcess::start(command, fail_points, log)
     }
 }
 

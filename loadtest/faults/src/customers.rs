@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Result;
 use coupon_audit::{Claims, UseTold};
 use coupon_core::Money;
+use coupon_lab::wait::at_once;
 use coupon_loadgen::http::{ask, get_json};
 use coupon_loadgen::load::{GrabOutcome, GrabRecord};
 use coupon_service::api::{ResultAnswer, ResultView};
@@ -16,7 +17,6 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::service::Subject;
-use super::wait::joined;
 
 /// Of so many grants, one is asked for, and of so many of those, one is spent.
 const ASKED_FOR: usize = 4;
@@ -198,27 +198,18 @@ impl Customers {
     pub(super) fn ask_again(&self, subject: &Subject) -> Result<Vec<String>> {
         let uses = said_last(self.told(|told| told.uses.clone()));
         let target = subject.one()?;
-        std::thread::scope(|scope| {
-            let share = uses.len().div_ceil(CUSTOMERS).max(1);
-            let customers: Vec<_> = uses
-                .chunks(share)
-                .map(|some| {
-                    let target = &target;
-                    scope.spawn(move || {
-                        some.iter().for_each(|&Asker { result, used, .. }| {
-                            let path = format!("/api/result/{result}");
-                            let broken = match get_json::<ResultAnswer>(target, &path) {
-                                Ok(answer) if agrees(&answer.result, used) => return,
-                                Ok(answer) => format!("{used:?} is stored as {:?}", answer.result),
-                                Err(error) => format!("a result that was acknowledged: {error:#}"),
-                            };
-                            self.told(|told| told.broken(broken));
-                        });
-                    })
-                })
-                .collect();
-            customers.into_iter().for_each(joined);
-        });
+        at_once(uses.chunks(uses.len().div_ceil(CUSTOMERS).max(1)), |some| {
+            some.iter().for_each(|&Asker { result, used, .. }| {
+                let path = format!("/api/result/{result}");
+                let broken = match get_json::<ResultAnswer>(&target, &path) {
+                    Ok(answer) if agrees(&answer.result, used) => return,
+                    Ok(answer) => format!("{used:?} is stored as {:?}", answer.result),
+                    Err(error) => format!("a result that was acknowledged: {error:#}"),
+                };
+                self.told(|told| told.broken(broken));
+            });
+            Ok(())
+        })?;
         Ok(self.told(|told| {
             let more = told.breaks.saturating_sub(told.broken.len());
             let rest = (more > 0).then(|| format!("and {more} more of what customers were told"));

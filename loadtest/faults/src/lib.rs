@@ -12,6 +12,7 @@ mod inject;
 mod list;
 mod observe;
 mod pressure;
+mod process;
 mod proof;
 mod proxy;
 pub mod report;
@@ -20,7 +21,6 @@ mod row;
 mod scene;
 mod service;
 mod stage;
-mod wait;
 mod without;
 
 use std::time::Instant;

@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use coupon_loadgen::http::{Target, get_json};
+use coupon_loadgen::http::get_json;
 use coupon_loadgen::load::{Arrivals, GrabRecord, LoadSpec, Watch};
 use coupon_loadgen::workload::{Action, Endpoint, Requests, Rooms, Scenario, Workload};
 use coupon_service::api::AdminStats;
@@ -65,7 +65,7 @@ impl Pressure {
     pub(super) fn look_at_batches(&self, subject: &Subject) {
         let asked = subject.processes.iter().filter(|process| process.is_running() && !process.is_paused());
         let stats = asked.filter_map(|process| {
-            let target = Target::new(subject.name, process.address);
+            let target = process.target(subject.name);
             get_json::<AdminStats>(&target, "/admin/stats").ok()
         });
         let (mut batches, mut grabs) = (0.0, 0.0);

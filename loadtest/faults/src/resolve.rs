@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use coupon_audit::{Claim, Claims};
 use coupon_lab::acks;
+use coupon_lab::wait::at_once;
 use coupon_loadgen::http::{Target, post_json};
 use coupon_loadgen::load::{GrabOutcome, GrabRecord};
 use coupon_service::api::GrabResponse;
@@ -13,7 +14,6 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::service::Subject;
-use super::wait::joined;
 use super::without::Who;
 
 const PAUSE: Duration = Duration::from_millis(100);
@@ -74,14 +74,8 @@ pub(super) fn resolve(
     }
     let target = subject.one()?;
     let end = Instant::now() + patience;
-    let answers = std::thread::scope(|scope| {
-        let share = unclear.len().div_ceil(CLIENTS);
-        let clients = unclear.chunks(share).map(|some| {
-            let target = &target;
-            scope.spawn(move || some.iter().map(|&pair| ask(target, pair, end)).collect::<Result<Vec<_>>>())
-        });
-        let clients: Vec<_> = clients.collect();
-        clients.into_iter().map(joined).collect::<Result<Vec<_>>>()
+    let answers = at_once(unclear.chunks(unclear.len().div_ceil(CLIENTS)), |some| {
+        some.iter().map(|&pair| ask(&target, pair, end)).collect::<Result<Vec<_>>>()
     })?;
     for (&(user, coupon), answer) in unclear.iter().zip(answers.into_iter().flatten()) {
         let claim = match answer {

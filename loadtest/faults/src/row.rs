@@ -4,10 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use coupon_audit::{AuditReport, Claims, Kind, Scope, Start};
-use coupon_lab::reads;
-use coupon_loadgen::http::post_json;
+use coupon_lab::settle::{self, Patience};
+use coupon_lab::wait::at_once;
 use coupon_loadgen::load::Outcome;
-use coupon_service::api::Drained;
 
 use super::inject;
 use super::list::Fault;
@@ -19,7 +18,6 @@ use super::resolve::resolve;
 use super::scene::{Played, Scene};
 use super::service::Subject;
 use super::stage::Stage;
-use super::wait::{joined, until};
 use super::without::Who;
 
 /// How long a service may take to settle once the fault is lifted.
@@ -65,18 +63,10 @@ fn play_on(scene: &Scene<'_>, fault: &Fault, row: &mut Row) -> Result<Vec<String
         scene.subjects.iter().map(|subject| subject.data.remember()).collect::<Result<_>>()?;
     let Played { outcomes, began, proof } = scene.under_load(&fault.casting, || (fault.inject)(scene))?;
     row.proof = Some(proof);
-    let audits = std::thread::scope(|scope| {
-        let subjects = scene.subjects.iter().zip(&scene.pressures).zip(&outcomes).zip(&starts);
-        let audits: Vec<_> = subjects
-            .map(|(((subject, pressure), outcome), start)| {
-                scope.spawn(move || {
-                    settle_and_audit(scene, (subject, pressure), outcome, began, start).context(subject.name)
-                })
-            })
-            .collect();
-        audits.into_iter().map(joined).collect::<Vec<_>>().into_iter().collect::<Result<Vec<Observed>>>()
+    let services = scene.subjects.iter().zip(&scene.pressures).zip(&outcomes).zip(&starts);
+    row.observed = at_once(services, |(((subject, pressure), outcome), start)| {
+        settle_and_audit(scene, (subject, pressure), outcome, began, start).context(subject.name)
     })?;
-    row.observed = audits;
     (fault.afterwards)(scene)?;
     Ok(broken(scene, fault, &row.observed))
 }
@@ -119,34 +109,15 @@ fn settle_and_audit(
 }
 
 fn audit(subject: &Subject, claims: &Claims, start: &Start) -> Result<AuditReport> {
-    let reads = reads(&subject.data, &subject.one()?, Some(claims))?;
-    subject.data.audit(&Scope {
-        claims: Some(claims),
-        since: Some(start.newest()),
-        start: Some(start),
-        reads: Some(&reads),
-        drained: true,
-    })
+    let scope =
+        Scope { claims: Some(claims), since: Some(start.newest()), start: Some(start), ..Scope::default() };
+    settle::audit(&subject.data, &subject.one()?, &scope)
 }
 
 /// Waits until everything granted is stored, and main knows of it.
 fn settle(scene: &Scene<'_>, subject: &Subject) -> Result<()> {
-    let patience = if scene.stage.without.is_some() { SETTLE_WITHOUT } else { SETTLE };
-    drain(subject, patience)?;
-    subject.data.settle()?;
-    // What was pending until now has been stored since, and main may not have been told.
-    drain(subject, patience)
-}
-
-/// Waits until everything handed over is stored, and main knows of it.
-fn drain(subject: &Subject, patience: Duration) -> Result<()> {
-    let said = std::cell::RefCell::new(String::new());
-    let drained = until("everything is stored", patience, || {
-        let asked = post_json::<Drained>(&subject.one()?, "/admin/drain", &serde_json::json!({}));
-        asked.as_ref().err().inspect(|error| *said.borrow_mut() = format!("{error:#}"));
-        Ok(asked.is_ok())
-    });
-    drained.with_context(|| format!("it does not settle: {}", said.into_inner()))
+    let limit = if scene.stage.without.is_some() { SETTLE_WITHOUT } else { SETTLE };
+    settle::settle(&subject.data, &|| subject.one(), Patience::AtMost(limit)).context("it does not settle")
 }
 
 /// Everything that is not as promised.

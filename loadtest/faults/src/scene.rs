@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use coupon_core::{FailReason, ShardId, Timestamp};
+use coupon_lab::wait::{at_once, joined};
 use coupon_loadgen::http::{Target, post_json};
 use coupon_loadgen::load::{GrabOutcome, GrabRecord, Outcome, Refusal, Unknown, run_load};
 use coupon_service::api::GrabResponse;
@@ -20,11 +21,11 @@ use serde_json::json;
 use super::cast::{Cast, Set};
 use super::casting::{Between, Casting};
 use super::pressure::Pressure;
+use super::process::TestedProcess;
 use super::proof::Proof;
 use super::proxy::Proxy;
-use super::service::{Process, Subject};
+use super::service::Subject;
 use super::stage::Stage;
-use super::wait::joined;
 
 /// The clocks of the services show so long before midnight when they start.
 const TO_MIDNIGHT: Duration = Duration::from_secs(12);
@@ -83,22 +84,9 @@ impl<'a> Scene<'a> {
         let clock = casting.at_midnight.then(until_midnight).transpose()?;
         let proxies = casting.between.proxies(stage)?;
         let environment = casting.between.environment(stage, &proxies)?;
-        let subjects: Vec<Subject> = std::thread::scope(|scope| {
-            let starts: Vec<_> = casts
-                .into_iter()
-                .map(|cast| {
-                    let set = Set {
-                        stage,
-                        casting,
-                        folder,
-                        clock: clock.map(|(offset, _)| offset),
-                        environment: &environment,
-                    };
-                    scope.spawn(move || cast.start(&set))
-                })
-                .collect();
-            starts.into_iter().map(joined).collect::<Vec<_>>().into_iter().collect::<Result<_>>()
-        })?;
+        let set =
+            Set { stage, casting, folder, clock: clock.map(|(offset, _)| offset), environment: &environment };
+        let subjects: Vec<Subject> = at_once(casts, |cast| cast.start(&set))?;
         let mut scene = Self {
             stage,
             pressures: subjects.iter().map(|_| Pressure::default()).collect(),
@@ -116,7 +104,7 @@ impl<'a> Scene<'a> {
         if casting.between == Between::Clients {
             for subject in &mut scene.subjects {
                 for process in &mut subject.processes {
-                    let proxy = Proxy::start(process.address)?;
+                    let proxy = Proxy::start(process.address())?;
                     process.front = Some(proxy.address);
                     scene.proxies.push(proxy);
                 }
@@ -143,7 +131,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Every process of every service.
-    pub(super) fn processes(&self) -> impl Iterator<Item = &Process> {
+    pub(super) fn processes(&self) -> impl Iterator<Item = &TestedProcess> {
         self.subjects.iter().flat_map(|subject| &subject.processes)
     }
 
@@ -265,10 +253,7 @@ impl<'a> Scene<'a> {
                 process.resume()?;
             }
         }
-        std::thread::scope(|scope| {
-            let stops: Vec<_> = self.processes().map(|process| scope.spawn(|| process.stop())).collect();
-            stops.into_iter().map(joined).collect::<Vec<_>>().into_iter().collect::<Result<()>>()
-        })?;
+        at_once(self.processes(), |process| process.stop())?;
         self.subjects
             .iter()
             .try_for_each(|subject| self.stage.site.wipe(&subject.namespace, &*subject.strategy))

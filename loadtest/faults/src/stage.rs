@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use coupon_lab::{Site, program};
+use coupon_lab::{ServiceCommand, Site, program};
 use coupon_store::servers::mysql::Database;
 use coupon_store::servers::names::Namespace;
 use coupon_strategies::REGISTER;
@@ -51,11 +51,11 @@ impl Programs {
         self.fail_points.as_ref().map(drop).map_err(Clone::clone)
     }
 
-    /// The program of a service, and the arguments that come before the service's own.
-    pub(super) fn of(&self, service: &str) -> Result<(PathBuf, Vec<String>)> {
+    /// The command line of a service, still without arguments of the service's own.
+    pub(super) fn command(&self, service: &str) -> Result<ServiceCommand> {
         match &self.fail_points {
-            Ok(any) => Ok((any.clone(), vec![service.to_owned()])),
-            Err(_) => Ok((program(service)?, Vec::new())),
+            Ok(any) => Ok(ServiceCommand::new(any.clone()).arguments([service])),
+            Err(_) => Ok(ServiceCommand::new(program(service)?)),
         }
     }
 }

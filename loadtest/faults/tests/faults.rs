@@ -2,21 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::path::Path;
 use std::process::{Command, Output};
 
-use coupon_strategies::REGISTER;
+use coupon_lab::built;
 
 /// The services that are broken are built beside the load tester, as for every other test that starts one. They have no
 /// fail points: these rows need none.
 fn faults(arguments: &[&str]) -> Output {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet"])
-        .args(REGISTER.programs().flat_map(|name| ["--package", name]))
-        .current_dir(workspace)
-        .status();
-    assert!(built.unwrap().success(), "the services do not build");
+    built("hash-svc").unwrap();
     Command::new(env!("CARGO_BIN_EXE_loadtest-faults")).args(arguments).output().unwrap()
 }
 

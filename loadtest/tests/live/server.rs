@@ -4,10 +4,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use coupon_strategies::REGISTER;
+use coupon_lab::built;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 /// Longer than anything takes on a busy machine: what is waited for so long will not come.
@@ -24,7 +23,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
-        build_the_services();
+        built("hash-svc").unwrap();
         let temporary = tempfile::tempdir().unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_loadtest"))
             .args(["serve", "--port", "0"])
@@ -127,17 +126,4 @@ pub(crate) fn runs(pid: Pid) -> bool {
 
 pub(crate) fn is_empty(folder: &Path) -> bool {
     std::fs::read_dir(folder).unwrap().next().is_none()
-}
-
-/// `cargo test` of one package builds the programs of that one alone.
-fn build_the_services() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let build = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--bins"])
-            .args(REGISTER.programs().flat_map(|name| ["--package", name]))
-            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-            .status();
-        assert!(build.unwrap().success());
-    });
 }

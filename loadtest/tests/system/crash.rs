@@ -2,38 +2,31 @@
 
 use std::time::Duration;
 
-use coupon_lab::Service;
 use coupon_loadgen::http::post_json;
 use coupon_loadgen::load::GrabOutcome;
 use coupon_service::api::{GrabRequest, GrabResponse};
 use coupon_strategies::REGISTER;
-use rustix::process::{Pid, Signal, kill_process};
 
-use crate::common::Site;
-
-fn kill(service: &Service, signal: Signal) {
-    let pid = Pid::from_raw(i32::try_from(service.pid()).unwrap()).unwrap();
-    kill_process(pid, signal).unwrap();
-}
+use crate::common::SeededFolder;
 
 /// Three times: load, kill -9 in its midst, start again on what is left.
 fn killed_under_load(strategy: &str) {
-    let mut site = Site::seeded(strategy);
+    let mut folder = SeededFolder::of(strategy);
+    let (service, target) = folder.start();
     let mut granted = 0;
     for round in 0..3_u64 {
-        let (service, target) = site.start();
         let outcome = std::thread::scope(|scope| {
             scope.spawn(|| {
                 std::thread::sleep(Duration::from_millis(400 + 150 * round));
-                kill(&service, Signal::KILL);
+                service.kill().unwrap();
             });
-            site.load(&target, Duration::from_secs(1), round)
+            folder.load(&target, Duration::from_secs(1), round)
         });
         granted += outcome.counts.granted;
+        service.start_again().unwrap();
     }
     assert!(granted > 0, "nothing was acknowledged before any of the kills");
-    let (service, target) = site.start();
-    let report = site.audited(&target);
+    let report = folder.audited(&target);
     assert_eq!(report.violations(), 0, "{:#?}", report.findings);
     assert!(report.acknowledged.is_some_and(|grabs| grabs > 0), "nothing was acknowledged at all");
     service.stop().unwrap();
@@ -50,31 +43,29 @@ fn no_strategy_loses_anything_acknowledged_when_killed() {
 
 #[test]
 fn a_service_that_is_told_to_stop_answers_what_it_stores() {
-    let mut site = Site::seeded("hash");
-    let (service, target) = site.start();
+    let mut folder = SeededFolder::of("hash");
+    let (service, target) = folder.start();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             std::thread::sleep(Duration::from_millis(400));
-            kill(&service, Signal::TERM);
+            service.stop().unwrap();
         });
-        site.load(&target, Duration::from_secs(1), 1);
+        folder.load(&target, Duration::from_secs(1), 1);
     });
-    service.stop().unwrap();
-    let (_service, target) = site.start();
-    let report = site.audited(&target);
+    service.start_again().unwrap();
+    let report = folder.audited(&target);
     assert_eq!(report.violations(), 0, "{:#?}", report.findings);
     assert_eq!(report.unknown_stored, 0, "a grab was stored, but its user never heard of it");
 }
 
 #[test]
 fn a_user_who_asks_again_after_a_restart_is_told_of_the_same_result() {
-    let mut site = Site::seeded("range-time");
-    let (service, target) = site.start();
-    let outcome = site.load(&target, Duration::from_millis(300), 1);
-    kill(&service, Signal::KILL);
-    drop(service);
+    let mut folder = SeededFolder::of("range-time");
+    let (service, target) = folder.start();
+    let outcome = folder.load(&target, Duration::from_millis(300), 1);
+    service.kill().unwrap();
+    service.start_again().unwrap();
 
-    let (_service, target) = site.start();
     let granted = outcome.grabs.iter().find_map(|grab| match grab.outcome {
         GrabOutcome::Granted { result_id } => Some((grab.user_id, grab.coupon_id, result_id)),
         _ => None,

@@ -5,16 +5,16 @@ use std::time::Duration;
 use coupon_loadgen::http::get_json;
 use coupon_service::api::{GlobalStatistics, ShardsStatus};
 
-use crate::common::Site;
+use crate::common::SeededFolder;
 
 #[test]
 fn grabs_of_a_full_shard_are_refused_and_none_acknowledged_is_lost() {
-    let mut site = Site::seeded("range-room").with("embedded.max_file_mb=1");
-    let (service, target) = site.start();
+    let mut folder = SeededFolder::of("range-room").with("embedded.max_file_mb=1");
+    let (service, target) = folder.start();
     // Load until the shard says that it takes no more; a slow machine takes longer to get there.
     let (mut granted, mut unknown, mut down) = (0, 0, false);
     for seed in 0..60 {
-        let outcome = site.load(&target, Duration::from_secs(1), seed);
+        let outcome = folder.load(&target, Duration::from_secs(1), seed);
         (granted, unknown) = (granted + outcome.counts.granted, unknown + outcome.counts.unknown);
         let status: ShardsStatus = get_json(&target, "/admin/shards/status").unwrap();
         down = status.shards.iter().any(|shard| !shard.up);
@@ -24,7 +24,7 @@ fn grabs_of_a_full_shard_are_refused_and_none_acknowledged_is_lost() {
     }
     assert!(down, "the file never filled");
     // It may have filled with the last grab of all.
-    unknown += site.load(&target, Duration::from_secs(1), 60).counts.unknown;
+    unknown += folder.load(&target, Duration::from_secs(1), 60).counts.unknown;
     assert!(granted > 0, "nothing fitted at all");
     assert!(unknown > 0, "a full shard went on acknowledging");
     let totals: GlobalStatistics = get_json(&target, "/api/statistics/global").unwrap();
@@ -32,8 +32,8 @@ fn grabs_of_a_full_shard_are_refused_and_none_acknowledged_is_lost() {
     service.stop().unwrap();
 
     // With room again, the same folder is whole.
-    let mut site = site.with("embedded.max_file_mb=0");
-    let (_service, target) = site.start();
-    let report = site.audited(&target);
+    let folder = folder.with("embedded.max_file_mb=0");
+    let (_service, target) = folder.start();
+    let report = folder.audited(&target);
     assert_eq!(report.violations(), 0, "{:#?}", report.findings);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::common::Site;
+use crate::common::SeededFolder;
 
 fn loadtest(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_loadtest")).args(arguments).output().unwrap()
@@ -13,10 +13,10 @@ fn loadtest(arguments: &[&str]) -> Output {
 
 #[test]
 fn an_audit_on_another_day_sees_what_became_of_rows_from_before_the_run() {
-    let mut site = Site::seeded("hash");
-    let (service, target) = site.start();
-    site.load(&target, Duration::from_millis(300), 1);
-    let (folder, data) = (tempfile::tempdir().unwrap(), site.data());
+    let mut seeded = SeededFolder::of("hash");
+    let (service, target) = seeded.start();
+    seeded.load(&target, Duration::from_millis(300), 1);
+    let (folder, data) = (tempfile::tempdir().unwrap(), seeded.data());
     let acks = folder.path().join("acks.csv").to_str().unwrap().to_owned();
     let url = target.url("");
     let run = loadtest(&["run", "--target", &url, "--closed", "4", "--duration", "500ms", "--acks", &acks]);

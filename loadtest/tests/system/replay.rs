@@ -3,17 +3,16 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use coupon_lab::built;
 use loadtest::replay::{Reading, read};
 
-use crate::common::program;
 use crate::receipts::{Size, csv};
 
 const MAP: &str = "user=User_id,room=Merchant_id,coupon=Coupon_id,time=Date_received";
 const SMALL: Size = Size { receipts: 600, users: 400, merchants: 30, purchases: 40 };
 
 fn loadtest(folder: &Path, arguments: &[&str]) -> Output {
-    // The services must be there before they are looked for.
-    let _ = program("hash-svc");
+    built("hash-svc").unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
         .args(arguments)
         .args(["receipts.csv", "--map", MAP, "--out", "report"])

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
-use coupon_lab::Service;
+use coupon_lab::{Service, ServiceCommand, built};
 use coupon_loadgen::http::{Target, get_json};
 use coupon_report::{self, Report};
 use coupon_service::api::AdminStats;
@@ -13,16 +13,13 @@ use coupon_stack::{Options, Stack};
 use deadpool_redis::redis;
 use mysql_async::prelude::Queryable as _;
 
-use crate::common::program;
-
 const TWO: NonZeroU16 = NonZeroU16::new(2).unwrap();
 /// Servers that run already, for tests that take some as given.
 static STACK: LazyLock<Stack> = LazyLock::new(|| Stack::start(&Options { shards: TWO, dir: None }).unwrap());
 
 /// A short comparison of two strategies.
 fn compare(out: &Path, more: &[&str], environment: &[(&'static str, String)]) -> Report {
-    // Builds the services beside the load tester.
-    program("hash-svc");
+    built("hash-svc").unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
         .args(["compare", "--shards", "2", "--contestants", "hash,range-room"])
         .args(["--rounds", "1", "--seconds", "1.5", "--rate", "200", "--connections", "16"])
@@ -127,8 +124,9 @@ fn query(url: &str, sql: &str) -> Vec<String> {
 fn service(namespace: &str, log: &Path) -> (Service, Target) {
     let mut environment = STACK.addresses().environment();
     environment.push(("COUPON__SERVERS__NAMESPACE", namespace.to_owned()));
-    let arguments = ["--listen", "127.0.0.1:0", "--shards", "2"].map(str::to_owned);
-    let service = Service::start_in(&program("hash-svc"), &arguments, &environment, log.to_owned()).unwrap();
+    let command = ServiceCommand::new(built("hash-svc").unwrap());
+    let command = command.arguments(["--shards", "2"]).environment(environment);
+    let service = command.start(log.to_owned()).unwrap();
     let target = Target::from_url("hash", service.url()).unwrap();
     (service, target)
 }

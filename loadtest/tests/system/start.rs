@@ -4,11 +4,13 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::{Site, program};
+use coupon_lab::built;
+
+use crate::common::SeededFolder;
 
 /// Runs a service that cannot start, and returns what it said about it.
 fn refused(name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> String {
-    let output = Command::new(program(name))
+    let output = Command::new(built(name).unwrap())
         .args(arguments)
         .envs(environment.iter().copied())
         .current_dir(std::env::temp_dir())
@@ -82,9 +84,9 @@ fn a_busy_port_is_named() {
 
 #[test]
 fn a_folder_that_another_process_serves_is_refused_and_left_alone() {
-    let mut site = Site::seeded("hash");
-    let (mut service, _) = site.start();
-    let data = site.data();
+    let folder = SeededFolder::of("hash");
+    let (service, _) = folder.start();
+    let data = folder.data();
     let said = refused("hash-svc", &with_data(&data, &[]), &[]);
     assert!(said.contains(data.to_str().unwrap()) && said.contains("process"), "{said}");
     assert!(service.is_running());
@@ -92,8 +94,8 @@ fn a_folder_that_another_process_serves_is_refused_and_left_alone() {
 
 #[test]
 fn a_folder_of_another_layout_is_refused() {
-    let site = Site::seeded("hash");
-    let data = site.data();
+    let folder = SeededFolder::of("hash");
+    let data = folder.data();
     let said = refused("range-svc", &with_data(&data, &[]), &[]);
     assert!(said.contains("hash of user_id") && said.contains("range of time"), "{said}");
     let said = refused("hash-svc", &with_data(&data, &["--set", "hash.mix=modulo"]), &[]);
@@ -119,9 +121,9 @@ fn a_file_in_place_of_the_folder_is_named() {
 
 #[test]
 fn a_damaged_shard_is_named() {
-    let site = Site::seeded("hash");
-    let shard = site.data().join("shard-2.sqlite");
+    let folder = SeededFolder::of("hash");
+    let shard = folder.data().join("shard-2.sqlite");
     std::fs::write(&shard, "this is no database".repeat(1_000)).unwrap();
-    let said = refused("hash-svc", &with_data(&site.data(), &[]), &[]);
+    let said = refused("hash-svc", &with_data(&folder.data(), &[]), &[]);
     assert!(said.contains("shard-2.sqlite"), "{said}");
 }

@@ -3,12 +3,11 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::program;
+use coupon_lab::built;
 
 #[test]
 fn every_example_runs_without_an_error_and_passes_the_audit() {
-    // The service must be there before it is looked for.
-    let _ = program("hash-svc");
+    built("hash-svc").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let examples = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads")).unwrap();
     for example in examples.map(|entry| entry.unwrap().path()) {

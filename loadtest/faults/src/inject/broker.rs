@@ -8,6 +8,7 @@ use amqprs::channel::{
     QueuePurgeArguments,
 };
 use anyhow::{Context, Result, ensure};
+use coupon_lab::wait::{blocking, until};
 use coupon_stack::Server;
 use coupon_store::servers::broker::Broker;
 use serde_json::Value;
@@ -17,7 +18,6 @@ use super::{frozen, killed, meanwhile};
 use crate::proof::Proof;
 use crate::scene::Scene;
 use crate::service::Subject;
-use crate::wait::{blocking, until};
 
 /// How long RabbitMQ stays away, beside the seconds that it takes to start.
 const AWAY: Duration = Duration::from_secs(1);

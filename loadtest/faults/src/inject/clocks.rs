@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use coupon_loadgen::http::{Target, ask};
+use coupon_lab::wait::until;
+use coupon_loadgen::http::ask;
 use serde_json::json;
 
 use super::services::firsts;
+use crate::process::TestedProcess;
 use crate::proof::Proof;
 use crate::scene::Scene;
-use crate::service::{Process, Subject};
-use crate::wait::until;
+use crate::service::Subject;
 
 /// The file that makes a process's clock wrong for as long as it is there.
 const SWITCH: &str = "clock-wrong";
@@ -38,11 +39,11 @@ pub(crate) fn behind(scene: &Scene<'_>) -> Result<Proof> {
 
 fn wrong(scene: &Scene<'_>, by_ms: i64, side: &str) -> Result<Proof> {
     scene.begins();
-    firsts(scene).try_for_each(|process| process.tell(SWITCH, &by_ms.to_string()))?;
+    firsts(scene).try_for_each(|process| process.arm(SWITCH, &by_ms.to_string()))?;
     let noticed = scene.subjects.iter().map(|subject| notices(scene, subject)).collect::<Result<Vec<_>>>();
     std::thread::sleep(WRONG);
     for process in firsts(scene) {
-        process.take_back(SWITCH);
+        process.disarm(SWITCH);
     }
     let noticed = noticed?;
     for process in firsts(scene) {
@@ -50,7 +51,7 @@ fn wrong(scene: &Scene<'_>, by_ms: i64, side: &str) -> Result<Proof> {
     }
     scene.lifted();
     for process in scene.processes() {
-        let torn_down = process.said(TORN_DOWN)?;
+        let torn_down = process.logged(TORN_DOWN)?;
         scene.expect(torn_down.is_none(), "a consumer that had nothing to do was torn down");
     }
     let all = noticed.iter().all(|(_, said)| said.contains(side) && by_an_hour(said));
@@ -62,12 +63,12 @@ fn wrong(scene: &Scene<'_>, by_ms: i64, side: &str) -> Result<Proof> {
 /// logged.
 fn notices(scene: &Scene<'_>, subject: &Subject) -> Result<(&'static str, String)> {
     let (wrong, right) = subject.processes.split_first().context("it has no process")?;
-    until("a process says that its clock is wrong", NOTICED, || Ok(wrong.said(SAID)?.is_some()))?;
-    let said = wrong.said(SAID)?.unwrap_or_default();
+    until("a process says that its clock is wrong", NOTICED, || Ok(wrong.logged(SAID)?.is_some()))?;
+    let said = wrong.logged(SAID)?.unwrap_or_default();
     let (ready, answer) = is_ready(wrong)?;
     scene.expect(!ready, format!("{}: with its clock wrong a process is ready: {answer}", subject.name));
     let body = serde_json::to_vec(&json!({ "user_id": 1, "coupon_id": 1 }))?;
-    let target = Target::new(subject.name, wrong.address);
+    let target = wrong.target(subject.name);
     let (status, _) = ask(&target, "POST", "/api/coupon/grab", &body, ANSWER)?;
     scene.expect(
         status == 503,
@@ -90,8 +91,8 @@ fn by_an_hour(text: &str) -> bool {
 }
 
 /// Whether a process takes grabs, and what it says of it.
-fn is_ready(process: &Process) -> Result<(bool, String)> {
-    let (status, body) = ask(&Target::new("service", process.address), "GET", "/readyz", &[], ANSWER)?;
+fn is_ready(process: &TestedProcess) -> Result<(bool, String)> {
+    let (status, body) = ask(&process.target("service"), "GET", "/readyz", &[], ANSWER)?;
     Ok((status == 200, String::from_utf8_lossy(&body).trim().to_owned()))
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use coupon_cli::terminal;
 use coupon_core::Timestamp;
+use coupon_lab::wait::{blocking, until};
 use coupon_stack::{Server, Stack, Status};
 use coupon_store::servers::mysql::Database;
 use coupon_store::servers::rebuild::Rebuilt;
@@ -18,7 +19,6 @@ use super::gate;
 use crate::proof::Proof;
 use crate::scene::Scene;
 use crate::service::Subject;
-use crate::wait::{blocking, until};
 
 /// How long something may take that depends on a restarted server.
 const SLOW: Duration = Duration::from_secs(60);
@@ -225,7 +225,7 @@ pub(crate) fn stale_shard_promoted(scene: &Scene<'_>) -> Result<Proof> {
 
 /// Says whether a process of a service has logged that.
 fn says(subject: &Subject, text: &str) -> Result<bool> {
-    let said = subject.processes.iter().map(|process| process.said(text));
+    let said = subject.processes.iter().map(|process| process.logged(text));
     Ok(said.collect::<Result<Vec<_>>>()?.iter().any(Option::is_some))
 }
 

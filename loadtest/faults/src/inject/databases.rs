@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use coupon_core::{RoomId, RowKey, ShardId, Timestamp, UserId};
+use coupon_lab::wait::{blocking, until};
 use coupon_loadgen::http::get_json;
 use coupon_service::api::GlobalStatistics;
 use coupon_stack::{Server, Stack, Status};
@@ -14,7 +15,6 @@ use super::{Act, away, killed};
 use crate::proof::Proof;
 use crate::scene::Scene;
 use crate::service::Subject;
-use crate::wait::{blocking, until};
 
 /// How long a server stays away.
 const AWAY: Duration = Duration::from_secs(10);

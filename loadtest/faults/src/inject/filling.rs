@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use coupon_loadgen::http::{Target, ask};
+use coupon_lab::wait::until;
+use coupon_loadgen::http::ask;
 use coupon_stack::{Server, Status};
 
 use super::databases::todays_shard;
 use super::services::{dead, one_of_each_dies};
 use super::{gate, regulars, state};
+use crate::process::TestedProcess;
 use crate::proof::Proof;
 use crate::scene::Scene;
-use crate::service::{Process, Subject};
-use crate::wait::until;
+use crate::service::Subject;
 
 /// Where a process comes by that fills a gate: totals and windows are written, and no holder is.
 const POINT: &str = "while-filling";
@@ -28,12 +29,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The process that fills a gate that was lost dies while it does.
 pub(crate) fn killed(scene: &Scene<'_>) -> Result<Proof> {
     scene.begins();
-    scene.processes().try_for_each(|process| process.tell(POINT, "kill"))?;
+    scene.processes().try_for_each(|process| process.arm(POINT, "kill"))?;
     gate::emptied(scene)?;
     one_of_each_dies(scene, POINT)?;
     let gone = dead(scene);
     std::thread::sleep(AWAY);
-    scene.processes().filter(|process| !process.is_running()).try_for_each(Process::start_again)?;
+    scene
+        .processes()
+        .filter(|process| !process.is_running())
+        .try_for_each(|process| process.start_again())?;
     scene.lifted();
     Proof::when(gone == scene.subjects.len(), format!("{gone} processes died while they filled a gate"))
 }
@@ -64,9 +68,9 @@ pub(crate) fn never_opened_half_full(scene: &Scene<'_>) -> Result<()> {
 }
 
 /// How often a process has filled the gate to its end.
-fn fills(service: &str, process: &Process) -> Result<u64> {
+fn fills(service: &str, process: &TestedProcess) -> Result<u64> {
     const METRIC: &str = "coupon_gate_fills_total ";
-    let (_, page) = ask(&Target::new(service, process.address), "GET", "/metrics", &[], PATIENCE)?;
+    let (_, page) = ask(&process.target(service), "GET", "/metrics", &[], PATIENCE)?;
     let page = String::from_utf8(page)?;
     let told = page.lines().find_map(|line| line.strip_prefix(METRIC));
     Ok(told.with_context(|| format!("{service} has no metric {METRIC}"))?.trim().parse()?)
@@ -97,16 +101,16 @@ pub(crate) fn shard_lost(scene: &Scene<'_>) -> Result<Proof> {
 /// processes that were.
 fn in_the_middle(scene: &Scene<'_>, meanwhile: impl FnOnce() -> Result<()>) -> Result<usize> {
     scene.begins();
-    scene.processes().try_for_each(|process| process.tell(POINT, "pause"))?;
+    scene.processes().try_for_each(|process| process.arm(POINT, "pause"))?;
     gate::emptied(scene)?;
     let freezing = scene.subjects.iter().try_for_each(|Subject { processes, .. }| {
         until("a process freezes while it fills a gate", SLOW, || {
-            Ok(processes.iter().any(Process::is_paused))
+            Ok(processes.iter().any(|process| process.is_paused()))
         })
     });
-    let frozen: Vec<&Process> = scene.processes().filter(|process| process.is_paused()).collect();
+    let frozen: Vec<&TestedProcess> = scene.processes().filter(|process| process.is_paused()).collect();
     for process in scene.processes() {
-        process.take_back(POINT);
+        process.disarm(POINT);
     }
     let done = freezing.and_then(|()| meanwhile());
     // Whatever went wrong, nobody waits for a frozen process.

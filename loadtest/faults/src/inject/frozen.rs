@@ -4,17 +4,18 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use coupon_loadgen::http::{Target, ask, get_json};
+use coupon_lab::wait::{at_once, joined, until};
+use coupon_loadgen::http::{ask, get_json};
 use coupon_service::api::StockView;
 use coupon_stack::Server;
 
 use super::services::firsts;
 use super::{broker, databases, gate, regulars};
 use crate::cast::CATALOGUE;
+use crate::process::TestedProcess;
 use crate::proof::Proof;
 use crate::scene::Scene;
-use crate::service::{Process, Subject};
-use crate::wait::{joined, until};
+use crate::service::Subject;
 
 /// How long results wait that nobody stores, before the gate is lost and after.
 const WAITING: Duration = Duration::from_secs(1);
@@ -33,7 +34,7 @@ const AT_A_TIME: usize = 20;
 /// The only process that stores is frozen, so that results wait in their queues, and the gate is lost.
 pub(crate) fn the_consumer(scene: &Scene<'_>) -> Result<Proof> {
     scene.begins();
-    firsts(scene).try_for_each(Process::pause)?;
+    firsts(scene).try_for_each(|process| process.pause())?;
     let frozen = firsts(scene).filter(|process| process.is_paused()).count();
     let done = (|| {
         regulars::grab(scene)?;
@@ -46,7 +47,7 @@ pub(crate) fn the_consumer(scene: &Scene<'_>) -> Result<Proof> {
         anyhow::Ok(waiting)
     })();
     // Whatever went wrong, nobody waits for a frozen process.
-    firsts(scene).try_for_each(Process::resume)?;
+    firsts(scene).try_for_each(|process| process.resume())?;
     scene.lifted();
     let waiting = done?;
     gate::grabs_are_taken(scene)?;
@@ -68,19 +69,19 @@ fn granted(scene: &Scene<'_>) -> usize {
 /// killed with what it had been given. The results are acknowledged, and pending until they are handed over again.
 pub(crate) fn the_consumer_whose_queues_are_deleted(scene: &Scene<'_>) -> Result<Proof> {
     scene.begins();
-    firsts(scene).try_for_each(Process::pause)?;
+    firsts(scene).try_for_each(|process| process.pause())?;
     regulars::grab(scene)?;
     let waiting = granted(scene);
     for subject in &scene.subjects {
         let names = subject.names()?;
         subject.shards().try_for_each(|shard| broker::delete_queue(scene, names.queue(shard)))?;
     }
-    firsts(scene).try_for_each(Process::kill)?;
+    firsts(scene).try_for_each(|process| process.kill())?;
     // From before anything is stored again: what came later is stored before what is handed over again.
     let not_now = std::thread::scope(|scope| {
         let asking: Vec<_> =
             scene.subjects.iter().map(|subject| scope.spawn(|| until_shown(scene, subject))).collect();
-        let started = firsts(scene).try_for_each(Process::start_again);
+        let started = firsts(scene).try_for_each(|process| process.start_again());
         let asked: Vec<Result<u64>> = asking.into_iter().map(joined).collect();
         started.and_then(|()| asked.into_iter().sum::<Result<u64>>())
     })?;
@@ -97,7 +98,7 @@ pub(crate) fn the_consumer_whose_queues_are_deleted(scene: &Scene<'_>) -> Result
 /// Says how often one could not be shown.
 fn until_shown(scene: &Scene<'_>, subject: &Subject) -> Result<u64> {
     let process = subject.processes.last().context("it has no process")?;
-    let target = Target::new(subject.name, process.address);
+    let target = process.target(subject.name);
     let left = RefCell::new(regulars::results(scene, subject.name));
     let (pending, unknown) = (Cell::new(0), Cell::new(0));
     until("acknowledged results are shown", SLOW, || {
@@ -132,7 +133,7 @@ pub(crate) fn while_the_gate_is_lost(scene: &Scene<'_>) -> Result<Proof> {
 pub(crate) fn while_main_forgets_the_epoch(scene: &Scene<'_>) -> Result<Proof> {
     let mut back = 0;
     let proof = frozen_while(scene, || {
-        let awake: Vec<&Process> = scene.processes().filter(|process| !process.is_paused()).collect();
+        let awake: Vec<&TestedProcess> = scene.processes().filter(|process| !process.is_paused()).collect();
         // Both at once, as far as anybody can tell.
         awake.iter().try_for_each(|process| process.pause())?;
         let done = gate::emptied(scene).and_then(|_| {
@@ -157,16 +158,16 @@ fn frozen_while(scene: &Scene<'_>, lose: impl FnOnce() -> Result<()>) -> Result<
     // Nobody else asks the first process: without this its connection to the queue would be made, and lost, on the way.
     for subject in &scene.subjects {
         let Some(process) = subject.processes.first() else { continue };
-        scene.grab(subject.name, &Target::new(subject.name, process.address), WARM, WARM);
+        scene.grab(subject.name, &process.target(subject.name), WARM, WARM);
     }
     scene.begins();
-    firsts(scene).try_for_each(|process| process.tell(POINT, "pause"))?;
+    firsts(scene).try_for_each(|process| process.arm(POINT, "pause"))?;
     let mut frozen = 0;
     std::thread::scope(|scope| {
         // Clients that wait as long as it takes.
         for subject in &scene.subjects {
             let Some(process) = subject.processes.first() else { continue };
-            let target = Target::new(subject.name, process.address);
+            let target = process.target(subject.name);
             for number in FROZEN {
                 let target = target.clone();
                 scope.spawn(move || scene.grab(subject.name, &target, number, number));
@@ -174,7 +175,7 @@ fn frozen_while(scene: &Scene<'_>, lose: impl FnOnce() -> Result<()>) -> Result<
         }
         let done = (|| {
             for process in firsts(scene) {
-                process.has_found(POINT)?;
+                process.reaches(POINT)?;
                 until("a process freezes at its fail point", SLOW, || Ok(process.is_paused()))?;
                 frozen += 1;
             }
@@ -183,7 +184,7 @@ fn frozen_while(scene: &Scene<'_>, lose: impl FnOnce() -> Result<()>) -> Result<
             anyhow::Ok(())
         })();
         // Whatever went wrong, nobody waits for a frozen process.
-        let woken = firsts(scene).try_for_each(Process::resume);
+        let woken = firsts(scene).try_for_each(|process| process.resume());
         done.and(woken)
     })?;
     scene.lifted();
@@ -197,12 +198,8 @@ fn frozen_while(scene: &Scene<'_>, lose: impl FnOnce() -> Result<()>) -> Result<
 
 /// Users beside the load take what is left of the coupons, so that it does not depend on the load how long that takes.
 fn sell_out(scene: &Scene<'_>) -> Result<()> {
-    std::thread::scope(|scope| {
-        let coupons = scene.subjects.iter().flat_map(|subject| FROZEN.map(move |coupon| (subject, coupon)));
-        let selling: Vec<_> =
-            coupons.map(|(subject, coupon)| scope.spawn(move || sell(scene, subject, coupon))).collect();
-        selling.into_iter().map(joined).collect::<Vec<_>>().into_iter().collect()
-    })
+    let coupons = scene.subjects.iter().flat_map(|subject| FROZEN.map(move |coupon| (subject, coupon)));
+    at_once(coupons, |(subject, coupon)| sell(scene, subject, coupon)).map(drop)
 }
 
 fn sell(scene: &Scene<'_>, subject: &Subject, coupon: u64) -> Result<()> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use coupon_lab::wait::until;
 use coupon_loadgen::http::{get_ok, post_json};
 use coupon_stack::{Server, Status};
 use deadpool_redis::redis::{self, Connection};
@@ -15,7 +16,6 @@ use super::databases::todays_shard;
 use super::{frozen, killed, meanwhile, state};
 use crate::proof::Proof;
 use crate::scene::Scene;
-use crate::wait::until;
 
 /// How long Redis stays away.
 const AWAY: Duration = Duration::from_secs(1);

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use coupon_lab::wait::{blocking, until};
 use mysql_async::prelude::Queryable as _;
 
 use crate::proof::Proof;
 use crate::scene::Scene;
 use crate::service::Subject;
-use crate::wait::{blocking, until};
 
 /// How long processes may take to find out: each looks every half minute.
 const NOTICED: Duration = Duration::from_secs(50);

@@ -4,14 +4,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use coupon_core::{ResultId, Timestamp};
+use coupon_lab::wait::{at_once, until};
 use coupon_loadgen::load::{GrabOutcome, GrabRecord};
 
 use super::gate;
 use crate::cast::CATALOGUE;
+use crate::process::TestedProcess;
 use crate::proof::Proof;
 use crate::scene::Scene;
-use crate::service::{Process, Subject};
-use crate::wait::{joined, until};
+use crate::service::Subject;
 
 /// How long a process that was killed stays away.
 const AWAY: Duration = Duration::from_secs(2);
@@ -22,17 +23,17 @@ const TRIES: usize = 40;
 /// How far the clock is set back.
 const BACK: Duration = Duration::from_secs(5);
 
-pub(super) fn firsts<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = &'a Process> {
+pub(super) fn firsts<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = &'a TestedProcess> {
     scene.subjects.iter().filter_map(|subject| subject.processes.first())
 }
 
 /// The first process of each service.
 pub(crate) fn one_killed(scene: &Scene<'_>) -> Result<Proof> {
     scene.begins();
-    firsts(scene).try_for_each(Process::kill)?;
+    firsts(scene).try_for_each(|process| process.kill())?;
     std::thread::sleep(AWAY);
     let gone = dead(scene);
-    firsts(scene).try_for_each(Process::start_again)?;
+    firsts(scene).try_for_each(|process| process.start_again())?;
     scene.lifted();
     Proof::when(gone == scene.subjects.len(), format!("{gone} processes were gone"))
 }
@@ -44,14 +45,14 @@ pub(super) fn dead(scene: &Scene<'_>) -> usize {
 
 /// One process after the other is told to end, and started again, as when a new version is rolled out.
 pub(crate) fn restarted_in_turn(scene: &Scene<'_>) -> Result<Proof> {
-    let before: Vec<_> = scene.processes().map(Process::pid).collect();
+    let before: Vec<_> = scene.processes().map(|process| process.pid()).collect();
     scene.begins();
     for process in scene.processes() {
         process.stop().context("a process that was told to end")?;
         process.start_again()?;
     }
     scene.lifted();
-    let after: Vec<_> = scene.processes().map(Process::pid).collect();
+    let after: Vec<_> = scene.processes().map(|process| process.pid()).collect();
     let replaced = before.iter().zip(&after).filter(|(before, after)| before != after).count();
     Proof::when(
         replaced == after.len(),
@@ -62,14 +63,10 @@ pub(crate) fn restarted_in_turn(scene: &Scene<'_>) -> Result<Proof> {
 /// Every process is told to end at once, and must do so in good order.
 pub(crate) fn all_told_to_end(scene: &Scene<'_>) -> Result<Proof> {
     scene.begins();
-    std::thread::scope(|scope| {
-        let stops: Vec<_> = scene.processes().map(|process| scope.spawn(|| process.stop())).collect();
-        stops.into_iter().map(joined).collect::<Vec<_>>().into_iter().collect::<Result<()>>()
-    })
-    .context("a process that was told to end")?;
+    at_once(scene.processes(), |process| process.stop()).context("a process that was told to end")?;
     let ended = dead(scene);
     std::thread::sleep(AWAY);
-    scene.processes().try_for_each(Process::start_again)?;
+    scene.processes().try_for_each(|process| process.start_again())?;
     scene.lifted();
     Proof::when(ended == scene.processes().count(), format!("{ended} processes ended in good order"))
 }
@@ -77,10 +74,10 @@ pub(crate) fn all_told_to_end(scene: &Scene<'_>) -> Result<Proof> {
 /// Every process of both.
 pub(crate) fn all_killed(scene: &Scene<'_>) -> Result<Proof> {
     scene.begins();
-    scene.processes().try_for_each(Process::kill)?;
+    scene.processes().try_for_each(|process| process.kill())?;
     std::thread::sleep(AWAY);
     let gone = dead(scene);
-    scene.processes().try_for_each(Process::start_again).context("a process that was killed")?;
+    scene.processes().try_for_each(|process| process.start_again()).context("a process that was killed")?;
     scene.lifted();
     Proof::when(gone == scene.processes().count(), format!("{gone} processes were gone"))
 }
@@ -114,15 +111,15 @@ fn dies_at(scene: &Scene<'_>, point: &str) -> Result<Proof> {
 
 fn dies_at_and(scene: &Scene<'_>, point: &str, and: impl FnOnce() -> Result<()>) -> Result<Proof> {
     scene.begins();
-    firsts(scene).try_for_each(|process| process.tell(point, "kill"))?;
+    firsts(scene).try_for_each(|process| process.arm(point, "kill"))?;
     for process in firsts(scene) {
-        process.has_found(point)?;
+        process.reaches(point)?;
         until("a process dies at its fail point", SLOW, || Ok(!process.is_running()))?;
     }
     and()?;
     std::thread::sleep(AWAY);
     let gone = dead(scene);
-    firsts(scene).try_for_each(Process::start_again)?;
+    firsts(scene).try_for_each(|process| process.start_again())?;
     scene.lifted();
     Proof::when(gone == scene.subjects.len(), format!("{gone} processes died where they came by {point}"))
 }
@@ -144,7 +141,7 @@ pub(super) fn one_of_each_dies(scene: &Scene<'_>, point: &str) -> Result<()> {
             Ok(processes.iter().any(|process| !process.is_running()))
         })?;
         for process in processes {
-            process.take_back(point);
+            process.disarm(point);
         }
     }
     Ok(())
@@ -152,12 +149,15 @@ pub(super) fn one_of_each_dies(scene: &Scene<'_>, point: &str) -> Result<()> {
 
 fn dies_where_it_stores(scene: &Scene<'_>, point: &str, and: impl FnOnce() -> Result<()>) -> Result<Proof> {
     scene.begins();
-    scene.processes().try_for_each(|process| process.tell(point, "kill"))?;
+    scene.processes().try_for_each(|process| process.arm(point, "kill"))?;
     one_of_each_dies(scene, point)?;
     let gone = dead(scene);
     and()?;
     std::thread::sleep(AWAY);
-    scene.processes().filter(|process| !process.is_running()).try_for_each(Process::start_again)?;
+    scene
+        .processes()
+        .filter(|process| !process.is_running())
+        .try_for_each(|process| process.start_again())?;
     scene.lifted();
     Proof::when(gone >= scene.subjects.len(), format!("{gone} processes died where they came by {point}"))
 }
@@ -166,7 +166,7 @@ fn dies_where_it_stores(scene: &Scene<'_>, point: &str, and: impl FnOnce() -> Re
 pub(crate) fn clock_set_back(scene: &Scene<'_>) -> Result<Proof> {
     scene.begins();
     let back = format!("-{}", BACK.as_millis());
-    scene.processes().try_for_each(|process| process.tell("clock", &back))?;
+    scene.processes().try_for_each(|process| process.arm("clock", &back))?;
     std::thread::sleep(AWAY);
     let behind = scene.subjects.iter().map(|subject| behind(scene, subject)).collect::<Result<Vec<i64>>>()?;
     std::thread::sleep(BACK);
@@ -226,8 +226,8 @@ pub(crate) fn contradicted(scene: &Scene<'_>) -> Result<Proof> {
     const SWITCH: &str = "contradict";
     scene.begins();
     for process in firsts(scene) {
-        process.tell(SWITCH, "")?;
-        process.has_found(SWITCH)?;
+        process.arm(SWITCH, "")?;
+        process.reaches(SWITCH)?;
         scene.contradict();
     }
     scene.lifted();

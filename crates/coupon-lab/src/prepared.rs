@@ -1,0 +1,65 @@
+//! Data that is seeded for a service, and the command line that leads the service to the data.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+use coupon_audit::Data;
+use coupon_core::ShardingStrategy;
+use coupon_seeding::SeedOptions;
+use coupon_strategies::Spec;
+
+use super::Site;
+use super::process::ServiceCommand;
+
+/// Seeded data of a strategy, on which any number of processes can be started.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The data, for the auditor.
+    pub data: Data,
+    /// The strategy that placed the rows.
+    pub strategy: Arc<dyn ShardingStrategy>,
+    /// The namespace of databases, keys and queues; none in a folder.
+    pub namespace: Option<String>,
+    arguments: Vec<String>,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Prepared {
+    /// Seeds a folder.
+    ///
+    /// # Errors
+    /// When the strategy's settings contradict each other, or the folder cannot be seeded.
+    pub fn in_folder(spec: &Spec, seed: &SeedOptions, folder: PathBuf) -> Result<Self> {
+        let strategy = spec.strategy()?;
+        coupon_seeding::seed(&folder, &*strategy, seed, false, &mut coupon_seeding::Silent)?;
+        let mut arguments = arguments(spec);
+        arguments.extend(["--data".to_owned(), folder.to_string_lossy().into_owned()]);
+        // The environment, which the service shares, may say otherwise.
+        arguments.extend(["--set", "backend=embedded"].map(str::to_owned));
+        Ok(Self { data: Data::Folder(folder), strategy, namespace: None, arguments, environment: Vec::new() })
+    }
+
+    /// Seeds a namespace of servers.
+    ///
+    /// # Errors
+    /// When the strategy's settings contradict each other, or the servers cannot be seeded.
+    pub fn on_servers(spec: &Spec, seed: &SeedOptions, site: &Site, namespace: String) -> Result<Self> {
+        let strategy = spec.strategy()?;
+        site.seed(&namespace, &*strategy, seed)?;
+        let environment = site.environment(&namespace);
+        let (data, arguments) = (site.data(&namespace)?, arguments(spec));
+        Ok(Self { data, strategy, namespace: Some(namespace), arguments, environment })
+    }
+
+    /// Leads a service to the data.
+    #[must_use]
+    pub fn lead(&self, command: ServiceCommand) -> ServiceCommand {
+        command.arguments(self.arguments.iter().cloned()).environment(self.environment.iter().cloned())
+    }
+}
+
+fn arguments(spec: &Spec) -> Vec<String> {
+    let settings = spec.settings.iter().flat_map(|setting| ["--set".to_owned(), setting.clone()]);
+    ["--shards".to_owned(), spec.shards.to_string()].into_iter().chain(settings).collect()
+}

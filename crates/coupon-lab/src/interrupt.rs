@@ -47,8 +47,8 @@ fn left() -> MutexGuard<'static, Left> {
     LEFT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts a child that the end of this process will stop, whatever end that is. None can slip in while an interrupt is being
-/// handled.
+/// Starts a child that the end of this process will stop, whatever end that is. None can slip in while an interrupt is
+/// being handled.
 pub(super) fn spawn(
     program: &Path,
     arguments: &[String],

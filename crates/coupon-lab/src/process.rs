@@ -83,7 +83,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts one on any free port. Its first life is logged to `log`; the number of a later one goes before the extension.
+    /// Starts one on any free port. Its first life is logged to `log`; the number of a later one goes before the
+    /// extension.
     ///
     /// # Errors
     /// When it does not start; the error quotes the end of the log.

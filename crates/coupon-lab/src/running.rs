@@ -133,8 +133,8 @@ impl Running {
         })
     }
 
-    /// Takes a service that runs already. It can be audited when its data folder is on this machine, or when the servers
-    /// are known that it stores on.
+    /// Takes a service that runs already. It can be audited when its data folder is on this machine, or when the
+    /// servers are known that it stores on.
     ///
     /// # Errors
     /// When it does not answer.
@@ -186,8 +186,8 @@ impl Running {
         command.start(folder.path().join("service-beside.log"))
     }
 
-    /// Waits until everything handed over is stored and main knows of it, for as long as rows are stored; returns the time
-    /// that took.
+    /// Waits until everything handed over is stored and main knows of it, for as long as rows are stored; returns the
+    /// time that took.
     ///
     /// # Errors
     /// When it does not drain.
@@ -244,8 +244,8 @@ impl Running {
         self.processes.iter().map(Process::log_tail).collect()
     }
 
-    /// Stops its processes and starts them again on the same data. Returns the time from there until each of them was ready
-    /// (`/readyz`).
+    /// Stops its processes and starts them again on the same data. Returns the time from there until each of them was
+    /// ready (`/readyz`).
     ///
     /// # Errors
     /// When it was not started here, does not stop by itself, or is not ready in time.

@@ -1,4 +1,5 @@
-//! The use that a MySQL server which was not started here makes of its machine: its process, if it is on this machine, and its own counters.
+//! The use that a MySQL server which was not started here makes of its machine: its process, if it is on this machine,
+//! and its own counters.
 
 use std::path::Path;
 use std::process::Command;
@@ -74,8 +75,9 @@ fn by_pid_file(host: &str, paths: &str) -> Result<Pid, String> {
     Pid(pid).checked()
 }
 
-/// A container's host is called by the first digits of its id, and its processes are in a control group that is called by
-/// all of them. Their numbers are seen from outside of it, or by whoever shares the machine's processes (`pid: host`).
+/// A container's host is called by the first digits of its id, and its processes are in a control group that is called
+/// by all of them. Their numbers are seen from outside of it, or by whoever shares the machine's processes (`pid:
+/// host`).
 fn by_control_group(host: &str) -> Result<Pid, String> {
     if host.len() < CONTAINER_ID || !host.chars().all(|digit| digit.is_ascii_hexdigit()) {
         return Err("its host is no container".to_owned());

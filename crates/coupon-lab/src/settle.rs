@@ -1,4 +1,5 @@
-//! The end of a measurement: a service stores everything that it took, and its data is held against what clients were told.
+//! The end of a measurement: a service stores everything that it took, and its data is held against what clients were
+//! told.
 
 use std::time::{Duration, Instant};
 
@@ -21,8 +22,8 @@ pub enum Patience {
     AtMost(Duration),
 }
 
-/// Waits until everything handed over is stored and main knows of it; returns the time that took. `target` names a process
-/// that answers. Without data nothing is known of the rows that are stored.
+/// Waits until everything handed over is stored and main knows of it; returns the time that took. `target` names a
+/// process that answers. Without data nothing is known of the rows that are stored.
 ///
 /// # Errors
 /// When no process answers, or patience ends; then the error is the last answer.

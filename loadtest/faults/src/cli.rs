@@ -13,10 +13,11 @@ use coupon_loadgen::load::LoadSpec;
 use coupon_measure::format::put_into;
 
 use crate::{
-    FAULTS, Options, Play, Report, SWITCHES, Terms, Without, find, find_without, report, run as play,
+    ABLATIONS, Ablation, CASES, CaseVerdict, MatrixOptions, MatrixReport, SelectedCase, find_ablation,
+    find_case, run as run_cases,
 };
 
-/// How a person would play all rows with this build, and leave out all mechanisms.
+/// The commands by which a person would run all rows with this build, and leave out all mechanisms.
 const COMMANDS: [&str; 2] = if cfg!(debug_assertions) {
     [
         "cargo run --package loadtest-faults --features failpoints --",
@@ -36,16 +37,17 @@ const BROKEN: u8 = 2;
 /// The word for every mechanism.
 const ALL: &str = "all";
 
-/// Which mechanisms are left out, each in a row of its own.
+/// The mechanisms that are left out, each in a row of its own.
 #[derive(Debug, Clone, Copy)]
-enum LeftOut {
+enum AblationChoice {
     All,
-    One(&'static Without),
+    One(&'static Ablation),
 }
 
-fn left_out() -> impl TypedValueParser<Value = LeftOut> {
-    let names = SWITCHES.iter().map(Without::name).chain([ALL]);
-    PossibleValuesParser::new(names).map(|name| find_without(&name).map_or(LeftOut::All, LeftOut::One))
+fn left_out() -> impl TypedValueParser<Value = AblationChoice> {
+    let names = ABLATIONS.iter().map(Ablation::name).chain([ALL]);
+    PossibleValuesParser::new(names)
+        .map(|name| find_ablation(&name).map_or(AblationChoice::All, AblationChoice::One))
 }
 
 /// Break servers and services under load, one fault after the other, and audit what is left.
@@ -69,27 +71,27 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// Its command line. Exits with 0 when every row was played and held, 2 when one was broken, 1 when one was not played. With
+/// Its command line. Exits with 0 when every row was run and held, 2 when one was broken, 1 when one was not run. With
 /// --without, 0 means that leaving each of the mechanisms out was found.
 #[derive(Debug, clap::Args)]
 struct Args {
     /// Only these rows, by their numbers; all of them by default
     #[arg(long, value_name = "NUMBER,…", value_delimiter = ',')]
     only: Vec<String>,
-    /// List the rows, and play none
+    /// List the rows, and run none
     #[arg(long)]
     list: bool,
-    /// Leave a mechanism out, and play the row that must then fail; or all of them, one after the other
+    /// Leave a mechanism out, and run the row that must then fail; or all of them, one after the other
     #[arg(long, value_name = "MECHANISM", value_parser = left_out())]
-    without: Option<LeftOut>,
+    without: Option<AblationChoice>,
     /// Requests a second to each service
     #[arg(long, value_name = "PER_SECOND", default_value_t = 1_000.0, allow_negative_numbers = true)]
     rate: f64,
     /// Break the services themselves, even where the one with fail points is built beside them; rows that need fail
-    /// points are then not played
+    /// points are then not run
     #[arg(long)]
     plain: bool,
-    /// What all random choices follow from
+    /// The seed that all random choices follow from
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The folder for faults.json, and for the logs of the services
@@ -102,20 +104,19 @@ struct Args {
 
 fn run(args: &Args) -> Result<ExitCode> {
     if args.list {
-        FAULTS.iter().for_each(|fault| {
-            terminal::say(format!("{:>3}  {}: {}", fault.casting.id, fault.name, fault.promised));
+        CASES.iter().for_each(|case| {
+            terminal::say(format!("{:>3}  {}: {}", case.id, case.name, case.promised));
         });
         return Ok(ExitCode::SUCCESS);
     }
     let options = options(args)?;
     output::folder("--out", &args.out)?;
-    std::fs::create_dir_all(&options.terms.logs)
-        .with_context(|| format!("--out: {}", options.terms.logs.display()))?;
+    std::fs::create_dir_all(&options.logs).with_context(|| format!("--out: {}", options.logs.display()))?;
     stop_services_on_interrupt()?;
-    let report = play(&options);
+    let report = run_cases(&options);
     wait_if_interrupted();
     let report = report?;
-    let table = if args.without.is_some() { report.table_of_switches() } else { report.table() };
+    let table = if args.without.is_some() { report.table_of_ablations() } else { report.table() };
     terminal::say(table.trim_end());
     let path = args.out.join("faults.json");
     std::fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")
@@ -127,7 +128,7 @@ fn run(args: &Args) -> Result<ExitCode> {
     Ok(ending(&report, args.without.is_some()))
 }
 
-fn options(args: &Args) -> Result<Options> {
+fn options(args: &Args) -> Result<MatrixOptions> {
     ensure!(
         LoadSpec::RATES.contains(&args.rate),
         "--rate must be {:?} requests a second, not {}",
@@ -135,51 +136,53 @@ fn options(args: &Args) -> Result<Options> {
         args.rate
     );
     ensure!(
-        args.document.is_none() || !matches!(args.without, Some(LeftOut::One(_))),
+        args.document.is_none() || !matches!(args.without, Some(AblationChoice::One(_))),
         "--document takes the table of all mechanisms: --without {ALL}"
     );
-    let play = |id: &str, without| {
-        let fault =
-            find(id).with_context(|| format!("--only {id}: there is no such row; --list shows them"))?;
-        anyhow::Ok(Play { fault, without })
+    let select = |id: &str, ablation| {
+        let case =
+            find_case(id).with_context(|| format!("--only {id}: there is no such row; --list shows them"))?;
+        anyhow::Ok(SelectedCase { case, ablation })
     };
     let only = args.only.iter();
-    let plays: Vec<Play> = match (args.without, args.only.is_empty()) {
-        (None, true) => FAULTS.iter().map(|fault| Play { fault, without: None }).collect(),
-        (None, false) => only.map(|id| play(id, None)).collect::<Result<_>>()?,
-        (Some(LeftOut::One(without)), true) => vec![play(without.row, Some(without))?],
-        (Some(LeftOut::One(without)), false) => {
-            only.map(|id| play(id, Some(without))).collect::<Result<_>>()?
+    let cases: Vec<SelectedCase> = match (args.without, args.only.is_empty()) {
+        (None, true) => CASES.iter().map(|case| SelectedCase { case, ablation: None }).collect(),
+        (None, false) => only.map(|id| select(id, None)).collect::<Result<_>>()?,
+        (Some(AblationChoice::One(ablation)), true) => vec![select(ablation.case, Some(ablation))?],
+        (Some(AblationChoice::One(ablation)), false) => {
+            only.map(|id| select(id, Some(ablation))).collect::<Result<_>>()?
         }
-        (Some(LeftOut::All), true) => {
-            SWITCHES.iter().map(|without| play(without.row, Some(without))).collect::<Result<_>>()?
+        (Some(AblationChoice::All), true) => {
+            ABLATIONS.iter().map(|ablation| select(ablation.case, Some(ablation))).collect::<Result<_>>()?
         }
-        (Some(LeftOut::All), false) => bail!("--only takes one mechanism beside it, not --without {ALL}"),
+        (Some(AblationChoice::All), false) => {
+            bail!("--only takes one mechanism beside it, not --without {ALL}")
+        }
     };
     let Args { rate, seed, plain, .. } = *args;
-    Ok(Options { plays, plain, terms: Terms { rate, seed, logs: args.out.join("logs") } })
+    Ok(MatrixOptions { cases, rate, seed, logs: args.out.join("logs"), plain })
 }
 
-fn update(document: &Path, report: &Report, without: bool) -> Result<()> {
+fn update(document: &Path, report: &MatrixReport, without: bool) -> Result<()> {
     let name = || format!("--document {}", document.display());
     let text = std::fs::read_to_string(document).with_context(name)?;
-    let [of_rows, of_switches] = COMMANDS;
+    let [of_rows, of_ablations] = COMMANDS;
     let text = if without {
-        put_into(&text, "without", &report.markdown_of_switches(of_switches))
+        put_into(&text, "without", &report.markdown_of_ablations(of_ablations))
     } else {
         put_into(&text, "faults", &report.markdown(of_rows))
     };
     std::fs::write(document, text.with_context(name)?).with_context(name)
 }
 
-fn ending(report: &Report, without: bool) -> ExitCode {
+fn ending(report: &MatrixReport, without: bool) -> ExitCode {
     if without {
         let found = report.found();
         let said = if found { "was found, as it must be" } else { "was NOT found in the manner expected" };
         terminal::say(format!("what was left out {said}"));
         return if found { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    let broken = report.rows.iter().any(|row| matches!(row.verdict, report::Verdict::Broken(_)));
+    let broken = report.rows.iter().any(|row| matches!(row.verdict, CaseVerdict::Broken(_)));
     match (report.held(), broken) {
         (true, _) => ExitCode::SUCCESS,
         (false, true) => ExitCode::from(BROKEN),

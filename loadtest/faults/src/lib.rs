@@ -1,98 +1,108 @@
 //! Proof by breaking things on purpose: load at a set rate, one fault in the middle of it, recovery, audit.
 //!
-//! Each row of `list::FAULTS` gets every service, with its first strategy, side by side on the same private servers, each
-//! with data and processes of its own. `row` plays it: start, load, `inject`, ask again whatever ended without a clear
-//! answer (`resolve`), wait until everything is settled, audit. `report` shows what came of it.
+//! Each case of [`CASES`] gets every service, with its first strategy, side by side on the same private servers, each
+//! with data and processes of its own. `run_case` runs it: `start` the `deployment` that is its `plan`, put it under
+//! `load`, `inject` the fault, ask again for every grab that ended without a clear answer (`ask_again`), wait until
+//! everything is settled, audit. `report` shows the results.
 
-mod cast;
-mod casting;
+mod ablation;
+mod ask_again;
+mod case_result;
+mod cases;
 pub mod cli;
+mod context;
 mod customers;
+mod deployment;
 mod inject;
-mod list;
-mod observe;
-mod pressure;
+mod load;
+mod plan;
 mod process;
 mod proof;
 mod proxy;
+mod record;
 pub mod report;
-mod resolve;
-mod row;
-mod scene;
+mod run_case;
 mod service;
-mod stage;
-mod without;
+mod service_result;
+mod start;
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-pub use casting::Casting;
-pub use customers::Asked;
-pub use list::{FAULTS, Fault, Needs, find};
-pub use observe::Observed;
-pub use pressure::Pressed;
+pub use ablation::{ABLATIONS, Ablation, find_ablation};
+pub use ask_again::AskedAgain;
+pub use case_result::{CaseResult, CaseVerdict};
+pub use cases::{CASES, FaultCase, Needs, find_case};
+pub use customers::CustomerCounts;
+pub use load::LoadAtFault;
+pub use plan::DeploymentPlan;
 pub use proof::Proof;
-pub use report::{Report, Row, Verdict};
-pub use stage::Terms;
-pub use without::{SWITCHES, Without, find_without};
+pub use report::MatrixReport;
+pub use service_result::ServiceResult;
 
 use coupon_cli::terminal;
 use coupon_lab::Site;
 
-use stage::{Programs, SHARDS, Stage};
+use context::{CaseContext, SHARDS, ServicePrograms};
+use run_case::run_case;
 
-/// What to break, and how hard to press meanwhile.
+/// The cases of a run, and the settings that all of them share.
 #[derive(Debug, Clone)]
-pub struct Options {
-    /// The rows to play, in this order.
-    pub plays: Vec<Play>,
-    /// What all rows are played by.
-    pub terms: Terms,
-    /// Break the services that are meant for use, even where those with fail points are built.
+pub struct MatrixOptions {
+    /// The cases to run, in this order.
+    pub cases: Vec<SelectedCase>,
+    /// Requests a second to each service.
+    pub rate: f64,
+    /// The seed that all random choices follow from.
+    pub seed: u64,
+    /// The folder for the logs of services.
+    pub logs: PathBuf,
+    /// The services that are meant for use are broken, even where the one with fail points is built.
     pub plain: bool,
 }
 
-/// A row to play.
+/// A case to run.
 #[derive(Debug, Clone, Copy)]
-pub struct Play {
-    /// What to break.
-    pub fault: &'static Fault,
+pub struct SelectedCase {
+    /// The fault and its promise.
+    pub case: &'static FaultCase,
     /// A mechanism to leave out; its absence must be found.
-    pub without: Option<&'static Without>,
+    pub ablation: Option<&'static Ablation>,
 }
 
-/// Plays every row, one after the other, on servers of this run's own.
+/// Runs every case, one after the other, on servers of this run's own.
 ///
 /// # Errors
-/// When the servers do not start, or the services are not built. A row that cannot be played says so itself.
-pub fn run(options: &Options) -> Result<Report> {
-    let programs = Programs::find(options.plain)?;
-    let mut switched = options.plays.iter().filter_map(|play| play.without);
-    if let (Some(without), Err(why)) = (switched.next(), programs.have_fail_points()) {
-        bail!("--without {without}: {why}");
+/// When the servers do not start, or the services are not built. A case that cannot be run says so itself.
+pub fn run(options: &MatrixOptions) -> Result<MatrixReport> {
+    let programs = ServicePrograms::find(options.plain)?;
+    let mut left_out = options.cases.iter().filter_map(|selected| selected.ablation);
+    if let (Some(ablation), Err(why)) = (left_out.next(), programs.have_fail_points()) {
+        bail!("--without {ablation}: {why}");
     }
     let started = Instant::now();
-    let lacking = |fault: &Fault| match fault.needs {
+    let lacking = |case: &FaultCase| match case.needs {
         Needs::Servers => Ok(()),
         Needs::FailPoints => programs.have_fail_points(),
     };
-    // Rows that cannot be played need no servers to say so.
-    let playable = options.plays.iter().any(|play| lacking(play.fault).is_ok());
-    let site = playable.then(|| Site::private(SHARDS)).transpose()?;
-    let mut rows = Vec::new();
-    for &Play { fault, without } in &options.plays {
-        terminal::progress(format!("{} {} …", fault.casting.id, fault.name));
-        let row = match (lacking(fault), &site) {
+    // Cases that cannot be run need no servers to say so.
+    let any = options.cases.iter().any(|selected| lacking(selected.case).is_ok());
+    let site = any.then(|| Site::private(SHARDS)).transpose()?;
+    let mut results = Vec::new();
+    for &SelectedCase { case, ablation } in &options.cases {
+        terminal::progress(format!("{} {} …", case.id, case.name));
+        let result = match (lacking(case), &site) {
             (Ok(()), Some(site)) => {
-                row::play(&Stage { site, programs: &programs, terms: &options.terms, without }, fault)
+                run_case(&CaseContext { site, programs: &programs, options, ablation }, case)
             }
-            (Err(why), _) => Row::not_run(fault, without, why),
-            (Ok(()), None) => Row::not_run(fault, without, "there are no servers".to_owned()),
+            (Err(why), _) => CaseResult::not_run(case, ablation, why),
+            (Ok(()), None) => CaseResult::not_run(case, ablation, "there are no servers".to_owned()),
         };
         terminal::clear_progress();
-        terminal::note(report::line(&row));
-        rows.push(row);
+        terminal::note(report::line(&result));
+        results.push(result);
     }
-    Ok(Report::new(&options.terms, rows, started.elapsed()))
+    Ok(MatrixReport::new(options, results, started.elapsed()))
 }

@@ -13,7 +13,8 @@ use coupon_lab::{Process, ServiceCommand};
 /// The time that a process may take to come by a fail point.
 const REACHED: Duration = Duration::from_secs(20);
 
-/// A process of a service under test, and the folder of the files that arm its fail points (`coupon_store::failpoints`).
+/// A process of a service under test, and the folder of the files that arm its fail points
+/// (`coupon_store::failpoints`).
 #[derive(Debug)]
 pub(super) struct TestedProcess {
     process: Process,

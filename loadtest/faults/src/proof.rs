@@ -5,13 +5,13 @@ use std::fmt;
 use anyhow::{Result, bail};
 use serde::Serialize;
 
-/// Evidence that a fault took effect: no row is played without any, since every injection ends with one.
+/// Evidence that a fault took effect: no case is run without any, since every injection ends with one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Proof(String);
 
 impl Proof {
-    /// What was seen of the fault, if that shows that it took effect; otherwise the row was not played.
+    /// An observation of the fault, if it shows that the fault took effect; otherwise the case was not run.
     pub(super) fn when(took_effect: bool, seen: impl Into<String>) -> Result<Self> {
         let seen = seen.into();
         if took_effect {

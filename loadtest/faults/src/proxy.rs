@@ -11,9 +11,9 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What it does to what passes.
+/// The treatment of bytes that pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(super) enum ProxyMode {
     /// Nothing.
     Pass,
     /// Half of the next answer on each connection goes through, then the connection is cut.
@@ -21,21 +21,21 @@ pub(super) enum Mode {
     /// Nothing comes through in either direction, and no connection ends: as if packets were lost. What was swallowed
     /// comes through later, as TCP sends it again.
     Swallow,
-    /// The same for answers alone: what is asked arrives.
+    /// As [`Self::Swallow`], for answers alone: requests arrive.
     SwallowAnswers,
     /// It ends, and so does every connection.
     End,
 }
 
-impl Mode {
+impl ProxyMode {
     const fn holds_back(self, answers: bool) -> bool {
         matches!(self, Self::Swallow) || (answers && matches!(self, Self::SwallowAnswers))
     }
 }
 
-/// What a proxy did to what passed.
+/// Counts of the harm that a proxy did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Harm {
+pub(super) struct ProxyCounts {
     /// Answers of which half went through.
     pub(super) cut: u64,
     /// Packets that were held back.
@@ -43,68 +43,73 @@ pub(super) struct Harm {
 }
 
 #[derive(Debug, Default)]
-struct Count {
+struct AtomicCounts {
     cut: AtomicU64,
     held: AtomicU64,
 }
 
 /// A proxy in front of one address, on a thread of its own. It ends when it is dropped.
 #[derive(Debug)]
-pub(super) struct Proxy {
-    /// Where it listens.
+pub(super) struct FaultProxy {
+    /// The address at which it listens.
     pub(super) address: SocketAddr,
-    mode: watch::Sender<Mode>,
-    count: Arc<Count>,
+    mode: watch::Sender<ProxyMode>,
+    count: Arc<AtomicCounts>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Proxy {
+impl FaultProxy {
     /// Starts one.
     pub(super) fn start(to: SocketAddr) -> Result<Self> {
-        let (mode, watched) = watch::channel(Mode::Pass);
-        let (tell, told) = mpsc::channel();
-        let count = Arc::new(Count::default());
+        let (mode, watched) = watch::channel(ProxyMode::Pass);
+        let (started, start) = mpsc::channel();
+        let count = Arc::new(AtomicCounts::default());
         let counted = Arc::clone(&count);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name("proxy".to_owned()).spawn(move || {
             runtime.block_on(async {
                 match TcpListener::bind(("127.0.0.1", 0)).await {
                     Ok(listener) => {
-                        let _ = tell.send(listener.local_addr());
+                        let _ = started.send(listener.local_addr());
                         accept(listener, to, watched, counted).await;
                     }
-                    Err(error) => drop(tell.send(Err(error))),
+                    Err(error) => drop(started.send(Err(error))),
                 }
             });
         })?;
-        let address = told.recv().context("the proxy did not start")??;
+        let address = start.recv().context("the proxy did not start")??;
         Ok(Self { address, mode, count, thread: Some(thread) })
     }
 
     /// From now on it does this.
-    pub(super) fn set(&self, mode: Mode) {
+    pub(super) fn set(&self, mode: ProxyMode) {
         self.mode.send_replace(mode);
     }
 
-    /// What it has done so far.
-    pub(super) fn harm(&self) -> Harm {
-        let Count { cut, held } = &*self.count;
-        Harm { cut: cut.load(Ordering::Relaxed), held: held.load(Ordering::Relaxed) }
+    /// The harm that it has done so far.
+    pub(super) fn harm(&self) -> ProxyCounts {
+        let AtomicCounts { cut, held } = &*self.count;
+        ProxyCounts { cut: cut.load(Ordering::Relaxed), held: held.load(Ordering::Relaxed) }
     }
 }
 
-impl Drop for Proxy {
+impl Drop for FaultProxy {
     fn drop(&mut self) {
-        self.set(Mode::End);
+        self.set(ProxyMode::End);
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
-async fn accept(listener: TcpListener, to: SocketAddr, mut mode: watch::Receiver<Mode>, count: Arc<Count>) {
+async fn accept(
+    listener: TcpListener,
+    to: SocketAddr,
+    mut mode: watch::Receiver<ProxyMode>,
+    count: Arc<AtomicCounts>,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = mode.wait_for(|mode| *mode == Mode::End) => return,
+            _ = mode.wait_for(|mode| *mode == ProxyMode::End) => return,
         };
         let Ok((client, _)) = accepted else { continue };
         let (mode, count) = (mode.clone(), Arc::clone(&count));
@@ -117,7 +122,7 @@ async fn accept(listener: TcpListener, to: SocketAddr, mut mode: watch::Receiver
 }
 
 /// Both directions of one connection, until either ends.
-async fn serve(client: TcpStream, server: TcpStream, mode: watch::Receiver<Mode>, count: &Count) {
+async fn serve(client: TcpStream, server: TcpStream, mode: watch::Receiver<ProxyMode>, count: &AtomicCounts) {
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     tokio::select! {
@@ -129,9 +134,9 @@ async fn serve(client: TcpStream, server: TcpStream, mode: watch::Receiver<Mode>
 async fn pass_on(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    mut mode: watch::Receiver<Mode>,
+    mut mode: watch::Receiver<ProxyMode>,
     answers: bool,
-    count: &Count,
+    count: &AtomicCounts,
 ) {
     let mut buffer = vec![0; 16_384];
     loop {
@@ -140,13 +145,13 @@ async fn pass_on(
             count.held.fetch_add(1, Ordering::Relaxed);
         }
         let Ok(now) = mode.wait_for(|mode| !mode.holds_back(answers)).await.map(|mode| *mode) else { return };
-        let cut = now == Mode::Cut && answers;
+        let cut = now == ProxyMode::Cut && answers;
         if cut {
             count.cut.fetch_add(1, Ordering::Relaxed);
         }
         let passes = if cut { size / 2 } else { size };
         let written = to.write_all(buffer.get(..passes).unwrap_or_default()).await;
-        if written.is_err() || cut || now == Mode::End {
+        if written.is_err() || cut || now == ProxyMode::End {
             return;
         }
     }
@@ -178,7 +183,7 @@ mod tests {
         address
     }
 
-    fn connect(proxy: &Proxy) -> TcpStream {
+    fn connect(proxy: &FaultProxy) -> TcpStream {
         let stream = TcpStream::connect(proxy.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
         stream
@@ -186,13 +191,13 @@ mod tests {
 
     #[test]
     fn what_passes_comes_through_and_what_is_cut_comes_half() {
-        let proxy = Proxy::start(echo()).unwrap();
+        let proxy = FaultProxy::start(echo()).unwrap();
         let mut stream = connect(&proxy);
         let mut answer = [0; 6];
         stream.write_all(b"whole!").unwrap();
         stream.read_exact(&mut answer).unwrap();
         assert_eq!(&answer, b"whole!");
-        proxy.set(Mode::Cut);
+        proxy.set(ProxyMode::Cut);
         stream.write_all(b"halved").unwrap();
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).unwrap();
@@ -201,13 +206,13 @@ mod tests {
 
     #[test]
     fn what_is_swallowed_comes_through_later() {
-        let proxy = Proxy::start(echo()).unwrap();
+        let proxy = FaultProxy::start(echo()).unwrap();
         let mut stream = connect(&proxy);
-        proxy.set(Mode::Swallow);
+        proxy.set(ProxyMode::Swallow);
         stream.write_all(b"late").unwrap();
         let mut answer = [0; 4];
         assert!(stream.read(&mut answer).is_err());
-        proxy.set(Mode::Pass);
+        proxy.set(ProxyMode::Pass);
         stream.read_exact(&mut answer).unwrap();
         assert_eq!(&answer, b"late");
     }

@@ -1,4 +1,4 @@
-//! A few rows of `loadtest faults`, played as a person would. All of them: `make faults`.
+//! A few rows of `loadtest faults`, run as a person would. All of them: `make faults`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -26,9 +26,9 @@ fn killed_processes_a_lost_gate_and_cut_answers_break_no_promise() {
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     let report = std::fs::read(out.path().join("faults.json")).unwrap();
     let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
-    let rows_played = report["rows"].as_array().unwrap();
-    assert_eq!(rows_played.len(), rows.split(',').count());
-    for row in rows_played {
+    let rows_run = report["rows"].as_array().unwrap();
+    assert_eq!(rows_run.len(), rows.split(',').count());
+    for row in rows_run {
         assert_eq!(row["verdict"]["verdict"], "held", "{row}");
         let observed = row["observed"].as_array().unwrap();
         assert_eq!(observed.len(), 2, "both services: {row}");
@@ -40,7 +40,7 @@ fn killed_processes_a_lost_gate_and_cut_answers_break_no_promise() {
 }
 
 #[test]
-fn a_row_that_cannot_be_played_is_no_success() {
+fn a_row_that_cannot_be_run_is_no_success() {
     let out = tempfile::tempdir().unwrap();
     let output = faults(&["--only", "3", "--plain", "--out", &out.path().to_string_lossy()]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));

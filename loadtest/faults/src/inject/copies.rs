@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use coupon_cli::terminal;
-use coupon_core::Timestamp;
 use coupon_lab::wait::{blocking, until};
 use coupon_stack::{Server, Stack, Status};
 use coupon_store::servers::mysql::Database;
@@ -15,27 +14,26 @@ use mysql_async::prelude::Queryable as _;
 
 use super::databases::{reads_are_partial, todays_shard};
 use super::disk::{aside, copy};
-use super::gate;
+use super::{RECOVERY, gate};
+use crate::context::now;
+use crate::deployment::Deployment;
 use crate::proof::Proof;
-use crate::scene::Scene;
-use crate::service::Subject;
+use crate::service::TestedService;
 
-/// How long something may take that depends on a restarted server.
-const SLOW: Duration = Duration::from_secs(60);
-/// How long what must not move is looked at.
+/// The time for which it is watched that something does not move.
 const STILL: Duration = Duration::from_secs(3);
-/// So much must happen between a copy and the moment when it is put in place.
+/// The number of entries that must come between a copy and the moment when it is put in place.
 const ENTRIES: i64 = 5;
 
 /// A server's data as it was at one moment. When it is dropped, the server has the data that it had last, whole.
 #[derive(Debug)]
-struct Earlier<'a> {
+struct EarlierCopy<'a> {
     stack: &'a Stack,
     server: Server,
     data: PathBuf,
 }
 
-impl<'a> Earlier<'a> {
+impl<'a> EarlierCopy<'a> {
     /// Copies a server's data, for which it is stopped a moment.
     fn of(stack: &'a Stack, server: Server) -> Result<Self> {
         let earlier = Self { stack, server, data: stack.data_dir(server)?.to_owned() };
@@ -72,7 +70,7 @@ impl<'a> Earlier<'a> {
         self.stack.restart(self.server)
     }
 
-    /// What it has forgotten is forgotten for good.
+    /// Makes what it has forgotten forgotten for good.
     fn leave_in_place(&self) -> Result<()> {
         fs::remove_dir_all(aside(&self.data)).context("what came after the copy cannot be removed")
     }
@@ -88,7 +86,7 @@ impl<'a> Earlier<'a> {
     }
 }
 
-impl Drop for Earlier<'_> {
+impl Drop for EarlierCopy<'_> {
     fn drop(&mut self) {
         if let Err(error) = self.tidy() {
             terminal::note(format!("{}: {error:#}", self.data.display()));
@@ -96,34 +94,35 @@ impl Drop for Earlier<'_> {
     }
 }
 
-/// Main is put back to before an epoch of the gate, and to before much of what it was told; then one command makes its
+/// Main is put back to before an epoch of the gate, and to before much that it had applied; then one command makes its
 /// books anew.
-pub(crate) fn main_put_back(scene: &Scene<'_>) -> Result<Proof> {
-    let earlier = Earlier::of(scene.stack()?, Server::Main)?;
-    let copied = each(scene, |subject| told(scene, subject))?;
-    let first = opened_after(scene, &vec![0; copied.len()])?;
-    until("main is told of more", SLOW, || {
-        Ok(each(scene, |subject| told(scene, subject))?
+pub(crate) fn main_put_back(deployment: &Deployment<'_>) -> Result<Proof> {
+    let earlier = EarlierCopy::of(deployment.stack()?, Server::Main)?;
+    let copied = each(deployment, |service| applied(deployment, service))?;
+    let first = opened_after(deployment, &vec![0; copied.len()])?;
+    until("main is told of more", RECOVERY, || {
+        Ok(each(deployment, |service| applied(deployment, service))?
             .iter()
             .zip(&copied)
             .all(|(now, then)| *now >= then + ENTRIES))
     })?;
-    gate::emptied(scene)?;
-    let lost = opened_after(scene, &first)?;
+    gate::emptied(deployment)?;
+    let lost = opened_after(deployment, &first)?;
     earlier.put_in_place()?;
     earlier.leave_in_place()?;
-    let opened = opened_after(scene, &lost)?;
-    books_stand_still(scene)?;
-    let rebuilt = each(scene, |subject| books(scene, subject, true))?;
-    scene.lifted();
+    let opened = opened_after(deployment, &lost)?;
+    books_stand_still(deployment)?;
+    let rebuilt = each(deployment, |service| books(deployment, service, true))?;
+    deployment.fault_ends();
     let mut seen = Vec::new();
-    for (subject, (rebuilt, epochs)) in scene.subjects.iter().zip(rebuilt.iter().zip(lost.iter().zip(opened)))
+    for (service, (rebuilt, epochs)) in
+        deployment.services.iter().zip(rebuilt.iter().zip(lost.iter().zip(opened)))
     {
-        scene.expect(rebuilt.set_aside.is_empty(), format!("{}: {rebuilt}", subject.name));
+        deployment.record.expect(rebuilt.set_aside.is_empty(), format!("{}: {rebuilt}", service.name));
         let changes: i64 = rebuilt.shards.iter().map(|lost| lost.last - lost.position).sum();
         seen.push(format!(
             "{}: main had forgotten {changes} changes with {} results, and epoch {}, after which came {}",
-            subject.name,
+            service.name,
             forgotten(rebuilt),
             epochs.0,
             epochs.1
@@ -133,8 +132,8 @@ pub(crate) fn main_put_back(scene: &Scene<'_>) -> Result<Proof> {
 }
 
 /// Something of each service.
-fn each<T>(scene: &Scene<'_>, what: impl Fn(&Subject) -> Result<T>) -> Result<Vec<T>> {
-    scene.subjects.iter().map(what).collect()
+fn each<T>(deployment: &Deployment<'_>, what: impl Fn(&TestedService) -> Result<T>) -> Result<Vec<T>> {
+    deployment.services.iter().map(what).collect()
 }
 
 fn forgotten(rebuilt: &Rebuilt) -> i64 {
@@ -142,41 +141,41 @@ fn forgotten(rebuilt: &Rebuilt) -> i64 {
 }
 
 /// The books of which entries are missing are found out, and do not go on.
-fn books_stand_still(scene: &Scene<'_>) -> Result<()> {
-    let look = || each(scene, |subject| books(scene, subject, false));
-    until("entries are missing from every service's outboxes", SLOW, || {
+fn books_stand_still(deployment: &Deployment<'_>) -> Result<()> {
+    let look = || each(deployment, |service| books(deployment, service, false));
+    until("entries are missing from every service's outboxes", RECOVERY, || {
         Ok(look()?.iter().all(|looked| !looked.shards.is_empty()))
     })?;
     let before = look()?;
     std::thread::sleep(STILL);
-    for ((subject, before), after) in scene.subjects.iter().zip(before).zip(look()?) {
-        scene.expect(
+    for ((service, before), after) in deployment.services.iter().zip(before).zip(look()?) {
+        deployment.record.expect(
             positions(&before) == positions(&after),
-            format!("{}: books of which entries are missing went on: {before}; then {after}", subject.name),
+            format!("{}: books of which entries are missing went on: {before}; then {after}", service.name),
         );
     }
     Ok(())
 }
 
-/// How many entries of the shards' outboxes main has been told of.
-fn told(scene: &Scene<'_>, subject: &Subject) -> Result<i64> {
+/// The number of entries of the shards' outboxes that main has applied.
+fn applied(deployment: &Deployment<'_>, service: &TestedService) -> Result<i64> {
     let sql = "SELECT CAST(COALESCE(SUM(outbox_id), 0) AS SIGNED) FROM outbox_positions";
-    number(&scene.main(subject)?, sql)
+    number(&deployment.main(service)?, sql)
 }
 
 /// Waits until each service has a later epoch of the gate open than that, and says which.
-fn opened_after(scene: &Scene<'_>, last: &[i64]) -> Result<Vec<i64>> {
+fn opened_after(deployment: &Deployment<'_>, last: &[i64]) -> Result<Vec<i64>> {
     let sql = "SELECT IF(epoch = open_epoch, epoch, 0) FROM gate_state WHERE id = 1";
-    let open = || each(scene, |subject| number(&scene.main(subject)?, sql));
+    let open = || each(deployment, |service| number(&deployment.main(service)?, sql));
     let later = || Ok(open()?.iter().zip(last).all(|(open, last)| open > last));
-    until("a later epoch of the gate is open", SLOW, later)?;
+    until("a later epoch of the gate is open", RECOVERY, later)?;
     open()
 }
 
-/// What the command says that holds main's books against the rows.
-fn books(scene: &Scene<'_>, subject: &Subject, mend: bool) -> Result<Rebuilt> {
-    let settings = scene.stage.site.of(&subject.namespace);
-    let now = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
+/// The report of the command that holds main's books against the rows.
+fn books(deployment: &Deployment<'_>, service: &TestedService, mend: bool) -> Result<Rebuilt> {
+    let settings = deployment.context.site.of(&service.namespace);
+    let now = now();
     coupon_seeding::rebuild_servers(&settings, None, mend, now).context("seeder books")
 }
 
@@ -184,37 +183,37 @@ fn positions(rebuilt: &Rebuilt) -> Vec<(u16, i64)> {
     rebuilt.shards.iter().map(|lost| (lost.shard.number(), lost.position)).collect()
 }
 
-/// The shard that most of the load goes to fails over to a replica that has heard nothing for a while, until the full copy is
-/// back.
-pub(crate) fn stale_shard_promoted(scene: &Scene<'_>) -> Result<Proof> {
-    let (stack, shard) = (scene.stack()?, todays_shard(scene)?);
-    let earlier = Earlier::of(stack, Server::Shard(shard.number()))?;
+/// The shard that most of the load goes to fails over to a replica that has heard nothing for a while, until the full
+/// copy is back.
+pub(crate) fn stale_shard_promoted(deployment: &Deployment<'_>) -> Result<Proof> {
+    let (stack, shard) = (deployment.stack()?, todays_shard(deployment)?);
+    let earlier = EarlierCopy::of(stack, Server::Shard(shard.number()))?;
     let sql = "SELECT commits FROM shard_state WHERE id = 1";
-    let commits = || each(scene, |subject| number(&scene.shard(subject, shard)?, sql));
+    let commits = || each(deployment, |service| number(&deployment.shard(service, shard)?, sql));
     let copied = commits()?;
     let more = |than: &[i64]| Ok(commits()?.iter().zip(than).all(|(now, then)| *now >= then + ENTRIES));
-    until("the shard stores more", SLOW, || more(&copied))?;
+    until("the shard stores more", RECOVERY, || more(&copied))?;
     // Every process has looked at it since.
     std::thread::sleep(Duration::from_secs(1));
     let full = commits()?;
-    scene.begins();
+    deployment.fault_begins();
     earlier.put_in_place()?;
     let stale = commits()?;
-    let refused = scene.subjects.iter().try_for_each(|subject| {
-        until("the shard is refused by name", SLOW, || says(subject, "a shard is refused"))
+    let refused = deployment.services.iter().try_for_each(|service| {
+        until("the shard is refused by name", RECOVERY, || says(service, "a shard is refused"))
     });
-    scene.expect(refused.is_ok(), "a shard that has lost data was not refused".to_owned());
+    deployment.record.expect(refused.is_ok(), "a shard that has lost data was not refused".to_owned());
     let before = commits()?;
-    let partial = if refused.is_ok() { reads_are_partial(scene, shard) } else { Ok(()) };
+    let partial = if refused.is_ok() { reads_are_partial(deployment, shard) } else { Ok(()) };
     std::thread::sleep(STILL);
     let after = commits()?;
-    scene.expect(
+    deployment.record.expect(
         before == after,
         format!("a shard that had lost data was stored to: {before:?}, then {after:?}"),
     );
     earlier.take_back()?;
     partial?;
-    scene.lifted();
+    deployment.fault_ends();
     let whole = commits()?.iter().zip(&full).all(|(now, then)| now >= then);
     ensure!(whole, "the full copy is not what is back");
     Proof::when(
@@ -224,8 +223,8 @@ pub(crate) fn stale_shard_promoted(scene: &Scene<'_>) -> Result<Proof> {
 }
 
 /// Says whether a process of a service has logged that.
-fn says(subject: &Subject, text: &str) -> Result<bool> {
-    let said = subject.processes.iter().map(|process| process.logged(text));
+fn says(service: &TestedService, text: &str) -> Result<bool> {
+    let said = service.processes.iter().map(|process| process.logged(text));
     Ok(said.collect::<Result<Vec<_>>>()?.iter().any(Option::is_some))
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use coupon_core::{RoomId, RowKey, ShardId, Timestamp, UserId};
+use coupon_core::{RoomId, RowKey, ShardId, UserId};
 use coupon_lab::wait::{blocking, until};
 use coupon_loadgen::http::get_json;
 use coupon_service::api::GlobalStatistics;
@@ -11,51 +11,55 @@ use coupon_stack::{Server, Stack, Status};
 use mysql_async::prelude::Queryable as _;
 
 use super::disk::SmallDisk;
-use super::{Act, away, killed};
+use super::{ServerAction, away, killed};
+use crate::context::now;
+use crate::deployment::Deployment;
 use crate::proof::Proof;
-use crate::scene::Scene;
-use crate::service::Subject;
+use crate::service::TestedService;
 
-/// How long a server stays away.
+/// The time that a server stays away.
 const AWAY: Duration = Duration::from_secs(10);
-/// How long reads may take to find out.
+/// The time that reads may take to notice.
 const NOTICED: Duration = Duration::from_secs(4);
-/// How long a server may take to need more of a full disk, beside the time that it is away.
+/// The time that a server may take to need more of a full disk, beside the time that it is away.
 const FULL: Duration = Duration::from_secs(15);
-/// What a database server says of a full disk.
+/// The words of database servers for a full disk.
 const DISK_IS_FULL: [&str; 4] = ["Disk is full", "disk full", "No space left", "Errcode: 28"];
 
 /// The shard that everything of today goes to where ranges are of time; one of four to the other service.
-pub(super) fn todays_shard(scene: &Scene<'_>) -> Result<ShardId> {
-    let range =
-        scene.subjects.iter().find(|subject| subject.name == "range").context("there is no range service")?;
-    let now = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
+pub(super) fn todays_shard(deployment: &Deployment<'_>) -> Result<ShardId> {
+    let range = deployment
+        .services
+        .iter()
+        .find(|service| service.name == "range")
+        .context("there is no range service")?;
+    let now = now();
     let key = RowKey { user: UserId::new(1)?, room: RoomId::new(1)?, time: now };
     Ok(range.strategy.place(&key)?.shard)
 }
 
 /// Killed, and started again.
-pub(crate) fn shard_killed(scene: &Scene<'_>) -> Result<Proof> {
-    shard_away(scene, Stack::kill, Stack::restart)
+pub(crate) fn shard_killed(deployment: &Deployment<'_>) -> Result<Proof> {
+    shard_away(deployment, Stack::kill, Stack::restart)
 }
 
 /// Frozen, and woken.
-pub(crate) fn shard_paused(scene: &Scene<'_>) -> Result<Proof> {
-    shard_away(scene, Stack::pause, Stack::resume)
+pub(crate) fn shard_paused(deployment: &Deployment<'_>) -> Result<Proof> {
+    shard_away(deployment, Stack::pause, Stack::resume)
 }
 
-fn shard_away(scene: &Scene<'_>, take: Act, bring_back: Act) -> Result<Proof> {
-    let shard = todays_shard(scene)?;
-    away(scene, Server::Shard(shard.number()), AWAY, take, bring_back, || {
+fn shard_away(deployment: &Deployment<'_>, take: ServerAction, bring_back: ServerAction) -> Result<Proof> {
+    let shard = todays_shard(deployment)?;
+    away(deployment, Server::Shard(shard.number()), AWAY, take, bring_back, || {
         std::thread::sleep(NOTICED);
-        reads_are_partial(scene, shard)
+        reads_are_partial(deployment, shard)
     })
 }
 
-/// Puts what a service's main knows of the gate back by an epoch, as a copy of a while ago would. Says how many rows that
-/// changed.
-pub(super) fn put_back_the_epoch(scene: &Scene<'_>, subject: &Subject) -> Result<u64> {
-    let main = scene.stage.main_of(&subject.namespace)?;
+/// Puts what a service's main knows of the gate back by an epoch, as a copy of a while ago would. Says how many rows
+/// that changed.
+pub(super) fn put_back_the_epoch(deployment: &Deployment<'_>, service: &TestedService) -> Result<u64> {
+    let main = deployment.context.main_of(&service.namespace)?;
     blocking(async {
         let mut connection = main.connect_alone().await?;
         let back = "UPDATE gate_state SET epoch = epoch - 1, open_epoch = epoch WHERE id = 1 AND epoch > 0";
@@ -67,13 +71,13 @@ pub(super) fn put_back_the_epoch(scene: &Scene<'_>, subject: &Subject) -> Result
 }
 
 /// Main is killed, and started again.
-pub(crate) fn main_killed(scene: &Scene<'_>) -> Result<Proof> {
-    killed(scene, Server::Main, AWAY)
+pub(crate) fn main_killed(deployment: &Deployment<'_>) -> Result<Proof> {
+    killed(deployment, Server::Main, AWAY)
 }
 
 /// A shard's disk runs full, and has room again later.
-pub(crate) fn disk_full(scene: &Scene<'_>) -> Result<Proof> {
-    let (stack, shard) = (scene.stack()?, todays_shard(scene)?);
+pub(crate) fn disk_full(deployment: &Deployment<'_>) -> Result<Proof> {
+    let (stack, shard) = (deployment.stack()?, todays_shard(deployment)?);
     let server = Server::Shard(shard.number());
     let disk = SmallDisk::under(stack, server)?;
     let log = stack.log(server)?;
@@ -83,7 +87,7 @@ pub(crate) fn disk_full(scene: &Scene<'_>) -> Result<Proof> {
         let since = said.get(before..)?;
         since.lines().rev().find(|line| DISK_IS_FULL.iter().any(|of| line.contains(of))).map(str::to_owned)
     };
-    scene.begins();
+    deployment.fault_begins();
     let filled = disk.fill()?;
     std::thread::sleep(AWAY);
     // It has room of its own for a while: what it writes over needs none.
@@ -94,12 +98,12 @@ pub(crate) fn disk_full(scene: &Scene<'_>) -> Result<Proof> {
     // InnoDB ends its server where it cannot write its log, which is an effect as well.
     let ended = stack.status(server)? == Status::Down;
     if ended {
-        scene.note("the server had ended, and was started again");
+        deployment.record.note("the server had ended, and was started again");
         stack.restart(server)?;
     }
-    scene.lifted();
-    // It stays on that disk until the row is over.
-    scene.keep(disk);
+    deployment.fault_ends();
+    // It stays on that disk until the case is over.
+    deployment.keep(disk);
     let said = match &complaint {
         Some(complaint) => format!("the server said: {}", complaint.trim()),
         None if ended => "the server ended".to_owned(),
@@ -109,18 +113,18 @@ pub(crate) fn disk_full(scene: &Scene<'_>) -> Result<Proof> {
 }
 
 /// A read of all shards names the one that is missing, and answers with the others.
-pub(super) fn reads_are_partial(scene: &Scene<'_>, shard: ShardId) -> Result<()> {
-    for subject in &scene.subjects {
-        let read: GlobalStatistics = get_json(&subject.one()?, "/api/statistics/global")?;
+pub(super) fn reads_are_partial(deployment: &Deployment<'_>, shard: ShardId) -> Result<()> {
+    for service in &deployment.services {
+        let read: GlobalStatistics = get_json(&service.answering()?, "/api/statistics/global")?;
         let (partial, missing) = (read.partial, &read.missing_shards);
-        scene.expect(
+        deployment.record.expect(
             partial && *missing == [shard.number()],
             format!(
                 "{}: with shard {shard} away a read says partial {partial}, missing {missing:?}",
-                subject.name
+                service.name
             ),
         );
     }
-    scene.note(format!("reads said partial, and that shard {shard} was missing"));
+    deployment.record.note(format!("reads said partial, and that shard {shard} was missing"));
     Ok(())
 }

@@ -13,84 +13,82 @@ use deadpool_redis::redis::{self, Connection};
 use serde_json::{Value, json};
 
 use super::databases::todays_shard;
-use super::{frozen, killed, meanwhile, state};
+use super::{RECOVERY, frozen, killed, meanwhile, state};
+use crate::deployment::Deployment;
 use crate::proof::Proof;
-use crate::scene::Scene;
 
-/// How long Redis stays away.
+/// The time that Redis stays away.
 const AWAY: Duration = Duration::from_secs(1);
-/// How long something stays wrong while Redis answers.
+/// The time that something stays wrong while Redis answers.
 const WRONG: Duration = Duration::from_secs(4);
-/// How long it hangs, or has no room.
+/// The time that it hangs, or has no room.
 const FROZEN: Duration = Duration::from_secs(8);
 const CONNECT: Duration = Duration::from_secs(3);
 const IN_STEP: Duration = Duration::from_secs(20);
-/// How long it may take to fill a gate.
-const FILLED: Duration = Duration::from_secs(60);
-/// Nobody listens here.
+/// A port at which no server listens.
 const NOWHERE: u16 = 1;
 
 /// Killed, and started again on what it wrote.
-pub(crate) fn restarted_with_its_file(scene: &Scene<'_>) -> Result<Proof> {
-    killed(scene, Server::Redis, AWAY)
+pub(crate) fn restarted_with_its_file(deployment: &Deployment<'_>) -> Result<Proof> {
+    killed(deployment, Server::Redis, AWAY)
 }
 
 /// Frozen, and woken.
-pub(crate) fn paused(scene: &Scene<'_>) -> Result<Proof> {
-    frozen(scene, Server::Redis, FROZEN)
+pub(crate) fn paused(deployment: &Deployment<'_>) -> Result<Proof> {
+    frozen(deployment, Server::Redis, FROZEN)
 }
 
 /// It runs on, and an operator empties it: keys and scripts.
-pub(crate) fn emptied(scene: &Scene<'_>) -> Result<Proof> {
-    let mut redis = connect(&scene.stack()?.addresses().redis)?;
-    scene.begins();
+pub(crate) fn emptied(deployment: &Deployment<'_>) -> Result<Proof> {
+    let mut redis = connect(&deployment.stack()?.addresses().redis)?;
+    deployment.fault_begins();
     let ((), (), left): ((), (), u64) =
         redis::pipe().atomic().cmd("SCRIPT").arg("FLUSH").cmd("FLUSHALL").cmd("DBSIZE").query(&mut redis)?;
     std::thread::sleep(AWAY);
-    scene.lifted();
+    deployment.fault_ends();
     Proof::when(left == 0, format!("{left} keys were left"))
 }
 
 /// Redis has no memory for anything more, and may forget nothing.
-pub(crate) fn full(scene: &Scene<'_>) -> Result<Proof> {
-    let mut redis = connect(&scene.stack()?.addresses().redis)?;
+pub(crate) fn full(deployment: &Deployment<'_>) -> Result<Proof> {
+    let mut redis = connect(&deployment.stack()?.addresses().redis)?;
     let before = out_of_memory(&mut redis)?;
-    scene.begins();
+    deployment.fault_begins();
     // Less than anybody needs.
     let settings = [("maxmemory", "1")];
     let refused = with_settings(&mut redis, &settings, FROZEN, |redis| Ok(out_of_memory(redis)? - before))?;
-    scene.lifted();
+    deployment.fault_ends();
     Proof::when(refused > 0, format!("Redis refused {refused} commands, being out of memory"))
 }
 
-/// How many commands it has refused because it is full.
+/// The number of commands that it has refused because it is full.
 fn out_of_memory(redis: &mut Connection) -> Result<u64> {
-    let told: String = redis::cmd("INFO").arg("errorstats").query(redis)?;
-    let count = told.lines().find_map(|line| line.strip_prefix("errorstat_OOM:count="));
+    let info: String = redis::cmd("INFO").arg("errorstats").query(redis)?;
+    let count = info.lines().find_map(|line| line.strip_prefix("errorstat_OOM:count="));
     Ok(count.map_or(Ok(0), |count| count.trim().parse())?)
 }
 
-/// What tells one life of a server's process from the next.
-fn life(scene: &Scene<'_>) -> Result<String> {
-    let told: redis::InfoDict =
-        redis::cmd("INFO").arg("server").query(&mut connect(&scene.stack()?.addresses().redis)?)?;
-    told.get("run_id").context("Redis does not tell its run_id")
+/// An id that differs from one life of a server's process to the next.
+fn life(deployment: &Deployment<'_>) -> Result<String> {
+    let info: redis::InfoDict =
+        redis::cmd("INFO").arg("server").query(&mut connect(&deployment.stack()?.addresses().redis)?)?;
+    info.get("run_id").context("Redis does not say its run_id")
 }
 
 /// Killed, and started again without the last second of what it wrote.
-pub(crate) fn restarted_without_a_second(scene: &Scene<'_>) -> Result<Proof> {
-    let stack = scene.stack()?;
+pub(crate) fn restarted_without_a_second(deployment: &Deployment<'_>) -> Result<Proof> {
+    let stack = deployment.stack()?;
     let log = newest_log(stack.data_dir(Server::Redis)?)?;
     let before = fs::metadata(&log)?.len();
     std::thread::sleep(Duration::from_secs(1));
-    scene.begins();
+    deployment.fault_begins();
     stack.kill(Server::Redis)?;
     let file = fs::OpenOptions::new().write(true).open(&log)?;
     let cut = file.metadata()?.len().saturating_sub(before);
     file.set_len(before)?;
     std::thread::sleep(AWAY);
     stack.restart(Server::Redis)?;
-    scene.lifted();
+    deployment.fault_ends();
     Proof::when(cut > 0, format!("{cut} bytes were cut off its file"))
 }
 
@@ -105,21 +103,21 @@ fn newest_log(data: &Path) -> Result<PathBuf> {
 }
 
 /// Killed, and started again on nothing.
-pub(crate) fn restarted_without_its_file(scene: &Scene<'_>) -> Result<Proof> {
-    let (stack, before) = (scene.stack()?, life(scene)?);
-    scene.begins();
+pub(crate) fn restarted_without_its_file(deployment: &Deployment<'_>) -> Result<Proof> {
+    let (stack, before) = (deployment.stack()?, life(deployment)?);
+    deployment.fault_begins();
     stack.kill(Server::Redis)?;
     fs::remove_dir_all(stack.data_dir(Server::Redis)?.join("appendonlydir"))?;
     std::thread::sleep(AWAY);
     stack.restart(Server::Redis)?;
-    scene.lifted();
-    let after = life(scene)?;
+    deployment.fault_ends();
+    let after = life(deployment)?;
     Proof::when(before != after, format!("it was {before} with its file, and {after} without"))
 }
 
 /// A replica that has heard nothing for a while takes the place of the primary, on its address.
-pub(crate) fn stale_replica_promoted(scene: &Scene<'_>) -> Result<Proof> {
-    let stack = scene.stack()?;
+pub(crate) fn stale_replica_promoted(deployment: &Deployment<'_>) -> Result<Proof> {
+    let stack = deployment.stack()?;
     let spare = stack.spare_redis()?;
     let primary = url::Url::parse(&stack.addresses().redis)?;
     let port = primary.port().context("Redis has no port")?;
@@ -127,8 +125,8 @@ pub(crate) fn stale_replica_promoted(scene: &Scene<'_>) -> Result<Proof> {
     set(&mut replica, "masterauth", primary.password().unwrap_or_default())?;
     follow(&mut replica, "127.0.0.1", &port.to_string())?;
     let in_step = || -> Result<bool> {
-        let told: String = redis::cmd("INFO").arg("replication").query(&mut connect(&spare.url())?)?;
-        Ok(told.contains("master_link_status:up"))
+        let info: String = redis::cmd("INFO").arg("replication").query(&mut connect(&spare.url())?)?;
+        Ok(info.contains("master_link_status:up"))
     };
     until("the replica is in step", IN_STEP, in_step)?;
     // From here on it hears nothing.
@@ -136,20 +134,20 @@ pub(crate) fn stale_replica_promoted(scene: &Scene<'_>) -> Result<Proof> {
     std::thread::sleep(AWAY);
     let written = offset(&mut connect(&stack.addresses().redis)?)?;
     let heard = offset(&mut replica)?;
-    scene.begins();
+    deployment.fault_begins();
     stack.kill(Server::Redis)?;
     follow(&mut replica, "NO", "ONE")?;
     set(&mut replica, "port", &port.to_string())?;
-    scene.lifted();
-    // Until the row is over.
-    scene.keep(spare);
+    deployment.fault_ends();
+    // Until the case is over.
+    deployment.keep(spare);
     Proof::when(written > heard, format!("the replica had heard {heard} of {written} bytes"))
 }
 
-/// How much of what was ever written a server knows of.
+/// The bytes of all that was ever written that a server knows of.
 fn offset(redis: &mut Connection) -> Result<u64> {
-    let told: redis::InfoDict = redis::cmd("INFO").arg("replication").query(redis)?;
-    told.get("master_repl_offset").context("Redis does not tell its offset")
+    let info: redis::InfoDict = redis::cmd("INFO").arg("replication").query(redis)?;
+    info.get("master_repl_offset").context("Redis does not say its offset")
 }
 
 fn follow(replica: &mut Connection, host: &str, port: &str) -> Result<()> {
@@ -157,23 +155,23 @@ fn follow(replica: &mut Connection, host: &str, port: &str) -> Result<()> {
 }
 
 /// Redis may forget keys of its own accord, and is short of memory.
-pub(crate) fn evicting(scene: &Scene<'_>) -> Result<Proof> {
-    let mut redis = connect(&scene.stack()?.addresses().redis)?;
-    let told: String = redis::cmd("INFO").arg("memory").query(&mut redis)?;
-    let used = told.lines().find_map(|line| line.strip_prefix("used_memory:"));
+pub(crate) fn evicting(deployment: &Deployment<'_>) -> Result<Proof> {
+    let mut redis = connect(&deployment.stack()?.addresses().redis)?;
+    let info: String = redis::cmd("INFO").arg("memory").query(&mut redis)?;
+    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
     let used: u64 = used.context("Redis does not say how much memory it uses")?.trim().parse()?;
     let before = evicted_keys(&mut redis)?;
-    scene.begins();
+    deployment.fault_begins();
     let memory = used.saturating_sub(EVICTED).to_string();
     let settings = [("maxmemory-policy", "allkeys-random"), ("maxmemory", &*memory)];
     let evicted = with_settings(&mut redis, &settings, WRONG, evicted_keys)?;
-    scene.lifted();
+    deployment.fault_ends();
     Proof::when(evicted > before, format!("Redis evicted {} keys", evicted - before))
 }
 
 fn evicted_keys(redis: &mut Connection) -> Result<u64> {
-    let told: String = redis::cmd("INFO").arg("stats").query(redis)?;
-    let evicted = told.lines().find_map(|line| line.strip_prefix("evicted_keys:")).unwrap_or_default();
+    let info: String = redis::cmd("INFO").arg("stats").query(redis)?;
+    let evicted = info.lines().find_map(|line| line.strip_prefix("evicted_keys:")).unwrap_or_default();
     evicted.trim().parse().context("Redis does not say how many keys it evicted")
 }
 
@@ -194,51 +192,51 @@ fn with_settings<T>(
     meanwhile(wrong, look, right)
 }
 
-/// What must be so for services to trust it.
+/// The settings that services need.
 const NEEDED: [(&str, &str); 2] = [("maxmemory", "0"), ("maxmemory-policy", "noeviction")];
-/// So many bytes less than it uses: a few coupons' worth.
+/// The bytes that it may use less than it does: a few coupons' worth.
 const EVICTED: u64 = 20_000;
 
-/// Without the shard, what it holds cannot be told: nobody gets anything until it is back.
-pub(crate) fn lost_while_a_shard_is_down(scene: &Scene<'_>) -> Result<Proof> {
-    let (stack, shard) = (scene.stack()?, Server::Shard(todays_shard(scene)?.number()));
-    scene.begins();
+/// Without the shard its holders are not known: no grab is granted until it is back.
+pub(crate) fn lost_while_a_shard_is_down(deployment: &Deployment<'_>) -> Result<Proof> {
+    let (stack, shard) = (deployment.stack()?, Server::Shard(todays_shard(deployment)?.number()));
+    deployment.fault_begins();
     stack.kill(shard)?;
     stack.kill(Server::Redis)?;
     stack.restart(Server::Redis)?;
     std::thread::sleep(WRONG);
     let still = stack.status(shard)?;
-    grabs_are_refused(scene, "a grab without a gate and a shard")?;
+    grabs_are_refused(deployment, "a grab without a gate and a shard")?;
     stack.restart(shard)?;
-    scene.lifted();
+    deployment.fault_ends();
     Proof::when(still == Status::Down, format!("{shard} was {} while Redis began anew", state(still)))
 }
 
 /// Expects grabs to be answered with 503.
-pub(super) fn grabs_are_refused(scene: &Scene<'_>, what: &str) -> Result<()> {
-    for subject in &scene.subjects {
+pub(super) fn grabs_are_refused(deployment: &Deployment<'_>, what: &str) -> Result<()> {
+    for service in &deployment.services {
         let body = json!({ "user_id": 1, "coupon_id": 1 });
-        let grabbed = post_json::<Value>(&subject.one()?, "/api/coupon/grab", &body);
+        let grabbed = post_json::<Value>(&service.answering()?, "/api/coupon/grab", &body);
         let said = grabbed.map_or_else(|error| format!("{error:#}"), |answer| answer.to_string());
         let refused = said.contains("answered 503");
-        scene.expect(refused, format!("{}: {what} was answered {said}", subject.name));
+        deployment.record.expect(refused, format!("{}: {what} was answered {said}", service.name));
     }
     Ok(())
 }
 
 /// Waits until grabs are taken again: how long it takes to fill a gate depends on the machine.
-pub(super) fn grabs_are_taken(scene: &Scene<'_>) -> Result<()> {
-    scene.subjects.iter().try_for_each(|subject| {
-        until("grabs are taken again", FILLED, || Ok(get_ok(&subject.one()?, "/readyz").is_ok()))
+pub(super) fn grabs_are_taken(deployment: &Deployment<'_>) -> Result<()> {
+    deployment.services.iter().try_for_each(|service| {
+        until("grabs are taken again", RECOVERY, || Ok(get_ok(&service.answering()?, "/readyz").is_ok()))
     })
 }
 
 /// Deletes the pending marks of each service, and says of how many there were any.
-pub(super) fn lose_marks(scene: &Scene<'_>) -> Result<usize> {
-    let mut redis = connect(&scene.stack()?.addresses().redis)?;
+pub(super) fn lose_marks(deployment: &Deployment<'_>) -> Result<usize> {
+    let mut redis = connect(&deployment.stack()?.addresses().redis)?;
     let mut lost = 0;
-    for subject in &scene.subjects {
-        let keys: Vec<String> = redis::cmd("KEYS").arg(subject.names()?.every_key()).query(&mut redis)?;
+    for service in &deployment.services {
+        let keys: Vec<String> = redis::cmd("KEYS").arg(service.names()?.every_key()).query(&mut redis)?;
         let marks: Vec<String> = keys.into_iter().filter(|key| key.ends_with(".pending")).collect();
         if !marks.is_empty() {
             lost += redis::cmd("DEL").arg(marks).query::<usize>(&mut redis)?.min(1);

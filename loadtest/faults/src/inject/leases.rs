@@ -6,39 +6,43 @@ use anyhow::Result;
 use coupon_lab::wait::{blocking, until};
 use mysql_async::prelude::Queryable as _;
 
+use crate::deployment::Deployment;
 use crate::proof::Proof;
-use crate::scene::Scene;
-use crate::service::Subject;
+use crate::service::TestedService;
 
-/// How long processes may take to find out: each looks every half minute.
+/// The time that processes may take to notice: each looks every half minute.
 const NOTICED: Duration = Duration::from_secs(50);
-/// Who has the numbers then.
+/// The holder of the numbers then.
 const SOMEBODY: &str = "somebody else";
 
 /// Main gives the numbers of every process to somebody else, who never uses them.
-pub(crate) fn given_away(scene: &Scene<'_>) -> Result<Proof> {
-    scene.begins();
-    let held = scene.subjects.iter().map(|subject| give_away(scene, subject)).collect::<Result<Vec<_>>>()?;
+pub(crate) fn given_away(deployment: &Deployment<'_>) -> Result<Proof> {
+    deployment.fault_begins();
+    let held = deployment
+        .services
+        .iter()
+        .map(|service| give_away(deployment, service))
+        .collect::<Result<Vec<_>>>()?;
     let mut leased = Vec::new();
-    for (subject, held) in scene.subjects.iter().zip(&held) {
+    for (service, held) in deployment.services.iter().zip(&held) {
         until("the processes have leased other numbers", NOTICED, || {
-            Ok(numbers(scene, subject)?.len() == held.len())
+            Ok(numbers(deployment, service)?.len() == held.len())
         })?;
-        leased.push(numbers(scene, subject)?);
+        leased.push(numbers(deployment, service)?);
     }
-    scene.lifted();
-    let each = scene.subjects.iter().zip(held.iter().zip(&leased));
-    let told = each.map(|(subject, (held, leased))| {
-        format!("{} lost the numbers {} and leased {}", subject.name, listed(held), listed(leased))
+    deployment.fault_ends();
+    let each = deployment.services.iter().zip(held.iter().zip(&leased));
+    let seen = each.map(|(service, (held, leased))| {
+        format!("{} lost the numbers {} and leased {}", service.name, listed(held), listed(leased))
     });
     let anew = held.iter().zip(&leased).all(|(held, leased)| is_anew(held, leased));
-    Proof::when(anew, told.collect::<Vec<_>>().join("; "))
+    Proof::when(anew, seen.collect::<Vec<_>>().join("; "))
 }
 
 /// Gives the numbers of a service away, and says which they were.
-fn give_away(scene: &Scene<'_>, subject: &Subject) -> Result<Vec<u16>> {
-    let held = numbers(scene, subject)?;
-    let main = scene.main(subject)?;
+fn give_away(deployment: &Deployment<'_>, service: &TestedService) -> Result<Vec<u16>> {
+    let held = numbers(deployment, service)?;
+    let main = deployment.main(service)?;
     blocking(async {
         let mut conn = main.connect_alone().await?;
         conn.exec_drop("UPDATE worker_leases SET holder = ?", (SOMEBODY,)).await?;
@@ -48,8 +52,8 @@ fn give_away(scene: &Scene<'_>, subject: &Subject) -> Result<Vec<u16>> {
 }
 
 /// The numbers that processes of a service hold by what main says.
-fn numbers(scene: &Scene<'_>, subject: &Subject) -> Result<Vec<u16>> {
-    let main = scene.main(subject)?;
+fn numbers(deployment: &Deployment<'_>, service: &TestedService) -> Result<Vec<u16>> {
+    let main = deployment.main(service)?;
     blocking(async {
         let mut conn = main.connect_alone().await?;
         let sql = "SELECT worker FROM worker_leases WHERE holder <> ? ORDER BY worker";

@@ -1,7 +1,8 @@
-//! How each fault is brought about, and lifted again.
+//! The injection of each fault, and its end.
 
 pub(super) mod broker;
 pub(super) mod clocks;
+mod confirms;
 pub(super) mod copies;
 pub(super) mod databases;
 mod disk;
@@ -11,21 +12,24 @@ pub(super) mod gate;
 pub(super) mod leases;
 pub(super) mod network;
 pub(super) mod operations;
-mod regulars;
+mod repeat_users;
 pub(super) mod services;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use coupon_stack::{Server, Stack, Status};
 
+use super::context::CaseContext;
+use super::deployment::Deployment;
 use super::proof::Proof;
-use super::scene::Scene;
-use super::stage::Stage;
 
-/// Whatever a row has left broken is mended.
-pub(super) fn mend(stage: &Stage<'_>) -> Result<()> {
-    let stack = stage.site.stack().context("these servers are not this run's own")?;
+/// The time that anything which depends on a restarted server may take.
+const RECOVERY: Duration = Duration::from_secs(60);
+
+/// Mends everything that a case has left broken.
+pub(super) fn mend(context: &CaseContext<'_>) -> Result<()> {
+    let stack = context.stack()?;
     for server in stack.servers() {
         match stack.status(server)? {
             Status::Up => {}
@@ -49,36 +53,36 @@ fn meanwhile<T>(
 }
 
 /// Kills a server, waits, and starts it again.
-fn killed(scene: &Scene<'_>, server: Server, down: Duration) -> Result<Proof> {
-    away(scene, server, down, Stack::kill, Stack::restart, || Ok(()))
+fn killed(deployment: &Deployment<'_>, server: Server, down: Duration) -> Result<Proof> {
+    away(deployment, server, down, Stack::kill, Stack::restart, || Ok(()))
 }
 
 /// Freezes a server, waits, and wakes it.
-fn frozen(scene: &Scene<'_>, server: Server, long: Duration) -> Result<Proof> {
-    away(scene, server, long, Stack::pause, Stack::resume, || Ok(()))
+fn frozen(deployment: &Deployment<'_>, server: Server, long: Duration) -> Result<Proof> {
+    away(deployment, server, long, Stack::pause, Stack::resume, || Ok(()))
 }
 
-type Act = fn(&Stack, Server) -> Result<()>;
+type ServerAction = fn(&Stack, Server) -> Result<()>;
 
 /// Takes a server away, looks at what that does, and brings it back when it was away for long enough.
 fn away(
-    scene: &Scene<'_>,
+    deployment: &Deployment<'_>,
     server: Server,
     long: Duration,
-    take: Act,
-    bring_back: Act,
+    take: ServerAction,
+    bring_back: ServerAction,
     look: impl FnOnce() -> Result<()>,
 ) -> Result<Proof> {
-    let (stack, began) = (scene.stack()?, Instant::now());
+    let (stack, began) = (deployment.stack()?, Instant::now());
     let before = stack.pid(server);
-    scene.begins();
+    deployment.fault_begins();
     take(stack, server)?;
     let gone = stack.status(server)?;
     look()?;
     std::thread::sleep(long.saturating_sub(began.elapsed()));
     let still = stack.status(server)?;
     bring_back(stack, server)?;
-    scene.lifted();
+    deployment.fault_ends();
     let (state, after) = (state(still), stack.pid(server));
     Proof::when(
         gone == still && still != Status::Up,

@@ -7,52 +7,51 @@ use coupon_core::{ResultId, Timestamp};
 use coupon_lab::wait::{at_once, until};
 use coupon_loadgen::load::{GrabOutcome, GrabRecord};
 
-use super::gate;
-use crate::cast::CATALOGUE;
+use super::{RECOVERY, gate};
+use crate::context::now;
+use crate::deployment::Deployment;
 use crate::process::TestedProcess;
 use crate::proof::Proof;
-use crate::scene::Scene;
-use crate::service::Subject;
+use crate::service::TestedService;
+use crate::start::CATALOGUE;
 
-/// How long a process that was killed stays away.
+/// The time that a process which was killed stays away.
 const AWAY: Duration = Duration::from_secs(2);
-/// How long things that depend on a restarted server may take.
-const SLOW: Duration = Duration::from_secs(60);
-/// How many users are tried for a grab that is granted.
+/// The number of users that are tried for a grab that is granted.
 const TRIES: usize = 40;
-/// How far the clock is set back.
+/// The time by which the clock is set back.
 const BACK: Duration = Duration::from_secs(5);
 
-pub(super) fn firsts<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = &'a TestedProcess> {
-    scene.subjects.iter().filter_map(|subject| subject.processes.first())
+pub(super) fn first_processes<'a>(deployment: &'a Deployment<'_>) -> impl Iterator<Item = &'a TestedProcess> {
+    deployment.services.iter().filter_map(|service| service.processes.first())
 }
 
 /// The first process of each service.
-pub(crate) fn one_killed(scene: &Scene<'_>) -> Result<Proof> {
-    scene.begins();
-    firsts(scene).try_for_each(|process| process.kill())?;
+pub(crate) fn one_killed(deployment: &Deployment<'_>) -> Result<Proof> {
+    deployment.fault_begins();
+    first_processes(deployment).try_for_each(|process| process.kill())?;
     std::thread::sleep(AWAY);
-    let gone = dead(scene);
-    firsts(scene).try_for_each(|process| process.start_again())?;
-    scene.lifted();
-    Proof::when(gone == scene.subjects.len(), format!("{gone} processes were gone"))
+    let gone = dead(deployment);
+    first_processes(deployment).try_for_each(|process| process.start_again())?;
+    deployment.fault_ends();
+    Proof::when(gone == deployment.services.len(), format!("{gone} processes were gone"))
 }
 
-/// How many processes do not run.
-pub(super) fn dead(scene: &Scene<'_>) -> usize {
-    scene.processes().filter(|process| !process.is_running()).count()
+/// The number of processes that do not run.
+pub(super) fn dead(deployment: &Deployment<'_>) -> usize {
+    deployment.processes().filter(|process| !process.is_running()).count()
 }
 
-/// One process after the other is told to end, and started again, as when a new version is rolled out.
-pub(crate) fn restarted_in_turn(scene: &Scene<'_>) -> Result<Proof> {
-    let before: Vec<_> = scene.processes().map(|process| process.pid()).collect();
-    scene.begins();
-    for process in scene.processes() {
-        process.stop().context("a process that was told to end")?;
+/// One process after the other is asked to end, and started again, as when a new version is rolled out.
+pub(crate) fn restarted_in_turn(deployment: &Deployment<'_>) -> Result<Proof> {
+    let before: Vec<_> = deployment.processes().map(|process| process.pid()).collect();
+    deployment.fault_begins();
+    for process in deployment.processes() {
+        process.stop().context("a process that was asked to end")?;
         process.start_again()?;
     }
-    scene.lifted();
-    let after: Vec<_> = scene.processes().map(|process| process.pid()).collect();
+    deployment.fault_ends();
+    let after: Vec<_> = deployment.processes().map(|process| process.pid()).collect();
     let replaced = before.iter().zip(&after).filter(|(before, after)| before != after).count();
     Proof::when(
         replaced == after.len(),
@@ -60,84 +59,90 @@ pub(crate) fn restarted_in_turn(scene: &Scene<'_>) -> Result<Proof> {
     )
 }
 
-/// Every process is told to end at once, and must do so in good order.
-pub(crate) fn all_told_to_end(scene: &Scene<'_>) -> Result<Proof> {
-    scene.begins();
-    at_once(scene.processes(), |process| process.stop()).context("a process that was told to end")?;
-    let ended = dead(scene);
+/// Every process is asked to end at once, and must do so in good order.
+pub(crate) fn all_told_to_end(deployment: &Deployment<'_>) -> Result<Proof> {
+    deployment.fault_begins();
+    at_once(deployment.processes(), |process| process.stop()).context("a process that was asked to end")?;
+    let ended = dead(deployment);
     std::thread::sleep(AWAY);
-    scene.processes().try_for_each(|process| process.start_again())?;
-    scene.lifted();
-    Proof::when(ended == scene.processes().count(), format!("{ended} processes ended in good order"))
+    deployment.processes().try_for_each(|process| process.start_again())?;
+    deployment.fault_ends();
+    Proof::when(ended == deployment.processes().count(), format!("{ended} processes ended in good order"))
 }
 
 /// Every process of both.
-pub(crate) fn all_killed(scene: &Scene<'_>) -> Result<Proof> {
-    scene.begins();
-    scene.processes().try_for_each(|process| process.kill())?;
+pub(crate) fn all_killed(deployment: &Deployment<'_>) -> Result<Proof> {
+    deployment.fault_begins();
+    deployment.processes().try_for_each(|process| process.kill())?;
     std::thread::sleep(AWAY);
-    let gone = dead(scene);
-    scene.processes().try_for_each(|process| process.start_again()).context("a process that was killed")?;
-    scene.lifted();
-    Proof::when(gone == scene.processes().count(), format!("{gone} processes were gone"))
+    let gone = dead(deployment);
+    deployment
+        .processes()
+        .try_for_each(|process| process.start_again())
+        .context("a process that was killed")?;
+    deployment.fault_ends();
+    Proof::when(gone == deployment.processes().count(), format!("{gone} processes were gone"))
 }
 
 /// Granted by the gate, and never handed over by the process that asked for it.
-pub(crate) fn killed_after_gate(scene: &Scene<'_>) -> Result<Proof> {
-    dies_at(scene, "after-gate")
+pub(crate) fn killed_after_gate(deployment: &Deployment<'_>) -> Result<Proof> {
+    dies_at(deployment, "after-gate")
 }
 
 /// In the queue, and never answered.
-pub(crate) fn killed_after_confirm(scene: &Scene<'_>) -> Result<Proof> {
-    dies_at(scene, "after-confirm")
+pub(crate) fn killed_after_confirm(deployment: &Deployment<'_>) -> Result<Proof> {
+    dies_at(deployment, "after-confirm")
 }
 
-/// The pending marks go at the moment when one stands for a reservation that nobody will hand over.
-pub(crate) fn killed_after_gate_and_the_marks_lost(scene: &Scene<'_>) -> Result<Proof> {
+/// The pending marks go at the moment when one stands for a reservation that no process will hand over.
+pub(crate) fn killed_after_gate_and_the_marks_lost(deployment: &Deployment<'_>) -> Result<Proof> {
     let mut lost = 0;
-    let proof = dies_at_and(scene, "after-gate", || {
-        lost = gate::lose_marks(scene)?;
+    let proof = dies_at_and(deployment, "after-gate", || {
+        lost = gate::lose_marks(deployment)?;
         Ok(())
     })?;
     Proof::when(
-        lost == scene.subjects.len(),
+        lost == deployment.services.len(),
         format!("{proof}, and {lost} sets of pending marks were deleted"),
     )
 }
 
-fn dies_at(scene: &Scene<'_>, point: &str) -> Result<Proof> {
-    dies_at_and(scene, point, || Ok(()))
+fn dies_at(deployment: &Deployment<'_>, point: &str) -> Result<Proof> {
+    dies_at_and(deployment, point, || Ok(()))
 }
 
-fn dies_at_and(scene: &Scene<'_>, point: &str, and: impl FnOnce() -> Result<()>) -> Result<Proof> {
-    scene.begins();
-    firsts(scene).try_for_each(|process| process.arm(point, "kill"))?;
-    for process in firsts(scene) {
+fn dies_at_and(deployment: &Deployment<'_>, point: &str, and: impl FnOnce() -> Result<()>) -> Result<Proof> {
+    deployment.fault_begins();
+    first_processes(deployment).try_for_each(|process| process.arm(point, "kill"))?;
+    for process in first_processes(deployment) {
         process.reaches(point)?;
-        until("a process dies at its fail point", SLOW, || Ok(!process.is_running()))?;
+        until("a process dies at its fail point", RECOVERY, || Ok(!process.is_running()))?;
     }
     and()?;
     std::thread::sleep(AWAY);
-    let gone = dead(scene);
-    firsts(scene).try_for_each(|process| process.start_again())?;
-    scene.lifted();
-    Proof::when(gone == scene.subjects.len(), format!("{gone} processes died where they came by {point}"))
+    let gone = dead(deployment);
+    first_processes(deployment).try_for_each(|process| process.start_again())?;
+    deployment.fault_ends();
+    Proof::when(
+        gone == deployment.services.len(),
+        format!("{gone} processes died where they came by {point}"),
+    )
 }
 
 /// Stored, and never acknowledged to the queue: whichever process of a service consumes.
-pub(crate) fn killed_after_commit(scene: &Scene<'_>) -> Result<Proof> {
-    dies_where_it_stores(scene, "after-commit", || Ok(()))
+pub(crate) fn killed_after_commit(deployment: &Deployment<'_>) -> Result<Proof> {
+    dies_where_it_stores(deployment, "after-commit", || Ok(()))
 }
 
-/// The same, and the gate's memory goes with it: what was on its way is known to the queue alone.
-pub(crate) fn killed_after_commit_and_the_gate_lost(scene: &Scene<'_>) -> Result<Proof> {
-    dies_where_it_stores(scene, "after-commit", || gate::emptied(scene).map(drop))
+/// The same, and the gate's memory goes with it: results on their way are known to the queue alone.
+pub(crate) fn killed_after_commit_and_the_gate_lost(deployment: &Deployment<'_>) -> Result<Proof> {
+    dies_where_it_stores(deployment, "after-commit", || gate::emptied(deployment).map(drop))
 }
 
 /// Waits until a process of each service has died at its fail point, and takes the fail point back from the others.
-pub(super) fn one_of_each_dies(scene: &Scene<'_>, point: &str) -> Result<()> {
-    for Subject { processes, .. } in &scene.subjects {
-        until("a process dies at its fail point", SLOW, || {
+pub(super) fn one_of_each_dies(deployment: &Deployment<'_>, point: &str) -> Result<()> {
+    for TestedService { processes, .. } in &deployment.services {
+        until("a process dies at its fail point", RECOVERY, || {
             Ok(processes.iter().any(|process| !process.is_running()))
         })?;
         for process in processes {
@@ -147,90 +152,104 @@ pub(super) fn one_of_each_dies(scene: &Scene<'_>, point: &str) -> Result<()> {
     Ok(())
 }
 
-fn dies_where_it_stores(scene: &Scene<'_>, point: &str, and: impl FnOnce() -> Result<()>) -> Result<Proof> {
-    scene.begins();
-    scene.processes().try_for_each(|process| process.arm(point, "kill"))?;
-    one_of_each_dies(scene, point)?;
-    let gone = dead(scene);
+fn dies_where_it_stores(
+    deployment: &Deployment<'_>,
+    point: &str,
+    and: impl FnOnce() -> Result<()>,
+) -> Result<Proof> {
+    deployment.fault_begins();
+    deployment.processes().try_for_each(|process| process.arm(point, "kill"))?;
+    one_of_each_dies(deployment, point)?;
+    let gone = dead(deployment);
     and()?;
     std::thread::sleep(AWAY);
-    scene
+    deployment
         .processes()
         .filter(|process| !process.is_running())
         .try_for_each(|process| process.start_again())?;
-    scene.lifted();
-    Proof::when(gone >= scene.subjects.len(), format!("{gone} processes died where they came by {point}"))
+    deployment.fault_ends();
+    Proof::when(
+        gone >= deployment.services.len(),
+        format!("{gone} processes died where they came by {point}"),
+    )
 }
 
 /// The clock of every process shows less than before.
-pub(crate) fn clock_set_back(scene: &Scene<'_>) -> Result<Proof> {
-    scene.begins();
+pub(crate) fn clock_set_back(deployment: &Deployment<'_>) -> Result<Proof> {
+    deployment.fault_begins();
     let back = format!("-{}", BACK.as_millis());
-    scene.processes().try_for_each(|process| process.arm("clock", &back))?;
+    deployment.processes().try_for_each(|process| process.arm("clock", &back))?;
     std::thread::sleep(AWAY);
-    let behind = scene.subjects.iter().map(|subject| behind(scene, subject)).collect::<Result<Vec<i64>>>()?;
+    let behind = deployment
+        .services
+        .iter()
+        .map(|service| behind(deployment, service))
+        .collect::<Result<Vec<i64>>>()?;
     std::thread::sleep(BACK);
-    scene.lifted();
+    deployment.fault_ends();
     let least = behind.iter().copied().min().unwrap_or_default();
     Proof::when(least >= 1_000, format!("{} s later ids were of {least} ms ago at least", AWAY.as_secs()))
 }
 
 /// The services were started some seconds before midnight, by their clocks.
-pub(crate) fn midnight(scene: &Scene<'_>) -> Result<Proof> {
-    scene.begins();
-    let midnight = scene.midnight().context("no midnight was set")?;
+pub(crate) fn midnight(deployment: &Deployment<'_>) -> Result<Proof> {
+    deployment.fault_begins();
+    let midnight = deployment.midnight.context("no midnight was set")?;
     std::thread::sleep(midnight.saturating_duration_since(Instant::now()));
     std::thread::sleep(AWAY);
-    scene.lifted();
-    let day = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond()).day();
-    let tomorrow = scene.subjects.iter().map(|subject| Ok(a_grab(scene, subject)?.day() > day));
+    deployment.fault_ends();
+    let day = now().day();
+    let tomorrow = deployment.services.iter().map(|service| Ok(a_grab(deployment, service)?.day() > day));
     let tomorrow = tomorrow.collect::<Result<Vec<bool>>>()?.into_iter().filter(|is| *is).count();
-    Proof::when(tomorrow == scene.subjects.len(), format!("{tomorrow} services grant grabs of the next day"))
+    Proof::when(
+        tomorrow == deployment.services.len(),
+        format!("{tomorrow} services grant grabs of the next day"),
+    )
 }
 
 /// By how many milliseconds the time of a grab that is granted now lies behind.
-fn behind(scene: &Scene<'_>, subject: &Subject) -> Result<i64> {
-    Ok(jiff::Timestamp::now().as_millisecond() - a_grab(scene, subject)?.millis())
+fn behind(deployment: &Deployment<'_>, service: &TestedService) -> Result<i64> {
+    Ok(now().millis() - a_grab(deployment, service)?.millis())
 }
 
 /// The time of a grab that is granted now, beside the load.
-fn a_grab(scene: &Scene<'_>, subject: &Subject) -> Result<Timestamp> {
+fn a_grab(deployment: &Deployment<'_>, service: &TestedService) -> Result<Timestamp> {
     // From the other end than those of other grabs beside the load; one that holds the coupon already is passed over.
     for user in (1..=CATALOGUE.users).rev().take(TRIES) {
-        scene.grab(subject.name, &subject.one()?, user, CATALOGUE.coupons());
+        deployment.record.grab(service.name, &service.answering()?, user, CATALOGUE.coupons());
         if let Some(GrabRecord { outcome: GrabOutcome::Granted { result_id }, .. }) =
-            scene.grabs_of(subject.name).last()
+            deployment.record.grabs_of(service.name).last()
         {
             return Ok(ResultId::from_number(*result_id)?.time());
         }
     }
-    bail!("{}: none of {TRIES} grabs was granted", subject.name)
+    bail!("{}: none of {TRIES} grabs was granted", service.name)
 }
 
-/// Where days lie on shards of their own, both days have results.
-pub(crate) fn both_days_have_results(scene: &Scene<'_>) -> Result<()> {
-    for subject in scene.subjects.iter().filter(|subject| subject.name == "range") {
-        let counts = subject.data.kept_counts()?.unwrap_or_default();
+/// Both days have results, where days lie on different shards.
+pub(crate) fn both_days_have_results(deployment: &Deployment<'_>) -> Result<()> {
+    for service in deployment.services.iter().filter(|service| service.name == "range") {
+        let counts = service.data.kept_counts()?.unwrap_or_default();
         let days = counts.iter().filter(|count| **count > 0).count();
-        scene.expect(
+        deployment.record.expect(
             days == 2,
-            format!("{}: results lie on {days} days' shards, not 2: {counts:?}", subject.name),
+            format!("{}: results lie on {days} days' shards, not 2: {counts:?}", service.name),
         );
-        scene.note(format!("results by shard, a day each: {counts:?}"));
+        deployment.record.note(format!("results by shard, a day each: {counts:?}"));
     }
     Ok(())
 }
 
 /// A result that contradicts another is handed over with it.
-pub(crate) fn contradicted(scene: &Scene<'_>) -> Result<Proof> {
+pub(crate) fn contradicted(deployment: &Deployment<'_>) -> Result<Proof> {
     const SWITCH: &str = "contradict";
-    scene.begins();
-    for process in firsts(scene) {
+    deployment.fault_begins();
+    for process in first_processes(deployment) {
         process.arm(SWITCH, "")?;
         process.reaches(SWITCH)?;
-        scene.contradict();
+        deployment.record.contradicts();
     }
-    scene.lifted();
-    let count = scene.contradicted();
+    deployment.fault_ends();
+    let count = deployment.record.contradicted();
     Proof::when(count > 0, format!("{count} such results were handed over"))
 }

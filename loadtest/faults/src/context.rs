@@ -1,41 +1,33 @@
-//! What a row is played on: servers, programs, and terms.
+//! The context that all cases of a run share: options, servers, programs, and the clock.
 
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use coupon_core::Timestamp;
 use coupon_lab::{ServiceCommand, Site, program};
+use coupon_stack::Stack;
 use coupon_store::servers::mysql::Database;
 use coupon_store::servers::names::Namespace;
 use coupon_strategies::REGISTER;
 
-use super::without::Without;
+use super::MatrixOptions;
+use super::ablation::Ablation;
 
 /// The shards of either service, each on a server of its own.
 pub(super) const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
-
-/// What all rows are played by.
-#[derive(Debug, Clone)]
-pub struct Terms {
-    /// Requests a second to each service.
-    pub rate: f64,
-    /// What all random choices follow from.
-    pub seed: u64,
-    /// Where logs of services are kept.
-    pub logs: PathBuf,
-}
 
 /// The program that is any of the services, with fail points.
 const WITH_FAIL_POINTS: &str = "service-failpoints";
 
 /// The programs that are broken: the one with fail points, if it was built, or the plain ones.
 #[derive(Debug)]
-pub(super) struct Programs {
+pub(super) struct ServicePrograms {
     /// The one with fail points, or the reason why there is none.
     fail_points: Result<PathBuf, String>,
 }
 
-impl Programs {
+impl ServicePrograms {
     pub(super) fn find(plain: bool) -> Result<Self> {
         let why =
             "it needs services with fail points: cargo build --package loadtest-faults --features failpoints";
@@ -46,7 +38,10 @@ impl Programs {
         Ok(Self { fail_points: built.ok_or_else(|| why.to_owned()) })
     }
 
-    /// The reason why there are no fail points, if there are none.
+    /// Checks that there are fail points.
+    ///
+    /// # Errors
+    /// The reason why there are none.
     pub(super) fn have_fail_points(&self) -> Result<(), String> {
         self.fail_points.as_ref().map(drop).map_err(Clone::clone)
     }
@@ -60,20 +55,30 @@ impl Programs {
     }
 }
 
-/// What a row is played on.
+/// Everything that a case shares with the others of the run, and the mechanism that is left out of it.
 #[derive(Debug)]
-pub(super) struct Stage<'a> {
+pub(super) struct CaseContext<'a> {
     pub(super) site: &'a Site,
-    pub(super) programs: &'a Programs,
-    pub(super) terms: &'a Terms,
+    pub(super) programs: &'a ServicePrograms,
+    pub(super) options: &'a MatrixOptions,
     /// A mechanism that is left out; its absence must be found.
-    pub(super) without: Option<&'static Without>,
+    pub(super) ablation: Option<&'static Ablation>,
 }
 
-impl Stage<'_> {
+impl<'a> CaseContext<'a> {
+    /// The servers.
+    pub(super) fn stack(&self) -> Result<&'a Stack> {
+        self.site.stack().context("these servers are not this run's own")
+    }
+
     /// The main database of a service's data.
     pub(super) fn main_of(&self, namespace: &str) -> Result<Database> {
         let main = Namespace::new(namespace, "")?.main_database();
         Database::new("servers.main", &self.site.settings().main, &main, 1)
     }
+}
+
+/// The time by this machine's clock.
+pub(super) fn now() -> Timestamp {
+    Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
 }

@@ -1,4 +1,4 @@
-//! Asks again whatever ended without a clear answer, as its client would, until there is one.
+//! Asks again for each grab that ended without a clear answer, as its client would, until there is one.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -13,32 +13,33 @@ use coupon_service::api::GrabResponse;
 use serde::Serialize;
 use serde_json::json;
 
-use super::service::Subject;
-use super::without::Who;
+use super::ablation::AskingAgain;
+use super::service::TestedService;
 
 const PAUSE: Duration = Duration::from_millis(100);
-/// How many clients ask at once.
+/// The number of clients that ask at once.
 const CLIENTS: usize = 8;
 
 fn is_unclear(grab: &GrabRecord) -> bool {
     matches!(grab.outcome, GrabOutcome::Unknown(_))
 }
 
-/// What became of the grabs without a clear answer, each user and coupon once.
+/// Counts of the grabs without a clear answer by the one that came when they were asked again, each user and coupon
+/// once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Resolved {
+pub struct AskedAgain {
     /// Asked again, and granted then.
     pub granted: u64,
-    /// Asked again, and told that they hold it already: under an id that the audit looks for.
+    /// Asked again, and refused since they hold it already: under an id that the audit looks for.
     pub held: u64,
     /// Asked again, and refused: then nothing may be stored.
     pub refused: u64,
-    /// Asked again for as long as anybody does, and never told.
+    /// Asked again for as long as anybody does, and never answered.
     pub unanswered: u64,
 }
 
-impl Resolved {
-    /// How many there were.
+impl AskedAgain {
+    /// Their number.
     #[must_use]
     pub const fn all(self) -> u64 {
         self.granted + self.held + self.refused + self.unanswered
@@ -46,20 +47,20 @@ impl Resolved {
 }
 
 /// Asks again, and adds what is answered to the claims, and every other grab as it ended. A user who does not ask again
-/// leaves an unclear grab unclear; of one who does, only the last answer counts. Each user asks for as long as `patience`;
-/// says of one who got no clear answer all the while what came instead.
-pub(super) fn resolve(
-    subject: &Subject,
+/// leaves an unclear grab unclear; of one who does, only the last answer counts. Each user asks for as long as `limit`;
+/// returns of one who got no clear answer all the while the last one.
+pub(super) fn ask_again(
+    service: &TestedService,
     grabs: &[GrabRecord],
-    (who, patience): (Who, Duration),
+    (asking, limit): (AskingAgain, Duration),
     claims: &mut Claims,
-) -> Result<(Resolved, Option<String>)> {
+) -> Result<(AskedAgain, Option<String>)> {
     let unclear = grabs.iter().filter(|grab| is_unclear(grab));
     let unclear: BTreeSet<(u64, u64)> = unclear.map(|grab| (grab.user_id, grab.coupon_id)).collect();
-    let asks = |(number, _): &(usize, (u64, u64))| match who {
-        Who::EverySecond => number % 2 == 0,
-        Who::Everybody => true,
-        Who::Nobody => false,
+    let asks = |(number, _): &(usize, (u64, u64))| match asking {
+        AskingAgain::EverySecond => number % 2 == 0,
+        AskingAgain::Everybody => true,
+        AskingAgain::Nobody => false,
     };
     let unclear: Vec<(u64, u64)> =
         unclear.into_iter().enumerate().filter(asks).map(|(_, pair)| pair).collect();
@@ -68,59 +69,57 @@ pub(super) fn resolve(
             acks::claim(grab, claims);
         }
     }
-    let (mut resolved, mut unanswered) = (Resolved::default(), None);
+    let (mut counts, mut unanswered) = (AskedAgain::default(), None);
     if unclear.is_empty() {
-        return Ok((resolved, unanswered));
+        return Ok((counts, unanswered));
     }
-    let target = subject.one()?;
-    let end = Instant::now() + patience;
+    let target = service.answering()?;
+    let end = Instant::now() + limit;
     let answers = at_once(unclear.chunks(unclear.len().div_ceil(CLIENTS)), |some| {
-        some.iter().map(|&pair| ask(&target, pair, end)).collect::<Result<Vec<_>>>()
+        some.iter().map(|&pair| ask_until(&target, pair, end)).collect::<Result<Vec<_>>>()
     })?;
     for (&(user, coupon), answer) in unclear.iter().zip(answers.into_iter().flatten()) {
         let claim = match answer {
-            Answer::Granted(id) => {
-                resolved.granted += 1;
+            LastAnswer::Granted(id) => {
+                counts.granted += 1;
                 Claim::Granted(id)
             }
-            Answer::Held(id) => {
-                resolved.held += 1;
+            LastAnswer::Held(id) => {
+                counts.held += 1;
                 Claim::Granted(id)
             }
-            Answer::SoldOut => {
-                resolved.refused += 1;
+            LastAnswer::SoldOut => {
+                counts.refused += 1;
                 Claim::SoldOut
             }
-            Answer::Refused => {
-                resolved.refused += 1;
+            LastAnswer::Refused => {
+                counts.refused += 1;
                 Claim::Refused
             }
-            Answer::Never(said) => {
-                resolved.unanswered += 1;
+            LastAnswer::Never(said) => {
+                counts.unanswered += 1;
                 unanswered.get_or_insert_with(|| {
-                    format!(
-                        "user {user}, coupon {coupon}: no clear answer in {} s: {said}",
-                        patience.as_secs()
-                    )
+                    format!("user {user}, coupon {coupon}: no clear answer in {} s: {said}", limit.as_secs())
                 });
                 Claim::Unknown
             }
         };
         claims.add(user, coupon, claim);
     }
-    Ok((resolved, unanswered))
+    Ok((counts, unanswered))
 }
 
-enum Answer {
+/// The answer that ends the asking for one grab.
+enum LastAnswer {
     Granted(i64),
     Held(i64),
     SoldOut,
     Refused,
-    /// What came instead of an answer last.
+    /// None: the last error.
     Never(String),
 }
 
-fn ask(target: &Target, (user, coupon): (u64, u64), end: Instant) -> Result<Answer> {
+fn ask_until(target: &Target, (user, coupon): (u64, u64), end: Instant) -> Result<LastAnswer> {
     loop {
         let asked = post_json::<GrabResponse>(
             target,
@@ -129,22 +128,22 @@ fn ask(target: &Target, (user, coupon): (u64, u64), end: Instant) -> Result<Answ
         );
         match asked {
             Ok(answer) => return decided(&answer),
-            Err(error) if Instant::now() >= end => return Ok(Answer::Never(format!("{error:#}"))),
+            Err(error) if Instant::now() >= end => return Ok(LastAnswer::Never(format!("{error:#}"))),
             Err(_) => std::thread::sleep(PAUSE),
         }
     }
 }
 
-fn decided(answer: &GrabResponse) -> Result<Answer> {
+fn decided(answer: &GrabResponse) -> Result<LastAnswer> {
     let id = || {
         let id = answer.result_id.as_ref().and_then(|id| id.parse().ok());
         id.with_context(|| format!("{answer:?} has no result_id"))
     };
     Ok(match (answer.grab_status, answer.fail_reason.as_deref()) {
-        (1, _) => Answer::Granted(id()?),
-        (0, Some("duplicate")) => Answer::Held(id()?),
-        (0, Some("out_of_stock")) => Answer::SoldOut,
-        (0, Some("invalid_time")) => Answer::Refused,
+        (1, _) => LastAnswer::Granted(id()?),
+        (0, Some("duplicate")) => LastAnswer::Held(id()?),
+        (0, Some("out_of_stock")) => LastAnswer::SoldOut,
+        (0, Some("invalid_time")) => LastAnswer::Refused,
         _ => bail!("{answer:?} decides nothing"),
     })
 }

@@ -1,10 +1,10 @@
-//! Users who ask for the same coupon before the gate is lost, and again while it is: nobody is granted it twice.
+//! Users who ask for the same coupon before the gate is lost, and again while it is: none is granted it twice.
 
 use anyhow::Result;
 use coupon_loadgen::load::{GrabOutcome, GrabRecord};
 
-use crate::cast::CATALOGUE;
-use crate::scene::Scene;
+use crate::deployment::Deployment;
+use crate::start::CATALOGUE;
 
 /// Enough of them for every shard to have some.
 const USERS: std::ops::RangeInclusive<u64> = 101..=120;
@@ -15,21 +15,21 @@ const fn coupon() -> u64 {
 }
 
 /// Each of them asks a process of each service that answers.
-pub(super) fn grab(scene: &Scene<'_>) -> Result<()> {
-    for subject in &scene.subjects {
-        let target = subject.one()?;
-        USERS.for_each(|user| scene.grab(subject.name, &target, user, coupon()));
+pub(super) fn grab(deployment: &Deployment<'_>) -> Result<()> {
+    for service in &deployment.services {
+        let target = service.answering()?;
+        USERS.for_each(|user| deployment.record.grab(service.name, &target, user, coupon()));
     }
     Ok(())
 }
 
-/// What a service has granted them so far.
-pub(super) fn results(scene: &Scene<'_>, service: &str) -> Vec<i64> {
+/// The results that a service has granted them so far.
+pub(super) fn results(deployment: &Deployment<'_>, service: &str) -> Vec<i64> {
     let theirs = |grab: GrabRecord| match grab.outcome {
         GrabOutcome::Granted { result_id } if USERS.contains(&grab.user_id) && grab.coupon_id == coupon() => {
             Some(result_id)
         }
         _ => None,
     };
-    scene.grabs_of(service).into_iter().filter_map(theirs).collect()
+    deployment.record.grabs_of(service).into_iter().filter_map(theirs).collect()
 }

@@ -1,4 +1,4 @@
-//! The load on one service, and how hard it presses when the fault comes.
+//! The load on one service, and its weight when the fault comes.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Receiver;
@@ -11,18 +11,19 @@ use coupon_loadgen::workload::{Action, Endpoint, Requests, Rooms, Scenario, Work
 use coupon_service::api::AdminStats;
 use serde::Serialize;
 
-use super::cast::CATALOGUE;
-use super::casting::Casting;
 use super::customers::Customers;
-use super::service::Subject;
+use super::service::TestedService;
+use super::start::CATALOGUE;
 
-/// No load lasts longer, whatever a fault does.
+/// The time that a client waits for an answer.
+pub(super) const ANSWER: Duration = Duration::from_secs(5);
+/// The limit of a load, whatever a fault does.
 const LONGEST: Duration = Duration::from_secs(240);
 const CONNECTIONS: usize = 64;
 
-/// How hard a service was pressed when the fault came.
+/// The weight of the load on a service when the fault came.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Pressed {
+pub struct LoadAtFault {
     /// Grabs a batch, on average until then.
     pub mean_batch: f64,
     /// Grabs that were sent and not answered at that moment.
@@ -31,17 +32,16 @@ pub struct Pressed {
 
 /// The load on one service.
 #[derive(Debug, Default)]
-pub(super) struct Pressure {
+pub(super) struct ServiceLoad {
     pub(super) customers: Customers,
     watch: OnceLock<Arc<Watch>>,
-    pressed: Mutex<Pressed>,
+    at_fault: Mutex<LoadAtFault>,
 }
 
-impl Pressure {
-    /// The load, and where its grants arrive.
-    pub(super) fn load(
+impl ServiceLoad {
+    /// The load, and the receiver of its grants.
+    pub(super) fn spec(
         &self,
-        casting: &Casting,
         rate: f64,
         seed: u64,
         stop: &Arc<AtomicBool>,
@@ -53,7 +53,7 @@ impl Pressure {
             connections: CONNECTIONS,
             duration: LONGEST,
             seed,
-            timeout: casting.patience,
+            timeout: ANSWER,
             stop: Some(Arc::clone(stop)),
             watch: Some(watch),
             ..LoadSpec::new(Arrivals::Open { rate })
@@ -61,11 +61,11 @@ impl Pressure {
         (spec, granted)
     }
 
-    /// Asks every process how large its batches are.
-    pub(super) fn look_at_batches(&self, subject: &Subject) {
-        let asked = subject.processes.iter().filter(|process| process.is_running() && !process.is_paused());
+    /// Asks every process for the mean size of its batches.
+    pub(super) fn look_at_batches(&self, service: &TestedService) {
+        let asked = service.processes.iter().filter(|process| process.is_running() && !process.is_paused());
         let stats = asked.filter_map(|process| {
-            let target = process.target(subject.name);
+            let target = process.target(service.name);
             get_json::<AdminStats>(&target, "/admin/stats").ok()
         });
         let (mut batches, mut grabs) = (0.0, 0.0);
@@ -73,23 +73,23 @@ impl Pressure {
             batches += of as f64;
             grabs += of as f64 * mean_batch.unwrap_or_default();
         }
-        self.pressed.lock().unwrap_or_else(PoisonError::into_inner).mean_batch =
+        self.at_fault.lock().unwrap_or_else(PoisonError::into_inner).mean_batch =
             if batches > 0.0 { grabs / batches } else { 0.0 };
     }
 
     /// The fault comes now.
-    pub(super) fn at_the_fault(&self) {
+    pub(super) fn fault_begins(&self) {
         let in_flight = self.watch.get().map_or(0, |watch| watch.grabs_in_flight());
-        self.pressed.lock().unwrap_or_else(PoisonError::into_inner).grabs_in_flight = in_flight;
+        self.at_fault.lock().unwrap_or_else(PoisonError::into_inner).grabs_in_flight = in_flight;
     }
 
-    pub(super) fn pressed(&self) -> Pressed {
-        *self.pressed.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn at_fault(&self) -> LoadAtFault {
+        *self.at_fault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Grabs first of all, some of them for coupons that sell out, and reads of every shard. What is granted, customers ask for
-/// and spend beside it.
+/// Grabs first of all, some of them for coupons that sell out, and reads of every shard. Customers ask for
+/// results that are granted, and spend them, beside it.
 fn workload() -> Workload {
     let scenario = |name: &str, users, rooms, actions: &[(Endpoint, f64)]| Scenario {
         name: name.to_owned(),

@@ -1,4 +1,4 @@
-//! What was seen of one service in one row.
+//! The observations of one service in one case.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,29 +7,30 @@ use coupon_audit::{AuditReport, Kind};
 use coupon_loadgen::load::{GrabOutcome, Outcome, Refusal, Unknown};
 use serde::Serialize;
 
-use super::customers::Asked;
-use super::pressure::Pressed;
-use super::resolve::Resolved;
-use super::scene::Moments;
+use super::ask_again::AskedAgain;
+use super::customers::CustomerCounts;
+use super::load::LoadAtFault;
+use super::record::FaultTimes;
 
-/// What was seen of one service in one row.
+/// The observations of one service in one case.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Observed {
-    /// Which service.
+pub struct ServiceResult {
+    /// The name of the service.
     pub service: &'static str,
-    /// How hard it was pressed when the fault came.
-    pub pressed: Pressed,
+    /// The weight of the load when the fault came.
+    pub pressed: LoadAtFault,
     /// Grabs that got their coupon.
     pub granted: u64,
     /// Grabs that were refused by a decision: sold out, held already.
     pub refused: u64,
     /// Grabs without a clear answer, by what came instead of one.
     pub unknown: BTreeMap<String, u64>,
-    /// How long the fault was there, in milliseconds.
+    /// The time that the fault was there, in milliseconds.
     pub fault_ms: u64,
     /// The longest that no grab at all was decided from the fault on, in milliseconds.
     pub longest_silence_ms: u64,
-    /// How long some grabs were not decided: from the first unclear answer after the fault to the last, in milliseconds.
+    /// The time in which some grabs were not decided: from the first unclear answer after the fault to the last, in
+    /// milliseconds.
     pub unclear_for_ms: u64,
     /// Grabs decided while the fault was there.
     pub decided_during: u64,
@@ -38,43 +39,43 @@ pub struct Observed {
     /// From the moment the fault was lifted until everything granted is stored, main knows of it, and no reservation is
     /// pending, in milliseconds. The load goes on for three seconds of it.
     pub settled_ms: u64,
-    /// What customers were told who asked for what they were granted, and spent it.
-    pub asked: Asked,
-    /// What became of the unclear ones when their users asked again.
-    pub resolved: Resolved,
+    /// Counts of customers who asked for results that they were granted, and spent them.
+    pub asked: CustomerCounts,
+    /// Counts of the unclear ones whose users asked again, by the answer.
+    pub resolved: AskedAgain,
     /// Unclear grabs whose users did not ask again, and that are stored.
     pub unclear_stored: u64,
-    /// What the audit counted, by kind.
+    /// The audit's counts, by kind.
     pub audit: BTreeMap<Kind, u64>,
-    /// The first of what it found.
+    /// The first of its findings.
     pub examples: Vec<String>,
-    /// What it could not check.
+    /// Everything that it could not check.
     pub not_checked: Vec<String>,
 }
 
-/// What the load saw, before the audit.
-pub(super) struct Seen {
-    pub(super) moments: Moments,
+/// The moments of a case: the fault, the beginning of the load, and the end of settling.
+pub(super) struct Timeline {
+    pub(super) fault: FaultTimes,
     pub(super) began: Instant,
     pub(super) settled: Instant,
 }
 
-impl Observed {
+impl ServiceResult {
     pub(super) fn new(
         service: &'static str,
         outcome: &Outcome,
-        seen: &Seen,
-        resolved: Resolved,
+        timeline: &Timeline,
+        resolved: AskedAgain,
         audit: &AuditReport,
     ) -> Self {
         let since = |moment: Option<Instant>| {
-            moment.map_or(Duration::ZERO, |moment| moment.saturating_duration_since(seen.began))
+            moment.map_or(Duration::ZERO, |moment| moment.saturating_duration_since(timeline.began))
         };
-        let (fault, lifted) = (since(seen.moments.fault), since(seen.moments.lifted));
+        let (fault, lifted) = (since(timeline.fault.began), since(timeline.fault.ended));
         let mut unknown: BTreeMap<String, u64> = BTreeMap::new();
         for grab in &outcome.grabs {
             if let GrabOutcome::Unknown(why) = grab.outcome {
-                *unknown.entry(told(why)).or_default() += 1;
+                *unknown.entry(reason(why)).or_default() += 1;
             }
         }
         let is_decided = |outcome: &GrabOutcome| {
@@ -89,10 +90,10 @@ impl Observed {
         let granted_after = grabs()
             .filter(|grab| matches!(grab.outcome, GrabOutcome::Granted { .. }) && grab.at >= lifted)
             .count();
-        let settled = seen.moments.lifted.map_or(Duration::ZERO, |lifted| seen.settled - lifted);
+        let settled = timeline.fault.ended.map_or(Duration::ZERO, |ended| timeline.settled - ended);
         Self {
             service,
-            pressed: Pressed::default(),
+            pressed: LoadAtFault::default(),
             granted: outcome.counts.granted,
             refused: outcome.counts.out_of_stock + outcome.counts.duplicate + outcome.counts.invalid_time,
             unknown,
@@ -102,7 +103,7 @@ impl Observed {
             decided_during: decided.iter().filter(|at| (fault..lifted).contains(*at)).count() as u64,
             granted_after: granted_after as u64,
             settled_ms: millis(settled),
-            asked: Asked::default(),
+            asked: CustomerCounts::default(),
             resolved,
             unclear_stored: audit.unknown_stored,
             audit: Kind::ALL.into_iter().map(|kind| (kind, audit.count(kind))).collect(),
@@ -116,19 +117,19 @@ impl Observed {
         }
     }
 
-    /// How many of a kind the audit counted.
+    /// The audit's count of a kind.
     #[must_use]
     pub fn count(&self, kind: Kind) -> u64 {
         self.audit.get(&kind).copied().unwrap_or(0)
     }
 
-    /// How many promises the audit found broken, but for results that were parked.
+    /// The number of broken promises that the audit found, but for results that were parked.
     #[must_use]
     pub fn violations(&self) -> u64 {
         self.audit.iter().filter(|(kind, _)| **kind != Kind::Parked).map(|(_, count)| count).sum()
     }
 
-    /// How many grabs ended without a clear answer.
+    /// The number of grabs that ended without a clear answer.
     #[must_use]
     pub fn unclear(&self) -> u64 {
         self.unknown.values().sum()
@@ -149,7 +150,7 @@ fn longest_silence(decided: &[Duration], from: Duration, to: Duration) -> Durati
     longest
 }
 
-fn told(why: Unknown) -> String {
+fn reason(why: Unknown) -> String {
     match why {
         Unknown::Status(status) => status.to_string(),
         Unknown::TimedOut => "time-out".to_owned(),

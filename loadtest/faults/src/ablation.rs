@@ -1,41 +1,41 @@
-//! Mechanisms that can be left out, to show that the rows see it.
+//! Mechanisms that can be left out, to show that the cases notice it.
 
 use std::fmt;
 
 use coupon_audit::Kind;
 use coupon_store::failpoints::Mechanism;
 
-use super::report::{Row, Verdict};
+use super::case_result::{CaseResult, CaseVerdict};
 
-/// A mechanism that can be left out, and what must then be found.
+/// A mechanism that can be left out, and the finding that must follow.
 #[derive(Debug)]
-pub struct Without {
+pub struct Ablation {
     /// The mechanism.
     pub mechanism: Mechanism,
-    /// What services do without it.
+    /// The behaviour of services without it.
     pub instead: &'static str,
-    /// The row that must fail.
-    pub row: &'static str,
-    /// Who asks again in that row.
-    pub(super) who: Who,
-    /// What the row must find, in words.
+    /// The case that must fail.
+    pub case: &'static str,
+    /// The users of that case who ask again.
+    pub(super) asking: AskingAgain,
+    /// The finding that must follow, in words.
     pub must_find: &'static str,
-    evidence: Evidence,
+    expected: ExpectedFinding,
 }
 
-/// How a row must fail.
+/// The failure that a case must show.
 #[derive(Debug)]
-enum Evidence {
+enum ExpectedFinding {
     /// The audit finds one of these.
     Audit(&'static [Kind]),
     /// Something that is not as promised contains these words.
     Said(&'static str),
 }
 
-/// Which users ask again.
+/// The users who ask again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Who {
-    /// As it is with people.
+pub(super) enum AskingAgain {
+    /// Every second, as it is with people.
     EverySecond,
     /// All of them.
     Everybody,
@@ -43,8 +43,8 @@ pub(super) enum Who {
     Nobody,
 }
 
-impl Without {
-    /// What it is called on the command line.
+impl Ablation {
+    /// Its name on the command line.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.mechanism.name()
@@ -55,22 +55,22 @@ impl Without {
         format!("without-{self}")
     }
 
-    /// What a row that was played without it has found of that; `None` if it has not failed in the manner expected.
-    pub(super) fn found_by(&self, row: &Row) -> Option<String> {
-        let Verdict::Broken(why) = &row.verdict else { return None };
-        match self.evidence {
-            Evidence::Audit(kinds) => {
+    /// The finding of a case that was run without it; `None` if the case has not failed in the manner expected.
+    pub(super) fn found_by(&self, result: &CaseResult) -> Option<String> {
+        let CaseVerdict::Broken(why) = &result.verdict else { return None };
+        match self.expected {
+            ExpectedFinding::Audit(kinds) => {
                 let counted =
-                    kinds.iter().map(|kind| (row.count(*kind), kind)).filter(|(count, _)| *count > 0);
-                let told: Vec<String> = counted.map(|(count, kind)| format!("{count} {kind}")).collect();
-                (!told.is_empty()).then(|| told.join(", "))
+                    kinds.iter().map(|kind| (result.count(*kind), kind)).filter(|(count, _)| *count > 0);
+                let counts: Vec<String> = counted.map(|(count, kind)| format!("{count} {kind}")).collect();
+                (!counts.is_empty()).then(|| counts.join(", "))
             }
-            Evidence::Said(words) => why.iter().find(|line| line.contains(words)).cloned(),
+            ExpectedFinding::Said(words) => why.iter().find(|line| line.contains(words)).cloned(),
         }
     }
 }
 
-impl fmt::Display for Without {
+impl fmt::Display for Ablation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
@@ -78,32 +78,33 @@ impl fmt::Display for Without {
 
 /// The mechanism of that name.
 #[must_use]
-pub fn find_without(name: &str) -> Option<&'static Without> {
-    SWITCHES.iter().find(|without| without.name() == name)
+pub fn find_ablation(name: &str) -> Option<&'static Ablation> {
+    ABLATIONS.iter().find(|ablation| ablation.name() == name)
 }
 
-/// One that is found by the users of every row, of whom every second asks again.
+/// One that is found by the users of every case, of whom every second asks again.
 const fn left_out(
     mechanism: Mechanism,
     instead: &'static str,
-    row: &'static str,
+    case: &'static str,
     must_find: &'static str,
-    evidence: Evidence,
-) -> Without {
-    Without { mechanism, instead, row, who: Who::EverySecond, must_find, evidence }
+    expected: ExpectedFinding,
+) -> Ablation {
+    Ablation { mechanism, instead, case, asking: AskingAgain::EverySecond, must_find, expected }
 }
 
-const LOST: Evidence = Evidence::Audit(&[Kind::Lost]);
-const STOCK: Evidence = Evidence::Audit(&[Kind::Stock]);
-/// Granted to somebody, forgotten, and granted again: to another, or to the same user, of whose two results one goes in.
-const TWICE: Evidence = Evidence::Audit(&[Kind::Oversold, Kind::Duplicate, Kind::Lost]);
+const LOST: ExpectedFinding = ExpectedFinding::Audit(&[Kind::Lost]);
+const STOCK: ExpectedFinding = ExpectedFinding::Audit(&[Kind::Stock]);
+/// Granted to somebody, forgotten, and granted again: to another, or to the same user, of whose two results one goes
+/// in.
+const TWICE: ExpectedFinding = ExpectedFinding::Audit(&[Kind::Oversold, Kind::Duplicate, Kind::Lost]);
 
 const LOST_GRABS: &str = "acknowledged grabs that are lost";
 const GRANTED_TWICE: &str = "coupons oversold, or granted twice to a user, of which one is lost";
 const FALSE_BOOKS: &str = "books that count rows which are not there";
 
 /// Every mechanism that can be left out.
-pub static SWITCHES: &[Without] = &[
+pub static ABLATIONS: &[Ablation] = &[
     left_out(Mechanism::Confirms, "answered before the queue has confirmed", "19", LOST_GRABS, LOST),
     left_out(
         Mechanism::AckAfterCommit,
@@ -117,21 +118,21 @@ pub static SWITCHES: &[Without] = &[
         "one routing key for all epochs, none closed",
         "19",
         "coupons oversold",
-        Evidence::Audit(&[Kind::Oversold, Kind::Duplicate]),
+        ExpectedFinding::Audit(&[Kind::Oversold, Kind::Duplicate]),
     ),
     left_out(
         Mechanism::RecordedEpochs,
         "only main knows which epochs there were",
         "19b",
         "coupons oversold",
-        Evidence::Audit(&[Kind::Oversold, Kind::Duplicate]),
+        ExpectedFinding::Audit(&[Kind::Oversold, Kind::Duplicate]),
     ),
     left_out(
         Mechanism::ScriptFirst,
         "the gate's script is loaded after the gate is filled",
         "31",
         "a gate that was opened half-full",
-        Evidence::Said("half-full"),
+        ExpectedFinding::Said("half-full"),
     ),
     left_out(
         Mechanism::WholeFill,
@@ -152,18 +153,18 @@ pub static SWITCHES: &[Without] = &[
         "nobody looks whether the pending marks are lost",
         "17b",
         "stock held in the gate and stored nowhere, or users told that they hold a coupon which no shard has",
-        Evidence::Audit(&[Kind::Stock, Kind::Lost]),
+        ExpectedFinding::Audit(&[Kind::Stock, Kind::Lost]),
     ),
     left_out(
         Mechanism::OnePerUser,
         "whoever holds a coupon is granted another",
         "1",
         "acknowledged grabs that no shard takes beside the first",
-        Evidence::Audit(&[Kind::Duplicate, Kind::Lost]),
+        ExpectedFinding::Audit(&[Kind::Duplicate, Kind::Lost]),
     ),
-    Without {
-        // A user who asks again mends what the reconciler would have.
-        who: Who::Nobody,
+    Ablation {
+        // A user asking asks again mends what the reconciler would have.
+        asking: AskingAgain::Nobody,
         ..left_out(
             Mechanism::Reconciler,
             "neither direction; nobody asks again",
@@ -172,9 +173,9 @@ pub static SWITCHES: &[Without] = &[
             STOCK,
         )
     },
-    Without {
-        // One who does not ask again never learns what was wrong.
-        who: Who::Everybody,
+    Ablation {
+        // One asking does not ask again never learns what was wrong.
+        asking: AskingAgain::Everybody,
         ..left_out(
             Mechanism::Pending,
             "every hold counts as stored; everybody asks again",
@@ -188,7 +189,7 @@ pub static SWITCHES: &[Without] = &[
         "a result that no shard has is unknown",
         "12e",
         "acknowledged results that are 404",
-        Evidence::Said("that there is no such result"),
+        ExpectedFinding::Said("that there is no such result"),
     ),
     left_out(Mechanism::Conflicts, "rows that do not go in are ignored", "25", FALSE_BOOKS, STOCK),
     left_out(
@@ -196,7 +197,7 @@ pub static SWITCHES: &[Without] = &[
         "the queue forgets what nobody can read",
         "24",
         "messages that are gone",
-        Evidence::Said("messages that nobody can read are parked"),
+        ExpectedFinding::Said("messages that nobody can read are parked"),
     ),
     left_out(Mechanism::Repeats, "what comes twice counts twice", "5", FALSE_BOOKS, STOCK),
     left_out(
@@ -204,7 +205,7 @@ pub static SWITCHES: &[Without] = &[
         "every process uses the same worker numbers",
         "1",
         "ids given out twice, of which one is lost",
-        Evidence::Audit(&[Kind::Duplicate, Kind::Lost]),
+        ExpectedFinding::Audit(&[Kind::Duplicate, Kind::Lost]),
     ),
     left_out(Mechanism::Floors, "a shard that has lost data is stored to", "39", LOST_GRABS, LOST),
     left_out(
@@ -219,30 +220,33 @@ pub static SWITCHES: &[Without] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::list::find;
+    use crate::cases::find_case;
 
     #[test]
-    fn each_mechanism_has_a_name_of_its_own_and_a_row_that_there_is() {
-        for without in SWITCHES {
-            assert!(std::ptr::eq(find_without(without.name()).unwrap(), without), "{without}");
-            assert!(find(without.row).is_some(), "{without}: row {}", without.row);
+    fn each_mechanism_has_a_name_of_its_own_and_a_case_that_there_is() {
+        for ablation in ABLATIONS {
+            assert!(std::ptr::eq(find_ablation(ablation.name()).unwrap(), ablation), "{ablation}");
+            assert!(find_case(ablation.case).is_some(), "{ablation}: case {}", ablation.case);
         }
-        assert!(find_without("all").is_none(), "the word for all of them");
+        assert!(find_ablation("all").is_none(), "the word for all of them");
     }
 
     #[test]
-    fn a_row_that_fails_in_another_manner_has_not_found_it() {
-        let mut row = Row::of(find("31").unwrap(), None);
-        let without = find_without("script-first").unwrap();
+    fn a_case_that_fails_in_another_manner_has_not_found_it() {
+        let mut result = CaseResult::of(find_case("31").unwrap(), None);
+        let ablation = find_ablation("script-first").unwrap();
         for (verdict, found) in [
-            (Verdict::Held, false),
-            (Verdict::NotRun("opened half-full".to_owned()), false),
-            (Verdict::Broken(vec!["hash: 1 lost".to_owned()]), false),
-            (Verdict::Broken(vec!["hash: a gate was opened half-full".to_owned()]), true),
+            (CaseVerdict::Held, false),
+            (CaseVerdict::NotRun("opened half-full".to_owned()), false),
+            (CaseVerdict::Broken(vec!["hash: 1 lost".to_owned()]), false),
+            (CaseVerdict::Broken(vec!["hash: a gate was opened half-full".to_owned()]), true),
         ] {
-            row.verdict = verdict;
-            assert_eq!(without.found_by(&row).is_some(), found, "{:?}", row.verdict);
+            result.verdict = verdict;
+            assert_eq!(ablation.found_by(&result).is_some(), found, "{:?}", result.verdict);
         }
-        assert!(find_without("confirms").unwrap().found_by(&row).is_none(), "the audit has counted nothing");
+        assert!(
+            find_ablation("confirms").unwrap().found_by(&result).is_none(),
+            "the audit has counted nothing"
+        );
     }
 }

@@ -11,14 +11,14 @@ use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
 use coupon_core::{ShardingStrategy, TimeRange};
 
-use crate::answers::Answers;
 use crate::delayed::delayed;
 use crate::http;
 use crate::limits::{Connections, GrabLimit};
-use crate::manager::ShardingManager;
 use crate::pipeline::{BatchLimits, Batcher, GrabCounters};
+use crate::queries::Queries;
 use crate::room_cache::RoomStatsCache;
-use crate::service::Service;
+use crate::route_metrics::RouteMetrics;
+use crate::state::Service;
 use crate::telemetry::traces::{self, Traces};
 use crate::user_token::UserTokens;
 use coupon_store::clock::Clock;
@@ -178,7 +178,7 @@ fn assemble(
         Arc::new(delayed(backend, Duration::from_secs_f64(settings.simulate.shard_rtt_ms / 1_000.0)));
     let counters = Arc::new(GrabCounters::new(strategy.shard_count().get()));
     let timeout = Duration::from_millis(settings.reads.timeout_ms.get() as u64);
-    let manager = ShardingManager::new(Arc::clone(&strategy), Arc::clone(&backend), timeout);
+    let queries = Queries::new(Arc::clone(&strategy), Arc::clone(&backend), timeout);
     let room_stats = RoomStatsCache::new(Duration::from_millis(settings.cache.room_stats_ms));
     tracing::info!(
         dataset = backend.dataset,
@@ -191,7 +191,7 @@ fn assemble(
         name: name.to_owned(),
         strategy,
         backend,
-        manager,
+        queries,
         counters,
         grab_limit,
         connections,
@@ -200,7 +200,7 @@ fn assemble(
         clock,
         settings,
         traces,
-        answers: Answers::new(),
+        route_metrics: RouteMetrics::new(),
         started,
     })
 }
@@ -230,7 +230,7 @@ fn serve(service: &web::Data<Service>, listener: TcpListener) -> anyhow::Result<
             .wrap(http::Watch(web::Data::clone(&shared)))
             .app_data(web::Data::clone(&shared))
             .app_data(batcher)
-            .configure(|cfg| http::configure(cfg, &shared.answers))
+            .configure(|cfg| http::configure(cfg, &shared.route_metrics))
     });
     let (limits, connections) = (&service.settings.limits, Arc::clone(&service.connections));
     let refusal = http::refusal("too many connections come from this address");

@@ -2,7 +2,6 @@
 //!
 //! Data flows one way: HTTP → pipeline → strategy → store. A service is its strategy and a [`Program`].
 
-mod answers;
 pub mod api;
 pub mod app;
 mod cli;
@@ -13,10 +12,11 @@ pub mod fuzzing;
 mod http;
 pub mod limits;
 pub mod loopback;
-pub mod manager;
 pub mod pipeline;
+pub mod queries;
 mod room_cache;
-pub mod service;
+mod route_metrics;
+pub mod state;
 pub mod telemetry;
 pub mod user_token;
 

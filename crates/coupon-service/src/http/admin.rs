@@ -17,7 +17,7 @@ use super::{process, view};
 use crate::api::{AdminStats, Drained, GrabCounts, Percentiles, SetAsideCoupon, ShardStatus, ShardsStatus};
 use crate::loopback;
 use crate::pipeline::{GrabCounters, Outcome};
-use crate::service::Service;
+use crate::state::Service;
 use coupon_store::settings::Secret;
 use coupon_store::{Latency, ShardReport};
 

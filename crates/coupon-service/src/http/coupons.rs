@@ -9,7 +9,7 @@ use super::responses::{ReadProblems, Unanswered, Unknown};
 use super::routes::Routes;
 use super::view;
 use crate::api::{CouponView, StockView};
-use crate::service::Service;
+use crate::state::Service;
 use coupon_store::{Stock, Unavailable};
 
 pub(super) fn configure(routes: &mut Routes<'_>) {

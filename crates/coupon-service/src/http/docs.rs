@@ -16,7 +16,7 @@ use utoipa::{Modify, Number, OpenApi};
 use super::problem::{Kind, Problem};
 use super::routes::Routes;
 use crate::api::ProblemDetails;
-use crate::service::Service;
+use crate::state::Service;
 use coupon_store::settings::Settings;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {

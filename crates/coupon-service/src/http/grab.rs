@@ -17,7 +17,7 @@ use super::routes::Routes;
 use super::view;
 use crate::api::{GrabRequest, GrabResponse};
 use crate::pipeline::{Answer, Batcher, Grab, NotDecided};
-use crate::service::Service;
+use crate::state::Service;
 use coupon_store::Offer;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {

@@ -7,7 +7,7 @@ use super::grab::Pipeline;
 use super::problem::Problem;
 use super::responses::Unanswered;
 use super::routes::Routes;
-use crate::service::Service;
+use crate::state::Service;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/healthz", alive);

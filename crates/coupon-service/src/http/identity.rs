@@ -5,7 +5,7 @@ use actix_web::http::header;
 use coupon_core::UserId;
 
 use super::problem::{Kind, Problem};
-use crate::service::Service;
+use crate::state::Service;
 
 /// What the request says after `Authorization: Bearer`. The scheme is no matter of case; the rest is.
 pub(super) fn bearer(req: &HttpRequest) -> Option<&[u8]> {

@@ -7,7 +7,7 @@ use super::cursor::Cursor;
 use super::problem::{Kind, Problem};
 use super::view;
 use crate::api::ResultPage;
-use crate::service::Service;
+use crate::state::Service;
 use coupon_store::PageRequest;
 
 /// The result a cursor stands after.
@@ -26,7 +26,7 @@ pub(super) async fn page(
     next: Cursor,
 ) -> Result<HttpResponse, Problem> {
     let found = service
-        .manager
+        .queries
         .page(query, page, service.clock.now())
         .await
         .map_err(|error| Problem::unanswered(&error))?;

@@ -8,7 +8,7 @@ use coupon_core::Timestamp;
 use super::admin::reports;
 use super::process;
 use super::routes::Routes;
-use crate::service::Service;
+use crate::state::Service;
 use coupon_store::ShardReport;
 use coupon_store::metrics::Exposition;
 
@@ -27,7 +27,7 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
 pub(super) async fn metrics(service: web::Data<Service>) -> HttpResponse {
     let mut page = Exposition::default();
     process(&service, &mut page);
-    service.answers.expose(&mut page);
+    service.route_metrics.expose(&mut page);
     service.counters.expose(&mut page);
     limits(&service, &mut page);
     let reports: Vec<(String, ShardReport)> =

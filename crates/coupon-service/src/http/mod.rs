@@ -38,15 +38,15 @@ use problem::{Kind, Problem};
 use routes::Routes;
 pub(crate) use watch::Watch;
 
-use crate::answers::Answers;
+use crate::route_metrics::RouteMetrics;
 
-/// Registers every route. What is answered there is counted with `answers`.
+/// Registers every route. What is answered there is counted with `metrics`.
 ///
 /// Handlers find `web::Data<Service>` in the application's data, and the worker's own `Rc<Batcher>` as plain
 /// `app_data`.
-pub(crate) fn configure(cfg: &mut web::ServiceConfig, answers: &Answers) {
+pub(crate) fn configure(cfg: &mut web::ServiceConfig, metrics: &RouteMetrics) {
     cfg.default_service(web::to(no_such_path));
-    let routes = &mut Routes::new(cfg, answers);
+    let routes = &mut Routes::new(cfg, metrics);
     // The first path that fits is taken: `/api/coupon/grab` and `/use` come before `/api/coupon/{coupon_id}`.
     grab::configure(routes);
     results::configure(routes);

@@ -10,7 +10,7 @@ use super::problem::{Kind, Problem};
 use super::responses::{ReadProblems, Unanswered};
 use super::routes::Routes;
 use crate::api::ResultPage;
-use crate::service::Service;
+use crate::state::Service;
 use coupon_store::PageRequest;
 
 /// A year: no window needs to be longer.

@@ -180,7 +180,7 @@ impl Problem {
         Self::unanswered(error)
     }
 
-    /// The same for reads of shards, whose reasons [`crate::manager`] has logged already.
+    /// The same for reads of shards, whose reasons [`crate::queries`] has logged already.
     pub(super) fn unanswered(error: &Unavailable) -> Self {
         Self::new(Kind::Unavailable, format!("{} is unavailable; asking again is safe", error.what))
     }

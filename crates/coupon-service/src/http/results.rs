@@ -12,8 +12,8 @@ use super::responses::{BodyProblems, ReadProblems, Unanswered, Unknown, Used, Us
 use super::routes::Routes;
 use super::view;
 use crate::api::{ResultAnswer, UseRequest};
-use crate::manager::Spent;
-use crate::service::Service;
+use crate::queries::Spent;
+use crate::state::Service;
 use coupon_store::Spending;
 
 /// The largest order that can be meant.
@@ -40,7 +40,7 @@ pub(super) async fn result(req: HttpRequest, service: web::Data<Service>) -> Res
     let id = result_id(req.match_info().get("result_id").unwrap_or_default())?;
     Query::none(&req)?;
     let (found, answered) = service
-        .manager
+        .queries
         .find(id, None, service.clock.now())
         .await
         .map_err(|error| Problem::unanswered(&error))?;
@@ -106,7 +106,7 @@ pub(super) async fn spend(
     let id = result_id(&body.result_id)?;
     let time = service.backend.ids.mains_time(service.clock.now());
     let spending = Spending { user, id, amount: body.amount()?, time };
-    match service.manager.spend(spending).await.map_err(|error| Problem::unavailable(&error))? {
+    match service.queries.spend(spending).await.map_err(|error| Problem::unavailable(&error))? {
         Spent::Done(result, answered) => {
             let body = ResultAnswer { result: view::result(&result), plan: view::plan(&answered) };
             view::timed(&body, &answered)

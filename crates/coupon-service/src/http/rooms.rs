@@ -10,7 +10,7 @@ use super::responses::{ReadProblems, Unanswered, Unknown};
 use super::routes::Routes;
 use super::{lists, view};
 use crate::api::{ResultPage, RoomCoupons, RoomStats};
-use crate::service::Service;
+use crate::state::Service;
 use coupon_store::PageRequest;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
@@ -111,7 +111,7 @@ pub(super) async fn stats(req: HttpRequest, service: web::Data<Service>) -> Resu
         return view::ok(&kept);
     }
     let (summary, answered) = service
-        .manager
+        .queries
         .room_summary(room, service.clock.now())
         .await
         .map_err(|error| Problem::unanswered(&error))?;

@@ -3,17 +3,17 @@
 use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
 
 use super::problem::Problem;
-use crate::answers::Answers;
+use crate::route_metrics::RouteMetrics;
 
 /// Where a worker's routes are registered.
 pub(super) struct Routes<'a> {
     cfg: &'a mut web::ServiceConfig,
-    answers: &'a Answers,
+    metrics: &'a RouteMetrics,
 }
 
 impl<'a> Routes<'a> {
-    pub(super) const fn new(cfg: &'a mut web::ServiceConfig, answers: &'a Answers) -> Self {
-        Self { cfg, answers }
+    pub(super) const fn new(cfg: &'a mut web::ServiceConfig, metrics: &'a RouteMetrics) -> Self {
+        Self { cfg, metrics }
     }
 
     /// Registers a path that can only be read.
@@ -40,7 +40,7 @@ impl<'a> Routes<'a> {
     fn only(&mut self, path: &'static str, route: Route, allow: &'static str) {
         let refuse = move || async move { Err::<&str, _>(Problem::method_not_allowed(allow)) };
         // The request carries its route's counts along: nothing is looked up by name.
-        let resource = web::resource(path).app_data(self.answers.of(path));
+        let resource = web::resource(path).app_data(self.metrics.of(path));
         self.cfg.service(resource.route(route).default_service(web::to(refuse)));
     }
 }

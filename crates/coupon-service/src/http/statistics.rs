@@ -9,7 +9,7 @@ use super::responses::{ReadProblems, Unanswered};
 use super::routes::Routes;
 use super::view;
 use crate::api::{GlobalStatistics, ShardStatistics};
-use crate::service::Service;
+use crate::state::Service;
 use coupon_store::Totals;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
@@ -30,7 +30,7 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
 pub(super) async fn global(req: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
     let exact = Query::of(&req, &["exact"])?.flag("exact", true)?;
     let (shards, answered) = service
-        .manager
+        .queries
         .totals(exact, service.clock.now())
         .await
         .map_err(|error| Problem::unanswered(&error))?;

@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::responses::{ReadProblems, Unanswered, Unknown, UserProblems};
 use super::routes::Routes;
 use crate::api::ResultPage;
-use crate::service::Service;
+use crate::state::Service;
 use coupon_store::PageRequest;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {

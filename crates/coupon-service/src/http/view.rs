@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::problem::Problem;
 use crate::api::{CouponDetailsView, CouponView, PlanView, ResultView};
-use crate::manager::Answered;
+use crate::queries::Answered;
 
 /// 200 with that body.
 pub(super) fn ok<T: Serialize>(body: &T) -> Result<HttpResponse, Problem> {

@@ -13,8 +13,8 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::Data;
 
 use super::held::Held;
-use crate::answers::RouteAnswers;
-use crate::service::Service;
+use crate::route_metrics::RouteAnswers;
+use crate::state::Service;
 use crate::telemetry::context::{self, Context};
 
 /// The header in which callers say which trace a request is part of.
@@ -113,18 +113,18 @@ impl<F> Watched<F> {
     fn answered(&self, answer: &mut ServiceResponse) {
         let (status, took) = (answer.status(), self.begun.elapsed());
         let request = answer.request();
-        let answers = request.app_data::<Arc<RouteAnswers>>().unwrap_or(&self.service.answers.elsewhere);
-        answers.count(status, took);
+        let route = request.app_data::<Arc<RouteAnswers>>().unwrap_or(&self.service.route_metrics.elsewhere);
+        route.count(status, took);
         if let (Some(traces), true) = (&self.service.traces, self.context.recorded) {
             let (context, method) = (&self.context, method(request.method()));
-            traces.request(context, answers.route, method, status.as_u16(), self.begun);
+            traces.request(context, route.route, method, status.as_u16(), self.begun);
         }
         // Off unless asked for: at a service's top rate, writing the log would cost more than answering.
         tracing::debug!(
             target: "access",
             request_id = %self.context.trace,
             method = method(request.method()),
-            route = answers.route,
+            route = route.route,
             status = status.as_u16(),
             duration_ms = took.as_secs_f64() * 1_000.0,
             "answered"

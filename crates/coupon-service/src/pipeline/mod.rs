@@ -272,7 +272,7 @@ impl Batcher {
         }
     }
 
-    /// Answers what the gate refused, and groups the rest by shard.
+    /// RouteMetrics what the gate refused, and groups the rest by shard.
     fn sort_out(
         &self,
         attempts: &[Attempt],

@@ -12,7 +12,7 @@ use coupon_core::{
     Plan, ResultId, ResultQuery, RoomId, RoomStatus, RouteError, RowKey, ShardId, ShardingStrategy, TableId,
     TimeRange, Timestamp, User, UserId, UserLevel,
 };
-use coupon_service::manager::ShardingManager;
+use coupon_service::queries::Queries;
 use coupon_stack::Stack;
 use coupon_store::clock::Clock;
 use coupon_store::embedded::bulk::Bulk as EmbeddedBulk;
@@ -256,11 +256,11 @@ pub(crate) fn attempt(backend: &Backend, bench: &Bench, user: u64, coupon: u64) 
 }
 
 /// What answers reads by the strategy's plans, over a backend.
-pub(crate) fn manager(backend: Backend) -> (Arc<Backend>, ShardingManager) {
+pub(crate) fn queries(backend: Backend) -> (Arc<Backend>, Queries) {
     let backend = Arc::new(backend);
     let patience = Duration::from_secs(5);
-    let manager = ShardingManager::new(Arc::new(ParityAndDay), Arc::clone(&backend), patience);
-    (backend, manager)
+    let queries = Queries::new(Arc::new(ParityAndDay), Arc::clone(&backend), patience);
+    (backend, queries)
 }
 
 /// Asks the gate alone.

@@ -17,7 +17,7 @@ use mysql_async::prelude::Queryable as _;
 use tokio::time::Instant;
 
 use crate::bench::{
-    Bench, PLENTY, ParityAndDay, SCARCE, attempt, coupon_id, decide, grab, held_by, manager, placed,
+    Bench, PLENTY, ParityAndDay, SCARCE, attempt, coupon_id, decide, grab, held_by, placed, queries,
     remaining, run, shard_of,
 };
 
@@ -145,7 +145,7 @@ fn a_process_that_starts_beside_a_main_that_was_put_back_opens_no_epoch_of_befor
 fn a_result_that_is_granted_and_not_stored_is_never_called_absent() {
     run(&Bench::servers(), async |bench| {
         let consumer = process(bench, Role::Consumer);
-        let (api, manager) = manager(process(bench, Role::Api));
+        let (api, queries) = queries(process(bench, Role::Api));
         // Its grab came to no clear answer; asked again later, it is handed over under the id it had at first.
         let unclear = attempt(&api, bench, 1, PLENTY);
         assert_eq!(decide(&api, &[unclear]).await, [Decision::Granted]);
@@ -161,7 +161,7 @@ fn a_result_that_is_granted_and_not_stored_is_never_called_absent() {
         api.hand_over.hand_over(shard_of(1), epoch_of(&api).await, rows).await.unwrap();
 
         let now = bench.clock().now();
-        let pending = manager.find(unclear.id, None, now).await.unwrap_err();
+        let pending = queries.find(unclear.id, None, now).await.unwrap_err();
         assert!(pending.to_string().contains("this result"), "{pending}");
         let spending = coupon_store::Spending {
             user: unclear.user,
@@ -169,16 +169,16 @@ fn a_result_that_is_granted_and_not_stored_is_never_called_absent() {
             amount: coupon_core::Money::from_cents(100),
             time: now,
         };
-        let pending = manager.spend(spending).await.unwrap_err();
+        let pending = queries.spend(spending).await.unwrap_err();
         assert!(pending.to_string().contains("this result"), "{pending}");
         // One that nobody was granted is absent.
         let made_up =
             coupon_core::ResultId::from_parts(unclear.id.time().plus_millis(-60_000), 7, 7).unwrap();
-        assert!(manager.find(made_up, None, now).await.unwrap().0.is_none());
+        assert!(queries.find(made_up, None, now).await.unwrap().0.is_none());
 
         let consumer = process(bench, Role::Consumer);
-        until("it is stored", async || manager.find(unclear.id, None, now).await.is_ok()).await;
-        assert!(manager.find(unclear.id, None, now).await.unwrap().0.is_some());
+        until("it is stored", async || queries.find(unclear.id, None, now).await.is_ok()).await;
+        assert!(queries.find(unclear.id, None, now).await.unwrap().0.is_some());
         api.lifecycle.close();
         consumer.lifecycle.close();
     });
@@ -188,13 +188,13 @@ fn a_result_that_is_granted_and_not_stored_is_never_called_absent() {
 fn a_gate_that_lost_its_pending_marks_alone_is_filled_anew() {
     run(&Bench::servers(), async |bench| {
         let consumer = process(bench, Role::Consumer);
-        let (api, manager) = manager(process(bench, Role::Api));
+        let (api, queries) = queries(process(bench, Role::Api));
         let before = epoch_of(&api).await;
         let lost = attempt(&api, bench, 1, SCARCE);
         assert_eq!(decide(&api, &[lost]).await, [Decision::Granted]);
         unlink(bench, names(bench, &api).pending(before)).await;
         // Nothing is said of who is stored.
-        manager.find(lost.id, None, bench.clock().now()).await.unwrap_err();
+        queries.find(lost.id, None, bench.clock().now()).await.unwrap_err();
         let after = filled_after(&api, before).await;
         // What was never handed over was never granted: its stock is free again.
         assert!(after > before);

@@ -4,8 +4,8 @@ use coupon_core::{Money, ResultId, ResultQuery, RoomId, ShardId, TableId, TimeRa
 use coupon_store::{Decision, Offer, PageRequest, SpendOutcome, Spending, Stock, Summary, Totals, Visit};
 
 use crate::bench::{
-    Bench, EARLY, ENDED, INACTIVE, PLENTY, SCARCE, USERS, attempt, coupon_id, decide, grab, held_by, manager,
-    placed, remaining, shard_of,
+    Bench, EARLY, ENDED, INACTIVE, PLENTY, SCARCE, USERS, attempt, coupon_id, decide, grab, held_by, placed,
+    queries, remaining, shard_of,
 };
 
 pub(crate) async fn a_grab_is_stored_found_and_told_to_main(bench: &Bench) {
@@ -39,14 +39,14 @@ pub(crate) async fn a_grab_is_stored_found_and_told_to_main(bench: &Bench) {
 }
 
 pub(crate) async fn what_is_acknowledged_is_never_called_absent(bench: &Bench) {
-    let (backend, manager) = manager(bench.open());
+    let (backend, queries) = queries(bench.open());
     for user in 1..=USERS {
         let attempt = attempt(&backend, bench, user, PLENTY);
         let decided = backend.gate.reserve(&[attempt]).await.unwrap();
         let rows = vec![placed(user, PLENTY, 1, attempt.id)];
         backend.hand_over.hand_over(shard_of(user), decided.epoch, rows).await.unwrap();
         // It is there, or on its way.
-        if let Ok((found, _)) = manager.find(attempt.id, None, bench.clock().now()).await {
+        if let Ok((found, _)) = queries.find(attempt.id, None, bench.clock().now()).await {
             assert_eq!(found.map(|(_, result)| result.user_id), Some(attempt.user));
         }
     }

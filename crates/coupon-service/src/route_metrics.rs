@@ -1,4 +1,4 @@
-//! What was answered on each route.
+//! Metrics of each route: how often it was answered in which way, and how long that took.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,13 +40,13 @@ impl RouteAnswers {
 
 /// The answers of every route, whichever worker gave them.
 #[derive(Debug)]
-pub(crate) struct Answers {
+pub(crate) struct RouteMetrics {
     /// Registered by each worker when it starts, and looked at when somebody asks for metrics.
     routes: Mutex<BTreeMap<&'static str, Arc<RouteAnswers>>>,
     pub(crate) elsewhere: Arc<RouteAnswers>,
 }
 
-impl Answers {
+impl RouteMetrics {
     pub(crate) fn new() -> Self {
         Self { routes: Mutex::default(), elsewhere: RouteAnswers::new(NO_PATH) }
     }

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use coupon_core::ShardingStrategy;
 
-use crate::answers::Answers;
 use crate::limits::{Connections, GrabLimit};
-use crate::manager::ShardingManager;
 use crate::pipeline::GrabCounters;
+use crate::queries::Queries;
 use crate::room_cache::RoomStatsCache;
+use crate::route_metrics::RouteMetrics;
 use crate::telemetry::traces::Traces;
 use crate::user_token::UserTokens;
 use coupon_store::Backend;
@@ -26,7 +26,7 @@ pub struct Service {
     /// Where rows live.
     pub backend: Arc<Backend>,
     /// Executes the strategy's plans.
-    pub manager: ShardingManager,
+    pub queries: Queries,
     /// What became of grabs.
     pub counters: Arc<GrabCounters>,
     /// How often each user may grab, if that is limited.
@@ -44,7 +44,7 @@ pub struct Service {
     /// Where traces go, if anywhere.
     pub(crate) traces: Option<Arc<Traces>>,
     /// What was answered on each route.
-    pub(crate) answers: Answers,
+    pub(crate) route_metrics: RouteMetrics,
     /// When the service started.
     pub started: Instant,
 }

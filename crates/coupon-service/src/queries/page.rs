@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use coupon_core::{CouponResult, ResultId, ResultQuery, ShardId, Timestamp};
 
-use super::{Answered, ShardingManager};
+use super::{Answered, Queries};
 use coupon_store::{Found, PageRequest, Unavailable, Visit};
 
 /// Results, latest first.
@@ -19,7 +19,7 @@ pub struct Page {
     pub answered: Answered,
 }
 
-impl ShardingManager {
+impl Queries {
     /// A page of the results that a query covers, latest first.
     ///
     /// # Errors

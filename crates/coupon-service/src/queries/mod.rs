@@ -71,13 +71,13 @@ impl Spent {
 
 /// Executes a strategy's plans over a backend.
 #[derive(Debug, Clone)]
-pub struct ShardingManager {
+pub struct Queries {
     strategy: Arc<dyn ShardingStrategy>,
     backend: Arc<Backend>,
     timeout: Duration,
 }
 
-impl ShardingManager {
+impl Queries {
     /// Waits at most `timeout` for a shard.
     #[must_use]
     pub fn new(strategy: Arc<dyn ShardingStrategy>, backend: Arc<Backend>, timeout: Duration) -> Self {

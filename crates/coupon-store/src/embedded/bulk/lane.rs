@@ -9,7 +9,7 @@ use coupon_core::schema::{self, Dialect};
 use coupon_core::{CouponResult, Money, ShardId, TableId, Timestamp};
 use rusqlite::{Connection, Statement, params};
 
-use super::super::folder::{Folder, FolderError};
+use crate::embedded::folder::{Folder, FolderError};
 
 /// Results, and the tables of one shard that they go to.
 pub(super) type Rows = Vec<(TableId, CouponResult)>;

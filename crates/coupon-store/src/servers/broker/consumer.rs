@@ -15,13 +15,13 @@ use super::{Broker, BrokerError, Notices};
 const PREFETCH: u16 = 256;
 
 /// A message, and how to say that it is done with.
-pub(in super::super) struct Delivery {
-    pub(in super::super) tag: u64,
-    pub(in super::super) body: Vec<u8>,
+pub(in crate::servers) struct Delivery {
+    pub(in crate::servers) tag: u64,
+    pub(in crate::servers) body: Vec<u8>,
 }
 
 /// A connection that is given a queue's messages.
-pub(in super::super) struct Consuming {
+pub(in crate::servers) struct Consuming {
     broker: Broker,
     messages: UnboundedReceiver<ConsumerMessage>,
     channel: Channel,
@@ -31,7 +31,7 @@ pub(in super::super) struct Consuming {
 
 impl Consuming {
     /// Asks for a queue's messages. Another consumer of the same queue gets them first, for as long as it lives.
-    pub(in super::super) async fn start(broker: &Broker, queue: &str) -> Result<Self, BrokerError> {
+    pub(in crate::servers) async fn start(broker: &Broker, queue: &str) -> Result<Self, BrokerError> {
         let (connection, notices) = broker.connect().await?;
         let channel = broker.channel(&connection, &notices).await?;
         let qos = BasicQosArguments::new(0, PREFETCH, false);
@@ -42,28 +42,28 @@ impl Consuming {
     }
 
     /// The next message; `None` when the connection is gone.
-    pub(in super::super) async fn next(&mut self) -> Option<Delivery> {
+    pub(in crate::servers) async fn next(&mut self) -> Option<Delivery> {
         self.messages.recv().await.and_then(delivery)
     }
 
     /// The next message, if it is here already.
-    pub(in super::super) fn next_now(&mut self) -> Option<Delivery> {
+    pub(in crate::servers) fn next_now(&mut self) -> Option<Delivery> {
         self.messages.try_recv().ok().and_then(delivery)
     }
 
     /// How many messages are here and have not been taken.
-    pub(in super::super) fn buffered(&self) -> usize {
+    pub(in crate::servers) fn buffered(&self) -> usize {
         self.messages.len()
     }
 
     /// Everything up to this message is done with: the queue may forget it.
-    pub(in super::super) async fn done(&self, tag: u64) -> Result<(), BrokerError> {
+    pub(in crate::servers) async fn done(&self, tag: u64) -> Result<(), BrokerError> {
         let ack = BasicAckArguments::new(tag, true);
         self.broker.within(&self.notices, self.channel.basic_ack(ack)).await
     }
 
     /// Gives the queue back what is not done with.
-    pub(in super::super) async fn close(self) {
+    pub(in crate::servers) async fn close(self) {
         let _ = tokio::time::timeout(super::PATIENCE, async {
             let _ = self.channel.close().await;
             let _ = self.connection.close().await;

@@ -8,32 +8,32 @@ use crate::rows::{Rows, RowsError, from_rows, to_rows};
 
 /// One message of a shard's queue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(in super::super) struct Message {
+pub(in crate::servers) struct Message {
     /// The data set it belongs to.
-    pub(in super::super) dataset: String,
+    pub(in crate::servers) dataset: String,
     /// The gate's epoch in which its results were granted.
-    pub(in super::super) epoch: u64,
+    pub(in crate::servers) epoch: u64,
     /// When it was handed over, in milliseconds since 1970: whatever was acknowledged before lies before it in the
     /// queue.
-    pub(in super::super) sent: i64,
+    pub(in crate::servers) sent: i64,
     #[serde(default, skip_serializing_if = "Rows::is_empty")]
     rows: Rows,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(in super::super) marker: Option<Marker>,
+    pub(in crate::servers) marker: Option<Marker>,
 }
 
 /// Once it is stored, so is everything that was handed over before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in super::super) struct Marker {
-    pub(in super::super) id: String,
+pub(in crate::servers) struct Marker {
+    pub(in crate::servers) id: String,
     /// Results of this epoch, and of earlier ones, are not to be stored any more. 0 closes none.
     #[serde(default)]
-    pub(in super::super) closes: u64,
+    pub(in crate::servers) closes: u64,
 }
 
 /// A message that nobody of ours sent.
 #[derive(Debug, thiserror::Error)]
-pub(in super::super) enum MessageError {
+pub(in crate::servers) enum MessageError {
     #[error("it is no message of ours: {0}")]
     Malformed(#[from] serde_json::Error),
     #[error(transparent)]
@@ -44,7 +44,7 @@ pub(in super::super) enum MessageError {
 
 impl Message {
     /// A message of these results.
-    pub(in super::super) fn results(
+    pub(in crate::servers) fn results(
         dataset: &str,
         epoch: u64,
         sent: Timestamp,
@@ -54,17 +54,17 @@ impl Message {
     }
 
     /// A marker, or, without one, a sign that the queue moves.
-    pub(in super::super) fn marker(dataset: &str, sent: Timestamp, marker: Option<Marker>) -> Self {
+    pub(in crate::servers) fn marker(dataset: &str, sent: Timestamp, marker: Option<Marker>) -> Self {
         Self { dataset: dataset.to_owned(), epoch: 0, sent: sent.millis(), rows: Rows::new(), marker }
     }
 
     /// As it lies in the queue.
-    pub(in super::super) fn encode(&self) -> Vec<u8> {
+    pub(in crate::servers) fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
     /// Reads it back, for a shard of a data set, with the results in it.
-    pub(in super::super) fn decode(
+    pub(in crate::servers) fn decode(
         body: &[u8],
         dataset: &str,
         shard: ShardId,

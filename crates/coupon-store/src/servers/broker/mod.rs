@@ -34,7 +34,6 @@ pub(super) use soundness::check;
 
 use super::names::Names;
 use super::tls;
-use crate::Unavailable;
 use crate::settings::ServerUrl;
 
 /// How long RabbitMQ may take to answer anything but a publish.
@@ -178,12 +177,6 @@ impl Broker {
 impl std::fmt::Debug for Broker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Broker({})", self.host)
-    }
-}
-
-impl From<BrokerError> for Unavailable {
-    fn from(error: BrokerError) -> Self {
-        Self::new("the queue", error.why)
     }
 }
 

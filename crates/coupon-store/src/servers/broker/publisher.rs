@@ -25,7 +25,7 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 
 /// What became of a message that is not known to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(in super::super) enum PublishError {
+pub(in crate::servers) enum PublishError {
     /// It never left.
     #[error("there is no connection to RabbitMQ")]
     Down,
@@ -50,7 +50,7 @@ pub(in super::super) enum PublishError {
 }
 
 /// A connection with confirmations, kept up by a task of the runtime that made it.
-pub(in super::super) struct Publisher {
+pub(in crate::servers) struct Publisher {
     shared: Arc<Shared>,
     timeout: Duration,
 }
@@ -93,7 +93,7 @@ impl Drop for Live {
 
 impl Publisher {
     /// Starts to connect. Must be called within a runtime.
-    pub(in super::super) fn start(broker: Broker, timeout: Duration) -> Self {
+    pub(in crate::servers) fn start(broker: Broker, timeout: Duration) -> Self {
         let shared = Arc::new(Shared {
             live: tokio::sync::Mutex::new(None),
             blocked: Mutex::new(None),
@@ -107,7 +107,7 @@ impl Publisher {
     }
 
     /// Whether a message could be sent now.
-    pub(in super::super) fn refusal(&self) -> Option<PublishError> {
+    pub(in crate::servers) fn refusal(&self) -> Option<PublishError> {
         if !self.shared.up.load(Ordering::Relaxed) {
             // One that is still connecting, at first or again, is waited for; one that could not is not.
             return lock(&self.shared.error).is_some().then_some(PublishError::Down);
@@ -117,13 +117,13 @@ impl Publisher {
     }
 
     /// Whether a message could be sent this way now.
-    pub(in super::super) fn refusal_of(&self, route: &str) -> Option<PublishError> {
+    pub(in crate::servers) fn refusal_of(&self, route: &str) -> Option<PublishError> {
         let stuck = || lock(&self.shared.waiters).is_stuck(route).then_some(PublishError::Stuck);
         self.refusal().or_else(stuck)
     }
 
     /// Sends a message, and waits until a queue has it on disk.
-    pub(in super::super) async fn publish(
+    pub(in crate::servers) async fn publish(
         &self,
         exchange: &str,
         route: &str,

@@ -10,7 +10,7 @@ const SHARD: ShardId = ShardId::new(3);
 
 /// Reads a message as a consumer does. What is read is of the consumer's shard, and comes out the same when it is handed
 /// over again.
-pub(in super::super) fn check(body: &[u8]) {
+pub(in crate::servers) fn check(body: &[u8]) {
     let Ok((_, results)) = Message::decode(body, DATASET, SHARD) else { return };
     assert!(results.iter().all(|row| row.placement.shard == SHARD), "a result of another shard");
     let again = Message::results(DATASET, 1, Timestamp::from_millis(0), &results).encode();

@@ -12,9 +12,9 @@ use mysql_async::{Conn, Params, Value};
 use tokio::runtime;
 use tokio::sync::mpsc;
 
-use super::super::mysql::Database;
 use super::rows::{Columns as _, ROWS, insert};
 use crate::Totals;
+use crate::servers::mysql::Database;
 
 /// Jobs that may wait for a server before the generator of rows does.
 const JOBS: usize = 4;

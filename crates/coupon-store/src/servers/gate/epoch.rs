@@ -14,19 +14,19 @@ const SCRIPT: &str = include_str!("script.lua");
 const LOOKS: &str = "redis.call('ZSCORE', KEYS[1], '@')";
 
 /// One life of the gate, from a filling to the next.
-pub(in super::super) struct Epoch {
-    pub(in super::super) number: u64,
-    pub(in super::super) script: EpochScript,
+pub(in crate::servers) struct Epoch {
+    pub(in crate::servers) number: u64,
+    pub(in crate::servers) script: EpochScript,
 }
 
 impl Epoch {
-    pub(in super::super) fn new(dataset: &str, number: u64) -> Self {
+    pub(in crate::servers) fn new(dataset: &str, number: u64) -> Self {
         Self { number, script: EpochScript::new(dataset, number) }
     }
 }
 
 /// The script of one epoch of one data set: the same as every other, under a name of its own.
-pub(in super::super) struct EpochScript {
+pub(in crate::servers) struct EpochScript {
     text: String,
     sha: String,
 }
@@ -43,18 +43,18 @@ impl EpochScript {
         Self { text, sha }
     }
 
-    pub(in super::super) fn text(&self) -> &str {
+    pub(in crate::servers) fn text(&self) -> &str {
         &self.text
     }
 
-    pub(in super::super) fn sha(&self) -> &str {
+    pub(in crate::servers) fn sha(&self) -> &str {
         &self.sha
     }
 }
 
 /// The epoch that grabs may use, if there is one, and the suspicion that there is none.
 #[derive(Default)]
-pub(in super::super) struct EpochCell {
+pub(in crate::servers) struct EpochCell {
     open: RwLock<Option<Arc<Epoch>>>,
     /// Its number, for those who need no more; 0 when none is open.
     number: AtomicU64,
@@ -65,15 +65,15 @@ pub(in super::super) struct EpochCell {
 }
 
 impl EpochCell {
-    pub(in super::super) fn open(&self) -> Option<Arc<Epoch>> {
+    pub(in crate::servers) fn open(&self) -> Option<Arc<Epoch>> {
         self.open.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(in super::super) fn number(&self) -> Option<u64> {
+    pub(in crate::servers) fn number(&self) -> Option<u64> {
         Some(self.number.load(Ordering::Acquire)).filter(|number| *number > 0)
     }
 
-    pub(in super::super) fn set(&self, epoch: Option<Arc<Epoch>>) {
+    pub(in crate::servers) fn set(&self, epoch: Option<Arc<Epoch>>) {
         let number = epoch.as_ref().map_or(0, |epoch| epoch.number);
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = epoch;
         self.number.store(number, Ordering::Release);
@@ -81,26 +81,26 @@ impl EpochCell {
 
     /// Something does not fit: Redis knows no script, a queue takes nothing, a coupon is missing. Whoever watches over the
     /// gate looks at once.
-    pub(in super::super) fn suspect(&self) {
+    pub(in crate::servers) fn suspect(&self) {
         self.suspected.store(true, Ordering::Release);
         self.suspicion.notify_one();
     }
 
     /// Whether Redis answered when it was last asked.
-    pub(in super::super) fn answered(&self, answered: bool) {
+    pub(in crate::servers) fn answered(&self, answered: bool) {
         self.away.store(!answered, Ordering::Relaxed);
     }
 
-    pub(in super::super) fn is_away(&self) -> bool {
+    pub(in crate::servers) fn is_away(&self) -> bool {
         self.away.load(Ordering::Relaxed)
     }
 
     /// Whether there was a suspicion since the last time this was asked.
-    pub(in super::super) fn take_suspicion(&self) -> bool {
+    pub(in crate::servers) fn take_suspicion(&self) -> bool {
         self.suspected.swap(false, Ordering::AcqRel)
     }
 
-    pub(in super::super) async fn suspicion(&self) {
+    pub(in crate::servers) async fn suspicion(&self) {
         self.suspicion.notified().await;
     }
 }

@@ -10,12 +10,12 @@ use deadpool_redis::redis::{
 use deadpool_redis::{Connection, Manager, Pool, Runtime};
 use tokio::sync::Mutex;
 
-use super::super::tls;
+use crate::servers::tls;
 use crate::settings::ServerUrl;
 
 const CONNECT: Duration = Duration::from_secs(3);
 /// Filling a gate asks for much at once; each link has a limit of its own.
-pub(in super::super) const RESPONSE: Duration = Duration::from_secs(30);
+pub(in crate::servers) const RESPONSE: Duration = Duration::from_secs(30);
 /// Threads and tasks that talk to Redis each keep one connection: more than there can be of them.
 const CONNECTIONS: usize = 1_100;
 /// Before this version, Redis writes scripts to its file and to its replicas: a script that is there would not prove that
@@ -133,7 +133,7 @@ impl RedisServer {
         }
     }
 
-    pub(in super::super) fn error(&self, error: &dyn std::fmt::Display) -> RedisError {
+    pub(in crate::servers) fn error(&self, error: &dyn std::fmt::Display) -> RedisError {
         let text = error.to_string();
         let why =
             if text.contains("WRONGPASS") || text.contains("NOAUTH") || text.contains("AuthenticationFailed")
@@ -165,7 +165,7 @@ fn unfit(info: &str) -> Option<String> {
 }
 
 /// One thread's connection, shared by whatever is under way on it, and replaced once it has failed.
-pub(in super::super) struct Link {
+pub(in crate::servers) struct Link {
     server: RedisServer,
     patience: Duration,
     /// Kept out of the pool for good: taking it anew would cost a round trip each time.
@@ -173,12 +173,12 @@ pub(in super::super) struct Link {
 }
 
 impl Link {
-    pub(in super::super) fn new(server: RedisServer, patience: Duration) -> Self {
+    pub(in crate::servers) fn new(server: RedisServer, patience: Duration) -> Self {
         Self { server, patience, kept: Mutex::new(None) }
     }
 
     /// Where it leads, without the password.
-    pub(in super::super) fn host(&self) -> &str {
+    pub(in crate::servers) fn host(&self) -> &str {
         self.server.host()
     }
 
@@ -201,7 +201,7 @@ impl Link {
     }
 
     /// Sends all commands at once, and waits for all answers. Any error stands for all.
-    pub(in super::super) async fn ask<T: FromRedisValue>(
+    pub(in crate::servers) async fn ask<T: FromRedisValue>(
         &self,
         pipeline: &Pipeline,
     ) -> Result<T, DriverError> {
@@ -223,7 +223,7 @@ impl Link {
 }
 
 /// Whether Redis does not know the script: it has lost its memory.
-pub(in super::super) fn is_no_script(error: &DriverError) -> bool {
+pub(in crate::servers) fn is_no_script(error: &DriverError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 

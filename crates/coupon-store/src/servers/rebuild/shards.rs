@@ -9,9 +9,9 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 use tokio::time::timeout;
 
-use super::super::cluster::Cluster;
-use super::super::mysql::Database;
 use super::{RETIRED, Rows, TRIES};
+use crate::servers::cluster::Cluster;
+use crate::servers::mysql::Database;
 
 /// How long a shard may take to be counted.
 const COUNTING: Duration = Duration::from_secs(600);

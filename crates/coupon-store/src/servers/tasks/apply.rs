@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use coupon_core::ShardId;
 use tokio::time::timeout;
 
-use super::super::books::{ENTRIES, settle, settle_parked};
 use super::Background;
 use crate::outage::TaskOutage;
+use crate::servers::books::{ENTRIES, settle, settle_parked};
 use crate::set_aside::Place;
 
 /// How long entries gather before they are applied, unless somebody waits for them: main need not be told of every commit
@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The task that applies the outboxes.
-pub(in super::super) struct Applier {
+pub(super) struct Applier {
     background: Arc<Background>,
     /// Of each shard's outbox.
     outages: Vec<TaskOutage>,
@@ -31,7 +31,7 @@ pub(in super::super) struct Applier {
 }
 
 impl Applier {
-    pub(in super::super) fn new(background: Arc<Background>) -> Self {
+    pub(super) fn new(background: Arc<Background>) -> Self {
         let outage = |shard| {
             TaskOutage::of_shard(
                 shard,
@@ -47,7 +47,7 @@ impl Applier {
         Self { background, outages, parked }
     }
 
-    pub(in super::super) async fn run(mut self) {
+    pub(super) async fn run(mut self) {
         while self.background.signals.may_store_more() {
             self.background.signals.to_apply(LOOK, GATHER).await;
             self.apply_all().await;

@@ -8,11 +8,11 @@ use coupon_core::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
-use super::super::mains_time;
-use super::super::mysql::{Database, DatabaseError};
 use super::Background;
 use crate::clock::Clock;
 use crate::ids::Leased;
+use crate::servers::mains_time;
+use crate::servers::mysql::{Database, DatabaseError};
 use crate::timekeeping::{AGREE_WITHIN_MS, Agreement, offset_ms};
 
 /// How often main is asked for its time.
@@ -31,7 +31,7 @@ async fn compare(main: &Database, clock: &Clock) -> Result<i64, DatabaseError> {
 }
 
 /// Holds the clock against main's before anything is done by it.
-pub(in super::super) async fn agree_at_start(
+pub(in crate::servers) async fn agree_at_start(
     main: &Database,
     clock: &Clock,
 ) -> anyhow::Result<Arc<Agreement>> {

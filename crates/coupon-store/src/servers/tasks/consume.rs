@@ -16,15 +16,15 @@ use mysql_async::prelude::Queryable as _;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::super::broker::{Consuming, Delivery};
-use super::super::mysql::{code, has_code};
-use super::super::sql;
 use super::Background;
 use super::gather::Batch;
 use super::settle::settle;
 use super::store::{Done, StoreError, Work, store};
 use crate::failpoints::{self, Mechanism, Point};
 use crate::outage::TaskOutage;
+use crate::servers::broker::{Consuming, Delivery};
+use crate::servers::mysql::{code, has_code};
+use crate::servers::sql;
 
 /// A transaction that is not full begins no sooner after the last one began: under load a few large ones cost every row
 /// less than many small ones. After a pause nothing waits.
@@ -47,7 +47,7 @@ fn passes(work: &Work) {
 }
 
 /// One shard's consumer.
-pub(in super::super) struct Consumer {
+pub(super) struct Consumer {
     background: Arc<Background>,
     shard: ShardId,
     conn: Option<Conn>,
@@ -57,7 +57,7 @@ pub(in super::super) struct Consumer {
 }
 
 impl Consumer {
-    pub(in super::super) fn new(background: Arc<Background>, shard: ShardId) -> Self {
+    pub(super) fn new(background: Arc<Background>, shard: ShardId) -> Self {
         let storing = TaskOutage::of_shard(
             shard,
             "storing is held up; nothing is lost, and it is tried again",
@@ -73,7 +73,7 @@ impl Consumer {
     }
 
     /// Consumes until the process stops.
-    pub(in super::super) async fn run(mut self) {
+    pub(super) async fn run(mut self) {
         let queue = self.background.names.queue(self.shard);
         while !self.background.signals.stopping() {
             match Consuming::start(&self.background.queues.broker, &queue).await {
@@ -354,7 +354,7 @@ impl Still {
 }
 
 /// The window for which tables should exist.
-pub(in super::super) fn ahead(now: Timestamp) -> TimeRange {
+pub(super) fn ahead(now: Timestamp) -> TimeRange {
     let today = now.day();
     TimeRange::new(today.start().plus_millis(-1), today.next().next().start())
 }

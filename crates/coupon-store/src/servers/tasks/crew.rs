@@ -17,7 +17,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Everything that runs beside the HTTP workers.
-pub(in super::super) struct Crew {
+pub(in crate::servers) struct Crew {
     background: Arc<Background>,
     leases: Arc<Leases>,
     consumers: JoinSet<()>,
@@ -28,7 +28,7 @@ pub(in super::super) struct Crew {
 
 impl Crew {
     /// Starts every task; what is left are the ids of the HTTP workers.
-    pub(in super::super) fn start(
+    pub(in crate::servers) fn start(
         background: &Arc<Background>,
         leases: Leases,
         settings: &ServersSettings,
@@ -80,7 +80,7 @@ impl Crew {
     }
 
     /// Until the process stops.
-    pub(in super::super) async fn run(mut self) {
+    pub(in crate::servers) async fn run(mut self) {
         while !self.background.signals.stopping() {
             tokio::time::sleep(LOOK).await;
         }

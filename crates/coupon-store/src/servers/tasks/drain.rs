@@ -8,12 +8,12 @@ use deadpool_redis::redis::Pipeline;
 use mysql_async::prelude::Queryable as _;
 use tokio::time::Instant;
 
-use super::super::gate::{Epoch, SENTINEL};
-use super::super::markers::MARKER;
-use super::super::mysql::PATIENCE;
 use super::Background;
 use super::watch::{self, look};
 use crate::Unavailable;
+use crate::servers::gate::{Epoch, SENTINEL};
+use crate::servers::markers::MARKER;
+use crate::servers::mysql::PATIENCE;
 
 /// How many marks are asked for at a time.
 const CHUNK: usize = 5_000;
@@ -27,7 +27,7 @@ impl Background {
     ///
     /// A marker proves it of what is in the queues. What a queue has lost, or was never given, is pending at the gate: it is
     /// handed over again, and waited for.
-    pub(in super::super) async fn drain(self: Arc<Self>) -> Result<(), Unavailable> {
+    pub(in crate::servers) async fn drain(self: Arc<Self>) -> Result<(), Unavailable> {
         let pending = self.pending_now().await?;
         let shards: Vec<ShardId> = self.shards().collect();
         for reached in futures_util::future::join_all(shards.iter().map(|shard| self.marker(*shard, 0))).await

@@ -8,12 +8,12 @@ use deadpool_redis::redis::{Pipeline, RedisError};
 use futures_util::TryStreamExt as _;
 use mysql_async::prelude::Queryable as _;
 
-use super::super::catalogue::all_terms;
-use super::super::gate::{Epoch, Link, PARKED};
-use super::super::mysql::Database;
-use super::super::sql;
 use super::Background;
 use crate::failpoints::{self, Mechanism, Point};
+use crate::servers::catalogue::all_terms;
+use crate::servers::gate::{Epoch, Link, PARKED};
+use crate::servers::mysql::Database;
+use crate::servers::sql;
 use crate::terms::Terms;
 
 const DAY_MS: i64 = 86_400_000;
@@ -24,16 +24,16 @@ const CHUNK: usize = 5_000;
 
 /// What a gate was filled with.
 #[derive(Debug, Default)]
-pub(in super::super) struct Filled {
-    pub(in super::super) coupons: usize,
-    pub(in super::super) holders: u64,
+pub(in crate::servers) struct Filled {
+    pub(in crate::servers) coupons: usize,
+    pub(in crate::servers) holders: u64,
 }
 
 /// A user's hold of a coupon, as a shard tells of it.
 type Hold = (u64, u64, i64);
 
 /// Fills the keys of an epoch that nobody uses yet.
-pub(in super::super) async fn fill(background: &Background, epoch: &Epoch) -> anyhow::Result<Filled> {
+pub(in crate::servers) async fn fill(background: &Background, epoch: &Epoch) -> anyhow::Result<Filled> {
     let coupons = to_fill(background).await?;
     let mut filling =
         Filling { background, epoch, coupons: &coupons, holds: Vec::new(), filled: Filled::default() };
@@ -172,7 +172,7 @@ impl Filling<'_> {
 }
 
 /// Removes the keys that fit a pattern and are to go.
-pub(in super::super) async fn remove_keys(
+pub(in crate::servers) async fn remove_keys(
     redis: &Link,
     pattern: &str,
     to_go: impl Fn(&str) -> bool,

@@ -15,12 +15,12 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 use tokio::time::timeout;
 
-use super::super::gate::{Epoch, SENTINEL, is_intact, whole};
 use super::Background;
 use super::fill::{fill, remove_keys, to_fill};
 use super::record::{GateState, Place};
 use crate::failpoints::{self, Mechanism};
 use crate::outage::TaskOutage;
+use crate::servers::gate::{Epoch, SENTINEL, is_intact, whole};
 
 /// How often main is asked which epoch is open.
 const EVERY: Duration = Duration::from_millis(500);
@@ -39,19 +39,19 @@ const ROUTED: Duration = Duration::from_millis(200);
 const PROBE_MS: u64 = 1_000;
 
 /// The task that watches over the gate.
-pub(in super::super) struct Gatekeeper {
+pub(super) struct Gatekeeper {
     background: Arc<Background>,
     looks: u32,
     outage: TaskOutage,
 }
 
 impl Gatekeeper {
-    pub(in super::super) const fn new(background: Arc<Background>) -> Self {
+    pub(super) const fn new(background: Arc<Background>) -> Self {
         let outage = TaskOutage::new("the gate cannot be looked after", "the gate is looked after again");
         Self { background, looks: 0, outage }
     }
 
-    pub(in super::super) async fn run(mut self) {
+    pub(super) async fn run(mut self) {
         while !self.background.signals.stopping() {
             self.look_and_tell().await;
             tokio::time::sleep(PAUSE).await;
@@ -60,7 +60,7 @@ impl Gatekeeper {
     }
 
     /// Looks once; the gate is open afterwards, or the log says why not.
-    pub(in super::super) async fn look_and_tell(&mut self) {
+    pub(super) async fn look_and_tell(&mut self) {
         let looked = self.look().await;
         self.outage.tried(&looked);
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use coupon_core::ShardId;
 
-use super::super::broker::{Delivery, Message, PublishError};
 use super::Background;
 use super::store::{Arrived, Work};
 use crate::failpoints::{self, Mechanism};
+use crate::servers::broker::{Delivery, Message, PublishError};
 
 /// The most results that one transaction takes, give or take a message.
 const TRANSACTION_MAX: usize = 8_192;

@@ -8,29 +8,29 @@ use coupon_core::{ShardId, Timestamp};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::super::broker::{Broker, Publisher};
-use super::super::gate::{EpochCell, Link};
 use super::store::Floor;
 use crate::clock::Clock;
+use crate::servers::broker::{Broker, Publisher};
+use crate::servers::gate::{EpochCell, Link};
 use crate::timekeeping::Agreement;
 
 /// The gate: its server, and the epoch that is open there.
-pub(in super::super) struct GateHandle {
-    pub(in super::super) redis: Link,
-    pub(in super::super) epoch: Arc<EpochCell>,
+pub(in crate::servers) struct GateHandle {
+    pub(in crate::servers) redis: Link,
+    pub(in crate::servers) epoch: Arc<EpochCell>,
 }
 
 /// The queues: the broker, the tasks' own way to publish, and what this process has taken from them.
-pub(in super::super) struct QueuesHandle {
-    pub(in super::super) broker: Broker,
-    pub(in super::super) publisher: Publisher,
+pub(in crate::servers) struct QueuesHandle {
+    pub(in crate::servers) broker: Broker,
+    pub(in crate::servers) publisher: Publisher,
     /// Results that this process's consumers are at work on, and messages that they have not looked at: the queues count
     /// neither.
     in_flight: Vec<(AtomicU64, AtomicU64)>,
 }
 
 impl QueuesHandle {
-    pub(in super::super) fn new(broker: Broker, publisher: Publisher, shards: u16) -> Self {
+    pub(in crate::servers) fn new(broker: Broker, publisher: Publisher, shards: u16) -> Self {
         Self { broker, publisher, in_flight: per_shard(shards) }
     }
 
@@ -52,7 +52,7 @@ impl QueuesHandle {
 }
 
 /// The least that each shard must have, as far as this process knows.
-pub(in super::super) struct Floors {
+pub(in crate::servers) struct Floors {
     /// How far main has applied each shard's outbox, when it was last asked.
     told: Vec<AtomicI64>,
     /// How many transactions of each shard this process has seen committed, by its own consumer or by looking.
@@ -60,7 +60,7 @@ pub(in super::super) struct Floors {
 }
 
 impl Floors {
-    pub(in super::super) fn new(shards: u16) -> Self {
+    pub(in crate::servers) fn new(shards: u16) -> Self {
         Self { told: per_shard(shards), commits: per_shard(shards) }
     }
 
@@ -87,21 +87,21 @@ impl Floors {
 }
 
 /// The time: this process's clock, and how far it is from main's.
-pub(in super::super) struct Time {
-    pub(in super::super) clock: Clock,
-    pub(in super::super) agreement: Arc<Agreement>,
+pub(in crate::servers) struct Time {
+    pub(in crate::servers) clock: Clock,
+    pub(in crate::servers) agreement: Arc<Agreement>,
 }
 
 impl Time {
     /// The time that everybody goes by, as far as this process knows it.
-    pub(in super::super) fn mains(&self) -> Timestamp {
+    pub(in crate::servers) fn mains(&self) -> Timestamp {
         self.agreement.mains(self.clock.now())
     }
 }
 
 /// What the tasks tell each other.
 #[derive(Default)]
-pub(in super::super) struct Signals {
+pub(in crate::servers) struct Signals {
     /// Something was stored that main has not been told of.
     to_apply: Notify,
     /// Somebody waits for main to be told.
@@ -115,7 +115,7 @@ pub(in super::super) struct Signals {
 
 impl Signals {
     /// Has every task come to its end.
-    pub(in super::super) fn stop(&self) {
+    pub(in crate::servers) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
         self.hurry();
     }

@@ -13,38 +13,38 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, TxOpts};
 use tokio::time::timeout;
 
-use super::super::mains_time;
-use super::super::mysql::Database;
 use crate::clock::Clock;
 use crate::failpoints::{self, Mechanism};
 use crate::ids::{Lease, Leased, PATIENCE_MS};
 use crate::outage::TaskOutage;
+use crate::servers::mains_time;
+use crate::servers::mysql::Database;
 use crate::timekeeping::{Agreement, seconds};
 
 /// Numbers from here on are kept for history and for stock logs of the embedded backend.
 const NUMBERS: u16 = 1_000;
 /// How long a lease is. A process that cannot reach main for so long makes no ids any more; one that was killed keeps its
 /// numbers for so long.
-pub(in super::super) const TERM_MS: i64 = 600_000;
+pub(in crate::servers) const TERM_MS: i64 = 600_000;
 /// How long main may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is renewed.
-pub(in super::super) const RENEW: Duration = Duration::from_secs(30);
+pub(in crate::servers) const RENEW: Duration = Duration::from_secs(30);
 /// How soon it is tried again for somebody who has no ids.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The numbers that this process has leased, and how to keep them.
-pub(in super::super) struct Leases {
+pub(in crate::servers) struct Leases {
     main: Database,
     clock: Clock,
     /// Tells this process from every other.
     holder: String,
-    pub(in super::super) leased: Arc<Leased>,
+    pub(in crate::servers) leased: Arc<Leased>,
 }
 
 impl Leases {
     /// Leases so many numbers that nobody else holds.
-    pub(in super::super) async fn take(
+    pub(in crate::servers) async fn take(
         main: &Database,
         clock: &Clock,
         holder: String,
@@ -58,7 +58,7 @@ impl Leases {
     }
 
     /// Renews them for as long as the process lives, and leases others for those that are lost.
-    pub(in super::super) async fn keep(self: Arc<Self>) {
+    pub(in crate::servers) async fn keep(self: Arc<Self>) {
         let outage = TaskOutage::new(
             "worker numbers are not renewed; tried again",
             "worker numbers are renewed again",
@@ -137,7 +137,7 @@ impl Leases {
     }
 
     /// Gives them back: nobody else may use them for a time that has been used.
-    pub(in super::super) async fn give_back(&self) -> anyhow::Result<()> {
+    pub(in crate::servers) async fn give_back(&self) -> anyhow::Result<()> {
         self.leased.all().iter().for_each(|lease| lease.close());
         timeout(PATIENCE, self.give_all_back()).await.context("main does not answer")?
     }

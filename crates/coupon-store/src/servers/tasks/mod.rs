@@ -73,12 +73,12 @@ impl Background {
         (0..self.strategy.shard_count().get()).map(ShardId::new)
     }
 
-    pub(super) fn database(&self, shard: ShardId) -> anyhow::Result<&Database> {
+    fn database(&self, shard: ShardId) -> anyhow::Result<&Database> {
         self.cluster.shards.get(shard.index()).ok_or_else(|| anyhow::anyhow!("there is no shard {shard}"))
     }
 
     /// Takes note of what a consumer of this process has stored.
-    pub(super) fn stored(&self, shard: ShardId, work: &Work, done: &Done) {
+    fn stored(&self, shard: ShardId, work: &Work, done: &Done) {
         let lag = self.time.mains().millis() - work.sent;
         if let (Some(status), Ok(lag), false) =
             (self.status.get(shard.index()), u64::try_from(lag), work.results.is_empty())
@@ -91,7 +91,7 @@ impl Background {
     }
 
     /// Puts a message where it stays until a person looks at it.
-    pub(super) async fn park_message(&self, body: Vec<u8>) -> Result<(), PublishError> {
+    async fn park_message(&self, body: Vec<u8>) -> Result<(), PublishError> {
         self.queues.publisher.publish("", &self.names.parking(), body).await?;
         self.counts.parked_messages.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -99,7 +99,7 @@ impl Background {
 
     /// Waits until everything is stored that was handed over to a shard so far: a marker through its queue proves it. It may
     /// close an epoch on the way.
-    pub(super) async fn marker(&self, shard: ShardId, closes: u64) -> Result<(), Unavailable> {
+    async fn marker(&self, shard: ShardId, closes: u64) -> Result<(), Unavailable> {
         let database =
             self.database(shard).map_err(|error| Unavailable::new(format!("shard {shard}"), error))?;
         let Self { dataset, names, queues, .. } = self;
@@ -109,7 +109,7 @@ impl Background {
     }
 
     /// Sends something that moves the shard's queue along, so that reads know how far it is.
-    pub(super) async fn tick(&self, shard: ShardId) -> Result<(), PublishError> {
+    async fn tick(&self, shard: ShardId) -> Result<(), PublishError> {
         let message = Message::marker(&self.dataset, self.time.mains(), None);
         self.queues.publisher.publish("", &self.names.queue(shard), message.encode()).await
     }

@@ -13,13 +13,13 @@ use coupon_core::{CouponId, CouponResult, ResultId, ShardId, UserId};
 use deadpool_redis::redis::Pipeline;
 use mysql_async::prelude::Queryable as _;
 
-use super::super::broker::Message;
-use super::super::gate::Epoch;
-use super::super::names::Names;
 use super::{Background, Rows};
 use crate::PlacedResult;
 use crate::failpoints::{self, Mechanism};
 use crate::outage::TaskOutage;
+use crate::servers::broker::Message;
+use crate::servers::gate::Epoch;
+use crate::servers::names::Names;
 
 /// How many marks are read at a time.
 const PAGE: usize = 5_000;
@@ -27,7 +27,7 @@ const PAGE: usize = 5_000;
 const MESSAGE: usize = 1_000;
 
 /// The task that looks for them.
-pub(in super::super) struct Reconciler {
+pub(super) struct Reconciler {
     background: Arc<Background>,
     rows: Rows,
     every: Duration,
@@ -36,11 +36,11 @@ pub(in super::super) struct Reconciler {
 }
 
 impl Reconciler {
-    pub(in super::super) fn new(background: Arc<Background>, every: Duration, grace: Duration) -> Self {
+    pub(super) fn new(background: Arc<Background>, every: Duration, grace: Duration) -> Self {
         Self { rows: Rows::new(Arc::clone(&background)), background, every, grace }
     }
 
-    pub(in super::super) async fn run(mut self) {
+    pub(super) async fn run(mut self) {
         let outage = TaskOutage::new(
             "pending reservations are looked through later",
             "pending reservations are looked through again",

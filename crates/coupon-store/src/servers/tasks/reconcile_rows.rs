@@ -17,10 +17,10 @@ use deadpool_redis::redis::Pipeline;
 use mysql_async::prelude::Queryable as _;
 use tokio::time::Instant;
 
-use super::super::gate::Epoch;
-use super::super::mysql::PATIENCE;
-use super::super::sql;
 use super::Background;
+use crate::servers::gate::Epoch;
+use crate::servers::mysql::PATIENCE;
+use crate::servers::sql;
 
 /// The most rows that one round reads of a shard.
 const SLICE: usize = 2_000;

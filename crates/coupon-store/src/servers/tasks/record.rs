@@ -13,11 +13,11 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 use tokio::time::timeout;
 
-use super::super::mains_time;
-use super::super::mysql::PATIENCE;
 use super::Background;
 use crate::clock::Clock;
 use crate::failpoints::{self, Mechanism};
+use crate::servers::mains_time;
+use crate::servers::mysql::PATIENCE;
 
 /// What main says of the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

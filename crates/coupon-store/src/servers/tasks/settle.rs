@@ -5,10 +5,10 @@ use std::sync::Arc;
 use coupon_core::CouponResult;
 use deadpool_redis::redis::{Pipeline, RedisError};
 
-use super::super::gate::{Epoch, PARKED};
-use super::super::names::Names;
 use super::Background;
 use super::store::{Arrived, Done, Work};
+use crate::servers::gate::{Epoch, PARKED};
+use crate::servers::names::Names;
 
 /// Tells the gate that these are stored: whoever asks again is answered at once. If it cannot be told, they stay
 /// pending, and are found again.

@@ -12,11 +12,11 @@ use coupon_core::{CouponId, CouponResult, ResultId, TableId, Timestamp};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
-use super::super::broker::Marker;
-use super::super::mysql::{code, has_code};
-use super::super::sql;
 use super::stored::{Known, Stored};
 use crate::failpoints::{self, Mechanism};
+use crate::servers::broker::Marker;
+use crate::servers::mysql::{code, has_code};
+use crate::servers::sql;
 use crate::{PlacedResult, statements};
 
 /// The most rows that one statement inserts.
@@ -28,43 +28,43 @@ const MARKERS_KEPT_MS: i64 = 3_600_000;
 
 /// A result from the queue, and the gate's epoch in which it was granted.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Arrived {
-    pub(in super::super) row: PlacedResult,
-    pub(in super::super) epoch: u64,
+pub(super) struct Arrived {
+    pub(super) row: PlacedResult,
+    pub(super) epoch: u64,
 }
 
 /// What came through the queue together.
 #[derive(Debug, Default)]
-pub(in super::super) struct Work {
-    pub(in super::super) results: Vec<Arrived>,
-    pub(in super::super) markers: Vec<Marker>,
-    pub(in super::super) messages: u64,
+pub(super) struct Work {
+    pub(super) results: Vec<Arrived>,
+    pub(super) markers: Vec<Marker>,
+    pub(super) messages: u64,
     /// When the last of the messages was handed over, in milliseconds since 1970.
-    pub(in super::super) sent: i64,
+    pub(super) sent: i64,
 }
 
 /// What a transaction did, once it is committed.
 #[derive(Debug, Default)]
-pub(in super::super) struct Done {
-    pub(in super::super) added: u64,
+pub(super) struct Done {
+    pub(super) added: u64,
     /// The shard's transactions so far, this one included.
-    pub(in super::super) commits: u64,
+    pub(super) commits: u64,
     /// Results that contradict what is stored, or came too late.
-    pub(in super::super) parked: HashSet<ResultId>,
+    pub(super) parked: HashSet<ResultId>,
 }
 
 /// What a shard must have at least: it was put back to an earlier state if it has less.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in super::super) struct Floor {
+pub(super) struct Floor {
     /// The last change that main was told of.
-    pub(in super::super) told: i64,
+    pub(super) told: i64,
     /// Transactions that this process has seen committed.
-    pub(in super::super) commits: u64,
+    pub(super) commits: u64,
 }
 
 impl Floor {
     /// Refuses a shard that has less.
-    pub(in super::super) fn check(self, outbox_id: i64, commits: u64) -> Result<(), LostData> {
+    pub(super) fn check(self, outbox_id: i64, commits: u64) -> Result<(), LostData> {
         if failpoints::is_off(Mechanism::Floors) {
             Ok(())
         } else if outbox_id < self.told {
@@ -79,7 +79,7 @@ impl Floor {
 
 /// A shard was put back to an earlier state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(in super::super) enum LostData {
+pub(super) enum LostData {
     #[error("it has lost data: main was told of its change {told}, and it knows {has}")]
     Told { told: i64, has: i64 },
     #[error(
@@ -90,7 +90,7 @@ pub(in super::super) enum LostData {
 
 /// Why nothing was stored.
 #[derive(Debug, thiserror::Error)]
-pub(in super::super) enum StoreError {
+pub(super) enum StoreError {
     /// The shard is of another data set, or of none.
     #[error("it does not hold data set {0}")]
     OtherDataset(String),
@@ -103,7 +103,7 @@ pub(in super::super) enum StoreError {
 
 /// Stores everything, or nothing, over a connection that commits nothing by itself; after an error it must be dropped.
 /// Every table must be there: making one would end the transaction. A shard that has less than `floor` is refused.
-pub(in super::super) async fn store(
+pub(super) async fn store(
     conn: &mut Conn,
     dataset: &str,
     floor: Floor,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use coupon_core::{CouponResult, TableId};
 use mysql_async::Conn;
 
-use super::super::sql;
+use crate::servers::sql;
 
 /// What is stored that is like the results in question.
 pub(super) struct Stored {

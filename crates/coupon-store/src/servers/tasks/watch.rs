@@ -9,13 +9,13 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Row};
 use tokio::time::{Instant, timeout};
 
-use super::super::broker::{Admin, BrokerError, QueueState};
-use super::super::mysql::{Database, DatabaseError};
-use super::super::sql;
-use super::super::status::Look;
-use super::super::values::get;
 use super::Background;
 use crate::outage::TaskOutage;
+use crate::servers::broker::{Admin, BrokerError, QueueState};
+use crate::servers::mysql::{Database, DatabaseError};
+use crate::servers::sql;
+use crate::servers::status::Look;
+use crate::servers::values::get;
 use crate::timekeeping::AGREE_WITHIN_MS;
 
 /// How often to look. Reads trail by as much at least.
@@ -33,7 +33,7 @@ const MARIADB: (u16, u16, u16) = (10, 0, 0);
 
 /// Looks at one shard and its queue until the process stops, at each in its own time: while a shard does not answer, its
 /// queue grows, and what bounds it must see that.
-pub(in super::super) async fn watch(background: Arc<Background>, shard: ShardId) {
+pub(in crate::servers) async fn watch(background: Arc<Background>, shard: ShardId) {
     futures_util::future::join(watch_shard(&background, shard), watch_queue(&background, shard)).await;
 }
 
@@ -89,7 +89,7 @@ impl Moved {
 }
 
 /// Looks at a shard once.
-pub(in super::super) async fn look(background: &Background, shard: ShardId) {
+pub(in crate::servers) async fn look(background: &Background, shard: ShardId) {
     let (Ok(database), Some(status)) = (background.database(shard), background.status.get(shard.index()))
     else {
         return;
@@ -186,7 +186,7 @@ async fn ask_server(conn: &mut Conn, look: &mut Look) -> mysql_async::Result<()>
 }
 
 /// How far main has applied each shard's outbox.
-pub(in super::super) async fn positions(main: &Database) -> Result<HashMap<u16, i64>, DatabaseError> {
+pub(in crate::servers) async fn positions(main: &Database) -> Result<HashMap<u16, i64>, DatabaseError> {
     let mut conn = main.connect().await?;
     let rows: Vec<(u16, i64)> =
         main.patiently(PATIENCE, conn.query("SELECT shard, outbox_id FROM outbox_positions")).await?;

@@ -47,15 +47,15 @@ fn session(silent_s: u32) -> Vec<String> {
 /// Errors of MySQL's that mean something here.
 pub(super) mod code {
     /// The user or the password is wrong.
-    pub(in super::super) const ACCESS_DENIED: u16 = 1045;
+    pub(crate) const ACCESS_DENIED: u16 = 1045;
     /// The user may not use this database.
-    pub(in super::super) const DATABASE_DENIED: u16 = 1044;
+    pub(crate) const DATABASE_DENIED: u16 = 1044;
     /// There is no such database.
-    pub(in super::super) const NO_DATABASE: u16 = 1049;
+    pub(crate) const NO_DATABASE: u16 = 1049;
     /// A row with that key is there already.
-    pub(in super::super) const DUPLICATE: u16 = 1062;
+    pub(crate) const DUPLICATE: u16 = 1062;
     /// There is no such table.
-    pub(in super::super) const NO_TABLE: u16 = 1146;
+    pub(crate) const NO_TABLE: u16 = 1146;
     /// The server was told not to do such a thing: above all, to be read-only.
     const FORBIDDEN: u16 = 1290;
     /// The session's transactions only read.

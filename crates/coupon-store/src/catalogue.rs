@@ -7,7 +7,7 @@ use super::{Known, LocalFuture, Unavailable};
 /// A coupon, and its wide half if that was asked for.
 pub type CouponAndDetails = (Coupon, Option<CouponDetails>);
 
-/// What a grab must know about a coupon before the gate is asked.
+/// The catalogue's answer about a coupon before the gate is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offer {
     /// The coupon exists and belongs to this room.
@@ -22,7 +22,7 @@ pub enum Offer {
 
 /// Users, rooms and coupons.
 pub trait Catalogue: Send + Sync {
-    /// What every grab must know of it, in memory.
+    /// The part that every grab needs, in memory.
     fn known(&self) -> &Known;
 
     /// A coupon, with its wide half if asked for.

@@ -54,7 +54,7 @@ impl Clock {
         Timestamp::from_millis(system_millis() + self.displacement_ms() + wrong)
     }
 
-    /// What is added to the time that another machine tells, so that a test moves that time too.
+    /// The offset to add to the time of another machine, so that a test moves that time too.
     pub(crate) fn displacement_ms(&self) -> i64 {
         self.displaced_ms.load(Ordering::Relaxed) + failpoints::clock_displacement_ms()
     }

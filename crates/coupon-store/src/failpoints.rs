@@ -20,7 +20,7 @@ pub use left_out::hit;
 #[cfg(not(feature = "failpoints"))]
 pub(crate) use left_out::{clock_displacement_ms, clock_wrong_ms, contradiction, is_off};
 
-/// Where a process can be stopped.
+/// A point at which a process can be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Point {
     /// By the gate, and not handed over.
@@ -33,8 +33,8 @@ pub enum Point {
     Filling,
 }
 
-/// A mechanism of docs/RELIABILITY.md that can be switched off, to show that its absence is noticed. Where the model of the
-/// protocol can leave it out as well, it has the same name there.
+/// A mechanism of docs/RELIABILITY.md that can be switched off, to show that its absence is noticed. Where the model of
+/// the protocol can leave it out as well, it has the same name there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mechanism {
     /// Answering only after the queue's confirmation.

@@ -1,4 +1,4 @@
-//! What a fuzzer may throw bytes at. Not for anybody else: it may change at any time.
+//! The functions that a fuzzer calls. For no other use: they may change at any time.
 
 /// A message of a shard's queue.
 pub fn message(body: &[u8]) {

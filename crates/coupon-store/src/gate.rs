@@ -7,15 +7,15 @@ use super::{LocalFuture, Unavailable};
 /// One wish to reserve a coupon, fixed before the gate decides: asking again repeats it exactly.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt {
-    /// Who wants it.
+    /// The user who wants it.
     pub user: UserId,
-    /// Which coupon.
+    /// The coupon.
     pub coupon: CouponId,
     /// The id the result will have; the grab's time is within.
     pub id: ResultId,
 }
 
-/// What the gate decided about one attempt.
+/// The gate's decision about one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     /// Reserved under the attempt's own id, pending until it is stored.
@@ -34,16 +34,16 @@ pub enum Decision {
     Parked,
 }
 
-/// What the gate knows about a coupon.
+/// The gate's count of a coupon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stock {
-    /// How many there ever were.
+    /// The number there ever were.
     pub total: u32,
-    /// How many are held.
+    /// The number held.
     pub sold: u32,
 }
 
-/// What the gate decided about a batch, and in which of its lives.
+/// The gate's decisions about a batch, and the life of the gate in which it made them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decided {
     /// About each attempt, in order.
@@ -58,7 +58,7 @@ pub trait Gate: Send + Sync {
     /// Decides every attempt, in order. An error means that none is known to be decided.
     fn reserve<'a>(&'a self, attempts: &'a [Attempt]) -> LocalFuture<'a, Result<Decided, Unavailable>>;
 
-    /// Whether it decides anything for now; answered from memory.
+    /// Says whether it decides anything for now; answered from memory.
     ///
     /// # Errors
     /// [`Unavailable`] when it does not.
@@ -67,11 +67,11 @@ pub trait Gate: Send + Sync {
     /// The epoch in which it decides now; `None` when it decides nothing. Answered from memory.
     fn epoch(&self) -> Option<u64>;
 
-    /// Everybody who holds a coupon that is sold out, and the epoch in which they do; `None` when it is not, or cannot be
-    /// told. Within that epoch they stay the same.
+    /// Everybody who holds a coupon that is sold out, and the epoch in which they do; `None` when it is not, or cannot
+    /// be told. Within that epoch they stay the same.
     fn holders(&self, coupon: CouponId) -> LocalFuture<'_, Option<(u64, Vec<UserId>)>>;
 
-    /// What is left; `None` for a coupon it does not hold.
+    /// Counts a coupon's stock; `None` for a coupon it does not hold.
     fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<Stock>, Unavailable>>;
 
     /// Asks whether a result of that id is reserved and not known to be stored. `None` where nobody is told of a result

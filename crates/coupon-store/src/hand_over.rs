@@ -7,7 +7,7 @@ use super::{LocalFuture, Unavailable};
 /// A result and the place its strategy gave it.
 #[derive(Debug, Clone, Copy)]
 pub struct PlacedResult {
-    /// Where it goes.
+    /// The place it goes to.
     pub placement: Placement,
     /// The row.
     pub result: CouponResult,
@@ -15,8 +15,8 @@ pub struct PlacedResult {
 
 /// The durable step after the gate.
 pub trait HandOver: Send + Sync {
-    /// Hands results to their shard, in the epoch in which the gate granted them. `Ok` promises that they are stored, or
-    /// will be as soon as the shard is up. Handing the same result over twice stores it once.
+    /// Hands results to their shard, in the epoch in which the gate granted them. `Ok` promises that they are stored,
+    /// or will be as soon as the shard is up. Handing the same result over twice stores it once.
     fn hand_over(
         &self,
         shard: ShardId,
@@ -24,8 +24,8 @@ pub trait HandOver: Send + Sync {
         results: Vec<PlacedResult>,
     ) -> LocalFuture<'_, Result<(), Unavailable>>;
 
-    /// Why the shard's grabs are refused before the gate, if they are: its backlog has passed its bound, or nothing can
-    /// be handed over to it for now.
+    /// Says why the shard's grabs are refused before the gate, if they are: its backlog has passed its bound, or
+    /// nothing can be handed over to it for now.
     fn refusal(&self, shard: ShardId) -> Option<Unavailable>;
 
     /// Says whether this process can do its part of it for now: hand results over, or, if it only stores them, get and

@@ -13,8 +13,8 @@ use crate::unavailable::Unavailable;
 /// A clock that fell further behind the last id than this is not waited for: grabs get 503 until it has caught up.
 pub const PATIENCE_MS: i64 = 10_000;
 
-/// A worker number that this process may use for ids of a time, and of no other. Processes that share shards lease theirs
-/// from the main database; leases of one number never overlap, so ids made within them never collide.
+/// A worker number that this process may use for ids of a time, and of no other. Processes that share shards lease
+/// theirs from the main database; leases of one number never overlap, so ids made within them never collide.
 #[derive(Debug)]
 pub struct Lease {
     /// The worker number.
@@ -27,7 +27,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// That number, for that time.
+    /// A lease of that number, for that time.
     #[must_use]
     pub const fn new(worker: u16, start: Timestamp, end: Timestamp) -> Self {
         // As if all ids of the first millisecond were taken.
@@ -92,7 +92,7 @@ impl Lease {
     }
 }
 
-/// Why there is no id for now.
+/// The reason that there is no id for now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum NoId {
     ClockBehind,
@@ -119,7 +119,7 @@ impl From<NoId> for Unavailable {
 pub struct Leased {
     places: Vec<RwLock<Arc<Lease>>>,
     ended: Notify,
-    /// How far this process's clock is from that of the leases. While it is wrong, there are no ids.
+    /// The difference between this process's clock and that of the leases. While it is wrong, there are no ids.
     pub(crate) agreement: Arc<Agreement>,
 }
 
@@ -175,7 +175,7 @@ const fn unpack(packed: i64) -> (i64, u16) {
     (packed >> SEQUENCE_BITS, sequence)
 }
 
-/// Where the workers of a process get their ids from.
+/// The source of the ids of a process's workers.
 #[derive(Debug, Clone)]
 pub enum IdSource {
     /// This process is the only one: its workers are numbered as they come, and make ids later than this.
@@ -225,7 +225,7 @@ impl Leased {
 pub struct IdGenerator {
     clock: Clock,
     lease: Arc<Lease>,
-    /// Where another lease is to be found once this one has ended.
+    /// The place of the next lease once this one has ended.
     place: Option<(Arc<Leased>, usize)>,
 }
 

@@ -1,4 +1,4 @@
-//! What grabs must know of the catalogue, in memory.
+//! The part of the catalogue that grabs need, in memory.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,11 +12,11 @@ use super::terms::Terms;
 #[derive(Debug, Default)]
 pub(super) struct Users {
     pub(super) all: IdSet,
-    /// Those of them who may not grab.
+    /// The users among them who may not grab.
     pub(super) inactive: IdSet,
 }
 
-/// Who and what exists: what grabs must know before the gate is asked.
+/// The users, rooms and coupons that exist: needed before the gate is asked.
 #[derive(Debug, Default)]
 pub struct Known {
     users: Users,
@@ -26,7 +26,7 @@ pub struct Known {
 
 #[derive(Debug, Clone, Copy)]
 struct KnownCoupon {
-    /// Where its results go.
+    /// The room of its results.
     room: RoomId,
     /// From when on nobody can grab it; always, when it is withdrawn.
     end: Timestamp,
@@ -42,7 +42,7 @@ impl Known {
         Self { users, rooms, coupons: coupons.iter().map(known).collect() }
     }
 
-    /// Whether that user may ask for that coupon at all.
+    /// Says whether that user may ask for that coupon at all.
     #[must_use]
     pub fn offer(&self, user: UserId, coupon: CouponId) -> Offer {
         match self.coupons.get(&coupon) {
@@ -53,13 +53,13 @@ impl Known {
         }
     }
 
-    /// Whether the user exists.
+    /// True if the user exists.
     #[must_use]
     pub fn knows_user(&self, user: UserId) -> bool {
         self.users.all.contains(user)
     }
 
-    /// Whether the room exists.
+    /// True if the room exists.
     #[must_use]
     pub fn knows_room(&self, room: RoomId) -> bool {
         self.rooms.contains(&room)
@@ -76,7 +76,7 @@ impl Known {
         self.coupons.get(&coupon).map(|coupon| coupon.min_purchase)
     }
 
-    /// Whether a coupon cannot be grabbed at that time or any later one.
+    /// True if a coupon cannot be grabbed at that time or any later one.
     pub(super) fn is_over(&self, coupon: CouponId, time: Timestamp) -> bool {
         self.coupons.get(&coupon).is_some_and(|coupon| coupon.end <= time)
     }

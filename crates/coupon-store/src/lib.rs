@@ -55,7 +55,7 @@ pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 pub struct Backend {
     /// The data set's id.
     pub dataset: String,
-    /// Where the workers get their ids from.
+    /// The source of the workers' ids.
     pub ids: IdSource,
     /// Stock and one-per-user.
     pub gate: Box<dyn Gate>,
@@ -69,11 +69,11 @@ pub struct Backend {
     pub catalogue: Box<dyn Catalogue>,
     /// The metrics of this backend alone.
     pub own_metrics: Box<dyn OwnMetrics>,
-    /// Where the data is: let go of last.
+    /// The place of the data: let go of last.
     pub data: Data,
 }
 
-/// Where the data of a backend is.
+/// The place of a backend's data.
 #[derive(Debug)]
 pub enum Data {
     /// In a folder of this machine, which stays locked for as long as this lives.

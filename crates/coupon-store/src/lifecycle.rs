@@ -12,6 +12,7 @@ pub trait Lifecycle: Send + Sync {
     /// Waits until everything handed over so far is in its table, and the main database knows of it.
     fn drain(&self) -> LocalFuture<'_, Result<(), Unavailable>>;
 
-    /// Takes no more, and makes sure that nothing handed over so far depends on this process any more. Blocks until then.
+    /// Takes no more, and makes sure that nothing handed over so far depends on this process any more. Blocks until
+    /// then.
     fn close(&self);
 }

@@ -1,4 +1,4 @@
-//! How long things took, and how many a second there were.
+//! Measures of time and rate.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,7 +48,7 @@ impl Latencies {
     }
 }
 
-/// How fast a count grows.
+/// The rate at which a count grows.
 #[derive(Debug)]
 pub(super) struct Rate(Mutex<Window>);
 
@@ -77,7 +77,7 @@ impl Rate {
     }
 }
 
-/// What main has been told.
+/// The count of main's updates.
 #[derive(Debug)]
 pub(super) struct Applied {
     entries: AtomicU64,

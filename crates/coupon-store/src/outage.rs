@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use coupon_core::ShardId;
 
-/// How often a lasting outage is told of.
+/// The time between two lines about a lasting outage.
 const AGAIN: Duration = Duration::from_secs(60);
 /// Requests do not tell that something works again: an outage that none of them has met for so long is over.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// What has failed so far, to be written beside the reason.
+/// The failures so far, to be written beside the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Told {
-    /// How often, since it last worked.
+    /// The number of failures since it last worked.
     pub failures: u64,
     /// For how long.
     pub lasted_s: u64,
@@ -44,12 +44,12 @@ impl Current {
 }
 
 impl Outage {
-    /// That of a task, which says when it works again.
+    /// An outage of a task, which says when it works again.
     const fn of_task() -> Self {
         Self { quiet: None, current: Mutex::new(None) }
     }
 
-    /// That of requests, which only say that it does not.
+    /// An outage of requests, which only say that it does not work.
     #[must_use]
     pub const fn of_requests() -> Self {
         Self { quiet: Some(QUIET), current: Mutex::new(None) }
@@ -102,12 +102,12 @@ pub(crate) struct TaskOutage {
 }
 
 impl TaskOutage {
-    /// That of a task, and what the log says when it fails and when it works again.
+    /// An outage of a task, with the log's words when it fails and when it works again.
     pub(crate) const fn new(fails: &'static str, works: &'static str) -> Self {
         Self { outage: Outage::of_task(), shard: None, fails, works }
     }
 
-    /// That of a task which is there once a shard.
+    /// An outage of a task that runs once a shard.
     pub(crate) const fn of_shard(shard: ShardId, fails: &'static str, works: &'static str) -> Self {
         Self { shard: Some(shard), ..Self::new(fails, works) }
     }

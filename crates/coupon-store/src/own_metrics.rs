@@ -14,7 +14,7 @@ pub struct Repairs {
 
 /// The metrics that a backend has beside those of every backend.
 pub trait OwnMetrics: Send + Sync {
-    /// What was found and mended.
+    /// The differences that were found and mended.
     fn repairs(&self) -> Repairs;
 
     /// Writes the backend's own metrics.

@@ -1,17 +1,18 @@
-//! Coupons whose row in main makes no sense. People edit main as well: such a row concerns its coupon alone, and is named.
+//! Coupons whose row in main makes no sense. People edit main as well: such a row concerns its coupon alone, and is
+//! named.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use coupon_core::CouponId;
 
-/// What is wrong with which coupon. The number is as main has it, which may be no coupon's.
+/// Coupons and their faults. The number is as main has it, which may be no coupon's.
 pub type Found = BTreeMap<i64, String>;
 
 /// The most that are listed; all are counted.
 const LISTED: usize = 100;
 
-/// Where something was found.
+/// The place where something was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// In the catalogue, when it was read last.
@@ -42,7 +43,7 @@ impl SetAside {
         *known = found;
     }
 
-    /// How many there are, and the first of them with what is wrong.
+    /// Their number, and the first of them with their faults.
     pub(crate) fn all(&self) -> (usize, Vec<(i64, String)>) {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = Found::new();

@@ -27,15 +27,15 @@ pub type Found = (TableId, CouponResult);
 pub struct Visited<T> {
     /// The answer.
     pub value: T,
-    /// How many tables were read for it.
+    /// The number of tables that were read for it.
     pub tables: u64,
-    /// How long the shard took, queueing included.
+    /// The time that the shard took, queueing included.
     pub took: Duration,
     /// Every grab acknowledged before this moment is included.
     pub as_of: Timestamp,
 }
 
-/// Which part of a list is wanted; lists run from the latest result to the earliest.
+/// The part of a list that is wanted; lists run from the latest result to the earliest.
 #[derive(Debug, Clone, Copy)]
 pub struct PageRequest {
     /// Only results before this one.
@@ -44,40 +44,40 @@ pub struct PageRequest {
     pub limit: usize,
 }
 
-/// How many results a query covers, and the latest of them.
+/// The number of results a query covers, and the latest of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// How many.
+    /// Their number.
     pub results: u64,
-    /// When the latest was grabbed.
+    /// The time of the latest grab.
     pub last_grab: Option<Timestamp>,
 }
 
 /// Sums over results.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// How many.
+    /// Their number.
     pub results: u64,
-    /// How many were spent.
+    /// The number that were spent.
     pub used: u64,
-    /// What the orders came to.
+    /// The sum of their orders.
     pub order_amount: Money,
 }
 
-/// How an order spends a result.
+/// An order that spends a result.
 #[derive(Debug, Clone, Copy)]
 pub struct Spending {
-    /// Who holds it.
+    /// The user who holds it.
     pub user: UserId,
     /// The result.
     pub id: ResultId,
-    /// What the order comes to.
+    /// The amount of the order.
     pub amount: Money,
-    /// When.
+    /// The time.
     pub time: Timestamp,
 }
 
-/// Whether a result could be spent.
+/// The outcome of an attempt to spend a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpendOutcome {
     /// It is spent now.
@@ -89,11 +89,11 @@ pub enum SpendOutcome {
 /// A figure that some systems cannot give, with the reason.
 pub type Figure<T> = Result<T, &'static str>;
 
-/// A shard's state and the work it has done: since the service started on the embedded backend, in all on servers, where
-/// no process knows what the others have done.
+/// A shard's state and the work it has done: since the service started on the embedded backend, in all on servers,
+/// where no process knows what the others have done.
 #[derive(Debug, Clone)]
 pub struct ShardReport {
-    /// Whether it takes writes.
+    /// True if it takes writes.
     pub up: bool,
     /// Results stored there.
     pub rows: u64,
@@ -105,9 +105,9 @@ pub struct ShardReport {
     pub writes_per_s: Option<f64>,
     /// Results handed over and not in their table yet.
     pub queue_depth: u64,
-    /// How long commits took, from hand-over.
+    /// The time that commits took, from hand-over.
     pub write_latency: Option<Latency>,
-    /// How long reads took.
+    /// The time that reads took.
     pub read_latency: Option<Latency>,
     /// The same two, in buckets.
     pub took: (Arc<Buckets>, Arc<Buckets>),
@@ -153,7 +153,7 @@ pub trait Shards: Send + Sync {
         id: ResultId,
     ) -> LocalFuture<'_, Result<Visited<Option<Found>>, Unavailable>>;
 
-    /// How many results the query covers.
+    /// Counts the results that the query covers.
     fn summary(
         &self,
         shard: ShardId,

@@ -1,6 +1,6 @@
 //! The statements on tables of results, for both databases.
 //!
-//! Whatever is written into a statement is a number or the name of a table, and both come from types of our own: nothing
+//! A statement's text holds numbers and names of tables, and both come from types of our own: nothing
 //! that somebody sent is ever text in a statement.
 
 use coupon_core::schema::Dialect;
@@ -8,7 +8,7 @@ use coupon_core::{GrabStatus, ResultId, ResultQuery, TableId, UseStatus};
 
 use crate::{PageRequest, Spending};
 
-/// How a statement holds its numbers.
+/// The form in which a statement holds its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Numbers {
     /// As placeholders: the statement stays the same, and is prepared once.
@@ -51,12 +51,12 @@ pub(crate) fn page(
     format!("SELECT {columns} FROM {table}{clause} ORDER BY {order} LIMIT {limit}")
 }
 
-/// How many results of one table a query covers, and when the latest was grabbed.
+/// Counts the results of one table that a query covers, with the time of the latest.
 pub(crate) fn summary(table: TableId, filter: &Filter, numbers: Numbers) -> String {
     format!("SELECT COUNT(*), MAX(grab_time) FROM {table}{}", filter.clause(numbers))
 }
 
-/// How many results one table has, how many of them are spent, and what the orders came to, in cents.
+/// Counts the results of one table and those that are spent, and sums their orders, in cents.
 pub(crate) fn totals(dialect: Dialect, table: TableId) -> String {
     let used = whole(dialect, "COALESCE(SUM(use_status), 0)");
     let amount = whole(dialect, "COALESCE(SUM(order_amount), 0) * 100");
@@ -90,8 +90,8 @@ pub(crate) fn fresh() -> String {
     format!(",{},{})", GrabStatus::Granted.code(), UseStatus::Unused.code())
 }
 
-/// Keeps a result that contradicts what is stored, unless it is kept already: its id, user, coupon and room, the table, the
-/// reason, and the time.
+/// Keeps a result that contradicts what is stored, unless it is kept already: its id, user, coupon and room, the table,
+/// the reason, and the time.
 pub(crate) fn park(dialect: Dialect) -> String {
     format!(
         "INSERT INTO parked_results (result_id, user_id, coupon_id, room_id, table_name, reason, park_time) \
@@ -116,15 +116,15 @@ fn whole(dialect: Dialect, number: &str) -> String {
     }
 }
 
-/// The tables of results among a shard's tables, the latest first: those of days and hours sort by time, and the order of
-/// others does not matter.
+/// The tables of results among a shard's tables, the latest first: those of days and hours sort by time, and the order
+/// of others does not matter.
 pub(crate) fn latest_first(names: impl IntoIterator<Item = TableId>) -> Vec<TableId> {
     let mut tables: Vec<TableId> = names.into_iter().collect();
     tables.sort_unstable_by(|a, b| b.cmp(a));
     tables
 }
 
-/// What a query asks of a row.
+/// The conditions that a query puts on a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Filter {
     /// A comparison with a number, and the number.
@@ -146,7 +146,7 @@ impl Filter {
         Self { conditions, by_room: query.room.is_some() }
     }
 
-    /// Those of them that come after where the page before it ended.
+    /// The rows after the end of the page before.
     pub(crate) fn page(query: &ResultQuery, page: PageRequest) -> Self {
         let mut filter = Self::of(query);
         if let Some(before) = page.before {

@@ -10,8 +10,8 @@ use super::set_aside::Found;
 /// The numbers of a coupon's row, in the order of [`columns`].
 pub(super) type Row = (i64, i64, i64, i64, i64, i64, i64, i64, i64);
 
-/// The columns that [`Terms`] are read from, of coupons `c` and the rooms `r` that their results go to. The word for whole
-/// numbers is the database's: `SIGNED` or `INTEGER`.
+/// The columns that [`Terms`] are read from, of coupons `c` and the rooms `r` that their results go to. The word for
+/// whole numbers is the database's: `SIGNED` or `INTEGER`.
 pub(super) fn columns(whole: &str) -> String {
     format!(
         "c.coupon_id, COALESCE(r.room_id, c.room_id), c.room_id, c.total_stock, c.remaining_stock, c.start_time, \
@@ -29,16 +29,16 @@ pub(super) fn shown(stock: i64) -> u32 {
     u32::try_from(stock.max(0)).unwrap_or(u32::MAX)
 }
 
-/// What grabs must know of a coupon.
+/// The terms of a coupon that grabs depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Terms {
     pub(super) coupon: CouponId,
-    /// Where its results go.
+    /// The room of its results.
     pub(super) room: RoomId,
     pub(super) total: u32,
     pub(super) start: Timestamp,
     pub(super) end: Timestamp,
-    /// Whether it is on offer at all, within its window.
+    /// True if it is on offer at all, within its window.
     pub(super) active: bool,
     /// The least amount of an order that it can be spent on.
     pub(super) min_purchase: Money,

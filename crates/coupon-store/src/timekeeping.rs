@@ -1,4 +1,4 @@
-//! How far this process's clock is from the main database's, whose time is everybody's.
+//! The difference between this process's clock and the main database's, whose time all processes go by.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -9,7 +9,7 @@ use crate::unavailable::Unavailable;
 /// Clocks that are further apart than this do not agree.
 pub(crate) const AGREE_WITHIN_MS: i64 = 10_000;
 
-/// How far this process's clock was from main's when they were last compared. Before they are, they agree.
+/// The difference between this process's clock and main's when they were last compared. Before that, they agree.
 #[derive(Debug, Default)]
 pub struct Agreement {
     offset_ms: AtomicI64,
@@ -59,7 +59,7 @@ fn apart(offset_ms: i64) -> String {
     format!("this process's clock ({} {side} the main database's)", seconds(offset_ms))
 }
 
-/// How far a clock is ahead of main's, which showed `main` at some moment between two at which the clock showed `before`
+/// The lead of a clock over main's, which showed `main` at some moment between two at which the clock showed `before`
 /// and `after`: halfway, as far as can be told.
 pub(crate) fn offset_ms(before: Timestamp, after: Timestamp, main: Timestamp) -> i64 {
     let (first, last) = (before.min(after).millis(), before.max(after).millis());

@@ -1,4 +1,4 @@
-//! What is said when something needed does not answer.
+//! The error of something needed that does not answer.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} is unavailable: {why}")]
 pub struct Unavailable {
-    /// What did not answer.
+    /// The thing that did not answer.
     pub what: String,
-    /// Why, as far as that is known.
+    /// The reason, as far as it is known.
     pub why: String,
 }
 
 impl Unavailable {
-    /// That thing, for that reason.
+    /// An error of that thing, for that reason.
     pub fn new(what: impl fmt::Display, why: impl fmt::Display) -> Self {
         Self { what: what.to_string(), why: why.to_string() }
     }

@@ -22,11 +22,11 @@ use crate::measure::Applied;
 use crate::outage::TaskOutage;
 use crate::set_aside::{Place, SetAside};
 
-/// How long entries gather before they are applied: main need not be told of every commit by itself.
+/// The time for which entries gather before they are applied: main need not be told of every commit by itself.
 const GATHER: Duration = Duration::from_millis(200);
 const RETRY: Duration = Duration::from_millis(500);
 
-/// What one shard transaction changed, for main.
+/// The changes of one shard transaction, for main.
 #[derive(Debug, Clone)]
 pub(super) struct OutboxEntry {
     pub(super) shard: ShardId,
@@ -44,7 +44,7 @@ impl OutboxEntry {
     }
 }
 
-/// What the applier is woken for. Entries pile up without waking it: under load there is one a commit.
+/// The applier's notes. Entries pile up without waking it: under load there is one a commit.
 pub(super) enum Note {
     /// The first entry since the pile was taken.
     Entries,
@@ -88,7 +88,7 @@ impl ToMain {
     }
 }
 
-/// What has arrived and is not done with.
+/// The entries that have arrived and are not applied.
 #[derive(Default)]
 struct Inbox {
     entries: Vec<OutboxEntry>,

@@ -12,7 +12,7 @@ use crate::set_aside::{self, Found};
 /// Deltas that are parked, by coupon.
 type Parked = BTreeMap<CouponId, Vec<Delta>>;
 
-/// How far a shard's outbox has been applied.
+/// The last entry of a shard's outbox that has been applied.
 ///
 /// # Errors
 /// When SQLite cannot read it.

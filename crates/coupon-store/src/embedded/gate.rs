@@ -11,7 +11,7 @@ use crate::{Attempt, Decided, Decision, Gate, LocalFuture, Stock, Unavailable};
 /// Its memory is this process's: a gate that has lost it is gone itself.
 const EPOCH: u64 = 0;
 
-/// Who holds a coupon, and whether the result is known to be stored.
+/// The holders of a coupon, and whether their results are known to be stored.
 #[derive(Debug, Clone, Copy)]
 struct Holder {
     id: ResultId,
@@ -76,7 +76,7 @@ impl MemoryGate {
         gate
     }
 
-    /// Whether the coupon can still be grabbed, so that its stored results matter here.
+    /// True if the coupon can still be grabbed, so that its stored results matter here.
     pub(super) fn holds(&self, coupon: CouponId) -> bool {
         self.coupons.contains_key(&coupon)
     }

@@ -93,7 +93,7 @@ impl Writers {
     }
 }
 
-/// Whoever lets go of a backend without closing it may open its folder again at once.
+/// Closes the backend: its folder can be opened again at once.
 impl Drop for Writers {
     fn drop(&mut self) {
         self.stop();

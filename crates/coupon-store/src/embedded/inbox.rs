@@ -16,14 +16,14 @@ use crate::rows::{Rows, from_rows, to_rows};
 /// A busy shard sorts so many in after each batch it takes: a few milliseconds for which its grabs wait.
 const SLICE: usize = 1_024;
 
-/// What is in the inbox, as the file has it.
+/// The inbox, as the file has it.
 #[derive(Default)]
 pub(super) struct Inbox {
     pub(super) rows: Vec<PlacedResult>,
     pub(super) next_batch: i64,
-    /// When the first of them was put in.
+    /// The time at which the first of them was put in.
     pub(super) since: Option<Instant>,
-    /// Those that are being sorted in, in the order of their tables and users: neighbours share pages.
+    /// The rows that are being sorted in, in the order of their tables and users: neighbours share pages.
     pub(super) sorting: Vec<PlacedResult>,
     /// The last batch of those that are being sorted in.
     pub(super) sorting_batch: i64,
@@ -67,7 +67,7 @@ pub(super) fn clear(db: &Connection, last: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// What a service that stopped left behind: the results, and the last batch's number.
+/// The inbox that a stopped service left: the results, and the last batch's number.
 pub(super) fn read(db: &Connection, shard: ShardId) -> anyhow::Result<(Vec<PlacedResult>, i64)> {
     let mut statement = db.prepare("SELECT batch_id, results FROM inbox ORDER BY batch_id")?;
     let mut rows = statement.query([])?;

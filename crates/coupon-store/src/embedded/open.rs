@@ -37,11 +37,11 @@ use crate::terms::AllTerms;
 use crate::timekeeping::seconds;
 use crate::{Backend, Data, PlacedResult, Totals};
 
-/// What a writer may keep of its file in memory (SQLite's sign for KiB is a minus): the leaves of the indexes that random
+/// A writer's cache of its file (SQLite's sign for KiB is a minus): the leaves of the indexes that random
 /// users fall into, for some hundred thousand results.
 const WRITER_CACHE_KIB: i64 = -16_384;
 
-/// How to open a data folder.
+/// The options for opening a data folder.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The folder.
@@ -143,7 +143,7 @@ fn open_folder(options: &Options, strategy: &dyn ShardingStrategy) -> anyhow::Re
     Ok(folder)
 }
 
-/// What was found on one shard, and the connections to go on with.
+/// The state of one shard at start, and the connections to go on with.
 struct Part {
     shard: ShardId,
     writer: Connection,
@@ -215,7 +215,7 @@ fn load_shard(
     read().with_context(|| format!("cannot read {}", folder.shard_path(shard).display()))
 }
 
-/// What main did not get to before the service stopped. A main that was put back since is refused.
+/// The outbox entries that main has not applied. A main that was put back since is refused.
 fn unapplied(db: &Connection, shard: ShardId, position: i64) -> anyhow::Result<Vec<OutboxEntry>> {
     let entries = books::entries(db, position)?;
     Told::default().take(shard, position, entries.iter().map(|(id, deltas)| (*id, &**deltas)))?;
@@ -234,7 +234,7 @@ fn make_missing(db: &Connection, wanted: impl Iterator<Item = TableId>) -> rusql
     transaction.commit()
 }
 
-/// What a shard's file says of results, wherever in it they are.
+/// The results of a shard's file, wherever in it they are.
 struct TakenUp {
     /// The latest id given to any.
     latest: Option<ResultId>,

@@ -1,4 +1,4 @@
-//! Whether a shard is busy.
+//! The load of a shard.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 const BUSY_ROWS: usize = 32;
 const BUSY_WINDOW: Duration = Duration::from_millis(50);
 
-/// How many results arrive: whether it pays to gather them.
+/// The rate at which results arrive, which decides whether it pays to gather them.
 #[derive(Debug)]
 pub(super) struct Pressure {
     since: Instant,

@@ -16,8 +16,8 @@ use crate::{LocalFuture, Unavailable, Visit, Visited};
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
-/// The most queries that wait for one shard's readers; beyond it they are refused. Those whose asker has left count until a
-/// reader has thrown them away, so a shard that is stuck must not gather them for ever.
+/// The most queries that wait for one shard's readers; beyond it they are refused. Those whose asker has left count
+/// until a reader has thrown them away, so a shard that is stuck must not gather them for ever.
 const WAITING_MAX: usize = 16_384;
 
 /// One shard's readers. They end when the last handle is dropped.

@@ -94,7 +94,7 @@ pub(super) fn page(
     rows.collect()
 }
 
-/// How many results a query covers, and when the latest was grabbed.
+/// The number of results a query covers, and the time of the latest.
 pub(super) fn summary(db: &Connection, table: TableId, query: &ResultQuery) -> rusqlite::Result<Summary> {
     let filter = Filter::of(query);
     let mut statement = db.prepare_cached(&statements::summary(table, &filter, Numbers::Bound))?;

@@ -1,4 +1,4 @@
-//! What a shard's writer and readers know together, and the work they have counted.
+//! The state that a shard's writer and readers share, and the work they have counted.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use crate::measure::{Latencies, Rate};
 use crate::{Figure, ShardReport, Totals};
 use coupon_core::{TableId, Timestamp};
 
-/// How often the system is asked for the bytes a writer has written.
+/// The time between two questions to the system for the bytes a writer has written.
 const ASK_BYTES: Duration = Duration::from_millis(100);
 
 /// One shard's shared state.
@@ -21,7 +21,7 @@ pub(super) struct ShardState {
     /// The earliest time of a result that is committed but not in its table yet, in milliseconds since 1970; 0 if
     /// there is none.
     held_back: AtomicI64,
-    /// Whether the last commit succeeded.
+    /// True if the last commit succeeded.
     pub(super) up: AtomicBool,
     /// The last entry of the shard's outbox that main has applied.
     pub(super) applied: AtomicI64,
@@ -116,7 +116,7 @@ pub(super) struct Work {
     pub(super) commits: AtomicU64,
     pub(super) cpu_nanos: AtomicU64,
     pub(super) parked: AtomicU64,
-    /// When the system was last asked, and what it said.
+    /// The time of the last question to the system, and the answer.
     bytes_written: Mutex<(Option<Instant>, Figure<u64>)>,
     write_us: Latencies,
     read_us: Latencies,

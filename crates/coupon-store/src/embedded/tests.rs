@@ -40,7 +40,7 @@ fn opened_with(data: &std::path::Path, shard_backlog: usize) -> Backend {
     open(&options, &Parity, &Clock::system()).unwrap()
 }
 
-/// Whether the odd shard's table takes rows. Its inbox does, and reads go on.
+/// Lets the odd shard's table take rows, or not. Its inbox takes them, and reads go on.
 fn set_table_writable(data: &std::path::Path, writable: bool) {
     let shard = rusqlite::Connection::open(data.join("shard-1.sqlite")).unwrap();
     shard.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
@@ -251,7 +251,7 @@ async fn what_is_in_the_inbox_does_not_fill_a_small_backlog() {
     backend.lifecycle.close();
 }
 
-/// What an archiving leaves behind that was cut short after a shard's commit and before main's.
+/// The state that an archiving leaves which was cut short after a shard's commit and before main's.
 #[tokio::test(flavor = "current_thread")]
 async fn rows_that_were_retired_take_their_stock_along_at_the_next_start() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What a shard's writer does within one transaction: tables, rows, outbox, spendings.
+//! One transaction of a shard's writer: tables, rows, outbox, spendings.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -10,7 +10,7 @@ use super::applier::OutboxEntry;
 use super::{inbox, sql};
 use crate::{PlacedResult, SpendOutcome, Spending, Totals};
 
-/// What a transaction did, to be told once it is committed.
+/// The outcome of a transaction, to be told once it is committed.
 #[derive(Default)]
 pub(super) struct Done {
     pub(super) added: Vec<CouponResult>,

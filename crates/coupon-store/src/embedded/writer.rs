@@ -28,18 +28,18 @@ use crate::{PlacedResult, SpendOutcome, Spending, Unavailable};
 
 /// The most results one transaction takes: enough to share a commit, few enough to answer soon.
 const TRANSACTION_MAX: usize = 8_192;
-/// How long to wait before a commit that failed is tried again, when nothing else arrives.
+/// The wait before a commit that failed is tried again, when nothing else arrives.
 const RETRY: Duration = Duration::from_millis(200);
 /// The most results that any inbox gathers before it is sorted in.
 pub(super) const INBOX_MAX: usize = 32_768;
 /// The longest that a result waits in the inbox of a busy shard: what reads may trail by.
 const INBOX_WAIT: Duration = Duration::from_millis(1_000);
-/// How soon the inbox is sorted in once nothing more arrives.
+/// The time after which the inbox is sorted in once nothing more arrives.
 const INBOX_IDLE: Duration = Duration::from_millis(5);
 
 type Reply<T> = oneshot::Sender<Result<T, Unavailable>>;
 
-/// What a writer is asked to do.
+/// A request to a writer.
 pub(super) enum Message {
     /// Store these.
     Store { rows: Vec<PlacedResult>, handed_over: Instant, reply: Reply<()> },
@@ -53,14 +53,14 @@ pub(super) enum Message {
     Stop,
 }
 
-/// What a writer works with.
+/// A shard's writer.
 pub(super) struct Writer {
     pub(super) shard: ShardId,
     pub(super) db: Connection,
     pub(super) state: Arc<ShardState>,
     pub(super) gate: Arc<MemoryGate>,
     pub(super) clock: Clock,
-    /// Who tells main, after it is committed.
+    /// The applier, which is told after each commit.
     pub(super) main: ToMain,
     pub(super) next_outbox_id: i64,
     /// Up to which entry the outbox has been emptied, because main has applied it.
@@ -74,7 +74,7 @@ pub(super) struct Writer {
     pub(super) parked: HashSet<ResultId>,
     pub(super) known_tables: HashSet<TableId>,
     pub(super) pressure: Pressure,
-    /// When sorting in last failed: it is not tried again at every batch.
+    /// The time at which sorting in last failed: it is not tried again at every batch.
     pub(super) resting: Option<Instant>,
     /// Of taking in what arrives.
     pub(super) storing: TaskOutage,
@@ -82,11 +82,11 @@ pub(super) struct Writer {
     pub(super) sorting: TaskOutage,
 }
 
-/// What arrived since the last transaction.
+/// The messages since the last transaction.
 #[derive(Default)]
 struct Work {
     rows: Vec<PlacedResult>,
-    /// How many of the rows are tried again: they come first.
+    /// The number of rows that are tried again: they come first.
     retried: usize,
     stored: Vec<(Instant, usize, Reply<()>)>,
     spendings: Vec<(TableId, Spending, Reply<SpendOutcome>)>,
@@ -133,7 +133,7 @@ impl Writer {
         }
     }
 
-    /// How long it may wait for the next message before there is something else to do.
+    /// The time for which it may wait for a message before there is something else to do.
     fn patience(&self) -> Option<Duration> {
         let failing = !self.state.up.load(Ordering::Relaxed);
         match self.inbox.since {

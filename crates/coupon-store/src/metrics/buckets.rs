@@ -11,22 +11,21 @@ const SHORTEST_NS: u64 = 50_000;
 /// Sizes have bounds from 1 to 8,192.
 const SIZES: usize = 14;
 
-/// How often something was how large. Whoever records takes no lock and allocates nothing, and what is recorded takes no
-/// room, whether or not anybody ever asks for it.
+/// Counts of values by size. Recording takes no lock, and neither time nor room grow with what is recorded.
 #[derive(Debug)]
 pub struct Buckets {
     /// In what is recorded: nanoseconds, or one.
     lowest: u64,
-    /// What is recorded, in what is shown: 1e-9 s, or one.
+    /// The shown value of one recorded unit: 1e-9 s, or one.
     unit: f64,
-    /// How many of the bounds are used.
+    /// The number of bounds in use.
     bounds: usize,
     /// One a bound, and one for what is above them all.
     counts: [AtomicU64; BOUNDS + 1],
     sum: AtomicU64,
 }
 
-/// What a histogram held at one moment.
+/// A histogram's values at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Shown {
     /// Each bound, and how many were at most so large.
@@ -62,7 +61,7 @@ impl Buckets {
         self.record(things as u64);
     }
 
-    /// How often something was recorded, and what it came to: nanoseconds, or things.
+    /// The number of records, and their sum: nanoseconds, or things.
     #[must_use]
     pub fn count_and_sum(&self) -> (u64, u64) {
         let count = self.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum();

@@ -1,6 +1,6 @@
 //! The text that Prometheus reads, version 0.0.4.
 //!
-//! Whatever counts keeps its own count, and states it here when asked: a library's registry would have to be told every
+//! Each counter keeps its own count, and states it here when asked: a library's registry would have to be told every
 //! figure a second time, and would go on showing those that can no longer be read.
 
 use std::fmt::{Display, Write as _};
@@ -26,17 +26,17 @@ pub struct Family<'a> {
 type Labels<'a> = &'a [(&'static str, &'a str)];
 
 impl Exposition {
-    /// What only grows.
+    /// A metric that only grows.
     pub fn counter(&mut self, name: &'static str, help: &'static str) -> Family<'_> {
         self.family(name, help, "counter")
     }
 
-    /// What goes up and down.
+    /// A metric that goes up and down.
     pub fn gauge(&mut self, name: &'static str, help: &'static str) -> Family<'_> {
         self.family(name, help, "gauge")
     }
 
-    /// How often something was how large.
+    /// A metric that counts values by size.
     pub fn histogram(&mut self, name: &'static str, help: &'static str) -> Family<'_> {
         self.family(name, help, "histogram")
     }

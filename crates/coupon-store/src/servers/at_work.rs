@@ -1,4 +1,4 @@
-//! Which processes are at work on a data set, as main can tell: those that have renewed a lease lately, or do so soon.
+//! The processes at work on a data set, as main can tell: those that have renewed a lease lately, or do so soon.
 
 use std::time::Duration;
 
@@ -9,15 +9,16 @@ use super::mysql::{Database, DatabaseError, PATIENCE, code, has_code};
 use super::tasks::{RENEW, TERM_MS};
 use crate::clock::Clock;
 
-/// A process that lives, and reaches main, has renewed its leases within this time: twice what passes between two renewals.
+/// A process that lives, and reaches main, has renewed its leases within this time: twice what passes between two
+/// renewals.
 const LATELY_MS: i64 = 60_000;
-/// The time within which every process renews its leases that lives and reaches main: as long as it pauses, as long as it
-/// waits for main, and a second.
+/// The time within which every process renews its leases that lives and reaches main: as long as it pauses, as long as
+/// it waits for main, and a second.
 pub const RENEWED_WITHIN: Duration = Duration::from_secs(1).saturating_add(RENEW).saturating_add(PATIENCE);
 
-/// How many processes hold leases that were taken or renewed lately. A process that ends in good order gives its leases
-/// back. One that has not renewed them lately was killed, or could not reach main for a while: which of both is shown by
-/// the time in which it would renew them, and `renewals` ends after that.
+/// Counts the processes that hold leases taken or renewed lately. A process that ends in good order gives its leases
+/// back. One that has not renewed them lately was killed, or could not reach main for a while: which of both is shown
+/// by the time in which it would renew them, and `renewals` ends after that.
 pub(super) async fn processes_at_work(
     main: &Database,
     renewals: impl Future<Output = ()>,
@@ -31,7 +32,7 @@ pub(super) async fn processes_at_work(
     holders(main, TERM_MS - LATELY_MS).await
 }
 
-/// How many processes hold leases that end later than so long from now.
+/// Counts the processes whose leases end later than so long from now.
 async fn holders(main: &Database, left_ms: i64) -> Result<u64, DatabaseError> {
     let mut conn = main.connect().await?;
     let now = mains_time::expression(&Clock::system());

@@ -22,10 +22,10 @@ pub(super) const FORGET: &str = "DELETE FROM outbox WHERE outbox_id <= ?";
 /// Deltas that are parked, by coupon.
 type Parked = BTreeMap<CouponId, Vec<Delta>>;
 
-/// What a turn did.
+/// The outcome of a turn.
 #[derive(Debug, Default)]
 pub struct Settled {
-    /// How many entries it applied: as many as it may, or all there were.
+    /// The number of entries it applied: as many as it may, or all there were.
     pub entries: usize,
     /// Coupons that have no room for what they are told, and why. Of no meaning when no entries were applied.
     pub found: Found,
@@ -154,7 +154,7 @@ async fn read_parked(transaction: &mut Transaction<'_>) -> anyhow::Result<Parked
     Ok(parked)
 }
 
-/// What main has of the coupons, which it keeps as they are until the end of the transaction.
+/// Main's rows of the coupons, which are locked until the end of the transaction.
 async fn stocks(transaction: &mut Transaction<'_>, told: &Told) -> mysql_async::Result<HashMap<u64, Stock>> {
     if told.coupons.is_empty() {
         return Ok(HashMap::new());
@@ -169,7 +169,7 @@ async fn stocks(transaction: &mut Transaction<'_>, told: &Told) -> mysql_async::
     Ok(rows.into_iter().map(|(coupon, total, remaining)| (coupon, Stock { total, remaining })).collect())
 }
 
-/// What the postings write, gathered for a statement each.
+/// The writes of the postings, gathered for a statement each.
 #[derive(Default)]
 struct Books {
     stocks: Vec<String>,

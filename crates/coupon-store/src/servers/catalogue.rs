@@ -18,7 +18,7 @@ use crate::set_aside::{Place, SetAside};
 use crate::terms::{self, AllTerms};
 use crate::{Catalogue, CouponAndDetails, Known, LocalFuture, Unavailable};
 
-/// How long main may take to answer a query.
+/// The longest that main may take to answer a query.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The catalogue as it was when the service started.

@@ -1,4 +1,5 @@
-//! The databases of one strategy: one main, and one a shard, on whatever servers. They belong together by a data set id.
+//! The databases of one strategy: one main, and one a shard, on whatever servers. They belong together by a data set
+//! id.
 //!
 //! A data set counts as one only when main says that it is complete: a cut-short seeding is never mistaken for data.
 
@@ -19,15 +20,15 @@ use crate::settings::ServersSettings;
 
 /// The version of the tables' contents that this code writes and reads.
 const FORMAT: &str = "1";
-/// How long to wait for another process that is making or changing the same databases, in seconds.
+/// The longest wait for another process that is making or changing the same databases, in seconds.
 const SETUP_WAIT_S: u32 = 120;
-/// Where each database notes which changes it has seen.
+/// The table in which each database notes which changes it has seen.
 const HISTORY: &str = "schema_history";
 
-/// Where a data set lives, whether or not it is there yet.
+/// The databases of a data set, whether or not it is there yet.
 #[derive(Debug, Clone)]
 pub struct Cluster {
-    /// What everything is called by.
+    /// The prefix of every name.
     pub namespace: Namespace,
     /// The main database.
     pub main: Database,
@@ -35,23 +36,23 @@ pub struct Cluster {
     pub shards: Vec<Database>,
 }
 
-/// What main says of a data set.
+/// Main's label of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
     /// Its id, which main and every shard share.
     pub dataset: String,
     /// The layout of its strategy.
     pub layout: String,
-    /// How many shards it has.
+    /// Its number of shards.
     pub shards: u16,
-    /// Whether it was filled to the end.
+    /// True if it was filled to the end.
     pub complete: bool,
 }
 
 /// A data set that was opened, and the shards that are down for now.
 #[derive(Debug)]
 pub struct Opened {
-    /// What main says of it.
+    /// Main's label of it.
     pub label: Label,
     /// Shards that could not be asked.
     pub down: Vec<(ShardId, DatabaseError)>,
@@ -110,7 +111,7 @@ impl Cluster {
         self.namespace.dataset(dataset)
     }
 
-    /// What main says of the data set it holds; `None` when it holds none.
+    /// Reads main's label of its data set; `None` when it holds none.
     ///
     /// # Errors
     /// When main cannot be asked.
@@ -134,7 +135,8 @@ impl Cluster {
     /// small sample catalogue.
     ///
     /// # Errors
-    /// When it is incomplete, laid out otherwise, or a database cannot be used, for any reason but that a shard is down.
+    /// When it is incomplete, laid out otherwise, or a database cannot be used, for any reason but that a shard is
+    /// down.
     pub async fn open(&self, layout: &str) -> anyhow::Result<Opened> {
         let _lock = self.lock().await?;
         let Some(label) = self.label().await? else { return self.make_sample(layout).await };
@@ -208,8 +210,8 @@ impl Cluster {
             .map_err(|error| self.main.error(&error))
     }
 
-    /// Removes every database of the namespace, shards first, for whoever has the lock: whatever cuts it short, main still
-    /// says what there was.
+    /// Removes every database of the namespace, shards first, for whoever has the lock: whatever cuts it short, main
+    /// still says what there was.
     pub(super) async fn remove_databases(&self) -> anyhow::Result<()> {
         let shards = self.label().await.ok().flatten().map_or(0, |label| label.shards);
         for (_, database) in self.numbered() {
@@ -280,7 +282,7 @@ impl Cluster {
         write().await.context("cannot write what main says of the new data set")
     }
 
-    /// Whether a shard belongs to the data set, and has everything that main has been told of.
+    /// Makes sure that a shard belongs to the data set, and has everything that main has been told of.
     ///
     /// # Errors
     /// When it does not, has not, or cannot be asked.
@@ -359,7 +361,7 @@ pub(super) struct SetupLock {
     _conn: Conn,
 }
 
-/// How far main has applied a shard's outbox.
+/// The last entry of a shard's outbox that main has applied.
 pub(super) async fn outbox_position(main: &Database, shard: ShardId) -> Result<i64, DatabaseError> {
     let mut conn = main.connect().await?;
     let position: Option<i64> = conn
@@ -425,7 +427,7 @@ fn new_dataset() -> String {
     format!("{:016x}", hasher.finish())
 }
 
-/// How many shards a label speaks of.
+/// The number of shards in a label.
 impl Label {
     /// Its shards, which are at least one.
     #[must_use]

@@ -1,4 +1,4 @@
-//! What the tasks and the queues of this process have done, for `/metrics`.
+//! The counts of this process's tasks and queues, for `/metrics`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::measure::Applied;
 use crate::metrics::{Buckets, Exposition};
 use crate::settings::Role;
 
-/// What this process has done for one shard.
+/// The counts of this process for one shard.
 #[derive(Debug)]
 pub(super) struct ShardCounts {
     /// From sending a batch's results to the queue's confirmation.
@@ -24,7 +24,7 @@ pub(super) struct ShardCounts {
     sent_results: AtomicU64,
 }
 
-/// What this process has done.
+/// The counts of this process.
 #[derive(Debug)]
 pub(super) struct Counts {
     published: [AtomicU64; OUTCOMES.len()],

@@ -43,7 +43,7 @@ impl Lifecycle for Running {
     }
 }
 
-/// Whoever lets go of a backend without closing it may open it again at once.
+/// Closes the backend: it can be opened again at once.
 impl Drop for Running {
     fn drop(&mut self) {
         self.close();

@@ -11,7 +11,7 @@ pub(super) fn expression(clock: &Clock) -> String {
     format!("(CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) + {})", clock.displacement_ms())
 }
 
-/// What main says the time is.
+/// Asks main for its time.
 pub(super) async fn ask(main: &Database, clock: &Clock) -> Result<Timestamp, DatabaseError> {
     let mut conn = main.connect().await?;
     let asked = conn.query_first(format!("SELECT {}", expression(clock)));

@@ -16,11 +16,11 @@ use crate::Unavailable;
 use crate::clock::Clock;
 use crate::settings::ServersSettings;
 
-/// How long a marker may take through a shard's queue and into its database.
+/// The longest that a marker may take through a shard's queue and into its database.
 pub(super) const MARKER: Duration = Duration::from_secs(60);
 /// A marker that takes longer is worth a line in the log, and another marker: the queue may have lost it.
 const SLOW: Duration = Duration::from_secs(5);
-/// How often to look whether it is stored.
+/// The time between two looks whether it is stored.
 const POLL: Duration = Duration::from_millis(10);
 
 /// Sends markers through the queue of one shard.
@@ -79,15 +79,15 @@ impl Markers<'_> {
     }
 }
 
-/// Those of these markers that are stored.
+/// Reads which of these markers are stored.
 async fn stored(database: &Database, conn: &mut Conn, sent: &[String]) -> Result<Vec<String>, DatabaseError> {
     let listed: Vec<String> = sent.iter().map(|id| format!("'{id}'")).collect();
     let sql = format!("SELECT marker_id FROM markers WHERE marker_id IN ({})", listed.join(","));
     database.patiently(PATIENCE, conn.query(sql)).await
 }
 
-/// Waits until everything that was handed over so far is stored, for a program beside the services. Where nobody stores,
-/// nothing may wait.
+/// Waits until everything that was handed over so far is stored, for a program beside the services. Where nobody
+/// stores, nothing may wait.
 ///
 /// # Errors
 /// When a server cannot be asked, or a queue is not stored from.

@@ -1,4 +1,4 @@
-//! What databases, keys, exchanges and queues are called.
+//! The names of databases, keys, exchanges and queues.
 //!
 //! A namespace keeps strategies apart on the same servers. Below it, keys and queues carry the data set's id, so that
 //! those of a data set that was replaced are never taken for the new one's.
@@ -55,7 +55,7 @@ impl Namespace {
         format!("{}_shard_{shard}", self.0)
     }
 
-    /// What belongs to one data set.
+    /// The names that belong to one data set.
     #[must_use]
     pub fn dataset(&self, dataset: &str) -> Names {
         Names { prefix: format!("{}.{dataset}", self.0) }
@@ -81,7 +81,7 @@ impl Names {
         format!("{}.shard.{shard}", self.prefix)
     }
 
-    /// Where messages go that can never be stored.
+    /// The queue for messages that can never be stored.
     #[must_use]
     pub fn parking(&self) -> String {
         format!("{}.parked", self.prefix)
@@ -94,19 +94,19 @@ impl Names {
         format!("{epoch}.{shard}")
     }
 
-    /// Who holds a coupon, and how many there are.
+    /// The key of a coupon's holders and stock.
     #[must_use]
     pub fn holders(&self, epoch: u64, coupon: CouponId) -> String {
         format!("{}.{epoch}.{coupon}.holders", self.prefix)
     }
 
-    /// Which reservations are not known to be stored.
+    /// The key of the reservations that are not known to be stored.
     #[must_use]
     pub fn pending(&self, epoch: u64) -> String {
         format!("{}.{epoch}.pending", self.prefix)
     }
 
-    /// What a reservation is called among them.
+    /// A reservation's member among them.
     #[must_use]
     pub fn reservation(user: UserId, coupon: CouponId) -> String {
         format!("{user}:{coupon}")

@@ -33,10 +33,10 @@ const GATE: Duration = Duration::from_secs(5);
 /// Each worker leases a number of its own, of which there are a thousand for all processes.
 const WORKERS_MAX: usize = 100;
 
-/// What to open, and how.
+/// The options for opening the servers.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where the servers are.
+    /// The servers' addresses and settings.
     pub servers: ServersSettings,
     /// HTTP workers, each of which makes ids of its own.
     pub workers: usize,
@@ -78,7 +78,7 @@ pub fn open(
     Ok(parts.into_backend(thread))
 }
 
-/// What the tasks leave to the HTTP workers.
+/// The parts that the HTTP workers use.
 struct Parts {
     queues: Queues,
     gate: RedisGate,

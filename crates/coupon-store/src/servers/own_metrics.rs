@@ -10,7 +10,7 @@ use crate::settings::Role;
 use crate::timekeeping::Agreement;
 use crate::{OwnMetrics, Repairs};
 
-/// What the tasks and the queues count, and the clock.
+/// The counts of tasks and queues, and the clock.
 pub(super) struct ServersMetrics {
     pub(super) background: Arc<Background>,
     pub(super) role: Role,

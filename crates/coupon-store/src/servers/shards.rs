@@ -40,8 +40,8 @@ impl ServersShards {
         database.connect().await.map_err(|error| down(shard, &error))
     }
 
-    /// Runs a query over the tables visited that exist. A table may go between the look and the query, when old days are
-    /// retired: then the look is taken again.
+    /// Runs a query over the tables visited that exist. A table may go between the look and the query, when old days
+    /// are retired: then the look is taken again.
     async fn ask<T>(
         &self,
         shard: ShardId,
@@ -89,8 +89,8 @@ impl ServersShards {
             let mut transaction = conn.start_transaction(TxOpts::default()).await?;
             let spent = sql::spend(&mut transaction, placement.table, &spending).await?;
             if spent {
-                // The consumer keeps the same sums, and takes the same row at the beginning of each transaction: this one
-                // holds it for a moment only.
+                // The consumer keeps the same sums, and takes the same row at the beginning of each transaction: this
+                // one holds it for a moment only.
                 let sums = "UPDATE shard_state SET used = used + 1, order_amount = order_amount + ? / 100 \
                             WHERE id = 1 AND dataset = ?";
                 transaction.exec_drop(sums, (spending.amount.cents(), &self.dataset)).await?;

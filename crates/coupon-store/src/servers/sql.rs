@@ -65,7 +65,7 @@ pub(super) async fn find(
     Ok(None)
 }
 
-/// How many results a query covers, and when the latest was grabbed.
+/// The number of results a query covers, and the time of the latest.
 pub(super) async fn summary(
     conn: &mut Conn,
     tables: &[TableId],
@@ -97,8 +97,8 @@ pub(super) async fn totals(conn: &mut Conn, tables: &[TableId]) -> mysql_async::
     Ok(sum)
 }
 
-/// The statement that stores fresh results, all of them or none; or, to see what comes of it, without a word of those that
-/// are like what is there.
+/// The statement that stores fresh results, all of them or none; or, to see what comes of it, without a word of those
+/// that are like what is there.
 pub(super) fn insert(table: TableId, results: &[&CouponResult], ignore: bool) -> String {
     /// Digits of a row's five numbers, and what is between them, as they usually are.
     const ROW: usize = 72;
@@ -183,8 +183,8 @@ async fn union(
     rows.into_iter().map(of).collect()
 }
 
-/// The rows of a page of each table. Of one table the statement is prepared: the server need not read it again, and numbers
-/// come as they are, where in text each costs an allocation. Of several it is another one too often.
+/// The rows of a page of each table. Of one table the statement is prepared: the server need not read it again, and
+/// numbers come as they are, where in text each costs an allocation. Of several it is another one too often.
 async fn page_of(
     conn: &mut Conn,
     tables: &[TableId],

@@ -1,4 +1,4 @@
-//! What this process knows of each shard: kept up to date by a task, read by every request.
+//! This process's view of each shard: kept up to date by a task, read by every request.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use coupon_core::{Money, TableId, Timestamp};
 use crate::measure::{Latencies, Rate};
 use crate::{Figure, ShardReport, Totals};
 
-/// What a look at a shard said.
+/// The answer to a look at a shard.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Look {
     /// Every grab acknowledged before is stored.
@@ -25,7 +25,7 @@ pub(super) struct Look {
     pub(super) parked: u64,
     pub(super) bytes_written: Figure<u64>,
     pub(super) connections: u64,
-    /// When the server itself was last asked, which costs more than to ask the shard.
+    /// The time at which the server itself was last asked, which costs more than to ask the shard.
     pub(super) server_asked: Option<Instant>,
 }
 
@@ -53,9 +53,9 @@ impl Default for Look {
 pub(super) struct ShardStatus {
     look: Mutex<Look>,
     tables: Mutex<Option<Arc<[TableId]>>>,
-    /// Whether the last look succeeded.
+    /// True if the last look succeeded.
     up: AtomicBool,
-    /// Whether it had less than was seen of it.
+    /// True if it had less than was seen of it.
     lost: AtomicBool,
     /// Results handed over and not stored, as far as can be told.
     waiting: AtomicU64,
@@ -83,8 +83,8 @@ impl ShardStatus {
         *lock(&self.look)
     }
 
-    /// Takes a look in. The tables must have been listed after the look was taken: what it promises to be stored is then
-    /// in one of them.
+    /// Takes a look in. The tables must have been listed after the look was taken: what it promises to be stored is
+    /// then in one of them.
     ///
     /// Says whether the shard was down before.
     pub(super) fn saw(&self, look: Look, tables: Option<Vec<TableId>>) -> bool {
@@ -111,14 +111,14 @@ impl ShardStatus {
         lock(&self.tables).clone()
     }
 
-    /// The shard answered, and has less than was seen of it: it was put back to an earlier state, and what it says is not
-    /// true any more. Says whether that is news: a shard that fails over is down before it is found to have less.
+    /// The shard answered, and has less than was seen of it: it was put back to an earlier state, and what it says is
+    /// not true any more. Says whether that is news: a shard that fails over is down before it is found to have less.
     pub(super) fn lost_data(&self) -> bool {
         self.went_down();
         !self.lost.swap(true, Ordering::Relaxed)
     }
 
-    /// Whether it had less than was seen of it when it was last looked at.
+    /// True if it had less than was seen of it when it was last looked at.
     pub(super) fn has_lost_data(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
     }

@@ -57,7 +57,7 @@ pub(super) fn connector(url: &ServerUrl) -> anyhow::Result<TlsConnector> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// What to do about a certificate that nobody we trust has signed.
+/// Advice about a certificate that no trusted authority has signed.
 pub(super) fn hint(why: &str) -> &'static str {
     // The second is what one hears when an authority of the same name is trusted.
     let not_trusted = ["UnknownIssuer", "BadSignature"].iter().any(|sign| why.contains(sign));

@@ -16,16 +16,16 @@ use super::names::Names;
 use super::sql;
 use crate::settings::ServersSettings;
 
-/// How long a database may be silent while it is read.
+/// The longest that a database may be silent while it is read.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How many differences of a kind are described; all are counted.
+/// The number of differences of a kind that are described; all are counted.
 const SHOWN: usize = 10;
-/// What a coupon's hash holds beside its holders.
+/// The fields of a coupon's hash beside its holders.
 const META: [&str; META_FIELDS as usize] = ["t", "s", "e"];
-/// What a second result of one user is held by.
+/// The user under which a second result of one user is kept.
 const SURPLUS: char = '+';
 
-/// How gate and shards differ.
+/// A kind of difference between gate and shards.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Differences {
     /// Coupons that were looked at.
@@ -54,7 +54,7 @@ impl Differences {
         ]
     }
 
-    /// How many there are.
+    /// Their number.
     #[must_use]
     pub fn count(&self) -> usize {
         self.kinds().iter().map(|(_, found)| found.len()).sum()
@@ -82,11 +82,11 @@ impl fmt::Display for Differences {
 type Holders = HashMap<u64, String>;
 /// Users and coupons with a reservation that no shard is known to have stored.
 type Pending = HashSet<(UserId, CouponId)>;
-/// What is stored or parked of a coupon: by user, the id. Parked results hold their stock as well.
+/// The results of a coupon that are stored or parked: by user, the id. Parked results hold their stock as well.
 type Stored = HashMap<(u64, u64), (i64, bool)>;
 
-/// Holds the gate against the shards, for every coupon that is on offer. Services may be running meanwhile. Takes memory
-/// for every result of those coupons.
+/// Holds the gate against the shards, for every coupon that is on offer. Services may be running meanwhile. Takes
+/// memory for every result of those coupons.
 ///
 /// # Errors
 /// When the gate is shut, or a server cannot be read.
@@ -223,7 +223,7 @@ fn compare(
     }
 }
 
-/// What puts a row back that somebody has deleted: its grab was acknowledged, and main counts it. The table is the
+/// The statement that puts a deleted row back: its grab was acknowledged, and main counts it. The table is the
 /// strategy's.
 fn put_back(coupon: CouponId, room: Option<RoomId>, user: u64, held: &str) -> String {
     let id = held.parse::<ResultId>().ok();
@@ -236,7 +236,8 @@ fn put_back(coupon: CouponId, room: Option<RoomId>, user: u64, held: &str) -> St
     })
 }
 
-/// What was stored while the gate was read was granted after it was: the gate is asked again before anything is said.
+/// Results that were stored while the gate was read may be newer than it: the gate is asked again before anything is
+/// said.
 async fn not_held(
     redis: &Link,
     names: &Names,

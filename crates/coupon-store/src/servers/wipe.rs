@@ -37,8 +37,8 @@ pub async fn wipe(cluster: &Cluster, settings: &ServersSettings) -> Result<()> {
 
 /// Does so unless services are at work on the data set. Nobody opens it in between.
 ///
-/// A process that could not reach main for a while is waited for: `renewals` ends after the time within which every process
-/// that lives has renewed its leases ([`RENEWED_WITHIN`](super::at_work::RENEWED_WITHIN)).
+/// A process that could not reach main for a while is waited for: `renewals` ends after the time within which every
+/// process that lives has renewed its leases ([`RENEWED_WITHIN`](super::at_work::RENEWED_WITHIN)).
 ///
 /// # Errors
 /// When they are, and as for [`wipe`].

@@ -6,7 +6,7 @@ use config::{Map, Value, ValueKind};
 
 use super::SettingsError;
 
-/// What may be read from a file: `admin.token_file` names the file with `admin.token`.
+/// The settings that may be read from a file: `admin.token_file` names the file with `admin.token`.
 const SECRETS: [(&str, &str); 6] = [
     ("admin", "token"),
     ("users", "token_secret"),

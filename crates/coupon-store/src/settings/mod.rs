@@ -25,13 +25,13 @@ pub use sources::{SettingsError, Sources, section};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Where to listen; port 0 takes any that is free.
+    /// The address to listen on; port 0 takes any that is free.
     pub listen: SocketAddr,
     /// HTTP workers, each a thread with a pipeline of its own.
     pub workers: NonZeroUsize,
-    /// How many shards the strategy spreads results over.
+    /// The number of shards that the strategy spreads results over.
     pub shards: NonZeroU16,
-    /// Where everything is stored.
+    /// The backend that stores everything.
     #[serde(deserialize_with = "choice")]
     pub backend: BackendKind,
     /// The `[embedded]` section.
@@ -61,7 +61,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Which part of the work a process with these settings does.
+    /// The part of the work that a process with these settings does.
     #[must_use]
     pub const fn role(&self) -> Role {
         match self.backend {
@@ -71,13 +71,13 @@ impl Settings {
     }
 }
 
-/// Where data lives: the part of the settings that decides it.
+/// The settings that decide where data lives.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StorageSettings {
-    /// How many shards the strategy spreads results over.
+    /// The number of shards that the strategy spreads results over.
     pub shards: NonZeroU16,
-    /// Where everything is stored.
+    /// The backend that stores everything.
     #[serde(deserialize_with = "choice")]
     pub backend: BackendKind,
     /// The `[embedded]` section.
@@ -91,7 +91,7 @@ impl StorageSettings {
     pub(crate) const KEYS: [&str; 4] = ["shards", "backend", "embedded", "servers"];
 }
 
-/// Where everything is stored.
+/// The backend that stores everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendKind {
@@ -123,7 +123,8 @@ pub struct GrabSettings {
     pub in_flight: NonZeroUsize,
     /// The most grabs that wait for a batch on one worker; beyond it they get 503.
     pub waiting_max: NonZeroUsize,
-    /// How long a worker repeats "sold out" and "duplicate" without asking the gate again, in milliseconds; 0: never.
+    /// The time for which a worker repeats "sold out" and "duplicate" without asking the gate again, in milliseconds;
+    /// 0: never.
     pub memory_ms: u64,
     /// The most results that wait to reach one shard's tables; beyond it that shard's grabs get 503.
     pub shard_backlog: NonZeroUsize,
@@ -133,7 +134,7 @@ pub struct GrabSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReadSettings {
-    /// How long to wait for a shard before answering without it, in milliseconds.
+    /// The time to wait for a shard before answering without it, in milliseconds.
     pub timeout_ms: NonZeroUsize,
 }
 
@@ -141,7 +142,7 @@ pub struct ReadSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CacheSettings {
-    /// How old a room's statistics may be, in milliseconds; 0 asks the shards every time.
+    /// The greatest age of a room's statistics, in milliseconds; 0 asks the shards every time.
     pub room_stats_ms: u64,
 }
 
@@ -157,11 +158,11 @@ pub struct AdminSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserSettings {
-    /// What users' tokens are signed with; without one nobody is asked for a token.
+    /// The key of users' tokens; without one no token is asked for.
     pub token_secret: Secret,
 }
 
-/// What this machine lacks, and a real deployment has.
+/// A real deployment's properties that this machine lacks.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SimulateSettings {
@@ -173,7 +174,7 @@ pub struct SimulateSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BenchSettings {
-    /// Whether `POST /bench/echo` answers: a grab's JSON in and out with nothing between, the ceiling of a grab.
+    /// True if `POST /bench/echo` answers: a grab's JSON in and out with nothing between, the ceiling of a grab.
     pub echo: bool,
 }
 
@@ -184,7 +185,7 @@ pub struct LogSettings {
     /// `text` for people, `json` for machines.
     #[serde(deserialize_with = "choice")]
     pub format: LogFormat,
-    /// What is logged: a level, or directives as `tracing-subscriber` takes them.
+    /// The lines that are logged: a level, or directives as `tracing-subscriber` takes them.
     pub level: String,
 }
 
@@ -198,7 +199,7 @@ pub struct TelemetrySettings {
     pub sample: f64,
 }
 
-/// How log lines look.
+/// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {

@@ -1,4 +1,4 @@
-//! What must not be seen: in no log, in no debug output, in no error.
+//! A secret: shown in no log, in no debug output, in no error.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ impl Secret {
         &self.0
     }
 
-    /// Whether none was set.
+    /// True if none was set.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()

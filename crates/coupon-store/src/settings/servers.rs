@@ -21,20 +21,20 @@ pub struct ServersSettings {
     pub redis: ServerUrl,
     /// RabbitMQ: `amqp://user:password@host:5672/%2f`.
     pub rabbitmq: ServerUrl,
-    /// Who signed the servers' certificates, as a PEM file; empty for the authorities that browsers trust.
+    /// The authority that signed the servers' certificates, as a PEM file; empty for those that browsers trust.
     pub ca_file: PathBuf,
-    /// What databases, keys and queues are called by; empty for `coupon_` and the name of the strategy.
+    /// The prefix of the names of databases, keys and queues; empty for `coupon_` and the name of the strategy.
     pub namespace: String,
-    /// Which part of the work this process does.
+    /// The part of the work that this process does.
     #[serde(deserialize_with = "super::choice")]
     pub role: Role,
     /// Connections of this process to each MySQL server for queries.
     pub pool: NonZeroUsize,
-    /// How long a batch waits for the gate, in milliseconds.
+    /// The time a batch waits for the gate, in milliseconds.
     pub gate_timeout_ms: NonZeroU64,
-    /// How long a batch waits for its queue's confirmation, in milliseconds.
+    /// The time a batch waits for its queue's confirmation, in milliseconds.
     pub publish_timeout_ms: NonZeroU64,
-    /// How often pending reservations are looked through, in milliseconds.
+    /// The time between two looks through pending reservations, in milliseconds.
     pub reconcile_ms: NonZeroU64,
 }
 
@@ -47,14 +47,14 @@ impl ServersSettings {
         }
     }
 
-    /// How long a batch waits for its queue's confirmation.
+    /// The time a batch waits for its queue's confirmation.
     #[must_use]
     pub const fn publish_timeout(&self) -> Duration {
         Duration::from_millis(self.publish_timeout_ms.get())
     }
 }
 
-/// Which part of the work a process does. Processes of both kinds may run side by side, as many as one likes.
+/// The part of the work that a process does. Processes of both kinds may run side by side, as many as one likes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -77,13 +77,13 @@ impl Role {
         }
     }
 
-    /// Whether it takes grabs.
+    /// True if it takes grabs.
     #[must_use]
     pub const fn takes_grabs(self) -> bool {
         matches!(self, Self::Api | Self::All)
     }
 
-    /// Whether it stores what was grabbed.
+    /// True if it stores grabs.
     #[must_use]
     pub const fn consumes(self) -> bool {
         matches!(self, Self::Consumer | Self::All)
@@ -122,7 +122,7 @@ impl ServerUrl {
         (!self.ca_file.as_os_str().is_empty()).then_some(&*self.ca_file)
     }
 
-    /// Whether none was set.
+    /// True if none was set.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.url.is_empty()

@@ -1,6 +1,6 @@
 //! Settings as they may be shown: in an error, a report, a log.
 
-/// What stands for what nobody may read.
+/// The text that stands for a secret.
 const HIDDEN: &str = "(hidden)";
 /// Words in the names of settings and flags that are secrets.
 const SECRET: [&str; 3] = ["token", "secret", "password"];
@@ -53,8 +53,8 @@ fn is_secret(name: &str) -> bool {
     !name.ends_with("_file") && SECRET.iter().any(|word| name.to_ascii_lowercase().contains(word))
 }
 
-/// Text whose addresses tell neither user nor password. A password may hold anything that ends an address, so that what is
-/// hidden goes on to the last sign that can end it.
+/// Text whose addresses tell neither user nor password. A password may hold anything that ends an address, so that what
+/// is hidden goes on to the last sign that can end it.
 fn without_logins(text: &str) -> String {
     const SCHEME: &str = "://";
     let mut parts = text.split(SCHEME);

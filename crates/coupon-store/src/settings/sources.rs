@@ -1,4 +1,4 @@
-//! Where settings come from, and how a wrong one is named.
+//! The sources of settings, and the naming of a wrong one.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use super::shown::{shown, without_source};
 use super::{Settings, StorageSettings};
 
 const DEFAULTS: &str = include_str!("defaults.toml");
-/// What every program that sends traces takes for the collector's address.
+/// The standard variable for the collector's address.
 const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
 /// Settings that cannot be used. The message names the setting.
@@ -21,7 +21,7 @@ pub enum SettingsError {
     Source {
         /// The file or flag.
         from: String,
-        /// What the reader said.
+        /// The reader's words.
         error: String,
     },
     /// A setting that is unknown, of the wrong type, or out of range.
@@ -29,19 +29,19 @@ pub enum SettingsError {
     Setting {
         /// The setting, by its full name.
         setting: String,
-        /// What is wrong with it.
+        /// The fault.
         error: String,
     },
 }
 
-/// Where settings come from; later ones win.
+/// The sources of settings; later ones win.
 #[derive(Debug, Default)]
 pub struct Sources {
     /// Defaults of this service, over those that all services share: `key = value` in TOML.
     pub service_defaults: String,
     /// A TOML file.
     pub file: Option<PathBuf>,
-    /// Whether the environment's `COUPON__…` counts.
+    /// True if the environment's `COUPON__…` counts.
     pub environment: bool,
     /// Flags, as `key=value` with the value in TOML; strings need no quotes.
     pub flags: Vec<String>,

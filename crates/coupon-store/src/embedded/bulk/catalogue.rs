@@ -1,4 +1,4 @@
-//! How the rows of the main database are bound to their columns.
+//! The binding of the main database's rows to their columns.
 
 use coupon_core::{Coupon, CouponDetails, LiveRoom, Money, StockLog, Timestamp, User};
 use rusqlite::{Result, Statement, params};

@@ -1,4 +1,4 @@
-//! What can be wrong with a data folder, each in one sentence that names the path.
+//! The faults of a data folder, each in one sentence that names the path.
 
 use std::io;
 use std::num::NonZeroU16;

@@ -23,14 +23,14 @@ pub(super) fn shard(dir: &Path, shard: ShardId) -> PathBuf {
     dir.join(format!("shard-{shard}.sqlite"))
 }
 
-/// Whether a file of that name is part of a data set, SQLite's companions (`-wal`, `-shm`, `-journal`) included.
+/// True if a file of that name is part of a data set, SQLite's companions (`-wal`, `-shm`, `-journal`) included.
 pub(super) fn is_data(name: &str) -> bool {
     let name = ["-wal", "-shm", "-journal"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
     let number = name.strip_prefix("shard-").and_then(|rest| rest.strip_suffix(".sqlite"));
     name == MAIN || number.is_some_and(|number| number.parse::<u16>().is_ok())
 }
 
-/// What is in the folder.
+/// The contents of a folder.
 pub(super) fn names(dir: &Path) -> Result<Vec<String>, FolderError> {
     let failed = |error| FolderError::io(dir, error);
     let mut names = Vec::new();
@@ -63,8 +63,8 @@ pub(super) fn make_private(path: &Path) -> Result<(), FolderError> {
     made.map(drop).map_err(|error| FolderError::io(path, error))
 }
 
-/// Takes the data's files away from everybody else: earlier versions let others read them. A file may be gone by then: SQLite
-/// removes its log when the last connection to a database ends.
+/// Takes the data's files away from everybody else: earlier versions let others read them. A file may be gone by then:
+/// SQLite removes its log when the last connection to a database ends.
 pub(super) fn keep_private(dir: &Path) -> Result<(), FolderError> {
     for name in names(dir)?.iter().filter(|name| is_data(name)) {
         let path = dir.join(name);

@@ -22,7 +22,8 @@ pub use error::{FolderError, Holder};
 pub const FORMAT: u32 = 1;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pages of log before it is folded into its database: 48 MB, so that a page which many commits touch is folded in once.
+/// Pages of log before it is folded into its database: 48 MB, so that a page which many commits touch is folded in
+/// once.
 const WAL_PAGES: i64 = 12_000;
 /// Range strategies have many tables, and each has its own few statements.
 const CACHED_STATEMENTS: usize = 512;
@@ -104,7 +105,7 @@ impl Folder {
         Ok(Self { dir: dir.to_owned(), dataset, layout, shards, _lock: lock })
     }
 
-    /// Whether the folder holds a data set, or part of one.
+    /// True if the folder holds a data set, or part of one.
     #[must_use]
     pub fn holds_data(dir: &Path) -> bool {
         files::names(dir).is_ok_and(|names| names.iter().any(|name| files::is_data(name)))
@@ -126,7 +127,7 @@ impl Folder {
         &self.dataset
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -138,7 +139,7 @@ impl Folder {
         &self.layout
     }
 
-    /// How many shards it has.
+    /// Its number of shards.
     #[must_use]
     pub const fn shards(&self) -> NonZeroU16 {
         self.shards

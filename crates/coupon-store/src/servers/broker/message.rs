@@ -1,4 +1,4 @@
-//! What is handed over: results of one shard and epoch, or a marker.
+//! The messages of a shard's queue: results of one shard and epoch, or a marker.
 
 use coupon_core::{ShardId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ pub(in crate::servers) struct Message {
     pub(in crate::servers) dataset: String,
     /// The gate's epoch in which its results were granted.
     pub(in crate::servers) epoch: u64,
-    /// When it was handed over, in milliseconds since 1970: whatever was acknowledged before lies before it in the
+    /// The time of its hand-over, in milliseconds since 1970: everything acknowledged before lies before it in the
     /// queue.
     pub(in crate::servers) sent: i64,
     #[serde(default, skip_serializing_if = "Rows::is_empty")]

@@ -36,18 +36,18 @@ use super::names::Names;
 use super::tls;
 use crate::settings::ServerUrl;
 
-/// How long RabbitMQ may take to answer anything but a publish.
+/// The longest that RabbitMQ may take to answer anything but a publish.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A broker that is silent for twice as long is taken for dead, in seconds.
 const HEARTBEAT_S: u16 = 5;
 /// The port, if the address has none.
 const PORT: u16 = 5672;
 const TLS_PORT: u16 = 5671;
-/// Since RabbitMQ 4 a quorum queue drops a message that was delivered twenty times, unless it is told otherwise. A shard
-/// that is down for an hour may see more.
+/// Since RabbitMQ 4 a quorum queue drops a message that was delivered twenty times, unless it is told otherwise. A
+/// shard that is down for an hour may see more.
 const DELIVERIES: i64 = 2_000_000_000;
 
-/// Where RabbitMQ is.
+/// The address of RabbitMQ.
 #[derive(Clone)]
 pub struct Broker {
     arguments: OpenConnectionArguments,
@@ -180,12 +180,12 @@ impl std::fmt::Debug for Broker {
     }
 }
 
-/// How a queue stands.
+/// The state of a queue.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QueueState {
     /// Messages that wait, not counting those that a consumer has been given.
     pub(super) messages: u64,
-    /// Those who take messages from it, or wait for their turn.
+    /// The consumers that take messages from it, or wait for their turn.
     pub(super) consumers: u32,
 }
 
@@ -198,7 +198,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Whether it can still be used; after an error, RabbitMQ closes the channel.
+    /// True if it can still be used; after an error, RabbitMQ closes the channel.
     pub(super) fn is_open(&self) -> bool {
         self.connection.is_open() && self.channel.is_open()
     }
@@ -246,7 +246,7 @@ impl Admin {
             .await
     }
 
-    /// What RabbitMQ says of a queue.
+    /// Asks RabbitMQ for the state of a queue.
     pub(super) async fn queue(&self, queue: &str) -> Result<QueueState, BrokerError> {
         let mut passive = QueueDeclareArguments::durable_client_named(queue);
         passive.passive(true);
@@ -288,7 +288,7 @@ fn arguments(one_consumer: bool) -> FieldTable {
     table
 }
 
-/// What RabbitMQ says of its own accord.
+/// The notices that RabbitMQ sends of its own accord.
 #[derive(Debug, Default)]
 pub(super) struct Notices {
     blocked: std::sync::atomic::AtomicBool,
@@ -296,7 +296,7 @@ pub(super) struct Notices {
 }
 
 impl Notices {
-    /// Whether it takes no messages for now: it is short of memory or disk.
+    /// True if it takes no messages for now: it is short of memory or disk.
     pub(super) fn is_blocked(&self) -> bool {
         self.blocked.load(std::sync::atomic::Ordering::Relaxed)
     }
@@ -305,7 +305,7 @@ impl Notices {
         self.blocked.store(blocked, std::sync::atomic::Ordering::Relaxed);
     }
 
-    /// Why it closed the connection or a channel.
+    /// The reason for which it closed the connection or a channel.
     fn reason(&self) -> Option<String> {
         self.reason.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }

@@ -1,7 +1,7 @@
 //! Publishes, and knows what became of each message: confirmed on disk, returned, or lost sight of.
 //!
-//! The driver does not reconnect, and a broker that dies sends no nack: a supervisor connects again, and whoever waits for
-//! a confirmation is told when the channel is gone.
+//! The driver does not reconnect, and a broker that dies sends no nack: a supervisor connects again, and whoever waits
+//! for a confirmation is told when the channel is gone.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -20,10 +20,10 @@ use super::{Broker, BrokerError, Notices};
 use crate::failpoints::{self, Mechanism};
 use crate::outage::TaskOutage;
 
-/// How long to wait before connecting again, at first and at most.
+/// The wait before connecting again, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// What became of a message that is not known to be stored.
+/// The fate of a message that is not known to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(in crate::servers) enum PublishError {
     /// It never left.
@@ -41,10 +41,10 @@ pub(in crate::servers) enum PublishError {
     /// No queue has it, or one has it nevertheless.
     #[error("RabbitMQ refused it")]
     Refused,
-    /// Nobody knows.
+    /// It may be stored, or not.
     #[error("the connection was lost before RabbitMQ confirmed it")]
     Lost,
-    /// Nobody knows.
+    /// It may be stored, or not.
     #[error("RabbitMQ did not confirm it in time")]
     TimedOut,
 }
@@ -59,12 +59,12 @@ struct Shared {
     /// Held while a message is counted and sent, so that both happen in one order.
     live: tokio::sync::Mutex<Option<Live>>,
     blocked: Mutex<Option<Arc<Notices>>>,
-    /// Those of the last connection.
+    /// The waiters of the last connection.
     waiters: Mutex<Arc<Waiters>>,
     up: AtomicBool,
     /// The first connection is there, or failed.
     tried: Notify,
-    /// Why there is no connection.
+    /// The reason that there is no connection.
     error: Mutex<Option<BrokerError>>,
 }
 
@@ -106,7 +106,7 @@ impl Publisher {
         Self { shared, timeout }
     }
 
-    /// Whether a message could be sent now.
+    /// The reason for which no message could be sent now, if there is one.
     pub(in crate::servers) fn refusal(&self) -> Option<PublishError> {
         if !self.shared.up.load(Ordering::Relaxed) {
             // One that is still connecting, at first or again, is waited for; one that could not is not.
@@ -116,7 +116,7 @@ impl Publisher {
         blocked.as_ref().is_some_and(|notices| notices.is_blocked()).then_some(PublishError::Blocked)
     }
 
-    /// Whether a message could be sent this way now.
+    /// The reason for which no message could be sent this way now, if there is one.
     pub(in crate::servers) fn refusal_of(&self, route: &str) -> Option<PublishError> {
         let stuck = || lock(&self.shared.waiters).is_stuck(route).then_some(PublishError::Stuck);
         self.refusal().or_else(stuck)

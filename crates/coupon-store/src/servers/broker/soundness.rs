@@ -1,4 +1,4 @@
-//! What must hold of any bytes that lie in a queue, whoever put them there.
+//! The rules for any bytes that lie in a queue, whatever put them there.
 
 use coupon_core::{ShardId, Timestamp};
 
@@ -8,8 +8,8 @@ use crate::PlacedResult;
 const DATASET: &str = "d1";
 const SHARD: ShardId = ShardId::new(3);
 
-/// Reads a message as a consumer does. What is read is of the consumer's shard, and comes out the same when it is handed
-/// over again.
+/// Reads a message as a consumer does. What is read is of the consumer's shard, and comes out the same when it is
+/// handed over again.
 pub(in crate::servers) fn check(body: &[u8]) {
     let Ok((_, results)) = Message::decode(body, DATASET, SHARD) else { return };
     assert!(results.iter().all(|row| row.placement.shard == SHARD), "a result of another shard");

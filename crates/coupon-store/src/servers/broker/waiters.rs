@@ -1,4 +1,4 @@
-//! Who waits for the confirmation of which message, and for which queues none has come in time.
+//! The callers that wait for messages' confirmations, and the queues for which none has come in time.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,14 +8,14 @@ use tokio::sync::{Notify, oneshot};
 
 use super::PublishError;
 
-/// How long a queue that did not confirm in time is spared. A late confirmation ends it sooner; this is for a message that
-/// the broker has forgotten.
+/// The time for which a queue that did not confirm in time is spared. A late confirmation ends it sooner; this is for a
+/// message that the broker has forgotten.
 const SPARED: Duration = Duration::from_secs(15);
 
-/// What became of a message.
+/// The fate of a message.
 pub(super) type Outcome = Result<(), PublishError>;
 
-/// Who waits for the confirmation of which message, on one channel.
+/// The callers that wait for messages' confirmations, on one channel.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     state: Mutex<State>,
@@ -45,8 +45,9 @@ impl Waiters {
         confirmation
     }
 
-    /// Nobody waits for this message any more. It stays the probe that tells when the broker takes messages again: RabbitMQ
-    /// announces that it is short of memory only to clients that can be told, and the driver does not say that it can.
+    /// Forgets the caller that waits for this message. It stays the probe that tells when the broker takes messages
+    /// again: RabbitMQ announces that it is short of memory only to clients that can be told, and the driver does not
+    /// say that it can.
     pub(super) fn overdue(&self, tag: u64) {
         let state = &mut *self.state();
         if let Some(waiter) = state.by_tag.get(&tag) {
@@ -54,7 +55,7 @@ impl Waiters {
         }
     }
 
-    /// Whether a message sent this way would wait for one that is overdue.
+    /// True if a message sent this way would wait for one that is overdue.
     pub(super) fn is_stuck(&self, route: &str) -> bool {
         self.state().overdue.get(route).is_some_and(|since| since.elapsed() < SPARED)
     }

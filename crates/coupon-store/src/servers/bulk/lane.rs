@@ -22,16 +22,16 @@ const JOBS: usize = 4;
 const COMMIT: usize = 10_000;
 /// Results that wait for their table's statement to be full, over all tables of the shard.
 const WAITING: usize = 50_000;
-/// What a server does with a connection that is silent for long is its own affair; ours may wait for hours, in seconds.
+/// The time for which a silent connection is kept: a lane may wait for hours. In seconds.
 const SILENCE_S: u32 = 7 * 24 * 3600;
 
-/// What a server is given to do.
+/// A piece of work for a server.
 pub(super) enum Job {
     /// One statement of many rows.
     Insert { sql: String, values: Vec<Value> },
     /// Results, and the tables that they go to.
     Results(Vec<(TableId, CouponResult)>),
-    /// That was all.
+    /// The end of the work.
     Finish,
 }
 
@@ -68,7 +68,7 @@ impl Lane {
     /// Hands work over; waits when there is much of it already.
     ///
     /// # Errors
-    /// What earlier work came to grief of.
+    /// Returns the error of earlier work, if it failed.
     pub(super) fn send(&mut self, job: Job) -> anyhow::Result<()> {
         let gone = "a server's thread has ended before its work";
         let running = self.running.as_ref().context(gone)?;

@@ -40,7 +40,7 @@ pub struct Bulk {
     shards: Vec<Lane>,
     placements: HashSet<Placement>,
     indexed: Receiver<()>,
-    /// Nobody else can make or open the data set meanwhile.
+    /// Keeps every other process from making or opening the data set meanwhile.
     making: Making,
     /// Last, so that whatever lives on it goes first.
     runtime: Runtime,
@@ -51,8 +51,8 @@ impl Bulk {
     /// there, with its keys and queues.
     ///
     /// # Errors
-    /// When a setting cannot be used, a server does not answer, or, without `reset`, there is data already; with it, when
-    /// services are at work on that.
+    /// When a setting cannot be used, a server does not answer, or, without `reset`, there is data already; with it,
+    /// when services are at work on that.
     pub fn begin(
         settings: &ServersSettings,
         strategy: &dyn ShardingStrategy,
@@ -82,7 +82,7 @@ impl Bulk {
         &self.making.dataset
     }
 
-    /// What its databases are called by, and where main is.
+    /// The prefix of its databases, and main's address.
     #[must_use]
     pub fn place(&self) -> String {
         format!("{} on {}", self.cluster.namespace.as_str(), self.cluster.main.host())
@@ -200,8 +200,8 @@ fn size(value: &Value) -> usize {
     }
 }
 
-/// Tells a shard the sums over what it was given. Nothing looked after the pool while rows were handed over: after a minute
-/// of that its connections are closed by the servers, and it would not know.
+/// Tells a shard the sums over what it was given. Nothing looked after the pool while rows were handed over: after a
+/// minute of that its connections are closed by the servers, and it would not know.
 async fn tell(database: &Database, dataset: &str, sums: &Totals, as_of: Timestamp) -> anyhow::Result<()> {
     let failed = |error| database.error(&error);
     let mut conn = database.connect_alone().await?;

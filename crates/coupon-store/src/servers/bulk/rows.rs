@@ -1,4 +1,4 @@
-//! How rows are bound to their columns. Every value is a parameter: none is ever text of a statement.
+//! The binding of rows to their columns. Every value is a parameter: none is ever text of a statement.
 
 use coupon_core::{Coupon, CouponDetails, CouponResult, LiveRoom, Money, StockLog, Timestamp, User};
 use mysql_async::Value;
@@ -10,7 +10,7 @@ pub(super) const BYTES: usize = 512 * 1024;
 
 /// A row that is stored.
 pub(super) trait Columns {
-    /// Where its values go, in order.
+    /// The columns of its values, in order.
     const COLUMNS: &'static [&'static str];
 
     /// Adds its values.

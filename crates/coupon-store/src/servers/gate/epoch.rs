@@ -1,4 +1,4 @@
-//! Which life of the gate grabs may use.
+//! The life of the gate that grabs may use.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use crate::failpoints::{self, Mechanism};
 
 const SCRIPT: &str = include_str!("script.lua");
-/// How the script looks for the sentinel.
+/// The script's way of looking for the sentinel.
 const LOOKS: &str = "redis.call('ZSCORE', KEYS[1], '@')";
 
 /// One life of the gate, from a filling to the next.
@@ -79,14 +79,14 @@ impl EpochCell {
         self.number.store(number, Ordering::Release);
     }
 
-    /// Something does not fit: Redis knows no script, a queue takes nothing, a coupon is missing. Whoever watches over the
-    /// gate looks at once.
+    /// Something does not fit: Redis knows no script, a queue takes nothing, a coupon is missing. Whoever watches over
+    /// the gate looks at once.
     pub(in crate::servers) fn suspect(&self) {
         self.suspected.store(true, Ordering::Release);
         self.suspicion.notify_one();
     }
 
-    /// Whether Redis answered when it was last asked.
+    /// Takes note whether Redis answered when it was last asked.
     pub(in crate::servers) fn answered(&self, answered: bool) {
         self.away.store(!answered, Ordering::Relaxed);
     }
@@ -95,7 +95,7 @@ impl EpochCell {
         self.away.load(Ordering::Relaxed)
     }
 
-    /// Whether there was a suspicion since the last time this was asked.
+    /// True if there was a suspicion since the last time this was asked.
     pub(in crate::servers) fn take_suspicion(&self) -> bool {
         self.suspected.swap(false, Ordering::AcqRel)
     }

@@ -23,13 +23,14 @@ use super::per_thread::PerThread;
 use crate::failpoints::{self, Mechanism};
 use crate::{Attempt, Decided, Decision, Gate, LocalFuture, Stock, Unavailable};
 
-/// What a holder's id begins with once it is parked.
+/// The first character of a holder's id that is parked.
 pub(super) const PARKED: &str = "x";
 /// The fields of a coupon's hash that hold nobody: total, start and end.
 pub(super) const META_FIELDS: i64 = 3;
-/// A member of the pending reservations that is none, and later than all of them: where it is missing, the others are lost.
+/// A member of the pending reservations that is none, and later than all of them: where it is missing, the others are
+/// lost.
 pub(super) const SENTINEL: &str = "@";
-/// How many holders are read at a time.
+/// The number of holders that are read at a time.
 const SCAN: usize = 2_000;
 
 /// Stock and one-per-user, in Redis.
@@ -101,8 +102,8 @@ impl RedisGate {
         Ok(Decided { decisions, epoch: epoch.number })
     }
 
-    /// The attempts that need the gate, each coupon's together, in the order in which they came. Those for coupons that are
-    /// over need none.
+    /// The attempts that need the gate, each coupon's together, in the order in which they came. Those for coupons that
+    /// are over need none.
     fn order(&self, attempts: &[Attempt]) -> Vec<usize> {
         let known = &self.catalogue.known;
         let open = |(at, attempt): (usize, &Attempt)| {
@@ -209,7 +210,7 @@ pub(super) fn is_intact((script,): (bool,), sentinel: Option<&str>) -> bool {
     script && (sentinel.is_some() || failpoints::is_off(Mechanism::Sentinel))
 }
 
-/// What the script says of each grab: a letter, and for some of them the id held.
+/// The script's answer to each grab: a letter, and for some of them the id held.
 struct Answers<'a> {
     letters: std::str::Chars<'a>,
     held: std::slice::Iter<'a, String>,

@@ -18,18 +18,18 @@ const CONNECT: Duration = Duration::from_secs(3);
 pub(in crate::servers) const RESPONSE: Duration = Duration::from_secs(30);
 /// Threads and tasks that talk to Redis each keep one connection: more than there can be of them.
 const CONNECTIONS: usize = 1_100;
-/// Before this version, Redis writes scripts to its file and to its replicas: a script that is there would not prove that
-/// nothing was lost.
+/// Before this version, Redis writes scripts to its file and to its replicas: a script that is there would not prove
+/// that nothing was lost.
 const OLDEST: u32 = 7;
 
-/// Where Redis is.
+/// The address of Redis.
 #[derive(Clone)]
 pub struct RedisServer {
     pool: Pool,
     host: String,
 }
 
-/// What the driver would show may hold the password.
+/// Shows no more than the host: the driver's own text may hold the password.
 impl std::fmt::Debug for RedisServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "RedisServer({})", self.host)
@@ -84,14 +84,14 @@ impl RedisServer {
         self.pool.get().await.map_err(|error| self.error(&error))
     }
 
-    /// Where it is, without the password.
+    /// Its address, without the password.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Refuses a Redis that cannot be a gate: one of a cluster or a replica, and one that would forget reservations of its
-    /// own accord, or could hide that it has.
+    /// Refuses a Redis that cannot be a gate: one of a cluster or a replica, and one that would forget reservations of
+    /// its own accord, or could hide that it has.
     ///
     /// # Errors
     /// When it cannot be asked, is too old, in cluster mode or a replica, evicts keys, or writes no log.
@@ -146,7 +146,7 @@ impl RedisServer {
     }
 }
 
-/// Why a Redis that says this of itself cannot be a gate, if it cannot.
+/// Says why a Redis with these properties cannot be a gate, if it cannot.
 fn unfit(info: &str) -> Option<String> {
     let told = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     let version = told("redis_version").unwrap_or("unknown");
@@ -177,7 +177,7 @@ impl Link {
         Self { server, patience, kept: Mutex::new(None) }
     }
 
-    /// Where it leads, without the password.
+    /// The address it leads to, without the password.
     pub(in crate::servers) fn host(&self) -> &str {
         self.server.host()
     }
@@ -222,7 +222,7 @@ impl Link {
     }
 }
 
-/// Whether Redis does not know the script: it has lost its memory.
+/// True if Redis does not know the script: it has lost its memory.
 pub(in crate::servers) fn is_no_script(error: &DriverError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }

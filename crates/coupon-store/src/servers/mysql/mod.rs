@@ -14,18 +14,18 @@ use super::tls;
 use crate::Unavailable;
 use crate::settings::ServerUrl;
 
-/// How long a database may take for a short question.
+/// The longest that a database may take for a short question.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a connection may take to come about.
+/// The longest that a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(3);
-/// How long a connection may be silent before the system asks whether the other side is there.
+/// The silence after which the system asks whether a connection's other side is there.
 const KEEPALIVE: Duration = Duration::from_secs(10);
-/// How long an idle connection is kept: less than the server keeps it.
+/// The time for which an idle connection is kept: less than the server keeps it.
 const IDLE: Duration = Duration::from_secs(30);
-/// How often to look for idle ones.
+/// The time between two looks for idle ones.
 const IDLE_CHECK: Duration = Duration::from_secs(5);
-/// How long a server keeps a connection that is silent, and with it the locks of a process that was frozen half-way, in
-/// seconds.
+/// The time for which a server keeps a silent connection, and with it the locks of a process that was frozen half-way,
+/// in seconds.
 const SILENT_S: u32 = 60;
 /// The same for whoever does something long between two statements.
 const SILENT_LONG_S: u32 = 3_600;
@@ -62,7 +62,7 @@ pub(super) mod code {
     const READ_ONLY_TRANSACTION: u16 = 1792;
     /// The storage engine only reads.
     const READ_ONLY_MODE: u16 = 1836;
-    /// What a server says that takes no writes, such as a primary that has become a replica.
+    /// The error of a server that takes no writes, such as a primary that has become a replica.
     pub(super) const READ_ONLY: [u16; 3] = [FORBIDDEN, READ_ONLY_TRANSACTION, READ_ONLY_MODE];
 }
 
@@ -75,7 +75,7 @@ const TAKES_NO_WRITES: &str = "SELECT CAST(@@GLOBAL.read_only AS CHAR) NOT IN ('
 pub struct Database {
     /// `servers.main`, `servers.shards[2]`: what to look at when something is wrong.
     setting: String,
-    /// Where it is, without user and password.
+    /// Its address, without user and password.
     host: String,
     name: String,
     opts: Opts,
@@ -90,7 +90,7 @@ pub struct DatabaseError {
     host: String,
     database: String,
     why: String,
-    /// Whether it is merely down: then it can be served around, and may come back.
+    /// True if it is merely down: then it can be served around, and may come back.
     pub down: bool,
 }
 
@@ -236,7 +236,7 @@ impl Database {
         Ok(())
     }
 
-    /// What comes of asking the database, or an error once that takes too long.
+    /// Waits for the database's answer, or makes an error once that takes too long.
     pub(super) async fn patiently<T>(
         &self,
         patience: Duration,
@@ -254,7 +254,7 @@ impl Database {
         &self.name
     }
 
-    /// Where the server is, without user and password.
+    /// The server's address, without user and password.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
@@ -265,9 +265,9 @@ impl Database {
         self.pool.current()
     }
 
-    /// Asks a connection of the pool's whether its server takes writes. If it does not, another server may have taken over
-    /// behind the same address, to which no connection leads that exists already: all of them are made anew, on every
-    /// thread, those that only read included.
+    /// Asks a connection of the pool's whether its server takes writes. If it does not, another server may have taken
+    /// over behind the same address, to which no connection leads that exists already: all of them are made anew, on
+    /// every thread, those that only read included.
     pub(super) async fn follow(&self, conn: &mut Conn) -> mysql_async::Result<()> {
         let takes_no_writes: Option<bool> = conn.query_first(TAKES_NO_WRITES).await?;
         if takes_no_writes == Some(true) {
@@ -283,7 +283,7 @@ impl Database {
         }
     }
 
-    /// What went wrong there, with the setting that leads there.
+    /// The error of this database, with the setting that leads there.
     #[must_use]
     pub fn error(&self, error: &mysql_async::Error) -> DatabaseError {
         self.notice(error);
@@ -318,7 +318,7 @@ impl Database {
     }
 }
 
-/// What the address says of encryption, with the authority that the settings name.
+/// The address's word on encryption, with the authority that the settings name.
 fn encryption(setting: &str, url: &ServerUrl, opts: &Opts) -> anyhow::Result<Option<SslOpts>> {
     let asked = opts.ssl_opts().cloned();
     tls::check(setting, url, asked.is_some(), "?require_ssl=true at its end")?;
@@ -330,12 +330,12 @@ fn encryption(setting: &str, url: &ServerUrl, opts: &Opts) -> anyhow::Result<Opt
     })
 }
 
-/// Whether the server is away, rather than of another opinion.
+/// True if the server is away, rather than of another opinion.
 pub(super) fn is_lost(error: &mysql_async::Error) -> bool {
     !is_refused(error) && matches!(error, mysql_async::Error::Io(_) | mysql_async::Error::Driver(_))
 }
 
-/// Whether its certificate, or that it has none, keeps us from talking to it: waiting would not help.
+/// True if its certificate, or the lack of one, keeps us from talking to it: waiting would not help.
 fn is_refused(error: &mysql_async::Error) -> bool {
     match error {
         mysql_async::Error::Io(IoError::Io(error)) => error.kind() == std::io::ErrorKind::InvalidData,
@@ -345,7 +345,7 @@ fn is_refused(error: &mysql_async::Error) -> bool {
     }
 }
 
-/// Whether the server gave that error.
+/// True if the server gave that error.
 pub(super) fn has_code(error: &mysql_async::Error, code: u16) -> bool {
     matches!(error, mysql_async::Error::Server(error) if error.code == code)
 }
@@ -363,7 +363,7 @@ impl fmt::Display for Database {
     }
 }
 
-/// What the driver would show holds the password.
+/// Shows no more than the address: the driver's own text holds the password.
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Database({self})")

@@ -1,5 +1,5 @@
-//! Pools whose connections can all be given up at once: behind an address there may suddenly be another server, while the
-//! connections that exist still lead to the old one.
+//! Pools whose connections can all be given up at once: behind an address there may suddenly be another server, while
+//! the connections that exist still lead to the old one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 /// The least time between two renewals. A server that stays read-only costs a connection a second, and not one a query.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How often the connections of one database were given up, by whichever thread: all of its pools share it.
+/// The number of times that the connections of one database were given up, by any thread: all of its pools share it.
 #[derive(Debug, Default)]
 pub(super) struct Renewals {
     count: AtomicU64,

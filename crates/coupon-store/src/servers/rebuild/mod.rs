@@ -25,23 +25,24 @@ use super::books::{FORGET, apply, lock_logs, lock_position};
 use super::cluster::Cluster;
 use super::mysql::{Database, DatabaseError, PATIENCE};
 
-/// What a table of results is called while an archive retires it, and, in `shard_meta`, the note that main is to be told of
+/// The name of a table of results that an archive retires, and, in `shard_meta`, the note that main is to be told of
 /// its rows.
 pub const RETIRED: &str = "retired_";
-/// How often a shard is held still anew whose tables changed meanwhile.
+/// The number of times that a shard is held still anew whose tables changed meanwhile.
 const TRIES: u32 = 10;
-/// How often main is asked something while it waits for the shards: well before a server gives up a silent connection.
+/// The time between two questions to main while it waits for the shards: well before a server gives up a silent
+/// connection.
 const ASK: Duration = Duration::from_secs(5);
-/// How many coupons are described; all are counted.
+/// The number of coupons that are described; all are counted.
 const SHOWN: usize = 10;
 
 /// Rows by coupon.
 type Rows = BTreeMap<CouponId, i64>;
 
-/// What main had forgotten.
+/// The changes that main had forgotten.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rebuilt {
-    /// Whether the books were made anew, or only looked at.
+    /// True if the books were made anew, and not only looked at.
     pub mended: bool,
     /// The shards that main had forgotten entries of.
     pub shards: Vec<Lost>,
@@ -51,7 +52,7 @@ pub struct Rebuilt {
     pub left: Vec<String>,
 }
 
-/// What main had forgotten of a shard.
+/// The changes that main had forgotten of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lost {
     /// The shard.
@@ -66,12 +67,12 @@ pub struct Lost {
     pub rows: i64,
 }
 
-/// Makes main's books anew where it has forgotten what it was told, or, unless they are to be mended, only says what that is.
-/// A look has nobody wait.
+/// Makes main's books anew where it has forgotten what it was told, or, unless they are to be mended, only says what
+/// that is. A look has nobody wait.
 ///
 /// # Errors
-/// When a database cannot be used, a shard has less than main was told of, or other rows than it counted itself, or tables
-/// are being made or removed. Then nothing is changed.
+/// When a database cannot be used, a shard has less than main was told of, or other rows than it counted itself, or
+/// tables are being made or removed. Then nothing is changed.
 pub async fn rebuild(cluster: &Cluster, dataset: &str, mend: bool, now: Timestamp) -> Result<Rebuilt> {
     if mend { make_anew(cluster, dataset, now).await } else { look(cluster, dataset).await }
 }
@@ -146,16 +147,16 @@ async fn make_anew(cluster: &Cluster, dataset: &str, now: Timestamp) -> Result<R
     Ok(rebuilt)
 }
 
-/// Takes off a shard's outbox what main knows now. Main has it for good: where this fails, whoever next tells main of the
-/// shard does it.
+/// Takes off a shard's outbox what main knows now. Main has it for good: where this fails, whoever next tells main of
+/// the shard does it.
 async fn forget(database: &Database, last: i64) -> Result<(), DatabaseError> {
     let mut conn = database.connect().await?;
     database.patiently(PATIENCE, conn.exec_drop(FORGET, (last,))).await
 }
 
-/// Does something else while a transaction holds locks that others wait for. Its connection is one that a server does not
-/// keep when it is silent, so that the locks of a process that was stopped half-way end soon: main is asked something now
-/// and then.
+/// Does something else while a transaction holds locks that others wait for. Its connection is one that a server does
+/// not keep when it is silent, so that the locks of a process that was stopped half-way end soon: main is asked
+/// something now and then.
 async fn while_held<T>(
     main: &Database,
     transaction: &mut Transaction<'_>,
@@ -170,7 +171,7 @@ async fn while_held<T>(
     }
 }
 
-/// How far main knows each shard's outbox.
+/// Main's position in each shard's outbox.
 async fn positions(main: &mut impl Queryable) -> mysql_async::Result<HashMap<ShardId, i64>> {
     let rows: Vec<(u16, i64)> = main.query("SELECT shard, outbox_id FROM outbox_positions").await?;
     Ok(rows.into_iter().map(|(shard, position)| (ShardId::new(shard), position)).collect())
@@ -193,13 +194,13 @@ impl Counted {
     }
 }
 
-/// What main knows, by its log and by what it has parked.
+/// Main's account of a coupon, by its log and by its parked changes.
 #[derive(Default)]
 struct Known {
     by_shard: HashMap<(ShardId, CouponId), i64>,
     /// Rows from before there was any outbox.
     before: Rows,
-    /// What was sold by the log, and what was by the coupon's row.
+    /// The number sold by the log, and by the coupon's row.
     logged: BTreeMap<CouponId, i64>,
     sold: Rows,
 }
@@ -240,7 +241,7 @@ impl Known {
     }
 }
 
-/// What main is to be told on the word of the rows.
+/// The changes to post to main on the word of the rows.
 fn told(counted: &[Counted], known: &Known) -> Told {
     let mut told = Told { word: Word::Rows, ..Told::default() };
     let logged = known.by_shard.keys().map(|(_, coupon)| coupon);

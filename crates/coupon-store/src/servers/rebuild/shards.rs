@@ -13,7 +13,7 @@ use super::{RETIRED, Rows, TRIES};
 use crate::servers::cluster::Cluster;
 use crate::servers::mysql::Database;
 
-/// How long a shard may take to be counted.
+/// The longest that a shard may take to be counted.
 const COUNTING: Duration = Duration::from_secs(600);
 
 pub(super) async fn hold_all_still<'a>(
@@ -36,7 +36,7 @@ pub(super) async fn count_all(shards: Vec<Still<'_>>) -> Result<Vec<Counted>> {
     Ok(counted)
 }
 
-/// What comes of asking a shard, unless it takes too long: others wait for main meanwhile.
+/// Waits for a shard's answer, but not too long: others wait for main meanwhile.
 async fn within_limit<T>(database: &Database, asked: impl Future<Output = Result<T>>) -> Result<T> {
     match timeout(COUNTING, asked).await {
         Ok(answer) => answer.with_context(|| database.to_string()),
@@ -53,7 +53,7 @@ pub(super) struct Still<'a> {
     pub(super) shard: ShardId,
     pub(super) position: i64,
     last: i64,
-    /// How many results the shard counted itself.
+    /// The number of results that the shard counted itself.
     results: i64,
     pub(super) untold: Option<Rows>,
 }
@@ -132,7 +132,7 @@ async fn tables(conn: &mut Conn) -> mysql_async::Result<Vec<String>> {
     Ok(names.into_iter().filter(of_results).collect())
 }
 
-/// What an outbox tells beyond a position, if nothing of it up to the last entry is missing.
+/// The entries of an outbox beyond a position, if none up to the last is missing.
 async fn untold(conn: &mut Conn, shard: ShardId, position: i64, last: i64) -> Result<Option<Rows>> {
     let sql = "SELECT outbox_id, deltas FROM outbox WHERE outbox_id > ? ORDER BY outbox_id";
     let texts: Vec<(i64, String)> = conn.exec(sql, (position,)).await?;

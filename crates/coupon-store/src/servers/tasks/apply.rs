@@ -13,10 +13,10 @@ use crate::outage::TaskOutage;
 use crate::servers::books::{ENTRIES, settle, settle_parked};
 use crate::set_aside::Place;
 
-/// How long entries gather before they are applied, unless somebody waits for them: main need not be told of every commit
-/// by itself.
+/// The time for which entries gather before they are applied, unless a caller waits: main need not be told of every
+/// commit by itself.
 const GATHER: Duration = Duration::from_secs(1);
-/// How often to look for entries that nobody of this process has written.
+/// The time between two looks for entries of other processes.
 const LOOK: Duration = Duration::from_secs(2);
 /// A database that takes longer is as good as down.
 const PATIENCE: Duration = Duration::from_secs(30);

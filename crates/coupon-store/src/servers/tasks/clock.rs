@@ -1,5 +1,5 @@
-//! Holds this process's clock against main's: leases and reads go by main's time, and a process whose clock shows another
-//! one takes no grabs.
+//! Holds this process's clock against main's: leases and reads go by main's time, and a process whose clock shows
+//! another one takes no grabs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,15 +15,15 @@ use crate::servers::mains_time;
 use crate::servers::mysql::{Database, DatabaseError};
 use crate::timekeeping::{AGREE_WITHIN_MS, Agreement, offset_ms};
 
-/// How often main is asked for its time.
+/// The time between two questions to main for its time.
 const EVERY: Duration = Duration::from_secs(60);
-/// How often the process looks whether its clock was set, or the machine slept, which needs nobody else; and how often main
-/// is asked while the clocks do not agree.
+/// The time between two looks whether the clock was set, or the machine slept, which needs no server; and between two
+/// questions to main while the clocks do not agree.
 const LOOK: Duration = Duration::from_secs(1);
 /// A clock that has run further than this from the time that went by was set.
 const STEP_MS: u64 = 2_000;
 
-/// How far this process's clock is ahead of main's, in milliseconds; behind it, if negative.
+/// The lead of this process's clock over main's, in milliseconds; behind it, if negative.
 async fn compare(main: &Database, clock: &Clock) -> Result<i64, DatabaseError> {
     let before = clock.now();
     let told = mains_time::ask(main, clock).await?;
@@ -58,8 +58,8 @@ pub(super) async fn keep_comparing(background: Arc<Background>, leased: Arc<Leas
         if stepped.is_none() && agreement.check().is_ok() && compared.elapsed() < EVERY {
             continue;
         }
-        // Without main, what was known last stands, and what this clock has been set by since; that main is away is told by
-        // those who need more of it.
+        // Without main, what was known last stands, and what this clock has been set by since; that main is away is
+        // told by those who need more of it.
         if let Ok(offset) = compare(&background.cluster.main, clock).await {
             compared = Instant::now();
             note(agreement, offset);
@@ -70,7 +70,7 @@ pub(super) async fn keep_comparing(background: Arc<Background>, leased: Arc<Leas
     }
 }
 
-/// How far this clock is ahead of main's, as far as is known without asking, once it was set.
+/// The lead of this clock over main's, as far as is known without asking, once it was set.
 fn corrected(agreement: &Agreement, set_by_ms: i64) -> i64 {
     agreement.offset_ms().saturating_add(set_by_ms)
 }
@@ -91,8 +91,8 @@ fn note(agreement: &Agreement, offset_ms: i64) {
     }
 }
 
-/// Notices that a clock was set, or that the machine slept, by two others that only run forward: one that stands still while
-/// the machine sleeps, and one that runs on.
+/// Notices that a clock was set, or that the machine slept, by two others that only run forward: one that stands still
+/// while the machine sleeps, and one that runs on.
 struct Steps {
     shown: Timestamp,
     at: Instant,
@@ -104,8 +104,8 @@ impl Steps {
         Self { shown: now, at: Instant::now(), since_boot_ms: since_boot_ms() }
     }
 
-    /// By how many milliseconds the clock was set since the last look, if it was, or the machine slept. A clock that ran on
-    /// while the machine slept was not set: it shows what main's does as well as it did before.
+    /// By how many milliseconds the clock was set since the last look, if it was, or the machine slept. A clock that
+    /// ran on while the machine slept was not set: it shows what main's does as well as it did before.
     fn stepped(&mut self, now: Timestamp) -> Option<i64> {
         let before = std::mem::replace(self, Self::new(now));
         let ran = now.millis() - before.shown.millis();
@@ -115,7 +115,7 @@ impl Steps {
     }
 }
 
-/// How long ago the machine was started, the time included in which it slept.
+/// The time since the machine was started, including the time in which it slept.
 fn since_boot_ms() -> i64 {
     #[cfg(target_os = "linux")]
     let clock = ClockId::Boottime;

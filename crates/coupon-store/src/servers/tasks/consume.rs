@@ -1,8 +1,8 @@
-//! A shard's consumer: takes what waits in the shard's queue, stores it in one transaction, and only then lets the queue
-//! forget it.
+//! A shard's consumer: takes what waits in the shard's queue, stores it in one transaction, and only then lets the
+//! queue forget it.
 //!
-//! While a transaction is under way the next one is gathered, and the gate is told of the one before: a consumer that has
-//! much to do waits for its database alone.
+//! While a transaction is under way the next one is gathered, and the gate is told of the one before: a consumer that
+//! has much to do waits for its database alone.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -29,14 +29,14 @@ use crate::servers::sql;
 /// A transaction that is not full begins no sooner after the last one began: under load a few large ones cost every row
 /// less than many small ones. After a pause nothing waits.
 const PACE: Duration = Duration::from_millis(100);
-/// How long a transaction may take: a server that hangs is as good as one that is down.
+/// The longest that a transaction may take: a server that hangs is as good as one that is down.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long to wait before something that failed is tried again.
+/// The wait before something that failed is tried again.
 const RETRY: Duration = Duration::from_millis(300);
-/// How often a task that waits looks whether it should end.
+/// The time between two looks of a waiting task whether it should end.
 const IDLE: Duration = Duration::from_millis(200);
-/// A shard whose queue has nothing else to do is sent something every second or so. If nothing at all arrives for so long,
-/// the broker may think that we were given it: RabbitMQ 3.10 does when a queue is deleted and made again at once.
+/// A shard whose queue has nothing else to do is sent something every second or so. If nothing at all arrives for so
+/// long, the broker may think that we were given it: RabbitMQ 3.10 does when a queue is deleted and made again at once.
 const STUCK: Duration = Duration::from_secs(5);
 
 /// A place where a process can be stopped with results: what only moves the queue is nothing to be lost.
@@ -116,7 +116,8 @@ impl Consumer {
             let too_early = failpoints::is_off(Mechanism::AckAfterCommit);
             if too_early {
                 let _ = consuming.done(batch.last).await;
-                // The queue has heard of it by then: the driver only takes note of an acknowledgement, and sends it later.
+                // The queue has heard of it by then: the driver only takes note of an acknowledgement, and sends it
+                // later.
                 tokio::time::sleep(PACE).await;
                 passes(&batch.work);
             }
@@ -332,7 +333,7 @@ impl Consumer {
     }
 }
 
-/// How long nothing has come from a queue, to this process or another.
+/// The time since anything came from a queue, to this process or another.
 struct Still {
     since: Instant,
     commits: Option<u64>,

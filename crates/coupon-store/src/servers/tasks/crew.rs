@@ -9,11 +9,11 @@ use super::{Applier, Background, Consumer, Gatekeeper, Leases, Reconciler, keep_
 use crate::ids::IdSource;
 use crate::settings::ServersSettings;
 
-/// How long the tasks may take to end.
+/// The longest that the tasks may take to end.
 const END: Duration = Duration::from_secs(15);
-/// How long to wait before a task that panicked is started again.
+/// The wait before a task that panicked is started again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How often to look whether the process stops.
+/// The time between two looks whether the process stops.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Everything that runs beside the HTTP workers.
@@ -22,7 +22,7 @@ pub(in crate::servers) struct Crew {
     leases: Arc<Leases>,
     consumers: JoinSet<()>,
     applier: JoinSet<()>,
-    /// Those that have nothing to bring to an end.
+    /// The tasks that have nothing to bring to an end.
     others: JoinSet<()>,
 }
 

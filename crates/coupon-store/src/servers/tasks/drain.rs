@@ -15,9 +15,9 @@ use crate::servers::gate::{Epoch, SENTINEL};
 use crate::servers::markers::MARKER;
 use crate::servers::mysql::PATIENCE;
 
-/// How many marks are asked for at a time.
+/// The number of marks that are asked for at a time.
 const CHUNK: usize = 5_000;
-/// How often to look whether they are gone.
+/// The time between two looks whether they are gone.
 const LOOK: Duration = Duration::from_millis(50);
 /// The longest to wait for word that main was told of more.
 const WORD: Duration = Duration::from_millis(100);
@@ -25,8 +25,8 @@ const WORD: Duration = Duration::from_millis(100);
 impl Background {
     /// Waits until everything handed over so far is stored, and main knows of it.
     ///
-    /// A marker proves it of what is in the queues. What a queue has lost, or was never given, is pending at the gate: it is
-    /// handed over again, and waited for.
+    /// A marker proves it of what is in the queues. What a queue has lost, or was never given, is pending at the gate:
+    /// it is handed over again, and waited for.
     pub(in crate::servers) async fn drain(self: Arc<Self>) -> Result<(), Unavailable> {
         let pending = self.pending_now().await?;
         let shards: Vec<ShardId> = self.shards().collect();
@@ -70,8 +70,8 @@ impl Background {
         Ok((epoch, marks))
     }
 
-    /// Waits until none of these marks is left. Once another epoch has opened, what they stood for is stored, or was never
-    /// granted.
+    /// Waits until none of these marks is left. Once another epoch has opened, what they stood for is stored, or was
+    /// never granted.
     async fn settled(&self, (epoch, mut marks): (Arc<Epoch>, Vec<String>)) -> Result<(), Unavailable> {
         let deadline = Instant::now() + MARKER;
         loop {

@@ -17,12 +17,12 @@ use crate::servers::sql;
 use crate::terms::Terms;
 
 const DAY_MS: i64 = 86_400_000;
-/// How long a database may be silent while it is read.
+/// The longest that a database may be silent while it is read.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How many holders are written, or keys removed, at a time.
+/// The number of holders that are written, or keys that are removed, at a time.
 const CHUNK: usize = 5_000;
 
-/// What a gate was filled with.
+/// The contents of a gate that was filled.
 #[derive(Debug, Default)]
 pub(in crate::servers) struct Filled {
     pub(in crate::servers) coupons: usize,
@@ -58,8 +58,8 @@ pub(super) async fn to_fill(background: &Background) -> anyhow::Result<HashMap<C
     let mut conn = main.connect().await?;
     let lately = background.time.clock.now().plus_millis(-DAY_MS);
     let all = main.patiently(PATIENCE, all_terms(&mut conn, None)).await?;
-    // Of a coupon that was over for longer the gate knows nothing, and so grants nothing. Should its end be moved, it is
-    // found missing, and the gate is filled anew.
+    // Of a coupon that was over for longer the gate knows nothing, and so grants nothing. Should its end be moved, it
+    // is found missing, and the gate is filled anew.
     let matters = all.terms.into_iter().filter(|terms| terms.end > lately);
     Ok(matters.map(|terms| (terms.coupon, terms)).collect())
 }

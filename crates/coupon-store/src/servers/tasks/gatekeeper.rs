@@ -1,7 +1,7 @@
 //! Watches over the gate: follows the epoch that main names, and fills the gate anew when it has lost its memory.
 //!
-//! Only whoever fills a gate loads its script, and it loads it first: when the script is still there at the end, nothing
-//! that was filled in between has been lost.
+//! Only whoever fills a gate loads its script, and it loads it first: when the script is still there at the end,
+//! nothing that was filled in between has been lost.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -22,20 +22,20 @@ use crate::failpoints::{self, Mechanism};
 use crate::outage::TaskOutage;
 use crate::servers::gate::{Epoch, SENTINEL, is_intact, whole};
 
-/// How often main is asked which epoch is open.
+/// The time between two questions to main for the open epoch.
 const EVERY: Duration = Duration::from_millis(500);
 /// The least time between two looks, however many grabs find that something does not fit.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long main may take to say which epoch is open.
+/// The longest that main may take to say which epoch is open.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long filling a gate may take: as long as the server keeps the lock of a connection that is silent.
+/// The longest that filling a gate may take: as long as the server keeps the lock of a connection that is silent.
 const FILLING: Duration = Duration::from_secs(3_600);
-/// How often a gate that nobody suspects is asked for its script all the same.
+/// The time between two questions for the script of a gate that is not suspected.
 const CHECK: u32 = 10;
-/// How long messages that were routed before an unbinding may take into their queue.
+/// The longest that messages routed before an unbinding may take into their queue.
 const ROUTED: Duration = Duration::from_millis(200);
 
-/// How long Redis keeps what is only written to see whether it can be.
+/// The lifetime of the key that shows whether Redis can be written.
 const PROBE_MS: u64 = 1_000;
 
 /// The task that watches over the gate.
@@ -116,7 +116,7 @@ impl Gatekeeper {
         Ok(())
     }
 
-    /// Which epoch main says is open, for this data set.
+    /// Reads which epoch main has open, for this data set.
     async fn read(&self) -> anyhow::Result<GateState> {
         let main = &self.background.cluster.main;
         let mut conn = main.connect().await?;
@@ -146,7 +146,7 @@ impl Gatekeeper {
         Ok(state)
     }
 
-    /// Whether Redis has its memory of the epoch and, if that was doubted, of every coupon on offer.
+    /// Says whether Redis remembers the epoch and, if that was doubted, every coupon on offer.
     async fn remembers(&self, epoch: &Epoch, thoroughly: bool) -> anyhow::Result<bool> {
         if !is_whole(&self.background, epoch).await? {
             return Ok(false);
@@ -154,7 +154,8 @@ impl Gatekeeper {
         if !thoroughly {
             return Ok(true);
         }
-        // As main has it now, and as a filling would take it: what this process read when it started may be out of date.
+        // As main has it now, and as a filling would take it: what this process read when it started may be out of
+        // date.
         let coupons: Vec<CouponId> = to_fill(&self.background).await?.into_keys().collect();
         let mut pipeline = Pipeline::with_capacity(coupons.len());
         for coupon in &coupons {
@@ -180,8 +181,8 @@ impl Gatekeeper {
             .await?)
     }
 
-    /// Makes sure that a gate may be filled here before anybody is cut off from the one there is: that no process is well
-    /// served by another Redis, and that this one can be written.
+    /// Makes sure that a gate may be filled here before anybody is cut off from the one there is: that no process is
+    /// well served by another Redis, and that this one can be written.
     async fn may_fill(&self, lock: &mut Conn) -> anyhow::Result<()> {
         let (background, here) = (&self.background, self.background.gate.redis.host());
         if let Some(place) = Place::read(lock, &self.background.time.clock).await? {
@@ -277,8 +278,8 @@ impl Gatekeeper {
         Ok(())
     }
 
-    /// Has Redis know the epoch's script, and begins its pending reservations: whatever else it is told of the epoch comes
-    /// later, and is lost no later than this.
+    /// Has Redis know the epoch's script, and begins its pending reservations: whatever else it is told of the epoch
+    /// comes later, and is lost no later than this.
     async fn load_script(&self, epoch: &Epoch) -> anyhow::Result<()> {
         let mut load = Pipeline::new();
         load.cmd("SCRIPT").arg("LOAD").arg(epoch.script.text()).ignore();

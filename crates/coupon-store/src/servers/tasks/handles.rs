@@ -1,4 +1,4 @@
-//! What the tasks and the HTTP workers share, by what it is about.
+//! The state that tasks and HTTP workers share, a handle for each subject.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -24,8 +24,8 @@ pub(in crate::servers) struct GateHandle {
 pub(in crate::servers) struct QueuesHandle {
     pub(in crate::servers) broker: Broker,
     pub(in crate::servers) publisher: Publisher,
-    /// Results that this process's consumers are at work on, and messages that they have not looked at: the queues count
-    /// neither.
+    /// Results that this process's consumers are at work on, and messages that they have not looked at: the queues
+    /// count neither.
     in_flight: Vec<(AtomicU64, AtomicU64)>,
 }
 
@@ -53,9 +53,10 @@ impl QueuesHandle {
 
 /// The least that each shard must have, as far as this process knows.
 pub(in crate::servers) struct Floors {
-    /// How far main has applied each shard's outbox, when it was last asked.
+    /// The last entry of each shard's outbox that main had applied when it was last asked.
     told: Vec<AtomicI64>,
-    /// How many transactions of each shard this process has seen committed, by its own consumer or by looking.
+    /// The number of transactions of each shard that this process has seen committed, by its own consumer or by
+    /// looking.
     commits: Vec<AtomicU64>,
 }
 
@@ -99,7 +100,7 @@ impl Time {
     }
 }
 
-/// What the tasks tell each other.
+/// The signals between tasks.
 #[derive(Default)]
 pub(in crate::servers) struct Signals {
     /// Something was stored that main has not been told of.
@@ -131,7 +132,7 @@ impl Signals {
         self.hurry();
     }
 
-    /// Whether more may be stored by this process.
+    /// True if this process may store more.
     pub(super) fn may_store_more(&self) -> bool {
         !self.consumed.load(Ordering::Acquire)
     }

@@ -23,14 +23,14 @@ use crate::timekeeping::{Agreement, seconds};
 
 /// Numbers from here on are kept for history and for stock logs of the embedded backend.
 const NUMBERS: u16 = 1_000;
-/// How long a lease is. A process that cannot reach main for so long makes no ids any more; one that was killed keeps its
-/// numbers for so long.
+/// The length of a lease. A process that cannot reach main for so long makes no ids any more; one that was killed keeps
+/// its numbers for so long.
 pub(in crate::servers) const TERM_MS: i64 = 600_000;
-/// How long main may take.
+/// The longest that main may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often it is renewed.
+/// The time between two renewals.
 pub(in crate::servers) const RENEW: Duration = Duration::from_secs(30);
-/// How soon it is tried again for somebody who has no ids.
+/// The wait before it is tried again for a worker that has no ids.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The numbers that this process has leased, and how to keep them.
@@ -153,8 +153,8 @@ impl Leases {
     }
 }
 
-/// Takes numbers whose leases have ended by main's clock. A number goes over in the one statement that finds its lease to
-/// have ended: whoever renews it at the same time has it still, or has lost it.
+/// Takes numbers whose leases have ended by main's clock. A number goes over in the one statement that finds its lease
+/// to have ended: whoever renews it at the same time has it still, or has lost it.
 async fn take(
     main: &Database,
     conn: &mut Conn,

@@ -1,4 +1,4 @@
-//! Whatever is not a request: tasks on one thread beside the HTTP workers, and what they share.
+//! The work that is no request: tasks on one thread beside the HTTP workers, and their shared state.
 
 mod apply;
 mod clock;
@@ -51,7 +51,7 @@ use store::{Done, Work};
 pub(super) use watch::look;
 use watch::watch;
 
-/// What the tasks share. Databases and connections are those of the thread that runs them.
+/// The tasks' shared state. Databases and connections are those of the thread that runs them.
 pub(super) struct Background {
     pub(super) cluster: Cluster,
     pub(super) dataset: String,
@@ -64,7 +64,7 @@ pub(super) struct Background {
     pub(super) floors: Floors,
     pub(super) time: Time,
     pub(super) signals: Signals,
-    /// What this process has done.
+    /// The counts of this process.
     pub(super) counts: Counts,
 }
 
@@ -97,8 +97,8 @@ impl Background {
         Ok(())
     }
 
-    /// Waits until everything is stored that was handed over to a shard so far: a marker through its queue proves it. It may
-    /// close an epoch on the way.
+    /// Waits until everything is stored that was handed over to a shard so far: a marker through its queue proves it.
+    /// It may close an epoch on the way.
     async fn marker(&self, shard: ShardId, closes: u64) -> Result<(), Unavailable> {
         let database =
             self.database(shard).map_err(|error| Unavailable::new(format!("shard {shard}"), error))?;

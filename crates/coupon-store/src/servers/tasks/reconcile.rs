@@ -1,8 +1,8 @@
 //! Finds reservations that never reached their queue, and hands them over again, exactly as they were.
 //!
 //! A reservation that is still pending after a marker, sent later, has come through its shard's queue was never handed
-//! over, or is stored and the gate was not told. Handing it over again is right either way: what is stored already is found
-//! to be. What is stored and not held is found by [`Rows`].
+//! over, or is stored and the gate was not told. Handing it over again is right either way: what is stored already is
+//! found to be. What is stored and not held is found by [`Rows`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::servers::broker::Message;
 use crate::servers::gate::Epoch;
 use crate::servers::names::Names;
 
-/// How many marks are read at a time.
+/// The number of marks that are read at a time.
 const PAGE: usize = 5_000;
 /// The most results that one message hands over.
 const MESSAGE: usize = 1_000;

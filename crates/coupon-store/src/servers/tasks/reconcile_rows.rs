@@ -1,11 +1,11 @@
 //! The other direction: finds rows that the gate does not know, and tells it of their holders.
 //!
-//! The gate is asked before anything is stored, and filled from what is stored, so there should be none. Where there is one
-//! all the same, because somebody restored a key or wrote into a shard by hand, its user could be granted the coupon a
-//! second time, and its stock be sold twice.
+//! The gate is asked before anything is stored, and filled from what is stored, so there should be none. Where there is
+//! one all the same, because somebody restored a key or wrote into a shard by hand, its user could be granted the
+//! coupon a second time, and its stock be sold twice.
 //!
-//! Each round reads a slice of each shard, in the order of its tables' keys, so that a pass over all rows costs little at
-//! any moment; after a pass it rests.
+//! Each round reads a slice of each shard, in the order of its tables' keys, so that a pass over all rows costs little
+//! at any moment; after a pass it rests.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,19 +24,19 @@ use crate::servers::sql;
 
 /// The most rows that one round reads of a shard.
 const SLICE: usize = 2_000;
-/// How long it rests after a pass over all rows.
+/// The rest after a pass over all rows.
 const REST: Duration = Duration::from_secs(600);
 
 /// A stored row, as far as the gate is concerned: coupon, user, id.
 type Hold = (u64, u64, i64);
 
-/// How far a pass has come in each shard.
+/// The progress of a pass in each shard.
 pub(super) struct Rows {
     background: Arc<Background>,
     places: HashMap<ShardId, Place>,
 }
 
-/// How far a pass has come in one shard.
+/// The progress of a pass in one shard.
 enum Place {
     /// The next row is that of a table behind this id.
     In(TableId, i64),
@@ -124,7 +124,8 @@ impl Rows {
     }
 }
 
-/// Those rows whose users the gate does not hold. What it does not hold at all, because it is over, is none of them.
+/// The rows whose users the gate does not hold. Coupons that it does not hold at all, because they are over, do not
+/// count.
 async fn missing(background: &Background, epoch: &Epoch, holds: &[Hold]) -> anyhow::Result<Vec<Hold>> {
     let mut by_coupon: HashMap<u64, Vec<Hold>> = HashMap::new();
     for hold in holds {

@@ -1,11 +1,12 @@
-//! What the databases remember of the gate: main, which epoch is open and where it is; each shard, which there have been.
+//! The databases' record of the gate: main has the open epoch and the gate's place; each shard has the epochs there
+//! were.
 //!
-//! A main that was put back to an earlier state would give an epoch out a second time, and messages of its first life would
-//! pass for those of the second. So every epoch is announced to every shard before it opens, and the next one is greater
-//! than any that main or a shard has heard of.
+//! A main that was put back to an earlier state would give an epoch out a second time, and messages of its first life
+//! would pass for those of the second. So every epoch is announced to every shard before it opens, and the next one is
+//! greater than any that main or a shard has heard of.
 //!
-//! A process that is set to another Redis finds no gate there. It must not fill one while others are well served by theirs:
-//! main has the address of the gate, and when a process last found it there.
+//! A process that is set to another Redis finds no gate there. It must not fill one while others are well served by
+//! theirs: main has the address of the gate, and when a process last found it there.
 
 use anyhow::Context as _;
 use coupon_core::ShardId;
@@ -19,7 +20,7 @@ use crate::failpoints::{self, Mechanism};
 use crate::servers::mains_time;
 use crate::servers::mysql::PATIENCE;
 
-/// What main says of the gate.
+/// Main's record of the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct GateState {
     pub(super) epoch: u64,
@@ -40,14 +41,14 @@ impl GateState {
     }
 }
 
-/// How long ago a process may have found the gate where main says it is: three times as long as it takes each to look.
+/// The greatest age of a sighting of the gate where main has it: three times as long as it takes each process to look.
 const FRESH_MS: i64 = 15_000;
 
-/// Where the gate is, as main has it.
+/// The gate's place, as main has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     address: String,
-    /// How long ago a process last found it there.
+    /// The age of the last sighting there.
     age_ms: i64,
 }
 
@@ -91,8 +92,8 @@ impl Place {
 }
 
 impl Background {
-    /// The last epoch that this shard has heard of: it was announced there, or closed. An error if the shard has less than
-    /// this process has seen.
+    /// The last epoch that this shard has heard of: it was announced there, or closed. An error if the shard has less
+    /// than this process has seen.
     async fn last_epoch_of(&self, shard: ShardId) -> anyhow::Result<u64> {
         let database = self.database(shard)?;
         let mut conn = database.connect().await?;
@@ -113,8 +114,8 @@ impl Background {
         answers.into_iter().filter_map(|answer| answer.ok()?.ok()).max().unwrap_or(0)
     }
 
-    /// Makes sure that every shard is there, belongs to the data set, and has what main was told of. Says which epoch is the
-    /// last that any of them has heard of.
+    /// Makes sure that every shard is there, belongs to the data set, and has what main was told of. Says which epoch
+    /// is the last that any of them has heard of.
     pub(super) async fn check_shards(&self) -> anyhow::Result<u64> {
         let (mut last, cluster) = (0, &self.cluster);
         for (shard, database) in cluster.numbered() {

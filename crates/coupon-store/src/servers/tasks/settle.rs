@@ -41,7 +41,7 @@ if held[1] and (not held[2] or held[2] == ARGV[2]) then
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[3] .. ARGV[2])
 end";
 
-/// Those that are parked take stock, of whatever epoch they are, and their users are not told that they hold one. Each in
+/// Parked results take stock, of whatever epoch they are, and their users are not told that they hold one. Each in
 /// one step: between a look and a deed, the gate may grant the user another.
 async fn hold_parked(
     background: &Arc<Background>,

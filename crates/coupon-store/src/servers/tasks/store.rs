@@ -1,7 +1,7 @@
-//! What a consumer does within one transaction of its shard: rows, what main must know of them, markers.
+//! One transaction of a consumer on its shard: rows, the outbox entry for main, markers.
 //!
-//! Transactions of one shard take turns, since each begins by locking the shard's row of state. So a consumer that has been
-//! replaced, and does not know yet, does no harm: whatever it stores again is found to be stored.
+//! Transactions of one shard take turns, since each begins by locking the shard's row of state. So a consumer that has
+//! been replaced, and does not know yet, does no harm: whatever it stores again is found to be stored.
 //!
 //! A transaction costs a round trip to begin, one for each thousand rows, and one to note them and commit.
 
@@ -33,17 +33,17 @@ pub(super) struct Arrived {
     pub(super) epoch: u64,
 }
 
-/// What came through the queue together.
+/// The messages that came through the queue together.
 #[derive(Debug, Default)]
 pub(super) struct Work {
     pub(super) results: Vec<Arrived>,
     pub(super) markers: Vec<Marker>,
     pub(super) messages: u64,
-    /// When the last of the messages was handed over, in milliseconds since 1970.
+    /// The time at which the last of the messages was handed over, in milliseconds since 1970.
     pub(super) sent: i64,
 }
 
-/// What a transaction did, once it is committed.
+/// The outcome of a committed transaction.
 #[derive(Debug, Default)]
 pub(super) struct Done {
     pub(super) added: u64,
@@ -53,7 +53,7 @@ pub(super) struct Done {
     pub(super) parked: HashSet<ResultId>,
 }
 
-/// What a shard must have at least: it was put back to an earlier state if it has less.
+/// The least that a shard must have: it was put back to an earlier state if it has less.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Floor {
     /// The last change that main was told of.
@@ -88,7 +88,7 @@ pub(super) enum LostData {
     Seen { seen: u64, has: u64 },
 }
 
-/// Why nothing was stored.
+/// The reason that nothing was stored.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StoreError {
     /// The shard is of another data set, or of none.
@@ -123,8 +123,8 @@ pub(super) async fn store(
     Ok(store.done)
 }
 
-/// The results by table, in the order of their ids, each once: a grab that was handed over twice may come twice. In that
-/// order they are appended to their table, and to their room's part of its index.
+/// The results by table, in the order of their ids, each once: a grab that was handed over twice may come twice. In
+/// that order they are appended to their table, and to their room's part of its index.
 fn unique<'a>(results: &[&'a Arrived]) -> Vec<&'a PlacedResult> {
     let key = |row: &PlacedResult| {
         let result = &row.result;
@@ -193,7 +193,8 @@ impl Store<'_> {
     }
 
     /// Some rows would not go in: those that are stored already are repeats, any other that is like one of them is a
-    /// contradiction, and the rest is stored. One by one if need be: two rows of one statement may contradict each other.
+    /// contradiction, and the rest is stored. One by one if need be: two rows of one statement may contradict each
+    /// other.
     async fn sort_out(&mut self, table: TableId, results: &[&CouponResult]) -> mysql_async::Result<()> {
         let stored = Stored::read(self.conn, table, results).await?;
         let (mut fresh, mut contradicted) = (Vec::new(), Vec::new());
@@ -221,7 +222,7 @@ impl Store<'_> {
         Ok(())
     }
 
-    /// What comes too late may be a repeat all the same.
+    /// Parks a result that came too late, unless it is a repeat.
     async fn park_unless_stored(&mut self, row: &PlacedResult, reason: &str) -> mysql_async::Result<()> {
         let (table, result) = (row.placement.table, &row.result);
         let stored = Stored::read(self.conn, table, &[result]).await?;
@@ -301,7 +302,7 @@ mod tests {
     use super::*;
     use coupon_core::MAX_ID;
 
-    /// What a TEXT holds.
+    /// The size of a TEXT.
     const TEXT: usize = 65_535;
 
     fn added(coupons: u64) -> BTreeMap<CouponId, i64> {

@@ -1,4 +1,4 @@
-//! What a shard holds already of what is to be stored.
+//! The rows of a shard that are like those to be stored.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use mysql_async::Conn;
 
 use crate::servers::sql;
 
-/// What is stored that is like the results in question.
+/// The stored rows that are like the results in question.
 pub(super) struct Stored {
     by_id: HashMap<i64, (u64, u64, u64)>,
     by_holder: HashMap<(u64, u64), i64>,

@@ -18,11 +18,11 @@ use crate::servers::status::Look;
 use crate::servers::values::get;
 use crate::timekeeping::AGREE_WITHIN_MS;
 
-/// How often to look. Reads trail by as much at least.
+/// The time between two looks. Reads trail by as much at least.
 const EVERY: Duration = Duration::from_millis(200);
 /// A shard that takes longer is down.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How often to ask for what changes slowly, or costs more.
+/// The time between two questions for figures that change slowly, or cost more.
 const SLOWLY: Duration = Duration::from_secs(1);
 /// A queue in which nothing has moved for so long is sent something that moves: else nobody would know whether it is
 /// empty or stuck.
@@ -31,8 +31,8 @@ const STILL: Duration = Duration::from_secs(1);
 /// MariaDB's versions begin where MySQL's are not yet.
 const MARIADB: (u16, u16, u16) = (10, 0, 0);
 
-/// Looks at one shard and its queue until the process stops, at each in its own time: while a shard does not answer, its
-/// queue grows, and what bounds it must see that.
+/// Looks at one shard and its queue until the process stops, at each in its own time: while a shard does not answer,
+/// its queue grows, and what bounds it must see that.
 pub(in crate::servers) async fn watch(background: Arc<Background>, shard: ShardId) {
     futures_util::future::join(watch_shard(&background, shard), watch_queue(&background, shard)).await;
 }
@@ -68,7 +68,7 @@ async fn watch_shard(background: &Background, shard: ShardId) {
     }
 }
 
-/// When something last moved in a queue, by the transactions of whoever consumes it.
+/// The time at which something last moved in a queue, by the transactions of its consumer.
 struct Moved(Option<(u64, Instant)>);
 
 impl Moved {
@@ -120,7 +120,7 @@ pub(in crate::servers) async fn look(background: &Background, shard: ShardId) {
     }
 }
 
-/// How far a shard says it is, or 0 where it says that it is further than now: a clock that was wrong told it so, and
+/// A shard's `as_of`, or 0 where it is later than now: a clock that was wrong wrote it, and
 /// nothing is known until its consumer has put that right.
 fn believed(as_of: Timestamp, now: Timestamp) -> Timestamp {
     if as_of > now.plus_millis(AGREE_WITHIN_MS) { Timestamp::from_millis(0) } else { as_of }
@@ -167,7 +167,7 @@ async fn ask(
     found.ok_or_else(|| database.failed(format!("it does not hold data set {dataset}"), false))
 }
 
-/// What the server counts for all that it does, this shard or not.
+/// The server's counts of all that it does, for this shard or not.
 async fn ask_server(conn: &mut Conn, look: &mut Look) -> mysql_async::Result<()> {
     look.server_asked = Some(std::time::Instant::now());
     let names = "'Innodb_data_written', 'Innodb_os_log_written', 'Threads_connected'";
@@ -185,7 +185,7 @@ async fn ask_server(conn: &mut Conn, look: &mut Look) -> mysql_async::Result<()>
     Ok(())
 }
 
-/// How far main has applied each shard's outbox.
+/// The last entry of each shard's outbox that main has applied.
 pub(in crate::servers) async fn positions(main: &Database) -> Result<HashMap<u16, i64>, DatabaseError> {
     let mut conn = main.connect().await?;
     let rows: Vec<(u16, i64)> =
@@ -193,7 +193,7 @@ pub(in crate::servers) async fn positions(main: &Database) -> Result<HashMap<u16
     Ok(rows.into_iter().collect())
 }
 
-/// How many results a message holds, as far as is known lately.
+/// The mean number of results in recent messages.
 #[derive(Debug)]
 struct Mean {
     /// Messages and results so far, when they were last looked at.
@@ -219,8 +219,8 @@ impl Mean {
     }
 }
 
-/// How many results wait in a shard's queue. The queue counts messages, and only those that no consumer has been given.
-/// How many results are in one is known from those that came through lately, and, while none do, from those that this
+/// The number of results that wait in a shard's queue. The queue counts messages, and only those that no consumer has.
+/// The results in a message are known from those that came through lately, and, while none do, from those that this
 /// process has sent: of the two, the larger.
 struct QueueWatch {
     admin: Option<Admin>,

@@ -9,7 +9,7 @@ pub fn round(index: u32, position: u32, outcome: &Outcome) -> Round {
     let endpoints = outcome.endpoints.iter().map(|(endpoint, found)| {
         let plans = (found.planned, found.shards_visited, found.tables_visited);
         let figures = EndpointRound::of(&found.latency, found.ok, found.errors.clone(), plans);
-        (endpoint.name().to_owned(), figures)
+        (endpoint.key().to_owned(), figures)
     });
     let asked = outcome.scenarios.iter().filter(|scenario| scenario.tally.requests() > 0);
     let scenarios = asked.map(|scenario| {

@@ -58,7 +58,7 @@ pub fn measure(target: &Target, options: &Options) -> Result<Vertical> {
         for endpoint in
             turns.shuffled(endpoints.len()).into_iter().filter_map(|at| endpoints.get(at).copied())
         {
-            let (number, all, name) = (round + 1, options.rounds, endpoint.name());
+            let (number, all, name) = (round + 1, options.rounds, endpoint.key());
             terminal::progress(format!("round {number} of {all}: {name}"));
             let outcome = send(target, options, endpoint, options.duration, round + 1)?;
             let Some(figures) = outcome.endpoints.get(&endpoint) else { continue };
@@ -80,13 +80,13 @@ fn send(
     round: u32,
 ) -> Result<Outcome> {
     let requests = Requests::Scenarios(vec![Scenario {
-        name: endpoint.name().to_owned(),
+        name: endpoint.key().to_owned(),
         users: 1.0,
         think_s: [1.0, 1.0],
         rooms: Rooms::Any,
         actions: vec![Action { endpoint, weight: 1.0 }],
     }]);
-    let workload = Workload::of(endpoint.name().to_owned(), options.catalogue, requests);
+    let workload = Workload::of(endpoint.key().to_owned(), options.catalogue, requests);
     let load = LoadSpec {
         workload,
         connections: options.connections,

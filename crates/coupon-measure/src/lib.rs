@@ -2,11 +2,13 @@
 //!
 //! - [`reading`]: a value that was read, or the reason why it was not.
 //! - [`turns`]: the order in which those that are compared take turns, drawn from one seed.
+//! - [`endpoint`]: the endpoints that figures are kept apart by.
 //! - [`stats`]: estimates over rounds, and whether a difference is one.
 //! - [`mod@format`]: numbers, lists and tables as people read them.
 //! - [`machine`]: the machine that figures were measured on.
 //! - [`random`] and [`zipf`]: numbers that a seed repeats.
 
+pub mod endpoint;
 pub mod format;
 pub mod machine;
 pub mod random;
@@ -15,6 +17,7 @@ pub mod stats;
 pub mod turns;
 pub mod zipf;
 
+pub use endpoint::Endpoint;
 pub use machine::Machine;
 pub use random::Random;
 pub use reading::{Figure, Reading};

@@ -104,7 +104,7 @@ fn route(strategy: &dyn ShardingStrategy, rows: &[RowKey], mix: &Mix, seed: u64)
             plan.into_iter().for_each(|shard| visit(&mut visits, shard, weight));
             requests += weight;
         }
-        if endpoint.is_planned() && !sample.is_empty() {
+        if endpoint.reads_results() && !sample.is_empty() {
             fan_out.insert(endpoint, visited as f64 / sample.len() as f64);
         }
     }

@@ -43,7 +43,7 @@ pub fn agreement(prediction: &Prediction, measured: &Contestant, at_once: bool) 
     let replayed = &prediction.replayed;
     let mut figures = vec![("skew of the rows".to_owned(), replayed.rows.skew, skew(measured, at_once))];
     for (endpoint, shards) in &replayed.fan_out {
-        let what = format!("shards visited by {}", endpoint.name());
+        let what = format!("shards visited by {}", endpoint.key());
         figures.push((what, Some(*shards), visited(measured, *endpoint)));
     }
     figures.into_iter().map(|(figure, predicted, measured)| compare(figure, predicted, measured)).collect()
@@ -94,7 +94,7 @@ fn decided(contestant: &Contestant, at_once: bool) -> Result<(), String> {
     let (mut decided, mut asked) = (0, 0);
     for round in &contestant.rounds {
         decided += round.grabs.granted + round.grabs.refused.values().sum::<u64>();
-        asked += round.endpoints.get(Endpoint::Grab.name()).map_or(0, |grabs| grabs.requests);
+        asked += round.endpoints.get(Endpoint::Grab.key()).map_or(0, |grabs| grabs.requests);
     }
     let undecided = asked.saturating_sub(decided) * u64::from(contestant.shards);
     if undecided as f64 > asked as f64 * TOLERANCE {
@@ -112,7 +112,7 @@ fn decided(contestant: &Contestant, at_once: bool) -> Result<(), String> {
 /// Shards that an endpoint's queries visited, on average over all of them.
 fn visited(contestant: &Contestant, endpoint: Endpoint) -> Result<f64, String> {
     let (mut shards, mut answers) = (0.0, 0_u64);
-    for round in contestant.rounds.iter().filter_map(|round| round.endpoints.get(endpoint.name())) {
+    for round in contestant.rounds.iter().filter_map(|round| round.endpoints.get(endpoint.key())) {
         if let Some(mean) = round.shards_visited.value() {
             shards += mean * round.ok as f64;
             answers += round.ok;

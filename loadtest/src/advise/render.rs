@@ -84,7 +84,7 @@ fn loads(findings: &[Finding], period: &str) -> Vec<Vec<String>> {
 
 fn fan_outs(findings: &[Finding]) -> Vec<Vec<String>> {
     let kinds = findings.first().map(|finding| &finding.prediction.recorded.fan_out);
-    let names = kinds.into_iter().flatten().map(|(endpoint, _)| endpoint.name().to_owned());
+    let names = kinds.into_iter().flatten().map(|(endpoint, _)| endpoint.key().to_owned());
     let mut rows = vec![std::iter::once("shards visited".to_owned()).chain(names).collect::<Vec<_>>()];
     for Finding { alternative, prediction } in findings {
         let visits = prediction.recorded.fan_out.values().map(|shards| plain(*shards));

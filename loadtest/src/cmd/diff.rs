@@ -76,13 +76,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 fn metric(name: &str) -> Result<Metric> {
-    name.parse().with_context(|| {
-        format!(
-            "--only {name:?}: metrics are grabs.granted_per_s, grabs.stored_per_s, shards.effective, \
-             shards.effective_by_cpu, shards.skew, latency.mean, latency.P.ENDPOINT and scenario.P.NAME with P of p50, p90, p99 \
-             and p999, fan_out.shards.ENDPOINT and fan_out.tables.ENDPOINT"
-        )
-    })
+    name.parse().context("--only")
 }
 
 fn report(path: &Path) -> Result<Report> {

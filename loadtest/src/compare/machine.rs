@@ -58,7 +58,7 @@ fn mix(workload: &Workload) -> Vec<MixPart> {
         let mut endpoints = BTreeMap::new();
         for action in &scenario.actions {
             let share = scenario.rate() / all * action.weight / weights;
-            *endpoints.entry(action.endpoint.name().to_owned()).or_insert(0.0) += share;
+            *endpoints.entry(action.endpoint.key().to_owned()).or_insert(0.0) += share;
         }
         let rooms = if scenario.rooms == Rooms::Hot { "hot" } else { "any" };
         MixPart { scenario: scenario.name.clone(), rooms: rooms.to_owned(), endpoints }
@@ -93,7 +93,7 @@ mod tests {
         let mix = mix(&workload);
         assert_eq!((mix.len(), mix[1].scenario.as_str(), mix[1].rooms.as_str()), (4, "hot room", "hot"));
         for (endpoint, share) in workload.shares() {
-            let parts: f64 = mix.iter().filter_map(|part| part.endpoints.get(endpoint.name())).sum();
+            let parts: f64 = mix.iter().filter_map(|part| part.endpoints.get(endpoint.key())).sum();
             assert!((parts - share).abs() < 1e-12, "{endpoint:?}: {parts} not {share}");
         }
     }

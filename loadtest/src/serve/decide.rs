@@ -48,7 +48,7 @@ pub(super) fn workload(workload: &Workload) -> Option<String> {
     for scenario in scenarios {
         let rooms = if scenario.rooms == Rooms::Hot { "hot" } else { "any" };
         let action = |action: &coupon_loadgen::workload::Action| {
-            format!("    {{ do = {:?}, weight = {:?} }},\n", action.endpoint.name(), action.weight)
+            format!("    {{ do = {:?}, weight = {:?} }},\n", action.endpoint.key(), action.weight)
         };
         let actions: String = scenario.actions.iter().map(action).collect();
         // Writing to a text does not fail.

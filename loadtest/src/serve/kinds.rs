@@ -127,7 +127,7 @@ pub(super) fn of_round(round: &Round, workload: &Workload) -> Kinds {
     let seconds = round.seconds.max(f64::MIN_POSITIVE);
     let ms = |metric: Metric| metric.read(round).value();
     let endpoint = |(key, of): (&String, &EndpointRound)| {
-        let endpoint = Endpoint::ALL.into_iter().find(|endpoint| endpoint.name() == key);
+        let endpoint = Endpoint::of_key(key);
         let kind = Kind {
             name: endpoints::name(key).to_owned(),
             about: endpoint.map(|endpoint| asked_by(workload, endpoint)).unwrap_or_default(),
@@ -173,7 +173,7 @@ fn scenarios_of(workload: &Workload) -> &[Scenario] {
 }
 
 fn name_of(endpoint: Endpoint) -> String {
-    endpoints::name(endpoint.name()).to_owned()
+    endpoint.name().to_owned()
 }
 
 fn asked_by(workload: &Workload, endpoint: Endpoint) -> String {

@@ -239,7 +239,7 @@ type Plan = Option<(u64, u64)>;
 
 fn read_answered(endpoint: Endpoint, status: u16, body: &[u8]) -> Result<Plan, String> {
     match status {
-        200..300 if !endpoint.is_planned() => Ok(None),
+        200..300 if !endpoint.reads_results() => Ok(None),
         200..300 if is_partial(body) => Err("partial answer".to_owned()),
         200..300 => Ok(plan_of(body)),
         _ => Err(status.to_string()),

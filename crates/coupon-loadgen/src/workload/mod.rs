@@ -1,7 +1,6 @@
 //! Requests and their times: pure, decided by a seed, and the same for every contestant.
 
 mod check;
-mod endpoint;
 mod file;
 mod keys;
 mod model;
@@ -9,7 +8,7 @@ mod schedule;
 mod shape;
 mod trace;
 
-pub use endpoint::Endpoint;
+pub use coupon_measure::Endpoint;
 pub use file::BUILT_IN;
 pub use keys::{Keys, Skew};
 pub use model::{Action, Catalogue, Requests, Rooms, Scenario, Workload};

@@ -19,13 +19,13 @@ use coupon_measure::format;
 use coupon_measure::stats::{Estimate, Judgement, estimate, judge_by, ratios};
 
 use super::endpoints;
-use super::model::{Contestant, Metric, Quantile, Report};
+use super::model::{Contestant, Metric, Report};
 use super::summarise::endpoints_of;
 
 /// The least difference that is called one, unless something else is asked for.
 pub const LEAST: f64 = 0.1;
-/// From which part of all requests on more or fewer of them that fail are a difference: 0.1 %.
-const FAILED: f64 = 0.001;
+/// The percent of requests from which on more or fewer failures are a difference.
+const FAILED: f64 = 0.1;
 
 /// The change of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -46,7 +46,7 @@ pub enum Change {
 pub struct Row {
     /// The contestant.
     pub contestant: String,
-    /// The metric as `report.json` names it, or `errors`.
+    /// The metric as `report.json` names it.
     pub metric: String,
     /// The same for people.
     pub label: String,
@@ -95,26 +95,27 @@ fn contestant(before: &Contestant, after: &Contestant, least: f64, only: &[Metri
     let has =
         |of: &Contestant, metric: &Metric| of.rounds.iter().any(|round| metric.read(round).value().is_some());
     metrics.retain(|metric| has(before, metric) || has(after, metric));
-    let rows = metrics.iter().map(|metric| row(metric, before, after, least));
-    only.is_empty().then(|| errors(before, after)).into_iter().chain(rows).collect()
+    let rows = metrics.iter().map(|metric| match metric {
+        Metric::Errors | Metric::ErrorsOf { .. } => errors(metric, before, after),
+        _ => row(metric, before, after, least),
+    });
+    rows.collect()
 }
 
-/// Those that verdicts are made of. Skew says the same as effective shards, other percentiles little more than these.
+/// The part of requests that failed, and those that contestants are compared by.
 fn metrics(before: &Contestant, after: &Contestant) -> Vec<Metric> {
-    let mut metrics = vec![Metric::Granted, Metric::Stored, Metric::Mean];
-    if before.shards > 1 {
-        metrics.extend([Metric::EffectiveShards, Metric::EffectiveShardsByCpu]);
-    }
-    for endpoint in endpoints_of([before, after]) {
-        metrics.extend([Quantile::P50, Quantile::P99].map(|quantile| Metric::latency(&endpoint, quantile)));
-        if endpoints::find(&endpoint).is_some_and(|known| known.sharded_read) {
-            metrics.extend([Metric::shards(&endpoint), Metric::tables(&endpoint)]);
-        }
-    }
+    let mut metrics = Metric::of_service().to_vec();
+    metrics.extend(endpoints_of([before, after]).iter().flat_map(|endpoint| Metric::of_endpoint(endpoint)));
     let scenarios = before.rounds.iter().chain(&after.rounds).flat_map(|round| round.scenarios.keys());
-    for scenario in scenarios.collect::<BTreeSet<_>>() {
-        metrics.extend([Quantile::P50, Quantile::P99].map(|quantile| Metric::scenario(scenario, quantile)));
-    }
+    let scenarios: BTreeSet<&String> = scenarios.collect();
+    metrics.extend(scenarios.into_iter().flat_map(|scenario| Metric::of_scenario(scenario)));
+    let has_spread = before.shards > 1;
+    metrics.retain(|metric| match metric {
+        Metric::EffectiveShards | Metric::EffectiveShardsByCpu => has_spread,
+        Metric::Shards { endpoint } | Metric::Tables { endpoint } => endpoints::reads_results(endpoint),
+        Metric::Errors => true,
+        _ => metric.is_compared(),
+    });
     metrics
 }
 
@@ -192,26 +193,23 @@ fn change(judgement: &Judgement, more_is_better: bool, least: f64) -> (Change, O
     }
 }
 
-/// The part of all requests that failed, over all rounds. Often there is none in either, so that it has no ratio.
-fn errors(before: &Contestant, after: &Contestant) -> Row {
-    let part = |contestant: &Contestant| {
-        let endpoints = || contestant.rounds.iter().flat_map(|round| round.endpoints.values());
-        let failed: u64 = endpoints().flat_map(|endpoint| endpoint.errors.values()).sum();
-        failed as f64 / endpoints().map(|endpoint| endpoint.requests).sum::<u64>().max(1) as f64
+/// The part of requests that failed, over all rounds. Often there is none in either, so that it has no ratio.
+fn errors(metric: &Metric, before: &Contestant, after: &Contestant) -> Row {
+    let [earlier, later] = [before, after].map(|of| metric.over(&of.rounds).0.value());
+    let change = match later.zip(earlier).map(|(later, earlier)| later - earlier) {
+        None => Change::Undecided,
+        Some(more) if more >= FAILED => Change::Worse,
+        Some(less) if less <= -FAILED => Change::Better,
+        Some(_) => Change::Same,
     };
-    let (earlier, later) = (part(before), part(after));
-    let change = match later - earlier {
-        more if more >= FAILED => Change::Worse,
-        less if less <= -FAILED => Change::Better,
-        _ => Change::Same,
-    };
+    let of_all = |part: Option<f64>| estimate(part.as_slice());
     Row {
         contestant: before.name.clone(),
-        metric: "errors".into(),
-        label: "requests that failed".into(),
-        unit: "%",
-        before: estimate(&[100.0 * earlier]),
-        after: estimate(&[100.0 * later]),
+        metric: metric.to_string(),
+        label: metric.label(),
+        unit: metric.unit(),
+        before: of_all(earlier),
+        after: of_all(later),
         ratio: None,
         change,
         reason: None,

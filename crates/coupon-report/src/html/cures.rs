@@ -61,8 +61,7 @@ fn table(report: &Report, cure: &Contestant, of: &Contestant, advice: &Advice) -
 /// Effective shards always; the rest when it differs and the strategy has a say in it.
 fn is_told(verdict: &Verdict) -> bool {
     let endpoint = verdict.metric.endpoint();
-    let concerned = endpoint
-        .is_none_or(|key| key == "grab" || endpoints::find(key).is_some_and(|known| known.sharded_read));
+    let concerned = endpoint.is_none_or(endpoints::is_sharded);
     verdict.metric == Metric::EffectiveShards || (concerned && verdict.call == Call::Difference)
 }
 

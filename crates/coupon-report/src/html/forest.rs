@@ -49,9 +49,7 @@ pub(super) fn section(report: &Report) -> Markup {
 fn is_charted(metric: &Metric) -> bool {
     match metric {
         Metric::Shards { .. } | Metric::Tables { .. } => false,
-        Metric::Latency { endpoint, .. } => {
-            endpoint == "grab" || endpoints::find(endpoint).is_some_and(|known| known.sharded_read)
-        }
+        Metric::Latency { endpoint, .. } => endpoints::is_sharded(endpoint),
         _ => true,
     }
 }

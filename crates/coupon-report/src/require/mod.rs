@@ -4,7 +4,6 @@
 //! figures afterwards ([`check`]). A figure that could not be read keeps no limit: a check that passes for want of a figure
 //! would be none.
 
-mod figure;
 mod parse;
 
 use std::fmt;
@@ -13,8 +12,7 @@ pub use parse::{Malformed, Scope};
 
 use coupon_measure::format::number;
 
-use super::model::{Contestant, Figure, Requirement, Round};
-use figure::What;
+use super::model::{Contestant, Figure, Metric, Requirement, Round};
 
 /// A limit for a figure.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,11 +21,9 @@ pub struct Limit {
     text: String,
     /// The contestant that it limits; every one without.
     contestant: Option<String>,
-    /// The endpoint it is about, if it is about one.
-    endpoint: Option<String>,
-    what: What,
+    metric: Metric,
     operator: Operator,
-    /// In the unit of `what`.
+    /// In the unit of the metric.
     bound: f64,
 }
 
@@ -68,14 +64,14 @@ impl Limit {
     /// Holds the limit against some rounds.
     #[must_use]
     pub fn check(&self, contestant: &str, rounds: &[Round]) -> Requirement {
-        let (figure, estimate) = self.what.over(self.endpoint.as_deref(), rounds);
+        let (figure, estimate) = self.metric.over(rounds);
         Requirement {
             text: self.text.clone(),
             contestant: contestant.to_owned(),
             passed: figure.value().is_some_and(|value| self.operator.holds(value, self.bound)),
             figure,
             estimate,
-            unit: self.what.unit().to_owned(),
+            unit: self.metric.unit().to_owned(),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Reads a limit, and says which part of it is wrong and what could stand there.
 
+use coupon_measure::Endpoint;
 use coupon_measure::format::list;
 
-use super::figure::{OF_ENDPOINT, OF_SERVICE, What};
 use super::{Limit, Operator};
-use crate::endpoints;
+use crate::model::Metric;
 
 /// The subjects that a limit may have.
 #[derive(Debug, Clone, Copy)]
@@ -45,15 +45,9 @@ impl Limit {
             Scope::Contestants(names) => whose(path, names)?,
             Scope::OneLoad => (None, path),
         };
-        let (endpoint, what) = what(rest, scope)?;
-        Ok(Self {
-            text: text.to_owned(),
-            contestant: contestant.map(str::to_owned),
-            endpoint: endpoint.map(str::to_owned),
-            what,
-            operator,
-            bound: bound_of(bound, what)?,
-        })
+        let metric = metric(rest, scope)?;
+        let bound = bound_of(bound, metric.unit())?;
+        Ok(Self { text: text.to_owned(), contestant: contestant.map(str::to_owned), metric, operator, bound })
     }
 }
 
@@ -81,43 +75,37 @@ fn whose<'a>(path: &'a str, names: &[&'a str]) -> Result<(Option<&'a str>, &'a s
     }
 }
 
-fn what<'a>(path: &'a str, scope: &Scope<'_>) -> Result<(Option<&'a str>, What), String> {
-    let allowed = |what: What| matches!(scope, Scope::Contestants(_)) || !what.needs_shards();
-    let find = |known: &[(&str, What)], name: &str| {
-        known.iter().find(|(known, what)| *known == name && allowed(*what)).map(|(_, what)| *what)
+fn metric(path: &str, scope: &Scope<'_>) -> Result<Metric, String> {
+    let Some((key, name)) = path.split_once('.') else {
+        let behind = Endpoint::of_key(path)
+            .map(|_| format!(", and those of an endpoint stand behind it, as {path}.p99"))
+            .unwrap_or_default();
+        return find(Metric::of_service().into(), path, scope)
+            .map_err(|names| format!("{path:?} is no figure of a service; there are {names}{behind}"));
     };
-    let names = |known: &[(&'static str, What)]| {
-        let names: Vec<&str> =
-            known.iter().filter(|(_, what)| allowed(*what)).map(|(name, _)| *name).collect();
-        list(&names)
-    };
-    let Some((endpoint, metric)) = path.split_once('.') else {
-        let unknown = || {
-            let endpoint = endpoints::find(path)
-                .map(|_| format!(", and those of an endpoint stand behind it, as {path}.p99"));
-            format!(
-                "{path:?} is no figure of a service; there are {}{}",
-                names(&OF_SERVICE),
-                endpoint.unwrap_or_default()
-            )
-        };
-        return find(&OF_SERVICE, path).map(|what| (None, what)).ok_or_else(unknown);
-    };
-    if endpoints::find(endpoint).is_none() {
-        let keys: Vec<&str> = endpoints::ENDPOINTS.iter().map(|endpoint| endpoint.key).collect();
-        return Err(format!("{endpoint:?} is no endpoint; there are {}", list(&keys)));
+    if Endpoint::of_key(key).is_none() {
+        let keys = Endpoint::ALL.map(Endpoint::key);
+        return Err(format!("{key:?} is no endpoint; there are {}", list(&keys)));
     }
-    let unknown = || format!("{metric:?} is no figure of an endpoint; there are {}", names(&OF_ENDPOINT));
-    find(&OF_ENDPOINT, metric).map(|what| (Some(endpoint), what)).ok_or_else(unknown)
+    find(Metric::of_endpoint(key), name, scope)
+        .map_err(|names| format!("{name:?} is no figure of an endpoint; there are {names}"))
+}
+
+/// The metric of that spelling; or else a list of the spellings that there are.
+fn find(metrics: Vec<Metric>, name: &str, scope: &Scope<'_>) -> Result<Metric, String> {
+    let has = |metric: &Metric| matches!(scope, Scope::Contestants(_)) || !metric.needs_shards();
+    let metrics: Vec<Metric> = metrics.into_iter().filter(has).collect();
+    let spellings: Vec<&str> = metrics.iter().flat_map(Metric::limits).copied().collect();
+    metrics.into_iter().find(|metric| metric.limits().contains(&name)).ok_or_else(|| list(&spellings))
 }
 
 /// The bound in the unit of the figure. Only a zero needs no unit where there are several.
-fn bound_of(text: &str, what: What) -> Result<f64, String> {
+fn bound_of(text: &str, unit_of_figure: &str) -> Result<f64, String> {
     let end = text.find(|c: char| !(c.is_ascii_digit() || ".+-eE".contains(c))).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     let value = number.parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0);
     let value = value.ok_or_else(|| format!("{text:?} is no limit: give a number with its unit"))?;
-    let factor = match (what.unit(), unit.trim()) {
+    let factor = match (unit_of_figure, unit.trim()) {
         ("ms", "us" | "µs") => 1e-3,
         ("ms", "ms") | ("%", "%") | ("/s", "/s" | "") | ("", "") => 1.0,
         ("ms", "s") => 1e3,

@@ -42,7 +42,7 @@ fn is_timed(metric: &Metric) -> bool {
     match metric {
         Metric::Granted | Metric::Stored => true,
         Metric::Latency { endpoint, quantile: Quantile::P50 | Quantile::P99 } => {
-            endpoint == "grab" || endpoints::find(endpoint).is_some_and(|known| known.sharded_read)
+            endpoints::is_sharded(endpoint)
         }
         _ => false,
     }

@@ -3,7 +3,7 @@
 use coupon_measure::format::{self, count, number, percent};
 use coupon_measure::stats::{MIN_ROUNDS, estimate};
 
-use crate::model::{Call, Contestant, Metric, Report};
+use crate::model::{Call, Contestant, Report};
 
 /// From which lateness of the generator on a latency is no longer the service's own, in milliseconds.
 const LATE_MS: f64 = 1.0;
@@ -181,10 +181,8 @@ fn saturated(contestant: &Contestant) -> Option<String> {
 /// Many comparisons, each with a small chance to err: how many might be wrong. Fan-out is counted, not drawn, so
 /// that chance has no part in it.
 fn by_chance(report: &Report) -> Option<String> {
-    let judged = || {
-        let counted = |metric: &Metric| matches!(metric, Metric::Shards { .. } | Metric::Tables { .. });
-        report.verdicts.iter().filter(move |v| v.call != Call::TooFewRounds && !counted(&v.metric))
-    };
+    let judged =
+        || report.verdicts.iter().filter(move |v| v.call != Call::TooFewRounds && !v.metric.is_fan_out());
     let differences = judged().filter(|verdict| verdict.call == Call::Difference).count();
     let chance: f64 = judged().filter_map(|verdict| Some(1.0 - verdict.ratio.as_ref()?.level)).sum();
     (differences > 0).then(|| {

@@ -86,7 +86,7 @@ fn effects(report: &Report, cure: &Contestant, plain: &Contestant) -> (Vec<Strin
         }
     }
     for key in endpoints_of([cure, plain]) {
-        if key != "grab" && !endpoints::find(&key).is_some_and(|known| known.sharded_read) {
+        if !endpoints::is_sharded(&key) {
             continue; // The strategy has no say in what these cost.
         }
         let metrics = [

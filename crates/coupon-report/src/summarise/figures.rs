@@ -5,11 +5,8 @@ use std::collections::BTreeSet;
 use coupon_core::ShardingStats;
 use coupon_measure::stats::estimate;
 
-use crate::model::{Contestant, Figure, Metric, Quantile, Round, ShardRound, Summary};
+use crate::model::{Contestant, Figure, Metric, Round, ShardRound, Summary};
 use crate::{Report, endpoints};
-
-/// The percentiles that are summed up over rounds.
-const QUANTILES: [Quantile; 4] = [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::P999];
 
 /// Fills a round's shares, effective shards and skew from the work of its shards.
 pub(super) fn fill_spread(round: &mut Round) {
@@ -82,23 +79,14 @@ pub(crate) fn median_shares(contestant: &Contestant) -> Vec<Option<f64>> {
 
 /// Every metric of a contestant over its rounds.
 pub(super) fn summaries(contestant: &Contestant) -> Vec<Summary> {
-    let mut metrics = vec![
-        Metric::Granted,
-        Metric::Mean,
-        Metric::EffectiveShards,
-        Metric::EffectiveShardsByCpu,
-        Metric::Skew,
-    ];
-    metrics.extend(contestant.rounds.iter().any(|round| round.flow.is_some()).then_some(Metric::Stored));
-    for endpoint in endpoints_of([contestant]) {
-        metrics.extend(QUANTILES.map(|quantile| Metric::latency(&endpoint, quantile)));
-        metrics.extend([Metric::shards(&endpoint), Metric::tables(&endpoint)]);
-    }
+    let has_queues = contestant.rounds.iter().any(|round| round.flow.is_some());
+    let mut metrics = Metric::of_service().to_vec();
+    metrics.retain(|metric| has_queues || *metric != Metric::Stored);
+    metrics.extend(endpoints_of([contestant]).iter().flat_map(|endpoint| Metric::of_endpoint(endpoint)));
     let scenarios: BTreeSet<&String> =
         contestant.rounds.iter().flat_map(|round| round.scenarios.keys()).collect();
-    for scenario in scenarios {
-        metrics.extend(QUANTILES.map(|quantile| Metric::scenario(scenario, quantile)));
-    }
+    metrics.extend(scenarios.into_iter().flat_map(|scenario| Metric::of_scenario(scenario)));
+    metrics.retain(Metric::is_summed_up);
     metrics.into_iter().map(|metric| summary(contestant, metric)).collect()
 }
 

@@ -1,5 +1,6 @@
 //! The contestants to choose for each need.
 
+use coupon_measure::Endpoint;
 use coupon_measure::format;
 use coupon_measure::stats::MIN_ROUNDS;
 
@@ -22,7 +23,7 @@ pub(super) fn all(report: &Report) -> Vec<Advice> {
         return Vec::new();
     }
     let keys = endpoints_of(candidates.iter().copied());
-    let reads = keys.iter().filter(|key| endpoints::find(key).is_some_and(|known| known.sharded_read));
+    let reads = keys.iter().filter(|key| endpoints::reads_results(key));
     let mut needs = Vec::new();
     needs.extend(keys.iter().any(|key| key == "grab").then(|| writes(report, &candidates)));
     needs.extend(candidates.iter().any(|c| c.shards > 1).then(|| spread(report, &candidates)));
@@ -171,7 +172,10 @@ fn read(report: &Report, candidates: &[&Contestant], key: &str) -> Advice {
     let (shards, tables) = (of(Metric::shards(key)), of(Metric::tables(key)));
     let timed = p50.differs() || p99.differs();
     let fan_out = fan_out(&shards, &tables, timed);
-    let heading = endpoints::find(key).map_or(key, |known| known.need);
+    let heading = match Endpoint::of_key(key) {
+        Some(endpoint) => endpoint.need(),
+        None => key,
+    };
     let sentences = [latency(&p50, "p50"), latency(&p99, "p99"), fan_out];
     let mut advice = advice(key, heading, &[&p50, &p99, &shards, &tables], &sentences);
     if !timed && (shards.differs() || tables.differs()) {

@@ -4,22 +4,15 @@ use coupon_measure::format;
 use coupon_measure::stats::{Estimate, Judgement, MIN_ROUNDS, judge, ratios};
 
 use super::figures::endpoints_of;
-use crate::model::{Call, Contestant, Metric, Quantile, Report, Verdict};
+use crate::model::{Call, Contestant, Metric, Report, Verdict};
 
 /// Every plain contestant against every other, and every cure against its plain variant, by every metric that both
 /// have.
 pub(super) fn all(report: &Report) -> Vec<Verdict> {
-    let mut metrics = vec![
-        Metric::Granted,
-        Metric::Stored,
-        Metric::Mean,
-        Metric::EffectiveShards,
-        Metric::EffectiveShardsByCpu,
-    ];
-    for endpoint in endpoints_of(&report.contestants) {
-        metrics.extend([Quantile::P50, Quantile::P99].map(|quantile| Metric::latency(&endpoint, quantile)));
-        metrics.extend([Metric::shards(&endpoint), Metric::tables(&endpoint)]);
-    }
+    let mut metrics = Metric::of_service().to_vec();
+    let endpoints = endpoints_of(&report.contestants);
+    metrics.extend(endpoints.iter().flat_map(|endpoint| Metric::of_endpoint(endpoint)));
+    metrics.retain(Metric::is_compared);
     let pairs = pairs(report);
     let compared = metrics
         .iter()

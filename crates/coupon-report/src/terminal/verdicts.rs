@@ -17,7 +17,7 @@ pub(super) fn print(report: &Report, out: &mut dyn Write, paint: Paint) -> io::R
     let names: Vec<&str> = candidates(report).iter().map(|contestant| contestant.name.as_str()).collect();
     let among = |name: &str| names.contains(&name);
     let verdicts: Vec<&Verdict> =
-        report.verdicts.iter().filter(|v| !is_fan_out(&v.metric) && among(&v.a) && among(&v.b)).collect();
+        report.verdicts.iter().filter(|v| !v.metric.is_fan_out() && among(&v.a) && among(&v.b)).collect();
     let mut metrics: Vec<&Metric> = verdicts.iter().map(|verdict| &verdict.metric).collect();
     metrics.dedup();
     let (mut same, mut too_few) = (Vec::new(), Vec::new());
@@ -43,10 +43,6 @@ pub(super) fn print(report: &Report, out: &mut dyn Write, paint: Paint) -> io::R
         wrapped(out, &format!("Fewer than {MIN_ROUNDS} rounds have figures for: {few}."), 0, 2)?;
     }
     Ok(())
-}
-
-fn is_fan_out(metric: &Metric) -> bool {
-    matches!(metric, Metric::Shards { .. } | Metric::Tables { .. })
 }
 
 fn differences(

@@ -115,7 +115,7 @@ impl<'a> Run<'a> {
         };
         let seconds = outcome.elapsed.as_secs_f64();
         let endpoints =
-            outcome.endpoints.iter().map(|(kind, figures)| (kind.name(), endpoint(figures, seconds)));
+            outcome.endpoints.iter().map(|(kind, figures)| (kind.key(), endpoint(figures, seconds)));
         Self {
             format: 1,
             target: target.url(""),

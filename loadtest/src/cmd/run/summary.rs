@@ -68,7 +68,7 @@ fn table(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
 fn row(text: &mut String, endpoint: Endpoint, figures: &EndpointOutcome) -> std::fmt::Result {
     let [requests, ok, failed] = [figures.requests(), figures.ok, figures.error_count()].map(count);
     let shards = figures.mean_shards().map_or("-".to_owned(), |shards| format!("{shards:.1}"));
-    write!(text, "{:<21}{requests:>10}{ok:>10}{failed:>8}{shards:>8}", endpoint.name())?;
+    write!(text, "{:<21}{requests:>10}{ok:>10}{failed:>8}{shards:>8}", endpoint.key())?;
     for quantile in [0.5, 0.9, 0.99, 0.999, 1.0] {
         if figures.latency.is_empty() {
             write!(text, "{:>10}", "-")?;
@@ -130,7 +130,7 @@ fn errors(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     for (endpoint, figures) in &outcome.endpoints {
         if !figures.errors.is_empty() {
             let kinds = figures.errors.iter().map(|(kind, number)| format!("{kind} × {}", count(*number)));
-            writeln!(text, "errors, {}: {}", endpoint.name(), kinds.collect::<Vec<_>>().join(", "))?;
+            writeln!(text, "errors, {}: {}", endpoint.key(), kinds.collect::<Vec<_>>().join(", "))?;
         }
     }
     if outcome.unsent > 0 {

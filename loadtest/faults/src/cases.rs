@@ -409,8 +409,8 @@ mod tests {
     #[test]
     fn every_case_says_what_is_broken_and_what_is_promised_in_a_line() {
         for FaultCase { id, name, promised, .. } in CASES {
-            assert!(!name.is_empty() && !promised.is_empty(), "{}", id);
-            assert!(!format!("{name}{promised}").contains(['|', '\n']), "{}: it would break the table", id);
+            assert!(!name.is_empty() && !promised.is_empty(), "{id}");
+            assert!(!format!("{name}{promised}").contains(['|', '\n']), "{id}: it would break the table");
         }
     }
 
@@ -418,7 +418,7 @@ mod tests {
     fn a_load_goes_to_a_process_that_takes_grabs() {
         for FaultCase { id, plan, .. } in CASES {
             let roles = plan.roles.get(plan.load_on..).unwrap_or_default();
-            assert!(!roles.is_empty() && roles.iter().all(|role| *role != "consumer"), "{}", id);
+            assert!(!roles.is_empty() && roles.iter().all(|role| *role != "consumer"), "{id}");
         }
     }
 }

@@ -159,3 +159,51 @@ fn broken_by(result: &ServiceResult, case: &FaultCase) -> Vec<String> {
     }
     found.into_iter().map(|text| format!("{}: {text}", result.service)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cases::find_case;
+
+    /// A service that kept every promise of a case in which grabs go on.
+    fn kept() -> ServiceResult {
+        ServiceResult {
+            service: "hash",
+            granted: 9,
+            granted_after: 3,
+            decided_during: 2,
+            ..ServiceResult::default()
+        }
+    }
+
+    #[test]
+    fn a_service_that_keeps_every_promise_is_not_broken() {
+        let (goes_on, held_up) = (find_case("1").unwrap(), find_case("9").unwrap());
+        assert!(broken_by(&kept(), goes_on).is_empty());
+        let silent = ServiceResult { decided_during: 0, ..kept() };
+        assert!(broken_by(&silent, held_up).is_empty(), "all grabs may wait there");
+        assert_eq!(broken_by(&silent, goes_on), ["hash: no grab was decided while the fault was there"]);
+    }
+
+    #[test]
+    fn findings_are_named_and_parked_results_are_none() {
+        let case = find_case("25").unwrap();
+        let mut result = ServiceResult { examples: vec!["result 7".to_owned()], ..kept() };
+        result.audit.insert(Kind::Parked, 2);
+        assert!(broken_by(&result, case).is_empty());
+        result.audit.insert(Kind::Lost, 1);
+        assert_eq!(broken_by(&result, case), ["hash: 1 lost", "hash: result 7"]);
+    }
+
+    #[test]
+    fn a_case_in_which_nothing_is_granted_or_looked_at_proves_nothing() {
+        let case = find_case("9").unwrap();
+        for result in [
+            ServiceResult { granted: 0, ..kept() },
+            ServiceResult { granted_after: 0, ..kept() },
+            ServiceResult { not_checked: vec!["misread: a read was refused".to_owned()], ..kept() },
+        ] {
+            assert_eq!(broken_by(&result, case).len(), 1, "{result:?}");
+        }
+    }
+}

@@ -13,7 +13,7 @@ use super::load::LoadAtFault;
 use super::record::FaultTimes;
 
 /// The observations of one service in one case.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ServiceResult {
     /// The name of the service.
     pub service: &'static str,

@@ -1,6 +1,5 @@
 //! Processes that are frozen while the gate is lost, and wake up too late.
 
-use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -100,25 +99,27 @@ pub(crate) fn the_consumer_whose_queues_are_deleted(deployment: &Deployment<'_>)
 fn until_shown(deployment: &Deployment<'_>, service: &TestedService) -> Result<u64> {
     let process = service.processes.last().context("it has no process")?;
     let target = process.target(service.name);
-    let left = RefCell::new(repeat_users::results(deployment, service.name));
-    let (pending, unknown) = (Cell::new(0), Cell::new(0));
+    let mut left = repeat_users::results(deployment, service.name);
+    let (mut pending, mut unknown) = (0, 0);
     until("acknowledged results are shown", RECOVERY, || {
-        left.borrow_mut().retain(|id| {
+        left.retain(|id| {
             match ask(&target, "GET", &format!("/api/result/{id}"), &[], ANSWER) {
                 Ok((200, _)) => return false,
-                Ok((404, _)) => unknown.set(unknown.get() + 1),
-                _ => pending.set(pending.get() + 1),
+                Ok((404, _)) => unknown += 1,
+                _ => pending += 1,
             }
             true
         });
-        Ok(left.borrow().is_empty())
+        Ok(left.is_empty())
     })?;
-    let (name, unknown) = (service.name, unknown.get());
     deployment.record.expect(
         unknown == 0,
-        format!("{name}: {unknown} answers said that there is no such result, of acknowledged ones"),
+        format!(
+            "{}: {unknown} answers said that there is no such result, of acknowledged ones",
+            service.name
+        ),
     );
-    Ok(pending.get() + unknown)
+    Ok(pending + unknown)
 }
 
 /// Meanwhile the gate is lost.
@@ -206,7 +207,7 @@ fn sell_out(deployment: &Deployment<'_>) -> Result<()> {
 }
 
 fn sell(deployment: &Deployment<'_>, service: &TestedService, coupon: u64) -> Result<()> {
-    let buyers = RefCell::new(BUYERS);
+    let mut buyers = BUYERS;
     until("the other process sells out", RECOVERY, || {
         let target = service.answering()?;
         // While the gate is being filled there is no answer.
@@ -214,7 +215,7 @@ fn sell(deployment: &Deployment<'_>, service: &TestedService, coupon: u64) -> Re
             return Ok(false);
         };
         let left = usize::try_from(stock.remaining_stock)?;
-        for user in buyers.borrow_mut().by_ref().take(left.min(AT_A_TIME)) {
+        for user in buyers.by_ref().take(left.min(AT_A_TIME)) {
             deployment.record.grab(service.name, &target, user, coupon);
         }
         Ok(left == 0)

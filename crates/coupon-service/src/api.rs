@@ -9,10 +9,10 @@ use utoipa::ToSchema;
 /// A request for a coupon.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct GrabRequest {
-    /// Who wants it.
+    /// The user who wants it.
     #[schema(example = 123)]
     pub user_id: u64,
-    /// Which one.
+    /// The coupon wanted.
     #[schema(example = 456)]
     pub coupon_id: u64,
     /// May be left out; if given, it must be the coupon's own.
@@ -21,10 +21,10 @@ pub struct GrabRequest {
     pub room_id: Option<u64>,
 }
 
-/// How a grab was decided. `grab_status` 1 is stored for ever; 0 says why not in `fail_reason`.
+/// The decision on a grab. `grab_status` 1 is stored for ever; 0 says why not in `fail_reason`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct GrabResponse {
-    /// Who asked.
+    /// The user who asked.
     pub user_id: u64,
     /// For which coupon.
     pub coupon_id: u64,
@@ -36,16 +36,16 @@ pub struct GrabResponse {
     pub fail_reason: Option<String>,
     /// The stored result; for a duplicate, the one the user holds already.
     pub result_id: Option<String>,
-    /// When the grab was fixed.
+    /// The time at which the grab was fixed.
     pub grab_time: Option<String>,
 }
 
-/// How a read was answered.
+/// The shards and tables that answered a read.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema, PartialEq, Eq)]
 pub struct PlanView {
     /// The shards visited.
     pub shards: Vec<u16>,
-    /// How many tables were visited on them.
+    /// Number of tables visited on them.
     pub tables: u64,
 }
 
@@ -54,9 +54,9 @@ pub struct PlanView {
 pub struct ResultView {
     /// Unique over all shards, ordered by time.
     pub result_id: String,
-    /// Who grabbed.
+    /// The user who grabbed.
     pub user_id: u64,
-    /// Which coupon.
+    /// The coupon.
     pub coupon_id: u64,
     /// In which room.
     pub room_id: u64,
@@ -64,13 +64,13 @@ pub struct ResultView {
     pub grab_status: u8,
     /// Always null, for the same reason.
     pub fail_reason: Option<String>,
-    /// When.
+    /// The time of the grab.
     pub grab_time: String,
     /// 1 once spent.
     pub use_status: u8,
-    /// When it was spent.
+    /// The time of its use.
     pub use_time: Option<String>,
-    /// What the order came to.
+    /// The order's amount.
     pub order_amount: Option<f64>,
 }
 
@@ -87,7 +87,7 @@ pub struct ResultPage {
     pub missing_shards: Vec<u16>,
     /// Every grab acknowledged before this moment is included.
     pub as_of: String,
-    /// How it was answered.
+    /// The shards and tables that answered.
     pub plan: PlanView,
 }
 
@@ -96,29 +96,29 @@ pub struct ResultPage {
 pub struct ResultAnswer {
     /// The result.
     pub result: ResultView,
-    /// How it was answered.
+    /// The shards and tables that answered.
     pub plan: PlanView,
 }
 
-/// What is left of a coupon, as the gate knows it: exact, not trailing.
+/// The remaining stock of a coupon by the gate's count: exact, not trailing.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct StockView {
-    /// Which coupon.
+    /// The coupon.
     pub coupon_id: u64,
-    /// How many there ever were.
+    /// The number of coupons in all.
     pub total_stock: u32,
-    /// How many are left.
+    /// The number left.
     pub remaining_stock: u32,
-    /// How many are held, stored or about to be.
+    /// The number held: stored, or about to be.
     pub sold: u32,
-    /// When the gate was asked.
+    /// The time at which the gate was asked.
     pub as_of: String,
 }
 
 /// A coupon; `details` only when asked for.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CouponView {
-    /// Which coupon.
+    /// The coupon.
     pub coupon_id: u64,
     /// Its room.
     pub room_id: u64,
@@ -132,21 +132,21 @@ pub struct CouponView {
     pub discount_rate: Option<u8>,
     /// From what purchase on it may be used.
     pub min_purchase: f64,
-    /// How many there ever were.
+    /// The number of coupons in all.
     pub total_stock: u32,
-    /// How many are left, as the main database knows it: trails the grabs a little.
+    /// The number left by the main database's count: trails the grabs a little.
     pub remaining_stock: u32,
     /// From when it can be grabbed.
     pub start_time: String,
     /// Until when it can be grabbed.
     pub end_time: String,
-    /// When it was made.
+    /// The time at which it was made.
     pub create_time: String,
-    /// When its stock last changed.
+    /// The time at which its stock last changed.
     pub update_time: String,
     /// 1 on offer, 0 withdrawn.
     pub status: u8,
-    /// The wide half, kept in a table of its own.
+    /// The wide half, kept in a table apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<CouponDetailsView>,
 }
@@ -154,18 +154,18 @@ pub struct CouponView {
 /// The wide half of a coupon.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CouponDetailsView {
-    /// What it is.
+    /// Its description.
     pub description: String,
-    /// How it may be used.
+    /// The rules of its use.
     pub usage_rules: String,
-    /// What it may be used for.
+    /// The products that it may be used for.
     pub product_range: serde_json::Value,
 }
 
 /// The coupons of a room.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RoomCoupons {
-    /// Which room.
+    /// The room.
     pub room_id: u64,
     /// Its coupons, by id.
     pub items: Vec<CouponView>,
@@ -173,12 +173,12 @@ pub struct RoomCoupons {
     pub next_cursor: Option<String>,
 }
 
-/// What a room has sold.
+/// The sales of a room.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RoomStats {
-    /// Which room.
+    /// The room.
     pub room_id: u64,
-    /// How many results are stored for it.
+    /// Number of results stored for it.
     pub results: u64,
     /// The latest of them.
     pub last_grab_time: Option<String>,
@@ -188,9 +188,9 @@ pub struct RoomStats {
     pub missing_shards: Vec<u16>,
     /// Every grab acknowledged before this moment is included.
     pub as_of: String,
-    /// How old the answer is, in milliseconds: above 0 only when it came from the cache.
+    /// Age of the answer in milliseconds: above 0 only when it came from the cache.
     pub age_ms: u64,
-    /// How it was answered: no shard at all when it came from the cache.
+    /// The shards and tables that answered: none when it came from the cache.
     pub plan: PlanView,
 }
 
@@ -199,9 +199,9 @@ pub struct RoomStats {
 pub struct GlobalStatistics {
     /// Results stored.
     pub results: u64,
-    /// How many of them were spent.
+    /// Number of them that were spent.
     pub used: u64,
-    /// What the orders came to.
+    /// Sum of the orders' amounts.
     pub order_amount: f64,
     /// The same, shard by shard.
     pub shards: Vec<ShardStatistics>,
@@ -213,38 +213,38 @@ pub struct GlobalStatistics {
     pub missing_shards: Vec<u16>,
     /// Every grab acknowledged before this moment is included.
     pub as_of: String,
-    /// How it was answered.
+    /// The shards and tables that answered.
     pub plan: PlanView,
 }
 
 /// One shard's part of [`GlobalStatistics`].
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ShardStatistics {
-    /// Which shard.
+    /// The shard.
     pub shard: u16,
     /// Results stored there.
     pub results: u64,
-    /// How many of them were spent.
+    /// Number of them that were spent.
     pub used: u64,
-    /// What the orders came to.
+    /// Sum of the orders' amounts.
     pub order_amount: f64,
 }
 
 /// A request to spend a coupon.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct UseRequest {
-    /// Who holds it.
+    /// The user who holds it.
     #[schema(example = 123)]
     pub user_id: u64,
     /// The result that says so.
     #[schema(example = "912345678901234567")]
     pub result_id: String,
-    /// What the order comes to, with two decimals at most.
+    /// The order's amount, with two decimals at most.
     #[schema(example = 59.9, minimum = 0, maximum = 1_000_000_000, multiple_of = 0.01)]
     pub order_amount: f64,
 }
 
-/// What the service has done since it started, and what it serves.
+/// The service's work since it started, and its data set.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AdminStats {
     /// `hash-svc`, `range-svc`, …
@@ -253,7 +253,7 @@ pub struct AdminStats {
     pub strategy: String,
     /// Every parameter that decides where a row lives.
     pub layout: String,
-    /// How many shards.
+    /// Number of shards.
     pub shards: u16,
     /// `embedded` or `servers`.
     pub backend: String,
@@ -279,7 +279,7 @@ pub struct AdminStats {
     pub batches: u64,
     /// Grabs a batch, on average; null before the first.
     pub mean_batch: Option<f64>,
-    /// Outbox entries that the main database has not been told of.
+    /// Outbox entries that the main database has not applied.
     pub main_lag_entries: u64,
     /// Results parked because they contradict what is stored.
     pub parked: u64,
@@ -296,7 +296,7 @@ pub struct AdminStats {
 pub struct SetAsideCoupon {
     /// The coupon, as the main database has it.
     pub coupon_id: i64,
-    /// What is wrong with it.
+    /// The fault in it.
     pub reason: String,
 }
 
@@ -329,9 +329,9 @@ pub struct ShardsStatus {
 /// One shard's state and work.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ShardStatus {
-    /// Which shard.
+    /// The shard.
     pub shard: u16,
-    /// Whether it answers.
+    /// True if it answers.
     pub up: bool,
     /// Results stored there.
     pub rows: u64,
@@ -362,7 +362,7 @@ pub struct ShardStatus {
 /// A spread of latencies, in milliseconds.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Percentiles {
-    /// How many were measured.
+    /// Number of requests measured.
     pub count: u64,
     /// Half were faster.
     pub p50: f64,
@@ -374,12 +374,12 @@ pub struct Percentiles {
     pub max: f64,
 }
 
-/// The answer to a request to wait until everything handed over so far is stored and told to main.
+/// The answer to a request to wait until everything handed over so far is stored and applied to main.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Drained {
     /// Always true: what cannot be drained answers 503.
     pub drained: bool,
-    /// How long it took, in milliseconds.
+    /// Time that it took, in milliseconds.
     pub waited_ms: u64,
 }
 
@@ -393,12 +393,12 @@ pub struct ProblemDetails {
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// What was wrong this time.
+    /// The fault of this request.
     pub detail: String,
     /// The field that was wrong, if one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
-    /// What the request is called in the service's log and in traces; the header `x-request-id` says the same.
+    /// The request's id in the service's log and in traces; the header `x-request-id` says the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
 }

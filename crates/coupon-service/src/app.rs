@@ -25,15 +25,15 @@ use coupon_store::clock::Clock;
 use coupon_store::settings::{BackendKind, Settings};
 use coupon_store::{embedded, servers};
 
-/// How long a connection that is being closed may take to say goodbye.
+/// The time limit for a connection's closing handshake.
 const GOODBYE: Duration = Duration::from_secs(1);
-/// How long a stopping service waits for answers under way, in seconds.
+/// The time for which a stopping service waits for answers under way, in seconds.
 const SHUTDOWN_S: u64 = 20;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4_096;
-/// How often tables are made ahead of need.
+/// The interval at which tables are made ahead of need.
 const UPKEEP: Duration = Duration::from_secs(60);
-/// How often users are forgotten who need not be remembered.
+/// The interval at which users are forgotten who need not be remembered.
 const SWEEP: Duration = Duration::from_secs(10);
 /// Workers' ids must stay clear of those kept for stock logs and history.
 const WORKERS_MAX: usize = 1_000;
@@ -70,13 +70,13 @@ impl Application {
         Ok(Self { service, server, address })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What its handlers share.
+    /// The state that its handlers share.
     #[must_use]
     pub fn service(&self) -> &Service {
         &self.service
@@ -88,8 +88,7 @@ impl Application {
         self.server.handle()
     }
 
-    /// Serves until it is told to stop, by a signal or its handle; then answers what it has accepted, stores it, and
-    /// returns.
+    /// Serves until a signal or its handle stops it; then answers what it has accepted, stores it, and returns.
     ///
     /// # Errors
     /// When the server fails.

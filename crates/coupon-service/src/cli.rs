@@ -22,7 +22,7 @@ use crate::user_token::UserTokens;
 use coupon_store::clock::Clock;
 use coupon_store::settings::{SettingsError, Sources};
 
-/// What to do with a service, for each as it is called.
+/// Example commands, with the program's name to be filled in.
 const EXAMPLES: &str = "\
 Examples:
   NAME
@@ -49,13 +49,13 @@ struct Flags {
     /// A TOML file of settings.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// Where to listen; port 0 takes any that is free.
+    /// Address to listen on; port 0 takes any that is free.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
     /// The data folder of the embedded backend.
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
-    /// How many shards to spread results over.
+    /// Number of shards to spread results over.
     #[arg(long, value_name = "COUNT")]
     shards: Option<u16>,
     /// Servers' backend: `api` takes grabs, `consumer` stores them, `all` does both.
@@ -81,7 +81,7 @@ enum Command {
     },
     /// Prints the description of the API, and ends: what a running service says at /openapi.json.
     Openapi {
-        /// How.
+        /// Format of the description.
         #[arg(long, value_enum, default_value = "json")]
         format: ApiFormat,
     },
@@ -127,10 +127,10 @@ pub struct Program<S> {
 }
 
 impl<S: DeserializeOwned + Default> Program<S> {
-    /// Runs the service as the command line says, until it is told to stop.
+    /// Runs a service until it is stopped.
     ///
-    /// One line on standard output says where it listens; logs go to standard error, and so does the reason when it cannot
-    /// start.
+    /// One line on standard output says where it listens; logs go to standard error, and so does the reason when it
+    /// cannot start.
     pub fn main(&self) -> ExitCode {
         self.run(std::env::args_os())
     }

@@ -1,4 +1,4 @@
-//! What a fuzzer may throw bytes at. Not for anybody else: it may change at any time.
+//! Entry points for a fuzzer, and for no other use: they may change at any time.
 
 /// The `cursor` of a list.
 pub fn cursor(text: &str) {

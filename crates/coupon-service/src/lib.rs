@@ -1,4 +1,5 @@
-//! What every strategy's service shares: HTTP API, grab pipeline, queries. Where all of it is stored is `coupon-store`'s.
+//! Parts that every strategy's service shares: HTTP API, grab pipeline, queries. The storage below them is
+//! `coupon-store`'s.
 //!
 //! Data flows one way: HTTP → pipeline → strategy → store. A service is its strategy and a [`Program`].
 

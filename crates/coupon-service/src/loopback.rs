@@ -1,9 +1,9 @@
-//! Requests that somebody on this machine makes for themselves, told from those that only arrive on loopback.
+//! Requests that a user of this machine makes, separated from those that only arrive on loopback.
 //!
-//! A proxy on this machine passes strangers' requests on from loopback, and a browser on it sends what other people's pages
-//! ask for. A page whose name has been made to lead here (DNS rebinding) sends its own name as the host; a page that sends
-//! a form (CSRF) names itself as the origin; neither can hide that. A proxy can: one that neither says so nor passes the
-//! host on looks like anybody here.
+//! A proxy on this machine passes strangers' requests on from loopback, and a browser on it sends what other people's
+//! pages ask for. A page whose name has been made to lead here (DNS rebinding) sends its own name as the host; a page
+//! that sends a form (CSRF) names itself as the origin; neither can hide that. A proxy can: one that neither says so
+//! nor passes the host on looks like any local client.
 
 use actix_web::http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, VIA};
 
@@ -31,7 +31,7 @@ pub fn is_of_another_page(headers: &HeaderMap) -> bool {
     headers.get_all(ORIGIN).any(|origin| origin.as_bytes().strip_prefix(b"http://") != host)
 }
 
-/// Says that a proxy passed the request on, and told so.
+/// True if the headers say that a proxy passed the request on.
 #[must_use]
 pub fn is_passed_on(headers: &HeaderMap) -> bool {
     let tells =

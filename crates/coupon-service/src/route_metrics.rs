@@ -1,4 +1,4 @@
-//! Metrics of each route: how often it was answered in which way, and how long that took.
+//! The answers on each route, counted and timed.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use actix_web::http::StatusCode;
 
 use coupon_store::metrics::{Buckets, Exposition};
 
-/// What paths that are none of ours are called.
+/// The path in metrics of requests for paths that are not the service's.
 const NO_PATH: &str = "none";
 
 /// The answers of one route.
@@ -41,7 +41,7 @@ impl RouteAnswers {
 /// The answers of every route, whichever worker gave them.
 #[derive(Debug)]
 pub(crate) struct RouteMetrics {
-    /// Registered by each worker when it starts, and looked at when somebody asks for metrics.
+    /// Registered by each worker when it starts, and read when metrics are asked for.
     routes: Mutex<BTreeMap<&'static str, Arc<RouteAnswers>>>,
     pub(crate) elsewhere: Arc<RouteAnswers>,
 }

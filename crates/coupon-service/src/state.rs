@@ -1,4 +1,4 @@
-//! What every request handler shares: one value, made once, the same for all workers.
+//! The state that every request handler shares: one value, made once, the same for all workers.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,13 +23,13 @@ pub struct Service {
     pub name: String,
     /// Decides where rows live.
     pub strategy: Arc<dyn ShardingStrategy>,
-    /// Where rows live.
+    /// The store of all rows.
     pub backend: Arc<Backend>,
     /// Executes the strategy's plans.
     pub queries: Queries,
-    /// What became of grabs.
+    /// Counts of grabs by outcome.
     pub counters: Arc<GrabCounters>,
-    /// How often each user may grab, if that is limited.
+    /// The rate at which each user may grab, if that is limited.
     pub grab_limit: Option<GrabLimit>,
     /// Open connections.
     pub(crate) connections: Arc<Connections>,
@@ -39,12 +39,12 @@ pub struct Service {
     pub room_stats: RoomStatsCache,
     /// The time of day.
     pub clock: Clock,
-    /// What was set.
+    /// The settings it was started with.
     pub settings: Settings,
-    /// Where traces go, if anywhere.
+    /// The exporter of traces, if they are exported.
     pub(crate) traces: Option<Arc<Traces>>,
-    /// What was answered on each route.
+    /// Counts of answers on each route.
     pub(crate) route_metrics: RouteMetrics,
-    /// When the service started.
+    /// The time at which the service started.
     pub started: Instant,
 }

@@ -1,6 +1,6 @@
 //! Tokens that say who a user is: `<user>.<expiry in seconds since 1970>.<HMAC-SHA256 of both, base64url>`.
 //!
-//! Whoever signs users in makes them; this service only reads them, and keeps nothing.
+//! The system that signs users in makes them; this service only reads them, and keeps nothing.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ const DOMAIN: &[u8] = b"coupon user token 1\n";
 #[derive(Clone)]
 pub struct UserTokens(Hmac<Sha256>);
 
-/// A token that lets nobody in.
+/// The reason why a token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// It is none, or was made with another secret.
@@ -57,10 +57,10 @@ impl UserTokens {
         format!("{claim}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// Whose token it is. The signature is compared in constant time, and before anything else is looked at.
+    /// The user of a token. The signature is compared in constant time, and before anything else is looked at.
     ///
     /// # Errors
-    /// [`TokenError`] when it is nobody's.
+    /// [`TokenError`] when it is not a valid user's.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<UserId, TokenError> {
         let (claim, signature) = token.rsplit_once('.').ok_or(TokenError::Wrong)?;
         let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenError::Wrong)?;

@@ -1,4 +1,4 @@
-//! What operators ask, and what they may tell the service to do.
+//! The operators' endpoints: questions, and commands to the service.
 
 use std::time::Instant;
 
@@ -27,8 +27,8 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.post("/admin/drain", drain);
 }
 
-/// Lets through whoever has the token or, when none is set, whoever is on this machine and asks for themselves. Headers can
-/// only take that right away: anyone can send them.
+/// Lets a request through that has the token or, when none is set, that a user of this machine makes. Headers can
+/// only take that right away: any client can send them.
 fn admit(req: &HttpRequest, token: &Secret) -> Result<(), Problem> {
     if token.is_empty() {
         return stranger(req).map_or(Ok(()), |why| {
@@ -36,7 +36,7 @@ fn admit(req: &HttpRequest, token: &Secret) -> Result<(), Problem> {
             Err(Problem::new(Kind::LoopbackOnly, detail))
         });
     }
-    // Of hashes, so that not even the length of the token can be told from how long it takes.
+    // Of hashes, so that the time it takes does not give away even the length of the token.
     let same = |given: &[u8]| {
         let (given, token) = (Sha256::digest(given), Sha256::digest(token.expose()));
         bool::from(given.as_slice().ct_eq(token.as_slice()))
@@ -46,7 +46,7 @@ fn admit(req: &HttpRequest, token: &Secret) -> Result<(), Problem> {
     if right { Ok(()) } else { Err(Problem::new(Kind::Unauthorized, detail)) }
 }
 
-/// Why a request is not one that somebody on this machine makes for themselves, if it is not.
+/// The reason why a request is not made by a user of this machine; `None` for one that is.
 fn stranger(req: &HttpRequest) -> Option<&'static str> {
     let (headers, authority) = (req.headers(), req.uri().authority());
     let local = req.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
@@ -70,7 +70,7 @@ pub(super) async fn reports(service: &Service) -> Vec<(ShardId, ShardReport)> {
     reports.await.into_iter().flatten().collect()
 }
 
-/// What the service has done since it started
+/// The service's work since it started
 #[utoipa::path(
     get,
     path = "/admin/stats",
@@ -184,7 +184,7 @@ fn millis(latency: Latency) -> Percentiles {
     }
 }
 
-/// Wait until everything handed over so far is stored, and the main database knows of it
+/// Wait until everything handed over so far is stored, and applied to the main database
 #[utoipa::path(
     post,
     path = "/admin/drain",

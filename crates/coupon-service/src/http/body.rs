@@ -16,13 +16,13 @@ const BODY_MAX: usize = 16 * 1_024;
 
 /// A body that has arrived.
 ///
-/// It is received before a request is refused for any other reason: a connection with half a body on its way can only be
-/// closed, and the client's next request with it.
+/// It is received before a request is refused for any other reason: a connection with half a body on its way can only
+/// be closed, and the client's next request with it.
 pub(super) struct Received(Bytes);
 
 impl Received {
-    /// Waits for the body, so long at most. One that is too large, or says so, is not waited for: the connection is closed
-    /// after the answer, and what still arrives meanwhile is thrown away.
+    /// Waits for the body, so long at most. One that is too large, or says so, is not waited for: the connection is
+    /// closed after the answer, and what still arrives meanwhile is thrown away.
     pub(super) async fn whole(
         req: &HttpRequest,
         payload: Payload,

@@ -17,7 +17,7 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/api/coupon/{coupon_id}", coupon);
 }
 
-/// What is left of a coupon
+/// The remaining stock of a coupon
 ///
 /// Asks the gate, which decides grabs: exact, not trailing. The stock of a coupon that is over no longer changes, and
 /// comes from the main database.
@@ -54,7 +54,7 @@ pub(super) async fn stock(req: HttpRequest, service: web::Data<Service>) -> Resu
     })
 }
 
-/// The stock of a coupon that nobody can grab any more; `None` while somebody may.
+/// The stock of a coupon that cannot be grabbed any more; `None` for one that can.
 fn over(coupon: &Coupon, now: Timestamp) -> Option<Stock> {
     let over = coupon.status == CouponStatus::Inactive || coupon.end_time <= now;
     let sold = coupon.total_stock.saturating_sub(coupon.remaining_stock);

@@ -1,4 +1,4 @@
-//! Where a list goes on: opaque text that fits one list only.
+//! The place where a list goes on: opaque text that fits one list only.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,9 +19,9 @@ pub(super) enum List {
 /// The place after the last item of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cursor {
-    /// Which list.
+    /// The list.
     pub(super) list: List,
-    /// Whose: the user, the room, or the hours of the window.
+    /// The key of the list: the user, the room, or the hours of the window.
     pub(super) key: u64,
     /// The id of the last item.
     pub(super) position: u64,
@@ -32,7 +32,8 @@ pub(super) struct Cursor {
 const FIELDS: usize = 25;
 const LENGTH: usize = FIELDS + size_of::<u64>();
 
-/// Tells a slip from a cursor. Not a secret: whoever forges one may only read what they may read anyway.
+/// The seed of the hash that separates a slip from a cursor. Not a secret: a client that forges a cursor may only
+/// read what it may read anyway.
 const SEED: u64 = 0x636f_7570_6f6e_7331;
 
 impl Cursor {
@@ -76,8 +77,8 @@ impl Cursor {
     }
 }
 
-/// What must hold of any text that is given for a cursor: it is refused, or the only spelling of the place that it names, on
-/// the only list that it fits.
+/// Checks what must hold of any text that is given for a cursor: it is refused, or the only spelling of the place
+/// that it names, on the only list that it fits.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn check(text: &str) {
     let lists = [List::UserCoupons, List::RoomOrders, List::Recent, List::RoomCoupons];

@@ -65,13 +65,13 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
 )]
 pub(super) struct Api;
 
-/// What holds of a field wherever it is, by its name; and objects have no other fields than those that are described.
+/// Adds the bounds of fields, by their names; and objects have no other fields than those that are described.
 struct Bounds;
 
 impl Bounds {
     /// As many digits as an id has that is within 63 bits, but for the last thousandth of them.
     const RESULT_ID: &str = "^(0|[1-9][0-9]{0,17}|[1-8][0-9]{18}|9[01][0-9]{17}|92[01][0-9]{16})$";
-    /// What a cursor looks like; not every text that looks like one is.
+    /// The form of a cursor; not every text of this form is one.
     const CURSOR: &str = "^[A-Za-z0-9_-]{44}$";
 
     fn set(name: &str, schema: &mut RefOr<Schema>) {

@@ -41,7 +41,7 @@ impl FromRequest for Pipeline {
     }
 }
 
-/// [`GrabRequest`] as it comes in: any whole number, so that one out of range can be told from none at all.
+/// [`GrabRequest`] as it comes in: any whole number, so that one out of range gets another answer than none at all.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
@@ -104,9 +104,9 @@ impl Decided {
 
 /// Grab a coupon
 ///
-/// A decided grab is 200, whether or not it got the coupon: `grab_status` 1 is stored for ever, 0 says why not. After a
-/// 503 the outcome may be unknown; asking again is safe and tells. A field given twice, or one that is not listed, is
-/// refused. A number is whole if it has no fraction, however it is written.
+/// A decided grab is 200, whether or not it got the coupon: `grab_status` 1 is stored for ever, 0 says why not. After
+/// a 503 the outcome may be unknown; asking again is safe, and finds out. A field given twice, or one that is not
+/// listed, is refused. A number is whole if it has no fraction, however it is written.
 #[utoipa::path(
     post,
     path = "/api/coupon/grab",

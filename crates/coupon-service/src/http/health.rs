@@ -21,7 +21,7 @@ fn fine() -> HttpResponse {
         .body("ok\n")
 }
 
-/// Whether the service lives
+/// Liveness of the service
 #[utoipa::path(
     get,
     path = "/healthz",
@@ -33,7 +33,7 @@ pub(super) async fn alive() -> HttpResponse {
     fine()
 }
 
-/// Whether the service takes grabs
+/// Readiness of the service to take grabs
 ///
 /// It does not without ids, without the gate or the queue, with a clock that is far from the main database's, or, on
 /// files, with a shard that cannot be written. On servers a shard that is down does not matter: its grabs wait in its

@@ -1,9 +1,10 @@
 //! The body of a request in chunks, held until the request is answered.
 //!
-//! Such a body does not say how long it is. One that nobody holds any more is read and thrown away by the HTTP library for
-//! as long as it goes on, on a connection that nothing closes. One that is held counts as unread when the answer goes: the
-//! answer says then that the connection is closed, as it does after a body that says itself that it is too large. What is
-//! left of a body that is here already is read first, so that a connection is not lost over a few bytes.
+//! Such a body does not say how long it is. One that is dropped unread is read and thrown away by the HTTP library
+//! for as long as it goes on, on a connection that nothing closes. One that is held counts as unread when the answer
+//! goes: the answer says then that the connection is closed, as it does after a body that says itself that it is too
+//! large. What is left of a body that is here already is read first, so that a connection is not lost over a few
+//! bytes.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -18,14 +19,14 @@ use actix_web::http::header;
 use actix_web::web::Bytes;
 use futures_util::{Stream, StreamExt as _};
 
-/// Bytes of a body that nobody wanted that are read for the connection's sake.
+/// Bytes of an unwanted body that are read to keep the connection.
 const SPARED: usize = 64 * 1024;
 
-/// A body that is held, by whoever reads it and by the answer.
+/// A body that is held, by its reader and by the answer.
 #[derive(Clone)]
 pub(super) struct Held {
     body: Rc<RefCell<Body>>,
-    /// Bytes that were read for nobody.
+    /// Bytes that were read to keep the connection.
     spared: usize,
     /// Set once nothing more had come.
     waited: bool,
@@ -49,7 +50,7 @@ impl Held {
         Some(held)
     }
 
-    /// Reads what is here of a body that is answered already, and tells if that was all. The connection is read once more
+    /// Reads what is here of a body that is answered already; true at its end. The connection is read once more
     /// before it counts as silent: what came together with the request's head is taken apart only then.
     pub(super) fn poll_end(&mut self, waker: &mut Context<'_>) -> Poll<bool> {
         loop {

@@ -1,4 +1,4 @@
-//! Who asks, as far as anyone must say.
+//! The user who asks, as far as a request must say.
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
@@ -7,19 +7,19 @@ use coupon_core::UserId;
 use super::problem::{Kind, Problem};
 use crate::state::Service;
 
-/// What the request says after `Authorization: Bearer`. The scheme is no matter of case; the rest is.
+/// The text after `Authorization: Bearer`. The scheme is no matter of case; the rest is.
 pub(super) fn bearer(req: &HttpRequest) -> Option<&[u8]> {
     let given = req.headers().get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, given) = given.split_at_checked(b"bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| given.trim_ascii())
 }
 
-/// The user whose token came with a request; anybody, when no tokens are asked for.
+/// The user whose token came with a request; `None` when no tokens are asked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asker(Option<UserId>);
 
 impl Asker {
-    /// Reads the token, before anything else of the request: whoever has none learns nothing from it.
+    /// Reads the token, before anything else of the request: a client without one learns nothing from it.
     pub(super) fn of(req: &HttpRequest, service: &Service) -> Result<Self, Problem> {
         let Some(tokens) = &service.user_tokens else { return Ok(Self(None)) };
         let refuse = |why: &str| {

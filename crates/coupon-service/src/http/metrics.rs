@@ -73,7 +73,7 @@ fn limits(service: &Service, page: &mut Exposition) {
 
 type Reports = [(String, ShardReport)];
 
-/// What a shard is like now.
+/// The present state of the shards.
 fn shards(reports: &Reports, now: Timestamp, page: &mut Exposition) {
     let mut gauge = |name, help, of: &dyn Fn(&ShardReport) -> Option<f64>| {
         let mut family = page.gauge(name, help);
@@ -87,7 +87,7 @@ fn shards(reports: &Reports, now: Timestamp, page: &mut Exposition) {
     let depth = |report: &ShardReport| Some(float(report.queue_depth));
     gauge("coupon_shard_queue_depth", "Results handed over and not in their table yet.", &depth);
     let lag = |report: &ShardReport| {
-        // A shard that has not been seen yet trails by nothing that could be told.
+        // The lag of a shard that has not been seen yet is unknown.
         let seen = report.as_of.millis() > 0;
         let millis = u64::try_from(now.millis() - report.as_of.millis()).unwrap_or(0);
         seen.then(|| Duration::from_millis(millis).as_secs_f64())
@@ -99,7 +99,7 @@ fn shards(reports: &Reports, now: Timestamp, page: &mut Exposition) {
     gauge("coupon_shard_parked_results", "Results that contradict what is stored.", &parked);
 }
 
-/// What was done for a shard.
+/// The work done for the shards.
 fn work(reports: &Reports, page: &mut Exposition) {
     let mut written = page.counter("coupon_shard_rows_written_total", "Results written.");
     for (shard, report) in reports {

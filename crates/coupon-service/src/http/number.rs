@@ -1,13 +1,13 @@
 //! Numbers with more digits than are kept of them.
 //!
-//! A number with a fraction is kept as a double, which tells numbers of up to 15 digits apart, and rounds what is finer:
-//! `5.0000000000000001` would be 5. Whoever writes that means something else, and is told.
+//! A number with a fraction is kept as a double, which holds up to 15 digits exactly, and rounds what is finer:
+//! `5.0000000000000001` would be 5. A client that writes that means something else, and is refused.
 
 /// So many digits of a decimal number survive in a double.
 const DIGITS_KEPT: usize = 15;
 
-/// The first number in a JSON text that is finer than what is kept of it, after the last text before it, which in an object
-/// of plain values is its name. Text that is no JSON has none, or any.
+/// The first number in a JSON text that is finer than what is kept of it, after the last text before it, which in an
+/// object of plain values is its name. Text that is no JSON has none, or any.
 pub(super) fn finer_than_kept(json: &[u8]) -> Option<(String, String)> {
     let (mut name, mut rest) = (&b""[..], json);
     while let Some((first, after)) = rest.split_first() {

@@ -1,4 +1,4 @@
-//! What was grabbed lately, whoever and wherever.
+//! Recent grabs, of all users and rooms.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use coupon_core::{ResultQuery, TimeRange, Timestamp};
@@ -16,15 +16,15 @@ use coupon_store::PageRequest;
 /// A year: no window needs to be longer.
 const HOURS_MAX: u64 = 8_760;
 const MILLIS_PER_HOUR: i64 = 3_600_000;
-/// How long a first page's window may be paged through, in hours.
+/// The time for which a first page's window may be paged through, in hours.
 const PAGING_HOURS: i64 = 24;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/api/orders/recent", recent);
 }
 
-/// Whether somebody could have asked for this window within the last day. A cursor says where its window begins, and anyone
-/// can make a cursor.
+/// True if this window could have been asked for within the last day. A cursor says where its window begins, and any
+/// client can make a cursor.
 fn is_window(hours: u64, start: Timestamp, now: Timestamp) -> bool {
     let hours = i64::try_from(hours).ok().filter(|_| (1..=HOURS_MAX).contains(&hours));
     let age = now.millis().saturating_sub(start.millis());

@@ -1,8 +1,8 @@
 //! Numbers, ids and query parameters, parsed the same way wherever they come from.
 //!
-//! A number is whole if it has no fraction, however it is written: `5`, `5.0` and `5e0` are the same. What is no whole
-//! number is malformed (400); a whole number that cannot be meant is out of range (422), and so is one whose fraction is too
-//! fine to be kept.
+//! A number is whole if it has no fraction, however it is written: `5`, `5.0` and `5e0` are the same. What is no
+//! whole number is malformed (400); a whole number that cannot be meant is out of range (422), and so is one whose
+//! fraction is too fine to be kept.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -154,7 +154,7 @@ impl Query {
         self.text(name).map(|text| Whole::from_text(text, name)?.within(name, range)).transpose()
     }
 
-    /// How many items a page may have.
+    /// The most items that a page may have.
     pub(super) fn limit(&self) -> Result<usize, Problem> {
         let limit = self.whole("limit", &(1..=1_000))?.unwrap_or(100);
         Ok(usize::try_from(limit).unwrap_or(usize::MAX))

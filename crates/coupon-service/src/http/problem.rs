@@ -123,7 +123,7 @@ pub(super) struct Problem {
     detail: String,
     field: Option<String>,
     allow: &'static str,
-    /// When to ask again, in seconds.
+    /// Seconds after which to ask again.
     retry_after: u64,
 }
 
@@ -154,7 +154,7 @@ impl Problem {
 
     /// A user who asks more often than one may.
     pub(super) fn too_many_grabs(wait: Duration) -> Self {
-        // Rounded up: whoever comes back then is let through.
+        // Rounded up: a client that comes back then is let through.
         let retry_after = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let detail = format!("this user grabs more often than one may; wait {retry_after} s");
         Self { retry_after, ..Self::new(Kind::TooMany, detail).field("user_id") }

@@ -1,4 +1,4 @@
-//! What the process as a whole costs.
+//! The cost of the process as a whole.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,13 +11,13 @@ pub(super) fn cpu_seconds() -> Option<f64> {
     Some(spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9).filter(|seconds| *seconds >= 0.0)
 }
 
-/// When it started, in seconds since 1970.
+/// Its start, in seconds since 1970.
 pub(super) fn started(at: Instant) -> Option<f64> {
     let at = SystemTime::now().checked_sub(at.elapsed())?;
     Some(at.duration_since(UNIX_EPOCH).ok()?.as_secs_f64())
 }
 
-/// How many threads it has; `None` where the system does not say.
+/// Its number of threads; `None` where the system does not say.
 pub(super) fn threads() -> Option<u64> {
     figure(&std::fs::read_to_string("/proc/self/status").ok()?, "Threads:")
 }

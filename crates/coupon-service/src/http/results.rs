@@ -26,8 +26,8 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
 
 /// One result
 ///
-/// Its id holds its time but not its user, so a strategy by time knows the table, and one by user asks every shard. One
-/// that is granted and not stored yet is 503, never 404.
+/// Its id holds its time but not its user, so a strategy by time finds the table, and one by user asks every shard.
+/// One that is granted and not stored yet is 503, never 404.
 #[utoipa::path(
     get,
     path = "/api/result/{result_id}",
@@ -74,9 +74,9 @@ impl Body {
 
 /// Spend a coupon on an order
 ///
-/// Whoever holds a coupon may spend it once, also after its end and after it was withdrawn: its window and its status are
-/// about grabbing. The order must be of the coupon's `min_purchase` at least.
-/// Asked for again with the same amount, the answer is the same.
+/// A user who holds a coupon may spend it once, also after its end and after it was withdrawn: its window and its
+/// status are about grabbing. The order must be of the coupon's `min_purchase` at least. Asked for again with the
+/// same amount, the answer is the same.
 #[utoipa::path(
     post,
     path = "/api/coupon/use",

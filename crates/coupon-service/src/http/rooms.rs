@@ -53,7 +53,7 @@ pub(super) async fn coupons(req: HttpRequest, service: web::Data<Service>) -> Re
     let malformed = |_| Problem::new(Kind::Malformed, "the cursor names no coupon").field("cursor");
     let after = cursor.map(|cursor| CouponId::new(cursor.position).map_err(malformed)).transpose()?;
     must_exist(&service, room)?;
-    // One more than asked for, to know whether there is more.
+    // One more than asked for, to see if there is more.
     let found = service.backend.catalogue.room_coupons(room, after, limit + 1, details).await;
     let mut found = found.map_err(|error| Problem::unavailable(&error))?;
     let more = found.len() > limit;
@@ -67,7 +67,7 @@ pub(super) async fn coupons(req: HttpRequest, service: web::Data<Service>) -> Re
     })
 }
 
-/// What was grabbed in a room, latest first
+/// The grabs in a room, latest first
 #[utoipa::path(
     get,
     path = "/api/room/{room_id}/orders",
@@ -92,7 +92,7 @@ pub(super) async fn orders(req: HttpRequest, service: web::Data<Service>) -> Res
     lists::page(&service, ResultQuery::of_room(room), PageRequest { before, limit }, next).await
 }
 
-/// How much was grabbed in a room
+/// The sales of a room
 ///
 /// With `cache.room_stats_ms` set, the answer may be that old; `age_ms` says how old it is.
 #[utoipa::path(

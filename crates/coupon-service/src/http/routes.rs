@@ -5,7 +5,7 @@ use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
 use super::problem::Problem;
 use crate::route_metrics::RouteMetrics;
 
-/// Where a worker's routes are registered.
+/// The registry of a worker's routes.
 pub(super) struct Routes<'a> {
     cfg: &'a mut web::ServiceConfig,
     metrics: &'a RouteMetrics,

@@ -1,4 +1,4 @@
-//! What users hold.
+//! The coupons that users hold.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use coupon_core::{ResultQuery, Timestamp, UserId};

@@ -1,4 +1,4 @@
-//! From what the system knows to what the API says.
+//! Conversion of the system's types to the API's.
 
 use std::fmt::Write as _;
 

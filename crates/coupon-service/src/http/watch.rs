@@ -1,4 +1,4 @@
-//! What is done for every request: it gets an id, its answer names it, and it is counted.
+//! The work done for every request: it gets an id, its answer names it, and it is counted.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -68,7 +68,7 @@ where
     }
 }
 
-/// A request under way. It allocates nothing of its own, but for a body in chunks.
+/// A request under way. It allocates nothing, but for a body in chunks.
 pub(crate) struct Watched<F> {
     answer: F,
     service: Rc<Data<Service>>,
@@ -135,7 +135,7 @@ impl<F> Watched<F> {
     }
 }
 
-/// A method's name; whatever anybody makes up has none.
+/// A method's name; one that is not of HTTP has none.
 fn method(method: &Method) -> &str {
     match *method {
         Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::DELETE => method.as_str(),

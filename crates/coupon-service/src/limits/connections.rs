@@ -1,4 +1,4 @@
-//! How many connections one address may have, and how long an answer may lie unread.
+//! Limits on one address's connections, and on the time for which an answer may lie unread.
 //!
 //! Counted when a connection opens and when it closes: requests cost nothing.
 
@@ -47,8 +47,8 @@ impl Connections {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Looks at a connection that was just accepted. One too many hears `refusal`, and is closed before anything that it
-    /// has sent is read.
+    /// Looks at a connection that was just accepted. One too many hears `refusal`, and is closed before anything that
+    /// it has sent is read.
     pub(crate) fn opened(self: &Arc<Self>, stream: &dyn Any, data: &mut Extensions, refusal: &[u8]) {
         let Some(stream) = stream.downcast_ref::<TcpStream>() else { return };
         self.limit_silence(stream);
@@ -108,8 +108,8 @@ fn whom(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// Says why and hangs up. Once shut down, nothing more can arrive; what has arrived is thrown away, so that no request is
-/// acted upon whose answer nobody would hear. Errors mean that the peer has left.
+/// Says why and hangs up. Once shut down, nothing more can arrive; what has arrived is thrown away, so that no
+/// request is acted upon whose answer could not be delivered. Errors mean that the peer has left.
 fn refuse(stream: &TcpStream, refusal: &[u8]) {
     let socket = stream.as_fd();
     let _ = rustix::net::send(socket, refusal, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);

@@ -1,4 +1,4 @@
-//! How often one user may try to grab.
+//! The limit on one user's attempts to grab.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,7 +20,7 @@ type Part<C> = RateLimiter<UserId, HashMapStateStore<UserId>, C, NoOpMiddleware<
 
 /// The grabs of each user, as far as they count.
 ///
-/// It remembers users who exist and have tried lately, and nobody else: to be asked after a user is known to exist.
+/// It remembers users who exist and have tried lately, and no others: to be asked once a user is known to exist.
 pub struct GrabLimit<C: Clock = DefaultClock> {
     parts: Vec<Part<C>>,
     clock: C,
@@ -28,7 +28,7 @@ pub struct GrabLimit<C: Clock = DefaultClock> {
 }
 
 impl GrabLimit {
-    /// What the settings say; `None` when they set no limit.
+    /// Makes the limit of the settings; `None` when they set none.
     ///
     /// # Errors
     /// When they would have users remembered for ever; the message names the setting.
@@ -76,7 +76,7 @@ impl<C: Clock + Clone> GrabLimit<C> {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// How many users it remembers.
+    /// The number of users it remembers.
     #[must_use]
     pub fn remembered(&self) -> usize {
         self.parts.iter().map(RateLimiter::len).sum()

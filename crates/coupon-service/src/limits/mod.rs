@@ -1,4 +1,4 @@
-//! What one client may take of the service, so that others get their share.
+//! Limits on one client's use of the service, so that others get their share.
 
 mod connections;
 mod grabs;

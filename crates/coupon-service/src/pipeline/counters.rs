@@ -1,4 +1,4 @@
-//! What the pipeline has done since the service started.
+//! Counts of the pipeline's work since the service started.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use coupon_core::ShardId;
 use super::{Answer, NotDecided};
 use coupon_store::metrics::{Buckets, Exposition};
 
-/// How a grab ended.
+/// The end of a grab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the variants are the answers by name")]
 pub enum Outcome {
@@ -42,7 +42,7 @@ impl Outcome {
     }
 }
 
-/// Why a grab was refused before the gate was asked.
+/// The reason why a grab was refused before the gate was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// Too many wait on its worker.
@@ -63,7 +63,7 @@ pub struct GrabCounters {
     shards: Vec<HandOvers>,
 }
 
-/// What was handed over to one shard.
+/// The hand-overs to one shard.
 #[derive(Debug)]
 struct HandOvers {
     took: Buckets,
@@ -86,13 +86,13 @@ impl GrabCounters {
         }
     }
 
-    /// How many grabs ended so.
+    /// The number of grabs that ended so.
     #[must_use]
     pub fn outcome(&self, outcome: Outcome) -> u64 {
         self.outcomes.get(outcome as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
-    /// How many batches went through the gate, and how many grabs in all of them.
+    /// The number of batches that went through the gate, and of grabs in all of them.
     #[must_use]
     pub fn batches(&self) -> (u64, u64) {
         self.batches.count_and_sum()

@@ -1,8 +1,8 @@
-//! What a worker remembers of the gate's refusals: at a flash sale most grabs come too late, and many come again and again.
+//! A worker's memory of the gate's refusals: at a flash sale most grabs come too late, and many come again and again.
 //!
-//! What is remembered holds in one epoch of the gate, and expires: the gate decides, this only repeats what it said a
-//! moment ago. A coupon's holders do not change once it is sold out, since no epoch releases what it granted and its total
-//! stands. So whoever is not one of them is out of luck; whoever is asks the gate, which knows whether the result is stored.
+//! An entry holds in one epoch of the gate, and expires: the gate decides, this only repeats what it said a moment
+//! ago. A coupon's holders do not change once it is sold out, since no epoch releases what it granted and its total
+//! stands. So a user who is not one of them is refused; one who is asks the gate, which has the result's state.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ struct SoldOut {
 /// One worker's memory.
 #[derive(Debug)]
 pub(super) struct Memory {
-    /// How long anything is remembered; nothing is when it is zero.
+    /// The lifetime of an entry; at zero nothing is remembered.
     lifetime: Duration,
     epoch: u64,
     sold_out: HashMap<CouponId, SoldOut>,
@@ -49,7 +49,7 @@ impl Memory {
         }
     }
 
-    /// What the gate would say to this grab, if that is known.
+    /// The answer that the gate would give to this grab, if it is remembered.
     pub(super) fn recall(&mut self, grab: &Grab, epoch: u64) -> Option<Answer> {
         if self.lifetime.is_zero() || (self.sold_out.is_empty() && self.held.iter().all(HashMap::is_empty)) {
             return None;
@@ -65,7 +65,7 @@ impl Memory {
         holders.binary_search(&grab.user).is_err().then_some(Answer::OutOfStock)
     }
 
-    /// The gate said that the coupon is sold out. True: whoever asked should find out who holds it.
+    /// The gate said that the coupon is sold out. True: the caller should find out who holds it.
     pub(super) fn sold_out(&mut self, coupon: CouponId, epoch: u64) -> bool {
         if self.lifetime.is_zero() {
             return false;
@@ -75,7 +75,7 @@ impl Memory {
         let until = now + self.lifetime;
         let known = self.sold_out.entry(coupon).or_insert(SoldOut { until, holders: None, asked: None });
         known.until = until;
-        // One that could not be told is not asked for all the time.
+        // After a failure it is not asked for all the time.
         let long_ago = known.asked.is_none_or(|asked| now.duration_since(asked) >= self.lifetime);
         let ask = known.holders.is_none() && long_ago && self.holders < HOLDERS_MAX;
         if ask {
@@ -84,7 +84,7 @@ impl Memory {
         ask
     }
 
-    /// Who holds a coupon that was sold out in that epoch.
+    /// Remembers the holders of a coupon that was sold out in that epoch.
     pub(super) fn held_by(&mut self, coupon: CouponId, epoch: u64, mut holders: Vec<UserId>) {
         if epoch != self.epoch {
             return;

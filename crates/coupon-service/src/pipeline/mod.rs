@@ -1,7 +1,7 @@
 //! From a validated grab to its answer: batch, gate, hand-over.
 //!
-//! Every HTTP worker has a [`Batcher`] of its own, on its own thread. Grabs that arrive while batches are in flight
-//! form the next one: no timer delays a lone grab, and under load every later step is paid once a batch.
+//! Every HTTP worker has its own [`Batcher`], on its own thread. Grabs that arrive while batches are in flight form
+//! the next one: no timer delays a lone grab, and under load every later step is paid once a batch.
 
 mod counters;
 mod memory;
@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_millis(5);
 /// The most turns of a worker's loop that a batch waits for more to join.
 const TURNS: usize = 16;
 
-/// How batches are formed.
+/// The limits of a batch.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchLimits {
     /// The most grabs one batch takes.
@@ -50,15 +50,15 @@ pub struct BatchLimits {
 /// A grab that names a user and a coupon which exist, and the coupon's room.
 #[derive(Debug, Clone, Copy)]
 pub struct Grab {
-    /// Who wants it.
+    /// The user who wants it.
     pub user: UserId,
-    /// Which coupon.
+    /// The coupon wanted.
     pub coupon: CouponId,
     /// The coupon's room.
     pub room: RoomId,
 }
 
-/// How a grab was decided.
+/// The decision on a grab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// Stored under this id.
@@ -71,10 +71,10 @@ pub enum Answer {
     InvalidTime,
 }
 
-/// Why a grab was not decided.
+/// The reason why a grab was not decided.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotDecided {
-    /// The outcome is unknown, or the service is overloaded; asking again is safe, and tells.
+    /// The outcome is unknown, or the service is overloaded; asking again is safe, and finds out.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
     /// The strategy has no place for the result; asking again never helps.
@@ -136,8 +136,8 @@ impl Batcher {
         Rc::new(Self { strategy, backend, counters, limits, ids, queue, memory })
     }
 
-    /// Says whether it would take a grab now: whether there are ids, a gate, and a shard that something can be handed over
-    /// to.
+    /// Says whether it would take a grab now: whether there are ids, a gate, and a shard that something can be handed
+    /// over to.
     ///
     /// # Errors
     /// [`Unavailable`] when it would not; it names what is missing.
@@ -183,7 +183,8 @@ impl Batcher {
             .unwrap_or_else(|_| Err(Unavailable::new("the pipeline", "the grab was cut short").into()))
     }
 
-    /// Counts how a grab ended, and tells whoever asked. Whoever hung up does not hear it; the grab stands all the same.
+    /// Counts the grab's outcome, and answers its client. A client that hung up does not hear it; the grab stands all
+    /// the same.
     fn answer(&self, reply: Reply, answer: Result<Answer, NotDecided>) {
         if let Some(outcome) = Outcome::of(&answer) {
             self.counters.count(outcome);
@@ -362,8 +363,8 @@ impl Runner {
         }
     }
 
-    /// Whatever arrives together leaves together: as long as each turn of the worker's loop brings more, it may join. Those
-    /// whose answers have just gone out are often back at once.
+    /// Whatever arrives together leaves together: as long as each turn of the worker's loop brings more, it may join.
+    /// Those whose answers have just gone out are often back at once.
     async fn gather(&self) {
         let mut before = 0;
         for _ in 0..TURNS {

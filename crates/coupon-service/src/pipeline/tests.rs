@@ -117,7 +117,7 @@ fn a_worker_repeats_what_the_gate_refused_and_holders_are_told_what_they_hold() 
             assert!(matches!(pipeline.grab(by(user)).await, Ok(Answer::Granted(_))));
         }
         assert_eq!(pipeline.grab(by(last)).await, Ok(Answer::OutOfStock));
-        // Finding out who holds it is a task of its own.
+        // The holders are read by a separate task.
         tokio::task::yield_now().await;
         let (asked, _) = pipeline.counters.batches();
         assert_eq!(pipeline.grab(by(last + 1)).await, Ok(Answer::OutOfStock));

@@ -23,16 +23,16 @@ pub use page::Page;
 /// A shard that is down is missed by every read.
 static LOG: Outage = Outage::of_requests();
 
-/// How a query was answered.
+/// The shards and tables that answered a query.
 #[derive(Debug, Clone)]
 pub struct Answered {
     /// The shards asked, whether or not they answered.
     pub shards: Vec<ShardId>,
-    /// How many tables were read on them.
+    /// Number of tables read on them.
     pub tables: u64,
     /// Shards that did not answer; what they hold is missing.
     pub missing: Vec<ShardId>,
-    /// How long each shard that answered took, its queue included.
+    /// The time of each shard that answered, its queue and the simulated network included.
     pub timings: Vec<(ShardId, Duration)>,
     /// Every grab acknowledged before this moment is included, but for the missing shards'.
     pub as_of: Timestamp,
@@ -45,7 +45,7 @@ impl Answered {
     }
 }
 
-/// How an attempt to spend a result ended.
+/// The outcome of an attempt to spend a result.
 #[derive(Debug, Clone)]
 pub enum Spent {
     /// It is spent on this order; the row as it is stored.
@@ -59,7 +59,7 @@ pub enum Spent {
 }
 
 impl Spent {
-    /// How an order is answered whose result was spent before: by this same order, or by another.
+    /// The answer to an order whose result was spent before: by this same order, or by another.
     fn before(result: CouponResult, answered: Answered, amount: Money) -> Self {
         if result.order_amount == Some(amount) {
             Self::Done(result, answered)
@@ -90,7 +90,7 @@ impl Queries {
         &self.strategy
     }
 
-    /// How many results of a room there are, and the latest.
+    /// The number of results of a room, and the latest.
     ///
     /// # Errors
     /// [`Unavailable`] when no shard answers.
@@ -132,8 +132,8 @@ impl Queries {
     /// The result with that id, wherever the strategy says it may be. Knowing its user may save visits.
     ///
     /// # Errors
-    /// [`Unavailable`] when a shard that may hold it does not answer and no other has it, and when it is granted and not
-    /// stored yet: absent is not unknown.
+    /// [`Unavailable`] when a shard that may hold it does not answer and no other has it, and when it is granted and
+    /// not stored yet: absent is not unknown.
     pub async fn find(
         &self,
         id: ResultId,
@@ -191,8 +191,8 @@ impl Queries {
         }
     }
 
-    /// Spends a result: finds it, then updates it where it lives. The same order asked for again is told what it was told
-    /// before.
+    /// Spends a result: finds it, then updates it where it lives. The same order asked for again gets the same
+    /// answer.
     ///
     /// # Errors
     /// [`Unavailable`] when its shard does not answer; asking again is safe.
@@ -214,7 +214,7 @@ impl Queries {
             .unwrap_or_else(|_| Err(Unavailable::new(format!("shard {shard}"), "no answer in time")))?
         {
             SpendOutcome::AlreadyUsed => {
-                // Somebody was quicker, perhaps with the same order.
+                // Another request was quicker, perhaps with the same order.
                 let (found, answered) = self.find(spending.id, Some(spending.user), spending.time).await?;
                 Ok(match found {
                     Some((_, result)) => Spent::before(result, answered, spending.amount),
@@ -234,7 +234,8 @@ impl Queries {
         visits(plan, self.strategy.shard_count().get())
     }
 
-    /// Makes all visits at once, and waits for all of them. The values are those of the shards that answered, in their order.
+    /// Makes all visits at once, and waits for all of them. The values are those of the shards that answered, in
+    /// their order.
     async fn visit<'a, T>(
         &'a self,
         visits: Vec<(ShardId, Visit)>,
@@ -283,7 +284,7 @@ impl Queries {
     }
 }
 
-/// What each shard of a plan must do.
+/// The visits to each shard of a plan.
 fn visits(plan: &Plan, shard_count: u16) -> Vec<(ShardId, Visit)> {
     match plan {
         Plan::All => plan.shards(shard_count).into_iter().map(|shard| (shard, Visit::All)).collect(),

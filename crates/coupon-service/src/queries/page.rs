@@ -1,4 +1,5 @@
-//! Pages of results: from each shard what the page may take of it, merged, and asked for more where that was too little.
+//! Pages of results: from each shard what the page may take of it, merged, and asked for more where that was too
+//! little.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -13,9 +14,9 @@ use coupon_store::{Found, PageRequest, Unavailable, Visit};
 pub struct Page {
     /// The results.
     pub items: Vec<CouponResult>,
-    /// Whether there may be more.
+    /// True if there may be more.
     pub more: bool,
-    /// How it was answered.
+    /// The shards and tables that answered.
     pub answered: Answered,
 }
 
@@ -30,7 +31,7 @@ impl Queries {
         page: PageRequest,
         now: Timestamp,
     ) -> Result<Page, Unavailable> {
-        // One more than asked for, to know whether there is more.
+        // One more than asked for, to see if there is more.
         let wanted = page.limit + 1;
         let visits = self.visits(&self.strategy.plan(&query));
         let limit = if self.strategy.is_even(&query) { share(wanted, visits.len()) } else { wanted };
@@ -41,7 +42,7 @@ impl Queries {
         let mut short = full(&lists, answered.up(), limit);
         let mut items: Vec<CouponResult> = lists.into_iter().flatten().map(|(_, result)| result).collect();
         items.sort_unstable_by_key(|result| Reverse(result.result_id));
-        // What comes after the page's last is not of it, whoever has it.
+        // Results after the page's last are not of it, on whatever shard.
         let end = items.get(page.limit).map(|result| result.result_id);
         short.retain(|(_, last)| limit < wanted && end.is_none_or(|end| *last > end));
         if !short.is_empty() {
@@ -54,7 +55,7 @@ impl Queries {
         Ok(Page { items, more, answered })
     }
 
-    /// What shards have after what they gave. One that does not answer any more is missing.
+    /// The results that shards have after those they gave. A shard that does not answer any more is missing.
     async fn rest(
         &self,
         query: ResultQuery,
@@ -93,8 +94,8 @@ impl Answered {
     }
 }
 
-/// How much of a page to ask each of so many shards for, when its results are on all of them alike: the mean, and three
-/// deviations of a Poisson distribution, so that fewer than one page in fifty takes a second question.
+/// The part of a page to ask each of so many shards for, when its results are on all of them alike: the mean, and
+/// three deviations of a Poisson distribution, so that fewer than one page in fifty takes a second question.
 fn share(wanted: usize, shards: usize) -> usize {
     let mean = wanted as f64 / shards.max(1) as f64;
     ((mean + 3.0 * mean.sqrt()).ceil() as usize + 1).min(wanted)

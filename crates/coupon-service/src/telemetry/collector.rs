@@ -11,13 +11,13 @@ use async_trait::async_trait;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use url::Url;
 
-/// How long a collector may take to take a connection, and then for all the rest.
+/// The time limits for a collector to take a connection, and then for all the rest.
 const CONNECT: Duration = Duration::from_secs(2);
 const ANSWER: Duration = Duration::from_secs(5);
 /// The longest head of an answer.
 const HEAD_MAX: usize = 16 * 1_024;
 
-/// Where a collector is.
+/// The address of a collector.
 #[derive(Debug, Clone)]
 pub(super) struct Collector {
     url: Url,
@@ -40,7 +40,7 @@ impl Collector {
         Ok(Self { host, port, url })
     }
 
-    /// Where traces go.
+    /// The path that takes traces.
     pub(super) fn traces(&self) -> String {
         format!("{}/v1/traces", self.url.as_str().trim_end_matches('/'))
     }
@@ -100,7 +100,7 @@ fn read_status(stream: &mut TcpStream) -> anyhow::Result<u16> {
 
 #[async_trait]
 impl HttpClient for Collector {
-    /// Blocks: the exporter has a thread of its own.
+    /// Blocks: the exporter has its own thread.
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         self.post(&request).map_err(Into::into)
     }

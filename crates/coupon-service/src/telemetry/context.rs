@@ -1,7 +1,7 @@
-//! Which request the thread is at work on: its id, as W3C's Trace Context has it.
+//! The request that the thread is at work on: its id, as W3C's Trace Context has it.
 //!
-//! A worker turns from one request to another whenever one of them waits, and says so here each time. Whoever logs or
-//! answers meanwhile can name the request without having been handed its id.
+//! A worker turns from one request to another whenever one of them waits, and says so here each time. Code that logs
+//! or answers meanwhile can name the request without having been handed its id.
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,13 +12,13 @@ use std::hash::{BuildHasher as _, Hasher as _};
 pub struct Context {
     /// The whole trace's id, and so the request's.
     pub trace: TraceId,
-    /// What the caller calls its own part of the trace, if the caller began it.
+    /// The id of the caller's own part of the trace, if the caller began it.
     pub caller: Option<u64>,
-    /// What this request is called within the trace.
+    /// The id of this request within the trace.
     pub span: u64,
-    /// Whether the caller records its part; `None` when there is no caller that says.
+    /// True if the caller records its part; `None` when there is no caller that says.
     pub sampled: Option<bool>,
-    /// Whether this service records its own.
+    /// True if this service records its own part.
     pub recorded: bool,
 }
 
@@ -54,8 +54,8 @@ impl fmt::Display for TraceId {
 }
 
 impl Context {
-    /// A request that comes with these headers of the name `traceparent`. Unless there is exactly one, and it is what the
-    /// standard says, the request begins a trace of its own.
+    /// A request that comes with these headers of the name `traceparent`. Unless there is exactly one, and it is what
+    /// the standard says, the request begins a new trace.
     pub fn of<'a>(headers: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut headers = headers.into_iter();
         let parent = match (headers.next(), headers.next()) {
@@ -75,7 +75,7 @@ impl Context {
     }
 }
 
-/// What a `traceparent` says.
+/// The content of a `traceparent`.
 #[derive(Debug, PartialEq, Eq)]
 struct Parent {
     trace: TraceId,
@@ -113,7 +113,7 @@ fn hexadecimal(digits: &[u8], count: usize) -> Option<u128> {
     digits.iter().try_fold(0, |sum: u128, digit| Some(sum << 4 | u128::from(value(digit)?)))
 }
 
-/// Bits that nobody else has, and never 0. Splitmix64 from a random start: ids must differ, and need not be secret.
+/// Unique bits, and never 0. Splitmix64 from a random start: ids must differ, and need not be secret.
 pub(super) fn some_bits() -> u64 {
     thread_local! {
         static STATE: Cell<u64> = Cell::new(std::hash::RandomState::new().build_hasher().finish());
@@ -143,7 +143,7 @@ impl Drop for Entered {
     }
 }
 
-/// What the thread works on, if it is a request.
+/// The request that the thread works on, if it is at work on one.
 #[must_use]
 pub fn current() -> Option<Context> {
     CURRENT.get()

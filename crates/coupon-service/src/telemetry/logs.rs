@@ -25,7 +25,7 @@ pub fn start_logging(settings: &LogSettings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What writes log lines: one an event, whatever was in the request that it tells of.
+/// The writer of log lines: one an event, whatever was in the request that it is about.
 ///
 /// # Errors
 /// When `log.level` makes no sense.
@@ -37,8 +37,8 @@ pub fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    // The driver tells of every channel that opens and closes, and calls it an error when one closes late: what matters of
-    // it is told by whoever uses it. `amqprs=info` shows the rest.
+    // The driver logs every channel that opens and closes, and calls it an error when one closes late: the code that
+    // uses it logs what matters of that. `amqprs=info` shows the rest.
     let level = format!("amqprs=off,{}", settings.level);
     let filter = EnvFilter::try_new(level).map_err(|error| anyhow::anyhow!("setting log.level: {error}"))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(writer);

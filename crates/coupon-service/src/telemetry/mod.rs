@@ -1,4 +1,4 @@
-//! What a service tells of itself: logs and traces. docs/OBSERVABILITY.md is for those who read them.
+//! A service's logs and traces. docs/OBSERVABILITY.md is for those who read them.
 
 mod collector;
 pub mod context;

@@ -1,7 +1,7 @@
 //! Traces: what requests were at, and for how long, for an OpenTelemetry collector.
 //!
-//! Only what is over is told: a request, or a stage of it, is a span once it has ended. Whoever ends one puts it into a
-//! queue and goes on; a thread beside sends them, and nobody waits for it.
+//! Only what is over is exported: a request, or a stage of it, is a span once it has ended. It is then put into a
+//! queue; a thread beside sends what is there, and no request waits for it.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -25,15 +25,15 @@ use super::context::{self, Context};
 use coupon_store::metrics::Exposition;
 use coupon_store::settings::TelemetrySettings;
 
-/// How long a service that stops tries to send what is left.
+/// The time for which a service that stops tries to send what is left.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Where a service's spans go.
+/// The destination of a service's spans.
 #[derive(Debug)]
 pub struct Traces {
     processor: BatchSpanProcessor,
     scope: InstrumentationScope,
-    /// Trace ids whose lower half is below are recorded, if nobody else decides.
+    /// Trace ids whose lower half is below are recorded, if no caller decides.
     below: u64,
     counts: Arc<Counts>,
 }
@@ -91,7 +91,7 @@ impl Traces {
         Ok(Some(Arc::new(Self { processor, scope, below, counts })))
     }
 
-    /// Whether a request is recorded: its caller decides or, without one, its id.
+    /// True if a request is recorded: its caller decides or, without one, its id.
     pub(crate) fn records(&self, context: &Context) -> bool {
         #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
         let low = context.trace.bits() as u64;
@@ -225,7 +225,7 @@ pub(crate) fn use_here(traces: Option<Arc<Traces>>) {
 #[derive(Debug)]
 pub(crate) struct Traced {
     context: Context,
-    /// When it came to where it waits.
+    /// The time at which it came to where it waits.
     pub(crate) since: Instant,
 }
 

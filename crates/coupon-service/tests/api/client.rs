@@ -7,7 +7,7 @@ use std::time::Duration;
 use coupon_service::api::ProblemDetails;
 use serde::de::DeserializeOwned;
 
-/// What came back.
+/// An answer as it came back.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -85,7 +85,7 @@ impl Connection {
         }
     }
 
-    /// Whether the server has nothing more to say and hangs up, politely or not.
+    /// True if the server has nothing more to say and hangs up, politely or not.
     pub(crate) fn is_closed(&mut self) -> bool {
         let hung_up = match self.stream.read(&mut [0; 1]) {
             Ok(read) => read == 0,

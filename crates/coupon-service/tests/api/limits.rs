@@ -1,4 +1,4 @@
-//! What one client may take, and how long it may keep others waiting.
+//! Limits on one client's use, and on the time for which it may keep others waiting.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;

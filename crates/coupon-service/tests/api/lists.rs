@@ -91,7 +91,7 @@ fn later_pages_keep_the_window_of_the_first() {
     let api = Api::start();
     let first: ResultPage = api.get("/api/orders/recent?hours=10&limit=12").json();
     let cursor = first.next_cursor.unwrap();
-    // Five hours pass and somebody grabs: neither may change what the first page began.
+    // Five hours pass and a user grabs: neither may change what the first page began.
     api.clock.set(api.clock.now().plus_millis(5 * 3_600_000));
     api.grab(40, PLENTY);
     for hours in ["", "&hours=10"] {

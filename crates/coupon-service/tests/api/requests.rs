@@ -1,4 +1,4 @@
-//! What a request is called, and where it says so.
+//! The ids of requests, and the places that name them.
 
 use crate::client::{post, request};
 use crate::fixture::{Api, PLENTY};

@@ -18,7 +18,7 @@ fn a_coupon_is_spent_once() {
     let stored: ResultAnswer = api.get(&format!("/api/result/{id}")).json();
     assert_eq!(stored.result, spent.result);
 
-    // The same order asked for again is told the same; another one is refused.
+    // The same order asked for again gets the same answer; another one is refused.
     let again: ResultAnswer = api.post("/api/coupon/use", &spend(7, &id, "159.9")).json();
     assert_eq!(again.result, spent.result);
     let problem = api.post("/api/coupon/use", &spend(7, &id, "10")).problem(409);

@@ -1,4 +1,4 @@
-//! What only shows on a socket.
+//! Behaviour that only shows on a socket.
 
 use std::time::{Duration, Instant};
 
@@ -80,7 +80,7 @@ fn a_body_in_chunks_is_read_whole() {
     connection.receive(false).problem(400);
 }
 
-/// Nobody reads on for as long as it goes on: neither what was refused, nor what nobody wanted to read.
+/// It is not read for as long as it goes on: neither when it was refused, nor when it was not wanted.
 #[test]
 fn a_body_in_chunks_without_an_end_is_hung_up_on() {
     let api = Api::start();
@@ -99,8 +99,8 @@ fn a_body_in_chunks_without_an_end_is_hung_up_on() {
     assert_eq!(api.get("/healthz").status, 200);
 }
 
-/// A connection is not lost over a few bytes that nobody wanted. Whoever sends on behind many must know that nothing there
-/// is looked at.
+/// A connection is not lost over a few unwanted bytes. A client that sends more behind them must learn that nothing
+/// there is looked at.
 #[test]
 fn a_body_in_chunks_that_nobody_wanted_is_read_or_the_hang_up_is_announced() {
     let api = Api::start();

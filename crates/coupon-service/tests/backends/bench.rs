@@ -81,7 +81,7 @@ pub(crate) fn stack() -> &'static Stack {
     &STACK
 }
 
-/// Where a test's data lives.
+/// The place of a test's data.
 #[expect(clippy::large_enum_variant, reason = "there are two, and neither is copied")]
 pub(crate) enum Bench {
     Embedded { dir: TempDir, clock: Clock },
@@ -164,7 +164,7 @@ impl Bench {
         }
     }
 
-    /// What a service is set to that stands on it.
+    /// The flags of a service on it.
     pub(crate) fn flags(&self) -> Vec<String> {
         match self {
             Self::Embedded { dir, .. } => vec![format!("embedded.data={:?}", dir.path())],
@@ -196,7 +196,8 @@ impl Bench {
     }
 }
 
-/// The bulk load says by the system's clock up to when everything is stored, which is later than any time of the bench's.
+/// The bulk load says by the system's clock up to when everything is stored, which is later than any time of the
+/// bench's.
 fn stored_as_of_the_past(settings: &ServersSettings) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -208,7 +209,7 @@ fn stored_as_of_the_past(settings: &ServersSettings) {
     });
 }
 
-/// Settings that lead to the suite's servers, under a namespace that nobody else has.
+/// Settings that lead to the suite's servers, under a namespace for this test alone.
 pub(crate) fn server_settings(flags: &[&str]) -> ServersSettings {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let mut all = flags_of(&format!("t{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
@@ -218,7 +219,7 @@ pub(crate) fn server_settings(flags: &[&str]) -> ServersSettings {
     sources.read::<NoSettings>("own").unwrap().0.servers
 }
 
-/// What leads to a namespace on the suite's servers.
+/// The flags that lead to a namespace on the suite's servers.
 fn flags_of(namespace: &str) -> Vec<String> {
     let mut flags = stack().addresses().settings();
     flags.extend([
@@ -255,7 +256,7 @@ pub(crate) fn attempt(backend: &Backend, bench: &Bench, user: u64, coupon: u64) 
     Attempt { user: UserId::new(user).unwrap(), coupon: coupon_id(coupon), id }
 }
 
-/// What answers reads by the strategy's plans, over a backend.
+/// Queries that answer reads by the strategy's plans, over a backend.
 pub(crate) fn queries(backend: Backend) -> (Arc<Backend>, Queries) {
     let backend = Arc::new(backend);
     let patience = Duration::from_secs(5);
@@ -365,7 +366,7 @@ fn details() -> Vec<CouponDetails> {
     coupons().into_iter().map(details).collect()
 }
 
-/// When the history's result of a user was grabbed.
+/// The time at which the history's result of a user was grabbed.
 fn grabbed(user: u64) -> Timestamp {
     now().plus_millis(-DAY - user.cast_signed() * 60_000)
 }

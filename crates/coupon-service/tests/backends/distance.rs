@@ -33,7 +33,7 @@ fn sum_of(metrics: &str, name: &str) -> f64 {
     samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
 }
 
-/// How long each shard took for an answer, in milliseconds.
+/// The time of each shard's answer, in milliseconds.
 fn shards_took(answer: &Answer) -> Vec<f64> {
     let timing = answer.header("server-timing").unwrap_or_default();
     timing.split("dur=").skip(1).map(|rest| rest.split(',').next().unwrap().trim().parse().unwrap()).collect()

@@ -1,4 +1,4 @@
-//! What holds on every backend although people edit main as well.
+//! Laws that hold on every backend although people edit main as well.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What holds when the gate, main or a queue forgets a part of what it knew.
+//! Laws that hold when the gate, main or a queue forgets a part of its data.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::bench::{
     remaining, run, shard_of,
 };
 
-/// How long anything here may take.
+/// The time limit of everything here.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until something holds.
@@ -92,7 +92,7 @@ fn an_epoch_is_never_given_out_twice_though_main_was_put_back() {
     run(&Bench::servers(), async |bench| {
         let backend = bench.open();
         let before = epoch_of(&backend).await;
-        // A main of before that epoch, and a Redis that knows nothing: two reservations are late on their way.
+        // A main of before that epoch, and an empty Redis: two reservations are late on their way.
         let late = [1, 3].map(|user| attempt(&backend, bench, user, SCARCE));
         assert_eq!(decide(&backend, &late).await, [Decision::Granted, Decision::Granted]);
         let mut main = cluster(bench).main.connect_alone().await.unwrap();
@@ -150,7 +150,7 @@ fn a_result_that_is_granted_and_not_stored_is_never_called_absent() {
         let unclear = attempt(&api, bench, 1, PLENTY);
         assert_eq!(decide(&api, &[unclear]).await, [Decision::Granted]);
         tokio::time::sleep(Duration::from_millis(50)).await;
-        // The shard is told of a later moment meanwhile.
+        // The shard hears of a later moment meanwhile.
         assert_eq!(grab(&api, bench, 3, PLENTY).await, Decision::Granted);
         until("what came later is stored", async || held_by(&api, 3).await.len() == 2).await;
         consumer.lifecycle.close();
@@ -171,7 +171,7 @@ fn a_result_that_is_granted_and_not_stored_is_never_called_absent() {
         };
         let pending = queries.spend(spending).await.unwrap_err();
         assert!(pending.to_string().contains("this result"), "{pending}");
-        // One that nobody was granted is absent.
+        // One that was never granted is absent.
         let made_up =
             coupon_core::ResultId::from_parts(unclear.id.time().plus_millis(-60_000), 7, 7).unwrap();
         assert!(queries.find(made_up, None, now).await.unwrap().0.is_none());
@@ -272,7 +272,7 @@ fn a_shard_that_comes_back_with_less_than_was_committed_is_refused() {
         let backend = bench.open();
         assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
         backend.lifecycle.drain().await.unwrap();
-        // Main has been told of all of it, but for what came last.
+        // Main has applied all of it, but for what came last.
         let shard = cluster(bench).shards.swap_remove(1);
         let mut conn = shard.connect_alone().await.unwrap();
         let commits: Option<u64> = conn.query_first("SELECT commits FROM shard_state").await.unwrap();
@@ -343,7 +343,7 @@ fn a_process_that_is_set_to_another_redis_takes_no_gate_from_those_that_are_well
         backend.lifecycle.drain().await.unwrap();
         backend.lifecycle.close();
         drop((strange, backend));
-        // Once nobody has found it there for long, the gate moves, and knows what is stored.
+        // Once it has been absent there for long, the gate moves, and has what is stored.
         let mut main = cluster(bench).main.connect_alone().await.unwrap();
         main.query_drop("UPDATE gate_record SET seen = 0").await.unwrap();
         let moved = servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap();

@@ -1,4 +1,4 @@
-//! What the inbox of a busy embedded shard means for readers.
+//! The effect of a busy embedded shard's inbox on readers.
 
 use coupon_core::{ResultId, ResultQuery, Timestamp};
 use coupon_store::PageRequest;

@@ -1,4 +1,4 @@
-//! What holds on every backend.
+//! Laws that hold on every backend.
 
 use coupon_core::{Money, ResultId, ResultQuery, RoomId, ShardId, TableId, TimeRange, UserId};
 use coupon_store::{Decision, Offer, PageRequest, SpendOutcome, Spending, Stock, Summary, Totals, Visit};
@@ -248,7 +248,7 @@ pub(crate) async fn a_service_that_starts_again_remembers_who_holds_what(bench: 
     let decided = backend.gate.reserve(&[first]).await.unwrap();
     let rows = vec![placed(1, SCARCE, 1, first.id)];
     backend.hand_over.hand_over(shard_of(1), decided.epoch, rows).await.unwrap();
-    // Nobody waits for anything: what was handed over is safe.
+    // Nothing is waited for: what was handed over is safe.
     backend.lifecycle.close();
     drop(backend);
     let backend = bench.open();

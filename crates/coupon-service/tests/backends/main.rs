@@ -1,7 +1,7 @@
 //! One suite for every backend: what the services rely on, whatever they stand on.
 //!
-//! The servers are private processes on free ports, started once for the whole suite; each test has databases, keys and
-//! queues of its own. `COUPON_STACK_MYSQL` runs it on another MySQL: see crates/coupon-stack.
+//! The servers are private processes on free ports, started once for the whole suite; each test has its own
+//! databases, keys and queues. `COUPON_STACK_MYSQL` runs it on another MySQL: see crates/coupon-stack.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 

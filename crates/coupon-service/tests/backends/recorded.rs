@@ -1,4 +1,5 @@
-//! Data sets that an earlier version made: a service takes them up, and tells main what that version did not get to.
+//! Data sets that an earlier version made: a service takes them up, and applies to main what that version did not get
+//! to.
 
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -38,7 +39,7 @@ fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/backends/recorded").join(name)
 }
 
-/// Of coupon 1 three were sold and of coupon 2 two, the last of which main had not been told of.
+/// Of coupon 1 three were sold and of coupon 2 two, the last of which main had not applied.
 async fn assert_taken_up(backend: &Backend) {
     backend.lifecycle.drain().await.unwrap();
     for (coupon, left) in [(1, 2), (2, 3)] {

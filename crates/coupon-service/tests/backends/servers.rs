@@ -1,4 +1,4 @@
-//! What holds where several processes share the servers.
+//! Laws that hold where several processes share the servers.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ fn two_processes_share_one_stock_and_make_no_id_twice() {
         assert_eq!(grab(&one, bench, 3, SCARCE).await, Decision::OutOfStock);
         let workers = [&one, &other].map(|backend| attempt(backend, bench, 1, PLENTY).id.worker());
         assert_ne!(workers[0], workers[1]);
-        // What one took in, the other drains, whoever of them stores it.
+        // What one process took in, another drains, whichever of them stores it.
         other.lifecycle.drain().await.unwrap();
         assert_eq!(held_by(&one, 1).await.len() + held_by(&one, 2).await.len(), 4);
         // One stops; the other goes on.
@@ -65,7 +65,7 @@ fn a_process_that_only_takes_grabs_needs_one_that_stores_them() {
             let options = servers::Options { servers: settings, workers: 1, shard_backlog: 1_000 };
             servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap()
         };
-        // The gate is filled by whoever comes first; that takes a consumer.
+        // The first process fills the gate; that takes a consumer.
         let consumer = role(coupon_store::settings::Role::Consumer);
         let api = role(coupon_store::settings::Role::Api);
         assert!(consumer.hand_over.refusal(shard_of(1)).unwrap().why.contains("consumer"));
@@ -97,7 +97,7 @@ fn a_queue_that_was_deleted_is_made_again_and_gets_back_what_was_in_it() {
         };
         let consumer = role(Role::Consumer);
         let api = role(Role::Api);
-        // With nobody to store it, an acknowledged result lies in its queue alone.
+        // Without a consumer, an acknowledged result lies in its queue alone.
         consumer.lifecycle.close();
         drop(consumer);
         let first = attempt(&api, bench, 1, PLENTY);
@@ -113,7 +113,7 @@ fn a_queue_that_was_deleted_is_made_again_and_gets_back_what_was_in_it() {
         connection.close().await.unwrap();
 
         let consumer = role(Role::Consumer);
-        // Whoever finds no queue says so; soon there is one again, in the same life of the gate.
+        // A process that finds no queue says so; soon there is one again, in the same life of the gate.
         loop {
             let other = attempt(&api, bench, 3, PLENTY);
             let decided = api.gate.reserve(&[other]).await.unwrap();
@@ -279,7 +279,7 @@ fn a_coupon_withdrawn_in_main_shuts_itself_and_not_the_gate() {
             }
         };
         assert_eq!(after.decisions, [Decision::InvalidTime]);
-        // Asking for it does not make anybody doubt the gate.
+        // Asking for it casts no doubt on the gate.
         tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
         assert_eq!(grab(&backend, bench, 2, PLENTY).await, Decision::Granted);
         assert_eq!(backend.gate.reserve(&[]).await.unwrap().epoch, after.epoch);

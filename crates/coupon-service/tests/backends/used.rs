@@ -19,7 +19,7 @@ pub(crate) async fn an_order_asked_for_again_is_told_what_it_was_told_before(ben
     let again: ResultAnswer = service.spend(7, &id, 120.5).json();
     assert_eq!((first.result.use_status, first.result), (1, again.result.clone()));
     service.spend(7, &id, 121.0).problem(409);
-    // Whoever asks a process that was started since is told the same.
+    // A process that was started since gives the same answer.
     drop(service);
     let service = Served::start(bench, &[]);
     let later: ResultAnswer = service.spend(7, &id, 120.5).json();

@@ -1,4 +1,5 @@
-//! Encrypted connections to real servers, which show a certificate made here and talk to nobody without encryption.
+//! Encrypted connections to real servers, which show a certificate made here and refuse every client without
+//! encryption.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
@@ -58,7 +59,7 @@ static SITE: LazyLock<Site> = LazyLock::new(|| {
     Site { stack, ca, other_ca }
 });
 
-/// An authority of its own each time, and a certificate for 127.0.0.1.
+/// A new authority each time, and its certificate for 127.0.0.1.
 fn certificates() -> Certificates {
     let (ca_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let mut ca = CertificateParams::default();
@@ -84,7 +85,7 @@ fn in_runtime<T>(future: impl Future<Output = T>) -> T {
     actix_web::rt::System::new().block_on(future)
 }
 
-/// What each of the three says when it cannot be reached.
+/// The error of each of the three when it cannot be reached.
 fn errors(servers: &ServersSettings) -> [String; 3] {
     in_runtime(async {
         let shard = servers.shards.first().unwrap();

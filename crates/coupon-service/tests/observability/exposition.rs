@@ -20,7 +20,7 @@ impl Family {
     }
 }
 
-/// The values that a label may have: few, and not made by whoever sends requests.
+/// The most values that a label may have: few, and none of them made by clients.
 const FEW: usize = 40;
 
 /// Reads a page; whatever is not as the format has it is a panic.

@@ -32,7 +32,7 @@ fn the_access_log_says_which_request_it_was_and_how_it_was_answered() {
     // For the whole process: requests are answered on threads of the service's own.
     tracing::subscriber::set_global_default(subscriber(&settings, false, move || writer.clone()).unwrap())
         .unwrap();
-    // Nobody else's in this process.
+    // The only request with this id in the process.
     let trace = "0af7651916cd43dd8448eb211c80319c";
     let header = format!("traceparent: 00-{trace}-00f067aa0ba902b7-01\r\n");
     Api::start().send(&request("GET", "/api/coupon/999999999/stock", &header, b""));

@@ -1,4 +1,5 @@
-//! What a service tells of itself, held against what is written of it: docs/OBSERVABILITY.md, the dashboard, the alerts.
+//! A service's metrics, logs and traces, held against what is written of them: docs/OBSERVABILITY.md, the dashboard,
+//! the alerts.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 

@@ -1,10 +1,10 @@
-//! What the dashboard and the alerts ask for exists.
+//! Checks that the metrics which the dashboard and the alerts ask for exist.
 
 use std::collections::BTreeSet;
 
 use crate::document::documented;
 
-/// What Prometheus itself adds to every target it scrapes.
+/// The metrics that Prometheus itself adds to every target it scrapes.
 const BY_PROMETHEUS: [&str; 1] = ["up"];
 /// Labels that Prometheus adds, from deploy/prometheus/prometheus.yml.
 const BY_SCRAPING: [&str; 4] = ["job", "instance", "le", "alertname"];

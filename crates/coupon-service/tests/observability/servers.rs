@@ -120,7 +120,7 @@ fn the_servers_backend_has_the_metrics_that_are_written_down_each_process_those_
     stack.shut_down().unwrap();
 }
 
-/// What a process does not do, it says nothing of.
+/// A process exports nothing about a role that it does not have.
 fn roles_differ(stack: &Stack) {
     let takes = ["coupon_published_total", "coupon_confirm_seconds"];
     let stores = ["coupon_consume_seconds", "coupon_main_apply_seconds", "coupon_reconciled_total"];

@@ -85,9 +85,9 @@ fn a_callers_trace_goes_on_through_every_stage_of_a_grab() {
     let (address, told) = collector();
     let api = Api::with(&[&format!("telemetry.otlp_endpoint=http://{address}"), "telemetry.sample=0"]);
     assert_eq!(api.send(&grab(1, "01")).status, 200);
-    // Its caller records nothing of it, and so nobody does.
+    // Its caller records nothing of it, and so neither does the service.
     assert_eq!(api.send(&grab(2, "00")).status, 200);
-    // Nobody decides, and the share is 0.
+    // No caller decides, and the share is 0.
     api.grab(3, PLENTY);
     let families = metrics(&api);
     let (family, written) = (&families["coupon_trace_spans_total"], documented());
@@ -152,7 +152,7 @@ fn goes_on_without(endpoint: &str) {
 
 #[test]
 fn a_collector_that_is_not_there_delays_nobody_and_is_counted() {
-    // Bound and let go of: nobody listens there.
+    // Bound and let go of: nothing listens there.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     goes_on_without(&format!("http://{address}"));
 }

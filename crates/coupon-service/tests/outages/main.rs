@@ -1,6 +1,6 @@
 //! Servers that go away and come back, one at a time, under a backend that is in use.
 //!
-//! A suite of its own, because it takes away what others would be standing on.
+//! A suite apart, because it takes away the servers that other tests need.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
@@ -34,7 +34,7 @@ use bench::{
     remaining, run, shard_of, stack,
 };
 
-/// Whoever takes a server away has them all to itself.
+/// Lets a test that takes a server away have them all to itself.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -79,7 +79,7 @@ fn a_gate_that_comes_back_without_its_memory_is_filled_from_the_shards() {
         let before = backend.gate.reserve(&[first]).await.unwrap();
         let rows = vec![placed(1, SCARCE, 1, first.id)];
         backend.hand_over.hand_over(shard_of(1), before.epoch, rows).await.unwrap();
-        // Granted, and nobody knows any more: it was never granted, and its stock is free again.
+        // Granted, and forgotten: it was never granted, and its stock is free again.
         assert_eq!(decide(&backend, &[attempt(&backend, bench, 2, SCARCE)]).await, [Decision::Granted]);
         stack().kill(Server::Redis).unwrap();
         assert!(backend.gate.reserve(&[attempt(&backend, bench, 3, SCARCE)]).await.is_err());
@@ -128,7 +128,7 @@ fn what_the_queue_confirmed_survives_its_death_and_grabs_go_on_after_it() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         stack().restart(Server::RabbitMq).unwrap();
-        // Whoever was cut off asks again, and gets the result that was fixed at first.
+        // A client that was cut off asks again, and gets the result that was fixed at first.
         assert_eq!(grab_at_last(&backend, bench, 2, PLENTY).await, Decision::Granted);
         assert_eq!(grab_at_last(&backend, bench, 3, PLENTY).await, Decision::Granted);
         drained(&backend).await;
@@ -316,7 +316,7 @@ fn a_redis_that_is_a_replica_or_in_cluster_mode_stops_the_start() {
     });
 }
 
-/// Why a process that is set to this Redis does not start.
+/// The reason why a process that is set to this Redis does not start.
 fn refusal(bench: &Bench, redis: String) -> String {
     let settings = ServersSettings { redis: ServerUrl::new(redis), ..bench.settings().clone() };
     let options = servers::Options { servers: settings, workers: 1, shard_backlog: 1_000 };

@@ -23,7 +23,7 @@ fn what_a_policy_drops_is_handed_over_again_before_anybody_is_told_that_all_is_s
     listen();
     for policy in [r#"{"max-length":1,"overflow":"drop-head"}"#, r#"{"message-ttl":1}"#] {
         run(&Bench::servers(), async |bench| {
-            // The gate is filled through somebody who stores, and then nobody does.
+            // The gate is filled through a consumer, which then ends.
             let consumer = open(bench, Role::Consumer);
             let backend = open(bench, Role::Api);
             consumer.lifecycle.close();

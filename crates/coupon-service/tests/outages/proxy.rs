@@ -1,4 +1,5 @@
-//! A TCP proxy of a test's own, which can be led to another server while the connections that exist stay where they are.
+//! A TCP proxy of a test's own, which can be led to another server while the connections that exist stay where they
+//! are.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -20,7 +21,7 @@ impl Proxy {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let server = SocketAddr::from((Ipv4Addr::LOCALHOST, now.load(Ordering::SeqCst)));
-                // Whoever finds no server behind it finds the connection closed.
+                // A client that finds no server behind it finds the connection closed.
                 let _ = join(client, server);
             }
         });

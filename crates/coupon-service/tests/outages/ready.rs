@@ -1,4 +1,4 @@
-//! What `/readyz` says while something is away, and what grabs are answered then.
+//! The answers of `/readyz`, and of grabs, while something is away.
 
 use std::time::{Duration, Instant};
 
@@ -43,7 +43,7 @@ fn a_process_that_was_away_for_longer_than_its_leases_is_ready_once_it_has_lease
     let bench = Bench::servers();
     let service = Served::start(&bench, &[]);
     service.becomes(200);
-    // Without main nobody leases anything.
+    // Without main no process leases anything.
     stack().pause(Server::Main).unwrap();
     bench.clock().set(bench.clock().now().plus_millis(11 * 60_000));
     service.becomes_saying(503, "the ids");
@@ -98,7 +98,7 @@ fn a_process_that_only_stores_is_ready_while_it_reaches_the_queue_and_a_shard() 
     service.becomes(200);
 }
 
-/// What a process whose clock was wrong has left behind.
+/// The state that a process whose clock was wrong has left behind.
 #[test]
 fn reads_that_are_said_to_be_later_than_now_are_put_right() {
     let _alone = alone();

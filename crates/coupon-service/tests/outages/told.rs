@@ -1,4 +1,4 @@
-//! What the log says of an outage that lasts.
+//! The log lines of an outage that lasts.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::bench::{Bench, PLENTY, grab, run, stack};
 use crate::{alone, drained};
 
-/// What this process has logged.
+/// The lines that this process has logged.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -44,7 +44,7 @@ fn lines() -> &'static Lines {
     })
 }
 
-/// What was logged since it was asked last.
+/// The lines logged since the last call.
 pub(crate) fn since_then() -> Vec<Value> {
     let bytes = std::mem::take(&mut *lines().0.lock().unwrap());
     String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()

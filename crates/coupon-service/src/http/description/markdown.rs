@@ -80,7 +80,7 @@ impl Operation<'_> {
         }
     }
 
-    /// Whose token it asks for.
+    /// The token that it asks for.
     fn who(&self) -> String {
         let tokens = elements(self.says, "security").iter().filter_map(Value::as_object);
         let tokens: Vec<String> = tokens.flat_map(|token| token.keys().cloned()).collect();
@@ -94,7 +94,7 @@ impl Operation<'_> {
     }
 }
 
-/// What a body is.
+/// The content of a body.
 fn content(body: &Value) -> String {
     let kinds = entries(body, "content").map(|(media, content)| {
         let shown = kind(content.get("schema").unwrap_or(&Value::Null));

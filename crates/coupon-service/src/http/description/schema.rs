@@ -1,4 +1,4 @@
-//! What goes over the wire: a table a schema, and a type in a few words.
+//! The schemas of requests and answers: a table a schema, and a type in a few words.
 
 use std::fmt::Write as _;
 

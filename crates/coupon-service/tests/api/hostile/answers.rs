@@ -1,4 +1,4 @@
-//! Whether an answer is one that the description has.
+//! Checks that an answer is one that the description has.
 
 use proptest::prelude::TestCaseError;
 use serde_json::Value;

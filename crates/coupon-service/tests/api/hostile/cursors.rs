@@ -1,4 +1,5 @@
-//! Cursors: whoever knows how they are made can make any, and gets nothing that they could not have asked for.
+//! Cursors: a client that has learnt how they are made can make any, and gets nothing that it could not have asked
+//! for.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

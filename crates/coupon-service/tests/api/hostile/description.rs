@@ -1,4 +1,4 @@
-//! What the service says of itself, at `/openapi.json`.
+//! The service's description of itself, at `/openapi.json`.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ pub(super) struct Operation {
     pub(super) path: String,
     /// Names of parameters in the query.
     pub(super) query: Vec<String>,
-    /// What its body must look like, if it takes one.
+    /// The schema of its body, if it takes one.
     pub(super) body: Option<Value>,
     pub(super) responses: Value,
 }

@@ -1,5 +1,5 @@
-//! Requests that nobody means well by, made from the service's own description of what it takes: whatever comes, the
-//! answer is one that is described, and never the service's own fault.
+//! Hostile requests, made from the service's own description of what it takes: whatever comes, the answer is one that
+//! is described, and never the service's own fault.
 
 #![expect(clippy::indexing_slicing, reason = "helpers of tests may panic, and JSON does not")]
 
@@ -27,7 +27,7 @@ use answers::check;
 use description::Description;
 use requests::Hostile;
 
-/// How many requests each test sends, unless that takes too long: then the rest is left for another day.
+/// The number of requests of each test, unless that takes too long: then the rest is left for another day.
 const CASES: u32 = 2_000;
 const ENOUGH: Duration = Duration::from_secs(8);
 
@@ -64,7 +64,7 @@ fn send_each<S: Strategy>(any: &S, mut send: impl FnMut(S::Value) -> TestCaseRes
     sent.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-/// Sends them all, and tells which statuses came of it: the check would be worth nothing if all were refused alike.
+/// Sends them all, and returns the statuses: the check would be worth nothing if all were refused alike.
 fn send_all(api: &Api, tokens: &[String]) -> BTreeMap<u16, usize> {
     LazyLock::force(&LOG);
     let description = Description::read(api);
@@ -78,7 +78,8 @@ fn send_all(api: &Api, tokens: &[String]) -> BTreeMap<u16, usize> {
             let answer = connection.receive(request.method == "HEAD");
             check(&description, &request, &answer)?;
             *seen.entry(answer.status).or_default() += 1;
-            // A body that nobody read to its end ends the connection: what was sent behind it may stay without an answer.
+            // A body that is not read to its end ends the connection: what was sent behind it may stay without an
+            // answer.
             if answer.header("connection") == Some("close") {
                 prop_assert!(request.has_body(), "it hangs up without a reason");
                 break;

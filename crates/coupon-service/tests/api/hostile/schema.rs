@@ -1,4 +1,4 @@
-//! JSON Schema, as much of it as the description uses. What it does not know is a failure, rather than let pass.
+//! JSON Schema, as much of it as the description uses. A keyword beyond that is a failure, rather than let pass.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use super::description::Description;
 /// Words that say nothing of what a value may be, or nothing that is checked here: `.ci/check-api` checks all.
 const NOTES: [&str; 6] = ["description", "example", "format", "multipleOf", "pattern", "title"];
 
-/// What about the value is not as the schema says.
+/// The first point in which the value is not as the schema says.
 pub(super) fn violation(description: &Description, schema: &Value, value: &Value) -> Result<(), String> {
     let schema = description.resolve(schema);
     let Some(rules) = schema.as_object() else { return Err(format!("no schema: {schema}")) };
@@ -47,7 +47,7 @@ pub(super) fn violation(description: &Description, schema: &Value, value: &Value
     Ok(())
 }
 
-/// What is no number is of no size.
+/// A value that is no number has no bounds to keep.
 fn within(value: &Value, fits: impl Fn(f64) -> bool, rule: &Value) -> Result<(), String> {
     ensure(value.as_f64().is_none_or(fits), || format!("{value} is beyond {rule}"))
 }

@@ -58,25 +58,25 @@ impl Guardian {
     /// # Errors
     /// When the guardian is gone.
     pub fn remove_at_the_end(&self, temporary: &Path) -> Result<()> {
-        self.tell(&format!("folder {}\n", temporary.display()))
+        self.send(&format!("folder {}\n", temporary.display()))
     }
 
     /// Registers a process with the guardian before it becomes a server.
     pub(crate) fn watch(&self, Identity { pid, started }: Identity) -> Result<()> {
-        self.tell(&format!("pid {pid}:{started}\n"))
+        self.send(&format!("pid {pid}:{started}\n"))
     }
 
     /// A control group to remove at the end.
     pub(crate) fn watch_group(&self, path: &Path) -> Result<()> {
-        self.tell(&format!("group {}\n", path.display()))
+        self.send(&format!("group {}\n", path.display()))
     }
 
     /// Lets everything run on.
     pub(crate) fn release(&self) -> Result<()> {
-        self.tell("release\n")
+        self.send("release\n")
     }
 
-    fn tell(&self, line: &str) -> Result<()> {
+    fn send(&self, line: &str) -> Result<()> {
         let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
         let pipe = pipe.as_mut().context("the guardian has no pipe")?;
         pipe.write_all(line.as_bytes()).context("the guardian process is gone")

@@ -63,11 +63,11 @@ impl State {
 impl Node {
     /// One whose folder is new.
     pub(crate) fn new(kind: Kind, name: String, stack: &Path) -> Result<Self> {
-        Self::known(kind, name, stack, ServerRecord { password: password()?, ..ServerRecord::default() })
+        Self::recorded(kind, name, stack, ServerRecord { password: password()?, ..ServerRecord::default() })
     }
 
     /// One that has been here before, and may be running.
-    pub(crate) fn known(kind: Kind, name: String, stack: &Path, record: ServerRecord) -> Result<Self> {
+    pub(crate) fn recorded(kind: Kind, name: String, stack: &Path, record: ServerRecord) -> Result<Self> {
         let dir = stack.join(&name);
         let data = dir.join("data");
         make_dir(&dir)?;

@@ -404,7 +404,7 @@ fn joined(handle: thread::ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
 fn nodes(dir: &Path, shards: u16, record: Option<Record>) -> Result<(Vec<Node>, Node)> {
     let mut known = record.map_or_else(BTreeMap::new, |record| record.servers);
     let mut node = |kind, name: String| match known.remove(&name) {
-        Some(record) => Node::known(kind, name, dir, record),
+        Some(record) => Node::recorded(kind, name, dir, record),
         None => Node::new(kind, name, dir),
     };
     let nodes = Server::all(shards).map(|server| {

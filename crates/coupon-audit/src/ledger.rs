@@ -24,7 +24,7 @@ pub(super) struct Ledger {
     /// The uses that answers were about, sorted by (result, user).
     pub(super) uses: Vec<(i64, u64)>,
     /// The answer about each of them.
-    told: Vec<UseTold>,
+    use_answers: Vec<UseTold>,
 }
 
 impl Ledger {
@@ -32,7 +32,7 @@ impl Ledger {
         // A user who asks again while the first request is pending gets the same answer twice: it is one result.
         let granted = sorted(&claims.granted);
         let answered: Vec<(u64, u64)> = granted.iter().map(|&(_, user, coupon)| (user, coupon)).collect();
-        let (uses, told) = sorted(&claims.uses).into_iter().unzip();
+        let (uses, use_answers) = sorted(&claims.uses).into_iter().unzip();
         Self {
             answered: sorted(&answered),
             granted,
@@ -41,7 +41,7 @@ impl Ledger {
             sold_out: claims.sold_out.clone(),
             outside: sorted(&claims.outside),
             uses,
-            told,
+            use_answers,
         }
     }
 
@@ -61,8 +61,8 @@ impl Ledger {
     }
 
     /// The answers at those places.
-    pub(super) fn told(&self, uses: Range<usize>) -> &[UseTold] {
-        self.told.get(uses).unwrap_or_default()
+    pub(super) fn use_answers(&self, uses: Range<usize>) -> &[UseTold] {
+        self.use_answers.get(uses).unwrap_or_default()
     }
 
     /// True if a grab of that user for that coupon was acknowledged.

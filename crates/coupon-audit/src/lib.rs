@@ -5,10 +5,11 @@
 //! the books (`books`), so that a mistake in the code audited cannot hide in the audit as well. Golden files hold
 //! both sides to the same. It reads every row every time; a duplicate of an old row is still a duplicate.
 //!
-//! The checks (`scan`, `told`, `stock`) are written once, over the types in `source`; `folder` and `servers` hold
+//! The checks (`scan`, `answers`, `stock`) are written once, over the types in `source`; `folder` and `servers` hold
 //! data of one kind still and read it.
 
 mod acks;
+mod answers;
 mod books;
 mod claims;
 mod findings;
@@ -25,7 +26,6 @@ mod source;
 mod spent;
 mod start;
 mod stock;
-mod told;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -11,7 +11,7 @@ use super::placement::Law;
 use super::reads::Lists;
 use super::source::{Catalogue, Coupon, Shard, Snapshot, Stored, Sums, Waiting};
 use super::start::{self, Before, Start};
-use super::{AuditReport, Kind, Scope, spent, stock, told};
+use super::{AuditReport, Kind, Scope, answers, spent, stock};
 
 /// The users who hold each coupon, sorted, each with the id under which they do.
 pub(super) type Holders = HashMap<i64, Vec<(i64, i64)>>;
@@ -101,7 +101,7 @@ pub(super) fn scan(
     twice_stored(snapshot, std::mem::take(&mut seen.ids), report)?;
     twice_held(snapshot, &mut seen.holders, report)?;
     if let Some(ledger) = ledger {
-        told::check(snapshot, &seen, scope, ledger, report)?;
+        answers::check(snapshot, &seen, scope, ledger, report)?;
     }
     Ok(seen)
 }
@@ -243,7 +243,7 @@ impl Pass<'_> {
             if let Some(found) = seen.uses.get_mut(uses.clone()) {
                 found.fill(true);
             }
-            ledger.told(uses)
+            ledger.use_answers(uses)
         });
         if let Some(wrong) = spent::wrong(row.spent, row.time, told, before) {
             report.add(Kind::Spent, 1, || format!("{}: {wrong}", row.grab.at(place)));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use coupon_core::Timestamp;
 
-use super::{Asked, LIMIT, Read, Told};
+use super::{Asked, Contents, LIMIT, Read};
 use crate::source::{Grab, Spent, Stored, Sums};
 use crate::{AuditReport, Kind};
 
@@ -70,7 +70,7 @@ impl<'a> Lists<'a> {
         for answer in self.answers {
             let path = answer.read.asked.path();
             let path = path.strip_suffix(&format!("limit={LIMIT}")).unwrap_or(&path);
-            if let Told::Nothing(why) = &answer.read.told {
+            if let Contents::Nothing(why) = &answer.read.contents {
                 report.not_checked.insert(Kind::Misread, why.clone());
             }
             for (count, text) in answer.all_wrong() {
@@ -86,8 +86,8 @@ impl<'a> Answered<'a> {
     fn of(read: &'a Read) -> Self {
         let mut wrong = Vec::new();
         let (mut rows, mut lowest) = (HashMap::new(), i64::MAX);
-        match &read.told {
-            Told::Rows { rows: told, whole } => {
+        match &read.contents {
+            Contents::Rows { rows: told, whole } => {
                 lowest = if *whole { i64::MIN } else { told.last().map_or(i64::MAX, |row| row.grab.id) };
                 if !told.is_sorted_by(|one, next| one.grab.id > next.grab.id) {
                     wrong.push("its rows are not in order, the latest first, each once".to_owned());
@@ -99,22 +99,22 @@ impl<'a> Answered<'a> {
                     rows.insert(row.grab.id, (row, false));
                 }
             }
-            Told::Wrong(why) => wrong.push(why.clone()),
-            Told::Count { .. } | Told::Sums { .. } | Told::Kept | Told::Nothing(_) => {}
+            Contents::Wrong(why) => wrong.push(why.clone()),
+            Contents::Count { .. } | Contents::Sums { .. } | Contents::Kept | Contents::Nothing(_) => {}
         }
         let (sums, shards) = (Sums::default(), HashMap::new());
         Self { read, rows, lowest, missing: None, sums, shards, last: None, wrong }
     }
 
     fn see(&mut self, row: &Stored, shard: u16) {
-        match &self.read.told {
-            Told::Rows { .. } => self.listed(row),
-            Told::Count { .. } | Told::Sums { .. } => {
+        match &self.read.contents {
+            Contents::Rows { .. } => self.listed(row),
+            Contents::Count { .. } | Contents::Sums { .. } => {
                 self.sums.add(row);
                 self.shards.entry(shard).or_default().add(row);
                 self.last = self.last.max(Some(row.time));
             }
-            Told::Wrong(_) | Told::Kept | Told::Nothing(_) => {}
+            Contents::Wrong(_) | Contents::Kept | Contents::Nothing(_) => {}
         }
     }
 
@@ -133,8 +133,8 @@ impl<'a> Answered<'a> {
     fn all_wrong(mut self) -> Vec<(u64, String)> {
         let unstored = self.rows.values().filter(|(_, found)| !found).map(|(row, _)| row.grab);
         self.wrong.extend(unstored.map(|grab| format!("{grab} is in it, and not stored")));
-        match &self.read.told {
-            Told::Count { results, last } if (*results, *last) != (self.sums.results, self.last) => {
+        match &self.read.contents {
+            Contents::Count { results, last } if (*results, *last) != (self.sums.results, self.last) => {
                 let shown = |results: i64, last: Option<i64>| {
                     let last =
                         last.map_or_else(|| "none".to_owned(), |at| Timestamp::from_millis(at).to_string());
@@ -143,7 +143,7 @@ impl<'a> Answered<'a> {
                 let (told, stored) = (shown(*results, *last), shown(self.sums.results, self.last));
                 self.wrong.push(format!("{told}; stored are {stored}"));
             }
-            Told::Sums { all, shards } => {
+            Contents::Sums { all, shards } => {
                 let of_shard = |shard: &u16| self.shards.get(shard).copied().unwrap_or_default();
                 let shards =
                     shards.iter().map(|(shard, told)| (format!("shard {shard}"), *told, of_shard(shard)));

@@ -45,11 +45,11 @@ pub struct Read {
     asked: Asked,
     /// The time of the question.
     at: Timestamp,
-    told: Told,
+    contents: Contents,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Told {
+enum Contents {
     /// The latest rows, or all there are.
     Rows { rows: Vec<Stored>, whole: bool },
     /// So many results, and the time of the last.
@@ -105,12 +105,12 @@ pub(crate) fn sample(catalogue: &Catalogue, claims: &Claims) -> Vec<Asked> {
 pub fn fetch(asked: &[Asked], mut get: impl FnMut(&str) -> Result<(u16, Vec<u8>)>) -> Result<Vec<Read>> {
     let one = |asked: &Asked| {
         let at = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
-        Ok(Read { asked: *asked, at, told: told(*asked, &mut get)? })
+        Ok(Read { asked: *asked, at, contents: fetch_one(*asked, &mut get)? })
     };
     asked.iter().map(one).collect()
 }
 
-fn told(asked: Asked, get: &mut impl FnMut(&str) -> Result<(u16, Vec<u8>)>) -> Result<Told> {
+fn fetch_one(asked: Asked, get: &mut impl FnMut(&str) -> Result<(u16, Vec<u8>)>) -> Result<Contents> {
     let (mut all, mut cursor) = (Vec::new(), None);
     for _ in 0..PAGES {
         let path = match &cursor {
@@ -120,31 +120,31 @@ fn told(asked: Asked, get: &mut impl FnMut(&str) -> Result<(u16, Vec<u8>)>) -> R
         let (status, body) = get(&path)?;
         match status {
             200 => {}
-            401 | 403 | 503 => return Ok(Told::Nothing(format!("GET {path} was answered {status}"))),
-            _ => return Ok(Told::Wrong(format!("GET {path} was answered {status}"))),
+            401 | 403 | 503 => return Ok(Contents::Nothing(format!("GET {path} was answered {status}"))),
+            _ => return Ok(Contents::Wrong(format!("GET {path} was answered {status}"))),
         }
         match Answer::read(asked, &body) {
             Ok(Answer::Page(rows, next)) => {
                 all.extend(rows);
                 cursor = next;
                 if cursor.is_none() {
-                    return Ok(Told::Rows { rows: all, whole: true });
+                    return Ok(Contents::Rows { rows: all, whole: true });
                 }
             }
-            Ok(Answer::Whole(told)) => return Ok(told),
+            Ok(Answer::Whole(contents)) => return Ok(contents),
             Err(why) => {
-                return Ok(Told::Wrong(format!("GET {path} was answered with what cannot be: {why:#}")));
+                return Ok(Contents::Wrong(format!("GET {path} was answered with what cannot be: {why:#}")));
             }
         }
     }
-    Ok(Told::Rows { rows: all, whole: false })
+    Ok(Contents::Rows { rows: all, whole: false })
 }
 
 /// The content of one answer.
 enum Answer {
     /// Rows, and where the next page begins.
     Page(Vec<Stored>, Option<String>),
-    Whole(Told),
+    Whole(Contents),
 }
 
 #[derive(Deserialize)]
@@ -205,7 +205,7 @@ struct Figures {
 
 impl Answer {
     fn read(asked: Asked, body: &[u8]) -> Result<Self> {
-        let partial = || Ok(Self::Whole(Told::Nothing("an answer was partial".to_owned())));
+        let partial = || Ok(Self::Whole(Contents::Nothing("an answer was partial".to_owned())));
         match asked {
             Asked::User(_) | Asked::Room(_) | Asked::Recent(_) => {
                 let page: Page = serde_json::from_slice(body)?;
@@ -221,7 +221,7 @@ impl Answer {
             }
             Asked::Result(_) => {
                 let One { result } = serde_json::from_slice(body)?;
-                Ok(Self::Whole(Told::Rows { rows: vec![result.stored()?], whole: true }))
+                Ok(Self::Whole(Contents::Rows { rows: vec![result.stored()?], whole: true }))
             }
             Asked::RoomStats(_) => {
                 let stats: RoomStats = serde_json::from_slice(body)?;
@@ -229,10 +229,10 @@ impl Answer {
                     return partial();
                 }
                 if stats.age_ms > 0 {
-                    return Ok(Self::Whole(Told::Kept));
+                    return Ok(Self::Whole(Contents::Kept));
                 }
                 let last = stats.last_grab_time.as_deref().map(millis).transpose()?;
-                Ok(Self::Whole(Told::Count { results: stats.results, last }))
+                Ok(Self::Whole(Contents::Count { results: stats.results, last }))
             }
             Asked::Global => {
                 let Global { all, shards, partial: short } = serde_json::from_slice(body)?;
@@ -241,7 +241,7 @@ impl Answer {
                 }
                 let shards =
                     shards.into_iter().map(|of| Ok((of.shard, of.sums.sums()?))).collect::<Result<_>>()?;
-                Ok(Self::Whole(Told::Sums { all: all.sums()?, shards }))
+                Ok(Self::Whole(Contents::Sums { all: all.sums()?, shards }))
             }
         }
     }

@@ -106,13 +106,13 @@ pub(crate) trait Store: Sized {
         let result = id(time, u16::try_from(user).unwrap());
         let table = if time == TODAY { TABLE_TODAY } else { TABLE_YESTERDAY };
         self.store(shard_of(time), table, result, user, coupon);
-        self.tell(shard_of(time), coupon);
+        self.post(shard_of(time), coupon);
         self.hold(user, coupon, result);
         self.claims().add(user, coupon, Claim::Granted(result));
     }
 
-    /// Tells main of one row.
-    fn tell(&self, shard: usize, coupon: u64) {
+    /// Posts one row to main.
+    fn post(&self, shard: usize, coupon: u64) {
         self.note(shard, coupon);
         self.apply(shard, coupon);
         self.forget(shard);

@@ -135,7 +135,7 @@ fn a_lost_grab_is_found_and_named() {
 fn a_grab_stored_under_another_id_is_lost() {
     let mut folder = Folder::new();
     folder.store(shard_of(TODAY), TABLE_TODAY, id(TODAY, 9), 1, 1);
-    folder.tell(shard_of(TODAY), 1);
+    folder.post(shard_of(TODAY), 1);
     folder.claims.add(1, 1, Claim::Granted(id(TODAY, 1)));
     let (kind, _, text) = only(&folder.audit());
     assert_eq!(kind, Kind::Lost);
@@ -146,7 +146,7 @@ fn a_grab_stored_under_another_id_is_lost() {
 fn a_user_with_the_same_coupon_in_two_daily_tables_is_found() {
     let folder = Folder::sound();
     folder.store(shard_of(YESTERDAY), TABLE_YESTERDAY, id(YESTERDAY, 50), 1, 1);
-    folder.tell(shard_of(YESTERDAY), 1);
+    folder.post(shard_of(YESTERDAY), 1);
     let (kind, count, text) = only(&folder.audit());
     assert_eq!((kind, count), (Kind::Duplicate, 1));
     assert!(text.contains("user 1 holds coupon 1 2 times"), "{text}");
@@ -157,7 +157,7 @@ fn a_user_with_the_same_coupon_in_two_daily_tables_is_found() {
 fn an_id_stored_on_two_shards_is_found() {
     let folder = Folder::sound();
     folder.store(1 - shard_of(TODAY), TABLE_TODAY, id(TODAY, 1), 6, 2);
-    folder.tell(1 - shard_of(TODAY), 2);
+    folder.post(1 - shard_of(TODAY), 2);
     let report = folder.audit();
     assert_eq!(report.count(Kind::Duplicate), 1, "{report}");
     assert_eq!((report.count(Kind::Misplaced), report.count(Kind::Invented)), (1, 1), "{report}");
@@ -179,8 +179,8 @@ fn a_row_nobody_asked_for_is_invented_and_one_from_before_the_run_is_not() {
     let folder = Folder::sound();
     folder.store(shard_of(YESTERDAY), TABLE_YESTERDAY, id(YESTERDAY, 2), 2, 1);
     folder.store(shard_of(TODAY), TABLE_TODAY, id(TODAY, 8), 8, 1);
-    folder.tell(shard_of(YESTERDAY), 1);
-    folder.tell(shard_of(TODAY), 1);
+    folder.post(shard_of(YESTERDAY), 1);
+    folder.post(shard_of(TODAY), 1);
     let (kind, count, text) = only(&folder.audit());
     assert_eq!((kind, count), (Kind::Invented, 1));
     assert!(text.contains("user 8, coupon 1"), "{text}");
@@ -192,7 +192,7 @@ fn an_unknown_outcome_may_be_stored_or_not() {
     folder.claims.add(8, 1, Claim::Unknown);
     folder.claims.add(9, 1, Claim::Unknown);
     folder.store(shard_of(TODAY), TABLE_TODAY, id(TODAY, 8), 8, 1);
-    folder.tell(shard_of(TODAY), 1);
+    folder.post(shard_of(TODAY), 1);
     let report = folder.audit();
     assert_eq!((report.violations(), report.unknown, report.unknown_stored), (0, Some(2), 1), "{report}");
 }
@@ -242,7 +242,7 @@ fn a_coupon_told_to_be_sold_out_must_be_unless_unknown_grabs_explain_what_is_lef
 fn a_row_on_the_wrong_shard_is_misplaced() {
     let mut folder = Folder::new();
     folder.store(1 - shard_of(TODAY), TABLE_TODAY, id(TODAY, 1), 1, 1);
-    folder.tell(1 - shard_of(TODAY), 1);
+    folder.post(1 - shard_of(TODAY), 1);
     folder.claims.add(1, 1, Claim::Granted(id(TODAY, 1)));
     let (kind, count, text) = only(&folder.audit());
     assert_eq!((kind, count), (Kind::Misplaced, 1));
@@ -254,7 +254,7 @@ fn a_row_in_the_table_of_another_day_is_misplaced_even_if_the_layout_is_unknown(
     let mut folder = Folder::new();
     folder.main("UPDATE meta SET value = 'jump of user_id, 2 shards' WHERE name = 'layout'");
     folder.store(0, TABLE_YESTERDAY, id(TODAY, 1), 1, 1);
-    folder.tell(0, 1);
+    folder.post(0, 1);
     folder.claims.add(1, 1, Claim::Granted(id(TODAY, 1)));
     let report = folder.data().audit(&Scope::default()).unwrap();
     assert_eq!(only(&report).0, Kind::Misplaced);
@@ -280,7 +280,7 @@ fn a_row_dated_otherwise_than_its_id_is_misplaced() {
 #[test]
 fn stock_that_differs_from_the_rows_is_found() {
     let folder = Folder::sound();
-    folder.tell(0, 2);
+    folder.post(0, 2);
     let (kind, count, text) = only(&folder.audit());
     assert_eq!((kind, count), (Kind::Stock, 2));
     assert!(text.contains("coupon 2: total 10 − remaining 8 + not yet told 0 = 2, but 1 rows"), "{text}");

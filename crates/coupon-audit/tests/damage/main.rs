@@ -4,8 +4,8 @@
 #[macro_use]
 mod cases;
 mod folder;
+mod rebuilt;
 mod site;
-mod told_anew;
 
 use coupon_audit::{Addresses, Claim, Kind, Scope, Servers};
 
@@ -35,7 +35,7 @@ fn a_lost_grab_is_found_and_named() {
 fn a_user_with_the_same_coupon_in_two_daily_tables_is_found() {
     let site = Site::sound();
     site.store(shard_of(YESTERDAY), TABLE_YESTERDAY, id(YESTERDAY, 50), 1, 1);
-    site.tell(shard_of(YESTERDAY), 1);
+    site.post(shard_of(YESTERDAY), 1);
     let (kind, count, text) = site.only();
     assert_eq!((kind, count), (Kind::Duplicate, 1));
     assert!(text.contains(TABLE_TODAY) && text.contains(TABLE_YESTERDAY), "{text}");
@@ -54,7 +54,7 @@ fn one_more_row_than_stock_is_oversold() {
 fn a_row_nobody_asked_for_is_invented() {
     let site = Site::sound();
     site.store(shard_of(TODAY), TABLE_TODAY, id(TODAY, 8), 8, 1);
-    site.tell(shard_of(TODAY), 1);
+    site.post(shard_of(TODAY), 1);
     site.hold(8, 1, id(TODAY, 8));
     let (kind, count, text) = site.only();
     assert_eq!((kind, count), (Kind::Invented, 1));
@@ -65,7 +65,7 @@ fn a_row_nobody_asked_for_is_invented() {
 fn a_row_on_the_wrong_shard_is_misplaced() {
     let mut site = Site::sound();
     site.store(1 - shard_of(TODAY), TABLE_TODAY, id(TODAY, 5), 5, 1);
-    site.tell(1 - shard_of(TODAY), 1);
+    site.post(1 - shard_of(TODAY), 1);
     site.hold(5, 1, id(TODAY, 5));
     site.claims.add(5, 1, Claim::Granted(id(TODAY, 5)));
     let (kind, count, text) = site.only();
@@ -76,7 +76,7 @@ fn a_row_on_the_wrong_shard_is_misplaced() {
 #[test]
 fn stock_that_differs_from_the_rows_is_found() {
     let site = Site::sound();
-    site.tell(0, 2);
+    site.post(0, 2);
     let (kind, count, text) = site.only();
     assert_eq!((kind, count), (Kind::Stock, 2));
     assert!(text.contains("coupon 2: total 10 − remaining 8 + not yet told 0 = 2, but 1 rows"), "{text}");

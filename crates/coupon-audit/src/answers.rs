@@ -102,7 +102,7 @@ fn told_outside(catalogue: &Catalogue, scope: &Scope<'_>, ledger: &Ledger, repor
 
 /// Finds answers about uses of results that are not stored for that user.
 fn uses_lost(ledger: &Ledger, found: &[bool], report: &mut AuditReport) {
-    let told = ledger.uses.iter().zip(ledger.told(0..ledger.uses.len()));
+    let told = ledger.uses.iter().zip(ledger.use_answers(0..ledger.uses.len()));
     for (((result, user), told), found) in told.zip(found) {
         if !found && !matches!(told, spent::UseTold::Unknown { .. }) {
             report.add(Kind::Spent, 1, || {

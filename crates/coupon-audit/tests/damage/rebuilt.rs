@@ -55,7 +55,7 @@ fn rows_that_cancel_out<S: Store>() {
     let mut store = seeded::<S>();
     let older = id(TODAY, 7);
     store.store(shard_of(TODAY), TABLE_TODAY, older, 7, 2);
-    store.tell(shard_of(TODAY), 2);
+    store.post(shard_of(TODAY), 2);
     store.hold(7, 2, older);
     let start = store.data().remember().unwrap();
     // One came in the time that main has forgotten.

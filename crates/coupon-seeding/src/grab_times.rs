@@ -15,7 +15,7 @@ const JITTER_BITS: u32 = 16;
 pub(crate) const WORKER: u16 = ResultId::WORKERS - 1;
 
 /// Gives ids in strictly rising order, spread over whole days in the rhythm of [`HOURS`].
-pub(crate) struct Clock {
+pub(crate) struct GrabTimes {
     random: Random,
     first: Timestamp,
     days: u64,
@@ -25,7 +25,7 @@ pub(crate) struct Clock {
     sequence: u16,
 }
 
-impl Clock {
+impl GrabTimes {
     pub(crate) fn new(options: &SeedOptions) -> Self {
         let midnight = options.as_of.day().start();
         Self {
@@ -84,7 +84,7 @@ mod tests {
 
     fn ids(history: u64, days: u64) -> Vec<ResultId> {
         let as_of = "2026-11-22T15:00:00Z".parse().unwrap();
-        let mut clock = Clock::new(&SeedOptions { history, days, as_of, ..SeedOptions::default() });
+        let mut clock = GrabTimes::new(&SeedOptions { history, days, as_of, ..SeedOptions::default() });
         std::iter::from_fn(|| clock.next().unwrap()).collect()
     }
 
@@ -110,7 +110,7 @@ mod tests {
     fn more_rows_than_milliseconds_still_get_ids_of_their_own() {
         let as_of = "2026-11-22T00:00:00Z".parse().unwrap();
         let options = SeedOptions { history: 86_400_000, days: 1, as_of, ..SeedOptions::default() };
-        let mut clock = Clock::new(&options);
+        let mut clock = GrabTimes::new(&options);
         let ids: Vec<_> = (0..20_000).map(|_| clock.next().unwrap().unwrap()).collect();
         assert!(ids.is_sorted_by(|one, next| one < next));
     }

@@ -11,7 +11,7 @@ use coupon_core::{
 
 use crate::SeedOptions;
 use crate::catalogue;
-use crate::clock::Clock;
+use crate::grab_times::GrabTimes;
 use crate::options::{DAY_MS, HOT_STOCK, STOCK};
 use crate::random::{Permutation, Random};
 
@@ -41,7 +41,7 @@ struct Selling {
 }
 
 pub(crate) struct History {
-    clock: Clock,
+    clock: GrabTimes,
     random: Random,
     users: u64,
     hot_rooms: u64,
@@ -54,7 +54,7 @@ pub(crate) struct History {
 impl History {
     pub(crate) fn new(options: &SeedOptions) -> Self {
         Self {
-            clock: Clock::new(options),
+            clock: GrabTimes::new(options),
             random: Random::new(options.seed, "history"),
             users: options.users,
             hot_rooms: options.hot_rooms,

@@ -5,8 +5,9 @@
 
 mod archive;
 mod catalogue;
-mod clock;
+mod databases;
 mod details;
+mod grab_times;
 mod history;
 mod options;
 mod progress;
@@ -16,7 +17,6 @@ mod report;
 mod seed;
 mod sink;
 mod verify;
-mod whose;
 mod words;
 
 pub use archive::{ArchiveReport, archive, archive_servers};

@@ -8,7 +8,7 @@ use coupon_store::servers::cluster::Cluster;
 use coupon_store::servers::verify::{Differences, verify};
 use coupon_store::settings::ServersSettings;
 
-use crate::whose::namespace;
+use crate::databases::namespace;
 
 /// Looks for what gate and shards do not both have. Services may be running.
 ///

@@ -57,7 +57,7 @@ pub struct HashSharding {
 }
 
 impl HashSharding {
-    /// The line that tells its layout.
+    /// The line that names its layout.
     pub const LAYOUT: LayoutPattern =
         LayoutPattern(&[Piece::Text("hash of user_id, mix "), Piece::Value("mix")]);
 

@@ -58,8 +58,8 @@ impl RoomRanges {
         Ok(Self::Starts(starts.to_vec()))
     }
 
-    /// Each of the hot rooms in a range of its own; the others share as many ranges as it takes for every shard to
-    /// have one.
+    /// Each of the hot rooms in its own range; the others share as many ranges as it takes for every shard to have
+    /// one.
     #[must_use]
     pub fn hot_rooms_apart(rooms: RoomCounts, shards: NonZeroU16) -> Self {
         let (shards, rooms, hot) = (u64::from(shards.get()), rooms.all.max(1), rooms.hot);
@@ -124,14 +124,14 @@ pub struct RoomRangeSharding {
 }
 
 impl RoomRangeSharding {
-    /// The line that tells its layout, by ranges of equal width.
+    /// The line that names its layout, by ranges of equal width.
     pub const LAYOUT_OF_EQUAL: LayoutPattern = LayoutPattern(&[
         Piece::Text("range of room_id, "),
         Piece::Value("room_width"),
         Piece::Text(" rooms each, spread "),
         Piece::Value("spread"),
     ]);
-    /// The line that tells its layout, by listed ranges.
+    /// The line that names its layout, by listed ranges.
     pub const LAYOUT_OF_LISTED: LayoutPattern = LayoutPattern(&[
         Piece::Text("range of room_id, starting at rooms "),
         Piece::List("boundaries"),

@@ -64,7 +64,7 @@ pub struct TimeRangeSharding {
 }
 
 impl TimeRangeSharding {
-    /// The line that tells its layout.
+    /// The line that names its layout.
     pub const LAYOUT: LayoutPattern = LayoutPattern(&[
         Piece::Text("range of time, one table a UTC "),
         Piece::Value("bucket"),

@@ -150,7 +150,7 @@ A service looks for its data where the seeder puts it, and must have the same st
     after_help = EXAMPLES
 )]
 struct Cli {
-    /// Where results live.
+    /// Strategy that places results.
     #[arg(long, required = true, value_parser = strategies())]
     strategy: Option<String>,
     #[command(flatten)]

@@ -110,7 +110,7 @@ impl Shard {
         let sql = format!("SELECT coupon_id, COUNT(*) FROM {table} WHERE result_id <= ?1 GROUP BY coupon_id");
         add(&transaction, &sql, i64::MAX, retired)?;
         transaction.execute_batch(&format!("DROP TABLE {table}"))?;
-        tell(&transaction, self.entry, retired)?;
+        note_in_outbox(&transaction, self.entry, retired)?;
         transaction.commit()?;
         Ok((retired.values().sum::<i64>() - before).cast_unsigned())
     }
@@ -127,7 +127,7 @@ impl Shard {
         let sql = format!("SELECT coupon_id, COUNT(*) FROM {table} WHERE result_id <= ?1 GROUP BY coupon_id");
         add(&transaction, &sql, last, retired)?;
         let rows = transaction.execute(&format!("DELETE FROM {table} WHERE result_id <= ?1"), [last])?;
-        tell(&transaction, self.entry, retired)?;
+        note_in_outbox(&transaction, self.entry, retired)?;
         transaction.commit()?;
         Ok(rows as u64)
     }
@@ -151,7 +151,7 @@ fn add(db: &Connection, sql: &str, bound: i64, counts: &mut Counts) -> Result<()
 }
 
 /// Leaves word of what has been retired in this run so far: rows gone are the opposite of rows stored.
-fn tell(transaction: &Transaction<'_>, entry: i64, retired: &Counts) -> Result<()> {
+fn note_in_outbox(transaction: &Transaction<'_>, entry: i64, retired: &Counts) -> Result<()> {
     let deltas: Vec<(CouponId, i64)> = retired.iter().map(|(coupon, rows)| (*coupon, -rows)).collect();
     let sql = "INSERT OR REPLACE INTO outbox (outbox_id, deltas, create_time) VALUES (?1, ?2, ?3)";
     transaction.prepare_cached(sql)?.execute((entry, serde_json::to_string(&deltas)?, now().millis()))?;

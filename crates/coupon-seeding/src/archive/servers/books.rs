@@ -13,8 +13,8 @@ use mysql_async::prelude::Queryable as _;
 use super::super::Counts;
 use super::shard::Shard;
 use super::{TRIES, is_conflict};
+use crate::databases::alone;
 use crate::options::now;
-use crate::whose::alone;
 
 pub(super) struct Books {
     main: Database,

@@ -20,7 +20,7 @@ use self::books::Books;
 use self::shard::Shard;
 use super::{ArchiveReport, Counts};
 use crate::Progress;
-use crate::whose::{namespace, open};
+use crate::databases::{namespace, open};
 
 /// The number of attempts at a transaction that gets in another's way.
 const TRIES: u32 = 10;

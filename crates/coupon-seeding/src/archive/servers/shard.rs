@@ -43,7 +43,7 @@ impl Going {
 
     /// In the outbox and in the sums, within the transaction in which the rows go. Taking the number locks the row, so
     /// that entries are numbered in the order of their commits.
-    async fn tell(&self, transaction: &mut Transaction<'_>) -> Result<()> {
+    async fn note_in_outbox(&self, transaction: &mut Transaction<'_>) -> Result<()> {
         let sums = "UPDATE shard_state SET outbox_id = outbox_id + 1, results = results - ?, used = used - ?, \
                     order_amount = order_amount - ? / 100 WHERE id = 1";
         transaction.exec_drop(sums, (self.rows, self.used, self.cents)).await?;
@@ -124,7 +124,7 @@ impl Shard {
     async fn drop_retired(&self, retired: &str, offers: &mut Offers<'_>) -> Result<u64> {
         let mut tries = 1;
         let rows = loop {
-            match self.tell_of_table(retired, offers).await {
+            match self.note_table_in_outbox(retired, offers).await {
                 Ok(rows) => break rows,
                 Err(error) if tries < TRIES && error.downcast_ref().is_some_and(passes) => tries += 1,
                 Err(error) => return Err(error).with_context(|| format!("{}: {retired}", self.database)),
@@ -138,7 +138,7 @@ impl Shard {
 
     /// No service writes to the table any more: its rows can be counted before anything has to wait. They are counted
     /// here and not earlier: services that run store results until the table has its other name.
-    async fn tell_of_table(&self, retired: &str, offers: &mut Offers<'_>) -> Result<u64> {
+    async fn note_table_in_outbox(&self, retired: &str, offers: &mut Offers<'_>) -> Result<u64> {
         let told = "SELECT 1 FROM shard_meta WHERE name = ?";
         let mut conn = self.connect().await?;
         if conn.exec_first::<i64, _, _>(told, (retired,)).await?.is_some() {
@@ -159,7 +159,7 @@ impl Shard {
             return Err(error);
         }
         let mut transaction = conn.start_transaction(TxOpts::default()).await?;
-        going.tell(&mut transaction).await?;
+        going.note_in_outbox(&mut transaction).await?;
         let note = "INSERT INTO shard_meta (name, value) VALUES (?, 'told')";
         transaction.exec_drop(note, (retired,)).await?;
         transaction.commit().await?;
@@ -217,7 +217,7 @@ impl Shard {
             going.add(coupon, 1, used, cents)?;
         }
         offers.ensure_over(&going.counts).await?;
-        going.tell(&mut transaction).await?;
+        going.note_in_outbox(&mut transaction).await?;
         transaction.exec_drop(format!("DELETE FROM {table} WHERE result_id <= ?"), (last,)).await?;
         let gone = transaction.affected_rows();
         ensure!(
@@ -262,7 +262,7 @@ async fn take_out_repeats(transaction: &mut Transaction<'_>, table: &str, retire
         "{gone} repeats would go instead of the {} that were counted",
         going.rows
     );
-    going.tell(transaction).await
+    going.note_in_outbox(transaction).await
 }
 
 /// True if trying again may help: a row that was stored once more just before its table was put back is then found

@@ -54,7 +54,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let mix = mix(&args.mix)?;
     let json = args.json.as_deref().map(|path| Output::create("--json", path)).transpose()?;
     let recording = args.trace.recording()?;
-    recording.told().iter().for_each(terminal::note);
+    recording.described().iter().for_each(terminal::note);
     let findings = findings(&args, &recording, &mix)?;
     terminal::say(text(&recording, &mix, &findings, args.shards).trim_end());
     let mut advice = Advice::of(&findings, &recording);

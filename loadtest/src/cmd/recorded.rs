@@ -189,7 +189,7 @@ fn notes(recording: &Recording, paced: &str, rounds: u32) -> Vec<String> {
             "The {rounds} rounds are consecutive parts of the trace, not repetitions: they differ as the trace does."
         ));
     }
-    notes.extend(recording.told().into_iter().skip(1).map(|line| format!("Of the trace: {line}.")));
+    notes.extend(recording.described().into_iter().skip(1).map(|line| format!("Of the trace: {line}.")));
     notes
 }
 

@@ -58,7 +58,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let specs: Vec<Spec> =
         args.contestants.iter().map(|name| spec(name, args.shards, rooms, &ranges)).collect::<Result<_>>()?;
     let options = Options { limits, ..args.send.options(&recording, &mix, specs, args.trace.seed)? };
-    recording.told().iter().for_each(terminal::note);
+    recording.described().iter().for_each(terminal::note);
     let (speed, length) = args.send.pace(&recording)?;
     terminal::note(format!(
         "{}; in {}; the services' own clocks stamp the grabs, with today",

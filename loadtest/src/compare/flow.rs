@@ -7,19 +7,19 @@ use coupon_report::model::{Figure, Flow, Reading, ShardFlow};
 
 use super::sampler::Sample;
 
-/// A look at a moment, as far as it succeeded.
-pub(super) struct Look {
+/// The shards' totals at a moment, as far as they could be read.
+pub(super) struct ShardTotals {
     /// Rows of each shard.
     pub(super) rows: Reading<Vec<u64>>,
     /// The CPU and bytes that each shard's server has used.
     pub(super) used: Vec<Used>,
 }
 
-/// The looks at a round: before the load, at its end, and when all was stored.
-pub(super) struct Looks {
-    pub(super) before: Look,
-    pub(super) at_end: Look,
-    pub(super) drained: Look,
+/// The totals of a round: before the load, at its end, and when all was stored.
+pub(super) struct RoundTotals {
+    pub(super) before: ShardTotals,
+    pub(super) at_end: ShardTotals,
+    pub(super) drained: ShardTotals,
     /// The duration of the load.
     pub(super) load: Duration,
     /// The duration of everything that it left behind.
@@ -27,7 +27,7 @@ pub(super) struct Looks {
 }
 
 /// The round as a whole.
-pub(super) fn of_round(looks: &Looks) -> Flow {
+pub(super) fn of_round(totals: &RoundTotals) -> Flow {
     let sum = |rows: &Vec<u64>| rows.iter().sum::<u64>();
     let between = |before: &Reading<Vec<u64>>, after: &Reading<Vec<u64>>| match (before, after) {
         (Reading::Known(before), Reading::Known(after)) => sum(after).checked_sub(sum(before)).map_or_else(
@@ -36,14 +36,14 @@ pub(super) fn of_round(looks: &Looks) -> Flow {
         ),
         (Reading::Unknown(why), _) | (_, Reading::Unknown(why)) => Figure::unknown(why),
     };
-    let stored = between(&looks.before.rows, &looks.at_end.rows);
+    let stored = between(&totals.before.rows, &totals.at_end.rows);
     Flow {
-        stored_per_s: map(stored, |rows| rows / looks.load.as_secs_f64()),
-        backlog: match &looks.drain {
-            Reading::Known(_) => between(&looks.at_end.rows, &looks.drained.rows),
+        stored_per_s: map(stored, |rows| rows / totals.load.as_secs_f64()),
+        backlog: match &totals.drain {
+            Reading::Known(_) => between(&totals.at_end.rows, &totals.drained.rows),
             Reading::Unknown(why) => Figure::unknown(format!("it was not drained: {why}")),
         },
-        drain_seconds: match &looks.drain {
+        drain_seconds: match &totals.drain {
             Reading::Known(took) => Figure::of(took.as_secs_f64()),
             Reading::Unknown(why) => Figure::unknown(why),
         },
@@ -51,7 +51,12 @@ pub(super) fn of_round(looks: &Looks) -> Flow {
 }
 
 /// One shard of it. With a quota of so many cores, also how much of it was used.
-pub(super) fn of_shard(shard: usize, samples: &[Sample], looks: &Looks, quota: Option<f64>) -> ShardFlow {
+pub(super) fn of_shard(
+    shard: usize,
+    samples: &[Sample],
+    totals: &RoundTotals,
+    quota: Option<f64>,
+) -> ShardFlow {
     let deepest = samples.iter().filter_map(|sample| sample.waiting.get(shard)).max();
     ShardFlow {
         queue_depth_max: Reading::or_because(
@@ -62,15 +67,15 @@ pub(super) fn of_shard(shard: usize, samples: &[Sample], looks: &Looks, quota: O
         saturation: match quota {
             None => Figure::unknown("no CPU quota was set"),
             Some(cores) => {
-                let cpu = cpu_between(&looks.before, &looks.at_end, shard);
-                map(cpu, |seconds| seconds / (cores * looks.load.as_secs_f64()))
+                let cpu = cpu_between(&totals.before, &totals.at_end, shard);
+                map(cpu, |seconds| seconds / (cores * totals.load.as_secs_f64()))
             }
         },
     }
 }
 
-/// Rows that a shard got between two looks.
-pub(super) fn rows_between(before: &Look, after: &Look, shard: usize) -> Figure {
+/// Rows that a shard got between two readings.
+pub(super) fn rows_between(before: &ShardTotals, after: &ShardTotals, shard: usize) -> Figure {
     let (before, after) = match (&before.rows, &after.rows) {
         (Reading::Known(before), Reading::Known(after)) => (before.get(shard), after.get(shard)),
         (Reading::Unknown(why), _) | (_, Reading::Unknown(why)) => return Figure::unknown(why),
@@ -82,17 +87,17 @@ pub(super) fn rows_between(before: &Look, after: &Look, shard: usize) -> Figure 
     }
 }
 
-/// CPU time that a shard's server used between two looks.
-pub(super) fn cpu_between(before: &Look, after: &Look, shard: usize) -> Figure {
+/// CPU time that a shard's server used between two readings.
+pub(super) fn cpu_between(before: &ShardTotals, after: &ShardTotals, shard: usize) -> Figure {
     between(before, after, shard, |used| &used.cpu_seconds)
 }
 
-/// Bytes that a shard's server wrote between two looks.
-pub(super) fn bytes_between(before: &Look, after: &Look, shard: usize) -> Figure {
+/// Bytes that a shard's server wrote between two readings.
+pub(super) fn bytes_between(before: &ShardTotals, after: &ShardTotals, shard: usize) -> Figure {
     between(before, after, shard, |used| &used.bytes_written)
 }
 
-fn between(before: &Look, after: &Look, shard: usize, figure: fn(&Used) -> &Figure) -> Figure {
+fn between(before: &ShardTotals, after: &ShardTotals, shard: usize, figure: fn(&Used) -> &Figure) -> Figure {
     match (before.used.get(shard).map(figure), after.used.get(shard).map(figure)) {
         (Some(Figure::Known(before)), Some(Figure::Known(after))) if after >= before => {
             Figure::of(after - before)
@@ -159,16 +164,16 @@ mod tests {
         Sample { at: Duration::from_millis(millis), rows: vec![rows], waiting: vec![waiting] }
     }
 
-    fn look(rows: u64, cpu: f64) -> Look {
+    fn shard_totals(rows: u64, cpu: f64) -> ShardTotals {
         let used = Used { cpu_seconds: Figure::of(cpu), bytes_written: Figure::of(0.0) };
-        Look { rows: Reading::Known(vec![rows, 5]), used: vec![used] }
+        ShardTotals { rows: Reading::Known(vec![rows, 5]), used: vec![used] }
     }
 
-    fn looks() -> Looks {
-        Looks {
-            before: look(10, 1.0),
-            at_end: look(40, 1.9),
-            drained: look(100, 3.0),
+    fn totals() -> RoundTotals {
+        RoundTotals {
+            before: shard_totals(10, 1.0),
+            at_end: shard_totals(40, 1.9),
+            drained: shard_totals(100, 3.0),
             load: Duration::from_secs(3),
             drain: Reading::Known(Duration::from_secs(6)),
         }
@@ -176,25 +181,25 @@ mod tests {
 
     #[test]
     fn what_is_not_stored_at_the_end_is_the_backlog() {
-        let flow = of_round(&looks());
+        let flow = of_round(&totals());
         assert_eq!((flow.stored_per_s, flow.backlog), (Figure::of(10.0), Figure::of(60.0)));
         assert_eq!(flow.drain_seconds, Figure::of(6.0));
     }
 
     #[test]
     fn a_round_that_does_not_drain_has_no_backlog_to_tell() {
-        let looks = Looks { drain: Reading::unknown("shard 1 is down"), ..looks() };
-        let flow = of_round(&looks);
+        let totals = RoundTotals { drain: Reading::unknown("shard 1 is down"), ..totals() };
+        let flow = of_round(&totals);
         assert!(flow.backlog.reason().unwrap().contains("shard 1 is down"));
         assert_eq!(flow.stored_per_s, Figure::of(10.0));
     }
 
     #[test]
     fn saturation_is_cpu_used_while_the_load_ran_by_what_the_quota_allows() {
-        let flow = of_shard(0, &[], &looks(), Some(0.5));
+        let flow = of_shard(0, &[], &totals(), Some(0.5));
         assert!((flow.saturation.value().unwrap() - 0.6).abs() < 1e-9, "{flow:?}");
-        assert_eq!(of_shard(0, &[], &looks(), None).saturation.reason(), Some("no CPU quota was set"));
-        assert!(of_shard(1, &[], &looks(), Some(0.5)).saturation.value().is_none());
+        assert_eq!(of_shard(0, &[], &totals(), None).saturation.reason(), Some("no CPU quota was set"));
+        assert!(of_shard(1, &[], &totals(), Some(0.5)).saturation.value().is_none());
     }
 
     #[test]
@@ -202,7 +207,7 @@ mod tests {
         // 100 rows are handed over each second, and 50 stored.
         let samples =
             [sample(0, 0, 0), sample(1_000, 50, 50), sample(2_000, 100, 100), sample(3_000, 150, 150)];
-        let flow = of_shard(0, &samples, &looks(), None);
+        let flow = of_shard(0, &samples, &totals(), None);
         assert!((flow.lag_ms_max.value().unwrap() - 1_500.0).abs() < 1e-6, "{flow:?}");
         assert_eq!(flow.queue_depth_max, Figure::of(150.0));
     }
@@ -210,14 +215,14 @@ mod tests {
     #[test]
     fn an_empty_queue_has_no_lag_and_an_unwatched_one_no_figure() {
         let samples = [sample(0, 0, 0), sample(1_000, 50, 0)];
-        assert_eq!(of_shard(0, &samples, &looks(), None).lag_ms_max, Figure::of(0.0));
-        assert!(of_shard(0, &[], &looks(), None).lag_ms_max.value().is_none());
-        assert!(of_shard(0, &[], &looks(), None).queue_depth_max.value().is_none());
+        assert_eq!(of_shard(0, &samples, &totals(), None).lag_ms_max, Figure::of(0.0));
+        assert!(of_shard(0, &[], &totals(), None).lag_ms_max.value().is_none());
+        assert!(of_shard(0, &[], &totals(), None).queue_depth_max.value().is_none());
     }
 
     #[test]
     fn a_server_that_started_again_has_no_figure() {
-        let (before, after) = (look(10, 5.0), look(10, 1.0));
+        let (before, after) = (shard_totals(10, 5.0), shard_totals(10, 1.0));
         assert!(cpu_between(&before, &after, 0).reason().unwrap().contains("started again"));
     }
 }

@@ -6,7 +6,7 @@ use std::thread;
 use anyhow::{Result, anyhow, ensure};
 use coupon_loadgen::load::LoadSpec;
 
-use super::audience::Audience;
+use super::observer::Observer;
 use super::round::Entrant;
 use super::{Ending, Options, worse};
 
@@ -15,10 +15,10 @@ pub(super) fn round(
     options: &Options,
     quota: Option<f64>,
     entrants: &mut [Entrant],
-    audience: &dyn Audience,
+    observer: &dyn Observer,
 ) -> Result<Ending> {
     not_stopped(options)?;
-    audience.stage("under load");
+    observer.stage("under load");
     let seed = coupon_measure::turns::seed_of_round(options.load.seed, Some(0));
     let load = &LoadSpec { seed, ..options.load.clone() };
     thread::scope(|scope| {

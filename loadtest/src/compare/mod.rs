@@ -3,11 +3,11 @@
 //! All contestants are up all the time; they take turns within a round, in an order drawn anew for each round, so
 //! that a machine that slows down or speeds up does so for all of them alike. The round is the unit of statistics.
 
-mod audience;
 mod flow;
 mod live;
 mod loads;
 pub(crate) mod machine;
+mod observer;
 mod outlook;
 mod round;
 mod sampler;
@@ -21,7 +21,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-pub use audience::Audience;
 use coupon_cli::heard;
 use coupon_cli::terminal;
 use coupon_lab::{Running, Setup, stop_services_on_interrupt, wait_if_interrupted};
@@ -33,9 +32,10 @@ use coupon_report::model::Vertical;
 use coupon_report::require::{self, Limit};
 use coupon_report::{self, Report, model};
 use coupon_strategies::Spec;
+pub use observer::Observer;
 
-use audience::Seat;
 pub use flow::latest_lag_ms;
+use observer::Seat;
 
 use round::Entrant;
 pub use sampler::Sample;
@@ -115,21 +115,21 @@ pub fn compare_and_keep(options: &Options) -> Result<(Ending, Report)> {
 ///
 /// # Errors
 /// When a contestant cannot be started or stops answering altogether, or the load is stopped before it began.
-pub fn watched(options: &Options, audience: &Arc<dyn Audience>) -> Result<(Ending, Report)> {
-    measure(options, Some(audience))
+pub fn watched(options: &Options, observer: &Arc<dyn Observer>) -> Result<(Ending, Report)> {
+    measure(options, Some(observer))
 }
 
-fn measure(options: &Options, audience: Option<&Arc<dyn Audience>>) -> Result<(Ending, Report)> {
+fn measure(options: &Options, observer: Option<&Arc<dyn Observer>>) -> Result<(Ending, Report)> {
     stop_services_on_interrupt()?;
     let date = coupon_lab::conditions::now();
     let servers = Servers::prepare(options)?;
-    let mut entrants = start(options, &servers, audience)?;
-    if let Some(audience) = audience {
-        audience.stage("warming up");
+    let mut entrants = start(options, &servers, observer)?;
+    if let Some(observer) = observer {
+        observer.stage("warming up");
     }
-    let measured = warm_up(options, &mut entrants).and_then(|()| match audience {
+    let measured = warm_up(options, &mut entrants).and_then(|()| match observer {
         None => rounds(options, servers.quota, &mut entrants),
-        Some(audience) => live::round(options, servers.quota, &mut entrants, &**audience),
+        Some(observer) => live::round(options, servers.quota, &mut entrants, &**observer),
     });
     let measured = measured.map(|ending| (ending, wide_columns::of(options, &entrants)));
     let (ending, vertical) = match measured {
@@ -149,14 +149,14 @@ fn measure(options: &Options, audience: Option<&Arc<dyn Audience>>) -> Result<(E
     Ok((ending, report))
 }
 
-fn start(options: &Options, servers: &Servers, audience: Option<&Arc<dyn Audience>>) -> Result<Vec<Entrant>> {
+fn start(options: &Options, servers: &Servers, observer: Option<&Arc<dyn Observer>>) -> Result<Vec<Entrant>> {
     let mut entrants = Vec::new();
     let setup = Setup { site: servers.site.clone(), ..options.setup.clone() };
     for (contestant, spec) in options.contestants.iter().enumerate() {
         let stage = format!("seeding and starting {}", spec.name);
         terminal::progress(&stage);
-        if let Some(audience) = audience {
-            audience.stage(&stage);
+        if let Some(observer) = observer {
+            observer.stage(&stage);
         }
         let entrant = live::not_stopped(options).and_then(|()| begin(spec, &setup));
         let mut entrant = match entrant {
@@ -167,9 +167,9 @@ fn start(options: &Options, servers: &Servers, audience: Option<&Arc<dyn Audienc
                 return Err(error);
             }
         };
-        if let Some(audience) = audience {
+        if let Some(observer) = observer {
             let has_company = options.contestants.len() > 1;
-            entrant.show(Seat { audience: Arc::clone(audience), contestant, has_company });
+            entrant.show(Seat { observer: Arc::clone(observer), contestant, has_company });
         }
         entrants.push(entrant);
     }

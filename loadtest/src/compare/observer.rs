@@ -1,4 +1,4 @@
-//! The watchers of contestants that are under load.
+//! The observer of contestants that are under load.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use coupon_service::api::AdminStats;
 use super::Sample;
 
 /// An observer of a comparison. Each call comes from the thread that did the work, which waits meanwhile.
-pub trait Audience: Debug + Send + Sync {
+pub trait Observer: Debug + Send + Sync {
     /// Hears of the step that begins now, in words for people.
     fn stage(&self, what: &str);
     /// A contestant is up, and says of itself what it is. Contestants are counted in the order of the options.
@@ -25,10 +25,10 @@ pub trait Audience: Debug + Send + Sync {
     fn audited(&self, contestant: usize, audit: &Reading<AuditResult>);
 }
 
-/// Looks at one contestant for an audience.
+/// Shows one contestant to an observer.
 #[derive(Debug, Clone)]
 pub(super) struct Seat {
-    pub(super) audience: Arc<dyn Audience>,
+    pub(super) observer: Arc<dyn Observer>,
     pub(super) contestant: usize,
     /// Others are under load at the same time.
     pub(super) has_company: bool,
@@ -36,18 +36,18 @@ pub(super) struct Seat {
 
 impl Seat {
     pub(super) fn load(&self, progress: &Progress<'_>) {
-        self.audience.load(self.contestant, progress);
+        self.observer.load(self.contestant, progress);
     }
 
     pub(super) fn shards(&self, samples: &[Sample]) {
-        self.audience.shards(self.contestant, samples);
+        self.observer.shards(self.contestant, samples);
     }
 
     pub(super) fn drained(&self) {
-        self.audience.drained(self.contestant);
+        self.observer.drained(self.contestant);
     }
 
     pub(super) fn audited(&self, audit: &Reading<AuditResult>) {
-        self.audience.audited(self.contestant, audit);
+        self.observer.audited(self.contestant, audit);
     }
 }

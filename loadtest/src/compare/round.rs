@@ -11,7 +11,7 @@ use coupon_report::model::{self, AuditResult, MAX_EXAMPLES, Reading, Round, Viol
 use coupon_service::api::ShardsStatus;
 
 use super::Ending;
-use super::audience::Seat;
+use super::observer::Seat;
 use super::turn::{self, Turn};
 use crate::measured;
 
@@ -59,7 +59,7 @@ impl Entrant {
 
     /// From now on its turns are shown.
     pub(super) fn show(&mut self, seat: Seat) {
-        seat.audience.enters(seat.contestant, &self.running.stats);
+        seat.observer.enters(seat.contestant, &self.running.stats);
         self.seat = Some(seat);
     }
 

@@ -8,7 +8,7 @@ use coupon_loadgen::http::{Target, get_json};
 use coupon_report::model::{Reading, ShardLook};
 use coupon_service::api::ShardsStatus;
 
-use super::audience::Seat;
+use super::observer::Seat;
 
 /// Four looks a second tell the shape of a second; each costs the service one small request.
 const EVERY: Duration = Duration::from_millis(250);

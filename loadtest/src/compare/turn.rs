@@ -9,8 +9,8 @@ use coupon_loadgen::load::{LoadSpec, Outcome, run_load_with};
 use coupon_report::model::{Figure, Flow, Reading, ShardLook, ShardRound};
 use coupon_service::api::ShardsStatus;
 
-use super::audience::Seat;
-use super::flow::{self, Look, Looks};
+use super::flow::{self, RoundTotals, ShardTotals};
+use super::observer::Seat;
 use super::sampler::{Sample, Sampler, looks, per_second};
 use super::work;
 
@@ -26,11 +26,11 @@ pub(super) struct Turn {
 }
 
 /// The samples of one turn.
-struct Seen {
+struct Watched {
     before: ShardsStatus,
     after: ShardsStatus,
     samples: Vec<Sample>,
-    looks: Looks,
+    totals: RoundTotals,
     /// The time at which everything was stored.
     drained_at: Duration,
 }
@@ -63,16 +63,16 @@ pub(super) fn take(
     }
     Ok(Turn {
         shards,
-        flow: on_servers.then(|| flow::of_round(&seen.looks)),
+        flow: on_servers.then(|| flow::of_round(&seen.totals)),
         writes_per_second: per_second(&seen.samples),
         looks: looks(&seen.samples),
         outcome,
     })
 }
 
-fn watch(running: &Running, load: &LoadSpec, seat: Option<&Seat>) -> Result<(Outcome, Seen)> {
+fn watch(running: &Running, load: &LoadSpec, seat: Option<&Seat>) -> Result<(Outcome, Watched)> {
     let before = status(running)?;
-    let looked_before = look(running, &before);
+    let totals_before = totals(running, &before);
     let began = Instant::now();
     let sampler = Sampler::start(&running.target, began, Sample::of(Duration::ZERO, &before), seat);
     let outcome = run_load_with(&running.target, load, &mut |progress| {
@@ -82,7 +82,7 @@ fn watch(running: &Running, load: &LoadSpec, seat: Option<&Seat>) -> Result<(Out
     });
     let ended_at = began.elapsed();
     let at_end = status(running);
-    let looked_at_end = at_end.as_ref().ok().map(|status| look(running, status));
+    let totals_at_end = at_end.as_ref().ok().map(|status| totals(running, status));
     let load_took = began.elapsed();
     let mut samples = sampler.stop();
     let (outcome, at_end) = (outcome?, at_end?);
@@ -92,14 +92,14 @@ fn watch(running: &Running, load: &LoadSpec, seat: Option<&Seat>) -> Result<(Out
     let drained_at = began.elapsed();
     // Everything is stored now, so that all of the turn's work is in it, and none of the audit's.
     let after = status(running)?;
-    let looks = Looks {
-        before: looked_before,
-        at_end: looked_at_end.unwrap_or_else(|| look(running, &at_end)),
-        drained: look(running, &after),
+    let totals = RoundTotals {
+        before: totals_before,
+        at_end: totals_at_end.unwrap_or_else(|| totals(running, &at_end)),
+        drained: totals(running, &after),
         load: load_took,
         drain: drained.map(|_| drained_at.saturating_sub(ended_at)).into(),
     };
-    Ok((outcome, Seen { before, after, samples, looks, drained_at }))
+    Ok((outcome, Watched { before, after, samples, totals, drained_at }))
 }
 
 fn status(running: &Running) -> Result<ShardsStatus> {
@@ -108,28 +108,28 @@ fn status(running: &Running) -> Result<ShardsStatus> {
 
 /// Reads the figures that only servers have: the shards' own counts of rows, and the use of their processes. A
 /// service's own counts are as old as its last look.
-fn look(running: &Running, status: &ShardsStatus) -> Look {
+fn totals(running: &Running, status: &ShardsStatus) -> ShardTotals {
     let known = || status.shards.iter().map(|shard| shard.rows_written).collect();
     let rows = match running.kept_counts() {
         Ok(counts) => Reading::Known(counts.unwrap_or_else(known)),
         Err(error) => Reading::unknown(format!("{error:#}")),
     };
     let shards = running.stats.shards;
-    Look { rows, used: running.site().map(|site| site.used(shards)).unwrap_or_default() }
+    ShardTotals { rows, used: running.site().map(|site| site.used(shards)).unwrap_or_default() }
 }
 
 /// Each shard's work: by the service on files, by the servers themselves on servers.
-fn shards(seen: &Seen, on_servers: bool, quota: Option<f64>) -> Vec<ShardRound> {
+fn shards(seen: &Watched, on_servers: bool, quota: Option<f64>) -> Vec<ShardRound> {
     let mut shards = work::between(&seen.before, &seen.after);
     if !on_servers {
         return shards;
     }
-    let Looks { before, drained, .. } = &seen.looks;
+    let RoundTotals { before, drained, .. } = &seen.totals;
     for (at, shard) in shards.iter_mut().enumerate() {
         shard.rows_written = flow::rows_between(before, drained, at);
         shard.cpu_seconds = flow::cpu_between(before, drained, at);
         shard.bytes_written = flow::bytes_between(before, drained, at);
-        shard.flow = Some(flow::of_shard(at, &seen.samples, &seen.looks, quota));
+        shard.flow = Some(flow::of_shard(at, &seen.samples, &seen.totals, quota));
     }
     shards
 }

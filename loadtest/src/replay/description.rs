@@ -7,7 +7,7 @@ use super::Recording;
 impl Recording {
     /// The recording in numbers, and everything that is not as in the file: a line each.
     #[must_use]
-    pub fn told(&self) -> Vec<String> {
+    pub fn described(&self) -> Vec<String> {
         let window = self.window();
         let (from, to) = (window.start, window.end.plus_millis(-1));
         let when = match self.moment() {

@@ -4,6 +4,7 @@
 //! rather than fatal, since real files have some. [`Mix`] adds the queries that a workload asks beside each grab.
 
 mod columns;
+mod description;
 mod ids;
 mod left_out;
 mod mix;
@@ -11,7 +12,6 @@ mod moments;
 mod ranges;
 mod reader;
 mod recording;
-mod told;
 
 pub use columns::Columns;
 pub use left_out::LeftOut;

@@ -100,7 +100,7 @@ pub(super) struct Detection {
 }
 
 impl Detection {
-    pub(super) fn look(&mut self, text: &str) {
+    pub(super) fn add(&mut self, text: &str) {
         let mut suited = false;
         for (format, (count, first)) in TimeFormat::ALL.into_iter().zip(&mut self.suited) {
             if format.suits(text) {
@@ -153,7 +153,7 @@ mod tests {
 
     fn detected(texts: &[&str]) -> Result<TimeFormat> {
         let mut detection = Detection::default();
-        texts.iter().for_each(|text| detection.look(text));
+        texts.iter().for_each(|text| detection.add(text));
         detection.format("when")
     }
 

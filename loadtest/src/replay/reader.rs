@@ -110,7 +110,7 @@ fn detect(file: &mut Reader<File>, places: Places, width: usize) -> Detection {
             && let Some(text) = field(record, places.time)
             && !is_null(text)
         {
-            detection.look(text);
+            detection.add(text);
         }
     });
     detection

@@ -328,7 +328,7 @@ mod tests {
         let few = recording(&rows, 1);
         assert_eq!((few.spread, few.days_only()), (1, false));
         assert!(few.rows()[1..].iter().all(|row| row.time == noon.parse().unwrap()));
-        let told = few.told().join("\n");
+        let told = few.described().join("\n");
         assert!(told.contains("of 1 of 10 grabs only the day is known"), "{told}");
         rows.extend([("1", "1", "1", day, true); 9]);
         let most = recording(&rows, 1);

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::decide;
 use super::kinds::{self, Kinds, Ticks};
-use crate::compare::{Audience, Options, Sample, latest_lag_ms};
+use crate::compare::{Observer, Options, Sample, latest_lag_ms};
 
 /// The span of a shard's writes a second: a shorter one would jump with every batch.
 const RECENT: Duration = Duration::from_secs(1);
@@ -201,7 +201,7 @@ impl Board {
     }
 }
 
-impl Audience for Board {
+impl Observer for Board {
     fn stage(&self, what: &str) {
         self.change(|shown| what.clone_into(&mut shown.stage));
     }

@@ -1,7 +1,7 @@
 //! The live page: `loadtest serve` shows contestants side by side while they are under load.
 //!
 //! A run of the page is a comparison of one round ([`crate::compare::watched`]) that all contestants have at the same
-//! time: the same seeding, load, samples, audit and report, and an audience. The page is for seeing, `loadtest
+//! time: the same seeding, load, samples, audit and report, and an observer. The page is for seeing, `loadtest
 //! compare` for deciding: at the same time means that they share the machine.
 //!
 //! - `form` reads what the page asks for, `run` does it, one run at a time.

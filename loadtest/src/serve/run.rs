@@ -13,7 +13,7 @@ use coupon_report::{self, Report};
 
 use super::board::Board;
 use super::decide;
-use crate::compare::{self, Audience, watched};
+use crate::compare::{self, Observer, watched};
 
 /// Reports are some hundred kilobytes each.
 const MOST_REPORTS: usize = 20;
@@ -142,8 +142,8 @@ fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
 }
 
 fn run(options: &compare::Options, board: &Arc<Board>, number: u64, out: Option<&Path>) -> Result<Report> {
-    let audience: Arc<dyn Audience> = Arc::clone(board) as Arc<dyn Audience>;
-    let (_, mut report) = watched(options, &audience)?;
+    let observer: Arc<dyn Observer> = Arc::clone(board) as Arc<dyn Observer>;
+    let (_, mut report) = watched(options, &observer)?;
     let mut notes = vec![
         "All contestants were under load at the same time and shared this machine, in one round: this run is for seeing. \
          loadtest compare lets them take turns, and decides."

@@ -49,7 +49,7 @@ fn guides() -> Vec<Document> {
     read(&[("", "README.md"), ("deploy", "README.md"), ("docs", "")])
 }
 
-/// Those and the documents beside them, whose links and names are held to be right.
+/// The guides and the documents beside them, whose links and names are held to be right.
 fn all() -> Vec<Document> {
     let more = read(&[("schema", "README.md"), ("docs/benchmarks", "")]);
     guides().into_iter().chain(more).collect()

@@ -1,4 +1,5 @@
-//! The line that tells a layout, as a pattern: strategies print it, and tools that have nothing but the line read it back.
+//! The line that names a layout, as a pattern: strategies print it, and tools that have nothing but the line read it
+//! back.
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -31,7 +32,7 @@ impl LayoutPattern {
         format!("{line}, {shards} shards")
     }
 
-    /// The settings that a line over so many shards tells, by name, with values in TOML; none where it is no line of this
+    /// The settings in a line over so many shards, by name, with values in TOML; `None` where it is no line of this
     /// pattern.
     #[must_use]
     pub fn settings(self, line: &str, shards: NonZeroU16) -> Option<Vec<(&'static str, String)>> {

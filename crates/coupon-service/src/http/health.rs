@@ -27,7 +27,7 @@ fn fine() -> HttpResponse {
     path = "/healthz",
     operation_id = "isAlive",
     tag = "operation",
-    responses((status = 200, description = "It does.", body = String, content_type = "text/plain"))
+    responses((status = 200, description = "The service lives.", body = String, content_type = "text/plain"))
 )]
 pub(super) async fn alive() -> HttpResponse {
     fine()
@@ -35,7 +35,7 @@ pub(super) async fn alive() -> HttpResponse {
 
 /// Readiness of the service to take grabs
 ///
-/// It does not without ids, without the gate or the queue, with a clock that is far from the main database's, or, on
+/// It takes none without ids, without the gate or the queue, with a clock that is far from the main database's, or, on
 /// files, with a shard that cannot be written. On servers a shard that is down does not matter: its grabs wait in its
 /// queue. A process that only stores results is ready while it reaches the queue and at least one shard.
 #[utoipa::path(
@@ -43,7 +43,7 @@ pub(super) async fn alive() -> HttpResponse {
     path = "/readyz",
     operation_id = "isReady",
     tag = "operation",
-    responses((status = 200, description = "It does.", body = String, content_type = "text/plain"), Unanswered)
+    responses((status = 200, description = "The service is ready.", body = String, content_type = "text/plain"), Unanswered)
 )]
 pub(super) async fn ready(service: web::Data<Service>, pipeline: Pipeline) -> Result<HttpResponse, Problem> {
     let ready = if service.settings.role().takes_grabs() {

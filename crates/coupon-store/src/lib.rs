@@ -25,7 +25,7 @@ pub mod servers;
 mod set_aside;
 pub mod settings;
 mod shards;
-mod statements;
+pub mod statements;
 mod terms;
 pub mod timekeeping;
 mod unavailable;

@@ -8,9 +8,23 @@ use coupon_core::{GrabStatus, ResultId, ResultQuery, TableId, UseStatus};
 
 use crate::{PageRequest, Spending};
 
+/// All columns of a table of results, in the order in which whole rows are written.
+pub(crate) const COLUMNS: [&str; 10] = [
+    "result_id",
+    "user_id",
+    "coupon_id",
+    "room_id",
+    "grab_status",
+    "fail_reason",
+    "grab_time",
+    "use_status",
+    "use_time",
+    "order_amount",
+];
+
 /// The form in which a statement holds its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Numbers {
+pub enum Numbers {
     /// As placeholders: the statement stays the same, and is prepared once.
     Bound,
     /// In the text.
@@ -26,8 +40,9 @@ impl Numbers {
     }
 }
 
-/// The columns of a result. Amounts come in cents: exact, and whole.
-pub(crate) fn columns(dialect: Dialect) -> String {
+/// The columns of a result, as a SELECT names them. Amounts come in cents: exact, and whole.
+#[must_use]
+pub fn columns(dialect: Dialect) -> String {
     let amount = whole(dialect, "order_amount * 100");
     format!("result_id, user_id, coupon_id, room_id, grab_status, grab_time, use_status, use_time, {amount}")
 }
@@ -38,13 +53,8 @@ pub(crate) fn find(dialect: Dialect, table: TableId, id: ResultId, numbers: Numb
 }
 
 /// A page of one table, latest first; the limit is the last of its numbers.
-pub(crate) fn page(
-    dialect: Dialect,
-    table: TableId,
-    filter: &Filter,
-    limit: i64,
-    numbers: Numbers,
-) -> String {
+#[must_use]
+pub fn page(dialect: Dialect, table: TableId, filter: &Filter, limit: i64, numbers: Numbers) -> String {
     // A room's index is in the order of time; everything else is in the order of the key. They agree.
     let order = if filter.by_room { "grab_time DESC, result_id DESC" } else { "result_id DESC" };
     let (columns, clause, limit) = (columns(dialect), filter.clause(numbers), numbers.show(limit));
@@ -57,7 +67,8 @@ pub(crate) fn summary(table: TableId, filter: &Filter, numbers: Numbers) -> Stri
 }
 
 /// Counts the results of one table and those that are spent, and sums their orders, in cents.
-pub(crate) fn totals(dialect: Dialect, table: TableId) -> String {
+#[must_use]
+pub fn totals(dialect: Dialect, table: TableId) -> String {
     let used = whole(dialect, "COALESCE(SUM(use_status), 0)");
     let amount = whole(dialect, "COALESCE(SUM(order_amount), 0) * 100");
     format!("SELECT COUNT(*), {used}, {amount} FROM {table}")
@@ -85,7 +96,7 @@ pub(crate) fn insert(table: TableId) -> String {
     )
 }
 
-/// The end of each of its rows: what is the same for every fresh result.
+/// The end of each of its rows: the values that are the same for every fresh result.
 pub(crate) fn fresh() -> String {
     format!(",{},{})", GrabStatus::Granted.code(), UseStatus::Unused.code())
 }
@@ -126,7 +137,7 @@ pub(crate) fn latest_first(names: impl IntoIterator<Item = TableId>) -> Vec<Tabl
 
 /// The conditions that a query puts on a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Filter {
+pub struct Filter {
     /// A comparison with a number, and the number.
     conditions: Vec<(&'static str, i64)>,
     by_room: bool,
@@ -134,7 +145,8 @@ pub(crate) struct Filter {
 
 impl Filter {
     /// The rows that a query covers.
-    pub(crate) fn of(query: &ResultQuery) -> Self {
+    #[must_use]
+    pub fn of(query: &ResultQuery) -> Self {
         let mut conditions = Vec::new();
         conditions.extend(query.user.map(|user| ("user_id =", user.get().cast_signed())));
         conditions.extend(query.room.map(|room| ("room_id =", room.get().cast_signed())));
@@ -160,7 +172,7 @@ impl Filter {
     }
 
     /// Its numbers, in the order of the text.
-    pub(crate) fn numbers(&self) -> impl Iterator<Item = i64> {
+    pub fn numbers(&self) -> impl Iterator<Item = i64> {
         self.conditions.iter().map(|(_, number)| *number)
     }
 

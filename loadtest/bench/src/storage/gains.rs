@@ -4,16 +4,17 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use coupon_core::schema::Dialect;
 use coupon_loadgen::workload::Catalogue;
 use coupon_measure::Turns;
 use coupon_measure::random::Random;
 use coupon_measure::stats::estimate;
+use coupon_store::statements;
 use mysql_async::Row as Answer;
 
 use super::super::context::{Context, SHARDS, Store};
 use super::super::model::{Claim, Figure, Findings, Row, Target};
 use super::super::section::Section;
-use super::questions::COLUMNS;
 use super::ratio;
 use super::raw::{Question, Raw};
 
@@ -147,8 +148,9 @@ fn question(way: Way, room: i64, after: Option<Position>) -> Question {
         (Way::Everything, _) => ("", None),
     };
     let limit = limit.map_or_else(String::new, |limit| format!(" LIMIT {limit}"));
+    let columns = statements::columns(Dialect::MySql);
     let sql = format!(
-        "SELECT {COLUMNS} FROM coupon_results WHERE room_id = ?{condition} \
+        "SELECT {columns} FROM coupon_results WHERE room_id = ?{condition} \
          ORDER BY grab_time DESC, result_id DESC{limit}"
     );
     Question { sql, numbers }

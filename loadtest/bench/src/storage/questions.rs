@@ -1,8 +1,10 @@
 //! Questions about results: as a path of the API, and as the statements that the service sends its shards for it.
 
 use anyhow::Result;
-use coupon_core::{Plan, ResultId, ResultQuery, RoomId, ShardId, TableId, TimeRange, Timestamp, UserId};
+use coupon_core::schema::Dialect;
+use coupon_core::{Plan, ResultQuery, RoomId, ShardId, TableId, TimeRange, Timestamp, UserId};
 use coupon_loadgen::workload::Catalogue;
+use coupon_store::statements::{self, Filter, Numbers};
 
 use super::super::context::SHARDS;
 use super::raw::{Question, Raw};
@@ -11,10 +13,6 @@ use super::raw::{Question, Raw};
 const LIMIT: i64 = 101;
 const HOURS: i64 = 24;
 const HOUR_MS: i64 = 3_600_000;
-/// The columns of a result, as the service asks for them.
-pub(super) const COLUMNS: &str = "result_id, user_id, coupon_id, room_id, grab_status, grab_time, use_status, use_time, \
-     CAST(order_amount * 100 AS SIGNED)";
-
 /// The question.
 #[derive(Clone, Copy)]
 pub(super) enum Ask {
@@ -83,46 +81,19 @@ pub(super) fn questions(
 }
 
 fn question(ask: Ask, query: &ResultQuery, tables: &[TableId]) -> Option<Question> {
-    let page = |table: &TableId| {
-        let mut conditions = Vec::new();
-        let mut numbers = Vec::new();
-        let mut and = |what: &'static str, number: i64| {
-            conditions.push(format!("{what} ?"));
-            numbers.push(number);
-        };
-        if let Some(user) = query.user {
-            and("user_id =", user.get().cast_signed());
-        }
-        if let Some(room) = query.room {
-            and("room_id =", room.get().cast_signed());
-        }
-        if let Some(time) = query.time {
-            and("result_id >=", ResultId::earliest_at(time.start).number());
-            and("result_id <", ResultId::earliest_at(time.end).number());
-        }
-        let order = if query.room.is_some() { "grab_time DESC, result_id DESC" } else { "result_id DESC" };
-        numbers.push(LIMIT);
-        (
-            format!(
-                "(SELECT {COLUMNS} FROM {table} WHERE {} ORDER BY {order} LIMIT ?)",
-                conditions.join(" AND ")
-            ),
-            numbers,
-        )
+    let filter = Filter::of(query);
+    let of = |table: &TableId| match ask {
+        Ask::Global => (statements::totals(Dialect::MySql, *table), Vec::new()),
+        Ask::User | Ask::Room | Ask::Recent => (
+            statements::page(Dialect::MySql, *table, &filter, LIMIT, Numbers::Bound),
+            filter.numbers().chain([LIMIT]).collect(),
+        ),
     };
-    let sums = |table: &TableId| {
-        let sql = format!(
-            "(SELECT COUNT(*), CAST(COALESCE(SUM(use_status), 0) AS SIGNED), \
-             CAST(COALESCE(SUM(order_amount), 0) * 100 AS SIGNED) FROM {table})"
-        );
-        (sql, Vec::new())
-    };
-    let of = |table: &TableId| if matches!(ask, Ask::Global) { sums(table) } else { page(table) };
     let (sql, numbers): (Vec<String>, Vec<Vec<i64>>) = tables.iter().map(of).unzip();
     let sql = match sql.as_slice() {
         [] => return None,
-        [one] => one.trim_start_matches('(').strip_suffix(')').unwrap_or(one).to_owned(),
-        several => several.join(" UNION ALL "),
+        [one] => one.clone(),
+        several => several.iter().map(|one| format!("({one})")).collect::<Vec<_>>().join(" UNION ALL "),
     };
     Some(Question { sql, numbers: numbers.concat() })
 }
@@ -139,8 +110,9 @@ mod tests {
         let asked = questions(&plan, Ask::User, &query, &vec![vec![table]; 4]);
         let sql: Vec<_> =
             asked.iter().map(|question| question.as_ref().map(|question| &*question.sql)).collect();
+        let columns = statements::columns(Dialect::MySql);
         let wanted =
-            format!("SELECT {COLUMNS} FROM coupon_results WHERE user_id = ? ORDER BY result_id DESC LIMIT ?");
+            format!("SELECT {columns} FROM coupon_results WHERE user_id = ? ORDER BY result_id DESC LIMIT ?");
         assert_eq!(sql, [None, None, Some(&*wanted), None]);
         assert_eq!(asked[2].as_ref().unwrap().numbers, [7, LIMIT]);
     }

@@ -10,6 +10,7 @@ use coupon_core::{CouponResult, Money, ShardId, TableId, Timestamp};
 use rusqlite::{Connection, Statement, params};
 
 use crate::embedded::folder::{Folder, FolderError};
+use crate::statements::COLUMNS;
 
 /// Results, and the tables of one shard that they go to.
 pub(super) type Rows = Vec<(TableId, CouponResult)>;
@@ -126,10 +127,8 @@ impl Writer {
 }
 
 fn insert(table: TableId) -> String {
-    format!(
-        "INSERT INTO {table} (result_id, user_id, coupon_id, room_id, grab_status, fail_reason, grab_time, \
-         use_status, use_time, order_amount) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
-    )
+    let values = COLUMNS.map(|_| "?").join(", ");
+    format!("INSERT INTO {table} ({}) VALUES ({values})", COLUMNS.join(", "))
 }
 
 fn bind(into: &mut Statement<'_>, row: &CouponResult) -> rusqlite::Result<usize> {

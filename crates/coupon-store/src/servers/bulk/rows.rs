@@ -3,6 +3,8 @@
 use coupon_core::{Coupon, CouponDetails, CouponResult, LiveRoom, Money, StockLog, Timestamp, User};
 use mysql_async::Value;
 
+use crate::statements;
+
 /// Rows of one statement: more of them gain nothing, and a statement takes 65,535 values at most.
 pub(super) const ROWS: usize = 1_000;
 /// Beyond so many bytes a statement of fewer rows is as good; servers take some MiB at once, but not all of them many.
@@ -149,18 +151,7 @@ impl Columns for StockLog {
 }
 
 impl Columns for CouponResult {
-    const COLUMNS: &'static [&'static str] = &[
-        "result_id",
-        "user_id",
-        "coupon_id",
-        "room_id",
-        "grab_status",
-        "fail_reason",
-        "grab_time",
-        "use_status",
-        "use_time",
-        "order_amount",
-    ];
+    const COLUMNS: &'static [&'static str] = &statements::COLUMNS;
 
     fn bind(&self, into: &mut Vec<Value>) {
         into.extend([

@@ -25,7 +25,7 @@ pub enum Kind {
     Misplaced,
     /// A coupon's stock, its rows, the stock log and the gate disagree, or the log breaks its own law; or an answer
     /// said that it is sold out, and it is not.
-    Stock,
+    Miscounted,
     /// A grab that the rules decide otherwise: outside its coupon's window, of a coupon withdrawn before, by a user
     /// who does not exist; or a refusal for a reason that did not hold.
     Misjudged,
@@ -47,7 +47,7 @@ impl Kind {
         Self::Lost,
         Self::Invented,
         Self::Misplaced,
-        Self::Stock,
+        Self::Miscounted,
         Self::Misjudged,
         Self::Spent,
         Self::Misread,
@@ -69,7 +69,7 @@ impl Kind {
             Self::Lost => "lost",
             Self::Invented => "invented",
             Self::Misplaced => "misplaced",
-            Self::Stock => "stock",
+            Self::Miscounted => "miscounted",
             Self::Misjudged => "misjudged",
             Self::Spent => "spent",
             Self::Misread => "misread",

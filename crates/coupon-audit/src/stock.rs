@@ -51,7 +51,7 @@ fn compare(id: i64, coupon: &Coupon, rows: i64, untold: i64, report: &mut AuditR
         report.add(Kind::Oversold, excess, || format!("coupon {id}: {rows} rows of a stock of {total}"));
     }
     if total - remaining + untold != rows {
-        report.add(Kind::Stock, 1, || {
+        report.add(Kind::Miscounted, 1, || {
             format!(
                 "coupon {id}: total {total} − remaining {remaining} + not yet told {untold} = {}, but {rows} rows",
                 total - remaining + untold
@@ -103,13 +103,13 @@ fn read_log(
             wrong.extend(other_shards(id, sold_before, shards.len(), &unlogged));
         }
         if !wrong.is_empty() {
-            report.add(Kind::Stock, 1, || format!("coupon {id}: {}", wrong.join("; ")));
+            report.add(Kind::Miscounted, 1, || format!("coupon {id}: {}", wrong.join("; ")));
         }
     }
     let mut without: Vec<i64> = accounts.into_keys().collect();
     without.sort_unstable();
     for id in without {
-        report.add(Kind::Stock, 1, || {
+        report.add(Kind::Miscounted, 1, || {
             format!("the stock log speaks of coupon {id}, which is not in the catalogue")
         });
     }
@@ -147,7 +147,7 @@ fn unlogged_since(start: &Start, now: &Unlogged, rebuilt: &BTreeSet<i64>, report
     for ((coupon, shard), (before, after)) in by_place {
         // A number below zero is in the report already.
         if before != after && after >= 0 {
-            report.add(Kind::Stock, 1, || {
+            report.add(Kind::Miscounted, 1, || {
                 let of = shard.map_or_else(String::new, |shard| format!(" of shard {shard}"));
                 format!(
                     "coupon {coupon}: {after} results{of} come of no outbox, and at the start {before} did"
@@ -160,8 +160,9 @@ fn unlogged_since(start: &Start, now: &Unlogged, rebuilt: &BTreeSet<i64>, report
 /// Finds rows, and lines of the log, that were there at the start and are not any more.
 fn gone(start: &Start, seen: &Seen, old: &OldLines<'_>, report: &mut AuditReport) {
     for line in old.gone() {
-        report
-            .add(Kind::Stock, 1, || format!("line {line} of the stock log is not what it was at the start"));
+        report.add(Kind::Miscounted, 1, || {
+            format!("line {line} of the stock log is not what it was at the start")
+        });
     }
     let mut missing = start.rows.iter().zip(seen.old()).filter(|(_, found)| !**found).map(|((id, _), _)| id);
     let count = missing.clone().count() as u64;
@@ -204,7 +205,7 @@ pub(super) fn left_over(catalogue: &Catalogue, seen: &Seen, ledger: &Ledger, rep
         let left = u64::try_from(coupon.total).unwrap_or(0).saturating_sub(rows);
         if left > ledger.unknowns_of(id) as u64 {
             let total = coupon.total;
-            report.add(Kind::Stock, 1, || {
+            report.add(Kind::Miscounted, 1, || {
                 format!("coupon {id}: somebody was told that it is sold out, but {left} of {total} are left")
             });
         }
@@ -214,7 +215,9 @@ pub(super) fn left_over(catalogue: &Catalogue, seen: &Seen, ledger: &Ledger, rep
 /// Holds what a shard counts of its results against the rows that it has.
 pub(super) fn kept_count(shard: &Shard, rows: Sums, report: &mut AuditReport) {
     let Some(counted) = shard.counted.filter(|counted| *counted != rows) else { return };
-    report.add(Kind::Stock, 1, || format!("shard {} counts {counted} itself, but has {rows}", shard.number));
+    report.add(Kind::Miscounted, 1, || {
+        format!("shard {} counts {counted} itself, but has {rows}", shard.number)
+    });
 }
 
 /// Holds a shard's outbox against how far main says that it has applied it.
@@ -222,10 +225,10 @@ fn outbox(shard: &Shard, scope: &Scope<'_>, report: &mut AuditReport) -> Result<
     let Shard { number, position, last, .. } = shard;
     let inbox = shard.inbox.len();
     if scope.drained && inbox > 0 {
-        report.add(Kind::Stock, 1, || format!("shard {number}: {inbox} results are still in the inbox"));
+        report.add(Kind::Miscounted, 1, || format!("shard {number}: {inbox} results are still in the inbox"));
     }
     if position > last {
-        report.add(Kind::Stock, 1, || {
+        report.add(Kind::Miscounted, 1, || {
             format!(
                 "shard {number}: main has applied its outbox up to {position}, and its last entry is {last}"
             )
@@ -234,7 +237,7 @@ fn outbox(shard: &Shard, scope: &Scope<'_>, report: &mut AuditReport) -> Result<
     let before = scope.start.and_then(|start| start.outboxes.get(usize::from(*number)));
     if let Some((applied, written)) = before.filter(|(applied, written)| position < applied || last < written)
     {
-        report.add(Kind::Stock, 1, || {
+        report.add(Kind::Miscounted, 1, || {
             format!(
                 "shard {number}: main has applied its outbox up to {position} of {last}, and at the start up to {applied} \
                  of {written}"
@@ -248,7 +251,7 @@ fn outbox(shard: &Shard, scope: &Scope<'_>, report: &mut AuditReport) -> Result<
     if unapplied.entries > 0 {
         if scope.drained {
             let Unapplied { entries, rows, .. } = unapplied;
-            report.add(Kind::Stock, 1, || {
+            report.add(Kind::Miscounted, 1, || {
                 format!(
                     "shard {number}: {entries} outbox entries ({rows} rows) after {position} are not applied"
                 )

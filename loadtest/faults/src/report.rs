@@ -55,7 +55,7 @@ fn cells(result: &CaseResult) -> Vec<String> {
         each(|seen| seconds(seen.unclear_for_ms)),
         each(|seen| seconds(seen.settled_ms)),
     ];
-    for kind in [Kind::Lost, Kind::Duplicate, Kind::Oversold, Kind::Invented, Kind::Stock] {
+    for kind in [Kind::Lost, Kind::Duplicate, Kind::Oversold, Kind::Invented, Kind::Miscounted] {
         let none = result.observed.is_empty();
         cells.push(if none { "–".to_owned() } else { result.count(kind).to_string() });
     }

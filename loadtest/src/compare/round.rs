@@ -158,23 +158,19 @@ impl Entrant {
             rows: report.rows,
         };
         let before = std::mem::replace(&mut self.counted, now);
-        AuditResult {
+        let mut result = AuditResult {
             acknowledged: now.acknowledged - before.acknowledged,
             refused: now.refused - before.refused,
             unknown: now.unknown - before.unknown,
             stored: now.rows.saturating_sub(before.rows),
-            lost: violation(report, Kind::Lost),
-            duplicate: violation(report, Kind::Duplicate),
-            oversold: violation(report, Kind::Oversold),
-            invented: violation(report, Kind::Invented),
-            miscounted: violation(report, Kind::Stock),
-            misplaced: violation(report, Kind::Misplaced),
-            misjudged: violation(report, Kind::Misjudged),
-            spent: violation(report, Kind::Spent),
-            misread: violation(report, Kind::Misread),
-            unguarded: violation(report, Kind::Unguarded),
-            parked: violation(report, Kind::Parked),
+            ..AuditResult::default()
+        };
+        for kind in Kind::ALL {
+            if let Some(found) = result.violation_mut(kind.as_str()) {
+                *found = violation(report, kind);
+            }
         }
+        result
     }
 
     /// Makes its part of the report.
@@ -207,5 +203,19 @@ fn violation(report: &AuditReport, kind: Kind) -> Violation {
         count: report.count(kind),
         examples: examples.iter().take(MAX_EXAMPLES).cloned().collect(),
         not_checked: report.not_checked.get(&kind).cloned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn reports_have_every_kind_of_violation_that_the_audit_finds() {
+        let found: BTreeSet<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+        let shown: BTreeSet<_> = AuditResult::default().violations().iter().map(|(name, ..)| *name).collect();
+        assert_eq!(found, shown);
     }
 }

@@ -124,7 +124,7 @@ impl Servers {
             _ => gate.closed(),
         };
         if let Some(why) = why {
-            report.skip(Kind::Stock, format!("the gate was not held against the rows: {why}"));
+            report.skip(Kind::Miscounted, format!("the gate was not held against the rows: {why}"));
             return Ok(());
         }
         let mut redis = connect::redis(&self.addresses)?;
@@ -149,7 +149,7 @@ impl Servers {
         }
         if self.gate_now(gate)? != *gate {
             let why = "the gate was not held against the rows: it was rebuilt meanwhile";
-            report.skip(Kind::Stock, why);
+            report.skip(Kind::Miscounted, why);
             return Ok(());
         }
         if let Some(first) = undated.first() {
@@ -158,10 +158,10 @@ impl Servers {
                 "the gate takes totals and windows over when it is filled, and of {count} that differ nobody recorded what it \
                  had at the start: for example {first}"
             );
-            report.skip(Kind::Stock, why);
+            report.skip(Kind::Miscounted, why);
         }
         for (count, text) in found {
-            report.add(Kind::Stock, count, || text);
+            report.add(Kind::Miscounted, count, || text);
         }
         Ok(())
     }

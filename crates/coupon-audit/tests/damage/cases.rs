@@ -220,7 +220,7 @@ fn breaches_of_the_books<S: Store>() {
         ("UPDATE coupons SET total_stock = 15, remaining_stock = remaining_stock + 5 WHERE coupon_id = 2".to_owned(), "a total of 10, but total is 15"),
         ("UPDATE outbox_positions SET outbox_id = 500".to_owned(), "up to 500, and its last entry is"),
     ] {
-        damage::<S>(|store| store.main(&sql), Kind::Stock, said);
+        damage::<S>(|store| store.main(&sql), Kind::Miscounted, said);
     }
 }
 
@@ -282,7 +282,7 @@ fn what_was_there_at_the_start<S: Store>() {
     let (kind, _, text) = only(&store.audit_since(&start));
     assert_eq!(
         (kind, text.as_str()),
-        (Kind::Stock, "line 1 of the stock log is not what it was at the start")
+        (Kind::Miscounted, "line 1 of the stock log is not what it was at the start")
     );
 }
 

@@ -232,7 +232,7 @@ fn a_coupon_told_to_be_sold_out_must_be_unless_unknown_grabs_explain_what_is_lef
     folder.claims.add(20, 1, Claim::SoldOut);
     folder.claims.add(21, 1, Claim::Unknown);
     let (kind, _, text) = only(&folder.audit());
-    assert_eq!(kind, Kind::Stock);
+    assert_eq!(kind, Kind::Miscounted);
     assert!(text.contains("coupon 1") && text.contains("2 of 10 are left"), "{text}");
     folder.claims.add(22, 1, Claim::Unknown);
     assert_eq!(folder.audit().violations(), 0);
@@ -282,7 +282,7 @@ fn stock_that_differs_from_the_rows_is_found() {
     let folder = Folder::sound();
     folder.post(0, 2);
     let (kind, count, text) = only(&folder.audit());
-    assert_eq!((kind, count), (Kind::Stock, 2));
+    assert_eq!((kind, count), (Kind::Miscounted, 2));
     assert!(text.contains("coupon 2: total 10 − remaining 8 + not yet told 0 = 2, but 1 rows"), "{text}");
 }
 
@@ -291,7 +291,7 @@ fn a_stock_log_that_differs_from_the_stock_is_found() {
     let folder = Folder::sound();
     folder.main("DELETE FROM stock_logs WHERE coupon_id = 2 AND operation_type = 2");
     let (kind, count, text) = only(&folder.audit());
-    assert_eq!((kind, count), (Kind::Stock, 1));
+    assert_eq!((kind, count), (Kind::Miscounted, 1));
     assert!(text.contains("coupon 2: the stock log deducts 0"), "{text}");
 }
 
@@ -309,7 +309,7 @@ fn outbox_entries_not_yet_applied_count_towards_stock_and_are_a_violation_only_a
         report.unapplied.iter().map(|u| (usize::from(u.shard), u.entries, u.rows)).collect::<Vec<_>>(),
         [(shard, 1, 1)]
     );
-    assert_eq!(only(&folder.audit()).0, Kind::Stock);
+    assert_eq!(only(&folder.audit()).0, Kind::Miscounted);
     folder.apply(shard, 2);
     assert_eq!(folder.audit().violations(), 0);
 }

@@ -78,7 +78,7 @@ fn stock_that_differs_from_the_rows_is_found() {
     let site = Site::sound();
     site.post(0, 2);
     let (kind, count, text) = site.only();
-    assert_eq!((kind, count), (Kind::Stock, 2));
+    assert_eq!((kind, count), (Kind::Miscounted, 2));
     assert!(text.contains("coupon 2: total 10 − remaining 8 + not yet told 0 = 2, but 1 rows"), "{text}");
 }
 
@@ -87,7 +87,7 @@ fn a_shard_that_miscounts_its_results_is_found() {
     let site = Site::sound();
     site.shard(0, "UPDATE shard_state SET results = results + 2");
     let (kind, count, text) = site.only();
-    assert_eq!((kind, count), (Kind::Stock, 1));
+    assert_eq!((kind, count), (Kind::Miscounted, 1));
     assert!(text.contains("shard 0 counts"), "{text}");
 }
 
@@ -103,8 +103,8 @@ fn outbox_entries_not_yet_applied_are_a_violation_only_after_draining() {
     let report = site.data().audit(&running).unwrap();
     assert_eq!(report.violations(), 0, "{report}");
     assert_eq!(report.unapplied.len(), 1);
-    assert!(report.not_checked[&Kind::Stock].contains("not drained"), "{report}");
-    assert_eq!(site.only().0, Kind::Stock);
+    assert!(report.not_checked[&Kind::Miscounted].contains("not drained"), "{report}");
+    assert_eq!(site.only().0, Kind::Miscounted);
     site.apply(shard, 2);
     assert_eq!(site.audit().violations(), 0);
 }
@@ -125,7 +125,7 @@ fn stock_held_in_the_gate_and_stored_nowhere_has_leaked() {
     site.hold(6, 1, 123);
     site.hold(7, 1, 124);
     let (kind, count, text) = site.only();
-    assert_eq!((kind, count), (Kind::Stock, 2));
+    assert_eq!((kind, count), (Kind::Miscounted, 2));
     assert!(text.contains("coupon 1: 2 held in the gate but not stored"), "{text}");
     assert!(text.contains("user 6, result 123"), "{text}");
 }
@@ -135,7 +135,7 @@ fn a_row_that_the_gate_has_forgotten_is_found() {
     let site = Site::sound();
     site.redis(redis::cmd("HDEL").arg(site.holders(2)).arg(2));
     let (kind, count, text) = site.only();
-    assert_eq!((kind, count), (Kind::Stock, 1));
+    assert_eq!((kind, count), (Kind::Miscounted, 1));
     assert!(text.contains("coupon 2: 1 stored but not held in the gate, for example by user 2"), "{text}");
 }
 
@@ -144,7 +144,7 @@ fn a_coupon_on_offer_that_the_gate_does_not_know_is_found() {
     let site = Site::new();
     site.redis(redis::cmd("DEL").arg(site.holders(2)));
     let (kind, _, text) = site.only();
-    assert_eq!(kind, Kind::Stock);
+    assert_eq!(kind, Kind::Miscounted);
     assert!(text.contains("coupon 2 is on offer, and the gate does not know it"), "{text}");
     site.main("UPDATE coupons SET status = 0 WHERE coupon_id = 2");
     assert_eq!(site.audit().violations(), 0);
@@ -162,15 +162,15 @@ fn a_total_or_a_window_that_was_changed_in_the_gate_is_found() {
         let start = site.data().remember().unwrap();
         site.gate_has(2, field, value);
         let (kind, count, text) = only(&site.audit_since(&start));
-        assert_eq!((kind, count), (Kind::Stock, 1), "{text}");
+        assert_eq!((kind, count), (Kind::Miscounted, 1), "{text}");
         assert!(text.contains(said), "{text:?} does not say {said:?}");
         // Without a start, what can be read may be what main said when the gate was filled.
         let report = site.audit();
         if value == "never" {
-            assert_eq!(report.count(Kind::Stock), 1, "{report}");
+            assert_eq!(report.count(Kind::Miscounted), 1, "{report}");
         } else {
             assert_eq!(report.violations(), 0, "{report}");
-            let why = &report.not_checked[&Kind::Stock];
+            let why = &report.not_checked[&Kind::Miscounted];
             assert!(why.contains("of 1 that differ nobody recorded") && why.contains(said), "{report}");
         }
     }
@@ -190,7 +190,9 @@ fn what_main_says_of_a_coupon_reaches_the_gate_when_it_is_filled() {
     let before = site.data().remember().unwrap();
     EDITED.iter().for_each(|sql| site.main(sql));
     let after = site.data().remember().unwrap();
-    assert!(site.audit().not_checked[&Kind::Stock].contains("coupon 2: the gate has total 10 and main 15"));
+    assert!(
+        site.audit().not_checked[&Kind::Miscounted].contains("coupon 2: the gate has total 10 and main 15")
+    );
     for start in [&before, &after] {
         let report = site.audit_since(start);
         assert_eq!((report.violations(), report.not_checked.len()), (0, 0), "{report}");
@@ -204,7 +206,7 @@ fn what_main_says_of_a_coupon_reaches_the_gate_when_it_is_filled() {
     site.gate_has(2, "e", "1950000000000");
     for start in [&before, &after] {
         let (kind, count, text) = only(&site.audit_since(start));
-        assert_eq!((kind, count), (Kind::Stock, 1), "{text}");
+        assert_eq!((kind, count), (Kind::Miscounted, 1), "{text}");
         assert!(text.contains("coupon 2: the gate has end 1950000000000"), "{text}");
     }
 }
@@ -226,7 +228,7 @@ fn a_hold_under_another_id_than_stored_is_found() {
     let site = Site::sound();
     site.hold(2, 2, id(TODAY, 99));
     let (kind, count, text) = site.only();
-    assert_eq!((kind, count), (Kind::Stock, 1));
+    assert_eq!((kind, count), (Kind::Miscounted, 1));
     let told = format!("by user 2: result {}, and stored is {}", id(TODAY, 99), id(TODAY, 2));
     assert!(text.contains(&told), "{text}");
     site.redis(redis::cmd("HSET").arg(site.holders(2)).arg(2).arg(format!("x{}", id(TODAY, 2))));
@@ -245,14 +247,14 @@ fn a_gate_that_cannot_be_looked_at_is_said() {
     let mut site = Site::sound();
     site.main("UPDATE gate_state SET epoch = epoch + 1");
     let report = site.audit();
-    assert!(report.not_checked[&Kind::Stock].contains("being rebuilt"), "{report}");
+    assert!(report.not_checked[&Kind::Miscounted].contains("being rebuilt"), "{report}");
     assert!(
         report.to_string().contains("0 (in part n/a: the gate was not held against the rows"),
         "{report}"
     );
     site.addresses.redis = Default::default();
     let report = site.audit();
-    assert!(report.not_checked[&Kind::Stock].contains("servers.redis"), "{report}");
+    assert!(report.not_checked[&Kind::Miscounted].contains("servers.redis"), "{report}");
     assert_eq!(report.violations(), 0);
 }
 

@@ -94,23 +94,51 @@ pub struct AuditResult {
     pub parked: Violation,
 }
 
+/// A kind of violation, as reports show it.
+struct Kind {
+    /// The audit's name of it, and its field's.
+    name: &'static str,
+    meaning: &'static str,
+    read: fn(&AuditResult) -> &Violation,
+    write: fn(&mut AuditResult) -> &mut Violation,
+}
+
+macro_rules! kind {
+    ($name:ident, $meaning:literal) => {
+        Kind {
+            name: stringify!($name),
+            meaning: $meaning,
+            read: |audit| &audit.$name,
+            write: |audit| &mut audit.$name,
+        }
+    };
+}
+
+/// Every kind of violation, in the order of reports.
+const KINDS: [Kind; 11] = [
+    kind!(lost, "acknowledged, but stored nowhere"),
+    kind!(duplicate, "one user holds one coupon twice"),
+    kind!(oversold, "more rows than stock"),
+    kind!(invented, "stored, but promised to nobody"),
+    kind!(miscounted, "stock, rows, stock log and gate differ"),
+    kind!(misplaced, "where no reader looks for it"),
+    kind!(misjudged, "decided against the rules"),
+    kind!(spent, "used otherwise than its user was told"),
+    kind!(misread, "a read tells otherwise than is stored"),
+    kind!(unguarded, "a table without its unique keys"),
+    kind!(parked, "set aside: it contradicts what is stored"),
+];
+
 impl AuditResult {
     /// Every kind of violation, with its name and meaning.
     #[must_use]
-    pub fn violations(&self) -> [(&'static str, &'static str, &Violation); 11] {
-        [
-            ("lost", "acknowledged, but stored nowhere", &self.lost),
-            ("duplicate", "one user holds one coupon twice", &self.duplicate),
-            ("oversold", "more rows than stock", &self.oversold),
-            ("invented", "stored, but promised to nobody", &self.invented),
-            ("miscounted", "stock, rows, stock log and gate differ", &self.miscounted),
-            ("misplaced", "where no reader looks for it", &self.misplaced),
-            ("misjudged", "decided against the rules", &self.misjudged),
-            ("spent", "used otherwise than its user was told", &self.spent),
-            ("misread", "a read tells otherwise than is stored", &self.misread),
-            ("unguarded", "a table without its unique keys", &self.unguarded),
-            ("parked", "set aside: it contradicts what is stored", &self.parked),
-        ]
+    pub fn violations(&self) -> [(&'static str, &'static str, &Violation); KINDS.len()] {
+        KINDS.map(|kind| (kind.name, kind.meaning, (kind.read)(self)))
+    }
+
+    /// The violations of the kind that the audit calls by this name.
+    pub fn violation_mut(&mut self, name: &str) -> Option<&mut Violation> {
+        KINDS.into_iter().find(|kind| kind.name == name).map(|kind| (kind.write)(self))
     }
 
     /// True when every promise was kept.
@@ -125,17 +153,9 @@ impl AuditResult {
         self.refused += other.refused;
         self.unknown += other.unknown;
         self.stored += other.stored;
-        self.lost.add(&other.lost);
-        self.duplicate.add(&other.duplicate);
-        self.oversold.add(&other.oversold);
-        self.invented.add(&other.invented);
-        self.miscounted.add(&other.miscounted);
-        self.misplaced.add(&other.misplaced);
-        self.misjudged.add(&other.misjudged);
-        self.spent.add(&other.spent);
-        self.misread.add(&other.misread);
-        self.unguarded.add(&other.unguarded);
-        self.parked.add(&other.parked);
+        for kind in KINDS {
+            (kind.write)(self).add((kind.read)(other));
+        }
     }
 }
 
@@ -161,18 +181,11 @@ mod tests {
     fn one_violation_of_any_kind_fails_the_audit() {
         let fine = AuditResult { acknowledged: 10, stored: 10, ..AuditResult::default() };
         assert!(fine.passed());
-        let one = || Violation::of(["7".to_owned()]);
-        assert!(!AuditResult { lost: one(), ..fine.clone() }.passed());
-        assert!(!AuditResult { duplicate: one(), ..fine.clone() }.passed());
-        assert!(!AuditResult { oversold: one(), ..fine.clone() }.passed());
-        assert!(!AuditResult { invented: one(), ..fine.clone() }.passed());
-        assert!(!AuditResult { miscounted: one(), ..fine.clone() }.passed());
-        assert!(!AuditResult { misplaced: one(), ..fine.clone() }.passed());
-        assert!(!AuditResult { misjudged: one(), ..fine.clone() }.passed());
-        assert!(!AuditResult { spent: one(), ..fine.clone() }.passed());
-        assert!(!AuditResult { misread: one(), ..fine.clone() }.passed());
-        assert!(!AuditResult { unguarded: one(), ..fine.clone() }.passed());
-        assert!(!AuditResult { parked: one(), ..fine }.passed());
+        for kind in KINDS {
+            let mut broken = fine.clone();
+            *broken.violation_mut(kind.name).unwrap() = Violation::of(["7".to_owned()]);
+            assert!(!broken.passed(), "{}", kind.name);
+        }
     }
 
     #[test]

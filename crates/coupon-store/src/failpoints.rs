@@ -1,5 +1,5 @@
-//! Places where a test may break a service on purpose. They exist with the feature `failpoints` alone, which no service
-//! is built with: only `loadtest faults` asks for it, in programs of its own.
+//! Places where a test may break a service on purpose. They exist with the feature `failpoints` alone, which no
+//! service is built with: only `loadtest faults` asks for it, in programs built for it.
 //!
 //! A test talks to a running service by files in the folder that `COUPON_FAILPOINTS` names:
 //!
@@ -55,7 +55,7 @@ pub enum Mechanism {
     Sentinel,
     /// Granting a user no coupon that they hold.
     OnePerUser,
-    /// Looking for reservations and rows that the other side does not know.
+    /// Looking for reservations and rows that the other side lacks.
     Reconciler,
     /// Telling a reservation that is not known to be stored from one that is.
     Pending,
@@ -65,11 +65,11 @@ pub enum Mechanism {
     Conflicts,
     /// Telling what comes again from what is new.
     Repeats,
-    /// Keeping a message that nobody can read before the queue forgets it.
+    /// Keeping an unreadable message before the queue forgets it.
     Parking,
     /// Using only worker numbers that are leased to this process.
     Leases,
-    /// Refusing a shard that has less than main was told, or than this process has seen committed.
+    /// Refusing a shard that has less than main has applied, or than this process has seen committed.
     Floors,
     /// Remembering how far main has applied a shard's outbox.
     Positions,
@@ -144,7 +144,7 @@ mod built_in {
 
     use super::{Mechanism, Point};
 
-    /// A worker number that is leased to nobody: ids of history and logs have those from a thousand on as well.
+    /// A worker number that is never leased: ids of history and logs have those from a thousand on as well.
     const NOBODY: u16 = ResultId::WORKERS - 1;
 
     /// Much longer than a signal takes.
@@ -157,7 +157,7 @@ mod built_in {
         FOLDER.as_deref()
     }
 
-    /// Takes a file away, and tells what was in it: of several threads that come by, one finds it.
+    /// Takes a file away, and returns its content: of several threads that come by, one finds it.
     fn take(name: &str) -> Option<String> {
         let path = folder()?.join(name);
         let told = std::fs::read_to_string(&path).ok()?;
@@ -175,7 +175,7 @@ mod built_in {
         let Some(what) = take(name) else { return };
         let signal = if what.trim() == "pause" { Signal::STOP } else { Signal::KILL };
         tracing::warn!(point = name, what, "a fail point is reached");
-        // Whoever is not stopped by it goes on, and the test finds out.
+        // A process that is not stopped by it goes on, and the test finds out.
         let _ = kill_process(getpid(), signal);
         // Another thread may take the signal; until it has, this one must not go on.
         std::thread::sleep(TAKES_EFFECT);

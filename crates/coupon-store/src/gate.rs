@@ -28,7 +28,7 @@ pub enum Decision {
     OutOfStock,
     /// Outside the window, or withdrawn.
     InvalidTime,
-    /// The gate does not know the coupon: never taken for "sold out".
+    /// The coupon is not in the gate: never taken for "sold out".
     NotLoaded,
     /// Reserved before under an id that contradicts what is stored: a person must decide.
     Parked,
@@ -49,7 +49,7 @@ pub struct Decided {
     /// About each attempt, in order.
     pub decisions: Vec<Decision>,
     /// The gate's epoch. What it granted may be handed over in this epoch only: a gate that lost its memory and was
-    /// filled anew knows nothing of it.
+    /// filled anew has no record of it.
     pub epoch: u64,
 }
 
@@ -67,14 +67,14 @@ pub trait Gate: Send + Sync {
     /// The epoch in which it decides now; `None` when it decides nothing. Answered from memory.
     fn epoch(&self) -> Option<u64>;
 
-    /// Everybody who holds a coupon that is sold out, and the epoch in which they do; `None` when it is not, or cannot
-    /// be told. Within that epoch they stay the same.
+    /// All holders of a coupon that is sold out, and the epoch in which they hold it; `None` when it is not, or
+    /// cannot be found out. Within that epoch they stay the same.
     fn holders(&self, coupon: CouponId) -> LocalFuture<'_, Option<(u64, Vec<UserId>)>>;
 
     /// Counts a coupon's stock; `None` for a coupon it does not hold.
     fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<Stock>, Unavailable>>;
 
-    /// Asks whether a result of that id is reserved and not known to be stored. `None` where nobody is told of a result
+    /// Asks whether a result of that id is reserved and not known to be stored. `None` where no client gets a result
     /// before it is stored.
     fn pending(&self, id: ResultId) -> Option<LocalFuture<'_, Result<bool, Unavailable>>> {
         let _ = id;

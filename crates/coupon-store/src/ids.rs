@@ -21,8 +21,8 @@ pub struct Lease {
     pub worker: u16,
     /// No id is of this time or a later one; it moves on while the lease is renewed.
     end_ms: AtomicI64,
-    /// The last id's time and its number within that millisecond, as one: whoever makes the next id moves both at once,
-    /// so that even two who share a lease make no id twice.
+    /// The last id's time and its number within that millisecond, as one: making the next id moves both at once, so
+    /// that even two who share a lease make no id twice.
     last: AtomicI64,
 }
 
@@ -35,7 +35,7 @@ impl Lease {
         Self { worker, end_ms: AtomicI64::new(end.millis()), last: AtomicI64::new(last) }
     }
 
-    /// A number that nobody else uses, for ids later than this.
+    /// A number that no other process uses, for ids later than this.
     fn own(worker: u16, after: Option<ResultId>) -> Self {
         let start = after.map_or(coupon_core::RESULT_ID_EPOCH, |id| id.time().plus_millis(1));
         Self::new(worker, start, Timestamp::MAX)
@@ -113,8 +113,8 @@ impl From<NoId> for Unavailable {
     }
 }
 
-/// The worker numbers that a process has leased, one a place. Whoever keeps them up puts another into the place of one
-/// that is lost, and is told when somebody has found theirs to have ended.
+/// The worker numbers that a process has leased, one a place. The task that keeps them up puts another into the place
+/// of one that is lost, and is woken when a lease is found to have ended.
 #[derive(Debug)]
 pub struct Leased {
     places: Vec<RwLock<Arc<Lease>>>,
@@ -147,7 +147,7 @@ impl Leased {
         self.ended.notify_one();
     }
 
-    /// Waits until somebody has no id to give, because their lease has ended.
+    /// Waits until an id could not be given because a lease has ended.
     pub(crate) async fn ended(&self) {
         self.ended.notified().await;
     }

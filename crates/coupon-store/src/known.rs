@@ -28,7 +28,7 @@ pub struct Known {
 struct KnownCoupon {
     /// The room of its results.
     room: RoomId,
-    /// From when on nobody can grab it; always, when it is withdrawn.
+    /// The time from which it cannot be grabbed; always, when it is withdrawn.
     end: Timestamp,
     min_purchase: Money,
 }

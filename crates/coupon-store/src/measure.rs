@@ -63,7 +63,7 @@ impl Rate {
         Self(Mutex::new(Window { since: None, last: None }))
     }
 
-    /// The growth a second over the last window that is over; whoever asks closes a window that has lasted a second.
+    /// The growth a second over the last window that is over; a call closes a window that has lasted a second.
     pub(super) fn of(&self, count: u64) -> Option<f64> {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, before) = *window.since.get_or_insert((Instant::now(), count));

@@ -8,7 +8,7 @@ use crate::metrics::Exposition;
 pub struct Repairs {
     /// Reservations that had not reached their shard, and were handed over again.
     pub reconciled: u64,
-    /// Stored results that the gate did not know of, and was told of.
+    /// Stored results that the gate lacked, and that were added to it.
     pub restored: u64,
 }
 

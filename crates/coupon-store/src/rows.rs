@@ -1,7 +1,7 @@
 //! Fresh results as JSON, on their way to their tables:
 //! `{"coupon_results": [[result_id, user_id, coupon_id, room_id], …], …}`.
 //!
-//! Nothing else tells one fresh result from another: its time is within its id.
+//! Fresh results differ in nothing else: the time is within the id.
 
 use std::collections::BTreeMap;
 

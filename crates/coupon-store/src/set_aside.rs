@@ -17,7 +17,7 @@ const LISTED: usize = 100;
 pub(crate) enum Place {
     /// In the catalogue, when it was read last.
     Catalogue,
-    /// In the books, when main was told of rows last.
+    /// In the books, when main last applied rows.
     Books,
 }
 

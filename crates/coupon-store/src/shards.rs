@@ -90,7 +90,7 @@ pub enum SpendOutcome {
 pub type Figure<T> = Result<T, &'static str>;
 
 /// A shard's state and the work it has done: since the service started on the embedded backend, in all on servers,
-/// where no process knows what the others have done.
+/// where several processes share it.
 #[derive(Debug, Clone)]
 pub struct ShardReport {
     /// True if it takes writes.

@@ -1,7 +1,7 @@
 //! The statements on tables of results, for both databases.
 //!
-//! A statement's text holds numbers and names of tables, and both come from types of our own: nothing
-//! that somebody sent is ever text in a statement.
+//! A statement's text holds numbers and names of tables, and both come from types of this workspace: nothing that a
+//! client sent is ever text in a statement.
 
 use coupon_core::schema::Dialect;
 use coupon_core::{GrabStatus, ResultId, ResultQuery, TableId, UseStatus};

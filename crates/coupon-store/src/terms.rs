@@ -45,7 +45,7 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    /// From when on nobody can grab it; always, when it is withdrawn.
+    /// The time from which it cannot be grabbed; always, when it is withdrawn.
     pub(super) const fn over_from(&self) -> Timestamp {
         if self.active { self.end } else { Timestamp::from_millis(0) }
     }

@@ -32,7 +32,7 @@ impl Agreement {
         if agree(offset) {
             return Ok(());
         }
-        // /readyz tells only what is missing, so by how much is part of that; the reason goes to the log.
+        // /readyz says only what is missing, so by how much is part of that; the reason goes to the log.
         let most = AGREE_WITHIN_MS / 1_000;
         Err(Unavailable::new(apart(offset), format!("it may be {most} s from it at most")))
     }
@@ -60,7 +60,7 @@ fn apart(offset_ms: i64) -> String {
 }
 
 /// The lead of a clock over main's, which showed `main` at some moment between two at which the clock showed `before`
-/// and `after`: halfway, as far as can be told.
+/// and `after`: halfway, as the best estimate.
 pub(crate) fn offset_ms(before: Timestamp, after: Timestamp, main: Timestamp) -> i64 {
     let (first, last) = (before.min(after).millis(), before.max(after).millis());
     let (half, main) = ((last - first) / 2, main.millis());

@@ -22,7 +22,7 @@ use crate::measure::Applied;
 use crate::outage::TaskOutage;
 use crate::set_aside::{Place, SetAside};
 
-/// The time for which entries gather before they are applied: main need not be told of every commit by itself.
+/// The time for which entries gather before they are applied: not every commit needs a transaction in main.
 const GATHER: Duration = Duration::from_millis(200);
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -105,7 +105,7 @@ impl Inbox {
         }
     }
 
-    /// Lets entries pile up for a moment, or until somebody waits for them, and takes them.
+    /// Lets entries pile up for a moment, or until a caller waits for them, and takes them.
     fn gather(&mut self, notes: &Receiver<Note>, pile: &Mutex<Vec<OutboxEntry>>) {
         let until = Instant::now() + GATHER;
         while self.markers.is_empty() && !self.stop {
@@ -134,7 +134,7 @@ pub(super) struct Applier {
 }
 
 impl Applier {
-    /// Starts the thread. It ends when told to, after what was sent before.
+    /// Starts the thread. It ends on request, after what was sent before.
     pub(super) fn start(
         db: Connection,
         shards: Vec<Arc<ShardState>>,

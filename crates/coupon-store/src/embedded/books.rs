@@ -21,7 +21,7 @@ pub fn position(db: &Connection, shard: ShardId) -> rusqlite::Result<i64> {
         .query_row([shard.number()], |row| row.get(0))
 }
 
-/// Applies what main is told, within a transaction. Says which coupons have no room for it, and why.
+/// Applies changes to main, within a transaction. Returns the coupons that have no room for them, and why.
 ///
 /// # Errors
 /// When SQLite refuses; then the transaction must not be committed.

@@ -1,4 +1,4 @@
-//! The gate in memory: rebuilt from the files at start, so it never knows more or less than they do.
+//! The gate in memory: rebuilt from the files at start, so it never holds more or less than they do.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -55,7 +55,7 @@ impl CouponGate {
 #[derive(Debug, Default)]
 pub(super) struct MemoryGate {
     coupons: HashMap<CouponId, Mutex<CouponGate>>,
-    /// Over or withdrawn: nobody needs to remember who holds them.
+    /// Over or withdrawn: their holders need not be remembered.
     ended: HashSet<CouponId>,
 }
 
@@ -100,12 +100,12 @@ impl MemoryGate {
         }
     }
 
-    /// Results known to be stored: whoever asks again gets "duplicate".
+    /// Results known to be stored: a user who asks again gets "duplicate".
     pub(super) fn settle<'a>(&self, results: impl IntoIterator<Item = &'a CouponResult>) {
         self.mark(results, false);
     }
 
-    /// Results thought to be stored that turned out to be parked: whoever asks again is not told that they hold one.
+    /// Results thought to be stored that turned out to be parked: a user who asks again does not get "duplicate".
     pub(super) fn unsettle<'a>(&self, results: impl IntoIterator<Item = &'a CouponResult>) {
         self.mark(results, true);
     }

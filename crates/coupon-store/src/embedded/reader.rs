@@ -1,4 +1,4 @@
-//! A shard's reading threads: each has a connection of its own, and takes one query at a time.
+//! A shard's reading threads: each has its own connection, and takes one query at a time.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -62,7 +62,7 @@ impl Readers {
         let (asked, as_of, shard) = (Instant::now(), self.state.as_of(self.clock.now()), self.shard);
         let state = Arc::clone(&self.state);
         let job: Job = Box::new(move |connection| {
-            // Whoever stopped waiting does not want the answer any more: a queue of such jobs must not delay others.
+            // The caller has stopped waiting for the answer: a queue of such jobs must not delay others.
             if reply.is_closed() {
                 return;
             }
@@ -102,7 +102,7 @@ fn existing(state: &ShardState, visit: Visit) -> Vec<TableId> {
     }
 }
 
-/// One reading thread: takes jobs until there is nobody left to send any.
+/// One reading thread: takes jobs until every sender is gone.
 fn serve(queue: &Mutex<Receiver<Job>>, waiting: &AtomicUsize, connection: &Connection, state: &ShardState) {
     loop {
         // One idle reader waits within the lock, the others for it.

@@ -46,7 +46,7 @@ impl ShardState {
     }
 
     /// Results were committed to the inbox: until they are in their tables, reads trail. What counts is the results'
-    /// own time, which is before their commit: whoever looks for one by its id must be told that it may be there.
+    /// own time, which is before their commit: a search by id must answer that the result may be there.
     pub(super) fn hold_back(&self, grabbed: Timestamp) {
         let earlier = |known: i64| (known == 0 || grabbed.millis() < known).then_some(grabbed.millis());
         // An error means that an earlier one is held back already.

@@ -10,12 +10,12 @@ use super::applier::OutboxEntry;
 use super::{inbox, sql};
 use crate::{PlacedResult, SpendOutcome, Spending, Totals};
 
-/// The outcome of a transaction, to be told once it is committed.
+/// The outcome of a transaction, to be announced once it is committed.
 #[derive(Default)]
 pub(super) struct Done {
     pub(super) added: Vec<CouponResult>,
     pub(super) totals: Totals,
-    /// Results that contradict what is stored: nobody may be told that they got them.
+    /// Results that contradict what is stored: no user may get the answer that they are theirs.
     pub(super) parked: HashSet<ResultId>,
     pub(super) newly_parked: u64,
     pub(super) spent: Vec<SpendOutcome>,
@@ -113,7 +113,7 @@ impl<'a> Store<'a> {
         Ok(())
     }
 
-    /// Notes what main must know of the rows stored, and forgets what it has applied.
+    /// Notes the rows stored for main, and forgets what it has applied.
     pub(super) fn write_outbox(
         &mut self,
         shard: ShardId,

@@ -1,8 +1,8 @@
 //! A shard's writing thread: everything that waits goes into one transaction, and is answered after its commit.
 //!
-//! A shard with little to do stores results in their tables at once. A busy one commits them to its inbox first, which
-//! is as durable and much less to write. It gathers thousands there, and sorts them into their tables in slices between
-//! two batches, so that nobody waits long.
+//! A shard with little to do stores results in their tables at once. A busy one commits them to its inbox first,
+//! which is as durable and much less to write. It gathers thousands there, and sorts them into their tables in slices
+//! between two batches, so that no batch waits long.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ pub(super) struct Writer {
     pub(super) state: Arc<ShardState>,
     pub(super) gate: Arc<MemoryGate>,
     pub(super) clock: Clock,
-    /// The applier, which is told after each commit.
+    /// The applier, which hears of each commit.
     pub(super) main: ToMain,
     pub(super) next_outbox_id: i64,
     /// Up to which entry the outbox has been emptied, because main has applied it.
@@ -96,7 +96,7 @@ struct Work {
 }
 
 impl Writer {
-    /// Starts the thread. It ends when told to, after what was sent before.
+    /// Starts the thread. It ends on request, after what was sent before.
     pub(super) fn start(self) -> std::io::Result<(Sender<Message>, JoinHandle<()>)> {
         let (sender, receiver) = channel();
         let thread = thread::Builder::new()
@@ -188,7 +188,7 @@ impl Writer {
         }
     }
 
-    /// A small part of what is due: between two batches, so that nobody waits long.
+    /// A small part of what is due: between two batches, so that no batch waits long.
     fn sort_slice_in(&mut self) {
         let resting = self.resting.is_some_and(|failed| failed.elapsed() < RETRY);
         if self.inbox.sorting.is_empty() || resting {
@@ -267,7 +267,8 @@ impl Writer {
         self.answer(work, &done);
     }
 
-    /// Takes note of what a transaction did; `sorted_in` came from the inbox, and its users know of it already.
+    /// Takes note of what a transaction did; `sorted_in` came from the inbox, and its users have their answers
+    /// already.
     fn sorted_in(&mut self, done: &mut Done, applied: i64, sorted_in: &[PlacedResult]) {
         if !done.parked.is_empty() {
             let parked = sorted_in.iter().filter(|row| done.parked.contains(&row.result.result_id));

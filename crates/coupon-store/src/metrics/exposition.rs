@@ -1,7 +1,7 @@
 //! The text that Prometheus reads, version 0.0.4.
 //!
-//! Each counter keeps its own count, and states it here when asked: a library's registry would have to be told every
-//! figure a second time, and would go on showing those that can no longer be read.
+//! Each counter keeps its own count, and states it here when asked: a library's registry would need every figure a
+//! second time, and would go on showing those that can no longer be read.
 
 use std::fmt::{Display, Write as _};
 
@@ -59,7 +59,7 @@ impl Family<'_> {
         self
     }
 
-    /// A value that cannot always be told; when it cannot, it is left out.
+    /// A value that is not always there; without it the line is left out.
     pub fn may_be(&mut self, labels: Labels<'_>, value: Option<impl Display>) -> &mut Self {
         if let Some(value) = value {
             self.is(labels, value);

@@ -16,7 +16,7 @@ use crate::set_aside::{self, Found};
 /// The most entries that one transaction applies.
 pub const ENTRIES: usize = 2_000;
 
-/// Takes off a shard's outbox what main has been told of.
+/// Takes off a shard's outbox what main has applied.
 pub(super) const FORGET: &str = "DELETE FROM outbox WHERE outbox_id <= ?";
 
 /// Deltas that are parked, by coupon.
@@ -27,7 +27,7 @@ type Parked = BTreeMap<CouponId, Vec<Delta>>;
 pub struct Settled {
     /// The number of entries it applied: as many as it may, or all there were.
     pub entries: usize,
-    /// Coupons that have no room for what they are told, and why. Of no meaning when no entries were applied.
+    /// Coupons that have no room for their changes, and why. Of no meaning when no entries were applied.
     pub found: Found,
 }
 
@@ -50,7 +50,7 @@ pub async fn settle(
     );
     let rows: Vec<(i64, String)> = at_shard.exec(sql, (dataset, position)).await?;
     let Some(last) = rows.last().map(|(id, _)| *id) else {
-        // Whoever waits for the position goes on at once.
+        // Callers that wait for the position go on at once.
         transaction.rollback().await?;
         return Ok(Settled::default());
     };
@@ -96,7 +96,7 @@ pub(super) async fn lock_position(
     Ok(position.unwrap_or(0))
 }
 
-/// Applies what main is told. A few statements for all coupons: a flash sale's entries speak of hundreds.
+/// Applies changes to main. A few statements for all coupons: a flash sale's entries speak of hundreds.
 pub(super) async fn apply(
     transaction: &mut Transaction<'_>,
     mut told: Told,
@@ -131,7 +131,7 @@ pub(super) async fn apply(
     Ok(books.found)
 }
 
-/// The number of the last log. Whoever asks has the books to themselves until the end of the transaction.
+/// The number of the last log. The caller has the books to itself until the end of the transaction.
 pub(super) async fn lock_logs(transaction: &mut Transaction<'_>) -> mysql_async::Result<i64> {
     let make = "INSERT INTO log_state (id, last_log_id) VALUES (1, 0) ON DUPLICATE KEY UPDATE last_log_id = last_log_id";
     transaction.query_drop(make).await?;

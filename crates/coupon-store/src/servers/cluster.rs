@@ -58,7 +58,7 @@ pub struct Opened {
     pub down: Vec<(ShardId, DatabaseError)>,
 }
 
-/// A data set being made: nobody else can make or open one meanwhile.
+/// A data set being made: no other process can make or open one meanwhile.
 #[derive(Debug)]
 pub struct Making {
     /// The new data set's id.
@@ -190,7 +190,7 @@ impl Cluster {
 
     /// Marks the data set complete: only now is it one.
     ///
-    /// Over a connection of its own: what was made since may have taken longer than a server keeps those of a pool.
+    /// Over a new connection: what was made since may have taken longer than a server keeps those of a pool.
     ///
     /// # Errors
     /// When main cannot be written.
@@ -210,7 +210,7 @@ impl Cluster {
             .map_err(|error| self.main.error(&error))
     }
 
-    /// Removes every database of the namespace, shards first, for whoever has the lock: whatever cuts it short, main
+    /// Removes every database of the namespace, shards first; the caller has the lock. Whatever cuts it short, main
     /// still says what there was.
     pub(super) async fn remove_databases(&self) -> anyhow::Result<()> {
         let shards = self.label().await.ok().flatten().map_or(0, |label| label.shards);
@@ -242,7 +242,7 @@ impl Cluster {
         })
     }
 
-    /// Makes every database and table of a new data set, and tells the shards which one they belong to.
+    /// Makes every database and table of a new data set, and writes into each shard which data set it belongs to.
     async fn make_tables(&self) -> anyhow::Result<String> {
         let dataset = new_dataset();
         self.main.create().await?;
@@ -282,7 +282,7 @@ impl Cluster {
         write().await.context("cannot write what main says of the new data set")
     }
 
-    /// Makes sure that a shard belongs to the data set, and has everything that main has been told of.
+    /// Makes sure that a shard belongs to the data set, and has everything that main has applied.
     ///
     /// # Errors
     /// When it does not, has not, or cannot be asked.
@@ -376,7 +376,7 @@ async fn read_meta(
     database: &Database,
     table: &'static str,
 ) -> Result<HashMap<String, String>, DatabaseError> {
-    // First without choosing a database: "there is none" must be told from "the server is away".
+    // First without choosing a database, so that "there is none" differs from "the server is away".
     let mut conn = database.connect_server().await?;
     let rows: Result<Vec<(String, String)>, _> =
         conn.query(format!("SELECT name, value FROM {}.{table}", database.name())).await;

@@ -42,7 +42,7 @@ pub(super) struct Counts {
     pub(super) checked: AtomicU64,
     /// Reservations that were found and handed over again.
     pub(super) reconciled: AtomicU64,
-    /// Stored results that the gate did not know of, and was told of.
+    /// Stored results that the gate lacked, and that were added to it.
     pub(super) restored: AtomicU64,
 }
 

@@ -13,7 +13,7 @@ use crate::failpoints;
 use crate::settings::Role;
 use crate::{HandOver, LocalFuture, PlacedResult, Unavailable};
 
-/// The queues, from the side of the HTTP workers: each has a connection of its own.
+/// The queues, from the side of the HTTP workers: each has its own connection.
 pub(super) struct Queues {
     pub(super) background: Arc<Background>,
     pub(super) publishers: PerThread<Publisher>,

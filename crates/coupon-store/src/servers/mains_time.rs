@@ -6,7 +6,7 @@ use mysql_async::prelude::Queryable as _;
 use super::mysql::{Database, DatabaseError, PATIENCE};
 use crate::clock::Clock;
 
-/// Main's time in milliseconds since 1970, as an expression: it is told, judged and written by the same statement.
+/// Main's time in milliseconds since 1970, as an expression: it is read, judged and written by the same statement.
 pub(super) fn expression(clock: &Clock) -> String {
     format!("(CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) + {})", clock.displacement_ms())
 }

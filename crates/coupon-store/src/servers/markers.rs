@@ -34,7 +34,7 @@ pub(super) struct Markers<'a> {
 
 impl Markers<'_> {
     /// Sends a marker, and waits until it is stored: then so is everything that was handed over before it, unless the
-    /// queue has lost it. It may close an epoch on the way. `now` tells the time that everybody goes by.
+    /// queue has lost it. It may close an epoch on the way. `now` is the shared time.
     pub(super) async fn pass(&self, closes: u64, now: impl Fn() -> Timestamp) -> Result<(), Unavailable> {
         let shard = self.shard;
         let failed = |why: &dyn std::fmt::Display| Unavailable::new(format!("shard {shard}"), why);
@@ -86,8 +86,8 @@ async fn stored(database: &Database, conn: &mut Conn, sent: &[String]) -> Result
     database.patiently(PATIENCE, conn.query(sql)).await
 }
 
-/// Waits until everything that was handed over so far is stored, for a program beside the services. Where nobody
-/// stores, nothing may wait.
+/// Waits until everything that was handed over so far is stored, for a program beside the services. Without a
+/// consumer, nothing may wait.
 ///
 /// # Errors
 /// When a server cannot be asked, or a queue is not stored from.

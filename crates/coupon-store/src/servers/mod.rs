@@ -1,8 +1,8 @@
 //! The servers' backend: one main MySQL, MySQL shards, Redis and RabbitMQ, shared by any number of processes.
 //!
 //! A grab passes the gate, one script in Redis; is handed over to its shard's queue, and answered when the queue has
-//! confirmed it on disk. A consumer stores it later, and tells main. Whatever can be lost on the way is found again:
-//! see docs/ARCHITECTURE.md.
+//! confirmed it on disk. A consumer stores it later, and its change is applied to main. Whatever can be lost on the
+//! way is found again: see docs/ARCHITECTURE.md.
 
 pub mod books;
 pub mod broker;

@@ -112,7 +112,7 @@ impl Names {
         format!("{user}:{coupon}")
     }
 
-    /// Whose reservation it is, and of what.
+    /// The user and the coupon of a reservation.
     #[must_use]
     pub fn parse_reservation(name: &str) -> Option<(UserId, CouponId)> {
         let (user, coupon) = name.split_once(':')?;
@@ -138,7 +138,7 @@ impl Names {
     }
 }
 
-/// A number that nobody else makes at the same time: names what one process made, a lease or a marker.
+/// A number that is unique among those made at the same time: names what one process made, a lease or a marker.
 pub(super) fn random() -> u64 {
     let mut hasher = std::hash::RandomState::new().build_hasher();
     hasher.write_u32(std::process::id());
@@ -163,7 +163,7 @@ mod tests {
         }
     }
 
-    /// The auditor has names of its own, and is held to the same file.
+    /// The auditor has its own names, and is held to the same file.
     #[test]
     fn names_are_those_of_the_golden_file() {
         let golden: serde_json::Value =

@@ -27,10 +27,10 @@ use crate::ids::IdSource;
 use crate::settings::ServersSettings;
 use crate::{Backend, Data};
 
-/// The longest that a start waits for a gate that has to be filled first: until then nobody is answered at all.
+/// The longest that a start waits for a gate that has to be filled first: until then no request is answered at all.
 const GATE: Duration = Duration::from_secs(5);
 
-/// Each worker leases a number of its own, of which there are a thousand for all processes.
+/// Each worker leases its own number, of which there are a thousand for all processes.
 const WORKERS_MAX: usize = 100;
 
 /// The options for opening the servers.
@@ -38,7 +38,7 @@ const WORKERS_MAX: usize = 100;
 pub struct Options {
     /// The servers' addresses and settings.
     pub servers: ServersSettings,
-    /// HTTP workers, each of which makes ids of its own.
+    /// HTTP workers, each of which makes its own ids.
     pub workers: usize,
     /// The most results that wait for one shard's tables.
     pub shard_backlog: usize,

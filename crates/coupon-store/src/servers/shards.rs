@@ -54,7 +54,7 @@ impl ServersShards {
         let as_of = status.look().as_of;
         let known = status.tables();
         let mut conn = self.connect(shard).await?;
-        // A shard that was down from the start on may answer before anybody has looked what is there.
+        // A shard that was down from the start on may answer before its tables have been listed.
         let known = match known {
             Some(known) => known,
             None => sql::tables(&mut conn).await.map_err(|error| down(shard, &error))?.into(),

@@ -48,7 +48,7 @@ impl Default for Look {
     }
 }
 
-/// One shard, as this process knows it.
+/// One shard, as this process has seen it.
 #[derive(Debug)]
 pub(super) struct ShardStatus {
     look: Mutex<Look>,
@@ -57,7 +57,7 @@ pub(super) struct ShardStatus {
     up: AtomicBool,
     /// True if it had less than was seen of it.
     lost: AtomicBool,
-    /// Results handed over and not stored, as far as can be told.
+    /// Results handed over and not stored, by the best estimate.
     waiting: AtomicU64,
     /// From being handed over to being stored, by this process's consumer.
     pub(super) stored: Latencies,

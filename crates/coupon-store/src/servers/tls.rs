@@ -14,7 +14,7 @@ use crate::settings::ServerUrl;
 
 const SETTING: &str = "setting `servers.ca_file`";
 
-/// Holds an address to what `servers.ca_file` promises: whoever names an authority means everything to be encrypted.
+/// Holds an address to what `servers.ca_file` promises: with an authority named, everything is to be encrypted.
 pub(super) fn check(setting: &str, url: &ServerUrl, encrypted: bool, how: &str) -> anyhow::Result<()> {
     if encrypted {
         // Drivers take the process's; without this, any library could change which one that is.

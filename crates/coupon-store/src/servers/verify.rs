@@ -40,7 +40,7 @@ pub struct Differences {
     pub not_held: Vec<String>,
     /// Held in the gate as another result than the one that is stored.
     pub otherwise: Vec<String>,
-    /// Coupons on offer that the gate does not know.
+    /// Coupons on offer that the gate lacks.
     pub unknown: Vec<String>,
 }
 
@@ -143,7 +143,7 @@ async fn on_offer(cluster: &Cluster, now: Timestamp) -> Result<HashMap<CouponId,
     Ok(on_offer.map(|terms| (terms.coupon, terms.room)).collect())
 }
 
-/// Whom the gate holds for a coupon; `None` when it does not know the coupon.
+/// The users whom the gate holds for a coupon; `None` when it lacks the coupon.
 async fn holders(redis: &Link, names: &Names, epoch: u64, coupon: CouponId) -> Result<Option<Holders>> {
     let mut ask = Pipeline::new();
     ask.cmd("HGETALL").arg(names.holders(epoch, coupon));

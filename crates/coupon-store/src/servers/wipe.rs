@@ -25,8 +25,8 @@ async fn ensure_unused(cluster: &Cluster, dataset: &str, renewals: impl Future<O
 
 /// Removes the data set that main holds, if it holds one: its keys, its queues, then its databases.
 ///
-/// Main's goes last, since only main knows what the others are called: wherever this is cut short, it can be run again.
-/// Before anything goes, main says that the data set is incomplete, so that nobody opens what is left of it.
+/// Main's goes last, since only main has the names of the others: wherever this is cut short, it can be run again.
+/// Before anything goes, main says that the data set is incomplete, so that no process opens what is left of it.
 ///
 /// # Errors
 /// When a server does not answer, or a setting of one is missing.
@@ -35,7 +35,7 @@ pub async fn wipe(cluster: &Cluster, settings: &ServersSettings) -> Result<()> {
     remove(cluster, settings).await
 }
 
-/// Does so unless services are at work on the data set. Nobody opens it in between.
+/// Does so unless services are at work on the data set. No process opens it in between.
 ///
 /// A process that could not reach main for a while is waited for: `renewals` ends after the time within which every
 /// process that lives has renewed its leases ([`RENEWED_WITHIN`](super::at_work::RENEWED_WITHIN)).

@@ -27,7 +27,7 @@ pub use sources::{SettingsError, Sources, section};
 pub struct Settings {
     /// The address to listen on; port 0 takes any that is free.
     pub listen: SocketAddr,
-    /// HTTP workers, each a thread with a pipeline of its own.
+    /// HTTP workers, each a thread with its own pipeline.
     pub workers: NonZeroUsize,
     /// The number of shards that the strategy spreads results over.
     pub shards: NonZeroU16,
@@ -195,7 +195,7 @@ pub struct LogSettings {
 pub struct TelemetrySettings {
     /// The OpenTelemetry collector that traces go to, as `http://127.0.0.1:4318`; without one there are none.
     pub otlp_endpoint: String,
-    /// The share of traces to record that nobody else began, from 0 to 1.
+    /// The share of traces to record that no caller began, from 0 to 1.
     pub sample: f64,
 }
 

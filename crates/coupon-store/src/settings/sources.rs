@@ -72,7 +72,7 @@ impl Sources {
     pub fn read_storage(&self) -> Result<StorageSettings, SettingsError> {
         let mut table = self.table()?;
         table.retain(|key, _| StorageSettings::KEYS.contains(&key.as_str()));
-        // Others' secrets may be in files that are not for whoever runs the tool.
+        // Other programs' secrets may be in files that the user of this tool cannot read.
         read_secrets(&mut table)?;
         let mut settings: StorageSettings = deserialize("", table_value(table))?;
         settings.servers.hand_out_ca();

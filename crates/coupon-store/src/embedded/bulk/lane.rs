@@ -74,7 +74,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Ends early, with the file unfinished, when whoever hands over the rows goes away.
+    /// Ends early, with the file unfinished, when the source of the rows goes away.
     fn run(
         mut self,
         jobs: &Receiver<Job>,
@@ -118,7 +118,7 @@ impl Writer {
         for &table in &self.tables {
             for sql in schema::results(Dialect::Sqlite, table).1 {
                 self.db.execute_batch(&sql)?;
-                // Whoever does not want to know has gone.
+                // An error says that the receiver is gone, and does not matter.
                 let _ = index_made.send(());
             }
         }

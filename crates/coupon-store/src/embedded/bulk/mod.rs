@@ -27,7 +27,7 @@ const LEAST_CACHE_KIB: u32 = 2 * 1024;
 /// A bulk load under way. Dropping it leaves the folder incomplete.
 #[derive(Debug)]
 pub struct Bulk {
-    /// Shared with the lanes, so that the lock outlives whoever still writes.
+    /// Shared with the lanes, so that the lock outlives the last of them.
     folder: Arc<Folder>,
     main: Connection,
     lanes: BTreeMap<ShardId, Lane>,

@@ -11,7 +11,7 @@ use super::error::{FolderError, Holder};
 
 const LOCK: &str = "lock";
 const MAIN: &str = "main.sqlite";
-/// Data is about people: nobody else on the machine may read it.
+/// Data is about people: no other user of the machine may read it.
 const OWN_FILE: u32 = 0o600;
 const OWN_FOLDER: u32 = 0o700;
 
@@ -46,18 +46,19 @@ pub(super) fn survey(dir: &Path) -> Result<Option<String>, FolderError> {
     if !dir.try_exists().map_err(|error| FolderError::io(dir, error))? {
         return Ok(None);
     }
-    // A file system's root, which a container may mount as the folder, has a lost+found of its own.
+    // A file system's root, which a container may mount as the folder, has its lost+found.
     let ours = |name: &str| name == LOCK || name == "lost+found" || is_data(name);
     Ok(names(dir)?.into_iter().find(|name| !ours(name)))
 }
 
-/// Makes the folder unless it is there, open to nobody else. One that is there stays as it is: whoever made it decides.
+/// Makes the folder unless it is there, closed to other users. One that is there stays as it is: its maker decides.
 pub(super) fn make_dir(dir: &Path) -> Result<(), FolderError> {
     let made = DirBuilder::new().recursive(true).mode(OWN_FOLDER).create(dir);
     made.map_err(|error| FolderError::io(dir, error))
 }
 
-/// Makes an empty file that nobody else may read. SQLite gives the files that it makes beside it the same permissions.
+/// Makes an empty file that no other user may read. SQLite gives the files that it makes beside it the same
+/// permissions.
 pub(super) fn make_private(path: &Path) -> Result<(), FolderError> {
     let made = File::options().write(true).create_new(true).mode(OWN_FILE).open(path);
     made.map(drop).map_err(|error| FolderError::io(path, error))

@@ -112,7 +112,7 @@ impl Folder {
     }
 
     /// Removes the data set, and nothing else. The folder stays, and so does its lock file: were it removed, a
-    /// process that had just opened it would hold a lock that nobody else can see.
+    /// process that had just opened it would hold a lock that no other can see.
     ///
     /// # Errors
     /// [`FolderError`] when it is in use or cannot be written.

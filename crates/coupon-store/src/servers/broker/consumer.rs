@@ -10,8 +10,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{Broker, BrokerError, Notices};
 
-/// The most messages that are under way to a consumer at once: the driver queues them without a bound of its own.
-/// Enough for a nearly full transaction of small messages; more would hide from the queue's own count how much waits.
+/// The most messages that are under way to a consumer at once: the driver queues them without a bound. Enough for a
+/// nearly full transaction of small messages; more would hide from the queue's own count how much waits.
 const PREFETCH: u16 = 256;
 
 /// A message, and how to say that it is done with.

@@ -31,7 +31,7 @@ pub(in crate::servers) struct Marker {
     pub(in crate::servers) closes: u64,
 }
 
-/// A message that nobody of ours sent.
+/// A message that no process of this system sent.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::servers) enum MessageError {
     #[error("it is no message of ours: {0}")]

@@ -43,8 +43,8 @@ const HEARTBEAT_S: u16 = 5;
 /// The port, if the address has none.
 const PORT: u16 = 5672;
 const TLS_PORT: u16 = 5671;
-/// Since RabbitMQ 4 a quorum queue drops a message that was delivered twenty times, unless it is told otherwise. A
-/// shard that is down for an hour may see more.
+/// Since RabbitMQ 4 a quorum queue drops a message that was delivered twenty times, unless it is declared otherwise.
+/// A shard that is down for an hour may see more.
 const DELIVERIES: i64 = 2_000_000_000;
 
 /// The address of RabbitMQ.
@@ -114,7 +114,7 @@ impl Broker {
         Ok((connection, notices))
     }
 
-    /// A plain connection, for whoever looks after queues by other means than ours.
+    /// A plain connection, for callers that look after queues by other means than ours.
     ///
     /// # Errors
     /// [`BrokerError`] when there is none to be had.
@@ -148,13 +148,13 @@ impl Broker {
     ) -> Result<T, BrokerError> {
         match tokio::time::timeout(PATIENCE, asked).await {
             Ok(Ok(answer)) => Ok(answer),
-            // What the broker said when it closed the channel tells more than that it is closed.
+            // The broker's reason for closing the channel says more than that it is closed.
             Ok(Err(error)) => Err(self.error(&notices.reason().unwrap_or_else(|| error.to_string()))),
             Err(_) => Err(self.error(&notices.reason().unwrap_or_else(|| "it did not answer".to_owned()))),
         }
     }
 
-    /// RabbitMQ says nothing to a client whom it does not know: it hangs up.
+    /// RabbitMQ says nothing to an unknown client: it hangs up.
     fn not_opened(&self, error: &amqprs::error::Error) -> BrokerError {
         let text = error.to_string();
         let hung_up =
@@ -239,7 +239,7 @@ impl Admin {
         self.ask(self.channel.queue_bind(QueueBindArguments::new(&queue, &names.exchange(), &route))).await
     }
 
-    /// From now on, results of this epoch are returned to whoever publishes them.
+    /// From now on, results of this epoch are returned to their publisher.
     pub(super) async fn unbind(&self, names: &Names, epoch: u64, shard: ShardId) -> Result<(), BrokerError> {
         let (queue, route) = (names.queue(shard), Names::route(epoch, shard));
         self.ask(self.channel.queue_unbind(QueueUnbindArguments::new(&queue, &names.exchange(), &route)))
@@ -288,7 +288,7 @@ fn arguments(one_consumer: bool) -> FieldTable {
     table
 }
 
-/// The notices that RabbitMQ sends of its own accord.
+/// The notices that RabbitMQ sends unasked.
 #[derive(Debug, Default)]
 pub(super) struct Notices {
     blocked: std::sync::atomic::AtomicBool,

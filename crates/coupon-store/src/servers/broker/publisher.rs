@@ -1,7 +1,7 @@
-//! Publishes, and knows what became of each message: confirmed on disk, returned, or lost sight of.
+//! Publishes, and follows each message to its end: confirmed on disk, returned, or lost sight of.
 //!
-//! The driver does not reconnect, and a broker that dies sends no nack: a supervisor connects again, and whoever waits
-//! for a confirmation is told when the channel is gone.
+//! The driver does not reconnect, and a broker that dies sends no nack: a supervisor connects again, and callers that
+//! wait for a confirmation hear that the channel is gone.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -158,15 +158,15 @@ impl Publisher {
         if let Some(refusal @ (PublishError::Blocked | PublishError::Stuck)) = self.refusal_of(route) {
             return Err(refusal);
         }
-        // Taken out while the message is being sent: were this future dropped half-way, nobody would know whether the
-        // broker counts the message, so the channel goes with it.
+        // Taken out while the message is being sent: were this future dropped half-way, it would be unknown whether
+        // the broker counts the message, so the channel goes with it.
         let mut live = current.take().ok_or(PublishError::Down)?;
         let tag = live.next;
         live.next += 1;
         let waiters = Arc::clone(&live.waiters);
         let confirmation = waiters.add(tag, route);
         let mut properties = BasicProperties::default();
-        // A message that is returned carries no number of its own.
+        // A message that is returned carries no number.
         properties.with_persistence(true).with_message_id(&tag.to_string());
         let mut arguments = BasicPublishArguments::new(exchange, route);
         arguments.mandatory(true);

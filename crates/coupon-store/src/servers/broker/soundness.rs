@@ -18,7 +18,7 @@ pub(in crate::servers) fn check(body: &[u8]) {
     assert_eq!(read, Some(plain(&results)), "handed over again, it is another message");
 }
 
-/// In an order of their own: a message's is nobody's concern.
+/// In a fixed order: a message's own does not matter.
 fn plain(results: &[PlacedResult]) -> Vec<String> {
     let mut rows: Vec<_> = results.iter().map(|row| format!("{:?}", (row.placement, row.result))).collect();
     rows.sort_unstable();

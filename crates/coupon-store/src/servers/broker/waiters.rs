@@ -45,9 +45,9 @@ impl Waiters {
         confirmation
     }
 
-    /// Forgets the caller that waits for this message. It stays the probe that tells when the broker takes messages
-    /// again: RabbitMQ announces that it is short of memory only to clients that can be told, and the driver does not
-    /// say that it can.
+    /// Forgets the caller that waits for this message. It stays the probe that shows when the broker takes messages
+    /// again: the driver does not advertise `connection.blocked`, so RabbitMQ does not announce to it that it is
+    /// short of memory.
     pub(super) fn overdue(&self, tag: u64) {
         let state = &mut *self.state();
         if let Some(waiter) = state.by_tag.get(&tag) {
@@ -81,7 +81,7 @@ impl Waiters {
         drop(state);
         for waiter in settled.into_values() {
             let outcome = if waiter.returned { Err(PublishError::NoRoute) } else { outcome };
-            // Whoever does not wait any more has been told that the outcome is unknown.
+            // A caller that does not wait any more has the answer that the outcome is unknown.
             let _ = waiter.reply.send(outcome);
         }
     }

@@ -113,7 +113,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Ends early, with the last transaction undone, when whoever hands over the rows goes away.
+    /// Ends early, with the last transaction undone, when the source of the rows goes away.
     async fn run(
         mut self,
         mut jobs: mpsc::Receiver<Job>,
@@ -188,7 +188,7 @@ impl Writer {
     async fn index(&mut self, index_made: &Sender<()>) -> mysql_async::Result<()> {
         for &table in &self.made {
             self.conn.query_drop(schema::results_indexes(table)).await?;
-            // Whoever does not want to know has gone.
+            // An error says that the receiver is gone, and does not matter.
             let _ = index_made.send(());
         }
         Ok(())

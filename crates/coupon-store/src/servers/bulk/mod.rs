@@ -66,7 +66,7 @@ impl Bulk {
             }
             cluster.create(&strategy.layout()).await
         })?;
-        // Without a receiver, nobody counts indexes of main: it was made with them.
+        // Without a receiver, since main was made with its indexes and none need counting.
         let main = Lane::start("bulk-main", &cluster.main, mpsc::channel().0)?;
         let (index_made, indexed) = mpsc::channel();
         let start = |(shard, database): (ShardId, &Database)| {
@@ -146,8 +146,8 @@ impl Bulk {
         Ok(())
     }
 
-    /// Makes the indexes, tells every shard what it holds, and only then marks the data set complete. Returns the rows
-    /// of each shard. `progress` hears how many tables have their indexes, and of how many.
+    /// Makes the indexes, writes its sums into every shard, and only then marks the data set complete. Returns the
+    /// rows of each shard. `progress` hears how many tables have their indexes, and of how many.
     ///
     /// # Errors
     /// When anything could not be stored, two results of a user and a coupon in one table included.
@@ -200,8 +200,8 @@ fn size(value: &Value) -> usize {
     }
 }
 
-/// Tells a shard the sums over what it was given. Nothing looked after the pool while rows were handed over: after a
-/// minute of that its connections are closed by the servers, and it would not know.
+/// Writes into a shard the sums over its rows. The pool was idle while rows were handed over: after a minute of that
+/// the servers close its connections, and it would not notice.
 async fn tell(database: &Database, dataset: &str, sums: &Totals, as_of: Timestamp) -> anyhow::Result<()> {
     let failed = |error| database.error(&error);
     let mut conn = database.connect_alone().await?;

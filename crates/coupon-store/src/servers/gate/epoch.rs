@@ -25,7 +25,7 @@ impl Epoch {
     }
 }
 
-/// The script of one epoch of one data set: the same as every other, under a name of its own.
+/// The script of one epoch of one data set: the same as every other, under a different name.
 pub(in crate::servers) struct EpochScript {
     text: String,
     sha: String,
@@ -79,8 +79,8 @@ impl EpochCell {
         self.number.store(number, Ordering::Release);
     }
 
-    /// Something does not fit: Redis knows no script, a queue takes nothing, a coupon is missing. Whoever watches over
-    /// the gate looks at once.
+    /// Something does not fit: Redis lacks a script, a queue takes nothing, a coupon is missing. The gatekeeper looks
+    /// at once.
     pub(in crate::servers) fn suspect(&self) {
         self.suspected.store(true, Ordering::Release);
         self.suspicion.notify_one();

@@ -1,7 +1,8 @@
 //! The gate: one hash a coupon in Redis, and one script that decides a whole batch.
 //!
-//! The script's text names the data set and the epoch, so that each epoch has a script of its own. Only whoever has
-//! filled the gate loads it: where it is missing, Redis has lost its memory, and nothing it says of holders is trusted.
+//! The script's text names the data set and the epoch, so that each epoch has its own script. Only the process that
+//! has filled the gate loads it: where it is missing, Redis has lost its memory, and nothing it says of holders is
+//! trusted.
 
 mod epoch;
 mod redis;
@@ -25,7 +26,7 @@ use crate::{Attempt, Decided, Decision, Gate, LocalFuture, Stock, Unavailable};
 
 /// The first character of a holder's id that is parked.
 pub(super) const PARKED: &str = "x";
-/// The fields of a coupon's hash that hold nobody: total, start and end.
+/// The fields of a coupon's hash that are no holders: total, start and end.
 pub(super) const META_FIELDS: i64 = 3;
 /// A member of the pending reservations that is none, and later than all of them: where it is missing, the others are
 /// lost.

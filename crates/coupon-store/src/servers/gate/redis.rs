@@ -14,7 +14,7 @@ use crate::servers::tls;
 use crate::settings::ServerUrl;
 
 const CONNECT: Duration = Duration::from_secs(3);
-/// Filling a gate asks for much at once; each link has a limit of its own.
+/// Filling a gate asks for much at once; each link has its own limit.
 pub(in crate::servers) const RESPONSE: Duration = Duration::from_secs(30);
 /// Threads and tasks that talk to Redis each keep one connection: more than there can be of them.
 const CONNECTIONS: usize = 1_100;
@@ -212,7 +212,7 @@ impl Link {
         let answer = tokio::time::timeout(self.patience, asked)
             .await
             .unwrap_or_else(|_| Err(DriverError::from((ErrorKind::Io, "it did not answer in time"))));
-        // A connection that does not answer may never do so again, and nobody else would find out for a long time.
+        // A connection that does not answer may never do so again, and that would show nowhere else for a long time.
         if let Err(error) = &answer
             && (error.is_unrecoverable_error() || error.is_io_error() || error.is_timeout())
         {
@@ -222,7 +222,7 @@ impl Link {
     }
 }
 
-/// True if Redis does not know the script: it has lost its memory.
+/// True if Redis lacks the script: it has lost its memory.
 pub(in crate::servers) fn is_no_script(error: &DriverError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }

@@ -27,7 +27,7 @@ const IDLE_CHECK: Duration = Duration::from_secs(5);
 /// The time for which a server keeps a silent connection, and with it the locks of a process that was frozen half-way,
 /// in seconds.
 const SILENT_S: u32 = 60;
-/// The same for whoever does something long between two statements.
+/// The same for a caller that does something long between two statements.
 const SILENT_LONG_S: u32 = 3_600;
 /// Statements that a bulk load's connection remembers.
 const BULK_STATEMENTS: usize = 4;
@@ -56,7 +56,7 @@ pub(super) mod code {
     pub(crate) const DUPLICATE: u16 = 1062;
     /// There is no such table.
     pub(crate) const NO_TABLE: u16 = 1146;
-    /// The server was told not to do such a thing: above all, to be read-only.
+    /// The server is configured to refuse such a thing: above all, to be read-only.
     const FORBIDDEN: u16 = 1290;
     /// The session's transactions only read.
     const READ_ONLY_TRANSACTION: u16 = 1792;
@@ -132,7 +132,7 @@ impl Database {
         })
     }
 
-    /// The same database with a pool of its own, for another runtime.
+    /// The same database with its own pool, for another runtime.
     #[must_use]
     pub fn with_own_pool(&self) -> Self {
         Self { pool: self.pool.another(), ..self.clone() }
@@ -155,8 +155,8 @@ impl Database {
         self.within(Conn::new(opts)).await
     }
 
-    /// A connection outside the pool, for whoever holds locks that others wait for: should the process be frozen, the
-    /// server lets go of them soon.
+    /// A connection outside the pool, for a caller that holds locks that others wait for: should the process be
+    /// frozen, the server lets go of them soon.
     pub(super) async fn connect_to_lock(&self) -> Result<Conn, DatabaseError> {
         self.within(Conn::new(self.opts.clone())).await
     }
@@ -352,7 +352,7 @@ pub(super) fn has_code(error: &mysql_async::Error, code: u16) -> bool {
 
 impl From<DatabaseError> for Unavailable {
     fn from(error: DatabaseError) -> Self {
-        // What is not available goes to clients, who need not know where it is; the reason goes to the log.
+        // The message goes to clients, who need not learn the server's address; the reason goes to the log.
         Self::new("a database", error)
     }
 }

@@ -60,7 +60,7 @@ impl RenewedPool {
     /// A connection that was made after the last renewal.
     pub(super) async fn get_conn(&self) -> mysql_async::Result<Conn> {
         match self.current().get_conn().await {
-            // Whoever waited for a connection of a pool that is given up takes one of the next.
+            // A caller that waited for a connection of a pool that is given up takes one of the next.
             Err(Error::Driver(DriverError::PoolDisconnected)) => self.current().get_conn().await,
             connected => connected,
         }

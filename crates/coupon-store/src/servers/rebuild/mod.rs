@@ -1,10 +1,10 @@
 //! Main's books made anew from the shards' rows, once main has been put back to an earlier state.
 //!
-//! Outboxes have been emptied of what main was told and has forgotten, so that its books stand still where entries are
-//! missing. What is missing is found by counting rows, and posted by the same law as ever.
+//! Outboxes have been emptied of changes that main applied and has forgotten, so that its books stand still where
+//! entries are missing. What is missing is found by counting rows, and posted by the same law as ever.
 //!
-//! Services may run meanwhile. Whoever tells main of a shard waits until the books are made anew: all of that is one
-//! transaction of main's. A look at them has nobody wait.
+//! Services may run meanwhile. Their appliers wait until the books are made anew: all of that is one transaction of
+//! main's. A look at the books makes no process wait.
 
 mod shards;
 
@@ -25,8 +25,8 @@ use super::books::{FORGET, apply, lock_logs, lock_position};
 use super::cluster::Cluster;
 use super::mysql::{Database, DatabaseError, PATIENCE};
 
-/// The name of a table of results that an archive retires, and, in `shard_meta`, the note that main is to be told of
-/// its rows.
+/// The name of a table of results that an archive retires, and, in `shard_meta`, the note that its rows are still to
+/// be applied to main.
 pub const RETIRED: &str = "retired_";
 /// The number of times that a shard is held still anew whose tables changed meanwhile.
 const TRIES: u32 = 10;
@@ -48,7 +48,7 @@ pub struct Rebuilt {
     pub shards: Vec<Lost>,
     /// Coupons whose stock and log contradict each other, or that have no room for what was forgotten, and why.
     pub set_aside: Vec<String>,
-    /// Shards whose outboxes still have what main knows again, and why. It goes with their next entries.
+    /// Shards whose outboxes still have what main has again, and why. It goes with their next entries.
     pub left: Vec<String>,
 }
 
@@ -67,17 +67,17 @@ pub struct Lost {
     pub rows: i64,
 }
 
-/// Makes main's books anew where it has forgotten what it was told, or, unless they are to be mended, only says what
-/// that is. A look has nobody wait.
+/// Makes main's books anew where it has forgotten changes or, unless they are to be mended, only says which. A look
+/// makes no process wait.
 ///
 /// # Errors
-/// When a database cannot be used, a shard has less than main was told of, or other rows than it counted itself, or
+/// When a database cannot be used, a shard has less than main has applied, or other rows than it counted itself, or
 /// tables are being made or removed. Then nothing is changed.
 pub async fn rebuild(cluster: &Cluster, dataset: &str, mend: bool, now: Timestamp) -> Result<Rebuilt> {
     if mend { make_anew(cluster, dataset, now).await } else { look(cluster, dataset).await }
 }
 
-/// Main is seen at one moment, and each shard a moment later: what main is told in between, it has not forgotten.
+/// Main is seen at one moment, and each shard a moment later: what main applies in between, it has not forgotten.
 async fn look(cluster: &Cluster, dataset: &str) -> Result<Rebuilt> {
     let mut conn = cluster.main.connect_alone().await?;
     let mut moment = TxOpts::default();
@@ -112,7 +112,7 @@ async fn make_anew(cluster: &Cluster, dataset: &str, now: Timestamp) -> Result<R
     let main = &cluster.main;
     let mut conn = main.connect_to_lock().await?;
     let mut transaction = conn.start_transaction(TxOpts::default()).await?;
-    // In this order, as whoever tells main of a shard.
+    // In this order, as every applier does.
     let mut positions = HashMap::new();
     for (shard, _) in cluster.numbered() {
         positions.insert(shard, lock_position(&mut transaction, shard).await?);
@@ -147,8 +147,8 @@ async fn make_anew(cluster: &Cluster, dataset: &str, now: Timestamp) -> Result<R
     Ok(rebuilt)
 }
 
-/// Takes off a shard's outbox what main knows now. Main has it for good: where this fails, whoever next tells main of
-/// the shard does it.
+/// Takes off a shard's outbox what main has now. Main has it for good: where this fails, the shard's next applier
+/// does it.
 async fn forget(database: &Database, last: i64) -> Result<(), DatabaseError> {
     let mut conn = database.connect().await?;
     database.patiently(PATIENCE, conn.exec_drop(FORGET, (last,))).await

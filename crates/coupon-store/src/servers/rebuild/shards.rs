@@ -72,8 +72,8 @@ impl<'a> Still<'a> {
         Ok(Self { database, conn, tables, shard, position, last, results, untold })
     }
 
-    /// Counts its rows, which are to be as many as it counted itself: main is not to be told that those are gone which
-    /// were deleted by hand. A table that is being retired is counted by both, or by neither.
+    /// Counts its rows, which are to be as many as it counted itself: rows that were deleted by hand must not be
+    /// posted as gone. A table that is being retired is counted by both, or by neither.
     async fn count(self) -> Result<Counted> {
         let Self { mut conn, tables, shard, position, last, results, untold, .. } = self;
         let mut rows = Rows::new();
@@ -106,7 +106,7 @@ pub(super) struct Counted {
     pub(super) rows: Rows,
 }
 
-/// From now on the connection sees one moment. Says which tables hold results that main is to know of.
+/// From now on the connection sees one moment. Returns the tables whose results count for main.
 async fn hold_still(conn: &mut Conn) -> Result<Vec<String>> {
     conn.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
     for _ in 0..TRIES {
@@ -121,7 +121,7 @@ async fn hold_still(conn: &mut Conn) -> Result<Vec<String>> {
     bail!("its tables change too often to be counted: try again")
 }
 
-/// Tables of results, and those that are being retired and main is not to be told of yet.
+/// Tables of results, and those that are being retired and not to be applied to main yet.
 async fn tables(conn: &mut Conn) -> mysql_async::Result<Vec<String>> {
     let told: Vec<String> = conn.query("SELECT name FROM shard_meta").await?;
     let names: Vec<String> = conn.query("SHOW TABLES").await?;

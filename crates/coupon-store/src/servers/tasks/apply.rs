@@ -13,8 +13,8 @@ use crate::outage::TaskOutage;
 use crate::servers::books::{ENTRIES, settle, settle_parked};
 use crate::set_aside::Place;
 
-/// The time for which entries gather before they are applied, unless a caller waits: main need not be told of every
-/// commit by itself.
+/// The time for which entries gather before they are applied, unless a caller waits: not every commit needs a
+/// transaction in main.
 const GATHER: Duration = Duration::from_secs(1);
 /// The time between two looks for entries of other processes.
 const LOOK: Duration = Duration::from_secs(2);

@@ -58,8 +58,8 @@ pub(super) async fn keep_comparing(background: Arc<Background>, leased: Arc<Leas
         if stepped.is_none() && agreement.check().is_ok() && compared.elapsed() < EVERY {
             continue;
         }
-        // Without main, what was known last stands, and what this clock has been set by since; that main is away is
-        // told by those who need more of it.
+        // Without main, the last known offset stands, and what this clock has been set by since; tasks that need main
+        // report that it is away.
         if let Ok(offset) = compare(&background.cluster.main, clock).await {
             compared = Instant::now();
             note(agreement, offset);

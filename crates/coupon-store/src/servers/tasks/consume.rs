@@ -1,8 +1,8 @@
 //! A shard's consumer: takes what waits in the shard's queue, stores it in one transaction, and only then lets the
 //! queue forget it.
 //!
-//! While a transaction is under way the next one is gathered, and the gate is told of the one before: a consumer that
-//! has much to do waits for its database alone.
+//! While a transaction is under way the next one is gathered, and the one before is settled at the gate: a consumer
+//! that has much to do waits for its database alone.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -79,7 +79,7 @@ impl Consumer {
             match Consuming::start(&self.background.queues.broker, &queue).await {
                 Ok(mut consuming) => {
                     self.consume(&mut consuming).await;
-                    // Whoever consumes next has it to do.
+                    // The next consumer has it to do.
                     self.background.queues.works_on(self.shard, 0, 0);
                     consuming.close().await;
                 }
@@ -155,7 +155,7 @@ impl Consumer {
         while batch.has_room() {
             let next = match (consuming.next_now(), earliest) {
                 (Some(next), _) => next,
-                // Somebody waits for a marker.
+                // A caller waits for a marker.
                 (None, _) if !batch.work.markers.is_empty() => return true,
                 (None, Some(earliest)) => match timeout_at(earliest, consuming.next()).await {
                     Ok(Some(next)) => next,
@@ -220,7 +220,7 @@ impl Consumer {
         }
     }
 
-    /// Until it is stored, nothing else can be: the queue keeps what it has not been told to forget. `None` when the
+    /// Until it is stored, nothing else can be: the queue keeps what it has no word to forget. `None` when the
     /// process stops first.
     async fn store_at_last(&mut self, work: &Work) -> Option<Done> {
         loop {

@@ -104,7 +104,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     loop {
-        // Whoever gives this future up ends the task within.
+        // Dropping this future ends the task within.
         let mut one = JoinSet::new();
         one.spawn(start(Arc::clone(&background)));
         match one.join_next().await {

@@ -1,4 +1,4 @@
-//! Waits until everything handed over so far is stored, and main knows of it.
+//! Waits until everything handed over so far is stored, and main has applied it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +19,11 @@ use crate::servers::mysql::PATIENCE;
 const CHUNK: usize = 5_000;
 /// The time between two looks whether they are gone.
 const LOOK: Duration = Duration::from_millis(50);
-/// The longest to wait for word that main was told of more.
+/// The longest to wait for word that main has applied more.
 const WORD: Duration = Duration::from_millis(100);
 
 impl Background {
-    /// Waits until everything handed over so far is stored, and main knows of it.
+    /// Waits until everything handed over so far is stored, and main has applied it.
     ///
     /// A marker proves it of what is in the queues. What a queue has lost, or was never given, is pending at the gate:
     /// it is handed over again, and waited for.
@@ -44,15 +44,15 @@ impl Background {
             wanted.push((shard, id.unwrap_or(0)));
         }
         self.applied_up_to(&wanted).await?;
-        // What the next read is told is as new as what was waited for.
+        // The next read's `as_of` is as new as what was waited for.
         for (shard, _) in wanted {
             look(&self, shard).await;
         }
         Ok(())
     }
 
-    /// The epoch that is open, and the marks of all its reservations that are not known to be stored. While the gate is
-    /// being filled nobody can tell.
+    /// The epoch that is open, and the marks of all its reservations that are not known to be stored. Unavailable
+    /// while the gate is being filled.
     async fn pending_now(&self) -> Result<(Arc<Epoch>, Vec<String>), Unavailable> {
         let deadline = Instant::now() + MARKER;
         let epoch = loop {

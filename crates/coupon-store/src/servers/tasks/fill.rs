@@ -29,10 +29,10 @@ pub(in crate::servers) struct Filled {
     pub(in crate::servers) holders: u64,
 }
 
-/// A user's hold of a coupon, as a shard tells of it.
+/// A user's hold of a coupon, as a shard's rows show it.
 type Hold = (u64, u64, i64);
 
-/// Fills the keys of an epoch that nobody uses yet.
+/// Fills the keys of an epoch that is not in use yet.
 pub(in crate::servers) async fn fill(background: &Background, epoch: &Epoch) -> anyhow::Result<Filled> {
     let coupons = to_fill(background).await?;
     let mut filling =
@@ -51,15 +51,15 @@ pub(in crate::servers) async fn fill(background: &Background, epoch: &Epoch) -> 
     Ok(filling.filled)
 }
 
-/// The coupons that a gate must know, as main has them now: those that can be grabbed, and those that some process may
-/// still take for such, since they were withdrawn or cut short while it ran.
+/// The coupons that a gate must have, by main's present terms: those that can be grabbed, and those that some process
+/// may still take for such, since they were withdrawn or cut short while it ran.
 pub(super) async fn to_fill(background: &Background) -> anyhow::Result<HashMap<CouponId, Terms>> {
     let main = &background.cluster.main;
     let mut conn = main.connect().await?;
     let lately = background.time.clock.now().plus_millis(-DAY_MS);
     let all = main.patiently(PATIENCE, all_terms(&mut conn, None)).await?;
-    // Of a coupon that was over for longer the gate knows nothing, and so grants nothing. Should its end be moved, it
-    // is found missing, and the gate is filled anew.
+    // A coupon that was over for longer is not in the gate, and so is not granted. Should its end be moved, it is
+    // found missing, and the gate is filled anew.
     let matters = all.terms.into_iter().filter(|terms| terms.end > lately);
     Ok(matters.map(|terms| (terms.coupon, terms)).collect())
 }

@@ -1,7 +1,7 @@
 //! Watches over the gate: follows the epoch that main names, and fills the gate anew when it has lost its memory.
 //!
-//! Only whoever fills a gate loads its script, and it loads it first: when the script is still there at the end,
-//! nothing that was filled in between has been lost.
+//! Only the process that fills a gate loads its script, and it loads it first: when the script is still there at the
+//! end, nothing that was filled in between has been lost.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -169,7 +169,7 @@ impl Gatekeeper {
         Ok(fields.into_iter().flatten().all(|field| field.is_some()))
     }
 
-    /// Has main know that the gate is well where this process reaches it.
+    /// Records in main that the gate is well where this process reaches it.
     async fn tell_where_it_is(&self) -> anyhow::Result<()> {
         let main = &self.background.cluster.main;
         let mut conn = main.connect().await?;
@@ -181,7 +181,7 @@ impl Gatekeeper {
             .await?)
     }
 
-    /// Makes sure that a gate may be filled here before anybody is cut off from the one there is: that no process is
+    /// Makes sure that a gate may be filled here before any process is cut off from the one there is: that none is
     /// well served by another Redis, and that this one can be written.
     async fn may_fill(&self, lock: &mut Conn) -> anyhow::Result<()> {
         let (background, here) = (&self.background, self.background.gate.redis.host());
@@ -226,12 +226,12 @@ impl Gatekeeper {
         let background = &self.background;
         let state = GateState::read(lock).await?;
         if state != seen {
-            // Somebody has just done it; the next look finds it open.
+            // Another process has just done it; the next look finds it open.
             background.gate.epoch.suspect();
             return Ok(());
         }
-        // Before an epoch is taken: while a shard is down there is no use in any.
-        // Shards that have heard of a later epoch than main knows have seen a main that was lost since.
+        // Before an epoch is taken: while a shard is down there is no use in any. Shards that have heard of a later
+        // epoch than main's have seen a main that was lost since.
         let last = state.epoch.max(background.check_shards().await?);
         self.may_fill(lock).await?;
         let epoch = Arc::new(Epoch::new(&background.dataset, last + 1));
@@ -278,8 +278,8 @@ impl Gatekeeper {
         Ok(())
     }
 
-    /// Has Redis know the epoch's script, and begins its pending reservations: whatever else it is told of the epoch
-    /// comes later, and is lost no later than this.
+    /// Loads the epoch's script into Redis, and begins its pending reservations: everything else of the epoch comes
+    /// later, and is lost no later than this.
     async fn load_script(&self, epoch: &Epoch) -> anyhow::Result<()> {
         let mut load = Pipeline::new();
         load.cmd("SCRIPT").arg("LOAD").arg(epoch.script.text()).ignore();
@@ -288,14 +288,14 @@ impl Gatekeeper {
         Ok(self.background.gate.redis.ask(&load).await?)
     }
 
-    /// Makes a queue again that somebody has deleted, and leads results there. The gate stays as it is: it alone still
-    /// knows what went with the queue, as pending reservations, which are then found and handed over again.
+    /// Makes a deleted queue again, and leads results there. The gate stays as it is: it alone still has what went
+    /// with the queue, as pending reservations, which are then found and handed over again.
     async fn mend_queues(&self, seen: GateState) -> anyhow::Result<()> {
         let background = &self.background;
         let mut lock = background.cluster.main.connect_alone().await?;
         let name = format!("{}.gate", background.cluster.namespace.as_str());
         let mine: Option<Option<i64>> = lock.exec_first("SELECT GET_LOCK(?, 0)", (name,)).await?;
-        // Whoever has it is filling the gate, or at the same.
+        // The process that has it is filling the gate, or at the same.
         if mine.flatten() == Some(1) && GateState::read(&mut lock).await? == seen {
             let admin = background.queues.broker.admin().await?;
             admin.declare(&background.names, background.strategy.shard_count().get()).await?;

@@ -29,8 +29,8 @@ impl Batch {
         self.work.results.len() < TRANSACTION_MAX
     }
 
-    /// Takes a message in. One that can never be stored is parked; if that fails, the queue must not be told to forget
-    /// it nor anything behind it.
+    /// Takes a message in. One that can never be stored is parked; if that fails, the queue must not forget it nor
+    /// anything behind it.
     pub(super) async fn take(
         &mut self,
         background: &Arc<Background>,

@@ -51,7 +51,7 @@ impl QueuesHandle {
     }
 }
 
-/// The least that each shard must have, as far as this process knows.
+/// The least that each shard must have, by what this process has seen.
 pub(in crate::servers) struct Floors {
     /// The last entry of each shard's outbox that main had applied when it was last asked.
     told: Vec<AtomicI64>,
@@ -94,7 +94,7 @@ pub(in crate::servers) struct Time {
 }
 
 impl Time {
-    /// The time that everybody goes by, as far as this process knows it.
+    /// The shared time, by this process's estimate.
     pub(in crate::servers) fn mains(&self) -> Timestamp {
         self.agreement.mains(self.clock.now())
     }
@@ -103,11 +103,11 @@ impl Time {
 /// The signals between tasks.
 #[derive(Default)]
 pub(in crate::servers) struct Signals {
-    /// Something was stored that main has not been told of.
+    /// Something was stored that main has not applied.
     to_apply: Notify,
-    /// Somebody waits for main to be told.
+    /// A caller waits for main to apply it.
     apply_now: Notify,
-    /// Main has been told of everything that was found.
+    /// Main has applied everything that was found.
     applied: Notify,
     stop: AtomicBool,
     /// This process stores nothing any more.
@@ -137,29 +137,29 @@ impl Signals {
         !self.consumed.load(Ordering::Acquire)
     }
 
-    /// Says that something was stored that main has not been told of.
+    /// Says that something was stored that main has not applied.
     pub(super) fn stored(&self) {
         self.to_apply.notify_one();
     }
 
-    /// Has main told of everything at once.
+    /// Applies every outbox now instead of on the timer.
     pub(super) fn hurry(&self) {
         self.to_apply.notify_one();
         self.apply_now.notify_one();
     }
 
-    /// Waits until something is to be applied, for `idle` at most, and then for more of it, unless somebody waits.
+    /// Waits until something is to be applied, for `idle` at most, and then for more of it, unless a caller waits.
     pub(super) async fn to_apply(&self, idle: Duration, more: Duration) {
         let _ = timeout(idle, self.to_apply.notified()).await;
         let _ = timeout(more, self.apply_now.notified()).await;
     }
 
-    /// Says that main has been told of everything that was found.
+    /// Says that main has applied everything that was found.
     pub(super) fn applied(&self) {
         self.applied.notify_waiters();
     }
 
-    /// Waits until main is told of more, for so long at most.
+    /// Waits until main has applied more, for so long at most.
     pub(super) async fn more_applied(&self, at_most: Duration) {
         let _ = timeout(at_most, self.applied.notified()).await;
     }

@@ -1,7 +1,7 @@
 //! Worker numbers, leased from main: part of every id, and never used by two processes for the same time.
 //!
-//! A lease is taken, judged and renewed by main's clock, within the statement that does it: what a process's own clock
-//! shows gives it nobody else's number.
+//! A lease is taken, judged and renewed by main's clock, within the statement that does it: a process's own clock,
+//! however wrong, gives it no other's number.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub(in crate::servers) struct Leases {
 }
 
 impl Leases {
-    /// Leases so many numbers that nobody else holds.
+    /// Leases so many free numbers.
     pub(in crate::servers) async fn take(
         main: &Database,
         clock: &Clock,
@@ -136,7 +136,7 @@ impl Leases {
         Ok((ends.into_iter().collect(), now.unwrap_or_default()))
     }
 
-    /// Gives them back: nobody else may use them for a time that has been used.
+    /// Gives them back: no other process may use them for a time that has been used.
     pub(in crate::servers) async fn give_back(&self) -> anyhow::Result<()> {
         self.leased.all().iter().for_each(|lease| lease.close());
         timeout(PATIENCE, self.give_all_back()).await.context("main does not answer")?
@@ -153,8 +153,8 @@ impl Leases {
     }
 }
 
-/// Takes numbers whose leases have ended by main's clock. A number goes over in the one statement that finds its lease
-/// to have ended: whoever renews it at the same time has it still, or has lost it.
+/// Takes numbers whose leases have ended by main's clock. A number goes over in the one statement that finds its
+/// lease to have ended: a holder that renews it at the same time has it still, or has lost it.
 async fn take(
     main: &Database,
     conn: &mut Conn,
@@ -205,7 +205,7 @@ async fn take(
     Ok(leases)
 }
 
-/// The first numbers there are, whoever else uses them: what a process would take that asks nobody.
+/// The first numbers there are, whatever other processes use: the choice of a process that does not ask main.
 fn unleased(now: Timestamp, count: usize) -> Vec<Lease> {
     (0..NUMBERS).take(count).map(|number| Lease::new(number, now, now.plus_millis(TERM_MS))).collect()
 }

@@ -108,7 +108,7 @@ impl Background {
             .await
     }
 
-    /// Sends something that moves the shard's queue along, so that reads know how far it is.
+    /// Sends something that moves the shard's queue along, so that reads see how far it is.
     async fn tick(&self, shard: ShardId) -> Result<(), PublishError> {
         let message = Message::marker(&self.dataset, self.time.mains(), None);
         self.queues.publisher.publish("", &self.names.queue(shard), message.encode()).await

@@ -1,8 +1,8 @@
-//! The other direction: finds rows that the gate does not know, and tells it of their holders.
+//! The other direction: finds rows that the gate lacks, and adds their holders to it.
 //!
-//! The gate is asked before anything is stored, and filled from what is stored, so there should be none. Where there is
-//! one all the same, because somebody restored a key or wrote into a shard by hand, its user could be granted the
-//! coupon a second time, and its stock be sold twice.
+//! The gate is asked before anything is stored, and filled from what is stored, so there should be none. Where there
+//! is one all the same, because a key was restored or a shard edited by hand, its user could be granted the coupon a
+//! second time, and its stock be sold twice.
 //!
 //! Each round reads a slice of each shard, in the order of its tables' keys, so that a pass over all rows costs little
 //! at any moment; after a pass it rests.

@@ -60,14 +60,14 @@ impl Place {
         Ok(found.map(|(address, age_ms)| Self { address, age_ms }))
     }
 
-    /// Has main know that the gate was filled at this address.
+    /// Records in main that the gate was filled at this address.
     pub(super) async fn write(conn: &mut Conn, clock: &Clock, address: &str) -> mysql_async::Result<()> {
         let now = mains_time::expression(clock);
         let sql = format!("REPLACE INTO gate_record (id, address, seen) VALUES (1, ?, {now})");
         conn.exec_drop(sql, (address,)).await
     }
 
-    /// Has main know that the gate was found just now. A data set of before has no address yet.
+    /// Records in main that the gate was found just now. A data set of before has no address yet.
     pub(super) async fn seen(conn: &mut Conn, clock: &Clock, address: &str) -> mysql_async::Result<()> {
         let now = mains_time::expression(clock);
         let sql = format!(
@@ -114,8 +114,8 @@ impl Background {
         answers.into_iter().filter_map(|answer| answer.ok()?.ok()).max().unwrap_or(0)
     }
 
-    /// Makes sure that every shard is there, belongs to the data set, and has what main was told of. Says which epoch
-    /// is the last that any of them has heard of.
+    /// Makes sure that every shard is there, belongs to the data set, and has what main has applied. Returns the last
+    /// epoch that any of them has heard of.
     pub(super) async fn check_shards(&self) -> anyhow::Result<u64> {
         let (mut last, cluster) = (0, &self.cluster);
         for (shard, database) in cluster.numbered() {

@@ -10,8 +10,8 @@ use super::store::{Arrived, Done, Work};
 use crate::servers::gate::{Epoch, PARKED};
 use crate::servers::names::Names;
 
-/// Tells the gate that these are stored: whoever asks again is answered at once. If it cannot be told, they stay
-/// pending, and are found again.
+/// Marks these as stored at the gate: a user who asks again is answered at once. If the gate cannot be reached, they
+/// stay pending, and are found again.
 pub(super) async fn settle(background: &Arc<Background>, work: &Work, done: &Done) -> Result<(), RedisError> {
     let Some(epoch) = background.gate.epoch.open() else { return Ok(()) };
     let names = &background.names;
@@ -41,8 +41,8 @@ if held[1] and (not held[2] or held[2] == ARGV[2]) then
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[3] .. ARGV[2])
 end";
 
-/// Parked results take stock, of whatever epoch they are, and their users are not told that they hold one. Each in
-/// one step: between a look and a deed, the gate may grant the user another.
+/// Parked results take stock, of whatever epoch they are, and their users do not get "duplicate". Each in one step:
+/// between a look and a deed, the gate may grant the user another.
 async fn hold_parked(
     background: &Arc<Background>,
     epoch: &Epoch,

@@ -1,7 +1,7 @@
 //! One transaction of a consumer on its shard: rows, the outbox entry for main, markers.
 //!
-//! Transactions of one shard take turns, since each begins by locking the shard's row of state. So a consumer that has
-//! been replaced, and does not know yet, does no harm: whatever it stores again is found to be stored.
+//! Transactions of one shard take turns, since each begins by locking the shard's row of state. So a consumer that
+//! has been replaced unawares does no harm: whatever it stores again is found to be stored.
 //!
 //! A transaction costs a round trip to begin, one for each thousand rows, and one to note them and commit.
 
@@ -23,7 +23,7 @@ use crate::{PlacedResult, statements};
 const ROWS: usize = 1_000;
 /// The most coupons of one entry of the outbox: a TEXT holds so many even of the largest numbers.
 const ENTRY_COUPONS: usize = 2_000;
-/// Markers are of no use once whoever sent them has seen them.
+/// Markers are of no use once their senders have seen them.
 const MARKERS_KEPT_MS: i64 = 3_600_000;
 
 /// A result from the queue, and the gate's epoch in which it was granted.
@@ -56,7 +56,7 @@ pub(super) struct Done {
 /// The least that a shard must have: it was put back to an earlier state if it has less.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Floor {
-    /// The last change that main was told of.
+    /// The last change that main has applied.
     pub(super) told: i64,
     /// Transactions that this process has seen committed.
     pub(super) commits: u64,
@@ -273,7 +273,7 @@ impl Store<'_> {
             all =
                 format!("INSERT INTO outbox (outbox_id, deltas, create_time) VALUES {}; ", entries.join(","));
         }
-        // One that is later than now was told so by a clock that was wrong.
+        // A time later than now came from a clock that was wrong.
         let sent = work.sent;
         let closes = work.markers.iter().map(|marker| marker.closes).max().unwrap_or(0);
         all += &format!(

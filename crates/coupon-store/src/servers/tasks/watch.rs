@@ -24,8 +24,8 @@ const EVERY: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The time between two questions for figures that change slowly, or cost more.
 const SLOWLY: Duration = Duration::from_secs(1);
-/// A queue in which nothing has moved for so long is sent something that moves: else nobody would know whether it is
-/// empty or stuck.
+/// A queue in which nothing has moved for so long is sent something that moves: otherwise an empty queue would look
+/// like a stuck one.
 const STILL: Duration = Duration::from_secs(1);
 
 /// MariaDB's versions begin where MySQL's are not yet.

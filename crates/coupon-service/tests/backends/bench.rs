@@ -5,7 +5,7 @@
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coupon_core::{
     Coupon, CouponDetails, CouponId, CouponKind, CouponResult, CouponStatus, LiveRoom, Money, Placement,
@@ -26,6 +26,11 @@ use coupon_store::{
 };
 use mysql_async::prelude::Queryable as _;
 use tempfile::TempDir;
+
+/// The longest that a test waits for anything, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// The time between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) const NOW: &str = "2026-11-22T12:00:00.000Z";
 const DAY: i64 = 86_400_000;
@@ -234,6 +239,28 @@ fn flags_of(namespace: &str) -> Vec<String> {
 pub(crate) fn run(bench: &Bench, law: impl AsyncFnOnce(&Bench)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(law(bench));
+}
+
+/// Looks again and again until it finds something; fails with what it saw last.
+pub(crate) async fn eventually<T, E: std::fmt::Debug>(
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<T, E>,
+) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(seen) => {
+                assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}; last: {seen:?}");
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Looks again and again until something holds.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    eventually(what, async || holds().await.then_some(()).ok_or("it does not hold")).await;
 }
 
 pub(crate) fn coupon_id(id: u64) -> CouponId {

@@ -1,23 +1,17 @@
 //! Laws that hold on every backend although people edit main as well.
 
-use std::time::{Duration, Instant};
-
 use coupon_core::{RoomId, UserId};
 use coupon_store::{Backend, Decision, Offer};
 
-use crate::bench::{Bench, PLENTY, SCARCE, coupon_id, grab, remaining};
+use crate::bench::{Bench, PLENTY, SCARCE, coupon_id, eventually, grab, remaining, until};
 
 /// Waits until so many coupons are set aside.
 async fn set_aside(backend: &Backend, wanted: usize) -> Vec<(i64, String)> {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
+    eventually("so many are set aside", async || {
         let (count, all) = backend.catalogue.set_aside();
-        if count == wanted {
-            return all;
-        }
-        assert!(Instant::now() < deadline, "{all:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        if count == wanted { Ok(all) } else { Err(all) }
+    })
+    .await
 }
 
 pub(crate) async fn a_coupon_that_was_deleted_stops_nobody_elses_books_and_is_told_once_it_is_back(
@@ -43,11 +37,7 @@ pub(crate) async fn a_coupon_that_was_deleted_stops_nobody_elses_books_and_is_to
 
     bench.edit_main("INSERT INTO coupons SELECT * FROM aside").await;
     let backend = bench.open();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while remaining(&backend, SCARCE).await != 1 {
-        assert!(Instant::now() < deadline, "what was parked is not applied");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("what was parked is applied", async || remaining(&backend, SCARCE).await == 1).await;
     backend.lifecycle.drain().await.unwrap();
     assert_eq!(remaining(&backend, PLENTY).await, 998);
     set_aside(&backend, 0).await;

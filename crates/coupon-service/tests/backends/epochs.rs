@@ -14,24 +14,11 @@ use coupon_store::settings::{Role, ServersSettings};
 use coupon_store::{Backend, Decision, Visit, servers};
 use deadpool_redis::redis;
 use mysql_async::prelude::Queryable as _;
-use tokio::time::Instant;
 
 use crate::bench::{
     Bench, PLENTY, ParityAndDay, SCARCE, attempt, coupon_id, decide, grab, held_by, placed, queries,
-    remaining, run, shard_of,
+    remaining, run, shard_of, until,
 };
-
-/// The time limit of everything here.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Waits until something holds.
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds().await {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
 
 fn cluster(bench: &Bench) -> Cluster {
     Cluster::new(bench.settings(), &ParityAndDay).unwrap()

@@ -5,7 +5,7 @@ use coupon_store::{Decision, Offer, PageRequest, SpendOutcome, Spending, Stock, 
 
 use crate::bench::{
     Bench, EARLY, ENDED, INACTIVE, PLENTY, SCARCE, USERS, attempt, coupon_id, decide, grab, held_by, placed,
-    queries, remaining, shard_of,
+    queries, remaining, shard_of, until,
 };
 
 pub(crate) async fn a_grab_is_stored_found_and_told_to_main(bench: &Bench) {
@@ -29,11 +29,10 @@ pub(crate) async fn a_grab_is_stored_found_and_told_to_main(bench: &Bench) {
     assert!(report.up && report.connections > 0);
     assert_eq!((report.rows, report.parked), (16, 0));
     // How much waits is looked at now and then, and a look may have met what drained.
-    let patience = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    while backend.shards.report(shard_of(7)).await.unwrap().queue_depth > 0 {
-        assert!(std::time::Instant::now() < patience, "a queue that is drained does not come to be empty");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    until("a queue that is drained is seen to be empty", async || {
+        backend.shards.report(shard_of(7)).await.unwrap().queue_depth == 0
+    })
+    .await;
     assert!(backend.shards.report(ShardId::new(2)).await.is_none());
     backend.lifecycle.close();
 }

@@ -11,10 +11,12 @@ mod bench;
 mod client;
 mod distance;
 mod edited;
+mod encrypted;
 mod epochs;
 mod inbox;
 mod laws;
 mod recorded;
+mod schema;
 #[allow(dead_code, reason = "each suite that shares this uses its own part of it")]
 mod served;
 mod servers;

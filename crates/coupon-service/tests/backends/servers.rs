@@ -12,12 +12,12 @@ use coupon_store::servers::gate::RedisServer;
 use coupon_store::servers::names::Namespace;
 use coupon_store::servers::verify::verify;
 use coupon_store::settings::{Role, ServerUrl, ServersSettings};
-use coupon_store::{Backend, Decision, Visit, servers};
+use coupon_store::{Backend, Decided, Decision, Visit, servers};
 use mysql_async::prelude::Queryable as _;
 
 use crate::bench::{
-    Bench, PLENTY, ParityAndDay, SCARCE, attempt, coupon_id, decide, grab, held_by, placed, run,
-    server_settings, shard_of,
+    Bench, PLENTY, ParityAndDay, SCARCE, attempt, coupon_id, decide, eventually, grab, held_by, placed, run,
+    server_settings, shard_of, until,
 };
 
 fn open(settings: &ServersSettings) -> anyhow::Result<Backend> {
@@ -114,7 +114,7 @@ fn a_queue_that_was_deleted_is_made_again_and_gets_back_what_was_in_it() {
 
         let consumer = role(Role::Consumer);
         // A process that finds no queue says so; soon there is one again, in the same life of the gate.
-        loop {
+        eventually("there is a queue again", async || {
             let other = attempt(&api, bench, 3, PLENTY);
             let decided = api.gate.reserve(&[other]).await.unwrap();
             assert_eq!(decided.epoch, epoch);
@@ -123,16 +123,12 @@ fn a_queue_that_was_deleted_is_made_again_and_gets_back_what_was_in_it() {
                 Decision::Pending(id) => id,
                 decision => panic!("{decision:?}"),
             };
-            if api.hand_over.hand_over(shard_of(3), epoch, vec![placed(3, PLENTY, 1, id)]).await.is_ok() {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+            api.hand_over.hand_over(shard_of(3), epoch, vec![placed(3, PLENTY, 1, id)]).await
+        })
+        .await;
         // What went with the queue is found by its pending mark, once it is older than any hand-over may take.
         bench.clock().set(first.id.time().plus_millis(60_000));
-        while held_by(&api, 1).await.len() < 2 {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+        until("it is handed over again", async || held_by(&api, 1).await.len() == 2).await;
         consumer.lifecycle.drain().await.unwrap();
         assert_eq!(held_by(&api, 1).await.iter().filter(|held| held.result_id == first.id).count(), 1);
         api.lifecycle.close();
@@ -163,9 +159,7 @@ fn a_stored_result_that_the_gate_does_not_know_is_told_to_it_and_verified_first(
         let found = verify(&cluster, bench.settings(), now).await.unwrap();
         assert_eq!((found.count(), found.not_held.len()), (1, 1), "{found}");
         let backend = bench.open();
-        while backend.own_metrics.repairs().restored == 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+        until("the gate knows the row", async || backend.own_metrics.repairs().restored > 0).await;
         assert_eq!(verify(&cluster, bench.settings(), now).await.unwrap().count(), 0);
         let again = attempt(&backend, bench, 1, SCARCE);
         assert!(matches!(decide(&backend, &[again]).await[0], Decision::Duplicate(_)));
@@ -211,12 +205,7 @@ fn a_gate_that_lost_a_coupon_is_filled_anew_and_its_old_epoch_takes_nothing_any_
         forget(bench.settings(), before.epoch, SCARCE).await;
 
         assert_eq!(decide(&backend, &[attempt(&backend, bench, 3, SCARCE)]).await, [Decision::NotLoaded]);
-        let after = loop {
-            match backend.gate.reserve(&[attempt(&backend, bench, 4, SCARCE)]).await {
-                Ok(decided) if decided.epoch > before.epoch => break decided,
-                _ => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
-            }
-        };
+        let after = decided_after(&backend, bench, before.epoch, 4).await;
         assert_eq!(after.decisions, [Decision::Granted], "one of two is stored, and one is left");
         let again = attempt(&backend, bench, 1, SCARCE);
         assert_eq!(decide(&backend, &[again]).await, [Decision::Duplicate(first.id)]);
@@ -238,18 +227,22 @@ fn what_was_sold_is_filled_into_the_gate_whatever_main_says_of_its_window_now() 
         bench.edit_main("UPDATE coupons SET start_time = end_time - 1 WHERE end_time > 0").await;
         let epoch = backend.gate.reserve(&[]).await.unwrap().epoch;
         forget(bench.settings(), epoch, SCARCE).await;
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-        let stock = loop {
-            assert!(std::time::Instant::now() < deadline, "the gate is not filled anew");
-            let asked = backend.gate.reserve(&[attempt(&backend, bench, 3, SCARCE)]).await;
-            if asked.is_ok_and(|decided| decided.epoch > epoch) {
-                break backend.gate.stock(coupon_id(SCARCE)).await.unwrap().unwrap();
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        };
+        decided_after(&backend, bench, epoch, 3).await;
+        let stock = backend.gate.stock(coupon_id(SCARCE)).await.unwrap().unwrap();
         assert_eq!((stock.total, stock.sold), (2, 2));
         backend.lifecycle.close();
     });
+}
+
+/// The gate's decision on a scarce coupon, once it has been filled anew after that epoch.
+async fn decided_after(backend: &Backend, bench: &Bench, epoch: u64, user: u64) -> Decided {
+    eventually("the gate is filled anew", async || {
+        match backend.gate.reserve(&[attempt(backend, bench, user, SCARCE)]).await {
+            Ok(decided) if decided.epoch > epoch => Ok(decided),
+            other => Err(other),
+        }
+    })
+    .await
 }
 
 /// Takes a coupon out of Redis.
@@ -272,12 +265,7 @@ fn a_coupon_withdrawn_in_main_shuts_itself_and_not_the_gate() {
         let before = backend.gate.reserve(&[]).await.unwrap().epoch;
         forget(bench.settings(), before, PLENTY).await;
         assert_eq!(decide(&backend, &[attempt(&backend, bench, 1, PLENTY)]).await, [Decision::NotLoaded]);
-        let after = loop {
-            match backend.gate.reserve(&[attempt(&backend, bench, 1, SCARCE)]).await {
-                Ok(decided) if decided.epoch > before => break decided,
-                _ => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
-            }
-        };
+        let after = decided_after(&backend, bench, before, 1).await;
         assert_eq!(after.decisions, [Decision::InvalidTime]);
         // Asking for it casts no doubt on the gate.
         tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
@@ -294,10 +282,14 @@ fn a_result_that_comes_after_its_epoch_is_parked_and_holds_its_stock() {
         let before = backend.gate.reserve(&[]).await.unwrap().epoch;
         forget(bench.settings(), before, SCARCE).await;
         let late = attempt(&backend, bench, 1, SCARCE);
-        while !backend.gate.reserve(&[]).await.is_ok_and(|decided| decided.epoch > before) {
-            let _ = backend.gate.reserve(&[late]).await;
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+        until("the gate is filled anew", async || {
+            let filled = backend.gate.reserve(&[]).await.is_ok_and(|decided| decided.epoch > before);
+            if !filled {
+                let _ = backend.gate.reserve(&[late]).await;
+            }
+            filled
+        })
+        .await;
         // As a publisher whose message was held up would leave it.
         let names = Cluster::new(bench.settings(), &ParityAndDay).unwrap().names(&backend.dataset);
         let late = attempt(&backend, bench, 3, SCARCE);
@@ -317,9 +309,10 @@ fn a_result_that_comes_after_its_epoch_is_parked_and_holds_its_stock() {
         backend.lifecycle.drain().await.unwrap();
         assert_eq!(backend.shards.report(shard_of(3)).await.unwrap().parked, 1);
         assert_eq!(held_by(&backend, 3).await.len(), 1);
-        while backend.gate.stock(coupon_id(SCARCE)).await.unwrap().unwrap().sold == 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+        until("it holds its stock", async || {
+            backend.gate.stock(coupon_id(SCARCE)).await.unwrap().unwrap().sold > 0
+        })
+        .await;
         assert_eq!(decide(&backend, &[attempt(&backend, bench, 3, SCARCE)]).await, [Decision::Parked]);
         channel.close().await.unwrap();
         connection.close().await.unwrap();
@@ -471,14 +464,7 @@ fn a_process_that_lost_its_numbers_while_it_was_away_leases_others_and_goes_on()
         conn.exec_drop(taken, (2 * three_days,)).await.unwrap();
         bench.clock().set(before.time().plus_millis(three_days - 60_000));
         let mut ids = backend.ids.generator(bench.clock(), 0);
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-        let after = loop {
-            match ids.make() {
-                Ok(id) => break id,
-                Err(error) => assert!(std::time::Instant::now() < deadline, "{error}"),
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        };
+        let after = eventually("it has another number", async || ids.make()).await;
         assert_ne!(after.worker(), before.worker());
         backend.lifecycle.close();
     });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coupon_store::settings::NoSettings;
 use coupon_store::settings::Sources;
@@ -143,7 +143,9 @@ fn goes_on_without(endpoint: &str) {
             text.lines().find_map(|line| line.strip_prefix("coupon_trace_spans_total{outcome=\"failed\"} "));
         line.unwrap().parse::<u64>().unwrap()
     };
+    let deadline = Instant::now() + Duration::from_secs(60);
     while failed(&api) == 0 {
+        assert!(Instant::now() < deadline, "no span is counted as failed");
         user = user % 40 + 1;
         assert_eq!(api.send(&grab(user, "01")).status, 200);
         std::thread::sleep(Duration::from_millis(20));

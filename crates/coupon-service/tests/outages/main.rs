@@ -26,12 +26,12 @@ use std::time::Duration;
 use coupon_stack::Server;
 use coupon_store::servers::gate::RedisServer;
 use coupon_store::settings::{ServerUrl, ServersSettings};
-use coupon_store::{Backend, Decision, Visit, servers};
+use coupon_store::{Backend, Decision, Unavailable, Visit, servers};
 use deadpool_redis::redis;
 
 use bench::{
-    Bench, PLENTY, ParityAndDay, SCARCE, USERS, attempt, coupon_id, decide, grab, held_by, only, placed,
-    remaining, run, shard_of, stack,
+    Bench, PLENTY, ParityAndDay, SCARCE, USERS, attempt, coupon_id, decide, eventually, grab, held_by, only,
+    placed, remaining, run, shard_of, stack, until,
 };
 
 /// Lets a test that takes a server away have them all to itself.
@@ -42,32 +42,24 @@ fn alone() -> MutexGuard<'static, ()> {
 
 /// Grabs again and again until it is decided: while a server is away, grabs are answered with 503.
 async fn grab_at_last(backend: &Backend, bench: &Bench, user: u64, coupon: u64) -> Decision {
-    loop {
+    eventually("the grab is decided", async || {
         let attempt = attempt(backend, bench, user, coupon);
-        if let Ok(decided) = backend.gate.reserve(&[attempt]).await {
-            let id = match only(&decided) {
-                Decision::Granted => attempt.id,
-                Decision::Pending(id) => id,
-                Decision::NotLoaded => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-                decision => return decision,
-            };
-            let rows = vec![placed(user, coupon, 1, id)];
-            if backend.hand_over.hand_over(shard_of(user), decided.epoch, rows).await.is_ok() {
-                return Decision::Granted;
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+        let decided = backend.gate.reserve(&[attempt]).await?;
+        let id = match only(&decided) {
+            Decision::Granted => attempt.id,
+            Decision::Pending(id) => id,
+            Decision::NotLoaded => return Err(Unavailable::new("the gate", "it does not hold the coupon")),
+            decision => return Ok(decision),
+        };
+        let rows = vec![placed(user, coupon, 1, id)];
+        backend.hand_over.hand_over(shard_of(user), decided.epoch, rows).await?;
+        Ok(Decision::Granted)
+    })
+    .await
 }
 
 async fn drained(backend: &Backend) {
-    while let Err(error) = backend.lifecycle.drain().await {
-        eprintln!("not yet: {error}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    eventually("everything is stored and told", async || backend.lifecycle.drain().await).await;
 }
 
 #[test]
@@ -124,9 +116,7 @@ fn what_the_queue_confirmed_survives_its_death_and_grabs_go_on_after_it() {
         let decided = backend.gate.reserve(&[cut_off]).await.unwrap();
         let rows = vec![placed(2, PLENTY, 1, cut_off.id)];
         backend.hand_over.hand_over(shard_of(2), decided.epoch, rows).await.unwrap_err();
-        while backend.hand_over.ready().is_ok() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        until("the lack of a queue is noticed", async || backend.hand_over.ready().is_err()).await;
         stack().restart(Server::RabbitMq).unwrap();
         // A client that was cut off asks again, and gets the result that was fixed at first.
         assert_eq!(grab_at_last(&backend, bench, 2, PLENTY).await, Decision::Granted);
@@ -152,9 +142,7 @@ fn a_shard_that_is_down_is_served_around_and_catches_up() {
         let everything = coupon_core::ResultQuery::everything();
         assert!(backend.shards.summary(odd, Visit::All, everything).await.is_err());
         assert!(backend.shards.summary(even, Visit::All, everything).await.is_ok());
-        while backend.shards.report(odd).await.unwrap().up {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        until("the shard is found down", async || !backend.shards.report(odd).await.unwrap().up).await;
         assert!(backend.shards.report(even).await.unwrap().up);
         assert!(backend.shards.kept_totals(odd).await.is_err());
         assert!(backend.lifecycle.drain().await.is_err());
@@ -183,21 +171,15 @@ fn a_shard_that_hangs_holds_up_nobody_but_itself() {
         let lost = [1, 2].map(|user| attempt(&backend, bench, user, PLENTY));
         assert_eq!(decide(&backend, &lost).await, [Decision::Granted, Decision::Granted]);
         bench.clock().set(lost[0].id.time().plus_millis(60_000));
-        while held_by(&backend, 2).await.len() < 2 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        while backend.shards.report(odd).await.unwrap().up {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        until("it is handed over again", async || held_by(&backend, 2).await.len() == 2).await;
+        until("the shard is found down", async || !backend.shards.report(odd).await.unwrap().up).await;
         // What only moves a queue along does not gather in one that stands still.
         tokio::time::sleep(Duration::from_secs(3)).await;
         assert_eq!(backend.hand_over.refusal(odd), None);
         assert!(backend.shards.report(odd).await.unwrap().queue_depth < 16);
         assert!(backend.shards.report(even).await.unwrap().up);
         stack().resume(Server::Shard(odd.number())).unwrap();
-        while !matches!(held_by_at_last(&backend, 1).await, 2) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        until("the other one is as well", async || held_by_at_last(&backend, 1).await == 2).await;
         drained(&backend).await;
         assert_eq!(remaining(&backend, PLENTY).await, 998);
         backend.lifecycle.close();
@@ -251,9 +233,7 @@ fn grabs_go_on_without_main_which_is_told_later() {
             assert_eq!(grab(&backend, bench, user, PLENTY).await, Decision::Granted);
         }
         assert!(backend.catalogue.coupon(coupon_id(PLENTY), false).await.is_err());
-        while held_by(&backend, 3).await.len() < 2 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until("it is stored", async || held_by(&backend, 3).await.len() == 2).await;
         stack().restart(Server::Main).unwrap();
         drained(&backend).await;
         assert_eq!(remaining(&backend, PLENTY).await, 996);
@@ -303,12 +283,7 @@ fn a_redis_that_is_a_replica_or_in_cluster_mode_stops_the_start() {
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        let deadline = std::time::Instant::now() + Duration::from_secs(10);
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err()
-            && std::time::Instant::now() < deadline
-        {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until("it listens", async || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).await;
         let error = refusal(bench, format!("redis://127.0.0.1:{port}"));
         clustered.kill().unwrap();
         clustered.wait().unwrap();
@@ -334,10 +309,11 @@ fn a_queue_that_fills_up_is_seen_while_its_shard_does_not_answer() {
         for user in (1..USERS).step_by(2) {
             assert_eq!(grab(&backend, bench, user, PLENTY).await, Decision::Granted);
         }
-        while backend.hand_over.refusal(odd).is_none() {
+        until("what waits is seen", async || {
             assert!(backend.shards.report(odd).await.unwrap().up, "only once the shard was given up");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            backend.hand_over.refusal(odd).is_some()
+        })
+        .await;
         stack().resume(Server::Shard(odd.number())).unwrap();
         drained(&backend).await;
         backend.lifecycle.close();
@@ -352,7 +328,6 @@ fn a_queue_that_fills_up_by_large_batches_is_seen_before_any_of_them_is_stored()
         let backend = servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap();
         let odd = shard_of(1);
         stack().pause(Server::Shard(odd.number())).unwrap();
-        let deadline = std::time::Instant::now() + Duration::from_secs(60);
         let batch: Vec<_> = (0..15).map(|at| attempt(&backend, bench, 2 * at + 1, PLENTY)).collect();
         let decided = backend.gate.reserve(&batch).await.unwrap();
         let rows: Vec<_> =
@@ -361,10 +336,7 @@ fn a_queue_that_fills_up_by_large_batches_is_seen_before_any_of_them_is_stored()
         for _ in 0..10 {
             backend.hand_over.hand_over(odd, decided.epoch, rows.clone()).await.unwrap();
         }
-        while backend.hand_over.refusal(odd).is_none() {
-            assert!(std::time::Instant::now() < deadline, "what waits is not seen");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until("what waits is seen", async || backend.hand_over.refusal(odd).is_some()).await;
         stack().resume(Server::Shard(odd.number())).unwrap();
         backend.lifecycle.close();
     });

@@ -1,8 +1,6 @@
 //! Encrypted connections to real servers, which show a certificate made here and refuse every client without
 //! encryption.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroU16;

@@ -1,7 +1,5 @@
 //! The files in `schema/`, run on a real SQLite.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
-
 use coupon_core::schema::{self, Dialect};
 use coupon_core::{Hour, RoomId, TableId};
 use rusqlite::Connection;

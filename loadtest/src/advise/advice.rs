@@ -55,7 +55,7 @@ mod tests {
 
     use super::*;
     use crate::advise::render::tests::findings;
-    use crate::replay::Mix;
+    use crate::replay::QueryMix;
 
     fn compared(agreement: Agreement) -> Compared {
         Compared { figure: "skew".into(), predicted: Some(1.5), measured: Figure::of(1.2), agreement }
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn advice_has_the_settings_of_the_best_and_what_became_of_their_proof() {
         let recording = crate::advise::predict::tests::recording();
-        let findings = findings(&recording, &Mix::none());
+        let findings = findings(&recording, &QueryMix::none());
         let mut advice = Advice::of(&findings, &recording);
         assert_eq!((advice.recommended.len(), advice.proof), (2, None));
         let names: Vec<&str> =

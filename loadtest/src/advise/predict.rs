@@ -8,7 +8,7 @@ use coupon_loadgen::workload::Endpoint;
 use coupon_measure::random::Random;
 use serde::Serialize;
 
-use crate::replay::{Mix, Recording, Row};
+use crate::replay::{QueryMix, Recording, Row};
 
 const HOUR_MS: i64 = 3_600_000;
 /// The queries of so many grabs at most are planned, and of half as many at least where there are more: enough to
@@ -50,7 +50,7 @@ pub struct Prediction {
 pub fn predict(
     strategy: &dyn ShardingStrategy,
     recording: &Recording,
-    mix: &Mix,
+    mix: &QueryMix,
     now: Timestamp,
     seed: u64,
 ) -> Result<Prediction> {
@@ -81,7 +81,12 @@ fn busiest(all: &[RowKey], days_only: bool) -> Vec<RowKey> {
 }
 
 /// Routes the rows and the queries about them, and computes the worth of the shards from that.
-fn route(strategy: &dyn ShardingStrategy, rows: &[RowKey], mix: &Mix, seed: u64) -> Result<(Routed, f64)> {
+fn route(
+    strategy: &dyn ShardingStrategy,
+    rows: &[RowKey],
+    mix: &QueryMix,
+    seed: u64,
+) -> Result<(Routed, f64)> {
     let shards = strategy.shard_count().get();
     let mut stored = vec![0_u64; usize::from(shards)];
     for row in rows {
@@ -169,11 +174,11 @@ pub(super) mod tests {
         read(file.path(), &Reading::default()).unwrap()
     }
 
-    fn predicted(name: &str, mix: &Mix) -> Prediction {
+    fn predicted(name: &str, mix: &QueryMix) -> Prediction {
         predicted_of(&recording(), name, mix)
     }
 
-    fn predicted_of(recording: &Recording, name: &str, mix: &Mix) -> Prediction {
+    fn predicted_of(recording: &Recording, name: &str, mix: &QueryMix) -> Prediction {
         let all = alternatives(recording, FOUR, NonZeroU64::new(25).unwrap()).unwrap();
         let found = all.iter().find(|alternative| alternative.name == name).unwrap();
         let now = "2026-11-22T12:00:00Z".parse().unwrap();
@@ -181,12 +186,12 @@ pub(super) mod tests {
     }
 
     fn skew(name: &str) -> f64 {
-        predicted(name, &Mix::none()).recorded.rows.skew.unwrap()
+        predicted(name, &QueryMix::none()).recorded.rows.skew.unwrap()
     }
 
     #[test]
     fn days_are_even_over_the_whole_and_one_shard_in_their_busiest_hour_and_in_a_replay() {
-        let time = predicted("range-time", &Mix::none());
+        let time = predicted("range-time", &QueryMix::none());
         assert_eq!(time.recorded.rows.skew, Some(1.0));
         assert_eq!((time.busiest.rows.skew, time.replayed.rows.skew), (Some(4.0), Some(4.0)));
         assert!((time.worth - 1.0).abs() < 1e-9, "{}", time.worth);
@@ -205,7 +210,7 @@ pub(super) mod tests {
 
     #[test]
     fn queries_visit_what_each_strategy_is_known_for() {
-        let mix = Mix::of(&Workload::default()).unwrap();
+        let mix = QueryMix::of(&Workload::default()).unwrap();
         let visits = |name: &str| {
             let fan_out = predicted(name, &mix).recorded.fan_out;
             [Endpoint::UserCoupons, Endpoint::RoomOrders, Endpoint::Global].map(|endpoint| fan_out[&endpoint])
@@ -218,7 +223,7 @@ pub(super) mod tests {
 
     #[test]
     fn worth_counts_every_visit_of_the_busiest_shard() {
-        let mix = Mix::of(&Workload::default()).unwrap();
+        let mix = QueryMix::of(&Workload::default()).unwrap();
         let (hash, single) = (predicted("hash", &mix), predicted("range-room", &mix));
         // One range, on one shard: it has everything, and a query without a room visits the others for nothing.
         assert!((single.worth - 1.0).abs() < 1e-9, "{}", single.worth);
@@ -233,7 +238,7 @@ pub(super) mod tests {
 
     #[test]
     fn rooms_that_take_turns_are_asked_about_as_often_as_those_that_follow_each_other() {
-        let mix = Mix::of(&Workload::default()).unwrap();
+        let mix = QueryMix::of(&Workload::default()).unwrap();
         // Two rooms, on a shard each, within an hour: more grabs than have their queries planned.
         let worth = |room: fn(i64) -> i64| {
             let recording = of_rooms((0..40_000).map(|n| (room(n), n / 20)));

@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use coupon_measure::format::{count, list, number, percent, plain};
 
 use super::{Finding, Start, best_two};
-use crate::replay::{Mix, Recording};
+use crate::replay::{QueryMix, Recording};
 use crate::simulate::table;
 
 /// Rooms that have at least this part of a shard's fair share are worth naming.
@@ -15,7 +15,7 @@ const NAMED: usize = 10;
 
 /// The tables, and what follows from them.
 #[must_use]
-pub fn text(recording: &Recording, mix: &Mix, findings: &[Finding], shards: NonZeroU16) -> String {
+pub fn text(recording: &Recording, mix: &QueryMix, findings: &[Finding], shards: NonZeroU16) -> String {
     let stored = recording.stored().count() as u64;
     let period = if recording.days_only() { "day" } else { "hour" };
     let mut out = format!(
@@ -140,7 +140,7 @@ pub(super) mod tests {
 
     const FOUR: NonZeroU16 = NonZeroU16::new(4).unwrap();
 
-    pub(in crate::advise) fn findings(recording: &Recording, mix: &Mix) -> Vec<Finding> {
+    pub(in crate::advise) fn findings(recording: &Recording, mix: &QueryMix) -> Vec<Finding> {
         let all = alternatives(recording, FOUR, NonZeroU64::new(25).unwrap()).unwrap();
         let now = "2026-11-22T12:00:00Z".parse().unwrap();
         let find = |alternative: super::super::Alternative| {
@@ -153,7 +153,7 @@ pub(super) mod tests {
     #[test]
     fn the_best_comes_first_with_what_starts_it_and_hot_rooms_are_named() {
         let recording = super::super::predict::tests::recording();
-        let mix = Mix::of(&Workload::default()).unwrap();
+        let mix = QueryMix::of(&Workload::default()).unwrap();
         let findings = findings(&recording, &mix);
         let order = ranked(&findings);
         assert!(order.windows(2).all(|pair| pair[0].prediction.worth > pair[1].prediction.worth - 0.01));
@@ -187,11 +187,11 @@ pub(super) mod tests {
     #[test]
     fn whoever_is_given_boundaries_is_told_what_they_were_fitted_to() {
         let recording = super::super::predict::tests::recording();
-        let mut findings = findings(&recording, &Mix::none());
+        let mut findings = findings(&recording, &QueryMix::none());
         let fitted = "Boundaries are fitted to this trace";
         findings.retain(|finding| finding.alternative.kind() != "range-time");
-        assert!(text(&recording, &Mix::none(), &findings, FOUR).contains(fitted));
+        assert!(text(&recording, &QueryMix::none(), &findings, FOUR).contains(fitted));
         findings.retain(|finding| !Start::of(&finding.alternative.spec, &recording).is_fitted);
-        assert!(!text(&recording, &Mix::none(), &findings, FOUR).contains(fitted));
+        assert!(!text(&recording, &QueryMix::none(), &findings, FOUR).contains(fitted));
     }
 }

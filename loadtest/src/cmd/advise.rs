@@ -14,7 +14,7 @@ use super::compare::exit_code;
 use super::recorded::{SendArgs, TraceArgs, mix};
 use crate::advise::{Advice, Agreement, Finding, agreement, alternatives, best_two, predict, text};
 use crate::compare::{Ending, compare_and_keep};
-use crate::replay::{Mix, Recording};
+use crate::replay::{QueryMix, Recording};
 
 const EXIT_CODES: &str = "Exits with 0 when the proof agrees with the prediction, cannot be complete, or is not wanted \
 (--no-proof), 2 when a promise was broken, 3 when the proof differs from the prediction, 1 on other failures.";
@@ -74,7 +74,7 @@ fn proved(ending: Ending, proof: Option<Agreement>) -> Ending {
     }
 }
 
-fn findings(args: &Args, recording: &Recording, mix: &Mix) -> Result<Vec<Finding>> {
+fn findings(args: &Args, recording: &Recording, mix: &QueryMix) -> Result<Vec<Finding>> {
     let all = alternatives(recording, args.shards, args.room_width)?;
     let found = all.into_iter().map(|alternative| {
         terminal::progress(format!("routing by {}", alternative.name));
@@ -87,7 +87,7 @@ fn findings(args: &Args, recording: &Recording, mix: &Mix) -> Result<Vec<Finding
 }
 
 /// Replays the trace to the best two kinds, and holds what was measured against what was predicted.
-fn prove(args: &Args, recording: &Recording, mix: &Mix, advice: &mut Advice<'_>) -> Result<Ending> {
+fn prove(args: &Args, recording: &Recording, mix: &QueryMix, advice: &mut Advice<'_>) -> Result<Ending> {
     let best = best_two(advice.alternatives);
     let specs: Vec<Spec> = best.iter().map(|finding| finding.alternative.spec.clone()).collect();
     let options = args.send.options(recording, mix, specs, args.trace.seed)?;

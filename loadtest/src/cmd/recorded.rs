@@ -17,7 +17,7 @@ use coupon_strategies::{Fit, Spec};
 use super::arguments;
 use super::servers::BackendArgs;
 use crate::compare::Options;
-use crate::replay::{Columns, Mix, Reading, Recording, TimeFormat, read};
+use crate::replay::{Columns, QueryMix, Reading, Recording, TimeFormat, read};
 
 /// The name of the built-in workload in `--mix`.
 const BUILT_IN: &str = "flash-sale";
@@ -116,7 +116,7 @@ impl SendArgs {
     pub(super) fn options(
         &self,
         recording: &Recording,
-        mix: &Mix,
+        mix: &QueryMix,
         contestants: Vec<Spec>,
         seed: u64,
     ) -> Result<Options> {
@@ -194,9 +194,9 @@ fn notes(recording: &Recording, paced: &str, rounds: u32) -> Vec<String> {
 }
 
 /// The queries that come with grabs: those of a workload file, of the built-in workload, or none.
-pub(super) fn mix(name: &str) -> Result<Mix> {
+pub(super) fn mix(name: &str) -> Result<QueryMix> {
     if name == NONE {
-        return Ok(Mix::none());
+        return Ok(QueryMix::none());
     }
     let workload = if name == BUILT_IN {
         Workload::default()
@@ -206,7 +206,7 @@ pub(super) fn mix(name: &str) -> Result<Mix> {
     if workload.trace().is_some() {
         bail!("--mix: {name} is a trace itself; give a workload of scenarios, or {BUILT_IN}");
     }
-    Mix::of(&workload).context("--mix")
+    QueryMix::of(&workload).context("--mix")
 }
 
 /// A contestant, with tables made ahead for all rooms of the recording.

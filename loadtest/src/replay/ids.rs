@@ -7,11 +7,11 @@ use coupon_cli::plain;
 
 /// The ids of one kind seen so far, each with a number in the order of its first appearance, from 0.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct IdNumbers {
     numbers: HashMap<String, u32>,
 }
 
-impl Seen {
+impl IdNumbers {
     /// The number of an id; a new one if it is new.
     pub(super) fn number(&mut self, id: &str) -> u32 {
         if let Some(number) = self.numbers.get(id) {
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     fn order(ids: &[&str]) -> (Vec<String>, Vec<u64>) {
-        let mut seen = Seen::default();
+        let mut seen = IdNumbers::default();
         let numbers: Vec<u32> = ids.iter().map(|id| seen.number(id)).collect();
         let sorted = seen.sorted();
         let new = numbers.into_iter().map(|number| sorted.id(number)).collect();

@@ -14,9 +14,9 @@ const QUERIES: u64 = 1 << 60;
 
 /// The number of queries of each kind that come with a grab, on average.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Mix(BTreeMap<Endpoint, f64>);
+pub struct QueryMix(BTreeMap<Endpoint, f64>);
 
-impl Mix {
+impl QueryMix {
     /// Grabs alone.
     #[must_use]
     pub fn none() -> Self {
@@ -81,21 +81,21 @@ mod tests {
         read(file.path(), &Reading::default()).unwrap()
     }
 
-    fn requests(mix: &Mix) -> Vec<Request> {
+    fn requests(mix: &QueryMix) -> Vec<Request> {
         let trace = mix.trace(&recording(), 10.0, 1);
         Schedule::new(&Workload { requests: Requests::Trace(trace), ..Workload::default() }, 1).collect()
     }
 
     #[test]
     fn without_queries_a_trace_is_its_grabs() {
-        let all = requests(&Mix::none());
+        let all = requests(&QueryMix::none());
         assert!(all.len() == 700 && all.iter().all(|request| request.endpoint == Endpoint::Grab));
     }
 
     #[test]
     fn queries_come_in_the_workloads_proportions_about_what_was_grabbed() {
         let workload = Workload::default();
-        let mix = Mix::of(&workload).unwrap();
+        let mix = QueryMix::of(&workload).unwrap();
         let all = requests(&mix);
         let shares = workload.shares();
         for endpoint in [Endpoint::UserCoupons, Endpoint::RoomStats] {
@@ -116,6 +116,6 @@ mod tests {
     #[test]
     fn a_workload_without_grabs_is_refused() {
         let echo = Workload::echo(coupon_loadgen::workload::Catalogue::default());
-        assert!(Mix::of(&echo).is_err());
+        assert!(QueryMix::of(&echo).is_err());
     }
 }

@@ -9,7 +9,7 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 use super::columns::{Columns, Places};
 use super::left_out::LeftOut;
 use super::moments::{Detection, Moment, TimeFormat};
-use super::recording::{Raw, Recording};
+use super::recording::{LinesRead, Recording};
 
 /// The texts of a field without a value.
 const NULLS: [&str; 5] = ["", "null", "none", "nan", "\\n"];
@@ -47,7 +47,7 @@ fn read_inner(path: &Path, reading: &Reading) -> Result<Recording> {
         late,
         format,
         columns: &reading.columns,
-        raw: Raw { format_given: reading.format.is_some(), ..Raw::default() },
+        raw: LinesRead { format_given: reading.format.is_some(), ..LinesRead::default() },
         left_out: LeftOut::default(),
     };
     each(&mut file, |record| lines.take(record));
@@ -122,7 +122,7 @@ struct Lines<'a> {
     late: u64,
     format: TimeFormat,
     columns: &'a Columns,
-    raw: Raw,
+    raw: LinesRead,
     left_out: LeftOut,
 }
 

@@ -9,7 +9,7 @@ use coupon_measure::random::Random;
 use coupon_seeding::SeedOptions;
 
 use super::LeftOut;
-use super::ids::{Seen, Sorted};
+use super::ids::{IdNumbers, Sorted};
 use super::moments::Moment;
 
 const DAY_MS: u64 = 86_400_000;
@@ -18,10 +18,10 @@ const IN_THE_DAY: u64 = 1 << 61;
 
 /// Lines as they were read; ids are numbers in the order of their appearance.
 #[derive(Debug, Default)]
-pub(super) struct Raw {
-    pub(super) users: Seen,
-    pub(super) rooms: Seen,
-    pub(super) coupons: Seen,
+pub(super) struct LinesRead {
+    pub(super) users: IdNumbers,
+    pub(super) rooms: IdNumbers,
+    pub(super) coupons: IdNumbers,
     pub(super) rows: Vec<(u32, u32, u32, Moment)>,
     /// True if the format of times was given: a midnight is then a moment like any other.
     pub(super) format_given: bool,
@@ -87,7 +87,7 @@ pub struct Recording {
     rows: Vec<Row>,
 }
 
-impl Raw {
+impl LinesRead {
     pub(super) fn add(&mut self, user: &str, room: &str, coupon: &str, moment: Moment) {
         let (user, room) = (self.users.number(user), self.rooms.number(room));
         self.rows.push((user, room, self.coupons.number(coupon), moment));
@@ -253,10 +253,10 @@ mod tests {
     use super::*;
 
     fn recording(rows: &[(&str, &str, &str, &str, bool)], seed: u64) -> Recording {
-        recording_of(Raw::default(), rows, seed)
+        recording_of(LinesRead::default(), rows, seed)
     }
 
-    fn recording_of(mut raw: Raw, rows: &[(&str, &str, &str, &str, bool)], seed: u64) -> Recording {
+    fn recording_of(mut raw: LinesRead, rows: &[(&str, &str, &str, &str, bool)], seed: u64) -> Recording {
         for (user, room, coupon, time, day_only) in rows {
             let moment = Moment { time: time.parse().unwrap(), day_only: *day_only };
             raw.add(user, room, coupon, moment);
@@ -314,7 +314,7 @@ mod tests {
     #[test]
     fn midnights_are_moments_where_somebody_said_how_times_are_written() {
         let rows = [("1", "1", "1", "2016-02-28T00:00:00Z", false); 2];
-        let meant = recording_of(Raw { format_given: true, ..Raw::default() }, &rows, 1);
+        let meant = recording_of(LinesRead { format_given: true, ..LinesRead::default() }, &rows, 1);
         assert_eq!((meant.spread, meant.days_only()), (0, false));
         assert_eq!(meant.moment(), Some("2016-02-28T00:00:00Z".parse().unwrap()));
         assert_eq!(recording(&rows, 1).moment(), None);

@@ -18,7 +18,7 @@ const QUERIES: u64 = 500;
 const HOUR: i64 = 3_600_000;
 
 /// A kind of query: its name, and how a row it should find makes it.
-type Kind = (&'static str, fn(&RowKey) -> ResultQuery);
+type QueryKind = (&'static str, fn(&RowKey) -> ResultQuery);
 
 /// The two windows that rows are made for.
 #[derive(Debug, Clone, Copy)]
@@ -186,7 +186,7 @@ pub(super) fn fan_out_about(
     rows: &[RowKey],
     stored: TimeRange,
 ) -> Vec<FanOut> {
-    let kinds: [Kind; 5] = [
+    let kinds: [QueryKind; 5] = [
         ("a user's coupons", |row| ResultQuery::of_user(row.user)),
         ("a room's orders", |row| ResultQuery::of_room(row.room)),
         ("recent, 1 h", |row| ResultQuery::within(TimeRange::new(row.time.plus_millis(-HOUR), row.time))),
@@ -195,7 +195,7 @@ pub(super) fn fan_out_about(
     ];
     let shard_count = strategy.shard_count().get();
     let every_table = strategy.tables(stored).len();
-    let mean = |(query, make): &Kind| {
+    let mean = |(query, make): &QueryKind| {
         let (mut shards, mut tables) = (0, 0);
         for row in rows {
             let plan = strategy.plan(&make(row));

@@ -1,7 +1,67 @@
-//! Rounds of a report, made of what the load engine measured.
+//! Rounds of a report and the conditions of its load, made of what the load engine was given and measured.
 
-use coupon_loadgen::load::Outcome;
-use coupon_report::model::{EndpointRound, Figure, GeneratorRound, GrabRound, Reading, Round, ScenarioRound};
+use std::collections::BTreeMap;
+
+use coupon_lab::conditions;
+use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, PhaseOutcome, Tally};
+use coupon_loadgen::workload::{Catalogue, Requests, Rooms, Scenario, Workload};
+use coupon_measure::Machine;
+use coupon_report::model::{
+    CURVE_PERCENTILES, EndpointRound, Figure, GeneratorRound, GrabRound, Meta, MixPart, PhaseRound, Reading,
+    Round, ScenarioRound,
+};
+
+/// The conditions that a load has on this machine; those of the services are left to the caller.
+#[must_use]
+pub fn meta(load: &LoadSpec, workload: &str, date: String) -> Meta {
+    Meta {
+        date,
+        command: conditions::command(std::env::args()),
+        machine: Machine::this(),
+        seed: load.seed,
+        workload: workload.to_owned(),
+        mix: mix(&load.workload),
+        catalogue: catalogue(load.workload.catalogue),
+        curve_percentiles: CURVE_PERCENTILES.into(),
+        rounds: 1,
+        rate: match load.arrivals {
+            Arrivals::Open { rate } => Some(rate),
+            Arrivals::Closed => None,
+        },
+        connections: u32::try_from(load.connections).unwrap_or(u32::MAX),
+        seconds_per_round: load.duration.as_secs_f64(),
+        processes: 1,
+        ..Meta::default()
+    }
+}
+
+/// The workload's requests by scenario, as parts of all of them.
+fn mix(workload: &Workload) -> Vec<MixPart> {
+    let Requests::Scenarios(scenarios) = &workload.requests else { return Vec::new() };
+    let all: f64 = scenarios.iter().map(Scenario::rate).sum();
+    let part = |scenario: &Scenario| {
+        let weights: f64 = scenario.actions.iter().map(|action| action.weight).sum();
+        let mut endpoints = BTreeMap::new();
+        for action in &scenario.actions {
+            let share = scenario.rate() / all * action.weight / weights;
+            *endpoints.entry(action.endpoint.key().to_owned()).or_insert(0.0) += share;
+        }
+        let rooms = if scenario.rooms == Rooms::Hot { "hot" } else { "any" };
+        MixPart { scenario: scenario.name.clone(), rooms: rooms.to_owned(), endpoints }
+    };
+    scenarios.iter().map(part).collect()
+}
+
+fn catalogue(catalogue: Catalogue) -> BTreeMap<String, u64> {
+    let Catalogue { users, rooms, hot_rooms, coupons_per_room } = catalogue;
+    let numbers = [
+        ("users", users),
+        ("rooms", rooms),
+        ("hot_rooms", hot_rooms),
+        ("coupons_per_room", coupons_per_room),
+    ];
+    numbers.map(|(name, number)| (name.to_owned(), number)).into()
+}
 
 /// A load's outcome as a round. The caller adds what the load cannot see: work by shard, writes a second, the audit.
 #[must_use]
@@ -12,10 +72,7 @@ pub fn round(index: u32, position: u32, outcome: &Outcome) -> Round {
         (endpoint.key().to_owned(), figures)
     });
     let asked = outcome.scenarios.iter().filter(|scenario| scenario.tally.requests() > 0);
-    let scenarios = asked.map(|scenario| {
-        let of = &scenario.tally;
-        (scenario.name.clone(), ScenarioRound::of(&of.latency, of.requests(), of.ok))
-    });
+    let scenarios = asked.map(|scenario| (scenario.name.clone(), together(&scenario.tally)));
     Round {
         index,
         position,
@@ -23,9 +80,23 @@ pub fn round(index: u32, position: u32, outcome: &Outcome) -> Round {
         grabs: grabs(outcome),
         endpoints: endpoints.collect(),
         scenarios: scenarios.collect(),
+        phases: outcome.phases.iter().filter(|phase| phase.tally.requests() > 0).map(phase).collect(),
         generator: generator(outcome),
         ..Round::default()
     }
+}
+
+fn phase(of: &PhaseOutcome) -> PhaseRound {
+    PhaseRound {
+        name: of.name.clone(),
+        from_s: of.from.as_secs_f64(),
+        until_s: of.until.as_secs_f64(),
+        requests: together(&of.tally),
+    }
+}
+
+fn together(of: &Tally) -> ScenarioRound {
+    ScenarioRound::of(&of.latency, of.requests(), of.ok)
 }
 
 fn grabs(outcome: &Outcome) -> GrabRound {
@@ -53,12 +124,13 @@ fn generator(outcome: &Outcome) -> GeneratorRound {
         cpu_seconds: Reading::or_because(cost.cpu_seconds, "this system does not tell a thread's CPU time"),
         lateness_p99_ms: Figure::of(cost.lateness_p99_us as f64 / 1e3),
         unsent: outcome.unsent,
+        sent: cost.requests,
+        reconnects: outcome.reconnects,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use coupon_loadgen::load::{GeneratorCost, GrabCounts, ScenarioOutcome, Tally};
@@ -88,5 +160,16 @@ mod tests {
         let asked: Vec<(&str, u64, u64)> =
             round.scenarios.iter().map(|(name, of)| (name.as_str(), of.requests, of.ok)).collect();
         assert_eq!(asked, [("hot room", 1, 0), ("normal", 1, 1)]);
+    }
+
+    #[test]
+    fn the_parts_of_a_mix_are_the_whole_workload() {
+        let workload = Workload::default();
+        let mix = mix(&workload);
+        assert_eq!((mix.len(), mix[1].scenario.as_str(), mix[1].rooms.as_str()), (4, "hot room", "hot"));
+        for (endpoint, share) in workload.shares() {
+            let parts: f64 = mix.iter().filter_map(|part| part.endpoints.get(endpoint.key())).sum();
+            assert!((parts - share).abs() < 1e-12, "{endpoint:?}: {parts} not {share}");
+        }
     }
 }

@@ -9,7 +9,8 @@ use coupon_cli::output::Output;
 use coupon_cli::terminal::note;
 use coupon_report::diff::{self, Change, Diff, LEAST};
 use coupon_report::model::{Metric, Report};
-use coupon_report::{read, terminal};
+use coupon_report::read;
+use coupon_report::terminal::Screen;
 
 use super::arguments::BEYOND_LIMIT;
 
@@ -85,8 +86,8 @@ fn report(path: &Path) -> Result<Report> {
 
 fn show(found: &Diff, least: f64) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    let colour = terminal::wants_colour(&out);
-    match diff::print(found, least, &mut out, colour) {
+    let screen = Screen::of(&out);
+    match diff::print(found, least, &mut out, screen) {
         // A reader that went away (`| head`) is no error.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         printed => printed.context("cannot print the comparison"),

@@ -20,8 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use coupon_cli::heard;
+use anyhow::Result;
 use coupon_cli::terminal;
 use coupon_lab::{Running, Setup, stop_services_on_interrupt, wait_if_interrupted};
 use coupon_loadgen::http::Target;
@@ -284,7 +283,7 @@ fn stop(entrant: Entrant, report: &mut Report) {
 }
 
 fn show(report: &Report, options: &Options) -> Result<()> {
-    let printed = print(report);
+    let printed = coupon_report::terminal::show(report);
     // A report that cannot be written does not withhold the summary, nor the other way round.
     let paths =
         coupon_report::write_all(report, &options.out).map_err(|error| keep_elsewhere(report, error))?;
@@ -308,13 +307,6 @@ fn keep_elsewhere(report: &Report, error: anyhow::Error) -> anyhow::Error {
         Ok(folder) => error.context(format!("--out (a copy of the report is in {})", folder.display())),
         Err(_) => error.context("--out"),
     }
-}
-
-fn print(report: &Report) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    let colour = coupon_report::terminal::wants_colour(&out);
-    let printed = coupon_report::terminal::print(report, &mut out, colour);
-    heard(printed).context("cannot print the summary")
 }
 
 #[cfg(test)]

@@ -106,18 +106,6 @@ impl EndpointOutcome {
     pub fn requests(&self) -> u64 {
         self.ok + self.error_count()
     }
-
-    /// Tables visited by an answer, on average; none when no answer said.
-    #[must_use]
-    pub fn mean_tables(&self) -> Option<f64> {
-        (self.planned > 0).then(|| self.tables_visited as f64 / self.planned as f64)
-    }
-
-    /// Shards visited by an answer, on average; none when no answer said.
-    #[must_use]
-    pub fn mean_shards(&self) -> Option<f64> {
-        (self.planned > 0).then(|| self.shards_visited as f64 / self.planned as f64)
-    }
 }
 
 /// The outcome of requests that have something in common.
@@ -245,12 +233,8 @@ pub struct GeneratorCost {
     pub cpu_seconds: Option<f64>,
     /// Requests sent.
     pub requests: u64,
-    /// Open arrivals: how late requests were sent although a connection was free, the median, in microseconds.
-    pub lateness_p50_us: u64,
-    /// The same, 99% were sent sooner.
+    /// Open arrivals: how late requests were sent although a connection was free, the 99th percentile, in microseconds.
     pub lateness_p99_us: u64,
-    /// The same, the latest.
-    pub lateness_max_us: u64,
 }
 
 impl GeneratorCost {

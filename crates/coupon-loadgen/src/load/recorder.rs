@@ -211,13 +211,7 @@ impl Recorder {
 
     pub(super) fn outcome(self, elapsed: Duration, cpu_seconds: Option<f64>) -> Outcome {
         let lateness = |quantile| self.lateness.value_at_quantile(quantile);
-        let generator = GeneratorCost {
-            cpu_seconds,
-            requests: self.sent,
-            lateness_p50_us: lateness(0.5),
-            lateness_p99_us: lateness(0.99),
-            lateness_max_us: lateness(1.0),
-        };
+        let generator = GeneratorCost { cpu_seconds, requests: self.sent, lateness_p99_us: lateness(0.99) };
         let asked =
             Endpoint::ALL.into_iter().zip(self.endpoints).filter(|(_, outcome)| outcome.requests() > 0);
         Outcome {

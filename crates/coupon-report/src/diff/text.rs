@@ -6,23 +6,23 @@ use coupon_measure::format::{self, number};
 use coupon_measure::stats::Estimate;
 
 use super::{Change, Diff, Row};
-use crate::terminal::text::{Paint, table, wrapped};
+use crate::terminal::Screen;
+use crate::terminal::text::Page;
 
-/// Prints every figure, then what became worse. With `colour`, what became worse is red.
+/// Prints every figure, then what became worse, in red where colours are wanted.
 ///
 /// # Errors
 /// When `out` cannot be written.
-pub fn print(diff: &Diff, least: f64, out: &mut impl Write, colour: bool) -> io::Result<()> {
-    let paint = Paint(colour);
-    let out: &mut dyn Write = out;
+pub fn print(diff: &Diff, least: f64, out: &mut impl Write, screen: Screen) -> io::Result<()> {
+    let page = &mut Page::new(out, screen);
     let mut contestants: Vec<&str> = diff.rows.iter().map(|row| row.contestant.as_str()).collect();
     contestants.dedup();
     for contestant in contestants {
-        writeln!(out, "{}", paint.bold(contestant))?;
+        page.bold(contestant)?;
         let mut rows = vec![["", "before", "after", "after ÷ before", ""].map(str::to_owned).to_vec()];
         rows.extend(diff.rows.iter().filter(|row| row.contestant == contestant).map(cells));
-        table(out, &rows)?;
-        writeln!(out)?;
+        page.table(&rows)?;
+        page.blank()?;
     }
     let count = |change| diff.count(change);
     let line = format!(
@@ -34,15 +34,15 @@ pub fn print(diff: &Diff, least: f64, out: &mut impl Write, colour: bool) -> io:
         count(Change::Undecided),
         format::percent(least),
     );
-    wrapped(out, &line, 0, 0)?;
-    wrapped(out, &by_chance(diff), 0, 0)?;
+    page.wrapped(&line, 0, 0)?;
+    page.wrapped(&by_chance(diff), 0, 0)?;
     for note in &diff.notes {
-        wrapped(out, &format!("- {note}"), 0, 2)?;
+        page.wrapped(&format!("- {note}"), 0, 2)?;
     }
     for row in diff.rows.iter().filter(|row| row.change == Change::Worse) {
         let [label, before, after, ratio, _] = shown(row);
         let line = format!("{}: {label} {before} before, {after} after {ratio}", row.contestant);
-        writeln!(out, "{} {}", paint.red("WORSE"), line.trim_end())?;
+        page.alarm(0, "WORSE ", &line, 2)?;
     }
     Ok(())
 }

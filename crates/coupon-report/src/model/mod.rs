@@ -25,8 +25,8 @@ pub use audit::{AuditResult, AuditTotals, MAX_EXAMPLES, Violation};
 pub use metric::{Metric, Quantile, UnknownMetric};
 pub use outlook::{Outlook, OutlookCase};
 pub use round::{
-    CURVE_PERCENTILES, EndpointRound, Flow, GeneratorRound, GrabRound, LatencyMs, Round, ScenarioRound,
-    ShardFlow, ShardLook, ShardRound,
+    CURVE_PERCENTILES, EndpointRound, Flow, GeneratorRound, GrabRound, LatencyMs, PhaseRound, Round,
+    ScenarioRound, ShardFlow, ShardLook, ShardRound,
 };
 pub use verdict::{Advice, Call, Summary, Topic, Verdict};
 pub use vertical::{Pair, Read, Vertical};
@@ -157,6 +157,9 @@ pub struct Meta {
     /// True when a shard was on another machine than the load generator.
     #[serde(default)]
     pub shards_elsewhere: bool,
+    /// True when no audit was to be made: `loadtest run` loads a service whose data it may not be able to read.
+    #[serde(default)]
+    pub unaudited: bool,
     /// Notes taken while measuring: a busy machine, a round repeated.
     pub warnings: Vec<String>,
 }
@@ -187,7 +190,7 @@ pub struct Contestant {
     pub layout: String,
     /// The program that served it.
     pub service: String,
-    /// The number of its shards.
+    /// The number of its shards; 0 when it is not known.
     pub shards: u16,
     /// Seconds that its data took to seed.
     #[serde(default)]

@@ -26,6 +26,10 @@ pub struct Round {
     /// have none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub scenarios: BTreeMap<String, ScenarioRound>,
+    /// The same requests by the part of the workload's shape in which they were due, in its order: a step, or the jump of a
+    /// spike and what follows it. Left out where the load has no shape.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<PhaseRound>,
     /// Work by shard, in shard order.
     pub shards: Vec<ShardRound>,
     /// From acknowledgement to storage, where a queue lies between the two: on servers only.
@@ -124,6 +128,20 @@ impl ScenarioRound {
             curve_ms: curve(micros),
         }
     }
+}
+
+/// One part of the load's shape in one round: all requests that were due in it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PhaseRound {
+    /// Its name.
+    pub name: String,
+    /// Its beginning, in seconds after the load's.
+    pub from_s: f64,
+    /// Its end, reached or not.
+    pub until_s: f64,
+    /// Its requests.
+    #[serde(flatten)]
+    pub requests: ScenarioRound,
 }
 
 /// The percentiles of a latency curve: each a third of the way, or a little less, from one nine to the next.
@@ -265,6 +283,12 @@ pub struct GeneratorRound {
     pub lateness_p99_ms: Figure,
     /// Requests that were due but found no free connection until the time-out: never sent.
     pub unsent: u64,
+    /// Requests that were sent.
+    #[serde(default)]
+    pub sent: u64,
+    /// Connections opened again after one was cut, timed out or closed by the service.
+    #[serde(default)]
+    pub reconnects: u64,
 }
 
 #[cfg(test)]

@@ -3,10 +3,12 @@
 use coupon_measure::format::{self, count, number, percent};
 use coupon_measure::stats::{MIN_ROUNDS, estimate};
 
-use crate::model::{Call, Contestant, Report};
+use crate::model::{Call, Contestant, Report, Round};
 
 /// From which lateness of the generator on a latency is no longer the service's own, in milliseconds.
 const LATE_MS: f64 = 1.0;
+/// From which part of a core on the generator may be the limit.
+const BUSY: f64 = 0.9;
 /// From which part of failed requests on they are worth a line.
 const FAILED: f64 = 0.001;
 /// From which part of its quota on a server is taken for saturated.
@@ -25,6 +27,7 @@ pub(super) fn all(report: &Report) -> Vec<String> {
         cautions.extend(stray_cure(report, contestant));
         cautions.extend(failures(contestant));
         cautions.extend(late(contestant));
+        cautions.extend(busy(contestant));
         cautions.extend(overtime(report, contestant));
         cautions.extend(sold_out(contestant));
         cautions.extend(behind(contestant));
@@ -36,7 +39,7 @@ pub(super) fn all(report: &Report) -> Vec<String> {
 }
 
 fn audit(report: &Report) -> Option<String> {
-    let failed = !report.audit.sums.passed();
+    let failed = !report.audit.sums.passed() && !report.meta.unaudited;
     failed.then(|| {
         "The audit failed: a service that breaks its promises has no figures worth comparing.".into()
     })
@@ -45,7 +48,7 @@ fn audit(report: &Report) -> Option<String> {
 fn rounds(report: &Report) -> Vec<String> {
     let fewest = report.contestants.iter().map(|c| c.rounds.len()).min().unwrap_or(0);
     let mut cautions = Vec::new();
-    if fewest < MIN_ROUNDS {
+    if fewest < MIN_ROUNDS && report.contestants.len() > 1 {
         let rounds = format::counted(fewest as u64, "round");
         cautions.push(format!("Only {rounds}: a verdict takes {MIN_ROUNDS}."));
     }
@@ -103,6 +106,19 @@ fn late(contestant: &Contestant) -> Option<String> {
             "{}: the load generator sent 1 % of the requests at least {} ms late; that is within its latencies.",
             contestant.name,
             number(late)
+        )
+    })
+}
+
+/// A generator without time to spare may be the limit.
+fn busy(contestant: &Contestant) -> Option<String> {
+    let used = |round: &Round| Some(round.generator.cpu_seconds.value()? / round.seconds);
+    let most = contestant.rounds.iter().filter_map(used).filter(|part| part.is_finite()).fold(0.0, f64::max);
+    (most >= BUSY).then(|| {
+        format!(
+            "{}: the load generator used {} of a core: it may have been the limit, and the service could be better.",
+            contestant.name,
+            percent(most)
         )
     })
 }

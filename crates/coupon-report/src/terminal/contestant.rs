@@ -1,11 +1,12 @@
 //! One contestant's figures.
 
-use std::io::{self, Write};
+use std::io;
 
 use coupon_measure::format::{self, count, number, percent};
 use coupon_measure::stats::estimate;
 
-use super::text::{Paint, after, table, wrapped};
+use super::round;
+use super::text::Page;
 use crate::model::{AuditResult, Contestant, Metric, Quantile, Reading};
 use crate::summarise::{endpoints_of, median_shares};
 use crate::{Report, by_shard, endpoints};
@@ -13,32 +14,52 @@ use crate::{Report, by_shard, endpoints};
 /// More shards than this are not listed one by one.
 const MOST_SHARDS: usize = 8;
 
-pub(super) fn print(
-    report: &Report,
-    contestant: &Contestant,
-    out: &mut dyn Write,
-    paint: Paint,
-) -> io::Result<()> {
-    let cure = contestant.cure_of.as_ref().map(|of| format!(", to cure {of}")).unwrap_or_default();
-    let rounds = format::counted(contestant.rounds.len() as u64, "round");
-    writeln!(out, "\n{}", paint.bold(&contestant.name))?;
-    wrapped(out, &format!("{}, {}{cure}; {rounds}", contestant.service, contestant.layout), 2, 4)?;
-    after(out, "  grabs   ", &grabs(contestant), 10)?;
-    after(out, "  writes  ", &writes(contestant), 10)?;
-    if by_shard::has_queues(contestant) {
-        after(out, "  stored  ", &stored(contestant), 10)?;
+pub(super) fn print(report: &Report, contestant: &Contestant, page: &mut Page<'_>) -> io::Result<()> {
+    page.blank()?;
+    page.bold(&contestant.name)?;
+    if let Some(description) = description(contestant) {
+        page.wrapped(&description, 2, 4)?;
     }
-    after(out, "  audit   ", &audit(contestant), 10)?;
+    let keys = endpoints_of([contestant]);
+    if keys.iter().any(|key| key == "grab") {
+        page.after("  grabs   ", &grabs(contestant), 10)?;
+    }
+    if contestant.rounds.iter().any(|round| !round.shards.is_empty()) || contestant.shards > 0 {
+        page.after("  writes  ", &writes(contestant), 10)?;
+    }
+    if by_shard::has_queues(contestant) {
+        page.after("  stored  ", &stored(contestant), 10)?;
+    }
+    if !report.meta.unaudited {
+        page.after("  audit   ", &audit(contestant), 10)?;
+    }
     if by_shard::has_queues(contestant) && by_shard::shards(contestant) <= MOST_SHARDS {
-        shards(report, contestant, out)?;
+        shards(report, contestant, page)?;
+    }
+    if let ([_], [round]) = (report.contestants.as_slice(), contestant.rounds.as_slice()) {
+        return round::print(report, contestant, round, page);
     }
     let mut rows: Vec<Vec<String>> =
         vec![["endpoint", "p50 ms", "p99 ms", "shards", "tables", "errors"].map(String::from).to_vec()];
-    let keys = endpoints_of([contestant]);
     rows.extend(keys.iter().map(|key| row(contestant, key)));
-    table(out, &rows)?;
-    let missing = missing(contestant, &keys);
-    if missing.is_empty() { Ok(()) } else { wrapped(out, &format!("n/a: {}", missing.join("; ")), 2, 4) }
+    page.table(&rows)?;
+    reasons(page, missing(contestant, &keys, &[Quantile::P50, Quantile::P99]))
+}
+
+/// What is known of the contestant, and how often it was measured.
+fn description(contestant: &Contestant) -> Option<String> {
+    let known = [&contestant.service, &contestant.layout].into_iter().filter(|text| !text.is_empty());
+    let mut known: Vec<String> = known.cloned().collect();
+    known.extend(contestant.cure_of.as_ref().map(|of| format!("to cure {of}")));
+    let rounds = format::counted(contestant.rounds.len() as u64, "round");
+    (!known.is_empty()).then(|| format!("{}; {rounds}", known.join(", ")))
+}
+
+/// The reasons why figures of a table are missing.
+pub(super) fn reasons(page: &mut Page<'_>, mut reasons: Vec<&str>) -> io::Result<()> {
+    reasons.sort_unstable();
+    reasons.dedup();
+    if reasons.is_empty() { Ok(()) } else { page.wrapped(&format!("n/a: {}", reasons.join("; ")), 2, 4) }
 }
 
 /// From acknowledgement to storage.
@@ -57,7 +78,7 @@ fn stored(contestant: &Contestant) -> String {
 }
 
 /// Each shard's work and queue.
-fn shards(report: &Report, contestant: &Contestant, out: &mut dyn Write) -> io::Result<()> {
+fn shards(report: &Report, contestant: &Contestant, page: &mut Page<'_>) -> io::Result<()> {
     let columns = by_shard::columns(report);
     let titles = std::iter::once("shard").chain(columns.iter().map(|column| column.title));
     let mut rows: Vec<Vec<String>> = vec![titles.map(str::to_owned).collect()];
@@ -75,21 +96,20 @@ fn shards(report: &Report, contestant: &Contestant, out: &mut dyn Write) -> io::
         }
         rows.push(row);
     }
-    table(out, &rows)?;
-    missing.sort_unstable();
-    missing.dedup();
-    if missing.is_empty() { Ok(()) } else { wrapped(out, &format!("n/a: {}", missing.join("; ")), 2, 4) }
+    page.table(&rows)?;
+    reasons(page, missing.iter().map(String::as_str).collect())
 }
 
-/// The reasons why latencies of the table are missing, each once.
-fn missing<'a>(contestant: &'a Contestant, keys: &[String]) -> Vec<&'a str> {
-    let metrics = keys.iter().flat_map(|key| [Quantile::P50, Quantile::P99].map(|q| Metric::latency(key, q)));
+/// The reasons why latencies of the table are missing.
+pub(super) fn missing<'a>(
+    contestant: &'a Contestant,
+    keys: &[String],
+    quantiles: &[Quantile],
+) -> Vec<&'a str> {
+    let metrics =
+        keys.iter().flat_map(|key| quantiles.iter().map(|quantile| Metric::latency(key, *quantile)));
     let summaries = metrics.filter_map(|metric| contestant.summary(&metric));
-    let mut reasons: Vec<&str> =
-        summaries.filter(|s| s.estimate.is_none()).filter_map(|s| s.reason.as_deref()).collect();
-    reasons.sort_unstable();
-    reasons.dedup();
-    reasons
+    summaries.filter(|s| s.estimate.is_none()).filter_map(|s| s.reason.as_deref()).collect()
 }
 
 fn row(contestant: &Contestant, key: &str) -> Vec<String> {

@@ -1,109 +1,129 @@
-//! The report's summary on a terminal: everything a person needs to choose, within 100 columns.
+//! The report's summary on a terminal: everything a person needs to choose, within its columns.
 
 mod contestant;
+mod round;
 pub(super) mod text;
 mod verdicts;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
+use anyhow::Context as _;
 use coupon_measure::format::{self, count, number};
 use coupon_measure::stats::coverage;
 
-use self::text::{Paint, wrapped};
+use self::text::Page;
+pub use self::text::Screen;
 use super::Report;
 use super::model::{Advice, Topic};
 
-/// The widest line, in characters.
-pub(crate) const WIDTH: usize = 100;
-
-/// True when colours are wanted on that output: only by people at a terminal that can show them and who did not ask for none
-/// (<https://no-color.org>).
-pub fn wants_colour(out: &impl IsTerminal) -> bool {
-    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    coupon_cli::screen::obeys(out) && !set("NO_COLOR")
+/// Prints the summary on standard output. A reader that went away is no failure.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn show(report: &Report) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    let screen = Screen::of(&out);
+    coupon_cli::heard(print(report, &mut out, screen)).context("cannot print the summary")
 }
 
-/// Prints the summary. With `colour`, headings are bold and failures red; nothing is said by colour alone.
+/// Prints the summary. Where colours are wanted, headings are bold and failures red; nothing is said by colour alone.
+///
+/// A report of a single contestant has nothing to choose by, and with a single round it tells more of that one.
 ///
 /// # Errors
 /// When `out` cannot be written.
-pub fn print(report: &Report, out: &mut impl Write, colour: bool) -> io::Result<()> {
-    let paint = Paint(colour);
-    let out: &mut dyn Write = out;
+pub fn print(report: &Report, out: &mut impl Write, screen: Screen) -> io::Result<()> {
+    let page = &mut Page::new(out, screen);
     let report = &super::plain(report);
-    head(report, out, paint)?;
-    answer(report, out, paint)?;
-    requirements(report, out, paint)?;
-    for contestant in &report.contestants {
-        contestant::print(report, contestant, out, paint)?;
+    let alone = report.contestants.len() == 1;
+    head(report, page)?;
+    if !alone {
+        answer(report, page)?;
     }
-    heading(out, paint, "Verdicts")?;
-    verdicts::print(report, out, paint)?;
+    requirements(report, page)?;
+    for contestant in &report.contestants {
+        contestant::print(report, contestant, page)?;
+    }
+    if !alone {
+        conclusions(report, page)?;
+    }
+    if !report.meta.unaudited {
+        audit(report, page)?;
+    }
+    cautions(report, page)
+}
+
+/// What follows from comparing them.
+fn conclusions(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
+    page.heading("Verdicts")?;
+    verdicts::print(report, page)?;
     let of = |pick: fn(&Topic) -> bool| report.advice.iter().filter(move |advice| pick(&advice.topic));
-    section(out, paint, "Which, for which need", of(|topic| matches!(topic, Topic::Need(_))), true)?;
-    section(out, paint, "What each is good for", of(|topic| matches!(topic, Topic::Contestant(_))), false)?;
-    section(out, paint, "Cures and their price", of(|topic| matches!(topic, Topic::Cure(_))), false)?;
-    section(out, paint, "Baseline", of(|topic| matches!(topic, Topic::Baseline)), false)?;
-    audit(report, out, paint)?;
-    cautions(report, out, paint)
+    section(page, "Which, for which need", of(|topic| matches!(topic, Topic::Need(_))), true)?;
+    section(page, "What each is good for", of(|topic| matches!(topic, Topic::Contestant(_))), false)?;
+    section(page, "Cures and their price", of(|topic| matches!(topic, Topic::Cure(_))), false)?;
+    section(page, "Baseline", of(|topic| matches!(topic, Topic::Baseline)), false)
 }
 
-fn heading(out: &mut dyn Write, paint: Paint, text: &str) -> io::Result<()> {
-    writeln!(out, "\n{}\n", paint.bold(&text.to_uppercase()))
-}
-
-fn head(report: &Report, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
+fn head(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     let meta = &report.meta;
-    writeln!(out, "{}", paint.bold(&meta.title))?;
+    page.bold(&meta.title)?;
     let rate =
         meta.rate.map_or_else(|| "as fast as answers come".into(), |r| format!("{} requests/s", number(r)));
+    // A service that was loaded where it ran has a backend and a history as well, but does not say which.
+    let stored = if meta.backend.is_empty() {
+        format!("{} connections", count(meta.connections.into()))
+    } else {
+        format!(
+            "{} backend{}, {} rows of history, {}",
+            meta.backend,
+            format::quota(meta.shard_cpu),
+            count(meta.history_rows),
+            format::network(meta.shard_rtt_ms),
+        )
+    };
     let line = format!(
-        "{}, {} of {} s, {rate}, workload {}, {} backend{}, {} rows of history, {}, seed {}, {}.",
+        "{}, {} of {} s, {rate}, workload {}, {stored}, seed {}, {}.",
         meta.date,
         format::counted(meta.rounds.into(), "round"),
         format::plain(meta.seconds_per_round),
         meta.workload,
-        meta.backend,
-        format::quota(meta.shard_cpu),
-        count(meta.history_rows),
-        format::network(meta.shard_rtt_ms),
         meta.seed,
         meta.machine.cores.show(|cores| format::counted((*cores).into(), "core")),
     );
-    wrapped(out, &line, 0, 0)?;
-    wrapped(out, &intervals(meta.rounds as usize), 0, 0)
+    page.wrapped(&line, 0, 0)?;
+    page.wrapped(&intervals(meta.rounds as usize), 0, 0)
 }
 
 /// The answer for this workload, its figures, and the changes that would change it.
-fn answer(report: &Report, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
+fn answer(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     let answer = &report.answer;
-    heading(out, paint, "Which, for this workload")?;
-    wrapped(out, &answer.verdict, 0, 2)?;
+    page.heading("Which, for this workload")?;
+    page.wrapped(&answer.verdict, 0, 2)?;
     for figure in &answer.figures {
         let space = if figure.unit == "ms" { " " } else { "" };
         let own = format!("{}: {}{space}{}", figure.label, format::estimate(&figure.estimate), figure.unit);
         let against =
             if figure.against.is_empty() { String::new() } else { format!("; against {}", figure.against) };
-        wrapped(out, &format!("{}, {own}{against}", figure.contestant), 2, 4)?;
+        page.wrapped(&format!("{}, {own}{against}", figure.contestant), 2, 4)?;
     }
-    wrapped(out, &format!("({})", answer.certainty), 2, 2)?;
+    page.wrapped(&format!("({})", answer.certainty), 2, 2)?;
     for (at, change) in answer.changes.iter().enumerate() {
         let start = if at == 0 { "What would change it: " } else { "" };
-        wrapped(out, &format!("{start}{change}"), 2, 4)?;
+        page.wrapped(&format!("{start}{change}"), 2, 4)?;
     }
     Ok(())
 }
 
-fn requirements(report: &Report, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
+fn requirements(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     if report.requirements.is_empty() {
         return Ok(());
     }
-    heading(out, paint, "Required")?;
+    page.heading("Required")?;
     for requirement in &report.requirements {
         let text = requirement.to_string();
         match text.strip_prefix("NOT KEPT") {
-            Some(rest) => writeln!(out, "  {}{rest}", paint.red("NOT KEPT"))?,
-            None => writeln!(out, "  {text}")?,
+            Some(rest) => page.alarm(2, "NOT KEPT", rest, 4)?,
+            None => page.wrapped(&text, 2, 4)?,
         }
     }
     Ok(())
@@ -121,8 +141,7 @@ fn intervals(rounds: usize) -> String {
 }
 
 fn section<'a>(
-    out: &mut dyn Write,
-    paint: Paint,
+    page: &mut Page<'_>,
     title: &str,
     advice: impl Iterator<Item = &'a Advice>,
     choice: bool,
@@ -131,32 +150,32 @@ fn section<'a>(
     if advice.peek().is_none() {
         return Ok(());
     }
-    heading(out, paint, title)?;
+    page.heading(title)?;
     for piece in advice {
         let chosen = match (choice, piece.choice.as_slice()) {
             (false, _) => String::new(),
             (true, []) => " — nothing to choose by".into(),
             (true, names) => format!(" — {}", format::list(names)),
         };
-        writeln!(out, "{}", paint.bold(&format!("{}{chosen}", piece.heading)))?;
-        wrapped(out, &piece.text, 2, 2)?;
-        wrapped(out, &format!("({})", piece.certainty), 2, 2)?;
+        page.bold(&format!("{}{chosen}", piece.heading))?;
+        page.wrapped(&piece.text, 2, 2)?;
+        page.wrapped(&format!("({})", piece.certainty), 2, 2)?;
     }
     Ok(())
 }
 
-fn audit(report: &Report, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
-    heading(out, paint, "Audit")?;
+fn audit(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
+    page.heading("Audit")?;
     let audit = &report.audit;
-    let verdict = match (audit.passed, audit.sums.passed()) {
-        (true, _) => "passed".to_owned(),
-        (false, true) => paint.red("INCOMPLETE"),
-        (false, false) => paint.red("FAILED"),
-    };
     let found: Vec<String> =
         audit.sums.violations().iter().map(|(name, _, violation)| violation.told(name)).collect();
     let audits = format::counted(audit.rounds_audited.into(), "audit");
-    writeln!(out, "{verdict}: {audits}, one after each contestant's round")?;
+    let made = format!(": {audits}, one after each contestant's round");
+    match (audit.passed, audit.sums.passed()) {
+        (true, _) => page.after("passed", &made, 2)?,
+        (false, true) => page.alarm(0, "INCOMPLETE", &made, 2)?,
+        (false, false) => page.alarm(0, "FAILED", &made, 2)?,
+    }
     let sums = &audit.sums;
     let line = format!(
         "Grabs, with those of the warm-up: {} acknowledged, {} refused, {} unclear, {} stored: {}.",
@@ -166,24 +185,24 @@ fn audit(report: &Report, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
         count(sums.stored),
         format::list(&found)
     );
-    wrapped(out, &line, 2, 2)?;
+    page.wrapped(&line, 2, 2)?;
     for (name, meaning, violation) in sums.violations().iter().filter(|(_, _, v)| v.count > 0) {
         let examples = violation.examples.join("; ");
-        wrapped(out, &format!("{name} ({meaning}), for example: {examples}"), 2, 4)?;
+        page.wrapped(&format!("{name} ({meaning}), for example: {examples}"), 2, 4)?;
     }
     for missing in &audit.rounds_not_audited {
-        wrapped(out, &format!("not audited: {missing}"), 2, 4)?;
+        page.wrapped(&format!("not audited: {missing}"), 2, 4)?;
     }
     Ok(())
 }
 
-fn cautions(report: &Report, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
+fn cautions(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     if report.cautions.is_empty() && report.meta.warnings.is_empty() {
         return Ok(());
     }
-    heading(out, paint, "Keep in mind")?;
+    page.heading("Keep in mind")?;
     for caution in report.cautions.iter().chain(&report.meta.warnings) {
-        wrapped(out, &format!("- {caution}"), 0, 2)?;
+        page.wrapped(&format!("- {caution}"), 0, 2)?;
     }
     Ok(())
 }

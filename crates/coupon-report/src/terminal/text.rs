@@ -2,46 +2,131 @@
 
 use std::io::{self, Write};
 
-use super::WIDTH;
+/// The widest line, in characters: longer ones are hard to read, whatever the terminal has room for.
+const WIDEST: usize = 100;
+/// The narrowest that text is made for.
+const NARROWEST: usize = 40;
 
-/// Puts emphasis on text, where it is wanted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Paint(pub(crate) bool);
+/// What the output shows: how wide a line may be, and whether colours are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Screen {
+    columns: usize,
+    colour: bool,
+}
 
-impl Paint {
-    pub(crate) fn bold(self, text: &str) -> String {
-        self.with("1", text)
+impl Screen {
+    /// A screen of so many columns, of which 40 to 100 are used.
+    #[must_use]
+    pub fn new(columns: usize, colour: bool) -> Self {
+        Self { columns: columns.clamp(NARROWEST, WIDEST), colour }
     }
 
-    pub(crate) fn red(self, text: &str) -> String {
-        self.with("1;31", text)
-    }
-
-    fn with(self, code: &str, text: &str) -> String {
-        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    /// The screen behind an output: as wide as the terminal, if it is one. Colours are wanted only by people at a terminal that
+    /// can show them and who did not ask for none (<https://no-color.org>).
+    pub fn of(out: &(impl io::IsTerminal + std::os::fd::AsFd)) -> Self {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let columns = coupon_cli::screen::columns(out).unwrap_or(WIDEST);
+        Self::new(columns, coupon_cli::screen::obeys(out) && !set("NO_COLOR"))
     }
 }
 
-/// Writes text in lines of at most [`WIDTH`] characters: the first indented by `first`, the others by `rest`.
-pub(crate) fn wrapped(out: &mut dyn Write, text: &str, first: usize, rest: usize) -> io::Result<()> {
-    after(out, &" ".repeat(first), text, rest)
+/// An output on which every line fits.
+pub(crate) struct Page<'a> {
+    out: &'a mut dyn Write,
+    screen: Screen,
 }
 
-/// Wraps like [`wrapped`], but the first line begins with `start`. A word that is longer than a line is cut into pieces.
-pub(crate) fn after(out: &mut dyn Write, start: &str, text: &str, rest: usize) -> io::Result<()> {
+impl<'a> Page<'a> {
+    pub(crate) fn new(out: &'a mut dyn Write, screen: Screen) -> Self {
+        Self { out, screen }
+    }
+
+    pub(crate) fn blank(&mut self) -> io::Result<()> {
+        writeln!(self.out)
+    }
+
+    /// Text in bold.
+    pub(crate) fn bold(&mut self, text: &str) -> io::Result<()> {
+        for line in fill("", text, 2, self.screen.columns) {
+            let line = self.emphasised("1", &line);
+            writeln!(self.out, "{line}")?;
+        }
+        Ok(())
+    }
+
+    /// A heading between blank lines.
+    pub(crate) fn heading(&mut self, text: &str) -> io::Result<()> {
+        self.blank()?;
+        self.bold(&text.to_uppercase())?;
+        self.blank()
+    }
+
+    /// Text in lines that fit: the first indented by `first`, the others by `rest`.
+    pub(crate) fn wrapped(&mut self, text: &str, first: usize, rest: usize) -> io::Result<()> {
+        self.after(&" ".repeat(first), text, rest)
+    }
+
+    /// The same, but the first line begins with `start`.
+    pub(crate) fn after(&mut self, start: &str, text: &str, rest: usize) -> io::Result<()> {
+        fill(start, text, rest, self.screen.columns).iter().try_for_each(|line| writeln!(self.out, "{line}"))
+    }
+
+    /// The same, but `start` is red and indented by `first`.
+    pub(crate) fn alarm(&mut self, first: usize, start: &str, text: &str, rest: usize) -> io::Result<()> {
+        let indent = " ".repeat(first);
+        let lines = fill(&format!("{indent}{start}"), text, rest, self.screen.columns).join("\n");
+        let behind = lines.get(first + start.len()..).unwrap_or_default();
+        let start = self.emphasised("1;31", start);
+        writeln!(self.out, "{indent}{start}{behind}")
+    }
+
+    /// A table with its first column to the left and the others to the right, indented by two. Where it is too wide its columns
+    /// move together.
+    pub(crate) fn table(&mut self, rows: &[Vec<String>]) -> io::Result<()> {
+        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let width = |column: usize| {
+            rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let room = self.screen.columns.saturating_sub(2 + widths.iter().sum::<usize>());
+        let between = (room / columns.saturating_sub(1).max(1)).clamp(1, 3);
+        for row in rows {
+            let mut line = String::from("  ");
+            for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                let gap = " ".repeat(width - cell.chars().count());
+                match at {
+                    0 => line.extend([cell.as_str(), &gap]),
+                    _ => line.extend([&" ".repeat(between), &gap, cell.as_str()]),
+                }
+            }
+            writeln!(self.out, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+
+    fn emphasised(&self, code: &str, text: &str) -> String {
+        if self.screen.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// Text in lines of at most so many characters: the first begins with `start`, the others are indented by `rest`. A word that is
+/// longer than a line is cut into pieces.
+fn fill(start: &str, text: &str, rest: usize, columns: usize) -> Vec<String> {
+    let mut lines = Vec::new();
     let mut line = start.to_owned();
     let mut length = start.chars().count(); // The line's bytes may be more.
     let mut empty = true;
     for word in text.split_whitespace() {
         let mut word: Vec<char> = word.chars().collect();
-        if !empty && length + 1 + word.len() > WIDTH {
-            writeln!(out, "{line}")?;
-            (line, length, empty) = (" ".repeat(rest), rest, true);
+        if !empty && length + 1 + word.len() > columns {
+            lines.push(std::mem::replace(&mut line, " ".repeat(rest)));
+            (length, empty) = (rest, true);
         }
-        while word.len() > WIDTH - length && empty {
-            let tail = word.split_off(WIDTH - length);
-            writeln!(out, "{line}{}", word.iter().collect::<String>())?;
-            (line, length, word) = (" ".repeat(rest), rest, tail);
+        while word.len() > columns.saturating_sub(length) && empty {
+            let tail = word.split_off(columns.saturating_sub(length));
+            line.extend(word);
+            lines.push(std::mem::replace(&mut line, " ".repeat(rest)));
+            (length, word) = (rest, tail);
         }
         if !empty {
             line.push(' ');
@@ -51,52 +136,45 @@ pub(crate) fn after(out: &mut dyn Write, start: &str, text: &str, rest: usize) -
         length += word.len();
         empty = false;
     }
-    writeln!(out, "{line}")
-}
-
-/// A table with its first column to the left and the others to the right, indented by two.
-pub(crate) fn table(out: &mut dyn Write, rows: &[Vec<String>]) -> io::Result<()> {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    for row in rows {
-        let mut line = String::from("  ");
-        for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let gap = " ".repeat(width - cell.chars().count());
-            match at {
-                0 => line.extend([cell.as_str(), &gap]),
-                _ => line.extend(["   ", &gap, cell]),
-            }
-        }
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    Ok(())
+    lines.push(line);
+    lines
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn lines(text: &str) -> Vec<String> {
+    fn shown(columns: usize, colour: bool, show: impl Fn(&mut Page<'_>) -> io::Result<()>) -> String {
         let mut out = Vec::new();
-        wrapped(&mut out, text, 2, 4).unwrap();
-        String::from_utf8(out).unwrap().lines().map(String::from).collect()
+        show(&mut Page::new(&mut out, Screen::new(columns, colour))).unwrap();
+        String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn no_line_is_too_long_and_no_word_is_lost() {
         let text = format!("{} {} end", "several× words ".repeat(30), "x".repeat(250));
-        let lines = lines(&text);
-        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:#?}");
-        let joined: String = lines.concat().split_whitespace().collect();
-        assert_eq!(joined, text.split_whitespace().collect::<String>());
+        for columns in [60, 80, 100] {
+            let lines = shown(columns, false, |page| page.wrapped(&text, 2, 4));
+            assert!(lines.lines().all(|line| line.chars().count() <= columns), "{lines}");
+            let joined: String = lines.split_whitespace().collect();
+            assert_eq!(joined, text.split_whitespace().collect::<String>());
+        }
     }
 
     #[test]
-    fn plain_text_has_no_escapes() {
-        assert_eq!(Paint(false).red("no"), "no");
-        assert_eq!(Paint(true).bold("yes"), "\x1b[1myes\x1b[0m");
+    fn an_alarm_counts_what_is_seen_of_it() {
+        let text = "word ".repeat(30);
+        let [plain, red] =
+            [false, true].map(|colour| shown(60, colour, |page| page.alarm(2, "NO ", &text, 4)));
+        assert!(red.starts_with("  \x1b[1;31mNO \x1b[0mword"), "{red}");
+        assert_eq!(red.replace("\x1b[1;31m", "").replace("\x1b[0m", ""), plain);
+    }
+
+    #[test]
+    fn a_table_that_is_wide_moves_together() {
+        let row = |name: &str| [name, "1234567", "1234567", "1234567"].map(str::to_owned).to_vec();
+        let shown = |columns| shown(columns, false, |page| page.table(&[row("one"), row("another")]));
+        assert!(shown(80).starts_with("  one       1234567   1234567"), "{}", shown(80));
+        assert!(shown(40).lines().all(|line| line.chars().count() <= 40), "{}", shown(40));
     }
 }

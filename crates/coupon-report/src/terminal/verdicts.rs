@@ -1,11 +1,11 @@
 //! The contestants ahead of others, by metric.
 
-use std::io::{self, Write};
+use std::io;
 
 use coupon_measure::format::{self, number};
 use coupon_measure::stats::MIN_ROUNDS;
 
-use super::text::{Paint, wrapped};
+use super::text::Page;
 use crate::model::{Call, Metric, Report, Verdict};
 use crate::summarise::{candidates, inverse};
 
@@ -13,7 +13,7 @@ use crate::summarise::{candidates, inverse};
 ///
 /// Fan-out is counted, not timed, and stands in the contestants' tables; cures and the baseline have sections of
 /// their own.
-pub(super) fn print(report: &Report, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
+pub(super) fn print(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     let names: Vec<&str> = candidates(report).iter().map(|contestant| contestant.name.as_str()).collect();
     let among = |name: &str| names.contains(&name);
     let verdicts: Vec<&Verdict> =
@@ -25,7 +25,7 @@ pub(super) fn print(report: &Report, out: &mut dyn Write, paint: Paint) -> io::R
         let of: Vec<&Verdict> =
             verdicts.iter().copied().filter(|verdict| verdict.metric == *metric).collect();
         if of.iter().any(|verdict| verdict.call == Call::Difference) {
-            differences(report, metric, &of, &names, out, paint)?;
+            differences(report, metric, &of, &names, page)?;
         } else if of.iter().any(|verdict| verdict.call == Call::NoDifference) {
             same.push(metric.label());
         } else {
@@ -33,14 +33,14 @@ pub(super) fn print(report: &Report, out: &mut dyn Write, paint: Paint) -> io::R
         }
     }
     if !same.is_empty() {
-        wrapped(out, &format!("No difference in: {}.", same.join(", ")), 0, 2)?;
+        page.wrapped(&format!("No difference in: {}.", same.join(", ")), 0, 2)?;
     }
     let judged = verdicts.iter().any(|verdict| verdict.call != Call::TooFewRounds);
     if !judged {
-        wrapped(out, &format!("None: a verdict takes {MIN_ROUNDS} rounds in common."), 0, 2)?;
+        page.wrapped(&format!("None: a verdict takes {MIN_ROUNDS} rounds in common."), 0, 2)?;
     } else if !too_few.is_empty() {
         let few = too_few.join(", ");
-        wrapped(out, &format!("Fewer than {MIN_ROUNDS} rounds have figures for: {few}."), 0, 2)?;
+        page.wrapped(&format!("Fewer than {MIN_ROUNDS} rounds have figures for: {few}."), 0, 2)?;
     }
     Ok(())
 }
@@ -50,10 +50,9 @@ fn differences(
     metric: &Metric,
     verdicts: &[&Verdict],
     names: &[&str],
-    out: &mut dyn Write,
-    paint: Paint,
+    page: &mut Page<'_>,
 ) -> io::Result<()> {
-    writeln!(out, "{}", paint.bold(&metric.label()))?;
+    page.bold(&metric.label())?;
     for name in names {
         let ahead: Vec<String> =
             verdicts.iter().filter(|v| v.better.as_deref() == Some(name)).filter_map(|v| margin(v)).collect();
@@ -64,7 +63,7 @@ fn differences(
             let unit = metric.unit();
             let shown = if unit.is_empty() { format::plain(median) } else { number(median) };
             let space = if unit == "ms" { " " } else { "" };
-            wrapped(out, &format!("{name} ({shown}{space}{unit}) is ahead of {}", ahead.join(", ")), 2, 4)?;
+            page.wrapped(&format!("{name} ({shown}{space}{unit}) is ahead of {}", ahead.join(", ")), 2, 4)?;
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use coupon_report::diff::{Change, Diff, LEAST, notes, obstacles, print};
 use coupon_report::model::{Figure, LatencyMs, Metric, Quantile, Reading, Report, Violation};
-use coupon_report::summarise;
+use coupon_report::{summarise, terminal};
 
 use crate::fixture::comparison;
 
@@ -189,9 +189,10 @@ fn the_text_ends_with_what_became_worse() {
     }
     after.audit.sums.lost = Violation::of(["7".to_owned()]);
     let mut out = Vec::new();
-    print(&Diff::of(&before, &after, LEAST, &[]), LEAST, &mut out, false).unwrap();
+    print(&Diff::of(&before, &after, LEAST, &[]), LEAST, &mut out, terminal::Screen::new(100, false))
+        .unwrap();
     let text = String::from_utf8(out).unwrap();
-    let last = text.lines().last().unwrap();
+    let last = text.lines().rfind(|line| !line.starts_with(' ')).unwrap();
     assert!(last.starts_with("WORSE ") && text.contains("after ÷ before"), "{text}");
     assert!(text.contains("WORSE hash: recent orders p50, ms"), "{text}");
 }

@@ -202,6 +202,7 @@ fn meta(rounds: u32, seed: u64) -> Meta {
         processes: 1,
         shard_cpu: None,
         shards_elsewhere: false,
+        unaudited: false,
         warnings: vec!["The machine was not idle before the run: load average 0.7.".into()],
     }
 }
@@ -260,6 +261,8 @@ fn round(kind: &Kind, index: u32, mood: f64, random: &mut Random) -> Round {
             cpu_seconds: Figure::of(4.1 * random.noise(0.05)),
             lateness_p99_ms: Figure::of(0.3 * random.noise(0.2)),
             unsent: 0,
+            sent: granted,
+            reconnects: 0,
         },
         audit: Reading::Known(AuditResult {
             acknowledged: granted,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use coupon_report::model::{AuditResult, Figure, Meta, Metric, Quantile, Reading, Violation};
+use coupon_report::model::{AuditResult, Figure, Meta, Metric, PhaseRound, Quantile, Reading, Violation};
 use coupon_report::require::{Limit, Scope, check};
 use coupon_report::{Report, html, markdown, read, summarise, terminal, write_all};
 use serde_json::Value;
@@ -17,7 +17,7 @@ fn summarised(rounds: u32) -> Report {
 
 fn printed(report: &Report, colour: bool) -> String {
     let mut out = Vec::new();
-    terminal::print(report, &mut out, colour).unwrap();
+    terminal::print(report, &mut out, terminal::Screen::new(100, colour)).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -105,6 +105,52 @@ fn on_servers_queues_and_saturation_are_shown() {
     assert!(behind.is_some_and(|caution| caution.contains("still in a queue")), "{:?}", report.cautions);
     let grabbing = report.advice.iter().find(|advice| advice.heading == "Grabbing coupons").unwrap();
     assert!(grabbing.text.starts_with("Most rows stored: hash"), "{grabbing:?}");
+}
+
+/// One contestant in one round, as `loadtest run` reports it.
+fn run() -> Report {
+    let mut report = comparison(1, 7);
+    report.contestants.truncate(1);
+    report.meta.unaudited = true;
+    report.meta.backend.clear();
+    let contestant = &mut report.contestants[0];
+    contestant.name = "http://127.0.0.1:8001".into();
+    (contestant.shards, contestant.layout) = (0, String::new());
+    let round = &mut contestant.rounds[0];
+    round.shards.clear();
+    round.audit = Reading::unknown("a run makes no audit");
+    let requests = round.scenarios["normal"].clone();
+    round.phases = vec![PhaseRound { name: "step 1".into(), from_s: 0.0, until_s: 60.0, requests }];
+    summarise(&mut report);
+    report
+}
+
+#[test]
+fn a_single_round_of_one_service_is_shown_in_full_within_80_columns_and_compares_nothing() {
+    let mut out = Vec::new();
+    terminal::print(&run(), &mut out, terminal::Screen::new(80, false)).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for wanted in [
+        "granted a second",
+        "refused 390 duplicate",
+        "unclear 10 grabs",
+        "errors grab: 503 × 1",
+        "of a core",
+        "p99.9",
+        "max",
+        "cross-shard",
+        "step 1",
+        "single round",
+    ] {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    for unwanted in
+        ["VERDICTS", "WHICH", "GOOD FOR", "AUDIT", "audit", "writes", "backend", "a verdict takes"]
+    {
+        assert!(!text.contains(unwanted), "{unwanted}: {text}");
+    }
 }
 
 #[test]

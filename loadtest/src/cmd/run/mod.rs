@@ -1,9 +1,8 @@
 //! `loadtest run`.
 
 mod catalogue;
-mod json;
+mod report;
 mod start;
-mod summary;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,15 +14,14 @@ use coupon_cli::duration::parse_duration;
 use coupon_cli::numbers::count;
 use coupon_cli::output::Output;
 use coupon_cli::terminal;
-use coupon_lab::acks;
-use coupon_lab::{INTERRUPTED_CODE, end_load_on_interrupt};
+use coupon_lab::{INTERRUPTED_CODE, acks, conditions, end_load_on_interrupt};
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, Progress, run_load_with};
 use coupon_loadgen::workload::{BUILT_IN, Workload};
-use coupon_report::require::{Limit, Scope};
+use coupon_report::Report;
+use coupon_report::require::Scope;
 
 use super::arguments::{self, BEYOND_LIMIT};
 use super::servers::ServersArgs;
-use crate::measured;
 
 /// The default length of a run.
 const DURATION: Duration = Duration::from_secs(10);
@@ -70,7 +68,7 @@ pub struct Args {
     /// late. Compare with <, <=, > or >=; units are us, ms, s, /s and %
     #[arg(long, value_name = "LIMIT")]
     require: Vec<String>,
-    /// Write the figures here as JSON
+    /// Write the figures here as a report.json of one contestant and one round
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Write the answer to each grab here as CSV, for `loadtest audit`; and the state of the data before, to
@@ -116,29 +114,28 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     {
         terminal::note(hint);
     }
+    let date = conditions::now();
     spec.stop = Some(end_load_on_interrupt()?);
     let outcome = run_load_with(&target, &spec, &mut |state| terminal::progress(line(state, &spec)));
     terminal::clear_progress();
     let outcome = outcome.context("--target")?;
-    terminal::say(summary::summary(&target, &spec, &outcome));
-    let json = json.map(|file| file.write_json(&json::Run::new(&target, &spec, &outcome)));
+    let report = report::of(&target, &spec, date, &outcome, &limits);
+    let printed = coupon_report::terminal::show(&report);
+    let json = json.map(|file| file.write_json(&report));
     let acks = acks.map(|file| file.write(|file| write_acks(file, outcome.grabs.iter().map(acks::ack))));
     // A file that cannot be written is reported once the other is.
-    json.into_iter().chain(acks).collect::<anyhow::Result<()>>()?;
-    let ending = exit_code(&outcome, &limits);
+    json.into_iter().chain(acks).chain([printed]).collect::<anyhow::Result<()>>()?;
+    let ending = exit_code(&outcome, &report);
     Ok(if spec.is_stopped() { ExitCode::from(INTERRUPTED_CODE) } else { ending })
 }
 
 /// A run without a single good answer measured nothing; one that measured something may yet be beyond a limit.
-fn exit_code(outcome: &Outcome, limits: &[Limit]) -> ExitCode {
+fn exit_code(outcome: &Outcome, report: &Report) -> ExitCode {
     if outcome.ok() == 0 && outcome.errors() > 0 {
         terminal::note("error: not one request was answered as it should be");
         return ExitCode::FAILURE;
     }
-    let round = measured::round(0, 0, outcome);
-    let checked: Vec<_> = limits.iter().map(|limit| limit.check("", std::slice::from_ref(&round))).collect();
-    checked.iter().for_each(|requirement| terminal::say(requirement.to_string()));
-    if checked.iter().all(|requirement| requirement.passed) {
+    if report.requirements.iter().all(|requirement| requirement.passed) {
         return ExitCode::SUCCESS;
     }
     ExitCode::from(BEYOND_LIMIT)

@@ -1,4 +1,4 @@
-//! What clients were told, as the auditor takes it.
+//! Answers that clients got, as the auditor takes them.
 
 use coupon_audit::{Ack, Claim, Claims, Told};
 use coupon_core::FailReason;

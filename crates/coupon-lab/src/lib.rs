@@ -1,6 +1,7 @@
 //! Deployments under test: services started on data of their own, settled, audited, and stopped on every path.
 
 pub mod acks;
+mod child;
 pub mod conditions;
 mod interrupt;
 mod names;
@@ -11,7 +12,6 @@ mod rabbitmq_version;
 mod running;
 mod server_process;
 mod servers;
-mod service;
 pub mod settle;
 pub mod wait;
 
@@ -19,9 +19,8 @@ pub use interrupt::{INTERRUPTED_CODE, end_load_on_interrupt, forget_folder, regi
 pub use interrupt::{stop_services_on_interrupt, wait_if_interrupted};
 pub use names::all_different;
 pub use prepared::Prepared;
-pub use process::{Process, ServiceCommand};
+pub use process::{ServiceCommand, ServiceProcess};
 pub use programs::{built, program};
 pub use running::{Running, Setup};
 pub use servers::data_of;
 pub use servers::{Site, Used};
-pub use service::Service;

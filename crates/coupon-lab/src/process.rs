@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use coupon_loadgen::http::{Target, get_ok};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::Service;
+use super::child::ServiceChild;
 use super::wait::{until, until_every};
 
 /// The time that a process may take to be killed or frozen.
@@ -57,41 +57,33 @@ impl ServiceCommand {
         self
     }
 
-    /// Starts it on any free port; it ends when it is dropped.
-    ///
-    /// # Errors
-    /// When it cannot be started, ends, or does not listen in time; the error quotes the end of the log.
-    pub fn start(&self, log: PathBuf) -> Result<Service> {
-        self.start_at(ANYWHERE, log)
-    }
-
-    fn start_at(&self, address: SocketAddr, log: PathBuf) -> Result<Service> {
+    fn start_at(&self, address: SocketAddr, log: PathBuf) -> Result<ServiceChild> {
         let mut arguments = self.arguments.clone();
         arguments.extend(["--listen".to_owned(), address.to_string()]);
-        Service::start(&self.program, &arguments, &self.environment, log)
+        ServiceChild::start(&self.program, &arguments, &self.environment, log)
     }
 }
 
 /// A process of a service. It keeps its address over any number of lives, and ends when it is dropped.
 #[derive(Debug)]
-pub struct Process {
+pub struct ServiceProcess {
     command: ServiceCommand,
     log: PathBuf,
     address: SocketAddr,
-    service: Mutex<Option<Service>>,
+    child: Mutex<Option<ServiceChild>>,
     starts: AtomicU32,
 }
 
-impl Process {
+impl ServiceProcess {
     /// Starts one on any free port. Its first life is logged to `log`; the number of a later one goes before the
     /// extension.
     ///
     /// # Errors
     /// When it does not start; the error quotes the end of the log.
     pub fn start(command: ServiceCommand, log: PathBuf) -> Result<Self> {
-        let service = command.start(log.clone())?;
-        let address = Target::from_url("service", service.url())?.addr;
-        Ok(Self { command, log, address, service: Mutex::new(Some(service)), starts: AtomicU32::new(1) })
+        let child = command.start_at(ANYWHERE, log.clone())?;
+        let address = Target::from_url("service", child.url())?.addr;
+        Ok(Self { command, log, address, child: Mutex::new(Some(child)), starts: AtomicU32::new(1) })
     }
 
     /// Starts it again where it listened before. What is left of it is ended first.
@@ -99,10 +91,10 @@ impl Process {
     /// # Errors
     /// As [`Self::start`].
     pub fn start_again(&self) -> Result<()> {
-        let mut service = self.service();
-        *service = None;
+        let mut child = self.child();
+        *child = None;
         self.starts.fetch_add(1, Ordering::Relaxed);
-        *service = Some(self.command.start_at(self.address, self.log())?);
+        *child = Some(self.command.start_at(self.address, self.log())?);
         Ok(())
     }
 
@@ -118,8 +110,8 @@ impl Process {
         Target::new(name, self.address)
     }
 
-    fn service(&self) -> MutexGuard<'_, Option<Service>> {
-        self.service.lock().unwrap_or_else(PoisonError::into_inner)
+    fn child(&self) -> MutexGuard<'_, Option<ServiceChild>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The log of its present life, or of the last one.
@@ -142,19 +134,19 @@ impl Process {
     /// The end of its log, to go with an error; empty when it does not run, or logged nothing.
     #[must_use]
     pub fn log_tail(&self) -> String {
-        self.service().as_ref().map(Service::log_tail).unwrap_or_default()
+        self.child().as_ref().map(ServiceChild::log_tail).unwrap_or_default()
     }
 
     /// Its process id, if it was started and not stopped since.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.service().as_ref().map(Service::pid)
+        self.child().as_ref().map(ServiceChild::pid)
     }
 
     /// Says whether it runs, frozen or not.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.service().as_mut().is_some_and(Service::is_running)
+        self.child().as_mut().is_some_and(ServiceChild::is_running)
     }
 
     /// Says whether it is frozen.
@@ -203,7 +195,7 @@ impl Process {
     /// When it is frozen, was killed, or does not end by itself.
     pub fn stop(&self) -> Result<()> {
         ensure!(!self.is_paused(), "it is frozen");
-        self.service().take().map_or(Ok(()), Service::stop)
+        self.child().take().map_or(Ok(()), ServiceChild::stop)
     }
 }
 
@@ -211,13 +203,13 @@ impl Process {
 ///
 /// # Errors
 /// When there is none.
-pub(super) fn target_of(name: &str, processes: &[Process]) -> Result<Target> {
+pub(super) fn target_of(name: &str, processes: &[ServiceProcess]) -> Result<Target> {
     let (first, rest) = processes.split_first().context("it has no process")?;
-    Ok(Target { more: rest.iter().map(Process::address).collect(), ..first.target(name) })
+    Ok(Target { more: rest.iter().map(ServiceProcess::address).collect(), ..first.target(name) })
 }
 
 /// Waits until every process says that it is ready.
-pub(super) fn wait_until_ready(processes: &[Process]) -> Result<()> {
+pub(super) fn wait_until_ready(processes: &[ServiceProcess]) -> Result<()> {
     processes.iter().try_for_each(|process| {
         let target = process.target("service");
         let mut refusal = None;
@@ -234,11 +226,11 @@ mod tests {
     use super::*;
 
     /// A service that listens nowhere, says otherwise, and ends when it is asked to.
-    fn shell(log: PathBuf) -> Process {
+    fn shell(log: PathBuf) -> ServiceProcess {
         let script = "trap 'exit 0' TERM; echo started >&2; echo listening on http://127.0.0.1:9; \
                       while :; do sleep 0.02; done";
         let command = ServiceCommand::new("/bin/sh".into()).arguments(["-c", script, "shell"]);
-        Process::start(command, log).unwrap()
+        ServiceProcess::start(command, log).unwrap()
     }
 
     #[test]

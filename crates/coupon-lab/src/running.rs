@@ -16,12 +16,12 @@ use coupon_store::settings::ServersSettings;
 use coupon_strategies::{Spec, strategy_of_layout};
 use tempfile::TempDir;
 
+use super::interrupt;
 use super::prepared::Prepared;
-use super::process::{Process, ServiceCommand, target_of, wait_until_ready};
+use super::process::{ServiceCommand, ServiceProcess, target_of, wait_until_ready};
 use super::programs::program;
 use super::servers::{Site, namespace};
 use super::settle::{self, Patience};
-use super::{Service, interrupt};
 
 /// The settings that all contestants which are started here have in common.
 #[derive(Debug, Clone)]
@@ -67,14 +67,14 @@ pub struct Running {
     /// The namespace that was made for it on servers.
     namespace: Option<String>,
     // Dropped in this order: a folder goes only after the processes that use it.
-    processes: Vec<Process>,
+    processes: Vec<ServiceProcess>,
     /// The means to start one more, if it was started here.
-    started: Option<Started>,
+    started: Option<StartedHere>,
 }
 
 /// The command line of a contestant that was started here, and the folder of its logs.
 #[derive(Debug)]
-struct Started {
+struct StartedHere {
     command: ServiceCommand,
     folder: Folder,
 }
@@ -107,7 +107,7 @@ impl Running {
             command =
                 command.setting(format!("simulate.shard_rtt_ms={}", setup.shard_rtt.as_secs_f64() * 1e3));
         }
-        let start = |number| Process::start(command.clone(), folder.path().join(log_of(number)));
+        let start = |number| ServiceProcess::start(command.clone(), folder.path().join(log_of(number)));
         let processes = (1..=setup.processes.get()).map(start).collect::<Result<Vec<_>>>()?;
         let target = target_of(&spec.name, &processes)?;
         let stats: AdminStats = get_json(&target, "/admin/stats")?;
@@ -129,7 +129,7 @@ impl Running {
             site: setup.site.clone(),
             namespace,
             processes,
-            started: Some(Started { command, folder }),
+            started: Some(StartedHere { command, folder }),
         })
     }
 
@@ -180,10 +180,10 @@ impl Running {
     ///
     /// # Errors
     /// When it was not started here, or the process does not start.
-    pub fn one_more(&self, settings: &[&str]) -> Result<Service> {
-        let Started { command, folder } = self.started.as_ref().context("it was not started here")?;
+    pub fn one_more(&self, settings: &[&str]) -> Result<ServiceProcess> {
+        let StartedHere { command, folder } = self.started.as_ref().context("it was not started here")?;
         let command = settings.iter().fold(command.clone(), |command, setting| command.setting(*setting));
-        command.start(folder.path().join("service-beside.log"))
+        ServiceProcess::start(command, folder.path().join("service-beside.log"))
     }
 
     /// Waits until everything handed over is stored and main knows of it, for as long as rows are stored; returns the
@@ -241,7 +241,7 @@ impl Running {
     /// The end of its log, to go with an error.
     #[must_use]
     pub fn log(&self) -> String {
-        self.processes.iter().map(Process::log_tail).collect()
+        self.processes.iter().map(ServiceProcess::log_tail).collect()
     }
 
     /// Stops its processes and starts them again on the same data. Returns the time from there until each of them was
@@ -251,9 +251,9 @@ impl Running {
     /// When it was not started here, does not stop by itself, or is not ready in time.
     pub fn restart(&self) -> Result<Duration> {
         ensure!(self.started.is_some(), "it was not started here");
-        self.processes.iter().try_for_each(Process::stop)?;
+        self.processes.iter().try_for_each(ServiceProcess::stop)?;
         let began = Instant::now();
-        self.processes.iter().try_for_each(Process::start_again)?;
+        self.processes.iter().try_for_each(ServiceProcess::start_again)?;
         wait_until_ready(&self.processes)?;
         Ok(began.elapsed())
     }
@@ -264,7 +264,7 @@ impl Running {
     /// When it did not stop by itself, or something could not be removed.
     pub fn stop(self) -> Result<()> {
         let Self { name, processes, site, namespace, strategy, started: _started, .. } = self;
-        let stopped = processes.iter().map(Process::stop).collect::<Vec<_>>();
+        let stopped = processes.iter().map(ServiceProcess::stop).collect::<Vec<_>>();
         let cleared = match (site, namespace, strategy) {
             (Some(site), Some(namespace), Some(strategy)) => site.clear(&namespace, &*strategy),
             _ => Ok(()),

@@ -72,7 +72,7 @@ impl Site {
     /// Gives each shard's server so many cores and no more.
     ///
     /// # Errors
-    /// Why it cannot, in one line.
+    /// The reason why it cannot, in one line.
     pub fn limit_cpu(&self, cores: f64) -> Result<(), String> {
         let stack = self.stack.as_ref().ok_or("only servers of this run's own can be given a quota")?;
         self.numbers().try_for_each(|server| stack.limit_cpu(Server::Shard(server), cores))

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use coupon_lab::wait::until;
-use coupon_lab::{Process, ServiceCommand};
+use coupon_lab::{ServiceCommand, ServiceProcess};
 
 /// The time that a process may take to come by a fail point.
 const REACHED: Duration = Duration::from_secs(20);
@@ -17,7 +17,7 @@ const REACHED: Duration = Duration::from_secs(20);
 /// (`coupon_store::failpoints`).
 #[derive(Debug)]
 pub(super) struct TestedProcess {
-    process: Process,
+    process: ServiceProcess,
     fail_points: PathBuf,
     /// The address of the proxy in front of it, if clients are to reach it through one.
     pub(super) front: Option<SocketAddr>,
@@ -27,7 +27,7 @@ impl TestedProcess {
     /// Starts one. The files that are in the folder already hold from its first moment on.
     pub(super) fn start(command: ServiceCommand, fail_points: PathBuf, log: PathBuf) -> Result<Self> {
         let command = command.environment([("COUPON_FAILPOINTS", fail_points.display().to_string())]);
-        Ok(Self { process: Process::start(command, log)?, fail_points, front: None })
+        Ok(Self { process: ServiceProcess::start(command, log)?, fail_points, front: None })
     }
 
     /// Arms a fail point. The process reads the file, and takes it away, before it goes on.
@@ -53,9 +53,9 @@ impl TestedProcess {
 
 /// All that can be done to any process from outside.
 impl Deref for TestedProcess {
-    type Target = Process;
+    type Target = ServiceProcess;
 
-    fn deref(&self) -> &Process {
+    fn deref(&self) -> &ServiceProcess {
         &self.process
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use coupon_audit::{AuditReport, Claims, Scope};
 use coupon_lab::settle::{self, Patience};
-use coupon_lab::{Prepared, Process, ServiceCommand, built};
+use coupon_lab::{Prepared, ServiceCommand, ServiceProcess, built};
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
 use coupon_loadgen::workload::{Catalogue, Workload};
@@ -56,10 +56,10 @@ impl SeededFolder {
     }
 
     /// Starts its service.
-    pub(crate) fn start(&self) -> (Process, Target) {
+    pub(crate) fn start(&self) -> (ServiceProcess, Target) {
         let command = self.prepared.lead(ServiceCommand::new(built(&self.spec.program).unwrap()));
         let command = self.settings.iter().fold(command, |command, setting| command.setting(setting));
-        let process = Process::start(command, self.dir.path().join("service.log")).unwrap();
+        let process = ServiceProcess::start(command, self.dir.path().join("service.log")).unwrap();
         let target = process.target(&self.spec.name);
         (process, target)
     }

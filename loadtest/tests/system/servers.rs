@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
-use coupon_lab::{Service, ServiceCommand, built};
+use coupon_lab::{ServiceCommand, ServiceProcess, built};
 use coupon_loadgen::http::{Target, get_json};
 use coupon_report::{self, Report};
 use coupon_service::api::AdminStats;
@@ -121,13 +121,13 @@ fn query(url: &str, sql: &str) -> Vec<String> {
 }
 
 /// A service on its own small sample.
-fn service(namespace: &str, log: &Path) -> (Service, Target) {
+fn service(namespace: &str, log: &Path) -> (ServiceProcess, Target) {
     let mut environment = STACK.addresses().environment();
     environment.push(("COUPON__SERVERS__NAMESPACE", namespace.to_owned()));
     let command = ServiceCommand::new(built("hash-svc").unwrap());
     let command = command.arguments(["--shards", "2"]).environment(environment);
-    let service = command.start(log.to_owned()).unwrap();
-    let target = Target::from_url("hash", service.url()).unwrap();
+    let service = ServiceProcess::start(command, log.to_owned()).unwrap();
+    let target = service.target("hash");
     (service, target)
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use coupon_core::{TableId, Timestamp, schema};
-use coupon_lab::{Running, Service};
+use coupon_lab::{Running, ServiceProcess};
 use coupon_loadgen::http::{Target as Address, get_json};
 use coupon_loadgen::load::{Arrivals, LoadSpec, run_load};
 use coupon_loadgen::workload::{Catalogue, Workload};
@@ -172,7 +172,7 @@ struct Rounds {
 
 impl Rounds {
     /// Lets a new consumer empty the queues, then stores the same rows over bare connections.
-    fn one(&mut self, raw: &mut Raw, api: &Running, granted: u64) -> Result<Service> {
+    fn one(&mut self, raw: &mut Raw, api: &Running, granted: u64) -> Result<ServiceProcess> {
         let site = api.site().context("it has no servers")?;
         let mysql =
             || site.used(SHARDS.get()).iter().filter_map(|used| used.cpu_seconds.value()).sum::<f64>();
@@ -183,8 +183,7 @@ impl Rounds {
         let cpu_after = mysql();
         let rows = granted as f64;
         let commits = raw.sum("SELECT commits FROM shard_state")? - commits;
-        let target = Address::from_url("consumer", consumer.url())?;
-        let stats: AdminStats = get_json(&target, "/admin/stats")?;
+        let stats: AdminStats = get_json(&consumer.target("consumer"), "/admin/stats")?;
         self.service_us.extend(stats.cpu_seconds.map(|seconds| seconds * 1e6 / rows));
         self.mysql_us.push((cpu_after - cpu) * 1e6 / rows);
         let transaction = granted / commits.max(1);
@@ -228,7 +227,7 @@ impl Raw {
 }
 
 /// Starts a consumer, and says how many rows a second it stored from the moment when each shard had some to the last.
-fn empty(raw: &mut Raw, api: &Running, wanted: u64) -> Result<(Service, f64)> {
+fn empty(raw: &mut Raw, api: &Running, wanted: u64) -> Result<(ServiceProcess, f64)> {
     std::thread::scope(|scope| {
         let watching = scope.spawn(move || watch(raw, wanted));
         let consumer = api.one_more(&["servers.role=consumer"])?;

@@ -13,7 +13,7 @@ use coupon_stack::Server;
 use coupon_store::servers::broker::Broker;
 use serde_json::Value;
 
-use super::confirms::{Confirmations, Published};
+use super::confirms::{ConfirmCallback, Published};
 use super::databases::todays_shard;
 use super::{RECOVERY, frozen, killed, meanwhile};
 use crate::deployment::Deployment;
@@ -206,7 +206,7 @@ pub(crate) fn poisoned(deployment: &Deployment<'_>) -> Result<Proof> {
 /// one.
 async fn poison(channel: &Channel, queues: &[String]) -> Result<usize> {
     let published = Published::of(queues.len());
-    channel.register_callback(Confirmations::of(&published)).await?;
+    channel.register_callback(ConfirmCallback::of(&published)).await?;
     for queue in queues {
         let mut to = BasicPublishArguments::new("", queue);
         to.mandatory(true);

@@ -63,16 +63,16 @@ impl Published {
 }
 
 /// The callback through which a channel's answers arrive.
-pub(super) struct Confirmations(Arc<Published>);
+pub(super) struct ConfirmCallback(Arc<Published>);
 
-impl Confirmations {
+impl ConfirmCallback {
     pub(super) fn of(published: &Arc<Published>) -> Self {
         Self(Arc::clone(published))
     }
 }
 
 #[async_trait]
-impl ChannelCallback for Confirmations {
+impl ChannelCallback for ConfirmCallback {
     async fn close(&mut self, _: &Channel, _: CloseChannel) -> Result<(), amqprs::error::Error> {
         Ok(())
     }

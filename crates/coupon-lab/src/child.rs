@@ -24,13 +24,13 @@ const LOG_LINES: usize = 20;
 
 /// A running service; dropping it stops it.
 #[derive(Debug)]
-pub struct Service {
+pub(super) struct ServiceChild {
     child: Child,
     url: String,
     log: PathBuf,
 }
 
-impl Service {
+impl ServiceChild {
     /// Starts a program and waits until it listens. Its stderr goes to the log.
     ///
     /// # Errors
@@ -65,25 +65,22 @@ impl Service {
     }
 
     /// The URL at which it listens.
-    #[must_use]
-    pub fn url(&self) -> &str {
+    pub(super) fn url(&self) -> &str {
         &self.url
     }
 
     /// Its process id.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
+    pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// The end of its log, to go with an error; empty when it logged nothing.
-    #[must_use]
-    pub fn log_tail(&self) -> String {
+    pub(super) fn log_tail(&self) -> String {
         tail(&self.log)
     }
 
     /// Says whether it still runs.
-    pub fn is_running(&mut self) -> bool {
+    pub(super) fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
@@ -91,7 +88,7 @@ impl Service {
     ///
     /// # Errors
     /// When it had to be made to, or ended with another code than 0.
-    pub fn stop(mut self) -> Result<()> {
+    pub(super) fn stop(mut self) -> Result<()> {
         self.end()
     }
 
@@ -102,7 +99,7 @@ impl Service {
     }
 }
 
-impl Drop for Service {
+impl Drop for ServiceChild {
     fn drop(&mut self) {
         // An owner to whom it matters how it ends has called `stop`.
         let _ = self.end();
@@ -166,10 +163,10 @@ fn tail(log: &Path) -> String {
 mod tests {
     use super::*;
 
-    fn shell(script: &str) -> (Result<Service>, tempfile::TempDir) {
+    fn shell(script: &str) -> (Result<ServiceChild>, tempfile::TempDir) {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("log");
-        (Service::start(Path::new("/bin/sh"), &["-c".to_owned(), script.to_owned()], &[], log), dir)
+        (ServiceChild::start(Path::new("/bin/sh"), &["-c".to_owned(), script.to_owned()], &[], log), dir)
     }
 
     fn runs(pid: u32) -> bool {

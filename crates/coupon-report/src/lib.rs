@@ -89,21 +89,27 @@ fn plain_value(value: &mut Value) {
     }
 }
 
+/// The part of a report that is the same in every version.
+#[derive(serde::Deserialize)]
+struct Version {
+    schema: u32,
+}
+
 /// Reads a `report.json` of this version.
 ///
 /// # Errors
 /// When the file cannot be read, is no report, or is of a version that this program does not know.
 pub fn read(path: &Path) -> anyhow::Result<Report> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let report: Report =
-        serde_json::from_str(&text).with_context(|| format!("{} is no report", path.display()))?;
-    let report = plain(&report);
+    let no_report = || format!("{} is no report", path.display());
+    // First, since a report of another version may have other fields.
+    let Version { schema } = serde_json::from_str(&text).with_context(no_report)?;
     anyhow::ensure!(
-        report.schema == model::SCHEMA,
-        "{} has schema {}; this program reads {}",
+        schema == model::SCHEMA,
+        "{} has schema {schema}; this program reads {} alone: measure again, or read it with the version that wrote it",
         path.display(),
-        report.schema,
         model::SCHEMA
     );
-    Ok(report)
+    let report = serde_json::from_str(&text).with_context(no_report)?;
+    Ok(plain(&report))
 }

@@ -96,20 +96,13 @@ impl Entrant {
     ) -> Result<Ending> {
         let taken = turn::take(&self.running, load, quota, self.seat.as_ref())
             .map_err(|error| self.failed(&error))?;
-        let Turn { outcome, shards, flow, writes_per_second, looks } = taken;
+        let Turn { outcome, shards, flow, looks } = taken;
         outcome.grabs.iter().for_each(|grab| acks::claim(grab, &mut self.claims));
         let (ending, audit) = self.audit(index);
         if let Some(seat) = &self.seat {
             seat.audited(&audit);
         }
-        self.rounds.push(Round {
-            shards,
-            flow,
-            writes_per_second,
-            looks,
-            audit,
-            ..measured::round(index, position, &outcome)
-        });
+        self.rounds.push(Round { shards, flow, looks, audit, ..measured::round(index, position, &outcome) });
         Ok(ending)
     }
 

@@ -16,9 +16,6 @@ const EVERY: Duration = Duration::from_millis(250);
 /// More looks than these a report does not keep of a round: a map has fewer columns.
 const MOST_LOOKS: usize = 240;
 
-/// A last second that is shorter than this is joined to the one before.
-const LEAST_MS: u32 = 250;
-
 /// Work done by each shard and work waiting for it, at a moment after the round's start.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
@@ -98,45 +95,9 @@ fn unusable(samples: &[Sample]) -> Option<&'static str> {
     (other || restarted(samples)).then_some("the service started again during the round")
 }
 
-/// Rows written in each second by each shard, from samples of what was written in all, earliest first.
-///
-/// Between two samples, rows are taken to come evenly. The last second may be a part of one, but for what is hardly
-/// any: that is added to the second before it, or every round would end in a second that looks idle.
-pub(super) fn per_second(samples: &[Sample]) -> Reading<Vec<Vec<u64>>> {
-    let (Some(first), Some(last), None) = (samples.first(), samples.last(), unusable(samples)) else {
-        return Reading::unknown(unusable(samples).unwrap_or_default());
-    };
-    let (end, first, last) = (last.at, &first.rows, &last.rows);
-    let seconds = (end.as_secs() + u64::from(end.subsec_millis() >= LEAST_MS)).max(1);
-    let mut before = first.clone();
-    let mut table = Vec::new();
-    for second in 1..=seconds {
-        let until = if second == seconds { last.clone() } else { at(samples, Duration::from_secs(second)) };
-        table.push(until.iter().zip(&before).map(|(now, then)| now.saturating_sub(*then)).collect());
-        before = until;
-    }
-    Reading::Known(table)
-}
-
 fn restarted(samples: &[Sample]) -> bool {
     let fewer = |before: &Sample, after: &Sample| before.rows.iter().zip(&after.rows).any(|(b, a)| a < b);
     samples.iter().zip(samples.iter().skip(1)).any(|(before, after)| fewer(before, after))
-}
-
-/// Rows written by a moment, between the samples around it.
-fn at(samples: &[Sample], moment: Duration) -> Vec<u64> {
-    let next = samples.partition_point(|sample| sample.at < moment);
-    let after = samples.get(next).or(samples.last());
-    let before = samples.get(next.saturating_sub(1)).or(samples.first());
-    let (Some(before), Some(after)) = (before, after) else { return Vec::new() };
-    let span = after.at.saturating_sub(before.at).as_secs_f64();
-    let part = if span > 0.0 { moment.saturating_sub(before.at).as_secs_f64() / span } else { 1.0 };
-    before.rows.iter().zip(&after.rows).map(|(b, a)| b + share(a.saturating_sub(*b), part)).collect()
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of rows is below 2^53")]
-fn share(rows: u64, part: f64) -> u64 {
-    (rows as f64 * part.clamp(0.0, 1.0)).round() as u64
 }
 
 #[cfg(test)]
@@ -145,24 +106,6 @@ mod tests {
 
     fn sample(millis: u64, rows: [u64; 2]) -> Sample {
         Sample { at: Duration::from_millis(millis), rows: rows.into(), waiting: vec![0; 2] }
-    }
-
-    #[test]
-    fn rows_are_shared_out_over_the_seconds_and_none_is_lost() {
-        let samples =
-            [sample(0, [100, 5]), sample(500, [200, 5]), sample(1_500, [400, 5]), sample(2_300, [407, 8])];
-        let table = per_second(&samples);
-        let table = table.known().unwrap();
-        assert_eq!(table.len(), 3);
-        assert_eq!(table[0], [200, 0]);
-        assert_eq!(table.iter().map(|second| second[0]).sum::<u64>(), 307);
-        assert_eq!(table.iter().map(|second| second[1]).sum::<u64>(), 3);
-    }
-
-    #[test]
-    fn a_moment_beyond_the_last_second_belongs_to_it() {
-        let table = per_second(&[sample(0, [0, 0]), sample(1_000, [90, 9]), sample(1_040, [100, 9])]);
-        assert_eq!(table.known().unwrap(), &[[100, 9]]);
     }
 
     #[test]
@@ -187,10 +130,8 @@ mod tests {
 
     #[test]
     fn a_counter_that_falls_is_no_figure() {
-        let table = per_second(&[sample(0, [9, 9]), sample(1_000, [0, 9])]);
-        assert!(table.reason().unwrap().contains("started again"));
-        assert!(per_second(&[]).known().is_none());
-        assert_eq!(looks(&[sample(0, [9, 9]), sample(1_000, [0, 9])]).known(), None);
+        let fallen = looks(&[sample(0, [9, 9]), sample(1_000, [0, 9])]);
+        assert!(fallen.reason().unwrap().contains("started again"));
         assert_eq!(looks(&[]).reason(), Some("the shards were not watched"));
     }
 }

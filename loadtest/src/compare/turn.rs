@@ -11,7 +11,7 @@ use coupon_service::api::ShardsStatus;
 
 use super::flow::{self, RoundTotals, ShardTotals};
 use super::observer::Seat;
-use super::sampler::{Sample, Sampler, looks, per_second};
+use super::sampler::{Sample, Sampler, looks};
 use super::work;
 
 /// The figures of a turn, but for its audit.
@@ -21,7 +21,6 @@ pub(super) struct Turn {
     pub(super) shards: Vec<ShardRound>,
     /// From acknowledgement to storage, on servers.
     pub(super) flow: Option<Flow>,
-    pub(super) writes_per_second: Reading<Vec<Vec<u64>>>,
     pub(super) looks: Reading<Vec<ShardLook>>,
 }
 
@@ -64,7 +63,6 @@ pub(super) fn take(
     Ok(Turn {
         shards,
         flow: on_servers.then(|| flow::of_round(&seen.totals)),
-        writes_per_second: per_second(&seen.samples),
         looks: looks(&seen.samples),
         outcome,
     })

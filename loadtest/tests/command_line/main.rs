@@ -207,7 +207,8 @@ fn report(folder: &Path, name: &str, rate: f64, ms: f64) -> String {
     let round = |index: u32| {
         let ms = ms * (1.0 + f64::from(index) / 100.0);
         let latency = Reading::Known(LatencyMs { p50: ms, p90: ms, p99: ms, p999: ms, max: ms });
-        let grab = EndpointRound { requests: 1_000, ok: 1_000, latency, ..EndpointRound::default() };
+        let grab =
+            EndpointRound { requests: 1_000, timed: 1_000, ok: 1_000, latency, ..EndpointRound::default() };
         Round { index, endpoints: [("grab".to_owned(), grab)].into(), ..Round::default() }
     };
     let contestant =
@@ -255,7 +256,7 @@ fn a_report_is_held_against_an_earlier_one_and_the_exit_code_says_what_came_of_i
     assert_eq!(found["rows"][0]["change"], "worse");
 
     let path = Path::new(&slower).join("report.json");
-    let newer = std::fs::read_to_string(&path).unwrap().replacen("\"schema\": 1", "\"schema\": 9", 1);
+    let newer = std::fs::read_to_string(&path).unwrap().replacen("\"schema\": 2", "\"schema\": 9", 1);
     std::fs::write(&path, newer).unwrap();
     let (code, text) = diff(&[&before, &slower]);
     assert!(code == Some(1) && text.contains("schema 9"), "{text}");

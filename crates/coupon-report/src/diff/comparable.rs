@@ -48,11 +48,10 @@ fn rows(meta: &Meta) -> String {
     format!("{} rows", meta.history_rows)
 }
 
-/// A workload of the same name may ask for something else. Reports from before its mix was kept cannot tell.
+/// A workload of the same name may ask for something else.
 fn other_requests(one: &Meta, two: &Meta) -> Option<String> {
-    let known = !one.mix.is_empty() && !two.mix.is_empty();
     let differs = one.mix != two.mix || one.catalogue != two.catalogue;
-    (known && differs).then(|| {
+    differs.then(|| {
         format!(
             "The workload {:?} has other requests, users, rooms or coupons than it had before.",
             two.workload
@@ -116,9 +115,6 @@ pub fn notes(before: &Report, after: &Report) -> Vec<String> {
             "The seed differs ({} before, {} after): rounds are paired that had other requests.",
             one.seed, two.seed
         ));
-    }
-    if one.mix.is_empty() || two.mix.is_empty() {
-        notes.push("One of the reports does not say what its workload asked for: it is taken to be the same by its name.".into());
     }
     if one.rounds != two.rounds {
         notes.push(format!(

@@ -16,17 +16,6 @@ impl Round {
         Self(looks.iter().map(|look| (look.at_s, rows(look))).collect())
     }
 
-    pub(super) fn of_seconds(seconds: &[Vec<u64>]) -> Self {
-        let shards = seconds.iter().map(Vec::len).max().unwrap_or(0);
-        let mut sum = vec![0.0; shards];
-        let mut looks = vec![(0.0, sum.clone())];
-        for (second, written) in seconds.iter().enumerate() {
-            sum.iter_mut().zip(written).for_each(|(sum, rows)| *sum += *rows as f64);
-            looks.push((second as f64 + 1.0, sum.clone()));
-        }
-        Self(looks)
-    }
-
     fn end(&self) -> f64 {
         self.0.last().map_or(0.0, |(at, _)| *at)
     }
@@ -95,8 +84,13 @@ fn mean(rounds: &[Round], shard: usize, from: f64, step: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn even(seconds: usize, rows: u64) -> Round {
-        Round::of_seconds(&vec![vec![rows, 0]; seconds])
+    fn even(seconds: u32, rows: u64) -> Round {
+        let look = |second: u32| ShardLook {
+            at_s: f64::from(second),
+            rows: vec![rows * u64::from(second), 0],
+            waiting: vec![0; 2],
+        };
+        Round::of_looks(&(0..=seconds).map(look).collect::<Vec<_>>())
     }
 
     #[test]

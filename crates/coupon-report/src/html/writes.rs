@@ -7,7 +7,7 @@ use super::marks::name;
 use super::svg::{WIDTH, data, drawing, panel, px, tick};
 use super::work_map::{Map, Round};
 use crate::Report;
-use crate::model::{Contestant, Reading};
+use crate::model::Contestant;
 use crate::summarise::median_shares;
 
 const LEFT: f64 = 54.0;
@@ -37,18 +37,10 @@ pub(super) fn section(report: &Report) -> Markup {
     }
 }
 
-/// From the looks of its rounds, or from their seconds in reports from before looks were kept.
 fn map(contestant: &Contestant) -> Result<Map, String> {
-    let rounds: Vec<Round> = contestant
-        .rounds
-        .iter()
-        .filter_map(|round| match (&round.looks, &round.writes_per_second) {
-            (Reading::Known(looks), _) => Some(Round::of_looks(looks)),
-            (_, Reading::Known(seconds)) => Some(Round::of_seconds(seconds)),
-            _ => None,
-        })
-        .collect();
-    let why = contestant.rounds.iter().find_map(|round| round.writes_per_second.reason());
+    let looks = contestant.rounds.iter().filter_map(|round| round.looks.known());
+    let rounds: Vec<Round> = looks.map(|looks| Round::of_looks(looks)).collect();
+    let why = contestant.rounds.iter().find_map(|round| round.looks.reason());
     // A service on servers knows what its shards have stored as of its own last look: shorter spans would show those.
     let least = if contestant.rounds.iter().any(|round| round.flow.is_some()) { 1.0 } else { 0.0 };
     Map::of(&rounds, least).ok_or_else(|| why.unwrap_or("nothing was written").to_owned())
@@ -141,21 +133,12 @@ fn shade(rows: f64, most: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model;
+    use crate::model::{self, Reading};
 
     #[test]
     fn a_map_that_was_not_measured_says_why() {
-        let round =
-            model::Round { writes_per_second: Reading::unknown("not sampled"), ..model::Round::default() };
+        let round = model::Round { looks: Reading::unknown("not sampled"), ..model::Round::default() };
         let contestant = Contestant { rounds: vec![round], ..Contestant::default() };
         assert_eq!(map(&contestant).err().unwrap(), "not sampled");
-    }
-
-    #[test]
-    fn a_report_without_looks_is_shown_by_its_seconds() {
-        let seconds = Reading::Known(vec![vec![10, 0]; 3]);
-        let round = model::Round { writes_per_second: seconds, ..model::Round::default() };
-        let contestant = Contestant { rounds: vec![round], ..Contestant::default() };
-        assert!(map(&contestant).unwrap().columns.iter().all(|column| column.as_slice() == [10.0, 0.0]));
     }
 }

@@ -74,23 +74,17 @@ pub struct AuditResult {
     /// servers also shards whose own count of their rows is wrong, and holders in the gate without a row, or the other way round.
     pub miscounted: Violation,
     /// Rows where their layout, their table's name or their own id says they cannot be.
-    #[serde(default)]
     pub misplaced: Violation,
     /// Grabs outside their coupon's window, of a coupon withdrawn before, or of a user who does not exist; refusals for reasons
     /// that did not hold.
-    #[serde(default)]
     pub misjudged: Violation,
     /// Uses that contradict themselves, differ from the answer that their user got, or were never asked for.
-    #[serde(default)]
     pub spent: Violation,
     /// Read endpoints that told otherwise than is stored, of a sample of users, rooms, windows and sums.
-    #[serde(default)]
     pub misread: Violation,
     /// Tables without their primary key or their unique index.
-    #[serde(default)]
     pub unguarded: Violation,
     /// Results set aside because they contradict what is stored.
-    #[serde(default)]
     pub parked: Violation,
 }
 

@@ -33,28 +33,24 @@ pub use vertical::{Pair, Read, Vertical};
 
 /// The version of the layout of `report.json`. A field that changes its meaning or goes away raises it; new
 /// fields do not.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// A comparison: what was measured, and what follows from it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
-    /// The version of this layout: 1. A field that changes its meaning or goes away raises it; new fields do not.
+    /// The version of this layout: 2. A field that changes its meaning or goes away raises it; new fields do not.
     pub schema: u32,
     /// The conditions: what was run, where and when.
     pub meta: Meta,
     /// The contestants, with every round and its summaries.
     pub contestants: Vec<Contestant>,
     /// The effect of more shards.
-    #[serde(default)]
     pub outlook: Reading<Outlook>,
     /// The gain from keeping a coupon's wide columns in a table of their own.
-    #[serde(default)]
     pub vertical: Reading<Vertical>,
     /// The limits that were set with `--require`, and whether they were kept.
-    #[serde(default)]
     pub requirements: Vec<Requirement>,
     /// The strategy to choose for this workload, how sure that is, and what would change it.
-    #[serde(default)]
     pub answer: Answer,
     /// Every comparison made.
     pub verdicts: Vec<Verdict>,
@@ -126,14 +122,11 @@ pub struct Meta {
     pub backend: String,
     /// The workload's file or name.
     pub workload: String,
-    /// The workload's requests, by scenario. Empty in reports from before it was kept.
-    #[serde(default)]
+    /// The workload's requests, by scenario. Empty where it has no scenarios.
     pub mix: Vec<MixPart>,
     /// The ids that exist: how many `users`, `rooms`, `hot_rooms` and `coupons_per_room`.
-    #[serde(default)]
     pub catalogue: BTreeMap<String, u64>,
-    /// The percentiles of each `curve_ms`. Empty in reports from before there were curves.
-    #[serde(default)]
+    /// The percentiles of each `curve_ms`.
     pub curve_percentiles: Vec<f64>,
     /// The number of rounds that was asked for.
     pub rounds: u32,
@@ -148,17 +141,13 @@ pub struct Meta {
     /// Milliseconds added before every call to a shard, to stand for a network; 0 for none.
     pub shard_rtt_ms: f64,
     /// Service processes of each contestant.
-    #[serde(default = "one")]
     pub processes: u32,
     /// The cores that each shard's server could use (`--shard-cpu`); `null` when none was limited, or none could be: then
     /// `warnings` says why.
-    #[serde(default)]
     pub shard_cpu: Option<f64>,
     /// True when a shard was on another machine than the load generator.
-    #[serde(default)]
     pub shards_elsewhere: bool,
     /// True when no audit was to be made: `loadtest run` loads a service whose data it may not be able to read.
-    #[serde(default)]
     pub unaudited: bool,
     /// Notes taken while measuring: a busy machine, a round repeated.
     pub warnings: Vec<String>,
@@ -175,10 +164,6 @@ pub struct MixPart {
     pub endpoints: BTreeMap<String, f64>,
 }
 
-const fn one() -> u32 {
-    1
-}
-
 /// One strategy in one configuration.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Contestant {
@@ -193,7 +178,6 @@ pub struct Contestant {
     /// The number of its shards; 0 when it is not known.
     pub shards: u16,
     /// Seconds that its data took to seed.
-    #[serde(default)]
     pub seed_seconds: Figure,
     /// The name of the plain variant whose hotspot this one is to cure; `null` for a plain one.
     pub cure_of: Option<String>,

@@ -22,8 +22,8 @@ pub struct Round {
     pub grabs: GrabRound,
     /// Latency, errors and fan-out by endpoint, of the endpoints that the workload asked.
     pub endpoints: BTreeMap<String, EndpointRound>,
-    /// The same requests by the scenario that asked them. Empty in reports from before it was kept, and of workloads that
-    /// have none.
+    /// The same requests by the scenario that asked them. Empty where the workload has
+    /// none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub scenarios: BTreeMap<String, ScenarioRound>,
     /// The same requests by the part of the workload's shape in which they were due, in its order: a step, or the jump of a
@@ -35,10 +35,7 @@ pub struct Round {
     /// From acknowledgement to storage, where a queue lies between the two: on servers only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flow: Option<Flow>,
-    /// Rows written in each second, by shard: `[second][shard]`, counted from the round's start.
-    pub writes_per_second: Reading<Vec<Vec<u64>>>,
-    /// The samples that those were made of, four a second (fewer in rounds of more than a minute), earliest first.
-    #[serde(default)]
+    /// Samples of the rows written by shard, four a second (fewer in rounds of more than a minute), earliest first.
     pub looks: Reading<Vec<ShardLook>>,
     /// Rows written in all ÷ rows on the hottest shard: how many evenly loaded shards these are worth. One shard that cannot be
     /// read makes it unknown: it may be the hottest.
@@ -83,11 +80,9 @@ pub struct EndpointRound {
     /// with the time waited. With fewer requests than it takes for one to be slower (10, 100 and 1,000) a percentile is the
     /// slowest request under another name: it stands here all the same, but summaries and verdicts leave it out.
     pub latency: Reading<LatencyMs>,
-    /// The number of requests in `latency`: those that failed at once have none. `null` in reports from before it was kept.
-    #[serde(default)]
-    pub timed: Option<u64>,
+    /// The number of requests in `latency`: those that failed at once have none.
+    pub timed: u64,
     /// The mean of the same, in milliseconds.
-    #[serde(default)]
     pub mean_ms: Figure,
     /// The same as a curve: milliseconds at each of `meta.curve_percentiles`, up to the last one that there were requests
     /// enough for. Left out when there were none.
@@ -109,8 +104,7 @@ pub struct ScenarioRound {
     /// The same as `latency` of an endpoint.
     pub latency: Reading<LatencyMs>,
     /// The same as `timed` of an endpoint.
-    #[serde(default)]
-    pub timed: Option<u64>,
+    pub timed: u64,
     /// The same as `curve_ms` of an endpoint.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub curve_ms: Vec<f64>,
@@ -120,13 +114,7 @@ impl ScenarioRound {
     /// Puts a scenario's round together.
     #[must_use]
     pub fn of(micros: &Histogram<u64>, requests: u64, ok: u64) -> Self {
-        Self {
-            requests,
-            ok,
-            latency: LatencyMs::of(micros),
-            timed: Some(micros.len()),
-            curve_ms: curve(micros),
-        }
+        Self { requests, ok, latency: LatencyMs::of(micros), timed: micros.len(), curve_ms: curve(micros) }
     }
 }
 
@@ -219,7 +207,7 @@ impl EndpointRound {
             ok,
             errors,
             latency: LatencyMs::of(micros),
-            timed: Some(micros.len()),
+            timed: micros.len(),
             mean_ms: if micros.is_empty() {
                 Figure::unknown("no request of this kind was answered")
             } else {
@@ -284,10 +272,8 @@ pub struct GeneratorRound {
     /// Requests that were due but found no free connection until the time-out: never sent.
     pub unsent: u64,
     /// Requests that were sent.
-    #[serde(default)]
     pub sent: u64,
     /// Connections opened again after one was cut, timed out or closed by the service.
-    #[serde(default)]
     pub reconnects: u64,
 }
 

@@ -256,7 +256,6 @@ fn round(kind: &Kind, index: u32, mood: f64, random: &mut Random) -> Round {
         scenarios: scenarios(mood, &mut Random(index.into())),
         shards,
         looks: Reading::Known(looks(&writes)),
-        writes_per_second: Reading::Known(writes),
         generator: GeneratorRound {
             cpu_seconds: Figure::of(4.1 * random.noise(0.05)),
             lateness_p99_ms: Figure::of(0.3 * random.noise(0.2)),
@@ -292,7 +291,7 @@ fn endpoint(ok: u64, p50: f64, tail: f64, fan_out: Option<(f64, f64)>, random: &
         ok,
         errors: BTreeMap::from([("503".into(), 1)]),
         latency: Reading::Known(LatencyMs { p50, p90: p50 * 1.7, p99, p999: p99 * 1.9, max: p99 * 4.0 }),
-        timed: Some(ok),
+        timed: ok,
         mean_ms: Figure::of(p50 * 1.2),
         curve_ms: curve(p50, p99, ok + 1),
         shards_visited: visited(fan_out.map(|(shards, _)| shards)),

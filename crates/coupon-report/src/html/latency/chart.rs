@@ -4,7 +4,7 @@ use coupon_measure::format;
 use coupon_measure::stats::{Estimate, estimate};
 use maud::{Markup, html};
 
-use super::whose::{QUANTILES, Whose};
+use super::whose::Whose;
 use crate::Report;
 use crate::html::marks::{colour, dash, mark};
 use crate::html::svg::{LogScale, WIDTH, anchor, data, drawing, panel, px, short, tick};
@@ -176,7 +176,7 @@ fn table(curves: &[Curve<'_>]) -> Markup {
     let rows: Vec<Vec<String>> = curves
         .iter()
         .map(|curve| {
-            let of = QUANTILES.iter().map(|(quantile, _)| shown(curve.summary(*quantile)));
+            let of = Quantile::ALL.map(|quantile| shown(curve.summary(quantile)));
             std::iter::once(curve.contestant.name.clone()).chain(of).collect()
         })
         .collect();

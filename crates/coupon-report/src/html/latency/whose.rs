@@ -4,11 +4,7 @@ use coupon_measure::format::{self, percent};
 
 use crate::Report;
 use crate::endpoints;
-use crate::model::{LatencyMs, Metric, Quantile, Reading, Round};
-
-/// The quantiles that have intervals, and the percentiles they are.
-pub(super) const QUANTILES: [(Quantile, f64); 4] =
-    [(Quantile::P50, 50.0), (Quantile::P90, 90.0), (Quantile::P99, 99.0), (Quantile::P999, 99.9)];
+use crate::model::{Metric, Quantile, Round};
 
 /// Those that ask for one thing, or those that one kind of user makes.
 #[derive(Debug, Clone, Copy)]
@@ -36,16 +32,11 @@ impl<'a> Whose<'a> {
 
     /// A round's curve: percentile and milliseconds. None if the round had no such request.
     pub(super) fn points(self, round: &Round, percentiles: &[f64]) -> Option<Vec<(f64, f64)>> {
-        Some(match self {
-            Self::Endpoint(key) => {
-                let of = round.endpoints.get(key)?;
-                points(of.timed.unwrap_or(of.requests), &of.latency, &of.curve_ms, percentiles)
-            }
-            Self::Scenario(name) => {
-                let of = round.scenarios.get(name)?;
-                points(of.timed.unwrap_or(of.requests), &of.latency, &of.curve_ms, percentiles)
-            }
-        })
+        let curve_ms = match self {
+            Self::Endpoint(key) => &round.endpoints.get(key)?.curve_ms,
+            Self::Scenario(name) => &round.scenarios.get(name)?.curve_ms,
+        };
+        Some(percentiles.iter().copied().zip(curve_ms.iter().copied()).collect())
     }
 
     /// Their part of all requests: of an endpoint by the scenarios that ask it, of a scenario by its actions.
@@ -55,22 +46,6 @@ impl<'a> Whose<'a> {
             Self::Scenario(name) => asks(report, name),
         }
     }
-}
-
-/// In reports from before there were curves, the few percentiles they have.
-fn points(
-    requests: u64,
-    latency: &Reading<LatencyMs>,
-    curve_ms: &[f64],
-    percentiles: &[f64],
-) -> Vec<(f64, f64)> {
-    if !curve_ms.is_empty() {
-        return percentiles.iter().copied().zip(curve_ms.iter().copied()).collect();
-    }
-    let Some(latency) = latency.known() else { return Vec::new() };
-    let all = [latency.p50, latency.p90, latency.p99, latency.p999];
-    let resolved = QUANTILES.iter().zip(all).take_while(|((of, _), _)| requests >= of.least_requests());
-    resolved.map(|((_, percentile), ms)| (*percentile, ms)).collect()
 }
 
 fn asked_by(report: &Report, key: &str) -> String {
@@ -115,14 +90,6 @@ fn asks(report: &Report, name: &str) -> String {
 mod tests {
     use super::*;
     use crate::model::{Meta, MixPart};
-
-    #[test]
-    fn a_report_without_curves_shows_the_percentiles_that_its_rounds_resolve() {
-        let latency = Reading::Known(LatencyMs { p50: 1.0, p90: 2.0, p99: 3.0, p999: 4.0, max: 5.0 });
-        assert_eq!(points(250, &latency, &[], &[]), [(50.0, 1.0), (90.0, 2.0), (99.0, 3.0)]);
-        let curve = points(250, &latency, &[1.0, 1.5], &[50.0, 60.0, 70.0]);
-        assert_eq!(curve, [(50.0, 1.0), (60.0, 1.5)]);
-    }
 
     #[test]
     fn a_scenario_tells_what_it_asks_and_an_endpoint_who_asks_it() {

@@ -31,7 +31,7 @@ impl Metric {
             Self::Late => round.generator.lateness_p99_ms.clone(),
             Self::Lag => lag(round),
             Self::Latency { endpoint, quantile } => {
-                asked(endpoint, &|found| quantile.of(found.timed.unwrap_or(found.requests), &found.latency))
+                asked(endpoint, &|found| quantile.of(found.timed, &found.latency))
             }
             Self::Slowest { endpoint } => asked(endpoint, &|found| match &found.latency {
                 Reading::Known(latency) => Figure::of(latency.max),
@@ -45,7 +45,7 @@ impl Metric {
             Self::Tables { endpoint } => asked(endpoint, &|found| found.tables_visited.clone()),
             Self::ScenarioLatency { scenario, quantile } => round.scenarios.get(scenario).map_or_else(
                 || Figure::unknown("none was sent"),
-                |found| quantile.of(found.timed.unwrap_or(found.requests), &found.latency),
+                |found| quantile.of(found.timed, &found.latency),
             ),
         }
     }

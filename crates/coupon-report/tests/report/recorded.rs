@@ -1,0 +1,100 @@
+//! A comparison as it was measured: five short rounds of hash, range-time, range-room and a cure, on files. To record it anew:
+//!
+//! ```text
+//! loadtest compare --contestants hash,range-time,range-room,range-room+split --rounds 5 --seconds 1 --rate 300 \
+//!     --history 5000 --out /tmp/recorded
+//! RECORDED=/tmp/recorded/report.json cargo test -p coupon-report --test report -- --ignored record
+//! ```
+
+use std::path::Path;
+
+use coupon_report::diff::{Change, Diff, LEAST, obstacles};
+use coupon_report::model::{Contestant, Machine, Metric, Report};
+use coupon_report::{html, read, summarise, terminal, write_all};
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/report/recorded.json");
+
+/// The recorded rounds, and everything that follows from them.
+fn recorded() -> Report {
+    let mut report = read(Path::new(FILE)).unwrap();
+    summarise(&mut report);
+    report
+}
+
+fn printed(report: &Report, columns: usize) -> String {
+    let mut out = Vec::new();
+    terminal::print(report, &mut out, terminal::Screen::new(columns, false)).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// Keeps what was measured, and nothing of the machine that it was measured on.
+#[test]
+#[ignore = "it replaces the recorded comparison"]
+fn record() {
+    let measured = read(Path::new(&std::env::var("RECORDED").unwrap())).unwrap();
+    let mut report = Report::new(measured.meta, measured.contestants);
+    report.meta.machine = Machine::default();
+    report.outlook = measured.outlook;
+    for contestant in &mut report.contestants {
+        contestant.summaries.clear();
+    }
+    std::fs::write(FILE, serde_json::to_string(&report).unwrap() + "\n").unwrap();
+}
+
+#[test]
+fn nothing_of_the_machine_is_recorded() {
+    let text = std::fs::read_to_string(FILE).unwrap();
+    for private in ["/home/", "/root/", "/tmp/", "/work/"] {
+        assert!(!text.contains(private), "{private}");
+    }
+    assert_eq!(recorded().meta.machine, Machine::default());
+}
+
+#[test]
+fn layouts_are_shown_as_strategies_print_them() {
+    let report = recorded();
+    let page = html::render(&report);
+    let text = printed(&report, 100).split_whitespace().collect::<Vec<_>>().join(" ");
+    for Contestant { name, layout, .. } in &report.contestants {
+        assert!(layout.contains("4 shards"), "{name}: {layout}");
+        assert!(text.contains(layout.as_str()) && page.contains(layout.as_str()), "{name}: {layout}");
+    }
+}
+
+#[test]
+fn the_figures_are_those_of_the_strategies_that_were_measured() {
+    let report = recorded();
+    let median = |name: &str, metric: &Metric| report.contestant(name).unwrap().median(metric).unwrap();
+    let spread = |name| median(name, &Metric::EffectiveShards);
+    assert!((spread("range-time") - 1.0).abs() < 1e-9, "all of a day goes to one shard");
+    assert!(spread("range-room") < spread("range-room+split") && spread("range-room") < spread("hash"));
+    for (name, shards) in [("hash", 4.0), ("range-room", 1.0), ("range-room+split", 1.0)] {
+        assert!((median(name, &Metric::shards("room_orders")) - shards).abs() < 1e-9, "{name}");
+    }
+    assert!(report.audit.passed && report.audit.rounds_audited == 20, "{:?}", report.audit);
+}
+
+#[test]
+fn every_section_of_a_measured_comparison_fits_its_terminal() {
+    let report = recorded();
+    for columns in [80, 100] {
+        let text = printed(&report, columns);
+        assert!(text.lines().all(|line| line.chars().count() <= columns), "{text}");
+        for section in
+            ["WHICH, FOR THIS WORKLOAD", "VERDICTS", "CURES AND THEIR PRICE", "AUDIT", "KEEP IN MIND"]
+        {
+            assert!(text.contains(section), "{section}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_measured_comparison_survives_its_file_and_is_no_different_from_itself() {
+    let (report, folder) = (recorded(), tempfile::tempdir().unwrap());
+    let paths = write_all(&report, folder.path()).unwrap();
+    let back = read(&paths.json).unwrap();
+    assert_eq!(obstacles(&report, &back), [] as [String; 0]);
+    let diff = Diff::of(&report, &back, LEAST, &[]);
+    assert!(diff.rows.len() > 40, "{}", diff.rows.len());
+    assert!(diff.rows.iter().all(|row| matches!(row.change, Change::Same | Change::Undecided)));
+}

@@ -150,7 +150,7 @@ pub struct Gap {
 
 /// Deltas by coupon, and how far they bring main.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Told {
+pub struct Changes {
     /// On whose word.
     pub word: Word,
     /// The changes of each coupon, in order.
@@ -159,7 +159,7 @@ pub struct Told {
     pub positions: BTreeMap<ShardId, i64>,
 }
 
-impl Told {
+impl Changes {
     /// Takes in a shard's outbox; entries up to main's position have been applied already.
     ///
     /// # Errors
@@ -347,33 +347,33 @@ mod tests {
 
     #[test]
     fn entries_are_summed_by_coupon_and_what_came_does_not_cancel_out_what_went() {
-        let mut told = Told::default();
+        let mut changes = Changes::default();
         let entries: [Entry<'_>; 4] = [
             (4, &[(coupon(1), 9)]),
             (5, &[(coupon(1), 2), (coupon(2), 1)]),
             (6, &[(coupon(1), -3)]),
             (7, &[(coupon(1), 1)]),
         ];
-        told.take(ShardId::new(3), 4, entries).unwrap();
-        assert_eq!(told.coupons[&coupon(1)], [delta((3, 7, 3)), delta((3, 6, -3))]);
-        assert_eq!(told.coupons[&coupon(2)], [delta((3, 5, 1))]);
-        assert_eq!(told.positions[&ShardId::new(3)], 7);
+        changes.take(ShardId::new(3), 4, entries).unwrap();
+        assert_eq!(changes.coupons[&coupon(1)], [delta((3, 7, 3)), delta((3, 6, -3))]);
+        assert_eq!(changes.coupons[&coupon(2)], [delta((3, 5, 1))]);
+        assert_eq!(changes.positions[&ShardId::new(3)], 7);
     }
 
     #[test]
     fn a_gap_is_named_and_what_was_applied_before_is_not_one() {
-        let mut told = Told::default();
+        let mut changes = Changes::default();
         let entries: [Entry<'_>; 2] = [(7, &[(coupon(1), 1)]), (8, &[(coupon(1), 1)])];
-        let gap = told.take(ShardId::new(1), 5, entries).unwrap_err();
+        let gap = changes.take(ShardId::new(1), 5, entries).unwrap_err();
         assert!(gap.to_string().starts_with("main has lost data"), "{gap}");
-        assert!(told.take(ShardId::new(1), 8, entries).is_ok() && told.positions.is_empty());
+        assert!(changes.take(ShardId::new(1), 8, entries).is_ok() && changes.positions.is_empty());
     }
 
     #[test]
     fn what_was_parked_comes_before_what_has_come_since() {
-        let mut told = Told::default();
-        told.take(ShardId::new(0), 0, [(1, &[(coupon(1), -2)][..])]).unwrap();
-        told.put_before(coupon(1), [delta((1, 4, 5)), delta((0, 9, -1))]);
-        assert_eq!(told.coupons[&coupon(1)], [delta((1, 4, 5)), delta((0, 9, -3))]);
+        let mut changes = Changes::default();
+        changes.take(ShardId::new(0), 0, [(1, &[(coupon(1), -2)][..])]).unwrap();
+        changes.put_before(coupon(1), [delta((1, 4, 5)), delta((0, 9, -1))]);
+        assert_eq!(changes.coupons[&coupon(1)], [delta((1, 4, 5)), delta((0, 9, -3))]);
     }
 }

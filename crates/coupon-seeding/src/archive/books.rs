@@ -1,7 +1,7 @@
 //! The main database's side: what the shards' outboxes say, applied to coupons and their stock logs.
 
 use anyhow::Result;
-use coupon_core::books::Told;
+use coupon_core::books::Changes;
 use coupon_core::{CouponId, CouponStatus, ShardId, Timestamp};
 use coupon_store::embedded::books;
 use coupon_store::embedded::folder::Folder;
@@ -29,10 +29,10 @@ impl Books {
     pub(super) fn settle(&mut self, shard: &Shard) -> Result<()> {
         let position = self.position(shard.id)?;
         let entries = shard.outbox(position)?;
-        let mut told = Told::default();
-        told.take(shard.id, position, entries.iter().map(|(id, deltas)| (*id, &**deltas)))?;
+        let mut changes = Changes::default();
+        changes.take(shard.id, position, entries.iter().map(|(id, deltas)| (*id, &**deltas)))?;
         let transaction = self.main.transaction()?;
-        books::apply(&transaction, told, now())?;
+        books::apply(&transaction, changes, now())?;
         Ok(transaction.commit()?)
     }
 

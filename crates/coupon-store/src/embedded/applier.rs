@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use coupon_core::books::{self, Told};
+use coupon_core::books::{self, Changes};
 use coupon_core::{CouponId, ShardId};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
@@ -194,11 +194,11 @@ impl Applier {
         for entry in entries {
             by_shard.entry(entry.shard).or_default().push((entry.id, &entry.deltas));
         }
-        let mut told = Told::default();
+        let mut changes = Changes::default();
         for (shard, entries) in by_shard {
-            told.take(shard, position(&transaction, shard)?, entries)?;
+            changes.take(shard, position(&transaction, shard)?, entries)?;
         }
-        let found = apply(&transaction, told, self.clock.now())?;
+        let found = apply(&transaction, changes, self.clock.now())?;
         transaction.commit()?;
         self.set_aside.tell(Place::Books, found);
         self.applied.told(entries.len(), began.elapsed());

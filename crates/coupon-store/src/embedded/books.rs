@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use coupon_core::books::{Delta, Line, Posting, Stock, Told, post};
+use coupon_core::books::{Changes, Delta, Line, Posting, Stock, post};
 use coupon_core::{CouponId, ShardId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -25,16 +25,16 @@ pub fn position(db: &Connection, shard: ShardId) -> rusqlite::Result<i64> {
 ///
 /// # Errors
 /// When SQLite refuses; then the transaction must not be committed.
-pub fn apply(db: &Connection, mut told: Told, now: Timestamp) -> anyhow::Result<Found> {
+pub fn apply(db: &Connection, mut changes: Changes, now: Timestamp) -> anyhow::Result<Found> {
     let parked = read_parked(db)?;
     for (coupon, deltas) in &parked {
-        told.put_before(*coupon, deltas.iter().copied());
+        changes.put_before(*coupon, deltas.iter().copied());
     }
     let mut log_id: i64 =
         db.query_row("SELECT COALESCE(MAX(log_id), 0) FROM stock_logs", [], |row| row.get(0))?;
     let mut found = Found::new();
-    for (coupon, deltas) in &told.coupons {
-        let posting = post(told.word, stock(db, *coupon)?, deltas);
+    for (coupon, deltas) in &changes.coupons {
+        let posting = post(changes.word, stock(db, *coupon)?, deltas);
         if !posting.lines.is_empty() {
             update(db, *coupon, posting.after, now)?;
         }
@@ -50,7 +50,7 @@ pub fn apply(db: &Connection, mut told: Told, now: Timestamp) -> anyhow::Result<
             found.insert(set_aside::number(*coupon), why.to_string());
         }
     }
-    for (shard, id) in &told.positions {
+    for (shard, id) in &changes.positions {
         db.prepare_cached(
             "INSERT INTO outbox_positions (shard, outbox_id) VALUES (?1, ?2) \
              ON CONFLICT (shard) DO UPDATE SET outbox_id = excluded.outbox_id",

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use coupon_core::books::Told;
+use coupon_core::books::Changes;
 use coupon_core::schema::{self, Dialect};
 use coupon_core::{CouponId, Placement, ResultId, ShardId, ShardingStrategy, TableId, Timestamp, UserId};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -218,7 +218,7 @@ fn load_shard(
 /// The outbox entries that main has not applied. A main that was put back since is refused.
 fn unapplied(db: &Connection, shard: ShardId, position: i64) -> anyhow::Result<Vec<OutboxEntry>> {
     let entries = books::entries(db, position)?;
-    Told::default().take(shard, position, entries.iter().map(|(id, deltas)| (*id, &**deltas)))?;
+    Changes::default().take(shard, position, entries.iter().map(|(id, deltas)| (*id, &**deltas)))?;
     Ok(entries.into_iter().map(|(id, deltas)| OutboxEntry { shard, id, deltas }).collect())
 }
 

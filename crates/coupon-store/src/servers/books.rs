@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Context as _;
-use coupon_core::books::{Delta, Posting, Stock, Told, post};
+use coupon_core::books::{Changes, Delta, Posting, Stock, post};
 use coupon_core::{CouponId, ShardId, Timestamp};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Transaction, TxOpts};
@@ -59,9 +59,9 @@ pub async fn settle(
         let damaged = || format!("outbox entry {id} of shard {shard} is damaged");
         entries.push((*id, serde_json::from_str(deltas).with_context(damaged)?));
     }
-    let mut told = Told::default();
-    told.take(shard, position, entries.iter().map(|(id, deltas)| (*id, &**deltas)))?;
-    let found = apply(&mut transaction, told, now).await?;
+    let mut changes = Changes::default();
+    changes.take(shard, position, entries.iter().map(|(id, deltas)| (*id, &**deltas)))?;
+    let found = apply(&mut transaction, changes, now).await?;
     transaction.commit().await?;
     // Main has them for good; if this fails, the next time does it.
     at_shard.exec_drop(FORGET, (last,)).await?;
@@ -78,7 +78,7 @@ pub async fn settle_parked(main: &mut Conn, now: Timestamp) -> anyhow::Result<Fo
         return Ok(Found::new());
     }
     let mut transaction = main.start_transaction(TxOpts::default()).await?;
-    let found = apply(&mut transaction, Told::default(), now).await?;
+    let found = apply(&mut transaction, Changes::default(), now).await?;
     transaction.commit().await?;
     Ok(found)
 }
@@ -99,18 +99,18 @@ pub(super) async fn lock_position(
 /// Applies changes to main. A few statements for all coupons: a flash sale's entries speak of hundreds.
 pub(super) async fn apply(
     transaction: &mut Transaction<'_>,
-    mut told: Told,
+    mut changes: Changes,
     now: Timestamp,
 ) -> anyhow::Result<Found> {
     let mut log_id = lock_logs(transaction).await?;
     let parked = read_parked(transaction).await?;
     for (coupon, deltas) in &parked {
-        told.put_before(*coupon, deltas.iter().copied());
+        changes.put_before(*coupon, deltas.iter().copied());
     }
     let mut books = Books::default();
-    let stocks = stocks(transaction, &told).await?;
-    for (coupon, deltas) in &told.coupons {
-        let posting = post(told.word, stocks.get(&coupon.get()).copied(), deltas);
+    let stocks = stocks(transaction, &changes).await?;
+    for (coupon, deltas) in &changes.coupons {
+        let posting = post(changes.word, stocks.get(&coupon.get()).copied(), deltas);
         books.write(*coupon, &posting, &mut log_id, now);
         let parked_before = parked.get(coupon).map_or(&[][..], Vec::as_slice);
         if parked_before != posting.parked {
@@ -121,7 +121,7 @@ pub(super) async fn apply(
         }
     }
     books.flush(transaction, log_id, now).await?;
-    for (shard, last) in &told.positions {
+    for (shard, last) in &changes.positions {
         if failpoints::is_off(Mechanism::Positions) {
             continue;
         }
@@ -155,11 +155,14 @@ async fn read_parked(transaction: &mut Transaction<'_>) -> anyhow::Result<Parked
 }
 
 /// Main's rows of the coupons, which are locked until the end of the transaction.
-async fn stocks(transaction: &mut Transaction<'_>, told: &Told) -> mysql_async::Result<HashMap<u64, Stock>> {
-    if told.coupons.is_empty() {
+async fn stocks(
+    transaction: &mut Transaction<'_>,
+    changes: &Changes,
+) -> mysql_async::Result<HashMap<u64, Stock>> {
+    if changes.coupons.is_empty() {
         return Ok(HashMap::new());
     }
-    let coupons: Vec<String> = told.coupons.keys().map(ToString::to_string).collect();
+    let coupons: Vec<String> = changes.coupons.keys().map(ToString::to_string).collect();
     let sql = format!(
         "SELECT coupon_id, total_stock, remaining_stock FROM coupons WHERE coupon_id IN ({}) \
          ORDER BY coupon_id FOR UPDATE",

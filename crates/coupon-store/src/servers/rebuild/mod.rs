@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use coupon_core::books::{Held, Told, Word, forgotten};
+use coupon_core::books::{Changes, Held, Word, forgotten};
 use coupon_core::{CouponId, ShardId, Timestamp};
 use mysql_async::prelude::Queryable;
 use mysql_async::{IsolationLevel, Transaction, TxOpts};
@@ -98,9 +98,9 @@ async fn look(cluster: &Cluster, dataset: &str) -> Result<Rebuilt> {
             continue;
         }
         let counted = count_all(still).await?;
-        let told = told(&counted, &known);
+        let changes = changes(&counted, &known);
         return Ok(Rebuilt {
-            shards: lost(&counted, &told),
+            shards: lost(&counted, &changes),
             set_aside: known.contradictions(),
             ..Rebuilt::default()
         });
@@ -122,10 +122,10 @@ async fn make_anew(cluster: &Cluster, dataset: &str, now: Timestamp) -> Result<R
         async { count_all(hold_all_still(cluster, dataset, |shard| at(&positions, shard)).await?).await };
     let counted = while_held(main, &mut transaction, counting).await?;
     let known = Known::read(&mut transaction).await?;
-    let told = told(&counted, &known);
+    let changes = changes(&counted, &known);
     let mut rebuilt = Rebuilt {
         mended: true,
-        shards: lost(&counted, &told),
+        shards: lost(&counted, &changes),
         set_aside: known.contradictions(),
         ..Rebuilt::default()
     };
@@ -133,8 +133,8 @@ async fn make_anew(cluster: &Cluster, dataset: &str, now: Timestamp) -> Result<R
         transaction.rollback().await?;
         return Ok(rebuilt);
     }
-    let reached = told.positions.clone();
-    let found = apply(&mut transaction, told, now).await?;
+    let reached = changes.positions.clone();
+    let found = apply(&mut transaction, changes, now).await?;
     transaction.commit().await?;
     rebuilt.set_aside.extend(found.into_iter().map(|(coupon, why)| format!("coupon {coupon}: {why}")));
     for (shard, database) in cluster.numbered() {
@@ -242,8 +242,8 @@ impl Known {
 }
 
 /// The changes to post to main on the word of the rows.
-fn told(counted: &[Counted], known: &Known) -> Told {
-    let mut told = Told { word: Word::Rows, ..Told::default() };
+fn changes(counted: &[Counted], known: &Known) -> Changes {
+    let mut changes = Changes { word: Word::Rows, ..Changes::default() };
     let logged = known.by_shard.keys().map(|(_, coupon)| coupon);
     let coupons: BTreeSet<CouponId> = counted
         .iter()
@@ -256,17 +256,17 @@ fn told(counted: &[Counted], known: &Known) -> Told {
         let held: Vec<Held> = counted.iter().map(|shard| shard.of(coupon, known)).collect();
         let deltas = forgotten(known.before.get(&coupon).copied().unwrap_or(0), &held);
         if !deltas.is_empty() {
-            told.coupons.insert(coupon, deltas);
+            changes.coupons.insert(coupon, deltas);
         }
     }
     let lacking = counted.iter().filter(|shard| shard.untold.is_none());
-    told.positions = lacking.map(|shard| (shard.shard, shard.last)).collect();
-    told
+    changes.positions = lacking.map(|shard| (shard.shard, shard.last)).collect();
+    changes
 }
 
-fn lost(counted: &[Counted], told: &Told) -> Vec<Lost> {
+fn lost(counted: &[Counted], changes: &Changes) -> Vec<Lost> {
     let of_shard = |counted: &Counted| {
-        let deltas = told.coupons.values().flatten().filter(|delta| delta.shard == counted.shard);
+        let deltas = changes.coupons.values().flatten().filter(|delta| delta.shard == counted.shard);
         let rows: Vec<i64> = deltas.map(|delta| delta.rows).collect();
         let Counted { shard, position, last, .. } = *counted;
         Lost { shard, position, last, coupons: rows.len(), rows: rows.iter().sum() }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use coupon_core::books::Told;
+use coupon_core::books::Changes;
 use coupon_core::{CouponId, ShardId, TableId};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
@@ -141,11 +141,11 @@ async fn untold(conn: &mut Conn, shard: ShardId, position: i64, last: i64) -> Re
         let damaged = || format!("outbox entry {id} of shard {shard} is damaged");
         entries.push((*id, serde_json::from_str(deltas).with_context(damaged)?));
     }
-    let mut told = Told::default();
-    let whole = told.take(shard, position, entries.iter().map(|(id, deltas)| (*id, &**deltas))).is_ok();
-    if !whole || told.positions.get(&shard).copied().unwrap_or(position) != last {
+    let mut changes = Changes::default();
+    let whole = changes.take(shard, position, entries.iter().map(|(id, deltas)| (*id, &**deltas))).is_ok();
+    if !whole || changes.positions.get(&shard).copied().unwrap_or(position) != last {
         return Ok(None);
     }
     let sum = |deltas: Vec<coupon_core::books::Delta>| deltas.iter().map(|delta| delta.rows).sum();
-    Ok(Some(told.coupons.into_iter().map(|(coupon, deltas)| (coupon, sum(deltas))).collect()))
+    Ok(Some(changes.coupons.into_iter().map(|(coupon, deltas)| (coupon, sum(deltas))).collect()))
 }

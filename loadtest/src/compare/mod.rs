@@ -34,7 +34,7 @@ use coupon_strategies::Spec;
 pub use observer::Observer;
 
 pub use flow::latest_lag_ms;
-use observer::Seat;
+use observer::Watcher;
 
 use round::Entrant;
 pub use sampler::Sample;
@@ -168,7 +168,7 @@ fn start(options: &Options, servers: &Servers, observer: Option<&Arc<dyn Observe
         };
         if let Some(observer) = observer {
             let has_company = options.contestants.len() > 1;
-            entrant.show(Seat { observer: Arc::clone(observer), contestant, has_company });
+            entrant.show(Watcher { observer: Arc::clone(observer), contestant, has_company });
         }
         entrants.push(entrant);
     }

@@ -14,7 +14,7 @@ pub trait Observer: Debug + Send + Sync {
     /// Hears of the step that begins now, in words for people.
     fn stage(&self, what: &str);
     /// A contestant is up, and says of itself what it is. Contestants are counted in the order of the options.
-    fn enters(&self, contestant: usize, stats: &AdminStats);
+    fn started(&self, contestant: usize, stats: &AdminStats);
     /// Hears of the progress of its load, once a second.
     fn load(&self, contestant: usize, progress: &Progress<'_>);
     /// Hears of the work of its shards, in every sample so far, the latest last.
@@ -27,14 +27,14 @@ pub trait Observer: Debug + Send + Sync {
 
 /// Shows one contestant to an observer.
 #[derive(Debug, Clone)]
-pub(super) struct Seat {
+pub(super) struct Watcher {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) contestant: usize,
     /// Others are under load at the same time.
     pub(super) has_company: bool,
 }
 
-impl Seat {
+impl Watcher {
     pub(super) fn load(&self, progress: &Progress<'_>) {
         self.observer.load(self.contestant, progress);
     }

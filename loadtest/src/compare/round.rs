@@ -11,7 +11,7 @@ use coupon_report::model::{self, AuditResult, MAX_EXAMPLES, Reading, Round, Viol
 use coupon_service::api::ShardsStatus;
 
 use super::Ending;
-use super::observer::Seat;
+use super::observer::Watcher;
 use super::turn::{self, Turn};
 use crate::measured;
 
@@ -27,8 +27,8 @@ pub(super) struct Entrant {
     counted: Counted,
     /// Rows stored before the first request.
     history: u64,
-    /// The observer's seat, if there is an observer.
-    seat: Option<Seat>,
+    /// The way to the observer, if there is one.
+    watcher: Option<Watcher>,
 }
 
 /// Running totals of an audit.
@@ -53,14 +53,14 @@ impl Entrant {
             rounds: Vec::new(),
             counted,
             history,
-            seat: None,
+            watcher: None,
         })
     }
 
     /// From now on its turns are shown.
-    pub(super) fn show(&mut self, seat: Seat) {
-        seat.observer.enters(seat.contestant, &self.running.stats);
-        self.seat = Some(seat);
+    pub(super) fn show(&mut self, watcher: Watcher) {
+        watcher.observer.started(watcher.contestant, &self.running.stats);
+        self.watcher = Some(watcher);
     }
 
     pub(super) fn name(&self) -> &str {
@@ -94,13 +94,13 @@ impl Entrant {
         load: &LoadSpec,
         quota: Option<f64>,
     ) -> Result<Ending> {
-        let taken = turn::take(&self.running, load, quota, self.seat.as_ref())
+        let taken = turn::take(&self.running, load, quota, self.watcher.as_ref())
             .map_err(|error| self.failed(&error))?;
         let Turn { outcome, shards, flow, looks } = taken;
         outcome.grabs.iter().for_each(|grab| acks::claim(grab, &mut self.claims));
         let (ending, audit) = self.audit(index);
-        if let Some(seat) = &self.seat {
-            seat.audited(&audit);
+        if let Some(watcher) = &self.watcher {
+            watcher.audited(&audit);
         }
         self.rounds.push(Round { shards, flow, looks, audit, ..measured::round(index, position, &outcome) });
         Ok(ending)

@@ -8,7 +8,7 @@ use coupon_loadgen::http::{Target, get_json};
 use coupon_report::model::{Reading, ShardLook};
 use coupon_service::api::ShardsStatus;
 
-use super::observer::Seat;
+use super::observer::Watcher;
 
 /// Four looks a second tell the shape of a second; each costs the service one small request.
 const EVERY: Duration = Duration::from_millis(250);
@@ -45,8 +45,8 @@ pub(super) struct Sampler {
 
 impl Sampler {
     /// The first sample is of the moment when the time began; an observer sees all of them.
-    pub(super) fn start(target: &Target, began: Instant, first: Sample, seat: Option<&Seat>) -> Self {
-        let seat = seat.cloned();
+    pub(super) fn start(target: &Target, began: Instant, first: Sample, watcher: Option<&Watcher>) -> Self {
+        let watcher = watcher.cloned();
         let (stop, stopped) = mpsc::channel();
         let target = target.clone();
         let thread = std::thread::spawn(move || {
@@ -55,8 +55,8 @@ impl Sampler {
                 // A look that fails is a gap, and gaps are bridged.
                 if let Ok(status) = get_json::<ShardsStatus>(&target, "/admin/shards/status") {
                     samples.push(Sample::of(began.elapsed(), &status));
-                    if let Some(seat) = &seat {
-                        seat.shards(&samples);
+                    if let Some(watcher) = &watcher {
+                        watcher.shards(&samples);
                     }
                 }
             }

@@ -10,7 +10,7 @@ use coupon_report::model::{Figure, Flow, Reading, ShardLook, ShardRound};
 use coupon_service::api::ShardsStatus;
 
 use super::flow::{self, RoundTotals, ShardTotals};
-use super::observer::Seat;
+use super::observer::Watcher;
 use super::sampler::{Sample, Sampler, looks};
 use super::work;
 
@@ -40,25 +40,25 @@ pub(super) fn take(
     running: &Running,
     load: &LoadSpec,
     quota: Option<f64>,
-    seat: Option<&Seat>,
+    watcher: Option<&Watcher>,
 ) -> Result<Turn> {
     let on_servers = running.site().is_some();
     if on_servers {
         // Earlier work left undone would be counted as this round's.
         running.drain()?;
     }
-    let (outcome, mut seen) = watch(running, load, seat)?;
+    let (outcome, mut seen) = watch(running, load, watcher)?;
     let mut shards = shards(&seen, on_servers, quota);
-    if on_servers && seat.is_some_and(|seat| seat.has_company) {
+    if on_servers && watcher.is_some_and(|watcher| watcher.has_company) {
         shards.iter_mut().for_each(disown);
     }
     // On files nothing waits for its shard longer than the load takes.
     let end = if on_servers { seen.drained_at } else { outcome.elapsed };
     let latest = seen.samples.last().map_or(end, |last| last.at);
     seen.samples.push(Sample::of(end.max(latest), &seen.after));
-    if let Some(seat) = seat {
-        seat.shards(&seen.samples);
-        seat.drained();
+    if let Some(watcher) = watcher {
+        watcher.shards(&seen.samples);
+        watcher.drained();
     }
     Ok(Turn {
         shards,
@@ -68,14 +68,14 @@ pub(super) fn take(
     })
 }
 
-fn watch(running: &Running, load: &LoadSpec, seat: Option<&Seat>) -> Result<(Outcome, Watched)> {
+fn watch(running: &Running, load: &LoadSpec, watcher: Option<&Watcher>) -> Result<(Outcome, Watched)> {
     let before = status(running)?;
     let totals_before = totals(running, &before);
     let began = Instant::now();
-    let sampler = Sampler::start(&running.target, began, Sample::of(Duration::ZERO, &before), seat);
+    let sampler = Sampler::start(&running.target, began, Sample::of(Duration::ZERO, &before), watcher);
     let outcome = run_load_with(&running.target, load, &mut |progress| {
-        if let Some(seat) = seat {
-            seat.load(progress);
+        if let Some(watcher) = watcher {
+            watcher.load(progress);
         }
     });
     let ended_at = began.elapsed();

@@ -206,7 +206,7 @@ impl Observer for Board {
         self.change(|shown| what.clone_into(&mut shown.stage));
     }
 
-    fn enters(&self, contestant: usize, stats: &AdminStats) {
+    fn started(&self, contestant: usize, stats: &AdminStats) {
         self.contestant(contestant, |contestant| {
             contestant.layout.clone_from(&stats.layout);
             contestant.shards = vec![Shard::default(); stats.shards.into()];

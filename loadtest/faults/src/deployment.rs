@@ -18,7 +18,7 @@ use coupon_strategies::REGISTER;
 use super::cases::FaultCase;
 use super::context::{CaseContext, now};
 use super::load::ServiceLoad;
-use super::plan::{DeploymentPlan, Proxied};
+use super::plan::{DeploymentPlan, Proxied, TO_MIDNIGHT};
 use super::process::TestedProcess;
 use super::proof::Proof;
 use super::proxy::FaultProxy;
@@ -26,8 +26,6 @@ use super::record::CaseRecord;
 use super::service::TestedService;
 use super::start::{SeededService, StartSettings};
 
-/// The time to midnight that the services' clocks show when they start.
-const TO_MIDNIGHT: Duration = Duration::from_secs(12);
 /// The time of load before the fault, and after it is lifted.
 const BEFORE: Duration = Duration::from_secs(2);
 const AFTER: Duration = Duration::from_secs(3);
@@ -66,11 +64,11 @@ impl<'a> Deployment<'a> {
             .map(|family| (family.program.section(), family.name))
             .map(|(name, spec)| SeededService::seed(context, case, name, spec).context(name))
             .collect::<Result<Vec<_>>>()?;
-        let clock = plan.at_midnight.then(until_midnight).transpose()?;
+        let clock = plan.clock(now());
+        let midnight = clock.map(|_| Instant::now() + TO_MIDNIGHT);
         let mut proxies = plan.proxied.proxies(context)?;
         let environment = plan.proxied.environment(context, &proxies)?;
-        let (offset, midnight) = clock.unzip();
-        let settings = StartSettings { context, case, folder, clock: offset, environment: &environment };
+        let settings = StartSettings { context, case, folder, clock, environment: &environment };
         let mut services = at_once(seeded, |service| service.start(&settings))?;
         if plan.proxied == Proxied::Clients {
             for process in services.iter_mut().flat_map(|service| &mut service.processes) {
@@ -181,14 +179,6 @@ impl<'a> Deployment<'a> {
             .iter()
             .try_for_each(|service| self.context.site.wipe(&service.namespace, &*service.strategy))
     }
-}
-
-/// The services' clocks' lead, in milliseconds, and the moment at which midnight comes by them.
-fn until_midnight() -> Result<(i64, Instant)> {
-    let now = now();
-    let midnight = now.day().next().start();
-    let lead = i64::try_from(TO_MIDNIGHT.as_millis())?;
-    Ok((midnight.millis() - now.millis() - lead, Instant::now() + TO_MIDNIGHT))
 }
 
 /// Something that must stay until a case is over, and is put right when it is dropped.

@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 use std::slice;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use coupon_core::Timestamp;
 
+use super::ablation::Ablation;
 use super::context::CaseContext;
 use super::proxy::FaultProxy;
 
@@ -32,6 +35,46 @@ impl DeploymentPlan {
         history: 0,
         proxied: Proxied::Nothing,
     };
+}
+
+/// The time to midnight that the services' clocks show when they start.
+pub(super) const TO_MIDNIGHT: Duration = Duration::from_secs(12);
+
+/// The plan of one process: everything that a case decides about its start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ProcessPlan {
+    /// Its name among the processes of the case.
+    pub(super) name: String,
+    /// Its role.
+    pub(super) role: &'static str,
+    /// The fail points that are on when it starts: the name and text of each file in its folder of them.
+    pub(super) fail_points: Vec<(String, String)>,
+}
+
+impl DeploymentPlan {
+    /// The plans of a service's processes, without a mechanism and with so many milliseconds added to their clocks.
+    pub(super) fn processes(
+        &self,
+        service: &str,
+        ablation: Option<&Ablation>,
+        clock: Option<i64>,
+    ) -> Vec<ProcessPlan> {
+        let left_out = ablation.map(|ablation| (ablation.file(), String::new()));
+        let clock = clock.map(|offset| ("clock".to_owned(), offset.to_string()));
+        let fail_points: Vec<(String, String)> = left_out.into_iter().chain(clock).collect();
+        let process = |(number, role): (usize, &&'static str)| ProcessPlan {
+            name: format!("{service}-{number}"),
+            role,
+            fail_points: fail_points.clone(),
+        };
+        self.roles.iter().enumerate().map(process).collect()
+    }
+
+    /// The milliseconds that the services' clocks must be ahead, if they are to see midnight.
+    pub(super) fn clock(&self, now: Timestamp) -> Option<i64> {
+        let to_midnight = TO_MIDNIGHT.as_secs().cast_signed() * 1_000;
+        self.at_midnight.then(|| now.day().next().start().millis() - now.millis() - to_midnight)
+    }
 }
 
 /// The connections that pass through proxies, so that their network can be broken.
@@ -87,4 +130,68 @@ impl Proxied {
 
 fn port(url: &str) -> Result<u16> {
     url::Url::parse(url)?.port().context("the server has no port")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::ablation::ABLATIONS;
+    use crate::cases::CASES;
+
+    #[test]
+    fn the_processes_of_a_case_have_names_of_their_own_its_roles_and_no_fail_point_on() {
+        for case in CASES {
+            let processes = case.plan.processes("hash", None, None);
+            let names: BTreeSet<&str> = processes.iter().map(|process| process.name.as_str()).collect();
+            assert_eq!(names.len(), processes.len(), "case {}", case.id);
+            let roles: Vec<&str> = processes.iter().map(|process| process.role).collect();
+            assert_eq!(roles, case.plan.roles, "case {}", case.id);
+            assert!(processes.iter().all(|process| process.fail_points.is_empty()), "case {}", case.id);
+        }
+    }
+
+    #[test]
+    fn the_load_of_a_case_goes_to_a_process_that_takes_grabs() {
+        for case in CASES {
+            let role = case.plan.roles.get(case.plan.load_on).copied();
+            assert!(matches!(role, Some("all" | "api")), "case {}: {role:?}", case.id);
+        }
+    }
+
+    #[test]
+    fn every_case_has_a_process_that_stores_what_was_granted() {
+        for case in CASES {
+            let stores = case.plan.roles.iter().any(|role| matches!(*role, "all" | "consumer"));
+            assert!(stores, "case {}", case.id);
+        }
+    }
+
+    #[test]
+    fn a_mechanism_is_left_out_of_every_process_and_nothing_else_changes() {
+        for ablation in ABLATIONS {
+            let plan = DeploymentPlan::PLAIN;
+            let processes = plan.processes("hash", Some(ablation), None);
+            for (without, with) in processes.into_iter().zip(plan.processes("hash", None, None)) {
+                assert_eq!(without.fail_points, [(ablation.file(), String::new())]);
+                assert_eq!((without.name, without.role), (with.name, with.role));
+            }
+        }
+    }
+
+    #[test]
+    fn clocks_that_are_to_see_midnight_show_the_moment_before_it_and_no_others_are_moved() {
+        let (day, lead) = (86_400_000, 12_000);
+        for at in [0, 1, day / 2, day - lead, day - 1] {
+            let now = Timestamp::from_millis(20_000 * day + at);
+            for case in CASES {
+                let shown = case.plan.clock(now).map(|ahead| (now.millis() + ahead).rem_euclid(day));
+                assert_eq!(shown, case.plan.at_midnight.then_some(day - lead), "case {}", case.id);
+            }
+        }
+        assert!(CASES.iter().any(|case| case.plan.at_midnight));
+        let process = DeploymentPlan::PLAIN.processes("hash", None, Some(-7)).remove(0);
+        assert_eq!(process.fail_points, [("clock".to_owned(), "-7".to_owned())]);
+    }
 }

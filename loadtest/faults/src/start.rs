@@ -13,6 +13,7 @@ use mysql_async::prelude::Queryable as _;
 
 use super::cases::FaultCase;
 use super::context::{CaseContext, SHARDS};
+use super::plan::ProcessPlan;
 use super::process::TestedProcess;
 use super::service::TestedService;
 
@@ -84,27 +85,25 @@ impl SeededService {
     /// Starts its processes, all at once.
     pub(super) fn start(self, settings: &StartSettings<'_>) -> Result<TestedService> {
         let plan = &settings.case.plan;
-        let processes = at_once(plan.roles.iter().enumerate(), |(number, role)| {
-            self.process(settings, number, role).with_context(|| format!("{} {number}", self.name))
+        let processes = plan.processes(self.name, settings.context.ablation, settings.clock);
+        let processes = at_once(processes, |process| {
+            self.process(settings, &process).with_context(|| process.name.clone())
         })?;
         let Self { name, namespace, prepared: Prepared { data, strategy, .. }, .. } = self;
         Ok(TestedService { name, namespace, strategy, data, processes, load_on: plan.load_on })
     }
 
-    fn process(&self, settings: &StartSettings<'_>, number: usize, role: &str) -> Result<TestedProcess> {
-        let StartSettings { context, case, folder, clock, environment } = *settings;
-        let fail_points = folder.join(format!("{}-{number}", self.name));
+    fn process(&self, settings: &StartSettings<'_>, plan: &ProcessPlan) -> Result<TestedProcess> {
+        let StartSettings { context, case, folder, environment, .. } = *settings;
+        let fail_points = folder.join(&plan.name);
         fs::create_dir_all(&fail_points)?;
-        if let Some(ablation) = context.ablation {
-            fs::write(fail_points.join(ablation.file()), "")?;
-        }
-        if let Some(offset) = clock {
-            fs::write(fail_points.join("clock"), offset.to_string())?;
+        for (file, text) in &plan.fail_points {
+            fs::write(fail_points.join(file), text)?;
         }
         let command = self.prepared.lead(context.programs.command(&self.spec.program)?);
         let command = SETTINGS.iter().fold(command, |command, setting| command.setting(*setting));
-        let command = command.arguments(["--role", role]).environment(environment.iter().cloned());
-        let log = context.options.logs.join(format!("{}-{}-{number}.log", case.id, self.name));
+        let command = command.arguments(["--role", plan.role]).environment(environment.iter().cloned());
+        let log = context.options.logs.join(format!("{}-{}.log", case.id, plan.name));
         TestedProcess::start(command, fail_points, log)
     }
 }

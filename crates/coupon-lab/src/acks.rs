@@ -20,7 +20,7 @@ pub fn ack(grab: &GrabRecord) -> Ack {
     Ack { user: grab.user_id, told: Told::Grab(grab.coupon_id, claim), told_at: grab.told_at }
 }
 
-/// Adds what a grab's client was told to what clients claim.
+/// Adds the answer to a grab to clients' claims.
 pub fn claim(grab: &GrabRecord, claims: &mut Claims) {
     let Ack { user, told, .. } = ack(grab);
     claims.take(user, told);

@@ -75,9 +75,9 @@ fn by_pid_file(host: &str, paths: &str) -> Result<Pid, String> {
     Pid(pid).checked()
 }
 
-/// A container's host is called by the first digits of its id, and its processes are in a control group that is called
-/// by all of them. Their numbers are seen from outside of it, or by whoever shares the machine's processes (`pid:
-/// host`).
+/// A container's host is named by the first digits of its id, and its processes are in a control group that is named
+/// by all of them. Their numbers are seen from outside of it, or by a process that shares the machine's processes
+/// (`pid: host`).
 fn by_control_group(host: &str) -> Result<Pid, String> {
     if host.len() < CONTAINER_ID || !host.chars().all(|digit| digit.is_ascii_hexdigit()) {
         return Err("its host is no container".to_owned());
@@ -113,7 +113,7 @@ fn docker(arguments: &[&str]) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// An answer of two columns, over a connection of its own.
+/// An answer of two columns, over a new connection.
 fn ask(url: &ServerUrl, sql: &str) -> Result<Vec<(String, String)>, String> {
     let database = Database::new("servers.shards", url, "", 1).map_err(|error| format!("{error:#}"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -126,7 +126,7 @@ fn ask(url: &ServerUrl, sql: &str) -> Result<Vec<(String, String)>, String> {
 }
 
 impl Pid {
-    /// This number, if a MySQL server has it: a file may be older than the process it tells of.
+    /// This number, if a MySQL server has it: a file may be older than the process it names.
     fn checked(self) -> Result<Self, String> {
         let path = format!("/proc/{}/comm", self.0);
         let comm = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;

@@ -1,5 +1,4 @@
-//! The end of a measurement: a service stores everything that it took, and its data is held against what clients were
-//! told.
+//! The end of a measurement: a service stores everything that it took, and its data is held against clients' answers.
 
 use std::time::{Duration, Instant};
 
@@ -22,8 +21,8 @@ pub enum Patience {
     AtMost(Duration),
 }
 
-/// Waits until everything handed over is stored and main knows of it; returns the time that took. `target` names a
-/// process that answers. Without data nothing is known of the rows that are stored.
+/// Waits until everything handed over is stored and main has applied it; returns the time that took. `target` names a
+/// process that answers. Without data the stored rows cannot be counted.
 ///
 /// # Errors
 /// When no process answers, or patience ends; then the error is the last answer.
@@ -53,19 +52,19 @@ pub fn drain(
     }
 }
 
-/// Waits until everything granted is stored, main knows of it, and no reservation is pending.
+/// Waits until everything granted is stored, main has applied it, and no reservation is pending.
 ///
 /// # Errors
 /// As [`drain`]; or the data cannot be read.
 pub fn settle(data: &Data, target: &dyn Fn() -> Result<Target>, patience: Patience) -> Result<()> {
     drain(Some(data), target, patience)?;
     data.settle()?;
-    // Reservations that were pending have been stored since, and main may not know of them yet.
+    // Reservations that were pending have been stored since, and main may not have applied them yet.
     drain(Some(data), target, patience)?;
     Ok(())
 }
 
-/// Holds the data of a service that has settled, and a sample of its answers, against what clients were told.
+/// Holds the data of a service that has settled, and a sample of its answers, against clients' answers.
 ///
 /// # Errors
 /// When the data cannot be read, or the service does not answer. A violation is no error.

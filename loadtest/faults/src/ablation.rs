@@ -95,8 +95,7 @@ const fn left_out(
 
 const LOST: ExpectedFinding = ExpectedFinding::Audit(&[Kind::Lost]);
 const STOCK: ExpectedFinding = ExpectedFinding::Audit(&[Kind::Miscounted]);
-/// Granted to somebody, forgotten, and granted again: to another, or to the same user, of whose two results one goes
-/// in.
+/// Granted, forgotten, and granted again: to another user, or to the same one, of whose two results one goes in.
 const TWICE: ExpectedFinding = ExpectedFinding::Audit(&[Kind::Oversold, Kind::Duplicate, Kind::Lost]);
 
 const LOST_GRABS: &str = "acknowledged grabs that are lost";

@@ -34,7 +34,7 @@ pub struct AskedAgain {
     pub held: u64,
     /// Asked again, and refused: then nothing may be stored.
     pub refused: u64,
-    /// Asked again for as long as anybody does, and never answered.
+    /// Asked again until the end, and never answered.
     pub unanswered: u64,
 }
 

@@ -37,7 +37,7 @@ const BROKEN: u8 = 2;
 /// The word for every mechanism.
 const ALL: &str = "all";
 
-/// The mechanisms that are left out, each in a row of its own.
+/// The mechanisms that are left out, each in a separate row.
 #[derive(Debug, Clone, Copy)]
 enum AblationChoice {
     All,

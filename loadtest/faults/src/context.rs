@@ -14,7 +14,7 @@ use coupon_strategies::REGISTER;
 use super::MatrixOptions;
 use super::ablation::Ablation;
 
-/// The shards of either service, each on a server of its own.
+/// The shards of either service, each on its own server.
 pub(super) const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
 
 /// The program that is any of the services, with fail points.

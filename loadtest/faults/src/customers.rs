@@ -34,11 +34,11 @@ const SHOWN_IN_FULL: usize = 3;
 pub struct CustomerCounts {
     /// Acknowledged results that were asked for, and shown.
     pub shown: u64,
-    /// Those that could not be shown at that moment.
+    /// Acknowledged results that could not be shown at that moment.
     pub not_now: u64,
     /// Results that were spent, and acknowledged as spent.
     pub spent: u64,
-    /// Those of which it is not known whether they were spent.
+    /// Results that may or may not have been spent.
     pub perhaps_spent: u64,
 }
 

@@ -1,7 +1,7 @@
 //! Proof by breaking things on purpose: load at a set rate, one fault in the middle of it, recovery, audit.
 //!
 //! Each case of [`CASES`] gets every service, with its first strategy, side by side on the same private servers, each
-//! with data and processes of its own. `run_case` runs it: `start` the `deployment` that is its `plan`, put it under
+//! with its own data and processes. `run_case` runs it: `start` the `deployment` that is its `plan`, put it under
 //! `load`, `inject` the fault, ask again for every grab that ended without a clear answer (`ask_again`), wait until
 //! everything is settled, audit. `report` shows the results.
 

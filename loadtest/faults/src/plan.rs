@@ -82,15 +82,15 @@ impl DeploymentPlan {
 pub(super) enum Proxied {
     /// None.
     Nothing,
-    /// Those between clients and services.
+    /// The connections between clients and services.
     Clients,
-    /// Those between services and Redis.
+    /// The connections between services and Redis.
     Redis,
-    /// Those between services and RabbitMQ.
+    /// The connections between services and RabbitMQ.
     RabbitMq,
-    /// Those between services and main.
+    /// The connections between services and main.
     Main,
-    /// Those between services and the shards.
+    /// The connections between services and the shards.
     Shards,
 }
 

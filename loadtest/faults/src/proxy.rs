@@ -48,7 +48,7 @@ struct AtomicCounts {
     held: AtomicU64,
 }
 
-/// A proxy in front of one address, on a thread of its own. It ends when it is dropped.
+/// A proxy in front of one address, on its own thread. It ends when it is dropped.
 #[derive(Debug)]
 pub(super) struct FaultProxy {
     /// The address at which it listens.

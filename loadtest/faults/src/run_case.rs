@@ -121,7 +121,7 @@ fn audit(service: &TestedService, claims: &Claims, start: &Start) -> Result<Audi
     settle::audit(&service.data, &service.answering()?, &scope)
 }
 
-/// Waits until everything granted is stored, and main knows of it.
+/// Waits until everything granted is stored, and main has applied it.
 fn settle(deployment: &Deployment<'_>, service: &TestedService) -> Result<()> {
     let limit = if deployment.context.ablation.is_some() { WITHOUT_A_MECHANISM } else { SETTLE };
     settle::settle(&service.data, &|| service.answering(), Patience::AtMost(limit))

@@ -36,8 +36,8 @@ pub struct ServiceResult {
     pub decided_during: u64,
     /// Grabs granted after it was lifted.
     pub granted_after: u64,
-    /// From the moment the fault was lifted until everything granted is stored, main knows of it, and no reservation is
-    /// pending, in milliseconds. The load goes on for three seconds of it.
+    /// From the moment the fault was lifted until everything granted is stored, main has applied it, and no
+    /// reservation is pending, in milliseconds. The load goes on for three seconds of it.
     pub settled_ms: u64,
     /// Counts of customers who asked for results that they were granted, and spent them.
     pub asked: CustomerCounts,

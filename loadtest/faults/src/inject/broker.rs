@@ -39,13 +39,13 @@ pub(crate) fn paused(deployment: &Deployment<'_>) -> Result<Proof> {
     frozen(deployment, Server::RabbitMq, WRONG)
 }
 
-/// Short of memory, so that it takes nothing from anybody.
+/// Short of memory, so that it takes no message.
 pub(crate) fn short_of_memory(deployment: &Deployment<'_>) -> Result<Proof> {
     let (short, plenty) = (["absolute", "1MB"], ["absolute", "2GB"]);
     alarmed(deployment, "memory", "set_vm_memory_high_watermark", &short, &plenty)
 }
 
-/// Short of room on its disk, by its own measure, so that it takes nothing from anybody.
+/// Short of room on its disk, by its own measure, so that it takes no message.
 pub(crate) fn disk_full(deployment: &Deployment<'_>) -> Result<Proof> {
     alarmed(deployment, "disk", "set_disk_free_limit", &["900000GB"], &["50MB"])
 }

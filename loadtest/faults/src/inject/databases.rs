@@ -56,8 +56,8 @@ fn shard_away(deployment: &Deployment<'_>, take: ServerAction, bring_back: Serve
     })
 }
 
-/// Puts what a service's main knows of the gate back by an epoch, as a copy of a while ago would. Says how many rows
-/// that changed.
+/// Puts main's record of the gate of a service back by an epoch, as a copy of a while ago would. Returns the number
+/// of rows that changed.
 pub(super) fn put_back_the_epoch(deployment: &Deployment<'_>, service: &TestedService) -> Result<u64> {
     let main = deployment.context.main_of(&service.namespace)?;
     blocking(async {
@@ -90,7 +90,7 @@ pub(crate) fn disk_full(deployment: &Deployment<'_>) -> Result<Proof> {
     deployment.fault_begins();
     let filled = disk.fill()?;
     std::thread::sleep(AWAY);
-    // It has room of its own for a while: what it writes over needs none.
+    // It has some free room within its files: what it writes over needs none.
     let found = || Ok(complaint().is_some() || stack.status(server)? == Status::Down);
     let _ = until("the server is out of room", FULL, found);
     let complaint = complaint();

@@ -11,11 +11,11 @@ use coupon_stack::{Server, Stack, Status};
 
 use crate::proof::NotInjected;
 
-/// Room beside what is there, in KB: a server that starts makes files of its own.
+/// Room beside what is there, in KB: a server that starts makes files as well.
 const ROOM_KB: u64 = 32_768;
 static CHUNK: [u8; 65_536] = [0; 65_536];
 
-/// A server's data on a disk of its own. When it is dropped, the data is back where it was, and the server runs.
+/// A server's data on a small disk. When it is dropped, the data is back where it was, and the server runs.
 #[derive(Debug)]
 pub(super) struct SmallDisk<'a> {
     stack: &'a Stack,
@@ -24,7 +24,7 @@ pub(super) struct SmallDisk<'a> {
 }
 
 impl<'a> SmallDisk<'a> {
-    /// Puts a server's data on a disk of its own.
+    /// Puts a server's data on a small disk.
     pub(super) fn under(stack: &'a Stack, server: Server) -> Result<Self> {
         let data = stack.data_dir(server)?.to_owned();
         stack.stop(server)?;

@@ -131,7 +131,7 @@ pub(crate) fn while_the_gate_is_lost(deployment: &Deployment<'_>) -> Result<Proo
     })
 }
 
-/// Meanwhile the gate is lost, and so is what main knows of its epoch: by main's word it is the next to be given out.
+/// Meanwhile the gate is lost, and so is main's record of its epoch: by main's word it is the next to be given out.
 pub(crate) fn while_main_forgets_the_epoch(deployment: &Deployment<'_>) -> Result<Proof> {
     let mut back = 0;
     let proof = frozen_while(deployment, || {

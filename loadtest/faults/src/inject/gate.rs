@@ -54,7 +54,7 @@ pub(crate) fn full(deployment: &Deployment<'_>) -> Result<Proof> {
     let mut redis = connect(&deployment.stack()?.addresses().redis)?;
     let before = out_of_memory(&mut redis)?;
     deployment.fault_begins();
-    // Less than anybody needs.
+    // Less than any load needs.
     let settings = [("maxmemory", "1")];
     let refused = with_settings(&mut redis, &settings, FROZEN, |redis| Ok(out_of_memory(redis)? - before))?;
     deployment.fault_ends();
@@ -144,7 +144,7 @@ pub(crate) fn stale_replica_promoted(deployment: &Deployment<'_>) -> Result<Proo
     Proof::when(written > heard, format!("the replica had heard {heard} of {written} bytes"))
 }
 
-/// The bytes of all that was ever written that a server knows of.
+/// The bytes of all that was ever written, as a server counts them.
 fn offset(redis: &mut Connection) -> Result<u64> {
     let info: redis::InfoDict = redis::cmd("INFO").arg("replication").query(redis)?;
     info.get("master_repl_offset").context("Redis does not say its offset")
@@ -154,7 +154,7 @@ fn follow(replica: &mut Connection, host: &str, port: &str) -> Result<()> {
     Ok(redis::cmd("REPLICAOF").arg(host).arg(port).exec(replica)?)
 }
 
-/// Redis may forget keys of its own accord, and is short of memory.
+/// Redis may evict keys, and is short of memory.
 pub(crate) fn evicting(deployment: &Deployment<'_>) -> Result<Proof> {
     let mut redis = connect(&deployment.stack()?.addresses().redis)?;
     let info: String = redis::cmd("INFO").arg("memory").query(&mut redis)?;

@@ -15,7 +15,7 @@ const NOTICED: Duration = Duration::from_secs(50);
 /// The holder of the numbers then.
 const SOMEBODY: &str = "somebody else";
 
-/// Main gives the numbers of every process to somebody else, who never uses them.
+/// Main gives the numbers of every process to another, which never uses them.
 pub(crate) fn given_away(deployment: &Deployment<'_>) -> Result<Proof> {
     deployment.fault_begins();
     let held = deployment

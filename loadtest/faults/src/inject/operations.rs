@@ -8,7 +8,7 @@ use crate::deployment::Deployment;
 use crate::proof::Proof;
 use crate::service::TestedService;
 
-/// Old results are archived, and then somebody wants to seed the data set anew.
+/// Old results are archived, and then the data set is to be seeded anew.
 pub(crate) fn archived_and_reset(deployment: &Deployment<'_>) -> Result<Proof> {
     deployment.fault_begins();
     let seen = deployment

@@ -50,8 +50,8 @@ bench:
 	cargo build --release --bins
 	cargo run --release --package loadtest-bench -- $(if $(QUICK),--quick)
 
-# Breaks servers and services under load, one fault after the other, on servers of its own, and audits what is left. The
-# services have fail points, and names of their own: hash-svc and range-svc stay what they are.
+# Breaks servers and services under load, one fault after the other, on servers of its own, and audits what is left. A
+# program of its own is the services with fail points: hash-svc and range-svc stay what they are.
 faults:
 	cargo build --release --package loadtest-faults --features failpoints
 	cargo run --release --package loadtest-faults --features failpoints -- --document docs/RELIABILITY.md

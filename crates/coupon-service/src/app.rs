@@ -10,6 +10,9 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
 use coupon_core::{ShardingStrategy, TimeRange};
+use coupon_store::clock::Clock;
+use coupon_store::settings::{BackendKind, Settings};
+use coupon_store::{embedded, servers};
 
 use crate::delayed::delayed;
 use crate::http;
@@ -21,9 +24,6 @@ use crate::route_metrics::RouteMetrics;
 use crate::state::Service;
 use crate::telemetry::traces::{self, Traces};
 use crate::user_token::UserTokens;
-use coupon_store::clock::Clock;
-use coupon_store::settings::{BackendKind, Settings};
-use coupon_store::{embedded, servers};
 
 /// The time limit for a connection's closing handshake.
 const GOODBYE: Duration = Duration::from_secs(1);

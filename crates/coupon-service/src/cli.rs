@@ -12,6 +12,8 @@ use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use coupon_cli::{Pages, heard, plain};
 use coupon_core::{ShardingStrategy, Timestamp, UserId};
+use coupon_store::clock::Clock;
+use coupon_store::settings::{SettingsError, Sources};
 use jiff::SignedDuration;
 use serde::de::DeserializeOwned;
 
@@ -19,8 +21,6 @@ use crate::app::Application;
 use crate::http::description;
 use crate::telemetry;
 use crate::user_token::UserTokens;
-use coupon_store::clock::Clock;
-use coupon_store::settings::{SettingsError, Sources};
 
 /// Example commands, with the program's name to be filled in.
 const EXAMPLES: &str = "\

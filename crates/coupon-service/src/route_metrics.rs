@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-
 use coupon_store::metrics::{Buckets, Exposition};
 
 /// The path in metrics of requests for paths that are not the service's.

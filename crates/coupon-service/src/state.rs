@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use coupon_core::ShardingStrategy;
+use coupon_store::Backend;
+use coupon_store::clock::Clock;
+use coupon_store::settings::Settings;
 
 use crate::limits::{Connections, GrabLimit};
 use crate::pipeline::GrabCounters;
@@ -12,9 +15,6 @@ use crate::room_cache::RoomStatsCache;
 use crate::route_metrics::RouteMetrics;
 use crate::telemetry::traces::Traces;
 use crate::user_token::UserTokens;
-use coupon_store::Backend;
-use coupon_store::clock::Clock;
-use coupon_store::settings::Settings;
 
 /// A running service: its strategy, its backend, and what it has counted so far.
 #[derive(Debug)]

@@ -7,10 +7,9 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use coupon_core::{Timestamp, UserId};
+use coupon_store::settings::Secret;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-
-use coupon_store::settings::Secret;
 
 /// As many characters as the hash has bytes: fewer would be the weakest part.
 const SECRET_MIN: usize = 32;

@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use coupon_core::{ShardId, ShardingStats};
+use coupon_store::settings::Secret;
+use coupon_store::{Latency, ShardReport};
 use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -18,8 +20,6 @@ use crate::api::{AdminStats, Drained, GrabCounts, Percentiles, SetAsideCoupon, S
 use crate::loopback;
 use crate::pipeline::{GrabCounters, Outcome};
 use crate::state::Service;
-use coupon_store::settings::Secret;
-use coupon_store::{Latency, ShardReport};
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/admin/stats", stats);
@@ -208,9 +208,9 @@ mod tests {
 
     use actix_web::ResponseError;
     use actix_web::test::TestRequest;
+    use coupon_store::metrics::Buckets;
 
     use super::*;
-    use coupon_store::metrics::Buckets;
 
     fn asked(token: &str, headers: &[(&'static str, &str)], peer: &str) -> u16 {
         let mut req = TestRequest::default().peer_addr(peer.parse().unwrap());

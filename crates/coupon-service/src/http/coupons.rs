@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use coupon_core::{Coupon, CouponId, CouponStatus, Timestamp};
+use coupon_store::{Stock, Unavailable};
 
 use super::params::{Query, path_id};
 use super::problem::Problem;
@@ -10,7 +11,6 @@ use super::routes::Routes;
 use super::view;
 use crate::api::{CouponView, StockView};
 use crate::state::Service;
-use coupon_store::{Stock, Unavailable};
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/api/coupon/{coupon_id}/stock", stock);

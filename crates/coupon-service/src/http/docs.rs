@@ -7,6 +7,7 @@ use actix_web::http::header;
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use coupon_core::MAX_ID;
+use coupon_store::settings::Settings;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::path::{Operation, Parameter};
 use utoipa::openapi::schema::{AdditionalProperties, Schema};
@@ -17,7 +18,6 @@ use super::problem::{Kind, Problem};
 use super::routes::Routes;
 use crate::api::ProblemDetails;
 use crate::state::Service;
-use coupon_store::settings::Settings;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/openapi.json", openapi);

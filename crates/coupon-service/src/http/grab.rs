@@ -6,6 +6,7 @@ use std::rc::Rc;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use coupon_core::{CouponId, FailReason, ResultId, RoomId, Timestamp, UserId};
+use coupon_store::Offer;
 use serde::{Deserialize, Serialize};
 
 use super::body::Received;
@@ -18,7 +19,6 @@ use super::view;
 use crate::api::{GrabRequest, GrabResponse};
 use crate::pipeline::{Answer, Batcher, Grab, NotDecided};
 use crate::state::Service;
-use coupon_store::Offer;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.post("/api/coupon/grab", grab);

@@ -2,13 +2,13 @@
 
 use actix_web::HttpResponse;
 use coupon_core::{ResultId, ResultQuery};
+use coupon_store::PageRequest;
 
 use super::cursor::Cursor;
 use super::problem::{Kind, Problem};
 use super::view;
 use crate::api::ResultPage;
 use crate::state::Service;
-use coupon_store::PageRequest;
 
 /// The result a cursor stands after.
 pub(super) fn before(cursor: &Cursor) -> Result<ResultId, Problem> {

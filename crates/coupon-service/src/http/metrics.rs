@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 use coupon_core::Timestamp;
+use coupon_store::ShardReport;
+use coupon_store::metrics::Exposition;
 
 use super::admin::reports;
 use super::process;
 use super::routes::Routes;
 use crate::state::Service;
-use coupon_store::ShardReport;
-use coupon_store::metrics::Exposition;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/metrics", metrics);

@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use coupon_core::{ResultQuery, TimeRange, Timestamp};
+use coupon_store::PageRequest;
 
 use super::cursor::{Cursor, List};
 use super::lists;
@@ -11,7 +12,6 @@ use super::responses::{ReadProblems, Unanswered};
 use super::routes::Routes;
 use crate::api::ResultPage;
 use crate::state::Service;
-use coupon_store::PageRequest;
 
 /// A year: no window needs to be longer.
 const HOURS_MAX: u64 = 8_760;

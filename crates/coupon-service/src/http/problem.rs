@@ -6,11 +6,11 @@ use std::time::Duration;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use coupon_core::{CouponId, UserId};
+use coupon_store::Unavailable;
+use coupon_store::outage::Outage;
 
 use crate::api::ProblemDetails;
 use crate::telemetry::context;
-use coupon_store::Unavailable;
-use coupon_store::outage::Outage;
 
 /// The longest detail: parts of it may quote the request.
 const DETAIL_MAX: usize = 400;

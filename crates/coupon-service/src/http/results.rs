@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use coupon_core::{Money, UserId};
+use coupon_store::Spending;
 use serde::Deserialize;
 
 use super::body::Received;
@@ -14,7 +15,6 @@ use super::view;
 use crate::api::{ResultAnswer, UseRequest};
 use crate::queries::Spent;
 use crate::state::Service;
-use coupon_store::Spending;
 
 /// The largest order that can be meant.
 const ORDER_MAX: f64 = 1e9;

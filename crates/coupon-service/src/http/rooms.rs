@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use coupon_core::{CouponId, ResultQuery, RoomId, Timestamp};
+use coupon_store::PageRequest;
 
 use super::cursor::{Cursor, List};
 use super::params::{Query, path_id};
@@ -11,7 +12,6 @@ use super::routes::Routes;
 use super::{lists, view};
 use crate::api::{ResultPage, RoomCoupons, RoomStats};
 use crate::state::Service;
-use coupon_store::PageRequest;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/api/room/{room_id}/coupons", coupons);

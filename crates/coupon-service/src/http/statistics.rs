@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use coupon_core::Money;
+use coupon_store::Totals;
 
 use super::params::Query;
 use super::problem::Problem;
@@ -10,7 +11,6 @@ use super::routes::Routes;
 use super::view;
 use crate::api::{GlobalStatistics, ShardStatistics};
 use crate::state::Service;
-use coupon_store::Totals;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/api/statistics/global", global);

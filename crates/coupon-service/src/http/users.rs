@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use coupon_core::{ResultQuery, Timestamp, UserId};
+use coupon_store::PageRequest;
 
 use super::cursor::{Cursor, List};
 use super::identity::Asker;
@@ -12,7 +13,6 @@ use super::responses::{ReadProblems, Unanswered, Unknown, UserProblems};
 use super::routes::Routes;
 use crate::api::ResultPage;
 use crate::state::Service;
-use coupon_store::PageRequest;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/api/user/{user_id}/coupons", coupons);

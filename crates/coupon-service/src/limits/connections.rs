@@ -11,9 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
-use rustix::net::{RecvFlags, SendFlags, Shutdown};
-
 use coupon_store::settings::LimitSettings;
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
 /// Open connections by address.
 #[derive(Debug)]

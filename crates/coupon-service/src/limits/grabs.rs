@@ -4,12 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use coupon_core::UserId;
+use coupon_store::settings::LimitSettings;
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
-
-use coupon_store::settings::LimitSettings;
 
 /// Workers meet at these, and a sweep holds one at a time.
 const PARTS: u64 = 16;

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use coupon_core::ShardId;
+use coupon_store::metrics::{Buckets, Exposition};
 
 use super::{Answer, NotDecided};
-use coupon_store::metrics::{Buckets, Exposition};
 
 /// The end of a grab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

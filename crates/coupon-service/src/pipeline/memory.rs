@@ -130,8 +130,9 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use coupon_core::RoomId;
+
+    use super::*;
 
     fn grab(user: u64, coupon: u64) -> Grab {
         Grab {

@@ -22,10 +22,11 @@ use tokio::sync::oneshot;
 use counters::Refusal;
 pub use counters::{GrabCounters, Outcome};
 
-use crate::telemetry::traces::{Traced, traced};
 use coupon_store::failpoints::{self, Point};
 use coupon_store::ids::IdGenerator;
 use coupon_store::{Attempt, Backend, Decided, Decision, PlacedResult, Unavailable};
+
+use crate::telemetry::traces::{Traced, traced};
 use memory::Memory;
 
 /// The longest that a slow shard keeps the next batch, which other shards have a part in, from being taken.
@@ -273,7 +274,7 @@ impl Batcher {
         }
     }
 
-    /// RouteMetrics what the gate refused, and groups the rest by shard.
+    /// Answers what the gate refused, and groups the rest by shard.
     fn sort_out(
         &self,
         attempts: &[Attempt],

@@ -4,10 +4,10 @@ use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use coupon_core::{Placement, Plan, ResultQuery};
-
-use super::*;
 use coupon_store::clock::Clock;
 use coupon_store::embedded::{self, Options};
+
+use super::*;
 
 /// The user for whom [`Picky`] has no place, and the one whom it cannot bear.
 const HOMELESS: u64 = 2;

@@ -9,14 +9,14 @@ use coupon_core::{
     CouponResult, Money, Placement, Plan, ResultId, ResultQuery, RoomId, ShardId, ShardingStrategy, TableId,
     Timestamp, UseStatus, UserId,
 };
-use futures_util::future::join_all;
-
-use crate::telemetry::traces::traced;
 use coupon_store::ids::PATIENCE_MS as CLOCK_PATIENCE_MS;
 use coupon_store::outage::Outage;
 use coupon_store::{
     Backend, LocalFuture, SpendOutcome, Spending, Summary, Totals, Unavailable, Visit, Visited,
 };
+use futures_util::future::join_all;
+
+use crate::telemetry::traces::traced;
 
 pub use page::Page;
 

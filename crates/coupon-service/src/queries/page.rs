@@ -5,9 +5,9 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use coupon_core::{CouponResult, ResultId, ResultQuery, ShardId, Timestamp};
+use coupon_store::{Found, PageRequest, Unavailable, Visit};
 
 use super::{Answered, Queries};
-use coupon_store::{Found, PageRequest, Unavailable, Visit};
 
 /// Results, latest first.
 #[derive(Debug, Clone)]

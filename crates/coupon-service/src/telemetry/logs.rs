@@ -4,13 +4,12 @@ use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
 use coupon_cli::plain::OneLine;
+use coupon_store::settings::{LogFormat, LogSettings};
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::debug_fn;
-
-use coupon_store::settings::{LogFormat, LogSettings};
 
 /// Starts logging to standard error, once for the process.
 ///

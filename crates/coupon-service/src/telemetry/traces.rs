@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
+use coupon_store::metrics::Exposition;
+use coupon_store::settings::TelemetrySettings;
 use opentelemetry::trace::{
     SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId as OtlpTraceId, TraceState,
 };
@@ -22,8 +24,6 @@ use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanExporter, SpanP
 
 use super::collector::Collector;
 use super::context::{self, Context};
-use coupon_store::metrics::Exposition;
-use coupon_store::settings::TelemetrySettings;
 
 /// The time for which a service that stops tries to send what is left.
 const GOODBYE: Duration = Duration::from_secs(2);

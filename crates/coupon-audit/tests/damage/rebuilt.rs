@@ -2,9 +2,9 @@
 
 use coupon_audit::{Claim, Kind};
 
-use crate::cases::{Store, TABLE_TODAY, TABLE_YESTERDAY, TODAY, YESTERDAY, id, only, shard_of};
-use crate::folder::Folder;
-use crate::site::Site;
+use crate::store::{
+    Store, TABLE_TODAY, TABLE_YESTERDAY, TODAY, YESTERDAY, id, on_every_store, only, shard_of,
+};
 
 /// Five rows of coupon 1 from before there was an outbox, on both shards, as the seeder books them.
 fn seeded<S: Store>() -> S {
@@ -43,7 +43,7 @@ fn archive_and_rebuild<S: Store>(store: &S, retired: i64) {
     store.main(&format!("UPDATE coupons SET total_stock = 10 - {retired} WHERE coupon_id = 1"));
 }
 
-fn books_told_anew<S: Store>() {
+fn an_archive_that_main_forgot_and_was_told_anew_is_no_fault_of_any_shard<S: Store>() {
     let store = seeded::<S>();
     let start = store.data().remember().unwrap();
     archive_and_rebuild(&store, 5);
@@ -51,7 +51,7 @@ fn books_told_anew<S: Store>() {
     assert_eq!((report.violations(), report.not_checked.len()), (0, 0), "{report}");
 }
 
-fn rows_that_cancel_out<S: Store>() {
+fn what_books_told_anew_cannot_tell_apart_is_not_called_lost<S: Store>() {
     let mut store = seeded::<S>();
     let older = id(TODAY, 7);
     store.store(shard_of(TODAY), TABLE_TODAY, older, 7, 2);
@@ -79,6 +79,6 @@ fn rows_that_cancel_out<S: Store>() {
 }
 
 on_every_store! {
-    books_told_anew as an_archive_that_main_forgot_and_was_told_anew_is_no_fault_of_any_shard,
-    rows_that_cancel_out as what_books_told_anew_cannot_tell_apart_is_not_called_lost,
+    an_archive_that_main_forgot_and_was_told_anew_is_no_fault_of_any_shard,
+    what_books_told_anew_cannot_tell_apart_is_not_called_lost,
 }

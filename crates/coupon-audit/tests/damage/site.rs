@@ -13,7 +13,7 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts};
 use tokio::runtime::Runtime;
 
-use crate::cases::{BY_DAY, CATALOGUE, Store, TABLE_TODAY, TABLE_YESTERDAY, end, people, stored, taken};
+use crate::store::{BY_DAY, CATALOGUE, Store, TABLE_TODAY, TABLE_YESTERDAY, end, people, stored, taken};
 
 /// The epoch that the gate is open in.
 const EPOCH: u64 = 3;
@@ -35,6 +35,8 @@ pub(crate) struct Site {
 }
 
 impl Store for Site {
+    const SECOND_SHARD: &str = "shards[1]";
+
     fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let namespace = format!("audited_{}", SITES.fetch_add(1, Ordering::Relaxed));

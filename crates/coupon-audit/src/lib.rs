@@ -38,7 +38,7 @@ pub use claims::{Claim, Claims};
 pub use findings::{AuditReport, Finding, Kind, SHOWN, Unapplied};
 pub use reads::{Asked, Read, fetch};
 use scan::Seen;
-pub use servers::{Addresses, Servers};
+pub use servers::{Addresses, Differences, Servers};
 use source::Snapshot;
 pub use spent::UseTold;
 pub use start::Start;

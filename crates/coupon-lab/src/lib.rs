@@ -22,5 +22,4 @@ pub use prepared::Prepared;
 pub use process::{ServiceCommand, ServiceProcess};
 pub use programs::{built, program};
 pub use running::{Running, Setup};
-pub use servers::data_of;
 pub use servers::{Site, Used};

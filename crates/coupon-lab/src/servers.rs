@@ -1,15 +1,14 @@
 //! The servers that contestants share: given ones, or private ones that go with the run.
 
 use std::num::NonZeroU16;
-use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use coupon_audit::{Addresses, Data, Servers};
+use coupon_audit::Data;
 use coupon_core::ShardingStrategy;
 use coupon_measure::Figure;
-use coupon_seeding::SeedOptions;
+use coupon_seeding::{SeedOptions, audited};
 use coupon_stack::{Options, Server, Stack};
 use coupon_store::servers::cluster::Cluster;
 use coupon_store::servers::wipe::wipe;
@@ -114,7 +113,7 @@ impl Site {
     /// # Errors
     /// When a setting is missing or cannot be used; the error names it.
     pub fn data(&self, namespace: &str) -> Result<Data> {
-        data_of(&self.settings, namespace)
+        Ok(Data::Servers(Box::new(audited(&self.settings, namespace)?)))
     }
 
     /// Fills a namespace. What an earlier run, cut short, has left there goes.
@@ -229,22 +228,6 @@ fn redis_version(settings: &ServersSettings) -> Result<String> {
     let mut redis = redis::Client::open(settings.redis.expose())?.get_connection_with_timeout(ANSWER)?;
     let info: redis::InfoDict = redis::cmd("INFO").arg("server").query(&mut redis)?;
     info.get("redis_version").context("it tells none")
-}
-
-/// The data of a namespace on the servers that settings name, for the auditor.
-///
-/// # Errors
-/// When a setting is missing or cannot be used; the error names it.
-pub fn data_of(settings: &ServersSettings, namespace: &str) -> Result<Data> {
-    let exposed = |url: &ServerUrl| url.expose().to_owned();
-    let addresses = Addresses {
-        main: exposed(&settings.main),
-        shards: settings.shards.iter().map(exposed).collect(),
-        redis: exposed(&settings.redis),
-        ca_file: settings.main.ca_file().map(Path::to_owned),
-        reconcile: Duration::from_millis(settings.reconcile_ms.get()),
-    };
-    Ok(Data::Servers(Box::new(Servers::new(addresses, namespace)?)))
 }
 
 /// The namespace of a contestant: what its name is, in the letters that a namespace may have.

@@ -25,4 +25,4 @@ pub use progress::{Progress, Silent, on_stderr};
 pub use rebuild::rebuild_servers;
 pub use report::SeedReport;
 pub use seed::{seed, seed_servers};
-pub use verify::verify_servers;
+pub use verify::{audited, verify_servers};

@@ -1,32 +1,36 @@
-//! Holds the gate of servers against what their shards store, and changes neither.
+//! The auditor's view of a data set on servers, which shares no code with what wrote it.
 
-use std::num::NonZeroU16;
+use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Result, bail};
-use coupon_core::Timestamp;
-use coupon_store::servers::cluster::Cluster;
-use coupon_store::servers::verify::{Differences, verify};
-use coupon_store::settings::ServersSettings;
+use anyhow::Result;
+use coupon_audit::{Addresses, Differences, Servers};
+use coupon_store::settings::{ServerUrl, ServersSettings};
 
 use crate::databases::namespace;
 
-/// Looks for what gate and shards do not both have. Services may be running.
+/// The data of a namespace on the servers that settings name, for the auditor.
 ///
-/// The databases are those of `servers.namespace`, or else of the strategy's name. `now` decides which coupons are
-/// still on offer: the gate keeps no others.
+/// # Errors
+/// When a setting is missing or cannot be used; the error names it.
+pub fn audited(settings: &ServersSettings, namespace: &str) -> Result<Servers> {
+    let exposed = |url: &ServerUrl| url.expose().to_owned();
+    let addresses = Addresses {
+        main: exposed(&settings.main),
+        shards: settings.shards.iter().map(exposed).collect(),
+        redis: exposed(&settings.redis),
+        ca_file: settings.main.ca_file().map(Path::to_owned),
+        reconcile: Duration::from_millis(settings.reconcile_ms.get()),
+    };
+    Servers::new(addresses, namespace)
+}
+
+/// Looks for what gate and shards do not both have, and changes neither. Services may be running.
+///
+/// The databases are those of `servers.namespace`, or else of the strategy's name.
 ///
 /// # Errors
 /// When a server cannot be read, or the gate is shut. A difference is no error.
-pub fn verify_servers(
-    settings: &ServersSettings,
-    strategy: Option<&str>,
-    now: Timestamp,
-) -> Result<Differences> {
-    let namespace = namespace(settings, strategy)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let one = Cluster::with(settings, namespace.clone(), NonZeroU16::MIN)?;
-        let Some(label) = one.label().await? else { bail!("{}: it holds no data set", one.main) };
-        verify(&Cluster::with(settings, namespace, label.shard_count())?, settings, now).await
-    })
+pub fn verify_servers(settings: &ServersSettings, strategy: Option<&str>) -> Result<Differences> {
+    audited(settings, namespace(settings, strategy)?.as_str())?.verify()
 }

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, ensure};
 use coupon_audit::{Claims, Data, Scope, Start};
 use coupon_cli::terminal;
 use coupon_core::{ResultId, Timestamp};
-use coupon_lab::{Running, Site, data_of};
+use coupon_lab::{Running, Site};
+use coupon_seeding::audited;
 use coupon_store::servers::names::Namespace;
 
 use super::servers::ServersArgs;
@@ -98,7 +99,7 @@ fn on_servers(args: &Args) -> Result<Data> {
         (None, None) => settings.namespace.clone(),
     };
     ensure!(!namespace.is_empty(), "--backend servers: whose data is it? Give --strategy or --namespace");
-    data_of(&settings, &namespace)
+    Ok(Data::Servers(Box::new(audited(&settings, &namespace)?)))
 }
 
 fn claims(files: &[PathBuf]) -> Result<Option<Claims>> {

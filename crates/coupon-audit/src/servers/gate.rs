@@ -1,15 +1,15 @@
 //! The gate, held against the rows: a hold that no shard has is stock that no user can ever get.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
-use redis::Connection;
 
 use super::Servers;
 use super::connect::{self, Addresses};
+use super::holds::{self, Kept, META, parsed};
 use super::names::Namespace;
 use crate::scan::Holders;
 use crate::source::{Catalogue, Coupon, Snapshot, Terms};
@@ -22,14 +22,9 @@ const ROUNDS: u32 = 3;
 /// Even a quick round takes its time under load.
 const SETTLE_AT_LEAST: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);
-/// The fields of a coupon's hash beside its holders: total, start and end, and surpluses.
-const META: [&str; 3] = ["t", "s", "e"];
-/// Their names in descriptions, and their places in terms.
+/// The names of [`META`] in descriptions, and their places in terms.
 const TERMS: [(&str, Term); 3] =
     [("total", |terms| terms.total), ("start", |terms| terms.start), ("end", |terms| terms.end)];
-const SURPLUS: char = '+';
-/// The prefix of a result that was set aside.
-const PARKED: &str = "x";
 
 /// One of a coupon's terms.
 type Term = fn(&Terms) -> i64;
@@ -57,17 +52,22 @@ impl Gate {
         Self::read(main, &self.namespace, &self.dataset).await
     }
 
-    fn holders(&self, coupon: i64) -> String {
+    pub(super) fn holders(&self, coupon: i64) -> String {
         self.namespace.holders(&self.dataset, self.open_epoch, coupon)
     }
 
     /// The reason why there is no gate to look at, if there is none.
-    fn closed(&self) -> Option<&'static str> {
+    pub(super) fn closed(&self) -> Option<&'static str> {
         match (self.open_epoch, self.epoch) {
             (0, _) => Some("the gate was never opened"),
             (open, taken) if open < taken => Some("the gate was being rebuilt"),
             _ => None,
         }
+    }
+
+    /// The sorted set of reservations that are not known to be stored.
+    pub(super) fn pending(&self) -> String {
+        self.namespace.pending(&self.dataset, self.open_epoch)
     }
 
     /// Waits until no reservation is pending, at most for as long as a service may take to settle them all. What stays
@@ -79,7 +79,7 @@ impl Gate {
         let mut redis = connect::redis(addresses)?;
         // The process that fills the gate puts a sentinel behind them, later than any of them.
         let mut pending = redis::cmd("ZCOUNT");
-        pending.arg(self.namespace.pending(&self.dataset, self.open_epoch)).arg("-inf").arg("(+inf");
+        pending.arg(self.pending()).arg("-inf").arg("(+inf");
         let patience = Instant::now() + (addresses.reconcile * ROUNDS).max(SETTLE_AT_LEAST);
         while pending.query::<u64>(&mut redis)? > 0 && Instant::now() < patience {
             std::thread::sleep(POLL);
@@ -145,7 +145,9 @@ impl Servers {
                     undated.push(text);
                 }
             }
-            found.extend(compare(id, &kept.holders, &accounted(snapshot, holders, id)));
+            let accounted = holds::accounted(snapshot, holders, id);
+            let differing = holds::differing(&kept.holders, &accounted);
+            found.extend(differing.in_short().map(|(count, text)| (count, format!("coupon {id}: {text}"))));
         }
         if self.gate_now(gate)? != *gate {
             let why = "the gate was not held against the rows: it was rebuilt meanwhile";
@@ -165,49 +167,6 @@ impl Servers {
         }
         Ok(())
     }
-}
-
-/// A coupon as the gate keeps it.
-struct Kept {
-    /// Its total, start and end, as far as they can be read.
-    terms: [Option<i64>; 3],
-    holders: BTreeMap<i64, Hold>,
-}
-
-/// The result under which a user holds a coupon.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Hold {
-    result: i64,
-    /// True if that result was set aside.
-    parked: bool,
-}
-
-impl Kept {
-    /// `None` when the gate does not have the coupon.
-    fn read(redis: &mut Connection, gate: &Gate, coupon: i64) -> Result<Option<Self>> {
-        let key = gate.holders(coupon);
-        let fields: HashMap<String, String> = redis::cmd("HGETALL").arg(&key).query(redis)?;
-        if fields.is_empty() {
-            return Ok(None);
-        }
-        let terms = META.map(|field| parsed(fields.get(field)));
-        let mut holders = BTreeMap::new();
-        for (field, held) in fields {
-            if META.contains(&&*field) || field.starts_with(SURPLUS) {
-                continue;
-            }
-            let wrong = || format!("Redis: {key} has a field {field:?} with {held:?}");
-            let (parked, result) = held.strip_prefix(PARKED).map_or((false, &*held), |result| (true, result));
-            let result = result.parse().with_context(wrong)?;
-            holders.insert(field.parse().with_context(wrong)?, Hold { result, parked });
-        }
-        Ok(Some(Self { terms, holders }))
-    }
-}
-
-/// A number of the gate's, if it has one there.
-fn parsed(field: Option<&String>) -> Option<i64> {
-    field?.parse().ok()
 }
 
 /// A total or a window that is neither main's, nor what main or the gate had at the start.
@@ -230,68 +189,8 @@ fn otherwise(id: i64, kept: [Option<i64>; 3], snapshot: &Snapshot, start: Option
     (!wrong.is_empty()).then(|| format!("coupon {id}: the gate has {}", wrong.join(", ")))
 }
 
-/// The results by which each user's hold of a coupon is accounted for: by a row, or by one that was parked.
-fn accounted(snapshot: &Snapshot, holders: &Holders, coupon: i64) -> BTreeMap<i64, Vec<Hold>> {
-    let parked = snapshot.shards.iter().flat_map(|shard| &shard.parked).map(|parked| parked.grab);
-    let parked = parked.filter(|grab| grab.coupon == coupon).map(|grab| (grab.user, grab.id, true));
-    let stored = holders.get(&coupon).into_iter().flatten().map(|&(user, result)| (user, result, false));
-    let mut all: BTreeMap<i64, Vec<Hold>> = BTreeMap::new();
-    for (user, result, parked) in stored.chain(parked) {
-        all.entry(user).or_default().push(Hold { result, parked });
-    }
-    all
-}
-
-/// The difference between the gate's holders of a coupon and those accounted for: their number, and a description.
-fn compare(
-    coupon: i64,
-    held: &BTreeMap<i64, Hold>,
-    accounted: &BTreeMap<i64, Vec<Hold>>,
-) -> Vec<(u64, String)> {
-    let mut leaked = held.iter().filter(|(user, _)| !accounted.contains_key(user)).peekable();
-    let mut missing = accounted.keys().filter(|user| !held.contains_key(user)).peekable();
-    // A result that was set aside may be held as any other: until the gate is filled anew, it is.
-    let is = |held: Hold, known: &Hold| held.result == known.result && (known.parked || !held.parked);
-    let mut renamed = held
-        .iter()
-        .filter_map(|(user, held)| Some((user, held, accounted.get(user)?)))
-        .filter(|(_, held, known)| !known.iter().any(|known| is(**held, known)))
-        .peekable();
-    let mut found = Vec::new();
-    if let Some(&(user, Hold { result, .. })) = leaked.peek() {
-        let count = leaked.count();
-        let example = format!("for example by user {user}, result {result}");
-        found.push((
-            count as u64,
-            format!("coupon {coupon}: {count} held in the gate but not stored, {example}"),
-        ));
-    }
-    if let Some(&user) = missing.peek() {
-        let count = missing.count();
-        let example = format!("for example by user {user}: it could be granted again");
-        found.push((
-            count as u64,
-            format!("coupon {coupon}: {count} stored but not held in the gate, {example}"),
-        ));
-    }
-    if let Some(&(user, held, known)) = renamed.peek() {
-        let stored: Vec<String> = known.iter().map(|known| known.result.to_string()).collect();
-        let count = renamed.count();
-        let example = format!(
-            "for example by user {user}: result {}, and stored is {}",
-            held.result,
-            stored.join(", ")
-        );
-        found.push((
-            count as u64,
-            format!("coupon {coupon}: {count} held in the gate under another id than stored, {example}"),
-        ));
-    }
-    found
-}
-
 /// The coupons that the gate must have: on offer, and not ended yet.
-fn on_offer(catalogue: &Catalogue) -> impl Iterator<Item = i64> {
+pub(super) fn on_offer(catalogue: &Catalogue) -> impl Iterator<Item = i64> {
     let now = jiff::Timestamp::now().as_millisecond();
     catalogue.iter().filter(move |(_, coupon)| coupon.active && coupon.end > now).map(|(id, _)| *id)
 }

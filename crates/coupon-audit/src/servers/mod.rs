@@ -2,9 +2,11 @@
 
 mod connect;
 mod gate;
+mod holds;
 mod names;
 mod read;
 mod rows;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,6 +25,7 @@ use connect::Database;
 pub(super) use gate::Gate;
 use names::Namespace;
 use rows::Databases;
+pub use verify::Differences;
 
 /// Attempts at a snapshot while a service keeps applying outboxes.
 const ATTEMPTS: u32 = 200;
@@ -36,7 +39,7 @@ pub struct Servers {
     main: Database,
 }
 
-/// Every database, each inside a read transaction, if they tell of the same moment.
+/// Every database, each inside a read transaction.
 struct Held {
     label: Label,
     catalogue: Catalogue,
@@ -100,23 +103,33 @@ impl Servers {
 
     /// Waits until the gate has no reservation that is pending, or for as long as one may be.
     pub(super) fn settle(&self) -> Result<()> {
-        let gate = runtime()?.block_on(async {
-            let mut main = self.main.connect().await?;
-            let dataset = read::label(&mut main).await?.dataset;
-            Gate::read(&mut main, &self.namespace, &dataset).await
-        })?;
-        gate.settle(&self.addresses)
+        self.gate_and_catalogue()?.0.settle(&self.addresses)
     }
 
-    /// Holds every database still.
+    /// Main's present record of the gate, and its coupons.
+    fn gate_and_catalogue(&self) -> Result<(Gate, Catalogue)> {
+        runtime()?.block_on(async {
+            let mut main = self.main.connect().await?;
+            let dataset = read::label(&mut main).await.with_context(|| self.main.to_string())?.dataset;
+            let gate = Gate::read(&mut main, &self.namespace, &dataset).await?;
+            Ok((gate, read::catalogue(&mut main).await?))
+        })
+    }
+
+    /// Holds every database still, all at the same moment.
     ///
     /// They lie on several servers, so their transactions cannot start at the same instant. What ties them together are
     /// the outbox positions in main: if they are the same before and after the shards were held, no entry moved from a
     /// shard to main in between, and all tell of the same moment.
     pub(super) fn hold_still(&self) -> Result<(Snapshot, Gate)> {
+        self.hold(true)
+    }
+
+    /// Holds every database still; unless they are to tell of the same moment, each at its own.
+    fn hold(&self, together: bool) -> Result<(Snapshot, Gate)> {
         let runtime = runtime()?;
         for _ in 0..ATTEMPTS {
-            if let Some(held) = runtime.block_on(self.try_to_hold())? {
+            if let Some(held) = runtime.block_on(self.try_to_hold(together))? {
                 let Held { label, catalogue, users, shards, main, connections, gate } = held;
                 let Label { dataset, layout, .. } = label;
                 let rows = Box::new(Databases { main, connections, runtime });
@@ -128,9 +141,9 @@ impl Servers {
     }
 
     /// Nothing, when something moved meanwhile.
-    async fn try_to_hold(&self) -> Result<Option<Held>> {
+    async fn try_to_hold(&self, together: bool) -> Result<Option<Held>> {
         let mut main = self.main.connect().await?;
-        hold(&mut main).await.with_context(|| self.main.to_string())?;
+        hold_one(&mut main).await.with_context(|| self.main.to_string())?;
         let label = read::label(&mut main).await.with_context(|| self.main.to_string())?;
         let before = read::positions(&mut main).await?;
         let (mut shards, mut connections) = (Vec::new(), Vec::new());
@@ -144,7 +157,7 @@ impl Servers {
             connections.push(connection);
         }
         let mut now = self.main.connect().await?;
-        if before != read::positions(&mut now).await? {
+        if together && before != read::positions(&mut now).await? {
             return Ok(None);
         }
         let gate = Gate::read(&mut main, &self.namespace, &label.dataset).await?;
@@ -170,7 +183,7 @@ async fn hold_shard(
 ) -> Result<Option<Shard>> {
     // A snapshot does not see tables made after it began, though their names are seen.
     let before = read::tables(connection).await?;
-    hold(connection).await?;
+    hold_one(connection).await?;
     if read::tables(connection).await? != before {
         return Ok(None);
     }
@@ -179,7 +192,7 @@ async fn hold_shard(
 }
 
 /// From now on the connection sees one moment, and changes nothing.
-async fn hold(connection: &mut Conn) -> Result<()> {
+async fn hold_one(connection: &mut Conn) -> Result<()> {
     connection.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
     connection.query_drop("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await?;
     Ok(())

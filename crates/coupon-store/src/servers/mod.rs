@@ -13,7 +13,6 @@ pub mod markers;
 pub mod mysql;
 pub mod names;
 pub mod rebuild;
-pub mod verify;
 pub mod wipe;
 
 pub mod at_work;

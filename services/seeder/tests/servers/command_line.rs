@@ -87,7 +87,7 @@ fn verifying_needs_servers_whose_gate_is_open() {
     assert!(!output.status.success() && stderr(&output).contains("--strategy"), "{}", stderr(&output));
     environment.push(("COUPON__SERVERS__NAMESPACE", "verified".to_owned()));
     let output = seeder(&["verify"], &environment);
-    assert!(stderr(&output).contains("it holds no data set"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("there is no such database"), "{}", stderr(&output));
     assert!(seeder(&["--strategy", "hash", "--users", "100"], &environment).status.success());
     let output = seeder(&["verify"], &environment);
     assert!(stderr(&output).contains("the gate is shut"), "{}", stderr(&output));

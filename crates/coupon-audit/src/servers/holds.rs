@@ -1,0 +1,140 @@
+//! The users' holds of a coupon in the gate, against the results that are stored.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use anyhow::{Context, Result};
+use redis::Connection;
+
+use super::gate::Gate;
+use crate::scan::Holders;
+use crate::source::Snapshot;
+
+/// The fields of a coupon's hash beside its holders and surpluses: total, start and end.
+pub(super) const META: [&str; 3] = ["t", "s", "e"];
+/// The prefix of a field for a user's second result.
+const SURPLUS: char = '+';
+/// The prefix of a result that was set aside.
+const PARKED: &str = "x";
+
+/// A coupon as the gate keeps it.
+pub(super) struct Kept {
+    /// Its total, start and end, as far as they can be read.
+    pub(super) terms: [Option<i64>; 3],
+    pub(super) holders: BTreeMap<i64, Hold>,
+}
+
+/// The result under which a user holds a coupon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hold {
+    pub(super) result: i64,
+    /// True if that result was set aside.
+    pub(super) parked: bool,
+}
+
+impl Kept {
+    /// `None` when the gate does not have the coupon.
+    pub(super) fn read(redis: &mut Connection, gate: &Gate, coupon: i64) -> Result<Option<Self>> {
+        let key = gate.holders(coupon);
+        let fields: HashMap<String, String> = redis::cmd("HGETALL").arg(&key).query(redis)?;
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        let terms = META.map(|field| parsed(fields.get(field)));
+        let mut holders = BTreeMap::new();
+        for (field, held) in fields {
+            if META.contains(&&*field) || field.starts_with(SURPLUS) {
+                continue;
+            }
+            let wrong = || format!("Redis: {key} has a field {field:?} with {held:?}");
+            let (parked, result) = held.strip_prefix(PARKED).map_or((false, &*held), |result| (true, result));
+            let result = result.parse().with_context(wrong)?;
+            holders.insert(field.parse().with_context(wrong)?, Hold { result, parked });
+        }
+        Ok(Some(Self { terms, holders }))
+    }
+}
+
+/// A number of the gate's, if it has one there.
+pub(super) fn parsed(field: Option<&String>) -> Option<i64> {
+    field?.parse().ok()
+}
+
+/// The results by which a coupon's holds are accounted for, by user: rows, and what was parked.
+pub(super) type Accounted = BTreeMap<i64, Vec<Hold>>;
+
+/// The results of a coupon that are stored or parked.
+pub(super) fn accounted(snapshot: &Snapshot, holders: &Holders, coupon: i64) -> Accounted {
+    let parked = snapshot.shards.iter().flat_map(|shard| &shard.parked).map(|parked| parked.grab);
+    let parked = parked.filter(|grab| grab.coupon == coupon).map(|grab| (grab.user, grab.id, true));
+    let stored = holders.get(&coupon).into_iter().flatten().map(|&(user, result)| (user, result, false));
+    let mut all = Accounted::new();
+    for (user, result, parked) in stored.chain(parked) {
+        all.entry(user).or_default().push(Hold { result, parked });
+    }
+    all
+}
+
+/// The users about whose hold of a coupon gate and shards differ.
+#[derive(Debug, Default)]
+pub(super) struct Differing {
+    /// Held, and stored nowhere.
+    pub(super) not_stored: Vec<(i64, Hold)>,
+    /// Stored, and not held: each with the first result.
+    pub(super) not_held: Vec<(i64, i64)>,
+    /// Held under another id than stored: the hold, and the ids that are stored.
+    pub(super) otherwise: Vec<(i64, Hold, String)>,
+}
+
+/// Compares the gate's holders of a coupon with those accounted for.
+pub(super) fn differing(held: &BTreeMap<i64, Hold>, accounted: &Accounted) -> Differing {
+    let mut found = Differing::default();
+    // A result that was set aside may be held as any other: until the gate is filled anew, it is.
+    let is = |held: Hold, known: &Hold| held.result == known.result && (known.parked || !held.parked);
+    for (&user, &hold) in held {
+        match accounted.get(&user) {
+            None => found.not_stored.push((user, hold)),
+            Some(known) if known.iter().any(|known| is(hold, known)) => {}
+            Some(known) => {
+                let ids: Vec<String> = known.iter().map(|known| known.result.to_string()).collect();
+                found.otherwise.push((user, hold, ids.join(", ")));
+            }
+        }
+    }
+    let unheld = accounted.iter().filter(|(user, _)| !held.contains_key(user));
+    found.not_held = unheld.filter_map(|(user, known)| Some((*user, known.first()?.result))).collect();
+    found
+}
+
+impl Differing {
+    /// The number of users of each kind of difference, with an example.
+    pub(super) fn in_short(&self) -> impl Iterator<Item = (u64, String)> {
+        let leaked = self.not_stored.first().map(|(user, held)| {
+            let count = self.not_stored.len();
+            (
+                count,
+                format!(
+                    "{count} held in the gate but not stored, for example by user {user}, result {}",
+                    held.result
+                ),
+            )
+        });
+        let missing = self.not_held.first().map(|(user, _)| {
+            let count = self.not_held.len();
+            (count, format!("{count} stored but not held in the gate, for example by user {user}: it could be granted again"))
+        });
+        let renamed = self.otherwise.first().map(|(user, held, stored)| {
+            let count = self.otherwise.len();
+            let result = held.result;
+            (count, format!("{count} held in the gate under another id than stored, for example by user {user}: result {result}, and stored is {stored}"))
+        });
+        [leaked, missing, renamed].into_iter().flatten().map(|(count, text)| (count as u64, text))
+    }
+}
+
+/// The id, with the mark of one that was set aside.
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.parked { PARKED } else { "" }, self.result)
+    }
+}

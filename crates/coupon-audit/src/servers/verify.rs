@@ -1,0 +1,169 @@
+//! The gate of services that run, held against their shards.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+
+use anyhow::{Result, bail, ensure};
+use coupon_core::ResultId;
+use redis::Connection;
+
+use super::gate::{Gate, on_offer};
+use super::holds::{Differing, Hold, Kept, accounted, differing};
+use super::{Servers, connect};
+use crate::scan::Holders;
+use crate::source::{Catalogue, Snapshot};
+
+/// The number of differences of a kind that are described; all are counted.
+const SHOWN: usize = 10;
+
+/// The differences between the gate and the shards, about coupons on offer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// Coupons that were looked at.
+    coupons: usize,
+    /// Results of theirs that are stored or parked.
+    stored: usize,
+    /// Reservations on their way to a shard. They are no difference: services that run store them.
+    pending: usize,
+    /// Held in the gate, and stored nowhere.
+    not_stored: Vec<String>,
+    /// Stored, and not held in the gate.
+    not_held: Vec<String>,
+    /// Held in the gate as another result than the one that is stored.
+    otherwise: Vec<String>,
+    /// Coupons on offer that the gate lacks.
+    unknown: Vec<String>,
+}
+
+impl Differences {
+    fn kinds(&self) -> [(&'static str, &[String]); 4] {
+        [
+            ("held in the gate, and stored nowhere", &self.not_stored),
+            ("stored, and not held in the gate", &self.not_held),
+            ("held in the gate under another id than stored", &self.otherwise),
+            ("coupons on offer that the gate does not know", &self.unknown),
+        ]
+    }
+
+    /// Their number.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.kinds().iter().map(|(_, found)| found.len()).sum()
+    }
+
+    fn add(&mut self, coupon: i64, room: i64, found: Differing) {
+        for (user, held) in found.not_stored {
+            let put_back = put_back(coupon, room, user, held);
+            self.not_stored.push(format!("coupon {coupon}, user {user}, result {held}{put_back}"));
+        }
+        let not_held = found.not_held.into_iter();
+        self.not_held.extend(not_held.map(|(user, id)| format!("coupon {coupon}, user {user}, result {id}")));
+        let otherwise = found.otherwise.into_iter();
+        self.otherwise.extend(otherwise.map(|(user, held, stored)| {
+            format!("coupon {coupon}, user {user}: held as {held}, stored as {stored}")
+        }));
+    }
+}
+
+impl fmt::Display for Differences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { coupons, stored, pending, .. } = self;
+        write!(f, "{coupons} coupons, {stored} results stored, {pending} reservations on their way")?;
+        for (kind, found) in self.kinds() {
+            write!(f, "\n  {kind}: {}", found.len())?;
+            for one in found.iter().take(SHOWN) {
+                write!(f, "\n    {one}")?;
+            }
+            if found.len() > SHOWN {
+                write!(f, "\n    … {} more", found.len() - SHOWN)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Servers {
+    /// Holds the gate against the shards, for every coupon that is on offer, and changes neither. Services may be
+    /// running meanwhile. Takes memory for every result of those coupons.
+    ///
+    /// # Errors
+    /// When the gate is shut, or a server cannot be read. A difference is no error.
+    pub fn verify(&self) -> Result<Differences> {
+        let (gate, catalogue) = self.gate_and_catalogue()?;
+        if gate.closed().is_some() {
+            bail!("the gate is shut: no service has filled it yet, or one is filling it");
+        }
+        let mut redis = connect::redis(&self.addresses)?;
+        // Holders, then marks, then shards: a holder without a mark was stored before the marks were read.
+        let mut held = BTreeMap::new();
+        for coupon in on_offer(&catalogue) {
+            held.insert(coupon, Kept::read(&mut redis, &gate, coupon)?);
+        }
+        let pending = pending(&mut redis, &gate)?;
+        let (mut snapshot, _) = self.hold(false)?;
+        let stored = stored(&mut snapshot, &held)?;
+        let mut found = Differences { coupons: held.len(), ..Differences::default() };
+        for (coupon, kept) in held {
+            let accounted = accounted(&snapshot, &stored, coupon);
+            found.stored += accounted.len();
+            // A coupon of which the gate lacks even the total is one that it does not know.
+            let Some(Kept { terms: [Some(_), ..], holders }) = kept else {
+                found.unknown.push(format!("coupon {coupon}"));
+                continue;
+            };
+            let mut differing = differing(&holders, &accounted);
+            let not_stored = differing.not_stored.len();
+            differing.not_stored.retain(|(user, _)| !pending.contains(&format!("{user}:{coupon}")));
+            found.pending += not_stored - differing.not_stored.len();
+            still_not_held(&mut redis, &gate, coupon, &mut differing)?;
+            found.add(coupon, room(&catalogue, coupon), differing);
+        }
+        ensure!(self.gate_now(&gate)? == gate, "the gate was filled anew meanwhile: ask again");
+        Ok(found)
+    }
+}
+
+/// The names of all reservations that are not known to be stored, at one moment: `user:coupon`.
+fn pending(redis: &mut Connection, gate: &Gate) -> Result<HashSet<String>> {
+    Ok(redis::cmd("ZRANGE").arg(gate.pending()).arg(0).arg(-1).query(redis)?)
+}
+
+/// Every stored result of those coupons.
+fn stored(snapshot: &mut Snapshot, coupons: &BTreeMap<i64, Option<Kept>>) -> Result<Holders> {
+    let mut holders = Holders::new();
+    for place in snapshot.places() {
+        snapshot.rows.each(place, &mut |row| {
+            if coupons.contains_key(&row.grab.coupon) {
+                holders.entry(row.grab.coupon).or_default().push((row.grab.user, row.grab.id));
+            }
+        })?;
+    }
+    Ok(holders)
+}
+
+/// Leaves out what the gate holds by now: results that were stored while it was read may be newer than what was read.
+fn still_not_held(redis: &mut Connection, gate: &Gate, coupon: i64, differing: &mut Differing) -> Result<()> {
+    if differing.not_held.is_empty() {
+        return Ok(());
+    }
+    let now = Kept::read(redis, gate, coupon)?;
+    differing.not_held.retain(|(user, _)| now.as_ref().is_none_or(|now| !now.holders.contains_key(user)));
+    Ok(())
+}
+
+fn room(catalogue: &Catalogue, coupon: i64) -> i64 {
+    catalogue.get(&coupon).map_or(0, |coupon| coupon.room)
+}
+
+/// The statement that puts a deleted row back: its grab was acknowledged, and main counts it. The table is the
+/// strategy's.
+fn put_back(coupon: i64, room: i64, user: i64, held: Hold) -> String {
+    let id = ResultId::from_number(held.result).ok().filter(|_| !held.parked);
+    id.map_or_else(String::new, |id| {
+        format!(
+            "; if its row was deleted:\n      INSERT INTO <table> (result_id, user_id, coupon_id, room_id, grab_status, \
+             grab_time) VALUES ({id}, {user}, {coupon}, {room}, 1, {})",
+            id.time().millis()
+        )
+    })
+}

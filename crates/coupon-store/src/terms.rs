@@ -31,22 +31,27 @@ pub(super) fn shown(stock: i64) -> u32 {
 
 /// The terms of a coupon that grabs depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Terms {
-    pub(super) coupon: CouponId,
+pub struct Terms {
+    /// The coupon.
+    pub coupon: CouponId,
     /// The room of its results.
-    pub(super) room: RoomId,
-    pub(super) total: u32,
-    pub(super) start: Timestamp,
-    pub(super) end: Timestamp,
+    pub room: RoomId,
+    /// The number there are.
+    pub total: u32,
+    /// The time from which it can be grabbed.
+    pub start: Timestamp,
+    /// The time from which it cannot be grabbed any more.
+    pub end: Timestamp,
     /// True if it is on offer at all, within its window.
-    pub(super) active: bool,
+    pub active: bool,
     /// The least amount of an order that it can be spent on.
-    pub(super) min_purchase: Money,
+    pub min_purchase: Money,
 }
 
 impl Terms {
     /// The time from which it cannot be grabbed; always, when it is withdrawn.
-    pub(super) const fn over_from(&self) -> Timestamp {
+    #[must_use]
+    pub const fn over_from(&self) -> Timestamp {
         if self.active { self.end } else { Timestamp::from_millis(0) }
     }
 }

@@ -13,6 +13,7 @@ pub mod markers;
 pub mod mysql;
 pub mod names;
 pub mod rebuild;
+pub mod seam;
 pub mod wipe;
 
 pub mod at_work;

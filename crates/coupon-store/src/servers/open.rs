@@ -11,12 +11,13 @@ use super::broker::{Broker, Publisher};
 use super::catalogue::ServersCatalogue;
 use super::cluster::Cluster;
 use super::counts::Counts;
-use super::gate::{EpochCell, Link, RESPONSE, RedisGate, RedisServer};
+use super::gate::{EpochCell, GateLink, RESPONSE, RedisServer, ServersGate};
 use super::hand_over::Queues;
 use super::lifecycle::Running;
 use super::names::random;
 use super::own_metrics::ServersMetrics;
 use super::per_thread::PerThread;
+use super::seam::GateServer;
 use super::shards::ServersShards;
 use super::status::ShardStatus;
 use super::tasks::{
@@ -81,7 +82,7 @@ pub fn open(
 /// The parts that the HTTP workers use.
 struct Parts {
     queues: Queues,
-    gate: RedisGate,
+    gate: ServersGate,
     shards: ServersShards,
     catalogue: Arc<ServersCatalogue>,
     ids: IdSource,
@@ -121,14 +122,14 @@ impl Parts {
         let publisher = Publisher::start(broker.clone(), settings.publish_timeout());
         let background = Arc::new(Background {
             dataset: opened.label.dataset,
-            names,
             catalogue,
             status: (0..shards).map(|_| Arc::new(ShardStatus::new())).collect(),
             gate: GateHandle {
-                redis: Link::new(redis.clone(), RESPONSE),
+                server: Box::new(GateLink::new(redis.clone(), names.clone(), RESPONSE)),
                 epoch: Arc::new(EpochCell::default()),
             },
             queues: QueuesHandle::new(broker, publisher, shards),
+            names,
             floors: Floors::new(shards),
             time: Time { clock: clock.clone(), agreement },
             signals: Signals::default(),
@@ -145,8 +146,11 @@ impl Parts {
         let settings = &options.servers;
         let (epoch, catalogue) = (Arc::clone(&background.gate.epoch), Arc::clone(&background.catalogue));
         let timeout = Duration::from_millis(settings.gate_timeout_ms.get());
+        let names = background.names.clone();
+        let connect =
+            move || -> Box<dyn GateServer> { Box::new(GateLink::new(redis.clone(), names.clone(), timeout)) };
         Self {
-            gate: RedisGate::new(redis, background.names.clone(), epoch, Arc::clone(&catalogue), timeout),
+            gate: ServersGate::new(Box::new(connect), epoch, Arc::clone(&catalogue)),
             shards: ServersShards {
                 databases: background.cluster.shards.clone(),
                 pools: PerThread::default(),

@@ -7,8 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::at_work::processes_at_work;
 use super::broker::Broker;
 use super::cluster::Cluster;
-use super::gate::{Link, RESPONSE, RedisServer};
-use super::tasks::remove_keys;
+use super::gate::{Link, RESPONSE, RedisServer, remove_keys};
 use crate::settings::ServersSettings;
 
 /// Refuses a data set that services are at work on.

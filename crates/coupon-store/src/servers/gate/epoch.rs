@@ -14,8 +14,9 @@ const SCRIPT: &str = include_str!("script.lua");
 const LOOKS: &str = "redis.call('ZSCORE', KEYS[1], '@')";
 
 /// One life of the gate, from a filling to the next.
-pub(in crate::servers) struct Epoch {
-    pub(in crate::servers) number: u64,
+pub struct Epoch {
+    /// Its number: 1 for the first.
+    pub number: u64,
     pub(in crate::servers) script: EpochScript,
 }
 

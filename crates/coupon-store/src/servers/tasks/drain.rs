@@ -4,19 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coupon_core::ShardId;
-use deadpool_redis::redis::Pipeline;
 use mysql_async::prelude::Queryable as _;
 use tokio::time::Instant;
 
 use super::Background;
 use super::watch::{self, look};
 use crate::Unavailable;
-use crate::servers::gate::{Epoch, SENTINEL};
+use crate::servers::gate::Epoch;
 use crate::servers::markers::MARKER;
 use crate::servers::mysql::PATIENCE;
+use crate::servers::seam::Mark;
 
-/// The number of marks that are asked for at a time.
-const CHUNK: usize = 5_000;
 /// The time between two looks whether they are gone.
 const LOOK: Duration = Duration::from_millis(50);
 /// The longest to wait for word that main has applied more.
@@ -53,7 +51,7 @@ impl Background {
 
     /// The epoch that is open, and the marks of all its reservations that are not known to be stored. Unavailable
     /// while the gate is being filled.
-    async fn pending_now(&self) -> Result<(Arc<Epoch>, Vec<String>), Unavailable> {
+    async fn pending_now(&self) -> Result<(Arc<Epoch>, Vec<Mark>), Unavailable> {
         let deadline = Instant::now() + MARKER;
         let epoch = loop {
             match self.gate.epoch.open() {
@@ -62,17 +60,14 @@ impl Background {
                 None => tokio::time::sleep(LOOK).await,
             }
         };
-        let mut ask = Pipeline::with_capacity(1);
-        ask.cmd("ZRANGE").arg(self.names.pending(epoch.number)).arg(0).arg(-1);
-        let asked: Result<(Vec<String>,), _> = self.gate.redis.ask(&ask).await;
-        let (mut marks,) = asked.map_err(|error| Unavailable::new("the gate", error))?;
-        marks.retain(|mark| mark != SENTINEL);
+        let asked = self.gate.server.pending(&epoch).await;
+        let marks = asked.map_err(|error| Unavailable::new("the gate", error))?;
         Ok((epoch, marks))
     }
 
     /// Waits until none of these marks is left. Once another epoch has opened, what they stood for is stored, or was
     /// never granted.
-    async fn settled(&self, (epoch, mut marks): (Arc<Epoch>, Vec<String>)) -> Result<(), Unavailable> {
+    async fn settled(&self, (epoch, mut marks): (Arc<Epoch>, Vec<Mark>)) -> Result<(), Unavailable> {
         let deadline = Instant::now() + MARKER;
         loop {
             marks = self.still_pending(&epoch, marks).await?;
@@ -90,19 +85,10 @@ impl Background {
         }
     }
 
-    async fn still_pending(&self, epoch: &Epoch, marks: Vec<String>) -> Result<Vec<String>, Unavailable> {
-        let key = self.names.pending(epoch.number);
-        let mut still = Vec::new();
-        for chunk in marks.chunks(CHUNK) {
-            let mut ask = Pipeline::with_capacity(1);
-            ask.cmd("ZMSCORE").arg(&key).arg(chunk);
-            let asked: Result<(Vec<Option<String>>,), _> = self.gate.redis.ask(&ask).await;
-            let (scores,) = asked.map_err(|error| Unavailable::new("the gate", error))?;
-            still.extend(
-                chunk.iter().zip(scores).filter(|(_, score)| score.is_some()).map(|(mark, _)| mark.clone()),
-            );
-        }
-        Ok(still)
+    async fn still_pending(&self, epoch: &Epoch, marks: Vec<Mark>) -> Result<Vec<Mark>, Unavailable> {
+        let asked = self.gate.server.are_pending(epoch, &marks).await;
+        let pending = asked.map_err(|error| Unavailable::new("the gate", error))?;
+        Ok(marks.into_iter().zip(pending).filter(|(_, pending)| *pending).map(|(mark, _)| mark).collect())
     }
 
     async fn applied_up_to(&self, wanted: &[(ShardId, i64)]) -> Result<(), Unavailable> {

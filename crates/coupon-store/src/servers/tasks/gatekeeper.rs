@@ -10,17 +10,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use coupon_core::CouponId;
-use deadpool_redis::redis::Pipeline;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 use tokio::time::timeout;
 
 use super::Background;
-use super::fill::{fill, remove_keys, to_fill};
+use super::fill::{fill, to_fill};
 use super::record::{GateState, Place};
 use crate::failpoints::{self, Mechanism};
 use crate::outage::TaskOutage;
-use crate::servers::gate::{Epoch, SENTINEL, is_intact, whole};
+use crate::servers::gate::{Epoch, is_intact};
 
 /// The time between two questions to main for the open epoch.
 const EVERY: Duration = Duration::from_millis(500);
@@ -34,9 +33,6 @@ const FILLING: Duration = Duration::from_secs(3_600);
 const CHECK: u32 = 10;
 /// The longest that messages routed before an unbinding may take into their queue.
 const ROUTED: Duration = Duration::from_millis(200);
-
-/// The lifetime of the key that shows whether Redis can be written.
-const PROBE_MS: u64 = 1_000;
 
 /// The task that watches over the gate.
 pub(super) struct Gatekeeper {
@@ -157,16 +153,7 @@ impl Gatekeeper {
         // As main has it now, and as a filling would take it: what this process read when it started may be out of
         // date.
         let coupons: Vec<CouponId> = to_fill(&self.background).await?.into_keys().collect();
-        let mut pipeline = Pipeline::with_capacity(coupons.len());
-        for coupon in &coupons {
-            let fields = pipeline.cmd("HMGET").arg(self.background.names.holders(epoch.number, *coupon));
-            fields.arg("t").arg("s").arg("e");
-        }
-        if coupons.is_empty() {
-            return Ok(true);
-        }
-        let fields: Vec<Vec<Option<String>>> = self.background.gate.redis.ask(&pipeline).await?;
-        Ok(fields.into_iter().flatten().all(|field| field.is_some()))
+        Ok(self.background.gate.server.offers_all(epoch, &coupons).await?)
     }
 
     /// Records in main that the gate is well where this process reaches it.
@@ -176,7 +163,7 @@ impl Gatekeeper {
         Ok(main
             .patiently(
                 PATIENCE,
-                Place::seen(&mut conn, &self.background.time.clock, self.background.gate.redis.host()),
+                Place::seen(&mut conn, &self.background.time.clock, self.background.gate.server.address()),
             )
             .await?)
     }
@@ -184,7 +171,7 @@ impl Gatekeeper {
     /// Makes sure that a gate may be filled here before any process is cut off from the one there is: that none is
     /// well served by another Redis, and that this one can be written.
     async fn may_fill(&self, lock: &mut Conn) -> anyhow::Result<()> {
-        let (background, here) = (&self.background, self.background.gate.redis.host());
+        let (background, here) = (&self.background, self.background.gate.server.address());
         if let Some(place) = Place::read(lock, &self.background.time.clock).await? {
             ensure!(
                 place.allows(here),
@@ -200,9 +187,7 @@ impl Gatekeeper {
                 );
             }
         }
-        let mut probe = Pipeline::new();
-        probe.cmd("SET").arg(background.names.probe()).arg(1).arg("PX").arg(PROBE_MS).ignore();
-        background.gate.redis.ask::<()>(&probe).await.context("Redis cannot be written")
+        background.gate.server.probe().await.context("Redis cannot be written")
     }
 
     /// Fills the gate anew, unless another process is at it.
@@ -246,11 +231,11 @@ impl Gatekeeper {
         self.close_epochs(state.open_epoch..=last).await?;
         let script_last = failpoints::is_off(Mechanism::ScriptFirst);
         if !script_last {
-            self.load_script(&epoch).await?;
+            background.gate.server.begin(&epoch).await?;
         }
         let filled = fill(background, &epoch).await?;
         if script_last {
-            self.load_script(&epoch).await?;
+            background.gate.server.begin(&epoch).await?;
         }
         ensure!(
             is_whole(background, &epoch).await?,
@@ -261,7 +246,7 @@ impl Gatekeeper {
             admin.bind(&background.names, epoch.number, shard).await?;
         }
         admin.close().await;
-        Place::write(lock, &background.time.clock, background.gate.redis.host()).await?;
+        Place::write(lock, &background.time.clock, background.gate.server.address()).await?;
         let open = "UPDATE gate_state SET open_epoch = ? WHERE id = 1 AND epoch = ?";
         lock.exec_drop(open, (epoch.number, epoch.number)).await?;
         ensure!(lock.affected_rows() == 1, "another process has begun to fill the gate");
@@ -274,18 +259,11 @@ impl Gatekeeper {
         let number = epoch.number;
         background.gate.epoch.set(Some(epoch));
         background.counts.gate_fills.fetch_add(1, Ordering::Relaxed);
-        self.forget(number).await;
+        // What is left behind by mistake takes room, and no part in anything.
+        if let Err(error) = background.gate.server.forget_before(number).await {
+            tracing::warn!(%error, "keys of earlier epochs are left in Redis");
+        }
         Ok(())
-    }
-
-    /// Loads the epoch's script into Redis, and begins its pending reservations: everything else of the epoch comes
-    /// later, and is lost no later than this.
-    async fn load_script(&self, epoch: &Epoch) -> anyhow::Result<()> {
-        let mut load = Pipeline::new();
-        load.cmd("SCRIPT").arg("LOAD").arg(epoch.script.text()).ignore();
-        let pending = self.background.names.pending(epoch.number);
-        load.cmd("ZADD").arg(pending).arg("+inf").arg(SENTINEL).ignore();
-        Ok(self.background.gate.redis.ask(&load).await?)
     }
 
     /// Makes a deleted queue again, and leads results there. The gate stays as it is: it alone still has what went
@@ -335,19 +313,8 @@ impl Gatekeeper {
         }
         Ok(())
     }
-
-    /// Removes the keys of earlier epochs. What is left behind by mistake takes room, and no part in anything.
-    async fn forget(&self, epoch: u64) {
-        let names = &self.background.names;
-        let earlier = |key: &str| names.epoch_of(key).is_some_and(|of| of < epoch);
-        if let Err(error) = remove_keys(&self.background.gate.redis, &names.every_key(), earlier).await {
-            tracing::warn!(%error, "keys of earlier epochs are left in Redis");
-        }
-    }
 }
 
 async fn is_whole(background: &Background, epoch: &Epoch) -> anyhow::Result<bool> {
-    let (script, sentinel): ((bool,), Option<String>) =
-        background.gate.redis.ask(&whole(&background.names, epoch)).await?;
-    Ok(is_intact(script, sentinel.as_deref()))
+    Ok(is_intact(background.gate.server.remembers(epoch).await?))
 }

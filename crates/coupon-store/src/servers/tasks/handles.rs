@@ -11,12 +11,13 @@ use tokio::time::timeout;
 use super::store::Floor;
 use crate::clock::Clock;
 use crate::servers::broker::{Broker, Publisher};
-use crate::servers::gate::{EpochCell, Link};
+use crate::servers::gate::EpochCell;
+use crate::servers::seam::GateServer;
 use crate::timekeeping::Agreement;
 
 /// The gate: its server, and the epoch that is open there.
 pub(in crate::servers) struct GateHandle {
-    pub(in crate::servers) redis: Link,
+    pub(in crate::servers) server: Box<dyn GateServer>,
     pub(in crate::servers) epoch: Arc<EpochCell>,
 }
 

@@ -41,7 +41,6 @@ pub(super) use clock::agree_at_start;
 use clock::keep_comparing;
 use consume::Consumer;
 pub(super) use crew::Crew;
-pub(super) use fill::remove_keys;
 use gatekeeper::Gatekeeper;
 pub(super) use handles::{Floors, GateHandle, QueuesHandle, Signals, Time};
 pub(super) use lease::{Leases, RENEW, TERM_MS};

@@ -10,7 +10,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use coupon_core::{CouponId, CouponResult, ResultId, ShardId, UserId};
-use deadpool_redis::redis::Pipeline;
 use mysql_async::prelude::Queryable as _;
 
 use super::{Background, Rows};
@@ -20,9 +19,8 @@ use crate::outage::TaskOutage;
 use crate::servers::broker::Message;
 use crate::servers::gate::Epoch;
 use crate::servers::names::Names;
+use crate::servers::seam::{Held, Mark};
 
-/// The number of marks that are read at a time.
-const PAGE: usize = 5_000;
 /// The most results that one message hands over.
 const MESSAGE: usize = 1_000;
 
@@ -88,56 +86,20 @@ impl Reconciler {
 
     /// Reservations that have been pending for long.
     async fn pending(&self, epoch: &Epoch) -> anyhow::Result<Vec<(CouponId, UserId, ResultId)>> {
-        let key = self.background.names.pending(epoch.number);
+        let gate = &self.background.gate.server;
         let grace = i64::try_from(self.grace.as_millis()).unwrap_or(i64::MAX);
-        let until = self.background.time.clock.now().millis() - grace;
-        let (mut found, mut of_nothing, mut offset) = (Vec::new(), Vec::new(), 0);
-        loop {
-            let mut page = Pipeline::with_capacity(1);
-            let range = page.cmd("ZRANGEBYSCORE").arg(&key).arg("-inf").arg(until);
-            range.arg("LIMIT").arg(offset).arg(PAGE);
-            let (marks,): (Vec<String>,) = self.background.gate.redis.ask(&page).await?;
-            for (mark, held) in self.held(epoch, &marks).await? {
-                match held {
-                    Some(reservation) => found.push(reservation),
-                    None => of_nothing.push(mark.to_owned()),
-                }
+        let marks = gate.pending_until(epoch, self.background.time.clock.now().plus_millis(-grace)).await?;
+        let held = gate.held(epoch, &marks).await?;
+        let (mut found, mut of_nothing) = (Vec::new(), Vec::new());
+        for (mark, held) in marks.into_iter().zip(held) {
+            match held.and_then(result_id) {
+                Some(id) => found.push((mark.coupon, mark.user, id)),
+                None => of_nothing.push(mark),
             }
-            if marks.len() < PAGE {
-                break;
-            }
-            offset += PAGE;
         }
         // The script that makes a mark makes its reservation: one without is parked, or was never made.
-        if !of_nothing.is_empty() {
-            let mut forget = Pipeline::with_capacity(1);
-            forget.cmd("ZREM").arg(key).arg(of_nothing).ignore();
-            self.background.gate.redis.ask::<()>(&forget).await?;
-        }
+        gate.unmark(epoch, &of_nothing).await?;
         Ok(found)
-    }
-
-    /// The reservation that each of these marks is for, if there is one.
-    async fn held<'a>(
-        &self,
-        epoch: &Epoch,
-        marks: &'a [String],
-    ) -> anyhow::Result<Vec<(&'a str, Option<(CouponId, UserId, ResultId)>)>> {
-        if marks.is_empty() {
-            return Ok(Vec::new());
-        }
-        let whose: Vec<_> =
-            marks.iter().filter_map(|mark| Some((mark.as_str(), Names::parse_reservation(mark)?))).collect();
-        let mut ask = Pipeline::with_capacity(whose.len());
-        for (_, (user, coupon)) in &whose {
-            ask.cmd("HGET").arg(self.background.names.holders(epoch.number, *coupon)).arg(user.get());
-        }
-        let ids: Vec<Option<String>> = self.background.gate.redis.ask(&ask).await?;
-        let held = whose.into_iter().zip(ids).map(|((mark, (user, coupon)), id)| {
-            let id = id.and_then(|id| id.parse::<ResultId>().ok());
-            (mark, id.map(|id| (coupon, user, id)))
-        });
-        Ok(held.collect())
     }
 
     fn by_shard(&self, pending: Vec<(CouponId, UserId, ResultId)>) -> BTreeMap<ShardId, Vec<PlacedResult>> {
@@ -171,13 +133,10 @@ impl Reconciler {
             tracing::info!(%shard, %error, "pending reservations of this shard wait");
             return Ok(());
         }
-        let mut still = Pipeline::with_capacity(results.len());
-        for PlacedResult { result, .. } in &results {
-            let reservation = Names::reservation(result.user_id, result.coupon_id);
-            still.cmd("ZSCORE").arg(background.names.pending(epoch.number)).arg(reservation);
-        }
-        let still: Vec<Option<f64>> = background.gate.redis.ask(&still).await?;
-        let left = results.into_iter().zip(still).filter(|(_, score)| score.is_some());
+        let mark = |row: &PlacedResult| Mark { user: row.result.user_id, coupon: row.result.coupon_id };
+        let marks: Vec<Mark> = results.iter().map(mark).collect();
+        let still = background.gate.server.are_pending(epoch, &marks).await?;
+        let left = results.into_iter().zip(still).filter(|(_, pending)| *pending);
         let left: Vec<PlacedResult> = left.map(|(row, _)| row).collect();
         if left.is_empty() {
             return Ok(());
@@ -197,5 +156,12 @@ impl Reconciler {
              message-ttl)"
         );
         Ok(())
+    }
+}
+
+fn result_id(held: Held) -> Option<ResultId> {
+    match held {
+        Held::Result(id) => ResultId::from_number(id).ok(),
+        Held::Parked(_) => None,
     }
 }

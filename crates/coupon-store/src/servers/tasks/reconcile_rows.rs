@@ -12,14 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use coupon_core::{CouponId, ShardId, TableId};
-use deadpool_redis::redis::Pipeline;
+use coupon_core::{ShardId, TableId};
 use mysql_async::prelude::Queryable as _;
 use tokio::time::Instant;
 
 use super::Background;
 use crate::servers::gate::Epoch;
 use crate::servers::mysql::PATIENCE;
+use crate::servers::seam::Hold;
 use crate::servers::sql;
 
 /// The most rows that one round reads of a shard.
@@ -28,7 +28,7 @@ const SLICE: usize = 2_000;
 const REST: Duration = Duration::from_secs(600);
 
 /// A stored row, as far as the gate is concerned: coupon, user, id.
-type Hold = (u64, u64, i64);
+type Row = (u64, u64, i64);
 
 /// The progress of a pass in each shard.
 pub(super) struct Rows {
@@ -60,11 +60,9 @@ impl Rows {
                     continue;
                 }
             };
-            let missing = missing(&self.background, epoch, &holds).await?;
+            let missing = self.background.gate.server.lacking(epoch, &holds).await?;
             self.background.counts.checked.fetch_add(holds.len() as u64, Ordering::Relaxed);
-            for hold in missing {
-                self.tell(epoch, shard, hold).await?;
-            }
+            self.tell(epoch, shard, &missing).await?;
         }
         Ok(())
     }
@@ -90,7 +88,7 @@ impl Rows {
             self.places.insert(shard, Place::Rests(Instant::now() + REST));
             return Ok(Vec::new());
         };
-        let holds: Vec<Hold> = if tables.contains(&table) {
+        let rows: Vec<Row> = if tables.contains(&table) {
             let sql = format!(
                 "SELECT coupon_id, user_id, result_id FROM {table} WHERE result_id > {after} ORDER BY result_id LIMIT {SLICE}"
             );
@@ -99,58 +97,24 @@ impl Rows {
             // It was retired meanwhile.
             Vec::new()
         };
-        let next = match holds.last() {
-            Some((.., last)) if holds.len() == SLICE => Place::In(table, *last),
+        let next = match rows.last() {
+            Some((.., last)) if rows.len() == SLICE => Place::In(table, *last),
             _ => match tables.iter().find(|other| **other > table) {
                 Some(other) => Place::In(*other, -1),
                 None => Place::Rests(Instant::now() + REST),
             },
         };
         self.places.insert(shard, next);
-        Ok(holds)
+        Ok(rows.into_iter().map(|(coupon, user, id)| Hold { coupon, user, id }).collect())
     }
 
-    /// Makes the user of a row its holder. One who has become a holder meanwhile stays so.
-    async fn tell(&self, epoch: &Epoch, shard: ShardId, (coupon, user, id): Hold) -> anyhow::Result<()> {
-        let key = self.background.names.holders(epoch.number, CouponId::new(coupon)?);
-        let mut told = Pipeline::new();
-        told.cmd("HSETNX").arg(key).arg(user).arg(id);
-        let (fresh,): (bool,) = self.background.gate.redis.ask(&told).await?;
-        if fresh {
+    /// Makes the users of rows holders. One who has become a holder meanwhile stays so.
+    async fn tell(&self, epoch: &Epoch, shard: ShardId, missing: &[Hold]) -> anyhow::Result<()> {
+        let fresh = self.background.gate.server.hold(epoch, missing).await?;
+        for (Hold { coupon, user, id }, _) in missing.iter().zip(fresh).filter(|(_, fresh)| *fresh) {
             self.background.counts.restored.fetch_add(1, Ordering::Relaxed);
             tracing::error!(%shard, coupon, user, result_id = id, "the gate did not know of this stored result, and does now");
         }
         Ok(())
     }
-}
-
-/// The rows whose users the gate does not hold. Coupons that it does not hold at all, because they are over, do not
-/// count.
-async fn missing(background: &Background, epoch: &Epoch, holds: &[Hold]) -> anyhow::Result<Vec<Hold>> {
-    let mut by_coupon: HashMap<u64, Vec<Hold>> = HashMap::new();
-    for hold in holds {
-        by_coupon.entry(hold.0).or_default().push(*hold);
-    }
-    if by_coupon.is_empty() {
-        return Ok(Vec::new());
-    }
-    let by_coupon: Vec<(u64, Vec<Hold>)> = by_coupon.into_iter().collect();
-    let mut pipeline = Pipeline::with_capacity(by_coupon.len());
-    for (coupon, holds) in &by_coupon {
-        let key = background.names.holders(epoch.number, CouponId::new(*coupon)?);
-        pipeline.cmd("HMGET").arg(key).arg("t");
-        for (_, user, _) in holds {
-            pipeline.arg(user);
-        }
-    }
-    let answers: Vec<Vec<Option<String>>> = background.gate.redis.ask(&pipeline).await?;
-    let mut missing = Vec::new();
-    for ((_, holds), answer) in by_coupon.into_iter().zip(answers) {
-        let mut held = answer.into_iter();
-        if held.next().flatten().is_none() {
-            continue;
-        }
-        missing.extend(holds.into_iter().zip(held).filter(|(_, held)| held.is_none()).map(|(hold, _)| hold));
-    }
-    Ok(missing)
 }

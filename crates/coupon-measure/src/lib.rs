@@ -4,7 +4,8 @@
 //! - [`turns`]: the order in which those that are compared take turns, drawn from one seed.
 //! - [`endpoint`]: the endpoints that figures are kept apart by.
 //! - [`stats`]: estimates over rounds, and whether a difference is one.
-//! - [`mod@format`]: numbers, lists and tables as people read them.
+//! - [`mod@format`]: numbers and lists as people read them.
+//! - [`table`]: tables for terminals and documents.
 //! - [`machine`]: the machine that figures were measured on.
 //! - [`random`] and [`zipf`]: numbers that a seed repeats.
 
@@ -14,6 +15,7 @@ pub mod machine;
 pub mod random;
 pub mod reading;
 pub mod stats;
+pub mod table;
 pub mod turns;
 pub mod zipf;
 
@@ -22,4 +24,5 @@ pub use machine::Machine;
 pub use random::Random;
 pub use reading::{Figure, Reading};
 pub use stats::Estimate;
+pub use table::Table;
 pub use turns::Turns;

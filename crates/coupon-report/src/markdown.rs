@@ -1,5 +1,6 @@
 //! The main figures of a report as a Markdown table, for documents that quote them.
 
+use coupon_measure::Table;
 use coupon_measure::format::{count, number, plain};
 
 use super::Report;
@@ -19,16 +20,14 @@ const QUERIES: [(&str, &str); 3] = [
 #[must_use]
 pub fn table(report: &Report) -> String {
     let contestants = &report.contestants;
-    let names: Vec<&str> = contestants.iter().map(|contestant| contestant.name.as_str()).collect();
+    let names = contestants.iter().map(|contestant| contestant.name.as_str());
     let shards = contestants.iter().map(|contestant| contestant.shards).max().unwrap_or_default();
-    let mut lines = vec![
-        line("", &names),
-        format!("|{}", "---|".repeat(names.len() + 1)),
-        line(
-            &format!("effective shards for writes, of {shards}"),
-            &best(contestants, |one| Some((-one.median(&Metric::EffectiveShards)?, 0.0)), effective_shards),
-        ),
-    ];
+    let mut table = Table::new(std::iter::once("").chain(names));
+    let mut line = |label: String, cells: Vec<String>| table.row(std::iter::once(label).chain(cells));
+    line(
+        format!("effective shards for writes, of {shards}"),
+        best(contestants, |one| Some((-one.median(&Metric::EffectiveShards)?, 0.0)), effective_shards),
+    );
     for (endpoint, name) in QUERIES {
         let (shards, tables) = (Metric::shards(endpoint), Metric::tables(endpoint));
         let p50 = Metric::latency(endpoint, Quantile::P50);
@@ -37,17 +36,12 @@ pub fn table(report: &Report) -> String {
             visits(one).map(|(shards, tables)| format!("{} ({})", plain(shards), plain(tables)))
         };
         let time = |one: &Contestant| one.median(&p50).map(|median| format!("{} ms", number(median)));
-        lines.push(line(&format!("shards (tables) that {name} visit"), &best(contestants, visits, shown)));
-        lines.push(line("… p50", &best(contestants, |one| Some((one.median(&p50)?, 0.0)), time)));
+        line(format!("shards (tables) that {name} visit"), best(contestants, visits, shown));
+        line("… p50".to_owned(), best(contestants, |one| Some((one.median(&p50)?, 0.0)), time));
     }
-    let audits: Vec<String> = contestants.iter().map(audit).collect();
-    lines.push(line("acknowledged grabs lost, duplicate or oversold", &audits));
-    lines.join("\n") + "\n"
-}
-
-fn line(label: &str, cells: &[impl AsRef<str>]) -> String {
-    let cells: Vec<&str> = cells.iter().map(AsRef::as_ref).collect();
-    format!("| {label} | {} |", cells.join(" | "))
+    let audits = contestants.iter().map(audit).collect();
+    line("acknowledged grabs lost, duplicate or oversold".to_owned(), audits);
+    table.markdown()
 }
 
 /// The cells of a line. Those that show the same as the one of the least rank are in bold, unless all do.

@@ -23,6 +23,18 @@ pub struct Claim {
     pub unit: Text,
 }
 
+impl Claim {
+    /// A figure that is to come to a target.
+    pub fn new(id: impl Into<Text>, what: impl Into<Text>, target: Target, unit: &'static str) -> Self {
+        Self { id: id.into(), what: what.into(), against: "".into(), target, unit: unit.into() }
+    }
+
+    /// The ratio of a figure to a ceiling.
+    pub fn ratio(id: impl Into<Text>, what: impl Into<Text>, ceiling: &'static str, target: Target) -> Self {
+        Self { against: ceiling.into(), ..Self::new(id, what, target, "×") }
+    }
+}
+
 /// The bound of a row's median.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -129,15 +141,60 @@ pub struct Row {
     pub problems: Vec<String>,
 }
 
-impl Row {
-    /// A row that was measured. Problems, or samples that make no figure, make it not valid.
+/// The measurement of a claim, which it names by its id.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measurement {
+    /// The claim's.
+    pub id: Text,
+    /// The figure of each round, in order.
+    samples: Vec<f64>,
+    /// Figures that explain it.
+    pub figures: Vec<Figure>,
+    /// The reasons why it is not valid.
+    problems: Vec<String>,
+    /// The reason why there was none.
+    not_run: Option<String>,
+}
+
+impl Measurement {
+    /// A measurement with the figure of each round.
+    pub fn new(id: impl Into<Text>, samples: Vec<f64>) -> Self {
+        Self { id: id.into(), samples, figures: Vec::new(), problems: Vec::new(), not_run: None }
+    }
+
+    /// A claim that was not measured.
+    pub fn not_run(id: impl Into<Text>, why: impl Into<String>) -> Self {
+        Self { not_run: Some(why.into()), ..Self::new(id, Vec::new()) }
+    }
+
+    /// A measurement that failed.
+    pub fn failed(id: impl Into<Text>, why: impl Into<String>) -> Self {
+        Self::new(id, Vec::new()).problems(vec![why.into()])
+    }
+
+    /// The same with figures that explain it.
     #[must_use]
-    pub fn measured(
-        claim: Claim,
-        samples: Vec<f64>,
-        figures: Vec<Figure>,
-        mut problems: Vec<String>,
-    ) -> Self {
+    pub fn figures(mut self, figures: Vec<Figure>) -> Self {
+        self.figures = figures;
+        self
+    }
+
+    /// The same with reasons why it is not valid, if there are any.
+    #[must_use]
+    pub fn problems(mut self, problems: Vec<String>) -> Self {
+        self.problems = problems;
+        self
+    }
+}
+
+impl Row {
+    /// The row of a claim and its measurement. Problems, or samples that make no figure, make it not valid.
+    #[must_use]
+    pub fn new(claim: Claim, measured: Measurement) -> Self {
+        let Measurement { samples, figures, mut problems, not_run, .. } = measured;
+        if let Some(why) = not_run {
+            return Self { claim, standing: Standing::NotRun(why), spread: None, samples, figures, problems };
+        }
         let spread = Spread::of(&samples);
         if spread.is_none() && problems.is_empty() {
             problems.push("the rounds gave no figure".to_owned());
@@ -153,19 +210,6 @@ impl Row {
             _ => Standing::NotValid,
         };
         Self { claim, standing, spread, samples, figures, problems }
-    }
-
-    /// A row that was not measured.
-    #[must_use]
-    pub fn not_run(claim: Claim, why: impl Into<String>) -> Self {
-        let (samples, figures, problems) = (Vec::new(), Vec::new(), Vec::new());
-        Self { claim, standing: Standing::NotRun(why.into()), spread: None, samples, figures, problems }
-    }
-
-    /// A row whose measurement failed.
-    #[must_use]
-    pub fn failed(claim: Claim, why: impl Into<String>) -> Self {
-        Self::measured(claim, Vec::new(), Vec::new(), vec![why.into()])
     }
 }
 
@@ -215,9 +259,21 @@ pub enum Growth {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Findings {
     /// One for each of its claims.
-    pub rows: Vec<Row>,
+    pub measured: Vec<Measurement>,
     /// Its curves.
     pub curves: Vec<Curve>,
+}
+
+impl From<Vec<Measurement>> for Findings {
+    fn from(measured: Vec<Measurement>) -> Self {
+        Self { measured, curves: Vec::new() }
+    }
+}
+
+impl From<Curve> for Findings {
+    fn from(curve: Curve) -> Self {
+        Self { measured: Vec::new(), curves: vec![curve] }
+    }
 }
 
 #[cfg(test)]
@@ -225,13 +281,13 @@ mod tests {
     use super::*;
 
     fn claim(target: Target) -> Claim {
-        Claim { id: "grab".into(), what: "a grab".into(), against: "echo".into(), target, unit: "×".into() }
+        Claim::ratio("grab", "a grab", "echo", target)
     }
 
     #[test]
     fn the_median_decides_whether_a_target_is_reached() {
         let row = |target, samples: &[f64]| {
-            Row::measured(claim(target), samples.to_vec(), Vec::new(), Vec::new()).standing
+            Row::new(claim(target), Measurement::new("grab", samples.to_vec())).standing
         };
         assert_eq!(row(Target::AtLeast(0.6), &[0.2, 0.6, 0.9]), Standing::Reached);
         assert_eq!(row(Target::AtLeast(0.6), &[0.2, 0.59, 0.9]), Standing::Missed);
@@ -241,11 +297,11 @@ mod tests {
 
     #[test]
     fn a_figure_with_a_problem_has_no_verdict() {
-        let target = Target::AtLeast(0.0);
-        let sold_out = Row::measured(claim(target), vec![1.0], Vec::new(), vec!["sold out".to_owned()]);
-        assert_eq!(sold_out.standing, Standing::NotValid);
+        let row = |measured| Row::new(claim(Target::AtLeast(0.0)), measured);
+        let sold_out = Measurement::new("grab", vec![1.0]).problems(vec!["sold out".to_owned()]);
+        assert_eq!(row(sold_out).standing, Standing::NotValid);
         for samples in [vec![], vec![1.0, f64::NAN], vec![f64::INFINITY]] {
-            let row = Row::measured(claim(target), samples, Vec::new(), Vec::new());
+            let row = row(Measurement::new("grab", samples));
             assert_eq!((row.standing, row.spread, row.problems.len()), (Standing::NotValid, None, 1));
         }
     }
@@ -253,8 +309,9 @@ mod tests {
     #[test]
     fn a_row_survives_json() {
         let figures = vec![Figure::of("echo", "/s", &[2.0, 4.0]), Figure::unknown("mysql", "µs", "no /proc")];
-        let measured = Row::measured(claim(Target::AtMost(2.0)), vec![1.5, 3.0], figures, Vec::new());
-        for row in [measured, Row::not_run(claim(Target::AtLeast(1.0)), "no wrk")] {
+        let measured = Measurement::new("grab", vec![1.5, 3.0]).figures(figures);
+        for measured in [measured, Measurement::not_run("grab", "no wrk")] {
+            let row = Row::new(claim(Target::AtMost(2.0)), measured);
             let json = serde_json::to_string(&row).unwrap();
             assert_eq!(serde_json::from_str::<Row>(&json).unwrap(), row, "{json}");
         }

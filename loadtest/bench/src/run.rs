@@ -1,12 +1,13 @@
 //! Runs sections, one after the other, and times them.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use coupon_cli::terminal;
 use coupon_lab::wait_if_interrupted;
 
 use super::context::Context;
-use super::model::{Curve, Findings, Row};
+use super::model::{Claim, Curve, Findings, Measurement, Row, Text};
 use super::section::Section;
 
 /// A section's results.
@@ -38,43 +39,34 @@ fn one(section: Section, context: &mut Context) -> Done {
         Ok(found) => (found, None),
         Err(error) => (Findings::default(), Some(format!("{error:#}"))),
     };
-    let rows = complete(&section, found.rows, failed.as_deref());
+    let rows = complete(&section, found.measured, failed.as_deref());
     Done { section, seconds, rows, curves: found.curves, failed }
 }
 
-/// The rows in the order of the claims. A claim without one has it say why.
-fn complete(section: &Section, rows: Vec<Row>, failed: Option<&str>) -> Vec<Row> {
-    let mut rows: Vec<Option<Row>> = rows.into_iter().map(Some).collect();
-    let mut complete: Vec<Row> = Vec::new();
-    for claim in (section.claims)() {
-        let mut found =
-            rows.iter_mut().filter(|row| row.as_ref().is_some_and(|row| row.claim.id == claim.id));
-        complete.push(match (found.next().and_then(Option::take), failed) {
-            (Some(row), _) => row,
-            (None, why) => Row::failed(claim, why.unwrap_or("the section gave no such row")),
-        });
-    }
-    complete.extend(rows.into_iter().flatten());
-    complete
+/// A row for each claim, by the claim's name. One that was not measured says why.
+fn complete(section: &Section, measured: Vec<Measurement>, failed: Option<&str>) -> Vec<Row> {
+    let mut measured: HashMap<Text, Measurement> =
+        measured.into_iter().map(|measured| (measured.id.clone(), measured)).collect();
+    let why = failed.unwrap_or("the section gave no such row");
+    let row = |claim: Claim| {
+        let measured = measured.remove(&claim.id);
+        let measured = measured.unwrap_or_else(|| Measurement::failed(claim.id.clone(), why));
+        Row::new(claim, measured)
+    };
+    let rows = (section.claims)().into_iter().map(row).collect();
+    debug_assert!(measured.is_empty(), "no claim of {} has these names: {:?}", section.name, measured.keys());
+    rows
 }
 
 #[cfg(test)]
 mod tests {
     use anyhow::bail;
 
-    use super::super::model::{Claim, Standing, Target};
+    use super::super::model::{Standing, Target};
     use super::*;
 
     fn claims() -> Vec<Claim> {
-        ["one", "two"]
-            .map(|id| Claim {
-                id: id.into(),
-                what: id.into(),
-                against: "".into(),
-                target: Target::AtMost(1.0),
-                unit: "s".into(),
-            })
-            .into()
+        ["one", "two"].map(|id| Claim::new(id, id, Target::AtMost(1.0), "s")).into()
     }
 
     fn ran(run: fn(&mut Context) -> anyhow::Result<Findings>) -> Done {
@@ -95,14 +87,7 @@ mod tests {
 
     #[test]
     fn rows_come_in_the_order_of_claims_and_none_is_missing() {
-        let done = ran(|_| {
-            let rows = claims()
-                .into_iter()
-                .rev()
-                .take(1)
-                .map(|claim| Row::measured(claim, vec![0.5], Vec::new(), Vec::new()));
-            Ok(Findings { rows: rows.collect(), curves: Vec::new() })
-        });
+        let done = ran(|_| Ok(vec![Measurement::new("two", vec![0.5])].into()));
         let standings: Vec<_> = done.rows.iter().map(|row| (&*row.claim.id, row.standing.clone())).collect();
         assert_eq!(standings, [("one", Standing::NotValid), ("two", Standing::Reached)]);
     }

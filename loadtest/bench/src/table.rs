@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write};
 
+use coupon_measure::Table;
+
 use super::growth::statement;
 use super::model::{Row, Standing};
 use super::record::Bench;
@@ -17,14 +19,16 @@ pub fn text(bench: &Bench) -> String {
 }
 
 fn write_all(text: &mut String, bench: &Bench) -> fmt::Result {
-    let width = bench.rows().map(|row| row.claim.id.chars().count()).max().unwrap_or(0);
+    let mut table = Table::default().right(1..3);
+    bench.rows().for_each(|row| table.row(cells(row)));
+    let mut rows = table.lines(2).into_iter();
     for part in &bench.sections {
         writeln!(text, "\n{}: {} ({:.0} s)", part.name, part.what, part.seconds)?;
         if let Some(why) = &part.failed {
             writeln!(text, "  failed: {why}")?;
         }
-        for row in &part.rows {
-            write_row(text, row, width)?;
+        for row in rows.by_ref().take(part.rows.len()) {
+            writeln!(text, "  {row}")?;
         }
         for curve in &part.curves {
             for series in &curve.series {
@@ -37,14 +41,14 @@ fn write_all(text: &mut String, bench: &Bench) -> fmt::Result {
     Ok(())
 }
 
-fn write_row(text: &mut String, row: &Row, width: usize) -> fmt::Result {
+fn cells(row: &Row) -> [String; 4] {
     let claim = &row.claim;
     let figure = row.spread.as_ref().map_or("—".to_owned(), |spread| shown::spread(spread, &claim.unit));
-    let (target, standing) = (shown::target(claim), shown::standing(&row.standing));
-    write!(text, "  {:<width$}  {figure:>32}  {target:>9}  {standing}", claim.id)?;
-    match &row.standing {
-        Standing::NotRun(why) => writeln!(text, ": {why}"),
-        Standing::NotValid => writeln!(text, ": {}", row.problems.join("; ")),
-        Standing::Reached | Standing::Missed => writeln!(text),
-    }
+    let standing = shown::standing(&row.standing);
+    let standing = match &row.standing {
+        Standing::NotRun(why) => format!("{standing}: {why}"),
+        Standing::NotValid => format!("{standing}: {}", row.problems.join("; ")),
+        Standing::Reached | Standing::Missed => standing.to_owned(),
+    };
+    [claim.id.to_string(), figure, shown::target(claim), standing]
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use coupon_audit::Kind;
+use coupon_measure::Table;
 use coupon_strategies::REGISTER;
 use serde::Serialize;
 
@@ -116,35 +117,39 @@ impl MatrixReport {
             let kept = cells.into_iter().enumerate().filter(|(at, _)| !matches!(at, 2 | 4));
             kept.map(|(at, cell)| if at == 3 { first_words(&cell) } else { cell }).collect()
         };
-        let mut lines = vec![short(HEAD.map(str::to_owned).to_vec())];
-        lines.extend(self.rows.iter().map(|row| short(cells(row))));
-        aligned(&lines)
+        let mut table = Table::new(short(HEAD.map(str::to_owned).to_vec())).right(0..0);
+        table.extend(self.rows.iter().map(|row| short(cells(row))));
+        table.text()
     }
 
     /// The same as a table of a Markdown document.
     #[must_use]
     pub fn markdown(&self, command: &str) -> String {
-        let rows: Vec<Vec<String>> = self.rows.iter().map(cells).collect();
+        let mut table = Table::new(HEAD);
+        table.extend(self.rows.iter().map(cells));
         let services: Vec<&str> =
             REGISTER.of_each_program().iter().map(|family| family.program.section()).collect();
         let (summary, services) = (self.summary(command), services.join(" and "));
-        format!("{summary} Several figures are those of {services}.\n\n{}", in_markdown(&HEAD, &rows))
+        format!("{summary} Several figures are those of {services}.\n\n{}", table.markdown())
     }
 
     /// The findings on the mechanisms that were left out, for a terminal.
     #[must_use]
     pub fn table_of_ablations(&self) -> String {
-        let mut lines = vec![ABLATIONS_HEAD.map(str::to_owned).to_vec()];
-        lines.extend(self.rows.iter().filter_map(|row| ablation_cells(row, Ablation::name)));
-        aligned(&lines)
+        self.ablations(Ablation::name).right(0..0).text()
     }
 
     /// The same as a table of a Markdown document.
     #[must_use]
     pub fn markdown_of_ablations(&self, command: &str) -> String {
         let named = |ablation: &Ablation| format!("`{ablation}`: {}", ablation.instead);
-        let rows: Vec<Vec<String>> = self.rows.iter().filter_map(|row| ablation_cells(row, named)).collect();
-        format!("{}\n\n{}", self.summary(command), in_markdown(&ABLATIONS_HEAD, &rows))
+        format!("{}\n\n{}", self.summary(command), self.ablations(named).markdown())
+    }
+
+    fn ablations<T: Into<String>>(&self, named: impl Fn(&'static Ablation) -> T) -> Table {
+        let mut table = Table::new(ABLATIONS_HEAD);
+        table.extend(self.rows.iter().filter_map(|row| ablation_cells(row, &named)));
+        table
     }
 
     fn summary(&self, command: &str) -> String {
@@ -167,38 +172,6 @@ fn ablation_cells<T: Into<String>>(
         CaseVerdict::Held | CaseVerdict::Broken(_) => "NOT FOUND".to_owned(),
     });
     Some(vec![named(ablation).into(), row.id.to_owned(), ablation.must_find.to_owned(), found])
-}
-
-/// Lines of cells, one below the other.
-fn aligned(lines: &[Vec<String>]) -> String {
-    let columns = lines.first().map_or(0, Vec::len);
-    let width = |column: usize| {
-        let cells = lines.iter().filter_map(|line| line.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut text = String::new();
-    for line in lines {
-        let padded: Vec<String> = line
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.chars().count())))
-            .collect();
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{}", padded.join("  ").trim_end());
-    }
-    text
-}
-
-fn in_markdown(head: &[&str], rows: &[Vec<String>]) -> String {
-    let mut text = String::new();
-    let _ = writeln!(text, "| {} |", head.join(" | "));
-    let _ = writeln!(text, "|{}", "---|".repeat(head.len()));
-    for row in rows {
-        let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
-        let _ = writeln!(text, "| {} |", cells.join(" | "));
-    }
-    text
 }
 
 /// A result in one line, as soon as it is there, and under it everything that was not as promised.

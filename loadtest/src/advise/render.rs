@@ -2,11 +2,11 @@
 
 use std::num::NonZeroU16;
 
+use coupon_measure::Table;
 use coupon_measure::format::{count, list, number, percent, plain};
 
 use super::{Finding, Start, best_two};
 use crate::replay::{QueryMix, Recording};
-use crate::simulate::table;
 
 /// Rooms that have at least this part of a shard's fair share are worth naming.
 const HOT: f64 = 0.25;
@@ -26,11 +26,10 @@ pub fn text(recording: &Recording, mix: &QueryMix, findings: &[Finding], shards:
         count(stored),
         number(mix.requests_per_grab() - 1.0),
     );
-    out.push_str(&table(&loads(findings, period)));
-    let visits = fan_outs(findings);
-    if visits.first().is_some_and(|head| head.len() > 1) {
+    out.push_str(&loads(findings, period).text());
+    if let Some(visits) = fan_outs(findings) {
         out.push('\n');
-        out.push_str(&table(&visits));
+        out.push_str(&visits.text());
     }
     out.push('\n');
     out.push_str(&hot_rooms(recording, shards));
@@ -54,8 +53,8 @@ pub fn text(recording: &Recording, mix: &QueryMix, findings: &[Finding], shards:
     out
 }
 
-fn loads(findings: &[Finding], period: &str) -> Vec<Vec<String>> {
-    let heads = [
+fn loads(findings: &[Finding], period: &str) -> Table {
+    let mut table = Table::new([
         "",
         "skew, all",
         "effective",
@@ -63,13 +62,12 @@ fn loads(findings: &[Finding], period: &str) -> Vec<Vec<String>> {
         "effective",
         "shards a query",
         "worth",
-    ];
-    let mut rows = vec![heads.map(str::to_owned).to_vec()];
+    ]);
     for Finding { alternative, prediction } in findings {
         let figure =
             |value: Option<f64>| value.map_or_else(|| "n/a".to_owned(), |value| format!("{value:.2}"));
         let (all, busiest) = (&prediction.recorded.rows, &prediction.busiest.rows);
-        rows.push(vec![
+        table.row([
             alternative.name.clone(),
             figure(all.skew),
             figure(all.effective_shards),
@@ -79,18 +77,21 @@ fn loads(findings: &[Finding], period: &str) -> Vec<Vec<String>> {
             format!("{:.2}", prediction.worth),
         ]);
     }
-    rows
+    table
 }
 
-fn fan_outs(findings: &[Finding]) -> Vec<Vec<String>> {
-    let kinds = findings.first().map(|finding| &finding.prediction.recorded.fan_out);
-    let names = kinds.into_iter().flatten().map(|(endpoint, _)| endpoint.key().to_owned());
-    let mut rows = vec![std::iter::once("shards visited".to_owned()).chain(names).collect::<Vec<_>>()];
+/// The shards that each kind of query visits, where there are queries.
+fn fan_outs(findings: &[Finding]) -> Option<Table> {
+    let kinds = &findings.first()?.prediction.recorded.fan_out;
+    if kinds.is_empty() {
+        return None;
+    }
+    let mut table = Table::new(std::iter::once("shards visited").chain(kinds.keys().map(|kind| kind.key())));
     for Finding { alternative, prediction } in findings {
         let visits = prediction.recorded.fan_out.values().map(|shards| plain(*shards));
-        rows.push(std::iter::once(alternative.name.clone()).chain(visits).collect());
+        table.row(std::iter::once(alternative.name.clone()).chain(visits));
     }
-    rows
+    Some(table)
 }
 
 /// The rooms that matter for boundaries, as the trace calls them.

@@ -15,7 +15,6 @@ use coupon_core::{Day, RoomCounts, RoomId, RowKey, ShardingStats, ShardingStrate
 use coupon_measure::random::Random;
 use keys::Keys;
 use measure::Windows;
-pub(crate) use render::table;
 pub use render::text;
 use serde::Serialize;
 use variants::Variant;

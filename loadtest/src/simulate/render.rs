@@ -1,5 +1,6 @@
 //! The findings as tables for a terminal.
 
+use coupon_measure::Table;
 use coupon_measure::format::{count, counted};
 
 use super::{Case, FanOut, Load, Options, Simulation};
@@ -12,11 +13,11 @@ pub fn text(simulation: &Simulation) -> String {
     let mut out = introduction(&simulation.options);
     for case in &simulation.cases {
         out.push_str(&title(&format!("{} shards", count(u64::from(case.shards.get())))));
-        out.push_str(&table(&loads(case)));
+        out.push_str(&loads(case).text());
         out.push('\n');
-        out.push_str(&table(&fan_outs(case)));
+        out.push_str(&fan_outs(case).text());
         out.push('\n');
-        out.push_str(&table(&reshards(case)));
+        out.push_str(&reshards(case).text());
     }
     out.push_str(&speed(simulation));
     out
@@ -47,16 +48,16 @@ fn title(text: &str) -> String {
     format!("\n{text}\n{}\n", RULE.to_string().repeat(text.chars().count()))
 }
 
-fn loads(case: &Case) -> Vec<Vec<String>> {
-    let mut rows =
-        vec![header(&["", "written: skew", "effective", "idle", "stored: skew", "effective", "idle"])];
+fn loads(case: &Case) -> Table {
+    let mut table =
+        Table::new(["", "written: skew", "effective", "idle", "stored: skew", "effective", "idle"]);
     for finding in &case.variants {
         let mut row = vec![finding.strategy.clone()];
         row.extend(load(&finding.written));
         row.extend(load(&finding.stored));
-        rows.push(row);
+        table.row(row);
     }
-    rows
+    table
 }
 
 fn load(load: &Load) -> [String; 3] {
@@ -64,31 +65,28 @@ fn load(load: &Load) -> [String; 3] {
     [figure(load.skew), figure(load.effective_shards), load.idle_shards.to_string()]
 }
 
-fn fan_outs(case: &Case) -> Vec<Vec<String>> {
+fn fan_outs(case: &Case) -> Table {
     let queries = case.variants.first().map(|finding| finding.fan_out.as_slice()).unwrap_or_default();
-    let mut head = header(&["visits: shards / tables"]);
-    head.extend(queries.iter().map(|fan_out| fan_out.query.clone()));
-    let mut rows = vec![head];
+    let names = queries.iter().map(|fan_out| fan_out.query.as_str());
+    let mut table = Table::new(std::iter::once("visits: shards / tables").chain(names));
     for finding in &case.variants {
         let visits = |fan_out: &FanOut| format!("{} / {}", average(fan_out.shards), average(fan_out.tables));
-        rows.push(
-            std::iter::once(finding.strategy.clone()).chain(finding.fan_out.iter().map(visits)).collect(),
-        );
+        table.row(std::iter::once(finding.strategy.clone()).chain(finding.fan_out.iter().map(visits)));
     }
-    rows
+    table
 }
 
 /// A line a strategy: the gentle way first, the naive one beside it.
-fn reshards(case: &Case) -> Vec<Vec<String>> {
+fn reshards(case: &Case) -> Table {
     let more = count(u64::from(case.shards.get()) + 1);
     let head = format!("rows moved by one more ({more})");
-    let mut rows = vec![header(&[&head, "gently", "the new one holds", "by modulo", "the new one holds"])];
+    let mut table = Table::new([&head, "gently", "the new one holds", "by modulo", "the new one holds"]);
     for finding in &case.variants {
         let percent = |part: f64| format!("{:.2}%", part * 100.0);
         let ways = finding.reshards.iter().flat_map(|way| [percent(way.moved), percent(way.new_shard_share)]);
-        rows.push(std::iter::once(finding.strategy.clone()).chain(ways).collect());
+        table.row(std::iter::once(finding.strategy.clone()).chain(ways));
     }
-    rows
+    table
 }
 
 #[expect(
@@ -110,39 +108,7 @@ fn speed(simulation: &Simulation) -> String {
     )
 }
 
-fn header(cells: &[&str]) -> Vec<String> {
-    cells.iter().map(|cell| (*cell).to_owned()).collect()
-}
-
 /// Whole numbers without decimals, averages with two.
 fn average(value: f64) -> String {
     if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.2}") }
-}
-
-/// Columns two spaces apart: the first to the left, the others to the right.
-pub(crate) fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let cell = |row: &[String], column: usize| row.get(column).map_or(0, |cell| cell.chars().count());
-    let widths: Vec<usize> =
-        (0..columns).map(|column| rows.iter().map(|row| cell(row, column)).max().unwrap_or(0)).collect();
-    let mut out = String::new();
-    for row in rows {
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let padded = if column == 0 { format!("{cell:<width$}") } else { format!("  {cell:>width$}") };
-            out.push_str(&padded);
-        }
-        out.push('\n');
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_line_up() {
-        let rows = [header(&["a", "long head"]), header(&["longer", "1"])];
-        assert_eq!(table(&rows), "a       long head\nlonger          1\n");
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use coupon_measure::Table;
 use coupon_measure::format::{self, number};
 use coupon_measure::stats::Estimate;
 
@@ -19,9 +20,9 @@ pub fn print(diff: &Diff, least: f64, out: &mut impl Write, screen: Screen) -> i
     contestants.dedup();
     for contestant in contestants {
         page.bold(contestant)?;
-        let mut rows = vec![["", "before", "after", "after ÷ before", ""].map(str::to_owned).to_vec()];
-        rows.extend(diff.rows.iter().filter(|row| row.contestant == contestant).map(cells));
-        page.table(&rows)?;
+        let mut table = Table::new(["", "before", "after", "after ÷ before", ""]);
+        table.extend(diff.rows.iter().filter(|row| row.contestant == contestant).map(cells));
+        page.table(&table)?;
         page.blank()?;
     }
     let count = |change| diff.count(change);

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use coupon_measure::Table;
 use coupon_measure::format::{self, count, number, percent};
 use coupon_measure::stats::estimate;
 
@@ -39,10 +40,9 @@ pub(super) fn print(report: &Report, contestant: &Contestant, page: &mut Page<'_
     if let ([_], [round]) = (report.contestants.as_slice(), contestant.rounds.as_slice()) {
         return round::print(report, contestant, round, page);
     }
-    let mut rows: Vec<Vec<String>> =
-        vec![["endpoint", "p50 ms", "p99 ms", "shards", "tables", "errors"].map(String::from).to_vec()];
-    rows.extend(keys.iter().map(|key| row(contestant, key)));
-    page.table(&rows)?;
+    let mut table = Table::new(["endpoint", "p50 ms", "p99 ms", "shards", "tables", "errors"]);
+    table.extend(keys.iter().map(|key| row(contestant, key)));
+    page.table(&table)?;
     reasons(page, missing(contestant, &keys, &[Quantile::P50, Quantile::P99]))
 }
 
@@ -81,7 +81,7 @@ fn stored(contestant: &Contestant) -> String {
 fn shards(report: &Report, contestant: &Contestant, page: &mut Page<'_>) -> io::Result<()> {
     let columns = by_shard::columns(report);
     let titles = std::iter::once("shard").chain(columns.iter().map(|column| column.title));
-    let mut rows: Vec<Vec<String>> = vec![titles.map(str::to_owned).collect()];
+    let mut table = Table::new(titles);
     let mut missing = Vec::new();
     for shard in 0..by_shard::shards(contestant) {
         let mut row = vec![shard.to_string()];
@@ -94,9 +94,9 @@ fn shards(report: &Report, contestant: &Contestant, page: &mut Page<'_>) -> io::
                 }
             }
         }
-        rows.push(row);
+        table.row(row);
     }
-    page.table(&rows)?;
+    page.table(&table)?;
     reasons(page, missing.iter().map(String::as_str).collect())
 }
 

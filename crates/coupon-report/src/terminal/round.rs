@@ -2,6 +2,7 @@
 
 use std::io;
 
+use coupon_measure::Table;
 use coupon_measure::format::{count, list, number, percent, plain};
 
 use super::contestant::{missing, reasons};
@@ -21,11 +22,9 @@ pub(super) fn print(
     page.after("  load    ", &generator(round), 10)?;
     page.blank()?;
     page.wrapped("Milliseconds from the moment a request was due:", 2, 2)?;
-    let mut rows = vec![
-        ["", "requests", "errors", "shards", "p50", "p90", "p99", "p99.9", "max"].map(String::from).to_vec(),
-    ];
-    rows.extend(keys.iter().map(|key| endpoint(round, key)));
-    page.table(&rows)?;
+    let mut table = Table::new(["", "requests", "errors", "shards", "p50", "p90", "p99", "p99.9", "max"]);
+    table.extend(keys.iter().map(|key| endpoint(round, key)));
+    page.table(&table)?;
     reasons(page, missing(contestant, &keys, &Quantile::ALL))?;
     let seconds = round.seconds.min(report.meta.seconds_per_round);
     let scenarios = scenarios_of(report);
@@ -107,9 +106,10 @@ fn parts(page: &mut Page<'_>, what: &str, parts: Vec<Vec<String>>) -> io::Result
     if parts.is_empty() {
         return Ok(());
     }
-    let head = [what, "due/s", "requests", "errors", "p50", "p90", "p99", "max"].map(String::from);
+    let mut table = Table::new([what, "due/s", "requests", "errors", "p50", "p90", "p99", "max"]);
+    table.extend(parts);
     page.blank()?;
-    page.table(&std::iter::once(head.to_vec()).chain(parts).collect::<Vec<_>>())
+    page.table(&table)
 }
 
 /// Requests that have something in common, which were due in so many seconds.

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use coupon_measure::Table;
+
 /// The widest line, in characters: longer ones are hard to read, whatever the terminal has room for.
 const WIDEST: usize = 100;
 /// The narrowest that text is made for.
@@ -80,28 +82,10 @@ impl<'a> Page<'a> {
         writeln!(self.out, "{indent}{start}{behind}")
     }
 
-    /// A table with its first column to the left and the others to the right, indented by two. Where it is too wide its columns
-    /// move together.
-    pub(crate) fn table(&mut self, rows: &[Vec<String>]) -> io::Result<()> {
-        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| {
-            rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..columns).map(width).collect();
-        let room = self.screen.columns.saturating_sub(2 + widths.iter().sum::<usize>());
-        let between = (room / columns.saturating_sub(1).max(1)).clamp(1, 3);
-        for row in rows {
-            let mut line = String::from("  ");
-            for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
-                let gap = " ".repeat(width - cell.chars().count());
-                match at {
-                    0 => line.extend([cell.as_str(), &gap]),
-                    _ => line.extend([&" ".repeat(between), &gap, cell.as_str()]),
-                }
-            }
-            writeln!(self.out, "{}", line.trim_end())?;
-        }
-        Ok(())
+    /// A table, indented by two. Where it is too wide its columns move together.
+    pub(crate) fn table(&mut self, table: &Table) -> io::Result<()> {
+        let lines = table.fitted(self.screen.columns.saturating_sub(2));
+        lines.iter().try_for_each(|line| writeln!(self.out, "{}", format!("  {line}").trim_end()))
     }
 
     fn emphasised(&self, code: &str, text: &str) -> String {
@@ -172,8 +156,9 @@ mod tests {
 
     #[test]
     fn a_table_that_is_wide_moves_together() {
-        let row = |name: &str| [name, "1234567", "1234567", "1234567"].map(str::to_owned).to_vec();
-        let shown = |columns| shown(columns, false, |page| page.table(&[row("one"), row("another")]));
+        let mut table = Table::new(["one", "1234567", "1234567", "1234567"]);
+        table.row(["another", "1234567", "1234567", "1234567"]);
+        let shown = |columns| shown(columns, false, |page| page.table(&table));
         assert!(shown(80).starts_with("  one       1234567   1234567"), "{}", shown(80));
         assert!(shown(40).lines().all(|line| line.chars().count() <= 40), "{}", shown(40));
     }

@@ -2,9 +2,10 @@
 
 use std::fmt::{self, Write};
 
+use coupon_measure::Table;
 use coupon_measure::format::{plain, times};
 
-use super::{Notes, cell, figure, link};
+use super::{Notes, figure, link, one_line};
 use crate::growth::statement;
 use crate::model::{Curve, Series};
 
@@ -18,25 +19,26 @@ pub(super) fn write(text: &mut String, curve: &Curve, notes: &Notes) -> fmt::Res
     };
     writeln!(text, "\n**{}**: {}.{cause}", curve.id, curve.what)?;
     for problem in &curve.problems {
-        writeln!(text, "**Not valid**: {}.", cell(problem))?;
+        writeln!(text, "**Not valid**: {}.", one_line(problem))?;
     }
-    let heads: Vec<String> = curve.series.iter().map(head).collect();
-    writeln!(text, "\n| {} | {} |\n|{}", curve.x_label, heads.join(" | "), "---|".repeat(heads.len() + 1))?;
+    let label = std::iter::once(curve.x_label.to_string());
+    let mut table = Table::new(label.chain(curve.series.iter().map(head)));
     for (at, x) in curve.x.iter().enumerate() {
         let points = curve
             .series
             .iter()
             .map(|series| series.points.get(at).map_or("—".to_owned(), |point| figure(point, "")));
-        writeln!(text, "| {} | {} |", plain(*x), points.collect::<Vec<_>>().join(" | "))?;
+        table.row(std::iter::once(plain(*x)).chain(points));
     }
     let growth = curve.x.first().zip(curve.x.last()).map_or(f64::NAN, |(first, last)| last / first);
     let cells = statements.iter().map(|said| said.as_ref().map_or("—".to_owned(), |said| said.cell()));
-    writeln!(text, "| {} as many | {} |", times(growth), cells.collect::<Vec<_>>().join(" | "))
+    table.row(std::iter::once(format!("{} as many", times(growth))).chain(cells));
+    write!(text, "\n{}", table.markdown())
 }
 
 fn head(series: &Series) -> String {
     match &*series.unit {
-        "" => cell(&series.name),
-        unit => format!("{}, {unit}", cell(&series.name)),
+        "" => series.name.to_string(),
+        unit => format!("{}, {unit}", series.name),
     }
 }

@@ -4,9 +4,10 @@
 
 use std::fmt::{self, Write};
 
+use coupon_measure::Table;
 use coupon_measure::format::number;
 
-use super::{cell, figure};
+use super::figure;
 use crate::model::{Figure, Row};
 use crate::shown::with_unit;
 
@@ -32,15 +33,13 @@ pub(super) fn write(text: &mut String, rows: &[&Row]) -> fmt::Result {
     if columns.is_empty() {
         return Ok(());
     }
-    let titles: Vec<&str> = columns.iter().map(|column| column.title.as_str()).collect();
-    writeln!(text, "\n| | {} |\n|{}", titles.join(" | "), "---|".repeat(titles.len() + 1))?;
+    let mut table = Table::new(std::iter::once("").chain(columns.iter().map(|column| column.title.as_str())));
     let mut names: Vec<String> = Vec::new();
     columns.iter().flat_map(|column| &column.figures).for_each(|figure| add(&mut names, parts(figure).1));
     for line in lines(&names) {
-        let cells: Vec<String> = columns.iter().map(|column| column.cell(line)).collect();
-        writeln!(text, "| {} | {} |", label(line), cells.join(" | "))?;
+        table.row(std::iter::once(label(line)).chain(columns.iter().map(|column| column.cell(line))));
     }
-    Ok(())
+    write!(text, "\n{}", table.markdown())
 }
 
 /// The figures of one kind of load.
@@ -127,7 +126,7 @@ fn label(names: &[String]) -> String {
 /// The kind of load that a figure belongs to, which may be none, and its name.
 fn parts(figure: &Figure) -> (String, String) {
     let (kind, name) = figure.what.split_once(": ").unwrap_or(("", &figure.what));
-    (cell(kind), cell(name))
+    (kind.to_owned(), name.to_owned())
 }
 
 fn add(names: &mut Vec<String>, name: String) {

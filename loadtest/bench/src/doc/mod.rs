@@ -7,6 +7,7 @@ mod rows;
 
 use std::fmt::{self, Write};
 
+use coupon_measure::Table;
 use coupon_report::model::Reading;
 
 use super::model::{Spread, Standing};
@@ -70,42 +71,43 @@ fn write_run(text: &mut String, bench: &Bench) -> fmt::Result {
     let (cpu, kernel) = (machine.cpu.show(Clone::clone), machine.kernel.show(Clone::clone));
     let versions: Vec<String> = versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     let seconds: f64 = sections.iter().map(|part| part.seconds).sum();
-    writeln!(text, "\n| this run | |\n|---|---|")?;
-    writeln!(text, "| when | {date} |\n| command | `{command}` (seed {seed}), {seconds:.0} s |")?;
-    writeln!(text, "| machine | {cores} cores, {cpu}, {kernel} |\n| versions | {} |", versions.join(", "))?;
+    let mut table = Table::new(["this run", ""]);
+    table.row(["when", date]);
+    table.row(["command", &format!("`{command}` (seed {seed}), {seconds:.0} s")]);
+    table.row(["machine", &format!("{cores} cores, {cpu}, {kernel}")]);
+    table.row(["versions", &versions.join(", ")]);
     if *quick {
-        writeln!(text, "| rounds | **quick**: fewer and shorter ones than `make bench` has |")?;
+        table.row(["rounds", "**quick**: fewer and shorter ones than `make bench` has"]);
     }
     let of = |standing: fn(&Standing) -> bool| bench.rows().filter(|row| standing(&row.standing)).count();
     let reached = of(|standing| *standing == Standing::Reached);
     let missed = of(|standing| *standing == Standing::Missed);
     let all = bench.rows().count();
-    writeln!(
-        text,
-        "| targets | {reached} of {all} reached, {missed} missed, {} without a figure |",
-        all - reached - missed
-    )
+    let none = all - reached - missed;
+    table.row(["targets", &format!("{reached} of {all} reached, {missed} missed, {none} without a figure")]);
+    write!(text, "\n{}", table.markdown())
 }
 
 /// The measured subjects of a family, and the time that each took.
 fn write_parts(text: &mut String, parts: &[&Part]) -> fmt::Result {
     let said = parts.iter().map(|part| {
-        let failed = part.failed.as_ref().map_or(String::new(), |why| format!(", **failed**: {}", cell(why)));
+        let failed =
+            part.failed.as_ref().map_or(String::new(), |why| format!(", **failed**: {}", one_line(why)));
         format!("`{}`: {} ({:.0} s){failed}.", part.name, part.what, part.seconds)
     });
     writeln!(text, "{}", said.collect::<Vec<_>>().join(" "))
 }
 
-/// Text that a cell of a table can hold.
-fn cell(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+/// Text that a line of prose can hold.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A figure with its spread, or the reason for none.
 fn figure(spread: &Reading<Spread>, unit: &str) -> String {
     match spread {
         Reading::Known(spread) => super::shown::spread(spread, unit),
-        Reading::Unknown(why) => format!("n/a: {}", cell(why)),
+        Reading::Unknown(why) => format!("n/a: {why}"),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::fmt::{self, Write};
 
-use super::{Notes, cell, figures, link};
+use coupon_measure::Table;
+
+use super::{Notes, figures, link};
 use crate::model::{Row, Standing};
 use crate::shown;
 
@@ -21,15 +23,19 @@ pub(super) fn write(text: &mut String, rows: &[&Row], notes: &Notes) -> fmt::Res
         heads.insert(2, "against");
     }
     heads.extend(beside.iter().map(String::as_str));
-    writeln!(text, "\n| {} |\n|{}", heads.join(" | "), "---|".repeat(heads.len()))?;
+    let mut table = Table::new(heads);
     for row in rows {
         let mut cells = cells(row, notes);
         if against.is_none() {
-            cells.insert(2, cell(if row.claim.against.is_empty() { "—" } else { &row.claim.against }));
+            cells.insert(
+                2,
+                if row.claim.against.is_empty() { "—".to_owned() } else { row.claim.against.to_string() },
+            );
         }
         cells.extend(beside.iter().map(|what| figures::of_row(row, what)));
-        writeln!(text, "| {} |", cells.join(" | "))?;
+        table.row(cells);
     }
+    write!(text, "\n{}", table.markdown())?;
     if beside.is_empty() { figures::write(text, rows) } else { Ok(()) }
 }
 
@@ -37,7 +43,7 @@ fn cells(row: &Row, notes: &Notes) -> Vec<String> {
     let claim = &row.claim;
     let unit = if claim.unit == "×" { "" } else { &claim.unit };
     let measured = row.spread.as_ref().map_or("—".to_owned(), |spread| shown::spread(spread, unit));
-    vec![claim.id.to_string(), cell(&claim.what), shown::target(claim), measured, verdict(row, notes)]
+    vec![claim.id.to_string(), claim.what.to_string(), shown::target(claim), measured, verdict(row, notes)]
 }
 
 /// The verdict, linked to its cause; one that has none and wants one says so.
@@ -47,8 +53,8 @@ fn verdict(row: &Row, notes: &Notes) -> String {
         Standing::Reached => link(notes, id, standing),
         Standing::Missed if notes.anchor(id).is_none() => format!("**{standing}**, no cause named yet"),
         Standing::Missed => link(notes, id, &format!("**{standing}**")),
-        Standing::NotValid => format!("**{standing}**: {}", cell(&row.problems.join("; "))),
-        Standing::NotRun(why) => format!("{standing}: {}", cell(why)),
+        Standing::NotValid => format!("**{standing}**: {}", row.problems.join("; ")),
+        Standing::NotRun(why) => format!("{standing}: {why}"),
     }
 }
 

@@ -47,7 +47,7 @@ fn a_ceiling_that_all_rows_share_is_named_once() {
 #[test]
 fn figures_of_several_kinds_stand_side_by_side() {
     let text = text(&sample(), &Notes::default());
-    assert_eq!(line(&text, "| | grab"), "| | grab | echo |");
+    assert_eq!(line(&text, "|  | grab"), "|  | grab | echo |");
     assert_eq!(line(&text, "| rate"), "| rate | 5,000/s (4,000–6,000, n 3) | 9,000/s (8,000–9,900, n 3) |");
     assert_eq!(line(&text, "| CPU a request, redis"), "| CPU a request, redis | n/a: no \\| proc |  |");
 }
@@ -67,7 +67,7 @@ fn rows_that_measured_the_same_kind_share_its_column_and_others_have_their_own()
     rows[1].figures = figures(9.0);
     rows[2].figures = figures(8.0);
     let text = text(&bench, &Notes::default());
-    assert_eq!(line(&text, "| | echo"), "| | echo | echo (sold-out) |");
+    assert_eq!(line(&text, "|  | echo"), "|  | echo | echo (sold-out) |");
     assert_eq!(line(&text, "| rate"), "| rate | 9.00/s (n 1) | 8.00/s (n 1) |");
     assert_eq!(line(&text, "| shard-0"), "| shard-0 to 1 | 1.00 / 2.00 µs | 1.00 / 2.00 µs |");
 }

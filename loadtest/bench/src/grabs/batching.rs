@@ -9,7 +9,7 @@ use super::measured::{Measured, PLENTY, Plan, What};
 use super::top::{problems, warm_up};
 use super::turns::{Rounds, take_turns_each};
 use crate::context::{Context, Store};
-use crate::model::{Claim, Figure, Findings, Row, Target};
+use crate::model::{Claim, Figure, Findings, Measurement, Target};
 use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
@@ -28,12 +28,9 @@ const ONE: [&str; 1] = ["grab.batch_max=1"];
 const AT_ONCE: [&str; 2] = ["grab.batch_max=1", "grab.in_flight=256"];
 
 fn claims() -> Vec<Claim> {
-    let claim = |id: &'static str, against: &'static str, least| Claim {
-        id: id.into(),
-        what: "grabs granted a second on servers, in batches, 256 connections".into(),
-        against: against.into(),
-        target: Target::AtLeast(least),
-        unit: "×".into(),
+    let claim = |id, against, least| {
+        let what = "grabs granted a second on servers, in batches, 256 connections";
+        Claim::ratio(id, what, against, Target::AtLeast(least))
     };
     vec![
         claim("batching", "the same pipeline with grab.batch_max=1", 5.0),
@@ -62,20 +59,16 @@ fn run(context: &mut Context) -> Result<Findings> {
     let rounds = take_turns_each(context, context.rounds(), &mut services, &kinds)?;
     let audits: Vec<Option<String>> =
         services.into_iter().map(|service| service.finish(context)).collect::<Result<_>>()?;
-    let [batched, others @ ..] = kinds;
-    let rows = claims().into_iter().zip(others).map(|(claim, other)| {
+    let [batched, one, at_once] = kinds;
+    let measured = [("batching", one), ("batching-at-once", at_once)].map(|(id, other)| {
         let pair = [batched, other];
         let mut problems = problems(&rounds, &pair, None);
         problems.extend(audits.iter().flatten().cloned());
+        let figures = pair.into_iter().flat_map(|kind| figures(&rounds, kind)).collect();
         let samples = rounds.ratios(batched, other, |sample| sample.per_s);
-        Row::measured(
-            claim,
-            samples,
-            pair.into_iter().flat_map(|kind| figures(&rounds, kind)).collect(),
-            problems,
-        )
+        Measurement::new(id, samples).figures(figures).problems(problems)
     });
-    Ok(Findings { rows: rows.collect(), curves: Vec::new() })
+    Ok(Vec::from(measured).into())
 }
 
 fn figures(rounds: &Rounds<Kind>, kind: Kind) -> Vec<Figure> {

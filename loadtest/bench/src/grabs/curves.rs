@@ -68,7 +68,7 @@ fn connections(context: &mut Context) -> Result<Findings> {
         series,
         problems,
     );
-    Ok(Findings { rows: Vec::new(), curves: vec![curve] })
+    Ok(curve.into())
 }
 
 /// Everything is grabbed from services that have the most coupons, so that the curves show what it costs that many of
@@ -100,7 +100,7 @@ fn coupons(context: &mut Context) -> Result<Findings> {
     let x = ROOMS.map(|rooms| (rooms * COUPONS_PER_ROOM) as f64);
     let [few, ..] = steps;
     Ok(Findings {
-        rows: Vec::new(),
+        measured: Vec::new(),
         curves: vec![
             curve(
                 "coupons",

@@ -25,14 +25,15 @@ const CONNECTIONS: [usize; 2] = [64, 256];
 const GRAB: What = What::Grab { rooms: 100 };
 
 fn claims() -> Vec<Claim> {
-    let ratio = |connections| Claim {
-        id: format!("grab-embedded-{connections}").into(),
-        what: format!("grabs granted a second on files, {connections} connections").into(),
-        against: "echo of the same process".into(),
-        target: Target::AtLeast(0.6),
-        unit: "×".into(),
+    let ratio = |connections| {
+        let what = format!("grabs granted a second on files, {connections} connections");
+        Claim::ratio(id(connections), what, "echo of the same process", Target::AtLeast(0.6))
     };
     CONNECTIONS.into_iter().map(ratio).collect()
+}
+
+fn id(connections: usize) -> String {
+    format!("grab-embedded-{connections}")
 }
 
 fn run(context: &mut Context) -> Result<Findings> {
@@ -47,7 +48,6 @@ fn run(context: &mut Context) -> Result<Findings> {
     let duration = context.round();
     let rounds = take_turns(context, &kinds, |kind| service.round(&kind.load(duration)))?;
     let audit = service.finish(context)?;
-    let rows = CONNECTIONS.into_iter().zip(claims());
-    let rows = rows.map(|(connections, claim)| ratio(claim, &rounds, connections, GRAB, audit.as_ref()));
-    Ok(Findings { rows: rows.collect(), curves: Vec::new() })
+    let ratio = |connections| ratio(id(connections), &rounds, connections, GRAB, audit.as_ref());
+    Ok(CONNECTIONS.into_iter().map(ratio).collect::<Vec<_>>().into())
 }

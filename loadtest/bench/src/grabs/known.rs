@@ -30,13 +30,7 @@ const ROUNDS_TO_SELL_OUT: u32 = 5;
 const AGAIN: What = What::Again { users: HOLDERS as u64 };
 
 fn claims() -> Vec<Claim> {
-    let claim = |id: &'static str, what: &'static str| Claim {
-        id: id.into(),
-        what: what.into(),
-        against: "echo of the same process".into(),
-        target: Target::AtLeast(0.85),
-        unit: "×".into(),
-    };
+    let claim = |id, what| Claim::ratio(id, what, "echo of the same process", Target::AtLeast(0.85));
     vec![
         claim("sold-out", "sold-out answers a second on servers, 256 connections"),
         claim(
@@ -59,9 +53,9 @@ fn run(context: &mut Context) -> Result<Findings> {
     let duration = context.round();
     let rounds = take_turns(context, &kinds, |kind| service.round(&kind.load(duration)))?;
     let audit = service.finish(context)?;
-    let rows = [What::SoldOut, AGAIN].into_iter().zip(claims());
-    let rows = rows.map(|(what, claim)| ratio(claim, &rounds, CONNECTIONS, what, audit.as_ref()));
-    Ok(Findings { rows: rows.collect(), curves: Vec::new() })
+    let measured = [("sold-out", What::SoldOut), ("duplicate", AGAIN)]
+        .map(|(id, what)| ratio(id, &rounds, CONNECTIONS, what, audit.as_ref()));
+    Ok(Vec::from(measured).into())
 }
 
 /// Lets the holders buy everything.

@@ -10,7 +10,7 @@ use super::measured::{Measured, PLENTY, Plan, What};
 use super::top::{problems, warm_up};
 use super::turns::{Rounds, take_turns};
 use crate::context::{Context, Store};
-use crate::model::{Claim, Figure, Findings, Row, Target};
+use crate::model::{Claim, Figure, Findings, Measurement, Target};
 use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
@@ -36,39 +36,28 @@ const GRAB: What = What::Grab { rooms: 100 };
 const OVERLOAD: What = What::Overload { rooms: 100 };
 
 fn claims() -> Vec<Claim> {
-    let pace = |id: &'static str, what: &'static str| Claim {
-        id: id.into(),
-        what: what.into(),
-        against: "its top rate, over 256 connections".into(),
-        target: Target::AtLeast(0.9),
-        unit: "×".into(),
-    };
+    let pace = |id, what| Claim::ratio(id, what, "its top rate, over 256 connections", Target::AtLeast(0.9));
     vec![
         pace("overload", "grabs granted a second on servers at 4 × the top rate, 4,096 connections"),
         pace("overload-slowed", "grabs granted a second on servers with grab.batch_max=1, overloaded 4×"),
-        Claim {
-            id: "overload-memory".into(),
-            what: "resident memory of a service in the last of an overload's rounds".into(),
-            against: "in the first of them".into(),
-            target: Target::AtMost(1.1),
-            unit: "×".into(),
-        },
+        Claim::ratio(
+            "overload-memory",
+            "resident memory of a service in the last of an overload's rounds",
+            "in the first of them",
+            Target::AtMost(1.1),
+        ),
     ]
 }
 
 fn run(context: &mut Context) -> Result<Findings> {
     let (full, audit) = overloaded(context, "full", &FULL)?;
     let (slowed, slowed_audit) = overloaded(context, "slowed", &SLOWED)?;
-    let mut claims = claims().into_iter();
-    let mut rows = Vec::new();
-    // The claims last: one that is taken and not used would be lost.
-    for ((measured, audit), claim) in
-        [(&full, &audit), (&slowed, &slowed_audit)].into_iter().zip(claims.by_ref())
-    {
-        rows.push(measured.pace(claim, audit.as_ref()));
-    }
-    rows.extend(claims.next().map(|claim| full.memory(claim, audit.as_ref())));
-    Ok(Findings { rows, curves: Vec::new() })
+    Ok(vec![
+        full.pace("overload", audit.as_ref()),
+        slowed.pace("overload-slowed", slowed_audit.as_ref()),
+        full.memory("overload-memory", audit.as_ref()),
+    ]
+    .into())
 }
 
 struct Overload {
@@ -102,7 +91,7 @@ fn overloaded(
 }
 
 impl Overload {
-    fn pace(&self, claim: Claim, audit: Option<&String>) -> Row {
+    fn pace(&self, id: &'static str, audit: Option<&String>) -> Measurement {
         let Self { rounds, top, over } = self;
         let refused = rounds.values(*over, |sample| sample.refused_per_s);
         let mut figures = rounds.figures(*over);
@@ -117,20 +106,21 @@ impl Overload {
         if refused.iter().all(|per_s| *per_s == 0.0) {
             problems.push("nothing was refused: it was not overloaded".to_owned());
         }
-        Row::measured(claim, samples, figures, problems)
+        Measurement::new(id, samples).figures(figures).problems(problems)
     }
 
     /// Memory that grows with how long an overload lasts is not bounded.
-    fn memory(&self, claim: Claim, audit: Option<&String>) -> Row {
+    fn memory(&self, id: &'static str, audit: Option<&String>) -> Measurement {
         let Self { rounds, over, .. } = self;
         let most = rounds.values(*over, |sample| sample.memory_mb.unwrap_or(f64::NAN));
         let ratio = most.first().zip(most.last()).map(|(first, last)| last / first);
         match ratio.filter(|ratio| ratio.is_finite()) {
             Some(ratio) => {
                 let figures = vec![Figure::of(format!("{over}: memory"), "MB", &most)];
-                Row::measured(claim, vec![ratio], figures, problems(rounds, &[*over], audit))
+                let problems = problems(rounds, &[*over], audit);
+                Measurement::new(id, vec![ratio]).figures(figures).problems(problems)
             }
-            None => Row::not_run(claim, "the system does not tell a process's memory"),
+            None => Measurement::not_run(id, "the system does not tell a process's memory"),
         }
     }
 }

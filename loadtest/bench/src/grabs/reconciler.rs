@@ -8,7 +8,7 @@ use super::measured::{Measured, PLENTY, Plan, What};
 use super::top::{problems, warm_up};
 use super::turns::take_turns_each;
 use crate::context::{Context, Store};
-use crate::model::{Claim, Figure, Findings, Row, Target};
+use crate::model::{Claim, Figure, Findings, Measurement, Target};
 use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
@@ -29,13 +29,12 @@ const CONNECTIONS: usize = 256;
 const ROUNDS: u32 = 5;
 
 fn claims() -> Vec<Claim> {
-    vec![Claim {
-        id: "reconciler".into(),
-        what: "p50 of a grab on servers at half the top rate, the reconciler running every second".into(),
-        against: "running once an hour".into(),
-        target: Target::AtMost(1.1),
-        unit: "×".into(),
-    }]
+    vec![Claim::ratio(
+        "reconciler",
+        "p50 of a grab on servers at half the top rate, the reconciler running every second",
+        "running once an hour",
+        Target::AtMost(1.1),
+    )]
 }
 
 fn run(context: &mut Context) -> Result<Findings> {
@@ -66,8 +65,5 @@ fn run(context: &mut Context) -> Result<Findings> {
     let p99 = rounds.ratios(often, never, |sample| sample.p99_ms);
     figures.push(Figure::of("the same of p99", "×", &p99));
     let samples = rounds.ratios(often, never, |sample| sample.p50_ms);
-    let rows = claims()
-        .into_iter()
-        .map(|claim| Row::measured(claim, samples.clone(), figures.clone(), problems.clone()));
-    Ok(Findings { rows: rows.collect(), curves: Vec::new() })
+    Ok(vec![Measurement::new("reconciler", samples).figures(figures).problems(problems)].into())
 }

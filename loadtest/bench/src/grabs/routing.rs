@@ -11,7 +11,7 @@ use coupon_measure::Turns;
 use coupon_measure::random::Random;
 
 use crate::context::{Context, SHARDS};
-use crate::model::{Claim, Figure, Findings, Row, Target};
+use crate::model::{Claim, Figure, Findings, Measurement, Target};
 use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
@@ -34,18 +34,16 @@ const DAY_MS: u64 = 86_400_000;
 const ROWS: usize = 200_000;
 
 fn claims() -> Vec<Claim> {
-    let claim = |name: &'static str, what: &'static str, most| Claim {
-        id: format!("routing-{name}").into(),
-        what: what.into(),
-        against: "".into(),
-        target: Target::AtMost(most),
-        unit: "ns".into(),
-    };
+    let claim = |name, what, most| Claim::new(id(name), what, Target::AtMost(most), "ns");
     vec![
         claim("hash", "routing one row by hash, through the trait", 10.0),
         claim("range-time", "routing one row by time, through the trait", 40.0),
         claim("range-room", "routing one row by room, 512 ranges, through the trait", 30.0),
     ]
+}
+
+fn id(strategy: &str) -> String {
+    format!("routing-{strategy}")
 }
 
 fn run(context: &mut Context) -> Result<Findings> {
@@ -66,12 +64,12 @@ fn run(context: &mut Context) -> Result<Findings> {
         }));
     }
     let loop_alone = Figure::of("the loop alone, which is part of it", "ns", &idle);
-    let rows = claims().into_iter().zip(took);
-    let rows = rows.map(|(claim, took)| Row::measured(claim, took, vec![loop_alone.clone()], Vec::new()));
-    Ok(Findings { rows: rows.collect(), curves: Vec::new() })
+    let measured = strategies.iter().zip(took).map(|(strategy, took)| {
+        Measurement::new(id(strategy.name()), took).figures(vec![loop_alone.clone()])
+    });
+    Ok(measured.collect::<Vec<_>>().into())
 }
 
-/// In the order of the claims.
 fn strategies(shards: NonZeroU16) -> Result<[Arc<dyn ShardingStrategy>; 3]> {
     let starts: Vec<String> = (0..RANGES).map(|range| (range * WIDTH + 1).to_string()).collect();
     let boundaries = format!("range.boundaries=[{}]", starts.join(","));

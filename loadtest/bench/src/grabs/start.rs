@@ -5,7 +5,7 @@ use coupon_measure::Turns;
 use coupon_measure::format::count;
 
 use crate::context::{Context, HISTORY, Store};
-use crate::model::{Claim, Findings, Row, Target};
+use crate::model::{Claim, Findings, Measurement, Target};
 use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
@@ -20,15 +20,15 @@ pub(super) const SECTION: Section = Section {
 const STORES: [Store; 2] = [Store::Servers, Store::Embedded];
 
 fn claims() -> Vec<Claim> {
-    let claim = |store: Store| Claim {
-        id: format!("start-{}", store.name()).into(),
-        what: format!("from spawn to ready (/readyz) with {} results, {}", count(HISTORY), store.name())
-            .into(),
-        against: "".into(),
-        target: Target::AtMost(2.0),
-        unit: "s".into(),
+    let claim = |store: Store| {
+        let what = format!("from spawn to ready (/readyz) with {} results, {}", count(HISTORY), store.name());
+        Claim::new(id(store), what, Target::AtMost(2.0), "s")
     };
     STORES.into_iter().map(claim).collect()
+}
+
+fn id(store: Store) -> String {
+    format!("start-{}", store.name())
 }
 
 fn run(context: &mut Context) -> Result<Findings> {
@@ -45,7 +45,6 @@ fn run(context: &mut Context) -> Result<Findings> {
             took.push(context.history("hash", *store)?.restart()?.as_secs_f64());
         }
     }
-    let rows = claims().into_iter().zip(took);
-    let rows = rows.map(|(claim, took)| Row::measured(claim, took, Vec::new(), Vec::new()));
-    Ok(Findings { rows: rows.collect(), curves: Vec::new() })
+    let measured = STORES.into_iter().zip(took).map(|(store, took)| Measurement::new(id(store), took));
+    Ok(measured.collect::<Vec<_>>().into())
 }

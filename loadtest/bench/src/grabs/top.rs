@@ -10,7 +10,7 @@ use super::measured::{Measured, PLENTY, Plan, What};
 use super::sample::Sample;
 use super::turns::{Rounds, take_turns};
 use crate::context::{Context, Store};
-use crate::model::{Claim, Figure, Findings, Row, Spread, Target};
+use crate::model::{Claim, Figure, Findings, Measurement, Spread, Target, Text};
 use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
@@ -30,35 +30,27 @@ const USUAL: usize = 256;
 const GRAB: What = What::Grab { rooms: 100 };
 
 fn claims() -> Vec<Claim> {
-    let ratio = |(connections, least)| Claim {
-        id: format!("grab-servers-{connections}").into(),
-        what: format!(
-            "grabs granted a second on servers, {} connections, consumer on",
-            count(connections as u64)
-        )
-        .into(),
-        against: "echo of the same process".into(),
-        target: Target::AtLeast(least),
-        unit: "×".into(),
+    let ratio = |(connections, least)| {
+        let many = count(connections as u64);
+        let what = format!("grabs granted a second on servers, {many} connections, consumer on");
+        Claim::ratio(id(connections), what, "echo of the same process", Target::AtLeast(least))
     };
-    let memory = |id: &'static str, what: &'static str, most| Claim {
-        id: id.into(),
-        what: what.into(),
-        against: "".into(),
-        target: Target::AtMost(most),
-        unit: "MB".into(),
-    };
-    let mut claims: Vec<Claim> = RATIOS.into_iter().map(ratio).collect();
-    claims.push(Claim {
-        id: "grab-p99".into(),
-        what: "p99 of a grab on servers at half its top rate, open arrivals".into(),
-        against: "p99 of the echo at that rate".into(),
-        target: Target::AtMost(2.5),
-        unit: "×".into(),
-    });
-    claims.push(memory("memory-idle", "resident memory of a service on servers, idle", 30.0));
-    claims.push(memory("memory-top", "resident memory of a service on servers, at its top rate", 150.0));
-    claims
+    let memory = |id, what, most| Claim::new(id, what, Target::AtMost(most), "MB");
+    let others = [
+        Claim::ratio(
+            "grab-p99",
+            "p99 of a grab on servers at half its top rate, open arrivals",
+            "p99 of the echo at that rate",
+            Target::AtMost(2.5),
+        ),
+        memory("memory-idle", "resident memory of a service on servers, idle", 30.0),
+        memory("memory-top", "resident memory of a service on servers, at its top rate", 150.0),
+    ];
+    RATIOS.into_iter().map(ratio).chain(others).collect()
+}
+
+fn id(connections: usize) -> String {
+    format!("grab-servers-{connections}")
 }
 
 fn run(context: &mut Context) -> Result<Findings> {
@@ -80,29 +72,17 @@ fn run(context: &mut Context) -> Result<Findings> {
     let half = take_turns(context, &calm, |kind| service.round(&kind.load(duration)))?;
     let audit = service.finish(context)?;
     let disk = (0..context.rounds()).map(|_| disk::sync_ms()).collect::<Result<Vec<_>>>()?;
-    Ok(Findings { rows: rows(&top, &half, calm, idle, &disk, audit.as_ref()), curves: Vec::new() })
-}
-
-/// In the order of the claims.
-fn rows(
-    top: &Rounds<Kind>,
-    half: &Rounds<Kind>,
-    calm: [Kind; 2],
-    idle: Result<f64>,
-    disk: &[(f64, f64)],
-    audit: Option<&String>,
-) -> Vec<Row> {
-    let mut claims = claims().into_iter();
-    let ratios = RATIOS.into_iter().zip(claims.by_ref());
-    let mut rows: Vec<Row> =
-        ratios.map(|((connections, _), claim)| ratio(claim, top, connections, GRAB, audit)).collect();
-    rows.extend(claims.next().map(|claim| latency(claim, half, calm, disk, audit)));
-    rows.extend(claims.next().map(|claim| match idle {
-        Ok(idle) => Row::measured(claim, vec![idle], Vec::new(), Vec::new()),
-        Err(error) => Row::not_run(claim, format!("{error:#}")),
-    }));
-    rows.extend(claims.next().map(|claim| memory(claim, top, Kind::closed(GRAB, USUAL), audit)));
-    rows
+    let audit = audit.as_ref();
+    let mut measured = vec![
+        latency("grab-p99", &half, calm, &disk, audit),
+        match idle {
+            Ok(idle) => Measurement::new("memory-idle", vec![idle]),
+            Err(error) => Measurement::not_run("memory-idle", format!("{error:#}")),
+        },
+        memory("memory-top", &top, Kind::closed(GRAB, USUAL), audit),
+    ];
+    measured.extend(RATIOS.map(|(connections, _)| ratio(id(connections), &top, connections, GRAB, audit)));
+    Ok(measured.into())
 }
 
 /// A short round of each kind, unmeasured but audited: it fills caches and opens connections.
@@ -116,12 +96,12 @@ pub(super) fn warm_up(context: &Context, service: &mut Measured, kinds: &[Kind])
 
 /// The rate of one kind of answers ÷ that of the echo, with where the CPU went.
 pub(super) fn ratio(
-    claim: Claim,
+    id: impl Into<Text>,
     rounds: &Rounds<Kind>,
     connections: usize,
     what: What,
     audit: Option<&String>,
-) -> Row {
+) -> Measurement {
     let kinds = [what, What::Echo].map(|what| Kind::closed(what, connections));
     let [own, echo] = kinds;
     let mut figures = rounds.figures(own);
@@ -131,7 +111,7 @@ pub(super) fn ratio(
     let batches: Vec<f64> = rounds.values(own, |sample| sample.batch.unwrap_or(0.0));
     figures.push(Figure::of(format!("{own}: grabs a batch"), "", &batches));
     let samples = rounds.ratios(own, echo, |sample| sample.per_s);
-    Row::measured(claim, samples, figures, problems(rounds, &kinds, audit))
+    Measurement::new(id, samples).figures(figures).problems(problems(rounds, &kinds, audit))
 }
 
 /// The problems of the rounds, and the violations that the audit found.
@@ -140,12 +120,12 @@ pub(super) fn problems(rounds: &Rounds<Kind>, kinds: &[Kind], audit: Option<&Str
 }
 
 fn latency(
-    claim: Claim,
+    id: &'static str,
     half: &Rounds<Kind>,
     [echo, grab]: [Kind; 2],
     disk: &[(f64, f64)],
     audit: Option<&String>,
-) -> Row {
+) -> Measurement {
     let mut figures = half.figures(grab);
     figures.extend(half.figures(echo));
     for kind in [grab, echo] {
@@ -157,14 +137,14 @@ fn latency(
     figures.push(Figure::of("4 kB written and synced, nothing else going on: p50", "ms", &p50));
     figures.push(Figure::of("4 kB written and synced, nothing else going on: p99", "ms", &p99));
     let samples = half.ratios(grab, echo, |sample| sample.p99_ms);
-    Row::measured(claim, samples, figures, problems(half, &[grab, echo], audit))
+    Measurement::new(id, samples).figures(figures).problems(problems(half, &[grab, echo], audit))
 }
 
-fn memory(claim: Claim, top: &Rounds<Kind>, grab: Kind, audit: Option<&String>) -> Row {
+fn memory(id: &'static str, top: &Rounds<Kind>, grab: Kind, audit: Option<&String>) -> Measurement {
     let most = |sample: &Sample| sample.memory_mb.unwrap_or(f64::NAN);
     let samples = top.values(grab, most);
     if samples.iter().any(|sample| sample.is_nan()) {
-        return Row::not_run(claim, "the system does not tell a process's memory");
+        return Measurement::not_run(id, "the system does not tell a process's memory");
     }
-    Row::measured(claim, samples, top.figures(grab), problems(top, &[grab], audit))
+    Measurement::new(id, samples).figures(top.figures(grab)).problems(problems(top, &[grab], audit))
 }

@@ -72,7 +72,7 @@ fn run(context: &mut Context) -> Result<Findings> {
     let queries = QUERIES.into_iter().flat_map(|(_, lines)| lines);
     let lines: Vec<Line> = queries.chain([MEMORY, START]).collect();
     let what = format!("hash-svc on files, four shards, {RESULTS_A_USER} results a user, by its results");
-    Ok(Findings { rows: Vec::new(), curves: vec![found.curve("scale-rows", what, "results", &lines)] })
+    Ok(found.curve("scale-rows", what, "results", &lines).into())
 }
 
 fn start(context: &Context, results: u64) -> Result<(Running, Catalogue)> {

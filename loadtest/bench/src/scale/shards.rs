@@ -51,7 +51,7 @@ fn run(context: &mut Context) -> Result<Findings> {
     grab_in_turns(context, services, &mut found, turn)?;
     let lines = [GRAB, GRAB_CPU, USER, ROOM, ROOM_CPU, RECENT];
     let what = format!("hash-svc on files with {} results, by its shards", count(results));
-    Ok(Findings { rows: Vec::new(), curves: vec![found.curve("scale-shards", what, "shards", &lines)] })
+    Ok(found.curve("scale-shards", what, "shards", &lines).into())
 }
 
 fn turn(context: &Context, service: &mut Measured, at: usize, found: &mut Gathered) -> Result<()> {

@@ -51,7 +51,7 @@ fn run(context: &mut Context) -> Result<Findings> {
         "range-svc by time on files, four shards, {} results, by the days over which they spread",
         count(results)
     );
-    Ok(Findings { rows: Vec::new(), curves: vec![found.curve("scale-tables", what, "daily tables", &lines)] })
+    Ok(found.curve("scale-tables", what, "daily tables", &lines).into())
 }
 
 fn turn(context: &Context, service: &mut Measured, at: usize, found: &mut Gathered) -> Result<()> {

@@ -14,9 +14,8 @@ use coupon_strategies::Spec;
 
 use super::super::client::Client;
 use super::super::context::{Context, SHARDS, Store};
-use super::super::model::{Claim, Figure, Findings, Row, Target};
+use super::super::model::{Claim, Figure, Findings, Measurement, Target};
 use super::super::section::Section;
-use super::ratio;
 use super::raw::{Raw, inserts};
 
 pub(super) const SECTION: Section = Section {
@@ -47,19 +46,14 @@ const RAW_TABLE: &str = "bench_raw";
 const COLUMNS: &str = "result_id, user_id, coupon_id, room_id, grab_time, grab_status, use_status";
 
 fn claims() -> Vec<Claim> {
-    let rate = ratio(
+    let rate = Claim::ratio(
         "consumer-rate",
         "rows a second from full queues into four shards",
         "the same rows as multi-row inserts by one bare connection a shard",
         Target::AtLeast(0.8),
     );
-    let lag = Claim {
-        id: "consumer-lag".into(),
-        what: "the most that stored grabs trail acknowledged ones, at the top rate".into(),
-        against: "".into(),
-        target: Target::AtMost(1.0),
-        unit: "s".into(),
-    };
+    let what = "the most that stored grabs trail acknowledged ones, at the top rate";
+    let lag = Claim::new("consumer-lag", what, Target::AtMost(1.0), "s");
     vec![rate, lag]
 }
 
@@ -118,9 +112,7 @@ fn measure(context: &Context, api: &Running, catalogue: Catalogue) -> Result<Fin
         consumer = rounds.one(&mut raw, api, granted)?;
     }
     consumer.stop()?;
-    let [rate, lag] = <[Claim; 2]>::try_from(claims()).map_err(|_| anyhow::anyhow!("two claims"))?;
-    let rows = vec![rounds.row(rate), Row::measured(lag, lags, Vec::new(), Vec::new())];
-    Ok(Findings { rows, curves: Vec::new() })
+    Ok(vec![rounds.measured("consumer-rate"), Measurement::new("consumer-lag", lags)].into())
 }
 
 fn wait_for_the_gate(api: &Address) -> Result<()> {
@@ -203,7 +195,7 @@ impl Rounds {
         Ok(consumer)
     }
 
-    fn row(self, claim: Claim) -> Row {
+    fn measured(self, id: &'static str) -> Measurement {
         let figures = vec![
             Figure::of("consumer", "rows/s", &self.consumer),
             Figure::of("bare connections", "rows/s", &self.raw),
@@ -212,7 +204,7 @@ impl Rounds {
             Figure::of("CPU of the shards' servers, consumer", "µs/row", &self.mysql_us),
             Figure::of("CPU of the shards' servers, bare connections", "µs/row", &self.raw_mysql_us),
         ];
-        Row::measured(claim, self.ratios, figures, Vec::new())
+        Measurement::new(id, self.ratios).figures(figures)
     }
 }
 

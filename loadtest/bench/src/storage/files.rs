@@ -16,9 +16,8 @@ use rusqlite::{Connection, params_from_iter};
 use tempfile::TempDir;
 
 use super::super::context::{Context, HISTORY, SHARDS};
-use super::super::model::{Claim, Figure, Findings, Row, Target};
+use super::super::model::{Claim, Figure, Findings, Measurement, Target};
 use super::super::section::Section;
-use super::ratio;
 use super::seeding::{MAIN, QUICK, TRANSACTION};
 
 pub(super) const SECTION: Section = Section {
@@ -36,7 +35,7 @@ const ROWS: usize = 100;
 const CACHE_KIB: i64 = 96 * 1_024 / 5;
 
 fn claims() -> Vec<Claim> {
-    vec![ratio(
+    vec![Claim::ratio(
         "seeding-embedded",
         "time to make and store a catalogue of 100,000 users and results of the past in files",
         "the same rows, made before, as multi-row inserts over as many connections with the same settings, indexes last",
@@ -83,9 +82,7 @@ fn run(context: &mut Context) -> Result<Findings> {
         Figure::of("bare connections", "s", &bare),
     ];
     let ratios: Vec<f64> = seeder.iter().zip(&bare).map(|(seeder, bare)| seeder / bare).collect();
-    let rows =
-        claims().into_iter().map(|claim| Row::measured(claim, ratios.clone(), figures.clone(), Vec::new()));
-    Ok(Findings { rows: rows.collect(), curves: Vec::new() })
+    Ok(vec![Measurement::new("seeding-embedded", ratios).figures(figures)].into())
 }
 
 /// A folder that goes when it is dropped, and when the run is interrupted.

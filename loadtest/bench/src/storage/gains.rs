@@ -13,9 +13,8 @@ use coupon_store::statements;
 use mysql_async::Row as Answer;
 
 use super::super::context::{Context, SHARDS, Store};
-use super::super::model::{Claim, Figure, Findings, Row, Target};
+use super::super::model::{Claim, Figure, Findings, Measurement, Target};
 use super::super::section::Section;
-use super::ratio;
 use super::raw::{Question, Raw};
 
 pub(super) const SECTION: Section = Section {
@@ -36,13 +35,13 @@ const STREAM: u64 = 0x9a1f;
 
 fn claims() -> Vec<Claim> {
     vec![
-        ratio(
+        Claim::ratio(
             "limit-gain",
             "p50 of a room's eleventh page of 20, every row of the room fetched from each shard ÷ 20 after a cursor",
             "LIMIT and a keyset cursor pushed down to each shard",
             Target::AtLeast(1.0),
         ),
-        ratio(
+        Claim::ratio(
             "parallel-gain",
             "p50 of that page with limit and cursor, one shard after the other ÷ all at once",
             "all shards at once",
@@ -85,10 +84,10 @@ fn run(context: &mut Context) -> Result<Findings> {
             medians.push(estimate(times).context("pages were asked for")?.median);
         }
     }
-    Ok(Findings { rows: rows(&medians), curves: Vec::new() })
+    Ok(measured(&medians).into())
 }
 
-fn rows([pushed, in_turn, offset, everything]: &[Vec<f64>; 4]) -> Vec<Row> {
+fn measured([pushed, in_turn, offset, everything]: &[Vec<f64>; 4]) -> Vec<Measurement> {
     let over = |above: &[f64]| -> Vec<f64> { above.iter().zip(pushed).map(|(a, b)| a / b).collect() };
     let figure = |what: &'static str, values: &[f64]| Figure::of(what, "ms", values);
     let with_limit = figure("limit and cursor, all shards at once", pushed);
@@ -98,9 +97,10 @@ fn rows([pushed, in_turn, offset, everything]: &[Vec<f64>; 4]) -> Vec<Row> {
         figure("every row of the room", everything),
     ];
     let parallel = vec![with_limit, figure("limit and cursor, one shard after the other", in_turn)];
-    let measured = [(over(everything), limit), (over(in_turn), parallel)];
-    let rows = claims().into_iter().zip(measured);
-    rows.map(|(claim, (samples, figures))| Row::measured(claim, samples, figures, Vec::new())).collect()
+    vec![
+        Measurement::new("limit-gain", over(everything)).figures(limit),
+        Measurement::new("parallel-gain", over(in_turn)).figures(parallel),
+    ]
 }
 
 /// Gets one page in every way, in an order drawn anew. All must give the same rows.
@@ -159,7 +159,7 @@ fn question(way: Way, room: i64, after: Option<Position>) -> Question {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Standing;
+    use crate::model::{Row, Standing};
 
     #[test]
     fn only_what_is_pushed_down_has_a_limit_of_a_page_and_a_cursor() {
@@ -173,11 +173,12 @@ mod tests {
 
     #[test]
     fn a_gain_is_of_the_same_round_and_one_that_is_none_misses() {
-        let [limit, parallel] =
-            &rows(&[vec![1.0, 2.0], vec![0.5, 1.0], vec![3.0, 3.0], vec![30.0, 40.0]])[..]
-        else {
-            panic!("two rows")
-        };
+        let medians = [vec![1.0, 2.0], vec![0.5, 1.0], vec![3.0, 3.0], vec![30.0, 40.0]];
+        let rows = claims().into_iter().zip(measured(&medians)).map(|(claim, measured)| {
+            assert_eq!(claim.id, measured.id);
+            Row::new(claim, measured)
+        });
+        let [limit, parallel] = &rows.collect::<Vec<_>>()[..] else { panic!("two rows") };
         assert_eq!((&limit.samples[..], &limit.standing), (&[30.0, 20.0][..], &Standing::Reached));
         assert_eq!((&parallel.samples[..], &parallel.standing), (&[0.5, 0.5][..], &Standing::Missed));
     }

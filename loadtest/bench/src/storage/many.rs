@@ -10,9 +10,9 @@ use coupon_strategies::Spec;
 
 use super::super::context::{Context, SHARDS, Store};
 use super::super::disk;
-use super::super::model::{Claim, Figure, Findings, Row};
+use super::super::model::{Claim, Figure, Findings, Measurement};
 use super::super::section::Section;
-use super::queries::{CASES, Case, Effort, Scale, claims_of, rows_of};
+use super::queries::{CASES, Case, Effort, Scale, claims_of, measured_of};
 
 pub(super) const SECTION: Section = Section {
     name: "queries-10m",
@@ -45,35 +45,34 @@ fn run(context: &mut Context) -> Result<Findings> {
     let mut contestants: Vec<&str> = CASES.iter().map(|case| case.contestant).collect();
     contestants.sort_unstable();
     contestants.dedup();
-    let mut rows = Vec::new();
+    let mut measured = Vec::new();
     // One after the other: what the one stored goes before the next needs the room.
     for contestant in contestants {
-        rows.extend(of_contestant(context, contestant)?);
+        measured.extend(of_contestant(context, contestant)?);
     }
-    Ok(Findings { rows, curves: Vec::new() })
+    Ok(measured.into())
 }
 
 fn all_not_run(why: &str) -> Findings {
-    let rows = claims().into_iter().map(|claim| Row::not_run(claim, why));
-    Findings { rows: rows.collect(), curves: Vec::new() }
+    claims().into_iter().map(|claim| Measurement::not_run(claim.id, why)).collect::<Vec<_>>().into()
 }
 
-fn of_contestant(context: &Context, contestant: &str) -> Result<Vec<Row>> {
+fn of_contestant(context: &Context, contestant: &str) -> Result<Vec<Measurement>> {
     let mut spec = Spec::parse(contestant, SHARDS, &Catalogue::default())?;
     spec.name = format!("many {contestant}");
     let seed = SeedOptions { history: RESULTS, seed: context.seed, ..SeedOptions::default() };
     let running = context.start(&spec, Store::Servers, seed)?;
     let of_this = |case: &&Case| case.contestant == contestant;
-    let mut rows = Vec::new();
+    let mut measured = Vec::new();
     for case in CASES.iter().filter(of_this) {
         context.progress(case.id);
-        rows.extend(rows_of(case, &SCALE, &running, EFFORT, context.seed));
+        measured.extend(measured_of(case, &SCALE, &running, EFFORT, context.seed));
     }
     let seeded = running.seeded.as_ref().map(Duration::as_secs_f64);
     let seeding = Figure::of("seeding them", "s", seeded.as_slice());
-    rows.iter_mut().for_each(|row| row.figures.push(seeding.clone()));
+    measured.iter_mut().for_each(|one| one.figures.push(seeding.clone()));
     remove(context, running, &spec)?;
-    Ok(rows)
+    Ok(measured)
 }
 
 /// Stops it and frees the disk: a run's own servers keep a data set for as long as they live.

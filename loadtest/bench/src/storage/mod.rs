@@ -13,7 +13,6 @@ mod raw;
 mod seeding;
 mod sums;
 
-use super::model::{Claim, Target};
 use super::section::Section;
 
 /// The sections, in the order in which they run.
@@ -28,9 +27,4 @@ pub fn sections() -> Vec<Section> {
         files::SECTION,
         many::SECTION,
     ]
-}
-
-/// A ratio that should be at most, or at least, so much.
-fn ratio(id: &'static str, what: &'static str, against: &'static str, target: Target) -> Claim {
-    Claim { id: id.into(), what: what.into(), against: against.into(), target, unit: "×".into() }
 }

@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 
 use super::super::client::Client;
 use super::super::context::{Context, Store};
-use super::super::model::{Claim, Figure, Findings, Row, Target};
+use super::super::model::{Claim, Figure, Findings, Measurement, Target};
 use super::super::section::Section;
 use super::questions::{Ask, of, questions, tables};
 use super::raw::Raw;
@@ -96,31 +96,40 @@ fn claims() -> Vec<Claim> {
 
 /// One for each of the quantiles.
 pub(super) fn claims_of(case: &Case, scale: &Scale) -> [Claim; 2] {
-    QUANTILES.map(|(quantile, _)| Claim {
-        id: format!("{}-{}-{quantile}", scale.id, case.id).into(),
-        what: format!("{}, of {}: {quantile} of the API", case.what, scale.of).into(),
-        against: "each shard's own page, or its sums, over one bare connection a shard, at once".into(),
-        target: Target::AtMost(1.3),
-        unit: "×".into(),
+    QUANTILES.map(|(quantile, _)| {
+        let what = format!("{}, of {}: {quantile} of the API", case.what, scale.of);
+        let ceiling = "each shard's own page, or its sums, over one bare connection a shard, at once";
+        Claim::ratio(id(case, scale, quantile), what, ceiling, Target::AtMost(1.3))
     })
 }
 
+fn id(case: &Case, scale: &Scale, quantile: &str) -> String {
+    format!("{}-{}-{quantile}", scale.id, case.id)
+}
+
 fn run(context: &mut Context) -> Result<Findings> {
-    let mut rows = Vec::new();
+    let mut measured = Vec::new();
     let (effort, seed) = (effort(context), context.seed);
     for case in &CASES {
         context.progress(case.what);
         let running = context.history(case.contestant, Store::Servers)?;
-        rows.extend(rows_of(case, &OF_A_MILLION, running, effort, seed));
+        measured.extend(measured_of(case, &OF_A_MILLION, running, effort, seed));
     }
-    Ok(Findings { rows, curves: Vec::new() })
+    Ok(measured.into())
 }
 
-/// The rows of a case. One that fails takes no other with it.
-pub(super) fn rows_of(case: &Case, of: &Scale, running: &Running, effort: Effort, seed: u64) -> Vec<Row> {
-    measure(case, of, running, effort, seed).unwrap_or_else(|error| {
-        let failed = |claim| Row::failed(claim, format!("{error:#}"));
-        claims_of(case, of).into_iter().map(failed).collect()
+/// The measurements of a case. One that fails takes no other with it.
+pub(super) fn measured_of(
+    case: &Case,
+    of: &Scale,
+    running: &Running,
+    effort: Effort,
+    seed: u64,
+) -> [Measurement; 2] {
+    let times = measure(case, running, effort, seed);
+    QUANTILES.map(|(name, quantile)| match &times {
+        Ok(times) => measured(id(case, of, name), quantile, times),
+        Err(error) => Measurement::failed(id(case, of, name), format!("{error:#}")),
     })
 }
 
@@ -134,7 +143,7 @@ struct Times {
     together: Vec<Histogram<u64>>,
 }
 
-fn measure(case: &Case, of_size: &Scale, running: &Running, effort: Effort, seed: u64) -> Result<Vec<Row>> {
+fn measure(case: &Case, running: &Running, effort: Effort, seed: u64) -> Result<Times> {
     let asked = if matches!(case.ask, Ask::Global) { effort.counted } else { effort.asked };
     let (mut client, mut raw) = (Client::connect(&running.target)?, Raw::to_shards(running)?);
     let tables = tables(&mut raw)?;
@@ -165,15 +174,14 @@ fn measure(case: &Case, of_size: &Scale, running: &Running, effort: Effort, seed
         times.alone.push(alone);
         times.together.push(together);
     }
-    let rows = claims_of(case, of_size).into_iter().zip(QUANTILES);
-    Ok(rows.map(|(claim, (_, quantile))| row(claim, quantile, &times)).collect())
+    Ok(times)
 }
 
 fn nanos(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(LONGEST)
 }
 
-fn row(claim: Claim, quantile: f64, times: &Times) -> Row {
+fn measured(id: String, quantile: f64, times: &Times) -> Measurement {
     let of = |rounds: &[Histogram<u64>]| -> Vec<f64> {
         rounds.iter().map(|round| round.value_at_quantile(quantile) as f64 / 1e6).collect()
     };
@@ -188,7 +196,7 @@ fn row(claim: Claim, quantile: f64, times: &Times) -> Row {
         Figure::of("API ÷ slowest shard asked alone", "×", &over(&alone)),
         Figure::of(format!("exchange with the service that asks nothing ({NOTHING})"), "ms", &nothing),
     ];
-    Row::measured(claim, over(&together), figures, Vec::new())
+    Measurement::new(id, over(&together)).figures(figures)
 }
 
 #[cfg(test)]

@@ -8,9 +8,8 @@ use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
 
 use super::super::context::{Context, HISTORY, SHARDS, Store};
-use super::super::model::{Claim, Figure, Findings, Row, Target};
+use super::super::model::{Claim, Figure, Findings, Measurement, Target};
 use super::super::section::Section;
-use super::ratio;
 use super::raw::{Raw, Transactions, inserts};
 
 pub(super) const SECTION: Section = Section {
@@ -32,7 +31,7 @@ pub(super) const TRANSACTION: usize = 10_000;
 pub(super) const QUICK: u64 = 200_000;
 
 fn claims() -> Vec<Claim> {
-    vec![ratio(
+    vec![Claim::ratio(
         "seeding-servers",
         "time to make and store a catalogue of 100,000 users and results of the past",
         "the same rows, made before, as multi-row inserts over as many bare connections",
@@ -61,9 +60,7 @@ fn run(context: &mut Context) -> Result<Findings> {
         Figure::of(format!("seeder, {history} results"), "s", &seeder),
         Figure::of("bare connections", "s", &bare),
     ];
-    let rows =
-        claims().into_iter().map(|claim| Row::measured(claim, ratios.clone(), figures.clone(), Vec::new()));
-    Ok(Findings { rows: rows.collect(), curves: Vec::new() })
+    Ok(vec![Measurement::new("seeding-servers", ratios).figures(figures)].into())
 }
 
 /// Stores what is there once more, in tables of the same shape; says how many seconds that took.

@@ -13,9 +13,8 @@ use hdrhistogram::Histogram;
 
 use super::super::client::Client;
 use super::super::context::{Context, HISTORY, SHARDS, Store};
-use super::super::model::{Claim, Figure, Findings, Row, Target};
+use super::super::model::{Claim, Figure, Findings, Measurement, Target};
 use super::super::section::Section;
-use super::ratio;
 
 pub(super) const SECTION: Section = Section {
     name: "sums",
@@ -37,13 +36,13 @@ const COUNTED: &str = "/api/statistics/global";
 
 fn claims() -> Vec<Claim> {
     vec![
-        ratio(
+        Claim::ratio(
             "sums-kept-under-load",
             "p99 of sums from kept aggregates while 1,000 grabs a second are written",
             "the same without grabs",
             Target::AtMost(3.0),
         ),
-        ratio(
+        Claim::ratio(
             "sums-kept-gain",
             "p50 of sums that are counted ÷ p50 of kept ones, over 1 M results",
             "kept aggregates",
@@ -107,23 +106,21 @@ fn run(context: &mut Context) -> Result<Findings> {
     running.stop()?;
     let ratios =
         |above: &[f64], below: &[f64]| -> Vec<f64> { above.iter().zip(below).map(|(a, b)| a / b).collect() };
-    let samples =
-        [ratios(&rounds.kept_loaded, &rounds.kept_idle), ratios(&rounds.counted_p50, &rounds.kept_p50)];
-    let figures = [
-        vec![
+    let under_load = ratios(&rounds.kept_loaded, &rounds.kept_idle);
+    let gain = ratios(&rounds.counted_p50, &rounds.kept_p50);
+    Ok(vec![
+        Measurement::new("sums-kept-under-load", under_load).figures(vec![
             Figure::of("kept, p99 idle", "ms", &rounds.kept_idle),
             Figure::of("kept, p99 under load", "ms", &rounds.kept_loaded),
             Figure::of("counted, p99 idle", "ms", &rounds.counted_idle),
             Figure::of("counted, p99 under load", "ms", &rounds.counted_loaded),
-        ],
-        vec![
+        ]),
+        Measurement::new("sums-kept-gain", gain).figures(vec![
             Figure::of("kept, p50 idle", "ms", &rounds.kept_p50),
             Figure::of("counted, p50 idle", "ms", &rounds.counted_p50),
-        ],
-    ];
-    let rows = claims().into_iter().zip(samples).zip(figures);
-    let rows = rows.map(|((claim, samples), figures)| Row::measured(claim, samples, figures, Vec::new()));
-    Ok(Findings { rows: rows.collect(), curves: Vec::new() })
+        ]),
+    ]
+    .into())
 }
 
 /// p50 and p99 in milliseconds of asking so many times.

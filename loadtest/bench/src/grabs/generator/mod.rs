@@ -2,7 +2,7 @@
 
 mod wrk;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use coupon_loadgen::workload::Catalogue;
 
 use super::kind::Kind;
@@ -11,7 +11,7 @@ use super::sample::Sample;
 use super::top::{problems, warm_up};
 use super::turns::take_turns;
 use crate::context::{Context, Store};
-use crate::model::{Claim, Findings, Row, Target};
+use crate::model::{Claim, Findings, Measurement, Target};
 use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
@@ -23,30 +23,29 @@ pub(super) const SECTION: Section = Section {
     run,
 };
 
+const ID: &str = "generator-cpu";
 const CONNECTIONS: usize = 64;
 /// The service that both put under load, as the one or the other calls it.
 const BY: [&str; 2] = ["loadtest", "wrk"];
 
 fn claims() -> Vec<Claim> {
-    vec![Claim {
-        id: "generator-cpu".into(),
-        what: "CPU of the load generator a request, echo on files, 64 connections, one thread".into(),
-        against: "wrk -t1 with one fixed body of the same size".into(),
-        target: Target::AtMost(1.0),
-        unit: "×".into(),
-    }]
+    vec![Claim::ratio(
+        ID,
+        "CPU of the load generator a request, echo on files, 64 connections, one thread",
+        "wrk -t1 with one fixed body of the same size",
+        Target::AtMost(1.0),
+    )]
 }
 
 fn run(context: &mut Context) -> Result<Findings> {
-    let claim = claims().pop().context("there is one")?;
-    let row = match wrk::find() {
-        Ok(program) => measure(context, claim, &program)?,
-        Err(why) => Row::not_run(claim, why),
+    let measured = match wrk::find() {
+        Ok(program) => measure(context, &program)?,
+        Err(why) => Measurement::not_run(ID, why),
     };
-    Ok(Findings { rows: vec![row], curves: Vec::new() })
+    Ok(vec![measured].into())
 }
 
-fn measure(context: &Context, claim: Claim, program: &std::path::Path) -> Result<Row> {
+fn measure(context: &Context, program: &std::path::Path) -> Result<Measurement> {
     let catalogue = Catalogue::default();
     let plan = Plan { name: "bench", store: Store::Embedded, catalogue, stock: PLENTY, settings: &[] };
     let mut service = Measured::start(context, &plan)?;
@@ -66,12 +65,12 @@ fn measure(context: &Context, claim: Claim, program: &std::path::Path) -> Result
     };
     let samples = rounds.ratios(own, other, cpu);
     if samples.iter().any(|sample| sample.is_nan()) {
-        return Ok(Row::not_run(claim, "the system does not tell the CPU time of both"));
+        return Ok(Measurement::not_run(ID, "the system does not tell the CPU time of both"));
     }
     let mut figures = Vec::new();
     for kind in kinds {
         figures.extend(rounds.profile(kind));
         figures.extend(rounds.figures(kind).into_iter().take(1));
     }
-    Ok(Row::measured(claim, samples, figures, problems(&rounds, &kinds, None)))
+    Ok(Measurement::new(ID, samples).figures(figures).problems(problems(&rounds, &kinds, None)))
 }

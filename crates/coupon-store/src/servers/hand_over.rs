@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use coupon_core::ShardId;
 
-use super::broker::{Message, PublishError, Publisher};
-use super::names::Names;
+use super::broker::Message;
 use super::per_thread::PerThread;
+use super::seam::{Publish, PublishError, Route};
 use super::tasks::Background;
 use crate::failpoints;
 use crate::settings::Role;
@@ -16,15 +16,15 @@ use crate::{HandOver, LocalFuture, PlacedResult, Unavailable};
 /// The queues, from the side of the HTTP workers: each has its own connection.
 pub(super) struct Queues {
     pub(super) background: Arc<Background>,
-    pub(super) publishers: PerThread<Publisher>,
+    pub(super) publishers: PerThread<Box<dyn Publish>>,
     pub(super) role: Role,
     pub(super) timeout: Duration,
     pub(super) backlog: u64,
 }
 
 impl Queues {
-    fn publisher(&self) -> Arc<Publisher> {
-        self.publishers.get(|| Publisher::start(self.background.queues.broker.clone(), self.timeout))
+    fn publisher(&self) -> Arc<Box<dyn Publish>> {
+        self.publishers.get(|| self.background.queues.server.publisher(self.timeout))
     }
 
     async fn publish(
@@ -39,11 +39,10 @@ impl Queues {
             other.result.result_id = id;
             results.push(other);
         }
-        let Background { dataset, names, .. } = &*self.background;
-        let message = Message::results(dataset, epoch, self.background.time.mains(), &results);
+        let message =
+            Message::results(&self.background.dataset, epoch, self.background.time.mains(), &results);
         let began = Instant::now();
-        let sent =
-            self.publisher().publish(&names.exchange(), &Names::route(epoch, shard), message.encode()).await;
+        let sent = self.publisher().publish(Route::results(epoch, shard), message.encode()).await;
         self.background.counts.published(shard, results.len(), &sent, began.elapsed());
         if sent == Err(PublishError::NoRoute) {
             // The gate has been filled anew: what this one granted was never granted.
@@ -73,7 +72,7 @@ impl HandOver for Queues {
         let publisher = self.publisher();
         // While the gate is shut there is no epoch, and what waits for it is refused there.
         let refusal = match self.background.gate.epoch.number() {
-            Some(epoch) => publisher.refusal_of(&Names::route(epoch, shard)),
+            Some(epoch) => publisher.refusal_of(Route::results(epoch, shard)),
             None => publisher.refusal(),
         };
         if let Some(error) = refusal {

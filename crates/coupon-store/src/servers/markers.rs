@@ -8,10 +8,11 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 use tokio::time::Instant;
 
-use super::broker::{Broker, Marker, Message, Publisher};
+use super::broker::{Broker, BrokerQueues, Marker, Message};
 use super::cluster::Cluster;
 use super::mysql::{Database, DatabaseError, PATIENCE};
-use super::names::{Names, random};
+use super::names::random;
+use super::seam::{Publish, QueueServer as _, Route};
 use crate::Unavailable;
 use crate::clock::Clock;
 use crate::settings::ServersSettings;
@@ -26,8 +27,7 @@ const POLL: Duration = Duration::from_millis(10);
 /// Sends markers through the queue of one shard.
 pub(super) struct Markers<'a> {
     pub(super) dataset: &'a str,
-    pub(super) names: &'a Names,
-    pub(super) publisher: &'a Publisher,
+    pub(super) publisher: &'a dyn Publish,
     pub(super) shard: ShardId,
     pub(super) database: &'a Database,
 }
@@ -74,7 +74,7 @@ impl Markers<'_> {
         let id = format!("{:016x}{:016x}", random(), random());
         let marker = Some(Marker { id: id.clone(), closes });
         let message = Message::marker(self.dataset, now, marker);
-        let sent = self.publisher.publish("", &self.names.queue(self.shard), message.encode()).await;
+        let sent = self.publisher.publish(Route::Queue(self.shard), message.encode()).await;
         sent.map(|()| id).map_err(|error| Unavailable::new("the queue", error))
     }
 }
@@ -96,13 +96,14 @@ pub async fn settle_queues(
     settings: &ServersSettings,
     dataset: &str,
 ) -> anyhow::Result<()> {
-    let (broker, names) = (Broker::new(&settings.rabbitmq)?, cluster.names(dataset));
-    let publisher = Publisher::start(broker.clone(), settings.publish_timeout());
-    let admin = broker.admin().await?;
-    admin.declare(&names, u16::try_from(cluster.shards.len())?).await?;
+    let shards = u16::try_from(cluster.shards.len())?;
+    let server = BrokerQueues::new(Broker::new(&settings.rabbitmq)?, cluster.names(dataset), shards);
+    let publisher = server.publisher(settings.publish_timeout());
+    let admin = server.admin().await?;
+    admin.declare().await?;
     let mut stored_from = Vec::new();
     for (shard, database) in cluster.numbered() {
-        let queue = admin.queue(&names.queue(shard)).await?;
+        let queue = admin.queue(shard).await?;
         if queue.consumers > 0 {
             stored_from.push((shard, database));
         } else {
@@ -119,9 +120,9 @@ pub async fn settle_queues(
     let main_is_ahead =
         super::mains_time::ask(&cluster.main, &system).await?.millis() - system.now().millis();
     let passing = stored_from.into_iter().map(|(shard, database)| {
-        let (names, publisher, system) = (&names, &publisher, &system);
+        let (publisher, system) = (&*publisher, &system);
         async move {
-            let markers = Markers { dataset, names, publisher, shard, database };
+            let markers = Markers { dataset, publisher, shard, database };
             markers.pass(0, || system.now().plus_millis(main_is_ahead)).await
         }
     });

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use coupon_core::ShardingStrategy;
 
-use super::broker::{Broker, Publisher};
+use super::broker::{Broker, BrokerQueues};
 use super::catalogue::ServersCatalogue;
 use super::cluster::Cluster;
 use super::counts::Counts;
@@ -17,7 +17,7 @@ use super::lifecycle::Running;
 use super::names::random;
 use super::own_metrics::ServersMetrics;
 use super::per_thread::PerThread;
-use super::seam::GateServer;
+use super::seam::{GateServer, QueueServer};
 use super::shards::ServersShards;
 use super::status::ShardStatus;
 use super::tasks::{
@@ -111,15 +111,15 @@ impl Parts {
             tracing::warn!(%shard, %error, "a shard is down; the others are served");
         }
         let names = cluster.names(&opened.label.dataset);
-        let admin = broker.admin().await?;
-        admin.declare(&names, strategy.shard_count().get()).await?;
+        let shards = strategy.shard_count().get();
+        let queues: Box<dyn QueueServer> = Box::new(BrokerQueues::new(broker, names.clone(), shards));
+        let admin = queues.admin().await?;
+        admin.declare().await?;
         admin.close().await;
         let catalogue = Arc::new(ServersCatalogue::load(&cluster.main).await?);
         let holder = format!("{:016x}", random());
         let leases =
             Leases::take(&cluster.main, clock, holder, options.workers, Arc::clone(&agreement)).await?;
-        let shards = strategy.shard_count().get();
-        let publisher = Publisher::start(broker.clone(), settings.publish_timeout());
         let background = Arc::new(Background {
             dataset: opened.label.dataset,
             catalogue,
@@ -128,7 +128,7 @@ impl Parts {
                 server: Box::new(GateLink::new(redis.clone(), names.clone(), RESPONSE)),
                 epoch: Arc::new(EpochCell::default()),
             },
-            queues: QueuesHandle::new(broker, publisher, shards),
+            queues: QueuesHandle::new(queues, settings.publish_timeout(), shards),
             names,
             floors: Floors::new(shards),
             time: Time { clock: clock.clone(), agreement },

@@ -15,9 +15,11 @@ use super::{Broker, BrokerError, Notices};
 const PREFETCH: u16 = 256;
 
 /// A message, and how to say that it is done with.
-pub(in crate::servers) struct Delivery {
-    pub(in crate::servers) tag: u64,
-    pub(in crate::servers) body: Vec<u8>,
+pub struct Delivery {
+    /// Its number, by which it is acknowledged.
+    pub tag: u64,
+    /// Its content.
+    pub body: Vec<u8>,
 }
 
 /// A connection that is given a queue's messages.

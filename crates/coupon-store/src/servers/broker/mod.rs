@@ -6,6 +6,7 @@
 mod consumer;
 mod message;
 mod publisher;
+mod server;
 #[cfg(any(test, feature = "fuzzing"))]
 mod soundness;
 mod waiters;
@@ -26,9 +27,12 @@ use coupon_core::ShardId;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-pub(super) use consumer::{Consuming, Delivery};
+pub(super) use consumer::Consuming;
+pub use consumer::Delivery;
 pub(super) use message::{Marker, Message};
-pub(super) use publisher::{PublishError, Publisher};
+pub use publisher::PublishError;
+pub(super) use publisher::Publisher;
+pub(super) use server::BrokerQueues;
 #[cfg(feature = "fuzzing")]
 pub(super) use soundness::check;
 
@@ -60,6 +64,14 @@ pub struct Broker {
 pub struct BrokerError {
     host: String,
     why: String,
+}
+
+impl BrokerError {
+    /// An error of RabbitMQ at that address, for that reason.
+    #[must_use]
+    pub fn new(host: &str, why: &str) -> Self {
+        Self { host: host.to_owned(), why: why.to_owned() }
+    }
 }
 
 impl Broker {
@@ -170,7 +182,7 @@ impl Broker {
         } else {
             why.to_owned()
         };
-        BrokerError { host: self.host.clone(), why }
+        BrokerError::new(&self.host, &why)
     }
 }
 
@@ -182,11 +194,11 @@ impl std::fmt::Debug for Broker {
 
 /// The state of a queue.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct QueueState {
+pub struct QueueState {
     /// Messages that wait, not counting those that a consumer has been given.
-    pub(super) messages: u64,
+    pub messages: u64,
     /// The consumers that take messages from it, or wait for their turn.
-    pub(super) consumers: u32,
+    pub consumers: u32,
 }
 
 /// A connection to give orders with: queues and what is bound to them.

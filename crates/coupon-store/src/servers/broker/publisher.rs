@@ -17,15 +17,15 @@ use tokio::sync::{Notify, oneshot};
 
 use super::waiters::{Outcome, Waiters};
 use super::{Broker, BrokerError, Notices};
-use crate::failpoints::{self, Mechanism};
 use crate::outage::TaskOutage;
+use crate::servers::seam::Until;
 
 /// The wait before connecting again, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// The fate of a message that is not known to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(in crate::servers) enum PublishError {
+pub enum PublishError {
     /// It never left.
     #[error("there is no connection to RabbitMQ")]
     Down,
@@ -122,17 +122,18 @@ impl Publisher {
         self.refusal().or_else(stuck)
     }
 
-    /// Sends a message, and waits until a queue has it on disk.
+    /// Sends a message, and waits.
     pub(in crate::servers) async fn publish(
         &self,
         exchange: &str,
         route: &str,
         body: Vec<u8>,
+        until: Until,
     ) -> Result<(), PublishError> {
         let deadline = tokio::time::Instant::now() + self.timeout;
         let sent = tokio::time::timeout_at(deadline, self.send(exchange, route, body)).await;
         let Sent { tag, waiters, confirmation } = sent.map_err(|_| PublishError::TimedOut)??;
-        if failpoints::is_off(Mechanism::Confirms) {
+        if until == Until::Sent {
             return Ok(());
         }
         match tokio::time::timeout_at(deadline, confirmation).await {

@@ -2,8 +2,13 @@
 //! words. Redis, RabbitMQ and MySQL answer it where a service runs.
 
 mod gate;
+mod queue;
 
 pub use gate::{GateError, GateServer, Held, Hold, Holders, Mark, Remembers};
+pub use queue::{
+    BrokerError, Delivery, Publish, PublishError, QueueAdmin, QueueConsumer, QueueServer, QueueState, Route,
+    Until,
+};
 
 pub use crate::servers::gate::Epoch;
 pub use crate::terms::Terms;

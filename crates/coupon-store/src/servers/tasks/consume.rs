@@ -22,8 +22,8 @@ use super::settle::settle;
 use super::store::{Done, StoreError, Work, store};
 use crate::failpoints::{self, Mechanism, Point};
 use crate::outage::TaskOutage;
-use crate::servers::broker::{Consuming, Delivery};
 use crate::servers::mysql::{code, has_code};
+use crate::servers::seam::{Delivery, QueueConsumer};
 use crate::servers::sql;
 
 /// A transaction that is not full begins no sooner after the last one began: under load a few large ones cost every row
@@ -74,11 +74,10 @@ impl Consumer {
 
     /// Consumes until the process stops.
     pub(super) async fn run(mut self) {
-        let queue = self.background.names.queue(self.shard);
         while !self.background.signals.stopping() {
-            match Consuming::start(&self.background.queues.broker, &queue).await {
+            match self.background.queues.server.consume(self.shard).await {
                 Ok(mut consuming) => {
-                    self.consume(&mut consuming).await;
+                    self.consume(&mut *consuming).await;
                     // The next consumer has it to do.
                     self.background.queues.works_on(self.shard, 0, 0);
                     consuming.close().await;
@@ -92,7 +91,7 @@ impl Consumer {
         }
     }
 
-    async fn consume(&mut self, consuming: &mut Consuming) {
+    async fn consume(&mut self, consuming: &mut dyn QueueConsumer) {
         self.make_tables_ahead().await;
         let mut settling = JoinSet::new();
         let mut gathered = Batch::default();
@@ -140,7 +139,12 @@ impl Consumer {
 
     /// Waits for something to store, and, until `earliest`, for more. Says whether there can be more: not when the
     /// connection is gone, or what must be parked cannot be.
-    async fn gather(&self, batch: &mut Batch, earliest: Option<Instant>, consuming: &mut Consuming) -> bool {
+    async fn gather(
+        &self,
+        batch: &mut Batch,
+        earliest: Option<Instant>,
+        consuming: &mut dyn QueueConsumer,
+    ) -> bool {
         if batch.is_empty() {
             match timeout(IDLE, consuming.next()).await {
                 Ok(Some(first)) => {
@@ -171,7 +175,7 @@ impl Consumer {
         true
     }
 
-    async fn take(&self, batch: &mut Batch, delivery: Delivery, consuming: &Consuming) -> bool {
+    async fn take(&self, batch: &mut Batch, delivery: Delivery, consuming: &dyn QueueConsumer) -> bool {
         let taken = batch.take(&self.background, self.shard, delivery).await;
         self.at_work_on(batch, consuming);
         if let Err(error) = &taken {
@@ -180,7 +184,7 @@ impl Consumer {
         taken.is_ok()
     }
 
-    fn at_work_on(&self, batch: &Batch, consuming: &Consuming) {
+    fn at_work_on(&self, batch: &Batch, consuming: &dyn QueueConsumer) {
         self.background.queues.works_on(self.shard, batch.work.results.len(), consuming.buffered());
     }
 
@@ -190,7 +194,7 @@ impl Consumer {
         &mut self,
         work: &Work,
         next: &mut Batch,
-        consuming: &mut Consuming,
+        consuming: &mut dyn QueueConsumer,
     ) -> (Option<Done>, bool) {
         let (background, shard) = (Arc::clone(&self.background), self.shard);
         let outage = Arc::clone(&self.storing);

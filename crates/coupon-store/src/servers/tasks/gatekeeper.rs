@@ -20,6 +20,7 @@ use super::record::{GateState, Place};
 use crate::failpoints::{self, Mechanism};
 use crate::outage::TaskOutage;
 use crate::servers::gate::{Epoch, is_intact};
+use crate::servers::seam::Route;
 
 /// The time between two questions to main for the open epoch.
 const EVERY: Duration = Duration::from_millis(500);
@@ -241,9 +242,9 @@ impl Gatekeeper {
             is_whole(background, &epoch).await?,
             "Redis has lost its memory again while it was being filled"
         );
-        let admin = background.queues.broker.admin().await?;
+        let admin = background.queues.server.admin().await?;
         for shard in background.shards() {
-            admin.bind(&background.names, epoch.number, shard).await?;
+            admin.bind(Route::results(epoch.number, shard)).await?;
         }
         admin.close().await;
         Place::write(lock, &background.time.clock, background.gate.server.address()).await?;
@@ -275,10 +276,10 @@ impl Gatekeeper {
         let mine: Option<Option<i64>> = lock.exec_first("SELECT GET_LOCK(?, 0)", (name,)).await?;
         // The process that has it is filling the gate, or at the same.
         if mine.flatten() == Some(1) && GateState::read(&mut lock).await? == seen {
-            let admin = background.queues.broker.admin().await?;
-            admin.declare(&background.names, background.strategy.shard_count().get()).await?;
+            let admin = background.queues.server.admin().await?;
+            admin.declare().await?;
             for shard in background.shards() {
-                admin.bind(&background.names, seen.open_epoch, shard).await?;
+                admin.bind(Route::results(seen.open_epoch, shard)).await?;
             }
             admin.close().await;
         }
@@ -290,12 +291,12 @@ impl Gatekeeper {
     /// published before is stored, and what turns up all the same is parked.
     async fn close_epochs(&self, epochs: RangeInclusive<u64>) -> anyhow::Result<()> {
         let background = &self.background;
-        let admin = background.queues.broker.admin().await?;
-        admin.declare(&background.names, background.strategy.shard_count().get()).await?;
+        let admin = background.queues.server.admin().await?;
+        admin.declare().await?;
         let last = *epochs.end();
         for epoch in epochs {
             for shard in background.shards() {
-                admin.unbind(&background.names, epoch, shard).await?;
+                admin.unbind(Route::results(epoch, shard)).await?;
             }
         }
         admin.close().await;

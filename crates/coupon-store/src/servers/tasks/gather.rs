@@ -7,7 +7,8 @@ use coupon_core::ShardId;
 use super::Background;
 use super::store::{Arrived, Work};
 use crate::failpoints::{self, Mechanism};
-use crate::servers::broker::{Delivery, Message, PublishError};
+use crate::servers::broker::Message;
+use crate::servers::seam::{Delivery, PublishError};
 
 /// The most results that one transaction takes, give or take a message.
 const TRANSACTION_MAX: usize = 8_192;

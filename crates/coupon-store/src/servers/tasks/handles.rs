@@ -10,9 +10,8 @@ use tokio::time::timeout;
 
 use super::store::Floor;
 use crate::clock::Clock;
-use crate::servers::broker::{Broker, Publisher};
 use crate::servers::gate::EpochCell;
-use crate::servers::seam::GateServer;
+use crate::servers::seam::{GateServer, Publish, QueueServer};
 use crate::timekeeping::Agreement;
 
 /// The gate: its server, and the epoch that is open there.
@@ -21,18 +20,19 @@ pub(in crate::servers) struct GateHandle {
     pub(in crate::servers) epoch: Arc<EpochCell>,
 }
 
-/// The queues: the broker, the tasks' own way to publish, and what this process has taken from them.
+/// The queues: their server, the tasks' own way to publish, and what this process has taken from them.
 pub(in crate::servers) struct QueuesHandle {
-    pub(in crate::servers) broker: Broker,
-    pub(in crate::servers) publisher: Publisher,
+    pub(in crate::servers) server: Box<dyn QueueServer>,
+    pub(in crate::servers) publisher: Box<dyn Publish>,
     /// Results that this process's consumers are at work on, and messages that they have not looked at: the queues
     /// count neither.
     in_flight: Vec<(AtomicU64, AtomicU64)>,
 }
 
 impl QueuesHandle {
-    pub(in crate::servers) fn new(broker: Broker, publisher: Publisher, shards: u16) -> Self {
-        Self { broker, publisher, in_flight: per_shard(shards) }
+    /// Starts to connect the tasks' publisher, which gives each message up after so long.
+    pub(in crate::servers) fn new(server: Box<dyn QueueServer>, patience: Duration, shards: u16) -> Self {
+        Self { publisher: server.publisher(patience), server, in_flight: per_shard(shards) }
     }
 
     /// Takes note of what the shard's consumer in this process is at work on: the queue does not count it any more.

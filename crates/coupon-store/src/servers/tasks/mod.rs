@@ -33,6 +33,7 @@ use super::counts::Counts;
 use super::markers::Markers;
 use super::mysql::{Database, PATIENCE};
 use super::names::Names;
+use super::seam::Route;
 use super::status::ShardStatus;
 use crate::Unavailable;
 
@@ -91,7 +92,7 @@ impl Background {
 
     /// Puts a message where it stays until a person looks at it.
     async fn park_message(&self, body: Vec<u8>) -> Result<(), PublishError> {
-        self.queues.publisher.publish("", &self.names.parking(), body).await?;
+        self.queues.publisher.publish(Route::Parking, body).await?;
         self.counts.parked_messages.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -101,8 +102,8 @@ impl Background {
     async fn marker(&self, shard: ShardId, closes: u64) -> Result<(), Unavailable> {
         let database =
             self.database(shard).map_err(|error| Unavailable::new(format!("shard {shard}"), error))?;
-        let Self { dataset, names, queues, .. } = self;
-        Markers { dataset, names, publisher: &queues.publisher, shard, database }
+        let Self { dataset, queues, .. } = self;
+        Markers { dataset, publisher: &*queues.publisher, shard, database }
             .pass(closes, || self.time.mains())
             .await
     }
@@ -110,7 +111,7 @@ impl Background {
     /// Sends something that moves the shard's queue along, so that reads see how far it is.
     async fn tick(&self, shard: ShardId) -> Result<(), PublishError> {
         let message = Message::marker(&self.dataset, self.time.mains(), None);
-        self.queues.publisher.publish("", &self.names.queue(shard), message.encode()).await
+        self.queues.publisher.publish(Route::Queue(shard), message.encode()).await
     }
 
     /// Makes tables ahead of need. One that fails is made when a result needs it.

@@ -18,8 +18,7 @@ use crate::failpoints::{self, Mechanism};
 use crate::outage::TaskOutage;
 use crate::servers::broker::Message;
 use crate::servers::gate::Epoch;
-use crate::servers::names::Names;
-use crate::servers::seam::{Held, Mark};
+use crate::servers::seam::{Held, Mark, Route};
 
 /// The most results that one message hands over.
 const MESSAGE: usize = 1_000;
@@ -141,11 +140,11 @@ impl Reconciler {
         if left.is_empty() {
             return Ok(());
         }
-        let (exchange, route) = (background.names.exchange(), Names::route(epoch.number, shard));
+        let route = Route::results(epoch.number, shard);
         for some in left.chunks(MESSAGE) {
             let message =
                 Message::results(&background.dataset, epoch.number, background.time.clock.now(), some);
-            background.queues.publisher.publish(&exchange, &route, message.encode()).await?;
+            background.queues.publisher.publish(route, message.encode()).await?;
         }
         background.counts.reconciled.fetch_add(left.len() as u64, Ordering::Relaxed);
         tracing::warn!(

@@ -11,8 +11,8 @@ use tokio::time::{Instant, timeout};
 
 use super::Background;
 use crate::outage::TaskOutage;
-use crate::servers::broker::{Admin, BrokerError, QueueState};
 use crate::servers::mysql::{Database, DatabaseError};
+use crate::servers::seam::{BrokerError, QueueAdmin, QueueState};
 use crate::servers::sql;
 use crate::servers::status::Look;
 use crate::servers::values::get;
@@ -223,7 +223,7 @@ impl Mean {
 /// The results in a message are known from those that came through lately, and, while none do, from those that this
 /// process has sent: of the two, the larger.
 struct QueueWatch {
-    admin: Option<Admin>,
+    admin: Option<Box<dyn QueueAdmin>>,
     stored: Mean,
     sent: Mean,
     outage: TaskOutage,
@@ -253,11 +253,11 @@ impl QueueWatch {
     }
 
     async fn ask(&mut self, background: &Background, shard: ShardId) -> Result<QueueState, BrokerError> {
-        let admin = match self.admin.take().filter(Admin::is_open) {
+        let admin = match self.admin.take().filter(|admin| admin.is_open()) {
             Some(admin) => admin,
-            None => background.queues.broker.admin().await?,
+            None => background.queues.server.admin().await?,
         };
-        self.admin.insert(admin).queue(&background.names.queue(shard)).await
+        self.admin.insert(admin).queue(shard).await
     }
 }
 

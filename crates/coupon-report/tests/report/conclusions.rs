@@ -5,13 +5,7 @@ use coupon_report::model::{
 };
 use coupon_report::summarise;
 
-use crate::fixture::comparison;
-
-fn summarised(rounds: u32) -> Report {
-    let mut report = comparison(rounds, 7);
-    summarise(&mut report);
-    report
-}
+use crate::recorded::{contestant, measured, of_rounds, on_servers, recorded, summarised};
 
 fn need<'a>(report: &'a Report, topic: &str) -> &'a Advice {
     report.advice.iter().find(|advice| advice.topic == Topic::Need(topic.into())).unwrap()
@@ -19,7 +13,7 @@ fn need<'a>(report: &'a Report, topic: &str) -> &'a Advice {
 
 #[test]
 fn the_strategy_that_visits_least_is_chosen_for_each_read() {
-    let report = summarised(5);
+    let report = recorded();
     assert_eq!(need(&report, "user_coupons").choice, ["hash"]);
     assert_eq!(need(&report, "room_orders").choice, ["range-room"]);
     assert_eq!(need(&report, "recent").choice, ["range-time"]);
@@ -28,7 +22,7 @@ fn the_strategy_that_visits_least_is_chosen_for_each_read() {
 
 #[test]
 fn equal_throughput_chooses_nobody() {
-    let mut report = comparison(5, 7);
+    let mut report = measured();
     for contestant in &mut report.contestants {
         for round in &mut contestant.rounds {
             round.endpoints.retain(|endpoint, _| endpoint == "grab");
@@ -46,7 +40,7 @@ fn equal_throughput_chooses_nobody() {
 
 #[test]
 fn the_choice_follows_the_figures_not_the_name() {
-    let mut report = comparison(5, 7);
+    let mut report = measured();
     for contestant in &mut report.contestants {
         contestant.name = match contestant.name.as_str() {
             "hash" => "range-room".into(),
@@ -61,7 +55,7 @@ fn the_choice_follows_the_figures_not_the_name() {
 
 #[test]
 fn four_rounds_choose_nobody_and_say_so() {
-    let report = summarised(4);
+    let report = summarised(of_rounds(4));
     assert!(report.verdicts.iter().all(|verdict| verdict.call == Call::TooFewRounds));
     for advice in report.advice.iter().filter(|advice| matches!(advice.topic, Topic::Need(_))) {
         assert!(advice.choice.is_empty() && advice.text.contains("Too few rounds"), "{advice:?}");
@@ -77,28 +71,29 @@ fn four_rounds_choose_nobody_and_say_so() {
 
 #[test]
 fn a_cure_is_shown_with_its_price() {
-    let report = summarised(5);
-    let cure = report.advice.iter().find(|a| a.topic == Topic::Cure("range-time-spread2".into())).unwrap();
-    assert_eq!(cure.choice, ["range-time-spread2"]);
-    assert!(cure.text.contains("Effective shards rise from 1 to 1.99 of 4"), "{cure:?}");
-    assert!(cure.text.contains("recent orders (shards 1.08 → 2.05, tables 1.08 → 2.16"), "{cure:?}");
+    let report = recorded();
+    let cure = report.advice.iter().find(|a| a.topic == Topic::Cure("range-time+spread".into())).unwrap();
+    assert_eq!(cure.choice, ["range-time+spread"]);
+    assert!(cure.text.contains("Effective shards rise from 1 to 3.87 of 4"), "{cure:?}");
+    assert!(cure.text.contains("recent orders (shards 1 → 4, tables 1 → 4, p50 0.58 → 4.75 ms)"), "{cure:?}");
 }
 
 #[test]
 fn a_verdict_names_the_better_and_how_sure_it_is() {
-    let report = summarised(5);
+    let report = recorded();
     let verdict =
-        report.verdict(&Metric::latency("room_orders", Quantile::P50), "range-room", "hash").unwrap();
-    assert_eq!((verdict.better.as_deref(), verdict.worse.as_deref()), (Some("range-room"), Some("hash")));
+        report.verdict(&Metric::latency("room_orders", Quantile::P50), "range-room", "range-time").unwrap();
+    let (better, worse) = (verdict.better.as_deref(), verdict.worse.as_deref());
+    assert_eq!((better, worse), (Some("range-room"), Some("range-time")));
     let ratio = verdict.ratio.as_ref().unwrap();
     assert_eq!((ratio.n, ratio.level), (5, 0.9375));
-    assert!(ratio.low > 1.4 && ratio.high < 2.2, "hash ÷ range-room is 1.75: {ratio:?}");
+    assert!(ratio.low < ratio.median && ratio.low > 1.9, "range-time ÷ range-room: {ratio:?}");
     assert!(verdict.text.contains("5 rounds, 93.75 % interval"), "{}", verdict.text);
 }
 
 #[test]
 fn one_lost_grab_fails_the_audit_and_leads_the_cautions() {
-    let mut report = comparison(5, 7);
+    let mut report = measured();
     let audit = &mut report.contestants[1].rounds[2].audit;
     let mut found = audit.known().unwrap().clone();
     found.lost = Violation::of(["user 7, coupon 9".to_owned()]);
@@ -111,7 +106,7 @@ fn one_lost_grab_fails_the_audit_and_leads_the_cautions() {
 
 #[test]
 fn a_round_without_audit_is_no_pass() {
-    let mut report = comparison(5, 7);
+    let mut report = measured();
     report.contestants[0].rounds[0].audit = Reading::unknown("it did not drain");
     summarise(&mut report);
     assert!(!report.audit.passed && report.audit.sums.passed());
@@ -120,16 +115,16 @@ fn a_round_without_audit_is_no_pass() {
 
 #[test]
 fn a_round_that_waited_long_for_an_answer_is_a_caution() {
-    let mut report = comparison(5, 7);
+    let mut report = measured();
     report.contestants[1].rounds[3].seconds = 70.0;
     summarise(&mut report);
     let told = report.cautions.iter().find(|caution| caution.starts_with("range-time: 1 round waited"));
-    assert!(told.is_some_and(|told| told.contains("70.0 s in all instead of 30.0")), "{:?}", report.cautions);
+    assert!(told.is_some_and(|told| told.contains("70.0 s in all instead of 3.00")), "{:?}", report.cautions);
 }
 
 #[test]
 fn a_late_generator_is_a_caution() {
-    let mut report = comparison(5, 7);
+    let mut report = measured();
     for round in &mut report.contestants[2].rounds {
         round.generator.lateness_p99_ms = Figure::of(12.0);
     }
@@ -140,7 +135,7 @@ fn a_late_generator_is_a_caution() {
 
 #[test]
 fn summarising_twice_changes_nothing() {
-    let once = summarised(5);
+    let once = recorded();
     let mut twice = once.clone();
     summarise(&mut twice);
     assert!(once == twice);
@@ -148,11 +143,12 @@ fn summarising_twice_changes_nothing() {
 
 #[test]
 fn metrics_that_disagree_are_said_to() {
-    let mut report = comparison(5, 7);
+    let mut report = measured();
     for contestant in &mut report.contestants {
         let (p50, p99) = if contestant.name == "hash" { (1.0, 90.0) } else { (2.0, 20.0) };
         for round in &mut contestant.rounds {
             let recent = round.endpoints.get_mut("recent").unwrap();
+            (recent.requests, recent.ok, recent.timed) = (2_400, 2_400, 2_400);
             let latency = LatencyMs { p50, p90: p50, p99, p999: p99, max: p99 };
             recent.latency = Reading::Known(latency);
         }
@@ -165,13 +161,7 @@ fn metrics_that_disagree_are_said_to() {
 
 #[test]
 fn a_baseline_that_nobody_beats_is_the_answer() {
-    let mut report = comparison(5, 7);
-    let single = report.contestants.iter().position(|contestant| contestant.name == "single").unwrap();
-    for round in &mut report.contestants[single].rounds {
-        let grab = round.endpoints.get_mut("grab").unwrap();
-        grab.latency = Reading::Known(LatencyMs { p50: 0.1, p90: 0.2, p99: 0.3, p999: 0.4, max: 0.5 });
-    }
-    summarise(&mut report);
+    let report = recorded();
     let advice = report.advice.iter().find(|advice| advice.topic == Topic::Baseline).unwrap();
     assert_eq!(advice.choice, ["single"]);
     assert!(advice.text.contains("nobody writes better than single"), "{advice:?}");
@@ -180,7 +170,7 @@ fn a_baseline_that_nobody_beats_is_the_answer() {
 #[test]
 fn whoever_needs_longer_than_the_round_has_not_kept_up() {
     let kept_up = |report: &Report| need(report, "writes").text.contains("kept up");
-    let mut report = comparison(5, 7);
+    let mut report = measured();
     for contestant in &mut report.contestants {
         for grab in contestant.rounds.iter_mut().filter_map(|round| round.endpoints.get_mut("grab")) {
             grab.ok = grab.requests;
@@ -198,7 +188,7 @@ fn whoever_needs_longer_than_the_round_has_not_kept_up() {
 
 #[test]
 fn a_shard_without_any_cpu_left_is_named_and_the_quota_is_no_shared_machine() {
-    let mut report = crate::fixture::on_servers(5, 7);
+    let mut report = on_servers();
     for contestant in &mut report.contestants {
         for shard in contestant.rounds.iter_mut().flat_map(|round| &mut round.shards) {
             let full = if shard.shard == 2 && contestant.name == "range-time" { 0.97 } else { 0.6 };
@@ -215,9 +205,8 @@ fn a_shard_without_any_cpu_left_is_named_and_the_quota_is_no_shared_machine() {
 }
 
 /// Sets the mean of an endpoint in every round of a contestant.
-fn take(report: &mut Report, contestant: &str, endpoint: &str, ms: f64) {
-    let of = report.contestants.iter_mut().find(|of| of.name == contestant).unwrap();
-    for round in &mut of.rounds {
+fn take(report: &mut Report, name: &str, endpoint: &str, ms: f64) {
+    for round in &mut contestant(report, name).rounds {
         // Rounds differ, contestants within one do not: only what is set here does.
         round.endpoints.get_mut(endpoint).unwrap().mean_ms =
             Figure::of(ms * (1.0 + f64::from(round.index) / 50.0));
@@ -226,7 +215,7 @@ fn take(report: &mut Report, contestant: &str, endpoint: &str, ms: f64) {
 
 /// All take 1 ms for everything.
 fn even() -> Report {
-    let mut report = comparison(5, 7);
+    let mut report = measured();
     let names: Vec<String> = report.contestants.iter().map(|contestant| contestant.name.clone()).collect();
     let keys: Vec<String> = report.contestants[0].rounds[0].endpoints.keys().cloned().collect();
     for (name, key) in names.iter().flat_map(|name| keys.iter().map(move |key| (name, key))) {
@@ -252,7 +241,7 @@ fn whoever_leads_in_time_and_spread_is_the_answer_with_its_figures() {
     let mean = answer.figures.iter().find(|figure| figure.label == "mean time a request").unwrap();
     assert!(mean.contestant == "hash" && mean.estimate.n == 5 && mean.against.contains("behind"), "{mean:?}");
     assert!(
-        answer.changes.iter().any(|change| change.starts_with("More shards: 16 would be worth 14.4 to hash"))
+        answer.changes.iter().any(|change| change.starts_with("More shards: 16 would be worth 15.7 to hash"))
     );
 }
 
@@ -290,24 +279,25 @@ fn the_share_of_reads_that_would_turn_the_choice_is_told_with_its_interval() {
 
 #[test]
 fn a_cure_without_its_plain_variant_is_a_choice_like_any_other() {
-    let mut report = comparison(5, 7);
-    report.contestants.retain(|contestant| ["hash", "range-room-split"].contains(&contestant.name.as_str()));
+    let mut report = even();
+    report.contestants.retain(|contestant| ["hash", "range-room+split"].contains(&contestant.name.as_str()));
+    take(&mut report, "range-room+split", "grab", 1.5);
     summarise(&mut report);
     assert_eq!(report.answer.choice, ["hash"]);
-    assert!(report.verdict(&Metric::EffectiveShards, "hash", "range-room-split").is_some());
-    assert_eq!(need(&report, "room_orders").choice, ["range-room-split"]);
+    assert!(report.verdict(&Metric::EffectiveShards, "hash", "range-room+split").is_some());
+    assert_eq!(need(&report, "room_orders").choice, ["range-room+split"]);
 }
 
 #[test]
 fn without_five_rounds_there_is_no_answer_but_figures_so_far() {
-    let report = summarised(4);
+    let report = summarised(of_rounds(4));
     assert!(report.answer.choice.is_empty() && report.answer.verdict.starts_with("No verdict yet"));
     assert!(report.answer.figures.iter().all(|figure| !figure.against.contains("no difference")));
 }
 
 #[test]
 fn a_failed_audit_comes_before_every_answer() {
-    let mut report = comparison(5, 7);
+    let mut report = measured();
     let audit = &mut report.contestants[0].rounds[0].audit;
     let mut found = audit.known().unwrap().clone();
     found.oversold = Violation::of(["coupon 7".to_owned()]);

@@ -2,15 +2,13 @@
 
 use coupon_report::diff::{Change, Diff, LEAST, notes, obstacles, print};
 use coupon_report::model::{Figure, LatencyMs, Metric, Quantile, Reading, Report, Violation};
-use coupon_report::{summarise, terminal};
+use coupon_report::terminal;
 
-use crate::fixture::comparison;
+use crate::recorded::{contestant, of_rounds, summarised};
 
 /// The same comparison, run again: other noise.
 fn two() -> (Report, Report) {
-    let mut reports = [comparison(9, 7), comparison(9, 7)];
-    reports.iter_mut().for_each(summarise);
-    let [before, mut after] = reports;
+    let (before, mut after) = (summarised(of_rounds(9)), summarised(of_rounds(9)));
     // Every latency of the second run is off by up to 3 %, up and down.
     for contestant in &mut after.contestants {
         for (round, by) in contestant.rounds.iter_mut().zip([0.98, 1.03, 1.0, 0.97, 1.02].iter().cycle()) {
@@ -57,7 +55,7 @@ fn a_run_that_repeats_itself_is_the_same_and_nothing_is_worse() {
 #[test]
 fn a_service_that_grants_nothing_any_more_is_worse_and_one_that_begins_to_is_better() {
     let (before, mut after) = two();
-    let hash = after.contestants.iter_mut().find(|contestant| contestant.name == "hash").unwrap();
+    let hash = contestant(&mut after, "hash");
     hash.rounds.iter_mut().for_each(|round| round.grabs.granted_per_s = 0.0);
     let metric = "grabs.granted_per_s";
     let diff = Diff::of(&before, &after, LEAST, &[]);
@@ -65,7 +63,7 @@ fn a_service_that_grants_nothing_any_more_is_worse_and_one_that_begins_to_is_bet
     let row = diff.rows.iter().find(|row| row.metric == metric && row.contestant == "hash").unwrap();
     assert_eq!(row.reason.as_deref(), Some("nothing after in 9 of 9 rounds"));
     assert_eq!(change(&Diff::of(&after, &before, LEAST, &[]), "hash", metric), Change::Better);
-    let hash = after.contestants.iter_mut().find(|contestant| contestant.name == "hash").unwrap();
+    let hash = contestant(&mut after, "hash");
     hash.rounds.iter_mut().take(5).for_each(|round| round.grabs.granted_per_s = 900.0);
     assert_eq!(change(&Diff::of(&before, &after, LEAST, &[]), "hash", metric), Change::Undecided);
 }
@@ -85,7 +83,7 @@ fn what_is_asked_for_by_name_is_compared_whatever_verdicts_are_made_of() {
 #[test]
 fn what_takes_half_as_long_again_is_worse_and_the_other_way_round_better() {
     let (before, mut after) = two();
-    let hash = after.contestants.iter_mut().find(|contestant| contestant.name == "hash").unwrap();
+    let hash = contestant(&mut after, "hash");
     hash.rounds.iter_mut().for_each(|round| scale(round, 1.5, |key| key == "room_orders"));
     let metric = "latency.p50.room_orders";
     assert_eq!(change(&Diff::of(&before, &after, LEAST, &[]), "hash", metric), Change::Worse);
@@ -141,7 +139,7 @@ fn reports_of_other_loads_are_not_comparable_and_each_reason_is_named() {
         assert!(found.len() == 1 && found[0].contains(named), "{named}: {found:?}");
     };
     refused(|report| report.meta.workload = "another".into(), "workload differs");
-    refused(|report| report.meta.rate = Some(1.0), "rate differs: 2000/s before, 1/s after");
+    refused(|report| report.meta.rate = Some(1.0), "rate differs: 800/s before, 1/s after");
     refused(|report| report.meta.rate = None, "as fast as answers come after");
     refused(|report| report.meta.backend = "servers".into(), "backend");
     refused(|report| report.meta.seconds_per_round = 1.0, "length of a round");

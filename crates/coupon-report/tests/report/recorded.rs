@@ -1,24 +1,78 @@
-//! A comparison as it was measured: five short rounds of hash, range-time, range-room and a cure, on files. To record it anew:
+//! A comparison as it was measured: five short rounds of hash, range-time, range-room, the baseline and two cures, on files.
+//! To record it anew:
 //!
 //! ```text
-//! loadtest compare --contestants hash,range-time,range-room,range-room+split --rounds 5 --seconds 1 --rate 300 \
-//!     --history 5000 --out /tmp/recorded
+//! loadtest compare --contestants hash,range-time,range-room,single,range-time+spread,range-room+split --rounds 5 \
+//!     --seconds 3 --rate 800 --history 5000 --out /tmp/recorded
 //! RECORDED=/tmp/recorded/report.json cargo test -p coupon-report --test report -- --ignored record
 //! ```
 
 use std::path::Path;
 
 use coupon_report::diff::{Change, Diff, LEAST, obstacles};
-use coupon_report::model::{Contestant, Machine, Metric, Report};
+use coupon_report::model::{Contestant, Figure, Flow, Machine, Metric, Report, Round, ShardFlow};
 use coupon_report::{html, read, summarise, terminal, write_all};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/report/recorded.json");
 
+/// The recorded rounds alone.
+pub(crate) fn measured() -> Report {
+    read(Path::new(FILE)).unwrap()
+}
+
 /// The recorded rounds, and everything that follows from them.
-fn recorded() -> Report {
-    let mut report = read(Path::new(FILE)).unwrap();
+pub(crate) fn recorded() -> Report {
+    summarised(measured())
+}
+
+pub(crate) fn summarised(mut report: Report) -> Report {
     summarise(&mut report);
     report
+}
+
+/// So many rounds: the recorded ones again, where there are not enough.
+pub(crate) fn of_rounds(rounds: u32) -> Report {
+    let mut report = measured();
+    report.meta.rounds = rounds;
+    for contestant in &mut report.contestants {
+        let recorded = std::mem::take(&mut contestant.rounds);
+        let again = recorded.into_iter().cycle();
+        contestant.rounds = (0..rounds).zip(again).map(|(index, round)| Round { index, ..round }).collect();
+    }
+    report
+}
+
+/// The same on servers, where a queue lies before each shard and each shard has a fifth of a core: the busiest shard
+/// takes what it can, and the rest waits.
+pub(crate) fn on_servers() -> Report {
+    const TAKEN: f64 = 1_000.0;
+    let mut report = measured();
+    report.meta.backend = "servers".into();
+    report.meta.shard_cpu = Some(0.2);
+    report.meta.processes = 2;
+    for round in report.contestants.iter_mut().flat_map(|contestant| &mut contestant.rounds) {
+        let hottest = round.shards.iter().filter_map(|shard| shard.rows_written.value()).fold(0.0, f64::max);
+        let waiting = (hottest - TAKEN).max(0.0);
+        round.flow = Some(Flow {
+            stored_per_s: Figure::of((round.grabs.granted as f64 - waiting) / round.seconds),
+            backlog: Figure::of(waiting),
+            drain_seconds: Figure::of(0.2 + waiting / 500.0),
+        });
+        for shard in &mut round.shards {
+            let rows = shard.rows_written.value().unwrap_or(0.0);
+            shard.flow = Some(ShardFlow {
+                queue_depth_max: Figure::of((rows - TAKEN).max(3.0)),
+                lag_ms_max: Figure::of((rows - TAKEN).max(10.0) * 2.0),
+                saturation: Figure::of((rows / TAKEN).min(1.0)),
+            });
+        }
+    }
+    report
+}
+
+/// A contestant of a report, to be changed.
+pub(crate) fn contestant<'a>(report: &'a mut Report, name: &str) -> &'a mut Contestant {
+    report.contestants.iter_mut().find(|contestant| contestant.name == name).unwrap()
 }
 
 fn printed(report: &Report, columns: usize) -> String {
@@ -56,7 +110,7 @@ fn layouts_are_shown_as_strategies_print_them() {
     let page = html::render(&report);
     let text = printed(&report, 100).split_whitespace().collect::<Vec<_>>().join(" ");
     for Contestant { name, layout, .. } in &report.contestants {
-        assert!(layout.contains("4 shards"), "{name}: {layout}");
+        assert!(name == "single" || layout.contains("4 shards"), "{name}: {layout}");
         assert!(text.contains(layout.as_str()) && page.contains(layout.as_str()), "{name}: {layout}");
     }
 }
@@ -71,7 +125,7 @@ fn the_figures_are_those_of_the_strategies_that_were_measured() {
     for (name, shards) in [("hash", 4.0), ("range-room", 1.0), ("range-room+split", 1.0)] {
         assert!((median(name, &Metric::shards("room_orders")) - shards).abs() < 1e-9, "{name}");
     }
-    assert!(report.audit.passed && report.audit.rounds_audited == 20, "{:?}", report.audit);
+    assert!(report.audit.passed && report.audit.rounds_audited == 30, "{:?}", report.audit);
 }
 
 #[test]

@@ -7,7 +7,8 @@ use actix_web::web::{Bytes, Data, Path, Query, ServiceConfig, get, post};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde_json::json;
 
-use super::form::{self, Choices, Wrong};
+use super::fields::Wrong;
+use super::form::{self, Choices};
 use super::run::Runs;
 use super::{events, explain};
 

@@ -9,7 +9,7 @@ use futures_util::stream::unfold;
 use tokio::sync::watch::Receiver;
 use tokio::time::{sleep, timeout};
 
-use super::board::Board;
+use super::shown::Board;
 
 /// Bars that move more often are no easier to read.
 const EVERY: Duration = Duration::from_millis(200);

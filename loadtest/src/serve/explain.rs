@@ -1,15 +1,13 @@
 //! The place of a grab, and the reasons: the answer of `loadtest explain`, for the contestants that the page has
 //! chosen.
 
-use std::str::FromStr;
-
 use coupon_core::{CouponId, RoomId, RowKey, Timestamp, UserId};
 use coupon_loadgen::workload::Catalogue;
 use coupon_strategies::Spec;
 use serde::Serialize;
-use serde_json::Value;
 
-use super::form::{Form, Wrong};
+use super::fields::{self, Field, Wrong};
+use super::form::Chosen;
 use crate::explain::{Explanation, now, room_of};
 
 /// The explanation of one grab.
@@ -27,56 +25,44 @@ struct Strategy {
     explanation: Explanation,
 }
 
-/// Explains a grab.
+/// The flags of the question.
+#[derive(Debug, clap::Parser)]
+#[command(no_binary_name = true, disable_help_flag = true)]
+struct Flags {
+    #[arg(long)]
+    user: UserId,
+    #[arg(long)]
+    coupon: CouponId,
+    #[arg(long)]
+    room: Option<RoomId>,
+    #[arg(long)]
+    time: Option<Timestamp>,
+    #[command(flatten)]
+    chosen: Chosen,
+}
+
+/// Explains a grab. A field that is left empty is none.
 ///
 /// # Errors
 /// Everything that is wrong with the question, at once.
 pub(super) fn answer(question: impl IntoIterator<Item = (String, String)>) -> Result<Answer, Vec<Wrong>> {
-    let mut form = Form::of_text(question);
-    let user = read::<UserId>(&mut form, "user");
-    let coupon = read::<CouponId>(&mut form, "coupon");
-    let room = read::<RoomId>(&mut form, "room");
-    let time = read::<Timestamp>(&mut form, "time");
-    let shards = form.shards();
-    let names = form.names();
-    form.refuse_the_rest();
-    let mut strategies = Vec::new();
-    for name in names {
-        let spec = Spec::parse(&name, shards, &Catalogue::default());
-        match spec.and_then(|spec| spec.strategy()) {
-            Ok(strategy) => strategies.push((name, strategy)),
-            Err(error) => form.wrong.push(Wrong::field("contestants", format!("{error:#}"))),
-        }
-    }
-    for (field, missing) in [("user", user.is_none()), ("coupon", coupon.is_none())] {
-        if missing && !form.wrong.iter().any(|wrong| wrong.field.as_deref() == Some(field)) {
-            form.wrong.push(Wrong::field(field, "must be given"));
-        }
-    }
-    let (Some(user), Some(coupon), true) = (user, coupon, form.wrong.is_empty()) else {
-        return Err(form.wrong);
-    };
-    let told = |field: &'static str| move |error: anyhow::Error| vec![Wrong::field(field, error.to_string())];
-    let room = room.map_or_else(|| room_of(coupon), Ok).map_err(told("coupon"))?;
-    let time = time.map_or_else(now, Ok).map_err(told("time"))?;
+    let given = question.into_iter().filter(|(_, text)| !text.trim().is_empty());
+    let Flags { user, coupon, room, time, chosen } =
+        fields::parse(given.map(|(name, text)| Field::new(name, text.trim())).collect())?;
+    let wrong =
+        |field: &'static str| move |error: anyhow::Error| vec![Wrong::field(field, format!("{error:#}"))];
+    let room = room.map_or_else(|| room_of(coupon), Ok).map_err(wrong("coupon"))?;
+    let time = time.map_or_else(now, Ok).map_err(wrong("time"))?;
     let row = RowKey { user, room, time };
-    let explain = |(contestant, strategy): (String, std::sync::Arc<dyn coupon_core::ShardingStrategy>)| {
-        Strategy { contestant, explanation: Explanation::of(&*strategy, &row) }
+    let explain = |spec: Spec| {
+        let strategy = spec.strategy().map_err(wrong("contestants"))?;
+        Ok(Strategy { contestant: spec.name, explanation: Explanation::of(&*strategy, &row) })
     };
+    let specs = chosen.specs(&Catalogue::default()).map_err(|wrong| vec![wrong])?;
     Ok(Answer {
         grab: format!("User {user} grabs coupon {coupon} of room {room} at {time}."),
-        strategies: strategies.into_iter().map(explain).collect(),
+        strategies: specs.into_iter().map(explain).collect::<Result<_, Vec<Wrong>>>()?,
     })
-}
-
-/// A field; one that is left empty is none.
-fn read<T: FromStr<Err: std::fmt::Display>>(form: &mut Form, field: &str) -> Option<T> {
-    let Some(Value::String(text)) = form.take(field) else { return None };
-    let text = text.trim();
-    if text.is_empty() {
-        return None;
-    }
-    text.parse().map_err(|error| form.wrong.push(Wrong::field(field, format!("{text:?}: {error}")))).ok()
 }
 
 #[cfg(test)]

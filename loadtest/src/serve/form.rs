@@ -1,6 +1,5 @@
-//! The form of the page: read, held against the possible values, and made the options of a comparison.
+//! The form of the page: its fields are flags, which clap reads and checks, and become the options of a comparison.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -10,12 +9,13 @@ use std::time::Duration;
 
 use coupon_lab::{Setup, all_different};
 use coupon_loadgen::load::{Arrivals, LoadSpec};
-use coupon_loadgen::workload::{Requests, Scenario, Workload};
+use coupon_loadgen::workload::{Catalogue, Requests, Scenario, Workload};
 use coupon_seeding::SeedOptions;
 use coupon_strategies::{REGISTER, Spec};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::fields::{self, Wrong};
 use crate::compare::{Options, Wanted};
 
 /// A number of the form, with what it may be.
@@ -43,6 +43,17 @@ const HISTORY: Number = number("history", 0.0, (0.0, 1_000_000.0), true);
 /// Users of a scenario, relative to the others.
 const PART: Number = number("mix", 0.0, (0.0, 1_000.0), false);
 
+impl Number {
+    fn read(&self, text: &str) -> Result<f64, String> {
+        let Self { least, most, whole, .. } = *self;
+        let allowed = |given: &f64| (least..=most).contains(given) && (!whole || given.fract() == 0.0);
+        text.parse().ok().filter(allowed).ok_or_else(|| {
+            let what = if whole { "a whole number" } else { "a number" };
+            format!("must be {what} from {least} to {most}, not {text:?}")
+        })
+    }
+}
+
 /// All of them have the machine at once.
 const CONTESTANTS: RangeInclusive<usize> = 1..=4;
 
@@ -50,20 +61,6 @@ const CONTESTANTS: RangeInclusive<usize> = 1..=4;
 fn chosen() -> Vec<String> {
     let families = REGISTER.of_each_program().into_iter().take(*CONTESTANTS.end());
     families.map(|family| family.name.to_owned()).collect()
-}
-
-/// An error in the form, and the field it is in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Wrong {
-    /// The field; none when it is about the whole.
-    pub(super) field: Option<String>,
-    pub(super) message: String,
-}
-
-impl Wrong {
-    pub(super) fn field(field: &str, message: impl Into<String>) -> Self {
-        Self { field: Some(field.to_owned()), message: message.into() }
-    }
 }
 
 /// The values that the form may hold, for the page to show.
@@ -78,7 +75,8 @@ pub(super) struct Choices {
     backend: &'static str,
 }
 
-#[derive(Debug, Serialize)]
+/// Users of a scenario.
+#[derive(Debug, Clone, Serialize)]
 struct Part {
     name: String,
     users: f64,
@@ -99,42 +97,128 @@ impl Choices {
     }
 }
 
+/// The flags of the page's form.
+#[derive(Debug, clap::Parser)]
+#[command(no_binary_name = true, disable_help_flag = true)]
+struct Flags {
+    #[arg(long, default_value_t = USERS.default, value_parser = |text: &str| USERS.read(text))]
+    users: f64,
+    #[arg(long, default_value_t = RATE.default, value_parser = |text: &str| RATE.read(text))]
+    rate: f64,
+    #[arg(long, default_value_t = SECONDS.default, value_parser = |text: &str| SECONDS.read(text))]
+    seconds: f64,
+    #[arg(long, default_value_t = HISTORY.default, value_parser = |text: &str| HISTORY.read(text))]
+    history: f64,
+    /// Users of a scenario: `NAME=USERS`.
+    #[arg(long, value_parser = part)]
+    mix: Vec<Part>,
+    #[command(flatten)]
+    chosen: Chosen,
+}
+
+/// The flags that the page's two forms share.
+#[derive(Debug, clap::Args)]
+pub(super) struct Chosen {
+    #[arg(long, default_value_t = SHARDS.default, value_parser = |text: &str| SHARDS.read(text))]
+    shards: f64,
+    #[arg(long, value_delimiter = ',', default_values_t = chosen(), value_parser = known)]
+    contestants: Vec<String>,
+}
+
+impl Chosen {
+    /// The contestants, on as many shards as were asked for.
+    ///
+    /// # Errors
+    /// When there are too many or too few of them, one is there twice, or one has no such shards.
+    pub(super) fn specs(&self, catalogue: &Catalogue) -> Result<Vec<Spec>, Wrong> {
+        let (names, least, most) = (&self.contestants, CONTESTANTS.start(), CONTESTANTS.end());
+        let wrong = |error: anyhow::Error| Wrong::field("contestants", format!("{error:#}"));
+        if !CONTESTANTS.contains(&names.len()) {
+            let message = format!("choose {least} to {most} of them, not {}", names.len());
+            return Err(Wrong::field("contestants", message));
+        }
+        all_different(names.iter().map(String::as_str)).map_err(wrong)?;
+        let shards = NonZeroU16::new(self.shards as u16).unwrap_or(NonZeroU16::MIN);
+        names.iter().map(|name| Spec::parse(name, shards, catalogue).map_err(wrong)).collect()
+    }
+}
+
+/// A name that stands for a contestant.
+fn known(name: &str) -> Result<String, String> {
+    let shards = NonZeroU16::new(SHARDS.default as u16).unwrap_or(NonZeroU16::MIN);
+    let spec = Spec::parse(name, shards, &Catalogue::default());
+    spec.map(|_| name.to_owned()).map_err(|error| format!("{error:#}"))
+}
+
+fn part(text: &str) -> Result<Part, String> {
+    let (name, users) =
+        text.rsplit_once('=').ok_or_else(|| "must be an object of scenarios and their users".to_owned())?;
+    let known = scenarios(Workload::default()).into_iter().any(|scenario| scenario.name == name);
+    if !known {
+        return Err("there is no such scenario".to_owned());
+    }
+    Ok(Part { name: name.to_owned(), users: PART.read(users)? })
+}
+
 /// Reads a form. What it leaves out is as the page has it at first.
 ///
 /// # Errors
 /// Everything that is wrong with it, at once.
 pub(super) fn read(body: &[u8], on_servers: bool) -> Result<Options, Vec<Wrong>> {
-    let mut form = Form::parse(body).map_err(|wrong| vec![wrong])?;
-    let numbers = [USERS, RATE, SECONDS, SHARDS, HISTORY].map(|number| form.number(&number));
-    let mix = form.mix();
-    let names = form.names();
-    form.refuse_the_rest();
-    let [users, rate, seconds, shards, history] = numbers;
+    let flags: Flags = fields::parse(fields_of(body).map_err(|wrong| vec![wrong])?)?;
+    let one = |wrong| vec![wrong];
     let mut workload = Workload::default();
-    workload.catalogue.users = users as u64;
-    workload.requests = Requests::Scenarios(mix);
-    let shards = shards_of(shards);
-    let mut contestants = Vec::new();
-    for name in &names {
-        match Spec::parse(name, shards, &workload.catalogue) {
-            Ok(spec) => contestants.push(spec),
-            Err(error) => form.wrong.push(Wrong::field("contestants", format!("{error:#}"))),
-        }
-    }
-    let seed = seed(&workload, history as u64);
-    if let (true, Err(error)) = (form.wrong.is_empty(), seed.check()) {
-        form.wrong.push(Wrong::field(error.flag, error.to_string()));
-    }
-    if !form.wrong.is_empty() {
-        return Err(form.wrong);
-    }
+    workload.catalogue.users = flags.users as u64;
+    workload.requests = Requests::Scenarios(mixed(&flags.mix).map_err(one)?);
+    let contestants = flags.chosen.specs(&workload.catalogue).map_err(one)?;
+    let seed = seed(&workload, flags.history as u64);
+    seed.check().map_err(|error| one(Wrong::field(error.flag, error.to_string())))?;
     let load = LoadSpec {
-        duration: Duration::from_secs_f64(seconds),
+        duration: Duration::from_secs_f64(flags.seconds),
         stop: Some(Arc::new(AtomicBool::new(false))),
         workload,
-        ..LoadSpec::new(Arrivals::Open { rate })
+        ..LoadSpec::new(Arrivals::Open { rate: flags.rate })
     };
     Ok(options(contestants, load, seed, on_servers))
+}
+
+/// The fields of a form in JSON, as texts. An object's are flags of its own, one for each of its names.
+fn fields_of(body: &[u8]) -> Result<Vec<fields::Field>, Wrong> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let form: Map<String, Value> = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let field = (path != "." && path != "?").then_some(path);
+        Wrong { field, message: format!("it is no JSON that can be read: {}", error.inner()) }
+    })?;
+    let fields = form.into_iter().flat_map(|(name, value)| match value {
+        Value::Object(parts) => {
+            let part = |(part, value)| fields::Field::part(&name, part, &text(&value));
+            parts.into_iter().map(part).collect()
+        }
+        value => vec![fields::Field::new(name, &text(&value))],
+    });
+    Ok(fields.collect())
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+/// The built-in scenarios, with users as the form has them.
+fn mixed(parts: &[Part]) -> Result<Vec<Scenario>, Wrong> {
+    let mut mix = scenarios(Workload::default());
+    for scenario in &mut mix {
+        let part = parts.iter().find(|part| part.name == scenario.name);
+        scenario.users = part.map_or(scenario.users, |part| part.users);
+    }
+    if mix.iter().all(|scenario| scenario.users == 0.0) {
+        return Err(Wrong::field("mix", "at least one scenario must have users"));
+    }
+    Ok(mix)
 }
 
 fn options(contestants: Vec<Spec>, load: LoadSpec, seed: SeedOptions, on_servers: bool) -> Options {
@@ -178,124 +262,6 @@ fn scenarios(workload: Workload) -> Vec<Scenario> {
     match workload.requests {
         Requests::Scenarios(scenarios) => scenarios,
         Requests::Trace(_) | Requests::DistinctGrabs { .. } | Requests::Echo => Vec::new(),
-    }
-}
-
-pub(super) fn shards_of(shards: f64) -> NonZeroU16 {
-    NonZeroU16::new(shards as u16).unwrap_or(NonZeroU16::MIN)
-}
-
-/// The fields that have not been read yet, and what was wrong with the others.
-pub(super) struct Form {
-    fields: Map<String, Value>,
-    pub(super) wrong: Vec<Wrong>,
-}
-
-impl Form {
-    fn parse(body: &[u8]) -> Result<Self, Wrong> {
-        let mut json = serde_json::Deserializer::from_slice(body);
-        let fields = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            let path = error.path().to_string();
-            let field = (path != "." && path != "?").then_some(path);
-            Wrong { field, message: format!("it is no JSON that can be read: {}", error.inner()) }
-        })?;
-        Ok(Self { fields, wrong: Vec::new() })
-    }
-
-    /// Of fields that are all text.
-    pub(super) fn of_text(fields: impl IntoIterator<Item = (String, String)>) -> Self {
-        let fields = fields.into_iter().map(|(name, text)| (name, Value::String(text)));
-        Self { fields: fields.collect(), wrong: Vec::new() }
-    }
-
-    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
-        self.fields.remove(name)
-    }
-
-    /// A number; what is no number of its range is noted as wrong.
-    pub(super) fn number(&mut self, number: &Number) -> f64 {
-        let value = self.take(number.name);
-        self.checked(number.name, value, number)
-    }
-
-    /// The number of shards.
-    pub(super) fn shards(&mut self) -> NonZeroU16 {
-        shards_of(self.number(&SHARDS))
-    }
-
-    fn checked(&mut self, field: &str, value: Option<Value>, number: &Number) -> f64 {
-        let given = match &value {
-            None => return number.default,
-            Some(Value::String(text)) => text.trim().parse().ok(),
-            Some(value) => value.as_f64(),
-        };
-        let allowed = |given: &f64| {
-            (number.least..=number.most).contains(given) && (!number.whole || given.fract() == 0.0)
-        };
-        given.filter(allowed).unwrap_or_else(|| {
-            let what = if number.whole { "a whole number" } else { "a number" };
-            let given = value.unwrap_or_default();
-            let (least, most) = (number.least, number.most);
-            self.wrong
-                .push(Wrong::field(field, format!("must be {what} from {least} to {most}, not {given}")));
-            number.default
-        })
-    }
-
-    /// The built-in scenarios, with users as the form has them.
-    fn mix(&mut self) -> Vec<Scenario> {
-        let mut mix = scenarios(Workload::default());
-        let mut given = match self.take("mix") {
-            None => return mix,
-            Some(Value::Object(given)) => given,
-            Some(other) => {
-                let message = format!("must be an object of scenarios and their users, not {other}");
-                self.wrong.push(Wrong::field("mix", message));
-                return mix;
-            }
-        };
-        for scenario in &mut mix {
-            let field = format!("mix.{}", scenario.name);
-            let value = given.remove(&scenario.name);
-            scenario.users = self.checked(&field, value, &Number { default: scenario.users, ..PART });
-        }
-        for name in given.keys() {
-            self.wrong.push(Wrong::field(&format!("mix.{name}"), "there is no such scenario"));
-        }
-        if mix.iter().all(|scenario| scenario.users == 0.0) {
-            self.wrong.push(Wrong::field("mix", "at least one scenario must have users"));
-        }
-        mix
-    }
-
-    /// The contestants' names, as JSON or with commas between them.
-    pub(super) fn names(&mut self) -> Vec<String> {
-        let names: Option<Vec<String>> = match self.take("contestants") {
-            None => return chosen(),
-            Some(Value::String(text)) => {
-                Some(text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect())
-            }
-            Some(other) => serde_json::from_value(other).ok(),
-        };
-        let Some(names) = names else {
-            self.wrong.push(Wrong::field("contestants", "must be a list of names"));
-            return Vec::new();
-        };
-        let (least, most) = (CONTESTANTS.start(), CONTESTANTS.end());
-        if !CONTESTANTS.contains(&names.len()) {
-            let message = format!("choose {least} to {most} of them, not {}", names.len());
-            self.wrong.push(Wrong::field("contestants", message));
-        }
-        if let Err(error) = all_different(names.iter().map(String::as_str)) {
-            self.wrong.push(Wrong::field("contestants", error.to_string()));
-        }
-        names
-    }
-
-    /// An unknown field may be a misspelt one.
-    pub(super) fn refuse_the_rest(&mut self) {
-        let rest: BTreeSet<String> = self.fields.keys().cloned().collect();
-        self.wrong.extend(rest.iter().map(|field| Wrong::field(field, "there is no such field")));
     }
 }
 

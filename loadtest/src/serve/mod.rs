@@ -4,20 +4,21 @@
 //! time: the same seeding, load, samples, audit and report, and an observer. The page is for seeing, `loadtest
 //! compare` for deciding: at the same time means that they share the machine.
 //!
-//! - `form` reads what the page asks for, `run` does it, one run at a time.
-//! - `board` is the state on show, `events` sends it to every page that is open.
-//! - `decide` is the way from there to `loadtest compare`.
-//! - `guard` refuses requests of other web pages, `api` answers the rest, `explain` says where a grab goes.
+//! - `fields` reads what a page sends as flags; `form` makes them the options of a run, `run` runs it, one at a time.
+//! - `shown` is the state on show, with the `figures` of its load; `events` sends it to every page that is open.
+//! - `command` is the `loadtest compare` of a run.
+//! - `same_origin` refuses requests of other web pages, `api` answers the rest, `explain` says where a grab goes.
 
 mod api;
-mod board;
-mod decide;
+mod command;
 mod events;
 mod explain;
+mod fields;
+mod figures;
 mod form;
-mod guard;
-mod kinds;
 mod run;
+mod same_origin;
+mod shown;
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
@@ -60,7 +61,7 @@ pub fn serve(options: Options) -> Result<()> {
             App::new()
                 .app_data(runs.clone())
                 .app_data(web::PayloadConfig::new(LARGEST_BODY))
-                .wrap(from_fn(guard::guard))
+                .wrap(from_fn(same_origin::guard))
                 .configure(api::routes)
         };
         // The command that stops the services handles an interrupt.

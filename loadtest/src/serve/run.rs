@@ -11,8 +11,8 @@ use coupon_cli::files;
 use coupon_cli::terminal;
 use coupon_report::{self, Report};
 
-use super::board::Board;
-use super::decide;
+use super::command;
+use super::shown::Board;
 use crate::compare::{self, Observer, watched};
 
 /// Reports are some hundred kilobytes each.
@@ -48,7 +48,7 @@ pub(super) struct Ended {
 
 impl Ended {
     fn of(number: u64, report: &Report, options: &compare::Options) -> Self {
-        let workload = decide::workload(&options.load.workload);
+        let workload = command::workload(&options.load.workload);
         Self { number, page: coupon_report::html::render(report).into(), workload: workload.map(Into::into) }
     }
 }
@@ -153,11 +153,11 @@ fn run(options: &compare::Options, board: &Arc<Board>, number: u64, out: Option<
         notes.push("The load was stopped before its time.".to_owned());
     }
     report.meta.warnings.splice(0..0, notes);
-    report.meta.command = decide::command(options);
+    report.meta.command = command::command(options);
     if let Some(out) = out {
         let folder = out.join(format!("run-{number}"));
         let paths = coupon_report::write_all(&report, &folder)?;
-        if let Some(workload) = decide::workload(&options.load.workload) {
+        if let Some(workload) = command::workload(&options.load.workload) {
             // The command that the report names takes it.
             let file = folder.join("workload.toml");
             files::write_private(&file, &workload)

@@ -11,8 +11,8 @@ use coupon_service::api::AdminStats;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::decide;
-use super::kinds::{self, Kinds, Ticks};
+use super::command;
+use super::figures::{self, Kinds, Ticks};
 use crate::compare::{Observer, Options, Sample, latest_lag_ms};
 
 /// The span of a shard's writes a second: a shorter one would jump with every batch.
@@ -137,8 +137,8 @@ impl Board {
                 stage: "starting".to_owned(),
                 rate,
                 seconds: options.load.duration.as_secs_f64(),
-                window: kinds::WINDOW.as_secs_f64(),
-                command: decide::command(options),
+                window: figures::WINDOW.as_secs_f64(),
+                command: command::command(options),
                 contestants: options.contestants.iter().map(|spec| named(&spec.name)).collect(),
                 workload: options.load.workload.clone(),
                 ..Shown::default()
@@ -170,10 +170,10 @@ impl Board {
             for contestant in &mut shown.contestants {
                 let of = report.contestants.iter().find(|of| of.name == contestant.name);
                 let Some(round) = of.and_then(|of| of.rounds.first()) else { continue };
-                contestant.kinds = kinds::of_round(round, &shown.workload);
+                contestant.kinds = figures::of_round(round, &shown.workload);
                 contestant.requests_per_s = contestant.kinds.per_s();
                 contestant.errors = contestant.kinds.endpoints.iter().map(|kind| kind.errors).sum();
-                contestant.failed = kinds::failed(round.endpoints.values().map(|of| &of.errors));
+                contestant.failed = figures::failed(round.endpoints.values().map(|of| &of.errors));
                 contestant.granted = round.grabs.granted;
                 contestant.effective = round.effective_shards.value();
                 for shard in &mut contestant.shards {
@@ -224,7 +224,7 @@ impl Observer for Board {
             contestant.requests_per_s = contestant.kinds.per_s();
             contestant.granted = progress.granted;
             contestant.errors = progress.errors;
-            contestant.failed = kinds::failed(progress.endpoints().map(|(_, of)| &of.errors));
+            contestant.failed = figures::failed(progress.endpoints().map(|(_, of)| &of.errors));
             contestant.unsent = progress.queued;
             contestant.stage = "under load";
         });

@@ -10,6 +10,8 @@ use coupon_core::{CouponId, ShardId, Timestamp};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Transaction, TxOpts};
 
+use super::seam::OutboxEntry;
+use super::sql;
 use crate::failpoints::{self, Mechanism};
 use crate::set_aside::{self, Found};
 
@@ -44,18 +46,14 @@ pub async fn settle(
 ) -> anyhow::Result<Settled> {
     let mut transaction = main.start_transaction(TxOpts::default()).await?;
     let position = lock_position(&mut transaction, shard).await?;
-    let sql = format!(
-        "SELECT o.outbox_id, o.deltas FROM outbox o JOIN shard_state s ON s.id = 1 AND s.dataset = ? \
-         WHERE o.outbox_id > ? ORDER BY o.outbox_id LIMIT {ENTRIES}"
-    );
-    let rows: Vec<(i64, String)> = at_shard.exec(sql, (dataset, position)).await?;
-    let Some(last) = rows.last().map(|(id, _)| *id) else {
+    let rows = sql::outbox_after(at_shard, dataset, position, ENTRIES).await?;
+    let Some(last) = rows.last().map(|entry| entry.id) else {
         // Callers that wait for the position go on at once.
         transaction.rollback().await?;
         return Ok(Settled::default());
     };
     let mut entries: Vec<(i64, Vec<(CouponId, i64)>)> = Vec::with_capacity(rows.len());
-    for (id, deltas) in &rows {
+    for OutboxEntry { id, deltas } in &rows {
         let damaged = || format!("outbox entry {id} of shard {shard} is damaged");
         entries.push((*id, serde_json::from_str(deltas).with_context(damaged)?));
     }

@@ -288,30 +288,7 @@ impl Cluster {
     /// When it does not, has not, or cannot be asked.
     pub async fn check_shard(&self, shard: ShardId, dataset: &str) -> Result<(), DatabaseError> {
         let Some(database) = self.shards.get(shard.index()) else { return Ok(()) };
-        let meta = read_meta(database, "shard_meta").await?;
-        let said = |name: &str| meta.get(name).map_or("none", String::as_str);
-        if (said("dataset"), said("shard")) != (dataset, &shard.to_string()) {
-            let why = format!(
-                "it is shard {} of data set {}, and not shard {shard} of data set {dataset}, which main holds",
-                said("shard"),
-                said("dataset")
-            );
-            return Err(database.failed(why, false));
-        }
-        let told = outbox_position(&self.main, shard).await?;
-        let mut conn = database.connect().await?;
-        let has: Option<i64> = conn
-            .query_first("SELECT outbox_id FROM shard_state WHERE id = 1")
-            .await
-            .map_err(|error| database.error(&error))?;
-        match has {
-            Some(has) if has >= told => Ok(()),
-            has => {
-                let has = has.unwrap_or(0);
-                let why = format!("it has lost data: main was told of its change {told}, and it knows {has}");
-                Err(database.failed(why, false))
-            }
-        }
+        check_shard(database, shard, dataset, outbox_position(&self.main, shard).await?).await
     }
 
     /// Brings main's tables up to date, for work that opens no more of the data set.
@@ -359,6 +336,39 @@ impl Cluster {
 #[derive(Debug)]
 pub(super) struct SetupLock {
     _conn: Conn,
+}
+
+/// Makes sure that a database is a shard of the data set, and has everything that main was told of up to an entry of its
+/// outbox.
+pub(super) async fn check_shard(
+    database: &Database,
+    shard: ShardId,
+    dataset: &str,
+    told: i64,
+) -> Result<(), DatabaseError> {
+    let meta = read_meta(database, "shard_meta").await?;
+    let said = |name: &str| meta.get(name).map_or("none", String::as_str);
+    if (said("dataset"), said("shard")) != (dataset, &shard.to_string()) {
+        let why = format!(
+            "it is shard {} of data set {}, and not shard {shard} of data set {dataset}, which main holds",
+            said("shard"),
+            said("dataset")
+        );
+        return Err(database.failed(why, false));
+    }
+    let mut conn = database.connect().await?;
+    let has: Option<i64> = conn
+        .query_first("SELECT outbox_id FROM shard_state WHERE id = 1")
+        .await
+        .map_err(|error| database.error(&error))?;
+    match has {
+        Some(has) if has >= told => Ok(()),
+        has => {
+            let has = has.unwrap_or(0);
+            let why = format!("it has lost data: main was told of its change {told}, and it knows {has}");
+            Err(database.failed(why, false))
+        }
+    }
 }
 
 /// The last entry of a shard's outbox that main has applied.

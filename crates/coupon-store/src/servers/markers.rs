@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use coupon_core::{ShardId, Timestamp};
-use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 use tokio::time::Instant;
 
 use super::broker::{Broker, BrokerQueues, Marker, Message};
 use super::cluster::Cluster;
-use super::mysql::{Database, DatabaseError, PATIENCE};
+use super::mysql::ShardDatabase;
 use super::names::random;
-use super::seam::{Publish, QueueServer as _, Route};
+use super::seam::{Publish, QueueServer as _, Route, ShardServer};
 use crate::Unavailable;
 use crate::clock::Clock;
 use crate::settings::ServersSettings;
@@ -29,7 +27,7 @@ pub(super) struct Markers<'a> {
     pub(super) dataset: &'a str,
     pub(super) publisher: &'a dyn Publish,
     pub(super) shard: ShardId,
-    pub(super) database: &'a Database,
+    pub(super) server: &'a dyn ShardServer,
 }
 
 impl Markers<'_> {
@@ -38,12 +36,11 @@ impl Markers<'_> {
     pub(super) async fn pass(&self, closes: u64, now: impl Fn() -> Timestamp) -> Result<(), Unavailable> {
         let shard = self.shard;
         let failed = |why: &dyn std::fmt::Display| Unavailable::new(format!("shard {shard}"), why);
-        let mut conn = self.database.connect().await.map_err(|error| failed(&error))?;
         let deadline = Instant::now() + MARKER;
         let mut sent = vec![self.send(closes, now()).await?];
         let (mut patience, mut say) = (SLOW, Instant::now() + SLOW);
         loop {
-            let found = stored(self.database, &mut conn, &sent).await.map_err(|error| failed(&error))?;
+            let found = self.server.markers(&sent).await.map_err(|error| failed(&error))?;
             if !found.is_empty() {
                 if sent.first().is_some_and(|first| !found.contains(first)) {
                     tracing::warn!(
@@ -79,13 +76,6 @@ impl Markers<'_> {
     }
 }
 
-/// Reads which of these markers are stored.
-async fn stored(database: &Database, conn: &mut Conn, sent: &[String]) -> Result<Vec<String>, DatabaseError> {
-    let listed: Vec<String> = sent.iter().map(|id| format!("'{id}'")).collect();
-    let sql = format!("SELECT marker_id FROM markers WHERE marker_id IN ({})", listed.join(","));
-    database.patiently(PATIENCE, conn.query(sql)).await
-}
-
 /// Waits until everything that was handed over so far is stored, for a program beside the services. Without a
 /// consumer, nothing may wait.
 ///
@@ -105,7 +95,7 @@ pub async fn settle_queues(
     for (shard, database) in cluster.numbered() {
         let queue = admin.queue(shard).await?;
         if queue.consumers > 0 {
-            stored_from.push((shard, database));
+            stored_from.push((shard, ShardDatabase::new(database, shard, dataset)));
         } else {
             ensure!(
                 queue.messages == 0,
@@ -119,10 +109,10 @@ pub async fn settle_queues(
     let system = Clock::system();
     let main_is_ahead =
         super::mains_time::ask(&cluster.main, &system).await?.millis() - system.now().millis();
-    let passing = stored_from.into_iter().map(|(shard, database)| {
+    let passing = stored_from.iter().map(|(shard, server)| {
         let (publisher, system) = (&*publisher, &system);
         async move {
-            let markers = Markers { dataset, publisher, shard, database };
+            let markers = Markers { dataset, publisher, shard: *shard, server };
             markers.pass(0, || system.now().plus_millis(main_is_ahead)).await
         }
     });

@@ -14,10 +14,11 @@ use super::counts::Counts;
 use super::gate::{EpochCell, GateLink, RESPONSE, RedisServer, ServersGate};
 use super::hand_over::Queues;
 use super::lifecycle::Running;
+use super::mysql::ShardDatabase;
 use super::names::random;
 use super::own_metrics::ServersMetrics;
 use super::per_thread::PerThread;
-use super::seam::{GateServer, QueueServer};
+use super::seam::{GateServer, QueueServer, ShardServer};
 use super::shards::ServersShards;
 use super::status::ShardStatus;
 use super::tasks::{
@@ -121,6 +122,7 @@ impl Parts {
         let leases =
             Leases::take(&cluster.main, clock, holder, options.workers, Arc::clone(&agreement)).await?;
         let background = Arc::new(Background {
+            databases: shard_servers(&cluster, &opened.label.dataset),
             dataset: opened.label.dataset,
             catalogue,
             status: (0..shards).map(|_| Arc::new(ShardStatus::new())).collect(),
@@ -186,6 +188,12 @@ impl Parts {
             data: Data::Servers(namespace),
         }
     }
+}
+
+fn shard_servers(cluster: &Cluster, dataset: &str) -> Vec<Box<dyn ShardServer>> {
+    let server =
+        |(shard, database)| Box::new(ShardDatabase::new(database, shard, dataset)) as Box<dyn ShardServer>;
+    cluster.numbered().map(server).collect()
 }
 
 /// A start that finds the gate shut waits for it a while, so that the first grabs are not turned away.

@@ -7,6 +7,7 @@ use coupon_core::{CouponResult, Money, ResultId, ResultQuery, TableId, Timestamp
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Params, Row, Value};
 
+use super::seam::OutboxEntry;
 use super::values::{self, get};
 use crate::statements::{self, Filter, Numbers};
 use crate::{Found, PageRequest, Spending, Summary, Totals};
@@ -154,6 +155,21 @@ pub(super) async fn alike(
         held.join(","),
     ))
     .await
+}
+
+/// Entries of a shard's outbox, from after one of them on; none if it belongs to another data set.
+pub(super) async fn outbox_after(
+    conn: &mut Conn,
+    dataset: &str,
+    id: i64,
+    most: usize,
+) -> mysql_async::Result<Vec<OutboxEntry>> {
+    let sql = format!(
+        "SELECT o.outbox_id, o.deltas FROM outbox o JOIN shard_state s ON s.id = 1 AND s.dataset = ? \
+         WHERE o.outbox_id > ? ORDER BY o.outbox_id LIMIT {most}"
+    );
+    let rows: Vec<(i64, String)> = conn.exec(sql, (dataset, id)).await?;
+    Ok(rows.into_iter().map(|(id, deltas)| OutboxEntry { id, deltas }).collect())
 }
 
 /// Runs one statement over several tables; each row comes with the table that it is from.

@@ -11,22 +11,31 @@ use crate::{Figure, ShardReport, Totals};
 
 /// The answer to a look at a shard.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Look {
+pub struct Look {
     /// Every grab acknowledged before is stored.
-    pub(super) as_of: Timestamp,
-    pub(super) outbox_id: i64,
-    pub(super) results: u64,
-    pub(super) used: u64,
-    pub(super) order_amount: Money,
-    pub(super) commits: u64,
-    /// Messages taken from the queue so far, and the results in them.
-    pub(super) messages: u64,
-    pub(super) received: u64,
-    pub(super) parked: u64,
-    pub(super) bytes_written: Figure<u64>,
-    pub(super) connections: u64,
+    pub as_of: Timestamp,
+    /// The last entry of its outbox.
+    pub outbox_id: i64,
+    /// Its results.
+    pub results: u64,
+    /// The results that are spent.
+    pub used: u64,
+    /// The orders that they were spent on, in sum.
+    pub order_amount: Money,
+    /// Its transactions.
+    pub commits: u64,
+    /// Messages taken from the queue so far.
+    pub messages: u64,
+    /// The results in them.
+    pub received: u64,
+    /// Results that are parked.
+    pub parked: u64,
+    /// The bytes that its server has written.
+    pub bytes_written: Figure<u64>,
+    /// The connections that its server has.
+    pub connections: u64,
     /// The time at which the server itself was last asked, which costs more than to ask the shard.
-    pub(super) server_asked: Option<Instant>,
+    pub server_asked: Option<Instant>,
 }
 
 impl Default for Look {

@@ -24,11 +24,12 @@ pub(in crate::servers) struct Message {
 
 /// Once it is stored, so is everything that was handed over before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::servers) struct Marker {
-    pub(in crate::servers) id: String,
+pub struct Marker {
+    /// Tells it from every other.
+    pub id: String,
     /// Results of this epoch, and of earlier ones, are not to be stored any more. 0 closes none.
     #[serde(default)]
-    pub(in crate::servers) closes: u64,
+    pub closes: u64,
 }
 
 /// A message that no process of this system sent.

@@ -29,7 +29,8 @@ use url::Url;
 
 pub(super) use consumer::Consuming;
 pub use consumer::Delivery;
-pub(super) use message::{Marker, Message};
+pub use message::Marker;
+pub(super) use message::Message;
 pub use publisher::PublishError;
 pub(super) use publisher::Publisher;
 pub(super) use server::BrokerQueues;

@@ -1,6 +1,7 @@
 //! One database on one MySQL or MariaDB server, as this process reaches it.
 
 mod pool;
+mod shard;
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, DriverError, IoError, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, SslOpts};
 
 use self::pool::{Renewals, RenewedPool};
+pub(super) use self::shard::ShardDatabase;
 use super::tls;
 use crate::Unavailable;
 use crate::settings::ServerUrl;
@@ -92,6 +94,15 @@ pub struct DatabaseError {
     why: String,
     /// True if it is merely down: then it can be served around, and may come back.
     pub down: bool,
+}
+
+impl DatabaseError {
+    /// An error of a database, for that reason. It may be merely down.
+    #[must_use]
+    pub fn new(setting: &str, host: &str, database: &str, why: &str, down: bool) -> Self {
+        let [setting, host, database, why] = [setting, host, database, why].map(ToOwned::to_owned);
+        Self { setting, host, database, why, down }
+    }
 }
 
 impl Database {

@@ -3,11 +3,16 @@
 
 mod gate;
 mod queue;
+mod shard;
 
 pub use gate::{GateError, GateServer, Held, Hold, Holders, Mark, Remembers};
 pub use queue::{
     BrokerError, Delivery, Publish, PublishError, QueueAdmin, QueueConsumer, QueueServer, QueueState, Route,
     Until,
+};
+pub use shard::{
+    Alike, Begun, DatabaseError, Inserted, Look, Marker, Note, OutboxEntry, ReadsHolds, ShardServer,
+    ShardState, Storing, StoringError,
 };
 
 pub use crate::servers::gate::Epoch;

@@ -77,7 +77,8 @@ impl Applier {
     /// Applies what a shard's outbox holds beyond main's position. Says how many entries it were.
     async fn apply(&mut self, shard: ShardId) -> anyhow::Result<usize> {
         let background = &self.background;
-        let mut at_shard = background.database(shard)?.connect().await?;
+        let Some(database) = background.cluster.shards.get(shard.index()) else { return Ok(0) };
+        let mut at_shard = database.connect().await?;
         let mut main = background.cluster.main.connect().await?;
         let (began, now) = (Instant::now(), background.time.clock.now());
         let settled = settle(&mut main, &mut at_shard, &background.dataset, shard, now).await?;

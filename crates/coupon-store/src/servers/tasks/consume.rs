@@ -4,15 +4,12 @@
 //! While a transaction is under way the next one is gathered, and the one before is settled at the gate: a consumer
 //! that has much to do waits for its database alone.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use coupon_core::schema;
 use coupon_core::{ShardId, TableId, TimeRange, Timestamp};
-use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -22,9 +19,7 @@ use super::settle::settle;
 use super::store::{Done, StoreError, Work, store};
 use crate::failpoints::{self, Mechanism, Point};
 use crate::outage::TaskOutage;
-use crate::servers::mysql::{code, has_code};
-use crate::servers::seam::{Delivery, QueueConsumer};
-use crate::servers::sql;
+use crate::servers::seam::{Delivery, QueueConsumer, Storing, StoringError};
 
 /// A transaction that is not full begins no sooner after the last one began: under load a few large ones cost every row
 /// less than many small ones. After a pause nothing waits.
@@ -50,8 +45,8 @@ fn passes(work: &Work) {
 pub(super) struct Consumer {
     background: Arc<Background>,
     shard: ShardId,
-    conn: Option<Conn>,
-    tables: HashSet<TableId>,
+    connection: Option<Box<dyn Storing>>,
+    tables: BTreeSet<TableId>,
     storing: Arc<TaskOutage>,
     settling: Arc<TaskOutage>,
 }
@@ -69,7 +64,7 @@ impl Consumer {
             "the gate is told again of what is stored",
         );
         let (storing, settling) = (Arc::new(storing), Arc::new(settling));
-        Self { background, shard, conn: None, tables: HashSet::new(), storing, settling }
+        Self { background, shard, connection: None, tables: BTreeSet::new(), storing, settling }
     }
 
     /// Consumes until the process stops.
@@ -86,8 +81,8 @@ impl Consumer {
             }
             tokio::time::sleep(RETRY).await;
         }
-        if let Some(conn) = self.conn.take() {
-            let _ = conn.disconnect().await;
+        if let Some(connection) = self.connection.take() {
+            connection.close().await;
         }
     }
 
@@ -262,30 +257,27 @@ impl Consumer {
         } else {
             counts.store_failures.fetch_add(1, Ordering::Relaxed);
             // Whatever state the connection is in, another one starts clean.
-            self.conn = None;
+            self.connection = None;
         }
         stored
     }
 
     async fn store(&mut self, work: &Work) -> anyhow::Result<Done> {
-        let wanted: HashSet<TableId> =
+        let wanted: BTreeSet<TableId> =
             work.results.iter().map(|arrived| arrived.row.placement.table).collect();
         self.make_tables(wanted).await?;
         let now = self.background.time.mains();
         let background = Arc::clone(&self.background);
         let floor = background.floors.of(self.shard);
-        let conn = self.connection().await?;
-        match store(conn, &background.dataset, floor, work, now).await {
+        let connection = self.connection().await?;
+        match store(connection, &background.dataset, floor, work, now).await {
             Ok(done) => {
                 background.floors.saw_committed(self.shard, done.commits);
                 Ok(done)
             }
             Err(error) => {
-                if let (StoreError::Sql(error), Ok(database)) = (&error, background.database(self.shard)) {
-                    database.notice(error);
-                }
                 // A table that went, because its day was retired, is made again.
-                if matches!(&error, StoreError::Sql(error) if has_code(error, code::NO_TABLE)) {
+                if matches!(error, StoreError::Storing(StoringError::NoTable(_))) {
                     self.tables.clear();
                 }
                 Err(error.into())
@@ -293,16 +285,15 @@ impl Consumer {
         }
     }
 
-    async fn connection(&mut self) -> anyhow::Result<&mut Conn> {
-        if self.conn.is_none() {
-            let database = self.background.database(self.shard)?;
-            let mut conn = database.connect_to_lock().await?;
-            // Its first statement begins a transaction: one round trip less than to say so.
-            conn.query_drop("SET SESSION autocommit = 0").await?;
-            self.conn = Some(conn);
+    async fn connection(&mut self) -> anyhow::Result<&mut dyn Storing> {
+        if self.connection.is_none() {
+            self.connection = Some(self.background.shard(self.shard)?.storing().await?);
             self.tables.clear();
         }
-        self.conn.as_mut().ok_or_else(|| anyhow::anyhow!("there is no connection"))
+        match &mut self.connection {
+            Some(connection) => Ok(&mut **connection),
+            None => Err(anyhow::anyhow!("there is no connection")),
+        }
     }
 
     /// Makes the tables that are missing, outside of any transaction.
@@ -312,11 +303,11 @@ impl Consumer {
         if missing.is_empty() {
             return Ok(());
         }
-        let conn = self.connection().await?;
-        let there: HashSet<TableId> = sql::tables(conn).await?.into_iter().collect();
+        let connection = self.connection().await?;
+        let there: BTreeSet<TableId> = connection.tables().await?.into_iter().collect();
         missing.retain(|table| !there.contains(table));
         for table in &missing {
-            conn.query_drop(schema::results_table(*table)).await?;
+            connection.make_table(*table).await?;
         }
         self.tables = there;
         self.tables.extend(missing);
@@ -331,7 +322,7 @@ impl Consumer {
         let made = self.make_tables(here.map(|placement| placement.table).collect::<Vec<_>>());
         let made = timeout(PATIENCE, made).await;
         if let Err(error) = made.unwrap_or_else(|_| Err(anyhow::anyhow!("it did not answer in time"))) {
-            self.conn = None;
+            self.connection = None;
             self.storing.failed(&error);
         }
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coupon_core::ShardId;
-use mysql_async::prelude::Queryable as _;
 use tokio::time::Instant;
 
 use super::Background;
@@ -12,7 +11,6 @@ use super::watch::{self, look};
 use crate::Unavailable;
 use crate::servers::gate::Epoch;
 use crate::servers::markers::MARKER;
-use crate::servers::mysql::PATIENCE;
 use crate::servers::seam::Mark;
 
 /// The time between two looks whether they are gone.
@@ -35,11 +33,8 @@ impl Background {
         self.settled(pending).await?;
         let mut wanted = Vec::new();
         for shard in shards {
-            let database = self.database(shard).map_err(|error| Unavailable::new("a shard", error))?;
-            let mut conn = database.connect().await?;
-            let asked = conn.query_first("SELECT outbox_id FROM shard_state WHERE id = 1");
-            let id: Option<i64> = database.patiently(PATIENCE, asked).await?;
-            wanted.push((shard, id.unwrap_or(0)));
+            let server = self.shard(shard).map_err(|error| Unavailable::new("a shard", error))?;
+            wanted.push((shard, server.state().await?.outbox_id));
         }
         self.applied_up_to(&wanted).await?;
         // The next read's `as_of` is as new as what was waited for.

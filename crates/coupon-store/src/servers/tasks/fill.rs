@@ -3,17 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use coupon_core::{CouponId, UserId};
-use futures_util::TryStreamExt as _;
-use mysql_async::prelude::Queryable as _;
 
 use super::Background;
 use crate::failpoints::{self, Mechanism, Point};
 use crate::servers::catalogue::all_terms;
 use crate::servers::gate::Epoch;
-use crate::servers::mysql::Database;
-use crate::servers::seam::{Held, Hold, Mark};
-use crate::servers::sql;
+use crate::servers::seam::{Held, Hold, Mark, ReadsHolds, ShardServer};
 use crate::terms::Terms;
 
 const DAY_MS: i64 = 86_400_000;
@@ -29,9 +26,6 @@ pub(in crate::servers) struct Filled {
     pub(in crate::servers) holders: u64,
 }
 
-/// A row of a shard's: coupon, user, id.
-type Row = (u64, u64, i64);
-
 /// Fills the keys of an epoch that is not in use yet.
 pub(in crate::servers) async fn fill(background: &Background, epoch: &Epoch) -> anyhow::Result<Filled> {
     let coupons = to_fill(background).await?;
@@ -39,10 +33,14 @@ pub(in crate::servers) async fn fill(background: &Background, epoch: &Epoch) -> 
         Filling { background, epoch, coupons: &coupons, holds: Vec::new(), filled: Filled::default() };
     filling.coupons().await?;
     failpoints::hit(Point::Filling);
-    for (_, database) in background.cluster.numbered() {
-        match filling.shard(database).await {
+    for (_, server) in background.shard_servers() {
+        match filling.shard(server).await {
             Err(error) if failpoints::is_off(Mechanism::WholeFill) => {
-                tracing::warn!(%database, error = format!("{error:#}"), "the gate is filled without this shard");
+                tracing::warn!(
+                    database = server.name(),
+                    error = format!("{error:#}"),
+                    "the gate is filled without this shard"
+                );
             }
             read => read?,
         }
@@ -80,38 +78,21 @@ impl Filling<'_> {
     }
 
     /// Reads every table: which of them hold a coupon's results does not depend on what main says of the coupon now.
-    async fn shard(&mut self, database: &Database) -> anyhow::Result<()> {
-        let mut conn = database.connect().await?;
-        let tables = database.patiently(PATIENCE, sql::tables(&mut conn)).await?;
+    async fn shard(&mut self, server: &dyn ShardServer) -> anyhow::Result<()> {
         let (first, last) = (self.coupons.keys().min(), self.coupons.keys().max());
-        let (Some(first), Some(last)) = (first, last) else { return Ok(()) };
-        for table in tables {
-            let sql = format!(
-                "SELECT coupon_id, user_id, result_id FROM {table} WHERE coupon_id BETWEEN {first} AND {last}"
-            );
-            let mut rows = database.patiently(PATIENCE, conn.query_stream::<Row, _>(sql)).await?;
-            while let Some((coupon, user, id)) = database.patiently(PATIENCE, rows.try_next()).await? {
-                self.take(Hold { coupon, user, id }).await?;
-            }
+        let (Some(first), Some(last)) = (first.copied(), last.copied()) else { return Ok(()) };
+        for table in server.tables().await? {
+            server.read_holds(table, first..=last, self).await?;
         }
         self.flush().await?;
         // They hold their stock until a person decides.
-        let asked = conn.query("SELECT coupon_id, user_id, result_id FROM parked_results");
-        let parked: Vec<Row> = database.patiently(PATIENCE, asked).await?;
-        let parked = parked.into_iter().map(|(coupon, user, id)| Hold { coupon, user, id });
-        let parked: Vec<Hold> = parked.filter(|hold| self.is_on_offer(hold)).collect();
+        let mut parked = server.parked().await?;
+        parked.retain(|hold| self.is_on_offer(hold));
         Ok(self.background.gate.server.hold_parked(self.epoch, &parked).await?)
     }
 
     fn is_on_offer(&self, hold: &Hold) -> bool {
         CouponId::new(hold.coupon).is_ok_and(|coupon| self.coupons.contains_key(&coupon))
-    }
-
-    async fn take(&mut self, hold: Hold) -> anyhow::Result<()> {
-        if self.is_on_offer(&hold) {
-            self.holds.push(hold);
-        }
-        if self.holds.len() >= CHUNK { self.flush().await } else { Ok(()) }
     }
 
     /// Writes the holders gathered. A second result of one user takes stock as well, though it should not be there.
@@ -137,5 +118,14 @@ impl Filling<'_> {
         self.filled.holders += self.holds.len() as u64;
         self.holds.clear();
         Ok(())
+    }
+}
+
+#[async_trait]
+impl ReadsHolds for Filling<'_> {
+    async fn take(&mut self, mut holds: Vec<Hold>) -> anyhow::Result<()> {
+        holds.retain(|hold| self.is_on_offer(hold));
+        self.holds.append(&mut holds);
+        if self.holds.len() >= CHUNK { self.flush().await } else { Ok(()) }
     }
 }

@@ -22,18 +22,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use coupon_core::schema;
 use coupon_core::{Placement, ShardId, ShardingStrategy};
-use mysql_async::prelude::Queryable as _;
 
 use super::broker::{Message, PublishError};
 use super::catalogue::ServersCatalogue;
 use super::cluster::Cluster;
 use super::counts::Counts;
 use super::markers::Markers;
-use super::mysql::{Database, PATIENCE};
 use super::names::Names;
-use super::seam::Route;
+use super::seam::{Route, ShardServer};
 use super::status::ShardStatus;
 use crate::Unavailable;
 
@@ -61,6 +58,7 @@ pub(super) struct Background {
     pub(super) status: Vec<Arc<ShardStatus>>,
     pub(super) gate: GateHandle,
     pub(super) queues: QueuesHandle,
+    pub(super) databases: Vec<Box<dyn ShardServer>>,
     pub(super) floors: Floors,
     pub(super) time: Time,
     pub(super) signals: Signals,
@@ -73,8 +71,14 @@ impl Background {
         (0..self.strategy.shard_count().get()).map(ShardId::new)
     }
 
-    fn database(&self, shard: ShardId) -> anyhow::Result<&Database> {
-        self.cluster.shards.get(shard.index()).ok_or_else(|| anyhow::anyhow!("there is no shard {shard}"))
+    fn shard(&self, shard: ShardId) -> anyhow::Result<&dyn ShardServer> {
+        let server = self.databases.get(shard.index());
+        server.map(|server| &**server).ok_or_else(|| anyhow::anyhow!("there is no shard {shard}"))
+    }
+
+    /// Every shard's server.
+    fn shard_servers(&self) -> impl Iterator<Item = (ShardId, &dyn ShardServer)> {
+        self.shards().zip(self.databases.iter().map(|server| &**server))
     }
 
     /// Takes note of what a consumer of this process has stored.
@@ -100,10 +104,9 @@ impl Background {
     /// Waits until everything is stored that was handed over to a shard so far: a marker through its queue proves it.
     /// It may close an epoch on the way.
     async fn marker(&self, shard: ShardId, closes: u64) -> Result<(), Unavailable> {
-        let database =
-            self.database(shard).map_err(|error| Unavailable::new(format!("shard {shard}"), error))?;
+        let server = self.shard(shard).map_err(|error| Unavailable::new(format!("shard {shard}"), error))?;
         let Self { dataset, queues, .. } = self;
-        Markers { dataset, publisher: &*queues.publisher, shard, database }
+        Markers { dataset, publisher: &*queues.publisher, shard, server }
             .pass(closes, || self.time.mains())
             .await
     }
@@ -117,12 +120,8 @@ impl Background {
     /// Makes tables ahead of need. One that fails is made when a result needs it.
     pub(super) async fn make_tables(self: Arc<Self>, placements: Vec<Placement>) {
         for Placement { shard, table } in placements {
-            let Ok(database) = self.database(shard) else { continue };
-            let made = async {
-                let mut conn = database.connect().await?;
-                database.patiently(PATIENCE, conn.query_drop(schema::results_table(table))).await
-            };
-            if let Err(error) = made.await {
+            let Ok(server) = self.shard(shard) else { continue };
+            if let Err(error) = server.make_table(table).await {
                 tracing::warn!(%shard, %table, %error, "a table is not made ahead of need");
             }
         }

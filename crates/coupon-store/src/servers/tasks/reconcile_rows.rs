@@ -7,33 +7,27 @@
 //! Each round reads a slice of each shard, in the order of its tables' keys, so that a pass over all rows costs little
 //! at any moment; after a pass it rests.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use coupon_core::{ShardId, TableId};
-use mysql_async::prelude::Queryable as _;
 use tokio::time::Instant;
 
 use super::Background;
 use crate::servers::gate::Epoch;
-use crate::servers::mysql::PATIENCE;
 use crate::servers::seam::Hold;
-use crate::servers::sql;
 
 /// The most rows that one round reads of a shard.
 const SLICE: usize = 2_000;
 /// The rest after a pass over all rows.
 const REST: Duration = Duration::from_secs(600);
 
-/// A stored row, as far as the gate is concerned: coupon, user, id.
-type Row = (u64, u64, i64);
-
 /// The progress of a pass in each shard.
 pub(super) struct Rows {
     background: Arc<Background>,
-    places: HashMap<ShardId, Place>,
+    places: BTreeMap<ShardId, Place>,
 }
 
 /// The progress of a pass in one shard.
@@ -46,7 +40,7 @@ enum Place {
 
 impl Rows {
     pub(super) fn new(background: Arc<Background>) -> Self {
-        Self { background, places: HashMap::new() }
+        Self { background, places: BTreeMap::new() }
     }
 
     /// One slice of each shard. A shard that does not answer has its turn later.
@@ -75,9 +69,8 @@ impl Rows {
             return Ok(Vec::new());
         }
         let background = Arc::clone(&self.background);
-        let database = background.database(shard)?;
-        let mut conn = database.connect().await?;
-        let mut tables = database.patiently(PATIENCE, sql::tables(&mut conn)).await?;
+        let server = background.shard(shard)?;
+        let mut tables = server.tables().await?;
         // The oldest first, as ids ascend.
         tables.reverse();
         let (table, after) = match self.places.get(&shard) {
@@ -88,24 +81,21 @@ impl Rows {
             self.places.insert(shard, Place::Rests(Instant::now() + REST));
             return Ok(Vec::new());
         };
-        let rows: Vec<Row> = if tables.contains(&table) {
-            let sql = format!(
-                "SELECT coupon_id, user_id, result_id FROM {table} WHERE result_id > {after} ORDER BY result_id LIMIT {SLICE}"
-            );
-            database.patiently(PATIENCE, conn.query(sql)).await?
+        let rows = if tables.contains(&table) {
+            server.rows_after(table, after, SLICE).await?
         } else {
             // It was retired meanwhile.
             Vec::new()
         };
         let next = match rows.last() {
-            Some((.., last)) if rows.len() == SLICE => Place::In(table, *last),
+            Some(last) if rows.len() == SLICE => Place::In(table, last.id),
             _ => match tables.iter().find(|other| **other > table) {
                 Some(other) => Place::In(*other, -1),
                 None => Place::Rests(Instant::now() + REST),
             },
         };
         self.places.insert(shard, next);
-        Ok(rows.into_iter().map(|(coupon, user, id)| Hold { coupon, user, id }).collect())
+        Ok(rows)
     }
 
     /// Makes the users of rows holders. One who has become a holder meanwhile stays so.

@@ -17,8 +17,10 @@ use tokio::time::timeout;
 use super::Background;
 use crate::clock::Clock;
 use crate::failpoints::{self, Mechanism};
+use crate::servers::cluster::outbox_position;
 use crate::servers::mains_time;
 use crate::servers::mysql::PATIENCE;
+use crate::servers::seam::ShardState;
 
 /// Main's record of the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,16 +97,10 @@ impl Background {
     /// The last epoch that this shard has heard of: it was announced there, or closed. An error if the shard has less
     /// than this process has seen.
     async fn last_epoch_of(&self, shard: ShardId) -> anyhow::Result<u64> {
-        let database = self.database(shard)?;
-        let mut conn = database.connect().await?;
-        let asked = conn.query_first(
-            "SELECT GREATEST(closed_epoch, COALESCE((SELECT CAST(value AS UNSIGNED) FROM shard_meta \
-             WHERE name = 'epoch'), 0)), outbox_id, commits FROM shard_state WHERE id = 1",
-        );
-        let state: Option<(u64, i64, u64)> = database.patiently(PATIENCE, asked).await?;
-        let (last, outbox_id, commits) = state.unwrap_or_default();
-        self.floors.of(shard).check(outbox_id, commits).with_context(|| database.to_string())?;
-        Ok(last)
+        let server = self.shard(shard)?;
+        let ShardState { last_epoch, outbox_id, commits } = server.state().await?;
+        self.floors.of(shard).check(outbox_id, commits).with_context(|| server.name())?;
+        Ok(last_epoch)
     }
 
     /// The last epoch that any shard has heard of, of those that answer at once.
@@ -117,11 +113,14 @@ impl Background {
     /// Makes sure that every shard is there, belongs to the data set, and has what main has applied. Returns the last
     /// epoch that any of them has heard of.
     pub(super) async fn check_shards(&self) -> anyhow::Result<u64> {
-        let (mut last, cluster) = (0, &self.cluster);
-        for (shard, database) in cluster.numbered() {
-            timeout(PATIENCE, cluster.check_shard(shard, &self.dataset))
-                .await
-                .with_context(|| format!("{database}: it does not answer"))??;
+        let mut last = 0;
+        for (shard, server) in self.shard_servers() {
+            let checked = async {
+                let told = outbox_position(&self.cluster.main, shard).await?;
+                server.check(told).await
+            };
+            let checked = timeout(PATIENCE, checked).await;
+            checked.with_context(|| format!("{}: it does not answer", server.name()))??;
             last = last.max(self.last_epoch_of(shard).await?);
         }
         Ok(last)
@@ -132,15 +131,8 @@ impl Background {
         if failpoints::is_off(Mechanism::RecordedEpochs) {
             return Ok(());
         }
-        for shard in self.shards() {
-            let database = self.database(shard)?;
-            let mut conn = database.connect().await?;
-            let told = conn.exec_drop(
-                "INSERT INTO shard_meta (name, value) VALUES ('epoch', ?) \
-                 ON DUPLICATE KEY UPDATE value = IF(CAST(value AS UNSIGNED) < ?, ?, value)",
-                (epoch, epoch, epoch),
-            );
-            database.patiently(PATIENCE, told).await?;
+        for (_, server) in self.shard_servers() {
+            server.announce(epoch).await?;
         }
         Ok(())
     }

@@ -7,17 +7,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use coupon_core::schema::Dialect;
 use coupon_core::{CouponId, CouponResult, ResultId, TableId, Timestamp};
-use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 
 use super::stored::{Known, Stored};
+use crate::PlacedResult;
 use crate::failpoints::{self, Mechanism};
-use crate::servers::broker::Marker;
-use crate::servers::mysql::{code, has_code};
-use crate::servers::sql;
-use crate::{PlacedResult, statements};
+use crate::servers::seam::{Begun, Inserted, Marker, Note, OutboxEntry, Storing, StoringError};
 
 /// The most rows that one statement inserts.
 const ROWS: usize = 1_000;
@@ -98,19 +93,20 @@ pub(super) enum StoreError {
     #[error(transparent)]
     LostData(#[from] LostData),
     #[error(transparent)]
-    Sql(#[from] mysql_async::Error),
+    Storing(#[from] StoringError),
 }
 
-/// Stores everything, or nothing, over a connection that commits nothing by itself; after an error it must be dropped.
-/// Every table must be there: making one would end the transaction. A shard that has less than `floor` is refused.
+/// Stores everything, or nothing; after an error the connection must be dropped. Every table must be there: making one
+/// would end the transaction. A shard that has less than `floor` is refused.
 pub(super) async fn store(
-    conn: &mut Conn,
+    storing: &mut dyn Storing,
     dataset: &str,
     floor: Floor,
     work: &Work,
     now: Timestamp,
 ) -> Result<Done, StoreError> {
-    let mut store = Store { conn, dataset, now, outbox_id: 0, added: BTreeMap::new(), done: Done::default() };
+    let mut store =
+        Store { storing, dataset, now, outbox_id: 0, added: BTreeMap::new(), done: Done::default() };
     let closed = store.begin(floor).await?;
     let (late, results): (Vec<&Arrived>, Vec<&Arrived>) =
         work.results.iter().partition(|arrived| arrived.epoch <= closed);
@@ -138,7 +134,7 @@ fn unique<'a>(results: &[&'a Arrived]) -> Vec<&'a PlacedResult> {
 }
 
 struct Store<'a> {
-    conn: &'a mut Conn,
+    storing: &'a mut dyn Storing,
     dataset: &'a str,
     now: Timestamp,
     outbox_id: i64,
@@ -149,40 +145,36 @@ struct Store<'a> {
 impl Store<'_> {
     /// Takes the shard's row of state, and says up to which epoch results are not taken any more.
     async fn begin(&mut self, floor: Floor) -> Result<u64, StoreError> {
-        let state: Option<(i64, u64, u64)> = self
-            .conn
-            .exec_first(
-                "SELECT outbox_id, closed_epoch, commits FROM shard_state WHERE id = 1 AND dataset = ? FOR UPDATE",
-                (self.dataset,),
-            )
-            .await?;
-        let (outbox_id, closed, commits) =
-            state.ok_or_else(|| StoreError::OtherDataset(self.dataset.to_owned()))?;
+        let begun = self.storing.begin().await?;
+        let Begun { outbox_id, closed, commits } =
+            begun.ok_or_else(|| StoreError::OtherDataset(self.dataset.to_owned()))?;
         floor.check(outbox_id, commits)?;
         self.outbox_id = outbox_id;
         self.done.commits = commits + 1;
         Ok(if failpoints::is_off(Mechanism::Epoch) { 0 } else { closed })
     }
 
-    async fn insert(&mut self, rows: &[&PlacedResult]) -> mysql_async::Result<()> {
+    async fn insert(&mut self, rows: &[&PlacedResult]) -> Result<(), StoringError> {
         for of_table in rows.chunk_by(|a, b| a.placement.table == b.placement.table) {
             let Some(table) = of_table.first().map(|row| row.placement.table) else { continue };
             let results: Vec<&CouponResult> = of_table.iter().map(|row| &row.result).collect();
             for chunk in results.chunks(ROWS) {
-                match self.insert_all(table, chunk).await {
-                    Ok(()) => self.count(chunk),
-                    Err(error) if has_code(&error, code::DUPLICATE) => self.sort_out(table, chunk).await?,
-                    Err(error) => return Err(error),
+                match self.insert_all(table, chunk).await? {
+                    Inserted::All => self.count(chunk),
+                    Inserted::Duplicate => self.sort_out(table, chunk).await?,
                 }
             }
         }
         Ok(())
     }
 
-    /// All of them, or an error and none.
-    async fn insert_all(&mut self, table: TableId, results: &[&CouponResult]) -> mysql_async::Result<()> {
-        let ignore = failpoints::is_off(Mechanism::Conflicts);
-        self.conn.query_drop(sql::insert(table, results, ignore)).await
+    /// All of them, or none.
+    async fn insert_all(
+        &mut self,
+        table: TableId,
+        results: &[&CouponResult],
+    ) -> Result<Inserted, StoringError> {
+        self.storing.insert(table, results, failpoints::is_off(Mechanism::Conflicts)).await
     }
 
     fn count(&mut self, results: &[&CouponResult]) {
@@ -195,8 +187,8 @@ impl Store<'_> {
     /// Some rows would not go in: those that are stored already are repeats, any other that is like one of them is a
     /// contradiction, and the rest is stored. One by one if need be: two rows of one statement may contradict each
     /// other.
-    async fn sort_out(&mut self, table: TableId, results: &[&CouponResult]) -> mysql_async::Result<()> {
-        let stored = Stored::read(self.conn, table, results).await?;
+    async fn sort_out(&mut self, table: TableId, results: &[&CouponResult]) -> Result<(), StoringError> {
+        let stored = Stored::read(self.storing, table, results).await?;
         let (mut fresh, mut contradicted) = (Vec::new(), Vec::new());
         for result in results {
             match stored.about(result) {
@@ -206,15 +198,14 @@ impl Store<'_> {
                 Known::Contradicted(reason) => contradicted.push((*result, reason)),
             }
         }
-        let inserted = if fresh.is_empty() { Ok(()) } else { self.insert_all(table, &fresh).await };
+        let inserted = if fresh.is_empty() { Inserted::All } else { self.insert_all(table, &fresh).await? };
         match inserted {
-            Ok(()) => self.count(&fresh),
-            Err(error) if has_code(&error, code::DUPLICATE) && fresh.len() > 1 => {
+            Inserted::All => self.count(&fresh),
+            Inserted::Duplicate => {
                 for result in &fresh {
                     Box::pin(self.sort_out(table, &[*result])).await?;
                 }
             }
-            Err(error) => return Err(error),
         }
         for (result, reason) in contradicted {
             self.park(table, result, &reason).await?;
@@ -223,9 +214,9 @@ impl Store<'_> {
     }
 
     /// Parks a result that came too late, unless it is a repeat.
-    async fn park_unless_stored(&mut self, row: &PlacedResult, reason: &str) -> mysql_async::Result<()> {
+    async fn park_unless_stored(&mut self, row: &PlacedResult, reason: &str) -> Result<(), StoringError> {
         let (table, result) = (row.placement.table, &row.result);
-        let stored = Stored::read(self.conn, table, &[result]).await?;
+        let stored = Stored::read(self.storing, table, &[result]).await?;
         if matches!(stored.about(result), Known::Stored) {
             Ok(())
         } else {
@@ -234,66 +225,43 @@ impl Store<'_> {
     }
 
     /// Keeps a result that cannot be stored. It holds its stock, and waits for a person.
-    async fn park(&mut self, table: TableId, result: &CouponResult, reason: &str) -> mysql_async::Result<()> {
+    async fn park(
+        &mut self,
+        table: TableId,
+        result: &CouponResult,
+        reason: &str,
+    ) -> Result<(), StoringError> {
         let id = result.result_id;
         tracing::error!(result_id = %id, %table, reason, "a result cannot be stored; it is parked");
-        self.conn
-            .exec_drop(
-                statements::park(Dialect::MySql),
-                (
-                    id.number(),
-                    result.user_id.get(),
-                    result.coupon_id.get(),
-                    result.room_id.get(),
-                    table.to_string(),
-                    reason,
-                    self.now.millis(),
-                ),
-            )
-            .await?;
+        self.storing.park(table, result, reason, self.now).await?;
         self.done.parked.insert(id);
         Ok(())
     }
 
     /// Writes the markers, the outbox entry and the shard's sums, and commits.
-    async fn note_and_commit(&mut self, work: &Work) -> mysql_async::Result<()> {
-        for marker in &work.markers {
-            let row = (&marker.id, self.now.millis());
-            self.conn.exec_drop("REPLACE INTO markers (marker_id, commit_time) VALUES (?, ?)", row).await?;
-        }
-        if !work.markers.is_empty() {
-            let old = (self.now.millis() - MARKERS_KEPT_MS,);
-            self.conn.exec_drop("DELETE FROM markers WHERE commit_time < ?", old).await?;
-        }
-        // The server does one after the other, and stops at the first that fails.
-        let mut all = String::new();
-        let entries = outbox_entries(&self.added, self.outbox_id, self.now);
-        if !entries.is_empty() {
-            self.outbox_id += i64::try_from(entries.len()).unwrap_or(i64::MAX);
-            all =
-                format!("INSERT INTO outbox (outbox_id, deltas, create_time) VALUES {}; ", entries.join(","));
-        }
-        // A time later than now came from a clock that was wrong.
-        let sent = work.sent;
-        let closes = work.markers.iter().map(|marker| marker.closes).max().unwrap_or(0);
-        all += &format!(
-            "UPDATE shard_state SET outbox_id = {}, closed_epoch = GREATEST(closed_epoch, {closes}), \
-             as_of = IF(as_of > {}, {sent}, GREATEST(as_of, {sent})), results = results + {}, messages = messages + {}, \
-             received = received + {}, commits = commits + 1 WHERE id = 1; COMMIT",
-            self.outbox_id,
-            self.now.millis(),
-            self.done.added,
-            work.messages,
-            work.results.len(),
-        );
-        self.conn.query_drop(all).await
+    async fn note_and_commit(&mut self, work: &Work) -> Result<(), StoringError> {
+        let entries = outbox_entries(&self.added, self.outbox_id);
+        let note = Note {
+            now: self.now,
+            markers: &work.markers,
+            markers_from: self.now.plus_millis(-MARKERS_KEPT_MS),
+            outbox_id: self.outbox_id + i64::try_from(entries.len()).unwrap_or(i64::MAX),
+            entries: &entries,
+            closes: work.markers.iter().map(|marker| marker.closes).max().unwrap_or(0),
+            sent: work.sent,
+            added: self.done.added,
+            messages: work.messages,
+            received: work.results.len() as u64,
+        };
+        self.storing.commit(&note).await
     }
 }
 
-/// The outbox's next rows: one, unless the coupons are too many for one.
-fn outbox_entries(added: &BTreeMap<CouponId, i64>, last: i64, now: Timestamp) -> Vec<String> {
+/// The outbox's next entries: one, unless the coupons are too many for one.
+fn outbox_entries(added: &BTreeMap<CouponId, i64>, last: i64) -> Vec<OutboxEntry> {
     let deltas: Vec<String> = added.iter().map(|(coupon, rows)| format!("[{coupon},{rows}]")).collect();
-    let entry = |(id, deltas): (i64, &[String])| format!("({id},'[{}]',{})", deltas.join(","), now.millis());
+    let entry =
+        |(id, deltas): (i64, &[String])| OutboxEntry { id, deltas: format!("[{}]", deltas.join(",")) };
     (last + 1..).zip(deltas.chunks(ENTRY_COUPONS)).map(entry).collect()
 }
 
@@ -311,12 +279,10 @@ mod tests {
 
     #[test]
     fn entries_are_numbered_without_gaps_and_none_is_too_long() {
-        let now = Timestamp::from_millis(1_795_000_000_000);
-        let entries = outbox_entries(&added(5_000), 41, now);
-        let ids: Vec<&str> = entries.iter().filter_map(|entry| entry.split(',').next()).collect();
-        assert_eq!(ids, ["(42", "(43", "(44"]);
-        assert!(entries.iter().all(|entry| entry.len() <= TEXT));
-        assert_eq!(entries.iter().map(|entry| entry.matches(",9999]").count()).sum::<usize>(), 5_000);
+        let entries = outbox_entries(&added(5_000), 41);
+        assert_eq!(entries.iter().map(|entry| entry.id).collect::<Vec<_>>(), [42, 43, 44]);
+        assert!(entries.iter().all(|entry| entry.deltas.len() <= TEXT));
+        assert_eq!(entries.iter().map(|entry| entry.deltas.matches(",9999]").count()).sum::<usize>(), 5_000);
     }
 
     #[test]
@@ -329,6 +295,6 @@ mod tests {
 
     #[test]
     fn nothing_new_is_no_entry() {
-        assert!(outbox_entries(&added(0), 41, Timestamp::default()).is_empty());
+        assert!(outbox_entries(&added(0), 41).is_empty());
     }
 }

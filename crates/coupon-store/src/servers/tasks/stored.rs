@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 
 use coupon_core::{CouponResult, TableId};
-use mysql_async::Conn;
 
-use crate::servers::sql;
+use crate::servers::seam::{Alike, Storing, StoringError};
 
 /// The stored rows that are like the results in question.
 pub(super) struct Stored {
@@ -21,15 +20,18 @@ pub(super) enum Known {
 
 impl Stored {
     pub(super) async fn read(
-        conn: &mut Conn,
+        storing: &mut dyn Storing,
         table: TableId,
         results: &[&CouponResult],
-    ) -> mysql_async::Result<Self> {
-        let rows = sql::alike(conn, table, results).await?;
-        Ok(Self {
-            by_id: rows.iter().map(|&(id, user, coupon, room)| (id, (user, coupon, room))).collect(),
-            by_holder: rows.iter().map(|&(id, user, coupon, _)| ((user, coupon), id)).collect(),
-        })
+    ) -> Result<Self, StoringError> {
+        Ok(Self::of(&storing.alike(table, results).await?))
+    }
+
+    fn of(rows: &[Alike]) -> Self {
+        Self {
+            by_id: rows.iter().map(|row| (row.id, (row.user, row.coupon, row.room))).collect(),
+            by_holder: rows.iter().map(|row| ((row.user, row.coupon), row.id)).collect(),
+        }
     }
 
     pub(super) fn about(&self, result: &CouponResult) -> Known {

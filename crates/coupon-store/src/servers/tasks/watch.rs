@@ -4,18 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coupon_core::{Money, ShardId, TableId, Timestamp};
+use coupon_core::{ShardId, Timestamp};
 use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, Row};
 use tokio::time::{Instant, timeout};
 
 use super::Background;
 use crate::outage::TaskOutage;
 use crate::servers::mysql::{Database, DatabaseError};
 use crate::servers::seam::{BrokerError, QueueAdmin, QueueState};
-use crate::servers::sql;
-use crate::servers::status::Look;
-use crate::servers::values::get;
 use crate::timekeeping::AGREE_WITHIN_MS;
 
 /// The time between two looks. Reads trail by as much at least.
@@ -27,9 +23,6 @@ const SLOWLY: Duration = Duration::from_secs(1);
 /// A queue in which nothing has moved for so long is sent something that moves: otherwise an empty queue would look
 /// like a stuck one.
 const STILL: Duration = Duration::from_secs(1);
-
-/// MariaDB's versions begin where MySQL's are not yet.
-const MARIADB: (u16, u16, u16) = (10, 0, 0);
 
 /// Looks at one shard and its queue until the process stops, at each in its own time: while a shard does not answer,
 /// its queue grows, and what bounds it must see that.
@@ -90,19 +83,18 @@ impl Moved {
 
 /// Looks at a shard once.
 pub(in crate::servers) async fn look(background: &Background, shard: ShardId) {
-    let (Ok(database), Some(status)) = (background.database(shard), background.status.get(shard.index()))
-    else {
+    let (Ok(server), Some(status)) = (background.shard(shard), background.status.get(shard.index())) else {
         return;
     };
     let (before, floor) = (status.look(), background.floors.of(shard));
-    let looked = timeout(PATIENCE, ask(database, &background.dataset, &before)).await;
+    let looked = timeout(PATIENCE, server.look(&before)).await;
     let looked =
-        looked.unwrap_or_else(|_| Err(database.failed("it did not answer in time".to_owned(), true)));
+        looked.map_or_else(|_| Err(anyhow::anyhow!("it did not answer in time")), |looked| Ok(looked?));
     // What was seen before this look began must be in it.
     match looked.map(|(look, tables)| (floor.check(look.outbox_id, look.commits), look, tables)) {
         Ok((Err(lost), ..)) => {
             if status.lost_data() {
-                tracing::error!(%shard, error = %database.failed(lost.to_string(), false), "a shard is refused; the others are served");
+                tracing::error!(%shard, server = server.name(), error = %lost, "a shard is refused; the others are served");
             }
         }
         Ok((Ok(()), mut look, tables)) => {
@@ -114,7 +106,7 @@ pub(in crate::servers) async fn look(background: &Background, shard: ShardId) {
         }
         Err(error) => {
             if status.went_down() {
-                tracing::warn!(%shard, %error, "a shard is down; the others are served");
+                tracing::warn!(%shard, server = server.name(), %error, "a shard is down; the others are served");
             }
         }
     }
@@ -124,65 +116,6 @@ pub(in crate::servers) async fn look(background: &Background, shard: ShardId) {
 /// nothing is known until its consumer has put that right.
 fn believed(as_of: Timestamp, now: Timestamp) -> Timestamp {
     if as_of > now.plus_millis(AGREE_WITHIN_MS) { Timestamp::from_millis(0) } else { as_of }
-}
-
-async fn ask(
-    database: &Database,
-    dataset: &str,
-    before: &Look,
-) -> Result<(Look, Option<Vec<TableId>>), DatabaseError> {
-    let mut conn = database.connect().await?;
-    let read = async {
-        let row: Option<Row> = conn
-            .exec_first(
-                "SELECT as_of, outbox_id, results, used, CAST(order_amount * 100 AS SIGNED), commits, messages, received, \
-                 (SELECT COUNT(*) FROM parked_results) FROM shard_state WHERE id = 1 AND dataset = ?",
-                (dataset,),
-            )
-            .await?;
-        let Some(row) = row else { return Ok(None) };
-        database.follow(&mut conn).await?;
-        let mut look = Look {
-            as_of: Timestamp::from_millis(get(&row, 0)?),
-            outbox_id: get(&row, 1)?,
-            results: get(&row, 2)?,
-            used: get(&row, 3)?,
-            order_amount: Money::from_cents(get(&row, 4)?),
-            commits: get(&row, 5)?,
-            messages: get(&row, 6)?,
-            received: get(&row, 7)?,
-            parked: get(&row, 8)?,
-            ..*before
-        };
-        // After the row: what it promises to be stored is then in one of these tables.
-        let moved = look.commits != before.commits || look.commits == 0;
-        let tables = if moved { Some(sql::tables(&mut conn).await?) } else { None };
-        if look.server_asked.is_none_or(|asked| asked.elapsed() >= SLOWLY) {
-            ask_server(&mut conn, &mut look).await?;
-        }
-        Ok(Some((look, tables)))
-    };
-    let read: mysql_async::Result<_> = read.await;
-    let found = read.map_err(|error| database.error(&error))?;
-    found.ok_or_else(|| database.failed(format!("it does not hold data set {dataset}"), false))
-}
-
-/// The server's counts of all that it does, for this shard or not.
-async fn ask_server(conn: &mut Conn, look: &mut Look) -> mysql_async::Result<()> {
-    look.server_asked = Some(std::time::Instant::now());
-    let names = "'Innodb_data_written', 'Innodb_os_log_written', 'Threads_connected'";
-    let status: Vec<(String, String)> =
-        conn.query(format!("SHOW GLOBAL STATUS WHERE Variable_name IN ({names})")).await?;
-    let value = |name: &str| {
-        let found = status.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.and_then(|(_, value)| value.parse::<u64>().ok())
-    };
-    // MariaDB counts its redo log apart; MySQL counts it with everything else.
-    let log = if conn.server_version() >= MARIADB { value("Innodb_os_log_written") } else { Some(0) };
-    let written = value("Innodb_data_written").zip(log).map(|(data, log)| data + log);
-    look.bytes_written = written.ok_or("the server has no status Innodb_data_written");
-    look.connections = value("Threads_connected").unwrap_or(0);
-    Ok(())
 }
 
 /// The last entry of each shard's outbox that main has applied.

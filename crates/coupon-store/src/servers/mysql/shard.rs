@@ -1,0 +1,325 @@
+//! MySQL as a shard's server.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use coupon_core::schema::{self, Dialect};
+use coupon_core::{CouponId, CouponResult, Money, ShardId, TableId, Timestamp};
+use futures_util::TryStreamExt as _;
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, Row};
+
+use super::{Database, DatabaseError, PATIENCE, code, has_code};
+use crate::servers::books::FORGET;
+use crate::servers::cluster::check_shard;
+use crate::servers::seam::{
+    Alike, Begun, Hold, Inserted, Look, Note, OutboxEntry, ReadsHolds, ShardServer, ShardState, Storing,
+    StoringError,
+};
+use crate::servers::sql;
+use crate::servers::values::get;
+use crate::statements;
+
+/// The longest that a database may be silent while it is read.
+const READING: Duration = Duration::from_secs(30);
+/// The rows that are passed on together.
+const PART: usize = 5_000;
+/// The time between two questions for figures that change slowly, or cost more.
+const SLOWLY: Duration = Duration::from_secs(1);
+/// MariaDB's versions begin where MySQL's are not yet.
+const MARIADB: (u16, u16, u16) = (10, 0, 0);
+
+/// A shard's database, of one data set.
+#[derive(Debug, Clone)]
+pub(in crate::servers) struct ShardDatabase {
+    database: Database,
+    shard: ShardId,
+    dataset: String,
+}
+
+/// Coupon, user, id.
+type HoldRow = (u64, u64, i64);
+
+fn hold((coupon, user, id): HoldRow) -> Hold {
+    Hold { coupon, user, id }
+}
+
+impl ShardDatabase {
+    pub(in crate::servers) fn new(database: &Database, shard: ShardId, dataset: &str) -> Self {
+        Self { database: database.clone(), shard, dataset: dataset.to_owned() }
+    }
+
+    async fn holds(&self, sql: String) -> Result<Vec<Hold>, DatabaseError> {
+        let mut conn = self.database.connect().await?;
+        let rows: Vec<HoldRow> = self.database.patiently(READING, conn.query(sql)).await?;
+        Ok(rows.into_iter().map(hold).collect())
+    }
+
+    async fn read_look(
+        &self,
+        conn: &mut Conn,
+        before: &Look,
+    ) -> mysql_async::Result<Option<(Look, Option<Vec<TableId>>)>> {
+        let row: Option<Row> = conn
+            .exec_first(
+                "SELECT as_of, outbox_id, results, used, CAST(order_amount * 100 AS SIGNED), commits, messages, received, \
+                 (SELECT COUNT(*) FROM parked_results) FROM shard_state WHERE id = 1 AND dataset = ?",
+                (&self.dataset,),
+            )
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        self.database.follow(conn).await?;
+        let mut look = Look {
+            as_of: Timestamp::from_millis(get(&row, 0)?),
+            outbox_id: get(&row, 1)?,
+            results: get(&row, 2)?,
+            used: get(&row, 3)?,
+            order_amount: Money::from_cents(get(&row, 4)?),
+            commits: get(&row, 5)?,
+            messages: get(&row, 6)?,
+            received: get(&row, 7)?,
+            parked: get(&row, 8)?,
+            ..*before
+        };
+        // After the row: what it promises to be stored is then in one of these tables.
+        let moved = look.commits != before.commits || look.commits == 0;
+        let tables = if moved { Some(sql::tables(conn).await?) } else { None };
+        if look.server_asked.is_none_or(|asked| asked.elapsed() >= SLOWLY) {
+            ask_server(conn, &mut look).await?;
+        }
+        Ok(Some((look, tables)))
+    }
+}
+
+/// The server's counts of all that it does, for this shard or not.
+async fn ask_server(conn: &mut Conn, look: &mut Look) -> mysql_async::Result<()> {
+    look.server_asked = Some(std::time::Instant::now());
+    let names = "'Innodb_data_written', 'Innodb_os_log_written', 'Threads_connected'";
+    let status: Vec<(String, String)> =
+        conn.query(format!("SHOW GLOBAL STATUS WHERE Variable_name IN ({names})")).await?;
+    let value = |name: &str| {
+        let found = status.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.and_then(|(_, value)| value.parse::<u64>().ok())
+    };
+    // MariaDB counts its redo log apart; MySQL counts it with everything else.
+    let log = if conn.server_version() >= MARIADB { value("Innodb_os_log_written") } else { Some(0) };
+    let written = value("Innodb_data_written").zip(log).map(|(data, log)| data + log);
+    look.bytes_written = written.ok_or("the server has no status Innodb_data_written");
+    look.connections = value("Threads_connected").unwrap_or(0);
+    Ok(())
+}
+
+#[async_trait]
+impl ShardServer for ShardDatabase {
+    fn name(&self) -> String {
+        self.database.to_string()
+    }
+
+    async fn storing(&self) -> Result<Box<dyn Storing>, DatabaseError> {
+        let mut conn = self.database.connect_to_lock().await?;
+        // Its first statement begins a transaction: one round trip less than to say so.
+        conn.query_drop("SET SESSION autocommit = 0").await.map_err(|error| self.database.error(&error))?;
+        Ok(Box::new(StoringOver { shard: self.clone(), conn }))
+    }
+
+    async fn tables(&self) -> Result<Vec<TableId>, DatabaseError> {
+        let mut conn = self.database.connect().await?;
+        self.database.patiently(PATIENCE, sql::tables(&mut conn)).await
+    }
+
+    async fn make_table(&self, table: TableId) -> Result<(), DatabaseError> {
+        let mut conn = self.database.connect().await?;
+        self.database.patiently(PATIENCE, conn.query_drop(schema::results_table(table))).await
+    }
+
+    async fn look(&self, before: &Look) -> Result<(Look, Option<Vec<TableId>>), DatabaseError> {
+        let mut conn = self.database.connect().await?;
+        let read = self.read_look(&mut conn, before).await.map_err(|error| self.database.error(&error))?;
+        read.ok_or_else(|| self.database.failed(format!("it does not hold data set {}", self.dataset), false))
+    }
+
+    async fn state(&self) -> Result<ShardState, DatabaseError> {
+        let mut conn = self.database.connect().await?;
+        let asked = conn.query_first(
+            "SELECT GREATEST(closed_epoch, COALESCE((SELECT CAST(value AS UNSIGNED) FROM shard_meta \
+             WHERE name = 'epoch'), 0)), outbox_id, commits FROM shard_state WHERE id = 1",
+        );
+        let state: Option<(u64, i64, u64)> = self.database.patiently(PATIENCE, asked).await?;
+        let (last_epoch, outbox_id, commits) = state.unwrap_or_default();
+        Ok(ShardState { last_epoch, outbox_id, commits })
+    }
+
+    async fn check(&self, told: i64) -> Result<(), DatabaseError> {
+        check_shard(&self.database, self.shard, &self.dataset, told).await
+    }
+
+    async fn announce(&self, epoch: u64) -> Result<(), DatabaseError> {
+        let mut conn = self.database.connect().await?;
+        let told = conn.exec_drop(
+            "INSERT INTO shard_meta (name, value) VALUES ('epoch', ?) \
+             ON DUPLICATE KEY UPDATE value = IF(CAST(value AS UNSIGNED) < ?, ?, value)",
+            (epoch, epoch, epoch),
+        );
+        self.database.patiently(PATIENCE, told).await
+    }
+
+    async fn markers(&self, among: &[String]) -> Result<Vec<String>, DatabaseError> {
+        let listed: Vec<String> = among.iter().map(|id| format!("'{id}'")).collect();
+        let sql = format!("SELECT marker_id FROM markers WHERE marker_id IN ({})", listed.join(","));
+        let mut conn = self.database.connect().await?;
+        self.database.patiently(PATIENCE, conn.query(sql)).await
+    }
+
+    async fn read_holds(
+        &self,
+        table: TableId,
+        coupons: RangeInclusive<CouponId>,
+        reader: &mut dyn ReadsHolds,
+    ) -> anyhow::Result<()> {
+        let (first, last) = coupons.into_inner();
+        let sql = format!(
+            "SELECT coupon_id, user_id, result_id FROM {table} WHERE coupon_id BETWEEN {first} AND {last}"
+        );
+        let mut conn = self.database.connect().await?;
+        let mut rows = self.database.patiently(READING, conn.query_stream::<HoldRow, _>(sql)).await?;
+        let mut part = Vec::new();
+        while let Some(row) = self.database.patiently(READING, rows.try_next()).await? {
+            part.push(hold(row));
+            if part.len() >= PART {
+                reader.take(std::mem::take(&mut part)).await?;
+            }
+        }
+        reader.take(part).await
+    }
+
+    async fn parked(&self) -> Result<Vec<Hold>, DatabaseError> {
+        self.holds("SELECT coupon_id, user_id, result_id FROM parked_results".to_owned()).await
+    }
+
+    async fn rows_after(&self, table: TableId, id: i64, most: usize) -> Result<Vec<Hold>, DatabaseError> {
+        self.holds(format!(
+            "SELECT coupon_id, user_id, result_id FROM {table} WHERE result_id > {id} ORDER BY result_id LIMIT {most}"
+        ))
+        .await
+    }
+
+    async fn outbox_after(&self, id: i64, most: usize) -> Result<Vec<OutboxEntry>, DatabaseError> {
+        let mut conn = self.database.connect().await?;
+        let asked = sql::outbox_after(&mut conn, &self.dataset, id, most);
+        self.database.patiently(READING, asked).await
+    }
+
+    async fn forget_outbox(&self, up_to: i64) -> Result<(), DatabaseError> {
+        let mut conn = self.database.connect().await?;
+        self.database.patiently(PATIENCE, conn.exec_drop(FORGET, (up_to,))).await
+    }
+}
+
+/// A connection that commits nothing by itself.
+struct StoringOver {
+    shard: ShardDatabase,
+    conn: Conn,
+}
+
+impl StoringOver {
+    fn failed(&self, error: &mysql_async::Error) -> StoringError {
+        let failed = self.shard.database.error(error);
+        if has_code(error, code::NO_TABLE) {
+            StoringError::NoTable(failed)
+        } else {
+            StoringError::Failed(failed)
+        }
+    }
+}
+
+#[async_trait]
+impl Storing for StoringOver {
+    async fn tables(&mut self) -> Result<Vec<TableId>, StoringError> {
+        sql::tables(&mut self.conn).await.map_err(|error| self.failed(&error))
+    }
+
+    async fn make_table(&mut self, table: TableId) -> Result<(), StoringError> {
+        self.conn.query_drop(schema::results_table(table)).await.map_err(|error| self.failed(&error))
+    }
+
+    async fn begin(&mut self) -> Result<Option<Begun>, StoringError> {
+        let state: mysql_async::Result<Option<(i64, u64, u64)>> = self
+            .conn
+            .exec_first(
+                "SELECT outbox_id, closed_epoch, commits FROM shard_state WHERE id = 1 AND dataset = ? FOR UPDATE",
+                (&self.shard.dataset,),
+            )
+            .await;
+        let state = state.map_err(|error| self.failed(&error))?;
+        Ok(state.map(|(outbox_id, closed, commits)| Begun { outbox_id, closed, commits }))
+    }
+
+    async fn insert(
+        &mut self,
+        table: TableId,
+        results: &[&CouponResult],
+        ignoring: bool,
+    ) -> Result<Inserted, StoringError> {
+        match self.conn.query_drop(sql::insert(table, results, ignoring)).await {
+            Ok(()) => Ok(Inserted::All),
+            Err(error) if has_code(&error, code::DUPLICATE) => Ok(Inserted::Duplicate),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    async fn alike(&mut self, table: TableId, results: &[&CouponResult]) -> Result<Vec<Alike>, StoringError> {
+        let rows = sql::alike(&mut self.conn, table, results).await.map_err(|error| self.failed(&error))?;
+        Ok(rows.into_iter().map(|(id, user, coupon, room)| Alike { id, user, coupon, room }).collect())
+    }
+
+    async fn park(
+        &mut self,
+        table: TableId,
+        result: &CouponResult,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<(), StoringError> {
+        let CouponResult { result_id, user_id, coupon_id, room_id, .. } = result;
+        let ids = (result_id.number(), user_id.get(), coupon_id.get(), room_id.get());
+        let row = (ids.0, ids.1, ids.2, ids.3, table.to_string(), reason, now.millis());
+        let parked = self.conn.exec_drop(statements::park(Dialect::MySql), row).await;
+        parked.map_err(|error| self.failed(&error))
+    }
+
+    async fn commit(&mut self, note: &Note<'_>) -> Result<(), StoringError> {
+        note_and_commit(&mut self.conn, note).await.map_err(|error| self.failed(&error))
+    }
+
+    async fn close(self: Box<Self>) {
+        let _ = self.conn.disconnect().await;
+    }
+}
+
+/// Writes the markers, the outbox entries and the shard's sums, and commits.
+async fn note_and_commit(conn: &mut Conn, note: &Note<'_>) -> mysql_async::Result<()> {
+    let now = note.now.millis();
+    for marker in note.markers {
+        let row = (&marker.id, now);
+        conn.exec_drop("REPLACE INTO markers (marker_id, commit_time) VALUES (?, ?)", row).await?;
+    }
+    if !note.markers.is_empty() {
+        let old = (note.markers_from.millis(),);
+        conn.exec_drop("DELETE FROM markers WHERE commit_time < ?", old).await?;
+    }
+    // The server does one after the other, and stops at the first that fails.
+    let mut all = String::new();
+    let entries = note.entries.iter().map(|entry| format!("({},'{}',{now})", entry.id, entry.deltas));
+    let entries: Vec<String> = entries.collect();
+    if !entries.is_empty() {
+        all = format!("INSERT INTO outbox (outbox_id, deltas, create_time) VALUES {}; ", entries.join(","));
+    }
+    // A time later than now came from a clock that was wrong.
+    let Note { outbox_id, closes, sent, added, messages, received, .. } = note;
+    all += &format!(
+        "UPDATE shard_state SET outbox_id = {outbox_id}, closed_epoch = GREATEST(closed_epoch, {closes}), \
+         as_of = IF(as_of > {now}, {sent}, GREATEST(as_of, {sent})), results = results + {added}, \
+         messages = messages + {messages}, received = received + {received}, commits = commits + 1 WHERE id = 1; COMMIT"
+    );
+    conn.query_drop(all).await
+}

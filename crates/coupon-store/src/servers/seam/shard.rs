@@ -1,0 +1,199 @@
+//! What the protocol asks of a shard's database.
+
+use std::ops::RangeInclusive;
+
+use async_trait::async_trait;
+use coupon_core::{CouponId, CouponResult, TableId, Timestamp};
+
+use super::Hold;
+pub use crate::servers::broker::Marker;
+pub use crate::servers::mysql::DatabaseError;
+pub use crate::servers::status::Look;
+
+/// A shard's row of state, as a transaction that has it finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// The last entry of its outbox.
+    pub outbox_id: i64,
+    /// Results of this epoch, and of earlier ones, are not taken any more.
+    pub closed: u64,
+    /// The transactions so far.
+    pub commits: u64,
+}
+
+/// A shard's row of state, and what it has heard of epochs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ShardState {
+    /// The last epoch that was announced or closed there.
+    pub last_epoch: u64,
+    /// The last entry of its outbox.
+    pub outbox_id: i64,
+    /// The transactions so far.
+    pub commits: u64,
+}
+
+/// The outcome of an insertion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inserted {
+    /// All rows went in.
+    All,
+    /// None did: one is like a row that is there, or like another of them.
+    Duplicate,
+}
+
+/// A stored row, as far as another result can be like it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alike {
+    /// The result's id.
+    pub id: i64,
+    /// Whose it is.
+    pub user: u64,
+    /// The coupon.
+    pub coupon: u64,
+    /// The coupon's room.
+    pub room: u64,
+}
+
+/// An entry of a shard's outbox: by how many rows of which coupons it has grown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxEntry {
+    /// Its number.
+    pub id: i64,
+    /// JSON: a list of coupons and rows.
+    pub deltas: String,
+}
+
+/// What a transaction notes beside its rows.
+#[derive(Debug)]
+pub struct Note<'a> {
+    /// The time now.
+    pub now: Timestamp,
+    /// Markers that came through the queue.
+    pub markers: &'a [Marker],
+    /// Older markers than this are of no use any more.
+    pub markers_from: Timestamp,
+    /// New entries of the outbox.
+    pub entries: &'a [OutboxEntry],
+    /// The last entry of the outbox from now on.
+    pub outbox_id: i64,
+    /// Results of this epoch, and of earlier ones, are not taken from now on.
+    pub closes: u64,
+    /// The time at which the last message was handed over, in milliseconds since 1970.
+    pub sent: i64,
+    /// The rows that went in.
+    pub added: u64,
+    /// The messages taken, and the results in them.
+    pub messages: u64,
+    /// The results in them.
+    pub received: u64,
+}
+
+/// A transaction failed. It left nothing behind.
+#[derive(Debug, thiserror::Error)]
+pub enum StoringError {
+    /// A table is not there any more.
+    #[error(transparent)]
+    NoTable(DatabaseError),
+    /// Whatever else.
+    #[error(transparent)]
+    Failed(DatabaseError),
+}
+
+/// A shard's database. Each question is answered for one moment.
+#[async_trait]
+pub trait ShardServer: Send + Sync {
+    /// Its name in an error.
+    fn name(&self) -> String;
+
+    /// A connection to store results over.
+    async fn storing(&self) -> Result<Box<dyn Storing>, DatabaseError>;
+
+    /// The tables of results there are, the latest first.
+    async fn tables(&self) -> Result<Vec<TableId>, DatabaseError>;
+
+    /// Makes a table, unless it is there.
+    async fn make_table(&self, table: TableId) -> Result<(), DatabaseError>;
+
+    /// Looks at the shard, and at the server where that was not done lately. The tables are listed after the look, if it
+    /// differs from the last one.
+    async fn look(&self, before: &Look) -> Result<(Look, Option<Vec<TableId>>), DatabaseError>;
+
+    /// The state that it is in.
+    async fn state(&self) -> Result<ShardState, DatabaseError>;
+
+    /// Makes sure that it belongs to its data set, and has everything that main was told of up to this entry.
+    async fn check(&self, told: i64) -> Result<(), DatabaseError>;
+
+    /// Has it remember that there is this epoch.
+    async fn announce(&self, epoch: u64) -> Result<(), DatabaseError>;
+
+    /// The markers among these that are stored.
+    async fn markers(&self, among: &[String]) -> Result<Vec<String>, DatabaseError>;
+
+    /// Reads the rows of some coupons in a table, one part after the other.
+    async fn read_holds(
+        &self,
+        table: TableId,
+        coupons: RangeInclusive<CouponId>,
+        reader: &mut dyn ReadsHolds,
+    ) -> anyhow::Result<()>;
+
+    /// The results that are parked.
+    async fn parked(&self) -> Result<Vec<Hold>, DatabaseError>;
+
+    /// Rows of a table by their ids, from after one of them on.
+    async fn rows_after(&self, table: TableId, id: i64, most: usize) -> Result<Vec<Hold>, DatabaseError>;
+
+    /// Entries of its outbox, from after one of them on; none if it belongs to another data set.
+    async fn outbox_after(&self, id: i64, most: usize) -> Result<Vec<OutboxEntry>, DatabaseError>;
+
+    /// Takes entries of its outbox away, up to one of them.
+    async fn forget_outbox(&self, up_to: i64) -> Result<(), DatabaseError>;
+}
+
+/// Takes rows while they are read.
+#[async_trait]
+pub trait ReadsHolds: Send {
+    /// Takes the next part of them.
+    async fn take(&mut self, holds: Vec<Hold>) -> anyhow::Result<()>;
+}
+
+/// A connection on which one transaction follows the other. Each begins with [`Storing::begin`] and ends with
+/// [`Storing::commit`]; a connection that is dropped before has changed nothing. After an error it must be dropped.
+#[async_trait]
+pub trait Storing: Send + Sync {
+    /// The tables of results there are.
+    async fn tables(&mut self) -> Result<Vec<TableId>, StoringError>;
+
+    /// Makes a table, unless it is there: outside of any transaction.
+    async fn make_table(&mut self, table: TableId) -> Result<(), StoringError>;
+
+    /// Takes the shard's row of state until the transaction ends. `None` where the shard belongs to another data set.
+    async fn begin(&mut self) -> Result<Option<Begun>, StoringError>;
+
+    /// Inserts rows, all or none; those that do not go in are ignored if that is said.
+    async fn insert(
+        &mut self,
+        table: TableId,
+        results: &[&CouponResult],
+        ignoring: bool,
+    ) -> Result<Inserted, StoringError>;
+
+    /// The rows of a table that have one of these ids, or are of one of these users and coupons.
+    async fn alike(&mut self, table: TableId, results: &[&CouponResult]) -> Result<Vec<Alike>, StoringError>;
+
+    /// Parks a result.
+    async fn park(
+        &mut self,
+        table: TableId,
+        result: &CouponResult,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<(), StoringError>;
+
+    /// Notes what is to be noted, and commits.
+    async fn commit(&mut self, note: &Note<'_>) -> Result<(), StoringError>;
+
+    /// Ends the connection in good order.
+    async fn close(self: Box<Self>);
+}

@@ -2,14 +2,17 @@
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
+use std::str::FromStr;
 
 use coupon_cli::plain::OneLine;
 use coupon_store::settings::{LogFormat, LogSettings};
 use tracing::Subscriber;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::debug_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 /// Starts logging to standard error, once for the process.
 ///
@@ -36,28 +39,36 @@ pub fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    // The driver logs every channel that opens and closes, and calls it an error when one closes late: the code that
-    // uses it logs what matters of that. `amqprs=info` shows the rest.
-    let level = format!("amqprs=off,{}", settings.level);
-    let filter = EnvFilter::try_new(level).map_err(|error| anyhow::anyhow!("setting log.level: {error}"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(writer);
+    let filter = filter(&settings.level).map_err(|error| anyhow::anyhow!("setting log.level: {error}"))?;
+    let filtered = tracing_subscriber::registry().with(filter);
+    let lines = fmt::layer().with_ansi(colours).with_writer(writer);
     Ok(match settings.format {
         LogFormat::Text => {
             let fields = debug_fn(|writer, field, value| match field.name() {
                 "message" => write!(OneLine(writer), "{value:?}"),
                 name => write!(OneLine(writer), "{name}={value:?}"),
             });
-            Box::new(builder.with_target(false).fmt_fields(fields.delimited(" ")).finish())
+            Box::new(filtered.with(lines.with_target(false).fmt_fields(fields.delimited(" "))))
         }
         // JSON has its own way to write what ends lines.
-        LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
+        LogFormat::Json => Box::new(filtered.with(lines.json().flatten_event(true))),
     })
+}
+
+/// The targets and levels of the lines that are written.
+fn filter(level: &str) -> Result<Targets, <Targets as FromStr>::Err> {
+    // The driver logs every channel that opens and closes, and calls it an error when one closes late: the code that
+    // uses it logs what matters of that. `amqprs=info` shows the rest.
+    let directives = ["amqprs=off"].into_iter().chain(level.split(',').filter(|part| !part.is_empty()));
+    directives.collect::<Vec<_>>().join(",").parse()
 }
 
 #[cfg(test)]
 mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
+
+    use tracing::Level;
 
     use super::*;
 
@@ -101,5 +112,20 @@ mod tests {
         assert_eq!(text.matches('\n').count(), 1, "{text}");
         let event: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert!(event["shown"].as_str().unwrap().starts_with("/x\r\n2026"));
+    }
+
+    #[test]
+    fn a_level_holds_for_all_targets_but_those_that_have_their_own() {
+        let filter = filter("info,access=debug,").unwrap();
+        for (target, level, written) in [
+            ("coupon_store", Level::INFO, true),
+            ("coupon_store", Level::DEBUG, false),
+            ("access", Level::DEBUG, true),
+            ("amqprs::api", Level::ERROR, false),
+        ] {
+            assert_eq!(filter.would_enable(target, &level), written, "{target} {level}");
+        }
+        assert!(super::filter("amqprs=info").unwrap().would_enable("amqprs::api", &Level::INFO));
+        assert!(super::filter("access=loud").is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! A data folder, held still at one moment while it is read.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,14 +12,33 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use super::books::Line;
 use super::ids::Ids;
 use super::source::{
-    Catalogue, Coupon, Entry, Grab, Parked, Rows, Shard, Snapshot, Spent, Stored, Wanted, missing_keys,
-    tables_of_results,
+    Catalogue, Coupon, Entry, Gate, Grab, Parked, Place, Rows, Shard, Snapshot, Spent, Stored, Wanted,
+    missing_keys, tables_of_results,
 };
 use super::{Label, inbox};
 
 /// Attempts at a snapshot while a service keeps applying outboxes.
 const ATTEMPTS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// A data folder.
+pub(super) struct Folder<'a>(pub(super) &'a Path);
+
+impl Place for Folder<'_> {
+    fn label(&self) -> Result<Label> {
+        label(self.0)
+    }
+
+    fn hold_still(&self) -> Result<(Snapshot, Option<Box<dyn Gate + '_>>)> {
+        Ok((hold_still(self.0)?, None))
+    }
+}
+
+impl fmt::Display for Folder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
 
 /// The files, each inside a read transaction.
 struct Files {
@@ -31,7 +51,7 @@ struct Files {
 /// The files are separate databases, so their transactions cannot start at the same instant. What ties them
 /// together are the outbox positions in the main file: if they are the same before and after the shards were
 /// held, no entry moved from a shard to main in between, and all files tell of the same moment.
-pub(super) fn hold_still(folder: &Path) -> Result<Snapshot> {
+fn hold_still(folder: &Path) -> Result<Snapshot> {
     for _ in 0..ATTEMPTS {
         let main = hold(&folder.join("main.sqlite"))?;
         let before = positions(&main)?;
@@ -132,7 +152,7 @@ fn grab(row: &Row<'_>) -> rusqlite::Result<Grab> {
 }
 
 /// Reads the label of a data folder.
-pub(super) fn label(folder: &Path) -> Result<Label> {
+fn label(folder: &Path) -> Result<Label> {
     let main = open(&folder.join("main.sqlite"))?;
     let read = |name: &str| {
         meta(&main, "meta", name)?.with_context(|| format!("the main file does not tell its {name}"))

@@ -21,6 +21,7 @@ mod placement;
 mod reads;
 mod recorded;
 mod scan;
+#[cfg(feature = "servers")]
 mod servers;
 mod source;
 mod spent;
@@ -37,9 +38,9 @@ pub use acks::{Ack, Told, write_acks};
 pub use claims::{Claim, Claims};
 pub use findings::{AuditReport, Finding, Kind, SHOWN, Unapplied};
 pub use reads::{Asked, Read, fetch};
-use scan::Seen;
+#[cfg(feature = "servers")]
 pub use servers::{Addresses, Differences, Servers};
-use source::Snapshot;
+use source::{Gate, Place, Snapshot};
 pub use spent::UseTold;
 pub use start::Start;
 
@@ -49,6 +50,7 @@ pub enum Data {
     /// A data folder of the embedded backend.
     Folder(PathBuf),
     /// A data set of the servers' backend.
+    #[cfg(feature = "servers")]
     Servers(Box<Servers>),
 }
 
@@ -83,15 +85,21 @@ pub struct Scope<'a> {
 }
 
 impl Data {
+    /// Its place, which knows how to hold it still and read it.
+    fn place(&self) -> Box<dyn Place + '_> {
+        match self {
+            Self::Folder(folder) => Box::new(folder::Folder(folder)),
+            #[cfg(feature = "servers")]
+            Self::Servers(servers) => Box::new(&**servers),
+        }
+    }
+
     /// Reads the data's account of itself.
     ///
     /// # Errors
     /// When it cannot be read, or is none.
     pub fn label(&self) -> Result<Label> {
-        match self {
-            Self::Folder(folder) => folder::label(folder),
-            Self::Servers(servers) => servers.label(),
-        }
+        self.place().label()
     }
 
     /// The largest `result_id` stored; `None` when there are no results.
@@ -99,11 +107,7 @@ impl Data {
     /// # Errors
     /// When the data cannot be read.
     pub fn newest_result(&self) -> Result<Option<i64>> {
-        let newest = || match self {
-            Self::Folder(folder) => folder::hold_still(folder)?.newest(),
-            Self::Servers(servers) => servers.hold_still()?.0.newest(),
-        };
-        newest().with_context(|| format!("cannot read {self}"))
+        self.read(|mut snapshot, _| snapshot.newest())
     }
 
     /// Remembers the present state of the data, to be held against what a run makes of it.
@@ -111,15 +115,10 @@ impl Data {
     /// # Errors
     /// When the data cannot be read.
     pub fn remember(&self) -> Result<Start> {
-        let remember = || match self {
-            Self::Folder(folder) => stock::remember(&mut folder::hold_still(folder)?),
-            Self::Servers(servers) => {
-                let (mut snapshot, gate) = servers.hold_still()?;
-                let gate = servers.gate_terms(&gate, &snapshot.catalogue)?;
-                Ok(Start { gate, ..stock::remember(&mut snapshot)? })
-            }
-        };
-        remember().with_context(|| format!("cannot read {self}"))
+        self.read(|mut snapshot, gate| {
+            let terms = gate.map(|gate| gate.terms(&snapshot.catalogue)).transpose()?;
+            Ok(Start { gate: terms.unwrap_or_default(), ..stock::remember(&mut snapshot)? })
+        })
     }
 
     /// The questions to ask the service's read endpoints, so that some of everything is asked: users who were granted
@@ -128,11 +127,14 @@ impl Data {
     /// # Errors
     /// When the data cannot be read.
     pub fn sample(&self, claims: &Claims) -> Result<Vec<Asked>> {
-        let catalogue = match self {
-            Self::Folder(folder) => folder::hold_still(folder).map(|snapshot| snapshot.catalogue),
-            Self::Servers(servers) => servers.hold_still().map(|(snapshot, _)| snapshot.catalogue),
-        };
-        Ok(reads::sample(&catalogue.with_context(|| format!("cannot read {self}"))?, claims))
+        self.read(|snapshot, _| Ok(reads::sample(&snapshot.catalogue, claims)))
+    }
+
+    /// Reads it as it is at one moment.
+    fn read<T>(&self, read: impl FnOnce(Snapshot, Option<&dyn Gate>) -> Result<T>) -> Result<T> {
+        let place = self.place();
+        let held = place.hold_still().and_then(|(snapshot, gate)| read(snapshot, gate.as_deref()));
+        held.with_context(|| format!("cannot read {self}"))
     }
 
     /// The number of results of each shard by its own count; `None` where no shard keeps count.
@@ -140,10 +142,7 @@ impl Data {
     /// # Errors
     /// When a shard cannot be read.
     pub fn kept_counts(&self) -> Result<Option<Vec<u64>>> {
-        match self {
-            Self::Folder(_) => Ok(None),
-            Self::Servers(servers) => servers.kept_counts().map(Some),
-        }
+        self.place().kept_counts()
     }
 
     /// Waits until no reservation is pending any more, at most for as long as a service may take to settle them all.
@@ -151,10 +150,7 @@ impl Data {
     /// # Errors
     /// When the servers cannot be asked.
     pub fn settle(&self) -> Result<()> {
-        match self {
-            Self::Folder(_) => Ok(()),
-            Self::Servers(servers) => servers.settle(),
-        }
+        self.place().settle()
     }
 
     /// Audits it. The service may be running: each file or database is read at one moment, without blocking it.
@@ -163,26 +159,20 @@ impl Data {
     /// When it cannot be read, is no data, or mixes two data sets. A violation is no error.
     pub fn audit(&self, scope: &Scope<'_>) -> Result<AuditReport> {
         let started = Instant::now();
-        let mut report = match self {
-            Self::Folder(folder) => {
-                folder::hold_still(folder).and_then(|mut snapshot| Ok(self.check(&mut snapshot, scope)?.0))
+        let place = self.place();
+        let audited = place.hold_still().and_then(|(mut snapshot, gate)| {
+            let (mut report, seen) = self.check(&mut snapshot, scope)?;
+            if let Some(gate) = gate {
+                gate.check(&snapshot, &seen.holders, scope, &mut report)?;
             }
-            Self::Servers(servers) => self.on_servers(servers, scope),
-        }
-        .with_context(|| format!("cannot audit {self}"))?;
+            Ok(report)
+        });
+        let mut report = audited.with_context(|| format!("cannot audit {self}"))?;
         report.took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(report)
     }
 
-    /// There, the gate is another place that can be wrong.
-    fn on_servers(&self, servers: &Servers, scope: &Scope<'_>) -> Result<AuditReport> {
-        let (mut snapshot, gate) = servers.hold_still()?;
-        let (mut report, seen) = self.check(&mut snapshot, scope)?;
-        servers.check_gate(&gate, &snapshot, &seen.holders, scope, &mut report)?;
-        Ok(report)
-    }
-
-    fn check(&self, snapshot: &mut Snapshot, scope: &Scope<'_>) -> Result<(AuditReport, Seen)> {
+    fn check(&self, snapshot: &mut Snapshot, scope: &Scope<'_>) -> Result<(AuditReport, scan::Seen)> {
         if let Some(start) = scope.start {
             let (then, now) = (&start.dataset, &snapshot.dataset);
             ensure!(then == now, "the start is that of data set {then}, and this is data set {now}");
@@ -200,9 +190,6 @@ impl Data {
 
 impl fmt::Display for Data {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Folder(folder) => folder.display().fmt(f),
-            Self::Servers(servers) => servers.fmt(f),
-        }
+        self.place().fmt(f)
     }
 }

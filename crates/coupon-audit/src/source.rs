@@ -2,12 +2,49 @@
 //! all share the checks.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use anyhow::Result;
 use coupon_core::{Money, Placement, ResultId, ShardId, TableId, Timestamp};
 
 use super::books::Line;
 use super::ids::Ids;
+use super::scan::Holders;
+use super::{AuditReport, Label, Scope};
+
+/// The place of a data set.
+pub(super) trait Place: fmt::Display {
+    /// Reads the data's account of itself.
+    fn label(&self) -> Result<Label>;
+
+    /// Holds the data still at one moment, with its gate, where the gate is another place that can be wrong.
+    fn hold_still(&self) -> Result<(Snapshot, Option<Box<dyn Gate + '_>>)>;
+
+    /// The number of results of each shard by its own count; `None` where no shard keeps count.
+    fn kept_counts(&self) -> Result<Option<Vec<u64>>> {
+        Ok(None)
+    }
+
+    /// Waits until no reservation is pending any more, at most for as long as a service may take to settle them all.
+    fn settle(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A gate that keeps what it granted apart from the rows.
+pub(super) trait Gate {
+    /// The terms of the coupons in it; none where there is no gate to look at.
+    fn terms(&self, catalogue: &Catalogue) -> Result<BTreeMap<i64, Terms>>;
+
+    /// Holds it against main and the rows, coupon by coupon, for those that are still on offer.
+    fn check(
+        &self,
+        snapshot: &Snapshot,
+        holders: &Holders,
+        scope: &Scope<'_>,
+        report: &mut AuditReport,
+    ) -> Result<()>;
+}
 
 /// A data set, held still at one moment. What is small has been read already; rows are read when they are asked for.
 pub(super) struct Snapshot {

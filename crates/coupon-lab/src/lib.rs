@@ -3,6 +3,11 @@
 pub mod acks;
 mod child;
 pub mod conditions;
+#[cfg(feature = "servers")]
+mod drivers;
+#[cfg(not(feature = "servers"))]
+#[path = "without_drivers.rs"]
+mod drivers;
 mod interrupt;
 mod names;
 mod prepared;
@@ -15,6 +20,7 @@ mod servers;
 pub mod settle;
 pub mod wait;
 
+pub use drivers::namespace_of;
 pub use interrupt::{INTERRUPTED_CODE, end_load_on_interrupt, forget_folder, register_folder};
 pub use interrupt::{stop_services_on_interrupt, wait_if_interrupted};
 pub use names::all_different;

@@ -4,9 +4,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use coupon_store::servers::mysql::Database;
 use coupon_store::settings::ServerUrl;
-use mysql_async::prelude::Queryable as _;
+
+use super::drivers::ask;
 
 /// The names of MySQL's and MariaDB's server programs.
 const PROGRAMS: [&str; 2] = ["mysqld", "mariadbd"];
@@ -111,18 +111,6 @@ fn docker(arguments: &[&str]) -> Result<String, String> {
         return Err(format!("docker {}: {}", arguments.join(" "), why.lines().next().unwrap_or_default()));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// An answer of two columns, over a new connection.
-fn ask(url: &ServerUrl, sql: &str) -> Result<Vec<(String, String)>, String> {
-    let database = Database::new("servers.shards", url, "", 1).map_err(|error| format!("{error:#}"))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| error.to_string())?.block_on(async {
-        let mut connection = database.connect_server().await.map_err(|error| error.to_string())?;
-        let rows = connection.query(sql).await.map_err(|error| database.error(&error).to_string())?;
-        let _ = connection.disconnect().await;
-        Ok(rows)
-    })
 }
 
 impl Pid {

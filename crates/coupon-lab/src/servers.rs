@@ -2,7 +2,6 @@
 
 use std::num::NonZeroU16;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use coupon_audit::Data;
@@ -10,16 +9,11 @@ use coupon_core::ShardingStrategy;
 use coupon_measure::Figure;
 use coupon_seeding::{SeedOptions, audited};
 use coupon_stack::{Options, Server, Stack};
-use coupon_store::servers::cluster::Cluster;
-use coupon_store::servers::wipe::wipe;
 use coupon_store::settings::{ServerUrl, ServersSettings, Sources};
-use deadpool_redis::redis;
 
+use super::drivers;
 use super::rabbitmq_version;
 use super::server_process::{self, Pid};
-
-/// The limit of an answer of Redis.
-const ANSWER: Duration = Duration::from_secs(3);
 
 /// The addresses of MySQL, Redis and RabbitMQ, and the servers themselves where they are private.
 #[derive(Debug)]
@@ -49,8 +43,9 @@ impl Site {
     /// Servers of this run's own, one MySQL for each shard; they stop when this is dropped.
     ///
     /// # Errors
-    /// When they are not installed or do not start.
+    /// When they are not installed or do not start, or this program was built without servers.
     pub fn private(shards: NonZeroU16) -> Result<Self> {
+        drivers::ensure_built()?;
         let stack = Stack::start(&Options { shards, ..Options::default() })?;
         let sources = Sources { flags: stack.addresses().settings(), ..Sources::default() };
         let settings = sources.read_storage()?.servers;
@@ -87,7 +82,7 @@ impl Site {
     #[must_use]
     pub fn versions(&self) -> Vec<(&'static str, String)> {
         let shown = |version: Result<String, String>| version.unwrap_or_else(|why| format!("n/a: {why}"));
-        let redis = redis_version(&self.settings).map_err(|error| format!("{error:#}"));
+        let redis = drivers::redis_version(&self.settings).map_err(|error| format!("{error:#}"));
         let mysql = server_process::version(&self.settings.main);
         let rabbitmq = rabbitmq_version::version(&self.settings.rabbitmq);
         vec![("mysql", shown(mysql)), ("redis", shown(redis)), ("rabbitmq", shown(rabbitmq))]
@@ -113,7 +108,7 @@ impl Site {
     /// # Errors
     /// When a setting is missing or cannot be used; the error names it.
     pub fn data(&self, namespace: &str) -> Result<Data> {
-        Ok(Data::Servers(Box::new(audited(&self.settings, namespace)?)))
+        audited(&self.settings, namespace)
     }
 
     /// Fills a namespace. What an earlier run, cut short, has left there goes.
@@ -142,11 +137,8 @@ impl Site {
 
     /// Removes a namespace.
     pub fn wipe(&self, namespace: &str, strategy: &dyn ShardingStrategy) -> Result<()> {
-        let settings = self.of(namespace);
-        let cluster = Cluster::new(&settings, strategy)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let wiped = runtime.block_on(wipe(&cluster, &settings));
-        wiped.with_context(|| format!("the data of namespace {namespace} is still there"))
+        drivers::wipe(&self.of(namespace), strategy)
+            .with_context(|| format!("the data of namespace {namespace} is still there"))
     }
 
     /// The settings of a namespace on these servers.
@@ -222,12 +214,6 @@ fn of_stack(stack: &Stack, server: usize) -> Used {
             Used { cpu_seconds: Figure::unknown(&*why), bytes_written: Figure::unknown(why) }
         }
     }
-}
-
-fn redis_version(settings: &ServersSettings) -> Result<String> {
-    let mut redis = redis::Client::open(settings.redis.expose())?.get_connection_with_timeout(ANSWER)?;
-    let info: redis::InfoDict = redis::cmd("INFO").arg("server").query(&mut redis)?;
-    info.get("redis_version").context("it tells none")
 }
 
 /// The namespace of a contestant: what its name is, in the letters that a namespace may have.

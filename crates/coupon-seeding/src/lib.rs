@@ -5,24 +5,27 @@
 
 mod archive;
 mod catalogue;
-mod databases;
 mod details;
 mod grab_times;
 mod history;
 mod options;
 mod progress;
 mod random;
-mod rebuild;
 mod report;
 mod seed;
+#[cfg(feature = "servers")]
+mod servers;
+#[cfg(not(feature = "servers"))]
+#[path = "without_servers.rs"]
+mod servers;
 mod sink;
-mod verify;
 mod words;
 
-pub use archive::{ArchiveReport, archive, archive_servers};
+pub use archive::{ArchiveReport, archive};
 pub use options::{OptionError, SeedOptions, now};
 pub use progress::{Progress, Silent, on_stderr};
-pub use rebuild::rebuild_servers;
 pub use report::SeedReport;
-pub use seed::{seed, seed_servers};
-pub use verify::{audited, verify_servers};
+pub use seed::seed;
+pub use servers::{
+    Differences, Rebuilt, archive_servers, audited, rebuild_servers, seed_servers, verify_servers,
+};

@@ -5,9 +5,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use coupon_core::{Coupon, Placement, RowKey, ShardingStrategy};
+use coupon_store::embedded;
 use coupon_store::embedded::folder::Folder;
-use coupon_store::settings::ServersSettings;
-use coupon_store::{embedded, servers};
 
 use crate::catalogue::{self, Users};
 use crate::details::details;
@@ -38,33 +37,14 @@ pub fn seed(
     fill(embedded::bulk::Bulk::new(folder)?, whose, strategy, options, progress)
 }
 
-/// Fills a strategy's databases on servers with the same data.
-///
-/// # Errors
-/// When the options make no data, a setting cannot be used, a server does not answer, or there is data and `reset` is
-/// not set.
-pub fn seed_servers(
-    settings: &ServersSettings,
-    strategy: &dyn ShardingStrategy,
-    options: &SeedOptions,
-    reset: bool,
-    progress: &mut dyn Progress,
-) -> Result<SeedReport> {
-    options.check()?;
-    let began = Instant::now();
-    let bulk = servers::bulk::Bulk::begin(settings, strategy, reset)?;
-    let whose = Whose { place: bulk.place(), dataset: bulk.dataset().to_owned(), began };
-    fill(bulk, whose, strategy, options, progress)
-}
-
 /// The data set being made, and since when.
-struct Whose {
-    place: String,
-    dataset: String,
-    began: Instant,
+pub(crate) struct Whose {
+    pub(crate) place: String,
+    pub(crate) dataset: String,
+    pub(crate) began: Instant,
 }
 
-fn fill(
+pub(crate) fn fill(
     sink: impl Sink,
     whose: Whose,
     strategy: &dyn ShardingStrategy,

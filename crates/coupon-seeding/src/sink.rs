@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use coupon_core::{Coupon, CouponDetails, CouponResult, LiveRoom, Placement, StockLog, User};
-use coupon_store::{embedded, servers};
+use coupon_store::embedded;
 
 /// Takes rows in, and makes them a data set at the end.
 pub(crate) trait Sink {
@@ -53,4 +53,5 @@ macro_rules! sink {
 }
 
 sink!(embedded::bulk::Bulk);
-sink!(servers::bulk::Bulk);
+#[cfg(feature = "servers")]
+sink!(coupon_store::servers::bulk::Bulk);

@@ -1,7 +1,6 @@
 //! Puts a service together and runs it.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +11,6 @@ use anyhow::Context as _;
 use coupon_core::{ShardingStrategy, TimeRange};
 use coupon_store::clock::Clock;
 use coupon_store::settings::{BackendKind, Settings};
-use coupon_store::{embedded, servers};
 
 use crate::delayed::delayed;
 use crate::http;
@@ -153,26 +151,7 @@ fn assemble(
     let user_tokens = UserTokens::new(&settings.users.token_secret)?;
     let connections = Arc::new(Connections::new(&settings.limits));
     let traces = Traces::start(&settings.telemetry, name, strategy.name())?;
-    let backend = match settings.backend {
-        BackendKind::Embedded => {
-            let data = data_folder(&settings.embedded.data, &*strategy);
-            let options = embedded::Options {
-                data,
-                readers: settings.embedded.readers,
-                max_file_mb: settings.embedded.max_file_mb,
-                shard_backlog: settings.grab.shard_backlog.get(),
-            };
-            embedded::open(&options, &*strategy, &clock)?
-        }
-        BackendKind::Servers => {
-            let options = servers::Options {
-                servers: settings.servers.clone(),
-                workers: settings.workers.get(),
-                shard_backlog: settings.grab.shard_backlog.get(),
-            };
-            servers::open(&options, Arc::clone(&strategy), &clock)?
-        }
-    };
+    let backend = coupon_store::open(&settings, Arc::clone(&strategy), &clock)?;
     let backend =
         Arc::new(delayed(backend, Duration::from_secs_f64(settings.simulate.shard_rtt_ms / 1_000.0)));
     let counters = Arc::new(GrabCounters::new(strategy.shard_count().get()));
@@ -202,10 +181,6 @@ fn assemble(
         route_metrics: RouteMetrics::new(),
         started,
     })
-}
-
-fn data_folder(set: &Path, strategy: &dyn ShardingStrategy) -> PathBuf {
-    if set.as_os_str().is_empty() { Path::new("data").join(strategy.name()) } else { set.to_owned() }
 }
 
 fn serve(service: &web::Data<Service>, listener: TcpListener) -> anyhow::Result<Server> {

@@ -3,6 +3,15 @@
 //!
 //! Futures are boxed once a batch or once a shard, never once a grab, and stay on the thread that made them.
 
+#![cfg_attr(
+    not(feature = "servers"),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the servers' backend alone uses some of what backends share"
+    )
+)]
+
 mod catalogue;
 pub mod clock;
 pub mod embedded;
@@ -18,9 +27,11 @@ mod known;
 mod lifecycle;
 mod measure;
 pub mod metrics;
+mod open;
 pub mod outage;
 mod own_metrics;
 mod rows;
+#[cfg(feature = "servers")]
 pub mod servers;
 mod set_aside;
 pub mod settings;
@@ -38,6 +49,7 @@ pub use gate::{Attempt, Decided, Decision, Gate, Stock};
 pub use hand_over::{HandOver, PlacedResult};
 pub use known::Known;
 pub use lifecycle::Lifecycle;
+pub use open::{BuiltWithout, open};
 pub use own_metrics::{OwnMetrics, Repairs};
 pub use set_aside::Found as SetAsideCoupons;
 pub use shards::{

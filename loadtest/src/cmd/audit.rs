@@ -10,9 +10,8 @@ use anyhow::{Context, Result, ensure};
 use coupon_audit::{Claims, Data, Scope, Start};
 use coupon_cli::terminal;
 use coupon_core::{ResultId, Timestamp};
-use coupon_lab::{Running, Site};
+use coupon_lab::{Running, Site, namespace_of};
 use coupon_seeding::audited;
-use coupon_store::servers::names::Namespace;
 
 use super::servers::ServersArgs;
 use super::{arguments, recorded_start};
@@ -95,11 +94,11 @@ fn on_servers(args: &Args) -> Result<Data> {
     let settings = args.servers.settings()?;
     let namespace = match (&args.namespace, &args.strategy) {
         (Some(namespace), _) => namespace.clone(),
-        (None, Some(strategy)) => Namespace::new("", strategy).context("--strategy")?.as_str().to_owned(),
+        (None, Some(strategy)) => namespace_of(strategy).context("--strategy")?,
         (None, None) => settings.namespace.clone(),
     };
     ensure!(!namespace.is_empty(), "--backend servers: whose data is it? Give --strategy or --namespace");
-    Ok(Data::Servers(Box::new(audited(&settings, &namespace)?)))
+    audited(&settings, &namespace)
 }
 
 fn claims(files: &[PathBuf]) -> Result<Option<Claims>> {

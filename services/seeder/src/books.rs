@@ -4,8 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use coupon_seeding::{now, rebuild_servers};
-use coupon_store::servers::rebuild::Rebuilt;
+use coupon_seeding::{Rebuilt, now, rebuild_servers};
 use coupon_store::settings::BackendKind;
 
 use crate::storage::Storage;
@@ -25,10 +24,8 @@ impl Bookkeeping {
     /// could not be found out.
     pub(super) fn run(&self, strategy: Option<&str>) -> ExitCode {
         match self.looked_at(strategy) {
-            Ok(Rebuilt { mended, shards, set_aside, left: _ }) => {
-                if set_aside.is_empty() && (mended || shards.is_empty()) {
-                    return ExitCode::SUCCESS;
-                }
+            Ok(rebuilt) if rebuilt.is_settled() => ExitCode::SUCCESS,
+            Ok(_) => {
                 complain(&"main's books are not what the shards' rows are");
                 ExitCode::FAILURE
             }

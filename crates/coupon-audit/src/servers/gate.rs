@@ -12,7 +12,7 @@ use super::connect::{self, Addresses};
 use super::holds::{self, Kept, META, parsed};
 use super::names::Namespace;
 use crate::scan::Holders;
-use crate::source::{Catalogue, Coupon, Snapshot, Terms};
+use crate::source::{self, Catalogue, Coupon, Snapshot, Terms};
 use crate::start::{self, Start};
 use crate::{AuditReport, Kind, Scope};
 
@@ -31,7 +31,7 @@ type Term = fn(&Terms) -> i64;
 
 /// Data set and epoch of the gate, which are part of the keys to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Gate {
+pub(super) struct Gate {
     namespace: Namespace,
     dataset: String,
     epoch: u64,
@@ -88,14 +88,20 @@ impl Gate {
     }
 }
 
-impl Servers {
-    /// The terms of the coupons in the gate; none where there is no gate to look at.
-    pub(crate) fn gate_terms(&self, gate: &Gate, catalogue: &Catalogue) -> Result<BTreeMap<i64, Terms>> {
+/// The gate of a data set that is held still.
+pub(super) struct HeldGate<'a> {
+    pub(super) servers: &'a Servers,
+    pub(super) gate: Gate,
+}
+
+impl source::Gate for HeldGate<'_> {
+    fn terms(&self, catalogue: &Catalogue) -> Result<BTreeMap<i64, Terms>> {
+        let (servers, gate) = (self.servers, &self.gate);
         let mut known = BTreeMap::new();
-        if self.addresses.redis.is_empty() || gate.closed().is_some() {
+        if servers.addresses.redis.is_empty() || gate.closed().is_some() {
             return Ok(known);
         }
-        let mut redis = connect::redis(&self.addresses)?;
+        let mut redis = connect::redis(&servers.addresses)?;
         for id in catalogue.keys() {
             let (total, start, end): (Option<String>, Option<String>, Option<String>) =
                 redis::cmd("HMGET").arg(gate.holders(*id)).arg(&META).query(&mut redis)?;
@@ -106,19 +112,18 @@ impl Servers {
             }
         }
         // If the gate was rebuilt meanwhile, the terms read may be of either epoch.
-        Ok(if self.gate_now(gate)? == *gate { known } else { BTreeMap::new() })
+        Ok(if servers.gate_now(gate)? == *gate { known } else { BTreeMap::new() })
     }
 
-    /// Holds the gate against main and the rows, coupon by coupon, for those that are still on offer.
-    pub(crate) fn check_gate(
+    fn check(
         &self,
-        gate: &Gate,
         snapshot: &Snapshot,
         holders: &Holders,
         scope: &Scope<'_>,
         report: &mut AuditReport,
     ) -> Result<()> {
-        let why = match (scope.drained, self.addresses.redis.is_empty()) {
+        let (servers, gate) = (self.servers, &self.gate);
+        let why = match (scope.drained, servers.addresses.redis.is_empty()) {
             (false, _) => Some("the service was not drained"),
             (_, true) => Some("setting `servers.redis` is missing"),
             _ => gate.closed(),
@@ -127,7 +132,7 @@ impl Servers {
             report.skip(Kind::Miscounted, format!("the gate was not held against the rows: {why}"));
             return Ok(());
         }
-        let mut redis = connect::redis(&self.addresses)?;
+        let mut redis = connect::redis(&servers.addresses)?;
         let (mut found, mut undated) = (Vec::new(), Vec::new());
         for id in on_offer(&snapshot.catalogue) {
             let Some(kept) = Kept::read(&mut redis, gate, id)? else {
@@ -149,7 +154,7 @@ impl Servers {
             let differing = holds::differing(&kept.holders, &accounted);
             found.extend(differing.in_short().map(|(count, text)| (count, format!("coupon {id}: {text}"))));
         }
-        if self.gate_now(gate)? != *gate {
+        if servers.gate_now(gate)? != *gate {
             let why = "the gate was not held against the rows: it was rebuilt meanwhile";
             report.skip(Kind::Miscounted, why);
             return Ok(());

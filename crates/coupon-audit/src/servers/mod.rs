@@ -19,10 +19,10 @@ use tokio::runtime::Runtime;
 
 use super::Label;
 use super::ids::Ids;
-use super::source::{Catalogue, Shard, Snapshot};
+use super::source::{self, Catalogue, Place, Shard, Snapshot};
 pub use connect::Addresses;
 use connect::Database;
-pub(super) use gate::Gate;
+use gate::Gate;
 use names::Namespace;
 use rows::Databases;
 pub use verify::Differences;
@@ -76,36 +76,6 @@ impl Servers {
         Database::new(&format!("servers.shards[{at}]"), url, &name, self.addresses.ca_file.as_deref())
     }
 
-    pub(super) fn label(&self) -> Result<Label> {
-        runtime()?.block_on(async {
-            let mut main = self.main.connect().await?;
-            read::label(&mut main).await.with_context(|| self.main.to_string())
-        })
-    }
-
-    /// Each shard's present count.
-    pub(super) fn kept_counts(&self) -> Result<Vec<u64>> {
-        let count = async |number| {
-            let database = self.shard(number)?;
-            let mut shard = database.connect().await?;
-            let (counted, _) = read::state(&mut shard).await.with_context(|| database.to_string())?;
-            anyhow::Ok(u64::try_from(counted.map_or(0, |sums| sums.results)).unwrap_or(0))
-        };
-        runtime()?.block_on(async {
-            let label = read::label(&mut self.main.connect().await?).await?;
-            let mut counts = Vec::new();
-            for number in 0..label.shards {
-                counts.push(count(number).await?);
-            }
-            Ok(counts)
-        })
-    }
-
-    /// Waits until the gate has no reservation that is pending, or for as long as one may be.
-    pub(super) fn settle(&self) -> Result<()> {
-        self.gate_and_catalogue()?.0.settle(&self.addresses)
-    }
-
     /// Main's present record of the gate, and its coupons.
     fn gate_and_catalogue(&self) -> Result<(Gate, Catalogue)> {
         runtime()?.block_on(async {
@@ -116,16 +86,11 @@ impl Servers {
         })
     }
 
-    /// Holds every database still, all at the same moment.
+    /// Holds every database still; unless they are to tell of the same moment, each at its own.
     ///
     /// They lie on several servers, so their transactions cannot start at the same instant. What ties them together are
     /// the outbox positions in main: if they are the same before and after the shards were held, no entry moved from a
     /// shard to main in between, and all tell of the same moment.
-    pub(super) fn hold_still(&self) -> Result<(Snapshot, Gate)> {
-        self.hold(true)
-    }
-
-    /// Holds every database still; unless they are to tell of the same moment, each at its own.
     fn hold(&self, together: bool) -> Result<(Snapshot, Gate)> {
         let runtime = runtime()?;
         for _ in 0..ATTEMPTS {
@@ -166,11 +131,46 @@ impl Servers {
     }
 
     /// Main's record of the gate now, after whatever was held still.
-    pub(super) fn gate_now(&self, gate: &Gate) -> Result<Gate> {
+    fn gate_now(&self, gate: &Gate) -> Result<Gate> {
         runtime()?.block_on(async {
             let mut main = self.main.connect().await?;
             gate.again(&mut main).await
         })
+    }
+}
+
+impl Place for &Servers {
+    fn label(&self) -> Result<Label> {
+        runtime()?.block_on(async {
+            let mut main = self.main.connect().await?;
+            read::label(&mut main).await.with_context(|| self.main.to_string())
+        })
+    }
+
+    fn hold_still(&self) -> Result<(Snapshot, Option<Box<dyn source::Gate + '_>>)> {
+        let (snapshot, gate) = self.hold(true)?;
+        Ok((snapshot, Some(Box::new(gate::HeldGate { servers: self, gate }))))
+    }
+
+    fn kept_counts(&self) -> Result<Option<Vec<u64>>> {
+        let count = async |number| {
+            let database = self.shard(number)?;
+            let mut shard = database.connect().await?;
+            let (counted, _) = read::state(&mut shard).await.with_context(|| database.to_string())?;
+            anyhow::Ok(u64::try_from(counted.map_or(0, |sums| sums.results)).unwrap_or(0))
+        };
+        runtime()?.block_on(async {
+            let label = read::label(&mut self.main.connect().await?).await?;
+            let mut counts = Vec::new();
+            for number in 0..label.shards {
+                counts.push(count(number).await?);
+            }
+            Ok(Some(counts))
+        })
+    }
+
+    fn settle(&self) -> Result<()> {
+        self.gate_and_catalogue()?.0.settle(&self.addresses)
     }
 }
 

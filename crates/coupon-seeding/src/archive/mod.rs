@@ -8,7 +8,6 @@
 //! point leaves a data set whose books balance; the next run, or the service, finishes what was begun.
 
 mod books;
-mod servers;
 mod shard;
 
 use std::collections::BTreeMap;
@@ -18,17 +17,16 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use coupon_core::{CouponId, Day, ShardId, Timestamp};
+use coupon_core::{CouponId, Day, RESULT_ID_EPOCH, ResultId, ShardId, Timestamp};
 use coupon_store::embedded::folder::Folder;
 use indicatif::HumanCount;
 
 use self::books::Books;
-pub use self::servers::archive_servers;
 use self::shard::Shard;
 use crate::Progress;
 
 /// The number of rows of each coupon.
-type Counts = BTreeMap<CouponId, i64>;
+pub(crate) type Counts = BTreeMap<CouponId, i64>;
 
 /// The rows and tables retired, and the time it took.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -92,11 +90,17 @@ pub fn archive(
     Ok(report)
 }
 
-fn still_on_offer(coupon: CouponId, end: Timestamp, before: Day) -> anyhow::Error {
+pub(crate) fn still_on_offer(coupon: CouponId, end: Timestamp, before: Day) -> anyhow::Error {
     anyhow::anyhow!(
         "coupon {coupon} is on offer until {end}, and results of it are older than {before}: they hold its stock, so \
          nothing was retired; choose an earlier --before"
     )
+}
+
+/// The least id that a result of that day, or of a later one, can have.
+pub(crate) fn first_id(day: Day) -> Result<i64> {
+    let first = ResultId::from_parts(day.start().max(RESULT_ID_EPOCH), 0, 0);
+    Ok(first.with_context(|| format!("--before {day}"))?.number())
 }
 
 fn open_shards(folder: &Folder, books: &Books) -> Result<Vec<Shard>> {

@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use coupon_core::{CouponId, Day, RESULT_ID_EPOCH, ResultId, ShardId, TableId};
+use coupon_core::{CouponId, Day, ShardId, TableId};
 use coupon_store::embedded::books;
 use coupon_store::embedded::folder::Folder;
 use rusqlite::{Connection, Transaction};
 
-use super::{ArchiveReport, Counts};
+use super::{ArchiveReport, Counts, first_id};
 use crate::Progress;
 use crate::options::now;
 
@@ -131,12 +131,6 @@ impl Shard {
         transaction.commit()?;
         Ok(rows as u64)
     }
-}
-
-/// The least id that a result of that day, or of a later one, can have.
-pub(super) fn first_id(day: Day) -> Result<i64> {
-    let first = ResultId::from_parts(day.start().max(RESULT_ID_EPOCH), 0, 0);
-    Ok(first.with_context(|| format!("--before {day}"))?.number())
 }
 
 /// Adds what a query for coupons and their rows says.

@@ -19,7 +19,7 @@ mod shards;
 mod sql;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod transaction;
 mod writer;
 

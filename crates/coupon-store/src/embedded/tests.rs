@@ -13,7 +13,7 @@ use crate::{Backend, PageRequest, PlacedResult, SpendOutcome, Spending, Visit};
 
 /// Odd and even users.
 #[derive(Debug)]
-struct Parity;
+pub(crate) struct Parity;
 
 impl ShardingStrategy for Parity {
     fn name(&self) -> &str {

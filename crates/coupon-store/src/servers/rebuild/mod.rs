@@ -52,6 +52,14 @@ pub struct Rebuilt {
     pub left: Vec<String>,
 }
 
+impl Rebuilt {
+    /// True if main's books are what the shards' rows are: there was nothing to mend, or all of it was mended.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        self.set_aside.is_empty() && (self.mended || self.shards.is_empty())
+    }
+}
+
 /// The changes that main had forgotten of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lost {

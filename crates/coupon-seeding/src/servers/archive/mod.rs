@@ -1,4 +1,4 @@
-//! The same on servers, where services may be running meanwhile.
+//! Retires old results on servers, where services may be running meanwhile.
 //!
 //! MySQL drops no table within a transaction, so that is done in steps, each of which the next run finds and goes on
 //! from: the table gets a name that services do not read; in one transaction the shard's outbox and sums take in its
@@ -18,9 +18,9 @@ use mysql_async::Error;
 
 use self::books::Books;
 use self::shard::Shard;
-use super::{ArchiveReport, Counts};
+use super::databases::{namespace, open};
 use crate::Progress;
-use crate::databases::{namespace, open};
+use crate::archive::{ArchiveReport, Counts, still_on_offer};
 
 /// The number of attempts at a transaction that gets in another's way.
 const TRIES: u32 = 10;
@@ -36,7 +36,7 @@ impl Offers<'_> {
     /// Refuses to let rows go that hold the stock of a coupon on offer.
     async fn ensure_over(&mut self, counts: &Counts) -> Result<()> {
         match self.books.first_on_offer(counts, self.now).await? {
-            Some((coupon, end)) => Err(super::still_on_offer(coupon, end, self.before)),
+            Some((coupon, end)) => Err(still_on_offer(coupon, end, self.before)),
             None => Ok(()),
         }
     }

@@ -4,16 +4,20 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use coupon_audit::{Addresses, Differences, Servers};
+use coupon_audit::{Addresses, Data, Differences, Servers};
 use coupon_store::settings::{ServerUrl, ServersSettings};
 
-use crate::databases::namespace;
+use super::databases::namespace;
 
 /// The data of a namespace on the servers that settings name, for the auditor.
 ///
 /// # Errors
 /// When a setting is missing or cannot be used; the error names it.
-pub fn audited(settings: &ServersSettings, namespace: &str) -> Result<Servers> {
+pub fn audited(settings: &ServersSettings, namespace: &str) -> Result<Data> {
+    Ok(Data::Servers(Box::new(servers(settings, namespace)?)))
+}
+
+fn servers(settings: &ServersSettings, namespace: &str) -> Result<Servers> {
     let exposed = |url: &ServerUrl| url.expose().to_owned();
     let addresses = Addresses {
         main: exposed(&settings.main),
@@ -32,5 +36,5 @@ pub fn audited(settings: &ServersSettings, namespace: &str) -> Result<Servers> {
 /// # Errors
 /// When a server cannot be read, or the gate is shut. A difference is no error.
 pub fn verify_servers(settings: &ServersSettings, strategy: Option<&str>) -> Result<Differences> {
-    audited(settings, namespace(settings, strategy)?.as_str())?.verify()
+    servers(settings, namespace(settings, strategy)?.as_str())?.verify()
 }

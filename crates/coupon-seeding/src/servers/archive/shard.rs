@@ -7,10 +7,9 @@ use coupon_store::servers::rebuild::RETIRED;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error, Transaction, TxOpts};
 
-use super::super::Counts;
-use super::super::shard::first_id;
 use super::Offers;
 use super::{TRIES, is_conflict};
+use crate::archive::{Counts, first_id};
 use crate::options::now;
 
 /// Rows deleted in one transaction: consumers of the shard wait for it.

@@ -10,11 +10,11 @@ use coupon_store::servers::mysql::{Database, DatabaseError};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
-use super::super::Counts;
 use super::shard::Shard;
 use super::{TRIES, is_conflict};
-use crate::databases::alone;
+use crate::archive::Counts;
 use crate::options::now;
+use crate::servers::databases::alone;
 
 pub(super) struct Books {
     main: Database,

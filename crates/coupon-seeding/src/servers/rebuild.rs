@@ -5,7 +5,7 @@ use coupon_core::Timestamp;
 use coupon_store::servers::rebuild::{Rebuilt, rebuild};
 use coupon_store::settings::ServersSettings;
 
-use crate::databases::{alone, namespace, open};
+use super::databases::{alone, namespace, open};
 
 /// Looks for changes that main applied and has forgotten and, if that is to be mended, makes its books anew from the
 /// shards' rows. Services may be running.

@@ -1,0 +1,30 @@
+//! Fills a strategy's databases on servers.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use coupon_core::ShardingStrategy;
+use coupon_store::servers::bulk::Bulk;
+use coupon_store::settings::ServersSettings;
+
+use crate::seed::{Whose, fill};
+use crate::{Progress, SeedOptions, SeedReport};
+
+/// Fills a strategy's databases on servers with the same data.
+///
+/// # Errors
+/// When the options make no data, a setting cannot be used, a server does not answer, or there is data and `reset` is
+/// not set.
+pub fn seed_servers(
+    settings: &ServersSettings,
+    strategy: &dyn ShardingStrategy,
+    options: &SeedOptions,
+    reset: bool,
+    progress: &mut dyn Progress,
+) -> Result<SeedReport> {
+    options.check()?;
+    let began = Instant::now();
+    let bulk = Bulk::begin(settings, strategy, reset)?;
+    let whose = Whose { place: bulk.place(), dataset: bulk.dataset().to_owned(), began };
+    fill(bulk, whose, strategy, options, progress)
+}

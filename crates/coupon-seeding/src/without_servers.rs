@@ -1,0 +1,101 @@
+//! Stands in for data sets on servers in a program that was built for files alone: each command refuses, by name.
+
+use std::convert::Infallible;
+use std::fmt;
+
+use anyhow::{Result, bail};
+use coupon_audit::Data;
+use coupon_core::{Day, ShardingStrategy, Timestamp};
+use coupon_store::BuiltWithout;
+use coupon_store::settings::ServersSettings;
+
+use crate::archive::ArchiveReport;
+use crate::{Progress, SeedOptions, SeedReport};
+
+/// The differences between a gate and its shards: there never are any.
+#[derive(Debug)]
+pub struct Differences(Infallible);
+
+/// The changes that main had forgotten: there never are any.
+#[derive(Debug)]
+pub struct Rebuilt(Infallible);
+
+/// Refuses.
+///
+/// # Errors
+/// Always.
+pub fn seed_servers(
+    _: &ServersSettings,
+    _: &dyn ShardingStrategy,
+    _: &SeedOptions,
+    _: bool,
+    _: &mut dyn Progress,
+) -> Result<SeedReport> {
+    bail!(BuiltWithout::SERVERS)
+}
+
+/// Refuses.
+///
+/// # Errors
+/// Always.
+pub fn archive_servers(
+    _: &ServersSettings,
+    _: Option<&str>,
+    _: Day,
+    _: Timestamp,
+    _: &mut dyn Progress,
+) -> Result<ArchiveReport> {
+    bail!(BuiltWithout::SERVERS)
+}
+
+/// Refuses.
+///
+/// # Errors
+/// Always.
+pub fn verify_servers(_: &ServersSettings, _: Option<&str>) -> Result<Differences> {
+    bail!(BuiltWithout::SERVERS)
+}
+
+/// Refuses.
+///
+/// # Errors
+/// Always.
+pub fn rebuild_servers(_: &ServersSettings, _: Option<&str>, _: bool, _: Timestamp) -> Result<Rebuilt> {
+    bail!(BuiltWithout::SERVERS)
+}
+
+/// Refuses.
+///
+/// # Errors
+/// Always.
+pub fn audited(_: &ServersSettings, _: &str) -> Result<Data> {
+    bail!(BuiltWithout::SERVERS)
+}
+
+impl Differences {
+    /// Their number.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        match self.0 {}
+    }
+}
+
+impl Rebuilt {
+    /// True if main's books are what the shards' rows are.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        match self.0 {}
+    }
+}
+
+impl fmt::Display for Differences {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {}
+    }
+}
+
+impl fmt::Display for Rebuilt {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {}
+    }
+}

@@ -4,18 +4,19 @@
 
 compose = cd deploy && docker compose
 
-# What a comparison on files needs.
-compared = --package hash-svc --package range-svc --package loadtest
+# The programs of a comparison on files, without the servers' backend: the same build as that of `cargo loadtest`, `cargo
+# seeder`, `cargo hash-svc` and `cargo range-svc` (.cargo/config.toml).
+on_files = --release --no-default-features --package hash-svc --package range-svc --package loadtest
 
 # Builds, then compares the strategies under the same load: some two minutes, and a report to open.
 demo:
-	cargo build --release $(compared)
-	cargo run --release --package loadtest -- compare --history 100000 --rate 1500 --out reports/demo
+	cargo build $(on_files)
+	cargo loadtest compare --history 100000 --rate 1500 --out reports/demo
 
 # A page on this machine that shows strategies side by side while they are under load: http://127.0.0.1:8089.
 live:
-	cargo build --release $(compared)
-	cargo run --release --package loadtest -- serve $(if $(PORT),--port $(PORT))
+	cargo build $(on_files)
+	cargo loadtest serve $(if $(PORT),--port $(PORT))
 
 test:
 	cargo test --workspace

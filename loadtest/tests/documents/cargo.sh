@@ -4,6 +4,14 @@
 set -euo pipefail
 export CARGO_TARGET_DIR=$DOCUMENTS_TARGET
 
+# The programs that .cargo/config.toml names.
+features=()
+case ${1-} in
+    hash-svc | range-svc | seeder | loadtest)
+        features=(--no-default-features)
+        set -- run --release --package "$1" -- "${@:2}"
+        ;;
+esac
 if [[ ${1-} != run ]]; then
     if [[ $DOCUMENTS_COST == quick ]]; then
         echo "cargo ${1-} takes long: mark the block slow" >&2
@@ -19,6 +27,7 @@ while (($#)); do
         --release) profile=release ;;
         --package | -p | --bin) program=$2 && shift ;;
         --example) example=$2 && shift ;;
+        --no-default-features) features=(--no-default-features) ;;
         --manifest-path) manifest=$2 && shift ;;
         --) shift && break ;;
         *) echo "cargo run $1 is not known to the tests of the documents" >&2 && exit 1 ;;
@@ -33,8 +42,12 @@ if [[ -n $manifest ]]; then
 fi
 if [[ -n $example ]]; then
     release=() && [[ $profile == debug ]] || release=(--release)
-    (cd "$DOCUMENTS_ROOT" && "$DOCUMENTS_CARGO" build --quiet "${release[@]}" --package "$program" --example "$example")
+    (cd "$DOCUMENTS_ROOT" && "$DOCUMENTS_CARGO" build --quiet "${release[@]}" "${features[@]}" --package "$program" --example "$example")
     exec "$DOCUMENTS_TARGET/$profile/examples/$example" "$@"
+fi
+if [[ -z $manifest && $DOCUMENTS_COST != quick ]]; then
+    # What is there may have been built by another command, with servers or without.
+    (cd "$DOCUMENTS_ROOT" && "$DOCUMENTS_CARGO" build --quiet --release "${features[@]}" --package "$program")
 fi
 # Others may be using the ports that documents name.
 case $program in

@@ -79,7 +79,8 @@ fn every_target_of_make_that_a_document_names_is_there() {
 fn every_command_of_ours_that_a_document_mentions_has_these_flags() {
     let programs = programs(Cost::Quick);
     let wrong = wrong(|code| {
-        let command = code.strip_prefix("cargo run --release -p ").unwrap_or(code).replacen(" -- ", " ", 1);
+        let command = code.strip_prefix("cargo run --release -p ").or_else(|| code.strip_prefix("cargo "));
+        let command = command.unwrap_or(code).replacen(" -- ", " ", 1);
         let words = words(&command)?;
         let (program, arguments) = words.split_first()?;
         if !ours().any(|name| name == program) || arguments.is_empty() {

@@ -69,7 +69,7 @@ fn compared(storage: &Storage, strategy: Option<&str>) -> Result<usize> {
         settings.backend == BackendKind::Servers,
         "verify needs --backend servers: on files the gate lives in the service alone; loadtest audit reads them"
     );
-    let found = verify_servers(&settings.servers, strategy)?;
+    let found = verify_servers(&settings.servers, strategy, now())?;
     say(&found)?;
     Ok(found.count())
 }

@@ -134,7 +134,7 @@ impl source::Gate for HeldGate<'_> {
         }
         let mut redis = connect::redis(&servers.addresses)?;
         let (mut found, mut undated) = (Vec::new(), Vec::new());
-        for id in on_offer(&snapshot.catalogue) {
+        for id in on_offer(&snapshot.catalogue, jiff::Timestamp::now().as_millisecond()) {
             let Some(kept) = Kept::read(&mut redis, gate, id)? else {
                 let key = gate.holders(id);
                 found.push((1, format!("coupon {id} is on offer, and the gate does not know it: no {key}")));
@@ -195,7 +195,6 @@ fn otherwise(id: i64, kept: [Option<i64>; 3], snapshot: &Snapshot, start: Option
 }
 
 /// The coupons that the gate must have: on offer, and not ended yet.
-pub(super) fn on_offer(catalogue: &Catalogue) -> impl Iterator<Item = i64> {
-    let now = jiff::Timestamp::now().as_millisecond();
+pub(super) fn on_offer(catalogue: &Catalogue, now: i64) -> impl Iterator<Item = i64> {
     catalogue.iter().filter(move |(_, coupon)| coupon.active && coupon.end > now).map(|(id, _)| *id)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use anyhow::{Result, bail, ensure};
-use coupon_core::ResultId;
+use coupon_core::{ResultId, Timestamp};
 use redis::Connection;
 
 use super::gate::{Gate, on_offer};
@@ -83,12 +83,12 @@ impl fmt::Display for Differences {
 }
 
 impl Servers {
-    /// Holds the gate against the shards, for every coupon that is on offer, and changes neither. Services may be
+    /// Holds the gate against the shards, for every coupon that is on offer now, and changes neither. Services may be
     /// running meanwhile. Takes memory for every result of those coupons.
     ///
     /// # Errors
     /// When the gate is shut, or a server cannot be read. A difference is no error.
-    pub fn verify(&self) -> Result<Differences> {
+    pub fn verify(&self, now: Timestamp) -> Result<Differences> {
         let (gate, catalogue) = self.gate_and_catalogue()?;
         if gate.closed().is_some() {
             bail!("the gate is shut: no service has filled it yet, or one is filling it");
@@ -96,7 +96,7 @@ impl Servers {
         let mut redis = connect::redis(&self.addresses)?;
         // Holders, then marks, then shards: a holder without a mark was stored before the marks were read.
         let mut held = BTreeMap::new();
-        for coupon in on_offer(&catalogue) {
+        for coupon in on_offer(&catalogue, now.millis()) {
             held.insert(coupon, Kept::read(&mut redis, &gate, coupon)?);
         }
         let pending = pending(&mut redis, &gate)?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use coupon_audit::{Addresses, Data, Differences, Servers};
+use coupon_core::Timestamp;
 use coupon_store::settings::{ServerUrl, ServersSettings};
 
 use super::databases::namespace;
@@ -31,10 +32,15 @@ fn servers(settings: &ServersSettings, namespace: &str) -> Result<Servers> {
 
 /// Looks for what gate and shards do not both have, and changes neither. Services may be running.
 ///
-/// The databases are those of `servers.namespace`, or else of the strategy's name.
+/// The databases are those of `servers.namespace`, or else of the strategy's name. `now` decides which coupons are
+/// still on offer: the gate keeps no others.
 ///
 /// # Errors
 /// When a server cannot be read, or the gate is shut. A difference is no error.
-pub fn verify_servers(settings: &ServersSettings, strategy: Option<&str>) -> Result<Differences> {
-    servers(settings, namespace(settings, strategy)?.as_str())?.verify()
+pub fn verify_servers(
+    settings: &ServersSettings,
+    strategy: Option<&str>,
+    now: Timestamp,
+) -> Result<Differences> {
+    servers(settings, namespace(settings, strategy)?.as_str())?.verify(now)
 }

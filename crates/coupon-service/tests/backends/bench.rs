@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use coupon_audit::Differences;
 use coupon_core::{
     Coupon, CouponDetails, CouponId, CouponKind, CouponResult, CouponStatus, LiveRoom, Money, Placement,
     Plan, ResultId, ResultQuery, RoomId, RoomStatus, RouteError, RowKey, ShardId, ShardingStrategy, TableId,
@@ -261,6 +262,13 @@ pub(crate) async fn eventually<T, E: std::fmt::Debug>(
 /// Looks again and again until something holds.
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     eventually(what, async || holds().await.then_some(()).ok_or("it does not hold")).await;
+}
+
+/// The differences between the gate and the shards, as the auditor finds them beside services that run.
+pub(crate) fn verified(bench: &Bench) -> Differences {
+    // It has a runtime of its own, which a thread of another cannot enter.
+    let verify = || coupon_seeding::verify_servers(bench.settings(), None, bench.clock().now()).unwrap();
+    std::thread::scope(|scope| scope.spawn(verify).join().unwrap())
 }
 
 pub(crate) fn coupon_id(id: u64) -> CouponId {

@@ -10,14 +10,13 @@ use coupon_store::servers::broker::Broker;
 use coupon_store::servers::cluster::Cluster;
 use coupon_store::servers::gate::RedisServer;
 use coupon_store::servers::names::Namespace;
-use coupon_store::servers::verify::verify;
 use coupon_store::settings::{Role, ServerUrl, ServersSettings};
 use coupon_store::{Backend, Decided, Decision, Visit, servers};
 use mysql_async::prelude::Queryable as _;
 
 use crate::bench::{
     Bench, PLENTY, ParityAndDay, SCARCE, attempt, coupon_id, decide, eventually, grab, held_by, placed, run,
-    server_settings, shard_of, until,
+    server_settings, shard_of, until, verified,
 };
 
 fn open(settings: &ServersSettings) -> anyhow::Result<Backend> {
@@ -154,13 +153,12 @@ fn a_stored_result_that_the_gate_does_not_know_is_told_to_it_and_verified_first(
         let forgotten: u32 = forget.arg(key).arg(1).query_async(&mut redis).await.unwrap();
         assert_eq!(forgotten, 1);
 
-        let cluster = Cluster::new(bench.settings(), &ParityAndDay).unwrap();
-        let now = bench.clock().now();
-        let found = verify(&cluster, bench.settings(), now).await.unwrap();
-        assert_eq!((found.count(), found.not_held.len()), (1, 1), "{found}");
+        let found = verified(bench);
+        assert_eq!(found.count(), 1, "{found}");
+        assert!(found.to_string().contains("stored, and not held in the gate: 1"), "{found}");
         let backend = bench.open();
         until("the gate knows the row", async || backend.own_metrics.repairs().restored > 0).await;
-        assert_eq!(verify(&cluster, bench.settings(), now).await.unwrap().count(), 0);
+        assert_eq!(verified(bench).count(), 0);
         let again = attempt(&backend, bench, 1, SCARCE);
         assert!(matches!(decide(&backend, &[again]).await[0], Decision::Duplicate(_)));
         backend.lifecycle.close();

@@ -3,6 +3,7 @@
 //! A strategy that breaks one loses rows: they are written where no query looks. So the laws are tested with
 //! many random rows, and the report of a broken one names the row and the query.
 
+use crate::random::SplitMix64;
 use crate::{Placement, Plan, ResultQuery, RoomId, RowKey, ShardingStrategy, TimeRange, Timestamp, UserId};
 
 const ROWS: usize = 4_000;
@@ -25,7 +26,7 @@ pub struct BrokenLaw {
 /// # Errors
 /// The first [`BrokenLaw`] found.
 pub fn check(strategy: &dyn ShardingStrategy, seed: u64) -> Result<(), BrokenLaw> {
-    let mut random = Random(seed);
+    let mut random = Draw(SplitMix64::new(seed));
     let rows: Vec<RowKey> = (0..ROWS).map(|_| random.row()).collect();
     for row in &rows {
         same_key_same_place(strategy, row)?;
@@ -109,7 +110,7 @@ fn visits_nothing_it_need_not(
     strategy: &dyn ShardingStrategy,
     row: &RowKey,
     query: &ResultQuery,
-    random: &mut Random,
+    random: &mut Draw,
 ) -> Result<(), BrokenLaw> {
     let plan = strategy.plan(query);
     let needed = |found: &[Placement]| match &plan {
@@ -139,7 +140,7 @@ fn visits_nothing_it_need_not(
 }
 
 /// Queries that cover the row: everything, and each thing that may be known about it, alone and together.
-fn queries_for(row: &RowKey, random: &mut Random) -> Vec<ResultQuery> {
+fn queries_for(row: &RowKey, random: &mut Draw) -> Vec<ResultQuery> {
     let hours = 1 + random.below(30) as i64;
     let start = row.time.plus_millis(-(random.below(hours as u64 * HOUR as u64) as i64));
     let window = TimeRange::new(start, start.plus_millis(hours * HOUR));
@@ -161,19 +162,12 @@ fn queries_for(row: &RowKey, random: &mut Random) -> Vec<ResultQuery> {
     .collect()
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): a few lines, so that callers need no test library to state a seed.
-struct Random(u64);
+/// Rows and queries drawn at random.
+struct Draw(SplitMix64);
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
+impl Draw {
     fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+        self.0.below(bound)
     }
 
     fn user(&mut self) -> UserId {

@@ -39,6 +39,7 @@ mod model;
 mod money;
 mod placement;
 mod query;
+pub mod random;
 mod result_id;
 mod rooms;
 pub mod schema;

@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use coupon_core::random::SplitMix64;
+
 /// Numbers of users, merchants, coupons and receipts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {
@@ -29,7 +31,7 @@ const HOT_PER_CENT: u64 = 26;
 
 /// The file, the same every time.
 pub(crate) fn csv(size: Size) -> String {
-    let mut random = Random(20_160_701);
+    let mut random = SplitMix64::new(20_160_701);
     let mut out = String::from("User_id,Merchant_id,Coupon_id,Discount_rate,Distance,Date_received,Date\n");
     let hot = size.merchants / 3;
     let hot_receipts = (size.receipts * HOT_PER_CENT).div_ceil(100);
@@ -60,7 +62,7 @@ pub(crate) fn csv(size: Size) -> String {
 }
 
 /// The discount, the distance, the day of the receipt, and the day of use.
-fn rest(random: &mut Random) -> String {
+fn rest(random: &mut SplitMix64) -> String {
     let discount = ["0.9", "150:20", "30:5"].get(random.below(3) as usize).copied().unwrap_or("0.8");
     let distance = random.below(11);
     let distance = if distance == 10 { "null".to_owned() } else { distance.to_string() };
@@ -71,7 +73,7 @@ fn rest(random: &mut Random) -> String {
 }
 
 /// A few merchants have most of the rest: the square of a fraction is small more often than not.
-fn other_than(hot: u64, random: &mut Random, merchants: u64) -> u64 {
+fn other_than(hot: u64, random: &mut SplitMix64, merchants: u64) -> u64 {
     let drawn = random.below(merchants) * random.below(merchants) / merchants;
     // Scattered over the ids, since age is not popularity.
     let merchant = drawn * 619 % merchants;
@@ -85,16 +87,4 @@ const fn user_id(number: u64) -> u64 {
 
 const fn merchant_id(number: u64) -> u64 {
     1 + number * 5 % HIGHEST_MERCHANT
-}
-
-/// SplitMix64, so that the file stays the same.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((u128::from(z ^ (z >> 31)) * u128::from(bound)) >> 64) as u64
-    }
 }

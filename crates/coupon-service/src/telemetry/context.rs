@@ -3,9 +3,11 @@
 //! A worker turns from one request to another whenever one of them waits, and says so here each time. Code that logs
 //! or answers meanwhile can name the request without having been handed its id.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _};
+
+use coupon_core::random::SplitMix64;
 
 /// A request, as part of a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,16 +115,13 @@ fn hexadecimal(digits: &[u8], count: usize) -> Option<u128> {
     digits.iter().try_fold(0, |sum: u128, digit| Some(sum << 4 | u128::from(value(digit)?)))
 }
 
-/// Unique bits, and never 0. Splitmix64 from a random start: ids must differ, and need not be secret.
+/// Unique bits, and never 0. They come of a random start: ids must differ, and need not be secret.
 pub(super) fn some_bits() -> u64 {
     thread_local! {
-        static STATE: Cell<u64> = Cell::new(std::hash::RandomState::new().build_hasher().finish());
+        static BITS: RefCell<SplitMix64> =
+            RefCell::new(SplitMix64::new(std::hash::RandomState::new().build_hasher().finish()));
     }
-    let state = STATE.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
-    STATE.set(state);
-    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (mixed ^ (mixed >> 31)).max(1)
+    BITS.with_borrow_mut(SplitMix64::next_u64).max(1)
 }
 
 thread_local! {

@@ -6,11 +6,12 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-use anyhow::Result;
-use clap::Parser;
+use anyhow::{Context as _, Result};
+use clap::FromArgMatches as _;
 use clap::error::ErrorKind;
+use clap::{Args, Command, Parser, Subcommand as _};
 
-use crate::{heard, plain, screen};
+use crate::{Pages, heard, plain, screen};
 
 /// The reason why the first lost line of result could not be written.
 static LOST: OnceLock<io::Error> = OnceLock::new();
@@ -56,12 +57,28 @@ pub fn clear_progress() {
 
 /// Runs a program on the command line of this process. An error is one line on stderr and exit code 1.
 pub fn run<C: Parser>(program: impl FnOnce(C) -> Result<ExitCode>) -> ExitCode {
-    let command = match C::try_parse() {
-        Ok(command) => command,
+    C::try_parse().map_or_else(|error| refuse(&error), |command| ended(program(command)))
+}
+
+/// Runs a program that has one task beside its [`Pages`]; `about` has its name, version and help.
+pub fn run_one<A: Args>(about: Command, task: impl FnOnce(&A) -> Result<ExitCode>) -> ExitCode {
+    let command = Pages::augment_subcommands(A::augment_args(about)).args_conflicts_with_subcommands(true);
+    let given = match command.clone().try_get_matches() {
+        Ok(given) => given,
         Err(error) => return refuse(&error),
     };
-    // A result that was lost is none, whatever it would have been.
-    program(command).and_then(|code| outcome().map(|()| code)).unwrap_or_else(|error| {
+    let ran = if given.subcommand().is_some() {
+        Pages::from_arg_matches(&given)
+            .map(|pages| pages.show(command).map(|()| ExitCode::SUCCESS).context("cannot write the page"))
+    } else {
+        A::from_arg_matches(&given).map(|args| task(&args))
+    };
+    ran.map_or_else(|error| refuse(&error), ended)
+}
+
+/// The exit code of what a program has come to. A result that was lost is none, whatever it would have been.
+fn ended(result: Result<ExitCode>) -> ExitCode {
+    result.and_then(|code| outcome().map(|()| code)).unwrap_or_else(|error| {
         clear_progress();
         note(format!("error: {error:#}"));
         ExitCode::FAILURE

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use coupon_stack::joined;
 
 /// The pause between two looks at something that does not hold yet.
 pub(super) const POLL: Duration = Duration::from_millis(10);
@@ -39,11 +40,6 @@ pub fn until_every(
         std::thread::sleep(pause);
     }
     Ok(())
-}
-
-/// The result of a thread; a panic of the thread goes on in this one.
-pub fn joined<T>(handle: std::thread::ScopedJoinHandle<'_, T>) -> T {
-    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Does something with each of several at the same time, and waits for all of them.

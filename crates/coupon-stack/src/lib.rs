@@ -50,5 +50,5 @@ pub use extra::SpareRedis;
 pub use guardian::Guardian;
 pub use process::Usage;
 pub use server::{Server, UnknownServer};
-pub use stack::{Options, Stack, Status};
+pub use stack::{Options, Stack, Status, joined};
 pub use tls::Certificates;

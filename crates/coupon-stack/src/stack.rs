@@ -397,7 +397,8 @@ impl Drop for Stack {
     }
 }
 
-fn joined(handle: thread::ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
+/// The result of a thread; a panic of the thread goes on in this one.
+pub fn joined<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
     handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 

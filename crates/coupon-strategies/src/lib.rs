@@ -8,6 +8,8 @@ mod register;
 mod rows;
 mod spec;
 
+pub use range_svc::RoomRanges;
+
 pub use family::{Family, Role, RoomSettings, Value, Variant};
 pub use register::Register;
 pub use rows::REGISTER;

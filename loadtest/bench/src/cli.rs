@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use clap::{CommandFactory as _, Parser};
+use clap::Command;
 use coupon_cli::output::{Output, folder};
-use coupon_cli::{Pages, terminal};
+use coupon_cli::terminal;
 
 use crate::doc::{self, Notes};
 use crate::record::Bench;
@@ -21,25 +21,14 @@ Examples:
 /// The exit code of figures that are not valid.
 const NOT_VALID: u8 = 2;
 
-/// Measure how fast everything is, each figure beside what this machine allows.
-#[derive(Debug, Parser)]
-#[command(name = "loadtest-bench", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
-struct Cli {
-    #[command(flatten)]
-    args: Args,
-    #[command(subcommand)]
-    pages: Option<Pages>,
-}
-
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    terminal::run(|cli: Cli| match cli.pages {
-        Some(pages) => {
-            pages.show(Cli::command()).map(|()| ExitCode::SUCCESS).context("cannot write the page")
-        }
-        None => run(&cli.args),
-    })
+    let about = Command::new("loadtest-bench")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Measure how fast everything is, each figure beside what this machine allows")
+        .after_help(EXAMPLES);
+    terminal::run_one(about, run)
 }
 
 /// Its command line. Exits with 0 when every figure is valid, whether or not it reaches its target; with 2 when one

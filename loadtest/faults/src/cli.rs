@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::Command;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{CommandFactory as _, Parser};
 use coupon_cli::output;
-use coupon_cli::{Pages, terminal};
+use coupon_cli::terminal;
 use coupon_lab::{stop_services_on_interrupt, wait_if_interrupted};
 use coupon_loadgen::load::LoadSpec;
 use coupon_measure::format::put_into;
@@ -50,25 +50,14 @@ fn left_out() -> impl TypedValueParser<Value = AblationChoice> {
         .map(|name| find_ablation(&name).map_or(AblationChoice::All, AblationChoice::One))
 }
 
-/// Break servers and services under load, one fault after the other, and audit what is left.
-#[derive(Debug, Parser)]
-#[command(name = "loadtest-faults", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
-struct Cli {
-    #[command(flatten)]
-    args: Args,
-    #[command(subcommand)]
-    pages: Option<Pages>,
-}
-
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    terminal::run(|cli: Cli| match cli.pages {
-        Some(pages) => {
-            pages.show(Cli::command()).map(|()| ExitCode::SUCCESS).context("cannot write the page")
-        }
-        None => run(&cli.args),
-    })
+    let about = Command::new("loadtest-faults")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Break servers and services under load, one fault after the other, and audit what is left")
+        .after_help(EXAMPLES);
+    terminal::run_one(about, run)
 }
 
 /// Its command line. Exits with 0 when every row was run and held, 2 when one was broken, 1 when one was not run. With

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use coupon_core::ShardId;
-use coupon_lab::wait::{at_once, joined};
+use coupon_lab::wait::at_once;
 use coupon_loadgen::load::{Outcome, run_load};
 use coupon_stack::Stack;
 use coupon_store::servers::mysql::Database;
@@ -162,7 +162,7 @@ impl<'a> Deployment<'a> {
                 std::thread::sleep(AFTER);
             }
             self.stop.store(true, Ordering::Relaxed);
-            let outcomes: Result<Vec<Outcome>> = running.into_iter().map(joined).collect();
+            let outcomes: Result<Vec<Outcome>> = running.into_iter().map(coupon_stack::joined).collect();
             Ok(LoadResult { proof: injected?, outcomes: outcomes?, began })
         })
     }

@@ -3,8 +3,7 @@
 use std::num::{NonZeroU16, NonZeroU64};
 
 use anyhow::Result;
-use coupon_strategies::{Family, Fit, REGISTER, RoomSettings, Spec, Value};
-use range_svc::RoomRanges;
+use coupon_strategies::{Family, Fit, REGISTER, RoomRanges, RoomSettings, Spec, Value};
 use serde::Serialize;
 
 use crate::replay::{Recording, equal_work, split};

@@ -74,8 +74,7 @@ fn translated(starts: &str, ids: &[u64]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use coupon_strategies::Fit;
-    use range_svc::RoomRanges;
+    use coupon_strategies::{Fit, RoomRanges};
 
     use super::*;
 

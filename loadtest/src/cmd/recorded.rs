@@ -12,7 +12,7 @@ use coupon_loadgen::load::{Arrivals, LoadSpec};
 use coupon_loadgen::workload::{Catalogue, Requests, Trace, Workload};
 use coupon_measure::format::count;
 use coupon_seeding::SeedOptions;
-use coupon_strategies::{Fit, Spec};
+use coupon_strategies::{Fit, RoomRanges, Spec};
 
 use super::arguments;
 use super::servers::BackendArgs;
@@ -210,12 +210,7 @@ pub(super) fn mix(name: &str) -> Result<QueryMix> {
 }
 
 /// A contestant, with tables made ahead for all rooms of the recording.
-pub(super) fn spec(
-    name: &str,
-    shards: NonZeroU16,
-    rooms: u64,
-    split: &range_svc::RoomRanges,
-) -> Result<Spec> {
+pub(super) fn spec(name: &str, shards: NonZeroU16, rooms: u64, split: &RoomRanges) -> Result<Spec> {
     let fit = Fit { shards, spread: shards, split: split.clone(), rooms: Some(rooms) };
     Spec::fitted(name, &fit).context("--contestants")
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 
 use coupon_core::RoomId;
-use range_svc::RoomRanges;
+use coupon_strategies::RoomRanges;
 
 use super::Recording;
 

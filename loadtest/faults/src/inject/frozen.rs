@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use coupon_lab::wait::{at_once, joined, until};
+use coupon_lab::wait::{at_once, until};
 use coupon_loadgen::http::{ask, get_json};
 use coupon_service::api::StockView;
 use coupon_stack::Server;
@@ -82,7 +82,7 @@ pub(crate) fn the_consumer_whose_queues_are_deleted(deployment: &Deployment<'_>)
             .map(|service| scope.spawn(|| until_shown(deployment, service)))
             .collect();
         let started = first_processes(deployment).try_for_each(|process| process.start_again());
-        let asked: Vec<Result<u64>> = asking.into_iter().map(joined).collect();
+        let asked: Vec<Result<u64>> = asking.into_iter().map(coupon_stack::joined).collect();
         started.and_then(|()| asked.into_iter().sum::<Result<u64>>())
     })?;
     deployment.fault_ends();

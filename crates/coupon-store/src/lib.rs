@@ -5,8 +5,9 @@
 
 #![cfg_attr(
     not(feature = "servers"),
-    expect(
+    allow(
         dead_code,
+        unreachable_pub,
         unused_imports,
         reason = "the servers' backend alone uses some of what backends share"
     )

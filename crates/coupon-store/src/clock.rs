@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use coupon_core::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::time::Instant;
 
 use crate::failpoints;
 
@@ -14,6 +16,8 @@ use crate::failpoints;
 pub struct Clock {
     displaced_ms: Arc<AtomicI64>,
     wrong_ms: Arc<AtomicI64>,
+    /// The moment at which it showed 1970, on the runtime's own time; without it the system's clock is read.
+    runtime: Option<Instant>,
 }
 
 impl Clock {
@@ -31,15 +35,24 @@ impl Clock {
         clock
     }
 
+    /// A clock that reads `now` at this moment, and runs as the time of the runtime does that it is asked in: where that
+    /// is paused, it stands still.
+    #[must_use]
+    pub fn of_runtime(now: Timestamp) -> Self {
+        let clock = Self { runtime: Some(Instant::now()), ..Self::default() };
+        clock.set(now);
+        clock
+    }
+
     /// Moves everybody's time forward or back.
     pub fn set(&self, now: Timestamp) {
-        self.displaced_ms.store(now.millis() - system_millis(), Ordering::Relaxed);
+        self.displaced_ms.store(now.millis() - self.source_millis(), Ordering::Relaxed);
     }
 
     /// Another clock in the same time, which can be wrong by itself.
     #[must_use]
     pub fn another(&self) -> Self {
-        Self { displaced_ms: Arc::clone(&self.displaced_ms), wrong_ms: Arc::default() }
+        Self { wrong_ms: Arc::default(), ..self.clone() }
     }
 
     /// Makes this clock show more than it should by so many milliseconds, or less. Main's time stays.
@@ -51,12 +64,33 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         let wrong = self.wrong_ms.load(Ordering::Relaxed) + failpoints::clock_wrong_ms();
-        Timestamp::from_millis(system_millis() + self.displacement_ms() + wrong)
+        Timestamp::from_millis(self.source_millis() + self.displacement_ms() + wrong)
     }
 
     /// The offset to add to the time of another machine, so that a test moves that time too.
     pub(crate) fn displacement_ms(&self) -> i64 {
         self.displaced_ms.load(Ordering::Relaxed) + failpoints::clock_displacement_ms()
+    }
+
+    /// The time since the machine was started, including the time in which it slept: nobody sets it.
+    pub(crate) fn since_boot_ms(&self) -> i64 {
+        if self.runtime.is_some() {
+            return self.source_millis();
+        }
+        #[cfg(target_os = "linux")]
+        let clock = ClockId::Boottime;
+        // Elsewhere this one runs on.
+        #[cfg(not(target_os = "linux"))]
+        let clock = ClockId::Monotonic;
+        let time = clock_gettime(clock);
+        time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
+    }
+
+    fn source_millis(&self) -> i64 {
+        match self.runtime {
+            None => system_millis(),
+            Some(start) => i64::try_from(start.elapsed().as_millis()).unwrap_or(i64::MAX),
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use mysql_async::prelude::Queryable as _;
 
 use super::mains_time;
 use super::mysql::{Database, DatabaseError, PATIENCE, code, has_code};
-use super::tasks::{RENEW, TERM_MS};
+use super::seam::TERM_MS;
+use super::tasks::RENEW;
 use crate::clock::Clock;
 
 /// A process that lives, and reaches main, has renewed its leases within this time: twice what passes between two

@@ -21,25 +21,40 @@ use crate::{Catalogue, CouponAndDetails, Known, LocalFuture, Unavailable};
 /// The longest that main may take to answer a query.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The catalogue as it was when the service started.
-pub(super) struct ServersCatalogue {
+/// The part of the catalogue that grabs and tasks need, as it was when the service started, and main's books as this
+/// process sees them.
+pub(super) struct Offered {
     pub(super) known: Known,
-    main: Database,
-    /// Each HTTP worker's own way to main.
-    pools: PerThread<Database>,
     /// Outbox entries that main has not applied, as far as is known.
-    pub(super) lag: Arc<AtomicU64>,
+    pub(super) lag: AtomicU64,
     pub(super) set_aside: SetAside,
 }
 
-impl ServersCatalogue {
-    /// Reads what grabs need; later queries go through a pool of their own.
+impl Offered {
+    pub(super) fn new(known: Known) -> Self {
+        Self { known, lag: AtomicU64::new(0), set_aside: SetAside::default() }
+    }
+
+    /// Reads it from main.
     pub(super) async fn load(main: &Database) -> anyhow::Result<Self> {
         let mut conn = main.connect().await?;
         let set_aside = SetAside::default();
         let known = read(&mut conn, &set_aside).await.map_err(|error| main.error(&error))?;
-        let (main, pools) = (main.clone(), PerThread::default());
-        Ok(Self { known, main, pools, lag: Arc::default(), set_aside })
+        Ok(Self { set_aside, ..Self::new(known) })
+    }
+}
+
+/// The catalogue: what is offered from memory, the rest from main.
+pub(super) struct ServersCatalogue {
+    offered: Arc<Offered>,
+    main: Database,
+    /// Each HTTP worker's own way to main.
+    pools: PerThread<Database>,
+}
+
+impl ServersCatalogue {
+    pub(super) fn new(offered: Arc<Offered>, main: &Database) -> Self {
+        Self { offered, main: main.clone(), pools: PerThread::default() }
     }
 
     async fn select(
@@ -117,9 +132,9 @@ pub(super) async fn all_terms(
     Ok(AllTerms::read(rows, rooms))
 }
 
-impl Catalogue for Arc<ServersCatalogue> {
+impl Catalogue for ServersCatalogue {
     fn known(&self) -> &Known {
-        &self.known
+        &self.offered.known
     }
 
     fn coupon(
@@ -149,10 +164,10 @@ impl Catalogue for Arc<ServersCatalogue> {
     }
 
     fn lag_entries(&self) -> u64 {
-        self.lag.load(Ordering::Relaxed)
+        self.offered.lag.load(Ordering::Relaxed)
     }
 
     fn set_aside(&self) -> (usize, Vec<(i64, String)>) {
-        self.set_aside.all()
+        self.offered.set_aside.all()
     }
 }

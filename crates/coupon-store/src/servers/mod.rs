@@ -25,6 +25,7 @@ mod mains_time;
 mod open;
 mod own_metrics;
 mod per_thread;
+mod process;
 mod shards;
 mod sql;
 mod status;

@@ -8,26 +8,21 @@ use anyhow::{Context as _, ensure};
 use coupon_core::ShardingStrategy;
 
 use super::broker::{Broker, BrokerQueues};
-use super::catalogue::ServersCatalogue;
+use super::catalogue::{Offered, ServersCatalogue};
 use super::cluster::Cluster;
-use super::counts::Counts;
-use super::gate::{EpochCell, GateLink, RESPONSE, RedisServer, ServersGate};
-use super::hand_over::Queues;
+use super::gate::{GateLink, RedisServer};
 use super::lifecycle::Running;
-use super::mysql::ShardDatabase;
-use super::names::random;
+use super::mysql::{MainDatabase, ShardDatabase};
 use super::own_metrics::ServersMetrics;
 use super::per_thread::PerThread;
-use super::seam::{GateServer, QueueServer, ShardServer};
+use super::process::{Part, Process};
+use super::seam::{Servers, ShardServer};
 use super::shards::ServersShards;
-use super::status::ShardStatus;
-use super::tasks::{
-    Background, Crew, Floors, GateHandle, Leases, QueuesHandle, Signals, Time, agree_at_start, look,
-};
+use super::tasks::Background;
 use crate::clock::Clock;
 use crate::ids::IdSource;
-use crate::settings::ServersSettings;
-use crate::{Backend, Data};
+use crate::settings::{Role, ServersSettings};
+use crate::{Backend, Data, Gate, HandOver};
 
 /// The longest that a start waits for a gate that has to be filled first: until then no request is answered at all.
 const GATE: Duration = Duration::from_secs(5);
@@ -62,9 +57,9 @@ pub fn open(
         let failed = tell.clone();
         runtime.block_on(async {
             match Parts::assemble(&options, strategy, &clock).await {
-                Ok((parts, crew)) => {
+                Ok((parts, process)) => {
                     let _ = tell.send(Ok(parts));
-                    crew.run().await;
+                    process.run().await;
                 }
                 Err(error) => drop(failed.send(Err(error))),
             }
@@ -82,11 +77,13 @@ pub fn open(
 
 /// The parts that the HTTP workers use.
 struct Parts {
-    queues: Queues,
-    gate: ServersGate,
-    shards: ServersShards,
-    catalogue: Arc<ServersCatalogue>,
+    role: Role,
+    namespace: String,
     ids: IdSource,
+    gate: Box<dyn Gate>,
+    hand_over: Box<dyn HandOver>,
+    shards: ServersShards,
+    catalogue: ServersCatalogue,
     background: Arc<Background>,
     runtime: tokio::runtime::Handle,
 }
@@ -96,7 +93,7 @@ impl Parts {
         options: &Options,
         strategy: Arc<dyn ShardingStrategy>,
         clock: &Clock,
-    ) -> anyhow::Result<(Self, Crew)> {
+    ) -> anyhow::Result<(Self, Process)> {
         let settings = &options.servers;
         ensure!(
             options.workers <= WORKERS_MAX,
@@ -107,81 +104,45 @@ impl Parts {
         let (broker, redis) = (Broker::new(&settings.rabbitmq)?, RedisServer::new(&settings.redis)?);
         redis.check().await?;
         let opened = cluster.open(&strategy.layout()).await?;
-        let agreement = agree_at_start(&cluster.main, clock).await?;
         for (shard, error) in &opened.down {
             tracing::warn!(%shard, %error, "a shard is down; the others are served");
         }
-        let names = cluster.names(&opened.label.dataset);
-        let shards = strategy.shard_count().get();
-        let queues: Box<dyn QueueServer> = Box::new(BrokerQueues::new(broker, names.clone(), shards));
-        let admin = queues.admin().await?;
-        admin.declare().await?;
-        admin.close().await;
-        let catalogue = Arc::new(ServersCatalogue::load(&cluster.main).await?);
-        let holder = format!("{:016x}", random());
-        let leases =
-            Leases::take(&cluster.main, clock, holder, options.workers, Arc::clone(&agreement)).await?;
-        let background = Arc::new(Background {
-            databases: shard_servers(&cluster, &opened.label.dataset),
-            dataset: opened.label.dataset,
-            catalogue,
-            status: (0..shards).map(|_| Arc::new(ShardStatus::new())).collect(),
-            gate: GateHandle {
-                server: Box::new(GateLink::new(redis.clone(), names.clone(), RESPONSE)),
-                epoch: Arc::new(EpochCell::default()),
-            },
-            queues: QueuesHandle::new(queues, settings.publish_timeout(), shards),
-            names,
-            floors: Floors::new(shards),
-            time: Time { clock: clock.clone(), agreement },
-            signals: Signals::default(),
-            counts: Counts::new(shards),
-            strategy,
-            cluster,
-        });
-        let (crew, ids) = Crew::start(&background, leases, settings);
-        wait_for_the_gate(&background).await;
-        Ok((Self::new(&background, redis, ids, options), crew))
-    }
-
-    fn new(background: &Arc<Background>, redis: RedisServer, ids: IdSource, options: &Options) -> Self {
-        let settings = &options.servers;
-        let (epoch, catalogue) = (Arc::clone(&background.gate.epoch), Arc::clone(&background.catalogue));
-        let timeout = Duration::from_millis(settings.gate_timeout_ms.get());
-        let names = background.names.clone();
-        let connect =
-            move || -> Box<dyn GateServer> { Box::new(GateLink::new(redis.clone(), names.clone(), timeout)) };
-        Self {
-            gate: ServersGate::new(Box::new(connect), epoch, Arc::clone(&catalogue)),
+        let offered = Arc::new(Offered::load(&cluster.main).await?);
+        let catalogue = ServersCatalogue::new(Arc::clone(&offered), &cluster.main);
+        let servers = reach(&cluster, &opened.label.dataset, offered, broker, redis, clock);
+        let part = Part::of(settings, options.workers, options.shard_backlog);
+        let process = Process::start(servers, part, strategy, clock).await?;
+        if tokio::time::timeout(GATE, process.wait_for_the_gate()).await.is_err() {
+            tracing::warn!("the gate is shut: grabs are answered with 503 until it has been filled");
+        }
+        let background = Arc::clone(&process.background);
+        let parts = Self {
+            role: settings.role,
+            namespace: cluster.namespace.as_str().to_owned(),
+            ids: process.ids(),
+            gate: process.gate(),
+            hand_over: process.hand_over(),
             shards: ServersShards {
-                databases: background.cluster.shards.clone(),
+                databases: cluster.shards,
                 pools: PerThread::default(),
                 status: background.status.clone(),
                 dataset: background.dataset.clone(),
             },
             catalogue,
-            ids,
-            background: Arc::clone(background),
+            background,
             runtime: tokio::runtime::Handle::current(),
-            queues: Queues {
-                background: Arc::clone(background),
-                publishers: PerThread::default(),
-                role: settings.role,
-                timeout: settings.publish_timeout(),
-                backlog: options.shard_backlog as u64,
-            },
-        }
+        };
+        Ok((parts, process))
     }
 
     fn into_backend(self, thread: thread::JoinHandle<()>) -> Backend {
-        let Self { queues, gate, shards, catalogue, ids, background, runtime } = self;
-        let (role, namespace) = (queues.role, background.cluster.namespace.as_str().to_owned());
+        let Self { role, namespace, ids, gate, hand_over, shards, catalogue, background, runtime } = self;
         Backend {
             dataset: background.dataset.clone(),
             ids,
-            gate: Box::new(gate),
+            gate,
             lifecycle: Box::new(Running::new(Arc::clone(&background), runtime, thread)),
-            hand_over: Box::new(queues),
+            hand_over,
             shards: Box::new(shards),
             catalogue: Box::new(catalogue),
             own_metrics: Box::new(ServersMetrics { background, role }),
@@ -190,23 +151,27 @@ impl Parts {
     }
 }
 
-fn shard_servers(cluster: &Cluster, dataset: &str) -> Vec<Box<dyn ShardServer>> {
-    let server =
-        |(shard, database)| Box::new(ShardDatabase::new(database, shard, dataset)) as Box<dyn ShardServer>;
-    cluster.numbered().map(server).collect()
-}
-
-/// A start that finds the gate shut waits for it a while, so that the first grabs are not turned away.
-async fn wait_for_the_gate(background: &Background) {
-    let open = async {
-        for shard in background.shards() {
-            look(background, shard).await;
-        }
-        while background.gate.epoch.open().is_none() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    if tokio::time::timeout(GATE, open).await.is_err() {
-        tracing::warn!("the gate is shut: grabs are answered with 503 until it has been filled");
+/// The servers of a data set, by their addresses.
+fn reach(
+    cluster: &Cluster,
+    dataset: &str,
+    offered: Arc<Offered>,
+    broker: Broker,
+    redis: RedisServer,
+    clock: &Clock,
+) -> Servers {
+    let names = cluster.names(dataset);
+    let shards = cluster.numbered().map(|(shard, database)| {
+        Box::new(ShardDatabase::new(database, shard, dataset)) as Box<dyn ShardServer>
+    });
+    let shards: Vec<_> = shards.collect();
+    let count = u16::try_from(shards.len()).unwrap_or(u16::MAX);
+    Servers {
+        dataset: dataset.to_owned(),
+        offered,
+        queues: Box::new(BrokerQueues::new(broker, names.clone(), count)),
+        gate: Box::new(move |patience| Box::new(GateLink::new(redis.clone(), names.clone(), patience))),
+        shards,
+        main: Arc::new(MainDatabase::new(&cluster.main, &cluster.namespace, clock)),
     }
 }

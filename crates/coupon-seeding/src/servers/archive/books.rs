@@ -32,8 +32,13 @@ impl Books {
 
     /// A connection for whatever waits for others, or has them wait; while this program still has the books.
     async fn connect(&mut self) -> Result<Conn, DatabaseError> {
-        self.lock.ping().await.map_err(|error| self.main.error(&error))?;
+        self.keep().await?;
         self.main.connect().await
+    }
+
+    /// Makes sure that this program still has the books.
+    async fn keep(&mut self) -> Result<(), DatabaseError> {
+        self.lock.ping().await.map_err(|error| self.main.error(&error))
     }
 
     /// The first of the coupons that can still be grabbed, and until when.
@@ -57,10 +62,10 @@ impl Books {
 
     /// Applies what a shard's outbox still has to tell, each entry exactly once.
     pub(super) async fn settle(&mut self, shard: &Shard) -> Result<()> {
-        let (mut conn, mut at_shard) = (self.connect().await?, shard.connect().await?);
         let mut tries = 1;
         loop {
-            match settle(&mut conn, &mut at_shard, &self.dataset, shard.id, now()).await {
+            self.keep().await?;
+            match settle(&self.main, shard.database(), &self.dataset, shard.id, now()).await {
                 Ok(settled) if settled.entries > 0 => tries = 1,
                 Ok(_) => return Ok(()),
                 Err(error) if tries < TRIES && error.downcast_ref().is_some_and(is_conflict) => tries += 1,

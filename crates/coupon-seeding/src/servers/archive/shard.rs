@@ -60,6 +60,10 @@ impl Shard {
         Self { id, database: database.clone() }
     }
 
+    pub(super) const fn database(&self) -> &Database {
+        &self.database
+    }
+
     pub(super) async fn connect(&self) -> Result<Conn, DatabaseError> {
         self.database.connect().await
     }

@@ -9,6 +9,7 @@ mod redis;
 mod server;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use coupon_core::{CouponId, ResultId, UserId};
 
@@ -18,9 +19,9 @@ pub(super) use redis::{Link, RESPONSE};
 pub use redis::{RedisError, RedisServer};
 pub(super) use server::{GateLink, remove_keys};
 
-use super::catalogue::ServersCatalogue;
 use super::per_thread::PerThread;
 use super::seam::{GateError, GateServer, Held, Remembers};
+use super::tasks::Background;
 use crate::failpoints::{self, Mechanism};
 use crate::{Attempt, Decided, Decision, Gate, LocalFuture, Stock, Unavailable};
 
@@ -32,24 +33,24 @@ pub(super) const META_FIELDS: i64 = 3;
 /// lost.
 pub(super) const SENTINEL: &str = "@";
 
-/// Makes a thread's own connection to the gate's server.
-pub(super) type Connect = Box<dyn Fn() -> Box<dyn GateServer> + Send + Sync>;
-
 /// Stock and one-per-user, on the gate's server.
 pub(super) struct ServersGate {
-    connect: Connect,
+    background: Arc<Background>,
     connections: PerThread<Box<dyn GateServer>>,
+    patience: Duration,
     epoch: Arc<EpochCell>,
-    catalogue: Arc<ServersCatalogue>,
 }
 
 impl ServersGate {
-    pub(super) fn new(connect: Connect, epoch: Arc<EpochCell>, catalogue: Arc<ServersCatalogue>) -> Self {
-        Self { connect, connections: PerThread::default(), epoch, catalogue }
+    /// The gate of a process, which answers a grab within so long, or not.
+    pub(super) fn new(background: Arc<Background>, patience: Duration) -> Self {
+        let epoch = Arc::clone(&background.gate.epoch);
+        Self { background, connections: PerThread::default(), patience, epoch }
     }
 
+    /// This thread's own connection.
     fn server(&self) -> Arc<Box<dyn GateServer>> {
-        self.connections.get(|| (self.connect)())
+        self.connections.get(|| (self.background.gate.connect)(self.patience))
     }
 
     fn open_epoch(&self) -> Result<Arc<Epoch>, Unavailable> {
@@ -92,7 +93,7 @@ impl ServersGate {
     /// The attempts that need the gate, each coupon's together, in the order in which they came. Those for coupons that
     /// are over need none.
     fn order(&self, attempts: &[Attempt]) -> Vec<usize> {
-        let known = &self.catalogue.known;
+        let known = &self.background.offered.known;
         let open = |(at, attempt): (usize, &Attempt)| {
             (!known.is_over(attempt.coupon, attempt.id.time())).then_some((attempt.coupon, at))
         };

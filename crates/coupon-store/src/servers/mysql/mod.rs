@@ -1,5 +1,7 @@
 //! One database on one MySQL or MariaDB server, as this process reaches it.
 
+mod books;
+mod main;
 mod pool;
 mod shard;
 
@@ -10,6 +12,8 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, DriverError, IoError, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, SslOpts};
 
+pub(super) use self::books::{FORGET, begin_books};
+pub(super) use self::main::MainDatabase;
 use self::pool::{Renewals, RenewedPool};
 pub(super) use self::shard::ShardDatabase;
 use super::tls;
@@ -194,10 +198,10 @@ impl Database {
         self.within(Conn::new(opts)).await
     }
 
-    async fn within(
+    async fn within<T>(
         &self,
-        connecting: impl Future<Output = mysql_async::Result<Conn>>,
-    ) -> Result<Conn, DatabaseError> {
+        connecting: impl Future<Output = mysql_async::Result<T>>,
+    ) -> Result<T, DatabaseError> {
         match tokio::time::timeout(CONNECT, connecting).await {
             Ok(connected) => connected.map_err(|error| self.error(&error)),
             Err(_) => Err(self.failed(format!("it did not answer within {} s", CONNECT.as_secs()), true)),

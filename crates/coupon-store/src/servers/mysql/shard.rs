@@ -10,8 +10,7 @@ use futures_util::TryStreamExt as _;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Row};
 
-use super::{Database, DatabaseError, PATIENCE, code, has_code};
-use crate::servers::books::FORGET;
+use super::{Database, DatabaseError, FORGET, PATIENCE, code, has_code};
 use crate::servers::cluster::check_shard;
 use crate::servers::seam::{
     Alike, Begun, Hold, Inserted, Look, Note, OutboxEntry, ReadsHolds, ShardServer, ShardState, Storing,

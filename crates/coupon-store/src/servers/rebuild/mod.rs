@@ -21,9 +21,10 @@ use mysql_async::{IsolationLevel, Transaction, TxOpts};
 use tokio::time::timeout;
 
 use self::shards::{Counted, Still, count_all, hold_all_still};
-use super::books::{FORGET, apply, lock_logs, lock_position};
+use super::books::apply;
 use super::cluster::Cluster;
-use super::mysql::{Database, DatabaseError, PATIENCE};
+use super::mysql::{Database, DatabaseError, FORGET, PATIENCE};
+use super::seam::Books as _;
 
 /// The name of a table of results that an archive retires, and, in `shard_meta`, the note that its rows are still to
 /// be applied to main.
@@ -123,9 +124,9 @@ async fn make_anew(cluster: &Cluster, dataset: &str, now: Timestamp) -> Result<R
     // In this order, as every applier does.
     let mut positions = HashMap::new();
     for (shard, _) in cluster.numbered() {
-        positions.insert(shard, lock_position(&mut transaction, shard).await?);
+        positions.insert(shard, transaction.lock_position(shard).await?);
     }
-    lock_logs(&mut transaction).await?;
+    transaction.lock_logs().await?;
     let counting =
         async { count_all(hold_all_still(cluster, dataset, |shard| at(&positions, shard)).await?).await };
     let counted = while_held(main, &mut transaction, counting).await?;

@@ -2,10 +2,13 @@
 //! words. Redis, RabbitMQ and MySQL answer it where a service runs.
 
 mod gate;
+mod main;
 mod queue;
 mod shard;
 
 pub use gate::{GateError, GateServer, Held, Hold, Holders, Mark, Remembers};
+pub use main::{Books, GateLock, GateState, MainServer, Parked, Place, Renewed, Term, Turn, Written};
+pub(super) use main::{NUMBERS, TERM_MS};
 pub use queue::{
     BrokerError, Delivery, Publish, PublishError, QueueAdmin, QueueConsumer, QueueServer, QueueState, Route,
     Until,
@@ -15,5 +18,40 @@ pub use shard::{
     ShardState, Storing, StoringError,
 };
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::catalogue::Offered;
+use crate::Known;
 pub use crate::servers::gate::Epoch;
+pub use crate::servers::process::{Part, Process};
 pub use crate::terms::Terms;
+
+/// Makes a connection to the gate's server, on which each question is given up after so long.
+pub type ConnectGate = Box<dyn Fn(Duration) -> Box<dyn GateServer> + Send + Sync>;
+
+/// The servers as one process reaches them.
+pub struct Servers {
+    pub(super) dataset: String,
+    pub(super) offered: Arc<Offered>,
+    pub(super) gate: ConnectGate,
+    pub(super) queues: Box<dyn QueueServer>,
+    pub(super) shards: Vec<Box<dyn ShardServer>>,
+    pub(super) main: Arc<dyn MainServer>,
+}
+
+impl Servers {
+    /// The servers of a data set, and what is known of its catalogue.
+    #[must_use]
+    pub fn new(
+        dataset: &str,
+        known: Known,
+        gate: ConnectGate,
+        queues: Box<dyn QueueServer>,
+        shards: Vec<Box<dyn ShardServer>>,
+        main: Arc<dyn MainServer>,
+    ) -> Self {
+        let offered = Arc::new(Offered::new(known));
+        Self { dataset: dataset.to_owned(), offered, gate, queues, shards, main }
+    }
+}

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::Background;
 use crate::outage::TaskOutage;
-use crate::servers::books::{ENTRIES, settle, settle_parked};
+use crate::servers::books::{ENTRIES, tell, tell_parked};
 use crate::set_aside::Place;
 
 /// The time for which entries gather before they are applied, unless a caller waits: not every commit needs a
@@ -77,14 +77,11 @@ impl Applier {
     /// Applies what a shard's outbox holds beyond main's position. Says how many entries it were.
     async fn apply(&mut self, shard: ShardId) -> anyhow::Result<usize> {
         let background = &self.background;
-        let Some(database) = background.cluster.shards.get(shard.index()) else { return Ok(0) };
-        let mut at_shard = database.connect().await?;
-        let mut main = background.cluster.main.connect().await?;
         let (began, now) = (Instant::now(), background.time.clock.now());
-        let settled = settle(&mut main, &mut at_shard, &background.dataset, shard, now).await?;
+        let settled = tell(background.main.books().await?, background.shard(shard)?, shard, now).await?;
         if settled.entries > 0 {
             background.counts.applied.told(settled.entries, began.elapsed());
-            background.catalogue.set_aside.tell(Place::Books, settled.found);
+            background.offered.set_aside.tell(Place::Books, settled.found);
         }
         Ok(settled.entries)
     }
@@ -92,9 +89,8 @@ impl Applier {
     /// Applies what was parked, of coupons whose row makes sense by now.
     async fn apply_parked(&self) -> anyhow::Result<()> {
         let background = &self.background;
-        let mut main = background.cluster.main.connect().await?;
-        let found = settle_parked(&mut main, background.time.clock.now()).await?;
-        background.catalogue.set_aside.tell(Place::Books, found);
+        let found = tell_parked(background.main.books().await?, background.time.clock.now()).await?;
+        background.offered.set_aside.tell(Place::Books, found);
         Ok(())
     }
 }

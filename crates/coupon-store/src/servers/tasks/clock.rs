@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coupon_core::Timestamp;
-use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
 use super::Background;
 use crate::clock::Clock;
 use crate::ids::Leased;
-use crate::servers::mains_time;
-use crate::servers::mysql::{Database, DatabaseError};
+use crate::servers::seam::{DatabaseError, MainServer};
 use crate::timekeeping::{AGREE_WITHIN_MS, Agreement, offset_ms};
 
 /// The time between two questions to main for its time.
@@ -24,22 +22,22 @@ const LOOK: Duration = Duration::from_secs(1);
 const STEP_MS: u64 = 2_000;
 
 /// The lead of this process's clock over main's, in milliseconds; behind it, if negative.
-async fn compare(main: &Database, clock: &Clock) -> Result<i64, DatabaseError> {
+async fn compare(main: &dyn MainServer, clock: &Clock) -> Result<i64, DatabaseError> {
     let before = clock.now();
-    let told = mains_time::ask(main, clock).await?;
+    let told = main.time().await?;
     Ok(offset_ms(before, clock.now(), told))
 }
 
 /// Holds the clock against main's before anything is done by it.
 pub(in crate::servers) async fn agree_at_start(
-    main: &Database,
+    main: &dyn MainServer,
     clock: &Clock,
 ) -> anyhow::Result<Arc<Agreement>> {
     let agreement = Arc::new(Agreement::default());
     agreement.found(compare(main, clock).await?);
     agreement
         .check()
-        .map_err(|error| anyhow::anyhow!("{main}: {error}: set this machine's clock, or main's"))?;
+        .map_err(|error| anyhow::anyhow!("{}: {error}: set this machine's clock, or main's", main.name()))?;
     Ok(agreement)
 }
 
@@ -47,10 +45,10 @@ pub(in crate::servers) async fn agree_at_start(
 pub(super) async fn keep_comparing(background: Arc<Background>, leased: Arc<Leased>) {
     let (clock, agreement) = (&background.time.clock, &background.time.agreement);
     let mut compared = Instant::now();
-    let mut steps = Steps::new(clock.now());
+    let mut steps = Steps::new(clock);
     while !background.signals.stopping() {
         tokio::time::sleep(LOOK).await;
-        let stepped = steps.stepped(clock.now());
+        let stepped = steps.stepped(clock);
         if stepped.is_some() {
             // The leases may have ended meanwhile.
             leased.look_again();
@@ -60,7 +58,7 @@ pub(super) async fn keep_comparing(background: Arc<Background>, leased: Arc<Leas
         }
         // Without main, the last known offset stands, and what this clock has been set by since; tasks that need main
         // report that it is away.
-        if let Ok(offset) = compare(&background.cluster.main, clock).await {
+        if let Ok(offset) = compare(&*background.main, clock).await {
             compared = Instant::now();
             note(agreement, offset);
         } else if let Some(set_by) = stepped {
@@ -100,30 +98,19 @@ struct Steps {
 }
 
 impl Steps {
-    fn new(now: Timestamp) -> Self {
-        Self { shown: now, at: Instant::now(), since_boot_ms: since_boot_ms() }
+    fn new(clock: &Clock) -> Self {
+        Self { shown: clock.now(), at: Instant::now(), since_boot_ms: clock.since_boot_ms() }
     }
 
     /// By how many milliseconds the clock was set since the last look, if it was, or the machine slept. A clock that
     /// ran on while the machine slept was not set: it shows what main's does as well as it did before.
-    fn stepped(&mut self, now: Timestamp) -> Option<i64> {
-        let before = std::mem::replace(self, Self::new(now));
-        let ran = now.millis() - before.shown.millis();
+    fn stepped(&mut self, clock: &Clock) -> Option<i64> {
+        let before = std::mem::replace(self, Self::new(clock));
+        let ran = self.shown.millis() - before.shown.millis();
         let went_by = i64::try_from((self.at - before.at).as_millis()).unwrap_or(i64::MAX);
         let set_by = ran - (self.since_boot_ms - before.since_boot_ms);
         (ran.abs_diff(went_by) > STEP_MS).then_some(set_by)
     }
-}
-
-/// The time since the machine was started, including the time in which it slept.
-fn since_boot_ms() -> i64 {
-    #[cfg(target_os = "linux")]
-    let clock = ClockId::Boottime;
-    // Elsewhere this one runs on.
-    #[cfg(not(target_os = "linux"))]
-    let clock = ClockId::Monotonic;
-    let time = clock_gettime(clock);
-    time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
 }
 
 #[cfg(test)]
@@ -135,37 +122,46 @@ mod tests {
         set_by.is_some_and(|set_by| set_by.abs_diff(expected) < 60_000)
     }
 
+    fn start() -> Clock {
+        Clock::starting_at(Timestamp::from_millis(1_795_000_000_000))
+    }
+
     #[test]
     fn a_clock_that_was_set_is_noticed_once_and_by_how_much() {
-        let start = Timestamp::from_millis(1_795_000_000_000);
-        let mut steps = Steps::new(start);
-        assert_eq!(steps.stepped(start.plus_millis(500)), None);
-        assert!(about(steps.stepped(start.plus_millis(3_600_000)), 3_599_500));
-        assert_eq!(steps.stepped(start.plus_millis(3_600_500)), None);
-        assert!(about(steps.stepped(start), -3_600_500));
+        let clock = start();
+        let mut steps = Steps::new(&clock);
+        assert_eq!(steps.stepped(&clock), None);
+        clock.set_wrong_by(3_600_000);
+        assert!(about(steps.stepped(&clock), 3_600_000));
+        assert_eq!(steps.stepped(&clock), None);
+        clock.set_wrong_by(0);
+        assert!(about(steps.stepped(&clock), -3_600_000));
     }
 
     #[test]
     fn a_machine_that_slept_is_noticed_and_its_clock_was_not_set() {
-        let start = Timestamp::from_millis(1_795_000_000_000);
-        let mut steps = Steps::new(start);
+        let clock = start();
+        let mut steps = Steps::new(&clock);
+        clock.set_wrong_by(3_600_000);
         steps.since_boot_ms -= 3_600_000;
-        assert!(about(steps.stepped(start.plus_millis(3_600_000)), 0));
+        assert!(about(steps.stepped(&clock), 0));
     }
 
     #[test]
     fn an_offset_that_is_gone_dates_nothing_while_main_cannot_be_asked() {
-        let start = Timestamp::from_millis(1_795_000_000_000);
-        let (agreement, ahead) = (Agreement::default(), 3_600_000);
+        let (clock, agreement, ahead) = (start(), Agreement::default(), 3_600_000);
+        clock.set_wrong_by(ahead);
         note(&agreement, ahead);
-        let mut steps = Steps::new(start.plus_millis(ahead));
-        let set_by = steps.stepped(start).unwrap();
+        let mut steps = Steps::new(&clock);
+        clock.set_wrong_by(0);
+        let set_by = steps.stepped(&clock).unwrap();
         note(&agreement, corrected(&agreement, set_by));
         assert!(agreement.check().is_ok(), "its clock was put right");
-        assert_eq!(agreement.mains(start), start);
-        let set_by = steps.stepped(start.plus_millis(-ahead)).unwrap();
+        clock.set_wrong_by(-ahead);
+        let set_by = steps.stepped(&clock).unwrap();
         note(&agreement, corrected(&agreement, set_by));
         assert!(agreement.check().is_err(), "and then wrong again");
-        assert!(agreement.mains(start.plus_millis(-ahead)).millis().abs_diff(start.millis()) < 60_000);
+        let right = clock.now().plus_millis(ahead);
+        assert!(agreement.mains(clock.now()).millis().abs_diff(right.millis()) < 60_000);
     }
 }

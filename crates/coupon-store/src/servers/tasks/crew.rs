@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::{Applier, Background, Consumer, Gatekeeper, Leases, Reconciler, keep_comparing, watch};
 use crate::ids::IdSource;
-use crate::settings::ServersSettings;
+use crate::servers::process::Part;
 
 /// The longest that the tasks may take to end.
 const END: Duration = Duration::from_secs(15);
@@ -31,7 +31,7 @@ impl Crew {
     pub(in crate::servers) fn start(
         background: &Arc<Background>,
         leases: Leases,
-        settings: &ServersSettings,
+        part: Part,
     ) -> (Self, IdSource) {
         let leased = Arc::clone(&leases.leased);
         let mut crew = Self {
@@ -54,13 +54,13 @@ impl Crew {
             crew.others
                 .spawn(lasting(Arc::clone(background), "watch", move |background| watch(background, shard)));
         }
-        if settings.role.consumes() {
-            crew.start_to_consume(settings);
+        if part.role.consumes() {
+            crew.start_to_consume(part);
         }
         (crew, IdSource::Leased(leased))
     }
 
-    fn start_to_consume(&mut self, settings: &ServersSettings) {
+    fn start_to_consume(&mut self, part: Part) {
         for shard in self.background.shards() {
             let task = lasting(Arc::clone(&self.background), "consumer", move |background| {
                 Consumer::new(background, shard).run()
@@ -70,9 +70,9 @@ impl Crew {
         let task =
             lasting(Arc::clone(&self.background), "applier", |background| Applier::new(background).run());
         self.applier.spawn(task);
-        let every = Duration::from_millis(settings.reconcile_ms.get());
+        let every = part.reconcile_every;
         // Twice what a hand-over may take.
-        let grace = settings.publish_timeout() * 2;
+        let grace = part.publish_patience * 2;
         let task = lasting(Arc::clone(&self.background), "reconciler", move |background| {
             Reconciler::new(background, every, grace).run()
         });

@@ -7,7 +7,7 @@ use coupon_core::ShardId;
 use tokio::time::Instant;
 
 use super::Background;
-use super::watch::{self, look};
+use super::watch::look;
 use crate::Unavailable;
 use crate::servers::gate::Epoch;
 use crate::servers::markers::MARKER;
@@ -89,8 +89,8 @@ impl Background {
     async fn applied_up_to(&self, wanted: &[(ShardId, i64)]) -> Result<(), Unavailable> {
         let deadline = Instant::now() + MARKER;
         loop {
-            let positions = watch::positions(&self.cluster.main).await?;
-            let position = |shard: ShardId| positions.get(&shard.number()).copied().unwrap_or(0);
+            let positions = self.main.positions().await?;
+            let position = |shard: ShardId| positions.get(&shard).copied().unwrap_or(0);
             if wanted.iter().all(|(shard, id)| position(*shard) >= *id) {
                 return Ok(());
             }

@@ -1,21 +1,17 @@
 //! Fills a gate from what is stored. Everything is read, or the gate stays shut.
 
-use std::collections::HashMap;
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use coupon_core::{CouponId, UserId};
 
 use super::Background;
 use crate::failpoints::{self, Mechanism, Point};
-use crate::servers::catalogue::all_terms;
 use crate::servers::gate::Epoch;
 use crate::servers::seam::{Held, Hold, Mark, ReadsHolds, ShardServer};
 use crate::terms::Terms;
 
 const DAY_MS: i64 = 86_400_000;
-/// The longest that a database may be silent while it is read.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// The number of holders that are written at a time.
 const CHUNK: usize = 5_000;
 
@@ -51,21 +47,19 @@ pub(in crate::servers) async fn fill(background: &Background, epoch: &Epoch) -> 
 
 /// The coupons that a gate must have, by main's present terms: those that can be grabbed, and those that some process
 /// may still take for such, since they were withdrawn or cut short while it ran.
-pub(super) async fn to_fill(background: &Background) -> anyhow::Result<HashMap<CouponId, Terms>> {
-    let main = &background.cluster.main;
-    let mut conn = main.connect().await?;
+pub(super) async fn to_fill(background: &Background) -> anyhow::Result<BTreeMap<CouponId, Terms>> {
     let lately = background.time.clock.now().plus_millis(-DAY_MS);
-    let all = main.patiently(PATIENCE, all_terms(&mut conn, None)).await?;
+    let all = background.main.terms().await?;
     // A coupon that was over for longer is not in the gate, and so is not granted. Should its end be moved, it is
     // found missing, and the gate is filled anew.
-    let matters = all.terms.into_iter().filter(|terms| terms.end > lately);
+    let matters = all.into_iter().filter(|terms| terms.end > lately);
     Ok(matters.map(|terms| (terms.coupon, terms)).collect())
 }
 
 struct Filling<'a> {
     background: &'a Background,
     epoch: &'a Epoch,
-    coupons: &'a HashMap<CouponId, Terms>,
+    coupons: &'a BTreeMap<CouponId, Terms>,
     holds: Vec<Hold>,
     filled: Filled,
 }
@@ -79,7 +73,7 @@ impl Filling<'_> {
 
     /// Reads every table: which of them hold a coupon's results does not depend on what main says of the coupon now.
     async fn shard(&mut self, server: &dyn ShardServer) -> anyhow::Result<()> {
-        let (first, last) = (self.coupons.keys().min(), self.coupons.keys().max());
+        let (first, last) = (self.coupons.keys().next(), self.coupons.keys().next_back());
         let (Some(first), Some(last)) = (first.copied(), last.copied()) else { return Ok(()) };
         for table in server.tables().await? {
             server.read_holds(table, first..=last, self).await?;

@@ -10,17 +10,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use coupon_core::CouponId;
-use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 use tokio::time::timeout;
 
 use super::Background;
 use super::fill::{fill, to_fill};
-use super::record::{GateState, Place};
 use crate::failpoints::{self, Mechanism};
 use crate::outage::TaskOutage;
 use crate::servers::gate::{Epoch, is_intact};
-use crate::servers::seam::Route;
+use crate::servers::seam::{GateLock, GateState, Route};
 
 /// The time between two questions to main for the open epoch.
 const EVERY: Duration = Duration::from_millis(500);
@@ -115,31 +112,26 @@ impl Gatekeeper {
 
     /// Reads which epoch main has open, for this data set.
     async fn read(&self) -> anyhow::Result<GateState> {
-        let main = &self.background.cluster.main;
-        let mut conn = main.connect().await?;
-        let failed = |error| main.error(&error);
-        let dataset: Option<String> =
-            conn.query_first("SELECT value FROM meta WHERE name = 'dataset'").await.map_err(failed)?;
-        main.follow(&mut conn).await.map_err(failed)?;
-        if dataset.as_deref() != Some(&self.background.dataset) {
-            self.background.gate.epoch.set(None);
+        let background = &self.background;
+        let (dataset, state) = background.main.record().await?;
+        if dataset.as_deref() != Some(&background.dataset) {
+            background.gate.epoch.set(None);
             bail!(
-                "{main} holds data set {} now: this service was started on {}, and takes no grabs until it is started again",
+                "{} holds data set {} now: this service was started on {}, and takes no grabs until it is started again",
+                background.main.name(),
                 dataset.unwrap_or_else(|| "none".to_owned()),
-                self.background.dataset
+                background.dataset
             );
         }
-        let state = GateState::read(&mut conn).await.map_err(failed)?;
-        let positions = super::watch::positions(main).await?;
+        let positions = background.main.positions().await?;
         let mut lag = 0;
-        for shard in self.background.shards() {
-            let position = positions.get(&shard.number()).copied().unwrap_or(0);
-            self.background.floors.main_was_told(shard, position);
-            let written =
-                self.background.status.get(shard.index()).map_or(0, |status| status.look().outbox_id);
+        for shard in background.shards() {
+            let position = positions.get(&shard).copied().unwrap_or(0);
+            background.floors.main_was_told(shard, position);
+            let written = background.status.get(shard.index()).map_or(0, |status| status.look().outbox_id);
             lag += u64::try_from(written - position).unwrap_or(0);
         }
-        self.background.catalogue.lag.store(lag, Ordering::Relaxed);
+        background.offered.lag.store(lag, Ordering::Relaxed);
         Ok(state)
     }
 
@@ -159,30 +151,23 @@ impl Gatekeeper {
 
     /// Records in main that the gate is well where this process reaches it.
     async fn tell_where_it_is(&self) -> anyhow::Result<()> {
-        let main = &self.background.cluster.main;
-        let mut conn = main.connect().await?;
-        Ok(main
-            .patiently(
-                PATIENCE,
-                Place::seen(&mut conn, &self.background.time.clock, self.background.gate.server.address()),
-            )
-            .await?)
+        Ok(self.background.main.gate_seen(self.background.gate.server.address()).await?)
     }
 
     /// Makes sure that a gate may be filled here before any process is cut off from the one there is: that none is
     /// well served by another Redis, and that this one can be written.
-    async fn may_fill(&self, lock: &mut Conn) -> anyhow::Result<()> {
+    async fn may_fill(&self, lock: &mut dyn GateLock) -> anyhow::Result<()> {
         let (background, here) = (&self.background, self.background.gate.server.address());
-        if let Some(place) = Place::read(lock, &self.background.time.clock).await? {
+        if let Some(place) = lock.place().await? {
             ensure!(
                 place.allows(here),
                 "the gate is in Redis at {}, where another process finds it; this process is set to Redis at {here} \
                  (setting `servers.redis`), which knows nothing of it",
-                place.address()
+                place.address
             );
             if !place.is_at(here) {
                 tracing::warn!(
-                    from = place.address(),
+                    from = place.address,
                     to = here,
                     "the gate moves to another Redis: no process has found it lately where it was"
                 );
@@ -193,24 +178,19 @@ impl Gatekeeper {
 
     /// Fills the gate anew, unless another process is at it.
     async fn rebuild(&self, seen: GateState) -> anyhow::Result<()> {
-        let main = &self.background.cluster.main;
-        let mut lock = main.connect_alone().await?;
-        let name = format!("{}.gate", self.background.cluster.namespace.as_str());
-        let mine: Option<Option<i64>> = lock.exec_first("SELECT GET_LOCK(?, 0)", (name,)).await?;
-        if mine.flatten() != Some(1) {
+        let Some(mut lock) = self.background.main.lock_gate().await? else {
             tracing::info!("another process is filling the gate");
             return Ok(());
-        }
-        let rebuilt = timeout(FILLING, self.rebuild_locked(&mut lock, seen)).await;
+        };
+        let rebuilt = timeout(FILLING, self.rebuild_locked(&mut *lock, seen)).await;
         let rebuilt = rebuilt.unwrap_or_else(|_| Err(anyhow::anyhow!("it took too long")));
-        // The lock goes with the connection.
-        let _ = lock.disconnect().await;
+        lock.end().await;
         rebuilt.context("the gate is shut until it can be filled")
     }
 
-    async fn rebuild_locked(&self, lock: &mut Conn, seen: GateState) -> anyhow::Result<()> {
+    async fn rebuild_locked(&self, lock: &mut dyn GateLock, seen: GateState) -> anyhow::Result<()> {
         let background = &self.background;
-        let state = GateState::read(lock).await?;
+        let state = lock.state().await?;
         if state != seen {
             // Another process has just done it; the next look finds it open.
             background.gate.epoch.suspect();
@@ -221,12 +201,11 @@ impl Gatekeeper {
         let last = state.epoch.max(background.check_shards().await?);
         self.may_fill(lock).await?;
         let epoch = Arc::new(Epoch::new(&background.dataset, last + 1));
-        lock.exec_drop(
-            "UPDATE gate_state SET epoch = ? WHERE id = 1 AND epoch = ?",
-            (epoch.number, state.epoch),
-        )
-        .await?;
-        ensure!(lock.affected_rows() == 1, "another process has taken epoch {}", epoch.number);
+        ensure!(
+            lock.take_epoch(epoch.number, state.epoch).await?,
+            "another process has taken epoch {}",
+            epoch.number
+        );
         tracing::info!(epoch = epoch.number, "filling the gate from the shards");
         background.announce(epoch.number).await?;
         self.close_epochs(state.open_epoch..=last).await?;
@@ -247,10 +226,8 @@ impl Gatekeeper {
             admin.bind(Route::results(epoch.number, shard)).await?;
         }
         admin.close().await;
-        Place::write(lock, &background.time.clock, background.gate.server.address()).await?;
-        let open = "UPDATE gate_state SET open_epoch = ? WHERE id = 1 AND epoch = ?";
-        lock.exec_drop(open, (epoch.number, epoch.number)).await?;
-        ensure!(lock.affected_rows() == 1, "another process has begun to fill the gate");
+        lock.filled_at(background.gate.server.address()).await?;
+        ensure!(lock.open(epoch.number).await?, "another process has begun to fill the gate");
         tracing::info!(
             epoch = epoch.number,
             coupons = filled.coupons,
@@ -271,11 +248,9 @@ impl Gatekeeper {
     /// with the queue, as pending reservations, which are then found and handed over again.
     async fn mend_queues(&self, seen: GateState) -> anyhow::Result<()> {
         let background = &self.background;
-        let mut lock = background.cluster.main.connect_alone().await?;
-        let name = format!("{}.gate", background.cluster.namespace.as_str());
-        let mine: Option<Option<i64>> = lock.exec_first("SELECT GET_LOCK(?, 0)", (name,)).await?;
         // The process that has it is filling the gate, or at the same.
-        if mine.flatten() == Some(1) && GateState::read(&mut lock).await? == seen {
+        let Some(mut lock) = background.main.lock_gate().await? else { return Ok(()) };
+        if lock.state().await? == seen {
             let admin = background.queues.server.admin().await?;
             admin.declare().await?;
             for shard in background.shards() {
@@ -283,7 +258,7 @@ impl Gatekeeper {
             }
             admin.close().await;
         }
-        let _ = lock.disconnect().await;
+        lock.end().await;
         Ok(())
     }
 

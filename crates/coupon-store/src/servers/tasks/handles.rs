@@ -11,11 +11,12 @@ use tokio::time::timeout;
 use super::store::Floor;
 use crate::clock::Clock;
 use crate::servers::gate::EpochCell;
-use crate::servers::seam::{GateServer, Publish, QueueServer};
+use crate::servers::seam::{ConnectGate, GateServer, Publish, QueueServer};
 use crate::timekeeping::Agreement;
 
-/// The gate: its server, and the epoch that is open there.
+/// The gate: its server, the tasks' own connection to it, and the epoch that is open there.
 pub(in crate::servers) struct GateHandle {
+    pub(in crate::servers) connect: ConnectGate,
     pub(in crate::servers) server: Box<dyn GateServer>,
     pub(in crate::servers) epoch: Arc<EpochCell>,
 }

@@ -25,12 +25,10 @@ use std::time::Duration;
 use coupon_core::{Placement, ShardId, ShardingStrategy};
 
 use super::broker::{Message, PublishError};
-use super::catalogue::ServersCatalogue;
-use super::cluster::Cluster;
+use super::catalogue::Offered;
 use super::counts::Counts;
 use super::markers::Markers;
-use super::names::Names;
-use super::seam::{Route, ShardServer};
+use super::seam::{MainServer, Route, ShardServer};
 use super::status::ShardStatus;
 use crate::Unavailable;
 
@@ -41,7 +39,7 @@ use consume::Consumer;
 pub(super) use crew::Crew;
 use gatekeeper::Gatekeeper;
 pub(super) use handles::{Floors, GateHandle, QueuesHandle, Signals, Time};
-pub(super) use lease::{Leases, RENEW, TERM_MS};
+pub(super) use lease::{Leases, RENEW};
 use reconcile::Reconciler;
 use reconcile_rows::Rows;
 use store::{Done, Work};
@@ -50,15 +48,14 @@ use watch::watch;
 
 /// The tasks' shared state. Databases and connections are those of the thread that runs them.
 pub(super) struct Background {
-    pub(super) cluster: Cluster,
     pub(super) dataset: String,
-    pub(super) names: Names,
     pub(super) strategy: Arc<dyn ShardingStrategy>,
-    pub(super) catalogue: Arc<ServersCatalogue>,
+    pub(super) offered: Arc<Offered>,
     pub(super) status: Vec<Arc<ShardStatus>>,
     pub(super) gate: GateHandle,
     pub(super) queues: QueuesHandle,
     pub(super) databases: Vec<Box<dyn ShardServer>>,
+    pub(super) main: Arc<dyn MainServer>,
     pub(super) floors: Floors,
     pub(super) time: Time,
     pub(super) signals: Signals,

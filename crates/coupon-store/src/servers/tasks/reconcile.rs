@@ -10,7 +10,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use coupon_core::{CouponId, CouponResult, ResultId, ShardId, UserId};
-use mysql_async::prelude::Queryable as _;
 
 use super::{Background, Rows};
 use crate::PlacedResult;
@@ -60,12 +59,9 @@ impl Reconciler {
         let pending = self.pending(&epoch).await?;
         self.background.counts.pending.store(pending.len() as u64, Ordering::Relaxed);
         // One process at a time: more would only repeat each other's work.
-        let main = &self.background.cluster.main;
-        let mut lock = main.connect_to_lock().await?;
-        let name = format!("{}.reconcile", self.background.cluster.namespace.as_str());
-        let mine: Option<Option<i64>> = lock.exec_first("SELECT GET_LOCK(?, 0)", (name,)).await?;
-        let done = if mine.flatten() == Some(1) { self.round_locked(&epoch, pending).await } else { Ok(()) };
-        let _ = lock.disconnect().await;
+        let Some(lock) = self.background.main.lock_reconciler().await? else { return Ok(()) };
+        let done = self.round_locked(&epoch, pending).await;
+        lock.end().await;
         done
     }
 
@@ -104,7 +100,7 @@ impl Reconciler {
     fn by_shard(&self, pending: Vec<(CouponId, UserId, ResultId)>) -> BTreeMap<ShardId, Vec<PlacedResult>> {
         let mut by_shard: BTreeMap<ShardId, Vec<PlacedResult>> = BTreeMap::new();
         for (coupon, user, id) in pending {
-            let room = self.background.catalogue.known.room_of(coupon);
+            let room = self.background.offered.known.room_of(coupon);
             let result = room.map(|room| CouponResult::granted(id, user, coupon, room));
             let placed = result.map(|result| (self.background.strategy.place(&result.key()), result));
             match placed {

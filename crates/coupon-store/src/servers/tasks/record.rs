@@ -10,88 +10,12 @@
 
 use anyhow::Context as _;
 use coupon_core::ShardId;
-use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 use tokio::time::timeout;
 
 use super::Background;
-use crate::clock::Clock;
 use crate::failpoints::{self, Mechanism};
-use crate::servers::cluster::outbox_position;
-use crate::servers::mains_time;
 use crate::servers::mysql::PATIENCE;
 use crate::servers::seam::ShardState;
-
-/// Main's record of the gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct GateState {
-    pub(super) epoch: u64,
-    pub(super) open_epoch: u64,
-}
-
-impl GateState {
-    pub(super) async fn read(conn: &mut Conn) -> mysql_async::Result<Self> {
-        let state: Option<(u64, u64)> =
-            conn.query_first("SELECT epoch, open_epoch FROM gate_state WHERE id = 1").await?;
-        let (epoch, open_epoch) = state.unwrap_or((0, 0));
-        Ok(Self { epoch, open_epoch })
-    }
-
-    /// The epoch that grabs may use; none while a filling is under way, or before the first.
-    pub(super) fn open(self) -> Option<u64> {
-        (self.open_epoch > 0 && self.open_epoch == self.epoch).then_some(self.open_epoch)
-    }
-}
-
-/// The greatest age of a sighting of the gate where main has it: three times as long as it takes each process to look.
-const FRESH_MS: i64 = 15_000;
-
-/// The gate's place, as main has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    address: String,
-    /// The age of the last sighting there.
-    age_ms: i64,
-}
-
-impl Place {
-    pub(super) async fn read(conn: &mut Conn, clock: &Clock) -> mysql_async::Result<Option<Self>> {
-        let now = mains_time::expression(clock);
-        let sql = format!("SELECT address, {now} - seen FROM gate_record WHERE id = 1");
-        let found: Option<(String, i64)> = conn.query_first(sql).await?;
-        Ok(found.map(|(address, age_ms)| Self { address, age_ms }))
-    }
-
-    /// Records in main that the gate was filled at this address.
-    pub(super) async fn write(conn: &mut Conn, clock: &Clock, address: &str) -> mysql_async::Result<()> {
-        let now = mains_time::expression(clock);
-        let sql = format!("REPLACE INTO gate_record (id, address, seen) VALUES (1, ?, {now})");
-        conn.exec_drop(sql, (address,)).await
-    }
-
-    /// Records in main that the gate was found just now. A data set of before has no address yet.
-    pub(super) async fn seen(conn: &mut Conn, clock: &Clock, address: &str) -> mysql_async::Result<()> {
-        let now = mains_time::expression(clock);
-        let sql = format!(
-            "INSERT INTO gate_record (id, address, seen) VALUES (1, ?, {now}) ON DUPLICATE KEY UPDATE seen = VALUES(seen)"
-        );
-        conn.exec_drop(sql, (address,)).await
-    }
-
-    /// Says whether a process whose Redis is at this address may fill the gate there.
-    pub(super) fn allows(&self, address: &str) -> bool {
-        self.address == address || self.age_ms > FRESH_MS
-    }
-
-    /// Says whether the gate would move.
-    pub(super) fn is_at(&self, address: &str) -> bool {
-        self.address == address
-    }
-
-    pub(super) fn address(&self) -> &str {
-        &self.address
-    }
-}
 
 impl Background {
     /// The last epoch that this shard has heard of: it was announced there, or closed. An error if the shard has less
@@ -116,8 +40,8 @@ impl Background {
         let mut last = 0;
         for (shard, server) in self.shard_servers() {
             let checked = async {
-                let told = outbox_position(&self.cluster.main, shard).await?;
-                server.check(told).await
+                let positions = self.main.positions().await?;
+                server.check(positions.get(&shard).copied().unwrap_or(0)).await
             };
             let checked = timeout(PATIENCE, checked).await;
             checked.with_context(|| format!("{}: it does not answer", server.name()))??;
@@ -135,25 +59,5 @@ impl Background {
             server.announce(epoch).await?;
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_gate_moves_only_once_nobody_finds_it_where_it_was() {
-        let place = |age_ms| Place { address: "one:6379".to_owned(), age_ms };
-        assert!(place(0).allows("one:6379"), "whatever is there now has lost its memory");
-        assert!(!place(FRESH_MS).allows("other:6379"));
-        assert!(place(FRESH_MS + 1).allows("other:6379"));
-        assert!(!place(-5_000).allows("other:6379"), "a clock of main's that was put back proves nothing");
-    }
-
-    #[test]
-    fn an_epoch_is_open_when_it_is_the_last_that_was_taken() {
-        let open = |epoch, open_epoch| GateState { epoch, open_epoch }.open();
-        assert_eq!([open(0, 0), open(1, 0), open(2, 1), open(2, 2)], [None, None, None, Some(2)]);
     }
 }

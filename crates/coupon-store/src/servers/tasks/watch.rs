@@ -1,16 +1,13 @@
 //! Looks at the shards and their queues again and again, so that requests need not.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use coupon_core::{ShardId, Timestamp};
-use mysql_async::prelude::Queryable as _;
 use tokio::time::{Instant, timeout};
 
 use super::Background;
 use crate::outage::TaskOutage;
-use crate::servers::mysql::{Database, DatabaseError};
 use crate::servers::seam::{BrokerError, QueueAdmin, QueueState};
 use crate::timekeeping::AGREE_WITHIN_MS;
 
@@ -116,14 +113,6 @@ pub(in crate::servers) async fn look(background: &Background, shard: ShardId) {
 /// nothing is known until its consumer has put that right.
 fn believed(as_of: Timestamp, now: Timestamp) -> Timestamp {
     if as_of > now.plus_millis(AGREE_WITHIN_MS) { Timestamp::from_millis(0) } else { as_of }
-}
-
-/// The last entry of each shard's outbox that main has applied.
-pub(in crate::servers) async fn positions(main: &Database) -> Result<HashMap<u16, i64>, DatabaseError> {
-    let mut conn = main.connect().await?;
-    let rows: Vec<(u16, i64)> =
-        main.patiently(PATIENCE, conn.query("SELECT shard, outbox_id FROM outbox_positions")).await?;
-    Ok(rows.into_iter().collect())
 }
 
 /// The mean number of results in recent messages.

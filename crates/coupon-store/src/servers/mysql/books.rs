@@ -1,0 +1,172 @@
+//! A transaction on main's books in MySQL.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use coupon_core::books::{Delta, Posting, Stock};
+use coupon_core::{CouponId, ShardId, Timestamp};
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Transaction, TxOpts};
+
+use super::{Database, DatabaseError};
+use crate::servers::seam::{Books, Parked, Written};
+
+/// Takes off a shard's outbox what main has applied.
+pub(in crate::servers) const FORGET: &str = "DELETE FROM outbox WHERE outbox_id <= ?";
+
+/// Begins a transaction on the books.
+pub(in crate::servers) async fn begin_books(main: &Database) -> Result<Transaction<'static>, DatabaseError> {
+    main.within(async { main.pool().start_transaction(TxOpts::default()).await }).await
+}
+
+#[async_trait]
+impl Books for Transaction<'_> {
+    async fn lock_position(&mut self, shard: ShardId) -> anyhow::Result<i64> {
+        let make = "INSERT INTO outbox_positions (shard, outbox_id) VALUES (?, 0) \
+                    ON DUPLICATE KEY UPDATE outbox_id = outbox_id";
+        self.exec_drop(make, (shard.number(),)).await?;
+        let lock = "SELECT outbox_id FROM outbox_positions WHERE shard = ? FOR UPDATE";
+        let position: Option<i64> = self.exec_first(lock, (shard.number(),)).await?;
+        Ok(position.unwrap_or(0))
+    }
+
+    async fn lock_logs(&mut self) -> anyhow::Result<i64> {
+        let make = "INSERT INTO log_state (id, last_log_id) VALUES (1, 0) \
+                    ON DUPLICATE KEY UPDATE last_log_id = last_log_id";
+        self.query_drop(make).await?;
+        let known: Option<i64> =
+            self.query_first("SELECT last_log_id FROM log_state WHERE id = 1 FOR UPDATE").await?;
+        let last: Option<i64> = self.query_first("SELECT COALESCE(MAX(log_id), 0) FROM stock_logs").await?;
+        Ok(known.max(last).unwrap_or(0))
+    }
+
+    async fn parked(&mut self) -> anyhow::Result<Parked> {
+        let sql =
+            "SELECT coupon_id, shard, outbox_id, delta FROM parked_deltas ORDER BY coupon_id, shard, retired";
+        let rows: Vec<(u64, u16, i64, i64)> = self.query(sql).await?;
+        let mut parked = Parked::new();
+        for (coupon, shard, entry, rows) in rows {
+            let delta = Delta { shard: ShardId::new(shard), entry, rows };
+            parked.entry(CouponId::new(coupon)?).or_default().push(delta);
+        }
+        Ok(parked)
+    }
+
+    async fn stocks(&mut self, coupons: &[CouponId]) -> anyhow::Result<BTreeMap<CouponId, Stock>> {
+        if coupons.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let listed: Vec<String> = coupons.iter().map(ToString::to_string).collect();
+        let sql = format!(
+            "SELECT coupon_id, total_stock, remaining_stock FROM coupons WHERE coupon_id IN ({}) \
+             ORDER BY coupon_id FOR UPDATE",
+            listed.join(",")
+        );
+        let rows: Vec<(u64, i64, i64)> = self.query(sql).await?;
+        rows.into_iter()
+            .map(|(coupon, total, remaining)| Ok((CouponId::new(coupon)?, Stock { total, remaining })))
+            .collect()
+    }
+
+    async fn write(&mut self, postings: &[Written], last: i64, now: Timestamp) -> anyhow::Result<()> {
+        let mut statements = Statements::default();
+        let mut log_id = last;
+        for Written { coupon, posting, parks } in postings {
+            statements.write(*coupon, posting, &mut log_id, now);
+            if *parks {
+                statements.park(*coupon, posting);
+            }
+        }
+        Ok(statements.flush(self, log_id, now).await?)
+    }
+
+    async fn reach(&mut self, shard: ShardId, position: i64) -> anyhow::Result<()> {
+        let reached = "UPDATE outbox_positions SET outbox_id = ? WHERE shard = ?";
+        Ok(self.exec_drop(reached, (position, shard.number())).await?)
+    }
+
+    async fn commit(self: Box<Self>) -> anyhow::Result<()> {
+        Ok((*self).commit().await?)
+    }
+
+    async fn roll_back(self: Box<Self>) -> anyhow::Result<()> {
+        Ok((*self).rollback().await?)
+    }
+}
+
+/// The writes of postings, gathered for a statement each.
+#[derive(Default)]
+struct Statements {
+    stocks: Vec<String>,
+    logs: Vec<String>,
+    /// Coupons of which what is parked changes, and what is parked of them from now on.
+    unparked: Vec<String>,
+    parked: Vec<(u64, u16, i64, i64, i64, String)>,
+}
+
+impl Statements {
+    fn write(&mut self, coupon: CouponId, posting: &Posting, log_id: &mut i64, now: Timestamp) {
+        if posting.lines.is_empty() {
+            return;
+        }
+        let Stock { total, remaining } = posting.after;
+        self.stocks.push(format!("SELECT {coupon} AS coupon_id, {total} AS total, {remaining} AS remaining"));
+        for line in &posting.lines {
+            *log_id += 1;
+            self.logs.push(format!(
+                "({log_id},{coupon},{},{},{},'{}',{},{},{})",
+                line.operation.code(),
+                line.before,
+                line.after,
+                line.operator,
+                line.shard,
+                line.entry,
+                now.millis()
+            ));
+        }
+    }
+
+    fn park(&mut self, coupon: CouponId, posting: &Posting) {
+        self.unparked.push(coupon.to_string());
+        let why = posting.why.map(|why| why.to_string()).unwrap_or_default();
+        for Delta { shard, entry, rows } in &posting.parked {
+            let retired = i64::from(*rows < 0);
+            self.parked.push((coupon.get(), shard.number(), retired, *entry, *rows, why.clone()));
+        }
+    }
+
+    async fn flush(
+        &self,
+        transaction: &mut Transaction<'_>,
+        log_id: i64,
+        now: Timestamp,
+    ) -> mysql_async::Result<()> {
+        if !self.stocks.is_empty() {
+            let (stocks, logs, now) = (self.stocks.join(" UNION ALL "), self.logs.join(","), now.millis());
+            transaction
+                .query_drop(format!(
+                    "UPDATE coupons c JOIN ({stocks}) d ON d.coupon_id = c.coupon_id \
+                     SET c.total_stock = d.total, c.remaining_stock = d.remaining, \
+                     c.update_time = GREATEST(c.update_time, {now})"
+                ))
+                .await?;
+            transaction
+                .query_drop(format!(
+                    "INSERT INTO stock_logs (log_id, coupon_id, operation_type, stock_before, stock_after, operator, \
+                     shard, outbox_id, create_time) VALUES {logs}"
+                ))
+                .await?;
+            transaction.exec_drop("UPDATE log_state SET last_log_id = ? WHERE id = 1", (log_id,)).await?;
+        }
+        if !self.unparked.is_empty() {
+            let sql = format!("DELETE FROM parked_deltas WHERE coupon_id IN ({})", self.unparked.join(","));
+            transaction.query_drop(sql).await?;
+        }
+        if !self.parked.is_empty() {
+            let sql = "INSERT INTO parked_deltas (coupon_id, shard, retired, outbox_id, delta, reason) \
+                       VALUES (?, ?, ?, ?, ?, ?)";
+            transaction.exec_batch(sql, &self.parked).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,228 @@
+//! MySQL as the main database's server.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use async_trait::async_trait;
+use coupon_core::{ShardId, Timestamp};
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, TxOpts};
+
+use super::{Database, DatabaseError, PATIENCE, begin_books};
+use crate::clock::Clock;
+use crate::servers::catalogue::all_terms;
+use crate::servers::mains_time;
+use crate::servers::names::Namespace;
+use crate::servers::seam::{
+    Books, GateLock, GateState, MainServer, NUMBERS, Place, Renewed, TERM_MS, Term, Terms, Turn,
+};
+
+/// The longest that it may be silent while it is read.
+const READING: Duration = Duration::from_secs(30);
+
+/// The main database of one namespace.
+#[derive(Debug, Clone)]
+pub(in crate::servers) struct MainDatabase {
+    database: Database,
+    namespace: Namespace,
+    /// Moves main's time, in tests.
+    clock: Clock,
+}
+
+impl MainDatabase {
+    pub(in crate::servers) fn new(database: &Database, namespace: &Namespace, clock: &Clock) -> Self {
+        Self { database: database.clone(), namespace: namespace.clone(), clock: clock.clone() }
+    }
+
+    /// Main's time as an expression of its SQL.
+    fn now(&self) -> String {
+        mains_time::expression(&self.clock)
+    }
+
+    /// Takes a lock over a connection, with which it goes; unless another process has it.
+    async fn lock(&self, mut conn: Conn, what: &str) -> Result<Option<Locked>, DatabaseError> {
+        let name = format!("{}.{what}", self.namespace.as_str());
+        let asked = conn.exec_first("SELECT GET_LOCK(?, 0)", (name,));
+        let mine: Option<Option<i64>> = self.database.patiently(PATIENCE, asked).await?;
+        Ok((mine.flatten() == Some(1)).then(|| Locked { conn, now: self.now() }))
+    }
+}
+
+async fn read_state(conn: &mut Conn) -> mysql_async::Result<GateState> {
+    let state: Option<(u64, u64)> =
+        conn.query_first("SELECT epoch, open_epoch FROM gate_state WHERE id = 1").await?;
+    let (epoch, open_epoch) = state.unwrap_or_default();
+    Ok(GateState { epoch, open_epoch })
+}
+
+#[async_trait]
+impl MainServer for MainDatabase {
+    fn name(&self) -> String {
+        self.database.to_string()
+    }
+
+    async fn time(&self) -> Result<Timestamp, DatabaseError> {
+        mains_time::ask(&self.database, &self.clock).await
+    }
+
+    async fn record(&self) -> Result<(Option<String>, GateState), DatabaseError> {
+        let mut conn = self.database.connect().await?;
+        let failed = |error| self.database.error(&error);
+        let dataset: Option<String> =
+            conn.query_first("SELECT value FROM meta WHERE name = 'dataset'").await.map_err(failed)?;
+        self.database.follow(&mut conn).await.map_err(failed)?;
+        Ok((dataset, read_state(&mut conn).await.map_err(failed)?))
+    }
+
+    async fn positions(&self) -> Result<BTreeMap<ShardId, i64>, DatabaseError> {
+        let mut conn = self.database.connect().await?;
+        let asked = conn.query("SELECT shard, outbox_id FROM outbox_positions");
+        let rows: Vec<(u16, i64)> = self.database.patiently(PATIENCE, asked).await?;
+        Ok(rows.into_iter().map(|(shard, position)| (ShardId::new(shard), position)).collect())
+    }
+
+    async fn gate_seen(&self, address: &str) -> Result<(), DatabaseError> {
+        let sql = format!(
+            "INSERT INTO gate_record (id, address, seen) VALUES (1, ?, {}) ON DUPLICATE KEY UPDATE seen = VALUES(seen)",
+            self.now()
+        );
+        let mut conn = self.database.connect().await?;
+        self.database.patiently(PATIENCE, conn.exec_drop(sql, (address,))).await
+    }
+
+    async fn terms(&self) -> Result<Vec<Terms>, DatabaseError> {
+        let mut conn = self.database.connect().await?;
+        Ok(self.database.patiently(READING, all_terms(&mut conn, None)).await?.terms)
+    }
+
+    async fn lock_gate(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
+        let locked = self.lock(self.database.connect_alone().await?, "gate").await?;
+        Ok(locked.map(|lock| Box::new(lock) as Box<dyn GateLock>))
+    }
+
+    async fn lock_reconciler(&self) -> Result<Option<Box<dyn Turn>>, DatabaseError> {
+        let locked = self.lock(self.database.connect_to_lock().await?, "reconcile").await?;
+        Ok(locked.map(|lock| Box::new(lock) as Box<dyn Turn>))
+    }
+
+    async fn books(&self) -> anyhow::Result<Box<dyn Books>> {
+        Ok(Box::new(begin_books(&self.database).await?))
+    }
+
+    async fn lease(&self, holder: &str, count: usize) -> anyhow::Result<Vec<Term>> {
+        let (main, now) = (&self.database, self.now());
+        let failed = |error| main.error(&error);
+        let mut conn = main.connect().await?;
+        let mut transaction = conn.start_transaction(TxOpts::default()).await.map_err(failed)?;
+        // Everybody who leases locks this row first, so that no two of them want the same.
+        transaction.query_drop("SELECT id FROM gate_state WHERE id = 1 FOR UPDATE").await.map_err(failed)?;
+        let sql = format!("SELECT worker FROM worker_leases WHERE lease_end >= {now}");
+        let taken: Vec<u16> = transaction.query(sql).await.map_err(failed)?;
+        let free: Vec<u16> = (0..NUMBERS).filter(|number| !taken.contains(number)).take(count).collect();
+        ensure!(
+            free.len() == count,
+            "{main}: all {NUMBERS} worker numbers are leased; those of processes that are gone are free again within {} \
+             minutes",
+            TERM_MS / 60_000
+        );
+        let mut terms = Vec::with_capacity(count);
+        for worker in free {
+            // The end goes last: what is assigned before it is judged by the end of the old lease.
+            let mine = "lease_end < VALUES(lease_start)";
+            let sql = format!(
+                "INSERT INTO worker_leases (worker, holder, lease_start, lease_end) \
+                 VALUES (?, ?, {now}, {now} + {TERM_MS}) ON DUPLICATE KEY UPDATE \
+                 holder = IF({mine}, VALUES(holder), holder), \
+                 lease_start = IF({mine}, VALUES(lease_start), lease_start), \
+                 lease_end = IF({mine}, VALUES(lease_end), lease_end)"
+            );
+            transaction.exec_drop(sql, (worker, holder)).await.map_err(failed)?;
+            let sql = "SELECT lease_start, lease_end FROM worker_leases WHERE worker = ? AND holder = ?";
+            let row: Option<(i64, i64)> =
+                transaction.exec_first(sql, (worker, holder)).await.map_err(failed)?;
+            let (start, end) = row.with_context(|| {
+                format!("{main}: worker number {worker} was renewed by its holder just now")
+            })?;
+            terms.push(Term {
+                worker,
+                start: Timestamp::from_millis(start),
+                end: Timestamp::from_millis(end),
+            });
+        }
+        transaction.commit().await.map_err(failed)?;
+        Ok(terms)
+    }
+
+    async fn renew(&self, holder: &str, workers: &[u16]) -> anyhow::Result<Renewed> {
+        let (now, held) = (self.now(), list(workers));
+        let mut conn = self.database.connect().await?;
+        let sql = format!(
+            "UPDATE worker_leases SET lease_end = GREATEST(lease_end, {now} + {TERM_MS}) \
+             WHERE holder = ? AND worker IN ({held})"
+        );
+        conn.exec_drop(sql, (holder,)).await?;
+        let sql =
+            format!("SELECT worker, lease_end FROM worker_leases WHERE holder = ? AND worker IN ({held})");
+        let ends: Vec<(u16, i64)> = conn.exec(sql, (holder,)).await?;
+        let now: Option<i64> = conn.query_first(format!("SELECT {now}")).await?;
+        Ok(Renewed {
+            ends: ends.into_iter().map(|(worker, end)| (worker, Timestamp::from_millis(end))).collect(),
+            now: Timestamp::from_millis(now.unwrap_or_default()),
+        })
+    }
+
+    async fn give_back(&self, holder: &str, worker: u16, end: Timestamp) -> anyhow::Result<()> {
+        let mut conn = self.database.connect().await?;
+        let sql = "UPDATE worker_leases SET lease_end = ? WHERE worker = ? AND holder = ?";
+        Ok(conn.exec_drop(sql, (end.millis(), worker, holder)).await?)
+    }
+}
+
+fn list(numbers: &[u16]) -> String {
+    numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// A connection that has a lock: the server lets go of it when the connection ends.
+struct Locked {
+    conn: Conn,
+    /// Main's time as an expression of its SQL.
+    now: String,
+}
+
+#[async_trait]
+impl Turn for Locked {
+    async fn end(self: Box<Self>) {
+        let _ = self.conn.disconnect().await;
+    }
+}
+
+#[async_trait]
+impl GateLock for Locked {
+    async fn state(&mut self) -> anyhow::Result<GateState> {
+        Ok(read_state(&mut self.conn).await?)
+    }
+
+    async fn place(&mut self) -> anyhow::Result<Option<Place>> {
+        let sql = format!("SELECT address, {} - seen FROM gate_record WHERE id = 1", self.now);
+        let found: Option<(String, i64)> = self.conn.query_first(sql).await?;
+        Ok(found.map(|(address, age_ms)| Place { address, age_ms }))
+    }
+
+    async fn take_epoch(&mut self, epoch: u64, last: u64) -> anyhow::Result<bool> {
+        let sql = "UPDATE gate_state SET epoch = ? WHERE id = 1 AND epoch = ?";
+        self.conn.exec_drop(sql, (epoch, last)).await?;
+        Ok(self.conn.affected_rows() == 1)
+    }
+
+    async fn filled_at(&mut self, address: &str) -> anyhow::Result<()> {
+        let sql = format!("REPLACE INTO gate_record (id, address, seen) VALUES (1, ?, {})", self.now);
+        Ok(self.conn.exec_drop(sql, (address,)).await?)
+    }
+
+    async fn open(&mut self, epoch: u64) -> anyhow::Result<bool> {
+        let sql = "UPDATE gate_state SET open_epoch = ? WHERE id = 1 AND epoch = ?";
+        self.conn.exec_drop(sql, (epoch, epoch)).await?;
+        Ok(self.conn.affected_rows() == 1)
+    }
+}

@@ -1,0 +1,156 @@
+//! One process at work on servers: its gate, its hand-over, its ids, and the tasks beside them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coupon_core::ShardingStrategy;
+
+use super::counts::Counts;
+use super::gate::{EpochCell, RESPONSE, ServersGate};
+use super::hand_over::Queues;
+use super::names::random;
+use super::per_thread::PerThread;
+use super::seam::Servers;
+use super::status::ShardStatus;
+use super::tasks::{
+    Background, Crew, Floors, GateHandle, Leases, QueuesHandle, Signals, Time, agree_at_start, look,
+};
+use crate::clock::Clock;
+use crate::ids::IdSource;
+use crate::settings::{Role, ServersSettings};
+use crate::{Gate, HandOver, Unavailable};
+
+/// The part that a process takes, and its limits.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    /// The work that it does.
+    pub role: Role,
+    /// Workers that take grabs, each of which makes its own ids.
+    pub workers: usize,
+    /// The most results that wait for one shard's tables.
+    pub shard_backlog: usize,
+    /// The longest that a grab waits for the gate.
+    pub gate_patience: Duration,
+    /// The longest that a hand-over waits for its confirmation.
+    pub publish_patience: Duration,
+    /// The time between two rounds of the reconciler.
+    pub reconcile_every: Duration,
+}
+
+impl Part {
+    /// The part that settings give a process.
+    #[must_use]
+    pub const fn of(settings: &ServersSettings, workers: usize, shard_backlog: usize) -> Self {
+        Self {
+            role: settings.role,
+            workers,
+            shard_backlog,
+            gate_patience: Duration::from_millis(settings.gate_timeout_ms.get()),
+            publish_patience: settings.publish_timeout(),
+            reconcile_every: Duration::from_millis(settings.reconcile_ms.get()),
+        }
+    }
+}
+
+/// A process, and the tasks that it has started.
+pub struct Process {
+    part: Part,
+    ids: IdSource,
+    pub(super) background: Arc<Background>,
+    crew: Crew,
+}
+
+impl Process {
+    /// Makes the queues that are missing, leases worker numbers, and starts the tasks.
+    ///
+    /// # Errors
+    /// When RabbitMQ or main cannot be asked, or this process's clock is far from main's.
+    pub async fn start(
+        servers: Servers,
+        part: Part,
+        strategy: Arc<dyn ShardingStrategy>,
+        clock: &Clock,
+    ) -> anyhow::Result<Self> {
+        let background = Background::new(servers, part, strategy, clock).await?;
+        let (holder, agreement) = (format!("{:016x}", random()), Arc::clone(&background.time.agreement));
+        let leases = Leases::take(&background.main, clock, holder, part.workers, agreement).await?;
+        let background = Arc::new(background);
+        let (crew, ids) = Crew::start(&background, leases, part);
+        Ok(Self { part, ids, background, crew })
+    }
+
+    /// The ids of its workers.
+    #[must_use]
+    pub fn ids(&self) -> IdSource {
+        self.ids.clone()
+    }
+
+    /// Its gate.
+    #[must_use]
+    pub fn gate(&self) -> Box<dyn Gate> {
+        let (background, patience) = (Arc::clone(&self.background), self.part.gate_patience);
+        Box::new(ServersGate::new(background, patience))
+    }
+
+    /// Its hand-over.
+    #[must_use]
+    pub fn hand_over(&self) -> Box<dyn HandOver> {
+        Box::new(Queues {
+            background: Arc::clone(&self.background),
+            publishers: PerThread::default(),
+            role: self.part.role,
+            timeout: self.part.publish_patience,
+            backlog: self.part.shard_backlog as u64,
+        })
+    }
+
+    /// Waits until everything handed over so far is stored, and main has applied it: the process may end meanwhile.
+    pub fn drain(&self) -> impl Future<Output = Result<(), Unavailable>> + Send + 'static {
+        Arc::clone(&self.background).drain()
+    }
+
+    /// Waits for a gate that is open.
+    pub(super) async fn wait_for_the_gate(&self) {
+        for shard in self.background.shards() {
+            look(&self.background, shard).await;
+        }
+        while self.background.gate.epoch.open().is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Works until it is told to stop. A process that is dropped instead ends at once, wherever it is.
+    pub async fn run(self) {
+        self.crew.run().await;
+    }
+}
+
+impl Background {
+    async fn new(
+        servers: Servers,
+        part: Part,
+        strategy: Arc<dyn ShardingStrategy>,
+        clock: &Clock,
+    ) -> anyhow::Result<Self> {
+        let Servers { dataset, offered, gate, queues, shards: databases, main } = servers;
+        let agreement = agree_at_start(&*main, clock).await?;
+        let admin = queues.admin().await?;
+        admin.declare().await?;
+        admin.close().await;
+        let shards = strategy.shard_count().get();
+        Ok(Self {
+            dataset,
+            offered,
+            status: (0..shards).map(|_| Arc::new(ShardStatus::new())).collect(),
+            gate: GateHandle { server: gate(RESPONSE), connect: gate, epoch: Arc::new(EpochCell::default()) },
+            queues: QueuesHandle::new(queues, part.publish_patience, shards),
+            databases,
+            main,
+            floors: Floors::new(shards),
+            time: Time { clock: clock.clone(), agreement },
+            signals: Signals::default(),
+            counts: Counts::new(shards),
+            strategy,
+        })
+    }
+}

@@ -1,0 +1,208 @@
+//! What the protocol asks of the main database.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use coupon_core::books::{Delta, Posting, Stock};
+use coupon_core::{CouponId, ShardId, Timestamp};
+
+use super::DatabaseError;
+use crate::terms::Terms;
+
+/// Main's record of the gate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GateState {
+    /// The last epoch that was taken.
+    pub epoch: u64,
+    /// The last epoch that was opened.
+    pub open_epoch: u64,
+}
+
+impl GateState {
+    /// The epoch that grabs may use; none while a filling is under way, or before the first.
+    #[must_use]
+    pub fn open(self) -> Option<u64> {
+        (self.open_epoch > 0 && self.open_epoch == self.epoch).then_some(self.open_epoch)
+    }
+}
+
+/// The greatest age of a sighting of the gate where main has it: three times as long as it takes each process to look.
+const FRESH_MS: i64 = 15_000;
+
+/// The gate's place, as main has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The address of its server.
+    pub address: String,
+    /// The age of the last sighting there, in milliseconds.
+    pub age_ms: i64,
+}
+
+impl Place {
+    /// Says whether a process whose gate is at this address may fill it there.
+    #[must_use]
+    pub fn allows(&self, address: &str) -> bool {
+        self.address == address || self.age_ms > FRESH_MS
+    }
+
+    /// Says whether the gate would stay where it is.
+    #[must_use]
+    pub fn is_at(&self, address: &str) -> bool {
+        self.address == address
+    }
+}
+
+/// Numbers from here on are kept for history and for stock logs of the embedded backend.
+pub(in crate::servers) const NUMBERS: u16 = 1_000;
+/// The length of a lease. A process that cannot reach main for so long makes no ids any more; one that was killed keeps
+/// its numbers for so long.
+pub(in crate::servers) const TERM_MS: i64 = 600_000;
+
+/// The time for which a worker number is leased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Term {
+    /// The number.
+    pub worker: u16,
+    /// The moment from which it is leased.
+    pub start: Timestamp,
+    /// The moment until which it is.
+    pub end: Timestamp,
+}
+
+/// Leases that were renewed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewed {
+    /// The ends of those that are still their holder's.
+    pub ends: BTreeMap<u16, Timestamp>,
+    /// Main's time.
+    pub now: Timestamp,
+}
+
+/// The main database. Each question is answered for one moment; times are its own.
+#[async_trait]
+pub trait MainServer: Send + Sync {
+    /// Its name in an error.
+    fn name(&self) -> String;
+
+    /// Its time.
+    async fn time(&self) -> Result<Timestamp, DatabaseError>;
+
+    /// The data set that it holds, if any, and its record of the gate.
+    async fn record(&self) -> Result<(Option<String>, GateState), DatabaseError>;
+
+    /// The last entry of each shard's outbox that it has applied.
+    async fn positions(&self) -> Result<BTreeMap<ShardId, i64>, DatabaseError>;
+
+    /// Records that the gate was found just now. A data set of before has no address yet.
+    async fn gate_seen(&self, address: &str) -> Result<(), DatabaseError>;
+
+    /// The terms of every coupon.
+    async fn terms(&self) -> Result<Vec<Terms>, DatabaseError>;
+
+    /// The only one who may fill the gate or make queues, unless another process is at it. It may be silent for long.
+    async fn lock_gate(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError>;
+
+    /// The only one who reconciles, unless another process is at it.
+    async fn lock_reconciler(&self) -> Result<Option<Box<dyn Turn>>, DatabaseError>;
+
+    /// A transaction on the books.
+    async fn books(&self) -> anyhow::Result<Box<dyn Books>>;
+
+    /// Leases so many free numbers.
+    async fn lease(&self, holder: &str, count: usize) -> anyhow::Result<Vec<Term>>;
+
+    /// Moves the ends of these leases, as far as they are still the holder's.
+    async fn renew(&self, holder: &str, workers: &[u16]) -> anyhow::Result<Renewed>;
+
+    /// Ends a lease.
+    async fn give_back(&self, holder: &str, worker: u16, end: Timestamp) -> anyhow::Result<()>;
+}
+
+/// A lock of main's, which lasts until it is given up, or its process is gone.
+#[async_trait]
+pub trait Turn: Send {
+    /// Gives it up.
+    async fn end(self: Box<Self>);
+}
+
+/// The lock of who fills the gate, and what only they change.
+#[async_trait]
+pub trait GateLock: Turn + Sync {
+    /// Main's record of the gate.
+    async fn state(&mut self) -> anyhow::Result<GateState>;
+
+    /// The gate's place, if it has one.
+    async fn place(&mut self) -> anyhow::Result<Option<Place>>;
+
+    /// Takes an epoch, if the last one is still `last`. Says whether it was.
+    async fn take_epoch(&mut self, epoch: u64, last: u64) -> anyhow::Result<bool>;
+
+    /// Records that the gate was filled at this address.
+    async fn filled_at(&mut self, address: &str) -> anyhow::Result<()>;
+
+    /// Opens an epoch, if it is still the last one that was taken. Says whether it was.
+    async fn open(&mut self, epoch: u64) -> anyhow::Result<bool>;
+}
+
+/// Deltas that are parked, by coupon.
+pub type Parked = BTreeMap<CouponId, Vec<Delta>>;
+
+/// A transaction on main's books; dropped before it commits, it has changed nothing.
+#[async_trait]
+pub trait Books: Send {
+    /// Takes main's row for a shard, and says how far the shard's outbox has been applied.
+    async fn lock_position(&mut self, shard: ShardId) -> anyhow::Result<i64>;
+
+    /// Takes the books, and returns the number of the last line of the stock log.
+    async fn lock_logs(&mut self) -> anyhow::Result<i64>;
+
+    /// Everything that is parked.
+    async fn parked(&mut self) -> anyhow::Result<Parked>;
+
+    /// Stocks of these coupons, which are held until the end of the transaction.
+    async fn stocks(&mut self, coupons: &[CouponId]) -> anyhow::Result<BTreeMap<CouponId, Stock>>;
+
+    /// Writes postings: stocks, lines of the log from after `last` on, and what is parked of coupons of which that
+    /// changes.
+    async fn write(&mut self, postings: &[Written], last: i64, now: Timestamp) -> anyhow::Result<()>;
+
+    /// Records how far a shard's outbox has been applied.
+    async fn reach(&mut self, shard: ShardId, position: i64) -> anyhow::Result<()>;
+
+    /// Commits.
+    async fn commit(self: Box<Self>) -> anyhow::Result<()>;
+
+    /// Gives up.
+    async fn roll_back(self: Box<Self>) -> anyhow::Result<()>;
+}
+
+/// A posting, and whether it changes what is parked of its coupon.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// The coupon.
+    pub coupon: CouponId,
+    /// What is posted.
+    pub posting: Posting,
+    /// True if other deltas are parked from now on.
+    pub parks: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_moves_only_once_nobody_finds_it_where_it_was() {
+        let place = |age_ms| Place { address: "one:6379".to_owned(), age_ms };
+        assert!(place(0).allows("one:6379"), "whatever is there now has lost its memory");
+        assert!(!place(FRESH_MS).allows("other:6379"));
+        assert!(place(FRESH_MS + 1).allows("other:6379"));
+        assert!(!place(-5_000).allows("other:6379"), "a clock of main's that was put back proves nothing");
+    }
+
+    #[test]
+    fn an_epoch_is_open_when_it_is_the_last_that_was_taken() {
+        let open = |epoch, open_epoch| GateState { epoch, open_epoch }.open();
+        assert_eq!([open(0, 0), open(1, 0), open(2, 1), open(2, 2)], [None, None, None, Some(2)]);
+    }
+}

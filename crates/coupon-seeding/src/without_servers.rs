@@ -52,7 +52,7 @@ pub fn archive_servers(
 ///
 /// # Errors
 /// Always.
-pub fn verify_servers(_: &ServersSettings, _: Option<&str>) -> Result<Differences> {
+pub fn verify_servers(_: &ServersSettings, _: Option<&str>, _: Timestamp) -> Result<Differences> {
     bail!(BuiltWithout::SERVERS)
 }
 

@@ -23,25 +23,41 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Scopes that take seconds, for every run of the tests.
-    pub const QUICK: [Self; 4] = [
+    /// Scopes that take seconds, for every run of the tests; the smallest first.
+    pub const QUICK: [Self; 8] = [
         Self {
-            name: "the gate is lost; a process and a consumer die",
-            left: Left { requests: 3, gate_losses: 1, deaths: 1, redeliveries: 1, ..Left::NOTHING },
-        },
-        Self { name: "the gate is lost twice", left: Left { requests: 2, gate_losses: 2, ..Left::NOTHING } },
-        Self {
-            name: "the gate is lost, and main put back",
-            left: Left { requests: 2, gate_losses: 1, restores: 1, ..Left::NOTHING },
+            name: "a result is given back; the gate forgets it; a consumer dies",
+            left: Left { requests: 1, give_backs: 1, lapses: 1, redeliveries: 1, ..Left::NOTHING },
         },
         Self {
             name: "the queue is deleted; a process and a consumer die",
             left: Left { requests: 4, deletions: 1, deaths: 1, redeliveries: 1, ..Left::NOTHING },
         },
+        Self {
+            name: "a result is given back; the gate is lost",
+            left: Left { requests: 2, give_backs: 1, gate_losses: 1, ..Left::NOTHING },
+        },
+        Self { name: "the gate is lost twice", left: Left { requests: 2, gate_losses: 2, ..Left::NOTHING } },
+        Self {
+            name: "two results are given back; a consumer dies",
+            left: Left { requests: 3, give_backs: 2, redeliveries: 1, ..Left::NOTHING },
+        },
+        Self {
+            name: "a result is given back; the gate is lost, and main put back",
+            left: Left { requests: 1, give_backs: 1, gate_losses: 1, restores: 1, ..Left::NOTHING },
+        },
+        Self {
+            name: "the gate is lost; a process and a consumer die",
+            left: Left { requests: 3, gate_losses: 1, deaths: 1, redeliveries: 1, ..Left::NOTHING },
+        },
+        Self {
+            name: "the gate is lost, and main put back",
+            left: Left { requests: 2, gate_losses: 1, restores: 1, ..Left::NOTHING },
+        },
     ];
 
     /// Larger scopes, which take minutes.
-    pub const DEEP: [Self; 3] = [
+    pub const DEEP: [Self; 4] = [
         Self {
             name: "the gate is lost, and main put back; three requests",
             left: Left { requests: 3, gate_losses: 1, restores: 1, ..Left::NOTHING },
@@ -53,6 +69,17 @@ impl Scope {
         Self {
             name: "the gate is lost, and main put back; a process dies",
             left: Left { requests: 2, gate_losses: 1, restores: 1, deaths: 1, ..Left::NOTHING },
+        },
+        Self {
+            name: "two results are given back; the gate is lost, and main put back; a consumer dies",
+            left: Left {
+                requests: 2,
+                give_backs: 2,
+                gate_losses: 1,
+                restores: 1,
+                redeliveries: 1,
+                ..Left::NOTHING
+            },
         },
     ];
 }

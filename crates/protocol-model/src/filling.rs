@@ -1,7 +1,7 @@
 //! The steps of a process that fills the gate anew.
 
 use crate::mechanism::Mechanism;
-use crate::state::{Broker, EPOCHS, FILLINGS, Filling, Hold, Id, Message, Stage, State, USERS};
+use crate::state::{ATTEMPTS, Broker, EPOCHS, FILLINGS, Filling, Hold, Id, Message, Stage, State, USERS};
 use crate::step::{Rules, send};
 
 impl Rules {
@@ -48,7 +48,7 @@ impl Rules {
                 if self.has(Mechanism::ScriptFirst) { Stage::Fill } else { Stage::Record }
             }
             Stage::Fill => {
-                read_shard(state, epoch, skipped);
+                read_shard(state, epoch, skipped, self.has(Mechanism::LiveRows));
                 if self.has(Mechanism::ScriptFirst) { Stage::FindScript } else { Stage::LoadScript }
             }
             Stage::FindScript => {
@@ -138,12 +138,18 @@ pub(crate) fn end_filling(state: &mut State, number: usize) {
     routed.sort_unstable();
 }
 
-fn read_shard(state: &mut State, epoch: u8, skipped: Option<usize>) {
+fn read_shard(state: &mut State, epoch: u8, skipped: Option<usize>, live_only: bool) {
     for user in (0..USERS).filter(|user| Some(*user) != skipped) {
         let parked = || state.shard.parked[user].iter().position(|parked| *parked);
-        let held = state.shard.row_of(user).or_else(|| Some(Id { user, attempt: parked()? }));
+        let stored = || (0..ATTEMPTS).find(|attempt| state.shard.rows[user][*attempt] > 0);
+        let row = if live_only {
+            state.shard.live_row_of(user)
+        } else {
+            stored().map(|attempt| Id { user, attempt })
+        };
+        let held = row.or_else(|| Some(Id { user, attempt: parked()? }));
         if let Some(id) = held {
-            state.gate.holds[usize::from(epoch)][user] = Some(Hold { id, pending: false });
+            state.gate.holds[usize::from(epoch)][user] = Some(Hold { id, pending: false, unchecked: false });
         }
     }
 }

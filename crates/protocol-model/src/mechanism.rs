@@ -28,11 +28,19 @@ pub enum Mechanism {
     Repeats,
     /// Taking, judging and renewing leases of worker numbers by main's clock.
     MainsClock,
+    /// Giving stock back at the shard before the gate lets go of it.
+    RowFirst,
+    /// Noting a release as done only in an epoch of the gate that no filling made from rows read before it.
+    ReleaseEpochs,
+    /// Looking again at a row that the gate was told of: it may have given its stock back meanwhile.
+    SecondLook,
+    /// Filling the gate from rows that have their stock, and from no others.
+    LiveRows,
 }
 
 impl Mechanism {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::Confirms,
         Self::Epoch,
         Self::SecondMarker,
@@ -44,6 +52,10 @@ impl Mechanism {
         Self::AckAfterCommit,
         Self::Repeats,
         Self::MainsClock,
+        Self::RowFirst,
+        Self::ReleaseEpochs,
+        Self::SecondLook,
+        Self::LiveRows,
     ];
 
     /// Its name on the command line.
@@ -61,6 +73,10 @@ impl Mechanism {
             Self::AckAfterCommit => "ack-after-commit",
             Self::Repeats => "repeats",
             Self::MainsClock => "mains-clock",
+            Self::RowFirst => "row-first",
+            Self::ReleaseEpochs => "release-epochs",
+            Self::SecondLook => "second-look",
+            Self::LiveRows => "live-rows",
         }
     }
 }

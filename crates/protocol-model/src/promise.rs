@@ -14,21 +14,21 @@ pub(crate) struct Promise {
 
 /// The promises that the model holds states to.
 pub(crate) const PROMISES: [Promise; 5] = [
-    Promise { name: "never oversold", holds: |_, state| stored(state) <= STOCK },
+    Promise { name: "never oversold", holds: |_, state| live(state) <= STOCK },
     Promise {
         name: "never two for one user",
-        holds: |_, state| (0..USERS).all(|user| state.shard.rows_of(user) <= 1),
+        holds: |_, state| (0..USERS).all(|user| state.shard.live_rows_of(user) <= 1),
     },
     Promise {
         name: "what a user was told is stored",
         holds: |_, state| !state.is_settled() || told_is_stored(state),
     },
-    Promise { name: "no stock leaks", holds: |_, state| !state.is_settled() || held_is_stored(state) },
+    Promise { name: "no stock leaks", holds: |_, state| !state.is_settled() || held_is_live(state) },
     Promise { name: "everything settles", holds: |rules, state| state.is_settled() || goes_on(rules, state) },
 ];
 
-fn stored(state: &State) -> usize {
-    (0..USERS).map(|user| state.shard.rows_of(user)).sum()
+fn live(state: &State) -> usize {
+    (0..USERS).map(|user| state.shard.live_rows_of(user)).sum()
 }
 
 fn told_is_stored(state: &State) -> bool {
@@ -37,12 +37,12 @@ fn told_is_stored(state: &State) -> bool {
         .all(|(user, attempt)| state.shard.rows[user][attempt] > 0)
 }
 
-fn held_is_stored(state: &State) -> bool {
+fn held_is_live(state: &State) -> bool {
     let Some(open) = state.open() else { return true };
-    state.gate.holds[usize::from(open)].iter().flatten().all(|hold| {
-        let (user, attempt) = (hold.id.user, hold.id.attempt);
-        state.shard.rows[user][attempt] > 0 || state.shard.parked[user][attempt]
-    })
+    state.gate.holds[usize::from(open)]
+        .iter()
+        .flatten()
+        .all(|hold| state.shard.is_live(hold.id) || state.shard.parked[hold.id.user][hold.id.attempt])
 }
 
 /// The system does something more by itself: what has no steps but faults has come to its end.

@@ -78,6 +78,8 @@ pub(crate) struct Hold {
     pub(crate) id: Id,
     /// It is not known to be stored.
     pub(crate) pending: bool,
+    /// The reconciler took it from a row, and has not looked at that row again.
+    pub(crate) unchecked: bool,
 }
 
 /// Redis: a script and the holders of each epoch.
@@ -118,6 +120,10 @@ pub(crate) struct Broker {
 pub(crate) struct Shard {
     /// The number of rows it has of each id.
     pub(crate) rows: [[u8; ATTEMPTS]; USERS],
+    /// The rows that have given their stock back: released by their user, or expired.
+    pub(crate) given_back: [[bool; ATTEMPTS]; USERS],
+    /// Of each row that has given its stock back, until the gate has let go of it: the last epoch that was closed then.
+    pub(crate) releases: [[Option<u8>; ATTEMPTS]; USERS],
     /// The ids that are parked.
     pub(crate) parked: [[bool; ATTEMPTS]; USERS],
     /// The last closed epoch.
@@ -129,15 +135,20 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    /// The id of the user's row, the first one if there are several.
-    pub(crate) fn row_of(&self, user: usize) -> Option<Id> {
-        let attempt = self.rows[user].iter().position(|rows| *rows > 0)?;
-        Some(Id { user, attempt })
+    /// True if the id is stored, and has its stock.
+    pub(crate) const fn is_live(&self, id: Id) -> bool {
+        self.rows[id.user][id.attempt] > 0 && !self.given_back[id.user][id.attempt]
     }
 
-    /// The number of the user's rows.
-    pub(crate) fn rows_of(&self, user: usize) -> usize {
-        self.rows[user].iter().map(|rows| usize::from(*rows)).sum()
+    /// The id of the user's live row, the first one if there are several.
+    pub(crate) fn live_row_of(&self, user: usize) -> Option<Id> {
+        (0..ATTEMPTS).map(|attempt| Id { user, attempt }).find(|id| self.is_live(*id))
+    }
+
+    /// The number of the user's live rows.
+    pub(crate) fn live_rows_of(&self, user: usize) -> usize {
+        let live = (0..ATTEMPTS).filter(|attempt| self.is_live(Id { user, attempt: *attempt }));
+        live.map(|attempt| usize::from(self.rows[user][attempt])).sum()
     }
 }
 
@@ -195,12 +206,25 @@ pub struct Left {
     pub deletions: u8,
     /// A consumer dies between commit and acknowledgement.
     pub redeliveries: u8,
+    /// A result is given back: released by its user, or expired.
+    pub give_backs: u8,
+    /// The gate forgets one hold that is stored. Whoever asks next may get what is sold already, so a scope with such a
+    /// fault has one request alone.
+    pub lapses: u8,
 }
 
 impl Left {
     /// No request and no fault.
-    pub const NOTHING: Self =
-        Self { requests: 0, gate_losses: 0, deaths: 0, restores: 0, deletions: 0, redeliveries: 0 };
+    pub const NOTHING: Self = Self {
+        requests: 0,
+        gate_losses: 0,
+        deaths: 0,
+        restores: 0,
+        deletions: 0,
+        redeliveries: 0,
+        give_backs: 0,
+        lapses: 0,
+    };
 }
 
 /// The whole system.
@@ -212,6 +236,8 @@ pub(crate) struct State {
     pub(crate) shard: Shard,
     pub(crate) main: Main,
     pub(crate) fillings: [Option<Filling>; FILLINGS],
+    /// A live row that the reconciler has read, and the epoch that it will tell of it.
+    pub(crate) read: Option<(Id, u8)>,
     /// Main has forgotten who holds its locks.
     pub(crate) lock_lost: bool,
     pub(crate) left: Left,
@@ -228,6 +254,7 @@ impl State {
             shard: Shard { opened: 1, ..Shard::default() },
             main: Main { epoch: 1, open: 1, before: None },
             fillings: Default::default(),
+            read: None,
             lock_lost: false,
             left,
         }
@@ -252,7 +279,9 @@ impl State {
             && self.broker.bound.contains(open)
             && self.on_their_way().next().is_none()
             && self.users.iter().all(|user| user.request == Request::None)
-            && holds.iter().flatten().all(|hold| !hold.pending)
-            && (0..USERS).all(|user| self.shard.rows_of(user) == 0 || holds[user].is_some())
+            && self.read.is_none()
+            && holds.iter().flatten().all(|hold| !hold.pending && !hold.unchecked)
+            && self.shard.releases.iter().flatten().all(Option::is_none)
+            && (0..USERS).all(|user| self.shard.live_rows_of(user) == 0 || holds[user].is_some())
     }
 }

@@ -3,7 +3,8 @@
 use crate::filling::{begin_filling, end_filling};
 use crate::mechanism::Mechanism;
 use crate::state::{
-    ATTEMPTS, Broker, Epochs, FILLINGS, Gate, Hold, Id, Message, Request, STOCK, Shard, Stage, State, USERS,
+    ATTEMPTS, Broker, EPOCHS, Epochs, FILLINGS, Gate, Hold, Id, Message, Request, STOCK, Shard, Stage, State,
+    USERS,
 };
 
 /// A step.
@@ -27,8 +28,18 @@ pub(crate) enum Step {
     Settle { user: usize },
     /// The reconciler hands over again what is pending.
     HandOverAgain { user: usize },
-    /// The reconciler gives the gate a row that it lacks.
-    TellGate { user: usize },
+    /// The reconciler reads a live row that the gate lacks.
+    ReadRow { user: usize },
+    /// It tells the gate of that row.
+    TellGate,
+    /// It looks at a row again that it told the gate of.
+    LookAgain { user: usize },
+    /// A live row gives its stock back: its user releases it, or it expires.
+    GiveBack { user: usize },
+    /// The gate lets go of a row that has given its stock back, in an epoch that some process believes to be open.
+    LetGo { id: Id, epoch: u8 },
+    /// The gate lets go of a row that is about to give its stock back: only without `row-first`.
+    LetGoEarly { user: usize },
     /// A process begins to fill the gate.
     BeginFilling { filling: usize },
     /// It does the next thing.
@@ -39,6 +50,8 @@ pub(crate) enum Step {
     MendQueue,
     /// Redis loses its memory.
     LoseGate,
+    /// The gate forgets a hold that is stored.
+    Forget { user: usize },
     /// The process of a request dies.
     Die { user: usize },
     /// A process that fills the gate dies.
@@ -62,7 +75,11 @@ impl Step {
                 Self::Answer { user },
                 Self::Settle { user },
                 Self::HandOverAgain { user },
-                Self::TellGate { user },
+                Self::ReadRow { user },
+                Self::LookAgain { user },
+                Self::GiveBack { user },
+                Self::LetGoEarly { user },
+                Self::Forget { user },
                 Self::Die { user },
             ];
             of_user.into_iter().chain((0..FILLINGS).map(move |filling| Self::FillWithout { filling, user }))
@@ -70,7 +87,10 @@ impl Step {
         let fillings = (0..FILLINGS).flat_map(|filling| {
             [Self::BeginFilling { filling }, Self::Fill { filling }, Self::DieFilling { filling }]
         });
+        let ids = (0..USERS).flat_map(|user| (0..ATTEMPTS).map(move |attempt| Id { user, attempt }));
+        let let_go = ids.flat_map(|id| (1..=EPOCHS).map(move |epoch| Self::LetGo { id, epoch }));
         let others = [
+            Self::TellGate,
             Self::Store,
             Self::Acknowledge,
             Self::MendQueue,
@@ -79,19 +99,22 @@ impl Step {
             Self::DeleteQueue,
             Self::Redeliver,
         ];
-        users.chain(fillings).chain(others)
+        users.chain(fillings).chain(let_go).chain(others)
     }
 
-    /// A fault, which need not happen, as opposed to what the system does by itself.
+    /// A fault, or a wish of a user's, which need not happen, as opposed to what the system does by itself.
     pub(crate) const fn is_fault(self) -> bool {
         matches!(
             self,
             Self::LoseGate
+                | Self::Forget { .. }
                 | Self::Die { .. }
                 | Self::DieFilling { .. }
                 | Self::RestoreMain
                 | Self::DeleteQueue
                 | Self::Redeliver
+                | Self::GiveBack { .. }
+                | Self::LetGoEarly { .. }
         )
     }
 }
@@ -134,7 +157,12 @@ impl Rules {
             Step::Acknowledge => self.acknowledge(state),
             Step::Settle { user } => settle(state, user),
             Step::HandOverAgain { user } => self.hand_over_again(state, user),
-            Step::TellGate { user } => self.tell_gate(state, user),
+            Step::ReadRow { user } => self.read_row(state, user),
+            Step::TellGate => self.tell_gate(state),
+            Step::LookAgain { user } => look_again(state, user),
+            Step::GiveBack { user } => give_back(state, user),
+            Step::LetGo { id, epoch } => self.let_go(state, id, epoch),
+            Step::LetGoEarly { user } => self.let_go_early(state, user),
             Step::BeginFilling { filling } => begin_filling(state, filling),
             Step::Fill { filling } => self.fill(state, filling, None),
             Step::FillWithout { filling, user } => {
@@ -146,6 +174,12 @@ impl Rules {
                 spend(&mut state.left.gate_losses)?;
                 state.gate = Gate::default();
                 Some(())
+            }
+            Step::Forget { user } => {
+                let id = state.shard.live_row_of(user)?;
+                spend(&mut state.left.lapses)?;
+                let epoch = state.open()?;
+                forget(state, id, epoch).then_some(())
             }
             Step::Die { user } => {
                 (state.users[user].request != Request::None).then_some(())?;
@@ -196,7 +230,7 @@ impl Rules {
             Some(hold) => state.users[user].told[hold.id.attempt] = true,
             None if holds.iter().flatten().count() >= STOCK => {}
             None => {
-                holds[user] = Some(Hold { id, pending: true });
+                holds[user] = Some(Hold { id, pending: true, unchecked: false });
                 state.users[user].request = Request::Granted { epoch, id };
                 if !self.has(Mechanism::Confirms) {
                     state.users[user].told[id.attempt] = true;
@@ -259,9 +293,10 @@ impl Rules {
                 }
             }
             Message::Result { id, epoch } => {
+                let live = shard.live_rows_of(id.user);
                 let rows = &mut shard.rows[id.user];
                 let repeated = rows[id.attempt] > 0;
-                let contradicts = !repeated && rows.iter().any(|rows| *rows > 0);
+                let contradicts = !repeated && live > 0;
                 let late = self.has(Mechanism::Epoch) && epoch <= shard.closed;
                 if repeated && self.has(Mechanism::Repeats) {
                 } else if late || contradicts {
@@ -276,7 +311,7 @@ impl Rules {
     fn hand_over_again(self, state: &mut State, user: usize) -> Option<()> {
         self.has(Mechanism::Reconciler).then_some(())?;
         let epoch = state.open()?;
-        let Hold { id, pending } = state.gate.holds[usize::from(epoch)][user]?;
+        let Hold { id, pending, .. } = state.gate.holds[usize::from(epoch)][user]?;
         let stored = state.shard.rows[user][id.attempt] > 0 || state.shard.parked[user][id.attempt];
         let message = Message::Result { id, epoch };
         let waits = state.on_their_way().any(|other| *other == message);
@@ -284,11 +319,39 @@ impl Rules {
             .then(|| send(state, message))
     }
 
-    fn tell_gate(self, state: &mut State, user: usize) -> Option<()> {
-        self.has(Mechanism::Reconciler).then_some(())?;
-        let (epoch, id) = (state.open()?, state.shard.row_of(user)?);
-        let hold = &mut state.gate.holds[usize::from(epoch)][user];
-        hold.is_none().then(|| *hold = Some(Hold { id, pending: false }))
+    fn read_row(self, state: &mut State, user: usize) -> Option<()> {
+        (self.has(Mechanism::Reconciler) && state.read.is_none()).then_some(())?;
+        let (epoch, id) = (state.open()?, state.shard.live_row_of(user)?);
+        state.gate.holds[usize::from(epoch)][user].is_none().then(|| state.read = Some((id, epoch)))
+    }
+
+    fn tell_gate(self, state: &mut State) -> Option<()> {
+        let (id, epoch) = state.read.take()?;
+        let hold = &mut state.gate.holds[usize::from(epoch)][id.user];
+        if state.gate.scripts.contains(epoch) && hold.is_none() {
+            let unchecked = self.has(Mechanism::SecondLook);
+            *hold = Some(Hold { id, pending: false, unchecked });
+        }
+        Some(())
+    }
+
+    fn let_go(self, state: &mut State, id: Id, epoch: u8) -> Option<()> {
+        let closed = state.shard.releases[id.user][id.attempt]?;
+        // An epoch that was recorded is filled, and may have been open.
+        (epoch <= state.shard.opened && state.gate.scripts.contains(epoch)).then_some(())?;
+        let held = forget(state, id, epoch);
+        let done = epoch > closed || !self.has(Mechanism::ReleaseEpochs);
+        if done {
+            state.shard.releases[id.user][id.attempt] = None;
+        }
+        (held || done).then_some(())
+    }
+
+    fn let_go_early(self, state: &mut State, user: usize) -> Option<()> {
+        let epoch = state.open()?;
+        (!self.has(Mechanism::RowFirst) && state.left.give_backs > 0).then_some(())?;
+        let id = state.shard.live_row_of(user)?;
+        forget(state, id, epoch).then_some(())
     }
 }
 
@@ -335,6 +398,33 @@ fn settle(state: &mut State, user: usize) -> Option<()> {
     let Id { attempt, .. } = hold.id;
     let known = state.shard.rows[user][attempt] > 0 || state.shard.parked[user][attempt];
     (hold.pending && known).then(|| hold.pending = false)
+}
+
+fn look_again(state: &mut State, user: usize) -> Option<()> {
+    let epoch = state.open()?;
+    let hold = &mut state.gate.holds[usize::from(epoch)][user];
+    let looked = (*hold).filter(|hold| hold.unchecked)?;
+    *hold = state.shard.is_live(looked.id).then_some(Hold { unchecked: false, ..looked });
+    Some(())
+}
+
+/// One transaction of the shard: the row, and a note of what the gate has to let go of.
+fn give_back(state: &mut State, user: usize) -> Option<()> {
+    let id = state.shard.live_row_of(user)?;
+    spend(&mut state.left.give_backs)?;
+    state.shard.given_back[user][id.attempt] = true;
+    state.shard.releases[user][id.attempt] = Some(state.shard.closed);
+    Some(())
+}
+
+/// The gate forgets a holder if it holds exactly this id; says whether it did.
+fn forget(state: &mut State, id: Id, epoch: u8) -> bool {
+    let hold = &mut state.gate.holds[usize::from(epoch)][id.user];
+    let held = hold.is_some_and(|hold| hold.id == id);
+    if held {
+        *hold = None;
+    }
+    held
 }
 
 /// A message that had not reached the queue is never confirmed.

@@ -48,7 +48,31 @@ impl fmt::Display for Taken<'_> {
             Step::HandOverAgain { user } => {
                 write!(f, "the reconciler hands over {}'s pending result again", name(user))
             }
-            Step::TellGate { user } => write!(f, "the reconciler tells the gate of {}'s row", name(user)),
+            Step::ReadRow { user } => {
+                write!(f, "the reconciler reads {}'s row, and finds that the gate lacks it", name(user))
+            }
+            Step::TellGate => match before.read {
+                Some((id, _)) => write!(f, "the reconciler tells the gate of {}'s row", name(id.user)),
+                None => f.write_str("the reconciler tells the gate of a row"),
+            },
+            Step::LookAgain { user } => match before.shard.live_row_of(user) {
+                Some(_) => write!(f, "the reconciler looks at {}'s row again, and finds it live", name(user)),
+                None => {
+                    write!(f, "the reconciler looks at {}'s row again: the gate lets go of it", name(user))
+                }
+            },
+            Step::GiveBack { user } => write!(f, "{}'s row gives its stock back", name(user)),
+            Step::LetGo { id, epoch } => {
+                write!(
+                    f,
+                    "the gate of epoch {epoch} lets go of {}'s result {}",
+                    name(id.user),
+                    id.attempt + 1
+                )
+            }
+            Step::LetGoEarly { user } => {
+                write!(f, "the gate lets go of {}'s result before its row gives stock back", name(user))
+            }
             Step::BeginFilling { filling } => {
                 write!(f, "{} finds the gate shut, and takes main's lock", process(filling))
             }
@@ -63,6 +87,7 @@ impl fmt::Display for Taken<'_> {
                 f.write_str("the gatekeeper makes the queue again, and binds it to the open epoch")
             }
             Step::LoseGate => f.write_str("FAULT: Redis loses its memory"),
+            Step::Forget { user } => write!(f, "FAULT: the gate forgets {}'s hold", name(user)),
             Step::Die { user } => write!(f, "FAULT: the process of {}'s request dies", name(user)),
             Step::DieFilling { filling } => write!(f, "FAULT: {} dies", process(filling)),
             Step::RestoreMain => {

@@ -23,7 +23,7 @@ const PAIRS: [(&str, Endpoint, Endpoint); 2] = [
 
 /// The conditions of a measurement.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct VerticalOptions {
     /// The time for which each read is sent in a round.
     pub duration: Duration,
     /// The number of rounds.
@@ -47,7 +47,7 @@ struct Series {
 ///
 /// # Errors
 /// When the service cannot be reached, or answers a read with an error.
-pub fn measure(target: &Target, options: &Options) -> Result<Vertical> {
+pub fn measure(target: &Target, options: &VerticalOptions) -> Result<Vertical> {
     let mut series: BTreeMap<Endpoint, Series> = BTreeMap::new();
     let endpoints: Vec<Endpoint> = PAIRS.iter().flat_map(|&(_, narrow, wide)| [narrow, wide]).collect();
     for &endpoint in &endpoints {
@@ -74,7 +74,7 @@ pub fn measure(target: &Target, options: &Options) -> Result<Vertical> {
 
 fn send(
     target: &Target,
-    options: &Options,
+    options: &VerticalOptions,
     endpoint: Endpoint,
     duration: Duration,
     round: u32,

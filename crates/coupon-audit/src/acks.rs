@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use coupon_core::{Money, Timestamp};
 
 use super::claims::{Claim, Claims};
-use super::spent::UseTold;
+use super::spent::UseAnswer;
 
 /// The first line.
 const HEADER: &str = "user_id,coupon_id,outcome,result_id,told_at,order_amount,use_time";
@@ -24,18 +24,18 @@ pub struct Ack {
     /// The user who asked.
     pub user: u64,
     /// The answer, and the coupon or result that it is about.
-    pub told: Told,
+    pub told: ClientAnswer,
     /// The time of the answer, by the client's clock.
     pub told_at: Timestamp,
 }
 
 /// An answer that a client got, and the coupon or result that it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
+pub enum ClientAnswer {
     /// Of a grab of that coupon.
     Grab(u64, Claim),
     /// Of the use of that result.
-    Use(i64, UseTold),
+    Use(i64, UseAnswer),
 }
 
 /// Writes the answers that clients got.
@@ -56,7 +56,7 @@ impl Ack {
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let Self { user, told, told_at } = self;
         match *told {
-            Told::Grab(coupon, claim) => {
+            ClientAnswer::Grab(coupon, claim) => {
                 // Some refusals can be held against the data as well, so that they keep their names.
                 let (outcome, id) = match claim {
                     Claim::Granted(result) => ("granted", Some(result)),
@@ -69,11 +69,11 @@ impl Ack {
                 let id = id.map_or_else(String::new, |id| id.to_string());
                 writeln!(out, "{user},{coupon},{outcome},{id},{told_at},,")
             }
-            Told::Use(result, told) => {
+            ClientAnswer::Use(result, told) => {
                 let (outcome, cents, time) = match told {
-                    UseTold::Used { cents, time } => ("used", Some(cents), time),
-                    UseTold::UsedBefore => ("used_before", None, None),
-                    UseTold::Unknown { cents } => ("use_unknown", Some(cents), None),
+                    UseAnswer::Used { cents, time } => ("used", Some(cents), time),
+                    UseAnswer::UsedBefore => ("used_before", None, None),
+                    UseAnswer::Unknown { cents } => ("use_unknown", Some(cents), None),
                 };
                 let amount = cents.map_or_else(String::new, |cents| Money::from_cents(cents).to_string());
                 let time = time.map_or_else(String::new, |time| Timestamp::from_millis(time).to_string());
@@ -133,7 +133,7 @@ fn end_mark(line: &str) -> Option<u64> {
     line.strip_prefix(END.0)?.strip_suffix(END.1)?.parse().ok()
 }
 
-fn parse(line: &str) -> Result<(u64, Told)> {
+fn parse(line: &str) -> Result<(u64, ClientAnswer)> {
     let fields: Vec<&str> = line.split(',').map(str::trim).collect();
     let given = |at: usize| fields.get(at).copied().filter(|field| !field.is_empty());
     let field = |at: usize| given(at).context("a field is missing");
@@ -154,19 +154,19 @@ fn parse(line: &str) -> Result<(u64, Told)> {
         used => {
             let told = match used {
                 "used" => {
-                    UseTold::Used { cents: cents()?, time: time(6, "use_time")?.map(Timestamp::millis) }
+                    UseAnswer::Used { cents: cents()?, time: time(6, "use_time")?.map(Timestamp::millis) }
                 }
-                "used_before" => UseTold::UsedBefore,
-                "use_unknown" => UseTold::Unknown { cents: cents()? },
+                "used_before" => UseAnswer::UsedBefore,
+                "use_unknown" => UseAnswer::Unknown { cents: cents()? },
                 other => bail!(
                     "outcome {other:?} is none of granted, duplicate, out_of_stock, invalid_time, refused, unknown, used, \
                      used_before, use_unknown"
                 ),
             };
-            return Ok((field(0)?.parse()?, Told::Use(id()?, told)));
+            return Ok((field(0)?.parse()?, ClientAnswer::Use(id()?, told)));
         }
     };
-    Ok((field(0)?.parse()?, Told::Grab(field(1)?.parse()?, claim)))
+    Ok((field(0)?.parse()?, ClientAnswer::Grab(field(1)?.parse()?, claim)))
 }
 
 #[cfg(test)]
@@ -184,13 +184,13 @@ mod tests {
             (7, Claim::InvalidTime(Some(told_at))),
         ];
         let uses = [
-            (1, UseTold::Used { cents: 590, time: Some(told_at.millis() + 1) }),
-            (8, UseTold::Used { cents: 1_005, time: None }),
-            (9, UseTold::UsedBefore),
-            (10, UseTold::Unknown { cents: 7 }),
+            (1, UseAnswer::Used { cents: 590, time: Some(told_at.millis() + 1) }),
+            (8, UseAnswer::Used { cents: 1_005, time: None }),
+            (9, UseAnswer::UsedBefore),
+            (10, UseAnswer::Unknown { cents: 7 }),
         ];
-        let grabs = grabs.map(|(user, claim)| (user, Told::Grab(2, claim)));
-        let uses = uses.map(|(user, told)| (user, Told::Use(99, told)));
+        let grabs = grabs.map(|(user, claim)| (user, ClientAnswer::Grab(2, claim)));
+        let uses = uses.map(|(user, told)| (user, ClientAnswer::Use(99, told)));
         grabs.into_iter().chain(uses).map(|(user, told)| Ack { user, told, told_at }).collect()
     }
 

@@ -104,7 +104,7 @@ fn told_outside(catalogue: &Catalogue, scope: &Scope<'_>, ledger: &Ledger, repor
 fn uses_lost(ledger: &Ledger, found: &[bool], report: &mut AuditReport) {
     let told = ledger.uses.iter().zip(ledger.use_answers(0..ledger.uses.len()));
     for (((result, user), told), found) in told.zip(found) {
-        if !found && !matches!(told, spent::UseTold::Unknown { .. }) {
+        if !found && !matches!(told, spent::UseAnswer::Unknown { .. }) {
             report.add(Kind::Spent, 1, || {
                 format!("user {user} was told that result {result} is used, and no shard has it for them")
             });

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use coupon_core::Timestamp;
 
-use super::acks::Told;
+use super::acks::ClientAnswer;
 use super::ledger::Ledger;
-use super::spent::UseTold;
+use super::spent::UseAnswer;
 
 /// One grab, as its client saw it end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct Claims {
     pub(super) outside: Vec<(u64, u64, Timestamp)>,
     refused: u64,
     /// (result, user)
-    pub(super) uses: Vec<((i64, u64), UseTold)>,
+    pub(super) uses: Vec<((i64, u64), UseAnswer)>,
 }
 
 impl Claims {
@@ -63,15 +63,15 @@ impl Claims {
     }
 
     /// Remembers an answer to a user's grab.
-    pub fn take(&mut self, user: u64, told: Told) {
+    pub fn take(&mut self, user: u64, told: ClientAnswer) {
         match told {
-            Told::Grab(coupon, claim) => self.add(user, coupon, claim),
-            Told::Use(result, told) => self.add_use(user, result, told),
+            ClientAnswer::Grab(coupon, claim) => self.add(user, coupon, claim),
+            ClientAnswer::Use(result, told) => self.add_use(user, result, told),
         }
     }
 
     /// Remembers an answer about the use of a result.
-    pub fn add_use(&mut self, user: u64, result: i64, told: UseTold) {
+    pub fn add_use(&mut self, user: u64, result: i64, told: UseAnswer) {
         self.uses.push(((result, user), told));
     }
 

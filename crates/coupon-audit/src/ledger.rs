@@ -6,7 +6,7 @@ use std::ops::Range;
 use coupon_core::Timestamp;
 
 use super::claims::Claims;
-use super::spent::UseTold;
+use super::spent::UseAnswer;
 
 /// Claims, sorted.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) struct Ledger {
     /// The uses that answers were about, sorted by (result, user).
     pub(super) uses: Vec<(i64, u64)>,
     /// The answer about each of them.
-    use_answers: Vec<UseTold>,
+    use_answers: Vec<UseAnswer>,
 }
 
 impl Ledger {
@@ -61,7 +61,7 @@ impl Ledger {
     }
 
     /// The answers at those places.
-    pub(super) fn use_answers(&self, uses: Range<usize>) -> &[UseTold] {
+    pub(super) fn use_answers(&self, uses: Range<usize>) -> &[UseAnswer] {
         self.use_answers.get(uses).unwrap_or_default()
     }
 

@@ -34,14 +34,14 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-pub use acks::{Ack, Told, write_acks};
+pub use acks::{Ack, ClientAnswer, write_acks};
 pub use claims::{Claim, Claims};
 pub use findings::{AuditReport, Finding, Kind, SHOWN, Unapplied};
 pub use reads::{Asked, Read, fetch};
 #[cfg(feature = "servers")]
 pub use servers::{Addresses, Differences, Servers};
 use source::{Gate, Place, Snapshot};
-pub use spent::UseTold;
+pub use spent::UseAnswer;
 pub use start::Start;
 
 /// Data that can be audited.

@@ -8,7 +8,7 @@ const SLACK_MS: i64 = 60_000;
 
 /// An answer that a client got about a use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum UseTold {
+pub enum UseAnswer {
     /// Acknowledged: exactly this must be stored.
     Used {
         /// The order's amount, in cents.
@@ -27,7 +27,12 @@ pub enum UseTold {
 
 /// The fault in a row's use, given the answers about it (`None` when there is no record of them) and its state before
 /// the run.
-pub(super) fn wrong(spent: Spent, grabbed: i64, told: Option<&[UseTold]>, before: Before) -> Option<String> {
+pub(super) fn wrong(
+    spent: Spent,
+    grabbed: i64,
+    told: Option<&[UseAnswer]>,
+    before: Before,
+) -> Option<String> {
     contradicts_itself(spent, grabbed)
         .or_else(|| told?.iter().find_map(|told| contradicts(spent, *told)))
         .or_else(|| unasked(spent, told?, before))
@@ -42,29 +47,29 @@ fn contradicts_itself(spent: Spent, grabbed: i64) -> Option<String> {
     (!lawful).then(|| format!("its use contradicts itself: {spent}"))
 }
 
-fn contradicts(spent: Spent, told: UseTold) -> Option<String> {
+fn contradicts(spent: Spent, told: UseAnswer) -> Option<String> {
     match told {
-        UseTold::Used { cents, time } => {
+        UseAnswer::Used { cents, time } => {
             let same = spent.is_used()
                 && spent.cents == Some(cents)
                 && time.is_none_or(|time| spent.time == Some(time));
             let told = Spent { status: 1, time, cents: Some(cents) };
             (!same).then(|| format!("its use was acknowledged with {told}; it has {spent}"))
         }
-        UseTold::UsedBefore => {
+        UseAnswer::UsedBefore => {
             (!spent.is_used()).then(|| "its user was told that it is used already, and it is not".to_owned())
         }
-        UseTold::Unknown { .. } => None,
+        UseAnswer::Unknown { .. } => None,
     }
 }
 
 /// A use that came during the run, and that no client asked for.
-fn unasked(spent: Spent, told: &[UseTold], before: Before) -> Option<String> {
+fn unasked(spent: Spent, told: &[UseAnswer], before: Before) -> Option<String> {
     let explained = || {
         told.iter().any(|told| match told {
-            UseTold::Used { .. } => true,
-            UseTold::Unknown { cents } => spent.cents == Some(*cents),
-            UseTold::UsedBefore => false,
+            UseAnswer::Used { .. } => true,
+            UseAnswer::Unknown { cents } => spent.cents == Some(*cents),
+            UseAnswer::UsedBefore => false,
         })
     };
     match before {
@@ -85,7 +90,7 @@ mod tests {
 
     const UNUSED: Spent = Spent { status: 0, time: None, cents: None };
     const USED: Spent = Spent { status: 1, time: Some(900), cents: Some(500) };
-    const TOLD: UseTold = UseTold::Used { cents: 500, time: Some(900) };
+    const TOLD: UseAnswer = UseAnswer::Used { cents: 500, time: Some(900) };
 
     #[test]
     fn a_use_has_a_time_and_an_amount_and_no_use_has_neither() {
@@ -116,21 +121,21 @@ mod tests {
 
     #[test]
     fn a_use_that_nobody_asked_for_is_found_unless_it_was_there_before() {
-        let wrong = |before, told: &[UseTold]| wrong(USED, 800, Some(told), before);
+        let wrong = |before, told: &[UseAnswer]| wrong(USED, 800, Some(told), before);
         assert!(wrong(Before::Absent, &[]).unwrap().contains("nobody asked"));
         assert!(wrong(Before::Unused, &[]).unwrap().contains("nobody asked"));
-        assert!(wrong(Before::Unused, &[UseTold::UsedBefore]).unwrap().contains("nobody asked"));
-        assert!(wrong(Before::Unused, &[UseTold::Unknown { cents: 3 }]).unwrap().contains("nobody asked"));
+        assert!(wrong(Before::Unused, &[UseAnswer::UsedBefore]).unwrap().contains("nobody asked"));
+        assert!(wrong(Before::Unused, &[UseAnswer::Unknown { cents: 3 }]).unwrap().contains("nobody asked"));
         assert!(wrong(Before::Other, &[TOLD]).unwrap().contains("at the start"));
         for before in [Before::Same, Before::Unknown] {
             assert_eq!(wrong(before, &[]), None);
         }
-        assert_eq!(wrong(Before::Unused, &[UseTold::Unknown { cents: 500 }]), None);
-        assert_eq!(wrong(Before::Same, &[UseTold::UsedBefore]), None);
+        assert_eq!(wrong(Before::Unused, &[UseAnswer::Unknown { cents: 500 }]), None);
+        assert_eq!(wrong(Before::Same, &[UseAnswer::UsedBefore]), None);
     }
 
     #[test]
     fn whoever_is_told_that_it_is_used_already_finds_it_so() {
-        assert!(wrong(UNUSED, 800, Some(&[UseTold::UsedBefore]), Before::Same).is_some());
+        assert!(wrong(UNUSED, 800, Some(&[UseAnswer::UsedBefore]), Before::Same).is_some());
     }
 }

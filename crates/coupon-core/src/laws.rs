@@ -26,7 +26,7 @@ pub struct BrokenLaw {
 /// # Errors
 /// The first [`BrokenLaw`] found.
 pub fn check(strategy: &dyn ShardingStrategy, seed: u64) -> Result<(), BrokenLaw> {
-    let mut random = Draw(SplitMix64::new(seed));
+    let mut random = RandomRows(SplitMix64::new(seed));
     let rows: Vec<RowKey> = (0..ROWS).map(|_| random.row()).collect();
     for row in &rows {
         same_key_same_place(strategy, row)?;
@@ -110,7 +110,7 @@ fn visits_nothing_it_need_not(
     strategy: &dyn ShardingStrategy,
     row: &RowKey,
     query: &ResultQuery,
-    random: &mut Draw,
+    random: &mut RandomRows,
 ) -> Result<(), BrokenLaw> {
     let plan = strategy.plan(query);
     let needed = |found: &[Placement]| match &plan {
@@ -140,7 +140,7 @@ fn visits_nothing_it_need_not(
 }
 
 /// Queries that cover the row: everything, and each thing that may be known about it, alone and together.
-fn queries_for(row: &RowKey, random: &mut Draw) -> Vec<ResultQuery> {
+fn queries_for(row: &RowKey, random: &mut RandomRows) -> Vec<ResultQuery> {
     let hours = 1 + random.below(30) as i64;
     let start = row.time.plus_millis(-(random.below(hours as u64 * HOUR as u64) as i64));
     let window = TimeRange::new(start, start.plus_millis(hours * HOUR));
@@ -163,9 +163,9 @@ fn queries_for(row: &RowKey, random: &mut Draw) -> Vec<ResultQuery> {
 }
 
 /// Rows and queries drawn at random.
-struct Draw(SplitMix64);
+struct RandomRows(SplitMix64);
 
-impl Draw {
+impl RandomRows {
     fn below(&mut self, bound: u64) -> u64 {
         self.0.below(bound)
     }

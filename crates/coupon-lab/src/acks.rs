@@ -1,6 +1,6 @@
 //! Answers that clients got, as the auditor takes them.
 
-use coupon_audit::{Ack, Claim, Claims, Told};
+use coupon_audit::{Ack, Claim, Claims, ClientAnswer};
 use coupon_core::FailReason;
 use coupon_loadgen::load::{GrabOutcome, GrabRecord, Refusal};
 
@@ -17,7 +17,7 @@ pub fn ack(grab: &GrabRecord) -> Ack {
         GrabOutcome::Refused(Refusal::Status(_)) => Claim::Refused,
         GrabOutcome::Unknown(_) => Claim::Unknown,
     };
-    Ack { user: grab.user_id, told: Told::Grab(grab.coupon_id, claim), told_at: grab.told_at }
+    Ack { user: grab.user_id, told: ClientAnswer::Grab(grab.coupon_id, claim), told_at: grab.told_at }
 }
 
 /// Adds the answer to a grab to clients' claims.

@@ -3,6 +3,7 @@
 pub mod acks;
 mod child;
 pub mod conditions;
+mod deployment;
 #[cfg(feature = "servers")]
 mod drivers;
 #[cfg(not(feature = "servers"))]
@@ -14,18 +15,17 @@ mod prepared;
 mod process;
 mod programs;
 mod rabbitmq_version;
-mod running;
 mod server_process;
 mod servers;
 pub mod settle;
 pub mod wait;
 
+pub use deployment::{Deployment, Setup};
 pub use drivers::namespace_of;
 pub use interrupt::{INTERRUPTED_CODE, end_load_on_interrupt, forget_folder, register_folder};
 pub use interrupt::{stop_services_on_interrupt, wait_if_interrupted};
 pub use names::all_different;
-pub use prepared::Prepared;
+pub use prepared::{Prepared, seed_of};
 pub use process::{ServiceCommand, ServiceProcess};
 pub use programs::{built, program};
-pub use running::{Running, Setup};
-pub use servers::{Site, Used};
+pub use servers::{SharedServers, Used};

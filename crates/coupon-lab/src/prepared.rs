@@ -6,11 +6,19 @@ use std::sync::Arc;
 use anyhow::Result;
 use coupon_audit::Data;
 use coupon_core::ShardingStrategy;
+use coupon_loadgen::workload::Catalogue;
 use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
 
-use super::Site;
+use super::SharedServers;
 use super::process::ServiceCommand;
+
+/// The options that seed a data set with the catalogue of a workload.
+#[must_use]
+pub fn seed_of(catalogue: &Catalogue) -> SeedOptions {
+    let Catalogue { users, rooms, hot_rooms, coupons_per_room } = *catalogue;
+    SeedOptions { users, rooms, hot_rooms, coupons_per_room, ..SeedOptions::default() }
+}
 
 /// Seeded data of a strategy, on which any number of processes can be started.
 #[derive(Debug)]
@@ -44,7 +52,12 @@ impl Prepared {
     ///
     /// # Errors
     /// When the strategy's settings contradict each other, or the servers cannot be seeded.
-    pub fn on_servers(spec: &Spec, seed: &SeedOptions, site: &Site, namespace: String) -> Result<Self> {
+    pub fn on_servers(
+        spec: &Spec,
+        seed: &SeedOptions,
+        site: &SharedServers,
+        namespace: String,
+    ) -> Result<Self> {
         let strategy = spec.strategy()?;
         site.seed(&namespace, &*strategy, seed)?;
         let environment = site.environment(&namespace);

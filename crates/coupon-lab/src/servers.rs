@@ -8,7 +8,7 @@ use coupon_audit::Data;
 use coupon_core::ShardingStrategy;
 use coupon_measure::Figure;
 use coupon_seeding::{SeedOptions, audited};
-use coupon_stack::{Options, Server, Stack};
+use coupon_stack::{Server, Stack, StackOptions};
 use coupon_store::settings::{ServerUrl, ServersSettings, Sources};
 
 use super::drivers;
@@ -17,7 +17,7 @@ use super::server_process::{self, Pid};
 
 /// The addresses of MySQL, Redis and RabbitMQ, and the servers themselves where they are private.
 #[derive(Debug)]
-pub struct Site {
+pub struct SharedServers {
     settings: ServersSettings,
     stack: Option<Stack>,
     /// The process of each MySQL server of the shards, or why there is none to be found; looked for once.
@@ -33,7 +33,7 @@ pub struct Used {
     pub bytes_written: Figure,
 }
 
-impl Site {
+impl SharedServers {
     /// Servers that run already.
     #[must_use]
     pub const fn given(settings: ServersSettings) -> Self {
@@ -46,7 +46,7 @@ impl Site {
     /// When they are not installed or do not start, or this program was built without servers.
     pub fn private(shards: NonZeroU16) -> Result<Self> {
         drivers::ensure_built()?;
-        let stack = Stack::start(&Options { shards, ..Options::default() })?;
+        let stack = Stack::start(&StackOptions { shards, ..StackOptions::default() })?;
         let sources = Sources { flags: stack.addresses().settings(), ..Sources::default() };
         let settings = sources.read_storage()?.servers;
         Ok(Self { settings, stack: Some(stack), processes: OnceLock::new() })
@@ -228,10 +228,10 @@ mod tests {
 
     use super::*;
 
-    fn given(shards: &str) -> Site {
+    fn given(shards: &str) -> SharedServers {
         let flags =
             vec![format!("servers.shards={shards}"), "servers.main=mysql://a:b@127.0.0.1:1".to_owned()];
-        Site::given(Sources { flags, ..Sources::default() }.read_storage().unwrap().servers)
+        SharedServers::given(Sources { flags, ..Sources::default() }.read_storage().unwrap().servers)
     }
 
     #[test]

@@ -8,7 +8,7 @@ use coupon_core::{
 
 use crate::SeedOptions;
 use crate::options::{DAY_MS, HOT_STOCK, STOCK};
-use crate::random::{Choices, Permutation};
+use crate::random::{Permutation, Stream};
 use crate::words;
 
 /// The number of days for which coupons are on offer, counted from the start of the first.
@@ -18,7 +18,7 @@ const OPERATOR: &str = "seeder";
 
 /// Makes users, some thousands at a time.
 pub(crate) struct Users {
-    random: Choices,
+    random: Stream,
     /// Spreads the levels over the ids: the first users would all be normal otherwise.
     ranks: Permutation,
     next: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Users {
 
 impl Users {
     pub(crate) fn new(options: &SeedOptions) -> Self {
-        let mut random = Choices::new(options.seed, "users");
+        let mut random = Stream::new(options.seed, "users");
         let ranks = Permutation::new(options.users, &mut random);
         Self { random, ranks, next: 1, count: options.users, day: options.as_of.day().start() }
     }
@@ -77,7 +77,7 @@ fn level(rank: u64, count: u64) -> UserLevel {
 
 /// The rooms, all of them live; the first ones are hot.
 pub(crate) fn rooms(options: &SeedOptions) -> Result<Vec<LiveRoom>> {
-    let mut random = Choices::new(options.seed, "rooms");
+    let mut random = Stream::new(options.seed, "rooms");
     let day = options.as_of.day().start();
     let room = |id| {
         let is_hot = id <= options.hot_rooms;
@@ -99,7 +99,7 @@ pub(crate) fn rooms(options: &SeedOptions) -> Result<Vec<LiveRoom>> {
 
 /// The coupons on offer. Nothing of their stock is gone yet.
 pub(crate) fn coupons(options: &SeedOptions) -> Result<Vec<Coupon>> {
-    let mut random = Choices::new(options.seed, "coupons");
+    let mut random = Stream::new(options.seed, "coupons");
     let day = options.as_of.day().start();
     let window = TimeRange::new(day, day.plus_millis(OFFER_DAYS * DAY_MS));
     let coupon = |id| {
@@ -114,7 +114,7 @@ pub(crate) fn coupons(options: &SeedOptions) -> Result<Vec<Coupon>> {
 }
 
 /// A coupon's terms and window; it has no stock yet.
-pub(crate) fn offer(coupon_id: CouponId, room_id: RoomId, window: TimeRange, random: &mut Choices) -> Coupon {
+pub(crate) fn offer(coupon_id: CouponId, room_id: RoomId, window: TimeRange, random: &mut Stream) -> Coupon {
     let minimum = random.price(50, 400);
     let amount = Money::from_cents(random.between(1, 40).cast_signed() * 500);
     let percent = random.between(1, 10) * 5;

@@ -4,7 +4,7 @@ use coupon_core::{ResultId, ResultIdError, Timestamp};
 
 use crate::SeedOptions;
 use crate::options::DAY_MS;
-use crate::random::Choices;
+use crate::random::Stream;
 
 /// The load of each hour of a day, relative to the others.
 const HOURS: [u64; 24] = [2, 1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 4, 3, 3, 3, 4, 5, 8, 12, 12, 8, 5];
@@ -16,7 +16,7 @@ pub(crate) const WORKER: u16 = ResultId::WORKERS - 1;
 
 /// Gives ids in strictly rising order, spread over whole days in the rhythm of [`HOURS`].
 pub(crate) struct GrabTimes {
-    random: Choices,
+    random: Stream,
     first: Timestamp,
     days: u64,
     rows: u64,
@@ -29,7 +29,7 @@ impl GrabTimes {
     pub(crate) fn new(options: &SeedOptions) -> Self {
         let midnight = options.as_of.day().start();
         Self {
-            random: Choices::new(options.seed, "history times"),
+            random: Stream::new(options.seed, "history times"),
             first: midnight.plus_millis(-options.days.cast_signed() * DAY_MS),
             days: options.days,
             rows: options.history,

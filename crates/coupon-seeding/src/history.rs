@@ -13,7 +13,7 @@ use crate::SeedOptions;
 use crate::catalogue;
 use crate::grab_times::GrabTimes;
 use crate::options::{DAY_MS, HOT_STOCK, STOCK};
-use crate::random::{Choices, Permutation};
+use crate::random::{Permutation, Stream};
 
 /// Grabs of hot rooms' viewers, of all grabs, in thousandths: 20 / 31.9.
 const HOT_PER_MILLE: u64 = 627;
@@ -42,7 +42,7 @@ struct Selling {
 
 pub(crate) struct History {
     clock: GrabTimes,
-    random: Choices,
+    random: Stream,
     users: u64,
     hot_rooms: u64,
     rooms: Vec<Option<Selling>>,
@@ -55,7 +55,7 @@ impl History {
     pub(crate) fn new(options: &SeedOptions) -> Self {
         Self {
             clock: GrabTimes::new(options),
-            random: Choices::new(options.seed, "history"),
+            random: Stream::new(options.seed, "history"),
             users: options.users,
             hot_rooms: options.hot_rooms,
             rooms: (0..options.rooms).map(|_| None).collect(),
@@ -137,7 +137,7 @@ impl History {
 
 impl Sold {
     /// The coupon's row: over, and sold as often as it has results.
-    pub(crate) fn coupon(&self, random: &mut Choices) -> Result<Coupon> {
+    pub(crate) fn coupon(&self, random: &mut Stream) -> Result<Coupon> {
         let left = if self.sold_out { 0 } else { u32::try_from(random.below(MOST_LEFT + 1))? };
         let window = TimeRange::new(self.first.day().start(), self.last.day().next().start());
         Ok(Coupon {
@@ -190,7 +190,7 @@ mod tests {
     fn coupons_of_the_past_are_over_and_their_logs_agree() {
         let options = options();
         let (rows, sold) = generate(&options);
-        let mut random = Choices::new(1, "test");
+        let mut random = Stream::new(1, "test");
         for sold in &sold {
             let coupon = sold.coupon(&mut random).unwrap();
             assert_eq!(coupon.total_stock - coupon.remaining_stock, sold.rows);

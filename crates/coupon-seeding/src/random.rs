@@ -6,9 +6,9 @@ use coupon_core::random::{SplitMix64, mix};
 /// The choices of one purpose. Another purpose's are unrelated, so that asking for more users does not change the
 /// coupons.
 #[derive(Debug, Clone)]
-pub(crate) struct Choices(SplitMix64);
+pub(crate) struct Stream(SplitMix64);
 
-impl Choices {
+impl Stream {
     /// The choices of a seed for a purpose.
     pub(crate) fn new(seed: u64, purpose: &str) -> Self {
         let folded = purpose.bytes().fold(seed, |state, byte| mix(state ^ u64::from(byte)));
@@ -53,7 +53,7 @@ pub(crate) struct Permutation {
 
 impl Permutation {
     /// One of the permutations of `size` things; of one thing, when there is none.
-    pub(crate) fn new(size: u64, random: &mut Choices) -> Self {
+    pub(crate) fn new(size: u64, random: &mut Stream) -> Self {
         let size = size.max(1);
         let mut factor = random.below(size).max(1);
         while gcd(factor, size) != 1 {
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn purposes_and_seeds_differ_and_repeat() {
-        let first = |seed, purpose| Choices::new(seed, purpose).below(u64::MAX);
+        let first = |seed, purpose| Stream::new(seed, purpose).below(u64::MAX);
         assert_eq!(first(1, "users"), first(1, "users"));
         assert_ne!(first(1, "users"), first(2, "users"));
         assert_ne!(first(1, "users"), first(1, "rooms"));
@@ -90,7 +90,7 @@ mod tests {
     fn a_permutation_visits_everything_once() {
         for size in [1, 2, 7, 100, 1_024, 9_973] {
             for seed in 0..20 {
-                let permutation = Permutation::new(size, &mut Choices::new(seed, "test"));
+                let permutation = Permutation::new(size, &mut Stream::new(seed, "test"));
                 let mut seen: Vec<u64> = (0..size).map(|position| permutation.at(position)).collect();
                 seen.sort_unstable();
                 assert!(seen.into_iter().eq(0..size), "size {size}, seed {seed}");
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn bounds_hold() {
-        let mut random = Choices::new(7, "bounds");
+        let mut random = Stream::new(7, "bounds");
         assert!((0..1_000).all(|_| (5..=9).contains(&random.between(5, 9))));
         assert_eq!(random.below(0), 0);
     }

@@ -11,7 +11,7 @@ use coupon_store::embedded::folder::Folder;
 use crate::catalogue::{self, Users};
 use crate::details::details;
 use crate::history::History;
-use crate::random::Choices;
+use crate::random::Stream;
 use crate::sink::Sink;
 use crate::{Progress, SeedOptions, SeedReport};
 
@@ -93,7 +93,7 @@ impl<S: Sink> Load<'_, S> {
         }
         self.progress.done();
         self.sink.rooms(&catalogue::rooms(options)?)?;
-        let mut random = Choices::new(options.seed, "details");
+        let mut random = Stream::new(options.seed, "details");
         self.coupons(catalogue::coupons(options)?.into_iter().map(Ok), options.live_coupons(), &mut random)
     }
 
@@ -121,8 +121,8 @@ impl<S: Sink> Load<'_, S> {
         }
         self.progress.done();
         let sold = history.into_sold();
-        let mut offers = Choices::new(options.seed, "past coupons");
-        let mut random = Choices::new(options.seed, "past details");
+        let mut offers = Stream::new(options.seed, "past coupons");
+        let mut random = Stream::new(options.seed, "past details");
         let coupons = sold.iter().map(|sold| sold.coupon(&mut offers));
         self.coupons(coupons, sold.len() as u64, &mut random)?;
         Ok(sold.len() as u64)
@@ -133,7 +133,7 @@ impl<S: Sink> Load<'_, S> {
         &mut self,
         mut coupons: impl Iterator<Item = Result<Coupon>>,
         count: u64,
-        random: &mut Choices,
+        random: &mut Stream,
     ) -> Result<()> {
         self.progress.stage("coupons", count);
         let mut stored = 0;

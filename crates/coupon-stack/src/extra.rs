@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::kind::Kind;
+use crate::kind::ServerKind;
 use crate::node::{Node, World};
 use crate::rabbitmq;
 use crate::record::ServerRecord;
@@ -20,7 +20,7 @@ impl SpareRedis {
     pub(crate) fn start(stack: &std::path::Path, like: &Node, world: World<'_>) -> Result<Self> {
         let password = like.record().password;
         let record = ServerRecord { password, ..ServerRecord::default() };
-        let node = Node::recorded(Kind::Redis, "redis-spare".to_owned(), stack, record)?;
+        let node = Node::recorded(ServerKind::Redis, "redis-spare".to_owned(), stack, record)?;
         if node.data().exists() {
             std::fs::remove_dir_all(node.data()).context("the data of an earlier spare Redis")?;
         }

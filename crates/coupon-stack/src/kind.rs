@@ -26,7 +26,7 @@ pub(crate) struct Place<'a> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ServerKind {
     MySql,
     Redis,
     RabbitMq,
@@ -34,7 +34,7 @@ pub(crate) enum Kind {
     Epmd,
 }
 
-impl Kind {
+impl ServerKind {
     /// The number of ports it takes; the first is the one that others connect to.
     pub(crate) fn ports(self) -> usize {
         match self {

@@ -11,10 +11,10 @@
 //! `DIR`, and the server runs under `chroot DIR`, which takes root.
 //!
 //! ```no_run
-//! use coupon_stack::{Options, Server, Stack};
+//! use coupon_stack::{StackOptions, Server, Stack};
 //!
 //! # fn main() -> anyhow::Result<()> {
-//! let stack = Stack::start(&Options::default())?;
+//! let stack = Stack::start(&StackOptions::default())?;
 //! for setting in stack.addresses().settings() {
 //!     // hash-svc --set …
 //! }
@@ -50,5 +50,5 @@ pub use extra::SpareRedis;
 pub use guardian::Guardian;
 pub use process::Usage;
 pub use server::{Server, UnknownServer};
-pub use stack::{Options, Stack, Status, joined};
+pub use stack::{Stack, StackOptions, Status, joined};
 pub use tls::Certificates;

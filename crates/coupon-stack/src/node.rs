@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use crate::files::{length, make_dir, password, read_from, tail};
 use crate::guardian::Guardian;
-use crate::kind::{Kind, Place, port_was_taken};
+use crate::kind::{Place, ServerKind, port_was_taken};
 use crate::process::{Identity, POLL, Process, Usage};
 use crate::programs::Programs;
 use crate::record::ServerRecord;
@@ -34,7 +34,7 @@ pub(crate) struct World<'a> {
 
 #[derive(Debug)]
 pub(crate) struct Node {
-    kind: Kind,
+    kind: ServerKind,
     name: String,
     dir: PathBuf,
     data: PathBuf,
@@ -62,12 +62,17 @@ impl State {
 
 impl Node {
     /// One whose folder is new.
-    pub(crate) fn new(kind: Kind, name: String, stack: &Path) -> Result<Self> {
+    pub(crate) fn new(kind: ServerKind, name: String, stack: &Path) -> Result<Self> {
         Self::recorded(kind, name, stack, ServerRecord { password: password()?, ..ServerRecord::default() })
     }
 
     /// One that has been here before, and may be running.
-    pub(crate) fn recorded(kind: Kind, name: String, stack: &Path, record: ServerRecord) -> Result<Self> {
+    pub(crate) fn recorded(
+        kind: ServerKind,
+        name: String,
+        stack: &Path,
+        record: ServerRecord,
+    ) -> Result<Self> {
         let dir = stack.join(&name);
         let data = dir.join("data");
         make_dir(&dir)?;
@@ -84,7 +89,7 @@ impl Node {
         &self.name
     }
 
-    pub(crate) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> ServerKind {
         self.kind
     }
 
@@ -152,7 +157,7 @@ impl Node {
     }
 
     fn start_here(&self, state: &mut State, world: World<'_>) -> Result<()> {
-        if self.kind != Kind::MySql {
+        if self.kind != ServerKind::MySql {
             make_dir(&self.data)?;
         }
         let log = self.log();

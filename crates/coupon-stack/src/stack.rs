@@ -15,7 +15,7 @@ use crate::extra::{self, SpareRedis};
 use crate::files::write_private;
 use crate::guardian::Guardian;
 use crate::home::{Home, check, lock};
-use crate::kind::Kind;
+use crate::kind::ServerKind;
 use crate::node::{Node, World};
 use crate::process::Usage;
 use crate::programs::Programs;
@@ -27,14 +27,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The settings of a stack.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct StackOptions {
     /// The number of shards, each a database server. 4 by default.
     pub shards: NonZeroU16,
     /// The folder of its files. Without it they are temporary, and go with the stack.
     pub dir: Option<PathBuf>,
 }
 
-impl Default for Options {
+impl Default for StackOptions {
     fn default() -> Self {
         const SHARDS: NonZeroU16 = NonZeroU16::new(4).unwrap();
         Self { shards: SHARDS, dir: None }
@@ -81,7 +81,7 @@ impl Stack {
     /// # Errors
     /// When a server is not installed or does not start: then the error names it and quotes the end of its log. When a
     /// stack is up in this folder, or it was made with another number of shards or by another database server.
-    pub fn start(options: &Options) -> Result<Self> {
+    pub fn start(options: &StackOptions) -> Result<Self> {
         Self::start_with(options, None)
     }
 
@@ -89,11 +89,11 @@ impl Stack {
     ///
     /// # Errors
     /// As for [`Self::start`].
-    pub fn start_encrypted(options: &Options, certificates: &Certificates) -> Result<Self> {
+    pub fn start_encrypted(options: &StackOptions, certificates: &Certificates) -> Result<Self> {
         Self::start_with(options, Some(certificates))
     }
 
-    fn start_with(options: &Options, certificates: Option<&Certificates>) -> Result<Self> {
+    fn start_with(options: &StackOptions, certificates: Option<&Certificates>) -> Result<Self> {
         let programs = install::programs()?;
         // From here on everything ends with this value, and with this process.
         let guardian = Guardian::start()?;
@@ -159,22 +159,22 @@ impl Stack {
     fn start_all(&self) -> Result<()> {
         thread::scope(|scope| {
             let databases = scope.spawn(|| self.start_databases());
-            let redis = scope.spawn(|| self.start_kind(Kind::Redis));
+            let redis = scope.spawn(|| self.start_kind(ServerKind::Redis));
             let rabbitmq = scope.spawn(|| {
                 self.epmd.start(self.world())?;
-                self.start_kind(Kind::RabbitMq)
+                self.start_kind(ServerKind::RabbitMq)
             });
             [databases, redis, rabbitmq].map(joined).into_iter().collect()
         })
     }
 
-    fn start_kind(&self, kind: Kind) -> Result<()> {
+    fn start_kind(&self, kind: ServerKind) -> Result<()> {
         self.nodes.iter().filter(|node| node.kind() == kind).try_for_each(|node| node.start(self.world()))
     }
 
     fn start_databases(&self) -> Result<()> {
         let template = self.dir.join("template");
-        let databases = || self.nodes.iter().filter(|node| node.kind() == Kind::MySql);
+        let databases = || self.nodes.iter().filter(|node| node.kind() == ServerKind::MySql);
         if databases().any(|node| !node.data().exists()) {
             mysql::make_template(&self.programs.mysql, &template, self.guardian.as_ref())?;
         }
@@ -312,7 +312,7 @@ impl Stack {
     /// When it does not start; the error quotes the end of its log.
     pub fn restart(&self, server: Server) -> Result<()> {
         let node = self.node(server)?;
-        if node.kind() == Kind::RabbitMq {
+        if node.kind() == ServerKind::RabbitMq {
             self.epmd.ensure_running(self.world())?;
         }
         node.restart(self.world())?;
@@ -410,14 +410,14 @@ fn nodes(dir: &Path, shards: u16, record: Option<Record>) -> Result<(Vec<Node>, 
     };
     let nodes = Server::all(shards).map(|server| {
         let kind = match server {
-            Server::Main | Server::Shard(_) => Kind::MySql,
-            Server::Redis => Kind::Redis,
-            Server::RabbitMq => Kind::RabbitMq,
+            Server::Main | Server::Shard(_) => ServerKind::MySql,
+            Server::Redis => ServerKind::Redis,
+            Server::RabbitMq => ServerKind::RabbitMq,
         };
         node(kind, server.to_string())
     });
     let nodes = nodes.collect::<Result<_>>()?;
-    Ok((nodes, node(Kind::Epmd, "epmd".to_owned())?))
+    Ok((nodes, node(ServerKind::Epmd, "epmd".to_owned())?))
 }
 
 fn where_they_answer(nodes: &[Node]) -> Addresses {

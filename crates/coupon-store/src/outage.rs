@@ -14,7 +14,7 @@ const QUIET: Duration = Duration::from_secs(10);
 
 /// The failures so far, to be written beside the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Told {
+pub struct OutageLine {
     /// The number of failures since it last worked.
     pub failures: u64,
     /// For how long.
@@ -38,8 +38,8 @@ struct Current {
 }
 
 impl Current {
-    fn told(&self, now: Instant) -> Told {
-        Told { failures: self.failures, lasted_s: now.saturating_duration_since(self.began).as_secs() }
+    fn told(&self, now: Instant) -> OutageLine {
+        OutageLine { failures: self.failures, lasted_s: now.saturating_duration_since(self.began).as_secs() }
     }
 }
 
@@ -56,16 +56,16 @@ impl Outage {
     }
 
     /// Counts a failure. Says what to write with it, if it is time to write anything.
-    pub fn failed(&self) -> Option<Told> {
+    pub fn failed(&self) -> Option<OutageLine> {
         self.failed_at(Instant::now())
     }
 
     /// Ends the outage. Says what to write of it, if there was one.
-    fn ended(&self) -> Option<Told> {
+    fn ended(&self) -> Option<OutageLine> {
         self.ended_at(Instant::now())
     }
 
-    fn failed_at(&self, now: Instant) -> Option<Told> {
+    fn failed_at(&self, now: Instant) -> Option<OutageLine> {
         let mut current = self.lock();
         let over = |outage: &Current| {
             self.quiet.is_some_and(|quiet| now.saturating_duration_since(outage.failed) >= quiet)
@@ -83,7 +83,7 @@ impl Outage {
         tell.then(|| outage.told(now))
     }
 
-    fn ended_at(&self, now: Instant) -> Option<Told> {
+    fn ended_at(&self, now: Instant) -> Option<OutageLine> {
         self.lock().take().map(|outage| outage.told(now))
     }
 
@@ -122,7 +122,7 @@ impl TaskOutage {
 
     /// Takes note of a try that failed.
     pub(crate) fn failed(&self, error: &dyn Display) {
-        if let Some(Told { failures, lasted_s }) = self.outage.failed() {
+        if let Some(OutageLine { failures, lasted_s }) = self.outage.failed() {
             let (shard, error) = (self.shard(), format!("{error:#}"));
             tracing::warn!(shard, error, failures, lasted_s, "{}", self.fails);
         }
@@ -130,7 +130,7 @@ impl TaskOutage {
 
     /// Takes note of a try that went well.
     pub(crate) fn worked(&self) {
-        if let Some(Told { failures, lasted_s }) = self.outage.ended() {
+        if let Some(OutageLine { failures, lasted_s }) = self.outage.ended() {
             tracing::info!(shard = self.shard(), failures, lasted_s, "{}", self.works);
         }
     }
@@ -144,8 +144,8 @@ impl TaskOutage {
 mod tests {
     use super::*;
 
-    const fn told(failures: u64, lasted_s: u64) -> Option<Told> {
-        Some(Told { failures, lasted_s })
+    const fn told(failures: u64, lasted_s: u64) -> Option<OutageLine> {
+        Some(OutageLine { failures, lasted_s })
     }
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
         let (outage, start) = (Outage::of_task(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(outage.ended_at(at(0)), None, "there was none");
-        let lines: Vec<(u64, Told)> =
+        let lines: Vec<(u64, OutageLine)> =
             (0..150).filter_map(|second| Some((second, outage.failed_at(at(second))?))).collect();
         let expected = [(0, told(1, 0)), (60, told(61, 60)), (120, told(121, 120))];
         assert_eq!(lines, expected.map(|(second, told)| (second, told.unwrap())));

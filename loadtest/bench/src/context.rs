@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use coupon_cli::terminal;
-use coupon_lab::{Running, Setup, Site};
+use coupon_lab::{Deployment, Setup, SharedServers};
 use coupon_loadgen::workload::Catalogue;
 use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
@@ -44,14 +44,14 @@ pub struct Context {
     /// The seed of all random choices.
     pub seed: u64,
     section: &'static str,
-    site: Option<Arc<Site>>,
-    history: BTreeMap<(Store, String), Running>,
+    site: Option<Arc<SharedServers>>,
+    history: BTreeMap<(Store, String), Deployment>,
 }
 
 impl Context {
     /// One with these servers, if any of the sections needs some.
     #[must_use]
-    pub const fn new(quick: bool, seed: u64, site: Option<Arc<Site>>) -> Self {
+    pub const fn new(quick: bool, seed: u64, site: Option<Arc<SharedServers>>) -> Self {
         Self { quick, seed, section: "", site, history: BTreeMap::new() }
     }
 
@@ -71,7 +71,7 @@ impl Context {
     ///
     /// # Errors
     /// When the section did not say that it needs some.
-    pub fn site(&self) -> Result<Arc<Site>> {
+    pub fn site(&self) -> Result<Arc<SharedServers>> {
         self.site.clone().context("this section did not ask for servers")
     }
 
@@ -95,10 +95,10 @@ impl Context {
     ///
     /// # Errors
     /// When its data cannot be seeded or it does not start.
-    pub fn start(&self, spec: &Spec, store: Store, seed: SeedOptions) -> Result<Running> {
+    pub fn start(&self, spec: &Spec, store: Store, seed: SeedOptions) -> Result<Deployment> {
         self.progress(format!("seeding and starting {} ({})", spec.name, store.name()));
         let site = (store == Store::Servers).then(|| self.site()).transpose()?;
-        Running::start(spec, &Setup { site, ..Setup::embedded(seed) })
+        Deployment::start(spec, &Setup { site, ..Setup::embedded(seed) })
     }
 
     /// A service on [`HISTORY`] stored results (and the default catalogue), by the name it has in `loadtest compare`.
@@ -107,7 +107,7 @@ impl Context {
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub fn history(&mut self, name: &str, store: Store) -> Result<&mut Running> {
+    pub fn history(&mut self, name: &str, store: Store) -> Result<&mut Deployment> {
         let key = (store, name.to_owned());
         if !self.history.contains_key(&key) {
             let mut spec = Spec::parse(name, SHARDS, &Catalogue::default())?;
@@ -125,7 +125,7 @@ impl Context {
     /// # Errors
     /// The first that did not stop by itself.
     pub fn finish(self) -> Result<()> {
-        let stopped: Vec<_> = self.history.into_values().map(Running::stop).collect();
+        let stopped: Vec<_> = self.history.into_values().map(Deployment::stop).collect();
         stopped.into_iter().collect()
     }
 }

@@ -3,7 +3,7 @@
 use coupon_measure::format::{number, plain, times};
 use coupon_measure::stats::RELEVANT_DIFFERENCE;
 
-use super::model::{Curve, Growth, Series, Spread};
+use super::model::{AllowedGrowth, Curve, Series, Spread};
 use super::shown::with_unit;
 
 /// The change of a series from the first to the last value of x, and the judgement on its worst pair of points.
@@ -62,13 +62,13 @@ pub(super) fn statement(curve: &Curve, series: &Series) -> Option<Statement> {
     Some(Statement { change, factor, judgement, wants_a_cause: beyond_spread.is_some() })
 }
 
-fn judgement(must: Growth, beyond_spread: Option<&Worst>, medians_break_it: bool) -> String {
+fn judgement(must: AllowedGrowth, beyond_spread: Option<&Worst>, medians_break_it: bool) -> String {
     let (kept, within_spread, broken) = match must {
-        Growth::Free => return String::new(),
-        Growth::Cost(_) => {
+        AllowedGrowth::Free => return String::new(),
+        AllowedGrowth::Cost(_) => {
             ("no faster than it must", "grows faster than it must, within", "**grows faster than it must**")
         }
-        Growth::Rate(_) => ("does not fall", "falls, within", "**falls though it need not**"),
+        AllowedGrowth::Rate(_) => ("does not fall", "falls, within", "**falls though it need not**"),
     };
     match beyond_spread {
         Some(worst) => format!("{broken} from {} to {}", plain(worst.from), plain(worst.to)),
@@ -90,15 +90,15 @@ const fn matters(excess: f64) -> bool {
     excess > 1.0 + RELEVANT_DIFFERENCE
 }
 
-fn worst(points: &[(f64, Spread)], must: Growth) -> Option<Worst> {
+fn worst(points: &[(f64, Spread)], must: AllowedGrowth) -> Option<Worst> {
     let pairs = points
         .iter()
         .enumerate()
         .flat_map(|(at, before)| points.iter().skip(at + 1).map(move |after| (before, after)));
     let excesses = pairs.filter_map(|((from, before), (to, after))| {
         let (before, after) = match must {
-            Growth::Cost(_) => (before.max, after.min),
-            Growth::Rate(_) | Growth::Free => (before.min, after.max),
+            AllowedGrowth::Cost(_) => (before.max, after.min),
+            AllowedGrowth::Rate(_) | AllowedGrowth::Free => (before.min, after.max),
         };
         Some(Worst { from: *from, to: *to, excess: excess(must, to / from, before, after)? })
     });
@@ -107,11 +107,11 @@ fn worst(points: &[(f64, Spread)], must: Growth) -> Option<Worst> {
 
 /// The factor by which a change is worse than it had to be, for so many times as much of x; none where nothing is
 /// expected.
-fn excess(must: Growth, x_times: f64, before: f64, after: f64) -> Option<f64> {
+fn excess(must: AllowedGrowth, x_times: f64, before: f64, after: f64) -> Option<f64> {
     match must {
-        Growth::Cost(power) => Some(after / before / x_times.powf(power)),
-        Growth::Rate(power) => Some(before * x_times.powf(power) / after),
-        Growth::Free => None,
+        AllowedGrowth::Cost(power) => Some(after / before / x_times.powf(power)),
+        AllowedGrowth::Rate(power) => Some(before * x_times.powf(power) / after),
+        AllowedGrowth::Free => None,
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
 
     use super::*;
 
-    fn said(must: Growth, y: &[&[f64]]) -> Statement {
+    fn said(must: AllowedGrowth, y: &[&[f64]]) -> Statement {
         let points = y.iter().map(|rounds| Reading::or_because(Spread::of(rounds), "not measured"));
         let series = Series { name: "grab".into(), unit: "ms".into(), must, points: points.collect() };
         let curve = Curve {
@@ -137,11 +137,11 @@ mod tests {
 
     #[test]
     fn a_cost_may_grow_with_what_it_must_grow_with() {
-        let said_flat = said(Growth::Cost(0.0), &[&[1.0], &[1.0], &[2.0]]);
+        let said_flat = said(AllowedGrowth::Cost(0.0), &[&[1.0], &[1.0], &[2.0]]);
         assert!(
             said_flat.wants_a_cause && said_flat.line().contains("faster than it must** from 100 to 1,000")
         );
-        let linear = said(Growth::Cost(1.0), &[&[1.0], &[10.0], &[90.0]]);
+        let linear = said(AllowedGrowth::Cost(1.0), &[&[1.0], &[10.0], &[90.0]]);
         assert_eq!(
             linear.line(),
             "grab: 1.00 → 90.0 ms (90×) for 100× as many connections; no faster than it must"
@@ -151,20 +151,20 @@ mod tests {
 
     #[test]
     fn a_rate_that_falls_after_its_peak_is_told_with_the_peak() {
-        let fell = said(Growth::Rate(0.0), &[&[50.0], &[90.0], &[60.0]]);
+        let fell = said(AllowedGrowth::Rate(0.0), &[&[50.0], &[90.0], &[60.0]]);
         assert!(fell.wants_a_cause && fell.line().contains("falls though it need not** from 100 to 1,000"));
-        assert!(!said(Growth::Rate(0.0), &[&[50.0], &[90.0], &[88.0]]).wants_a_cause);
+        assert!(!said(AllowedGrowth::Rate(0.0), &[&[50.0], &[90.0], &[88.0]]).wants_a_cause);
     }
 
     #[test]
     fn medians_that_fall_within_the_rounds_spread_are_not_said_not_to_fall() {
-        let fell = said(Growth::Rate(0.0), &[&[32.0, 41.0, 42.0], &[26.0, 29.0, 34.0]]);
+        let fell = said(AllowedGrowth::Rate(0.0), &[&[32.0, 41.0, 42.0], &[26.0, 29.0, 34.0]]);
         assert_eq!(fell.cell(), "0.71×, falls, within the rounds' spread");
         assert!(!fell.wants_a_cause);
-        let grew = said(Growth::Cost(0.0), &[&[1.0, 2.0, 3.0], &[2.9, 3.0, 3.1]]);
+        let grew = said(AllowedGrowth::Cost(0.0), &[&[1.0, 2.0, 3.0], &[2.9, 3.0, 3.1]]);
         assert_eq!(grew.cell(), "1.50×, grows faster than it must, within the rounds' spread");
-        assert_eq!(said(Growth::Rate(0.0), &[&[32.0], &[33.0]]).cell(), "1.03×, does not fall");
-        let bent = said(Growth::Cost(0.0), &[&[1.0, 2.0], &[1.0, 3.0], &[1.0, 2.0]]);
+        assert_eq!(said(AllowedGrowth::Rate(0.0), &[&[32.0], &[33.0]]).cell(), "1.03×, does not fall");
+        let bent = said(AllowedGrowth::Cost(0.0), &[&[1.0, 2.0], &[1.0, 3.0], &[1.0, 2.0]]);
         assert_eq!(
             bent.cell(),
             "1.00×, no faster than it must",
@@ -174,13 +174,15 @@ mod tests {
 
     #[test]
     fn what_the_rounds_own_spread_explains_wants_no_cause() {
-        assert!(!said(Growth::Cost(0.0), &[&[1.0, 1.2, 1.6], &[1.4, 1.5], &[1.5, 1.9, 2.0]]).wants_a_cause);
-        assert!(!said(Growth::Free, &[&[1.0], &[9.0], &[90.0]]).wants_a_cause);
+        assert!(
+            !said(AllowedGrowth::Cost(0.0), &[&[1.0, 1.2, 1.6], &[1.4, 1.5], &[1.5, 1.9, 2.0]]).wants_a_cause
+        );
+        assert!(!said(AllowedGrowth::Free, &[&[1.0], &[9.0], &[90.0]]).wants_a_cause);
     }
 
     #[test]
     fn points_that_are_missing_are_left_out() {
-        let text = said(Growth::Rate(0.0), &[&[50.0], &[], &[60.0]]).line();
+        let text = said(AllowedGrowth::Rate(0.0), &[&[50.0], &[], &[60.0]]).line();
         assert!(text.starts_with("grab: 50.0 → 60.0 ms (1.20×)"), "{text}");
     }
 }

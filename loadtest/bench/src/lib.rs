@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use coupon_cli::terminal;
-use coupon_lab::{Site, stop_services_on_interrupt};
+use coupon_lab::{SharedServers, stop_services_on_interrupt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use context::{Context, SHARDS};
@@ -71,7 +71,7 @@ pub fn bench(sections: &[Section], quick: bool, seed: u64) -> Result<Bench> {
     raise_open_files();
     let site = if sections.iter().any(|section| section.servers) {
         terminal::progress("starting MySQL, Redis and RabbitMQ");
-        let site = Site::private(SHARDS);
+        let site = SharedServers::private(SHARDS);
         terminal::clear_progress();
         Some(Arc::new(site?))
     } else {

@@ -18,19 +18,19 @@ pub struct Claim {
     /// The ceiling it is held against, measured in the same run. Empty where the target is absolute.
     pub against: Text,
     /// The target of its figure.
-    pub target: Target,
+    pub target: Bound,
     /// Of the figure, the target and the samples: `×` for ratios, `ns`, `s`, `MB`, …
     pub unit: Text,
 }
 
 impl Claim {
     /// A figure that is to come to a target.
-    pub fn new(id: impl Into<Text>, what: impl Into<Text>, target: Target, unit: &'static str) -> Self {
+    pub fn new(id: impl Into<Text>, what: impl Into<Text>, target: Bound, unit: &'static str) -> Self {
         Self { id: id.into(), what: what.into(), against: "".into(), target, unit: unit.into() }
     }
 
     /// The ratio of a figure to a ceiling.
-    pub fn ratio(id: impl Into<Text>, what: impl Into<Text>, ceiling: &'static str, target: Target) -> Self {
+    pub fn ratio(id: impl Into<Text>, what: impl Into<Text>, ceiling: &'static str, target: Bound) -> Self {
         Self { against: ceiling.into(), ..Self::new(id, what, target, "×") }
     }
 }
@@ -38,14 +38,14 @@ impl Claim {
 /// The bound of a row's median.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Target {
+pub enum Bound {
     /// This or more.
     AtLeast(f64),
     /// This or less.
     AtMost(f64),
 }
 
-impl Target {
+impl Bound {
     /// True when a figure comes to it.
     #[must_use]
     pub fn reached_by(self, value: f64) -> bool {
@@ -87,7 +87,7 @@ impl Spread {
 
 /// A figure that goes with a row: what the ceiling itself came to, where the CPU went, …
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Figure {
+pub struct NamedFigure {
     /// Its name, such as `echo: rate`: the kind of load that it belongs to, if any, and the figure.
     pub what: Text,
     /// Its unit.
@@ -96,7 +96,7 @@ pub struct Figure {
     pub spread: Reading<Spread>,
 }
 
-impl Figure {
+impl NamedFigure {
     /// A figure of the rounds' values.
     pub fn of(what: impl Into<Text>, unit: impl Into<Text>, values: &[f64]) -> Self {
         let spread = Reading::or_because(Spread::of(values), "it was not measured");
@@ -136,7 +136,7 @@ pub struct Row {
     /// The figure of each round, in order.
     pub samples: Vec<f64>,
     /// The ceiling's own figures, and others that explain the row's.
-    pub figures: Vec<Figure>,
+    pub figures: Vec<NamedFigure>,
     /// The reasons why it is not valid; empty when it is.
     pub problems: Vec<String>,
 }
@@ -149,7 +149,7 @@ pub struct Measurement {
     /// The figure of each round, in order.
     samples: Vec<f64>,
     /// Figures that explain it.
-    pub figures: Vec<Figure>,
+    pub figures: Vec<NamedFigure>,
     /// The reasons why it is not valid.
     problems: Vec<String>,
     /// The reason why there was none.
@@ -174,7 +174,7 @@ impl Measurement {
 
     /// The same with figures that explain it.
     #[must_use]
-    pub fn figures(mut self, figures: Vec<Figure>) -> Self {
+    pub fn figures(mut self, figures: Vec<NamedFigure>) -> Self {
         self.figures = figures;
         self
     }
@@ -238,7 +238,7 @@ pub struct Series {
     /// Its unit, such as `/s` or `ms`.
     pub unit: Text,
     /// Its growth at most (a cost), or at least (a rate).
-    pub must: Growth,
+    pub must: AllowedGrowth,
     /// Its values: as many as there are of x.
     pub points: Vec<Reading<Spread>>,
 }
@@ -246,7 +246,7 @@ pub struct Series {
 /// The growth that a series may have before it is worth a cause: y is taken to be about x to some power.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Growth {
+pub enum AllowedGrowth {
     /// Less is better, and it has to grow with this power of x, not more: 0 for what need not grow at all.
     Cost(f64),
     /// More is better, and it should grow with this power of x: 0 for what need not fall.
@@ -280,7 +280,7 @@ impl From<Curve> for Findings {
 mod tests {
     use super::*;
 
-    fn claim(target: Target) -> Claim {
+    fn claim(target: Bound) -> Claim {
         Claim::ratio("grab", "a grab", "echo", target)
     }
 
@@ -289,15 +289,15 @@ mod tests {
         let row = |target, samples: &[f64]| {
             Row::new(claim(target), Measurement::new("grab", samples.to_vec())).standing
         };
-        assert_eq!(row(Target::AtLeast(0.6), &[0.2, 0.6, 0.9]), Standing::Reached);
-        assert_eq!(row(Target::AtLeast(0.6), &[0.2, 0.59, 0.9]), Standing::Missed);
-        assert_eq!(row(Target::AtMost(2.0), &[1.0, 2.0, 9.0]), Standing::Reached);
-        assert_eq!(row(Target::AtMost(2.0), &[1.0, 2.1, 9.0]), Standing::Missed);
+        assert_eq!(row(Bound::AtLeast(0.6), &[0.2, 0.6, 0.9]), Standing::Reached);
+        assert_eq!(row(Bound::AtLeast(0.6), &[0.2, 0.59, 0.9]), Standing::Missed);
+        assert_eq!(row(Bound::AtMost(2.0), &[1.0, 2.0, 9.0]), Standing::Reached);
+        assert_eq!(row(Bound::AtMost(2.0), &[1.0, 2.1, 9.0]), Standing::Missed);
     }
 
     #[test]
     fn a_figure_with_a_problem_has_no_verdict() {
-        let row = |measured| Row::new(claim(Target::AtLeast(0.0)), measured);
+        let row = |measured| Row::new(claim(Bound::AtLeast(0.0)), measured);
         let sold_out = Measurement::new("grab", vec![1.0]).problems(vec!["sold out".to_owned()]);
         assert_eq!(row(sold_out).standing, Standing::NotValid);
         for samples in [vec![], vec![1.0, f64::NAN], vec![f64::INFINITY]] {
@@ -308,10 +308,11 @@ mod tests {
 
     #[test]
     fn a_row_survives_json() {
-        let figures = vec![Figure::of("echo", "/s", &[2.0, 4.0]), Figure::unknown("mysql", "µs", "no /proc")];
+        let figures =
+            vec![NamedFigure::of("echo", "/s", &[2.0, 4.0]), NamedFigure::unknown("mysql", "µs", "no /proc")];
         let measured = Measurement::new("grab", vec![1.5, 3.0]).figures(figures);
         for measured in [measured, Measurement::not_run("grab", "no wrk")] {
-            let row = Row::new(claim(Target::AtMost(2.0)), measured);
+            let row = Row::new(claim(Bound::AtMost(2.0)), measured);
             let json = serde_json::to_string(&row).unwrap();
             assert_eq!(serde_json::from_str::<Row>(&json).unwrap(), row, "{json}");
         }

@@ -62,11 +62,11 @@ fn complete(section: &Section, measured: Vec<Measurement>, failed: Option<&str>)
 mod tests {
     use anyhow::bail;
 
-    use super::super::model::{Standing, Target};
+    use super::super::model::{Bound, Standing};
     use super::*;
 
     fn claims() -> Vec<Claim> {
-        ["one", "two"].map(|id| Claim::new(id, id, Target::AtMost(1.0), "s")).into()
+        ["one", "two"].map(|id| Claim::new(id, id, Bound::AtMost(1.0), "s")).into()
     }
 
     fn ran(run: fn(&mut Context) -> anyhow::Result<Findings>) -> Done {

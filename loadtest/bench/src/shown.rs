@@ -2,7 +2,7 @@
 
 use coupon_measure::format::number;
 
-use super::model::{Claim, Spread, Standing, Target};
+use super::model::{Bound, Claim, Spread, Standing};
 
 /// `0.61 (0.58–0.65, n 5)`, `3.50 s (3.40–3.60, n 5)`.
 pub(super) fn spread(spread: &Spread, unit: &str) -> String {
@@ -17,8 +17,8 @@ pub(super) fn spread(spread: &Spread, unit: &str) -> String {
 /// `≥ 0.65×`.
 pub(super) fn target(claim: &Claim) -> String {
     let (sign, value) = match claim.target {
-        Target::AtLeast(least) => ("≥", least),
-        Target::AtMost(most) => ("≤", most),
+        Bound::AtLeast(least) => ("≥", least),
+        Bound::AtMost(most) => ("≤", most),
     };
     format!("{sign} {}", with_unit(&number(value), &claim.unit))
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::deployment::Deployment;
+use super::deployment::CaseDeployment;
 use super::inject::{
     broker, clocks, copies, databases, filling, frozen, gate, leases, network, operations, services,
 };
@@ -26,9 +26,9 @@ pub struct FaultCase {
     /// Grabs must go on while the fault is there.
     pub goes_on: bool,
     /// Breaks it and mends it again, under load, and proves that it took effect.
-    pub(super) inject: fn(&Deployment<'_>) -> Result<Proof>,
+    pub(super) inject: fn(&CaseDeployment<'_>) -> Result<Proof>,
     /// Looks at what the audit does not, once everything is settled.
-    pub(super) afterwards: fn(&Deployment<'_>) -> Result<()>,
+    pub(super) afterwards: fn(&CaseDeployment<'_>) -> Result<()>,
 }
 
 /// The services that a fault can be injected into.
@@ -46,7 +46,7 @@ pub fn find_case(id: &str) -> Option<&'static FaultCase> {
     CASES.iter().find(|case| case.id == id)
 }
 
-fn nothing(_: &Deployment<'_>) -> Result<()> {
+fn nothing(_: &CaseDeployment<'_>) -> Result<()> {
     Ok(())
 }
 
@@ -55,7 +55,7 @@ const fn case(
     id: &'static str,
     name: &'static str,
     promised: &'static str,
-    inject: fn(&Deployment<'_>) -> Result<Proof>,
+    inject: fn(&CaseDeployment<'_>) -> Result<Proof>,
 ) -> FaultCase {
     FaultCase {
         id,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use coupon_core::Timestamp;
-use coupon_lab::{ServiceCommand, Site, program};
+use coupon_lab::{ServiceCommand, SharedServers, program};
 use coupon_stack::Stack;
 use coupon_store::servers::mysql::Database;
 use coupon_store::servers::names::Namespace;
@@ -58,7 +58,7 @@ impl ServicePrograms {
 /// Everything that a case shares with the others of the run, and the mechanism that is left out of it.
 #[derive(Debug)]
 pub(super) struct CaseContext<'a> {
-    pub(super) site: &'a Site,
+    pub(super) site: &'a SharedServers,
     pub(super) programs: &'a ServicePrograms,
     pub(super) options: &'a MatrixOptions,
     /// A mechanism that is left out; its absence must be found.

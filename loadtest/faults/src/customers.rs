@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
-use coupon_audit::{Claims, UseTold};
+use coupon_audit::{Claims, UseAnswer};
 use coupon_core::Money;
 use coupon_lab::wait::at_once;
 use coupon_loadgen::http::{ask, get_json};
@@ -188,8 +188,8 @@ impl Customers {
         for ResultUse { user, result, used } in last_known(self.with_log(|log| log.uses.clone())) {
             match used {
                 UseState::Kept => {}
-                UseState::Spent(cents) => claims.add_use(user, result, UseTold::Used { cents, time: None }),
-                UseState::Unknown(cents) => claims.add_use(user, result, UseTold::Unknown { cents }),
+                UseState::Spent(cents) => claims.add_use(user, result, UseAnswer::Used { cents, time: None }),
+                UseState::Unknown(cents) => claims.add_use(user, result, UseAnswer::Unknown { cents }),
             }
         }
     }

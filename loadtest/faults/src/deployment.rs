@@ -40,7 +40,7 @@ pub(super) struct LoadResult {
 
 /// Every service, and the record of the case that it is deployed for.
 #[derive(Debug)]
-pub(super) struct Deployment<'a> {
+pub(super) struct CaseDeployment<'a> {
     pub(super) context: &'a CaseContext<'a>,
     pub(super) services: Vec<TestedService>,
     /// The load on each of them.
@@ -55,7 +55,7 @@ pub(super) struct Deployment<'a> {
     stop: Arc<AtomicBool>,
 }
 
-impl<'a> Deployment<'a> {
+impl<'a> CaseDeployment<'a> {
     /// Seeds every service, and starts them.
     pub(super) fn start(context: &'a CaseContext<'a>, case: &FaultCase, folder: &Path) -> Result<Self> {
         let plan = &case.plan;

@@ -43,7 +43,7 @@ pub use report::MatrixReport;
 pub use service_result::ServiceResult;
 
 use coupon_cli::terminal;
-use coupon_lab::Site;
+use coupon_lab::SharedServers;
 
 use context::{CaseContext, SHARDS, ServicePrograms};
 use run_case::run_case;
@@ -89,7 +89,7 @@ pub fn run(options: &MatrixOptions) -> Result<MatrixReport> {
     };
     // Cases that cannot be run need no servers to say so.
     let any = options.cases.iter().any(|selected| lacking(selected.case).is_ok());
-    let site = any.then(|| Site::private(SHARDS)).transpose()?;
+    let site = any.then(|| SharedServers::private(SHARDS)).transpose()?;
     let mut results = Vec::new();
     for &SelectedCase { case, ablation } in &options.cases {
         terminal::progress(format!("{} {} …", case.id, case.name));

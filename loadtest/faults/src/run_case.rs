@@ -13,7 +13,7 @@ use super::ask_again::ask_again;
 use super::case_result::{CaseResult, CaseVerdict};
 use super::cases::FaultCase;
 use super::context::CaseContext;
-use super::deployment::{Deployment, LoadResult};
+use super::deployment::{CaseDeployment, LoadResult};
 use super::inject;
 use super::load::ServiceLoad;
 use super::proof::NotInjected;
@@ -43,7 +43,8 @@ pub(super) fn run_case(context: &CaseContext<'_>, case: &FaultCase) -> CaseResul
 
 fn run_through(context: &CaseContext<'_>, case: &FaultCase, result: &mut CaseResult) -> Result<CaseVerdict> {
     let folder = tempfile::Builder::new().prefix("loadtest-faults-").tempdir()?;
-    let deployment = Deployment::start(context, case, folder.path()).context("the services do not start")?;
+    let deployment =
+        CaseDeployment::start(context, case, folder.path()).context("the services do not start")?;
     let ran = break_and_audit(&deployment, case, result);
     result.injected = deployment.record.fault_times().began.is_some();
     result.notes = deployment.record.notes();
@@ -59,7 +60,7 @@ fn run_through(context: &CaseContext<'_>, case: &FaultCase, result: &mut CaseRes
 
 /// Injects the fault under load, and returns everything that was not as promised.
 fn break_and_audit(
-    deployment: &Deployment<'_>,
+    deployment: &CaseDeployment<'_>,
     case: &FaultCase,
     result: &mut CaseResult,
 ) -> Result<Vec<String>> {
@@ -77,7 +78,7 @@ fn break_and_audit(
 }
 
 fn settle_and_audit(
-    deployment: &Deployment<'_>,
+    deployment: &CaseDeployment<'_>,
     (service, load): (&TestedService, &ServiceLoad),
     outcome: &Outcome,
     began: Instant,
@@ -122,14 +123,14 @@ fn audit(service: &TestedService, claims: &Claims, start: &Start) -> Result<Audi
 }
 
 /// Waits until everything granted is stored, and main has applied it.
-fn settle(deployment: &Deployment<'_>, service: &TestedService) -> Result<()> {
+fn settle(deployment: &CaseDeployment<'_>, service: &TestedService) -> Result<()> {
     let limit = if deployment.context.ablation.is_some() { WITHOUT_A_MECHANISM } else { SETTLE };
     settle::settle(&service.data, &|| service.answering(), Patience::AtMost(limit))
         .context("it does not settle")
 }
 
 /// Everything that is not as promised.
-fn broken(deployment: &Deployment<'_>, case: &FaultCase, observed: &[ServiceResult]) -> Vec<String> {
+fn broken(deployment: &CaseDeployment<'_>, case: &FaultCase, observed: &[ServiceResult]) -> Vec<String> {
     let mut found = deployment.record.failures();
     found.extend(observed.iter().flat_map(|service| broken_by(service, case)));
     let parked: u64 = observed.iter().map(|service| service.count(Kind::Parked)).sum();

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use coupon_lab::Prepared;
 use coupon_lab::wait::{at_once, blocking};
+use coupon_lab::{Prepared, seed_of};
 use coupon_loadgen::workload::Catalogue;
 use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
@@ -68,14 +68,10 @@ impl SeededService {
         let spec = Spec::parse(spec, SHARDS, &CATALOGUE)?;
         let namespace = format!("lt_fault_{}_{name}", case.id);
         let seed = SeedOptions {
-            users: CATALOGUE.users,
-            rooms: CATALOGUE.rooms,
-            hot_rooms: CATALOGUE.hot_rooms,
-            coupons_per_room: CATALOGUE.coupons_per_room,
             history: case.plan.history,
             days: HISTORY_DAYS,
             seed: context.options.seed,
-            ..SeedOptions::default()
+            ..seed_of(&CATALOGUE)
         };
         let prepared = Prepared::on_servers(&spec, &seed, context.site, namespace.clone())?;
         make_scarce(context, &namespace)?;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use coupon_audit::{Claims, Data, Scope, Start};
 use coupon_cli::terminal;
 use coupon_core::{ResultId, Timestamp};
-use coupon_lab::{Running, Site, namespace_of};
+use coupon_lab::{Deployment, SharedServers, namespace_of};
 use coupon_seeding::audited;
 
 use super::servers::ServersArgs;
@@ -75,8 +75,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         (None, Some(url)) => {
             let mut target = arguments::target(url)?;
             target.admin_token.clone_from(&args.admin_token);
-            let site = Arc::new(Site::given(args.servers.settings()?));
-            Running::attach(target, Some(site))?.audit(&scope)?
+            let site = Arc::new(SharedServers::given(args.servers.settings()?));
+            Deployment::attach(target, Some(site))?.audit(&scope)?
         }
         (None, None) => on_servers(args)?.audit(&scope)?,
     };

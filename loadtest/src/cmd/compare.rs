@@ -8,10 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use coupon_cli::numbers::count;
 use coupon_cli::output;
-use coupon_lab::all_different;
+use coupon_lab::{all_different, seed_of};
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::LoadSpec;
-use coupon_loadgen::workload::Catalogue;
 use coupon_report::require::Scope;
 use coupon_seeding::SeedOptions;
 use coupon_strategies::{REGISTER, Spec};
@@ -20,7 +19,7 @@ use super::arguments;
 use super::arguments::BEYOND_LIMIT;
 use super::audit::VIOLATED;
 use super::servers::BackendArgs;
-use crate::compare::{Ending, Options, compare};
+use crate::compare::{CompareOptions, Ending, compare};
 
 /// Its command line.
 #[derive(Debug, clap::Args)]
@@ -113,7 +112,7 @@ pub(super) fn exit_code(ending: Ending) -> ExitCode {
 }
 
 /// Everything that can be refused is refused here, before anything is seeded or started.
-fn options(args: Args) -> Result<Options> {
+fn options(args: Args) -> Result<CompareOptions> {
     let load = load(&args)?;
     let names = names(&args);
     let specs = names
@@ -126,10 +125,11 @@ fn options(args: Args) -> Result<Options> {
     all_different(all.clone())?;
     let names: Vec<&str> = all.collect();
     let limits = arguments::limits(&args.require, &Scope::Contestants(&names))?;
-    let seed = seed(&args, load.workload.catalogue);
+    let Args { history, days, seed, .. } = args;
+    let seed = SeedOptions { history, days, seed, ..seed_of(&load.workload.catalogue) };
     seed.check()?;
     let servers = args.backend.wanted()?;
-    Ok(Options {
+    Ok(CompareOptions {
         contestants,
         targets,
         setup: args.backend.setup(seed),
@@ -160,12 +160,6 @@ fn load(args: &Args) -> Result<LoadSpec> {
         seed: args.seed,
         ..LoadSpec::new(arrivals)
     })
-}
-
-fn seed(args: &Args, catalogue: Catalogue) -> SeedOptions {
-    let Catalogue { users, rooms, hot_rooms, coupons_per_room } = catalogue;
-    let Args { history, days, seed, .. } = *args;
-    SeedOptions { users, rooms, hot_rooms, coupons_per_room, history, days, seed, ..SeedOptions::default() }
 }
 
 fn names(args: &Args) -> Vec<String> {
@@ -206,7 +200,7 @@ mod tests {
         args: Args,
     }
 
-    fn parse(arguments: &[&str]) -> Result<Options> {
+    fn parse(arguments: &[&str]) -> Result<CompareOptions> {
         options(Cli::try_parse_from(std::iter::once(&"compare").chain(arguments))?.args)
     }
 

@@ -16,7 +16,7 @@ use coupon_strategies::{Fit, RoomRanges, Spec};
 
 use super::arguments;
 use super::servers::BackendArgs;
-use crate::compare::Options;
+use crate::compare::CompareOptions;
 use crate::replay::{Columns, QueryMix, Reading, Recording, TimeFormat, read};
 
 /// The name of the built-in workload in `--mix`.
@@ -119,7 +119,7 @@ impl SendArgs {
         mix: &QueryMix,
         contestants: Vec<Spec>,
         seed: u64,
-    ) -> Result<Options> {
+    ) -> Result<CompareOptions> {
         all_different(contestants.iter().map(|spec| spec.name.as_str()))?;
         let (speed, length) = self.pace(recording)?;
         let trace = mix.trace(recording, speed, seed);
@@ -129,7 +129,7 @@ impl SendArgs {
         let options = recording.catalogue(self.stock, seed);
         options.check()?;
         let load = self.load(trace, &options, length, seed);
-        Ok(Options {
+        Ok(CompareOptions {
             contestants,
             targets: Vec::new(),
             setup: self.backend.setup(options),

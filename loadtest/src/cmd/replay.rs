@@ -12,7 +12,7 @@ use coupon_strategies::Spec;
 use super::arguments;
 use super::compare::exit_code;
 use super::recorded::{SendArgs, TraceArgs, mix, paced, spec};
-use crate::compare::{Options, compare};
+use crate::compare::{CompareOptions, compare};
 use crate::replay::split;
 
 const EXIT_CODES: &str = "Exits with 0 when every promise and every --require was kept, 2 when a promise was broken, 3 when \
@@ -57,7 +57,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let rooms = recording.rooms.labels.len() as u64;
     let specs: Vec<Spec> =
         args.contestants.iter().map(|name| spec(name, args.shards, rooms, &ranges)).collect::<Result<_>>()?;
-    let options = Options { limits, ..args.send.options(&recording, &mix, specs, args.trace.seed)? };
+    let options = CompareOptions { limits, ..args.send.options(&recording, &mix, specs, args.trace.seed)? };
     recording.described().iter().for_each(terminal::note);
     let (speed, length) = args.send.pace(&recording)?;
     terminal::note(format!(

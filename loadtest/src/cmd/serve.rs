@@ -7,7 +7,7 @@ use anyhow::Result;
 use coupon_cli::output;
 
 use super::arguments;
-use crate::serve::{Options, serve};
+use crate::serve::{PageOptions, serve};
 
 /// Its command line.
 #[derive(Debug, clap::Args)]
@@ -30,6 +30,6 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let Args { port, backend, out } = args;
     let _out = out.as_deref().map(|out| output::folder("--out", out)).transpose()?;
-    serve(Options { port, on_servers: backend == arguments::Backend::Servers, out })?;
+    serve(PageOptions { port, on_servers: backend == arguments::Backend::Servers, out })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -9,7 +9,7 @@ use coupon_cli::numbers::some;
 use coupon_cli::output::Output;
 use coupon_cli::terminal;
 
-use crate::simulate::{self, Options};
+use crate::simulate::{self, SimulateOptions};
 
 /// The hot rooms of the standard workload.
 const HOT_ROOMS: u64 = 5;
@@ -66,7 +66,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     ensure!(hot <= rooms, "--hot-rooms is {hot}, but --rooms has only {rooms}");
     ensure!(hot <= 10_000, "--hot-rooms is {hot}, but at most 10,000 can have ranges of their own");
     let json = args.json.map(|path| Output::create("--json", &path)).transpose()?;
-    let options = Options {
+    let options = SimulateOptions {
         shards: args.shards.into_iter().filter_map(NonZeroU16::new).collect(),
         rows: args.rows,
         users: args.users,

@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use coupon_cli::output::Output;
 use coupon_cli::terminal;
-use coupon_lab::{Running, Setup, stop_services_on_interrupt};
+use coupon_lab::{Deployment, Setup, stop_services_on_interrupt};
 use coupon_loadgen::workload::Catalogue;
 use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
 
 use super::arguments;
-use crate::vertical::{Options, measure};
+use crate::vertical::{VerticalOptions, measure};
 
 /// Its command line.
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub struct Args {
     /// Connections that send one read after the other
     #[arg(long, default_value_t = 4)]
     connections: usize,
-    /// Running service with the seeder's catalogue; by default one is started on fresh data
+    /// Deployment service with the seeder's catalogue; by default one is started on fresh data
     #[arg(long, value_name = "URL")]
     target: Option<String>,
     /// Seed of all random choices
@@ -44,7 +44,7 @@ pub struct Args {
 /// When the service cannot be started or does not answer, or the file cannot be written.
 pub fn run(args: Args) -> Result<ExitCode> {
     let Args { seconds, rounds, connections, target, seed, json } = args;
-    let options = Options {
+    let options = VerticalOptions {
         duration: arguments::seconds(seconds, &(0.1..=3_600.0))?,
         rounds,
         connections: arguments::connections("--connections", connections)?,
@@ -63,14 +63,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let found = measure(&target, &options).with_context(|| target.name.clone())?;
     terminal::say(found.to_string().trim_end());
     json.map_or(Ok(()), |file| file.write_json(&found))?;
-    service.map_or(Ok(()), Running::stop)?;
+    service.map_or(Ok(()), Deployment::stop)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Coupons live in the main database, so that one shard does for any strategy.
-fn start(seed: u64) -> Result<Running> {
+fn start(seed: u64) -> Result<Deployment> {
     stop_services_on_interrupt()?;
     let seed = SeedOptions { seed, ..SeedOptions::default() };
     let setup = Setup::embedded(seed);
-    Running::start(&Spec::parse("single", NonZeroU16::MIN, &Catalogue::default())?, &setup)
+    Deployment::start(&Spec::parse("single", NonZeroU16::MIN, &Catalogue::default())?, &setup)
 }

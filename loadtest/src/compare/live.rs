@@ -8,11 +8,11 @@ use coupon_loadgen::load::LoadSpec;
 
 use super::observer::Observer;
 use super::round::Entrant;
-use super::{Ending, Options, worse};
+use super::{CompareOptions, Ending, worse};
 
 /// Puts all under load at once, each by its own generator, with the same requests at the same moments.
 pub(super) fn round(
-    options: &Options,
+    options: &CompareOptions,
     quota: Option<f64>,
     entrants: &mut [Entrant],
     observer: &dyn Observer,
@@ -36,7 +36,7 @@ pub(super) fn round(
 }
 
 /// Refuses to go on once the load was stopped.
-pub(super) fn not_stopped(options: &Options) -> Result<()> {
+pub(super) fn not_stopped(options: &CompareOptions) -> Result<()> {
     let stopped = options.load.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed));
     ensure!(!stopped, "stopped before the load began");
     Ok(())

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use coupon_lab::Site;
+use coupon_lab::SharedServers;
 use coupon_report::model::Meta;
 
-use super::Options;
+use super::CompareOptions;
 use super::round::Entrant;
 use super::servers::Servers;
 use crate::measured;
 
 /// Enough to run the comparison again.
 pub(super) fn meta(
-    options: &Options,
+    options: &CompareOptions,
     date: String,
     servers: &Servers,
     entrants: &[Entrant],
@@ -34,8 +34,9 @@ pub(super) fn meta(
     }
 }
 
-fn versions(site: Option<&Site>) -> BTreeMap<String, String> {
-    let stores = site.map_or_else(|| vec![("sqlite", rusqlite::version().to_owned())], Site::versions);
+fn versions(site: Option<&SharedServers>) -> BTreeMap<String, String> {
+    let stores =
+        site.map_or_else(|| vec![("sqlite", rusqlite::version().to_owned())], SharedServers::versions);
     let own = ("loadtest", env!("CARGO_PKG_VERSION").to_owned());
     stores.into_iter().chain([own]).map(|(name, version)| (name.to_owned(), version)).collect()
 }

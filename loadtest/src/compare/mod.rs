@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use coupon_cli::terminal;
-use coupon_lab::{Running, Setup, stop_services_on_interrupt, wait_if_interrupted};
+use coupon_lab::{Deployment, Setup, stop_services_on_interrupt, wait_if_interrupted};
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::LoadSpec;
 use coupon_measure::Turns;
@@ -49,7 +49,7 @@ const REPEATED: f64 = 0.05;
 
 /// The plan of a comparison.
 #[derive(Debug)]
-pub struct Options {
+pub struct CompareOptions {
     /// Contestants to start.
     pub contestants: Vec<Spec>,
     /// Services that run already.
@@ -92,7 +92,7 @@ pub enum Ending {
 ///
 /// # Errors
 /// When a contestant cannot be started or stops answering altogether, or the report cannot be written.
-pub fn compare(options: &Options) -> Result<Ending> {
+pub fn compare(options: &CompareOptions) -> Result<Ending> {
     Ok(compare_and_keep(options)?.0)
 }
 
@@ -100,7 +100,7 @@ pub fn compare(options: &Options) -> Result<Ending> {
 ///
 /// # Errors
 /// As [`compare`].
-pub fn compare_and_keep(options: &Options) -> Result<(Ending, Report)> {
+pub fn compare_and_keep(options: &CompareOptions) -> Result<(Ending, Report)> {
     if usize::try_from(options.rounds).is_ok_and(|rounds| rounds < MIN_ROUNDS) {
         terminal::note("no verdicts under five rounds");
     }
@@ -114,11 +114,11 @@ pub fn compare_and_keep(options: &Options) -> Result<(Ending, Report)> {
 ///
 /// # Errors
 /// When a contestant cannot be started or stops answering altogether, or the load is stopped before it began.
-pub fn watched(options: &Options, observer: &Arc<dyn Observer>) -> Result<(Ending, Report)> {
+pub fn watched(options: &CompareOptions, observer: &Arc<dyn Observer>) -> Result<(Ending, Report)> {
     measure(options, Some(observer))
 }
 
-fn measure(options: &Options, observer: Option<&Arc<dyn Observer>>) -> Result<(Ending, Report)> {
+fn measure(options: &CompareOptions, observer: Option<&Arc<dyn Observer>>) -> Result<(Ending, Report)> {
     stop_services_on_interrupt()?;
     let date = coupon_lab::conditions::now();
     let servers = Servers::prepare(options)?;
@@ -148,7 +148,11 @@ fn measure(options: &Options, observer: Option<&Arc<dyn Observer>>) -> Result<(E
     Ok((ending, report))
 }
 
-fn start(options: &Options, servers: &Servers, observer: Option<&Arc<dyn Observer>>) -> Result<Vec<Entrant>> {
+fn start(
+    options: &CompareOptions,
+    servers: &Servers,
+    observer: Option<&Arc<dyn Observer>>,
+) -> Result<Vec<Entrant>> {
     let mut entrants = Vec::new();
     let setup = Setup { site: servers.site.clone(), ..options.setup.clone() };
     for (contestant, spec) in options.contestants.iter().enumerate() {
@@ -173,13 +177,13 @@ fn start(options: &Options, servers: &Servers, observer: Option<&Arc<dyn Observe
         entrants.push(entrant);
     }
     for target in &options.targets {
-        entrants.push(Entrant::new(Running::attach(target.clone(), servers.for_targets.clone())?)?);
+        entrants.push(Entrant::new(Deployment::attach(target.clone(), servers.for_targets.clone())?)?);
     }
     Ok(entrants)
 }
 
 fn begin(spec: &Spec, setup: &Setup) -> Result<Entrant> {
-    let running = Running::start(spec, setup)?;
+    let running = Deployment::start(spec, setup)?;
     let seeded = running.seeded.unwrap_or_default().as_secs_f64();
     terminal::clear_progress();
     terminal::note(format!("{}: seeded in {seeded:.1} s, at {}", running.name, running.target.url("")));
@@ -187,7 +191,7 @@ fn begin(spec: &Spec, setup: &Setup) -> Result<Entrant> {
 }
 
 /// Fills caches and opens files, unmeasured. Its grabs are audited like any others.
-fn warm_up(options: &Options, entrants: &mut [Entrant]) -> Result<()> {
+fn warm_up(options: &CompareOptions, entrants: &mut [Entrant]) -> Result<()> {
     let load = loads::of_warm_up(&options.load, WARM_UP);
     for entrant in entrants {
         terminal::progress(format!("warming up {}", entrant.name()));
@@ -197,7 +201,7 @@ fn warm_up(options: &Options, entrants: &mut [Entrant]) -> Result<()> {
     Ok(())
 }
 
-fn rounds(options: &Options, quota: Option<f64>, entrants: &mut [Entrant]) -> Result<Ending> {
+fn rounds(options: &CompareOptions, quota: Option<f64>, entrants: &mut [Entrant]) -> Result<Ending> {
     let mut turns = Turns::new(options.load.seed);
     let mut ending = Ending::Kept;
     for index in 0..options.rounds {
@@ -227,7 +231,7 @@ fn worse(one: Ending, other: Ending) -> Ending {
 }
 
 fn conclude(
-    options: &Options,
+    options: &CompareOptions,
     date: String,
     servers: &Servers,
     entrants: &[Entrant],
@@ -282,7 +286,7 @@ fn stop(entrant: Entrant, report: &mut Report) {
     }
 }
 
-fn show(report: &Report, options: &Options) -> Result<()> {
+fn show(report: &Report, options: &CompareOptions) -> Result<()> {
     let printed = coupon_report::terminal::show(report);
     // A report that cannot be written does not withhold the summary, nor the other way round.
     let paths =

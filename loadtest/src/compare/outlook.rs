@@ -9,7 +9,7 @@ use coupon_loadgen::workload::{Endpoint, Schedule, Workload};
 use coupon_report::model::{Figure, Outlook, OutlookCase, Reading};
 use coupon_strategies::Spec;
 
-use super::Options;
+use super::CompareOptions;
 use crate::simulate::Projection;
 
 /// Numbers of shards to which a system with a handful may grow.
@@ -28,7 +28,7 @@ const ASKED_BY: [(&str, &str); 4] = [
 ];
 
 /// Routes the same grabs by every contestant that was started here, at its own number of shards and at larger ones.
-pub(super) fn of(options: &Options) -> Reading<Outlook> {
+pub(super) fn of(options: &CompareOptions) -> Reading<Outlook> {
     let grabs = grabs(&options.load.workload, options.load.seed);
     if grabs.is_empty() {
         return Reading::unknown("the workload has no grabs to route");
@@ -54,7 +54,12 @@ fn grabs(workload: &Workload, seed: u64) -> Vec<(UserId, RoomId)> {
         .collect()
 }
 
-fn cases(spec: &Spec, options: &Options, grabs: &[(UserId, RoomId)], days: u32) -> Result<Vec<OutlookCase>> {
+fn cases(
+    spec: &Spec,
+    options: &CompareOptions,
+    grabs: &[(UserId, RoomId)],
+    days: u32,
+) -> Result<Vec<OutlookCase>> {
     let catalogue = &options.load.workload.catalogue;
     let own = spec.shards.get();
     let more = SHARDS.into_iter().filter(|shards| *shards > own);

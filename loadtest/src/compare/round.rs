@@ -4,7 +4,7 @@ use anyhow::{Context, Result, anyhow};
 use coupon_audit::{AuditReport, Claims, Kind, Scope, Start};
 use coupon_cli::terminal;
 use coupon_lab::acks;
-use coupon_lab::{Running, wait_if_interrupted};
+use coupon_lab::{Deployment, wait_if_interrupted};
 use coupon_loadgen::http::get_json;
 use coupon_loadgen::load::{LoadSpec, run_load};
 use coupon_report::model::{self, AuditResult, MAX_EXAMPLES, Reading, Round, Violation};
@@ -18,7 +18,7 @@ use crate::measured;
 /// A contestant, with everything it was ever asked for.
 #[derive(Debug)]
 pub(super) struct Entrant {
-    running: Running,
+    running: Deployment,
     claims: Claims,
     /// The newest result before the first request.
     start: Option<Start>,
@@ -31,7 +31,7 @@ pub(super) struct Entrant {
     watcher: Option<Watcher>,
 }
 
-/// Running totals of an audit.
+/// Deployment totals of an audit.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counted {
     acknowledged: u64,
@@ -41,7 +41,7 @@ struct Counted {
 }
 
 impl Entrant {
-    pub(super) fn new(running: Running) -> Result<Self> {
+    pub(super) fn new(running: Deployment) -> Result<Self> {
         let start = running.remember().with_context(|| format!("contestant {}", running.name))?;
         let status: ShardsStatus = get_json(&running.target, "/admin/shards/status")?;
         let history = status.shards.iter().map(|shard| shard.rows).sum();
@@ -67,7 +67,7 @@ impl Entrant {
         &self.running.name
     }
 
-    pub(super) const fn running(&self) -> &Running {
+    pub(super) const fn running(&self) -> &Deployment {
         &self.running
     }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use coupon_cli::terminal;
-use coupon_lab::Site;
+use coupon_lab::SharedServers;
 use coupon_store::settings::ServersSettings;
 
-use super::Options;
+use super::CompareOptions;
 
 /// The servers that a comparison is to have.
 #[derive(Debug, Clone)]
@@ -26,9 +26,9 @@ pub enum Wanted {
 /// The servers of a comparison.
 pub(super) struct Servers {
     /// The servers of contestants.
-    pub(super) site: Option<Arc<Site>>,
+    pub(super) site: Option<Arc<SharedServers>>,
     /// The servers of services that run already.
-    pub(super) for_targets: Option<Arc<Site>>,
+    pub(super) for_targets: Option<Arc<SharedServers>>,
     /// The cores that a shard's server has, if that could be limited.
     pub(super) quota: Option<f64>,
     pub(super) warnings: Vec<String>,
@@ -36,18 +36,21 @@ pub(super) struct Servers {
 
 impl Servers {
     /// Finds or starts them.
-    pub(super) fn prepare(options: &Options) -> Result<Self> {
+    pub(super) fn prepare(options: &CompareOptions) -> Result<Self> {
         let none = Self { site: None, for_targets: None, quota: None, warnings: Vec::new() };
         let site = match &options.servers {
             Wanted::None => return Ok(none),
             Wanted::ForTargets(settings) => {
-                return Ok(Self { for_targets: Some(Arc::new(Site::given(settings.clone()))), ..none });
+                return Ok(Self {
+                    for_targets: Some(Arc::new(SharedServers::given(settings.clone()))),
+                    ..none
+                });
             }
-            Wanted::Given(settings) => Site::given(settings.clone()),
+            Wanted::Given(settings) => SharedServers::given(settings.clone()),
             Wanted::Private => {
                 let shards = options.contestants.iter().map(|spec| spec.shards).max();
                 terminal::progress("starting MySQL, Redis and RabbitMQ");
-                let site = Site::private(shards.unwrap_or(NonZeroU16::MIN));
+                let site = SharedServers::private(shards.unwrap_or(NonZeroU16::MIN));
                 terminal::clear_progress();
                 site?
             }

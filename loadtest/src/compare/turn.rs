@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use coupon_lab::Running;
+use coupon_lab::Deployment;
 use coupon_loadgen::http::get_json;
 use coupon_loadgen::load::{LoadSpec, Outcome, run_load_with};
 use coupon_report::model::{Figure, Flow, Reading, ShardLook, ShardRound};
@@ -37,7 +37,7 @@ struct Watched {
 /// Lets a contestant have its turn; with a quota of so many cores for each shard's server, if there is one, and in
 /// view of the observer, if there is one.
 pub(super) fn take(
-    running: &Running,
+    running: &Deployment,
     load: &LoadSpec,
     quota: Option<f64>,
     watcher: Option<&Watcher>,
@@ -68,7 +68,7 @@ pub(super) fn take(
     })
 }
 
-fn watch(running: &Running, load: &LoadSpec, watcher: Option<&Watcher>) -> Result<(Outcome, Watched)> {
+fn watch(running: &Deployment, load: &LoadSpec, watcher: Option<&Watcher>) -> Result<(Outcome, Watched)> {
     let before = status(running)?;
     let totals_before = totals(running, &before);
     let began = Instant::now();
@@ -100,13 +100,13 @@ fn watch(running: &Running, load: &LoadSpec, watcher: Option<&Watcher>) -> Resul
     Ok((outcome, Watched { before, after, samples, totals, drained_at }))
 }
 
-fn status(running: &Running) -> Result<ShardsStatus> {
+fn status(running: &Deployment) -> Result<ShardsStatus> {
     get_json(&running.target, "/admin/shards/status")
 }
 
 /// Reads the figures that only servers have: the shards' own counts of rows, and the use of their processes. A
 /// service's own counts are as old as its last look.
-fn totals(running: &Running, status: &ShardsStatus) -> ShardTotals {
+fn totals(running: &Deployment, status: &ShardsStatus) -> ShardTotals {
     let known = || status.shards.iter().map(|shard| shard.rows_written).collect();
     let rows = match running.kept_counts() {
         Ok(counts) => Reading::Known(counts.unwrap_or_else(known)),

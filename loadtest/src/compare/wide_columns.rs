@@ -5,7 +5,7 @@ use std::time::Duration;
 use coupon_measure::stats::MIN_ROUNDS;
 use coupon_report::model::{Reading, Vertical};
 
-use super::Options;
+use super::CompareOptions;
 use super::round::Entrant;
 use crate::vertical;
 
@@ -17,7 +17,7 @@ const CONNECTIONS: usize = 4;
 
 /// Measures it on the first contestant that was started here. Coupons live in the main database, so that it does not
 /// matter which; a target is left alone, since its catalogue is unknown.
-pub(super) fn of(options: &Options, entrants: &[Entrant]) -> Reading<Vertical> {
+pub(super) fn of(options: &CompareOptions, entrants: &[Entrant]) -> Reading<Vertical> {
     if usize::try_from(options.rounds).is_ok_and(|rounds| rounds < MIN_ROUNDS) {
         return Reading::unknown(
             "a run of so few rounds has no time for it; `loadtest vertical` measures it alone",
@@ -28,7 +28,7 @@ pub(super) fn of(options: &Options, entrants: &[Entrant]) -> Reading<Vertical> {
             "no contestant was started here; `loadtest vertical --target URL` measures a service",
         );
     };
-    let how = vertical::Options {
+    let how = vertical::VerticalOptions {
         duration: TURN,
         rounds: ROUNDS,
         connections: CONNECTIONS.min(options.load.connections),

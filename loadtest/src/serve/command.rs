@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use coupon_loadgen::load::Arrivals;
 use coupon_loadgen::workload::{Requests, Rooms, Workload};
 
-use crate::compare::{Options, Wanted};
+use crate::compare::{CompareOptions, Wanted};
 
 /// The command; with an edited workload it takes the file whose text [`workload`] is.
-pub(super) fn command(options: &Options) -> String {
+pub(super) fn command(options: &CompareOptions) -> String {
     let names: Vec<&str> = options.contestants.iter().map(|spec| spec.name.as_str()).collect();
     let mut command = format!("loadtest compare --contestants {}", names.join(","));
     let mut flag = |flag: String| {

@@ -17,7 +17,7 @@ pub(super) const WINDOW: Duration = Duration::from_secs(5);
 
 /// Requests of one kind: to one endpoint, or of one scenario.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Kind {
+pub(super) struct RequestFigures {
     /// The name for people.
     pub(super) name: String,
     /// The scenarios that ask it, or what the scenario asks.
@@ -32,12 +32,12 @@ pub(super) struct Kind {
 
 /// The same requests twice: by scenario, in the workload's order, and by endpoint.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Kinds {
-    pub(super) scenarios: Vec<Kind>,
-    pub(super) endpoints: Vec<Kind>,
+pub(super) struct LoadFigures {
+    pub(super) scenarios: Vec<RequestFigures>,
+    pub(super) endpoints: Vec<RequestFigures>,
 }
 
-impl Kinds {
+impl LoadFigures {
     /// All requests a second.
     pub(super) fn per_s(&self) -> f64 {
         self.endpoints.iter().map(|kind| kind.per_s).sum()
@@ -72,8 +72,8 @@ impl Ticks {
     }
 
     /// Every kind of request that was asked, over the window.
-    pub(super) fn kinds(&self, workload: &Workload) -> Kinds {
-        let Some(last) = self.0.back() else { return Kinds::default() };
+    pub(super) fn kinds(&self, workload: &Workload) -> LoadFigures {
+        let Some(last) = self.0.back() else { return LoadFigures::default() };
         let first = self.0.front().filter(|first| self.0.len() > 1 && first.at + WINDOW <= last.at);
         let seconds = last.at.saturating_sub(first.map_or(Duration::ZERO, |first| first.at)).as_secs_f64();
         let endpoint = |(endpoint, now): (&Endpoint, &Tally)| {
@@ -85,7 +85,7 @@ impl Ticks {
             kind(scenario.name.clone(), asks(scenario), now, before, seconds)
         };
         let asked = scenarios_of(workload).iter().zip(&last.scenarios).enumerate();
-        Kinds {
+        LoadFigures {
             scenarios: asked.filter(|(_, (_, now))| now.requests() > 0).map(scenario).collect(),
             endpoints: last.endpoints.iter().map(endpoint).collect(),
         }
@@ -96,13 +96,13 @@ fn tally(outcome: &EndpointOutcome) -> Tally {
     Tally { ok: outcome.ok, errors: outcome.error_count(), latency: outcome.latency.clone() }
 }
 
-fn kind(name: String, about: String, now: &Tally, before: Option<&Tally>, seconds: f64) -> Kind {
+fn kind(name: String, about: String, now: &Tally, before: Option<&Tally>, seconds: f64) -> RequestFigures {
     let latency = since(&now.latency, before.map(|before| &before.latency));
     let requests = now.requests() - before.map_or(0, Tally::requests);
     let ms = |quantile: Quantile, at: f64| {
         (latency.len() >= quantile.least_requests()).then(|| latency.value_at_quantile(at) as f64 / 1e3)
     };
-    Kind {
+    RequestFigures {
         name,
         about,
         per_s: if seconds > 0.0 { requests as f64 / seconds } else { 0.0 },
@@ -123,12 +123,12 @@ fn since(now: &Histogram<u64>, before: Option<&Histogram<u64>>) -> Histogram<u64
 }
 
 /// Every kind of request over a whole round, as its report has it.
-pub(super) fn of_round(round: &Round, workload: &Workload) -> Kinds {
+pub(super) fn of_round(round: &Round, workload: &Workload) -> LoadFigures {
     let seconds = round.seconds.max(f64::MIN_POSITIVE);
     let ms = |metric: Metric| metric.read(round).value();
     let endpoint = |(key, of): (&String, &EndpointRound)| {
         let endpoint = Endpoint::of_key(key);
-        let kind = Kind {
+        let kind = RequestFigures {
             name: endpoints::name(key).to_owned(),
             about: endpoint.map(|endpoint| asked_by(workload, endpoint)).unwrap_or_default(),
             per_s: of.requests as f64 / seconds,
@@ -138,7 +138,7 @@ pub(super) fn of_round(round: &Round, workload: &Workload) -> Kinds {
         };
         (endpoint, kind)
     };
-    let scenario = |(scenario, of): (&Scenario, &ScenarioRound)| Kind {
+    let scenario = |(scenario, of): (&Scenario, &ScenarioRound)| RequestFigures {
         name: scenario.name.clone(),
         about: asks(scenario),
         per_s: of.requests as f64 / seconds,
@@ -146,10 +146,11 @@ pub(super) fn of_round(round: &Round, workload: &Workload) -> Kinds {
         p99_ms: ms(Metric::scenario(&scenario.name, Quantile::P99)),
         errors: of.requests - of.ok,
     };
-    let mut endpoints: Vec<(Option<Endpoint>, Kind)> = round.endpoints.iter().map(endpoint).collect();
+    let mut endpoints: Vec<(Option<Endpoint>, RequestFigures)> =
+        round.endpoints.iter().map(endpoint).collect();
     endpoints.sort_by_key(|(endpoint, _)| *endpoint);
     let asked = scenarios_of(workload).iter().filter_map(|of| Some((of, round.scenarios.get(&of.name)?)));
-    Kinds {
+    LoadFigures {
         scenarios: asked.filter(|(_, of)| of.requests > 0).map(scenario).collect(),
         endpoints: endpoints.into_iter().map(|(_, kind)| kind).collect(),
     }

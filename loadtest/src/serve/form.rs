@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use coupon_lab::{Setup, all_different};
+use coupon_lab::{Setup, all_different, seed_of};
 use coupon_loadgen::load::{Arrivals, LoadSpec};
 use coupon_loadgen::workload::{Catalogue, Requests, Scenario, Workload};
 use coupon_seeding::SeedOptions;
@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::fields::{self, Wrong};
-use crate::compare::{Options, Wanted};
+use crate::compare::{CompareOptions, Wanted};
 
 /// A number of the form, with what it may be.
 #[derive(Debug, Serialize)]
@@ -164,14 +164,14 @@ fn part(text: &str) -> Result<Part, String> {
 ///
 /// # Errors
 /// Everything that is wrong with it, at once.
-pub(super) fn read(body: &[u8], on_servers: bool) -> Result<Options, Vec<Wrong>> {
+pub(super) fn read(body: &[u8], on_servers: bool) -> Result<CompareOptions, Vec<Wrong>> {
     let flags: Flags = fields::parse(fields_of(body).map_err(|wrong| vec![wrong])?)?;
     let one = |wrong| vec![wrong];
     let mut workload = Workload::default();
     workload.catalogue.users = flags.users as u64;
     workload.requests = Requests::Scenarios(mixed(&flags.mix).map_err(one)?);
     let contestants = flags.chosen.specs(&workload.catalogue).map_err(one)?;
-    let seed = seed(&workload, flags.history as u64);
+    let seed = SeedOptions { history: flags.history as u64, ..seed_of(&workload.catalogue) };
     seed.check().map_err(|error| one(Wrong::field(error.flag, error.to_string())))?;
     let load = LoadSpec {
         duration: Duration::from_secs_f64(flags.seconds),
@@ -221,8 +221,8 @@ fn mixed(parts: &[Part]) -> Result<Vec<Scenario>, Wrong> {
     Ok(mix)
 }
 
-fn options(contestants: Vec<Spec>, load: LoadSpec, seed: SeedOptions, on_servers: bool) -> Options {
-    Options {
+fn options(contestants: Vec<Spec>, load: LoadSpec, seed: SeedOptions, on_servers: bool) -> CompareOptions {
+    CompareOptions {
         notes: Vec::new(),
         limits: Vec::new(),
         contestants,
@@ -234,18 +234,6 @@ fn options(contestants: Vec<Spec>, load: LoadSpec, seed: SeedOptions, on_servers
         workload: called(&load.workload),
         load,
         out: PathBuf::new(),
-    }
-}
-
-fn seed(workload: &Workload, history: u64) -> SeedOptions {
-    let catalogue = workload.catalogue;
-    SeedOptions {
-        users: catalogue.users,
-        rooms: catalogue.rooms,
-        hot_rooms: catalogue.hot_rooms,
-        coupons_per_room: catalogue.coupons_per_room,
-        history,
-        ..SeedOptions::default()
     }
 }
 

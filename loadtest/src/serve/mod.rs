@@ -37,7 +37,7 @@ const LARGEST_BODY: usize = 16 * 1_024;
 
 /// The settings of the page.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct PageOptions {
     /// On which port of 127.0.0.1; 0 takes any that is free.
     pub port: u16,
     /// True when contestants store on servers of the run's own, and not in files.
@@ -50,7 +50,7 @@ pub struct Options {
 ///
 /// # Errors
 /// When the port is taken, or the server does not start.
-pub fn serve(options: Options) -> Result<()> {
+pub fn serve(options: PageOptions) -> Result<()> {
     stop_services_on_interrupt()?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))
         .map_err(|error| refused(options.port, &error))?;
@@ -90,7 +90,7 @@ mod tests {
     fn a_port_that_is_taken_is_named() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
-        let error = serve(Options { port, on_servers: false, out: None }).unwrap_err().to_string();
+        let error = serve(PageOptions { port, on_servers: false, out: None }).unwrap_err().to_string();
         assert!(error.contains(&format!("--port {port}")) && error.contains("another program"), "{error}");
     }
 }

@@ -21,7 +21,7 @@ const MOST_REPORTS: usize = 20;
 /// Everything about runs.
 #[derive(Debug)]
 pub(super) struct Runs {
-    pub(super) options: super::Options,
+    pub(super) options: super::PageOptions,
     pub(super) board: Arc<Board>,
     kept: Arc<Mutex<Kept>>,
 }
@@ -47,21 +47,21 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    fn of(number: u64, report: &Report, options: &compare::Options) -> Self {
+    fn of(number: u64, report: &Report, options: &compare::CompareOptions) -> Self {
         let workload = command::workload(&options.load.workload);
         Self { number, page: coupon_report::html::render(report).into(), workload: workload.map(Into::into) }
     }
 }
 
 impl Runs {
-    pub(super) fn new(options: super::Options) -> Self {
+    pub(super) fn new(options: super::PageOptions) -> Self {
         let number = options.out.as_deref().map_or(0, last_kept);
         let kept = Arc::new(Mutex::new(Kept { number, ..Kept::default() }));
         Self { options, board: Arc::new(Board::new()), kept }
     }
 
     /// Starts a run, and says which it is; none when there is one under way.
-    pub(super) fn start(&self, options: compare::Options) -> Option<u64> {
+    pub(super) fn start(&self, options: compare::CompareOptions) -> Option<u64> {
         let mut kept = lock(&self.kept);
         if kept.stop.is_some() {
             return None;
@@ -141,7 +141,12 @@ fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn run(options: &compare::Options, board: &Arc<Board>, number: u64, out: Option<&Path>) -> Result<Report> {
+fn run(
+    options: &compare::CompareOptions,
+    board: &Arc<Board>,
+    number: u64,
+    out: Option<&Path>,
+) -> Result<Report> {
     let observer: Arc<dyn Observer> = Arc::clone(board) as Arc<dyn Observer>;
     let (_, mut report) = watched(options, &observer)?;
     let mut notes = vec![

@@ -12,8 +12,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::command;
-use super::figures::{self, Kinds, Ticks};
-use crate::compare::{Observer, Options, Sample, latest_lag_ms};
+use super::figures::{self, LoadFigures, Ticks};
+use crate::compare::{CompareOptions, Observer, Sample, latest_lag_ms};
 
 /// The span of a shard's writes a second: a shorter one would jump with every batch.
 const RECENT: Duration = Duration::from_secs(1);
@@ -75,7 +75,7 @@ struct Contestant {
     failed: String,
     /// Requests that are due and wait for a free connection.
     unsent: usize,
-    kinds: Kinds,
+    kinds: LoadFigures,
     audit: Option<Audit>,
     #[serde(skip)]
     ticks: Ticks,
@@ -124,7 +124,7 @@ impl Board {
     }
 
     /// A run begins.
-    pub(super) fn begin(&self, run: u64, options: &Options) {
+    pub(super) fn begin(&self, run: u64, options: &CompareOptions) {
         let named = |name: &String| Contestant { name: name.clone(), ..Contestant::default() };
         let rate = match options.load.arrivals {
             Arrivals::Open { rate } => rate,

@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use coupon_core::{Day, RoomCounts, RoomId, RowKey, ShardingStats, ShardingStrategy, TimeRange, UserId};
 use coupon_measure::random::Random;
+
 use keys::Keys;
 use measure::Windows;
 pub use render::text;
@@ -26,7 +27,7 @@ const HOUR: i64 = 3_600_000;
 
 /// The plan of a simulation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Options {
+pub struct SimulateOptions {
     /// The numbers of shards, one case each.
     pub shards: Vec<NonZeroU16>,
     /// Rows routed in each case by each strategy.
@@ -55,7 +56,7 @@ pub struct Options {
 #[derive(Debug, Clone, Serialize)]
 pub struct Simulation {
     /// The plan.
-    pub options: Options,
+    pub options: SimulateOptions,
     /// One for each number of shards.
     pub cases: Vec<Case>,
 }
@@ -137,7 +138,7 @@ pub struct Reshard {
 ///
 /// # Errors
 /// When the options contradict each other.
-pub fn run(options: Options, progress: &mut dyn FnMut(&str)) -> anyhow::Result<Simulation> {
+pub fn run(options: SimulateOptions, progress: &mut dyn FnMut(&str)) -> anyhow::Result<Simulation> {
     let keys = Keys::new(options.users, options.zipf, options.rooms, options.hot_rooms, options.hot_share);
     let rooms = RoomCounts { all: options.rooms, hot: options.hot_rooms };
     let mut cases = Vec::new();
@@ -153,7 +154,7 @@ pub fn run(options: Options, progress: &mut dyn FnMut(&str)) -> anyhow::Result<S
 }
 
 #[expect(clippy::cast_precision_loss, reason = "rows stay far below 2^53")]
-fn examine(variant: &Variant, keys: &Keys, options: &Options) -> anyhow::Result<Finding> {
+fn examine(variant: &Variant, keys: &Keys, options: &SimulateOptions) -> anyhow::Result<Finding> {
     let windows = windows(options.days);
     let begun = Instant::now();
     let counts = measure::route(variant, keys, windows, options.rows, options.seed, options.threads)?;
@@ -224,7 +225,7 @@ mod tests {
 
     fn simulate(shards: u16, threads: usize) -> Case {
         let shards = NonZeroU16::new(shards).unwrap();
-        let options = Options {
+        let options = SimulateOptions {
             shards: vec![shards],
             rows: 600_000,
             users: 1_000_000_000,

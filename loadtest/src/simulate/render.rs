@@ -3,7 +3,7 @@
 use coupon_measure::Table;
 use coupon_measure::format::{count, counted};
 
-use super::{Case, FanOut, Load, Options, Simulation};
+use super::{Case, FanOut, Load, SimulateOptions, Simulation};
 
 const RULE: char = '─';
 
@@ -24,7 +24,7 @@ pub fn text(simulation: &Simulation) -> String {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "rooms are far below 2^53")]
-fn introduction(options: &Options) -> String {
+fn introduction(options: &SimulateOptions) -> String {
     let users = options.zipf.map_or("evenly".to_owned(), |s| format!("Zipf with s = {s}"));
     let first_25 = options.rooms.min(25) as f64;
     let hot_first_25 = first_25.min(options.hot_rooms as f64) / options.hot_rooms as f64;

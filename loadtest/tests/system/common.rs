@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use coupon_audit::{AuditReport, Claims, Scope};
 use coupon_lab::settle::{self, Patience};
-use coupon_lab::{Prepared, ServiceCommand, ServiceProcess, built};
+use coupon_lab::{Prepared, ServiceCommand, ServiceProcess, built, seed_of};
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
 use coupon_loadgen::workload::{Catalogue, Workload};
-use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
 
 const CATALOGUE: Catalogue = Catalogue { users: 20_000, rooms: 20, hot_rooms: 2, coupons_per_room: 5 };
@@ -33,14 +32,7 @@ impl SeededFolder {
     pub(crate) fn of(strategy: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let spec = Spec::parse(strategy, NonZeroU16::new(4).unwrap(), &CATALOGUE).unwrap();
-        let options = SeedOptions {
-            users: CATALOGUE.users,
-            rooms: CATALOGUE.rooms,
-            hot_rooms: CATALOGUE.hot_rooms,
-            coupons_per_room: CATALOGUE.coupons_per_room,
-            ..SeedOptions::default()
-        };
-        let prepared = Prepared::in_folder(&spec, &options, dir.path().join("data")).unwrap();
+        let prepared = Prepared::in_folder(&spec, &seed_of(&CATALOGUE), dir.path().join("data")).unwrap();
         let since = prepared.data.newest_result().unwrap();
         Self { spec, prepared, claims: Claims::default(), since, settings: Vec::new(), dir }
     }

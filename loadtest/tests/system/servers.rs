@@ -9,13 +9,14 @@ use coupon_lab::{ServiceCommand, ServiceProcess, built};
 use coupon_loadgen::http::{Target, get_json};
 use coupon_report::{self, Report};
 use coupon_service::api::AdminStats;
-use coupon_stack::{Options, Stack};
+use coupon_stack::{Stack, StackOptions};
 use deadpool_redis::redis;
 use mysql_async::prelude::Queryable as _;
 
 const TWO: NonZeroU16 = NonZeroU16::new(2).unwrap();
 /// Servers that run already, for tests that take some as given.
-static STACK: LazyLock<Stack> = LazyLock::new(|| Stack::start(&Options { shards: TWO, dir: None }).unwrap());
+static STACK: LazyLock<Stack> =
+    LazyLock::new(|| Stack::start(&StackOptions { shards: TWO, dir: None }).unwrap());
 
 /// A short comparison of two strategies.
 fn compare(out: &Path, more: &[&str], environment: &[(&'static str, String)]) -> Report {

@@ -1,6 +1,6 @@
 //! Answers that clients got, and rows, that a service cannot have given or stored.
 
-use coupon_audit::{Claim, Kind, SHOWN, Scope, Start, UseTold};
+use coupon_audit::{Claim, Kind, SHOWN, Scope, Start, UseAnswer};
 use coupon_core::ResultId;
 
 use crate::store::{
@@ -230,7 +230,7 @@ fn a_use_is_stored_as_it_was_acknowledged<S: Store>() {
     let start = store.data().remember().unwrap();
     let (result, time) = use_first(&mut store, 590);
     assert!(spent(&store, Some(&start)).contains("has been used since, and nobody asked"));
-    store.claims().add_use(1, result, UseTold::Used { cents: 590, time: Some(time) });
+    store.claims().add_use(1, result, UseAnswer::Used { cents: 590, time: Some(time) });
     assert_eq!(spent(&store, Some(&start)), "");
     assert_eq!(spent(&store, None), "");
     // Another amount; forgotten; made up where the answer is not known.
@@ -239,7 +239,7 @@ fn a_use_is_stored_as_it_was_acknowledged<S: Store>() {
     store.shard(shard_of(TODAY), &row("use_status = 0, use_time = NULL, order_amount = NULL"));
     assert!(spent(&store, None).contains("order_amount null"));
     // Of a result that is not there.
-    store.claims().add_use(9, 77, UseTold::UsedBefore);
+    store.claims().add_use(9, 77, UseAnswer::UsedBefore);
     assert!(spent(&store, None).contains("user 9 was told that result 77 is used"));
 }
 fn only_the_first_violations_are_described_but_all_are_counted<S: Store>() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use coupon_audit::{Addresses, Claims, Data, Scope, Servers, Start};
 use coupon_core::TableId;
 use coupon_core::schema::{self, Dialect};
-use coupon_stack::{Options, Stack};
+use coupon_stack::{Stack, StackOptions};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts};
 use tokio::runtime::Runtime;
@@ -19,7 +19,8 @@ use crate::store::{BY_DAY, CATALOGUE, Store, TABLE_TODAY, TABLE_YESTERDAY, end, 
 const EPOCH: u64 = 3;
 
 /// One for all tests; it goes with this process.
-static STACK: LazyLock<Stack> = LazyLock::new(|| Stack::start(&Options { shards: TWO, dir: None }).unwrap());
+static STACK: LazyLock<Stack> =
+    LazyLock::new(|| Stack::start(&StackOptions { shards: TWO, dir: None }).unwrap());
 static SITES: AtomicU32 = AtomicU32::new(0);
 const TWO: NonZeroU16 = NonZeroU16::new(2).unwrap();
 const DATASET: &str = "d1";

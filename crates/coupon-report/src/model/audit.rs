@@ -89,7 +89,7 @@ pub struct AuditResult {
 }
 
 /// A kind of violation, as reports show it.
-struct Kind {
+struct ViolationKind {
     /// The audit's name of it, and its field's.
     name: &'static str,
     meaning: &'static str,
@@ -99,7 +99,7 @@ struct Kind {
 
 macro_rules! kind {
     ($name:ident, $meaning:literal) => {
-        Kind {
+        ViolationKind {
             name: stringify!($name),
             meaning: $meaning,
             read: |audit| &audit.$name,
@@ -109,7 +109,7 @@ macro_rules! kind {
 }
 
 /// Every kind of violation, in the order of reports.
-const KINDS: [Kind; 11] = [
+const KINDS: [ViolationKind; 11] = [
     kind!(lost, "acknowledged, but stored nowhere"),
     kind!(duplicate, "one user holds one coupon twice"),
     kind!(oversold, "more rows than stock"),

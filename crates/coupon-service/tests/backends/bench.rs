@@ -77,8 +77,10 @@ pub(crate) fn shard_of(user: u64) -> ShardId {
 }
 
 static STACK: LazyLock<Stack> = LazyLock::new(|| {
-    let options =
-        coupon_stack::Options { shards: NonZeroU16::new(2).unwrap(), ..coupon_stack::Options::default() };
+    let options = coupon_stack::StackOptions {
+        shards: NonZeroU16::new(2).unwrap(),
+        ..coupon_stack::StackOptions::default()
+    };
     Stack::start(&options).unwrap()
 });
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock, mpsc};
 
 use coupon_core::{Placement, Plan, ResultQuery, RouteError, RowKey, ShardId, ShardingStrategy};
 use coupon_service::app::Application;
-use coupon_stack::{Certificates, Options, Stack};
+use coupon_stack::{Certificates, Stack, StackOptions};
 use coupon_store::clock::Clock;
 use coupon_store::servers::broker::Broker;
 use coupon_store::servers::gate::RedisServer;
@@ -45,9 +45,11 @@ struct Site {
 
 static SITE: LazyLock<Site> = LazyLock::new(|| {
     let certificates = certificates();
-    let stack =
-        Stack::start_encrypted(&Options { shards: NonZeroU16::MIN, ..Options::default() }, &certificates)
-            .unwrap();
+    let stack = Stack::start_encrypted(
+        &StackOptions { shards: NonZeroU16::MIN, ..StackOptions::default() },
+        &certificates,
+    )
+    .unwrap();
     let file = |name: &str, pem: &str| {
         let path = stack.dir().join(name);
         std::fs::write(&path, pem).unwrap();

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use actix_web::dev::ServerHandle;
 use coupon_core::{Placement, Plan, ResultQuery, RouteError, RowKey, ShardId, ShardingStrategy};
 use coupon_service::app::Application;
-use coupon_stack::{Options, Stack};
+use coupon_stack::{Stack, StackOptions};
 use coupon_store::clock::Clock;
 use coupon_store::settings::NoSettings;
 use coupon_store::settings::Sources;
@@ -88,7 +88,7 @@ impl Drop for Running {
 
 #[test]
 fn the_servers_backend_has_the_metrics_that_are_written_down_each_process_those_of_its_role() {
-    let stack = Stack::start(&Options { shards: SHARDS, ..Options::default() }).unwrap();
+    let stack = Stack::start(&StackOptions { shards: SHARDS, ..StackOptions::default() }).unwrap();
     let all = {
         let service = Running::start(&stack, "all");
         for user in 1..=4 {

@@ -14,7 +14,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use coupon_cli::{Pages, heard, plain};
 
 use crate::record::Record;
-use crate::{Options, Server, Stack, Status};
+use crate::{Server, Stack, StackOptions, Status};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -160,12 +160,12 @@ fn up(dir: &Path, shards: Option<NonZeroU16>) -> Result<()> {
     let held = || Ok::<_, Error>(Record::load(dir)?.and_then(|record| NonZeroU16::new(record.shards)));
     let shards = match shards {
         Some(shards) => shards,
-        None => held()?.unwrap_or(Options::default().shards),
+        None => held()?.unwrap_or(StackOptions::default().shards),
     };
     if let Some(record) = Record::load(dir)?.filter(Record::is_up) {
         return already_up(dir, record.shards, shards);
     }
-    let stack = Stack::start(&Options { shards, dir: Some(dir.to_owned()) })?;
+    let stack = Stack::start(&StackOptions { shards, dir: Some(dir.to_owned()) })?;
     // A reader that has heard enough (`up | head`) is no reason to stop it.
     let shown = show(&stack).and_then(|()| Ok(heard(usage(dir))?));
     stack.leave_running()?;

@@ -11,14 +11,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::{Options, Stack};
+use crate::{Stack, StackOptions};
 
 /// The number that a shell adds to the signal that ended a command.
 const BY_SIGNAL: i32 = 128;
 
 /// Runs a command with the addresses of a temporary stack, and ends with its code.
 pub(super) fn run(shards: NonZeroU16, command: &[OsString]) -> Result<ExitCode> {
-    let stack = Stack::start(&Options { shards, dir: None })?;
+    let stack = Stack::start(&StackOptions { shards, dir: None })?;
     let (program, arguments) = command.split_first().context("no command")?;
     // Until the command has ended, a signal is for it.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;

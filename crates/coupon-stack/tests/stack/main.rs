@@ -9,11 +9,11 @@ mod owner;
 
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use coupon_stack::{Options, Stack};
+use coupon_stack::{Stack, StackOptions};
 
 /// The shared stack, by one test at a time. Nothing drops it: its guardian ends it, as it would any forgotten one.
 fn stack() -> MutexGuard<'static, Stack> {
     static STACK: LazyLock<Mutex<Stack>> =
-        LazyLock::new(|| Mutex::new(Stack::start(&Options::default()).unwrap()));
+        LazyLock::new(|| Mutex::new(Stack::start(&StackOptions::default()).unwrap()));
     STACK.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,7 +8,7 @@ use coupon_measure::Table;
 use coupon_measure::format::number;
 
 use super::figure;
-use crate::model::{Figure, Row};
+use crate::model::{NamedFigure, Row};
 use crate::shown::with_unit;
 
 /// The names of the figures beside the rows, if none of them belongs to a kind of load.
@@ -46,24 +46,24 @@ pub(super) fn write(text: &mut String, rows: &[&Row]) -> fmt::Result {
 struct Column<'a> {
     kind: String,
     title: String,
-    figures: Vec<&'a Figure>,
+    figures: Vec<&'a NamedFigure>,
 }
 
 impl<'a> Column<'a> {
-    fn find(&self, name: &str) -> Option<&'a Figure> {
+    fn find(&self, name: &str) -> Option<&'a NamedFigure> {
         self.figures.iter().find(|figure| parts(figure).1 == name).copied()
     }
 
     /// False when a figure of the same name came out otherwise: then both were measured, each for its own row.
-    fn agrees_with(&self, kind: &str, figures: &[&Figure]) -> bool {
+    fn agrees_with(&self, kind: &str, figures: &[&NamedFigure]) -> bool {
         let same =
-            |figure: &&Figure| self.find(&parts(figure).1).is_none_or(|own| own.spread == figure.spread);
+            |figure: &&NamedFigure| self.find(&parts(figure).1).is_none_or(|own| own.spread == figure.spread);
         self.kind == kind && figures.iter().all(same)
     }
 
     /// The figures of these names, which are one or, of a numbered series, several.
     fn cell(&self, names: &[String]) -> String {
-        let found: Vec<&Figure> = names.iter().filter_map(|name| self.find(name)).collect();
+        let found: Vec<&NamedFigure> = names.iter().filter_map(|name| self.find(name)).collect();
         let medians = found.iter().map(|figure| figure.spread.known().map(|spread| number(spread.median)));
         match (&found[..], medians.collect::<Option<Vec<_>>>()) {
             ([], _) => String::new(),
@@ -80,12 +80,13 @@ fn columns<'a>(rows: &[&'a Row]) -> Vec<Column<'a>> {
         let mut kinds = Vec::new();
         row.figures.iter().for_each(|figure| add(&mut kinds, parts(figure).0));
         for kind in kinds {
-            let figures: Vec<&Figure> = row.figures.iter().filter(|figure| parts(figure).0 == kind).collect();
+            let figures: Vec<&NamedFigure> =
+                row.figures.iter().filter(|figure| parts(figure).0 == kind).collect();
             let known = columns.iter().any(|column| column.kind == kind);
             match columns.iter_mut().find(|column| column.agrees_with(&kind, &figures)) {
                 Some(column) => {
                     let more = figures.into_iter().filter(|figure| column.find(&parts(figure).1).is_none());
-                    let more: Vec<&Figure> = more.collect();
+                    let more: Vec<&NamedFigure> = more.collect();
                     column.figures.extend(more);
                 }
                 None => columns.push(Column { title: title(&kind, known, row), kind, figures }),
@@ -124,7 +125,7 @@ fn label(names: &[String]) -> String {
 }
 
 /// The kind of load that a figure belongs to, which may be none, and its name.
-fn parts(figure: &Figure) -> (String, String) {
+fn parts(figure: &NamedFigure) -> (String, String) {
     let (kind, name) = figure.what.split_once(": ").unwrap_or(("", &figure.what));
     (kind.to_owned(), name.to_owned())
 }

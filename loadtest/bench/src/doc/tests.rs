@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::model::Figure;
+use crate::model::NamedFigure;
 
 /// A run as `bench.json` has it: one row of each standing, and a curve that falls.
 const SAMPLE: &str = include_str!("sample.json");
@@ -56,9 +56,9 @@ fn figures_of_several_kinds_stand_side_by_side() {
 fn rows_that_measured_the_same_kind_share_its_column_and_others_have_their_own() {
     let figures = |rate: f64| {
         vec![
-            Figure::of("echo: rate", "/s", &[rate]),
-            Figure::of("echo: shard-0", "µs", &[1.0]),
-            Figure::of("echo: shard-1", "µs", &[2.0]),
+            NamedFigure::of("echo: rate", "/s", &[rate]),
+            NamedFigure::of("echo: shard-0", "µs", &[1.0]),
+            NamedFigure::of("echo: shard-1", "µs", &[2.0]),
         ]
     };
     let mut bench = sample();
@@ -76,8 +76,8 @@ fn rows_that_measured_the_same_kind_share_its_column_and_others_have_their_own()
 fn figures_of_the_rows_alone_are_columns_beside_them() {
     let mut bench = sample();
     let rows = &mut bench.sections[0].rows;
-    rows[0].figures = vec![Figure::of("API", "ms", &[1.5])];
-    rows[1].figures = vec![Figure::of("bare", "ms", &[2.5])];
+    rows[0].figures = vec![NamedFigure::of("API", "ms", &[1.5])];
+    rows[1].figures = vec![NamedFigure::of("bare", "ms", &[2.5])];
     let text = text(&bench, &Notes::default());
     assert_eq!(line(&text, "| id"), "| id | what | against | target | measured |  | API | bare |");
     assert!(line(&text, "| grab-servers-64").ends_with("| reached | 1.50 ms (n 1) |  |"));

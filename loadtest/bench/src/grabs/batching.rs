@@ -4,12 +4,12 @@
 use anyhow::Result;
 use coupon_loadgen::workload::Catalogue;
 
-use super::kind::Kind;
+use super::load_kind::LoadKind;
 use super::measured::{Measured, PLENTY, Plan, What};
 use super::top::{problems, warm_up};
 use super::turns::{Rounds, take_turns_each};
 use crate::context::{Context, Store};
-use crate::model::{Claim, Figure, Findings, Measurement, Target};
+use crate::model::{Bound, Claim, Findings, Measurement, NamedFigure};
 use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
@@ -30,7 +30,7 @@ const AT_ONCE: [&str; 2] = ["grab.batch_max=1", "grab.in_flight=256"];
 fn claims() -> Vec<Claim> {
     let claim = |id, against, least| {
         let what = "grabs granted a second on servers, in batches, 256 connections";
-        Claim::ratio(id, what, against, Target::AtLeast(least))
+        Claim::ratio(id, what, against, Bound::AtLeast(least))
     };
     vec![
         claim("batching", "the same pipeline with grab.batch_max=1", 5.0),
@@ -51,7 +51,7 @@ fn run(context: &mut Context) -> Result<Findings> {
         Measured::start(context, &plan("one", &ONE))?,
         Measured::start(context, &plan("at once", &AT_ONCE))?,
     ];
-    let grab = Kind::closed(What::Grab { rooms: 100 }, CONNECTIONS);
+    let grab = LoadKind::closed(What::Grab { rooms: 100 }, CONNECTIONS);
     let kinds = ["batched", "one at a time", "one each, all at once"].map(|service| grab.to(service));
     for (service, kind) in services.iter_mut().zip(kinds) {
         warm_up(context, service, &[kind])?;
@@ -71,8 +71,8 @@ fn run(context: &mut Context) -> Result<Findings> {
     Ok(Vec::from(measured).into())
 }
 
-fn figures(rounds: &Rounds<Kind>, kind: Kind) -> Vec<Figure> {
+fn figures(rounds: &Rounds<LoadKind>, kind: LoadKind) -> Vec<NamedFigure> {
     let batches = rounds.values(kind, |sample| sample.batch.unwrap_or(f64::NAN));
-    let batch = Figure::of(format!("{kind}: grabs a batch"), "", &batches);
+    let batch = NamedFigure::of(format!("{kind}: grabs a batch"), "", &batches);
     rounds.figures(kind).into_iter().chain(rounds.profile(kind)).chain([batch]).collect()
 }

@@ -3,13 +3,13 @@
 use anyhow::Result;
 use coupon_loadgen::workload::Catalogue;
 
-use super::kind::Kind;
+use super::load_kind::LoadKind;
 use super::measured::{Measured, PLENTY, Plan, What};
 use super::sample::Sample;
 use super::top::warm_up;
 use super::turns::{Rounds, take_turns};
 use crate::context::{Context, Store};
-use crate::model::{Curve, Findings, Growth, Series, Text};
+use crate::model::{AllowedGrowth, Curve, Findings, Series, Text};
 use crate::section::Section;
 
 pub(super) const CONNECTIONS: Section = Section {
@@ -41,8 +41,8 @@ fn connections(context: &mut Context) -> Result<Findings> {
     let plan = Plan { name: "bench", store: Store::Servers, catalogue, stock: PLENTY, settings: &[] };
     let mut service = Measured::start(context, &plan)?;
     let grab = What::Grab { rooms: catalogue.rooms };
-    let [grabs, echoes] = [grab, What::Echo].map(|what| STEPS.map(|number| Kind::closed(what, number)));
-    let kinds: Vec<Kind> = grabs.into_iter().chain(echoes).collect();
+    let [grabs, echoes] = [grab, What::Echo].map(|what| STEPS.map(|number| LoadKind::closed(what, number)));
+    let kinds: Vec<LoadKind> = grabs.into_iter().chain(echoes).collect();
     warm_up(context, &mut service, &kinds)?;
     let duration = context.round();
     let rounds = take_turns(context, &kinds, |kind| service.round(&kind.load(duration)))?;
@@ -51,13 +51,13 @@ fn connections(context: &mut Context) -> Result<Findings> {
     let echo = Line { rounds: &rounds, kinds: &echoes };
     let x = STEPS.map(|step| step as f64);
     let series = vec![
-        line.series("grab", "/s", Growth::Rate(0.0), |sample| sample.per_s),
-        echo.series("echo", "/s", Growth::Rate(0.0), |sample| sample.per_s),
+        line.series("grab", "/s", AllowedGrowth::Rate(0.0), |sample| sample.per_s),
+        echo.series("echo", "/s", AllowedGrowth::Rate(0.0), |sample| sample.per_s),
         line.ratio("grab ÷ echo", &echo),
         // In a closed loop, an answer waits for as many others as there are connections.
-        line.series("grab p99", "ms", Growth::Cost(1.0), |sample| sample.p99_ms),
-        echo.series("echo p99", "ms", Growth::Cost(1.0), |sample| sample.p99_ms),
-        line.series("grabs a batch", "", Growth::Free, |sample| sample.batch.unwrap_or(f64::NAN)),
+        line.series("grab p99", "ms", AllowedGrowth::Cost(1.0), |sample| sample.p99_ms),
+        echo.series("echo p99", "ms", AllowedGrowth::Cost(1.0), |sample| sample.p99_ms),
+        line.series("grabs a batch", "", AllowedGrowth::Free, |sample| sample.batch.unwrap_or(f64::NAN)),
     ];
     let problems = rounds.problems(&kinds).into_iter().chain(audit).collect();
     let curve = curve(
@@ -80,11 +80,11 @@ fn coupons(context: &mut Context) -> Result<Findings> {
     let mut many = Measured::start(context, &plan)?;
     let one = Catalogue { users: users_of_one(context), rooms: 1, hot_rooms: 1, coupons_per_room: 1 };
     let mut hot = Measured::start(context, &Plan { name: "hot", catalogue: one, ..plan })?;
-    let steps = ROOMS.map(|rooms| Kind::closed(What::Grab { rooms }, USUAL));
-    let single = Kind::closed(What::Grab { rooms: 1 }, USUAL).to("one hot coupon");
+    let steps = ROOMS.map(|rooms| LoadKind::closed(What::Grab { rooms }, USUAL));
+    let single = LoadKind::closed(What::Grab { rooms: 1 }, USUAL).to("one hot coupon");
     warm_up(context, &mut many, &steps)?;
     warm_up(context, &mut hot, &[single])?;
-    let kinds: Vec<Kind> = steps.into_iter().chain([single]).collect();
+    let kinds: Vec<LoadKind> = steps.into_iter().chain([single]).collect();
     let duration = context.round();
     let rounds = take_turns(context, &kinds, |kind| {
         let service = if kind == single { &mut hot } else { &mut many };
@@ -92,7 +92,7 @@ fn coupons(context: &mut Context) -> Result<Findings> {
     })?;
     let audits = [many.finish(context)?, hot.finish(context)?];
     let audits: Vec<String> = audits.into_iter().flatten().collect();
-    let curve = |id: &'static str, what: &'static str, kinds: &[Kind], x: &[f64]| {
+    let curve = |id: &'static str, what: &'static str, kinds: &[LoadKind], x: &[f64]| {
         let line = Line { rounds: &rounds, kinds };
         let problems = rounds.problems(kinds).into_iter().chain(audits.iter().cloned()).collect();
         curve(id, what, "coupons", x, line.of_grabs(), problems)
@@ -122,8 +122,8 @@ fn users_of_one(context: &Context) -> u64 {
 
 /// One kind for each value of x.
 struct Line<'a> {
-    rounds: &'a Rounds<Kind>,
-    kinds: &'a [Kind],
+    rounds: &'a Rounds<LoadKind>,
+    kinds: &'a [LoadKind],
 }
 
 impl Line<'_> {
@@ -131,7 +131,7 @@ impl Line<'_> {
         &self,
         name: impl Into<Text>,
         unit: &'static str,
-        must: Growth,
+        must: AllowedGrowth,
         value: impl Fn(&Sample) -> f64,
     ) -> Series {
         let points = self.kinds.iter().map(|kind| self.rounds.spread(*kind, &value));
@@ -142,14 +142,14 @@ impl Line<'_> {
     fn ratio(&self, name: &'static str, other: &Self) -> Series {
         let pairs = self.kinds.iter().zip(other.kinds);
         let points = pairs.map(|(one, other)| self.rounds.ratio_spread(*one, *other, |sample| sample.per_s));
-        Series { name: name.into(), unit: "×".into(), must: Growth::Free, points: points.collect() }
+        Series { name: name.into(), unit: "×".into(), must: AllowedGrowth::Free, points: points.collect() }
     }
 
     fn of_grabs(&self) -> Vec<Series> {
         vec![
-            self.series("grab", "/s", Growth::Rate(0.0), |sample| sample.per_s),
-            self.series("grab p99", "ms", Growth::Cost(0.0), |sample| sample.p99_ms),
-            self.series("grabs a batch", "", Growth::Free, |sample| sample.batch.unwrap_or(f64::NAN)),
+            self.series("grab", "/s", AllowedGrowth::Rate(0.0), |sample| sample.per_s),
+            self.series("grab p99", "ms", AllowedGrowth::Cost(0.0), |sample| sample.p99_ms),
+            self.series("grabs a batch", "", AllowedGrowth::Free, |sample| sample.batch.unwrap_or(f64::NAN)),
         ]
     }
 }

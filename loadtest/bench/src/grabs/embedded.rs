@@ -3,12 +3,12 @@
 use anyhow::Result;
 use coupon_loadgen::workload::Catalogue;
 
-use super::kind::Kind;
+use super::load_kind::LoadKind;
 use super::measured::{Measured, PLENTY, Plan, What};
 use super::top::{ratio, warm_up};
 use super::turns::take_turns;
 use crate::context::{Context, Store};
-use crate::model::{Claim, Findings, Target};
+use crate::model::{Bound, Claim, Findings};
 use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
@@ -27,7 +27,7 @@ const GRAB: What = What::Grab { rooms: 100 };
 fn claims() -> Vec<Claim> {
     let ratio = |connections| {
         let what = format!("grabs granted a second on files, {connections} connections");
-        Claim::ratio(id(connections), what, "echo of the same process", Target::AtLeast(0.6))
+        Claim::ratio(id(connections), what, "echo of the same process", Bound::AtLeast(0.6))
     };
     CONNECTIONS.into_iter().map(ratio).collect()
 }
@@ -40,9 +40,9 @@ fn run(context: &mut Context) -> Result<Findings> {
     let catalogue = Catalogue::default();
     let plan = Plan { name: "bench", store: Store::Embedded, catalogue, stock: PLENTY, settings: &[] };
     let mut service = Measured::start(context, &plan)?;
-    let kinds: Vec<Kind> = CONNECTIONS
+    let kinds: Vec<LoadKind> = CONNECTIONS
         .into_iter()
-        .flat_map(|connections| [What::Echo, GRAB].map(|what| Kind::closed(what, connections)))
+        .flat_map(|connections| [What::Echo, GRAB].map(|what| LoadKind::closed(what, connections)))
         .collect();
     warm_up(context, &mut service, &kinds)?;
     let duration = context.round();

@@ -3,12 +3,12 @@
 use anyhow::{Result, bail};
 use coupon_loadgen::workload::Catalogue;
 
-use super::kind::Kind;
+use super::load_kind::LoadKind;
 use super::measured::{Measured, Plan, What};
 use super::top::ratio;
 use super::turns::take_turns;
 use crate::context::{Context, Store};
-use crate::model::{Claim, Findings, Target};
+use crate::model::{Bound, Claim, Findings};
 use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
@@ -30,7 +30,7 @@ const ROUNDS_TO_SELL_OUT: u32 = 5;
 const AGAIN: What = What::Again { users: HOLDERS as u64 };
 
 fn claims() -> Vec<Claim> {
-    let claim = |id, what| Claim::ratio(id, what, "echo of the same process", Target::AtLeast(0.85));
+    let claim = |id, what| Claim::ratio(id, what, "echo of the same process", Bound::AtLeast(0.85));
     vec![
         claim("sold-out", "sold-out answers a second on servers, 256 connections"),
         claim(
@@ -44,7 +44,7 @@ fn run(context: &mut Context) -> Result<Findings> {
     let catalogue = Catalogue::default();
     let plan = Plan { name: "bench", store: Store::Servers, catalogue, stock: HOLDERS, settings: &[] };
     let mut service = Measured::start(context, &plan)?;
-    let kinds = [What::Echo, What::SoldOut, AGAIN].map(|what| Kind::closed(what, CONNECTIONS));
+    let kinds = [What::Echo, What::SoldOut, AGAIN].map(|what| LoadKind::closed(what, CONNECTIONS));
     sell_out(context, &mut service, u64::from(HOLDERS) * catalogue.coupons())?;
     for kind in kinds {
         context.progress(format!("warming up: {kind}"));
@@ -61,7 +61,7 @@ fn run(context: &mut Context) -> Result<Findings> {
 /// Lets the holders buy everything.
 fn sell_out(context: &Context, service: &mut Measured, stock: u64) -> Result<()> {
     context.progress("selling out");
-    let again = Kind::closed(AGAIN, CONNECTIONS);
+    let again = LoadKind::closed(AGAIN, CONNECTIONS);
     // They go round all coupons once in well under a second; the rest of each round are duplicates already.
     for _ in 0..ROUNDS_TO_SELL_OUT {
         service.round(&again.load(context.round()))?;

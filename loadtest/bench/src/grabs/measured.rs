@@ -8,8 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use coupon_audit::{Claims, Scope};
 use coupon_cli::terminal;
-use coupon_lab::Running;
-use coupon_lab::acks;
+use coupon_lab::{Deployment, acks, seed_of};
 use coupon_loadgen::http::{Target, get_json};
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
 use coupon_loadgen::workload::{Catalogue, Workload};
@@ -93,7 +92,7 @@ pub(crate) const PLENTY: u32 = 100_000_000;
 /// A service that is measured.
 #[derive(Debug)]
 pub(crate) struct Measured {
-    pub(crate) running: Running,
+    pub(crate) running: Deployment,
     catalogue: Catalogue,
     seed: u64,
     claims: Claims,
@@ -109,20 +108,12 @@ impl Measured {
         spec.name = (*name).to_owned();
         spec.settings.push("bench.echo=true".to_owned());
         spec.settings.extend(settings.iter().map(ToString::to_string));
-        let seed = SeedOptions {
-            users: catalogue.users,
-            rooms: catalogue.rooms,
-            hot_rooms: catalogue.hot_rooms,
-            coupons_per_room: catalogue.coupons_per_room,
-            stock: Some(*stock),
-            seed: context.seed,
-            ..SeedOptions::default()
-        };
+        let seed = SeedOptions { stock: Some(*stock), seed: context.seed, ..seed_of(catalogue) };
         Self::of(context.start(&spec, *store, seed)?, *catalogue, context.seed)
     }
 
     /// One that was started with this catalogue elsewhere.
-    pub(crate) fn of(running: Running, catalogue: Catalogue, seed: u64) -> Result<Self> {
+    pub(crate) fn of(running: Deployment, catalogue: Catalogue, seed: u64) -> Result<Self> {
         let since = running.newest_result()?;
         Ok(Self { running, catalogue, seed, claims: Claims::default(), since, grabbed: 0 })
     }

@@ -5,8 +5,8 @@ mod curves;
 mod disk;
 mod embedded;
 mod generator;
-mod kind;
 mod known;
+mod load_kind;
 mod measured;
 mod overload;
 mod reconciler;
@@ -17,7 +17,7 @@ mod top;
 mod turns;
 
 use super::section::Section;
-pub(super) use kind::Kind;
+pub(super) use load_kind::LoadKind;
 pub(super) use measured::{Measured, PLENTY, What};
 
 /// In the order in which they run: the cheap ones first, so that what is missing is soon known.

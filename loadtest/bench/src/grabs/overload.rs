@@ -5,12 +5,12 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use coupon_loadgen::workload::Catalogue;
 
-use super::kind::Kind;
+use super::load_kind::LoadKind;
 use super::measured::{Measured, PLENTY, Plan, What};
 use super::top::{problems, warm_up};
 use super::turns::{Rounds, take_turns};
 use crate::context::{Context, Store};
-use crate::model::{Claim, Figure, Findings, Measurement, Target};
+use crate::model::{Bound, Claim, Findings, Measurement, NamedFigure};
 use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
@@ -36,7 +36,7 @@ const GRAB: What = What::Grab { rooms: 100 };
 const OVERLOAD: What = What::Overload { rooms: 100 };
 
 fn claims() -> Vec<Claim> {
-    let pace = |id, what| Claim::ratio(id, what, "its top rate, over 256 connections", Target::AtLeast(0.9));
+    let pace = |id, what| Claim::ratio(id, what, "its top rate, over 256 connections", Bound::AtLeast(0.9));
     vec![
         pace("overload", "grabs granted a second on servers at 4 × the top rate, 4,096 connections"),
         pace("overload-slowed", "grabs granted a second on servers with grab.batch_max=1, overloaded 4×"),
@@ -44,7 +44,7 @@ fn claims() -> Vec<Claim> {
             "overload-memory",
             "resident memory of a service in the last of an overload's rounds",
             "in the first of them",
-            Target::AtMost(1.1),
+            Bound::AtMost(1.1),
         ),
     ]
 }
@@ -61,9 +61,9 @@ fn run(context: &mut Context) -> Result<Findings> {
 }
 
 struct Overload {
-    rounds: Rounds<Kind>,
-    top: Kind,
-    over: Kind,
+    rounds: Rounds<LoadKind>,
+    top: LoadKind,
+    over: LoadKind,
 }
 
 /// Top rate and overload in turns.
@@ -75,12 +75,12 @@ fn overloaded(
     let catalogue = Catalogue::default();
     let plan = Plan { name, store: Store::Servers, catalogue, stock: PLENTY, settings };
     let mut service = Measured::start(context, &plan)?;
-    let top = Kind::closed(GRAB, CONNECTIONS);
+    let top = LoadKind::closed(GRAB, CONNECTIONS);
     warm_up(context, &mut service, &[top])?;
     context.progress("looking for the top rate");
     let rate = service.round(&top.load(context.round()))?.per_s;
     ensure!(rate > 0.0, "no grab was granted");
-    let over = Kind { rate: Some(rate * TIMES), ..Kind::closed(OVERLOAD, OVERLOADED) };
+    let over = LoadKind { rate: Some(rate * TIMES), ..LoadKind::closed(OVERLOAD, OVERLOADED) };
     warm_up(context, &mut service, &[over])?;
     let lasts = if context.quick { context.round() } else { IN_TOTAL / context.rounds() };
     let rounds = take_turns(context, &[top, over], |kind| {
@@ -95,9 +95,13 @@ impl Overload {
         let Self { rounds, top, over } = self;
         let refused = rounds.values(*over, |sample| sample.refused_per_s);
         let mut figures = rounds.figures(*over);
-        figures.push(Figure::of(format!("{over}: answered 503"), "/s", &refused));
+        figures.push(NamedFigure::of(format!("{over}: answered 503"), "/s", &refused));
         let unsent = rounds.values(*over, |sample| sample.unsent_per_s);
-        figures.push(Figure::of(format!("{over}: not sent, for want of a free connection"), "/s", &unsent));
+        figures.push(NamedFigure::of(
+            format!("{over}: not sent, for want of a free connection"),
+            "/s",
+            &unsent,
+        ));
         figures.extend(rounds.figures(*top));
         figures.extend(rounds.profile(*over));
         figures.extend(rounds.profile(*top));
@@ -116,7 +120,7 @@ impl Overload {
         let ratio = most.first().zip(most.last()).map(|(first, last)| last / first);
         match ratio.filter(|ratio| ratio.is_finite()) {
             Some(ratio) => {
-                let figures = vec![Figure::of(format!("{over}: memory"), "MB", &most)];
+                let figures = vec![NamedFigure::of(format!("{over}: memory"), "MB", &most)];
                 let problems = problems(rounds, &[*over], audit);
                 Measurement::new(id, vec![ratio]).figures(figures).problems(problems)
             }

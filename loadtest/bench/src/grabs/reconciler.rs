@@ -3,12 +3,12 @@
 use anyhow::{Result, ensure};
 use coupon_loadgen::workload::Catalogue;
 
-use super::kind::Kind;
+use super::load_kind::LoadKind;
 use super::measured::{Measured, PLENTY, Plan, What};
 use super::top::{problems, warm_up};
 use super::turns::take_turns_each;
 use crate::context::{Context, Store};
-use crate::model::{Claim, Figure, Findings, Measurement, Target};
+use crate::model::{Bound, Claim, Findings, Measurement, NamedFigure};
 use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
@@ -33,7 +33,7 @@ fn claims() -> Vec<Claim> {
         "reconciler",
         "p50 of a grab on servers at half the top rate, the reconciler running every second",
         "running once an hour",
-        Target::AtMost(1.1),
+        Bound::AtMost(1.1),
     )]
 }
 
@@ -44,26 +44,27 @@ fn run(context: &mut Context) -> Result<Findings> {
         Measured::start(context, &plan("often", &OFTEN))?,
         Measured::start(context, &plan("hardly ever", &NEVER))?,
     ];
-    let grab = Kind::closed(What::Grab { rooms: 100 }, CONNECTIONS);
+    let grab = LoadKind::closed(What::Grab { rooms: 100 }, CONNECTIONS);
     for service in &mut services {
         warm_up(context, service, &[grab])?;
     }
     let [often, _] = &mut services;
     let rate = often.round(&grab.load(context.round()))?.per_s / 2.0;
     ensure!(rate > 0.0, "no grab was granted");
-    let kinds = ["every second", "hardly ever"].map(|service| Kind { rate: Some(rate), ..grab }.to(service));
+    let kinds =
+        ["every second", "hardly ever"].map(|service| LoadKind { rate: Some(rate), ..grab }.to(service));
     let rounds = take_turns_each(context, ROUNDS * context.rounds(), &mut services, &kinds)?;
     let audits: Vec<Option<String>> =
         services.into_iter().map(|service| service.finish(context)).collect::<Result<_>>()?;
     let [often, never] = kinds;
     let mut problems = problems(&rounds, &kinds, None);
     problems.extend(audits.into_iter().flatten());
-    let mut figures: Vec<Figure> = kinds
+    let mut figures: Vec<NamedFigure> = kinds
         .into_iter()
         .flat_map(|kind| rounds.figures(kind).into_iter().chain(rounds.profile(kind)))
         .collect();
     let p99 = rounds.ratios(often, never, |sample| sample.p99_ms);
-    figures.push(Figure::of("the same of p99", "×", &p99));
+    figures.push(NamedFigure::of("the same of p99", "×", &p99));
     let samples = rounds.ratios(often, never, |sample| sample.p50_ms);
     Ok(vec![Measurement::new("reconciler", samples).figures(figures).problems(problems)].into())
 }

@@ -11,7 +11,7 @@ use coupon_measure::Turns;
 use coupon_measure::random::Random;
 
 use crate::context::{Context, SHARDS};
-use crate::model::{Claim, Figure, Findings, Measurement, Target};
+use crate::model::{Bound, Claim, Findings, Measurement, NamedFigure};
 use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
@@ -34,7 +34,7 @@ const DAY_MS: u64 = 86_400_000;
 const ROWS: usize = 200_000;
 
 fn claims() -> Vec<Claim> {
-    let claim = |name, what, most| Claim::new(id(name), what, Target::AtMost(most), "ns");
+    let claim = |name, what, most| Claim::new(id(name), what, Bound::AtMost(most), "ns");
     vec![
         claim("hash", "routing one row by hash, through the trait", 10.0),
         claim("range-time", "routing one row by time, through the trait", 40.0),
@@ -63,7 +63,7 @@ fn run(context: &mut Context) -> Result<Findings> {
             black_box(black_box(key));
         }));
     }
-    let loop_alone = Figure::of("the loop alone, which is part of it", "ns", &idle);
+    let loop_alone = NamedFigure::of("the loop alone, which is part of it", "ns", &idle);
     let measured = strategies.iter().zip(took).map(|(strategy, took)| {
         Measurement::new(id(strategy.name()), took).figures(vec![loop_alone.clone()])
     });

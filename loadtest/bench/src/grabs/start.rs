@@ -5,7 +5,7 @@ use coupon_measure::Turns;
 use coupon_measure::format::count;
 
 use crate::context::{Context, HISTORY, Store};
-use crate::model::{Claim, Findings, Measurement, Target};
+use crate::model::{Bound, Claim, Findings, Measurement};
 use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
@@ -22,7 +22,7 @@ const STORES: [Store; 2] = [Store::Servers, Store::Embedded];
 fn claims() -> Vec<Claim> {
     let claim = |store: Store| {
         let what = format!("from spawn to ready (/readyz) with {} results, {}", count(HISTORY), store.name());
-        Claim::new(id(store), what, Target::AtMost(2.0), "s")
+        Claim::new(id(store), what, Bound::AtMost(2.0), "s")
     };
     STORES.into_iter().map(claim).collect()
 }

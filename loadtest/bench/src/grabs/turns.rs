@@ -4,13 +4,13 @@ use std::fmt::Display;
 
 use anyhow::{Context as _, Result};
 use coupon_measure::Turns;
-use coupon_report::model::{Figure as Read, Reading};
+use coupon_report::model::{Figure, Reading};
 
-use super::kind::Kind;
+use super::load_kind::LoadKind;
 use super::measured::Measured;
 use super::sample::Sample;
 use crate::context::Context;
-use crate::model::{Figure, Spread};
+use crate::model::{NamedFigure, Spread};
 
 /// All rounds of some kinds.
 #[derive(Debug)]
@@ -48,8 +48,8 @@ pub(super) fn take_turns_each(
     context: &Context,
     rounds: u32,
     services: &mut [Measured],
-    kinds: &[Kind],
-) -> Result<Rounds<Kind>> {
+    kinds: &[LoadKind],
+) -> Result<Rounds<LoadKind>> {
     let duration = context.round();
     so_often(context, rounds, kinds, |kind| {
         let mut of = services.iter_mut().zip(kinds);
@@ -95,9 +95,9 @@ impl<K: Copy + PartialEq + Display> Rounds<K> {
     }
 
     /// Rates and latencies of a kind.
-    pub(super) fn figures(&self, kind: K) -> Vec<Figure> {
+    pub(super) fn figures(&self, kind: K) -> Vec<NamedFigure> {
         let of = |what: &str, unit: &'static str, value: fn(&Sample) -> f64| {
-            Figure::of(format!("{kind}: {what}"), unit, &self.values(kind, value))
+            NamedFigure::of(format!("{kind}: {what}"), unit, &self.values(kind, value))
         };
         vec![
             of("rate", "/s", |sample| sample.per_s),
@@ -107,16 +107,19 @@ impl<K: Copy + PartialEq + Display> Rounds<K> {
     }
 
     /// The CPU that a request of a kind took, by process.
-    pub(super) fn profile(&self, kind: K) -> Vec<Figure> {
+    pub(super) fn profile(&self, kind: K) -> Vec<NamedFigure> {
         let Some((_, first)) = self.of(kind).next() else { return Vec::new() };
         let of_process = |name: &String| {
             let what = format!("{kind}: CPU a request, {name}");
-            let read: Vec<&Read> = self.of(kind).filter_map(|(_, sample)| sample.cpu_us.get(name)).collect();
+            let read: Vec<&Figure> =
+                self.of(kind).filter_map(|(_, sample)| sample.cpu_us.get(name)).collect();
             match read.iter().find_map(|read| read.reason()) {
-                Some(why) => Figure::unknown(what, "µs", why),
-                None => {
-                    Figure::of(what, "µs", &read.iter().filter_map(|read| read.value()).collect::<Vec<_>>())
-                }
+                Some(why) => NamedFigure::unknown(what, "µs", why),
+                None => NamedFigure::of(
+                    what,
+                    "µs",
+                    &read.iter().filter_map(|read| read.value()).collect::<Vec<_>>(),
+                ),
             }
         };
         first.cpu_us.keys().map(of_process).collect()
@@ -128,7 +131,7 @@ mod tests {
     use super::*;
 
     fn sample(per_s: f64, cpu: Option<f64>) -> Sample {
-        let cpu = Read::or_because(cpu, "no /proc");
+        let cpu = Figure::or_because(cpu, "no /proc");
         Sample { per_s, cpu_us: [("service".to_owned(), cpu)].into(), ..Sample::default() }
     }
 

@@ -8,14 +8,14 @@ use coupon_report::model::Reading;
 
 use crate::context::Context;
 use crate::grabs::Measured;
-use crate::model::{Curve, Growth, Series, Spread, Text};
+use crate::model::{AllowedGrowth, Curve, Series, Spread, Text};
 
 /// A line of a curve before anything is measured.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line {
     pub(super) name: &'static str,
     pub(super) unit: &'static str,
-    pub(super) must: Growth,
+    pub(super) must: AllowedGrowth,
 }
 
 /// Figures by point and line, round by round.
@@ -115,7 +115,7 @@ pub(super) fn grab_in_turns(
 mod tests {
     use super::*;
 
-    const COST: Line = Line { name: "p50", unit: "ms", must: Growth::Cost(0.0) };
+    const COST: Line = Line { name: "p50", unit: "ms", must: AllowedGrowth::Cost(0.0) };
 
     #[test]
     fn a_point_is_what_its_rounds_came_to_or_says_why_there_is_none() {

@@ -4,7 +4,7 @@
 //! grows.
 
 use anyhow::{Context as _, Result};
-use coupon_lab::Running;
+use coupon_lab::Deployment;
 use coupon_loadgen::workload::Catalogue;
 use coupon_measure::format::count;
 
@@ -13,7 +13,7 @@ use super::gathered::{Gathered, Line, each_round};
 use super::service::Point;
 use crate::context::{Context, SHARDS};
 use crate::disk;
-use crate::model::{Findings, Growth};
+use crate::model::{AllowedGrowth, Findings};
 use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
@@ -44,12 +44,12 @@ const QUERIES: [(Ask, [Line; 2]); 4] = [
     (Ask::Recent(RECENT_HOURS), [cost("recent p50"), cost("recent p99")]),
     (Ask::Kept, [cost("kept sums p50"), cost("kept sums p99")]),
 ];
-const MEMORY: Line = Line { name: "memory", unit: "MB", must: Growth::Cost(0.0) };
+const MEMORY: Line = Line { name: "memory", unit: "MB", must: AllowedGrowth::Cost(0.0) };
 /// The line of starts, which read every row for the holders of coupons.
-const START: Line = Line { name: "start to ready", unit: "s", must: Growth::Cost(1.0) };
+const START: Line = Line { name: "start to ready", unit: "s", must: AllowedGrowth::Cost(1.0) };
 
 const fn cost(name: &'static str) -> Line {
-    Line { name, unit: "ms", must: Growth::Cost(0.0) }
+    Line { name, unit: "ms", must: AllowedGrowth::Cost(0.0) }
 }
 
 fn run(context: &mut Context) -> Result<Findings> {
@@ -75,7 +75,7 @@ fn run(context: &mut Context) -> Result<Findings> {
     Ok(found.curve("scale-rows", what, "results", &lines).into())
 }
 
-fn start(context: &Context, results: u64) -> Result<(Running, Catalogue)> {
+fn start(context: &Context, results: u64) -> Result<(Deployment, Catalogue)> {
     let users = results / RESULTS_A_USER;
     let point = Point { contestant: "hash", shards: SHARDS, results, days: DAYS, users };
     Ok((point.start(context, format!("hash of {} results", count(results)))?, point.catalogue()))
@@ -83,7 +83,7 @@ fn start(context: &Context, results: u64) -> Result<(Running, Catalogue)> {
 
 fn turn(
     context: &Context,
-    running: &mut Running,
+    running: &mut Deployment,
     catalogue: Catalogue,
     at: usize,
     found: &mut Gathered,

@@ -3,13 +3,13 @@
 use std::num::NonZeroU16;
 
 use anyhow::Result;
-use coupon_lab::Running;
+use coupon_lab::{Deployment, seed_of};
 use coupon_loadgen::workload::Catalogue;
 use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
 
 use crate::context::{Context, Store};
-use crate::grabs::{Kind, Measured, PLENTY, What};
+use crate::grabs::{LoadKind, Measured, PLENTY, What};
 
 /// The settings that differ from point to point.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +25,7 @@ pub(super) struct Point {
 }
 
 /// Grabs of all coupons, so many at a time that the answers keep both the service and the generator busy.
-pub(super) const GRABS: Kind = Kind::closed(What::Grab { rooms: 100 }, 64);
+pub(super) const GRABS: LoadKind = LoadKind::closed(What::Grab { rooms: 100 }, 64);
 
 impl Point {
     pub(super) fn catalogue(&self) -> Catalogue {
@@ -33,20 +33,16 @@ impl Point {
     }
 
     /// Seeds its data and starts it, on files.
-    pub(super) fn start(&self, context: &Context, name: String) -> Result<Running> {
+    pub(super) fn start(&self, context: &Context, name: String) -> Result<Deployment> {
         let catalogue = self.catalogue();
         let mut spec = Spec::parse(self.contestant, self.shards, &catalogue)?;
         spec.name = name;
         let seed = SeedOptions {
-            users: self.users,
-            rooms: catalogue.rooms,
-            hot_rooms: catalogue.hot_rooms,
-            coupons_per_room: catalogue.coupons_per_room,
             stock: Some(PLENTY),
             history: self.results,
             days: self.days,
             seed: context.seed,
-            ..SeedOptions::default()
+            ..seed_of(&catalogue)
         };
         context.start(&spec, Store::Embedded, seed)
     }

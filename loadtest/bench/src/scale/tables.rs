@@ -8,7 +8,7 @@ use super::gathered::{Gathered, Line, grab_in_turns};
 use super::service::{GRABS, Point};
 use crate::context::{Context, SHARDS};
 use crate::grabs::Measured;
-use crate::model::{Findings, Growth};
+use crate::model::{AllowedGrowth, Findings};
 use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
@@ -26,15 +26,15 @@ const RESULTS: u64 = 365_000;
 const QUICK: u64 = 73_000;
 const USERS: u64 = 100_000;
 
-const GRAB: Line = Line { name: "grab", unit: "/s", must: Growth::Rate(0.0) };
+const GRAB: Line = Line { name: "grab", unit: "/s", must: AllowedGrowth::Rate(0.0) };
 /// Every day's table may hold some: each is asked.
-const USER: Line = Line { name: "user, all tables, p50", unit: "ms", must: Growth::Cost(1.0) };
-const USER_CPU: Line = Line { name: "CPU a user query", unit: "µs", must: Growth::Cost(1.0) };
+const USER: Line = Line { name: "user, all tables, p50", unit: "ms", must: AllowedGrowth::Cost(1.0) };
+const USER_CPU: Line = Line { name: "CPU a user query", unit: "µs", must: AllowedGrowth::Cost(1.0) };
 /// A window of a day lies in two tables, and an id in one, however many there are.
-const RECENT: Line = Line { name: "latest of a day, p50", unit: "ms", must: Growth::Cost(0.0) };
-const RESULT: Line = Line { name: "one result, p50", unit: "ms", must: Growth::Cost(0.0) };
+const RECENT: Line = Line { name: "latest of a day, p50", unit: "ms", must: AllowedGrowth::Cost(0.0) };
+const RESULT: Line = Line { name: "one result, p50", unit: "ms", must: AllowedGrowth::Cost(0.0) };
 /// Kept by shard, and not by table.
-const KEPT: Line = Line { name: "kept sums, p50", unit: "ms", must: Growth::Cost(0.0) };
+const KEPT: Line = Line { name: "kept sums, p50", unit: "ms", must: AllowedGrowth::Cost(0.0) };
 
 fn run(context: &mut Context) -> Result<Findings> {
     let context = &*context;

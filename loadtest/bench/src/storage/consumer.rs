@@ -4,8 +4,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use coupon_core::{TableId, Timestamp, schema};
-use coupon_lab::{Running, ServiceProcess};
-use coupon_loadgen::http::{Target as Address, get_json};
+use coupon_lab::{Deployment, ServiceProcess, seed_of};
+use coupon_loadgen::http::{Target, get_json};
 use coupon_loadgen::load::{Arrivals, LoadSpec, run_load};
 use coupon_loadgen::workload::{Catalogue, Workload};
 use coupon_seeding::SeedOptions;
@@ -14,7 +14,7 @@ use coupon_strategies::Spec;
 
 use super::super::client::Client;
 use super::super::context::{Context, SHARDS, Store};
-use super::super::model::{Claim, Figure, Findings, Measurement, Target};
+use super::super::model::{Bound, Claim, Findings, Measurement, NamedFigure};
 use super::super::section::Section;
 use super::raw::{Raw, inserts};
 
@@ -50,10 +50,10 @@ fn claims() -> Vec<Claim> {
         "consumer-rate",
         "rows a second from full queues into four shards",
         "the same rows as multi-row inserts by one bare connection a shard",
-        Target::AtLeast(0.8),
+        Bound::AtLeast(0.8),
     );
     let what = "the most that stored grabs trail acknowledged ones, at the top rate";
-    let lag = Claim::new("consumer-lag", what, Target::AtMost(1.0), "s");
+    let lag = Claim::new("consumer-lag", what, Bound::AtMost(1.0), "s");
     vec![rate, lag]
 }
 
@@ -64,12 +64,7 @@ fn run(context: &mut Context) -> Result<Findings> {
     let mut spec = Spec::parse("hash", SHARDS, &catalogue)?;
     spec.name = "consumer hash".to_owned();
     spec.settings.extend(["servers.role=api", "grab.shard_backlog=100000000"].map(str::to_owned));
-    let seed = SeedOptions {
-        hot_rooms: catalogue.hot_rooms,
-        coupons_per_room: catalogue.coupons_per_room,
-        seed: context.seed,
-        ..SeedOptions::default()
-    };
+    let seed = SeedOptions { seed: context.seed, ..seed_of(&catalogue) };
     let api = context.start(&spec, Store::Servers, seed)?;
     let measured = measure(context, &api, catalogue);
     let measured = measured.map_err(|error| error.context(api.log()));
@@ -77,7 +72,7 @@ fn run(context: &mut Context) -> Result<Findings> {
     measured
 }
 
-fn measure(context: &Context, api: &Running, catalogue: Catalogue) -> Result<Findings> {
+fn measure(context: &Context, api: &Deployment, catalogue: Catalogue) -> Result<Findings> {
     let mut raw = Raw::to_shards(api)?;
     raw.run(&schema::results_table(TableId::Single).replace(TableId::PREFIX, RAW_TABLE))?;
     let mut consumer = api.one_more(&["servers.role=consumer"])?;
@@ -115,7 +110,7 @@ fn measure(context: &Context, api: &Running, catalogue: Catalogue) -> Result<Fin
     Ok(vec![rounds.measured("consumer-rate"), Measurement::new("consumer-lag", lags)].into())
 }
 
-fn wait_for_the_gate(api: &Address) -> Result<()> {
+fn wait_for_the_gate(api: &Target) -> Result<()> {
     let patience = Instant::now() + PATIENCE;
     loop {
         let ready = Client::connect(api).and_then(|mut client| client.get("/readyz").map(drop));
@@ -128,7 +123,7 @@ fn wait_for_the_gate(api: &Address) -> Result<()> {
 }
 
 /// Sends the load, and says how many requests it were, and how many seconds reads trailed at most.
-fn trail(target: &Address, load: &LoadSpec) -> Result<(u64, f64)> {
+fn trail(target: &Target, load: &LoadSpec) -> Result<(u64, f64)> {
     std::thread::scope(|scope| {
         let sending = scope.spawn(|| run_load(target, load));
         let mut most: f64 = 0.0;
@@ -164,7 +159,7 @@ struct Rounds {
 
 impl Rounds {
     /// Lets a new consumer empty the queues, then stores the same rows over bare connections.
-    fn one(&mut self, raw: &mut Raw, api: &Running, granted: u64) -> Result<ServiceProcess> {
+    fn one(&mut self, raw: &mut Raw, api: &Deployment, granted: u64) -> Result<ServiceProcess> {
         let site = api.site().context("it has no servers")?;
         let mysql =
             || site.used(SHARDS.get()).iter().filter_map(|used| used.cpu_seconds.value()).sum::<f64>();
@@ -197,12 +192,12 @@ impl Rounds {
 
     fn measured(self, id: &'static str) -> Measurement {
         let figures = vec![
-            Figure::of("consumer", "rows/s", &self.consumer),
-            Figure::of("bare connections", "rows/s", &self.raw),
-            Figure::of("rows of a transaction, both", "", &self.transaction),
-            Figure::of("CPU of the consumer's process, its start included", "µs/row", &self.service_us),
-            Figure::of("CPU of the shards' servers, consumer", "µs/row", &self.mysql_us),
-            Figure::of("CPU of the shards' servers, bare connections", "µs/row", &self.raw_mysql_us),
+            NamedFigure::of("consumer", "rows/s", &self.consumer),
+            NamedFigure::of("bare connections", "rows/s", &self.raw),
+            NamedFigure::of("rows of a transaction, both", "", &self.transaction),
+            NamedFigure::of("CPU of the consumer's process, its start included", "µs/row", &self.service_us),
+            NamedFigure::of("CPU of the shards' servers, consumer", "µs/row", &self.mysql_us),
+            NamedFigure::of("CPU of the shards' servers, bare connections", "µs/row", &self.raw_mysql_us),
         ];
         Measurement::new(id, self.ratios).figures(figures)
     }
@@ -219,7 +214,7 @@ impl Raw {
 }
 
 /// Starts a consumer, and says how many rows a second it stored from the moment when each shard had some to the last.
-fn empty(raw: &mut Raw, api: &Running, wanted: u64) -> Result<(ServiceProcess, f64)> {
+fn empty(raw: &mut Raw, api: &Deployment, wanted: u64) -> Result<(ServiceProcess, f64)> {
     std::thread::scope(|scope| {
         let watching = scope.spawn(move || watch(raw, wanted));
         let consumer = api.one_more(&["servers.role=consumer"])?;

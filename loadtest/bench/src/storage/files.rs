@@ -16,7 +16,7 @@ use rusqlite::{Connection, params_from_iter};
 use tempfile::TempDir;
 
 use super::super::context::{Context, HISTORY, SHARDS};
-use super::super::model::{Claim, Figure, Findings, Measurement, Target};
+use super::super::model::{Bound, Claim, Findings, Measurement, NamedFigure};
 use super::super::section::Section;
 use super::seeding::{MAIN, QUICK, TRANSACTION};
 
@@ -39,7 +39,7 @@ fn claims() -> Vec<Claim> {
         "seeding-embedded",
         "time to make and store a catalogue of 100,000 users and results of the past in files",
         "the same rows, made before, as multi-row inserts over as many connections with the same settings, indexes last",
-        Target::AtMost(1.5),
+        Bound::AtMost(1.5),
     )]
 }
 
@@ -78,8 +78,8 @@ fn run(context: &mut Context) -> Result<Findings> {
         }
     }
     let figures = vec![
-        Figure::of(format!("seeder, {history} results"), "s", &seeder),
-        Figure::of("bare connections", "s", &bare),
+        NamedFigure::of(format!("seeder, {history} results"), "s", &seeder),
+        NamedFigure::of("bare connections", "s", &bare),
     ];
     let ratios: Vec<f64> = seeder.iter().zip(&bare).map(|(seeder, bare)| seeder / bare).collect();
     Ok(vec![Measurement::new("seeding-embedded", ratios).figures(figures)].into())

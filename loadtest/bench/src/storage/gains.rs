@@ -13,7 +13,7 @@ use coupon_store::statements;
 use mysql_async::Row as Answer;
 
 use super::super::context::{Context, SHARDS, Store};
-use super::super::model::{Claim, Figure, Findings, Measurement, Target};
+use super::super::model::{Bound, Claim, Findings, Measurement, NamedFigure};
 use super::super::section::Section;
 use super::raw::{Question, Raw};
 
@@ -39,13 +39,13 @@ fn claims() -> Vec<Claim> {
             "limit-gain",
             "p50 of a room's eleventh page of 20, every row of the room fetched from each shard ÷ 20 after a cursor",
             "LIMIT and a keyset cursor pushed down to each shard",
-            Target::AtLeast(1.0),
+            Bound::AtLeast(1.0),
         ),
         Claim::ratio(
             "parallel-gain",
             "p50 of that page with limit and cursor, one shard after the other ÷ all at once",
             "all shards at once",
-            Target::AtLeast(1.0),
+            Bound::AtLeast(1.0),
         ),
     ]
 }
@@ -89,7 +89,7 @@ fn run(context: &mut Context) -> Result<Findings> {
 
 fn measured([pushed, in_turn, offset, everything]: &[Vec<f64>; 4]) -> Vec<Measurement> {
     let over = |above: &[f64]| -> Vec<f64> { above.iter().zip(pushed).map(|(a, b)| a / b).collect() };
-    let figure = |what: &'static str, values: &[f64]| Figure::of(what, "ms", values);
+    let figure = |what: &'static str, values: &[f64]| NamedFigure::of(what, "ms", values);
     let with_limit = figure("limit and cursor, all shards at once", pushed);
     let limit = vec![
         with_limit.clone(),

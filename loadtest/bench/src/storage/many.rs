@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use coupon_lab::Running;
+use coupon_lab::Deployment;
 use coupon_loadgen::workload::Catalogue;
 use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
 
 use super::super::context::{Context, SHARDS, Store};
 use super::super::disk;
-use super::super::model::{Claim, Figure, Findings, Measurement};
+use super::super::model::{Claim, Findings, Measurement, NamedFigure};
 use super::super::section::Section;
 use super::queries::{CASES, Case, Effort, Scale, claims_of, measured_of};
 
@@ -69,14 +69,14 @@ fn of_contestant(context: &Context, contestant: &str) -> Result<Vec<Measurement>
         measured.extend(measured_of(case, &SCALE, &running, EFFORT, context.seed));
     }
     let seeded = running.seeded.as_ref().map(Duration::as_secs_f64);
-    let seeding = Figure::of("seeding them", "s", seeded.as_slice());
+    let seeding = NamedFigure::of("seeding them", "s", seeded.as_slice());
     measured.iter_mut().for_each(|one| one.figures.push(seeding.clone()));
     remove(context, running, &spec)?;
     Ok(measured)
 }
 
 /// Stops it and frees the disk: a run's own servers keep a data set for as long as they live.
-fn remove(context: &Context, running: Running, spec: &Spec) -> Result<()> {
+fn remove(context: &Context, running: Deployment, spec: &Spec) -> Result<()> {
     let namespace = running.storage().context("it is on servers")?.namespace;
     running.stop()?;
     context.site()?.wipe(&namespace, &*spec.strategy()?)

@@ -6,12 +6,12 @@
 //! limit: where results are spread evenly, the service asks each shard for less than a page.
 
 use anyhow::{Context as _, Result};
-use coupon_lab::Running;
+use coupon_lab::Deployment;
 use hdrhistogram::Histogram;
 
 use super::super::client::Client;
 use super::super::context::{Context, Store};
-use super::super::model::{Claim, Figure, Findings, Measurement, Target};
+use super::super::model::{Bound, Claim, Findings, Measurement, NamedFigure};
 use super::super::section::Section;
 use super::questions::{Ask, of, questions, tables};
 use super::raw::Raw;
@@ -99,7 +99,7 @@ pub(super) fn claims_of(case: &Case, scale: &Scale) -> [Claim; 2] {
     QUANTILES.map(|(quantile, _)| {
         let what = format!("{}, of {}: {quantile} of the API", case.what, scale.of);
         let ceiling = "each shard's own page, or its sums, over one bare connection a shard, at once";
-        Claim::ratio(id(case, scale, quantile), what, ceiling, Target::AtMost(1.3))
+        Claim::ratio(id(case, scale, quantile), what, ceiling, Bound::AtMost(1.3))
     })
 }
 
@@ -122,7 +122,7 @@ fn run(context: &mut Context) -> Result<Findings> {
 pub(super) fn measured_of(
     case: &Case,
     of: &Scale,
-    running: &Running,
+    running: &Deployment,
     effort: Effort,
     seed: u64,
 ) -> [Measurement; 2] {
@@ -143,7 +143,7 @@ struct Times {
     together: Vec<Histogram<u64>>,
 }
 
-fn measure(case: &Case, running: &Running, effort: Effort, seed: u64) -> Result<Times> {
+fn measure(case: &Case, running: &Deployment, effort: Effort, seed: u64) -> Result<Times> {
     let asked = if matches!(case.ask, Ask::Global) { effort.counted } else { effort.asked };
     let (mut client, mut raw) = (Client::connect(&running.target)?, Raw::to_shards(running)?);
     let tables = tables(&mut raw)?;
@@ -190,11 +190,11 @@ fn measured(id: String, quantile: f64, times: &Times) -> Measurement {
     let over =
         |ceiling: &[f64]| -> Vec<f64> { api.iter().zip(ceiling).map(|(api, other)| api / other).collect() };
     let figures = vec![
-        Figure::of("API", "ms", &api),
-        Figure::of("bare connections at once", "ms", &together),
-        Figure::of("slowest shard, each asked alone", "ms", &alone),
-        Figure::of("API ÷ slowest shard asked alone", "×", &over(&alone)),
-        Figure::of(format!("exchange with the service that asks nothing ({NOTHING})"), "ms", &nothing),
+        NamedFigure::of("API", "ms", &api),
+        NamedFigure::of("bare connections at once", "ms", &together),
+        NamedFigure::of("slowest shard, each asked alone", "ms", &alone),
+        NamedFigure::of("API ÷ slowest shard asked alone", "×", &over(&alone)),
+        NamedFigure::of(format!("exchange with the service that asks nothing ({NOTHING})"), "ms", &nothing),
     ];
     Measurement::new(id, over(&together)).figures(figures)
 }

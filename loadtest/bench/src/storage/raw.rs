@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use coupon_lab::Running;
+use coupon_lab::Deployment;
 use coupon_store::servers::cluster::Cluster;
 use coupon_store::servers::mysql::Database;
 use futures_util::future::{join_all, try_join_all};
@@ -26,12 +26,12 @@ pub(super) type Transactions = Vec<Vec<String>>;
 
 impl Raw {
     /// One connection to each shard of a service on servers.
-    pub(super) fn to_shards(running: &Running) -> Result<Self> {
+    pub(super) fn to_shards(running: &Deployment) -> Result<Self> {
         Self::connect(&cluster(running)?.shards)
     }
 
     /// One connection to main, and to each shard.
-    pub(super) fn to_all(running: &Running) -> Result<Self> {
+    pub(super) fn to_all(running: &Deployment) -> Result<Self> {
         let Cluster { main, shards, .. } = cluster(running)?;
         Self::connect(&[vec![main], shards].concat())
     }
@@ -132,7 +132,7 @@ impl Raw {
     }
 }
 
-fn cluster(running: &Running) -> Result<Cluster> {
+fn cluster(running: &Deployment) -> Result<Cluster> {
     let settings = running.storage().context("it has no databases of its own")?;
     let strategy = running.strategy().context("its strategy is not known")?;
     Cluster::new(&settings, strategy)

@@ -2,13 +2,13 @@
 
 use anyhow::{Context as _, Result};
 use coupon_core::TableId;
-use coupon_lab::Running;
+use coupon_lab::Deployment;
 use coupon_loadgen::workload::Catalogue;
 use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
 
 use super::super::context::{Context, HISTORY, SHARDS, Store};
-use super::super::model::{Claim, Figure, Findings, Measurement, Target};
+use super::super::model::{Bound, Claim, Findings, Measurement, NamedFigure};
 use super::super::section::Section;
 use super::raw::{Raw, Transactions, inserts};
 
@@ -35,7 +35,7 @@ fn claims() -> Vec<Claim> {
         "seeding-servers",
         "time to make and store a catalogue of 100,000 users and results of the past",
         "the same rows, made before, as multi-row inserts over as many bare connections",
-        Target::AtMost(1.5),
+        Bound::AtMost(1.5),
     )]
 }
 
@@ -57,14 +57,14 @@ fn run(context: &mut Context) -> Result<Findings> {
         bare.push(raw);
     }
     let figures = vec![
-        Figure::of(format!("seeder, {history} results"), "s", &seeder),
-        Figure::of("bare connections", "s", &bare),
+        NamedFigure::of(format!("seeder, {history} results"), "s", &seeder),
+        NamedFigure::of("bare connections", "s", &bare),
     ];
     Ok(vec![Measurement::new("seeding-servers", ratios).figures(figures)].into())
 }
 
 /// Stores what is there once more, in tables of the same shape; says how many seconds that took.
-fn store_again(running: &Running) -> Result<f64> {
+fn store_again(running: &Deployment) -> Result<f64> {
     let mut raw = Raw::to_all(running)?;
     let mut work = vec![Transactions::new(); usize::from(SHARDS.get()) + 1];
     for table in MAIN {

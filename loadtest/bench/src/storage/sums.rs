@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use coupon_loadgen::http::Target as Address;
+use coupon_lab::seed_of;
+use coupon_loadgen::http::Target;
 use coupon_loadgen::load::{Arrivals, LoadSpec, run_load};
 use coupon_loadgen::workload::{Catalogue, Workload};
 use coupon_measure::Turns;
@@ -13,7 +14,7 @@ use hdrhistogram::Histogram;
 
 use super::super::client::Client;
 use super::super::context::{Context, HISTORY, SHARDS, Store};
-use super::super::model::{Claim, Figure, Findings, Measurement, Target};
+use super::super::model::{Bound, Claim, Findings, Measurement, NamedFigure};
 use super::super::section::Section;
 
 pub(super) const SECTION: Section = Section {
@@ -40,13 +41,13 @@ fn claims() -> Vec<Claim> {
             "sums-kept-under-load",
             "p99 of sums from kept aggregates while 1,000 grabs a second are written",
             "the same without grabs",
-            Target::AtMost(3.0),
+            Bound::AtMost(3.0),
         ),
         Claim::ratio(
             "sums-kept-gain",
             "p50 of sums that are counted ÷ p50 of kept ones, over 1 M results",
             "kept aggregates",
-            Target::AtLeast(1.0),
+            Bound::AtLeast(1.0),
         ),
     ]
 }
@@ -66,12 +67,7 @@ fn run(context: &mut Context) -> Result<Findings> {
     let catalogue = Catalogue { hot_rooms: Catalogue::default().rooms, ..Catalogue::default() };
     let mut spec = Spec::parse("hash", SHARDS, &catalogue)?;
     spec.name = "sums hash".to_owned();
-    let seed = SeedOptions {
-        hot_rooms: catalogue.hot_rooms,
-        history: HISTORY,
-        seed: context.seed,
-        ..SeedOptions::default()
-    };
+    let seed = SeedOptions { history: HISTORY, seed: context.seed, ..seed_of(&catalogue) };
     let running = context.start(&spec, Store::Servers, seed)?;
     let mut rounds = Rounds::default();
     let (mut skip, mut turns) = (0, Turns::new(context.seed));
@@ -110,21 +106,21 @@ fn run(context: &mut Context) -> Result<Findings> {
     let gain = ratios(&rounds.counted_p50, &rounds.kept_p50);
     Ok(vec![
         Measurement::new("sums-kept-under-load", under_load).figures(vec![
-            Figure::of("kept, p99 idle", "ms", &rounds.kept_idle),
-            Figure::of("kept, p99 under load", "ms", &rounds.kept_loaded),
-            Figure::of("counted, p99 idle", "ms", &rounds.counted_idle),
-            Figure::of("counted, p99 under load", "ms", &rounds.counted_loaded),
+            NamedFigure::of("kept, p99 idle", "ms", &rounds.kept_idle),
+            NamedFigure::of("kept, p99 under load", "ms", &rounds.kept_loaded),
+            NamedFigure::of("counted, p99 idle", "ms", &rounds.counted_idle),
+            NamedFigure::of("counted, p99 under load", "ms", &rounds.counted_loaded),
         ]),
         Measurement::new("sums-kept-gain", gain).figures(vec![
-            Figure::of("kept, p50 idle", "ms", &rounds.kept_p50),
-            Figure::of("counted, p50 idle", "ms", &rounds.counted_p50),
+            NamedFigure::of("kept, p50 idle", "ms", &rounds.kept_p50),
+            NamedFigure::of("counted, p50 idle", "ms", &rounds.counted_p50),
         ]),
     ]
     .into())
 }
 
 /// p50 and p99 in milliseconds of asking so many times.
-fn quantiles(target: &Address, path: &str, times: u32) -> Result<(f64, f64)> {
+fn quantiles(target: &Target, path: &str, times: u32) -> Result<(f64, f64)> {
     let mut left = times;
     quantiles_while(target, path, || {
         left = left.saturating_sub(1);
@@ -133,7 +129,7 @@ fn quantiles(target: &Address, path: &str, times: u32) -> Result<(f64, f64)> {
 }
 
 /// The same for as long as `more` says so.
-fn quantiles_while(target: &Address, path: &str, mut more: impl FnMut() -> bool) -> Result<(f64, f64)> {
+fn quantiles_while(target: &Target, path: &str, mut more: impl FnMut() -> bool) -> Result<(f64, f64)> {
     let mut client = Client::connect(target)?;
     let mut times = Histogram::<u64>::new(3)?;
     loop {
@@ -149,7 +145,7 @@ fn quantiles_while(target: &Address, path: &str, mut more: impl FnMut() -> bool)
 
 /// Sends the load; says how many requests it were, and p99 of kept and of counted sums, each asked for during half of
 /// it.
-fn loaded(target: &Address, load: &LoadSpec, kept_first: bool) -> Result<(u64, f64, f64)> {
+fn loaded(target: &Target, load: &LoadSpec, kept_first: bool) -> Result<(u64, f64, f64)> {
     let (first, second) = if kept_first { (KEPT, COUNTED) } else { (COUNTED, KEPT) };
     std::thread::scope(|scope| {
         let sending = scope.spawn(|| run_load(target, load));

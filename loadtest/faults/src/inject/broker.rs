@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::confirms::{ConfirmCallback, Published};
 use super::databases::todays_shard;
 use super::{RECOVERY, frozen, killed, meanwhile};
-use crate::deployment::Deployment;
+use crate::deployment::CaseDeployment;
 use crate::proof::Proof;
 use crate::service::TestedService;
 
@@ -30,29 +30,29 @@ const THROUGH: Duration = Duration::from_secs(20);
 const MANY: usize = 20;
 
 /// Killed, and started again.
-pub(crate) fn killed_and_restarted(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn killed_and_restarted(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     killed(deployment, Server::RabbitMq, AWAY)
 }
 
 /// Frozen, and woken.
-pub(crate) fn paused(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn paused(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     frozen(deployment, Server::RabbitMq, WRONG)
 }
 
 /// Short of memory, so that it takes no message.
-pub(crate) fn short_of_memory(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn short_of_memory(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let (short, plenty) = (["absolute", "1MB"], ["absolute", "2GB"]);
     alarmed(deployment, "memory", "set_vm_memory_high_watermark", &short, &plenty)
 }
 
 /// Short of room on its disk, by its own measure, so that it takes no message.
-pub(crate) fn disk_full(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn disk_full(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     alarmed(deployment, "disk", "set_disk_free_limit", &["900000GB"], &["50MB"])
 }
 
 /// A limit is set so that RabbitMQ raises an alarm, and set back again.
 fn alarmed(
-    deployment: &Deployment<'_>,
+    deployment: &CaseDeployment<'_>,
     of: &str,
     limit: &str,
     short: &[&str],
@@ -76,12 +76,12 @@ fn alarmed(
 }
 
 /// The queue of a shard is deleted, with the results that wait in it.
-pub(crate) fn queue_deleted(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn queue_deleted(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     taken_away(deployment, "with the queue", &delete)
 }
 
 /// Deletes a queue, whatever waits in it.
-pub(super) fn delete_queue(deployment: &Deployment<'_>, queue: String) -> Result<()> {
+pub(super) fn delete_queue(deployment: &CaseDeployment<'_>, queue: String) -> Result<()> {
     with_channel(deployment, async move |channel| delete(channel, queue).await.map(drop))
 }
 
@@ -91,7 +91,7 @@ async fn delete(channel: &Channel, queue: String) -> Result<Option<u32>> {
 }
 
 /// Everything that waits in a shard's queue is thrown away by an operator.
-pub(crate) fn purged(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn purged(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     taken_away(deployment, "when the queue was purged", &async |channel, queue| {
         Ok(channel.queue_purge(QueuePurgeArguments::new(&queue)).await?)
     })
@@ -99,7 +99,7 @@ pub(crate) fn purged(deployment: &Deployment<'_>) -> Result<Proof> {
 
 /// A shard hangs, so that results wait in its queue; then they are taken away.
 fn taken_away(
-    deployment: &Deployment<'_>,
+    deployment: &CaseDeployment<'_>,
     how: &str,
     take: &impl AsyncFn(&Channel, String) -> Result<Option<u32>>,
 ) -> Result<Proof> {
@@ -122,18 +122,18 @@ fn taken_away(
 }
 
 /// A policy lets every queue keep one message, and throw away the oldest beyond it.
-pub(crate) fn dropping_the_head(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn dropping_the_head(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     dropped_by(deployment, &[("max-length", 1.into()), ("overflow", "drop-head".into())])
 }
 
 /// A policy lets messages live for a moment.
-pub(crate) fn letting_messages_die(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn letting_messages_die(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     dropped_by(deployment, &[("message-ttl", 10.into())])
 }
 
 /// A policy throws away what waits in the queue of a shard that hangs. It applies to what comes later, and has RabbitMQ
 /// put what it throws away into a queue beside the services' own, which counts it.
-fn dropped_by(deployment: &Deployment<'_>, drops: &[(&str, Value)]) -> Result<Proof> {
+fn dropped_by(deployment: &CaseDeployment<'_>, drops: &[(&str, Value)]) -> Result<Proof> {
     let (stack, shard) = (deployment.stack()?, todays_shard(deployment)?);
     let bin = |service: &TestedService| format!("dropped-{}", service.namespace);
     let set = || {
@@ -180,7 +180,7 @@ fn dropped_by(deployment: &Deployment<'_>, drops: &[(&str, Value)]) -> Result<Pr
 }
 
 /// Every service lost something.
-fn went(deployment: &Deployment<'_>, gone: &[usize], how: &str) -> Result<Proof> {
+fn went(deployment: &CaseDeployment<'_>, gone: &[usize], how: &str) -> Result<Proof> {
     let each =
         deployment.services.iter().zip(gone).map(|(service, gone)| format!("{gone} of {}", service.name));
     let each = each.collect::<Vec<_>>().join(" and ");
@@ -188,7 +188,7 @@ fn went(deployment: &Deployment<'_>, gone: &[usize], how: &str) -> Result<Proof>
 }
 
 /// A message that no service sent goes into every shard's queue.
-pub(crate) fn poisoned(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn poisoned(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     deployment.fault_begins();
     let (mut sent, mut taken) = (0, 0);
     for service in &deployment.services {
@@ -220,7 +220,7 @@ async fn poison(channel: &Channel, queues: &[String]) -> Result<usize> {
 }
 
 /// Each of them waits for a person, and nothing else does.
-pub(crate) fn poison_is_parked(deployment: &Deployment<'_>) -> Result<()> {
+pub(crate) fn poison_is_parked(deployment: &CaseDeployment<'_>) -> Result<()> {
     for service in &deployment.services {
         let (queue, expected) = (service.names()?.parking(), service.shards().count());
         let parked = || waiting(deployment, &queue);
@@ -235,7 +235,7 @@ pub(crate) fn poison_is_parked(deployment: &Deployment<'_>) -> Result<()> {
 }
 
 /// The number of messages that wait in a queue.
-fn waiting(deployment: &Deployment<'_>, queue: &str) -> Result<usize> {
+fn waiting(deployment: &CaseDeployment<'_>, queue: &str) -> Result<usize> {
     let mut passive = QueueDeclareArguments::durable_client_named(queue);
     passive.passive(true);
     with_channel(deployment, async move |channel| {
@@ -246,7 +246,10 @@ fn waiting(deployment: &Deployment<'_>, queue: &str) -> Result<usize> {
 }
 
 /// Does something on a channel apart from those of the services.
-fn with_channel<T>(deployment: &Deployment<'_>, work: impl AsyncFnOnce(&Channel) -> Result<T>) -> Result<T> {
+fn with_channel<T>(
+    deployment: &CaseDeployment<'_>,
+    work: impl AsyncFnOnce(&Channel) -> Result<T>,
+) -> Result<T> {
     let broker = Broker::new(&deployment.context.site.settings().rabbitmq)?;
     blocking(async move {
         let connection = broker.connection().await?;

@@ -8,7 +8,7 @@ use coupon_loadgen::http::ask;
 use serde_json::json;
 
 use super::services::first_processes;
-use crate::deployment::Deployment;
+use crate::deployment::CaseDeployment;
 use crate::load::ANSWER;
 use crate::process::TestedProcess;
 use crate::proof::Proof;
@@ -27,16 +27,16 @@ const SAID: &str = "the clock is wrong";
 const TORN_DOWN: &str = "asking for it anew";
 
 /// The clock of the first process of each service is an hour ahead.
-pub(crate) fn ahead(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn ahead(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     wrong(deployment, HOUR_MS, "ahead of")
 }
 
 /// The clock of the first process of each service is an hour behind.
-pub(crate) fn behind(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn behind(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     wrong(deployment, -HOUR_MS, "behind")
 }
 
-fn wrong(deployment: &Deployment<'_>, by_ms: i64, side: &str) -> Result<Proof> {
+fn wrong(deployment: &CaseDeployment<'_>, by_ms: i64, side: &str) -> Result<Proof> {
     deployment.fault_begins();
     first_processes(deployment).try_for_each(|process| process.arm(SWITCH, &by_ms.to_string()))?;
     let noticed =
@@ -61,7 +61,7 @@ fn wrong(deployment: &Deployment<'_>, by_ms: i64, side: &str) -> Result<Proof> {
 
 /// Waits until the first process of a service refuses grabs and has logged why, while the others take them. Returns the
 /// line that it logged.
-fn notices(deployment: &Deployment<'_>, service: &TestedService) -> Result<(&'static str, String)> {
+fn notices(deployment: &CaseDeployment<'_>, service: &TestedService) -> Result<(&'static str, String)> {
     let (wrong, right) = service.processes.split_first().context("it has no process")?;
     until("a process says that its clock is wrong", NOTICED, || Ok(wrong.logged(SAID)?.is_some()))?;
     let said = wrong.logged(SAID)?.unwrap_or_default();

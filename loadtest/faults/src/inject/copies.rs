@@ -16,7 +16,7 @@ use super::databases::{reads_are_partial, todays_shard};
 use super::disk::{aside, copy};
 use super::{RECOVERY, gate};
 use crate::context::now;
-use crate::deployment::Deployment;
+use crate::deployment::CaseDeployment;
 use crate::proof::Proof;
 use crate::service::TestedService;
 
@@ -96,7 +96,7 @@ impl Drop for EarlierCopy<'_> {
 
 /// Main is put back to before an epoch of the gate, and to before much that it had applied; then one command makes its
 /// books anew.
-pub(crate) fn main_put_back(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn main_put_back(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let earlier = EarlierCopy::of(deployment.stack()?, Server::Main)?;
     let copied = each(deployment, |service| applied(deployment, service))?;
     let first = opened_after(deployment, &vec![0; copied.len()])?;
@@ -132,7 +132,7 @@ pub(crate) fn main_put_back(deployment: &Deployment<'_>) -> Result<Proof> {
 }
 
 /// Something of each service.
-fn each<T>(deployment: &Deployment<'_>, what: impl Fn(&TestedService) -> Result<T>) -> Result<Vec<T>> {
+fn each<T>(deployment: &CaseDeployment<'_>, what: impl Fn(&TestedService) -> Result<T>) -> Result<Vec<T>> {
     deployment.services.iter().map(what).collect()
 }
 
@@ -141,7 +141,7 @@ fn forgotten(rebuilt: &Rebuilt) -> i64 {
 }
 
 /// The books of which entries are missing are found out, and do not go on.
-fn books_stand_still(deployment: &Deployment<'_>) -> Result<()> {
+fn books_stand_still(deployment: &CaseDeployment<'_>) -> Result<()> {
     let look = || each(deployment, |service| books(deployment, service, false));
     until("entries are missing from every service's outboxes", RECOVERY, || {
         Ok(look()?.iter().all(|looked| !looked.shards.is_empty()))
@@ -158,13 +158,13 @@ fn books_stand_still(deployment: &Deployment<'_>) -> Result<()> {
 }
 
 /// The number of entries of the shards' outboxes that main has applied.
-fn applied(deployment: &Deployment<'_>, service: &TestedService) -> Result<i64> {
+fn applied(deployment: &CaseDeployment<'_>, service: &TestedService) -> Result<i64> {
     let sql = "SELECT CAST(COALESCE(SUM(outbox_id), 0) AS SIGNED) FROM outbox_positions";
     number(&deployment.main(service)?, sql)
 }
 
 /// Waits until each service has a later epoch of the gate open than that, and says which.
-fn opened_after(deployment: &Deployment<'_>, last: &[i64]) -> Result<Vec<i64>> {
+fn opened_after(deployment: &CaseDeployment<'_>, last: &[i64]) -> Result<Vec<i64>> {
     let sql = "SELECT IF(epoch = open_epoch, epoch, 0) FROM gate_state WHERE id = 1";
     let open = || each(deployment, |service| number(&deployment.main(service)?, sql));
     let later = || Ok(open()?.iter().zip(last).all(|(open, last)| open > last));
@@ -173,7 +173,7 @@ fn opened_after(deployment: &Deployment<'_>, last: &[i64]) -> Result<Vec<i64>> {
 }
 
 /// The report of the command that holds main's books against the rows.
-fn books(deployment: &Deployment<'_>, service: &TestedService, mend: bool) -> Result<Rebuilt> {
+fn books(deployment: &CaseDeployment<'_>, service: &TestedService, mend: bool) -> Result<Rebuilt> {
     let settings = deployment.context.site.of(&service.namespace);
     let now = now();
     coupon_seeding::rebuild_servers(&settings, None, mend, now).context("seeder books")
@@ -185,7 +185,7 @@ fn positions(rebuilt: &Rebuilt) -> Vec<(u16, i64)> {
 
 /// The shard that most of the load goes to fails over to a replica that has heard nothing for a while, until the full
 /// copy is back.
-pub(crate) fn stale_shard_promoted(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn stale_shard_promoted(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let (stack, shard) = (deployment.stack()?, todays_shard(deployment)?);
     let earlier = EarlierCopy::of(stack, Server::Shard(shard.number()))?;
     let sql = "SELECT commits FROM shard_state WHERE id = 1";

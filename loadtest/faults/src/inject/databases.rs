@@ -13,7 +13,7 @@ use mysql_async::prelude::Queryable as _;
 use super::disk::SmallDisk;
 use super::{ServerAction, away, killed};
 use crate::context::now;
-use crate::deployment::Deployment;
+use crate::deployment::CaseDeployment;
 use crate::proof::Proof;
 use crate::service::TestedService;
 
@@ -27,7 +27,7 @@ const FULL: Duration = Duration::from_secs(15);
 const DISK_IS_FULL: [&str; 4] = ["Disk is full", "disk full", "No space left", "Errcode: 28"];
 
 /// The shard that everything of today goes to where ranges are of time; one of four to the other service.
-pub(super) fn todays_shard(deployment: &Deployment<'_>) -> Result<ShardId> {
+pub(super) fn todays_shard(deployment: &CaseDeployment<'_>) -> Result<ShardId> {
     let range = deployment
         .services
         .iter()
@@ -39,16 +39,20 @@ pub(super) fn todays_shard(deployment: &Deployment<'_>) -> Result<ShardId> {
 }
 
 /// Killed, and started again.
-pub(crate) fn shard_killed(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn shard_killed(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     shard_away(deployment, Stack::kill, Stack::restart)
 }
 
 /// Frozen, and woken.
-pub(crate) fn shard_paused(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn shard_paused(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     shard_away(deployment, Stack::pause, Stack::resume)
 }
 
-fn shard_away(deployment: &Deployment<'_>, take: ServerAction, bring_back: ServerAction) -> Result<Proof> {
+fn shard_away(
+    deployment: &CaseDeployment<'_>,
+    take: ServerAction,
+    bring_back: ServerAction,
+) -> Result<Proof> {
     let shard = todays_shard(deployment)?;
     away(deployment, Server::Shard(shard.number()), AWAY, take, bring_back, || {
         std::thread::sleep(NOTICED);
@@ -58,7 +62,7 @@ fn shard_away(deployment: &Deployment<'_>, take: ServerAction, bring_back: Serve
 
 /// Puts main's record of the gate of a service back by an epoch, as a copy of a while ago would. Returns the number
 /// of rows that changed.
-pub(super) fn put_back_the_epoch(deployment: &Deployment<'_>, service: &TestedService) -> Result<u64> {
+pub(super) fn put_back_the_epoch(deployment: &CaseDeployment<'_>, service: &TestedService) -> Result<u64> {
     let main = deployment.context.main_of(&service.namespace)?;
     blocking(async {
         let mut connection = main.connect_alone().await?;
@@ -71,12 +75,12 @@ pub(super) fn put_back_the_epoch(deployment: &Deployment<'_>, service: &TestedSe
 }
 
 /// Main is killed, and started again.
-pub(crate) fn main_killed(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn main_killed(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     killed(deployment, Server::Main, AWAY)
 }
 
 /// A shard's disk runs full, and has room again later.
-pub(crate) fn disk_full(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn disk_full(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let (stack, shard) = (deployment.stack()?, todays_shard(deployment)?);
     let server = Server::Shard(shard.number());
     let disk = SmallDisk::under(stack, server)?;
@@ -113,7 +117,7 @@ pub(crate) fn disk_full(deployment: &Deployment<'_>) -> Result<Proof> {
 }
 
 /// A read of all shards names the one that is missing, and answers with the others.
-pub(super) fn reads_are_partial(deployment: &Deployment<'_>, shard: ShardId) -> Result<()> {
+pub(super) fn reads_are_partial(deployment: &CaseDeployment<'_>, shard: ShardId) -> Result<()> {
     for service in &deployment.services {
         let read: GlobalStatistics = get_json(&service.answering()?, "/api/statistics/global")?;
         let (partial, missing) = (read.partial, &read.missing_shards);

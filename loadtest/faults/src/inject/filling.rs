@@ -10,7 +10,7 @@ use coupon_stack::{Server, Status};
 use super::databases::todays_shard;
 use super::services::{dead, one_of_each_dies};
 use super::{RECOVERY, gate, repeat_users, state};
-use crate::deployment::Deployment;
+use crate::deployment::CaseDeployment;
 use crate::load::ANSWER;
 use crate::process::TestedProcess;
 use crate::proof::Proof;
@@ -24,7 +24,7 @@ const AWAY: Duration = Duration::from_secs(2);
 const DOWN: Duration = Duration::from_secs(4);
 
 /// The process that fills a gate that was lost dies while it does.
-pub(crate) fn killed(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn killed(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     deployment.fault_begins();
     deployment.processes().try_for_each(|process| process.arm(POINT, "kill"))?;
     gate::emptied(deployment)?;
@@ -40,7 +40,7 @@ pub(crate) fn killed(deployment: &Deployment<'_>) -> Result<Proof> {
 }
 
 /// The gate is lost once more while it is filled, at a moment when the process that fills it is frozen.
-pub(crate) fn lost_again(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn lost_again(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let frozen = in_the_middle(deployment, || gate::emptied(deployment).map(drop))?;
     std::thread::sleep(AWAY);
     deployment.fault_ends();
@@ -51,7 +51,7 @@ pub(crate) fn lost_again(deployment: &Deployment<'_>) -> Result<Proof> {
 }
 
 /// A gate that is lost twice before it opens opens once: a process that opened it in between opened a part of it.
-pub(crate) fn never_opened_half_full(deployment: &Deployment<'_>) -> Result<()> {
+pub(crate) fn never_opened_half_full(deployment: &CaseDeployment<'_>) -> Result<()> {
     /// At the start, and after the fault.
     const OPENED: u64 = 2;
     for TestedService { name, processes, .. } in &deployment.services {
@@ -75,7 +75,7 @@ fn fills(service: &str, process: &TestedProcess) -> Result<u64> {
 
 /// A shard is killed while the gate is filled, between the moment when it was found to be there and the one when it is
 /// read.
-pub(crate) fn shard_lost(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn shard_lost(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let (stack, shard) = (deployment.stack()?, Server::Shard(todays_shard(deployment)?.number()));
     repeat_users::grab(deployment)?;
     let frozen = in_the_middle(deployment, || stack.kill(shard))?;
@@ -97,7 +97,7 @@ pub(crate) fn shard_lost(deployment: &Deployment<'_>) -> Result<Proof> {
 
 /// Empties the gate, freezes the process of each service that fills it, and does something meanwhile. Says how many
 /// processes that were.
-fn in_the_middle(deployment: &Deployment<'_>, meanwhile: impl FnOnce() -> Result<()>) -> Result<usize> {
+fn in_the_middle(deployment: &CaseDeployment<'_>, meanwhile: impl FnOnce() -> Result<()>) -> Result<usize> {
     deployment.fault_begins();
     deployment.processes().try_for_each(|process| process.arm(POINT, "pause"))?;
     gate::emptied(deployment)?;

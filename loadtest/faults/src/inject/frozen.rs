@@ -10,7 +10,7 @@ use coupon_stack::Server;
 
 use super::services::first_processes;
 use super::{RECOVERY, broker, databases, gate, repeat_users};
-use crate::deployment::Deployment;
+use crate::deployment::CaseDeployment;
 use crate::load::ANSWER;
 use crate::process::TestedProcess;
 use crate::proof::Proof;
@@ -28,7 +28,7 @@ const BUYERS: std::ops::RangeInclusive<u64> = 1_001..=CATALOGUE.users;
 const AT_A_TIME: usize = 20;
 
 /// The only process that stores is frozen, so that results wait in their queues, and the gate is lost.
-pub(crate) fn the_consumer(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn the_consumer(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     deployment.fault_begins();
     first_processes(deployment).try_for_each(|process| process.pause())?;
     let frozen = first_processes(deployment).filter(|process| process.is_paused()).count();
@@ -57,14 +57,14 @@ pub(crate) fn the_consumer(deployment: &Deployment<'_>) -> Result<Proof> {
 }
 
 /// The number of acknowledged results of grabs beside the load.
-fn granted(deployment: &Deployment<'_>) -> usize {
+fn granted(deployment: &CaseDeployment<'_>) -> usize {
     deployment.services.iter().map(|service| repeat_users::results(deployment, service.name).len()).sum()
 }
 
 /// The only process that stores is frozen, so that results wait in their queues; the queues are deleted, and the
 /// process is killed with what it had been given. The results are acknowledged, and pending until they are handed over
 /// again.
-pub(crate) fn the_consumer_whose_queues_are_deleted(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn the_consumer_whose_queues_are_deleted(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     deployment.fault_begins();
     first_processes(deployment).try_for_each(|process| process.pause())?;
     repeat_users::grab(deployment)?;
@@ -96,7 +96,7 @@ pub(crate) fn the_consumer_whose_queues_are_deleted(deployment: &Deployment<'_>)
 
 /// Asks a process that goes on for the results of this case's own until each of them is shown, and expects none to be
 /// unknown. Says how often one could not be shown.
-fn until_shown(deployment: &Deployment<'_>, service: &TestedService) -> Result<u64> {
+fn until_shown(deployment: &CaseDeployment<'_>, service: &TestedService) -> Result<u64> {
     let process = service.processes.last().context("it has no process")?;
     let target = process.target(service.name);
     let mut left = repeat_users::results(deployment, service.name);
@@ -123,7 +123,7 @@ fn until_shown(deployment: &Deployment<'_>, service: &TestedService) -> Result<u
 }
 
 /// Meanwhile the gate is lost.
-pub(crate) fn while_the_gate_is_lost(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn while_the_gate_is_lost(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     frozen_while(deployment, || {
         let stack = deployment.stack()?;
         stack.kill(Server::Redis)?;
@@ -132,7 +132,7 @@ pub(crate) fn while_the_gate_is_lost(deployment: &Deployment<'_>) -> Result<Proo
 }
 
 /// Meanwhile the gate is lost, and so is main's record of its epoch: by main's word it is the next to be given out.
-pub(crate) fn while_main_forgets_the_epoch(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn while_main_forgets_the_epoch(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let mut back = 0;
     let proof = frozen_while(deployment, || {
         let awake: Vec<&TestedProcess> =
@@ -156,7 +156,7 @@ pub(crate) fn while_main_forgets_the_epoch(deployment: &Deployment<'_>) -> Resul
 
 /// A process is frozen with grabs that the gate has granted. Meanwhile the gate is lost, filled anew, and sold out by
 /// the other process; then the first wakes up and hands over grabs that no gate remembers.
-fn frozen_while(deployment: &Deployment<'_>, lose: impl FnOnce() -> Result<()>) -> Result<Proof> {
+fn frozen_while(deployment: &CaseDeployment<'_>, lose: impl FnOnce() -> Result<()>) -> Result<Proof> {
     const POINT: &str = "after-gate";
     // No other client asks the first process: without this its connection to the queue would be made, and lost, on the
     // way.
@@ -201,12 +201,12 @@ fn frozen_while(deployment: &Deployment<'_>, lose: impl FnOnce() -> Result<()>) 
 }
 
 /// Users beside the load take what is left of the coupons, so that it does not depend on the load how long that takes.
-fn sell_out(deployment: &Deployment<'_>) -> Result<()> {
+fn sell_out(deployment: &CaseDeployment<'_>) -> Result<()> {
     let coupons = deployment.services.iter().flat_map(|service| FROZEN.map(move |coupon| (service, coupon)));
     at_once(coupons, |(service, coupon)| sell(deployment, service, coupon)).map(drop)
 }
 
-fn sell(deployment: &Deployment<'_>, service: &TestedService, coupon: u64) -> Result<()> {
+fn sell(deployment: &CaseDeployment<'_>, service: &TestedService, coupon: u64) -> Result<()> {
     let mut buyers = BUYERS;
     until("the other process sells out", RECOVERY, || {
         let target = service.answering()?;

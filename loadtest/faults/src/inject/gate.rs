@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::databases::todays_shard;
 use super::{RECOVERY, frozen, killed, meanwhile, state};
-use crate::deployment::Deployment;
+use crate::deployment::CaseDeployment;
 use crate::proof::Proof;
 
 /// The time that Redis stays away.
@@ -29,17 +29,17 @@ const IN_STEP: Duration = Duration::from_secs(20);
 const NOWHERE: u16 = 1;
 
 /// Killed, and started again on what it wrote.
-pub(crate) fn restarted_with_its_file(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn restarted_with_its_file(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     killed(deployment, Server::Redis, AWAY)
 }
 
 /// Frozen, and woken.
-pub(crate) fn paused(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn paused(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     frozen(deployment, Server::Redis, FROZEN)
 }
 
 /// It runs on, and an operator empties it: keys and scripts.
-pub(crate) fn emptied(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn emptied(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let mut redis = connect(&deployment.stack()?.addresses().redis)?;
     deployment.fault_begins();
     let ((), (), left): ((), (), u64) =
@@ -50,7 +50,7 @@ pub(crate) fn emptied(deployment: &Deployment<'_>) -> Result<Proof> {
 }
 
 /// Redis has no memory for anything more, and may forget nothing.
-pub(crate) fn full(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn full(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let mut redis = connect(&deployment.stack()?.addresses().redis)?;
     let before = out_of_memory(&mut redis)?;
     deployment.fault_begins();
@@ -69,14 +69,14 @@ fn out_of_memory(redis: &mut Connection) -> Result<u64> {
 }
 
 /// An id that differs from one life of a server's process to the next.
-fn life(deployment: &Deployment<'_>) -> Result<String> {
+fn life(deployment: &CaseDeployment<'_>) -> Result<String> {
     let info: redis::InfoDict =
         redis::cmd("INFO").arg("server").query(&mut connect(&deployment.stack()?.addresses().redis)?)?;
     info.get("run_id").context("Redis does not say its run_id")
 }
 
 /// Killed, and started again without the last second of what it wrote.
-pub(crate) fn restarted_without_a_second(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn restarted_without_a_second(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let stack = deployment.stack()?;
     let log = newest_log(stack.data_dir(Server::Redis)?)?;
     let before = fs::metadata(&log)?.len();
@@ -103,7 +103,7 @@ fn newest_log(data: &Path) -> Result<PathBuf> {
 }
 
 /// Killed, and started again on nothing.
-pub(crate) fn restarted_without_its_file(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn restarted_without_its_file(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let (stack, before) = (deployment.stack()?, life(deployment)?);
     deployment.fault_begins();
     stack.kill(Server::Redis)?;
@@ -116,7 +116,7 @@ pub(crate) fn restarted_without_its_file(deployment: &Deployment<'_>) -> Result<
 }
 
 /// A replica that has heard nothing for a while takes the place of the primary, on its address.
-pub(crate) fn stale_replica_promoted(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn stale_replica_promoted(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let stack = deployment.stack()?;
     let spare = stack.spare_redis()?;
     let primary = url::Url::parse(&stack.addresses().redis)?;
@@ -155,7 +155,7 @@ fn follow(replica: &mut Connection, host: &str, port: &str) -> Result<()> {
 }
 
 /// Redis may evict keys, and is short of memory.
-pub(crate) fn evicting(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn evicting(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let mut redis = connect(&deployment.stack()?.addresses().redis)?;
     let info: String = redis::cmd("INFO").arg("memory").query(&mut redis)?;
     let used = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
@@ -198,7 +198,7 @@ const NEEDED: [(&str, &str); 2] = [("maxmemory", "0"), ("maxmemory-policy", "noe
 const EVICTED: u64 = 20_000;
 
 /// Without the shard its holders are not known: no grab is granted until it is back.
-pub(crate) fn lost_while_a_shard_is_down(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn lost_while_a_shard_is_down(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let (stack, shard) = (deployment.stack()?, Server::Shard(todays_shard(deployment)?.number()));
     deployment.fault_begins();
     stack.kill(shard)?;
@@ -213,7 +213,7 @@ pub(crate) fn lost_while_a_shard_is_down(deployment: &Deployment<'_>) -> Result<
 }
 
 /// Expects grabs to be answered with 503.
-pub(super) fn grabs_are_refused(deployment: &Deployment<'_>, what: &str) -> Result<()> {
+pub(super) fn grabs_are_refused(deployment: &CaseDeployment<'_>, what: &str) -> Result<()> {
     for service in &deployment.services {
         let body = json!({ "user_id": 1, "coupon_id": 1 });
         let grabbed = post_json::<Value>(&service.answering()?, "/api/coupon/grab", &body);
@@ -225,14 +225,14 @@ pub(super) fn grabs_are_refused(deployment: &Deployment<'_>, what: &str) -> Resu
 }
 
 /// Waits until grabs are taken again: how long it takes to fill a gate depends on the machine.
-pub(super) fn grabs_are_taken(deployment: &Deployment<'_>) -> Result<()> {
+pub(super) fn grabs_are_taken(deployment: &CaseDeployment<'_>) -> Result<()> {
     deployment.services.iter().try_for_each(|service| {
         until("grabs are taken again", RECOVERY, || Ok(get_ok(&service.answering()?, "/readyz").is_ok()))
     })
 }
 
 /// Deletes the pending marks of each service, and says of how many there were any.
-pub(super) fn lose_marks(deployment: &Deployment<'_>) -> Result<usize> {
+pub(super) fn lose_marks(deployment: &CaseDeployment<'_>) -> Result<usize> {
     let mut redis = connect(&deployment.stack()?.addresses().redis)?;
     let mut lost = 0;
     for service in &deployment.services {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use coupon_lab::wait::{blocking, until};
 use mysql_async::prelude::Queryable as _;
 
-use crate::deployment::Deployment;
+use crate::deployment::CaseDeployment;
 use crate::proof::Proof;
 use crate::service::TestedService;
 
@@ -16,7 +16,7 @@ const NOTICED: Duration = Duration::from_secs(50);
 const SOMEBODY: &str = "somebody else";
 
 /// Main gives the numbers of every process to another, which never uses them.
-pub(crate) fn given_away(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn given_away(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     deployment.fault_begins();
     let held = deployment
         .services
@@ -40,7 +40,7 @@ pub(crate) fn given_away(deployment: &Deployment<'_>) -> Result<Proof> {
 }
 
 /// Gives the numbers of a service away, and says which they were.
-fn give_away(deployment: &Deployment<'_>, service: &TestedService) -> Result<Vec<u16>> {
+fn give_away(deployment: &CaseDeployment<'_>, service: &TestedService) -> Result<Vec<u16>> {
     let held = numbers(deployment, service)?;
     let main = deployment.main(service)?;
     blocking(async {
@@ -52,7 +52,7 @@ fn give_away(deployment: &Deployment<'_>, service: &TestedService) -> Result<Vec
 }
 
 /// The numbers that processes of a service hold by what main says.
-fn numbers(deployment: &Deployment<'_>, service: &TestedService) -> Result<Vec<u16>> {
+fn numbers(deployment: &CaseDeployment<'_>, service: &TestedService) -> Result<Vec<u16>> {
     let main = deployment.main(service)?;
     blocking(async {
         let mut conn = main.connect_alone().await?;

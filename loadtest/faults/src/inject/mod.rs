@@ -21,7 +21,7 @@ use anyhow::Result;
 use coupon_stack::{Server, Stack, Status};
 
 use super::context::CaseContext;
-use super::deployment::Deployment;
+use super::deployment::CaseDeployment;
 use super::proof::Proof;
 
 /// The time that anything which depends on a restarted server may take.
@@ -53,12 +53,12 @@ fn meanwhile<T>(
 }
 
 /// Kills a server, waits, and starts it again.
-fn killed(deployment: &Deployment<'_>, server: Server, down: Duration) -> Result<Proof> {
+fn killed(deployment: &CaseDeployment<'_>, server: Server, down: Duration) -> Result<Proof> {
     away(deployment, server, down, Stack::kill, Stack::restart, || Ok(()))
 }
 
 /// Freezes a server, waits, and wakes it.
-fn frozen(deployment: &Deployment<'_>, server: Server, long: Duration) -> Result<Proof> {
+fn frozen(deployment: &CaseDeployment<'_>, server: Server, long: Duration) -> Result<Proof> {
     away(deployment, server, long, Stack::pause, Stack::resume, || Ok(()))
 }
 
@@ -66,7 +66,7 @@ type ServerAction = fn(&Stack, Server) -> Result<()>;
 
 /// Takes a server away, looks at what that does, and brings it back when it was away for long enough.
 fn away(
-    deployment: &Deployment<'_>,
+    deployment: &CaseDeployment<'_>,
     server: Server,
     long: Duration,
     take: ServerAction,

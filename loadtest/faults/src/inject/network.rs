@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::databases::todays_shard;
-use crate::deployment::Deployment;
+use crate::deployment::CaseDeployment;
 use crate::proof::Proof;
 use crate::proxy::{FaultProxy, ProxyCounts, ProxyMode};
 
@@ -17,7 +17,7 @@ const SWALLOWING: Duration = Duration::from_secs(5);
 const LOST: Duration = Duration::from_secs(8);
 
 /// Answers are cut short in the middle.
-pub(crate) fn cuts(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn cuts(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     deployment.fault_begins();
     set(deployment, ProxyMode::Cut);
     std::thread::sleep(CUTTING);
@@ -28,7 +28,7 @@ pub(crate) fn cuts(deployment: &Deployment<'_>) -> Result<Proof> {
 }
 
 /// Answers are cut short, then everything is swallowed.
-pub(crate) fn cuts_and_swallows(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn cuts_and_swallows(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     deployment.fault_begins();
     set(deployment, ProxyMode::Cut);
     std::thread::sleep(CUTTING);
@@ -41,32 +41,32 @@ pub(crate) fn cuts_and_swallows(deployment: &Deployment<'_>) -> Result<Proof> {
 }
 
 /// Requests arrive, and no answer does.
-pub(crate) fn swallows_answers(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn swallows_answers(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     swallows(deployment, &deployment.proxies, ProxyMode::SwallowAnswers)
 }
 
 /// Nothing arrives on either side.
-pub(crate) fn swallows_everything(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn swallows_everything(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     swallows(deployment, &deployment.proxies, ProxyMode::Swallow)
 }
 
 /// Requests arrive at a shard, and none of its answers does.
-pub(crate) fn swallows_answers_of_a_shard(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn swallows_answers_of_a_shard(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     swallows(deployment, before_a_shard(deployment)?, ProxyMode::SwallowAnswers)
 }
 
 /// Nothing arrives at a shard, or from it.
-pub(crate) fn swallows_everything_of_a_shard(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn swallows_everything_of_a_shard(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     swallows(deployment, before_a_shard(deployment)?, ProxyMode::Swallow)
 }
 
 /// The network before the shard that most of the load goes to.
-fn before_a_shard<'a>(deployment: &'a Deployment<'_>) -> Result<&'a [FaultProxy]> {
+fn before_a_shard<'a>(deployment: &'a CaseDeployment<'_>) -> Result<&'a [FaultProxy]> {
     let shard = todays_shard(deployment)?.index();
     deployment.proxies.get(shard..=shard).context("there is no network before this shard")
 }
 
-fn swallows(deployment: &Deployment<'_>, proxies: &[FaultProxy], mode: ProxyMode) -> Result<Proof> {
+fn swallows(deployment: &CaseDeployment<'_>, proxies: &[FaultProxy], mode: ProxyMode) -> Result<Proof> {
     deployment.fault_begins();
     proxies.iter().for_each(|proxy| proxy.set(mode));
     std::thread::sleep(LOST);
@@ -76,7 +76,7 @@ fn swallows(deployment: &Deployment<'_>, proxies: &[FaultProxy], mode: ProxyMode
     Proof::when(held > 0, format!("{held} packets were held back for {} s at most", LOST.as_secs()))
 }
 
-fn harm(deployment: &Deployment<'_>) -> ProxyCounts {
+fn harm(deployment: &CaseDeployment<'_>) -> ProxyCounts {
     deployment
         .proxies
         .iter()
@@ -84,6 +84,6 @@ fn harm(deployment: &Deployment<'_>) -> ProxyCounts {
         .fold(ProxyCounts::default(), |a, b| ProxyCounts { cut: a.cut + b.cut, held: a.held + b.held })
 }
 
-fn set(deployment: &Deployment<'_>, mode: ProxyMode) {
+fn set(deployment: &CaseDeployment<'_>, mode: ProxyMode) {
     deployment.proxies.iter().for_each(|proxy| proxy.set(mode));
 }

@@ -4,12 +4,12 @@ use anyhow::{Context, Result};
 use coupon_seeding::{SeedOptions, Silent};
 
 use crate::context::now;
-use crate::deployment::Deployment;
+use crate::deployment::CaseDeployment;
 use crate::proof::Proof;
 use crate::service::TestedService;
 
 /// Old results are archived, and then the data set is to be seeded anew.
-pub(crate) fn archived_and_reset(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn archived_and_reset(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     deployment.fault_begins();
     let seen = deployment
         .services
@@ -21,7 +21,7 @@ pub(crate) fn archived_and_reset(deployment: &Deployment<'_>) -> Result<Proof> {
     Proof::when(all, seen.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("; "))
 }
 
-fn archive_and_reset(deployment: &Deployment<'_>, service: &TestedService) -> Result<(bool, String)> {
+fn archive_and_reset(deployment: &CaseDeployment<'_>, service: &TestedService) -> Result<(bool, String)> {
     let settings = deployment.context.site.of(&service.namespace);
     let now = now();
     let archived = coupon_seeding::archive_servers(&settings, None, now.day(), now, &mut Silent);

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use coupon_loadgen::load::{GrabOutcome, GrabRecord};
 
-use crate::deployment::Deployment;
+use crate::deployment::CaseDeployment;
 use crate::start::CATALOGUE;
 
 /// Enough of them for every shard to have some.
@@ -15,7 +15,7 @@ const fn coupon() -> u64 {
 }
 
 /// Each of them asks a process of each service that answers.
-pub(super) fn grab(deployment: &Deployment<'_>) -> Result<()> {
+pub(super) fn grab(deployment: &CaseDeployment<'_>) -> Result<()> {
     for service in &deployment.services {
         let target = service.answering()?;
         USERS.for_each(|user| deployment.record.grab(service.name, &target, user, coupon()));
@@ -24,7 +24,7 @@ pub(super) fn grab(deployment: &Deployment<'_>) -> Result<()> {
 }
 
 /// The results that a service has granted them so far.
-pub(super) fn results(deployment: &Deployment<'_>, service: &str) -> Vec<i64> {
+pub(super) fn results(deployment: &CaseDeployment<'_>, service: &str) -> Vec<i64> {
     let theirs = |grab: GrabRecord| match grab.outcome {
         GrabOutcome::Granted { result_id } if USERS.contains(&grab.user_id) && grab.coupon_id == coupon() => {
             Some(result_id)

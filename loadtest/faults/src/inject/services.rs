@@ -9,7 +9,7 @@ use coupon_loadgen::load::{GrabOutcome, GrabRecord};
 
 use super::{RECOVERY, gate};
 use crate::context::now;
-use crate::deployment::Deployment;
+use crate::deployment::CaseDeployment;
 use crate::process::TestedProcess;
 use crate::proof::Proof;
 use crate::service::TestedService;
@@ -22,12 +22,14 @@ const TRIES: usize = 40;
 /// The time by which the clock is set back.
 const BACK: Duration = Duration::from_secs(5);
 
-pub(super) fn first_processes<'a>(deployment: &'a Deployment<'_>) -> impl Iterator<Item = &'a TestedProcess> {
+pub(super) fn first_processes<'a>(
+    deployment: &'a CaseDeployment<'_>,
+) -> impl Iterator<Item = &'a TestedProcess> {
     deployment.services.iter().filter_map(|service| service.processes.first())
 }
 
 /// The first process of each service.
-pub(crate) fn one_killed(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn one_killed(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     deployment.fault_begins();
     first_processes(deployment).try_for_each(|process| process.kill())?;
     std::thread::sleep(AWAY);
@@ -38,12 +40,12 @@ pub(crate) fn one_killed(deployment: &Deployment<'_>) -> Result<Proof> {
 }
 
 /// The number of processes that do not run.
-pub(super) fn dead(deployment: &Deployment<'_>) -> usize {
+pub(super) fn dead(deployment: &CaseDeployment<'_>) -> usize {
     deployment.processes().filter(|process| !process.is_running()).count()
 }
 
 /// One process after the other is asked to end, and started again, as when a new version is rolled out.
-pub(crate) fn restarted_in_turn(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn restarted_in_turn(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let before: Vec<_> = deployment.processes().map(|process| process.pid()).collect();
     deployment.fault_begins();
     for process in deployment.processes() {
@@ -60,7 +62,7 @@ pub(crate) fn restarted_in_turn(deployment: &Deployment<'_>) -> Result<Proof> {
 }
 
 /// Every process is asked to end at once, and must do so in good order.
-pub(crate) fn all_told_to_end(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn all_told_to_end(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     deployment.fault_begins();
     at_once(deployment.processes(), |process| process.stop()).context("a process that was asked to end")?;
     let ended = dead(deployment);
@@ -71,7 +73,7 @@ pub(crate) fn all_told_to_end(deployment: &Deployment<'_>) -> Result<Proof> {
 }
 
 /// Every process of both.
-pub(crate) fn all_killed(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn all_killed(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     deployment.fault_begins();
     deployment.processes().try_for_each(|process| process.kill())?;
     std::thread::sleep(AWAY);
@@ -85,17 +87,17 @@ pub(crate) fn all_killed(deployment: &Deployment<'_>) -> Result<Proof> {
 }
 
 /// Granted by the gate, and never handed over by the process that asked for it.
-pub(crate) fn killed_after_gate(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn killed_after_gate(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     dies_at(deployment, "after-gate")
 }
 
 /// In the queue, and never answered.
-pub(crate) fn killed_after_confirm(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn killed_after_confirm(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     dies_at(deployment, "after-confirm")
 }
 
 /// The pending marks go at the moment when one stands for a reservation that no process will hand over.
-pub(crate) fn killed_after_gate_and_the_marks_lost(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn killed_after_gate_and_the_marks_lost(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     let mut lost = 0;
     let proof = dies_at_and(deployment, "after-gate", || {
         lost = gate::lose_marks(deployment)?;
@@ -107,11 +109,15 @@ pub(crate) fn killed_after_gate_and_the_marks_lost(deployment: &Deployment<'_>) 
     )
 }
 
-fn dies_at(deployment: &Deployment<'_>, point: &str) -> Result<Proof> {
+fn dies_at(deployment: &CaseDeployment<'_>, point: &str) -> Result<Proof> {
     dies_at_and(deployment, point, || Ok(()))
 }
 
-fn dies_at_and(deployment: &Deployment<'_>, point: &str, and: impl FnOnce() -> Result<()>) -> Result<Proof> {
+fn dies_at_and(
+    deployment: &CaseDeployment<'_>,
+    point: &str,
+    and: impl FnOnce() -> Result<()>,
+) -> Result<Proof> {
     deployment.fault_begins();
     first_processes(deployment).try_for_each(|process| process.arm(point, "kill"))?;
     for process in first_processes(deployment) {
@@ -130,17 +136,17 @@ fn dies_at_and(deployment: &Deployment<'_>, point: &str, and: impl FnOnce() -> R
 }
 
 /// Stored, and never acknowledged to the queue: whichever process of a service consumes.
-pub(crate) fn killed_after_commit(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn killed_after_commit(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     dies_where_it_stores(deployment, "after-commit", || Ok(()))
 }
 
 /// The same, and the gate's memory goes with it: results on their way are known to the queue alone.
-pub(crate) fn killed_after_commit_and_the_gate_lost(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn killed_after_commit_and_the_gate_lost(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     dies_where_it_stores(deployment, "after-commit", || gate::emptied(deployment).map(drop))
 }
 
 /// Waits until a process of each service has died at its fail point, and takes the fail point back from the others.
-pub(super) fn one_of_each_dies(deployment: &Deployment<'_>, point: &str) -> Result<()> {
+pub(super) fn one_of_each_dies(deployment: &CaseDeployment<'_>, point: &str) -> Result<()> {
     for TestedService { processes, .. } in &deployment.services {
         until("a process dies at its fail point", RECOVERY, || {
             Ok(processes.iter().any(|process| !process.is_running()))
@@ -153,7 +159,7 @@ pub(super) fn one_of_each_dies(deployment: &Deployment<'_>, point: &str) -> Resu
 }
 
 fn dies_where_it_stores(
-    deployment: &Deployment<'_>,
+    deployment: &CaseDeployment<'_>,
     point: &str,
     and: impl FnOnce() -> Result<()>,
 ) -> Result<Proof> {
@@ -175,7 +181,7 @@ fn dies_where_it_stores(
 }
 
 /// The clock of every process shows less than before.
-pub(crate) fn clock_set_back(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn clock_set_back(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     deployment.fault_begins();
     let back = format!("-{}", BACK.as_millis());
     deployment.processes().try_for_each(|process| process.arm("clock", &back))?;
@@ -192,7 +198,7 @@ pub(crate) fn clock_set_back(deployment: &Deployment<'_>) -> Result<Proof> {
 }
 
 /// The services were started some seconds before midnight, by their clocks.
-pub(crate) fn midnight(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn midnight(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     deployment.fault_begins();
     let midnight = deployment.midnight.context("no midnight was set")?;
     std::thread::sleep(midnight.saturating_duration_since(Instant::now()));
@@ -208,12 +214,12 @@ pub(crate) fn midnight(deployment: &Deployment<'_>) -> Result<Proof> {
 }
 
 /// By how many milliseconds the time of a grab that is granted now lies behind.
-fn behind(deployment: &Deployment<'_>, service: &TestedService) -> Result<i64> {
+fn behind(deployment: &CaseDeployment<'_>, service: &TestedService) -> Result<i64> {
     Ok(now().millis() - a_grab(deployment, service)?.millis())
 }
 
 /// The time of a grab that is granted now, beside the load.
-fn a_grab(deployment: &Deployment<'_>, service: &TestedService) -> Result<Timestamp> {
+fn a_grab(deployment: &CaseDeployment<'_>, service: &TestedService) -> Result<Timestamp> {
     // From the other end than those of other grabs beside the load; one that holds the coupon already is passed over.
     for user in (1..=CATALOGUE.users).rev().take(TRIES) {
         deployment.record.grab(service.name, &service.answering()?, user, CATALOGUE.coupons());
@@ -227,7 +233,7 @@ fn a_grab(deployment: &Deployment<'_>, service: &TestedService) -> Result<Timest
 }
 
 /// Both days have results, where days lie on different shards.
-pub(crate) fn both_days_have_results(deployment: &Deployment<'_>) -> Result<()> {
+pub(crate) fn both_days_have_results(deployment: &CaseDeployment<'_>) -> Result<()> {
     for service in deployment.services.iter().filter(|service| service.name == "range") {
         let counts = service.data.kept_counts()?.unwrap_or_default();
         let days = counts.iter().filter(|count| **count > 0).count();
@@ -241,7 +247,7 @@ pub(crate) fn both_days_have_results(deployment: &Deployment<'_>) -> Result<()> 
 }
 
 /// A result that contradicts another is handed over with it.
-pub(crate) fn contradicted(deployment: &Deployment<'_>) -> Result<Proof> {
+pub(crate) fn contradicted(deployment: &CaseDeployment<'_>) -> Result<Proof> {
     const SWITCH: &str = "contradict";
     deployment.fault_begins();
     for process in first_processes(deployment) {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use coupon_audit::Start;
 use coupon_cli::output::Output;
 use coupon_cli::terminal;
-use coupon_lab::{Running, Site};
+use coupon_lab::{Deployment, SharedServers};
 use coupon_loadgen::http::Target;
 
 use crate::cmd::recorded_start;
@@ -21,7 +21,7 @@ use crate::cmd::servers::ServersArgs;
 pub(super) fn record(target: &Target, servers: &ServersArgs, acks: &Path) -> Result<()> {
     let path = recorded_start(acks);
     let settings = servers.settings()?;
-    let site = (!settings.main.is_empty()).then(|| Arc::new(Site::given(settings)));
+    let site = (!settings.main.is_empty()).then(|| Arc::new(SharedServers::given(settings)));
     match remember(target, site) {
         Ok(start) => Output::create("--acks", &path)?.write(|file| start.write(file)),
         Err(why) => {
@@ -36,8 +36,8 @@ pub(super) fn record(target: &Target, servers: &ServersArgs, acks: &Path) -> Res
     }
 }
 
-fn remember(target: &Target, site: Option<Arc<Site>>) -> Result<Start> {
-    let running = Running::attach(target.clone(), site)?;
+fn remember(target: &Target, site: Option<Arc<SharedServers>>) -> Result<Start> {
+    let running = Deployment::attach(target.clone(), site)?;
     running.can_be_audited().map_err(anyhow::Error::msg)?;
     // What earlier clients were granted and is still on its way is none of this run's.
     running.drain()?;

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use coupon_core::{ShardingStrategy, TableId, Timestamp};
 use coupon_seeding::{SeedOptions, SeedReport, Silent};
-use coupon_stack::{Options, Stack};
+use coupon_stack::{Stack, StackOptions};
 use coupon_store::settings::{ServersSettings, Sources};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts, Row, Value};
@@ -14,7 +14,7 @@ use mysql_async::{Conn, Opts, Row, Value};
 /// Started by the first test that asks; its guardian stops it when this process ends.
 pub(crate) fn stack() -> &'static Stack {
     static STACK: OnceLock<Stack> = OnceLock::new();
-    STACK.get_or_init(|| Stack::start(&Options::default()).unwrap())
+    STACK.get_or_init(|| Stack::start(&StackOptions::default()).unwrap())
 }
 
 pub(crate) fn now() -> Timestamp {

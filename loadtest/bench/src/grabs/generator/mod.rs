@@ -5,13 +5,13 @@ mod wrk;
 use anyhow::Result;
 use coupon_loadgen::workload::Catalogue;
 
-use super::kind::Kind;
+use super::load_kind::LoadKind;
 use super::measured::{Measured, PLENTY, Plan, What};
 use super::sample::Sample;
 use super::top::{problems, warm_up};
 use super::turns::take_turns;
 use crate::context::{Context, Store};
-use crate::model::{Claim, Findings, Measurement, Target};
+use crate::model::{Bound, Claim, Findings, Measurement};
 use crate::section::Section;
 
 pub(super) const SECTION: Section = Section {
@@ -33,7 +33,7 @@ fn claims() -> Vec<Claim> {
         ID,
         "CPU of the load generator a request, echo on files, 64 connections, one thread",
         "wrk -t1 with one fixed body of the same size",
-        Target::AtMost(1.0),
+        Bound::AtMost(1.0),
     )]
 }
 
@@ -49,7 +49,7 @@ fn measure(context: &Context, program: &std::path::Path) -> Result<Measurement> 
     let catalogue = Catalogue::default();
     let plan = Plan { name: "bench", store: Store::Embedded, catalogue, stock: PLENTY, settings: &[] };
     let mut service = Measured::start(context, &plan)?;
-    let kinds = BY.map(|by| Kind::closed(What::Echo, CONNECTIONS).to(by));
+    let kinds = BY.map(|by| LoadKind::closed(What::Echo, CONNECTIONS).to(by));
     let [own, other] = kinds;
     warm_up(context, &mut service, &[own])?;
     let duration = context.round();

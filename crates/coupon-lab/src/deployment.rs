@@ -20,7 +20,7 @@ use super::interrupt;
 use super::prepared::Prepared;
 use super::process::{ServiceCommand, ServiceProcess, target_of, wait_until_ready};
 use super::programs::program;
-use super::servers::{Site, namespace};
+use super::servers::{SharedServers, namespace};
 use super::settle::{self, Patience};
 
 /// The settings that all contestants which are started here have in common.
@@ -33,7 +33,7 @@ pub struct Setup {
     /// Added before every call to a shard, to stand for a network.
     pub shard_rtt: Duration,
     /// The servers that they share; without them each is on files of its own.
-    pub site: Option<Arc<Site>>,
+    pub site: Option<Arc<SharedServers>>,
     /// The number of processes of each: more than one only on servers.
     pub processes: NonZeroUsize,
 }
@@ -48,7 +48,7 @@ impl Setup {
 
 /// A contestant that answers.
 #[derive(Debug)]
-pub struct Running {
+pub struct Deployment {
     /// Its name in reports.
     pub name: String,
     /// The address at which it answers.
@@ -63,7 +63,7 @@ pub struct Running {
     data: Result<Data, String>,
     strategy: Option<Arc<dyn ShardingStrategy>>,
     /// Its servers, if it is on any that are known here.
-    site: Option<Arc<Site>>,
+    site: Option<Arc<SharedServers>>,
     /// The namespace that was made for it on servers.
     namespace: Option<String>,
     // Dropped in this order: a folder goes only after the processes that use it.
@@ -79,7 +79,7 @@ struct StartedHere {
     folder: Folder,
 }
 
-impl Running {
+impl Deployment {
     /// Seeds data of its own and starts the service on it.
     ///
     /// # Errors
@@ -138,7 +138,7 @@ impl Running {
     ///
     /// # Errors
     /// When it does not answer.
-    pub fn attach(target: Target, site: Option<Arc<Site>>) -> Result<Self> {
+    pub fn attach(target: Target, site: Option<Arc<SharedServers>>) -> Result<Self> {
         let stats: AdminStats =
             get_json(&target, "/admin/stats").with_context(|| format!("--target {}", target.url("")))?;
         let shards = NonZeroU16::new(stats.shards).unwrap_or(NonZeroU16::MIN);
@@ -160,7 +160,7 @@ impl Running {
 
     /// The servers that it stores on, if it is on any that are known here.
     #[must_use]
-    pub fn site(&self) -> Option<&Site> {
+    pub fn site(&self) -> Option<&SharedServers> {
         self.site.as_deref()
     }
 
@@ -280,7 +280,7 @@ fn log_of(number: usize) -> String {
 }
 
 /// The data of a service that runs already, when it is the data that the service means.
-fn its_data(stats: &AdminStats, site: Option<&Site>) -> Result<Data, String> {
+fn its_data(stats: &AdminStats, site: Option<&SharedServers>) -> Result<Data, String> {
     let data = match (&stats.data, &stats.namespace, site) {
         (Some(folder), ..) => Data::Folder(PathBuf::from(folder)),
         (None, Some(namespace), Some(site)) => {

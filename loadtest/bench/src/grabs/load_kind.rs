@@ -10,7 +10,7 @@ use super::measured::{Load, What};
 
 /// A kind of load that takes a turn.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Kind {
+pub(crate) struct LoadKind {
     /// The one of a section's services, where there are several; else empty.
     pub(super) service: &'static str,
     pub(super) what: What,
@@ -19,7 +19,7 @@ pub(crate) struct Kind {
     pub(super) rate: Option<f64>,
 }
 
-impl Kind {
+impl LoadKind {
     /// In a closed loop.
     pub(crate) const fn closed(what: What, connections: usize) -> Self {
         Self { service: "", what, connections, rate: None }
@@ -36,7 +36,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for LoadKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.what {
             What::Echo => "echo",

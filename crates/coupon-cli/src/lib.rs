@@ -1,12 +1,13 @@
 //! Terminal matters of every program: completions for shells and manual pages made from its own command line, counts
 //! as [`numbers`] has them and times as [`duration`] has them, text from outside shown as [`plain`] has it, on
 //! whatever [`screen`] there is, and files that are their owner's alone. Instruments write to the [`terminal`] and to
-//! their [`output`] at one place each.
+//! their [`output`] at one place each. What is described in [JSON Schema](json_schema) is written as a page of Markdown.
 //!
 //! Completions and pages are made from the flags as they are, so that they cannot fall behind them.
 
 pub mod duration;
 pub mod files;
+pub mod json_schema;
 pub mod numbers;
 pub mod output;
 pub mod plain;

@@ -2,10 +2,8 @@
 
 use std::fmt::Write as _;
 
+use coupon_cli::json_schema::{elements, entries, kind, text, write_fields};
 use serde_json::Value;
-
-use super::schema::{self, kind};
-use super::{elements, entries, text};
 
 const HEAD: &str = "# API\n\n\
     Written by `hash-svc openapi --format markdown` from what the code says: do not edit. A running service shows the same \
@@ -32,7 +30,8 @@ pub(super) fn page(api: &Value) -> String {
     }
     out.push_str("\n## Schemas\n\nFields in *italics* may be left out, or are left out when there is nothing to say.\n");
     for (name, described) in entries(api.get("components").unwrap_or(&Value::Null), "schemas") {
-        schema::write(&mut out, name, described);
+        let _ = write!(out, "\n### {name}\n\n{}\n", text(described, "description"));
+        write_fields(&mut out, described);
     }
     out
 }

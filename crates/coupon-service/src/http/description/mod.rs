@@ -1,7 +1,6 @@
 //! The description of the API as text: JSON for tools, Markdown for people.
 
 mod markdown;
-mod schema;
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -19,28 +18,10 @@ pub(crate) fn markdown() -> anyhow::Result<String> {
     Ok(markdown::page(&api))
 }
 
-/// The text at this key, in one line that a table's cell can hold, and without rustdoc's links.
-fn text<'a>(value: &'a Value, key: &str) -> std::borrow::Cow<'a, str> {
-    let raw = value.get(key).and_then(Value::as_str).unwrap_or_default();
-    if raw.contains(['\n', '|', '[']) {
-        raw.replace('\n', " ").replace('|', "\\|").replace("[`", "`").replace("`]", "`").into()
-    } else {
-        raw.into()
-    }
-}
-
-/// The entries of the object at this key.
-fn entries<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
-    value.get(key).and_then(Value::as_object).into_iter().flatten()
-}
-
-/// The elements of the array at this key.
-fn elements<'a>(value: &'a Value, key: &str) -> &'a [Value] {
-    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
 #[cfg(test)]
 mod tests {
+    use coupon_cli::json_schema::{entries, text};
+
     use super::*;
 
     #[test]

@@ -70,7 +70,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of some rounds' values; none without any, or with one that is not a finite number.
+    /// The spread of some rounds' values; none without any, or with one that is not a finite number.
     #[must_use]
     pub fn of(values: &[f64]) -> Option<Self> {
         if values.iter().any(|value| !value.is_finite()) {

@@ -17,15 +17,15 @@ pub struct Bench {
     pub date: String,
     /// The command that was run.
     pub command: String,
-    /// On what.
+    /// The machine that it ran on.
     pub machine: Machine,
-    /// Of servers, libraries and the compiler, by name.
+    /// The versions of servers, libraries and the compiler, by name.
     pub versions: BTreeMap<String, String>,
     /// True when it was to take minutes only: fewer and shorter rounds, less data.
     pub quick: bool,
     /// The seed of all random choices.
     pub seed: u64,
-    /// In the order in which they ran.
+    /// The sections, in the order in which they ran.
     pub sections: Vec<Part>,
 }
 

@@ -44,7 +44,7 @@ pub use servers::Wanted;
 /// The longest that the unmeasured load before the first round takes.
 const WARM_UP: Duration = Duration::from_secs(1);
 
-/// From which part of repeated grabs on two contestants no longer do the same work.
+/// The part of repeated grabs with which two contestants no longer do the same work.
 const REPEATED: f64 = 0.05;
 
 /// The plan of a comparison.

@@ -19,7 +19,7 @@ pub(super) struct Turn {
     pub(super) outcome: Outcome,
     /// Each shard's work.
     pub(super) shards: Vec<ShardRound>,
-    /// From acknowledgement to storage, on servers.
+    /// The way from acknowledgement to storage, on servers.
     pub(super) flow: Option<Flow>,
     pub(super) looks: Reading<Vec<ShardLook>>,
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 pub struct Columns {
     /// The user who grabbed.
     pub user: String,
-    /// In which room: with a shop's receipts, the merchant.
+    /// The room: with a shop's receipts, the merchant.
     pub room: String,
     /// The coupon.
     pub coupon: String,

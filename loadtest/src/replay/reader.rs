@@ -83,7 +83,7 @@ fn open(path: &Path, columns: &Columns) -> Result<(Reader<File>, Places, usize)>
     Ok((file, places, header.len()))
 }
 
-/// By how much positions are behind their lines: after a carriage return, the line feed is read with the next line
+/// The number of lines by which positions are behind: after a carriage return, the line feed is read with the next line
 /// only.
 fn late(file: &mut Reader<File>) -> Result<u64> {
     let within = lines_of(file.byte_headers().context("its header cannot be read")?);

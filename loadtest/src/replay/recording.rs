@@ -32,7 +32,7 @@ pub(super) struct LinesRead {
 pub struct Row {
     /// The user who grabbed.
     pub user: UserId,
-    /// In which room.
+    /// The room of the coupon.
     pub room: RoomId,
     /// The coupon, from 1: those of a room follow each other.
     pub coupon: u64,
@@ -77,7 +77,7 @@ pub struct Recording {
     pub rooms: Rooms,
     /// The number of coupons that had the same name in several rooms: each room's is a coupon by itself.
     pub shared_coupons: u64,
-    /// Of how many grabs only the day is known: they were spread over it.
+    /// The number of grabs of which only the day is known: they were spread over it.
     pub spread: u64,
     /// The number of grabs of a user and a coupon that came before.
     pub repeated: u64,

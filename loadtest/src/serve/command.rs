@@ -1,4 +1,4 @@
-//! From seeing to deciding: the `loadtest compare` of what the page was asked for.
+//! The `loadtest compare` of a run of the page: the page is for seeing, the command for deciding.
 
 use std::fmt::Write as _;
 

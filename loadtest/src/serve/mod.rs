@@ -38,7 +38,7 @@ const LARGEST_BODY: usize = 16 * 1_024;
 /// The settings of the page.
 #[derive(Debug, Clone)]
 pub struct PageOptions {
-    /// On which port of 127.0.0.1; 0 takes any that is free.
+    /// The port on 127.0.0.1; 0 takes any that is free.
     pub port: u16,
     /// True when contestants store on servers of the run's own, and not in files.
     pub on_servers: bool,

@@ -44,7 +44,7 @@ pub struct SimulateOptions {
     pub hot_share: f64,
     /// The number of shards over which the cured variants spread a range.
     pub spread: NonZeroU16,
-    /// Over how many days stored rows lie.
+    /// The days over which stored rows lie.
     pub days: u32,
     /// Threads to route with.
     pub threads: usize,

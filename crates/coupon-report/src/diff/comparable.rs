@@ -73,7 +73,7 @@ fn names(report: &Report) -> String {
     if names.is_empty() { "nobody".into() } else { names.join(", ") }
 }
 
-/// From which lateness of the load generator on, in milliseconds, a machine had other things to do.
+/// The lateness of the load generator, in milliseconds, that shows a machine with other things to do.
 const LATE_MS: f64 = 1.0;
 /// The factor by which it must be later than in the other run.
 const TIMES_LATER: f64 = 3.0;

@@ -45,7 +45,7 @@ pub(super) fn section(report: &Report) -> Markup {
     }
 }
 
-/// Whatever is a matter of time or spread; fan-out is counted and has a table.
+/// True for metrics of time and of spread; fan-out is counted and has a table.
 fn is_charted(metric: &Metric) -> bool {
     match metric {
         Metric::Shards { .. } | Metric::Tables { .. } => false,

@@ -33,7 +33,7 @@ pub(super) fn dash(report: &Report, name: &str) -> &'static str {
     DASHES.get(place(report, name) % DASHES.len()).copied().unwrap_or("none")
 }
 
-/// Its mark at a point of a drawing.
+/// The mark of a contestant at a point of a drawing.
 pub(super) fn mark(report: &Report, name: &str, x: f64, y: f64) -> Markup {
     let place = place(report, name);
     // The eighth has the first's colour, and the mark of the second.

@@ -136,7 +136,7 @@ fn cell(reading: &Reading<String>) -> Markup {
     }
 }
 
-/// From acknowledgement to storage, where queues lie between.
+/// The way from acknowledgement to storage, where queues lie between.
 fn queues(report: &Report) -> Markup {
     let of = by_shard::of_rounds;
     html! {

@@ -31,7 +31,7 @@ pub(super) fn section(report: &Report) -> Markup {
     }
 }
 
-/// In a word, for the page's head.
+/// The outcome in a word, for the page's head.
 pub(super) fn badge(report: &Report) -> Markup {
     let all = report.requirements.len();
     let kept = report.requirements.iter().filter(|requirement| requirement.passed).count();

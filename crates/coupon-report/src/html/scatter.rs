@@ -85,7 +85,7 @@ fn calls_of(contestant: &Contestant, keys: &[String]) -> Option<f64> {
     (reads > 0.0).then(|| sum / reads)
 }
 
-/// One read, answered by whoever visits fewest shards and by whoever visits most.
+/// One read, answered by the contestant that visits the fewest shards and by the one that visits the most.
 struct Cost<'a> {
     key: &'a str,
     few: &'a Contestant,

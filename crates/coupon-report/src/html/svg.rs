@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 /// The width of every chart, in its own units.
 pub(super) const WIDTH: f64 = 360.0;
-/// Between a chart's edge and what it plots.
+/// The space between a chart's edge and its plot.
 pub(super) const MARGIN: f64 = 10.0;
 /// The least distance between two ticks' labels.
 const TICK_ROOM: f64 = 38.0;

@@ -23,7 +23,7 @@ pub struct Limit {
     contestant: Option<String>,
     metric: Metric,
     operator: Operator,
-    /// In the unit of the metric.
+    /// The bound, in the unit of the metric.
     bound: f64,
 }
 

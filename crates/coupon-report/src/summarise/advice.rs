@@ -6,7 +6,7 @@ use super::standing::NO_VERDICT;
 use super::{baseline, cures, needs};
 use crate::model::{Advice, Contestant, Report, Topic};
 
-/// By need, by contestant, by cure, and whether shards are needed at all.
+/// All advice: by need, by contestant, by cure, and on the baseline.
 pub(super) fn all(report: &Report) -> Vec<Advice> {
     let mut advice = needs::all(report);
     let contestants: Vec<Advice> =

@@ -5,17 +5,17 @@ use coupon_measure::stats::{MIN_ROUNDS, estimate};
 
 use crate::model::{Call, Contestant, Report, Round};
 
-/// From which lateness of the generator on a latency is no longer the service's own, in milliseconds.
+/// The lateness of the generator, in milliseconds, that makes a latency no longer the service's own.
 const LATE_MS: f64 = 1.0;
-/// From which part of a core on the generator may be the limit.
+/// The part of a core that makes the generator a possible limit.
 const BUSY: f64 = 0.9;
-/// From which part of failed requests on they are worth a line.
+/// The part of failed requests that is worth a line.
 const FAILED: f64 = 0.001;
-/// From which part of its quota on a server is taken for saturated.
+/// The part of its quota that makes a server saturated.
 const SATURATED: f64 = 0.9;
-/// From how many times its load's time on a round is said to have taken longer.
+/// The multiple of its load's time that makes a round longer than it should be.
 const OVERTIME: f64 = 1.5;
-/// From which part of acknowledged grabs on a backlog shows a shard that cannot keep up.
+/// The part of acknowledged grabs that, left in a backlog, shows a shard that cannot keep up.
 const BEHIND: f64 = 0.05;
 
 /// Every caution that these figures call for, the gravest first.

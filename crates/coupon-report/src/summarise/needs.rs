@@ -107,8 +107,8 @@ fn storing(stored: &Standing<'_>) -> String {
     }
 }
 
-/// With open arrivals a rate is offered; who keeps up with it, with every answer and in the time of the round, has not
-/// shown its limit.
+/// A sentence on the contestants that kept up with the rate offered, with every answer and in the time of the round: they
+/// have not shown their limit.
 pub(super) fn kept_up(report: &Report, candidates: &[&Contestant]) -> String {
     let in_time = |round: &Round| round.seconds <= 1.05 * report.meta.seconds_per_round;
     let all = |grab: &EndpointRound| grab.ok as f64 >= 0.99 * grab.requests as f64;

@@ -7,7 +7,7 @@ use crate::model::{Call, Contestant, Metric, Report};
 /// The certainty of advice when nothing could be judged.
 pub(super) const NO_VERDICT: &str = "no verdict";
 
-/// Candidates by one metric, parted into those that nobody beats and the others.
+/// Candidates by one metric, parted into those that no other beats and the rest.
 pub(super) struct Standing<'a> {
     /// Candidates that no other candidate beats, best median first, with their medians.
     pub(super) unbeaten: Vec<(&'a str, f64)>,
@@ -56,7 +56,7 @@ impl<'a> Standing<'a> {
         self.sure.is_some()
     }
 
-    /// The names of those nobody beats.
+    /// The names of those that no other beats.
     pub(super) fn leaders(&self) -> Vec<String> {
         self.unbeaten.iter().map(|(name, _)| (*name).to_owned()).collect()
     }

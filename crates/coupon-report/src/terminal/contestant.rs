@@ -46,7 +46,7 @@ pub(super) fn print(report: &Report, contestant: &Contestant, page: &mut Page<'_
     reasons(page, missing(contestant, &keys, &[Quantile::P50, Quantile::P99]))
 }
 
-/// What is known of the contestant, and how often it was measured.
+/// The contestant's service and layout, and the number of its rounds.
 fn description(contestant: &Contestant) -> Option<String> {
     let known = [&contestant.service, &contestant.layout].into_iter().filter(|text| !text.is_empty());
     let mut known: Vec<String> = known.cloned().collect();
@@ -62,7 +62,7 @@ pub(super) fn reasons(page: &mut Page<'_>, mut reasons: Vec<&str>) -> io::Result
     if reasons.is_empty() { Ok(()) } else { page.wrapped(&format!("n/a: {}", reasons.join("; ")), 2, 4) }
 }
 
-/// From acknowledgement to storage.
+/// The way from acknowledgement to storage.
 fn stored(contestant: &Contestant) -> String {
     let of = |figure, show| by_shard::of_rounds(contestant, figure, show).show(String::clone);
     let rate = match contestant.summary(&Metric::Stored) {

@@ -53,7 +53,7 @@ pub fn print(report: &Report, out: &mut impl Write, screen: Screen) -> io::Resul
     cautions(report, page)
 }
 
-/// What follows from comparing them.
+/// The conclusions from comparing contestants.
 fn conclusions(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     page.heading("Verdicts")?;
     verdicts::print(report, page)?;

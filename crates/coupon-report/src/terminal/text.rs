@@ -9,7 +9,7 @@ const WIDEST: usize = 100;
 /// The narrowest that text is made for.
 const NARROWEST: usize = 40;
 
-/// What the output shows: how wide a line may be, and whether colours are wanted.
+/// The abilities of an output: the width of a line, and colours where they are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Screen {
     columns: usize,

@@ -44,12 +44,12 @@ pub(crate) enum What {
     Echo,
     /// Grabs of pairs that were not grabbed yet, of coupons of the first so many rooms.
     Grab {
-        /// Of how many.
+        /// The number of rooms.
         rooms: u64,
     },
     /// The same, more of them than can be taken: 503 is an answer.
     Overload {
-        /// Of how many.
+        /// The number of rooms.
         rooms: u64,
     },
     /// Grabs of coupons of which none is left, by users who hold none.

@@ -22,7 +22,7 @@ pub(super) const SECTION: Section = Section {
     run,
 };
 
-/// Over how many connections, and what a grab should come to of an echo.
+/// The numbers of connections, and the part of an echo that a grab should come to over each.
 const RATIOS: [(usize, f64); 3] = [(64, 0.55), (256, 0.65), (1_024, 0.75)];
 /// The connections of the latency and the memory.
 const USUAL: usize = 256;

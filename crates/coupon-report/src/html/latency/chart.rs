@@ -12,7 +12,7 @@ use crate::model::{Contestant, Quantile};
 
 const LEFT: f64 = 44.0;
 const RIGHT: f64 = 12.0;
-/// Between the axis and the median, so that its bars do not cross the labels.
+/// The space between the axis and the median, so that its bars do not cross the labels.
 const INSET: f64 = 12.0;
 const TOP: f64 = 10.0;
 const HEIGHT: f64 = 168.0;

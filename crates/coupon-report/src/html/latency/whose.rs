@@ -9,9 +9,9 @@ use crate::model::{Metric, Quantile, Round};
 /// Those that ask for one thing, or those that one kind of user makes.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Whose<'a> {
-    /// By its key.
+    /// The requests to an endpoint, by its key.
     Endpoint(&'a str),
-    /// By its name.
+    /// The requests of a scenario, by its name.
     Scenario(&'a str),
 }
 

@@ -25,7 +25,7 @@ pub(super) enum Rounds {
     Together,
 }
 
-/// What is known of a metric.
+/// The entry of a metric in the register.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row {
     /// The name in JSON, before that of an endpoint or scenario.

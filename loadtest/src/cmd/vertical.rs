@@ -27,7 +27,7 @@ pub struct Args {
     /// Connections that send one read after the other
     #[arg(long, default_value_t = 4)]
     connections: usize,
-    /// Deployment service with the seeder's catalogue; by default one is started on fresh data
+    /// Running service with the seeder's catalogue; by default one is started on fresh data
     #[arg(long, value_name = "URL")]
     target: Option<String>,
     /// Seed of all random choices

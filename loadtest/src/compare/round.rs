@@ -31,7 +31,7 @@ pub(super) struct Entrant {
     watcher: Option<Watcher>,
 }
 
-/// Deployment totals of an audit.
+/// Running totals of the audits.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counted {
     acknowledged: u64,

@@ -30,8 +30,8 @@ pub fn write_fields(page: &mut String, object: &Value) {
         let required = elements(object, "required").iter().any(|name| name.as_str() == Some(field));
         let kind = if required { kind(of) } else { format!("*{}*", kind(of)) };
         // What may be null is described where its type is.
-        let said = [of].into_iter().chain(elements(of, "oneOf")).map(|of| text(of, "description"));
-        let said = said.filter(|said| !said.is_empty()).last().unwrap_or_default();
+        let mut said = [of].into_iter().chain(elements(of, "oneOf")).map(|of| text(of, "description"));
+        let said = said.rfind(|said| !said.is_empty()).unwrap_or_default();
         let _ = writeln!(page, "| `{field}` | {kind} | {said} |");
     }
 }

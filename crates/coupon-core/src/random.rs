@@ -22,7 +22,6 @@ impl SplitMix64 {
     /// A number below `bound`, or 0 when that is 0. It is made by multiplication: a division would cost as much as a
     /// route. The bias is below `bound` / 2^64.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the product's upper half is below a u64")]
     pub fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
     }

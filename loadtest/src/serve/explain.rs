@@ -47,8 +47,8 @@ struct Flags {
 /// Everything that is wrong with the question, at once.
 pub(super) fn answer(question: impl IntoIterator<Item = (String, String)>) -> Result<Answer, Vec<Wrong>> {
     let given = question.into_iter().filter(|(_, text)| !text.trim().is_empty());
-    let Flags { user, coupon, room, time, chosen } =
-        fields::parse(given.map(|(name, text)| Field::new(name, text.trim())).collect())?;
+    let fields: Vec<Field> = given.map(|(name, text)| Field::new(name, text.trim())).collect();
+    let Flags { user, coupon, room, time, chosen } = fields::parse(&fields)?;
     let wrong =
         |field: &'static str| move |error: anyhow::Error| vec![Wrong::field(field, format!("{error:#}"))];
     let room = room.map_or_else(|| room_of(coupon), Ok).map_err(wrong("coupon"))?;

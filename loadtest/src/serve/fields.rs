@@ -20,7 +20,7 @@ impl Field {
     }
 
     /// One of several parts of a field.
-    pub(super) fn part(field: &str, part: String, text: &str) -> Self {
+    pub(super) fn part(field: &str, part: &str, text: &str) -> Self {
         Self { name: format!("{field}.{part}"), flag: format!("--{field}={part}={text}") }
     }
 }
@@ -43,7 +43,7 @@ impl Wrong {
 ///
 /// # Errors
 /// Everything that is wrong with them, at once, in the order of the flags.
-pub(super) fn parse<T: Parser>(fields: Vec<Field>) -> Result<T, Vec<Wrong>> {
+pub(super) fn parse<T: Parser>(fields: &[Field]) -> Result<T, Vec<Wrong>> {
     let mut wrong: Vec<Wrong> = fields.iter().filter_map(of_field::<T>).collect();
     let flags = fields.iter().filter(|field| of_field::<T>(field).is_none()).map(|field| &field.flag);
     let parsed = T::try_parse_from(flags).map_err(|error| missing(&error));

@@ -165,7 +165,7 @@ fn part(text: &str) -> Result<Part, String> {
 /// # Errors
 /// Everything that is wrong with it, at once.
 pub(super) fn read(body: &[u8], on_servers: bool) -> Result<CompareOptions, Vec<Wrong>> {
-    let flags: Flags = fields::parse(fields_of(body).map_err(|wrong| vec![wrong])?)?;
+    let flags: Flags = fields::parse(&fields_of(body).map_err(|wrong| vec![wrong])?)?;
     let one = |wrong| vec![wrong];
     let mut workload = Workload::default();
     workload.catalogue.users = flags.users as u64;
@@ -192,7 +192,7 @@ fn fields_of(body: &[u8]) -> Result<Vec<fields::Field>, Wrong> {
     })?;
     let fields = form.into_iter().flat_map(|(name, value)| match value {
         Value::Object(parts) => {
-            let part = |(part, value)| fields::Field::part(&name, part, &text(&value));
+            let part = |(part, value): (String, Value)| fields::Field::part(&name, &part, &text(&value));
             parts.into_iter().map(part).collect()
         }
         value => vec![fields::Field::new(name, &text(&value))],

@@ -7,7 +7,7 @@ use coupon_loadgen::load::GrabOutcome;
 use coupon_service::api::{GrabRequest, GrabResponse};
 use coupon_strategies::REGISTER;
 
-use crate::common::SeededFolder;
+use crate::system::common::SeededFolder;
 
 /// Three times: load, kill -9 in its midst, start again on what is left.
 fn killed_under_load(strategy: &str) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use coupon_loadgen::http::get_json;
 use coupon_service::api::{GlobalStatistics, ShardsStatus};
 
-use crate::common::SeededFolder;
+use crate::system::common::SeededFolder;
 
 #[test]
 fn grabs_of_a_full_shard_are_refused_and_none_acknowledged_is_lost() {

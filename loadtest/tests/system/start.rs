@@ -6,7 +6,7 @@ use std::process::Command;
 
 use coupon_lab::built;
 
-use crate::common::SeededFolder;
+use crate::system::common::SeededFolder;
 
 /// Runs a service that cannot start, and returns what it said about it.
 fn refused(name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> String {

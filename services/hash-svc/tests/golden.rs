@@ -1,7 +1,5 @@
 //! The hash is frozen: the vectors come from another implementation (see README.md beside this file).
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
-
 use std::num::NonZeroU16;
 
 use coupon_core::{Mix, Placement, RoomId, RowKey, ShardId, ShardingStrategy, Timestamp, UserId};

@@ -1,7 +1,5 @@
 //! The laws of sharding, over every variant of the hash strategy.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
-
 use std::num::NonZeroU16;
 
 use coupon_core::{Mix, Plan, ResultQuery, ShardingStrategy, UserId, laws};

@@ -2,8 +2,6 @@
 //!
 //! Days since 1970 were counted with Python's `datetime.date.toordinal`. A change here is a data migration.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
-
 use std::num::{NonZeroU16, NonZeroU64};
 
 use coupon_core::{Placement, RoomId, RowKey, ShardingStrategy, TimeRange, UserId};

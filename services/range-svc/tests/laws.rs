@@ -1,7 +1,5 @@
 //! The laws of sharding, over every variant of the range strategies.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
-
 use std::num::{NonZeroU16, NonZeroU64};
 
 use coupon_core::{Plan, ResultQuery, RoomId, ShardId, ShardingStrategy, laws};

@@ -1,7 +1,5 @@
 //! Settings that contradict each other are refused by a message that names the setting.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
-
 use std::num::NonZeroU16;
 
 use coupon_core::{RoomCounts, RoomId};

@@ -3,7 +3,7 @@
 use coupon_core::{Day, ResultId};
 use coupon_seeding::{ArchiveReport, Silent};
 
-use crate::common::{Place, integer, now, small};
+use crate::servers::common::{Place, integer, now, small};
 
 fn archive(place: &Place, before: &str) -> anyhow::Result<ArchiveReport> {
     let before: Day = before.parse().unwrap();
@@ -203,7 +203,7 @@ fn one_archive_at_a_time() {
     let (locked, wait) = std::sync::mpsc::channel();
     let (done, until) = std::sync::mpsc::channel::<()>();
     let other = std::thread::spawn(move || {
-        crate::common::block_on(async {
+        crate::servers::common::block_on(async {
             use mysql_async::prelude::Queryable as _;
             let mut conn = mysql_async::Conn::new(mysql_async::Opts::from_url(&url).unwrap()).await.unwrap();
             conn.query_drop("DO GET_LOCK('one_at_a_time.archive', 5)").await.unwrap();

@@ -16,7 +16,7 @@ use coupon_store::settings::NoSettings;
 use coupon_store::settings::Sources;
 use coupon_strategies::REGISTER;
 
-use crate::common::{Place, small, strategy};
+use crate::servers::common::{Place, small, strategy};
 
 /// The coupon of the first room that everybody grabs.
 const COUPON: i64 = 1;
@@ -30,7 +30,7 @@ struct Service {
 
 impl Service {
     fn start(place: &Place, name: &'static str, role: &str) -> Self {
-        let mut flags = crate::common::stack().addresses().settings();
+        let mut flags = crate::servers::common::stack().addresses().settings();
         flags.push(format!("servers.namespace={}", place.settings.namespace));
         flags.extend([format!("servers.role={role}"), "workers=1".to_owned()]);
         let service_defaults = "listen = \"127.0.0.1:0\"".to_owned();
@@ -112,7 +112,7 @@ fn stored(place: &Place) -> BTreeSet<i64> {
     };
     let tables = (0..4).flat_map(|shard| place.tables(shard).into_iter().map(move |table| (shard, table)));
     let rows = tables.flat_map(|(shard, table)| of_table(shard, table));
-    rows.map(|row| crate::common::integer(&row[0])).collect()
+    rows.map(|row| crate::servers::common::integer(&row[0])).collect()
 }
 
 #[test]
@@ -146,10 +146,10 @@ fn a_gate_that_differs_from_its_shards_is_told_by_the_exit_code() {
     let service = Service::start(&place, "hash", "all");
     let id = service.grab(1).unwrap();
     service.drain();
-    let mut environment = crate::common::stack().addresses().environment();
+    let mut environment = crate::servers::common::stack().addresses().environment();
     environment.push(("COUPON__SERVERS__NAMESPACE", "differs".to_owned()));
     let verified = || {
-        let output = crate::command_line::seeder(&["verify"], &environment);
+        let output = crate::servers::command_line::seeder(&["verify"], &environment);
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let (code, said) = verified();

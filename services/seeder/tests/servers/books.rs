@@ -4,7 +4,7 @@ use coupon_store::servers::rebuild::Rebuilt;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts, TxOpts};
 
-use crate::common::{Place, block_on, integer, now, small};
+use crate::servers::common::{Place, block_on, integer, now, small};
 
 fn books(place: &Place, mend: bool) -> anyhow::Result<Rebuilt> {
     coupon_seeding::rebuild_servers(&place.settings, None, mend, now())

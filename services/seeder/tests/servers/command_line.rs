@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use crate::common::{Place, stack};
+use crate::servers::common::{Place, stack};
 
 pub(crate) fn seeder(arguments: &[&str], environment: &[(&'static str, String)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_seeder"));

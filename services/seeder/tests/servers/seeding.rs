@@ -16,7 +16,7 @@ use coupon_strategies::REGISTER;
 use deadpool_redis::redis::{self, Client};
 use rusqlite::types::ValueRef;
 
-use crate::common::{Place, block_on, now, small, strategy, strategy_over};
+use crate::servers::common::{Place, block_on, now, small, strategy, strategy_over};
 
 const CATALOGUE: [&str; 5] = ["users", "live_rooms", "coupons", "coupon_details", "stock_logs"];
 
@@ -263,7 +263,7 @@ fn a_load_ends_well_though_the_servers_closed_what_was_idle_meanwhile() {
         let idle =
             "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()";
         let mut ids: Vec<i64> =
-            place.ask(shard, idle).iter().map(|row| crate::common::integer(&row[0])).collect();
+            place.ask(shard, idle).iter().map(|row| crate::servers::common::integer(&row[0])).collect();
         ids.sort_unstable();
         ids.pop().unwrap();
         assert!(!ids.is_empty(), "nothing is idle, and this test shows nothing");

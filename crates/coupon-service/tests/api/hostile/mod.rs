@@ -112,8 +112,8 @@ fn whatever_is_asked_of_a_guarded_service_the_answer_is_one_that_is_described() 
         "cache.room_stats_ms=1000",
         &format!("users.token_secret={secret}"),
     ]);
-    let tokens = [1, 2, 41].map(|user| crate::identity::token(secret, user, 3_600_000));
-    let wrong = crate::identity::token("another secret of more than 32 characters", 1, 3_600_000);
+    let tokens = [1, 2, 41].map(|user| crate::api::identity::token(secret, user, 3_600_000));
+    let wrong = crate::api::identity::token("another secret of more than 32 characters", 1, 3_600_000);
     let admin = "Authorization: Bearer open sesame\r\n".to_owned();
     let seen = send_all(
         &api,

@@ -5,7 +5,9 @@ use std::path::Path;
 use coupon_core::{Day, Timestamp};
 use coupon_seeding::{ArchiveReport, Silent};
 
-use crate::common::{Row, assert_books_balance, main_db, now, number, rows, seed, shard_db, small, tables};
+use crate::files::common::{
+    Row, assert_books_balance, main_db, now, number, rows, seed, shard_db, small, tables,
+};
 
 fn day(text: &str) -> Day {
     text.parse().unwrap()
@@ -143,7 +145,8 @@ fn a_folder_that_a_service_has_open_is_left_alone() {
         shard_backlog: 100,
     };
     let clock = coupon_store::clock::Clock::system();
-    let service = coupon_store::embedded::open(&options, &*crate::common::strategy("hash"), &clock).unwrap();
+    let service =
+        coupon_store::embedded::open(&options, &*crate::files::common::strategy("hash"), &clock).unwrap();
     let error = archive(dir.path(), "2026-11-22").unwrap_err().to_string();
     assert!(error.contains("in use"), "{error}");
     service.lifecycle.close();

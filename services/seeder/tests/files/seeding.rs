@@ -7,7 +7,7 @@ use coupon_store::embedded::folder::{Folder, FolderError};
 use coupon_strategies::REGISTER;
 use rusqlite::types::Value;
 
-use crate::common::{
+use crate::files::common::{
     assert_books_balance, main_db, now, number, rows, seed, shard_db, small, strategy, tables,
 };
 

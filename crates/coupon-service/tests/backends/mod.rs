@@ -3,12 +3,6 @@
 //! The servers are private processes on free ports, started once for the whole suite; each test has its own
 //! databases, keys and queues. `COUPON_STACK_MYSQL` runs it on another MySQL: see crates/coupon-stack.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
-
-mod bench;
-#[path = "../api/client.rs"]
-#[allow(dead_code, reason = "each suite that shares this uses its own part of it")]
-mod client;
 mod distance;
 mod edited;
 mod encrypted;
@@ -17,8 +11,6 @@ mod inbox;
 mod laws;
 mod recorded;
 mod schema;
-#[allow(dead_code, reason = "each suite that shares this uses its own part of it")]
-mod served;
 mod servers;
 mod used;
 

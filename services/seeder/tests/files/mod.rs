@@ -1,0 +1,5 @@
+//! Whole seedings and archivings of folders, judged by what is in the files afterwards.
+
+mod archiving;
+mod common;
+mod seeding;

@@ -1,8 +1,0 @@
-//! Whole seedings and archivings, judged by what is in the files afterwards.
-
-#[cfg(test)]
-mod archiving;
-#[cfg(test)]
-mod common;
-#[cfg(test)]
-mod seeding;

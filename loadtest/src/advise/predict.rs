@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use coupon_core::{ResultQuery, RowKey, ShardId, ShardingStats, ShardingStrategy, TimeRange, Timestamp};
 use coupon_loadgen::workload::Endpoint;
 use coupon_measure::random::Random;
 use serde::Serialize;
 
 use crate::replay::{QueryMix, Recording, Row};
+use crate::simulate::rows_of_shards;
 
 const HOUR_MS: i64 = 3_600_000;
 /// The queries of so many grabs at most are planned, and of half as many at least where there are more: enough to
@@ -88,14 +89,8 @@ fn route(
     seed: u64,
 ) -> Result<(Routed, f64)> {
     let shards = strategy.shard_count().get();
-    let mut stored = vec![0_u64; usize::from(shards)];
-    for row in rows {
-        let place =
-            strategy.place(row).with_context(|| format!("{} has no place for a row", strategy.name()))?;
-        let count = stored.get_mut(place.shard.index());
-        *count.with_context(|| format!("shard {} is beyond the shards there are", place.shard))? += 1;
-    }
-    let mut visits: Vec<f64> = stored.iter().map(|rows| *rows as f64).collect();
+    let stored = rows_of_shards(strategy, rows.iter().copied())?;
+    let mut visits = stored.work.clone();
     let mut requests = rows.len() as f64;
     let sample = sample(rows, seed);
     let mut fan_out = BTreeMap::new();
@@ -115,7 +110,7 @@ fn route(
     }
     let busiest = visits.into_iter().fold(0.0, f64::max);
     let worth = if busiest > 0.0 { requests / busiest } else { 0.0 };
-    Ok((Routed { rows: ShardingStats::of_counts(&stored), fan_out }, worth))
+    Ok((Routed { rows: stored, fan_out }, worth))
 }
 
 /// One of every few rows that follow each other, by chance: always the first of them would miss what comes in turns.

@@ -10,7 +10,7 @@ use coupon_report::model::{Figure, Outlook, OutlookCase, Reading};
 use coupon_strategies::Spec;
 
 use super::CompareOptions;
-use crate::simulate::Projection;
+use crate::simulate::Forecast;
 
 /// Numbers of shards to which a system with a handful may grow.
 const SHARDS: [u16; 3] = [16, 64, 1_024];
@@ -67,13 +67,13 @@ fn cases(
     numbers
         .map(|shards| {
             let strategy = Spec::parse(&spec.name, shards, catalogue)?.strategy()?;
-            let found = Projection::of(&*strategy, grabs, days, options.load.seed)?;
+            let found = Forecast::of(&*strategy, grabs, days, options.load.seed)?;
             Ok(case(&spec.name, shards.get(), &found))
         })
         .collect()
 }
 
-fn case(contestant: &str, shards: u16, found: &Projection) -> OutlookCase {
+fn case(contestant: &str, shards: u16, found: &Forecast) -> OutlookCase {
     let figure = |value: Option<f64>| value.map_or_else(|| Figure::unknown("nothing is written"), Figure::of);
     let visits = ASKED_BY.iter().filter_map(|(query, endpoint)| {
         let visited = found.fan_out.iter().find(|of| of.query == *query)?;

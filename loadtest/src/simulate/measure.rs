@@ -149,19 +149,23 @@ fn count(counts: &mut [u64], shard: ShardId) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The evenness of the writes of given rows.
+/// The evenness of given rows over the shards.
 ///
 /// # Errors
 /// When a row has no place.
-pub(super) fn written(
+pub(crate) fn rows_of_shards(
     strategy: &dyn ShardingStrategy,
     rows: impl Iterator<Item = RowKey>,
-) -> anyhow::Result<Load> {
-    let mut written = vec![0; usize::from(strategy.shard_count().get())];
+) -> anyhow::Result<ShardingStats> {
+    let mut stored = vec![0; usize::from(strategy.shard_count().get())];
     for row in rows {
-        count(&mut written, strategy.place(&row)?.shard)?;
+        let place = strategy.place(&row);
+        count(
+            &mut stored,
+            place.with_context(|| format!("{} has no place for a row", strategy.name()))?.shard,
+        )?;
     }
-    Ok(Load::of(&ShardingStats::of_counts(&written)))
+    Ok(ShardingStats::of_counts(&stored))
 }
 
 /// The shards and tables that each kind of query visits, on average over random rows it is asked about.

@@ -16,6 +16,7 @@ use coupon_measure::random::Random;
 
 use keys::Keys;
 use measure::Windows;
+pub(crate) use measure::rows_of_shards;
 pub use render::text;
 use serde::Serialize;
 use variants::Variant;
@@ -173,14 +174,14 @@ fn examine(variant: &Variant, keys: &Keys, options: &SimulateOptions) -> anyhow:
 
 /// The effect of a strategy on the grabs of a workload that has been drawn already.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Projection {
+pub struct Forecast {
     /// The rows of these grabs, written during one hour of a sale.
     pub written: Load,
-    /// The visits of each kind of query that is asked about the first [`Projection::QUERIES`] of them.
+    /// The visits of each kind of query that is asked about the first [`Forecast::QUERIES`] of them.
     pub fan_out: Vec<FanOut>,
 }
 
-impl Projection {
+impl Forecast {
     /// The most queries of each kind that are asked.
     pub const QUERIES: usize = 500;
 
@@ -202,7 +203,7 @@ impl Projection {
         };
         let mut random = Random::new(seed, 0);
         let rows = grabs.iter().map(|grab| within(&mut random, *grab, windows.sale));
-        let written = measure::written(strategy, rows)?;
+        let written = Load::of(&measure::rows_of_shards(strategy, rows)?);
         let mut random = Random::new(seed, 1);
         let asked = grabs.iter().take(Self::QUERIES);
         let asked: Vec<RowKey> = asked.map(|grab| within(&mut random, *grab, windows.stored)).collect();
@@ -312,7 +313,7 @@ mod tests {
         let grabs: Vec<_> = rows.map(|row| (row.user, row.room)).collect();
         let rooms = RoomCounts { all: 100, hot: 5 };
         for variant in variants::all(NonZeroU16::new(16).unwrap(), NonZeroU16::MIN, rooms).unwrap() {
-            let found = Projection::of(&*variant.strategy, &grabs, 28, 3).unwrap();
+            let found = Forecast::of(&*variant.strategy, &grabs, 28, 3).unwrap();
             match variant.name.as_str() {
                 // Four ranges of 25 rooms fill four shards of sixteen, and the first has 72% of the grabs.
                 "range-room" => {

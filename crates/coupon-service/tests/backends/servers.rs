@@ -87,6 +87,23 @@ fn a_process_that_only_takes_grabs_needs_one_that_stores_them() {
 }
 
 #[test]
+fn a_queue_that_was_deleted_is_made_again_though_nobody_grabs() {
+    run(&Bench::servers(), async |bench| {
+        let backend = bench.open();
+        let namespace = Namespace::new(&bench.settings().namespace, "").unwrap();
+        let queue = namespace.dataset(&backend.dataset).queue(shard_of(1));
+        let connection = Broker::new(&bench.settings().rabbitmq).unwrap().connection().await.unwrap();
+        let channel = connection.open_channel(None).await.unwrap();
+        channel.queue_delete(QueueDeleteArguments::new(&queue)).await.unwrap();
+        connection.close().await.unwrap();
+        eventually("what is sent to the shard goes through again", async || backend.lifecycle.drain().await)
+            .await;
+        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
+        backend.lifecycle.close();
+    });
+}
+
+#[test]
 fn a_queue_that_was_deleted_is_made_again_and_gets_back_what_was_in_it() {
     run(&Bench::servers(), async |bench| {
         let role = |role| {

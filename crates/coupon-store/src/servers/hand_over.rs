@@ -7,8 +7,8 @@ use coupon_core::ShardId;
 
 use super::broker::Message;
 use super::per_thread::PerThread;
-use super::seam::{Publish, PublishError, Route};
-use super::tasks::Background;
+use super::seam::{Publish as _, PublishError, Route};
+use super::tasks::{Background, Watched};
 use crate::failpoints;
 use crate::settings::Role;
 use crate::{HandOver, LocalFuture, PlacedResult, Unavailable};
@@ -16,15 +16,16 @@ use crate::{HandOver, LocalFuture, PlacedResult, Unavailable};
 /// The queues, from the side of the HTTP workers: each has its own connection.
 pub(super) struct Queues {
     pub(super) background: Arc<Background>,
-    pub(super) publishers: PerThread<Box<dyn Publish>>,
+    pub(super) publishers: PerThread<Watched>,
     pub(super) role: Role,
     pub(super) timeout: Duration,
     pub(super) backlog: u64,
 }
 
 impl Queues {
-    fn publisher(&self) -> Arc<Box<dyn Publish>> {
-        self.publishers.get(|| self.background.queues.server.publisher(self.timeout))
+    fn publisher(&self) -> Arc<Watched> {
+        let Background { queues, gate, .. } = &*self.background;
+        self.publishers.get(|| Watched::new(queues.server.publisher(self.timeout), &gate.epoch))
     }
 
     async fn publish(
@@ -44,10 +45,6 @@ impl Queues {
         let began = Instant::now();
         let sent = self.publisher().publish(Route::results(epoch, shard), message.encode()).await;
         self.background.counts.published(shard, results.len(), &sent, began.elapsed());
-        if sent == Err(PublishError::NoRoute) {
-            // The gate has been filled anew: what this one granted was never granted.
-            self.background.gate.epoch.suspect();
-        }
         sent.map_err(|error| Unavailable::new(format!("the queue of shard {shard}"), error))
     }
 }

@@ -137,13 +137,13 @@ impl Background {
         let admin = queues.admin().await?;
         admin.declare().await?;
         admin.close().await;
-        let shards = strategy.shard_count().get();
+        let (epoch, shards) = (Arc::new(EpochCell::default()), strategy.shard_count().get());
         Ok(Self {
             dataset,
             offered,
             status: (0..shards).map(|_| Arc::new(ShardStatus::new())).collect(),
-            gate: GateHandle { server: gate(RESPONSE), connect: gate, epoch: Arc::new(EpochCell::default()) },
-            queues: QueuesHandle::new(queues, part.publish_patience, shards),
+            queues: QueuesHandle::new(queues, &epoch, part.publish_patience, shards),
+            gate: GateHandle { server: gate(RESPONSE), connect: gate, epoch },
             databases,
             main,
             floors: Floors::new(shards),

@@ -8,10 +8,11 @@ use coupon_core::{ShardId, Timestamp};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::publish::Watched;
 use super::store::Floor;
 use crate::clock::Clock;
 use crate::servers::gate::EpochCell;
-use crate::servers::seam::{ConnectGate, GateServer, Publish, QueueServer};
+use crate::servers::seam::{ConnectGate, GateServer, QueueServer};
 use crate::timekeeping::Agreement;
 
 /// The gate: its server, the tasks' own connection to it, and the epoch that is open there.
@@ -24,7 +25,7 @@ pub(in crate::servers) struct GateHandle {
 /// The queues: their server, the tasks' own way to publish, and what this process has taken from them.
 pub(in crate::servers) struct QueuesHandle {
     pub(in crate::servers) server: Box<dyn QueueServer>,
-    pub(in crate::servers) publisher: Box<dyn Publish>,
+    pub(in crate::servers) publisher: Watched,
     /// Results that this process's consumers are at work on, and messages that they have not looked at: the queues
     /// count neither.
     in_flight: Vec<(AtomicU64, AtomicU64)>,
@@ -32,8 +33,14 @@ pub(in crate::servers) struct QueuesHandle {
 
 impl QueuesHandle {
     /// Starts to connect the tasks' publisher, which gives each message up after so long.
-    pub(in crate::servers) fn new(server: Box<dyn QueueServer>, patience: Duration, shards: u16) -> Self {
-        Self { publisher: server.publisher(patience), server, in_flight: per_shard(shards) }
+    pub(in crate::servers) fn new(
+        server: Box<dyn QueueServer>,
+        epoch: &Arc<EpochCell>,
+        patience: Duration,
+        shards: u16,
+    ) -> Self {
+        let publisher = Watched::new(server.publisher(patience), epoch);
+        Self { server, publisher, in_flight: per_shard(shards) }
     }
 
     /// Takes note of what the shard's consumer in this process is at work on: the queue does not count it any more.

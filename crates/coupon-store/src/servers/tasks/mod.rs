@@ -10,6 +10,7 @@ mod gatekeeper;
 mod gather;
 mod handles;
 mod lease;
+mod publish;
 mod reconcile;
 mod reconcile_rows;
 mod record;
@@ -28,7 +29,7 @@ use super::broker::{Message, PublishError};
 use super::catalogue::Offered;
 use super::counts::Counts;
 use super::markers::Markers;
-use super::seam::{MainServer, Route, ShardServer};
+use super::seam::{MainServer, Publish as _, Route, ShardServer};
 use super::status::ShardStatus;
 use crate::Unavailable;
 
@@ -40,6 +41,7 @@ pub(super) use crew::Crew;
 use gatekeeper::Gatekeeper;
 pub(super) use handles::{Floors, GateHandle, QueuesHandle, Signals, Time};
 pub(super) use lease::{Leases, RENEW};
+pub(super) use publish::Watched;
 use reconcile::Reconciler;
 use reconcile_rows::Rows;
 use store::{Done, Work};
@@ -103,7 +105,7 @@ impl Background {
     async fn marker(&self, shard: ShardId, closes: u64) -> Result<(), Unavailable> {
         let server = self.shard(shard).map_err(|error| Unavailable::new(format!("shard {shard}"), error))?;
         let Self { dataset, queues, .. } = self;
-        Markers { dataset, publisher: &*queues.publisher, shard, server }
+        Markers { dataset, publisher: &queues.publisher, shard, server }
             .pass(closes, || self.time.mains())
             .await
     }

@@ -17,7 +17,7 @@ use crate::failpoints::{self, Mechanism};
 use crate::outage::TaskOutage;
 use crate::servers::broker::Message;
 use crate::servers::gate::Epoch;
-use crate::servers::seam::{Held, Mark, Route};
+use crate::servers::seam::{Held, Mark, Publish as _, Route};
 
 /// The most results that one message hands over.
 const MESSAGE: usize = 1_000;

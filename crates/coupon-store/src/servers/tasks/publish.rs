@@ -1,0 +1,40 @@
+//! Publishing with an eye on what comes of it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::servers::gate::EpochCell;
+use crate::servers::seam::{Publish, PublishError, Route, Until};
+
+/// A way to publish that raises the gatekeeper where a message finds no queue: the queue was deleted, or the gate has been
+/// filled anew, and what this one granted was never granted. Whoever published it, a grab or a task, it is looked into.
+pub(in crate::servers) struct Watched {
+    publisher: Box<dyn Publish>,
+    epoch: Arc<EpochCell>,
+}
+
+impl Watched {
+    pub(in crate::servers) fn new(publisher: Box<dyn Publish>, epoch: &Arc<EpochCell>) -> Self {
+        Self { publisher, epoch: Arc::clone(epoch) }
+    }
+}
+
+#[async_trait]
+impl Publish for Watched {
+    fn refusal(&self) -> Option<PublishError> {
+        self.publisher.refusal()
+    }
+
+    fn refusal_of(&self, route: Route) -> Option<PublishError> {
+        self.publisher.refusal_of(route)
+    }
+
+    async fn send(&self, route: Route, body: Vec<u8>, until: Until) -> Result<(), PublishError> {
+        let sent = self.publisher.send(route, body, until).await;
+        if sent == Err(PublishError::NoRoute) {
+            self.epoch.suspect();
+        }
+        sent
+    }
+}

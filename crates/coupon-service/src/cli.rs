@@ -13,7 +13,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEn
 use coupon_cli::{Pages, heard, plain};
 use coupon_core::{ShardingStrategy, Timestamp, UserId};
 use coupon_store::clock::Clock;
-use coupon_store::settings::{SettingsError, Sources};
+use coupon_store::settings::{Settings, SettingsError, Sources};
 use jiff::SignedDuration;
 use serde::de::DeserializeOwned;
 
@@ -137,6 +137,27 @@ impl<S: DeserializeOwned + Default> Program<S> {
 
     /// Runs the service with these arguments, of which the first is its own name.
     pub fn run(&self, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+        let settings = |sources: &Sources| Ok(sources.read::<S>(self.section)?.0);
+        let strategy =
+            |sources: &Sources, shards| (self.strategy)(&sources.read_section(self.section)?, shards);
+        let parts = Parts { name: self.name, listen: self.listen, settings: &settings, strategy: &strategy };
+        parts.run(arguments.into_iter().collect())
+    }
+}
+
+/// A strategy, if its settings make one.
+type Made = anyhow::Result<Arc<dyn ShardingStrategy>>;
+
+/// A program, without the type of its strategy's settings: what is done with it is compiled once for all of them.
+struct Parts<'a> {
+    name: &'static str,
+    listen: &'static str,
+    settings: &'a dyn Fn(&Sources) -> Result<Settings, SettingsError>,
+    strategy: &'a dyn Fn(&Sources, NonZeroU16) -> Made,
+}
+
+impl Parts<'_> {
+    fn run(&self, arguments: Vec<OsString>) -> ExitCode {
         let examples = EXAMPLES.replace("NAME", self.name).replace("LISTEN", self.listen);
         let program = Flags::command().name(self.name).after_help(examples);
         let matches = program.clone().get_matches_from(arguments);
@@ -144,7 +165,7 @@ impl<S: DeserializeOwned + Default> Program<S> {
         let command = flags.command.take();
         let sources = flags.sources(self.listen);
         let done = match command {
-            Some(Command::Token { user, ttl }) => print_token::<S>(self.section, &sources, user, ttl),
+            Some(Command::Token { user, ttl }) => self.print_token(&sources, user, ttl),
             Some(Command::Openapi { format }) => print_api(format),
             Some(Command::Pages(pages)) => pages.show(program).map_err(Into::into),
             None => self.start(&sources),
@@ -159,9 +180,9 @@ impl<S: DeserializeOwned + Default> Program<S> {
     }
 
     fn start(&self, sources: &Sources) -> anyhow::Result<()> {
-        let (settings, own) = sources.read::<S>(self.section)?;
+        let settings = (self.settings)(sources)?;
         telemetry::start_logging(&settings.log)?;
-        let strategy = (self.strategy)(&own, settings.shards)?;
+        let strategy = (self.strategy)(sources, settings.shards)?;
         let open_admin = settings.admin.token.is_empty();
         actix_web::rt::System::new().block_on(async {
             let application = Application::build(self.name, settings, strategy, Clock::system())?;
@@ -176,6 +197,18 @@ impl<S: DeserializeOwned + Default> Program<S> {
             writeln!(out, "listening on http://{address}").and_then(|()| out.flush())?;
             application.run().await
         })
+    }
+
+    fn print_token(&self, sources: &Sources, user: u64, ttl: SignedDuration) -> anyhow::Result<()> {
+        let settings = (self.settings)(sources)?;
+        let user = UserId::new(user).context("--user")?;
+        anyhow::ensure!(ttl.is_positive(), "--ttl must be above 0");
+        let now = Clock::system().now();
+        let expires = i64::try_from(ttl.as_millis()).ok().and_then(|ttl| now.millis().checked_add(ttl));
+        let expires = Timestamp::from_millis(expires.context("--ttl is too long")?);
+        let tokens = UserTokens::new(&settings.users.token_secret)?
+            .context("setting `users.token_secret` is empty: nobody is asked for a token")?;
+        Ok(heard(writeln!(std::io::stdout(), "{}", tokens.issue(user, expires)))?)
     }
 }
 
@@ -231,21 +264,4 @@ fn print_api(format: ApiFormat) -> anyhow::Result<()> {
         ApiFormat::Markdown => description::markdown()?,
     };
     Ok(heard(writeln!(std::io::stdout(), "{}", text.trim_end()))?)
-}
-
-fn print_token<S: DeserializeOwned + Default>(
-    section: &str,
-    sources: &Sources,
-    user: u64,
-    ttl: SignedDuration,
-) -> anyhow::Result<()> {
-    let (settings, _) = sources.read::<S>(section)?;
-    let user = UserId::new(user).context("--user")?;
-    anyhow::ensure!(ttl.is_positive(), "--ttl must be above 0");
-    let now = Clock::system().now();
-    let expires = i64::try_from(ttl.as_millis()).ok().and_then(|ttl| now.millis().checked_add(ttl));
-    let expires = Timestamp::from_millis(expires.context("--ttl is too long")?);
-    let tokens = UserTokens::new(&settings.users.token_secret)?
-        .context("setting `users.token_secret` is empty: nobody is asked for a token")?;
-    Ok(heard(writeln!(std::io::stdout(), "{}", tokens.issue(user, expires)))?)
 }

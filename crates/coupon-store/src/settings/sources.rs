@@ -53,6 +53,13 @@ impl Sources {
     /// # Errors
     /// [`SettingsError`], naming what is wrong.
     pub fn read<S: DeserializeOwned + Default>(&self, section: &str) -> Result<(Settings, S), SettingsError> {
+        let (settings, own) = self.read_beside(section)?;
+        Ok((settings, deserialize(section, own)?))
+    }
+
+    /// Reads all but the strategy's own section, which is handed on as it is. Apart, so that the settings' reader is
+    /// not compiled again for every strategy.
+    fn read_beside(&self, section: &str) -> Result<(Settings, Value), SettingsError> {
         let mut table = self.table()?;
         let own = table.remove(section).unwrap_or_else(empty);
         read_secrets(&mut table)?;
@@ -61,7 +68,7 @@ impl Sources {
         if self.environment && settings.telemetry.otlp_endpoint.is_empty() {
             settings.telemetry.otlp_endpoint = std::env::var(OTLP_ENDPOINT).unwrap_or_default();
         }
-        Ok((settings, deserialize(section, own)?))
+        Ok((settings, own))
     }
 
     /// Reads only where data lives, whatever else is set: for tools that write the data of a service without serving

@@ -1,6 +1,6 @@
 # Every target is one or two commands that you could type as well.
 
-.PHONY: demo live model test test-docs test-docs-docker lint check-metrics check-api bench faults faults-without completions man clean up seed compare compare-compose compare-local down up-local down-local
+.PHONY: demo live model schedules test test-docs test-docs-docker lint check-metrics check-api bench faults faults-without completions man clean up seed compare compare-compose compare-local down up-local down-local
 
 compose = cd deploy && docker compose
 
@@ -67,6 +67,12 @@ faults-without:
 model:
 	cargo run --release --package protocol-model -- --deep
 	cargo run --release --package protocol-model -- --without all
+
+# Schedules of the services' own code over servers in memory, 10,000 of them, then without one mechanism after the other until
+# a schedule finds it: each from a seed, which shows its history. docs/RELIABILITY.md
+schedules:
+	cargo run --release --package protocol-schedules --features failpoints -- --seeds 10000
+	cargo run --release --package protocol-schedules --features failpoints -- --without all
 
 programs = hash-svc range-svc seeder loadtest loadtest-bench loadtest-faults coupon-stack
 

@@ -12,9 +12,9 @@
 //! | `clock-wrong` | milliseconds by which the process's clock alone is wrong: main's time stays |
 
 #[cfg(feature = "failpoints")]
-pub use built_in::hit;
-#[cfg(feature = "failpoints")]
 pub(crate) use built_in::{clock_displacement_ms, clock_wrong_ms, contradiction, is_off};
+#[cfg(feature = "failpoints")]
+pub use built_in::{hit, leave_out};
 #[cfg(not(feature = "failpoints"))]
 pub use left_out::hit;
 #[cfg(not(feature = "failpoints"))]
@@ -135,6 +135,7 @@ mod left_out {
 
 #[cfg(feature = "failpoints")]
 mod built_in {
+    use std::cell::Cell;
     use std::path::{Path, PathBuf};
     use std::sync::LazyLock;
     use std::time::Duration;
@@ -149,6 +150,15 @@ mod built_in {
 
     /// Much longer than a signal takes.
     const TAKES_EFFECT: Duration = Duration::from_millis(100);
+
+    thread_local! {
+        static LEFT_OUT: Cell<Option<Mechanism>> = const { Cell::new(None) };
+    }
+
+    /// Switches a mechanism off for whatever runs on this thread, and every other one on.
+    pub fn leave_out(mechanism: Option<Mechanism>) {
+        LEFT_OUT.set(mechanism);
+    }
 
     static FOLDER: LazyLock<Option<PathBuf>> =
         LazyLock::new(|| std::env::var_os("COUPON_FAILPOINTS").map(PathBuf::from));
@@ -182,7 +192,8 @@ mod built_in {
     }
 
     pub(crate) fn is_off(mechanism: Mechanism) -> bool {
-        folder().is_some_and(|folder| folder.join(format!("without-{}", mechanism.name())).exists())
+        LEFT_OUT.get() == Some(mechanism)
+            || folder().is_some_and(|folder| folder.join(format!("without-{}", mechanism.name())).exists())
     }
 
     pub(crate) fn clock_displacement_ms() -> i64 {

@@ -42,6 +42,17 @@ impl Known {
         Self { users, rooms, coupons: coupons.iter().map(known).collect() }
     }
 
+    /// These users, rooms and coupons: whoever there is may grab.
+    #[must_use]
+    pub fn offering(
+        users: impl IntoIterator<Item = UserId>,
+        rooms: impl IntoIterator<Item = RoomId>,
+        coupons: &[Terms],
+    ) -> Self {
+        let users = Users { all: users.into_iter().collect(), inactive: IdSet::default() };
+        Self::new(users, rooms.into_iter().collect(), coupons)
+    }
+
     /// Says whether that user may ask for that coupon at all.
     #[must_use]
     pub fn offer(&self, user: UserId, coupon: CouponId) -> Offer {

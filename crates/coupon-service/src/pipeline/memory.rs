@@ -5,9 +5,10 @@
 //! stands. So a user who is not one of them is refused; one who is asks the gate, which has the result's state.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use coupon_core::{CouponId, ResultId, UserId};
+use tokio::time::Instant;
 
 use super::{Answer, Grab};
 

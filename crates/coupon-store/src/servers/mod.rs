@@ -33,7 +33,7 @@ mod tasks;
 mod tls;
 mod values;
 
-pub use open::{Options, open};
+pub use open::{Options, connect, open};
 
 /// Holds any bytes to what must be true of a queue's messages.
 #[cfg(feature = "fuzzing")]

@@ -100,16 +100,8 @@ impl Parts {
             "setting `workers` must be at most {WORKERS_MAX} on servers, not {}: start more processes instead",
             options.workers
         );
-        let cluster = Cluster::new(settings, &*strategy)?;
-        let (broker, redis) = (Broker::new(&settings.rabbitmq)?, RedisServer::new(&settings.redis)?);
-        redis.check().await?;
-        let opened = cluster.open(&strategy.layout()).await?;
-        for (shard, error) in &opened.down {
-            tracing::warn!(%shard, %error, "a shard is down; the others are served");
-        }
-        let offered = Arc::new(Offered::load(&cluster.main).await?);
-        let catalogue = ServersCatalogue::new(Arc::clone(&offered), &cluster.main);
-        let servers = reach(&cluster, &opened.label.dataset, offered, broker, redis, clock);
+        let (cluster, servers) = connect_all(settings, &*strategy, clock).await?;
+        let catalogue = ServersCatalogue::new(Arc::clone(&servers.offered), &cluster.main);
         let part = Part::of(settings, options.workers, options.shard_backlog);
         let process = Process::start(servers, part, strategy, clock).await?;
         if tokio::time::timeout(GATE, process.wait_for_the_gate()).await.is_err() {
@@ -151,27 +143,44 @@ impl Parts {
     }
 }
 
-/// The servers of a data set, by their addresses.
-fn reach(
-    cluster: &Cluster,
-    dataset: &str,
-    offered: Arc<Offered>,
-    broker: Broker,
-    redis: RedisServer,
+/// Connects to the servers that settings name. Where there is no data set yet, makes one that holds the sample catalogue.
+///
+/// # Errors
+/// As for [`open`].
+pub async fn connect(
+    settings: &ServersSettings,
+    strategy: &dyn ShardingStrategy,
     clock: &Clock,
-) -> Servers {
-    let names = cluster.names(dataset);
+) -> anyhow::Result<Servers> {
+    Ok(connect_all(settings, strategy, clock).await?.1)
+}
+
+async fn connect_all(
+    settings: &ServersSettings,
+    strategy: &dyn ShardingStrategy,
+    clock: &Clock,
+) -> anyhow::Result<(Cluster, Servers)> {
+    let cluster = Cluster::new(settings, strategy)?;
+    let (broker, redis) = (Broker::new(&settings.rabbitmq)?, RedisServer::new(&settings.redis)?);
+    redis.check().await?;
+    let opened = cluster.open(&strategy.layout()).await?;
+    for (shard, error) in &opened.down {
+        tracing::warn!(%shard, %error, "a shard is down; the others are served");
+    }
+    let dataset = opened.label.dataset;
+    let names = cluster.names(&dataset);
     let shards = cluster.numbered().map(|(shard, database)| {
-        Box::new(ShardDatabase::new(database, shard, dataset)) as Box<dyn ShardServer>
+        Box::new(ShardDatabase::new(database, shard, &dataset)) as Box<dyn ShardServer>
     });
     let shards: Vec<_> = shards.collect();
-    let count = u16::try_from(shards.len()).unwrap_or(u16::MAX);
-    Servers {
-        dataset: dataset.to_owned(),
-        offered,
+    let count = strategy.shard_count().get();
+    let servers = Servers {
+        offered: Arc::new(Offered::load(&cluster.main).await?),
         queues: Box::new(BrokerQueues::new(broker, names.clone(), count)),
         gate: Box::new(move |patience| Box::new(GateLink::new(redis.clone(), names.clone(), patience))),
         shards,
         main: Arc::new(MainDatabase::new(&cluster.main, &cluster.namespace, clock)),
-    }
+        dataset,
+    };
+    Ok((cluster, servers))
 }

@@ -104,9 +104,10 @@ impl Process {
         })
     }
 
-    /// Waits until everything handed over so far is stored, and main has applied it: the process may end meanwhile.
-    pub fn drain(&self) -> impl Future<Output = Result<(), Unavailable>> + Send + 'static {
-        Arc::clone(&self.background).drain()
+    /// Its tasks, to tell them something while they run.
+    #[must_use]
+    pub fn tasks(&self) -> Tasks {
+        Tasks(Arc::clone(&self.background))
     }
 
     /// Waits for a gate that is open.
@@ -122,6 +123,20 @@ impl Process {
     /// Works until it is told to stop. A process that is dropped instead ends at once, wherever it is.
     pub async fn run(self) {
         self.crew.run().await;
+    }
+}
+
+/// The tasks of a process.
+#[derive(Clone)]
+pub struct Tasks(Arc<Background>);
+
+impl Tasks {
+    /// Waits until everything handed over so far is stored, and main has applied it.
+    ///
+    /// # Errors
+    /// When a server is unavailable for long.
+    pub fn drain(&self) -> impl Future<Output = Result<(), Unavailable>> + Send + 'static {
+        Arc::clone(&self.0).drain()
     }
 }
 

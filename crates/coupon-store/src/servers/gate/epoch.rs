@@ -21,8 +21,16 @@ pub struct Epoch {
 }
 
 impl Epoch {
-    pub(in crate::servers) fn new(dataset: &str, number: u64) -> Self {
+    /// That epoch of a data set.
+    #[must_use]
+    pub fn new(dataset: &str, number: u64) -> Self {
         Self { number, script: EpochScript::new(dataset, number) }
+    }
+
+    /// True unless that mechanism is switched off: the gate decides nothing where the sentinel is missing.
+    #[must_use]
+    pub fn looks_for_the_sentinel(&self) -> bool {
+        self.script.looks
     }
 }
 
@@ -30,18 +38,17 @@ impl Epoch {
 pub(in crate::servers) struct EpochScript {
     text: String,
     sha: String,
+    /// It looks for the sentinel.
+    looks: bool,
 }
 
 impl EpochScript {
     fn new(dataset: &str, epoch: u64) -> Self {
-        let script = if failpoints::is_off(Mechanism::Sentinel) {
-            Cow::from(SCRIPT.replace(LOOKS, "true"))
-        } else {
-            Cow::from(SCRIPT)
-        };
+        let looks = !failpoints::is_off(Mechanism::Sentinel);
+        let script = if looks { Cow::from(SCRIPT) } else { Cow::from(SCRIPT.replace(LOOKS, "true")) };
         let text = format!("-- data set {dataset}, epoch {epoch}\n{script}");
         let sha = Script::new(&text).get_hash().to_owned();
-        Self { text, sha }
+        Self { text, sha, looks }
     }
 
     pub(in crate::servers) fn text(&self) -> &str {

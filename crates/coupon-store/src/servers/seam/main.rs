@@ -53,10 +53,10 @@ impl Place {
 }
 
 /// Numbers from here on are kept for history and for stock logs of the embedded backend.
-pub(in crate::servers) const NUMBERS: u16 = 1_000;
+pub const NUMBERS: u16 = 1_000;
 /// The length of a lease. A process that cannot reach main for so long makes no ids any more; one that was killed keeps
 /// its numbers for so long.
-pub(in crate::servers) const TERM_MS: i64 = 600_000;
+pub const TERM_MS: i64 = 600_000;
 
 /// The time for which a worker number is leased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

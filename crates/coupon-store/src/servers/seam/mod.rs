@@ -7,8 +7,9 @@ mod queue;
 mod shard;
 
 pub use gate::{GateError, GateServer, Held, Hold, Holders, Mark, Remembers};
-pub use main::{Books, GateLock, GateState, MainServer, Parked, Place, Renewed, Term, Turn, Written};
-pub(super) use main::{NUMBERS, TERM_MS};
+pub use main::{
+    Books, GateLock, GateState, MainServer, NUMBERS, Parked, Place, Renewed, TERM_MS, Term, Turn, Written,
+};
 pub use queue::{
     BrokerError, Delivery, Publish, PublishError, QueueAdmin, QueueConsumer, QueueServer, QueueState, Route,
     Until,
@@ -24,7 +25,7 @@ use std::time::Duration;
 use super::catalogue::Offered;
 use crate::Known;
 pub use crate::servers::gate::Epoch;
-pub use crate::servers::process::{Part, Process};
+pub use crate::servers::process::{Part, Process, Tasks};
 pub use crate::terms::Terms;
 
 /// Makes a connection to the gate's server, on which each question is given up after so long.
@@ -32,12 +33,17 @@ pub type ConnectGate = Box<dyn Fn(Duration) -> Box<dyn GateServer> + Send + Sync
 
 /// The servers as one process reaches them.
 pub struct Servers {
-    pub(super) dataset: String,
+    /// The id of the data set that they hold.
+    pub dataset: String,
     pub(super) offered: Arc<Offered>,
-    pub(super) gate: ConnectGate,
-    pub(super) queues: Box<dyn QueueServer>,
-    pub(super) shards: Vec<Box<dyn ShardServer>>,
-    pub(super) main: Arc<dyn MainServer>,
+    /// The way to the gate's server.
+    pub gate: ConnectGate,
+    /// The queues' server.
+    pub queues: Box<dyn QueueServer>,
+    /// Each shard's database.
+    pub shards: Vec<Box<dyn ShardServer>>,
+    /// The main database.
+    pub main: Arc<dyn MainServer>,
 }
 
 impl Servers {

@@ -1,0 +1,196 @@
+//! Brings faults about, and lifts them.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coupon_core::{CouponId, ResultId, RoomId, ShardId, TableId};
+use coupon_store::servers::seam::GateState;
+use tokio::time::sleep;
+
+use crate::memory::{GateMemory, MainMemory, ShardMemory};
+use crate::plan::{Fault, Kind};
+use crate::schedule::Processes;
+use crate::world::{Condition, Server, World};
+
+/// The bodies that nobody can read begin with this.
+pub(crate) const UNREADABLE: &[u8] = b"\xffnobody can read this";
+/// A worker number that is never leased.
+const NOBODY: u16 = ResultId::WORKERS - 1;
+
+/// Copies of the servers' contents, as they were a moment ago.
+#[derive(Clone, Default)]
+pub(crate) struct Copies {
+    gate: GateMemory,
+    shards: Vec<ShardMemory>,
+    main: MainMemory,
+}
+
+impl Copies {
+    /// Copies that trail by what was stored since.
+    pub(crate) fn of(world: &World) -> Self {
+        let state = world.state();
+        Self { gate: state.gate.clone(), shards: state.shards.clone(), main: state.main.clone() }
+    }
+}
+
+/// Brings a fault about at its time, and lifts it again. `copies` were made a while before.
+pub(crate) async fn inject(world: Arc<World>, processes: Rc<Processes>, fault: Fault) {
+    const TRAILS_MS: u64 = 400;
+    sleep(Duration::from_millis(fault.at.saturating_sub(TRAILS_MS))).await;
+    let copies = Copies::of(&world);
+    sleep(Duration::from_millis(TRAILS_MS.min(fault.at))).await;
+    world.tell(|| format!("FAULT {}", fault.kind));
+    match fault.kind {
+        Kind::Crash(process, ms) => {
+            processes.kill(process);
+            pause(ms).await;
+            world.tell(|| format!("{process} is started again"));
+            processes.start(process);
+        }
+        Kind::Freeze(process, ms) => {
+            world.freeze(process);
+            pause(ms).await;
+            world.thaw(process);
+        }
+        Kind::Down(server, ms) => {
+            set(&world, server, Condition { down: true, ..Condition::default() });
+            pause(ms).await;
+            set(&world, server, Condition::default());
+        }
+        Kind::Slow(server, ms) => {
+            set(&world, server, Condition { slow: true, ..Condition::default() });
+            pause(ms).await;
+            set(&world, server, Condition::default());
+        }
+        Kind::Loses(server, ms, loses) => {
+            set(&world, server, Condition { loses, ..Condition::default() });
+            pause(ms).await;
+            set(&world, server, Condition::default());
+        }
+        Kind::Stale(shard, ms) => stale(&world, shard, &copies, ms).await,
+        Kind::Wrong(process, by, ms) => {
+            processes.set_wrong_by(process, by);
+            pause(ms).await;
+            processes.set_wrong_by(process, 0);
+        }
+        other => at_once(&world, other, &copies),
+    }
+    world.tell(|| format!("over: {}", fault.kind));
+}
+
+async fn pause(ms: u64) {
+    sleep(Duration::from_millis(ms)).await;
+}
+
+/// Puts a server into a condition, and cuts its connections if it is down.
+fn set(world: &World, server: Server, condition: Condition) {
+    world.set(server, condition);
+    if condition.down {
+        cut(world, server);
+    }
+}
+
+fn cut(world: &World, server: Server) {
+    world.cut(server);
+    let mut state = world.state();
+    match server {
+        Server::Queues => state.queues.cut(),
+        Server::Main => state.main.cut(),
+        Server::Gate | Server::Shard(_) => {}
+    }
+}
+
+/// Faults that are done at once.
+fn at_once(world: &World, kind: Kind, copies: &Copies) {
+    match kind {
+        Kind::Forgets => world.state().gate.forget(),
+        Kind::ForgetsMarks => {
+            for memory in world.state().gate.epochs.values_mut() {
+                memory.pending.clear();
+                memory.sentinel = false;
+            }
+        }
+        Kind::ForgetsCoupon(coupon) => {
+            for memory in world.state().gate.epochs.values_mut() {
+                memory.coupons.retain(|id, _| id.get() != coupon);
+            }
+        }
+        Kind::PutBack => {
+            let mut gate = copies.gate.clone();
+            // No copy has a script.
+            gate.scripts.clear();
+            world.state().gate = gate;
+        }
+        Kind::Cut(server) => cut(world, server),
+        Kind::Deleted(shard) => {
+            let messages = world.state().queues.delete(shard);
+            world.tell(|| format!("{messages} messages went with it"));
+        }
+        Kind::Purged(shard) => {
+            let messages = world.state().queues.purge(shard);
+            world.tell(|| format!("{messages} messages went"));
+        }
+        Kind::Unreadable(shard) => {
+            world.state().queues.put(shard, UNREADABLE.to_vec());
+        }
+        Kind::Contradiction => contradict(world),
+        Kind::EpochForgotten => {
+            let open = world.state().main.gate.open_epoch;
+            let before = copies.main.gate;
+            let forgotten = if before.epoch < open { before } else { earlier(open) };
+            world.state().main.gate = forgotten;
+            world.tell(|| format!("main knows epoch {} as its last again", forgotten.epoch));
+        }
+        _ => {}
+    }
+}
+
+/// Main's record of the gate before an epoch was taken.
+fn earlier(open: u64) -> GateState {
+    let before = open.saturating_sub(1);
+    GateState { epoch: before, open_epoch: before }
+}
+
+async fn stale(world: &World, shard: ShardId, copies: &Copies, ms: u64) {
+    let Some(copy) = copies.shards.get(shard.index()).cloned() else { return };
+    let commits = world.state().shards.get(shard.index()).map(|memory| memory.commits);
+    if commits == Some(copy.commits) {
+        world.tell(|| "nothing was stored since: the copy is no stale one".to_owned());
+        return;
+    }
+    let swap = |other: ShardMemory| {
+        // Whatever is under way ends with the server that it was under way on.
+        world.cut(Server::Shard(shard));
+        let mut state = world.state();
+        state.shards.get_mut(shard.index()).map(|memory| std::mem::replace(memory, other))
+    };
+    let full = swap(copy);
+    pause(ms).await;
+    if let Some(full) = full {
+        swap(full);
+    }
+}
+
+/// Hands over a second result of somebody who holds a coupon: what only a mistake of the gate's could bring about.
+fn contradict(world: &World) {
+    let found = {
+        let state = world.state();
+        let rows = state.shards.iter().zip(0..).map(|(memory, shard)| (ShardId::new(shard), memory.rows()));
+        rows.into_iter().find_map(|(shard, mut rows)| Some((shard, rows.next()?)))
+    };
+    let Some((shard, (id, row))) = found else { return };
+    let Ok(id) = ResultId::from_number(id) else { return };
+    let Ok(other) = ResultId::from_parts(id.time(), NOBODY, 0) else { return };
+    let (Ok(coupon), Ok(room)) = (CouponId::new(row.coupon), RoomId::new(row.room)) else { return };
+    let body = format!(
+        r#"{{"dataset":"{}","epoch":{},"sent":{},"rows":{{"{}":[[{},{},{coupon},{room}]]}}}}"#,
+        crate::memory::DATASET,
+        world.state().main.gate.open_epoch + 1_000,
+        world.clock.now().millis(),
+        TableId::Single,
+        other.number(),
+        row.user,
+    );
+    world.state().queues.put(shard, body.into_bytes());
+}

@@ -1,0 +1,72 @@
+//! Servers in memory, which answer the protocol's questions as Redis, RabbitMQ and MySQL do.
+
+mod gate;
+mod main;
+mod queue;
+mod shard;
+
+use std::sync::Arc;
+
+use coupon_core::ShardId;
+use coupon_store::Known;
+use coupon_store::servers::seam::{DatabaseError, MainServer, QueueServer, Servers, ShardServer, Terms};
+
+pub use gate::{CouponMemory, EpochMemory, GateMemory};
+pub use main::{LogLine, MainMemory};
+pub use queue::QueuesMemory;
+pub use shard::{ParkedRow, ShardMemory, StoredRow};
+
+use crate::world::{Line, Lost, ProcessId, Server, World};
+
+/// The name of the data set of every schedule.
+pub const DATASET: &str = "d1";
+
+/// The contents of all servers.
+#[derive(Debug)]
+pub struct State {
+    /// Redis.
+    pub gate: GateMemory,
+    /// RabbitMQ.
+    pub queues: QueuesMemory,
+    /// Each shard's MySQL.
+    pub shards: Vec<ShardMemory>,
+    /// Main's MySQL.
+    pub main: MainMemory,
+    /// Promises that were found broken on the way.
+    pub broken: Vec<String>,
+}
+
+impl State {
+    /// Servers of a data set with these coupons, which nobody has grabbed yet.
+    #[must_use]
+    pub fn new(shards: u16, coupons: &[Terms]) -> Self {
+        Self {
+            gate: GateMemory::default(),
+            queues: QueuesMemory::default(),
+            shards: (0..shards).map(|_| ShardMemory::default()).collect(),
+            main: MainMemory::new(coupons),
+            broken: Vec::new(),
+        }
+    }
+}
+
+/// The servers, as a process reaches them.
+#[must_use]
+pub fn reach(world: &Arc<World>, process: ProcessId, known: Known, shards: u16) -> Servers {
+    let line = |server| Line { world: Arc::clone(world), process, server };
+    let (gate, address) = (line(Server::Gate), "gate:1");
+    let queues: Box<dyn QueueServer> = Box::new(queue::Queues { line: line(Server::Queues) });
+    let shard = |number| -> Box<dyn ShardServer> {
+        let shard = ShardId::new(number);
+        Box::new(shard::Shard { line: line(Server::Shard(shard)), shard })
+    };
+    let main: Arc<dyn MainServer> = Arc::new(main::Main { line: line(Server::Main) });
+    let connect = move |patience| -> Box<dyn coupon_store::servers::seam::GateServer> {
+        Box::new(gate::Gate { line: gate.clone(), address, patience })
+    };
+    Servers::new(DATASET, known, Box::new(connect), queues, (0..shards).map(shard).collect(), main)
+}
+
+fn unanswered(server: Server, lost: Lost) -> DatabaseError {
+    DatabaseError::new(&server.to_string(), "memory", "memory", &lost.to_string(), true)
+}

@@ -1,0 +1,97 @@
+//! The parts of a backend that no grab asks: schedules have none.
+
+use coupon_core::{CouponId, Placement, ResultId, ResultQuery, RoomId, ShardId};
+use coupon_store::metrics::Exposition;
+use coupon_store::{
+    Catalogue, CouponAndDetails, Found, Known, Lifecycle, LocalFuture, OwnMetrics, PageRequest, Repairs,
+    ShardReport, Shards, SpendOutcome, Spending, Summary, Totals, Unavailable, Visit, Visited,
+};
+
+/// Answers no question.
+pub(crate) struct NoReads;
+
+/// Counts nothing.
+pub(crate) struct NoMetrics;
+
+type Answer<'a, T> = LocalFuture<'a, Result<T, Unavailable>>;
+
+fn none<'a, T: 'a>() -> Answer<'a, T> {
+    Box::pin(std::future::ready(Err(Unavailable::new("reads", "schedules have none"))))
+}
+
+impl Shards for NoReads {
+    fn page(&self, _: ShardId, _: Visit, _: ResultQuery, _: PageRequest) -> Answer<'_, Visited<Vec<Found>>> {
+        none()
+    }
+
+    fn find(&self, _: ShardId, _: Visit, _: ResultId) -> Answer<'_, Visited<Option<Found>>> {
+        none()
+    }
+
+    fn summary(&self, _: ShardId, _: Visit, _: ResultQuery) -> Answer<'_, Visited<Summary>> {
+        none()
+    }
+
+    fn totals(&self, _: ShardId, _: Visit) -> Answer<'_, Visited<Totals>> {
+        none()
+    }
+
+    fn kept_totals(&self, _: ShardId) -> Answer<'_, Visited<Totals>> {
+        none()
+    }
+
+    fn spend(&self, _: Placement, _: Spending) -> Answer<'_, SpendOutcome> {
+        none()
+    }
+
+    fn report(&self, _: ShardId) -> LocalFuture<'_, Option<ShardReport>> {
+        Box::pin(std::future::ready(None))
+    }
+}
+
+impl Catalogue for NoReads {
+    fn known(&self) -> &Known {
+        static NOBODY: std::sync::LazyLock<Known> = std::sync::LazyLock::new(Known::default);
+        &NOBODY
+    }
+
+    fn coupon(&self, _: CouponId, _: bool) -> Answer<'_, Option<CouponAndDetails>> {
+        none()
+    }
+
+    fn room_coupons(
+        &self,
+        _: RoomId,
+        _: Option<CouponId>,
+        _: usize,
+        _: bool,
+    ) -> Answer<'_, Vec<CouponAndDetails>> {
+        none()
+    }
+
+    fn lag_entries(&self) -> u64 {
+        0
+    }
+
+    fn set_aside(&self) -> (usize, Vec<(i64, String)>) {
+        (0, Vec::new())
+    }
+}
+
+impl Lifecycle for NoReads {
+    fn make_tables(&self, _: &[Placement]) {}
+
+    fn drain(&self) -> Answer<'_, ()> {
+        none()
+    }
+
+    fn close(&self) {}
+}
+
+impl OwnMetrics for NoMetrics {
+    fn repairs(&self) -> Repairs {
+        Repairs { reconciled: 0, restored: 0 }
+    }
+
+    fn expose(&self, _: &mut Exposition) {}
+}

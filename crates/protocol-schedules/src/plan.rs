@@ -1,0 +1,315 @@
+//! What a seed draws: who grabs what and when, and which faults come.
+
+use std::fmt;
+
+use coupon_core::ShardId;
+use coupon_measure::random::Random;
+
+use crate::world::{ProcessId, Server};
+
+/// The processes of a schedule.
+pub(crate) const PROCESSES: usize = 2;
+/// Its shards.
+pub(crate) const SHARDS: u16 = 2;
+/// Its coupons, by how many there are of each.
+pub(crate) const STOCKS: [u32; 3] = [1, 2, 3];
+/// Its users.
+pub(crate) const USERS: u64 = 9;
+/// The moment at which every fault is over, in milliseconds.
+pub(crate) const HEALED_MS: u64 = 9_000;
+
+/// A user's wish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// The moment at which they ask, in milliseconds.
+    pub at: u64,
+    /// Who it is.
+    pub user: u64,
+    /// The coupon, from 1 on.
+    pub coupon: u64,
+    /// The process that they ask.
+    pub process: ProcessId,
+    /// They ask again when they get no clear answer.
+    pub asks_again: bool,
+    /// They ask again when they got it.
+    pub repeats: bool,
+}
+
+/// Something that goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// The moment at which it comes, in milliseconds.
+    pub at: u64,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// A kind of fault, and for how many milliseconds it lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A process is killed, and started again later.
+    Crash(ProcessId, u64),
+    /// A process is frozen.
+    Freeze(ProcessId, u64),
+    /// The gate's server loses its memory.
+    Forgets,
+    /// The gate's server loses the pending marks.
+    ForgetsMarks,
+    /// The gate's server loses a coupon.
+    ForgetsCoupon(u64),
+    /// A stale copy takes the gate's place.
+    PutBack,
+    /// A server refuses connections.
+    Down(Server, u64),
+    /// A server takes its time.
+    Slow(Server, u64),
+    /// Questions to a server, or its answers, are lost: so many in a hundred.
+    Loses(Server, u64, u64),
+    /// Every connection to a server is cut.
+    Cut(Server),
+    /// A shard's queue is deleted.
+    Deleted(ShardId),
+    /// A shard's queue loses what is in it.
+    Purged(ShardId),
+    /// Something that nobody can read is put into a shard's queue.
+    Unreadable(ShardId),
+    /// A second result of somebody who holds a coupon is put into a queue.
+    Contradiction,
+    /// A stale copy takes a shard's place, until its full copy is back.
+    Stale(ShardId, u64),
+    /// Main is put back to before the epoch that is open.
+    EpochForgotten,
+    /// A process's clock shows so many milliseconds more than it should.
+    Wrong(ProcessId, i64, u64),
+}
+
+/// A schedule: what is drawn from its seed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The seed of every delay and loss.
+    pub seed: u64,
+    /// What users wish.
+    pub wishes: Vec<Wish>,
+    /// What goes wrong.
+    pub faults: Vec<Fault>,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        let mut draw = Draw { random: Random::new(seed, 0), rushes: Vec::new() };
+        let wishes = draw.wishes();
+        let faults = draw.faults();
+        Self { seed, wishes, faults }
+    }
+}
+
+struct Draw {
+    random: Random,
+    /// The moments at which several users ask at once.
+    rushes: Vec<u64>,
+}
+
+impl Draw {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.random.below(bound)
+    }
+
+    fn between(&mut self, first: u64, last: u64) -> u64 {
+        first + self.below(last + 1 - first)
+    }
+
+    fn one_in(&mut self, bound: u64) -> bool {
+        self.below(bound) == 0
+    }
+
+    fn process(&mut self) -> ProcessId {
+        ProcessId(usize::from(self.one_in(2)))
+    }
+
+    fn shard(&mut self) -> ShardId {
+        ShardId::new(u16::from(self.one_in(2)))
+    }
+
+    fn server(&mut self) -> Server {
+        match self.below(4) {
+            0 => Server::Gate,
+            1 => Server::Queues,
+            2 => Server::Main,
+            _ => Server::Shard(self.shard()),
+        }
+    }
+
+    /// Users come in rushes: several ask in the same millisecond.
+    fn wishes(&mut self) -> Vec<Wish> {
+        self.rushes = (0..4).map(|_| self.between(1_000, 5_500)).collect();
+        let count = self.between(14, 30);
+        (0..count)
+            .map(|_| {
+                let apart = if self.one_in(2) { 0 } else { self.below(400) };
+                Wish {
+                    at: self.rush() + apart,
+                    user: self.between(1, USERS),
+                    coupon: self.between(1, STOCKS.len() as u64),
+                    process: self.process(),
+                    asks_again: !self.one_in(3),
+                    repeats: self.one_in(4),
+                }
+            })
+            .collect()
+    }
+
+    fn rush(&mut self) -> u64 {
+        let at = self.below(self.rushes.len() as u64);
+        usize::try_from(at).ok().and_then(|at| self.rushes.get(at)).copied().unwrap_or(1_000)
+    }
+
+    fn faults(&mut self) -> Vec<Fault> {
+        let mut faults = match self.below(10) {
+            0 => Vec::new(),
+            1..=4 => {
+                let count = self.between(1, 3);
+                (0..count).map(|_| self.any()).collect()
+            }
+            _ => self.story(),
+        };
+        faults.sort_by_key(|fault| fault.at);
+        promised(&mut faults);
+        faults
+    }
+
+    fn any(&mut self) -> Fault {
+        let (at, long) = (self.between(800, 6_000), self.between(200, 2_800));
+        let kind = match self.below(18) {
+            0 | 1 => Kind::Crash(self.process(), long),
+            2 | 3 => Kind::Freeze(self.process(), long),
+            4 | 5 => Kind::Forgets,
+            6 => Kind::ForgetsMarks,
+            7 => Kind::ForgetsCoupon(self.between(1, STOCKS.len() as u64)),
+            8 => Kind::PutBack,
+            9 => Kind::Down(self.server(), long),
+            10 => Kind::Slow(self.server(), long),
+            11 => Kind::Loses(self.server(), long, self.between(10, 60)),
+            12 => Kind::Cut(self.server()),
+            13 => {
+                if self.one_in(2) {
+                    Kind::Deleted(self.shard())
+                } else {
+                    Kind::Purged(self.shard())
+                }
+            }
+            14 => Kind::Unreadable(self.shard()),
+            15 => Kind::Contradiction,
+            16 => Kind::Stale(self.shard(), long),
+            _ => {
+                let hour = 3_600_000;
+                Kind::Wrong(self.process(), if self.one_in(2) { hour } else { -hour }, long)
+            }
+        };
+        Fault { at, kind }
+    }
+
+    /// Faults that go together, as a person would think of them: most of the protocol is about two at once.
+    fn story(&mut self) -> Vec<Fault> {
+        // Most often while grabs are between gate and queue.
+        let at = if self.one_in(4) { self.between(1_000, 5_000) } else { self.rush() + self.between(1, 9) };
+        let (soon, later) = (at + self.between(1, 120), at + self.between(100, 900));
+        let (process, shard, long) = (self.process(), self.shard(), self.between(800, 3_000));
+        let fault = |at, kind| Fault { at, kind };
+        match self.below(12) {
+            // Grabs are on their way while the gate is filled anew and sold out.
+            0 => vec![fault(at, Kind::Slow(Server::Queues, long)), fault(soon, Kind::Forgets)],
+            1 => vec![fault(at, Kind::Freeze(process, long)), fault(soon, Kind::Forgets)],
+            2 => vec![
+                fault(at, Kind::Freeze(process, long)),
+                // From now on the other process stores.
+                fault(soon, Kind::Cut(Server::Queues)),
+                fault(soon, Kind::Forgets),
+                fault(soon + self.between(1, 30), Kind::EpochForgotten),
+            ],
+            // The gate is lost while a shard is away, or a second time while it is filled.
+            3 => vec![fault(at, Kind::Down(Server::Shard(shard), long)), fault(soon, Kind::Forgets)],
+            4 => vec![fault(at, Kind::Forgets), fault(later, Kind::Forgets)],
+            5 => vec![
+                fault(at, Kind::Forgets),
+                fault(soon, Kind::Slow(Server::Gate, 3_000)),
+                fault(at + self.between(500, 2_000), Kind::Down(Server::Shard(shard), long)),
+            ],
+            // What was stored since is not in the copy.
+            6 => vec![fault(at + self.between(150, 400), Kind::Stale(shard, long))],
+            // What a process was at work on is known to nobody else.
+            7 => vec![fault(at, Kind::Crash(process, long)), fault(soon, Kind::ForgetsMarks)],
+            8 => vec![
+                fault(at, Kind::Down(Server::Shard(shard), long)),
+                fault(later, Kind::Crash(ProcessId(0), 500)),
+                fault(later, Kind::Crash(ProcessId(1), 500)),
+                fault(later + self.between(1, 300), Kind::Forgets),
+            ],
+            9 => vec![
+                fault(at, Kind::Loses(Server::Shard(shard), long, 40)),
+                fault(soon, Kind::Cut(Server::Queues)),
+            ],
+            10 => vec![fault(at, Kind::Crash(process, long)), fault(later, Kind::Cut(Server::Queues))],
+            _ => vec![fault(at, Kind::Slow(Server::Main, long)), fault(soon, Kind::Forgets)],
+        }
+    }
+}
+
+/// Leaves out what nobody promises to survive: a queue's loss beside the gate's, and a stale shard that processes meet
+/// which have not seen it before.
+fn promised(faults: &mut Vec<Fault>) {
+    let gate_goes = |kind: &Kind| {
+        matches!(kind, Kind::Forgets | Kind::ForgetsMarks | Kind::ForgetsCoupon(_) | Kind::PutBack)
+    };
+    let queue_goes = |kind: &Kind| matches!(kind, Kind::Deleted(_) | Kind::Purged(_));
+    if faults.iter().any(|fault| gate_goes(&fault.kind)) {
+        faults.retain(|fault| !queue_goes(&fault.kind));
+    }
+    if faults.iter().any(|fault| matches!(fault.kind, Kind::Crash(..))) {
+        faults.retain(|fault| !matches!(fault.kind, Kind::Stale(..)));
+    }
+}
+
+impl fmt::Display for Wish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, user, coupon, process, .. } = self;
+        write!(f, "at {at} ms user {user} wants coupon {coupon} of {process}")
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at {} ms: {}", self.at, self.kind)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Crash(process, ms) => write!(f, "{process} is killed, and started again after {ms} ms"),
+            Self::Freeze(process, ms) => write!(f, "{process} is frozen for {ms} ms"),
+            Self::Forgets => f.write_str("the gate's server loses its memory"),
+            Self::ForgetsMarks => f.write_str("the gate's server loses the pending marks"),
+            Self::ForgetsCoupon(coupon) => write!(f, "the gate's server loses coupon {coupon}"),
+            Self::PutBack => f.write_str("a stale copy takes the place of the gate's server"),
+            Self::Down(server, ms) => write!(f, "{server} is down for {ms} ms"),
+            Self::Slow(server, ms) => write!(f, "{server} is slow for {ms} ms"),
+            Self::Loses(server, ms, share) => {
+                write!(f, "of what goes to and from {server}, {share} % are lost for {ms} ms")
+            }
+            Self::Cut(server) => write!(f, "every connection to {server} is cut"),
+            Self::Deleted(shard) => write!(f, "the queue of shard {shard} is deleted"),
+            Self::Purged(shard) => write!(f, "the queue of shard {shard} is purged"),
+            Self::Unreadable(shard) => {
+                write!(f, "something unreadable comes into the queue of shard {shard}")
+            }
+            Self::Contradiction => f.write_str("a second result of a holder comes into a queue"),
+            Self::Stale(shard, ms) => write!(f, "a stale copy takes the place of shard {shard} for {ms} ms"),
+            Self::EpochForgotten => f.write_str("main is put back to before the open epoch"),
+            Self::Wrong(process, by, ms) => {
+                write!(f, "the clock of {process} is wrong by {by} ms for {ms} ms")
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! A process of a schedule: the services' pipeline and tasks, over servers in memory.
+
+use std::num::NonZeroU16;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coupon_core::{
+    Placement, Plan as QueryPlan, ResultId, ResultQuery, RoomId, RouteError, RowKey, ShardId,
+    ShardingStrategy, TableId, UserId,
+};
+use coupon_service::pipeline::{Answer, BatchLimits, Batcher, Grab, GrabCounters, NotDecided};
+use coupon_store::clock::Clock;
+use coupon_store::servers::seam::{Part, Process, Terms};
+use coupon_store::settings::Role;
+use coupon_store::{Backend, Data, Known, Unavailable};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::time::sleep;
+
+use crate::memory::reach;
+use crate::no_reads::{NoMetrics, NoReads};
+use crate::plan::{SHARDS, USERS};
+use crate::world::{ProcessId, World};
+
+/// The wait before a process that did not start is started again.
+const AGAIN: Duration = Duration::from_millis(300);
+/// The part that every process takes.
+const PART: Part = Part {
+    role: Role::All,
+    workers: 1,
+    shard_backlog: 1_000,
+    gate_patience: Duration::from_secs(1),
+    publish_patience: Duration::from_secs(2),
+    reconcile_every: Duration::from_secs(1),
+};
+const BATCHES: BatchLimits =
+    BatchLimits { batch_max: 64, in_flight: 2, waiting_max: 1_000, memory: Duration::from_secs(1) };
+
+/// The user decides the shard, and there is one table.
+#[derive(Debug)]
+pub struct ByUser;
+
+impl ShardingStrategy for ByUser {
+    fn name(&self) -> &str {
+        "by-user"
+    }
+
+    fn shard_count(&self) -> NonZeroU16 {
+        NonZeroU16::MIN.saturating_add(SHARDS - 1)
+    }
+
+    fn place(&self, row: &RowKey) -> Result<Placement, RouteError> {
+        let shard = u16::try_from(row.user.get() % u64::from(SHARDS)).unwrap_or_default();
+        Ok(Placement::new(ShardId::new(shard), TableId::Single))
+    }
+
+    fn plan(&self, _: &ResultQuery) -> QueryPlan {
+        QueryPlan::All
+    }
+}
+
+/// What a process is asked.
+enum Request {
+    Grab(Grab, oneshot::Sender<Result<Answer, NotDecided>>),
+    Drain(oneshot::Sender<Result<(), Unavailable>>),
+}
+
+/// A process that runs, or is about to.
+pub(crate) struct Running {
+    door: mpsc::UnboundedSender<Request>,
+    life: JoinHandle<()>,
+    /// Its clock.
+    pub(crate) clock: Clock,
+}
+
+impl Running {
+    /// Starts a process.
+    #[must_use]
+    pub(crate) fn start(world: &Arc<World>, id: ProcessId, terms: Rc<[Terms]>) -> Self {
+        let (door, requests) = mpsc::unbounded_channel();
+        let (world, clock) = (Arc::clone(world), world.clock.another());
+        let its = clock.clone();
+        let life = spawn_local(async move {
+            LocalSet::new().run_until(live(world, id, terms, its, requests)).await;
+        });
+        Self { door, life, clock }
+    }
+
+    /// Asks it for a coupon. `None` when it is gone, or goes before it answers.
+    pub(crate) async fn grab(&self, grab: Grab) -> Option<Result<Answer, NotDecided>> {
+        let (reply, answer) = oneshot::channel();
+        self.door.send(Request::Grab(grab, reply)).ok()?;
+        answer.await.ok()
+    }
+
+    /// Asks it to drain.
+    pub(crate) async fn drain(&self) -> Option<Result<(), Unavailable>> {
+        let (reply, answer) = oneshot::channel();
+        self.door.send(Request::Drain(reply)).ok()?;
+        answer.await.ok()
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(&self) {
+        self.life.abort();
+    }
+}
+
+async fn live(
+    world: Arc<World>,
+    id: ProcessId,
+    terms: Rc<[Terms]>,
+    clock: Clock,
+    mut requests: mpsc::UnboundedReceiver<Request>,
+) {
+    let strategy: Arc<dyn ShardingStrategy> = Arc::new(ByUser);
+    let process = loop {
+        world.awake(id).await;
+        let servers = reach(&world, id, known(&terms), SHARDS);
+        match Process::start(servers, PART, Arc::clone(&strategy), &clock).await {
+            Ok(process) => break process,
+            Err(_) => sleep(AGAIN).await,
+        }
+    };
+    let (pipeline, tasks) = (pipeline(&process, strategy, &clock), process.tasks());
+    spawn_local(process.run());
+    while let Some(request) = requests.recv().await {
+        world.awake(id).await;
+        match request {
+            Request::Grab(grab, reply) => {
+                let pipeline = Rc::clone(&pipeline);
+                spawn_local(async move { reply.send(pipeline.grab(grab).await) });
+            }
+            Request::Drain(reply) => {
+                let drained = tasks.drain();
+                spawn_local(async move { reply.send(drained.await) });
+            }
+        }
+    }
+}
+
+fn pipeline(process: &Process, strategy: Arc<dyn ShardingStrategy>, clock: &Clock) -> Rc<Batcher> {
+    let backend = Backend {
+        dataset: crate::memory::DATASET.to_owned(),
+        ids: process.ids(),
+        gate: process.gate(),
+        lifecycle: Box::new(NoReads),
+        hand_over: process.hand_over(),
+        shards: Box::new(NoReads),
+        catalogue: Box::new(NoReads),
+        own_metrics: Box::new(NoMetrics),
+        data: Data::Servers("memory".to_owned()),
+    };
+    let ids = backend.ids.generator(clock, 0);
+    Batcher::new(strategy, Arc::new(backend), Arc::new(GrabCounters::new(SHARDS)), BATCHES, ids)
+}
+
+fn known(terms: &[Terms]) -> Known {
+    let users = (1..=USERS).filter_map(|id| UserId::new(id).ok());
+    Known::offering(users, terms.iter().map(|terms| terms.room), terms)
+}
+
+/// A user's wish, as the pipeline takes it.
+#[must_use]
+pub(crate) fn wished(terms: &Terms, user: UserId) -> Grab {
+    let room: RoomId = terms.room;
+    Grab { user, coupon: terms.coupon, room }
+}
+
+/// The result that an answer speaks of.
+#[must_use]
+pub(crate) fn told(answer: Answer) -> Option<ResultId> {
+    match answer {
+        Answer::Granted(id) | Answer::Duplicate(id) => Some(id),
+        Answer::OutOfStock | Answer::InvalidTime => None,
+    }
+}

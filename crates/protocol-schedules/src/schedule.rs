@@ -1,0 +1,204 @@
+//! Plays a plan, and says what came of it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coupon_core::{CouponId, Money, ResultId, RoomId, UserId};
+use coupon_store::servers::seam::Terms;
+use tokio::runtime::Builder;
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::check::{Told, broken};
+use crate::inject::inject;
+use crate::memory::State;
+use crate::plan::{HEALED_MS, PROCESSES, Plan, SHARDS, STOCKS, Wish};
+use crate::process::{Running, told, wished};
+use crate::world::{ProcessId, World};
+
+/// The longest that a client waits.
+const CLIENT: Duration = Duration::from_secs(5);
+/// The most times that a user asks.
+const ASKS: u32 = 5;
+/// The longest that everything may take to settle once every fault is over.
+const SETTLED: Duration = Duration::from_secs(120);
+/// The wait before a drain that failed is asked for again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// What came of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The digest of its history.
+    pub digest: u64,
+    /// The events of its history.
+    pub events: u64,
+    /// Its history, if it was to be written down.
+    pub history: Vec<String>,
+    /// The promises that were broken.
+    pub broken: Vec<String>,
+    /// The grabs that got a clear answer.
+    pub answered: usize,
+}
+
+/// The processes of a schedule.
+pub(crate) struct Processes {
+    world: Arc<World>,
+    terms: Rc<[Terms]>,
+    running: RefCell<BTreeMap<ProcessId, Rc<Running>>>,
+}
+
+impl Processes {
+    fn new(world: &Arc<World>, terms: &Rc<[Terms]>) -> Self {
+        Self { world: Arc::clone(world), terms: Rc::clone(terms), running: RefCell::default() }
+    }
+
+    pub(crate) fn start(&self, process: ProcessId) {
+        let started = Running::start(&self.world, process, Rc::clone(&self.terms));
+        let before = self.running.borrow_mut().insert(process, Rc::new(started));
+        if let Some(before) = before {
+            before.kill();
+        }
+    }
+
+    pub(crate) fn kill(&self, process: ProcessId) {
+        if let Some(running) = self.running.borrow_mut().remove(&process) {
+            running.kill();
+        }
+    }
+
+    pub(crate) fn set_wrong_by(&self, process: ProcessId, millis: i64) {
+        if let Some(running) = self.get(process) {
+            running.clock.set_wrong_by(millis);
+        }
+    }
+
+    fn get(&self, process: ProcessId) -> Option<Rc<Running>> {
+        self.running.borrow().get(&process).map(Rc::clone)
+    }
+}
+
+/// Plays a plan on one thread, in no time. Its history is written down, if that is asked for.
+///
+/// # Panics
+/// When the system gives no runtime.
+#[must_use]
+pub fn play(plan: &Plan, written: bool) -> Outcome {
+    #[expect(clippy::expect_used, reason = "without a runtime there is nothing to play on")]
+    let runtime =
+        Builder::new_current_thread().enable_time().start_paused(true).build().expect("there is a runtime");
+    LocalSet::new().block_on(&runtime, play_here(plan, written))
+}
+
+async fn play_here(plan: &Plan, written: bool) -> Outcome {
+    let terms: Rc<[Terms]> = terms().into();
+    let world = World::new(plan.seed, State::new(SHARDS, &terms), written);
+    let processes = Rc::new(Processes::new(&world, &terms));
+    let all_told: Rc<RefCell<Vec<Told>>> = Rc::default();
+    for process in (0..PROCESSES).map(ProcessId) {
+        processes.start(process);
+    }
+    for fault in &plan.faults {
+        spawn_local(inject(Arc::clone(&world), Rc::clone(&processes), *fault));
+    }
+    let began = Instant::now();
+    let users = plan.wishes.iter().map(|wish| {
+        let user = User {
+            world: Arc::clone(&world),
+            processes: Rc::clone(&processes),
+            terms: Rc::clone(&terms),
+            told: Rc::clone(&all_told),
+        };
+        spawn_local(user.wishes(*wish, began))
+    });
+    let users: Vec<_> = users.collect();
+    sleep_until(began + Duration::from_millis(HEALED_MS)).await;
+    for user in users {
+        let _ = user.await;
+    }
+    world.heal();
+    world.tell(|| "every fault is over".to_owned());
+    let settled = timeout(SETTLED, settle(&processes)).await;
+    let all_told = all_told.borrow().clone();
+    let mut violations = broken(&world, plan, &terms, &all_told);
+    if settled.is_err() {
+        violations.insert(0, "everything settles: it did not within two minutes".to_owned());
+    }
+    let (digest, events, history) = world.history();
+    Outcome { digest, events, history, broken: violations, answered: all_told.len() }
+}
+
+/// Waits until everything that was handed over is stored, and main knows of it.
+async fn settle(processes: &Processes) {
+    for process in (0..PROCESSES).map(ProcessId) {
+        loop {
+            if let Some(running) = processes.get(process)
+                && let Some(Ok(())) = running.drain().await
+            {
+                break;
+            }
+            sleep(AGAIN).await;
+        }
+    }
+}
+
+/// The coupons on offer.
+fn terms() -> Vec<Terms> {
+    let hours = |hours: i64| hours * 3_600_000;
+    let now = World::beginning();
+    let coupon = |(number, total): (u64, &u32)| {
+        Some(Terms {
+            coupon: CouponId::new(number).ok()?,
+            room: RoomId::new(1).ok()?,
+            total: *total,
+            start: now.plus_millis(-hours(3)),
+            end: now.plus_millis(hours(3)),
+            active: true,
+            min_purchase: Money::default(),
+        })
+    };
+    (1..).zip(&STOCKS).filter_map(coupon).collect()
+}
+
+/// A user, who asks until there is a clear answer, or they have enough.
+struct User {
+    world: Arc<World>,
+    processes: Rc<Processes>,
+    terms: Rc<[Terms]>,
+    told: Rc<RefCell<Vec<Told>>>,
+}
+
+impl User {
+    async fn wishes(self, wish: Wish, began: Instant) {
+        const PAUSE: Duration = Duration::from_millis(700);
+        sleep_until(began + Duration::from_millis(wish.at)).await;
+        let mut process = wish.process;
+        for _ in 0..ASKS {
+            let answered = self.asks(wish, process).await;
+            if if answered.is_some() { !wish.repeats } else { !wish.asks_again } {
+                return;
+            }
+            sleep(PAUSE).await;
+            process = ProcessId((process.0 + 1) % PROCESSES);
+        }
+    }
+
+    /// Asks once. Says which result they hold, as far as they were told; `None` without a clear answer.
+    async fn asks(&self, wish: Wish, process: ProcessId) -> Option<Option<ResultId>> {
+        let terms = self.terms.iter().find(|terms| terms.coupon.get() == wish.coupon)?;
+        let user = UserId::new(wish.user).ok()?;
+        let running = self.processes.get(process)?;
+        self.world.tell(|| format!("user {user} asks {process} for coupon {}", terms.coupon));
+        let answer = timeout(CLIENT, running.grab(wished(terms, user))).await.ok().flatten();
+        let Some(Ok(answer)) = answer else {
+            self.world.tell(|| format!("user {user} has no clear answer about coupon {}", terms.coupon));
+            return None;
+        };
+        self.world.tell(|| format!("user {user} is told of coupon {}: {answer:?}", terms.coupon));
+        let id = told(answer);
+        self.told.borrow_mut().push(Told { user: wish.user, coupon: wish.coupon, id });
+        Some(id)
+    }
+}

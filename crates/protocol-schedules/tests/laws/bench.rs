@@ -1,0 +1,89 @@
+//! Servers for one law: in memory, and real ones.
+
+use std::num::NonZeroU16;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use coupon_core::{CouponId, CouponResult, Money, ResultId, RoomId, Timestamp, UserId};
+use coupon_stack::Stack;
+use coupon_store::Known;
+use coupon_store::clock::Clock;
+use coupon_store::servers;
+use coupon_store::servers::seam::{Servers, Terms};
+use coupon_store::settings::{NoSettings, Sources};
+use protocol_schedules::ByUser;
+use protocol_schedules::memory::{State, reach};
+use protocol_schedules::world::{ProcessId, World};
+use tokio::runtime::Builder;
+
+/// The longest that a law waits for something that must come.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+const SHARDS: u16 = 2;
+
+static STACK: LazyLock<Stack> = LazyLock::new(|| {
+    let shards = NonZeroU16::new(SHARDS).unwrap();
+    Stack::start(&coupon_stack::StackOptions { shards, ..coupon_stack::StackOptions::default() }).unwrap()
+});
+
+/// Holds servers in memory to a law.
+pub(crate) fn in_memory(law: impl AsyncFnOnce(&Servers)) {
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let terms = [terms(1, 10)];
+        let world = World::new(1, State::new(SHARDS, &terms), false);
+        let users = (1..=20).map(|id| UserId::new(id).unwrap());
+        let known = Known::offering(users, [terms[0].room], &terms);
+        law(&reach(&world, ProcessId(0), known, SHARDS)).await;
+    });
+}
+
+/// Holds real servers to a law, on a data set of its own.
+pub(crate) fn on_servers(law: impl AsyncFnOnce(&Servers)) {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let mut flags = STACK.addresses().settings();
+    flags.push(format!("servers.namespace=law{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+    let service_defaults = "listen = \"127.0.0.1:0\"".to_owned();
+    let sources = Sources { flags, service_defaults, ..Sources::default() };
+    let settings = sources.read::<NoSettings>("own").unwrap().0.servers;
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let servers = servers::connect(&settings, &ByUser, &Clock::system()).await.unwrap();
+        law(&servers).await;
+    });
+}
+
+/// A moment that every law speaks of.
+pub(crate) fn noon() -> Timestamp {
+    "2026-11-22T12:00:00Z".parse().unwrap()
+}
+
+pub(crate) fn coupon(id: u64) -> CouponId {
+    CouponId::new(id).unwrap()
+}
+
+pub(crate) fn user(id: u64) -> UserId {
+    UserId::new(id).unwrap()
+}
+
+/// The id of a grab so many milliseconds after noon.
+pub(crate) fn id(after_ms: i64) -> ResultId {
+    ResultId::from_parts(noon().plus_millis(after_ms), 1, 0).unwrap()
+}
+
+pub(crate) fn result(user_id: u64, after_ms: i64) -> CouponResult {
+    CouponResult::granted(id(after_ms), user(user_id), coupon(1), RoomId::new(1).unwrap())
+}
+
+/// A coupon that can be grabbed for an hour from noon on.
+pub(crate) fn terms(id: u64, total: u32) -> Terms {
+    Terms {
+        coupon: coupon(id),
+        room: RoomId::new(1).unwrap(),
+        total,
+        start: noon(),
+        end: noon().plus_millis(3_600_000),
+        active: true,
+        min_purchase: Money::default(),
+    }
+}

@@ -1,0 +1,43 @@
+//! The laws of the seam: what the protocol relies on of each kind of server, held to by those in memory and by MariaDB, Redis
+//! and RabbitMQ alike.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
+
+mod bench;
+mod gate;
+mod main_database;
+mod queue;
+mod shard;
+
+macro_rules! over_memory_and_servers {
+    ($($module:ident :: $law:ident),* $(,)?) => {
+        mod memory {
+            $(#[test] fn $law() { crate::bench::in_memory(async |servers| crate::$module::$law(servers).await); })*
+        }
+        mod servers {
+            $(#[test] fn $law() { crate::bench::on_servers(async |servers| crate::$module::$law(servers).await); })*
+        }
+    };
+}
+
+over_memory_and_servers! {
+    gate::a_coupon_is_granted_once_a_user_until_none_is_left,
+    gate::without_its_script_an_epoch_decides_nothing_and_without_the_sentinel_it_is_not_whole,
+    gate::marks_are_found_by_their_time_and_taken_away,
+    gate::a_hold_takes_stock_and_the_first_of_a_user_stays,
+    gate::a_parked_hold_is_told_from_others_and_gives_way_to_a_stored_one,
+    gate::what_is_of_earlier_epochs_is_forgotten,
+    queue::what_is_routed_comes_in_order_and_is_forgotten_once_it_is_done_with,
+    queue::what_is_not_done_with_goes_to_the_next_consumer_and_one_has_it_at_a_time,
+    queue::what_is_not_bound_is_returned,
+    shard::a_transaction_is_there_whole_once_it_commits,
+    shard::a_transaction_that_is_dropped_leaves_nothing,
+    shard::rows_go_in_all_or_none_and_those_alike_are_read_back,
+    shard::transactions_take_turns,
+    shard::an_announced_epoch_is_remembered_and_less_than_main_was_told_is_refused,
+    main_database::an_epoch_is_taken_once_and_the_last_alone_opens,
+    main_database::a_lock_is_one_process_s_until_it_ends,
+    main_database::leases_do_not_overlap_and_are_renewed_by_their_holder_alone,
+    main_database::books_are_written_whole_or_not_at_all,
+    main_database::the_gate_s_place_stays_where_it_was_filled,
+}

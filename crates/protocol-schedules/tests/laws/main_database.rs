@@ -1,0 +1,91 @@
+//! Laws of the main database.
+
+use coupon_core::ShardId;
+use coupon_core::books::{Changes, Delta, post};
+use coupon_store::servers::seam::{GateState, Servers, Written};
+
+use crate::bench::{coupon, noon};
+
+pub(crate) async fn an_epoch_is_taken_once_and_the_last_alone_opens(servers: &Servers) {
+    let (dataset, state) = servers.main.record().await.unwrap();
+    assert_eq!((dataset.as_deref(), state), (Some(&*servers.dataset), GateState::default()));
+    let mut lock = servers.main.lock_gate().await.unwrap().unwrap();
+    assert!(lock.take_epoch(1, 0).await.unwrap());
+    assert!(!lock.take_epoch(1, 0).await.unwrap(), "it was taken twice");
+    assert_eq!(lock.state().await.unwrap(), GateState { epoch: 1, open_epoch: 0 });
+    assert!(lock.take_epoch(2, 1).await.unwrap());
+    assert!(!lock.open(1).await.unwrap(), "another was taken since");
+    assert!(lock.open(2).await.unwrap());
+    lock.end().await;
+    assert_eq!(servers.main.record().await.unwrap().1.open(), Some(2));
+}
+
+pub(crate) async fn a_lock_is_one_process_s_until_it_ends(servers: &Servers) {
+    let lock = servers.main.lock_gate().await.unwrap().unwrap();
+    assert!(servers.main.lock_gate().await.unwrap().is_none());
+    let other = servers.main.lock_reconciler().await.unwrap().unwrap();
+    assert!(servers.main.lock_reconciler().await.unwrap().is_none());
+    lock.end().await;
+    other.end().await;
+    // A server hears of a connection's end a moment later.
+    let again = async {
+        while servers.main.lock_gate().await.unwrap().is_none() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(crate::bench::PATIENCE, again).await.unwrap();
+}
+
+pub(crate) async fn leases_do_not_overlap_and_are_renewed_by_their_holder_alone(servers: &Servers) {
+    let main = &servers.main;
+    let (ones, others) = (main.lease("one", 2).await.unwrap(), main.lease("other", 1).await.unwrap());
+    let numbers: Vec<u16> = ones.iter().chain(&others).map(|term| term.worker).collect();
+    assert_eq!(numbers, [0, 1, 2]);
+    let renewed = main.renew("one", &numbers).await.unwrap();
+    assert_eq!(renewed.ends.keys().copied().collect::<Vec<_>>(), [0, 1]);
+    assert!(renewed.ends[&0] >= ones[0].end && renewed.now >= ones[0].start);
+    assert!(main.time().await.unwrap() >= renewed.now);
+    main.give_back("other", 0, noon()).await.unwrap();
+    main.give_back("one", 1, renewed.now.plus_millis(-1)).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    assert_eq!(main.lease("third", 1).await.unwrap()[0].worker, 1, "0 is not the other's to give back");
+}
+
+pub(crate) async fn books_are_written_whole_or_not_at_all(servers: &Servers) {
+    let (coupon, shard) = (coupon(1), ShardId::new(0));
+    for commits in [false, true] {
+        let mut books = servers.main.books().await.unwrap();
+        assert_eq!(books.lock_position(shard).await.unwrap(), 0);
+        let last = books.lock_logs().await.unwrap();
+        assert!(books.parked().await.unwrap().is_empty());
+        let before = books.stocks(&[coupon]).await.unwrap()[&coupon];
+        let deltas = [Delta { shard, entry: 1, rows: 1 }];
+        let posting = post(Changes::default().word, Some(before), &deltas);
+        let after = posting.after;
+        assert_eq!(after.remaining, before.remaining - 1);
+        books.write(&[Written { coupon, posting, parks: false }], last, noon()).await.unwrap();
+        books.reach(shard, 1).await.unwrap();
+        if !commits {
+            books.roll_back().await.unwrap();
+            continue;
+        }
+        books.commit().await.unwrap();
+        assert_eq!(servers.main.positions().await.unwrap().get(&shard), Some(&1));
+        let mut books = servers.main.books().await.unwrap();
+        assert_eq!(books.stocks(&[coupon]).await.unwrap()[&coupon], after);
+        assert_eq!(books.lock_logs().await.unwrap(), last + 1);
+        books.roll_back().await.unwrap();
+    }
+}
+
+pub(crate) async fn the_gate_s_place_stays_where_it_was_filled(servers: &Servers) {
+    servers.main.gate_seen("one").await.unwrap();
+    servers.main.gate_seen("other").await.unwrap();
+    let mut lock = servers.main.lock_gate().await.unwrap().unwrap();
+    let place = lock.place().await.unwrap().unwrap();
+    assert!(place.is_at("one") && !place.allows("other") && place.allows("one"));
+    lock.filled_at("other").await.unwrap();
+    assert!(lock.place().await.unwrap().unwrap().is_at("other"));
+    lock.end().await;
+    assert!(!servers.main.terms().await.unwrap().is_empty());
+}

@@ -3,6 +3,7 @@
 
 CREATE TABLE inbox (
     batch_id BIGINT NOT NULL PRIMARY KEY,
-    -- JSON: {"coupon_results": [[result_id, user_id, coupon_id, room_id], ...], ...}
+    -- JSON: {"coupon_results": [[result_id, user_id, coupon_id, room_id], ...], ...}; a row of a hold, of a request or in a
+    -- slot above 0 has slot, hold_until and request behind these
     results TEXT NOT NULL
 );

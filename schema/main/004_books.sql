@@ -4,11 +4,11 @@
 CREATE TABLE parked_deltas (
     coupon_id BIGINT NOT NULL,
     shard SMALLINT NOT NULL,
-    -- 0 rows that were stored, 1 rows that were retired
+    -- 0 rows that were stored, 1 retired, 2 released, 3 returned, 4 expired
     retired SMALLINT NOT NULL,
     -- the last entry of the shard's outbox that speaks of them
     outbox_id BIGINT NOT NULL,
-    -- rows stored; below zero: rows that were retired
+    -- rows stored; below zero: rows that were retired, or gave their stock back
     delta BIGINT NOT NULL,
     -- what was found when this was written
     reason VARCHAR(255) NOT NULL,

@@ -3,7 +3,8 @@
 
 CREATE TABLE outbox (
     outbox_id BIGINT NOT NULL PRIMARY KEY,
-    -- JSON: [[coupon_id, rows really new], ...]; below zero: rows that were retired
+    -- JSON: [[coupon_id, rows really new], ...]; below zero: rows that were retired; with "release", "return" or "expire"
+    -- behind the number: rows that gave their stock back
     deltas TEXT NOT NULL,
     create_time BIGINT NOT NULL
 ) ENGINE = InnoDB;

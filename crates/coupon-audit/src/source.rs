@@ -173,7 +173,7 @@ impl std::fmt::Display for Sums {
 /// columns.
 pub(super) const KEYS: [(&str, &[&str]); 2] = [
     ("primary key on result_id", &["result_id"]),
-    ("unique index on (user_id, coupon_id)", &["user_id", "coupon_id"]),
+    ("unique index on (user_id, coupon_id, slot)", &["user_id", "coupon_id", "slot"]),
 ];
 
 /// The keys of [`KEYS`] that are not among a table's unique ones.

@@ -153,7 +153,7 @@ fn queries_for(row: &RowKey, random: &mut RandomRows) -> Vec<ResultQuery> {
         ResultQuery::within(window),
         ResultQuery { time: Some(window), ..of_user },
         ResultQuery { room: Some(row.room), ..of_user },
-        ResultQuery { user: None, room: Some(row.room), time: Some(window) },
+        ResultQuery { room: Some(row.room), time: Some(window), ..everything },
         everything.at(row.time),
         of_user.at(row.time),
     ]

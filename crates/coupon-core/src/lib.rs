@@ -31,6 +31,7 @@
 //! laws::check(&Single, 7).unwrap();
 //! ```
 
+pub mod after_grab;
 pub mod books;
 mod id;
 pub mod laws;
@@ -48,11 +49,12 @@ mod stats;
 mod strategy;
 mod time;
 
+pub use after_grab::{RequestKey, ResultState};
 pub use id::{CouponId, IdError, MAX_ID, RoomId, UserId};
 pub use layout::{LayoutPattern, Piece};
 pub use model::{
-    Coupon, CouponDetails, CouponKind, CouponResult, CouponStatus, FailReason, GrabStatus, LiveRoom,
-    RoomStatus, StockLog, StockOperation, UnknownCode, UseStatus, User, UserLevel,
+    Coupon, CouponDetails, CouponKind, CouponResult, CouponStatus, FailReason, GrabStatus, GrabTerms,
+    LiveRoom, RoomStatus, StockLog, StockOperation, UnknownCode, UseStatus, User, UserLevel,
 };
 pub use money::Money;
 pub use placement::{Placement, ShardId, TableId};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CouponId, Money, ResultId, RoomId, RowKey, Timestamp, UserId};
+use crate::{CouponId, Money, RequestKey, ResultId, ResultState, RoomId, RowKey, Timestamp, UserId};
 
 /// A number in a database column that stands for nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,7 +18,7 @@ pub struct UnknownCode {
 macro_rules! code {
     ($(#[$doc:meta])* $name:ident, $what:literal { $($(#[$vdoc:meta])* $variant:ident = $code:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "i64", into = "i64")]
         pub enum $name {
             $($(#[$vdoc])* $variant = $code),+
@@ -31,9 +31,9 @@ macro_rules! code {
         }
 
         impl TryFrom<i64> for $name {
-            type Error = UnknownCode;
+            type Error = $crate::UnknownCode;
 
-            fn try_from(code: i64) -> Result<Self, UnknownCode> {
+            fn try_from(code: i64) -> Result<Self, $crate::UnknownCode> {
                 Self::from_code(code)
             }
         }
@@ -49,15 +49,17 @@ macro_rules! code {
             ///
             /// # Errors
             /// [`UnknownCode`] for a number that stands for nothing.
-            pub fn from_code(code: i64) -> Result<Self, UnknownCode> {
+            pub fn from_code(code: i64) -> Result<Self, $crate::UnknownCode> {
                 match code {
                     $($code => Ok(Self::$variant),)+
-                    _ => Err(UnknownCode { what: $what, code }),
+                    _ => Err($crate::UnknownCode { what: $what, code }),
                 }
             }
         }
     };
 }
+
+pub(crate) use code;
 
 code!(
     /// The rank of a user.
@@ -204,6 +206,42 @@ pub struct Coupon {
     pub create_time: Timestamp,
     pub update_time: Timestamp,
     pub status: CouponStatus,
+    pub terms: GrabTerms,
+}
+
+/// The terms on which a coupon can be grabbed, but for its stock and window. By default a grab is final, and each user
+/// gets one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrabTerms {
+    /// The seconds for which a grab is held, to be confirmed; 0: it is the user's at once.
+    pub hold_s: u32,
+    /// The number of results that take stock which one user may have at a time, from 1 to [`Self::USER_LIMIT_MAX`].
+    pub user_limit: u8,
+    /// True if users may hand back what they own.
+    pub returnable: bool,
+}
+
+impl GrabTerms {
+    /// The most results of one coupon that one user may have at a time.
+    pub const USER_LIMIT_MAX: u8 = 100;
+
+    /// The moment until which a grab of that time is held; `None` where it is final.
+    #[must_use]
+    pub const fn hold_until(self, grabbed: Timestamp) -> Option<Timestamp> {
+        if self.hold_s == 0 { None } else { Some(grabbed.plus_millis(self.hold_s as i64 * 1_000)) }
+    }
+
+    /// True if a grab must name its request: without, one that is asked for again would be another.
+    #[must_use]
+    pub const fn need_request(self) -> bool {
+        self.hold_s > 0 || self.user_limit > 1
+    }
+}
+
+impl Default for GrabTerms {
+    fn default() -> Self {
+        Self { hold_s: 0, user_limit: 1, returnable: false }
+    }
 }
 
 /// The wide, cold half of a coupon: a few KB that only a detail page reads. Main database.
@@ -235,7 +273,7 @@ pub struct StockLog {
 }
 
 /// A stored grab. Shards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are the columns of `coupon_results`, described in schema/")]
 pub struct CouponResult {
     pub result_id: ResultId,
@@ -249,6 +287,15 @@ pub struct CouponResult {
     pub use_status: UseStatus,
     pub use_time: Option<Timestamp>,
     pub order_amount: Option<Money>,
+    pub state: ResultState,
+    /// Its number among the user's live results of the coupon; none once its stock was given back.
+    pub slot: Option<u8>,
+    /// The moment until which it was, or is, held; none if it was the user's at once.
+    pub hold_until: Option<Timestamp>,
+    /// The request that it answers.
+    pub request: Option<RequestKey>,
+    /// The time at which its state last changed; none while it is as it was stored.
+    pub state_time: Option<Timestamp>,
 }
 
 impl CouponResult {
@@ -266,6 +313,11 @@ impl CouponResult {
             use_status: UseStatus::Unused,
             use_time: None,
             order_amount: None,
+            state: ResultState::Owned,
+            slot: Some(0),
+            hold_until: None,
+            request: None,
+            state_time: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Queries as strategies see them, and the plans that answer them.
 
-use crate::{Placement, RoomId, RowKey, ShardId, TimeRange, Timestamp, UserId};
+use crate::{Placement, ResultState, RoomId, RowKey, ShardId, TimeRange, Timestamp, UserId};
 
 /// The conditions of a query over results. The more conditions it has, the fewer places it visits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -11,13 +11,15 @@ pub struct ResultQuery {
     pub room: Option<RoomId>,
     /// Only rows grabbed within these moments.
     pub time: Option<TimeRange>,
+    /// Only rows in this state. It changes while a row lives, and so decides no place.
+    pub state: Option<ResultState>,
 }
 
 impl ResultQuery {
     /// Every row there is.
     #[must_use]
     pub const fn everything() -> Self {
-        Self { user: None, room: None, time: None }
+        Self { user: None, room: None, time: None, state: None }
     }
 
     /// The rows of one user.
@@ -44,7 +46,7 @@ impl ResultQuery {
         Self { time: Some(TimeRange::at(moment)), ..self }
     }
 
-    /// True when a row is one of those wanted.
+    /// True when a row may be one of those wanted, by what decides its place.
     #[must_use]
     pub fn covers(&self, row: &RowKey) -> bool {
         self.user.is_none_or(|user| user == row.user)

@@ -12,7 +12,12 @@ const OUTBOX: &str = include_str!("../../../schema/shard/002_outbox.sql");
 const SERVERS_MAIN: &str = include_str!("../../../schema/main/002_servers.sql");
 const GATE_RECORD: &str = include_str!("../../../schema/main/003_gate_record.sql");
 const BOOKS: &str = include_str!("../../../schema/main/004_books.sql");
+const GRAB_TERMS: &str = include_str!("../../../schema/main/005_grab_terms.sql");
 const SERVERS_SHARD: &str = include_str!("../../../schema/shard/003_servers.sql");
+const HOLDS: &str = include_str!("../../../schema/shard/004_holds.sql");
+const RELEASES: &str = include_str!("../../../schema/shard/005_releases.sql");
+const STATE_COLUMNS: &str = include_str!("../../../schema/shard/006_state_columns.sql");
+const RESULTS_COLUMNS: &str = include_str!("../../../schema/shard/007_results_columns.sql");
 const INBOX: &str = include_str!("../../../schema/embedded/001_inbox.sql");
 const SAMPLE: &str = include_str!("../../../schema/sample.sql");
 
@@ -28,13 +33,95 @@ pub enum Dialect {
 /// The statements that make the main database's tables.
 #[must_use]
 pub fn catalogue(dialect: Dialect) -> Vec<String> {
-    statements(CATALOGUE, dialect).chain(statements(BOOKS, dialect)).collect()
+    [CATALOGUE, BOOKS, GRAB_TERMS].into_iter().flat_map(|file| statements(file, dialect)).collect()
 }
 
-/// The statements that bring the main database of a SQLite data set up to date. Running them again does no harm.
+/// The statements that make the tables which the main database of a SQLite data set of before lacks. Running them again
+/// does no harm.
 #[must_use]
 pub fn main_updates() -> Vec<String> {
     whole_tables(statements(BOOKS, Dialect::Sqlite))
+}
+
+/// The statements that make the tables which a shard of a SQLite data set of before lacks. Running them again does no
+/// harm.
+#[must_use]
+pub fn shard_updates() -> Vec<String> {
+    whole_tables(statements(HOLDS, Dialect::Sqlite))
+}
+
+/// A column that a table of before lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// The table.
+    pub table: String,
+    /// The column's name.
+    pub name: String,
+    /// The statement that adds it. It fails where the column is there.
+    pub sql: String,
+}
+
+/// The columns that a main database of before lacks, each to be added where it is missing.
+#[must_use]
+pub fn main_columns() -> Vec<Column> {
+    columns(GRAB_TERMS)
+}
+
+/// The columns that a MySQL shard of before lacks, but for those of its tables of results.
+#[must_use]
+pub fn shard_columns() -> Vec<Column> {
+    columns(STATE_COLUMNS)
+}
+
+/// The steps that bring a table of results of before up to date, in order. Each can be taken again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultsUpdate {
+    /// The columns to add where they are missing.
+    pub columns: Vec<Column>,
+    /// The statement that gives rows the state that they have by their use.
+    pub rows: String,
+    /// The name of the unique index. Once it covers the slot, the table is up to date.
+    pub index: String,
+    /// The statements that make it anew: one in MySQL, and in SQLite two that belong into one transaction.
+    pub index_anew: Vec<String>,
+}
+
+/// The steps that bring a table of results of before up to date.
+#[must_use]
+pub fn results_update(dialect: Dialect, table: TableId) -> ResultsUpdate {
+    let name = table.to_string();
+    let renamed = |column: Column| Column {
+        table: name.clone(),
+        sql: column.sql.replace(TableId::PREFIX, &name),
+        name: column.name,
+    };
+    let (_, indexes) = results(dialect, table);
+    let create = indexes.into_iter().find(|sql| sql.starts_with("CREATE UNIQUE")).unwrap_or_default();
+    let (what, _, covered) = index(&create).unwrap_or_default();
+    let index = what.trim_start_matches("UNIQUE INDEX ").to_owned();
+    let index_anew = match dialect {
+        Dialect::MySql => vec![format!("ALTER TABLE {name} DROP INDEX {index}, ADD {what} {covered}")],
+        Dialect::Sqlite => vec![format!("DROP INDEX IF EXISTS {index}"), create.clone()],
+    };
+    ResultsUpdate {
+        columns: columns(RESULTS_COLUMNS).into_iter().map(renamed).collect(),
+        rows: format!(
+            "UPDATE {name} SET state = 2, state_time = use_time WHERE use_status = 1 AND state = 1"
+        ),
+        index,
+        index_anew,
+    }
+}
+
+/// The columns that a file of `ALTER TABLE … ADD COLUMN …` adds.
+fn columns(file: &'static str) -> Vec<Column> {
+    // Both dialects understand them as they are.
+    let column = |sql: String| {
+        let (table, rest) = sql.strip_prefix("ALTER TABLE ")?.split_once(" ADD COLUMN ")?;
+        let name = rest.split(' ').next()?;
+        Some(Column { table: table.to_owned(), name: name.to_owned(), sql: sql.clone() })
+    };
+    statements(file, Dialect::MySql).filter_map(column).collect()
 }
 
 /// The statements that fill the main database with the small sample catalogue.
@@ -48,7 +135,7 @@ pub fn sample(dialect: Dialect) -> Vec<String> {
 #[must_use]
 pub fn shard(dialect: Dialect) -> Vec<String> {
     let inbox = if dialect == Dialect::Sqlite { INBOX } else { "" };
-    statements(OUTBOX, dialect).chain(statements(inbox, dialect)).collect()
+    [OUTBOX, HOLDS, inbox].into_iter().flat_map(|file| statements(file, dialect)).collect()
 }
 
 /// The statement that makes one table of results, then those that make its indexes.
@@ -78,7 +165,7 @@ pub struct Migration {
     pub sql: String,
 }
 
-/// The changes that make a main database, in order.
+/// The changes that make a main database's tables, in order. [`main_columns`] come after them.
 #[must_use]
 pub fn main_migrations() -> Vec<Migration> {
     vec![
@@ -89,10 +176,16 @@ pub fn main_migrations() -> Vec<Migration> {
     ]
 }
 
-/// The changes that make a shard's database, in order; its tables of results are made when they are needed.
+/// The changes that make a shard's database, in order; its tables of results are made when they are needed, and
+/// [`shard_columns`] come after them.
 #[must_use]
 pub fn shard_migrations() -> Vec<Migration> {
-    vec![migration("V2__outbox", OUTBOX), migration("V3__servers", SERVERS_SHARD)]
+    vec![
+        migration("V2__outbox", OUTBOX),
+        migration("V3__servers", SERVERS_SHARD),
+        migration("V4__holds", HOLDS),
+        migration("V5__releases", RELEASES),
+    ]
 }
 
 fn migration(name: &'static str, file: &'static str) -> Migration {
@@ -192,7 +285,10 @@ mod tests {
         let table = TableId::parse("coupon_results_2026_11_22").unwrap();
         let sql = results_table(table);
         assert!(sql.starts_with("CREATE TABLE IF NOT EXISTS coupon_results_2026_11_22 (\n"), "{sql}");
-        assert!(sql.contains(",\n    UNIQUE INDEX idx_user_coupon (user_id, coupon_id)\n) ENGINE"), "{sql}");
+        assert!(
+            sql.contains(",\n    UNIQUE INDEX idx_user_coupon (user_id, coupon_id, slot)\n) ENGINE"),
+            "{sql}"
+        );
         assert!(
             sql.contains(",\n    INDEX idx_room_time (room_id, grab_time)") && !sql.contains(';'),
             "{sql}"
@@ -205,7 +301,7 @@ mod tests {
         assert_eq!(
             results_indexes(table),
             "ALTER TABLE coupon_results_2026_11_22 ADD INDEX idx_room_time (room_id, grab_time), \
-             ADD UNIQUE INDEX idx_user_coupon (user_id, coupon_id)"
+             ADD UNIQUE INDEX idx_user_coupon (user_id, coupon_id, slot)"
         );
     }
 
@@ -221,6 +317,43 @@ mod tests {
             }
         }
         assert!(main_migrations()[0].sql.contains("INDEX idx_log_coupon (coupon_id, log_id)"));
+    }
+
+    #[test]
+    fn a_table_of_before_gets_every_column_that_a_new_one_has() {
+        let table = TableId::parse("coupon_results_2026_11_22").unwrap();
+        let update = results_update(Dialect::Sqlite, table);
+        let create = results(Dialect::Sqlite, table).0;
+        for Column { table, name, sql } in &update.columns {
+            let column = sql.split_once(" ADD COLUMN ").unwrap().1;
+            assert_eq!(table, "coupon_results_2026_11_22");
+            assert!(create.contains(&format!("    {column}")) && column.starts_with(name.as_str()), "{sql}");
+        }
+        let names: Vec<&str> = update.columns.iter().map(|column| &*column.name).collect();
+        assert_eq!(names, ["state", "slot", "hold_until", "request", "state_time"]);
+        assert_eq!(update.index, "coupon_results_2026_11_22_idx_user_coupon");
+        assert_eq!(
+            update.index_anew,
+            [
+                "DROP INDEX IF EXISTS coupon_results_2026_11_22_idx_user_coupon",
+                "CREATE UNIQUE INDEX coupon_results_2026_11_22_idx_user_coupon ON coupon_results_2026_11_22 \
+                 (user_id, coupon_id, slot)"
+            ]
+        );
+        assert_eq!(
+            results_update(Dialect::MySql, table).index_anew,
+            ["ALTER TABLE coupon_results_2026_11_22 DROP INDEX idx_user_coupon, \
+              ADD UNIQUE INDEX idx_user_coupon (user_id, coupon_id, slot)"]
+        );
+    }
+
+    #[test]
+    fn columns_that_were_added_later_are_named() {
+        let names = |columns: Vec<Column>| -> Vec<String> {
+            columns.into_iter().map(|column| format!("{}.{}", column.table, column.name)).collect()
+        };
+        assert_eq!(names(main_columns()), ["coupons.hold_s", "coupons.user_limit", "coupons.returnable"]);
+        assert_eq!(names(shard_columns()), ["shard_state.given_back"]);
     }
 
     #[test]

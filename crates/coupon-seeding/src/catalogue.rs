@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use coupon_core::{
-    Coupon, CouponId, CouponKind, CouponStatus, LiveRoom, Money, RoomId, RoomStatus, StockLog,
+    Coupon, CouponId, CouponKind, CouponStatus, GrabTerms, LiveRoom, Money, RoomId, RoomStatus, StockLog,
     StockOperation, TimeRange, Timestamp, User, UserId, UserLevel,
 };
 
@@ -147,6 +147,7 @@ pub(crate) fn offer(coupon_id: CouponId, room_id: RoomId, window: TimeRange, ran
         create_time: window.start,
         update_time: window.start,
         status: CouponStatus::Active,
+        terms: GrabTerms::default(),
     }
 }
 

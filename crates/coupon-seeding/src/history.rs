@@ -6,7 +6,8 @@
 
 use anyhow::{Context, Result};
 use coupon_core::{
-    Coupon, CouponId, CouponResult, CouponStatus, RoomId, TimeRange, Timestamp, UseStatus, UserId,
+    Coupon, CouponId, CouponResult, CouponStatus, ResultState, RoomId, TimeRange, Timestamp, UseStatus,
+    UserId,
 };
 
 use crate::SeedOptions;
@@ -126,9 +127,12 @@ impl History {
         }
         let until = (self.as_of.millis() - row.grab_time.millis()).clamp(1, DAY_MS);
         let after = 1 + self.random.below(until.cast_unsigned()).cast_signed();
+        let use_time = Some(row.grab_time.plus_millis(after));
         CouponResult {
+            state: ResultState::Used,
+            state_time: use_time,
             use_status: UseStatus::Used,
-            use_time: Some(row.grab_time.plus_millis(after)),
+            use_time,
             order_amount: Some(self.random.price(20, 500)),
             ..row
         }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use coupon_core::{Placement, ResultId, ResultQuery, ShardId};
 use coupon_store::{
-    Backend, Found, HandOver, LocalFuture, PageRequest, PlacedResult, ShardReport, Shards, SpendOutcome,
-    Spending, Summary, Totals, Unavailable, Visit, Visited,
+    Backend, Change, Changed, Found, HandOver, LocalFuture, PageRequest, PlacedResult, ShardReport, Shards,
+    Summary, Totals, Unavailable, Visit, Visited,
 };
 
 /// A round trip before each call that goes to a shard.
@@ -105,14 +105,10 @@ impl Shards for Delayed<Box<dyn Shards>> {
         self.ask(move |shards| shards.kept_totals(shard))
     }
 
-    fn spend(
-        &self,
-        placement: Placement,
-        spending: Spending,
-    ) -> LocalFuture<'_, Result<SpendOutcome, Unavailable>> {
+    fn change(&self, placement: Placement, change: Change) -> LocalFuture<'_, Result<Changed, Unavailable>> {
         Box::pin(async move {
             self.round_trip().await;
-            self.inner.spend(placement, spending).await
+            self.inner.change(placement, change).await
         })
     }
 

@@ -1,17 +1,26 @@
 //! Users, rooms and coupons.
 
-use coupon_core::{Coupon, CouponDetails, CouponId, RoomId};
+use coupon_core::{Coupon, CouponDetails, CouponId, GrabTerms, RoomId};
 
 use super::{Known, LocalFuture, Unavailable};
 
 /// A coupon, and its wide half if that was asked for.
 pub type CouponAndDetails = (Coupon, Option<CouponDetails>);
 
+/// A coupon that is known, as far as a grab needs it before the gate is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offered {
+    /// The room of its results.
+    pub room: RoomId,
+    /// The terms of a grab.
+    pub terms: GrabTerms,
+}
+
 /// The catalogue's answer about a coupon before the gate is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offer {
-    /// The coupon exists and belongs to this room.
-    InRoom(RoomId),
+    /// The coupon exists, and belongs to this room.
+    InRoom(Offered),
     /// There is no such coupon.
     UnknownCoupon,
     /// There is no such user.

@@ -1,6 +1,6 @@
 //! Stock and one-per-user, decided atomically.
 
-use coupon_core::{CouponId, ResultId, UserId};
+use coupon_core::{CouponId, CouponResult, RequestKey, ResultId, ResultState, RoomId, Timestamp, UserId};
 
 use super::{LocalFuture, Unavailable};
 
@@ -13,16 +13,80 @@ pub struct Attempt {
     pub coupon: CouponId,
     /// The id the result will have; the grab's time is within.
     pub id: ResultId,
+    /// The number of live results of the coupon that a user may have.
+    pub limit: u8,
+    /// The moment until which the result will be held, unless the grab is final.
+    pub hold_until: Option<Timestamp>,
+    /// The request that the caller names, if any.
+    pub request: Option<RequestKey>,
+}
+
+impl Attempt {
+    /// A grab that is final, of a coupon that each user gets one of, without a named request.
+    #[must_use]
+    pub const fn plain(user: UserId, coupon: CouponId, id: ResultId) -> Self {
+        Self { user, coupon, id, limit: 1, hold_until: None, request: None }
+    }
+
+    /// What the gate reserves when it grants it in that slot.
+    #[must_use]
+    pub const fn reservation(&self, slot: u8) -> Reservation {
+        Reservation { id: self.id, slot, hold_until: self.hold_until, request: self.request }
+    }
+}
+
+/// A user's place at the gate: the result that was granted, in every respect that its row has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reservation {
+    /// The result's id.
+    pub id: ResultId,
+    /// Its number among the user's live results of the coupon.
+    pub slot: u8,
+    /// The moment until which it is held, unless the grab was final.
+    pub hold_until: Option<Timestamp>,
+    /// The request that it answers, if the caller named one.
+    pub request: Option<RequestKey>,
+}
+
+impl Reservation {
+    /// A final grab without a named request, in the first slot.
+    #[must_use]
+    pub const fn plain(id: ResultId) -> Self {
+        Self { id, slot: 0, hold_until: None, request: None }
+    }
+
+    /// The reservation that became a row; one that has given its slot back counts as of the first.
+    #[must_use]
+    pub fn of(result: &CouponResult) -> Self {
+        let CouponResult { result_id: id, slot, hold_until, request, .. } = *result;
+        Self { id, slot: slot.unwrap_or(0), hold_until, request }
+    }
+
+    /// The fresh row that it becomes.
+    #[must_use]
+    pub const fn result(self, user: UserId, coupon: CouponId, room: RoomId) -> CouponResult {
+        let Self { id, slot, hold_until, request } = self;
+        let state = if hold_until.is_some() { ResultState::Held } else { ResultState::Owned };
+        let granted = CouponResult::granted(id, user, coupon, room);
+        CouponResult { state, slot: Some(slot), hold_until, request, ..granted }
+    }
 }
 
 /// The gate's decision about one attempt.
+///
+/// A slot that carries the attempt's own request is the first thing that counts: it is [`Self::Pending`] or
+/// [`Self::Repeated`], whatever the window and the stock by now. Otherwise the lowest free slot below the limit is granted.
+/// With no slot free, the user's lowest decides: [`Self::Pending`] or [`Self::Duplicate`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// Reserved under the attempt's own id, pending until it is stored.
-    Granted,
-    /// Reserved before under this id, which is not yet known to be stored: hand that over again.
-    Pending(ResultId),
-    /// Stored before, under this id.
+    /// Reserved under the attempt's own id in this slot, pending until it is stored.
+    Granted(u8),
+    /// Reserved before, and not yet known to be stored: hand exactly this over again. Where it answers another request
+    /// than the attempt's, the user has no slot left: once it is stored, the attempt is a duplicate.
+    Pending(Reservation),
+    /// The same request, asked before and stored, or released within the last hour: the same answer as the first time.
+    Repeated(Reservation),
+    /// The user has no slot left; the lowest is stored under this id.
     Duplicate(ResultId),
     /// None left.
     OutOfStock,
@@ -67,8 +131,9 @@ pub trait Gate: Send + Sync {
     /// The epoch in which it decides now; `None` when it decides nothing. Answered from memory.
     fn epoch(&self) -> Option<u64>;
 
-    /// All holders of a coupon that is sold out, and the epoch in which they hold it; `None` when it is not, or
-    /// cannot be found out. Within that epoch they stay the same.
+    /// All users whom a coupon that is sold out could still be an answer for other than "sold out", and the epoch in which
+    /// that is so: its holders. `None` when it is not sold out, or cannot be found out. Stock that comes back makes it
+    /// untrue: who remembers this must not do so for longer than a second.
     fn holders(&self, coupon: CouponId) -> LocalFuture<'_, Option<(u64, Vec<UserId>)>>;
 
     /// Counts a coupon's stock; `None` for a coupon it does not hold.

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use coupon_core::{CouponId, Money, RoomId, Timestamp, UserId};
 
-use super::Offer;
 use super::id_set::IdSet;
 use super::terms::Terms;
+use super::{Offer, Offered};
 
 /// Everybody there is.
 #[derive(Debug, Default)]
@@ -26,8 +26,7 @@ pub struct Known {
 
 #[derive(Debug, Clone, Copy)]
 struct KnownCoupon {
-    /// The room of its results.
-    room: RoomId,
+    offered: Offered,
     /// The time from which it cannot be grabbed; always, when it is withdrawn.
     end: Timestamp,
     min_purchase: Money,
@@ -36,8 +35,9 @@ struct KnownCoupon {
 impl Known {
     pub(super) fn new(users: Users, rooms: HashSet<RoomId>, coupons: &[Terms]) -> Self {
         let known = |terms: &Terms| {
-            let Terms { coupon, room, min_purchase, .. } = *terms;
-            (coupon, KnownCoupon { room, end: terms.over_from(), min_purchase })
+            let Terms { coupon, room, min_purchase, grab, .. } = *terms;
+            let offered = Offered { room, terms: grab };
+            (coupon, KnownCoupon { offered, end: terms.over_from(), min_purchase })
         };
         Self { users, rooms, coupons: coupons.iter().map(known).collect() }
     }
@@ -60,7 +60,7 @@ impl Known {
             None => Offer::UnknownCoupon,
             Some(_) if !self.knows_user(user) => Offer::UnknownUser,
             Some(_) if self.users.inactive.contains(user) => Offer::InactiveUser,
-            Some(coupon) => Offer::InRoom(coupon.room),
+            Some(coupon) => Offer::InRoom(coupon.offered),
         }
     }
 
@@ -76,9 +76,15 @@ impl Known {
         self.rooms.contains(&room)
     }
 
+    /// A coupon's room and terms; `None` for one that is not known.
+    #[must_use]
+    pub fn offered(&self, coupon: CouponId) -> Option<Offered> {
+        self.coupons.get(&coupon).map(|coupon| coupon.offered)
+    }
+
     /// The room of a coupon.
     pub(super) fn room_of(&self, coupon: CouponId) -> Option<RoomId> {
-        self.coupons.get(&coupon).map(|coupon| coupon.room)
+        self.offered(coupon).map(|offered| offered.room)
     }
 
     /// The least amount of an order that a coupon can be spent on; `None` for a coupon that is not known.

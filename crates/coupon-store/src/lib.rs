@@ -45,8 +45,8 @@ mod unavailable;
 use std::fmt;
 use std::pin::Pin;
 
-pub use catalogue::{Catalogue, CouponAndDetails, Offer};
-pub use gate::{Attempt, Decided, Decision, Gate, Stock};
+pub use catalogue::{Catalogue, CouponAndDetails, Offer, Offered};
+pub use gate::{Attempt, Decided, Decision, Gate, Reservation, Stock};
 pub use hand_over::{HandOver, PlacedResult};
 pub use known::Known;
 pub use lifecycle::Lifecycle;
@@ -54,7 +54,7 @@ pub use open::{BuiltWithout, open};
 pub use own_metrics::{OwnMetrics, Repairs};
 pub use set_aside::Found as SetAsideCoupons;
 pub use shards::{
-    Figure, Found, Latency, PageRequest, ShardReport, Shards, SpendOutcome, Spending, Summary, Totals, Visit,
+    Change, Changed, Figure, Found, Latency, PageRequest, ShardReport, Shards, Summary, Totals, Visit,
     Visited,
 };
 pub use unavailable::Unavailable;

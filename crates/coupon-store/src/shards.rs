@@ -1,8 +1,9 @@
-//! Reads, and the one update, on the shards.
+//! Reads, and the changes of results, on the shards.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use coupon_core::after_grab::Action;
 use coupon_core::{
     CouponResult, Money, Placement, ResultId, ResultQuery, ShardId, TableId, Timestamp, UserId,
 };
@@ -56,34 +57,47 @@ pub struct Summary {
 /// Sums over results.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Their number.
+    /// Their number, whatever became of them.
     pub results: u64,
     /// The number that were spent.
     pub used: u64,
     /// The sum of their orders.
     pub order_amount: Money,
+    /// The number that gave their stock back.
+    pub given_back: u64,
 }
 
-/// An order that spends a result.
+impl std::ops::AddAssign for Totals {
+    fn add_assign(&mut self, more: Self) {
+        self.results += more.results;
+        self.used += more.used;
+        self.order_amount = Money::from_cents(self.order_amount.cents() + more.order_amount.cents());
+        self.given_back += more.given_back;
+    }
+}
+
+/// A step of a result's life after its grab, to be taken if the row allows it.
 #[derive(Debug, Clone, Copy)]
-pub struct Spending {
-    /// The user who holds it.
+pub struct Change {
+    /// The user whose result it is.
     pub user: UserId,
     /// The result.
     pub id: ResultId,
-    /// The amount of the order.
-    pub amount: Money,
+    /// The step.
+    pub action: Action,
     /// The time.
     pub time: Timestamp,
 }
 
-/// The outcome of an attempt to spend a result.
+/// The outcome of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SpendOutcome {
-    /// It is spent now.
-    Spent,
-    /// It was spent before.
-    AlreadyUsed,
+pub enum Changed {
+    /// This call changed it; the row as it is now.
+    Now(CouponResult),
+    /// The row did not allow it, perhaps since it was done before; as it stands.
+    Stands(CouponResult),
+    /// That user has no such result there.
+    NotFound,
 }
 
 /// A figure that some systems cannot give, with the reason.
@@ -134,7 +148,7 @@ pub struct Latency {
     pub max: u64,
 }
 
-/// Reads, and the one update, on the shards.
+/// Reads, and the changes of results, on the shards.
 pub trait Shards: Send + Sync {
     /// Results that the query covers, latest first, each with the table it lives in.
     fn page(
@@ -167,12 +181,10 @@ pub trait Shards: Send + Sync {
     /// The same sums as the shard's writer keeps them: no table is read.
     fn kept_totals(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>>;
 
-    /// Spends a result that lives there.
-    fn spend(
-        &self,
-        placement: Placement,
-        spending: Spending,
-    ) -> LocalFuture<'_, Result<SpendOutcome, Unavailable>>;
+    /// Takes a step of a result that lives there, by one conditional update of its row in a transaction of its shard.
+    /// Where stock comes back, the gate forgets the result after the commit, and main is told after that: the backend
+    /// does both.
+    fn change(&self, placement: Placement, change: Change) -> LocalFuture<'_, Result<Changed, Unavailable>>;
 
     /// The shard's state and work; `None` when there is no such shard.
     fn report(&self, shard: ShardId) -> LocalFuture<'_, Option<ShardReport>>;

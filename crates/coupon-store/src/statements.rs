@@ -3,13 +3,16 @@
 //! A statement's text holds numbers and names of tables, and both come from types of this workspace: nothing that a
 //! client sent is ever text in a statement.
 
+use coupon_core::after_grab::{Action, Deadline, Transition};
 use coupon_core::schema::Dialect;
-use coupon_core::{GrabStatus, ResultId, ResultQuery, TableId, UseStatus};
+use coupon_core::{
+    CouponResult, GrabStatus, ResultId, ResultQuery, ResultState, TableId, Timestamp, UseStatus,
+};
 
-use crate::{PageRequest, Spending};
+use crate::{Change, PageRequest, Reservation};
 
 /// All columns of a table of results, in the order in which whole rows are written.
-pub(crate) const COLUMNS: [&str; 10] = [
+pub(crate) const COLUMNS: [&str; 15] = [
     "result_id",
     "user_id",
     "coupon_id",
@@ -20,6 +23,11 @@ pub(crate) const COLUMNS: [&str; 10] = [
     "use_status",
     "use_time",
     "order_amount",
+    "state",
+    "slot",
+    "hold_until",
+    "request",
+    "state_time",
 ];
 
 /// The form in which a statement holds its numbers.
@@ -44,7 +52,10 @@ impl Numbers {
 #[must_use]
 pub fn columns(dialect: Dialect) -> String {
     let amount = whole(dialect, "order_amount * 100");
-    format!("result_id, user_id, coupon_id, room_id, grab_status, grab_time, use_status, use_time, {amount}")
+    format!(
+        "result_id, user_id, coupon_id, room_id, grab_status, grab_time, use_status, use_time, {amount}, state, slot, \
+         hold_until, request, state_time"
+    )
 }
 
 /// The result of an id, in one table.
@@ -66,33 +77,125 @@ pub(crate) fn summary(table: TableId, filter: &Filter, numbers: Numbers) -> Stri
     format!("SELECT COUNT(*), MAX(grab_time) FROM {table}{}", filter.clause(numbers))
 }
 
-/// Counts the results of one table and those that are spent, and sums their orders, in cents.
+/// Counts the results of one table and those that are spent, sums their orders, in cents, and counts those that gave
+/// their stock back.
 #[must_use]
 pub fn totals(dialect: Dialect, table: TableId) -> String {
     let used = whole(dialect, "COALESCE(SUM(use_status), 0)");
     let amount = whole(dialect, "COALESCE(SUM(order_amount), 0) * 100");
-    format!("SELECT COUNT(*), {used}, {amount} FROM {table}")
+    let given_back = whole(dialect, "COALESCE(SUM(slot IS NULL), 0)");
+    format!("SELECT COUNT(*), {used}, {amount}, {given_back} FROM {table}")
 }
 
-/// Marks a result as spent unless it is already. Its numbers, in order: see [`spend_numbers`].
-pub(crate) fn spend(table: TableId, spending: &Spending, numbers: Numbers) -> String {
-    let [time, cents, id, user] = spend_numbers(spending).map(|number| numbers.show(number));
+/// The condition on a row that takes stock.
+pub const LIVE: &str = "slot IS NOT NULL";
+
+/// What of a row a gate knows: `coupon_id, user_id, result_id, slot, hold_until, request`. Those that took a slot, and
+/// those that answer a request and gave theirs back since a moment, which is its only number.
+pub fn reserved(table: TableId, numbers: Numbers, since: Timestamp) -> String {
+    let since = numbers.show(since.millis());
     format!(
-        "UPDATE {table} SET use_status = 1, use_time = {time}, order_amount = {cents} / 100.0 \
-         WHERE result_id = {id} AND user_id = {user} AND use_status = 0"
+        "SELECT coupon_id, user_id, result_id, slot, hold_until, request, state_time FROM {table} \
+         WHERE {LIVE} OR (request IS NOT NULL AND state_time >= {since})"
     )
 }
 
-/// The numbers of [`spend`].
-pub(crate) const fn spend_numbers(spending: &Spending) -> [i64; 4] {
-    let Spending { user, id, amount, time } = spending;
-    [time.millis(), amount.cents(), id.number(), user.get().cast_signed()]
+/// Takes a step of a result, if its row allows it. Its numbers, in order: see [`change_numbers`].
+pub(crate) fn change(table: TableId, change: &Change, numbers: Numbers) -> String {
+    let Transition { from, to, deadline, gives_back } = change.action.transition();
+    let mut shown = change_numbers(change).into_iter().map(|number| numbers.show(number));
+    let mut next = || shown.next().unwrap_or_default();
+    let mut set = format!("state = {}, state_time = {}", to.code(), next());
+    if gives_back.is_some() {
+        set.push_str(", slot = NULL");
+    }
+    if let Action::Use(_) = change.action {
+        let (time, cents) = (next(), next());
+        set.push_str(&format!(", use_status = 1, use_time = {time}, order_amount = {cents} / 100.0"));
+    }
+    let (id, user) = (next(), next());
+    let in_time = match deadline {
+        Deadline::Any => String::new(),
+        Deadline::Before => format!(" AND (hold_until IS NULL OR hold_until > {})", next()),
+        Deadline::Reached => format!(" AND hold_until <= {}", next()),
+    };
+    format!(
+        "UPDATE {table} SET {set} WHERE result_id = {id} AND user_id = {user} AND state = {}{in_time}",
+        from.code()
+    )
 }
 
-/// The beginning of the statement that stores fresh results, up to the first row.
-pub(crate) fn insert(table: TableId) -> String {
+/// The numbers of [`change`].
+pub(crate) fn change_numbers(change: &Change) -> Vec<i64> {
+    let Change { user, id, action, time } = change;
+    let time = time.millis();
+    let mut numbers = vec![time];
+    if let Action::Use(amount) = action {
+        numbers.extend([time, amount.cents()]);
+    }
+    numbers.extend([id.number(), user.get().cast_signed()]);
+    if action.transition().deadline != Deadline::Any {
+        numbers.push(time);
+    }
+    numbers
+}
+
+/// Those of these results that are still held, though they are due.
+pub fn due(dialect: Dialect, table: TableId, ids: &[ResultId], now: Timestamp) -> String {
+    format!("SELECT {} FROM {table} WHERE {}", columns(dialect), of_due(ids, now))
+}
+
+/// Lets them expire.
+pub fn expire(table: TableId, ids: &[ResultId], now: Timestamp) -> String {
+    let (to, now_ms) = (Action::Expire.transition().to.code(), now.millis());
+    format!("UPDATE {table} SET state = {to}, slot = NULL, state_time = {now_ms} WHERE {}", of_due(ids, now))
+}
+
+fn of_due(ids: &[ResultId], now: Timestamp) -> String {
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let from = Action::Expire.transition().from.code();
+    format!("result_id IN ({}) AND state = {from} AND hold_until <= {}", ids.join(","), now.millis())
+}
+
+/// The results that are due next, the earliest first: `hold_until, result_id, table_name`. Its numbers are the time and
+/// the most that are wanted.
+pub const DUE: &str = "SELECT hold_until, result_id, table_name FROM holds WHERE hold_until <= ? \
+                              ORDER BY hold_until, result_id LIMIT ?";
+
+/// Notes that a result is held: the moment, its id, and its table.
+pub const HOLD: &str = "INSERT INTO holds (hold_until, result_id, table_name) VALUES (?, ?, ?)";
+
+/// Strikes it off: the moment, and its id.
+pub const LET_GO: &str = "DELETE FROM holds WHERE hold_until = ? AND result_id = ?";
+
+/// The kind of a fresh result: the columns that its INSERT names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fresh {
+    /// A final grab without a named request, in the first slot: the columns' defaults.
+    Plain,
+    /// Any other.
+    Full,
+}
+
+impl Fresh {
+    /// The kind of a result.
+    pub(crate) fn of(result: &CouponResult) -> Self {
+        let plain = Reservation::of(result) == Reservation::plain(result.result_id)
+            && result.state == ResultState::Owned;
+        if plain { Self::Plain } else { Self::Full }
+    }
+}
+
+/// The beginning of the statement that stores fresh results of a kind, up to the first row. The columns that a row of the
+/// kind gives: `result_id, user_id, coupon_id, room_id, grab_time`, and of a full one `state, slot, hold_until, request`
+/// after these.
+pub(crate) fn insert(table: TableId, kind: Fresh) -> String {
+    let more = match kind {
+        Fresh::Plain => "",
+        Fresh::Full => "state, slot, hold_until, request, ",
+    };
     format!(
-        "INSERT INTO {table} (result_id, user_id, coupon_id, room_id, grab_time, grab_status, use_status) VALUES "
+        "INSERT INTO {table} (result_id, user_id, coupon_id, room_id, grab_time, {more}grab_status, use_status) VALUES "
     )
 }
 
@@ -150,6 +253,7 @@ impl Filter {
         let mut conditions = Vec::new();
         conditions.extend(query.user.map(|user| ("user_id =", user.get().cast_signed())));
         conditions.extend(query.room.map(|room| ("room_id =", room.get().cast_signed())));
+        conditions.extend(query.state.map(|state| ("state =", state.code())));
         if let Some(time) = query.time {
             // An id begins with its time, so the key serves a window of time.
             let (start, end) = (ResultId::earliest_at(time.start), ResultId::earliest_at(time.end));
@@ -237,14 +341,38 @@ mod tests {
     }
 
     #[test]
-    fn the_numbers_of_an_order_stand_in_the_order_of_its_statement() {
+    fn the_numbers_of_a_change_stand_in_the_order_of_its_statement() {
         let (user, time) = (UserId::new(5).unwrap(), id().time());
-        let spending = Spending { user, id: id(), amount: Money::from_cents(5_990), time };
-        let mut written = spend(TABLE, &spending, Numbers::Bound);
-        for number in spend_numbers(&spending) {
-            written = written.replacen('?', &number.to_string(), 1);
+        for action in [
+            Action::Confirm,
+            Action::Use(Money::from_cents(5_990)),
+            Action::Release,
+            Action::Return,
+            Action::Expire,
+        ] {
+            let wanted = Change { user, id: id(), action, time };
+            let mut written = change(TABLE, &wanted, Numbers::Bound);
+            for number in change_numbers(&wanted) {
+                written = written.replacen('?', &number.to_string(), 1);
+            }
+            assert_eq!(written, change(TABLE, &wanted, Numbers::Written));
+            assert_eq!(
+                written.contains("slot = NULL"),
+                action.transition().gives_back.is_some(),
+                "{written}"
+            );
         }
-        assert_eq!(written, spend(TABLE, &spending, Numbers::Written));
-        assert!(written.contains("order_amount = 5990 / 100.0"));
+        let order = Change { user, id: id(), action: Action::Use(Money::from_cents(5_990)), time };
+        assert!(change(TABLE, &order, Numbers::Written).contains("order_amount = 5990 / 100.0"));
+    }
+
+    #[test]
+    fn a_row_without_a_slot_is_one_that_is_not_live() {
+        // The totals and the gate tell live rows by their slot; the table of transitions clears it with the state.
+        for state in ResultState::ALL {
+            let leads_there = |action: &Action| action.transition().to == state;
+            let actions = [Action::Release, Action::Return, Action::Expire];
+            assert_eq!(!state.is_live(), actions.iter().any(leads_there), "{state}");
+        }
     }
 }

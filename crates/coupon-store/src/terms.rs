@@ -3,19 +3,19 @@
 use std::collections::HashSet;
 
 use coupon_core::books::Stock;
-use coupon_core::{CouponId, CouponStatus, Money, RoomId, Timestamp};
+use coupon_core::{CouponId, CouponStatus, GrabTerms, Money, RoomId, Timestamp};
 
 use super::set_aside::Found;
 
 /// The numbers of a coupon's row, in the order of [`columns`].
-pub(super) type Row = (i64, i64, i64, i64, i64, i64, i64, i64, i64);
+pub(super) type Row = [i64; 12];
 
 /// The columns that [`Terms`] are read from, of coupons `c` and the rooms `r` that their results go to. The word for
 /// whole numbers is the database's: `SIGNED` or `INTEGER`.
 pub(super) fn columns(whole: &str) -> String {
     format!(
         "c.coupon_id, COALESCE(r.room_id, c.room_id), c.room_id, c.total_stock, c.remaining_stock, c.start_time, \
-         c.end_time, c.status, CAST(ROUND(c.min_purchase * 100) AS {whole}) \
+         c.end_time, c.status, CAST(ROUND(c.min_purchase * 100) AS {whole}), c.hold_s, c.user_limit, c.returnable \
          FROM coupons c LEFT JOIN coupon_rooms r ON r.coupon_id = c.coupon_id"
     )
 }
@@ -27,6 +27,11 @@ pub(super) const SHOWN: &str =
 /// A stock as people see it, which is never below zero.
 pub(super) fn shown(stock: i64) -> u32 {
     u32::try_from(stock.max(0)).unwrap_or(u32::MAX)
+}
+
+/// The number that each user may have as people see it: one that makes no sense is the nearest that does.
+pub(super) fn shown_limit(user_limit: i64) -> u8 {
+    u8::try_from(user_limit.clamp(1, i64::from(GrabTerms::USER_LIMIT_MAX))).unwrap_or(1)
 }
 
 /// The terms of a coupon that grabs depend on.
@@ -46,6 +51,8 @@ pub struct Terms {
     pub active: bool,
     /// The least amount of an order that it can be spent on.
     pub min_purchase: Money,
+    /// On what terms it is granted.
+    pub grab: GrabTerms,
 }
 
 impl Terms {
@@ -71,7 +78,8 @@ impl AllTerms {
             let (terms, wrong) = read(row, rooms);
             all.terms.extend(terms);
             if !wrong.is_empty() {
-                all.found.insert(row.0, wrong.join("; "));
+                let [coupon, ..] = row;
+                all.found.insert(coupon, wrong.join("; "));
             }
         }
         all
@@ -79,7 +87,8 @@ impl AllTerms {
 }
 
 fn read(row: Row, rooms: Option<&HashSet<RoomId>>) -> (Option<Terms>, Vec<String>) {
-    let (coupon, room, room_now, total, remaining, start, end, status, least) = row;
+    let [coupon, room, room_now, total, remaining, start, end, status, least, hold_s, user_limit, returnable] =
+        row;
     let mut wrong = Vec::new();
     if room != room_now {
         wrong.push(format!("it was moved to room {room_now}, and its results go to room {room}"));
@@ -99,18 +108,35 @@ fn read(row: Row, rooms: Option<&HashSet<RoomId>>) -> (Option<Terms>, Vec<String
     if rooms.is_some_and(|rooms| !rooms.contains(&room)) {
         wrong.push(format!("there is no room {room}"));
     }
+    let grab = grab_terms(hold_s, user_limit, returnable, &mut wrong);
     let total = shown(total);
     let (start, end) = (Timestamp::from_millis(start), Timestamp::from_millis(end));
-    let active = status == CouponStatus::Active.code();
+    // On what terms it would be granted, nobody can say.
+    let active = status == CouponStatus::Active.code() && grab.is_some();
+    let grab = grab.unwrap_or_default();
     let min_purchase = Money::from_cents(least.max(0));
-    (Some(Terms { coupon, room, total, start, end, active, min_purchase }), wrong)
+    (Some(Terms { coupon, room, total, start, end, active, min_purchase, grab }), wrong)
+}
+
+/// The terms of a grab; `None` when they make no sense.
+fn grab_terms(hold_s: i64, user_limit: i64, returnable: i64, wrong: &mut Vec<String>) -> Option<GrabTerms> {
+    let held = u32::try_from(hold_s).ok();
+    if held.is_none() {
+        wrong.push(format!("its hold_s is {hold_s}"));
+    }
+    let most = GrabTerms::USER_LIMIT_MAX;
+    let limit = u8::try_from(user_limit).ok().filter(|limit| (1..=most).contains(limit));
+    if limit.is_none() {
+        wrong.push(format!("its user_limit is {user_limit}, and must be from 1 to {most}"));
+    }
+    Some(GrabTerms { hold_s: held?, user_limit: limit?, returnable: returnable != 0 })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SOUND: Row = (5, 1, 1, 10, 4, 1_000, 2_000, 1, 0);
+    const SOUND: Row = [5, 1, 1, 10, 4, 1_000, 2_000, 1, 0, 0, 1, 0];
 
     fn one(row: Row) -> (Option<Terms>, String) {
         let rooms = HashSet::from([RoomId::new(1).unwrap()]);
@@ -128,25 +154,38 @@ mod tests {
     #[test]
     fn whatever_makes_no_sense_is_named_and_read_as_far_as_it_goes() {
         for (row, named) in [
-            ((5, 1, 1, 10, -4, 1_000, 2_000, 1, 0), "remaining_stock is -4"),
-            ((5, 1, 1, -10, 0, 1_000, 2_000, 1, 0), "total_stock is -10"),
-            ((5, 1, 1, 3, 4, 1_000, 2_000, 1, 0), "more than its total_stock"),
-            ((5, 1, 2, 10, 4, 1_000, 2_000, 1, 0), "moved to room 2"),
-            ((5, 9, 9, 10, 4, 1_000, 2_000, 1, 0), "there is no room 9"),
-            ((5, 1, 1, 10, 4, 1_000, 2_000, 7, 0), "7 is no status"),
+            ([5, 1, 1, 10, -4, 1_000, 2_000, 1, 0, 0, 1, 0], "remaining_stock is -4"),
+            ([5, 1, 1, -10, 0, 1_000, 2_000, 1, 0, 0, 1, 0], "total_stock is -10"),
+            ([5, 1, 1, 3, 4, 1_000, 2_000, 1, 0, 0, 1, 0], "more than its total_stock"),
+            ([5, 1, 2, 10, 4, 1_000, 2_000, 1, 0, 0, 1, 0], "moved to room 2"),
+            ([5, 9, 9, 10, 4, 1_000, 2_000, 1, 0, 0, 1, 0], "there is no room 9"),
+            ([5, 1, 1, 10, 4, 1_000, 2_000, 7, 0, 0, 1, 0], "7 is no status"),
         ] {
             let (terms, wrong) = one(row);
             assert!(wrong.contains(named) && terms.is_some(), "{row:?}: {wrong}");
         }
-        assert!(!one((5, 1, 1, 10, 4, 1_000, 2_000, 7, 0)).0.unwrap().active);
+        assert!(!one([5, 1, 1, 10, 4, 1_000, 2_000, 7, 0, 0, 1, 0]).0.unwrap().active);
+    }
+
+    #[test]
+    fn terms_of_a_grab_that_make_no_sense_take_the_coupon_off_offer_and_are_named() {
+        for (hold_s, user_limit, named) in
+            [(-1, 1, "hold_s is -1"), (0, 0, "user_limit is 0"), (60, 101, "user_limit is 101")]
+        {
+            let (terms, wrong) = one([5, 1, 1, 10, 4, 1_000, 2_000, 1, 0, hold_s, user_limit, 0]);
+            assert!(wrong.contains(named) && !terms.unwrap().active, "{wrong}");
+        }
+        let (terms, wrong) = one([5, 1, 1, 10, 4, 1_000, 2_000, 1, 0, 60, 3, 1]);
+        let expected = GrabTerms { hold_s: 60, user_limit: 3, returnable: true };
+        assert_eq!((terms.unwrap().grab, wrong), (expected, String::new()));
     }
 
     #[test]
     fn a_row_without_an_id_or_a_room_is_left_out() {
         for row in [
-            (0, 1, 1, 10, 4, 1_000, 2_000, 1, 0),
-            (-5, 1, 1, 10, 4, 1_000, 2_000, 1, 0),
-            (5, 0, 0, 10, 4, 0, 1, 1, 0),
+            [0, 1, 1, 10, 4, 1_000, 2_000, 1, 0, 0, 1, 0],
+            [-5, 1, 1, 10, 4, 1_000, 2_000, 1, 0, 0, 1, 0],
+            [5, 0, 0, 10, 4, 0, 1, 1, 0, 0, 1, 0],
         ] {
             let (terms, wrong) = one(row);
             assert!(terms.is_none() && !wrong.is_empty(), "{row:?}");

@@ -195,7 +195,7 @@ fn a_table_without_its_unique_index_is_found<S: Store>() {
     store.drop_unique(1, TABLE_TODAY);
     let (kind, count, text) = store.only();
     assert_eq!((kind, count), (Kind::Unguarded, 1));
-    assert!(text.contains("unique index on (user_id, coupon_id)"), "{text}");
+    assert!(text.contains("unique index on (user_id, coupon_id, slot)"), "{text}");
 }
 fn a_use_that_is_made_up_is_found<S: Store>() {
     for (set, said) in [

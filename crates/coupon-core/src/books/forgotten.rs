@@ -1,23 +1,23 @@
 //! The changes that main applied and has forgotten, since it was put back to an earlier state.
 //!
 //! Their entries are gone from the outboxes; the rows are not. So what is missing is found by counting: a shard's
-//! rows of a coupon, less those that main has counted.
+//! live rows of a coupon, less those that main has counted.
 
-use super::Delta;
+use super::{Delta, Movement};
 use crate::ShardId;
 
-/// A shard's rows of one coupon, and main's count of them.
+/// A shard's live rows of one coupon, and main's count of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Held {
     /// The shard.
     pub shard: ShardId,
     /// The last entry that there ever was in its outbox.
     pub last: i64,
-    /// Rows that it has.
+    /// Live rows that it has.
     pub rows: i64,
-    /// Rows of its that main has applied, or parked.
+    /// Live rows of its by what main has applied, or parked.
     pub known: i64,
-    /// Rows that its outbox still has to tell of; `None` when entries between main's position and `last` are gone.
+    /// The change of live rows that its outbox still has to tell of; `None` when entries between main's position and `last` are gone.
     pub untold: Option<i64>,
 }
 
@@ -33,25 +33,30 @@ impl Held {
 ///
 /// Main has their number and not their shards. Where a coupon has such rows and several shards lack entries, they are
 /// taken to lie on the first of these that has room for them: the sum over the shards is right in any case. Rows that
-/// came and rows that went in the time that main has forgotten cannot be separated any more, and cancel out.
+/// came and rows that went in the time that main has forgotten cannot be separated any more, and cancel out; nor can
+/// rows that were retired and rows that gave their stock back: where fewer live rows are left than main knows, they
+/// count as retired, so that nothing is sold on a guess.
 #[must_use]
 pub fn forgotten(before: i64, shards: &[Held]) -> Vec<Delta> {
     let (whole, lacking): (Vec<&Held>, Vec<&Held>) = shards.iter().partition(|held| held.untold.is_some());
     let elsewhere: i64 = whole.iter().map(|held| held.unexplained()).sum();
     let mut before = (before - elsewhere).max(0);
-    let mut deltas: Vec<Delta> = Vec::new();
+    let mut found: Vec<(&Held, i64)> = Vec::new();
     for held in lacking {
         let unexplained = held.unexplained();
         let of_before = unexplained.clamp(0, before);
         before -= of_before;
-        deltas.push(Delta { shard: held.shard, entry: held.last, rows: unexplained - of_before });
+        found.push((held, unexplained - of_before));
     }
     // There are fewer rows than there were before any outbox: some of those were retired.
-    if let Some(last) = deltas.last_mut() {
-        last.rows -= before;
+    if let Some((_, last)) = found.last_mut() {
+        *last -= before;
     }
-    deltas.retain(|delta| delta.rows != 0);
-    deltas
+    let delta = |(held, live): (&Held, i64)| {
+        let movement = if live < 0 { Movement::Retired } else { Movement::Stored };
+        Delta { shard: held.shard, entry: held.last, movement, rows: live.abs() }
+    };
+    found.into_iter().filter(|(_, live)| *live != 0).map(delta).collect()
 }
 
 #[cfg(test)]
@@ -63,7 +68,7 @@ mod tests {
     }
 
     fn found(before: i64, shards: &[Held]) -> Vec<(u16, i64)> {
-        forgotten(before, shards).iter().map(|delta| (delta.shard.number(), delta.rows)).collect()
+        forgotten(before, shards).iter().map(|delta| (delta.shard.number(), delta.live())).collect()
     }
 
     #[test]

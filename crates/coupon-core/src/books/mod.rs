@@ -1,18 +1,21 @@
 //! The law of the books: what a shard's new or retired rows make of main's stock and its logs.
 //!
-//! A shard's outbox says how many rows of which coupon the shard has stored or retired. Rows that came take stock.
-//! Rows that were retired give it back, and the coupon's total falls by as much, so that total − remaining stays the
-//! number of rows. Every step is a line in the coupon's log, and each line begins where the last one ended.
+//! A shard's outbox says how many rows of which coupon the shard has stored, retired, or set free again. Rows that came
+//! take stock. Rows that were released, returned or not confirmed in time give it back. Of rows that were retired the
+//! coupon's total falls by as much as they give back, so that total − remaining is the number of live rows throughout.
+//! Every step is a line in the coupon's log, and each line begins where the last one ended.
 //!
 //! Main is edited by people as well. Deltas that a coupon's row has no room for concern that coupon alone: they are
 //! parked, in their order, and applied once the row makes sense again.
 
 mod forgotten;
+mod movement;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 pub use forgotten::{Held, forgotten};
+pub use movement::{Moved, Movement};
 
 use crate::{CouponId, ShardId, StockOperation};
 
@@ -20,24 +23,34 @@ use crate::{CouponId, ShardId, StockOperation};
 pub const GRAB: &str = "grab";
 /// The operator of log lines about retired rows.
 pub const ARCHIVE: &str = "archive";
-/// The operator of log lines of either kind when main had forgotten them, and they were made anew from the rows.
+/// The operator of log lines of any kind when main had forgotten them, and they were made anew from the rows.
 pub const REBUILD: &str = "rebuild";
 
 /// The largest stock that main's columns hold.
 const STOCK_MAX: i64 = i32::MAX as i64;
 
-/// An entry of a shard's outbox: its number, and of each coupon the rows stored or, below zero, retired.
-pub type Entry<'a> = (i64, &'a [(CouponId, i64)]);
+/// An entry of a shard's outbox: its number, and the rows of each coupon that moved.
+pub type Entry<'a> = (i64, &'a [Moved]);
 
-/// Rows of one coupon on one shard, all of which came or all of which went.
+/// Rows of one coupon on one shard, all of which moved alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delta {
     /// The shard that has them.
     pub shard: ShardId,
     /// The last entry of its outbox that speaks of them.
     pub entry: i64,
-    /// The number of results stored or, below zero, retired.
+    /// The way in which they moved.
+    pub movement: Movement,
+    /// Their number.
     pub rows: i64,
+}
+
+impl Delta {
+    /// The change of the number of live rows: below zero where they let go of their stock.
+    #[must_use]
+    pub const fn live(&self) -> i64 {
+        self.movement.live(self.rows)
+    }
 }
 
 /// The source of main's word on rows; the log names it.
@@ -51,11 +64,13 @@ pub enum Word {
 }
 
 impl Word {
-    /// The operators of the log lines of rows that came, and of rows that went.
-    const fn operators(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Outbox => (GRAB, ARCHIVE),
-            Self::Rows => (REBUILD, REBUILD),
+    /// The operator of the log lines of rows that moved.
+    const fn operator(self, movement: Movement) -> &'static str {
+        match (self, movement, movement.word()) {
+            (Self::Rows, ..) => REBUILD,
+            (Self::Outbox, _, Some(word)) => word,
+            (Self::Outbox, Movement::Stored, None) => GRAB,
+            (Self::Outbox, _, None) => ARCHIVE,
         }
     }
 }
@@ -121,6 +136,18 @@ pub enum Nonsense {
         /// The number of results that went.
         rows: i64,
     },
+    /// Rows that gave their stock back were more than had taken any.
+    #[error(
+        "its total_stock is {total} and its remaining_stock {remaining}, and {rows} results of it gave theirs back"
+    )]
+    GivenBack {
+        /// The number of coupons in all.
+        total: i64,
+        /// The number of them that are left.
+        remaining: i64,
+        /// The number of results that gave their stock back.
+        rows: i64,
+    },
 }
 
 /// The changes to one coupon.
@@ -179,8 +206,8 @@ impl Changes {
                 return Err(Gap { shard, position: reached, next: id });
             }
             reached = id;
-            for (coupon, rows) in deltas {
-                let delta = Delta { shard, entry: id, rows: *rows };
+            for Moved { coupon, movement, rows } in deltas {
+                let delta = Delta { shard, entry: id, movement: *movement, rows: *rows };
                 add(self.coupons.entry(*coupon).or_default(), delta);
             }
         }
@@ -199,10 +226,10 @@ impl Changes {
     }
 }
 
-/// Adds rows to those of the same shard. Rows that came and rows that went are different stories: they do not cancel
+/// Adds rows to those of the same shard that moved alike. Different movements are different stories: they do not cancel
 /// out.
 fn add(deltas: &mut Vec<Delta>, delta: Delta) {
-    let alike = |known: &&mut Delta| known.shard == delta.shard && (known.rows < 0) == (delta.rows < 0);
+    let alike = |known: &&mut Delta| known.shard == delta.shard && known.movement == delta.movement;
     match deltas.iter_mut().find(alike) {
         Some(known) => {
             known.rows += delta.rows;
@@ -229,18 +256,20 @@ impl Stock {
     }
 
     /// It with a delta applied, unless there is no room for it.
-    fn with(self, rows: i64) -> Result<Self, Nonsense> {
-        let Self { total, remaining } = self;
-        if rows > remaining {
-            return Err(Nonsense::Short { remaining, rows });
-        }
-        let after = if rows < 0 {
-            Self { total: total + rows, remaining }
-        } else {
-            Self { total, remaining: remaining - rows }
+    fn with(self, delta: &Delta) -> Result<Self, Nonsense> {
+        let (Self { total, remaining }, rows) = (self, delta.rows);
+        let (after, otherwise) = match delta.movement {
+            Movement::Stored => {
+                (Self { total, remaining: remaining - rows }, Nonsense::Short { remaining, rows })
+            }
+            Movement::Retired => {
+                (Self { total: total - rows, remaining }, Nonsense::Retired { total, remaining, rows })
+            }
+            Movement::Released | Movement::Returned | Movement::Expired => {
+                (Self { total, remaining: remaining + rows }, Nonsense::GivenBack { total, remaining, rows })
+            }
         };
-        let retired = Nonsense::Retired { total, remaining, rows: -rows };
-        if after.nonsense().is_some() { Err(retired) } else { Ok(after) }
+        if after.nonsense().is_some() { Err(otherwise) } else { Ok(after) }
     }
 }
 
@@ -251,7 +280,7 @@ pub fn post(word: Word, before: Option<Stock>, deltas: &[Delta]) -> Posting {
     let mut posting = Posting { after: before.unwrap_or_default(), ..Posting::default() };
     posting.why = before.map_or(Some(Nonsense::Missing), Stock::nonsense);
     for delta in deltas {
-        let after = posting.why.map_or_else(|| posting.after.with(delta.rows), Err);
+        let after = posting.why.map_or_else(|| posting.after.with(delta), Err);
         match after {
             Ok(after) => {
                 posting.lines.extend(lines(word, posting.after.remaining, delta));
@@ -268,21 +297,27 @@ pub fn post(word: Word, before: Option<Stock>, deltas: &[Delta]) -> Posting {
 
 /// The log lines of a delta.
 fn lines(word: Word, remaining: i64, delta: &Delta) -> Vec<Line> {
-    let (Delta { shard, entry, rows }, (came, went)) = (*delta, word.operators());
-    let line = |operation, operator, before, after| Line { operation, operator, shard, entry, before, after };
-    if rows < 0 {
-        vec![
-            line(StockOperation::RollBack, went, remaining, remaining - rows),
-            line(StockOperation::Initialise, went, remaining - rows, remaining),
-        ]
-    } else {
-        vec![line(StockOperation::Deduct, came, remaining, remaining - rows)]
+    let Delta { shard, entry, movement, rows } = *delta;
+    let operator = word.operator(movement);
+    let line = |operation, before, after| Line { operation, operator, shard, entry, before, after };
+    match movement {
+        Movement::Stored => vec![line(StockOperation::Deduct, remaining, remaining - rows)],
+        Movement::Retired => vec![
+            line(StockOperation::RollBack, remaining, remaining + rows),
+            line(StockOperation::Initialise, remaining + rows, remaining),
+        ],
+        Movement::Released | Movement::Returned | Movement::Expired => {
+            vec![line(StockOperation::RollBack, remaining, remaining + rows)]
+        }
     }
 }
 
 impl fmt::Display for Delta {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} rows of shard {}, up to change {}", self.rows, self.shard, self.entry)
+        let Self { shard, entry, movement, rows } = self;
+        let how = movement.word().map(|word| format!(" ({word})")).unwrap_or_default();
+        let rows = if *movement == Movement::Retired { -rows } else { *rows };
+        write!(f, "{rows} rows{how} of shard {shard}, up to change {entry}")
     }
 }
 
@@ -298,12 +333,33 @@ mod tests {
         name: String,
         /// Total and remaining.
         before: Option<(i64, i64)>,
-        /// Shard, entry and rows.
-        deltas: Vec<(u16, i64, i64)>,
+        /// Shard, entry and rows, as an outbox tells of them.
+        deltas: Vec<Told>,
         after: Option<(i64, i64)>,
         /// Operation, operator, shard, entry, before and after.
         lines: Vec<(i64, String, u16, i64, i64, i64)>,
-        parked: Vec<(u16, i64, i64)>,
+        parked: Vec<Told>,
+    }
+
+    /// A delta as a golden case has it.
+    #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+    #[serde(untagged)]
+    enum Told {
+        Plain(u16, i64, i64),
+        GivenBack(u16, i64, i64, String),
+    }
+
+    impl From<Told> for Delta {
+        fn from(told: Told) -> Self {
+            let (shard, entry, moved) = match told {
+                Told::Plain(shard, entry, rows) => (shard, entry, serde_json::json!([1, rows])),
+                Told::GivenBack(shard, entry, rows, word) => {
+                    (shard, entry, serde_json::json!([1, rows, word]))
+                }
+            };
+            let Moved { movement, rows, .. } = serde_json::from_value(moved).unwrap();
+            Self { shard: ShardId::new(shard), entry, movement, rows }
+        }
     }
 
     fn coupon(number: u64) -> CouponId {
@@ -311,7 +367,11 @@ mod tests {
     }
 
     fn delta((shard, entry, rows): (u16, i64, i64)) -> Delta {
-        Delta { shard: ShardId::new(shard), entry, rows }
+        Told::Plain(shard, entry, rows).into()
+    }
+
+    fn given_back(shard: u16, entry: i64, rows: i64, word: &str) -> Delta {
+        Told::GivenBack(shard, entry, rows, word.to_owned()).into()
     }
 
     #[test]
@@ -320,7 +380,7 @@ mod tests {
         assert!(cases.len() >= 10);
         for case in cases {
             let before = case.before.map(|(total, remaining)| Stock { total, remaining });
-            let deltas: Vec<Delta> = case.deltas.into_iter().map(delta).collect();
+            let deltas: Vec<Delta> = case.deltas.into_iter().map(Delta::from).collect();
             let posting = post(Word::Outbox, before, &deltas);
             let after = before.map(|_| (posting.after.total, posting.after.remaining));
             assert_eq!(after, case.after, "{}", case.name);
@@ -330,8 +390,8 @@ mod tests {
             });
             let lines: Vec<_> = lines.collect();
             assert_eq!(lines, case.lines, "{}", case.name);
-            let parked: Vec<_> = posting.parked.iter().map(|d| (d.shard.number(), d.entry, d.rows)).collect();
-            assert_eq!(parked, case.parked, "{}", case.name);
+            let parked: Vec<Delta> = case.parked.into_iter().map(Delta::from).collect();
+            assert_eq!(posting.parked, parked, "{}", case.name);
             assert_eq!(posting.why.is_some(), !parked.is_empty(), "{}", case.name);
         }
     }
@@ -339,23 +399,28 @@ mod tests {
     #[test]
     fn lines_written_on_the_word_of_rows_say_so() {
         let before = Some(Stock { total: 10, remaining: 8 });
-        let posting = post(Word::Rows, before, &[delta((0, 7, 3)), delta((1, 4, -2))]);
-        assert_eq!(posting.after, Stock { total: 8, remaining: 5 });
-        assert_eq!(posting.lines.len(), 3);
+        let deltas = [delta((0, 7, 3)), delta((1, 4, -2)), given_back(1, 4, 1, "expire")];
+        let posting = post(Word::Rows, before, &deltas);
+        assert_eq!(posting.after, Stock { total: 8, remaining: 6 });
+        assert_eq!(posting.lines.len(), 4);
         assert!(posting.lines.iter().all(|line| line.operator == REBUILD));
     }
 
     #[test]
-    fn entries_are_summed_by_coupon_and_what_came_does_not_cancel_out_what_went() {
+    fn entries_are_summed_by_coupon_and_movement_and_no_movement_cancels_out_another() {
         let mut changes = Changes::default();
+        let expired = Moved { movement: Movement::Expired, ..Moved::stored(coupon(1), 2) };
         let entries: [Entry<'_>; 4] = [
-            (4, &[(coupon(1), 9)]),
-            (5, &[(coupon(1), 2), (coupon(2), 1)]),
-            (6, &[(coupon(1), -3)]),
-            (7, &[(coupon(1), 1)]),
+            (4, &[Moved::stored(coupon(1), 9)]),
+            (5, &[Moved::stored(coupon(1), 2), Moved::stored(coupon(2), 1)]),
+            (6, &[Moved::retired(coupon(1), 3), expired]),
+            (7, &[Moved::stored(coupon(1), 1), expired]),
         ];
         changes.take(ShardId::new(3), 4, entries).unwrap();
-        assert_eq!(changes.coupons[&coupon(1)], [delta((3, 7, 3)), delta((3, 6, -3))]);
+        assert_eq!(
+            changes.coupons[&coupon(1)],
+            [delta((3, 7, 3)), delta((3, 6, -3)), given_back(3, 7, 4, "expire")]
+        );
         assert_eq!(changes.coupons[&coupon(2)], [delta((3, 5, 1))]);
         assert_eq!(changes.positions[&ShardId::new(3)], 7);
     }
@@ -363,7 +428,8 @@ mod tests {
     #[test]
     fn a_gap_is_named_and_what_was_applied_before_is_not_one() {
         let mut changes = Changes::default();
-        let entries: [Entry<'_>; 2] = [(7, &[(coupon(1), 1)]), (8, &[(coupon(1), 1)])];
+        let entries: [Entry<'_>; 2] =
+            [(7, &[Moved::stored(coupon(1), 1)]), (8, &[Moved::stored(coupon(1), 1)])];
         let gap = changes.take(ShardId::new(1), 5, entries).unwrap_err();
         assert!(gap.to_string().starts_with("main has lost data"), "{gap}");
         assert!(changes.take(ShardId::new(1), 8, entries).is_ok() && changes.positions.is_empty());
@@ -372,7 +438,7 @@ mod tests {
     #[test]
     fn what_was_parked_comes_before_what_has_come_since() {
         let mut changes = Changes::default();
-        changes.take(ShardId::new(0), 0, [(1, &[(coupon(1), -2)][..])]).unwrap();
+        changes.take(ShardId::new(0), 0, [(1, &[Moved::retired(coupon(1), 2)][..])]).unwrap();
         changes.put_before(coupon(1), [delta((1, 4, 5)), delta((0, 9, -1))]);
         assert_eq!(changes.coupons[&coupon(1)], [delta((1, 4, 5)), delta((0, 9, -3))]);
     }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use coupon_core::books::Moved;
 use coupon_core::{CouponId, Day, ShardId, TableId};
 use coupon_store::embedded::books;
 use coupon_store::embedded::folder::Folder;
@@ -146,7 +147,7 @@ fn add(db: &Connection, sql: &str, bound: i64, counts: &mut Counts) -> Result<()
 
 /// Leaves word of what has been retired in this run so far: rows gone are the opposite of rows stored.
 fn note_in_outbox(transaction: &Transaction<'_>, entry: i64, retired: &Counts) -> Result<()> {
-    let deltas: Vec<(CouponId, i64)> = retired.iter().map(|(coupon, rows)| (*coupon, -rows)).collect();
+    let deltas: Vec<Moved> = retired.iter().map(|(coupon, rows)| Moved::retired(*coupon, *rows)).collect();
     let sql = "INSERT OR REPLACE INTO outbox (outbox_id, deltas, create_time) VALUES (?1, ?2, ?3)";
     transaction.prepare_cached(sql)?.execute((entry, serde_json::to_string(&deltas)?, now().millis()))?;
     Ok(())

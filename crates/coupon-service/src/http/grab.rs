@@ -133,7 +133,7 @@ pub(super) async fn grab(
     let Wish { user, coupon, room: named } = Wish::read(&req, &body)?;
     asker.must_be(user)?;
     let room = match service.backend.catalogue.known().offer(user, coupon) {
-        Offer::InRoom(room) => room,
+        Offer::InRoom(offered) => offered.room,
         Offer::UnknownCoupon => return Err(Problem::unknown_coupon(coupon)),
         Offer::UnknownUser => return Err(Problem::unknown_user(user)),
         Offer::InactiveUser => {

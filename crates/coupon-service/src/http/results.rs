@@ -2,7 +2,6 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use coupon_core::{Money, UserId};
-use coupon_store::Spending;
 use serde::Deserialize;
 
 use super::body::Received;
@@ -105,14 +104,14 @@ pub(super) async fn spend(
     asker.must_be(user)?;
     let id = result_id(&body.result_id)?;
     let time = service.backend.ids.mains_time(service.clock.now());
-    let spending = Spending { user, id, amount: body.amount()?, time };
-    match service.queries.spend(spending).await.map_err(|error| Problem::unavailable(&error))? {
+    let amount = body.amount()?;
+    match service.queries.spend(user, id, amount, time).await.map_err(|error| Problem::unavailable(&error))? {
         Spent::Done(result, answered) => {
             let body = ResultAnswer { result: view::result(&result), plan: view::plan(&answered) };
             view::timed(&body, &answered)
         }
-        Spent::AlreadyUsed(_) => {
-            Err(Problem::new(Kind::AlreadyUsed, format!("result {id} was spent before")).field("result_id"))
+        Spent::Refused(why, _) => {
+            Err(Problem::new(Kind::AlreadyUsed, format!("result {id}: {why}")).field("result_id"))
         }
         Spent::BelowMinimum(minimum) => {
             let detail = format!("this coupon takes an order of {minimum} or more");

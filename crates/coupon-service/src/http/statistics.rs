@@ -1,7 +1,6 @@
 //! Sums over every shard.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use coupon_core::Money;
 use coupon_store::Totals;
 
 use super::params::Query;
@@ -34,11 +33,8 @@ pub(super) async fn global(req: HttpRequest, service: web::Data<Service>) -> Res
         .totals(exact, service.clock.now())
         .await
         .map_err(|error| Problem::unanswered(&error))?;
-    let sum = shards.iter().fold(Totals::default(), |sum, (_, part)| Totals {
-        results: sum.results + part.results,
-        used: sum.used + part.used,
-        order_amount: Money::from_cents(sum.order_amount.cents() + part.order_amount.cents()),
-    });
+    let mut sum = Totals::default();
+    shards.iter().for_each(|(_, part)| sum += *part);
     let shards = shards.into_iter().map(|(shard, part)| ShardStatistics {
         shard: shard.number(),
         results: part.results,

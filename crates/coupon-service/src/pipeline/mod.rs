@@ -13,8 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coupon_core::{
-    CouponId, CouponResult, Placement, ResultId, RoomId, RouteError, RowKey, ShardId, ShardingStrategy,
-    UserId,
+    CouponId, Placement, ResultId, RoomId, RouteError, RowKey, ShardId, ShardingStrategy, UserId,
 };
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
@@ -246,7 +245,7 @@ impl Batcher {
             });
             match placed {
                 Ok((id, placement)) => {
-                    attempts.push(Attempt { user, coupon, id });
+                    attempts.push(Attempt::plain(user, coupon, id));
                     fixed.push(Fixed { waiting, placement });
                 }
                 Err(error) => self.answer(waiting.reply, Err(error)),
@@ -283,9 +282,9 @@ impl Batcher {
     ) -> BTreeMap<ShardId, Vec<OnItsWay>> {
         let mut by_shard: BTreeMap<ShardId, Vec<OnItsWay>> = BTreeMap::new();
         for ((attempt, decision), Fixed { waiting, placement }) in attempts.iter().zip(decisions).zip(batch) {
-            let id = match *decision {
-                Decision::Granted => attempt.id,
-                Decision::Pending(id) => id,
+            let reserved = match *decision {
+                Decision::Granted(slot) => attempt.reservation(slot),
+                Decision::Pending(reserved) | Decision::Repeated(reserved) => reserved,
                 Decision::Duplicate(id) => {
                     self.answer(waiting.reply, Ok(Answer::Duplicate(id)));
                     continue;
@@ -310,9 +309,10 @@ impl Batcher {
                     continue;
                 }
             };
-            let result = CouponResult::granted(id, attempt.user, attempt.coupon, waiting.grab.room);
+            let result = reserved.result(attempt.user, attempt.coupon, waiting.grab.room);
             // An id from before has a time from before, which may lead to another place.
-            let placed = if id == attempt.id { Ok(placement) } else { self.strategy.place(&result.key()) };
+            let placed =
+                if reserved.id == attempt.id { Ok(placement) } else { self.strategy.place(&result.key()) };
             match placed {
                 Ok(placement) => {
                     let row = PlacedResult { placement, result };

@@ -5,15 +5,14 @@ mod page;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use coupon_core::after_grab::{Action, Refusal, Verdict};
 use coupon_core::{
     CouponResult, Money, Placement, Plan, ResultId, ResultQuery, RoomId, ShardId, ShardingStrategy, TableId,
-    Timestamp, UseStatus, UserId,
+    Timestamp, UserId,
 };
 use coupon_store::ids::PATIENCE_MS as CLOCK_PATIENCE_MS;
 use coupon_store::outage::Outage;
-use coupon_store::{
-    Backend, LocalFuture, SpendOutcome, Spending, Summary, Totals, Unavailable, Visit, Visited,
-};
+use coupon_store::{Backend, Change, Changed, LocalFuture, Summary, Totals, Unavailable, Visit, Visited};
 use futures_util::future::join_all;
 
 use crate::telemetry::traces::traced;
@@ -50,23 +49,12 @@ impl Answered {
 pub enum Spent {
     /// It is spent on this order; the row as it is stored.
     Done(CouponResult, Answered),
-    /// It was spent before, on another order.
-    AlreadyUsed(Answered),
+    /// It was spent before, on another order, or is in a state in which it cannot be.
+    Refused(Refusal, Answered),
     /// The order is below what the coupon asks for, which is this.
     BelowMinimum(Money),
     /// The user holds no such result.
     NotFound(Answered),
-}
-
-impl Spent {
-    /// The answer to an order whose result was spent before: by this same order, or by another.
-    fn before(result: CouponResult, answered: Answered, amount: Money) -> Self {
-        if result.order_amount == Some(amount) {
-            Self::Done(result, answered)
-        } else {
-            Self::AlreadyUsed(answered)
-        }
-    }
 }
 
 /// Executes a strategy's plans over a backend.
@@ -196,38 +184,39 @@ impl Queries {
     ///
     /// # Errors
     /// [`Unavailable`] when its shard does not answer; asking again is safe.
-    pub async fn spend(&self, spending: Spending) -> Result<Spent, Unavailable> {
-        let (found, answered) = self.find(spending.id, Some(spending.user), spending.time).await?;
-        let Some((placement, mut result)) = found else { return Ok(Spent::NotFound(answered)) };
-        if result.use_status == UseStatus::Used {
-            return Ok(Spent::before(result, answered, spending.amount));
+    pub async fn spend(
+        &self,
+        user: UserId,
+        id: ResultId,
+        amount: Money,
+        time: Timestamp,
+    ) -> Result<Spent, Unavailable> {
+        let action = Action::Use(amount);
+        let (found, answered) = self.find(id, Some(user), time).await?;
+        let Some((placement, result)) = found else { return Ok(Spent::NotFound(answered)) };
+        match action.judge(&result, time) {
+            Verdict::Done => return Ok(Spent::Done(result, answered)),
+            Verdict::Refused(why) => return Ok(Spent::Refused(why, answered)),
+            Verdict::Possible => {}
         }
         let minimum = self.backend.catalogue.known().min_purchase(result.coupon_id);
-        if let Some(minimum) = minimum.filter(|minimum| spending.amount < *minimum) {
+        if let Some(minimum) = minimum.filter(|minimum| amount < *minimum) {
             return Ok(Spent::BelowMinimum(minimum));
         }
         // A clock that was put back since spends nothing before it was grabbed.
-        let spending = Spending { time: spending.time.max(result.result_id.time()), ..spending };
+        let change = Change { user, id, action, time: time.max(id.time()) };
         let shard = placement.shard;
-        let spent = tokio::time::timeout(self.timeout, self.backend.shards.spend(placement, spending)).await;
-        match spent
-            .unwrap_or_else(|_| Err(Unavailable::new(format!("shard {shard}"), "no answer in time")))?
-        {
-            SpendOutcome::AlreadyUsed => {
-                // Another request was quicker, perhaps with the same order.
-                let (found, answered) = self.find(spending.id, Some(spending.user), spending.time).await?;
-                Ok(match found {
-                    Some((_, result)) => Spent::before(result, answered, spending.amount),
-                    None => Spent::NotFound(answered),
-                })
-            }
-            SpendOutcome::Spent => {
-                result.use_status = UseStatus::Used;
-                result.use_time = Some(spending.time);
-                result.order_amount = Some(spending.amount);
-                Ok(Spent::Done(result, answered))
-            }
-        }
+        let changed = tokio::time::timeout(self.timeout, self.backend.shards.change(placement, change)).await;
+        let late = || Unavailable::new(format!("shard {shard}"), "no answer in time");
+        Ok(match changed.unwrap_or_else(|_| Err(late()))? {
+            Changed::Now(result) => Spent::Done(result, answered),
+            // Another request was quicker, perhaps with the same order.
+            Changed::Stands(result) => match action.judge(&result, time) {
+                Verdict::Refused(why) => Spent::Refused(why, answered),
+                Verdict::Done | Verdict::Possible => Spent::Done(result, answered),
+            },
+            Changed::NotFound => Spent::NotFound(answered),
+        })
     }
 
     fn visits(&self, plan: &Plan) -> Vec<(ShardId, Visit)> {

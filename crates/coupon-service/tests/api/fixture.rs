@@ -9,9 +9,9 @@ use std::thread::JoinHandle;
 
 use actix_web::dev::ServerHandle;
 use coupon_core::{
-    Coupon, CouponDetails, CouponId, CouponKind, CouponResult, CouponStatus, LiveRoom, Money, Placement,
-    Plan, ResultId, ResultQuery, RoomId, RoomStatus, RouteError, RowKey, ShardId, ShardingStrategy,
-    Timestamp, User, UserId, UserLevel,
+    Coupon, CouponDetails, CouponId, CouponKind, CouponResult, CouponStatus, GrabTerms, LiveRoom, Money,
+    Placement, Plan, ResultId, ResultQuery, RoomId, RoomStatus, RouteError, RowKey, ShardId,
+    ShardingStrategy, Timestamp, User, UserId, UserLevel,
 };
 use coupon_service::api::{GrabRequest, GrabResponse};
 use coupon_service::app::Application;
@@ -255,6 +255,7 @@ fn coupon(id: u64, room: u64, total: u32, now: Timestamp) -> Coupon {
         create_time: now.plus_millis(-72 * HOUR),
         update_time: now.plus_millis(-72 * HOUR),
         status: CouponStatus::Active,
+        terms: GrabTerms::default(),
     }
 }
 

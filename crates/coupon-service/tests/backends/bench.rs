@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use coupon_audit::Differences;
 use coupon_core::{
-    Coupon, CouponDetails, CouponId, CouponKind, CouponResult, CouponStatus, LiveRoom, Money, Placement,
-    Plan, ResultId, ResultQuery, RoomId, RoomStatus, RouteError, RowKey, ShardId, ShardingStrategy, TableId,
-    TimeRange, Timestamp, User, UserId, UserLevel,
+    Coupon, CouponDetails, CouponId, CouponKind, CouponResult, CouponStatus, GrabTerms, LiveRoom, Money,
+    Placement, Plan, ResultId, ResultQuery, RoomId, RoomStatus, RouteError, RowKey, ShardId,
+    ShardingStrategy, TableId, TimeRange, Timestamp, User, UserId, UserLevel,
 };
 use coupon_service::queries::Queries;
 use coupon_stack::Stack;
@@ -290,7 +290,7 @@ pub(crate) fn attempt(backend: &Backend, bench: &Bench, user: u64, coupon: u64) 
     static WORKER: AtomicU16 = AtomicU16::new(0);
     let worker = WORKER.fetch_add(1, Ordering::Relaxed);
     let id = backend.ids.generator(bench.clock(), worker).make().unwrap();
-    Attempt { user: UserId::new(user).unwrap(), coupon: coupon_id(coupon), id }
+    Attempt::plain(UserId::new(user).unwrap(), coupon_id(coupon), id)
 }
 
 /// Queries that answer reads by the strategy's plans, over a backend.
@@ -316,7 +316,7 @@ pub(crate) async fn grab(backend: &Backend, bench: &Bench, user: u64, coupon: u6
     let attempt = attempt(backend, bench, user, coupon);
     let decided = backend.gate.reserve(&[attempt]).await.unwrap();
     let decision = only(&decided);
-    if decision == Decision::Granted {
+    if decision == Decision::Granted(0) {
         let rows = vec![placed(user, coupon, 1, attempt.id)];
         backend.hand_over.hand_over(shard_of(user), decided.epoch, rows).await.unwrap();
     }
@@ -384,6 +384,7 @@ fn coupons() -> Vec<Coupon> {
         create_time: now().plus_millis(-4 * DAY),
         update_time: now().plus_millis(-4 * DAY),
         status: CouponStatus::Active,
+        terms: GrabTerms::default(),
     };
     vec![
         coupon(SCARCE, 1, 2),

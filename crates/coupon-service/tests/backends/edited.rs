@@ -1,7 +1,7 @@
 //! Laws that hold on every backend although people edit main as well.
 
-use coupon_core::{RoomId, UserId};
-use coupon_store::{Backend, Decision, Offer};
+use coupon_core::RoomId;
+use coupon_store::{Backend, Decision};
 
 use crate::bench::{Bench, PLENTY, SCARCE, coupon_id, eventually, grab, remaining, until};
 
@@ -20,8 +20,8 @@ pub(crate) async fn a_coupon_that_was_deleted_stops_nobody_elses_books_and_is_to
     let backend = bench.open();
     bench.edit_main(&format!("CREATE TABLE aside AS SELECT * FROM coupons WHERE coupon_id = {SCARCE}")).await;
     bench.edit_main(&format!("DELETE FROM coupons WHERE coupon_id = {SCARCE}")).await;
-    assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted);
-    assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
+    assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted(0));
+    assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
     backend.lifecycle.drain().await.unwrap();
     assert_eq!(remaining(&backend, PLENTY).await, 999);
     let named = set_aside(&backend, 1).await;
@@ -31,7 +31,7 @@ pub(crate) async fn a_coupon_that_was_deleted_stops_nobody_elses_books_and_is_to
 
     let backend = bench.open();
     set_aside(&backend, 1).await;
-    assert_eq!(grab(&backend, bench, 3, PLENTY).await, Decision::Granted);
+    assert_eq!(grab(&backend, bench, 3, PLENTY).await, Decision::Granted(0));
     backend.lifecycle.close();
     drop(backend);
 
@@ -50,8 +50,8 @@ pub(crate) async fn a_stock_below_zero_concerns_its_coupon_alone(bench: &Bench) 
     let named = set_aside(&backend, 1).await;
     assert!(named[0].1.contains("remaining_stock is -5"), "{named:?}");
     assert_eq!(remaining(&backend, SCARCE).await, 0);
-    assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
-    assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted);
+    assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
+    assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted(0));
     backend.lifecycle.drain().await.unwrap();
     assert_eq!((remaining(&backend, SCARCE).await, remaining(&backend, PLENTY).await), (0, 999));
     backend.lifecycle.close();
@@ -65,7 +65,7 @@ pub(crate) async fn a_coupon_that_was_moved_keeps_the_room_of_its_results(bench:
     let backend = bench.open();
     let named = set_aside(&backend, 1).await;
     assert!(named[0].1.contains("moved to room 2"), "{named:?}");
-    let offer = backend.catalogue.known().offer(UserId::new(1).unwrap(), coupon_id(PLENTY));
-    assert_eq!(offer, Offer::InRoom(RoomId::new(1).unwrap()));
+    let offered = backend.catalogue.known().offered(coupon_id(PLENTY)).unwrap();
+    assert_eq!(offered.room, RoomId::new(1).unwrap());
     backend.lifecycle.close();
 }

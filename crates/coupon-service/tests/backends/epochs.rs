@@ -80,7 +80,7 @@ fn an_epoch_is_never_given_out_twice_though_main_was_put_back() {
         let before = epoch_of(&backend).await;
         // A main of before that epoch, and an empty Redis: two reservations are late on their way.
         let late = [1, 3].map(|user| attempt(&backend, bench, user, SCARCE));
-        assert_eq!(decide(&backend, &late).await, [Decision::Granted, Decision::Granted]);
+        assert_eq!(decide(&backend, &late).await, [Decision::Granted(0), Decision::Granted(0)]);
         let mut main = cluster(bench).main.connect_alone().await.unwrap();
         let back = "UPDATE gate_state SET epoch = epoch - 1, open_epoch = open_epoch - 1";
         main.query_drop(back).await.unwrap();
@@ -92,7 +92,7 @@ fn an_epoch_is_never_given_out_twice_though_main_was_put_back() {
         let after = filled_after(&backend, before).await;
         assert!(after > before);
         for user in [2, 4] {
-            assert_eq!(grab(&backend, bench, user, SCARCE).await, Decision::Granted);
+            assert_eq!(grab(&backend, bench, user, SCARCE).await, Decision::Granted(0));
         }
         for (user, late) in [1, 3].into_iter().zip(late) {
             let rows = vec![placed(user, SCARCE, 1, late.id)];
@@ -134,28 +134,26 @@ fn a_result_that_is_granted_and_not_stored_is_never_called_absent() {
         let (api, queries) = queries(process(bench, Role::Api));
         // Its grab came to no clear answer; asked again later, it is handed over under the id it had at first.
         let unclear = attempt(&api, bench, 1, PLENTY);
-        assert_eq!(decide(&api, &[unclear]).await, [Decision::Granted]);
+        assert_eq!(decide(&api, &[unclear]).await, [Decision::Granted(0)]);
         tokio::time::sleep(Duration::from_millis(50)).await;
         // The shard hears of a later moment meanwhile.
-        assert_eq!(grab(&api, bench, 3, PLENTY).await, Decision::Granted);
+        assert_eq!(grab(&api, bench, 3, PLENTY).await, Decision::Granted(0));
         until("what came later is stored", async || held_by(&api, 3).await.len() == 2).await;
         consumer.lifecycle.close();
         drop(consumer);
         let again = attempt(&api, bench, 1, PLENTY);
-        assert_eq!(decide(&api, &[again]).await, [Decision::Pending(unclear.id)]);
+        assert_eq!(
+            decide(&api, &[again]).await,
+            [Decision::Pending(coupon_store::Reservation::plain(unclear.id))]
+        );
         let rows = vec![placed(1, PLENTY, 1, unclear.id)];
         api.hand_over.hand_over(shard_of(1), epoch_of(&api).await, rows).await.unwrap();
 
         let now = bench.clock().now();
         let pending = queries.find(unclear.id, None, now).await.unwrap_err();
         assert!(pending.to_string().contains("this result"), "{pending}");
-        let spending = coupon_store::Spending {
-            user: unclear.user,
-            id: unclear.id,
-            amount: coupon_core::Money::from_cents(100),
-            time: now,
-        };
-        let pending = queries.spend(spending).await.unwrap_err();
+        let amount = coupon_core::Money::from_cents(100);
+        let pending = queries.spend(unclear.user, unclear.id, amount, now).await.unwrap_err();
         assert!(pending.to_string().contains("this result"), "{pending}");
         // One that was never granted is absent.
         let made_up =
@@ -177,15 +175,15 @@ fn a_gate_that_lost_its_pending_marks_alone_is_filled_anew() {
         let (api, queries) = queries(process(bench, Role::Api));
         let before = epoch_of(&api).await;
         let lost = attempt(&api, bench, 1, SCARCE);
-        assert_eq!(decide(&api, &[lost]).await, [Decision::Granted]);
+        assert_eq!(decide(&api, &[lost]).await, [Decision::Granted(0)]);
         unlink(bench, names(bench, &api).pending(before)).await;
         // Nothing is said of who is stored.
         queries.find(lost.id, None, bench.clock().now()).await.unwrap_err();
         let after = filled_after(&api, before).await;
         // What was never handed over was never granted: its stock is free again.
         assert!(after > before);
-        assert_eq!(grab(&api, bench, 2, SCARCE).await, Decision::Granted);
-        assert_eq!(grab(&api, bench, 4, SCARCE).await, Decision::Granted);
+        assert_eq!(grab(&api, bench, 2, SCARCE).await, Decision::Granted(0));
+        assert_eq!(grab(&api, bench, 4, SCARCE).await, Decision::Granted(0));
         api.lifecycle.drain().await.unwrap();
         assert_eq!(remaining(&api, SCARCE).await, 0);
         api.lifecycle.close();
@@ -202,7 +200,7 @@ fn a_grab_that_finds_no_pending_marks_is_not_decided() {
         let decided = decide(&backend, &[attempt(&backend, bench, 1, PLENTY)]).await;
         assert_eq!(decided, [Decision::NotLoaded]);
         filled_after(&backend, before).await;
-        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
+        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
         backend.lifecycle.close();
     });
 }
@@ -217,7 +215,7 @@ fn parking_takes_no_grant_away() {
         filled_after(&backend, before).await;
         // The user has another one by the time the late result is parked.
         let mine = attempt(&backend, bench, 1, SCARCE);
-        assert_eq!(decide(&backend, &[mine]).await, [Decision::Granted]);
+        assert_eq!(decide(&backend, &[mine]).await, [Decision::Granted(0)]);
         publish_late(bench, &backend, before, 1).await;
         backend.lifecycle.drain().await.unwrap();
         assert_eq!(backend.shards.report(shard_of(1)).await.unwrap().parked, 1);
@@ -234,7 +232,7 @@ fn drained_means_that_what_a_queue_has_lost_is_stored_too() {
         let api = process(bench, Role::Api);
         consumer.lifecycle.close();
         drop(consumer);
-        assert_eq!(grab(&api, bench, 1, PLENTY).await, Decision::Granted);
+        assert_eq!(grab(&api, bench, 1, PLENTY).await, Decision::Granted(0));
         // As a policy on the queue, or a person, would drop it.
         let queue = names(bench, &api).queue(shard_of(1));
         let connection = Broker::new(&bench.settings().rabbitmq).unwrap().connection().await.unwrap();
@@ -256,7 +254,7 @@ fn drained_means_that_what_a_queue_has_lost_is_stored_too() {
 fn a_shard_that_comes_back_with_less_than_was_committed_is_refused() {
     run(&Bench::servers(), async |bench| {
         let backend = bench.open();
-        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
+        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
         backend.lifecycle.drain().await.unwrap();
         // Main has applied all of it, but for what came last.
         let shard = cluster(bench).shards.swap_remove(1);
@@ -266,7 +264,7 @@ fn a_shard_that_comes_back_with_less_than_was_committed_is_refused() {
         until("it is refused", async || !backend.shards.report(shard_of(1)).await.unwrap().up).await;
         let everything = coupon_core::ResultQuery::everything();
         backend.shards.summary(shard_of(1), Visit::All, everything).await.unwrap_err();
-        assert_eq!(grab(&backend, bench, 3, PLENTY).await, Decision::Granted, "it waits in its queue");
+        assert_eq!(grab(&backend, bench, 3, PLENTY).await, Decision::Granted(0), "it waits in its queue");
         tokio::time::sleep(Duration::from_millis(500)).await;
         let now: Option<u64> = conn.query_first("SELECT commits FROM shard_state").await.unwrap();
         assert_eq!(now.unwrap() + 1, commits.unwrap(), "nothing is stored there");
@@ -325,7 +323,7 @@ fn a_process_that_is_set_to_another_redis_takes_no_gate_from_those_that_are_well
         let strange = servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap();
         assert!(strange.gate.ready().is_err(), "it takes no grabs");
         assert_eq!(epoch_of(&backend).await, before);
-        assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted);
+        assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted(0));
         strange.lifecycle.close();
         backend.lifecycle.drain().await.unwrap();
         backend.lifecycle.close();

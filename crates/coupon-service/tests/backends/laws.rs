@@ -1,7 +1,14 @@
 //! Laws that hold on every backend.
 
-use coupon_core::{Money, ResultId, ResultQuery, RoomId, ShardId, TableId, TimeRange, UserId};
-use coupon_store::{Decision, Offer, PageRequest, SpendOutcome, Spending, Stock, Summary, Totals, Visit};
+use coupon_core::after_grab::Action;
+use coupon_core::{
+    CouponResult, GrabTerms, Money, ResultId, ResultQuery, ResultState, RoomId, ShardId, TableId, TimeRange,
+    UseStatus, UserId,
+};
+use coupon_store::{
+    Attempt, Change, Changed, Decision, Offer, Offered, PageRequest, Reservation, Stock, Summary, Totals,
+    Visit,
+};
 
 use crate::bench::{
     Bench, EARLY, ENDED, INACTIVE, PLENTY, SCARCE, USERS, attempt, coupon_id, decide, grab, held_by, placed,
@@ -12,7 +19,7 @@ pub(crate) async fn a_grab_is_stored_found_and_told_to_main(bench: &Bench) {
     let backend = bench.open();
     let attempt = attempt(&backend, bench, 7, PLENTY);
     let decided = backend.gate.reserve(&[attempt]).await.unwrap();
-    assert_eq!(decided.decisions, [Decision::Granted]);
+    assert_eq!(decided.decisions, [Decision::Granted(0)]);
     let row = placed(7, PLENTY, 1, attempt.id);
     backend.hand_over.hand_over(shard_of(7), decided.epoch, vec![row]).await.unwrap();
     backend.lifecycle.drain().await.unwrap();
@@ -57,7 +64,7 @@ pub(crate) async fn a_user_who_asks_again_holds_the_same_result(bench: &Bench) {
     let first = attempt(&backend, bench, 7, PLENTY);
     let decided = backend.gate.reserve(&[first]).await.unwrap();
     let again = attempt(&backend, bench, 7, PLENTY);
-    assert_eq!(decide(&backend, &[again]).await, [Decision::Pending(first.id)]);
+    assert_eq!(decide(&backend, &[again]).await, [Decision::Pending(Reservation::plain(first.id))]);
     let rows = vec![placed(7, PLENTY, 1, first.id)];
     backend.hand_over.hand_over(shard_of(7), decided.epoch, rows).await.unwrap();
     backend.lifecycle.drain().await.unwrap();
@@ -71,10 +78,10 @@ pub(crate) async fn two_grabs_of_one_user_in_one_batch_are_one(bench: &Bench) {
     let backend = bench.open();
     let ids = backend.ids.generator(bench.clock(), 0);
     let mut ids = ids;
-    let of = |id| coupon_store::Attempt { user: UserId::new(7).unwrap(), coupon: coupon_id(PLENTY), id };
+    let of = |id| Attempt::plain(UserId::new(7).unwrap(), coupon_id(PLENTY), id);
     let (first, second) = (of(ids.make().unwrap()), of(ids.make().unwrap()));
     let decided = backend.gate.reserve(&[first, second]).await.unwrap();
-    assert_eq!(decided.decisions, [Decision::Granted, Decision::Pending(first.id)]);
+    assert_eq!(decided.decisions, [Decision::Granted(0), Decision::Pending(Reservation::plain(first.id))]);
     // Both are handed over under the one id, as the pipeline does.
     let row = placed(7, PLENTY, 1, first.id);
     backend.hand_over.hand_over(shard_of(7), decided.epoch, vec![row, row]).await.unwrap();
@@ -86,7 +93,8 @@ pub(crate) async fn two_grabs_of_one_user_in_one_batch_are_one(bench: &Bench) {
 
 pub(crate) async fn what_is_sold_out_over_or_unknown_is_refused_for_what_it_is(bench: &Bench) {
     let backend = bench.open();
-    for (user, decision) in [(1, Decision::Granted), (2, Decision::Granted), (3, Decision::OutOfStock)] {
+    for (user, decision) in [(1, Decision::Granted(0)), (2, Decision::Granted(0)), (3, Decision::OutOfStock)]
+    {
         assert_eq!(grab(&backend, bench, user, SCARCE).await, decision, "{user}");
     }
     for coupon in [ENDED, EARLY] {
@@ -121,7 +129,7 @@ pub(crate) async fn a_result_handed_over_twice_is_stored_and_counted_once(bench:
 
 pub(crate) async fn a_result_that_contradicts_what_is_stored_is_parked_and_keeps_its_stock(bench: &Bench) {
     let backend = bench.open();
-    assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted);
+    assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted(0));
     backend.lifecycle.drain().await.unwrap();
     // The gate never grants this; a mistake of its would look so.
     let epoch = backend.gate.reserve(&[]).await.unwrap().epoch;
@@ -161,7 +169,7 @@ pub(crate) async fn a_table_that_is_missing_is_made_when_a_result_needs_it(bench
 pub(crate) async fn pages_come_latest_first_across_tables_and_go_on_where_they_stopped(bench: &Bench) {
     let backend = bench.open();
     for user in [2, 4, 6] {
-        assert_eq!(grab(&backend, bench, user, PLENTY).await, Decision::Granted);
+        assert_eq!(grab(&backend, bench, user, PLENTY).await, Decision::Granted(0));
     }
     backend.lifecycle.drain().await.unwrap();
     let (shard, everything) = (shard_of(2), ResultQuery::everything());
@@ -215,7 +223,7 @@ pub(crate) async fn queries_count_what_they_cover(bench: &Bench) {
     assert_eq!(of(ResultQuery::within(minutes)).await.results, 2);
     assert_eq!(of(ResultQuery::of_user(UserId::new(5).unwrap())).await.results, 1);
     let totals = backend.shards.totals(shard_of(1), Visit::All).await.unwrap();
-    assert_eq!(totals.value, Totals { results: 15, used: 0, order_amount: Money::default() });
+    assert_eq!(totals.value, Totals { results: 15, ..Totals::default() });
     assert_eq!(backend.shards.kept_totals(shard_of(1)).await.unwrap().value, totals.value);
     assert!(backend.shards.totals(ShardId::new(9), Visit::All).await.is_err());
     backend.lifecycle.close();
@@ -227,15 +235,22 @@ pub(crate) async fn a_result_is_spent_once(bench: &Bench) {
     let placement = placed(5, ENDED, 2, held.result_id).placement;
     let amount = Money::from_cents(5_999);
     let time = bench.clock().now();
-    let spending = Spending { user: held.user_id, id: held.result_id, amount, time };
-    assert_eq!(backend.shards.spend(placement, spending).await.unwrap(), SpendOutcome::Spent);
-    assert_eq!(backend.shards.spend(placement, spending).await.unwrap(), SpendOutcome::AlreadyUsed);
-    let other = Spending { user: UserId::new(7).unwrap(), ..spending };
-    assert_eq!(backend.shards.spend(placement, other).await.unwrap(), SpendOutcome::AlreadyUsed);
+    let spending = Change { user: held.user_id, id: held.result_id, action: Action::Use(amount), time };
+    let used = CouponResult {
+        use_status: UseStatus::Used,
+        use_time: Some(time),
+        order_amount: Some(amount),
+        state: ResultState::Used,
+        state_time: Some(time),
+        ..held
+    };
+    assert_eq!(backend.shards.change(placement, spending).await.unwrap(), Changed::Now(used));
+    assert_eq!(backend.shards.change(placement, spending).await.unwrap(), Changed::Stands(used));
+    let other = Change { user: UserId::new(7).unwrap(), ..spending };
+    assert_eq!(backend.shards.change(placement, other).await.unwrap(), Changed::NotFound);
     backend.lifecycle.drain().await.unwrap();
-    let spent = held_by(&backend, 5).await[0];
-    assert_eq!((spent.use_time, spent.order_amount), (Some(time), Some(amount)));
-    let totals = Totals { results: 15, used: 1, order_amount: amount };
+    assert_eq!(held_by(&backend, 5).await[0], used);
+    let totals = Totals { results: 15, used: 1, order_amount: amount, given_back: 0 };
     assert_eq!(backend.shards.totals(shard_of(5), Visit::All).await.unwrap().value, totals);
     assert_eq!(backend.shards.kept_totals(shard_of(5)).await.unwrap().value, totals);
     backend.lifecycle.close();
@@ -283,7 +298,8 @@ pub(crate) async fn the_catalogue_is_read_as_it_was_filled(bench: &Bench) {
     let backend = bench.open();
     let catalogue = &backend.catalogue;
     let (user, stranger) = (UserId::new(USERS).unwrap(), UserId::new(USERS + 1).unwrap());
-    assert_eq!(catalogue.known().offer(user, coupon_id(PLENTY)), Offer::InRoom(RoomId::new(1).unwrap()));
+    let offered = Offered { room: RoomId::new(1).unwrap(), terms: GrabTerms::default() };
+    assert_eq!(catalogue.known().offer(user, coupon_id(PLENTY)), Offer::InRoom(offered));
     assert_eq!(catalogue.known().offer(stranger, coupon_id(PLENTY)), Offer::UnknownUser);
     assert_eq!(catalogue.known().offer(user, coupon_id(99)), Offer::UnknownCoupon);
     let inactive = UserId::new(INACTIVE).unwrap();

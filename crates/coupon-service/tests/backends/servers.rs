@@ -32,12 +32,12 @@ fn refused(settings: &ServersSettings) -> String {
 fn two_processes_share_one_stock_and_make_no_id_twice() {
     run(&Bench::servers(), async |bench| {
         let (one, other) = (bench.open(), bench.open());
-        assert_eq!(grab(&one, bench, 1, SCARCE).await, Decision::Granted);
+        assert_eq!(grab(&one, bench, 1, SCARCE).await, Decision::Granted(0));
         assert!(matches!(
             grab(&other, bench, 1, SCARCE).await,
             Decision::Pending(_) | Decision::Duplicate(_)
         ));
-        assert_eq!(grab(&other, bench, 2, SCARCE).await, Decision::Granted);
+        assert_eq!(grab(&other, bench, 2, SCARCE).await, Decision::Granted(0));
         assert_eq!(grab(&one, bench, 3, SCARCE).await, Decision::OutOfStock);
         let workers = [&one, &other].map(|backend| attempt(backend, bench, 1, PLENTY).id.worker());
         assert_ne!(workers[0], workers[1]);
@@ -47,7 +47,7 @@ fn two_processes_share_one_stock_and_make_no_id_twice() {
         // One stops; the other goes on.
         one.lifecycle.close();
         drop(one);
-        assert_eq!(grab(&other, bench, 4, PLENTY).await, Decision::Granted);
+        assert_eq!(grab(&other, bench, 4, PLENTY).await, Decision::Granted(0));
         other.lifecycle.drain().await.unwrap();
         assert_eq!(held_by(&other, 4).await.len(), 2);
         other.lifecycle.close();
@@ -70,13 +70,13 @@ fn a_process_that_only_takes_grabs_needs_one_that_stores_them() {
         assert!(consumer.hand_over.refusal(shard_of(1)).unwrap().why.contains("consumer"));
         assert_eq!(consumer.hand_over.ready(), Ok(()), "it is ready for what it does");
         assert_eq!(api.hand_over.refusal(shard_of(1)), None);
-        assert_eq!(grab(&api, bench, 1, PLENTY).await, Decision::Granted);
+        assert_eq!(grab(&api, bench, 1, PLENTY).await, Decision::Granted(0));
         api.lifecycle.drain().await.unwrap();
         assert_eq!(held_by(&api, 1).await.len(), 2);
         // Without one, results wait in their queue, and a drain says that they do.
         consumer.lifecycle.close();
         drop(consumer);
-        assert_eq!(grab(&api, bench, 2, PLENTY).await, Decision::Granted);
+        assert_eq!(grab(&api, bench, 2, PLENTY).await, Decision::Granted(0));
         assert_eq!(held_by(&api, 2).await.len(), 1);
         let consumer = role(coupon_store::settings::Role::Consumer);
         api.lifecycle.drain().await.unwrap();
@@ -117,7 +117,7 @@ fn a_queue_that_was_deleted_is_made_again_and_gets_back_what_was_in_it() {
         consumer.lifecycle.close();
         drop(consumer);
         let first = attempt(&api, bench, 1, PLENTY);
-        assert_eq!(decide(&api, &[first]).await, [Decision::Granted]);
+        assert_eq!(decide(&api, &[first]).await, [Decision::Granted(0)]);
         let epoch = api.gate.reserve(&[]).await.unwrap().epoch;
         let row = vec![placed(1, PLENTY, 1, first.id)];
         api.hand_over.hand_over(shard_of(1), epoch, row).await.unwrap();
@@ -135,8 +135,8 @@ fn a_queue_that_was_deleted_is_made_again_and_gets_back_what_was_in_it() {
             let decided = api.gate.reserve(&[other]).await.unwrap();
             assert_eq!(decided.epoch, epoch);
             let id = match decided.decisions[0] {
-                Decision::Granted => other.id,
-                Decision::Pending(id) => id,
+                Decision::Granted(0) => other.id,
+                Decision::Pending(reserved) => reserved.id,
                 decision => panic!("{decision:?}"),
             };
             api.hand_over.hand_over(shard_of(3), epoch, vec![placed(3, PLENTY, 1, id)]).await
@@ -157,7 +157,7 @@ fn a_stored_result_that_the_gate_does_not_know_is_told_to_it_and_verified_first(
     let bench = Bench::servers();
     run(&bench, async |bench| {
         let backend = bench.open();
-        assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted);
+        assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted(0));
         backend.lifecycle.drain().await.unwrap();
         let epoch = backend.gate.reserve(&[]).await.unwrap().epoch;
         let namespace = Namespace::new(&bench.settings().namespace, "").unwrap();
@@ -187,7 +187,7 @@ fn a_reservation_that_never_reached_its_queue_is_found_and_stored() {
     run(&Bench::servers(), async |bench| {
         let backend = bench.open();
         let lost = attempt(&backend, bench, 1, PLENTY);
-        assert_eq!(decide(&backend, &[lost]).await, [Decision::Granted]);
+        assert_eq!(decide(&backend, &[lost]).await, [Decision::Granted(0)]);
         // Younger ones are left alone; this one grows older than any hand-over may take.
         bench.clock().set(lost.id.time().plus_millis(60_000));
         for _ in 0..200 {
@@ -199,7 +199,7 @@ fn a_reservation_that_never_reached_its_queue_is_found_and_stored() {
         let found = backend.shards.find(shard_of(1), Visit::All, lost.id).await.unwrap().value;
         assert_eq!(found.map(|(_, result)| result), Some(placed(1, PLENTY, 1, lost.id).result));
         backend.lifecycle.drain().await.unwrap();
-        assert_eq!(decide(&backend, &[lost]).await, [Decision::Granted], "its own id is its own");
+        assert_eq!(decide(&backend, &[lost]).await, [Decision::Granted(0)], "its own id is its own");
         let again = attempt(&backend, bench, 1, PLENTY);
         assert_eq!(decide(&backend, &[again]).await, [Decision::Duplicate(lost.id)]);
         backend.lifecycle.close();
@@ -216,12 +216,12 @@ fn a_gate_that_lost_a_coupon_is_filled_anew_and_its_old_epoch_takes_nothing_any_
         backend.hand_over.hand_over(shard_of(1), before.epoch, vec![row]).await.unwrap();
         // Granted and not handed over when the memory goes: in the end it was never granted.
         let late = attempt(&backend, bench, 2, SCARCE);
-        assert_eq!(decide(&backend, &[late]).await, [Decision::Granted]);
+        assert_eq!(decide(&backend, &[late]).await, [Decision::Granted(0)]);
         forget(bench.settings(), before.epoch, SCARCE).await;
 
         assert_eq!(decide(&backend, &[attempt(&backend, bench, 3, SCARCE)]).await, [Decision::NotLoaded]);
         let after = decided_after(&backend, bench, before.epoch, 4).await;
-        assert_eq!(after.decisions, [Decision::Granted], "one of two is stored, and one is left");
+        assert_eq!(after.decisions, [Decision::Granted(0)], "one of two is stored, and one is left");
         let again = attempt(&backend, bench, 1, SCARCE);
         assert_eq!(decide(&backend, &[again]).await, [Decision::Duplicate(first.id)]);
         let row = placed(2, SCARCE, 1, late.id);
@@ -236,7 +236,7 @@ fn what_was_sold_is_filled_into_the_gate_whatever_main_says_of_its_window_now() 
     run(&Bench::servers(), async |bench| {
         let backend = bench.open();
         for user in [1, 2] {
-            assert_eq!(grab(&backend, bench, user, SCARCE).await, Decision::Granted);
+            assert_eq!(grab(&backend, bench, user, SCARCE).await, Decision::Granted(0));
         }
         backend.lifecycle.drain().await.unwrap();
         bench.edit_main("UPDATE coupons SET start_time = end_time - 1 WHERE end_time > 0").await;
@@ -284,7 +284,7 @@ fn a_coupon_withdrawn_in_main_shuts_itself_and_not_the_gate() {
         assert_eq!(after.decisions, [Decision::InvalidTime]);
         // Asking for it casts no doubt on the gate.
         tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
-        assert_eq!(grab(&backend, bench, 2, PLENTY).await, Decision::Granted);
+        assert_eq!(grab(&backend, bench, 2, PLENTY).await, Decision::Granted(0));
         assert_eq!(backend.gate.reserve(&[]).await.unwrap().epoch, after.epoch);
         backend.lifecycle.close();
     });
@@ -358,7 +358,7 @@ fn a_message_that_is_none_of_ours_is_parked_and_holds_nobody_up() {
             let to = BasicPublishArguments::new("", &names.queue(shard_of(1)));
             channel.basic_publish(BasicProperties::default(), poison.into(), to).await.unwrap();
         }
-        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
+        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
         backend.lifecycle.drain().await.unwrap();
         assert_eq!(held_by(&backend, 1).await.len(), 2);
         let mut parking = QueueDeclareArguments::durable_client_named(&names.parking());
@@ -462,7 +462,7 @@ fn a_process_whose_clock_is_wrong_does_not_start_and_takes_no_number_from_anothe
             assert!(error.contains("servers.main") && error.contains(side), "{error}");
             assert!(error.contains("3600.") || error.contains("3599."), "{error}");
         }
-        assert_eq!(grab(&healthy, bench, 1, PLENTY).await, Decision::Granted);
+        assert_eq!(grab(&healthy, bench, 1, PLENTY).await, Decision::Granted(0));
         healthy.lifecycle.close();
     });
 }

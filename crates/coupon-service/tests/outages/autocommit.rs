@@ -28,7 +28,7 @@ fn a_server_that_commits_nothing_by_itself_is_filled_and_served_like_any_other()
     let served = std::panic::catch_unwind(|| {
         run(&Bench::servers(), async |bench| {
             let backend = bench.open();
-            assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
+            assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
             drained(&backend).await;
             assert_eq!(held_by(&backend, 1).await.len(), 2);
             assert_eq!(remaining(&backend, PLENTY).await, 999);

@@ -46,14 +46,14 @@ async fn grab_at_last(backend: &Backend, bench: &Bench, user: u64, coupon: u64) 
         let attempt = attempt(backend, bench, user, coupon);
         let decided = backend.gate.reserve(&[attempt]).await?;
         let id = match only(&decided) {
-            Decision::Granted => attempt.id,
-            Decision::Pending(id) => id,
+            Decision::Granted(0) => attempt.id,
+            Decision::Pending(reserved) => reserved.id,
             Decision::NotLoaded => return Err(Unavailable::new("the gate", "it does not hold the coupon")),
             decision => return Ok(decision),
         };
         let rows = vec![placed(user, coupon, 1, id)];
         backend.hand_over.hand_over(shard_of(user), decided.epoch, rows).await?;
-        Ok(Decision::Granted)
+        Ok(Decision::Granted(0))
     })
     .await
 }
@@ -72,14 +72,14 @@ fn a_gate_that_comes_back_without_its_memory_is_filled_from_the_shards() {
         let rows = vec![placed(1, SCARCE, 1, first.id)];
         backend.hand_over.hand_over(shard_of(1), before.epoch, rows).await.unwrap();
         // Granted, and forgotten: it was never granted, and its stock is free again.
-        assert_eq!(decide(&backend, &[attempt(&backend, bench, 2, SCARCE)]).await, [Decision::Granted]);
+        assert_eq!(decide(&backend, &[attempt(&backend, bench, 2, SCARCE)]).await, [Decision::Granted(0)]);
         stack().kill(Server::Redis).unwrap();
         assert!(backend.gate.reserve(&[attempt(&backend, bench, 3, SCARCE)]).await.is_err());
         assert!(backend.gate.ready().is_err());
         std::fs::remove_dir_all(stack().data_dir(Server::Redis).unwrap().join("appendonlydir")).unwrap();
         stack().restart(Server::Redis).unwrap();
 
-        assert_eq!(grab_at_last(&backend, bench, 4, SCARCE).await, Decision::Granted);
+        assert_eq!(grab_at_last(&backend, bench, 4, SCARCE).await, Decision::Granted(0));
         assert_eq!(grab_at_last(&backend, bench, 5, SCARCE).await, Decision::OutOfStock);
         assert_eq!(grab_at_last(&backend, bench, 1, SCARCE).await, Decision::Duplicate(first.id));
         drained(&backend).await;
@@ -95,10 +95,10 @@ fn a_gate_that_comes_back_with_its_file_is_not_trusted_either() {
     run(&Bench::servers(), async |bench| {
         let backend = bench.open();
         let before = backend.gate.reserve(&[]).await.unwrap().epoch;
-        assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted);
+        assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted(0));
         stack().kill(Server::Redis).unwrap();
         stack().restart(Server::Redis).unwrap();
-        assert_eq!(grab_at_last(&backend, bench, 2, SCARCE).await, Decision::Granted);
+        assert_eq!(grab_at_last(&backend, bench, 2, SCARCE).await, Decision::Granted(0));
         assert_eq!(grab_at_last(&backend, bench, 3, SCARCE).await, Decision::OutOfStock);
         assert!(backend.gate.reserve(&[]).await.unwrap().epoch > before);
         backend.lifecycle.close();
@@ -110,7 +110,7 @@ fn what_the_queue_confirmed_survives_its_death_and_grabs_go_on_after_it() {
     let _alone = alone();
     run(&Bench::servers(), async |bench| {
         let backend = bench.open();
-        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
+        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
         stack().kill(Server::RabbitMq).unwrap();
         let cut_off = attempt(&backend, bench, 2, PLENTY);
         let decided = backend.gate.reserve(&[cut_off]).await.unwrap();
@@ -119,8 +119,8 @@ fn what_the_queue_confirmed_survives_its_death_and_grabs_go_on_after_it() {
         until("the lack of a queue is noticed", async || backend.hand_over.ready().is_err()).await;
         stack().restart(Server::RabbitMq).unwrap();
         // A client that was cut off asks again, and gets the result that was fixed at first.
-        assert_eq!(grab_at_last(&backend, bench, 2, PLENTY).await, Decision::Granted);
-        assert_eq!(grab_at_last(&backend, bench, 3, PLENTY).await, Decision::Granted);
+        assert_eq!(grab_at_last(&backend, bench, 2, PLENTY).await, Decision::Granted(0));
+        assert_eq!(grab_at_last(&backend, bench, 3, PLENTY).await, Decision::Granted(0));
         drained(&backend).await;
         assert_eq!(held_by(&backend, 2).await.first().map(|held| held.result_id), Some(cut_off.id));
         assert_eq!(remaining(&backend, PLENTY).await, 997);
@@ -137,8 +137,8 @@ fn a_shard_that_is_down_is_served_around_and_catches_up() {
         let (odd, even) = (shard_of(1), shard_of(2));
         stack().kill(Server::Shard(odd.number())).unwrap();
         // Its queue takes its results all the same.
-        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
-        assert_eq!(grab(&backend, bench, 2, PLENTY).await, Decision::Granted);
+        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
+        assert_eq!(grab(&backend, bench, 2, PLENTY).await, Decision::Granted(0));
         let everything = coupon_core::ResultQuery::everything();
         assert!(backend.shards.summary(odd, Visit::All, everything).await.is_err());
         assert!(backend.shards.summary(even, Visit::All, everything).await.is_ok());
@@ -149,7 +149,7 @@ fn a_shard_that_is_down_is_served_around_and_catches_up() {
 
         // A service that starts meanwhile serves the others.
         let other = bench.open();
-        assert_eq!(grab(&other, bench, 4, PLENTY).await, Decision::Granted);
+        assert_eq!(grab(&other, bench, 4, PLENTY).await, Decision::Granted(0));
         stack().restart(Server::Shard(odd.number())).unwrap();
         drained(&backend).await;
         assert_eq!(held_by(&other, 1).await.len(), 2);
@@ -169,7 +169,7 @@ fn a_shard_that_hangs_holds_up_nobody_but_itself() {
         stack().pause(Server::Shard(odd.number())).unwrap();
         // Both were granted and never handed over; only the shard that answers is known to lack one.
         let lost = [1, 2].map(|user| attempt(&backend, bench, user, PLENTY));
-        assert_eq!(decide(&backend, &lost).await, [Decision::Granted, Decision::Granted]);
+        assert_eq!(decide(&backend, &lost).await, [Decision::Granted(0), Decision::Granted(0)]);
         bench.clock().set(lost[0].id.time().plus_millis(60_000));
         until("it is handed over again", async || held_by(&backend, 2).await.len() == 2).await;
         until("the shard is found down", async || !backend.shards.report(odd).await.unwrap().up).await;
@@ -200,7 +200,7 @@ fn a_main_that_hangs_leaves_no_question_unanswered_and_no_epoch_is_spent_on_a_sh
         let backend = bench.open();
         stack().pause(Server::Main).unwrap();
         backend.catalogue.coupon(coupon_id(PLENTY), false).await.unwrap_err();
-        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
+        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
         stack().resume(Server::Main).unwrap();
         drained(&backend).await;
         assert_eq!(remaining(&backend, PLENTY).await, 999);
@@ -217,7 +217,7 @@ fn a_main_that_hangs_leaves_no_question_unanswered_and_no_epoch_is_spent_on_a_sh
         }
         assert!(backend.gate.ready().is_err());
         stack().restart(Server::Shard(1)).unwrap();
-        assert_eq!(grab_at_last(&backend, bench, 2, PLENTY).await, Decision::Granted);
+        assert_eq!(grab_at_last(&backend, bench, 2, PLENTY).await, Decision::Granted(0));
         assert_eq!(backend.gate.reserve(&[]).await.unwrap().epoch, before + 1);
         backend.lifecycle.close();
     });
@@ -230,7 +230,7 @@ fn grabs_go_on_without_main_which_is_told_later() {
         let backend = bench.open();
         stack().kill(Server::Main).unwrap();
         for user in 1..=4 {
-            assert_eq!(grab(&backend, bench, user, PLENTY).await, Decision::Granted);
+            assert_eq!(grab(&backend, bench, user, PLENTY).await, Decision::Granted(0));
         }
         assert!(backend.catalogue.coupon(coupon_id(PLENTY), false).await.is_err());
         until("it is stored", async || held_by(&backend, 3).await.len() == 2).await;
@@ -307,7 +307,7 @@ fn a_queue_that_fills_up_is_seen_while_its_shard_does_not_answer() {
         let odd = shard_of(1);
         stack().pause(Server::Shard(odd.number())).unwrap();
         for user in (1..USERS).step_by(2) {
-            assert_eq!(grab(&backend, bench, user, PLENTY).await, Decision::Granted);
+            assert_eq!(grab(&backend, bench, user, PLENTY).await, Decision::Granted(0));
         }
         until("what waits is seen", async || {
             assert!(backend.shards.report(odd).await.unwrap().up, "only once the shard was given up");

@@ -30,7 +30,7 @@ fn what_a_policy_drops_is_handed_over_again_before_anybody_is_told_that_all_is_s
             let queues = format!("^{}\\.", bench.settings().namespace);
             stack().rabbitmqctl(&["set_policy", "drops", &queues, policy, "--apply-to", "queues"]).unwrap();
             for user in 1..=10 {
-                assert_eq!(grab(&backend, bench, user, PLENTY).await, Decision::Granted);
+                assert_eq!(grab(&backend, bench, user, PLENTY).await, Decision::Granted(0));
             }
             since_then();
             stack().rabbitmqctl(&["clear_policy", "drops"]).unwrap();

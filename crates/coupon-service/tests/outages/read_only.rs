@@ -109,7 +109,7 @@ fn a_promoted_replica_behind_the_same_address_is_written_and_read_within_seconds
         // A connection belongs to the runtime that made it.
         let (mut main, mut old, mut new) = (Host::at(main).await, Host::at(old).await, Host::at(new).await);
         let backend = bench.open();
-        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
+        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
         drained(&backend).await;
         assert_eq!(held_by(&backend, 1).await.len(), 2);
         let before = backend.catalogue.coupon(coupon_id(PLENTY), false).await.unwrap().unwrap().0;
@@ -123,7 +123,7 @@ fn a_promoted_replica_behind_the_same_address_is_written_and_read_within_seconds
         to_shard.lead_to(new.port);
         to_main.lead_to(new.port);
 
-        assert_eq!(grab(&backend, bench, 3, PLENTY).await, Decision::Granted);
+        assert_eq!(grab(&backend, bench, 3, PLENTY).await, Decision::Granted(0));
         // This thread's pools have only ever read.
         let query = coupon_core::ResultQuery::of_user(coupon_core::UserId::new(3).unwrap());
         within("the read of the shard", async || {

@@ -64,7 +64,7 @@ fn an_outage_is_a_line_when_it_begins_and_one_with_the_count_when_it_ends() {
         let backend = bench.open();
         since_then();
         stack().kill(Server::Shard(1)).unwrap();
-        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
+        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
         // As long as a task that tries every second takes to fail several times.
         tokio::time::sleep(Duration::from_secs(8)).await;
         stack().restart(Server::Shard(1)).unwrap();

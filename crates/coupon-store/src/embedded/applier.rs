@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use coupon_core::books::{self, Changes};
-use coupon_core::{CouponId, ShardId};
+use coupon_core::ShardId;
+use coupon_core::books::{self, Changes, Moved};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
@@ -31,17 +31,8 @@ const RETRY: Duration = Duration::from_millis(500);
 pub(super) struct OutboxEntry {
     pub(super) shard: ShardId,
     pub(super) id: i64,
-    /// Rows stored, or, below zero, rows that the seeder's `archive` retired and had no time to tell of.
-    pub(super) deltas: Vec<(CouponId, i64)>,
-}
-
-impl OutboxEntry {
-    /// `[[coupon_id,rows],…]`, as the outbox holds it.
-    pub(super) fn deltas_as_json(&self) -> String {
-        let pairs: Vec<String> =
-            self.deltas.iter().map(|(coupon, rows)| format!("[{coupon},{rows}]")).collect();
-        format!("[{}]", pairs.join(","))
-    }
+    /// Rows that moved, or that the seeder's `archive` retired and had no time to tell of.
+    pub(super) deltas: Vec<Moved>,
 }
 
 /// The applier's notes. Entries pile up without waking it: under load there is one a commit.

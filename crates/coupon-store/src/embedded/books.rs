@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use coupon_core::books::{Changes, Delta, Line, Posting, Stock, post};
+use coupon_core::books::{Changes, Delta, Line, Moved, Movement, Posting, Stock, post};
 use coupon_core::{CouponId, ShardId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -61,13 +61,17 @@ pub fn apply(db: &Connection, mut changes: Changes, now: Timestamp) -> anyhow::R
 }
 
 fn read_parked(db: &Connection) -> rusqlite::Result<Parked> {
-    let sql =
-        "SELECT coupon_id, shard, outbox_id, delta FROM parked_deltas ORDER BY coupon_id, shard, retired";
+    let sql = "SELECT coupon_id, shard, outbox_id, retired, delta FROM parked_deltas ORDER BY coupon_id, shard, retired";
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query([])?;
     let mut parked = Parked::new();
     while let Some(row) = rows.next()? {
-        let delta = Delta { shard: ShardId::new(row.get(1)?), entry: row.get(2)?, rows: row.get(3)? };
+        let delta = Delta {
+            shard: ShardId::new(row.get(1)?),
+            entry: row.get(2)?,
+            movement: parsed(row, 3, Movement::from_code)?,
+            rows: row.get::<_, i64>(4)?.abs(),
+        };
         parked.entry(parsed(row, 0, CouponId::new)?).or_default().push(delta);
     }
     Ok(parked)
@@ -78,8 +82,9 @@ fn park(db: &Connection, coupon: CouponId, posting: &Posting) -> rusqlite::Resul
     let why = posting.why.map(|why| why.to_string()).unwrap_or_default();
     let sql = "INSERT INTO parked_deltas (coupon_id, shard, retired, outbox_id, delta, reason) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    for Delta { shard, entry, rows } in &posting.parked {
-        let values = params![coupon.get(), shard.number(), i64::from(*rows < 0), entry, rows, why];
+    for delta in &posting.parked {
+        let Delta { shard, entry, movement, .. } = delta;
+        let values = params![coupon.get(), shard.number(), movement.code(), entry, delta.live(), why];
         db.prepare_cached(sql)?.execute(values)?;
     }
     Ok(())
@@ -117,8 +122,8 @@ fn log(db: &Connection, id: i64, coupon: CouponId, line: &Line, now: Timestamp) 
     ])
 }
 
-/// The number of an entry of an outbox, and the rows that it adds of each coupon.
-pub type NumberedDeltas = (i64, Vec<(CouponId, i64)>);
+/// The number of an entry of an outbox, and the rows that moved.
+pub type NumberedDeltas = (i64, Vec<Moved>);
 
 /// Entries of a shard's outbox above a position, oldest first.
 ///

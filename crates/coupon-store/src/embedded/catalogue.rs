@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use coupon_core::{
-    Coupon, CouponDetails, CouponId, CouponKind, CouponStatus, Money, RoomId, Timestamp, UserId,
+    Coupon, CouponDetails, CouponId, CouponKind, CouponStatus, GrabTerms, Money, RoomId, Timestamp, UserId,
 };
 use rusqlite::{Connection, Row, ToSql};
 
@@ -17,7 +17,10 @@ use crate::terms::{self, AllTerms, Terms};
 use crate::{Catalogue, CouponAndDetails, Known, LocalFuture, Unavailable, Visit};
 
 const NARROW: &str = "c.coupon_id, c.room_id, c.coupon_name, c.coupon_type, c.discount_amount, c.discount_rate, \
-     c.min_purchase, c.total_stock, c.remaining_stock, c.start_time, c.end_time, c.create_time, c.update_time, c.status";
+     c.min_purchase, c.total_stock, c.remaining_stock, c.start_time, c.end_time, c.create_time, c.update_time, c.status, c.hold_s, c.user_limit, \
+     c.returnable";
+/// The first column behind those.
+const FIRST_DETAIL: usize = 17;
 
 /// The catalogue. It does not change while the service runs: the folder is locked.
 pub(super) struct EmbeddedCatalogue {
@@ -55,9 +58,8 @@ pub(super) fn all_terms(db: &Connection) -> rusqlite::Result<AllTerms> {
     let mut statement = db.prepare(&format!("SELECT {}", terms::columns("INTEGER")))?;
     // SQLite holds in a column whatever was put there: what is no number counts as none.
     let number = |row: &Row<'_>, column| row.get::<_, i64>(column).unwrap_or(-1);
-    let row = |row: &Row<'_>| {
-        let at = |column| number(row, column);
-        Ok((at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7), at(8)))
+    let row = |row: &Row<'_>| -> rusqlite::Result<terms::Row> {
+        Ok(std::array::from_fn(|column| number(row, column)))
     };
     let rows = statement.query_map([], row)?.collect::<rusqlite::Result<Vec<terms::Row>>>()?;
     Ok(AllTerms::read(rows, Some(&rooms(db)?)))
@@ -157,11 +159,17 @@ fn coupon(row: &Row<'_>) -> rusqlite::Result<Coupon> {
         create_time: time(11)?,
         update_time: time(12)?,
         status: parsed(row, 13, CouponStatus::from_code)?,
+        terms: GrabTerms {
+            hold_s: terms::shown(row.get(14)?),
+            user_limit: terms::shown_limit(row.get(15)?),
+            returnable: row.get::<_, i64>(16)? != 0,
+        },
     })
 }
 
 fn wide(row: &Row<'_>, coupon_id: CouponId) -> rusqlite::Result<Option<CouponDetails>> {
-    let description: Option<String> = row.get(14)?;
+    let description: Option<String> = row.get(FIRST_DETAIL)?;
     let Some(description) = description else { return Ok(None) };
-    Ok(Some(CouponDetails { coupon_id, description, usage_rules: row.get(15)?, product_range: row.get(16)? }))
+    let (usage_rules, product_range) = (row.get(FIRST_DETAIL + 1)?, row.get(FIRST_DETAIL + 2)?);
+    Ok(Some(CouponDetails { coupon_id, description, usage_rules, product_range }))
 }

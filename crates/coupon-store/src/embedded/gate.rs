@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use coupon_core::{CouponId, CouponResult, ResultId, TimeRange, Timestamp, UserId};
 
 use crate::terms::Terms;
-use crate::{Attempt, Decided, Decision, Gate, LocalFuture, Stock, Unavailable};
+use crate::{Attempt, Decided, Decision, Gate, LocalFuture, Reservation, Stock, Unavailable};
 
 /// Its memory is this process's: a gate that has lost it is gone itself.
 const EPOCH: u64 = 0;
@@ -31,7 +31,7 @@ impl CouponGate {
     fn decide(&mut self, attempt: &Attempt) -> Decision {
         if let Some(holder) = self.holders.get(&attempt.user) {
             return if holder.pending {
-                Decision::Pending(holder.id)
+                Decision::Pending(Reservation::plain(holder.id))
             } else {
                 Decision::Duplicate(holder.id)
             };
@@ -43,7 +43,7 @@ impl CouponGate {
             return Decision::OutOfStock;
         }
         self.holders.insert(attempt.user, Holder { id: attempt.id, pending: true });
-        Decision::Granted
+        Decision::Granted(0)
     }
 
     fn sold(&self) -> u32 {
@@ -172,12 +172,13 @@ impl Gate for std::sync::Arc<MemoryGate> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coupon_core::{Money, RoomId};
+    use coupon_core::{GrabTerms, Money, RoomId};
 
     fn coupon(total: u32) -> Terms {
         let (start, end) = (at("2026-11-22T00:00:00Z"), at("2026-11-23T00:00:00Z"));
         let (coupon, room) = (CouponId::new(1).unwrap(), RoomId::new(1).unwrap());
-        Terms { coupon, room, total, start, end, active: true, min_purchase: Money::default() }
+        let (min_purchase, grab) = (Money::default(), GrabTerms::default());
+        Terms { coupon, room, total, start, end, active: true, min_purchase, grab }
     }
 
     fn at(text: &str) -> Timestamp {
@@ -185,11 +186,8 @@ mod tests {
     }
 
     fn attempt(user: u64, time: &str, sequence: u16) -> Attempt {
-        Attempt {
-            user: UserId::new(user).unwrap(),
-            coupon: CouponId::new(1).unwrap(),
-            id: ResultId::from_parts(at(time), 0, sequence).unwrap(),
-        }
+        let (user, coupon) = (UserId::new(user).unwrap(), CouponId::new(1).unwrap());
+        Attempt::plain(user, coupon, ResultId::from_parts(at(time), 0, sequence).unwrap())
     }
 
     fn gate_for(coupon: &Terms) -> MemoryGate {
@@ -201,7 +199,7 @@ mod tests {
     #[test]
     fn the_last_one_goes_once_and_then_it_is_sold_out() {
         let gate = gate_for(&coupon(1));
-        assert_eq!(gate.decide(&attempt(1, NOON, 0)), Decision::Granted);
+        assert_eq!(gate.decide(&attempt(1, NOON, 0)), Decision::Granted(0));
         assert_eq!(gate.decide(&attempt(2, NOON, 1)), Decision::OutOfStock);
     }
 
@@ -209,8 +207,8 @@ mod tests {
     fn a_repeat_is_pending_until_stored_and_a_duplicate_after() {
         let gate = gate_for(&coupon(5));
         let first = attempt(1, NOON, 0);
-        assert_eq!(gate.decide(&first), Decision::Granted);
-        assert_eq!(gate.decide(&attempt(1, NOON, 1)), Decision::Pending(first.id));
+        assert_eq!(gate.decide(&first), Decision::Granted(0));
+        assert_eq!(gate.decide(&attempt(1, NOON, 1)), Decision::Pending(Reservation::plain(first.id)));
         gate.settle([&CouponResult::granted(first.id, first.user, first.coupon, RoomId::new(1).unwrap())]);
         assert_eq!(gate.decide(&attempt(1, NOON, 2)), Decision::Duplicate(first.id));
     }
@@ -219,7 +217,7 @@ mod tests {
     fn a_window_opens_at_its_start_and_is_shut_at_its_end() {
         let gate = gate_for(&coupon(5));
         assert_eq!(gate.decide(&attempt(1, "2026-11-21T23:59:59.999Z", 0)), Decision::InvalidTime);
-        assert_eq!(gate.decide(&attempt(1, "2026-11-22T00:00:00Z", 0)), Decision::Granted);
+        assert_eq!(gate.decide(&attempt(1, "2026-11-22T00:00:00Z", 0)), Decision::Granted(0));
         assert_eq!(gate.decide(&attempt(2, "2026-11-23T00:00:00Z", 0)), Decision::InvalidTime);
     }
 

@@ -14,7 +14,7 @@ use super::state::{ShardState, lock};
 use super::writer::Message;
 use crate::metrics::Exposition;
 use crate::{
-    HandOver, Lifecycle, LocalFuture, OwnMetrics, PlacedResult, Repairs, SpendOutcome, Spending, Unavailable,
+    Change, Changed, HandOver, Lifecycle, LocalFuture, OwnMetrics, PlacedResult, Repairs, Unavailable,
 };
 
 /// One shard's writer, as others see it.
@@ -42,13 +42,9 @@ impl Writers {
         Self { shards, to_main, backlog, threads: Mutex::new(threads) }
     }
 
-    pub(super) async fn spend(
-        &self,
-        placement: Placement,
-        spending: Spending,
-    ) -> Result<SpendOutcome, Unavailable> {
+    pub(super) async fn change(&self, placement: Placement, change: Change) -> Result<Changed, Unavailable> {
         let (reply, answer) = oneshot::channel();
-        self.send(placement.shard, Message::Spend { table: placement.table, spending, reply })?;
+        self.send(placement.shard, Message::Change { table: placement.table, change, reply })?;
         answer.await.map_err(|_| stopped(placement.shard))?
     }
 

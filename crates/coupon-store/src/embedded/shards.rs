@@ -10,11 +10,11 @@ use super::reader::Readers;
 use super::sql;
 use super::state::ShardState;
 use crate::{
-    Found, LocalFuture, PageRequest, ShardReport, Shards, SpendOutcome, Spending, Summary, Totals,
-    Unavailable, Visit, Visited,
+    Change, Changed, Found, LocalFuture, PageRequest, ShardReport, Shards, Summary, Totals, Unavailable,
+    Visit, Visited,
 };
 
-/// Every shard's readers, and the writers for the one update there is.
+/// Every shard's readers, and the writers for changes of results.
 pub(super) struct EmbeddedShards {
     pub(super) readers: Vec<(Readers, Arc<ShardState>)>,
     pub(super) writers: Arc<Writers>,
@@ -93,12 +93,8 @@ impl Shards for EmbeddedShards {
         Box::pin(std::future::ready(kept.ok_or_else(|| unknown(shard))))
     }
 
-    fn spend(
-        &self,
-        placement: Placement,
-        spending: Spending,
-    ) -> LocalFuture<'_, Result<SpendOutcome, Unavailable>> {
-        Box::pin(self.writers.spend(placement, spending))
+    fn change(&self, placement: Placement, change: Change) -> LocalFuture<'_, Result<Changed, Unavailable>> {
+        Box::pin(self.writers.change(placement, change))
     }
 
     fn report(&self, shard: ShardId) -> LocalFuture<'_, Option<ShardReport>> {
@@ -132,11 +128,7 @@ fn read_page(
 pub(super) fn sum_totals(db: &Connection, tables: &[TableId]) -> rusqlite::Result<Totals> {
     let mut sum = Totals::default();
     for table in tables {
-        let part = sql::totals(db, *table)?;
-        sum.results += part.results;
-        sum.used += part.used;
-        let cents = sum.order_amount.cents() + part.order_amount.cents();
-        sum.order_amount = coupon_core::Money::from_cents(cents);
+        sum += sql::totals(db, *table)?;
     }
     Ok(sum)
 }

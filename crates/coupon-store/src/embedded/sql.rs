@@ -2,40 +2,56 @@
 
 use coupon_core::schema::Dialect;
 use coupon_core::{
-    CouponId, CouponResult, GrabStatus, Money, ResultId, ResultQuery, RoomId, TableId, Timestamp, UseStatus,
-    UserId,
+    CouponId, CouponResult, GrabStatus, Money, RequestKey, ResultId, ResultQuery, ResultState, RoomId,
+    TableId, Timestamp, UseStatus, UserId,
 };
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{CachedStatement, Connection, Row, params, params_from_iter};
 
-use crate::statements::{self, Filter, Numbers};
-use crate::{PageRequest, Spending, Summary, Totals};
+use crate::statements::{self, Filter, Fresh, Numbers};
+use crate::{Change, PageRequest, Summary, Totals};
 
 const SQLITE: Dialect = Dialect::Sqlite;
 
 /// Stores fresh results in one table.
-pub(super) struct Insert<'a>(CachedStatement<'a>);
+pub(super) struct Insert<'a> {
+    db: &'a Connection,
+    table: TableId,
+    plain: CachedStatement<'a>,
+}
 
 impl<'a> Insert<'a> {
     pub(super) fn into(db: &'a Connection, table: TableId) -> rusqlite::Result<Self> {
-        // What is the same for every fresh result is not bound anew for each.
-        let (insert, fresh) = (statements::insert(table), statements::fresh());
-        let sql = format!("{insert}(?,?,?,?,?{fresh} {}", statements::unless_there(SQLITE));
-        Ok(Self(db.prepare_cached(&sql)?))
+        Ok(Self { db, table, plain: prepare(db, table, Fresh::Plain)? })
     }
 
-    /// Stores a fresh result, as [`CouponResult::granted`] makes it, unless it contradicts one that is stored; says
-    /// whether it went in.
+    /// Stores a fresh result, unless it contradicts one that is stored; says whether it went in.
     pub(super) fn add(&mut self, result: &CouponResult) -> rusqlite::Result<bool> {
-        let changed = self.0.execute(params![
-            result.result_id.number(),
-            result.user_id.get(),
-            result.coupon_id.get(),
-            result.room_id.get(),
-            result.grab_time.millis(),
-        ])?;
+        let CouponResult { result_id, user_id, coupon_id, room_id, grab_time, .. } = result;
+        let (id, user, coupon, room) = (result_id.number(), user_id.get(), coupon_id.get(), room_id.get());
+        let time = grab_time.millis();
+        let changed = match Fresh::of(result) {
+            Fresh::Plain => self.plain.execute(params![id, user, coupon, room, time])?,
+            Fresh::Full => {
+                let (state, slot) = (result.state.code(), result.slot);
+                let hold_until = result.hold_until.map(Timestamp::millis);
+                let request = result.request.map(RequestKey::number);
+                prepare(self.db, self.table, Fresh::Full)?
+                    .execute(params![id, user, coupon, room, time, state, slot, hold_until, request])?
+            }
+        };
         Ok(changed == 1)
     }
+}
+
+/// What is the same for every fresh result of a kind is not bound anew for each.
+fn prepare(db: &Connection, table: TableId, kind: Fresh) -> rusqlite::Result<CachedStatement<'_>> {
+    let values = match kind {
+        Fresh::Plain => "?,?,?,?,?",
+        Fresh::Full => "?,?,?,?,?,?,?,?,?",
+    };
+    let (insert, fresh) = (statements::insert(table, kind), statements::fresh());
+    db.prepare_cached(&format!("{insert}({values}{fresh} {}", statements::unless_there(SQLITE)))
 }
 
 /// Keeps a result that contradicts what is stored; says whether it was not kept before.
@@ -66,17 +82,16 @@ pub(super) fn find(db: &Connection, table: TableId, id: ResultId) -> rusqlite::R
     rows.next().transpose()
 }
 
-/// The id under which a user holds a coupon in this table.
-pub(super) fn held(
+/// The id under which a user has a coupon in the slot of this result, in this table.
+pub(super) fn in_its_slot(
     db: &Connection,
     table: TableId,
-    user: UserId,
-    coupon: CouponId,
+    result: &CouponResult,
 ) -> rusqlite::Result<Option<ResultId>> {
-    let sql = format!("SELECT result_id FROM {table} WHERE user_id = ?1 AND coupon_id = ?2");
+    let sql = format!("SELECT result_id FROM {table} WHERE user_id = ?1 AND coupon_id = ?2 AND slot = ?3");
     let mut statement = db.prepare_cached(&sql)?;
-    let mut rows =
-        statement.query_map([user.get(), coupon.get()], |row| parsed(row, 0, ResultId::from_number))?;
+    let values = params![result.user_id.get(), result.coupon_id.get(), result.slot];
+    let mut rows = statement.query_map(values, |row| parsed(row, 0, ResultId::from_number))?;
     rows.next().transpose()
 }
 
@@ -111,14 +126,15 @@ pub(super) fn totals(db: &Connection, table: TableId) -> rusqlite::Result<Totals
             results: count(row, 0)?,
             used: count(row, 1)?,
             order_amount: Money::from_cents(row.get(2)?),
+            given_back: count(row, 3)?,
         })
     })
 }
 
-/// Marks a result as spent unless it is already; says whether it did.
-pub(super) fn spend(db: &Connection, table: TableId, spending: &Spending) -> rusqlite::Result<bool> {
-    let mut statement = db.prepare_cached(&statements::spend(table, spending, Numbers::Bound))?;
-    Ok(statement.execute(statements::spend_numbers(spending))? == 1)
+/// Takes a step of a result, if its row allows it; says whether it did.
+pub(super) fn change(db: &Connection, table: TableId, change: &Change) -> rusqlite::Result<bool> {
+    let mut statement = db.prepare_cached(&statements::change(table, change, Numbers::Bound))?;
+    Ok(statement.execute(params_from_iter(statements::change_numbers(change)))? == 1)
 }
 
 /// Every (coupon, user, id) of a table, in no particular order. The index on user and coupon holds all three.
@@ -168,6 +184,11 @@ fn result(row: &Row<'_>) -> rusqlite::Result<CouponResult> {
         use_status: parsed(row, 6, UseStatus::from_code)?,
         use_time: used.map(Timestamp::from_millis),
         order_amount: cents.map(Money::from_cents),
+        state: parsed(row, 9, ResultState::from_code)?,
+        slot: row.get(10)?,
+        hold_until: row.get::<_, Option<i64>>(11)?.map(Timestamp::from_millis),
+        request: row.get::<_, Option<i64>>(12)?.and_then(RequestKey::from_number),
+        state_time: row.get::<_, Option<i64>>(13)?.map(Timestamp::from_millis),
     })
 }
 

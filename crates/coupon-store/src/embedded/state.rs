@@ -80,11 +80,7 @@ impl ShardState {
     }
 
     pub(super) fn add(&self, more: Totals) {
-        let mut totals = lock(&self.totals);
-        totals.results += more.results;
-        totals.used += more.used;
-        let cents = totals.order_amount.cents() + more.order_amount.cents();
-        totals.order_amount = coupon_core::Money::from_cents(cents);
+        *lock(&self.totals) += more;
     }
 
     pub(super) fn report(&self, now: Timestamp) -> ShardReport {

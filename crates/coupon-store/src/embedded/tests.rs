@@ -2,6 +2,7 @@
 
 use std::num::{NonZeroU16, NonZeroUsize};
 
+use coupon_core::after_grab::Action;
 use coupon_core::{
     CouponId, CouponResult, Money, Placement, Plan, ResultId, ResultQuery, RoomId, RouteError, RowKey,
     ShardId, ShardingStrategy, UserId,
@@ -9,7 +10,7 @@ use coupon_core::{
 
 use super::{Options, open};
 use crate::clock::Clock;
-use crate::{Backend, PageRequest, PlacedResult, SpendOutcome, Spending, Visit};
+use crate::{Backend, Change, Changed, PageRequest, PlacedResult, Visit};
 
 /// Odd and even users.
 #[derive(Debug)]
@@ -178,10 +179,11 @@ async fn a_result_is_spent_once() {
     let PlacedResult { placement, result } = row(1, 0);
     backend.hand_over.hand_over(ODD, 0, vec![row(1, 0)]).await.unwrap();
     let time = "2026-11-23T12:00:00Z".parse().unwrap();
-    let spending =
-        Spending { user: result.user_id, id: result.result_id, amount: Money::from_cents(5_990), time };
-    assert_eq!(backend.shards.spend(placement, spending).await, Ok(SpendOutcome::Spent));
-    assert_eq!(backend.shards.spend(placement, spending).await, Ok(SpendOutcome::AlreadyUsed));
+    let action = Action::Use(Money::from_cents(5_990));
+    let spending = Change { user: result.user_id, id: result.result_id, action, time };
+    let used = backend.shards.change(placement, spending).await;
+    let Ok(Changed::Now(row)) = used else { panic!("{used:?}") };
+    assert_eq!(backend.shards.change(placement, spending).await, Ok(Changed::Stands(row)));
     let exact = backend.shards.totals(ODD, Visit::All).await.unwrap().value;
     let kept = backend.shards.kept_totals(ODD).await.unwrap().value;
     assert_eq!((exact.results, exact.used, exact.order_amount.cents()), (1, 1, 5_990));

@@ -1,14 +1,16 @@
-//! One transaction of a shard's writer: tables, rows, outbox, spendings.
+//! One transaction of a shard's writer: tables, rows, changes of results, outbox.
 
 use std::collections::{BTreeMap, HashSet};
 
+use coupon_core::after_grab::Action;
+use coupon_core::books::Moved;
 use coupon_core::schema::{self, Dialect};
-use coupon_core::{CouponId, CouponResult, Money, ResultId, ShardId, TableId, Timestamp};
+use coupon_core::{CouponId, CouponResult, ResultId, ShardId, TableId, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::applier::OutboxEntry;
 use super::{inbox, sql};
-use crate::{PlacedResult, SpendOutcome, Spending, Totals};
+use crate::{Change, Changed, PlacedResult, Totals};
 
 /// The outcome of a transaction, to be announced once it is committed.
 #[derive(Default)]
@@ -18,7 +20,7 @@ pub(super) struct Done {
     /// Results that contradict what is stored: no user may get the answer that they are theirs.
     pub(super) parked: HashSet<ResultId>,
     pub(super) newly_parked: u64,
-    pub(super) spent: Vec<SpendOutcome>,
+    pub(super) changed: Vec<Changed>,
     pub(super) entry: Option<OutboxEntry>,
     pub(super) new_tables: Vec<TableId>,
 }
@@ -101,7 +103,7 @@ impl<'a> Store<'a> {
         if sql::find(&self.db, table, result.result_id)?.as_ref().is_some_and(same) {
             return Ok(());
         }
-        let reason = match sql::held(&self.db, table, result.user_id, result.coupon_id)? {
+        let reason = match sql::in_its_slot(&self.db, table, result)? {
             Some(id) => format!("the user holds this coupon as result {id}"),
             None => "another result is stored under this id".to_owned(),
         };
@@ -127,11 +129,14 @@ impl<'a> Store<'a> {
         if deltas.is_empty() {
             return Ok(());
         }
-        let entry = OutboxEntry { shard, id, deltas: deltas.into_iter().collect() };
+        let deltas = deltas.into_iter().map(|(coupon, rows)| Moved::stored(coupon, rows)).collect();
+        let entry = OutboxEntry { shard, id, deltas };
         let mut insert = self
             .db
             .prepare_cached("INSERT INTO outbox (outbox_id, deltas, create_time) VALUES (?1, ?2, ?3)")?;
-        insert.execute(params![id, entry.deltas_as_json(), self.now.millis()])?;
+        let deltas = serde_json::to_string(&entry.deltas)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+        insert.execute(params![id, deltas, self.now.millis()])?;
         if let Some(applied) = forget {
             self.db.prepare_cached("DELETE FROM outbox WHERE outbox_id <= ?1")?.execute([applied])?;
         }
@@ -139,16 +144,18 @@ impl<'a> Store<'a> {
         Ok(())
     }
 
-    /// Spends a result, unless it has been.
-    pub(super) fn spend(&mut self, table: TableId, spending: &Spending) -> rusqlite::Result<()> {
-        if sql::spend(&self.db, table, spending)? {
-            self.done.totals.used += 1;
-            let cents = self.done.totals.order_amount.cents() + spending.amount.cents();
-            self.done.totals.order_amount = Money::from_cents(cents);
-            self.done.spent.push(SpendOutcome::Spent);
-        } else {
-            self.done.spent.push(SpendOutcome::AlreadyUsed);
+    /// Takes a step of a result, if its row allows it.
+    pub(super) fn change(&mut self, table: TableId, change: &Change) -> rusqlite::Result<()> {
+        let changed = sql::change(&self.db, table, change)?;
+        let row = sql::find(&self.db, table, change.id)?.filter(|row| row.user_id == change.user);
+        if let (true, Action::Use(order_amount)) = (changed, change.action) {
+            self.done.totals += Totals { used: 1, order_amount, ..Totals::default() };
         }
+        self.done.changed.push(match row {
+            Some(row) if changed => Changed::Now(row),
+            Some(row) => Changed::Stands(row),
+            None => Changed::NotFound,
+        });
         Ok(())
     }
 }

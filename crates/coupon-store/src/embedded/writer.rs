@@ -24,7 +24,7 @@ use super::transaction::{Done, Store};
 use crate::clock::Clock;
 use crate::outage::TaskOutage;
 use crate::statements::latest_first;
-use crate::{PlacedResult, SpendOutcome, Spending, Unavailable};
+use crate::{Change, Changed, PlacedResult, Unavailable};
 
 /// The most results one transaction takes: enough to share a commit, few enough to answer soon.
 const TRANSACTION_MAX: usize = 8_192;
@@ -43,8 +43,8 @@ type Reply<T> = oneshot::Sender<Result<T, Unavailable>>;
 pub(super) enum Message {
     /// Store these.
     Store { rows: Vec<PlacedResult>, handed_over: Instant, reply: Reply<()> },
-    /// Spend a result that lives in this table.
-    Spend { table: TableId, spending: Spending, reply: Reply<SpendOutcome> },
+    /// Take a step of a result that lives in this table.
+    Change { table: TableId, change: Change, reply: Reply<Changed> },
     /// Make the tables, ahead of need.
     MakeTables { tables: Vec<TableId> },
     /// Answer once everything before is in its table.
@@ -89,7 +89,7 @@ struct Work {
     /// The number of rows that are tried again: they come first.
     retried: usize,
     stored: Vec<(Instant, usize, Reply<()>)>,
-    spendings: Vec<(TableId, Spending, Reply<SpendOutcome>)>,
+    changes: Vec<(TableId, Change, Reply<Changed>)>,
     tables: Vec<TableId>,
     markers: Vec<Reply<()>>,
     stop: bool,
@@ -148,7 +148,7 @@ impl Writer {
     fn work(&mut self, work: Work) {
         let busy = self.pressure.is_busy_with(work.rows.len(), Instant::now());
         let more =
-            work.stop || !(work.spendings.is_empty() && work.tables.is_empty() && work.markers.is_empty());
+            work.stop || !(work.changes.is_empty() && work.tables.is_empty() && work.markers.is_empty());
         let due = self.inbox.rows.len() + work.rows.len() >= self.inbox_max / 2
             || self.inbox.since.is_some_and(|since| since.elapsed() >= INBOX_WAIT);
         if due && self.inbox.sorting.is_empty() {
@@ -243,8 +243,8 @@ impl Writer {
                 store.clear_inbox(self.inbox.next_batch)?;
             }
             store.write_outbox(self.shard, self.next_outbox_id, self.to_forget(applied))?;
-            for (table, spending, _) in &work.spendings {
-                store.spend(*table, spending)?;
+            for (table, change, _) in &work.changes {
+                store.change(*table, change)?;
             }
             store.commit()
         };
@@ -301,7 +301,7 @@ impl Writer {
             let parked = || Unavailable::new(format!("shard {}", self.shard), "a result was parked");
             let _ = reply.send(if contradicted { Err(parked()) } else { Ok(()) });
         }
-        for ((_, _, reply), outcome) in work.spendings.into_iter().zip(&done.spent) {
+        for ((_, _, reply), outcome) in work.changes.into_iter().zip(&done.changed) {
             let _ = reply.send(Ok(*outcome));
         }
         for marker in work.markers {
@@ -329,7 +329,7 @@ impl Writer {
         for (_, _, reply) in work.stored {
             let _ = reply.send(Err(unavailable()));
         }
-        for (_, _, reply) in work.spendings {
+        for (_, _, reply) in work.changes {
             let _ = reply.send(Err(unavailable()));
         }
         for marker in work.markers {
@@ -357,7 +357,7 @@ impl Work {
                 self.stored.push((handed_over, rows.len(), reply));
                 self.rows.append(&mut rows);
             }
-            Message::Spend { table, spending, reply } => self.spendings.push((table, spending, reply)),
+            Message::Change { table, change, reply } => self.changes.push((table, change, reply)),
             Message::MakeTables { mut tables } => self.tables.append(&mut tables),
             Message::Marker { reply } => self.markers.push(reply),
             Message::Stop => self.stop = true,

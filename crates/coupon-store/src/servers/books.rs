@@ -3,7 +3,7 @@
 //! Any number of processes may tell main at once: a row of main's makes them take turns.
 
 use anyhow::Context as _;
-use coupon_core::books::{Changes, post};
+use coupon_core::books::{Changes, Moved, post};
 use coupon_core::{CouponId, ShardId, Timestamp};
 
 use super::mysql::{Database, ShardDatabase, begin_books};
@@ -60,7 +60,7 @@ pub(super) async fn tell(
 }
 
 fn changes(shard: ShardId, position: i64, entries: &[OutboxEntry]) -> anyhow::Result<Changes> {
-    let mut read: Vec<(i64, Vec<(CouponId, i64)>)> = Vec::with_capacity(entries.len());
+    let mut read: Vec<(i64, Vec<Moved>)> = Vec::with_capacity(entries.len());
     for OutboxEntry { id, deltas } in entries {
         let damaged = || format!("outbox entry {id} of shard {shard} is damaged");
         read.push((*id, serde_json::from_str(deltas).with_context(damaged)?));

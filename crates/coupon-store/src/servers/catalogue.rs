@@ -128,8 +128,15 @@ pub(super) async fn all_terms(
     conn: &mut Conn,
     rooms: Option<&HashSet<RoomId>>,
 ) -> mysql_async::Result<AllTerms> {
-    let rows: Vec<terms::Row> = conn.query(format!("SELECT {}", terms::columns("SIGNED"))).await?;
-    Ok(AllTerms::read(rows, rooms))
+    let rows: Vec<Row> = conn.query(format!("SELECT {}", terms::columns("SIGNED"))).await?;
+    let read = |row: &Row| -> mysql_async::Result<terms::Row> {
+        let mut numbers = terms::Row::default();
+        for (column, number) in numbers.iter_mut().enumerate() {
+            *number = values::get(row, column)?;
+        }
+        Ok(numbers)
+    };
+    Ok(AllTerms::read(rows.iter().map(read).collect::<mysql_async::Result<Vec<_>>>()?, rooms))
 }
 
 impl Catalogue for ServersCatalogue {

@@ -14,6 +14,7 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, TxOpts};
 use refinery::Runner;
 
+use super::columns;
 use super::mysql::{Database, DatabaseError, code, has_code};
 use super::names::{Names, Namespace};
 use crate::settings::ServersSettings;
@@ -152,13 +153,13 @@ impl Cluster {
              settings, choose another `servers.namespace`, or seed it anew with --reset",
             label.layout
         );
-        self.migrate(main, &schema::main_migrations()).await?;
+        self.update_main_tables().await?;
         main.check_durability().await?;
         let mut down = Vec::new();
         for (shard, database) in self.numbered() {
             match self.check_shard(shard, &label.dataset).await {
                 Ok(()) => {
-                    self.migrate(database, &schema::shard_migrations()).await?;
+                    self.update_shard_tables(database).await?;
                     database.check_durability().await?;
                 }
                 Err(error) if error.down => down.push((shard, error)),
@@ -246,10 +247,10 @@ impl Cluster {
     async fn make_tables(&self) -> anyhow::Result<String> {
         let dataset = new_dataset();
         self.main.create().await?;
-        self.migrate(&self.main, &schema::main_migrations()).await?;
+        self.update_main_tables().await?;
         for (shard, database) in self.numbered() {
             database.create().await?;
-            self.migrate(database, &schema::shard_migrations()).await?;
+            self.update_shard_tables(database).await?;
             claim_shard(database, shard, &dataset).await?;
         }
         Ok(dataset)
@@ -297,7 +298,26 @@ impl Cluster {
     /// When main cannot be changed.
     pub async fn update_main(&self) -> anyhow::Result<()> {
         let _lock = self.lock().await?;
-        self.migrate(&self.main, &schema::main_migrations()).await
+        self.update_main_tables().await
+    }
+
+    /// Makes main's tables, and adds the columns that later versions have.
+    async fn update_main_tables(&self) -> anyhow::Result<()> {
+        let main = &self.main;
+        self.migrate(main, &schema::main_migrations()).await?;
+        let mut conn = main.connect().await?;
+        Ok(columns::add(&mut conn, &schema::main_columns()).await.map_err(|error| main.error(&error))?)
+    }
+
+    /// Makes a shard's tables but for those of results, which are brought up to date.
+    async fn update_shard_tables(&self, database: &Database) -> anyhow::Result<()> {
+        self.migrate(database, &schema::shard_migrations()).await?;
+        let mut conn = database.connect_alone().await?;
+        let update = async {
+            columns::add(&mut conn, &schema::shard_columns()).await?;
+            columns::update_results(&mut conn).await
+        };
+        Ok(update.await.map_err(|error| database.error(&error))?)
     }
 
     async fn migrate(&self, database: &Database, migrations: &[Migration]) -> anyhow::Result<()> {

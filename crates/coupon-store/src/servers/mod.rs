@@ -18,6 +18,7 @@ pub mod wipe;
 
 pub mod at_work;
 mod catalogue;
+mod columns;
 mod counts;
 mod hand_over;
 mod lifecycle;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use coupon_core::after_grab::Action;
 use coupon_core::{Placement, ResultId, ResultQuery, ShardId, TableId};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, TxOpts};
@@ -12,8 +13,8 @@ use super::per_thread::PerThread;
 use super::sql;
 use super::status::ShardStatus;
 use crate::{
-    Found, LocalFuture, PageRequest, ShardReport, Shards, SpendOutcome, Spending, Summary, Totals,
-    Unavailable, Visit, Visited,
+    Change, Changed, Found, LocalFuture, PageRequest, ShardReport, Shards, Summary, Totals, Unavailable,
+    Visit, Visited,
 };
 
 /// Every shard's database, and what is known of it.
@@ -78,31 +79,35 @@ impl ServersShards {
         Ok(Visited { value, tables, took, as_of })
     }
 
-    async fn spend_there(
-        &self,
-        placement: Placement,
-        spending: Spending,
-    ) -> Result<SpendOutcome, Unavailable> {
+    async fn change_there(&self, placement: Placement, change: Change) -> Result<Changed, Unavailable> {
         let shard = placement.shard;
+        let Action::Use(amount) = change.action else {
+            return Err(Unavailable::new(format!("shard {shard}"), "its results can only be used so far"));
+        };
         let mut conn = self.connect(shard).await?;
-        let spent = async {
+        let changed = async {
             let mut transaction = conn.start_transaction(TxOpts::default()).await?;
-            let spent = sql::spend(&mut transaction, placement.table, &spending).await?;
-            if spent {
+            let changed = sql::change(&mut transaction, placement.table, &change).await?;
+            if changed {
                 // The consumer keeps the same sums, and takes the same row at the beginning of each transaction: this
                 // one holds it for a moment only.
                 let sums = "UPDATE shard_state SET used = used + 1, order_amount = order_amount + ? / 100 \
                             WHERE id = 1 AND dataset = ?";
-                transaction.exec_drop(sums, (spending.amount.cents(), &self.dataset)).await?;
+                transaction.exec_drop(sums, (amount.cents(), &self.dataset)).await?;
             }
             transaction.commit().await?;
-            Ok::<_, mysql_async::Error>(spent)
+            let row = sql::find(&mut conn, &[placement.table], change.id).await?;
+            Ok::<_, mysql_async::Error>((changed, row.filter(|(_, row)| row.user_id == change.user)))
         };
-        let spent = spent.await.map_err(|error| {
+        let changed = changed.await.map_err(|error| {
             let database = self.databases.get(shard.index());
             database.map_or_else(|| unknown(shard), |database| down(shard, &database.error(&error)))
         })?;
-        Ok(if spent { SpendOutcome::Spent } else { SpendOutcome::AlreadyUsed })
+        Ok(match changed {
+            (true, Some((_, row))) => Changed::Now(row),
+            (false, Some((_, row))) => Changed::Stands(row),
+            (_, None) => Changed::NotFound,
+        })
     }
 }
 
@@ -174,12 +179,8 @@ impl Shards for ServersShards {
         Box::pin(std::future::ready(kept))
     }
 
-    fn spend(
-        &self,
-        placement: Placement,
-        spending: Spending,
-    ) -> LocalFuture<'_, Result<SpendOutcome, Unavailable>> {
-        Box::pin(self.spend_there(placement, spending))
+    fn change(&self, placement: Placement, change: Change) -> LocalFuture<'_, Result<Changed, Unavailable>> {
+        Box::pin(self.change_there(placement, change))
     }
 
     fn report(&self, shard: ShardId) -> LocalFuture<'_, Option<ShardReport>> {

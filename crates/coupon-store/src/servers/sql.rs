@@ -9,8 +9,8 @@ use mysql_async::{Conn, Params, Row, Value};
 
 use super::seam::OutboxEntry;
 use super::values::{self, get};
-use crate::statements::{self, Filter, Numbers};
-use crate::{Found, PageRequest, Spending, Summary, Totals};
+use crate::statements::{self, Filter, Fresh, Numbers};
+use crate::{Change, Found, PageRequest, Summary, Totals};
 
 const MYSQL: Dialect = Dialect::MySql;
 
@@ -90,9 +90,12 @@ pub(super) async fn totals(conn: &mut Conn, tables: &[TableId]) -> mysql_async::
     let mut sum = Totals::default();
     for chunk in tables.chunks(TABLES) {
         for (_, row) in union(conn, chunk, |table| statements::totals(MYSQL, table)).await? {
-            sum.results += get::<u64>(&row, 0)?;
-            sum.used += get::<u64>(&row, 1)?;
-            sum.order_amount = Money::from_cents(sum.order_amount.cents() + get::<i64>(&row, 2)?);
+            sum += Totals {
+                results: get(&row, 0)?,
+                used: get(&row, 1)?,
+                order_amount: Money::from_cents(get(&row, 2)?),
+                given_back: get(&row, 3)?,
+            };
         }
     }
     Ok(sum)
@@ -103,7 +106,7 @@ pub(super) async fn totals(conn: &mut Conn, tables: &[TableId]) -> mysql_async::
 pub(super) fn insert(table: TableId, results: &[&CouponResult], ignore: bool) -> String {
     /// Digits of a row's five numbers, and what is between them, as they usually are.
     const ROW: usize = 72;
-    let mut sql = statements::insert(table);
+    let mut sql = statements::insert(table, Fresh::Plain);
     if ignore {
         sql = sql.replacen("INSERT", "INSERT IGNORE", 1);
     }
@@ -125,13 +128,13 @@ pub(super) fn insert(table: TableId, results: &[&CouponResult], ignore: bool) ->
     sql
 }
 
-/// Marks a result as spent unless it is already; says whether it did.
-pub(super) async fn spend(
+/// Takes a step of a result, if its row allows it; says whether it did.
+pub(super) async fn change(
     conn: &mut impl mysql_async::prelude::Queryable,
     table: TableId,
-    spending: &Spending,
+    change: &Change,
 ) -> mysql_async::Result<bool> {
-    let mut result = conn.query_iter(statements::spend(table, spending, Numbers::Written)).await?;
+    let mut result = conn.query_iter(statements::change(table, change, Numbers::Written)).await?;
     let changed = result.affected_rows();
     result.for_each(drop).await?;
     Ok(changed == 1)

@@ -151,7 +151,8 @@ impl ShardStatus {
 
     pub(super) fn totals(&self) -> Totals {
         let look = self.look();
-        Totals { results: look.results, used: look.used, order_amount: look.order_amount }
+        let Look { results, used, order_amount, .. } = look;
+        Totals { results, used, order_amount, given_back: 0 }
     }
 
     pub(super) fn report(&self) -> ShardReport {

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use coupon_core::{
-    Coupon, CouponDetails, CouponId, CouponKind, CouponResult, CouponStatus, GrabStatus, Money, ResultId,
-    RoomId, Timestamp, UseStatus, UserId,
+    Coupon, CouponDetails, CouponId, CouponKind, CouponResult, CouponStatus, GrabStatus, GrabTerms, Money,
+    RequestKey, ResultId, ResultState, RoomId, Timestamp, UseStatus, UserId,
 };
 use mysql_async::prelude::FromValue;
 use mysql_async::{FromValueError, Row};
@@ -14,11 +14,12 @@ use crate::terms;
 /// The columns of a coupon `c`, in the order in which [`coupon`] reads them.
 pub(super) const COUPON: &str = "c.coupon_id, c.room_id, c.coupon_name, c.coupon_type, \
      CAST(c.discount_amount * 100 AS SIGNED), c.discount_rate, CAST(c.min_purchase * 100 AS SIGNED), c.total_stock, \
-     c.remaining_stock, c.start_time, c.end_time, c.create_time, c.update_time, c.status";
+     c.remaining_stock, c.start_time, c.end_time, c.create_time, c.update_time, c.status, c.hold_s, \
+     c.user_limit, c.returnable";
 
 /// The columns that follow them for the wide half `d`.
 pub(super) const DETAILS: &str = "d.description, d.usage_rules, d.product_range";
-const FIRST_DETAIL: usize = 14;
+const FIRST_DETAIL: usize = 17;
 
 /// A result, from the columns that [`crate::statements::columns`] names.
 pub(super) fn result(row: &Row) -> mysql_async::Result<CouponResult> {
@@ -34,6 +35,11 @@ pub(super) fn result(row: &Row) -> mysql_async::Result<CouponResult> {
         use_status: parsed(row, 6, UseStatus::from_code)?,
         use_time: get::<Option<i64>>(row, 7)?.map(Timestamp::from_millis),
         order_amount: get::<Option<i64>>(row, 8)?.map(Money::from_cents),
+        state: parsed(row, 9, ResultState::from_code)?,
+        slot: get(row, 10)?,
+        hold_until: get::<Option<i64>>(row, 11)?.map(Timestamp::from_millis),
+        request: get::<Option<i64>>(row, 12)?.and_then(RequestKey::from_number),
+        state_time: get::<Option<i64>>(row, 13)?.map(Timestamp::from_millis),
     })
 }
 
@@ -54,6 +60,11 @@ pub(super) fn coupon(row: &Row) -> mysql_async::Result<Coupon> {
         create_time: time(11)?,
         update_time: time(12)?,
         status: parsed(row, 13, CouponStatus::from_code)?,
+        terms: GrabTerms {
+            hold_s: terms::shown(get(row, 14)?),
+            user_limit: terms::shown_limit(get(row, 15)?),
+            returnable: get::<i64>(row, 16)? != 0,
+        },
     })
 }
 

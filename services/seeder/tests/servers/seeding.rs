@@ -91,7 +91,7 @@ fn a_seeded_data_set_opens_as_what_it_is_with_its_indexes() {
     assert!(other.unwrap_err().to_string().contains("laid out as"));
     let made = &place.ask(Some(2), "SHOW CREATE TABLE coupon_results")[0][1];
     for index in [
-        "UNIQUE KEY `idx_user_coupon` (`user_id`,`coupon_id`)",
+        "UNIQUE KEY `idx_user_coupon` (`user_id`,`coupon_id`,`slot`)",
         "KEY `idx_room_time` (`room_id`,`grab_time`)",
     ] {
         assert!(made.as_ref().unwrap().contains(index), "{made:?}");

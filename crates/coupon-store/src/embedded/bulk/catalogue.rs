@@ -38,7 +38,8 @@ pub(super) fn room(into: &mut Statement<'_>, room: &LiveRoom) -> Result<usize> {
 
 pub(super) const COUPON: &str = "INSERT INTO coupons (coupon_id, room_id, coupon_name, coupon_type, \
      discount_amount, discount_rate, min_purchase, total_stock, remaining_stock, start_time, end_time, \
-     create_time, update_time, status) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+     create_time, update_time, status, hold_s, user_limit, returnable) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
 
 pub(super) fn coupon(into: &mut Statement<'_>, coupon: &Coupon) -> Result<usize> {
     into.execute(params![
@@ -56,6 +57,9 @@ pub(super) fn coupon(into: &mut Statement<'_>, coupon: &Coupon) -> Result<usize>
         coupon.create_time.millis(),
         coupon.update_time.millis(),
         coupon.status.code(),
+        coupon.terms.hold_s,
+        coupon.terms.user_limit,
+        coupon.terms.returnable,
     ])
 }
 

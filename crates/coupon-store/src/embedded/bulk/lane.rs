@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::thread::{self, JoinHandle};
 
 use coupon_core::schema::{self, Dialect};
-use coupon_core::{CouponResult, Money, ShardId, TableId, Timestamp};
+use coupon_core::{CouponResult, Money, RequestKey, ShardId, TableId, Timestamp};
 use rusqlite::{Connection, Statement, params};
 
 use crate::embedded::folder::{Folder, FolderError};
@@ -143,5 +143,10 @@ fn bind(into: &mut Statement<'_>, row: &CouponResult) -> rusqlite::Result<usize>
         row.use_status.code(),
         row.use_time.map(Timestamp::millis),
         row.order_amount.map(Money::units),
+        row.state.code(),
+        row.slot,
+        row.hold_until.map(Timestamp::millis),
+        row.request.map(RequestKey::number),
+        row.state_time.map(Timestamp::millis),
     ])
 }

@@ -1,7 +1,8 @@
 use std::num::NonZeroU16;
 
 use coupon_core::{
-    CouponId, CouponKind, CouponStatus, Money, ResultId, RoomId, TableId, Timestamp, UserId, UserLevel,
+    CouponId, CouponKind, CouponStatus, GrabTerms, Money, ResultId, RoomId, TableId, Timestamp, UserId,
+    UserLevel,
 };
 
 use super::*;
@@ -83,6 +84,7 @@ fn catalogue_rows_read_back_as_they_were() {
         create_time: noon(),
         update_time: noon(),
         status: CouponStatus::Active,
+        terms: GrabTerms::default(),
     };
     bulk.users(&[user]).unwrap();
     bulk.coupons(&[coupon]).unwrap();

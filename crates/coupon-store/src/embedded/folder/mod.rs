@@ -5,6 +5,7 @@
 
 mod error;
 mod files;
+mod update;
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -19,7 +20,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 pub use error::{FolderError, Holder};
 
 /// The version of the files' layout that this code writes, and the last it can read.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
+/// The oldest version that it brings up to date when it opens a folder.
+const OLDEST: u32 = 1;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pages of log before it is folded into its database: 48 MB, so that a page which many commits touch is folded in
@@ -100,9 +103,13 @@ impl Folder {
         for number in 0..meta.shards.get() {
             check_shard(dir, ShardId::new(number), &meta.dataset)?;
         }
-        update(dir)?;
-        let MainMeta { dataset, layout, shards } = meta;
-        Ok(Self { dir: dir.to_owned(), dataset, layout, shards, _lock: lock })
+        let MainMeta { format, dataset, layout, shards } = meta;
+        let folder = Self { dir: dir.to_owned(), dataset, layout, shards, _lock: lock };
+        if format < FORMAT {
+            update::run(&folder)?;
+            folder.mark_complete()?;
+        }
+        Ok(folder)
     }
 
     /// True if the folder holds a data set, or part of one.
@@ -233,18 +240,6 @@ fn claim(dir: &Path) -> Result<File, FolderError> {
     files::lock(dir)
 }
 
-/// Makes the tables of main that later versions have added.
-fn update(dir: &Path) -> Result<(), FolderError> {
-    let path = files::main(dir);
-    let all = || {
-        let mut db = connect(&path, OpenFlags::empty())?;
-        let transaction = db.transaction()?;
-        schema::main_updates().iter().try_for_each(|sql| transaction.execute_batch(sql))?;
-        transaction.commit()
-    };
-    all().map_err(|error| FolderError::sqlite(&path, error))
-}
-
 fn new_dataset() -> String {
     let mut hasher = RandomState::new().build_hasher();
     hasher.write_u32(std::process::id());
@@ -285,6 +280,7 @@ fn query_only(db: Connection) -> rusqlite::Result<Connection> {
 }
 
 struct MainMeta {
+    format: u32,
     dataset: String,
     layout: String,
     shards: NonZeroU16,
@@ -297,16 +293,16 @@ impl MainMeta {
         let incomplete = || FolderError::Incomplete { dir: dir.to_owned() };
         let damaged = |detail: &str| FolderError::Damaged { path: path.clone(), detail: detail.to_owned() };
         let format = meta.get("format")?.ok_or_else(incomplete)?;
-        match format.parse::<u32>() {
-            Ok(FORMAT) => {}
+        let format = match format.parse::<u32>() {
+            Ok(format @ OLDEST..=FORMAT) => format,
             Ok(found) if found > FORMAT => {
                 return Err(FolderError::TooNew { dir: dir.to_owned(), found, known: FORMAT });
             }
             _ => return Err(damaged("its format is no version")),
-        }
+        };
         let need = |name: &str| meta.get(name)?.ok_or_else(|| damaged(&format!("it names no {name}")));
         let shards = need("shards")?.parse().map_err(|_| damaged("its number of shards is none"))?;
-        Ok(Self { dataset: need("dataset")?, layout: need("layout")?, shards })
+        Ok(Self { format, dataset: need("dataset")?, layout: need("layout")?, shards })
     }
 }
 

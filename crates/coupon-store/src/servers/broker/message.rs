@@ -4,7 +4,7 @@ use coupon_core::{ShardId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::PlacedResult;
-use crate::rows::{Rows, RowsError, from_rows, to_rows};
+use crate::rows::{Rows, UnknownTable, from_rows, to_rows};
 
 /// One message of a shard's queue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ pub(in crate::servers) enum MessageError {
     #[error("it is no message of ours: {0}")]
     Malformed(#[from] serde_json::Error),
     #[error(transparent)]
-    Rows(#[from] RowsError),
+    Rows(#[from] UnknownTable),
     #[error("it belongs to data set {0:?}")]
     OtherDataset(String),
 }

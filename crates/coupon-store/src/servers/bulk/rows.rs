@@ -1,6 +1,8 @@
 //! The binding of rows to their columns. Every value is a parameter: none is ever text of a statement.
 
-use coupon_core::{Coupon, CouponDetails, CouponResult, LiveRoom, Money, StockLog, Timestamp, User};
+use coupon_core::{
+    Coupon, CouponDetails, CouponResult, LiveRoom, Money, RequestKey, StockLog, Timestamp, User,
+};
 use mysql_async::Value;
 
 use crate::statements;
@@ -87,6 +89,9 @@ impl Columns for Coupon {
         "create_time",
         "update_time",
         "status",
+        "hold_s",
+        "user_limit",
+        "returnable",
     ];
 
     fn bind(&self, into: &mut Vec<Value>) {
@@ -105,6 +110,9 @@ impl Columns for Coupon {
             time(self.create_time),
             time(self.update_time),
             self.status.code().into(),
+            self.terms.hold_s.into(),
+            self.terms.user_limit.into(),
+            self.terms.returnable.into(),
         ]);
     }
 }
@@ -165,6 +173,11 @@ impl Columns for CouponResult {
             self.use_status.code().into(),
             self.use_time.map(Timestamp::millis).into(),
             self.order_amount.map_or(Value::NULL, money),
+            self.state.code().into(),
+            self.slot.into(),
+            self.hold_until.map(Timestamp::millis).into(),
+            self.request.map(RequestKey::number).into(),
+            self.state_time.map(Timestamp::millis).into(),
         ]);
     }
 }

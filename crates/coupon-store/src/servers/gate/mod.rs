@@ -142,9 +142,11 @@ fn weakened(decision: Decision) -> Decision {
     match decision {
         // Under another id than they hold.
         Decision::Pending(_) | Decision::Duplicate(_) if failpoints::is_off(Mechanism::OnePerUser) => {
-            Decision::Granted
+            Decision::Granted(0)
         }
-        Decision::Pending(id) if failpoints::is_off(Mechanism::Pending) => Decision::Duplicate(id),
+        Decision::Pending(reserved) if failpoints::is_off(Mechanism::Pending) => {
+            Decision::Duplicate(reserved.id)
+        }
         decision => decision,
     }
 }

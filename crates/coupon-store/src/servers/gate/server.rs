@@ -12,7 +12,7 @@ use super::{Epoch, Link, META_FIELDS, PARKED, RedisServer, SENTINEL};
 use crate::servers::names::Names;
 use crate::servers::seam::{GateError, GateServer, Held, Hold, Holders, Mark, Remembers};
 use crate::terms::Terms;
-use crate::{Attempt, Decision, Stock};
+use crate::{Attempt, Decision, Reservation, Stock};
 
 /// The number of holders that are read at a time.
 const SCAN: usize = 2_000;
@@ -83,7 +83,7 @@ fn question(names: &Names, epoch: &Epoch, attempts: &[&Attempt]) -> Pipeline {
         call.arg(names.holders(epoch.number, coupon));
     }
     for of_coupon in by_coupon() {
-        for (number, Attempt { user, coupon, id }) in of_coupon.iter().enumerate() {
+        for (number, Attempt { user, coupon, id, .. }) in of_coupon.iter().enumerate() {
             if number == 0 {
                 call.arg(coupon.get()).arg(of_coupon.len());
             }
@@ -120,12 +120,12 @@ impl Iterator for Answers<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         Some(match self.letters.next()? {
-            'g' => Ok(Decision::Granted),
+            'g' => Ok(Decision::Granted(0)),
             's' => Ok(Decision::OutOfStock),
             't' => Ok(Decision::InvalidTime),
             'x' => Ok(Decision::Parked),
             'n' => Ok(Decision::NotLoaded),
-            'p' => self.held().map(Decision::Pending),
+            'p' => self.held().map(|id| Decision::Pending(Reservation::plain(id))),
             'd' => self.held().map(Decision::Duplicate),
             other => Err(strange(&other)),
         })
@@ -419,10 +419,10 @@ mod tests {
         assert_eq!(
             decisions,
             [
-                Decision::Granted,
+                Decision::Granted(0),
                 Decision::Duplicate(id(12)),
                 Decision::OutOfStock,
-                Decision::Pending(id(13)),
+                Decision::Pending(Reservation::plain(id(13))),
                 Decision::InvalidTime,
                 Decision::Parked,
                 Decision::NotLoaded,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use coupon_core::books::{Delta, Posting, Stock};
+use coupon_core::books::{Delta, Movement, Posting, Stock};
 use coupon_core::{CouponId, ShardId, Timestamp};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Transaction, TxOpts};
@@ -41,12 +41,12 @@ impl Books for Transaction<'_> {
     }
 
     async fn parked(&mut self) -> anyhow::Result<Parked> {
-        let sql =
-            "SELECT coupon_id, shard, outbox_id, delta FROM parked_deltas ORDER BY coupon_id, shard, retired";
-        let rows: Vec<(u64, u16, i64, i64)> = self.query(sql).await?;
+        let sql = "SELECT coupon_id, shard, outbox_id, retired, delta FROM parked_deltas ORDER BY coupon_id, shard, retired";
+        let rows: Vec<(u64, u16, i64, i64, i64)> = self.query(sql).await?;
         let mut parked = Parked::new();
-        for (coupon, shard, entry, rows) in rows {
-            let delta = Delta { shard: ShardId::new(shard), entry, rows };
+        for (coupon, shard, entry, movement, live) in rows {
+            let movement = Movement::from_code(movement)?;
+            let delta = Delta { shard: ShardId::new(shard), entry, movement, rows: live.abs() };
             parked.entry(CouponId::new(coupon)?).or_default().push(delta);
         }
         Ok(parked)
@@ -129,9 +129,10 @@ impl Statements {
     fn park(&mut self, coupon: CouponId, posting: &Posting) {
         self.unparked.push(coupon.to_string());
         let why = posting.why.map(|why| why.to_string()).unwrap_or_default();
-        for Delta { shard, entry, rows } in &posting.parked {
-            let retired = i64::from(*rows < 0);
-            self.parked.push((coupon.get(), shard.number(), retired, *entry, *rows, why.clone()));
+        for delta in &posting.parked {
+            let Delta { shard, entry, movement, .. } = delta;
+            let (movement, live) = (movement.code(), delta.live());
+            self.parked.push((coupon.get(), shard.number(), movement, *entry, live, why.clone()));
         }
     }
 

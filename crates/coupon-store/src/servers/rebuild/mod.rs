@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use coupon_core::books::{Changes, Held, Word, forgotten};
+use coupon_core::books::{Changes, Delta, Held, Word, forgotten};
 use coupon_core::{CouponId, ShardId, Timestamp};
 use mysql_async::prelude::Queryable;
 use mysql_async::{IsolationLevel, Transaction, TxOpts};
@@ -276,7 +276,7 @@ fn changes(counted: &[Counted], known: &Known) -> Changes {
 fn lost(counted: &[Counted], changes: &Changes) -> Vec<Lost> {
     let of_shard = |counted: &Counted| {
         let deltas = changes.coupons.values().flatten().filter(|delta| delta.shard == counted.shard);
-        let rows: Vec<i64> = deltas.map(|delta| delta.rows).collect();
+        let rows: Vec<i64> = deltas.map(Delta::live).collect();
         let Counted { shard, position, last, .. } = *counted;
         Lost { shard, position, last, coupons: rows.len(), rows: rows.iter().sum() }
     };

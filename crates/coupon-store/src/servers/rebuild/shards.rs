@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use coupon_core::books::Changes;
+use coupon_core::books::{Changes, Delta, Moved};
 use coupon_core::{CouponId, ShardId, TableId};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
@@ -136,7 +136,7 @@ async fn tables(conn: &mut Conn) -> mysql_async::Result<Vec<String>> {
 async fn untold(conn: &mut Conn, shard: ShardId, position: i64, last: i64) -> Result<Option<Rows>> {
     let sql = "SELECT outbox_id, deltas FROM outbox WHERE outbox_id > ? ORDER BY outbox_id";
     let texts: Vec<(i64, String)> = conn.exec(sql, (position,)).await?;
-    let mut entries: Vec<(i64, Vec<(CouponId, i64)>)> = Vec::with_capacity(texts.len());
+    let mut entries: Vec<(i64, Vec<Moved>)> = Vec::with_capacity(texts.len());
     for (id, deltas) in &texts {
         let damaged = || format!("outbox entry {id} of shard {shard} is damaged");
         entries.push((*id, serde_json::from_str(deltas).with_context(damaged)?));
@@ -146,6 +146,6 @@ async fn untold(conn: &mut Conn, shard: ShardId, position: i64, last: i64) -> Re
     if !whole || changes.positions.get(&shard).copied().unwrap_or(position) != last {
         return Ok(None);
     }
-    let sum = |deltas: Vec<coupon_core::books::Delta>| deltas.iter().map(|delta| delta.rows).sum();
+    let sum = |deltas: Vec<Delta>| deltas.iter().map(Delta::live).sum();
     Ok(Some(changes.coupons.into_iter().map(|(coupon, deltas)| (coupon, sum(deltas))).collect()))
 }

@@ -1,0 +1,79 @@
+//! Brings the files of a folder of before up to date. Its format is written last: to be cut short does no harm, since
+//! what was done before is found to be.
+
+use std::path::Path;
+use std::time::Instant;
+
+use coupon_core::schema::{self, Column, Dialect, ResultsUpdate};
+use coupon_core::{ShardId, TableId};
+use rusqlite::Connection;
+
+use super::{Folder, FolderError};
+use crate::embedded::sql;
+
+/// Makes the tables and columns that later versions have added, in main and in every shard.
+pub(super) fn run(folder: &Folder) -> Result<(), FolderError> {
+    tracing::info!(dir = %folder.dir().display(), "the folder is brought up to date");
+    let path = folder.main_path();
+    update(&path, || main(&mut folder.connect_main()?))?;
+    for shard in (0..folder.shards().get()).map(ShardId::new) {
+        let path = folder.shard_path(shard);
+        update(&path, || self::shard(&mut folder.connect_shard(shard)?, shard))?;
+    }
+    Ok(())
+}
+
+fn update(path: &Path, run: impl FnOnce() -> rusqlite::Result<()>) -> Result<(), FolderError> {
+    run().map_err(|error| FolderError::sqlite(path, error))
+}
+
+fn main(db: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = db.transaction()?;
+    schema::main_updates().iter().try_for_each(|sql| transaction.execute_batch(sql))?;
+    add(&transaction, &schema::main_columns())?;
+    transaction.commit()
+}
+
+fn shard(db: &mut Connection, shard: ShardId) -> rusqlite::Result<()> {
+    schema::shard_updates().iter().try_for_each(|sql| db.execute_batch(sql))?;
+    let tables = sql::tables(db)?;
+    let all = tables.len();
+    for (number, table) in (1..).zip(tables) {
+        let began = Instant::now();
+        if results(db, table)? {
+            let took_s = began.elapsed().as_secs_f64();
+            tracing::info!(%shard, %table, number, all, took_s, "a table of results is brought up to date");
+        }
+    }
+    Ok(())
+}
+
+/// Brings one table of results up to date, wholly or not at all; says whether there was anything to do.
+fn results(db: &mut Connection, table: TableId) -> rusqlite::Result<bool> {
+    let ResultsUpdate { columns, rows, index, index_anew } = schema::results_update(Dialect::Sqlite, table);
+    let transaction = db.transaction()?;
+    if covers_slot(&transaction, &index)? {
+        return Ok(false);
+    }
+    add(&transaction, &columns)?;
+    transaction.execute_batch(&rows)?;
+    index_anew.iter().try_for_each(|sql| transaction.execute_batch(sql))?;
+    transaction.commit()?;
+    Ok(true)
+}
+
+/// Adds the columns that are missing.
+fn add(db: &Connection, columns: &[Column]) -> rusqlite::Result<()> {
+    for Column { table, name, sql } in columns {
+        let there = "SELECT COUNT(*) FROM pragma_table_info(?1) WHERE name = ?2";
+        if db.query_row(there, [table, name], |row| row.get::<_, i64>(0))? == 0 {
+            db.execute_batch(sql)?;
+        }
+    }
+    Ok(())
+}
+
+fn covers_slot(db: &Connection, index: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT COUNT(*) FROM pragma_index_info(?1) WHERE name = 'slot'";
+    db.query_row(sql, [index], |row| row.get::<_, i64>(0)).map(|covers| covers == 1)
+}

@@ -5,8 +5,10 @@
 //!
 //! - A coupon begins with a line of operation 1 from nothing. Lines of operation 1 add up to its total.
 //! - Results stored take stock (2, by `grab`). Results retired give it back (3, by `archive`), and the total falls by
-//!   as much (1, by `archive`). Each such line names its shard, and the last entry of its outbox that it covers.
-//! - What main had forgotten of either, and got back from the rows, stands in lines of the same kinds by `rebuild`:
+//!   as much (1, by `archive`). Results that were released, returned or not confirmed in time give it back as well (3, by
+//!   `release`, `return` or `expire`), and the total stands. Each such line names its shard, and the last entry of its
+//!   outbox that it covers.
+//! - What main had forgotten of any, and got back from the rows, stands in lines of the same kinds by `rebuild`:
 //!   up to the last entry that there was, whatever was between.
 //! - What was sold before there was an outbox stands in one line of operation 2 without a shard (by `seeder`).
 //! - The lines are a chain from nothing to what remains.
@@ -21,7 +23,9 @@ const ROLL_BACK: i64 = 3;
 /// The operator of lines for what came of an outbox, and for what was there before any.
 const GRAB: &str = "grab";
 const ARCHIVE: &str = "archive";
-/// The operator of lines for what main had forgotten of either.
+/// The operators of lines for stock that came back.
+pub(super) const GIVEN_BACK: [&str; 3] = ["release", "return", "expire"];
+/// The operator of lines for what main had forgotten of any.
 const REBUILD: &str = "rebuild";
 const SEEDER: &str = "seeder";
 
@@ -81,10 +85,11 @@ impl Line {
             }
             (Some(shard), Some(entry)) => {
                 let applied = usize::try_from(shard).ok().and_then(|shard| positions.get(shard));
-                let lawful = matches!(
-                    (*operation, operator.as_str()),
-                    (DEDUCT, GRAB | REBUILD) | (ROLL_BACK | INITIALISE, ARCHIVE | REBUILD)
-                );
+                let lawful = match *operation {
+                    DEDUCT => [GRAB, REBUILD].contains(&operator.as_str()),
+                    ROLL_BACK if GIVEN_BACK.contains(&operator.as_str()) => true,
+                    _ => [ARCHIVE, REBUILD].contains(&operator.as_str()),
+                };
                 match applied {
                     None => Some(format!("it names shard {shard}, of {}", positions.len())),
                     Some(applied) if !(1..=*applied).contains(&entry) => Some(format!(
@@ -101,7 +106,7 @@ impl Line {
 /// The sums over a coupon's lines.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Account {
-    /// Results stored less results retired, by shard.
+    /// Results stored less results that were retired or gave their stock back, by shard.
     pub(super) by_shard: BTreeMap<u16, i64>,
     /// Results sold before there was an outbox.
     pub(super) sold_before: i64,

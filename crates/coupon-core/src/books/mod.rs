@@ -11,7 +11,7 @@
 mod forgotten;
 mod movement;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 pub use forgotten::{Held, forgotten};
@@ -271,28 +271,70 @@ impl Stock {
         };
         if after.nonsense().is_some() { Err(otherwise) } else { Ok(after) }
     }
+
+    /// The most rows that it has room for to move in that way.
+    const fn room(self, movement: Movement) -> i64 {
+        match movement {
+            Movement::Stored => self.remaining,
+            _ => self.total - self.remaining,
+        }
+    }
 }
 
 /// Applies deltas to a coupon's row as main has it, `None` when there is none. The first that there is no room for, and
 /// all after it, stay parked.
+///
+/// Rows of several transactions, and of several shards, are told together: between two grabs one may have given its stock
+/// back. So where there is no room for a delta, what comes later and makes some is taken first, as far as need be.
 #[must_use]
 pub fn post(word: Word, before: Option<Stock>, deltas: &[Delta]) -> Posting {
     let mut posting = Posting { after: before.unwrap_or_default(), ..Posting::default() };
     posting.why = before.map_or(Some(Nonsense::Missing), Stock::nonsense);
-    for delta in deltas {
-        let after = posting.why.map_or_else(|| posting.after.with(delta), Err);
-        match after {
-            Ok(after) => {
-                posting.lines.extend(lines(word, posting.after.remaining, delta));
+    let mut waiting: VecDeque<Delta> = deltas.iter().copied().collect();
+    while let (None, Some(first)) = (posting.why, waiting.front().copied()) {
+        let next = match posting.after.with(&first) {
+            Ok(_) => Some((0, first.rows)),
+            Err(_) => room_for(posting.after, &waiting),
+        };
+        let taken = next.and_then(|(at, rows)| take(&mut waiting, at, rows));
+        match taken.map(|delta| (delta, posting.after.with(&delta))) {
+            Some((delta, Ok(after))) => {
+                posting.lines.extend(lines(word, posting.after.remaining, &delta));
                 posting.after = after;
             }
-            Err(why) => {
+            Some((delta, Err(why))) => {
+                waiting.push_front(delta);
                 posting.why = Some(why);
-                posting.parked.push(*delta);
             }
+            None => posting.why = posting.after.with(&first).err(),
         }
     }
+    posting.parked = waiting.into();
     posting
+}
+
+/// The place and the number of the rows to take next, where there is no room for the first delta: a later one that makes
+/// room for it, or as many rows of either as fit.
+fn room_for(stock: Stock, waiting: &VecDeque<Delta>) -> Option<(usize, i64)> {
+    let first = waiting.front()?;
+    let takes = |delta: &Delta| delta.movement == Movement::Stored;
+    let mut others = waiting.iter().enumerate().filter(|(_, other)| takes(other) != takes(first));
+    let (at, other) = others.next()?;
+    let whole = std::iter::once((at, other)).chain(others).find(|(_, other)| stock.with(other).is_ok());
+    let part = |at, delta: &Delta| (at, stock.room(delta.movement).min(delta.rows));
+    let next = whole.map(|(at, other)| (at, other.rows));
+    let parts = [part(0, first), part(at, other)].into_iter().find(|(_, rows)| *rows > 0);
+    next.or(parts)
+}
+
+/// Takes so many rows of a delta that waits.
+fn take(waiting: &mut VecDeque<Delta>, at: usize, rows: i64) -> Option<Delta> {
+    let delta = waiting.get_mut(at)?;
+    if rows < delta.rows {
+        delta.rows -= rows;
+        return Some(Delta { rows, ..*delta });
+    }
+    waiting.remove(at)
 }
 
 /// The log lines of a delta.

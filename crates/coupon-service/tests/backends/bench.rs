@@ -151,6 +151,29 @@ impl Bench {
         }
     }
 
+    /// The log lines of a coupon in main, in their order: operation, stock before and after, operator.
+    pub(crate) async fn log_of(&self, coupon: u64) -> Vec<(i64, i64, i64, String)> {
+        let sql = format!(
+            "SELECT operation_type, stock_before, stock_after, operator FROM stock_logs WHERE coupon_id = {coupon} \
+             ORDER BY log_id"
+        );
+        match self {
+            Self::Embedded { dir, .. } => {
+                let main = rusqlite::Connection::open(dir.path().join("main.sqlite")).unwrap();
+                let mut statement = main.prepare(&sql).unwrap();
+                let line = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+                statement.query_map([], line).unwrap().map(Result::unwrap).collect()
+            }
+            Self::Servers { settings, .. } => {
+                let main = Cluster::new(settings, &ParityAndDay).unwrap().main;
+                let mut conn = main.connect_alone().await.unwrap();
+                let lines = conn.query(sql).await.unwrap();
+                conn.disconnect().await.unwrap();
+                lines
+            }
+        }
+    }
+
     /// Changes a shard's file.
     pub(crate) fn edit_shard(&self, shard: ShardId, sql: &str) {
         match self {

@@ -3,6 +3,7 @@
 //! The servers are private processes on free ports, started once for the whole suite; each test has its own
 //! databases, keys and queues. `COUPON_STACK_MYSQL` runs it on another MySQL: see crates/coupon-stack.
 
+mod after_grab;
 mod distance;
 mod edited;
 mod encrypted;
@@ -25,6 +26,16 @@ macro_rules! on_every_backend {
     };
 }
 
+/// Laws that only the embedded backend keeps so far.
+macro_rules! on_files {
+    ($($law:ident),* $(,)?) => {
+        mod on_files {
+            $(#[test] fn $law() { crate::bench::run(&crate::bench::Bench::embedded(), super::$law); })*
+        }
+    };
+}
+
+use after_grab::*;
 use distance::a_simulated_network_adds_its_round_trip_to_every_call_of_a_shard;
 use edited::{
     a_coupon_that_was_deleted_stops_nobody_elses_books_and_is_told_once_it_is_back,
@@ -58,4 +69,20 @@ on_every_backend! {
     a_coupon_can_be_used_after_its_end_and_after_its_withdrawal,
     a_user_who_is_not_active_grabs_nothing,
     a_simulated_network_adds_its_round_trip_to_every_call_of_a_shard,
+}
+
+on_files! {
+    a_result_takes_each_step_once_and_says_so_when_asked_again,
+    a_result_that_is_held_is_not_used_and_nobody_elses_is_changed,
+    at_the_very_moment_a_hold_expires_and_is_not_confirmed,
+    what_is_not_confirmed_expires_by_itself_and_is_sold_again,
+    hundreds_of_due_holds_expire_while_grabs_go_on,
+    a_user_who_released_may_grab_again_also_in_one_batch_with_others,
+    a_user_has_as_many_live_results_as_the_limit_says,
+    a_service_that_starts_again_knows_slots_holds_and_requests,
+    what_is_due_while_nothing_runs_expires_at_the_next_start,
+    a_row_stays_in_the_table_of_its_grab_whenever_it_is_confirmed,
+    lists_give_every_state_or_the_one_that_is_asked_for,
+    every_way_back_is_a_line_of_the_log_and_the_lines_are_a_chain,
+    a_result_that_was_given_back_is_not_taken_up_from_the_inbox,
 }

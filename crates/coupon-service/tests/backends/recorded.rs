@@ -5,9 +5,13 @@ use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use coupon_core::{CouponId, Placement, Plan, ResultQuery, RouteError, RowKey, ShardId, ShardingStrategy};
+use coupon_core::schema::Dialect;
+use coupon_core::{
+    CouponId, CouponResult, Placement, Plan, ResultQuery, ResultState, RouteError, RowKey, ShardId,
+    ShardingStrategy, TableId, UseStatus,
+};
 use coupon_store::clock::Clock;
-use coupon_store::{Backend, embedded, servers};
+use coupon_store::{Backend, PageRequest, Visit, embedded, servers};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts};
 
@@ -51,6 +55,41 @@ async fn assert_taken_up(backend: &Backend) {
     backend.lifecycle.close();
 }
 
+/// A result that lies in an inbox.
+const WAITING: i64 = 914_787_724_848_791_553;
+
+fn options(dir: &Path) -> embedded::Options {
+    embedded::Options {
+        data: dir.to_owned(),
+        readers: NonZeroUsize::MIN,
+        max_file_mb: 0,
+        shard_backlog: 1_000,
+    }
+}
+
+/// Every result there is, on both shards.
+async fn every_row(backend: &Backend) -> Vec<CouponResult> {
+    backend.lifecycle.drain().await.unwrap();
+    let mut rows = Vec::new();
+    for shard in [0, 1].map(ShardId::new) {
+        let page = PageRequest { before: None, limit: 100 };
+        let visited = backend.shards.page(shard, Visit::All, ResultQuery::everything(), page).await.unwrap();
+        rows.extend(visited.value.into_iter().map(|(_, result)| result));
+    }
+    rows
+}
+
+/// What an earlier version stored is owned or used, in the first slot, and never was a hold.
+fn assert_states(rows: &[CouponResult]) {
+    assert!(rows.iter().any(|row| row.state == ResultState::Used));
+    for row in rows {
+        let used = row.use_status == UseStatus::Used;
+        assert_eq!(row.state, if used { ResultState::Used } else { ResultState::Owned }, "{row:?}");
+        assert_eq!((row.slot, row.hold_until, row.request), (Some(0), None, None));
+        assert_eq!(row.state_time, row.use_time);
+    }
+}
+
 fn block_on(future: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
 }
@@ -63,14 +102,49 @@ fn a_folder_of_an_earlier_version_is_taken_up() {
         let sql = std::fs::read_to_string(file(&format!("embedded/{name}.sql"))).unwrap();
         db.execute_batch(&sql).unwrap();
     }
-    let options = embedded::Options {
-        data: dir.path().to_owned(),
-        readers: NonZeroUsize::MIN,
-        max_file_mb: 0,
-        shard_backlog: 1_000,
-    };
+    // A service that ends in the midst of a rush leaves some in the inbox.
+    let shard = rusqlite::Connection::open(dir.path().join("shard-1.sqlite")).unwrap();
+    let waiting = format!(r#"{{"coupon_results":[[{WAITING},999,4,1]]}}"#);
+    shard.execute("INSERT INTO inbox (batch_id, results) VALUES (4, ?1)", [waiting]).unwrap();
+    let options = options(dir.path());
     block_on(async {
-        assert_taken_up(&embedded::open(&options, &Recorded, &Clock::system()).unwrap()).await;
+        for _ in 0..2 {
+            let backend = embedded::open(&options, &Recorded, &Clock::system()).unwrap();
+            let rows = every_row(&backend).await;
+            assert_states(&rows);
+            assert!(rows.iter().any(|row| row.result_id.number() == WAITING));
+            assert_taken_up(&backend).await;
+        }
+    });
+    let format = |dir: &Path| -> String {
+        let main = rusqlite::Connection::open(dir.join("main.sqlite")).unwrap();
+        main.query_row("SELECT value FROM meta WHERE name = 'format'", [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(format(dir.path()), "2", "so that an earlier version refuses it");
+}
+
+#[test]
+fn a_folder_whose_update_was_cut_short_is_brought_up_to_date_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["main", "shard-0", "shard-1"] {
+        let db = rusqlite::Connection::open(dir.path().join(format!("{name}.sqlite"))).unwrap();
+        let sql = std::fs::read_to_string(file(&format!("embedded/{name}.sql"))).unwrap();
+        db.execute_batch(&sql).unwrap();
+    }
+    // Some columns are there, one table is done, and the format is the earlier one.
+    let main = rusqlite::Connection::open(dir.path().join("main.sqlite")).unwrap();
+    main.execute_batch("ALTER TABLE coupons ADD COLUMN hold_s INT NOT NULL DEFAULT 0").unwrap();
+    let shard = rusqlite::Connection::open(dir.path().join("shard-0.sqlite")).unwrap();
+    let update = coupon_core::schema::results_update(Dialect::Sqlite, TableId::Single);
+    for sql in update.columns.iter().map(|column| &column.sql).chain([&update.rows]).chain(&update.index_anew)
+    {
+        shard.execute_batch(sql).unwrap();
+    }
+    let options = options(dir.path());
+    block_on(async {
+        let backend = embedded::open(&options, &Recorded, &Clock::system()).unwrap();
+        assert_states(&every_row(&backend).await);
+        assert_taken_up(&backend).await;
     });
 }
 

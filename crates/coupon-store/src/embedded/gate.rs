@@ -5,49 +5,61 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use coupon_core::{CouponId, CouponResult, ResultId, TimeRange, Timestamp, UserId};
 
+use super::holders::Holders;
+use super::recent::Recent;
 use crate::terms::Terms;
 use crate::{Attempt, Decided, Decision, Gate, LocalFuture, Reservation, Stock, Unavailable};
 
 /// Its memory is this process's: a gate that has lost it is gone itself.
 const EPOCH: u64 = 0;
 
-/// The holders of a coupon, and whether their results are known to be stored.
-#[derive(Debug, Clone, Copy)]
-struct Holder {
-    id: ResultId,
-    pending: bool,
-}
-
 #[derive(Debug)]
 struct CouponGate {
     total: u32,
     window: TimeRange,
-    holders: HashMap<UserId, Holder>,
-    /// Stored results beyond a holder's one. There should be none; those there are have used up stock all the same.
-    surplus: u32,
+    holders: Holders,
+    /// Requests whose results gave their stock back lately.
+    recent: Recent,
+    /// Stored results beyond the one of a holder's slot. There should be none; those there are take stock all the same.
+    surplus: HashSet<ResultId>,
 }
 
 impl CouponGate {
     fn decide(&mut self, attempt: &Attempt) -> Decision {
-        if let Some(holder) = self.holders.get(&attempt.user) {
-            return if holder.pending {
-                Decision::Pending(Reservation::plain(holder.id))
-            } else {
-                Decision::Duplicate(holder.id)
-            };
+        let (user, time) = (attempt.user, attempt.id.time());
+        if let Some(request) = attempt.request {
+            if let Some(holder) = self.holders.by_request(user, request) {
+                return holder.repeated();
+            }
+            if let Some(reserved) = self.recent.answer(user, request, time) {
+                return Decision::Repeated(reserved);
+            }
         }
-        if !self.window.contains(attempt.id.time()) {
+        let slot = match self.holders.free_slot(user, attempt.limit) {
+            Ok(slot) => slot,
+            Err(lowest) => return lowest.refused(),
+        };
+        if !self.window.contains(time) {
             return Decision::InvalidTime;
         }
         if self.sold() >= self.total {
             return Decision::OutOfStock;
         }
-        self.holders.insert(attempt.user, Holder { id: attempt.id, pending: true });
-        Decision::Granted(0)
+        self.holders.take(user, attempt.reservation(slot), true);
+        Decision::Granted(slot)
+    }
+
+    /// Forgets a result that gave its stock back, but not its request.
+    fn let_go(&mut self, result: &CouponResult, now: Timestamp) {
+        match self.holders.remove(result.user_id, result.result_id) {
+            Some(reserved) => self.recent.note(result.user_id, reserved, now),
+            None => drop(self.surplus.remove(&result.result_id)),
+        }
     }
 
     fn sold(&self) -> u32 {
-        u32::try_from(self.holders.len()).unwrap_or(u32::MAX).saturating_add(self.surplus)
+        let sold = self.holders.len() + self.surplus.len();
+        u32::try_from(sold).unwrap_or(u32::MAX)
     }
 }
 
@@ -69,8 +81,13 @@ impl MemoryGate {
                 continue;
             }
             let window = TimeRange::new(terms.start, terms.end);
-            let (total, holders) = (terms.total, HashMap::new());
-            let open = CouponGate { total, window, holders, surplus: 0 };
+            let open = CouponGate {
+                total: terms.total,
+                window,
+                holders: Holders::default(),
+                recent: Recent::default(),
+                surplus: HashSet::new(),
+            };
             gate.coupons.insert(terms.coupon, Mutex::new(open));
         }
         gate
@@ -81,22 +98,42 @@ impl MemoryGate {
         self.coupons.contains_key(&coupon)
     }
 
-    /// Takes up a result that is stored; says whether it is the only one of that user so far.
-    pub(super) fn restore(&self, coupon: CouponId, user: UserId, id: ResultId) -> bool {
+    /// Takes up a result that is stored; says whether it is the only one in its slot so far.
+    pub(super) fn restore(&self, coupon: CouponId, user: UserId, reserved: Reservation) -> bool {
         let Some(mut gate) = self.lock(coupon) else { return true };
-        let before = gate.holders.insert(user, Holder { id, pending: false });
+        let before = gate.holders.take(user, reserved, false);
         // One that is pending here is parked, not stored.
-        let only = before.is_none_or(|before| before.id == id || before.pending);
-        if !only {
-            gate.surplus += 1;
-        }
-        only
+        let other = before.filter(|before| before.reserved.id != reserved.id && !before.pending);
+        gate.surplus.extend(other.map(|other| other.reserved.id));
+        other.is_none()
     }
 
     /// Takes up a result that was parked: it holds its stock, unless its user holds another one that is stored.
     pub(super) fn restore_parked(&self, coupon: CouponId, user: UserId, id: ResultId) {
+        if let Some(mut gate) = self.lock(coupon)
+            && gate.holders.in_slot(user, 0).is_none()
+        {
+            gate.holders.take(user, Reservation::plain(id), true);
+        }
+    }
+
+    /// Takes up a result that gave its stock back at that time, so that its request gets the same answer again.
+    pub(super) fn restore_recent(
+        &self,
+        coupon: CouponId,
+        user: UserId,
+        reserved: Reservation,
+        time: Timestamp,
+    ) {
         if let Some(mut gate) = self.lock(coupon) {
-            gate.holders.entry(user).or_insert(Holder { id, pending: true });
+            gate.recent.note(user, reserved, time);
+        }
+    }
+
+    /// Forgets a result that gave its stock back, once that is committed.
+    pub(super) fn let_go(&self, result: &CouponResult, now: Timestamp) {
+        if let Some(mut gate) = self.lock(result.coupon_id) {
+            gate.let_go(result, now);
         }
     }
 
@@ -113,8 +150,8 @@ impl MemoryGate {
     fn mark<'a>(&self, results: impl IntoIterator<Item = &'a CouponResult>, pending: bool) {
         for result in results {
             if let Some(mut gate) = self.lock(result.coupon_id)
-                && let Some(holder) = gate.holders.get_mut(&result.user_id)
-                && holder.id == result.result_id
+                && let Some(holder) = gate.holders.in_slot_mut(result.user_id, result.slot.unwrap_or(0))
+                && holder.reserved.id == result.result_id
             {
                 holder.pending = pending;
             }
@@ -159,7 +196,9 @@ impl Gate for std::sync::Arc<MemoryGate> {
 
     fn holders(&self, coupon: CouponId) -> LocalFuture<'_, Option<(u64, Vec<UserId>)>> {
         let sold_out = self.lock(coupon).filter(|gate| gate.sold() >= gate.total);
-        let holders = sold_out.map(|gate| (EPOCH, gate.holders.keys().copied().collect()));
+        let users =
+            |gate: MutexGuard<'_, CouponGate>| gate.holders.users().chain(gate.recent.users()).collect();
+        let holders = sold_out.map(|gate| (EPOCH, users(gate)));
         Box::pin(std::future::ready(holders))
     }
 
@@ -172,7 +211,7 @@ impl Gate for std::sync::Arc<MemoryGate> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coupon_core::{GrabTerms, Money, RoomId};
+    use coupon_core::{GrabTerms, Money, RequestKey, RoomId};
 
     fn coupon(total: u32) -> Terms {
         let (start, end) = (at("2026-11-22T00:00:00Z"), at("2026-11-23T00:00:00Z"));
@@ -237,10 +276,77 @@ mod tests {
     fn restoring_finds_a_second_result_of_one_user_and_what_is_oversold() {
         let gate = gate_for(&coupon(1));
         let (one, two) = (attempt(1, NOON, 0), attempt(2, NOON, 1));
-        assert!(gate.restore(one.coupon, one.user, one.id));
-        assert!(!gate.restore(one.coupon, one.user, two.id));
+        assert!(gate.restore(one.coupon, one.user, Reservation::plain(one.id)));
+        assert!(!gate.restore(one.coupon, one.user, Reservation::plain(two.id)));
         assert_eq!(gate.oversold(), [one.coupon], "both of them took stock");
-        assert!(gate.restore(two.coupon, two.user, two.id));
+        assert!(gate.restore(two.coupon, two.user, Reservation::plain(two.id)));
         assert_eq!(gate.oversold(), [one.coupon]);
+        // Either may go, each by its own id.
+        gate.let_go(&stored(&one), at(NOON));
+        gate.let_go(&CouponResult { user_id: one.user, ..stored(&two) }, at(NOON));
+        assert_eq!(gate.oversold(), []);
+    }
+
+    fn asking(attempt: Attempt, limit: u8, request: &str) -> Attempt {
+        Attempt { limit, request: Some(RequestKey::of(request)), ..attempt }
+    }
+
+    fn stored(attempt: &Attempt) -> CouponResult {
+        attempt.reservation(0).result(attempt.user, attempt.coupon, RoomId::new(1).unwrap())
+    }
+
+    #[test]
+    fn a_user_gets_as_many_as_the_limit_says_each_in_the_lowest_free_slot() {
+        let gate = gate_for(&coupon(9));
+        let grabs: Vec<Attempt> =
+            (0..5).map(|n| asking(attempt(1, NOON, n), 3, &format!("request {n}"))).collect();
+        for (slot, grab) in (0..3).zip(&grabs) {
+            assert_eq!(gate.decide(grab), Decision::Granted(slot));
+        }
+        // With no slot left, the lowest is what the user is told of: once it is stored, it is a duplicate.
+        assert_eq!(gate.decide(&grabs[3]), Decision::Pending(grabs[0].reservation(0)));
+        gate.settle([&stored(&grabs[0])]);
+        assert_eq!(gate.decide(&grabs[3]), Decision::Duplicate(grabs[0].id));
+        gate.let_go(&stored(&grabs[1]), at(NOON));
+        assert_eq!(gate.decide(&grabs[3]), Decision::Granted(1));
+        assert_eq!(gate.decide(&grabs[4]), Decision::Duplicate(grabs[0].id));
+        assert_eq!(
+            gate.decide(&asking(attempt(2, NOON, 9), 3, "request 0")),
+            Decision::Granted(0),
+            "another user's"
+        );
+    }
+
+    #[test]
+    fn a_request_gets_its_first_answer_again_also_once_its_stock_is_given_back() {
+        let gate = gate_for(&coupon(1));
+        let first = asking(attempt(1, NOON, 0), 1, "a");
+        let again = |sequence| asking(attempt(1, NOON, sequence), 1, "a");
+        assert_eq!(gate.decide(&first), Decision::Granted(0));
+        assert_eq!(gate.decide(&again(1)), Decision::Pending(first.reservation(0)));
+        gate.settle([&stored(&first)]);
+        assert_eq!(gate.decide(&again(2)), Decision::Repeated(first.reservation(0)));
+        gate.let_go(&stored(&first), at(NOON));
+        assert_eq!(gate.decide(&again(3)), Decision::Repeated(first.reservation(0)));
+        // Another request is another grab, and an hour later so is this one.
+        assert_eq!(gate.decide(&asking(attempt(1, NOON, 4), 1, "b")), Decision::Granted(0));
+        let later = asking(attempt(1, "2026-11-22T13:00:00Z", 5), 1, "a");
+        assert_eq!(
+            gate.decide(&later),
+            Decision::Pending(asking(attempt(1, NOON, 4), 1, "b").reservation(0))
+        );
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_grabbed_by_anybody() {
+        let gate = gate_for(&coupon(1));
+        let (one, two) = (attempt(1, NOON, 0), attempt(2, NOON, 1));
+        assert_eq!(gate.decide(&one), Decision::Granted(0));
+        assert_eq!(gate.decide(&two), Decision::OutOfStock);
+        // Another result than the one that holds the stock gives none back.
+        gate.let_go(&CouponResult { user_id: one.user, ..stored(&two) }, at(NOON));
+        assert_eq!(gate.decide(&two), Decision::OutOfStock);
+        gate.let_go(&stored(&one), at(NOON));
+        assert_eq!(gate.decide(&two), Decision::Granted(0));
     }
 }

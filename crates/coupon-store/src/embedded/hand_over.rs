@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::applier::{Note, ToMain};
 use super::state::{ShardState, lock};
-use super::writer::Message;
+use super::work::Message;
 use crate::metrics::Exposition;
 use crate::{
     Change, Changed, HandOver, Lifecycle, LocalFuture, OwnMetrics, PlacedResult, Repairs, Unavailable,

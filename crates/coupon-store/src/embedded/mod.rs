@@ -11,16 +11,19 @@ mod applier;
 mod catalogue;
 mod gate;
 mod hand_over;
+mod holders;
 mod inbox;
 mod open;
 mod pressure;
 mod reader;
+mod recent;
 mod shards;
 mod sql;
 mod state;
 #[cfg(test)]
 pub(crate) mod tests;
 mod transaction;
+mod work;
 mod writer;
 
 pub use open::{Options, open};

@@ -24,8 +24,9 @@ use super::inbox;
 use super::inbox::Inbox;
 use super::pressure::Pressure;
 use super::reader::Readers;
+use super::recent::REMEMBERED_MS;
 use super::shards::{EmbeddedShards, sum_totals};
-use super::sql;
+use super::sql::{self, Reserved};
 use super::state::ShardState;
 use super::transaction::make_table;
 use super::writer::{INBOX_MAX, Writer, table_window};
@@ -35,7 +36,7 @@ use crate::outage::TaskOutage;
 use crate::set_aside::{Place, SetAside};
 use crate::terms::AllTerms;
 use crate::timekeeping::seconds;
-use crate::{Backend, Data, PlacedResult, Totals};
+use crate::{Backend, Data, PlacedResult, Reservation, Totals};
 
 /// A writer's cache of its file (SQLite's sign for KiB is a minus): the leaves of the indexes that random
 /// users fall into, for some hundred thousand results.
@@ -68,7 +69,7 @@ pub fn open(options: &Options, strategy: &dyn ShardingStrategy, clock: &Clock) -
     let gate = Arc::new(MemoryGate::new(&terms, clock.now()));
 
     let wanted = strategy.tables(table_window(clock));
-    let parts = load_shards(&folder, &wanted, &gate, options)?;
+    let parts = load_shards(&folder, &wanted, &gate, options, clock.now())?;
     for coupon in gate.oversold() {
         tracing::error!(%coupon, "more results of this coupon are stored than there ever were");
     }
@@ -154,6 +155,7 @@ struct Part {
     unapplied: Vec<OutboxEntry>,
     next_outbox_id: i64,
     inbox: Inbox,
+    next_due: Option<Timestamp>,
     parked: HashSet<ResultId>,
 }
 
@@ -169,9 +171,10 @@ fn load_shards(
     wanted: &[Placement],
     gate: &MemoryGate,
     options: &Options,
+    now: Timestamp,
 ) -> anyhow::Result<Vec<Part>> {
     thread::scope(|scope| {
-        let load = |shard| scope.spawn(move || load_shard(folder, shard, wanted, gate, options));
+        let load = |shard| scope.spawn(move || load_shard(folder, shard, wanted, gate, options, now));
         let loads: Vec<_> = (0..folder.shards().get()).map(ShardId::new).map(load).collect();
         let panicked = |_| anyhow::anyhow!("reading a shard panicked");
         loads.into_iter().map(|load| load.join().map_err(panicked)?).collect()
@@ -184,6 +187,7 @@ fn load_shard(
     wanted: &[Placement],
     gate: &MemoryGate,
     options: &Options,
+    now: Timestamp,
 ) -> anyhow::Result<Part> {
     let read = || -> anyhow::Result<Part> {
         let writer = folder.connect_shard(shard)?;
@@ -194,7 +198,8 @@ fn load_shard(
         make_missing(&writer, wanted)?;
         let latest_first = sql::tables(&writer)?;
         let tables: HashSet<TableId> = latest_first.iter().copied().collect();
-        let TakenUp { latest, inbox, parked } = take_up_all(&writer, shard, &latest_first, gate)?;
+        let TakenUp { latest, inbox, parked } = take_up_all(&writer, shard, &latest_first, gate, now)?;
+        let next_due = sql::next_due(&writer)?;
         let main = folder.connect_main_reader()?;
         let position = books::position(&main, shard)?;
         let last: i64 =
@@ -210,7 +215,19 @@ fn load_shard(
         }
         let unapplied = unapplied(&writer, shard, position)?;
         let next_outbox_id = position.max(last) + 1;
-        Ok(Part { shard, writer, readers, state, tables, latest, unapplied, next_outbox_id, inbox, parked })
+        Ok(Part {
+            shard,
+            writer,
+            readers,
+            state,
+            tables,
+            latest,
+            unapplied,
+            next_outbox_id,
+            inbox,
+            next_due,
+            parked,
+        })
     };
     read().with_context(|| format!("cannot read {}", folder.shard_path(shard).display()))
 }
@@ -248,16 +265,22 @@ fn take_up_all(
     shard: ShardId,
     tables: &[TableId],
     gate: &MemoryGate,
+    now: Timestamp,
 ) -> anyhow::Result<TakenUp> {
     let mut latest = None;
     for table in tables {
         latest = latest.max(sql::latest(db, *table)?);
-        take_up(db, *table, gate)?;
+        take_up(db, *table, gate, now)?;
     }
     let (rows, last_batch) = inbox::read(db, shard)?;
-    for PlacedResult { result, .. } in &rows {
+    for PlacedResult { placement, result } in &rows {
         latest = latest.max(Some(result.result_id));
-        take_up_one(gate, result.coupon_id, result.user_id, result.result_id);
+        // What was sorted in before the inbox was emptied may have been given back since.
+        let there = tables.contains(&placement.table);
+        if there && sql::find(db, placement.table, result.result_id)?.is_some() {
+            continue;
+        }
+        take_up_one(gate, result.coupon_id, result.user_id, Reservation::of(result));
     }
     let parked = take_up_parked(db, gate)?;
     latest = latest.max(parked.iter().max().copied());
@@ -266,14 +289,19 @@ fn take_up_all(
     Ok(TakenUp { latest, inbox, parked })
 }
 
-/// Tells the gate who holds what; coupons that are over do not matter to it.
-fn take_up(db: &Connection, table: TableId, gate: &MemoryGate) -> rusqlite::Result<()> {
-    sql::holders(db, table, |coupon, user, id| take_up_one(gate, coupon, user, id))
+/// Tells the gate who holds what, and which requests were answered lately; coupons that are over do not matter to it.
+fn take_up(db: &Connection, table: TableId, gate: &MemoryGate, now: Timestamp) -> rusqlite::Result<()> {
+    let lately = now.plus_millis(-REMEMBERED_MS);
+    sql::reserved(db, table, lately, |Reserved { coupon, user, reserved, given_back }| match given_back {
+        None => take_up_one(gate, coupon, user, reserved),
+        Some(time) => gate.restore_recent(coupon, user, reserved, time),
+    })
 }
 
-fn take_up_one(gate: &MemoryGate, coupon: CouponId, user: UserId, id: ResultId) {
-    if gate.holds(coupon) && !gate.restore(coupon, user, id) {
-        tracing::error!(%coupon, %user, "this user holds this coupon more than once");
+fn take_up_one(gate: &MemoryGate, coupon: CouponId, user: UserId, reserved: Reservation) {
+    if gate.holds(coupon) && !gate.restore(coupon, user, reserved) {
+        let slot = reserved.slot;
+        tracing::error!(%coupon, %user, slot, "this user holds this coupon more than once in one slot");
     }
 }
 
@@ -327,6 +355,7 @@ impl Part {
             forgotten: 0,
             retry: Vec::new(),
             inbox: self.inbox,
+            next_due: self.next_due,
             // What is in the inbox counts as waiting: it must not fill the backlog by itself.
             inbox_max: INBOX_MAX.min(backlog / 2),
             parked: self.parked,
@@ -341,6 +370,11 @@ impl Part {
                 self.shard,
                 "the inbox is not sorted into its tables; it is tried again",
                 "the inbox is sorted into its tables again",
+            ),
+            expiring: TaskOutage::of_shard(
+                self.shard,
+                "results that are due do not expire; it is tried again",
+                "results that are due expire again",
             ),
             known_tables: self.tables,
         };

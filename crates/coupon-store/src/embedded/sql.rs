@@ -9,7 +9,7 @@ use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{CachedStatement, Connection, Row, params, params_from_iter};
 
 use crate::statements::{self, Filter, Fresh, Numbers};
-use crate::{Change, PageRequest, Summary, Totals};
+use crate::{Change, PageRequest, Reservation, Summary, Totals};
 
 const SQLITE: Dialect = Dialect::Sqlite;
 
@@ -75,6 +75,70 @@ pub(super) fn park(
     Ok(parked == 1)
 }
 
+/// A result that is held, and due.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Due {
+    pub(super) until: Timestamp,
+    pub(super) id: ResultId,
+    pub(super) table: TableId,
+}
+
+/// Notes a fresh result that is held, so that it is found when it is due; of any other, nothing.
+pub(super) fn hold(db: &Connection, table: TableId, result: &CouponResult) -> rusqlite::Result<()> {
+    let (ResultState::Held, Some(until)) = (result.state, result.hold_until) else { return Ok(()) };
+    let mut statement = db.prepare_cached(statements::HOLD)?;
+    statement.execute(params![until.millis(), result.result_id.number(), table.to_string()]).map(drop)
+}
+
+/// Strikes off a result that is not held any more.
+pub(super) fn let_go(db: &Connection, result: &CouponResult) -> rusqlite::Result<()> {
+    result.hold_until.map_or(Ok(()), |until| strike_off(db, until, result.result_id))
+}
+
+/// Strikes off a result under the moment until which it was held.
+pub(super) fn strike_off(db: &Connection, until: Timestamp, id: ResultId) -> rusqlite::Result<()> {
+    db.prepare_cached(statements::LET_GO)?.execute([until.millis(), id.number()]).map(drop)
+}
+
+/// The moment at which the next result is due.
+pub(super) fn next_due(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    let next: Option<i64> =
+        db.prepare_cached("SELECT MIN(hold_until) FROM holds")?.query_row([], |row| row.get(0))?;
+    Ok(next.map(Timestamp::from_millis))
+}
+
+/// The results that are due, at most so many, table by table.
+pub(super) fn due(db: &Connection, now: Timestamp, most: usize) -> rusqlite::Result<Vec<Due>> {
+    let mut statement = db.prepare_cached(statements::DUE)?;
+    let limit = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = statement.query_map([now.millis(), limit], |row| {
+        let until = Timestamp::from_millis(row.get(0)?);
+        let id = parsed(row, 1, ResultId::from_number)?;
+        let table = parsed(row, 2, |name: String| TableId::parse(&name).ok_or(FromSqlError::InvalidType))?;
+        Ok(Due { until, id, table })
+    })?;
+    let mut due: Vec<Due> = rows.collect::<rusqlite::Result<_>>()?;
+    due.sort_unstable_by_key(|due| (due.table, due.id));
+    Ok(due)
+}
+
+/// Lets those of these results expire that are still held, though they are due; returns them as they are now.
+pub(super) fn expire(
+    db: &Connection,
+    table: TableId,
+    ids: &[ResultId],
+    now: Timestamp,
+) -> rusqlite::Result<Vec<CouponResult>> {
+    let due: Vec<CouponResult> = db
+        .prepare(&statements::due(SQLITE, table, ids, now))?
+        .query_map([], result)?
+        .collect::<Result<_, _>>()?;
+    db.execute(&statements::expire(table, ids, now), [])?;
+    let expired =
+        |row| CouponResult { state: ResultState::Expired, slot: None, state_time: Some(now), ..row };
+    Ok(due.into_iter().map(expired).collect())
+}
+
 /// The result with that id.
 pub(super) fn find(db: &Connection, table: TableId, id: ResultId) -> rusqlite::Result<Option<CouponResult>> {
     let mut statement = db.prepare_cached(&statements::find(SQLITE, table, id, Numbers::Bound))?;
@@ -137,20 +201,39 @@ pub(super) fn change(db: &Connection, table: TableId, change: &Change) -> rusqli
     Ok(statement.execute(params_from_iter(statements::change_numbers(change)))? == 1)
 }
 
-/// Every (coupon, user, id) of a table, in no particular order. The index on user and coupon holds all three.
-pub(super) fn holders(
+/// A row as far as the gate knows it.
+pub(super) struct Reserved {
+    pub(super) coupon: CouponId,
+    pub(super) user: UserId,
+    pub(super) reserved: Reservation,
+    /// The time at which it gave its stock back; none if it is live.
+    pub(super) given_back: Option<Timestamp>,
+}
+
+/// Every row of a table that takes stock, and those that answer a request and gave theirs back since a moment, in no
+/// particular order.
+pub(super) fn reserved(
     db: &Connection,
     table: TableId,
-    mut each: impl FnMut(CouponId, UserId, ResultId),
+    since: Timestamp,
+    mut each: impl FnMut(Reserved),
 ) -> rusqlite::Result<()> {
-    let mut statement = db.prepare(&format!("SELECT coupon_id, user_id, result_id FROM {table}"))?;
-    let mut rows = statement.query([])?;
+    let mut statement = db.prepare(&statements::reserved(table, Numbers::Bound, since))?;
+    let mut rows = statement.query([since.millis()])?;
     while let Some(row) = rows.next()? {
-        each(
-            parsed(row, 0, CouponId::new)?,
-            parsed(row, 1, UserId::new)?,
-            parsed(row, 2, ResultId::from_number)?,
-        );
+        let slot: Option<u8> = row.get(3)?;
+        let state_time: Option<i64> = row.get(6)?;
+        each(Reserved {
+            coupon: parsed(row, 0, CouponId::new)?,
+            user: parsed(row, 1, UserId::new)?,
+            reserved: Reservation {
+                id: parsed(row, 2, ResultId::from_number)?,
+                slot: slot.unwrap_or(0),
+                hold_until: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_millis),
+                request: row.get::<_, Option<i64>>(5)?.and_then(RequestKey::from_number),
+            },
+            given_back: if slot.is_some() { None } else { state_time.map(Timestamp::from_millis) },
+        });
     }
     Ok(())
 }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use coupon_core::after_grab::Action;
-use coupon_core::books::Moved;
+use coupon_core::books::{Moved, Movement};
 use coupon_core::schema::{self, Dialect};
-use coupon_core::{CouponId, CouponResult, ResultId, ShardId, TableId, Timestamp};
+use coupon_core::{CouponId, CouponResult, ResultId, ResultState, ShardId, TableId, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::applier::OutboxEntry;
@@ -21,6 +21,12 @@ pub(super) struct Done {
     pub(super) parked: HashSet<ResultId>,
     pub(super) newly_parked: u64,
     pub(super) changed: Vec<Changed>,
+    /// Results that gave their stock back, as they are now.
+    pub(super) given_back: Vec<CouponResult>,
+    /// How many rows of which coupon moved in which way.
+    moved: BTreeMap<(CouponId, Movement), i64>,
+    /// The earliest moment until which any result that went in is held.
+    pub(super) next_due: Option<Timestamp>,
     pub(super) entry: Option<OutboxEntry>,
     pub(super) new_tables: Vec<TableId>,
 }
@@ -81,8 +87,8 @@ impl<'a> Store<'a> {
                 let mut insert = sql::Insert::into(&self.db, table)?;
                 for PlacedResult { result, .. } in of_table {
                     if insert.add(result)? {
-                        self.done.added.push(*result);
-                        self.done.totals.results += 1;
+                        sql::hold(&self.db, table, result)?;
+                        self.done.went_in(result);
                     } else {
                         contradicted.push(result);
                     }
@@ -115,21 +121,22 @@ impl<'a> Store<'a> {
         Ok(())
     }
 
-    /// Notes the rows stored for main, and forgets what it has applied.
+    /// Notes for main which rows moved, and forgets what it has applied.
     pub(super) fn write_outbox(
         &mut self,
         shard: ShardId,
         id: i64,
         forget: Option<i64>,
     ) -> rusqlite::Result<()> {
-        let mut deltas: BTreeMap<CouponId, i64> = BTreeMap::new();
-        for result in &self.done.added {
-            *deltas.entry(result.coupon_id).or_default() += 1;
-        }
-        if deltas.is_empty() {
+        if self.done.moved.is_empty() {
             return Ok(());
         }
-        let deltas = deltas.into_iter().map(|(coupon, rows)| Moved::stored(coupon, rows)).collect();
+        let moved = |((coupon, movement), rows): (&(CouponId, Movement), &i64)| Moved {
+            coupon: *coupon,
+            movement: *movement,
+            rows: *rows,
+        };
+        let deltas = self.done.moved.iter().map(moved).collect();
         let entry = OutboxEntry { shard, id, deltas };
         let mut insert = self
             .db
@@ -148,8 +155,11 @@ impl<'a> Store<'a> {
     pub(super) fn change(&mut self, table: TableId, change: &Change) -> rusqlite::Result<()> {
         let changed = sql::change(&self.db, table, change)?;
         let row = sql::find(&self.db, table, change.id)?.filter(|row| row.user_id == change.user);
-        if let (true, Action::Use(order_amount)) = (changed, change.action) {
-            self.done.totals += Totals { used: 1, order_amount, ..Totals::default() };
+        if let (true, Some(row)) = (changed, &row) {
+            if change.action.transition().from == ResultState::Held {
+                sql::let_go(&self.db, row)?;
+            }
+            self.done.was_changed(change.action, row);
         }
         self.done.changed.push(match row {
             Some(row) if changed => Changed::Now(row),
@@ -157,6 +167,44 @@ impl<'a> Store<'a> {
             None => Changed::NotFound,
         });
         Ok(())
+    }
+
+    /// Lets the results expire that are due, at most so many.
+    pub(super) fn expire(&mut self, most: usize) -> rusqlite::Result<()> {
+        let due = sql::due(&self.db, self.now, most)?;
+        for of_table in due.chunk_by(|one, next| one.table == next.table) {
+            let Some(table) = of_table.first().map(|due| due.table) else { continue };
+            let ids: Vec<ResultId> = of_table.iter().map(|due| due.id).collect();
+            for row in sql::expire(&self.db, table, &ids, self.now)? {
+                self.done.was_changed(Action::Expire, &row);
+            }
+        }
+        due.iter().try_for_each(|due| sql::strike_off(&self.db, due.until, due.id))
+    }
+}
+
+impl Done {
+    /// A fresh row is in its table.
+    fn went_in(&mut self, result: &CouponResult) {
+        self.added.push(*result);
+        self.totals.results += 1;
+        *self.moved.entry((result.coupon_id, Movement::Stored)).or_default() += 1;
+        if result.state == ResultState::Held {
+            let earlier = |until: Timestamp| self.next_due.map_or(until, |next| next.min(until));
+            self.next_due = result.hold_until.map(earlier).or(self.next_due);
+        }
+    }
+
+    /// A row has taken a step; `row` as it is now.
+    fn was_changed(&mut self, action: Action, row: &CouponResult) {
+        if let Action::Use(order_amount) = action {
+            self.totals += Totals { used: 1, order_amount, ..Totals::default() };
+        }
+        if let Some(movement) = action.transition().gives_back {
+            self.totals.given_back += 1;
+            *self.moved.entry((row.coupon_id, movement)).or_default() += 1;
+            self.given_back.push(*row);
+        }
     }
 }
 

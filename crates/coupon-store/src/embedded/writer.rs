@@ -3,6 +3,9 @@
 //! A shard with little to do stores results in their tables at once. A busy one commits them to its inbox first,
 //! which is as durable and much less to write. It gathers thousands there, and sorts them into their tables in slices
 //! between two batches, so that no batch waits long.
+//!
+//! Between two batches it also lets results expire that were held and not confirmed in time. Stock comes back in the order
+//! row, main's word, gate: whatever takes it again is told to main after it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,23 +14,22 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use coupon_core::{ResultId, ShardId, TableId, TimeRange};
+use coupon_core::{ResultId, ShardId, TableId, TimeRange, Timestamp};
 use rusqlite::Connection;
-use tokio::sync::oneshot;
 
 use super::applier::ToMain;
 use super::gate::MemoryGate;
 use super::inbox::Inbox;
 use super::pressure::Pressure;
+use super::sql;
 use super::state::{ShardState, thread_cpu};
 use super::transaction::{Done, Store};
+use super::work::{Message, Work};
 use crate::clock::Clock;
 use crate::outage::TaskOutage;
 use crate::statements::latest_first;
-use crate::{Change, Changed, PlacedResult, Unavailable};
+use crate::{PlacedResult, Unavailable};
 
-/// The most results one transaction takes: enough to share a commit, few enough to answer soon.
-const TRANSACTION_MAX: usize = 8_192;
 /// The wait before a commit that failed is tried again, when nothing else arrives.
 const RETRY: Duration = Duration::from_millis(200);
 /// The most results that any inbox gathers before it is sorted in.
@@ -36,22 +38,10 @@ pub(super) const INBOX_MAX: usize = 32_768;
 const INBOX_WAIT: Duration = Duration::from_millis(1_000);
 /// The time after which the inbox is sorted in once nothing more arrives.
 const INBOX_IDLE: Duration = Duration::from_millis(5);
-
-type Reply<T> = oneshot::Sender<Result<T, Unavailable>>;
-
-/// A request to a writer.
-pub(super) enum Message {
-    /// Store these.
-    Store { rows: Vec<PlacedResult>, handed_over: Instant, reply: Reply<()> },
-    /// Take a step of a result that lives in this table.
-    Change { table: TableId, change: Change, reply: Reply<Changed> },
-    /// Make the tables, ahead of need.
-    MakeTables { tables: Vec<TableId> },
-    /// Answer once everything before is in its table.
-    Marker { reply: Reply<()> },
-    /// Store everything before, and end.
-    Stop,
-}
+/// The most results that expire in one transaction, so that no batch waits long.
+const EXPIRE_MAX: usize = 1_000;
+/// The longest wait for the next result that is due: the clock may be set meanwhile.
+const DUE_LOOK: Duration = Duration::from_millis(250);
 
 /// A shard's writer.
 pub(super) struct Writer {
@@ -68,31 +58,22 @@ pub(super) struct Writer {
     /// Results whose commit failed: their reservation stands, and they are tried again until they are stored.
     pub(super) retry: Vec<PlacedResult>,
     pub(super) inbox: Inbox,
+    /// The earliest moment until which any result in a table is held.
+    pub(super) next_due: Option<Timestamp>,
     /// The most results that the inbox gathers.
     pub(super) inbox_max: usize,
     /// Results that are parked: handed over again they are refused again, however busy the shard.
     pub(super) parked: HashSet<ResultId>,
     pub(super) known_tables: HashSet<TableId>,
     pub(super) pressure: Pressure,
-    /// The time at which sorting in last failed: it is not tried again at every batch.
+    /// The time at which sorting in or expiry last failed: it is not tried again at every batch.
     pub(super) resting: Option<Instant>,
     /// Of taking in what arrives.
     pub(super) storing: TaskOutage,
     /// Of sorting the inbox into the tables.
     pub(super) sorting: TaskOutage,
-}
-
-/// The messages since the last transaction.
-#[derive(Default)]
-struct Work {
-    rows: Vec<PlacedResult>,
-    /// The number of rows that are tried again: they come first.
-    retried: usize,
-    stored: Vec<(Instant, usize, Reply<()>)>,
-    changes: Vec<(TableId, Change, Reply<Changed>)>,
-    tables: Vec<TableId>,
-    markers: Vec<Reply<()>>,
-    stop: bool,
+    /// Of letting results expire.
+    pub(super) expiring: TaskOutage,
 }
 
 impl Writer {
@@ -108,20 +89,26 @@ impl Writer {
     fn run(mut self, messages: &Receiver<Message>) {
         let mut stop = false;
         while !stop {
-            let first = match self.patience() {
+            let (patience, due) = (self.patience(), self.until_due());
+            let only_due = due.is_some_and(|due| patience.is_none_or(|patience| due < patience));
+            let first = match patience.into_iter().chain(due).min() {
                 Some(patience) => messages.recv_timeout(patience),
                 None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
-            let mut work = match first {
-                Ok(first) => gather(first, messages),
-                Err(RecvTimeoutError::Timeout) => Work::default(),
-                Err(RecvTimeoutError::Disconnected) => Work { stop: true, ..Work::default() },
+            let work = match first {
+                Ok(first) => Some(Work::gather(first, messages)),
+                Err(RecvTimeoutError::Timeout) if only_due => None,
+                Err(RecvTimeoutError::Timeout) => Some(Work::default()),
+                Err(RecvTimeoutError::Disconnected) => Some(Work { stop: true, ..Work::default() }),
             };
-            stop = work.stop;
-            work.retried = self.retry.len();
-            work.rows.splice(0..0, self.retry.drain(..));
             let cpu = thread_cpu();
-            self.work(work);
+            if let Some(mut work) = work {
+                stop = work.stop;
+                work.retried = self.retry.len();
+                work.rows.splice(0..0, self.retry.drain(..));
+                self.work(work);
+            }
+            self.expire();
             let used = thread_cpu().saturating_sub(cpu);
             self.state
                 .work
@@ -145,6 +132,13 @@ impl Writer {
         }
     }
 
+    /// The time until the next result is due, or until the clock is looked at again.
+    fn until_due(&self) -> Option<Duration> {
+        let millis = self.next_due?.millis() - self.clock.now().millis();
+        let until = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+        Some(if self.is_resting() { RETRY } else { until.min(DUE_LOOK) })
+    }
+
     fn work(&mut self, work: Work) {
         let busy = self.pressure.is_busy_with(work.rows.len(), Instant::now());
         let more =
@@ -163,6 +157,39 @@ impl Writer {
         } else {
             self.commit_to_tables(work);
         }
+    }
+
+    /// Lets some of the results expire that are due.
+    fn expire(&mut self) {
+        let now = self.clock.now();
+        if self.next_due.is_none_or(|due| now < due) || self.is_resting() {
+            return;
+        }
+        let applied = self.state.applied.load(Ordering::Acquire);
+        let expire = || {
+            let mut store = Store::begin(&self.db, now)?;
+            store.expire(EXPIRE_MAX)?;
+            store.write_outbox(self.shard, self.next_outbox_id, self.to_forget(applied))?;
+            store.commit()
+        };
+        match expire() {
+            Ok(mut done) => {
+                self.expiring.worked();
+                self.committed(&mut done, applied);
+                // Unless the file can be asked, it is looked at again at once.
+                self.next_due = sql::next_due(&self.db).unwrap_or(Some(now));
+            }
+            Err(error) => {
+                self.state.up.store(false, Ordering::Relaxed);
+                self.expiring.failed(&error);
+                self.resting = Some(Instant::now());
+            }
+        }
+    }
+
+    /// True for a moment after sorting in or expiry has failed.
+    fn is_resting(&self) -> bool {
+        self.resting.is_some_and(|failed| failed.elapsed() < RETRY)
     }
 
     /// One small transaction: the results are durable, and sorted in later.
@@ -190,8 +217,7 @@ impl Writer {
 
     /// A small part of what is due: between two batches, so that no batch waits long.
     fn sort_slice_in(&mut self) {
-        let resting = self.resting.is_some_and(|failed| failed.elapsed() < RETRY);
-        if self.inbox.sorting.is_empty() || resting {
+        if self.inbox.sorting.is_empty() || self.is_resting() {
             return;
         }
         let applied = self.state.applied.load(Ordering::Acquire);
@@ -242,10 +268,10 @@ impl Writer {
             if self.inbox.len() > 0 {
                 store.clear_inbox(self.inbox.next_batch)?;
             }
-            store.write_outbox(self.shard, self.next_outbox_id, self.to_forget(applied))?;
             for (table, change, _) in &work.changes {
                 store.change(*table, change)?;
             }
+            store.write_outbox(self.shard, self.next_outbox_id, self.to_forget(applied))?;
             store.commit()
         };
         match store() {
@@ -275,6 +301,11 @@ impl Writer {
             self.gate.unsettle(parked.map(|row| &row.result));
             self.parked.extend(&done.parked);
         }
+        self.committed(done, applied);
+    }
+
+    /// Takes note of what a transaction did to the rows, and tells main and gate of it.
+    fn committed(&mut self, done: &mut Done, applied: i64) {
         if !done.new_tables.is_empty() {
             self.known_tables.extend(&done.new_tables);
             self.state.set_tables(latest_first(self.known_tables.iter().copied()));
@@ -287,6 +318,10 @@ impl Writer {
             self.forgotten = self.forgotten.max(applied);
             self.main.tell(entry);
         }
+        // Only now: whoever takes the stock that came back is told to main after it.
+        let now = self.clock.now();
+        done.given_back.iter().for_each(|result| self.gate.let_go(result, now));
+        self.next_due = self.next_due.into_iter().chain(done.next_due).min();
     }
 
     fn answer(&self, work: Work, done: &Done) {
@@ -334,33 +369,6 @@ impl Writer {
         }
         for marker in work.markers {
             let _ = marker.send(Err(unavailable()));
-        }
-    }
-}
-
-fn gather(first: Message, messages: &Receiver<Message>) -> Work {
-    let mut work = Work::default();
-    work.take(first);
-    while work.rows.len() < TRANSACTION_MAX && !work.stop {
-        match messages.try_recv() {
-            Ok(message) => work.take(message),
-            Err(_) => break,
-        }
-    }
-    work
-}
-
-impl Work {
-    fn take(&mut self, message: Message) {
-        match message {
-            Message::Store { mut rows, handed_over, reply } => {
-                self.stored.push((handed_over, rows.len(), reply));
-                self.rows.append(&mut rows);
-            }
-            Message::Change { table, change, reply } => self.changes.push((table, change, reply)),
-            Message::MakeTables { mut tables } => self.tables.append(&mut tables),
-            Message::Marker { reply } => self.markers.push(reply),
-            Message::Stop => self.stop = true,
         }
     }
 }

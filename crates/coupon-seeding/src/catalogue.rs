@@ -108,7 +108,7 @@ pub(crate) fn coupons(options: &SeedOptions) -> Result<Vec<Coupon>> {
         let drawn = u32::try_from(random.between(*stock.start(), *stock.end()))?;
         let stock = options.stock.unwrap_or(drawn);
         let offer = offer(CouponId::new(id)?, RoomId::new(room)?, window, &mut random);
-        Ok(Coupon { total_stock: stock, remaining_stock: stock, ..offer })
+        Ok(Coupon { total_stock: stock, remaining_stock: stock, terms: options.terms, ..offer })
     };
     (1..=options.live_coupons()).map(coupon).collect()
 }

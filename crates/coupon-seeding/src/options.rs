@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use coupon_core::{RESULT_ID_EPOCH, Timestamp};
+use coupon_core::{GrabTerms, RESULT_ID_EPOCH, Timestamp};
 
 /// Stock of a hot room's coupon.
 pub(crate) const HOT_STOCK: RangeInclusive<u64> = 5_000..=20_000;
@@ -29,6 +29,8 @@ pub struct SeedOptions {
     pub coupon_rooms: Option<Arc<[u64]>>,
     /// Stock of each coupon on offer; without it as much as a room's heat suggests, drawn at random.
     pub stock: Option<u32>,
+    /// The terms of a grab of the coupons on offer.
+    pub terms: GrabTerms,
     /// Past results.
     pub history: u64,
     /// The whole UTC days, the last ones before [`SeedOptions::as_of`], over which they spread.
@@ -49,6 +51,7 @@ impl Default for SeedOptions {
             coupons_per_room: 5,
             coupon_rooms: None,
             stock: None,
+            terms: GrabTerms::default(),
             history: 0,
             days: 30,
             seed: 1,
@@ -100,6 +103,13 @@ impl SeedOptions {
         if self.hot_rooms > self.rooms {
             let why = format!("there are only {} rooms; lower it, or raise --rooms", self.rooms);
             return refuse("hot-rooms", self.hot_rooms, why);
+        }
+        let (limit, most) = (self.terms.user_limit, GrabTerms::USER_LIMIT_MAX);
+        if limit == 0 || limit > most {
+            return refuse("user-limit", u64::from(limit), format!("must be from 1 to {most}"));
+        }
+        if i32::try_from(self.terms.hold_s).is_err() {
+            return refuse("hold-s", u64::from(self.terms.hold_s), format!("must be at most {}", i32::MAX));
         }
         if let Some(rooms) = &self.coupon_rooms {
             return self.check_coupon_rooms(rooms);

@@ -14,7 +14,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use coupon_cli::numbers::count;
 use coupon_cli::{Pages, heard, plain};
-use coupon_core::{Day, ShardingStrategy, Timestamp};
+use coupon_core::{Day, GrabTerms, ShardingStrategy, Timestamp};
 use coupon_seeding::{
     SeedOptions, archive, archive_servers, now, on_stderr, seed, seed_servers, verify_servers,
 };
@@ -129,6 +129,8 @@ Examples:
       hot rooms in ranges of their own
   seeder --strategy hash --reset --stock 20
       what is there is replaced, by coupons that sell out
+  seeder --strategy hash --reset --hold-s 120 --user-limit 3 --returnable
+      by coupons that are held for two minutes, of which each user may have three, and may hand them back
   seeder --strategy hash --config data/stack/servers.toml
       the databases of a service that has this file
   seeder archive --data data/range-time --before 2026-11-12
@@ -212,6 +214,15 @@ struct Sizes {
     /// Stock of each coupon on offer [default: drawn at random, more in hot rooms]
     #[arg(long, value_name = "N", value_parser = count::<u32>)]
     stock: Option<u32>,
+    /// Seconds for which a grab of a coupon on offer is held, to be confirmed; 0: it is the user's at once.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = count::<u32>)]
+    hold_s: u32,
+    /// Live results of each coupon on offer that one user may have, up to 100.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count::<u8>)]
+    user_limit: u8,
+    /// Let users hand back coupons on offer that they own; operators always may.
+    #[arg(long)]
+    returnable: bool,
     /// Past results, of coupons that have ended.
     #[arg(long, value_name = "ROWS", default_value_t = 0, value_parser = count::<u64>)]
     history: u64,
@@ -242,6 +253,11 @@ impl Sizes {
             coupons_per_room: self.coupons_per_room,
             coupon_rooms: None,
             stock: self.stock,
+            terms: GrabTerms {
+                hold_s: self.hold_s,
+                user_limit: self.user_limit,
+                returnable: self.returnable,
+            },
             history: self.history,
             days: self.days,
             seed: self.seed,

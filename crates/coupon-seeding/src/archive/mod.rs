@@ -1,8 +1,9 @@
 //! Retires old results: the part of their life where ranges of time pay off.
 //!
 //! A table that holds one day, or one hour, is dropped whole; from any other table old rows are deleted, batch by
-//! batch. Either way the stock goes with the rows: a coupon's total falls by what was retired, so that
-//! total − remaining = rows still holds, and two stock logs say so.
+//! batch. Either way the stock goes with the rows that still take it: a coupon's total falls by what was retired of these,
+//! so that total − remaining = live rows still holds, and two stock logs say so. Rows that gave their stock back go without
+//! a word. Rows that are held stay: what becomes of them is not known yet.
 //!
 //! The rows leave and the shard's outbox gets its entry in one transaction, as with grabs, so that a crash at any
 //! point leaves a data set whose books balance; the next run, or the service, finishes what was begun.
@@ -25,8 +26,11 @@ use self::books::Books;
 use self::shard::Shard;
 use crate::Progress;
 
-/// The number of rows of each coupon.
+/// The number of rows of each coupon that take stock.
 pub(crate) type Counts = BTreeMap<CouponId, i64>;
+
+/// The condition on a row that may be retired: it is not held.
+pub(crate) const SETTLED: &str = "state <> 0";
 
 /// The rows and tables retired, and the time it took.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,6 +49,8 @@ pub struct ArchiveReport {
     pub count_took: Duration,
     /// Coupons that had results retired.
     pub coupons: u64,
+    /// Rows that would have gone, but are held.
+    pub held: u64,
 }
 
 /// Retires the results of all days before `before`. The service must not be running.
@@ -71,9 +77,8 @@ pub fn archive(
     let counting = Instant::now();
     let mut counts = Counts::new();
     for shard in &shards {
-        for (coupon, rows) in shard.count(before)? {
-            *counts.entry(coupon).or_default() += rows;
-        }
+        shard.count(before, &mut counts)?;
+        report.held += shard.held(before)?;
     }
     report.count_took = counting.elapsed();
     report.coupons = counts.len() as u64;
@@ -128,6 +133,10 @@ impl fmt::Display for ArchiveReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = |number: u64| HumanCount(number).to_string();
         let secs = Duration::as_secs_f64;
+        if self.held > 0 {
+            let held = count(self.held);
+            writeln!(f, "{held} results are held, and stay until they are confirmed, released or expired")?;
+        }
         if self.rows_dropped + self.rows_deleted + self.tables_dropped == 0 {
             return f.write_str("nothing to retire");
         }

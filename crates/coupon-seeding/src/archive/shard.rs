@@ -7,9 +7,10 @@ use coupon_core::books::Moved;
 use coupon_core::{CouponId, Day, ShardId, TableId};
 use coupon_store::embedded::books;
 use coupon_store::embedded::folder::Folder;
+use coupon_store::statements::LIVE;
 use rusqlite::{Connection, Transaction};
 
-use super::{ArchiveReport, Counts, first_id};
+use super::{ArchiveReport, Counts, SETTLED, first_id};
 use crate::Progress;
 use crate::options::now;
 
@@ -50,15 +51,24 @@ impl Shard {
         books::entries(&self.db, above).with_context(|| format!("the outbox of shard {}", self.id))
     }
 
-    /// The number of rows of each coupon that are older than a day.
-    pub(super) fn count(&self, before: Day) -> Result<Counts> {
-        let mut counts = Counts::new();
-        for (table, _) in self.old_tables(before)? {
-            let sql =
-                format!("SELECT coupon_id, COUNT(*) FROM {table} WHERE result_id < ?1 GROUP BY coupon_id");
-            add(&self.db, &sql, first_id(before)?, &mut counts)?;
+    /// Adds the number of rows of each coupon that are older than a day, take stock and may go.
+    pub(super) fn count(&self, before: Day, counts: &mut Counts) -> Result<()> {
+        for table in self.old_tables(before)? {
+            add(&self.db, table, first_id(before)? - 1, counts)?;
         }
-        Ok(counts)
+        Ok(())
+    }
+
+    /// The number of rows older than a day that are held.
+    pub(super) fn held(&self, before: Day) -> Result<u64> {
+        let tables = self.old_tables(before)?;
+        tables.into_iter().try_fold(0, |held, table| Ok(held + self.held_in(table, before)?))
+    }
+
+    fn held_in(&self, table: TableId, before: Day) -> Result<u64> {
+        let sql = format!("SELECT COUNT(*) FROM {table} WHERE result_id < ?1 AND NOT ({SETTLED})");
+        let held: i64 = self.db.query_row(&sql, [first_id(before)?], |row| row.get(0))?;
+        Ok(held.cast_unsigned())
     }
 
     pub(super) fn retire(
@@ -68,9 +78,10 @@ impl Shard {
         progress: &mut dyn Progress,
     ) -> Result<()> {
         let mut retired = Counts::new();
-        for (table, whole) in self.old_tables(before)? {
+        for table in self.old_tables(before)? {
             let began = Instant::now();
-            if whole {
+            // A table of a day or an hour holds nothing else. What is held stays.
+            if table.day().is_some() && self.held_in(table, before)? == 0 {
                 let rows = self.drop_table(table, &mut retired)?;
                 report.tables_dropped += 1;
                 report.rows_dropped += rows;
@@ -92,28 +103,24 @@ impl Shard {
         Ok(self.db.release_memory()?)
     }
 
-    /// The tables that may hold older rows, and whether they hold nothing else.
-    fn old_tables(&self, before: Day) -> Result<Vec<(TableId, bool)>> {
+    /// The tables that may hold older rows.
+    fn old_tables(&self, before: Day) -> Result<Vec<TableId>> {
         let mut statement =
             self.db.prepare("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")?;
         let names = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
         let tables = names.iter().filter_map(|name| TableId::parse(name));
-        let old = |table: TableId| match table.day() {
-            Some(day) => (day < before).then_some((table, true)),
-            None => Some((table, false)),
-        };
-        Ok(tables.filter_map(old).collect())
+        Ok(tables.filter(|table| table.day().is_none_or(|day| day < before)).collect())
     }
 
     fn drop_table(&mut self, table: TableId, retired: &mut Counts) -> Result<u64> {
         let transaction = self.db.transaction()?;
-        let before: i64 = retired.values().sum();
-        let sql = format!("SELECT coupon_id, COUNT(*) FROM {table} WHERE result_id <= ?1 GROUP BY coupon_id");
-        add(&transaction, &sql, i64::MAX, retired)?;
+        let sql = format!("SELECT COUNT(*) FROM {table}");
+        let rows: i64 = transaction.query_row(&sql, [], |row| row.get(0))?;
+        add(&transaction, table, i64::MAX, retired)?;
         transaction.execute_batch(&format!("DROP TABLE {table}"))?;
         note_in_outbox(&transaction, self.entry, retired)?;
         transaction.commit()?;
-        Ok((retired.values().sum::<i64>() - before).cast_unsigned())
+        Ok(rows.cast_unsigned())
     }
 
     /// Result ids are in the order of time, and so is the table: the oldest rows lie side by side.
@@ -121,23 +128,26 @@ impl Shard {
         let transaction = self.db.transaction()?;
         let oldest = format!(
             "SELECT MAX(result_id) FROM \
-             (SELECT result_id FROM {table} WHERE result_id < ?1 ORDER BY result_id LIMIT {BATCH})"
+             (SELECT result_id FROM {table} WHERE result_id < ?1 AND {SETTLED} ORDER BY result_id LIMIT {BATCH})"
         );
         let last: Option<i64> = transaction.query_row(&oldest, [first_id(before)?], |row| row.get(0))?;
         let Some(last) = last else { return Ok(0) };
-        let sql = format!("SELECT coupon_id, COUNT(*) FROM {table} WHERE result_id <= ?1 GROUP BY coupon_id");
-        add(&transaction, &sql, last, retired)?;
-        let rows = transaction.execute(&format!("DELETE FROM {table} WHERE result_id <= ?1"), [last])?;
+        add(&transaction, table, last, retired)?;
+        let sql = format!("DELETE FROM {table} WHERE result_id <= ?1 AND {SETTLED}");
+        let rows = transaction.execute(&sql, [last])?;
         note_in_outbox(&transaction, self.entry, retired)?;
         transaction.commit()?;
         Ok(rows as u64)
     }
 }
 
-/// Adds what a query for coupons and their rows says.
-fn add(db: &Connection, sql: &str, bound: i64, counts: &mut Counts) -> Result<()> {
-    let mut statement = db.prepare_cached(sql)?;
-    let mut rows = statement.query([bound])?;
+/// Adds the number of rows of each coupon in a table, up to an id, that take stock and may go.
+fn add(db: &Connection, table: TableId, last: i64, counts: &mut Counts) -> Result<()> {
+    let sql = format!(
+        "SELECT coupon_id, COUNT(*) FROM {table} WHERE result_id <= ?1 AND {SETTLED} AND {LIVE} GROUP BY coupon_id"
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query([last])?;
     while let Some(row) = rows.next()? {
         let coupon = CouponId::new(row.get::<_, i64>(0)?.cast_unsigned())?;
         *counts.entry(coupon).or_default() += row.get::<_, i64>(1)?;
@@ -145,8 +155,12 @@ fn add(db: &Connection, sql: &str, bound: i64, counts: &mut Counts) -> Result<()
     Ok(())
 }
 
-/// Leaves word of what has been retired in this run so far: rows gone are the opposite of rows stored.
+/// Leaves word of what has been retired in this run so far: rows gone are the opposite of rows stored. Rows that took no
+/// stock are nothing to tell of.
 fn note_in_outbox(transaction: &Transaction<'_>, entry: i64, retired: &Counts) -> Result<()> {
+    if retired.is_empty() {
+        return Ok(());
+    }
     let deltas: Vec<Moved> = retired.iter().map(|(coupon, rows)| Moved::retired(*coupon, *rows)).collect();
     let sql = "INSERT OR REPLACE INTO outbox (outbox_id, deltas, create_time) VALUES (?1, ?2, ?3)";
     transaction.prepare_cached(sql)?.execute((entry, serde_json::to_string(&deltas)?, now().millis()))?;

@@ -169,13 +169,14 @@ fn what_was_stored_again_meanwhile_is_there_once_when_a_table_is_put_back() {
         .run(Some(shard), &format!("INSERT INTO {table} SELECT * FROM {retired} WHERE result_id IN ({ids})"));
     place.run(
         Some(shard),
-        &format!("UPDATE {table} SET use_status = 0, use_time = NULL, order_amount = NULL"),
+        &format!("UPDATE {table} SET use_status = 0, use_time = NULL, order_amount = NULL, state = 1, state_time = NULL"),
     );
     let late = unused[1].0;
     place.run(
         Some(shard),
         &format!(
-            "UPDATE {table} SET use_status = 1, use_time = 1, order_amount = 12.5 WHERE result_id = {late}"
+            "UPDATE {table} SET use_status = 1, use_time = 1, order_amount = 12.5, state = 2, state_time = 1 \
+             WHERE result_id = {late}"
         ),
     );
     let deltas = again.iter().map(|(_, coupon)| format!("[{coupon},1]")).collect::<Vec<_>>().join(",");

@@ -87,6 +87,9 @@ async fn retire(
     let mut counts = Counts::new();
     for shard in &shards {
         shard.count(before, &mut counts).await?;
+        for table in shard.old_tables(before).await? {
+            report.held += shard.held(table, before).await?;
+        }
     }
     report.count_took = counting.elapsed();
     report.coupons = counts.len() as u64;
@@ -127,7 +130,8 @@ async fn retire_from(
     let before = offers.before;
     for table in shard.old_tables(before).await? {
         let began = Instant::now();
-        if table.day().is_some() {
+        // What is held stays.
+        if table.day().is_some() && shard.held(table, before).await? == 0 {
             let rows = shard.drop_table(table, offers).await?;
             report.tables_dropped += 1;
             report.rows_dropped += rows;

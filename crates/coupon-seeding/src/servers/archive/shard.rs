@@ -1,15 +1,17 @@
 //! One shard's old results: counting them, and letting them go together with the outbox entry that says so.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use coupon_core::books::Moved;
 use coupon_core::{CouponId, Day, ShardId, TableId};
 use coupon_store::servers::mysql::{Database, DatabaseError};
 use coupon_store::servers::rebuild::RETIRED;
+use coupon_store::statements::LIVE;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error, Transaction, TxOpts};
 
 use super::Offers;
 use super::{TRIES, is_conflict};
-use crate::archive::{Counts, first_id};
+use crate::archive::{Counts, SETTLED, first_id};
 use crate::options::now;
 
 /// Rows deleted in one transaction: consumers of the shard wait for it.
@@ -22,19 +24,27 @@ pub(super) struct Shard {
     database: Database,
 }
 
-/// Rows that go, by coupon, and what they were in the shard's sums.
+/// Rows that go: those that take stock by coupon, and what all of them were in the shard's sums.
 #[derive(Default)]
 struct Going {
     counts: Counts,
     rows: i64,
+    live: i64,
     used: i64,
     cents: i64,
 }
 
+/// Rows of one coupon: the coupon, their number, how many of them take stock, how many were used, and their orders in
+/// cents.
+type Sums = (u64, i64, i64, i64, i64);
+
 impl Going {
-    fn add(&mut self, coupon: u64, rows: i64, used: i64, cents: i64) -> Result<()> {
-        *self.counts.entry(CouponId::new(coupon)?).or_default() += rows;
+    fn add(&mut self, (coupon, rows, live, used, cents): Sums) -> Result<()> {
+        if live > 0 {
+            *self.counts.entry(CouponId::new(coupon)?).or_default() += live;
+        }
         self.rows += rows;
+        self.live += live;
         self.used += used;
         self.cents += cents;
         Ok(())
@@ -44,12 +54,12 @@ impl Going {
     /// that entries are numbered in the order of their commits.
     async fn note_in_outbox(&self, transaction: &mut Transaction<'_>) -> Result<()> {
         let sums = "UPDATE shard_state SET outbox_id = outbox_id + 1, results = results - ?, used = used - ?, \
-                    order_amount = order_amount - ? / 100 WHERE id = 1";
-        transaction.exec_drop(sums, (self.rows, self.used, self.cents)).await?;
+                    order_amount = order_amount - ? / 100, given_back = given_back - ? WHERE id = 1";
+        transaction.exec_drop(sums, (self.rows, self.used, self.cents, self.rows - self.live)).await?;
         let entry = "INSERT INTO outbox (outbox_id, deltas, create_time) \
                      SELECT outbox_id, ?, ? FROM shard_state WHERE id = 1";
-        let deltas: Vec<(CouponId, i64)> =
-            self.counts.iter().map(|(coupon, rows)| (*coupon, -rows)).collect();
+        let deltas: Vec<Moved> =
+            self.counts.iter().map(|(coupon, rows)| Moved::retired(*coupon, *rows)).collect();
         transaction.exec_drop(entry, (serde_json::to_string(&deltas)?, now().millis())).await?;
         Ok(())
     }
@@ -87,13 +97,21 @@ impl Shard {
         Ok(names.map_err(|error| self.database.error(&error))?)
     }
 
-    /// Adds how many rows of each coupon are older than a day.
+    /// The number of rows of a table older than a day that are held.
+    pub(super) async fn held(&self, table: TableId, before: Day) -> Result<u64> {
+        let sql = format!("SELECT COUNT(*) FROM {table} WHERE result_id < ? AND NOT ({SETTLED})");
+        let held = self.connect().await?.exec_first(sql, (first_id(before)?,)).await;
+        Ok(held.map_err(|error| self.database.error(&error))?.unwrap_or_default())
+    }
+
+    /// Adds how many rows of each coupon are older than a day, take stock and may go.
     pub(super) async fn count(&self, before: Day, counts: &mut Counts) -> Result<()> {
         let tables = self.old_tables(before).await?;
         let mut conn = self.connect().await?;
         for table in tables {
-            let sql =
-                format!("SELECT coupon_id, COUNT(*) FROM {table} WHERE result_id < ? GROUP BY coupon_id");
+            let sql = format!(
+                "SELECT coupon_id, COUNT(*) FROM {table} WHERE result_id < ? AND {SETTLED} AND {LIVE} GROUP BY coupon_id"
+            );
             let rows: Vec<(u64, i64)> =
                 conn.exec(sql, (first_id(before)?,)).await.map_err(|error| self.database.error(&error))?;
             for (coupon, rows) in rows {
@@ -148,14 +166,20 @@ impl Shard {
             return Ok(0);
         }
         let sums = format!(
-            "SELECT coupon_id, COUNT(*), CAST(SUM(use_status) AS SIGNED), \
+            "SELECT coupon_id, COUNT(*), CAST(SUM({LIVE}) AS SIGNED), CAST(SUM(use_status) AS SIGNED), \
              CAST(COALESCE(SUM(order_amount), 0) * 100 AS SIGNED) FROM {retired} GROUP BY coupon_id"
         );
         let mut going = Going::default();
-        for (coupon, rows, used, cents) in conn.query::<(u64, i64, i64, i64), _>(sums).await? {
-            going.add(coupon, rows, used, cents)?;
+        for sums in conn.query::<Sums, _>(sums).await? {
+            going.add(sums)?;
         }
-        if let Err(error) = offers.ensure_over(&going.counts).await {
+        let held: Option<i64> =
+            conn.query_first(format!("SELECT COUNT(*) FROM {retired} WHERE NOT ({SETTLED})")).await?;
+        let settled = match held {
+            Some(held @ 1..) => Err(anyhow!("{held} of its results are held by now: run it again")),
+            _ => offers.ensure_over(&going.counts).await,
+        };
+        if let Err(error) = settled {
             self.put_back(&mut conn, retired)
                 .await
                 .with_context(|| format!("{error}; {retired} is to be put back"))?;
@@ -207,21 +231,22 @@ impl Shard {
         let mut conn = self.connect().await?;
         let mut transaction = conn.start_transaction(TxOpts::default()).await?;
         let oldest = format!(
-            "SELECT result_id, coupon_id, use_status, CAST(COALESCE(order_amount, 0) * 100 AS SIGNED) FROM {table} \
-             WHERE result_id < ? ORDER BY result_id LIMIT {BATCH} FOR UPDATE"
+            "SELECT result_id, coupon_id, {LIVE}, use_status, CAST(COALESCE(order_amount, 0) * 100 AS SIGNED) \
+             FROM {table} WHERE result_id < ? AND {SETTLED} ORDER BY result_id LIMIT {BATCH} FOR UPDATE"
         );
-        let rows: Vec<(i64, u64, i64, i64)> = transaction.exec(oldest, (first_id(before)?,)).await?;
+        let rows: Vec<(i64, u64, i64, i64, i64)> = transaction.exec(oldest, (first_id(before)?,)).await?;
         let Some(last) = rows.last().map(|row| row.0) else {
             transaction.rollback().await?;
             return Ok(0);
         };
         let mut going = Going::default();
-        for (_, coupon, used, cents) in rows {
-            going.add(coupon, 1, used, cents)?;
+        for (_, coupon, live, used, cents) in rows {
+            going.add((coupon, 1, live, used, cents))?;
         }
         offers.ensure_over(&going.counts).await?;
         going.note_in_outbox(&mut transaction).await?;
-        transaction.exec_drop(format!("DELETE FROM {table} WHERE result_id <= ?"), (last,)).await?;
+        let delete = format!("DELETE FROM {table} WHERE result_id <= ? AND {SETTLED}");
+        transaction.exec_drop(delete, (last,)).await?;
         let gone = transaction.affected_rows();
         ensure!(
             gone == going.rows.cast_unsigned(),
@@ -234,23 +259,24 @@ impl Shard {
 }
 
 /// Takes out what is stored twice, in a table that left the services' sight and in the one that they made in its
-/// place: a message may come again, and its result was not found. Of the two rows the older one stays, unless only
-/// the newer one was used. The other was counted and is in the outbox, and is no more.
+/// place: a message may come again, and its result was not found. Of the two rows the older one stays, unless the newer
+/// one's state changed later. The other was counted and is in the outbox, and is no more.
 async fn take_out_repeats(transaction: &mut Transaction<'_>, table: &str, retired: &str) -> Result<()> {
     let (older, newer) = (format!("{retired} older"), format!("{table} newer"));
     let both = format!(
-        "{older} JOIN {newer} ON newer.user_id = older.user_id AND newer.coupon_id = older.coupon_id"
+        "{older} JOIN {newer} ON newer.user_id = older.user_id AND newer.coupon_id = older.coupon_id \
+         AND (newer.slot = older.slot OR newer.result_id = older.result_id)"
     );
-    let newer_stays = "newer.use_status > older.use_status";
+    let newer_stays = "COALESCE(newer.state_time, 0) > COALESCE(older.state_time, 0)";
     // The rows are locked before the shard's row is.
     let pairs = format!(
-        "SELECT older.coupon_id, IF({newer_stays}, older.use_status, newer.use_status), \
-         CAST(COALESCE(IF({newer_stays}, older.order_amount, newer.order_amount), 0) * 100 AS SIGNED) \
+        "SELECT older.coupon_id, 1, IF({newer_stays}, older.{LIVE}, newer.{LIVE}), \
+         IF({newer_stays}, older.use_status, newer.use_status), CAST(COALESCE(IF({newer_stays}, older.order_amount, newer.order_amount), 0) * 100 AS SIGNED) \
          FROM {both} FOR UPDATE"
     );
     let mut going = Going::default();
-    for (coupon, used, cents) in transaction.query::<(u64, i64, i64), _>(pairs).await? {
-        going.add(coupon, 1, used, cents)?;
+    for sums in transaction.query::<Sums, _>(pairs).await? {
+        going.add(sums)?;
     }
     if going.rows == 0 {
         return Ok(());

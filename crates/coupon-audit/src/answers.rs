@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::ledger::Ledger;
-use super::scan::{Holders, Seen};
+use super::scan::{Holders, Holding, Seen};
 use super::source::{Catalogue, Snapshot, Terms};
 use super::{AuditReport, Kind, Scope, spent, start};
 
@@ -59,10 +59,10 @@ fn told_to_hold(ledger: &Ledger, holders: &Holders, report: &mut AuditReport) {
                 format!("user {user} was told that they hold coupon {coupon} already, and no shard says so")
             });
         } else if let Some(told) = told
-            && holds.iter().all(|(_, id)| *id != told)
+            && holds.iter().all(|held| held.id != told)
         {
             report.add(Kind::Misjudged, 1, || {
-                let stored: Vec<String> = holds.iter().map(|(_, id)| id.to_string()).collect();
+                let stored: Vec<String> = holds.iter().map(|held| held.id.to_string()).collect();
                 let stored = stored.join(", ");
                 format!(
                     "user {user} was told that they hold coupon {coupon} as result {told}; stored is {stored}"
@@ -72,12 +72,12 @@ fn told_to_hold(ledger: &Ledger, holders: &Holders, report: &mut AuditReport) {
     }
 }
 
-/// The results by which a user holds a coupon.
-fn holds(holders: &Holders, user: u64, coupon: u64) -> &[(i64, i64)] {
+/// The results by which a user holds a coupon, or held it before they gave it back.
+fn holds(holders: &Holders, user: u64, coupon: u64) -> &[Holding] {
     let (Ok(user), Ok(coupon)) = (i64::try_from(user), i64::try_from(coupon)) else { return &[] };
     let all = holders.get(&coupon).map(Vec::as_slice).unwrap_or_default();
-    let first = all.partition_point(|(other, _)| *other < user);
-    let after = all.partition_point(|(other, _)| *other <= user);
+    let first = all.partition_point(|held| held.user < user);
+    let after = all.partition_point(|held| held.user <= user);
     all.get(first..after).unwrap_or_default()
 }
 

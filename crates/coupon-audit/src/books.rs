@@ -65,6 +65,12 @@ impl Line {
         if archived { self.after - self.before } else { 0 }
     }
 
+    /// Results that it says gave their stock back.
+    pub(super) fn given_back(&self) -> i64 {
+        let back = self.operation == ROLL_BACK && GIVEN_BACK.contains(&&*self.operator);
+        if back { self.after - self.before } else { 0 }
+    }
+
     /// The fault that it has by itself, given the position to which main has applied each shard's outbox.
     fn wrong(&self, positions: &[i64]) -> Option<String> {
         let Self { operation, before, after, operator, .. } = self;

@@ -29,7 +29,8 @@ pub enum Kind {
     /// A grab that the rules decide otherwise: outside its coupon's window, of a coupon withdrawn before, by a user
     /// who does not exist; or a refusal for a reason that did not hold.
     Misjudged,
-    /// A row's account of its use contradicts itself, or the answer that the user got.
+    /// A row's account of its use, or of what else became of it after the grab, contradicts itself or the answer that the
+    /// user got.
     Spent,
     /// An answer of a read endpoint that differs from what is stored.
     Misread,

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use super::books::Line;
 use super::ids::Ids;
+use super::life::Life;
 use super::source::{
     Catalogue, Coupon, Entry, Gate, Grab, Parked, Place, Rows, Shard, Snapshot, Spent, Stored, Wanted,
     missing_keys, tables_of_results,
@@ -19,6 +20,8 @@ use super::{Label, inbox};
 
 /// Attempts at a snapshot while a service keeps applying outboxes.
 const ATTEMPTS: u32 = 200;
+/// The format of a folder whose rows have no state yet.
+const EARLIER: &str = "1";
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// A data folder.
@@ -54,6 +57,11 @@ struct Files {
 fn hold_still(folder: &Path) -> Result<Snapshot> {
     for _ in 0..ATTEMPTS {
         let main = hold(&folder.join("main.sqlite"))?;
+        ensure!(
+            meta(&main, "meta", "format")?.as_deref() != Some(EARLIER),
+            "it was made by an earlier version: a service or `seeder archive` of this one brings it up to date when it opens \
+             it"
+        );
         let before = positions(&main)?;
         let shards = shards(folder, &main)?;
         let after = positions(&open(&folder.join("main.sqlite"))?)?;
@@ -142,7 +150,13 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
         room: row.get(3)?,
         time: row.get(4)?,
         granted: row.get(5)?,
-        spent: Spent { status: row.get(6)?, time: row.get(7)?, cents: row.get(8)? },
+        spent: Spent { status: row.get(6)?, time: row.get(7)?, cents: row.get(12)? },
+        life: Life {
+            state: row.get(8)?,
+            slot: row.get(9)?,
+            hold_until: row.get(10)?,
+            state_time: row.get(11)?,
+        },
     })
 }
 
@@ -190,7 +204,8 @@ fn shard(number: u16, file: &Connection, position: i64) -> Result<Shard> {
     for table in &tables {
         unguarded.extend(missing_keys(&unique_keys(file, *table)?).map(|key| (*table, key)));
     }
-    Ok(Shard { number, tables, inbox, position, outbox, last, parked, counted: None, unguarded })
+    let holds = holds(file)?;
+    Ok(Shard { number, tables, inbox, position, outbox, last, parked, holds, counted: None, unguarded })
 }
 
 /// The columns of every key that keeps a table's rows apart.
@@ -217,6 +232,12 @@ fn outbox(file: &Connection, position: i64) -> Result<Vec<Entry>> {
     Ok(entries.collect::<rusqlite::Result<_>>()?)
 }
 
+fn holds(file: &Connection) -> Result<Vec<(i64, i64)>> {
+    let mut statement = file.prepare("SELECT hold_until, result_id FROM holds")?;
+    let holds = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(holds.collect::<rusqlite::Result<_>>()?)
+}
+
 fn parked(file: &Connection) -> Result<Vec<Parked>> {
     let sql =
         "SELECT result_id, user_id, coupon_id, table_name, reason FROM parked_results ORDER BY result_id";
@@ -237,6 +258,7 @@ fn catalogue(main: &Connection) -> Result<Catalogue> {
             start: row.get(4)?,
             end: row.get(5)?,
             active: row.get(6)?,
+            user_limit: row.get(7)?,
         };
         Ok((row.get(0)?, coupon))
     })?;

@@ -17,6 +17,7 @@ mod folder;
 mod ids;
 mod inbox;
 mod ledger;
+mod life;
 mod placement;
 mod reads;
 mod recorded;

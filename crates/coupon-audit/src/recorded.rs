@@ -21,15 +21,16 @@ impl Start {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let Self { dataset, rows, lines, catalogue, gate, outboxes, unlogged } = self;
+        let Self { dataset, rows, lines, catalogue, gate, outboxes, unlogged, given_back } = self;
         writeln!(out, "{HEADER}\ndataset,{dataset}")?;
+        writeln!(out, "given_back,{given_back}")?;
         for (applied, written) in outboxes {
             writeln!(out, "outbox,{applied},{written}")?;
         }
         for (id, coupon) in catalogue {
-            let Coupon { room, total, remaining, start, end, active } = coupon;
+            let Coupon { room, total, remaining, start, end, active, user_limit } = coupon;
             let active = i64::from(*active);
-            writeln!(out, "coupon,{id},{room},{total},{remaining},{start},{end},{active}")?;
+            writeln!(out, "coupon,{id},{room},{total},{remaining},{start},{end},{active},{user_limit}")?;
         }
         for (id, Terms { total, start, end }) in gate {
             writeln!(out, "gate,{id},{total},{start},{end}")?;
@@ -44,7 +45,7 @@ impl Start {
             writeln!(out, "row,{id},{digest}")?;
         }
         let counts = [outboxes.len(), catalogue.len(), gate.len(), unlogged.len(), lines.len(), rows.len()];
-        let count = 1 + counts.iter().sum::<usize>();
+        let count = 2 + counts.iter().sum::<usize>();
         writeln!(out, "{}{count}{}", END.0, END.1)
     }
 
@@ -90,12 +91,15 @@ impl Start {
         match (kind, numbers.as_slice()) {
             ("row", &[id, of]) => self.rows.push((number(id)?, digest(of)?)),
             ("line", &[id, of]) => self.lines.push((number(id)?, digest(of)?)),
+            ("given_back", &[rows]) => self.given_back = number(rows)?,
             ("outbox", &[applied, written]) => self.outboxes.push((number(applied)?, number(written)?)),
             ("unlogged", &[shard, coupon, rows]) => {
                 self.unlogged.insert((u16::try_from(shard)?, number(coupon)?), number(rows)?);
             }
-            ("coupon", &[id, room, total, remaining, start, end, active]) => {
+            // An earlier version wrote no limit: there was none but one.
+            ("coupon", &[id, room, total, remaining, start, end, active, ref limit @ ..]) => {
                 let coupon = Coupon {
+                    user_limit: limit.first().map_or(Ok(1), |limit| number(*limit))?,
                     room: number(room)?,
                     total: number(total)?,
                     remaining: number(remaining)?,
@@ -110,7 +114,7 @@ impl Start {
                 self.gate.insert(number(id)?, terms);
             }
             _ => bail!(
-                "it is none of dataset, outbox, coupon, gate, unlogged, line and row, with their numbers"
+                "it is none of dataset, given_back, outbox, coupon, gate, unlogged, line and row, with their numbers"
             ),
         }
         Ok(())
@@ -124,7 +128,15 @@ mod tests {
     use super::*;
 
     fn start() -> Start {
-        let coupon = Coupon { room: 1, total: 10, remaining: -3, start: 0, end: i64::MAX, active: true };
+        let coupon = Coupon {
+            room: 1,
+            total: 10,
+            remaining: -3,
+            start: 0,
+            end: i64::MAX,
+            active: true,
+            user_limit: 3,
+        };
         Start {
             dataset: "d1".to_owned(),
             rows: vec![(7, u64::MAX), (9, 0)],
@@ -133,6 +145,7 @@ mod tests {
             gate: BTreeMap::from([(3, Terms { total: 9, start: 1, end: 0 })]),
             outboxes: vec![(2, 3), (0, 0)],
             unlogged: HashMap::from([((1, 3), 8)]),
+            given_back: 3,
         }
     }
 
@@ -154,8 +167,8 @@ mod tests {
             assert!(Start::read(&whole.as_bytes()[..length]).is_err(), "{length}");
         }
         let missing = Start::read(whole.replace("row,9,0\n", "").as_bytes()).unwrap_err().to_string();
-        assert!(missing.contains("says 10 lines, and there are 9"), "{missing}");
+        assert!(missing.contains("says 11 lines, and there are 10"), "{missing}");
         let bad = Start::read(whole.replace("row,9,0", "row,nine,0").as_bytes()).unwrap_err();
-        assert!(format!("{bad:#}").contains("line 11: \"row,nine,0\""), "{bad:#}");
+        assert!(format!("{bad:#}").contains("line 12: \"row,nine,0\""), "{bad:#}");
     }
 }

@@ -11,15 +11,34 @@ use super::placement::Law;
 use super::reads::Lists;
 use super::source::{Catalogue, Coupon, Shard, Snapshot, Stored, Sums, Waiting};
 use super::start::{self, Before, Start};
-use super::{AuditReport, Kind, Scope, answers, spent, stock};
+use super::{AuditReport, Kind, Scope, answers, life, spent, stock};
 
-/// The users who hold each coupon, sorted, each with the id under which they do.
-pub(super) type Holders = HashMap<i64, Vec<(i64, i64)>>;
+/// A user's result of a coupon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Holding {
+    pub(super) user: i64,
+    /// None once its stock was given back.
+    pub(super) slot: Option<u8>,
+    pub(super) id: i64,
+}
 
-/// Rows stored, by shard and coupon.
+impl Holding {
+    /// The part of a row that is kept.
+    pub(super) fn of(row: &Stored) -> Self {
+        // A slot that cannot be is found by the law of the row's own life.
+        let slot = u8::try_from(row.life.slot.unwrap_or(0)).unwrap_or(u8::MAX);
+        let slot = row.life.is_live().then_some(slot);
+        Self { user: row.grab.user, slot, id: row.grab.id }
+    }
+}
+
+/// The results of each coupon, sorted.
+pub(super) type Holders = HashMap<i64, Vec<Holding>>;
+
+/// Rows that take stock, by shard and coupon.
 pub(super) type Sold = HashMap<(u16, i64), i64>;
 
-/// The part that is kept of every row: 24 bytes each, so that ten million fit anywhere.
+/// The part that is kept of every row: 32 bytes each, so that ten million fit anywhere.
 #[derive(Default)]
 pub(super) struct Seen {
     ids: Vec<i64>,
@@ -78,14 +97,17 @@ pub(super) fn scan(
     seen.old.resize(scope.start.map_or(0, |start| start.rows.len()), false);
     for shard in &*shards {
         let mut sums = Sums::default();
+        let mut held = Vec::new();
         for place in shard.places() {
             report.tables += 1;
             rows.each(place, &mut |row| {
                 sums.add(&row);
                 lists.see(&row, shard.number);
+                held.extend(row.held());
                 pass.row(row, place, &mut seen, report);
             })?;
         }
+        held_list(shard, held, report);
         for waiting in &shard.inbox {
             // What is in the inbox is stored; which table it is meant for is written beside it.
             let row = waiting.row();
@@ -107,20 +129,24 @@ pub(super) fn scan(
 }
 
 /// Takes note of every row as it is; says how many of each coupon each shard has.
-pub(super) fn remember(snapshot: &mut Snapshot, rows: &mut Vec<(i64, u64)>) -> Result<Sold> {
+pub(super) fn remember(snapshot: &mut Snapshot, start: &mut Start) -> Result<Sold> {
     let mut sold = Sold::new();
     let Snapshot { shards, rows: tables, .. } = snapshot;
     for shard in &*shards {
         let mut note = |row: Stored| {
-            rows.push((row.grab.id, start::digest(&row)));
-            *sold.entry((shard.number, row.grab.coupon)).or_default() += 1;
+            start.rows.push((row.grab.id, start::digest(&row)));
+            if row.life.is_live() {
+                *sold.entry((shard.number, row.grab.coupon)).or_default() += 1;
+            } else {
+                start.given_back += 1;
+            }
         };
         for place in shard.places() {
             tables.each(place, &mut note)?;
         }
         shard.inbox.iter().map(Waiting::row).for_each(note);
     }
-    rows.sort_unstable();
+    start.rows.sort_unstable();
     Ok(sold)
 }
 
@@ -172,8 +198,13 @@ impl Pass<'_> {
     fn row(&self, row: Stored, place: Placement, seen: &mut Seen, report: &mut AuditReport) {
         let grab = row.grab;
         seen.ids.push(grab.id);
-        seen.holders.entry(grab.coupon).or_default().push((grab.user, grab.id));
-        *seen.sold.entry((place.shard.number(), grab.coupon)).or_default() += 1;
+        seen.holders.entry(grab.coupon).or_default().push(Holding::of(&row));
+        if row.life.is_live() {
+            *seen.sold.entry((place.shard.number(), grab.coupon)).or_default() += 1;
+        }
+        if let Some(wrong) = life::wrong(row.life, row.time, row.spent) {
+            report.add(Kind::Spent, 1, || format!("{}: {wrong}", grab.at(place)));
+        }
         let read = Read { row, place, before: self.before(&row, seen) };
         if let Some(wrong) = self.misplaced(&read) {
             report.add(Kind::Misplaced, 1, || format!("{}: {wrong}", grab.at(place)));
@@ -228,6 +259,10 @@ impl Pass<'_> {
         }
         if row.time >= end {
             return Some(format!("it was grabbed after its coupon's window, which ends at {}", shown(end)));
+        }
+        let limit = self.coupons(row.grab.coupon).map(|coupon| coupon.user_limit).max().unwrap_or(1);
+        if let Some(slot) = row.life.slot.filter(|slot| known && *slot >= limit) {
+            return Some(format!("it is in slot {slot}, and a user may have {limit} of its coupon"));
         }
         let withdrawn = known && self.coupons(row.grab.coupon).all(|coupon| !coupon.active);
         let gate = self.scope.start.and_then(|start| start.gate.get(&row.grab.coupon));
@@ -335,16 +370,38 @@ fn twice_stored(snapshot: &mut Snapshot, mut ids: Vec<i64>, report: &mut AuditRe
     Ok(())
 }
 
-/// Finds users who hold a coupon twice; leaves each coupon's holders sorted.
+/// Holds a shard's list of what is held against the rows that are.
+fn held_list(shard: &Shard, mut held: Vec<(i64, i64)>, report: &mut AuditReport) {
+    let mut listed = shard.holds.clone();
+    held.sort_unstable();
+    listed.sort_unstable();
+    let only_in = |these: &[(i64, i64)], those: &[(i64, i64)]| -> Vec<(i64, i64)> {
+        these.iter().filter(|one| those.binary_search(one).is_err()).copied().collect()
+    };
+    for (missing, what) in [
+        (only_in(&held, &listed), "held, and not in its list of what is: it would never expire"),
+        (only_in(&listed, &held), "in its list of what is held, and no row is held so"),
+    ] {
+        let Some((until, id)) = missing.first() else { continue };
+        report.add(Kind::Miscounted, missing.len() as u64, || {
+            let until = Timestamp::from_millis(*until);
+            format!("shard {}: result {id}, until {until}, is {what}", shard.number)
+        });
+    }
+}
+
+/// Finds users who hold a coupon twice in one slot; leaves each coupon's holders sorted.
 fn twice_held(snapshot: &mut Snapshot, holders: &mut Holders, report: &mut AuditReport) -> Result<()> {
     for (&coupon, users) in holders {
         users.sort_unstable();
-        for same in users.chunk_by(|a, b| a.0 == b.0).filter(|same| same.len() > 1) {
-            let Some(&(user, _)) = same.first() else { continue };
+        let in_one_slot = users.chunk_by(|one, next| (one.user, one.slot) == (next.user, next.slot));
+        for same in in_one_slot.filter(|same| same.len() > 1) {
+            let Some(&Holding { user, slot: Some(slot), .. }) = same.first() else { continue };
             let held =
                 if report.shows(Kind::Duplicate) { snapshot.holdings(user, coupon)? } else { Vec::new() };
             report.add(Kind::Duplicate, same.len() as u64 - 1, || {
-                format!("user {user} holds coupon {coupon} {} times: {}", same.len(), held.join(", "))
+                let slot = if slot == 0 { String::new() } else { format!(" in slot {slot}") };
+                format!("user {user} holds coupon {coupon} {} times{slot}: {}", same.len(), held.join(", "))
             });
         }
     }

@@ -9,6 +9,7 @@ use coupon_core::{Money, Placement, ResultId, ShardId, TableId, Timestamp};
 
 use super::books::Line;
 use super::ids::Ids;
+use super::life::Life;
 use super::scan::Holders;
 use super::{AuditReport, Label, Scope};
 
@@ -92,6 +93,8 @@ pub(super) struct Coupon {
     pub(super) end: i64,
     /// Not withdrawn.
     pub(super) active: bool,
+    /// The number of results that take stock which a user may have.
+    pub(super) user_limit: i64,
 }
 
 /// The number of times, and the window, in which a coupon can be grabbed.
@@ -121,7 +124,8 @@ impl Coupon {
             ("c.room_id", "")
         };
         format!(
-            "SELECT c.coupon_id, {room}, c.total_stock, c.remaining_stock, c.start_time, c.end_time, c.status <> 0 \
+            "SELECT c.coupon_id, {room}, c.total_stock, c.remaining_stock, c.start_time, c.end_time, c.status <> 0, \
+             c.user_limit \
              FROM coupons c {join}"
         )
     }
@@ -140,6 +144,8 @@ pub(super) struct Shard {
     /// The last entry that it has ever written there; 0 before the first.
     pub(super) last: i64,
     pub(super) parked: Vec<Parked>,
+    /// Its list of what is held: until when, and the result.
+    pub(super) holds: Vec<(i64, i64)>,
     /// The sums that the shard counts itself, where it keeps count.
     pub(super) counted: Option<Sums>,
     /// Tables of results without a key that they must have, with that key.
@@ -152,20 +158,33 @@ pub(super) struct Sums {
     pub(super) results: i64,
     pub(super) used: i64,
     pub(super) cents: i64,
+    /// Results that gave their stock back; [`UNTOLD`] where an answer does not say.
+    pub(super) given_back: i64,
 }
+
+/// The number that stands for one that an answer does not say.
+pub(super) const UNTOLD: i64 = -1;
 
 impl Sums {
     pub(super) fn add(&mut self, row: &Stored) {
         self.results += 1;
         self.used += row.spent.status;
         self.cents += row.spent.cents.unwrap_or(0);
+        self.given_back += i64::from(!row.life.is_live());
+    }
+
+    /// True if these sums, which an answer gave, are those of the rows.
+    pub(super) fn agree_with(self, rows: Self) -> bool {
+        let given_back = if self.given_back == UNTOLD { UNTOLD } else { rows.given_back };
+        self == Self { given_back, ..rows }
     }
 }
 
 impl std::fmt::Display for Sums {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { results, used, cents } = self;
-        write!(f, "{results} results, {used} used, {cents} cents")
+        let Self { results, used, cents, given_back } = self;
+        write!(f, "{results} results, {used} used, {cents} cents")?;
+        if *given_back == UNTOLD { Ok(()) } else { write!(f, ", {given_back} given back") }
     }
 }
 
@@ -184,7 +203,7 @@ pub(super) fn missing_keys(unique: &[Vec<String>]) -> impl Iterator<Item = &'sta
 /// An entry of an outbox.
 pub(super) struct Entry {
     pub(super) id: i64,
-    /// JSON: coupons, and how many rows of each are new.
+    /// JSON: coupons, and how many rows of each are new, retired or given back.
     pub(super) deltas: String,
 }
 
@@ -194,14 +213,15 @@ pub(super) struct Waiting {
     pub(super) table: TableId,
     pub(super) grab: Grab,
     pub(super) room: i64,
+    pub(super) life: Life,
 }
 
 impl Waiting {
     /// The row that it will be.
     pub(super) fn row(&self) -> Stored {
-        let Self { grab, room, .. } = *self;
+        let Self { grab, room, life, .. } = *self;
         let time = ResultId::from_number(grab.id).map_or(0, |id| id.time().millis());
-        Stored { grab, room, time, granted: true, spent: Spent::default() }
+        Stored { grab, room, time, granted: true, spent: Spent::default(), life }
     }
 }
 
@@ -242,6 +262,7 @@ pub(super) struct Stored {
     /// True if it says that the coupon was got, and nothing else.
     pub(super) granted: bool,
     pub(super) spent: Spent,
+    pub(super) life: Life,
 }
 
 /// A row's account of its use.
@@ -269,9 +290,15 @@ impl std::fmt::Display for Spent {
 }
 
 impl Stored {
+    /// The moment until which it is held, and its id, if it is.
+    pub(super) fn held(&self) -> Option<(i64, i64)> {
+        let until = self.life.hold_until.filter(|_| self.life.state == Life::HELD)?;
+        Some((until, self.grab.id))
+    }
+
     /// The columns to select for it, on any kind of database, followed by the amount in cents.
     pub(super) const COLUMNS: &str = "result_id, user_id, coupon_id, room_id, grab_time, \
-         grab_status = 1 AND fail_reason IS NULL, use_status, use_time";
+         grab_status = 1 AND fail_reason IS NULL, use_status, use_time, state, slot, hold_until, state_time";
 }
 
 /// The rows that a description has to name.

@@ -23,6 +23,8 @@ pub struct Start {
     pub(super) outboxes: Vec<(i64, i64)>,
     /// Of each shard and coupon, the results that came of no outbox.
     pub(super) unlogged: Unlogged,
+    /// The number of its rows that had given their stock back.
+    pub(super) given_back: i64,
 }
 
 /// Of each shard and coupon, results that no line of the stock log names: they were there before there was an outbox.
@@ -88,7 +90,8 @@ pub(super) fn terms(
 
 /// Tells a row from every other, and from itself once it is changed.
 pub(super) fn digest(row: &Stored) -> u64 {
-    let Stored { grab, room, time, granted, spent } = *row;
+    // Not of its life after the grab, which goes on.
+    let Stored { grab, room, time, granted, spent, .. } = *row;
     let Spent { status, time: used, cents } = spent;
     let grab = [grab.id, grab.user, grab.coupon, room, time, i64::from(granted), status];
     digest_of(&[&grab.map(Some)[..], &[used, cents]].concat(), "")
@@ -114,11 +117,19 @@ pub(super) struct OldLines<'a> {
     pub(super) retired: BTreeMap<i64, i64>,
     /// Coupons whose books in main were rebuilt since.
     pub(super) rebuilt: BTreeSet<i64>,
+    /// Results that gave their stock back since.
+    pub(super) given_back: i64,
 }
 
 impl<'a> OldLines<'a> {
     pub(super) fn of(start: &'a Start) -> Self {
-        Self { start, found: HashSet::new(), retired: BTreeMap::new(), rebuilt: BTreeSet::new() }
+        Self {
+            start,
+            found: HashSet::new(),
+            retired: BTreeMap::new(),
+            rebuilt: BTreeSet::new(),
+            given_back: 0,
+        }
     }
 
     pub(super) fn see(&mut self, line: &Line) {
@@ -130,6 +141,7 @@ impl<'a> OldLines<'a> {
             Some(_) => {}
             None => {
                 *self.retired.entry(line.coupon).or_default() += line.retired();
+                self.given_back += line.given_back();
                 if line.is_rebuilt() {
                     self.rebuilt.insert(line.coupon);
                 }

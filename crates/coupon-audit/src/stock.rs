@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use serde::Deserialize;
 
-use super::books::{self, Line};
+use super::books::{self, GIVEN_BACK, Line};
 use super::ledger::Ledger;
 use super::scan::{Seen, Sold};
 use super::source::{Catalogue, Coupon, Entry, Parked, Shard, Snapshot, Sums};
@@ -167,7 +168,10 @@ fn gone(start: &Start, seen: &Seen, old: &OldLines<'_>, report: &mut AuditReport
     let mut missing = start.rows.iter().zip(seen.old()).filter(|(_, found)| !**found).map(|((id, _), _)| id);
     let count = missing.clone().count() as u64;
     let retired = u64::try_from(old.retired.values().sum::<i64>()).unwrap_or(0);
-    let unexplained = count.saturating_sub(retired);
+    // No line speaks of rows that go once they have given their stock back.
+    let quiet =
+        if old.retired.values().any(|retired| *retired > 0) { start.given_back + old.given_back } else { 0 };
+    let unexplained = count.saturating_sub(retired).saturating_sub(u64::try_from(quiet).unwrap_or(0));
     let hidden = unexplained.min(may_be_hidden(start, seen, old));
     if hidden > 0 {
         let why = format!(
@@ -190,7 +194,7 @@ fn gone(start: &Start, seen: &Seen, old: &OldLines<'_>, report: &mut AuditReport
 /// many that went stand in no line as came in the same time.
 fn may_be_hidden(start: &Start, seen: &Seen, old: &OldLines<'_>) -> u64 {
     let holders = old.rebuilt.iter().filter_map(|coupon| seen.holders.get(coupon)).flatten();
-    holders.filter(|(_, result)| start.position(*result).is_none()).count() as u64
+    holders.filter(|held| start.position(held.id).is_none()).count() as u64
 }
 
 /// Finds coupons that an answer called sold out and that are not: stock that no user can ever get.
@@ -201,6 +205,7 @@ pub(super) fn left_over(catalogue: &Catalogue, seen: &Seen, ledger: &Ledger, rep
         let Some((key, coupon)) = i64::try_from(id).ok().and_then(|id| catalogue.get_key_value(&id)) else {
             continue;
         };
+        // What was given back may have been taken at that moment.
         let rows = seen.holders.get(key).map_or(0, Vec::len) as u64;
         let left = u64::try_from(coupon.total).unwrap_or(0).saturating_sub(rows);
         if left > ledger.unknowns_of(id) as u64 {
@@ -279,9 +284,26 @@ fn untold(shards: &[Shard]) -> Result<Untold> {
     Ok(untold)
 }
 
+/// A coupon, and its rows that were stored or, below zero, retired; or, with a word for how, that gave their stock back.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Delta {
+    GivenBack(i64, i64, String),
+    Stored(i64, i64),
+}
+
+/// An entry's coupons, and the change of their rows that take stock.
 fn deltas(shard: &Shard, Entry { id, deltas }: &Entry) -> Result<Vec<(i64, i64)>> {
-    serde_json::from_str(deltas)
-        .with_context(|| format!("shard {}, outbox entry {id}: {deltas:?}", shard.number))
+    let wrong = || format!("shard {}, outbox entry {id}: {deltas:?}", shard.number);
+    let told: Vec<Delta> = serde_json::from_str(deltas).with_context(wrong)?;
+    let live = |delta| match delta {
+        Delta::Stored(coupon, rows) => Ok((coupon, rows)),
+        Delta::GivenBack(coupon, rows, how) if rows >= 0 && GIVEN_BACK.contains(&how.as_str()) => {
+            Ok((coupon, -rows))
+        }
+        Delta::GivenBack(.., how) => Err(anyhow!("no stock is given back by {how:?}")),
+    };
+    told.into_iter().map(live).collect::<Result<_>>().with_context(wrong)
 }
 
 fn parked(shard: &Shard, report: &mut AuditReport) {
@@ -296,7 +318,7 @@ pub(super) fn remember(snapshot: &mut Snapshot) -> Result<Start> {
     let (dataset, catalogue) = (snapshot.dataset.clone(), snapshot.catalogue.clone());
     let mut start = Start { dataset, catalogue, ..Start::default() };
     start.outboxes = snapshot.shards.iter().map(|shard| (shard.position, shard.last)).collect();
-    let sold = super::scan::remember(snapshot, &mut start.rows)?;
+    let sold = super::scan::remember(snapshot, &mut start)?;
     let untold = untold(&snapshot.shards)?;
     let mut unlogged = sold;
     untold.iter().for_each(|(of, rows)| *unlogged.entry(*of).or_default() -= rows);

@@ -30,7 +30,9 @@ fn an_audit_on_another_day_sees_what_became_of_rows_from_before_the_run() {
     let audit = || loadtest(&["audit", "--data", data.to_str().unwrap(), "--acks", &acks]);
     assert_eq!(audit().status.code(), Some(0));
     let shard = Connection::open(data.join("shard-0.sqlite")).unwrap();
-    let oldest = "UPDATE coupon_results SET use_status = 1, use_time = grab_time + 1, order_amount = 5
+    let oldest =
+        "UPDATE coupon_results SET use_status = 1, use_time = grab_time + 1, order_amount = 5, state = 2,
+                  state_time = grab_time + 1
                   WHERE result_id = (SELECT MIN(result_id) FROM coupon_results)";
     assert_eq!(shard.execute(oldest, []).unwrap(), 1);
     let audit = audit();

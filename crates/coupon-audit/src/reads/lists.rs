@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use coupon_core::Timestamp;
 
 use super::{Asked, Contents, LIMIT, Read};
-use crate::source::{Grab, Spent, Stored, Sums};
+use crate::source::{Grab, Spent, Stored, Sums, UNTOLD};
 use crate::{AuditReport, Kind};
 
 /// The most by which a service's clock may be from ours: rows so near to a window's beginning may be in a list, or
@@ -121,7 +121,7 @@ impl<'a> Answered<'a> {
     fn listed(&mut self, row: &Stored) {
         if let Some((told, found)) = self.rows.get_mut(&row.grab.id) {
             *found = true;
-            if *told != row {
+            if !is_told(told, row) {
                 self.wrong.push(format!("{}; stored is {}", shown(told), shown(row)));
             }
         } else if row.grab.id > self.lowest && fits(self.read, row, SLACK_MS) {
@@ -150,7 +150,7 @@ impl<'a> Answered<'a> {
                 let differing: Vec<String> = [("all".to_owned(), *all, self.sums)]
                     .into_iter()
                     .chain(shards)
-                    .filter(|(_, told, stored)| told != stored)
+                    .filter(|(_, told, stored)| !told.agree_with(*stored))
                     .map(|(of, told, stored)| format!("{of}: {told}; stored are {stored}"))
                     .collect();
                 self.wrong.extend(differing);
@@ -166,6 +166,13 @@ impl<'a> Answered<'a> {
     }
 }
 
+/// True if an answer tells a row as it is stored: of its life after the grab, the state and the hold, if at all.
+fn is_told(told: &Stored, stored: &Stored) -> bool {
+    let of_life = |row: &Stored| (row.life.state, row.life.hold_until);
+    Stored { life: stored.life, ..*told } == *stored
+        && (told.life.state == UNTOLD || of_life(told) == of_life(stored))
+}
+
 /// True if a row is among those asked for; a window begins that much later.
 fn fits(read: &Read, row: &Stored, later_ms: i64) -> bool {
     match read.asked {
@@ -178,7 +185,8 @@ fn fits(read: &Read, row: &Stored, later_ms: i64) -> bool {
 }
 
 fn shown(row: &Stored) -> String {
-    let Stored { grab, room, spent, .. } = row;
+    let Stored { grab, room, spent, life, .. } = row;
     let used = if *spent == Spent::default() { String::new() } else { format!(", {spent}") };
-    format!("{grab}, room {room}, at {}{used}", Timestamp::from_millis(row.time))
+    let state = if life.is_plain() { String::new() } else { format!(", {life}") };
+    format!("{grab}, room {room}, at {}{used}{state}", Timestamp::from_millis(row.time))
 }

@@ -10,7 +10,8 @@ use coupon_core::{Money, Timestamp};
 use serde::Deserialize;
 
 use super::claims::Claims;
-use super::source::{Catalogue, Grab, Spent, Stored, Sums};
+use super::life::{self, Life};
+use super::source::{Catalogue, Grab, Spent, Stored, Sums, UNTOLD};
 pub(crate) use lists::Lists;
 
 /// Numbers of users and rooms in a sample.
@@ -159,6 +160,9 @@ struct Row {
     use_status: i64,
     use_time: Option<String>,
     order_amount: Option<f64>,
+    /// Not said by a service of before.
+    state: Option<String>,
+    hold_until: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -201,6 +205,8 @@ struct Figures {
     results: i64,
     used: i64,
     order_amount: f64,
+    /// Not said by a service of before.
+    given_back: Option<i64>,
 }
 
 impl Answer {
@@ -258,13 +264,24 @@ impl Row {
             time: millis(&self.grab_time)?,
             granted: self.grab_status == 1 && self.fail_reason.is_none(),
             spent: Spent { status: self.use_status, time: use_time, cents },
+            life: Life {
+                state: self.state.as_deref().map_or(Ok(UNTOLD), life::state)?,
+                hold_until: self.hold_until.as_deref().map(millis).transpose()?,
+                slot: None,
+                state_time: None,
+            },
         })
     }
 }
 
 impl Figures {
     fn sums(&self) -> Result<Sums> {
-        Ok(Sums { results: self.results, used: self.used, cents: cents(self.order_amount)? })
+        Ok(Sums {
+            results: self.results,
+            used: self.used,
+            cents: cents(self.order_amount)?,
+            given_back: self.given_back.unwrap_or(UNTOLD),
+        })
     }
 }
 

@@ -21,8 +21,11 @@ const PARKED: &str = "x";
 pub(super) struct Kept {
     /// Its total, start and end, as far as they can be read.
     pub(super) terms: [Option<i64>; 3],
-    pub(super) holders: BTreeMap<i64, Hold>,
+    pub(super) holders: BTreeMap<Slot, Hold>,
 }
+
+/// A user's slot of a coupon.
+pub(super) type Slot = (i64, u8);
 
 /// The result under which a user holds a coupon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub(super) struct Hold {
     pub(super) result: i64,
     /// True if that result was set aside.
     pub(super) parked: bool,
+    /// True if nothing but its id is known of it: it is a final grab without a named request.
+    pub(super) plain: bool,
 }
 
 impl Kept {
@@ -48,8 +53,13 @@ impl Kept {
             }
             let wrong = || format!("Redis: {key} has a field {field:?} with {held:?}");
             let (parked, result) = held.strip_prefix(PARKED).map_or((false, &*held), |result| (true, result));
-            let result = result.parse().with_context(wrong)?;
-            holders.insert(field.parse().with_context(wrong)?, Hold { result, parked });
+            // Behind the id of a hold, or of one with a named request, come both.
+            let (result, rest) = result.split_once(':').map_or((result, None), |(id, rest)| (id, Some(rest)));
+            let (result, plain) = (result.parse().with_context(wrong)?, rest.is_none());
+            // A user's first slot has no number.
+            let (user, slot) = field.split_once('.').unwrap_or((&field, "0"));
+            let slot = (user.parse().with_context(wrong)?, slot.parse().with_context(wrong)?);
+            holders.insert(slot, Hold { result, parked, plain });
         }
         Ok(Some(Self { terms, holders }))
     }
@@ -60,17 +70,18 @@ pub(super) fn parsed(field: Option<&String>) -> Option<i64> {
     field?.parse().ok()
 }
 
-/// The results by which a coupon's holds are accounted for, by user: rows, and what was parked.
-pub(super) type Accounted = BTreeMap<i64, Vec<Hold>>;
+/// The results by which a coupon's holds are accounted for, by slot: rows that take stock, and what was parked.
+pub(super) type Accounted = BTreeMap<Slot, Vec<Hold>>;
 
 /// The results of a coupon that are stored or parked.
 pub(super) fn accounted(snapshot: &Snapshot, holders: &Holders, coupon: i64) -> Accounted {
     let parked = snapshot.shards.iter().flat_map(|shard| &shard.parked).map(|parked| parked.grab);
-    let parked = parked.filter(|grab| grab.coupon == coupon).map(|grab| (grab.user, grab.id, true));
-    let stored = holders.get(&coupon).into_iter().flatten().map(|&(user, result)| (user, result, false));
+    let parked = parked.filter(|grab| grab.coupon == coupon).map(|grab| ((grab.user, 0), grab.id, true));
+    let live = holders.get(&coupon).into_iter().flatten();
+    let stored = live.filter_map(|held| Some(((held.user, held.slot?), held.id, false)));
     let mut all = Accounted::new();
-    for (user, result, parked) in stored.chain(parked) {
-        all.entry(user).or_default().push(Hold { result, parked });
+    for (slot, result, parked) in stored.chain(parked) {
+        all.entry(slot).or_default().push(Hold { result, parked, plain: true });
     }
     all
 }
@@ -79,37 +90,37 @@ pub(super) fn accounted(snapshot: &Snapshot, holders: &Holders, coupon: i64) -> 
 #[derive(Debug, Default)]
 pub(super) struct Differing {
     /// Held, and stored nowhere.
-    pub(super) not_stored: Vec<(i64, Hold)>,
+    pub(super) not_stored: Vec<(Slot, Hold)>,
     /// Stored, and not held: each with the first result.
-    pub(super) not_held: Vec<(i64, i64)>,
+    pub(super) not_held: Vec<(Slot, i64)>,
     /// Held under another id than stored: the hold, and the ids that are stored.
-    pub(super) otherwise: Vec<(i64, Hold, String)>,
+    pub(super) otherwise: Vec<(Slot, Hold, String)>,
 }
 
 /// Compares the gate's holders of a coupon with those accounted for.
-pub(super) fn differing(held: &BTreeMap<i64, Hold>, accounted: &Accounted) -> Differing {
+pub(super) fn differing(held: &BTreeMap<Slot, Hold>, accounted: &Accounted) -> Differing {
     let mut found = Differing::default();
     // A result that was set aside may be held as any other: until the gate is filled anew, it is.
     let is = |held: Hold, known: &Hold| held.result == known.result && (known.parked || !held.parked);
-    for (&user, &hold) in held {
-        match accounted.get(&user) {
-            None => found.not_stored.push((user, hold)),
+    for (&slot, &hold) in held {
+        match accounted.get(&slot) {
+            None => found.not_stored.push((slot, hold)),
             Some(known) if known.iter().any(|known| is(hold, known)) => {}
             Some(known) => {
                 let ids: Vec<String> = known.iter().map(|known| known.result.to_string()).collect();
-                found.otherwise.push((user, hold, ids.join(", ")));
+                found.otherwise.push((slot, hold, ids.join(", ")));
             }
         }
     }
-    let unheld = accounted.iter().filter(|(user, _)| !held.contains_key(user));
-    found.not_held = unheld.filter_map(|(user, known)| Some((*user, known.first()?.result))).collect();
+    let unheld = accounted.iter().filter(|(slot, _)| !held.contains_key(slot));
+    found.not_held = unheld.filter_map(|(slot, known)| Some((*slot, known.first()?.result))).collect();
     found
 }
 
 impl Differing {
     /// The number of users of each kind of difference, with an example.
     pub(super) fn in_short(&self) -> impl Iterator<Item = (u64, String)> {
-        let leaked = self.not_stored.first().map(|(user, held)| {
+        let leaked = self.not_stored.first().map(|((user, _), held)| {
             let count = self.not_stored.len();
             (
                 count,
@@ -119,11 +130,11 @@ impl Differing {
                 ),
             )
         });
-        let missing = self.not_held.first().map(|(user, _)| {
+        let missing = self.not_held.first().map(|((user, _), _)| {
             let count = self.not_held.len();
             (count, format!("{count} stored but not held in the gate, for example by user {user}: it could be granted again"))
         });
-        let renamed = self.otherwise.first().map(|(user, held, stored)| {
+        let renamed = self.otherwise.first().map(|((user, _), held, stored)| {
             let count = self.otherwise.len();
             let result = held.result;
             (count, format!("{count} held in the gate under another id than stored, for example by user {user}: result {result}, and stored is {stored}"))

@@ -29,11 +29,11 @@ pub(super) async fn positions(main: &mut Conn) -> Result<Positions> {
 }
 
 pub(super) async fn catalogue(main: &mut Conn) -> Result<Catalogue> {
-    type Columns = (i64, i64, i64, i64, i64, i64, bool);
+    type Columns = (i64, i64, i64, i64, i64, i64, bool, i64);
     let rooms = tables(main).await?.iter().any(|name| name == Coupon::ROOMS);
     let rows: Vec<Columns> = main.query(Coupon::select(rooms)).await?;
-    let coupons = rows.into_iter().map(|(id, room, total, remaining, start, end, active)| {
-        (id, Coupon { room, total, remaining, start, end, active })
+    let coupons = rows.into_iter().map(|(id, room, total, remaining, start, end, active, user_limit)| {
+        (id, Coupon { room, total, remaining, start, end, active, user_limit })
     });
     Ok(coupons.collect())
 }
@@ -81,6 +81,7 @@ pub(super) async fn shard(
     let parked =
         "SELECT result_id, user_id, coupon_id, table_name, reason FROM parked_results ORDER BY result_id";
     let parked: Vec<(i64, i64, i64, String, String)> = connection.query(parked).await?;
+    let holds: Vec<(i64, i64)> = connection.query("SELECT hold_until, result_id FROM holds").await?;
     let (counted, last) = state(connection).await?;
     let unguarded = unguarded(connection, &tables).await?;
     let as_parked =
@@ -93,6 +94,7 @@ pub(super) async fn shard(
         outbox: outbox.into_iter().map(|(id, deltas)| Entry { id, deltas }).collect(),
         last,
         parked: parked.into_iter().map(as_parked).collect(),
+        holds,
         counted,
         unguarded,
     })
@@ -100,10 +102,9 @@ pub(super) async fn shard(
 
 /// A shard's own sums, and the last entry of its outbox.
 pub(super) async fn state(shard: &mut Conn) -> Result<(Option<Sums>, i64)> {
-    let sql =
-        "SELECT results, used, CAST(order_amount * 100 AS SIGNED), outbox_id FROM shard_state WHERE id = 1";
-    let state: Option<(i64, i64, i64, i64)> = shard.query_first(sql).await?;
-    let sums = state.map(|(results, used, cents, _)| Sums { results, used, cents });
+    let sql = "SELECT results, used, CAST(order_amount * 100 AS SIGNED), given_back, outbox_id FROM shard_state WHERE id = 1";
+    let state: Option<(i64, i64, i64, i64, i64)> = shard.query_first(sql).await?;
+    let sums = state.map(|(results, used, cents, given_back, _)| Sums { results, used, cents, given_back });
     Ok((sums, state.map_or(0, |(.., last)| last)))
 }
 

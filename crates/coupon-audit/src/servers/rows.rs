@@ -2,11 +2,12 @@
 
 use anyhow::{Context, Result};
 use coupon_core::{Placement, ShardId};
-use mysql_async::prelude::Queryable as _;
+use mysql_async::prelude::{FromValue, Queryable as _};
 use mysql_async::{Conn, Row, from_row_opt};
 use tokio::runtime::Runtime;
 
 use crate::books::Line;
+use crate::life::Life;
 use crate::source::{Grab, Rows, Spent, Stored, Wanted};
 
 /// The connections, each inside a read transaction.
@@ -27,10 +28,25 @@ impl Databases {
 const CENTS: &str = "CAST(order_amount * 100 AS SIGNED)";
 
 /// The columns of [`Stored`].
-fn stored(row: Row) -> Result<Stored> {
-    let (id, user, coupon, room, time, granted, status, used, cents) = from_row_opt(row)?;
-    let spent = Spent { status, time: used, cents };
-    Ok(Stored { grab: Grab { id, user, coupon }, room, time, granted, spent })
+fn stored(row: &Row) -> Result<Stored> {
+    Ok(Stored {
+        grab: Grab { id: get(&row, 0)?, user: get(&row, 1)?, coupon: get(&row, 2)? },
+        room: get(&row, 3)?,
+        time: get(&row, 4)?,
+        granted: get(&row, 5)?,
+        spent: Spent { status: get(&row, 6)?, time: get(&row, 7)?, cents: get(&row, 12)? },
+        life: Life {
+            state: get(&row, 8)?,
+            slot: get(&row, 9)?,
+            hold_until: get(&row, 10)?,
+            state_time: get(&row, 11)?,
+        },
+    })
+}
+
+fn get<T: FromValue>(row: &Row, column: usize) -> Result<T> {
+    let value = row.get_opt(column).with_context(|| format!("there is no column {column}"))?;
+    value.with_context(|| format!("column {column}"))
 }
 
 impl Rows for Databases {
@@ -41,7 +57,7 @@ impl Rows for Databases {
             let sql = format!("SELECT {}, {CENTS} FROM {}", Stored::COLUMNS, place.table);
             let mut rows = connection.exec_iter(sql, ()).await?;
             while let Some(row) = rows.next().await? {
-                each(stored(row)?);
+                each(stored(&row)?);
             }
             Ok(())
         })

@@ -8,9 +8,9 @@ use coupon_core::{ResultId, Timestamp};
 use redis::Connection;
 
 use super::gate::{Gate, on_offer};
-use super::holds::{Differing, Hold, Kept, accounted, differing};
+use super::holds::{Differing, Hold, Kept, Slot, accounted, differing};
 use super::{Servers, connect};
-use crate::scan::Holders;
+use crate::scan::{Holders, Holding};
 use crate::source::{Catalogue, Snapshot};
 
 /// The number of differences of a kind that are described; all are counted.
@@ -52,17 +52,25 @@ impl Differences {
     }
 
     fn add(&mut self, coupon: i64, room: i64, found: Differing) {
-        for (user, held) in found.not_stored {
-            let put_back = put_back(coupon, room, user, held);
-            self.not_stored.push(format!("coupon {coupon}, user {user}, result {held}{put_back}"));
+        for ((user, slot), held) in found.not_stored {
+            let put_back = if held.plain { put_back(coupon, room, user, held) } else { String::new() };
+            let slot = shown(slot);
+            self.not_stored.push(format!("coupon {coupon}, user {user}{slot}, result {held}{put_back}"));
         }
-        let not_held = found.not_held.into_iter();
-        self.not_held.extend(not_held.map(|(user, id)| format!("coupon {coupon}, user {user}, result {id}")));
-        let otherwise = found.otherwise.into_iter();
-        self.otherwise.extend(otherwise.map(|(user, held, stored)| {
-            format!("coupon {coupon}, user {user}: held as {held}, stored as {stored}")
+        self.not_held.extend(
+            found.not_held.into_iter().map(|((user, slot), id)| {
+                format!("coupon {coupon}, user {user}{}, result {id}", shown(slot))
+            }),
+        );
+        self.otherwise.extend(found.otherwise.into_iter().map(|((user, slot), held, stored)| {
+            format!("coupon {coupon}, user {user}{}: held as {held}, stored as {stored}", shown(slot))
         }));
     }
+}
+
+/// A slot for descriptions: nearly all are the first.
+fn shown(slot: u8) -> String {
+    if slot == 0 { String::new() } else { format!(" in slot {slot}") }
 }
 
 impl fmt::Display for Differences {
@@ -113,7 +121,7 @@ impl Servers {
             };
             let mut differing = differing(&holders, &accounted);
             let not_stored = differing.not_stored.len();
-            differing.not_stored.retain(|(user, _)| !pending.contains(&format!("{user}:{coupon}")));
+            differing.not_stored.retain(|(slot, _)| !pending.contains(&mark(*slot, coupon)));
             found.pending += not_stored - differing.not_stored.len();
             still_not_held(&mut redis, &gate, coupon, &mut differing)?;
             found.add(coupon, room(&catalogue, coupon), differing);
@@ -123,9 +131,15 @@ impl Servers {
     }
 }
 
-/// The names of all reservations that are not known to be stored, at one moment: `user:coupon`.
+/// The names of all reservations that are not known to be stored, at one moment: `user:coupon`, and in a further slot
+/// `user:coupon:slot`.
 fn pending(redis: &mut Connection, gate: &Gate) -> Result<HashSet<String>> {
     Ok(redis::cmd("ZRANGE").arg(gate.pending()).arg(0).arg(-1).query(redis)?)
+}
+
+/// The name of a reservation that is not known to be stored.
+fn mark((user, slot): Slot, coupon: i64) -> String {
+    if slot == 0 { format!("{user}:{coupon}") } else { format!("{user}:{coupon}:{slot}") }
 }
 
 /// Every stored result of those coupons.
@@ -134,7 +148,7 @@ fn stored(snapshot: &mut Snapshot, coupons: &BTreeMap<i64, Option<Kept>>) -> Res
     for place in snapshot.places() {
         snapshot.rows.each(place, &mut |row| {
             if coupons.contains_key(&row.grab.coupon) {
-                holders.entry(row.grab.coupon).or_default().push((row.grab.user, row.grab.id));
+                holders.entry(row.grab.coupon).or_default().push(Holding::of(&row));
             }
         })?;
     }
@@ -147,7 +161,7 @@ fn still_not_held(redis: &mut Connection, gate: &Gate, coupon: i64, differing: &
         return Ok(());
     }
     let now = Kept::read(redis, gate, coupon)?;
-    differing.not_held.retain(|(user, _)| now.as_ref().is_none_or(|now| !now.holders.contains_key(user)));
+    differing.not_held.retain(|(slot, _)| now.as_ref().is_none_or(|now| !now.holders.contains_key(slot)));
     Ok(())
 }
 

@@ -25,7 +25,7 @@ impl Store for Folder {
             main.execute_batch(&sql).unwrap();
         }
         main.execute_batch(&format!(
-            "INSERT INTO meta VALUES ('format', '1'), ('dataset', 'd1'), ('layout', '{BY_DAY}'), ('shards', '2');
+            "INSERT INTO meta VALUES ('format', '2'), ('dataset', 'd1'), ('layout', '{BY_DAY}'), ('shards', '2');
              INSERT INTO outbox_positions VALUES (0, 0), (1, 0);"
         ))
         .unwrap();
@@ -82,7 +82,20 @@ impl Store for Folder {
 
     fn forget(&self, _shard: usize) {}
 
-    fn hold(&self, _user: u64, _coupon: u64, _result: i64) {}
+    fn gave_back(&self, _shard: usize) {}
+
+    fn let_go(&self, _user: u64, _coupon: u64) {}
+
+    fn note_back(&self, shard: usize, coupon: u64, how: &str) {
+        self.shard(
+            shard,
+            &format!(
+                "INSERT INTO outbox SELECT COALESCE(MAX(outbox_id), 0) + 1, '[[{coupon}, 1, \"{how}\"]]', 0 FROM outbox"
+            ),
+        );
+    }
+
+    fn hold_in(&self, _user: u64, _coupon: u64, _slot: u8, _result: i64) {}
 
     fn gate_has(&self, _coupon: u64, _field: &str, _value: &str) {}
 
@@ -106,6 +119,14 @@ fn a_running_service_is_not_disturbed_and_its_uncommitted_rows_are_not_seen() {
     writer.execute_batch("BEGIN IMMEDIATE; DELETE FROM coupon_results_2026_11_22").unwrap();
     assert_eq!(folder.audit().violations(), 0);
     writer.execute_batch("ROLLBACK").unwrap();
+}
+
+#[test]
+fn a_folder_of_an_earlier_version_is_refused_by_name() {
+    let folder = Folder::sound();
+    folder.main("UPDATE meta SET value = '1' WHERE name = 'format'");
+    let error = format!("{:#}", folder.data().audit(&Scope::default()).unwrap_err());
+    assert!(error.contains("an earlier version"), "{error}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Each promise broken by hand, in a data set that is otherwise sound, and found: on every kind of store.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails is to stop")]
 
+mod after_grab;
 mod folder;
 mod gate;
 mod grabs;

@@ -84,12 +84,28 @@ impl Store for Site {
         self.shard(shard, &entry);
     }
 
+    fn gave_back(&self, shard: usize) {
+        self.shard(shard, "UPDATE shard_state SET given_back = given_back + 1");
+    }
+
+    fn let_go(&self, user: u64, coupon: u64) {
+        self.redis(redis::cmd("HDEL").arg(self.holders(coupon)).arg(user));
+    }
+
+    fn note_back(&self, shard: usize, coupon: u64, how: &str) {
+        self.shard(shard, "UPDATE shard_state SET outbox_id = outbox_id + 1");
+        let entry =
+            format!("INSERT INTO outbox SELECT outbox_id, '[[{coupon}, 1, \"{how}\"]]', 0 FROM shard_state");
+        self.shard(shard, &entry);
+    }
+
     fn forget(&self, shard: usize) {
         self.shard(shard, "DELETE FROM outbox");
     }
 
-    fn hold(&self, user: u64, coupon: u64, result: i64) {
-        self.redis(redis::cmd("HSET").arg(self.holders(coupon)).arg(user).arg(result));
+    fn hold_in(&self, user: u64, coupon: u64, slot: u8, result: i64) {
+        let field = if slot == 0 { user.to_string() } else { format!("{user}.{slot}") };
+        self.redis(redis::cmd("HSET").arg(self.holders(coupon)).arg(field).arg(result));
     }
 
     fn gate_has(&self, coupon: u64, field: &str, value: &str) {
@@ -111,7 +127,7 @@ impl Store for Site {
 
 impl Site {
     fn fill(&self) {
-        self.make(&self.addresses.main, "main", &schema::main_migrations());
+        self.make(&self.addresses.main, "main", &schema::main_migrations(), &schema::main_columns());
         for sql in CATALOGUE.into_iter().map(|sql| sql.replace("END", &self.ends)).chain([people()]) {
             self.main(&sql);
         }
@@ -122,7 +138,8 @@ impl Site {
         self.main("INSERT INTO outbox_positions (shard, outbox_id) VALUES (0, 0), (1, 0)");
         self.main(&format!("INSERT INTO gate_state (id, epoch, open_epoch) VALUES (1, {EPOCH}, {EPOCH})"));
         for shard in 0..2 {
-            self.make(&self.addresses.shards[shard], &format!("shard_{shard}"), &schema::shard_migrations());
+            let (server, name) = (&self.addresses.shards[shard], format!("shard_{shard}"));
+            self.make(server, &name, &schema::shard_migrations(), &schema::shard_columns());
             self.shard(
                 shard,
                 &format!("INSERT INTO shard_meta (name, value) VALUES ('dataset', '{DATASET}'), ('shard', '{shard}')"),
@@ -147,11 +164,12 @@ impl Site {
     }
 
     /// Makes a database and its tables.
-    fn make(&self, server: &str, name: &str, migrations: &[schema::Migration]) {
+    fn make(&self, server: &str, name: &str, migrations: &[schema::Migration], columns: &[schema::Column]) {
         let database = format!("{}_{name}", self.namespace);
         self.run(server, "", &format!("CREATE DATABASE {database} CHARACTER SET utf8mb4"));
         let statements = migrations.iter().flat_map(|migration| migration.sql.split(";\n"));
-        statements.for_each(|sql| self.run(server, &database, sql));
+        let added = columns.iter().map(|column| &*column.sql);
+        statements.chain(added).for_each(|sql| self.run(server, &database, sql));
     }
 
     pub(crate) fn holders(&self, coupon: u64) -> String {

@@ -80,8 +80,18 @@ pub(crate) trait Store: Sized {
     fn note(&self, shard: usize, coupon: u64);
     /// Removes the entries of a shard's outbox that main has applied.
     fn forget(&self, shard: usize);
+    /// Adds to a shard's own count of results that gave their stock back, where it keeps count.
+    fn gave_back(&self, shard: usize);
+    /// Lets go of a user's hold of a coupon in the gate, where there is one.
+    fn let_go(&self, user: u64, coupon: u64);
+    /// Adds an entry to a shard's outbox that says how one gave its stock back.
+    fn note_back(&self, shard: usize, coupon: u64, how: &str);
     /// Lets a user hold a coupon in the gate, where there is one.
-    fn hold(&self, user: u64, coupon: u64, result: i64);
+    fn hold(&self, user: u64, coupon: u64, result: i64) {
+        self.hold_in(user, coupon, 0, result);
+    }
+    /// Lets a user hold a coupon in a slot in the gate, where there is one.
+    fn hold_in(&self, user: u64, coupon: u64, slot: u8, result: i64);
     /// Sets a field of what the gate has of a coupon, where there is one.
     fn gate_has(&self, coupon: u64, field: &str, value: &str);
     /// Drops the index that keeps a user's coupon from being stored twice.
@@ -134,6 +144,22 @@ pub(crate) trait Store: Sized {
         self.main(&format!(
             "UPDATE coupons SET remaining_stock = remaining_stock - 1 WHERE coupon_id = {coupon}"
         ));
+    }
+
+    /// Gives one back to a coupon's stock, and logs it, as the next entry of a shard's outbox says.
+    fn apply_back(&self, shard: usize, coupon: u64, how: &str) {
+        self.note_back(shard, coupon, how);
+        self.main(&format!("UPDATE outbox_positions SET outbox_id = outbox_id + 1 WHERE shard = {shard}"));
+        self.main(&format!(
+            "INSERT INTO stock_logs SELECT (SELECT MAX(log_id) + 1 FROM stock_logs), coupon_id, 3, remaining_stock,
+                 remaining_stock + 1, '{how}', {shard},
+                 (SELECT outbox_id FROM outbox_positions WHERE shard = {shard}), 0
+             FROM coupons WHERE coupon_id = {coupon}"
+        ));
+        self.main(&format!(
+            "UPDATE coupons SET remaining_stock = remaining_stock + 1 WHERE coupon_id = {coupon}"
+        ));
+        self.forget(shard);
     }
 
     fn audit(&self) -> AuditReport {

@@ -1,0 +1,169 @@
+//! What becomes of results after their grab: states, slots, holds, and stock that comes back.
+
+use coupon_audit::{Claim, Kind};
+use coupon_core::ResultId;
+
+use crate::store::{
+    Store, TABLE_TODAY, TABLE_YESTERDAY, TODAY, YESTERDAY, damage, id, on_every_store, only, row, shard_of,
+};
+
+const MINUTE: i64 = 60_000;
+
+/// When a result was grabbed.
+fn grabbed(result: i64) -> i64 {
+    ResultId::from_number(result).unwrap().time().millis()
+}
+
+/// A sound store in which user 5 holds coupon 1 for a minute, and user 6 released it.
+fn lived_in<S: Store>() -> S {
+    let mut store = S::sound();
+    let shard = shard_of(TODAY);
+    for user in [5, 6] {
+        store.grab(TODAY, user, 1);
+        let result = id(TODAY, u16::try_from(user).unwrap());
+        let until = grabbed(result) + MINUTE;
+        store.shard(
+            shard,
+            &format!("UPDATE {TABLE_TODAY} SET state = 0, hold_until = {until} WHERE user_id = {user}"),
+        );
+        store.shard(shard, &format!("INSERT INTO holds VALUES ({until}, {result}, '{TABLE_TODAY}')"));
+    }
+    release(&store, 6);
+    store
+}
+
+/// A release as a service does it.
+fn release<S: Store>(store: &S, user: u16) {
+    let (shard, result) = (shard_of(TODAY), id(TODAY, user));
+    give_back(store, user);
+    store.shard(shard, &format!("DELETE FROM holds WHERE result_id = {result}"));
+    store.apply_back(shard, 1, "release");
+}
+
+/// The row's part of a release.
+fn give_back<S: Store>(store: &S, user: u16) {
+    let time = grabbed(id(TODAY, user)) + MINUTE;
+    store.shard(
+        shard_of(TODAY),
+        &format!(
+            "UPDATE {TABLE_TODAY} SET state = 4, slot = NULL, state_time = {time} WHERE user_id = {user}"
+        ),
+    );
+    store.gave_back(shard_of(TODAY));
+    store.let_go(u64::from(user), 1);
+}
+
+fn a_sale_in_which_results_are_held_and_released_is_sound<S: Store>() {
+    let mut store = lived_in::<S>();
+    assert_eq!(store.audit().violations(), 0, "{}", store.audit());
+    // Whoever released one may grab another, and its stock may be somebody else's.
+    let shard = shard_of(TODAY);
+    store.add(shard, TABLE_TODAY, id(TODAY, 60), 6, 1);
+    store.claims().add(6, 1, Claim::Granted(id(TODAY, 60)));
+    let start = store.data().remember().unwrap();
+    release(&store, 5);
+    assert_eq!(store.audit_since(&start).violations(), 0, "{}", store.audit_since(&start));
+}
+
+fn a_row_that_contradicts_itself_is_found<S: Store>() {
+    let today = shard_of(TODAY);
+    let later = grabbed(id(TODAY, 1)) + MINUTE;
+    for (set, said) in [
+        ("state = 2, state_time = 1895000000000".to_owned(), "its use says otherwise"),
+        ("slot = NULL".to_owned(), "takes stock without a slot"),
+        ("state = 6, slot = NULL, state_time = 1895000000000".to_owned(), "no such state"),
+        (format!("hold_until = {later}, state_time = {later}"), "confirmed when it was not held any more"),
+        ("state_time = 1895000000000".to_owned(), "when there was nothing to change"),
+    ] {
+        let store = S::sound();
+        store.shard(today, &row(&set));
+        let report = store.audit();
+        let found =
+            report.findings.get(&Kind::Spent).map(|found| found.examples.join("; ")).unwrap_or_default();
+        assert!(found.contains(said), "{set}: {report}");
+    }
+    damage::<S>(|store| store.shard(today, &row("slot = NULL")), Kind::Spent, "without a slot");
+}
+
+fn stock_that_was_not_given_back_is_found_and_so_is_what_came_back_twice<S: Store>() {
+    let store = lived_in::<S>();
+    give_back(&store, 5);
+    store.shard(shard_of(TODAY), "DELETE FROM holds");
+    let (kind, _, text) = store.only();
+    assert_eq!(kind, Kind::Miscounted, "{text}");
+    assert!(text.contains("coupon 1: total 10 − remaining 7 + not yet told 0 = 3, but 2 rows"), "{text}");
+    let store = lived_in::<S>();
+    store.apply_back(shard_of(TODAY), 1, "expire");
+    let (kind, _, text) = store.only();
+    assert_eq!(kind, Kind::Miscounted, "{text}");
+    assert!(text.contains("coupon 1: total 10 − remaining 8 + not yet told 0 = 2, but 3 rows"), "{text}");
+}
+
+fn a_line_of_stock_that_came_back_must_say_how<S: Store>() {
+    let sql = "UPDATE stock_logs SET operator = 'gift' WHERE operation_type = 3";
+    let store = lived_in::<S>();
+    store.main(sql);
+    let (kind, _, text) = store.only();
+    assert_eq!(kind, Kind::Miscounted);
+    assert!(text.contains("by \"gift\" came of no outbox"), "{text}");
+}
+
+fn the_list_of_what_is_held_must_be_that_of_the_rows<S: Store>() {
+    let today = shard_of(TODAY);
+    let store = lived_in::<S>();
+    store.shard(today, "DELETE FROM holds");
+    let (kind, count, text) = store.only();
+    assert_eq!((kind, count), (Kind::Miscounted, 1));
+    assert!(text.contains("it would never expire"), "{text}");
+    let store = lived_in::<S>();
+    store.shard(today, &format!("INSERT INTO holds VALUES (7, {}, '{TABLE_TODAY}')", id(TODAY, 1)));
+    let (kind, count, text) = store.only();
+    assert_eq!((kind, count), (Kind::Miscounted, 1));
+    assert!(text.contains("no row is held so"), "{text}");
+}
+
+fn a_second_result_in_one_slot_is_a_duplicate_and_in_another_it_is_not<S: Store>() {
+    let limit = "UPDATE coupons SET user_limit = 2 WHERE coupon_id = 1";
+    for (slot, said) in [(0, Some("holds coupon 1 2 times")), (1, None)] {
+        let mut store = S::sound();
+        store.main(limit);
+        let (shard, result) = (shard_of(YESTERDAY), id(YESTERDAY, 40));
+        store.store(shard, TABLE_YESTERDAY, result, 1, 1);
+        store.shard(shard, &format!("UPDATE {TABLE_YESTERDAY} SET slot = {slot} WHERE result_id = {result}"));
+        store.post(shard, 1);
+        store.hold_in(1, 1, slot, result);
+        store.claims().add(1, 1, Claim::Granted(result));
+        let report = store.audit();
+        match said {
+            None => assert_eq!(report.violations(), 0, "{report}"),
+            Some(said) => {
+                let found = &report.findings[&Kind::Duplicate];
+                assert!(found.count == 1 && found.examples[0].contains(said), "{report}");
+            }
+        }
+    }
+}
+
+fn a_slot_beyond_the_limit_is_found_in_rows_of_the_run<S: Store>() {
+    let mut store = S::sound();
+    let start = store.data().remember().unwrap();
+    let (shard, result) = (shard_of(TODAY), id(TODAY, 50));
+    store.store(shard, TABLE_TODAY, result, 10, 2);
+    store.shard(shard, &format!("UPDATE {TABLE_TODAY} SET slot = 1 WHERE user_id = 10"));
+    store.post(shard, 2);
+    store.hold_in(10, 2, 1, result);
+    store.claims().add(10, 2, Claim::Granted(result));
+    let (kind, count, text) = only(&store.audit_since(&start));
+    assert_eq!((kind, count), (Kind::Misjudged, 1), "{text}");
+    assert!(text.contains("it is in slot 1, and a user may have 1"), "{text}");
+}
+
+on_every_store! {
+    a_sale_in_which_results_are_held_and_released_is_sound,
+    a_row_that_contradicts_itself_is_found,
+    stock_that_was_not_given_back_is_found_and_so_is_what_came_back_twice,
+    a_line_of_stock_that_came_back_must_say_how,
+    the_list_of_what_is_held_must_be_that_of_the_rows,
+    a_second_result_in_one_slot_is_a_duplicate_and_in_another_it_is_not,
+    a_slot_beyond_the_limit_is_found_in_rows_of_the_run,
+}

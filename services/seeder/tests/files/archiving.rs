@@ -66,6 +66,45 @@ fn archiving_again_finds_only_what_is_new() {
     assert!(archive(dir.path(), "2026-11-22").unwrap().to_string().contains("nothing"));
 }
 
+/// Of the oldest day's results one is held, and one gave its stock back.
+#[test]
+fn what_is_held_stays_and_what_gave_its_stock_back_goes_without_a_word() {
+    for (name, table) in [("hash", "coupon_results"), ("range-time", "coupon_results_2026_11_16")] {
+        let dir = tempfile::tempdir().unwrap();
+        seed(dir.path(), name, &small(6_000));
+        let kept = rows_since(dir.path(), "2026-11-20").len();
+        let old =
+            rows(dir.path(), 4).into_iter().find(|(_, place)| place.table.to_string() == table).unwrap().1;
+        let shard = shard_db(dir.path(), old.shard.number());
+        let unused = format!("SELECT result_id FROM {table} WHERE use_status = 0 ORDER BY result_id LIMIT 1");
+        let held = number(&shard, &unused);
+        let returned = number(&shard, &format!("{unused} OFFSET 1"));
+        let coupon = number(&shard, &format!("SELECT coupon_id FROM {table} WHERE result_id = {returned}"));
+        shard
+            .execute_batch(&format!(
+                "UPDATE {table} SET state = 0, hold_until = 1900000000000 WHERE result_id = {held};
+                 INSERT INTO holds VALUES (1900000000000, {held}, '{table}');
+                 UPDATE {table} SET state = 3, slot = NULL, state_time = 5 WHERE result_id = {returned}"
+            ))
+            .unwrap();
+        main_db(dir.path())
+            .execute_batch(&format!(
+                "INSERT INTO stock_logs SELECT (SELECT MAX(log_id) + 1 FROM stock_logs), coupon_id, 3, remaining_stock, \
+                 remaining_stock + 1, 'return', NULL, NULL, 0 FROM coupons WHERE coupon_id = {coupon};
+                 UPDATE coupons SET remaining_stock = remaining_stock + 1 WHERE coupon_id = {coupon}"
+            ))
+            .unwrap();
+        let report = archive(dir.path(), "2026-11-20").unwrap();
+        let gone = report.rows_deleted + report.rows_dropped;
+        assert_eq!((report.held, gone), (1, 6_000 - kept as u64 - 1), "{name}");
+        assert!(report.to_string().starts_with("1 results are held"), "{report}");
+        let left = rows(dir.path(), 4);
+        assert_eq!(left.len(), kept + 1, "{name}");
+        assert!(left.iter().any(|(row, _)| row.result == held));
+        assert_books_balance(dir.path(), &left);
+    }
+}
+
 /// A crash between the shard's commit and main's leaves the outbox entry there, not yet applied.
 #[test]
 fn an_archive_that_was_cut_short_is_finished_by_the_next_one() {
@@ -87,7 +126,8 @@ fn an_archive_that_was_cut_short_is_finished_by_the_next_one() {
 fn grabs_that_main_has_not_heard_of_are_told_first() {
     let dir = tempfile::tempdir().unwrap();
     seed(dir.path(), "hash", &small(0));
-    let row = "INSERT INTO coupon_results VALUES (?1, 1, 7, 2, 1, NULL, ?2, 0, NULL, NULL)";
+    let row = "INSERT INTO coupon_results (result_id, user_id, coupon_id, room_id, grab_status, grab_time) \
+               VALUES (?1, 1, 7, 2, 1, ?2)";
     let (create, _) =
         coupon_core::schema::results(coupon_core::schema::Dialect::Sqlite, coupon_core::TableId::Single);
     let shard = shard_db(dir.path(), 0);

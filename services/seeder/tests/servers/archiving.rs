@@ -76,7 +76,7 @@ fn grabs_that_main_has_not_heard_of_are_told_first() {
     let table = place.tables(0)[0];
     let (id, time) = (ResultId::from_parts(now(), 1, 0).unwrap().number(), now().millis());
     place
-        .run(Some(0), &format!("INSERT INTO {table} VALUES ({id}, 1, 7, 2, 1, NULL, {time}, 0, NULL, NULL)"));
+        .run(Some(0), &format!("INSERT INTO {table} (result_id, user_id, coupon_id, room_id, grab_status, grab_time) VALUES ({id}, 1, 7, 2, 1, {time})"));
     place.run(Some(0), "INSERT INTO outbox VALUES (1, '[[7,1]]', 0)");
     place.run(Some(0), "UPDATE shard_state SET outbox_id = 1, results = results + 1");
     archive(&place, "2026-11-01").unwrap();

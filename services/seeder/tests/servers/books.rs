@@ -17,8 +17,9 @@ fn forgotten(place: &Place, shard: usize, coupon: i64, rows: i64) {
     let first = place.number(Some(shard), &format!("SELECT COALESCE(MAX(result_id), 0) FROM {table}")) + 1;
     for number in 0..rows {
         let (id, user, time) = (first + number, 1 + number, now().millis());
-        let row = format!("({id}, {user}, {coupon}, 1, 1, NULL, {time}, 0, NULL, NULL)");
-        place.run(Some(shard), &format!("INSERT INTO {table} VALUES {row}"));
+        let columns = "result_id, user_id, coupon_id, room_id, grab_status, grab_time";
+        let row = format!("({id}, {user}, {coupon}, 1, 1, {time})");
+        place.run(Some(shard), &format!("INSERT INTO {table} ({columns}) VALUES {row}"));
         place.run(Some(shard), "UPDATE shard_state SET outbox_id = outbox_id + 1, results = results + 1");
     }
 }

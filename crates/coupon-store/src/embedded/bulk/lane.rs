@@ -10,6 +10,7 @@ use coupon_core::{CouponResult, Money, RequestKey, ShardId, TableId, Timestamp};
 use rusqlite::{Connection, Statement, params};
 
 use crate::embedded::folder::{Folder, FolderError};
+use crate::embedded::sql;
 use crate::statements::COLUMNS;
 
 /// Results, and the tables of one shard that they go to.
@@ -107,6 +108,7 @@ impl Writer {
             let mut statement = transaction.prepare_cached(&insert(table))?;
             for (_, row) in rows {
                 bind(&mut statement, row)?;
+                sql::hold(&transaction, table, row)?;
             }
         }
         transaction.commit()?;

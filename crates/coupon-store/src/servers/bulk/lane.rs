@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::Context as _;
 use coupon_core::schema::{self, Dialect};
-use coupon_core::{CouponResult, Money, TableId, UseStatus};
+use coupon_core::{CouponResult, ResultState, TableId, UseStatus};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Params, Value};
 use tokio::runtime;
@@ -138,10 +138,12 @@ impl Writer {
 
     async fn results(&mut self, rows: Vec<(TableId, CouponResult)>) -> mysql_async::Result<()> {
         for (table, row) in rows {
-            self.sums.results += 1;
-            self.sums.used += u64::from(row.use_status == UseStatus::Used);
-            let amount = row.order_amount.unwrap_or_default().cents();
-            self.sums.order_amount = Money::from_cents(self.sums.order_amount.cents() + amount);
+            self.sums += Totals {
+                results: 1,
+                used: u64::from(row.use_status == UseStatus::Used),
+                order_amount: row.order_amount.unwrap_or_default(),
+                given_back: u64::from(!row.state.is_live()),
+            };
             let waiting = self.waiting.entry(table).or_default();
             waiting.push(row);
             self.waiting_rows += 1;
@@ -171,7 +173,17 @@ impl Writer {
         rows.iter().for_each(|row| row.bind(&mut values));
         self.waiting_rows -= rows.len();
         let sql = insert(&table.to_string(), CouponResult::COLUMNS, rows.len());
-        self.insert(&sql, values, rows.len()).await
+        self.insert(&sql, values, rows.len()).await?;
+        // The data set is incomplete until all of it is there.
+        let held = rows.iter().filter(|row| row.state == ResultState::Held);
+        let holds: Vec<String> = held
+            .filter_map(|row| Some(format!("({},{},'{table}')", row.hold_until?.millis(), row.result_id)))
+            .collect();
+        if holds.is_empty() {
+            return Ok(());
+        }
+        let sql = format!("INSERT INTO holds (hold_until, result_id, table_name) VALUES {}", holds.join(","));
+        self.conn.query_drop(sql).await
     }
 
     async fn insert(&mut self, sql: &str, values: Vec<Value>, rows: usize) -> mysql_async::Result<()> {

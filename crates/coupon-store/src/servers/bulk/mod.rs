@@ -205,9 +205,11 @@ fn size(value: &Value) -> usize {
 async fn tell(database: &Database, dataset: &str, sums: &Totals, as_of: Timestamp) -> anyhow::Result<()> {
     let failed = |error| database.error(&error);
     let mut conn = database.connect_alone().await?;
-    let sql = "UPDATE shard_state SET results = ?, used = ?, order_amount = ?, as_of = ? WHERE id = 1 AND dataset = ?";
-    let amount = sums.order_amount.to_string();
-    conn.exec_drop(sql, (sums.results, sums.used, amount, as_of.millis(), dataset)).await.map_err(failed)?;
+    let sql = "UPDATE shard_state SET results = ?, used = ?, order_amount = ?, given_back = ?, as_of = ? \
+               WHERE id = 1 AND dataset = ?";
+    let Totals { results, used, order_amount, given_back } = sums;
+    let sums = (results, used, order_amount.to_string(), given_back, as_of.millis(), dataset);
+    conn.exec_drop(sql, sums).await.map_err(failed)?;
     if conn.affected_rows() != 1 {
         bail!("{database}: somebody else has taken it for another data set meanwhile");
     }

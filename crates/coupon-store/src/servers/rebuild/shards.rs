@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::{RETIRED, Rows, TRIES};
 use crate::servers::cluster::Cluster;
 use crate::servers::mysql::Database;
+use crate::statements::LIVE;
 
 /// The longest that a shard may take to be counted.
 const COUNTING: Duration = Duration::from_secs(600);
@@ -72,18 +73,20 @@ impl<'a> Still<'a> {
         Ok(Self { database, conn, tables, shard, position, last, results, untold })
     }
 
-    /// Counts its rows, which are to be as many as it counted itself: rows that were deleted by hand must not be
-    /// posted as gone. A table that is being retired is counted by both, or by neither.
+    /// Counts its rows that take stock. All rows together are to be as many as it counted itself: rows that were deleted by
+    /// hand must not be posted as gone. A table that is being retired is counted by both, or by neither.
     async fn count(self) -> Result<Counted> {
         let Self { mut conn, tables, shard, position, last, results, untold, .. } = self;
-        let mut rows = Rows::new();
+        let (mut rows, mut there) = (Rows::new(), 0);
         for table in tables {
-            let sql = format!("SELECT coupon_id, COUNT(*) FROM {table} GROUP BY coupon_id");
-            for (coupon, count) in conn.query::<(u64, i64), _>(sql).await? {
-                *rows.entry(CouponId::new(coupon)?).or_default() += count;
+            let sql = format!(
+                "SELECT coupon_id, COUNT(*), CAST(SUM({LIVE}) AS SIGNED) FROM {table} GROUP BY coupon_id"
+            );
+            for (coupon, count, live) in conn.query::<(u64, i64, i64), _>(sql).await? {
+                there += count;
+                *rows.entry(CouponId::new(coupon)?).or_default() += live;
             }
         }
-        let there: i64 = rows.values().sum();
         ensure!(
             there == results,
             "it counts {results} results itself and has {there} rows: rows were deleted or added by hand; put that right \
@@ -103,6 +106,7 @@ pub(super) struct Counted {
     pub(super) last: i64,
     /// Rows that its outbox still has to tell of; `None` when entries are missing there.
     pub(super) untold: Option<Rows>,
+    /// Those that take stock.
     pub(super) rows: Rows,
 }
 

@@ -434,3 +434,48 @@ pub(crate) async fn a_result_that_was_given_back_is_not_taken_up_from_the_inbox(
     assert_eq!(backend.shards.report(shard_of(1)).await.unwrap().parked, 0);
     backend.lifecycle.close();
 }
+
+pub(crate) async fn a_busy_shard_takes_steps_beside_the_grabs_that_it_takes_in(bench: &Bench) {
+    let backend = bench.open();
+    let mut due = Vec::new();
+    for round in 0..3_u64 {
+        let held = granted(&backend, &holding(&backend, bench, 2, SCARCE, &format!("request {round}"))).await;
+        let wishes: Vec<Attempt> = (0..50)
+            .map(|n| Attempt { limit: 100, ..holding(&backend, bench, 4, PLENTY, &format!("{round}, {n}")) })
+            .collect();
+        let decided = backend.gate.reserve(&wishes).await.unwrap();
+        let slot = |decision: &Decision| match decision {
+            Decision::Granted(slot) => *slot,
+            other => panic!("{other:?}"),
+        };
+        let rows: Vec<PlacedResult> = wishes
+            .iter()
+            .zip(&decided.decisions)
+            .map(|(wish, decision)| row(wish, wish.reservation(slot(decision))))
+            .collect();
+        due.extend(rows.iter().filter_map(|row| row.result.hold_until));
+        // What is in its table is released while fifty more come, and one of those before it is in its table.
+        let taken_in = backend.hand_over.hand_over(shard_of(4), decided.epoch, rows.clone());
+        let now = bench.clock().now();
+        let released = changed(&backend, &held, Action::Release, now);
+        let early = changed(&backend, &rows[7], Action::Confirm, now);
+        let (taken_in, released, confirmed) = futures_util::join!(taken_in, released, early);
+        assert_eq!(
+            (taken_in, released.state, confirmed.state),
+            (Ok(()), ResultState::Released, ResultState::Owned)
+        );
+        for row in &rows[..7] {
+            changed(&backend, row, Action::Release, now).await;
+        }
+        until("its stock is free", async || sold(&backend, SCARCE).await == 0).await;
+        for row in rows.iter().skip(8) {
+            changed(&backend, row, Action::Release, now).await;
+        }
+    }
+    settles_at(&backend, PLENTY, 997).await;
+    settles_at(&backend, SCARCE, 2).await;
+    assert_eq!(sums(&backend, 2).await, Totals { results: 168, given_back: 150, ..Totals::default() });
+    bench.clock().set(due.into_iter().max().unwrap());
+    settles_at(&backend, PLENTY, 997).await;
+    backend.lifecycle.close();
+}

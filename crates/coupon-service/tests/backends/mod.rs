@@ -85,4 +85,5 @@ on_files! {
     lists_give_every_state_or_the_one_that_is_asked_for,
     every_way_back_is_a_line_of_the_log_and_the_lines_are_a_chain,
     a_result_that_was_given_back_is_not_taken_up_from_the_inbox,
+    a_busy_shard_takes_steps_beside_the_grabs_that_it_takes_in,
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::measure::{Latencies, Rate};
 use crate::{Figure, ShardReport, Totals};
-use coupon_core::{TableId, Timestamp};
+use coupon_core::{ResultId, TableId, Timestamp};
 
 /// The time between two questions to the system for the bytes a writer has written.
 const ASK_BYTES: Duration = Duration::from_millis(100);
@@ -56,6 +56,12 @@ impl ShardState {
     /// Every result committed so far is in its table, but for those grabbed from `earliest` on.
     pub(super) fn caught_up(&self, earliest: Option<Timestamp>) {
         self.held_back.store(earliest.map_or(0, Timestamp::millis), Ordering::Release);
+    }
+
+    /// False if a result is in its table, if it is anywhere.
+    pub(super) fn may_be_on_its_way(&self, id: ResultId) -> bool {
+        let held_back = self.held_back.load(Ordering::Acquire);
+        held_back != 0 && id.time().millis() >= held_back
     }
 
     /// The moment before which every acknowledged result is in its table.

@@ -3,7 +3,7 @@
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use coupon_core::TableId;
+use coupon_core::{ResultId, TableId};
 use tokio::sync::oneshot;
 
 use crate::{Change, Changed, PlacedResult, Unavailable};
@@ -52,6 +52,11 @@ impl Work {
             }
         }
         work
+    }
+
+    /// True if a result is among those to be stored.
+    pub(super) fn brings(&self, id: ResultId) -> bool {
+        self.rows.iter().any(|row| row.result.result_id == id)
     }
 
     fn take(&mut self, message: Message) {

@@ -141,8 +141,12 @@ impl Writer {
 
     fn work(&mut self, work: Work) {
         let busy = self.pressure.is_busy_with(work.rows.len(), Instant::now());
-        let more =
-            work.stop || !(work.changes.is_empty() && work.tables.is_empty() && work.markers.is_empty());
+        let more = work.stop
+            || !(work.tables.is_empty() && work.markers.is_empty())
+            || work
+                .changes
+                .iter()
+                .any(|(_, change, _)| self.state.may_be_on_its_way(change.id) || work.brings(change.id));
         let due = self.inbox.rows.len() + work.rows.len() >= self.inbox_max / 2
             || self.inbox.since.is_some_and(|since| since.elapsed() >= INBOX_WAIT);
         if due && self.inbox.sorting.is_empty() {
@@ -151,7 +155,8 @@ impl Writer {
         let roomy = self.inbox.len() + work.rows.len() < self.inbox_max;
         let parked = !self.parked.is_empty()
             && work.rows.iter().any(|row| self.parked.contains(&row.result.result_id));
-        if busy && roomy && !more && !parked && !work.rows.is_empty() {
+        let nothing = work.rows.is_empty() && work.changes.is_empty();
+        if busy && roomy && !more && !parked && !nothing {
             self.commit_to_inbox(work);
             self.sort_slice_in();
         } else {
@@ -174,6 +179,9 @@ impl Writer {
         };
         match expire() {
             Ok(mut done) => {
+                if self.retry.is_empty() {
+                    self.state.up.store(true, Ordering::Relaxed);
+                }
                 self.expiring.worked();
                 self.committed(&mut done, applied);
                 // Unless the file can be asked, it is looked at again at once.
@@ -192,24 +200,33 @@ impl Writer {
         self.resting.is_some_and(|failed| failed.elapsed() < RETRY)
     }
 
-    /// One small transaction: the results are durable, and sorted in later.
+    /// One small transaction: the results are durable, and sorted in later; others, which are in their tables, are
+    /// changed there.
     fn commit_to_inbox(&mut self, work: Work) {
+        let applied = self.state.applied.load(Ordering::Acquire);
         let put = || {
-            let store = Store::begin(&self.db, self.clock.now())?;
-            store.put_in_inbox(self.inbox.next_batch, &work.rows)?;
+            let mut store = Store::begin(&self.db, self.clock.now())?;
+            if !work.rows.is_empty() {
+                store.put_in_inbox(self.inbox.next_batch, &work.rows)?;
+            }
+            for (table, change, _) in &work.changes {
+                store.change(*table, change)?;
+            }
+            store.write_outbox(self.shard, self.next_outbox_id, self.to_forget(applied))?;
             store.commit()
         };
         match put() {
-            Ok(_) => {
-                self.inbox.next_batch += 1;
-                self.inbox.since.get_or_insert_with(Instant::now);
-                let earliest = work.rows.iter().map(|row| row.result.grab_time).min();
-                earliest.into_iter().for_each(|grabbed| self.state.hold_back(grabbed));
-                self.state.work.commits.fetch_add(1, Ordering::Relaxed);
+            Ok(mut done) => {
+                if let Some(earliest) = work.rows.iter().map(|row| row.result.grab_time).min() {
+                    self.inbox.next_batch += 1;
+                    self.inbox.since.get_or_insert_with(Instant::now);
+                    self.state.hold_back(earliest);
+                }
                 self.gate.settle(work.rows.iter().map(|row| &row.result));
                 // They count as waiting until they are in their tables.
                 self.inbox.rows.extend_from_slice(&work.rows);
-                self.answer(work, &Done::default());
+                self.committed(&mut done, applied);
+                self.answer(work, &done);
             }
             Err(error) => self.keep(&error, work),
         }

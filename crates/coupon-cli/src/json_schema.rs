@@ -95,12 +95,19 @@ fn object(of: &Value) -> String {
     fields.collect::<Vec<_>>().join(", ")
 }
 
-/// The bounds of a number, but for those that say nothing: zero of a count, and what follows from how many bits it has.
+/// The words that a text may be, its length, or the bounds of a number, but for those that say nothing: zero of a count, and what follows from how many bits it has.
 fn bounds(of: &Value) -> String {
     if of.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
         return String::new();
     }
+    let words: Vec<&str> = elements(of, "enum").iter().filter_map(Value::as_str).collect();
+    if !words.is_empty() {
+        return format!(": {}", words.join(", "));
+    }
     let at = |key: &str| of.get(key).filter(|bound| bound.as_u64() != Some(0));
+    if let (Some(least), Some(most)) = (at("minLength"), at("maxLength")) {
+        return format!(", {least} to {most} characters");
+    }
     match (at("minimum"), at("maximum")) {
         (Some(least), Some(most)) => format!(", {least} to {most}"),
         (Some(least), None) => format!(", at least {least}"),

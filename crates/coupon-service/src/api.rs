@@ -19,9 +19,14 @@ pub struct GrabRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = 92)]
     pub room_id: Option<u64>,
+    /// The caller's name for this grab: asked for again with the same one, it is the same grab, and gets the same answer.
+    /// Needed where the coupon's `hold_s` is above 0 or its `user_limit` above 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "cart-81", min_length = 1, max_length = 64)]
+    pub request_id: Option<String>,
 }
 
-/// The decision on a grab. `grab_status` 1 is stored for ever; 0 says why not in `fail_reason`.
+/// The decision on a grab. `grab_status` 1 is stored; 0 says why not in `fail_reason`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct GrabResponse {
     /// The user who asked.
@@ -34,10 +39,14 @@ pub struct GrabResponse {
     pub grab_status: u8,
     /// `out_of_stock`, `duplicate` or `invalid_time`.
     pub fail_reason: Option<String>,
-    /// The stored result; for a duplicate, the one the user holds already.
+    /// The stored result; for a duplicate, the first of those that the user has already.
     pub result_id: Option<String>,
     /// The time at which the grab was fixed.
     pub grab_time: Option<String>,
+    /// The state that the result began with: `owned`, or `held` until it is confirmed. Null if the grab got nothing.
+    pub state: Option<String>,
+    /// The moment until which it can be confirmed; null unless it began as `held`.
+    pub hold_until: Option<String>,
 }
 
 /// The shards and tables that answered a read.
@@ -72,6 +81,10 @@ pub struct ResultView {
     pub use_time: Option<String>,
     /// The order's amount.
     pub order_amount: Option<f64>,
+    /// `held`, `owned`, `used`, `returned`, `released` or `expired`; the last three gave their stock back.
+    pub state: String,
+    /// The moment until which it is, or was, held; null if it was the user's at once.
+    pub hold_until: Option<String>,
 }
 
 /// A page of results, latest first.
@@ -146,6 +159,12 @@ pub struct CouponView {
     pub update_time: String,
     /// 1 on offer, 0 withdrawn.
     pub status: u8,
+    /// The seconds for which a grab is held, to be confirmed; 0: it is the user's at once.
+    pub hold_s: u32,
+    /// The number of these coupons that one user may have at a time.
+    pub user_limit: u8,
+    /// True if users may hand back what they own.
+    pub returnable: bool,
     /// The wide half, kept in a table apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<CouponDetailsView>,
@@ -197,10 +216,12 @@ pub struct RoomStats {
 /// Sums over every shard.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct GlobalStatistics {
-    /// Results stored.
+    /// Results stored, whatever became of them.
     pub results: u64,
     /// Number of them that were spent.
     pub used: u64,
+    /// Number of them that gave their stock back: released, returned or expired.
+    pub given_back: u64,
     /// Sum of the orders' amounts.
     pub order_amount: f64,
     /// The same, shard by shard.
@@ -222,18 +243,31 @@ pub struct GlobalStatistics {
 pub struct ShardStatistics {
     /// The shard.
     pub shard: u16,
-    /// Results stored there.
+    /// Results stored there, whatever became of them.
     pub results: u64,
     /// Number of them that were spent.
     pub used: u64,
+    /// Number of them that gave their stock back.
+    pub given_back: u64,
     /// Sum of the orders' amounts.
     pub order_amount: f64,
+}
+
+/// A request to confirm, release or return a result.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct StepRequest {
+    /// The user whose result it is.
+    #[schema(example = 123)]
+    pub user_id: u64,
+    /// The result.
+    #[schema(example = "912345678901234567")]
+    pub result_id: String,
 }
 
 /// A request to spend a coupon.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct UseRequest {
-    /// The user who holds it.
+    /// The user whose result it is.
     #[schema(example = 123)]
     pub user_id: u64,
     /// The result that says so.
@@ -305,9 +339,11 @@ pub struct SetAsideCoupon {
 pub struct GrabCounts {
     /// Acknowledged: stored.
     pub granted: u64,
+    /// Requests asked for again that got the answer of their first time.
+    pub repeated: u64,
     /// None left.
     pub out_of_stock: u64,
-    /// Held already.
+    /// The user had as many as one may.
     pub duplicate: u64,
     /// Outside the window.
     pub invalid_time: u64,

@@ -35,6 +35,8 @@ const UPKEEP: Duration = Duration::from_secs(60);
 const SWEEP: Duration = Duration::from_secs(10);
 /// Workers' ids must stay clear of those kept for stock logs and history.
 const WORKERS_MAX: usize = 1_000;
+/// A second: stock that came back is seen no later.
+const MEMORY_MS_MAX: u64 = 1_000;
 /// Redis' Lua takes no more than some 8,000 values at once, and a grab has up to three.
 const BATCH_MAX: usize = 2_048;
 
@@ -130,6 +132,11 @@ fn check(settings: &Settings) -> anyhow::Result<()> {
     );
     let batch = settings.grab.batch_max.get();
     anyhow::ensure!(batch <= BATCH_MAX, "setting `grab.batch_max` must be at most {BATCH_MAX}, not {batch}");
+    let memory = settings.grab.memory_ms;
+    anyhow::ensure!(
+        memory <= MEMORY_MS_MAX,
+        "setting `grab.memory_ms` must be at most {MEMORY_MS_MAX} milliseconds, not {memory}"
+    );
     let (workers, rtt) = (settings.workers.get(), settings.simulate.shard_rtt_ms);
     anyhow::ensure!(workers <= WORKERS_MAX, "setting `workers` must be at most {WORKERS_MAX}, not {workers}");
     let rtt_ok = (0.0..=10_000.0).contains(&rtt);

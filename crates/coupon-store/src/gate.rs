@@ -62,11 +62,17 @@ impl Reservation {
         Self { id, slot: slot.unwrap_or(0), hold_until, request }
     }
 
+    /// The state that its row begins with.
+    #[must_use]
+    pub const fn state(&self) -> ResultState {
+        if self.hold_until.is_some() { ResultState::Held } else { ResultState::Owned }
+    }
+
     /// The fresh row that it becomes.
     #[must_use]
     pub const fn result(self, user: UserId, coupon: CouponId, room: RoomId) -> CouponResult {
+        let state = self.state();
         let Self { id, slot, hold_until, request } = self;
-        let state = if hold_until.is_some() { ResultState::Held } else { ResultState::Owned };
         let granted = CouponResult::granted(id, user, coupon, room);
         CouponResult { state, slot: Some(slot), hold_until, request, ..granted }
     }

@@ -71,7 +71,7 @@ fn a_user_who_asks_again_after_a_restart_is_told_of_the_same_result() {
         _ => None,
     });
     let (user_id, coupon_id, result_id) = granted.unwrap();
-    let again = GrabRequest { user_id, coupon_id, room_id: None };
+    let again = GrabRequest { user_id, coupon_id, room_id: None, request_id: None };
     let answer: GrabResponse = post_json(&target, "/api/coupon/grab", &again).unwrap();
     assert_eq!((answer.grab_status, answer.fail_reason.as_deref()), (0, Some("duplicate")));
     assert_eq!(answer.result_id, Some(result_id.to_string()));

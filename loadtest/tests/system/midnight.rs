@@ -43,7 +43,7 @@ impl Served {
     }
 
     fn grab(&self, user_id: u64) -> GrabResponse {
-        let request = GrabRequest { user_id, coupon_id: 1, room_id: None };
+        let request = GrabRequest { user_id, coupon_id: 1, room_id: None, request_id: None };
         let answer: GrabResponse = post_json(&self.target, "/api/coupon/grab", &request).unwrap();
         assert_eq!(answer.grab_status, 1, "{answer:?}");
         answer
@@ -155,7 +155,7 @@ fn a_user_has_one_coupon_even_across_midnight() {
     let served = Served::at("2026-11-22T23:59:50Z", dir.path(), &[]);
     let first = served.grab(1);
     served.clock.set(time("2026-11-23T00:00:01Z"));
-    let request = GrabRequest { user_id: 1, coupon_id: 1, room_id: None };
+    let request = GrabRequest { user_id: 1, coupon_id: 1, room_id: None, request_id: None };
     let again: GrabResponse = post_json(&served.target, "/api/coupon/grab", &request).unwrap();
     assert_eq!((again.grab_status, again.fail_reason.as_deref()), (0, Some("duplicate")));
     assert_eq!(again.result_id, first.result_id);

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use coupon_core::Timestamp;
+use coupon_core::{ResultState, Timestamp};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::problem::{Kind, Problem};
@@ -23,6 +23,8 @@ pub(super) struct Cursor {
     pub(super) list: List,
     /// The key of the list: the user, the room, or the hours of the window.
     pub(super) key: u64,
+    /// The only state of the results on it, if they are of one.
+    pub(super) state: Option<ResultState>,
     /// The id of the last item.
     pub(super) position: u64,
     /// The start of the first page's window, if the list has one: all pages show the same.
@@ -40,7 +42,7 @@ impl Cursor {
     /// As text for the client.
     pub(super) fn encode(self) -> String {
         let mut bytes = Vec::with_capacity(LENGTH);
-        bytes.push(self.list as u8);
+        bytes.push(self.list as u8 | state_bits(self.state));
         bytes.extend_from_slice(&self.key.to_le_bytes());
         bytes.extend_from_slice(&self.position.to_le_bytes());
         bytes.extend_from_slice(&self.start.millis().to_le_bytes());
@@ -48,12 +50,17 @@ impl Cursor {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Reads one back; it must belong to that list and, if one is given, to that key.
-    pub(super) fn decode(text: &str, list: List, key: Option<u64>) -> Result<Self, Problem> {
+    /// Reads one back; it must belong to that list and, if one is given, to that key and that state.
+    pub(super) fn decode(
+        text: &str,
+        list: List,
+        key: Option<u64>,
+        state: Option<ResultState>,
+    ) -> Result<Self, Problem> {
         let bad = |detail: &str| Problem::new(Kind::Malformed, detail).field("cursor");
         let cursor = Self::read(text, list)
             .ok_or_else(|| bad("the cursor is not one that this list gave: use next_cursor as it is"))?;
-        if key.is_some_and(|key| key != cursor.key) {
+        if key.is_some_and(|key| key != cursor.key) || state.is_some_and(|_| state != cursor.state) {
             return Err(bad("the cursor belongs to another list: start again without it"));
         }
         Ok(cursor)
@@ -73,7 +80,22 @@ impl Cursor {
         let number = |at: usize| Some(u64::from_le_bytes(numbers.get(at * 8..at * 8 + 8)?.try_into().ok()?));
         let millis = i64::try_from(number(2)?).ok()?;
         let start = Some(Timestamp::from_millis(millis)).filter(|start| start.millis() == millis)?;
-        (*kind == list as u8).then_some(Self { list, key: number(0)?, position: number(1)?, start })
+        let mut states = [None].into_iter().chain(ResultState::ALL.map(Some));
+        let state = states.find(|state| *kind == list as u8 | state_bits(*state))?;
+        Some(Self { list, key: number(0)?, state, position: number(1)?, start })
+    }
+}
+
+/// The upper half of the byte whose lower half says which list it is: none for results in any state.
+const fn state_bits(state: Option<ResultState>) -> u8 {
+    match state {
+        None => 0,
+        Some(ResultState::Held) => 0x10,
+        Some(ResultState::Owned) => 0x20,
+        Some(ResultState::Used) => 0x30,
+        Some(ResultState::Returned) => 0x40,
+        Some(ResultState::Released) => 0x50,
+        Some(ResultState::Expired) => 0x60,
     }
 }
 
@@ -82,12 +104,16 @@ impl Cursor {
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn check(text: &str) {
     let lists = [List::UserCoupons, List::RoomOrders, List::Recent, List::RoomCoupons];
-    let read: Vec<Cursor> = lists.iter().filter_map(|list| Cursor::decode(text, *list, None).ok()).collect();
+    let read: Vec<Cursor> =
+        lists.iter().filter_map(|list| Cursor::decode(text, *list, None, None).ok()).collect();
     assert!(read.len() <= 1, "it fits several lists");
     for cursor in read {
         assert_eq!(cursor.encode(), text, "it has two spellings");
-        assert!(Cursor::decode(text, cursor.list, Some(cursor.key)).is_ok());
-        assert!(Cursor::decode(text, cursor.list, Some(cursor.key.wrapping_add(1))).is_err());
+        let decode = |key, state| Cursor::decode(text, cursor.list, Some(key), state);
+        assert!(decode(cursor.key, cursor.state).is_ok());
+        assert!(decode(cursor.key.wrapping_add(1), cursor.state).is_err());
+        let other = ResultState::ALL.into_iter().find(|state| Some(*state) != cursor.state);
+        assert!(decode(cursor.key, other).is_err());
     }
 }
 
@@ -108,7 +134,7 @@ mod tests {
 
         #[test]
         fn any_fields_make_a_cursor_for_one_list(
-            kind in 0_u8..6,
+            kind: u8,
             key: u64,
             position: u64,
             start in prop_oneof![any::<u64>(), 0_u64..1 << 43],
@@ -119,28 +145,39 @@ mod tests {
             let text = URL_SAFE_NO_PAD.encode(bytes);
             check(&text);
             let is_time = i64::try_from(start).is_ok_and(|start| Timestamp::from_millis(start).millis() == start);
-            let read = Cursor::decode(&text, List::Recent, None);
-            assert_eq!(read.is_ok(), kind == List::Recent as u8 && is_time);
+            let read = Cursor::decode(&text, List::Recent, None, None);
+            let is_kind = kind & 0xf == List::Recent as u8 && kind >> 4 <= 6;
+            assert_eq!(read.is_ok(), is_kind && is_time);
         }
     }
 
     fn cursor() -> Cursor {
         let start = "2026-11-22T12:00:00Z".parse().unwrap();
-        Cursor { list: List::Recent, key: 24, position: u64::MAX, start }
+        Cursor { list: List::Recent, key: 24, state: None, position: u64::MAX, start }
     }
 
     #[test]
     fn a_cursor_survives_its_journey() {
-        let text = cursor().encode();
-        assert_eq!(Cursor::decode(&text, List::Recent, Some(24)).unwrap(), cursor());
-        assert_eq!(Cursor::decode(&text, List::Recent, None).unwrap(), cursor());
+        for state in [None].into_iter().chain(ResultState::ALL.map(Some)) {
+            let cursor = Cursor { state, ..cursor() };
+            let text = cursor.encode();
+            assert_eq!(Cursor::decode(&text, List::Recent, Some(24), state).unwrap(), cursor);
+            assert_eq!(Cursor::decode(&text, List::Recent, None, None).unwrap(), cursor);
+        }
+    }
+
+    #[test]
+    fn a_cursor_of_before_lists_had_states_fits_the_list_in_any_state() {
+        let text = "AxgAAAAAAAAA";
+        assert!(cursor().encode().starts_with(text), "{}", cursor().encode());
     }
 
     #[test]
     fn the_cursor_of_another_list_is_refused() {
         let text = cursor().encode();
-        assert!(Cursor::decode(&text, List::UserCoupons, Some(24)).is_err());
-        assert!(Cursor::decode(&text, List::Recent, Some(1)).is_err());
+        assert!(Cursor::decode(&text, List::UserCoupons, Some(24), None).is_err());
+        assert!(Cursor::decode(&text, List::Recent, Some(1), None).is_err());
+        assert!(Cursor::decode(&text, List::Recent, Some(24), Some(ResultState::Held)).is_err());
     }
 
     #[test]
@@ -150,11 +187,11 @@ mod tests {
             let mut forged = text.clone().into_bytes();
             forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
             let forged = String::from_utf8(forged).unwrap();
-            assert!(Cursor::decode(&forged, List::Recent, None).is_err(), "{at}");
-            assert!(Cursor::decode(&text[..at], List::Recent, None).is_err(), "{at}");
+            assert!(Cursor::decode(&forged, List::Recent, None, None).is_err(), "{at}");
+            assert!(Cursor::decode(&text[..at], List::Recent, None, None).is_err(), "{at}");
         }
         for text in ["", "x", "🦀", &"A".repeat(44), &"A".repeat(10_000)] {
-            assert!(Cursor::decode(text, List::Recent, None).is_err());
+            assert!(Cursor::decode(text, List::Recent, None, None).is_err());
         }
     }
 }

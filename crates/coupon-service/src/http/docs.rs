@@ -6,11 +6,11 @@ use std::sync::{Arc, LazyLock};
 use actix_web::http::header;
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
-use coupon_core::MAX_ID;
+use coupon_core::{MAX_ID, ResultState};
 use coupon_store::settings::Settings;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::path::{Operation, Parameter};
-use utoipa::openapi::schema::{AdditionalProperties, Schema};
+use utoipa::openapi::schema::{AdditionalProperties, Schema, SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::{Modify, Number, OpenApi};
 
@@ -34,7 +34,10 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
     ),
     paths(
         super::grab::grab,
-        super::results::spend,
+        super::after_grab::confirm,
+        super::after_grab::release,
+        super::after_grab::spend,
+        super::after_grab::give_back,
         super::users::coupons,
         super::rooms::orders,
         super::orders::recent,
@@ -82,6 +85,13 @@ impl Bounds {
                 field.maximum = usize::try_from(MAX_ID).ok().map(Number::UInt);
             }
             "result_id" => field.pattern = Some(Self::RESULT_ID.to_owned()),
+            "state" => {
+                let words = ResultState::ALL.map(|state| serde_json::Value::from(state.as_str()));
+                let nullable =
+                    matches!(&field.schema_type, SchemaType::Array(kinds) if kinds.contains(&Type::Null));
+                field.enum_values =
+                    Some(words.into_iter().chain(nullable.then_some(serde_json::Value::Null)).collect());
+            }
             "cursor" | "next_cursor" => field.pattern = Some(Self::CURSOR.to_owned()),
             _ => {}
         }
@@ -150,15 +160,18 @@ fn json_of(settings: &Settings) -> &'static str {
     EACH.get(usize::from(admin) * 2 + usize::from(user)).map_or("", String::as_str)
 }
 
-/// Leaves of the ways to ask for something the one that is right where these tokens are needed, or are not.
+/// Leaves of the ways to ask for something those that are right where these tokens are needed, or are not. The first token
+/// that an operation names is the one without which it can, or cannot, be asked for.
 fn settle(api: &mut utoipa::openapi::OpenApi, tokens: &[(&str, bool)]) {
+    let token = |name: &str| SecurityRequirement::new::<_, _, String>(name, []);
+    let needed = |way: &SecurityRequirement| {
+        tokens.iter().find(|(name, _)| token(name) == *way).map(|(_, needed)| *needed)
+    };
     for operation in operations(api) {
-        for (name, needed) in tokens {
-            let token = SecurityRequirement::new::<_, _, String>(*name, []);
-            if operation.security.as_ref().is_some_and(|ways| ways.contains(&token)) {
-                operation.security = needed.then(|| vec![token]);
-            }
-        }
+        let ways = operation.security.take().unwrap_or_default();
+        let without = ways.iter().find_map(needed) != Some(true);
+        let kept: Vec<_> = ways.into_iter().filter(|way| needed(way).unwrap_or(without)).collect();
+        operation.security = kept.iter().any(|way| needed(way).is_some()).then_some(kept);
     }
 }
 
@@ -195,7 +208,7 @@ mod tests {
     fn every_path_is_described_with_its_errors() {
         let api: serde_json::Value = serde_json::from_str(&Api::openapi().to_json().unwrap()).unwrap();
         assert!(api["openapi"].as_str().unwrap().starts_with("3.1"));
-        assert_eq!(api["paths"].as_object().unwrap().len(), 18);
+        assert_eq!(api["paths"].as_object().unwrap().len(), 21);
         let grab = &api["paths"]["/api/coupon/grab"]["post"]["responses"];
         for status in ["200", "400", "401", "403", "404", "408", "413", "415", "422", "429", "503"] {
             assert!(grab[status].is_object(), "{status}");
@@ -222,6 +235,12 @@ mod tests {
             assert_eq!(ways("/admin/stats", "get"), said(admin, "token"));
             assert_eq!(ways("/admin/drain", "post"), said(admin, "token"));
             assert_eq!(ways("/api/coupon/grab", "post"), said(user, "user"));
+            let either = match (admin, user) {
+                (false, _) => said(user, "user"),
+                (true, false) => r#"[{},{"token":[]}]"#.to_owned(),
+                (true, true) => r#"[{"user":[]},{"token":[]}]"#.to_owned(),
+            };
+            assert_eq!(ways("/api/coupon/confirm", "post"), either);
             assert_eq!(ways("/healthz", "get"), "null");
         }
     }

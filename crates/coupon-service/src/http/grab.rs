@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
-use coupon_core::{CouponId, FailReason, ResultId, RoomId, Timestamp, UserId};
-use coupon_store::Offer;
+use coupon_core::{CouponId, FailReason, GrabTerms, RequestKey, ResultId, RoomId, Timestamp, UserId};
+use coupon_store::{Offer, Offered, Reservation};
 use serde::{Deserialize, Serialize};
 
 use super::body::Received;
@@ -41,6 +41,9 @@ impl FromRequest for Pipeline {
     }
 }
 
+/// The longest name of a request.
+const REQUEST_ID_MAX: usize = 64;
+
 /// [`GrabRequest`] as it comes in: any whole number, so that one out of range gets another answer than none at all.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,6 +52,8 @@ struct Body {
     coupon_id: Whole,
     #[serde(default)]
     room_id: Option<Whole>,
+    #[serde(default)]
+    request_id: Option<String>,
 }
 
 /// [`GrabRequest`] with ids that can be meant.
@@ -56,6 +61,7 @@ struct Wish {
     user: UserId,
     coupon: CouponId,
     room: Option<RoomId>,
+    request: Option<RequestKey>,
 }
 
 impl Wish {
@@ -66,8 +72,38 @@ impl Wish {
             user: body.user_id.id("user_id", UserId::new)?,
             coupon: body.coupon_id.id("coupon_id", CouponId::new)?,
             room: body.room_id.map(|room| room.id("room_id", RoomId::new)).transpose()?,
+            request: body.request_id.as_deref().map(request_key).transpose()?,
         })
     }
+
+    /// The grab that it is, of a coupon that is on these terms.
+    fn of(self, offered: Offered) -> Result<Grab, Problem> {
+        let Self { user, coupon, room: named, request } = self;
+        let Offered { room, terms } = offered;
+        if let Some(named) = named.filter(|named| *named != room) {
+            let detail = format!("coupon {coupon} belongs to room {room}, not to {named}");
+            return Err(Problem::new(Kind::RoomMismatch, detail).field("room_id"));
+        }
+        if request.is_none() && terms.need_request() {
+            let GrabTerms { hold_s, user_limit, .. } = terms;
+            let detail = format!(
+                "coupon {coupon} is held for {hold_s} s and allows {user_limit} a user: name the grab by a request_id, so that \
+                 one asked for again is not another"
+            );
+            return Err(Problem::new(Kind::RequestNotNamed, detail).field("request_id"));
+        }
+        Ok(Grab { user, coupon, room, terms, request })
+    }
+}
+
+/// The key of the name that a caller gave its request.
+fn request_key(name: &str) -> Result<RequestKey, Problem> {
+    let length = name.chars().take(REQUEST_ID_MAX + 1).count();
+    if (1..=REQUEST_ID_MAX).contains(&length) {
+        return Ok(RequestKey::of(name));
+    }
+    let detail = format!("request_id must have from 1 to {REQUEST_ID_MAX} characters");
+    Err(Problem::new(Kind::OutOfRange, detail).field("request_id"))
 }
 
 /// [`GrabResponse`] as it goes out: the same JSON without a string made for each field.
@@ -80,33 +116,40 @@ struct Decided {
     fail_reason: Option<&'static str>,
     result_id: Option<ResultId>,
     grab_time: Option<Timestamp>,
+    state: Option<&'static str>,
+    hold_until: Option<Timestamp>,
 }
 
 impl Decided {
     fn new(grab: Grab, answer: Answer) -> Self {
-        let (grab_status, reason, result_id) = match answer {
-            Answer::Granted(id) => (1, None, Some(id)),
-            Answer::Duplicate(id) => (0, Some(FailReason::Duplicate), Some(id)),
-            Answer::OutOfStock => (0, Some(FailReason::OutOfStock), None),
-            Answer::InvalidTime => (0, Some(FailReason::InvalidTime), None),
+        let (reason, result_id, reserved) = match answer {
+            Answer::Granted(reserved) | Answer::Repeated(reserved) => {
+                (None, Some(reserved.id), Some(reserved))
+            }
+            Answer::Duplicate(id) => (Some(FailReason::Duplicate), Some(id), None),
+            Answer::OutOfStock => (Some(FailReason::OutOfStock), None, None),
+            Answer::InvalidTime => (Some(FailReason::InvalidTime), None, None),
         };
         Self {
             user_id: grab.user,
             coupon_id: grab.coupon,
             room_id: grab.room,
-            grab_status,
+            grab_status: u8::from(reserved.is_some()),
             fail_reason: reason.map(FailReason::as_str),
             result_id,
             grab_time: result_id.map(ResultId::time),
+            state: reserved.map(|reserved| reserved.state().as_str()),
+            hold_until: reserved.and_then(|reserved| reserved.hold_until),
         }
     }
 }
 
 /// Grab a coupon
 ///
-/// A decided grab is 200, whether or not it got the coupon: `grab_status` 1 is stored for ever, 0 says why not. After
-/// a 503 the outcome may be unknown; asking again is safe, and finds out. A field given twice, or one that is not
-/// listed, is refused. A number is whole if it has no fraction, however it is written.
+/// A decided grab is 200, whether or not it got the coupon: `grab_status` 1 is stored, 0 says why not. After a 503 the
+/// outcome may be unknown; asking again is safe, and finds out. With a `request_id` the same request always gets the answer
+/// of its first time, until an hour after its result gave its stock back, and a grab by another one is another grab. A field
+/// given twice, or one that is not listed, is refused. A number is whole if it has no fraction, however it is written.
 #[utoipa::path(
     post,
     path = "/api/coupon/grab",
@@ -130,10 +173,11 @@ pub(super) async fn grab(
 ) -> Result<HttpResponse, Problem> {
     let body = Received::whole(&req, payload, service.settings.limits.body()).await?;
     let asker = Asker::of(&req, &service)?;
-    let Wish { user, coupon, room: named } = Wish::read(&req, &body)?;
+    let wish = Wish::read(&req, &body)?;
+    let (user, coupon) = (wish.user, wish.coupon);
     asker.must_be(user)?;
-    let room = match service.backend.catalogue.known().offer(user, coupon) {
-        Offer::InRoom(offered) => offered.room,
+    let offered = match service.backend.catalogue.known().offer(user, coupon) {
+        Offer::InRoom(offered) => offered,
         Offer::UnknownCoupon => return Err(Problem::unknown_coupon(coupon)),
         Offer::UnknownUser => return Err(Problem::unknown_user(user)),
         Offer::InactiveUser => {
@@ -144,11 +188,7 @@ pub(super) async fn grab(
     if let Some(limit) = &service.grab_limit {
         limit.count(user).map_err(Problem::too_many_grabs)?;
     }
-    if let Some(named) = named.filter(|named| *named != room) {
-        let detail = format!("coupon {coupon} belongs to room {room}, not to {named}");
-        return Err(Problem::new(Kind::RoomMismatch, detail).field("room_id"));
-    }
-    let grab = Grab { user, coupon, room };
+    let grab = wish.of(offered)?;
     let answer = pipeline.0.grab(grab).await.map_err(|error| match error {
         NotDecided::Unavailable(error) => Problem::unavailable(&error),
         NotDecided::NoPlace(error) => Problem::new(Kind::NoPlace, error.to_string()),
@@ -180,13 +220,14 @@ pub(super) async fn echo(
     if !service.settings.bench.echo {
         return Err(Problem::new(Kind::NotFound, "set bench.echo to have this path"));
     }
-    let Wish { user, coupon, room } = Wish::read(&req, &body)?;
-    let room = match room {
+    let wish = Wish::read(&req, &body)?;
+    let room = match wish.room {
         Some(room) => room,
         None => RoomId::new(1).map_err(Problem::internal)?,
     };
     let id = ResultId::from_number(i64::MAX >> 3).map_err(Problem::internal)?;
-    view::ok(&Decided::new(Grab { user, coupon, room }, Answer::Granted(id)))
+    let grab = wish.of(Offered { room, terms: GrabTerms::default() })?;
+    view::ok(&Decided::new(grab, Answer::Granted(Reservation::plain(id))))
 }
 
 #[cfg(test)]
@@ -199,20 +240,56 @@ mod tests {
             user: UserId::new(123).unwrap(),
             coupon: CouponId::new(456).unwrap(),
             room: RoomId::new(92).unwrap(),
+            terms: GrabTerms::default(),
+            request: None,
         };
         let id = ResultId::from_parts("2026-11-22T12:00:00Z".parse().unwrap(), 1, 2).unwrap();
-        for (answer, status, reason, held) in [
-            (Answer::Granted(id), 1, None, true),
-            (Answer::Duplicate(id), 0, Some("duplicate"), true),
-            (Answer::OutOfStock, 0, Some("out_of_stock"), false),
-            (Answer::InvalidTime, 0, Some("invalid_time"), false),
+        let until = Some("2026-11-22T12:10:00Z".parse().unwrap());
+        let (owned, held) =
+            (Reservation::plain(id), Reservation { hold_until: until, ..Reservation::plain(id) });
+        for (answer, status, reason, state) in [
+            (Answer::Granted(owned), 1, None, Some("owned")),
+            (Answer::Granted(held), 1, None, Some("held")),
+            (Answer::Repeated(held), 1, None, Some("held")),
+            (Answer::Duplicate(id), 0, Some("duplicate"), None),
+            (Answer::OutOfStock, 0, Some("out_of_stock"), None),
+            (Answer::InvalidTime, 0, Some("invalid_time"), None),
         ] {
             let json = serde_json::to_string(&Decided::new(grab, answer)).unwrap();
             let read: GrabResponse = serde_json::from_str(&json).unwrap();
             assert_eq!(serde_json::to_string(&read).unwrap(), json);
             assert_eq!((read.grab_status, read.fail_reason.as_deref()), (status, reason));
-            assert_eq!(read.result_id, held.then(|| id.to_string()));
-            assert_eq!(read.grab_time.as_deref(), held.then_some("2026-11-22T12:00:00.000Z"));
+            let named = state.is_some() || reason == Some("duplicate");
+            assert_eq!(read.result_id, named.then(|| id.to_string()));
+            assert_eq!(read.grab_time.as_deref(), named.then_some("2026-11-22T12:00:00.000Z"));
+            assert_eq!(read.state.as_deref(), state);
+            let until = (state == Some("held")).then_some("2026-11-22T12:10:00.000Z");
+            assert_eq!(read.hold_until.as_deref(), until);
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_request_has_from_1_to_64_characters() {
+        assert_eq!(request_key(&"é".repeat(64)).unwrap(), RequestKey::of(&"é".repeat(64)));
+        for wrong in [String::new(), "a".repeat(65)] {
+            assert!(request_key(&wrong).unwrap_err().to_string().contains("request_id"));
+        }
+    }
+
+    #[test]
+    fn a_coupon_that_is_held_or_not_limited_to_one_needs_requests_with_names() {
+        let (user, coupon) = (UserId::new(1).unwrap(), CouponId::new(2).unwrap());
+        let wish = |request| Wish { user, coupon, room: None, request };
+        let plain = GrabTerms::default();
+        for (terms, needed) in [
+            (plain, false),
+            (GrabTerms { hold_s: 1, ..plain }, true),
+            (GrabTerms { user_limit: 2, ..plain }, true),
+            (GrabTerms { returnable: true, ..plain }, false),
+        ] {
+            let offered = Offered { room: RoomId::new(3).unwrap(), terms };
+            assert_eq!(wish(None).of(offered).is_err(), needed, "{terms:?}");
+            assert!(wish(Some(RequestKey::of("a"))).of(offered).is_ok());
         }
     }
 }

@@ -4,6 +4,7 @@
 //! for; one that fails with 5xx leaves one.
 
 mod admin;
+mod after_grab;
 mod body;
 mod coupons;
 mod cursor;
@@ -47,8 +48,9 @@ use crate::route_metrics::RouteMetrics;
 pub(crate) fn configure(cfg: &mut web::ServiceConfig, metrics: &RouteMetrics) {
     cfg.default_service(web::to(no_such_path));
     let routes = &mut Routes::new(cfg, metrics);
-    // The first path that fits is taken: `/api/coupon/grab` and `/use` come before `/api/coupon/{coupon_id}`.
+    // The first path that fits is taken: `/api/coupon/grab` and the like come before `/api/coupon/{coupon_id}`.
     grab::configure(routes);
+    after_grab::configure(routes);
     results::configure(routes);
     users::configure(routes);
     coupons::configure(routes);

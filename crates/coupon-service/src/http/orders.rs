@@ -42,15 +42,17 @@ fn is_window(hours: u64, start: Timestamp, now: Timestamp) -> bool {
     params(
         ("hours" = Option<u64>, Query, description = "How far back; 1 if not given.", minimum = 1, maximum = 8760),
         ("limit" = Option<u64>, Query, description = "At most so many; 100 if not given.", minimum = 1, maximum = 1000),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before; `hours`, if given with it, must be the same."),
+        ("state" = Option<String>, Query, description = "Only results in this state."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before; `hours` and `state`, if given with it, must be the same."),
     ),
     responses((status = 200, description = "A page.", body = ResultPage), ReadProblems, Unanswered)
 )]
 pub(super) async fn recent(req: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
-    let query = Query::of(&req, &["hours", "limit", "cursor"])?;
-    let (limit, hours) = (query.limit()?, query.whole("hours", &(1..=HOURS_MAX))?);
+    let query = Query::of(&req, &["hours", "limit", "state", "cursor"])?;
+    let (limit, state) = (query.limit()?, query.state()?);
+    let hours = query.whole("hours", &(1..=HOURS_MAX))?;
     let list = List::Recent;
-    let cursor = query.text("cursor").map(|text| Cursor::decode(text, list, hours)).transpose()?;
+    let cursor = query.text("cursor").map(|text| Cursor::decode(text, list, hours, state)).transpose()?;
     let before = cursor.as_ref().map(lists::before).transpose()?;
     if cursor.is_some_and(|cursor| !is_window(cursor.key, cursor.start, service.clock.now())) {
         let detail = "the cursor is too old to go on from: start again without it";
@@ -59,10 +61,11 @@ pub(super) async fn recent(req: HttpRequest, service: web::Data<Service>) -> Res
     let next = cursor.unwrap_or_else(|| {
         let key = hours.unwrap_or(1);
         let back = i64::try_from(key).unwrap_or(i64::MAX).saturating_mul(MILLIS_PER_HOUR);
-        Cursor { list, key, position: 0, start: service.clock.now().plus_millis(-back) }
+        Cursor { list, key, state, position: 0, start: service.clock.now().plus_millis(-back) }
     });
     // A later page ends where the one before it did, so it need not look at any table after that.
     let end = before.map_or_else(|| service.clock.now(), coupon_core::ResultId::time).plus_millis(1);
-    let query = ResultQuery::within(TimeRange::new(next.start, end));
+    let within = ResultQuery::within(TimeRange::new(next.start, end));
+    let query = ResultQuery { state: next.state, ..within };
     lists::page(&service, query, PageRequest { before, limit }, next).await
 }

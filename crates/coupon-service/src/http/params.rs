@@ -8,7 +8,8 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use actix_web::{HttpRequest, web};
-use coupon_core::{IdError, MAX_ID, ResultId};
+use coupon_core::after_grab::UnknownState;
+use coupon_core::{IdError, MAX_ID, ResultId, ResultState};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 
@@ -158,6 +159,16 @@ impl Query {
     pub(super) fn limit(&self) -> Result<usize, Problem> {
         let limit = self.whole("limit", &(1..=1_000))?.unwrap_or(100);
         Ok(usize::try_from(limit).unwrap_or(usize::MAX))
+    }
+
+    /// The only state of results that is wanted, if one is given.
+    pub(super) fn state(&self) -> Result<Option<ResultState>, Problem> {
+        let read = |text: &str| {
+            text.parse().map_err(|error: UnknownState| {
+                Problem::new(Kind::Malformed, error.to_string()).field("state")
+            })
+        };
+        self.text("state").map(read).transpose()
     }
 
     /// `true` or `false`.

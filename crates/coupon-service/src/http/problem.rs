@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
-use coupon_core::{CouponId, UserId};
+use coupon_core::{CouponId, ResultState, UserId};
 use coupon_store::Unavailable;
 use coupon_store::outage::Outage;
 
@@ -23,6 +23,7 @@ pub(super) enum Kind {
     UserTokenNeeded,
     OtherUser,
     InactiveUser,
+    NotReturnable,
     LoopbackOnly,
     NotFound,
     UnknownCoupon,
@@ -31,13 +32,15 @@ pub(super) enum Kind {
     UnknownResult,
     MethodNotAllowed,
     RequestTimeout,
-    AlreadyUsed,
+    /// The result is in this state, or all but: one whose hold is over counts as expired.
+    Stands(ResultState),
     TooLarge,
     NotJson,
     OutOfRange,
     RoomMismatch,
     NoPlace,
     BelowMinimum,
+    RequestNotNamed,
     TooMany,
     Internal,
     Unavailable,
@@ -60,6 +63,9 @@ impl Kind {
             Self::InactiveUser => {
                 (StatusCode::FORBIDDEN, "/problems/inactive-user", "The user is not active")
             }
+            Self::NotReturnable => {
+                (StatusCode::FORBIDDEN, "/problems/not-returnable", "Users hand nothing of this coupon back")
+            }
             Self::LoopbackOnly => {
                 (StatusCode::FORBIDDEN, "/problems/loopback-only", "Only this machine may ask")
             }
@@ -78,8 +84,9 @@ impl Kind {
                 "/problems/request-timeout",
                 "The request took too long to arrive",
             ),
-            Self::AlreadyUsed => {
-                (StatusCode::CONFLICT, "/problems/already-used", "The coupon was spent before")
+            Self::Stands(state) => {
+                let (slug, title) = standing(state);
+                (StatusCode::CONFLICT, slug, title)
             }
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "/problems/too-large", "The body is too large"),
             Self::NotJson => {
@@ -103,6 +110,11 @@ impl Kind {
                 "/problems/below-minimum",
                 "The order is too small for the coupon",
             ),
+            Self::RequestNotNamed => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "/problems/request-not-named",
+                "A grab of this coupon must name its request",
+            ),
             Self::TooMany => {
                 (StatusCode::TOO_MANY_REQUESTS, "/problems/too-many", "More than one client may ask for")
             }
@@ -113,6 +125,18 @@ impl Kind {
                 (StatusCode::SERVICE_UNAVAILABLE, "/problems/unavailable", "Not available for now")
             }
         }
+    }
+}
+
+/// The slug and the title for a result whose state stands in the way of what was asked for.
+const fn standing(state: ResultState) -> (&'static str, &'static str) {
+    match state {
+        ResultState::Held => ("/problems/still-held", "The result is held, and not confirmed"),
+        ResultState::Owned => ("/problems/already-owned", "The result is the user's"),
+        ResultState::Used => ("/problems/already-used", "The coupon was spent before"),
+        ResultState::Returned => ("/problems/already-returned", "The result was handed back"),
+        ResultState::Released => ("/problems/already-released", "The hold was given up"),
+        ResultState::Expired => ("/problems/hold-expired", "The hold is over"),
     }
 }
 

@@ -34,7 +34,7 @@ problems! {
         "408" => "The body took too long to arrive.",
         "413" => "The body is above 16 KiB.",
         "415" => "The content type is not JSON.",
-        "422" => "A number out of range, a room that is not the coupon's or that the strategy has no place for, or an order below the coupon's `min_purchase`.",
+        "422" => "A number out of range, a room that is not the coupon's or that the strategy has no place for, a grab that must name its request and does not, or an order below the coupon's `min_purchase`.",
     }
     UserProblems {
         "401" => "With `users.token_secret` set: the user's token is missing, wrong or expired.",
@@ -47,8 +47,12 @@ problems! {
     Limited {
         "429" => "The user grabs more often than `limits.user_grabs_per_s`; ask again after `Retry-After`.",
     }
-    Used {
-        "409" => "The coupon was spent before, on an order of another amount.",
+    ReturnProblems {
+        "401" => "With `users.token_secret` set: the token is missing, wrong or expired.",
+        "403" => "The token is another user's, or the coupon is not `returnable` and the asker no operator.",
+    }
+    Stands {
+        "409" => "The result is in a state from which this step does not lead, its hold is over, or it was spent on an order of another amount: `type` and `detail` say what stands.",
     }
     AdminProblems {
         "400" => "An unknown parameter.",

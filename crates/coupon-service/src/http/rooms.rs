@@ -49,7 +49,8 @@ pub(super) async fn coupons(req: HttpRequest, service: web::Data<Service>) -> Re
     let query = Query::of(&req, &["details", "limit", "cursor"])?;
     let (limit, details) = (query.limit()?, query.flag("details", false)?);
     let list = List::RoomCoupons;
-    let cursor = query.text("cursor").map(|text| Cursor::decode(text, list, Some(room.get()))).transpose()?;
+    let cursor =
+        query.text("cursor").map(|text| Cursor::decode(text, list, Some(room.get()), None)).transpose()?;
     let malformed = |_| Problem::new(Kind::Malformed, "the cursor names no coupon").field("cursor");
     let after = cursor.map(|cursor| CouponId::new(cursor.position).map_err(malformed)).transpose()?;
     must_exist(&service, room)?;
@@ -59,7 +60,8 @@ pub(super) async fn coupons(req: HttpRequest, service: web::Data<Service>) -> Re
     let more = found.len() > limit;
     found.truncate(limit);
     let last = found.last().filter(|_| more).map(|(coupon, _)| coupon.coupon_id.get());
-    let next = |position| Cursor { list, key: room.get(), position, start: Timestamp::default() };
+    let next =
+        |position| Cursor { list, key: room.get(), state: None, position, start: Timestamp::default() };
     view::ok(&RoomCoupons {
         room_id: room.get(),
         next_cursor: last.map(|position| next(position).encode()),
@@ -76,20 +78,24 @@ pub(super) async fn coupons(req: HttpRequest, service: web::Data<Service>) -> Re
     params(
         ("room_id" = u64, Path, description = "The room."),
         ("limit" = Option<u64>, Query, description = "At most so many; 100 if not given.", minimum = 1, maximum = 1000),
+        ("state" = Option<String>, Query, description = "Only results in this state; with a cursor, if given, the same as for the page before."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
     ),
     responses((status = 200, description = "A page.", body = ResultPage), ReadProblems, Unknown, Unanswered)
 )]
 pub(super) async fn orders(req: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
     let room = room_of(&req)?;
-    let query = Query::of(&req, &["limit", "cursor"])?;
-    let limit = query.limit()?;
+    let query = Query::of(&req, &["limit", "state", "cursor"])?;
+    let (limit, state) = (query.limit()?, query.state()?);
     let list = List::RoomOrders;
-    let cursor = query.text("cursor").map(|text| Cursor::decode(text, list, Some(room.get()))).transpose()?;
+    let cursor =
+        query.text("cursor").map(|text| Cursor::decode(text, list, Some(room.get()), state)).transpose()?;
     let before = cursor.as_ref().map(lists::before).transpose()?;
     must_exist(&service, room)?;
-    let next = Cursor { list, key: room.get(), position: 0, start: Timestamp::default() };
-    lists::page(&service, ResultQuery::of_room(room), PageRequest { before, limit }, next).await
+    let state = cursor.map_or(state, |cursor| cursor.state);
+    let next = Cursor { list, key: room.get(), state, position: 0, start: Timestamp::default() };
+    let query = ResultQuery { state, ..ResultQuery::of_room(room) };
+    lists::page(&service, query, PageRequest { before, limit }, next).await
 }
 
 /// The sales of a room

@@ -39,11 +39,13 @@ pub(super) async fn global(req: HttpRequest, service: web::Data<Service>) -> Res
         shard: shard.number(),
         results: part.results,
         used: part.used,
+        given_back: part.given_back,
         order_amount: part.order_amount.units(),
     });
     let body = GlobalStatistics {
         results: sum.results,
         used: sum.used,
+        given_back: sum.given_back,
         order_amount: sum.order_amount.units(),
         shards: shards.collect(),
         exact,

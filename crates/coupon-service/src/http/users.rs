@@ -28,6 +28,7 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
     params(
         ("user_id" = u64, Path, description = "The user."),
         ("limit" = Option<u64>, Query, description = "At most so many; 100 if not given.", minimum = 1, maximum = 1000),
+        ("state" = Option<String>, Query, description = "Only results in this state; with a cursor, if given, the same as for the page before."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
     ),
     responses((status = 200, description = "A page.", body = ResultPage), ReadProblems, UserProblems, Unknown, Unanswered)
@@ -36,14 +37,17 @@ pub(super) async fn coupons(req: HttpRequest, service: web::Data<Service>) -> Re
     let asker = Asker::of(&req, &service)?;
     let user = path_id(&req, "user_id", UserId::new)?;
     asker.must_be(user)?;
-    let query = Query::of(&req, &["limit", "cursor"])?;
-    let limit = query.limit()?;
+    let query = Query::of(&req, &["limit", "state", "cursor"])?;
+    let (limit, state) = (query.limit()?, query.state()?);
     let list = List::UserCoupons;
-    let cursor = query.text("cursor").map(|text| Cursor::decode(text, list, Some(user.get()))).transpose()?;
+    let cursor =
+        query.text("cursor").map(|text| Cursor::decode(text, list, Some(user.get()), state)).transpose()?;
     let before = cursor.as_ref().map(lists::before).transpose()?;
     if !service.backend.catalogue.known().knows_user(user) {
         return Err(Problem::unknown_user(user));
     }
-    let next = Cursor { list, key: user.get(), position: 0, start: Timestamp::default() };
-    lists::page(&service, ResultQuery::of_user(user), PageRequest { before, limit }, next).await
+    let state = cursor.map_or(state, |cursor| cursor.state);
+    let next = Cursor { list, key: user.get(), state, position: 0, start: Timestamp::default() };
+    let query = ResultQuery { state, ..ResultQuery::of_user(user) };
+    lists::page(&service, query, PageRequest { before, limit }, next).await
 }

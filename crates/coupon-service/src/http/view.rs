@@ -67,6 +67,8 @@ pub(super) fn result(result: &CouponResult) -> ResultView {
         use_status: code(result.use_status.code()),
         use_time: result.use_time.map(|time| time.to_string()),
         order_amount: result.order_amount.map(coupon_core::Money::units),
+        state: result.state.to_string(),
+        hold_until: result.hold_until.map(|until| until.to_string()),
     }
 }
 
@@ -86,6 +88,9 @@ pub(super) fn coupon((coupon, details): (Coupon, Option<CouponDetails>)) -> Coup
         create_time: coupon.create_time.to_string(),
         update_time: coupon.update_time.to_string(),
         status: code(coupon.status.code()),
+        hold_s: coupon.terms.hold_s,
+        user_limit: coupon.terms.user_limit,
+        returnable: coupon.terms.returnable,
         details: details.map(wide),
     }
 }

@@ -13,6 +13,7 @@ use super::{Answer, NotDecided};
 #[expect(missing_docs, reason = "the variants are the answers by name")]
 pub enum Outcome {
     Granted,
+    Repeated,
     OutOfStock,
     Duplicate,
     InvalidTime,
@@ -21,8 +22,9 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, as metrics label them.
-    pub const ALL: [(Self, &str); 5] = [
+    pub const ALL: [(Self, &str); 6] = [
         (Self::Granted, "granted"),
+        (Self::Repeated, "repeated"),
         (Self::OutOfStock, "out_of_stock"),
         (Self::Duplicate, "duplicate"),
         (Self::InvalidTime, "invalid_time"),
@@ -33,6 +35,7 @@ impl Outcome {
     pub(super) const fn of(answer: &Result<Answer, NotDecided>) -> Option<Self> {
         match answer {
             Ok(Answer::Granted(_)) => Some(Self::Granted),
+            Ok(Answer::Repeated(_)) => Some(Self::Repeated),
             Ok(Answer::Duplicate(_)) => Some(Self::Duplicate),
             Ok(Answer::OutOfStock) => Some(Self::OutOfStock),
             Ok(Answer::InvalidTime) => Some(Self::InvalidTime),

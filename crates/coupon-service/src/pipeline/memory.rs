@@ -1,10 +1,13 @@
 //! A worker's memory of the gate's refusals: at a flash sale most grabs come too late, and many come again and again.
 //!
 //! An entry holds in one epoch of the gate, and expires: the gate decides, this only repeats what it said a moment
-//! ago. A coupon's holders do not change once it is sold out, since no epoch releases what it granted and its total
-//! stands. So a user who is not one of them is refused; one who is asks the gate, which has the result's state.
+//! ago. Of a coupon that is sold out it knows the holders, as of when they were asked for: a user who is not one of them
+//! is refused; one who is asks the gate, which has the result's state. Stock may come back, and go to others, so what is
+//! known is not older than a lifetime, which is a second at most: a client whose grab got no clear answer comes back later
+//! than that. A grab that names its request is never answered from here: it may be one that was granted before.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use coupon_core::{CouponId, ResultId, UserId};
@@ -16,13 +19,23 @@ use super::{Answer, Grab};
 const HOLDERS_MAX: usize = 2_000_000;
 /// The most duplicates that half a lifetime remembers.
 const HELD_MAX: usize = 32_768;
+/// A coupon's holders are asked for so seldom that this takes a twentieth of the time at most.
+const ASKING_SHARE: u32 = 20;
 
 #[derive(Debug)]
 struct SoldOut {
-    until: Instant,
+    /// The time at which its holders were asked for: what is known is of then.
+    asked: Instant,
+    /// They are not asked for again before this.
+    again: Instant,
     /// In ascending order, once they are known.
     holders: Option<Box<[UserId]>>,
-    asked: Option<Instant>,
+}
+
+impl SoldOut {
+    fn count(&self) -> usize {
+        self.holders.as_ref().map_or(0, |holders| holders.len())
+    }
 }
 
 /// One worker's memory.
@@ -52,7 +65,10 @@ impl Memory {
 
     /// The answer that the gate would give to this grab, if it is remembered.
     pub(super) fn recall(&mut self, grab: &Grab, epoch: u64) -> Option<Answer> {
-        if self.lifetime.is_zero() || (self.sold_out.is_empty() && self.held.iter().all(HashMap::is_empty)) {
+        if grab.request.is_some() || self.lifetime.is_zero() {
+            return None;
+        }
+        if self.sold_out.is_empty() && self.held.iter().all(HashMap::is_empty) {
             return None;
         }
         let now = Instant::now();
@@ -61,8 +77,8 @@ impl Memory {
         if let Some(id) = self.held.iter().find_map(|held| held.get(&key)) {
             return Some(Answer::Duplicate(*id));
         }
-        let sold_out = self.sold_out.get(&grab.coupon).filter(|sold_out| now < sold_out.until)?;
-        let holders = sold_out.holders.as_ref()?;
+        let sold_out = self.sold_out.get(&grab.coupon)?;
+        let holders = sold_out.holders.as_ref().filter(|_| now < sold_out.asked + self.lifetime)?;
         holders.binary_search(&grab.user).is_err().then_some(Answer::OutOfStock)
     }
 
@@ -73,14 +89,15 @@ impl Memory {
         }
         let now = Instant::now();
         self.turn(epoch, now);
-        let until = now + self.lifetime;
-        let known = self.sold_out.entry(coupon).or_insert(SoldOut { until, holders: None, asked: None });
-        known.until = until;
-        // After a failure it is not asked for all the time.
-        let long_ago = known.asked.is_none_or(|asked| now.duration_since(asked) >= self.lifetime);
-        let ask = known.holders.is_none() && long_ago && self.holders < HOLDERS_MAX;
+        let again = now + self.lifetime;
+        match self.sold_out.entry(coupon) {
+            Entry::Occupied(known) if now < known.get().again => return false,
+            Entry::Occupied(known) => self.holders -= known.remove().count(),
+            Entry::Vacant(_) => {}
+        }
+        let ask = self.holders < HOLDERS_MAX;
         if ask {
-            known.asked = Some(now);
+            self.sold_out.insert(coupon, SoldOut { asked: now, again, holders: None });
         }
         ask
     }
@@ -90,12 +107,13 @@ impl Memory {
         if epoch != self.epoch {
             return;
         }
-        let Some(known) = self.sold_out.get_mut(&coupon) else { return };
-        if known.holders.is_none() {
-            holders.sort_unstable();
-            self.holders += holders.len();
-            known.holders = Some(holders.into());
-        }
+        let Some(known) = self.sold_out.get_mut(&coupon).filter(|known| known.holders.is_none()) else {
+            return;
+        };
+        holders.sort_unstable();
+        self.holders += holders.len();
+        known.holders = Some(holders.into());
+        known.again = known.again.max(known.asked + known.asked.elapsed() * ASKING_SHARE);
     }
 
     /// The gate said that this result is stored.
@@ -131,7 +149,7 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use coupon_core::RoomId;
+    use coupon_core::{GrabTerms, RequestKey, RoomId};
 
     use super::*;
 
@@ -140,6 +158,8 @@ mod tests {
             user: UserId::new(user).unwrap(),
             coupon: CouponId::new(coupon).unwrap(),
             room: RoomId::new(1).unwrap(),
+            terms: GrabTerms::default(),
+            request: None,
         }
     }
 
@@ -193,20 +213,35 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_expires() {
+    fn a_grab_that_names_its_request_asks_the_gate() {
+        let mut memory = sold_out(LONG);
+        let (user, coupon) = (UserId::new(1).unwrap(), CouponId::new(1).unwrap());
+        memory.duplicate(user, coupon, ResultId::from_number(5).unwrap(), 1);
+        for user in [1, 2] {
+            let named = Grab { request: Some(RequestKey::of("a")), ..grab(user, 1) };
+            assert!(memory.recall(&grab(user, 1), 1).is_some());
+            assert_eq!(memory.recall(&named, 1), None, "user {user}");
+        }
+    }
+
+    #[test]
+    fn what_was_said_expires_and_holders_are_asked_for_again() {
         let lifetime = Duration::from_millis(2);
         let mut memory = sold_out(LONG);
         memory.lifetime = lifetime;
         let (user, coupon) = (UserId::new(1).unwrap(), CouponId::new(1).unwrap());
-        memory.sold_out(coupon, 1);
         memory.duplicate(user, coupon, ResultId::from_number(5).unwrap(), 1);
         std::thread::sleep(lifetime * 2);
         assert_eq!(memory.recall(&grab(2, 1), 1), None);
         assert_eq!(memory.recall(&grab(1, 1), 1), None);
-        assert!(!memory.sold_out(coupon, 1), "its holders are the same as before");
         memory.lifetime = LONG;
-        memory.sold_out(coupon, 1);
-        assert_eq!(memory.recall(&grab(2, 1), 1), Some(Answer::OutOfStock));
+        assert!(!memory.sold_out(coupon, 1), "not before their time");
+        memory.sold_out.get_mut(&coupon).unwrap().again = Instant::now();
+        assert!(memory.sold_out(coupon, 1), "others may hold it by now");
+        assert_eq!((memory.recall(&grab(2, 1), 1), memory.holders), (None, 0));
+        memory.held_by(coupon, 1, vec![UserId::new(2).unwrap()]);
+        assert_eq!((memory.recall(&grab(2, 1), 1), memory.holders), (None, 1));
+        assert_eq!(memory.recall(&grab(3, 1), 1), Some(Answer::OutOfStock));
     }
 
     #[test]

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coupon_core::{
-    CouponId, Placement, ResultId, RoomId, RouteError, RowKey, ShardId, ShardingStrategy, UserId,
+    CouponId, GrabTerms, Placement, RequestKey, ResultId, RoomId, RouteError, RowKey, ShardId,
+    ShardingStrategy, UserId,
 };
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
@@ -23,7 +24,7 @@ pub use counters::{GrabCounters, Outcome};
 
 use coupon_store::failpoints::{self, Point};
 use coupon_store::ids::IdGenerator;
-use coupon_store::{Attempt, Backend, Decided, Decision, PlacedResult, Unavailable};
+use coupon_store::{Attempt, Backend, Decided, Decision, PlacedResult, Reservation, Unavailable};
 
 use crate::telemetry::traces::{Traced, traced};
 use memory::Memory;
@@ -47,7 +48,7 @@ pub struct BatchLimits {
     pub memory: Duration,
 }
 
-/// A grab that names a user and a coupon which exist, and the coupon's room.
+/// A grab that names a user and a coupon which exist, with what is known of the coupon.
 #[derive(Debug, Clone, Copy)]
 pub struct Grab {
     /// The user who wants it.
@@ -56,14 +57,35 @@ pub struct Grab {
     pub coupon: CouponId,
     /// The coupon's room.
     pub room: RoomId,
+    /// The terms of the coupon.
+    pub terms: GrabTerms,
+    /// The request, if the caller names it.
+    pub request: Option<RequestKey>,
+}
+
+impl Grab {
+    /// What the gate is asked for, once the grab has an id.
+    const fn attempt(&self, id: ResultId) -> Attempt {
+        let Self { user, coupon, terms, request, .. } = *self;
+        Attempt {
+            user,
+            coupon,
+            id,
+            limit: terms.user_limit,
+            hold_until: terms.hold_until(id.time()),
+            request,
+        }
+    }
 }
 
 /// The decision on a grab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// Stored under this id.
-    Granted(ResultId),
-    /// The user holds one already, stored under this id.
+    /// Stored.
+    Granted(Reservation),
+    /// This very request was granted and stored before, whatever became of the result since.
+    Repeated(Reservation),
+    /// The user has as many as one may; the first of them is stored under this id.
     Duplicate(ResultId),
     /// None left.
     OutOfStock,
@@ -117,6 +139,8 @@ pub struct Batcher {
 /// A grab on its way to its shard, and who waits for it.
 struct OnItsWay {
     row: PlacedResult,
+    /// The answer, once the row is stored.
+    answer: Answer,
     reply: Reply,
     traced: Option<Box<Traced>>,
 }
@@ -231,7 +255,7 @@ impl Batcher {
         let mut refusals: BTreeMap<ShardId, Option<Unavailable>> = BTreeMap::new();
         let (mut attempts, mut fixed) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
         for waiting in batch {
-            let Grab { user, coupon, room } = waiting.grab;
+            let Grab { user, room, .. } = waiting.grab;
             let placed = ids.make().map_err(NotDecided::from).and_then(|id| {
                 let placement = self.strategy.place(&RowKey { user, room, time: id.time() })?;
                 let shard = placement.shard;
@@ -245,7 +269,7 @@ impl Batcher {
             });
             match placed {
                 Ok((id, placement)) => {
-                    attempts.push(Attempt::plain(user, coupon, id));
+                    attempts.push(waiting.grab.attempt(id));
                     fixed.push(Fixed { waiting, placement });
                 }
                 Err(error) => self.answer(waiting.reply, Err(error)),
@@ -254,10 +278,12 @@ impl Batcher {
         (attempts, fixed)
     }
 
-    /// Takes note of what the gate refused, to say so again without asking it.
+    /// Takes note of what the gate refused, to say so again without asking it. Grabs that name their request neither
+    /// tell it anything nor ask it.
     fn remember(self: &Rc<Self>, attempts: &[Attempt], decisions: &[Decision], epoch: u64) {
         let mut memory = self.memory.borrow_mut();
-        for (Attempt { user, coupon, .. }, decision) in attempts.iter().zip(decisions) {
+        let unnamed = attempts.iter().zip(decisions).filter(|(attempt, _)| attempt.request.is_none());
+        for (Attempt { user, coupon, .. }, decision) in unnamed {
             match *decision {
                 Decision::Duplicate(id) => memory.duplicate(*user, *coupon, id, epoch),
                 Decision::OutOfStock if memory.sold_out(*coupon, epoch) => {
@@ -282,30 +308,10 @@ impl Batcher {
     ) -> BTreeMap<ShardId, Vec<OnItsWay>> {
         let mut by_shard: BTreeMap<ShardId, Vec<OnItsWay>> = BTreeMap::new();
         for ((attempt, decision), Fixed { waiting, placement }) in attempts.iter().zip(decisions).zip(batch) {
-            let reserved = match *decision {
-                Decision::Granted(slot) => attempt.reservation(slot),
-                Decision::Pending(reserved) | Decision::Repeated(reserved) => reserved,
-                Decision::Duplicate(id) => {
-                    self.answer(waiting.reply, Ok(Answer::Duplicate(id)));
-                    continue;
-                }
-                Decision::OutOfStock => {
-                    self.answer(waiting.reply, Ok(Answer::OutOfStock));
-                    continue;
-                }
-                Decision::InvalidTime => {
-                    self.answer(waiting.reply, Ok(Answer::InvalidTime));
-                    continue;
-                }
-                Decision::Parked => {
-                    let parked =
-                        Unavailable::new("this result", "it contradicts what is stored, and is parked");
-                    self.answer(waiting.reply, Err(parked.into()));
-                    continue;
-                }
-                Decision::NotLoaded => {
-                    let unknown = Unavailable::new("the gate", "it does not hold this coupon yet");
-                    self.answer(waiting.reply, Err(unknown.into()));
+            let (reserved, answer) = match Next::of(attempt, *decision) {
+                Next::HandOver(reserved, answer) => (reserved, answer),
+                Next::Answer(answer) => {
+                    self.answer(waiting.reply, answer);
                     continue;
                 }
             };
@@ -317,7 +323,12 @@ impl Batcher {
                 Ok(placement) => {
                     let row = PlacedResult { placement, result };
                     let Waiting { reply, traced, .. } = waiting;
-                    by_shard.entry(placement.shard).or_default().push(OnItsWay { row, reply, traced });
+                    by_shard.entry(placement.shard).or_default().push(OnItsWay {
+                        row,
+                        answer,
+                        reply,
+                        traced,
+                    });
                 }
                 Err(error) => self.answer(waiting.reply, Err(error.into())),
             }
@@ -337,8 +348,39 @@ impl Batcher {
             if let Some(traced) = &grab.traced {
                 traced.stage("hand_over", started, &about);
             }
-            let granted = Answer::Granted(grab.row.result.result_id);
-            self.answer(grab.reply, stored.clone().map(|()| granted).map_err(NotDecided::from));
+            self.answer(grab.reply, stored.clone().map(|()| grab.answer).map_err(NotDecided::from));
+        }
+    }
+}
+
+/// The step that follows the gate's decision about an attempt.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// Hand exactly this over; once it is stored, that is the answer.
+    HandOver(Reservation, Answer),
+    /// Answer at once.
+    Answer(Result<Answer, NotDecided>),
+}
+
+impl Next {
+    fn of(attempt: &Attempt, decision: Decision) -> Self {
+        let unavailable = |what: &str, why: &str| Self::Answer(Err(Unavailable::new(what, why).into()));
+        match decision {
+            Decision::Granted(slot) => {
+                let reserved = attempt.reservation(slot);
+                Self::HandOver(reserved, Answer::Granted(reserved))
+            }
+            Decision::Pending(reserved) if reserved.request == attempt.request => {
+                Self::HandOver(reserved, Answer::Granted(reserved))
+            }
+            // It answers another request, and leaves no room for this one.
+            Decision::Pending(reserved) => Self::HandOver(reserved, Answer::Duplicate(reserved.id)),
+            Decision::Repeated(reserved) => Self::Answer(Ok(Answer::Repeated(reserved))),
+            Decision::Duplicate(id) => Self::Answer(Ok(Answer::Duplicate(id))),
+            Decision::OutOfStock => Self::Answer(Ok(Answer::OutOfStock)),
+            Decision::InvalidTime => Self::Answer(Ok(Answer::InvalidTime)),
+            Decision::Parked => unavailable("this result", "it contradicts what is stored, and is parked"),
+            Decision::NotLoaded => unavailable("the gate", "it does not hold this coupon yet"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use coupon_core::{Placement, Plan, ResultQuery};
+use coupon_core::{Placement, Plan, ResultQuery, ResultState};
 use coupon_store::clock::Clock;
 use coupon_store::embedded::{self, Options};
 
@@ -52,7 +52,7 @@ fn pipeline(data: &std::path::Path, strategy: Arc<Picky>) -> Rc<Batcher> {
 
 fn by(user: u64) -> Grab {
     let (user, coupon) = (UserId::new(user).unwrap(), CouponId::new(1).unwrap());
-    Grab { user, coupon, room: RoomId::new(1).unwrap() }
+    Grab { user, coupon, room: RoomId::new(1).unwrap(), terms: GrabTerms::default(), request: None }
 }
 
 /// Runs a test's grabs as a worker does.
@@ -130,4 +130,47 @@ fn a_worker_repeats_what_the_gate_refused_and_holders_are_told_what_they_hold() 
         assert_eq!(pipeline.counters.outcome(Outcome::OutOfStock), 2);
         assert_eq!(pipeline.counters.outcome(Outcome::Duplicate), 2);
     });
+}
+
+/// A grab on terms of its own, by a request that is named.
+fn asking(user: u64, user_limit: u8, hold_s: u32, request: &str) -> Grab {
+    let terms = GrabTerms { hold_s, user_limit, returnable: false };
+    Grab { terms, request: Some(RequestKey::of(request)), ..by(user) }
+}
+
+#[test]
+fn a_request_asked_for_again_is_told_what_it_was_told_first_and_another_is_another_grab() {
+    run(async |pipeline: Rc<Batcher>| {
+        let Ok(Answer::Granted(first)) = pipeline.grab(asking(1, 2, 60, "a")).await else { panic!() };
+        assert_eq!((first.slot, first.state()), (0, ResultState::Held));
+        assert_eq!(first.hold_until, Some(first.id.time().plus_millis(60_000)));
+        assert_eq!(pipeline.grab(asking(1, 2, 60, "a")).await, Ok(Answer::Repeated(first)));
+        let Ok(Answer::Granted(second)) = pipeline.grab(asking(1, 2, 60, "b")).await else { panic!() };
+        assert_eq!((second.slot, second.id > first.id), (1, true));
+        assert_eq!(pipeline.grab(asking(1, 2, 60, "c")).await, Ok(Answer::Duplicate(first.id)));
+        let counted = |outcome| pipeline.counters.outcome(outcome);
+        assert_eq!((counted(Outcome::Granted), counted(Outcome::Repeated)), (2, 1));
+    });
+}
+
+#[test]
+fn what_is_pending_answers_its_own_request_and_is_a_duplicate_for_any_other() {
+    let user = UserId::new(1).unwrap();
+    let id = ResultId::from_parts("2026-11-22T12:00:00Z".parse().unwrap(), 1, 2).unwrap();
+    let attempt = |name: Option<&str>| Attempt {
+        request: name.map(RequestKey::of),
+        ..Attempt::plain(user, CouponId::new(1).unwrap(), id)
+    };
+    for (mine, theirs, granted) in [
+        (Some("a"), Some("a"), true),
+        (Some("a"), Some("b"), false),
+        (Some("a"), None, false),
+        (None, Some("a"), false),
+        (None, None, true),
+    ] {
+        let reserved = attempt(theirs).reservation(0);
+        let answer = if granted { Answer::Granted(reserved) } else { Answer::Duplicate(id) };
+        let next = Next::of(&attempt(mine), Decision::Pending(reserved));
+        assert_eq!(next, Next::HandOver(reserved, answer), "{mine:?} {theirs:?}");
+    }
 }

@@ -1,22 +1,23 @@
 //! Executes plans over the shards: in parallel, with the limit pushed down, merged in order, never silently short.
 
+mod change;
 mod page;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coupon_core::after_grab::{Action, Refusal, Verdict};
 use coupon_core::{
-    CouponResult, Money, Placement, Plan, ResultId, ResultQuery, RoomId, ShardId, ShardingStrategy, TableId,
+    CouponResult, Placement, Plan, ResultId, ResultQuery, RoomId, ShardId, ShardingStrategy, TableId,
     Timestamp, UserId,
 };
 use coupon_store::ids::PATIENCE_MS as CLOCK_PATIENCE_MS;
 use coupon_store::outage::Outage;
-use coupon_store::{Backend, Change, Changed, LocalFuture, Summary, Totals, Unavailable, Visit, Visited};
+use coupon_store::{Backend, LocalFuture, Summary, Totals, Unavailable, Visit, Visited};
 use futures_util::future::join_all;
 
 use crate::telemetry::traces::traced;
 
+pub use change::Outcome;
 pub use page::Page;
 
 /// A shard that is down is missed by every read.
@@ -42,19 +43,6 @@ impl Answered {
     fn up(&self) -> impl Iterator<Item = ShardId> {
         self.shards.iter().filter(|shard| !self.missing.contains(shard)).copied()
     }
-}
-
-/// The outcome of an attempt to spend a result.
-#[derive(Debug, Clone)]
-pub enum Spent {
-    /// It is spent on this order; the row as it is stored.
-    Done(CouponResult, Answered),
-    /// It was spent before, on another order, or is in a state in which it cannot be.
-    Refused(Refusal, Answered),
-    /// The order is below what the coupon asks for, which is this.
-    BelowMinimum(Money),
-    /// The user holds no such result.
-    NotFound(Answered),
 }
 
 /// Executes a strategy's plans over a backend.
@@ -177,46 +165,6 @@ impl Queries {
             }
             _ => Ok((found, answered)),
         }
-    }
-
-    /// Spends a result: finds it, then updates it where it lives. The same order asked for again gets the same
-    /// answer.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when its shard does not answer; asking again is safe.
-    pub async fn spend(
-        &self,
-        user: UserId,
-        id: ResultId,
-        amount: Money,
-        time: Timestamp,
-    ) -> Result<Spent, Unavailable> {
-        let action = Action::Use(amount);
-        let (found, answered) = self.find(id, Some(user), time).await?;
-        let Some((placement, result)) = found else { return Ok(Spent::NotFound(answered)) };
-        match action.judge(&result, time) {
-            Verdict::Done => return Ok(Spent::Done(result, answered)),
-            Verdict::Refused(why) => return Ok(Spent::Refused(why, answered)),
-            Verdict::Possible => {}
-        }
-        let minimum = self.backend.catalogue.known().min_purchase(result.coupon_id);
-        if let Some(minimum) = minimum.filter(|minimum| amount < *minimum) {
-            return Ok(Spent::BelowMinimum(minimum));
-        }
-        // A clock that was put back since spends nothing before it was grabbed.
-        let change = Change { user, id, action, time: time.max(id.time()) };
-        let shard = placement.shard;
-        let changed = tokio::time::timeout(self.timeout, self.backend.shards.change(placement, change)).await;
-        let late = || Unavailable::new(format!("shard {shard}"), "no answer in time");
-        Ok(match changed.unwrap_or_else(|_| Err(late()))? {
-            Changed::Now(result) => Spent::Done(result, answered),
-            // Another request was quicker, perhaps with the same order.
-            Changed::Stands(result) => match action.judge(&result, time) {
-                Verdict::Refused(why) => Spent::Refused(why, answered),
-                Verdict::Done | Verdict::Possible => Spent::Done(result, answered),
-            },
-            Changed::NotFound => Spent::NotFound(answered),
-        })
     }
 
     fn visits(&self, plan: &Plan) -> Vec<(ShardId, Visit)> {

@@ -13,7 +13,7 @@ use coupon_core::{
     Placement, Plan, ResultId, ResultQuery, RoomId, RoomStatus, RouteError, RowKey, ShardId,
     ShardingStrategy, Timestamp, User, UserId, UserLevel,
 };
-use coupon_service::api::{GrabRequest, GrabResponse};
+use coupon_service::api::{GrabRequest, GrabResponse, StockView};
 use coupon_service::app::Application;
 use coupon_store::clock::Clock;
 use coupon_store::embedded::bulk::Bulk;
@@ -41,6 +41,10 @@ pub(crate) const ENDED: u64 = 4;
 pub(crate) const EARLY: u64 = 5;
 /// Room 2: withdrawn.
 pub(crate) const WITHDRAWN: u64 = 6;
+/// Room 1: three of it, each held for ten minutes, and two a user.
+pub(crate) const HOLDING: u64 = 7;
+/// Room 1: three of it, and users may hand them back.
+pub(crate) const RETURNABLE: u64 = 8;
 /// Room 3 has these five.
 pub(crate) const OF_ROOM_3: [u64; 5] = [11, 12, 13, 14, 15];
 /// Room 4, for which the strategy has no place.
@@ -137,8 +141,32 @@ impl Api {
 
     /// A grab that must be decided.
     pub(crate) fn grab(&self, user_id: u64, coupon_id: u64) -> GrabResponse {
-        let request = GrabRequest { user_id, coupon_id, room_id: None };
+        let request = GrabRequest { user_id, coupon_id, room_id: None, request_id: None };
         self.post("/api/coupon/grab", &serde_json::to_string(&request).unwrap()).json()
+    }
+
+    /// A grab by a request that is named, which must be decided.
+    pub(crate) fn request(&self, user: u64, coupon: u64, request: &str) -> GrabResponse {
+        let body = format!(r#"{{"user_id":{user},"coupon_id":{coupon},"request_id":"{request}"}}"#);
+        self.post("/api/coupon/grab", &body).json()
+    }
+
+    /// A step of a user's result: the word is the path's.
+    pub(crate) fn step(&self, word: &str, user: u64, id: &str) -> Answer {
+        self.step_with("", word, user, id)
+    }
+
+    /// The same with a header line.
+    pub(crate) fn step_with(&self, header: &str, word: &str, user: u64, id: &str) -> Answer {
+        let amount = if word == "use" { r#","order_amount":99"# } else { "" };
+        let body = format!(r#"{{"user_id":{user},"result_id":"{id}"{amount}}}"#);
+        let headers = format!("Content-Type: application/json\r\n{header}");
+        self.send(&client::request("POST", &format!("/api/coupon/{word}"), &headers, body.as_bytes()))
+    }
+
+    /// The stock that the gate says is left.
+    pub(crate) fn left(&self, coupon: u64) -> u32 {
+        self.get(&format!("/api/coupon/{coupon}/stock")).json::<StockView>().remaining_stock
     }
 
     /// A result that was granted before the service started, and what it is of.
@@ -194,6 +222,10 @@ fn fill(dir: &TempDir) {
         Coupon { start_time: now.plus_millis(24 * HOUR), ..coupon(EARLY, 2, 10, now) },
         Coupon { status: CouponStatus::Inactive, ..coupon(WITHDRAWN, 2, 10, now) },
     ];
+    let holding = GrabTerms { hold_s: 600, user_limit: 2, returnable: false };
+    coupons.push(Coupon { terms: holding, ..coupon(HOLDING, 1, 3, now) });
+    let returnable = GrabTerms { returnable: true, ..GrabTerms::default() };
+    coupons.push(Coupon { terms: returnable, ..coupon(RETURNABLE, 1, 3, now) });
     coupons.extend(OF_ROOM_3.map(|id| coupon(id, 3, 10, now)));
     coupons.push(coupon(NOWHERE, 4, 10, now));
     bulk.coupons(&coupons).unwrap();

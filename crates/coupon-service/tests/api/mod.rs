@@ -1,6 +1,7 @@
 //! The HTTP API over real sockets, on the embedded backend, in a folder of each test's own.
 
 mod admin;
+mod after_grab;
 mod bad_input;
 mod catalogue;
 mod grabs;

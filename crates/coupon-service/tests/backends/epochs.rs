@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use amqprs::BasicProperties;
 use amqprs::channel::{BasicPublishArguments, QueueDeclareArguments, QueuePurgeArguments};
+use coupon_core::after_grab::{Action, Actor};
 use coupon_store::servers::broker::Broker;
 use coupon_store::servers::cluster::Cluster;
 use coupon_store::servers::gate::RedisServer;
 use coupon_store::servers::names::Names;
 use coupon_store::settings::{Role, ServersSettings};
-use coupon_store::{Backend, Decision, Visit, servers};
+use coupon_store::{Backend, Change, Decision, Visit, servers};
 use deadpool_redis::redis;
 use mysql_async::prelude::Queryable as _;
 
@@ -152,8 +153,9 @@ fn a_result_that_is_granted_and_not_stored_is_never_called_absent() {
         let now = bench.clock().now();
         let pending = queries.find(unclear.id, None, now).await.unwrap_err();
         assert!(pending.to_string().contains("this result"), "{pending}");
-        let amount = coupon_core::Money::from_cents(100);
-        let pending = queries.spend(unclear.user, unclear.id, amount, now).await.unwrap_err();
+        let action = Action::Use(coupon_core::Money::from_cents(100));
+        let change = Change { user: unclear.user, id: unclear.id, action, time: now };
+        let pending = queries.change(Actor::User, change).await.unwrap_err();
         assert!(pending.to_string().contains("this result"), "{pending}");
         // One that was never granted is absent.
         let made_up =

@@ -123,8 +123,8 @@ pub struct GrabSettings {
     pub in_flight: NonZeroUsize,
     /// The most grabs that wait for a batch on one worker; beyond it they get 503.
     pub waiting_max: NonZeroUsize,
-    /// The time for which a worker repeats "sold out" and "duplicate" without asking the gate again, in milliseconds;
-    /// 0: never.
+    /// The time for which a worker repeats "sold out" and "duplicate" without asking the gate again, in milliseconds, 1000
+    /// at most: so late may stock that came back be seen. 0: never.
     pub memory_ms: u64,
     /// The most results that wait to reach one shard's tables; beyond it that shard's grabs get 503.
     pub shard_backlog: NonZeroUsize,

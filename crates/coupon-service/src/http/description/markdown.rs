@@ -83,7 +83,12 @@ impl Operation<'_> {
     fn who(&self) -> String {
         let tokens = elements(self.says, "security").iter().filter_map(Value::as_object);
         let tokens: Vec<String> = tokens.flat_map(|token| token.keys().cloned()).collect();
+        let operators = tokens.iter().any(|token| token == "token");
         match tokens.first().map(String::as_str) {
+            Some("user") if operators => {
+                " Wants the user's token, or that of `admin.token`, where `users.token_secret` is set."
+                    .to_owned()
+            }
             Some("token") => {
                 " Wants the token of `admin.token` or, without one, a client on loopback.".to_owned()
             }

@@ -177,7 +177,7 @@ fn quoted() -> impl Strategy<Value = String> {
 
 /// A part of a path. It must not be another path's own name.
 fn segment() -> impl Strategy<Value = String> {
-    let taken = |text: &String| !["grab", "use"].contains(&text.as_str());
+    let taken = |text: &String| !["grab", "confirm", "release", "use", "return"].contains(&text.as_str());
     prop_oneof![3 => number(), 1 => quoted()].prop_filter("another path", taken)
 }
 
@@ -237,6 +237,7 @@ fn json() -> impl Strategy<Value = String> {
 fn body(schema: &Value) -> impl Strategy<Value = Vec<u8>> + use<> {
     let names: Vec<String> = schema["properties"].as_object().unwrap().keys().cloned().collect();
     let good = |name: &str| match name {
+        "request_id" => "[a-c]{0,2}".prop_map(|name| format!("\"{name}\"")).boxed(),
         "result_id" => (1_i64..i64::MAX).prop_map(|id| format!("\"{id}\"")).boxed(),
         _ => number().boxed(),
     };

@@ -34,6 +34,17 @@ pub(super) fn violation(description: &Description, schema: &Value, value: &Value
             }
             "minimum" => within(value, |number| rule.as_f64().is_some_and(|least| number >= least), rule)?,
             "maximum" => within(value, |number| rule.as_f64().is_some_and(|most| number <= most), rule)?,
+            "enum" => {
+                ensure(rule.as_array().unwrap().contains(value), || format!("{value} is none of {rule}"))?;
+            }
+            "minLength" | "maxLength" => {
+                let most = word == "maxLength";
+                let length = value.as_str().map(|text| text.chars().count() as u64);
+                let fits = |length| {
+                    rule.as_u64().is_some_and(|bound| if most { length <= bound } else { length >= bound })
+                };
+                ensure(length.is_none_or(fits), || format!("{value} has not {word} {rule}"))?;
+            }
             "oneOf" | "anyOf" => {
                 let fits = |schema: &Value| violation(description, schema, value).is_ok();
                 ensure(rule.as_array().unwrap().iter().any(fits), || format!("{value} is none of {rule}"))?;

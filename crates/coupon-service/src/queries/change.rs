@@ -1,0 +1,73 @@
+//! Steps of a result's life after its grab: the result is found, judged, and changed where it lives.
+
+use coupon_core::after_grab::{Action, Actor, Refusal, Verdict};
+use coupon_core::{CouponResult, Money, Placement};
+use coupon_store::{Change, Changed, Unavailable};
+
+use super::{Answered, Queries};
+
+/// The outcome of a step that somebody asked for.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// It is taken, now or before; the row as it is stored.
+    Done(CouponResult, Answered),
+    /// The row stands in the way, as it is.
+    Refused(Refusal, CouponResult),
+    /// Users hand nothing of this coupon back.
+    NotReturnable,
+    /// The order is below what the coupon asks for, which is this.
+    BelowMinimum(Money),
+    /// The user has no such result.
+    NotFound,
+}
+
+impl Queries {
+    /// Takes a step of a result, if its row and the coupon's terms allow it. The same step asked for again gets the
+    /// same answer.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when its shard does not answer, and when it is granted and not stored yet; asking again is safe.
+    pub async fn change(&self, actor: Actor, change: Change) -> Result<Outcome, Unavailable> {
+        let Change { user, id, action, time } = change;
+        let (found, answered) = self.find(id, Some(user), time).await?;
+        let Some((placement, result)) = found else { return Ok(Outcome::NotFound) };
+        // A clock that was put back since changes nothing before it was grabbed.
+        let change = Change { time: time.max(id.time()), ..change };
+        match action.judge(&result, change.time) {
+            Verdict::Done => return Ok(Outcome::Done(result, answered)),
+            Verdict::Refused(why) => return Ok(Outcome::Refused(why, result)),
+            Verdict::Possible => {}
+        }
+        if let Some(refused) = self.refused_by_terms(actor, action, &result) {
+            return Ok(refused);
+        }
+        Ok(match self.change_there(placement, change).await? {
+            Changed::Now(result) => Outcome::Done(result, answered),
+            // Another request was quicker, perhaps with the same step.
+            Changed::Stands(result) => match action.judge(&result, change.time) {
+                Verdict::Done => Outcome::Done(result, answered),
+                Verdict::Refused(why) => Outcome::Refused(why, result),
+                Verdict::Possible => return Err(Unavailable::new("this result", "its row did not change")),
+            },
+            Changed::NotFound => Outcome::NotFound,
+        })
+    }
+
+    /// The terms of the coupon that are in the way of a step which the row allows.
+    fn refused_by_terms(&self, actor: Actor, action: Action, result: &CouponResult) -> Option<Outcome> {
+        let known = self.backend.catalogue.known();
+        let offered = known.offered(result.coupon_id);
+        if !action.is_open_to(actor, offered.is_some_and(|offered| offered.terms.returnable)) {
+            return Some(Outcome::NotReturnable);
+        }
+        let Action::Use(amount) = action else { return None };
+        let minimum = known.min_purchase(result.coupon_id).filter(|minimum| amount < *minimum)?;
+        Some(Outcome::BelowMinimum(minimum))
+    }
+
+    async fn change_there(&self, placement: Placement, change: Change) -> Result<Changed, Unavailable> {
+        let changed = self.backend.shards.change(placement, change);
+        let late = |_| Err(Unavailable::new(format!("shard {}", placement.shard), "no answer in time"));
+        tokio::time::timeout(self.timeout, changed).await.unwrap_or_else(late)
+    }
+}

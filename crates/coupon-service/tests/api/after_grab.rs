@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use coupon_service::api::{CouponView, GlobalStatistics, ResultAnswer, ResultPage, ResultView};
 
+use crate::api::identity::token;
 use crate::fixture::{Api, ENDED, HOLDING, PLENTY, RETURNABLE};
-use crate::identity::token;
 
 const SECRET: &str = "a secret of more than 32 characters";
 const OPERATOR: &str = "Authorization: Bearer open sesame\r\n";

@@ -98,7 +98,7 @@ fn a_queue_that_was_deleted_is_made_again_though_nobody_grabs() {
         connection.close().await.unwrap();
         eventually("what is sent to the shard goes through again", async || backend.lifecycle.drain().await)
             .await;
-        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted);
+        assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
         backend.lifecycle.close();
     });
 }

@@ -23,6 +23,11 @@ pub(crate) async fn open(settings: &ServersSettings, namespace: Namespace) -> Re
     let one = Cluster::with(settings, namespace.clone(), NonZeroU16::MIN)?;
     let Some(label) = one.label().await? else { bail!("{}: it holds no data set", one.main) };
     ensure!(label.complete, "{}: its data set is incomplete: seed it again, with --reset", one.main);
+    ensure!(
+        !label.of_before,
+        "{}: an earlier version made its data set: start a service of this one, which brings it up to date",
+        one.main
+    );
     let cluster = Cluster::with(settings, namespace, label.shard_count())?;
     cluster.update_main().await?;
     for (shard, _) in cluster.numbered() {

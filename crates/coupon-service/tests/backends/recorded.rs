@@ -11,6 +11,7 @@ use coupon_core::{
     ShardingStrategy, TableId, UseStatus,
 };
 use coupon_store::clock::Clock;
+use coupon_store::settings::ServersSettings;
 use coupon_store::{Backend, PageRequest, Visit, embedded, servers};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts};
@@ -148,24 +149,94 @@ fn a_folder_whose_update_was_cut_short_is_brought_up_to_date_at_the_next_start()
     });
 }
 
+/// Databases as an earlier version left them.
+async fn recorded_databases() -> servers::Options {
+    let settings = server_settings(&[]);
+    for name in ["main", "shard_0", "shard_1"] {
+        let mut conn = connect(&settings, name).await;
+        let database = format!("{}_{name}", settings.namespace);
+        conn.query_drop(format!("CREATE DATABASE {database} CHARACTER SET utf8mb4")).await.unwrap();
+        conn.query_drop(format!("USE {database}")).await.unwrap();
+        let sql = std::fs::read_to_string(file(&format!("servers/{name}.sql"))).unwrap();
+        for statement in sql.split(";\n").map(str::trim).filter(|statement| !statement.is_empty()) {
+            conn.query_drop(statement).await.unwrap();
+        }
+        conn.disconnect().await.unwrap();
+    }
+    servers::Options { servers: settings, workers: 1, shard_backlog: 1_000 }
+}
+
+async fn connect(settings: &ServersSettings, name: &str) -> Conn {
+    let url = match name {
+        "main" => &settings.main,
+        "shard_0" => &settings.shards[0],
+        _ => &settings.shards[1],
+    };
+    Conn::new(Opts::from_url(url.expose()).unwrap()).await.unwrap()
+}
+
+/// Statements on one of them.
+async fn on_database(options: &servers::Options, name: &str, statements: &[&str]) {
+    let mut conn = connect(&options.servers, name).await;
+    conn.query_drop(format!("USE {}_{name}", options.servers.namespace)).await.unwrap();
+    for sql in statements {
+        conn.query_drop(*sql).await.unwrap();
+    }
+    conn.disconnect().await.unwrap();
+}
+
+async fn format_of(options: &servers::Options) -> String {
+    let mut conn = connect(&options.servers, "main").await;
+    let sql = format!("SELECT value FROM {}_main.meta WHERE name = 'format'", options.servers.namespace);
+    let format: Option<String> = conn.query_first(sql).await.unwrap();
+    conn.disconnect().await.unwrap();
+    format.unwrap()
+}
+
 #[test]
 fn databases_of_an_earlier_version_are_taken_up() {
-    let settings = server_settings(&[]);
     block_on(async {
-        let places =
-            [("main", &settings.main), ("shard_0", &settings.shards[0]), ("shard_1", &settings.shards[1])];
-        for (name, url) in places {
-            let mut conn = Conn::new(Opts::from_url(url.expose()).unwrap()).await.unwrap();
-            let database = format!("{}_{name}", settings.namespace);
-            conn.query_drop(format!("CREATE DATABASE {database} CHARACTER SET utf8mb4")).await.unwrap();
-            conn.query_drop(format!("USE {database}")).await.unwrap();
-            let sql = std::fs::read_to_string(file(&format!("servers/{name}.sql"))).unwrap();
-            for statement in sql.split(";\n").map(str::trim).filter(|statement| !statement.is_empty()) {
-                conn.query_drop(statement).await.unwrap();
-            }
-            conn.disconnect().await.unwrap();
+        let options = recorded_databases().await;
+        // Some were brought up to date before that was cut short; the archive of before was cut short as well.
+        let update = coupon_core::schema::results_update(Dialect::MySql, TableId::Single);
+        let steps = update.columns.iter().map(|column| &*column.sql).chain([&*update.rows]);
+        let steps: Vec<&str> = steps.chain(update.index_anew.iter().map(|sql| &**sql)).collect();
+        on_database(&options, "shard_0", &steps).await;
+        on_database(&options, "main", &["ALTER TABLE coupons ADD COLUMN hold_s INT NOT NULL DEFAULT 0"])
+            .await;
+        let retired = ["CREATE TABLE retired_coupon_results LIKE coupon_results"];
+        on_database(&options, "shard_1", &retired).await;
+        for _ in 0..2 {
+            let backend = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
+            assert_states(&every_row(&backend).await);
+            assert_taken_up(&backend).await;
+            assert_eq!(format_of(&options).await, "2", "so that an earlier version refuses it");
         }
-        let options = servers::Options { servers: settings.clone(), workers: 1, shard_backlog: 1_000 };
-        assert_taken_up(&servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap()).await;
+        on_database(&options, "shard_1", &["SELECT slot, request FROM retired_coupon_results"]).await;
+    });
+}
+
+#[test]
+fn databases_that_an_earlier_version_is_at_work_on_are_refused() {
+    block_on(async {
+        let options = recorded_databases().await;
+        let lease = "INSERT INTO worker_leases (worker, holder, lease_start, lease_end) \
+                     VALUES (7, '93cb61603e22ae7e', 0, UNIX_TIMESTAMP() * 1000 + 600000)";
+        on_database(&options, "main", &[lease]).await;
+        let refused = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap_err();
+        let refused = format!("{refused:#}");
+        assert!(
+            refused.contains("earlier version are at work") && refused.contains("processes: 1"),
+            "{refused}"
+        );
+        assert_eq!(format_of(&options).await, "1");
+        // One that ended gave its lease back.
+        on_database(&options, "main", &["UPDATE worker_leases SET lease_end = 1"]).await;
+        let backend = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
+        assert_taken_up(&backend).await;
+        // A later version's data is refused by its format.
+        on_database(&options, "main", &["UPDATE meta SET value = '3' WHERE name = 'format'"]).await;
+        let refused = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap_err();
+        assert!(format!("{refused:#}").contains("format 3"), "{refused:#}");
     });
 }

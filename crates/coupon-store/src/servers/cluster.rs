@@ -17,10 +17,13 @@ use refinery::Runner;
 use super::columns;
 use super::mysql::{Database, DatabaseError, code, has_code};
 use super::names::{Names, Namespace};
+use super::upgrade;
 use crate::settings::ServersSettings;
 
 /// The version of the tables' contents that this code writes and reads.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
+/// The version before, whose tables a service brings up to date when it opens them.
+const FORMAT_BEFORE: &str = "1";
 /// The longest wait for another process that is making or changing the same databases, in seconds.
 const SETUP_WAIT_S: u32 = 120;
 /// The table in which each database notes which changes it has seen.
@@ -48,6 +51,8 @@ pub struct Label {
     pub shards: u16,
     /// True if it was filled to the end.
     pub complete: bool,
+    /// True if an earlier version made it, and no service has brought it up to date.
+    pub of_before: bool,
 }
 
 /// A data set that was opened, and the shards that are down for now.
@@ -121,15 +126,16 @@ impl Cluster {
         let text = |name: &str| meta.get(name).cloned();
         let Some(dataset) = text("dataset") else { return Ok(None) };
         let shards = text("shards").and_then(|shards| shards.parse().ok()).unwrap_or(0);
-        let complete = match text("format").as_deref() {
-            Some(FORMAT) => true,
-            None => false,
+        let (complete, of_before) = match text("format").as_deref() {
+            Some(FORMAT) => (true, false),
+            Some(FORMAT_BEFORE) => (true, true),
+            None => (false, false),
             Some(other) => {
                 let why = format!("its data has format {other}; this program knows {FORMAT}");
                 return Err(self.main.failed(why, false));
             }
         };
-        Ok(Some(Label { dataset, layout: text("layout").unwrap_or_default(), shards, complete }))
+        Ok(Some(Label { dataset, layout: text("layout").unwrap_or_default(), shards, complete, of_before }))
     }
 
     /// Opens the data set for a strategy, bringing its tables up to date. Where there is none, makes one that holds the
@@ -153,6 +159,9 @@ impl Cluster {
              settings, choose another `servers.namespace`, or seed it anew with --reset",
             label.layout
         );
+        if label.of_before {
+            upgrade::refuse_processes_of_before(main, &label).await?;
+        }
         self.update_main_tables().await?;
         main.check_durability().await?;
         let mut down = Vec::new();
@@ -166,6 +175,7 @@ impl Cluster {
                 Err(error) => return Err(error.into()),
             }
         }
+        let label = if label.of_before { upgrade::finish(self, label, &down).await? } else { label };
         // With none of them there is nothing to serve.
         if down.len() == self.shards.len()
             && let Some((_, error)) = down.pop()
@@ -238,7 +248,7 @@ impl Cluster {
         );
         let shards = u16::try_from(self.shards.len()).unwrap_or(u16::MAX);
         Ok(Opened {
-            label: Label { dataset, layout: layout.to_owned(), shards, complete: true },
+            label: Label { dataset, layout: layout.to_owned(), shards, complete: true, of_before: false },
             down: Vec::new(),
         })
     }

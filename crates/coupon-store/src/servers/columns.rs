@@ -8,7 +8,7 @@ use coupon_core::schema::{Column, Dialect, ResultsUpdate, results_update};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
-use super::sql;
+use super::rebuild::RETIRED;
 
 /// Adds the columns that are missing.
 pub(super) async fn add(conn: &mut Conn, columns: &[Column]) -> mysql_async::Result<()> {
@@ -27,26 +27,58 @@ pub(super) async fn add(conn: &mut Conn, columns: &[Column]) -> mysql_async::Res
     Ok(())
 }
 
-/// Brings every table of results up to date.
+/// Brings every table of results up to date, those included that an archive which was cut short is retiring.
 pub(super) async fn update_results(conn: &mut Conn) -> mysql_async::Result<()> {
-    for table in sql::tables(conn).await? {
-        let ResultsUpdate { columns, rows, index, index_anew } = results_update(Dialect::MySql, table);
-        if covers_slot(conn, table, &index).await? {
+    let names: Vec<String> = conn.query("SHOW TABLES").await?;
+    for name in names {
+        let Some(table) = TableId::parse(name.strip_prefix(RETIRED).unwrap_or(&name)) else { continue };
+        let update = named(results_update(Dialect::MySql, table), table, &name);
+        if covers_slot(conn, &name, &update.index).await? {
             continue;
         }
-        tracing::info!(%table, "a table of results of before is brought up to date");
-        add(conn, &columns).await?;
-        for statement in [rows].iter().chain(&index_anew) {
+        tracing::info!(table = name, "a table of results of before is brought up to date");
+        add(conn, &update.columns).await?;
+        for statement in [update.rows].iter().chain(&update.index_anew) {
             conn.query_drop(statement).await?;
         }
     }
     Ok(())
 }
 
+/// The steps for a table that has another name by now.
+fn named(update: ResultsUpdate, table: TableId, name: &str) -> ResultsUpdate {
+    let table = table.to_string();
+    let renamed = |sql: String| sql.replacen(&table, name, 1);
+    let ResultsUpdate { columns, rows, index, index_anew } = update;
+    let column = |column: Column| Column { table: name.to_owned(), sql: renamed(column.sql), ..column };
+    ResultsUpdate {
+        columns: columns.into_iter().map(column).collect(),
+        rows: renamed(rows),
+        index,
+        index_anew: index_anew.into_iter().map(renamed).collect(),
+    }
+}
+
 /// True if the unique index is the one that is made last.
-async fn covers_slot(conn: &mut Conn, table: TableId, index: &str) -> mysql_async::Result<bool> {
+async fn covers_slot(conn: &mut Conn, table: &str, index: &str) -> mysql_async::Result<bool> {
     let sql = "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = DATABASE() \
                AND table_name = ? AND index_name = ? AND column_name = 'slot'";
-    let covered: Option<i64> = conn.exec_first(sql, (table.to_string(), index)).await?;
+    let covered: Option<i64> = conn.exec_first(sql, (table, index)).await?;
     Ok(covered == Some(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_is_being_retired_is_brought_up_to_date_under_its_name() {
+        let (table, name) = (TableId::Single, format!("{RETIRED}{}", TableId::Single));
+        let update = named(results_update(Dialect::MySql, table), table, &name);
+        let columns = update.columns.iter().map(|column| &column.sql);
+        for sql in columns.chain([&update.rows]).chain(&update.index_anew) {
+            assert!(sql.contains(" retired_coupon_results ") || sql.starts_with("UPDATE retired_"), "{sql}");
+            assert_eq!(sql.matches("coupon_results").count(), 1, "{sql}");
+        }
+    }
 }

@@ -32,6 +32,7 @@ mod sql;
 mod status;
 mod tasks;
 mod tls;
+mod upgrade;
 mod values;
 
 pub use open::{Options, connect, open};

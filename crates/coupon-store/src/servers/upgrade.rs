@@ -1,0 +1,42 @@
+//! Brings a data set of an earlier version up to date when a service opens it.
+//!
+//! Every step looks at what is there, and the format that main has of it changes last: where this is cut short, the next
+//! start goes on. From then on the earlier version refuses the data set by its format. Processes of it that are at work
+//! would go on writing rows as they know them, so they have to be stopped first.
+
+use anyhow::{Result, ensure};
+use coupon_core::ShardId;
+
+use super::at_work::{RENEWED_WITHIN, processes_at_work};
+use super::cluster::{Cluster, Label};
+use super::mysql::{Database, DatabaseError};
+
+/// Refuses a data set of an earlier version on which processes are at work: they can only be of that version, since
+/// later ones bring it up to date before they lease anything.
+pub(super) async fn refuse_processes_of_before(main: &Database, label: &Label) -> Result<()> {
+    let processes = processes_at_work(main, tokio::time::sleep(RENEWED_WITHIN)).await?;
+    ensure!(
+        processes == 0,
+        "{main}: services of an earlier version are at work on data set {} (processes: {processes}), and it has to be \
+         brought up to date: stop all of them first; one that was killed counts for a minute",
+        label.dataset
+    );
+    Ok(())
+}
+
+/// Takes note that every table is up to date, unless there are shards whose tables could not be looked at.
+pub(super) async fn finish(
+    cluster: &Cluster,
+    label: Label,
+    down: &[(ShardId, DatabaseError)],
+) -> Result<Label> {
+    if let Some((shard, error)) = down.first() {
+        anyhow::bail!(
+            "shard {shard} has to be brought up to date as well, since data set {} is of an earlier version: {error}",
+            label.dataset
+        );
+    }
+    cluster.complete().await?;
+    tracing::info!(dataset = label.dataset, "the data set of an earlier version is brought up to date");
+    Ok(Label { of_before: false, ..label })
+}

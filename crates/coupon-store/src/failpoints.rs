@@ -73,6 +73,8 @@ pub enum Mechanism {
     Floors,
     /// Remembering how far main has applied a shard's outbox.
     Positions,
+    /// Giving stock back at the shard before the gate lets go of it.
+    RowFirst,
 }
 
 impl Mechanism {
@@ -98,6 +100,7 @@ impl Mechanism {
             Self::Leases => "leases",
             Self::Floors => "floors",
             Self::Positions => "positions",
+            Self::RowFirst => "row-first",
         }
     }
 }

@@ -90,13 +90,15 @@ pub fn totals(dialect: Dialect, table: TableId) -> String {
 /// The condition on a row that takes stock.
 pub const LIVE: &str = "slot IS NOT NULL";
 
-/// What of a row a gate knows: `coupon_id, user_id, result_id, slot, hold_until, request`. Those that took a slot, and
-/// those that answer a request and gave theirs back since a moment, which is its only number.
+/// The columns of what of a row a gate knows.
+pub(crate) const RESERVED: &str = "coupon_id, user_id, result_id, slot, hold_until, request, state_time";
+
+/// What of a table's rows a gate knows, as [`RESERVED`] names it: of those that take a slot, and of those that answer a
+/// request and gave theirs back since a moment, which is its only number. More conditions may follow.
 pub fn reserved(table: TableId, numbers: Numbers, since: Timestamp) -> String {
     let since = numbers.show(since.millis());
     format!(
-        "SELECT coupon_id, user_id, result_id, slot, hold_until, request, state_time FROM {table} \
-         WHERE {LIVE} OR (request IS NOT NULL AND state_time >= {since})"
+        "SELECT {RESERVED} FROM {table} WHERE ({LIVE} OR (request IS NOT NULL AND state_time >= {since}))"
     )
 }
 

@@ -17,21 +17,21 @@ use crate::bench::{
 const MINUTE: i64 = 60_000;
 
 /// An attempt that is held for a minute.
-fn holding(backend: &Backend, bench: &Bench, user: u64, coupon: u64, request: &str) -> Attempt {
+pub(crate) fn holding(backend: &Backend, bench: &Bench, user: u64, coupon: u64, request: &str) -> Attempt {
     let plain = attempt(backend, bench, user, coupon);
     let hold_until = Some(plain.id.time().plus_millis(MINUTE));
     Attempt { hold_until, request: Some(RequestKey::of(request)), ..plain }
 }
 
 /// What the gate granted, as the pipeline hands it over: a coupon of room 1.
-fn row(attempt: &Attempt, reserved: Reservation) -> PlacedResult {
+pub(crate) fn row(attempt: &Attempt, reserved: Reservation) -> PlacedResult {
     let room = coupon_core::RoomId::new(1).unwrap();
     let result = reserved.result(attempt.user, attempt.coupon, room);
     PlacedResult { placement: ParityAndDay.place(&result.key()).unwrap(), result }
 }
 
 /// A whole grab, stored in its table.
-async fn granted(backend: &Backend, attempt: &Attempt) -> PlacedResult {
+pub(crate) async fn granted(backend: &Backend, attempt: &Attempt) -> PlacedResult {
     let decided = backend.gate.reserve(&[*attempt]).await.unwrap();
     let Decision::Granted(slot) = only(&decided) else { panic!("{:?}", decided.decisions) };
     let row = row(attempt, attempt.reservation(slot));
@@ -41,25 +41,35 @@ async fn granted(backend: &Backend, attempt: &Attempt) -> PlacedResult {
     row
 }
 
-async fn change(backend: &Backend, row: &PlacedResult, action: Action, time: Timestamp) -> Changed {
+pub(crate) async fn change(
+    backend: &Backend,
+    row: &PlacedResult,
+    action: Action,
+    time: Timestamp,
+) -> Changed {
     let CouponResult { user_id: user, result_id: id, .. } = row.result;
     backend.shards.change(row.placement, Change { user, id, action, time }).await.unwrap()
 }
 
 /// The state that a change led to.
-async fn changed(backend: &Backend, row: &PlacedResult, action: Action, time: Timestamp) -> CouponResult {
+pub(crate) async fn changed(
+    backend: &Backend,
+    row: &PlacedResult,
+    action: Action,
+    time: Timestamp,
+) -> CouponResult {
     match change(backend, row, action, time).await {
         Changed::Now(now) => now,
         other => panic!("{action:?}: {other:?}"),
     }
 }
 
-async fn sold(backend: &Backend, coupon: u64) -> u32 {
+pub(crate) async fn sold(backend: &Backend, coupon: u64) -> u32 {
     backend.gate.stock(coupon_id(coupon)).await.unwrap().unwrap().sold
 }
 
 /// Asks until main, which is told later, says that so many are left, and the gate that as many are sold as are not.
-async fn settles_at(backend: &Backend, coupon: u64, left: u32) {
+pub(crate) async fn settles_at(backend: &Backend, coupon: u64, left: u32) {
     until(&format!("{left} of coupon {coupon} are left"), async || {
         backend.lifecycle.drain().await.unwrap();
         let Stock { total, sold } = backend.gate.stock(coupon_id(coupon)).await.unwrap().unwrap();

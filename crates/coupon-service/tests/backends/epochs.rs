@@ -20,28 +20,28 @@ use crate::bench::{
     remaining, run, shard_of, until, verified,
 };
 
-fn cluster(bench: &Bench) -> Cluster {
+pub(crate) fn cluster(bench: &Bench) -> Cluster {
     Cluster::new(bench.settings(), &ParityAndDay).unwrap()
 }
 
-fn names(bench: &Bench, backend: &Backend) -> Names {
+pub(crate) fn names(bench: &Bench, backend: &Backend) -> Names {
     cluster(bench).names(&backend.dataset)
 }
 
-async fn redis_of(bench: &Bench) -> deadpool_redis::Connection {
+pub(crate) async fn redis_of(bench: &Bench) -> deadpool_redis::Connection {
     RedisServer::new(&bench.settings().redis).unwrap().connect().await.unwrap()
 }
 
-async fn unlink(bench: &Bench, key: String) {
+pub(crate) async fn unlink(bench: &Bench, key: String) {
     let gone: u32 = redis::cmd("UNLINK").arg(&key).query_async(&mut redis_of(bench).await).await.unwrap();
     assert_eq!(gone, 1, "{key}");
 }
 
-async fn epoch_of(backend: &Backend) -> u64 {
+pub(crate) async fn epoch_of(backend: &Backend) -> u64 {
     backend.gate.reserve(&[]).await.unwrap().epoch
 }
 
-async fn filled_after(backend: &Backend, epoch: u64) -> u64 {
+pub(crate) async fn filled_after(backend: &Backend, epoch: u64) -> u64 {
     let open = async || backend.gate.reserve(&[]).await.map_or(0, |decided| decided.epoch);
     until("the gate is filled anew", async || open().await > epoch).await;
     open().await

@@ -8,6 +8,7 @@ mod distance;
 mod edited;
 mod encrypted;
 mod epochs;
+mod given_back;
 mod inbox;
 mod laws;
 mod recorded;
@@ -26,7 +27,7 @@ macro_rules! on_every_backend {
     };
 }
 
-/// Laws that only the embedded backend keeps so far.
+/// Laws about what files alone have.
 macro_rules! on_files {
     ($($law:ident),* $(,)?) => {
         mod on_files {
@@ -69,9 +70,6 @@ on_every_backend! {
     a_coupon_can_be_used_after_its_end_and_after_its_withdrawal,
     a_user_who_is_not_active_grabs_nothing,
     a_simulated_network_adds_its_round_trip_to_every_call_of_a_shard,
-}
-
-on_files! {
     a_result_takes_each_step_once_and_says_so_when_asked_again,
     a_result_that_is_held_is_not_used_and_nobody_elses_is_changed,
     at_the_very_moment_a_hold_expires_and_is_not_confirmed,
@@ -84,6 +82,9 @@ on_files! {
     a_row_stays_in_the_table_of_its_grab_whenever_it_is_confirmed,
     lists_give_every_state_or_the_one_that_is_asked_for,
     every_way_back_is_a_line_of_the_log_and_the_lines_are_a_chain,
+}
+
+on_files! {
     a_result_that_was_given_back_is_not_taken_up_from_the_inbox,
     a_busy_shard_takes_steps_beside_the_grabs_that_it_takes_in,
 }

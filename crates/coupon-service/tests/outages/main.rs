@@ -11,6 +11,7 @@ mod autocommit;
 #[path = "../api/client.rs"]
 #[allow(dead_code, reason = "each suite that shares this uses its own part of it")]
 mod client;
+mod holds;
 mod policies;
 mod proxy;
 mod read_only;

@@ -22,6 +22,8 @@ pub(super) struct ShardCounts {
     sent_messages: AtomicU64,
     /// The results in them.
     sent_results: AtomicU64,
+    /// Results whose stock came back, and which the gate had not let go of when that was looked at last.
+    releases: AtomicU64,
 }
 
 /// The counts of this process.
@@ -44,6 +46,10 @@ pub(super) struct Counts {
     pub(super) reconciled: AtomicU64,
     /// Stored results that the gate lacked, and that were added to it.
     pub(super) restored: AtomicU64,
+    /// Results that were not confirmed in time.
+    expired: AtomicU64,
+    /// Results that the gate has let go of for good.
+    let_go: AtomicU64,
 }
 
 const OUTCOMES: [&str; 8] =
@@ -70,6 +76,7 @@ impl Counts {
             transaction: Buckets::seconds(),
             sent_messages: AtomicU64::new(0),
             sent_results: AtomicU64::new(0),
+            releases: AtomicU64::new(0),
         };
         Self {
             published: Default::default(),
@@ -84,6 +91,25 @@ impl Counts {
             checked: AtomicU64::new(0),
             reconciled: AtomicU64::new(0),
             restored: AtomicU64::new(0),
+            expired: AtomicU64::new(0),
+            let_go: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes note of results that expired.
+    pub(super) fn expired(&self, results: usize) {
+        self.expired.fetch_add(results as u64, Ordering::Relaxed);
+    }
+
+    /// Takes note of results that the gate has let go of.
+    pub(super) fn let_go(&self, results: usize) {
+        self.let_go.fetch_add(results as u64, Ordering::Relaxed);
+    }
+
+    /// Takes note of how many results of a shard the gate has not let go of yet.
+    pub(super) fn releases_wait(&self, shard: ShardId, results: usize) {
+        if let Some(shard) = self.shards.get(shard.index()) {
+            shard.releases.store(results as u64, Ordering::Relaxed);
         }
     }
 
@@ -142,6 +168,7 @@ pub(super) fn expose(counts: &Counts, epoch: Option<u64>, role: Role, page: &mut
     if role.consumes() {
         expose_consumer(counts, page);
         counts.applied.expose(page);
+        expose_given_back(counts, page);
         expose_reconciler(counts, page);
     }
 }
@@ -188,6 +215,23 @@ fn expose_consumer(counts: &Counts, page: &mut Exposition) {
         "Messages that can never be stored, put aside for a person.",
     )
     .is(&[], read(&counts.parked_messages));
+}
+
+fn expose_given_back(counts: &Counts, page: &mut Exposition) {
+    page.counter("coupon_expired_total", "Results that this process let expire, not confirmed in time.")
+        .is(&[], read(&counts.expired));
+    page.counter(
+        "coupon_releases_total",
+        "Results whose stock came back, and which the gate has let go of by this process's word.",
+    )
+    .is(&[], read(&counts.let_go));
+    let mut waiting = page.gauge(
+        "coupon_releases_waiting",
+        "Results whose stock came back, and which the gate has not let go of yet: main is not told before. 1000 at most.",
+    );
+    for (number, shard) in counts.shards.iter().enumerate() {
+        waiting.is(&[("shard", &number.to_string())], read(&shard.releases));
+    }
 }
 
 fn expose_reconciler(counts: &Counts, page: &mut Exposition) {

@@ -24,6 +24,7 @@ mod hand_over;
 mod lifecycle;
 mod mains_time;
 mod open;
+mod outbox;
 mod own_metrics;
 mod per_thread;
 mod process;

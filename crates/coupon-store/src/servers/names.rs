@@ -3,8 +3,9 @@
 //! A namespace keeps strategies apart on the same servers. Below it, keys and queues carry the data set's id, so that
 //! those of a data set that was replaced are never taken for the new one's.
 
-use coupon_core::{CouponId, ShardId, UserId};
 use std::hash::{BuildHasher as _, Hasher as _};
+
+use coupon_core::{CouponId, RequestKey, ShardId, UserId};
 
 use crate::failpoints::{self, Mechanism};
 
@@ -106,17 +107,22 @@ impl Names {
         format!("{}.{epoch}.pending", self.prefix)
     }
 
-    /// A reservation's member among them.
+    /// The key of the rows that the gate was told of, and that are to be looked at again.
     #[must_use]
-    pub fn reservation(user: UserId, coupon: CouponId) -> String {
-        format!("{user}:{coupon}")
+    pub fn unchecked(&self, epoch: u64) -> String {
+        format!("{}.{epoch}.unchecked", self.prefix)
     }
 
-    /// The user and the coupon of a reservation.
+    /// The key of the answer to a request whose result gave its stock back.
     #[must_use]
-    pub fn parse_reservation(name: &str) -> Option<(UserId, CouponId)> {
-        let (user, coupon) = name.split_once(':')?;
-        Some((UserId::new(user.parse().ok()?).ok()?, CouponId::new(coupon.parse().ok()?).ok()?))
+    pub fn answer(&self, epoch: u64, coupon: CouponId, user: UserId, request: RequestKey) -> String {
+        format!("{}.{epoch}.{coupon}.answered.{user}.{}", self.prefix, request.number())
+    }
+
+    /// The key of the users who have such answers about a coupon.
+    #[must_use]
+    pub fn answered(&self, epoch: u64, coupon: CouponId) -> String {
+        format!("{}.{epoch}.{coupon}.answered", self.prefix)
     }
 
     /// A key that says nothing: it is written to see whether it can be.
@@ -194,14 +200,5 @@ mod tests {
         assert_eq!(names.pending(3), "coupon_hash.d1.3.pending");
         assert_eq!(names.epoch_of(&names.pending(3)), Some(3));
         assert_eq!(names.epoch_of("coupon_hash.d2.3.pending"), None);
-    }
-
-    #[test]
-    fn a_reservations_name_reads_back() {
-        let (user, coupon) = (UserId::new(7).unwrap(), CouponId::new(8).unwrap());
-        assert_eq!(Names::parse_reservation(&Names::reservation(user, coupon)), Some((user, coupon)));
-        for strange in ["", "7", "7:", ":8", "7:8:9", "0:8"] {
-            assert_eq!(Names::parse_reservation(strange), None, "{strange}");
-        }
     }
 }

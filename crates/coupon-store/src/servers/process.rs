@@ -163,7 +163,7 @@ impl Background {
             main,
             floors: Floors::new(shards),
             time: Time { clock: clock.clone(), agreement },
-            signals: Signals::default(),
+            signals: Signals::new(shards),
             counts: Counts::new(shards),
             strategy,
         })

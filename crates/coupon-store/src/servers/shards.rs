@@ -1,21 +1,26 @@
 //! Queries on the shards of the servers' backend.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use coupon_core::after_grab::Action;
 use coupon_core::{Placement, ResultId, ResultQuery, ShardId, TableId};
-use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, TxOpts};
+use mysql_async::Conn;
+use tokio::time::timeout;
 
-use super::mysql::{Database, code, has_code};
+use super::mysql::{Database, PATIENCE, ShardDatabase, code, has_code};
 use super::per_thread::PerThread;
+use super::seam::{GateServer, Release};
 use super::sql;
 use super::status::ShardStatus;
+use super::tasks::{At, Background, change};
+use crate::failpoints::{self, Mechanism};
 use crate::{
     Change, Changed, Found, LocalFuture, PageRequest, ShardReport, Shards, Summary, Totals, Unavailable,
     Visit, Visited,
 };
+
+/// The time between the gate and the row where they are told in the wrong order: others take the stock meanwhile.
+const BETWEEN: Duration = Duration::from_millis(200);
 
 /// Every shard's database, and what is known of it.
 pub(super) struct ServersShards {
@@ -23,7 +28,11 @@ pub(super) struct ServersShards {
     /// Each HTTP worker's own ways to them: a pool belongs to the runtime that first used it.
     pub(super) pools: PerThread<Vec<Database>>,
     pub(super) status: Vec<Arc<ShardStatus>>,
-    pub(super) dataset: String,
+    pub(super) background: Arc<Background>,
+    /// Each HTTP worker's own connection to the gate, which is told of stock that comes back.
+    pub(super) gates: PerThread<Box<dyn GateServer>>,
+    /// The longest that a user waits for the gate to hear of it.
+    pub(super) gate_patience: Duration,
 }
 
 impl ServersShards {
@@ -31,14 +40,18 @@ impl ServersShards {
         self.status.get(shard.index()).map(|status| &**status).ok_or_else(|| unknown(shard))
     }
 
-    async fn connect(&self, shard: ShardId) -> Result<Conn, Unavailable> {
+    /// A shard's database, by this worker's own way there.
+    fn database(&self, shard: ShardId) -> Result<Database, Unavailable> {
         // What it lacks must not be called absent.
         if self.status(shard)?.has_lost_data() {
             return Err(down(shard, &"it has lost data"));
         }
         let pools = self.pools.get(|| self.databases.iter().map(Database::with_own_pool).collect());
-        let database = pools.get(shard.index()).ok_or_else(|| unknown(shard))?;
-        database.connect().await.map_err(|error| down(shard, &error))
+        pools.get(shard.index()).cloned().ok_or_else(|| unknown(shard))
+    }
+
+    async fn connect(&self, shard: ShardId) -> Result<Conn, Unavailable> {
+        self.database(shard)?.connect().await.map_err(|error| down(shard, &error))
     }
 
     /// Runs a query over the tables visited that exist. A table may go between the look and the query, when old days
@@ -79,35 +92,43 @@ impl ServersShards {
         Ok(Visited { value, tables, took, as_of })
     }
 
-    async fn change_there(&self, placement: Placement, change: Change) -> Result<Changed, Unavailable> {
-        let shard = placement.shard;
-        let Action::Use(amount) = change.action else {
-            return Err(Unavailable::new(format!("shard {shard}"), "its results can only be used so far"));
+    async fn change_there(&self, placement: Placement, wanted: Change) -> Result<Changed, Unavailable> {
+        let Placement { shard, table } = placement;
+        let Self { background, .. } = self;
+        let server = ShardDatabase::new(&self.database(shard)?, shard, &background.dataset);
+        if failpoints::is_off(Mechanism::RowFirst) {
+            self.let_go_first(placement, &wanted).await?;
+        }
+        let floor = background.floors.of(shard);
+        let at = At { server: &server, dataset: &background.dataset, floor };
+        let changed = match timeout(PATIENCE, change(at, table, &wanted)).await {
+            Ok(changed) => changed.map_err(|error| down(shard, &error)),
+            Err(_) => Err(down(shard, &"it did not answer in time")),
         };
+        let (changed, releases) = changed?;
+        background.let_go_now(&**self.gate(), shard, &releases).await;
+        Ok(changed)
+    }
+
+    fn gate(&self) -> Arc<Box<dyn GateServer>> {
+        self.gates.get(|| (self.background.gate.connect)(self.gate_patience))
+    }
+
+    /// The wrong order, to show that it is noticed: stock comes back at the gate before the row gives it up.
+    async fn let_go_first(
+        &self,
+        Placement { shard, table }: Placement,
+        wanted: &Change,
+    ) -> Result<(), Unavailable> {
+        if wanted.action.transition().gives_back.is_none() {
+            return Ok(());
+        }
         let mut conn = self.connect(shard).await?;
-        let changed = async {
-            let mut transaction = conn.start_transaction(TxOpts::default()).await?;
-            let changed = sql::change(&mut transaction, placement.table, &change).await?;
-            if changed {
-                // The consumer keeps the same sums, and takes the same row at the beginning of each transaction: this
-                // one holds it for a moment only.
-                let sums = "UPDATE shard_state SET used = used + 1, order_amount = order_amount + ? / 100 \
-                            WHERE id = 1 AND dataset = ?";
-                transaction.exec_drop(sums, (amount.cents(), &self.dataset)).await?;
-            }
-            transaction.commit().await?;
-            let row = sql::find(&mut conn, &[placement.table], change.id).await?;
-            Ok::<_, mysql_async::Error>((changed, row.filter(|(_, row)| row.user_id == change.user)))
-        };
-        let changed = changed.await.map_err(|error| {
-            let database = self.databases.get(shard.index());
-            database.map_or_else(|| unknown(shard), |database| down(shard, &database.error(&error)))
-        })?;
-        Ok(match changed {
-            (true, Some((_, row))) => Changed::Now(row),
-            (false, Some((_, row))) => Changed::Stands(row),
-            (_, None) => Changed::NotFound,
-        })
+        let found = sql::find(&mut conn, &[table], wanted.id).await.map_err(|error| down(shard, &error))?;
+        let releases: Vec<Release> = found.iter().map(|(_, row)| Release::of(row)).collect();
+        self.background.let_go_now(&**self.gate(), shard, &releases).await;
+        tokio::time::sleep(BETWEEN).await;
+        Ok(())
     }
 }
 
@@ -174,7 +195,7 @@ impl Shards for ServersShards {
                 return Err(down(shard, &"it does not answer"));
             }
             let as_of = status.look().as_of;
-            Ok(Visited { value: status.totals(), tables: 0, took: std::time::Duration::ZERO, as_of })
+            Ok(Visited { value: status.totals(), tables: 0, took: Duration::ZERO, as_of })
         });
         Box::pin(std::future::ready(kept))
     }

@@ -3,8 +3,8 @@
 //! Several tables are one statement, so that they cost one round trip.
 
 use coupon_core::schema::Dialect;
-use coupon_core::{CouponResult, Money, ResultId, ResultQuery, TableId, Timestamp};
-use mysql_async::prelude::Queryable as _;
+use coupon_core::{CouponResult, Money, RequestKey, ResultId, ResultQuery, ResultState, TableId, Timestamp};
+use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, Row, Value};
 
 use super::seam::OutboxEntry;
@@ -102,11 +102,13 @@ pub(super) async fn totals(conn: &mut Conn, tables: &[TableId]) -> mysql_async::
 }
 
 /// The statement that stores fresh results, all of them or none; or, to see what comes of it, without a word of those
-/// that are like what is there.
+/// that are like what is there. Another one after it notes those that are held.
 pub(super) fn insert(table: TableId, results: &[&CouponResult], ignore: bool) -> String {
     /// Digits of a row's five numbers, and what is between them, as they usually are.
     const ROW: usize = 72;
-    let mut sql = statements::insert(table, Fresh::Plain);
+    // One statement for all of them: it stores all, or none.
+    let full = results.iter().any(|result| Fresh::of(result) == Fresh::Full);
+    let mut sql = statements::insert(table, if full { Fresh::Full } else { Fresh::Plain });
     if ignore {
         sql = sql.replacen("INSERT", "INSERT IGNORE", 1);
     }
@@ -123,14 +125,44 @@ pub(super) fn insert(table: TableId, results: &[&CouponResult], ignore: bool) ->
         }
         sql.push(',');
         sql.push_str(digits.format(result.grab_time.millis()));
+        if full {
+            let CouponResult { state, slot, hold_until, request, .. } = result;
+            let (hold_until, request) = (hold_until.map(Timestamp::millis), request.map(RequestKey::number));
+            for number in [Some(state.code()), slot.map(i64::from), hold_until, request] {
+                sql.push(',');
+                sql.push_str(number.map_or("NULL", |number| digits.format(number)));
+            }
+        }
         sql.push_str(&fresh);
+    }
+    if full {
+        sql.push_str(&hold(table, results));
     }
     sql
 }
 
+/// The statement that notes which of these results are held, if any; it begins by ending the one before.
+fn hold(table: TableId, results: &[&CouponResult]) -> String {
+    let held = results.iter().filter(|result| result.state == ResultState::Held);
+    let row = |result: &&CouponResult| {
+        let until = result.hold_until?.millis();
+        Some(format!("({until},{},'{table}')", result.result_id))
+    };
+    let rows: Vec<String> = held.filter_map(row).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    // One that is left there, of a row that a person deleted, must not be taken for a contradiction of the results.
+    format!(
+        "; INSERT INTO holds (hold_until, result_id, table_name) VALUES {} \
+         ON DUPLICATE KEY UPDATE table_name = VALUES(table_name)",
+        rows.join(",")
+    )
+}
+
 /// Takes a step of a result, if its row allows it; says whether it did.
 pub(super) async fn change(
-    conn: &mut impl mysql_async::prelude::Queryable,
+    conn: &mut impl Queryable,
     table: TableId,
     change: &Change,
 ) -> mysql_async::Result<bool> {
@@ -140,27 +172,31 @@ pub(super) async fn change(
     Ok(changed == 1)
 }
 
-/// `result_id, user_id, coupon_id, room_id` of results in a table that have one of these ids, or are of one of these
-/// users and coupons.
+/// `result_id, user_id, coupon_id, room_id, slot` of results in a table that have one of these ids, or are in one of
+/// these users' and coupons' slots.
 pub(super) async fn alike(
-    conn: &mut impl mysql_async::prelude::Queryable,
+    conn: &mut impl Queryable,
     table: TableId,
     results: &[&CouponResult],
-) -> mysql_async::Result<Vec<(i64, u64, u64, u64)>> {
+) -> mysql_async::Result<Vec<(i64, u64, u64, u64, Option<u8>)>> {
     let ids: Vec<String> = results.iter().map(|result| result.result_id.number().to_string()).collect();
-    let held: Vec<String> =
-        results.iter().map(|result| format!("({},{})", result.user_id, result.coupon_id)).collect();
-    let columns = "result_id, user_id, coupon_id, room_id";
+    let slot = |result: &&CouponResult| {
+        format!("({},{},{})", result.user_id, result.coupon_id, result.slot.unwrap_or(0))
+    };
+    let held: Vec<String> = results.iter().map(slot).collect();
+    let columns = "result_id, user_id, coupon_id, room_id, slot";
     conn.query(format!(
         "SELECT {columns} FROM {table} WHERE result_id IN ({}) UNION SELECT {columns} FROM {table} \
-         WHERE (user_id, coupon_id) IN ({})",
+         WHERE (user_id, coupon_id, slot) IN ({})",
         ids.join(","),
         held.join(","),
     ))
     .await
 }
 
-/// Entries of a shard's outbox, from after one of them on; none if it belongs to another data set.
+/// Entries of a shard's outbox, from after one of them on; none if it belongs to another data set. Those that wait for the
+/// gate to let go of something are not told yet, nor what comes after them: stock comes back to the gate before main
+/// knows.
 pub(super) async fn outbox_after(
     conn: &mut Conn,
     dataset: &str,
@@ -169,7 +205,8 @@ pub(super) async fn outbox_after(
 ) -> mysql_async::Result<Vec<OutboxEntry>> {
     let sql = format!(
         "SELECT o.outbox_id, o.deltas FROM outbox o JOIN shard_state s ON s.id = 1 AND s.dataset = ? \
-         WHERE o.outbox_id > ? ORDER BY o.outbox_id LIMIT {most}"
+         WHERE o.outbox_id > ? AND NOT EXISTS (SELECT 1 FROM releases r WHERE r.outbox_id <= o.outbox_id) \
+         ORDER BY o.outbox_id LIMIT {most}"
     );
     let rows: Vec<(i64, String)> = conn.exec(sql, (dataset, id)).await?;
     Ok(rows.into_iter().map(|(id, deltas)| OutboxEntry { id, deltas }).collect())

@@ -30,6 +30,8 @@ pub struct Look {
     pub received: u64,
     /// Results that are parked.
     pub parked: u64,
+    /// Results that gave their stock back.
+    pub given_back: u64,
     /// The bytes that its server has written.
     pub bytes_written: Figure<u64>,
     /// The connections that its server has.
@@ -50,6 +52,7 @@ impl Default for Look {
             messages: 0,
             received: 0,
             parked: 0,
+            given_back: 0,
             bytes_written: Err("the shard has not been asked yet"),
             connections: 0,
             server_asked: None,
@@ -151,8 +154,8 @@ impl ShardStatus {
 
     pub(super) fn totals(&self) -> Totals {
         let look = self.look();
-        let Look { results, used, order_amount, .. } = look;
-        Totals { results, used, order_amount, given_back: 0 }
+        let Look { results, used, order_amount, given_back, .. } = look;
+        Totals { results, used, order_amount, given_back }
     }
 
     pub(super) fn report(&self) -> ShardReport {

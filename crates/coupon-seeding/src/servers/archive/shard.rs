@@ -226,7 +226,8 @@ impl Shard {
     }
 
     /// Result ids are in the order of time, and so is the table: the oldest rows lie side by side. They are locked
-    /// before the shard's row is, in the order in which a service spends a coupon.
+    /// before the shard's row is, which services wait for. A service that changes one of them takes both in the other
+    /// order: of two that meet so, one is given up and tried again.
     async fn try_delete(&self, table: TableId, before: Day, offers: &mut Offers<'_>) -> Result<u64> {
         let mut conn = self.connect().await?;
         let mut transaction = conn.start_transaction(TxOpts::default()).await?;

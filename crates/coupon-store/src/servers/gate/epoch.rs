@@ -9,22 +9,29 @@ use tokio::sync::Notify;
 
 use crate::failpoints::{self, Mechanism};
 
-const SCRIPT: &str = include_str!("script.lua");
-/// The script's way of looking for the sentinel.
+/// Decides grabs.
+const GRABS: &str = include_str!("script.lua");
+/// Lets go of what was given back.
+const RELEASES: &str = include_str!("release.lua");
+/// The scripts' way of looking for the sentinel.
 const LOOKS: &str = "redis.call('ZSCORE', KEYS[1], '@')";
 
 /// One life of the gate, from a filling to the next.
 pub struct Epoch {
     /// Its number: 1 for the first.
     pub number: u64,
+    /// The script that decides grabs.
     pub(in crate::servers) script: EpochScript,
+    /// The script that lets go of what was given back.
+    pub(in crate::servers) releases: EpochScript,
 }
 
 impl Epoch {
     /// That epoch of a data set.
     #[must_use]
     pub fn new(dataset: &str, number: u64) -> Self {
-        Self { number, script: EpochScript::new(dataset, number) }
+        let of = |script| EpochScript::new(dataset, number, script);
+        Self { number, script: of(GRABS), releases: of(RELEASES) }
     }
 
     /// True unless that mechanism is switched off: the gate decides nothing where the sentinel is missing.
@@ -34,7 +41,7 @@ impl Epoch {
     }
 }
 
-/// The script of one epoch of one data set: the same as every other, under a different name.
+/// A script of one epoch of one data set: the same as every other, under a different name.
 pub(in crate::servers) struct EpochScript {
     text: String,
     sha: String,
@@ -43,9 +50,9 @@ pub(in crate::servers) struct EpochScript {
 }
 
 impl EpochScript {
-    fn new(dataset: &str, epoch: u64) -> Self {
+    fn new(dataset: &str, epoch: u64, script: &'static str) -> Self {
         let looks = !failpoints::is_off(Mechanism::Sentinel);
-        let script = if looks { Cow::from(SCRIPT) } else { Cow::from(SCRIPT.replace(LOOKS, "true")) };
+        let script = if looks { Cow::from(script) } else { Cow::from(script.replace(LOOKS, "true")) };
         let text = format!("-- data set {dataset}, epoch {epoch}\n{script}");
         let sha = Script::new(&text).get_hash().to_owned();
         Self { text, sha, looks }
@@ -118,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_script_looks_for_the_sentinel_where_the_fail_point_says() {
-        assert_eq!(SCRIPT.matches(LOOKS).count(), 1);
+    fn the_scripts_look_for_the_sentinel_where_the_fail_point_says() {
+        assert_eq!([GRABS, RELEASES].map(|script| script.matches(LOOKS).count()), [1, 1]);
     }
 }

@@ -1,12 +1,15 @@
-//! The gate: one hash a coupon in Redis, and one script that decides a whole batch.
+//! The gate: one hash a coupon in Redis, a script that decides a whole batch, and one that lets go of what was given back.
 //!
-//! The script's text names the data set and the epoch, so that each epoch has its own script. Only the process that
+//! A script's text names the data set and the epoch, so that each epoch has its own script. Only the process that
 //! has filled the gate loads it: where it is missing, Redis has lost its memory, and nothing it says of holders is
 //! trusted.
 
 mod epoch;
+mod given_back;
+mod question;
 mod redis;
 mod server;
+mod text;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +18,7 @@ use coupon_core::{CouponId, ResultId, UserId};
 
 pub use epoch::Epoch;
 pub(super) use epoch::EpochCell;
+pub(super) use given_back::REMEMBERED;
 pub(super) use redis::{Link, RESPONSE};
 pub use redis::{RedisError, RedisServer};
 pub(super) use server::{GateLink, remove_keys};
@@ -107,7 +111,7 @@ impl ServersGate {
         let holders = self.heard(self.server().holders(&epoch, coupon).await).ok()?;
         let Stock { total, sold } = self.heard(self.server().stock(&epoch, coupon).await).ok()??;
         // Fewer of them than there are holds: Redis has lost some since.
-        let complete = holders.users.len() + holders.others == sold as usize;
+        let complete = holders.holds == sold as usize;
         (sold >= total && complete).then_some((epoch.number, holders.users))
     }
 
@@ -123,7 +127,7 @@ impl ServersGate {
             return Ok(false);
         }
         let held = self.heard(self.server().held(&epoch, &marks).await)?;
-        Ok(held.contains(&Some(Held::Result(id.number()))))
+        Ok(held.into_iter().flatten().any(|held| matches!(held, Held::Result(reserved) if reserved.id == id)))
     }
 
     async fn read_stock(&self, coupon: CouponId) -> Result<Option<Stock>, Unavailable> {

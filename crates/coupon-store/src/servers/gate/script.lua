@@ -2,10 +2,14 @@
 -- id is granted it again.
 --
 -- KEYS: the pending reservations, then the holders of each coupon.
--- ARGV, for each coupon: the coupon, how many grabs of it follow, and of each the user, the result id and its time (in ms).
--- Answer: one text with a letter for each grab, then the ids that letters speak of, in their order. The letters: "g" granted,
--- "p" and "d" held already (pending, or stored), with the id; "s" sold out, "t" outside the window, "x" held under an id that
--- is parked, "n" the gate does not hold the coupon.
+-- ARGV, for each coupon: the coupon, how many grabs of it follow, how many arguments each has, and of each the user, the
+-- result id and its time (in ms). So many have those that are final, of a coupon that each user gets one of, and name no
+-- request. Others have four more: how many a user may have, the text of what is held (id, moment and request), the
+-- request, and the key of its answer ("-" for none of either).
+-- Answer: one text with a letter for each grab, then what letters speak of, in their order. The letters: "g" granted in the
+-- first slot, "G" in another, with its number; "p" and "d" held already (pending, or stored), and "r" stored or given back
+-- by the same request, with what is held, and "@" and the slot if it is not the first; "s" sold out, "t" outside the window,
+-- "x" held under an id that is parked, "n" the gate does not hold the coupon.
 local answer, letters = { '' }, {}
 local marks, grants = {}, {}
 local at = 1
@@ -13,12 +17,72 @@ local at = 1
 -- of who is stored.
 local whole = redis.call('ZSCORE', KEYS[1], '@')
 
+local function tell(letter, more)
+  letters[#letters + 1] = letter
+  if more then
+    answer[#answer + 1] = more
+  end
+end
+
+-- What a slot's place is called, among the holders and among the marks.
+local function in_slot(name, slot, sign)
+  return slot == 0 and name or name .. sign .. slot
+end
+
+-- A grab that names its request, is held, or is one of several: says whether it takes stock.
+local function decide(key, coupon, left, from, till, i)
+  local user, time, limit, value, request = ARGV[i], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), ARGV[i + 4], ARGV[i + 5]
+  local mark = user .. ':' .. coupon
+  local fields = {}
+  for slot = 0, limit - 1 do
+    fields[slot + 1] = in_slot(user, slot, '.')
+  end
+  local held = redis.call('HMGET', key, unpack(fields))
+  local function of(slot, stored)
+    if string.sub(held[slot + 1], 1, 1) == 'x' then
+      return tell('x')
+    end
+    local pending = redis.call('ZSCORE', KEYS[1], in_slot(mark, slot, ':'))
+    tell(pending and 'p' or stored, in_slot(held[slot + 1], slot, '@'))
+  end
+  local free
+  for slot = 0, limit - 1 do
+    local there = held[slot + 1]
+    if there == value then
+      return tell(slot == 0 and 'g' or 'G', slot > 0 and tostring(slot))
+    elseif there and request ~= '-' and string.match(there, ':([^:]*)$') == request then
+      return of(slot, 'r')
+    elseif not there then
+      free = free or slot
+    end
+  end
+  local before = request ~= '-' and redis.call('GET', ARGV[i + 6])
+  if before then
+    tell('r', before)
+  elseif not free then
+    of(0, 'd')
+  elseif time < from or time >= till then
+    tell('t')
+  elseif left <= 0 then
+    tell('s')
+  else
+    redis.call('ZADD', KEYS[1], ARGV[i + 2], in_slot(mark, free, ':'))
+    redis.call('HSET', key, fields[free + 1], value)
+    tell(free == 0 and 'g' or 'G', free > 0 and tostring(free))
+    return true
+  end
+end
+
 for k = 2, #KEYS do
-  local coupon, first, last = ARGV[at], at + 2, at + 1 + 3 * ARGV[at + 1]
+  local coupon, size = ARGV[at], tonumber(ARGV[at + 2])
+  local first, last = at + 3, at + 2 + size * ARGV[at + 1]
   at = last + 1
+  local plain = size == 3
   local fields = { 't', 's', 'e' }
-  for i = first, last, 3 do
-    fields[#fields + 1] = ARGV[i]
+  if plain then
+    for i = first, last, 3 do
+      fields[#fields + 1] = ARGV[i]
+    end
   end
   local known = redis.call('HMGET', KEYS[k], unpack(fields))
   local total, from, till = tonumber(known[1]), tonumber(known[2]), tonumber(known[3])
@@ -26,30 +90,34 @@ for k = 2, #KEYS do
   -- Every field but those three holds one coupon.
   local sold = total and redis.call('HLEN', KEYS[k]) - 3
   local granted, fresh = {}, {}
-  for i = first, last, 3 do
-    local user, id, time = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
-    local held = fresh[user] or known[4 + (i - first) / 3]
-    local letter
+  for i = first, last, size do
     if not total then
-      letter = 'n'
-    elseif held == id then
-      letter = 'g'
-    elseif held and string.sub(held, 1, 1) == 'x' then
-      letter = 'x'
-    elseif held then
-      local pending = fresh[user] or redis.call('ZSCORE', KEYS[1], user .. ':' .. coupon)
-      letter = pending and 'p' or 'd'
-      answer[#answer + 1] = held
-    elseif time < from or time >= till then
-      letter = 't'
-    elseif sold >= total then
-      letter = 's'
+      tell('n')
+    elseif not plain then
+      if decide(KEYS[k], coupon, total - sold, from, till, i) then
+        sold = sold + 1
+      end
     else
-      letter, fresh[user], sold = 'g', id, sold + 1
-      granted[#granted + 1], granted[#granted + 2] = user, id
-      marks[#marks + 1], marks[#marks + 2] = ARGV[i + 2], user .. ':' .. coupon
+      local user, id, time = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
+      local held = fresh[user] or known[4 + (i - first) / 3]
+      if held == id then
+        tell('g')
+      elseif held and string.sub(held, 1, 1) == 'x' then
+        tell('x')
+      elseif held then
+        local pending = fresh[user] or redis.call('ZSCORE', KEYS[1], user .. ':' .. coupon)
+        tell(pending and 'p' or 'd', held)
+      elseif time < from or time >= till then
+        tell('t')
+      elseif sold >= total then
+        tell('s')
+      else
+        fresh[user], sold = id, sold + 1
+        granted[#granted + 1], granted[#granted + 2] = user, id
+        marks[#marks + 1], marks[#marks + 2] = ARGV[i + 2], user .. ':' .. coupon
+        tell('g')
+      end
     end
-    letters[#letters + 1] = letter
   end
   if granted[1] then
     grants[KEYS[k]] = granted

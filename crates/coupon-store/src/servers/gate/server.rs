@@ -4,34 +4,55 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use coupon_core::{CouponId, CouponResult, ResultId, Timestamp, UserId};
+use coupon_core::{CouponId, CouponResult, Timestamp};
 use deadpool_redis::redis::{FromRedisValue, Pipeline, RedisError};
 
+use super::question::{Answers, question};
 use super::redis::is_no_script;
-use super::{Epoch, Link, META_FIELDS, PARKED, RedisServer, SENTINEL};
+use super::{Epoch, Link, META_FIELDS, PARKED, RedisServer, SENTINEL, text};
 use crate::servers::names::Names;
-use crate::servers::seam::{GateError, GateServer, Held, Hold, Holders, Mark, Remembers};
+use crate::servers::seam::{GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Unchecked};
 use crate::terms::Terms;
-use crate::{Attempt, Decision, Reservation, Stock};
+use crate::{Attempt, Decision, Stock};
 
 /// The number of holders that are read at a time.
 const SCAN: usize = 2_000;
 /// The number of marks, holders or keys that are asked for, written or removed at a time.
-const CHUNK: usize = 5_000;
+pub(super) const CHUNK: usize = 5_000;
+/// The number of marks that one call of a script takes away: Lua has no room for many more on its stack.
+const UNMARKED: usize = 2_000;
+/// The number of results that one call of a script lets go of.
+const RELEASED: usize = 500;
 /// The lifetime of the key that shows whether Redis can be written, in milliseconds.
 const PROBE_MS: u64 = 1_000;
 
-/// Makes the user of a parked result its holder, unless they hold another one, or the gate does not hold the coupon.
+/// Makes the user of a parked result its holder, unless they hold another one in its slot, or the gate does not hold the
+/// coupon.
 const PARK: &str = "\
 local held = redis.call('HMGET', KEYS[1], 't', ARGV[1])
 if held[1] and (not held[2] or held[2] == ARGV[2]) then
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[3] .. ARGV[2])
 end";
 
+/// Takes marks away that still have the scores that they are known by.
+const UNMARK: &str = "\
+local members, gone = {}, {}
+for i = 1, #ARGV, 2 do
+  members[#members + 1] = ARGV[i]
+end
+for i, score in ipairs(redis.call('ZMSCORE', KEYS[1], unpack(members))) do
+  if score and tonumber(score) == tonumber(ARGV[2 * i]) then
+    gone[#gone + 1] = members[i]
+  end
+end
+if gone[1] then
+  redis.call('ZREM', KEYS[1], unpack(gone))
+end";
+
 /// One connection to Redis, for the gate of one data set.
 pub(in crate::servers) struct GateLink {
-    link: Link,
-    names: Names,
+    pub(super) link: Link,
+    pub(super) names: Names,
 }
 
 impl GateLink {
@@ -39,11 +60,11 @@ impl GateLink {
         Self { link: Link::new(redis, patience), names }
     }
 
-    async fn ask<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, GateError> {
+    pub(super) async fn ask<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, GateError> {
         self.link.ask(pipeline).await.map_err(GateError::from)
     }
 
-    fn holders_key(&self, epoch: &Epoch, coupon: u64) -> Result<String, GateError> {
+    pub(super) fn holders_key(&self, epoch: &Epoch, coupon: u64) -> Result<String, GateError> {
         let coupon = CouponId::new(coupon).map_err(|_| strange(&coupon))?;
         Ok(self.names.holders(epoch.number, coupon))
     }
@@ -61,7 +82,7 @@ impl From<RedisError> for GateError {
     }
 }
 
-fn strange(answer: &dyn std::fmt::Debug) -> GateError {
+pub(super) fn strange(answer: &dyn std::fmt::Debug) -> GateError {
     GateError::Strange { answer: format!("{answer:?}") }
 }
 
@@ -73,80 +94,13 @@ fn whole(names: &Names, epoch: &Epoch) -> Pipeline {
     pipeline
 }
 
-/// One call of the script for the whole batch.
-fn question(names: &Names, epoch: &Epoch, attempts: &[&Attempt]) -> Pipeline {
-    let by_coupon = || attempts.chunk_by(|one, next| one.coupon == next.coupon);
-    let mut pipeline = Pipeline::with_capacity(1);
-    let call = pipeline.cmd("EVALSHA").arg(epoch.script.sha()).arg(1 + by_coupon().count());
-    call.arg(names.pending(epoch.number));
-    for coupon in by_coupon().filter_map(<[_]>::first).map(|attempt| attempt.coupon) {
-        call.arg(names.holders(epoch.number, coupon));
-    }
-    for of_coupon in by_coupon() {
-        for (number, Attempt { user, coupon, id, .. }) in of_coupon.iter().enumerate() {
-            if number == 0 {
-                call.arg(coupon.get()).arg(of_coupon.len());
-            }
-            call.arg(user.get()).arg(id.number()).arg(id.time().millis());
-        }
-    }
-    pipeline
-}
-
-/// The script's answer to each grab: a letter, and for some of them the id held.
-struct Answers<'a> {
-    letters: std::str::Chars<'a>,
-    held: std::slice::Iter<'a, String>,
-}
-
-impl<'a> Answers<'a> {
-    fn of(answer: &'a [String], grabs: usize) -> Result<Self, GateError> {
-        match answer.split_first() {
-            Some((letters, held)) if letters.len() == grabs => {
-                Ok(Self { letters: letters.chars(), held: held.iter() })
-            }
-            _ => Err(strange(&answer)),
-        }
-    }
-
-    fn held(&mut self) -> Result<ResultId, GateError> {
-        let id = self.held.next();
-        id.and_then(|id| id.parse().ok()).ok_or_else(|| strange(&id))
-    }
-}
-
-impl Iterator for Answers<'_> {
-    type Item = Result<Decision, GateError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        Some(match self.letters.next()? {
-            'g' => Ok(Decision::Granted(0)),
-            's' => Ok(Decision::OutOfStock),
-            't' => Ok(Decision::InvalidTime),
-            'x' => Ok(Decision::Parked),
-            'n' => Ok(Decision::NotLoaded),
-            'p' => self.held().map(|id| Decision::Pending(Reservation::plain(id))),
-            'd' => self.held().map(Decision::Duplicate),
-            other => Err(strange(&other)),
-        })
-    }
-}
-
-fn read_held(text: &str) -> Option<Held> {
-    match text.strip_prefix(PARKED) {
-        Some(id) => id.parse().ok().map(Held::Parked),
-        None => text.parse().ok().map(Held::Result),
-    }
-}
-
 /// Marks, as the members that they are.
 fn members(marks: &[Mark]) -> Vec<String> {
-    marks.iter().map(|mark| Names::reservation(mark.user, mark.coupon)).collect()
+    marks.iter().map(text::member).collect()
 }
 
-fn read_marks(members: &[String]) -> Vec<Mark> {
-    let read = |member: &String| Names::parse_reservation(member).map(|(user, coupon)| Mark { user, coupon });
-    members.iter().filter_map(read).collect()
+fn read_marks(members: &[(String, f64)]) -> Vec<Mark> {
+    members.iter().filter_map(|(member, score)| text::read_mark(member, *score)).collect()
 }
 
 #[async_trait]
@@ -171,25 +125,24 @@ impl GateServer for GateLink {
 
     async fn holders(&self, epoch: &Epoch, coupon: CouponId) -> Result<Holders, GateError> {
         let key = self.names.holders(epoch.number, coupon);
-        let (mut users, mut others) = (HashSet::new(), HashSet::new());
+        let (mut users, mut fields) = (HashSet::new(), HashSet::new());
         let mut cursor = 0_u64;
         loop {
             let mut scan = Pipeline::with_capacity(1);
             scan.cmd("HSCAN").arg(&key).arg(cursor).arg("COUNT").arg(SCAN);
-            let ((next, fields),): ((u64, Vec<String>),) = self.ask(&scan).await?;
-            for field in fields.into_iter().step_by(2) {
-                match field.parse().map(UserId::new) {
-                    Ok(Ok(user)) => users.insert(user),
-                    _ => others.insert(field),
-                };
+            let ((next, found),): ((u64, Vec<String>),) = self.ask(&scan).await?;
+            for field in found.into_iter().step_by(2) {
+                users.extend(text::field_user(&field));
+                fields.insert(field);
             }
             if next == 0 {
                 break;
             }
             cursor = next;
         }
-        let others = others.len().saturating_sub(META_FIELDS as usize);
-        Ok(Holders { users: users.into_iter().collect(), others })
+        users.extend(self.users_with_answers(epoch, coupon).await?);
+        let holds = fields.len().saturating_sub(META_FIELDS as usize);
+        Ok(Holders { users: users.into_iter().collect(), holds })
     }
 
     async fn remembers(&self, epoch: &Epoch) -> Result<Remembers, GateError> {
@@ -200,8 +153,8 @@ impl GateServer for GateLink {
     async fn pending_at(&self, epoch: &Epoch, time: Timestamp) -> Result<(Remembers, Vec<Mark>), GateError> {
         let mut pipeline = whole(&self.names, epoch);
         let (key, time) = (self.names.pending(epoch.number), time.millis());
-        pipeline.cmd("ZRANGEBYSCORE").arg(key).arg(time).arg(time);
-        let ((script,), sentinel, marks): ((bool,), Option<String>, Vec<String>) =
+        pipeline.cmd("ZRANGEBYSCORE").arg(key).arg(time).arg(time).arg("WITHSCORES");
+        let ((script,), sentinel, marks): ((bool,), Option<String>, Vec<(String, f64)>) =
             self.ask(&pipeline).await?;
         Ok((Remembers { script, sentinel: sentinel.is_some() }, read_marks(&marks)))
     }
@@ -212,8 +165,8 @@ impl GateServer for GateLink {
         loop {
             let mut page = Pipeline::with_capacity(1);
             let range = page.cmd("ZRANGEBYSCORE").arg(&key).arg("-inf").arg(time.millis());
-            range.arg("LIMIT").arg(offset).arg(CHUNK);
-            let (marks,): (Vec<String>,) = self.ask(&page).await?;
+            range.arg("WITHSCORES").arg("LIMIT").arg(offset).arg(CHUNK);
+            let (marks,): (Vec<(String, f64)>,) = self.ask(&page).await?;
             found.extend(read_marks(&marks));
             if marks.len() < CHUNK {
                 return Ok(found);
@@ -224,8 +177,8 @@ impl GateServer for GateLink {
 
     async fn pending(&self, epoch: &Epoch) -> Result<Vec<Mark>, GateError> {
         let mut all = Pipeline::with_capacity(1);
-        all.cmd("ZRANGE").arg(self.names.pending(epoch.number)).arg(0).arg(-1);
-        let (marks,): (Vec<String>,) = self.ask(&all).await?;
+        all.cmd("ZRANGE").arg(self.names.pending(epoch.number)).arg(0).arg(-1).arg("WITHSCORES");
+        let (marks,): (Vec<(String, f64)>,) = self.ask(&all).await?;
         Ok(read_marks(&marks))
     }
 
@@ -235,30 +188,43 @@ impl GateServer for GateLink {
         for some in marks.chunks(CHUNK) {
             let mut ask = Pipeline::with_capacity(1);
             ask.cmd("ZMSCORE").arg(&key).arg(members(some));
-            let (scores,): (Vec<Option<String>>,) = self.ask(&ask).await?;
-            pending.extend(scores.into_iter().map(|score| score.is_some()));
+            let (scores,): (Vec<Option<f64>>,) = self.ask(&ask).await?;
+            let there = some.iter().zip(scores).map(|(mark, score)| {
+                #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are exact")]
+                let time = mark.time.millis() as f64;
+                score == Some(time)
+            });
+            pending.extend(there);
         }
         Ok(pending)
     }
 
     async fn unmark(&self, epoch: &Epoch, marks: &[Mark]) -> Result<(), GateError> {
-        if marks.is_empty() {
-            return Ok(());
+        let key = self.names.pending(epoch.number);
+        for some in marks.chunks(UNMARKED) {
+            let mut forget = Pipeline::with_capacity(1);
+            let call = forget.cmd("EVAL").arg(UNMARK).arg(1).arg(&key);
+            for mark in some {
+                call.arg(text::member(mark)).arg(mark.time.millis());
+            }
+            call.ignore();
+            self.ask::<()>(&forget).await?;
         }
-        let mut forget = Pipeline::with_capacity(1);
-        forget.cmd("ZREM").arg(self.names.pending(epoch.number)).arg(members(marks)).ignore();
-        self.ask(&forget).await
+        Ok(())
     }
 
     async fn held(&self, epoch: &Epoch, marks: &[Mark]) -> Result<Vec<Option<Held>>, GateError> {
         let mut held = Vec::with_capacity(marks.len());
         for some in marks.chunks(CHUNK) {
             let mut ask = Pipeline::with_capacity(some.len());
-            for Mark { user, coupon } in some {
-                ask.cmd("HGET").arg(self.names.holders(epoch.number, *coupon)).arg(user.get());
+            for Mark { user, coupon, slot, .. } in some {
+                let key = self.names.holders(epoch.number, *coupon);
+                ask.cmd("HGET").arg(key).arg(text::field(user.get(), *slot));
             }
-            let texts: Vec<Option<String>> = self.ask(&ask).await?;
-            held.extend(texts.into_iter().map(|text| text.as_deref().and_then(read_held)));
+            let values: Vec<Option<String>> = self.ask(&ask).await?;
+            let read =
+                some.iter().zip(values).map(|(mark, value)| text::read_held(value.as_deref()?, mark.slot));
+            held.extend(read);
         }
         Ok(held)
     }
@@ -268,10 +234,11 @@ impl GateServer for GateLink {
             return Ok(());
         }
         let mut hold = Pipeline::with_capacity(results.len());
-        for CouponResult { result_id, coupon_id, user_id, .. } in results {
+        for CouponResult { result_id, coupon_id, user_id, slot, hold_until, request, .. } in results {
             let key = self.names.holders(epoch.number, *coupon_id);
             let call = hold.cmd("EVAL").arg(PARK).arg(1).arg(key);
-            call.arg(user_id.get()).arg(result_id.number()).arg(PARKED).ignore();
+            call.arg(text::field(user_id.get(), slot.unwrap_or(0)));
+            call.arg(text::value(result_id.number(), *hold_until, *request)).arg(PARKED).ignore();
         }
         self.ask(&hold).await
     }
@@ -283,8 +250,10 @@ impl GateServer for GateLink {
     }
 
     async fn begin(&self, epoch: &Epoch) -> Result<(), GateError> {
-        let mut load = Pipeline::with_capacity(2);
-        load.cmd("SCRIPT").arg("LOAD").arg(epoch.script.text()).ignore();
+        let mut load = Pipeline::with_capacity(3);
+        for script in [&epoch.releases, &epoch.script] {
+            load.cmd("SCRIPT").arg("LOAD").arg(script.text()).ignore();
+        }
         load.cmd("ZADD").arg(self.names.pending(epoch.number)).arg("+inf").arg(SENTINEL).ignore();
         self.ask(&load).await
     }
@@ -321,26 +290,28 @@ impl GateServer for GateLink {
             return Ok(Vec::new());
         }
         let mut pipeline = Pipeline::with_capacity(holds.len());
-        for Hold { coupon, user, id } in holds {
-            pipeline.cmd("HSETNX").arg(self.holders_key(epoch, *coupon)?).arg(user).arg(id);
+        for hold in holds {
+            let key = self.holders_key(epoch, hold.coupon)?;
+            pipeline.cmd("HSETNX").arg(key).arg(text::field(hold.user, hold.slot)).arg(text::value_of(hold));
         }
         self.ask(&pipeline).await
     }
 
-    async fn hold_instead(&self, epoch: &Epoch, Hold { coupon, user, id }: Hold) -> Result<(), GateError> {
-        self.set(epoch, coupon, user.to_string(), id.to_string()).await
+    async fn hold_instead(&self, epoch: &Epoch, hold: Hold) -> Result<(), GateError> {
+        self.set(epoch, hold.coupon, text::field(hold.user, hold.slot), text::value_of(&hold)).await
     }
 
-    async fn hold_beside(&self, epoch: &Epoch, Hold { coupon, user, id }: Hold) -> Result<(), GateError> {
-        self.set(epoch, coupon, format!("+{id}"), user.to_string()).await
+    async fn hold_beside(&self, epoch: &Epoch, hold: Hold) -> Result<(), GateError> {
+        self.set(epoch, hold.coupon, format!("+{}", hold.id), hold.user.to_string()).await
     }
 
     async fn hold_parked(&self, epoch: &Epoch, holds: &[Hold]) -> Result<(), GateError> {
         for some in holds.chunks(CHUNK) {
             let mut pipeline = Pipeline::with_capacity(some.len());
-            for Hold { coupon, user, id } in some {
+            for Hold { coupon, user, id, slot, .. } in some {
                 let key = self.holders_key(epoch, *coupon)?;
-                pipeline.cmd("HSETNX").arg(key).arg(user).arg(format!("{PARKED}{id}")).ignore();
+                let field = text::field(*user, *slot);
+                pipeline.cmd("HSETNX").arg(key).arg(field).arg(format!("{PARKED}{id}")).ignore();
             }
             self.ask::<()>(&pipeline).await?;
         }
@@ -358,8 +329,8 @@ impl GateServer for GateLink {
         let mut pipeline = Pipeline::with_capacity(by_coupon.len());
         for (coupon, holds) in &by_coupon {
             pipeline.cmd("HMGET").arg(self.holders_key(epoch, *coupon)?).arg("t");
-            for Hold { user, .. } in holds {
-                pipeline.arg(user);
+            for Hold { user, slot, .. } in holds {
+                pipeline.arg(text::field(*user, *slot));
             }
         }
         let answers: Vec<Vec<Option<String>>> = self.ask(&pipeline).await?;
@@ -373,6 +344,38 @@ impl GateServer for GateLink {
                 .extend(holds.into_iter().zip(held).filter(|(_, held)| held.is_none()).map(|(hold, _)| hold));
         }
         Ok(lacking)
+    }
+
+    async fn remember(&self, epoch: &Epoch, answered: &[(Hold, Duration)]) -> Result<(), GateError> {
+        self.remember_answers(epoch, answered).await
+    }
+
+    async fn let_go(&self, epoch: &Epoch, releases: &[Release]) -> Result<(), GateError> {
+        for some in releases.chunks(RELEASED) {
+            self.let_go_of(epoch, some).await?;
+        }
+        Ok(())
+    }
+
+    async fn restore(&self, epoch: &Epoch, rows: &[(Unchecked, Hold)]) -> Result<Vec<bool>, GateError> {
+        self.restore_to_be_checked(epoch, rows).await
+    }
+
+    async fn unchecked(&self, epoch: &Epoch) -> Result<Vec<Unchecked>, GateError> {
+        let mut all = Pipeline::with_capacity(1);
+        all.cmd("SMEMBERS").arg(self.names.unchecked(epoch.number));
+        let (rows,): (Vec<String>,) = self.ask(&all).await?;
+        Ok(rows.iter().filter_map(|row| text::read_unchecked(row)).collect())
+    }
+
+    async fn checked(&self, epoch: &Epoch, rows: &[Unchecked]) -> Result<(), GateError> {
+        for some in rows.chunks(CHUNK) {
+            let members: Vec<String> = some.iter().map(text::unchecked).collect();
+            let mut take = Pipeline::with_capacity(1);
+            take.cmd("SREM").arg(self.names.unchecked(epoch.number)).arg(members).ignore();
+            self.ask::<()>(&take).await?;
+        }
+        Ok(())
     }
 
     async fn forget_before(&self, epoch: u64) -> Result<(), GateError> {
@@ -400,53 +403,5 @@ pub(in crate::servers) async fn remove_keys(
             return Ok(());
         }
         cursor = next;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(answer: &[&str], grabs: usize) -> Result<Vec<Decision>, GateError> {
-        let answer: Vec<String> = answer.iter().map(|&text| text.to_owned()).collect();
-        Answers::of(&answer, grabs)?.collect()
-    }
-
-    #[test]
-    fn each_letter_that_speaks_of_an_id_takes_the_next() {
-        let id = |number| ResultId::from_number(number).unwrap();
-        let decisions = read(&["gdsptxn", "12", "13"], 7).unwrap();
-        assert_eq!(
-            decisions,
-            [
-                Decision::Granted(0),
-                Decision::Duplicate(id(12)),
-                Decision::OutOfStock,
-                Decision::Pending(Reservation::plain(id(13))),
-                Decision::InvalidTime,
-                Decision::Parked,
-                Decision::NotLoaded,
-            ]
-        );
-    }
-
-    #[test]
-    fn an_answer_that_is_not_the_scripts_is_no_decision() {
-        for (strange, grabs) in [
-            (&[][..], 1),
-            (&["g"][..], 2),
-            (&["y"][..], 1),
-            (&["d"][..], 1),
-            (&["p", "-1"][..], 1),
-            (&["gé"][..], 3),
-        ] {
-            assert!(read(strange, grabs).is_err(), "{strange:?}");
-        }
-    }
-
-    #[test]
-    fn a_holders_record_is_read_for_what_it_is() {
-        let read = ["12", "x12", "", "x", "y"].map(read_held);
-        assert_eq!(read, [Some(Held::Result(12)), Some(Held::Parked(12)), None, None, None]);
     }
 }

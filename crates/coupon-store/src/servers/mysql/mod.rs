@@ -4,6 +4,7 @@ mod books;
 mod main;
 mod pool;
 mod shard;
+mod steps;
 
 use std::fmt;
 use std::sync::Arc;
@@ -60,6 +61,8 @@ pub(super) mod code {
     pub(crate) const NO_DATABASE: u16 = 1049;
     /// A row with that key is there already.
     pub(crate) const DUPLICATE: u16 = 1062;
+    /// Two transactions waited for each other, and this one was given up.
+    pub(crate) const DEADLOCK: u16 = 1213;
     /// There is no such table.
     pub(crate) const NO_TABLE: u16 = 1146;
     /// The server is configured to refuse such a thing: above all, to be read-only.

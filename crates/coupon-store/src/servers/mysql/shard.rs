@@ -5,20 +5,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use coupon_core::schema::{self, Dialect};
-use coupon_core::{CouponId, CouponResult, Money, ShardId, TableId, Timestamp};
+use coupon_core::{CouponId, CouponResult, Money, RequestKey, ResultId, ShardId, TableId, Timestamp};
 use futures_util::TryStreamExt as _;
-use mysql_async::prelude::Queryable as _;
+use mysql_async::prelude::{FromRow, Queryable as _};
 use mysql_async::{Conn, Row};
 
+use super::steps::{self, begin_steps};
 use super::{Database, DatabaseError, FORGET, PATIENCE, code, has_code};
 use crate::servers::cluster::check_shard;
 use crate::servers::seam::{
-    Alike, Begun, Hold, Inserted, Look, Note, OutboxEntry, ReadsHolds, ShardServer, ShardState, Storing,
-    StoringError,
+    Alike, Begun, Hold, Inserted, Look, Note, OutboxEntry, ReadsHolds, ShardServer, ShardState, Stepping,
+    Storing, StoringError, Waiting,
 };
 use crate::servers::sql;
 use crate::servers::values::get;
-use crate::statements;
+use crate::statements::{self, Numbers};
 
 /// The longest that a database may be silent while it is read.
 const READING: Duration = Duration::from_secs(30);
@@ -32,16 +33,30 @@ const MARIADB: (u16, u16, u16) = (10, 0, 0);
 /// A shard's database, of one data set.
 #[derive(Debug, Clone)]
 pub(in crate::servers) struct ShardDatabase {
-    database: Database,
+    pub(super) database: Database,
     shard: ShardId,
-    dataset: String,
+    pub(super) dataset: String,
 }
 
-/// Coupon, user, id.
-type HoldRow = (u64, u64, i64);
+/// What of a row a gate knows, as [`statements::RESERVED`] names it.
+type HoldRow = (u64, u64, i64, Option<u8>, Option<i64>, Option<i64>, Option<i64>);
 
-fn hold((coupon, user, id): HoldRow) -> Hold {
-    Hold { coupon, user, id }
+fn hold((coupon, user, id, slot, hold_until, request, state_time): HoldRow) -> Hold {
+    let given_back = if slot.is_some() { None } else { state_time.map(Timestamp::from_millis) };
+    Hold {
+        coupon,
+        user,
+        id,
+        slot: slot.unwrap_or(0),
+        hold_until: hold_until.map(Timestamp::from_millis),
+        request: request.and_then(RequestKey::from_number),
+        given_back,
+    }
+}
+
+/// A result that is parked: whatever it was granted on, it is in the first slot.
+fn parked((coupon, user, id): (u64, u64, i64)) -> Hold {
+    hold((coupon, user, id, Some(0), None, None, None))
 }
 
 impl ShardDatabase {
@@ -49,10 +64,24 @@ impl ShardDatabase {
         Self { database: database.clone(), shard, dataset: dataset.to_owned() }
     }
 
-    async fn holds(&self, sql: String) -> Result<Vec<Hold>, DatabaseError> {
+    async fn read<R, T>(&self, sql: String, of: fn(R) -> T) -> Result<Vec<T>, DatabaseError>
+    where
+        R: FromRow + Send + 'static,
+    {
         let mut conn = self.database.connect().await?;
-        let rows: Vec<HoldRow> = self.database.patiently(READING, conn.query(sql)).await?;
-        Ok(rows.into_iter().map(hold).collect())
+        let rows: Vec<R> = self.database.patiently(READING, conn.query(sql)).await?;
+        Ok(rows.into_iter().map(of).collect())
+    }
+
+    pub(super) fn storing_failed(&self, error: &mysql_async::Error) -> StoringError {
+        let failed = self.database.error(error);
+        if has_code(error, code::NO_TABLE) {
+            StoringError::NoTable(failed)
+        } else if has_code(error, code::DEADLOCK) {
+            StoringError::Conflict(failed)
+        } else {
+            StoringError::Failed(failed)
+        }
     }
 
     async fn read_look(
@@ -63,7 +92,7 @@ impl ShardDatabase {
         let row: Option<Row> = conn
             .exec_first(
                 "SELECT as_of, outbox_id, results, used, CAST(order_amount * 100 AS SIGNED), commits, messages, received, \
-                 (SELECT COUNT(*) FROM parked_results) FROM shard_state WHERE id = 1 AND dataset = ?",
+                 (SELECT COUNT(*) FROM parked_results), given_back FROM shard_state WHERE id = 1 AND dataset = ?",
                 (&self.dataset,),
             )
             .await?;
@@ -79,6 +108,7 @@ impl ShardDatabase {
             messages: get(&row, 6)?,
             received: get(&row, 7)?,
             parked: get(&row, 8)?,
+            given_back: get(&row, 9)?,
             ..*before
         };
         // After the row: what it promises to be stored is then in one of these tables.
@@ -174,12 +204,12 @@ impl ShardServer for ShardDatabase {
         &self,
         table: TableId,
         coupons: RangeInclusive<CouponId>,
+        since: Timestamp,
         reader: &mut dyn ReadsHolds,
     ) -> anyhow::Result<()> {
         let (first, last) = coupons.into_inner();
-        let sql = format!(
-            "SELECT coupon_id, user_id, result_id FROM {table} WHERE coupon_id BETWEEN {first} AND {last}"
-        );
+        let reserved = statements::reserved(table, Numbers::Written, since);
+        let sql = format!("{reserved} AND coupon_id BETWEEN {first} AND {last}");
         let mut conn = self.database.connect().await?;
         let mut rows = self.database.patiently(READING, conn.query_stream::<HoldRow, _>(sql)).await?;
         let mut part = Vec::new();
@@ -193,14 +223,71 @@ impl ShardServer for ShardDatabase {
     }
 
     async fn parked(&self) -> Result<Vec<Hold>, DatabaseError> {
-        self.holds("SELECT coupon_id, user_id, result_id FROM parked_results".to_owned()).await
+        self.read("SELECT coupon_id, user_id, result_id FROM parked_results".to_owned(), parked).await
     }
 
     async fn rows_after(&self, table: TableId, id: i64, most: usize) -> Result<Vec<Hold>, DatabaseError> {
-        self.holds(format!(
-            "SELECT coupon_id, user_id, result_id FROM {table} WHERE result_id > {id} ORDER BY result_id LIMIT {most}"
-        ))
+        let (columns, live) = (statements::RESERVED, statements::LIVE);
+        self.read(
+            format!(
+                "SELECT {columns} FROM {table} WHERE result_id > {id} AND {live} ORDER BY result_id LIMIT {most}"
+            ),
+            hold,
+        )
         .await
+    }
+
+    async fn take_stock(
+        &self,
+        table: TableId,
+        ids: &[ResultId],
+    ) -> Result<Vec<(ResultId, bool)>, DatabaseError> {
+        let listed: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let sql = format!(
+            "SELECT result_id, {} FROM {table} WHERE result_id IN ({})",
+            statements::LIVE,
+            listed.join(",")
+        );
+        let mut conn = self.database.connect().await?;
+        let asked = self.database.patiently(PATIENCE, async {
+            match conn.query::<(i64, bool), _>(sql).await {
+                // It was retired meanwhile.
+                Err(error) if has_code(&error, code::NO_TABLE) => Ok(Vec::new()),
+                rows => rows,
+            }
+        });
+        let rows = asked.await?;
+        Ok(rows.into_iter().filter_map(|(id, live)| Some((ResultId::from_number(id).ok()?, live))).collect())
+    }
+
+    async fn stepping(&self) -> Result<Box<dyn Stepping>, StoringError> {
+        let began = begin_steps(self).await.map_err(StoringError::Failed)?;
+        Ok(Box::new(began))
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, DatabaseError> {
+        let mut conn = self.database.connect().await?;
+        let asked = conn.query_first("SELECT MIN(hold_until) FROM holds");
+        let next: Option<Option<i64>> = self.database.patiently(PATIENCE, asked).await?;
+        Ok(next.flatten().map(Timestamp::from_millis))
+    }
+
+    async fn releases(&self, most: usize) -> Result<Vec<Waiting>, DatabaseError> {
+        let columns = "outbox_id, result_id, user_id, coupon_id, slot, request, closed_epoch";
+        let sql = format!("SELECT {columns} FROM releases ORDER BY outbox_id, result_id LIMIT {most}");
+        let rows: Vec<Option<Waiting>> = self.read(sql, steps::waiting).await?;
+        Ok(rows.into_iter().flatten().collect())
+    }
+
+    async fn forget_releases(&self, gone: &[Waiting]) -> Result<(), DatabaseError> {
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let key = |waiting: &Waiting| format!("({},{})", waiting.outbox_id, waiting.release.id);
+        let keys: Vec<String> = gone.iter().map(key).collect();
+        let sql = format!("DELETE FROM releases WHERE (outbox_id, result_id) IN ({})", keys.join(","));
+        let mut conn = self.database.connect().await?;
+        self.database.patiently(PATIENCE, conn.query_drop(sql)).await
     }
 
     async fn outbox_after(&self, id: i64, most: usize) -> Result<Vec<OutboxEntry>, DatabaseError> {
@@ -223,12 +310,7 @@ struct StoringOver {
 
 impl StoringOver {
     fn failed(&self, error: &mysql_async::Error) -> StoringError {
-        let failed = self.shard.database.error(error);
-        if has_code(error, code::NO_TABLE) {
-            StoringError::NoTable(failed)
-        } else {
-            StoringError::Failed(failed)
-        }
+        self.shard.storing_failed(error)
     }
 }
 
@@ -243,15 +325,8 @@ impl Storing for StoringOver {
     }
 
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError> {
-        let state: mysql_async::Result<Option<(i64, u64, u64)>> = self
-            .conn
-            .exec_first(
-                "SELECT outbox_id, closed_epoch, commits FROM shard_state WHERE id = 1 AND dataset = ? FOR UPDATE",
-                (&self.shard.dataset,),
-            )
-            .await;
-        let state = state.map_err(|error| self.failed(&error))?;
-        Ok(state.map(|(outbox_id, closed, commits)| Begun { outbox_id, closed, commits }))
+        let state = steps::lock_state(&mut self.conn, &self.shard.dataset).await;
+        state.map_err(|error| self.failed(&error))
     }
 
     async fn insert(
@@ -269,7 +344,8 @@ impl Storing for StoringOver {
 
     async fn alike(&mut self, table: TableId, results: &[&CouponResult]) -> Result<Vec<Alike>, StoringError> {
         let rows = sql::alike(&mut self.conn, table, results).await.map_err(|error| self.failed(&error))?;
-        Ok(rows.into_iter().map(|(id, user, coupon, room)| Alike { id, user, coupon, room }).collect())
+        let alike = |(id, user, coupon, room, slot)| Alike { id, user, coupon, room, slot };
+        Ok(rows.into_iter().map(alike).collect())
     }
 
     async fn park(
@@ -307,12 +383,7 @@ async fn note_and_commit(conn: &mut Conn, note: &Note<'_>) -> mysql_async::Resul
         conn.exec_drop("DELETE FROM markers WHERE commit_time < ?", old).await?;
     }
     // The server does one after the other, and stops at the first that fails.
-    let mut all = String::new();
-    let entries = note.entries.iter().map(|entry| format!("({},'{}',{now})", entry.id, entry.deltas));
-    let entries: Vec<String> = entries.collect();
-    if !entries.is_empty() {
-        all = format!("INSERT INTO outbox (outbox_id, deltas, create_time) VALUES {}; ", entries.join(","));
-    }
+    let mut all = steps::entries(note.entries, note.now);
     // A time later than now came from a clock that was wrong.
     let Note { outbox_id, closes, sent, added, messages, received, .. } = note;
     all += &format!(

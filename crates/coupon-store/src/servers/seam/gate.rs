@@ -1,11 +1,13 @@
 //! What the protocol asks of the gate's server.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use coupon_core::{CouponId, CouponResult, Timestamp, UserId};
+use coupon_core::{CouponId, CouponResult, RequestKey, ResultId, ShardId, TableId, Timestamp, UserId};
 
 use crate::servers::gate::Epoch;
 use crate::terms::Terms;
-use crate::{Attempt, Decision, Stock};
+use crate::{Attempt, Decision, Reservation, Stock};
 
 /// The pending mark of a reservation: its result is not known to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +16,19 @@ pub struct Mark {
     pub user: UserId,
     /// The coupon reserved.
     pub coupon: CouponId,
+    /// The slot.
+    pub slot: u8,
+    /// The time of the grab: it tells one reservation from a later one in the same slot.
+    pub time: Timestamp,
+}
+
+impl Mark {
+    /// The mark of a result that was granted.
+    #[must_use]
+    pub fn of(result: &CouponResult) -> Self {
+        let CouponResult { user_id: user, coupon_id: coupon, grab_time: time, slot, .. } = *result;
+        Self { user, coupon, slot: slot.unwrap_or(0), time }
+    }
 }
 
 /// A user's hold of a coupon, as a shard's row shows it.
@@ -25,13 +40,56 @@ pub struct Hold {
     pub user: u64,
     /// The result's id.
     pub id: i64,
+    /// The slot; the first, once its stock was given back.
+    pub slot: u8,
+    /// The moment until which it is held, if it was not final at once.
+    pub hold_until: Option<Timestamp>,
+    /// The request that it answers.
+    pub request: Option<RequestKey>,
+    /// The time at which it gave its stock back; none if it takes stock.
+    pub given_back: Option<Timestamp>,
+}
+
+/// A result that gave its stock back, and the slot that it had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Release {
+    /// The coupon.
+    pub coupon: CouponId,
+    /// Whose it was.
+    pub user: UserId,
+    /// The result's id.
+    pub id: ResultId,
+    /// The slot.
+    pub slot: u8,
+    /// The request that it answers.
+    pub request: Option<RequestKey>,
+}
+
+impl Release {
+    /// What the gate is to forget of a row, as it was while it took stock.
+    #[must_use]
+    pub fn of(row: &CouponResult) -> Self {
+        let CouponResult { coupon_id: coupon, user_id: user, result_id: id, slot, request, .. } = *row;
+        Self { coupon, user, id, slot: slot.unwrap_or(0), request }
+    }
+}
+
+/// A row of which the gate was told, and which is to be looked at again: it may have given its stock back meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unchecked {
+    /// The shard.
+    pub shard: ShardId,
+    /// The row's table.
+    pub table: TableId,
+    /// What the gate is to forget, should the row not take stock any more.
+    pub release: Release,
 }
 
 /// The gate's record of a holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Held {
-    /// Under this result's id.
-    Result(i64),
+    /// What is held.
+    Result(Reservation),
     /// Under the id of a result that is parked.
     Parked(i64),
 }
@@ -48,10 +106,10 @@ pub struct Remembers {
 /// A coupon's holders.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holders {
-    /// Users who hold it.
+    /// Users who hold it, and those whose requests are remembered.
     pub users: Vec<UserId>,
-    /// Holds that are of no user: of those who hold it more than once.
-    pub others: usize,
+    /// The number of holds.
+    pub holds: usize,
 }
 
 /// The gate's server does not answer a question.
@@ -102,10 +160,10 @@ pub trait GateServer: Send + Sync {
     /// All pending marks.
     async fn pending(&self, epoch: &Epoch) -> Result<Vec<Mark>, GateError>;
 
-    /// Says of each of these marks whether it is there.
+    /// Says of each of these marks whether it is there, and not that of a later reservation.
     async fn are_pending(&self, epoch: &Epoch, marks: &[Mark]) -> Result<Vec<bool>, GateError>;
 
-    /// Takes these marks away.
+    /// Takes these marks away, unless they are those of later reservations by now.
     async fn unmark(&self, epoch: &Epoch, marks: &[Mark]) -> Result<(), GateError>;
 
     /// The holder's record that each of these marks is for, if there is one.
@@ -140,6 +198,23 @@ pub trait GateServer: Send + Sync {
 
     /// The holds of users whom it does not know as holders, of coupons that it has.
     async fn lacking(&self, epoch: &Epoch, holds: &[Hold]) -> Result<Vec<Hold>, GateError>;
+
+    /// Remembers requests whose results gave their stock back, each for so long.
+    async fn remember(&self, epoch: &Epoch, answered: &[(Hold, Duration)]) -> Result<(), GateError>;
+
+    /// Lets go of results that gave their stock back, and remembers their requests. Whatever is held in their place by
+    /// then stays.
+    async fn let_go(&self, epoch: &Epoch, releases: &[Release]) -> Result<(), GateError>;
+
+    /// Makes users holders who are none yet, of rows that are to be looked at again. Says of each whether it was made
+    /// one.
+    async fn restore(&self, epoch: &Epoch, rows: &[(Unchecked, Hold)]) -> Result<Vec<bool>, GateError>;
+
+    /// The rows that are to be looked at again.
+    async fn unchecked(&self, epoch: &Epoch) -> Result<Vec<Unchecked>, GateError>;
+
+    /// Takes note that rows were looked at.
+    async fn checked(&self, epoch: &Epoch, rows: &[Unchecked]) -> Result<(), GateError>;
 
     /// Removes what there is of earlier epochs.
     async fn forget_before(&self, epoch: u64) -> Result<(), GateError>;

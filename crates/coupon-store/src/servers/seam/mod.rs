@@ -6,7 +6,7 @@ mod main;
 mod queue;
 mod shard;
 
-pub use gate::{GateError, GateServer, Held, Hold, Holders, Mark, Remembers};
+pub use gate::{GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Unchecked};
 pub use main::{
     Books, GateLock, GateState, MainServer, NUMBERS, Parked, Place, Renewed, TERM_MS, Term, Turn, Written,
 };
@@ -15,8 +15,8 @@ pub use queue::{
     Until,
 };
 pub use shard::{
-    Alike, Begun, DatabaseError, Inserted, Look, Marker, Note, OutboxEntry, ReadsHolds, ShardServer,
-    ShardState, Storing, StoringError,
+    Alike, Begun, DatabaseError, Expired, Inserted, Look, Marker, Note, OutboxEntry, ReadsHolds, ShardServer,
+    ShardState, Stepped, Stepping, StepsNote, Storing, StoringError, Waiting,
 };
 
 use std::sync::Arc;

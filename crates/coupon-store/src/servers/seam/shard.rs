@@ -3,12 +3,13 @@
 use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
-use coupon_core::{CouponId, CouponResult, TableId, Timestamp};
+use coupon_core::{CouponId, CouponResult, ResultId, TableId, Timestamp};
 
-use super::Hold;
+use super::{Hold, Release};
 pub use crate::servers::broker::Marker;
 pub use crate::servers::mysql::DatabaseError;
 pub use crate::servers::status::Look;
+use crate::{Change, Totals};
 
 /// A shard's row of state, as a transaction that has it finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,9 +53,11 @@ pub struct Alike {
     pub coupon: u64,
     /// The coupon's room.
     pub room: u64,
+    /// The slot; none if it gave its stock back.
+    pub slot: Option<u8>,
 }
 
-/// An entry of a shard's outbox: by how many rows of which coupons it has grown.
+/// An entry of a shard's outbox: how many rows of which coupons moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxEntry {
     /// Its number.
@@ -88,12 +91,59 @@ pub struct Note<'a> {
     pub received: u64,
 }
 
+/// A result that took a step, or did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stepped {
+    /// The row before.
+    pub before: CouponResult,
+    /// The row as it is now, if it took the step.
+    pub after: Option<CouponResult>,
+}
+
+/// Results that were due, and expired.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expired {
+    /// The number of those that were due; some may have been confirmed or released meanwhile.
+    pub due: usize,
+    /// Those that expired, as they were before.
+    pub rows: Vec<CouponResult>,
+}
+
+/// What a transaction notes of results that took a step.
+#[derive(Debug)]
+pub struct StepsNote<'a> {
+    /// The time now.
+    pub now: Timestamp,
+    /// New entries of the outbox.
+    pub entries: &'a [OutboxEntry],
+    /// The last entry of the outbox from now on.
+    pub outbox_id: i64,
+    /// Results that the gate is to let go of: they wait with these entries.
+    pub releases: &'a [Waiting],
+    /// What is added to the shard's sums.
+    pub sums: Totals,
+}
+
+/// A result that the gate may still have to let go of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// The entry of the outbox that waits with it.
+    pub outbox_id: i64,
+    /// What the gate is to let go of.
+    pub release: Release,
+    /// The last epoch that was closed at the shard when its stock was given back.
+    pub closed: u64,
+}
+
 /// A transaction failed. It left nothing behind.
 #[derive(Debug, thiserror::Error)]
 pub enum StoringError {
     /// A table is not there any more.
     #[error(transparent)]
     NoTable(DatabaseError),
+    /// It met another transaction that took the same rows in another order.
+    #[error(transparent)]
+    Conflict(DatabaseError),
     /// Whatever else.
     #[error(transparent)]
     Failed(DatabaseError),
@@ -130,21 +180,43 @@ pub trait ShardServer: Send + Sync {
     /// The markers among these that are stored.
     async fn markers(&self, among: &[String]) -> Result<Vec<String>, DatabaseError>;
 
-    /// Reads the rows of some coupons in a table, one part after the other.
+    /// Reads the rows of some coupons in a table that a gate is to know of, one part after the other: those that take
+    /// stock, and those that answer a request and gave theirs back since a moment.
     async fn read_holds(
         &self,
         table: TableId,
         coupons: RangeInclusive<CouponId>,
+        since: Timestamp,
         reader: &mut dyn ReadsHolds,
     ) -> anyhow::Result<()>;
 
     /// The results that are parked.
     async fn parked(&self) -> Result<Vec<Hold>, DatabaseError>;
 
-    /// Rows of a table by their ids, from after one of them on.
+    /// Rows of a table that take stock, by their ids, from after one of them on.
     async fn rows_after(&self, table: TableId, id: i64, most: usize) -> Result<Vec<Hold>, DatabaseError>;
 
-    /// Entries of its outbox, from after one of them on; none if it belongs to another data set.
+    /// Those of these results that are in a table, and whether they take stock.
+    async fn take_stock(
+        &self,
+        table: TableId,
+        ids: &[ResultId],
+    ) -> Result<Vec<(ResultId, bool)>, DatabaseError>;
+
+    /// A transaction in which results take a step.
+    async fn stepping(&self) -> Result<Box<dyn Stepping>, StoringError>;
+
+    /// The moment at which the next result is due that is held.
+    async fn next_due(&self) -> Result<Option<Timestamp>, DatabaseError>;
+
+    /// Results that the gate may still have to let go of, the earliest first.
+    async fn releases(&self, most: usize) -> Result<Vec<Waiting>, DatabaseError>;
+
+    /// Takes note that the gate has let go of these.
+    async fn forget_releases(&self, gone: &[Waiting]) -> Result<(), DatabaseError>;
+
+    /// Entries of its outbox that wait for no release, from after one of them on; none if it belongs to another data
+    /// set.
     async fn outbox_after(&self, id: i64, most: usize) -> Result<Vec<OutboxEntry>, DatabaseError>;
 
     /// Takes entries of its outbox away, up to one of them.
@@ -196,4 +268,23 @@ pub trait Storing: Send + Sync {
 
     /// Ends the connection in good order.
     async fn close(self: Box<Self>);
+}
+
+/// A transaction in which results take a step. Dropped before it commits, it has changed nothing; after an error it must
+/// be dropped.
+///
+/// A row is locked before the entry of the list of what is held, and the shard's row of state before either.
+#[async_trait]
+pub trait Stepping: Send {
+    /// Takes the shard's row of state until the transaction ends. `None` where the shard belongs to another data set.
+    async fn begin(&mut self) -> Result<Option<Begun>, StoringError>;
+
+    /// Takes a step of a result, if its row allows it. `None` if that user has no such result in that table.
+    async fn change(&mut self, table: TableId, change: &Change) -> Result<Option<Stepped>, StoringError>;
+
+    /// Lets results expire that are due, at most so many.
+    async fn expire(&mut self, now: Timestamp, most: usize) -> Result<Expired, StoringError>;
+
+    /// Notes what is to be noted, and commits.
+    async fn commit(self: Box<Self>, note: &StepsNote<'_>) -> Result<(), StoringError>;
 }

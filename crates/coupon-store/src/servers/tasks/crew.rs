@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::{Applier, Background, Consumer, Gatekeeper, Leases, Reconciler, keep_comparing, watch};
+use super::{
+    Applier, Background, Consumer, Gatekeeper, Leases, LetGo, Reconciler, Sweeper, keep_comparing, watch,
+};
 use crate::ids::IdSource;
 use crate::servers::process::Part;
 
@@ -20,6 +22,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(in crate::servers) struct Crew {
     background: Arc<Background>,
     leases: Arc<Leases>,
+    /// The tasks that change what is stored.
     consumers: JoinSet<()>,
     applier: JoinSet<()>,
     /// The tasks that have nothing to bring to an end.
@@ -64,6 +67,14 @@ impl Crew {
         for shard in self.background.shards() {
             let task = lasting(Arc::clone(&self.background), "consumer", move |background| {
                 Consumer::new(background, shard).run()
+            });
+            self.consumers.spawn(task);
+            let task = lasting(Arc::clone(&self.background), "sweeper", move |background| {
+                Sweeper::new(background, shard).run()
+            });
+            self.consumers.spawn(task);
+            let task = lasting(Arc::clone(&self.background), "let_go", move |background| {
+                LetGo::new(background, shard).run()
             });
             self.consumers.spawn(task);
         }

@@ -1,13 +1,14 @@
-//! Fills a gate from what is stored. Everything is read, or the gate stays shut.
+//! Fills a gate from what is stored and takes stock. Everything is read, or the gate stays shut.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use coupon_core::{CouponId, UserId};
+use coupon_core::{CouponId, ResultId, Timestamp, UserId};
 
 use super::Background;
 use crate::failpoints::{self, Mechanism, Point};
-use crate::servers::gate::Epoch;
+use crate::servers::gate::{Epoch, REMEMBERED};
 use crate::servers::seam::{Held, Hold, Mark, ReadsHolds, ShardServer};
 use crate::terms::Terms;
 
@@ -25,8 +26,9 @@ pub(in crate::servers) struct Filled {
 /// Fills the keys of an epoch that is not in use yet.
 pub(in crate::servers) async fn fill(background: &Background, epoch: &Epoch) -> anyhow::Result<Filled> {
     let coupons = to_fill(background).await?;
+    let now = background.time.mains();
     let mut filling =
-        Filling { background, epoch, coupons: &coupons, holds: Vec::new(), filled: Filled::default() };
+        Filling { background, epoch, coupons: &coupons, now, holds: Vec::new(), filled: Filled::default() };
     filling.coupons().await?;
     failpoints::hit(Point::Filling);
     for (_, server) in background.shard_servers() {
@@ -60,6 +62,7 @@ struct Filling<'a> {
     background: &'a Background,
     epoch: &'a Epoch,
     coupons: &'a BTreeMap<CouponId, Terms>,
+    now: Timestamp,
     holds: Vec<Hold>,
     filled: Filled,
 }
@@ -75,8 +78,9 @@ impl Filling<'_> {
     async fn shard(&mut self, server: &dyn ShardServer) -> anyhow::Result<()> {
         let (first, last) = (self.coupons.keys().next(), self.coupons.keys().next_back());
         let (Some(first), Some(last)) = (first.copied(), last.copied()) else { return Ok(()) };
+        let since = self.now.plus_millis(-i64::try_from(REMEMBERED.as_millis()).unwrap_or(i64::MAX));
         for table in server.tables().await? {
-            server.read_holds(table, first..=last, self).await?;
+            server.read_holds(table, first..=last, since, self).await?;
         }
         self.flush().await?;
         // They hold their stock until a person decides.
@@ -89,30 +93,47 @@ impl Filling<'_> {
         CouponId::new(hold.coupon).is_ok_and(|coupon| self.coupons.contains_key(&coupon))
     }
 
-    /// Writes the holders gathered. A second result of one user takes stock as well, though it should not be there.
+    /// Writes the holders gathered, and the requests of those who have given theirs back.
     async fn flush(&mut self) -> anyhow::Result<()> {
-        if self.holds.is_empty() {
-            return Ok(());
-        }
+        let (held, given_back): (Vec<Hold>, Vec<Hold>) =
+            std::mem::take(&mut self.holds).into_iter().partition(|hold| hold.given_back.is_none());
+        let answered: Vec<(Hold, Duration)> = given_back
+            .into_iter()
+            .filter_map(|hold| Some((hold, remembered(hold.given_back?, self.now)?)))
+            .collect();
+        self.background.gate.server.remember(self.epoch, &answered).await?;
+        self.hold(&held).await
+    }
+
+    /// Writes holders. A second result of one user in one slot takes stock as well, though it should not be there.
+    async fn hold(&mut self, holds: &[Hold]) -> anyhow::Result<()> {
         let gate = &self.background.gate.server;
-        let fresh = gate.hold(self.epoch, &self.holds).await?;
-        for (hold, _) in self.holds.iter().zip(fresh).filter(|(_, fresh)| !fresh) {
-            let mark = Mark { user: UserId::new(hold.user)?, coupon: CouponId::new(hold.coupon)? };
+        let fresh = gate.hold(self.epoch, holds).await?;
+        for (hold, _) in holds.iter().zip(fresh).filter(|(_, fresh)| !fresh) {
+            let Hold { coupon, user, id, slot, .. } = *hold;
+            let id = ResultId::from_number(id)?;
+            let mark =
+                Mark { user: UserId::new(user)?, coupon: CouponId::new(coupon)?, slot, time: id.time() };
             match gate.held(self.epoch, &[mark]).await?.first() {
-                Some(Some(Held::Result(id))) if *id == hold.id => {}
+                Some(Some(Held::Result(held))) if held.id == id => {}
                 // One that is stored counts, whatever is parked beside it.
                 Some(Some(Held::Parked(_))) => gate.hold_instead(self.epoch, *hold).await?,
                 _ => {
-                    let Hold { coupon, user, .. } = *hold;
-                    tracing::error!(coupon, user, "this user holds this coupon more than once");
+                    tracing::error!(coupon, user, slot, "this user holds this coupon more than once");
                     gate.hold_beside(self.epoch, *hold).await?;
                 }
             }
         }
-        self.filled.holders += self.holds.len() as u64;
-        self.holds.clear();
+        self.filled.holders += holds.len() as u64;
         Ok(())
     }
+}
+
+/// The time for which a request is still remembered whose result gave its stock back then; none if that was too long
+/// ago.
+fn remembered(given_back: Timestamp, now: Timestamp) -> Option<Duration> {
+    let ago = u64::try_from(now.millis() - given_back.millis()).unwrap_or(0);
+    REMEMBERED.checked_sub(Duration::from_millis(ago)).filter(|left| !left.is_zero())
 }
 
 #[async_trait]

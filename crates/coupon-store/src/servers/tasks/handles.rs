@@ -75,7 +75,7 @@ impl Floors {
     }
 
     /// The least that a shard must have.
-    pub(super) fn of(&self, shard: ShardId) -> Floor {
+    pub(in crate::servers) fn of(&self, shard: ShardId) -> Floor {
         let told = self.told.get(shard.index()).map_or(0, |told| told.load(Ordering::Relaxed));
         let commits = self.commits.get(shard.index()).map_or(0, |seen| seen.load(Ordering::Relaxed));
         Floor { told, commits }
@@ -110,7 +110,6 @@ impl Time {
 }
 
 /// The signals between tasks.
-#[derive(Default)]
 pub(in crate::servers) struct Signals {
     /// Something was stored that main has not applied.
     to_apply: Notify,
@@ -118,12 +117,25 @@ pub(in crate::servers) struct Signals {
     apply_now: Notify,
     /// Main has applied everything that was found.
     applied: Notify,
+    /// Something gave its stock back, of each shard.
+    gave_back: Vec<Notify>,
     stop: AtomicBool,
     /// This process stores nothing any more.
     consumed: AtomicBool,
 }
 
 impl Signals {
+    pub(in crate::servers) fn new(shards: u16) -> Self {
+        Self {
+            to_apply: Notify::new(),
+            apply_now: Notify::new(),
+            applied: Notify::new(),
+            gave_back: per_shard(shards),
+            stop: AtomicBool::new(false),
+            consumed: AtomicBool::new(false),
+        }
+    }
+
     /// Has every task come to its end.
     pub(in crate::servers) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -151,8 +163,24 @@ impl Signals {
         self.to_apply.notify_one();
     }
 
+    /// Says that something of a shard gave its stock back.
+    pub(super) fn gave_back(&self, shard: ShardId) {
+        if let Some(gave_back) = self.gave_back.get(shard.index()) {
+            gave_back.notify_one();
+        }
+    }
+
+    /// Waits until something of a shard gave its stock back, for so long at most.
+    pub(super) async fn given_back(&self, shard: ShardId, at_most: Duration) {
+        match self.gave_back.get(shard.index()) {
+            Some(gave_back) => drop(timeout(at_most, gave_back.notified()).await),
+            None => tokio::time::sleep(at_most).await,
+        }
+    }
+
     /// Applies every outbox now instead of on the timer.
     pub(super) fn hurry(&self) {
+        self.gave_back.iter().for_each(Notify::notify_one);
         self.to_apply.notify_one();
         self.apply_now.notify_one();
     }

@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use coupon_core::{CouponId, CouponResult, ResultId, ShardId, UserId};
+use coupon_core::{CouponId, ShardId, UserId};
 
 use super::{Background, Rows};
-use crate::PlacedResult;
 use crate::failpoints::{self, Mechanism};
 use crate::outage::TaskOutage;
 use crate::servers::broker::Message;
 use crate::servers::gate::Epoch;
 use crate::servers::seam::{Held, Mark, Publish as _, Route};
+use crate::{PlacedResult, Reservation};
 
 /// The most results that one message hands over.
 const MESSAGE: usize = 1_000;
@@ -68,7 +68,7 @@ impl Reconciler {
     async fn round_locked(
         &mut self,
         epoch: &Epoch,
-        pending: Vec<(CouponId, UserId, ResultId)>,
+        pending: Vec<(CouponId, UserId, Reservation)>,
     ) -> anyhow::Result<()> {
         // At once: a shard that is slow to answer must not keep the others waiting.
         let shards = self.by_shard(pending).into_iter();
@@ -80,28 +80,32 @@ impl Reconciler {
     }
 
     /// Reservations that have been pending for long.
-    async fn pending(&self, epoch: &Epoch) -> anyhow::Result<Vec<(CouponId, UserId, ResultId)>> {
+    async fn pending(&self, epoch: &Epoch) -> anyhow::Result<Vec<(CouponId, UserId, Reservation)>> {
         let gate = &self.background.gate.server;
         let grace = i64::try_from(self.grace.as_millis()).unwrap_or(i64::MAX);
         let marks = gate.pending_until(epoch, self.background.time.clock.now().plus_millis(-grace)).await?;
         let held = gate.held(epoch, &marks).await?;
         let (mut found, mut of_nothing) = (Vec::new(), Vec::new());
         for (mark, held) in marks.into_iter().zip(held) {
-            match held.and_then(result_id) {
-                Some(id) => found.push((mark.coupon, mark.user, id)),
-                None => of_nothing.push(mark),
+            match held {
+                Some(Held::Result(reserved)) => found.push((mark.coupon, mark.user, reserved)),
+                Some(Held::Parked(_)) | None => of_nothing.push(mark),
             }
         }
-        // The script that makes a mark makes its reservation: one without is parked, or was never made.
+        // The script that makes a mark makes its reservation: one without is parked, was never made, or was let go of just
+        // now.
         gate.unmark(epoch, &of_nothing).await?;
         Ok(found)
     }
 
-    fn by_shard(&self, pending: Vec<(CouponId, UserId, ResultId)>) -> BTreeMap<ShardId, Vec<PlacedResult>> {
+    fn by_shard(
+        &self,
+        pending: Vec<(CouponId, UserId, Reservation)>,
+    ) -> BTreeMap<ShardId, Vec<PlacedResult>> {
         let mut by_shard: BTreeMap<ShardId, Vec<PlacedResult>> = BTreeMap::new();
-        for (coupon, user, id) in pending {
+        for (coupon, user, reserved) in pending {
             let room = self.background.offered.known.room_of(coupon);
-            let result = room.map(|room| CouponResult::granted(id, user, coupon, room));
+            let result = room.map(|room| reserved.result(user, coupon, room));
             let placed = result.map(|result| (self.background.strategy.place(&result.key()), result));
             match placed {
                 Some((Ok(placement), result)) => {
@@ -109,7 +113,7 @@ impl Reconciler {
                 }
                 // A coupon that came after this process started, or a strategy that has changed its mind.
                 _ => {
-                    tracing::warn!(%coupon, %user, result_id = %id, "a pending reservation has no place known here");
+                    tracing::warn!(%coupon, %user, result_id = %reserved.id, "a pending reservation has no place known here");
                 }
             }
         }
@@ -128,8 +132,7 @@ impl Reconciler {
             tracing::info!(%shard, %error, "pending reservations of this shard wait");
             return Ok(());
         }
-        let mark = |row: &PlacedResult| Mark { user: row.result.user_id, coupon: row.result.coupon_id };
-        let marks: Vec<Mark> = results.iter().map(mark).collect();
+        let marks: Vec<Mark> = results.iter().map(|row| Mark::of(&row.result)).collect();
         let still = background.gate.server.are_pending(epoch, &marks).await?;
         let left = results.into_iter().zip(still).filter(|(_, pending)| *pending);
         let left: Vec<PlacedResult> = left.map(|(row, _)| row).collect();
@@ -151,12 +154,5 @@ impl Reconciler {
              message-ttl)"
         );
         Ok(())
-    }
-}
-
-fn result_id(held: Held) -> Option<ResultId> {
-    match held {
-        Held::Result(id) => ResultId::from_number(id).ok(),
-        Held::Parked(_) => None,
     }
 }

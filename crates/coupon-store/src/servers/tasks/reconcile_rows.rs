@@ -1,4 +1,4 @@
-//! The other direction: finds rows that the gate lacks, and adds their holders to it.
+//! The other direction: finds rows that take stock and that the gate lacks, and adds their holders to it.
 //!
 //! The gate is asked before anything is stored, and filled from what is stored, so there should be none. Where there
 //! is one all the same, because a key was restored or a shard edited by hand, its user could be granted the coupon a
@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use coupon_core::{ShardId, TableId};
+use coupon_core::{CouponId, ResultId, ShardId, TableId, UserId};
 use tokio::time::Instant;
 
 use super::Background;
 use crate::servers::gate::Epoch;
-use crate::servers::seam::Hold;
+use crate::servers::seam::{Hold, Release, Unchecked};
 
 /// The most rows that one round reads of a shard.
 const SLICE: usize = 2_000;
@@ -47,8 +47,9 @@ impl Rows {
     pub(super) async fn round(&mut self, epoch: &Epoch) -> anyhow::Result<()> {
         for shard in self.background.shards() {
             let slice = self.slice(shard).await;
-            let holds = match slice {
-                Ok(holds) => holds,
+            let (table, holds) = match slice {
+                Ok(Some(slice)) => slice,
+                Ok(None) => continue,
                 Err(error) => {
                     tracing::debug!(%shard, error = format!("{error:#}"), "its rows are held against the gate later");
                     continue;
@@ -56,17 +57,17 @@ impl Rows {
             };
             let missing = self.background.gate.server.lacking(epoch, &holds).await?;
             self.background.counts.checked.fetch_add(holds.len() as u64, Ordering::Relaxed);
-            self.tell(epoch, shard, &missing).await?;
+            self.tell(epoch, shard, table, &missing).await?;
         }
-        Ok(())
+        self.look_again(epoch).await
     }
 
-    /// The next rows of a shard.
-    async fn slice(&mut self, shard: ShardId) -> anyhow::Result<Vec<Hold>> {
+    /// The next rows of a shard that take stock, and their table.
+    async fn slice(&mut self, shard: ShardId) -> anyhow::Result<Option<(TableId, Vec<Hold>)>> {
         if let Some(Place::Rests(until)) = self.places.get(&shard)
             && Instant::now() < *until
         {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let background = Arc::clone(&self.background);
         let server = background.shard(shard)?;
@@ -79,7 +80,7 @@ impl Rows {
         };
         let Some(table) = table else {
             self.places.insert(shard, Place::Rests(Instant::now() + REST));
-            return Ok(Vec::new());
+            return Ok(None);
         };
         let rows = if tables.contains(&table) {
             server.rows_after(table, after, SLICE).await?
@@ -95,15 +96,60 @@ impl Rows {
             },
         };
         self.places.insert(shard, next);
-        Ok(rows)
+        Ok(Some((table, rows)))
     }
 
-    /// Makes the users of rows holders. One who has become a holder meanwhile stays so.
-    async fn tell(&self, epoch: &Epoch, shard: ShardId, missing: &[Hold]) -> anyhow::Result<()> {
-        let fresh = self.background.gate.server.hold(epoch, missing).await?;
-        for (Hold { coupon, user, id }, _) in missing.iter().zip(fresh).filter(|(_, fresh)| *fresh) {
+    /// Makes the users of rows holders. One who has become a holder meanwhile stays so. Each row is looked at again after
+    /// that.
+    async fn tell(
+        &self,
+        epoch: &Epoch,
+        shard: ShardId,
+        table: TableId,
+        missing: &[Hold],
+    ) -> anyhow::Result<()> {
+        let row = |hold: &Hold| {
+            let release = Release {
+                coupon: CouponId::new(hold.coupon).ok()?,
+                user: UserId::new(hold.user).ok()?,
+                id: ResultId::from_number(hold.id).ok()?,
+                slot: hold.slot,
+                request: hold.request,
+            };
+            Some((Unchecked { shard, table, release }, *hold))
+        };
+        let rows: Vec<(Unchecked, Hold)> = missing.iter().filter_map(row).collect();
+        let fresh = self.background.gate.server.restore(epoch, &rows).await?;
+        for ((_, hold), _) in rows.iter().zip(fresh).filter(|(_, fresh)| *fresh) {
+            let Hold { coupon, user, id, .. } = hold;
             self.background.counts.restored.fetch_add(1, Ordering::Relaxed);
             tracing::error!(%shard, coupon, user, result_id = id, "the gate did not know of this stored result, and does now");
+        }
+        Ok(())
+    }
+
+    /// Looks again at rows that the gate was told of, in this round or before: one that has given its stock back meanwhile
+    /// was perhaps let go of before the gate knew of it.
+    async fn look_again(&self, epoch: &Epoch) -> anyhow::Result<()> {
+        let gate = &self.background.gate.server;
+        let mut rows = gate.unchecked(epoch).await?;
+        rows.sort_unstable_by_key(|row| (row.shard, row.table));
+        for of_table in rows.chunk_by(|one, next| (one.shard, one.table) == (next.shard, next.table)) {
+            for some in of_table.chunks(SLICE) {
+                let Some(Unchecked { shard, table, .. }) = some.first() else { continue };
+                let ids: Vec<ResultId> = some.iter().map(|row| row.release.id).collect();
+                let looked = match self.background.shard(*shard)?.take_stock(*table, &ids).await {
+                    Ok(looked) => looked,
+                    Err(error) => {
+                        tracing::debug!(%shard, %error, "rows that the gate was told of are looked at later");
+                        continue;
+                    }
+                };
+                let gone = |row: &&Unchecked| looked.contains(&(row.release.id, false));
+                let gone: Vec<Release> = some.iter().filter(gone).map(|row| row.release).collect();
+                gate.let_go(epoch, &gone).await?;
+                gate.checked(epoch, some).await?;
+            }
         }
         Ok(())
     }

@@ -5,19 +5,19 @@
 //!
 //! A transaction costs a round trip to begin, one for each thousand rows, and one to note them and commit.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use coupon_core::{CouponId, CouponResult, ResultId, TableId, Timestamp};
+use coupon_core::books::Movement;
+use coupon_core::{CouponResult, ResultId, TableId, Timestamp};
 
 use super::stored::{Known, Stored};
 use crate::PlacedResult;
 use crate::failpoints::{self, Mechanism};
-use crate::servers::seam::{Begun, Inserted, Marker, Note, OutboxEntry, Storing, StoringError};
+use crate::servers::outbox::{self, Moves};
+use crate::servers::seam::{Begun, Inserted, Marker, Note, Storing, StoringError};
 
 /// The most rows that one statement inserts.
 const ROWS: usize = 1_000;
-/// The most coupons of one entry of the outbox: a TEXT holds so many even of the largest numbers.
-const ENTRY_COUPONS: usize = 2_000;
 /// Markers are of no use once their senders have seen them.
 const MARKERS_KEPT_MS: i64 = 3_600_000;
 
@@ -46,11 +46,13 @@ pub(super) struct Done {
     pub(super) commits: u64,
     /// Results that contradict what is stored, or came too late.
     pub(super) parked: HashSet<ResultId>,
+    /// Results that were stored before, and gave their stock back since.
+    pub(super) gone: HashSet<ResultId>,
 }
 
 /// The least that a shard must have: it was put back to an earlier state if it has less.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Floor {
+pub(in crate::servers) struct Floor {
     /// The last change that main has applied.
     pub(super) told: i64,
     /// Transactions that this process has seen committed.
@@ -74,7 +76,7 @@ impl Floor {
 
 /// A shard was put back to an earlier state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum LostData {
+pub(in crate::servers) enum LostData {
     #[error("it has lost data: main was told of its change {told}, and it knows {has}")]
     Told { told: i64, has: i64 },
     #[error(
@@ -85,7 +87,7 @@ pub(super) enum LostData {
 
 /// The reason that nothing was stored.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum StoreError {
+pub(in crate::servers) enum StoreError {
     /// The shard is of another data set, or of none.
     #[error("it does not hold data set {0}")]
     OtherDataset(String),
@@ -105,8 +107,7 @@ pub(super) async fn store(
     work: &Work,
     now: Timestamp,
 ) -> Result<Done, StoreError> {
-    let mut store =
-        Store { storing, dataset, now, outbox_id: 0, added: BTreeMap::new(), done: Done::default() };
+    let mut store = Store { storing, dataset, now, outbox_id: 0, moves: Moves::new(), done: Done::default() };
     let closed = store.begin(floor).await?;
     let (late, results): (Vec<&Arrived>, Vec<&Arrived>) =
         work.results.iter().partition(|arrived| arrived.epoch <= closed);
@@ -138,7 +139,7 @@ struct Store<'a> {
     dataset: &'a str,
     now: Timestamp,
     outbox_id: i64,
-    added: BTreeMap<CouponId, i64>,
+    moves: Moves,
     done: Done,
 }
 
@@ -179,7 +180,7 @@ impl Store<'_> {
 
     fn count(&mut self, results: &[&CouponResult]) {
         for result in results {
-            *self.added.entry(result.coupon_id).or_default() += 1;
+            *self.moves.entry((result.coupon_id, Movement::Stored)).or_default() += 1;
         }
         self.done.added += results.len() as u64;
     }
@@ -195,6 +196,7 @@ impl Store<'_> {
                 Known::Fresh => fresh.push(*result),
                 Known::Stored if failpoints::is_off(Mechanism::Repeats) => self.count(&[result]),
                 Known::Stored => {}
+                Known::Gone => self.is_gone(result),
                 Known::Contradicted(reason) => contradicted.push((*result, reason)),
             }
         }
@@ -217,11 +219,19 @@ impl Store<'_> {
     async fn park_unless_stored(&mut self, row: &PlacedResult, reason: &str) -> Result<(), StoringError> {
         let (table, result) = (row.placement.table, &row.result);
         let stored = Stored::read(self.storing, table, &[result]).await?;
-        if matches!(stored.about(result), Known::Stored) {
-            Ok(())
-        } else {
-            self.park(table, result, reason).await
+        match stored.about(result) {
+            Known::Stored => Ok(()),
+            Known::Gone => {
+                self.is_gone(result);
+                Ok(())
+            }
+            Known::Fresh | Known::Contradicted(_) => self.park(table, result, reason).await,
         }
+    }
+
+    /// Takes note of a repeat whose stock was given back since: the gate may have granted it anew.
+    fn is_gone(&mut self, result: &CouponResult) {
+        self.done.gone.insert(result.result_id);
     }
 
     /// Keeps a result that cannot be stored. It holds its stock, and waits for a person.
@@ -240,12 +250,12 @@ impl Store<'_> {
 
     /// Writes the markers, the outbox entry and the shard's sums, and commits.
     async fn note_and_commit(&mut self, work: &Work) -> Result<(), StoringError> {
-        let entries = outbox_entries(&self.added, self.outbox_id);
+        let entries = outbox::entries(&self.moves, self.outbox_id);
         let note = Note {
             now: self.now,
             markers: &work.markers,
             markers_from: self.now.plus_millis(-MARKERS_KEPT_MS),
-            outbox_id: self.outbox_id + i64::try_from(entries.len()).unwrap_or(i64::MAX),
+            outbox_id: outbox::last_of(&entries, self.outbox_id),
             entries: &entries,
             closes: work.markers.iter().map(|marker| marker.closes).max().unwrap_or(0),
             sent: work.sent,
@@ -257,33 +267,9 @@ impl Store<'_> {
     }
 }
 
-/// The outbox's next entries: one, unless the coupons are too many for one.
-fn outbox_entries(added: &BTreeMap<CouponId, i64>, last: i64) -> Vec<OutboxEntry> {
-    let deltas: Vec<String> = added.iter().map(|(coupon, rows)| format!("[{coupon},{rows}]")).collect();
-    let entry =
-        |(id, deltas): (i64, &[String])| OutboxEntry { id, deltas: format!("[{}]", deltas.join(",")) };
-    (last + 1..).zip(deltas.chunks(ENTRY_COUPONS)).map(entry).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coupon_core::MAX_ID;
-
-    /// The size of a TEXT.
-    const TEXT: usize = 65_535;
-
-    fn added(coupons: u64) -> BTreeMap<CouponId, i64> {
-        (0..coupons).map(|less| (CouponId::new(MAX_ID - less).unwrap(), 9_999)).collect()
-    }
-
-    #[test]
-    fn entries_are_numbered_without_gaps_and_none_is_too_long() {
-        let entries = outbox_entries(&added(5_000), 41);
-        assert_eq!(entries.iter().map(|entry| entry.id).collect::<Vec<_>>(), [42, 43, 44]);
-        assert!(entries.iter().all(|entry| entry.deltas.len() <= TEXT));
-        assert_eq!(entries.iter().map(|entry| entry.deltas.matches(",9999]").count()).sum::<usize>(), 5_000);
-    }
 
     #[test]
     fn a_shard_that_has_less_than_was_seen_is_refused() {
@@ -291,10 +277,5 @@ mod tests {
         assert_eq!(floor.check(5, 9), Ok(()));
         assert_eq!(floor.check(4, 9), Err(LostData::Told { told: 5, has: 4 }));
         assert_eq!(floor.check(6, 8), Err(LostData::Seen { seen: 9, has: 8 }));
-    }
-
-    #[test]
-    fn nothing_new_is_no_entry() {
-        assert!(outbox_entries(&added(0), 41).is_empty());
     }
 }

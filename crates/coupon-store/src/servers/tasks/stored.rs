@@ -1,6 +1,6 @@
 //! The rows of a shard that are like those to be stored.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use coupon_core::{CouponResult, TableId};
 
@@ -9,12 +9,16 @@ use crate::servers::seam::{Alike, Storing, StoringError};
 /// The stored rows that are like the results in question.
 pub(super) struct Stored {
     by_id: HashMap<i64, (u64, u64, u64)>,
-    by_holder: HashMap<(u64, u64), i64>,
+    /// Those that gave their stock back.
+    gone: HashSet<i64>,
+    by_holder: HashMap<(u64, u64, u8), i64>,
 }
 
 pub(super) enum Known {
     Fresh,
     Stored,
+    /// Stored, and its stock given back since.
+    Gone,
     Contradicted(String),
 }
 
@@ -28,16 +32,25 @@ impl Stored {
     }
 
     fn of(rows: &[Alike]) -> Self {
+        let holder = |row: &Alike| Some(((row.user, row.coupon, row.slot?), row.id));
         Self {
             by_id: rows.iter().map(|row| (row.id, (row.user, row.coupon, row.room))).collect(),
-            by_holder: rows.iter().map(|row| ((row.user, row.coupon), row.id)).collect(),
+            gone: rows.iter().filter(|row| row.slot.is_none()).map(|row| row.id).collect(),
+            by_holder: rows.iter().filter_map(holder).collect(),
         }
     }
 
     pub(super) fn about(&self, result: &CouponResult) -> Known {
         let (user, coupon, room) = (result.user_id.get(), result.coupon_id.get(), result.room_id.get());
-        match (self.by_id.get(&result.result_id.number()), self.by_holder.get(&(user, coupon))) {
-            (Some(stored), _) if *stored == (user, coupon, room) => Known::Stored,
+        let (id, slot) = (result.result_id.number(), result.slot.unwrap_or(0));
+        match (self.by_id.get(&id), self.by_holder.get(&(user, coupon, slot))) {
+            (Some(stored), _) if *stored == (user, coupon, room) => {
+                if self.gone.contains(&id) {
+                    Known::Gone
+                } else {
+                    Known::Stored
+                }
+            }
             (_, Some(id)) => Known::Contradicted(format!("the user holds this coupon as result {id}")),
             (Some(_), None) => Known::Contradicted("another result is stored under this id".to_owned()),
             (None, None) => Known::Fresh,

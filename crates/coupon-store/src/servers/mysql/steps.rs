@@ -1,0 +1,192 @@
+//! A transaction in MySQL in which results take a step.
+
+use async_trait::async_trait;
+use coupon_core::schema::Dialect;
+use coupon_core::{CouponId, CouponResult, RequestKey, ResultId, TableId, Timestamp, UserId};
+use mysql_async::prelude::Queryable;
+use mysql_async::{Row, Transaction, TxOpts};
+
+use super::{DatabaseError, ShardDatabase, code, has_code};
+use crate::servers::seam::{
+    Begun, Expired, OutboxEntry, Release, Stepped, Stepping, StepsNote, StoringError, Waiting,
+};
+use crate::servers::{sql, values};
+use crate::statements::{self, Numbers};
+use crate::{Change, Totals};
+
+const MYSQL: Dialect = Dialect::MySql;
+
+/// The moment until which a result is held, its id, and the name of its table.
+type Due = (i64, i64, String);
+
+/// A transaction on a connection of the pool's.
+pub(super) struct StepsOver {
+    shard: ShardDatabase,
+    transaction: Transaction<'static>,
+}
+
+/// Begins one.
+pub(super) async fn begin_steps(shard: &ShardDatabase) -> Result<StepsOver, DatabaseError> {
+    let began = async { shard.database.pool().start_transaction(TxOpts::default()).await };
+    let transaction = shard.database.within(began).await?;
+    Ok(StepsOver { shard: shard.clone(), transaction })
+}
+
+/// Takes the shard's row of state until the transaction ends.
+pub(super) async fn lock_state(
+    conn: &mut impl Queryable,
+    dataset: &str,
+) -> mysql_async::Result<Option<Begun>> {
+    let sql =
+        "SELECT outbox_id, closed_epoch, commits FROM shard_state WHERE id = 1 AND dataset = ? FOR UPDATE";
+    let state: Option<(i64, u64, u64)> = conn.exec_first(sql, (dataset,)).await?;
+    Ok(state.map(|(outbox_id, closed, commits)| Begun { outbox_id, closed, commits }))
+}
+
+/// The statement that adds these entries to the outbox, if any, with its end.
+pub(super) fn entries(entries: &[OutboxEntry], now: Timestamp) -> String {
+    let now = now.millis();
+    let rows = entries.iter().map(|entry| format!("({},'{}',{now})", entry.id, entry.deltas));
+    let rows: Vec<String> = rows.collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!("INSERT INTO outbox (outbox_id, deltas, create_time) VALUES {}; ", rows.join(","))
+}
+
+/// The statement that notes what the gate is to let go of, if anything, with its end.
+fn releases(releases: &[Waiting]) -> String {
+    let row = |waiting: &Waiting| {
+        let Waiting { outbox_id, release: Release { coupon, user, id, slot, request }, closed } = waiting;
+        let request = request.map_or_else(|| "NULL".to_owned(), |request| request.number().to_string());
+        format!("({outbox_id},{id},{user},{coupon},{slot},{request},{closed})")
+    };
+    let rows: Vec<String> = releases.iter().map(row).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!(
+        "INSERT INTO releases (outbox_id, result_id, user_id, coupon_id, slot, request, closed_epoch) VALUES {}; ",
+        rows.join(",")
+    )
+}
+
+/// Outbox entry, result, user, coupon, slot, request, closed epoch.
+type WaitingRow = (i64, i64, u64, u64, u8, Option<i64>, u64);
+
+/// A row of `releases`; `None` for one that this system did not write.
+pub(super) fn waiting(row: WaitingRow) -> Option<Waiting> {
+    let (outbox_id, id, user, coupon, slot, request, closed) = row;
+    let release = Release {
+        coupon: CouponId::new(coupon).ok()?,
+        user: UserId::new(user).ok()?,
+        id: ResultId::from_number(id).ok()?,
+        slot,
+        request: request.and_then(RequestKey::from_number),
+    };
+    Some(Waiting { outbox_id, release, closed })
+}
+
+impl StepsOver {
+    fn failed(&self, error: &mysql_async::Error) -> StoringError {
+        self.shard.storing_failed(error)
+    }
+
+    /// Locks the row of a result, if there is one.
+    async fn find(&mut self, table: TableId, id: ResultId) -> mysql_async::Result<Option<CouponResult>> {
+        let sql = format!("{} FOR UPDATE", statements::find(MYSQL, table, id, Numbers::Written));
+        let row: Option<Row> = self.transaction.query_first(sql).await?;
+        row.map(|row| values::result(&row)).transpose()
+    }
+
+    async fn try_change(&mut self, table: TableId, change: &Change) -> mysql_async::Result<Option<Stepped>> {
+        let found = match self.find(table, change.id).await {
+            // It was retired, and its results with it.
+            Err(error) if has_code(&error, code::NO_TABLE) => None,
+            found => found?,
+        };
+        let Some(before) = found.filter(|row| row.user_id == change.user) else { return Ok(None) };
+        if !sql::change(&mut self.transaction, table, change).await? {
+            return Ok(Some(Stepped { before, after: None }));
+        }
+        if let Some(until) = before.hold_until {
+            let held = (until.millis(), change.id.number());
+            self.transaction.exec_drop(statements::LET_GO, held).await?;
+        }
+        let after = self.find(table, change.id).await?;
+        Ok(Some(Stepped { before, after }))
+    }
+
+    async fn try_to_expire(&mut self, now: Timestamp, most: usize) -> mysql_async::Result<Expired> {
+        let limit = most as u64;
+        let mut due: Vec<Due> = self.transaction.exec(statements::DUE, (now.millis(), limit)).await?;
+        due.sort_unstable_by(|one, other| (&one.2, one.1).cmp(&(&other.2, other.1)));
+        let mut rows = Vec::new();
+        for of_table in due.chunk_by(|one, next| one.2 == next.2) {
+            let table = of_table.first().and_then(|(_, _, name)| TableId::parse(name));
+            let ids: Vec<ResultId> =
+                of_table.iter().filter_map(|(_, id, _)| ResultId::from_number(*id).ok()).collect();
+            if let (Some(table), false) = (table, ids.is_empty()) {
+                rows.extend(self.expire_in(table, &ids, now).await?);
+            }
+        }
+        if !due.is_empty() {
+            let keys: Vec<String> = due.iter().map(|(until, id, _)| format!("({until},{id})")).collect();
+            let sql = format!("DELETE FROM holds WHERE (hold_until, result_id) IN ({})", keys.join(","));
+            self.transaction.query_drop(sql).await?;
+        }
+        Ok(Expired { due: due.len(), rows })
+    }
+
+    /// Lets those of these results expire that are still held; returns them as they were.
+    async fn expire_in(
+        &mut self,
+        table: TableId,
+        ids: &[ResultId],
+        now: Timestamp,
+    ) -> mysql_async::Result<Vec<CouponResult>> {
+        let sql = format!("{} FOR UPDATE", statements::due(MYSQL, table, ids, now));
+        let rows: Vec<Row> = match self.transaction.query(sql).await {
+            // It was retired, and its results with it.
+            Err(error) if has_code(&error, code::NO_TABLE) => return Ok(Vec::new()),
+            rows => rows?,
+        };
+        self.transaction.query_drop(statements::expire(table, ids, now)).await?;
+        rows.iter().map(values::result).collect()
+    }
+}
+
+#[async_trait]
+impl Stepping for StepsOver {
+    async fn begin(&mut self) -> Result<Option<Begun>, StoringError> {
+        let state = lock_state(&mut self.transaction, &self.shard.dataset).await;
+        state.map_err(|error| self.failed(&error))
+    }
+
+    async fn change(&mut self, table: TableId, change: &Change) -> Result<Option<Stepped>, StoringError> {
+        self.try_change(table, change).await.map_err(|error| self.failed(&error))
+    }
+
+    async fn expire(&mut self, now: Timestamp, most: usize) -> Result<Expired, StoringError> {
+        self.try_to_expire(now, most).await.map_err(|error| self.failed(&error))
+    }
+
+    async fn commit(mut self: Box<Self>, note: &StepsNote<'_>) -> Result<(), StoringError> {
+        let StepsNote { now, outbox_id, sums, .. } = note;
+        let noted = entries(note.entries, *now) + &releases(note.releases);
+        let Totals { used, order_amount, given_back, .. } = sums;
+        let Self { shard, mut transaction } = *self;
+        let commit = async {
+            if !noted.is_empty() || *sums != Totals::default() {
+                let cents = order_amount.cents();
+                let state = format!(
+                    "UPDATE shard_state SET outbox_id = GREATEST(outbox_id, {outbox_id}), used = used + {used}, \
+                     order_amount = order_amount + {cents} / 100, given_back = given_back + {given_back} WHERE id = 1"
+                );
+                transaction.query_drop(noted + &state).await?;
+            }
+            transaction.commit().await
+        };
+        commit.await.map_err(|error| shard.storing_failed(&error))
+    }
+}

@@ -1,0 +1,174 @@
+//! The transactions in which results take a step after their grab: one that a user asks for, and those that are due.
+//!
+//! Stock comes back in the order row, gate, main. The transaction that changes a row notes beside it what the gate is to
+//! let go of, and main takes the outbox's entry once nothing of it waits any more. Whoever has committed tells the gate at
+//! once; should that fail, the task that looks after what waits does it.
+
+use coupon_core::after_grab::Action;
+use coupon_core::{CouponResult, ResultState, TableId, Timestamp};
+
+use super::store::{Floor, StoreError};
+use crate::servers::outbox::{self, Moves};
+use crate::servers::seam::{
+    Begun, Expired, Release, ShardServer, Stepped, Stepping, StepsNote, StoringError, Waiting,
+};
+use crate::{Change, Changed, Totals};
+
+/// The number of times that a change is tried which meets another transaction.
+const TRIES: u32 = 3;
+
+/// A shard, and the least that it must have.
+#[derive(Clone, Copy)]
+pub(in crate::servers) struct At<'a> {
+    pub(in crate::servers) server: &'a dyn ShardServer,
+    pub(in crate::servers) dataset: &'a str,
+    pub(in crate::servers) floor: Floor,
+}
+
+/// Takes a step of a result, if its row allows it; returns what the gate is to let go of by it.
+pub(in crate::servers) async fn change(
+    at: At<'_>,
+    table: TableId,
+    change: &Change,
+) -> Result<(Changed, Vec<Release>), StoreError> {
+    let mut tries = 1;
+    loop {
+        match try_change(at, table, change).await {
+            Err(StoreError::Storing(StoringError::Conflict(_))) if tries < TRIES => tries += 1,
+            done => return done,
+        }
+    }
+}
+
+async fn try_change(
+    at: At<'_>,
+    table: TableId,
+    change: &Change,
+) -> Result<(Changed, Vec<Release>), StoreError> {
+    let mut stepping = at.server.stepping().await?;
+    let begun = if is_counted(change.action) { Some(at.begin(&mut *stepping).await?) } else { None };
+    let Some(Stepped { before, after }) = stepping.change(table, change).await? else {
+        return Ok((Changed::NotFound, Vec::new()));
+    };
+    let Some(after) = after else { return Ok((Changed::Stands(before), Vec::new())) };
+    let mut taken = Taken::default();
+    taken.add(change.action, &before);
+    let releases = taken.commit(stepping, begun, change.time).await?;
+    Ok((Changed::Now(after), releases))
+}
+
+/// True of a step that the shard's row of state has to know of.
+const fn is_counted(action: Action) -> bool {
+    matches!(action, Action::Use(_)) || action.transition().gives_back.is_some()
+}
+
+/// Lets results expire that are due, at most so many; says how many were due, and what the gate is to let go of.
+pub(super) async fn expire(
+    at: At<'_>,
+    now: Timestamp,
+    most: usize,
+) -> Result<(usize, Vec<Release>), StoreError> {
+    let mut stepping = at.server.stepping().await?;
+    let begun = at.begin(&mut *stepping).await?;
+    let Expired { due, rows } = stepping.expire(now, most).await?;
+    let mut taken = Taken::default();
+    for row in &rows {
+        taken.add(Action::Expire, row);
+    }
+    let releases = taken.commit(stepping, Some(begun), now).await?;
+    Ok((due, releases))
+}
+
+impl At<'_> {
+    async fn begin(&self, stepping: &mut dyn Stepping) -> Result<Begun, StoreError> {
+        let begun = stepping.begin().await?;
+        let begun = begun.ok_or_else(|| StoreError::OtherDataset(self.dataset.to_owned()))?;
+        self.floor.check(begun.outbox_id, begun.commits)?;
+        Ok(begun)
+    }
+}
+
+/// The steps of one transaction.
+#[derive(Debug, Default)]
+struct Taken {
+    moves: Moves,
+    sums: Totals,
+    releases: Vec<Release>,
+}
+
+impl Taken {
+    /// A row has taken a step; `before` as it was.
+    fn add(&mut self, action: Action, before: &CouponResult) {
+        debug_assert!(before.state == action.transition().from || before.state == ResultState::Held);
+        if let Action::Use(order_amount) = action {
+            self.sums += Totals { used: 1, order_amount, ..Totals::default() };
+        }
+        if let Some(movement) = action.transition().gives_back {
+            self.sums.given_back += 1;
+            *self.moves.entry((before.coupon_id, movement)).or_default() += 1;
+            self.releases.push(Release::of(before));
+        }
+    }
+
+    /// Commits them, with what is to be noted of them; returns what the gate is to let go of.
+    async fn commit(
+        self,
+        stepping: Box<dyn Stepping>,
+        begun: Option<Begun>,
+        now: Timestamp,
+    ) -> Result<Vec<Release>, StoringError> {
+        let Begun { outbox_id, closed, .. } = begun.unwrap_or(Begun { outbox_id: 0, closed: 0, commits: 0 });
+        let entries = outbox::entries(&self.moves, outbox_id);
+        // With the first of them: no entry after it is told before that one is.
+        let first = entries.first().map_or(outbox_id, |entry| entry.id);
+        let waiting = |release: &Release| Waiting { outbox_id: first, release: *release, closed };
+        let releases: Vec<Waiting> = self.releases.iter().map(waiting).collect();
+        let note = StepsNote {
+            now,
+            outbox_id: outbox::last_of(&entries, outbox_id),
+            entries: &entries,
+            releases: &releases,
+            sums: self.sums,
+        };
+        stepping.commit(&note).await?;
+        Ok(self.releases)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coupon_core::{CouponId, Money, ResultId, RoomId, UserId};
+
+    use super::*;
+
+    fn row(number: i64, coupon: u64) -> CouponResult {
+        let (user, room) = (UserId::new(1).unwrap(), RoomId::new(1).unwrap());
+        let id = ResultId::from_number(number).unwrap();
+        let granted = CouponResult::granted(id, user, CouponId::new(coupon).unwrap(), room);
+        CouponResult { state: ResultState::Held, slot: Some(2), ..granted }
+    }
+
+    #[test]
+    fn what_gives_stock_back_is_told_to_the_gate_and_to_main_and_counted() {
+        let mut taken = Taken::default();
+        for (number, coupon) in [(5, 1), (6, 1), (7, 2)] {
+            taken.add(Action::Expire, &row(number, coupon));
+        }
+        assert_eq!(taken.sums, Totals { given_back: 3, ..Totals::default() });
+        let entries = outbox::entries(&taken.moves, 9);
+        assert_eq!(entries[0].deltas, r#"[[1,2,"expire"],[2,1,"expire"]]"#);
+        assert_eq!(taken.releases.iter().map(|release| release.id.number()).collect::<Vec<_>>(), [5, 6, 7]);
+        assert!(taken.releases.iter().all(|release| release.slot == 2));
+    }
+
+    #[test]
+    fn what_is_confirmed_or_used_takes_its_stock_on() {
+        let mut taken = Taken::default();
+        taken.add(Action::Confirm, &row(5, 1));
+        assert!(taken.sums == Totals::default() && !is_counted(Action::Confirm));
+        let order_amount = Money::from_cents(500);
+        taken.add(Action::Use(order_amount), &CouponResult { state: ResultState::Owned, ..row(6, 1) });
+        assert_eq!(taken.sums, Totals { used: 1, order_amount, ..Totals::default() });
+        assert!(taken.moves.is_empty() && taken.releases.is_empty() && is_counted(Action::Use(order_amount)));
+    }
+}

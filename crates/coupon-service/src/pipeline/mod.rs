@@ -5,6 +5,7 @@
 
 mod counters;
 mod memory;
+mod next;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use coupon_store::{Attempt, Backend, Decided, Decision, PlacedResult, Reservatio
 
 use crate::telemetry::traces::{Traced, traced};
 use memory::Memory;
+use next::Next;
 
 /// The longest that a slow shard keeps the next batch, which other shards have a part in, from being taken.
 const PATIENCE: Duration = Duration::from_millis(5);
@@ -349,38 +351,6 @@ impl Batcher {
                 traced.stage("hand_over", started, &about);
             }
             self.answer(grab.reply, stored.clone().map(|()| grab.answer).map_err(NotDecided::from));
-        }
-    }
-}
-
-/// The step that follows the gate's decision about an attempt.
-#[derive(Debug, PartialEq, Eq)]
-enum Next {
-    /// Hand exactly this over; once it is stored, that is the answer.
-    HandOver(Reservation, Answer),
-    /// Answer at once.
-    Answer(Result<Answer, NotDecided>),
-}
-
-impl Next {
-    fn of(attempt: &Attempt, decision: Decision) -> Self {
-        let unavailable = |what: &str, why: &str| Self::Answer(Err(Unavailable::new(what, why).into()));
-        match decision {
-            Decision::Granted(slot) => {
-                let reserved = attempt.reservation(slot);
-                Self::HandOver(reserved, Answer::Granted(reserved))
-            }
-            Decision::Pending(reserved) if reserved.request == attempt.request => {
-                Self::HandOver(reserved, Answer::Granted(reserved))
-            }
-            // It answers another request, and leaves no room for this one.
-            Decision::Pending(reserved) => Self::HandOver(reserved, Answer::Duplicate(reserved.id)),
-            Decision::Repeated(reserved) => Self::Answer(Ok(Answer::Repeated(reserved))),
-            Decision::Duplicate(id) => Self::Answer(Ok(Answer::Duplicate(id))),
-            Decision::OutOfStock => Self::Answer(Ok(Answer::OutOfStock)),
-            Decision::InvalidTime => Self::Answer(Ok(Answer::InvalidTime)),
-            Decision::Parked => unavailable("this result", "it contradicts what is stored, and is parked"),
-            Decision::NotLoaded => unavailable("the gate", "it does not hold this coupon yet"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use coupon_lab::conditions;
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, PhaseOutcome, Tally};
-use coupon_loadgen::workload::{Catalogue, Requests, Rooms, Scenario, Workload};
+use coupon_loadgen::workload::{Action, Catalogue, Endpoint, Requests, Rooms, Scenario, Workload};
 use coupon_measure::Machine;
 use coupon_report::model::{
     CURVE_PERCENTILES, EndpointRound, Figure, GeneratorRound, GrabRound, Meta, MixPart, PhaseRound, Reading,
@@ -38,18 +38,34 @@ pub fn meta(load: &LoadSpec, workload: &str, date: String) -> Meta {
 /// The workload's requests by scenario, as parts of all of them.
 fn mix(workload: &Workload) -> Vec<MixPart> {
     let Requests::Scenarios(scenarios) = &workload.requests else { return Vec::new() };
-    let all: f64 = scenarios.iter().map(Scenario::rate).sum();
+    let drawn: f64 = scenarios.iter().map(Scenario::rate).sum();
+    // The steps of checkouts come beside what is drawn.
+    let beside: f64 =
+        scenarios.iter().flat_map(|scenario| steps(scenario, drawn)).map(|(_, share)| share).sum();
     let part = |scenario: &Scenario| {
-        let weights: f64 = scenario.actions.iter().map(|action| action.weight).sum();
         let mut endpoints = BTreeMap::new();
-        for action in &scenario.actions {
-            let share = scenario.rate() / all * action.weight / weights;
-            *endpoints.entry(action.endpoint.key().to_owned()).or_insert(0.0) += share;
+        for (endpoint, share) in actions(scenario, drawn).chain(steps(scenario, drawn)) {
+            *endpoints.entry(endpoint.key().to_owned()).or_insert(0.0) += share / (1.0 + beside);
         }
         let rooms = if scenario.rooms == Rooms::Hot { "hot" } else { "any" };
         MixPart { scenario: scenario.name.clone(), rooms: rooms.to_owned(), endpoints }
     };
     scenarios.iter().map(part).collect()
+}
+
+/// A scenario's requests, as parts of all that are drawn.
+fn actions(scenario: &Scenario, drawn: f64) -> impl Iterator<Item = (Endpoint, f64)> {
+    let weights: f64 = scenario.actions.iter().map(|action| action.weight).sum();
+    let share = move |action: &Action| scenario.rate() / drawn * action.weight / weights;
+    scenario.actions.iter().map(move |action| (action.endpoint, share(action)))
+}
+
+/// The steps that follow from its grabs, likewise.
+fn steps(scenario: &Scenario, drawn: f64) -> impl Iterator<Item = (Endpoint, f64)> {
+    let grabs = actions(scenario, drawn).filter(|(endpoint, _)| *endpoint == Endpoint::Grab);
+    let grabs: f64 = grabs.map(|(_, share)| share).sum();
+    let steps = scenario.checkout.into_iter().flat_map(|checkout| checkout.steps());
+    steps.filter(|(_, each)| *each > 0.0).map(move |(endpoint, each)| (endpoint, grabs * each))
 }
 
 fn catalogue(catalogue: Catalogue) -> BTreeMap<String, u64> {
@@ -134,6 +150,7 @@ mod tests {
     use std::time::Duration;
 
     use coupon_loadgen::load::{GeneratorCost, GrabCounts, ScenarioOutcome, Tally};
+    use coupon_loadgen::workload::Checkout;
 
     use super::*;
 
@@ -148,6 +165,7 @@ mod tests {
             endpoints: BTreeMap::new(),
             scenarios: vec![scenario("normal", 1), idle, scenario("hot room", 0)],
             grabs: Vec::new(),
+            steps: Vec::new(),
             counts: GrabCounts::default(),
             phases: Vec::new(),
             elapsed: Duration::from_secs(1),
@@ -164,12 +182,19 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_mix_are_the_whole_workload() {
-        let workload = Workload::default();
-        let mix = mix(&workload);
-        assert_eq!((mix.len(), mix[1].scenario.as_str(), mix[1].rooms.as_str()), (4, "hot room", "hot"));
-        for (endpoint, share) in workload.shares() {
-            let parts: f64 = mix.iter().filter_map(|part| part.endpoints.get(endpoint.key())).sum();
-            assert!((parts - share).abs() < 1e-12, "{endpoint:?}: {parts} not {share}");
+        let built_in = mix(&Workload::default());
+        assert_eq!(built_in.len(), 4);
+        assert_eq!((built_in[1].scenario.as_str(), built_in[1].rooms.as_str()), ("hot room", "hot"));
+        let mut held = Workload::default();
+        let Requests::Scenarios(scenarios) = &mut held.requests else { panic!() };
+        scenarios[0].checkout = Some(Checkout::default());
+        for workload in [Workload::default(), held] {
+            let (mix, shares) = (mix(&workload), workload.shares());
+            for (endpoint, share) in &shares {
+                let parts: f64 = mix.iter().filter_map(|part| part.endpoints.get(endpoint.key())).sum();
+                assert!((parts - share).abs() < 1e-12, "{endpoint:?}: {parts} not {share}");
+            }
+            assert!(mix.iter().flat_map(|part| part.endpoints.keys()).count() >= shares.len());
         }
     }
 }

@@ -84,6 +84,7 @@ fn send(
         users: 1.0,
         think_s: [1.0, 1.0],
         rooms: Rooms::Any,
+        checkout: None,
         actions: vec![Action { endpoint, weight: 1.0 }],
     }]);
     let workload = Workload::of(endpoint.key().to_owned(), options.catalogue, requests);

@@ -1,6 +1,6 @@
 //! The file of answers that clients got, as `loadtest run --acks` writes it and `loadtest audit --acks` reads it.
 //!
-//! A header, a line a grab or a use, and a last line that says how many there are. Without that line a file was cut
+//! A header, a line a grab or a step after it, and a last line that says how many there are. Without that line a file was cut
 //! short, and an audit of what is left of it would call an acknowledged grab invented, or miss that it was lost.
 
 use std::io::{self, BufRead, Write};
@@ -10,6 +10,7 @@ use coupon_core::{Money, Timestamp};
 
 use super::claims::{Claim, Claims};
 use super::spent::UseAnswer;
+use super::steps::StepAnswer;
 
 /// The first line.
 const HEADER: &str = "user_id,coupon_id,outcome,result_id,told_at,order_amount,use_time";
@@ -36,6 +37,8 @@ pub enum ClientAnswer {
     Grab(u64, Claim),
     /// Of the use of that result.
     Use(i64, UseAnswer),
+    /// Of a step of that result, which was held.
+    Step(i64, StepAnswer),
 }
 
 /// Writes the answers that clients got.
@@ -79,6 +82,7 @@ impl Ack {
                 let time = time.map_or_else(String::new, |time| Timestamp::from_millis(time).to_string());
                 writeln!(out, "{user},,{outcome},{result},{told_at},{amount},{time}")
             }
+            ClientAnswer::Step(result, told) => writeln!(out, "{user},,{},{result},{told_at},,", told.word()),
         }
     }
 }
@@ -151,19 +155,23 @@ fn parse(line: &str) -> Result<(u64, ClientAnswer)> {
         "invalid_time" => Claim::InvalidTime(time(4, "told_at")?),
         "refused" => Claim::Refused,
         "unknown" => Claim::Unknown,
-        used => {
-            let told = match used {
-                "used" => {
-                    UseAnswer::Used { cents: cents()?, time: time(6, "use_time")?.map(Timestamp::millis) }
-                }
-                "used_before" => UseAnswer::UsedBefore,
-                "use_unknown" => UseAnswer::Unknown { cents: cents()? },
-                other => bail!(
-                    "outcome {other:?} is none of granted, duplicate, out_of_stock, invalid_time, refused, unknown, used, \
-                     used_before, use_unknown"
+        step => {
+            let told = match step {
+                "used" => ClientAnswer::Use(
+                    id()?,
+                    UseAnswer::Used { cents: cents()?, time: time(6, "use_time")?.map(Timestamp::millis) },
                 ),
+                "used_before" => ClientAnswer::Use(id()?, UseAnswer::UsedBefore),
+                "use_unknown" => ClientAnswer::Use(id()?, UseAnswer::Unknown { cents: cents()? }),
+                other => match StepAnswer::WORDS.iter().find(|(_, word)| *word == other) {
+                    Some((told, _)) => ClientAnswer::Step(id()?, *told),
+                    None => bail!(
+                        "outcome {other:?} is none of granted, duplicate, out_of_stock, invalid_time, refused, unknown, \
+                         used, used_before, use_unknown, confirmed, released, confirm_unknown, release_unknown"
+                    ),
+                },
             };
-            return Ok((field(0)?.parse()?, ClientAnswer::Use(id()?, told)));
+            return Ok((field(0)?.parse()?, told));
         }
     };
     Ok((field(0)?.parse()?, ClientAnswer::Grab(field(1)?.parse()?, claim)))
@@ -191,7 +199,9 @@ mod tests {
         ];
         let grabs = grabs.map(|(user, claim)| (user, ClientAnswer::Grab(2, claim)));
         let uses = uses.map(|(user, told)| (user, ClientAnswer::Use(99, told)));
-        grabs.into_iter().chain(uses).map(|(user, told)| Ack { user, told, told_at }).collect()
+        let steps =
+            (11..).zip(StepAnswer::WORDS).map(|(user, (told, _))| (user, ClientAnswer::Step(97, told)));
+        grabs.into_iter().chain(uses).chain(steps).map(|(user, told)| Ack { user, told, told_at }).collect()
     }
 
     fn written() -> String {
@@ -221,7 +231,9 @@ mod tests {
             format!("9,,used_before,99,{time},,"),
             format!("10,,use_unknown,99,{time},0.07,"),
         ];
-        assert_eq!(written(), format!("{wanted}{}\n# end: 10 lines\n", uses.join("\n")));
+        let steps = (11..).zip(["confirmed", "released", "confirm_unknown", "release_unknown"]);
+        let steps: String = steps.map(|(user, word)| format!("{user},,{word},97,{time},,\n")).collect();
+        assert_eq!(written(), format!("{wanted}{}\n{steps}# end: 14 lines\n", uses.join("\n")));
     }
 
     #[test]
@@ -264,7 +276,7 @@ mod tests {
         let error = read(&written().replace("6,2,unknown,,2026-11-30T00:53:20.000Z,,\n", ""))
             .unwrap_err()
             .to_string();
-        assert!(error.contains("line 11 says that 10 lines come before it, and there are 9"), "{error}");
+        assert!(error.contains("line 15 says that 14 lines come before it, and there are 13"), "{error}");
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(super) fn check(
 ) -> Result<()> {
     lost(snapshot, ledger, &seen.found, report)?;
     told_to_hold(ledger, &seen.holders, report);
-    uses_lost(ledger, &seen.uses, report);
+    steps_lost(ledger, seen, report);
     told_outside(&snapshot.catalogue, scope, ledger, report);
     Ok(())
 }
@@ -100,13 +100,18 @@ fn told_outside(catalogue: &Catalogue, scope: &Scope<'_>, ledger: &Ledger, repor
     }
 }
 
-/// Finds answers about uses of results that are not stored for that user.
-fn uses_lost(ledger: &Ledger, found: &[bool], report: &mut AuditReport) {
-    let told = ledger.uses.iter().zip(ledger.use_answers(0..ledger.uses.len()));
-    for (((result, user), told), found) in told.zip(found) {
-        if !found && !matches!(told, spent::UseAnswer::Unknown { .. }) {
+/// Finds answers about uses, and about steps before them, of results that are not stored for that user.
+fn steps_lost(ledger: &Ledger, seen: &Seen, report: &mut AuditReport) {
+    let uses = ledger
+        .uses
+        .iter()
+        .map(|(about, told)| (about, (!matches!(told, spent::UseAnswer::Unknown { .. })).then_some("used")));
+    let steps = ledger.steps.iter().map(|(about, told)| (about, told.is_clear().then_some(told.word())));
+    let found = seen.uses.iter().chain(&seen.steps);
+    for ((&(result, user), told), found) in uses.chain(steps).zip(found) {
+        if let Some(told) = told.filter(|_| !found) {
             report.add(Kind::Spent, 1, || {
-                format!("user {user} was told that result {result} is used, and no shard has it for them")
+                format!("user {user} was told that result {result} is {told}, and no shard has it for them")
             });
         }
     }

@@ -7,6 +7,7 @@ use coupon_core::Timestamp;
 use super::acks::ClientAnswer;
 use super::ledger::Ledger;
 use super::spent::UseAnswer;
+use super::steps::StepAnswer;
 
 /// One grab, as its client saw it end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct Claims {
     refused: u64,
     /// (result, user)
     pub(super) uses: Vec<((i64, u64), UseAnswer)>,
+    /// The same of steps of what was held.
+    pub(super) steps: Vec<((i64, u64), StepAnswer)>,
 }
 
 impl Claims {
@@ -67,6 +70,7 @@ impl Claims {
         match told {
             ClientAnswer::Grab(coupon, claim) => self.add(user, coupon, claim),
             ClientAnswer::Use(result, told) => self.add_use(user, result, told),
+            ClientAnswer::Step(result, told) => self.steps.push(((result, user), told)),
         }
     }
 

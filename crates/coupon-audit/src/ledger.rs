@@ -7,6 +7,7 @@ use coupon_core::Timestamp;
 
 use super::claims::Claims;
 use super::spent::UseAnswer;
+use super::steps::StepAnswer;
 
 /// Claims, sorted.
 #[derive(Debug)]
@@ -21,10 +22,46 @@ pub(super) struct Ledger {
     pub(super) sold_out: BTreeSet<u64>,
     /// Answers that a coupon cannot be grabbed now: (user, coupon, time of the answer).
     pub(super) outside: Vec<(u64, u64, Timestamp)>,
-    /// The uses that answers were about, sorted by (result, user).
-    pub(super) uses: Vec<(i64, u64)>,
+    /// The answers about uses.
+    pub(super) uses: About<UseAnswer>,
+    /// The answers about steps of what was held.
+    pub(super) steps: About<StepAnswer>,
+}
+
+/// Answers about users' results.
+#[derive(Debug)]
+pub(super) struct About<T> {
+    /// The results, each with its user, in order.
+    results: Vec<(i64, u64)>,
     /// The answer about each of them.
-    use_answers: Vec<UseAnswer>,
+    answers: Vec<T>,
+}
+
+impl<T: Ord + Clone> About<T> {
+    fn of(all: &[((i64, u64), T)]) -> Self {
+        let (results, answers) = sorted(all).into_iter().unzip();
+        Self { results, answers }
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.results.len()
+    }
+
+    /// Every answer, with the result and the user that it is about.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&(i64, u64), &T)> {
+        self.results.iter().zip(&self.answers)
+    }
+
+    /// The answers about a user's result, whose places are marked as found.
+    pub(super) fn told(&self, result: i64, user: i64, found: &mut [bool]) -> &[T] {
+        let Ok(user) = u64::try_from(user) else { return &[] };
+        let start = self.results.partition_point(|about| *about < (result, user));
+        let same = self.results.iter().skip(start).take_while(|about| **about == (result, user)).count();
+        if let Some(found) = found.get_mut(start..start + same) {
+            found.fill(true);
+        }
+        self.answers.get(start..start + same).unwrap_or_default()
+    }
 }
 
 impl Ledger {
@@ -32,7 +69,6 @@ impl Ledger {
         // A user who asks again while the first request is pending gets the same answer twice: it is one result.
         let granted = sorted(&claims.granted);
         let answered: Vec<(u64, u64)> = granted.iter().map(|&(_, user, coupon)| (user, coupon)).collect();
-        let (uses, use_answers) = sorted(&claims.uses).into_iter().unzip();
         Self {
             answered: sorted(&answered),
             granted,
@@ -40,8 +76,8 @@ impl Ledger {
             held: sorted(&claims.held),
             sold_out: claims.sold_out.clone(),
             outside: sorted(&claims.outside),
-            uses,
-            use_answers,
+            uses: About::of(&claims.uses),
+            steps: About::of(&claims.steps),
         }
     }
 
@@ -50,19 +86,6 @@ impl Ledger {
         let start = self.granted.partition_point(|&(id, ..)| id < result);
         let same = self.granted.iter().skip(start).take_while(|&&(id, ..)| id == result).count();
         start..start + same
-    }
-
-    /// The places in `uses` of a user's result.
-    pub(super) fn uses_of(&self, result: i64, user: i64) -> Range<usize> {
-        let Ok(user) = u64::try_from(user) else { return 0..0 };
-        let start = self.uses.partition_point(|used| *used < (result, user));
-        let same = self.uses.iter().skip(start).take_while(|used| **used == (result, user)).count();
-        start..start + same
-    }
-
-    /// The answers at those places.
-    pub(super) fn use_answers(&self, uses: Range<usize>) -> &[UseAnswer] {
-        self.use_answers.get(uses).unwrap_or_default()
     }
 
     /// True if a grab of that user for that coupon was acknowledged.

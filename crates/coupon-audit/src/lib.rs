@@ -27,6 +27,7 @@ mod servers;
 mod source;
 mod spent;
 mod start;
+mod steps;
 mod stock;
 
 use std::fmt;
@@ -44,6 +45,7 @@ pub use servers::{Addresses, Differences, Servers};
 use source::{Gate, Place, Snapshot};
 pub use spent::UseAnswer;
 pub use start::Start;
+pub use steps::StepAnswer;
 
 /// Data that can be audited.
 #[derive(Debug, Clone)]

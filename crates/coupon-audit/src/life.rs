@@ -46,6 +46,16 @@ impl Life {
         self.state < RETURNED
     }
 
+    /// True if it was held and then became the user's.
+    pub(super) const fn was_confirmed(self) -> bool {
+        self.hold_until.is_some() && matches!(self.state, OWNED | USED | RETURNED)
+    }
+
+    /// True if it was given up while it was held.
+    pub(super) const fn was_released(self) -> bool {
+        self.state == RELEASED
+    }
+
     /// True if there is nothing to say of it beside its use.
     pub(super) const fn is_plain(self) -> bool {
         matches!(self.state, OWNED | USED | UNTOLD) && self.hold_until.is_none()

@@ -11,7 +11,7 @@ use super::placement::Law;
 use super::reads::Lists;
 use super::source::{Catalogue, Coupon, Shard, Snapshot, Stored, Sums, Waiting};
 use super::start::{self, Before, Start};
-use super::{AuditReport, Kind, Scope, answers, life, spent, stock};
+use super::{AuditReport, Kind, Scope, answers, life, spent, steps, stock};
 
 /// A user's result of a coupon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,9 +44,10 @@ pub(super) struct Seen {
     ids: Vec<i64>,
     pub(super) holders: Holders,
     pub(super) sold: Sold,
-    /// Of each of the ledger's acknowledged grabs, and of its uses, true if it was found.
+    /// Of each of the ledger's acknowledged grabs, and of its uses and steps, true if it was found.
     pub(super) found: Vec<bool>,
     pub(super) uses: Vec<bool>,
+    pub(super) steps: Vec<bool>,
     /// Of each of the start's rows, true if it was found.
     old: Vec<bool>,
 }
@@ -94,6 +95,7 @@ pub(super) fn scan(
     let mut lists = Lists::of(scope.reads.unwrap_or_default());
     seen.found.resize(ledger.map_or(0, |ledger| ledger.granted.len()), false);
     seen.uses.resize(ledger.map_or(0, |ledger| ledger.uses.len()), false);
+    seen.steps.resize(ledger.map_or(0, |ledger| ledger.steps.len()), false);
     seen.old.resize(scope.start.map_or(0, |start| start.rows.len()), false);
     for shard in &*shards {
         let mut sums = Sums::default();
@@ -270,17 +272,14 @@ impl Pass<'_> {
             .then(|| "its coupon was withdrawn before".to_owned())
     }
 
-    /// Holds a row's use against the answers about it.
+    /// Holds a row's use, and the steps before it, against the answers about them.
     fn used(&self, read: &Read, seen: &mut Seen, report: &mut AuditReport) {
         let Read { row, place, before } = *read;
-        let told = self.ledger.map(|ledger| {
-            let uses = ledger.uses_of(row.grab.id, row.grab.user);
-            if let Some(found) = seen.uses.get_mut(uses.clone()) {
-                found.fill(true);
-            }
-            ledger.use_answers(uses)
-        });
-        if let Some(wrong) = spent::wrong(row.spent, row.time, told, before) {
+        let (id, user) = (row.grab.id, row.grab.user);
+        let told = self.ledger.map(|ledger| ledger.uses.told(id, user, &mut seen.uses));
+        let steps = self.ledger.map(|ledger| ledger.steps.told(id, user, &mut seen.steps));
+        let wrong = spent::wrong(row.spent, row.time, told, before);
+        for wrong in wrong.into_iter().chain(steps::wrong(row.life, steps, before)) {
             report.add(Kind::Spent, 1, || format!("{}: {wrong}", row.grab.at(place)));
         }
     }

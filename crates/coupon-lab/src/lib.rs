@@ -25,7 +25,7 @@ pub use drivers::namespace_of;
 pub use interrupt::{INTERRUPTED_CODE, end_load_on_interrupt, forget_folder, register_folder};
 pub use interrupt::{stop_services_on_interrupt, wait_if_interrupted};
 pub use names::all_different;
-pub use prepared::{Prepared, seed_of};
+pub use prepared::{Prepared, seed_for, seed_of};
 pub use process::{ServiceCommand, ServiceProcess};
 pub use programs::{built, program};
 pub use servers::{SharedServers, Used};

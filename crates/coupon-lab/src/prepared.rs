@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use coupon_audit::Data;
-use coupon_core::ShardingStrategy;
-use coupon_loadgen::workload::Catalogue;
+use coupon_core::{GrabTerms, ShardingStrategy};
+use coupon_loadgen::workload::{Catalogue, Workload};
 use coupon_seeding::SeedOptions;
 use coupon_strategies::Spec;
 
@@ -18,6 +18,13 @@ use super::process::ServiceCommand;
 pub fn seed_of(catalogue: &Catalogue) -> SeedOptions {
     let Catalogue { users, rooms, hot_rooms, coupons_per_room } = *catalogue;
     SeedOptions { users, rooms, hot_rooms, coupons_per_room, ..SeedOptions::default() }
+}
+
+/// The same, on the terms that the workload needs: with a checkout, what is grabbed is held.
+#[must_use]
+pub fn seed_for(workload: &Workload) -> SeedOptions {
+    let terms = GrabTerms { hold_s: workload.hold_s(), ..GrabTerms::default() };
+    SeedOptions { terms, ..seed_of(&workload.catalogue) }
 }
 
 /// Seeded data of a strategy, on which any number of processes can be started.

@@ -9,7 +9,10 @@ enum Sharding {
     Writes,
     /// It reads results: the strategy decides from how many places, and the answers carry the `plan`.
     Reads,
-    /// It does neither.
+    /// It changes a result: the strategy decides in how many places that is looked for, and the answers carry the
+    /// `plan`.
+    Updates,
+    /// It does none of these.
     Apart,
 }
 
@@ -51,6 +54,8 @@ macro_rules! register {
 
 register! {
     Grab: "grab", "POST /api/coupon/grab", "grab", "Grabbing coupons", Writes;
+    Confirm: "confirm", "POST /api/coupon/confirm", "confirm", "Confirming what is held", Updates;
+    Release: "release", "POST /api/coupon/release", "release", "Giving up what is held", Updates;
     UserCoupons: "user_coupons", "GET /api/user/{id}/coupons", "my coupons", "One user's coupons", Reads;
     RoomOrders: "room_orders", "GET /api/room/{id}/orders", "room orders", "One room's orders", Reads;
     RoomStats: "room_stats", "GET /api/room/{id}/stats", "room stats", "One room's statistics", Reads;
@@ -99,13 +104,14 @@ impl Endpoint {
         self.row().need
     }
 
-    /// True when it reads results: the strategy decides its cost, and its answers carry a `plan`.
+    /// True when it looks results up, to show or to change them: the strategy decides its cost, and its answers carry a
+    /// `plan`.
     #[must_use]
-    pub const fn reads_results(self) -> bool {
-        matches!(self.row().sharding, Sharding::Reads)
+    pub const fn has_plan(self) -> bool {
+        matches!(self.row().sharding, Sharding::Reads | Sharding::Updates)
     }
 
-    /// True when it writes or reads results, so that strategies differ in it.
+    /// True when it writes, reads or changes results, so that strategies differ in it.
     #[must_use]
     pub const fn is_sharded(self) -> bool {
         !matches!(self.row().sharding, Sharding::Apart)

@@ -12,8 +12,8 @@ pub fn name(key: &str) -> &str {
 }
 
 /// True for an endpoint that reads results.
-pub(crate) fn reads_results(key: &str) -> bool {
-    Endpoint::of_key(key).is_some_and(Endpoint::reads_results)
+pub(crate) fn has_plan(key: &str) -> bool {
+    Endpoint::of_key(key).is_some_and(Endpoint::has_plan)
 }
 
 /// True for an endpoint that writes or reads results.

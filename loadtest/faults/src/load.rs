@@ -96,6 +96,7 @@ fn workload() -> Workload {
         users,
         think_s: [1.0, 1.0],
         rooms,
+        checkout: None,
         actions: actions.iter().map(|&(endpoint, weight)| Action { endpoint, weight }).collect(),
     };
     let requests = Requests::Scenarios(vec![

@@ -104,7 +104,7 @@ fn route(
             plan.into_iter().for_each(|shard| visit(&mut visits, shard, weight));
             requests += weight;
         }
-        if endpoint.reads_results() && !sample.is_empty() {
+        if endpoint.has_plan() && !sample.is_empty() {
             fan_out.insert(endpoint, visited as f64 / sample.len() as f64);
         }
     }
@@ -129,6 +129,7 @@ fn visit(visits: &mut [f64], shard: ShardId, weight: f64) {
 /// The query that an endpoint puts to the shards about a row; none when it asks none of them.
 fn query(endpoint: Endpoint, row: &RowKey) -> Option<ResultQuery> {
     match endpoint {
+        Endpoint::Confirm | Endpoint::Release => Some(ResultQuery::of_user(row.user).at(row.time)),
         Endpoint::UserCoupons => Some(ResultQuery::of_user(row.user)),
         Endpoint::RoomOrders | Endpoint::RoomStats => Some(ResultQuery::of_room(row.room)),
         Endpoint::Recent => {

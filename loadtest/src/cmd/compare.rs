@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use coupon_cli::numbers::count;
 use coupon_cli::output;
-use coupon_lab::{all_different, seed_of};
+use coupon_lab::{all_different, seed_for};
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::LoadSpec;
 use coupon_report::require::Scope;
@@ -126,7 +126,7 @@ fn options(args: Args) -> Result<CompareOptions> {
     let names: Vec<&str> = all.collect();
     let limits = arguments::limits(&args.require, &Scope::Contestants(&names))?;
     let Args { history, days, seed, .. } = args;
-    let seed = SeedOptions { history, days, seed, ..seed_of(&load.workload.catalogue) };
+    let seed = SeedOptions { history, days, seed, ..seed_for(&load.workload) };
     seed.check()?;
     let servers = args.backend.wanted()?;
     Ok(CompareOptions {

@@ -42,8 +42,7 @@ mod tests {
     use super::*;
 
     fn replay() -> LoadSpec {
-        let request =
-            |user_id| Request { endpoint: Endpoint::Grab, user_id, coupon_id: 1, room_id: 1, scenario: 0 };
+        let request = |user_id| Request::alone(Endpoint::Grab, user_id, 1, 1);
         let requests: Vec<_> =
             (0..10).map(|n| (Timestamp::from_millis(1_000 * n), request(n.cast_unsigned() + 1))).collect();
         let trace = Trace::of("x.csv".into(), &requests, Some(2.0));

@@ -82,7 +82,7 @@ impl Entrant {
     /// Puts it under load, unmeasured, and remembers what it answered.
     pub(super) fn warm_up(&mut self, load: &LoadSpec) -> Result<()> {
         let outcome = run_load(&self.running.target, load).map_err(|error| self.failed(&error))?;
-        outcome.grabs.iter().for_each(|grab| acks::claim(grab, &mut self.claims));
+        acks::claim_all(&outcome, &mut self.claims);
         Ok(())
     }
 
@@ -97,7 +97,7 @@ impl Entrant {
         let taken = turn::take(&self.running, load, quota, self.watcher.as_ref())
             .map_err(|error| self.failed(&error))?;
         let Turn { outcome, shards, flow, looks } = taken;
-        outcome.grabs.iter().for_each(|grab| acks::claim(grab, &mut self.claims));
+        acks::claim_all(&outcome, &mut self.claims);
         let (ending, audit) = self.audit(index);
         if let Some(watcher) = &self.watcher {
             watcher.audited(&audit);

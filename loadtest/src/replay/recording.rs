@@ -49,7 +49,7 @@ impl Row {
 
     pub(super) const fn request(&self, endpoint: Endpoint) -> Request {
         let (user_id, room_id) = (self.user.get(), self.room.get());
-        Request { endpoint, user_id, coupon_id: self.coupon, room_id, scenario: 0 }
+        Request::alone(endpoint, user_id, self.coupon, room_id)
     }
 }
 

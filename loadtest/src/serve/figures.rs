@@ -178,9 +178,8 @@ fn name_of(endpoint: Endpoint) -> String {
 }
 
 fn asked_by(workload: &Workload, endpoint: Endpoint) -> String {
-    let asks = scenarios_of(workload).iter().filter(|scenario| {
-        scenario.users > 0.0 && scenario.actions.iter().any(|action| action.endpoint == endpoint)
-    });
+    let asks =
+        scenarios_of(workload).iter().filter(|scenario| scenario.users > 0.0 && scenario.asks(endpoint));
     asks.map(|scenario| scenario.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use coupon_lab::{Setup, all_different, seed_of};
+use coupon_lab::{Setup, all_different, seed_for};
 use coupon_loadgen::load::{Arrivals, LoadSpec};
 use coupon_loadgen::workload::{Catalogue, Requests, Scenario, Workload};
 use coupon_seeding::SeedOptions;
@@ -171,7 +171,7 @@ pub(super) fn read(body: &[u8], on_servers: bool) -> Result<CompareOptions, Vec<
     workload.catalogue.users = flags.users as u64;
     workload.requests = Requests::Scenarios(mixed(&flags.mix).map_err(one)?);
     let contestants = flags.chosen.specs(&workload.catalogue).map_err(one)?;
-    let seed = SeedOptions { history: flags.history as u64, ..seed_of(&workload.catalogue) };
+    let seed = SeedOptions { history: flags.history as u64, ..seed_for(&workload) };
     seed.check().map_err(|error| one(Wrong::field(error.flag, error.to_string())))?;
     let load = LoadSpec {
         duration: Duration::from_secs_f64(flags.seconds),

@@ -1,6 +1,6 @@
 //! What becomes of results after their grab: states, slots, holds, and stock that comes back.
 
-use coupon_audit::{Claim, Kind};
+use coupon_audit::{Claim, ClientAnswer, Kind, StepAnswer};
 use coupon_core::ResultId;
 
 use crate::store::{
@@ -28,20 +28,20 @@ fn lived_in<S: Store>() -> S {
         );
         store.shard(shard, &format!("INSERT INTO holds VALUES ({until}, {result}, '{TABLE_TODAY}')"));
     }
-    release(&store, 6);
+    release(&mut store, 6);
     store
 }
 
 /// A release as a service does it.
-fn release<S: Store>(store: &S, user: u16) {
+fn release<S: Store>(store: &mut S, user: u16) {
     let (shard, result) = (shard_of(TODAY), id(TODAY, user));
     give_back(store, user);
     store.shard(shard, &format!("DELETE FROM holds WHERE result_id = {result}"));
     store.apply_back(shard, 1, "release");
 }
 
-/// The row's part of a release.
-fn give_back<S: Store>(store: &S, user: u16) {
+/// The row's part of a release, and what its client was told.
+fn give_back<S: Store>(store: &mut S, user: u16) {
     let time = grabbed(id(TODAY, user)) + MINUTE;
     store.shard(
         shard_of(TODAY),
@@ -51,6 +51,12 @@ fn give_back<S: Store>(store: &S, user: u16) {
     );
     store.gave_back(shard_of(TODAY));
     store.let_go(u64::from(user), 1);
+    tell(store, user, StepAnswer::Released);
+}
+
+/// An answer to a user about a step.
+fn tell<S: Store>(store: &mut S, user: u16, told: StepAnswer) {
+    store.claims().take(u64::from(user), ClientAnswer::Step(id(TODAY, user), told));
 }
 
 fn a_sale_in_which_results_are_held_and_released_is_sound<S: Store>() {
@@ -61,7 +67,7 @@ fn a_sale_in_which_results_are_held_and_released_is_sound<S: Store>() {
     store.add(shard, TABLE_TODAY, id(TODAY, 60), 6, 1);
     store.claims().add(6, 1, Claim::Granted(id(TODAY, 60)));
     let start = store.data().remember().unwrap();
-    release(&store, 5);
+    release(&mut store, 5);
     assert_eq!(store.audit_since(&start).violations(), 0, "{}", store.audit_since(&start));
 }
 
@@ -86,8 +92,8 @@ fn a_row_that_contradicts_itself_is_found<S: Store>() {
 }
 
 fn stock_that_was_not_given_back_is_found_and_so_is_what_came_back_twice<S: Store>() {
-    let store = lived_in::<S>();
-    give_back(&store, 5);
+    let mut store = lived_in::<S>();
+    give_back(&mut store, 5);
     store.shard(shard_of(TODAY), "DELETE FROM holds");
     let (kind, _, text) = store.only();
     assert_eq!(kind, Kind::Miscounted, "{text}");
@@ -158,7 +164,31 @@ fn a_slot_beyond_the_limit_is_found_in_rows_of_the_run<S: Store>() {
     assert!(text.contains("it is in slot 1, and a user may have 1"), "{text}");
 }
 
+fn a_step_is_stored_as_it_was_acknowledged<S: Store>() {
+    let said = |store: &S| {
+        let report = store.audit();
+        report.findings.get(&Kind::Spent).map(|found| found.examples.join("\n")).unwrap_or_default()
+    };
+    let mut store = lived_in::<S>();
+    // Held, and so neither confirmed nor released, whatever was not answered.
+    tell(&mut store, 5, StepAnswer::ConfirmUnknown);
+    assert_eq!(said(&store), "");
+    tell(&mut store, 5, StepAnswer::Confirmed);
+    assert!(said(&store).contains("was told that it is confirmed, and it is held"), "{}", said(&store));
+    // A result that is not there, and a release that no client asked for.
+    let mut store = lived_in::<S>();
+    store.claims().take(9, ClientAnswer::Step(77, StepAnswer::Released));
+    assert!(said(&store).contains("user 9 was told that result 77 is released"), "{}", said(&store));
+    let mut store = S::sound();
+    store.grab(TODAY, 6, 1);
+    let until = grabbed(id(TODAY, 6)) + MINUTE;
+    let set = format!("state = 4, slot = NULL, hold_until = {until}, state_time = {until}");
+    store.shard(shard_of(TODAY), &format!("UPDATE {TABLE_TODAY} SET {set} WHERE user_id = 6"));
+    assert!(said(&store).contains("it was released, and nobody asked for that"), "{}", said(&store));
+}
+
 on_every_store! {
+    a_step_is_stored_as_it_was_acknowledged,
     a_sale_in_which_results_are_held_and_released_is_sound,
     a_row_that_contradicts_itself_is_found,
     stock_that_was_not_given_back_is_found_and_so_is_what_came_back_twice,

@@ -10,6 +10,9 @@ pub(crate) struct GrabAnswer<'a> {
     pub(crate) fail_reason: Option<&'a str>,
     #[serde(borrow)]
     pub(crate) result_id: Option<&'a str>,
+    /// The state that the result began with.
+    #[serde(borrow, default)]
+    pub(crate) state: Option<&'a str>,
 }
 
 impl<'a> GrabAnswer<'a> {

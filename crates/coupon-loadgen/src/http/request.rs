@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::Target;
-use crate::workload::{Endpoint, Request};
+use crate::workload::{Endpoint, Part, Request};
 
 /// Writes the requests to one target.
 #[derive(Debug)]
@@ -16,6 +16,9 @@ pub(crate) struct RequestWriter {
     grab: String,
     /// An echo, up to its content length.
     echo: String,
+    /// The steps of results, up to their content lengths.
+    confirm: String,
+    release: String,
     body: Vec<u8>,
 }
 
@@ -30,6 +33,8 @@ impl RequestWriter {
             after_admin_path: format!("{host}{}\r\n", token.unwrap_or_default()),
             grab: post("/api/coupon/grab"),
             echo: post("/bench/echo"),
+            confirm: post("/api/coupon/confirm"),
+            release: post("/api/coupon/release"),
             body: Vec::with_capacity(96),
         }
     }
@@ -39,7 +44,9 @@ impl RequestWriter {
         out.clear();
         let Request { user_id: user, coupon_id: coupon, room_id: room, .. } = request;
         let written = match request.endpoint {
-            Endpoint::Grab | Endpoint::Echo => return self.write_grab(out, request),
+            Endpoint::Grab | Endpoint::Echo | Endpoint::Confirm | Endpoint::Release => {
+                return self.write_post(out, request);
+            }
             Endpoint::UserCoupons => write!(out, "GET /api/user/{user}/coupons"),
             Endpoint::Stock => write!(out, "GET /api/coupon/{coupon}/stock"),
             Endpoint::RoomOrders => write!(out, "GET /api/room/{room}/orders"),
@@ -59,12 +66,23 @@ impl RequestWriter {
         out.extend_from_slice(rest.as_bytes());
     }
 
-    fn write_grab(&mut self, out: &mut Vec<u8>, request: &Request) {
+    fn write_post(&mut self, out: &mut Vec<u8>, request: &Request) {
         self.body.clear();
         let Request { user_id, coupon_id, room_id, .. } = request;
-        let body =
-            write!(self.body, "{{\"user_id\":{user_id},\"coupon_id\":{coupon_id},\"room_id\":{room_id}}}");
-        let head = if request.endpoint == Endpoint::Grab { &self.grab } else { &self.echo };
+        let grab = format_args!("{{\"user_id\":{user_id},\"coupon_id\":{coupon_id},\"room_id\":{room_id}");
+        let body = match request.part {
+            None => write!(self.body, "{grab}}}"),
+            Some(Part::Grab { name, .. }) => write!(self.body, "{grab},\"request_id\":\"{name:016x}\"}}"),
+            Some(Part::Step(result)) => {
+                write!(self.body, "{{\"user_id\":{user_id},\"result_id\":\"{result}\"}}")
+            }
+        };
+        let head = match request.endpoint {
+            Endpoint::Confirm => &self.confirm,
+            Endpoint::Release => &self.release,
+            Endpoint::Echo => &self.echo,
+            _ => &self.grab,
+        };
         out.extend_from_slice(head.as_bytes());
         let length = write!(out, "{}\r\n\r\n", self.body.len());
         debug_assert!(body.is_ok() && length.is_ok(), "writing to memory does not fail");
@@ -77,12 +95,16 @@ mod tests {
     use super::*;
 
     fn written(endpoint: Endpoint) -> String {
+        written_as(endpoint, None)
+    }
+
+    fn written_as(endpoint: Endpoint, part: Option<Part>) -> String {
         let target = Target {
             admin_token: Some("t0p".into()),
             ..Target::from_url("x", "http://127.0.0.1:8001").unwrap()
         };
         let mut out = b"left over".to_vec();
-        let request = Request { endpoint, user_id: 7, coupon_id: 11, room_id: 3, scenario: 0 };
+        let request = Request { part, ..Request::alone(endpoint, 7, 11, 3) };
         RequestWriter::new(&target).write(&mut out, &request);
         String::from_utf8(out).unwrap()
     }
@@ -95,6 +117,21 @@ mod tests {
         assert_eq!(written(Endpoint::Grab), format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()));
         assert!(written(Endpoint::Echo).starts_with("POST /bench/echo "));
         assert!(written(Endpoint::Echo).ends_with(body));
+    }
+
+    #[test]
+    fn a_grab_of_a_checkout_names_its_request_and_a_step_its_result() {
+        let grab = written_as(Endpoint::Grab, Some(Part::Grab { name: 0x5eed, then: None }));
+        let body = "{\"user_id\":7,\"coupon_id\":11,\"room_id\":3,\"request_id\":\"0000000000005eed\"}";
+        assert!(grab.starts_with("POST /api/coupon/grab ") && grab.ends_with(body), "{grab}");
+        for (endpoint, path) in [(Endpoint::Confirm, "confirm"), (Endpoint::Release, "release")] {
+            let step = written_as(endpoint, Some(Part::Step(42)));
+            assert!(step.starts_with(&format!("POST /api/coupon/{path} ")), "{step}");
+            assert!(
+                step.ends_with("\r\nContent-Length: 30\r\n\r\n{\"user_id\":7,\"result_id\":\"42\"}"),
+                "{step}"
+            );
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod watch;
 pub use generator::{run_load, run_load_with};
 pub use outcome::{
     EndpointOutcome, GeneratorCost, GrabCounts, GrabOutcome, GrabRecord, Outcome, PhaseOutcome, Refusal,
-    ScenarioOutcome, Tally, UNSENT, Unknown,
+    ScenarioOutcome, StepOutcome, StepRecord, Tally, UNSENT, Unknown,
 };
 pub use spec::{Arrivals, LoadSpec, Progress};
 pub use watch::Watch;

@@ -19,6 +19,8 @@ pub struct Outcome {
     pub grabs: Vec<GrabRecord>,
     /// The grabs, counted.
     pub counts: GrabCounts,
+    /// Every step of a result that was sent, in the order of the answers.
+    pub steps: Vec<StepRecord>,
     /// Each part of the load's shape, all endpoints together; none when it has no parts.
     pub phases: Vec<PhaseOutcome>,
     /// From the moment the first request could be due to the last answer, at least the duration asked for
@@ -106,6 +108,32 @@ impl EndpointOutcome {
     pub fn requests(&self) -> u64 {
         self.ok + self.error_count()
     }
+}
+
+/// A step of a result, as its client saw it end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepRecord {
+    /// The user whose result it is.
+    pub user_id: u64,
+    /// The result.
+    pub result_id: i64,
+    /// The endpoint that takes the step.
+    pub endpoint: Endpoint,
+    /// The outcome.
+    pub outcome: StepOutcome,
+    /// The time of the answer, by this machine's clock.
+    pub told_at: Timestamp,
+}
+
+/// The outcome of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepOutcome {
+    /// Taken.
+    Taken,
+    /// Refused, with this status: the result is as it was.
+    Refused(u16),
+    /// No clear answer: taken or not.
+    Unknown,
 }
 
 /// The outcome of requests that have something in common.

@@ -9,11 +9,11 @@ use hdrhistogram::Histogram;
 
 use super::outcome::{
     EndpointOutcome, GeneratorCost, GrabCounts, GrabOutcome, GrabRecord, Outcome, PhaseOutcome, Refusal,
-    ScenarioOutcome, Tally, UNSENT, Unknown,
+    ScenarioOutcome, StepOutcome, StepRecord, Tally, UNSENT, Unknown,
 };
 use super::watch::Watch;
 use crate::http::{GrabAnswer, is_partial, plan_of};
-use crate::workload::{Endpoint, Phase, Request};
+use crate::workload::{Endpoint, Part, Phase, Request};
 
 /// The reason why a request got no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,7 @@ pub(super) struct Recorder {
     scenarios: Vec<ScenarioOutcome>,
     grabs: Vec<GrabRecord>,
     counts: GrabCounts,
+    steps: Vec<StepRecord>,
     lateness: Histogram<u64>,
     unsent: u64,
     /// Each part of the load's shape, and which of them the next answer is to.
@@ -86,6 +87,7 @@ impl Recorder {
             scenarios: scenarios.collect(),
             grabs: Vec::new(),
             counts: GrabCounts::default(),
+            steps: Vec::new(),
             lateness: EndpointOutcome::new().latency,
             unsent: 0,
             phases: phases.collect(),
@@ -122,12 +124,29 @@ impl Recorder {
         add(&mut self.lateness, lateness);
     }
 
-    /// An answer came, whatever it says.
-    pub(super) fn answered(&mut self, request: &Request, status: u16, body: &[u8], latency: Duration) {
-        let result = match request.endpoint {
-            Endpoint::Grab => self.grab_answered(request, status, body),
+    /// An answer came, whatever it says. Returns the request that follows from it, as in a checkout.
+    pub(super) fn answered(
+        &mut self,
+        request: &Request,
+        status: u16,
+        body: &[u8],
+        latency: Duration,
+    ) -> Option<Request> {
+        let mut next = None;
+        let result = match request.part {
+            Some(Part::Step(result_id)) => self.step_answered(request, result_id, status, body),
+            _ if request.endpoint == Endpoint::Grab => {
+                let told = Told::of(status, body);
+                next = told.then(request);
+                self.grab_answered(request, told)
+            }
             _ => read_answered(request.endpoint, status, body),
         };
+        self.count(request, result, latency);
+        next
+    }
+
+    fn count(&mut self, request: &Request, result: Result<Plan, String>, latency: Duration) {
         self.finished += 1;
         self.tally(request, result.is_ok(), Some(latency).filter(|_| result.is_ok()));
         let Some(endpoint) = self.endpoints.get_mut(request.endpoint as usize) else { return };
@@ -148,8 +167,24 @@ impl Recorder {
         }
     }
 
-    fn grab_answered(&mut self, request: &Request, status: u16, body: &[u8]) -> Result<Plan, String> {
-        let (outcome, held) = grab_outcome(status, body);
+    fn step_answered(
+        &mut self,
+        request: &Request,
+        result_id: i64,
+        status: u16,
+        body: &[u8],
+    ) -> Result<Plan, String> {
+        let outcome = match status {
+            200 => StepOutcome::Taken,
+            400..500 => StepOutcome::Refused(status),
+            _ => StepOutcome::Unknown,
+        };
+        self.remember_step(request, result_id, outcome);
+        read_answered(request.endpoint, status, body)
+    }
+
+    fn grab_answered(&mut self, request: &Request, told: Told) -> Result<Plan, String> {
+        let Told { outcome, held, .. } = told;
         self.remember(request, outcome, held);
         match outcome {
             GrabOutcome::Granted { .. } | GrabOutcome::Refused(Refusal::Decided(_)) => Ok(None),
@@ -167,8 +202,14 @@ impl Recorder {
         if failure == Failure::Unsent {
             self.unsent += 1;
         }
-        if let Some(why) = failure.unknown().filter(|_| request.endpoint == Endpoint::Grab) {
-            self.remember(request, GrabOutcome::Unknown(why), None);
+        match (failure.unknown(), request.part) {
+            (Some(_), Some(Part::Step(result_id))) => {
+                self.remember_step(request, result_id, StepOutcome::Unknown);
+            }
+            (Some(why), _) if request.endpoint == Endpoint::Grab => {
+                self.remember(request, GrabOutcome::Unknown(why), None);
+            }
+            _ => {}
         }
         let counts = matches!(failure, Failure::TimedOut | Failure::Unsent | Failure::NoConnectionInTime);
         self.tally(request, false, Some(waited).filter(|_| counts));
@@ -187,6 +228,11 @@ impl Recorder {
         for tally in scenario.into_iter().chain(phase) {
             tally.count(ok, latency);
         }
+    }
+
+    fn remember_step(&mut self, request: &Request, result_id: i64, outcome: StepOutcome) {
+        let Request { user_id, endpoint, .. } = *request;
+        self.steps.push(StepRecord { user_id, result_id, endpoint, outcome, told_at: now() });
     }
 
     fn remember(&mut self, request: &Request, outcome: GrabOutcome, held: Option<i64>) {
@@ -220,6 +266,7 @@ impl Recorder {
             grabs: self.grabs,
             sold_out: self.counts.out_of_stock,
             counts: self.counts,
+            steps: self.steps,
             elapsed,
             generator,
             phases: self.phases,
@@ -233,33 +280,59 @@ type Plan = Option<(u64, u64)>;
 
 fn read_answered(endpoint: Endpoint, status: u16, body: &[u8]) -> Result<Plan, String> {
     match status {
-        200..300 if !endpoint.reads_results() => Ok(None),
+        200..300 if !endpoint.has_plan() => Ok(None),
         200..300 if is_partial(body) => Err("partial answer".to_owned()),
         200..300 => Ok(plan_of(body)),
         _ => Err(status.to_string()),
     }
 }
 
-/// A client's conclusion, and the result that it is said to hold already. A 4xx was turned away before the gate;
-/// anything else that is not a decision may have been granted.
-fn grab_outcome(status: u16, body: &[u8]) -> (GrabOutcome, Option<i64>) {
-    match status {
-        200 => decided(body).unwrap_or((GrabOutcome::Unknown(Unknown::Unreadable), None)),
-        400..500 => (GrabOutcome::Refused(Refusal::Status(status)), None),
-        _ => (GrabOutcome::Unknown(Unknown::Status(status)), None),
-    }
+/// The answer to a grab, as its client understands it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Told {
+    outcome: GrabOutcome,
+    /// The result that the user is said to hold already.
+    held: Option<i64>,
+    /// True if what was granted is to be confirmed.
+    to_confirm: bool,
 }
 
-fn decided(body: &[u8]) -> Option<(GrabOutcome, Option<i64>)> {
-    let answer = GrabAnswer::parse(body)?;
-    let refused = |reason, held| Some((GrabOutcome::Refused(Refusal::Decided(reason)), held));
-    let id = || Some(answer.result_id?.parse::<ResultId>().ok()?.number());
-    match (answer.grab_status, answer.fail_reason) {
-        (1, _) => Some((GrabOutcome::Granted { result_id: id()? }, None)),
-        (0, Some("out_of_stock")) => refused(FailReason::OutOfStock, None),
-        (0, Some("duplicate")) => refused(FailReason::Duplicate, id()),
-        (0, Some("invalid_time")) => refused(FailReason::InvalidTime, None),
-        _ => None,
+impl Told {
+    const fn plain(outcome: GrabOutcome) -> Self {
+        Self { outcome, held: None, to_confirm: false }
+    }
+
+    /// A 4xx was turned away before the gate; anything else that is not a decision may have been granted.
+    fn of(status: u16, body: &[u8]) -> Self {
+        let unreadable = Self::plain(GrabOutcome::Unknown(Unknown::Unreadable));
+        match status {
+            200 => Self::decided(body).unwrap_or(unreadable),
+            400..500 => Self::plain(GrabOutcome::Refused(Refusal::Status(status))),
+            _ => Self::plain(GrabOutcome::Unknown(Unknown::Status(status))),
+        }
+    }
+
+    fn decided(body: &[u8]) -> Option<Self> {
+        let answer = GrabAnswer::parse(body)?;
+        let refused = |reason| Self::plain(GrabOutcome::Refused(Refusal::Decided(reason)));
+        let id = || Some(answer.result_id?.parse::<ResultId>().ok()?.number());
+        match (answer.grab_status, answer.fail_reason) {
+            (1, _) => Some(Self {
+                to_confirm: answer.state == Some("held"),
+                ..Self::plain(GrabOutcome::Granted { result_id: id()? })
+            }),
+            (0, Some("out_of_stock")) => Some(refused(FailReason::OutOfStock)),
+            (0, Some("duplicate")) => Some(Self { held: id(), ..refused(FailReason::Duplicate) }),
+            (0, Some("invalid_time")) => Some(refused(FailReason::InvalidTime)),
+            _ => None,
+        }
+    }
+
+    /// The step that follows a grab of a checkout.
+    fn then(self, request: &Request) -> Option<Request> {
+        let Some(Part::Grab { then, .. }) = request.part.filter(|_| self.to_confirm) else { return None };
+        let GrabOutcome::Granted { result_id } = self.outcome else { return None };
+        Some(Request { endpoint: then?, part: Some(Part::Step(result_id)), ..*request })
     }
 }
 
@@ -291,10 +364,10 @@ mod tests {
     #[test]
     fn only_status_one_with_an_id_is_granted() {
         let granted = br#"{"grab_status":1,"fail_reason":null,"result_id":"42"}"#;
-        assert_eq!(grab_outcome(200, granted), (GrabOutcome::Granted { result_id: 42 }, None));
+        assert_eq!(Told::of(200, granted), Told::plain(GrabOutcome::Granted { result_id: 42 }));
         for body in [&br#"{"grab_status":1,"result_id":null}"#[..], b"{}", b"<html>", br#"{"grab_status":0}"#]
         {
-            assert_eq!(grab_outcome(200, body).0, GrabOutcome::Unknown(Unknown::Unreadable));
+            assert_eq!(Told::of(200, body).outcome, GrabOutcome::Unknown(Unknown::Unreadable));
         }
     }
 
@@ -302,21 +375,50 @@ mod tests {
     fn a_duplicate_names_the_result_that_the_user_holds() {
         let duplicate = br#"{"grab_status":0,"fail_reason":"duplicate","result_id":"42"}"#;
         let outcome = GrabOutcome::Refused(Refusal::Decided(FailReason::Duplicate));
-        assert_eq!(grab_outcome(200, duplicate), (outcome, Some(42)));
+        assert_eq!(Told::of(200, duplicate), Told { held: Some(42), ..Told::plain(outcome) });
     }
 
     #[test]
     fn a_refusal_by_status_is_certain_only_below_500() {
-        assert_eq!(grab_outcome(404, b"").0, GrabOutcome::Refused(Refusal::Status(404)));
-        assert_eq!(grab_outcome(429, b"").0, GrabOutcome::Refused(Refusal::Status(429)));
-        assert_eq!(grab_outcome(503, b"").0, GrabOutcome::Unknown(Unknown::Status(503)));
-        assert_eq!(grab_outcome(500, b"").0, GrabOutcome::Unknown(Unknown::Status(500)));
+        assert_eq!(Told::of(404, b"").outcome, GrabOutcome::Refused(Refusal::Status(404)));
+        assert_eq!(Told::of(429, b"").outcome, GrabOutcome::Refused(Refusal::Status(429)));
+        assert_eq!(Told::of(503, b"").outcome, GrabOutcome::Unknown(Unknown::Status(503)));
+        assert_eq!(Told::of(500, b"").outcome, GrabOutcome::Unknown(Unknown::Status(500)));
+    }
+
+    #[test]
+    fn what_is_held_is_followed_by_its_step_and_nothing_else_is() {
+        let held = br#"{"grab_status":1,"fail_reason":null,"result_id":"42","state":"held"}"#;
+        let owned = br#"{"grab_status":1,"fail_reason":null,"result_id":"42","state":"owned"}"#;
+        let mut recorder = Recorder::new(std::iter::empty(), Vec::new());
+        let grab = |then| Request {
+            part: Some(Part::Grab { name: 5, then }),
+            ..Request::alone(Endpoint::Grab, 1, 2, 1)
+        };
+        let mut answered =
+            |request: &Request, body: &[u8]| recorder.answered(request, 200, body, Duration::ZERO);
+        let step = answered(&grab(Some(Endpoint::Release)), held).unwrap();
+        assert_eq!((step.endpoint, step.user_id, step.part), (Endpoint::Release, 1, Some(Part::Step(42))));
+        assert_eq!(answered(&grab(None), held), None, "left to expire");
+        assert_eq!(answered(&grab(Some(Endpoint::Confirm)), owned), None, "the user's at once");
+        assert_eq!(answered(&Request::alone(Endpoint::Grab, 1, 2, 1), held), None, "no checkout");
+        assert_eq!(answered(&step, br#"{"result":{},"plan":{"shards":[0,1],"tables":3}}"#), None);
+        recorder.answered(&step, 409, b"{}", Duration::ZERO);
+        recorder.failed(&step, Failure::TimedOut, Duration::ZERO);
+        recorder.failed(&step, Failure::NoConnection, Duration::ZERO);
+        let outcome = recorder.outcome(Duration::from_secs(1), None);
+        let ends: Vec<StepOutcome> = outcome.steps.iter().map(|step| step.outcome).collect();
+        assert_eq!(ends, [StepOutcome::Taken, StepOutcome::Refused(409), StepOutcome::Unknown]);
+        assert!(outcome.steps.iter().all(|step| (step.user_id, step.result_id) == (1, 42)));
+        let released = &outcome.endpoints[&Endpoint::Release];
+        assert_eq!((released.ok, released.shards_visited, released.tables_visited), (1, 2, 3));
+        assert_eq!((outcome.counts.granted, outcome.grabs.len()), (4, 4));
     }
 
     #[test]
     fn sold_out_is_an_answer_and_no_error() {
         let mut recorder = Recorder::new(std::iter::empty(), Vec::new());
-        let request = Request { endpoint: Endpoint::Grab, user_id: 1, coupon_id: 2, room_id: 1, scenario: 0 };
+        let request = Request::alone(Endpoint::Grab, 1, 2, 1);
         let body = br#"{"grab_status":0,"fail_reason":"out_of_stock","result_id":null}"#;
         recorder.answered(&request, 200, body, Duration::from_millis(3));
         let outcome = recorder.outcome(Duration::from_secs(1), None);
@@ -327,8 +429,7 @@ mod tests {
     #[test]
     fn each_scenario_counts_its_own_requests() {
         let mut recorder = Recorder::new(["normal", "admin"].into_iter(), Vec::new());
-        let request =
-            |scenario| Request { endpoint: Endpoint::Stock, user_id: 1, coupon_id: 2, room_id: 1, scenario };
+        let request = |scenario| Request { scenario, ..Request::alone(Endpoint::Stock, 1, 2, 1) };
         recorder.answered(&request(0), 200, b"{}", Duration::from_millis(2));
         recorder.answered(&request(1), 503, b"{}", Duration::from_millis(1));
         recorder.failed(&request(1), Failure::TimedOut, Duration::from_millis(50));
@@ -342,8 +443,7 @@ mod tests {
     #[test]
     fn a_partial_read_is_an_error() {
         let mut recorder = Recorder::new(std::iter::empty(), Vec::new());
-        let request =
-            Request { endpoint: Endpoint::Recent, user_id: 1, coupon_id: 2, room_id: 1, scenario: 0 };
+        let request = Request::alone(Endpoint::Recent, 1, 2, 1);
         recorder.answered(
             &request,
             200,
@@ -367,7 +467,7 @@ mod tests {
     #[test]
     fn a_grab_that_was_never_sent_is_not_remembered() {
         let mut recorder = Recorder::new(std::iter::empty(), Vec::new());
-        let request = Request { endpoint: Endpoint::Grab, user_id: 1, coupon_id: 2, room_id: 1, scenario: 0 };
+        let request = Request::alone(Endpoint::Grab, 1, 2, 1);
         recorder.failed(&request, Failure::Unsent, Duration::from_secs(10));
         recorder.failed(&request, Failure::NoConnection, Duration::ZERO);
         recorder.failed(&request, Failure::Cut, Duration::ZERO);

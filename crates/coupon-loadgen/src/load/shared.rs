@@ -130,12 +130,18 @@ impl Shared {
     }
 
     /// Closes a job's book.
-    pub(super) fn finish(&self, job: &Job, record: impl FnOnce(&mut Recorder)) {
+    pub(super) fn finish<T>(&self, job: &Job, record: impl FnOnce(&mut Recorder) -> T) -> T {
+        self.open.set(self.open.get().saturating_sub(1));
         self.record(|recorder| {
             recorder.enter(job.phase);
-            record(recorder);
-        });
-        self.open.set(self.open.get().saturating_sub(1));
+            record(recorder)
+        })
+    }
+
+    /// The job that follows another at once, on the same connection.
+    pub(super) fn follow(&self, request: Request, before: &Job) -> Job {
+        self.open.set(self.open.get() + 1);
+        Job { request, due: None, queued: false, phase: before.phase }
     }
 
     pub(super) fn queued(&self) -> usize {

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use anyhow::ensure;
 
-use super::{Catalogue, Requests, Rooms, Scenario, Workload};
+use super::{Catalogue, Checkout, Endpoint, Requests, Rooms, Scenario, Workload};
 
 /// More kinds of users than a person can look at.
 const MOST_SCENARIOS: usize = 1_000;
+/// A week.
+const MOST_HOLD_S: u32 = 604_800;
 
 impl Workload {
     /// Refuses what cannot be run.
@@ -36,6 +38,11 @@ impl Workload {
                 scenario.rooms == Rooms::Any || self.catalogue.hot_rooms > 0,
                 "catalogue.hot_rooms: must be at least 1, since scenarios[{number}] asks for hot rooms"
             );
+            ensure!(
+                scenario.checkout.is_some() || self.hold_s() == 0 || !scenario.grabs(),
+                "scenarios[{number}] ({name:?}).checkout: is missing; another scenario has one, so that all coupons are held, and \
+                 whoever grabs them must name their requests"
+            );
         }
         ensure!(
             scenarios.iter().any(|scenario| scenario.users > 0.0),
@@ -63,7 +70,29 @@ impl Catalogue {
     }
 }
 
+impl Checkout {
+    fn check(&self, at: &str) -> anyhow::Result<()> {
+        for (key, weight) in [("confirm", self.confirm), ("release", self.release), ("expire", self.expire)] {
+            ensure!(
+                weight.is_finite() && (0.0..=1e12).contains(&weight),
+                "{at}.checkout.{key}: must be 0 or more, not {weight}"
+            );
+        }
+        let (hold_s, most) = (self.hold_s, MOST_HOLD_S);
+        ensure!(
+            (1..=most).contains(&hold_s),
+            "{at}.checkout.hold_s: must be 1 to {most} seconds, not {hold_s}"
+        );
+        ensure!(self.sum() > 0.0, "{at}.checkout: one of confirm, release and expire must be above 0");
+        Ok(())
+    }
+}
+
 impl Scenario {
+    fn grabs(&self) -> bool {
+        self.actions.iter().any(|action| action.endpoint == Endpoint::Grab && action.weight > 0.0)
+    }
+
     fn check(&self, at: &str) -> anyhow::Result<()> {
         let amount = |value: f64| value.is_finite() && (0.0..=1e12).contains(&value);
         ensure!(amount(self.users), "{at}.users: must be 0 or more, not {}", self.users);
@@ -77,6 +106,18 @@ impl Scenario {
         for (number, action) in self.actions.iter().enumerate() {
             let weight = action.weight;
             ensure!(amount(weight), "{at}.actions[{number}].weight: must be 0 or more, not {weight}");
+        }
+        for (number, action) in self.actions.iter().enumerate() {
+            let is_step = matches!(action.endpoint, Endpoint::Confirm | Endpoint::Release);
+            ensure!(
+                !is_step,
+                "{at}.actions[{number}].do: {} follows a grab that is held: give the scenario a checkout",
+                action.endpoint.key()
+            );
+        }
+        if let Some(checkout) = &self.checkout {
+            checkout.check(at)?;
+            ensure!(self.grabs(), "{at}.checkout: there must be a grab among the actions");
         }
         ensure!(
             self.actions.iter().any(|action| action.weight > 0.0),

@@ -119,6 +119,29 @@ mod tests {
             ("users = 3", "users = -3", "scenarios[1] (\"hot room\").users"),
             ("weight = 2 }", "weight = nan }", "actions[1].weight"),
             ("name = \"hot room\"", "name = \"normal\"", "scenarios[1].name"),
+            (
+                "rooms = \"hot\"",
+                "rooms = \"hot\"\ncheckout = {}",
+                "scenarios[0] (\"normal\").checkout: is missing",
+            ),
+            (
+                "rooms = \"any\" ",
+                "checkout = { confirm = -1 }\nrooms = \"any\" ",
+                "(\"normal\").checkout.confirm",
+            ),
+            (
+                "rooms = \"any\" ",
+                "checkout = { confirm = 0, release = 0, expire = 0 }\nrooms = \"any\" ",
+                "(\"normal\").checkout: one of",
+            ),
+            (
+                "rooms = \"any\" ",
+                "checkout = { hold_s = 0 }\nrooms = \"any\" ",
+                "(\"normal\").checkout.hold_s",
+            ),
+            ("rooms = \"any\" ", "checkout = { paid = 1 }\nrooms = \"any\" ", "paid"),
+            ("think_s = [5, 10]", "think_s = [5, 10]\ncheckout = {}", "(\"normal\").checkout: is missing"),
+            ("do = \"stock\"", "do = \"confirm\"", "actions[2].do: confirm follows"),
             ("name = \"hot room\"", "name = \" \"", "scenarios[1].name"),
         ] {
             let error = refusal(from, to);
@@ -168,6 +191,20 @@ mod tests {
         let shapes: Vec<&Shape> = loaded.iter().filter_map(|workload| workload.arrivals.as_ref()).collect();
         assert!(shapes.iter().any(|shape| matches!(shape, Shape::Spike { .. })), "{shapes:?}");
         assert!(shapes.iter().any(|shape| matches!(shape, Shape::Steps { .. })), "{shapes:?}");
+    }
+
+    #[test]
+    fn a_checkout_needs_a_grab_and_says_how_long_coupons_are_held() {
+        let file = |action: &str| {
+            format!(
+                "name = \"x\"\n[[scenarios]]\nname = \"shoppers\"\nusers = 1\nthink_s = [1, 1]\n\
+                 checkout = {{ confirm = 1 }}\nactions = [{{ do = \"{action}\", weight = 1 }}]"
+            )
+        };
+        let error = Workload::from_toml(&file("stock"), Path::new("")).unwrap_err().to_string();
+        assert!(error.contains("(\"shoppers\").checkout: there must be a grab"), "{error}");
+        let workload = Workload::from_toml(&file("grab"), Path::new("")).unwrap();
+        assert_eq!((workload.hold_s(), Workload::default().hold_s()), (60, 0));
     }
 
     #[test]

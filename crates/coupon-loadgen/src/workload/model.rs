@@ -94,8 +94,54 @@ pub struct Scenario {
     /// The rooms that they care for, and whose coupons.
     #[serde(default)]
     pub rooms: Rooms,
+    /// The outcomes of what they get held; without it they name no requests, and leave what is held alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkout: Option<Checkout>,
     /// The actions of its users.
     pub actions: Vec<Action>,
+}
+
+/// The outcomes of results that are held, relative to each other. The users' grabs name their requests; what is held is
+/// confirmed or released as soon as they are told, or left to expire.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Checkout {
+    /// They pay.
+    pub confirm: f64,
+    /// They give it up.
+    pub release: f64,
+    /// They go away.
+    pub expire: f64,
+    /// The seconds for which `compare` has the coupons held.
+    pub hold_s: u32,
+}
+
+impl Default for Checkout {
+    fn default() -> Self {
+        Self { confirm: 70.0, release: 20.0, expire: 10.0, hold_s: 60 }
+    }
+}
+
+impl Checkout {
+    pub(super) fn sum(&self) -> f64 {
+        self.confirm + self.release + self.expire
+    }
+
+    /// The step that a user takes to whom chance gives this part of 1; none: it expires.
+    pub(super) fn step(&self, part: f64) -> Option<Endpoint> {
+        let at = part * self.sum();
+        match at {
+            at if at < self.confirm => Some(Endpoint::Confirm),
+            at if at < self.confirm + self.release => Some(Endpoint::Release),
+            _ => None,
+        }
+    }
+
+    /// The steps, and how many there are for one grab that is held.
+    #[must_use]
+    pub fn steps(&self) -> [(Endpoint, f64); 2] {
+        [(Endpoint::Confirm, self.confirm / self.sum()), (Endpoint::Release, self.release / self.sum())]
+    }
 }
 
 impl Scenario {
@@ -104,6 +150,14 @@ impl Scenario {
     pub fn rate(&self) -> f64 {
         let [shortest, longest] = self.think_s;
         self.users / f64::midpoint(shortest, longest)
+    }
+
+    /// True if one of its actions, or what follows from it, targets that endpoint.
+    #[must_use]
+    pub fn asks(&self, endpoint: Endpoint) -> bool {
+        let actions = self.actions.iter().map(|action| (action.endpoint, action.weight));
+        let steps = self.checkout.iter().flat_map(Checkout::steps).filter(|(_, each)| *each > 0.0);
+        actions.chain(steps).any(|(asked, _)| asked == endpoint)
     }
 }
 
@@ -137,6 +191,7 @@ impl Default for Workload {
             users,
             think_s,
             rooms,
+            checkout: None,
             actions: actions.iter().map(|&(endpoint, weight)| Action { endpoint, weight }).collect(),
         };
         let normal = [(Endpoint::Grab, 10.0), (Endpoint::UserCoupons, 3.0), (Endpoint::Stock, 1.0)];
@@ -196,16 +251,26 @@ impl Workload {
         }
     }
 
-    /// Each endpoint's part of all requests; they sum to 1.
+    /// Each endpoint's part of all requests, if every grab of a checkout is held; they sum to 1.
     #[must_use]
     pub fn shares(&self) -> BTreeMap<Endpoint, f64> {
-        let choices = self.choices();
-        let total: f64 = choices.iter().map(|choice| choice.weight).sum();
         let mut shares = BTreeMap::new();
-        for Choice { endpoint, weight, .. } in choices {
-            *shares.entry(endpoint).or_insert(0.0) += weight / total;
+        for Choice { endpoint, weight, checkout, .. } in self.choices() {
+            *shares.entry(endpoint).or_insert(0.0) += weight;
+            for (step, each) in checkout.iter().flat_map(Checkout::steps).filter(|(_, each)| *each > 0.0) {
+                *shares.entry(step).or_insert(0.0) += weight * each;
+            }
         }
+        let total: f64 = shares.values().sum();
+        shares.values_mut().for_each(|share| *share /= total);
         shares
+    }
+
+    /// The seconds for which its coupons must be held, the longest of its checkouts'; 0 without any.
+    #[must_use]
+    pub fn hold_s(&self) -> u32 {
+        let Requests::Scenarios(scenarios) = &self.requests else { return 0 };
+        scenarios.iter().filter_map(|scenario| Some(scenario.checkout?.hold_s)).max().unwrap_or(0)
     }
 
     /// The names of its scenarios, in the order of their numbers; none when it has no scenarios.
@@ -219,7 +284,8 @@ impl Workload {
 
     /// Every action of every scenario, and how often it comes.
     pub(super) fn choices(&self) -> Vec<Choice> {
-        let only = |endpoint| vec![Choice { endpoint, rooms: Rooms::Any, scenario: 0, weight: 1.0 }];
+        let only =
+            |endpoint| vec![Choice { endpoint, rooms: Rooms::Any, scenario: 0, checkout: None, weight: 1.0 }];
         let scenarios = match &self.requests {
             Requests::Scenarios(scenarios) => scenarios,
             Requests::Trace(_) | Requests::DistinctGrabs { .. } => return only(Endpoint::Grab),
@@ -232,6 +298,7 @@ impl Workload {
                 endpoint: action.endpoint,
                 rooms: scenario.rooms,
                 scenario: number,
+                checkout: scenario.checkout.filter(|_| action.endpoint == Endpoint::Grab),
                 weight: rate * action.weight / total,
             })
         });
@@ -246,6 +313,8 @@ pub(super) struct Choice {
     pub(super) rooms: Rooms,
     /// The number of the scenario that asks, from 0.
     pub(super) scenario: u16,
+    /// The outcomes of what it gets held.
+    pub(super) checkout: Option<Checkout>,
     /// Its frequency, relative to the others.
     pub(super) weight: f64,
 }

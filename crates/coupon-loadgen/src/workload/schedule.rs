@@ -22,6 +22,30 @@ pub struct Request {
     pub room_id: u64,
     /// The number of the workload's scenario that asks, from 0; 0 when it has none.
     pub scenario: u16,
+    /// Its part in a checkout, if it has one.
+    pub part: Option<Part>,
+}
+
+/// The part of a request in a checkout: a grab that is held, and the step that follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The grab, by a request of this name.
+    Grab {
+        /// The name, as a number.
+        name: u64,
+        /// The step that follows when it is held; none: it is left to expire.
+        then: Option<Endpoint>,
+    },
+    /// A step of the result with this id.
+    Step(i64),
+}
+
+impl Request {
+    /// A request of a workload without scenarios.
+    #[must_use]
+    pub const fn alone(endpoint: Endpoint, user_id: u64, coupon_id: u64, room_id: u64) -> Self {
+        Self { endpoint, user_id, coupon_id, room_id, scenario: 0, part: None }
+    }
 }
 
 /// The requests of a workload: without end, but for a trace.
@@ -93,6 +117,20 @@ impl Schedule {
         }
     }
 
+    /// A user and a coupon.
+    fn draw(&mut self, rooms: Rooms) -> (u64, u64) {
+        let catalogue = self.catalogue;
+        if let Some(skewed) = &self.skewed {
+            return skewed.next(&mut self.random, rooms, catalogue.coupons_per_room);
+        }
+        let user_id = 1 + self.random.below(catalogue.users);
+        let last_room = match rooms {
+            Rooms::Any => catalogue.rooms,
+            Rooms::Hot => catalogue.hot_rooms,
+        };
+        (user_id, 1 + self.random.below(last_room * catalogue.coupons_per_room))
+    }
+
     /// Nothing only from a workload that asks nothing, which is none.
     fn choose(&mut self) -> Option<Choice> {
         let total = self.choices.last().map_or(0.0, |choice| choice.weight);
@@ -113,22 +151,16 @@ impl Iterator for Schedule {
         if let Some(pairs) = &mut self.pairs {
             let (user_id, coupon_id) = pairs.next();
             let room_id = catalogue.room_of(coupon_id);
-            return Some(Request { endpoint: Endpoint::Grab, user_id, coupon_id, room_id, scenario: 0 });
+            return Some(Request::alone(Endpoint::Grab, user_id, coupon_id, room_id));
         }
-        let Choice { endpoint, rooms, scenario, .. } = self.choose()?;
-        if let Some(skewed) = &self.skewed {
-            let (user_id, coupon_id) = skewed.next(&mut self.random, rooms, catalogue.coupons_per_room);
-            let room_id = catalogue.room_of(coupon_id);
-            return Some(Request { endpoint, user_id, coupon_id, room_id, scenario });
-        }
-        let user_id = 1 + self.random.below(catalogue.users);
-        let last_room = match rooms {
-            Rooms::Any => catalogue.rooms,
-            Rooms::Hot => catalogue.hot_rooms,
-        };
-        let coupon_id = 1 + self.random.below(last_room * catalogue.coupons_per_room);
+        let Choice { endpoint, rooms, scenario, checkout, .. } = self.choose()?;
+        let (user_id, coupon_id) = self.draw(rooms);
         let room_id = catalogue.room_of(coupon_id);
-        Some(Request { endpoint, user_id, coupon_id, room_id, scenario })
+        let part = checkout.map(|checkout| Part::Grab {
+            name: self.random.next_u64(),
+            then: checkout.step(self.random.unit()),
+        });
+        Some(Request { endpoint, user_id, coupon_id, room_id, scenario, part })
     }
 }
 
@@ -234,7 +266,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::workload::{Shape, Skew, Step};
+    use crate::workload::{Checkout, Shape, Skew, Step};
 
     fn share(requests: &[Request], wanted: impl Fn(&Request) -> bool) -> f64 {
         requests.iter().filter(|request| wanted(request)).count() as f64 / requests.len() as f64
@@ -299,6 +331,33 @@ mod tests {
             all.iter()
                 .all(|r| r.endpoint != Endpoint::Recent || names[usize::from(r.scenario)] == "cross-shard")
         );
+    }
+
+    #[test]
+    fn what_is_held_ends_as_its_scenario_says_and_other_grabs_are_the_same_as_without() {
+        let mut workload = Workload::default();
+        let plain: Vec<_> = Schedule::new(&workload, 6).take(1_000).collect();
+        assert!(plain.iter().all(|request| request.part.is_none()));
+        let Requests::Scenarios(scenarios) = &mut workload.requests else { panic!() };
+        scenarios[0].checkout = Some(Checkout::default());
+        let all: Vec<_> = Schedule::new(&workload, 6).take(100_000).collect();
+        assert_eq!(all, Schedule::new(&workload, 6).take(100_000).collect::<Vec<_>>());
+        let held: Vec<_> = all.iter().filter_map(|request| Some((request, request.part?))).collect();
+        assert!(held.iter().all(|(request, _)| (request.endpoint, request.scenario) == (Endpoint::Grab, 0)));
+        let share = |wanted: Option<Endpoint>| {
+            let count =
+                held.iter().filter(|(_, part)| matches!(part, Part::Grab { then, .. } if *then == wanted));
+            count.count() as f64 / held.len() as f64
+        };
+        assert!((0.68..0.72).contains(&share(Some(Endpoint::Confirm))));
+        assert!(
+            (0.18..0.22).contains(&share(Some(Endpoint::Release))) && (0.08..0.12).contains(&share(None))
+        );
+        let names: HashSet<_> = held.iter().map(|(_, part)| format!("{part:?}")).collect();
+        assert_eq!(names.len(), held.len(), "a request is named twice");
+        let shares = workload.shares();
+        assert!((shares.values().sum::<f64>() - 1.0).abs() < 1e-9);
+        assert!((shares[&Endpoint::Confirm] / shares[&Endpoint::Release] - 3.5).abs() < 1e-9);
     }
 
     #[test]

@@ -144,7 +144,7 @@ fn grab(line: &str, catalogue: &Catalogue) -> anyhow::Result<(Timestamp, Request
     let own = catalogue.room_of(coupon_id);
     ensure!(own == room_id, "room_id: coupon {coupon_id} belongs to room {own}, not {room_id}");
     let time = time.parse::<Timestamp>().context("grab_time")?;
-    Ok((time, Request { endpoint: Endpoint::Grab, user_id, coupon_id, room_id, scenario: 0 }))
+    Ok((time, Request::alone(Endpoint::Grab, user_id, coupon_id, room_id)))
 }
 
 #[cfg(test)]
@@ -172,8 +172,7 @@ mod tests {
 
     #[test]
     fn parts_follow_each_other_and_each_begins_at_once() {
-        let request =
-            |user_id| Request { endpoint: Endpoint::Grab, user_id, coupon_id: 1, room_id: 1, scenario: 0 };
+        let request = |user_id| Request::alone(Endpoint::Grab, user_id, 1, 1);
         let requests: Vec<_> =
             (0..10).map(|n| (Timestamp::from_millis(60_000 * n), request(n.cast_unsigned()))).collect();
         let trace = Trace::of("x.csv".into(), &requests, Some(60.0));

@@ -112,7 +112,7 @@ fn metrics(before: &Contestant, after: &Contestant) -> Vec<Metric> {
     let has_spread = before.shards > 1;
     metrics.retain(|metric| match metric {
         Metric::EffectiveShards | Metric::EffectiveShardsByCpu => has_spread,
-        Metric::Shards { endpoint } | Metric::Tables { endpoint } => endpoints::reads_results(endpoint),
+        Metric::Shards { endpoint } | Metric::Tables { endpoint } => endpoints::has_plan(endpoint),
         Metric::Errors => true,
         _ => metric.is_compared(),
     });

@@ -23,7 +23,7 @@ pub(super) fn all(report: &Report) -> Vec<Advice> {
         return Vec::new();
     }
     let keys = endpoints_of(candidates.iter().copied());
-    let reads = keys.iter().filter(|key| endpoints::reads_results(key));
+    let reads = keys.iter().filter(|key| endpoints::has_plan(key));
     let mut needs = Vec::new();
     needs.extend(keys.iter().any(|key| key == "grab").then(|| writes(report, &candidates)));
     needs.extend(candidates.iter().any(|c| c.shards > 1).then(|| spread(report, &candidates)));

@@ -134,6 +134,7 @@ mod tests {
             phases: Vec::new(),
             endpoints: BTreeMap::new(),
             grabs: Vec::new(),
+            steps: Vec::new(),
             sold_out: counts.out_of_stock,
             counts,
             elapsed: Duration::from_secs(1),

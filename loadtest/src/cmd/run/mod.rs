@@ -122,7 +122,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let report = report::of(&target, &spec, date, &outcome, &limits);
     let printed = coupon_report::terminal::show(&report);
     let json = json.map(|file| file.write_json(&report));
-    let acks = acks.map(|file| file.write(|file| write_acks(file, outcome.grabs.iter().map(acks::ack))));
+    let acks = acks.map(|file| file.write(|file| write_acks(file, acks::of(&outcome))));
     // A file that cannot be written is reported once the other is.
     json.into_iter().chain(acks).chain([printed]).collect::<anyhow::Result<()>>()?;
     let ending = exit_code(&outcome, &report);

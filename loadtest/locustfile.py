@@ -1,4 +1,5 @@
-"""The flash sale of workloads/flash-sale.toml for Locust: four kinds of users who think between their requests.
+"""The flash sale of workloads/flash-sale.toml for Locust: four kinds of users who think between their requests. With
+CHECKOUT=1 there are shoppers too, as in workloads/checkout.toml: what they get held, they confirm, release or leave to expire.
 
 Locust is a closed loop: users wait for their answer before they think on, so a service that stalls is asked less and
 its latencies look better than they are. For comparisons use `loadtest compare`, whose arrivals are open and which
@@ -12,7 +13,8 @@ A service with an admin token wants it in COUPON__ADMIN__TOKEN.
 """
 
 import os
-from random import randint
+from random import choices, randint
+from uuid import uuid4
 
 from locust import FastHttpUser, between, task
 
@@ -21,6 +23,9 @@ USERS = int(os.environ.get("CATALOGUE_USERS", "100000"))
 ROOMS = int(os.environ.get("CATALOGUE_ROOMS", "100"))
 HOT_ROOMS = int(os.environ.get("CATALOGUE_HOT_ROOMS", "5"))
 COUPONS_PER_ROOM = int(os.environ.get("CATALOGUE_COUPONS_PER_ROOM", "5"))
+
+# For coupons that are held, as `seeder --hold-s 600` makes them.
+CHECKOUT = os.environ.get("CHECKOUT", "") == "1"
 
 ADMIN_TOKEN = os.environ.get("COUPON__ADMIN__TOKEN", "")
 
@@ -46,15 +51,25 @@ class Viewer(FastHttpUser):
         """Any status but 2xx counts as failure."""
         self.client.get(path, name=name, headers=headers or {})
 
-    def grab(self, last_room):
+    def grab(self, last_room, **more):
         """A grab that is decided is no failure, granted or not: sold out is a result. A 503 decides nothing."""
         coupon_id = coupon_of(last_room)
-        body = {"user_id": any_user(), "coupon_id": coupon_id, "room_id": room_of(coupon_id)}
+        body = {"user_id": any_user(), "coupon_id": coupon_id, "room_id": room_of(coupon_id), **more}
         with self.rest("POST", "/api/coupon/grab", json=body) as response:
             if response.status_code != 200:
                 response.failure(f"status {response.status_code}")
             elif not response.js or response.js.get("grab_status") not in (0, 1):
                 response.failure("200, but not decided")
+            else:
+                return response.js
+        return {}
+
+    def step(self, word, result):
+        """Confirms or releases what is held."""
+        body = {"user_id": result["user_id"], "result_id": result["result_id"]}
+        with self.rest("POST", f"/api/coupon/{word}", json=body) as response:
+            if response.status_code != 200:
+                response.failure(f"status {response.status_code}")
 
 
 class Normal(Viewer):
@@ -102,6 +117,24 @@ class CrossShard(Viewer):
     @task(2)
     def everything(self):
         self.read("/api/statistics/global", "/api/statistics/global")
+
+
+class Shopper(Viewer):
+    abstract = not CHECKOUT
+    weight = 5
+    wait_time = between(0.1, 0.5)
+
+    @task(10)
+    def check_out(self):
+        result = self.grab(ROOMS, request_id=str(uuid4()))
+        if result.get("state") == "held":
+            word = choices(["confirm", "release", None], weights=[70, 20, 10])[0]
+            if word:
+                self.step(word, result)
+
+    @task(3)
+    def my_coupons(self):
+        self.read(f"/api/user/{any_user()}/coupons", "/api/user/{id}/coupons")
 
 
 class Admin(Viewer):

@@ -56,6 +56,11 @@ impl Life {
         self.state == RELEASED
     }
 
+    /// True if its hold ended by itself at that time or later.
+    pub(super) fn expired_since(self, time: i64) -> bool {
+        self.state == EXPIRED && self.state_time.is_some_and(|expired| expired >= time)
+    }
+
     /// True if there is nothing to say of it beside its use.
     pub(super) const fn is_plain(self) -> bool {
         matches!(self.state, OWNED | USED | UNTOLD) && self.hold_until.is_none()

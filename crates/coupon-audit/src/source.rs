@@ -173,10 +173,12 @@ impl Sums {
         self.given_back += i64::from(!row.life.is_live());
     }
 
-    /// True if these sums, which an answer gave, are those of the rows.
-    pub(super) fn agree_with(self, rows: Self) -> bool {
-        let given_back = if self.given_back == UNTOLD { UNTOLD } else { rows.given_back };
-        self == Self { given_back, ..rows }
+    /// True if these sums, which an answer gave, are those of the rows, of which so many may have expired since.
+    pub(super) fn agree_with(self, rows: Self, expired: i64) -> bool {
+        let Self { given_back, .. } = self;
+        let known =
+            given_back == UNTOLD || (rows.given_back - expired..=rows.given_back).contains(&given_back);
+        known && self == Self { given_back, ..rows }
     }
 }
 

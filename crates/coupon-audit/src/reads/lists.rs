@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use coupon_core::Timestamp;
 
 use super::{Asked, Contents, LIMIT, Read};
+use crate::life::Life;
 use crate::source::{Grab, Spent, Stored, Sums, UNTOLD};
 use crate::{AuditReport, Kind};
 
@@ -32,6 +33,8 @@ struct Answered<'a> {
     missing: Option<(u64, Grab)>,
     sums: Sums,
     shards: HashMap<u16, Sums>,
+    /// Rows that have expired since it was asked for, or about then: in all, and by shard.
+    expired: (i64, HashMap<u16, i64>),
     last: Option<i64>,
     /// The other faults found in it.
     wrong: Vec<String>,
@@ -102,8 +105,8 @@ impl<'a> Answered<'a> {
             Contents::Wrong(why) => wrong.push(why.clone()),
             Contents::Count { .. } | Contents::Sums { .. } | Contents::Kept | Contents::Nothing(_) => {}
         }
-        let (sums, shards) = (Sums::default(), HashMap::new());
-        Self { read, rows, lowest, missing: None, sums, shards, last: None, wrong }
+        let (sums, shards, expired) = (Sums::default(), HashMap::new(), (0, HashMap::new()));
+        Self { read, rows, lowest, missing: None, sums, shards, expired, last: None, wrong }
     }
 
     fn see(&mut self, row: &Stored, shard: u16) {
@@ -112,6 +115,10 @@ impl<'a> Answered<'a> {
             Contents::Count { .. } | Contents::Sums { .. } => {
                 self.sums.add(row);
                 self.shards.entry(shard).or_default().add(row);
+                if row.life.expired_since(since(self.read)) {
+                    self.expired.0 += 1;
+                    *self.expired.1.entry(shard).or_default() += 1;
+                }
                 self.last = self.last.max(Some(row.time));
             }
             Contents::Wrong(_) | Contents::Kept | Contents::Nothing(_) => {}
@@ -121,7 +128,7 @@ impl<'a> Answered<'a> {
     fn listed(&mut self, row: &Stored) {
         if let Some((told, found)) = self.rows.get_mut(&row.grab.id) {
             *found = true;
-            if !is_told(told, row) {
+            if !is_told(told, row, since(self.read)) {
                 self.wrong.push(format!("{}; stored is {}", shown(told), shown(row)));
             }
         } else if row.grab.id > self.lowest && fits(self.read, row, SLACK_MS) {
@@ -144,14 +151,17 @@ impl<'a> Answered<'a> {
                 self.wrong.push(format!("{told}; stored are {stored}"));
             }
             Contents::Sums { all, shards } => {
-                let of_shard = |shard: &u16| self.shards.get(shard).copied().unwrap_or_default();
+                let of_shard = |shard: &u16| {
+                    let expired = self.expired.1.get(shard).copied().unwrap_or_default();
+                    (self.shards.get(shard).copied().unwrap_or_default(), expired)
+                };
                 let shards =
                     shards.iter().map(|(shard, told)| (format!("shard {shard}"), *told, of_shard(shard)));
-                let differing: Vec<String> = [("all".to_owned(), *all, self.sums)]
+                let differing: Vec<String> = [("all".to_owned(), *all, (self.sums, self.expired.0))]
                     .into_iter()
                     .chain(shards)
-                    .filter(|(_, told, stored)| !told.agree_with(*stored))
-                    .map(|(of, told, stored)| format!("{of}: {told}; stored are {stored}"))
+                    .filter(|(_, told, (stored, expired))| !told.agree_with(*stored, *expired))
+                    .map(|(of, told, (stored, _))| format!("{of}: {told}; stored are {stored}"))
                     .collect();
                 self.wrong.extend(differing);
             }
@@ -166,11 +176,18 @@ impl<'a> Answered<'a> {
     }
 }
 
-/// True if an answer tells a row as it is stored: of its life after the grab, the state and the hold, if at all.
-fn is_told(told: &Stored, stored: &Stored) -> bool {
-    let of_life = |row: &Stored| (row.life.state, row.life.hold_until);
-    Stored { life: stored.life, ..*told } == *stored
-        && (told.life.state == UNTOLD || of_life(told) == of_life(stored))
+/// The time from which on a row may have expired that a read had before it.
+fn since(read: &Read) -> i64 {
+    read.at.millis() - SLACK_MS
+}
+
+/// True if an answer tells a row as it is stored: of its life after the grab, the state and the hold, if at all. What was
+/// held when it was asked for may have expired since.
+fn is_told(told: &Stored, stored: &Stored, since: i64) -> bool {
+    let same_state = told.life.state == stored.life.state
+        || (told.life.state == Life::HELD && stored.life.expired_since(since));
+    let same_life = same_state && told.life.hold_until == stored.life.hold_until;
+    Stored { life: stored.life, ..*told } == *stored && (told.life.state == UNTOLD || same_life)
 }
 
 /// True if a row is among those asked for; a window begins that much later.
@@ -189,4 +206,41 @@ fn shown(row: &Stored) -> String {
     let used = if *spent == Spent::default() { String::new() } else { format!(", {spent}") };
     let state = if life.is_plain() { String::new() } else { format!(", {life}") };
     format!("{grab}, room {room}, at {}{used}{state}", Timestamp::from_millis(row.time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(state: &str, state_time: Option<i64>) -> Stored {
+        let state = crate::life::state(state).unwrap();
+        let life = Life { state, hold_until: Some(100), state_time, ..Life::OWNED };
+        let grab = Grab { id: 1, user: 2, coupon: 3 };
+        Stored { grab, room: 1, time: 40, granted: true, spent: Spent::default(), life }
+    }
+
+    #[test]
+    fn what_was_held_may_have_expired_since_it_was_asked_for_and_nothing_else_may_have_changed() {
+        let held = row("held", None);
+        for (told, stored, same) in [
+            (held, held, true),
+            (held, row("expired", Some(100)), true),
+            (held, row("expired", Some(99)), false),
+            (held, row("released", Some(100)), false),
+            (row("expired", None), held, false),
+            (row("owned", None), row("expired", Some(100)), false),
+        ] {
+            assert_eq!(is_told(&told, &stored, 100), same, "{} as {}", shown(&stored), shown(&told));
+        }
+    }
+
+    #[test]
+    fn sums_may_lack_what_has_expired_since() {
+        let stored = Sums { results: 9, used: 2, cents: 5, given_back: 4 };
+        let told = |given_back| Sums { given_back, ..stored };
+        for (given_back, same) in [(1, false), (2, true), (4, true), (5, false), (UNTOLD, true)] {
+            assert_eq!(told(given_back).agree_with(stored, 2), same, "{given_back}");
+        }
+        assert!(!Sums { used: 3, ..told(4) }.agree_with(stored, 2));
+    }
 }

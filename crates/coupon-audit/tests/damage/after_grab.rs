@@ -187,7 +187,28 @@ fn a_step_is_stored_as_it_was_acknowledged<S: Store>() {
     assert!(said(&store).contains("it was released, and nobody asked for that"), "{}", said(&store));
 }
 
+fn what_expires_after_draining_need_not_be_applied_and_what_was_asked_for_must_be<S: Store>() {
+    for (state, how, applied) in [(5, "expire", false), (4, "release", true)] {
+        let mut store = lived_in::<S>();
+        let (shard, until) = (shard_of(TODAY), grabbed(id(TODAY, 5)) + MINUTE);
+        let set = format!("state = {state}, slot = NULL, state_time = {until}");
+        store.shard(shard, &format!("UPDATE {TABLE_TODAY} SET {set} WHERE user_id = 5"));
+        store.shard(shard, "DELETE FROM holds");
+        store.gave_back(shard);
+        store.let_go(5, 1);
+        store.note_back(shard, 1, how);
+        if applied {
+            tell(&mut store, 5, StepAnswer::Released);
+            let (kind, _, text) = store.only();
+            assert!(kind == Kind::Miscounted && text.contains("1 outbox entries"), "{text}");
+        } else {
+            assert_eq!(store.audit().violations(), 0, "{}", store.audit());
+        }
+    }
+}
+
 on_every_store! {
+    what_expires_after_draining_need_not_be_applied_and_what_was_asked_for_must_be,
     a_step_is_stored_as_it_was_acknowledged,
     a_sale_in_which_results_are_held_and_released_is_sound,
     a_row_that_contradicts_itself_is_found,

@@ -5,7 +5,7 @@
 //! once; should that fail, the task that looks after what waits does it.
 
 use coupon_core::after_grab::Action;
-use coupon_core::{CouponResult, ResultState, TableId, Timestamp};
+use coupon_core::{CouponResult, TableId, Timestamp};
 
 use super::store::{Floor, StoreError};
 use crate::servers::outbox::{self, Moves};
@@ -99,7 +99,7 @@ struct Taken {
 impl Taken {
     /// A row has taken a step; `before` as it was.
     fn add(&mut self, action: Action, before: &CouponResult) {
-        debug_assert!(before.state == action.transition().from || before.state == ResultState::Held);
+        debug_assert_eq!(before.state, action.transition().from, "a step leads from one state alone");
         if let Action::Use(order_amount) = action {
             self.sums += Totals { used: 1, order_amount, ..Totals::default() };
         }
@@ -137,7 +137,7 @@ impl Taken {
 
 #[cfg(test)]
 mod tests {
-    use coupon_core::{CouponId, Money, ResultId, RoomId, UserId};
+    use coupon_core::{CouponId, Money, ResultId, ResultState, RoomId, UserId};
 
     use super::*;
 

@@ -30,16 +30,16 @@ const CENTS: &str = "CAST(order_amount * 100 AS SIGNED)";
 /// The columns of [`Stored`].
 fn stored(row: &Row) -> Result<Stored> {
     Ok(Stored {
-        grab: Grab { id: get(&row, 0)?, user: get(&row, 1)?, coupon: get(&row, 2)? },
-        room: get(&row, 3)?,
-        time: get(&row, 4)?,
-        granted: get(&row, 5)?,
-        spent: Spent { status: get(&row, 6)?, time: get(&row, 7)?, cents: get(&row, 12)? },
+        grab: Grab { id: get(row, 0)?, user: get(row, 1)?, coupon: get(row, 2)? },
+        room: get(row, 3)?,
+        time: get(row, 4)?,
+        granted: get(row, 5)?,
+        spent: Spent { status: get(row, 6)?, time: get(row, 7)?, cents: get(row, 12)? },
         life: Life {
-            state: get(&row, 8)?,
-            slot: get(&row, 9)?,
-            hold_until: get(&row, 10)?,
-            state_time: get(&row, 11)?,
+            state: get(row, 8)?,
+            slot: get(row, 9)?,
+            hold_until: get(row, 10)?,
+            state_time: get(row, 11)?,
         },
     })
 }

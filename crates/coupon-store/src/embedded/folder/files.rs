@@ -4,6 +4,8 @@ use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use coupon_core::ShardId;
 
@@ -14,6 +16,9 @@ const MAIN: &str = "main.sqlite";
 /// Data is about people: no other user of the machine may read it.
 const OWN_FILE: u32 = 0o600;
 const OWN_FOLDER: u32 = 0o700;
+/// How long a lock is tried again that is taken: a child process that this one is just starting has all its files, until
+/// it runs a program of its own.
+const STARTING: Duration = Duration::from_millis(500);
 
 pub(super) fn main(dir: &Path) -> PathBuf {
     dir.join(MAIN)
@@ -93,7 +98,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, FolderError> {
         .mode(OWN_FILE)
         .open(&path)
         .map_err(|error| if dir.is_dir() { failed(error) } else { FolderError::io(dir, error) })?;
-    match file.try_lock() {
+    match try_lock(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();
@@ -105,6 +110,16 @@ pub(super) fn lock(dir: &Path) -> Result<File, FolderError> {
     file.set_len(0).map_err(failed)?;
     writeln!(file, "{}", std::process::id()).map_err(failed)?;
     Ok(file)
+}
+
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if began.elapsed() < STARTING => thread::sleep(STARTING / 50),
+            tried => return tried,
+        }
+    }
 }
 
 /// Removes what belongs to a data set: main first, so that what is left of it is never taken for a whole one.

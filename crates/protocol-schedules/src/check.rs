@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use coupon_core::{CouponId, ResultId};
-use coupon_store::servers::seam::{Held, Terms};
+use coupon_core::{CouponId, CouponResult, ResultId};
+use coupon_store::servers::seam::Terms;
 
 use crate::inject::UNREADABLE;
-use crate::memory::{CouponMemory, State, StoredRow};
+use crate::memory::{CouponMemory, HolderMemory, Slot, State};
 use crate::plan::{Kind, Plan};
 use crate::world::World;
 
@@ -34,34 +34,43 @@ pub(crate) fn broken(world: &Arc<World>, plan: &Plan, terms: &[Terms], told: &[T
     broken
 }
 
-/// Says whether the gate of an epoch lacks a holder whose row is stored, unless it has lost its memory.
+/// Says whether the gate of an epoch lacks a holder whose row takes stock, unless it has lost its memory.
 pub(crate) fn half_full(state: &State, epoch: u64) -> Option<String> {
     let memory = state.gate.epochs.get(&epoch).filter(|_| state.gate.scripts.contains(&epoch))?;
-    let holds = |row: &StoredRow| {
-        let coupon = CouponId::new(row.coupon).ok().and_then(|id| memory.coupons.get(&id));
-        coupon.is_some_and(|coupon| coupon.holders.contains_key(&row.user))
+    let lacks = |row: &CouponResult| {
+        let held = |slot| {
+            let coupon = memory.coupons.get(&row.coupon_id);
+            coupon.is_some_and(|coupon| coupon.holders.contains_key(&slot))
+        };
+        slot(row).is_some_and(|slot| !held(slot))
     };
-    let mut rows = state.shards.iter().flat_map(|shard| shard.rows());
-    let (id, row) = rows.find(|(_, row)| !holds(row))?;
+    let CouponResult { result_id, coupon_id, user_id, .. } =
+        state.shards.iter().flat_map(|shard| shard.rows()).find(|row| lacks(row))?;
     Some(format!(
-        "a gate opens whole: epoch {epoch} opens without result {id}, coupon {} of user {}",
-        row.coupon, row.user
+        "a gate opens whole: epoch {epoch} opens without result {result_id}, coupon {coupon_id} of user {user_id}"
     ))
+}
+
+/// The slot of a row that takes stock.
+fn slot(row: &CouponResult) -> Option<Slot> {
+    row.slot.map(|slot| (row.user_id.get(), slot))
 }
 
 struct Check<'a> {
     state: &'a State,
     terms: &'a [Terms],
-    rows: Vec<(i64, StoredRow)>,
+    rows: Vec<&'a CouponResult>,
 }
 
 impl Check<'_> {
     /// An acknowledged grab is stored, as it was told.
     fn told(&self, told: &[Told], broken: &mut Vec<String>) {
-        let rows: BTreeMap<i64, StoredRow> = self.rows.iter().copied().collect();
+        let rows: BTreeMap<ResultId, &CouponResult> =
+            self.rows.iter().map(|row| (row.result_id, *row)).collect();
         for Told { user, coupon, id } in told {
             let Some(id) = id else { continue };
-            let stored = rows.get(&id.number()).is_some_and(|row| (row.user, row.coupon) == (*user, *coupon));
+            let stored =
+                rows.get(id).is_some_and(|row| (row.user_id.get(), row.coupon_id.get()) == (*user, *coupon));
             if !stored {
                 broken.push(format!(
                     "acknowledged is stored: user {user} was told of result {id} of coupon {coupon}, which no shard has"
@@ -70,24 +79,32 @@ impl Check<'_> {
         }
     }
 
-    /// Never oversold, never two for one user, no id twice.
+    /// The rows of a coupon that take stock.
+    fn live(&self, coupon: CouponId) -> impl Iterator<Item = &CouponResult> {
+        self.rows.iter().copied().filter(move |row| row.coupon_id == coupon && row.slot.is_some())
+    }
+
+    /// Never oversold, never more for one user than they may have, no id twice, and no request with two results.
     fn rows(&self, broken: &mut Vec<String>) {
-        for terms in self.terms {
-            let coupon = terms.coupon.get();
-            let stored = self.rows.iter().filter(|(_, row)| row.coupon == coupon).count();
-            if stored > terms.total as usize {
-                broken.push(format!(
-                    "never oversold: {stored} of coupon {coupon}, of which there are {}",
-                    terms.total
-                ));
+        for Terms { coupon, total, grab, .. } in self.terms {
+            let live = self.live(*coupon).count();
+            if live > *total as usize {
+                broken.push(format!("never oversold: {live} of coupon {coupon}, of which there are {total}"));
+            }
+            let mut of_user: BTreeMap<_, usize> = BTreeMap::new();
+            self.live(*coupon).for_each(|row| *of_user.entry(row.user_id).or_default() += 1);
+            for (user, has) in of_user.iter().filter(|(_, has)| **has > usize::from(grab.user_limit)) {
+                broken.push(format!("never two for one user: user {user} has {has} of coupon {coupon}"));
             }
         }
-        let (mut ids, mut holders) = (BTreeSet::new(), BTreeSet::new());
-        for (id, row) in &self.rows {
-            if !ids.insert(id) || !holders.insert((row.user, row.coupon)) {
+        let (mut ids, mut requests) = (BTreeSet::new(), BTreeSet::new());
+        for CouponResult { result_id, user_id, coupon_id, request, .. } in &self.rows {
+            if !ids.insert(result_id) {
+                broken.push(format!("no id twice: {result_id} is there twice"));
+            }
+            if request.is_some() && !requests.insert((user_id, coupon_id, request)) {
                 broken.push(format!(
-                    "never two for one user: result {id} of user {}, coupon {}",
-                    row.user, row.coupon
+                    "a request has one result: {result_id} of user {user_id}, coupon {coupon_id}, is another"
                 ));
             }
         }
@@ -122,40 +139,32 @@ impl Check<'_> {
             broken.push(format!("everything settles: the gate knows nothing of epoch {epoch}"));
             return;
         };
-        for mark in memory.pending.keys() {
+        for mark in memory.marks() {
             broken.push(format!("no stock leaks: coupon {} of user {} is pending", mark.coupon, mark.user));
         }
         let none = CouponMemory::default();
         for terms in self.terms {
             let coupon = memory.coupons.get(&terms.coupon).unwrap_or(&none);
-            self.holders(terms.coupon.get(), coupon, broken);
+            self.holders(terms.coupon, coupon, broken);
         }
     }
 
-    fn holders(&self, coupon: u64, memory: &CouponMemory, broken: &mut Vec<String>) {
-        let rows: BTreeMap<u64, i64> = self
-            .rows
-            .iter()
-            .filter(|(_, row)| row.coupon == coupon)
-            .map(|(id, row)| (row.user, *id))
-            .collect();
-        let parked = self.state.shards.iter().flat_map(|shard| &shard.parked);
-        let parked: BTreeSet<(u64, i64)> = parked
-            .filter(|(_, parked)| parked.row.coupon == coupon)
-            .map(|(id, parked)| (parked.row.user, *id))
-            .collect();
-        for (user, held) in &memory.holders {
-            let has_row = match held {
-                Held::Result(id) => rows.get(user) == Some(id),
-                Held::Parked(id) => parked.contains(&(*user, *id)),
-            };
+    fn holders(&self, coupon: CouponId, memory: &CouponMemory, broken: &mut Vec<String>) {
+        let rows: BTreeMap<Slot, ResultId> =
+            self.live(coupon).filter_map(|row| Some((slot(row)?, row.result_id))).collect();
+        let parked = self.state.shards.iter().flat_map(|shard| shard.parked.values());
+        let parked: BTreeSet<ResultId> = parked.map(|parked| parked.row.result_id).collect();
+        for ((user, slot), HolderMemory { reserved, parked: as_parked }) in &memory.holders {
+            let id = reserved.id;
+            let has_row =
+                if *as_parked { parked.contains(&id) } else { rows.get(&(*user, *slot)) == Some(&id) };
             if !has_row {
-                broken.push(format!("no stock leaks: user {user} holds coupon {coupon} in the gate as {held:?}, and no shard has it"));
+                broken.push(format!("no stock leaks: user {user} holds coupon {coupon} in the gate as {reserved:?}, and no shard has it"));
             }
         }
         // Of a coupon that it has lost altogether it decides nothing until it has been filled anew.
-        for (user, id) in rows.iter().filter(|_| memory.terms.is_some()) {
-            if !memory.holders.contains_key(user) {
+        for ((user, slot), id) in rows.iter().filter(|_| memory.terms.is_some()) {
+            if !memory.holders.contains_key(&(*user, *slot)) {
                 broken.push(format!(
                     "what is stored is held: result {id} of user {user}, coupon {coupon}, is not"
                 ));
@@ -168,9 +177,9 @@ impl Check<'_> {
         let main = &self.state.main;
         for terms in self.terms {
             let coupon = terms.coupon;
-            let stored = self.rows.iter().filter(|(_, row)| row.coupon == coupon.get()).count() as i64;
+            let live = self.live(coupon).count() as i64;
             let stock = main.stocks.get(&coupon).copied().unwrap_or_default();
-            let remains = i64::from(terms.total) - stored;
+            let remains = i64::from(terms.total) - live;
             if (stock.total, stock.remaining) != (i64::from(terms.total), remains) {
                 broken.push(format!(
                     "the books add up: of coupon {coupon} main has {} of {} left, and {remains} are",
@@ -190,11 +199,15 @@ impl Check<'_> {
         }
         for (shard, number) in self.state.shards.iter().zip(0..) {
             let rows = shard.rows().count() as u64;
-            if shard.results != rows {
+            let given_back = shard.rows().filter(|row| row.slot.is_none()).count() as u64;
+            if (shard.sums.results, shard.sums.given_back) != (rows, given_back) {
                 broken.push(format!(
-                    "the books add up: shard {number} counts {} results, and has {rows}",
-                    shard.results
+                    "the books add up: shard {number} counts {:?}, and has {rows}, of which {given_back} gave their stock back",
+                    shard.sums
                 ));
+            }
+            if !shard.releases.is_empty() {
+                broken.push(format!("everything settles: at shard {number} {:?} wait", shard.releases));
             }
         }
     }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coupon_core::{CouponId, ResultId, RoomId, ShardId, TableId};
+use coupon_core::{ResultId, ShardId, TableId};
 use coupon_store::servers::seam::GateState;
 use tokio::time::sleep;
 
@@ -107,8 +107,7 @@ fn at_once(world: &World, kind: Kind, copies: &Copies) {
         Kind::Forgets => world.state().gate.forget(),
         Kind::ForgetsMarks => {
             for memory in world.state().gate.epochs.values_mut() {
-                memory.pending.clear();
-                memory.sentinel = false;
+                memory.forget_marks();
             }
         }
         Kind::ForgetsCoupon(coupon) => {
@@ -177,20 +176,19 @@ fn contradict(world: &World) {
     let found = {
         let state = world.state();
         let rows = state.shards.iter().zip(0..).map(|(memory, shard)| (ShardId::new(shard), memory.rows()));
-        rows.into_iter().find_map(|(shard, mut rows)| Some((shard, rows.next()?)))
+        rows.into_iter().find_map(|(shard, mut rows)| Some((shard, *rows.next()?)))
     };
-    let Some((shard, (id, row))) = found else { return };
-    let Ok(id) = ResultId::from_number(id) else { return };
-    let Ok(other) = ResultId::from_parts(id.time(), NOBODY, 0) else { return };
-    let (Ok(coupon), Ok(room)) = (CouponId::new(row.coupon), RoomId::new(row.room)) else { return };
+    let Some((shard, row)) = found else { return };
+    let Ok(other) = ResultId::from_parts(row.grab_time, NOBODY, 0) else { return };
     let body = format!(
-        r#"{{"dataset":"{}","epoch":{},"sent":{},"rows":{{"{}":[[{},{},{coupon},{room}]]}}}}"#,
+        r#"{{"dataset":"{}","epoch":{},"sent":{},"rows":{{"{}":[[{other},{},{},{}]]}}}}"#,
         crate::memory::DATASET,
         world.state().main.gate.open_epoch + 1_000,
         world.clock.now().millis(),
         TableId::Single,
-        other.number(),
-        row.user,
+        row.user_id,
+        row.coupon_id,
+        row.room_id,
     );
     world.state().queues.put(shard, body.into_bytes());
 }

@@ -3,8 +3,8 @@
 use coupon_core::{CouponId, Placement, ResultId, ResultQuery, RoomId, ShardId};
 use coupon_store::metrics::Exposition;
 use coupon_store::{
-    Catalogue, CouponAndDetails, Found, Known, Lifecycle, LocalFuture, OwnMetrics, PageRequest, Repairs,
-    ShardReport, Shards, SpendOutcome, Spending, Summary, Totals, Unavailable, Visit, Visited,
+    Catalogue, Change, Changed, CouponAndDetails, Found, Known, Lifecycle, LocalFuture, OwnMetrics,
+    PageRequest, Repairs, ShardReport, Shards, Summary, Totals, Unavailable, Visit, Visited,
 };
 
 /// Answers no question.
@@ -40,7 +40,7 @@ impl Shards for NoReads {
         none()
     }
 
-    fn spend(&self, _: Placement, _: Spending) -> Answer<'_, SpendOutcome> {
+    fn change(&self, _: Placement, _: Change) -> Answer<'_, Changed> {
         none()
     }
 

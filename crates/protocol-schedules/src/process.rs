@@ -165,14 +165,15 @@ fn known(terms: &[Terms]) -> Known {
 #[must_use]
 pub(crate) fn wished(terms: &Terms, user: UserId) -> Grab {
     let room: RoomId = terms.room;
-    Grab { user, coupon: terms.coupon, room }
+    Grab { user, coupon: terms.coupon, room, terms: terms.grab, request: None }
 }
 
 /// The result that an answer speaks of.
 #[must_use]
 pub(crate) fn told(answer: Answer) -> Option<ResultId> {
     match answer {
-        Answer::Granted(id) | Answer::Duplicate(id) => Some(id),
+        Answer::Granted(reserved) | Answer::Repeated(reserved) => Some(reserved.id),
+        Answer::Duplicate(id) => Some(id),
         Answer::OutOfStock | Answer::InvalidTime => None,
     }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coupon_core::{CouponId, Money, ResultId, RoomId, UserId};
+use coupon_core::{CouponId, GrabTerms, Money, ResultId, RoomId, UserId};
 use coupon_store::servers::seam::Terms;
 use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local};
@@ -157,6 +157,7 @@ fn terms() -> Vec<Terms> {
             end: now.plus_millis(hours(3)),
             active: true,
             min_purchase: Money::default(),
+            grab: GrabTerms::default(),
         })
     };
     (1..).zip(&STOCKS).filter_map(coupon).collect()

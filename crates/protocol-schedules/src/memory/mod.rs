@@ -1,9 +1,12 @@
 //! Servers in memory, which answer the protocol's questions as Redis, RabbitMQ and MySQL do.
 
 mod gate;
+mod gate_line;
 mod main;
 mod queue;
 mod shard;
+mod stepping;
+mod storing;
 
 use std::sync::Arc;
 
@@ -11,10 +14,10 @@ use coupon_core::ShardId;
 use coupon_store::Known;
 use coupon_store::servers::seam::{DatabaseError, MainServer, QueueServer, Servers, ShardServer, Terms};
 
-pub use gate::{CouponMemory, EpochMemory, GateMemory};
+pub use gate::{CouponMemory, EpochMemory, GateMemory, HolderMemory, Slot};
 pub use main::{LogLine, MainMemory};
 pub use queue::QueuesMemory;
-pub use shard::{ParkedRow, ShardMemory, StoredRow};
+pub use shard::{ParkedRow, ShardMemory};
 
 use crate::world::{Line, Lost, ProcessId, Server, World};
 
@@ -62,7 +65,7 @@ pub fn reach(world: &Arc<World>, process: ProcessId, known: Known, shards: u16) 
     };
     let main: Arc<dyn MainServer> = Arc::new(main::Main { line: line(Server::Main) });
     let connect = move |patience| -> Box<dyn coupon_store::servers::seam::GateServer> {
-        Box::new(gate::Gate { line: gate.clone(), address, patience })
+        Box::new(gate_line::Gate { line: gate.clone(), address, patience })
     };
     Servers::new(DATASET, known, Box::new(connect), queues, (0..shards).map(shard).collect(), main)
 }

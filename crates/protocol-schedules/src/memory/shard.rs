@@ -1,82 +1,105 @@
-//! A shard's server in memory.
+//! What a shard's server holds in memory, and a process's way to it.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use coupon_core::{CouponId, CouponResult, ShardId, TableId, Timestamp};
+use coupon_core::{CouponId, CouponResult, ResultId, ShardId, TableId, Timestamp};
+use coupon_store::Totals;
 use coupon_store::servers::seam::{
-    Alike, Begun, DatabaseError, Hold, Inserted, Look, Marker, Note, OutboxEntry, ReadsHolds, ShardServer,
-    ShardState, Storing, StoringError,
+    Begun, DatabaseError, Hold, Look, OutboxEntry, ReadsHolds, ShardServer, ShardState, Stepping, Storing,
+    StoringError, Waiting,
 };
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::Mutex;
 
+use super::stepping::Steps;
+use super::storing::Connection;
 use super::unanswered;
-use crate::world::{Line, Lost, World};
+use crate::world::{Line, Lost};
 
 /// What a shard's server holds.
 #[derive(Debug, Clone, Default)]
 pub struct ShardMemory {
     /// The rows of each table, by their ids.
-    pub tables: BTreeMap<TableId, BTreeMap<i64, StoredRow>>,
+    pub tables: BTreeMap<TableId, BTreeMap<i64, CouponResult>>,
     /// Results that are parked.
     pub parked: BTreeMap<i64, ParkedRow>,
+    /// The list of what is held: until when, the result's id, and its table.
+    pub holds: BTreeMap<(Timestamp, i64), TableId>,
     /// Changes that main has not applied, or that were not taken off since.
     pub outbox: BTreeMap<i64, String>,
     /// The last of them.
     pub outbox_id: i64,
+    /// What the gate is to let go of, by the entry that waits with it and the result's id.
+    pub releases: BTreeMap<(i64, i64), Waiting>,
     /// Results of this epoch, and of earlier ones, are not taken any more.
     pub closed: u64,
     /// The last epoch that was announced.
     pub announced: u64,
     /// Its transactions.
     pub commits: u64,
-    /// The results that it counts itself.
-    pub results: u64,
-    messages: u64,
-    received: u64,
-    as_of: i64,
-    markers: BTreeMap<String, Timestamp>,
+    /// The sums that it keeps itself.
+    pub sums: Totals,
+    pub(super) messages: u64,
+    pub(super) received: u64,
+    pub(super) as_of: i64,
+    pub(super) markers: BTreeMap<String, Timestamp>,
     /// Whoever has the row of state.
-    row: Arc<Mutex<()>>,
-}
-
-/// A stored result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StoredRow {
-    /// Whose it is.
-    pub user: u64,
-    /// The coupon.
-    pub coupon: u64,
-    /// The coupon's room.
-    pub room: u64,
+    pub(super) row: Arc<Mutex<()>>,
+    /// Whoever has rows of results that take a step.
+    pub(super) stepping: Arc<Mutex<()>>,
 }
 
 /// A parked result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParkedRow {
     /// What it is.
-    pub row: StoredRow,
+    pub row: CouponResult,
     /// The reason.
     pub reason: String,
 }
 
 impl ShardMemory {
     /// Every stored result.
-    pub fn rows(&self) -> impl Iterator<Item = (i64, StoredRow)> + '_ {
-        self.tables.values().flat_map(|rows| rows.iter().map(|(id, row)| (*id, *row)))
+    pub fn rows(&self) -> impl Iterator<Item = &CouponResult> {
+        self.tables.values().flat_map(BTreeMap::values)
+    }
+
+    /// The entries of the outbox, from after one of them on, that wait for no release.
+    fn told_after(&self, id: i64) -> impl Iterator<Item = OutboxEntry> + '_ {
+        let first = self.releases.keys().next().map_or(i64::MAX, |(entry, _)| *entry);
+        let entries = self.outbox.range(id + 1..).take_while(move |(id, _)| **id < first);
+        entries.map(|(id, deltas)| OutboxEntry { id: *id, deltas: deltas.clone() })
+    }
+
+    pub(super) fn begun(&self) -> Begun {
+        Begun { outbox_id: self.outbox_id, closed: self.closed, commits: self.commits }
     }
 }
 
-fn hold((id, row): (i64, StoredRow)) -> Hold {
-    Hold { coupon: row.coupon, user: row.user, id }
+/// True of a row that takes stock.
+pub(super) const fn is_live(row: &CouponResult) -> bool {
+    row.slot.is_some()
 }
 
-fn stored(result: &CouponResult) -> (i64, StoredRow) {
-    let row =
-        StoredRow { user: result.user_id.get(), coupon: result.coupon_id.get(), room: result.room_id.get() };
-    (result.result_id.number(), row)
+fn hold(row: &CouponResult) -> Hold {
+    let CouponResult { result_id, user_id, coupon_id, slot, hold_until, request, state_time, .. } = *row;
+    Hold {
+        coupon: coupon_id.get(),
+        user: user_id.get(),
+        id: result_id.number(),
+        slot: slot.unwrap_or(0),
+        hold_until,
+        request,
+        given_back: if slot.is_some() { None } else { state_time },
+    }
+}
+
+/// Of a result that is parked its id is known, and whose it is.
+fn parked(row: &CouponResult) -> Hold {
+    let CouponResult { result_id, user_id, coupon_id, room_id, .. } = *row;
+    hold(&CouponResult::granted(result_id, user_id, coupon_id, room_id))
 }
 
 /// A process's way to a shard.
@@ -87,7 +110,7 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    async fn ask<T>(&self, read: impl FnOnce(&mut ShardMemory) -> T) -> Result<T, DatabaseError> {
+    pub(super) async fn ask<T>(&self, read: impl FnOnce(&mut ShardMemory) -> T) -> Result<T, DatabaseError> {
         let asked = self.line.ask(|state| state.shards.get_mut(self.shard.index()).map(read)).await;
         asked.and_then(|found| found.ok_or(Lost::Refused)).map_err(|lost| self.failed(lost))
     }
@@ -98,7 +121,7 @@ impl Shard {
         ordered.map(|_| ()).map_err(|lost| self.failed(lost))
     }
 
-    fn failed(&self, lost: Lost) -> DatabaseError {
+    pub(super) fn failed(&self, lost: Lost) -> DatabaseError {
         unanswered(self.line.server, lost)
     }
 }
@@ -112,7 +135,7 @@ impl ShardServer for Shard {
     async fn storing(&self) -> Result<Box<dyn Storing>, DatabaseError> {
         self.ask(|_| ()).await?;
         let cuts = self.line.world.cuts(self.line.server);
-        Ok(Box::new(Connection { shard: self.clone(), cuts, row: None, staged: Staged::default() }))
+        Ok(Box::new(Connection::new(self, cuts)))
     }
 
     async fn tables(&self) -> Result<Vec<TableId>, DatabaseError> {
@@ -131,7 +154,10 @@ impl ShardServer for Shard {
             let look = Look {
                 as_of: Timestamp::from_millis(memory.as_of),
                 outbox_id: memory.outbox_id,
-                results: memory.results,
+                results: memory.sums.results,
+                used: memory.sums.used,
+                order_amount: memory.sums.order_amount,
+                given_back: memory.sums.given_back,
                 commits: memory.commits,
                 messages: memory.messages,
                 received: memory.received,
@@ -173,31 +199,65 @@ impl ShardServer for Shard {
         &self,
         table: TableId,
         coupons: RangeInclusive<CouponId>,
+        since: Timestamp,
         reader: &mut dyn ReadsHolds,
     ) -> anyhow::Result<()> {
         let rows = self.ask(|memory| memory.tables.get(&table).cloned().unwrap_or_default()).await?;
-        let wanted = |row: &StoredRow| CouponId::new(row.coupon).is_ok_and(|id| coupons.contains(&id));
-        reader.take(rows.into_iter().filter(|(_, row)| wanted(row)).map(hold).collect()).await
+        let answers = |row: &CouponResult| row.request.is_some() && row.state_time >= Some(since);
+        let wanted = |row: &&CouponResult| coupons.contains(&row.coupon_id) && (is_live(row) || answers(row));
+        reader.take(rows.values().filter(wanted).map(hold).collect()).await
     }
 
     async fn parked(&self) -> Result<Vec<Hold>, DatabaseError> {
-        self.ask(|memory| memory.parked.iter().map(|(id, parked)| hold((*id, parked.row))).collect()).await
+        self.ask(|memory| memory.parked.values().map(|kept| parked(&kept.row)).collect()).await
     }
 
     async fn rows_after(&self, table: TableId, id: i64, most: usize) -> Result<Vec<Hold>, DatabaseError> {
         self.ask(|memory| {
-            let rows = memory.tables.get(&table).map(|rows| rows.range(id + 1..).take(most));
-            rows.into_iter().flatten().map(|(id, row)| hold((*id, *row))).collect()
+            let rows = memory.tables.get(&table).map(|rows| rows.range(id + 1..));
+            let live = rows.into_iter().flatten().filter(|(_, row)| is_live(row));
+            live.map(|(_, row)| hold(row)).take(most).collect()
         })
         .await
     }
 
-    async fn outbox_after(&self, id: i64, most: usize) -> Result<Vec<OutboxEntry>, DatabaseError> {
+    async fn take_stock(
+        &self,
+        table: TableId,
+        ids: &[ResultId],
+    ) -> Result<Vec<(ResultId, bool)>, DatabaseError> {
         self.ask(|memory| {
-            let entries = memory.outbox.range(id + 1..).take(most);
-            entries.map(|(id, deltas)| OutboxEntry { id: *id, deltas: deltas.clone() }).collect()
+            let rows = memory.tables.get(&table);
+            let found = |id: &ResultId| Some((*id, is_live(rows?.get(&id.number())?)));
+            ids.iter().filter_map(found).collect()
         })
         .await
+    }
+
+    async fn stepping(&self) -> Result<Box<dyn Stepping>, StoringError> {
+        self.ask(|_| ()).await.map_err(StoringError::Failed)?;
+        let cuts = self.line.world.cuts(self.line.server);
+        Ok(Box::new(Steps::new(self, cuts)))
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, DatabaseError> {
+        self.ask(|memory| memory.holds.keys().next().map(|(until, _)| *until)).await
+    }
+
+    async fn releases(&self, most: usize) -> Result<Vec<Waiting>, DatabaseError> {
+        self.ask(|memory| memory.releases.values().take(most).copied().collect()).await
+    }
+
+    async fn forget_releases(&self, gone: &[Waiting]) -> Result<(), DatabaseError> {
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let gone: Vec<(i64, i64)> = gone.iter().map(waits_at).collect();
+        self.order(move |memory| memory.releases.retain(|at, _| !gone.contains(at))).await
+    }
+
+    async fn outbox_after(&self, id: i64, most: usize) -> Result<Vec<OutboxEntry>, DatabaseError> {
+        self.ask(|memory| memory.told_after(id).take(most).collect()).await
     }
 
     async fn forget_outbox(&self, up_to: i64) -> Result<(), DatabaseError> {
@@ -205,208 +265,7 @@ impl ShardServer for Shard {
     }
 }
 
-/// What a transaction has written and not committed.
-#[derive(Debug, Default)]
-struct Staged {
-    rows: Vec<(TableId, i64, StoredRow)>,
-    parked: BTreeMap<i64, ParkedRow>,
-}
-
-/// A connection on which transactions follow each other.
-struct Connection {
-    shard: Shard,
-    cuts: u64,
-    row: Option<OwnedMutexGuard<()>>,
-    staged: Staged,
-}
-
-impl Connection {
-    fn failed(&self, lost: Lost) -> StoringError {
-        StoringError::Failed(self.shard.failed(lost))
-    }
-
-    async fn ask<T>(
-        &mut self,
-        ask: impl FnOnce(&mut ShardMemory, &mut Staged) -> T,
-    ) -> Result<T, StoringError> {
-        let Self { shard, staged, .. } = self;
-        let (index, line) = (shard.shard.index(), &shard.line);
-        let asked = line.ask(|state| state.shards.get_mut(index).map(|memory| ask(memory, staged))).await;
-        if self.shard.line.world.cuts(self.shard.line.server) != self.cuts {
-            return Err(self.failed(Lost::Refused));
-        }
-        asked.and_then(|found| found.ok_or(Lost::Refused)).map_err(|lost| self.failed(lost))
-    }
-}
-
-fn alike(memory: &ShardMemory, staged: &Staged, table: TableId, (id, row): (i64, StoredRow)) -> Vec<Alike> {
-    let there = memory.tables.get(&table).into_iter().flatten().map(|(id, row)| (*id, *row));
-    let new = staged.rows.iter().filter(|(of, ..)| *of == table).map(|(_, id, row)| (*id, *row));
-    let like =
-        |(other, of): &(i64, StoredRow)| *other == id || (of.user, of.coupon) == (row.user, row.coupon);
-    let found = there.chain(new).filter(like);
-    found.map(|(id, row)| Alike { id, user: row.user, coupon: row.coupon, room: row.room }).collect()
-}
-
-#[async_trait]
-impl Storing for Connection {
-    async fn tables(&mut self) -> Result<Vec<TableId>, StoringError> {
-        self.ask(|memory, _| memory.tables.keys().rev().copied().collect()).await
-    }
-
-    async fn make_table(&mut self, table: TableId) -> Result<(), StoringError> {
-        self.ask(|memory, _| {
-            memory.tables.entry(table).or_default();
-        })
-        .await
-    }
-
-    async fn begin(&mut self) -> Result<Option<Begun>, StoringError> {
-        let row = self.ask(|memory, _| Arc::clone(&memory.row)).await?;
-        self.row = Some(row.lock_owned().await);
-        self.staged = Staged::default();
-        let begun = |memory: &mut ShardMemory, _: &mut Staged| Begun {
-            outbox_id: memory.outbox_id,
-            closed: memory.closed,
-            commits: memory.commits,
-        };
-        self.ask(begun).await.map(Some)
-    }
-
-    async fn insert(
-        &mut self,
-        table: TableId,
-        results: &[&CouponResult],
-        ignoring: bool,
-    ) -> Result<Inserted, StoringError> {
-        let inserted = self.ask(|memory, staged| {
-            memory.tables.get(&table)?;
-            let before = staged.rows.len();
-            for (id, row) in results.iter().map(|result| stored(result)) {
-                if alike(memory, staged, table, (id, row)).is_empty() {
-                    staged.rows.push((table, id, row));
-                } else if !ignoring {
-                    staged.rows.truncate(before);
-                    return Some(Inserted::Duplicate);
-                }
-            }
-            Some(Inserted::All)
-        });
-        let inserted = inserted.await?;
-        inserted.ok_or_else(|| StoringError::NoTable(self.shard.failed(Lost::Refused)))
-    }
-
-    async fn alike(&mut self, table: TableId, results: &[&CouponResult]) -> Result<Vec<Alike>, StoringError> {
-        self.ask(|memory, staged| {
-            let found = results.iter().flat_map(|result| alike(memory, staged, table, stored(result)));
-            let by_id: BTreeMap<i64, Alike> = found.map(|alike| (alike.id, alike)).collect();
-            by_id.into_values().collect()
-        })
-        .await
-    }
-
-    async fn park(
-        &mut self,
-        _: TableId,
-        result: &CouponResult,
-        reason: &str,
-        _: Timestamp,
-    ) -> Result<(), StoringError> {
-        let (id, row) = stored(result);
-        let parked = ParkedRow { row, reason: reason.to_owned() };
-        self.ask(|_, staged| {
-            staged.parked.entry(id).or_insert(parked);
-        })
-        .await
-    }
-
-    async fn commit(&mut self, note: &Note<'_>) -> Result<(), StoringError> {
-        let (Some(row), staged) = (self.row.take(), std::mem::take(&mut self.staged)) else {
-            return Err(self.failed(Lost::Refused));
-        };
-        let noted = Noted::of(note);
-        let (shard, cuts, server) = (self.shard.shard, self.cuts, self.shard.line.server);
-        let committed = self.shard.line.order(move |world| {
-            // A transaction ends with its connection.
-            let whole = world.cuts(server) == cuts;
-            if whole {
-                tell(world, shard, &staged, &noted);
-                if let Some(memory) = world.state().shards.get_mut(shard.index()) {
-                    noted.write(memory, staged);
-                }
-            }
-            drop(row);
-            whole
-        });
-        match committed.await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(self.failed(Lost::Unheard)),
-            Err(lost) => Err(self.failed(lost)),
-        }
-    }
-
-    async fn close(self: Box<Self>) {}
-}
-
-fn tell(world: &World, shard: ShardId, staged: &Staged, noted: &Noted) {
-    for (_, id, row) in &staged.rows {
-        world.tell(|| format!("shard {shard}: stores {id}, coupon {} of user {}", row.coupon, row.user));
-    }
-    for (id, parked) in &staged.parked {
-        world.tell(|| format!("shard {shard}: parks {id}: {}", parked.reason));
-    }
-    if noted.closes > 0 {
-        world.tell(|| format!("shard {shard}: closes epoch {}", noted.closes));
-    }
-}
-
-/// A note, on its way.
-struct Noted {
-    now: Timestamp,
-    markers: Vec<Marker>,
-    markers_from: Timestamp,
-    entries: Vec<OutboxEntry>,
-    outbox_id: i64,
-    closes: u64,
-    sent: i64,
-    added: u64,
-    messages: u64,
-    received: u64,
-}
-
-impl Noted {
-    fn of(note: &Note<'_>) -> Self {
-        Self {
-            now: note.now,
-            markers: note.markers.to_vec(),
-            markers_from: note.markers_from,
-            entries: note.entries.to_vec(),
-            outbox_id: note.outbox_id,
-            closes: note.closes,
-            sent: note.sent,
-            added: note.added,
-            messages: note.messages,
-            received: note.received,
-        }
-    }
-
-    fn write(self, memory: &mut ShardMemory, staged: Staged) {
-        for (table, id, row) in staged.rows {
-            memory.tables.entry(table).or_default().insert(id, row);
-        }
-        for (id, parked) in staged.parked {
-            memory.parked.entry(id).or_insert(parked);
-        }
-        memory.markers.extend(self.markers.into_iter().map(|marker| (marker.id, self.now)));
-        memory.markers.retain(|_, at| *at >= self.markers_from);
-        memory.outbox.extend(self.entries.into_iter().map(|entry| (entry.id, entry.deltas)));
-        memory.outbox_id = self.outbox_id;
-        memory.closed = memory.closed.max(self.closes);
-        let later = memory.as_of > self.now.millis();
-        memory.as_of = if later { self.sent } else { memory.as_of.max(self.sent) };
-        memory.results += self.added;
-        memory.messages += self.messages;
-        memory.received += self.received;
-        memory.commits += 1;
-    }
+/// The place of a release among those that wait.
+pub(super) const fn waits_at(waiting: &Waiting) -> (i64, i64) {
+    (waiting.outbox_id, waiting.release.id.number())
 }

@@ -5,12 +5,14 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use coupon_core::{CouponId, CouponResult, Money, ResultId, RoomId, Timestamp, UserId};
+use coupon_core::{
+    CouponId, CouponResult, GrabTerms, Money, RequestKey, ResultId, ResultState, RoomId, Timestamp, UserId,
+};
 use coupon_stack::Stack;
 use coupon_store::Known;
 use coupon_store::clock::Clock;
 use coupon_store::servers;
-use coupon_store::servers::seam::{Servers, Terms};
+use coupon_store::servers::seam::{Hold, Servers, Terms};
 use coupon_store::settings::{NoSettings, Sources};
 use protocol_schedules::ByUser;
 use protocol_schedules::memory::{State, reach};
@@ -75,6 +77,32 @@ pub(crate) fn result(user_id: u64, after_ms: i64) -> CouponResult {
     CouponResult::granted(id(after_ms), user(user_id), coupon(1), RoomId::new(1).unwrap())
 }
 
+/// A result that is held until so many milliseconds after noon, in a slot, of a named request.
+pub(crate) fn held(user_id: u64, after_ms: i64, slot: u8, until_ms: i64) -> CouponResult {
+    let hold_until = Some(noon().plus_millis(until_ms));
+    let request = Some(request(after_ms));
+    let state = ResultState::Held;
+    CouponResult { state, slot: Some(slot), hold_until, request, ..result(user_id, after_ms) }
+}
+
+/// What a gate knows of a row.
+pub(crate) fn hold_of(row: &CouponResult) -> Hold {
+    Hold {
+        coupon: row.coupon_id.get(),
+        user: row.user_id.get(),
+        id: row.result_id.number(),
+        slot: row.slot.unwrap_or(0),
+        hold_until: row.hold_until,
+        request: row.request,
+        given_back: if row.slot.is_some() { None } else { row.state_time },
+    }
+}
+
+/// The request of a grab so many milliseconds after noon.
+pub(crate) fn request(after_ms: i64) -> RequestKey {
+    RequestKey::of(&after_ms.to_string())
+}
+
 /// A coupon that can be grabbed for an hour from noon on.
 pub(crate) fn terms(id: u64, total: u32) -> Terms {
     Terms {
@@ -85,5 +113,6 @@ pub(crate) fn terms(id: u64, total: u32) -> Terms {
         end: noon().plus_millis(3_600_000),
         active: true,
         min_purchase: Money::default(),
+        grab: GrabTerms::default(),
     }
 }

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use coupon_store::servers::seam::{Epoch, GateError, GateServer, Held, Hold, Mark, Remembers, Servers};
-use coupon_store::{Attempt, Decision, Stock};
+use coupon_store::{Attempt, Decision, Reservation, Stock};
 
-use crate::bench::{coupon, id, noon, result, terms, user};
+use crate::bench::{coupon, hold_of, id, noon, result, terms, user};
 
-fn server(servers: &Servers) -> Box<dyn GateServer> {
+pub(crate) fn server(servers: &Servers) -> Box<dyn GateServer> {
     (servers.gate)(Duration::from_secs(30))
 }
 
 /// A gate with an epoch in which two of coupon 1 are on offer.
-async fn filled(servers: &Servers) -> (Box<dyn GateServer>, Epoch) {
+pub(crate) async fn filled(servers: &Servers) -> (Box<dyn GateServer>, Epoch) {
     let (gate, epoch) = (server(servers), Epoch::new(&servers.dataset, 1));
     gate.probe().await.unwrap();
     gate.begin(&epoch).await.unwrap();
@@ -21,20 +21,24 @@ async fn filled(servers: &Servers) -> (Box<dyn GateServer>, Epoch) {
 }
 
 fn attempt(by: u64, of: u64, after_ms: i64) -> Attempt {
-    Attempt { user: user(by), coupon: coupon(of), id: id(after_ms) }
+    Attempt::plain(user(by), coupon(of), id(after_ms))
 }
 
-async fn decide(gate: &dyn GateServer, epoch: &Epoch, attempts: &[Attempt]) -> Vec<Decision> {
+pub(crate) async fn decide(gate: &dyn GateServer, epoch: &Epoch, attempts: &[Attempt]) -> Vec<Decision> {
     let attempts: Vec<&Attempt> = attempts.iter().collect();
     gate.decide(epoch, &attempts).await.unwrap()
 }
 
-fn mark(by: u64) -> Mark {
-    Mark { user: user(by), coupon: coupon(1) }
+fn mark(by: u64, after_ms: i64) -> Mark {
+    Mark::of(&result(by, after_ms))
+}
+
+fn plain(after_ms: i64) -> Reservation {
+    Reservation::plain(id(after_ms))
 }
 
 fn hold(by: u64, after_ms: i64) -> Hold {
-    Hold { coupon: 1, user: by, id: id(after_ms).number() }
+    hold_of(&result(by, after_ms))
 }
 
 pub(crate) async fn a_coupon_is_granted_once_a_user_until_none_is_left(servers: &Servers) {
@@ -42,23 +46,23 @@ pub(crate) async fn a_coupon_is_granted_once_a_user_until_none_is_left(servers: 
     let first = [attempt(1, 1, 1), attempt(1, 1, 2), attempt(2, 1, 3), attempt(3, 1, 4), attempt(4, 7, 5)];
     let decided = decide(&*gate, &epoch, &first).await;
     let expected = [
-        Decision::Granted,
-        Decision::Pending(id(1)),
-        Decision::Granted,
+        Decision::Granted(0),
+        Decision::Pending(plain(1)),
+        Decision::Granted(0),
         Decision::OutOfStock,
         Decision::NotLoaded,
     ];
     assert_eq!(decided, expected);
     let again = [attempt(1, 1, 1), attempt(2, 1, 9)];
-    assert_eq!(decide(&*gate, &epoch, &again).await, [Decision::Granted, Decision::Pending(id(3))]);
-    gate.unmark(&epoch, &[mark(2)]).await.unwrap();
+    assert_eq!(decide(&*gate, &epoch, &again).await, [Decision::Granted(0), Decision::Pending(plain(3))]);
+    gate.unmark(&epoch, &[mark(2, 3)]).await.unwrap();
     let late = [attempt(2, 1, 9), attempt(5, 1, -1), attempt(5, 1, 3_600_000)];
     let expected = [Decision::Duplicate(id(3)), Decision::InvalidTime, Decision::InvalidTime];
     assert_eq!(decide(&*gate, &epoch, &late).await, expected);
     assert_eq!(gate.stock(&epoch, coupon(1)).await, Ok(Some(Stock { total: 2, sold: 2 })));
     let mut holders = gate.holders(&epoch, coupon(1)).await.unwrap();
     holders.users.sort_unstable();
-    assert_eq!((holders.users, holders.others), (vec![user(1), user(2)], 0));
+    assert_eq!((holders.users, holders.holds), (vec![user(1), user(2)], 2));
 }
 
 pub(crate) async fn without_its_script_an_epoch_decides_nothing_and_without_the_sentinel_it_is_not_whole(
@@ -80,15 +84,17 @@ pub(crate) async fn marks_are_found_by_their_time_and_taken_away(servers: &Serve
     decide(&*gate, &epoch, &[attempt(1, 1, 5), attempt(2, 1, 9)]).await;
     let at = |after_ms| noon().plus_millis(after_ms);
     let (remembers, marks) = gate.pending_at(&epoch, at(5)).await.unwrap();
-    assert_eq!((remembers, marks), (Remembers { script: true, sentinel: true }, vec![mark(1)]));
-    assert_eq!(gate.pending_until(&epoch, at(8)).await, Ok(vec![mark(1)]));
+    assert_eq!((remembers, marks), (Remembers { script: true, sentinel: true }, vec![mark(1, 5)]));
+    assert_eq!(gate.pending_until(&epoch, at(8)).await, Ok(vec![mark(1, 5)]));
     let mut all = gate.pending(&epoch).await.unwrap();
     all.sort_unstable();
-    assert_eq!(all, [mark(1), mark(2)], "the sentinel is no mark");
-    let held = gate.held(&epoch, &[mark(1), mark(3)]).await;
-    assert_eq!(held, Ok(vec![Some(Held::Result(id(5).number())), None]));
-    gate.unmark(&epoch, &[mark(1)]).await.unwrap();
-    assert_eq!(gate.are_pending(&epoch, &[mark(1), mark(2)]).await, Ok(vec![false, true]));
+    assert_eq!(all, [mark(1, 5), mark(2, 9)], "the sentinel is no mark");
+    let held = gate.held(&epoch, &[mark(1, 5), mark(3, 5)]).await;
+    assert_eq!(held, Ok(vec![Some(Held::Result(plain(5))), None]));
+    gate.unmark(&epoch, &[mark(1, 5), mark(2, 8)]).await.unwrap();
+    let asked = [mark(1, 5), mark(2, 9), mark(2, 8)];
+    let pending = gate.are_pending(&epoch, &asked).await;
+    assert_eq!(pending, Ok(vec![false, true, false]), "a mark of another time is another's");
 }
 
 pub(crate) async fn a_hold_takes_stock_and_the_first_of_a_user_stays(servers: &Servers) {
@@ -96,24 +102,24 @@ pub(crate) async fn a_hold_takes_stock_and_the_first_of_a_user_stays(servers: &S
     let lacking = gate.lacking(&epoch, &[hold(1, 5), Hold { coupon: 7, ..hold(1, 5) }]).await;
     assert_eq!(lacking, Ok(vec![hold(1, 5)]), "of a coupon that is not on offer nothing is lacking");
     assert_eq!(gate.hold(&epoch, &[hold(1, 5), hold(1, 6)]).await, Ok(vec![true, false]));
-    assert_eq!(gate.held(&epoch, &[mark(1)]).await, Ok(vec![Some(Held::Result(id(5).number()))]));
+    assert_eq!(gate.held(&epoch, &[mark(1, 0)]).await, Ok(vec![Some(Held::Result(plain(5)))]));
     assert_eq!(gate.lacking(&epoch, &[hold(1, 5)]).await, Ok(Vec::new()));
     assert_eq!(decide(&*gate, &epoch, &[attempt(1, 1, 9)]).await, [Decision::Duplicate(id(5))]);
     gate.hold_beside(&epoch, hold(1, 6)).await.unwrap();
     assert_eq!(decide(&*gate, &epoch, &[attempt(2, 1, 9)]).await, [Decision::OutOfStock]);
-    assert_eq!(gate.holders(&epoch, coupon(1)).await.unwrap().others, 1);
+    assert_eq!(gate.holders(&epoch, coupon(1)).await.unwrap().holds, 2);
 }
 
 pub(crate) async fn a_parked_hold_is_told_from_others_and_gives_way_to_a_stored_one(servers: &Servers) {
     let (gate, epoch) = filled(servers).await;
     gate.hold_parked(&epoch, &[hold(1, 5)]).await.unwrap();
-    assert_eq!(gate.held(&epoch, &[mark(1)]).await, Ok(vec![Some(Held::Parked(id(5).number()))]));
+    assert_eq!(gate.held(&epoch, &[mark(1, 0)]).await, Ok(vec![Some(Held::Parked(id(5).number()))]));
     assert_eq!(decide(&*gate, &epoch, &[attempt(1, 1, 9)]).await, [Decision::Parked]);
     gate.hold_instead(&epoch, hold(1, 6)).await.unwrap();
     assert_eq!(decide(&*gate, &epoch, &[attempt(1, 1, 9)]).await, [Decision::Duplicate(id(6))]);
     gate.park(&epoch, &[result(1, 5), result(2, 7)]).await.unwrap();
-    let held = gate.held(&epoch, &[mark(1), mark(2)]).await.unwrap();
-    assert_eq!(held, [Some(Held::Result(id(6).number())), Some(Held::Parked(id(7).number()))]);
+    let held = gate.held(&epoch, &[mark(1, 0), mark(2, 0)]).await.unwrap();
+    assert_eq!(held, [Some(Held::Result(plain(6))), Some(Held::Parked(id(7).number()))]);
 }
 
 pub(crate) async fn what_is_of_earlier_epochs_is_forgotten(servers: &Servers) {

@@ -5,9 +5,11 @@
 
 mod bench;
 mod gate;
+mod given_back;
 mod main_database;
 mod queue;
 mod shard;
+mod steps;
 
 macro_rules! over_memory_and_servers {
     ($($module:ident :: $law:ident),* $(,)?) => {
@@ -27,6 +29,11 @@ over_memory_and_servers! {
     gate::a_hold_takes_stock_and_the_first_of_a_user_stays,
     gate::a_parked_hold_is_told_from_others_and_gives_way_to_a_stored_one,
     gate::what_is_of_earlier_epochs_is_forgotten,
+    given_back::a_user_gets_as_many_as_they_may_and_a_request_gets_one_answer,
+    given_back::what_is_let_go_of_is_free_and_its_request_keeps_its_answer,
+    given_back::only_what_is_held_exactly_so_is_let_go_of,
+    given_back::a_request_that_was_answered_before_a_filling_is_remembered,
+    given_back::a_row_is_restored_where_nothing_is_held_and_stays_to_be_looked_at,
     queue::what_is_routed_comes_in_order_and_is_forgotten_once_it_is_done_with,
     queue::what_is_not_done_with_goes_to_the_next_consumer_and_one_has_it_at_a_time,
     queue::what_is_not_bound_is_returned,
@@ -35,9 +42,15 @@ over_memory_and_servers! {
     shard::rows_go_in_all_or_none_and_those_alike_are_read_back,
     shard::transactions_take_turns,
     shard::an_announced_epoch_is_remembered_and_less_than_main_was_told_is_refused,
+    steps::a_result_takes_a_step_that_its_row_allows,
+    steps::what_gave_its_stock_back_frees_its_slot_and_is_read_while_its_request_is_remembered,
+    steps::the_outbox_waits_for_the_gate,
+    steps::what_is_due_expires_and_nothing_else,
+    steps::a_step_that_is_dropped_leaves_nothing_and_others_wait_for_it,
     main_database::an_epoch_is_taken_once_and_the_last_alone_opens,
     main_database::a_lock_is_one_process_s_until_it_ends,
     main_database::leases_do_not_overlap_and_are_renewed_by_their_holder_alone,
     main_database::books_are_written_whole_or_not_at_all,
+    main_database::stock_comes_back_and_what_there_is_no_room_for_is_parked_as_what_it_is,
     main_database::the_gate_s_place_stays_where_it_was_filled,
 }

@@ -1,7 +1,7 @@
 //! Laws of the main database.
 
 use coupon_core::ShardId;
-use coupon_core::books::{Changes, Delta, post};
+use coupon_core::books::{Changes, Delta, Movement, post};
 use coupon_store::servers::seam::{GateState, Servers, Written};
 
 use crate::bench::{coupon, noon};
@@ -59,7 +59,7 @@ pub(crate) async fn books_are_written_whole_or_not_at_all(servers: &Servers) {
         let last = books.lock_logs().await.unwrap();
         assert!(books.parked().await.unwrap().is_empty());
         let before = books.stocks(&[coupon]).await.unwrap()[&coupon];
-        let deltas = [Delta { shard, entry: 1, rows: 1 }];
+        let deltas = [Delta { shard, entry: 1, movement: Movement::Stored, rows: 1 }];
         let posting = post(Changes::default().word, Some(before), &deltas);
         let after = posting.after;
         assert_eq!(after.remaining, before.remaining - 1);
@@ -76,6 +76,32 @@ pub(crate) async fn books_are_written_whole_or_not_at_all(servers: &Servers) {
         assert_eq!(books.lock_logs().await.unwrap(), last + 1);
         books.roll_back().await.unwrap();
     }
+}
+
+pub(crate) async fn stock_comes_back_and_what_there_is_no_room_for_is_parked_as_what_it_is(
+    servers: &Servers,
+) {
+    let (coupon, shard) = (coupon(1), ShardId::new(0));
+    let delta = |entry, movement, rows| Delta { shard, entry, movement, rows };
+    let deltas = [
+        delta(1, Movement::Stored, 2),
+        delta(2, Movement::Released, 1),
+        delta(3, Movement::Expired, 1),
+        delta(4, Movement::Returned, 1),
+    ];
+    let mut books = servers.main.books().await.unwrap();
+    books.lock_position(shard).await.unwrap();
+    let last = books.lock_logs().await.unwrap();
+    let before = books.stocks(&[coupon]).await.unwrap()[&coupon];
+    let posting = post(Changes::default().word, Some(before), &deltas);
+    assert_eq!((posting.after, posting.parked.as_slice()), (before, &deltas[3..]));
+    books.write(&[Written { coupon, posting, parks: true }], last, noon()).await.unwrap();
+    books.commit().await.unwrap();
+    let mut books = servers.main.books().await.unwrap();
+    books.lock_logs().await.unwrap();
+    assert_eq!(books.stocks(&[coupon]).await.unwrap()[&coupon], before);
+    assert_eq!(books.parked().await.unwrap(), [(coupon, deltas[3..].to_vec())].into());
+    books.roll_back().await.unwrap();
 }
 
 pub(crate) async fn the_gate_s_place_stays_where_it_was_filled(servers: &Servers) {

@@ -3,22 +3,22 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use coupon_core::TableId;
+use coupon_core::{TableId, Timestamp};
 use coupon_store::servers::seam::{
     Alike, Hold, Inserted, Marker, Note, OutboxEntry, ReadsHolds, Servers, ShardServer, Storing,
 };
 use tokio::time::timeout;
 
-use crate::bench::{PATIENCE, coupon, id, noon, result};
+use crate::bench::{PATIENCE, coupon, hold_of, id, noon, result};
 
-const TABLE: TableId = TableId::Single;
+pub(crate) const TABLE: TableId = TableId::Single;
 
-fn shard(servers: &Servers) -> &dyn ShardServer {
+pub(crate) fn shard(servers: &Servers) -> &dyn ShardServer {
     &*servers.shards[0]
 }
 
 /// A connection in a transaction.
-async fn begun(servers: &Servers) -> Box<dyn Storing> {
+pub(crate) async fn begun(servers: &Servers) -> Box<dyn Storing> {
     let mut storing = shard(servers).storing().await.unwrap();
     if !storing.tables().await.unwrap().contains(&TABLE) {
         storing.make_table(TABLE).await.unwrap();
@@ -27,7 +27,7 @@ async fn begun(servers: &Servers) -> Box<dyn Storing> {
     storing
 }
 
-fn note<'a>(markers: &'a [Marker], entries: &'a [OutboxEntry], added: u64) -> Note<'a> {
+pub(crate) fn note<'a>(markers: &'a [Marker], entries: &'a [OutboxEntry], added: u64) -> Note<'a> {
     Note {
         now: noon(),
         markers,
@@ -54,14 +54,19 @@ impl ReadsHolds for Rows {
 }
 
 async fn rows(servers: &Servers) -> Vec<Hold> {
+    rows_since(servers, noon()).await
+}
+
+/// The rows that take stock, and those that answer a request and gave theirs back since a moment.
+pub(crate) async fn rows_since(servers: &Servers, since: Timestamp) -> Vec<Hold> {
     let mut rows = Rows::default();
-    shard(servers).read_holds(TABLE, coupon(1)..=coupon(9), &mut rows).await.unwrap();
+    shard(servers).read_holds(TABLE, coupon(1)..=coupon(9), since, &mut rows).await.unwrap();
     rows.0.sort_unstable_by_key(|hold| hold.id);
     rows.0
 }
 
 fn hold(user: u64, after_ms: i64) -> Hold {
-    Hold { coupon: 1, user, id: id(after_ms).number() }
+    hold_of(&result(user, after_ms))
 }
 
 pub(crate) async fn a_transaction_is_there_whole_once_it_commits(servers: &Servers) {
@@ -110,7 +115,7 @@ pub(crate) async fn rows_go_in_all_or_none_and_those_alike_are_read_back(servers
     for refused in [[&fresh, &same_user], [&fresh, &same_id], [&fresh, &twice]] {
         assert_eq!(storing.insert(TABLE, &refused, false).await.unwrap(), Inserted::Duplicate);
     }
-    let stored = Alike { id: id(1).number(), user: 1, coupon: 1, room: 1 };
+    let stored = Alike { id: id(1).number(), user: 1, coupon: 1, room: 1, slot: Some(0) };
     for like in [&one, &same_user, &same_id] {
         assert_eq!(storing.alike(TABLE, &[like]).await.unwrap(), [stored]);
     }

@@ -1,0 +1,232 @@
+//! Transactions in memory in which results are stored.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use coupon_core::{CouponResult, ResultState, ShardId, TableId, Timestamp};
+use coupon_store::servers::seam::{Alike, Begun, Inserted, Marker, Note, OutboxEntry, Storing, StoringError};
+use tokio::sync::OwnedMutexGuard;
+
+use super::shard::{ParkedRow, Shard, ShardMemory};
+use crate::world::{Lost, World};
+
+/// What a transaction has written and not committed.
+#[derive(Debug, Default)]
+struct Staged {
+    rows: Vec<(TableId, CouponResult)>,
+    holds: Vec<((Timestamp, i64), TableId)>,
+    parked: BTreeMap<i64, ParkedRow>,
+}
+
+/// A connection on which transactions follow each other.
+pub(super) struct Connection {
+    shard: Shard,
+    cuts: u64,
+    row: Option<OwnedMutexGuard<()>>,
+    staged: Staged,
+}
+
+impl Connection {
+    pub(super) fn new(shard: &Shard, cuts: u64) -> Self {
+        Self { shard: shard.clone(), cuts, row: None, staged: Staged::default() }
+    }
+
+    fn failed(&self, lost: Lost) -> StoringError {
+        StoringError::Failed(self.shard.failed(lost))
+    }
+
+    async fn ask<T>(
+        &mut self,
+        ask: impl FnOnce(&mut ShardMemory, &mut Staged) -> T,
+    ) -> Result<T, StoringError> {
+        let Self { shard, staged, .. } = self;
+        let (index, line) = (shard.shard.index(), &shard.line);
+        let asked = line.ask(|state| state.shards.get_mut(index).map(|memory| ask(memory, staged))).await;
+        if self.shard.line.world.cuts(self.shard.line.server) != self.cuts {
+            return Err(self.failed(Lost::Refused));
+        }
+        asked.and_then(|found| found.ok_or(Lost::Refused)).map_err(|lost| self.failed(lost))
+    }
+}
+
+/// The rows of a table that have a result's id, or are in its slot.
+fn alike(memory: &ShardMemory, staged: &Staged, table: TableId, result: &CouponResult) -> Vec<Alike> {
+    let place = |row: &CouponResult| row.slot.map(|slot| (row.user_id, row.coupon_id, slot));
+    let wanted = Some((result.user_id, result.coupon_id, result.slot.unwrap_or(0)));
+    let there = memory.tables.get(&table).into_iter().flat_map(BTreeMap::values);
+    let new = staged.rows.iter().filter(|(of, _)| *of == table).map(|(_, row)| row);
+    let found = there.chain(new).filter(|row| row.result_id == result.result_id || place(row) == wanted);
+    let read = |row: &CouponResult| Alike {
+        id: row.result_id.number(),
+        user: row.user_id.get(),
+        coupon: row.coupon_id.get(),
+        room: row.room_id.get(),
+        slot: row.slot,
+    };
+    found.map(read).collect()
+}
+
+/// The entry of a fresh row in the list of what is held, if it is.
+fn held(row: &CouponResult) -> Option<(Timestamp, i64)> {
+    Some((row.hold_until?, row.result_id.number())).filter(|_| row.state == ResultState::Held)
+}
+
+#[async_trait]
+impl Storing for Connection {
+    async fn tables(&mut self) -> Result<Vec<TableId>, StoringError> {
+        self.ask(|memory, _| memory.tables.keys().rev().copied().collect()).await
+    }
+
+    async fn make_table(&mut self, table: TableId) -> Result<(), StoringError> {
+        self.ask(|memory, _| {
+            memory.tables.entry(table).or_default();
+        })
+        .await
+    }
+
+    async fn begin(&mut self) -> Result<Option<Begun>, StoringError> {
+        let row = self.ask(|memory, _| Arc::clone(&memory.row)).await?;
+        self.row = Some(row.lock_owned().await);
+        self.staged = Staged::default();
+        self.ask(|memory, _| memory.begun()).await.map(Some)
+    }
+
+    async fn insert(
+        &mut self,
+        table: TableId,
+        results: &[&CouponResult],
+        ignoring: bool,
+    ) -> Result<Inserted, StoringError> {
+        let inserted = self.ask(|memory, staged| {
+            memory.tables.get(&table)?;
+            let before = staged.rows.len();
+            for result in results {
+                if alike(memory, staged, table, result).is_empty() {
+                    staged.rows.push((table, **result));
+                } else if !ignoring {
+                    staged.rows.truncate(before);
+                    return Some(Inserted::Duplicate);
+                }
+            }
+            staged.holds.extend(results.iter().filter_map(|row| Some((held(row)?, table))));
+            Some(Inserted::All)
+        });
+        let inserted = inserted.await?;
+        inserted.ok_or_else(|| StoringError::NoTable(self.shard.failed(Lost::Refused)))
+    }
+
+    async fn alike(&mut self, table: TableId, results: &[&CouponResult]) -> Result<Vec<Alike>, StoringError> {
+        self.ask(|memory, staged| {
+            let found = results.iter().flat_map(|result| alike(memory, staged, table, result));
+            let by_id: BTreeMap<i64, Alike> = found.map(|alike| (alike.id, alike)).collect();
+            by_id.into_values().collect()
+        })
+        .await
+    }
+
+    async fn park(
+        &mut self,
+        _: TableId,
+        result: &CouponResult,
+        reason: &str,
+        _: Timestamp,
+    ) -> Result<(), StoringError> {
+        let (id, parked) = (result.result_id.number(), ParkedRow { row: *result, reason: reason.to_owned() });
+        self.ask(|_, staged| {
+            staged.parked.entry(id).or_insert(parked);
+        })
+        .await
+    }
+
+    async fn commit(&mut self, note: &Note<'_>) -> Result<(), StoringError> {
+        let (Some(row), staged) = (self.row.take(), std::mem::take(&mut self.staged)) else {
+            return Err(self.failed(Lost::Refused));
+        };
+        let noted = Noted::of(note);
+        let (shard, cuts, server) = (self.shard.shard, self.cuts, self.shard.line.server);
+        let committed = self.shard.line.order(move |world| {
+            // A transaction ends with its connection.
+            let whole = world.cuts(server) == cuts;
+            if whole {
+                tell(world, shard, &staged, &noted);
+                if let Some(memory) = world.state().shards.get_mut(shard.index()) {
+                    noted.write(memory, staged);
+                }
+            }
+            drop(row);
+            whole
+        });
+        match committed.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.failed(Lost::Unheard)),
+            Err(lost) => Err(self.failed(lost)),
+        }
+    }
+
+    async fn close(self: Box<Self>) {}
+}
+
+fn tell(world: &World, shard: ShardId, staged: &Staged, noted: &Noted) {
+    for (_, CouponResult { result_id, coupon_id, user_id, .. }) in &staged.rows {
+        world.tell(|| format!("shard {shard}: stores {result_id}, coupon {coupon_id} of user {user_id}"));
+    }
+    for (id, parked) in &staged.parked {
+        world.tell(|| format!("shard {shard}: parks {id}: {}", parked.reason));
+    }
+    if noted.closes > 0 {
+        world.tell(|| format!("shard {shard}: closes epoch {}", noted.closes));
+    }
+}
+
+/// A note, on its way.
+struct Noted {
+    now: Timestamp,
+    markers: Vec<Marker>,
+    markers_from: Timestamp,
+    entries: Vec<OutboxEntry>,
+    outbox_id: i64,
+    closes: u64,
+    sent: i64,
+    added: u64,
+    messages: u64,
+    received: u64,
+}
+
+impl Noted {
+    fn of(note: &Note<'_>) -> Self {
+        Self {
+            now: note.now,
+            markers: note.markers.to_vec(),
+            markers_from: note.markers_from,
+            entries: note.entries.to_vec(),
+            outbox_id: note.outbox_id,
+            closes: note.closes,
+            sent: note.sent,
+            added: note.added,
+            messages: note.messages,
+            received: note.received,
+        }
+    }
+
+    fn write(self, memory: &mut ShardMemory, staged: Staged) {
+        for (table, row) in staged.rows {
+            memory.tables.entry(table).or_default().insert(row.result_id.number(), row);
+        }
+        memory.holds.extend(staged.holds);
+        for (id, parked) in staged.parked {
+            memory.parked.entry(id).or_insert(parked);
+        }
+        memory.markers.extend(self.markers.into_iter().map(|marker| (marker.id, self.now)));
+        memory.markers.retain(|_, at| *at >= self.markers_from);
+        memory.outbox.extend(self.entries.into_iter().map(|entry| (entry.id, entry.deltas)));
+        memory.outbox_id = self.outbox_id;
+        memory.closed = memory.closed.max(self.closes);
+        let later = memory.as_of > self.now.millis();
+        memory.as_of = if later { self.sent } else { memory.as_of.max(self.sent) };
+        memory.sums.results += self.added;
+        memory.messages += self.messages;
+        memory.received += self.received;
+        memory.commits += 1;
+    }
+}

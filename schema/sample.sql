@@ -1,7 +1,7 @@
 -- A small sample catalogue: 200 users, 10 rooms (1 and 2 hot), 50 coupons of 5 a room, and coupon 51, of room 10, that is
 -- held for ten minutes, to be confirmed.
 --
--- Coupon c belongs to room (c - 1) / 5 + 1. Every window is open from 2026-01-01 until 2100-01-01, UTC, so that the
+-- Coupon c belongs to room (c - 1) / 5 + 1, but for 51. Every window is open from 2026-01-01 until 2100-01-01, UTC, so that the
 -- sample works on any day. Plain INSERTs that MySQL, MariaDB and SQLite understand alike: no backslashes in
 -- strings, no semicolon that ends a line within one. People, shops and numbers are invented.
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use coupon_core::{CouponId, CouponResult, ResultId};
+use coupon_core::{CouponId, CouponResult, RequestKey, ResultId, ResultState};
 use coupon_store::servers::seam::Terms;
 
 use crate::inject::UNREADABLE;
@@ -18,15 +18,27 @@ pub(crate) struct Told {
     pub(crate) coupon: u64,
     /// The result that they hold; none if they were refused.
     pub(crate) id: Option<ResultId>,
+    /// The request that it answers, if they named one and it is not another's result.
+    pub(crate) request: Option<RequestKey>,
+}
+
+/// Everything that users heard.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Heard {
+    /// Of their grabs.
+    pub(crate) told: Vec<Told>,
+    /// Of the steps of their results: how each stands.
+    pub(crate) states: Vec<(ResultId, ResultState)>,
 }
 
 /// The promises that were broken.
-pub(crate) fn broken(world: &Arc<World>, plan: &Plan, terms: &[Terms], told: &[Told]) -> Vec<String> {
+pub(crate) fn broken(world: &Arc<World>, plan: &Plan, terms: &[Terms], heard: &Heard) -> Vec<String> {
     let mut state = world.state();
     let mut broken = std::mem::take(&mut state.broken);
     let check =
         Check { state: &state, terms, rows: state.shards.iter().flat_map(|shard| shard.rows()).collect() };
-    check.told(told, &mut broken);
+    check.told(&heard.told, &mut broken);
+    check.states(&heard.states, &mut broken);
     check.rows(&mut broken);
     check.parked(plan, &mut broken);
     check.gate(&mut broken);
@@ -51,6 +63,18 @@ pub(crate) fn half_full(state: &State, epoch: u64) -> Option<String> {
     ))
 }
 
+/// Says whether there are more rows of a coupon that take stock than there are coupons.
+pub(crate) fn oversold(state: &State) -> Option<String> {
+    let mut live: BTreeMap<CouponId, i64> = BTreeMap::new();
+    let rows = state.shards.iter().flat_map(|shard| shard.rows()).filter(|row| row.slot.is_some());
+    rows.for_each(|row| *live.entry(row.coupon_id).or_default() += 1);
+    let over = |(coupon, live): &(&CouponId, &i64)| {
+        state.main.stocks.get(*coupon).is_some_and(|stock| **live > stock.total)
+    };
+    let (coupon, live) = live.iter().find(over)?;
+    Some(format!("never oversold: {live} of coupon {coupon} take stock at once"))
+}
+
 /// The slot of a row that takes stock.
 fn slot(row: &CouponResult) -> Option<Slot> {
     row.slot.map(|slot| (row.user_id.get(), slot))
@@ -67,14 +91,38 @@ impl Check<'_> {
     fn told(&self, told: &[Told], broken: &mut Vec<String>) {
         let rows: BTreeMap<ResultId, &CouponResult> =
             self.rows.iter().map(|row| (row.result_id, *row)).collect();
-        for Told { user, coupon, id } in told {
+        let mut answers = BTreeMap::new();
+        for Told { user, coupon, id, request } in told {
             let Some(id) = id else { continue };
+            let first = request.map(|request| *answers.entry((user, coupon, request)).or_insert(id));
+            if first.is_some_and(|first| first != id) {
+                broken.push(format!(
+                    "a request has one result: user {user} was told of {id} of coupon {coupon}, and of {first:?} before"
+                ));
+            }
             let stored =
                 rows.get(id).is_some_and(|row| (row.user_id.get(), row.coupon_id.get()) == (*user, *coupon));
             if !stored {
                 broken.push(format!(
                     "acknowledged is stored: user {user} was told of result {id} of coupon {coupon}, which no shard has"
                 ));
+            }
+        }
+    }
+
+    /// How a result was said to stand, it stands still, unless its user returned it since.
+    fn states(&self, states: &[(ResultId, ResultState)], broken: &mut Vec<String>) {
+        use ResultState::{Held, Owned, Returned};
+        for (id, told) in states {
+            let is = self.rows.iter().find(|row| row.result_id == *id).map(|row| row.state);
+            let stands = match (*told, is) {
+                (_, None) => false,
+                (Held, Some(_)) | (Owned, Some(Owned | Returned)) => true,
+                (told, Some(is)) => told == is,
+            };
+            if !stands {
+                broken
+                    .push(format!("the answer of a step stands: {id} was said to be {told}, and is {is:?}"));
             }
         }
     }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coupon_core::{ResultId, ShardId, TableId};
+use coupon_core::{CouponResult, ResultId, ShardId, TableId};
 use coupon_store::servers::seam::GateState;
 use tokio::time::sleep;
 
@@ -17,6 +17,9 @@ use crate::world::{Condition, Server, World};
 pub(crate) const UNREADABLE: &[u8] = b"\xffnobody can read this";
 /// A worker number that is never leased.
 const NOBODY: u16 = ResultId::WORKERS - 1;
+
+/// The time within which every process has seen what a shard has stored: only who has knows a stale copy for what it is.
+const SEEN_MS: u64 = 600;
 
 /// Copies of the servers' contents, as they were a moment ago.
 #[derive(Clone, Default)]
@@ -36,10 +39,10 @@ impl Copies {
 
 /// Brings a fault about at its time, and lifts it again. `copies` were made a while before.
 pub(crate) async fn inject(world: Arc<World>, processes: Rc<Processes>, fault: Fault) {
-    const TRAILS_MS: u64 = 400;
-    sleep(Duration::from_millis(fault.at.saturating_sub(TRAILS_MS))).await;
-    let copies = Copies::of(&world);
-    sleep(Duration::from_millis(TRAILS_MS.min(fault.at))).await;
+    let Some(copies) = trailing(&world, fault).await else {
+        world.tell(|| "nothing was stored since: a copy would be no stale one".to_owned());
+        return;
+    };
     world.tell(|| format!("FAULT {}", fault.kind));
     match fault.kind {
         Kind::Crash(process, ms) => {
@@ -77,6 +80,25 @@ pub(crate) async fn inject(world: Arc<World>, processes: Rc<Processes>, fault: F
         other => at_once(&world, other, &copies),
     }
     world.tell(|| format!("over: {}", fault.kind));
+}
+
+/// Waits until it is time for a fault, and returns copies that trail by a while then; none where a shard's would lack
+/// nothing that every process has seen.
+async fn trailing(world: &World, fault: Fault) -> Option<Copies> {
+    const TRAILS_MS: u64 = 400;
+    let Kind::Stale(shard, _) = fault.kind else {
+        sleep(Duration::from_millis(fault.at.saturating_sub(TRAILS_MS))).await;
+        let copies = Copies::of(world);
+        pause(TRAILS_MS.min(fault.at)).await;
+        return Some(copies);
+    };
+    pause(fault.at.saturating_sub(TRAILS_MS + SEEN_MS)).await;
+    let copies = Copies::of(world);
+    pause(TRAILS_MS).await;
+    let commits = world.state().shards.get(shard.index()).map(|memory| memory.commits);
+    pause(SEEN_MS).await;
+    let copied = copies.shards.get(shard.index()).map(|memory| memory.commits);
+    (copied != commits).then_some(copies)
 }
 
 async fn pause(ms: u64) {
@@ -153,11 +175,6 @@ fn earlier(open: u64) -> GateState {
 
 async fn stale(world: &World, shard: ShardId, copies: &Copies, ms: u64) {
     let Some(copy) = copies.shards.get(shard.index()).cloned() else { return };
-    let commits = world.state().shards.get(shard.index()).map(|memory| memory.commits);
-    if commits == Some(copy.commits) {
-        world.tell(|| "nothing was stored since: the copy is no stale one".to_owned());
-        return;
-    }
     let swap = |other: ShardMemory| {
         // Whatever is under way ends with the server that it was under way on.
         world.cut(Server::Shard(shard));
@@ -171,12 +188,13 @@ async fn stale(world: &World, shard: ShardId, copies: &Copies, ms: u64) {
     }
 }
 
-/// Hands over a second result of somebody who holds a coupon: what only a mistake of the gate's could bring about.
+/// Hands over a second result of somebody who holds a coupon for good: what only a mistake of the gate's could bring about.
 fn contradict(world: &World) {
     let found = {
         let state = world.state();
         let rows = state.shards.iter().zip(0..).map(|(memory, shard)| (ShardId::new(shard), memory.rows()));
-        rows.into_iter().find_map(|(shard, mut rows)| Some((shard, *rows.next()?)))
+        let kept = |row: &&CouponResult| state.main.is_kept(row.coupon_id);
+        rows.into_iter().find_map(|(shard, mut rows)| Some((shard, *rows.find(kept)?)))
     };
     let Some((shard, row)) = found else { return };
     let Ok(other) = ResultId::from_parts(row.grab_time, NOBODY, 0) else { return };

@@ -13,6 +13,7 @@ mod process;
 mod schedule;
 mod search;
 mod shrink;
+mod user;
 pub mod world;
 
 pub use plan::{Fault, Kind, Plan, Wish};
@@ -22,7 +23,7 @@ pub use search::{Found, Searched, search};
 pub use shrink::shrink;
 
 /// The mechanisms of docs/RELIABILITY.md that a schedule finds when they are left out.
-pub const FOUND: [coupon_store::failpoints::Mechanism; 17] = {
+pub const FOUND: [coupon_store::failpoints::Mechanism; 18] = {
     use coupon_store::failpoints::Mechanism as M;
     [
         M::Confirms,
@@ -42,5 +43,6 @@ pub const FOUND: [coupon_store::failpoints::Mechanism; 17] = {
         M::Leases,
         M::Floors,
         M::Positions,
+        M::RowFirst,
     ]
 };

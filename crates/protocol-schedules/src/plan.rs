@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use coupon_core::ShardId;
+use coupon_core::after_grab::Action;
+use coupon_core::{GrabTerms, ShardId};
 use coupon_measure::random::Random;
 
 use crate::world::{ProcessId, Server};
@@ -11,8 +12,19 @@ use crate::world::{ProcessId, Server};
 pub(crate) const PROCESSES: usize = 2;
 /// Its shards.
 pub(crate) const SHARDS: u16 = 2;
-/// Its coupons, by how many there are of each.
-pub(crate) const STOCKS: [u32; 3] = [1, 2, 3];
+/// Its coupons: how many there are of each, and on what terms.
+pub(crate) const OFFERS: [(u32, GrabTerms); 5] = [
+    (1, offered(0, 1, false)),
+    (2, offered(0, 1, true)),
+    (3, offered(0, 1, false)),
+    (1, offered(2, 1, false)),
+    (3, offered(1, 2, true)),
+];
+
+const fn offered(hold_s: u32, user_limit: u8, returnable: bool) -> GrabTerms {
+    GrabTerms { hold_s, user_limit, returnable }
+}
+
 /// Its users.
 pub(crate) const USERS: u64 = 9;
 /// The moment at which every fault is over, in milliseconds.
@@ -31,8 +43,10 @@ pub struct Wish {
     pub process: ProcessId,
     /// They ask again when they get no clear answer.
     pub asks_again: bool,
-    /// They ask again when they got it.
+    /// They ask again when they got it, and once more at the end.
     pub repeats: bool,
+    /// What they do with what they got, and after how many milliseconds; what is held lapses otherwise.
+    pub then: Option<(Action, u64)>,
 }
 
 /// Something that goes wrong.
@@ -144,20 +158,32 @@ impl Draw {
     /// Users come in rushes: several ask in the same millisecond.
     fn wishes(&mut self) -> Vec<Wish> {
         self.rushes = (0..4).map(|_| self.between(1_000, 5_500)).collect();
-        let count = self.between(14, 30);
+        let count = self.between(20, 40);
         (0..count)
             .map(|_| {
                 let apart = if self.one_in(2) { 0 } else { self.below(400) };
                 Wish {
                     at: self.rush() + apart,
                     user: self.between(1, USERS),
-                    coupon: self.between(1, STOCKS.len() as u64),
+                    coupon: self.between(1, OFFERS.len() as u64),
                     process: self.process(),
                     asks_again: !self.one_in(3),
                     repeats: self.one_in(4),
+                    then: self.then(),
                 }
             })
             .collect()
+    }
+
+    fn then(&mut self) -> Option<(Action, u64)> {
+        let action = match self.below(6) {
+            0 | 1 => Action::Confirm,
+            2 | 3 => Action::Release,
+            4 => Action::Return,
+            _ => return None,
+        };
+        let after = if self.one_in(3) { self.below(2_500) } else { self.below(300) };
+        Some((action, after))
     }
 
     fn rush(&mut self) -> u64 {
@@ -186,7 +212,7 @@ impl Draw {
             2 | 3 => Kind::Freeze(self.process(), long),
             4 | 5 => Kind::Forgets,
             6 => Kind::ForgetsMarks,
-            7 => Kind::ForgetsCoupon(self.between(1, STOCKS.len() as u64)),
+            7 => Kind::ForgetsCoupon(self.between(1, OFFERS.len() as u64)),
             8 => Kind::PutBack,
             9 => Kind::Down(self.server(), long),
             10 => Kind::Slow(self.server(), long),
@@ -266,7 +292,18 @@ fn promised(faults: &mut Vec<Fault>) {
     if faults.iter().any(|fault| gate_goes(&fault.kind)) {
         faults.retain(|fault| !queue_goes(&fault.kind));
     }
-    if faults.iter().any(|fault| matches!(fault.kind, Kind::Crash(..))) {
+    let sees_late = |kind: &Kind| {
+        matches!(
+            kind,
+            Kind::Crash(..)
+                | Kind::Freeze(..)
+                | Kind::Slow(..)
+                | Kind::Loses(..)
+                | Kind::Down(..)
+                | Kind::Cut(_)
+        )
+    };
+    if faults.iter().any(|fault| sees_late(&fault.kind)) {
         faults.retain(|fault| !matches!(fault.kind, Kind::Stale(..)));
     }
 }

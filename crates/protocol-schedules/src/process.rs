@@ -5,15 +5,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use coupon_core::after_grab::Action;
 use coupon_core::{
-    Placement, Plan as QueryPlan, ResultId, ResultQuery, RoomId, RouteError, RowKey, ShardId,
+    Placement, Plan as QueryPlan, RequestKey, ResultId, ResultQuery, RoomId, RouteError, RowKey, ShardId,
     ShardingStrategy, TableId, UserId,
 };
 use coupon_service::pipeline::{Answer, BatchLimits, Batcher, Grab, GrabCounters, NotDecided};
 use coupon_store::clock::Clock;
 use coupon_store::servers::seam::{Part, Process, Terms};
 use coupon_store::settings::Role;
-use coupon_store::{Backend, Data, Known, Unavailable};
+use coupon_store::{Backend, Changed, Data, Known, Unavailable};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::sleep;
@@ -51,8 +52,7 @@ impl ShardingStrategy for ByUser {
     }
 
     fn place(&self, row: &RowKey) -> Result<Placement, RouteError> {
-        let shard = u16::try_from(row.user.get() % u64::from(SHARDS)).unwrap_or_default();
-        Ok(Placement::new(ShardId::new(shard), TableId::Single))
+        Ok(of_user(row.user))
     }
 
     fn plan(&self, _: &ResultQuery) -> QueryPlan {
@@ -60,9 +60,16 @@ impl ShardingStrategy for ByUser {
     }
 }
 
+/// The place of a user's results.
+fn of_user(user: UserId) -> Placement {
+    let shard = u16::try_from(user.get() % u64::from(SHARDS)).unwrap_or_default();
+    Placement::new(ShardId::new(shard), TableId::Single)
+}
+
 /// What a process is asked.
 enum Request {
     Grab(Grab, oneshot::Sender<Result<Answer, NotDecided>>),
+    Step(UserId, ResultId, Action, oneshot::Sender<Result<Changed, Unavailable>>),
     Drain(oneshot::Sender<Result<(), Unavailable>>),
 }
 
@@ -91,6 +98,18 @@ impl Running {
     pub(crate) async fn grab(&self, grab: Grab) -> Option<Result<Answer, NotDecided>> {
         let (reply, answer) = oneshot::channel();
         self.door.send(Request::Grab(grab, reply)).ok()?;
+        answer.await.ok()
+    }
+
+    /// Asks it to take a step of a result. `None` when it is gone, or goes before it answers.
+    pub(crate) async fn step(
+        &self,
+        user: UserId,
+        id: ResultId,
+        action: Action,
+    ) -> Option<Result<Changed, Unavailable>> {
+        let (reply, answer) = oneshot::channel();
+        self.door.send(Request::Step(user, id, action, reply)).ok()?;
         answer.await.ok()
     }
 
@@ -132,6 +151,10 @@ async fn live(
                 let pipeline = Rc::clone(&pipeline);
                 spawn_local(async move { reply.send(pipeline.grab(grab).await) });
             }
+            Request::Step(user, id, action, reply) => {
+                let changed = tasks.change(of_user(user), user, id, action);
+                spawn_local(async move { reply.send(changed.await) });
+            }
             Request::Drain(reply) => {
                 let drained = tasks.drain();
                 spawn_local(async move { reply.send(drained.await) });
@@ -163,17 +186,7 @@ fn known(terms: &[Terms]) -> Known {
 
 /// A user's wish, as the pipeline takes it.
 #[must_use]
-pub(crate) fn wished(terms: &Terms, user: UserId) -> Grab {
+pub(crate) fn wished(terms: &Terms, user: UserId, request: Option<RequestKey>) -> Grab {
     let room: RoomId = terms.room;
-    Grab { user, coupon: terms.coupon, room, terms: terms.grab, request: None }
-}
-
-/// The result that an answer speaks of.
-#[must_use]
-pub(crate) fn told(answer: Answer) -> Option<ResultId> {
-    match answer {
-        Answer::Granted(reserved) | Answer::Repeated(reserved) => Some(reserved.id),
-        Answer::Duplicate(id) => Some(id),
-        Answer::OutOfStock | Answer::InvalidTime => None,
-    }
+    Grab { user, coupon: terms.coupon, room, terms: terms.grab, request }
 }

@@ -6,23 +6,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coupon_core::{CouponId, GrabTerms, Money, ResultId, RoomId, UserId};
+use coupon_core::{CouponId, GrabTerms, Money, RoomId};
 use coupon_store::servers::seam::Terms;
 use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::check::{Told, broken};
+use crate::check::{Heard, broken};
 use crate::inject::inject;
 use crate::memory::State;
-use crate::plan::{HEALED_MS, PROCESSES, Plan, SHARDS, STOCKS, Wish};
-use crate::process::{Running, told, wished};
+use crate::plan::{HEALED_MS, OFFERS, PROCESSES, Plan, SHARDS};
+use crate::process::Running;
+use crate::user::User;
 use crate::world::{ProcessId, World};
 
-/// The longest that a client waits.
-const CLIENT: Duration = Duration::from_secs(5);
-/// The most times that a user asks.
-const ASKS: u32 = 5;
 /// The longest that everything may take to settle once every fault is over.
 const SETTLED: Duration = Duration::from_secs(120);
 /// The wait before a drain that failed is asked for again.
@@ -75,7 +72,7 @@ impl Processes {
         }
     }
 
-    fn get(&self, process: ProcessId) -> Option<Rc<Running>> {
+    pub(crate) fn get(&self, process: ProcessId) -> Option<Rc<Running>> {
         self.running.borrow().get(&process).map(Rc::clone)
     }
 }
@@ -96,7 +93,7 @@ async fn play_here(plan: &Plan, written: bool) -> Outcome {
     let terms: Rc<[Terms]> = terms().into();
     let world = World::new(plan.seed, State::new(SHARDS, &terms), written);
     let processes = Rc::new(Processes::new(&world, &terms));
-    let all_told: Rc<RefCell<Vec<Told>>> = Rc::default();
+    let heard: Rc<RefCell<Heard>> = Rc::default();
     for process in (0..PROCESSES).map(ProcessId) {
         processes.start(process);
     }
@@ -109,7 +106,7 @@ async fn play_here(plan: &Plan, written: bool) -> Outcome {
             world: Arc::clone(&world),
             processes: Rc::clone(&processes),
             terms: Rc::clone(&terms),
-            told: Rc::clone(&all_told),
+            heard: Rc::clone(&heard),
         };
         spawn_local(user.wishes(*wish, began))
     });
@@ -120,18 +117,26 @@ async fn play_here(plan: &Plan, written: bool) -> Outcome {
     }
     world.heal();
     world.tell(|| "every fault is over".to_owned());
-    let settled = timeout(SETTLED, settle(&processes)).await;
-    let all_told = all_told.borrow().clone();
-    let mut violations = broken(&world, plan, &terms, &all_told);
+    let settled = timeout(SETTLED, settle(&world, &processes)).await;
+    let heard = heard.borrow();
+    let mut violations = broken(&world, plan, &terms, &heard);
     if settled.is_err() {
         violations.insert(0, "everything settles: it did not within two minutes".to_owned());
     }
     let (digest, events, history) = world.history();
-    Outcome { digest, events, history, broken: violations, answered: all_told.len() }
+    Outcome { digest, events, history, broken: violations, answered: heard.told.len() }
 }
 
-/// Waits until everything that was handed over is stored, and main knows of it.
-async fn settle(processes: &Processes) {
+/// Waits until everything that was handed over is stored, what is held has lapsed, and gate and main know of it.
+async fn settle(world: &World, processes: &Processes) {
+    drain(processes).await;
+    while world.state().has_to_settle() {
+        sleep(AGAIN).await;
+    }
+    drain(processes).await;
+}
+
+async fn drain(processes: &Processes) {
     for process in (0..PROCESSES).map(ProcessId) {
         loop {
             if let Some(running) = processes.get(process)
@@ -148,7 +153,7 @@ async fn settle(processes: &Processes) {
 fn terms() -> Vec<Terms> {
     let hours = |hours: i64| hours * 3_600_000;
     let now = World::beginning();
-    let coupon = |(number, total): (u64, &u32)| {
+    let coupon = |(number, (total, grab)): (u64, &(u32, GrabTerms))| {
         Some(Terms {
             coupon: CouponId::new(number).ok()?,
             room: RoomId::new(1).ok()?,
@@ -157,49 +162,8 @@ fn terms() -> Vec<Terms> {
             end: now.plus_millis(hours(3)),
             active: true,
             min_purchase: Money::default(),
-            grab: GrabTerms::default(),
+            grab: *grab,
         })
     };
-    (1..).zip(&STOCKS).filter_map(coupon).collect()
-}
-
-/// A user, who asks until there is a clear answer, or they have enough.
-struct User {
-    world: Arc<World>,
-    processes: Rc<Processes>,
-    terms: Rc<[Terms]>,
-    told: Rc<RefCell<Vec<Told>>>,
-}
-
-impl User {
-    async fn wishes(self, wish: Wish, began: Instant) {
-        const PAUSE: Duration = Duration::from_millis(700);
-        sleep_until(began + Duration::from_millis(wish.at)).await;
-        let mut process = wish.process;
-        for _ in 0..ASKS {
-            let answered = self.asks(wish, process).await;
-            if if answered.is_some() { !wish.repeats } else { !wish.asks_again } {
-                return;
-            }
-            sleep(PAUSE).await;
-            process = ProcessId((process.0 + 1) % PROCESSES);
-        }
-    }
-
-    /// Asks once. Says which result they hold, as far as they were told; `None` without a clear answer.
-    async fn asks(&self, wish: Wish, process: ProcessId) -> Option<Option<ResultId>> {
-        let terms = self.terms.iter().find(|terms| terms.coupon.get() == wish.coupon)?;
-        let user = UserId::new(wish.user).ok()?;
-        let running = self.processes.get(process)?;
-        self.world.tell(|| format!("user {user} asks {process} for coupon {}", terms.coupon));
-        let answer = timeout(CLIENT, running.grab(wished(terms, user))).await.ok().flatten();
-        let Some(Ok(answer)) = answer else {
-            self.world.tell(|| format!("user {user} has no clear answer about coupon {}", terms.coupon));
-            return None;
-        };
-        self.world.tell(|| format!("user {user} is told of coupon {}: {answer:?}", terms.coupon));
-        let id = told(answer);
-        self.told.borrow_mut().push(Told { user: wish.user, coupon: wish.coupon, id });
-        Some(id)
-    }
+    (1..).zip(&OFFERS).filter_map(coupon).collect()
 }

@@ -29,6 +29,7 @@ fn a_queue_that_is_deleted_is_made_again_though_nobody_grabs() {
         process: protocol_schedules::world::ProcessId(0),
         asks_again: false,
         repeats: false,
+        then: None,
     };
     for after_ms in [1, 5, 500] {
         let fault = Fault { at: 1_000 + after_ms, kind: Kind::Deleted(ShardId::new(0)) };

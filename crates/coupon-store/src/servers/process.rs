@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use coupon_core::ShardingStrategy;
+use coupon_core::after_grab::Action;
+use coupon_core::{Placement, ResultId, ShardingStrategy, UserId};
 
 use super::counts::Counts;
 use super::gate::{EpochCell, RESPONSE, ServersGate};
@@ -18,7 +19,7 @@ use super::tasks::{
 use crate::clock::Clock;
 use crate::ids::IdSource;
 use crate::settings::{Role, ServersSettings};
-use crate::{Gate, HandOver, Unavailable};
+use crate::{Change, Changed, Gate, HandOver, Unavailable};
 
 /// The part that a process takes, and its limits.
 #[derive(Debug, Clone, Copy)]
@@ -137,6 +138,28 @@ impl Tasks {
     /// When a server is unavailable for long.
     pub fn drain(&self) -> impl Future<Output = Result<(), Unavailable>> + Send + 'static {
         Arc::clone(&self.0).drain()
+    }
+
+    /// Takes a step of a result that lives there, if its row allows it.
+    ///
+    /// # Errors
+    /// When its shard is unavailable; the step may be taken.
+    pub fn change(
+        &self,
+        placement: Placement,
+        user: UserId,
+        id: ResultId,
+        action: Action,
+    ) -> impl Future<Output = Result<Changed, Unavailable>> + 'static {
+        let background = Arc::clone(&self.0);
+        async move {
+            let shard = placement.shard;
+            let server = background.databases.get(shard.index());
+            let server =
+                server.ok_or_else(|| Unavailable::new(format!("shard {shard}"), "there is no such shard"))?;
+            let change = Change { user, id, action, time: background.time.mains().max(id.time()) };
+            background.change(&*background.gate.server, &**server, placement, &change).await
+        }
     }
 }
 

@@ -5,22 +5,17 @@ use std::time::{Duration, Instant};
 
 use coupon_core::{Placement, ResultId, ResultQuery, ShardId, TableId};
 use mysql_async::Conn;
-use tokio::time::timeout;
 
-use super::mysql::{Database, PATIENCE, ShardDatabase, code, has_code};
+use super::mysql::{Database, ShardDatabase, code, has_code};
 use super::per_thread::PerThread;
-use super::seam::{GateServer, Release};
+use super::seam::GateServer;
 use super::sql;
 use super::status::ShardStatus;
-use super::tasks::{At, Background, change};
-use crate::failpoints::{self, Mechanism};
+use super::tasks::Background;
 use crate::{
     Change, Changed, Found, LocalFuture, PageRequest, ShardReport, Shards, Summary, Totals, Unavailable,
     Visit, Visited,
 };
-
-/// The time between the gate and the row where they are told in the wrong order: others take the stock meanwhile.
-const BETWEEN: Duration = Duration::from_millis(200);
 
 /// Every shard's database, and what is known of it.
 pub(super) struct ServersShards {
@@ -93,42 +88,14 @@ impl ServersShards {
     }
 
     async fn change_there(&self, placement: Placement, wanted: Change) -> Result<Changed, Unavailable> {
-        let Placement { shard, table } = placement;
+        let Placement { shard, .. } = placement;
         let Self { background, .. } = self;
         let server = ShardDatabase::new(&self.database(shard)?, shard, &background.dataset);
-        if failpoints::is_off(Mechanism::RowFirst) {
-            self.let_go_first(placement, &wanted).await?;
-        }
-        let floor = background.floors.of(shard);
-        let at = At { server: &server, dataset: &background.dataset, floor };
-        let changed = match timeout(PATIENCE, change(at, table, &wanted)).await {
-            Ok(changed) => changed.map_err(|error| down(shard, &error)),
-            Err(_) => Err(down(shard, &"it did not answer in time")),
-        };
-        let (changed, releases) = changed?;
-        background.let_go_now(&**self.gate(), shard, &releases).await;
-        Ok(changed)
+        background.change(&**self.gate(), &server, placement, &wanted).await
     }
 
     fn gate(&self) -> Arc<Box<dyn GateServer>> {
         self.gates.get(|| (self.background.gate.connect)(self.gate_patience))
-    }
-
-    /// The wrong order, to show that it is noticed: stock comes back at the gate before the row gives it up.
-    async fn let_go_first(
-        &self,
-        Placement { shard, table }: Placement,
-        wanted: &Change,
-    ) -> Result<(), Unavailable> {
-        if wanted.action.transition().gives_back.is_none() {
-            return Ok(());
-        }
-        let mut conn = self.connect(shard).await?;
-        let found = sql::find(&mut conn, &[table], wanted.id).await.map_err(|error| down(shard, &error))?;
-        let releases: Vec<Release> = found.iter().map(|(_, row)| Release::of(row)).collect();
-        self.background.let_go_now(&**self.gate(), shard, &releases).await;
-        tokio::time::sleep(BETWEEN).await;
-        Ok(())
     }
 }
 

@@ -66,6 +66,13 @@ impl MainMemory {
         Self { stocks: terms.iter().map(stock).collect(), terms: terms.to_vec(), ..Self::default() }
     }
 
+    /// Says whether nobody gives a coupon back that they got.
+    #[must_use]
+    pub fn is_kept(&self, coupon: CouponId) -> bool {
+        let grab = self.terms.iter().find(|terms| terms.coupon == coupon).map(|terms| terms.grab);
+        grab.is_some_and(|grab| grab.hold_s == 0 && !grab.returnable)
+    }
+
     /// Every connection ends, and with each what it had locked.
     pub fn cut(&mut self) {
         self.locks.clear();

@@ -51,6 +51,14 @@ impl State {
             broken: Vec::new(),
         }
     }
+
+    /// Says whether something is held, or the gate is to let go of something or to look at it again.
+    #[must_use]
+    pub fn has_to_settle(&self) -> bool {
+        let waits = |shard: &ShardMemory| !shard.holds.is_empty() || !shard.releases.is_empty();
+        let open = self.main.gate.open().and_then(|epoch| self.gate.epochs.get(&epoch));
+        self.shards.iter().any(waits) || open.is_some_and(|memory| !memory.unchecked.is_empty())
+    }
 }
 
 /// The servers, as a process reaches them.

@@ -9,6 +9,7 @@ use coupon_store::servers::seam::{Alike, Begun, Inserted, Marker, Note, OutboxEn
 use tokio::sync::OwnedMutexGuard;
 
 use super::shard::{ParkedRow, Shard, ShardMemory};
+use crate::check::oversold;
 use crate::world::{Lost, World};
 
 /// What a transaction has written and not committed.
@@ -150,9 +151,12 @@ impl Storing for Connection {
             let whole = world.cuts(server) == cuts;
             if whole {
                 tell(world, shard, &staged, &noted);
-                if let Some(memory) = world.state().shards.get_mut(shard.index()) {
+                let mut state = world.state();
+                if let Some(memory) = state.shards.get_mut(shard.index()) {
                     noted.write(memory, staged);
                 }
+                let broken = oversold(&state).filter(|broken| !state.broken.contains(broken));
+                state.broken.extend(broken);
             }
             drop(row);
             whole

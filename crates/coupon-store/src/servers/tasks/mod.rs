@@ -1,6 +1,7 @@
 //! The work that is no request: tasks on one thread beside the HTTP workers, and their shared state.
 
 mod apply;
+mod change;
 mod clock;
 mod consume;
 mod crew;
@@ -48,7 +49,6 @@ use let_go::LetGo;
 pub(super) use publish::Watched;
 use reconcile::Reconciler;
 use reconcile_rows::Rows;
-pub(super) use steps::{At, change};
 use store::{Done, Work};
 pub(super) use watch::look;
 use watch::watch;

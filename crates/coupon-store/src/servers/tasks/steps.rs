@@ -19,14 +19,14 @@ const TRIES: u32 = 3;
 
 /// A shard, and the least that it must have.
 #[derive(Clone, Copy)]
-pub(in crate::servers) struct At<'a> {
-    pub(in crate::servers) server: &'a dyn ShardServer,
-    pub(in crate::servers) dataset: &'a str,
-    pub(in crate::servers) floor: Floor,
+pub(super) struct At<'a> {
+    pub(super) server: &'a dyn ShardServer,
+    pub(super) dataset: &'a str,
+    pub(super) floor: Floor,
 }
 
 /// Takes a step of a result, if its row allows it; returns what the gate is to let go of by it.
-pub(in crate::servers) async fn change(
+pub(super) async fn change(
     at: At<'_>,
     table: TableId,
     change: &Change,

@@ -165,7 +165,8 @@ pub const DUE: &str = "SELECT hold_until, result_id, table_name FROM holds WHERE
                               ORDER BY hold_until, result_id LIMIT ?";
 
 /// Notes that a result is held: the moment, its id, and its table.
-pub const HOLD: &str = "INSERT INTO holds (hold_until, result_id, table_name) VALUES (?, ?, ?)";
+pub const HOLD: &str =
+    "INSERT INTO holds (hold_until, result_id, table_name) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
 
 /// Strikes it off: the moment, and its id.
 pub const LET_GO: &str = "DELETE FROM holds WHERE hold_until = ? AND result_id = ?";

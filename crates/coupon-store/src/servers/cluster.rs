@@ -161,6 +161,7 @@ impl Cluster {
         );
         if label.of_before {
             upgrade::refuse_processes_of_before(main, &label).await?;
+            upgrade::refuse_without_a_shard(self, &label).await?;
         }
         self.update_main_tables().await?;
         main.check_durability().await?;

@@ -24,6 +24,23 @@ pub(super) async fn refuse_processes_of_before(main: &Database, label: &Label) -
     Ok(())
 }
 
+/// Refuses a data set of an earlier version while a shard is down, before anything of it is changed: the earlier version
+/// goes on with the others until then.
+pub(super) async fn refuse_without_a_shard(cluster: &Cluster, label: &Label) -> Result<()> {
+    for (shard, _) in cluster.numbered() {
+        let checked = cluster.check_shard(shard, &label.dataset).await;
+        checked.map_err(|error| incomplete(label, shard, &error))?;
+    }
+    Ok(())
+}
+
+fn incomplete(label: &Label, shard: ShardId, error: &DatabaseError) -> anyhow::Error {
+    anyhow::anyhow!(
+        "shard {shard} has to be brought up to date as well, since data set {} is of an earlier version: {error}",
+        label.dataset
+    )
+}
+
 /// Takes note that every table is up to date, unless there are shards whose tables could not be looked at.
 pub(super) async fn finish(
     cluster: &Cluster,
@@ -31,10 +48,7 @@ pub(super) async fn finish(
     down: &[(ShardId, DatabaseError)],
 ) -> Result<Label> {
     if let Some((shard, error)) = down.first() {
-        anyhow::bail!(
-            "shard {shard} has to be brought up to date as well, since data set {} is of an earlier version: {error}",
-            label.dataset
-        );
+        return Err(incomplete(&label, *shard, error));
     }
     cluster.complete().await?;
     tracing::info!(dataset = label.dataset, "the data set of an earlier version is brought up to date");

@@ -53,6 +53,9 @@ fn results(db: &mut Connection, table: TableId) -> rusqlite::Result<bool> {
     let ResultsUpdate { columns, rows, index, index_anew } = schema::results_update(Dialect::Sqlite, table);
     let transaction = db.transaction()?;
     if covers_slot(&transaction, &index)? {
+        // Between an update that was cut short and this one, the version of before may have used results.
+        transaction.execute_batch(&rows)?;
+        transaction.commit()?;
         return Ok(false);
     }
     add(&transaction, &columns)?;

@@ -89,7 +89,7 @@ pub(super) fn strange(answer: &dyn std::fmt::Debug) -> GateError {
 /// Asks whether Redis has its memory of an epoch.
 fn whole(names: &Names, epoch: &Epoch) -> Pipeline {
     let mut pipeline = Pipeline::new();
-    pipeline.cmd("SCRIPT").arg("EXISTS").arg(epoch.script.sha());
+    pipeline.cmd("SCRIPT").arg("EXISTS").arg(epoch.script.sha()).arg(epoch.releases.sha());
     pipeline.cmd("ZSCORE").arg(names.pending(epoch.number)).arg(SENTINEL);
     pipeline
 }
@@ -146,17 +146,18 @@ impl GateServer for GateLink {
     }
 
     async fn remembers(&self, epoch: &Epoch) -> Result<Remembers, GateError> {
-        let ((script,), sentinel): ((bool,), Option<String>) = self.ask(&whole(&self.names, epoch)).await?;
-        Ok(Remembers { script, sentinel: sentinel.is_some() })
+        let ((grabs, releases), sentinel): ((bool, bool), Option<String>) =
+            self.ask(&whole(&self.names, epoch)).await?;
+        Ok(Remembers { script: grabs && releases, sentinel: sentinel.is_some() })
     }
 
     async fn pending_at(&self, epoch: &Epoch, time: Timestamp) -> Result<(Remembers, Vec<Mark>), GateError> {
         let mut pipeline = whole(&self.names, epoch);
         let (key, time) = (self.names.pending(epoch.number), time.millis());
         pipeline.cmd("ZRANGEBYSCORE").arg(key).arg(time).arg(time).arg("WITHSCORES");
-        let ((script,), sentinel, marks): ((bool,), Option<String>, Vec<(String, f64)>) =
+        let ((grabs, releases), sentinel, marks): ((bool, bool), Option<String>, Vec<(String, f64)>) =
             self.ask(&pipeline).await?;
-        Ok((Remembers { script, sentinel: sentinel.is_some() }, read_marks(&marks)))
+        Ok((Remembers { script: grabs && releases, sentinel: sentinel.is_some() }, read_marks(&marks)))
     }
 
     async fn pending_until(&self, epoch: &Epoch, time: Timestamp) -> Result<Vec<Mark>, GateError> {

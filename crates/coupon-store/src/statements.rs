@@ -93,7 +93,7 @@ pub const LIVE: &str = "slot IS NOT NULL";
 /// The columns of what of a row a gate knows.
 pub(crate) const RESERVED: &str = "coupon_id, user_id, result_id, slot, hold_until, request, state_time";
 
-/// What of a table's rows a gate knows, as [`RESERVED`] names it: of those that take a slot, and of those that answer a
+/// The part of a table's rows that a gate knows, as `RESERVED` names it: of those that take a slot, and of those that answer a
 /// request and gave theirs back since a moment, which is its only number. More conditions may follow.
 pub fn reserved(table: TableId, numbers: Numbers, since: Timestamp) -> String {
     let since = numbers.show(since.millis());

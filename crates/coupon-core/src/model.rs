@@ -48,7 +48,7 @@ macro_rules! code {
             /// Reads the number back.
             ///
             /// # Errors
-            /// [`UnknownCode`] for a number that stands for nothing.
+            /// [`UnknownCode`](crate::UnknownCode) for a number that stands for nothing.
             pub fn from_code(code: i64) -> Result<Self, $crate::UnknownCode> {
                 match code {
                     $($code => Ok(Self::$variant),)+

@@ -72,7 +72,7 @@ model:
 # a schedule finds it: each from a seed, which shows its history. docs/RELIABILITY.md
 schedules:
 	cargo run --release --package protocol-schedules --features failpoints -- --seeds 10000
-	cargo run --release --package protocol-schedules --features failpoints -- --without all
+	cargo run --release --package protocol-schedules --features failpoints -- --without all --seeds 2000
 
 programs = hash-svc range-svc seeder loadtest loadtest-bench loadtest-faults coupon-stack
 

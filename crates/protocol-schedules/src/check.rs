@@ -7,7 +7,7 @@ use coupon_core::{CouponId, CouponResult, RequestKey, ResultId, ResultState};
 use coupon_store::servers::seam::Terms;
 
 use crate::inject::UNREADABLE;
-use crate::memory::{CouponMemory, HolderMemory, Slot, State};
+use crate::memory::{CouponMemory, HolderMemory, ShardMemory, Slot, State};
 use crate::plan::{Kind, Plan};
 use crate::world::World;
 
@@ -66,7 +66,7 @@ pub(crate) fn half_full(state: &State, epoch: u64) -> Option<String> {
 /// Says whether there are more rows of a coupon that take stock than there are coupons.
 pub(crate) fn oversold(state: &State) -> Option<String> {
     let mut live: BTreeMap<CouponId, i64> = BTreeMap::new();
-    let rows = state.shards.iter().flat_map(|shard| shard.rows()).filter(|row| row.slot.is_some());
+    let rows = state.full_shards().flat_map(ShardMemory::rows).filter(|row| row.slot.is_some());
     rows.for_each(|row| *live.entry(row.coupon_id).or_default() += 1);
     let over = |(coupon, live): &(&CouponId, &i64)| {
         state.main.stocks.get(*coupon).is_some_and(|stock| **live > stock.total)

@@ -173,19 +173,27 @@ fn earlier(open: u64) -> GateState {
     GateState { epoch: before, open_epoch: before }
 }
 
+/// Has a copy stand in for a shard, unless one does already.
 async fn stale(world: &World, shard: ShardId, copies: &Copies, ms: u64) {
     let Some(copy) = copies.shards.get(shard.index()).cloned() else { return };
-    let swap = |other: ShardMemory| {
-        // Whatever is under way ends with the server that it was under way on.
-        world.cut(Server::Shard(shard));
-        let mut state = world.state();
-        state.shards.get_mut(shard.index()).map(|memory| std::mem::replace(memory, other))
-    };
-    let full = swap(copy);
-    pause(ms).await;
-    if let Some(full) = full {
-        swap(full);
+    if world.state().set_aside.contains_key(&shard) {
+        return;
     }
+    if let Some(full) = swap(world, shard, copy) {
+        world.state().set_aside.insert(shard, full);
+    }
+    pause(ms).await;
+    let full = world.state().set_aside.remove(&shard);
+    if let Some(full) = full {
+        swap(world, shard, full);
+    }
+}
+
+/// Puts another copy into a shard's place, and returns the one that was there.
+fn swap(world: &World, shard: ShardId, other: ShardMemory) -> Option<ShardMemory> {
+    // Whatever is under way ends with the server that it was under way on.
+    world.cut(Server::Shard(shard));
+    world.state().shards.get_mut(shard.index()).map(|memory| std::mem::replace(memory, other))
 }
 
 /// Hands over a second result of somebody who holds a coupon for good: what only a mistake of the gate's could bring about.

@@ -8,6 +8,7 @@ mod shard;
 mod stepping;
 mod storing;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use coupon_core::ShardId;
@@ -33,6 +34,8 @@ pub struct State {
     pub queues: QueuesMemory,
     /// Each shard's MySQL.
     pub shards: Vec<ShardMemory>,
+    /// Full copies of shards that a stale one stands in for.
+    pub set_aside: BTreeMap<ShardId, ShardMemory>,
     /// Main's MySQL.
     pub main: MainMemory,
     /// Promises that were found broken on the way.
@@ -47,9 +50,16 @@ impl State {
             gate: GateMemory::default(),
             queues: QueuesMemory::default(),
             shards: (0..shards).map(|_| ShardMemory::default()).collect(),
+            set_aside: BTreeMap::new(),
             main: MainMemory::new(coupons),
             broken: Vec::new(),
         }
+    }
+
+    /// Every shard in full, though a stale copy may stand in for it.
+    pub fn full_shards(&self) -> impl Iterator<Item = &ShardMemory> {
+        let numbered = (0..).map(ShardId::new).zip(&self.shards);
+        numbered.map(|(shard, memory)| self.set_aside.get(&shard).unwrap_or(memory))
     }
 
     /// Says whether something is held, or the gate is to let go of something or to look at it again.

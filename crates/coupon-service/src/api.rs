@@ -19,7 +19,8 @@ pub struct GrabRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = 92)]
     pub room_id: Option<u64>,
-    /// The caller's name for this grab: asked for again with the same one, it is the same grab, and gets the same answer.
+    /// The caller's name for this grab: asked for again with the same one, it is the same grab, and what
+    /// was granted is answered alike.
     /// Needed where the coupon's `hold_s` is above 0 or its `user_limit` above 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "cart-81", min_length = 1, max_length = 64)]

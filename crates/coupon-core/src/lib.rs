@@ -33,6 +33,7 @@
 
 pub mod after_grab;
 pub mod books;
+pub mod catalogue_change;
 mod id;
 pub mod laws;
 mod layout;

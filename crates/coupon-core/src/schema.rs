@@ -13,6 +13,8 @@ const SERVERS_MAIN: &str = include_str!("../../../schema/main/002_servers.sql");
 const GATE_RECORD: &str = include_str!("../../../schema/main/003_gate_record.sql");
 const BOOKS: &str = include_str!("../../../schema/main/004_books.sql");
 const GRAB_TERMS: &str = include_str!("../../../schema/main/005_grab_terms.sql");
+const CHANGES: &str = include_str!("../../../schema/main/006_catalogue_changes.sql");
+const TAKEN_BACK: &str = include_str!("../../../schema/main/007_taken_back.sql");
 const SERVERS_SHARD: &str = include_str!("../../../schema/shard/003_servers.sql");
 const HOLDS: &str = include_str!("../../../schema/shard/004_holds.sql");
 const RELEASES: &str = include_str!("../../../schema/shard/005_releases.sql");
@@ -33,14 +35,19 @@ pub enum Dialect {
 /// The statements that make the main database's tables.
 #[must_use]
 pub fn catalogue(dialect: Dialect) -> Vec<String> {
-    [CATALOGUE, BOOKS, GRAB_TERMS].into_iter().flat_map(|file| statements(file, dialect)).collect()
+    let files = [CATALOGUE, BOOKS, GRAB_TERMS, CHANGES, TAKEN_BACK];
+    files.into_iter().flat_map(|file| statements(file, dialect)).collect()
 }
 
 /// The statements that make the tables which the main database of a SQLite data set of before lacks. Running them again
 /// does no harm.
 #[must_use]
 pub fn main_updates() -> Vec<String> {
-    whole_tables(statements(BOOKS, Dialect::Sqlite))
+    let make = |sql: String| match sql.strip_prefix("CREATE INDEX ") {
+        Some(index) => format!("CREATE INDEX IF NOT EXISTS {index}"),
+        None => sql.replacen("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1),
+    };
+    [BOOKS, CHANGES].into_iter().flat_map(|file| statements(file, Dialect::Sqlite)).map(make).collect()
 }
 
 /// The statements that make the tables which a shard of a SQLite data set of before lacks. Running them again does no
@@ -64,7 +71,7 @@ pub struct Column {
 /// The columns that a main database of before lacks, each to be added where it is missing.
 #[must_use]
 pub fn main_columns() -> Vec<Column> {
-    columns(GRAB_TERMS)
+    [GRAB_TERMS, TAKEN_BACK].into_iter().flat_map(columns).collect()
 }
 
 /// The columns that a MySQL shard of before lacks, but for those of its tables of results.
@@ -173,6 +180,7 @@ pub fn main_migrations() -> Vec<Migration> {
         migration("V2__servers", SERVERS_MAIN),
         migration("V3__gate_record", GATE_RECORD),
         migration("V4__books", BOOKS),
+        migration("V6__catalogue_changes", CHANGES),
     ]
 }
 
@@ -352,7 +360,10 @@ mod tests {
         let names = |columns: Vec<Column>| -> Vec<String> {
             columns.into_iter().map(|column| format!("{}.{}", column.table, column.name)).collect()
         };
-        assert_eq!(names(main_columns()), ["coupons.hold_s", "coupons.user_limit", "coupons.returnable"]);
+        assert_eq!(
+            names(main_columns()),
+            ["coupons.hold_s", "coupons.user_limit", "coupons.returnable", "coupons.taken_back"]
+        );
         assert_eq!(names(shard_columns()), ["shard_state.given_back"]);
     }
 
@@ -367,7 +378,7 @@ mod tests {
         );
         assert_eq!(
             catalogue(Dialect::MySql).iter().filter(|sql| sql.starts_with("CREATE TABLE")).count(),
-            10
+            12
         );
     }
 }

@@ -10,7 +10,7 @@ use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
 use coupon_core::{ShardingStrategy, TimeRange};
 use coupon_store::clock::Clock;
-use coupon_store::settings::{BackendKind, Settings};
+use coupon_store::settings::{BackendKind, Settings, UnknownUsers};
 
 use crate::delayed::delayed;
 use crate::http;
@@ -129,6 +129,11 @@ fn check(settings: &Settings) -> anyhow::Result<()> {
     anyhow::ensure!(
         settings.backend == BackendKind::Embedded || settings.embedded.data.as_os_str().is_empty(),
         "--data (setting `embedded.data`) is for the embedded backend, and the backend is servers: leave one of them out"
+    );
+    anyhow::ensure!(
+        settings.users.unknown == UnknownUsers::Refuse || !settings.users.token_secret.is_empty(),
+        "setting `users.unknown` may only be `accept` where `users.token_secret` is set: the token is all there is to say who a \
+         user is"
     );
     let batch = settings.grab.batch_max.get();
     anyhow::ensure!(batch <= BATCH_MAX, "setting `grab.batch_max` must be at most {BATCH_MAX}, not {batch}");

@@ -1,5 +1,8 @@
 //! Users, rooms and coupons.
 
+use std::sync::Arc;
+
+use coupon_core::catalogue_change::{CatalogueChange, ChangeRecord, Operator, Refused};
 use coupon_core::{Coupon, CouponDetails, CouponId, GrabTerms, RoomId};
 
 use super::{Known, LocalFuture, Unavailable};
@@ -29,10 +32,51 @@ pub enum Offer {
     InactiveUser,
 }
 
+/// A change that main has, now or before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The version that main's catalogue has with it.
+    pub version: u64,
+    /// False if it was so already, and nothing was written.
+    pub changed: bool,
+    /// The number of users that it added.
+    pub added: usize,
+    /// Processes that live and had not confirmed the version when they were no longer waited for: they may go by what was
+    /// before for a little longer.
+    pub unconfirmed: Vec<String>,
+    /// True if the gate enforces it; false while the gate is shut, which will be filled with it.
+    pub gate: bool,
+}
+
+/// The reason why there is no [`Applied`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// It is not made, and nothing has changed.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// It may be made or not; asking again is safe, and finds out.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
 /// Users, rooms and coupons.
 pub trait Catalogue: Send + Sync {
-    /// The part that every grab needs, in memory.
-    fn known(&self) -> &Known;
+    /// The part that every grab needs, in memory, as it is now.
+    fn known(&self) -> Arc<Known>;
+
+    /// The version of the catalogue that this process works by, from memory.
+    fn version(&self) -> u64;
+
+    /// Makes a change, in one transaction of main, and answers once every process that lives goes by it, or has been waited
+    /// for. From then on no grab is decided by what was before. Asked for again, it answers alike and changes nothing.
+    fn change(
+        &self,
+        change: CatalogueChange,
+        operator: Operator,
+    ) -> LocalFuture<'_, Result<Applied, ChangeError>>;
+
+    /// The latest changes, the last first, so many at most.
+    fn changes(&self, limit: usize) -> LocalFuture<'_, Result<Vec<ChangeRecord>, Unavailable>>;
 
     /// A coupon, with its wide half if asked for.
     fn coupon(

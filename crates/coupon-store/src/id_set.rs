@@ -3,7 +3,7 @@
 use coupon_core::UserId;
 
 /// Ids, as runs of consecutive ones.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct IdSet {
     /// First and last of each run, ascending.
     runs: Vec<(u64, u64)>,
@@ -14,6 +14,21 @@ impl IdSet {
         let id = id.get();
         let after = self.runs.partition_point(|(first, _)| *first <= id);
         after.checked_sub(1).and_then(|run| self.runs.get(run)).is_some_and(|(_, last)| id <= *last)
+    }
+
+    /// The ids of either.
+    #[allow(dead_code, reason = "changes of the catalogue use it")]
+    pub(super) fn union(&self, other: &Self) -> Self {
+        let mut all = [&*self.runs, &*other.runs].concat();
+        all.sort_unstable();
+        let mut runs: Vec<(u64, u64)> = Vec::with_capacity(all.len());
+        for (first, last) in all {
+            match runs.last_mut() {
+                Some((_, before)) if first <= before.saturating_add(1) => *before = last.max(*before),
+                _ => runs.push((first, last)),
+            }
+        }
+        Self { runs }
     }
 }
 
@@ -34,6 +49,14 @@ impl FromIterator<UserId> for IdSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_union_holds_the_ids_of_either_in_as_few_runs_as_can_be() {
+        let set = |ids: &[u64]| -> IdSet { ids.iter().map(|id| UserId::new(*id).unwrap()).collect() };
+        let union = set(&[1, 2, 3, 9]).union(&set(&[2, 4, 7, 8, 12]));
+        assert_eq!(union.runs, [(1, 4), (7, 9), (12, 12)]);
+        assert_eq!(set(&[]).union(&set(&[5])).runs, [(5, 5)]);
+    }
 
     #[test]
     fn it_holds_what_was_put_in_and_nothing_else() {

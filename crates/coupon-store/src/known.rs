@@ -1,6 +1,7 @@
 //! The part of the catalogue that grabs need, in memory.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use coupon_core::{CouponId, Money, RoomId, Timestamp, UserId};
 
@@ -9,18 +10,21 @@ use super::terms::Terms;
 use super::{Offer, Offered};
 
 /// Everybody there is.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Users {
     pub(super) all: IdSet,
     /// The users among them who may not grab.
     pub(super) inactive: IdSet,
+    /// True if users whom main does not know may grab as well: their accounts live elsewhere.
+    pub(super) accepts_unknown: bool,
 }
 
-/// The users, rooms and coupons that exist: needed before the gate is asked.
-#[derive(Debug, Default)]
+/// The users, rooms and coupons that exist: needed before the gate is asked. Another state of it shares with this one what
+/// has not changed.
+#[derive(Debug, Clone, Default)]
 pub struct Known {
-    users: Users,
-    rooms: HashSet<RoomId>,
+    users: Arc<Users>,
+    rooms: Arc<HashSet<RoomId>>,
     coupons: HashMap<CouponId, KnownCoupon>,
 }
 
@@ -34,12 +38,34 @@ struct KnownCoupon {
 
 impl Known {
     pub(super) fn new(users: Users, rooms: HashSet<RoomId>, coupons: &[Terms]) -> Self {
-        let known = |terms: &Terms| {
+        let none = Self { users: Arc::new(users), rooms: Arc::new(rooms), coupons: HashMap::new() };
+        none.with_coupons(coupons)
+    }
+
+    /// It with these coupons as they are now.
+    pub(super) fn with_coupons(mut self, changed: &[Terms]) -> Self {
+        self.coupons.extend(changed.iter().map(|terms| {
             let Terms { coupon, room, min_purchase, grab, .. } = *terms;
             let offered = Offered { room, terms: grab };
             (coupon, KnownCoupon { offered, end: terms.over_from(), min_purchase })
-        };
-        Self { users, rooms, coupons: coupons.iter().map(known).collect() }
+        }));
+        self
+    }
+
+    /// It with these rooms as well.
+    #[allow(dead_code, reason = "changes of the catalogue use it")]
+    pub(super) fn with_rooms(mut self, made: impl IntoIterator<Item = RoomId>) -> Self {
+        Arc::make_mut(&mut self.rooms).extend(made);
+        self
+    }
+
+    /// It with these users as well, of whom some may not grab.
+    #[allow(dead_code, reason = "changes of the catalogue use it")]
+    pub(super) fn with_users(mut self, added: &IdSet, inactive: &IdSet) -> Self {
+        let users = Arc::make_mut(&mut self.users);
+        users.all = users.all.union(added);
+        users.inactive = users.inactive.union(inactive);
+        self
     }
 
     /// These users, rooms and coupons: whoever there is may grab.
@@ -49,7 +75,7 @@ impl Known {
         rooms: impl IntoIterator<Item = RoomId>,
         coupons: &[Terms],
     ) -> Self {
-        let users = Users { all: users.into_iter().collect(), inactive: IdSet::default() };
+        let users = Users { all: users.into_iter().collect(), ..Users::default() };
         Self::new(users, rooms.into_iter().collect(), coupons)
     }
 
@@ -64,10 +90,10 @@ impl Known {
         }
     }
 
-    /// True if the user exists.
+    /// True if the user exists, here or, where that is enough, elsewhere.
     #[must_use]
     pub fn knows_user(&self, user: UserId) -> bool {
-        self.users.all.contains(user)
+        self.users.accepts_unknown || self.users.all.contains(user)
     }
 
     /// True if the room exists.

@@ -15,6 +15,7 @@
 
 mod catalogue;
 pub mod clock;
+mod current;
 pub mod embedded;
 pub mod failpoints;
 #[cfg(feature = "fuzzing")]
@@ -45,7 +46,7 @@ mod unavailable;
 use std::fmt;
 use std::pin::Pin;
 
-pub use catalogue::{Catalogue, CouponAndDetails, Offer, Offered};
+pub use catalogue::{Applied, Catalogue, ChangeError, CouponAndDetails, Offer, Offered};
 pub use gate::{Attempt, Decided, Decision, Gate, Reservation, Stock};
 pub use hand_over::{HandOver, PlacedResult};
 pub use known::Known;

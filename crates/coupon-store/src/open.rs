@@ -44,6 +44,7 @@ fn in_folder(settings: &Settings, strategy: &dyn ShardingStrategy, clock: &Clock
         readers: settings.embedded.readers,
         max_file_mb: settings.embedded.max_file_mb,
         shard_backlog: settings.grab.shard_backlog.get(),
+        unknown_users: settings.users.unknown,
     };
     embedded::open(&options, strategy, clock)
 }
@@ -62,6 +63,7 @@ fn on_servers(
         servers: settings.servers.clone(),
         workers: settings.workers.get(),
         shard_backlog: settings.grab.shard_backlog.get(),
+        unknown_users: settings.users.unknown,
     };
     crate::servers::open(&options, strategy, clock)
 }

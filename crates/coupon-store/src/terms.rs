@@ -8,14 +8,14 @@ use coupon_core::{CouponId, CouponStatus, GrabTerms, Money, RoomId, Timestamp};
 use super::set_aside::Found;
 
 /// The numbers of a coupon's row, in the order of [`columns`].
-pub(super) type Row = [i64; 12];
+pub(super) type Row = [i64; 13];
 
 /// The columns that [`Terms`] are read from, of coupons `c` and the rooms `r` that their results go to. The word for
 /// whole numbers is the database's: `SIGNED` or `INTEGER`.
 pub(super) fn columns(whole: &str) -> String {
     format!(
         "c.coupon_id, COALESCE(r.room_id, c.room_id), c.room_id, c.total_stock, c.remaining_stock, c.start_time, \
-         c.end_time, c.status, CAST(ROUND(c.min_purchase * 100) AS {whole}), c.hold_s, c.user_limit, c.returnable \
+         c.end_time, c.status, CAST(ROUND(c.min_purchase * 100) AS {whole}), c.hold_s, c.user_limit, c.returnable, c.taken_back \
          FROM coupons c LEFT JOIN coupon_rooms r ON r.coupon_id = c.coupon_id"
     )
 }
@@ -43,6 +43,8 @@ pub struct Terms {
     pub room: RoomId,
     /// The number there are.
     pub total: u32,
+    /// By how much operators have made that smaller than the largest that it was: so many more may be sold.
+    pub taken_back: u32,
     /// The time from which it can be grabbed.
     pub start: Timestamp,
     /// The time from which it cannot be grabbed any more.
@@ -87,13 +89,26 @@ impl AllTerms {
 }
 
 fn read(row: Row, rooms: Option<&HashSet<RoomId>>) -> (Option<Terms>, Vec<String>) {
-    let [coupon, room, room_now, total, remaining, start, end, status, least, hold_s, user_limit, returnable] =
-        row;
+    let [
+        coupon,
+        room,
+        room_now,
+        total,
+        remaining,
+        start,
+        end,
+        status,
+        least,
+        hold_s,
+        user_limit,
+        returnable,
+        taken_back,
+    ] = row;
     let mut wrong = Vec::new();
     if room != room_now {
         wrong.push(format!("it was moved to room {room_now}, and its results go to room {room}"));
     }
-    if let Some(nonsense) = (Stock { total, remaining }).nonsense() {
+    if let Some(nonsense) = (Stock { total, remaining, taken_back }).nonsense() {
         wrong.push(nonsense.to_string());
     }
     if let Err(error) = CouponStatus::from_code(status) {
@@ -109,13 +124,13 @@ fn read(row: Row, rooms: Option<&HashSet<RoomId>>) -> (Option<Terms>, Vec<String
         wrong.push(format!("there is no room {room}"));
     }
     let grab = grab_terms(hold_s, user_limit, returnable, &mut wrong);
-    let total = shown(total);
+    let (total, taken_back) = (shown(total), shown(taken_back));
     let (start, end) = (Timestamp::from_millis(start), Timestamp::from_millis(end));
     // On what terms it would be granted, nobody can say.
     let active = status == CouponStatus::Active.code() && grab.is_some();
     let grab = grab.unwrap_or_default();
     let min_purchase = Money::from_cents(least.max(0));
-    (Some(Terms { coupon, room, total, start, end, active, min_purchase, grab }), wrong)
+    (Some(Terms { coupon, room, total, taken_back, start, end, active, min_purchase, grab }), wrong)
 }
 
 /// The terms of a grab; `None` when they make no sense.
@@ -136,7 +151,7 @@ fn grab_terms(hold_s: i64, user_limit: i64, returnable: i64, wrong: &mut Vec<Str
 mod tests {
     use super::*;
 
-    const SOUND: Row = [5, 1, 1, 10, 4, 1_000, 2_000, 1, 0, 0, 1, 0];
+    const SOUND: Row = [5, 1, 1, 10, 4, 1_000, 2_000, 1, 0, 0, 1, 0, 0];
 
     fn one(row: Row) -> (Option<Terms>, String) {
         let rooms = HashSet::from([RoomId::new(1).unwrap()]);
@@ -152,19 +167,27 @@ mod tests {
     }
 
     #[test]
+    fn less_than_nothing_may_be_left_of_what_an_operator_took_back() {
+        let (terms, wrong) = one([5, 1, 1, 10, -4, 1_000, 2_000, 1, 0, 0, 1, 0, 6]);
+        assert_eq!((terms.unwrap().total, terms.unwrap().taken_back, wrong), (10, 6, String::new()));
+        let (_, wrong) = one([5, 1, 1, 10, -7, 1_000, 2_000, 1, 0, 0, 1, 0, 6]);
+        assert!(wrong.contains("remaining_stock is -7"), "{wrong}");
+    }
+
+    #[test]
     fn whatever_makes_no_sense_is_named_and_read_as_far_as_it_goes() {
         for (row, named) in [
-            ([5, 1, 1, 10, -4, 1_000, 2_000, 1, 0, 0, 1, 0], "remaining_stock is -4"),
-            ([5, 1, 1, -10, 0, 1_000, 2_000, 1, 0, 0, 1, 0], "total_stock is -10"),
-            ([5, 1, 1, 3, 4, 1_000, 2_000, 1, 0, 0, 1, 0], "more than its total_stock"),
-            ([5, 1, 2, 10, 4, 1_000, 2_000, 1, 0, 0, 1, 0], "moved to room 2"),
-            ([5, 9, 9, 10, 4, 1_000, 2_000, 1, 0, 0, 1, 0], "there is no room 9"),
-            ([5, 1, 1, 10, 4, 1_000, 2_000, 7, 0, 0, 1, 0], "7 is no status"),
+            ([5, 1, 1, 10, -4, 1_000, 2_000, 1, 0, 0, 1, 0, 0], "remaining_stock is -4"),
+            ([5, 1, 1, -10, 0, 1_000, 2_000, 1, 0, 0, 1, 0, 0], "total_stock is -10"),
+            ([5, 1, 1, 3, 4, 1_000, 2_000, 1, 0, 0, 1, 0, 0], "more than its total_stock"),
+            ([5, 1, 2, 10, 4, 1_000, 2_000, 1, 0, 0, 1, 0, 0], "moved to room 2"),
+            ([5, 9, 9, 10, 4, 1_000, 2_000, 1, 0, 0, 1, 0, 0], "there is no room 9"),
+            ([5, 1, 1, 10, 4, 1_000, 2_000, 7, 0, 0, 1, 0, 0], "7 is no status"),
         ] {
             let (terms, wrong) = one(row);
             assert!(wrong.contains(named) && terms.is_some(), "{row:?}: {wrong}");
         }
-        assert!(!one([5, 1, 1, 10, 4, 1_000, 2_000, 7, 0, 0, 1, 0]).0.unwrap().active);
+        assert!(!one([5, 1, 1, 10, 4, 1_000, 2_000, 7, 0, 0, 1, 0, 0]).0.unwrap().active);
     }
 
     #[test]
@@ -172,10 +195,10 @@ mod tests {
         for (hold_s, user_limit, named) in
             [(-1, 1, "hold_s is -1"), (0, 0, "user_limit is 0"), (60, 101, "user_limit is 101")]
         {
-            let (terms, wrong) = one([5, 1, 1, 10, 4, 1_000, 2_000, 1, 0, hold_s, user_limit, 0]);
+            let (terms, wrong) = one([5, 1, 1, 10, 4, 1_000, 2_000, 1, 0, hold_s, user_limit, 0, 0]);
             assert!(wrong.contains(named) && !terms.unwrap().active, "{wrong}");
         }
-        let (terms, wrong) = one([5, 1, 1, 10, 4, 1_000, 2_000, 1, 0, 60, 3, 1]);
+        let (terms, wrong) = one([5, 1, 1, 10, 4, 1_000, 2_000, 1, 0, 60, 3, 1, 0]);
         let expected = GrabTerms { hold_s: 60, user_limit: 3, returnable: true };
         assert_eq!((terms.unwrap().grab, wrong), (expected, String::new()));
     }
@@ -183,9 +206,9 @@ mod tests {
     #[test]
     fn a_row_without_an_id_or_a_room_is_left_out() {
         for row in [
-            [0, 1, 1, 10, 4, 1_000, 2_000, 1, 0, 0, 1, 0],
-            [-5, 1, 1, 10, 4, 1_000, 2_000, 1, 0, 0, 1, 0],
-            [5, 0, 0, 10, 4, 0, 1, 1, 0, 0, 1, 0],
+            [0, 1, 1, 10, 4, 1_000, 2_000, 1, 0, 0, 1, 0, 0],
+            [-5, 1, 1, 10, 4, 1_000, 2_000, 1, 0, 0, 1, 0, 0],
+            [5, 0, 0, 10, 4, 0, 1, 1, 0, 0, 1, 0, 0],
         ] {
             let (terms, wrong) = one(row);
             assert!(terms.is_none() && !wrong.is_empty(), "{row:?}");

@@ -1,10 +1,13 @@
 //! The parts of a backend that no grab asks: schedules have none.
 
+use std::sync::Arc;
+
+use coupon_core::catalogue_change::{CatalogueChange, ChangeRecord, Operator};
 use coupon_core::{CouponId, Placement, ResultId, ResultQuery, RoomId, ShardId};
 use coupon_store::metrics::Exposition;
 use coupon_store::{
-    Catalogue, Change, Changed, CouponAndDetails, Found, Known, Lifecycle, LocalFuture, OwnMetrics,
-    PageRequest, Repairs, ShardReport, Shards, Summary, Totals, Unavailable, Visit, Visited,
+    Applied, Catalogue, Change, ChangeError, Changed, CouponAndDetails, Found, Known, Lifecycle, LocalFuture,
+    OwnMetrics, PageRequest, Repairs, ShardReport, Shards, Summary, Totals, Unavailable, Visit, Visited,
 };
 
 /// Answers no question.
@@ -50,9 +53,20 @@ impl Shards for NoReads {
 }
 
 impl Catalogue for NoReads {
-    fn known(&self) -> &Known {
-        static NOBODY: std::sync::LazyLock<Known> = std::sync::LazyLock::new(Known::default);
-        &NOBODY
+    fn known(&self) -> Arc<Known> {
+        Arc::default()
+    }
+
+    fn version(&self) -> u64 {
+        0
+    }
+
+    fn change(&self, _: CatalogueChange, _: Operator) -> LocalFuture<'_, Result<Applied, ChangeError>> {
+        Box::pin(async { none().await.map_err(ChangeError::from) })
+    }
+
+    fn changes(&self, _: usize) -> Answer<'_, Vec<ChangeRecord>> {
+        none()
     }
 
     fn coupon(&self, _: CouponId, _: bool) -> Answer<'_, Option<CouponAndDetails>> {

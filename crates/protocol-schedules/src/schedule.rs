@@ -158,6 +158,7 @@ fn terms() -> Vec<Terms> {
             coupon: CouponId::new(number).ok()?,
             room: RoomId::new(1).ok()?,
             total: *total,
+            taken_back: 0,
             start: now.plus_millis(-hours(3)),
             end: now.plus_millis(hours(3)),
             active: true,

@@ -7,15 +7,21 @@
 //!
 //! Main is edited by people as well. Deltas that a coupon's row has no room for concern that coupon alone: they are
 //! parked, in their order, and applied once the row makes sense again.
+//!
+//! An operator changes a total while services run, and what is left changes by as much. A total may thus fall below what is
+//! sold: what is left is below zero then, by as much as operators have taken back at most ([`Stock::taken_back`]), and no row
+//! that a service stores lacks room for it.
 
 mod forgotten;
 mod movement;
+mod total;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 pub use forgotten::{Held, forgotten};
 pub use movement::{Moved, Movement};
+pub use total::{TotalLine, retotal};
 
 use crate::{CouponId, ShardId, StockOperation};
 
@@ -25,9 +31,6 @@ pub const GRAB: &str = "grab";
 pub const ARCHIVE: &str = "archive";
 /// The operator of log lines of any kind when main had forgotten them, and they were made anew from the rows.
 pub const REBUILD: &str = "rebuild";
-
-/// The largest stock that main's columns hold.
-const STOCK_MAX: i64 = i32::MAX as i64;
 
 /// An entry of a shard's outbox: its number, and the rows of each coupon that moved.
 pub type Entry<'a> = (i64, &'a [Moved]);
@@ -80,8 +83,10 @@ impl Word {
 pub struct Stock {
     /// The number of coupons in all.
     pub total: i64,
-    /// The number of them that are left.
+    /// The number of them that are left: below zero where an operator took back what was sold by then.
     pub remaining: i64,
+    /// By how much operators have made the total smaller than the largest that it was.
+    pub taken_back: i64,
 }
 
 /// A line of a coupon's stock log.
@@ -108,6 +113,9 @@ pub enum Nonsense {
     /// Likewise.
     #[error("its remaining_stock is {0}")]
     Remaining(i64),
+    /// A number that no column should hold.
+    #[error("its taken_back is {0}")]
+    TakenBack(i64),
     /// Fewer were sold than none.
     #[error("its remaining_stock is {remaining}, more than its total_stock, which is {total}")]
     MoreThanAll {
@@ -240,13 +248,24 @@ fn add(deltas: &mut Vec<Delta>, delta: Delta) {
 }
 
 impl Stock {
+    /// The largest stock that main's columns hold.
+    pub const MAX: i64 = i32::MAX as i64;
+
+    /// The stock of a coupon of which so many are left, and whose total nobody made smaller.
+    #[must_use]
+    pub const fn of(total: i64, remaining: i64) -> Self {
+        Self { total, remaining, taken_back: 0 }
+    }
+
     /// Finds a contradiction within the row itself.
     #[must_use]
     pub fn nonsense(self) -> Option<Nonsense> {
-        let Self { total, remaining } = self;
-        if !(0..=STOCK_MAX).contains(&total) {
+        let Self { total, remaining, taken_back } = self;
+        if !(0..=Self::MAX).contains(&total) {
             Some(Nonsense::Total(total))
-        } else if !(0..=STOCK_MAX).contains(&remaining) {
+        } else if !(0..=Self::MAX).contains(&taken_back) {
+            Some(Nonsense::TakenBack(taken_back))
+        } else if !(-taken_back..=Self::MAX).contains(&remaining) {
             Some(Nonsense::Remaining(remaining))
         } else if remaining > total {
             Some(Nonsense::MoreThanAll { total, remaining })
@@ -257,16 +276,24 @@ impl Stock {
 
     /// It with a delta applied, unless there is no room for it.
     fn with(self, delta: &Delta) -> Result<Self, Nonsense> {
-        let (Self { total, remaining }, rows) = (self, delta.rows);
+        let (Self { total, remaining, taken_back }, rows) = (self, delta.rows);
         let (after, otherwise) = match delta.movement {
             Movement::Stored => {
-                (Self { total, remaining: remaining - rows }, Nonsense::Short { remaining, rows })
+                (Self { remaining: remaining - rows, ..self }, Nonsense::Short { remaining, rows })
             }
             Movement::Retired => {
-                (Self { total: total - rows, remaining }, Nonsense::Retired { total, remaining, rows })
+                // Rows beyond the total are of what was taken back.
+                let beyond = (rows - total).max(0);
+                let after = Self {
+                    total: total - rows + beyond,
+                    remaining: remaining + beyond,
+                    taken_back: taken_back - beyond,
+                };
+                (after, Nonsense::Retired { total, remaining, rows })
             }
             Movement::Released | Movement::Returned | Movement::Expired => {
-                (Self { total, remaining: remaining + rows }, Nonsense::GivenBack { total, remaining, rows })
+                let after = Self { remaining: remaining + rows, ..self };
+                (after, Nonsense::GivenBack { total, remaining, rows })
             }
         };
         if after.nonsense().is_some() { Err(otherwise) } else { Ok(after) }
@@ -275,7 +302,7 @@ impl Stock {
     /// The most rows that it has room for to move in that way.
     const fn room(self, movement: Movement) -> i64 {
         match movement {
-            Movement::Stored => self.remaining,
+            Movement::Stored => self.remaining + self.taken_back,
             _ => self.total - self.remaining,
         }
     }
@@ -299,7 +326,7 @@ pub fn post(word: Word, before: Option<Stock>, deltas: &[Delta]) -> Posting {
         let taken = next.and_then(|(at, rows)| take(&mut waiting, at, rows));
         match taken.map(|delta| (delta, posting.after.with(&delta))) {
             Some((delta, Ok(after))) => {
-                posting.lines.extend(lines(word, posting.after.remaining, &delta));
+                posting.lines.extend(lines(word, posting.after.remaining, after.remaining, &delta));
                 posting.after = after;
             }
             Some((delta, Err(why))) => {
@@ -337,19 +364,19 @@ fn take(waiting: &mut VecDeque<Delta>, at: usize, rows: i64) -> Option<Delta> {
     waiting.remove(at)
 }
 
-/// The log lines of a delta.
-fn lines(word: Word, remaining: i64, delta: &Delta) -> Vec<Line> {
+/// The log lines of a delta that leaves so many of those that were left.
+fn lines(word: Word, before: i64, after: i64, delta: &Delta) -> Vec<Line> {
     let Delta { shard, entry, movement, rows } = *delta;
     let operator = word.operator(movement);
     let line = |operation, before, after| Line { operation, operator, shard, entry, before, after };
     match movement {
-        Movement::Stored => vec![line(StockOperation::Deduct, remaining, remaining - rows)],
+        Movement::Stored => vec![line(StockOperation::Deduct, before, after)],
         Movement::Retired => vec![
-            line(StockOperation::RollBack, remaining, remaining + rows),
-            line(StockOperation::Initialise, remaining + rows, remaining),
+            line(StockOperation::RollBack, before, before + rows),
+            line(StockOperation::Initialise, before + rows, after),
         ],
         Movement::Released | Movement::Returned | Movement::Expired => {
-            vec![line(StockOperation::RollBack, remaining, remaining + rows)]
+            vec![line(StockOperation::RollBack, before, after)]
         }
     }
 }

@@ -28,7 +28,7 @@ code!(
 
 impl Movement {
     /// The ways to give stock back.
-    const GIVEN_BACK: [Self; 3] = [Self::Released, Self::Returned, Self::Expired];
+    pub(crate) const GIVEN_BACK: [Self; 3] = [Self::Released, Self::Returned, Self::Expired];
 
     /// The word for a way to give stock back: in outboxes, and as the operator in stock logs.
     #[must_use]

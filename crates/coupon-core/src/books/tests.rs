@@ -54,7 +54,7 @@ fn the_law_is_what_its_golden_cases_say() {
     let cases: Vec<Case> = serde_json::from_str(include_str!("../../golden/books.json")).unwrap();
     assert!(cases.len() >= 10);
     for case in cases {
-        let before = case.before.map(|(total, remaining)| Stock { total, remaining });
+        let before = case.before.map(|(total, remaining)| Stock::of(total, remaining));
         let deltas: Vec<Delta> = case.deltas.into_iter().map(Delta::from).collect();
         let posting = post(Word::Outbox, before, &deltas);
         let after = before.map(|_| (posting.after.total, posting.after.remaining));
@@ -73,10 +73,10 @@ fn the_law_is_what_its_golden_cases_say() {
 
 #[test]
 fn lines_written_on_the_word_of_rows_say_so() {
-    let before = Some(Stock { total: 10, remaining: 8 });
+    let before = Some(Stock::of(10, 8));
     let deltas = [delta((0, 7, 3)), delta((1, 4, -2)), given_back(1, 4, 1, "expire")];
     let posting = post(Word::Rows, before, &deltas);
-    assert_eq!(posting.after, Stock { total: 8, remaining: 6 });
+    assert_eq!(posting.after, Stock::of(8, 6));
     assert_eq!(posting.lines.len(), 4);
     assert!(posting.lines.iter().all(|line| line.operator == REBUILD));
 }

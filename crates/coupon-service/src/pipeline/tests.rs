@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use coupon_core::{Placement, Plan, ResultQuery, ResultState};
 use coupon_store::clock::Clock;
 use coupon_store::embedded::{self, Options};
+use coupon_store::settings::UnknownUsers;
 
 use super::*;
 
@@ -42,8 +43,13 @@ impl ShardingStrategy for Picky {
 /// A worker's pipeline over the sample catalogue, whose coupon 1 is on offer.
 fn pipeline(data: &std::path::Path, strategy: Arc<Picky>) -> Rc<Batcher> {
     let clock = Clock::starting_at("2026-11-22T12:00:00Z".parse().unwrap());
-    let options =
-        Options { data: data.to_owned(), readers: NonZeroUsize::MIN, max_file_mb: 0, shard_backlog: 100 };
+    let options = Options {
+        data: data.to_owned(),
+        readers: NonZeroUsize::MIN,
+        max_file_mb: 0,
+        shard_backlog: 100,
+        unknown_users: UnknownUsers::Refuse,
+    };
     let backend = Arc::new(embedded::open(&options, &*strategy, &clock).unwrap());
     let counters = GrabCounters::new(1);
     let limits = BatchLimits { batch_max: 8, in_flight: 1, waiting_max: 8, memory: MEMORY };

@@ -21,6 +21,7 @@ use coupon_store::embedded::folder::Folder;
 use coupon_store::servers::bulk::Bulk as ServersBulk;
 use coupon_store::servers::cluster::Cluster;
 use coupon_store::settings::NoSettings;
+use coupon_store::settings::UnknownUsers;
 use coupon_store::settings::{ServersSettings, Sources};
 use coupon_store::{
     Attempt, Backend, Decided, Decision, PageRequest, PlacedResult, Visit, embedded, servers,
@@ -215,12 +216,17 @@ impl Bench {
                     readers: NonZeroUsize::MIN,
                     max_file_mb: 0,
                     shard_backlog: 1_000,
+                    unknown_users: UnknownUsers::Refuse,
                 };
                 embedded::open(&options, &ParityAndDay, clock)
             }
             Self::Servers { settings, clock } => {
-                let options =
-                    servers::Options { servers: settings.clone(), workers: 1, shard_backlog: 1_000 };
+                let options = servers::Options {
+                    servers: settings.clone(),
+                    workers: 1,
+                    shard_backlog: 1_000,
+                    unknown_users: UnknownUsers::Refuse,
+                };
                 servers::open(&options, Arc::new(ParityAndDay), clock)
             }
         }

@@ -10,6 +10,7 @@ use coupon_store::servers::broker::Broker;
 use coupon_store::servers::cluster::Cluster;
 use coupon_store::servers::gate::RedisServer;
 use coupon_store::servers::names::Names;
+use coupon_store::settings::UnknownUsers;
 use coupon_store::settings::{Role, ServersSettings};
 use coupon_store::{Backend, Change, Decision, Visit, servers};
 use deadpool_redis::redis;
@@ -49,7 +50,12 @@ pub(crate) async fn filled_after(backend: &Backend, epoch: u64) -> u64 {
 
 fn process(bench: &Bench, role: Role) -> Backend {
     let settings = ServersSettings { role, ..bench.settings().clone() };
-    let options = servers::Options { servers: settings, workers: 1, shard_backlog: 1_000 };
+    let options = servers::Options {
+        servers: settings,
+        workers: 1,
+        shard_backlog: 1_000,
+        unknown_users: UnknownUsers::Refuse,
+    };
     servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap()
 }
 
@@ -321,7 +327,12 @@ fn a_process_that_is_set_to_another_redis_takes_no_gate_from_those_that_are_well
             redis: coupon_store::settings::ServerUrl::new(url),
             ..bench.settings().clone()
         };
-        let options = servers::Options { servers: settings, workers: 1, shard_backlog: 1_000 };
+        let options = servers::Options {
+            servers: settings,
+            workers: 1,
+            shard_backlog: 1_000,
+            unknown_users: UnknownUsers::Refuse,
+        };
         let strange = servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap();
         assert!(strange.gate.ready().is_err(), "it takes no grabs");
         assert_eq!(epoch_of(&backend).await, before);

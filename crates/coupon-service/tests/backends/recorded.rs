@@ -12,6 +12,7 @@ use coupon_core::{
 };
 use coupon_store::clock::Clock;
 use coupon_store::settings::ServersSettings;
+use coupon_store::settings::UnknownUsers;
 use coupon_store::{Backend, PageRequest, Visit, embedded, servers};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts};
@@ -65,6 +66,7 @@ fn options(dir: &Path) -> embedded::Options {
         readers: NonZeroUsize::MIN,
         max_file_mb: 0,
         shard_backlog: 1_000,
+        unknown_users: UnknownUsers::Refuse,
     }
 }
 
@@ -121,7 +123,7 @@ fn a_folder_of_an_earlier_version_is_taken_up() {
         let main = rusqlite::Connection::open(dir.join("main.sqlite")).unwrap();
         main.query_row("SELECT value FROM meta WHERE name = 'format'", [], |row| row.get(0)).unwrap()
     };
-    assert_eq!(format(dir.path()), "2", "so that an earlier version refuses it");
+    assert_eq!(format(dir.path()), "3", "so that an earlier version refuses it");
 }
 
 #[test]
@@ -163,7 +165,12 @@ async fn recorded_databases() -> servers::Options {
         }
         conn.disconnect().await.unwrap();
     }
-    servers::Options { servers: settings, workers: 1, shard_backlog: 1_000 }
+    servers::Options {
+        servers: settings,
+        workers: 1,
+        shard_backlog: 1_000,
+        unknown_users: UnknownUsers::Refuse,
+    }
 }
 
 async fn connect(settings: &ServersSettings, name: &str) -> Conn {
@@ -210,7 +217,7 @@ fn databases_of_an_earlier_version_are_taken_up() {
             let backend = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
             assert_states(&every_row(&backend).await);
             assert_taken_up(&backend).await;
-            assert_eq!(format_of(&options).await, "2", "so that an earlier version refuses it");
+            assert_eq!(format_of(&options).await, "3", "so that an earlier version refuses it");
         }
         on_database(&options, "shard_1", &["SELECT slot, request FROM retired_coupon_results"]).await;
     });
@@ -235,7 +242,7 @@ fn databases_that_an_earlier_version_is_at_work_on_are_refused() {
         let backend = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
         assert_taken_up(&backend).await;
         // A later version's data is refused by its format.
-        on_database(&options, "main", &["UPDATE meta SET value = '3' WHERE name = 'format'"]).await;
+        on_database(&options, "main", &["UPDATE meta SET value = '4' WHERE name = 'format'"]).await;
         let refused = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap_err();
         assert!(format!("{refused:#}").contains("format 3"), "{refused:#}");
     });

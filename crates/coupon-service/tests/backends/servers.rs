@@ -10,6 +10,7 @@ use coupon_store::servers::broker::Broker;
 use coupon_store::servers::cluster::Cluster;
 use coupon_store::servers::gate::RedisServer;
 use coupon_store::servers::names::Namespace;
+use coupon_store::settings::UnknownUsers;
 use coupon_store::settings::{Role, ServerUrl, ServersSettings};
 use coupon_store::{Backend, Decided, Decision, Visit, servers};
 use mysql_async::prelude::Queryable as _;
@@ -20,7 +21,12 @@ use crate::bench::{
 };
 
 fn open(settings: &ServersSettings) -> anyhow::Result<Backend> {
-    let options = servers::Options { servers: settings.clone(), workers: 1, shard_backlog: 1_000 };
+    let options = servers::Options {
+        servers: settings.clone(),
+        workers: 1,
+        shard_backlog: 1_000,
+        unknown_users: UnknownUsers::Refuse,
+    };
     servers::open(&options, Arc::new(ParityAndDay), &Clock::system())
 }
 
@@ -61,7 +67,12 @@ fn a_process_that_only_takes_grabs_needs_one_that_stores_them() {
     run(&bench, async |bench| {
         let role = |role| {
             let settings = ServersSettings { role, ..settings.clone() };
-            let options = servers::Options { servers: settings, workers: 1, shard_backlog: 1_000 };
+            let options = servers::Options {
+                servers: settings,
+                workers: 1,
+                shard_backlog: 1_000,
+                unknown_users: UnknownUsers::Refuse,
+            };
             servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap()
         };
         // The first process fills the gate; that takes a consumer.
@@ -108,7 +119,12 @@ fn a_queue_that_was_deleted_is_made_again_and_gets_back_what_was_in_it() {
     run(&Bench::servers(), async |bench| {
         let role = |role| {
             let settings = ServersSettings { role, ..bench.settings().clone() };
-            let options = servers::Options { servers: settings, workers: 1, shard_backlog: 1_000 };
+            let options = servers::Options {
+                servers: settings,
+                workers: 1,
+                shard_backlog: 1_000,
+                unknown_users: UnknownUsers::Refuse,
+            };
             servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap()
         };
         let consumer = role(Role::Consumer);
@@ -455,8 +471,12 @@ fn a_process_whose_clock_is_wrong_does_not_start_and_takes_no_number_from_anothe
         for (wrong_by, side) in [(3_600_000, "ahead of"), (-3_600_000, "behind")] {
             let clock = bench.clock().another();
             clock.set_wrong_by(wrong_by);
-            let options =
-                servers::Options { servers: bench.settings().clone(), workers: 1, shard_backlog: 1_000 };
+            let options = servers::Options {
+                servers: bench.settings().clone(),
+                workers: 1,
+                shard_backlog: 1_000,
+                unknown_users: UnknownUsers::Refuse,
+            };
             let error = servers::open(&options, Arc::new(ParityAndDay), &clock).unwrap_err();
             let error = format!("{error:#}");
             assert!(error.contains("servers.main") && error.contains(side), "{error}");

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use coupon_stack::Server;
 use coupon_store::servers::gate::RedisServer;
+use coupon_store::settings::UnknownUsers;
 use coupon_store::settings::{ServerUrl, ServersSettings};
 use coupon_store::{Backend, Decision, Unavailable, Visit, servers};
 use deadpool_redis::redis;
@@ -295,7 +296,12 @@ fn a_redis_that_is_a_replica_or_in_cluster_mode_stops_the_start() {
 /// The reason why a process that is set to this Redis does not start.
 fn refusal(bench: &Bench, redis: String) -> String {
     let settings = ServersSettings { redis: ServerUrl::new(redis), ..bench.settings().clone() };
-    let options = servers::Options { servers: settings, workers: 1, shard_backlog: 1_000 };
+    let options = servers::Options {
+        servers: settings,
+        workers: 1,
+        shard_backlog: 1_000,
+        unknown_users: UnknownUsers::Refuse,
+    };
     format!("{:#}", servers::open(&options, Arc::new(ParityAndDay), bench.clock()).err().unwrap())
 }
 
@@ -303,7 +309,12 @@ fn refusal(bench: &Bench, redis: String) -> String {
 fn a_queue_that_fills_up_is_seen_while_its_shard_does_not_answer() {
     let _alone = alone();
     run(&Bench::servers(), async |bench| {
-        let options = servers::Options { servers: bench.settings().clone(), workers: 1, shard_backlog: 20 };
+        let options = servers::Options {
+            servers: bench.settings().clone(),
+            workers: 1,
+            shard_backlog: 20,
+            unknown_users: UnknownUsers::Refuse,
+        };
         let backend = servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap();
         let odd = shard_of(1);
         stack().pause(Server::Shard(odd.number())).unwrap();
@@ -325,7 +336,12 @@ fn a_queue_that_fills_up_is_seen_while_its_shard_does_not_answer() {
 fn a_queue_that_fills_up_by_large_batches_is_seen_before_any_of_them_is_stored() {
     let _alone = alone();
     run(&Bench::servers(), async |bench| {
-        let options = servers::Options { servers: bench.settings().clone(), workers: 1, shard_backlog: 100 };
+        let options = servers::Options {
+            servers: bench.settings().clone(),
+            workers: 1,
+            shard_backlog: 100,
+            unknown_users: UnknownUsers::Refuse,
+        };
         let backend = servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap();
         let odd = shard_of(1);
         stack().pause(Server::Shard(odd.number())).unwrap();

@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use coupon_store::settings::UnknownUsers;
 use coupon_store::settings::{Role, ServersSettings};
 use coupon_store::{Backend, Decision, servers};
 
@@ -13,7 +14,12 @@ use crate::told::{listen, saying, since_then};
 fn open(bench: &Bench, role: Role) -> Backend {
     let settings =
         ServersSettings { role, reconcile_ms: NonZeroU64::new(200).unwrap(), ..bench.settings().clone() };
-    let options = servers::Options { servers: settings, workers: 1, shard_backlog: 1_000 };
+    let options = servers::Options {
+        servers: settings,
+        workers: 1,
+        shard_backlog: 1_000,
+        unknown_users: UnknownUsers::Refuse,
+    };
     servers::open(&options, Arc::new(ParityAndDay), bench.clock()).unwrap()
 }
 

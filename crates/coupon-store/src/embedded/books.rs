@@ -93,16 +93,20 @@ fn park(db: &Connection, coupon: CouponId, posting: &Posting) -> rusqlite::Resul
 /// SQLite holds in a column whatever was put there.
 fn stock(db: &Connection, coupon: CouponId) -> rusqlite::Result<Option<Stock>> {
     db.prepare_cached(
-        "SELECT CAST(total_stock AS INTEGER), CAST(remaining_stock AS INTEGER) FROM coupons WHERE coupon_id = ?1",
+        "SELECT CAST(total_stock AS INTEGER), CAST(remaining_stock AS INTEGER), CAST(taken_back AS INTEGER) \
+         FROM coupons WHERE coupon_id = ?1",
     )?
-    .query_row([coupon.get()], |row| Ok(Stock { total: row.get(0)?, remaining: row.get(1)? }))
+    .query_row([coupon.get()], |row| {
+        Ok(Stock { total: row.get(0)?, remaining: row.get(1)?, taken_back: row.get(2)? })
+    })
     .optional()
 }
 
 fn update(db: &Connection, coupon: CouponId, after: Stock, now: Timestamp) -> rusqlite::Result<usize> {
-    let sql = "UPDATE coupons SET total_stock = ?2, remaining_stock = ?3, update_time = MAX(update_time, ?4) \
-               WHERE coupon_id = ?1";
-    let values = params![coupon.get(), after.total, after.remaining, now.millis()];
+    let sql = "UPDATE coupons SET total_stock = ?2, remaining_stock = ?3, taken_back = ?4, \
+               update_time = MAX(update_time, ?5) WHERE coupon_id = ?1";
+    let Stock { total, remaining, taken_back } = after;
+    let values = params![coupon.get(), total, remaining, taken_back, now.millis()];
     db.prepare_cached(sql)?.execute(values)
 }
 

@@ -1,7 +1,9 @@
 //! Users, rooms and coupons: what grabs need in memory, the rest from the main database's file.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use coupon_core::catalogue_change::{CatalogueChange, ChangeRecord, Operator};
 use coupon_core::{
     Coupon, CouponDetails, CouponId, CouponKind, CouponStatus, GrabTerms, Money, RoomId, Timestamp, UserId,
 };
@@ -10,11 +12,13 @@ use rusqlite::{Connection, Row, ToSql};
 use super::applier::ToMain;
 use super::reader::Readers;
 use super::sql::parsed;
+use crate::current::Current;
 use crate::id_set::IdSet;
 use crate::known::Users;
 use crate::set_aside::SetAside;
+use crate::settings::UnknownUsers;
 use crate::terms::{self, AllTerms, Terms};
-use crate::{Catalogue, CouponAndDetails, Known, LocalFuture, Unavailable, Visit};
+use crate::{Applied, Catalogue, ChangeError, CouponAndDetails, Known, LocalFuture, Unavailable, Visit};
 
 const NARROW: &str = "c.coupon_id, c.room_id, c.coupon_name, c.coupon_type, c.discount_amount, c.discount_rate, \
      c.min_purchase, c.total_stock, c.remaining_stock, c.start_time, c.end_time, c.create_time, c.update_time, c.status, c.hold_s, c.user_limit, \
@@ -22,9 +26,9 @@ const NARROW: &str = "c.coupon_id, c.room_id, c.coupon_name, c.coupon_type, c.di
 /// The first column behind those.
 const FIRST_DETAIL: usize = 17;
 
-/// The catalogue. It does not change while the service runs: the folder is locked.
+/// The catalogue. It changes by this process alone: the folder is locked.
 pub(super) struct EmbeddedCatalogue {
-    known: Known,
+    current: Arc<Current>,
     main: Readers,
     to_main: ToMain,
     set_aside: SetAside,
@@ -37,9 +41,15 @@ impl EmbeddedCatalogue {
         main: Readers,
         to_main: ToMain,
         set_aside: SetAside,
+        unknown_users: UnknownUsers,
     ) -> rusqlite::Result<Self> {
-        let users = Users { all: users(db, "")?, inactive: users(db, "WHERE is_active = 0")? };
-        Ok(Self { known: Known::new(users, rooms(db)?, coupons), main, to_main, set_aside })
+        let users = Users {
+            all: users(db, "")?,
+            inactive: users(db, "WHERE is_active = 0")?,
+            accepts_unknown: unknown_users == UnknownUsers::Accept,
+        };
+        let current = Arc::new(Current::new(Known::new(users, rooms(db)?, coupons), 0));
+        Ok(Self { current, main, to_main, set_aside })
     }
 }
 
@@ -71,8 +81,22 @@ fn rooms(db: &Connection) -> rusqlite::Result<HashSet<RoomId>> {
 }
 
 impl Catalogue for EmbeddedCatalogue {
-    fn known(&self) -> &Known {
-        &self.known
+    fn known(&self) -> Arc<Known> {
+        self.current.known()
+    }
+
+    fn version(&self) -> u64 {
+        self.current.version()
+    }
+
+    fn change(&self, _: CatalogueChange, _: Operator) -> LocalFuture<'_, Result<Applied, ChangeError>> {
+        let none = Unavailable::new("the catalogue", "changes are not built yet");
+        Box::pin(std::future::ready(Err(none.into())))
+    }
+
+    fn changes(&self, _: usize) -> LocalFuture<'_, Result<Vec<ChangeRecord>, Unavailable>> {
+        let none = Unavailable::new("the catalogue", "changes are not built yet");
+        Box::pin(std::future::ready(Err(none)))
     }
 
     fn coupon(

@@ -217,7 +217,7 @@ mod tests {
         let (start, end) = (at("2026-11-22T00:00:00Z"), at("2026-11-23T00:00:00Z"));
         let (coupon, room) = (CouponId::new(1).unwrap(), RoomId::new(1).unwrap());
         let (min_purchase, grab) = (Money::default(), GrabTerms::default());
-        Terms { coupon, room, total, start, end, active: true, min_purchase, grab }
+        Terms { coupon, room, total, taken_back: 0, start, end, active: true, min_purchase, grab }
     }
 
     fn at(text: &str) -> Timestamp {

@@ -34,6 +34,7 @@ use crate::clock::Clock;
 use crate::ids::{IdSource, PATIENCE_MS};
 use crate::outage::TaskOutage;
 use crate::set_aside::{Place, SetAside};
+use crate::settings::UnknownUsers;
 use crate::terms::AllTerms;
 use crate::timekeeping::seconds;
 use crate::{Backend, Data, PlacedResult, Reservation, Totals};
@@ -53,6 +54,8 @@ pub struct Options {
     pub max_file_mb: u32,
     /// The most results that wait for one shard's tables.
     pub shard_backlog: usize,
+    /// What becomes of users whom main does not know.
+    pub unknown_users: UnknownUsers,
 }
 
 /// Opens a data folder for a strategy. A folder that holds nothing gets the sample catalogue.
@@ -93,7 +96,8 @@ pub fn open(options: &Options, strategy: &dyn ShardingStrategy, clock: &Clock) -
     let main_state = Arc::new(ShardState::new(Vec::new(), Totals::default(), 0, 2));
     let main_readers = connections(options.readers.get(), || folder.connect_main_reader())?;
     let main_readers = Readers::start(ShardId::new(0), main_readers, main_state, clock.clone())?;
-    let catalogue = EmbeddedCatalogue::load(&main, &terms, main_readers, to_main, set_aside)?;
+    let catalogue =
+        EmbeddedCatalogue::load(&main, &terms, main_readers, to_main, set_aside, options.unknown_users)?;
     Ok(Backend {
         dataset: folder.dataset().to_owned(),
         ids: IdSource::Own { after: latest_id },

@@ -10,6 +10,7 @@ use coupon_core::{
 
 use super::{Options, open};
 use crate::clock::Clock;
+use crate::settings::UnknownUsers;
 use crate::{Backend, Change, Changed, PageRequest, PlacedResult, Visit};
 
 /// Odd and even users.
@@ -36,8 +37,13 @@ fn opened(data: &std::path::Path) -> Backend {
 }
 
 fn opened_with(data: &std::path::Path, shard_backlog: usize) -> Backend {
-    let options =
-        Options { data: data.to_owned(), readers: NonZeroUsize::MIN, max_file_mb: 0, shard_backlog };
+    let options = Options {
+        data: data.to_owned(),
+        readers: NonZeroUsize::MIN,
+        max_file_mb: 0,
+        shard_backlog,
+        unknown_users: UnknownUsers::Refuse,
+    };
     open(&options, &Parity, &Clock::system()).unwrap()
 }
 
@@ -238,8 +244,13 @@ fn a_table_that_does_not_get_its_indexes_is_not_made_at_all() {
     // The last index cannot be made: its name is taken.
     let spoil = "DROP TABLE coupon_results; CREATE TABLE coupon_results_idx_user_coupon (id INTEGER)";
     shard.execute_batch(spoil).unwrap();
-    let options =
-        Options { data: dir.path().to_owned(), readers: NonZeroUsize::MIN, max_file_mb: 0, shard_backlog: 9 };
+    let options = Options {
+        data: dir.path().to_owned(),
+        readers: NonZeroUsize::MIN,
+        max_file_mb: 0,
+        shard_backlog: 9,
+        unknown_users: UnknownUsers::Refuse,
+    };
     open(&options, &Parity, &Clock::system()).unwrap_err();
     assert!(!shard.table_exists(None, "coupon_results").unwrap());
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use coupon_core::catalogue_change::{CatalogueChange, ChangeRecord, Operator};
 use coupon_core::{CouponId, RoomId, UserId};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Params, Row};
@@ -12,19 +13,19 @@ use mysql_async::{Conn, Params, Row};
 use super::mysql::Database;
 use super::per_thread::PerThread;
 use super::values::{self, COUPON, DETAILS, parsed};
+use crate::current::Current;
 use crate::id_set::IdSet;
 use crate::known::Users;
 use crate::set_aside::{Place, SetAside};
 use crate::terms::{self, AllTerms};
-use crate::{Catalogue, CouponAndDetails, Known, LocalFuture, Unavailable};
+use crate::{Applied, Catalogue, ChangeError, CouponAndDetails, Known, LocalFuture, Unavailable};
 
 /// The longest that main may take to answer a query.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The part of the catalogue that grabs and tasks need, as it was when the service started, and main's books as this
-/// process sees them.
+/// The part of the catalogue that grabs and tasks need, and main's books as this process sees them.
 pub(super) struct Offered {
-    pub(super) known: Known,
+    pub(super) current: Current,
     /// Outbox entries that main has not applied, as far as is known.
     pub(super) lag: AtomicU64,
     pub(super) set_aside: SetAside,
@@ -32,7 +33,17 @@ pub(super) struct Offered {
 
 impl Offered {
     pub(super) fn new(known: Known) -> Self {
-        Self { known, lag: AtomicU64::new(0), set_aside: SetAside::default() }
+        Self { current: Current::new(known, 0), lag: AtomicU64::new(0), set_aside: SetAside::default() }
+    }
+
+    /// What is known of the catalogue now.
+    pub(super) fn known(&self) -> Arc<Known> {
+        self.current.known()
+    }
+
+    /// The version that this process works by.
+    pub(super) fn version(&self) -> u64 {
+        self.current.version()
     }
 
     /// Reads it from main.
@@ -89,7 +100,11 @@ impl ServersCatalogue {
 }
 
 async fn read(conn: &mut Conn, set_aside: &SetAside) -> mysql_async::Result<Known> {
-    let users = Users { all: users(conn, "").await?, inactive: users(conn, "WHERE is_active = 0").await? };
+    let users = Users {
+        all: users(conn, "").await?,
+        inactive: users(conn, "WHERE is_active = 0").await?,
+        ..Users::default()
+    };
     let rooms: Vec<Row> = conn.query("SELECT room_id FROM live_rooms").await?;
     let rooms =
         rooms.iter().map(|row| parsed(row, 0, RoomId::new)).collect::<mysql_async::Result<HashSet<_>>>()?;
@@ -140,8 +155,22 @@ pub(super) async fn all_terms(
 }
 
 impl Catalogue for ServersCatalogue {
-    fn known(&self) -> &Known {
-        &self.offered.known
+    fn known(&self) -> Arc<Known> {
+        self.offered.known()
+    }
+
+    fn version(&self) -> u64 {
+        self.offered.version()
+    }
+
+    fn change(&self, _: CatalogueChange, _: Operator) -> LocalFuture<'_, Result<Applied, ChangeError>> {
+        let none = Unavailable::new("the catalogue", "changes are not built yet");
+        Box::pin(std::future::ready(Err(none.into())))
+    }
+
+    fn changes(&self, _: usize) -> LocalFuture<'_, Result<Vec<ChangeRecord>, Unavailable>> {
+        let none = Unavailable::new("the catalogue", "changes are not built yet");
+        Box::pin(std::future::ready(Err(none)))
     }
 
     fn coupon(

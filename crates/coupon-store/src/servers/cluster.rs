@@ -21,9 +21,9 @@ use super::upgrade;
 use crate::settings::ServersSettings;
 
 /// The version of the tables' contents that this code writes and reads.
-const FORMAT: &str = "2";
-/// The version before, whose tables a service brings up to date when it opens them.
-const FORMAT_BEFORE: &str = "1";
+const FORMAT: &str = "3";
+/// The versions before, whose tables a service brings up to date when it opens them.
+const FORMATS_BEFORE: [&str; 2] = ["1", "2"];
 /// The longest wait for another process that is making or changing the same databases, in seconds.
 const SETUP_WAIT_S: u32 = 120;
 /// The table in which each database notes which changes it has seen.
@@ -128,7 +128,7 @@ impl Cluster {
         let shards = text("shards").and_then(|shards| shards.parse().ok()).unwrap_or(0);
         let (complete, of_before) = match text("format").as_deref() {
             Some(FORMAT) => (true, false),
-            Some(FORMAT_BEFORE) => (true, true),
+            Some(before) if FORMATS_BEFORE.contains(&before) => (true, true),
             None => (false, false),
             Some(other) => {
                 let why = format!("its data has format {other}; this program knows {FORMAT}");

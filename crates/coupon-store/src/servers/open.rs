@@ -21,7 +21,7 @@ use super::shards::ServersShards;
 use super::tasks::Background;
 use crate::clock::Clock;
 use crate::ids::IdSource;
-use crate::settings::{Role, ServersSettings};
+use crate::settings::{Role, ServersSettings, UnknownUsers};
 use crate::{Backend, Data, Gate, HandOver};
 
 /// The longest that a start waits for a gate that has to be filled first: until then no request is answered at all.
@@ -39,6 +39,8 @@ pub struct Options {
     pub workers: usize,
     /// The most results that wait for one shard's tables.
     pub shard_backlog: usize,
+    /// What becomes of users whom main does not know.
+    pub unknown_users: UnknownUsers,
 }
 
 /// Opens the servers for a strategy. Where there is no data set yet, makes one that holds the sample catalogue.

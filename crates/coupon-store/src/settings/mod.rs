@@ -160,6 +160,20 @@ pub struct AdminSettings {
 pub struct UserSettings {
     /// The key of users' tokens; without one no token is asked for.
     pub token_secret: Secret,
+    /// What becomes of users whom the main database does not know.
+    #[serde(deserialize_with = "choice")]
+    pub unknown: UnknownUsers,
+}
+
+/// What becomes of users whom the main database does not know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownUsers {
+    /// They are 404.
+    #[default]
+    Refuse,
+    /// They are users like others, since their accounts live elsewhere: their tokens say who they are.
+    Accept,
 }
 
 /// A real deployment's properties that this machine lacks.

@@ -61,7 +61,7 @@ impl MainMemory {
     pub(super) fn new(terms: &[Terms]) -> Self {
         let stock = |terms: &Terms| {
             let total = i64::from(terms.total);
-            (terms.coupon, Stock { total, remaining: total })
+            (terms.coupon, Stock::of(total, total))
         };
         Self { stocks: terms.iter().map(stock).collect(), terms: terms.to_vec(), ..Self::default() }
     }

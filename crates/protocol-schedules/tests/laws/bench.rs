@@ -109,6 +109,7 @@ pub(crate) fn terms(id: u64, total: u32) -> Terms {
         coupon: coupon(id),
         room: RoomId::new(1).unwrap(),
         total,
+        taken_back: 0,
         start: noon(),
         end: noon().plus_millis(3_600_000),
         active: true,

@@ -8,6 +8,7 @@ use coupon_seeding::{ArchiveReport, Silent};
 use crate::files::common::{
     Row, assert_books_balance, main_db, now, number, rows, seed, shard_db, small, tables,
 };
+use coupon_store::settings::UnknownUsers;
 
 fn day(text: &str) -> Day {
     text.parse().unwrap()
@@ -183,6 +184,7 @@ fn a_folder_that_a_service_has_open_is_left_alone() {
         readers: std::num::NonZeroUsize::MIN,
         max_file_mb: 0,
         shard_backlog: 100,
+        unknown_users: UnknownUsers::Refuse,
     };
     let clock = coupon_store::clock::Clock::system();
     let service =

@@ -20,7 +20,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 pub use error::{FolderError, Holder};
 
 /// The version of the files' layout that this code writes, and the last it can read.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 /// The oldest version that it brings up to date when it opens a folder.
 const OLDEST: u32 = 1;
 

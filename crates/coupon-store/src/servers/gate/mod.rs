@@ -97,7 +97,7 @@ impl ServersGate {
     /// The attempts that need the gate, each coupon's together, in the order in which they came. Those for coupons that
     /// are over need none.
     fn order(&self, attempts: &[Attempt]) -> Vec<usize> {
-        let known = &self.background.offered.known;
+        let known = self.background.offered.known();
         let open = |(at, attempt): (usize, &Attempt)| {
             (!known.is_over(attempt.coupon, attempt.id.time())).then_some((attempt.coupon, at))
         };

@@ -58,13 +58,15 @@ impl Books for Transaction<'_> {
         }
         let listed: Vec<String> = coupons.iter().map(ToString::to_string).collect();
         let sql = format!(
-            "SELECT coupon_id, total_stock, remaining_stock FROM coupons WHERE coupon_id IN ({}) \
+            "SELECT coupon_id, total_stock, remaining_stock, taken_back FROM coupons WHERE coupon_id IN ({}) \
              ORDER BY coupon_id FOR UPDATE",
             listed.join(",")
         );
-        let rows: Vec<(u64, i64, i64)> = self.query(sql).await?;
+        let rows: Vec<(u64, i64, i64, i64)> = self.query(sql).await?;
         rows.into_iter()
-            .map(|(coupon, total, remaining)| Ok((CouponId::new(coupon)?, Stock { total, remaining })))
+            .map(|(coupon, total, remaining, taken_back)| {
+                Ok((CouponId::new(coupon)?, Stock { total, remaining, taken_back }))
+            })
             .collect()
     }
 
@@ -109,8 +111,10 @@ impl Statements {
         if posting.lines.is_empty() {
             return;
         }
-        let Stock { total, remaining } = posting.after;
-        self.stocks.push(format!("SELECT {coupon} AS coupon_id, {total} AS total, {remaining} AS remaining"));
+        let Stock { total, remaining, taken_back } = posting.after;
+        self.stocks.push(format!(
+            "SELECT {coupon} AS coupon_id, {total} AS total, {remaining} AS remaining, {taken_back} AS taken_back"
+        ));
         for line in &posting.lines {
             *log_id += 1;
             self.logs.push(format!(
@@ -147,7 +151,7 @@ impl Statements {
             transaction
                 .query_drop(format!(
                     "UPDATE coupons c JOIN ({stocks}) d ON d.coupon_id = c.coupon_id \
-                     SET c.total_stock = d.total, c.remaining_stock = d.remaining, \
+                     SET c.total_stock = d.total, c.remaining_stock = d.remaining, c.taken_back = d.taken_back, \
                      c.update_time = GREATEST(c.update_time, {now})"
                 ))
                 .await?;

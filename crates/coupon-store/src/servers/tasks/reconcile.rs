@@ -104,7 +104,7 @@ impl Reconciler {
     ) -> BTreeMap<ShardId, Vec<PlacedResult>> {
         let mut by_shard: BTreeMap<ShardId, Vec<PlacedResult>> = BTreeMap::new();
         for (coupon, user, reserved) in pending {
-            let room = self.background.offered.known.room_of(coupon);
+            let room = self.background.offered.known().room_of(coupon);
             let result = room.map(|room| reserved.result(user, coupon, room));
             let placed = result.map(|result| (self.background.strategy.place(&result.key()), result));
             match placed {

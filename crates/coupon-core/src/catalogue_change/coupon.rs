@@ -1,0 +1,329 @@
+//! Coupons that are made and changed.
+
+use super::record::{Differences, OnOffer};
+use super::{Refused, check};
+use crate::books::{Stock, TotalLine, retotal};
+use crate::{Coupon, CouponDetails, CouponId, CouponKind, CouponStatus, GrabTerms, Money, RoomId, Timestamp};
+
+/// The longest that a grab can be held, in seconds: thirty days.
+const HOLD_S_MAX: u32 = 2_592_000;
+/// The wide half's last field where nobody said anything.
+const NO_RANGE: &str = "{}";
+
+/// A coupon to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are the columns of `coupons`, described in schema/")]
+pub struct NewCoupon {
+    pub coupon_id: CouponId,
+    pub room_id: RoomId,
+    pub coupon_name: String,
+    pub coupon_type: CouponKind,
+    pub discount_amount: Option<Money>,
+    /// In percent.
+    pub discount_rate: Option<u8>,
+    pub min_purchase: Money,
+    pub total_stock: u32,
+    pub start_time: Timestamp,
+    pub end_time: Timestamp,
+    pub status: CouponStatus,
+    pub terms: GrabTerms,
+    /// The wide half, of the same coupon.
+    pub details: Option<CouponDetails>,
+}
+
+/// A coupon's row in main, and its wide half, as a change finds it or leaves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CouponRow {
+    /// The narrow half. Of its stock [`Self::stock`] has the last word: this one is as people see it.
+    pub coupon: Coupon,
+    /// The wide half, if it has one.
+    pub details: Option<CouponDetails>,
+    /// Its stock, as the columns have it.
+    pub stock: Stock,
+}
+
+impl CouponRow {
+    fn on_offer(&self) -> OnOffer {
+        let Coupon { start_time, end_time, status, .. } = self.coupon;
+        OnOffer { total_stock: self.stock.total, start_time, end_time, status }
+    }
+}
+
+/// What a change writes of a coupon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CouponWrite {
+    /// The row from now on.
+    pub row: CouponRow,
+    /// The line of its stock log, where its stock changes.
+    pub line: Option<TotalLine>,
+    /// What it was on offer for until now; none of a new one.
+    pub before: Option<OnOffer>,
+    /// The words for it in the record of changes.
+    pub what: String,
+}
+
+impl NewCoupon {
+    pub(super) fn check(&self) -> Result<(), Refused> {
+        let row = self.row(Timestamp::default());
+        check_row(&row)?;
+        let details = self.details.as_ref().is_none_or(|details| details.coupon_id == self.coupon_id);
+        check::holds("details", details, || format!("must be those of coupon {}", self.coupon_id))
+    }
+
+    fn row(&self, now: Timestamp) -> CouponRow {
+        let coupon = Coupon {
+            coupon_id: self.coupon_id,
+            room_id: self.room_id,
+            coupon_name: self.coupon_name.clone(),
+            coupon_type: self.coupon_type,
+            discount_amount: self.discount_amount,
+            discount_rate: self.discount_rate,
+            min_purchase: self.min_purchase,
+            total_stock: self.total_stock,
+            remaining_stock: self.total_stock,
+            start_time: self.start_time,
+            end_time: self.end_time,
+            create_time: now,
+            update_time: now,
+            status: self.status,
+            terms: self.terms,
+        };
+        let total = i64::from(self.total_stock);
+        let stock = Stock { total, remaining: total, ..Stock::default() };
+        CouponRow { coupon, details: self.details.clone(), stock }
+    }
+
+    /// What main writes where there is no such coupon.
+    #[must_use]
+    pub fn write(&self, now: Timestamp) -> CouponWrite {
+        let row = self.row(now);
+        let line = TotalLine::of_new(row.stock.total);
+        let what = format!(
+            "coupon {} made in room {}: {}, total_stock {}",
+            self.coupon_id, self.room_id, self.coupon_name, self.total_stock
+        );
+        CouponWrite { row, line: Some(line), before: None, what }
+    }
+
+    /// Says whether a coupon that is there was made by the same request.
+    ///
+    /// # Errors
+    /// [`Refused::Conflict`] when it differs in what can be asked for.
+    pub fn is(&self, there: &CouponRow) -> Result<(), Refused> {
+        let new = self.row(there.coupon.create_time).coupon;
+        let Coupon { remaining_stock, update_time, .. } = there.coupon;
+        let same = Coupon { remaining_stock, update_time, ..new } == there.coupon;
+        if same && self.details == there.details {
+            return Ok(());
+        }
+        let why =
+            format!("there is a coupon {} already, and it is not the same in every respect", self.coupon_id);
+        Err(Refused::Conflict(why))
+    }
+}
+
+/// What is to be changed of a coupon: each field that is given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "the fields are the columns of `coupons` and `coupon_details`, described in schema/"
+)]
+pub struct CouponPatch {
+    pub coupon_name: Option<String>,
+    pub discount_amount: Option<Money>,
+    pub discount_rate: Option<u8>,
+    pub min_purchase: Option<Money>,
+    pub total_stock: Option<u32>,
+    pub start_time: Option<Timestamp>,
+    pub end_time: Option<Timestamp>,
+    pub status: Option<CouponStatus>,
+    pub hold_s: Option<u32>,
+    pub user_limit: Option<u8>,
+    pub returnable: Option<bool>,
+    pub description: Option<String>,
+    pub usage_rules: Option<String>,
+    pub product_range: Option<String>,
+}
+
+impl CouponPatch {
+    /// The withdrawal of a coupon.
+    #[must_use]
+    pub fn withdrawal() -> Self {
+        Self { status: Some(CouponStatus::Inactive), ..Self::default() }
+    }
+
+    /// Checks each field by itself; together with the rest of the row they are checked where they are applied.
+    pub(super) fn check(&self) -> Result<(), Refused> {
+        let each = |field, amount: Option<Money>| amount.map_or(Ok(()), |amount| check::money(field, amount));
+        each("discount_amount", self.discount_amount)?;
+        each("min_purchase", self.min_purchase)?;
+        check_total(self.total_stock.map_or(0, i64::from))?;
+        let GrabTerms { hold_s, user_limit, .. } = GrabTerms::default();
+        check_terms(self.hold_s.unwrap_or(hold_s), self.user_limit.unwrap_or(user_limit))?;
+        if let Some(name) = &self.coupon_name {
+            check::name("coupon_name", name, 128)?;
+        }
+        for (field, text) in [("description", &self.description), ("usage_rules", &self.usage_rules)] {
+            text.as_ref().map_or(Ok(()), |text| check::long_text(field, text))?;
+        }
+        self.product_range.as_ref().map_or(Ok(()), |text| check::json("product_range", text))
+    }
+
+    /// What main writes of a coupon that is there; `None` where it is so already.
+    ///
+    /// # Errors
+    /// [`Refused`] when the row would not make sense with it, or makes none already.
+    pub fn write(&self, there: &CouponRow, now: Timestamp) -> Result<Option<CouponWrite>, Refused> {
+        let (mut row, mut differences) = (there.clone(), Differences::default());
+        self.change_narrow(&mut row.coupon, &mut differences);
+        self.change_wide(&mut row, &mut differences);
+        let line = self.change_stock(&mut row, &mut differences)?;
+        if differences.is_empty() {
+            return Ok(None);
+        }
+        row.coupon.update_time = row.coupon.update_time.max(now);
+        self.check_together(&row)?;
+        Ok(Some(CouponWrite { row, line, before: Some(there.on_offer()), what: differences.words() }))
+    }
+
+    fn change_narrow(&self, coupon: &mut Coupon, differences: &mut Differences) {
+        if let Some(name) = &self.coupon_name {
+            differences.field("coupon_name", &coupon.coupon_name, name);
+            coupon.coupon_name.clone_from(name);
+        }
+        let shown =
+            |amount: Option<Money>| amount.map_or_else(|| "none".to_owned(), |amount| amount.to_string());
+        if let Some(amount) = self.discount_amount {
+            differences.field("discount_amount", &shown(coupon.discount_amount), &shown(Some(amount)));
+            coupon.discount_amount = Some(amount);
+        }
+        let shown = |rate: Option<u8>| rate.map_or_else(|| "none".to_owned(), |rate| rate.to_string());
+        if let Some(rate) = self.discount_rate {
+            differences.field("discount_rate", &shown(coupon.discount_rate), &shown(Some(rate)));
+            coupon.discount_rate = Some(rate);
+        }
+        set(differences, "min_purchase", &mut coupon.min_purchase, self.min_purchase);
+        set(differences, "start_time", &mut coupon.start_time, self.start_time);
+        set(differences, "end_time", &mut coupon.end_time, self.end_time);
+        if let Some(status) = self.status {
+            differences.field("status", &coupon.status.code(), &status.code());
+            coupon.status = status;
+        }
+        let GrabTerms { hold_s, user_limit, returnable } = &mut coupon.terms;
+        set(differences, "hold_s", hold_s, self.hold_s);
+        set(differences, "user_limit", user_limit, self.user_limit);
+        set(differences, "returnable", returnable, self.returnable);
+    }
+
+    fn change_wide(&self, row: &mut CouponRow, differences: &mut Differences) {
+        let Self { description, usage_rules, product_range, .. } = self;
+        if [description, usage_rules, product_range].iter().all(|field| field.is_none()) {
+            return;
+        }
+        let mut details = row.details.clone().unwrap_or_else(|| CouponDetails {
+            coupon_id: row.coupon.coupon_id,
+            description: String::new(),
+            usage_rules: String::new(),
+            product_range: NO_RANGE.to_owned(),
+        });
+        for (name, now, wanted) in [
+            ("description", &mut details.description, description),
+            ("usage_rules", &mut details.usage_rules, usage_rules),
+            ("product_range", &mut details.product_range, product_range),
+        ] {
+            if let Some(wanted) = wanted {
+                differences.long(name, now != wanted);
+                now.clone_from(wanted);
+            }
+        }
+        row.details = Some(details);
+    }
+
+    fn change_stock(
+        &self,
+        row: &mut CouponRow,
+        differences: &mut Differences,
+    ) -> Result<Option<TotalLine>, Refused> {
+        let Some(total) = self.total_stock.filter(|total| i64::from(*total) != row.stock.total) else {
+            return Ok(None);
+        };
+        let nonsense = |why| Refused::Conflict(format!("coupon {}: {why}", row.coupon.coupon_id));
+        let (after, line) = retotal(row.stock, i64::from(total)).map_err(nonsense)?;
+        differences.field("total_stock", &row.stock.total, &after.total);
+        row.coupon.total_stock = total;
+        row.coupon.remaining_stock = u32::try_from(after.remaining).unwrap_or(0);
+        row.stock = after;
+        Ok(Some(line))
+    }
+
+    /// Checks what depends on several fields, where one of these is given: what was so before is not this change's fault.
+    fn check_together(&self, row: &CouponRow) -> Result<(), Refused> {
+        if self.start_time.is_some() || self.end_time.is_some() {
+            check_window(&row.coupon)?;
+        }
+        if self.discount_amount.is_some() || self.discount_rate.is_some() {
+            check_discount(&row.coupon)?;
+        }
+        Ok(())
+    }
+}
+
+/// Gives a field another value.
+fn set<T: PartialEq + std::fmt::Display + Copy>(
+    differences: &mut Differences,
+    name: &str,
+    field: &mut T,
+    wanted: Option<T>,
+) {
+    if let Some(wanted) = wanted {
+        differences.field(name, field, &wanted);
+        *field = wanted;
+    }
+}
+
+fn check_row(row: &CouponRow) -> Result<(), Refused> {
+    let Coupon { coupon_name, discount_amount, min_purchase, terms, .. } = &row.coupon;
+    check::name("coupon_name", coupon_name, 128)?;
+    discount_amount.map_or(Ok(()), |amount| check::money("discount_amount", amount))?;
+    check::money("min_purchase", *min_purchase)?;
+    check_window(&row.coupon)?;
+    check_discount(&row.coupon)?;
+    check_total(row.stock.total)?;
+    check_terms(terms.hold_s, terms.user_limit)?;
+    let Some(details) = &row.details else { return Ok(()) };
+    check::long_text("description", &details.description)?;
+    check::long_text("usage_rules", &details.usage_rules)?;
+    check::json("product_range", &details.product_range)
+}
+
+fn check_window(coupon: &Coupon) -> Result<(), Refused> {
+    let Coupon { start_time, end_time, .. } = coupon;
+    check::holds("end_time", start_time < end_time, || {
+        format!("must be after start_time, which is {start_time}")
+    })
+}
+
+fn check_discount(coupon: &Coupon) -> Result<(), Refused> {
+    let Coupon { coupon_type, discount_amount, discount_rate, .. } = coupon;
+    match coupon_type {
+        CouponKind::AmountOff | CouponKind::NoThreshold => {
+            let some = discount_amount.is_some_and(|amount| amount.cents() > 0);
+            check::holds("discount_amount", some, || "must be above 0 for this coupon_type".to_owned())
+        }
+        CouponKind::Percentage => {
+            let some = discount_rate.is_some_and(|rate| (1..=100).contains(&rate));
+            check::holds("discount_rate", some, || "must be from 1 to 100 for this coupon_type".to_owned())
+        }
+    }
+}
+
+fn check_total(total: i64) -> Result<(), Refused> {
+    let most = Stock::MAX;
+    check::holds("total_stock", (0..=most).contains(&total), || format!("must be from 0 to {most}"))
+}
+
+fn check_terms(hold_s: u32, user_limit: u8) -> Result<(), Refused> {
+    check::holds("hold_s", hold_s <= HOLD_S_MAX, || format!("must be at most {HOLD_S_MAX}, thirty days"))?;
+    let most = GrabTerms::USER_LIMIT_MAX;
+    check::holds("user_limit", (1..=most).contains(&user_limit), || format!("must be from 1 to {most}"))
+}

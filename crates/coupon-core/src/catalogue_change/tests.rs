@@ -1,0 +1,195 @@
+//! What an operator may ask for, and what comes of it.
+
+use super::*;
+use crate::books::Stock;
+use crate::{Coupon, CouponKind, CouponStatus, GrabTerms, Money};
+
+fn at(hour: i64) -> Timestamp {
+    Timestamp::from_millis(1_800_000_000_000 + hour * 3_600_000)
+}
+
+fn new_coupon() -> NewCoupon {
+    NewCoupon {
+        coupon_id: CouponId::new(7).unwrap(),
+        room_id: RoomId::new(1).unwrap(),
+        coupon_name: "Ten off".to_owned(),
+        coupon_type: CouponKind::NoThreshold,
+        discount_amount: Some(Money::from_cents(1_000)),
+        discount_rate: None,
+        min_purchase: Money::default(),
+        total_stock: 100,
+        start_time: at(0),
+        end_time: at(2),
+        status: CouponStatus::Active,
+        terms: GrabTerms::default(),
+        details: None,
+    }
+}
+
+/// The coupon's row after so many were sold.
+fn row(sold: i64) -> CouponRow {
+    let row = new_coupon().write(at(0)).row;
+    CouponRow { stock: Stock::of(100, 100 - sold), ..row }
+}
+
+fn refused(patch: CouponPatch) -> Refused {
+    let checked = CatalogueChange::ChangeCoupon(CouponId::new(7).unwrap(), patch.clone()).check();
+    checked.err().or_else(|| patch.write(&row(0), at(1)).err()).unwrap_or_else(|| panic!("{patch:?}"))
+}
+
+#[test]
+fn a_new_coupon_begins_its_log_and_has_no_time_before() {
+    let CouponWrite { row, line, before, what } = new_coupon().write(at(1));
+    let line = line.unwrap();
+    assert_eq!((line.before, line.after, before), (0, 100, None));
+    assert_eq!((row.coupon.remaining_stock, row.coupon.create_time), (100, at(1)));
+    assert_eq!(what, "coupon 7 made in room 1: Ten off, total_stock 100");
+}
+
+#[test]
+fn the_same_coupon_made_twice_is_one_and_another_is_a_conflict() {
+    let sold =
+        CouponRow { coupon: Coupon { remaining_stock: 3, update_time: at(9), ..row(97).coupon }, ..row(97) };
+    assert_eq!(new_coupon().is(&sold), Ok(()));
+    let other = NewCoupon { coupon_name: "Eleven off".to_owned(), ..new_coupon() };
+    assert!(matches!(other.is(&sold), Err(Refused::Conflict(_))));
+}
+
+#[test]
+fn a_change_that_changes_nothing_writes_nothing() {
+    let same = CouponPatch {
+        coupon_name: Some("Ten off".to_owned()),
+        total_stock: Some(100),
+        end_time: Some(at(2)),
+        status: Some(CouponStatus::Active),
+        ..CouponPatch::default()
+    };
+    assert_eq!(same.write(&row(5), at(1)), Ok(None));
+    assert_eq!(CouponPatch::default().write(&row(5), at(1)), Ok(None));
+}
+
+#[test]
+fn a_changed_total_moves_what_is_left_and_names_both_totals() {
+    let raise = CouponPatch { total_stock: Some(150), ..CouponPatch::default() };
+    let written = raise.write(&row(80), at(1)).unwrap().unwrap();
+    assert_eq!(written.row.stock, Stock::of(150, 70));
+    assert_eq!((written.row.coupon.total_stock, written.row.coupon.remaining_stock), (150, 70));
+    assert_eq!(written.what, "total_stock 100 → 150");
+    assert_eq!(written.before.unwrap().total_stock, 100);
+    let lower = CouponPatch { total_stock: Some(50), ..CouponPatch::default() };
+    let written = lower.write(&row(80), at(1)).unwrap().unwrap();
+    assert_eq!((written.row.stock.remaining, written.row.coupon.remaining_stock), (-30, 0));
+}
+
+#[test]
+fn every_field_of_a_change_is_told_in_words_and_written() {
+    let patch = CouponPatch {
+        end_time: Some(at(1)),
+        hold_s: Some(60),
+        description: Some("New".to_owned()),
+        ..CouponPatch::withdrawal()
+    };
+    let written = patch.write(&row(0), at(1)).unwrap().unwrap();
+    let end = format!("end_time {} → {}", at(2), at(1));
+    assert_eq!(written.what, format!("{end}; status 1 → 0; hold_s 0 → 60; description changed"));
+    let Coupon { status, terms, update_time, .. } = written.row.coupon;
+    assert_eq!((status, terms.hold_s, update_time), (CouponStatus::Inactive, 60, at(1)));
+    assert_eq!(written.row.details.unwrap().product_range, "{}");
+    assert_eq!(written.line, None);
+}
+
+#[test]
+fn what_cannot_be_so_is_refused_by_the_name_of_its_field() {
+    let none = CouponPatch::default;
+    for (patch, named) in [
+        (CouponPatch { coupon_name: Some(" ".to_owned()), ..none() }, "coupon_name must not be empty"),
+        (CouponPatch { coupon_name: Some("é".repeat(129)), ..none() }, "coupon_name must have at most 128"),
+        (CouponPatch { coupon_name: Some("a\nb".to_owned()), ..none() }, "control characters"),
+        (
+            CouponPatch { discount_amount: Some(Money::from_cents(-1)), ..none() },
+            "discount_amount must be from 0",
+        ),
+        (
+            CouponPatch { discount_amount: Some(Money::default()), ..none() },
+            "discount_amount must be above 0",
+        ),
+        (CouponPatch { min_purchase: Some(Money::from_cents(i64::MAX)), ..none() }, "min_purchase must be"),
+        (CouponPatch { total_stock: Some(1 << 31), ..none() }, "total_stock must be from 0 to 2147483647"),
+        (CouponPatch { end_time: Some(at(0)), ..none() }, "end_time must be after start_time"),
+        (CouponPatch { start_time: Some(at(2)), ..none() }, "end_time must be after start_time"),
+        (CouponPatch { hold_s: Some(2_592_001), ..none() }, "hold_s must be at most 2592000"),
+        (CouponPatch { user_limit: Some(0), ..none() }, "user_limit must be from 1 to 100"),
+        (CouponPatch { description: Some("a\0".to_owned()), ..none() }, "description must not hold"),
+        (CouponPatch { product_range: Some("{".to_owned()), ..none() }, "product_range must be JSON"),
+    ] {
+        let why = refused(patch).to_string();
+        assert!(why.contains(named), "{why:?} does not say {named:?}");
+    }
+    let backwards = NewCoupon { end_time: at(0), ..new_coupon() };
+    assert!(CatalogueChange::CreateCoupon(backwards).check().is_err());
+}
+
+#[test]
+fn a_row_that_makes_no_sense_has_its_total_left_alone_and_can_be_withdrawn() {
+    let typed = CouponRow { stock: Stock::of(100, -5), ..row(0) };
+    let raise = CouponPatch { total_stock: Some(150), ..CouponPatch::default() };
+    let why = raise.write(&typed, at(1)).unwrap_err();
+    assert_eq!(why, Refused::Conflict("coupon 7: its remaining_stock is -5".to_owned()));
+    assert!(CouponPatch::withdrawal().write(&typed, at(1)).unwrap().is_some());
+}
+
+#[test]
+fn an_operators_name_can_be_seen_and_is_no_word_of_the_log() {
+    assert_eq!(Operator::new("Ann, night shift").unwrap().as_str(), "Ann, night shift");
+    assert!(Operator::new(&"é".repeat(64)).is_ok());
+    for wrong in
+        ["", &"a".repeat(65), "a\tb", " a", "grab", "archive", "rebuild", "seeder", "expire", "release"]
+    {
+        assert!(matches!(Operator::new(wrong), Err(Refused::Invalid { field: "operator", .. })), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_record_of_many_words_fits_into_its_column() {
+    let patch = CouponPatch { coupon_name: Some("é".repeat(128)), ..CouponPatch::default() };
+    let mut long = row(0);
+    long.coupon.coupon_name = "x".repeat(2_000);
+    let what = patch.write(&long, at(1)).unwrap().unwrap().what;
+    assert_eq!(what.chars().count(), 1_000);
+}
+
+#[test]
+fn a_room_is_made_once_and_no_new_room_has_ended() {
+    let room = NewRoom {
+        room_id: RoomId::new(3).unwrap(),
+        room_name: "Night".to_owned(),
+        anchor_id: 4,
+        room_status: RoomStatus::Live,
+        start_time: at(0),
+        is_hot: false,
+    };
+    let there = LiveRoom { viewer_count: 9, ..room.row(at(1)) };
+    assert_eq!(room.is(&there), Ok(()));
+    assert!(room.is(&LiveRoom { room_status: RoomStatus::Ended, ..there }).is_err());
+    let ended = NewRoom { room_status: RoomStatus::Ended, ..room };
+    assert!(CatalogueChange::CreateRoom(ended).check().is_err());
+}
+
+#[test]
+fn no_more_users_are_added_at_once_than_the_most() {
+    let user = |id| NewUser {
+        user_id: UserId::new(id).unwrap(),
+        username: format!("user {id}"),
+        phone: String::new(),
+        email: String::new(),
+        user_level: UserLevel::Normal,
+        is_active: true,
+    };
+    let users = |most: u64| CatalogueChange::AddUsers((1..=most).map(user).collect());
+    assert_eq!(users(10_000).check(), Ok(()));
+    assert!(users(10_001).check().is_err());
+    assert_eq!(
+        users_added(&[UserId::new(9).unwrap(), UserId::new(4).unwrap()]),
+        "2 users added, from 4 to 9"
+    );
+}

@@ -1,6 +1,6 @@
 -- A catalogue that changes while services run.
 
--- The version that the catalogue has reached, in its one row; there is none before the first change.
+-- The version that the catalogue has reached, in its one row; before the first change there may be none.
 CREATE TABLE catalogue_state (
     id SMALLINT NOT NULL PRIMARY KEY,
     -- the last change
@@ -18,11 +18,15 @@ CREATE TABLE catalogue_changes (
     what VARCHAR(1000) NOT NULL,
     coupon_id BIGINT,
     room_id BIGINT,
-    -- of a coupon that was there before: the total, the window and the status that it had until then
+    -- of users who were added: the least and the greatest of them
+    first_user BIGINT,
+    last_user BIGINT,
+    -- of a coupon that was there before: what it was on offer for until then
     total_before INT,
     start_before BIGINT,
     end_before BIGINT,
-    status_before SMALLINT
+    status_before SMALLINT,
+    user_limit_before SMALLINT
 ) ENGINE = InnoDB;
 
 CREATE INDEX idx_change_coupon ON catalogue_changes (coupon_id, version);

@@ -43,6 +43,16 @@ impl SetAside {
         *known = found;
     }
 
+    /// Takes note of what was found in a place about one coupon, which may be nothing.
+    pub(crate) fn tell_of(&self, place: Place, coupon: CouponId, found: Found) {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = known.get(place as usize).cloned().unwrap_or_default();
+        drop(known);
+        all.remove(&number(coupon));
+        all.extend(found);
+        self.tell(place, all);
+    }
+
     /// Their number, and the first of them with their faults.
     pub(crate) fn all(&self) -> (usize, Vec<(i64, String)>) {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);

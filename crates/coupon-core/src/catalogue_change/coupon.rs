@@ -1,6 +1,6 @@
 //! Coupons that are made and changed.
 
-use super::record::{Differences, OnOffer};
+use super::record::{Differences, OnOffer, Value};
 use super::{Refused, check};
 use crate::books::{Stock, TotalLine, retotal};
 use crate::{Coupon, CouponDetails, CouponId, CouponKind, CouponStatus, GrabTerms, Money, RoomId, Timestamp};
@@ -44,8 +44,9 @@ pub struct CouponRow {
 
 impl CouponRow {
     fn on_offer(&self) -> OnOffer {
-        let Coupon { start_time, end_time, status, .. } = self.coupon;
-        OnOffer { total_stock: self.stock.total, start_time, end_time, status }
+        let Coupon { start_time, end_time, status, terms, .. } = self.coupon;
+        let (total_stock, user_limit) = (self.stock.total, terms.user_limit);
+        OnOffer { total_stock, start_time, end_time, status, user_limit }
     }
 }
 
@@ -54,6 +55,9 @@ impl CouponRow {
 pub struct CouponWrite {
     /// The row from now on.
     pub row: CouponRow,
+    /// The columns of `coupons` that a changed coupon has other values in, by name: whatever else people wrote into its row
+    /// stays. None of a new one.
+    pub columns: Vec<(&'static str, Value)>,
     /// The line of its stock log, where its stock changes.
     pub line: Option<TotalLine>,
     /// What it was on offer for until now; none of a new one.
@@ -102,7 +106,7 @@ impl NewCoupon {
             "coupon {} made in room {}: {}, total_stock {}",
             self.coupon_id, self.room_id, self.coupon_name, self.total_stock
         );
-        CouponWrite { row, line: Some(line), before: None, what }
+        CouponWrite { row, columns: Vec::new(), line: Some(line), before: None, what }
     }
 
     /// Says whether a coupon that is there was made by the same request.
@@ -183,36 +187,30 @@ impl CouponPatch {
         }
         row.coupon.update_time = row.coupon.update_time.max(now);
         self.check_together(&row)?;
-        Ok(Some(CouponWrite { row, line, before: Some(there.on_offer()), what: differences.words() }))
+        let (what, mut columns) = (differences.words(), differences.columns);
+        columns.push(("update_time", Value::Number(row.coupon.update_time.millis())));
+        Ok(Some(CouponWrite { row, columns, line, before: Some(there.on_offer()), what }))
     }
 
     fn change_narrow(&self, coupon: &mut Coupon, differences: &mut Differences) {
-        if let Some(name) = &self.coupon_name {
-            differences.field("coupon_name", &coupon.coupon_name, name);
-            coupon.coupon_name.clone_from(name);
-        }
-        let shown =
-            |amount: Option<Money>| amount.map_or_else(|| "none".to_owned(), |amount| amount.to_string());
-        if let Some(amount) = self.discount_amount {
-            differences.field("discount_amount", &shown(coupon.discount_amount), &shown(Some(amount)));
-            coupon.discount_amount = Some(amount);
-        }
-        let shown = |rate: Option<u8>| rate.map_or_else(|| "none".to_owned(), |rate| rate.to_string());
-        if let Some(rate) = self.discount_rate {
-            differences.field("discount_rate", &shown(coupon.discount_rate), &shown(Some(rate)));
-            coupon.discount_rate = Some(rate);
-        }
-        set(differences, "min_purchase", &mut coupon.min_purchase, self.min_purchase);
-        set(differences, "start_time", &mut coupon.start_time, self.start_time);
-        set(differences, "end_time", &mut coupon.end_time, self.end_time);
-        if let Some(status) = self.status {
-            differences.field("status", &coupon.status.code(), &status.code());
-            coupon.status = status;
-        }
+        let text = |text: &String| (text.clone(), Value::Text(text.clone()));
+        let amount = |amount: &Money| (amount.to_string(), Value::Amount(*amount));
+        let some_amount = |some: &Option<Money>| some.as_ref().map_or_else(none, amount);
+        let rate = |rate: &Option<u8>| rate.map_or_else(none, number);
+        let time = |time: &Timestamp| (time.to_string(), Value::Number(time.millis()));
+        let status = |status: &CouponStatus| number(status.code());
+        let given = (self.discount_amount.map(Some), self.discount_rate.map(Some));
+        differences.set("coupon_name", &mut coupon.coupon_name, self.coupon_name.as_ref(), text);
+        differences.set("discount_amount", &mut coupon.discount_amount, given.0.as_ref(), some_amount);
+        differences.set("discount_rate", &mut coupon.discount_rate, given.1.as_ref(), rate);
+        differences.set("min_purchase", &mut coupon.min_purchase, self.min_purchase.as_ref(), amount);
+        differences.set("start_time", &mut coupon.start_time, self.start_time.as_ref(), time);
+        differences.set("end_time", &mut coupon.end_time, self.end_time.as_ref(), time);
+        differences.set("status", &mut coupon.status, self.status.as_ref(), status);
         let GrabTerms { hold_s, user_limit, returnable } = &mut coupon.terms;
-        set(differences, "hold_s", hold_s, self.hold_s);
-        set(differences, "user_limit", user_limit, self.user_limit);
-        set(differences, "returnable", returnable, self.returnable);
+        differences.set("hold_s", hold_s, self.hold_s.as_ref(), |hold_s| number(*hold_s));
+        differences.set("user_limit", user_limit, self.user_limit.as_ref(), |limit| number(*limit));
+        differences.set("returnable", returnable, self.returnable.as_ref(), |returnable| number(*returnable));
     }
 
     fn change_wide(&self, row: &mut CouponRow, differences: &mut Differences) {
@@ -220,23 +218,15 @@ impl CouponPatch {
         if [description, usage_rules, product_range].iter().all(|field| field.is_none()) {
             return;
         }
-        let mut details = row.details.clone().unwrap_or_else(|| CouponDetails {
+        let details = row.details.get_or_insert_with(|| CouponDetails {
             coupon_id: row.coupon.coupon_id,
             description: String::new(),
             usage_rules: String::new(),
             product_range: NO_RANGE.to_owned(),
         });
-        for (name, now, wanted) in [
-            ("description", &mut details.description, description),
-            ("usage_rules", &mut details.usage_rules, usage_rules),
-            ("product_range", &mut details.product_range, product_range),
-        ] {
-            if let Some(wanted) = wanted {
-                differences.long(name, now != wanted);
-                now.clone_from(wanted);
-            }
-        }
-        row.details = Some(details);
+        differences.set_long("description", &mut details.description, description.as_ref());
+        differences.set_long("usage_rules", &mut details.usage_rules, usage_rules.as_ref());
+        differences.set_long("product_range", &mut details.product_range, product_range.as_ref());
     }
 
     fn change_stock(
@@ -249,7 +239,10 @@ impl CouponPatch {
         };
         let nonsense = |why| Refused::Conflict(format!("coupon {}: {why}", row.coupon.coupon_id));
         let (after, line) = retotal(row.stock, i64::from(total)).map_err(nonsense)?;
-        differences.field("total_stock", &row.stock.total, &after.total);
+        differences.set("total_stock", &mut row.stock.total, Some(&after.total), |total| number(*total));
+        for (column, value) in [("remaining_stock", after.remaining), ("taken_back", after.taken_back)] {
+            differences.columns.push((column, Value::Number(value)));
+        }
         row.coupon.total_stock = total;
         row.coupon.remaining_stock = u32::try_from(after.remaining).unwrap_or(0);
         row.stock = after;
@@ -268,17 +261,14 @@ impl CouponPatch {
     }
 }
 
-/// Gives a field another value.
-fn set<T: PartialEq + std::fmt::Display + Copy>(
-    differences: &mut Differences,
-    name: &str,
-    field: &mut T,
-    wanted: Option<T>,
-) {
-    if let Some(wanted) = wanted {
-        differences.field(name, field, &wanted);
-        *field = wanted;
-    }
+/// A number in words, and as a column holds it.
+fn number(number: impl Into<i64>) -> (String, Value) {
+    let number = number.into();
+    (number.to_string(), Value::Number(number))
+}
+
+fn none() -> (String, Value) {
+    ("none".to_owned(), Value::Number(0))
 }
 
 fn check_row(row: &CouponRow) -> Result<(), Refused> {

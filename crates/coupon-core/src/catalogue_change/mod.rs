@@ -10,7 +10,7 @@ mod record;
 use std::fmt;
 
 pub use coupon::{CouponPatch, CouponRow, CouponWrite, NewCoupon};
-pub use record::{ChangeRecord, OnOffer, Operator};
+pub use record::{ChangeRecord, OnOffer, Operator, Value};
 
 use crate::{CouponId, LiveRoom, RoomId, RoomStatus, Timestamp, User, UserId, UserLevel};
 

@@ -5,7 +5,7 @@ use std::fmt;
 use super::Refused;
 use super::check::holds;
 use crate::books::{ARCHIVE, GRAB, Movement, REBUILD};
-use crate::{CouponId, CouponStatus, RoomId, Timestamp};
+use crate::{CouponId, CouponStatus, Money, RoomId, Timestamp};
 
 /// The longest text that the record has of a change, in characters.
 const WHAT_MAX: usize = 1_000;
@@ -77,33 +77,56 @@ pub struct OnOffer {
     pub start_time: Timestamp,
     pub end_time: Timestamp,
     pub status: CouponStatus,
+    pub user_limit: u8,
 }
 
-/// The differences of a change, in words that fit into the record.
+/// What a column holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A whole number.
+    Number(i64),
+    /// An amount.
+    Amount(Money),
+    /// Text.
+    Text(String),
+}
+
+/// The differences that a change makes: in words that fit into the record, and as columns of `coupons`.
 #[derive(Debug, Default)]
-pub(super) struct Differences(Vec<String>);
+pub(super) struct Differences {
+    words: Vec<String>,
+    pub(super) columns: Vec<(&'static str, Value)>,
+}
 
 impl Differences {
-    /// Takes note of a field that has another value from now on.
-    pub(super) fn field<T: PartialEq + fmt::Display>(&mut self, name: &str, before: &T, after: &T) {
-        if before != after {
-            self.0.push(format!("{name} {before} → {after}"));
-        }
+    /// Gives a field another value, if it has another.
+    pub(super) fn set<T: PartialEq + Clone>(
+        &mut self,
+        name: &'static str,
+        field: &mut T,
+        wanted: Option<&T>,
+        shown: impl Fn(&T) -> (String, Value),
+    ) {
+        let Some(wanted) = wanted.filter(|wanted| *wanted != field) else { return };
+        let ((before, _), (after, value)) = (shown(field), shown(wanted));
+        self.words.push(format!("{name} {before} → {after}"));
+        self.columns.push((name, value));
+        field.clone_from(wanted);
     }
 
-    /// Takes note of a field that is too long to be shown.
-    pub(super) fn long(&mut self, name: &str, differs: bool) {
-        if differs {
-            self.0.push(format!("{name} changed"));
-        }
+    /// Gives a text of the wide half, which is too long to be shown, another value, if it has another.
+    pub(super) fn set_long(&mut self, name: &str, field: &mut String, wanted: Option<&String>) {
+        let Some(wanted) = wanted.filter(|wanted| *wanted != field) else { return };
+        self.words.push(format!("{name} changed"));
+        field.clone_from(wanted);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.words.is_empty()
     }
 
-    pub(super) fn words(self) -> String {
-        shortened(self.0.join("; "))
+    pub(super) fn words(&self) -> String {
+        shortened(self.words.join("; "))
     }
 }
 

@@ -39,7 +39,7 @@ fn refused(patch: CouponPatch) -> Refused {
 
 #[test]
 fn a_new_coupon_begins_its_log_and_has_no_time_before() {
-    let CouponWrite { row, line, before, what } = new_coupon().write(at(1));
+    let CouponWrite { row, line, before, what, .. } = new_coupon().write(at(1));
     let line = line.unwrap();
     assert_eq!((line.before, line.after, before), (0, 100, None));
     assert_eq!((row.coupon.remaining_stock, row.coupon.create_time), (100, at(1)));
@@ -94,6 +94,8 @@ fn every_field_of_a_change_is_told_in_words_and_written() {
     assert_eq!(written.what, format!("{end}; status 1 → 0; hold_s 0 → 60; description changed"));
     let Coupon { status, terms, update_time, .. } = written.row.coupon;
     assert_eq!((status, terms.hold_s, update_time), (CouponStatus::Inactive, 60, at(1)));
+    let columns: Vec<&str> = written.columns.iter().map(|(name, _)| *name).collect();
+    assert_eq!(columns, ["end_time", "status", "hold_s", "update_time"]);
     assert_eq!(written.row.details.unwrap().product_range, "{}");
     assert_eq!(written.line, None);
 }

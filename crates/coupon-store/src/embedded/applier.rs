@@ -1,6 +1,5 @@
-//! Tells the main database what the shards have stored: each outbox entry exactly once, many in one transaction.
-//!
-//! It trails the grabs by a moment, and no grab waits for it.
+//! The only writer of the main database. It tells main what the shards have stored, each outbox entry exactly once, many in
+//! one transaction: it trails the grabs by a moment, and no grab waits for it. And it makes the changes of the catalogue.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,16 +10,19 @@ use std::time::{Duration, Instant};
 
 use coupon_core::ShardId;
 use coupon_core::books::{self, Changes, Moved};
+use coupon_core::catalogue_change::{CatalogueChange, Operator};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::books::{apply, position};
+use super::catalogue::make;
+use super::live::Live;
 use super::state::{ShardState, lock};
-use crate::Unavailable;
 use crate::clock::Clock;
-use crate::measure::Applied;
+use crate::measure::Applied as Measured;
 use crate::outage::TaskOutage;
 use crate::set_aside::{Place, SetAside};
+use crate::{Applied, ChangeError, Unavailable};
 
 /// The time for which entries gather before they are applied: not every commit needs a transaction in main.
 const GATHER: Duration = Duration::from_millis(200);
@@ -41,11 +43,20 @@ pub(super) enum Note {
     Entries,
     /// Answer once everything before is applied.
     Marker(Reply),
+    /// Change the catalogue, and answer once the gate goes by it.
+    Change(Box<Asked>),
     /// Apply everything before, and end.
     Stop,
 }
 
 type Reply = oneshot::Sender<Result<(), Unavailable>>;
+
+/// A change that an operator asks for.
+pub(super) struct Asked {
+    pub(super) change: CatalogueChange,
+    pub(super) operator: Operator,
+    pub(super) reply: oneshot::Sender<Result<Applied, ChangeError>>,
+}
 
 /// The way to the applier.
 #[derive(Clone)]
@@ -53,7 +64,7 @@ pub(super) struct ToMain {
     pile: Arc<Mutex<Vec<OutboxEntry>>>,
     notes: Sender<Note>,
     lag: Arc<AtomicU64>,
-    pub(super) applied: Arc<Applied>,
+    pub(super) applied: Arc<Measured>,
 }
 
 impl ToMain {
@@ -84,6 +95,7 @@ impl ToMain {
 struct Inbox {
     entries: Vec<OutboxEntry>,
     markers: Vec<Reply>,
+    changes: Vec<Box<Asked>>,
     stop: bool,
 }
 
@@ -92,6 +104,7 @@ impl Inbox {
         match note {
             Note::Entries => {}
             Note::Marker(marker) => self.markers.push(marker),
+            Note::Change(asked) => self.changes.push(asked),
             Note::Stop => self.stop = true,
         }
     }
@@ -99,7 +112,7 @@ impl Inbox {
     /// Lets entries pile up for a moment, or until a caller waits for them, and takes them.
     fn gather(&mut self, notes: &Receiver<Note>, pile: &Mutex<Vec<OutboxEntry>>) {
         let until = Instant::now() + GATHER;
-        while self.markers.is_empty() && !self.stop {
+        while self.markers.is_empty() && self.changes.is_empty() && !self.stop {
             match notes.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(note) => self.take(note),
                 Err(RecvTimeoutError::Timeout) => break,
@@ -118,9 +131,10 @@ pub(super) struct Applier {
     shards: Vec<Arc<ShardState>>,
     pile: Arc<Mutex<Vec<OutboxEntry>>>,
     lag: Arc<AtomicU64>,
-    applied: Arc<Applied>,
+    applied: Arc<Measured>,
     clock: Clock,
     set_aside: SetAside,
+    live: Live,
     outage: TaskOutage,
 }
 
@@ -131,6 +145,7 @@ impl Applier {
         shards: Vec<Arc<ShardState>>,
         clock: Clock,
         set_aside: SetAside,
+        live: Live,
     ) -> anyhow::Result<(ToMain, JoinHandle<()>)> {
         let (notes, receiver) = channel();
         let to_main = ToMain { pile: Arc::default(), notes, lag: Arc::default(), applied: Arc::default() };
@@ -140,7 +155,7 @@ impl Applier {
             "main takes no stock changes; they are kept and told later",
             "main is told of stock changes again",
         );
-        let applier = Self { db, shards, pile, lag, applied, clock, set_aside, outage };
+        let applier = Self { db, shards, pile, lag, applied, clock, set_aside, live, outage };
         let thread =
             thread::Builder::new().name("main-apply".to_owned()).spawn(move || applier.run(&receiver))?;
         Ok((to_main, thread))
@@ -159,6 +174,7 @@ impl Applier {
                 }
             }
             inbox.gather(notes, &self.pile);
+            inbox.changes.drain(..).for_each(|asked| self.change(*asked));
             let done = if inbox.entries.is_empty() { Ok(()) } else { self.apply(&inbox.entries) };
             self.outage.tried(&done);
             match done {
@@ -194,6 +210,20 @@ impl Applier {
         self.set_aside.tell(Place::Books, found);
         self.applied.told(entries.len(), began.elapsed());
         Ok(())
+    }
+
+    /// Makes a change, has the gate and this process go by it, and answers.
+    fn change(&mut self, asked: Asked) {
+        let Asked { change, operator, reply } = asked;
+        let changed = make(&self.db, &change, &operator, self.clock.now())
+            .and_then(|made| Ok(self.live.follow(made, &self.set_aside, self.clock.now())?));
+        // Stock that is added may make room for what was parked.
+        if changed.as_ref().is_ok_and(|applied| applied.changed) && change.coupon().is_some() {
+            let parked = self.apply(&[]);
+            self.outage.tried(&parked);
+        }
+        // Whoever asked may have left: it is changed all the same.
+        let _ = reply.send(changed);
     }
 
     fn applied(&self, entries: &[OutboxEntry]) {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use coupon_core::books::{Changes, Delta, Line, Moved, Movement, Posting, Stock, post};
-use coupon_core::{CouponId, ShardId, Timestamp};
+use coupon_core::books::{Changes, Delta, Line, Moved, Movement, Posting, Stock, TotalLine, post};
+use coupon_core::catalogue_change::Operator;
+use coupon_core::{CouponId, ShardId, StockOperation, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::sql::parsed;
@@ -30,17 +31,30 @@ pub fn apply(db: &Connection, mut changes: Changes, now: Timestamp) -> anyhow::R
     for (coupon, deltas) in &parked {
         changes.put_before(*coupon, deltas.iter().copied());
     }
-    let mut log_id: i64 =
-        db.query_row("SELECT COALESCE(MAX(log_id), 0) FROM stock_logs", [], |row| row.get(0))?;
+    let mut log_id = last_log(db)?;
     let mut found = Found::new();
     for (coupon, deltas) in &changes.coupons {
         let posting = post(changes.word, stock(db, *coupon)?, deltas);
         if !posting.lines.is_empty() {
             update(db, *coupon, posting.after, now)?;
         }
-        for line in &posting.lines {
+        for Line { operation, operator, shard, entry, before, after } in &posting.lines {
             log_id += 1;
-            log(db, log_id, *coupon, line, now)?;
+            let (shard, outbox_id) = (Some(shard.number()), Some(*entry));
+            let stocks = (*before, *after);
+            log(
+                db,
+                &Logged {
+                    log_id,
+                    coupon: *coupon,
+                    operation: *operation,
+                    stocks,
+                    operator,
+                    shard,
+                    outbox_id,
+                },
+                now,
+            )?;
         }
         let parked_before = parked.get(coupon).map_or(&[][..], Vec::as_slice);
         if parked_before != posting.parked {
@@ -91,7 +105,7 @@ fn park(db: &Connection, coupon: CouponId, posting: &Posting) -> rusqlite::Resul
 }
 
 /// SQLite holds in a column whatever was put there.
-fn stock(db: &Connection, coupon: CouponId) -> rusqlite::Result<Option<Stock>> {
+pub(super) fn stock(db: &Connection, coupon: CouponId) -> rusqlite::Result<Option<Stock>> {
     db.prepare_cached(
         "SELECT CAST(total_stock AS INTEGER), CAST(remaining_stock AS INTEGER), CAST(taken_back AS INTEGER) \
          FROM coupons WHERE coupon_id = ?1",
@@ -110,20 +124,45 @@ fn update(db: &Connection, coupon: CouponId, after: Stock, now: Timestamp) -> ru
     db.prepare_cached(sql)?.execute(values)
 }
 
-fn log(db: &Connection, id: i64, coupon: CouponId, line: &Line, now: Timestamp) -> rusqlite::Result<usize> {
+/// A line of the stock log.
+struct Logged<'a> {
+    log_id: i64,
+    coupon: CouponId,
+    operation: StockOperation,
+    /// Before and after.
+    stocks: (i64, i64),
+    operator: &'a str,
+    shard: Option<u16>,
+    outbox_id: Option<i64>,
+}
+
+/// The number of the last line of the stock log.
+fn last_log(db: &Connection) -> rusqlite::Result<i64> {
+    db.query_row("SELECT COALESCE(MAX(log_id), 0) FROM stock_logs", [], |row| row.get(0))
+}
+
+/// Writes an operator's line, within a transaction.
+pub(super) fn log_total(
+    db: &Connection,
+    coupon: CouponId,
+    line: TotalLine,
+    operator: &Operator,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let TotalLine { operation, before, after } = line;
+    let (log_id, operator) = (last_log(db)? + 1, operator.as_str());
+    let line =
+        Logged { log_id, coupon, operation, stocks: (before, after), operator, shard: None, outbox_id: None };
+    log(db, &line, now)
+}
+
+fn log(db: &Connection, line: &Logged<'_>, now: Timestamp) -> rusqlite::Result<()> {
     let sql = "INSERT INTO stock_logs (log_id, coupon_id, operation_type, stock_before, stock_after, \
                operator, shard, outbox_id, create_time) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-    db.prepare_cached(sql)?.execute(params![
-        id,
-        coupon.get(),
-        line.operation.code(),
-        line.before,
-        line.after,
-        line.operator,
-        line.shard.number(),
-        line.entry,
-        now.millis(),
-    ])
+    let Logged { log_id, coupon, operation, stocks: (before, after), operator, shard, outbox_id } = line;
+    let (coupon, operation) = (coupon.get(), operation.code());
+    let values = params![log_id, coupon, operation, before, after, operator, shard, outbox_id, now.millis()];
+    db.prepare_cached(sql)?.execute(values).map(drop)
 }
 
 /// The number of an entry of an outbox, and the rows that moved.

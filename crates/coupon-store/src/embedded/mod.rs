@@ -13,6 +13,7 @@ mod gate;
 mod hand_over;
 mod holders;
 mod inbox;
+mod live;
 mod open;
 mod pressure;
 mod reader;
@@ -20,6 +21,7 @@ mod recent;
 mod shards;
 mod sql;
 mod state;
+mod take_up;
 #[cfg(test)]
 pub(crate) mod tests;
 mod transaction;

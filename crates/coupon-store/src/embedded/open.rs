@@ -6,28 +6,27 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::Instant;
 
 use anyhow::Context as _;
 use coupon_core::books::Changes;
 use coupon_core::schema::{self, Dialect};
-use coupon_core::{CouponId, Placement, ResultId, ShardId, ShardingStrategy, TableId, Timestamp, UserId};
+use coupon_core::{Placement, ResultId, ShardId, ShardingStrategy, TableId, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::applier::{Applier, OutboxEntry, ToMain};
 use super::books;
-use super::catalogue::{EmbeddedCatalogue, all_terms};
+use super::catalogue::{EmbeddedCatalogue, all_terms, note_unknown_users, read_current};
 use super::folder::{Folder, FolderError};
 use super::gate::MemoryGate;
 use super::hand_over::{WriterHandle, Writers};
-use super::inbox;
 use super::inbox::Inbox;
+use super::live::Live;
 use super::pressure::Pressure;
 use super::reader::Readers;
-use super::recent::REMEMBERED_MS;
 use super::shards::{EmbeddedShards, sum_totals};
-use super::sql::{self, Reserved};
+use super::sql;
 use super::state::ShardState;
+use super::take_up::{self, TakenUp};
 use super::transaction::make_table;
 use super::writer::{INBOX_MAX, Writer, table_window};
 use crate::clock::Clock;
@@ -37,7 +36,7 @@ use crate::set_aside::{Place, SetAside};
 use crate::settings::UnknownUsers;
 use crate::terms::AllTerms;
 use crate::timekeeping::seconds;
-use crate::{Backend, Data, PlacedResult, Reservation, Totals};
+use crate::{Backend, Data, Totals};
 
 /// A writer's cache of its file (SQLite's sign for KiB is a minus): the leaves of the indexes that random
 /// users fall into, for some hundred thousand results.
@@ -69,6 +68,9 @@ pub fn open(options: &Options, strategy: &dyn ShardingStrategy, clock: &Clock) -
         all_terms(&main).with_context(|| format!("cannot read {}", folder.main_path().display()))?;
     let set_aside = SetAside::default();
     set_aside.tell(Place::Catalogue, found);
+    if options.unknown_users == UnknownUsers::Accept {
+        note_unknown_users(&main)?;
+    }
     let gate = Arc::new(MemoryGate::new(&terms, clock.now()));
 
     let wanted = strategy.tables(table_window(clock));
@@ -80,8 +82,11 @@ pub fn open(options: &Options, strategy: &dyn ShardingStrategy, clock: &Clock) -
     not_ahead(latest_id, clock.now()).with_context(|| format!("cannot use {}", folder.dir().display()))?;
     let states: Vec<Arc<ShardState>> = parts.iter().map(|part| Arc::clone(&part.state)).collect();
 
+    let current = Arc::new(read_current(&main, &terms, options.unknown_users)?);
+    let shards = (0..folder.shards().get()).map(|number| folder.shard_path(ShardId::new(number)));
+    let live = Live { current: Arc::clone(&current), gate: Arc::clone(&gate), shards: shards.collect() };
     let (to_main, applier) =
-        Applier::start(folder.connect_main()?, states, clock.clone(), set_aside.clone())?;
+        Applier::start(folder.connect_main()?, states, clock.clone(), set_aside.clone(), live)?;
     let mut threads = Vec::new();
     let (mut handles, mut readers) = (Vec::new(), Vec::new());
     for part in parts {
@@ -96,8 +101,7 @@ pub fn open(options: &Options, strategy: &dyn ShardingStrategy, clock: &Clock) -
     let main_state = Arc::new(ShardState::new(Vec::new(), Totals::default(), 0, 2));
     let main_readers = connections(options.readers.get(), || folder.connect_main_reader())?;
     let main_readers = Readers::start(ShardId::new(0), main_readers, main_state, clock.clone())?;
-    let catalogue =
-        EmbeddedCatalogue::load(&main, &terms, main_readers, to_main, set_aside, options.unknown_users)?;
+    let catalogue = EmbeddedCatalogue { current, main: main_readers, to_main, set_aside };
     Ok(Backend {
         dataset: folder.dataset().to_owned(),
         ids: IdSource::Own { after: latest_id },
@@ -202,7 +206,8 @@ fn load_shard(
         make_missing(&writer, wanted)?;
         let latest_first = sql::tables(&writer)?;
         let tables: HashSet<TableId> = latest_first.iter().copied().collect();
-        let TakenUp { latest, inbox, parked } = take_up_all(&writer, shard, &latest_first, gate, now)?;
+        let TakenUp { latest, inbox, parked } =
+            take_up::everything(&writer, shard, &latest_first, gate, now)?;
         let next_due = sql::next_due(&writer)?;
         let main = folder.connect_main_reader()?;
         let position = books::position(&main, shard)?;
@@ -253,74 +258,6 @@ fn make_missing(db: &Connection, wanted: impl Iterator<Item = TableId>) -> rusql
     let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
     missing.into_iter().try_for_each(|table| make_table(&transaction, table))?;
     transaction.commit()
-}
-
-/// The results of a shard's file, wherever in it they are.
-struct TakenUp {
-    /// The latest id given to any.
-    latest: Option<ResultId>,
-    inbox: Inbox,
-    parked: HashSet<ResultId>,
-}
-
-/// Tells the gate of every result of a shard: in its tables, in its inbox, parked.
-fn take_up_all(
-    db: &Connection,
-    shard: ShardId,
-    tables: &[TableId],
-    gate: &MemoryGate,
-    now: Timestamp,
-) -> anyhow::Result<TakenUp> {
-    let mut latest = None;
-    for table in tables {
-        latest = latest.max(sql::latest(db, *table)?);
-        take_up(db, *table, gate, now)?;
-    }
-    let (rows, last_batch) = inbox::read(db, shard)?;
-    for PlacedResult { placement, result } in &rows {
-        latest = latest.max(Some(result.result_id));
-        // What was sorted in before the inbox was emptied may have been given back since.
-        let there = tables.contains(&placement.table);
-        if there && sql::find(db, placement.table, result.result_id)?.is_some() {
-            continue;
-        }
-        take_up_one(gate, result.coupon_id, result.user_id, Reservation::of(result));
-    }
-    let parked = take_up_parked(db, gate)?;
-    latest = latest.max(parked.iter().max().copied());
-    let since = (!rows.is_empty()).then(Instant::now);
-    let inbox = Inbox { rows, next_batch: last_batch + 1, since, ..Inbox::default() };
-    Ok(TakenUp { latest, inbox, parked })
-}
-
-/// Tells the gate who holds what, and which requests were answered lately; coupons that are over do not matter to it.
-fn take_up(db: &Connection, table: TableId, gate: &MemoryGate, now: Timestamp) -> rusqlite::Result<()> {
-    let lately = now.plus_millis(-REMEMBERED_MS);
-    sql::reserved(db, table, lately, |Reserved { coupon, user, reserved, given_back }| match given_back {
-        None => take_up_one(gate, coupon, user, reserved),
-        Some(time) => gate.restore_recent(coupon, user, reserved, time),
-    })
-}
-
-fn take_up_one(gate: &MemoryGate, coupon: CouponId, user: UserId, reserved: Reservation) {
-    if gate.holds(coupon) && !gate.restore(coupon, user, reserved) {
-        let slot = reserved.slot;
-        tracing::error!(%coupon, %user, slot, "this user holds this coupon more than once in one slot");
-    }
-}
-
-/// Parked results hold their stock, until a person decides. Says which they are.
-fn take_up_parked(db: &Connection, gate: &MemoryGate) -> rusqlite::Result<HashSet<ResultId>> {
-    let mut parked = HashSet::new();
-    let mut statement = db.prepare("SELECT coupon_id, user_id, result_id FROM parked_results")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let (coupon, user) = (sql::parsed(row, 0, CouponId::new)?, sql::parsed(row, 1, UserId::new)?);
-        let id = sql::parsed(row, 2, ResultId::from_number)?;
-        gate.restore_parked(coupon, user, id);
-        parked.insert(id);
-    }
-    Ok(parked)
 }
 
 fn limit(db: &Connection, max_file_mb: u32) -> rusqlite::Result<()> {

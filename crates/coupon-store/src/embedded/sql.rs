@@ -210,16 +210,23 @@ pub(super) struct Reserved {
     pub(super) given_back: Option<Timestamp>,
 }
 
-/// Every row of a table that takes stock, and those that answer a request and gave theirs back since a moment, in no
-/// particular order.
+/// Every row of a table that takes stock, and those that answer a request and gave theirs back since a moment, of one coupon
+/// or of all, in no particular order.
 pub(super) fn reserved(
     db: &Connection,
     table: TableId,
     since: Timestamp,
+    coupon: Option<CouponId>,
     mut each: impl FnMut(Reserved),
 ) -> rusqlite::Result<()> {
-    let mut statement = db.prepare(&statements::reserved(table, Numbers::Bound, since))?;
-    let mut rows = statement.query([since.millis()])?;
+    let mut select = statements::reserved(table, Numbers::Bound, since);
+    let mut numbers = vec![since.millis()];
+    if let Some(coupon) = coupon {
+        select.push_str(" AND coupon_id = ?");
+        numbers.push(coupon.get().cast_signed());
+    }
+    let mut statement = db.prepare(&select)?;
+    let mut rows = statement.query(rusqlite::params_from_iter(numbers))?;
     while let Some(row) = rows.next()? {
         let slot: Option<u8> = row.get(3)?;
         let state_time: Option<i64> = row.get(6)?;

@@ -3,7 +3,7 @@
 //! Nothing is journalled or synced while it loads, and tables of results get their indexes last. That is safe
 //! because the folder counts as incomplete from the first row until [`Bulk::finish`] has synced every file.
 
-mod catalogue;
+pub(in crate::embedded) mod bindings;
 mod lane;
 
 use std::collections::{BTreeMap, HashSet};
@@ -58,7 +58,7 @@ impl Bulk {
     /// # Errors
     /// [`FolderError`] when SQLite refuses them.
     pub fn users(&mut self, users: &[User]) -> Result<(), FolderError> {
-        self.store(users, catalogue::USER, catalogue::user)
+        self.store(users, bindings::USER, bindings::user)
     }
 
     /// Stores rooms.
@@ -66,7 +66,7 @@ impl Bulk {
     /// # Errors
     /// [`FolderError`] when SQLite refuses them.
     pub fn rooms(&mut self, rooms: &[LiveRoom]) -> Result<(), FolderError> {
-        self.store(rooms, catalogue::ROOM, catalogue::room)
+        self.store(rooms, bindings::ROOM, bindings::room)
     }
 
     /// Stores coupons.
@@ -74,7 +74,7 @@ impl Bulk {
     /// # Errors
     /// [`FolderError`] when SQLite refuses them.
     pub fn coupons(&mut self, coupons: &[Coupon]) -> Result<(), FolderError> {
-        self.store(coupons, catalogue::COUPON, catalogue::coupon)
+        self.store(coupons, bindings::COUPON, bindings::coupon)
     }
 
     /// Stores the wide halves of coupons.
@@ -82,7 +82,7 @@ impl Bulk {
     /// # Errors
     /// [`FolderError`] when SQLite refuses them.
     pub fn details(&mut self, details: &[CouponDetails]) -> Result<(), FolderError> {
-        self.store(details, catalogue::DETAILS, catalogue::details)
+        self.store(details, bindings::DETAILS, bindings::details)
     }
 
     /// Stores stock logs.
@@ -90,7 +90,7 @@ impl Bulk {
     /// # Errors
     /// [`FolderError`] when SQLite refuses them.
     pub fn stock_logs(&mut self, logs: &[StockLog]) -> Result<(), FolderError> {
-        self.store(logs, catalogue::LOG, catalogue::log)
+        self.store(logs, bindings::LOG, bindings::log)
     }
 
     /// Hands results to their shards' threads; waits when a shard is more than a few batches behind. Some

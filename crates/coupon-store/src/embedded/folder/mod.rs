@@ -193,7 +193,7 @@ impl Folder {
     /// # Errors
     /// [`rusqlite::Error`] when SQLite refuses.
     pub fn connect_shard_reader(&self, shard: ShardId) -> rusqlite::Result<Connection> {
-        query_only(self.connect_shard(shard)?)
+        connect_reader(&self.shard_path(shard))
     }
 
     /// Marks the data set incomplete: should this process end now, the folder will be refused.
@@ -229,6 +229,11 @@ impl Folder {
         folder.mark_complete()?;
         Ok(folder)
     }
+}
+
+/// A connection to a file of an open folder that cannot write.
+pub(super) fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
+    query_only(connect(path, OpenFlags::empty())?)
 }
 
 /// Makes sure that the folder exists and holds nothing foreign, then locks it.

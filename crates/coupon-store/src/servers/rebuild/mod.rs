@@ -218,7 +218,7 @@ impl Known {
     async fn read(transaction: &mut Transaction<'_>) -> Result<Self> {
         let mut known = Self::default();
         let sql = "SELECT coupon_id, shard, CAST(SUM(stock_before - stock_after) AS SIGNED) FROM stock_logs \
-                   WHERE operation_type <> 1 GROUP BY coupon_id, shard";
+                   WHERE operation_type = 2 OR (operation_type = 3 AND shard IS NOT NULL) GROUP BY coupon_id, shard";
         for (coupon, shard, rows) in transaction.query::<(u64, Option<u16>, i64), _>(sql).await? {
             let coupon = CouponId::new(coupon)?;
             *known.logged.entry(coupon).or_default() += rows;

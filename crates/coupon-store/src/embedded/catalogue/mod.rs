@@ -1,0 +1,154 @@
+//! Users, rooms and coupons: what grabs need in memory, the rest from the main database's file.
+
+mod change;
+mod rows;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use coupon_core::catalogue_change::{CatalogueChange, ChangeRecord, Operator};
+use coupon_core::{CouponId, RoomId, UserId};
+use rusqlite::{Connection, Row};
+use tokio::sync::oneshot;
+
+pub(super) use self::change::{Effect, Made, make, note_unknown_users};
+use super::applier::{Asked, Note, ToMain};
+use super::reader::Readers;
+use super::sql::parsed;
+use crate::current::Current;
+use crate::id_set::IdSet;
+use crate::known::Users;
+use crate::set_aside::SetAside;
+use crate::settings::UnknownUsers;
+use crate::terms::{self, AllTerms, Terms};
+use crate::{Applied, Catalogue, ChangeError, CouponAndDetails, Known, LocalFuture, Unavailable, Visit};
+
+/// The catalogue. It changes by this process alone: the folder is locked.
+pub(super) struct EmbeddedCatalogue {
+    pub(super) current: Arc<Current>,
+    pub(super) main: Readers,
+    pub(super) to_main: ToMain,
+    pub(super) set_aside: SetAside,
+}
+
+/// Reads what is known, and its version.
+pub(super) fn read_current(
+    db: &Connection,
+    coupons: &[Terms],
+    unknown_users: UnknownUsers,
+) -> rusqlite::Result<Current> {
+    let users = Users {
+        all: users(db, "")?,
+        inactive: users(db, "WHERE is_active = 0")?,
+        accepts_unknown: unknown_users == UnknownUsers::Accept,
+    };
+    Ok(Current::new(Known::new(users, rooms(db)?, coupons), change::version(db)?))
+}
+
+/// The ids of the users that a condition holds for.
+fn users(db: &Connection, condition: &str) -> rusqlite::Result<IdSet> {
+    let mut users = db.prepare(&format!("SELECT user_id FROM users {condition} ORDER BY user_id"))?;
+    users.query_map([], |row| parsed(row, 0, UserId::new))?.collect()
+}
+
+/// Every coupon's terms. From now on a coupon's results go to the room that it has now, whatever its row says later.
+pub(super) fn all_terms(db: &Connection) -> rusqlite::Result<AllTerms> {
+    db.execute(
+        "INSERT OR IGNORE INTO coupon_rooms (coupon_id, room_id) SELECT coupon_id, room_id FROM coupons WHERE room_id > 0",
+        [],
+    )?;
+    terms_where(db, "", [])
+}
+
+/// The terms of one coupon.
+fn terms_of(db: &Connection, coupon: CouponId) -> rusqlite::Result<AllTerms> {
+    terms_where(db, "WHERE c.coupon_id = ?1", [coupon.get()])
+}
+
+fn terms_where(
+    db: &Connection,
+    condition: &str,
+    values: impl rusqlite::Params,
+) -> rusqlite::Result<AllTerms> {
+    let mut statement = db.prepare(&format!("SELECT {} {condition}", terms::columns("INTEGER")))?;
+    // SQLite holds in a column whatever was put there: what is no number counts as none.
+    let number = |row: &Row<'_>, column| row.get::<_, i64>(column).unwrap_or(-1);
+    let row = |row: &Row<'_>| -> rusqlite::Result<terms::Row> {
+        Ok(std::array::from_fn(|column| number(row, column)))
+    };
+    let rows = statement.query_map(values, row)?.collect::<rusqlite::Result<Vec<terms::Row>>>()?;
+    Ok(AllTerms::read(rows, Some(&rooms(db)?)))
+}
+
+fn rooms(db: &Connection) -> rusqlite::Result<HashSet<RoomId>> {
+    let mut rooms = db.prepare("SELECT room_id FROM live_rooms")?;
+    rooms.query_map([], |row| parsed(row, 0, RoomId::new))?.collect()
+}
+
+impl Catalogue for EmbeddedCatalogue {
+    fn known(&self) -> Arc<Known> {
+        self.current.known()
+    }
+
+    fn version(&self) -> u64 {
+        self.current.version()
+    }
+
+    fn change(
+        &self,
+        change: CatalogueChange,
+        operator: Operator,
+    ) -> LocalFuture<'_, Result<Applied, ChangeError>> {
+        let (reply, answer) = oneshot::channel();
+        let sent = change.check().map_err(ChangeError::from).and_then(|()| {
+            let asked = Asked { change, operator, reply };
+            Ok(self.to_main.send(Note::Change(Box::new(asked)))?)
+        });
+        Box::pin(async move {
+            sent?;
+            answer.await.map_err(|_| Unavailable::new("the main database", "its writer has stopped"))?
+        })
+    }
+
+    fn changes(&self, limit: usize) -> LocalFuture<'_, Result<Vec<ChangeRecord>, Unavailable>> {
+        let asked = self.main.ask(Visit::All, move |db, _| Ok((change::latest(db, limit)?, 1)));
+        Box::pin(async move { Ok(asked.await?.value) })
+    }
+
+    fn coupon(
+        &self,
+        coupon: CouponId,
+        details: bool,
+    ) -> LocalFuture<'_, Result<Option<CouponAndDetails>, Unavailable>> {
+        let asked = self.main.ask(Visit::All, move |db, _| {
+            let sql = rows::select(details, "c.coupon_id = ?1");
+            Ok((rows::rows(db, &sql, &[&coupon.get()], details)?.pop(), 1))
+        });
+        Box::pin(async move { Ok(asked.await?.value) })
+    }
+
+    fn room_coupons(
+        &self,
+        room: RoomId,
+        after: Option<CouponId>,
+        limit: usize,
+        details: bool,
+    ) -> LocalFuture<'_, Result<Vec<CouponAndDetails>, Unavailable>> {
+        let asked = self.main.ask(Visit::All, move |db, _| {
+            let sql =
+                rows::select(details, "c.room_id = ?1 AND c.coupon_id > ?2 ORDER BY c.coupon_id LIMIT ?3");
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let values: [&dyn rusqlite::ToSql; 3] = [&room.get(), &after.map_or(0, CouponId::get), &limit];
+            Ok((rows::rows(db, &sql, &values, details)?, 1))
+        });
+        Box::pin(async move { Ok(asked.await?.value) })
+    }
+
+    fn lag_entries(&self) -> u64 {
+        self.to_main.lag()
+    }
+
+    fn set_aside(&self) -> (usize, Vec<(i64, String)>) {
+        self.set_aside.all()
+    }
+}

@@ -1,0 +1,70 @@
+//! What the process goes by while it serves, brought up to date when the catalogue changes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use coupon_core::{CouponId, ShardId, Timestamp};
+
+use super::catalogue::{Effect, Made};
+use super::folder;
+use super::gate::{MemoryGate, Past};
+use super::take_up;
+use crate::current::Current;
+use crate::set_aside::{Place, SetAside};
+use crate::terms::Terms;
+use crate::{Applied, Known, Unavailable};
+
+/// The gate, and what is known of the catalogue.
+pub(super) struct Live {
+    pub(super) current: Arc<Current>,
+    pub(super) gate: Arc<MemoryGate>,
+    /// The shards' files, to read from them who holds a coupon that comes to be on offer again.
+    pub(super) shards: Vec<PathBuf>,
+}
+
+impl Live {
+    /// Goes by a change that main has: the gate first, then this process. Asked again, it finishes what it could not before.
+    pub(super) fn follow(
+        &self,
+        made: Made,
+        set_aside: &SetAside,
+        now: Timestamp,
+    ) -> Result<Applied, Unavailable> {
+        let Made { version, changed, effect } = made;
+        let known = Known::clone(&self.current.known());
+        let mut added = 0;
+        let known = match effect {
+            Effect::Room(room) => known.with_rooms([room]),
+            Effect::Users(count, all, inactive) => {
+                added = count;
+                known.with_users(&all, &inactive)
+            }
+            Effect::Coupon(coupon, terms, found, past) => {
+                set_aside.tell_of(Place::Catalogue, coupon, found);
+                terms.iter().try_for_each(|terms| self.offer(terms, past, now))?;
+                known.with_coupons(terms.as_slice())
+            }
+        };
+        self.current.swap(known, version);
+        Ok(Applied { version, changed, added, unconfirmed: Vec::new(), gate: true })
+    }
+
+    fn offer(&self, terms: &Terms, past: Past, now: Timestamp) -> Result<(), Unavailable> {
+        if self.gate.offer(terms, past, now) {
+            tracing::info!(coupon = %terms.coupon, "on offer again: its holders are read from the shards");
+            self.read_holders(terms.coupon, now)?;
+            self.gate.all_read(terms.coupon);
+        }
+        Ok(())
+    }
+
+    fn read_holders(&self, coupon: CouponId, now: Timestamp) -> Result<(), Unavailable> {
+        for (shard, path) in (0..).map(ShardId::new).zip(&self.shards) {
+            let read = folder::connect_reader(path)
+                .map_err(anyhow::Error::from)
+                .and_then(|db| take_up::of_coupon(&db, shard, coupon, &self.gate, now));
+            read.map_err(|error| Unavailable::new(format!("shard {shard}"), format!("{error:#}")))?;
+        }
+        Ok(())
+    }
+}

@@ -15,6 +15,7 @@ const BOOKS: &str = include_str!("../../../schema/main/004_books.sql");
 const GRAB_TERMS: &str = include_str!("../../../schema/main/005_grab_terms.sql");
 const CHANGES: &str = include_str!("../../../schema/main/006_catalogue_changes.sql");
 const TAKEN_BACK: &str = include_str!("../../../schema/main/007_taken_back.sql");
+const PROCESSES: &str = include_str!("../../../schema/main/008_processes.sql");
 const SERVERS_SHARD: &str = include_str!("../../../schema/shard/003_servers.sql");
 const HOLDS: &str = include_str!("../../../schema/shard/004_holds.sql");
 const RELEASES: &str = include_str!("../../../schema/shard/005_releases.sql");
@@ -181,6 +182,7 @@ pub fn main_migrations() -> Vec<Migration> {
         migration("V3__gate_record", GATE_RECORD),
         migration("V4__books", BOOKS),
         migration("V6__catalogue_changes", CHANGES),
+        migration("V8__processes", PROCESSES),
     ]
 }
 

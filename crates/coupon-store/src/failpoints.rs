@@ -5,7 +5,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `after-gate`, `after-confirm`, `after-commit`, `while-filling` | the next that comes by is the process's last deed (`kill`), or freezes it (`pause`); the file goes first |
+//! | `after-gate`, `after-confirm`, `after-commit`, `while-filling`, `after-change` | the next that comes by is the process's last deed (`kill`), or freezes it (`pause`); the file goes first |
 //! | `contradict` | the next hand-over also holds a second result of its first user; the file goes first |
 //! | `without-…` | switches a [`Mechanism`] off for as long as it is there |
 //! | `clock` | milliseconds by which time is moved: the process's clock, and with it what it hears of main's |
@@ -31,6 +31,8 @@ pub enum Point {
     Committed,
     /// Some of it written to a gate that is being filled.
     Filling,
+    /// A change of the catalogue by main, and not by the gate.
+    Changed,
 }
 
 /// A mechanism of docs/RELIABILITY.md that can be switched off, to show that its absence is noticed. Where the model of
@@ -184,6 +186,7 @@ mod built_in {
             Point::Confirmed => "after-confirm",
             Point::Committed => "after-commit",
             Point::Filling => "while-filling",
+            Point::Changed => "after-change",
         };
         let Some(what) = take(name) else { return };
         let signal = if what.trim() == "pause" { Signal::STOP } else { Signal::KILL };

@@ -63,6 +63,30 @@ impl Terms {
     pub const fn over_from(&self) -> Timestamp {
         if self.active { self.end } else { Timestamp::from_millis(0) }
     }
+
+    /// The differences of what can be grabbed by now on other terms, in words; none if there are none.
+    #[must_use]
+    pub fn differences(&self, after: &Self) -> Option<String> {
+        let shown = |terms: &Self| {
+            let Self { total, start, end, active, min_purchase, grab, .. } = terms;
+            let GrabTerms { hold_s, user_limit, returnable } = grab;
+            [
+                ("total_stock", total.to_string()),
+                ("start_time", start.to_string()),
+                ("end_time", end.to_string()),
+                ("status", u8::from(*active).to_string()),
+                ("min_purchase", min_purchase.to_string()),
+                ("hold_s", hold_s.to_string()),
+                ("user_limit", user_limit.to_string()),
+                ("returnable", returnable.to_string()),
+            ]
+        };
+        let both = shown(self).into_iter().zip(shown(after));
+        let differ = both.filter(|((_, before), (_, after))| before != after);
+        let words: Vec<String> =
+            differ.map(|((name, before), (_, after))| format!("{name} {before} → {after}")).collect();
+        (!words.is_empty()).then(|| words.join("; "))
+    }
 }
 
 /// The coupons that can be known at all, and whatever makes no sense about any row.
@@ -172,6 +196,14 @@ mod tests {
         assert_eq!((terms.unwrap().total, terms.unwrap().taken_back, wrong), (10, 6, String::new()));
         let (_, wrong) = one([5, 1, 1, 10, -7, 1_000, 2_000, 1, 0, 0, 1, 0, 6]);
         assert!(wrong.contains("remaining_stock is -7"), "{wrong}");
+    }
+
+    #[test]
+    fn terms_that_differ_say_in_what() {
+        let before = one(SOUND).0.unwrap();
+        assert_eq!(before.differences(&before), None);
+        let after = Terms { total: 12, active: false, taken_back: 3, ..before };
+        assert_eq!(before.differences(&after).unwrap(), "total_stock 10 → 12; status 1 → 0");
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! The hash strategy, held to its vectors and to the laws of sharding.
+//! The hash strategy, held to its vectors and to the laws of sharding; and its service, frozen.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
+#[cfg(feature = "servers")]
+mod frozen;
 mod golden;
 mod laws;

@@ -36,6 +36,11 @@ pub(super) async fn metrics(service: web::Data<Service>) -> HttpResponse {
     work(&reports, &mut page);
     page.gauge("coupon_main_lag_entries", "Outbox entries that the main database has not been told of.")
         .is(&[], service.backend.catalogue.lag_entries());
+    page.gauge(
+        "coupon_catalogue_version",
+        "The version of the catalogue that this process goes by: one more with each change by an operator.",
+    )
+    .is(&[], service.backend.catalogue.version());
     service.backend.own_metrics.expose(&mut page);
     if let Some(traces) = &service.traces {
         traces.expose(&mut page);

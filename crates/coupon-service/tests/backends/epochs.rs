@@ -48,7 +48,7 @@ pub(crate) async fn filled_after(backend: &Backend, epoch: u64) -> u64 {
     open().await
 }
 
-fn process(bench: &Bench, role: Role) -> Backend {
+pub(crate) fn process(bench: &Bench, role: Role) -> Backend {
     let settings = ServersSettings { role, ..bench.settings().clone() };
     let options = servers::Options {
         servers: settings,

@@ -8,6 +8,7 @@ mod distance;
 mod edited;
 mod encrypted;
 mod epochs;
+mod following;
 mod given_back;
 mod inbox;
 mod laws;

@@ -8,6 +8,7 @@
 mod bench;
 
 mod autocommit;
+mod catalogue;
 #[path = "../api/client.rs"]
 #[allow(dead_code, reason = "each suite that shares this uses its own part of it")]
 mod client;

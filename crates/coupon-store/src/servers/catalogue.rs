@@ -1,39 +1,55 @@
 //! Users, rooms and coupons: what grabs need in memory, the rest from main.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use coupon_core::catalogue_change::{CatalogueChange, ChangeRecord, Operator};
 use coupon_core::{CouponId, RoomId, UserId};
-use mysql_async::prelude::Queryable as _;
+use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, Row};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use super::mysql::Database;
 use super::per_thread::PerThread;
+use super::seam::{CatalogueServer, LIVES_MS, News};
+use super::tasks::Background;
 use super::values::{self, COUPON, DETAILS, parsed};
 use crate::current::Current;
 use crate::id_set::IdSet;
 use crate::known::Users;
 use crate::set_aside::{Place, SetAside};
-use crate::terms::{self, AllTerms};
+use crate::settings::UnknownUsers;
+use crate::terms::{self, AllTerms, Terms};
 use crate::{Applied, Catalogue, ChangeError, CouponAndDetails, Known, LocalFuture, Unavailable};
 
 /// The longest that main may take to answer a query.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What a process knows of the catalogue is relied on for so long after it has heard from main: less than main counts a
+/// process among those that live without hearing from it.
+const CURRENT: Duration = Duration::from_millis(LIVES_MS.cast_unsigned() / 2);
+
 /// The part of the catalogue that grabs and tasks need, and main's books as this process sees them.
 pub(super) struct Offered {
-    pub(super) current: Current,
+    current: Current,
+    /// When main was last asked, of those times that it had nothing else to tell.
+    heard: Mutex<Option<Instant>>,
     /// Outbox entries that main has not applied, as far as is known.
     pub(super) lag: AtomicU64,
     pub(super) set_aside: SetAside,
 }
 
 impl Offered {
-    pub(super) fn new(known: Known) -> Self {
-        Self { current: Current::new(known, 0), lag: AtomicU64::new(0), set_aside: SetAside::default() }
+    pub(super) fn new(known: Known, version: u64) -> Self {
+        Self {
+            current: Current::new(known, version),
+            heard: Mutex::default(),
+            lag: AtomicU64::new(0),
+            set_aside: SetAside::default(),
+        }
     }
 
     /// What is known of the catalogue now.
@@ -46,26 +62,83 @@ impl Offered {
         self.current.version()
     }
 
+    /// Says whether what is known can be relied on: a process that was away for long may go by terms that nobody waits for
+    /// any more.
+    pub(super) fn is_current(&self) -> bool {
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.is_some_and(|heard| heard.elapsed() < CURRENT)
+    }
+
+    /// Takes note that what is known was all there was when main was asked.
+    pub(super) fn was_current(&self, asked: Instant) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
+    }
+
+    /// Goes by another version from now on, with these coupons, rooms and users.
+    pub(super) fn go_by(
+        &self,
+        version: u64,
+        coupons: &[Terms],
+        rooms: Vec<RoomId>,
+        users: &[(UserId, bool)],
+    ) {
+        let known = self.known();
+        let mut next = Known::clone(&known);
+        if !coupons.is_empty() {
+            next = next.with_coupons(coupons);
+        }
+        let made: Vec<RoomId> = rooms.into_iter().filter(|room| !known.knows_room(*room)).collect();
+        if !made.is_empty() {
+            next = next.with_rooms(made);
+        }
+        if !users.is_empty() {
+            let inactive = users.iter().filter(|(_, active)| !active);
+            let (all, inactive) =
+                (users.iter().map(|(user, _)| *user).collect(), inactive.map(|(user, _)| *user).collect());
+            next = next.with_users(&all, &inactive);
+        }
+        self.current.swap(next, version);
+    }
+
     /// Reads it from main.
-    pub(super) async fn load(main: &Database) -> anyhow::Result<Self> {
+    pub(super) async fn load(
+        main: &Database,
+        catalogue: &dyn CatalogueServer,
+        unknown_users: UnknownUsers,
+    ) -> anyhow::Result<Self> {
+        let accepts_unknown = unknown_users == UnknownUsers::Accept;
+        if accepts_unknown {
+            catalogue.accept_unknown_users().await?;
+        }
+        let News { version, terms, found, rooms, .. } = catalogue.news(None).await?;
+        // What is added from now on, the version tells of.
         let mut conn = main.connect().await?;
-        let set_aside = SetAside::default();
-        let known = read(&mut conn, &set_aside).await.map_err(|error| main.error(&error))?;
-        Ok(Self { set_aside, ..Self::new(known) })
+        let users = async {
+            let all = users(&mut conn, "").await?;
+            Ok(Users { all, inactive: users(&mut conn, "WHERE is_active = 0").await?, accepts_unknown })
+        };
+        let users = users.await.map_err(|error| main.error(&error))?;
+        let offered = Self::new(Known::new(users, rooms.into_iter().collect(), &terms), version);
+        offered.set_aside.tell(Place::Catalogue, found);
+        Ok(offered)
     }
 }
 
 /// The catalogue: what is offered from memory, the rest from main.
 pub(super) struct ServersCatalogue {
     offered: Arc<Offered>,
+    /// The tasks, which make changes and follow them, and their thread.
+    background: Arc<Background>,
+    runtime: Handle,
     main: Database,
     /// Each HTTP worker's own way to main.
     pools: PerThread<Database>,
 }
 
 impl ServersCatalogue {
-    pub(super) fn new(offered: Arc<Offered>, main: &Database) -> Self {
-        Self { offered, main: main.clone(), pools: PerThread::default() }
+    pub(super) fn new(background: &Arc<Background>, runtime: Handle, main: &Database) -> Self {
+        let (offered, background) = (Arc::clone(&background.offered), Arc::clone(background));
+        Self { offered, background, runtime, main: main.clone(), pools: PerThread::default() }
     }
 
     async fn select(
@@ -99,21 +172,6 @@ impl ServersCatalogue {
     }
 }
 
-async fn read(conn: &mut Conn, set_aside: &SetAside) -> mysql_async::Result<Known> {
-    let users = Users {
-        all: users(conn, "").await?,
-        inactive: users(conn, "WHERE is_active = 0").await?,
-        ..Users::default()
-    };
-    let rooms: Vec<Row> = conn.query("SELECT room_id FROM live_rooms").await?;
-    let rooms =
-        rooms.iter().map(|row| parsed(row, 0, RoomId::new)).collect::<mysql_async::Result<HashSet<_>>>()?;
-    keep_rooms(conn).await?;
-    let AllTerms { terms, found } = all_terms(conn, Some(&rooms)).await?;
-    set_aside.tell(Place::Catalogue, found);
-    Ok(Known::new(users, rooms, &terms))
-}
-
 /// The ids of the users that a condition holds for.
 async fn users(conn: &mut Conn, condition: &str) -> mysql_async::Result<IdSet> {
     let users: Vec<u64> =
@@ -121,8 +179,14 @@ async fn users(conn: &mut Conn, condition: &str) -> mysql_async::Result<IdSet> {
     Ok(users.into_iter().filter_map(|id| UserId::new(id).ok()).collect())
 }
 
+/// Every room.
+pub(super) async fn all_rooms(conn: &mut impl Queryable) -> mysql_async::Result<HashSet<RoomId>> {
+    let rooms: Vec<Row> = conn.query("SELECT room_id FROM live_rooms").await?;
+    rooms.iter().map(|row| parsed(row, 0, RoomId::new)).collect()
+}
+
 /// From now on a coupon's results go to the room that it has now, whatever its row says later.
-async fn keep_rooms(conn: &mut Conn) -> mysql_async::Result<()> {
+pub(super) async fn keep_rooms(conn: &mut Conn) -> mysql_async::Result<()> {
     let new = "SELECT c.coupon_id, c.room_id FROM coupons c LEFT JOIN coupon_rooms r ON r.coupon_id = c.coupon_id \
                WHERE r.coupon_id IS NULL AND c.room_id > 0";
     let new: Vec<(i64, i64)> = conn.query(new).await?;
@@ -140,10 +204,30 @@ async fn keep_rooms(conn: &mut Conn) -> mysql_async::Result<()> {
 
 /// Every coupon's terms, as main has them now.
 pub(super) async fn all_terms(
-    conn: &mut Conn,
+    conn: &mut impl Queryable,
     rooms: Option<&HashSet<RoomId>>,
 ) -> mysql_async::Result<AllTerms> {
-    let rows: Vec<Row> = conn.query(format!("SELECT {}", terms::columns("SIGNED"))).await?;
+    read_terms(conn, "", rooms).await
+}
+
+/// The terms of these coupons, as main has them now.
+pub(super) async fn terms_of(
+    conn: &mut impl Queryable,
+    coupons: &[CouponId],
+) -> mysql_async::Result<AllTerms> {
+    if coupons.is_empty() {
+        return Ok(AllTerms::default());
+    }
+    let ids: Vec<String> = coupons.iter().map(ToString::to_string).collect();
+    read_terms(conn, &format!(" WHERE c.coupon_id IN ({})", ids.join(",")), None).await
+}
+
+async fn read_terms(
+    conn: &mut impl Queryable,
+    condition: &str,
+    rooms: Option<&HashSet<RoomId>>,
+) -> mysql_async::Result<AllTerms> {
+    let rows: Vec<Row> = conn.query(format!("SELECT {}{condition}", terms::columns("SIGNED"))).await?;
     let read = |row: &Row| -> mysql_async::Result<terms::Row> {
         let mut numbers = terms::Row::default();
         for (column, number) in numbers.iter_mut().enumerate() {
@@ -152,6 +236,10 @@ pub(super) async fn all_terms(
         Ok(numbers)
     };
     Ok(AllTerms::read(rows.iter().map(read).collect::<mysql_async::Result<Vec<_>>>()?, rooms))
+}
+
+fn stopping() -> Unavailable {
+    Unavailable::new("the service", "it is stopping")
 }
 
 impl Catalogue for ServersCatalogue {
@@ -163,14 +251,24 @@ impl Catalogue for ServersCatalogue {
         self.offered.version()
     }
 
-    fn change(&self, _: CatalogueChange, _: Operator) -> LocalFuture<'_, Result<Applied, ChangeError>> {
-        let none = Unavailable::new("the catalogue", "changes are not built yet");
-        Box::pin(std::future::ready(Err(none.into())))
+    fn change(
+        &self,
+        change: CatalogueChange,
+        operator: Operator,
+    ) -> LocalFuture<'_, Result<Applied, ChangeError>> {
+        let changed = self.runtime.spawn(Arc::clone(&self.background).change_the_catalogue(change, operator));
+        Box::pin(async move { changed.await.unwrap_or_else(|_| Err(stopping().into())) })
     }
 
-    fn changes(&self, _: usize) -> LocalFuture<'_, Result<Vec<ChangeRecord>, Unavailable>> {
-        let none = Unavailable::new("the catalogue", "changes are not built yet");
-        Box::pin(std::future::ready(Err(none)))
+    fn changes(&self, limit: usize) -> LocalFuture<'_, Result<Vec<ChangeRecord>, Unavailable>> {
+        let main = Arc::clone(&self.background.main);
+        let read = self.runtime.spawn(async move { main.changes(limit).await });
+        Box::pin(async move {
+            match read.await {
+                Ok(changes) => Ok(changes?),
+                Err(_) => Err(stopping()),
+            }
+        })
     }
 
     fn coupon(

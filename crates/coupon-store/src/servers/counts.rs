@@ -33,6 +33,8 @@ pub(super) struct Counts {
     shards: Vec<ShardCounts>,
     pub(super) store_failures: AtomicU64,
     pub(super) applied: Applied,
+    /// From asking for a change of the catalogue to its being enforced everywhere.
+    pub(super) catalogue: Buckets,
     pub(super) parked_messages: AtomicU64,
     pub(super) gate_fills: AtomicU64,
     /// Rounds of the reconciler that were done, and those that were not.
@@ -83,6 +85,7 @@ impl Counts {
             shards: (0..shards).map(none).collect(),
             store_failures: AtomicU64::new(0),
             applied: Applied::default(),
+            catalogue: Buckets::seconds(),
             parked_messages: AtomicU64::new(0),
             gate_fills: AtomicU64::new(0),
             rounds: AtomicU64::new(0),

@@ -107,6 +107,12 @@ impl Names {
         format!("{}.{epoch}.pending", self.prefix)
     }
 
+    /// The key of the versions of the catalogue by which coupons were put on offer.
+    #[must_use]
+    pub fn versions(&self, epoch: u64) -> String {
+        format!("{}.{epoch}.versions", self.prefix)
+    }
+
     /// The key of the rows that the gate was told of, and that are to be looked at again.
     #[must_use]
     pub fn unchecked(&self, epoch: u64) -> String {

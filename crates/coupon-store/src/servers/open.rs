@@ -102,14 +102,15 @@ impl Parts {
             "setting `workers` must be at most {WORKERS_MAX} on servers, not {}: start more processes instead",
             options.workers
         );
-        let (cluster, servers) = connect_all(settings, &*strategy, clock).await?;
-        let catalogue = ServersCatalogue::new(Arc::clone(&servers.offered), &cluster.main);
+        let (cluster, servers) = connect_all(settings, &*strategy, options.unknown_users, clock).await?;
         let part = Part::of(settings, options.workers, options.shard_backlog);
         let process = Process::start(servers, part, strategy, clock).await?;
         if tokio::time::timeout(GATE, process.wait_for_the_gate()).await.is_err() {
             tracing::warn!("the gate is shut: grabs are answered with 503 until it has been filled");
         }
         let background = Arc::clone(&process.background);
+        let runtime = tokio::runtime::Handle::current();
+        let catalogue = ServersCatalogue::new(&background, runtime.clone(), &cluster.main);
         let parts = Self {
             role: settings.role,
             namespace: cluster.namespace.as_str().to_owned(),
@@ -126,7 +127,7 @@ impl Parts {
             },
             catalogue,
             background,
-            runtime: tokio::runtime::Handle::current(),
+            runtime,
         };
         Ok((parts, process))
     }
@@ -156,12 +157,13 @@ pub async fn connect(
     strategy: &dyn ShardingStrategy,
     clock: &Clock,
 ) -> anyhow::Result<Servers> {
-    Ok(connect_all(settings, strategy, clock).await?.1)
+    Ok(connect_all(settings, strategy, UnknownUsers::Refuse, clock).await?.1)
 }
 
 async fn connect_all(
     settings: &ServersSettings,
     strategy: &dyn ShardingStrategy,
+    unknown_users: UnknownUsers,
     clock: &Clock,
 ) -> anyhow::Result<(Cluster, Servers)> {
     let cluster = Cluster::new(settings, strategy)?;
@@ -178,12 +180,13 @@ async fn connect_all(
     });
     let shards: Vec<_> = shards.collect();
     let count = strategy.shard_count().get();
+    let main = MainDatabase::new(&cluster.main, &cluster.namespace, clock);
     let servers = Servers {
-        offered: Arc::new(Offered::load(&cluster.main).await?),
+        offered: Arc::new(Offered::load(&cluster.main, &main, unknown_users).await?),
         queues: Box::new(BrokerQueues::new(broker, names.clone(), count)),
         gate: Box::new(move |patience| Box::new(GateLink::new(redis.clone(), names.clone(), patience))),
         shards,
-        main: Arc::new(MainDatabase::new(&cluster.main, &cluster.namespace, clock)),
+        main: Arc::new(main),
         dataset,
     };
     Ok((cluster, servers))

@@ -38,6 +38,11 @@ impl OwnMetrics for ServersMetrics {
     fn expose(&self, page: &mut Exposition) {
         let Background { counts, gate, time, .. } = &*self.background;
         expose_clock(&time.agreement, page);
+        page.histogram(
+            "coupon_catalogue_change_seconds",
+            "Time from asking this process for a change of the catalogue until the gate enforced it and every process knew.",
+        )
+        .holds(&[], &counts.catalogue);
         counts::expose(counts, gate.epoch.number(), self.role, page);
     }
 }

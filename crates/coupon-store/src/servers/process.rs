@@ -11,10 +11,11 @@ use super::gate::{EpochCell, RESPONSE, ServersGate};
 use super::hand_over::Queues;
 use super::names::random;
 use super::per_thread::PerThread;
-use super::seam::Servers;
+use super::seam::{Living, Servers};
 use super::status::ShardStatus;
 use super::tasks::{
-    Background, Crew, Floors, GateHandle, Leases, QueuesHandle, Signals, Time, agree_at_start, look,
+    Background, Crew, Floors, Following, GateHandle, Leases, QueuesHandle, Signals, Time, agree_at_start,
+    look,
 };
 use crate::clock::Clock;
 use crate::ids::IdSource;
@@ -73,7 +74,8 @@ impl Process {
         clock: &Clock,
     ) -> anyhow::Result<Self> {
         let background = Background::new(servers, part, strategy, clock).await?;
-        let (holder, agreement) = (format!("{:016x}", random()), Arc::clone(&background.time.agreement));
+        background.begin_to_follow().await?;
+        let (holder, agreement) = (background.living.holder.clone(), Arc::clone(&background.time.agreement));
         let leases = Leases::take(&background.main, clock, holder, part.workers, agreement).await?;
         let background = Arc::new(background);
         let (crew, ids) = Crew::start(&background, leases, part);
@@ -187,8 +189,17 @@ impl Background {
             floors: Floors::new(shards),
             time: Time { clock: clock.clone(), agreement },
             signals: Signals::new(shards),
+            living: this_process(),
+            following: Following::default(),
             counts: Counts::new(shards),
             strategy,
         })
     }
+}
+
+/// This process, by a name that people can look for.
+fn this_process() -> Living {
+    let system = rustix::system::uname();
+    let host = system.nodename().to_string_lossy();
+    Living { holder: format!("{:016x}", random()), name: format!("process {} on {host}", std::process::id()) }
 }

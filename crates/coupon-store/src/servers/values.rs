@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use coupon_core::books::Stock;
 use coupon_core::{
-    Coupon, CouponDetails, CouponId, CouponKind, CouponResult, CouponStatus, GrabStatus, GrabTerms, Money,
-    RequestKey, ResultId, ResultState, RoomId, Timestamp, UseStatus, UserId,
+    Coupon, CouponDetails, CouponId, CouponKind, CouponResult, CouponStatus, GrabStatus, GrabTerms, LiveRoom,
+    Money, RequestKey, ResultId, ResultState, RoomId, RoomStatus, Timestamp, UseStatus, UserId,
 };
 use mysql_async::prelude::FromValue;
 use mysql_async::{FromValueError, Row};
@@ -20,6 +21,10 @@ pub(super) const COUPON: &str = "c.coupon_id, c.room_id, c.coupon_name, c.coupon
 /// The columns that follow them for the wide half `d`.
 pub(super) const DETAILS: &str = "d.description, d.usage_rules, d.product_range";
 const FIRST_DETAIL: usize = 17;
+
+/// The columns that follow those for its stock, whatever it is.
+pub(super) const STOCK: &str = "c.total_stock, c.remaining_stock, c.taken_back";
+const FIRST_STOCK: usize = FIRST_DETAIL + 3;
 
 /// A result, from the columns that [`crate::statements::columns`] names.
 pub(super) fn result(row: &Row) -> mysql_async::Result<CouponResult> {
@@ -65,6 +70,28 @@ pub(super) fn coupon(row: &Row) -> mysql_async::Result<Coupon> {
             user_limit: terms::shown_limit(get(row, 15)?),
             returnable: get::<i64>(row, 16)? != 0,
         },
+    })
+}
+
+/// The stock of the coupon in the same row, as the columns have it.
+pub(super) fn stock(row: &Row) -> mysql_async::Result<Stock> {
+    let column = |at| get(row, FIRST_STOCK + at);
+    Ok(Stock { total: column(0)?, remaining: column(1)?, taken_back: column(2)? })
+}
+
+/// A room, from the columns in which a bulk load stores it.
+pub(super) fn room(row: &Row) -> mysql_async::Result<LiveRoom> {
+    let time = |column| get(row, column).map(Timestamp::from_millis);
+    Ok(LiveRoom {
+        room_id: parsed(row, 0, RoomId::new)?,
+        room_name: get(row, 1)?,
+        anchor_id: get(row, 2)?,
+        room_status: parsed(row, 3, RoomStatus::from_code)?,
+        viewer_count: get(row, 4)?,
+        start_time: time(5)?,
+        end_time: get::<Option<i64>>(row, 6)?.map(Timestamp::from_millis),
+        create_time: time(7)?,
+        is_hot: get::<i64>(row, 8)? != 0,
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use coupon_core::{CouponId, RequestKey, ResultId, Timestamp, UserId};
-use coupon_store::servers::seam::{Held, Hold, Mark, Release, Remembers, Unchecked};
+use coupon_store::servers::seam::{Held, Hold, Mark, Release, Remembers, Terms, Unchecked, Versions};
 use coupon_store::{Attempt, Decision, Reservation};
 
 /// The time for which a request is remembered after its result gave its stock back.
@@ -29,6 +29,10 @@ type Place = (UserId, CouponId, u8);
 pub struct EpochMemory {
     /// The coupons on offer, and their holders.
     pub coupons: BTreeMap<CouponId, CouponMemory>,
+    /// The version of the catalogue by which each coupon was put on offer.
+    offered: BTreeMap<CouponId, u64>,
+    /// The first version that was offered, and the latest.
+    pub versions: Option<Versions>,
     /// The pending marks, with the time of their grabs.
     pending: BTreeMap<Place, Timestamp>,
     /// The sentinel among them.
@@ -120,6 +124,38 @@ impl EpochMemory {
     pub fn forget_marks(&mut self) {
         self.pending.clear();
         self.sentinel = false;
+    }
+
+    /// Writes coupons' terms, of those alone that are on offer where that is wanted, and returns the others; `None` where
+    /// one was lost.
+    pub(super) fn offer(&mut self, version: u64, coupons: &[Terms], changes: bool) -> Option<Vec<CouponId>> {
+        let mut lacking = Vec::new();
+        for terms in coupons {
+            let known = self.offered.get(&terms.coupon).copied();
+            let there = self.has_terms(terms.coupon);
+            if known.is_some() && !there {
+                return None;
+            }
+            if changes && !there {
+                lacking.push(terms.coupon);
+            } else if known.is_none_or(|known| known <= version) {
+                self.coupons.entry(terms.coupon).or_default().terms =
+                    Some((terms.total, terms.start, terms.over_from()));
+                self.offered.insert(terms.coupon, version);
+            }
+        }
+        let before = self.versions.unwrap_or(Versions { first: version, last: version });
+        self.versions = Some(Versions { last: before.last.max(version), ..before });
+        Some(lacking)
+    }
+
+    /// Says whether it has the terms of every coupon that was put on offer.
+    pub(super) fn offers_all(&self) -> bool {
+        self.offered.keys().all(|coupon| self.has_terms(*coupon))
+    }
+
+    fn has_terms(&self, coupon: CouponId) -> bool {
+        self.coupons.get(&coupon).is_some_and(|memory| memory.terms.is_some())
     }
 
     /// The pending marks.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use coupon_core::{CouponId, CouponResult, Timestamp, UserId};
 use coupon_store::servers::seam::{
-    Epoch, GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Terms, Unchecked,
+    Epoch, GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Terms, Unchecked, Versions,
 };
 use coupon_store::{Attempt, Decision, Reservation, Stock};
 use tokio::time::timeout;
@@ -60,6 +60,31 @@ impl Gate {
             known.map(|(coupon, hold)| act(memory.coupons.entry(coupon).or_default(), hold)).collect()
         })
         .await
+    }
+}
+
+impl Gate {
+    async fn write_terms(
+        &self,
+        epoch: &Epoch,
+        version: u64,
+        coupons: &[&Terms],
+        changes: bool,
+    ) -> Result<Vec<CouponId>, GateError> {
+        if coupons.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (number, process) = (epoch.number, self.line.process);
+        let coupons: Vec<Terms> = coupons.iter().map(|terms| **terms).collect();
+        self.order(move |world, gate| {
+            if changes && !gate.remembers(number).sentinel {
+                return Err(GateError::Forgot);
+            }
+            let lacking = gate.epoch(number).offer(version, &coupons, changes).ok_or(GateError::Forgot)?;
+            world.tell(|| format!("gate, epoch {number}: {process} offers by version {version}"));
+            Ok(lacking)
+        })
+        .await?
     }
 }
 
@@ -213,26 +238,25 @@ impl GateServer for Gate {
         .await
     }
 
-    async fn offer(&self, epoch: &Epoch, coupons: &[&Terms]) -> Result<(), GateError> {
-        let number = epoch.number;
-        let coupons: Vec<Terms> = coupons.iter().map(|terms| **terms).collect();
-        self.order(move |_, gate| {
-            let memory = gate.epoch(number);
-            for terms in &coupons {
-                let coupon = memory.coupons.entry(terms.coupon).or_default();
-                coupon.terms = Some((terms.total, terms.start, terms.over_from()));
-            }
-        })
-        .await
+    async fn offer(&self, epoch: &Epoch, version: u64, coupons: &[&Terms]) -> Result<(), GateError> {
+        self.write_terms(epoch, version, coupons, false).await.map(drop)
     }
 
-    async fn offers_all(&self, epoch: &Epoch, coupons: &[CouponId]) -> Result<bool, GateError> {
-        self.ask(|gate| {
-            let memory = gate.epoch(epoch.number);
-            let has = |coupon| memory.coupons.get(coupon).is_some_and(|memory| memory.terms.is_some());
-            coupons.iter().all(has)
-        })
-        .await
+    async fn change_terms(
+        &self,
+        epoch: &Epoch,
+        version: u64,
+        coupons: &[&Terms],
+    ) -> Result<Vec<CouponId>, GateError> {
+        self.write_terms(epoch, version, coupons, true).await
+    }
+
+    async fn versions(&self, epoch: &Epoch) -> Result<Option<Versions>, GateError> {
+        self.ask(|gate| gate.epochs.get(&epoch.number)?.versions).await
+    }
+
+    async fn offers_all(&self, epoch: &Epoch) -> Result<bool, GateError> {
+        self.ask(|gate| gate.epochs.get(&epoch.number).is_none_or(EpochMemory::offers_all)).await
     }
 
     async fn hold(&self, epoch: &Epoch, holds: &[Hold]) -> Result<Vec<bool>, GateError> {

@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use coupon_core::books::Stock;
 use coupon_core::{CouponId, ShardId, Timestamp};
 use coupon_store::servers::seam::{
-    Books, DatabaseError, GateLock, GateState, MainServer, NUMBERS, Parked, Place, Renewed, TERM_MS, Term,
-    Terms, Turn, Written,
+    Books, DatabaseError, GateLock, GateState, MainServer, NUMBERS, Opening, Parked, Place, Renewed, TERM_MS,
+    Term, Terms, Turn, Written,
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use super::catalogue::CatalogueMemory;
 use super::{DATASET, unanswered};
 use crate::check::half_full;
 use crate::world::{Line, Lost, World};
@@ -30,7 +31,8 @@ pub struct MainMemory {
     pub log: Vec<LogLine>,
     /// Deltas that no row has room for.
     pub parked: Parked,
-    terms: Vec<Terms>,
+    /// Its catalogue.
+    pub catalogue: CatalogueMemory,
     leases: BTreeMap<u16, (String, Term)>,
     /// Who has the lock of the gate, and of the reconciler.
     locks: BTreeMap<Lock, u64>,
@@ -63,13 +65,14 @@ impl MainMemory {
             let total = i64::from(terms.total);
             (terms.coupon, Stock::of(total, total))
         };
-        Self { stocks: terms.iter().map(stock).collect(), terms: terms.to_vec(), ..Self::default() }
+        let catalogue = CatalogueMemory::new(terms);
+        Self { stocks: terms.iter().map(stock).collect(), catalogue, ..Self::default() }
     }
 
     /// Says whether nobody gives a coupon back that they got.
     #[must_use]
     pub fn is_kept(&self, coupon: CouponId) -> bool {
-        let grab = self.terms.iter().find(|terms| terms.coupon == coupon).map(|terms| terms.grab);
+        let grab = self.catalogue.terms.iter().find(|terms| terms.coupon == coupon).map(|terms| terms.grab);
         grab.is_some_and(|grab| grab.hold_s == 0 && !grab.returnable)
     }
 
@@ -86,11 +89,11 @@ pub(super) struct Main {
 }
 
 impl Main {
-    async fn ask<T>(&self, read: impl FnOnce(&mut MainMemory) -> T) -> Result<T, DatabaseError> {
+    pub(super) async fn ask<T>(&self, read: impl FnOnce(&mut MainMemory) -> T) -> Result<T, DatabaseError> {
         self.line.ask(|state| read(&mut state.main)).await.map_err(|lost| self.failed(lost))
     }
 
-    async fn order<T: Send + 'static>(
+    pub(super) async fn order<T: Send + 'static>(
         &self,
         act: impl FnOnce(&Arc<World>, &mut MainMemory) -> T + Send + 'static,
     ) -> Result<T, DatabaseError> {
@@ -150,10 +153,6 @@ impl MainServer for Main {
             memory.place.get_or_insert((address, now)).1 = now;
         })
         .await
-    }
-
-    async fn terms(&self) -> Result<Vec<Terms>, DatabaseError> {
-        self.ask(|memory| memory.terms.clone()).await
     }
 
     async fn lock_gate(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
@@ -286,18 +285,21 @@ impl GateLock for Locked {
         self.order(move |world, memory| memory.place = Some((address, world.clock.now()))).await
     }
 
-    async fn open(&mut self, epoch: u64) -> anyhow::Result<bool> {
+    async fn open(&mut self, epoch: u64, version: u64) -> anyhow::Result<Opening> {
         let (process, cuts, server) = (self.main.line.process, self.cuts, self.main.line.server);
         let opened = self.main.line.order(move |world| {
             let mut state = world.state();
             if world.cuts(server) != cuts || state.main.gate.epoch != epoch {
-                return false;
+                return Opening::Taken;
+            }
+            if state.main.catalogue.version != version {
+                return Opening::Changed;
             }
             state.main.gate.open_epoch = epoch;
             world.tell(|| format!("main: {process} opens epoch {epoch}"));
             let broken = half_full(&state, epoch);
             state.broken.extend(broken);
-            true
+            Opening::Open
         });
         opened.await.map_err(|lost| self.main.failed(lost).into())
     }

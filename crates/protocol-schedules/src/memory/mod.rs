@@ -1,5 +1,6 @@
 //! Servers in memory, which answer the protocol's questions as Redis, RabbitMQ and MySQL do.
 
+mod catalogue;
 mod gate;
 mod gate_line;
 mod main;
@@ -15,6 +16,7 @@ use coupon_core::ShardId;
 use coupon_store::Known;
 use coupon_store::servers::seam::{DatabaseError, MainServer, QueueServer, Servers, ShardServer, Terms};
 
+pub use catalogue::CatalogueMemory;
 pub use gate::{CouponMemory, EpochMemory, GateMemory, HolderMemory, Slot};
 pub use main::{LogLine, MainMemory};
 pub use queue::QueuesMemory;

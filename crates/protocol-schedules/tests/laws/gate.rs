@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use coupon_store::servers::seam::{Epoch, GateError, GateServer, Held, Hold, Mark, Remembers, Servers};
+use coupon_store::servers::seam::{
+    Epoch, GateError, GateServer, Held, Hold, Mark, Remembers, Servers, Terms, Versions,
+};
 use coupon_store::{Attempt, Decision, Reservation, Stock};
 
 use crate::bench::{coupon, hold_of, id, noon, result, terms, user};
@@ -16,7 +18,7 @@ pub(crate) async fn filled(servers: &Servers) -> (Box<dyn GateServer>, Epoch) {
     let (gate, epoch) = (server(servers), Epoch::new(&servers.dataset, 1));
     gate.probe().await.unwrap();
     gate.begin(&epoch).await.unwrap();
-    gate.offer(&epoch, &[&terms(1, 2)]).await.unwrap();
+    gate.offer(&epoch, 3, &[&terms(1, 2)]).await.unwrap();
     (gate, epoch)
 }
 
@@ -74,8 +76,7 @@ pub(crate) async fn without_its_script_an_epoch_decides_nothing_and_without_the_
     let nothing = Remembers { script: false, sentinel: false };
     assert_eq!(gate.remembers(&other).await, Ok(nothing));
     assert_eq!(gate.remembers(&epoch).await, Ok(Remembers { script: true, sentinel: true }));
-    assert_eq!(gate.offers_all(&epoch, &[coupon(1)]).await, Ok(true));
-    assert_eq!(gate.offers_all(&epoch, &[coupon(1), coupon(7)]).await, Ok(false));
+    assert_eq!(gate.offers_all(&epoch).await, Ok(true));
     assert_eq!(gate.stock(&epoch, coupon(7)).await, Ok(None));
 }
 
@@ -120,6 +121,38 @@ pub(crate) async fn a_parked_hold_is_told_from_others_and_gives_way_to_a_stored_
     gate.park(&epoch, &[result(1, 5), result(2, 7)]).await.unwrap();
     let held = gate.held(&epoch, &[mark(1, 0), mark(2, 0)]).await.unwrap();
     assert_eq!(held, [Some(Held::Result(plain(6))), Some(Held::Parked(id(7).number()))]);
+}
+
+pub(crate) async fn terms_change_unless_those_of_a_later_version_are_there(servers: &Servers) {
+    let (gate, epoch) = filled(servers).await;
+    let ended = Terms { active: false, ..terms(1, 1) };
+    let total = async || gate.stock(&epoch, coupon(1)).await.unwrap().unwrap().total;
+    assert_eq!(gate.change_terms(&epoch, 2, &[&ended]).await, Ok(Vec::new()));
+    assert_eq!(total().await, 2, "what it has is of a later version");
+    let new = terms(7, 5);
+    assert_eq!(gate.change_terms(&epoch, 5, &[&ended, &new]).await, Ok(vec![coupon(7)]));
+    assert_eq!((total().await, gate.stock(&epoch, coupon(7)).await), (1, Ok(None)));
+    assert_eq!(decide(&*gate, &epoch, &[attempt(1, 1, 1)]).await, [Decision::InvalidTime]);
+    gate.offer(&epoch, 4, &[&terms(1, 9), &new]).await.unwrap();
+    assert_eq!(
+        (total().await, gate.stock(&epoch, coupon(7)).await),
+        (1, Ok(Some(Stock { total: 5, sold: 0 })))
+    );
+    gate.change_terms(&epoch, 5, &[&terms(1, 1)]).await.unwrap();
+    let both = [attempt(1, 1, 1), attempt(2, 1, 2)];
+    assert_eq!(decide(&*gate, &epoch, &both).await, [Decision::Granted(0), Decision::OutOfStock]);
+    gate.change_terms(&epoch, 6, &[&terms(1, 0)]).await.unwrap();
+    assert_eq!(gate.stock(&epoch, coupon(1)).await, Ok(Some(Stock { total: 0, sold: 1 })));
+    assert_eq!(gate.versions(&epoch).await, Ok(Some(Versions { first: 3, last: 6 })));
+    assert_eq!(gate.offers_all(&epoch).await, Ok(true));
+}
+
+pub(crate) async fn without_its_memory_a_gate_takes_no_change(servers: &Servers) {
+    let (gate, epoch) = filled(servers).await;
+    let other = Epoch::new(&servers.dataset, 2);
+    assert_eq!(gate.change_terms(&other, 9, &[&terms(1, 1)]).await, Err(GateError::Forgot));
+    assert_eq!((gate.versions(&other).await, gate.stock(&other, coupon(1)).await), (Ok(None), Ok(None)));
+    assert_eq!(gate.change_terms(&epoch, 9, &[&terms(1, 1)]).await, Ok(Vec::new()));
 }
 
 pub(crate) async fn what_is_of_earlier_epochs_is_forgotten(servers: &Servers) {

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
 mod bench;
+mod catalogue;
 mod gate;
 mod given_back;
 mod main_database;
@@ -28,6 +29,8 @@ over_memory_and_servers! {
     gate::marks_are_found_by_their_time_and_taken_away,
     gate::a_hold_takes_stock_and_the_first_of_a_user_stays,
     gate::a_parked_hold_is_told_from_others_and_gives_way_to_a_stored_one,
+    gate::terms_change_unless_those_of_a_later_version_are_there,
+    gate::without_its_memory_a_gate_takes_no_change,
     gate::what_is_of_earlier_epochs_is_forgotten,
     given_back::a_user_gets_as_many_as_they_may_and_a_request_gets_one_answer,
     given_back::what_is_let_go_of_is_free_and_its_request_keeps_its_answer,
@@ -47,6 +50,13 @@ over_memory_and_servers! {
     steps::the_outbox_waits_for_the_gate,
     steps::what_is_due_expires_and_nothing_else,
     steps::a_step_that_is_dropped_leaves_nothing_and_others_wait_for_it,
+    catalogue::a_change_is_a_version_and_a_line_of_the_log_and_is_made_once,
+    catalogue::news_tell_of_what_changed_since_a_version_and_of_everything_where_it_is_not_known,
+    catalogue::what_is_refused_changes_nothing,
+    catalogue::a_coupon_that_was_made_is_told_from_those_that_were_known,
+    catalogue::a_process_is_behind_until_it_says_that_it_is_not_or_ends,
+    catalogue::edits_by_hand_become_changes_if_nothing_has_changed_meanwhile,
+    catalogue::an_epoch_does_not_open_by_a_catalogue_that_has_changed_since,
     main_database::an_epoch_is_taken_once_and_the_last_alone_opens,
     main_database::a_lock_is_one_process_s_until_it_ends,
     main_database::leases_do_not_overlap_and_are_renewed_by_their_holder_alone,

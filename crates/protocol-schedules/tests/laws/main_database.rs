@@ -2,7 +2,7 @@
 
 use coupon_core::ShardId;
 use coupon_core::books::{Changes, Delta, Movement, post};
-use coupon_store::servers::seam::{GateState, Servers, Written};
+use coupon_store::servers::seam::{GateState, Opening, Servers, Written};
 
 use crate::bench::{coupon, noon};
 
@@ -14,8 +14,10 @@ pub(crate) async fn an_epoch_is_taken_once_and_the_last_alone_opens(servers: &Se
     assert!(!lock.take_epoch(1, 0).await.unwrap(), "it was taken twice");
     assert_eq!(lock.state().await.unwrap(), GateState { epoch: 1, open_epoch: 0 });
     assert!(lock.take_epoch(2, 1).await.unwrap());
-    assert!(!lock.open(1).await.unwrap(), "another was taken since");
-    assert!(lock.open(2).await.unwrap());
+    let version = servers.main.terms().await.unwrap().version;
+    assert_eq!(lock.open(1, version).await.unwrap(), Opening::Taken, "another was taken since");
+    assert_eq!(lock.open(2, version + 1).await.unwrap(), Opening::Changed, "it was filled from another main");
+    assert_eq!(lock.open(2, version).await.unwrap(), Opening::Open);
     lock.end().await;
     assert_eq!(servers.main.record().await.unwrap().1.open(), Some(2));
 }
@@ -113,5 +115,6 @@ pub(crate) async fn the_gate_s_place_stays_where_it_was_filled(servers: &Servers
     lock.filled_at("other").await.unwrap();
     assert!(lock.place().await.unwrap().unwrap().is_at("other"));
     lock.end().await;
-    assert!(!servers.main.terms().await.unwrap().is_empty());
+    let offering = servers.main.terms().await.unwrap();
+    assert_eq!((offering.terms.is_empty(), offering.version), (false, servers.main.version().await.unwrap()));
 }

@@ -5,7 +5,7 @@
 //! counts as incomplete from the first row until [`Bulk::finish`].
 
 mod lane;
-mod rows;
+pub(in crate::servers) mod rows;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::mpsc::{self, Receiver};

@@ -13,7 +13,7 @@ pub(super) const ROWS: usize = 1_000;
 pub(super) const BYTES: usize = 512 * 1024;
 
 /// A row that is stored.
-pub(super) trait Columns {
+pub(in crate::servers) trait Columns {
     /// The columns of its values, in order.
     const COLUMNS: &'static [&'static str];
 
@@ -22,7 +22,7 @@ pub(super) trait Columns {
 }
 
 /// The statement that stores so many rows.
-pub(super) fn insert(table: &str, columns: &[&str], rows: usize) -> String {
+pub(in crate::servers) fn insert(table: &str, columns: &[&str], rows: usize) -> String {
     let row = format!("({})", vec!["?"; columns.len()].join(","));
     format!("INSERT INTO {table} ({}) VALUES {}", columns.join(","), vec![row.as_str(); rows].join(","))
 }

@@ -6,6 +6,7 @@
 
 mod epoch;
 mod given_back;
+mod offers;
 mod question;
 mod redis;
 mod server;
@@ -27,7 +28,7 @@ use super::per_thread::PerThread;
 use super::seam::{GateError, GateServer, Held, Remembers};
 use super::tasks::Background;
 use crate::failpoints::{self, Mechanism};
-use crate::{Attempt, Decided, Decision, Gate, LocalFuture, Stock, Unavailable};
+use crate::{Attempt, Decided, Decision, Gate, Known, LocalFuture, Stock, Unavailable};
 
 /// The first character of a holder's id that is parked.
 pub(super) const PARKED: &str = "x";
@@ -76,14 +77,18 @@ impl ServersGate {
 
     async fn decide(&self, attempts: &[Attempt]) -> Result<Decided, Unavailable> {
         let epoch = self.open_epoch()?;
+        let known = self.background.offered.known();
         let mut decisions = vec![Decision::InvalidTime; attempts.len()];
-        let order = self.order(attempts);
+        let order = self.order(&known, attempts);
         if !order.is_empty() {
             let in_order: Vec<&Attempt> = order.iter().filter_map(|at| attempts.get(*at)).collect();
             let decided = self.heard(self.server().decide(&epoch, &in_order).await)?;
-            for (at, decision) in order.iter().zip(decided) {
-                if decision == Decision::NotLoaded {
-                    // The coupon is on offer: a gate that does not hold it has lost it.
+            for ((at, attempt), mut decision) in order.iter().zip(in_order).zip(decided) {
+                if decision == Decision::NotLoaded && is_over(&known, attempt) {
+                    // It was over for long when the gate was filled, and nobody has moved its end since.
+                    decision = Decision::InvalidTime;
+                } else if decision == Decision::NotLoaded {
+                    // The coupon is on offer: a gate that does not hold it has lost it, or is about to have it.
                     self.epoch.suspect();
                 }
                 if let Some(place) = decisions.get_mut(*at) {
@@ -96,10 +101,11 @@ impl ServersGate {
 
     /// The attempts that need the gate, each coupon's together, in the order in which they came. Those for coupons that
     /// are over need none.
-    fn order(&self, attempts: &[Attempt]) -> Vec<usize> {
-        let known = self.background.offered.known();
+    /// Where the process has not heard from main for long, the gate alone knows what is over.
+    fn order(&self, known: &Known, attempts: &[Attempt]) -> Vec<usize> {
+        let knows = self.background.offered.is_current();
         let open = |(at, attempt): (usize, &Attempt)| {
-            (!known.is_over(attempt.coupon, attempt.id.time())).then_some((attempt.coupon, at))
+            (!(knows && is_over(known, attempt))).then_some((attempt.coupon, at))
         };
         let mut order: Vec<(CouponId, usize)> = attempts.iter().enumerate().filter_map(open).collect();
         order.sort_unstable();
@@ -134,6 +140,10 @@ impl ServersGate {
         let epoch = self.open_epoch()?;
         self.heard(self.server().stock(&epoch, coupon).await)
     }
+}
+
+fn is_over(known: &Known, attempt: &Attempt) -> bool {
+    known.is_over(attempt.coupon, attempt.id.time())
 }
 
 /// Judges whether a gate that remembers so much has its memory.

@@ -7,11 +7,14 @@ use async_trait::async_trait;
 use coupon_core::{CouponId, CouponResult, Timestamp};
 use deadpool_redis::redis::{FromRedisValue, Pipeline, RedisError};
 
+use super::offers::Where;
 use super::question::{Answers, question};
 use super::redis::is_no_script;
 use super::{Epoch, Link, META_FIELDS, PARKED, RedisServer, SENTINEL, text};
 use crate::servers::names::Names;
-use crate::servers::seam::{GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Unchecked};
+use crate::servers::seam::{
+    GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Unchecked, Versions,
+};
 use crate::terms::Terms;
 use crate::{Attempt, Decision, Stock};
 
@@ -259,31 +262,25 @@ impl GateServer for GateLink {
         self.ask(&load).await
     }
 
-    async fn offer(&self, epoch: &Epoch, coupons: &[&Terms]) -> Result<(), GateError> {
-        for some in coupons.chunks(CHUNK) {
-            let mut pipeline = Pipeline::with_capacity(some.len());
-            for terms in some {
-                let key = self.names.holders(epoch.number, terms.coupon);
-                let (start, end) = (terms.start.millis(), terms.over_from().millis());
-                let meta = pipeline.cmd("HSET").arg(key).arg("t").arg(terms.total);
-                meta.arg("s").arg(start).arg("e").arg(end).ignore();
-            }
-            self.ask::<()>(&pipeline).await?;
-        }
-        Ok(())
+    async fn offer(&self, epoch: &Epoch, version: u64, coupons: &[&Terms]) -> Result<(), GateError> {
+        self.write_terms(epoch, version, coupons, Where::Everywhere).await.map(drop)
     }
 
-    async fn offers_all(&self, epoch: &Epoch, coupons: &[CouponId]) -> Result<bool, GateError> {
-        if coupons.is_empty() {
-            return Ok(true);
-        }
-        let mut pipeline = Pipeline::with_capacity(coupons.len());
-        for coupon in coupons {
-            let fields = pipeline.cmd("HMGET").arg(self.names.holders(epoch.number, *coupon));
-            fields.arg("t").arg("s").arg("e");
-        }
-        let fields: Vec<Vec<Option<String>>> = self.ask(&pipeline).await?;
-        Ok(fields.into_iter().flatten().all(|field| field.is_some()))
+    async fn change_terms(
+        &self,
+        epoch: &Epoch,
+        version: u64,
+        coupons: &[&Terms],
+    ) -> Result<Vec<CouponId>, GateError> {
+        self.write_terms(epoch, version, coupons, Where::There).await
+    }
+
+    async fn versions(&self, epoch: &Epoch) -> Result<Option<Versions>, GateError> {
+        self.read_versions(epoch).await
+    }
+
+    async fn offers_all(&self, epoch: &Epoch) -> Result<bool, GateError> {
+        self.has_all_terms(epoch).await
     }
 
     async fn hold(&self, epoch: &Epoch, holds: &[Hold]) -> Result<Vec<bool>, GateError> {

@@ -19,6 +19,18 @@ pub(in crate::servers) async fn begin_books(main: &Database) -> Result<Transacti
     main.within(async { main.pool().start_transaction(TxOpts::default()).await }).await
 }
 
+/// Takes the stock log until the end of the transaction, and returns the number of its last line.
+pub(super) async fn lock_logs(transaction: &mut Transaction<'_>) -> mysql_async::Result<i64> {
+    let make = "INSERT INTO log_state (id, last_log_id) VALUES (1, 0) \
+                ON DUPLICATE KEY UPDATE last_log_id = last_log_id";
+    transaction.query_drop(make).await?;
+    let known: Option<i64> =
+        transaction.query_first("SELECT last_log_id FROM log_state WHERE id = 1 FOR UPDATE").await?;
+    let last: Option<i64> =
+        transaction.query_first("SELECT COALESCE(MAX(log_id), 0) FROM stock_logs").await?;
+    Ok(known.max(last).unwrap_or(0))
+}
+
 #[async_trait]
 impl Books for Transaction<'_> {
     async fn lock_position(&mut self, shard: ShardId) -> anyhow::Result<i64> {
@@ -31,13 +43,7 @@ impl Books for Transaction<'_> {
     }
 
     async fn lock_logs(&mut self) -> anyhow::Result<i64> {
-        let make = "INSERT INTO log_state (id, last_log_id) VALUES (1, 0) \
-                    ON DUPLICATE KEY UPDATE last_log_id = last_log_id";
-        self.query_drop(make).await?;
-        let known: Option<i64> =
-            self.query_first("SELECT last_log_id FROM log_state WHERE id = 1 FOR UPDATE").await?;
-        let last: Option<i64> = self.query_first("SELECT COALESCE(MAX(log_id), 0) FROM stock_logs").await?;
-        Ok(known.max(last).unwrap_or(0))
+        Ok(lock_logs(self).await?)
     }
 
     async fn parked(&mut self) -> anyhow::Result<Parked> {

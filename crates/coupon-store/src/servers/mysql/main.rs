@@ -1,7 +1,6 @@
 //! MySQL as the main database's server.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use async_trait::async_trait;
@@ -9,22 +8,18 @@ use coupon_core::{ShardId, Timestamp};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, TxOpts};
 
-use super::{Database, DatabaseError, PATIENCE, begin_books};
+use super::{Database, DatabaseError, PATIENCE, begin_books, catalogue};
 use crate::clock::Clock;
-use crate::servers::catalogue::all_terms;
 use crate::servers::mains_time;
 use crate::servers::names::Namespace;
 use crate::servers::seam::{
-    Books, GateLock, GateState, MainServer, NUMBERS, Place, Renewed, TERM_MS, Term, Terms, Turn,
+    Books, GateLock, GateState, MainServer, NUMBERS, Opening, Place, Renewed, TERM_MS, Term, Turn,
 };
-
-/// The longest that it may be silent while it is read.
-const READING: Duration = Duration::from_secs(30);
 
 /// The main database of one namespace.
 #[derive(Debug, Clone)]
 pub(in crate::servers) struct MainDatabase {
-    database: Database,
+    pub(super) database: Database,
     namespace: Namespace,
     /// Moves main's time, in tests.
     clock: Clock,
@@ -36,7 +31,7 @@ impl MainDatabase {
     }
 
     /// Main's time as an expression of its SQL.
-    fn now(&self) -> String {
+    pub(super) fn now(&self) -> String {
         mains_time::expression(&self.clock)
     }
 
@@ -89,11 +84,6 @@ impl MainServer for MainDatabase {
         );
         let mut conn = self.database.connect().await?;
         self.database.patiently(PATIENCE, conn.exec_drop(sql, (address,))).await
-    }
-
-    async fn terms(&self) -> Result<Vec<Terms>, DatabaseError> {
-        let mut conn = self.database.connect().await?;
-        Ok(self.database.patiently(READING, all_terms(&mut conn, None)).await?.terms)
     }
 
     async fn lock_gate(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
@@ -220,9 +210,17 @@ impl GateLock for Locked {
         Ok(self.conn.exec_drop(sql, (address,)).await?)
     }
 
-    async fn open(&mut self, epoch: u64) -> anyhow::Result<bool> {
-        let sql = "UPDATE gate_state SET open_epoch = ? WHERE id = 1 AND epoch = ?";
-        self.conn.exec_drop(sql, (epoch, epoch)).await?;
-        Ok(self.conn.affected_rows() == 1)
+    async fn open(&mut self, epoch: u64, version: u64) -> anyhow::Result<Opening> {
+        let mut transaction = self.conn.start_transaction(TxOpts::default()).await?;
+        // A change takes this row first: it is told of by the version, or finds the epoch open once it is done.
+        let opening = if catalogue::lock_version(&mut transaction).await? == version {
+            let sql = "UPDATE gate_state SET open_epoch = ? WHERE id = 1 AND epoch = ?";
+            transaction.exec_drop(sql, (epoch, epoch)).await?;
+            if transaction.affected_rows() == 1 { Opening::Open } else { Opening::Taken }
+        } else {
+            Opening::Changed
+        };
+        transaction.commit().await?;
+        Ok(opening)
     }
 }

@@ -1,6 +1,8 @@
 //! One database on one MySQL or MariaDB server, as this process reaches it.
 
 mod books;
+mod catalogue;
+mod change;
 mod main;
 mod pool;
 mod shard;

@@ -103,6 +103,15 @@ pub struct Remembers {
     pub sentinel: bool,
 }
 
+/// Versions of main's catalogue, as the gate's coupons were offered by them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Versions {
+    /// The first that was offered, by whoever filled the gate.
+    pub first: u64,
+    /// The latest.
+    pub last: u64,
+}
+
 /// A coupon's holders.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holders {
@@ -178,11 +187,24 @@ pub trait GateServer: Send + Sync {
     /// Loads the epoch's script, and begins its pending marks with the sentinel.
     async fn begin(&self, epoch: &Epoch) -> Result<(), GateError>;
 
-    /// Puts coupons on offer: their totals and windows.
-    async fn offer(&self, epoch: &Epoch, coupons: &[&Terms]) -> Result<(), GateError>;
+    /// Puts coupons on offer: their totals and windows, as main had them at that version of its catalogue. Of a coupon
+    /// that it has from a later version, nothing changes.
+    async fn offer(&self, epoch: &Epoch, version: u64, coupons: &[&Terms]) -> Result<(), GateError>;
 
-    /// Says whether it has the terms of every one of these coupons.
-    async fn offers_all(&self, epoch: &Epoch, coupons: &[CouponId]) -> Result<bool, GateError>;
+    /// Changes the terms of coupons, as [`Self::offer`] does, but of those alone that it has. Returns the others: their
+    /// holders come first.
+    async fn change_terms(
+        &self,
+        epoch: &Epoch,
+        version: u64,
+        coupons: &[&Terms],
+    ) -> Result<Vec<CouponId>, GateError>;
+
+    /// The versions of main's catalogue that the epoch's coupons were offered by; none before any was.
+    async fn versions(&self, epoch: &Epoch) -> Result<Option<Versions>, GateError>;
+
+    /// Says whether it has the terms of every coupon that was put on offer in the epoch.
+    async fn offers_all(&self, epoch: &Epoch) -> Result<bool, GateError>;
 
     /// Makes users holders who are none yet. Says of each whether it was made one.
     async fn hold(&self, epoch: &Epoch, holds: &[Hold]) -> Result<Vec<bool>, GateError>;

@@ -6,8 +6,7 @@ use async_trait::async_trait;
 use coupon_core::books::{Delta, Posting, Stock};
 use coupon_core::{CouponId, ShardId, Timestamp};
 
-use super::DatabaseError;
-use crate::terms::Terms;
+use super::{CatalogueServer, DatabaseError};
 
 /// Main's record of the gate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,6 +27,17 @@ impl GateState {
 
 /// The greatest age of a sighting of the gate where main has it: three times as long as it takes each process to look.
 const FRESH_MS: i64 = 15_000;
+
+/// The outcome of opening an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// It is open.
+    Open,
+    /// The catalogue has changed since its coupons were offered.
+    Changed,
+    /// Another epoch was taken since.
+    Taken,
+}
 
 /// The gate's place, as main has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +90,7 @@ pub struct Renewed {
 
 /// The main database. Each question is answered for one moment; times are its own.
 #[async_trait]
-pub trait MainServer: Send + Sync {
+pub trait MainServer: CatalogueServer {
     /// Its name in an error.
     fn name(&self) -> String;
 
@@ -95,9 +105,6 @@ pub trait MainServer: Send + Sync {
 
     /// Records that the gate was found just now. A data set of before has no address yet.
     async fn gate_seen(&self, address: &str) -> Result<(), DatabaseError>;
-
-    /// The terms of every coupon.
-    async fn terms(&self) -> Result<Vec<Terms>, DatabaseError>;
 
     /// The only one who may fill the gate or make queues, unless another process is at it. It may be silent for long.
     async fn lock_gate(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError>;
@@ -140,8 +147,9 @@ pub trait GateLock: Turn + Sync {
     /// Records that the gate was filled at this address.
     async fn filled_at(&mut self, address: &str) -> anyhow::Result<()>;
 
-    /// Opens an epoch, if it is still the last one that was taken. Says whether it was.
-    async fn open(&mut self, epoch: u64) -> anyhow::Result<bool>;
+    /// Opens an epoch whose coupons were offered by that version of the catalogue, if it is still the last one that was
+    /// taken, and the catalogue has not changed.
+    async fn open(&mut self, epoch: u64, version: u64) -> anyhow::Result<Opening>;
 }
 
 /// Deltas that are parked, by coupon.

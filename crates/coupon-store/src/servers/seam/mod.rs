@@ -1,14 +1,17 @@
 //! The seam between the protocol and its servers: what it asks of the gate, the queues, the shards and main, in its own
 //! words. Redis, RabbitMQ and MySQL answer it where a service runs.
 
+mod catalogue;
 mod gate;
 mod main;
 mod queue;
 mod shard;
 
-pub use gate::{GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Unchecked};
+pub use catalogue::{CatalogueServer, Edit, LIVES_MS, Living, Made, News, Offering};
+pub use gate::{GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Unchecked, Versions};
 pub use main::{
-    Books, GateLock, GateState, MainServer, NUMBERS, Parked, Place, Renewed, TERM_MS, Term, Turn, Written,
+    Books, GateLock, GateState, MainServer, NUMBERS, Opening, Parked, Place, Renewed, TERM_MS, Term, Turn,
+    Written,
 };
 pub use queue::{
     BrokerError, Delivery, Publish, PublishError, QueueAdmin, QueueConsumer, QueueServer, QueueState, Route,
@@ -57,7 +60,7 @@ impl Servers {
         shards: Vec<Box<dyn ShardServer>>,
         main: Arc<dyn MainServer>,
     ) -> Self {
-        let offered = Arc::new(Offered::new(known));
+        let offered = Arc::new(Offered::new(known, 0));
         Self { dataset: dataset.to_owned(), offered, gate, queues, shards, main }
     }
 }

@@ -53,6 +53,7 @@ impl Crew {
         crew.others.spawn(lasting(Arc::clone(background), "gatekeeper", |background| {
             Gatekeeper::new(background).run()
         }));
+        crew.others.spawn(lasting(Arc::clone(background), "catalogue", Background::follow_the_catalogue));
         for shard in background.shards() {
             crew.others
                 .spawn(lasting(Arc::clone(background), "watch", move |background| watch(background, shard)));
@@ -100,7 +101,12 @@ impl Crew {
         self.background.signals.consumers_ended();
         ended(&mut self.applier).await;
         self.others.shutdown().await;
-        if let Err(error) = self.leases.give_back().await {
+        let Background { main, living, .. } = &*self.background;
+        let (ended, given_back) = tokio::join!(main.ended(living), self.leases.give_back());
+        if let Err(error) = ended {
+            tracing::warn!(%error, "changes of the catalogue wait for this process a few seconds more");
+        }
+        if let Err(error) = given_back {
             tracing::warn!(
                 error = format!("{error:#}"),
                 "worker numbers are not given back; their lease ends by itself"

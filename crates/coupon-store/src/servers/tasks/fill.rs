@@ -1,6 +1,6 @@
 //! Fills a gate from what is stored and takes stock. Everything is read, or the gate stays shut.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,75 +9,88 @@ use coupon_core::{CouponId, ResultId, Timestamp, UserId};
 use super::Background;
 use crate::failpoints::{self, Mechanism, Point};
 use crate::servers::gate::{Epoch, REMEMBERED};
-use crate::servers::seam::{Held, Hold, Mark, ReadsHolds, ShardServer};
+use crate::servers::seam::{Held, Hold, Mark, Offering, ReadsHolds, ShardServer};
 use crate::terms::Terms;
 
 const DAY_MS: i64 = 86_400_000;
 /// The number of holders that are written at a time.
 const CHUNK: usize = 5_000;
 
-/// The contents of a gate that was filled.
-#[derive(Debug, Default)]
-pub(in crate::servers) struct Filled {
-    pub(in crate::servers) coupons: usize,
-    pub(in crate::servers) holders: u64,
-}
-
-/// Fills the keys of an epoch that is not in use yet.
-pub(in crate::servers) async fn fill(background: &Background, epoch: &Epoch) -> anyhow::Result<Filled> {
-    let coupons = to_fill(background).await?;
-    let now = background.time.mains();
-    let mut filling =
-        Filling { background, epoch, coupons: &coupons, now, holds: Vec::new(), filled: Filled::default() };
-    filling.coupons().await?;
-    failpoints::hit(Point::Filling);
-    for (_, server) in background.shard_servers() {
-        match filling.shard(server).await {
-            Err(error) if failpoints::is_off(Mechanism::WholeFill) => {
-                tracing::warn!(
-                    database = server.name(),
-                    error = format!("{error:#}"),
-                    "the gate is filled without this shard"
-                );
-            }
-            read => read?,
-        }
-    }
-    filling.filled.coupons = coupons.len();
-    Ok(filling.filled)
-}
-
-/// The coupons that a gate must have, by main's present terms: those that can be grabbed, and those that some process
-/// may still take for such, since they were withdrawn or cut short while it ran.
-pub(super) async fn to_fill(background: &Background) -> anyhow::Result<BTreeMap<CouponId, Terms>> {
-    let lately = background.time.clock.now().plus_millis(-DAY_MS);
-    let all = background.main.terms().await?;
-    // A coupon that was over for longer is not in the gate, and so is not granted. Should its end be moved, it is
-    // found missing, and the gate is filled anew.
-    let matters = all.into_iter().filter(|terms| terms.end > lately);
-    Ok(matters.map(|terms| (terms.coupon, terms)).collect())
-}
-
-struct Filling<'a> {
+/// The keys of an epoch that is not in use yet, and what they are filled with.
+pub(super) struct Filling<'a> {
     background: &'a Background,
     epoch: &'a Epoch,
-    coupons: &'a BTreeMap<CouponId, Terms>,
+    /// The coupons on offer there, by the terms that main had at that version.
+    coupons: BTreeMap<CouponId, Terms>,
+    version: u64,
+    /// Those of them whose holders are being read.
+    read: BTreeSet<CouponId>,
     now: Timestamp,
     holds: Vec<Hold>,
-    filled: Filled,
+    holders: u64,
 }
 
-impl Filling<'_> {
-    /// Totals and windows. One that is withdrawn is over.
-    async fn coupons(&mut self) -> anyhow::Result<()> {
-        let all: Vec<&Terms> = self.coupons.values().collect();
-        Ok(self.background.gate.server.offer(self.epoch, &all).await?)
+impl<'a> Filling<'a> {
+    pub(super) fn new(background: &'a Background, epoch: &'a Epoch) -> Self {
+        let now = background.time.mains();
+        Self {
+            background,
+            epoch,
+            coupons: BTreeMap::new(),
+            version: 0,
+            read: BTreeSet::new(),
+            now,
+            holds: Vec::new(),
+            holders: 0,
+        }
+    }
+
+    /// The version of the catalogue that it has reached.
+    pub(super) const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The number of coupons on offer, and that of their holders.
+    pub(super) fn contents(&self) -> (usize, u64) {
+        (self.coupons.len(), self.holders)
+    }
+
+    /// Puts on offer what main has on offer now, and reads from the shards who holds it: of everything at first, and of
+    /// what is new since when the catalogue has changed meanwhile.
+    pub(super) async fn go_on(&mut self) -> anyhow::Result<()> {
+        let Offering { version, terms } = self.background.main.terms().await?;
+        let lately = lately(self.background);
+        // A coupon that was over for longer is not in the gate, and so is not granted. Should its end be moved, it is
+        // added with its holders.
+        let matters = |terms: &Terms| terms.end > lately || self.coupons.contains_key(&terms.coupon);
+        let offered: Vec<Terms> = terms.into_iter().filter(matters).collect();
+        let new =
+            offered.iter().map(|terms| terms.coupon).filter(|coupon| !self.coupons.contains_key(coupon));
+        self.read = new.collect();
+        self.background.gate.server.offer(self.epoch, version, &offered.iter().collect::<Vec<_>>()).await?;
+        self.coupons.extend(offered.into_iter().map(|terms| (terms.coupon, terms)));
+        self.version = version;
+        failpoints::hit(Point::Filling);
+        for (_, server) in self.background.shard_servers() {
+            match self.shard(server).await {
+                Err(error) if failpoints::is_off(Mechanism::WholeFill) => {
+                    tracing::warn!(
+                        database = server.name(),
+                        error = format!("{error:#}"),
+                        "the gate is filled without this shard"
+                    );
+                }
+                read => read?,
+            }
+        }
+        Ok(())
     }
 
     /// Reads every table: which of them hold a coupon's results does not depend on what main says of the coupon now.
     async fn shard(&mut self, server: &dyn ShardServer) -> anyhow::Result<()> {
-        let (first, last) = (self.coupons.keys().next(), self.coupons.keys().next_back());
-        let (Some(first), Some(last)) = (first.copied(), last.copied()) else { return Ok(()) };
+        let (Some(first), Some(last)) = (self.read.first().copied(), self.read.last().copied()) else {
+            return Ok(());
+        };
         let since = self.now.plus_millis(-i64::try_from(REMEMBERED.as_millis()).unwrap_or(i64::MAX));
         for table in server.tables().await? {
             server.read_holds(table, first..=last, since, self).await?;
@@ -85,12 +98,12 @@ impl Filling<'_> {
         self.flush().await?;
         // They hold their stock until a person decides.
         let mut parked = server.parked().await?;
-        parked.retain(|hold| self.is_on_offer(hold));
+        parked.retain(|hold| self.reads(hold));
         Ok(self.background.gate.server.hold_parked(self.epoch, &parked).await?)
     }
 
-    fn is_on_offer(&self, hold: &Hold) -> bool {
-        CouponId::new(hold.coupon).is_ok_and(|coupon| self.coupons.contains_key(&coupon))
+    fn reads(&self, hold: &Hold) -> bool {
+        CouponId::new(hold.coupon).is_ok_and(|coupon| self.read.contains(&coupon))
     }
 
     /// Writes the holders gathered, and the requests of those who have given theirs back.
@@ -124,14 +137,20 @@ impl Filling<'_> {
                 }
             }
         }
-        self.filled.holders += holds.len() as u64;
+        self.holders += holds.len() as u64;
         Ok(())
     }
 }
 
+/// A coupon that was over before then is in no gate, unless it was not when the gate was filled: some process may still take
+/// one for such that can be grabbed, since it was withdrawn or cut short while it ran.
+pub(super) fn lately(background: &Background) -> Timestamp {
+    background.time.clock.now().plus_millis(-DAY_MS)
+}
+
 /// The time for which a request is still remembered whose result gave its stock back then; none if that was too long
 /// ago.
-fn remembered(given_back: Timestamp, now: Timestamp) -> Option<Duration> {
+pub(super) fn remembered(given_back: Timestamp, now: Timestamp) -> Option<Duration> {
     let ago = u64::try_from(now.millis() - given_back.millis()).unwrap_or(0);
     REMEMBERED.checked_sub(Duration::from_millis(ago)).filter(|left| !left.is_zero())
 }
@@ -139,7 +158,7 @@ fn remembered(given_back: Timestamp, now: Timestamp) -> Option<Duration> {
 #[async_trait]
 impl ReadsHolds for Filling<'_> {
     async fn take(&mut self, mut holds: Vec<Hold>) -> anyhow::Result<()> {
-        holds.retain(|hold| self.is_on_offer(hold));
+        holds.retain(|hold| self.reads(hold));
         self.holds.append(&mut holds);
         if self.holds.len() >= CHUNK { self.flush().await } else { Ok(()) }
     }

@@ -9,15 +9,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use coupon_core::CouponId;
 use tokio::time::timeout;
 
 use super::Background;
-use super::fill::{fill, to_fill};
+use super::fill::Filling;
 use crate::failpoints::{self, Mechanism};
 use crate::outage::TaskOutage;
 use crate::servers::gate::{Epoch, is_intact};
-use crate::servers::seam::{GateLock, GateState, Route};
+use crate::servers::seam::{GateLock, GateState, Opening, Route};
 
 /// The time between two questions to main for the open epoch.
 const EVERY: Duration = Duration::from_millis(500);
@@ -29,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const FILLING: Duration = Duration::from_secs(3_600);
 /// The time between two questions for the script of a gate that is not suspected.
 const CHECK: u32 = 10;
+/// The most times that coupons are offered again to a gate about to open, since the catalogue has changed meanwhile.
+const ROUNDS: usize = 100;
 /// The longest that messages routed before an unbinding may take into their queue.
 const ROUTED: Duration = Duration::from_millis(200);
 
@@ -135,7 +136,8 @@ impl Gatekeeper {
         Ok(state)
     }
 
-    /// Says whether Redis remembers the epoch and, if that was doubted, every coupon on offer.
+    /// Says whether Redis remembers the epoch and, if that was doubted, every coupon that was put on offer, by versions of the
+    /// catalogue that main knows.
     async fn remembers(&self, epoch: &Epoch, thoroughly: bool) -> anyhow::Result<bool> {
         if !is_whole(&self.background, epoch).await? {
             return Ok(false);
@@ -143,10 +145,18 @@ impl Gatekeeper {
         if !thoroughly {
             return Ok(true);
         }
-        // As main has it now, and as a filling would take it: what this process read when it started may be out of
-        // date.
-        let coupons: Vec<CouponId> = to_fill(&self.background).await?.into_keys().collect();
-        Ok(self.background.gate.server.offers_all(epoch, &coupons).await?)
+        let gate = &self.background.gate.server;
+        let versions = gate.versions(epoch).await?;
+        // Main has told of a version before any coupon was offered by it.
+        let of_main = self.background.main.version().await?;
+        if versions.is_some_and(|versions| versions.last > of_main) {
+            tracing::warn!(
+                of_main,
+                "main's catalogue is of an earlier version than the gate's: it was put back to an earlier state"
+            );
+            return Ok(false);
+        }
+        Ok(gate.offers_all(epoch).await?)
     }
 
     /// Records in main that the gate is well where this process reaches it.
@@ -213,27 +223,14 @@ impl Gatekeeper {
         if !script_last {
             background.gate.server.begin(&epoch).await?;
         }
-        let filled = fill(background, &epoch).await?;
+        let mut filling = Filling::new(background, &epoch);
+        filling.go_on().await?;
         if script_last {
             background.gate.server.begin(&epoch).await?;
         }
-        ensure!(
-            is_whole(background, &epoch).await?,
-            "Redis has lost its memory again while it was being filled"
-        );
-        let admin = background.queues.server.admin().await?;
-        for shard in background.shards() {
-            admin.bind(Route::results(epoch.number, shard)).await?;
-        }
-        admin.close().await;
-        lock.filled_at(background.gate.server.address()).await?;
-        ensure!(lock.open(epoch.number).await?, "another process has begun to fill the gate");
-        tracing::info!(
-            epoch = epoch.number,
-            coupons = filled.coupons,
-            holders = filled.holders,
-            "the gate is open"
-        );
+        self.open(lock, &mut filling, &epoch).await?;
+        let (coupons, holders) = filling.contents();
+        tracing::info!(epoch = epoch.number, coupons, holders, "the gate is open");
         let number = epoch.number;
         background.gate.epoch.set(Some(epoch));
         background.counts.gate_fills.fetch_add(1, Ordering::Relaxed);
@@ -242,6 +239,34 @@ impl Gatekeeper {
             tracing::warn!(%error, "keys of earlier epochs are left in Redis");
         }
         Ok(())
+    }
+
+    /// Opens an epoch that is filled, once its coupons are as main has them.
+    async fn open(
+        &self,
+        lock: &mut dyn GateLock,
+        filling: &mut Filling<'_>,
+        epoch: &Epoch,
+    ) -> anyhow::Result<()> {
+        let background = &self.background;
+        let admin = background.queues.server.admin().await?;
+        for shard in background.shards() {
+            admin.bind(Route::results(epoch.number, shard)).await?;
+        }
+        admin.close().await;
+        lock.filled_at(background.gate.server.address()).await?;
+        for _ in 0..ROUNDS {
+            ensure!(
+                is_whole(background, epoch).await?,
+                "Redis has lost its memory again while it was being filled"
+            );
+            match lock.open(epoch.number, filling.version()).await? {
+                Opening::Open => return Ok(()),
+                Opening::Taken => bail!("another process has begun to fill the gate"),
+                Opening::Changed => filling.go_on().await?,
+            }
+        }
+        bail!("the catalogue changes faster than the gate is filled")
     }
 
     /// Makes a deleted queue again, and leads results there. The gate stays as it is: it alone still has what went

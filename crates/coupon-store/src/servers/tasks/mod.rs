@@ -1,6 +1,8 @@
 //! The work that is no request: tasks on one thread beside the HTTP workers, and their shared state.
 
+mod add;
 mod apply;
+mod catalogue;
 mod change;
 mod clock;
 mod consume;
@@ -33,10 +35,11 @@ use super::broker::{Message, PublishError};
 use super::catalogue::Offered;
 use super::counts::Counts;
 use super::markers::Markers;
-use super::seam::{MainServer, Publish as _, Route, ShardServer};
+use super::seam::{Living, MainServer, Publish as _, Route, ShardServer};
 use super::status::ShardStatus;
 use crate::Unavailable;
 use apply::Applier;
+pub(super) use catalogue::Following;
 pub(super) use clock::agree_at_start;
 use clock::keep_comparing;
 use consume::Consumer;
@@ -66,6 +69,9 @@ pub(super) struct Background {
     pub(super) floors: Floors,
     pub(super) time: Time,
     pub(super) signals: Signals,
+    /// This process, as main lists it.
+    pub(super) living: Living,
+    pub(super) following: Following,
     /// The counts of this process.
     pub(super) counts: Counts,
 }

@@ -38,6 +38,21 @@ enum Place {
     Rests(Instant),
 }
 
+/// Rows of which the gate is told, each as it is to be looked at again.
+pub(super) fn to_be_checked(shard: ShardId, table: TableId, rows: &[Hold]) -> Vec<(Unchecked, Hold)> {
+    let row = |hold: &Hold| {
+        let release = Release {
+            coupon: CouponId::new(hold.coupon).ok()?,
+            user: UserId::new(hold.user).ok()?,
+            id: ResultId::from_number(hold.id).ok()?,
+            slot: hold.slot,
+            request: hold.request,
+        };
+        Some((Unchecked { shard, table, release }, *hold))
+    };
+    rows.iter().filter_map(row).collect()
+}
+
 impl Rows {
     pub(super) fn new(background: Arc<Background>) -> Self {
         Self { background, places: BTreeMap::new() }
@@ -108,17 +123,7 @@ impl Rows {
         table: TableId,
         missing: &[Hold],
     ) -> anyhow::Result<()> {
-        let row = |hold: &Hold| {
-            let release = Release {
-                coupon: CouponId::new(hold.coupon).ok()?,
-                user: UserId::new(hold.user).ok()?,
-                id: ResultId::from_number(hold.id).ok()?,
-                slot: hold.slot,
-                request: hold.request,
-            };
-            Some((Unchecked { shard, table, release }, *hold))
-        };
-        let rows: Vec<(Unchecked, Hold)> = missing.iter().filter_map(row).collect();
+        let rows = to_be_checked(shard, table, missing);
         let fresh = self.background.gate.server.restore(epoch, &rows).await?;
         for ((_, hold), _) in rows.iter().zip(fresh).filter(|(_, fresh)| *fresh) {
             let Hold { coupon, user, id, .. } = hold;

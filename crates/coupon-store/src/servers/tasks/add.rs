@@ -1,0 +1,128 @@
+//! Brings an open gate to the catalogue as it is now: terms change, and coupons are added to it with their holders.
+//!
+//! A coupon that the gate does not have may have been grabbed all the same, before it was over for long, and its end was
+//! moved since. So its holders come first, from every shard, and its terms last: only then is it granted. No grab of it is
+//! on its way, since none was granted in this epoch, and those of earlier ones are stored.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use async_trait::async_trait;
+use coupon_core::{CouponId, ShardId, TableId, Timestamp};
+
+use super::Background;
+use super::fill::{lately, remembered};
+use super::reconcile_rows::to_be_checked;
+use crate::servers::gate::{Epoch, REMEMBERED};
+use crate::servers::seam::{GateError, Hold, ReadsHolds};
+use crate::terms::Terms;
+
+impl Background {
+    /// Brings the gate to these terms, of that version of the catalogue.
+    pub(super) async fn bring(&self, epoch: &Epoch, version: u64, terms: &[&Terms]) -> anyhow::Result<()> {
+        let brought = self.bring_or_hear(epoch, version, terms).await;
+        let forgot = |error: &anyhow::Error| error.downcast_ref::<GateError>() == Some(&GateError::Forgot);
+        if brought.as_ref().is_err_and(forgot) {
+            self.gate.epoch.suspect();
+        }
+        brought
+    }
+
+    async fn bring_or_hear(&self, epoch: &Epoch, version: u64, terms: &[&Terms]) -> anyhow::Result<()> {
+        let missing = self.change_terms(epoch, version, terms).await?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<CouponId> = missing.iter().map(|terms| terms.coupon).collect();
+        let first = self.gate.server.versions(epoch).await?.map_or(u64::MAX, |versions| versions.first);
+        // Nobody can have grabbed one that was made after the gate was filled.
+        let made = self.main.made_since(first, &ids).await?;
+        let (new, others): (Vec<&Terms>, Vec<&Terms>) =
+            missing.into_iter().partition(|terms| made.contains(&terms.coupon));
+        self.gate.server.offer(epoch, version, &new).await?;
+        if others.is_empty() { Ok(()) } else { self.add(epoch, version, &others).await }
+    }
+
+    /// Changes the terms of coupons that the gate has. Returns those that it lacks, and should have.
+    async fn change_terms<'a>(
+        &self,
+        epoch: &Epoch,
+        version: u64,
+        terms: &[&'a Terms],
+    ) -> anyhow::Result<Vec<&'a Terms>> {
+        let lacking = self.gate.server.change_terms(epoch, version, terms).await?;
+        let (lacking, lately): (BTreeSet<CouponId>, _) = (lacking.into_iter().collect(), lately(self));
+        let missing = |terms: &&&Terms| lacking.contains(&terms.coupon) && terms.over_from() > lately;
+        Ok(terms.iter().filter(missing).copied().collect())
+    }
+
+    /// Adds coupons and their holders, unless another process is at it, or fills the gate.
+    async fn add(&self, epoch: &Epoch, version: u64, terms: &[&Terms]) -> anyhow::Result<()> {
+        let Some(lock) = self.main.lock_gate().await? else {
+            bail!("another process adds coupons to the gate, or fills it");
+        };
+        let added = self.add_locked(epoch, version, terms).await;
+        lock.end().await;
+        added
+    }
+
+    async fn add_locked(&self, epoch: &Epoch, version: u64, terms: &[&Terms]) -> anyhow::Result<()> {
+        // Another process may just have done it.
+        let missing = self.change_terms(epoch, version, terms).await?;
+        let coupons: BTreeSet<CouponId> = missing.iter().map(|terms| terms.coupon).collect();
+        let (Some(first), Some(last)) = (coupons.first().copied(), coupons.last().copied()) else {
+            return Ok(());
+        };
+        let up = |shard: ShardId| self.status.get(shard.index()).is_some_and(|status| status.is_up());
+        if let Some(down) = self.shards().find(|shard| !up(*shard)) {
+            bail!("coupons are added to the gate once shard {down} says who holds them");
+        }
+        let now = self.time.mains();
+        let since = now.plus_millis(-i64::try_from(REMEMBERED.as_millis()).unwrap_or(i64::MAX));
+        for (shard, server) in self.shard_servers() {
+            for table in server.tables().await? {
+                let mut adding = Adding { background: self, epoch, coupons: &coupons, shard, table, now };
+                server.read_holds(table, first..=last, since, &mut adding).await?;
+            }
+            let mut parked = server.parked().await?;
+            parked.retain(|hold| is_one_of(&coupons, hold));
+            self.gate.server.hold_parked(epoch, &parked).await?;
+        }
+        self.gate.server.offer(epoch, version, &missing).await.context("Redis")?;
+        tracing::info!(coupons = missing.len(), "coupons were added to the gate, with their holders");
+        Ok(())
+    }
+}
+
+fn is_one_of(coupons: &BTreeSet<CouponId>, hold: &Hold) -> bool {
+    CouponId::new(hold.coupon).is_ok_and(|coupon| coupons.contains(&coupon))
+}
+
+/// Reads the holders of coupons that are added, from one table.
+struct Adding<'a> {
+    background: &'a Background,
+    epoch: &'a Epoch,
+    coupons: &'a BTreeSet<CouponId>,
+    shard: ShardId,
+    table: TableId,
+    now: Timestamp,
+}
+
+#[async_trait]
+impl ReadsHolds for Adding<'_> {
+    /// Each row is looked at again later: one that gives its stock back meanwhile is perhaps let go of before the gate knows
+    /// of it.
+    async fn take(&mut self, holds: Vec<Hold>) -> anyhow::Result<()> {
+        let Self { background, epoch, coupons, shard, table, now } = self;
+        let of_these = holds.into_iter().filter(|hold| is_one_of(coupons, hold));
+        let (held, given_back): (Vec<Hold>, Vec<Hold>) = of_these.partition(|hold| hold.given_back.is_none());
+        let answered: Vec<(Hold, Duration)> = given_back
+            .into_iter()
+            .filter_map(|hold| Some((hold, remembered(hold.given_back?, *now)?)))
+            .collect();
+        background.gate.server.remember(epoch, &answered).await?;
+        background.gate.server.restore(epoch, &to_be_checked(*shard, *table, &held)).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,290 @@
+//! Follows main's catalogue: asks for its version four times a second, reads what changed, brings the gate to it, and tells
+//! main by which version this process goes.
+//!
+//! Whoever makes a change brings the gate to it; should they be gone before, any other process does so, since each has brought
+//! the gate to what it knows itself. People change main by hand as well: all of it is read every ten seconds, and what differs
+//! becomes a change of its own, which everybody then follows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::ensure;
+use coupon_core::CouponId;
+use coupon_core::catalogue_change::{CatalogueChange, Operator};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::Background;
+use crate::failpoints::{self, Point};
+use crate::outage::TaskOutage;
+use crate::servers::gate::Epoch;
+use crate::servers::seam::{Edit, News};
+use crate::set_aside::{Place, SetAside, number};
+use crate::terms::Terms;
+use crate::{Applied, ChangeError};
+
+/// The time between two questions for the version.
+const EVERY: Duration = Duration::from_millis(250);
+/// The wait after a look that failed.
+const AGAIN: Duration = Duration::from_secs(1);
+/// The time between two readings of everything.
+const WHOLE: Duration = Duration::from_secs(10);
+/// The time after which main is told again that this process lives.
+const TELLS: Duration = Duration::from_secs(1);
+/// The longest that a change waits for the gate, and then for every process.
+const WAITS: Duration = Duration::from_secs(2);
+/// The time between two looks meanwhile.
+const LOOK: Duration = Duration::from_millis(25);
+
+/// What this process has followed so far.
+#[derive(Default)]
+pub(in crate::servers) struct Followed {
+    /// Every coupon's terms, once they were read.
+    terms: Option<BTreeMap<CouponId, Terms>>,
+    /// When all of them were read.
+    read: Option<Instant>,
+    /// The epoch of the gate that was brought to a version, and that version.
+    brought: Option<(u64, u64)>,
+    /// The version that main was told of, and when.
+    told: Option<(u64, Instant)>,
+}
+
+/// The catalogue, as this process follows it: one look after the other.
+#[derive(Default)]
+pub(in crate::servers) struct Following(Mutex<Followed>);
+
+impl Background {
+    /// Follows the catalogue for as long as the process lives.
+    pub(super) async fn follow_the_catalogue(self: Arc<Self>) {
+        let outage =
+            TaskOutage::new("the catalogue is not followed; tried again", "the catalogue is followed again");
+        while !self.signals.stopping() {
+            let open = self.gate.epoch.open();
+            let looked = self.following.0.lock().await.look(&self, open.as_deref()).await;
+            outage.tried(&looked);
+            tokio::time::sleep(if looked.is_ok() { EVERY } else { AGAIN }).await;
+        }
+    }
+
+    /// Goes by what there is now, and has main know that this process lives: no change after that is made without it.
+    pub(in crate::servers) async fn begin_to_follow(&self) -> anyhow::Result<()> {
+        let mut followed = self.following.0.lock().await;
+        followed.tell(self, self.offered.version()).await?;
+        followed.look(self, None).await
+    }
+
+    /// Makes a change, and sees to it that the gate enforces it and every process knows.
+    pub(in crate::servers) async fn change_the_catalogue(
+        self: Arc<Self>,
+        change: CatalogueChange,
+        operator: Operator,
+    ) -> Result<Applied, ChangeError> {
+        change.check()?;
+        let began = Instant::now();
+        let made = self.main.change(&change, &operator).await?;
+        failpoints::hit(Point::Changed);
+        // One that was so already may not be known everywhere: whoever made it may be gone since.
+        let gate = self.enforced(made.version).await;
+        let unconfirmed = self.confirmed(made.version).await?;
+        if made.changed && gate && unconfirmed.is_empty() {
+            self.counts.catalogue.took(began.elapsed());
+        }
+        Ok(Applied { version: made.version, changed: made.changed, added: made.added, unconfirmed, gate })
+    }
+
+    /// Makes sure that main holds the data set that this process was started on: the catalogue of another is not followed.
+    async fn is_of_this_data_set(&self) -> anyhow::Result<()> {
+        let (dataset, _) = self.main.record().await?;
+        ensure!(dataset.as_ref() == Some(&self.dataset), "{} holds another data set now", self.main.name());
+        Ok(())
+    }
+
+    /// Says whether the gate that is open has been brought to that version; not so while there is none.
+    async fn enforced(&self, version: u64) -> bool {
+        let deadline = Instant::now() + WAITS;
+        loop {
+            match self.enforce(version).await {
+                Ok(enforced) => return enforced,
+                Err(error) if Instant::now() >= deadline => {
+                    let error = format!("{error:#}");
+                    tracing::warn!(version, error, "the gate is brought to the catalogue later");
+                    return false;
+                }
+                Err(_) => tokio::time::sleep(LOOK).await,
+            }
+        }
+    }
+
+    /// Brings the open gate to that version, if one is open. A gate that is opened later has been: opening it looks for the
+    /// version.
+    async fn enforce(&self, version: u64) -> anyhow::Result<bool> {
+        loop {
+            let (_, state) = self.main.record().await?;
+            let epoch = state.open().map(|number| Epoch::new(&self.dataset, number));
+            let mut followed = self.following.0.lock().await;
+            followed.look(self, epoch.as_ref()).await?;
+            let Some(epoch) = epoch else { return Ok(false) };
+            let (_, now) = self.main.record().await?;
+            // A main that was put back has no such version any more.
+            if now.open() == Some(epoch.number) {
+                return Ok(followed.brought.is_some_and(|brought| brought >= (epoch.number, version)));
+            }
+        }
+    }
+
+    /// Waits until every process that lives goes by that version. Returns those that do not when it was long enough.
+    async fn confirmed(&self, version: u64) -> Result<Vec<String>, ChangeError> {
+        let deadline = Instant::now() + WAITS;
+        loop {
+            let behind = self.main.behind(version).await.map_err(crate::Unavailable::from)?;
+            if behind.is_empty() || Instant::now() >= deadline {
+                return Ok(behind);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+impl Followed {
+    /// Looks once, and brings an epoch of the gate to what there is.
+    async fn look(&mut self, background: &Background, epoch: Option<&Epoch>) -> anyhow::Result<()> {
+        let (main, asked) = (&background.main, Instant::now());
+        let known = background.offered.version();
+        let mut version = main.version().await?;
+        if version < known {
+            // Main was put back. What the gate has by later versions is not to be relied on.
+            background.gate.epoch.suspect();
+        }
+        let news = if version == known && !self.reads_everything(asked) {
+            None
+        } else {
+            background.is_of_this_data_set().await?;
+            let since = self.terms.is_some() && version != known;
+            let news = main.news(since.then_some(known)).await?;
+            let news = self.without_edits(background, known, news, asked).await?;
+            version = news.version;
+            Some(news)
+        };
+        let changed = news.as_ref().map(|news| self.changed(news)).unwrap_or_default();
+        let brought = match epoch {
+            Some(epoch) => self.bring(background, epoch, (known, version), &changed).await,
+            None => Ok(()),
+        };
+        if let Some(news) = news {
+            set_aside(&background.offered.set_aside, &news);
+            self.go_by(background, news, &changed);
+        }
+        self.tell(background, version).await?;
+        background.offered.was_current(asked);
+        brought
+    }
+
+    fn reads_everything(&self, now: Instant) -> bool {
+        self.terms.is_none() || self.read.is_none_or(|read| now >= read + WHOLE)
+    }
+
+    /// Records what people changed in main, where everything was read at a version that was known: what is left is to be
+    /// followed like any other change.
+    async fn without_edits(
+        &mut self,
+        background: &Background,
+        known: u64,
+        news: News,
+        asked: Instant,
+    ) -> anyhow::Result<News> {
+        if !news.whole {
+            return Ok(news);
+        }
+        self.read = Some(asked);
+        if self.terms.is_none() || news.version != known {
+            return Ok(news);
+        }
+        let now = background.time.mains();
+        let before = |after: &Terms| self.terms.as_ref()?.get(&after.coupon).copied();
+        let edited = |after: &Terms| {
+            let before = before(after)?;
+            let concerns = before.over_from() > now || after.over_from() > now;
+            let what = before.differences(after)?;
+            concerns.then_some(Edit { before, what })
+        };
+        let edits: Vec<Edit> = self.changed(&news).iter().filter_map(edited).collect();
+        if edits.is_empty() {
+            return Ok(news);
+        }
+        for Edit { before, what } in &edits {
+            tracing::info!(coupon = %before.coupon, what, "a person changed this coupon in the main database");
+        }
+        background.main.record_edits(known, &edits).await?;
+        Ok(background.main.news(Some(known)).await?)
+    }
+
+    /// The terms that differ from what was known. A coupon that was deleted is not on offer any more.
+    fn changed(&self, news: &News) -> Vec<Terms> {
+        let known = |coupon: &CouponId| self.terms.as_ref().and_then(|terms| terms.get(coupon)).copied();
+        let differs = |terms: &&Terms| known(&terms.coupon).as_ref() != Some(*terms);
+        let mut changed: Vec<Terms> = news.terms.iter().filter(differs).copied().collect();
+        let withdrawn = |terms: Terms| terms.active.then_some(Terms { active: false, ..terms });
+        let deleted = news.deleted.iter().filter_map(known);
+        if news.whole {
+            let there: BTreeSet<CouponId> = news.terms.iter().map(|terms| terms.coupon).collect();
+            let gone = self.terms.iter().flat_map(|terms| terms.values());
+            let gone = gone.filter(|terms| !there.contains(&terms.coupon)).copied();
+            changed.extend(gone.filter_map(withdrawn));
+        }
+        changed.extend(deleted.filter_map(withdrawn));
+        changed
+    }
+
+    /// Brings an epoch to a version: all of it, unless this process has brought it to the version before.
+    async fn bring(
+        &mut self,
+        background: &Background,
+        epoch: &Epoch,
+        (known, version): (u64, u64),
+        changed: &[Terms],
+    ) -> anyhow::Result<()> {
+        if self.brought == Some((epoch.number, version)) && changed.is_empty() {
+            return Ok(());
+        }
+        let whole = self.brought != Some((epoch.number, known));
+        let mut all = if whole { self.terms.clone().unwrap_or_default() } else { BTreeMap::new() };
+        all.extend(changed.iter().map(|terms| (terms.coupon, *terms)));
+        // Until it is done, it may be done in part.
+        self.brought = None;
+        background.bring(epoch, version, &all.values().collect::<Vec<_>>()).await?;
+        self.brought = Some((epoch.number, version));
+        Ok(())
+    }
+
+    /// Goes by what there is from now on.
+    fn go_by(&mut self, background: &Background, news: News, changed: &[Terms]) {
+        let News { version, rooms, users, .. } = news;
+        self.terms.get_or_insert_default().extend(changed.iter().map(|terms| (terms.coupon, *terms)));
+        background.offered.go_by(version, changed, rooms, &users);
+    }
+
+    /// Tells main by which version this process goes, when that is news, and that it lives.
+    async fn tell(&mut self, background: &Background, version: u64) -> anyhow::Result<()> {
+        let now = Instant::now();
+        if self.told.is_some_and(|(told, when)| told == version && now < when + TELLS) {
+            return Ok(());
+        }
+        background.main.goes_by(&background.living, version).await?;
+        self.told = Some((version, now));
+        Ok(())
+    }
+}
+
+/// Names the coupons whose row makes no sense.
+fn set_aside(known: &SetAside, news: &News) {
+    if news.whole {
+        return known.tell(Place::Catalogue, news.found.clone());
+    }
+    let read = news.terms.iter().map(|terms| terms.coupon).chain(news.deleted.iter().copied());
+    for coupon in read {
+        let of_it = news.found.get_key_value(&number(coupon));
+        let of_it = of_it.map(|(coupon, why)| (*coupon, why.clone()));
+        known.tell_of(Place::Catalogue, coupon, of_it.into_iter().collect());
+    }
+}

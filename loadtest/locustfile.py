@@ -1,5 +1,6 @@
 """The flash sale of workloads/flash-sale.toml for Locust: four kinds of users who think between their requests. With
-CHECKOUT=1 there are shoppers too, as in workloads/checkout.toml: what they get held, they confirm, release or leave to expire.
+CHECKOUT=1 there are shoppers too, as in workloads/checkout.toml: what they get held, they confirm, release or leave to expire,
+and some of what they confirmed they use or return.
 
 Locust is a closed loop: users wait for their answer before they think on, so a service that stalls is asked less and
 its latencies look better than they are. For comparisons use `loadtest compare`, whose arrivals are open and which
@@ -24,7 +25,7 @@ ROOMS = int(os.environ.get("CATALOGUE_ROOMS", "100"))
 HOT_ROOMS = int(os.environ.get("CATALOGUE_HOT_ROOMS", "5"))
 COUPONS_PER_ROOM = int(os.environ.get("CATALOGUE_COUPONS_PER_ROOM", "5"))
 
-# For coupons that are held, as `seeder --hold-s 600` makes them.
+# For coupons that are held, as `seeder --hold-s 600 --returnable` makes them.
 CHECKOUT = os.environ.get("CHECKOUT", "") == "1"
 
 ADMIN_TOKEN = os.environ.get("COUPON__ADMIN__TOKEN", "")
@@ -64,12 +65,13 @@ class Viewer(FastHttpUser):
                 return response.js
         return {}
 
-    def step(self, word, result):
-        """Confirms or releases what is held."""
-        body = {"user_id": result["user_id"], "result_id": result["result_id"]}
+    def step(self, word, result, **more):
+        """Confirms, releases, uses or returns a result. True if it was done."""
+        body = {"user_id": result["user_id"], "result_id": result["result_id"], **more}
         with self.rest("POST", f"/api/coupon/{word}", json=body) as response:
             if response.status_code != 200:
                 response.failure(f"status {response.status_code}")
+            return response.status_code == 200
 
 
 class Normal(Viewer):
@@ -127,9 +129,15 @@ class Shopper(Viewer):
     @task(10)
     def check_out(self):
         result = self.grab(ROOMS, request_id=str(uuid4()))
+        owned = result.get("state") == "owned"
         if result.get("state") == "held":
             word = choices(["confirm", "release", None], weights=[70, 20, 10])[0]
-            if word:
+            owned = word is not None and self.step(word, result) and word == "confirm"
+        if owned:
+            word = choices(["use", "return", None], weights=[30, 10, 60])[0]
+            if word == "use":
+                self.step(word, result, order_amount=1000)
+            elif word == "return":
                 self.step(word, result)
 
     @task(3)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use coupon_lab::conditions;
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, PhaseOutcome, Tally};
-use coupon_loadgen::workload::{Action, Catalogue, Endpoint, Requests, Rooms, Scenario, Workload};
+use coupon_loadgen::workload::{Action, Catalogue, Endpoint, Requests, Scenario, Workload};
 use coupon_measure::Machine;
 use coupon_report::model::{
     CURVE_PERCENTILES, EndpointRound, Figure, GeneratorRound, GrabRound, Meta, MixPart, PhaseRound, Reading,
@@ -47,8 +47,8 @@ fn mix(workload: &Workload) -> Vec<MixPart> {
         for (endpoint, share) in actions(scenario, drawn).chain(steps(scenario, drawn)) {
             *endpoints.entry(endpoint.key().to_owned()).or_insert(0.0) += share / (1.0 + beside);
         }
-        let rooms = if scenario.rooms == Rooms::Hot { "hot" } else { "any" };
-        MixPart { scenario: scenario.name.clone(), rooms: rooms.to_owned(), endpoints }
+        let rooms = scenario.rooms.as_str().to_owned();
+        MixPart { scenario: scenario.name.clone(), rooms, endpoints }
     };
     scenarios.iter().map(part).collect()
 }

@@ -37,7 +37,7 @@ pub enum ClientAnswer {
     Grab(u64, Claim),
     /// Of the use of that result.
     Use(i64, UseAnswer),
-    /// Of a step of that result, which was held.
+    /// Of another step of that result.
     Step(i64, StepAnswer),
 }
 
@@ -167,7 +167,7 @@ fn parse(line: &str) -> Result<(u64, ClientAnswer)> {
                     Some((told, _)) => ClientAnswer::Step(id()?, *told),
                     None => bail!(
                         "outcome {other:?} is none of granted, duplicate, out_of_stock, invalid_time, refused, unknown, \
-                         used, used_before, use_unknown, confirmed, released, confirm_unknown, release_unknown"
+                         used, used_before, use_unknown, confirmed, released, returned, confirm_unknown, release_unknown, return_unknown"
                     ),
                 },
             };
@@ -231,9 +231,16 @@ mod tests {
             format!("9,,used_before,99,{time},,"),
             format!("10,,use_unknown,99,{time},0.07,"),
         ];
-        let steps = (11..).zip(["confirmed", "released", "confirm_unknown", "release_unknown"]);
+        let steps = (11..).zip([
+            "confirmed",
+            "released",
+            "returned",
+            "confirm_unknown",
+            "release_unknown",
+            "return_unknown",
+        ]);
         let steps: String = steps.map(|(user, word)| format!("{user},,{word},97,{time},,\n")).collect();
-        assert_eq!(written(), format!("{wanted}{}\n{steps}# end: 14 lines\n", uses.join("\n")));
+        assert_eq!(written(), format!("{wanted}{}\n{steps}# end: 16 lines\n", uses.join("\n")));
     }
 
     #[test]
@@ -276,7 +283,7 @@ mod tests {
         let error = read(&written().replace("6,2,unknown,,2026-11-30T00:53:20.000Z,,\n", ""))
             .unwrap_err()
             .to_string();
-        assert!(error.contains("line 15 says that 14 lines come before it, and there are 13"), "{error}");
+        assert!(error.contains("line 17 says that 16 lines come before it, and there are 15"), "{error}");
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub struct Claims {
     refused: u64,
     /// (result, user)
     pub(super) uses: Vec<((i64, u64), UseAnswer)>,
-    /// The same of steps of what was held.
+    /// The same of other steps.
     pub(super) steps: Vec<((i64, u64), StepAnswer)>,
 }
 

@@ -24,7 +24,7 @@ pub(super) struct Ledger {
     pub(super) outside: Vec<(u64, u64, Timestamp)>,
     /// The answers about uses.
     pub(super) uses: About<UseAnswer>,
-    /// The answers about steps of what was held.
+    /// The answers about other steps.
     pub(super) steps: About<StepAnswer>,
 }
 

@@ -56,6 +56,11 @@ impl Life {
         self.state == RELEASED
     }
 
+    /// True if it was handed back after it was the user's.
+    pub(super) const fn was_returned(self) -> bool {
+        self.state == RETURNED
+    }
+
     /// True if its hold ended by itself at that time or later.
     pub(super) fn expired_since(self, time: i64) -> bool {
         self.state == EXPIRED && self.state_time.is_some_and(|expired| expired >= time)

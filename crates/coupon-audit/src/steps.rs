@@ -1,28 +1,34 @@
-//! Steps of what was held: a row's state, held against the answers that its user got.
+//! Steps after the grab: a row's state, held against the answers that its user got.
 
 use super::life::Life;
 use super::start::Before;
 
-/// An answer that a client got about a step of a result that was held.
+/// An answer that a client got about a step of a result, but for its use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StepAnswer {
     /// Acknowledged: it is the user's, or was handed back as such.
     Confirmed,
     /// Acknowledged: its stock came back for good.
     Released,
+    /// Acknowledged: it was the user's, and its stock came back for good.
+    Returned,
     /// A time-out, a 503, a connection lost: confirmed or not.
     ConfirmUnknown,
     /// The same: released or not.
     ReleaseUnknown,
+    /// The same: returned or not.
+    ReturnUnknown,
 }
 
 impl StepAnswer {
     /// All of them, by the word that files of answers use.
-    pub(super) const WORDS: [(Self, &str); 4] = [
+    pub(super) const WORDS: [(Self, &str); 6] = [
         (Self::Confirmed, "confirmed"),
         (Self::Released, "released"),
+        (Self::Returned, "returned"),
         (Self::ConfirmUnknown, "confirm_unknown"),
         (Self::ReleaseUnknown, "release_unknown"),
+        (Self::ReturnUnknown, "return_unknown"),
     ];
 
     /// Its word.
@@ -32,7 +38,7 @@ impl StepAnswer {
 
     /// True if it says that a step was taken.
     pub(super) const fn is_clear(self) -> bool {
-        matches!(self, Self::Confirmed | Self::Released)
+        matches!(self, Self::Confirmed | Self::Released | Self::Returned)
     }
 }
 
@@ -47,7 +53,8 @@ fn contradicts(life: Life, told: StepAnswer) -> Option<String> {
     let (kept, what) = match told {
         StepAnswer::Confirmed => (life.was_confirmed(), "confirmed"),
         StepAnswer::Released => (life.was_released(), "released"),
-        StepAnswer::ConfirmUnknown | StepAnswer::ReleaseUnknown => return None,
+        StepAnswer::Returned => (life.was_returned(), "returned"),
+        StepAnswer::ConfirmUnknown | StepAnswer::ReleaseUnknown | StepAnswer::ReturnUnknown => return None,
     };
     (!kept).then(|| format!("its user was told that it is {what}, and it is {life}"))
 }
@@ -92,6 +99,14 @@ mod tests {
     }
 
     #[test]
+    fn what_was_confirmed_and_handed_back_is_returned() {
+        let told = &[StepAnswer::Confirmed, StepAnswer::Returned];
+        for state in ["held", "owned", "used", "returned", "released", "expired"] {
+            assert_eq!(fault(state, told).is_empty(), state == "returned", "{state}");
+        }
+    }
+
+    #[test]
     fn a_step_of_the_run_that_nobody_asked_for_is_found() {
         for state in ["owned", "released"] {
             assert!(fault(state, &[]).contains("nobody asked"), "{state}");
@@ -112,5 +127,6 @@ mod tests {
         assert_eq!(fault("released", &[StepAnswer::ReleaseUnknown]), "");
         assert_eq!(fault("held", &[StepAnswer::ConfirmUnknown, StepAnswer::ReleaseUnknown]), "");
         assert!(fault("owned", &[StepAnswer::ReleaseUnknown]).contains("nobody asked"));
+        assert_eq!(fault("returned", &[StepAnswer::Confirmed, StepAnswer::ReturnUnknown]), "");
     }
 }

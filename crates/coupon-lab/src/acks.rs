@@ -1,9 +1,9 @@
 //! Answers that clients got, as the auditor takes them.
 
-use coupon_audit::{Ack, Claim, Claims, ClientAnswer, StepAnswer};
+use coupon_audit::{Ack, Claim, Claims, ClientAnswer, StepAnswer, UseAnswer};
 use coupon_core::FailReason;
 use coupon_loadgen::load::{GrabOutcome, GrabRecord, Outcome, Refusal, StepOutcome, StepRecord};
-use coupon_loadgen::workload::Endpoint;
+use coupon_loadgen::workload::{Endpoint, order_of};
 
 /// The acknowledgement that a grab's client got.
 #[must_use]
@@ -22,20 +22,34 @@ pub fn ack(grab: &GrabRecord) -> Ack {
 }
 
 /// The acknowledgement that a step's client got; none of one that was refused, which leaves the result as it was.
-fn step(step: &StepRecord) -> Option<Ack> {
-    let told = match (step.outcome, step.endpoint) {
-        (StepOutcome::Taken, Endpoint::Confirm) => StepAnswer::Confirmed,
-        (StepOutcome::Taken, _) => StepAnswer::Released,
-        (StepOutcome::Unknown, Endpoint::Confirm) => StepAnswer::ConfirmUnknown,
-        (StepOutcome::Unknown, _) => StepAnswer::ReleaseUnknown,
-        (StepOutcome::Refused(_), _) => return None,
+#[must_use]
+pub fn of_step(step: &StepRecord) -> Option<Ack> {
+    let StepRecord { user_id: user, result_id, endpoint, outcome, told_at } = *step;
+    let cents = order_of(result_id).cents();
+    let (taken, unknown) = match endpoint {
+        Endpoint::Use => {
+            let told = match outcome {
+                StepOutcome::Taken => UseAnswer::Used { cents, time: None },
+                StepOutcome::Unknown => UseAnswer::Unknown { cents },
+                StepOutcome::Refused(_) => return None,
+            };
+            return Some(Ack { user, told: ClientAnswer::Use(result_id, told), told_at });
+        }
+        Endpoint::Confirm => (StepAnswer::Confirmed, StepAnswer::ConfirmUnknown),
+        Endpoint::Return => (StepAnswer::Returned, StepAnswer::ReturnUnknown),
+        _ => (StepAnswer::Released, StepAnswer::ReleaseUnknown),
     };
-    Some(Ack { user: step.user_id, told: ClientAnswer::Step(step.result_id, told), told_at: step.told_at })
+    let told = match outcome {
+        StepOutcome::Taken => taken,
+        StepOutcome::Unknown => unknown,
+        StepOutcome::Refused(_) => return None,
+    };
+    Some(Ack { user, told: ClientAnswer::Step(result_id, told), told_at })
 }
 
 /// Every acknowledgement of a load.
 pub fn of(outcome: &Outcome) -> impl Iterator<Item = Ack> {
-    outcome.grabs.iter().map(ack).chain(outcome.steps.iter().filter_map(step))
+    outcome.grabs.iter().map(ack).chain(outcome.steps.iter().filter_map(of_step))
 }
 
 /// Adds every answer of a load to clients' claims.

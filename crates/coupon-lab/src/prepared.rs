@@ -20,10 +20,11 @@ pub fn seed_of(catalogue: &Catalogue) -> SeedOptions {
     SeedOptions { users, rooms, hot_rooms, coupons_per_room, ..SeedOptions::default() }
 }
 
-/// The same, on the terms that the workload needs: with a checkout, what is grabbed is held.
+/// The same, on the terms that the workload needs: with a checkout, what is grabbed is held, and may be handed back.
 #[must_use]
 pub fn seed_for(workload: &Workload) -> SeedOptions {
-    let terms = GrabTerms { hold_s: workload.hold_s(), ..GrabTerms::default() };
+    let terms =
+        GrabTerms { hold_s: workload.hold_s(), returnable: workload.returns(), ..GrabTerms::default() };
     SeedOptions { terms, ..seed_of(&workload.catalogue) }
 }
 

@@ -56,6 +56,8 @@ register! {
     Grab: "grab", "POST /api/coupon/grab", "grab", "Grabbing coupons", Writes;
     Confirm: "confirm", "POST /api/coupon/confirm", "confirm", "Confirming what is held", Updates;
     Release: "release", "POST /api/coupon/release", "release", "Giving up what is held", Updates;
+    Use: "use", "POST /api/coupon/use", "use", "Spending a coupon", Updates;
+    Return: "return", "POST /api/coupon/return", "return", "Handing a coupon back", Updates;
     UserCoupons: "user_coupons", "GET /api/user/{id}/coupons", "my coupons", "One user's coupons", Reads;
     RoomOrders: "room_orders", "GET /api/room/{id}/orders", "room orders", "One room's orders", Reads;
     RoomStats: "room_stats", "GET /api/room/{id}/stats", "room stats", "One room's statistics", Reads;
@@ -109,6 +111,12 @@ impl Endpoint {
     #[must_use]
     pub const fn has_plan(self) -> bool {
         matches!(self.row().sharding, Sharding::Reads | Sharding::Updates)
+    }
+
+    /// True when it changes a result that was grabbed before: it follows a grab, and cannot come first.
+    #[must_use]
+    pub const fn is_step(self) -> bool {
+        matches!(self.row().sharding, Sharding::Updates)
     }
 
     /// True when it writes, reads or changes results, so that strategies differ in it.

@@ -93,7 +93,8 @@ impl CaseRecord {
         let held = answer.as_ref().and_then(|answer| answer.result_id.as_ref()?.parse().ok());
         let outcome =
             answer.and_then(|answer| decided(&answer)).unwrap_or(GrabOutcome::Unknown(Unknown::Cut));
-        let grab = GrabRecord { user_id, coupon_id, outcome, at: began.elapsed(), held, told_at: now() };
+        let at = began.elapsed();
+        let grab = GrabRecord { user_id, coupon_id, request: None, outcome, at, held, told_at: now() };
         self.entries().grabs.push((service, grab));
     }
 

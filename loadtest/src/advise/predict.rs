@@ -43,7 +43,7 @@ pub struct Prediction {
     pub worth: f64,
 }
 
-/// Routes every row, and the queries of the mix about it. Which rows those are where there are very many, follows
+/// Routes every row, and the queries and updates of the mix about it. Which rows those are where there are very many, follows
 /// from the seed: the same for every strategy.
 ///
 /// # Errors
@@ -104,6 +104,12 @@ fn route(
             plan.into_iter().for_each(|shard| visit(&mut visits, shard, weight));
             requests += weight;
         }
+        if endpoint.is_step() {
+            // Where it is found it is changed as well.
+            for row in &sample {
+                visit(&mut visits, strategy.place(row)?.shard, weight);
+            }
+        }
         if endpoint.has_plan() && !sample.is_empty() {
             fan_out.insert(endpoint, visited as f64 / sample.len() as f64);
         }
@@ -126,10 +132,10 @@ fn visit(visits: &mut [f64], shard: ShardId, weight: f64) {
     }
 }
 
-/// The query that an endpoint puts to the shards about a row; none when it asks none of them.
+/// The query that an endpoint puts to the shards about a row, an update to find it; none when it asks none of them.
 fn query(endpoint: Endpoint, row: &RowKey) -> Option<ResultQuery> {
     match endpoint {
-        Endpoint::Confirm | Endpoint::Release => Some(ResultQuery::of_user(row.user).at(row.time)),
+        step if step.is_step() => Some(ResultQuery::of_user(row.user).at(row.time)),
         Endpoint::UserCoupons => Some(ResultQuery::of_user(row.user)),
         Endpoint::RoomOrders | Endpoint::RoomStats => Some(ResultQuery::of_room(row.room)),
         Endpoint::Recent => {

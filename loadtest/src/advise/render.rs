@@ -18,13 +18,17 @@ const NAMED: usize = 10;
 pub fn text(recording: &Recording, mix: &QueryMix, findings: &[Finding], shards: NonZeroU16) -> String {
     let stored = recording.stored().count() as u64;
     let period = if recording.days_only() { "day" } else { "hour" };
+    let of_grab = |steps| -> f64 {
+        mix.per_grab().filter(|(endpoint, _)| endpoint.is_step() == steps).map(|(_, each)| each).sum()
+    };
     let mut out = format!(
-        "{} rows to store, routed through every strategy over {shards} shards; {} queries come with a grab.\n\
+        "{} rows to store, routed through every strategy over {shards} shards; {} queries and {} updates come with a grab.\n\
          skew: the hottest shard's share over the fair share; 1 is even. effective: how many shards' worth of machines\n\
          that is. worth: how many times the requests of one shard all serve in the busiest {period}, when every visit\n\
          costs the same. Rooms keep their order, and are numbered without gaps.\n\n",
         count(stored),
-        number(mix.requests_per_grab() - 1.0),
+        number(of_grab(false)),
+        number(of_grab(true)),
     );
     out.push_str(&loads(findings, period).text());
     if let Some(visits) = fan_outs(findings) {

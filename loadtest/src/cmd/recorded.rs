@@ -126,7 +126,7 @@ impl SendArgs {
         // Every round needs a grab.
         let grabs = u32::try_from(recording.rows().len()).unwrap_or(u32::MAX);
         let rounds = self.rounds.min(grabs);
-        let options = recording.catalogue(self.stock, seed);
+        let options = SeedOptions { terms: mix.terms(), ..recording.catalogue(self.stock, seed) };
         options.check()?;
         let load = self.load(trace, &options, length, seed);
         Ok(CompareOptions {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
+use coupon_core::GrabTerms;
 use coupon_core::Timestamp;
-use coupon_loadgen::workload::{Endpoint, Request, Trace, Workload};
+use coupon_loadgen::workload::{Checkout, Endpoint, Part, Request, RequestName, Trace, Workload};
 use coupon_measure::random::Random;
 
 use super::Recording;
@@ -12,9 +13,13 @@ use super::Recording;
 /// Apart from the streams of requests, rounds and moments.
 const QUERIES: u64 = 1 << 60;
 
-/// The number of queries of each kind that come with a grab, on average.
+/// The number of queries and updates of each kind that come with a grab, on average.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct QueryMix(BTreeMap<Endpoint, f64>);
+pub struct QueryMix {
+    per_grab: BTreeMap<Endpoint, f64>,
+    /// What becomes of what is grabbed, if its users do anything about it.
+    checkout: Option<Checkout>,
+}
 
 impl QueryMix {
     /// Grabs alone.
@@ -31,30 +36,43 @@ impl QueryMix {
         let mut shares = workload.shares();
         let grabs = shares.remove(&Endpoint::Grab).unwrap_or_default();
         ensure!(grabs > 0.0, "workload {:?} has no grabs", workload.name);
-        Ok(Self(shares.into_iter().map(|(endpoint, share)| (endpoint, share / grabs)).collect()))
+        let per_grab = shares.into_iter().map(|(endpoint, share)| (endpoint, share / grabs)).collect();
+        Ok(Self { checkout: checkout(&per_grab, workload.hold_s()), per_grab })
     }
 
-    /// Queries of each kind for one grab.
+    /// Queries and updates of each kind for one grab.
     pub fn per_grab(&self) -> impl Iterator<Item = (Endpoint, f64)> + '_ {
-        self.0.iter().map(|(endpoint, number)| (*endpoint, *number))
+        self.per_grab.iter().map(|(endpoint, number)| (*endpoint, *number))
+    }
+
+    /// The terms of coupons on which its updates are possible.
+    #[must_use]
+    pub fn terms(&self) -> GrabTerms {
+        let Some(Checkout { hold_s, returned, .. }) = self.checkout else { return GrabTerms::default() };
+        GrabTerms { hold_s, returnable: returned > 0.0, ..GrabTerms::default() }
     }
 
     /// Requests for one grab, the grab included.
     #[must_use]
     pub fn requests_per_grab(&self) -> f64 {
-        1.0 + self.0.values().sum::<f64>()
+        1.0 + self.per_grab.values().sum::<f64>()
     }
 
     /// The recorded grabs, each followed by its queries: about the grab's own user, coupon and room, so that they are
-    /// as skewed as the grabs.
+    /// as skewed as the grabs. Updates follow what is answered, as in any checkout.
     #[must_use]
     pub fn trace(&self, recording: &Recording, speed: f64, seed: u64) -> Trace {
         let mut random = Random::new(seed, QUERIES);
+        let queries = self.per_grab().filter(|(endpoint, _)| !endpoint.is_step());
         let mut due: Vec<(Endpoint, f64, f64)> =
-            self.per_grab().map(|(endpoint, each)| (endpoint, each, random.unit())).collect();
+            queries.map(|(endpoint, each)| (endpoint, each, random.unit())).collect();
         let mut requests: Vec<(Timestamp, Request)> = Vec::with_capacity(recording.rows().len());
         for row in recording.rows() {
-            requests.push((row.time, row.request(Endpoint::Grab)));
+            let part = self.checkout.map(|checkout| Part::Grab {
+                name: RequestName(random.next_u64()),
+                course: checkout.course(random.unit()),
+            });
+            requests.push((row.time, Request { part, ..row.request(Endpoint::Grab) }));
             for (endpoint, each, owed) in &mut due {
                 *owed += *each;
                 while *owed >= 1.0 {
@@ -67,9 +85,26 @@ impl QueryMix {
     }
 }
 
+/// The checkout of one grab, of which so many updates come.
+fn checkout(per_grab: &BTreeMap<Endpoint, f64>, hold_s: u32) -> Option<Checkout> {
+    let each = |endpoint| per_grab.get(&endpoint).copied().unwrap_or(0.0);
+    let [confirm, release] = [Endpoint::Confirm, Endpoint::Release].map(each);
+    let of_confirmed =
+        |endpoint| if confirm > 0.0 { (each(endpoint) / confirm).clamp(0.0, 1.0) } else { 0.0 };
+    let checkout = Checkout {
+        confirm,
+        release,
+        expire: (1.0 - confirm - release).max(0.0),
+        used: of_confirmed(Endpoint::Use),
+        returned: of_confirmed(Endpoint::Return),
+        hold_s,
+    };
+    per_grab.keys().any(|endpoint| endpoint.is_step()).then_some(checkout)
+}
+
 #[cfg(test)]
 mod tests {
-    use coupon_loadgen::workload::{Requests, Schedule};
+    use coupon_loadgen::workload::{Course, Requests, Schedule};
 
     use super::*;
     use crate::replay::{Reading, read};
@@ -111,6 +146,34 @@ mod tests {
                 .filter(|at| all[*at].endpoint != Endpoint::Grab)
                 .all(|at| all[at].user_id == grab_before(at).user_id)
         );
+    }
+
+    #[test]
+    fn updates_follow_the_grabs_as_in_the_workloads_checkout() {
+        let mut workload = Workload::default();
+        let Requests::Scenarios(scenarios) = &mut workload.requests else { panic!() };
+        for scenario in &mut scenarios[..2] {
+            scenario.checkout = Some(Checkout { used: 0.5, returned: 0.25, ..Checkout::default() });
+        }
+        let mix = QueryMix::of(&workload).unwrap();
+        assert_eq!(mix.terms(), GrabTerms { hold_s: 60, returnable: true, ..GrabTerms::default() });
+        let all = requests(&mix);
+        assert!(all.iter().all(|request| !request.endpoint.is_step()));
+        let courses: Vec<Course> = all
+            .iter()
+            .filter_map(|request| match request.part? {
+                Part::Grab { course, .. } => Some(course),
+                Part::Step { .. } => None,
+            })
+            .collect();
+        assert_eq!(courses.len(), 700, "every grab names its request");
+        for (course, part) in [(Course::Used, 0.35), (Course::Returned, 0.175), (Course::Released, 0.2)] {
+            let found = courses.iter().filter(|of| **of == course).count() as f64 / 700.0;
+            assert!((found - part).abs() < 0.06, "{course:?}: {found}, not {part}");
+        }
+        let updates: f64 = mix.per_grab().filter(|(of, _)| of.is_step()).map(|(_, each)| each).sum();
+        assert!((updates - (0.7 + 0.2 + 0.35 + 0.175)).abs() < 1e-9, "{updates}");
+        assert_eq!(QueryMix::of(&Workload::default()).unwrap().terms(), GrabTerms::default());
     }
 
     #[test]

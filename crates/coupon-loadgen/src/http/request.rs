@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::Target;
-use crate::workload::{Endpoint, Part, Request};
+use crate::workload::{Endpoint, Part, Request, order_of};
 
 /// Writes the requests to one target.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(crate) struct RequestWriter {
     /// The steps of results, up to their content lengths.
     confirm: String,
     release: String,
+    spend: String,
+    give_back: String,
     body: Vec<u8>,
 }
 
@@ -35,6 +37,8 @@ impl RequestWriter {
             echo: post("/bench/echo"),
             confirm: post("/api/coupon/confirm"),
             release: post("/api/coupon/release"),
+            spend: post("/api/coupon/use"),
+            give_back: post("/api/coupon/return"),
             body: Vec::with_capacity(96),
         }
     }
@@ -44,9 +48,12 @@ impl RequestWriter {
         out.clear();
         let Request { user_id: user, coupon_id: coupon, room_id: room, .. } = request;
         let written = match request.endpoint {
-            Endpoint::Grab | Endpoint::Echo | Endpoint::Confirm | Endpoint::Release => {
-                return self.write_post(out, request);
-            }
+            Endpoint::Grab
+            | Endpoint::Echo
+            | Endpoint::Confirm
+            | Endpoint::Release
+            | Endpoint::Use
+            | Endpoint::Return => return self.write_post(out, request),
             Endpoint::UserCoupons => write!(out, "GET /api/user/{user}/coupons"),
             Endpoint::Stock => write!(out, "GET /api/coupon/{coupon}/stock"),
             Endpoint::RoomOrders => write!(out, "GET /api/room/{room}/orders"),
@@ -72,14 +79,22 @@ impl RequestWriter {
         let grab = format_args!("{{\"user_id\":{user_id},\"coupon_id\":{coupon_id},\"room_id\":{room_id}");
         let body = match request.part {
             None => write!(self.body, "{grab}}}"),
-            Some(Part::Grab { name, .. }) => write!(self.body, "{grab},\"request_id\":\"{name:016x}\"}}"),
-            Some(Part::Step(result)) => {
-                write!(self.body, "{{\"user_id\":{user_id},\"result_id\":\"{result}\"}}")
+            Some(Part::Grab { name, .. }) => {
+                write!(self.body, "{grab},\"request_id\":\"{name}\"}}")
+            }
+            Some(Part::Step { result, .. }) => {
+                let step = format_args!("{{\"user_id\":{user_id},\"result_id\":\"{result}\"");
+                match request.endpoint {
+                    Endpoint::Use => write!(self.body, "{step},\"order_amount\":{}}}", order_of(result)),
+                    _ => write!(self.body, "{step}}}"),
+                }
             }
         };
         let head = match request.endpoint {
             Endpoint::Confirm => &self.confirm,
             Endpoint::Release => &self.release,
+            Endpoint::Use => &self.spend,
+            Endpoint::Return => &self.give_back,
             Endpoint::Echo => &self.echo,
             _ => &self.grab,
         };
@@ -93,6 +108,7 @@ impl RequestWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workload::{Course, RequestName};
 
     fn written(endpoint: Endpoint) -> String {
         written_as(endpoint, None)
@@ -121,16 +137,19 @@ mod tests {
 
     #[test]
     fn a_grab_of_a_checkout_names_its_request_and_a_step_its_result() {
-        let grab = written_as(Endpoint::Grab, Some(Part::Grab { name: 0x5eed, then: None }));
+        let grab = written_as(
+            Endpoint::Grab,
+            Some(Part::Grab { name: RequestName(0x5eed), course: Course::Expires }),
+        );
         let body = "{\"user_id\":7,\"coupon_id\":11,\"room_id\":3,\"request_id\":\"0000000000005eed\"}";
         assert!(grab.starts_with("POST /api/coupon/grab ") && grab.ends_with(body), "{grab}");
-        for (endpoint, path) in [(Endpoint::Confirm, "confirm"), (Endpoint::Release, "release")] {
-            let step = written_as(endpoint, Some(Part::Step(42)));
-            assert!(step.starts_with(&format!("POST /api/coupon/{path} ")), "{step}");
-            assert!(
-                step.ends_with("\r\nContent-Length: 30\r\n\r\n{\"user_id\":7,\"result_id\":\"42\"}"),
-                "{step}"
-            );
+        for endpoint in Endpoint::ALL.into_iter().filter(|endpoint| endpoint.is_step()) {
+            let step = written_as(endpoint, Some(Part::Step { result: 42, course: Course::Used }));
+            assert!(step.starts_with(&format!("POST /api/coupon/{} ", endpoint.key())), "{step}");
+            let order = if endpoint == Endpoint::Use { ",\"order_amount\":1000.42" } else { "" };
+            let body = format!("{{\"user_id\":7,\"result_id\":\"42\"{order}}}");
+            let end = format!("\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            assert!(step.ends_with(&end), "{step}");
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use coupon_core::{FailReason, Timestamp};
 use hdrhistogram::Histogram;
 
-use crate::workload::Endpoint;
+use crate::workload::{Endpoint, RequestName};
 
 /// The outcome of a load.
 #[derive(Debug, Clone)]
@@ -208,6 +208,8 @@ pub struct GrabRecord {
     pub user_id: u64,
     /// For which coupon.
     pub coupon_id: u64,
+    /// The name of the request, if it had one.
+    pub request: Option<RequestName>,
     /// The answer that the client got.
     pub outcome: GrabOutcome,
     /// The time at which it got the answer or gave up, since the load began.

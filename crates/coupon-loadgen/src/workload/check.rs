@@ -34,9 +34,14 @@ impl Workload {
                 "scenarios[{number}].name: figures are told by it, so it must not be empty or used twice, as {name:?} is"
             );
             scenario.check(&format!("scenarios[{number}] ({:?})", scenario.name))?;
+            let (hot, all) = (self.catalogue.hot_rooms, self.catalogue.rooms);
             ensure!(
-                scenario.rooms == Rooms::Any || self.catalogue.hot_rooms > 0,
+                scenario.rooms != Rooms::Hot || hot > 0,
                 "catalogue.hot_rooms: must be at least 1, since scenarios[{number}] asks for hot rooms"
+            );
+            ensure!(
+                scenario.rooms != Rooms::Others || hot < all,
+                "catalogue.hot_rooms: must be below the {all} rooms, since scenarios[{number}] asks for others"
             );
             ensure!(
                 scenario.checkout.is_some() || self.hold_s() == 0 || !scenario.grabs(),
@@ -79,9 +84,14 @@ impl Checkout {
             );
         }
         let (hold_s, most) = (self.hold_s, MOST_HOLD_S);
+        ensure!(hold_s <= most, "{at}.checkout.hold_s: must be 0 to {most} seconds, not {hold_s}");
+        for (key, part) in [("used", self.used), ("returned", self.returned)] {
+            ensure!((0.0..=1.0).contains(&part), "{at}.checkout.{key}: must be 0 to 1, not {part}");
+        }
+        let both = self.used + self.returned;
         ensure!(
-            (1..=most).contains(&hold_s),
-            "{at}.checkout.hold_s: must be 1 to {most} seconds, not {hold_s}"
+            both <= 1.0 + 1e-9,
+            "{at}.checkout.returned: with used it must come to 1 at most, not {both}"
         );
         ensure!(self.sum() > 0.0, "{at}.checkout: one of confirm, release and expire must be above 0");
         Ok(())
@@ -108,10 +118,9 @@ impl Scenario {
             ensure!(amount(weight), "{at}.actions[{number}].weight: must be 0 or more, not {weight}");
         }
         for (number, action) in self.actions.iter().enumerate() {
-            let is_step = matches!(action.endpoint, Endpoint::Confirm | Endpoint::Release);
             ensure!(
-                !is_step,
-                "{at}.actions[{number}].do: {} follows a grab that is held: give the scenario a checkout",
+                !action.endpoint.is_step(),
+                "{at}.actions[{number}].do: {} follows a grab: give the scenario a checkout",
                 action.endpoint.key()
             );
         }

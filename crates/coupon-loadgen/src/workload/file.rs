@@ -136,18 +136,37 @@ mod tests {
             ),
             (
                 "rooms = \"any\" ",
-                "checkout = { hold_s = 0 }\nrooms = \"any\" ",
+                "checkout = { hold_s = 604801 }\nrooms = \"any\" ",
                 "(\"normal\").checkout.hold_s",
+            ),
+            (
+                "rooms = \"any\" ",
+                "checkout = { used = 1.5 }\nrooms = \"any\" ",
+                "(\"normal\").checkout.used: must be 0 to 1, not 1.5",
+            ),
+            (
+                "rooms = \"any\" ",
+                "checkout = { used = 0.6, returned = 0.6 }\nrooms = \"any\" ",
+                "(\"normal\").checkout.returned: with used",
             ),
             ("rooms = \"any\" ", "checkout = { paid = 1 }\nrooms = \"any\" ", "paid"),
             ("think_s = [5, 10]", "think_s = [5, 10]\ncheckout = {}", "(\"normal\").checkout: is missing"),
             ("do = \"stock\"", "do = \"confirm\"", "actions[2].do: confirm follows"),
+            ("do = \"stock\"", "do = \"return\"", "actions[2].do: return follows"),
             ("name = \"hot room\"", "name = \" \"", "scenarios[1].name"),
         ] {
             let error = refusal(from, to);
             assert!(error.contains(key), "{to}: {error}");
         }
         assert!(Workload::from_toml("name = \"x\"\nscenarios = []", Path::new("")).is_err());
+        let all_hot = BUILT_IN
+            .replace("rooms = \"any\"", "rooms = \"others\"")
+            .replace("hot_rooms = 5", "hot_rooms = 100");
+        let error = Workload::from_toml(&all_hot, Path::new("")).unwrap_err().to_string();
+        assert!(
+            error.contains("catalogue.hot_rooms") && error.contains("scenarios[0] asks for others"),
+            "{error}"
+        );
     }
 
     #[test]

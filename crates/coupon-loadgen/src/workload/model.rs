@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use coupon_core::RoomCounts;
+use coupon_core::{ResultState, RoomCounts};
 use serde::{Deserialize, Serialize};
 
 use super::shape::Profile;
@@ -36,6 +36,8 @@ pub enum Requests {
     DistinctGrabs {
         /// The number of pairs to leave out, because earlier rounds used them.
         skip: u64,
+        /// True if they name their requests, as coupons that are held want it.
+        named: bool,
     },
     /// The same bodies, sent to the echo.
     Echo,
@@ -94,31 +96,35 @@ pub struct Scenario {
     /// The rooms that they care for, and whose coupons.
     #[serde(default)]
     pub rooms: Rooms,
-    /// The outcomes of what they get held; without it they name no requests, and leave what is held alone.
+    /// What becomes of what they get; without it they name no requests, and leave what they got alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkout: Option<Checkout>,
     /// The actions of its users.
     pub actions: Vec<Action>,
 }
 
-/// The outcomes of results that are held, relative to each other. The users' grabs name their requests; what is held is
-/// confirmed or released as soon as they are told, or left to expire.
+/// What becomes of results after their grab. The users' grabs name their requests; what is held is confirmed or released
+/// as soon as they are told, or left to expire; what is theirs then is kept, used or handed back.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Checkout {
-    /// They pay.
+    /// They pay; the weight of this, relative to the two others.
     pub confirm: f64,
     /// They give it up.
     pub release: f64,
     /// They go away.
     pub expire: f64,
-    /// The seconds for which `compare` has the coupons held.
+    /// The part of those who pay, 0 to 1, that spends the coupon at once.
+    pub used: f64,
+    /// The part of them that hands it back.
+    pub returned: f64,
+    /// The seconds for which `compare` has the coupons held; 0: they are the user's at once.
     pub hold_s: u32,
 }
 
 impl Default for Checkout {
     fn default() -> Self {
-        Self { confirm: 70.0, release: 20.0, expire: 10.0, hold_s: 60 }
+        Self { confirm: 70.0, release: 20.0, expire: 10.0, used: 0.0, returned: 0.0, hold_s: 60 }
     }
 }
 
@@ -127,20 +133,59 @@ impl Checkout {
         self.confirm + self.release + self.expire
     }
 
-    /// The step that a user takes to whom chance gives this part of 1; none: it expires.
-    pub(super) fn step(&self, part: f64) -> Option<Endpoint> {
-        let at = part * self.sum();
-        match at {
-            at if at < self.confirm => Some(Endpoint::Confirm),
-            at if at < self.confirm + self.release => Some(Endpoint::Release),
-            _ => None,
+    /// The course of the results of a user to whom chance gives this part of 1.
+    #[must_use]
+    pub fn course(&self, part: f64) -> Course {
+        let paid = self.confirm / self.sum();
+        let (used, returned) = (paid * self.used, paid * self.returned);
+        match part {
+            at if at < used => Course::Used,
+            at if at < used + returned => Course::Returned,
+            at if at < paid => Course::Kept,
+            at if at * self.sum() < self.confirm + self.release => Course::Released,
+            _ => Course::Expires,
         }
     }
 
     /// The steps, and how many there are for one grab that is held.
     #[must_use]
-    pub fn steps(&self) -> [(Endpoint, f64); 2] {
-        [(Endpoint::Confirm, self.confirm / self.sum()), (Endpoint::Release, self.release / self.sum())]
+    pub fn steps(&self) -> [(Endpoint, f64); 4] {
+        let paid = self.confirm / self.sum();
+        [
+            (Endpoint::Confirm, paid),
+            (Endpoint::Release, self.release / self.sum()),
+            (Endpoint::Use, paid * self.used),
+            (Endpoint::Return, paid * self.returned),
+        ]
+    }
+}
+
+/// The course that a result takes after its grab, as far as its user decides it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Course {
+    /// Confirmed.
+    Kept,
+    /// Confirmed and spent.
+    Used,
+    /// Confirmed and handed back.
+    Returned,
+    /// Given up while it is held.
+    Released,
+    /// Left alone.
+    Expires,
+}
+
+impl Course {
+    /// The step that follows as soon as the result is in that state, if one does.
+    #[must_use]
+    pub const fn step(self, state: ResultState) -> Option<Endpoint> {
+        match (state, self) {
+            (ResultState::Held, Self::Kept | Self::Used | Self::Returned) => Some(Endpoint::Confirm),
+            (ResultState::Held, Self::Released) => Some(Endpoint::Release),
+            (ResultState::Owned, Self::Used) => Some(Endpoint::Use),
+            (ResultState::Owned, Self::Returned) => Some(Endpoint::Return),
+            _ => None,
+        }
     }
 }
 
@@ -170,6 +215,29 @@ pub enum Rooms {
     Any,
     /// The hot ones alone.
     Hot,
+    /// All but the hot ones.
+    Others,
+}
+
+impl Rooms {
+    /// The word that files and reports use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Hot => "hot",
+            Self::Others => "others",
+        }
+    }
+
+    /// The rooms that come before the first of them, and how many they are.
+    pub(super) const fn within(self, catalogue: &Catalogue) -> (u64, u64) {
+        match self {
+            Self::Any => (0, catalogue.rooms),
+            Self::Hot => (0, catalogue.hot_rooms),
+            Self::Others => (catalogue.hot_rooms, catalogue.rooms.saturating_sub(catalogue.hot_rooms)),
+        }
+    }
 }
 
 /// One of the things users do.
@@ -233,7 +301,13 @@ impl Workload {
     /// Grabs alone, of pairs that do not repeat within users × coupons, leaving out the first `skip`.
     #[must_use]
     pub fn distinct_grabs(catalogue: Catalogue, skip: u64) -> Self {
-        Self::of("grabs".to_owned(), catalogue, Requests::DistinctGrabs { skip })
+        Self::of("grabs".to_owned(), catalogue, Requests::DistinctGrabs { skip, named: false })
+    }
+
+    /// The same, by requests with names, and left alone afterwards.
+    #[must_use]
+    pub fn distinct_named_grabs(catalogue: Catalogue, skip: u64) -> Self {
+        Self::of("named grabs".to_owned(), catalogue, Requests::DistinctGrabs { skip, named: true })
     }
 
     /// The bodies of grabs, sent to the echo.
@@ -271,6 +345,13 @@ impl Workload {
     pub fn hold_s(&self) -> u32 {
         let Requests::Scenarios(scenarios) = &self.requests else { return 0 };
         scenarios.iter().filter_map(|scenario| Some(scenario.checkout?.hold_s)).max().unwrap_or(0)
+    }
+
+    /// True if some of its users hand back what is theirs, so that the coupons must allow it.
+    #[must_use]
+    pub fn returns(&self) -> bool {
+        let Requests::Scenarios(scenarios) = &self.requests else { return false };
+        scenarios.iter().filter_map(|scenario| scenario.checkout).any(|checkout| checkout.returned > 0.0)
     }
 
     /// The names of its scenarios, in the order of their numbers; none when it has no scenarios.
@@ -313,7 +394,7 @@ pub(super) struct Choice {
     pub(super) rooms: Rooms,
     /// The number of the scenario that asks, from 0.
     pub(super) scenario: u16,
-    /// The outcomes of what it gets held.
+    /// What becomes of what it gets.
     pub(super) checkout: Option<Checkout>,
     /// Its frequency, relative to the others.
     pub(super) weight: f64,

@@ -1,11 +1,13 @@
 //! The sequence of requests and the moments they are due, both decided by a seed alone.
 
+use std::fmt;
 use std::time::Duration;
 
+use coupon_core::Money;
 use coupon_measure::random::Random;
 
 use super::keys::Draw;
-use super::model::Choice;
+use super::model::{Choice, Course};
 use super::shape::Profile;
 use super::{Catalogue, Endpoint, Keys, Requests, Rooms, Trace, Workload};
 
@@ -26,21 +28,52 @@ pub struct Request {
     pub part: Option<Part>,
 }
 
-/// The part of a request in a checkout: a grab that is held, and the step that follows.
+/// The part of a request in a checkout: a grab, and the steps that follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// The grab, by a request of this name.
     Grab {
-        /// The name, as a number.
-        name: u64,
-        /// The step that follows when it is held; none: it is left to expire.
-        then: Option<Endpoint>,
+        /// The name.
+        name: RequestName,
+        /// What its user does with the result.
+        course: Course,
     },
-    /// A step of the result with this id.
-    Step(i64),
+    /// A step of a result.
+    Step {
+        /// The result's id.
+        result: i64,
+        /// What its user does with it.
+        course: Course,
+    },
+}
+
+/// The name of a request, by which it is known when it is sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestName(pub u64);
+
+impl fmt::Display for RequestName {
+    /// As services are told it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// The amount of the order that a result is spent on: of hardly any two alike, and above every coupon's minimum.
+#[must_use]
+pub fn order_of(result: i64) -> Money {
+    Money::from_cents(100_000 + result.rem_euclid(100_000))
 }
 
 impl Request {
+    /// The name under which it grabs, if it has one.
+    #[must_use]
+    pub const fn name(&self) -> Option<RequestName> {
+        match self.part {
+            Some(Part::Grab { name, .. }) => Some(name),
+            Some(Part::Step { .. }) | None => None,
+        }
+    }
+
     /// A request of a workload without scenarios.
     #[must_use]
     pub const fn alone(endpoint: Endpoint, user_id: u64, coupon_id: u64, room_id: u64) -> Self {
@@ -66,30 +99,32 @@ pub struct Schedule {
 #[derive(Debug, Clone)]
 struct Skewed {
     users: Draw,
-    rooms: Draw,
-    hot_rooms: Draw,
+    /// On all rooms, on the hot ones, and on the others.
+    rooms: [Draw; 3],
     coupons: Draw,
 }
 
 impl Skewed {
     fn new(keys: &Keys, catalogue: &Catalogue) -> Option<Self> {
+        // A workload that asks for hot rooms, or for others, has at least one.
+        let over = |rooms: Rooms| keys.rooms.over(rooms.within(catalogue).1.max(1));
         (*keys != Keys::default()).then(|| Self {
             users: keys.users.over(catalogue.users),
-            rooms: keys.rooms.over(catalogue.rooms),
-            // A workload that asks for hot rooms has at least one.
-            hot_rooms: keys.rooms.over(catalogue.hot_rooms.max(1)),
+            rooms: [Rooms::Any, Rooms::Hot, Rooms::Others].map(over),
             coupons: keys.coupons.over(catalogue.coupons_per_room),
         })
     }
 
-    fn next(&self, random: &mut Random, rooms: Rooms, coupons_per_room: u64) -> (u64, u64) {
+    fn next(&self, random: &mut Random, rooms: Rooms, catalogue: &Catalogue) -> (u64, u64) {
         let user = self.users.next(random);
-        let rooms = match rooms {
-            Rooms::Any => &self.rooms,
-            Rooms::Hot => &self.hot_rooms,
+        let [any, hot, others] = &self.rooms;
+        let draw = match rooms {
+            Rooms::Any => any,
+            Rooms::Hot => hot,
+            Rooms::Others => others,
         };
-        let room = rooms.next(random);
-        (user, (room - 1) * coupons_per_room + self.coupons.next(random))
+        let before = rooms.within(catalogue).0 + draw.next(random) - 1;
+        (user, before * catalogue.coupons_per_room + self.coupons.next(random))
     }
 }
 
@@ -103,7 +138,7 @@ impl Schedule {
             Choice { weight: sum, ..choice }
         });
         let pairs = match workload.requests {
-            Requests::DistinctGrabs { skip } => Some(Pairs::new(&workload.catalogue, skip)),
+            Requests::DistinctGrabs { skip, named } => Some(Pairs::new(&workload.catalogue, skip, named)),
             Requests::Scenarios(_) | Requests::Echo | Requests::Trace(_) => None,
         };
         let trace = workload.trace().map(|trace| (trace.clone(), 0));
@@ -121,14 +156,12 @@ impl Schedule {
     fn draw(&mut self, rooms: Rooms) -> (u64, u64) {
         let catalogue = self.catalogue;
         if let Some(skewed) = &self.skewed {
-            return skewed.next(&mut self.random, rooms, catalogue.coupons_per_room);
+            return skewed.next(&mut self.random, rooms, &catalogue);
         }
         let user_id = 1 + self.random.below(catalogue.users);
-        let last_room = match rooms {
-            Rooms::Any => catalogue.rooms,
-            Rooms::Hot => catalogue.hot_rooms,
-        };
-        (user_id, 1 + self.random.below(last_room * catalogue.coupons_per_room))
+        let (before, among) = rooms.within(&catalogue);
+        let coupon = self.random.below(among * catalogue.coupons_per_room);
+        (user_id, 1 + before * catalogue.coupons_per_room + coupon)
     }
 
     /// Nothing only from a workload that asks nothing, which is none.
@@ -149,16 +182,18 @@ impl Iterator for Schedule {
             return trace.request(*number - 1);
         }
         if let Some(pairs) = &mut self.pairs {
+            let name = RequestName(pairs.number);
+            let part = pairs.named.then_some(Part::Grab { name, course: Course::Expires });
             let (user_id, coupon_id) = pairs.next();
             let room_id = catalogue.room_of(coupon_id);
-            return Some(Request::alone(Endpoint::Grab, user_id, coupon_id, room_id));
+            return Some(Request { part, ..Request::alone(Endpoint::Grab, user_id, coupon_id, room_id) });
         }
         let Choice { endpoint, rooms, scenario, checkout, .. } = self.choose()?;
         let (user_id, coupon_id) = self.draw(rooms);
         let room_id = catalogue.room_of(coupon_id);
         let part = checkout.map(|checkout| Part::Grab {
-            name: self.random.next_u64(),
-            then: checkout.step(self.random.unit()),
+            name: RequestName(self.random.next_u64()),
+            course: checkout.course(self.random.unit()),
         });
         Some(Request { endpoint, user_id, coupon_id, room_id, scenario, part })
     }
@@ -171,15 +206,16 @@ struct Pairs {
     coupons: u64,
     stride: u64,
     number: u64,
+    named: bool,
 }
 
 impl Pairs {
-    fn new(catalogue: &Catalogue, skip: u64) -> Self {
+    fn new(catalogue: &Catalogue, skip: u64, named: bool) -> Self {
         let users = catalogue.users;
         // Without a common factor, a stride visits every user before it visits one again.
         let golden = (users as f64 * 0.618_033_988_75) as u64;
         let stride = (golden.max(1)..=users.max(1)).find(|stride| gcd(*stride, users) == 1).unwrap_or(1);
-        Self { users, coupons: catalogue.coupons(), stride, number: skip }
+        Self { users, coupons: catalogue.coupons(), stride, number: skip, named }
     }
 
     fn next(&mut self) -> (u64, u64) {
@@ -339,25 +375,34 @@ mod tests {
         let plain: Vec<_> = Schedule::new(&workload, 6).take(1_000).collect();
         assert!(plain.iter().all(|request| request.part.is_none()));
         let Requests::Scenarios(scenarios) = &mut workload.requests else { panic!() };
-        scenarios[0].checkout = Some(Checkout::default());
+        scenarios[0].checkout = Some(Checkout { used: 0.3, returned: 0.2, ..Checkout::default() });
         let all: Vec<_> = Schedule::new(&workload, 6).take(100_000).collect();
         assert_eq!(all, Schedule::new(&workload, 6).take(100_000).collect::<Vec<_>>());
         let held: Vec<_> = all.iter().filter_map(|request| Some((request, request.part?))).collect();
         assert!(held.iter().all(|(request, _)| (request.endpoint, request.scenario) == (Endpoint::Grab, 0)));
-        let share = |wanted: Option<Endpoint>| {
-            let count =
-                held.iter().filter(|(_, part)| matches!(part, Part::Grab { then, .. } if *then == wanted));
+        let share = |wanted: Course| {
+            let count = held
+                .iter()
+                .filter(|(_, part)| matches!(part, Part::Grab { course, .. } if *course == wanted));
             count.count() as f64 / held.len() as f64
         };
-        assert!((0.68..0.72).contains(&share(Some(Endpoint::Confirm))));
-        assert!(
-            (0.18..0.22).contains(&share(Some(Endpoint::Release))) && (0.08..0.12).contains(&share(None))
-        );
+        for (course, part) in [
+            (Course::Kept, 0.35),
+            (Course::Used, 0.21),
+            (Course::Returned, 0.14),
+            (Course::Released, 0.2),
+            (Course::Expires, 0.1),
+        ] {
+            let found = share(course);
+            assert!((found - part).abs() < 0.02, "{course:?}: {found}, not {part}");
+        }
         let names: HashSet<_> = held.iter().map(|(_, part)| format!("{part:?}")).collect();
         assert_eq!(names.len(), held.len(), "a request is named twice");
         let shares = workload.shares();
         assert!((shares.values().sum::<f64>() - 1.0).abs() < 1e-9);
         assert!((shares[&Endpoint::Confirm] / shares[&Endpoint::Release] - 3.5).abs() < 1e-9);
+        assert!((shares[&Endpoint::Use] / shares[&Endpoint::Confirm] - 0.3).abs() < 1e-9);
+        assert!((shares[&Endpoint::Return] / shares[&Endpoint::Confirm] - 0.2).abs() < 1e-9);
     }
 
     #[test]

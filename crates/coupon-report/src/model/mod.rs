@@ -158,7 +158,7 @@ pub struct Meta {
 pub struct MixPart {
     /// Its name.
     pub scenario: String,
-    /// The rooms that it asks about: `any` or `hot`.
+    /// The rooms that it asks about: `any`, `hot` or `others`.
     pub rooms: String,
     /// Each endpoint's part of all requests of the workload, 0 to 1.
     pub endpoints: BTreeMap<String, f64>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coupon_core::{FailReason, ResultId, Timestamp};
+use coupon_core::{FailReason, ResultId, ResultState, Timestamp};
 use hdrhistogram::Histogram;
 
 use super::outcome::{
@@ -13,7 +13,7 @@ use super::outcome::{
 };
 use super::watch::Watch;
 use crate::http::{GrabAnswer, is_partial, plan_of};
-use crate::workload::{Endpoint, Part, Phase, Request};
+use crate::workload::{Course, Endpoint, Part, Phase, Request};
 
 /// The reason why a request got no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +134,12 @@ impl Recorder {
     ) -> Option<Request> {
         let mut next = None;
         let result = match request.part {
-            Some(Part::Step(result_id)) => self.step_answered(request, result_id, status, body),
+            Some(Part::Step { result, course }) => {
+                if status == 200 {
+                    next = after_step(request, result, course);
+                }
+                self.step_answered(request, result, status, body)
+            }
             _ if request.endpoint == Endpoint::Grab => {
                 let told = Told::of(status, body);
                 next = told.then(request);
@@ -203,8 +208,8 @@ impl Recorder {
             self.unsent += 1;
         }
         match (failure.unknown(), request.part) {
-            (Some(_), Some(Part::Step(result_id))) => {
-                self.remember_step(request, result_id, StepOutcome::Unknown);
+            (Some(_), Some(Part::Step { result, .. })) => {
+                self.remember_step(request, result, StepOutcome::Unknown);
             }
             (Some(why), _) if request.endpoint == Endpoint::Grab => {
                 self.remember(request, GrabOutcome::Unknown(why), None);
@@ -238,7 +243,7 @@ impl Recorder {
     fn remember(&mut self, request: &Request, outcome: GrabOutcome, held: Option<i64>) {
         let Request { user_id, coupon_id, .. } = *request;
         let (at, told_at) = (self.began.elapsed(), now());
-        let grab = GrabRecord { user_id, coupon_id, outcome, at, held, told_at };
+        let grab = GrabRecord { user_id, coupon_id, request: request.name(), outcome, at, held, told_at };
         self.grabs.push(grab);
         if let Some(watch) = &self.watch {
             watch.recorded(&grab);
@@ -293,13 +298,13 @@ struct Told {
     outcome: GrabOutcome,
     /// The result that the user is said to hold already.
     held: Option<i64>,
-    /// True if what was granted is to be confirmed.
-    to_confirm: bool,
+    /// The state that what was granted began with, if it is one that a user does something about.
+    state: Option<ResultState>,
 }
 
 impl Told {
     const fn plain(outcome: GrabOutcome) -> Self {
-        Self { outcome, held: None, to_confirm: false }
+        Self { outcome, held: None, state: None }
     }
 
     /// A 4xx was turned away before the gate; anything else that is not a decision may have been granted.
@@ -318,7 +323,7 @@ impl Told {
         let id = || Some(answer.result_id?.parse::<ResultId>().ok()?.number());
         match (answer.grab_status, answer.fail_reason) {
             (1, _) => Some(Self {
-                to_confirm: answer.state == Some("held"),
+                state: answer.state.and_then(|state| state.parse().ok()),
                 ..Self::plain(GrabOutcome::Granted { result_id: id()? })
             }),
             (0, Some("out_of_stock")) => Some(refused(FailReason::OutOfStock)),
@@ -330,10 +335,22 @@ impl Told {
 
     /// The step that follows a grab of a checkout.
     fn then(self, request: &Request) -> Option<Request> {
-        let Some(Part::Grab { then, .. }) = request.part.filter(|_| self.to_confirm) else { return None };
+        let Some(Part::Grab { course, .. }) = request.part else { return None };
         let GrabOutcome::Granted { result_id } = self.outcome else { return None };
-        Some(Request { endpoint: then?, part: Some(Part::Step(result_id)), ..*request })
+        step(request, result_id, course, self.state?)
     }
+}
+
+/// The step that follows another which was taken: what was confirmed is the user's.
+fn after_step(request: &Request, result: i64, course: Course) -> Option<Request> {
+    let confirmed = request.endpoint == Endpoint::Confirm;
+    step(request, result, course, ResultState::Owned).filter(|_| confirmed)
+}
+
+/// The step of a result in that state, for whoever asked for something before.
+fn step(before: &Request, result: i64, course: Course, state: ResultState) -> Option<Request> {
+    let endpoint = course.step(state)?;
+    Some(Request { endpoint, part: Some(Part::Step { result, course }), ..*before })
 }
 
 fn now() -> Timestamp {

@@ -1,6 +1,7 @@
 //! What is made of an answer.
 
 use super::*;
+use crate::workload::RequestName;
 
 #[test]
 fn only_status_one_with_an_id_is_granted() {
@@ -27,31 +28,59 @@ fn a_refusal_by_status_is_certain_only_below_500() {
 }
 
 #[test]
-fn what_is_held_is_followed_by_its_step_and_nothing_else_is() {
-    let held = br#"{"grab_status":1,"fail_reason":null,"result_id":"42","state":"held"}"#;
-    let owned = br#"{"grab_status":1,"fail_reason":null,"result_id":"42","state":"owned"}"#;
+fn a_result_takes_the_course_that_its_user_wants_from_the_state_that_it_is_in() {
+    let body =
+        |state| format!(r#"{{"grab_status":1,"fail_reason":null,"result_id":"42","state":"{state}"}}"#);
+    let (held, owned) = (body("held"), body("owned"));
     let mut recorder = Recorder::new(std::iter::empty(), Vec::new());
-    let grab = |then| Request {
-        part: Some(Part::Grab { name: 5, then }),
+    let grab = |course| Request {
+        part: Some(Part::Grab { name: RequestName(5), course }),
         ..Request::alone(Endpoint::Grab, 1, 2, 1)
     };
-    let mut answered = |request: &Request, body: &[u8]| recorder.answered(request, 200, body, Duration::ZERO);
-    let step = answered(&grab(Some(Endpoint::Release)), held).unwrap();
-    assert_eq!((step.endpoint, step.user_id, step.part), (Endpoint::Release, 1, Some(Part::Step(42))));
-    assert_eq!(answered(&grab(None), held), None, "left to expire");
-    assert_eq!(answered(&grab(Some(Endpoint::Confirm)), owned), None, "the user's at once");
-    assert_eq!(answered(&Request::alone(Endpoint::Grab, 1, 2, 1), held), None, "no checkout");
-    assert_eq!(answered(&step, br#"{"result":{},"plan":{"shards":[0,1],"tables":3}}"#), None);
-    recorder.answered(&step, 409, b"{}", Duration::ZERO);
+    let mut answered =
+        |request: &Request, body: &str| recorder.answered(request, 200, body.as_bytes(), Duration::ZERO);
+    let confirm = answered(&grab(Course::Returned), &held).unwrap();
+    let part = Some(Part::Step { result: 42, course: Course::Returned });
+    assert_eq!((confirm.endpoint, confirm.user_id, confirm.part), (Endpoint::Confirm, 1, part));
+    let back = answered(&confirm, "{}").unwrap();
+    assert_eq!((back.endpoint, back.part), (Endpoint::Return, part));
+    assert_eq!(answered(&back, "{}"), None);
+    for (course, state, wanted) in [
+        (Course::Expires, &held, None),
+        (Course::Released, &held, Some(Endpoint::Release)),
+        (Course::Released, &owned, None),
+        (Course::Kept, &owned, None),
+        (Course::Used, &owned, Some(Endpoint::Use)),
+        (Course::Used, &body("expired"), None),
+    ] {
+        let step = answered(&grab(course), state);
+        assert_eq!(step.map(|step| step.endpoint), wanted, "{course:?}, {state}");
+    }
+    assert_eq!(answered(&Request::alone(Endpoint::Grab, 1, 2, 1), &held), None, "no checkout");
+}
+
+#[test]
+fn a_step_is_remembered_as_it_ended_and_nothing_follows_one_that_was_not_taken() {
+    let mut recorder = Recorder::new(std::iter::empty(), Vec::new());
+    let part = Some(Part::Step { result: 42, course: Course::Used });
+    let step = Request { part, ..Request::alone(Endpoint::Confirm, 1, 2, 1) };
+    let plan = br#"{"result":{},"plan":{"shards":[0,1],"tables":3}}"#;
+    assert!(recorder.answered(&step, 200, plan, Duration::ZERO).is_some());
+    for status in [409, 503] {
+        assert_eq!(recorder.answered(&step, status, b"{}", Duration::ZERO), None);
+    }
     recorder.failed(&step, Failure::TimedOut, Duration::ZERO);
     recorder.failed(&step, Failure::NoConnection, Duration::ZERO);
     let outcome = recorder.outcome(Duration::from_secs(1), None);
     let ends: Vec<StepOutcome> = outcome.steps.iter().map(|step| step.outcome).collect();
-    assert_eq!(ends, [StepOutcome::Taken, StepOutcome::Refused(409), StepOutcome::Unknown]);
+    assert_eq!(
+        ends,
+        [StepOutcome::Taken, StepOutcome::Refused(409), StepOutcome::Unknown, StepOutcome::Unknown]
+    );
     assert!(outcome.steps.iter().all(|step| (step.user_id, step.result_id) == (1, 42)));
-    let released = &outcome.endpoints[&Endpoint::Release];
-    assert_eq!((released.ok, released.shards_visited, released.tables_visited), (1, 2, 3));
-    assert_eq!((outcome.counts.granted, outcome.grabs.len()), (4, 4));
+    let confirmed = &outcome.endpoints[&Endpoint::Confirm];
+    assert_eq!((confirmed.ok, confirmed.shards_visited, confirmed.tables_visited), (1, 2, 3));
+    assert!(outcome.grabs.is_empty());
 }
 
 #[test]

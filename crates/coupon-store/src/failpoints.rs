@@ -5,7 +5,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `after-gate`, `after-confirm`, `after-commit`, `while-filling`, `after-change` | the next that comes by is the process's last deed (`kill`), or freezes it (`pause`); the file goes first |
+//! | `after-gate`, `after-confirm`, `after-commit`, `after-give-back`, `while-filling`, `after-change` | the next that comes by is the process's last deed (`kill`), or freezes it (`pause`); the file goes first |
 //! | `contradict` | the next hand-over also holds a second result of its first user; the file goes first |
 //! | `without-…` | switches a [`Mechanism`] off for as long as it is there |
 //! | `clock` | milliseconds by which time is moved: the process's clock, and with it what it hears of main's |
@@ -33,6 +33,8 @@ pub enum Point {
     Filling,
     /// A change of the catalogue by main, and not by the gate.
     Changed,
+    /// Given back at the row, and the gate not told yet; the other way round without [`Mechanism::RowFirst`].
+    GaveBack,
 }
 
 /// A mechanism of docs/RELIABILITY.md that can be switched off, to show that its absence is noticed. Where the model of
@@ -77,6 +79,8 @@ pub enum Mechanism {
     Positions,
     /// Giving stock back at the shard before the gate lets go of it.
     RowFirst,
+    /// Filling the gate from rows that take stock alone.
+    LiveRows,
 }
 
 impl Mechanism {
@@ -103,6 +107,7 @@ impl Mechanism {
             Self::Floors => "floors",
             Self::Positions => "positions",
             Self::RowFirst => "row-first",
+            Self::LiveRows => "live-rows",
         }
     }
 }
@@ -187,6 +192,7 @@ mod built_in {
             Point::Committed => "after-commit",
             Point::Filling => "while-filling",
             Point::Changed => "after-change",
+            Point::GaveBack => "after-give-back",
         };
         let Some(what) = take(name) else { return };
         let signal = if what.trim() == "pause" { Signal::STOP } else { Signal::KILL };

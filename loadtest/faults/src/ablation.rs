@@ -43,6 +43,18 @@ pub(super) enum AskingAgain {
     Nobody,
 }
 
+impl AskingAgain {
+    /// Those of some, in their order, whose users ask again.
+    pub(super) fn choose<T>(self, some: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
+        let asks = move |number| match self {
+            Self::EverySecond => number % 2 == 0,
+            Self::Everybody => true,
+            Self::Nobody => false,
+        };
+        some.into_iter().enumerate().filter(move |(number, _)| asks(*number)).map(|(_, one)| one)
+    }
+}
+
 impl Ablation {
     /// Its name on the command line.
     #[must_use]
@@ -207,6 +219,20 @@ pub static ABLATIONS: &[Ablation] = &[
         ExpectedFinding::Audit(&[Kind::Duplicate, Kind::Lost]),
     ),
     left_out(Mechanism::Floors, "a shard that has lost data is stored to", "39", LOST_GRABS, LOST),
+    left_out(
+        Mechanism::RowFirst,
+        "the gate lets go of a result before its row gives its stock back",
+        "41",
+        "coupons oversold",
+        ExpectedFinding::Audit(&[Kind::Oversold]),
+    ),
+    left_out(
+        Mechanism::LiveRows,
+        "the gate is filled from every row, whether or not it takes stock",
+        "42",
+        "stock held in the gate that rows gave back",
+        STOCK,
+    ),
     left_out(
         Mechanism::Positions,
         "main forgets how far it has applied an outbox",

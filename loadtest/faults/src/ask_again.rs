@@ -9,6 +9,7 @@ use coupon_lab::acks;
 use coupon_lab::wait::at_once;
 use coupon_loadgen::http::{Target, post_json};
 use coupon_loadgen::load::{GrabOutcome, GrabRecord};
+use coupon_loadgen::workload::RequestName;
 use coupon_service::api::GrabResponse;
 use serde::Serialize;
 use serde_json::json;
@@ -16,15 +17,22 @@ use serde_json::json;
 use super::ablation::AskingAgain;
 use super::service::TestedService;
 
-const PAUSE: Duration = Duration::from_millis(100);
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 /// The number of clients that ask at once.
-const CLIENTS: usize = 8;
+pub(super) const CLIENTS: usize = 8;
 
 fn is_unclear(grab: &GrabRecord) -> bool {
     matches!(grab.outcome, GrabOutcome::Unknown(_))
 }
 
-/// Counts of the grabs without a clear answer by the one that came when they were asked again, each user and coupon
+/// A grab as it is asked again: its user, its coupon, and its name if it had one.
+type Asked = (u64, u64, Option<RequestName>);
+
+fn asked(grab: &GrabRecord) -> Asked {
+    (grab.user_id, grab.coupon_id, grab.request)
+}
+
+/// Counts of the grabs without a clear answer by the one that came when they were asked again, each user, coupon and name
 /// once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct AskedAgain {
@@ -56,16 +64,10 @@ pub(super) fn ask_again(
     claims: &mut Claims,
 ) -> Result<(AskedAgain, Option<String>)> {
     let unclear = grabs.iter().filter(|grab| is_unclear(grab));
-    let unclear: BTreeSet<(u64, u64)> = unclear.map(|grab| (grab.user_id, grab.coupon_id)).collect();
-    let asks = |(number, _): &(usize, (u64, u64))| match asking {
-        AskingAgain::EverySecond => number % 2 == 0,
-        AskingAgain::Everybody => true,
-        AskingAgain::Nobody => false,
-    };
-    let unclear: Vec<(u64, u64)> =
-        unclear.into_iter().enumerate().filter(asks).map(|(_, pair)| pair).collect();
+    let unclear: BTreeSet<Asked> = unclear.map(asked).collect();
+    let unclear: Vec<Asked> = asking.choose(unclear).collect();
     for grab in grabs {
-        if !is_unclear(grab) || unclear.binary_search(&(grab.user_id, grab.coupon_id)).is_err() {
+        if !is_unclear(grab) || unclear.binary_search(&asked(grab)).is_err() {
             acks::claim(grab, claims);
         }
     }
@@ -76,9 +78,9 @@ pub(super) fn ask_again(
     let target = service.answering()?;
     let end = Instant::now() + limit;
     let answers = at_once(unclear.chunks(unclear.len().div_ceil(CLIENTS)), |some| {
-        some.iter().map(|&pair| ask_until(&target, pair, end)).collect::<Result<Vec<_>>>()
+        some.iter().map(|grab| ask_until(&target, grab, end)).collect::<Result<Vec<_>>>()
     })?;
-    for (&(user, coupon), answer) in unclear.iter().zip(answers.into_iter().flatten()) {
+    for (&(user, coupon, _), answer) in unclear.iter().zip(answers.into_iter().flatten()) {
         let claim = match answer {
             LastAnswer::Granted(id) => {
                 counts.granted += 1;
@@ -119,14 +121,11 @@ enum LastAnswer {
     Never(String),
 }
 
-fn ask_until(target: &Target, (user, coupon): (u64, u64), end: Instant) -> Result<LastAnswer> {
+fn ask_until(target: &Target, (user, coupon, name): &Asked, end: Instant) -> Result<LastAnswer> {
+    let name = name.map(|name| name.to_string());
+    let body = json!({ "user_id": user, "coupon_id": coupon, "request_id": name });
     loop {
-        let asked = post_json::<GrabResponse>(
-            target,
-            "/api/coupon/grab",
-            &json!({ "user_id": user, "coupon_id": coupon }),
-        );
-        match asked {
+        match post_json::<GrabResponse>(target, "/api/coupon/grab", &body) {
             Ok(answer) => return decided(&answer),
             Err(error) if Instant::now() >= end => return Ok(LastAnswer::Never(format!("{error:#}"))),
             Err(_) => std::thread::sleep(PAUSE),

@@ -12,6 +12,7 @@ use coupon_core::Money;
 use coupon_lab::wait::at_once;
 use coupon_loadgen::http::{ask, get_json};
 use coupon_loadgen::load::{GrabOutcome, GrabRecord};
+use coupon_loadgen::workload::order_of;
 use coupon_service::api::{ResultAnswer, ResultView};
 use serde::Serialize;
 use serde_json::json;
@@ -49,6 +50,8 @@ enum UseState {
     /// On an order of so many cents.
     Spent(i64),
     Unknown(i64),
+    /// As the load wants it: it takes the result's steps itself.
+    Elsewhere,
 }
 
 impl UseState {
@@ -56,7 +59,7 @@ impl UseState {
     /// none.
     const fn certainty(self) -> u8 {
         match self {
-            Self::Kept => 0,
+            Self::Kept | Self::Elsewhere => 0,
             Self::Unknown(_) => 1,
             Self::Spent(_) => 2,
         }
@@ -113,14 +116,8 @@ impl Customers {
                                 Err(RecvTimeoutError::Disconnected) => return,
                             }
                         };
-                        if let (
-                            number,
-                            GrabRecord { outcome: GrabOutcome::Granted { result_id }, user_id, .. },
-                        ) = next
-                            && number.is_multiple_of(ASKED_FOR)
-                        {
-                            let spends = number.is_multiple_of(ASKED_FOR * SPENT);
-                            self.ask_for(service, result_id, user_id, spends);
+                        if next.0.is_multiple_of(ASKED_FOR) {
+                            self.ask_for(service, &next.1, next.0.is_multiple_of(ASKED_FOR * SPENT));
                         }
                     }
                 });
@@ -132,7 +129,12 @@ impl Customers {
         work(&mut self.log.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn ask_for(&self, service: &TestedService, id: i64, user_id: u64, spends: bool) {
+    /// Asks for what a grab was granted, and spends it if its user does and the load takes no steps of it.
+    fn ask_for(&self, service: &TestedService, grab: &GrabRecord, spends: bool) {
+        let GrabRecord { outcome: GrabOutcome::Granted { result_id: id }, user_id, request, .. } = *grab
+        else {
+            return;
+        };
         // With every process away there is none to ask.
         let Ok(target) = service.answering() else { return };
         let shown = ask(&target, "GET", &format!("/api/result/{id}"), &[], ANSWER);
@@ -149,24 +151,25 @@ impl Customers {
                 log.broken(format!("GET /api/result/{id}, which was acknowledged, answered {status}"));
             }
         });
-        let used = if spends { self.spend(service, id, user_id) } else { UseState::Kept };
+        let used = match request {
+            Some(_) => UseState::Elsewhere,
+            None if spends => self.spend(service, id, user_id),
+            None => UseState::Kept,
+        };
         self.with_log(|log| log.uses.push(ResultUse { user: user_id, result: id, used }));
     }
 
     fn spend(&self, service: &TestedService, id: i64, user_id: u64) -> UseState {
         let Ok(target) = service.answering() else { return UseState::Kept };
-        // No two alike.
-        let cents = 1_000 + id.rem_euclid(100_000);
-        let amount = Money::from_cents(cents).units();
-        let body = json!({ "user_id": user_id, "result_id": id.to_string(), "order_amount": amount });
+        let order = order_of(id);
+        let cents = order.cents();
+        let body = json!({ "user_id": user_id, "result_id": id.to_string(), "order_amount": order.units() });
         let spent = ask(&target, "POST", "/api/coupon/use", body.to_string().as_bytes(), ANSWER);
         self.with_log(|log| match spent {
             Ok((200, _)) => {
                 log.counts.spent += 1;
                 UseState::Spent(cents)
             }
-            // Below the least that an order must come to.
-            Ok((422, _)) => UseState::Kept,
             Ok((503, _)) | Err(_) => {
                 log.counts.perhaps_spent += 1;
                 UseState::Unknown(cents)
@@ -187,7 +190,7 @@ impl Customers {
     pub(super) fn claim(&self, claims: &mut Claims) {
         for ResultUse { user, result, used } in last_known(self.with_log(|log| log.uses.clone())) {
             match used {
-                UseState::Kept => {}
+                UseState::Kept | UseState::Elsewhere => {}
                 UseState::Spent(cents) => claims.add_use(user, result, UseAnswer::Used { cents, time: None }),
                 UseState::Unknown(cents) => claims.add_use(user, result, UseAnswer::Unknown { cents }),
             }
@@ -238,7 +241,7 @@ fn agrees(stored: &ResultView, used: UseState) -> bool {
         UseState::Spent(cents) => {
             stored.use_status == 1 && stored.order_amount == Some(Money::from_cents(cents).units())
         }
-        UseState::Unknown(_) => true,
+        UseState::Unknown(_) | UseState::Elsewhere => true,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Each case of [`CASES`] gets every service, with its first strategy, side by side on the same private servers, each
 //! with its own data and processes. `run_case` runs it: `start` the `deployment` that is its `plan`, put it under
-//! `load`, `inject` the fault, ask again for every grab that ended without a clear answer (`ask_again`), wait until
+//! `load`, `inject` the fault, ask again for every grab (`ask_again`) and every step (`steps`) that ended without a clear answer, wait until
 //! everything is settled, audit. `report` shows the results.
 
 mod ablation;
@@ -21,10 +21,12 @@ mod proof;
 mod proxy;
 mod record;
 pub mod report;
+mod rows;
 mod run_case;
 mod service;
 mod service_result;
 mod start;
+mod steps;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -41,6 +43,7 @@ pub use plan::DeploymentPlan;
 pub use proof::Proof;
 pub use report::MatrixReport;
 pub use service_result::ServiceResult;
+pub use steps::StepCounts;
 
 use coupon_cli::terminal;
 use coupon_lab::SharedServers;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use coupon_loadgen::http::get_json;
 use coupon_loadgen::load::{Arrivals, GrabRecord, LoadSpec, Watch};
-use coupon_loadgen::workload::{Action, Endpoint, Requests, Rooms, Scenario, Workload};
+use coupon_loadgen::workload::{Action, Checkout, Endpoint, Requests, Rooms, Scenario, Workload};
 use coupon_service::api::AdminStats;
 use serde::Serialize;
 
@@ -88,8 +88,9 @@ impl ServiceLoad {
     }
 }
 
-/// Grabs first of all, some of them for coupons that sell out, and reads of every shard. Customers ask for
-/// results that are granted, and spend them, beside it.
+/// Grabs first of all, some of them for coupons that sell out, and reads of every shard. What is grabbed in hot rooms is
+/// the user's at once, and asked for without a name; customers look at it and spend it, beside the load. What is grabbed
+/// elsewhere goes through a checkout.
 fn workload() -> Workload {
     let scenario = |name: &str, users, rooms, actions: &[(Endpoint, f64)]| Scenario {
         name: name.to_owned(),
@@ -99,10 +100,15 @@ fn workload() -> Workload {
         checkout: None,
         actions: actions.iter().map(|&(endpoint, weight)| Action { endpoint, weight }).collect(),
     };
+    let shoppers = scenario("shoppers", 5.0, Rooms::Others, &[(Endpoint::Grab, 1.0)]);
     let requests = Requests::Scenarios(vec![
-        scenario("any", 6.0, Rooms::Any, &[(Endpoint::Grab, 1.0)]),
-        scenario("hot", 2.0, Rooms::Hot, &[(Endpoint::Grab, 1.0)]),
+        Scenario { checkout: Some(CHECKOUT), ..shoppers },
+        scenario("hot", 3.0, Rooms::Hot, &[(Endpoint::Grab, 1.0)]),
         scenario("reads", 1.0, Rooms::Any, &[(Endpoint::UserCoupons, 1.0), (Endpoint::Stock, 1.0)]),
     ]);
     Workload::of("faults".to_owned(), CATALOGUE, requests)
 }
+
+/// What becomes of what shoppers get. Its coupons' own terms say for how long they are held.
+const CHECKOUT: Checkout =
+    Checkout { confirm: 70.0, release: 20.0, expire: 10.0, used: 0.3, returned: 0.15, hold_s: 0 };

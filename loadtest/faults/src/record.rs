@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use coupon_core::FailReason;
 use coupon_loadgen::http::{Target, post_json};
-use coupon_loadgen::load::{GrabOutcome, GrabRecord, Refusal, Unknown};
+use coupon_loadgen::load::{GrabOutcome, GrabRecord, Refusal, StepRecord, Unknown};
 use coupon_service::api::GrabResponse;
 use serde_json::json;
 
 use super::context::now;
+use super::steps::Step;
 
 /// The moments at which the fault came about and was lifted, as far as they have come.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,6 +28,8 @@ struct Entries {
     times: FaultTimes,
     /// Grabs beside the load: the service of each, and its outcome.
     grabs: Vec<(&'static str, GrabRecord)>,
+    /// Steps beside the load, likewise.
+    steps: Vec<(&'static str, StepRecord)>,
     /// Everything that went otherwise than promised, beside the audit's findings.
     failures: Vec<String>,
     notes: Vec<String>,
@@ -96,6 +99,17 @@ impl CaseRecord {
         let at = began.elapsed();
         let grab = GrabRecord { user_id, coupon_id, request: None, outcome, at, held, told_at: now() };
         self.entries().grabs.push((service, grab));
+    }
+
+    /// Takes a step of a result beside the load, and records the outcome.
+    pub(super) fn step(&self, service: &'static str, target: &Target, step: Step) {
+        let outcome = step.take(target);
+        self.entries().steps.push((service, step.record(outcome)));
+    }
+
+    /// The steps of a service's results beside the load.
+    pub(super) fn steps_of(&self, service: &str) -> Vec<StepRecord> {
+        self.entries().steps.iter().filter(|(of, _)| *of == service).map(|(_, step)| *step).collect()
     }
 
     /// The grabs of a service beside the load.

@@ -50,6 +50,7 @@ fn cells(result: &CaseResult) -> Vec<String> {
         each(|seen| seen.pressed.grabs_in_flight.to_string()),
         each(|seen| seen.granted.to_string()),
         each(|seen| format!("{}, {}", seen.asked.shown, seen.asked.spent)),
+        each(|seen| seen.steps.to_string()),
         each(|seen| seen.unclear().to_string()),
         result.observed.first().map_or_else(|| "–".to_owned(), |seen| seconds(seen.fault_ms)),
         each(|seen| seconds(seen.longest_silence_ms)),
@@ -64,7 +65,7 @@ fn cells(result: &CaseResult) -> Vec<String> {
 }
 
 /// The names of the columns.
-const HEAD: [&str; 19] = [
+const HEAD: [&str; 20] = [
     "",
     "fault",
     "promised beside zero",
@@ -74,6 +75,7 @@ const HEAD: [&str; 19] = [
     "in flight",
     "granted",
     "read, spent",
+    "confirmed, released, used, returned",
     "unclear",
     "fault s",
     "silent s",
@@ -195,12 +197,15 @@ pub fn line(row: &CaseResult) -> String {
     for seen in &row.observed {
         let _ = write!(
             text,
-            "\n      {}: {:.1} grabs a batch and {} in flight when it came; {} results read, {} spent",
+            "\n      {}: {:.1} grabs a batch and {} in flight when it came; {} results read, {} spent; steps: {}, of which {} \
+             were refused as too late",
             seen.service,
             seen.pressed.mean_batch,
             seen.pressed.grabs_in_flight,
             seen.asked.shown,
-            seen.asked.spent
+            seen.asked.spent,
+            seen.steps,
+            seen.steps.too_late
         );
     }
     for note in &row.notes {

@@ -19,6 +19,7 @@ use super::load::ServiceLoad;
 use super::proof::NotInjected;
 use super::service::TestedService;
 use super::service_result::{ServiceResult, Timeline};
+use super::steps;
 
 /// The time that a service may take to settle once the fault is lifted.
 const SETTLE: Duration = Duration::from_secs(120);
@@ -94,24 +95,28 @@ fn settle_and_audit(
     if let Some(unanswered) = unanswered {
         record.expect(false, format!("{name}: {unanswered}, and {} more", asked_again.unanswered - 1));
     }
+    let steps = [&*outcome.steps, &record.steps_of(name)].concat();
+    let steps = steps::ask_again(service, steps, (asking, limit))?;
     let settled = settle(deployment, service);
     if let Err(error) = &settled {
         record.expect(false, format!("{name}: {error:#}"));
     }
     let timeline = Timeline { fault: record.fault_times(), began, settled: Instant::now() };
     load.customers.claim(&mut claims);
+    steps.claim(&mut claims);
     let mut audit = audit(service, &claims, start)?;
     // A gate that was being filled at that moment could not be looked at; nor could a read that was refused.
     if settled.is_ok() && !audit.not_checked.is_empty() {
         settle(deployment, service)?;
         audit = self::audit(service, &claims, start)?;
     }
-    for broken in load.customers.check_again(service)? {
+    for broken in load.customers.check_again(service)?.into_iter().chain(steps.check(service)?) {
         record.expect(false, format!("{name}: {broken}"));
     }
     Ok(ServiceResult {
         pressed: load.at_fault(),
         asked: load.customers.counts(),
+        steps: steps.counts(),
         ..ServiceResult::new(name, outcome, &timeline, asked_again, &audit)
     })
 }

@@ -11,6 +11,7 @@ use super::ask_again::AskedAgain;
 use super::customers::CustomerCounts;
 use super::load::LoadAtFault;
 use super::record::FaultTimes;
+use super::steps::StepCounts;
 
 /// The observations of one service in one case.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -41,6 +42,8 @@ pub struct ServiceResult {
     pub settled_ms: u64,
     /// Counts of customers who asked for results that they were granted, and spent them.
     pub asked: CustomerCounts,
+    /// Counts of the steps that shoppers took of what they got.
+    pub steps: StepCounts,
     /// Counts of the unclear ones whose users asked again, by the answer.
     pub resolved: AskedAgain,
     /// Unclear grabs whose users did not ask again, and that are stored.
@@ -104,6 +107,7 @@ impl ServiceResult {
             granted_after: granted_after as u64,
             settled_ms: millis(settled),
             asked: CustomerCounts::default(),
+            steps: StepCounts::default(),
             resolved,
             unclear_stored: audit.unknown_stored,
             audit: Kind::ALL.into_iter().map(|kind| (kind, audit.count(kind))).collect(),

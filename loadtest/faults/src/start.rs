@@ -1,6 +1,7 @@
 //! The start of a service under test: its data is seeded and made scarce, and its processes are started on it.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -21,10 +22,16 @@ use super::service::TestedService;
 /// oversold.
 pub(super) const CATALOGUE: Catalogue =
     Catalogue { users: 6_000, rooms: 12, hot_rooms: 2, coupons_per_room: 3 };
-/// The seconds of the load that a coupon of a hot room lasts, roughly, and any other: a tenth of the requests or so is
-/// for each of the hot ones.
-const HOT_S: f64 = 0.4;
-const OTHERS_S: f64 = 4.0;
+/// The coupons whose grabs are held: those of all rooms but the hot ones and the last.
+const HELD: RangeInclusive<u64> = 7..=33;
+/// Those of them that sell out, so that what comes back is sold again at once.
+const CONTESTED: RangeInclusive<u64> = 7..=12;
+/// The seconds for which a grab is held: some faults last longer, and most do not.
+const HOLD_S: u32 = 3;
+/// The stock of a coupon of a hot room, of a contested one and of any other, by requests a second.
+const HOT: f64 = 0.4;
+const OF_CONTESTED: f64 = 0.04;
+const OTHERS: f64 = 4.0;
 /// The days over which results of the past spread.
 const HISTORY_DAYS: u64 = 6;
 
@@ -74,7 +81,7 @@ impl SeededService {
             ..seed_of(&CATALOGUE)
         };
         let prepared = Prepared::on_servers(&spec, &seed, context.site, namespace.clone())?;
-        make_scarce(context, &namespace)?;
+        set_terms(context, &namespace)?;
         Ok(Self { name, spec, namespace, prepared })
     }
 
@@ -104,16 +111,22 @@ impl SeededService {
     }
 }
 
-/// Leaves little stock: what is never short is never oversold.
-fn make_scarce(context: &CaseContext<'_>, namespace: &str) -> Result<()> {
+/// Leaves little stock, since what is never short is never oversold, and has some of it held.
+fn set_terms(context: &CaseContext<'_>, namespace: &str) -> Result<()> {
     // Coupons of the past come after those on offer.
     let (hot, on_offer) = (CATALOGUE.hot_rooms * CATALOGUE.coupons_per_room, CATALOGUE.coupons());
+    let among = |coupons: &RangeInclusive<u64>| {
+        format!("coupon_id BETWEEN {} AND {}", coupons.start(), coupons.end())
+    };
+    let (held, contested) = (among(&HELD), among(&CONTESTED));
     let stock = |share: f64| (context.options.rate * share).max(20.0).round();
-    let (of_hot, of_others) = (stock(HOT_S), stock(OTHERS_S));
-    // The log says what the stock was from the beginning, as if the seeder had given so little.
+    let (of_hot, of_contested, of_others) = (stock(HOT), stock(OF_CONTESTED), stock(OTHERS));
+    // Of every second coupon that is held a user may have two. The log says what the stock was from the beginning, as if the
+    // seeder had given so little.
     let sql = format!(
-        "UPDATE coupons SET total_stock = IF(coupon_id <= {hot}, {of_hot}, {of_others}), remaining_stock = total_stock \
-         WHERE coupon_id <= {on_offer}; \
+        "UPDATE coupons SET total_stock = IF(coupon_id <= {hot}, {of_hot}, IF({contested}, {of_contested}, {of_others})), \
+         remaining_stock = total_stock, hold_s = IF({held}, {HOLD_S}, 0), \
+         user_limit = IF({held} AND coupon_id % 2 = 0, 2, 1), returnable = 1 WHERE coupon_id <= {on_offer}; \
          UPDATE stock_logs l JOIN coupons c ON c.coupon_id = l.coupon_id SET l.stock_after = c.total_stock \
          WHERE c.coupon_id <= {on_offer}"
     );

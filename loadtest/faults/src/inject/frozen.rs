@@ -206,7 +206,8 @@ fn sell_out(deployment: &CaseDeployment<'_>) -> Result<()> {
     at_once(coupons, |(service, coupon)| sell(deployment, service, coupon)).map(drop)
 }
 
-fn sell(deployment: &CaseDeployment<'_>, service: &TestedService, coupon: u64) -> Result<()> {
+/// Users beside the load take what is left of a coupon.
+pub(super) fn sell(deployment: &CaseDeployment<'_>, service: &TestedService, coupon: u64) -> Result<()> {
     let mut buyers = BUYERS;
     until("the other process sells out", RECOVERY, || {
         let target = service.answering()?;

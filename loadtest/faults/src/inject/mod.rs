@@ -9,6 +9,7 @@ mod disk;
 pub(super) mod filling;
 pub(super) mod frozen;
 pub(super) mod gate;
+pub(super) mod given_back;
 pub(super) mod leases;
 pub(super) mod network;
 pub(super) mod operations;

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::Background;
 use super::steps::{At, change};
-use crate::failpoints::{self, Mechanism};
+use crate::failpoints::{self, Mechanism, Point};
 use crate::servers::mysql::PATIENCE;
 use crate::servers::seam::{GateServer, Release, ShardServer, StoringError};
 use crate::{Change, Changed, Unavailable};
@@ -40,6 +40,9 @@ impl Background {
             Err(_) => Err(down(&"it did not answer in time")),
         };
         let (changed, releases) = changed?;
+        if !releases.is_empty() {
+            failpoints::hit(Point::GaveBack);
+        }
         self.let_go_now(gate, shard, &releases).await;
         Ok(changed)
     }
@@ -61,6 +64,9 @@ impl Background {
         let releases: Vec<Release> = found.iter().map(|found| Release::of(&found.before)).collect();
         self.let_go_now(gate, shard, &releases).await;
         tokio::time::sleep(BETWEEN).await;
+        if !releases.is_empty() {
+            failpoints::hit(Point::GaveBack);
+        }
         Ok(())
     }
 }

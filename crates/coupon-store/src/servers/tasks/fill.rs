@@ -108,8 +108,10 @@ impl<'a> Filling<'a> {
 
     /// Writes the holders gathered, and the requests of those who have given theirs back.
     async fn flush(&mut self) -> anyhow::Result<()> {
-        let (held, given_back): (Vec<Hold>, Vec<Hold>) =
-            std::mem::take(&mut self.holds).into_iter().partition(|hold| hold.given_back.is_none());
+        let all_take_stock = failpoints::is_off(Mechanism::LiveRows);
+        let (held, given_back): (Vec<Hold>, Vec<Hold>) = std::mem::take(&mut self.holds)
+            .into_iter()
+            .partition(|hold| all_take_stock || hold.given_back.is_none());
         let answered: Vec<(Hold, Duration)> = given_back
             .into_iter()
             .filter_map(|hold| Some((hold, remembered(hold.given_back?, self.now)?)))

@@ -12,6 +12,7 @@ mod following;
 mod given_back;
 mod inbox;
 mod laws;
+mod raced;
 mod recorded;
 mod schema;
 mod servers;

@@ -1,0 +1,164 @@
+//! Confirm against expire, ten thousand times: many holds are due at the moment at which their users confirm them.
+
+use std::collections::BTreeMap;
+
+use coupon_core::after_grab::Action;
+use coupon_core::{CouponResult, RequestKey, ResultId, ResultQuery, ResultState, Timestamp, UserId};
+use coupon_store::ids::IdGenerator;
+use coupon_store::{
+    Attempt, Backend, Change, Changed, Decision, PageRequest, PlacedResult, Unavailable, Visit,
+};
+use futures_util::{StreamExt as _, stream};
+
+use super::after_grab::{row, settles_at, sold};
+use crate::bench::{Bench, PLENTY, coupon_id, held_by, run, shard_of, until, verified};
+
+/// Rounds, and the holds of each, which are all due at one moment.
+const ROUNDS: u64 = 10;
+const HOLDS: u64 = 1_000;
+/// The confirms that are under way at a time.
+const AT_ONCE: usize = 32;
+/// The confirms that come before the moment, and those that come once some have expired.
+const BEFORE: usize = 100;
+const AFTER: usize = 100;
+const MINUTE: i64 = 60_000;
+const STOCK: u32 = 20_000;
+
+#[test]
+fn of_confirm_and_expire_one_wins_ten_thousand_times_between_two_processes() {
+    run(&Bench::servers(), async |bench| {
+        with_stock(bench).await;
+        let processes = [bench.open(), bench.open()];
+        race(bench, &processes).await;
+        assert_eq!(verified(bench).count(), 0);
+        processes.iter().for_each(|process| process.lifecycle.close());
+    });
+}
+
+#[test]
+fn of_confirm_and_expire_one_wins_ten_thousand_times_on_files() {
+    run(&Bench::embedded(), async |bench| {
+        with_stock(bench).await;
+        let processes = [bench.open()];
+        race(bench, &processes).await;
+        processes[0].lifecycle.close();
+    });
+}
+
+async fn with_stock(bench: &Bench) {
+    let sql = format!(
+        "UPDATE coupons SET total_stock = {STOCK}, remaining_stock = {STOCK} WHERE coupon_id = {PLENTY}"
+    );
+    bench.edit_main(&sql).await;
+}
+
+/// Holds every round's results, and has the processes confirm them in turns while they let them expire.
+async fn race(bench: &Bench, processes: &[Backend]) {
+    let (mut owned, mut expired) = (0, 0);
+    let mut ids = processes[0].ids.generator(bench.clock(), 0);
+    for round in 0..ROUNDS {
+        let due = bench.clock().now().plus_millis(MINUTE);
+        let rows = held(&processes[0], &mut ids, round, due).await;
+        let sold_before = sold(&processes[0], PLENTY).await;
+        let winners = confirmed_and_expired(bench, processes, &rows, due).await;
+        let stored = latest(&processes[0], rows.len()).await;
+        for (row, confirmed) in rows.iter().zip(&winners) {
+            let stored = stored[&row.result.result_id];
+            let wanted = if *confirmed { ResultState::Owned } else { ResultState::Expired };
+            assert_eq!((stored.state, stored.slot.is_some()), (wanted, *confirmed), "{stored:?}");
+        }
+        let won = winners.iter().filter(|confirmed| **confirmed).count();
+        assert!(won >= BEFORE && won <= rows.len() - AFTER, "{won} of {} were confirmed", rows.len());
+        let back = u32::try_from(rows.len() - won).unwrap();
+        until("what expired is free", async || sold(&processes[0], PLENTY).await + back == sold_before).await;
+        owned += won;
+        expired += rows.len() - won;
+    }
+    assert_eq!(owned + expired, 10_000);
+    settles_at(&processes[0], PLENTY, STOCK - u32::try_from(owned).unwrap()).await;
+    let lines = bench.log_of(PLENTY).await;
+    let moved = |word| lines.iter().filter(|line| line.3 == word).map(|line| line.2 - line.1).sum::<i64>();
+    assert_eq!((moved("grab"), moved("expire")), (-10_000, i64::try_from(expired).unwrap()));
+    assert_eq!(processes[0].catalogue.set_aside().0, 0);
+}
+
+/// The latest results of each shard, so many.
+async fn latest(process: &Backend, most: usize) -> BTreeMap<ResultId, CouponResult> {
+    let mut all = BTreeMap::new();
+    for shard in [0, 1].map(shard_of) {
+        let page = PageRequest { before: None, limit: most };
+        let visited = process.shards.page(shard, Visit::All, ResultQuery::everything(), page).await.unwrap();
+        all.extend(visited.value.into_iter().map(|(_, result)| (result.result_id, result)));
+    }
+    all
+}
+
+/// The results of a round, each of a user of its own, all held until that moment and stored.
+async fn held(process: &Backend, ids: &mut IdGenerator, round: u64, due: Timestamp) -> Vec<PlacedResult> {
+    let users = 1_000 + round * HOLDS..1_000 + (round + 1) * HOLDS;
+    let wish = |user| Attempt {
+        hold_until: Some(due),
+        request: Some(RequestKey::of("the only one")),
+        ..Attempt::plain(UserId::new(user).unwrap(), coupon_id(PLENTY), ids.make().unwrap())
+    };
+    let wishes: Vec<Attempt> = users.map(wish).collect();
+    let decided = process.gate.reserve(&wishes).await.unwrap();
+    assert!(decided.decisions.iter().all(|decision| *decision == Decision::Granted(0)));
+    let rows: Vec<PlacedResult> = wishes.iter().map(|wish| row(wish, wish.reservation(0))).collect();
+    for shard in [0, 1].map(shard_of) {
+        let of_shard = rows.iter().filter(|row| row.placement.shard == shard).copied().collect();
+        process.hand_over.hand_over(shard, decided.epoch, of_shard).await.unwrap();
+    }
+    process.lifecycle.drain().await.unwrap();
+    rows
+}
+
+/// Confirms every result in time by its process's clock, while all of them come to be due. Says of each whether it was
+/// confirmed.
+async fn confirmed_and_expired(
+    bench: &Bench,
+    processes: &[Backend],
+    rows: &[PlacedResult],
+    due: Timestamp,
+) -> Vec<bool> {
+    let (before, rest) = rows.split_at(BEFORE);
+    let (meanwhile, after) = rest.split_at(rest.len() - AFTER);
+    let mut winners = confirm_all(processes, before, due).await;
+    assert!(winners.iter().all(|confirmed| *confirmed), "nothing was due yet");
+    bench.clock().set(due);
+    winners.extend(confirm_all(processes, meanwhile, due).await);
+    for row in after {
+        let user = row.result.user_id.get();
+        until("it expires", async || held_by(&processes[0], user).await[0].state == ResultState::Expired)
+            .await;
+    }
+    winners.extend(confirm_all(processes, after, due).await);
+    winners
+}
+
+async fn confirm_all(processes: &[Backend], rows: &[PlacedResult], due: Timestamp) -> Vec<bool> {
+    let confirms = rows.iter().zip(processes.iter().cycle());
+    let confirms = confirms.map(|(row, process)| confirm(process, row, due.plus_millis(-1)));
+    stream::iter(confirms).buffered(AT_ONCE).collect().await
+}
+
+/// Confirms a result, and says whether it was confirmed; who comes second is told what stands.
+async fn confirm(process: &Backend, row: &PlacedResult, time: Timestamp) -> bool {
+    let change = Change { user: row.result.user_id, id: row.result.result_id, action: Action::Confirm, time };
+    loop {
+        match process.shards.change(row.placement, change).await {
+            Ok(Changed::Now(now)) => {
+                assert_eq!(now.state, ResultState::Owned);
+                return true;
+            }
+            Ok(Changed::Stands(stands)) => match stands.state {
+                // An answer that was not clear, and the step was taken all the same.
+                ResultState::Owned => return true,
+                ResultState::Expired => return false,
+                state => panic!("{state}"),
+            },
+            Ok(Changed::NotFound) => panic!("it is stored"),
+            Err(Unavailable { .. }) => tokio::task::yield_now().await,
+        }
+    }
+}

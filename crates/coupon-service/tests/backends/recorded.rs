@@ -5,12 +5,16 @@ use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use amqprs::BasicProperties;
+use amqprs::channel::{BasicPublishArguments, QueueDeclareArguments};
 use coupon_core::schema::Dialect;
 use coupon_core::{
     CouponId, CouponResult, Placement, Plan, ResultQuery, ResultState, RouteError, RowKey, ShardId,
     ShardingStrategy, TableId, UseStatus,
 };
 use coupon_store::clock::Clock;
+use coupon_store::servers::broker::Broker;
+use coupon_store::servers::names::Namespace;
 use coupon_store::settings::ServersSettings;
 use coupon_store::settings::UnknownUsers;
 use coupon_store::{Backend, PageRequest, Visit, embedded, servers};
@@ -47,8 +51,13 @@ fn file(name: &str) -> PathBuf {
 
 /// Of coupon 1 three were sold and of coupon 2 two, the last of which main had not applied.
 async fn assert_taken_up(backend: &Backend) {
+    assert_left(backend, [(1, 2), (2, 3)]).await;
+}
+
+/// So many are left of each coupon, as main says it.
+async fn assert_left(backend: &Backend, left: [(u64, u32); 2]) {
     backend.lifecycle.drain().await.unwrap();
-    for (coupon, left) in [(1, 2), (2, 3)] {
+    for (coupon, left) in left {
         let coupon = CouponId::new(coupon).unwrap();
         let told = backend.catalogue.coupon(coupon, false).await.unwrap().unwrap().0;
         assert_eq!(told.remaining_stock, left, "coupon {coupon}");
@@ -57,7 +66,7 @@ async fn assert_taken_up(backend: &Backend) {
     backend.lifecycle.close();
 }
 
-/// A result that lies in an inbox.
+/// A result that lies in an inbox, or in a queue.
 const WAITING: i64 = 914_787_724_848_791_553;
 
 fn options(dir: &Path) -> embedded::Options {
@@ -220,6 +229,49 @@ fn databases_of_an_earlier_version_are_taken_up() {
             assert_eq!(format_of(&options).await, "3", "so that an earlier version refuses it");
         }
         on_database(&options, "shard_1", &["SELECT slot, request FROM retired_coupon_results"]).await;
+    });
+}
+
+#[test]
+fn a_message_of_an_earlier_version_that_waits_in_its_queue_is_stored() {
+    block_on(async {
+        let options = recorded_databases().await;
+        let mut main = connect(&options.servers, "main").await;
+        let namespace = &options.servers.namespace;
+        let told = |table: &str, what: &str| format!("SELECT {what} FROM {namespace}_main.{table}");
+        let dataset = format!("{} WHERE name = 'dataset'", told("meta", "value"));
+        let dataset: String = main.query_first(dataset).await.unwrap().unwrap();
+        let epoch: u64 = main.query_first(told("gate_state", "open_epoch")).await.unwrap().unwrap();
+        main.disconnect().await.unwrap();
+        // Granted and acknowledged by a process of before, which ended, as did all that store.
+        let broker = Broker::new(&options.servers.rabbitmq).unwrap();
+        let names = Namespace::new(namespace, "").unwrap().dataset(&dataset);
+        let admin = broker.admin().await.unwrap();
+        admin.declare(&names, 2).await.unwrap();
+        admin.close().await;
+        let connection = broker.connection().await.unwrap();
+        let channel = connection.open_channel(None).await.unwrap();
+        let (sent, row) = (1_795_939_350_000_i64, format!("[{WAITING},999,2,2]"));
+        let body = format!(
+            r#"{{"dataset":"{dataset}","epoch":{epoch},"sent":{sent},"rows":{{"coupon_results":[{row}]}}}}"#
+        );
+        let queue = names.queue(ShardId::new(0));
+        let to = BasicPublishArguments::new("", &queue);
+        channel.basic_publish(BasicProperties::default(), body.into_bytes(), to).await.unwrap();
+        // Whatever it answers to later on this channel, it has taken the message before.
+        let mut declared = QueueDeclareArguments::durable_client_named(&queue);
+        channel.queue_declare(declared.passive(true).finish()).await.unwrap();
+        channel.close().await.unwrap();
+        connection.close().await.unwrap();
+
+        let backend = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
+        let rows = every_row(&backend).await;
+        assert_states(&rows);
+        assert!(rows.iter().any(|row| (row.result_id.number(), row.user_id.get()) == (WAITING, 999)));
+        for shard in [0, 1].map(ShardId::new) {
+            assert_eq!(backend.shards.report(shard).await.unwrap().parked, 0);
+        }
+        assert_left(&backend, [(1, 2), (2, 2)]).await;
     });
 }
 

@@ -18,7 +18,7 @@ pub(crate) const UNREADABLE: &[u8] = b"\xffnobody can read this";
 /// A worker number that is never leased.
 const NOBODY: u16 = ResultId::WORKERS - 1;
 
-/// The time within which every process has seen what a shard has stored: only who has knows a stale copy for what it is.
+/// A process must have seen for so long what a copy lacks: what it asks of the shard with less in mind may be on its way.
 const SEEN_MS: u64 = 600;
 
 /// Copies of the servers' contents, as they were a moment ago.
@@ -39,8 +39,8 @@ impl Copies {
 
 /// Brings a fault about at its time, and lifts it again. `copies` were made a while before.
 pub(crate) async fn inject(world: Arc<World>, processes: Rc<Processes>, fault: Fault) {
-    let Some(copies) = trailing(&world, fault).await else {
-        world.tell(|| "nothing was stored since: a copy would be no stale one".to_owned());
+    let Some(copies) = trailing(&world, &processes, fault).await else {
+        world.tell(|| "not every process has seen what a copy would lack".to_owned());
         return;
     };
     world.tell(|| format!("FAULT {}", fault.kind));
@@ -84,7 +84,7 @@ pub(crate) async fn inject(world: Arc<World>, processes: Rc<Processes>, fault: F
 
 /// Waits until it is time for a fault, and returns copies that trail by a while then; none where a shard's would lack
 /// nothing that every process has seen.
-async fn trailing(world: &World, fault: Fault) -> Option<Copies> {
+async fn trailing(world: &World, processes: &Processes, fault: Fault) -> Option<Copies> {
     const TRAILS_MS: u64 = 400;
     let Kind::Stale(shard, _) = fault.kind else {
         sleep(Duration::from_millis(fault.at.saturating_sub(TRAILS_MS))).await;
@@ -94,11 +94,12 @@ async fn trailing(world: &World, fault: Fault) -> Option<Copies> {
     };
     pause(fault.at.saturating_sub(TRAILS_MS + SEEN_MS)).await;
     let copies = Copies::of(world);
+    let copied = copies.shards.get(shard.index())?.commits;
     pause(TRAILS_MS).await;
-    let commits = world.state().shards.get(shard.index()).map(|memory| memory.commits);
+    let seen_before = processes.have_seen_more(shard, copied);
     pause(SEEN_MS).await;
-    let copied = copies.shards.get(shard.index()).map(|memory| memory.commits);
-    (copied != commits).then_some(copies)
+    // One that was started anew meanwhile knows what main was told of, and no more.
+    (seen_before && processes.have_seen_more(shard, copied)).then_some(copies)
 }
 
 async fn pause(ms: u64) {

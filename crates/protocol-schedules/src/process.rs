@@ -1,5 +1,6 @@
 //! A process of a schedule: the services' pipeline and tasks, over servers in memory.
 
+use std::cell::OnceCell;
 use std::num::NonZeroU16;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use coupon_core::{
 };
 use coupon_service::pipeline::{Answer, BatchLimits, Batcher, Grab, GrabCounters, NotDecided};
 use coupon_store::clock::Clock;
-use coupon_store::servers::seam::{Part, Process, Terms};
+use coupon_store::servers::seam::{Part, Process, Tasks, Terms};
 use coupon_store::settings::Role;
 use coupon_store::{Backend, Changed, Data, Known, Unavailable};
 use tokio::sync::{mpsc, oneshot};
@@ -77,6 +78,8 @@ enum Request {
 pub(crate) struct Running {
     door: mpsc::UnboundedSender<Request>,
     life: JoinHandle<()>,
+    /// Its tasks, once it has started.
+    tasks: Rc<OnceCell<Tasks>>,
     /// Its clock.
     pub(crate) clock: Clock,
 }
@@ -87,11 +90,12 @@ impl Running {
     pub(crate) fn start(world: &Arc<World>, id: ProcessId, terms: Rc<[Terms]>) -> Self {
         let (door, requests) = mpsc::unbounded_channel();
         let (world, clock) = (Arc::clone(world), world.clock.another());
-        let its = clock.clone();
+        let (its, tasks) = (clock.clone(), Rc::new(OnceCell::new()));
+        let started = Rc::clone(&tasks);
         let life = spawn_local(async move {
-            LocalSet::new().run_until(live(world, id, terms, its, requests)).await;
+            LocalSet::new().run_until(live(world, id, terms, its, started, requests)).await;
         });
-        Self { door, life, clock }
+        Self { door, life, tasks, clock }
     }
 
     /// Asks it for a coupon. `None` when it is gone, or goes before it answers.
@@ -120,6 +124,11 @@ impl Running {
         answer.await.ok()
     }
 
+    /// The number of transactions of a shard that it has seen committed.
+    pub(crate) fn seen(&self, shard: ShardId) -> u64 {
+        self.tasks.get().map_or(0, |tasks| tasks.seen(shard))
+    }
+
     /// Kills it.
     pub(crate) fn kill(&self) {
         self.life.abort();
@@ -131,11 +140,16 @@ async fn live(
     id: ProcessId,
     terms: Rc<[Terms]>,
     clock: Clock,
+    started: Rc<OnceCell<Tasks>>,
     mut requests: mpsc::UnboundedReceiver<Request>,
 ) {
     let strategy: Arc<dyn ShardingStrategy> = Arc::new(ByUser);
     let process = loop {
         world.awake(id).await;
+        // Of a shard's copy it would know no better.
+        while !world.state().set_aside.is_empty() {
+            sleep(AGAIN).await;
+        }
         let servers = reach(&world, id, known(&terms), SHARDS);
         match Process::start(servers, PART, Arc::clone(&strategy), &clock).await {
             Ok(process) => break process,
@@ -143,6 +157,7 @@ async fn live(
         }
     };
     let (pipeline, tasks) = (pipeline(&process, strategy, &clock), process.tasks());
+    let _ = started.set(tasks.clone());
     spawn_local(process.run());
     while let Some(request) = requests.recv().await {
         world.awake(id).await;

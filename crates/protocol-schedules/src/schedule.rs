@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coupon_core::{CouponId, GrabTerms, Money, RoomId};
+use coupon_core::{CouponId, GrabTerms, Money, RoomId, ShardId};
 use coupon_store::servers::seam::Terms;
 use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local};
@@ -70,6 +70,11 @@ impl Processes {
         if let Some(running) = self.get(process) {
             running.clock.set_wrong_by(millis);
         }
+    }
+
+    /// Says whether every process that runs has seen more of a shard than so many transactions.
+    pub(crate) fn have_seen_more(&self, shard: ShardId, commits: u64) -> bool {
+        self.running.borrow().values().all(|running| running.seen(shard) > commits)
     }
 
     pub(crate) fn get(&self, process: ProcessId) -> Option<Rc<Running>> {

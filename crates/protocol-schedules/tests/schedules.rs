@@ -1,6 +1,8 @@
 //! Every promise holds in every schedule, and a schedule is its seed.
 
 use coupon_core::ShardId;
+use coupon_core::after_grab::Action;
+use protocol_schedules::world::ProcessId;
 use protocol_schedules::{Fault, Kind, Plan, Wish, play, search};
 
 #[test]
@@ -19,32 +21,52 @@ fn the_same_seed_twice_is_the_same_history() {
     }
 }
 
-/// Seed 369 found this: the gatekeeper looked after queues only once a grab's message had found none.
+fn wish(at: u64, user: u64, coupon: u64) -> Wish {
+    let process = ProcessId(1);
+    Wish { at, user, coupon, process, asks_again: true, repeats: false, then: None }
+}
+
+/// Plays a plan in which nothing is broken.
+fn holds(seed: u64, wishes: &[Wish], faults: &[Fault]) {
+    let plan = Plan { seed, wishes: wishes.to_vec(), faults: faults.to_vec() };
+    let outcome = play(&plan, true);
+    assert!(outcome.broken.is_empty(), "{faults:?}: {:?}\n{}", outcome.broken, outcome.history.join("\n"));
+}
+
+/// The gatekeeper looked after queues only once a grab's message had found none.
 #[test]
 fn a_queue_that_is_deleted_is_made_again_though_nobody_grabs() {
-    let of_user = |user| Wish {
-        at: 1_000,
-        user,
-        coupon: 3,
-        process: protocol_schedules::world::ProcessId(0),
-        asks_again: false,
-        repeats: false,
-        then: None,
-    };
+    let wishes = [2, 4].map(|user| Wish { process: ProcessId(0), ..wish(1_000, user, 3) });
     for after_ms in [1, 5, 500] {
-        let fault = Fault { at: 1_000 + after_ms, kind: Kind::Deleted(ShardId::new(0)) };
-        let plan = Plan { seed: 7, wishes: [2, 4].map(of_user).to_vec(), faults: vec![fault] };
-        let outcome = play(&plan, true);
-        assert!(outcome.broken.is_empty(), "{:?}\n{}", outcome.broken, outcome.history.join("\n"));
+        holds(7, &wishes, &[Fault { at: 1_000 + after_ms, kind: Kind::Deleted(ShardId::new(0)) }]);
     }
 }
 
-/// In the first a stale copy has what was sold again since; in the second one copy would stand in for another.
+/// One copy would stand in for another, and would be taken for the full one then.
 #[test]
-fn a_stale_copy_is_no_oversale_and_gives_way_to_the_full_one() {
-    for seed in [1_243, 3_286] {
-        let outcome = play(&Plan::of(seed), false);
-        assert!(outcome.broken.is_empty(), "seed {seed}: {:?}", outcome.broken);
+fn a_stale_copy_gives_way_to_the_full_one_though_another_comes_meanwhile() {
+    let wishes = [(1_100, 2, 3), (1_250, 4, 3), (1_600, 6, 3), (2_500, 8, 5)];
+    let wishes = wishes.map(|(at, user, coupon)| wish(at, user, coupon));
+    let stale = |at| Fault { at, kind: Kind::Stale(ShardId::new(0), 900) };
+    holds(7, &wishes, &[stale(2_300), stale(2_700)]);
+}
+
+/// The reconciler told the gate of a row that had given its stock back in the full copy.
+#[test]
+fn rows_of_a_stale_copy_are_not_told_to_the_gate() {
+    let wishes = [wish(1_154, 6, 5), wish(1_154, 8, 3), wish(1_237, 8, 4)];
+    for at in (2_180..2_400).step_by(20) {
+        holds(3_363, &wishes, &[Fault { at, kind: Kind::Stale(ShardId::new(0), 988) }]);
+    }
+}
+
+/// A filling took the process's own clock for how long ago stock was given back.
+#[test]
+fn a_clock_that_is_set_ahead_while_a_gate_is_filled_has_no_request_forgotten() {
+    let wishes = [Wish { repeats: true, then: Some((Action::Release, 262)), ..wish(2_095, 5, 5) }];
+    for at in (4_800..5_400).step_by(20) {
+        let wrong = Kind::Wrong(ProcessId(1), 3_600_000, 624);
+        holds(3_707, &wishes, &[Fault { at: 4_791, kind: Kind::Forgets }, Fault { at, kind: wrong }]);
     }
 }
 

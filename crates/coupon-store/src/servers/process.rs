@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coupon_core::after_grab::Action;
-use coupon_core::{Placement, ResultId, ShardingStrategy, UserId};
+use coupon_core::{Placement, ResultId, ShardId, ShardingStrategy, UserId};
 
 use super::counts::Counts;
 use super::gate::{EpochCell, RESPONSE, ServersGate};
@@ -140,6 +140,13 @@ impl Tasks {
     /// When a server is unavailable for long.
     pub fn drain(&self) -> impl Future<Output = Result<(), Unavailable>> + Send + 'static {
         Arc::clone(&self.0).drain()
+    }
+
+    /// The number of transactions of a shard that this process has seen committed: it takes no copy for the shard that has
+    /// fewer.
+    #[must_use]
+    pub fn seen(&self, shard: ShardId) -> u64 {
+        self.0.floors.seen(shard)
     }
 
     /// Takes a step of a result that lives there, if its row allows it.

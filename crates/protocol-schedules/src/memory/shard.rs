@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use coupon_core::{CouponId, CouponResult, ResultId, ShardId, TableId, Timestamp};
 use coupon_store::Totals;
 use coupon_store::servers::seam::{
-    Begun, DatabaseError, Hold, Look, OutboxEntry, ReadsHolds, ShardServer, ShardState, Stepping, Storing,
-    StoringError, Waiting,
+    Begun, DatabaseError, Hold, Look, OutboxEntry, Reached, ReadsHolds, ShardServer, ShardState, Stepping,
+    Storing, StoringError, Waiting,
 };
 use tokio::sync::Mutex;
 
@@ -49,6 +50,17 @@ pub struct ShardMemory {
     pub(super) row: Arc<Mutex<()>>,
     /// Whoever has rows of results that take a step.
     pub(super) stepping: Arc<Mutex<()>>,
+    /// Whoever has either of these, and waits for the other.
+    pub(super) waiting: Arc<Crosswise>,
+}
+
+/// The transactions that have one thing and wait for another: there is one of either kind at most.
+#[derive(Debug, Default)]
+pub(super) struct Crosswise {
+    /// The one that has the row of state waits for rows.
+    pub(super) for_rows: AtomicBool,
+    /// The one that has rows waits for the row of state.
+    pub(super) for_state: AtomicBool,
 }
 
 /// A parked result.
@@ -71,6 +83,10 @@ impl ShardMemory {
         let first = self.releases.keys().next().map_or(i64::MAX, |(entry, _)| *entry);
         let entries = self.outbox.range(id + 1..).take_while(move |(id, _)| **id < first);
         entries.map(|(id, deltas)| OutboxEntry { id: *id, deltas: deltas.clone() })
+    }
+
+    const fn reached(&self) -> Reached {
+        Reached { outbox_id: self.outbox_id, commits: self.commits }
     }
 
     pub(super) fn begun(&self) -> Begun {
@@ -201,22 +217,31 @@ impl ShardServer for Shard {
         coupons: RangeInclusive<CouponId>,
         since: Timestamp,
         reader: &mut dyn ReadsHolds,
-    ) -> anyhow::Result<()> {
-        let rows = self.ask(|memory| memory.tables.get(&table).cloned().unwrap_or_default()).await?;
+    ) -> anyhow::Result<Reached> {
+        let read = |memory: &mut ShardMemory| {
+            (memory.reached(), memory.tables.get(&table).cloned().unwrap_or_default())
+        };
+        let (reached, rows) = self.ask(read).await?;
         let answers = |row: &CouponResult| row.request.is_some() && row.state_time >= Some(since);
         let wanted = |row: &&CouponResult| coupons.contains(&row.coupon_id) && (is_live(row) || answers(row));
-        reader.take(rows.values().filter(wanted).map(hold).collect()).await
+        reader.take(rows.values().filter(wanted).map(hold).collect()).await?;
+        Ok(reached)
     }
 
     async fn parked(&self) -> Result<Vec<Hold>, DatabaseError> {
         self.ask(|memory| memory.parked.values().map(|kept| parked(&kept.row)).collect()).await
     }
 
-    async fn rows_after(&self, table: TableId, id: i64, most: usize) -> Result<Vec<Hold>, DatabaseError> {
+    async fn rows_after(
+        &self,
+        table: TableId,
+        id: i64,
+        most: usize,
+    ) -> Result<(Reached, Vec<Hold>), DatabaseError> {
         self.ask(|memory| {
             let rows = memory.tables.get(&table).map(|rows| rows.range(id + 1..));
             let live = rows.into_iter().flatten().filter(|(_, row)| is_live(row));
-            live.map(|(_, row)| hold(row)).take(most).collect()
+            (memory.reached(), live.map(|(_, row)| hold(row)).take(most).collect())
         })
         .await
     }
@@ -225,11 +250,11 @@ impl ShardServer for Shard {
         &self,
         table: TableId,
         ids: &[ResultId],
-    ) -> Result<Vec<(ResultId, bool)>, DatabaseError> {
+    ) -> Result<(Reached, Vec<(ResultId, bool)>), DatabaseError> {
         self.ask(|memory| {
             let rows = memory.tables.get(&table);
             let found = |id: &ResultId| Some((*id, is_live(rows?.get(&id.number())?)));
-            ids.iter().filter_map(found).collect()
+            (memory.reached(), ids.iter().filter_map(found).collect())
         })
         .await
     }

@@ -1,6 +1,7 @@
 //! Transactions in memory in which results take a step.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use coupon_core::after_grab::{Action, Transition};
@@ -9,7 +10,7 @@ use coupon_store::servers::seam::{
     Begun, Expired, OutboxEntry, Stepped, Stepping, StepsNote, StoringError, Waiting,
 };
 use coupon_store::{Change, Totals};
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::shard::{Shard, ShardMemory, waits_at};
 use crate::world::{Lost, World};
@@ -93,18 +94,62 @@ impl Steps {
     /// Takes the rows until the transaction ends.
     async fn lock_rows(&mut self) -> Result<(), StoringError> {
         if self.rows.is_none() {
-            let rows = self.ask(|memory, _| Arc::clone(&memory.stepping)).await?;
-            self.rows = Some(rows.lock_owned().await);
+            let (rows, waiting) =
+                self.ask(|memory, _| (Arc::clone(&memory.stepping), Arc::clone(&memory.waiting))).await?;
+            let crosswise = self.state.is_some().then_some((&waiting.for_rows, &waiting.for_state));
+            self.rows = Some(self.lock(rows, crosswise).await?);
         }
         Ok(())
+    }
+
+    /// Takes the row of state until the transaction ends.
+    async fn lock_state(&mut self) -> Result<(), StoringError> {
+        let (state, waiting) =
+            self.ask(|memory, _| (Arc::clone(&memory.row), Arc::clone(&memory.waiting))).await?;
+        let crosswise = self.rows.is_some().then_some((&waiting.for_state, &waiting.for_rows));
+        self.state = Some(self.lock(state, crosswise).await?);
+        Ok(())
+    }
+
+    /// Takes a lock. Who has the other one says so while they wait (`mine`); should whoever has this one wait for that
+    /// already (`theirs`), they meet a conflict.
+    async fn lock(
+        &self,
+        lock: Arc<Mutex<()>>,
+        crosswise: Option<(&AtomicBool, &AtomicBool)>,
+    ) -> Result<OwnedMutexGuard<()>, StoringError> {
+        let Some((mine, theirs)) = crosswise else { return Ok(lock.lock_owned().await) };
+        if let Ok(free) = Arc::clone(&lock).try_lock_owned() {
+            return Ok(free);
+        }
+        if theirs.load(Ordering::Relaxed) {
+            return Err(StoringError::Conflict(self.shard.failed(Lost::Refused)));
+        }
+        let _waits = Waits::new(mine);
+        Ok(lock.lock_owned().await)
+    }
+}
+
+/// Says that a transaction waits, until it does so no more.
+struct Waits<'a>(&'a AtomicBool);
+
+impl<'a> Waits<'a> {
+    fn new(waits: &'a AtomicBool) -> Self {
+        waits.store(true, Ordering::Relaxed);
+        Self(waits)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 
 #[async_trait]
 impl Stepping for Steps {
     async fn begin(&mut self) -> Result<Option<Begun>, StoringError> {
-        let state = self.ask(|memory, _| Arc::clone(&memory.row)).await?;
-        self.state = Some(state.lock_owned().await);
+        self.lock_state().await?;
         self.ask(|memory, _| memory.begun()).await.map(Some)
     }
 
@@ -199,5 +244,6 @@ impl Noted {
         memory.outbox_id = memory.outbox_id.max(self.outbox_id);
         memory.releases.extend(self.releases.iter().map(|waiting| (waits_at(waiting), *waiting)));
         memory.sums += self.sums;
+        memory.commits += 1;
     }
 }

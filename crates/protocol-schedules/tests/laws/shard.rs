@@ -80,8 +80,8 @@ pub(crate) async fn a_transaction_is_there_whole_once_it_commits(servers: &Serve
     storing.commit(&Note { closes: 3, ..note(&markers, &entries, 2) }).await.unwrap();
     let shard = shard(servers);
     assert_eq!(rows(servers).await, [hold(1, 1), hold(2, 2)]);
-    assert_eq!(shard.rows_after(TABLE, id(1).number(), 5).await.unwrap(), [hold(2, 2)]);
-    assert_eq!(shard.rows_after(TABLE, 0, 1).await.unwrap(), [hold(1, 1)]);
+    assert_eq!(shard.rows_after(TABLE, id(1).number(), 5).await.unwrap().1, [hold(2, 2)]);
+    assert_eq!(shard.rows_after(TABLE, 0, 1).await.unwrap().1, [hold(1, 1)]);
     assert_eq!(shard.parked().await.unwrap(), [hold(1, 9)]);
     let asked = ["m".repeat(32), "n".repeat(32)];
     assert_eq!(shard.markers(&asked).await.unwrap(), asked[..1]);

@@ -5,7 +5,8 @@ use std::time::Duration;
 use coupon_core::after_grab::Action;
 use coupon_core::{CouponResult, Money, ResultState, Timestamp, UseStatus};
 use coupon_store::servers::seam::{
-    Begun, Inserted, Look, OutboxEntry, Release, Servers, Stepped, Stepping, StepsNote, Waiting,
+    Begun, Inserted, Look, OutboxEntry, Reached, Release, Servers, Stepped, Stepping, StepsNote,
+    StoringError, Waiting,
 };
 use coupon_store::{Change, Totals};
 use tokio::time::timeout;
@@ -92,8 +93,8 @@ pub(crate) async fn what_gave_its_stock_back_frees_its_slot_and_is_read_while_it
     let (look, _) = shard.look(&Look::default()).await.unwrap();
     assert_eq!((look.results, look.given_back), (2, 2));
     let ids = [id(1), id(2), id(9)];
-    assert_eq!(shard.take_stock(TABLE, &ids).await.unwrap(), [(id(1), false), (id(2), false)]);
-    assert!(shard.rows_after(TABLE, 0, 5).await.unwrap().is_empty());
+    assert_eq!(shard.take_stock(TABLE, &ids).await.unwrap().1, [(id(1), false), (id(2), false)]);
+    assert!(shard.rows_after(TABLE, 0, 5).await.unwrap().1.is_empty());
     assert_eq!(shard.next_due().await.unwrap(), None);
     let released = CouponResult { slot: None, state_time: Some(at(500)), ..row };
     assert_eq!(rows_since(servers, at(500)).await, [hold_of(&released)], "the other named no request");
@@ -148,7 +149,7 @@ pub(crate) async fn what_is_due_expires_and_nothing_else(servers: &Servers) {
     rest.commit(&nothing()).await.unwrap();
     let shard = shard(servers);
     assert_eq!(shard.next_due().await.unwrap(), Some(at(1_001)));
-    let stock = shard.take_stock(TABLE, &[id(1), id(2), id(3), id(4)]).await.unwrap();
+    let (_, stock) = shard.take_stock(TABLE, &[id(1), id(2), id(3), id(4)]).await.unwrap();
     assert_eq!(stock, [(id(1), false), (id(2), false), (id(3), true), (id(4), true)]);
     let late = step(servers, &change(&rows[0], Action::Confirm, 10)).await.unwrap();
     assert_eq!((late.before.state, late.after), (ResultState::Expired, None));
@@ -167,4 +168,55 @@ pub(crate) async fn a_step_that_is_dropped_leaves_nothing_and_others_wait_for_it
     drop((first, second));
     let released = timeout(PATIENCE, step(servers, &wanted)).await.unwrap().unwrap();
     assert_eq!((released.before, released.after.unwrap().state), (row, ResultState::Released));
+}
+
+pub(crate) async fn every_transaction_counts_and_whoever_reads_rows_is_told(servers: &Servers) {
+    let (row, due) = (held(1, 1, 0, 1_000), held(2, 2, 0, 1_000));
+    store(servers, &[row, due]).await;
+    let shard = shard(servers);
+    let reached = async || shard.rows_after(TABLE, 0, 5).await.unwrap().0;
+    let before = reached().await;
+    step(servers, &change(&row, Action::Confirm, 10)).await.unwrap();
+    assert_eq!(reached().await, Reached { commits: before.commits + 1, ..before });
+    let mut expiring = stepping(servers).await;
+    let begun = expiring.begin().await.unwrap().unwrap();
+    assert_eq!(begun.commits, before.commits + 1);
+    expiring.expire(at(1_000), 5).await.unwrap();
+    expiring.commit(&StepsNote { outbox_id: begun.outbox_id + 1, ..nothing() }).await.unwrap();
+    let both = Reached { outbox_id: before.outbox_id + 1, commits: before.commits + 2 };
+    assert_eq!(reached().await, both);
+    assert_eq!(shard.take_stock(TABLE, &[id(1)]).await.unwrap().0, both);
+    // What is dropped does not count.
+    let mut dropped = stepping(servers).await;
+    dropped.change(TABLE, &change(&row, Action::Return, 20)).await.unwrap();
+    drop(dropped);
+    assert_eq!(reached().await, both);
+}
+
+pub(crate) async fn of_two_that_wait_for_each_other_one_meets_a_conflict(servers: &Servers) {
+    let row = held(1, 1, 0, 1_000);
+    store(servers, &[row]).await;
+    let (mut of_user, mut of_sweeper) = (stepping(servers).await, stepping(servers).await);
+    of_user.change(TABLE, &change(&row, Action::Release, 999)).await.unwrap();
+    of_sweeper.begin().await.unwrap();
+    let of_user = async move {
+        let begun = of_user.begin().await;
+        // Whoever goes on ends, and the other one with it.
+        if begun.is_ok() {
+            of_user.commit(&nothing()).await.unwrap();
+        }
+        begun.map(|_| ())
+    };
+    let of_sweeper = async move {
+        let expired = of_sweeper.expire(at(1_000), 5).await;
+        if expired.is_ok() {
+            of_sweeper.commit(&nothing()).await.unwrap();
+        }
+        expired.map(|_| ())
+    };
+    let ended = timeout(PATIENCE, async { tokio::join!(of_user, of_sweeper) }).await.unwrap();
+    assert!(
+        matches!(ended, (Ok(()), Err(StoringError::Conflict(_))) | (Err(StoringError::Conflict(_)), Ok(()))),
+        "{ended:?}"
+    );
 }

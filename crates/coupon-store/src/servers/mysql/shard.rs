@@ -14,8 +14,8 @@ use super::steps::{self, begin_steps};
 use super::{Database, DatabaseError, FORGET, PATIENCE, code, has_code};
 use crate::servers::cluster::check_shard;
 use crate::servers::seam::{
-    Alike, Begun, Hold, Inserted, Look, Note, OutboxEntry, ReadsHolds, ShardServer, ShardState, Stepping,
-    Storing, StoringError, Waiting,
+    Alike, Begun, Hold, Inserted, Look, Note, OutboxEntry, Reached, ReadsHolds, ShardServer, ShardState,
+    Stepping, Storing, StoringError, Waiting,
 };
 use crate::servers::sql;
 use crate::servers::values::get;
@@ -71,6 +71,19 @@ impl ShardDatabase {
         let mut conn = self.database.connect().await?;
         let rows: Vec<R> = self.database.patiently(READING, conn.query(sql)).await?;
         Ok(rows.into_iter().map(of).collect())
+    }
+
+    /// The shard's progress, as this connection sees it: what it reads afterwards is of the same server.
+    async fn reached(&self, conn: &mut Conn) -> Result<Reached, DatabaseError> {
+        let sql = "SELECT outbox_id, commits FROM shard_state WHERE id = 1 AND dataset = ?";
+        let asked = conn.exec_first(sql, (&self.dataset,));
+        let row: Option<(i64, u64)> = self.database.patiently(PATIENCE, asked).await?;
+        let reached = row.map(|(outbox_id, commits)| Reached { outbox_id, commits });
+        reached.ok_or_else(|| self.of_another())
+    }
+
+    fn of_another(&self) -> DatabaseError {
+        self.database.failed(format!("it does not hold data set {}", self.dataset), false)
     }
 
     pub(super) fn storing_failed(&self, error: &mysql_async::Error) -> StoringError {
@@ -165,7 +178,7 @@ impl ShardServer for ShardDatabase {
     async fn look(&self, before: &Look) -> Result<(Look, Option<Vec<TableId>>), DatabaseError> {
         let mut conn = self.database.connect().await?;
         let read = self.read_look(&mut conn, before).await.map_err(|error| self.database.error(&error))?;
-        read.ok_or_else(|| self.database.failed(format!("it does not hold data set {}", self.dataset), false))
+        read.ok_or_else(|| self.of_another())
     }
 
     async fn state(&self) -> Result<ShardState, DatabaseError> {
@@ -206,11 +219,12 @@ impl ShardServer for ShardDatabase {
         coupons: RangeInclusive<CouponId>,
         since: Timestamp,
         reader: &mut dyn ReadsHolds,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Reached> {
         let (first, last) = coupons.into_inner();
         let reserved = statements::reserved(table, Numbers::Written, since);
         let sql = format!("{reserved} AND coupon_id BETWEEN {first} AND {last}");
         let mut conn = self.database.connect().await?;
+        let reached = self.reached(&mut conn).await?;
         let mut rows = self.database.patiently(READING, conn.query_stream::<HoldRow, _>(sql)).await?;
         let mut part = Vec::new();
         while let Some(row) = self.database.patiently(READING, rows.try_next()).await? {
@@ -219,29 +233,35 @@ impl ShardServer for ShardDatabase {
                 reader.take(std::mem::take(&mut part)).await?;
             }
         }
-        reader.take(part).await
+        reader.take(part).await?;
+        Ok(reached)
     }
 
     async fn parked(&self) -> Result<Vec<Hold>, DatabaseError> {
         self.read("SELECT coupon_id, user_id, result_id FROM parked_results".to_owned(), parked).await
     }
 
-    async fn rows_after(&self, table: TableId, id: i64, most: usize) -> Result<Vec<Hold>, DatabaseError> {
+    async fn rows_after(
+        &self,
+        table: TableId,
+        id: i64,
+        most: usize,
+    ) -> Result<(Reached, Vec<Hold>), DatabaseError> {
         let (columns, live) = (statements::RESERVED, statements::LIVE);
-        self.read(
-            format!(
-                "SELECT {columns} FROM {table} WHERE result_id > {id} AND {live} ORDER BY result_id LIMIT {most}"
-            ),
-            hold,
-        )
-        .await
+        let sql = format!(
+            "SELECT {columns} FROM {table} WHERE result_id > {id} AND {live} ORDER BY result_id LIMIT {most}"
+        );
+        let mut conn = self.database.connect().await?;
+        let reached = self.reached(&mut conn).await?;
+        let rows: Vec<HoldRow> = self.database.patiently(READING, conn.query(sql)).await?;
+        Ok((reached, rows.into_iter().map(hold).collect()))
     }
 
     async fn take_stock(
         &self,
         table: TableId,
         ids: &[ResultId],
-    ) -> Result<Vec<(ResultId, bool)>, DatabaseError> {
+    ) -> Result<(Reached, Vec<(ResultId, bool)>), DatabaseError> {
         let listed: Vec<String> = ids.iter().map(ToString::to_string).collect();
         let sql = format!(
             "SELECT result_id, {} FROM {table} WHERE result_id IN ({})",
@@ -249,6 +269,7 @@ impl ShardServer for ShardDatabase {
             listed.join(",")
         );
         let mut conn = self.database.connect().await?;
+        let reached = self.reached(&mut conn).await?;
         let asked = self.database.patiently(PATIENCE, async {
             match conn.query::<(i64, bool), _>(sql).await {
                 // It was retired meanwhile.
@@ -256,8 +277,9 @@ impl ShardServer for ShardDatabase {
                 rows => rows,
             }
         });
-        let rows = asked.await?;
-        Ok(rows.into_iter().filter_map(|(id, live)| Some((ResultId::from_number(id).ok()?, live))).collect())
+        let rows = asked.await?.into_iter();
+        let known = rows.filter_map(|(id, live)| Some((ResultId::from_number(id).ok()?, live)));
+        Ok((reached, known.collect()))
     }
 
     async fn stepping(&self) -> Result<Box<dyn Stepping>, StoringError> {

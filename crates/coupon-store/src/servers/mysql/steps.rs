@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use coupon_core::schema::Dialect;
-use coupon_core::{CouponId, CouponResult, RequestKey, ResultId, TableId, Timestamp, UserId};
+use coupon_core::{CouponId, CouponResult, RequestKey, ResultId, ResultState, TableId, Timestamp, UserId};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Row, Transaction, TxOpts};
 
@@ -109,7 +109,9 @@ impl StepsOver {
         if !sql::change(&mut self.transaction, table, change).await? {
             return Ok(Some(Stepped { before, after: None }));
         }
-        if let Some(until) = before.hold_until {
+        // What is held no more is not in the list; to look for it there would lock the place where it would be, which
+        // others insert into.
+        if let Some(until) = before.hold_until.filter(|_| before.state == ResultState::Held) {
             let held = (until.millis(), change.id.number());
             self.transaction.exec_drop(statements::LET_GO, held).await?;
         }
@@ -177,14 +179,13 @@ impl Stepping for StepsOver {
         let Totals { used, order_amount, given_back, .. } = sums;
         let Self { shard, mut transaction } = *self;
         let commit = async {
-            if !noted.is_empty() || *sums != Totals::default() {
-                let cents = order_amount.cents();
-                let state = format!(
-                    "UPDATE shard_state SET outbox_id = GREATEST(outbox_id, {outbox_id}), used = used + {used}, \
-                     order_amount = order_amount + {cents} / 100, given_back = given_back + {given_back} WHERE id = 1"
-                );
-                transaction.query_drop(noted + &state).await?;
-            }
+            let cents = order_amount.cents();
+            let state = format!(
+                "UPDATE shard_state SET outbox_id = GREATEST(outbox_id, {outbox_id}), used = used + {used}, \
+                 order_amount = order_amount + {cents} / 100, given_back = given_back + {given_back}, \
+                 commits = commits + 1 WHERE id = 1"
+            );
+            transaction.query_drop(noted + &state).await?;
             transaction.commit().await
         };
         commit.await.map_err(|error| shard.storing_failed(&error))

@@ -18,8 +18,8 @@ pub use queue::{
     Until,
 };
 pub use shard::{
-    Alike, Begun, DatabaseError, Expired, Inserted, Look, Marker, Note, OutboxEntry, ReadsHolds, ShardServer,
-    ShardState, Stepped, Stepping, StepsNote, Storing, StoringError, Waiting,
+    Alike, Begun, DatabaseError, Expired, Inserted, Look, Marker, Note, OutboxEntry, Reached, ReadsHolds,
+    ShardServer, ShardState, Stepped, Stepping, StepsNote, Storing, StoringError, Waiting,
 };
 
 use std::sync::Arc;

@@ -33,6 +33,16 @@ pub struct ShardState {
     pub commits: u64,
 }
 
+/// A shard's progress, as a connection that reads rows finds it before: the shard was put back to an earlier state if that
+/// is less than was seen of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// The last entry of its outbox.
+    pub outbox_id: i64,
+    /// The transactions so far.
+    pub commits: u64,
+}
+
 /// The outcome of an insertion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inserted {
@@ -181,27 +191,32 @@ pub trait ShardServer: Send + Sync {
     async fn markers(&self, among: &[String]) -> Result<Vec<String>, DatabaseError>;
 
     /// Reads the rows of some coupons in a table that a gate is to know of, one part after the other: those that take
-    /// stock, and those that answer a request and gave theirs back since a moment.
+    /// stock, and those that answer a request and gave theirs back since a moment. Says how far the shard was.
     async fn read_holds(
         &self,
         table: TableId,
         coupons: RangeInclusive<CouponId>,
         since: Timestamp,
         reader: &mut dyn ReadsHolds,
-    ) -> anyhow::Result<()>;
+    ) -> anyhow::Result<Reached>;
 
     /// The results that are parked.
     async fn parked(&self) -> Result<Vec<Hold>, DatabaseError>;
 
-    /// Rows of a table that take stock, by their ids, from after one of them on.
-    async fn rows_after(&self, table: TableId, id: i64, most: usize) -> Result<Vec<Hold>, DatabaseError>;
+    /// Rows of a table that take stock, by their ids, from after one of them on; and how far the shard was.
+    async fn rows_after(
+        &self,
+        table: TableId,
+        id: i64,
+        most: usize,
+    ) -> Result<(Reached, Vec<Hold>), DatabaseError>;
 
-    /// Those of these results that are in a table, and whether they take stock.
+    /// Those of these results that are in a table, and whether they take stock; and how far the shard was.
     async fn take_stock(
         &self,
         table: TableId,
         ids: &[ResultId],
-    ) -> Result<Vec<(ResultId, bool)>, DatabaseError>;
+    ) -> Result<(Reached, Vec<(ResultId, bool)>), DatabaseError>;
 
     /// A transaction in which results take a step.
     async fn stepping(&self) -> Result<Box<dyn Stepping>, StoringError>;
@@ -273,7 +288,8 @@ pub trait Storing: Send + Sync {
 /// A transaction in which results take a step. Dropped before it commits, it has changed nothing; after an error it must
 /// be dropped.
 ///
-/// A row is locked before the entry of the list of what is held, and the shard's row of state before either.
+/// A row is locked before the entry of the list of what is held. The shard's row of state may be taken before either or
+/// after both: of two transactions that wait for each other one meets a conflict.
 #[async_trait]
 pub trait Stepping: Send {
     /// Takes the shard's row of state until the transaction ends. `None` where the shard belongs to another data set.

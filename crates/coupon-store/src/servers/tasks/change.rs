@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use super::Background;
 use super::steps::{At, change};
+use super::store::Of;
 use crate::failpoints::{self, Mechanism, Point};
 use crate::servers::mysql::PATIENCE;
 use crate::servers::seam::{GateServer, Release, ShardServer, StoringError};
@@ -34,7 +35,8 @@ impl Background {
         if failpoints::is_off(Mechanism::RowFirst) {
             self.let_go_first(gate, server, placement, wanted).await.map_err(|error| down(&error))?;
         }
-        let at = At { server, dataset: &self.dataset, floor: self.floors.of(shard) };
+        let of = Of { dataset: &self.dataset, shard, floors: &self.floors };
+        let at = At { server, of };
         let changed = match timeout(PATIENCE, change(at, table, wanted)).await {
             Ok(changed) => changed.map_err(|error| down(&error)),
             Err(_) => Err(down(&"it did not answer in time")),

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::Background;
 use super::gather::Batch;
 use super::settle::settle;
-use super::store::{Done, StoreError, Work, store};
+use super::store::{Done, Of, StoreError, Work, store};
 use crate::failpoints::{self, Mechanism, Point};
 use crate::outage::TaskOutage;
 use crate::servers::seam::{Delivery, QueueConsumer, Storing, StoringError};
@@ -268,21 +268,13 @@ impl Consumer {
         self.make_tables(wanted).await?;
         let now = self.background.time.mains();
         let background = Arc::clone(&self.background);
-        let floor = background.floors.of(self.shard);
-        let connection = self.connection().await?;
-        match store(connection, &background.dataset, floor, work, now).await {
-            Ok(done) => {
-                background.floors.saw_committed(self.shard, done.commits);
-                Ok(done)
-            }
-            Err(error) => {
-                // A table that went, because its day was retired, is made again.
-                if matches!(error, StoreError::Storing(StoringError::NoTable(_))) {
-                    self.tables.clear();
-                }
-                Err(error.into())
-            }
+        let of = Of { dataset: &background.dataset, shard: self.shard, floors: &background.floors };
+        let stored = store(self.connection().await?, of, work, now).await;
+        // A table that went, because its day was retired, is made again.
+        if matches!(stored, Err(StoreError::Storing(StoringError::NoTable(_)))) {
+            self.tables.clear();
         }
+        Ok(stored?)
     }
 
     async fn connection(&mut self) -> anyhow::Result<&mut dyn Storing> {
@@ -331,19 +323,19 @@ impl Consumer {
 /// The time since anything came from a queue, to this process or another.
 struct Still {
     since: Instant,
-    commits: Option<u64>,
+    messages: Option<u64>,
 }
 
 impl Still {
     fn new() -> Self {
-        Self { since: Instant::now(), commits: None }
+        Self { since: Instant::now(), messages: None }
     }
 
     fn for_too_long(&mut self, background: &Background, shard: ShardId) -> bool {
         let Some(status) = background.status.get(shard.index()) else { return false };
-        let commits = status.is_up().then(|| status.look().commits);
-        if commits.is_none() || commits != self.commits {
-            *self = Self { commits, ..Self::new() };
+        let messages = status.is_up().then(|| status.look().messages);
+        if messages.is_none() || messages != self.messages {
+            *self = Self { messages, ..Self::new() };
         }
         self.since.elapsed() >= STUCK
     }

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::Background;
 use super::steps::{At, expire};
+use super::store::Of;
 use crate::outage::TaskOutage;
 
 /// The most results that expire in one transaction: consumers of the shard wait for it.
@@ -66,7 +67,8 @@ impl Sweeper {
             if due > now {
                 return Ok(until(due, now));
             }
-            let at = At { server, dataset: &background.dataset, floor: background.floors.of(self.shard) };
+            let of = Of { dataset: &background.dataset, shard: self.shard, floors: &background.floors };
+            let at = At { server, of };
             let (_, releases) = expire(at, now, MOST).await?;
             background.counts.expired(releases.len());
             // Another task tells the gate: one that does not answer must not hold up what is due.

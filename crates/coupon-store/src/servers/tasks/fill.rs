@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use coupon_core::{CouponId, ResultId, Timestamp, UserId};
+use coupon_core::{CouponId, ResultId, ShardId, Timestamp, UserId};
 
 use super::Background;
 use crate::failpoints::{self, Mechanism, Point};
@@ -58,6 +58,8 @@ impl<'a> Filling<'a> {
     /// Puts on offer what main has on offer now, and reads from the shards who holds it: of everything at first, and of
     /// what is new since when the catalogue has changed meanwhile.
     pub(super) async fn go_on(&mut self) -> anyhow::Result<()> {
+        // By main's own word: a clock that was just set ahead would have requests forgotten that still have their answer.
+        self.now = self.background.main.time().await?;
         let Offering { version, terms } = self.background.main.terms().await?;
         let lately = lately(self.background);
         // A coupon that was over for longer is not in the gate, and so is not granted. Should its end be moved, it is
@@ -71,8 +73,8 @@ impl<'a> Filling<'a> {
         self.coupons.extend(offered.into_iter().map(|terms| (terms.coupon, terms)));
         self.version = version;
         failpoints::hit(Point::Filling);
-        for (_, server) in self.background.shard_servers() {
-            match self.shard(server).await {
+        for (shard, server) in self.background.shard_servers() {
+            match self.shard(shard, server).await {
                 Err(error) if failpoints::is_off(Mechanism::WholeFill) => {
                     tracing::warn!(
                         database = server.name(),
@@ -87,13 +89,15 @@ impl<'a> Filling<'a> {
     }
 
     /// Reads every table: which of them hold a coupon's results does not depend on what main says of the coupon now.
-    async fn shard(&mut self, server: &dyn ShardServer) -> anyhow::Result<()> {
+    async fn shard(&mut self, shard: ShardId, server: &dyn ShardServer) -> anyhow::Result<()> {
         let (Some(first), Some(last)) = (self.read.first().copied(), self.read.last().copied()) else {
             return Ok(());
         };
         let since = self.now.plus_millis(-i64::try_from(REMEMBERED.as_millis()).unwrap_or(i64::MAX));
         for table in server.tables().await? {
-            server.read_holds(table, first..=last, since, self).await?;
+            let floor = self.background.floors.of(shard);
+            let reached = server.read_holds(table, first..=last, since, self).await?;
+            floor.check(reached.outbox_id, reached.commits)?;
         }
         self.flush().await?;
         // They hold their stock until a person decides.

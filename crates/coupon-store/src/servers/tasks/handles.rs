@@ -81,6 +81,11 @@ impl Floors {
         Floor { told, commits }
     }
 
+    /// The number of transactions of a shard that this process has seen committed.
+    pub(in crate::servers) fn seen(&self, shard: ShardId) -> u64 {
+        self.of(shard).commits
+    }
+
     /// Takes note that main has applied a shard's outbox up to there.
     pub(super) fn main_was_told(&self, shard: ShardId, position: i64) {
         if let Some(told) = self.told.get(shard.index()) {

@@ -98,7 +98,10 @@ impl Rows {
             return Ok(None);
         };
         let rows = if tables.contains(&table) {
-            server.rows_after(table, after, SLICE).await?
+            let floor = background.floors.of(shard);
+            let (reached, rows) = server.rows_after(table, after, SLICE).await?;
+            floor.check(reached.outbox_id, reached.commits)?;
+            rows
         } else {
             // It was retired meanwhile.
             Vec::new()
@@ -143,10 +146,10 @@ impl Rows {
             for some in of_table.chunks(SLICE) {
                 let Some(Unchecked { shard, table, .. }) = some.first() else { continue };
                 let ids: Vec<ResultId> = some.iter().map(|row| row.release.id).collect();
-                let looked = match self.background.shard(*shard)?.take_stock(*table, &ids).await {
+                let looked = match self.stock_taken(*shard, *table, &ids).await {
                     Ok(looked) => looked,
                     Err(error) => {
-                        tracing::debug!(%shard, %error, "rows that the gate was told of are looked at later");
+                        tracing::debug!(%shard, error = format!("{error:#}"), "rows that the gate was told of are looked at later");
                         continue;
                     }
                 };
@@ -157,5 +160,19 @@ impl Rows {
             }
         }
         Ok(())
+    }
+
+    /// Those of these results that are in a table of a shard, and whether they take stock.
+    async fn stock_taken(
+        &self,
+        shard: ShardId,
+        table: TableId,
+        ids: &[ResultId],
+    ) -> anyhow::Result<Vec<(ResultId, bool)>> {
+        let background = &self.background;
+        let floor = background.floors.of(shard);
+        let (reached, looked) = background.shard(shard)?.take_stock(table, ids).await?;
+        floor.check(reached.outbox_id, reached.commits)?;
+        Ok(looked)
     }
 }

@@ -3,26 +3,29 @@
 //! Stock comes back in the order row, gate, main. The transaction that changes a row notes beside it what the gate is to
 //! let go of, and main takes the outbox's entry once nothing of it waits any more. Whoever has committed tells the gate at
 //! once; should that fail, the task that looks after what waits does it.
+//!
+//! A step that a user asks for takes its result's row first, and the shard's row of state last: consumers wait for that
+//! one. Those that are due are read from a list, so tasks that let them expire take turns by the row of state, and take
+//! it first. The two meet only over a result that is due just now; the database then refuses one, which tries again.
 
 use coupon_core::after_grab::Action;
 use coupon_core::{CouponResult, TableId, Timestamp};
 
-use super::store::{Floor, StoreError};
+use super::store::{Of, StoreError};
 use crate::servers::outbox::{self, Moves};
 use crate::servers::seam::{
     Begun, Expired, Release, ShardServer, Stepped, Stepping, StepsNote, StoringError, Waiting,
 };
 use crate::{Change, Changed, Totals};
 
-/// The number of times that a change is tried which meets another transaction.
+/// The number of times that a transaction is tried which meets another.
 const TRIES: u32 = 3;
 
-/// A shard, and the least that it must have.
+/// A shard's server, and what this process has seen of the shard.
 #[derive(Clone, Copy)]
 pub(super) struct At<'a> {
     pub(super) server: &'a dyn ShardServer,
-    pub(super) dataset: &'a str,
-    pub(super) floor: Floor,
+    pub(super) of: Of<'a>,
 }
 
 /// Takes a step of a result, if its row allows it; returns what the gate is to let go of by it.
@@ -31,11 +34,11 @@ pub(super) async fn change(
     table: TableId,
     change: &Change,
 ) -> Result<(Changed, Vec<Release>), StoreError> {
-    let mut tries = 1;
+    let mut tries = Tries::default();
     loop {
-        match try_change(at, table, change).await {
-            Err(StoreError::Storing(StoringError::Conflict(_))) if tries < TRIES => tries += 1,
-            done => return done,
+        let done = try_change(at, table, change).await;
+        if !tries.again(&done) {
+            return done;
         }
     }
 }
@@ -46,20 +49,16 @@ async fn try_change(
     change: &Change,
 ) -> Result<(Changed, Vec<Release>), StoreError> {
     let mut stepping = at.server.stepping().await?;
-    let begun = if is_counted(change.action) { Some(at.begin(&mut *stepping).await?) } else { None };
-    let Some(Stepped { before, after }) = stepping.change(table, change).await? else {
-        return Ok((Changed::NotFound, Vec::new()));
-    };
+    let found = stepping.change(table, change).await?;
+    // Whatever was found is believed of a shard alone that has everything.
+    let begun = at.of.check(stepping.begin().await?)?;
+    let Some(Stepped { before, after }) = found else { return Ok((Changed::NotFound, Vec::new())) };
     let Some(after) = after else { return Ok((Changed::Stands(before), Vec::new())) };
     let mut taken = Taken::default();
     taken.add(change.action, &before);
     let releases = taken.commit(stepping, begun, change.time).await?;
+    at.of.committed(begun);
     Ok((Changed::Now(after), releases))
-}
-
-/// True of a step that the shard's row of state has to know of.
-const fn is_counted(action: Action) -> bool {
-    matches!(action, Action::Use(_)) || action.transition().gives_back.is_some()
 }
 
 /// Lets results expire that are due, at most so many; says how many were due, and what the gate is to let go of.
@@ -68,23 +67,40 @@ pub(super) async fn expire(
     now: Timestamp,
     most: usize,
 ) -> Result<(usize, Vec<Release>), StoreError> {
+    let mut tries = Tries::default();
+    loop {
+        let done = try_to_expire(at, now, most).await;
+        if !tries.again(&done) {
+            return done;
+        }
+    }
+}
+
+async fn try_to_expire(at: At<'_>, now: Timestamp, most: usize) -> Result<(usize, Vec<Release>), StoreError> {
     let mut stepping = at.server.stepping().await?;
-    let begun = at.begin(&mut *stepping).await?;
+    let begun = at.of.check(stepping.begin().await?)?;
     let Expired { due, rows } = stepping.expire(now, most).await?;
+    if due == 0 {
+        return Ok((0, Vec::new()));
+    }
     let mut taken = Taken::default();
     for row in &rows {
         taken.add(Action::Expire, row);
     }
-    let releases = taken.commit(stepping, Some(begun), now).await?;
+    let releases = taken.commit(stepping, begun, now).await?;
+    at.of.committed(begun);
     Ok((due, releases))
 }
 
-impl At<'_> {
-    async fn begin(&self, stepping: &mut dyn Stepping) -> Result<Begun, StoreError> {
-        let begun = stepping.begin().await?;
-        let begun = begun.ok_or_else(|| StoreError::OtherDataset(self.dataset.to_owned()))?;
-        self.floor.check(begun.outbox_id, begun.commits)?;
-        Ok(begun)
+/// The tries of a transaction so far.
+#[derive(Debug, Default)]
+struct Tries(u32);
+
+impl Tries {
+    /// Judges whether to try once more.
+    fn again<T>(&mut self, tried: &Result<T, StoreError>) -> bool {
+        self.0 += 1;
+        self.0 < TRIES && matches!(tried, Err(StoreError::Storing(StoringError::Conflict(_))))
     }
 }
 
@@ -114,10 +130,9 @@ impl Taken {
     async fn commit(
         self,
         stepping: Box<dyn Stepping>,
-        begun: Option<Begun>,
+        Begun { outbox_id, closed, .. }: Begun,
         now: Timestamp,
     ) -> Result<Vec<Release>, StoringError> {
-        let Begun { outbox_id, closed, .. } = begun.unwrap_or(Begun { outbox_id: 0, closed: 0, commits: 0 });
         let entries = outbox::entries(&self.moves, outbox_id);
         // With the first of them: no entry after it is told before that one is.
         let first = entries.first().map_or(outbox_id, |entry| entry.id);
@@ -165,10 +180,10 @@ mod tests {
     fn what_is_confirmed_or_used_takes_its_stock_on() {
         let mut taken = Taken::default();
         taken.add(Action::Confirm, &row(5, 1));
-        assert!(taken.sums == Totals::default() && !is_counted(Action::Confirm));
+        assert_eq!(taken.sums, Totals::default());
         let order_amount = Money::from_cents(500);
         taken.add(Action::Use(order_amount), &CouponResult { state: ResultState::Owned, ..row(6, 1) });
         assert_eq!(taken.sums, Totals { used: 1, order_amount, ..Totals::default() });
-        assert!(taken.moves.is_empty() && taken.releases.is_empty() && is_counted(Action::Use(order_amount)));
+        assert!(taken.moves.is_empty() && taken.releases.is_empty());
     }
 }

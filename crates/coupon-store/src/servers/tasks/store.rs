@@ -8,8 +8,9 @@
 use std::collections::HashSet;
 
 use coupon_core::books::Movement;
-use coupon_core::{CouponResult, ResultId, TableId, Timestamp};
+use coupon_core::{CouponResult, ResultId, ShardId, TableId, Timestamp};
 
+use super::Floors;
 use super::stored::{Known, Stored};
 use crate::PlacedResult;
 use crate::failpoints::{self, Mechanism};
@@ -42,8 +43,6 @@ pub(super) struct Work {
 #[derive(Debug, Default)]
 pub(super) struct Done {
     pub(super) added: u64,
-    /// The shard's transactions so far, this one included.
-    pub(super) commits: u64,
     /// Results that contradict what is stored, or came too late.
     pub(super) parked: HashSet<ResultId>,
     /// Results that were stored before, and gave their stock back since.
@@ -98,17 +97,41 @@ pub(in crate::servers) enum StoreError {
     Storing(#[from] StoringError),
 }
 
+/// A shard, and what this process has seen of it.
+#[derive(Clone, Copy)]
+pub(super) struct Of<'a> {
+    pub(super) dataset: &'a str,
+    pub(super) shard: ShardId,
+    pub(super) floors: &'a Floors,
+}
+
+impl Of<'_> {
+    /// Refuses a shard of another data set, or one that has less than this process has seen: what it had seen before the
+    /// shard's row of state was taken, since nothing is committed there until the transaction ends.
+    pub(super) fn check(self, begun: Option<Begun>) -> Result<Begun, StoreError> {
+        let begun = begun.ok_or_else(|| StoreError::OtherDataset(self.dataset.to_owned()))?;
+        self.floors.of(self.shard).check(begun.outbox_id, begun.commits)?;
+        Ok(begun)
+    }
+
+    /// Takes note that the transaction is committed which began so.
+    pub(super) fn committed(self, begun: Begun) {
+        self.floors.saw_committed(self.shard, begun.commits + 1);
+    }
+}
+
 /// Stores everything, or nothing; after an error the connection must be dropped. Every table must be there: making one
-/// would end the transaction. A shard that has less than `floor` is refused.
+/// would end the transaction.
 pub(super) async fn store(
     storing: &mut dyn Storing,
-    dataset: &str,
-    floor: Floor,
+    of: Of<'_>,
     work: &Work,
     now: Timestamp,
 ) -> Result<Done, StoreError> {
-    let mut store = Store { storing, dataset, now, outbox_id: 0, moves: Moves::new(), done: Done::default() };
-    let closed = store.begin(floor).await?;
+    let begun = of.check(storing.begin().await?)?;
+    let mut store =
+        Store { storing, now, outbox_id: begun.outbox_id, moves: Moves::new(), done: Done::default() };
+    let closed = if failpoints::is_off(Mechanism::Epoch) { 0 } else { begun.closed };
     let (late, results): (Vec<&Arrived>, Vec<&Arrived>) =
         work.results.iter().partition(|arrived| arrived.epoch <= closed);
     store.insert(&unique(&results)).await?;
@@ -117,6 +140,7 @@ pub(super) async fn store(
         store.park_unless_stored(&arrived.row, &reason).await?;
     }
     store.note_and_commit(work).await?;
+    of.committed(begun);
     Ok(store.done)
 }
 
@@ -136,7 +160,6 @@ fn unique<'a>(results: &[&'a Arrived]) -> Vec<&'a PlacedResult> {
 
 struct Store<'a> {
     storing: &'a mut dyn Storing,
-    dataset: &'a str,
     now: Timestamp,
     outbox_id: i64,
     moves: Moves,
@@ -144,17 +167,6 @@ struct Store<'a> {
 }
 
 impl Store<'_> {
-    /// Takes the shard's row of state, and says up to which epoch results are not taken any more.
-    async fn begin(&mut self, floor: Floor) -> Result<u64, StoreError> {
-        let begun = self.storing.begin().await?;
-        let Begun { outbox_id, closed, commits } =
-            begun.ok_or_else(|| StoreError::OtherDataset(self.dataset.to_owned()))?;
-        floor.check(outbox_id, commits)?;
-        self.outbox_id = outbox_id;
-        self.done.commits = commits + 1;
-        Ok(if failpoints::is_off(Mechanism::Epoch) { 0 } else { closed })
-    }
-
     async fn insert(&mut self, rows: &[&PlacedResult]) -> Result<(), StoringError> {
         for of_table in rows.chunk_by(|a, b| a.placement.table == b.placement.table) {
             let Some(table) = of_table.first().map(|row| row.placement.table) else { continue };

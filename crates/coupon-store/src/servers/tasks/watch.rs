@@ -48,7 +48,7 @@ async fn watch_shard(background: &Background, shard: ShardId) {
         look(background, shard).await;
         // A shard that is down would only gather them.
         let still = background.status.get(shard.index()).is_some_and(|status| {
-            moved.is_still(status.look().commits) && status.is_up() && status.waiting() == 0
+            moved.is_still(status.look().messages) && status.is_up() && status.waiting() == 0
         });
         if still && ticked.elapsed() >= SLOWLY {
             ticked = Instant::now();
@@ -58,20 +58,20 @@ async fn watch_shard(background: &Background, shard: ShardId) {
     }
 }
 
-/// The time at which something last moved in a queue, by the transactions of its consumer.
+/// The time at which something last moved in a queue, by the messages that were taken from it.
 struct Moved(Option<(u64, Instant)>);
 
 impl Moved {
     /// Says whether nothing has for a while. Of a queue that was never looked at before nothing is known: it is still.
-    fn is_still(&mut self, commits: u64) -> bool {
+    fn is_still(&mut self, messages: u64) -> bool {
         match self.0 {
-            Some((before, since)) if before == commits => since.elapsed() > STILL,
+            Some((before, since)) if before == messages => since.elapsed() > STILL,
             Some(_) => {
-                self.0 = Some((commits, Instant::now()));
+                self.0 = Some((messages, Instant::now()));
                 false
             }
             None => {
-                self.0 = Some((commits, Instant::now()));
+                self.0 = Some((messages, Instant::now()));
                 true
             }
         }

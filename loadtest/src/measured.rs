@@ -1,9 +1,10 @@
 //! Rounds of a report and the conditions of its load, made of what the load engine was given and measured.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use coupon_lab::conditions;
-use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, PhaseOutcome, Tally};
+use coupon_loadgen::load::{Arrivals, EndpointOutcome, GrabLatency, LoadSpec, Outcome, PhaseOutcome, Tally};
 use coupon_loadgen::workload::{Action, Catalogue, Endpoint, Requests, Scenario, Workload};
 use coupon_measure::Machine;
 use coupon_report::model::{
@@ -81,41 +82,53 @@ fn catalogue(catalogue: Catalogue) -> BTreeMap<String, u64> {
 
 /// A load's outcome as a round. The caller adds what the load cannot see: work by shard, writes a second, the audit.
 #[must_use]
-pub fn round(index: u32, position: u32, outcome: &Outcome) -> Round {
+pub fn round(index: u32, position: u32, load: &LoadSpec, outcome: &Outcome) -> Round {
+    let timeout = load.timeout;
     let endpoints = outcome.endpoints.iter().map(|(endpoint, found)| {
         let plans = (found.planned, found.shards_visited, found.tables_visited);
-        let figures = EndpointRound::of(&found.latency, found.ok, found.errors.clone(), plans);
+        let figures = EndpointRound::of(&found.latency, found.ok, found.errors.clone(), plans, timeout);
+        let figures = if *endpoint == Endpoint::Grab {
+            let GrabLatency { granted, refused, failed } = &outcome.grab_latency;
+            figures.of_grabs([granted, refused, failed], timeout)
+        } else {
+            figures
+        };
         (endpoint.key().to_owned(), figures)
     });
     let asked = outcome.scenarios.iter().filter(|scenario| scenario.tally.requests() > 0);
-    let scenarios = asked.map(|scenario| (scenario.name.clone(), together(&scenario.tally)));
+    let scenarios = asked.map(|scenario| (scenario.name.clone(), together(&scenario.tally, timeout)));
     Round {
         index,
         position,
         seconds: outcome.elapsed.as_secs_f64(),
-        grabs: grabs(outcome),
+        grabs: grabs(load, outcome),
         endpoints: endpoints.collect(),
         scenarios: scenarios.collect(),
-        phases: outcome.phases.iter().filter(|phase| phase.tally.requests() > 0).map(phase).collect(),
+        phases: outcome
+            .phases
+            .iter()
+            .filter(|phase| phase.tally.requests() > 0)
+            .map(|of| phase(of, timeout))
+            .collect(),
         generator: generator(outcome),
         ..Round::default()
     }
 }
 
-fn phase(of: &PhaseOutcome) -> PhaseRound {
+fn phase(of: &PhaseOutcome, timeout: Duration) -> PhaseRound {
     PhaseRound {
         name: of.name.clone(),
         from_s: of.from.as_secs_f64(),
         until_s: of.until.as_secs_f64(),
-        requests: together(&of.tally),
+        requests: together(&of.tally, timeout),
     }
 }
 
-fn together(of: &Tally) -> ScenarioRound {
-    ScenarioRound::of(&of.latency, of.requests(), of.ok)
+fn together(of: &Tally, timeout: Duration) -> ScenarioRound {
+    ScenarioRound::of(&of.latency, of.requests(), of.ok, timeout)
 }
 
-fn grabs(outcome: &Outcome) -> GrabRound {
+fn grabs(load: &LoadSpec, outcome: &Outcome) -> GrabRound {
     let counts = &outcome.counts;
     let refused = [
         ("out_of_stock", counts.out_of_stock),
@@ -123,9 +136,11 @@ fn grabs(outcome: &Outcome) -> GrabRound {
         ("invalid_time", counts.invalid_time),
         ("rejected", counts.rejected),
     ];
-    let seconds = outcome.elapsed.as_secs_f64();
+    // What is due is due within the load's duration; how long the answers then take is another matter.
+    let seconds = outcome.elapsed.min(load.duration).as_secs_f64();
+    let due = outcome.endpoints.get(&Endpoint::Grab).map_or(0, EndpointOutcome::requests);
     GrabRound {
-        offered_per_s: if seconds > 0.0 { outcome.grabs.len() as f64 / seconds } else { 0.0 },
+        offered_per_s: if seconds > 0.0 { due as f64 / seconds } else { 0.0 },
         granted_per_s: outcome.granted_per_second(),
         granted: counts.granted,
         refused: refused.into_iter().filter(|(_, n)| *n > 0).map(|(why, n)| (why.to_owned(), n)).collect(),
@@ -139,6 +154,8 @@ fn generator(outcome: &Outcome) -> GeneratorRound {
     GeneratorRound {
         cpu_seconds: Reading::or_because(cost.cpu_seconds, "this system does not tell a thread's CPU time"),
         lateness_p99_ms: Figure::of(cost.lateness_p99_us as f64 / 1e3),
+        lateness_p50_ms: Figure::of(cost.lateness_p50_us as f64 / 1e3),
+        queued: cost.queued,
         unsent: outcome.unsent,
         sent: cost.requests,
         reconnects: outcome.reconnects,
@@ -147,8 +164,6 @@ fn generator(outcome: &Outcome) -> GeneratorRound {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use coupon_loadgen::load::{GeneratorCost, GrabCounts, ScenarioOutcome, Tally};
     use coupon_loadgen::workload::Checkout;
 
@@ -167,6 +182,7 @@ mod tests {
             grabs: Vec::new(),
             steps: Vec::new(),
             counts: GrabCounts::default(),
+            grab_latency: GrabLatency::new(),
             phases: Vec::new(),
             elapsed: Duration::from_secs(1),
             generator: GeneratorCost::default(),
@@ -174,7 +190,7 @@ mod tests {
             unsent: 0,
             reconnects: 0,
         };
-        let round = round(0, 0, &outcome);
+        let round = round(0, 0, &LoadSpec::new(Arrivals::Closed), &outcome);
         let asked: Vec<(&str, u64, u64)> =
             round.scenarios.iter().map(|(name, of)| (name.as_str(), of.requests, of.ok)).collect();
         assert_eq!(asked, [("hot room", 1, 0), ("normal", 1, 1)]);

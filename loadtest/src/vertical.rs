@@ -1,19 +1,26 @@
-//! The gain from keeping a coupon's wide columns in a table of their own: the same reads with and without them.
+//! The gain from keeping a coupon's wide columns in a table of their own: the same reads from two tables and from one.
 //!
-//! A page that reads the wide columns has to join them back, so the difference between the two reads is what the
-//! narrow table saves everybody else.
+//! A small answer is sent sooner than a large one whatever table it is from, so the two are never compared with each other for
+//! this: a second service answers the same requests from one wide table ([`one_table`]), and only the tables differ.
+
+mod meaning;
+pub mod one_table;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use coupon_cli::terminal;
+use coupon_lab::{Deployment, Setup};
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
 use coupon_loadgen::workload::{Action, Catalogue, Endpoint, Requests, Rooms, Scenario, Workload};
 use coupon_measure::Turns;
-use coupon_measure::stats::{Judgement, MIN_ROUNDS, estimate, judge, ratios};
-use coupon_report::model::{Pair, Read, Vertical};
+use coupon_measure::stats::{Comparison, Judged, Least, RELEVANT_DIFFERENCE, estimate, judge_family, ratios};
+use coupon_report::model::{Layouts, Pair, Read, Vertical};
+use coupon_seeding::SeedOptions;
+use coupon_strategies::Spec;
 
 /// The reads compared: the pair's name, the narrow one, the wide one.
 const PAIRS: [(&str, Endpoint, Endpoint); 2] = [
@@ -36,6 +43,47 @@ pub struct VerticalOptions {
     pub catalogue: Catalogue,
 }
 
+/// Two services over the same coupons.
+#[derive(Debug)]
+pub struct Both {
+    split: Deployment,
+    one_table: Deployment,
+}
+
+impl Both {
+    /// Seeds and starts them, each on files of its own. Coupons live in the main database, so that one shard does, whatever the
+    /// strategy.
+    ///
+    /// # Errors
+    /// When one cannot be started, or its tables cannot be made one.
+    pub fn start(seed: &SeedOptions, catalogue: &Catalogue) -> Result<Self> {
+        let start = || {
+            let spec = Spec::parse("single", NonZeroU16::MIN, catalogue)?;
+            Deployment::start(&spec, &Setup::embedded(seed.clone()))
+        };
+        let (split, one_table) = (start()?, start()?);
+        let folder = one_table.stats.data.as_deref().context("the service does not say where its data is")?;
+        one_table::make(folder.as_ref()).with_context(|| format!("one wide table in {folder}"))?;
+        Ok(Self { split, one_table })
+    }
+
+    /// Stops them.
+    ///
+    /// # Errors
+    /// When one does not stop by itself.
+    pub fn stop(self) -> Result<()> {
+        self.split.stop()?;
+        self.one_table.stop()
+    }
+}
+
+/// The tables that a read is answered from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Tables {
+    Split,
+    One,
+}
+
 /// A kind of read's figures, one a round.
 #[derive(Debug, Default)]
 struct Series {
@@ -43,26 +91,35 @@ struct Series {
     p50_ms: Vec<f64>,
 }
 
-/// Sends each read in turn, round after round, and compares.
+type AllSeries = BTreeMap<(Endpoint, Tables), Series>;
+
+/// Sends each read to each service in turn, round after round, and compares.
 ///
 /// # Errors
-/// When the service cannot be reached, or answers a read with an error.
-pub fn measure(target: &Target, options: &VerticalOptions) -> Result<Vertical> {
-    let mut series: BTreeMap<Endpoint, Series> = BTreeMap::new();
-    let endpoints: Vec<Endpoint> = PAIRS.iter().flat_map(|&(_, narrow, wide)| [narrow, wide]).collect();
-    for &endpoint in &endpoints {
-        send(target, options, endpoint, Duration::from_millis(200), 0)?; // unmeasured: fills the caches
+/// When a service cannot be reached, or answers a read with an error.
+pub fn measure(both: &Both, options: &VerticalOptions) -> Result<Vertical> {
+    let reads: Vec<(Endpoint, Tables)> = PAIRS
+        .iter()
+        .flat_map(|&(_, narrow, wide)| [narrow, wide])
+        .flat_map(|endpoint| [(endpoint, Tables::Split), (endpoint, Tables::One)])
+        .collect();
+    let target = |tables| match tables {
+        Tables::Split => &both.split.target,
+        Tables::One => &both.one_table.target,
+    };
+    for &(endpoint, tables) in &reads {
+        send(target(tables), options, endpoint, Duration::from_millis(100), 0)?; // unmeasured: fills the caches
     }
+    let mut series = AllSeries::new();
     let mut turns = Turns::new(options.seed);
     for round in 0..options.rounds {
-        for endpoint in
-            turns.shuffled(endpoints.len()).into_iter().filter_map(|at| endpoints.get(at).copied())
-        {
+        for read in turns.next_order(reads.len()).into_iter().filter_map(|at| reads.get(at).copied()) {
+            let (endpoint, tables) = read;
             let (number, all, name) = (round + 1, options.rounds, endpoint.key());
             terminal::progress(format!("round {number} of {all}: {name}"));
-            let outcome = send(target, options, endpoint, options.duration, round + 1)?;
+            let outcome = send(target(tables), options, endpoint, options.duration, round + 1)?;
             let Some(figures) = outcome.endpoints.get(&endpoint) else { continue };
-            let series = series.entry(endpoint).or_default();
+            let series = series.entry(read).or_default();
             series.per_second.push(outcome.ok_per_second());
             series.p50_ms.push(figures.latency.value_at_quantile(0.5) as f64 / 1e3);
         }
@@ -108,111 +165,99 @@ fn send(
     Ok(outcome)
 }
 
-fn pair(name: &str, narrow: Endpoint, wide: Endpoint, series: &BTreeMap<Endpoint, Series>) -> Pair {
+/// The judgements on a read: answers a second and median latency, two tables ÷ one.
+struct Compared {
+    rate: Judged,
+    p50: Judged,
+}
+
+fn pair(name: &str, narrow: Endpoint, wide: Endpoint, series: &AllSeries) -> Pair {
     let none = Series::default();
-    let of = |endpoint| series.get(&endpoint).unwrap_or(&none);
-    let (n, w) = (of(narrow), of(wide));
-    let compare = |n: &[f64], w: &[f64]| ratios(n.iter().copied().zip(w.iter().copied()));
-    let throughput = judge(&compare(&n.per_second, &w.per_second));
-    let p50 = judge(&compare(&n.p50_ms, &w.p50_ms));
+    let of = |endpoint, tables| series.get(&(endpoint, tables)).unwrap_or(&none);
+    let comparison = |one: &[f64], other: &[f64]| Comparison {
+        ratios: ratios(one.iter().copied().zip(other.iter().copied())),
+        least: Least::ratio(RELEVANT_DIFFERENCE),
+    };
+    // One pair's four comparisons answer one question.
+    let compared = [narrow, wide].map(|endpoint| {
+        let (split, one) = (of(endpoint, Tables::Split), of(endpoint, Tables::One));
+        [comparison(&split.per_second, &one.per_second), comparison(&split.p50_ms, &one.p50_ms)]
+    });
+    let mut judged = judge_family(&compared.concat()).into_iter();
+    let mut next = || Some(Compared { rate: judged.next()?, p50: judged.next()? });
+    let (of_narrow, of_wide) = (next(), next());
+    let size = comparison(&of(narrow, Tables::Split).per_second, &of(wide, Tables::Split).per_second);
+    let layouts = |endpoint, compared: Option<&Compared>| Layouts {
+        path: Endpoint::path(endpoint).to_owned(),
+        split: read(of(endpoint, Tables::Split)),
+        one_table: read(of(endpoint, Tables::One)),
+        throughput_ratio: compared.and_then(|of| of.rate.judgement.ratio().cloned()),
+        p50_ratio: compared.and_then(|of| of.p50.judgement.ratio().cloned()),
+    };
+    let size_ratio = estimate(&size.ratios);
     Pair {
         name: name.to_owned(),
-        narrow: read(narrow, n),
-        wide: read(wide, w),
-        meaning: meaning(name, &throughput, &p50),
-        throughput_ratio: throughput.ratio().cloned(),
-        p50_ratio: p50.ratio().cloned(),
+        meaning: meaning::of(name, of_narrow.as_ref(), of_wide.as_ref(), size_ratio.as_ref()),
+        narrow: layouts(narrow, of_narrow.as_ref()),
+        wide: layouts(wide, of_wide.as_ref()),
+        size_ratio,
     }
 }
 
-fn read(endpoint: Endpoint, series: &Series) -> Read {
-    Read {
-        path: endpoint.path().to_owned(),
-        per_second: estimate(&series.per_second),
-        p50_ms: estimate(&series.p50_ms),
-    }
-}
-
-/// One sentence, whatever came out. Throughput decides; when it is lost in the noise, the median latency may yet tell.
-fn meaning(name: &str, throughput: &Judgement, p50: &Judgement) -> String {
-    let pays = "keeping the wide columns apart pays for every reader who does not want them";
-    let costs = "here, keeping the wide columns apart does not pay";
-    match (throughput, p50) {
-        (Judgement::TooFewRounds(_), _) => {
-            format!("Under {MIN_ROUNDS} rounds there is no verdict on {name}.")
-        }
-        (Judgement::More(ratio), _) => {
-            let times = ratio.median;
-            format!(
-                "Reading {name} without its details is answered {times:.2} times as often a second: {pays}."
-            )
-        }
-        (Judgement::Less(ratio), _) => {
-            let times = ratio.median;
-            format!(
-                "Reading {name} without its details is answered {times:.2} times as often a second: {costs}."
-            )
-        }
-        (Judgement::NoDifference(_), Judgement::Less(ratio)) => format!(
-            "Reading {name} without its details takes {:.2} times as long at the median, though the answers a second \
-             vary too much to tell: {pays}.",
-            ratio.median
-        ),
-        (Judgement::NoDifference(_), Judgement::More(ratio)) => format!(
-            "Reading {name} without its details takes {:.2} times as long at the median, though the answers a second \
-             vary too much to tell: {costs}.",
-            ratio.median
-        ),
-        (Judgement::NoDifference(ratio), _) => format!(
-            "No difference was shown between reading {name} with and without its details ({:.2} to {:.2} times the \
-             answers a second): here, keeping the wide columns apart neither pays nor costs.",
-            ratio.low, ratio.high
-        ),
-    }
+fn read(series: &Series) -> Read {
+    Read { per_second: estimate(&series.per_second), p50_ms: estimate(&series.p50_ms) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn series(narrow: &[f64], wide: &[f64]) -> BTreeMap<Endpoint, Series> {
+    /// Rates of one coupon: without details from two tables and from one, with details likewise.
+    fn point(rates: [&[f64]; 4]) -> Pair {
         let of = |rates: &[f64]| Series {
             per_second: rates.to_vec(),
             p50_ms: rates.iter().map(|rate| 4_000.0 / rate).collect(),
         };
-        BTreeMap::from([(Endpoint::Coupon, of(narrow)), (Endpoint::CouponDetails, of(wide))])
+        let reads = [Endpoint::Coupon, Endpoint::CouponDetails]
+            .into_iter()
+            .flat_map(|endpoint| [(endpoint, Tables::Split), (endpoint, Tables::One)]);
+        let series: AllSeries = reads.zip(rates.map(of)).collect();
+        pair("one coupon", Endpoint::Coupon, Endpoint::CouponDetails, &series)
     }
 
-    fn point(series: &BTreeMap<Endpoint, Series>) -> Pair {
-        pair("one coupon", Endpoint::Coupon, Endpoint::CouponDetails, series)
+    const LARGE: &[f64] = &[200.0, 205.0, 198.0, 202.0, 201.0, 199.0];
+
+    #[test]
+    fn what_the_tables_gain_is_told_apart_from_the_size_of_the_answer() {
+        let split: Vec<f64> = LARGE.iter().map(|rate| rate * 1.65).collect();
+        let one: Vec<f64> = LARGE.iter().map(|rate| rate * 1.5).collect();
+        let pair = point([&split, &one, LARGE, LARGE]);
+        let gain = pair.narrow.throughput_ratio.as_ref().unwrap().median;
+        assert!((gain - 1.1).abs() < 1e-9, "{pair:?}");
+        assert!((pair.size_ratio.as_ref().unwrap().median - 1.65).abs() < 1e-9);
+        assert!(pair.meaning.contains("1.10 times as often"), "{}", pair.meaning);
+        assert!(
+            pair.meaning.contains("1.65 times as often as with them; 1.10 of that is the tables"),
+            "{}",
+            pair.meaning
+        );
     }
 
     #[test]
-    fn a_clear_gain_is_called_one_with_its_ratio() {
-        let pair = point(&series(&[300.0, 330.0, 310.0, 320.0, 290.0], &[200.0, 210.0, 205.0, 200.0, 195.0]));
-        assert!((pair.throughput_ratio.as_ref().unwrap().median - 1.512).abs() < 0.01, "{pair:?}");
-        assert!(pair.p50_ratio.as_ref().unwrap().median < 1.0);
-        assert!(pair.meaning.contains("1.51 times as often"), "{}", pair.meaning);
-    }
-
-    #[test]
-    fn a_clear_latency_tells_where_throughput_is_noisy() {
-        let mut series = series(&[300.0, 190.0, 210.0, 205.0, 195.0], &[200.0; 5]);
-        series.get_mut(&Endpoint::Coupon).unwrap().p50_ms = vec![10.0; 5];
-        let pair = point(&series);
-        assert!(pair.meaning.contains("0.50 times as long"), "{}", pair.meaning);
-    }
-
-    #[test]
-    fn noise_is_no_gain() {
-        let pair = point(&series(&[300.0, 190.0, 210.0, 205.0, 195.0], &[200.0, 210.0, 205.0, 200.0, 195.0]));
-        assert!(pair.meaning.contains("neither pays nor costs"), "{}", pair.meaning);
+    fn a_small_answer_beside_a_large_one_is_no_gain_of_two_tables() {
+        let small: Vec<f64> = LARGE.iter().map(|rate| rate * 1.5).collect();
+        let pair = point([&small, &small, LARGE, LARGE]);
+        assert!(
+            pair.meaning.contains("No difference was shown") && !pair.meaning.contains(" pays"),
+            "{}",
+            pair.meaning
+        );
     }
 
     #[test]
     fn few_rounds_give_no_verdict_and_none_give_no_figure() {
-        assert!(point(&series(&[300.0], &[100.0])).meaning.contains("no verdict"));
-        let nothing = Vertical { rounds: 0, pairs: vec![point(&BTreeMap::new())] };
+        assert!(point([&[300.0], &[100.0], &[1.0], &[1.0]]).meaning.contains("no verdict"));
+        let nothing = Vertical { rounds: 0, pairs: vec![point([&[]; 4])] };
         assert!(nothing.to_string().contains("n/a"), "{nothing}");
     }
 }

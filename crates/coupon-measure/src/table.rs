@@ -61,6 +61,19 @@ impl Table {
         self.lines((left / widths.len().saturating_sub(1).max(1)).clamp(1, 3))
     }
 
+    /// Each row below the head in words, for where the table is too wide: `grab: p50 ms 4.10, p99 ms 12.3`.
+    #[must_use]
+    pub fn sentences(&self) -> Vec<String> {
+        let Some((head, rows)) = self.rows.split_first() else { return Vec::new() };
+        let told = |row: &Vec<String>| {
+            let cells = head.iter().zip(row).skip(1).filter(|(_, cell)| !cell.is_empty());
+            let cells: Vec<String> =
+                cells.map(|(head, cell)| format!("{head} {cell}").trim().to_owned()).collect();
+            format!("{}: {}", row.first().map_or("", String::as_str), cells.join(", "))
+        };
+        rows.iter().map(told).collect()
+    }
+
     /// The text, with two spaces between columns.
     #[must_use]
     pub fn text(&self) -> String {
@@ -107,6 +120,13 @@ fn cell_of(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_in_words_has_each_cell_behind_its_head() {
+        let mut table = Table::new(["endpoint", "p50 ms", "errors"]);
+        table.row(["grab", "4.10", ""]);
+        assert_eq!(table.sentences(), ["grab: p50 ms 4.10"]);
+    }
 
     fn table() -> Table {
         let mut table = Table::new(["a", "long head"]);

@@ -284,6 +284,9 @@ pub struct UseRequest {
 pub struct AdminStats {
     /// `hash-svc`, `range-svc`, …
     pub service: String,
+    /// `debug` or `release`, as the program was built: the times of the one are not those of the other.
+    #[serde(default)]
+    pub build: String,
     /// The strategy's name.
     pub strategy: String,
     /// Every parameter that decides where a row lives.

@@ -15,6 +15,9 @@ use coupon_strategies::REGISTER;
 /// The exit code of a run whose figures miss a requirement, or are worse than before.
 pub(super) const BEYOND_LIMIT: u8 = 3;
 
+/// The exit code of a comparison whose limit was the load and no contestant.
+pub(super) const LOAD_LIMITED: u8 = 4;
+
 /// The names of all strategies over shards, as a command line has them.
 pub(super) static SHARDED: LazyLock<String> =
     LazyLock::new(|| REGISTER.sharded().map(|family| family.name).collect::<Vec<_>>().join(","));

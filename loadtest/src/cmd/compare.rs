@@ -16,13 +16,19 @@ use coupon_seeding::SeedOptions;
 use coupon_strategies::{REGISTER, Spec};
 
 use super::arguments;
-use super::arguments::BEYOND_LIMIT;
+use super::arguments::{BEYOND_LIMIT, LOAD_LIMITED};
 use super::audit::VIOLATED;
 use super::servers::BackendArgs;
 use crate::compare::{CompareOptions, Ending, compare};
 
+/// The exit codes of comparisons.
+pub(super) const EXIT_CODES: &str = "Exits with 0 when every promise and every --require was kept, 2 when the audit found a \
+promise broken, 3 when a --require was not kept, 4 when the load generator or its connections were the limit, so that there are \
+no verdicts on rates and times, and 1 when something else failed, an audit that could not be made included.";
+
 /// Its command line.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Args {
     // Its help is made of the register's rows.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', help = contestants_help())]
@@ -62,7 +68,8 @@ pub struct Args {
     workload: Option<PathBuf>,
     /// A limit that a figure must keep, or the run exits with 3; may be given several times.
     /// CONTESTANT.ENDPOINT.METRIC with p50, p90, p99, p99.9, max, rate, errors, shards or tables, such as
-    /// hash.grab.p99<20ms; or CONTESTANT.METRIC with rate, errors, mean, skew, effective_shards,
+    /// hash.grab.p99<20ms (of grabs granted, and of failed ones, which count as the time-out; grab.granted, grab.refused and
+    /// grab.failed name one outcome alone); or CONTESTANT.METRIC with rate, errors, mean, skew, effective_shards,
     /// effective_shards_by_cpu, stored, lag or late, such as hash.errors<0.1%. `all` stands for every contestant;
     /// compare with <, <=, > or >=; units are us, ms, s, /s and %. What is held against the limit is the median over
     /// rounds, the worst round's for max and lag, and over all requests for errors; a figure that a round does not
@@ -107,6 +114,7 @@ pub(super) fn exit_code(ending: Ending) -> ExitCode {
         Ending::Kept => ExitCode::SUCCESS,
         Ending::Violated => ExitCode::from(VIOLATED),
         Ending::BeyondLimit => ExitCode::from(BEYOND_LIMIT),
+        Ending::LoadLimited => ExitCode::from(LOAD_LIMITED),
         Ending::NotAudited => ExitCode::FAILURE,
     }
 }

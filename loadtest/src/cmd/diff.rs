@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use coupon_cli::output::Output;
 use coupon_cli::terminal::note;
-use coupon_report::diff::{self, Change, Diff, LEAST};
+use coupon_report::diff::{self, Change, Diff, How, LEAST};
 use coupon_report::model::{Metric, Report};
 use coupon_report::read;
 use coupon_report::terminal::Screen;
@@ -15,8 +15,10 @@ use coupon_report::terminal::Screen;
 use super::arguments::BEYOND_LIMIT;
 
 const EXIT_CODES: &str = "Exits with 0 when nothing became worse (undecided figures included), 3 when something did, 1 when \
-the two could not be compared. Worse is also an audit that passed before and fails after, and 0.1 % more requests that fail, \
-whatever --least says. A contestant that is in one report alone is told and not judged.";
+the two could not be compared. If nothing changed, that is 3 in 5 % of comparisons at most, over all figures together. Rates and \
+times take five runs in all for that (--also-before, --also-after), since what a machine does between two runs is in no interval: of \
+two single runs they look worse at most, and only what is counted is judged. Worse is also an audit that passed before and fails \
+after, and 0.1 % more requests that fail, whatever --least says. A contestant that is in one report alone is told and not judged.";
 
 /// Its command line.
 #[derive(Debug, clap::Args)]
@@ -26,11 +28,20 @@ pub struct Args {
     before: PathBuf,
     /// The later one
     after: PathBuf,
-    /// The least change that is called one; what the machine did between the two runs is in it
+    /// A report of another run of the same as BEFORE; may be given several times
+    #[arg(long, value_name = "REPORT")]
+    also_before: Vec<PathBuf>,
+    /// A report of another run of the same as AFTER; may be given several times
+    #[arg(long, value_name = "REPORT")]
+    also_after: Vec<PathBuf>,
+    /// Judge rates and times by the rounds of two runs alone, as if the machine had done nothing else in between
+    #[arg(long, conflicts_with_all = ["also_before", "also_after"])]
+    rounds_alone: bool,
+    /// The least change that is called one
     #[arg(long, value_name = "PERCENT", default_value_t = 100.0 * LEAST, allow_negative_numbers = true)]
     least: f64,
     /// Compare by these metrics only, as report.json names them, such as latency.p99.grab; may be given several
-    /// times. Many comparisons err more often than one
+    /// times. The fewer there are, the smaller a change is found
     #[arg(long, value_name = "METRIC")]
     only: Vec<String>,
     /// Compare even if the two did not measure the same thing, and say what differs
@@ -49,13 +60,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     ensure!((0.0..=1_000.0).contains(&args.least), "--least must be 0 to 1000 percent, not {}", args.least);
     let least = args.least / 100.0;
     let only = args.only.iter().map(|name| metric(name)).collect::<Result<Vec<_>>>()?;
-    let (before, after) = (report(&args.before)?, report(&args.after)?);
-    let obstacles = diff::obstacles(&before, &after);
+    let runs = |first: &Path, also: &[PathBuf]| -> Result<Vec<Report>> {
+        std::iter::once(first).chain(also.iter().map(PathBuf::as_path)).map(report).collect()
+    };
+    let (before, after) = (runs(&args.before, &args.also_before)?, runs(&args.after, &args.also_after)?);
+    let obstacles = obstacles(&before, &after);
     if !obstacles.is_empty() && !args.anyway {
         bail!("{} --anyway compares them all the same.", obstacles.join(" "));
     }
     let json = args.json.as_deref().map(|path| Output::create("--json", path)).transpose()?;
-    let mut found = Diff::of(&before, &after, least, &only);
+    let how = How { least, only: &only, rounds_alone: args.rounds_alone };
+    let mut found =
+        Diff::of_runs(&before.iter().collect::<Vec<_>>(), &after.iter().collect::<Vec<_>>(), &how);
     for metric in &only {
         let name = metric.to_string();
         ensure!(
@@ -68,12 +84,25 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     show(&found, least)?;
     json.map_or(Ok(()), |file| file.write_json(&found))?;
     // A contestant that kept every promise before and breaks one now is worse, whatever its figures say.
-    let broken = before.audit.sums.passed() && !after.audit.sums.passed();
+    let passed = |reports: &[Report]| reports.iter().all(|report| report.audit.sums.passed());
+    let broken = passed(&before) && !passed(&after);
     if broken {
         note("WORSE: the audit passed before and fails after");
     }
     let worse = broken || found.count(Change::Worse) > 0;
     Ok(if worse { ExitCode::from(BEYOND_LIMIT) } else { ExitCode::SUCCESS })
+}
+
+/// The obstacles between the first run and any other.
+fn obstacles(before: &[Report], after: &[Report]) -> Vec<String> {
+    let Some((first, others)) = before.split_first() else { return Vec::new() };
+    let mut found: Vec<String> = Vec::new();
+    for obstacle in others.iter().chain(after).flat_map(|other| diff::obstacles(first, other)) {
+        if !found.contains(&obstacle) {
+            found.push(obstacle);
+        }
+    }
+    found
 }
 
 fn metric(name: &str) -> Result<Metric> {

@@ -1,7 +1,7 @@
 //! Several contestants under the same load, each round audited, and a report about it.
 //!
-//! All contestants are up all the time; they take turns within a round, in an order drawn anew for each round, so
-//! that a machine that slows down or speeds up does so for all of them alike. The round is the unit of statistics.
+//! All contestants are up all the time; they take turns within a round, in an order in which each has every place as often as
+//! any other, so that a machine that slows down or speeds up does so for all of them alike. The round is the unit of statistics.
 
 mod flow;
 mod live;
@@ -30,6 +30,7 @@ use coupon_measure::stats::MIN_ROUNDS;
 use coupon_report::model::Vertical;
 use coupon_report::require::{self, Limit};
 use coupon_report::{self, Report, model};
+use coupon_service::api::AdminStats;
 use coupon_strategies::Spec;
 pub use observer::Observer;
 
@@ -80,6 +81,8 @@ pub struct CompareOptions {
 pub enum Ending {
     /// Every round was audited, every promise kept as far as the data could be read, and every limit as well.
     Kept,
+    /// The load generator or its connections were the limit, so that there are no verdicts on rates and times.
+    LoadLimited,
     /// A figure was not what was required of it; the promises were kept.
     BeyondLimit,
     /// A contestant broke a promise.
@@ -101,12 +104,16 @@ pub fn compare(options: &CompareOptions) -> Result<Ending> {
 /// # Errors
 /// As [`compare`].
 pub fn compare_and_keep(options: &CompareOptions) -> Result<(Ending, Report)> {
-    if usize::try_from(options.rounds).is_ok_and(|rounds| rounds < MIN_ROUNDS) {
+    if !has_verdicts(options) {
         terminal::note("no verdicts under five rounds");
     }
     let (ending, report) = measure(options, None)?;
     show(&report, options)?;
     Ok((ending, report))
+}
+
+fn has_verdicts(options: &CompareOptions) -> bool {
+    usize::try_from(options.rounds).is_ok_and(|rounds| rounds >= MIN_ROUNDS)
 }
 
 /// One round in which all contestants are under load at the same time, for an observer; nothing is printed or
@@ -130,7 +137,7 @@ fn measure(options: &CompareOptions, observer: Option<&Arc<dyn Observer>>) -> Re
         None => rounds(options, servers.quota, &mut entrants),
         Some(observer) => live::round(options, servers.quota, &mut entrants, &**observer),
     });
-    let measured = measured.map(|ending| (ending, wide_columns::of(options, &entrants)));
+    let measured = measured.map(|ending| (ending, wide_columns::of(options)));
     let (ending, vertical) = match measured {
         Ok(measured) => measured,
         Err(error) => {
@@ -145,6 +152,10 @@ fn measure(options: &CompareOptions, observer: Option<&Arc<dyn Observer>>) -> Re
         stop(entrant, &mut report);
     }
     let ending = if beyond { worse(ending, Ending::BeyondLimit) } else { ending };
+    // With fewer rounds there was no verdict to withhold.
+    let compared = report.contestants.len() > 1 && has_verdicts(options);
+    let limited = compared && report.was_the_load_the_limit();
+    let ending = if limited { worse(ending, Ending::LoadLimited) } else { ending };
     Ok((ending, report))
 }
 
@@ -179,7 +190,28 @@ fn start(
     for target in &options.targets {
         entrants.push(Entrant::new(Deployment::attach(target.clone(), servers.for_targets.clone())?)?);
     }
+    all_apart(&entrants.iter().map(|entrant| &entrant.running().stats).collect::<Vec<_>>(), |at| {
+        entrants.get(at).map_or("", Entrant::name)
+    })?;
     Ok(entrants)
+}
+
+/// Refuses a service that was given twice: each of the two would find the other's grabs among its own.
+fn all_apart<'a>(all: &[&AdminStats], name: impl Fn(usize) -> &'a str) -> Result<()> {
+    let store = |stats: &AdminStats| {
+        let place = stats.data.clone().or_else(|| stats.namespace.clone())?;
+        Some((stats.dataset.clone(), place))
+    };
+    for (at, one) in all.iter().enumerate() {
+        let same = |other: &&AdminStats| store(one).is_some_and(|place| store(other) == Some(place));
+        if let Some(other) = all.iter().skip(at + 1).position(same) {
+            let (one, other) = (name(at), name(at + 1 + other));
+            let place =
+                all.get(at).and_then(|stats| store(stats)).map(|(_, place)| place).unwrap_or_default();
+            anyhow::bail!("--target: {one} and {other} are the same service: both store in {place}");
+        }
+    }
+    Ok(())
 }
 
 fn begin(spec: &Spec, setup: &Setup) -> Result<Entrant> {
@@ -206,7 +238,7 @@ fn rounds(options: &CompareOptions, quota: Option<f64>, entrants: &mut [Entrant]
     let mut ending = Ending::Kept;
     for index in 0..options.rounds {
         let load = loads::of_round(&options.load, index, options.rounds);
-        for (position, entrant) in (0..).zip(turns.shuffled(entrants.len())) {
+        for (position, entrant) in (0..).zip(turns.next_order(entrants.len())) {
             let Some(entrant) = entrants.get_mut(entrant) else { continue };
             terminal::progress(format!("round {} of {}: {}", index + 1, options.rounds, entrant.name()));
             ending = worse(ending, entrant.round(index, position, &load, quota)?);
@@ -223,9 +255,10 @@ fn rounds(options: &CompareOptions, quota: Option<f64>, entrants: &mut [Entrant]
 fn worse(one: Ending, other: Ending) -> Ending {
     let rank = |ending| match ending {
         Ending::Kept => 0,
-        Ending::BeyondLimit => 1,
-        Ending::NotAudited => 2,
-        Ending::Violated => 3,
+        Ending::LoadLimited => 1,
+        Ending::BeyondLimit => 2,
+        Ending::NotAudited => 3,
+        Ending::Violated => 4,
     };
     if rank(other) > rank(one) { other } else { one }
 }
@@ -336,5 +369,7 @@ mod tests {
         assert_eq!(worse(Ending::Kept, Ending::NotAudited), Ending::NotAudited);
         assert_eq!(worse(Ending::NotAudited, Ending::BeyondLimit), Ending::NotAudited);
         assert_eq!(worse(Ending::Kept, Ending::BeyondLimit), Ending::BeyondLimit);
+        assert_eq!(worse(Ending::LoadLimited, Ending::BeyondLimit), Ending::BeyondLimit);
+        assert_eq!(worse(Ending::LoadLimited, Ending::Kept), Ending::LoadLimited);
     }
 }

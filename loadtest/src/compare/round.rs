@@ -102,7 +102,13 @@ impl Entrant {
         if let Some(watcher) = &self.watcher {
             watcher.audited(&audit);
         }
-        self.rounds.push(Round { shards, flow, looks, audit, ..measured::round(index, position, &outcome) });
+        self.rounds.push(Round {
+            shards,
+            flow,
+            looks,
+            audit,
+            ..measured::round(index, position, load, &outcome)
+        });
         Ok(ending)
     }
 
@@ -175,6 +181,8 @@ impl Entrant {
             layout: stats.layout.clone(),
             service: stats.service.clone(),
             shards: stats.shards,
+            history_rows: Some(self.history),
+            build: Some(stats.build.clone()).filter(|build| !build.is_empty()),
             seed_seconds: Reading::or_because(
                 self.running.seeded.map(|taken| taken.as_secs_f64()),
                 "it ran already",

@@ -13,8 +13,8 @@ mod watch;
 
 pub use generator::{run_load, run_load_with};
 pub use outcome::{
-    EndpointOutcome, GeneratorCost, GrabCounts, GrabOutcome, GrabRecord, Outcome, PhaseOutcome, Refusal,
-    ScenarioOutcome, StepOutcome, StepRecord, Tally, UNSENT, Unknown,
+    EndpointOutcome, GeneratorCost, GrabCounts, GrabLatency, GrabOutcome, GrabRecord, Outcome, PhaseOutcome,
+    Refusal, ScenarioOutcome, StepOutcome, StepRecord, Tally, UNSENT, Unknown,
 };
 pub use spec::{Arrivals, LoadSpec, Progress};
 pub use watch::Watch;

@@ -19,6 +19,8 @@ pub struct Outcome {
     pub grabs: Vec<GrabRecord>,
     /// The grabs, counted.
     pub counts: GrabCounts,
+    /// The grabs' latencies, by outcome.
+    pub grab_latency: GrabLatency,
     /// Every step of a result that was sent, in the order of the answers.
     pub steps: Vec<StepRecord>,
     /// Each part of the load's shape, all endpoints together; none when it has no parts.
@@ -184,6 +186,28 @@ pub struct PhaseOutcome {
     pub tally: Tally,
 }
 
+/// The latencies of grabs by outcome, in microseconds from the intended start. What is refused is often answered sooner than what
+/// is granted, and what fails sooner or later than both: together they would tell of none.
+#[derive(Debug, Clone)]
+pub struct GrabLatency {
+    /// Those that got their coupon.
+    pub granted: Histogram<u64>,
+    /// Those that the gate refused.
+    pub refused: Histogram<u64>,
+    /// Those without a good answer: until it was clear that there would be none.
+    pub failed: Histogram<u64>,
+}
+
+impl GrabLatency {
+    /// No grabs yet.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "nothing was measured yet, which is no default outcome")]
+    pub fn new() -> Self {
+        let none = || EndpointOutcome::new().latency;
+        Self { granted: none(), refused: none(), failed: none() }
+    }
+}
+
 /// Grabs by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct GrabCounts {
@@ -265,6 +289,10 @@ pub struct GeneratorCost {
     pub requests: u64,
     /// Open arrivals: how late requests were sent although a connection was free, the 99th percentile, in microseconds.
     pub lateness_p99_us: u64,
+    /// The same for half of the requests.
+    pub lateness_p50_us: u64,
+    /// Open arrivals: requests that found no connection free when they were due, whether or not they were sent later.
+    pub queued: u64,
 }
 
 impl GeneratorCost {

@@ -159,7 +159,10 @@ impl Shared {
                 slot.job.set(Some(job));
                 slot.wake();
             }
-            None => self.queue.borrow_mut().push_back(Job { queued: true, ..job }),
+            None => {
+                self.record(Recorder::queued);
+                self.queue.borrow_mut().push_back(Job { queued: true, ..job });
+            }
         }
     }
 

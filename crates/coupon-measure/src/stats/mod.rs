@@ -17,16 +17,31 @@
 //!
 //! **Comparisons are paired.** In one round all contestants get the same schedule, so the ratio of two contestants
 //! is made within each round, which cancels what the round did to both, and the median of those ratios is judged.
-//! A difference is called only when its interval excludes 1 *and* the median ratio is at least
-//! [`RELEVANT_DIFFERENCE`] away from 1; with fewer than [`MIN_ROUNDS`] rounds there is no verdict. Between equal
-//! contestants a difference is therefore called in at most 6.25 % of comparisons (five rounds; less with more),
-//! and a report makes many comparisons: it must say how many.
+//! A difference is called only when its interval excludes 1, the median ratio is at least [`RELEVANT_DIFFERENCE`] away from 1,
+//! *and* chance alone would seldom make one as clear; with fewer than [`MIN_ROUNDS`] rounds there is no verdict.
+//!
+//! **Chance.** Equal contestants could change places in any round, so the logarithms of their ratios are symmetric about 0,
+//! whatever the distribution of a round's figures is. From some ten rounds on that is all it takes: Wilcoxon's signed ranks are
+//! exact then, and one round that went wrong does them no harm ([`ranks`]). Of fewer rounds no such test can be sure enough for
+//! several comparisons (of five, all on one side is 6.25 %), and Student's t judges the logarithms ([`student`]): of symmetric
+//! distributions, those with longer tails than the normal one make it err on the safe side (Y. Benjamini, *Is the t Test
+//! Really Conservative When the Parent Distribution Is Long-Tailed?*, JASA 1983). Which of the two is decided by the numbers of
+//! rounds and comparisons alone.
+//!
+//! **One question makes several comparisons**, of every two contestants by every metric that bears on it. They are corrected
+//! together ([`judge_family`], Holm): that any of them calls a difference between equal contestants has a probability of
+//! [`ERROR`] at most.
 
+mod family;
 mod median;
 mod paired;
+pub mod ranks;
+pub mod shape;
+pub mod student;
 
+pub use family::{Comparison, ERROR, Judged, holm, judge_family};
 pub use median::{Estimate, MIN_ROUNDS, TARGET_LEVEL, coverage, estimate};
-pub use paired::{Judgement, RELEVANT_DIFFERENCE, judge, judge_by, ratios};
+pub use paired::{BEYOND, Judgement, Least, RELEVANT_DIFFERENCE, judge, judge_by, ratios};
 
 #[cfg(test)]
 mod simulated;

@@ -3,6 +3,7 @@
 use coupon_measure::format::number;
 use coupon_measure::stats::estimate;
 
+use super::{MIN_RUNS, Unit};
 use crate::model::{Contestant, Meta, Report};
 
 /// The obstacles to a comparison: each a sentence that names a difference. None when the two measured the same thing.
@@ -97,6 +98,23 @@ fn busier(before: &Report, after: &Report) -> Option<String> {
     })
 }
 
+/// A sentence on what lies between two runs.
+pub(super) fn between(unit: Unit) -> Option<String> {
+    let told = match unit {
+        Unit::None => format!(
+            "The two were run at different times: what the machine did in between is in every round of one and in none of the \
+             other, and no interval shows it. So no rate and no time is called worse or better here; {MIN_RUNS} runs in all (--also-before, \
+             --also-after) show how far runs differ by themselves, and two services in one `loadtest compare` have the same machine."
+        ),
+        Unit::Round => {
+            "The two were run at different times, and were judged as if nothing had happened in between."
+                .into()
+        }
+        Unit::Run => return None,
+    };
+    Some(told)
+}
+
 /// Differences that forbid no comparison, but have a part in its result.
 #[must_use]
 pub fn notes(before: &Report, after: &Report) -> Vec<String> {
@@ -133,10 +151,5 @@ pub fn notes(before: &Report, after: &Report) -> Vec<String> {
         }
     }
     notes.extend(busier(before, after));
-    notes.push(
-        "The two were run at different times: what the machine did in between is in every round of one and in none of the \
-         other, and no interval shows it."
-            .into(),
-    );
     notes
 }

@@ -1,11 +1,13 @@
 //! Two reports side by side: what became better, what became worse, and what cannot be told.
 //!
 //! A round of the one is held against the round of the same index of the other: with the same seed both had the same
-//! requests at the same times. The ratios are judged as those of two contestants are ([`coupon_measure::stats`]). What they cannot
-//! show is what the machine did between the two runs, which is in every round of one and in none of the other: a
-//! difference is therefore called from [`LEAST`] on, twice what contestants of one run take.
+//! requests at the same times. What rounds cannot show is what the machine did between the two runs, which is in every round of
+//! one and in none of the other. So of two single runs rates and times may *look* worse or better, and only what is counted is
+//! judged. With [`MIN_RUNS`] runs in all the run is the unit: their medians show how far runs differ by themselves, and Student's t
+//! tells whether those after lie farther away, corrected for all figures together (Holm).
 
 mod comparable;
+mod judged;
 mod text;
 
 use std::collections::BTreeSet;
@@ -15,8 +17,7 @@ use serde::Serialize;
 pub use comparable::{notes, obstacles};
 pub use text::print;
 
-use coupon_measure::format;
-use coupon_measure::stats::{Estimate, Judgement, estimate, judge_by, ratios};
+use coupon_measure::stats::Estimate;
 
 use super::endpoints;
 use super::model::{Contestant, Metric, Report};
@@ -26,6 +27,8 @@ use super::summarise::endpoints_of;
 pub const LEAST: f64 = 0.1;
 /// The percent of requests from which on more or fewer failures are a difference.
 const FAILED: f64 = 0.1;
+/// The least number of runs, before and after together, that shows how far runs differ by themselves.
+pub const MIN_RUNS: usize = 5;
 
 /// The change of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -35,6 +38,10 @@ pub enum Change {
     Better,
     /// Likewise, for the worse.
     Worse,
+    /// The rounds say better, and what happened between the runs may be all of it.
+    LooksBetter,
+    /// Likewise, for the worse.
+    LooksWorse,
     /// The whole interval is too small a change to matter.
     Same,
     /// Neither was shown: it takes more rounds, or a quieter machine.
@@ -58,15 +65,48 @@ pub struct Row {
     pub after: Option<Estimate>,
     /// After ÷ before, by round; none for errors, of which there may have been none.
     pub ratio: Option<Estimate>,
+    /// The probability of as large a change if nothing has changed, corrected for all figures (Holm); none for what is counted.
+    pub p: Option<f64>,
     /// The judgement on the ratio.
     pub change: Change,
     /// The reason why there is no judgement, if there is none.
     pub reason: Option<String>,
 }
 
+/// The unit that changes of rates and times are judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// None: two single runs cannot tell a change from what the machine did in between.
+    None,
+    /// Rounds, as if nothing had happened in between.
+    Round,
+    /// Runs.
+    Run,
+}
+
+/// The way to compare.
+#[derive(Debug, Clone)]
+pub struct How<'a> {
+    /// The least change that is called one.
+    pub least: f64,
+    /// The metrics to compare by; all of them if empty.
+    pub only: &'a [Metric],
+    /// True to judge by rounds whatever happened between the runs.
+    pub rounds_alone: bool,
+}
+
+impl Default for How<'_> {
+    fn default() -> Self {
+        Self { least: LEAST, only: &[], rounds_alone: false }
+    }
+}
+
 /// Two reports side by side.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Diff {
+    /// The unit that rates and times were judged by.
+    pub unit: Unit,
     /// Reservations about the comparison.
     pub notes: Vec<String>,
     /// Every figure that both have.
@@ -74,12 +114,28 @@ pub struct Diff {
 }
 
 impl Diff {
-    /// Holds one report against an earlier one, by every metric or by these only.
+    /// Holds one report against an earlier one.
     #[must_use]
-    pub fn of(before: &Report, after: &Report, least: f64, only: &[Metric]) -> Self {
-        let pairs = before.contestants.iter().filter_map(|one| Some((one, after.contestant(&one.name)?)));
-        let rows = pairs.flat_map(|(one, two)| contestant(one, two, least, only)).collect();
-        Self { notes: notes(before, after), rows }
+    pub fn of(before: &Report, after: &Report, how: &How<'_>) -> Self {
+        Self::of_runs(&[before], &[after], how)
+    }
+
+    /// Holds reports of the same thing against earlier ones; the first of each are shown.
+    #[must_use]
+    pub fn of_runs(before: &[&Report], after: &[&Report], how: &How<'_>) -> Self {
+        let unit = match before.len() + after.len() {
+            _ if how.rounds_alone => Unit::Round,
+            runs if runs >= MIN_RUNS => Unit::Run,
+            _ => Unit::None,
+        };
+        let (Some(one), Some(two)) = (before.first(), after.first()) else {
+            return Self { unit, notes: Vec::new(), rows: Vec::new() };
+        };
+        let names = one.contestants.iter().map(|contestant| contestant.name.as_str());
+        let sides: Vec<Sides<'_>> = names.filter_map(|name| Sides::of(name, before, after)).collect();
+        let mut notes = notes(one, two);
+        notes.extend(comparable::between(unit));
+        Self { unit, notes, rows: judged::rows(&sides, how, unit) }
     }
 
     /// Counts the figures with that change.
@@ -89,17 +145,25 @@ impl Diff {
     }
 }
 
-fn contestant(before: &Contestant, after: &Contestant, least: f64, only: &[Metric]) -> Vec<Row> {
-    let mut metrics = if only.is_empty() { metrics(before, after) } else { only.to_vec() };
-    // What neither has, such as rows stored a second on files, is nothing to tell.
-    let has =
-        |of: &Contestant, metric: &Metric| of.rounds.iter().any(|round| metric.read(round).value().is_some());
-    metrics.retain(|metric| has(before, metric) || has(after, metric));
-    let rows = metrics.iter().map(|metric| match metric {
-        Metric::Errors | Metric::ErrorsOf { .. } => errors(metric, before, after),
-        _ => row(metric, before, after, least),
-    });
-    rows.collect()
+/// A contestant in every run, before and after.
+struct Sides<'a> {
+    before: Vec<&'a Contestant>,
+    after: Vec<&'a Contestant>,
+}
+
+impl<'a> Sides<'a> {
+    fn of(name: &str, before: &[&'a Report], after: &[&'a Report]) -> Option<Self> {
+        let find = |runs: &[&'a Report]| -> Vec<&'a Contestant> {
+            runs.iter().filter_map(|report| report.contestant(name)).collect()
+        };
+        let sides = Self { before: find(before), after: find(after) };
+        (!sides.before.is_empty() && !sides.after.is_empty()).then_some(sides)
+    }
+
+    /// The first of each side.
+    fn shown(&self) -> Option<(&'a Contestant, &'a Contestant)> {
+        Some((self.before.first()?, self.after.first()?))
+    }
 }
 
 /// The part of requests that failed, and those that contestants are compared by.
@@ -117,101 +181,4 @@ fn metrics(before: &Contestant, after: &Contestant) -> Vec<Metric> {
         _ => metric.is_compared(),
     });
     metrics
-}
-
-fn row(metric: &Metric, before: &Contestant, after: &Contestant, least: f64) -> Row {
-    let of = |contestant: &Contestant| -> Vec<f64> {
-        contestant.rounds.iter().filter_map(|round| metric.read(round).value()).collect()
-    };
-    let pairs = after.rounds.iter().filter_map(|round| {
-        let earlier = before.rounds.iter().find(|earlier| earlier.index == round.index)?;
-        Some((metric.read(round).value()?, metric.read(earlier).value()?))
-    });
-    let pairs: Vec<(f64, f64)> = pairs.collect();
-    let judgement = judge_by(&ratios(pairs.iter().copied()), least);
-    let (change, reason) = to_or_from_nothing(&pairs, metric.more_is_better())
-        .unwrap_or_else(|| change(&judgement, metric.more_is_better(), least));
-    Row {
-        contestant: before.name.clone(),
-        metric: metric.to_string(),
-        label: metric.label(),
-        unit: metric.unit(),
-        before: estimate(&of(before)),
-        after: estimate(&of(after)),
-        ratio: judgement.ratio().cloned(),
-        change,
-        reason,
-    }
-}
-
-/// A figure that is nothing in rounds of one report alone has no ratio there, and is the greatest change of all.
-fn to_or_from_nothing(pairs: &[(f64, f64)], more_is_better: bool) -> Option<(Change, Option<String>)> {
-    let rounds = |is: fn(&&(f64, f64)) -> bool| pairs.iter().filter(is).count();
-    let (gone, come) = (
-        rounds(|(after, before)| *after == 0.0 && *before > 0.0),
-        rounds(|(after, before)| *after > 0.0 && *before == 0.0),
-    );
-    let most = |some: usize| 2 * some > pairs.len();
-    let change = match (most(gone), most(come)) {
-        _ if gone + come == 0 => return None,
-        (true, _) => {
-            if more_is_better {
-                Change::Worse
-            } else {
-                Change::Better
-            }
-        }
-        (_, true) => {
-            if more_is_better {
-                Change::Better
-            } else {
-                Change::Worse
-            }
-        }
-        _ => Change::Undecided,
-    };
-    let of = |some: usize, when: &str| {
-        (some > 0)
-            .then(|| format!("nothing {when} in {some} of {}", format::counted(pairs.len() as u64, "round")))
-    };
-    let told: Vec<String> = [of(gone, "after"), of(come, "before")].into_iter().flatten().collect();
-    Some((change, Some(told.join(", "))))
-}
-
-fn change(judgement: &Judgement, more_is_better: bool, least: f64) -> (Change, Option<String>) {
-    match judgement {
-        Judgement::More(_) => (if more_is_better { Change::Better } else { Change::Worse }, None),
-        Judgement::Less(_) => (if more_is_better { Change::Worse } else { Change::Better }, None),
-        Judgement::NoDifference(ratio) if ratio.low > 1.0 / (1.0 + least) && ratio.high < 1.0 + least => {
-            (Change::Same, None)
-        }
-        Judgement::NoDifference(_) => (Change::Undecided, None),
-        Judgement::TooFewRounds(ratio) => {
-            let n = ratio.as_ref().map_or(0, |ratio| ratio.n);
-            (Change::Undecided, Some(format!("{} in common", format::counted(n as u64, "round"))))
-        }
-    }
-}
-
-/// The part of requests that failed, over all rounds. Often there is none in either, so that it has no ratio.
-fn errors(metric: &Metric, before: &Contestant, after: &Contestant) -> Row {
-    let [earlier, later] = [before, after].map(|of| metric.over(&of.rounds).0.value());
-    let change = match later.zip(earlier).map(|(later, earlier)| later - earlier) {
-        None => Change::Undecided,
-        Some(more) if more >= FAILED => Change::Worse,
-        Some(less) if less <= -FAILED => Change::Better,
-        Some(_) => Change::Same,
-    };
-    let of_all = |part: Option<f64>| estimate(part.as_slice());
-    Row {
-        contestant: before.name.clone(),
-        metric: metric.to_string(),
-        label: metric.label(),
-        unit: metric.unit(),
-        before: of_all(earlier),
-        after: of_all(later),
-        ratio: None,
-        change,
-        reason: None,
-    }
 }

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use coupon_measure::Table;
 use coupon_measure::format::{self, number};
-use coupon_measure::stats::Estimate;
+use coupon_measure::stats::{ERROR, Estimate};
 
-use super::{Change, Diff, Row};
+use super::{Change, Diff, Row, Unit};
 use crate::terminal::Screen;
 use crate::terminal::text::Page;
 
@@ -27,8 +27,8 @@ pub fn print(diff: &Diff, least: f64, out: &mut impl Write, screen: Screen) -> i
     }
     let count = |change| diff.count(change);
     let line = format!(
-        "{} worse, {} better, {} the same, {} undecided. Worse or better: the interval of the rounds' ratios excludes 1, and \
-         their median is at least {} away; the same: the whole interval is less than that away.",
+        "{} worse, {} better, {} the same, {} undecided. Worse or better: chance would seldom make it, and it is at least {} away; the \
+         same: the whole interval is less than that away.",
         count(Change::Worse),
         count(Change::Better),
         count(Change::Same),
@@ -36,6 +36,13 @@ pub fn print(diff: &Diff, least: f64, out: &mut impl Write, screen: Screen) -> i
         format::percent(least),
     );
     page.wrapped(&line, 0, 0)?;
+    let (looks_worse, looks_better) = (count(Change::LooksWorse), count(Change::LooksBetter));
+    if looks_worse + looks_better > 0 {
+        let line = format!(
+            "{looks_worse} look worse and {looks_better} better, which two single runs cannot tell from the machine's doing."
+        );
+        page.wrapped(&line, 0, 0)?;
+    }
     page.wrapped(&by_chance(diff), 0, 0)?;
     for note in &diff.notes {
         page.wrapped(&format!("- {note}"), 0, 2)?;
@@ -48,15 +55,23 @@ pub fn print(diff: &Diff, least: f64, out: &mut impl Write, screen: Screen) -> i
     Ok(())
 }
 
-/// Counted figures err by no chance, but to leave them out would be to promise less than this.
+/// The error that the correction holds, and what is in it.
 fn by_chance(diff: &Diff) -> String {
-    let judged = || diff.rows.iter().filter(|row| row.reason.is_none()).filter_map(|row| row.ratio.as_ref());
-    let chance: f64 = judged().map(|ratio| (1.0 - ratio.level) / 2.0).sum();
-    format!(
-        "Of {} comparisons, chance alone would call about {} at most worse, and as many better.",
-        judged().count(),
-        format::count(chance.round() as u64)
-    )
+    let judged = diff.rows.iter().filter(|row| row.p.is_some()).count();
+    let (figures, error) = (format::counted(judged as u64, "figure"), format::percent(ERROR));
+    match diff.unit {
+        Unit::Run => format!(
+            "If nothing changed, any of these {figures} is called worse or better in {error} of comparisons at most, what the machine does \
+             between runs included."
+        ),
+        Unit::Round => format!(
+            "If nothing changed and nothing happened in between, any of these {figures} is called worse or better in {error} of \
+             comparisons at most."
+        ),
+        Unit::None => {
+            "Only what is counted is judged: places visited, effective shards, failures.".to_owned()
+        }
+    }
 }
 
 fn cells(row: &Row) -> Vec<String> {
@@ -69,6 +84,8 @@ fn shown(row: &Row) -> [String; 5] {
         Change::Better => "better",
         Change::Worse => "WORSE",
         Change::Same => "same",
+        Change::LooksBetter => "looks better",
+        Change::LooksWorse => "looks worse",
         Change::Undecided => "undecided",
     };
     let label = if row.unit.is_empty() || row.unit == "/s" {

@@ -4,13 +4,14 @@ use coupon_measure::format::{self, number, plain};
 use maud::{Markup, html};
 
 use super::marks::name;
+use super::picture;
 use crate::Report;
 use crate::model::{Advice, KeyFigure, Topic};
 
 /// The number of changes to the answer that are shown at once; the first are the nearest.
-const CHANGES: usize = 3;
+const CHANGES: usize = 2;
 
-/// The answer, what it rests on, and what would change it.
+/// The answer, a picture of what it rests on, and what would change it.
 pub(super) fn first_screen(report: &Report) -> Markup {
     let answer = &report.answer;
     html! {
@@ -21,7 +22,17 @@ pub(super) fn first_screen(report: &Report) -> Markup {
                 @let notes = report.cautions.len() + report.meta.warnings.len();
                 @if notes > 0 { " · " a href="#needs" { (format::counted(notes as u64, "note")) " to keep in mind" } }
             }
-            @if !answer.figures.is_empty() { ul.facts { @for figure in &answer.figures { li { (fact(report, figure)) } } } }
+            @if !report.doubts.is_empty() { ul.doubts { @for doubt in &report.doubts { li { (doubt.text) } } } }
+            @if report.needs.is_empty() {
+                ul.facts { @for figure in &answer.figures { li { (fact(report, figure)) } } }
+            } @else {
+                (picture::of(report))
+                p.key {
+                    "Medians of the rounds with their intervals, each need on a scale of its own from 0. ✓ leads: it was shown to be \
+                     better than another, and nobody to be better than it."
+                    @if report.doubts.iter().any(|doubt| doubt.kind.bars()) { " ✗ leads in nothing: see above." }
+                }
+            }
             @if !answer.changes.is_empty() {
                 div.changes {
                     h2 { "What would change it" }
@@ -46,7 +57,6 @@ fn fact(report: &Report, figure: &KeyFigure) -> Markup {
             strong { (number(estimate.median)) (space) (figure.unit) }
             " " span.interval { @if estimate.n > 1 { (low) "–" (high) } @else { "a single round" } }
         }
-        @if !figure.against.is_empty() { div.against.soft { "against " (figure.against) } }
     }
 }
 

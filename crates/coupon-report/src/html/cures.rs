@@ -75,6 +75,7 @@ fn row(verdict: &Verdict, cure: &Contestant, of: &Contestant) -> Markup {
         (Call::Difference, _) => ("bad", "price"),
         (Call::NoDifference, _) => ("soft", "no difference"),
         (Call::TooFewRounds, _) => ("soft", "too few rounds"),
+        (Call::Withheld, _) => ("soft", "no verdict"),
     };
     html! {
         tr {

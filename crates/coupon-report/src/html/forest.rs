@@ -33,7 +33,7 @@ pub(super) fn section(report: &Report) -> Markup {
             h2 { "Verdicts" }
             p.key {
                 "How many times better the one is than the other: the median of the rounds' own ratios, with its \
-                 interval. A filled mark is a difference: the interval excludes 1 and the ratio is at least "
+                 interval. A filled mark is a difference: chance would seldom make one as clear, and the ratio is at least "
                 (times(1.0 + RELEVANT_DIFFERENCE)) ". A hollow mark is none: no difference was shown. The grey band is \
                  too small to matter."
             }
@@ -128,6 +128,7 @@ fn draw(report: &Report, verdict: &Verdict, ratio: &Estimate, top: f64, scale: L
 fn figures(verdict: &Verdict, ratio: &Estimate) -> String {
     match verdict.call {
         Call::NoDifference => "no difference".into(),
+        Call::Withheld => "no verdict".into(),
         Call::TooFewRounds => format!("too few rounds ({})", ratio.n),
         Call::Difference => {
             if ratio.median < 1.0 {

@@ -1,13 +1,13 @@
 //! The method section: conditions, machine, and the figures behind the figures.
 
 use coupon_measure::format::{self, count, level, number, plain};
-use coupon_measure::stats::{MIN_ROUNDS, RELEVANT_DIFFERENCE, TARGET_LEVEL, estimate};
+use coupon_measure::stats::{ERROR, MIN_ROUNDS, RELEVANT_DIFFERENCE, TARGET_LEVEL, estimate};
 use maud::{Markup, html};
 
 use super::marks::name;
 use crate::Report;
 use crate::by_shard;
-use crate::model::{Contestant, Figure, Metric, Reading, Round};
+use crate::model::{Contestant, Figure, LEAST_MS, Metric, Reading, Round};
 
 /// Method, environment, work by shard, the load generator's own cost.
 pub(super) fn section(report: &Report) -> Markup {
@@ -27,6 +27,12 @@ pub(super) fn section(report: &Report) -> Markup {
                     (queues(report))
                 }
             }
+            @if !report.positions.is_empty() {
+                details {
+                    summary { "The order of turns" }
+                    (positions(report))
+                }
+            }
             details {
                 summary { "The load generator" }
                 (generator(report))
@@ -38,23 +44,28 @@ pub(super) fn section(report: &Report) -> Markup {
 fn method() -> Markup {
     html! {
         p {
-            "The round is the unit of statistics: contestants run in random order within every round, with the same \
-             requests at the same times on data of their own. A figure is the median over rounds; its interval goes \
+            "The round is the unit of statistics: contestants take turns within every round, in rotations of a row that is shuffled \
+             anew when each of it was first once, with the same requests at the same times on data of their own. A figure is the median over rounds; its interval goes \
              from one order statistic to another (Le Boudec, " cite { "Performance Evaluation" } ", 2010), aims at "
             (level(TARGET_LEVEL)) " and states what it reaches: five rounds reach 93.75 %, from the smallest to the \
              largest."
         }
         p {
             "Two contestants are compared by the ratio within each round. A difference is called when the interval of \
-             the median ratio excludes 1 and the ratio is at least " (format::times(1.0 + RELEVANT_DIFFERENCE))
-            "; with fewer than " (MIN_ROUNDS) " rounds in common there is no verdict. “No difference” means that none \
-             was shown, not that there is none: the interval says how large it could be. Between equal contestants up to one \
-             in sixteen comparisons over five rounds would be called a difference by chance, fewer with more rounds: \
-             trust what several metrics say together."
+             the median ratio excludes 1, the ratio is at least " (format::times(1.0 + RELEVANT_DIFFERENCE)) " (and two times at least "
+            (LEAST_MS) " ms apart), and chance would seldom make one as clear: all comparisons of one need are corrected together \
+             (Holm), so that of equal contestants a need calls any difference in " (format::percent(ERROR)) " of runs at most. Chance is \
+             judged by Wilcoxon's signed ranks where there are rounds enough for that, else by Student's t on the logarithms of the ratios. \
+             With fewer than " (MIN_ROUNDS) " rounds in common there is no verdict. “No difference” means that none \
+             was shown, not that there is none: the interval says how large it could be."
         }
         p {
-            "Latency counts from the moment a request was due, so a stall is not hidden. Only grabs that got their \
-             coupon count as granted; a round that sold out is no throughput figure. A percentile takes enough requests in a \
+            "Whoever fails or refuses clearly more than another, or was sent less, leads in nothing. Where the load generator or the \
+             number of connections was the limit, there is no verdict on rates and times."
+        }
+        p {
+            "Latency counts from the moment a request was due, so a stall is not hidden. A request that failed counts as \
+             the time-out, and refused grabs have latencies of their own. Only grabs that got their coupon count as granted; a round that sold out is no throughput figure. A percentile takes enough requests in a \
              round that one of them is slower: 100 for a p99."
         }
     }
@@ -164,6 +175,28 @@ fn queues(report: &Report) -> Markup {
     }
 }
 
+/// The effect of each place, and how often each contestant had it.
+fn positions(report: &Report) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="The order of turns" {
+            table {
+                caption { "Mean time a request by place in a round ÷ at any place, and how often each contestant had it" }
+                thead { tr {
+                    th scope="col" { "turn" } th scope="col" { "time" }
+                    @for contestant in &report.contestants { th scope="col" { (name(report, &contestant.name)) } }
+                } }
+                tbody { @for position in &report.positions {
+                    tr {
+                        th scope="row" { (position.position + 1) }
+                        td { (format::ratio(&position.ratio)) }
+                        @for turns in &position.turns { td { (turns) } }
+                    }
+                } }
+            }
+        }
+    }
+}
+
 fn generator(report: &Report) -> Markup {
     let of = |contestant: &'_ Contestant, figure: fn(&Round) -> &Figure| {
         median(&contestant.rounds.iter().map(figure).collect::<Vec<_>>(), number)
@@ -173,7 +206,7 @@ fn generator(report: &Report) -> Markup {
             table {
                 caption { "What it cost and whether it kept its schedule, median over rounds" }
                 thead { tr {
-                    @for column in ["contestant", "CPU s a round", "late (p99), ms", "never sent, all rounds"] {
+                    @for column in ["contestant", "CPU s a round", "late (p99), ms", "waited for a connection, all rounds", "never sent, all rounds"] {
                         th scope="col" { (column) }
                     }
                 } }
@@ -183,6 +216,7 @@ fn generator(report: &Report) -> Markup {
                             th scope="row" { (name(report, &contestant.name)) }
                             (of(contestant, |round| &round.generator.cpu_seconds))
                             (of(contestant, |round| &round.generator.lateness_p99_ms))
+                            td { (count(contestant.rounds.iter().map(|round| round.generator.queued).sum())) }
                             td { (count(contestant.rounds.iter().map(|round| round.generator.unsent).sum())) }
                         }
                     }

@@ -8,6 +8,7 @@
 mod answer;
 mod audit;
 mod metric;
+mod need;
 mod outlook;
 mod round;
 mod verdict;
@@ -22,23 +23,24 @@ pub use coupon_measure::{Figure, Machine, Reading};
 
 pub use answer::{Answer, KeyFigure, Requirement};
 pub use audit::{AuditResult, AuditTotals, MAX_EXAMPLES, Violation};
-pub use metric::{Metric, Quantile, UnknownMetric};
+pub use metric::{GRAB_OUTCOMES, LEAST_MS, Metric, Quantile, UnknownMetric};
+pub use need::{Doubt, DoubtKind, Grounds, Need, NeedResult, Place, Placed, PositionEffect, Shape};
 pub use outlook::{Outlook, OutlookCase};
 pub use round::{
-    CURVE_PERCENTILES, EndpointRound, Flow, GeneratorRound, GrabRound, LatencyMs, PhaseRound, Round,
-    ScenarioRound, ShardFlow, ShardLook, ShardRound,
+    CURVE_PERCENTILES, EndpointRound, Flow, GeneratorRound, GrabRound, LatencyMs, OutcomeRound, PhaseRound,
+    Round, ScenarioRound, ShardFlow, ShardLook, ShardRound,
 };
 pub use verdict::{Advice, Call, Summary, Topic, Verdict};
-pub use vertical::{Pair, Read, Vertical};
+pub use vertical::{Layouts, Pair, Read, Vertical};
 
 /// The version of the layout of `report.json`. A field that changes its meaning or goes away raises it; new
 /// fields do not.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// A comparison: what was measured, and what follows from it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
-    /// The version of this layout: 2. A field that changes its meaning or goes away raises it; new fields do not.
+    /// The version of this layout: 3. A field that changes its meaning or goes away raises it; new fields do not.
     pub schema: u32,
     /// The conditions: what was run, where and when.
     pub meta: Meta,
@@ -52,8 +54,16 @@ pub struct Report {
     pub requirements: Vec<Requirement>,
     /// The strategy to choose for this workload, how sure that is, and what would change it.
     pub answer: Answer,
+    /// The reasons for which there is no verdict on some or all figures, or a contestant leads in nothing, the gravest first.
+    pub doubts: Vec<Doubt>,
+    /// Who leads, who is equal and who is behind, need by need, and what that rests on.
+    pub needs: Vec<Need>,
     /// Every comparison made.
     pub verdicts: Vec<Verdict>,
+    /// Comparisons of whole distributions: of every two that could be chosen, by every endpoint that strategies differ in.
+    pub shapes: Vec<Shape>,
+    /// The effect of each place in the order of turns.
+    pub positions: Vec<PositionEffect>,
     /// All audits together.
     pub audit: AuditTotals,
     /// Conclusions for the reader, as sentences.
@@ -74,7 +84,11 @@ impl Report {
             vertical: Reading::default(),
             requirements: Vec::new(),
             answer: Answer::default(),
+            doubts: Vec::new(),
+            needs: Vec::new(),
             verdicts: Vec::new(),
+            shapes: Vec::new(),
+            positions: Vec::new(),
             audit: AuditTotals::default(),
             advice: Vec::new(),
             cautions: Vec::new(),
@@ -91,6 +105,24 @@ impl Report {
     #[must_use]
     pub fn is_plain(&self, contestant: &Contestant) -> bool {
         contestant.cure_of.as_deref().is_none_or(|of| self.contestant(of).is_none())
+    }
+
+    /// What is said of a need.
+    #[must_use]
+    pub fn need(&self, need: &str) -> Option<&Need> {
+        self.needs.iter().find(|found| found.need == need)
+    }
+
+    /// True when a contestant leads in nothing.
+    #[must_use]
+    pub fn is_barred(&self, name: &str) -> bool {
+        self.doubts.iter().any(|doubt| doubt.kind.bars() && doubt.contestant.as_deref() == Some(name))
+    }
+
+    /// True when the load was the limit, and no contestant.
+    #[must_use]
+    pub fn was_the_load_the_limit(&self) -> bool {
+        self.doubts.iter().any(|doubt| doubt.kind.is_of_the_load())
     }
 
     /// The comparison of two contestants by a metric, whichever way round it was made.
@@ -177,6 +209,12 @@ pub struct Contestant {
     pub service: String,
     /// The number of its shards; 0 when it is not known.
     pub shards: u16,
+    /// Results stored before the first round; `null` when they were not counted.
+    #[serde(default)]
+    pub history_rows: Option<u64>,
+    /// `debug` or `release`, as its program was built; `null` when it does not say.
+    #[serde(default)]
+    pub build: Option<String>,
     /// Seconds that its data took to seed.
     pub seed_seconds: Figure,
     /// The name of the plain variant whose hotspot this one is to cure; `null` for a plain one.

@@ -1,7 +1,9 @@
 //! One contestant in one round.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use coupon_measure::stats::shape;
 use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,7 +55,7 @@ pub struct Round {
 /// The grabs of a round.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GrabRound {
-    /// Grabs a second that were sent, granted or not.
+    /// Grabs that were due, sent or not, by the second of the time in which they were.
     pub offered_per_s: f64,
     /// Grabs a second that got their coupon (`grab_status` 1).
     pub granted_per_s: f64,
@@ -76,14 +78,21 @@ pub struct EndpointRound {
     pub ok: u64,
     /// The others, by kind (`503`, `time-out`, …).
     pub errors: BTreeMap<String, u64>,
-    /// Latency from the moment a request was due, of requests answered as they should be and of those given up on, which count
-    /// with the time waited. With fewer requests than it takes for one to be slower (10, 100 and 1,000) a percentile is the
-    /// slowest request under another name: it stands here all the same, but summaries and verdicts leave it out.
+    /// Latency from the moment a request was due, of all requests but refused grabs. A request that failed counts as the time-out,
+    /// or with the time waited if that is longer. With fewer requests than it takes for one to be slower (10, 100 and 1,000) a
+    /// percentile is the slowest request under another name: it stands here all the same, but summaries and verdicts leave it out.
     pub latency: Reading<LatencyMs>,
-    /// The number of requests in `latency`: those that failed at once have none.
+    /// The number of requests in `latency`.
     pub timed: u64,
-    /// The mean of the same, in milliseconds.
+    /// The mean over all requests, refused grabs too, in milliseconds.
     pub mean_ms: Figure,
+    /// Grabs by their outcome: `granted`, `refused` and `failed`, these with the time until it was clear that they had. Left out
+    /// for all other endpoints.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outcomes: BTreeMap<String, OutcomeRound>,
+    /// The requests of `latency` by their time: how many lie in each of the buckets of which 16 make a decade, from 0.01 ms on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub histogram: Vec<(u16, u64)>,
     /// The same as a curve: milliseconds at each of `meta.curve_percentiles`, up to the last one that there were requests
     /// enough for. Left out when there were none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -92,6 +101,21 @@ pub struct EndpointRound {
     pub shards_visited: Figure,
     /// Tables visited by a query, on average, likewise.
     pub tables_visited: Figure,
+}
+
+/// The grabs of one outcome in one round.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OutcomeRound {
+    /// Their number.
+    pub requests: u64,
+    /// Their latency.
+    pub latency: Reading<LatencyMs>,
+}
+
+impl OutcomeRound {
+    fn of(micros: &Histogram<u64>) -> Self {
+        Self { requests: micros.len(), latency: LatencyMs::of(micros) }
+    }
 }
 
 /// One scenario in one round: all requests of its users, taken together.
@@ -111,11 +135,23 @@ pub struct ScenarioRound {
 }
 
 impl ScenarioRound {
-    /// Puts a scenario's round together.
+    /// Puts a scenario's round together. Requests that are not in `micros` count as the time-out.
     #[must_use]
-    pub fn of(micros: &Histogram<u64>, requests: u64, ok: u64) -> Self {
+    pub fn of(micros: &Histogram<u64>, requests: u64, ok: u64, timeout: Duration) -> Self {
+        let micros = &with_failures(micros, requests, timeout);
         Self { requests, ok, latency: LatencyMs::of(micros), timed: micros.len(), curve_ms: curve(micros) }
     }
+}
+
+/// A histogram of microseconds in which the requests that are missing stand as the time-out: whoever fails at once is not fast.
+fn with_failures(micros: &Histogram<u64>, requests: u64, timeout: Duration) -> Histogram<u64> {
+    let mut all = micros.clone();
+    let missing = requests.saturating_sub(micros.len());
+    let timeout = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
+    if missing > 0 && all.record_n(timeout, missing).is_err() {
+        all.saturating_record_n(timeout, missing);
+    }
+    all
 }
 
 /// One part of the load's shape in one round: all requests that were due in it.
@@ -189,21 +225,24 @@ impl LatencyMs {
 }
 
 impl EndpointRound {
-    /// Puts an endpoint's round together. `planned` is the number of answers that named a plan; the shards and
-    /// tables of those plans are summed in `shards` and `tables`.
+    /// Puts an endpoint's round together. Requests that are not in `micros` count as the time-out. `planned` is the number of
+    /// answers that named a plan; the shards and tables of those plans are summed in `shards` and `tables`.
     #[must_use]
     pub fn of(
         micros: &Histogram<u64>,
         ok: u64,
         errors: BTreeMap<String, u64>,
         (planned, shards, tables): (u64, u64, u64),
+        timeout: Duration,
     ) -> Self {
+        let requests = ok + errors.values().sum::<u64>();
+        let micros = &with_failures(micros, requests, timeout);
         let mean = |sum: u64| match planned {
             0 => Figure::unknown("its answers name no plan"),
             _ => Figure::of(sum as f64 / planned as f64),
         };
         Self {
-            requests: ok + errors.values().sum::<u64>(),
+            requests,
             ok,
             errors,
             latency: LatencyMs::of(micros),
@@ -213,11 +252,44 @@ impl EndpointRound {
             } else {
                 Figure::of(micros.mean() / 1e3)
             },
+            outcomes: BTreeMap::new(),
+            histogram: buckets(micros),
             curve_ms: curve(micros),
             shards_visited: mean(shards),
             tables_visited: mean(tables),
         }
     }
+
+    /// The same with grabs told apart: its latency is of those granted and those that failed, which count as the time-out.
+    #[must_use]
+    pub fn of_grabs(self, [granted, refused, failed]: [&Histogram<u64>; 3], timeout: Duration) -> Self {
+        let micros = &with_failures(granted, granted.len() + failed.len(), timeout);
+        let outcomes = [("granted", granted), ("refused", refused), ("failed", failed)];
+        Self {
+            latency: match LatencyMs::of(micros) {
+                Reading::Unknown(_) => Reading::unknown("no grab was granted"),
+                known @ Reading::Known(_) => known,
+            },
+            timed: micros.len(),
+            curve_ms: curve(micros),
+            histogram: buckets(micros),
+            outcomes: outcomes
+                .into_iter()
+                .map(|(name, of)| (name.to_owned(), OutcomeRound::of(of)))
+                .collect(),
+            ..self
+        }
+    }
+}
+
+/// The requests of a histogram in microseconds, by bucket.
+fn buckets(micros: &Histogram<u64>) -> Vec<(u16, u64)> {
+    let mut counts: BTreeMap<u16, u64> = BTreeMap::new();
+    for each in micros.iter_recorded() {
+        *counts.entry(shape::bucket(each.value_iterated_to() as f64 / 1e3)).or_default() +=
+            each.count_at_value();
+    }
+    counts.into_iter().collect()
 }
 
 /// One shard's work in one round.
@@ -269,6 +341,13 @@ pub struct GeneratorRound {
     /// The lateness of requests (99th percentile), in milliseconds. Latency counts from the intended start, so this is
     /// *within* the latencies: when it is large, the generator is being measured.
     pub lateness_p99_ms: Figure,
+    /// The lateness of half of the requests, in milliseconds.
+    #[serde(default)]
+    pub lateness_p50_ms: Figure,
+    /// Requests that found no connection free when they were due: with many of them, the number of connections is what was
+    /// measured.
+    #[serde(default)]
+    pub queued: u64,
     /// Requests that were due but found no free connection until the time-out: never sent.
     pub unsent: u64,
     /// Requests that were sent.
@@ -280,6 +359,8 @@ pub struct GeneratorRound {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(10);
 
     #[test]
     fn latency_is_read_in_milliseconds() {
@@ -293,18 +374,52 @@ mod tests {
     fn a_curve_ends_where_no_request_was_slower() {
         let mut micros = Histogram::<u64>::new(3).unwrap();
         (1..=100).for_each(|n| micros.record(n * 1_000).unwrap());
-        let endpoint = EndpointRound::of(&micros, 100, BTreeMap::new(), (0, 0, 0));
+        let endpoint = EndpointRound::of(&micros, 100, BTreeMap::new(), (0, 0, 0), TIMEOUT);
         assert_eq!(endpoint.curve_ms.len(), 8, "up to p99: {:?}", endpoint.curve_ms);
         assert!(endpoint.curve_ms.iter().zip(CURVE_PERCENTILES).all(|(ms, p)| (ms - p).abs() < 0.6));
         assert!((endpoint.mean_ms.value().unwrap() - 50.5).abs() < 0.1);
         assert!(
-            EndpointRound::of(&Histogram::new(3).unwrap(), 0, BTreeMap::new(), (0, 0, 0)).curve_ms.is_empty()
+            EndpointRound::of(&Histogram::new(3).unwrap(), 0, BTreeMap::new(), (0, 0, 0), TIMEOUT)
+                .curve_ms
+                .is_empty()
         );
     }
 
     #[test]
     fn an_endpoint_without_answers_has_no_latency() {
-        let none = EndpointRound::of(&Histogram::new(3).unwrap(), 0, BTreeMap::new(), (0, 0, 0));
+        let none = EndpointRound::of(&Histogram::new(3).unwrap(), 0, BTreeMap::new(), (0, 0, 0), TIMEOUT);
         assert_eq!((none.latency.known(), none.shards_visited.value()), (None, None));
+    }
+
+    #[test]
+    fn a_request_that_fails_at_once_counts_as_the_time_out() {
+        let mut micros = Histogram::<u64>::new(3).unwrap();
+        micros.record_n(1_000, 17).unwrap();
+        let errors = BTreeMap::from([("503".to_owned(), 83)]);
+        let endpoint = EndpointRound::of(&micros, 17, errors, (0, 0, 0), TIMEOUT);
+        let latency = endpoint.latency.known().unwrap();
+        assert!(latency.p50 > 9_900.0 && latency.p90 > 9_900.0, "{latency:?}");
+        assert_eq!((endpoint.timed, endpoint.requests), (100, 100));
+        assert!(endpoint.mean_ms.value().unwrap() > 8_000.0);
+    }
+
+    #[test]
+    fn grabs_granted_refused_and_failed_have_latencies_of_their_own() {
+        let of = |micros, times| {
+            let mut histogram = Histogram::<u64>::new(3).unwrap();
+            histogram.record_n(micros, times).unwrap();
+            histogram
+        };
+        // Stock of 20, and 1,985 that were told so at once.
+        let (granted, refused, failed) = (of(9_000, 20), of(300, 1_985), of(500, 2));
+        let mut all = granted.clone();
+        all.add(&refused).unwrap();
+        let errors = BTreeMap::from([("503".to_owned(), 2)]);
+        let grabs = EndpointRound::of(&all, 2_005, errors, (0, 0, 0), TIMEOUT)
+            .of_grabs([&granted, &refused, &failed], TIMEOUT);
+        assert_eq!((grabs.requests, grabs.timed), (2_007, 22));
+        assert!(grabs.latency.known().unwrap().p50 > 8.9, "{grabs:?}");
+        let p50 = |outcome: &str| grabs.outcomes[outcome].latency.known().unwrap().p50;
+        assert!(p50("granted") > 8.9 && p50("refused") < 0.31 && p50("failed") < 0.51);
     }
 }

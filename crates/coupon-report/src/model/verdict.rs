@@ -4,7 +4,7 @@ use coupon_measure::stats::Estimate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Metric;
+use super::{DoubtKind, Metric};
 
 /// One metric of one contestant over its rounds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,12 +24,15 @@ pub struct Summary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Call {
-    /// The interval of the ratio excludes 1, and the ratio is large enough to matter.
+    /// The interval of the ratio excludes 1, chance would seldom make as clear a difference in any of the need's comparisons, and
+    /// it is large enough to matter.
     Difference,
     /// Anything smaller than that: none was shown. The interval says how large one could still hide.
     NoDifference,
     /// Fewer than five rounds in common.
     TooFewRounds,
+    /// Whatever the figures say, they allow no verdict: `doubt` says why.
+    Withheld,
 }
 
 /// Two contestants compared by one metric, paired by round.
@@ -45,6 +48,13 @@ pub struct Verdict {
     pub cure: bool,
     /// The result.
     pub call: Call,
+    /// The reason for which a verdict is withheld.
+    pub doubt: Option<DoubtKind>,
+    /// The probability that equal contestants differ as clearly, corrected for all comparisons of the same need (Holm); `null` with
+    /// too few rounds, and for figures that are counted, in which chance has no part.
+    pub p: Option<f64>,
+    /// The number of comparisons that it was corrected for.
+    pub comparisons: usize,
     /// The better of the two; `null` without a difference.
     pub better: Option<String>,
     /// The worse of the two; `null` without a difference.

@@ -4,7 +4,7 @@ use coupon_measure::Endpoint;
 use coupon_measure::format::list;
 
 use super::{Limit, Operator};
-use crate::model::Metric;
+use crate::model::{GRAB_OUTCOMES, Metric};
 
 /// The subjects that a limit may have.
 #[derive(Debug, Clone, Copy)]
@@ -87,8 +87,20 @@ fn metric(path: &str, scope: &Scope<'_>) -> Result<Metric, String> {
         let keys = Endpoint::ALL.map(Endpoint::key);
         return Err(format!("{key:?} is no endpoint; there are {}", list(&keys)));
     }
+    let grabs = key == Endpoint::Grab.key();
+    if let Some((outcome, name)) =
+        name.split_once('.').filter(|(outcome, _)| grabs && GRAB_OUTCOMES.contains(outcome))
+    {
+        return find(Metric::of_outcome(outcome), name, scope)
+            .map_err(|names| format!("{name:?} is no figure of an outcome; there are {names}"));
+    }
+    let outcomes = if grabs {
+        format!("; or of one outcome, as grab.granted.p99: {}", list(&GRAB_OUTCOMES))
+    } else {
+        String::new()
+    };
     find(Metric::of_endpoint(key), name, scope)
-        .map_err(|names| format!("{name:?} is no figure of an endpoint; there are {names}"))
+        .map_err(|names| format!("{name:?} is no figure of an endpoint; there are {names}{outcomes}"))
 }
 
 /// The metric of that spelling; or else a list of the spellings that there are.

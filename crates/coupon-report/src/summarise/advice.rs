@@ -2,15 +2,14 @@
 
 use coupon_measure::format;
 
-use super::standing::NO_VERDICT;
 use super::{baseline, cures, needs};
-use crate::model::{Advice, Contestant, Report, Topic};
+use crate::model::{Advice, Contestant, Need, NeedResult, Place, Report, Topic};
 
 /// All advice: by need, by contestant, by cure, and on the baseline.
-pub(super) fn all(report: &Report) -> Vec<Advice> {
-    let mut advice = needs::all(report);
+pub(super) fn all(report: &Report, needs: Vec<Advice>) -> Vec<Advice> {
+    let mut advice = needs;
     let contestants: Vec<Advice> =
-        needs::candidates(report).into_iter().map(|contestant| good_for(contestant, &advice)).collect();
+        needs::candidates(report).into_iter().map(|contestant| good_for(contestant, &report.needs)).collect();
     advice.extend(contestants);
     advice.extend(cures::all(report));
     advice.extend(report.contestants.iter().filter_map(|single| baseline::advice(report, single)));
@@ -18,15 +17,20 @@ pub(super) fn all(report: &Report) -> Vec<Advice> {
 }
 
 /// The strengths of one contestant: the needs that it leads in, and those it trails in.
-fn good_for(contestant: &Contestant, needs: &[Advice]) -> Advice {
-    let headings = |pick: fn(bool, &Advice) -> bool| -> Vec<&str> {
-        let of = needs.iter().filter(|need| pick(need.choice.contains(&contestant.name), need));
-        of.map(|need| need.heading.as_str()).collect()
+fn good_for(contestant: &Contestant, needs: &[Need]) -> Advice {
+    let headings = |pick: fn(Place, NeedResult) -> bool| -> Vec<&str> {
+        let mine = |need: &&Need| {
+            let mut places = need.places.iter().filter(|placed| placed.contestant == contestant.name);
+            places.any(|placed| pick(placed.place, need.result))
+        };
+        needs.iter().filter(mine).map(|need| need.heading.as_str()).collect()
     };
-    let leads = headings(|leads, need| leads && !need.choice.is_empty());
-    let trails = headings(|leads, need| !leads && !need.choice.is_empty());
-    let same = headings(|_, need| need.choice.is_empty() && need.certainty != NO_VERDICT);
-    let unjudged = headings(|_, need| need.choice.is_empty() && need.certainty == NO_VERDICT);
+    let leads = headings(|place, _| place == Place::Leads);
+    let trails = headings(|place, _| place == Place::Behind);
+    let same = headings(|place, _| place == Place::Equal);
+    let barred = headings(|place, _| place == Place::Barred);
+    let unjudged = headings(|place, result| place == Place::NotTold && result == NeedResult::None);
+    let not_told = headings(|place, result| place == Place::NotTold && result != NeedResult::None);
     let part = |what: &str, of: &[&str]| {
         let of: Vec<String> = of.iter().map(|heading| lower_first(heading)).collect();
         if of.is_empty() { String::new() } else { format!("{what}: {}.", of.join("; ")) }
@@ -35,7 +39,9 @@ fn good_for(contestant: &Contestant, needs: &[Advice]) -> Advice {
         part("Nobody better at", &leads),
         part("Behind at", &trails),
         part("No difference at", &same),
+        part("Not told from the others at", &not_told),
         part("No verdict on", &unjudged),
+        part("Leads in nothing of", &barred),
         needs::worth(contestant).map(|worth| strip_name(&worth, &contestant.name)).unwrap_or_default(),
     ];
     Advice {

@@ -1,14 +1,14 @@
 //! The choice for the workload as a whole.
 
 use coupon_measure::format;
-use coupon_measure::stats::MIN_ROUNDS;
+use coupon_measure::stats::{MIN_ROUNDS, estimate};
 
 use super::figures::endpoints_of;
 use super::mix::{Turn, is_faster, turns};
 use super::needs::{candidates, kept_up};
 use super::standing::{NO_VERDICT, Standing};
 use crate::endpoints;
-use crate::model::{Answer, Call, Contestant, KeyFigure, Metric, Quantile, Reading, Report};
+use crate::model::{Answer, Call, Contestant, KeyFigure, Metric, Quantile, Reading, Report, Round};
 
 /// The number of changes of the mix that are shown.
 const TURNS: usize = 2;
@@ -64,19 +64,90 @@ pub(super) fn of(report: &Report) -> Answer {
             ..Answer::default()
         };
     }
-    let criteria = criteria(report, &candidates);
+    if !report.audit.sums.passed() {
+        return none("Do not choose by this run: the audit failed.".into());
+    }
+    if let Some(doubt) = report.doubts.iter().find(|doubt| doubt.kind.withholds(&Metric::Mean)) {
+        return none(format!("No verdict. {}", doubt.text));
+    }
+    let able: Vec<&Contestant> =
+        candidates.iter().copied().filter(|candidate| !report.is_barred(&candidate.name)).collect();
+    let criteria = criteria(report, &able);
     let judged: Vec<&Criterion<'_>> = criteria.iter().filter(|of| of.standing.judged()).collect();
-    let mut answer = conclude(&judged);
+    let mut answer = match able.as_slice() {
+        [] => return none(format!("No verdict. {}", barred(report, &candidates))),
+        [only] => alone(report, only, &candidates),
+        _ => conclude(&judged),
+    };
+    if able.len() < candidates.len() {
+        answer.verdict = format!("{} {}", answer.verdict, barred(report, &candidates));
+    }
+    let candidates = able;
     let shown = match answer.choice.as_slice() {
         [] => candidates.clone(),
         choice => candidates.iter().copied().filter(|c| choice.contains(&c.name)).collect(),
     };
     answer.figures = key_figures(report, &shown, &candidates);
     answer.changes = changes(report, &shown, &candidates);
-    if !report.audit.sums.passed() {
-        answer.verdict = format!("Do not choose by this run: the audit failed. {}", answer.verdict);
-    }
     answer
+}
+
+fn none(verdict: String) -> Answer {
+    Answer { verdict, certainty: NO_VERDICT.into(), ..Answer::default() }
+}
+
+/// The reasons why candidates lead in nothing.
+fn barred(report: &Report, candidates: &[&Contestant]) -> String {
+    let about = |name: &String| candidates.iter().any(|candidate| candidate.name == *name);
+    let doubts = report.doubts.iter().filter(|doubt| doubt.kind.bars());
+    let told = doubts.filter(|doubt| doubt.contestant.as_ref().is_some_and(about));
+    told.map(|doubt| doubt.text.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+/// The answer where all others are barred: who fails or refuses less, in round after round.
+fn alone(report: &Report, only: &Contestant, candidates: &[&Contestant]) -> Answer {
+    let worse = |round: &Round| (failed(round), refused(round));
+    let surely = |other: &&Contestant| {
+        let rounds: Vec<(f64, f64)> = only
+            .rounds
+            .iter()
+            .filter_map(|round| {
+                let same = other.rounds.iter().find(|same| same.index == round.index)?;
+                let ((fails, refuses), (other_fails, other_refuses)) = (worse(round), worse(same));
+                Some((other_fails - fails, other_refuses - refuses))
+            })
+            .collect();
+        let above = |pick: fn(&(f64, f64)) -> f64| {
+            let more: Vec<f64> = rounds.iter().map(pick).collect();
+            estimate(&more).is_some_and(|more| more.n >= MIN_ROUNDS && more.low > 0.0)
+        };
+        above(|(fails, _)| *fails) || above(|(_, refuses)| *refuses)
+    };
+    let others = || candidates.iter().filter(|candidate| candidate.name != only.name);
+    if !report.is_barred(&only.name) && others().all(surely) {
+        Answer {
+            verdict: format!("Choose {}: it is the only one that did its work.", only.name),
+            choice: vec![only.name.clone()],
+            certainty: format::counted(only.rounds.len() as u64, "round"),
+            ..Answer::default()
+        }
+    } else {
+        none(format!("No verdict: none but {} could lead, and not every round shows it.", only.name))
+    }
+}
+
+/// The part of a round's requests that failed.
+fn failed(round: &Round) -> f64 {
+    let (failed, all) = round.endpoints.values().fold((0, 0), |(failed, all), endpoint| {
+        (failed + endpoint.errors.values().sum::<u64>(), all + endpoint.requests)
+    });
+    failed as f64 / (all as f64).max(1.0)
+}
+
+/// The part of its grabs that were refused.
+fn refused(round: &Round) -> f64 {
+    let refused = round.grabs.refused.values().sum::<u64>() as f64;
+    refused / (refused + round.grabs.granted as f64).max(1.0)
 }
 
 fn conclude(judged: &[&Criterion<'_>]) -> Answer {
@@ -156,7 +227,7 @@ fn key_figure(
         let space = if metric.unit() == "ms" { " " } else { "" };
         let shown = format!("{}{space}{}", format::number(median), metric.unit());
         Some(match (verdict.call, &verdict.ratio) {
-            (Call::TooFewRounds, _) => format!("{} {shown} so far", other.name),
+            (Call::TooFewRounds | Call::Withheld, _) => format!("{} {shown} so far", other.name),
             (Call::Difference, Some(ratio)) => {
                 // Of whoever is better, how many times.
                 let a_over_b = verdict.better.as_ref() == Some(&verdict.a);

@@ -18,9 +18,10 @@ pub(super) fn advice(report: &Report, single: &Contestant) -> Option<Advice> {
     if single.shards != 1 || single.cure_of.is_some() || compared.is_empty() {
         return None;
     }
-    let judged: Vec<&Verdict> = compared.into_iter().filter(|v| v.call != Call::TooFewRounds).collect();
+    let judged: Vec<&Verdict> =
+        compared.into_iter().filter(|v| !matches!(v.call, Call::TooFewRounds | Call::Withheld)).collect();
     let (choice, text) = if judged.is_empty() {
-        (Vec::new(), "Too few rounds for a verdict.".to_owned())
+        (Vec::new(), "No verdict: too few rounds, or figures that allow none.".to_owned())
     } else {
         conclusion(&judged, &single.name)
     };

@@ -1,14 +1,12 @@
 //! Cautions: reservations that a reader must have about these figures.
 
 use coupon_measure::format::{self, count, number, percent};
-use coupon_measure::stats::{MIN_ROUNDS, estimate};
+use coupon_measure::stats::{ERROR, MIN_ROUNDS, RELEVANT_DIFFERENCE, estimate};
 
-use crate::model::{Call, Contestant, Report, Round};
+use crate::model::{Contestant, NeedResult, Report};
 
 /// The lateness of the generator, in milliseconds, that makes a latency no longer the service's own.
 const LATE_MS: f64 = 1.0;
-/// The part of a core that makes the generator a possible limit.
-const BUSY: f64 = 0.9;
 /// The part of failed requests that is worth a line.
 const FAILED: f64 = 0.001;
 /// The part of its quota that makes a server saturated.
@@ -22,17 +20,20 @@ const BEHIND: f64 = 0.05;
 pub(super) fn all(report: &Report) -> Vec<String> {
     let mut cautions = Vec::new();
     cautions.extend(audit(report));
+    cautions.extend(report.doubts.iter().map(|doubt| doubt.text.clone()));
     cautions.extend(rounds(report));
     for contestant in &report.contestants {
         cautions.extend(stray_cure(report, contestant));
         cautions.extend(failures(contestant));
-        cautions.extend(late(contestant));
-        cautions.extend(busy(contestant));
+        if !report.was_the_load_the_limit() {
+            cautions.extend(late(contestant));
+        }
         cautions.extend(overtime(report, contestant));
         cautions.extend(sold_out(contestant));
         cautions.extend(behind(contestant));
         cautions.extend(saturated(contestant));
     }
+    cautions.extend(positions(report));
     cautions.extend(by_chance(report));
     cautions.extend(one_machine(report));
     cautions
@@ -110,19 +111,6 @@ fn late(contestant: &Contestant) -> Option<String> {
     })
 }
 
-/// A generator without time to spare may be the limit.
-fn busy(contestant: &Contestant) -> Option<String> {
-    let used = |round: &Round| Some(round.generator.cpu_seconds.value()? / round.seconds);
-    let most = contestant.rounds.iter().filter_map(used).filter(|part| part.is_finite()).fold(0.0, f64::max);
-    (most >= BUSY).then(|| {
-        format!(
-            "{}: the load generator used {} of a core: it may have been the limit, and the service could be better.",
-            contestant.name,
-            percent(most)
-        )
-    })
-}
-
 /// One request that is waited for stretches the time that a round's rates are over.
 fn overtime(report: &Report, contestant: &Contestant) -> Option<String> {
     let meant = report.meta.seconds_per_round;
@@ -194,19 +182,34 @@ fn saturated(contestant: &Contestant) -> Option<String> {
     }
 }
 
-/// Many comparisons, each with a small chance to err: how many might be wrong. Fan-out is counted, not drawn, so
-/// that chance has no part in it.
-fn by_chance(report: &Report) -> Option<String> {
-    let judged =
-        || report.verdicts.iter().filter(move |v| v.call != Call::TooFewRounds && !v.metric.is_fan_out());
-    let differences = judged().filter(|verdict| verdict.call == Call::Difference).count();
-    let chance: f64 = judged().filter_map(|verdict| Some(1.0 - verdict.ratio.as_ref()?.level)).sum();
-    (differences > 0).then(|| {
+/// A place in the order of turns that made a difference by itself.
+fn positions(report: &Report) -> Vec<String> {
+    let differ = report.positions.iter().filter(|position| {
+        let ratio = &position.ratio;
+        let away = (ratio.low > 1.0 || ratio.high < 1.0) && ratio.n >= MIN_ROUNDS;
+        let far = ratio.median.max(1.0 / ratio.median) >= 1.0 + RELEVANT_DIFFERENCE;
+        away && far
+    });
+    let told = differ.map(|position| {
+        let (place, ratio) = (position.position + 1, format::ratio(&position.ratio));
         format!(
-            "{differences} of {} measured comparisons are called a difference; chance alone would call about {} at \
-             most.",
-            judged().count(),
-            count(chance.round() as u64)
+            "Turn {place} of a round took {ratio} the time of any turn, whoever had it. All had every place about as often."
+        )
+    });
+    told.collect()
+}
+
+/// Each need errs seldom; of many needs, one may well.
+fn by_chance(report: &Report) -> Option<String> {
+    let judged = report.needs.iter().filter(|need| need.result != NeedResult::None).count();
+    let leads = report.needs.iter().filter(|need| need.result == NeedResult::Leads).count();
+    (leads > 0).then(|| {
+        let each = percent(ERROR);
+        format!(
+            "{leads} of {} name somebody. Of equal contestants a need would in {each} of runs at most; that any of {judged} does \
+             has a probability of {} at most.",
+            format::counted(judged as u64, "need"),
+            percent((judged as f64 * ERROR).min(1.0))
         )
     })
 }

@@ -22,11 +22,11 @@ fn advice(report: &Report, cure: &Contestant, plain: &Contestant) -> Advice {
     let (buys, costs) = effects(report, cure, plain);
     let price = match (costs.is_empty(), spread) {
         (false, _) => format!("Its price: {}.", costs.join("; ")),
-        (true, Some(verdict)) if verdict.call != Call::TooFewRounds => "No price was measured.".into(),
+        (true, Some(verdict)) if judged(verdict) => "No price was measured.".into(),
         (true, _) => String::new(),
     };
     let gains = if buys.is_empty() { String::new() } else { format!("It also wins: {}.", buys.join("; ")) };
-    let judged = spread.filter(|v| v.call != Call::TooFewRounds).and_then(|v| v.ratio.as_ref());
+    let sure = spread.filter(|verdict| judged(verdict)).and_then(|v| v.ratio.as_ref());
     Advice {
         topic: Topic::Cure(cure.name.clone()),
         heading: format!("{} instead of {}", cure.name, plain.name),
@@ -36,8 +36,12 @@ fn advice(report: &Report, cure: &Contestant, plain: &Contestant) -> Advice {
             .filter(|sentence| !sentence.is_empty())
             .collect::<Vec<_>>()
             .join(" "),
-        certainty: judged.map_or_else(|| NO_VERDICT.into(), |ratio| format::sure(ratio.n, ratio.level)),
+        certainty: sure.map_or_else(|| NO_VERDICT.into(), |ratio| format::sure(ratio.n, ratio.level)),
     }
+}
+
+fn judged(verdict: &Verdict) -> bool {
+    !matches!(verdict.call, Call::TooFewRounds | Call::Withheld)
 }
 
 fn bought(cure: &Contestant, plain: &Contestant, spread: Option<&Verdict>) -> String {
@@ -61,6 +65,9 @@ fn bought(cure: &Contestant, plain: &Contestant, spread: Option<&Verdict>) -> St
         }
         Some((Call::TooFewRounds, _)) => {
             format!("Effective shards {before} before, {after} after; too few rounds for a verdict.")
+        }
+        Some((Call::Withheld, _)) => {
+            format!("Effective shards {before} before, {after} after; no verdict in a run of such doubts.")
         }
         None => "Effective shards could not be compared.".into(),
     }

@@ -5,9 +5,12 @@ mod answer;
 mod baseline;
 mod cautions;
 mod cures;
+mod doubts;
 mod figures;
 mod mix;
 mod needs;
+mod positions;
+mod shapes;
 mod standing;
 mod verdicts;
 
@@ -17,16 +20,21 @@ pub(crate) use figures::{endpoints_of, median_shares, scenarios_of};
 pub(crate) use needs::candidates;
 pub(crate) use verdicts::inverse;
 
-/// Fills everything that follows from the rounds: work by shard, summaries, verdicts, audit totals, advice and
-/// cautions. May be called again, also on a report that was read from its file.
+/// Fills everything that follows from the rounds: work by shard, summaries, doubts, verdicts, shapes,
+/// needs, audit totals, advice and cautions. May be called again, also on a report that was read from its file.
 pub fn summarise(report: &mut Report) {
     for contestant in &mut report.contestants {
         contestant.rounds.iter_mut().for_each(figures::fill_spread);
         contestant.summaries = figures::summaries(contestant);
     }
+    report.doubts = doubts::all(report);
     report.verdicts = verdicts::all(report);
+    report.shapes = shapes::all(report);
+    report.positions = positions::all(report);
     report.audit = audit(report);
-    report.advice = advice::all(report);
+    let (needs, advice) = needs::all(report).into_iter().unzip();
+    report.needs = needs;
+    report.advice = advice::all(report, advice);
     report.answer = answer::of(report);
     report.cautions = cautions::all(report);
 }

@@ -2,12 +2,15 @@
 
 use coupon_measure::Endpoint;
 use coupon_measure::format;
-use coupon_measure::stats::MIN_ROUNDS;
+use coupon_measure::stats::{ERROR, MIN_ROUNDS, RELEVANT_DIFFERENCE};
 
 use super::figures::endpoints_of;
 use super::standing::{NO_VERDICT, Standing};
 use crate::endpoints;
-use crate::model::{Advice, Contestant, EndpointRound, Metric, Quantile, Report, Round, Topic};
+use crate::model::{
+    Advice, Contestant, DoubtKind, EndpointRound, Grounds, LEAST_MS, Metric, Need, NeedResult, Place, Placed,
+    Quantile, Report, Round, Topic,
+};
 
 /// The plain contestants that have shards to spread over; all plain ones when none has.
 pub(crate) fn candidates(report: &Report) -> Vec<&Contestant> {
@@ -16,8 +19,9 @@ pub(crate) fn candidates(report: &Report) -> Vec<&Contestant> {
     if sharded.is_empty() { plain().collect() } else { sharded }
 }
 
-/// A piece of advice for every need that the rounds have figures for; nothing with a single candidate.
-pub(super) fn all(report: &Report) -> Vec<Advice> {
+/// The verdict on every need that the rounds have figures for, and the advice that follows from it; nothing with a single
+/// candidate.
+pub(super) fn all(report: &Report) -> Vec<(Need, Advice)> {
     let candidates = candidates(report);
     if candidates.len() < 2 {
         return Vec::new();
@@ -31,46 +35,137 @@ pub(super) fn all(report: &Report) -> Vec<Advice> {
     needs
 }
 
-/// The figures so far, where there are too few rounds to choose by them.
-fn too_few(topic: &str, heading: &str, so_far: &str) -> Advice {
-    Advice {
-        topic: Topic::Need(topic.to_owned()),
-        heading: heading.to_owned(),
-        choice: Vec::new(),
-        text: format!("Too few rounds for a verdict: it takes {MIN_ROUNDS} in common. {so_far}")
-            .trim_end()
-            .to_owned(),
-        certainty: NO_VERDICT.into(),
+/// What is asked about: a need, by its name and its heading, and those it could be answered with.
+struct Question<'a> {
+    report: &'a Report,
+    candidates: &'a [&'a Contestant],
+    need: &'a str,
+    heading: &'a str,
+}
+
+impl Question<'_> {
+    /// The verdict by the first of some standings that tells candidates apart: those that lead in it, and of them those that lead in
+    /// the other standings as well, if there are any.
+    fn answered(&self, standings: &[&Standing<'_>], sentences: &[String]) -> (Need, Advice) {
+        let judged = standings.iter().find(|standing| standing.judged());
+        let mut decisive = standings.iter().filter(|standing| standing.differs());
+        let first = decisive.next();
+        let mut choice = first.map_or_else(Vec::new, |standing| standing.leaders());
+        let mut disagree = false;
+        for other in decisive {
+            let both: Vec<String> =
+                other.leaders().into_iter().filter(|name| choice.contains(name)).collect();
+            disagree |= both.is_empty();
+            choice = if both.is_empty() { choice } else { both };
+        }
+        let by = first.or(judged).copied();
+        let need = self.need(by, &choice);
+        let warning = "These figures point to different contestants: choose by the one that matters to you.";
+        let mut said = self.why_not(judged.is_some());
+        said.extend(sentences.iter().filter(|sentence| !sentence.is_empty()).cloned());
+        said.extend(disagree.then(|| warning.to_owned()));
+        said.extend(self.barred());
+        let advice = Advice {
+            topic: Topic::Need(self.need.to_owned()),
+            heading: self.heading.to_owned(),
+            choice,
+            text: said.join(" "),
+            certainty: by.map_or_else(|| NO_VERDICT.to_owned(), Standing::certainty),
+        };
+        (need, advice)
+    }
+
+    fn need(&self, by: Option<&Standing<'_>>, choice: &[String]) -> Need {
+        let place = |name: &String| match by {
+            Some(_) if choice.contains(name) => Place::Leads,
+            Some(by) => match by.place(self.report, name) {
+                // It led by the first metric, and others led by that and the next.
+                Place::Leads => Place::NotTold,
+                other => other,
+            },
+            None if self.report.is_barred(name) => Place::Barred,
+            None => Place::NotTold,
+        };
+        let placed = |contestant: &&Contestant| Placed {
+            contestant: contestant.name.clone(),
+            place: place(&contestant.name),
+            estimate: by.and_then(|by| contestant.summary(&by.metric)?.estimate.clone()),
+        };
+        let mut places: Vec<Placed> = self.candidates.iter().map(placed).collect();
+        if let Some(by) = by {
+            let order = |name: &String| by.in_order().position(|(known, _)| *known == name.as_str());
+            places.sort_by_key(|placed| order(&placed.contestant).unwrap_or(usize::MAX));
+        }
+        let (rounds, level) = by.and_then(|by| by.sure).unwrap_or((0, 0.0));
+        Need {
+            need: self.need.to_owned(),
+            heading: self.heading.to_owned(),
+            result: match (by, choice.is_empty()) {
+                (None, _) => NeedResult::None,
+                (Some(_), false) => NeedResult::Leads,
+                (Some(_), true) => NeedResult::Equal,
+            },
+            places,
+            by: by.map(|by| by.metric.clone()),
+            doubts: self.doubts(),
+            grounds: Grounds {
+                rounds,
+                level,
+                comparisons: by.map_or(0, |by| by.comparisons),
+                error: ERROR,
+                least_ratio: 1.0 + RELEVANT_DIFFERENCE,
+                least_ms: LEAST_MS,
+            },
+        }
+    }
+
+    /// The doubts that are about this need or one of its candidates.
+    fn doubts(&self) -> Vec<DoubtKind> {
+        let timed = self.need != "spread";
+        let about = |contestant: Option<&String>| {
+            contestant.is_none_or(|name| self.candidates.iter().any(|candidate| candidate.name == *name))
+        };
+        let mut kinds: Vec<DoubtKind> = self
+            .report
+            .doubts
+            .iter()
+            .filter(|doubt| {
+                (doubt.kind.bars() && about(doubt.contestant.as_ref()))
+                    || doubt.kind.withholds(if timed { &Metric::Mean } else { &Metric::EffectiveShards })
+            })
+            .map(|doubt| doubt.kind)
+            .collect();
+        kinds.dedup();
+        kinds
+    }
+
+    /// The reason why nothing was judged.
+    fn why_not(&self, judged: bool) -> Vec<String> {
+        let withheld = |doubt: &&crate::model::Doubt| {
+            doubt.kind.withholds(if self.need == "spread" { &Metric::EffectiveShards } else { &Metric::Mean })
+        };
+        match (judged, self.report.doubts.iter().find(withheld)) {
+            (false, Some(doubt)) => vec![format!("No verdict: {}", doubt.text)],
+            (false, None) => {
+                vec![format!("Too few rounds for a verdict: it takes {MIN_ROUNDS} in common.")]
+            }
+            (true, _) => Vec::new(),
+        }
+    }
+
+    fn barred(&self) -> Option<String> {
+        let barred: Vec<&str> = self
+            .candidates
+            .iter()
+            .map(|candidate| candidate.name.as_str())
+            .filter(|name| self.report.is_barred(name))
+            .collect();
+        (!barred.is_empty())
+            .then(|| format!("{} cannot lead: see the doubts about this run.", format::list(&barred)))
     }
 }
 
-/// The advice by the first of some standings that tells candidates apart: those it leaves unbeaten, and of them those
-/// that the other standings leave unbeaten as well, if there are any.
-fn advice(topic: &str, heading: &str, standings: &[&Standing<'_>], sentences: &[String]) -> Advice {
-    let Some(judged) = standings.iter().find(|standing| standing.judged()) else {
-        return too_few(topic, heading, &sentences.join(" "));
-    };
-    let mut decisive = standings.iter().filter(|standing| standing.differs());
-    let first = decisive.next();
-    let mut choice = first.map_or_else(Vec::new, |standing| standing.leaders());
-    let mut disagree = false;
-    for other in decisive {
-        let both: Vec<String> = other.leaders().into_iter().filter(|name| choice.contains(name)).collect();
-        disagree |= both.is_empty();
-        choice = if both.is_empty() { choice } else { both };
-    }
-    let warning = "These figures point to different contestants: choose by the one that matters to you.";
-    let sentences = sentences.iter().map(String::as_str).chain(disagree.then_some(warning));
-    Advice {
-        topic: Topic::Need(topic.to_owned()),
-        heading: heading.to_owned(),
-        choice,
-        text: sentences.filter(|sentence| !sentence.is_empty()).collect::<Vec<_>>().join(" "),
-        certainty: first.unwrap_or(judged).certainty(),
-    }
-}
-
-fn writes(report: &Report, candidates: &[&Contestant]) -> Advice {
+fn writes(report: &Report, candidates: &[&Contestant]) -> (Need, Advice) {
     let granted = Standing::of(report, candidates, &Metric::Granted);
     let p50 = Standing::of(report, candidates, &Metric::latency("grab", Quantile::P50));
     let p99 = Standing::of(report, candidates, &Metric::latency("grab", Quantile::P99));
@@ -87,9 +182,11 @@ fn writes(report: &Report, candidates: &[&Contestant]) -> Advice {
     };
     // A grab is acknowledged at the queue: what the shards then take is what a strategy can keep up for long.
     let stored = Standing::of(report, candidates, &Metric::Stored);
-    let sentences =
-        [storing(&stored), rate, kept_up(report, candidates), latency(&p50, "p50"), latency(&p99, "p99")];
-    advice("writes", "Grabbing coupons", &[&stored, &granted, &p50, &p99], &sentences)
+    let mut sentences =
+        vec![storing(&stored), rate, kept_up(report, candidates), latency(&p50, "p50"), latency(&p99, "p99")];
+    sentences.extend(shapes(report, candidates, "grab"));
+    let question = Question { report, candidates, need: "writes", heading: "Grabbing coupons" };
+    question.answered(&[&stored, &granted, &p50, &p99], &sentences)
 }
 
 /// The rows that the shards took, where a queue lies before them.
@@ -135,18 +232,24 @@ fn latency(standing: &Standing<'_>, percentile: &str) -> String {
         return format!("{percentile}: no difference ({}).", standing.range("ms"));
     }
     let lead = if standing.unbeaten.len() > 1 { "lead, no difference between them" } else { "leads" };
+    let apart = match standing.apart.as_slice() {
+        [] => String::new(),
+        apart => format!("; not told from either: {}", Standing::shown(apart, "ms")),
+    };
     format!(
-        "{percentile}: {} {lead}; behind: {}.",
+        "{percentile}: {} {lead}; behind: {}{apart}.",
         Standing::shown(&standing.unbeaten, "ms"),
         Standing::shown(&standing.beaten, "ms")
     )
 }
 
-fn spread(report: &Report, candidates: &[&Contestant]) -> Advice {
+fn spread(report: &Report, candidates: &[&Contestant]) -> (Need, Advice) {
     let standing = Standing::of(report, candidates, &Metric::EffectiveShards);
     let by_cpu = Standing::of(report, candidates, &Metric::EffectiveShardsByCpu);
     let sentences: Vec<String> = candidates.iter().filter_map(|contestant| worth(contestant)).collect();
-    advice("spread", "Spreading the writes over machines", &[&standing, &by_cpu], &sentences)
+    let question =
+        Question { report, candidates, need: "spread", heading: "Spreading the writes over machines" };
+    question.answered(&[&standing, &by_cpu], &sentences)
 }
 
 /// The worth of a contestant's shards, as a sentence.
@@ -165,7 +268,7 @@ pub(super) fn worth(contestant: &Contestant) -> Option<String> {
     ))
 }
 
-fn read(report: &Report, candidates: &[&Contestant], key: &str) -> Advice {
+fn read(report: &Report, candidates: &[&Contestant], key: &str) -> (Need, Advice) {
     let of = |metric: Metric| Standing::of(report, candidates, &metric);
     let p50 = of(Metric::latency(key, Quantile::P50));
     let p99 = of(Metric::latency(key, Quantile::P99));
@@ -176,12 +279,25 @@ fn read(report: &Report, candidates: &[&Contestant], key: &str) -> Advice {
         Some(endpoint) => endpoint.need(),
         None => key,
     };
-    let sentences = [latency(&p50, "p50"), latency(&p99, "p99"), fan_out];
-    let mut advice = advice(key, heading, &[&p50, &p99, &shards, &tables], &sentences);
+    let mut sentences = vec![latency(&p50, "p50"), latency(&p99, "p99"), fan_out];
+    sentences.extend(shapes(report, candidates, key));
+    let question = Question { report, candidates, need: key, heading };
+    let (need, mut advice) = question.answered(&[&p50, &p99, &shards, &tables], &sentences);
     if !timed && (shards.differs() || tables.differs()) {
         advice.certainty = "by fan-out alone, which is counted; no time difference was shown".into();
     }
-    advice
+    (need, advice)
+}
+
+/// The sentences on shapes that the medians hide.
+fn shapes<'a>(
+    report: &'a Report,
+    candidates: &'a [&'a Contestant],
+    key: &'a str,
+) -> impl Iterator<Item = String> + use<'a> {
+    let among = |name: &str| candidates.iter().any(|candidate| candidate.name == name);
+    let told = report.shapes.iter().filter(move |shape| shape.endpoint == key && shape.same_median);
+    told.filter(move |shape| among(&shape.a) && among(&shape.b)).map(|shape| shape.text.clone())
 }
 
 fn fan_out(shards: &Standing<'_>, tables: &Standing<'_>, timed: bool) -> String {

@@ -1,23 +1,62 @@
 //! Verdicts: the pairs of contestants, the metrics that they are compared by, and the result of each comparison.
 
+use std::collections::BTreeMap;
+
 use coupon_measure::format;
-use coupon_measure::stats::{Estimate, Judgement, MIN_ROUNDS, judge, ratios};
+use coupon_measure::stats::{
+    Comparison, Estimate, Judged, Judgement, Least, MIN_ROUNDS, RELEVANT_DIFFERENCE, judge_family, ratios,
+};
 
 use super::figures::endpoints_of;
-use crate::model::{Call, Contestant, Metric, Report, Verdict};
+use super::needs::candidates;
+use crate::model::{Call, Contestant, DoubtKind, Metric, Report, Verdict};
+
+/// Two contestants by one metric, not judged yet.
+struct Pair<'a> {
+    metric: &'a Metric,
+    a: &'a Contestant,
+    b: &'a Contestant,
+    cure: bool,
+    medians: (f64, f64),
+    ratios: Vec<f64>,
+}
 
 /// Every plain contestant against every other, and every cure against its plain variant, by every metric that both
-/// have.
+/// have. The comparisons of one need are judged together.
 pub(super) fn all(report: &Report) -> Vec<Verdict> {
     let mut metrics = Metric::of_service().to_vec();
     let endpoints = endpoints_of(&report.contestants);
     metrics.extend(endpoints.iter().flat_map(|endpoint| Metric::of_endpoint(endpoint)));
     metrics.retain(Metric::is_compared);
     let pairs = pairs(report);
-    let compared = metrics
+    let compared: Vec<Pair<'_>> = metrics
         .iter()
-        .flat_map(|metric| pairs.iter().filter_map(move |(a, b, cure)| compare(metric, a, b, *cure)));
-    compared.collect()
+        .flat_map(|metric| pairs.iter().filter_map(move |(a, b, cure)| pair(metric, a, b, *cure)))
+        .collect();
+    let mut families: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+    let candidates = candidates(report);
+    let chosen_from = |contestant: &Contestant| candidates.iter().any(|of| of.name == contestant.name);
+    for (at, pair) in compared.iter().enumerate().filter(|(_, pair)| !pair.metric.is_fan_out()) {
+        // What a cure brings, and whether shards are needed at all, are questions of their own.
+        let whose = match pair.cure {
+            true => pair.a.name.as_str(),
+            false if chosen_from(pair.a) && chosen_from(pair.b) => "",
+            false => "the baseline",
+        };
+        families.entry((pair.metric.need(), whose)).or_default().push(at);
+    }
+    // What is counted is not drawn, so that nothing has to be corrected.
+    let mut judged: Vec<Option<Judged>> = compared.iter().map(|_| None).collect();
+    for family in families.into_values() {
+        let comparisons: Vec<Comparison> =
+            family.iter().filter_map(|at| compared.get(*at)).map(Pair::comparison).collect();
+        for (at, found) in family.into_iter().zip(judge_family(&comparisons)) {
+            if let Some(place) = judged.get_mut(at) {
+                *place = Some(found);
+            }
+        }
+    }
+    compared.iter().zip(judged).map(|(pair, judged)| verdict(report, pair, judged)).collect()
 }
 
 fn pairs(report: &Report) -> Vec<(&Contestant, &Contestant, bool)> {
@@ -33,46 +72,81 @@ fn pairs(report: &Report) -> Vec<(&Contestant, &Contestant, bool)> {
     pairs
 }
 
-fn compare(metric: &Metric, a: &Contestant, b: &Contestant, cure: bool) -> Option<Verdict> {
+fn pair<'a>(metric: &'a Metric, a: &'a Contestant, b: &'a Contestant, cure: bool) -> Option<Pair<'a>> {
     let spread = matches!(metric, Metric::EffectiveShards | Metric::EffectiveShardsByCpu);
     if spread && (a.shards < 2 || b.shards < 2) {
         return None; // One shard is worth one, and that is no finding.
     }
-    let (of_a, of_b) = (a.median(metric)?, b.median(metric)?);
-    let pairs = a.rounds.iter().filter_map(|round| {
+    let medians = (a.median(metric)?, b.median(metric)?);
+    let rounds = a.rounds.iter().filter_map(|round| {
         let other = b.rounds.iter().find(|other| other.index == round.index)?;
         Some((metric.read(round).value()?, metric.read(other).value()?))
     });
-    let judgement = judge(&ratios(pairs));
+    Some(Pair { metric, a, b, cure, medians, ratios: ratios(rounds) })
+}
+
+impl Pair<'_> {
+    fn comparison(&self) -> Comparison {
+        let least = Least::ratio(RELEVANT_DIFFERENCE).and_apart(self.medians, self.metric.least_apart());
+        Comparison { ratios: self.ratios.clone(), least }
+    }
+}
+
+fn verdict(report: &Report, pair: &Pair<'_>, judged: Option<Judged>) -> Verdict {
+    let Pair { metric, a, b, cure, .. } = *pair;
+    let alone = || judge_family(&[pair.comparison()]).pop();
+    let (judgement, p, comparisons) = match judged {
+        Some(Judged { judgement, p, of }) => (judgement, p, of),
+        None => (alone().map_or(Judgement::TooFewRounds(None), |one| one.judgement), None, 1),
+    };
     let a_is_better = match &judgement {
         Judgement::More(_) => Some(metric.more_is_better()),
         Judgement::Less(_) => Some(!metric.more_is_better()),
         Judgement::NoDifference(_) | Judgement::TooFewRounds(_) => None,
     };
     let (better, worse) = match a_is_better {
-        Some(true) => (Some(a.name.clone()), Some(b.name.clone())),
-        Some(false) => (Some(b.name.clone()), Some(a.name.clone())),
+        Some(true) => (Some(a), Some(b)),
+        Some(false) => (Some(b), Some(a)),
         None => (None, None),
     };
-    Some(Verdict {
+    let doubt = withheld(report, metric, better);
+    let of_call =
+        |contestant: Option<&Contestant>| contestant.filter(|_| doubt.is_none()).map(|c| c.name.clone());
+    Verdict {
         metric: metric.clone(),
         a: a.name.clone(),
         b: b.name.clone(),
         cure,
-        call: call(&judgement),
-        better,
-        worse,
-        text: text(metric, (&a.name, of_a), (&b.name, of_b), &judgement),
+        call: match (&judgement, doubt) {
+            (Judgement::TooFewRounds(_), _) => Call::TooFewRounds,
+            (_, Some(_)) => Call::Withheld,
+            (Judgement::More(_) | Judgement::Less(_), None) => Call::Difference,
+            (Judgement::NoDifference(_), None) => Call::NoDifference,
+        },
+        doubt: doubt.map(|(kind, _)| kind),
+        p,
+        comparisons,
+        better: of_call(better),
+        worse: of_call(worse),
+        text: match doubt {
+            Some((_, why)) => format!("{}: no verdict on {} and {}. {why}", metric.label(), a.name, b.name),
+            None => text(metric, (&a.name, pair.medians.0), (&b.name, pair.medians.1), &judgement),
+        },
         ratio: judgement.ratio().cloned(),
-    })
+    }
 }
 
-fn call(judgement: &Judgement) -> Call {
-    match judgement {
-        Judgement::More(_) | Judgement::Less(_) => Call::Difference,
-        Judgement::NoDifference(_) => Call::NoDifference,
-        Judgement::TooFewRounds(_) => Call::TooFewRounds,
-    }
+/// The doubt that withholds a verdict: on this metric, or on the contestant that would be the better one.
+fn withheld<'a>(
+    report: &'a Report,
+    metric: &Metric,
+    better: Option<&Contestant>,
+) -> Option<(DoubtKind, &'a str)> {
+    let found = report.doubts.iter().find(|doubt| {
+        let bars = doubt.kind.bars() && better.is_some_and(|b| doubt.contestant.as_ref() == Some(&b.name));
+        doubt.kind.withholds(metric) || bars
+    })?;
+    Some((found.kind, found.text.as_str()))
 }
 
 fn text(metric: &Metric, (a, of_a): (&str, f64), (b, of_b): (&str, f64), judgement: &Judgement) -> String {

@@ -1,5 +1,6 @@
 //! The report's summary on a terminal: everything a person needs to choose, within its columns.
 
+mod bars;
 mod contestant;
 mod round;
 pub(super) mod text;
@@ -94,22 +95,34 @@ fn head(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     page.wrapped(&intervals(meta.rounds as usize), 0, 0)
 }
 
-/// The answer for this workload, its figures, and the changes that would change it.
+/// The answer for this workload, what is to be doubted, each need with a bar for everybody, and the changes that would change it.
 fn answer(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     let answer = &report.answer;
     page.heading("Which, for this workload")?;
     page.wrapped(&answer.verdict, 0, 2)?;
-    for figure in &answer.figures {
+    page.wrapped(&format!("({})", answer.certainty), 2, 2)?;
+    for doubt in report.doubts.iter().filter(|doubt| !answer.verdict.contains(&doubt.text)) {
+        page.alarm(2, "DOUBT ", &doubt.text, 4)?;
+    }
+    if report.needs.iter().all(|need| need.by.is_none()) {
+        so_far(report, page)?;
+    }
+    bars::print(report, page)?;
+    for (at, change) in answer.changes.iter().enumerate() {
+        let start = if at == 0 { "What would change it: " } else { "" };
+        page.wrapped(&format!("{start}{change}"), 2, 4)?;
+    }
+    Ok(())
+}
+
+/// Figures that nothing could be concluded from.
+fn so_far(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
+    for figure in &report.answer.figures {
         let space = if figure.unit == "ms" { " " } else { "" };
         let own = format!("{}: {}{space}{}", figure.label, format::estimate(&figure.estimate), figure.unit);
         let against =
             if figure.against.is_empty() { String::new() } else { format!("; against {}", figure.against) };
         page.wrapped(&format!("{}, {own}{against}", figure.contestant), 2, 4)?;
-    }
-    page.wrapped(&format!("({})", answer.certainty), 2, 2)?;
-    for (at, change) in answer.changes.iter().enumerate() {
-        let start = if at == 0 { "What would change it: " } else { "" };
-        page.wrapped(&format!("{start}{change}"), 2, 4)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use coupon_measure::format::{count, list, number, percent, plain};
 use super::contestant::{missing, reasons};
 use super::text::Page;
 use crate::endpoints;
-use crate::model::{Contestant, LatencyMs, Metric, Quantile, Reading, Report, Round, ScenarioRound};
+use crate::model::{Contestant, Metric, Quantile, Reading, Report, Round, ScenarioRound};
 use crate::summarise::{endpoints_of, scenarios_of};
 
 pub(super) fn print(
@@ -23,7 +23,7 @@ pub(super) fn print(
     page.blank()?;
     page.wrapped("Milliseconds from the moment a request was due:", 2, 2)?;
     let mut table = Table::new(["", "requests", "errors", "shards", "p50", "p90", "p99", "p99.9", "max"]);
-    table.extend(keys.iter().map(|key| endpoint(round, key)));
+    table.extend(keys.iter().flat_map(|key| endpoint_rows(round, key)));
     page.table(&table)?;
     reasons(page, missing(contestant, &keys, &Quantile::ALL))?;
     let seconds = round.seconds.min(report.meta.seconds_per_round);
@@ -102,6 +102,25 @@ fn endpoint(round: &Round, key: &str) -> Vec<String> {
     row
 }
 
+/// An endpoint, and below the grabs those of each outcome, where there were several.
+fn endpoint_rows(round: &Round, key: &str) -> Vec<Vec<String>> {
+    let mut rows = vec![endpoint(round, key)];
+    let outcomes = round.endpoints.get(key).into_iter().flat_map(|found| &found.outcomes);
+    let some: Vec<_> = outcomes.filter(|(_, of)| of.requests > 0).collect();
+    if some.len() > 1 {
+        rows.extend(some.into_iter().map(|(name, of)| {
+            let at = |quantile: &Quantile| {
+                quantile.of(of.requests, &of.latency).value().map_or_else(|| "n/a".to_owned(), number)
+            };
+            let mut row = vec![format!("… {name}"), count(of.requests), String::new(), String::new()];
+            row.extend(Quantile::ALL.iter().map(at));
+            row.push(of.latency.known().map_or_else(|| "n/a".to_owned(), |latency| number(latency.max)));
+            row
+        }));
+    }
+    rows
+}
+
 fn parts(page: &mut Page<'_>, what: &str, parts: Vec<Vec<String>>) -> io::Result<()> {
     if parts.is_empty() {
         return Ok(());
@@ -114,17 +133,16 @@ fn parts(page: &mut Page<'_>, what: &str, parts: Vec<Vec<String>>) -> io::Result
 
 /// Requests that have something in common, which were due in so many seconds.
 fn part(name: &str, of: &ScenarioRound, seconds: f64) -> Vec<String> {
-    let shown = |read: fn(&LatencyMs) -> f64| {
-        of.latency.known().map_or_else(|| "n/a".to_owned(), |latency| number(read(latency)))
-    };
+    let shown = |figure: Option<f64>| figure.map_or_else(|| "n/a".to_owned(), number);
+    let at = |quantile: Quantile| shown(quantile.of(of.timed, &of.latency).value());
     vec![
         name.to_owned(),
         number(of.requests as f64 / seconds.max(1e-3)),
         count(of.requests),
         count(of.requests - of.ok),
-        shown(|latency| latency.p50),
-        shown(|latency| latency.p90),
-        shown(|latency| latency.p99),
-        shown(|latency| latency.max),
+        at(Quantile::P50),
+        at(Quantile::P90),
+        at(Quantile::P99),
+        shown(of.latency.known().map(|latency| latency.max)),
     ]
 }

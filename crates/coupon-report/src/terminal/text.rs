@@ -43,6 +43,16 @@ impl<'a> Page<'a> {
         Self { out, screen }
     }
 
+    /// The number of columns there are.
+    pub(crate) const fn columns(&self) -> usize {
+        self.screen.columns
+    }
+
+    /// A line that was made to fit.
+    pub(crate) fn line(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{}", text.trim_end())
+    }
+
     pub(crate) fn blank(&mut self) -> io::Result<()> {
         writeln!(self.out)
     }
@@ -82,9 +92,14 @@ impl<'a> Page<'a> {
         writeln!(self.out, "{indent}{start}{behind}")
     }
 
-    /// A table, indented by two. Where it is too wide its columns move together.
+    /// A table, indented by two. Where it is too wide its columns move together, and where that is not enough each row is told
+    /// in words.
     pub(crate) fn table(&mut self, table: &Table) -> io::Result<()> {
-        let lines = table.fitted(self.screen.columns.saturating_sub(2));
+        let room = self.screen.columns.saturating_sub(2);
+        let lines = table.fitted(room);
+        if lines.iter().any(|line| line.trim_end().chars().count() > room) {
+            return table.sentences().iter().try_for_each(|row| self.wrapped(row, 2, 4));
+        }
         lines.iter().try_for_each(|line| writeln!(self.out, "{}", format!("  {line}").trim_end()))
     }
 

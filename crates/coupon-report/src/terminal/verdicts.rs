@@ -28,12 +28,22 @@ pub(super) fn print(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
             differences(report, metric, &of, &names, page)?;
         } else if of.iter().any(|verdict| verdict.call == Call::NoDifference) {
             same.push(metric.label());
-        } else {
+        } else if of.iter().all(|verdict| verdict.call == Call::TooFewRounds) {
             too_few.push(metric.label());
         }
     }
     if !same.is_empty() {
         page.wrapped(&format!("No difference in: {}.", same.join(", ")), 0, 2)?;
+    }
+    let withheld: Vec<String> = verdicts
+        .iter()
+        .filter(|verdict| verdict.call == Call::Withheld)
+        .map(|verdict| verdict.metric.label())
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    if !withheld.is_empty() {
+        page.wrapped(&format!("Withheld, for the doubts above: {}.", withheld.join(", ")), 0, 2)?;
     }
     let judged = verdicts.iter().any(|verdict| verdict.call != Call::TooFewRounds);
     if !judged {

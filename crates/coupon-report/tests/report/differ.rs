@@ -1,6 +1,6 @@
 //! Two reports side by side.
 
-use coupon_report::diff::{Change, Diff, LEAST, notes, obstacles, print};
+use coupon_report::diff::{Change, Diff, How, LEAST, Unit, notes, obstacles, print};
 use coupon_report::model::{Figure, LatencyMs, Metric, Quantile, Reading, Report, Violation};
 use coupon_report::terminal;
 
@@ -37,6 +37,14 @@ fn scale(round: &mut coupon_report::model::Round, by: f64, wanted: impl Fn(&str)
     }
 }
 
+fn rounds_alone() -> How<'static> {
+    How { rounds_alone: true, ..How::default() }
+}
+
+fn by_rounds(before: &Report, after: &Report) -> Diff {
+    Diff::of(before, after, &rounds_alone())
+}
+
 fn change(diff: &Diff, contestant: &str, metric: &str) -> Change {
     let mut rows = diff.rows.iter().filter(|row| row.contestant == contestant && row.metric == metric);
     rows.next().unwrap_or_else(|| panic!("{contestant} {metric}")).change
@@ -47,7 +55,7 @@ fn a_run_that_repeats_itself_is_the_same_and_nothing_is_worse() {
     let (before, after) = two();
     assert_eq!(obstacles(&before, &after), [] as [String; 0]);
     assert!(!notes(&before, &after).join(" ").contains("busier"));
-    let diff = Diff::of(&before, &after, LEAST, &[]);
+    let diff = by_rounds(&before, &after);
     assert_eq!((diff.count(Change::Worse), diff.count(Change::Better)), (0, 0));
     assert_eq!(change(&diff, "hash", "latency.p50.grab"), Change::Same);
 }
@@ -58,26 +66,26 @@ fn a_service_that_grants_nothing_any_more_is_worse_and_one_that_begins_to_is_bet
     let hash = contestant(&mut after, "hash");
     hash.rounds.iter_mut().for_each(|round| round.grabs.granted_per_s = 0.0);
     let metric = "grabs.granted_per_s";
-    let diff = Diff::of(&before, &after, LEAST, &[]);
+    let diff = by_rounds(&before, &after);
     assert_eq!(change(&diff, "hash", metric), Change::Worse);
     let row = diff.rows.iter().find(|row| row.metric == metric && row.contestant == "hash").unwrap();
     assert_eq!(row.reason.as_deref(), Some("nothing after in 9 of 9 rounds"));
-    assert_eq!(change(&Diff::of(&after, &before, LEAST, &[]), "hash", metric), Change::Better);
+    assert_eq!(change(&by_rounds(&after, &before), "hash", metric), Change::Better);
     let hash = contestant(&mut after, "hash");
     hash.rounds.iter_mut().take(5).for_each(|round| round.grabs.granted_per_s = 900.0);
-    assert_eq!(change(&Diff::of(&before, &after, LEAST, &[]), "hash", metric), Change::Undecided);
+    assert_eq!(change(&by_rounds(&before, &after), "hash", metric), Change::Undecided);
 }
 
 #[test]
 fn what_is_asked_for_by_name_is_compared_whatever_verdicts_are_made_of() {
     let (before, after) = two();
     let only = ["latency.p90.grab", "scenario.p999.normal", "shards.skew"].map(|name| name.parse().unwrap());
-    let diff = Diff::of(&before, &after, LEAST, &only);
+    let diff = Diff::of(&before, &after, &How { only: &only, ..rounds_alone() });
     let of_hash = diff.rows.iter().filter(|row| row.contestant == "hash");
     let compared: Vec<&str> = of_hash.map(|row| row.metric.as_str()).collect();
     assert_eq!(compared, ["latency.p90.grab", "scenario.p999.normal", "shards.skew"]);
     let nobody = ["latency.p99.unheard_of".parse().unwrap()];
-    assert!(Diff::of(&before, &after, LEAST, &nobody).rows.is_empty());
+    assert!(Diff::of(&before, &after, &How { only: &nobody, ..rounds_alone() }).rows.is_empty());
 }
 
 #[test]
@@ -86,14 +94,14 @@ fn what_takes_half_as_long_again_is_worse_and_the_other_way_round_better() {
     let hash = contestant(&mut after, "hash");
     hash.rounds.iter_mut().for_each(|round| scale(round, 1.5, |key| key == "room_orders"));
     let metric = "latency.p50.room_orders";
-    assert_eq!(change(&Diff::of(&before, &after, LEAST, &[]), "hash", metric), Change::Worse);
-    assert_eq!(change(&Diff::of(&after, &before, LEAST, &[]), "hash", metric), Change::Better);
+    assert_eq!(change(&by_rounds(&before, &after), "hash", metric), Change::Worse);
+    assert_eq!(change(&by_rounds(&after, &before), "hash", metric), Change::Better);
     let other = "scenario.p50.normal";
-    assert_eq!(change(&Diff::of(&before, &after, LEAST, &[]), "hash", other), Change::Same);
+    assert_eq!(change(&by_rounds(&before, &after), "hash", other), Change::Same);
     // Half as much again is no change to somebody who cares for doubles only.
-    assert_eq!(Diff::of(&before, &after, 1.0, &[]).count(Change::Worse), 0);
+    assert_eq!(Diff::of(&before, &after, &How { least: 1.0, ..rounds_alone() }).count(Change::Worse), 0);
     let only = [Metric::latency("grab", Quantile::P99)];
-    let one = Diff::of(&before, &after, LEAST, &only);
+    let one = Diff::of(&before, &after, &How { only: &only, ..rounds_alone() });
     assert!(one.rows.len() == before.contestants.len() && one.count(Change::Worse) == 0, "{:?}", one.rows);
 }
 
@@ -103,7 +111,7 @@ fn less_of_what_should_be_more_is_worse() {
     for round in &mut after.contestants[0].rounds {
         round.grabs.granted_per_s *= 0.7;
     }
-    assert_eq!(change(&Diff::of(&before, &after, LEAST, &[]), "hash", "grabs.granted_per_s"), Change::Worse);
+    assert_eq!(change(&by_rounds(&before, &after), "hash", "grabs.granted_per_s"), Change::Worse);
 }
 
 #[test]
@@ -112,18 +120,18 @@ fn requests_that_fail_are_worse_even_where_none_failed_before() {
     for round in &mut before.contestants[0].rounds {
         round.endpoints.values_mut().for_each(|endpoint| endpoint.errors.clear());
     }
-    assert_eq!(change(&Diff::of(&before, &after, LEAST, &[]), "hash", "errors"), Change::Same);
+    assert_eq!(change(&by_rounds(&before, &after), "hash", "errors"), Change::Same);
     for round in &mut after.contestants[0].rounds {
         round.endpoints.get_mut("grab").unwrap().errors.insert("503".into(), 900);
     }
-    assert_eq!(change(&Diff::of(&before, &after, LEAST, &[]), "hash", "errors"), Change::Worse);
+    assert_eq!(change(&by_rounds(&before, &after), "hash", "errors"), Change::Worse);
 }
 
 #[test]
 fn four_rounds_decide_nothing() {
     let (mut before, after) = two();
     before.contestants.iter_mut().for_each(|contestant| contestant.rounds.truncate(4));
-    let diff = Diff::of(&before, &after, LEAST, &[]);
+    let diff = by_rounds(&before, &after);
     let judged = diff.rows.iter().filter(|row| row.metric != "errors");
     assert!(judged.clone().count() > 10 && judged.clone().all(|row| row.change == Change::Undecided));
     assert!(judged.clone().all(|row| row.reason.as_deref() == Some("4 rounds in common")));
@@ -165,7 +173,7 @@ fn what_does_not_forbid_a_comparison_is_said_all_the_same() {
     for round in after.contestants.iter_mut().flat_map(|contestant| &mut contestant.rounds) {
         round.generator.lateness_p99_ms = Figure::of(40.0);
     }
-    let notes = Diff::of(&before, &after, LEAST, &[]).notes.join("\n");
+    let notes = by_rounds(&before, &after).notes.join("\n");
     for part in ["seed differs", "Only before: hash", "audit after", "busier after", "different times"] {
         assert!(notes.contains(part), "{part}: {notes}");
     }
@@ -179,10 +187,45 @@ fn the_text_ends_with_what_became_worse() {
     }
     after.audit.sums.lost = Violation::of(["7".to_owned()]);
     let mut out = Vec::new();
-    print(&Diff::of(&before, &after, LEAST, &[]), LEAST, &mut out, terminal::Screen::new(100, false))
-        .unwrap();
+    print(&by_rounds(&before, &after), LEAST, &mut out, terminal::Screen::new(100, false)).unwrap();
     let text = String::from_utf8(out).unwrap();
     let last = text.lines().rfind(|line| !line.starts_with(' ')).unwrap();
     assert!(last.starts_with("WORSE ") && text.contains("after ÷ before"), "{text}");
     assert!(text.contains("WORSE hash: recent orders p50, ms"), "{text}");
+}
+
+/// A run in which everything took so many times as long, as on a machine that had other things to do.
+fn run(by: f64) -> Report {
+    let mut report = summarised(of_rounds(9));
+    for contestant in &mut report.contestants {
+        contestant.rounds.iter_mut().for_each(|round| scale(round, by, |_| true));
+    }
+    report
+}
+
+#[test]
+fn of_two_single_runs_times_look_worse_and_what_is_counted_is_worse() {
+    let (before, mut after) = (run(1.0), run(1.5));
+    let diff = Diff::of(&before, &after, &How::default());
+    assert_eq!((diff.unit, diff.count(Change::Worse)), (Unit::None, 0));
+    assert_eq!(change(&diff, "hash", "latency.p50.room_orders"), Change::LooksWorse);
+    assert!(diff.notes.join(" ").contains("--also-before"), "{:?}", diff.notes);
+    for round in &mut contestant(&mut after, "range-room").rounds {
+        round.endpoints.get_mut("room_orders").unwrap().shards_visited = Figure::of(4.0);
+    }
+    let diff = Diff::of(&before, &after, &How::default());
+    assert_eq!(change(&diff, "range-room", "fan_out.shards.room_orders"), Change::Worse);
+}
+
+#[test]
+fn runs_that_drift_by_a_third_are_no_change_and_twice_as_long_is_one() {
+    let before = [0.85, 1.0, 1.15, 0.95, 1.1].map(run);
+    let before: Vec<&Report> = before.iter().collect();
+    let drifted = [1.2, 0.9].map(run);
+    let diff = Diff::of_runs(&before, &drifted.iter().collect::<Vec<_>>(), &How::default());
+    assert_eq!((diff.unit, diff.count(Change::Worse), diff.count(Change::Better)), (Unit::Run, 0, 0));
+    let slower = [2.4, 2.0, 2.2].map(run);
+    let diff = Diff::of_runs(&before, &slower.iter().collect::<Vec<_>>(), &How::default());
+    assert_eq!(change(&diff, "hash", "latency.p50.room_orders"), Change::Worse);
+    assert_eq!(change(&diff, "hash", "grabs.granted_per_s"), Change::Undecided);
 }

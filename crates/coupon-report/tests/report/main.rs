@@ -7,3 +7,5 @@ mod differ;
 mod recorded;
 #[cfg(test)]
 mod shown;
+#[cfg(test)]
+mod verdicts;

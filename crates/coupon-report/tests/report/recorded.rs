@@ -9,7 +9,7 @@
 
 use std::path::Path;
 
-use coupon_report::diff::{Change, Diff, LEAST, obstacles};
+use coupon_report::diff::{Change, Diff, How, obstacles};
 use coupon_report::model::{Contestant, Figure, Flow, Machine, Metric, Report, Round, ShardFlow};
 use coupon_report::{html, read, summarise, terminal, write_all};
 
@@ -131,7 +131,7 @@ fn the_figures_are_those_of_the_strategies_that_were_measured() {
 #[test]
 fn every_section_of_a_measured_comparison_fits_its_terminal() {
     let report = recorded();
-    for columns in [80, 100] {
+    for columns in [60, 80, 100] {
         let text = printed(&report, columns);
         assert!(text.lines().all(|line| line.chars().count() <= columns), "{text}");
         for section in
@@ -148,7 +148,7 @@ fn a_measured_comparison_survives_its_file_and_is_no_different_from_itself() {
     let paths = write_all(&report, folder.path()).unwrap();
     let back = read(&paths.json).unwrap();
     assert_eq!(obstacles(&report, &back), [] as [String; 0]);
-    let diff = Diff::of(&report, &back, LEAST, &[]);
+    let diff = Diff::of(&report, &back, &How::default());
     assert!(diff.rows.len() > 40, "{}", diff.rows.len());
     assert!(diff.rows.iter().all(|row| matches!(row.change, Change::Same | Change::Undecided)));
 }

@@ -76,7 +76,7 @@ fn a_report_of_another_version_is_refused() {
         json["schema"] = schema.into();
         std::fs::write(&path, json.to_string()).unwrap();
         let error = read(&path).unwrap_err().to_string();
-        assert!(error.contains(&format!("has schema {schema}; this program reads 2 alone")), "{error}");
+        assert!(error.contains(&format!("has schema {schema}; this program reads 3 alone")), "{error}");
     }
 }
 
@@ -197,7 +197,7 @@ fn colour_only_adds_escapes() {
 fn the_summary_says_who_wins_what_and_how_sure_it_is() {
     let text = printed(&recorded(), false);
     for part in [
-        "range-room (0.57 ms) is ahead of range-time by",
+        "range-room (1.40) is ahead of range-time by",
         "One room's orders — range-room",
         "No difference in: grabs granted a second",
         "5 rounds, 93.75 % interval",

@@ -79,6 +79,7 @@ pub(super) async fn stats(req: HttpRequest, service: web::Data<Service>) -> Resu
     let listed = listed.into_iter().map(|(coupon_id, reason)| SetAsideCoupon { coupon_id, reason });
     view::ok(&AdminStats {
         service: service.name.clone(),
+        build: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
         strategy: service.strategy.name().to_owned(),
         layout: service.strategy.layout(),
         shards: service.strategy.shard_count().get(),

@@ -53,7 +53,7 @@ fn run(context: &mut Context) -> Result<Findings> {
     let mut took: [Vec<f64>; 3] = Default::default();
     let mut idle = Vec::new();
     for _ in 0..if context.quick { 31 } else { 101 } {
-        for at in turns.shuffled(strategies.len()) {
+        for at in turns.next_order(strategies.len()) {
             let (Some(strategy), Some(took)) = (strategies.get(at), took.get_mut(at)) else { continue };
             took.push(ns_a_row(&keys, |key| {
                 let _ = black_box(black_box(&**strategy).place(black_box(key)));

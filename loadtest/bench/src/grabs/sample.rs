@@ -123,7 +123,7 @@ fn problem(expected: Expected, outcome: &Outcome) -> Option<String> {
 mod tests {
     use std::time::Duration;
 
-    use coupon_loadgen::load::{EndpointOutcome, GeneratorCost, GrabCounts};
+    use coupon_loadgen::load::{EndpointOutcome, GeneratorCost, GrabCounts, GrabLatency};
     use coupon_loadgen::workload::Endpoint;
 
     use super::*;
@@ -137,6 +137,7 @@ mod tests {
             steps: Vec::new(),
             sold_out: counts.out_of_stock,
             counts,
+            grab_latency: GrabLatency::new(),
             elapsed: Duration::from_secs(1),
             generator: GeneratorCost::default(),
             unsent: 0,

@@ -39,7 +39,7 @@ fn run(context: &mut Context) -> Result<Findings> {
     let mut turns = Turns::new(context.seed);
     let rounds = context.rounds();
     for round in 1..=rounds {
-        for at in turns.shuffled(STORES.len()) {
+        for at in turns.next_order(STORES.len()) {
             let (Some(store), Some(took)) = (STORES.get(at), took.get_mut(at)) else { continue };
             context.progress(format!("round {round} of {rounds}: {}", store.name()));
             took.push(context.history("hash", *store)?.restart()?.as_secs_f64());

@@ -34,7 +34,7 @@ fn so_often<K: Copy + PartialEq + Display>(
     let mut turns = Turns::new(context.seed);
     let mut samples = Vec::new();
     for round in 1..=rounds {
-        for at in turns.shuffled(kinds.len()) {
+        for at in turns.next_order(kinds.len()) {
             let Some(kind) = kinds.get(at).copied() else { continue };
             context.progress(format!("round {round} of {rounds}: {kind}"));
             samples.push((round, kind, turn(kind)?));

@@ -86,7 +86,7 @@ pub(super) fn each_round(
 ) -> Result<()> {
     let mut turns = Turns::new(context.seed);
     for round in 1..=context.rounds() {
-        for at in turns.shuffled(points) {
+        for at in turns.next_order(points) {
             turn(round, at)?;
         }
     }

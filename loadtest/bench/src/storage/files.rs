@@ -66,7 +66,7 @@ fn run(context: &mut Context) -> Result<Findings> {
     let mut turns = Turns::new(context.seed);
     let [mut seeder, mut bare] = [Vec::new(), Vec::new()];
     for round in 1..=context.rounds() {
-        for at in turns.shuffled(2) {
+        for at in turns.next_order(2) {
             let folder = Folder::make()?;
             if at == 0 {
                 context.progress(format!("round {round}: the seeder"));

@@ -109,7 +109,7 @@ fn one_page(raw: &mut Raw, room: i64, turns: &mut Turns, times: &mut [Vec<f64>; 
     let (_, all) = page(raw, Way::Everything, room, None)?;
     let after = *all.get(BEFORE - 1).with_context(|| format!("room {room} has too few rows"))?;
     let wanted: Vec<Position> = all.iter().skip(BEFORE).take(PAGE).copied().collect();
-    for at in turns.shuffled(WAYS.len()) {
+    for at in turns.next_order(WAYS.len()) {
         let (Some(way), Some(times)) = (WAYS.get(at), times.get_mut(at)) else { continue };
         let (took, found) = page(raw, *way, room, Some(after))?;
         let skip = if matches!(way, Way::Pushed | Way::InTurn) { 0 } else { BEFORE };

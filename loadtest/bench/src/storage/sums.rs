@@ -71,10 +71,11 @@ fn run(context: &mut Context) -> Result<Findings> {
     let running = context.start(&spec, Store::Servers, seed)?;
     let mut rounds = Rounds::default();
     let (mut skip, mut turns) = (0, Turns::new(context.seed));
+    let mut turns_loaded = Turns::new(!context.seed);
     let (kept, counted) = if context.quick { (200, 5) } else { (1_000, 15) };
     for round in 0..context.rounds() {
         context.progress(format!("round {}", round + 1));
-        for at in turns.shuffled(2) {
+        for at in turns.next_order(2) {
             let is_kept = at == 0;
             let (path, times) = if is_kept { (KEPT, kept) } else { (COUNTED, counted) };
             let (p50, p99) = quantiles(&running.target, path, times)?;
@@ -93,7 +94,7 @@ fn run(context: &mut Context) -> Result<Findings> {
             seed: context.seed,
             ..LoadSpec::new(Arrivals::Open { rate: RATE })
         };
-        let kept_first = turns.shuffled(2).first() == Some(&0);
+        let kept_first = turns_loaded.next_order(2).first() == Some(&0);
         let (sent, kept, counted) = loaded(&running.target, &load, kept_first)?;
         skip += sent;
         rounds.kept_loaded.push(kept);

@@ -17,7 +17,7 @@ pub(super) fn of(
     let name = target.url("");
     let round = Round {
         audit: Reading::unknown("a run makes no audit; `loadtest audit` does, with what --acks wrote"),
-        ..measured::round(0, 0, outcome)
+        ..measured::round(0, 0, spec, outcome)
     };
     let meta = Meta {
         title: format!("Load on {name}"),

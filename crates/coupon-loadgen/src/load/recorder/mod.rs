@@ -8,8 +8,8 @@ use coupon_core::{FailReason, ResultId, ResultState, Timestamp};
 use hdrhistogram::Histogram;
 
 use super::outcome::{
-    EndpointOutcome, GeneratorCost, GrabCounts, GrabOutcome, GrabRecord, Outcome, PhaseOutcome, Refusal,
-    ScenarioOutcome, StepOutcome, StepRecord, Tally, UNSENT, Unknown,
+    EndpointOutcome, GeneratorCost, GrabCounts, GrabLatency, GrabOutcome, GrabRecord, Outcome, PhaseOutcome,
+    Refusal, ScenarioOutcome, StepOutcome, StepRecord, Tally, UNSENT, Unknown,
 };
 use super::watch::Watch;
 use crate::http::{GrabAnswer, is_partial, plan_of};
@@ -59,8 +59,10 @@ pub(super) struct Recorder {
     scenarios: Vec<ScenarioOutcome>,
     grabs: Vec<GrabRecord>,
     counts: GrabCounts,
+    grab_latency: GrabLatency,
     steps: Vec<StepRecord>,
     lateness: Histogram<u64>,
+    queued: u64,
     unsent: u64,
     /// Each part of the load's shape, and which of them the next answer is to.
     phases: Vec<PhaseOutcome>,
@@ -87,8 +89,10 @@ impl Recorder {
             scenarios: scenarios.collect(),
             grabs: Vec::new(),
             counts: GrabCounts::default(),
+            grab_latency: GrabLatency::new(),
             steps: Vec::new(),
             lateness: EndpointOutcome::new().latency,
+            queued: 0,
             unsent: 0,
             phases: phases.collect(),
             phase: 0,
@@ -124,6 +128,11 @@ impl Recorder {
         add(&mut self.lateness, lateness);
     }
 
+    /// A request found no connection free when it was due.
+    pub(super) const fn queued(&mut self) {
+        self.queued += 1;
+    }
+
     /// An answer came, whatever it says. Returns the request that follows from it, as in a checkout.
     pub(super) fn answered(
         &mut self,
@@ -143,6 +152,7 @@ impl Recorder {
             _ if request.endpoint == Endpoint::Grab => {
                 let told = Told::of(status, body);
                 next = told.then(request);
+                add(self.latency_of(told.outcome), latency);
                 self.grab_answered(request, told)
             }
             _ => read_answered(request.endpoint, status, body),
@@ -200,6 +210,16 @@ impl Recorder {
         }
     }
 
+    const fn latency_of(&mut self, outcome: GrabOutcome) -> &mut Histogram<u64> {
+        match outcome {
+            GrabOutcome::Granted { .. } => &mut self.grab_latency.granted,
+            GrabOutcome::Refused(Refusal::Decided(_)) => &mut self.grab_latency.refused,
+            GrabOutcome::Refused(Refusal::Status(_)) | GrabOutcome::Unknown(_) => {
+                &mut self.grab_latency.failed
+            }
+        }
+    }
+
     /// No answer came.
     pub(super) fn failed(&mut self, request: &Request, failure: Failure, waited: Duration) {
         self.finished += 1;
@@ -215,6 +235,9 @@ impl Recorder {
                 self.remember(request, GrabOutcome::Unknown(why), None);
             }
             _ => {}
+        }
+        if request.endpoint == Endpoint::Grab {
+            add(&mut self.grab_latency.failed, waited);
         }
         let counts = matches!(failure, Failure::TimedOut | Failure::Unsent | Failure::NoConnectionInTime);
         self.tally(request, false, Some(waited).filter(|_| counts));
@@ -262,7 +285,13 @@ impl Recorder {
 
     pub(super) fn outcome(self, elapsed: Duration, cpu_seconds: Option<f64>) -> Outcome {
         let lateness = |quantile| self.lateness.value_at_quantile(quantile);
-        let generator = GeneratorCost { cpu_seconds, requests: self.sent, lateness_p99_us: lateness(0.99) };
+        let generator = GeneratorCost {
+            cpu_seconds,
+            requests: self.sent,
+            lateness_p99_us: lateness(0.99),
+            lateness_p50_us: lateness(0.5),
+            queued: self.queued,
+        };
         let asked =
             Endpoint::ALL.into_iter().zip(self.endpoints).filter(|(_, outcome)| outcome.requests() > 0);
         Outcome {
@@ -271,6 +300,7 @@ impl Recorder {
             grabs: self.grabs,
             sold_out: self.counts.out_of_stock,
             counts: self.counts,
+            grab_latency: self.grab_latency,
             steps: self.steps,
             elapsed,
             generator,

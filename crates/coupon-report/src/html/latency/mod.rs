@@ -8,6 +8,7 @@ use maud::{Markup, html};
 use self::chart::chart;
 use self::whose::Whose;
 use super::marks::legend;
+use super::shapes;
 use crate::Report;
 use crate::model::Quantile;
 use crate::summarise::{endpoints_of, scenarios_of};
@@ -37,6 +38,7 @@ pub(super) fn section(report: &Report) -> Markup {
             div.panels { @for (at, key) in endpoints_of(&report.contestants).iter().enumerate() {
                 (chart(report, Whose::Endpoint(key), &format!("endpoint-{at}")))
             } }
+            (shapes::section(report))
         }
     }
 }

@@ -17,6 +17,12 @@ use register::Use;
 
 use crate::endpoints;
 
+/// The outcomes of grabs that have latencies of their own: `latency.p99.grab.granted`.
+pub const GRAB_OUTCOMES: [&str; 3] = ["granted", "refused", "failed"];
+
+/// The least difference between two times that is one, in milliseconds: less is the timer's and the scheduler's.
+pub const LEAST_MS: f64 = 0.05;
+
 /// A name of a figure that every round has, such as `latency.p99.room_orders`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -109,6 +115,14 @@ impl Metric {
             Self::shards(endpoint),
             Self::tables(endpoint),
         ]);
+        all
+    }
+
+    /// The latencies of grabs of one outcome.
+    pub(crate) fn of_outcome(outcome: &str) -> Vec<Self> {
+        let endpoint = format!("grab.{outcome}");
+        let mut all = Quantile::ALL.map(|quantile| Self::latency(&endpoint, quantile)).to_vec();
+        all.push(Self::Slowest { endpoint });
         all
     }
 
@@ -207,6 +221,45 @@ impl Metric {
     /// True when contestants are compared by it.
     pub(crate) fn is_compared(&self) -> bool {
         self.row().most >= Use::Verdicts
+    }
+
+    /// True for rates and times, which whatever holds up the load spoils.
+    #[must_use]
+    pub const fn is_timed(&self) -> bool {
+        matches!(
+            self,
+            Self::Granted
+                | Self::Stored
+                | Self::Mean
+                | Self::Lag
+                | Self::Latency { .. }
+                | Self::Slowest { .. }
+                | Self::Answered { .. }
+                | Self::ScenarioLatency { .. }
+        )
+    }
+
+    /// True for what is counted and hardly drifts, whatever the machine does: the same requests have the same places.
+    pub(crate) const fn is_counted(&self) -> bool {
+        self.is_fan_out() || matches!(self, Self::EffectiveShards | Self::Skew)
+    }
+
+    /// The need that it bears on: an endpoint's key, `writes`, `spread`, or `workload` for what all requests share.
+    pub(crate) fn need(&self) -> &str {
+        match self {
+            Self::Granted | Self::Stored => "writes",
+            Self::EffectiveShards | Self::EffectiveShardsByCpu | Self::Skew => "spread",
+            _ => match self.endpoint() {
+                Some("grab") => "writes",
+                Some(endpoint) => endpoint,
+                None => "workload",
+            },
+        }
+    }
+
+    /// The least difference between two figures that anybody would notice, in its unit.
+    pub(crate) fn least_apart(&self) -> f64 {
+        if self.unit() == "ms" { LEAST_MS } else { 0.0 }
     }
 
     /// True for the places that a query visits: they are counted and not timed, so that chance has no part in them.

@@ -29,7 +29,7 @@ impl Quantile {
     }
 
     /// Reads that percentile of a round with that number of requests.
-    pub(super) fn of(self, requests: u64, latency: &Reading<LatencyMs>) -> Figure {
+    pub(crate) fn of(self, requests: u64, latency: &Reading<LatencyMs>) -> Figure {
         let latency = match latency {
             Reading::Known(latency) => latency,
             Reading::Unknown(reason) => return Figure::unknown(reason),

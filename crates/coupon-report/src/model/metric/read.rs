@@ -5,7 +5,7 @@ use coupon_measure::stats::{Estimate, estimate};
 use super::Metric;
 use super::register::Rounds;
 use crate::endpoints;
-use crate::model::{EndpointRound, Figure, Reading, Round};
+use crate::model::{EndpointRound, Figure, LatencyMs, Reading, Round};
 
 impl Metric {
     /// The round's figure.
@@ -30,13 +30,15 @@ impl Metric {
             Self::Errors | Self::ErrorsOf { .. } => failed(self.endpoint(), std::slice::from_ref(round)),
             Self::Late => round.generator.lateness_p99_ms.clone(),
             Self::Lag => lag(round),
-            Self::Latency { endpoint, quantile } => {
-                asked(endpoint, &|found| quantile.of(found.timed, &found.latency))
-            }
-            Self::Slowest { endpoint } => asked(endpoint, &|found| match &found.latency {
-                Reading::Known(latency) => Figure::of(latency.max),
-                Reading::Unknown(reason) => Figure::unknown(reason),
-            }),
+            Self::Latency { endpoint, quantile } => match latency(round, endpoint) {
+                Some((requests, latency)) => quantile.of(requests, latency),
+                None => Figure::unknown("none was sent"),
+            },
+            Self::Slowest { endpoint } => match latency(round, endpoint) {
+                Some((_, Reading::Known(latency))) => Figure::of(latency.max),
+                Some((_, Reading::Unknown(reason))) => Figure::unknown(reason),
+                None => Figure::unknown("none was sent"),
+            },
             Self::Answered { endpoint } => asked(endpoint, &|found| match round.seconds {
                 seconds if seconds > 0.0 => Figure::of(found.ok as f64 / seconds),
                 _ => Figure::unknown("the round took no time"),
@@ -75,6 +77,16 @@ impl Metric {
             (_, Some(estimate)) => (Figure::of(estimate.median), Some(estimate)),
         }
     }
+}
+
+/// The latency of an endpoint, or of the grabs of one outcome, and the number of requests in it.
+fn latency<'a>(round: &'a Round, about: &str) -> Option<(u64, &'a Reading<LatencyMs>)> {
+    if let Some(found) = round.endpoints.get(about) {
+        return Some((found.timed, &found.latency));
+    }
+    let (endpoint, outcome) = about.split_once('.')?;
+    let found = round.endpoints.get(endpoint)?.outcomes.get(outcome)?;
+    Some((found.requests, &found.latency))
 }
 
 /// The mean over a round's requests of every kind.

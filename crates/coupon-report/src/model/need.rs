@@ -1,0 +1,178 @@
+//! What is said of each need, and why it may be believed.
+
+use coupon_measure::stats::Estimate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Metric;
+
+/// A reason for which figures allow no verdict, or a contestant leads in nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Doubt {
+    /// The reason.
+    pub kind: DoubtKind,
+    /// The contestant that it was found with; `null` where it is about several.
+    pub contestant: Option<String>,
+    /// The same as a sentence, with its figures.
+    pub text: String,
+}
+
+/// The kinds of doubts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DoubtKind {
+    /// The load generator had no time to spare, or was so late that it measured itself: no verdict on rate or latency.
+    GeneratorLimited,
+    /// Requests waited for a free connection: no verdict on rate or latency.
+    ConnectionsLimited,
+    /// A debug build stands beside a release build: no verdict on rate or latency.
+    BuildsDiffer,
+    /// The contestants had data of different sizes: no verdict on anything.
+    DataSetsDiffer,
+    /// The contestant failed clearly more of its requests than another: it leads in nothing.
+    FailuresDiffer,
+    /// The contestant refused clearly more of its grabs than another, and so did less: it leads in nothing.
+    RefusalsDiffer,
+    /// The contestant was not sent what it was to be sent: it leads in nothing.
+    NotOffered,
+}
+
+impl DoubtKind {
+    /// True when the load, and no contestant, was the limit.
+    #[must_use]
+    pub const fn is_of_the_load(self) -> bool {
+        matches!(self, Self::GeneratorLimited | Self::ConnectionsLimited)
+    }
+
+    /// True when it withholds all verdicts on a metric, whoever is compared.
+    #[must_use]
+    pub const fn withholds(self, metric: &Metric) -> bool {
+        match self {
+            Self::GeneratorLimited | Self::ConnectionsLimited | Self::BuildsDiffer => metric.is_timed(),
+            Self::DataSetsDiffer => true,
+            Self::FailuresDiffer | Self::RefusalsDiffer | Self::NotOffered => false,
+        }
+    }
+
+    /// True when it keeps its contestant from leading.
+    #[must_use]
+    pub const fn bars(self) -> bool {
+        matches!(self, Self::FailuresDiffer | Self::RefusalsDiffer | Self::NotOffered)
+    }
+}
+
+/// What is said of one need.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Need {
+    /// An endpoint's key, `writes` or `spread`.
+    pub need: String,
+    /// The same for people.
+    pub heading: String,
+    /// The outcome.
+    pub result: NeedResult,
+    /// Every contestant that could be chosen, the best first.
+    pub places: Vec<Placed>,
+    /// The metric that decided; without a difference, the first that was judged; `null` if none was.
+    pub by: Option<Metric>,
+    /// The reasons why nobody can be named, or why a contestant leads in nothing.
+    pub doubts: Vec<DoubtKind>,
+    /// What the verdict rests on.
+    pub grounds: Grounds,
+}
+
+/// The outcome for a need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NeedResult {
+    /// Somebody leads: see `places`.
+    Leads,
+    /// No difference was shown between those that could be compared.
+    Equal,
+    /// There is no verdict: see `doubts`, or there were too few rounds.
+    None,
+}
+
+/// A contestant's place in a need.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Placed {
+    /// The contestant.
+    pub contestant: String,
+    /// Its place.
+    pub place: Place,
+    /// Its figure by the metric in `by`, with its interval; `null` without one.
+    pub estimate: Option<Estimate>,
+}
+
+/// The places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// Nobody was shown to be better, somebody to be worse, and its median is no worse than that of any who is behind.
+    Leads,
+    /// Nobody was shown to be better or worse.
+    Equal,
+    /// Somebody was shown to be better.
+    Behind,
+    /// Neither better nor worse than those that lead was shown.
+    NotTold,
+    /// It leads in nothing: it failed or refused more than others, or was sent less.
+    Barred,
+}
+
+/// What a verdict rests on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Grounds {
+    /// The fewest rounds behind any of its comparisons; 0 without one.
+    pub rounds: usize,
+    /// The least coverage of their intervals, 0 to 1.
+    pub level: f64,
+    /// The number of comparisons that were corrected together (Holm).
+    pub comparisons: usize,
+    /// The probability that any of these calls a difference between equal contestants, at most.
+    pub error: f64,
+    /// The least ratio that is called a difference.
+    pub least_ratio: f64,
+    /// The least difference in milliseconds that is called one.
+    pub least_ms: f64,
+}
+
+/// Two contestants' whole distributions of times by one endpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Shape {
+    /// The endpoint's key.
+    pub endpoint: String,
+    /// One contestant.
+    pub a: String,
+    /// The other.
+    pub b: String,
+    /// The part of requests by which the two differ the most (Kolmogorov and Smirnov's distance), 0 to 1.
+    pub distance: f64,
+    /// The time at which they do, in milliseconds.
+    pub at_ms: f64,
+    /// The part of `a`'s requests that were answered within that time.
+    pub a_within: f64,
+    /// The same of `b`.
+    pub b_within: f64,
+    /// The probability that equal contestants are as far apart, by swapping the two within rounds, corrected for the need's other
+    /// pairs (Holm).
+    pub p: f64,
+    /// The number of rounds.
+    pub rounds: usize,
+    /// True when the shape differs: `p` is 5 % at most and `distance` at least 10 % of requests.
+    pub differs: bool,
+    /// True when it does although no difference was shown between the medians.
+    pub same_median: bool,
+    /// The same as a sentence.
+    pub text: String,
+}
+
+/// The effect that a place in the order of turns had.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PositionEffect {
+    /// The place, from 0.
+    pub position: u32,
+    /// The mean time a request took there ÷ the same contestant's at any place, both by what the round did to everybody.
+    pub ratio: Estimate,
+    /// How often each contestant, in the order of the report, was in that place.
+    pub turns: Vec<u32>,
+}

@@ -4,7 +4,8 @@
 //! - [`coupon_loadgen`] decides *which* requests come *when*, sends them and measures the answers; [`measured`] makes
 //!   rounds of them.
 //! - [`coupon_lab`] starts the services to be compared, [`coupon_audit`] holds clients' answers against what is
-//!   stored; [`compare`] lets the contestants take turns. [`replay`] reads traces that were recorded elsewhere.
+//!   stored; [`compare`] lets the contestants take turns. [`replay`] reads traces that were recorded elsewhere,
+//!   from whatever [`source`] they come.
 //!   [`vertical`] compares two ways to read a coupon.
 //! - [`serve`] shows contestants side by side while they are under load; [`explain`] says where a grab goes, and why.
 //! - [`coupon_measure::stats`] decides whether a difference is one, [`coupon_report`] writes it down, [`simulate`]
@@ -21,4 +22,5 @@ pub mod measured;
 pub mod replay;
 pub mod serve;
 pub mod simulate;
+pub mod source;
 pub mod vertical;

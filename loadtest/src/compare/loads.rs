@@ -18,6 +18,15 @@ pub(super) fn of_round(load: &LoadSpec, index: u32, rounds: u32) -> LoadSpec {
     LoadSpec { duration: own.unwrap_or(load.duration), workload: with_trace(load, part), ..round }
 }
 
+/// The time that the longest of the rounds is to take: those of a trace have lengths of their own.
+pub(super) fn longest_round(load: &LoadSpec, rounds: u32) -> Duration {
+    let of_trace = |index| of_round(load, index, rounds).duration;
+    match load.workload.trace() {
+        Some(_) => (0..rounds).map(of_trace).max().unwrap_or(load.duration),
+        None => load.duration,
+    }
+}
+
 /// The load before the first round: of a trace nothing that it will send itself, since its grabs would then be
 /// refused as duplicates.
 pub(super) fn of_warm_up(load: &LoadSpec, longest: Duration) -> LoadSpec {
@@ -62,6 +71,24 @@ mod tests {
         assert_eq!(users, (1..=10).collect::<Vec<_>>());
         // Requests 3 to 5, a second apart, at twice the speed: the last is due after a second, and must be sent.
         assert_eq!(rounds[1].duration, Duration::from_millis(1_001));
+    }
+
+    #[test]
+    fn a_gap_in_a_trace_is_a_part_of_its_round_and_no_waiting() {
+        let request = |user_id| Request::alone(Endpoint::Grab, user_id, 1, 1);
+        let at = |n: i64| Timestamp::from_millis(1_000 * n + if n < 5 { 0 } else { 120_000 });
+        let requests: Vec<_> = (0..10).map(|n| (at(n), request(n.cast_unsigned() + 1))).collect();
+        let trace = Trace::of("x.csv".into(), &requests, Some(1.0));
+        let load = LoadSpec {
+            duration: Duration::from_secs(26),
+            workload: with_trace(&replay(), trace),
+            ..LoadSpec::new(Arrivals::Open { rate: 5.0 })
+        };
+        // Two requests a round, and all of the gap in the third.
+        assert_eq!(of_round(&load, 2, 5).duration, Duration::from_millis(121_001));
+        assert_eq!(longest_round(&load, 5), Duration::from_millis(121_001));
+        let drawn = LoadSpec::new(Arrivals::Open { rate: 5.0 });
+        assert_eq!(longest_round(&drawn, 5), drawn.duration);
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use coupon_lab::SharedServers;
 use coupon_report::model::Meta;
 
-use super::CompareOptions;
 use super::round::Entrant;
 use super::servers::Servers;
+use super::{CompareOptions, loads};
 use crate::measured;
 
 /// Enough to run the comparison again.
@@ -24,6 +24,7 @@ pub(super) fn meta(
         versions: versions(servers.site.as_deref()),
         backend: entrants.first().map(|entrant| entrant.backend().to_owned()).unwrap_or_default(),
         rounds: options.rounds,
+        seconds_per_round: loads::longest_round(&options.load, options.rounds).as_secs_f64(),
         history_rows: entrants.iter().map(Entrant::history).max().unwrap_or(0),
         shard_rtt_ms: options.setup.shard_rtt.as_secs_f64() * 1e3,
         processes: u32::try_from(options.setup.processes.get()).unwrap_or(u32::MAX),

@@ -166,7 +166,7 @@ pub struct Meta {
     pub rate: Option<f64>,
     /// Connections that the load generator held open.
     pub connections: u32,
-    /// Seconds for which requests were sent in each round.
+    /// Seconds for which requests were sent in each round; of a trace, whose rounds have lengths of their own, in the longest.
     pub seconds_per_round: f64,
     /// Results stored before the first round.
     pub history_rows: u64,

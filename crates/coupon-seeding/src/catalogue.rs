@@ -17,7 +17,8 @@ const OFFER_DAYS: i64 = 30;
 const OPERATOR: &str = "seeder";
 
 /// Makes users, some thousands at a time.
-pub(crate) struct Users {
+pub(crate) struct Users<'a> {
+    options: &'a SeedOptions,
     random: Stream,
     /// Spreads the levels over the ids: the first users would all be normal otherwise.
     ranks: Permutation,
@@ -26,22 +27,23 @@ pub(crate) struct Users {
     day: Timestamp,
 }
 
-impl Users {
-    pub(crate) fn new(options: &SeedOptions) -> Self {
+impl<'a> Users<'a> {
+    pub(crate) fn new(options: &'a SeedOptions) -> Self {
         let mut random = Stream::new(options.seed, "users");
         let ranks = Permutation::new(options.users, &mut random);
-        Self { random, ranks, next: 1, count: options.users, day: options.as_of.day().start() }
+        Self { options, random, ranks, next: 1, count: options.users, day: options.as_of.day().start() }
     }
 
     /// The next users, at most so many; none when all are made.
     pub(crate) fn chunk(&mut self, most: u64) -> Result<Vec<User>> {
         let end = self.count.min(self.next - 1 + most);
-        let users = (self.next..=end).map(|id| self.user(id)).collect();
+        let users = (self.next..=end).map(|number| self.user(number)).collect();
         self.next = end + 1;
         users
     }
 
-    fn user(&mut self, id: u64) -> Result<User> {
+    fn user(&mut self, number: u64) -> Result<User> {
+        let id = self.options.user_id(number);
         let random = &mut self.random;
         let username = format!("{}.{}{id}", random.pick(words::GIVEN), random.pick(words::FAMILY));
         let days_ago = random.between(1, 1_000).cast_signed();
@@ -56,7 +58,7 @@ impl Users {
             phone: format!("+1555{:07}", id % 10_000_000),
             register_time,
             last_login: random.per_mille(900).then_some(login),
-            user_level: level(self.ranks.at(id - 1), self.count),
+            user_level: level(self.ranks.at(number - 1), self.count),
             is_active: true,
         })
     }
@@ -79,7 +81,7 @@ fn level(rank: u64, count: u64) -> UserLevel {
 pub(crate) fn rooms(options: &SeedOptions) -> Result<Vec<LiveRoom>> {
     let mut random = Stream::new(options.seed, "rooms");
     let day = options.as_of.day().start();
-    let room = |id| {
+    let mut room = |id| {
         let is_hot = id <= options.hot_rooms;
         let (show, host) = (random.pick(words::SHOWS), random.pick(words::GIVEN));
         Ok(LiveRoom {
@@ -94,7 +96,7 @@ pub(crate) fn rooms(options: &SeedOptions) -> Result<Vec<LiveRoom>> {
             is_hot,
         })
     };
-    (1..=options.rooms).map(room).collect()
+    (1..=options.rooms).map(|number| room(options.room_id(number))).collect()
 }
 
 /// The coupons on offer. Nothing of their stock is gone yet.
@@ -187,7 +189,8 @@ mod tests {
     use super::*;
 
     fn all_users(count: u64) -> Vec<User> {
-        let mut users = Users::new(&SeedOptions { users: count, ..SeedOptions::default() });
+        let options = SeedOptions { users: count, ..SeedOptions::default() };
+        let mut users = Users::new(&options);
         let mut all = users.chunk(300).unwrap();
         loop {
             let chunk = users.chunk(300).unwrap();

@@ -22,7 +22,7 @@ mod sink;
 mod words;
 
 pub use archive::{ArchiveReport, archive};
-pub use options::{OptionError, SeedOptions, now};
+pub use options::{GivenIds, OptionError, SeedOptions, now};
 pub use progress::{Progress, Silent, on_stderr};
 pub use report::SeedReport;
 pub use seed::seed;

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use coupon_core::{GrabTerms, RESULT_ID_EPOCH, Timestamp};
+use coupon_core::{GrabTerms, MAX_ID, RESULT_ID_EPOCH, Timestamp};
 
 /// Stock of a hot room's coupon.
 pub(crate) const HOT_STOCK: RangeInclusive<u64> = 5_000..=20_000;
@@ -13,20 +13,30 @@ pub(crate) const STOCK: RangeInclusive<u64> = 500..=5_000;
 /// Milliseconds of a day.
 pub(crate) const DAY_MS: i64 = 86_400_000;
 
+/// The ids of a given catalogue, whose rooms have different numbers of coupons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenIds {
+    /// The users, ascending.
+    pub users: Arc<[u64]>,
+    /// The rooms, ascending.
+    pub rooms: Arc<[u64]>,
+    /// The room of each coupon on offer, coupon 1 first.
+    pub coupon_rooms: Arc<[u64]>,
+}
+
 /// The data to generate. The same options give the same rows, whatever the strategy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeedOptions {
-    /// Users, with ids from 1.
+    /// The number of users; their ids count from 1, unless they are given.
     pub users: u64,
-    /// Rooms, with ids from 1.
+    /// The number of rooms; likewise.
     pub rooms: u64,
     /// Number of hot rooms, the first ones: more stock, and most of the grabs.
     pub hot_rooms: u64,
     /// Coupons on offer in each room: coupon c belongs to room (c − 1) / this + 1, unless the next field says where.
     pub coupons_per_room: u64,
-    /// The room of each coupon on offer, coupon 1 first: for a given catalogue, whose rooms have different numbers of
-    /// coupons.
-    pub coupon_rooms: Option<Arc<[u64]>>,
+    /// The ids of a catalogue that is not numbered from 1.
+    pub given: Option<GivenIds>,
     /// Stock of each coupon on offer; without it as much as a room's heat suggests, drawn at random.
     pub stock: Option<u32>,
     /// The terms of a grab of the coupons on offer.
@@ -49,7 +59,7 @@ impl Default for SeedOptions {
             rooms: 100,
             hot_rooms: 5,
             coupons_per_room: 5,
-            coupon_rooms: None,
+            given: None,
             stock: None,
             terms: GrabTerms::default(),
             history: 0,
@@ -89,6 +99,13 @@ impl SeedOptions {
         if self.history > 0 { self.check_history() } else { Ok(()) }
     }
 
+    /// A catalogue of these ids.
+    #[must_use]
+    pub fn of(given: GivenIds) -> Self {
+        let (users, rooms) = (given.users.len() as u64, given.rooms.len() as u64);
+        Self { users, rooms, hot_rooms: 0, given: Some(given), ..Self::default() }
+    }
+
     fn check_catalogue(&self) -> Result<(), OptionError> {
         let counted = [
             ("users", self.users, MOST_USERS),
@@ -111,8 +128,8 @@ impl SeedOptions {
         if i32::try_from(self.terms.hold_s).is_err() {
             return refuse("hold-s", u64::from(self.terms.hold_s), format!("must be at most {}", i32::MAX));
         }
-        if let Some(rooms) = &self.coupon_rooms {
-            return self.check_coupon_rooms(rooms);
+        if let Some(given) = &self.given {
+            return self.check_given(given);
         }
         if self.rooms * self.coupons_per_room > MOST_COUPONS {
             let why =
@@ -122,15 +139,29 @@ impl SeedOptions {
         Ok(())
     }
 
-    fn check_coupon_rooms(&self, rooms: &[u64]) -> Result<(), OptionError> {
-        let coupons = rooms.len() as u64;
+    fn check_given(&self, given: &GivenIds) -> Result<(), OptionError> {
+        for (flag, wanted, ids) in [("users", self.users, &given.users), ("rooms", self.rooms, &given.rooms)]
+        {
+            let valid = ids.iter().all(|id| (1..=MAX_ID).contains(id)) && ids.is_sorted_by(|a, b| a < b);
+            if !valid || ids.len() as u64 != wanted {
+                let why = format!("the ids given must be as many, ascending, from 1 to {MAX_ID}");
+                return refuse(flag, wanted, why);
+            }
+        }
+        let coupons = given.coupon_rooms.len() as u64;
         if coupons == 0 || coupons > MOST_COUPONS {
             return refuse("coupons", coupons, format!("must be from 1 to {MOST_COUPONS}"));
         }
-        match rooms.iter().find(|room| !(1..=self.rooms).contains(*room)) {
-            Some(room) => refuse("rooms", self.rooms, format!("a coupon belongs to room {room}")),
-            None => Ok(()),
+        if let Some(room) = given.coupon_rooms.iter().find(|room| given.rooms.binary_search(room).is_err()) {
+            return refuse("rooms", self.rooms, format!("a coupon belongs to room {room}"));
         }
+        // Hot rooms and past results are made for rooms and users that are numbered from 1.
+        for (flag, wanted) in [("hot-rooms", self.hot_rooms), ("history", self.history)] {
+            if wanted > 0 {
+                return refuse(flag, wanted, "a catalogue whose ids are given has none".to_owned());
+            }
+        }
+        Ok(())
     }
 
     fn check_history(&self) -> Result<(), OptionError> {
@@ -155,15 +186,30 @@ impl SeedOptions {
 
     /// Coupons on offer.
     pub(crate) fn live_coupons(&self) -> u64 {
-        self.coupon_rooms.as_ref().map_or(self.rooms * self.coupons_per_room, |rooms| rooms.len() as u64)
+        self.given
+            .as_ref()
+            .map_or(self.rooms * self.coupons_per_room, |given| given.coupon_rooms.len() as u64)
+    }
+
+    /// The id of a user, of which this is the number from 1.
+    pub(crate) fn user_id(&self, number: u64) -> u64 {
+        listed(self.given.as_ref().map(|given| &given.users), number).unwrap_or(number)
+    }
+
+    /// The id of a room, of which this is the number from 1.
+    pub(crate) fn room_id(&self, number: u64) -> u64 {
+        listed(self.given.as_ref().map(|given| &given.rooms), number).unwrap_or(number)
     }
 
     /// The room of a coupon on offer.
     pub(crate) fn room_of(&self, coupon: u64) -> u64 {
-        let listed = self.coupon_rooms.as_ref();
-        let listed = listed.and_then(|rooms| rooms.get(usize::try_from(coupon - 1).ok()?).copied());
-        listed.unwrap_or((coupon - 1) / self.coupons_per_room + 1)
+        listed(self.given.as_ref().map(|given| &given.coupon_rooms), coupon)
+            .unwrap_or((coupon - 1) / self.coupons_per_room + 1)
     }
+}
+
+fn listed(ids: Option<&Arc<[u64]>>, number: u64) -> Option<u64> {
+    ids?.get(usize::try_from(number.checked_sub(1)?).ok()?).copied()
 }
 
 fn refuse(flag: &'static str, given: u64, why: String) -> Result<(), OptionError> {
@@ -205,17 +251,30 @@ mod tests {
         assert_eq!(flag(with(|o| (o.history, o.days) = (1, 100_000))), "days");
         assert_eq!(flag(with(|o| (o.history, o.days) = (86_400_001, 1))), "history");
         assert_eq!(flag(with(|o| (o.history, o.users) = (1_000_001, 1))), "history");
-        assert_eq!(flag(with(|o| o.coupon_rooms = Some(vec![1, 101].into()))), "rooms");
-        assert_eq!(flag(with(|o| o.coupon_rooms = Some(Arc::default()))), "coupons");
+        let given = |users: &[u64], rooms: &[u64], coupon_rooms: &[u64]| {
+            let [users, rooms, coupon_rooms] = [users, rooms, coupon_rooms].map(Arc::from);
+            SeedOptions::of(GivenIds { users, rooms, coupon_rooms })
+        };
+        let refused = |options: SeedOptions| options.check().unwrap_err().flag;
+        assert_eq!(refused(given(&[1], &[1, 2], &[1, 3])), "rooms");
+        assert_eq!(refused(given(&[1], &[1], &[])), "coupons");
+        for users in [&[0][..], &[MAX_ID + 1], &[2, 2], &[3, 1]] {
+            assert_eq!(refused(given(users, &[1], &[1])), "users", "{users:?}");
+        }
+        assert_eq!(refused(SeedOptions { users: 2, ..given(&[1], &[1], &[1]) }), "users");
+        assert_eq!(refused(SeedOptions { history: 1, ..given(&[1], &[1], &[1]) }), "history");
         let error = with(|o| o.hot_rooms = 101).unwrap_err().to_string();
         assert!(error.contains("--hot-rooms 101") && error.contains("100 rooms"), "{error}");
     }
 
     #[test]
-    fn coupons_may_belong_to_any_room() {
-        let options = SeedOptions { coupon_rooms: Some(vec![3, 1, 3].into()), ..SeedOptions::default() };
+    fn ids_may_have_gaps_and_coupons_belong_to_any_room() {
+        let [users, rooms, coupon_rooms] = [&[7, MAX_ID][..], &[3, 900], &[900, 3, 900]].map(Arc::from);
+        let options = SeedOptions::of(GivenIds { users, rooms, coupon_rooms });
         assert_eq!((options.check(), options.live_coupons()), (Ok(()), 3));
-        assert_eq!([1, 2, 3].map(|coupon| options.room_of(coupon)), [3, 1, 3]);
+        assert_eq!([1, 2].map(|number| options.user_id(number)), [7, MAX_ID]);
+        assert_eq!([1, 2].map(|number| options.room_id(number)), [3, 900]);
+        assert_eq!([1, 2, 3].map(|coupon| options.room_of(coupon)), [900, 3, 900]);
         assert_eq!([1, 5, 6, 500].map(|coupon| SeedOptions::default().room_of(coupon)), [1, 1, 2, 100]);
     }
 

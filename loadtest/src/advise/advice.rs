@@ -1,8 +1,10 @@
 //! Advice as programs read it.
 
+use std::num::NonZeroU16;
+
 use serde::Serialize;
 
-use super::{Agreement, Compared, Finding, Start, best_two};
+use super::{Agreement, Compared, Finding, Start, best_two, too_few};
 use crate::replay::Recording;
 
 /// Everything that was found.
@@ -29,10 +31,11 @@ pub struct Recommended<'a> {
 }
 
 impl<'a> Advice<'a> {
-    /// The advice without a proof: predictions alone.
+    /// The advice without a proof: predictions alone. With too few rows to say, nothing is recommended.
     #[must_use]
-    pub fn of(findings: &'a [Finding], recording: &Recording) -> Self {
-        let recommended = best_two(findings).into_iter().map(|finding| {
+    pub fn of(findings: &'a [Finding], recording: &Recording, shards: NonZeroU16) -> Self {
+        let best = if too_few(recording, shards) { Vec::new() } else { best_two(findings) };
+        let recommended = best.into_iter().map(|finding| {
             let start = Start::of(&finding.alternative.spec, recording);
             Recommended { name: &finding.alternative.name, start, compared: Vec::new() }
         });
@@ -65,7 +68,7 @@ mod tests {
     fn advice_has_the_settings_of_the_best_and_what_became_of_their_proof() {
         let recording = crate::advise::predict::tests::recording();
         let findings = findings(&recording, &QueryMix::none());
-        let mut advice = Advice::of(&findings, &recording);
+        let mut advice = Advice::of(&findings, &recording, NonZeroU16::new(4).unwrap());
         assert_eq!((advice.recommended.len(), advice.proof), (2, None));
         let names: Vec<&str> =
             best_two(&findings).iter().map(|best| best.alternative.name.as_str()).collect();

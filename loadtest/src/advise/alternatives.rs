@@ -42,7 +42,7 @@ pub fn alternatives(
     shards: NonZeroU16,
     width: NonZeroU64,
 ) -> Result<Vec<Alternative>> {
-    let rooms = Some(recording.rooms.labels.len().max(1) as u64);
+    let rooms = Some(recording.rooms_ahead(width.get()));
     let fit = Fit { shards, spread: shards, split: equal_work(recording, shards), rooms };
     let apart = split(recording, shards);
     let mut all = Vec::new();
@@ -109,7 +109,7 @@ mod tests {
         let mut recording = Recording::default();
         // The laws are tried with rooms up to 100, and a table is made ahead for those that there are.
         recording.rooms.stored = (1..=100).map(|room| if room % 10 == 3 { 50 } else { room % 4 }).collect();
-        recording.rooms.labels = (1..=100).map(|room| room.to_string()).collect();
+        recording.rooms.ids = (1..=100).collect();
         for shards in [1, 3, 8] {
             let shards = NonZeroU16::new(shards).unwrap();
             let all = alternatives(&recording, shards, NonZeroU64::new(25).unwrap()).unwrap();

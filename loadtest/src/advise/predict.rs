@@ -43,8 +43,8 @@ pub struct Prediction {
     pub worth: f64,
 }
 
-/// Routes every row, and the queries and updates of the mix about it. Which rows those are where there are very many, follows
-/// from the seed: the same for every strategy.
+/// Routes every row, the queries and updates of the mix about it, and the queries that were recorded. Which of the rows stand
+/// for all where there are very many, follows from the seed: the same for every strategy.
 ///
 /// # Errors
 /// When a row has no place.
@@ -55,75 +55,123 @@ pub fn predict(
     now: Timestamp,
     seed: u64,
 ) -> Result<Prediction> {
-    let all: Vec<RowKey> = recording.stored().map(Row::key).collect();
-    let busiest = busiest(&all, recording.days_only());
-    let at_once: Vec<RowKey> = all.iter().map(|row| RowKey { time: now, ..*row }).collect();
+    let all = Load {
+        rows: recording.stored().map(Row::key).collect(),
+        asked: recording.asked().iter().map(|(endpoint, row)| (*endpoint, row.key())).collect(),
+    };
     let (recorded, _) = route(strategy, &all, mix, seed)?;
-    let (busiest, worth) = route(strategy, &busiest, mix, seed)?;
-    let (replayed, _) = route(strategy, &at_once, mix, seed)?;
-    let (mut visits, mut queries) = (0.0, 0.0);
-    for (endpoint, each) in mix.per_grab() {
-        if let Some(shards) = recorded.fan_out.get(&endpoint) {
-            visits += shards * each;
-            queries += each;
-        }
-    }
+    let (busiest, worth) = route(strategy, &all.busiest(recording.days_only()), mix, seed)?;
+    let (replayed, _) = route(strategy, &all.at(now), mix, seed)?;
+    let visits = recorded.queries.values().map(|asked| asked.visits).sum::<f64>();
+    let queries = recorded.queries.values().map(|asked| asked.number).sum::<f64>();
     let shards_a_query = (queries > 0.0).then(|| visits / queries);
+    let [recorded, busiest, replayed] = [recorded, busiest, replayed].map(Visited::routed);
     Ok(Prediction { recorded, busiest, replayed, shards_a_query, worth })
 }
 
-/// The rows of the busiest hour, or day.
-fn busiest(all: &[RowKey], days_only: bool) -> Vec<RowKey> {
-    let number = |row: &RowKey| if days_only { row.time.day().number() } else { row.time.hour().number() };
-    let mut counts = BTreeMap::<i64, usize>::new();
-    all.iter().for_each(|row| *counts.entry(number(row)).or_default() += 1);
-    let most = counts.into_iter().max_by_key(|(number, rows)| (*rows, -number)).map(|(number, _)| number);
-    all.iter().filter(|row| Some(number(row)) == most).copied().collect()
+/// Rows and queries that are routed together.
+struct Load {
+    rows: Vec<RowKey>,
+    /// Recorded queries, each about a row.
+    asked: Vec<(Endpoint, RowKey)>,
 }
 
-/// Routes the rows and the queries about them, and computes the worth of the shards from that.
-fn route(
-    strategy: &dyn ShardingStrategy,
-    rows: &[RowKey],
-    mix: &QueryMix,
-    seed: u64,
-) -> Result<(Routed, f64)> {
+impl Load {
+    /// Those of the busiest hour, or day.
+    fn busiest(&self, days_only: bool) -> Self {
+        let number =
+            |row: &RowKey| if days_only { row.time.day().number() } else { row.time.hour().number() };
+        let mut counts = BTreeMap::<i64, usize>::new();
+        self.rows.iter().for_each(|row| *counts.entry(number(row)).or_default() += 1);
+        let most = counts.into_iter().max_by_key(|(number, rows)| (*rows, -number)).map(|(number, _)| number);
+        let within = |row: &RowKey| Some(number(row)) == most;
+        Self {
+            rows: self.rows.iter().filter(|row| within(row)).copied().collect(),
+            asked: self.asked.iter().filter(|(_, row)| within(row)).copied().collect(),
+        }
+    }
+
+    /// All of them at once, then.
+    fn at(&self, time: Timestamp) -> Self {
+        Self {
+            rows: self.rows.iter().map(|row| RowKey { time, ..*row }).collect(),
+            asked: self.asked.iter().map(|(endpoint, row)| (*endpoint, RowKey { time, ..*row })).collect(),
+        }
+    }
+
+    /// The queries: each kind of the mix about a sample of the rows, each row of which stands for so many; and a sample of
+    /// the recorded ones.
+    fn queries<'a>(&'a self, mix: &'a QueryMix, seed: u64) -> Vec<(Endpoint, Vec<&'a RowKey>, f64)> {
+        let rows: Vec<&RowKey> = self.rows.iter().collect();
+        let of_mix = mix.per_grab().map(|(endpoint, each)| (endpoint, rows.clone(), each));
+        let mut recorded = BTreeMap::<Endpoint, Vec<&RowKey>>::new();
+        self.asked.iter().for_each(|(endpoint, row)| recorded.entry(*endpoint).or_default().push(row));
+        let recorded = recorded.into_iter().map(|(endpoint, rows)| (endpoint, rows, 1.0));
+        let sampled = |(endpoint, rows, each): (Endpoint, Vec<&'a RowKey>, f64)| {
+            let few = sample(&rows, seed);
+            let weight = each * rows.len() as f64 / few.len().max(1) as f64;
+            (endpoint, few, weight)
+        };
+        of_mix.chain(recorded).map(sampled).collect()
+    }
+}
+
+/// Queries of a kind, and their visits of shards.
+#[derive(Debug, Clone, Copy, Default)]
+struct Queries {
+    number: f64,
+    visits: f64,
+}
+
+/// The places of rows, and the queries of each kind that has a plan.
+struct Visited {
+    rows: ShardingStats,
+    queries: BTreeMap<Endpoint, Queries>,
+}
+
+impl Visited {
+    fn routed(self) -> Routed {
+        let fan_out =
+            self.queries.into_iter().map(|(endpoint, asked)| (endpoint, asked.visits / asked.number));
+        Routed { rows: self.rows, fan_out: fan_out.collect() }
+    }
+}
+
+/// Routes rows and queries, and computes the worth of the shards from that.
+fn route(strategy: &dyn ShardingStrategy, load: &Load, mix: &QueryMix, seed: u64) -> Result<(Visited, f64)> {
     let shards = strategy.shard_count().get();
-    let stored = rows_of_shards(strategy, rows.iter().copied())?;
+    let stored = rows_of_shards(strategy, load.rows.iter().copied())?;
     let mut visits = stored.work.clone();
-    let mut requests = rows.len() as f64;
-    let sample = sample(rows, seed);
-    let mut fan_out = BTreeMap::new();
-    for (endpoint, each) in mix.per_grab() {
-        // Each row of the sample stands for so many queries.
-        let weight = each * rows.len() as f64 / sample.len().max(1) as f64;
-        let mut visited = 0_usize;
-        for query in sample.iter().filter_map(|row| query(endpoint, row)) {
+    let mut requests = load.rows.len() as f64;
+    let mut queries = BTreeMap::<Endpoint, Queries>::new();
+    for (endpoint, rows, weight) in load.queries(mix, seed) {
+        for query in rows.iter().filter_map(|row| query(endpoint, row)) {
             let plan = strategy.plan(&query).shards(shards);
-            visited += plan.len();
+            if endpoint.has_plan() {
+                let asked = queries.entry(endpoint).or_default();
+                asked.number += weight;
+                asked.visits += weight * plan.len() as f64;
+            }
             plan.into_iter().for_each(|shard| visit(&mut visits, shard, weight));
             requests += weight;
         }
         if endpoint.is_step() {
             // Where it is found it is changed as well.
-            for row in &sample {
+            for row in &rows {
                 visit(&mut visits, strategy.place(row)?.shard, weight);
             }
-        }
-        if endpoint.has_plan() && !sample.is_empty() {
-            fan_out.insert(endpoint, visited as f64 / sample.len() as f64);
         }
     }
     let busiest = visits.into_iter().fold(0.0, f64::max);
     let worth = if busiest > 0.0 { requests / busiest } else { 0.0 };
-    Ok((Routed { rows: stored, fan_out }, worth))
+    Ok((Visited { rows: stored, queries }, worth))
 }
 
 /// One of every few rows that follow each other, by chance: always the first of them would miss what comes in turns.
-fn sample(rows: &[RowKey], seed: u64) -> Vec<&RowKey> {
+fn sample<'a>(rows: &[&'a RowKey], seed: u64) -> Vec<&'a RowKey> {
     let mut random = Random::new(seed, SAMPLE);
     let few = rows.chunks(rows.len().div_ceil(PLANNED).max(1));
-    few.filter_map(|rows| rows.get(random.below(rows.len() as u64) as usize)).collect()
+    few.filter_map(|rows| rows.get(random.below(rows.len() as u64) as usize)).copied().collect()
 }
 
 fn visit(visits: &mut [f64], shard: ShardId, weight: f64) {

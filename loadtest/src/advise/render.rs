@@ -2,10 +2,11 @@
 
 use std::num::NonZeroU16;
 
+use coupon_cli::plain as shown;
 use coupon_measure::Table;
-use coupon_measure::format::{count, list, number, percent, plain};
+use coupon_measure::format::{count, counted, list, number, percent, plain};
 
-use super::{Finding, Start, best_two};
+use super::{Finding, Start, best_two, too_few};
 use crate::replay::{QueryMix, Recording};
 
 /// Rooms that have at least this part of a shard's fair share are worth naming.
@@ -25,9 +26,9 @@ pub fn text(recording: &Recording, mix: &QueryMix, findings: &[Finding], shards:
         "{} rows to store, routed through every strategy over {shards} shards; {} queries and {} updates come with a grab.\n\
          skew: the hottest shard's share over the fair share; 1 is even. effective: how many shards' worth of machines\n\
          that is. worth: how many times the requests of one shard all serve in the busiest {period}, when every visit\n\
-         costs the same. Rooms keep their order, and are numbered without gaps.\n\n",
+         costs the same.\n\n",
         count(stored),
-        number(of_grab(false)),
+        number(of_grab(false) + recording.asked().len() as f64 / recording.rows().len().max(1) as f64),
         number(of_grab(true)),
     );
     out.push_str(&loads(findings, period).text());
@@ -37,6 +38,14 @@ pub fn text(recording: &Recording, mix: &QueryMix, findings: &[Finding], shards:
     }
     out.push('\n');
     out.push_str(&hot_rooms(recording, shards));
+    if too_few(recording, shards) {
+        out.push_str(&format!(
+            "\nToo few to say which is best: {} over {shards} shards, where chance decides more than the strategy. Ten a shard\n\
+             are the least.\n",
+            counted(stored, "row")
+        ));
+        return out;
+    }
     let mut fitted = false;
     for (at, finding) in best_two(findings).into_iter().enumerate() {
         let start = Start::of(&finding.alternative.spec, recording);
@@ -110,9 +119,10 @@ fn hot_rooms(recording: &Recording, shards: NonZeroU16) -> String {
         return "No room has a quarter of a shard's fair share: boundaries suffice, and none needs a range of its own.\n"
             .to_owned();
     }
-    let told = hot.iter().map(|(label, share)| format!("{label} ({})", percent(*share))).collect();
+    let shown = |label: &str| shown::line(label).into_owned();
+    let told = hot.iter().map(|(label, share)| format!("{} ({})", shown(label), percent(*share))).collect();
     let beyond: Vec<String> =
-        hot.iter().filter(|(_, share)| share * shards > 1.0).map(|(label, _)| (*label).clone()).collect();
+        hot.iter().filter(|(_, share)| share * shards > 1.0).map(|(label, _)| shown(label)).collect();
     let more = if beyond.is_empty() {
         String::new()
     } else {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::replay::Recording;
 
-/// A command that starts an alternative, for the trace's own room ids where they are numbers.
+/// A command that starts an alternative, for the ids that the service will see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Start {
     /// The service.
@@ -28,30 +28,16 @@ impl Start {
     /// The start of an alternative.
     #[must_use]
     pub fn of(spec: &Spec, recording: &Recording) -> Self {
-        let labels = &recording.rooms.labels;
-        let own: Option<Vec<u64>> =
-            labels.iter().map(|label| label.parse().ok().filter(|id| *id > 0)).collect();
         let rooms = spec.family.rooms;
-        let set = spec.settings.iter().map(|setting| match (setting.split_once('='), rooms, &own) {
-            (Some((key, starts)), Some(rooms), Some(ids)) if key == rooms.starts => {
-                format!("{key}={}", translated(starts, ids))
-            }
-            (Some((key, _)), Some(rooms), Some(ids)) if key == rooms.count => {
-                format!("{key}={}", ids.iter().max().copied().unwrap_or(1))
-            }
-            _ => setting.clone(),
-        });
-        let settings: Vec<String> = set.collect();
-        let has = |key: &str| settings.iter().any(|setting| setting.split('=').next() == Some(key));
-        let note = match (&own, rooms) {
-            (Some(_), Some(rooms)) if has(rooms.width) => {
-                Some("the width counts rooms of the trace; with gaps between ids, ranges hold fewer")
-            }
-            (None, Some(_)) => Some("rooms numbered from 1 in the order of their names"),
-            _ => None,
-        };
-        let is_fitted = rooms.is_some_and(|rooms| has(rooms.starts));
-        Self { program: spec.program.to_string(), shards: spec.shards, settings, note, is_fitted }
+        let has = |key: &str| spec.settings.iter().any(|setting| setting.split('=').next() == Some(key));
+        let numbered = rooms.is_some() && recording.rooms.are_numbered;
+        Self {
+            program: spec.program.to_string(),
+            shards: spec.shards,
+            settings: spec.settings.clone(),
+            note: numbered.then_some("rooms numbered as in rooms.csv"),
+            is_fitted: rooms.is_some_and(|rooms| has(rooms.starts)),
+        }
     }
 }
 
@@ -63,15 +49,6 @@ impl fmt::Display for Start {
     }
 }
 
-/// A list of first rooms, each by its own id; the first range begins with the first room there can be.
-fn translated(starts: &str, ids: &[u64]) -> String {
-    let own = starts.trim_matches(['[', ']']).split(',').enumerate().map(|(at, start)| {
-        let room = start.trim().parse::<usize>().ok().and_then(|room| ids.get(room.checked_sub(1)?));
-        room.filter(|_| at > 0).map_or_else(|| "1".to_owned(), ToString::to_string)
-    });
-    format!("[{}]", own.collect::<Vec<_>>().join(","))
-}
-
 #[cfg(test)]
 mod tests {
     use coupon_strategies::{Fit, RoomRanges};
@@ -79,16 +56,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn boundaries_are_told_by_the_traces_own_ids() {
-        assert_eq!(translated("[1,2,4]", &[7, 900, 901, 8_000]), "[1,900,8000]");
+    fn the_settings_are_those_that_were_judged_and_numbered_rooms_are_told() {
         let mut recording = crate::advise::predict::tests::recording();
-        let starts = [1, 3].map(|room| coupon_core::RoomId::new(room).unwrap());
+        let starts = [1, 900].map(|room| coupon_core::RoomId::new(room).unwrap());
         let (four, split) = (NonZeroU16::new(4).unwrap(), RoomRanges::starting_at(&starts).unwrap());
         let fit = Fit { shards: four, spread: four, split, rooms: None };
         let spec = Spec::fitted("range-room+split", &fit).unwrap();
         let told = Start::of(&spec, &recording).to_string();
-        assert_eq!(told, "range-svc --shards 4 --set 'range.by=room' --set 'range.boundaries=[1,3]'");
-        recording.rooms.labels[0] = "north".to_owned();
-        assert!(Start::of(&spec, &recording).to_string().contains("numbered from 1"));
+        assert_eq!(told, "range-svc --shards 4 --set 'range.by=room' --set 'range.boundaries=[1,900]'");
+        recording.rooms.are_numbered = true;
+        assert!(Start::of(&spec, &recording).to_string().contains("numbered as in rooms.csv"));
     }
 }

@@ -11,7 +11,8 @@ use coupon_core::Timestamp;
 use coupon_strategies::Spec;
 
 use super::compare::exit_code;
-use super::recorded::{SendArgs, TraceArgs, mix};
+use super::recorded::{BUILT_IN, NONE, ROOM_WIDTH, SendArgs, mix};
+use super::trace::TraceArgs;
 use crate::advise::{Advice, Agreement, Finding, agreement, alternatives, best_two, predict, text};
 use crate::compare::{Ending, compare_and_keep};
 use crate::replay::{QueryMix, Recording};
@@ -29,11 +30,12 @@ pub struct Args {
     #[arg(long, default_value = "4")]
     shards: NonZeroU16,
     /// Rooms a range, for range-room as it is configured
-    #[arg(long, value_name = "ROOMS", default_value = "25")]
+    #[arg(long, value_name = "ROOMS", default_value_t = ROOM_WIDTH)]
     room_width: NonZeroU64,
     /// The workload whose queries come with each grab: a file, flash-sale (the built-in one), or grabs for none
-    #[arg(long, value_name = "FILE", default_value = "flash-sale")]
-    mix: String,
+    /// [default: flash-sale, or grabs with --query]
+    #[arg(long, value_name = "FILE")]
+    mix: Option<String>,
     /// Say what is to be expected, without the replay that proves it
     #[arg(long)]
     no_proof: bool,
@@ -51,14 +53,22 @@ pub struct Args {
 #[expect(clippy::needless_pass_by_value, reason = "as every subcommand takes them")]
 pub fn run(args: Args) -> Result<ExitCode> {
     let _out = (!args.no_proof).then(|| args.send.check()).transpose()?;
-    let mix = mix(&args.mix)?;
+    let usual = if args.trace.has_queries() { NONE } else { BUILT_IN };
+    let mix = mix(args.mix.as_deref().unwrap_or(usual))?;
     let json = args.json.as_deref().map(|path| Output::create("--json", path)).transpose()?;
     let recording = args.trace.recording()?;
     recording.described().iter().for_each(terminal::note);
     let findings = findings(&args, &recording, &mix)?;
     terminal::say(text(&recording, &mix, &findings, args.shards).trim_end());
-    let mut advice = Advice::of(&findings, &recording);
-    let ending = if args.no_proof { Ok(Ending::Kept) } else { prove(&args, &recording, &mix, &mut advice) };
+    let mut advice = Advice::of(&findings, &recording, args.shards);
+    let is_proved = !args.no_proof && !advice.recommended.is_empty();
+    // Without a proof there is no report for it to lie beside, and it is needed only where the ids are not the rooms' own.
+    if is_proved || recording.rooms.are_numbered {
+        let _out = args.send.check()?;
+        let rooms = args.send.write_rooms(&recording)?;
+        terminal::note(format!("which id is which room: {}", rooms.display()));
+    }
+    let ending = if is_proved { prove(&args, &recording, &mix, &mut advice) } else { Ok(Ending::Kept) };
     // What was found is worth keeping even if its proof failed.
     let kept = json.map_or(Ok(()), |file| file.write_json(&advice));
     let ending = proved(ending?, advice.proof);

@@ -3,6 +3,7 @@
 mod arguments;
 mod recorded;
 mod servers;
+mod trace;
 
 pub mod advise;
 pub mod audit;

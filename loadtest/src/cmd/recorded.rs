@@ -1,12 +1,12 @@
 //! Flags of the subcommands that take a recorded trace.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use coupon_cli::numbers;
-use coupon_cli::output;
+use coupon_cli::output::{self, Output};
 use coupon_lab::all_different;
 use coupon_loadgen::load::{Arrivals, LoadSpec};
 use coupon_loadgen::workload::{Catalogue, Requests, Trace, Workload};
@@ -17,44 +17,14 @@ use coupon_strategies::{Fit, RoomRanges, Spec};
 use super::arguments;
 use super::servers::BackendArgs;
 use crate::compare::CompareOptions;
-use crate::replay::{Columns, QueryMix, Reading, Recording, TimeFormat, read};
+use crate::replay::{QueryMix, Recording, write_rooms};
 
 /// The name of the built-in workload in `--mix`.
-const BUILT_IN: &str = "flash-sale";
+pub(super) const BUILT_IN: &str = "flash-sale";
 /// The name there for no queries at all.
-const NONE: &str = "grabs";
-
-/// The trace, and how to read it.
-#[derive(Debug, clap::Args)]
-pub(super) struct TraceArgs {
-    /// A CSV file with a header: a line a grab
-    #[arg(value_name = "TRACE.csv")]
-    trace: PathBuf,
-    /// Column names, such as user=User_id,room=Merchant_id,coupon=Coupon_id,time=Date_received. Those that are left
-    /// out are user_id, room_id, coupon_id and grab_time
-    #[arg(long, value_name = "KEY=COLUMN,…")]
-    map: Option<Columns>,
-    /// Format of times; found out without it. Without an offset they are UTC
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    time_format: Option<TimeFormat>,
-    /// Seed of all random choices: the time of day of grabs that have only a date, and the data that is seeded
-    #[arg(long, default_value_t = 1)]
-    pub(super) seed: u64,
-}
-
-impl TraceArgs {
-    /// Reads the trace.
-    pub(super) fn recording(&self) -> Result<Recording> {
-        let json = self.trace.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
-        ensure!(
-            !json,
-            "{}: a report keeps no rows, so nothing can be routed again: give the trace itself, as CSV",
-            self.trace.display()
-        );
-        let columns = self.map.clone().unwrap_or_default();
-        read(&self.trace, &Reading { columns, format: self.time_format, seed: self.seed })
-    }
-}
+pub(super) const NONE: &str = "grabs";
+/// The width of ranges of rooms that are not told another.
+pub(super) const ROOM_WIDTH: NonZeroU64 = NonZeroU64::new(25).unwrap();
 
 /// The way a trace is sent, and its targets.
 #[derive(Debug, clap::Args)]
@@ -82,6 +52,14 @@ pub(super) struct SendArgs {
 }
 
 impl SendArgs {
+    /// Writes the ids that rooms have for the services, beside the report.
+    pub(super) fn write_rooms(&self, recording: &Recording) -> Result<PathBuf> {
+        let path = self.out.join("rooms.csv");
+        let file = Output::create("--out", &path)?;
+        file.write(|file| write_rooms(recording, file))?;
+        Ok(path)
+    }
+
     /// Refuses what cannot be, before anything long is done; until what it returns is dropped, the folder is this
     /// run's alone.
     pub(super) fn check(&self) -> Result<output::Folder> {
@@ -209,8 +187,14 @@ pub(super) fn mix(name: &str) -> Result<QueryMix> {
     QueryMix::of(&workload).context("--mix")
 }
 
-/// A contestant, with tables made ahead for all rooms of the recording.
-pub(super) fn spec(name: &str, shards: NonZeroU16, rooms: u64, split: &RoomRanges) -> Result<Spec> {
+/// A contestant, with tables made ahead for the rooms of the recording.
+pub(super) fn spec(
+    name: &str,
+    shards: NonZeroU16,
+    recording: &Recording,
+    split: &RoomRanges,
+) -> Result<Spec> {
+    let rooms = recording.rooms_ahead(ROOM_WIDTH.get());
     let fit = Fit { shards, spread: shards, split: split.clone(), rooms: Some(rooms) };
     Spec::fitted(name, &fit).context("--contestants")
 }
@@ -220,6 +204,7 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
+    use crate::replay::{Reading, read};
 
     #[derive(clap::Parser)]
     struct Line {

@@ -1,26 +1,24 @@
 //! The columns of a file and their meanings.
 
 use anyhow::{Context, Result, bail, ensure};
+use coupon_cli::plain;
+use coupon_measure::format::{count, list};
 
-/// The names of the columns that are needed, as the file's header spells them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// So many columns are named where one is missed.
+const NAMED: usize = 20;
+
+/// The names of the columns that are needed, as the file's header spells them; those that are not told have the names of
+/// this project's own traces.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Columns {
     /// The user who grabbed.
-    pub user: String,
+    pub user: Option<String>,
     /// The room: with a shop's receipts, the merchant.
-    pub room: String,
+    pub room: Option<String>,
     /// The coupon.
-    pub coupon: String,
+    pub coupon: Option<String>,
     /// The time.
-    pub time: String,
-}
-
-impl Default for Columns {
-    /// The columns of this project's own traces.
-    fn default() -> Self {
-        let [user, room, coupon, time] = ["user_id", "room_id", "coupon_id", "grab_time"].map(str::to_owned);
-        Self { user, room, coupon, time }
-    }
+    pub time: Option<String>,
 }
 
 impl std::str::FromStr for Columns {
@@ -40,38 +38,111 @@ impl std::str::FromStr for Columns {
                 "time" => &mut columns.time,
                 other => bail!("there is no {other:?}; there are user, room, coupon and time"),
             };
-            name.trim().clone_into(column);
+            if let Some(first) = column.replace(name.trim().to_owned()) {
+                bail!("{} is told twice: {first:?} and {:?}", key.trim(), name.trim());
+            }
         }
         Ok(columns)
     }
 }
 
-/// The positions of the columns in each line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Places {
-    pub(super) user: usize,
-    pub(super) room: usize,
-    pub(super) coupon: usize,
-    pub(super) time: usize,
+/// The names of a file's columns, in their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    names: Vec<String>,
+    /// The file has none of its own: the command line named its columns.
+    pub(super) is_given: bool,
 }
 
-impl Columns {
-    /// Finds them in a header.
-    pub(super) fn find(&self, header: &[String]) -> Result<Places> {
-        let find = |key: &str, name: &String| {
-            header.iter().position(|column| column == name).with_context(|| {
-                format!(
-                    "it has no column {name:?} for {key}; it has {}: say which with --map {key}=COLUMN",
-                    { header.join(", ") }
-                )
-            })
+impl std::str::FromStr for Header {
+    type Err = anyhow::Error;
+
+    /// Reads `user,coupon,room,_,time`; a column that is not needed is `_`.
+    fn from_str(text: &str) -> Result<Self> {
+        let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+        ensure!(names.iter().all(|name| !name.is_empty()), "a column has no name; call what is not needed _");
+        Ok(Self { names, is_given: true })
+    }
+}
+
+/// A column that is needed: its place in each line, and its name for messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Column {
+    pub(super) place: usize,
+    pub(super) name: String,
+}
+
+/// The columns that every line must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Places {
+    pub(super) user: Column,
+    pub(super) room: Column,
+    pub(super) coupon: Column,
+    pub(super) time: Column,
+}
+
+impl Header {
+    /// The header that a file's first line is.
+    pub(super) fn of<'f>(fields: impl Iterator<Item = &'f [u8]>) -> Self {
+        let names = fields.map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
+        Self { names, is_given: false }
+    }
+
+    /// The number of columns.
+    pub(super) const fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The one column of that name.
+    pub(super) fn find(&self, name: &str, flag: &str) -> Result<Column> {
+        let mut places = self.names.iter().enumerate().filter(|(_, column)| *column == name);
+        let (place, _) = places
+            .next()
+            .with_context(|| format!("it has no column {name:?} for {flag}; it has {}", self.listed()))?;
+        if let Some((second, _)) = places.next() {
+            bail!(
+                "it has two columns {name:?}, number {} and {}: say which is which with --columns (a name each, in their \
+                 order), and leave its first line out",
+                place + 1,
+                second + 1
+            );
+        }
+        Ok(Column { place, name: plain::line(name).into_owned() })
+    }
+
+    /// The columns of the four meanings.
+    pub(super) fn places(&self, columns: &Columns) -> Result<Places> {
+        let find = |key: &str, told: &Option<String>, own: [&str; 2]| {
+            let named = |name: &&str| self.names.iter().any(|column| column == name);
+            let [usual, plain] = own;
+            let name =
+                told.as_deref().unwrap_or_else(|| [usual, plain].into_iter().find(named).unwrap_or(usual));
+            self.find(name, key).with_context(|| format!("--map {key}=COLUMN says which column is the {key}"))
         };
         Ok(Places {
-            user: find("user", &self.user)?,
-            room: find("room", &self.room)?,
-            coupon: find("coupon", &self.coupon)?,
-            time: find("time", &self.time)?,
+            user: find("user", &columns.user, ["user_id", "user"])?,
+            room: find("room", &columns.room, ["room_id", "room"])?,
+            coupon: find("coupon", &columns.coupon, ["coupon_id", "coupon"])?,
+            time: find("time", &columns.time, ["grab_time", "time"])?,
         })
+    }
+
+    /// The names for a message.
+    fn listed(&self) -> String {
+        let name = |(at, name): (usize, &String)| match name.as_str() {
+            "" => format!("one without a name, number {}", at + 1),
+            name => plain::line(name).into_owned(),
+        };
+        let mut names: Vec<String> = self.names.iter().enumerate().take(NAMED).map(name).collect();
+        let more = self.names.len().saturating_sub(NAMED) as u64;
+        if more > 0 {
+            names.push(format!("{} more", count(more)));
+        }
+        list(&names)
     }
 }
 
@@ -79,21 +150,53 @@ impl Columns {
 mod tests {
     use super::*;
 
+    fn header(names: &[&str]) -> Header {
+        Header::of(names.iter().map(|name| name.as_bytes()))
+    }
+
+    fn places(header: &Header, columns: &str) -> Result<[usize; 4]> {
+        let Places { user, room, coupon, time } = header.places(&columns.parse().unwrap())?;
+        Ok([user, room, coupon, time].map(|column| column.place))
+    }
+
     #[test]
     fn columns_are_mapped_by_name_and_found_in_any_order() {
-        let columns: Columns = "user=User_id, room=Merchant_id,time=Date_received".parse().unwrap();
-        assert_eq!(columns.coupon, "coupon_id");
-        let header = ["Date_received", "coupon_id", "Distance", "Merchant_id", "User_id"].map(str::to_owned);
-        assert_eq!(columns.find(&header).unwrap(), Places { user: 4, room: 3, coupon: 1, time: 0 });
+        let header = header(&["Date_received", "coupon_id", "Distance", "", "Merchant_id", "User_id"]);
+        let found = places(&header, "user=User_id, room=Merchant_id,time=Date_received").unwrap();
+        assert_eq!(found, [5, 4, 1, 0]);
+    }
+
+    #[test]
+    fn a_file_without_a_header_has_the_columns_that_are_named_for_it() {
+        let header: Header = "user,coupon,room,_,time,_".parse().unwrap();
+        assert_eq!(header.places(&Columns::default()).unwrap().time.place, 4);
+        assert_eq!(places(&header, "room=coupon").unwrap(), [0, 1, 1, 4]);
+        assert!("user,,time".parse::<Header>().unwrap_err().to_string().contains('_'));
     }
 
     #[test]
     fn what_is_no_mapping_is_refused_and_a_missing_column_named_with_those_there_are() {
-        for text in ["user", "user=", "colour=x", ""] {
+        for text in ["user", "user=", "colour=x", "", "user=a,user=b"] {
             assert!(text.parse::<Columns>().is_err(), "{text:?}");
         }
-        let header = ["User_id", "Merchant_id"].map(str::to_owned);
-        let error = Columns::default().find(&header).unwrap_err().to_string();
-        assert!(error.contains("--map user=") && error.contains("User_id, Merchant_id"), "{error}");
+        let error = format!("{:#}", header(&["User_id", ""]).places(&Columns::default()).unwrap_err());
+        for told in ["--map user=", "User_id and one without a name, number 2"] {
+            assert!(error.contains(told), "{error}");
+        }
+        let names: Vec<String> = (0..10_000).map(|n| format!("c{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let error = format!("{:#}", header(&names).places(&Columns::default()).unwrap_err());
+        assert!(error.contains("c19 and 9,980 more") && !error.contains("c20"), "{error}");
+    }
+
+    #[test]
+    fn a_column_that_is_there_twice_is_refused() {
+        let twice = header(&["user_id", "room_id", "coupon_id", "grab_time", "user_id"]);
+        let error = format!("{:#}", twice.places(&Columns::default()).unwrap_err());
+        assert!(error.contains("two columns \"user_id\", number 1 and 5"), "{error}");
+        assert!(error.contains("--columns"), "{error}");
+        // Another that nobody asks for may be.
+        let other = header(&["user_id", "room_id", "coupon_id", "grab_time", "note", "note"]);
+        assert!(other.places(&Columns::default()).is_ok());
     }
 }

@@ -1,61 +1,152 @@
-//! Ids of any kind become 1 to n.
+//! Ids of any kind: what a service takes stays as it is, everything else gets an id of its own.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use coupon_cli::plain;
+use coupon_core::MAX_ID;
+use xxhash_rust::xxh3::xxh3_64;
 
-/// The ids of one kind seen so far, each with a number in the order of its first appearance, from 0.
-#[derive(Debug, Default)]
-pub(super) struct IdNumbers {
-    numbers: HashMap<String, u32>,
+/// The one spelling of an id: a whole number without a plus, leading zeros or a fraction of zeros; any other text is
+/// its own.
+pub(super) fn canonical(text: &str) -> Cow<'_, str> {
+    let (negative, unsigned) = match text.as_bytes().first() {
+        Some(b'-') => (true, text.get(1..).unwrap_or_default()),
+        Some(b'+') => (false, text.get(1..).unwrap_or_default()),
+        _ => (false, text),
+    };
+    let (whole, fraction) = unsigned.split_once('.').map_or((unsigned, "0"), |(whole, part)| (whole, part));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || fraction.is_empty() || fraction.bytes().any(|byte| byte != b'0') {
+        return Cow::Borrowed(text);
+    }
+    let number = whole.trim_start_matches('0');
+    match (negative, number) {
+        (_, "") => Cow::Borrowed("0"),
+        (false, number) => Cow::Borrowed(number),
+        (true, number) if number.len() + 1 == text.len() => Cow::Borrowed(text),
+        (true, number) => Cow::Owned(format!("-{number}")),
+    }
 }
 
-impl IdNumbers {
-    /// The number of an id; a new one if it is new.
-    pub(super) fn number(&mut self, id: &str) -> u32 {
-        if let Some(number) = self.numbers.get(id) {
+/// The number that a service takes for an id, if it is one.
+pub(super) fn own_id(canonical: &str) -> Option<u64> {
+    canonical.parse().ok().filter(|id| (1..=MAX_ID).contains(id))
+}
+
+/// True for a number as a spreadsheet shows it when it is too long: `4.79386E+17`. Others became the same.
+pub(super) fn is_rounded(text: &str) -> bool {
+    let Some((mantissa, exponent)) = text.split_once(['e', 'E']) else { return false };
+    let number =
+        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    number(mantissa) && exponent.strip_prefix('+').is_some_and(number)
+}
+
+/// The id of a user: its own number, or a fixed hash of its text, which is the same in every file.
+pub(super) fn user_id(canonical: &str) -> u64 {
+    own_id(canonical).unwrap_or_else(|| (xxh3_64(canonical.as_bytes()) >> 11).max(1))
+}
+
+/// The order of ids: numbers by their values, whatever their size, then text by its bytes.
+fn in_order(a: &str, b: &str) -> Ordering {
+    match (whole(a), whole(b)) {
+        (Some(a), Some(b)) => match (a.negative, b.negative) {
+            (false, false) => a.cmp_size(&b),
+            (true, true) => b.cmp_size(&a),
+            (negative, _) => {
+                if negative {
+                    Ordering::Less
+                } else {
+                    Ordering::Greater
+                }
+            }
+        },
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => a.cmp(b),
+    }
+}
+
+struct Whole<'t> {
+    negative: bool,
+    digits: &'t str,
+}
+
+impl Whole<'_> {
+    fn cmp_size(&self, other: &Self) -> Ordering {
+        self.digits.len().cmp(&other.digits.len()).then_with(|| self.digits.cmp(other.digits))
+    }
+}
+
+/// A canonical text, as the whole number that it is.
+fn whole(canonical: &str) -> Option<Whole<'_>> {
+    let digits = canonical.strip_prefix('-');
+    let (negative, digits) = (digits.is_some(), digits.unwrap_or(canonical));
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then_some(Whole { negative, digits })
+}
+
+/// The rooms seen so far, each with a number in the order of its first appearance, from 0.
+#[derive(Debug, Default)]
+pub(super) struct RoomNumbers {
+    numbers: HashMap<Box<str>, u32>,
+}
+
+impl RoomNumbers {
+    /// The number of a room; a new one if it is new.
+    pub(super) fn number(&mut self, canonical: &str) -> u32 {
+        if let Some(number) = self.numbers.get(canonical) {
             return *number;
         }
         let number = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
-        self.numbers.insert(id.to_owned(), number);
+        self.numbers.insert(canonical.into(), number);
         number
     }
 
-    /// Puts the ids in their own order: by value when all are numbers, as text otherwise. With ranges of ids,
-    /// neighbours must stay neighbours.
-    pub(super) fn sorted(self) -> Sorted {
-        let mut ids: Vec<(String, u32)> = self.numbers.into_iter().collect();
-        let numeric = ids.iter().all(|(id, _)| id.parse::<f64>().is_ok_and(f64::is_finite));
-        ids.sort_unstable_by(|(a, _), (b, _)| if numeric { by_value(a, b) } else { a.cmp(b) });
-        let mut ranks = vec![0; ids.len()];
-        for (rank, (_, number)) in ids.iter().enumerate() {
+    /// The number of rooms seen.
+    pub(super) fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// Puts those that are still there in order. All of them keep their own ids if a service takes them all; otherwise
+    /// they are numbered from 1, so that neighbours stay neighbours.
+    pub(super) fn sorted(self, is_there: impl Fn(u32) -> bool) -> SortedRooms {
+        let seen = self.numbers.len();
+        let mut rooms: Vec<(Box<str>, u32)> =
+            self.numbers.into_iter().filter(|(_, number)| is_there(*number)).collect();
+        rooms.sort_unstable_by(|(a, _), (b, _)| in_order(a, b));
+        let own: Option<Vec<u64>> = rooms.iter().map(|(room, _)| own_id(room)).collect();
+        let mut ranks = vec![None; seen];
+        for (rank, (_, number)) in (0..).zip(&rooms) {
             if let Some(place) = usize::try_from(*number).ok().and_then(|number| ranks.get_mut(number)) {
-                *place = rank as u64 + 1;
+                *place = Some(rank);
             }
         }
-        Sorted { labels: ids.into_iter().map(|(id, _)| plain::line(&id).into_owned()).collect(), ranks }
+        SortedRooms {
+            are_numbered: own.is_none(),
+            ids: own.unwrap_or_else(|| (1..=rooms.len() as u64).collect()),
+            labels: rooms.into_iter().map(|(room, _)| room.into()).collect(),
+            ranks,
+        }
     }
 }
 
-/// Whole numbers beyond a double's precision still differ by their text.
-fn by_value(a: &str, b: &str) -> Ordering {
-    let value = |id: &str| id.parse::<f64>().unwrap_or_default();
-    value(a).total_cmp(&value(b)).then_with(|| a.len().cmp(&b.len())).then_with(|| a.cmp(b))
-}
-
-/// All ids of one kind.
+/// All rooms, in order.
 #[derive(Debug, Default)]
-pub(super) struct Sorted {
-    /// The name that each had in the file: that of id 1 first.
+pub(super) struct SortedRooms {
+    /// The id that each has for a service.
+    pub(super) ids: Vec<u64>,
+    /// The name that each has in the file.
     pub(super) labels: Vec<String>,
-    ranks: Vec<u64>,
+    /// True if the ids are numbers from 1, and not the rooms' own.
+    pub(super) are_numbered: bool,
+    ranks: Vec<Option<usize>>,
 }
 
-impl Sorted {
-    /// The new id, from 1, of what had this number when it was seen.
-    pub(super) fn id(&self, number: u32) -> u64 {
-        usize::try_from(number).ok().and_then(|number| self.ranks.get(number)).copied().unwrap_or(1)
+impl SortedRooms {
+    /// The place among all, from 0, of the room that had this number when it was seen.
+    pub(super) fn rank(&self, number: u32) -> Option<usize> {
+        usize::try_from(number).ok().and_then(|number| self.ranks.get(number).copied().flatten())
     }
 }
 
@@ -64,31 +155,66 @@ mod tests {
     use super::*;
 
     fn order(ids: &[&str]) -> (Vec<String>, Vec<u64>) {
-        let mut seen = IdNumbers::default();
-        let numbers: Vec<u32> = ids.iter().map(|id| seen.number(id)).collect();
-        let sorted = seen.sorted();
-        let new = numbers.into_iter().map(|number| sorted.id(number)).collect();
-        (sorted.labels, new)
+        let mut seen = RoomNumbers::default();
+        for id in ids {
+            seen.number(&canonical(id));
+        }
+        let sorted = seen.sorted(|_| true);
+        (sorted.labels, sorted.ids)
     }
 
     #[test]
-    fn numbers_keep_the_order_of_their_values() {
-        let (labels, new) = order(&["7399999", "12", "900", "12"]);
+    fn one_id_has_one_spelling() {
+        for (text, one) in [
+            ("300001.0", "300001"),
+            ("007", "7"),
+            ("+7", "7"),
+            ("-0", "0"),
+            ("-07", "-7"),
+            ("-7", "-7"),
+            ("0.00", "0"),
+            ("7.5", "7.5"),
+            ("7.", "7."),
+            ("x07", "x07"),
+            ("", ""),
+            ("+", "+"),
+            ("99999999999999999999.0", "99999999999999999999"),
+        ] {
+            assert_eq!(canonical(text), one, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_a_spreadsheet_rounded_is_known() {
+        assert!(is_rounded("4.79386E+17") && is_rounded("5e+10"));
+        assert!(!["479386", "1E5", "e+1", "abcE+12", "E+", "1E+x"].into_iter().any(is_rounded));
+    }
+
+    #[test]
+    fn ids_that_a_service_takes_stay_and_others_are_numbered_in_order() {
+        let names = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
         assert_eq!(
-            (labels.as_slice(), new.as_slice()),
-            (&["12", "900", "7399999"].map(str::to_owned)[..], &[3, 1, 2, 1][..])
+            order(&["7399999", "12", "900", "12"]),
+            (names(&["12", "900", "7399999"]), vec![12, 900, 7_399_999])
         );
-        let (labels, _) = order(&["18446744073709551615", "18446744073709551614"]);
-        assert_eq!(labels, ["18446744073709551614", "18446744073709551615"]);
+        let huge = ["18446744073709551615", "2053013563651392361", "3"];
+        assert_eq!(
+            order(&huge),
+            (names(&["3", "2053013563651392361", "18446744073709551615"]), vec![1, 2, 3])
+        );
+        let negative = ["-9007199254740992", "-9007199254740993", "0"];
+        assert_eq!(order(&negative).0, names(&["-9007199254740993", "-9007199254740992", "0"]));
+        assert_eq!(order(&["b-2", "a", "10", "9"]), (names(&["9", "10", "a", "b-2"]), vec![1, 2, 3, 4]));
+        assert_eq!(order(&["9007199254740991"]).1, [MAX_ID]);
+        assert_eq!(order(&["9007199254740992"]).1, [1]);
     }
 
     #[test]
-    fn what_would_command_a_terminal_is_not_told() {
-        assert_eq!(order(&["\u{1b}[31mroom\u{7}"]).0, [r"\u{1b}[31mroom\u{7}"]);
-    }
-
-    #[test]
-    fn other_ids_are_in_the_order_of_their_text() {
-        assert_eq!(order(&["b-2", "a", "10"]).1, [3, 2, 1]);
+    fn users_have_their_own_id_or_the_hash_of_their_name() {
+        assert_eq!((user_id("300001"), user_id("9007199254740991")), (300_001, MAX_ID));
+        let hashed = [user_id("anna"), user_id("0"), user_id("9007199254740992"), user_id("-5")];
+        assert!(hashed.iter().all(|id| (1_000..=MAX_ID).contains(id)), "{hashed:?}");
+        // The same in every file, for good.
+        assert_eq!(user_id("anna"), xxh3_64(b"anna") >> 11);
     }
 }

@@ -59,7 +59,7 @@ impl QueryMix {
     }
 
     /// The recorded grabs, each followed by its queries: about the grab's own user, coupon and room, so that they are
-    /// as skewed as the grabs. Updates follow what is answered, as in any checkout.
+    /// as skewed as the grabs; and the recorded queries. Updates follow what is answered, as in any checkout.
     #[must_use]
     pub fn trace(&self, recording: &Recording, speed: f64, seed: u64) -> Trace {
         let mut random = Random::new(seed, QUERIES);
@@ -80,6 +80,11 @@ impl QueryMix {
                     requests.push((row.time, row.request(*endpoint)));
                 }
             }
+        }
+        if !recording.asked().is_empty() {
+            let asked = recording.asked().iter().map(|(endpoint, row)| (row.time, row.request(*endpoint)));
+            requests.extend(asked);
+            requests.sort_by_key(|(time, _)| *time);
         }
         Trace::of(recording.file.clone(), &requests, Some(speed))
     }

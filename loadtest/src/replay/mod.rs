@@ -1,22 +1,35 @@
 //! Traces recorded elsewhere: any column names, any ids, any pace.
 //!
-//! [`Recording`] is what could be read of a file: ids become 1 to n, and lines that make no sense are counted by reason
-//! rather than fatal, since real files have some. [`QueryMix`] adds the queries that a workload asks beside each grab.
+//! [`Recording`] is what could be read of a file: ids are those that a service will see, and lines that make no sense are
+//! counted by reason rather than fatal, since real files have some. [`QueryMix`] adds the queries that a workload asks beside
+//! each grab.
 
 mod columns;
 mod description;
 mod ids;
+mod known;
 mod left_out;
+mod lines;
+mod maps;
 mod mix;
-mod moments;
 mod ranges;
 mod reader;
 mod recording;
+mod sampling;
+mod select;
+mod strays;
+mod times;
 
-pub use columns::Columns;
+#[cfg(test)]
+mod tests;
+
+pub use columns::{Columns, Header};
 pub use left_out::LeftOut;
+pub use maps::{write_rooms, write_users};
 pub use mix::QueryMix;
-pub use moments::TimeFormat;
 pub use ranges::{equal_work, split};
 pub use reader::{Reading, read};
-pub use recording::{Recording, Rooms, Row};
+pub use recording::{Recording, Rooms, Row, Spread};
+pub use sampling::Part;
+pub use select::{Asked, Condition};
+pub use times::{TimeFormat, time_zone};

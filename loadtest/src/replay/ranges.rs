@@ -23,7 +23,7 @@ pub fn equal_work(recording: &Recording, shards: NonZeroU16) -> RoomRanges {
         let middle = u64::midpoint(low, high);
         if filled(rows, &[middle as f64]).len() <= ranges { high = middle } else { low = middle + 1 }
     }
-    starting_at(&filled(rows, &[low as f64]))
+    starting_at(recording, &filled(rows, &[low as f64]))
 }
 
 /// More ranges than shards, so that a hot room has one to itself and the others even out what it leaves. Range i
@@ -49,7 +49,7 @@ pub fn split(recording: &Recording, shards: NonZeroU16) -> RoomRanges {
             }
         }
     }
-    starting_at(&best.map(|(_, starts)| starts).unwrap_or_default())
+    starting_at(recording, &best.map(|(_, starts)| starts).unwrap_or_default())
 }
 
 /// The starts of ranges that hold at most so many rows, range i as many as size i % sizes says; a room with more has
@@ -79,8 +79,11 @@ fn loads(rows: &[u64], starts: &[usize], shards: usize) -> Vec<u64> {
     loads
 }
 
-fn starting_at(starts: &[usize]) -> RoomRanges {
-    RoomRanges::Starts(starts.iter().filter_map(|start| RoomId::new(*start as u64 + 1).ok()).collect())
+/// The ranges that begin with these of the recording's rooms; the first begins with the first room that there can be.
+fn starting_at(recording: &Recording, starts: &[usize]) -> RoomRanges {
+    let ids = &recording.rooms.ids;
+    let id = |start: usize| if start == 0 { Some(1) } else { ids.get(start).copied() };
+    RoomRanges::Starts(starts.iter().filter_map(|start| RoomId::new(id(*start)?).ok()).collect())
 }
 
 #[cfg(test)]
@@ -94,6 +97,7 @@ mod tests {
     fn recording(rows: &[u64]) -> Recording {
         let mut recording = Recording::default();
         recording.rooms.stored = rows.to_vec();
+        recording.rooms.ids = (1..=rows.len() as u64).collect();
         recording
     }
 

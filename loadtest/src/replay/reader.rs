@@ -1,281 +1,312 @@
-//! Reads a file of recorded grabs.
+//! Reads a file of recorded grabs, once.
 
-use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use csv::{ByteRecord, Reader, ReaderBuilder};
+use coupon_cli::plain;
+use coupon_measure::format::counted;
+use jiff::tz::TimeZone;
 
-use super::columns::{Columns, Places};
+use super::columns::{Column, Columns, Header, Places};
+use super::known::Known;
 use super::left_out::LeftOut;
-use super::moments::{Detection, Moment, TimeFormat};
-use super::recording::{LinesRead, Recording};
+use super::lines::{Fields, Lines};
+use super::recording::{Origin, Recording};
+use super::sampling::{Part, Sampling};
+use super::select::{Asked, Condition, Selection};
+use super::times::{Detection, TimeFormat, Times};
+use crate::source::{self, Next, Record, Table};
 
 /// The texts of a field without a value.
 const NULLS: [&str; 5] = ["", "null", "none", "nan", "\\n"];
+/// The format of times is found out by so many lines.
+const HEAD: usize = 10_000;
 
 /// The description of a file to read.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Reading {
-    /// The meanings of its columns.
-    pub columns: Columns,
+    /// Its encoding and separator, where they are known.
+    pub source: source::Format,
+    /// The names of its columns, if it has no header.
+    pub header: Option<Header>,
+    /// The meanings of its columns; those of this project's traces, or of a data set that is known, without it.
+    pub columns: Option<Columns>,
+    /// The conditions that a row must meet to be a grab.
+    pub conditions: Vec<Condition>,
+    /// The rows that are queries.
+    pub asked: Vec<Asked>,
     /// The format of its times; found out without it.
     pub format: Option<TimeFormat>,
-    /// Decides when in their day grabs are, of which only the day is known.
+    /// The zone of times without an offset; UTC without it.
+    pub zone: Option<TimeZone>,
+    /// Only so many rows are read.
+    pub first: Option<u64>,
+    /// The part of the rows that is kept.
+    pub sample: Part,
+    /// The most rows that are kept: of a larger file a smaller part.
+    pub most: usize,
+    /// True to keep the names of users whose ids are hashes.
+    pub with_names: bool,
+    /// Decides when in their day or hour grabs are, of which only that is known.
     pub seed: u64,
 }
 
-/// Reads a CSV file with a header. Lines that make no sense are counted by reason, and left out.
+impl Reading {
+    /// The most rows that are kept unless more are wanted: with them a reading takes some 200 MB.
+    pub const MOST: usize = 2_000_000;
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self {
+            source: source::Format::default(),
+            header: None,
+            columns: None,
+            conditions: Vec::new(),
+            asked: Vec::new(),
+            format: None,
+            zone: None,
+            first: None,
+            sample: Part::default(),
+            most: Self::MOST,
+            with_names: false,
+            seed: 0,
+        }
+    }
+}
+
+/// Reads a table with a header, from a file, a pipe, or `-`, the standard input. Lines that make no sense are counted by
+/// reason, and left out.
 ///
 /// # Errors
 /// When the file cannot be read, lacks a column, has times of no known kind or of several, or no line that makes sense.
 pub fn read(path: &Path, reading: &Reading) -> Result<Recording> {
-    read_inner(path, reading).with_context(|| path.display().to_string())
+    let name =
+        || if path.as_os_str() == "-" { "the standard input".to_owned() } else { path.display().to_string() };
+    read_inner(path, reading).with_context(name)
 }
 
 fn read_inner(path: &Path, reading: &Reading) -> Result<Recording> {
-    let (mut file, places, width) = open(path, &reading.columns)?;
-    let format = match reading.format {
-        Some(format) => format,
-        None => detect(&mut file, places, width).format(&reading.columns.time)?,
+    let mut table = source::open(path, reading.source)?;
+    let header = match &reading.header {
+        Some(header) => header.clone(),
+        None => own_header(&mut table)?,
     };
-    let (mut file, ..) = open(path, &reading.columns)?;
-    let late = late(&mut file)?;
-    let mut lines = Lines {
+    let (places, known) = places(&header, reading)?;
+    let conditions = match known.and_then(Known::condition) {
+        Some(condition) if reading.conditions.is_empty() => vec![condition],
+        _ => reading.conditions.clone(),
+    };
+    let mut reader = Reader {
+        selection: Selection::new(&header, &conditions, &reading.asked)?,
+        width: header.len(),
         places,
-        width,
-        late,
-        format,
-        columns: &reading.columns,
-        raw: LinesRead { format_given: reading.format.is_some(), ..LinesRead::default() },
+        times: reading.format.map(|format| Times::new(format, reading.zone.as_ref())),
+        head: Vec::new(),
+        lines: Lines::new(Sampling::new(reading.sample), reading.most, reading.with_names),
         left_out: LeftOut::default(),
+        not_chosen: 0,
+        reading,
     };
-    each(&mut file, |record| lines.take(record));
-    let Lines { raw, left_out, .. } = lines;
+    reader.read(&mut table)?;
+    reader.decide()?;
+    let mut notes: Vec<String> = known.map(|known| as_known(known, reading)).into_iter().collect();
+    if reader.not_chosen > 0 {
+        let told: Vec<String> = conditions.iter().map(ToString::to_string).collect();
+        let told = plain::line(&told.join(" and ")).into_owned();
+        notes.push(format!("{} not taken: they are not {told}", counted(reader.not_chosen, "row")));
+    }
+    reader.recording(table.name.clone(), notes)
+}
+
+fn as_known(known: &Known, reading: &Reading) -> String {
+    let other = if reading.conditions.is_empty() { "" } else { ", with the conditions given" };
+    format!("its header is that of {}: read as with {}{other}", known.name, known.flags())
+}
+
+/// The first line, which names the columns.
+fn own_header(table: &mut Table) -> Result<Header> {
+    let record = match table.next().context("its header cannot be read")? {
+        Next::Record(record) => record,
+        Next::TooLong { .. } => bail!("its first line is longer than a header can be"),
+        Next::End => bail!("it is empty: its first line must name the columns"),
+    };
     ensure!(
-        !raw.rows.is_empty(),
-        "no line can be replayed{}",
-        if left_out.lines() == 0 {
-            ": there is none under the header".to_owned()
-        } else {
-            format!(": {left_out}")
-        }
+        record.fields().all(|name| std::str::from_utf8(name).is_ok()),
+        "its header is no UTF-8: name its encoding, for example --encoding gbk or --encoding windows-1252"
     );
-    Ok(raw.recording(path.display().to_string(), left_out, reading.seed))
+    Ok(Header::of(record.fields()))
 }
 
-fn open(path: &Path, columns: &Columns) -> Result<(Reader<File>, Places, usize)> {
-    // Lines of another length are this module's to count.
-    let mut file = ReaderBuilder::new().flexible(true).from_path(path).context("cannot be read")?;
-    let header = file.byte_headers().context("its header cannot be read")?;
-    let header: Vec<String> = header
-        .iter()
-        .map(|name| String::from_utf8_lossy(name).trim().trim_start_matches('\u{feff}').to_owned())
-        .collect();
-    ensure!(header.iter().any(|name| !name.is_empty()), "its first line is empty: it must name the columns");
-    if let [only] = header.as_slice() {
-        let other = [(';', "semicolons"), ('\t', "tabs")].into_iter().find(|(sign, _)| only.contains(*sign));
-        if let Some((_, name)) = other {
-            bail!("its columns seem to be parted by {name}; a trace has commas");
-        }
-    }
-    let places = columns.find(&header)?;
-    Ok((file, places, header.len()))
+/// The columns, and the data set that is known by them.
+fn places(header: &Header, reading: &Reading) -> Result<(Places, Option<&'static Known>)> {
+    const LIKE_DATA: &str = "its first line looks like data: where there is no header, name the columns with --columns, for \
+                             example --columns user,coupon,room,_,time";
+    let own = reading.columns.clone().unwrap_or_default();
+    let found = match header.places(&own) {
+        Ok(places) => (places, None),
+        Err(error) => match Known::of(header).filter(|_| reading.columns.is_none() && !header.is_given) {
+            Some(known) => (header.places(&known.columns())?, Some(known)),
+            None if !header.is_given && header.names().iter().any(|name| Detection::is_time(name)) => {
+                return Err(error.context(LIKE_DATA));
+            }
+            None => return Err(error),
+        },
+    };
+    let time = &found.0.time;
+    ensure!(header.is_given || !Detection::is_time(&time.name), LIKE_DATA);
+    Ok(found)
 }
 
-/// The number of lines by which positions are behind: after a carriage return, the line feed is read with the next line
-/// only.
-fn late(file: &mut Reader<File>) -> Result<u64> {
-    let within = lines_of(file.byte_headers().context("its header cannot be read")?);
-    Ok(u64::from(file.position().line() == within))
-}
-
-/// Every line; where the file itself cannot be read, it ends.
-fn each(file: &mut Reader<File>, mut take: impl FnMut(Result<&ByteRecord, csv::Error>)) {
-    let mut record = ByteRecord::new();
-    loop {
-        match file.read_byte_record(&mut record) {
-            Ok(true) => take(Ok(&record)),
-            Ok(false) => return,
-            Err(error) => return take(Err(error)),
-        }
-    }
-}
-
-fn detect(file: &mut Reader<File>, places: Places, width: usize) -> Detection {
-    let mut detection = Detection::default();
-    each(file, |record| {
-        if let Ok(record) = record
-            && record.len() == width
-            && let Some(text) = field(record, places.time)
-            && !is_null(text)
-        {
-            detection.add(text);
-        }
-    });
-    detection
-}
-
-struct Lines<'a> {
+struct Reader<'a> {
+    reading: &'a Reading,
     places: Places,
     width: usize,
-    late: u64,
-    format: TimeFormat,
-    columns: &'a Columns,
-    raw: LinesRead,
+    selection: Selection,
+    /// Reads times; none until their format is found out.
+    times: Option<Times>,
+    /// The lines before that.
+    head: Vec<Fields<String>>,
+    lines: Lines,
     left_out: LeftOut,
+    /// Rows that the conditions leave out.
+    not_chosen: u64,
 }
 
-impl Lines<'_> {
-    fn take(&mut self, record: Result<&ByteRecord, csv::Error>) {
-        let record = match record {
-            Ok(record) => record,
-            Err(error) => {
-                let line = error.position().map_or(0, csv::Position::line);
-                return self.left_out.add(format!("the file cannot be read from there on: {error}"), line, 1);
-            }
-        };
-        let line = record.position().map_or(0, csv::Position::line) + self.late;
-        match self.read(record) {
-            Ok((ids, moment)) => {
-                let [user, room, coupon] = ids;
-                self.raw.add(user, room, coupon, moment);
-            }
-            Err(reason) => match lines_of(record) {
-                1 => self.left_out.add(reason, line, 1),
-                lines => {
-                    let reason = format!("{reason}, and a field has line breaks: a quote may not be closed");
-                    self.left_out.add(reason, line, lines);
+impl Reader<'_> {
+    fn read(&mut self, table: &mut Table) -> Result<()> {
+        let (mut read, mut last) = (0, 0);
+        while self.reading.first.is_none_or(|first| read < first) {
+            read += 1;
+            match table.next() {
+                Ok(Next::End) => break,
+                Ok(Next::TooLong { line, lines }) => {
+                    self.left_out.add(
+                        "longer than a line can be (1 MiB, 65,536 fields)".to_owned(),
+                        line,
+                        lines,
+                    );
+                    last = line;
                 }
-            },
+                Ok(Next::Record(record)) => {
+                    last = record.line;
+                    self.take(&record)?;
+                }
+                Err(error) => {
+                    let reason = format!("the file cannot be read from there on ({error})");
+                    self.left_out.add(reason, last + 1, 1);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, record: &Record<'_>) -> Result<()> {
+        match self.fields(record) {
+            Ok(Some(fields)) => self.add(&fields),
+            Ok(None) => {
+                self.not_chosen += 1;
+                Ok(())
+            }
+            Err(reason) => {
+                self.leave_out(reason, record.line, record.lines);
+                Ok(())
+            }
         }
     }
 
-    fn read<'r>(&self, record: &'r ByteRecord) -> Result<([&'r str; 3], Moment), String> {
-        if record.len() != self.width {
-            return Err(format!("not {} fields as in the header", self.width));
+    fn leave_out(&mut self, reason: String, line: u64, lines: u64) {
+        let reason = match lines {
+            1 => reason,
+            _ => format!("{reason}, and a field has line breaks: a quote may not be closed"),
+        };
+        self.left_out.add(reason, line, lines);
+    }
+
+    /// The fields that are needed; none, if the row is not wanted.
+    fn fields<'r>(&self, record: &Record<'r>) -> Result<Option<Fields<&'r str>>, String> {
+        let beyond =
+            (self.width..record.len()).all(|place| record.bytes(place).is_some_and(<[u8]>::is_empty));
+        if record.len() < self.width || !beyond {
+            let comment = record.bytes(0).is_some_and(|first| first.starts_with(b"#"));
+            return Err(if comment {
+                "a comment".to_owned()
+            } else {
+                format!("not {} as {}", counted(self.width as u64, "field"), self.told_by())
+            });
         }
-        let Places { user, room, coupon, time } = self.places;
-        let id = |place, name: &str| {
-            let text = field(record, place).ok_or_else(|| format!("no UTF-8 text in {name}"))?;
+        let Some(endpoint) = self.selection.endpoint(record) else { return Ok(None) };
+        let text = |Column { place, name }: &Column| {
+            let text = record
+                .field(*place)
+                .ok_or_else(|| format!("no UTF-8 text in {name} (--encoding names another encoding)"))?;
             if is_null(text) { Err(format!("nothing in {name}")) } else { Ok(text) }
         };
-        let columns = self.columns;
-        let ids = [id(user, &columns.user)?, id(room, &columns.room)?, id(coupon, &columns.coupon)?];
-        let text = id(time, &columns.time)?;
-        let moment =
-            self.format.read(text).ok_or_else(|| format!("no time of that kind in {}", columns.time))?;
-        Ok((ids, moment))
+        let Places { user, room, coupon, time } = &self.places;
+        let (user, room, coupon, time) = (text(user)?, text(room)?, text(coupon)?, text(time)?);
+        let Record { line, lines, .. } = *record;
+        Ok(Some(Fields { user, room, coupon, time, line, lines, endpoint }))
     }
-}
 
-/// The number of the file's lines that a record takes: a field may have line breaks. The file's last one ends a line,
-/// and is no other.
-fn lines_of(record: &ByteRecord) -> u64 {
-    let text = record.as_slice();
-    let breaks = text.iter().filter(|byte| **byte == b'\n').count() as u64;
-    if text.ends_with(b"\n") { breaks } else { breaks + 1 }
-}
+    const fn told_by(&self) -> &'static str {
+        if self.reading.header.is_some() { "in --columns" } else { "in the header" }
+    }
 
-fn field(record: &ByteRecord, place: usize) -> Option<&str> {
-    std::str::from_utf8(record.get(place)?).ok().map(str::trim)
+    fn add(&mut self, fields: &Fields<&str>) -> Result<()> {
+        let Some(times) = &mut self.times else {
+            self.head.push(fields.owned());
+            return if self.head.len() < HEAD { Ok(()) } else { self.decide() };
+        };
+        match times.read(fields.time) {
+            Some(moment) => self.lines.add(fields, moment),
+            None => {
+                let reason = format!("no time of that kind in {}", self.places.time.name);
+                self.leave_out(reason, fields.line, fields.lines);
+                Ok(())
+            }
+        }
+    }
+
+    /// Finds out the format of times, and adds the lines that waited for it.
+    fn decide(&mut self) -> Result<()> {
+        if self.times.is_some() || self.head.is_empty() {
+            return Ok(());
+        }
+        let mut detection = Detection::default();
+        self.head.iter().for_each(|fields| detection.add(&fields.time));
+        let format = detection.format(&self.places.time.name)?;
+        self.times = Some(Times::new(format, self.reading.zone.as_ref()));
+        std::mem::take(&mut self.head).iter().try_for_each(|fields| self.add(&fields.borrowed()))
+    }
+
+    fn recording(self, file: String, mut notes: Vec<String>) -> Result<Recording> {
+        let Self { reading, times, lines, left_out, not_chosen, .. } = self;
+        if lines.kept.is_empty() {
+            let why = match (left_out.lines(), not_chosen) {
+                (0, 0) => "there is none under the header".to_owned(),
+                (0, _) => notes.join("; "),
+                (_, 0) => left_out.to_string(),
+                _ => format!("{left_out}; {}", notes.join("; ")),
+            };
+            bail!("no line can be replayed: {why}");
+        }
+        let format = times.as_ref().map(Times::format);
+        let is_local = format == Some(TimeFormat::Date) && reading.zone.is_none();
+        notes.extend(lines.notes(is_local));
+        notes.extend(times.iter().flat_map(Times::notes));
+        if format == Some(TimeFormat::Seconds) {
+            notes.push(
+                "times are seconds since the trace began, whenever that was: taken as since 1970".to_owned(),
+            );
+        }
+        // Midnight to the millisecond, always, is a day written as a moment, unless a format with moments was given.
+        let are_days = lines.are_midnights && reading.format.is_none();
+        let origin = Origin { file, left_out, notes, are_days, seed: reading.seed };
+        Recording::of(lines, origin)
+    }
 }
 
 fn is_null(text: &str) -> bool {
     NULLS.iter().any(|null| text.eq_ignore_ascii_case(null))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn file(text: &[u8]) -> tempfile::NamedTempFile {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), text).unwrap();
-        file
-    }
-
-    fn receipts(lines: &str) -> Result<Recording> {
-        let reading = Reading {
-            columns: "user=User_id,room=Merchant_id,coupon=Coupon_id,time=Date_received".parse().unwrap(),
-            ..Reading::default()
-        };
-        let header = "User_id,Merchant_id,Coupon_id,Distance,Date_received";
-        read(file(format!("{header}\n{lines}").as_bytes()).path(), &reading)
-    }
-
-    #[test]
-    fn lines_that_make_no_sense_are_counted_by_reason_with_the_first_of_each() {
-        let recording = receipts(
-            "4129537,450,9983,1,20160712\n6949378,1300,null,null,null\n2166529,7113,3429\n\
-             \"2166529\",7113,11928,5,20160727\n6172162,7113,11928,2,20161399\n,7113,11928,2,20160708\n\
-             4005121,450,NULL,0,20160706\n",
-        )
-        .unwrap();
-        assert_eq!(recording.rows().len(), 2);
-        let reasons = recording.left_out.reasons();
-        assert_eq!(reasons[0], ("nothing in Coupon_id", 2, 3));
-        assert!(reasons.contains(&("not 5 fields as in the header", 1, 4)), "{reasons:?}");
-        assert!(reasons.contains(&("no time of that kind in Date_received", 1, 6)), "{reasons:?}");
-        assert!(reasons.contains(&("nothing in User_id", 1, 7)), "{reasons:?}");
-    }
-
-    #[test]
-    fn a_quote_that_stays_open_costs_all_the_lines_it_swallows() {
-        let recording = receipts(
-            "1,450,9983,1,20160712\n2,450,9983,1,\"20160712\n3,450,9983,1,20160712\n4,450,9983,1,1\n",
-        );
-        let recording = recording.unwrap();
-        assert_eq!((recording.rows().len(), recording.left_out.lines()), (1, 3));
-        let reason =
-            "no time of that kind in Date_received, and a field has line breaks: a quote may not be closed";
-        assert_eq!(recording.left_out.reasons(), [(reason, 3, 3)]);
-        // A field that has its quotes may have line breaks.
-        let recording = receipts("\"1\n2\",450,9983,1,20160712\n3,450,\"9\n\n9\",1\n").unwrap();
-        assert_eq!((recording.rows().len(), recording.left_out.lines()), (1, 3));
-    }
-
-    #[test]
-    fn lines_have_their_numbers_whatever_ends_them() {
-        for end in ["\n", "\r\n"] {
-            let lines = ["user_id,room_id,coupon_id,grab_time", "1,1,1,20160101", "2,,1,20160101", ""];
-            let recording = read(file(lines.join(end).as_bytes()).path(), &Reading::default()).unwrap();
-            assert_eq!(recording.left_out.reasons(), [("nothing in room_id", 1, 3)], "{end:?}");
-        }
-    }
-
-    #[test]
-    fn a_file_without_a_line_that_makes_sense_is_refused_and_says_why() {
-        let error = format!("{:#}", receipts("1,2,null,4,20160101\n").unwrap_err());
-        assert!(error.contains("nothing in Coupon_id: 1 (the first is line 2)"), "{error}");
-        let error = format!("{:#}", receipts("").unwrap_err());
-        assert!(error.contains("no line has a time in column \"Date_received\""), "{error}");
-        for (text, told) in [
-            ("", "its first line is empty"),
-            ("user_id;room_id;coupon_id;grab_time\n1;1;1;20160101\n", "parted by semicolons"),
-        ] {
-            let error = read(file(text.as_bytes()).path(), &Reading::default()).unwrap_err();
-            assert!(format!("{error:#}").contains(told), "{error:#}");
-        }
-    }
-
-    #[test]
-    fn text_that_is_no_utf8_costs_its_line_alone() {
-        let csv = [
-            &b"\xef\xbb\xbfuser_id,room_id,coupon_id,grab_time\n\xff,1,1,20160101\n"[..],
-            b"a,1,1,20160101\n",
-        ]
-        .concat();
-        let recording = read(file(&csv).path(), &Reading::default()).unwrap();
-        assert_eq!(recording.rows().len(), 1);
-        assert_eq!(recording.left_out.reasons(), [("no UTF-8 text in user_id", 1, 2)]);
-    }
-
-    #[test]
-    fn a_missing_file_or_column_is_named() {
-        let error = format!("{:#}", read(Path::new("no-such.csv"), &Reading::default()).unwrap_err());
-        assert!(error.contains("no-such.csv"), "{error}");
-        let error = format!("{:#}", read(file(b"a,b\n1,2\n").path(), &Reading::default()).unwrap_err());
-        assert!(error.contains("--map user="), "{error}");
-    }
 }

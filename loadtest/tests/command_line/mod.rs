@@ -110,6 +110,37 @@ fn a_trace_that_cannot_be_replayed_is_one_line_that_says_why() {
 }
 
 #[test]
+fn a_dry_run_says_what_would_be_sent_and_sends_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let time = |n: u64| 1_500_000_000 + n + if n < 5 { 0 } else { 120 };
+    let lines: String = (0..10).rev().map(|n| format!("{n},7,1,{}\n", time(n))).collect();
+    let mut trace = Command::new(env!("CARGO_BIN_EXE_loadtest"))
+        .args(["replay", "-", "--dry-run", "--seconds", "5"])
+        .current_dir(folder.path())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let csv = format!("user_id,room_id,coupon_id,grab_time\n{lines}");
+    trace.stdin.take().unwrap().write_all(csv.as_bytes()).unwrap();
+    let output = trace.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    for told in [
+        "span: 2.15 minutes, from 2017-07-14T02:40:00.000Z",
+        "9 lines before the line above it: sorted",
+        "longest gap: 2.02 minutes, from 2017-07-14T02:40:04.000Z",
+        "requests: 10, 10 of them grabs",
+        "mean rate: 2.00 requests/s",
+        "in 5.0 s; nothing was sent",
+    ] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none());
+}
+
+#[test]
 fn a_run_writes_its_figures_and_what_every_grab_was_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();

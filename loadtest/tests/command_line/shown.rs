@@ -57,6 +57,7 @@ fn text_of_others_commands_no_terminal() {
     for arguments in [
         vec!["advise", "header.csv", "--no-proof"],
         vec!["advise", &trace, "--no-proof"],
+        vec!["advise", &trace, "--where", &format!("{evil}=1"), "--no-proof"],
         vec!["diff", &path, &path],
         vec!["diff", &path, evil],
         vec!["compare", "--contestants", evil],

@@ -251,7 +251,7 @@ impl Sizes {
             rooms: self.rooms,
             hot_rooms: self.hot_rooms(),
             coupons_per_room: self.coupons_per_room,
-            coupon_rooms: None,
+            given: None,
             stock: self.stock,
             terms: GrabTerms {
                 hold_s: self.hold_s,

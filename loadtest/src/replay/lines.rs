@@ -1,0 +1,229 @@
+//! The lines of a file as they are read: what is kept of each, within bounds.
+
+use std::collections::HashMap;
+
+use anyhow::{Result, ensure};
+use coupon_cli::plain;
+use coupon_loadgen::workload::Endpoint;
+use coupon_measure::format::{count, counted};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::ids::{self, RoomNumbers};
+use super::sampling::Sampling;
+use super::times::{Moment, Precision};
+
+/// What is kept of a line.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line {
+    pub(super) user: u64,
+    pub(super) millis: i64,
+    /// Rooms and coupons by their numbers in the order of their first appearance.
+    pub(super) room: u32,
+    pub(super) coupon: u32,
+    /// Its number in the file.
+    pub(super) line: u32,
+    pub(super) precision: Precision,
+    pub(super) endpoint: Endpoint,
+}
+
+/// The fields of a line that make sense so far: its time is a text still.
+#[derive(Debug, Clone)]
+pub(super) struct Fields<T> {
+    pub(super) user: T,
+    pub(super) room: T,
+    pub(super) coupon: T,
+    pub(super) time: T,
+    /// The first of its lines, and their number.
+    pub(super) line: u64,
+    pub(super) lines: u64,
+    pub(super) endpoint: Endpoint,
+}
+
+impl Fields<&str> {
+    pub(super) fn owned(&self) -> Fields<String> {
+        let [user, room, coupon, time] = [self.user, self.room, self.coupon, self.time].map(str::to_owned);
+        Fields { user, room, coupon, time, line: self.line, lines: self.lines, endpoint: self.endpoint }
+    }
+}
+
+impl Fields<String> {
+    pub(super) fn borrowed(&self) -> Fields<&str> {
+        let Self { user, room, coupon, time, line, lines, endpoint } = self;
+        Fields { user, room, coupon, time, line: *line, lines: *lines, endpoint: *endpoint }
+    }
+}
+
+/// All that was kept.
+#[derive(Debug)]
+pub(super) struct Lines {
+    pub(super) rooms: RoomNumbers,
+    /// The coupons of each room, by the hashes of their texts.
+    pub(super) coupons: HashMap<(u32, u64), u32>,
+    pub(super) kept: Vec<Line>,
+    pub(super) sampling: Sampling,
+    /// The users whose ids are hashes of their names, with the names, if these are wanted.
+    pub(super) hashed: HashMap<u64, Option<Box<str>>>,
+    /// True as long as every time is a midnight to the millisecond.
+    pub(super) are_midnights: bool,
+    pub(super) order: Order,
+    spellings: Spellings,
+    most: usize,
+    with_names: bool,
+}
+
+impl Lines {
+    pub(super) fn new(sampling: Sampling, most: usize, with_names: bool) -> Self {
+        Self {
+            rooms: RoomNumbers::default(),
+            coupons: HashMap::new(),
+            kept: Vec::new(),
+            sampling,
+            hashed: HashMap::new(),
+            are_midnights: true,
+            order: Order::default(),
+            spellings: Spellings::default(),
+            most: most.max(1),
+            with_names,
+        }
+    }
+
+    /// Adds a line, if it is in the sample. Where there are more than fit, half of them go.
+    pub(super) fn add(&mut self, fields: &Fields<&str>, moment: Moment) -> Result<()> {
+        self.order.see(moment.time.millis(), fields.line);
+        self.spellings.see(fields);
+        let user = ids::canonical(fields.user);
+        let user_id = ids::user_id(&user);
+        let coupon = xxh3_64(ids::canonical(fields.coupon).as_bytes());
+        if !self.sampling.keeps(user_id, coupon) {
+            return Ok(());
+        }
+        if ids::own_id(&user).is_none() {
+            self.hashed.entry(user_id).or_insert_with(|| self.with_names.then(|| user.as_ref().into()));
+        }
+        self.are_midnights &= moment.is_midnight;
+        let room = self.rooms.number(&ids::canonical(fields.room));
+        let next = u32::try_from(self.coupons.len()).unwrap_or(u32::MAX);
+        let number = *self.coupons.entry((room, coupon)).or_insert(next);
+        self.kept.push(Line {
+            user: user_id,
+            millis: moment.time.millis(),
+            room,
+            coupon: number,
+            line: u32::try_from(fields.line).unwrap_or(u32::MAX),
+            precision: moment.precision,
+            endpoint: fields.endpoint,
+        });
+        if self.kept.len() > self.most { self.halve() } else { Ok(()) }
+    }
+
+    fn halve(&mut self) -> Result<()> {
+        let mut coupons = vec![0; self.coupons.len()];
+        for ((_, coupon), number) in &self.coupons {
+            if let Some(place) = usize::try_from(*number).ok().and_then(|number| coupons.get_mut(number)) {
+                *place = *coupon;
+            }
+        }
+        let coupon = |line: &Line| usize::try_from(line.coupon).ok().and_then(|at| coupons.get(at).copied());
+        let before = self.kept.len();
+        for _ in 0..32 {
+            self.sampling.halve();
+            let sampling = self.sampling;
+            self.kept.retain(|line| sampling.keeps(line.user, coupon(line).unwrap_or_default()));
+            if self.kept.len() < before {
+                break;
+            }
+        }
+        ensure!(
+            !self.kept.is_empty() && self.kept.len() < before,
+            "more than {} rows are of the same user and coupon: read fewer with --first",
+            count(self.most as u64)
+        );
+        Ok(())
+    }
+
+    /// Notes about ids and times that are not as in the file.
+    pub(super) fn notes(&self, is_local: bool) -> Vec<String> {
+        let mut notes = self.spellings.notes();
+        notes.extend(self.order.note().filter(|_| is_local));
+        notes
+    }
+}
+
+/// The order of a file's times.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Order {
+    latest: Option<i64>,
+    /// Lines whose time is before that of the line before them, with the first of them and its step, in milliseconds.
+    pub(super) back: u64,
+    first: (u64, i64),
+}
+
+impl Order {
+    fn see(&mut self, millis: i64, line: u64) {
+        if let Some(latest) = self.latest
+            && millis < latest
+        {
+            if self.back == 0 {
+                self.first = (line, latest - millis);
+            }
+            self.back += 1;
+        }
+        self.latest = Some(millis);
+    }
+
+    /// A file in order but for one step back of some minutes to an hour is of a clock that was set back.
+    fn note(&self) -> Option<String> {
+        let (line, step) = self.first;
+        (self.back == 1 && (20 * 60_000..=3_700_000).contains(&step)).then(|| {
+            format!(
+                "times go back by {} minutes at line {line}, and nowhere else: a local clock that was set back? Say of which \
+                 zone they are with --time-zone",
+                count((step / 60_000).unsigned_abs())
+            )
+        })
+    }
+}
+
+/// Ids that are not written as they are taken.
+#[derive(Debug, Default)]
+struct Spellings {
+    /// Lines with a number written in another way, and the first such.
+    rewritten: Option<(u64, String)>,
+    /// The same of numbers that a spreadsheet rounded, by column.
+    rounded: [Option<(u64, u64, String)>; 3],
+}
+
+impl Spellings {
+    fn see(&mut self, fields: &Fields<&str>) {
+        let ids = [fields.user, fields.room, fields.coupon];
+        for (text, rounded) in ids.into_iter().zip(&mut self.rounded) {
+            if ids::is_rounded(text) {
+                rounded.get_or_insert_with(|| (0, fields.line, text.to_owned())).0 += 1;
+            } else if ids::canonical(text) != text {
+                self.rewritten.get_or_insert_with(|| (0, text.to_owned())).0 += 1;
+            }
+        }
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if let Some((times, first)) = &self.rewritten {
+            notes.push(format!(
+                "{} written with a plus, zeros before it or a fraction of zeros (such as {}): taken as the same number without",
+                counted(*times, "id"),
+                plain::line(first)
+            ));
+        }
+        for (kind, rounded) in ["user", "room", "coupon"].into_iter().zip(&self.rounded) {
+            if let Some((times, line, first)) = rounded {
+                notes.push(format!(
+                    "WARNING: {} rounded by a spreadsheet (such as {}, line {line}): different {kind}s have become one; \
+                     export the column as text",
+                    counted(*times, &format!("{kind} id")),
+                    plain::line(first)
+                ));
+            }
+        }
+        notes
+    }
+}

@@ -1,0 +1,33 @@
+//! The ids that rooms and users got, written as CSV.
+
+use std::io::{self, Write};
+
+use csv::Writer;
+
+use super::Recording;
+
+/// Writes all rooms: the id that a service sees, the name in the file, and their grabs.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_rooms(recording: &Recording, out: impl Write) -> io::Result<()> {
+    let mut out = Writer::from_writer(out);
+    out.write_record(["room_id", "room", "grabs", "rows"])?;
+    let rooms = &recording.rooms;
+    let counts = rooms.grabs.iter().zip(&rooms.stored);
+    for ((id, label), (grabs, stored)) in rooms.ids.iter().zip(&rooms.labels).zip(counts) {
+        out.write_record([&id.to_string(), label, &grabs.to_string(), &stored.to_string()])?;
+    }
+    out.flush()
+}
+
+/// Writes the users whose ids are hashes of their names, if these were kept.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_users(recording: &Recording, out: impl Write) -> io::Result<()> {
+    let mut out = Writer::from_writer(out);
+    out.write_record(["user_id", "user"])?;
+    recording.names().try_for_each(|(id, name)| out.write_record([id.to_string().as_str(), name]))?;
+    out.flush()
+}

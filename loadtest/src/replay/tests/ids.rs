@@ -1,0 +1,91 @@
+//! Ids of any kind and size.
+
+use super::*;
+use crate::replay::{write_rooms, write_users};
+
+fn rooms(labels: &[&str]) -> Recording {
+    let lines: String =
+        labels.iter().enumerate().map(|(n, room)| format!("{},{room},1,20160101\n", n + 1)).collect();
+    ours(&lines).unwrap()
+}
+
+#[test]
+fn ids_that_a_service_takes_are_those_that_it_will_see() {
+    let recording =
+        ours("7399999,900,5,20160102\n12,31,8,20160101\n12,31,5,20160101\n7399999,900,5,20160102\n").unwrap();
+    let mut seen: Vec<_> =
+        recording.rows().iter().map(|row| (row.user.get(), row.room.get(), row.coupon)).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [(12, 31, 1), (12, 31, 2), (7_399_999, 900, 3), (7_399_999, 900, 3)]);
+    assert_eq!((recording.users(), recording.coupons(), recording.shared_coupons), (2, 3, 1));
+    assert_eq!((recording.repeated, recording.stored().count()), (1, 3));
+    assert!(!recording.rooms.are_numbered);
+    let options = recording.catalogue(None, 1);
+    let given = options.given.as_ref().unwrap();
+    assert_eq!((given.users.as_ref(), given.rooms.as_ref()), (&[12, 7_399_999][..], &[31, 900][..]));
+    assert_eq!((given.coupon_rooms.as_ref(), options.stock), (&[31, 31, 900][..], Some(2)));
+    assert_eq!(options.check(), Ok(()));
+}
+
+#[test]
+fn rooms_beyond_what_a_service_takes_are_numbered_in_order_and_the_map_is_whole() {
+    let recording = rooms(&["2053013563651392361", "2053013552259662037", "9", "alpha", "10"]);
+    assert!(recording.rooms.are_numbered && described(&recording).contains("numbered from 1"));
+    let mut map = Vec::new();
+    write_rooms(&recording, &mut map).unwrap();
+    let map = String::from_utf8(map).unwrap();
+    let lines: Vec<&str> = map.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "room_id,room,grabs,rows",
+            "1,9,1,1",
+            "2,10,1,1",
+            "3,2053013552259662037,1,1",
+            "4,2053013563651392361,1,1",
+            "5,alpha,1,1"
+        ]
+    );
+    let negative = rooms(&["-9007199254740992", "-9007199254740993"]);
+    assert_eq!(negative.rooms.labels, ["-9007199254740993", "-9007199254740992"]);
+}
+
+#[test]
+fn one_number_in_several_spellings_is_one_id_and_that_is_said() {
+    let recording = ours("300001.0,7,1,20160101\n300001,007,1,20160102\n300001,+7,1,20160103\n").unwrap();
+    assert_eq!((recording.users(), recording.rooms.labels.as_slice()), (1, &["7".to_owned()][..]));
+    assert!(described(&recording).contains("3 ids written with a plus"), "{}", described(&recording));
+}
+
+#[test]
+fn ids_that_a_spreadsheet_rounded_are_warned_of() {
+    let told = described(&ours("4.79386E+17,7,1,20160101\n4.79386E+17,8,1,20160102\n").unwrap());
+    assert!(
+        told.contains("WARNING: 2 user ids rounded by a spreadsheet (such as 4.79386E+17, line 2)"),
+        "{told}"
+    );
+}
+
+#[test]
+fn users_that_are_text_have_a_fixed_id_and_a_map_on_request() {
+    let text = format!("{HEADER}\nanna,1,1,20160101\n9007199254740992,1,1,20160101\n5,1,1,20160101\n");
+    let recording = read_as(&text, &Reading { with_names: true, ..Reading::default() }).unwrap();
+    assert_eq!((recording.users(), recording.hashed_users()), (3, 2));
+    let mut map = Vec::new();
+    write_users(&recording, &mut map).unwrap();
+    let map = String::from_utf8(map).unwrap();
+    assert_eq!(map.lines().count(), 3, "{map}");
+    let anna = map.lines().find(|line| line.ends_with(",anna")).unwrap();
+    let other = ours("anna,3,1,20160101\n").unwrap();
+    assert_eq!(anna, format!("{},anna", other.rows()[0].user));
+    assert_eq!(other.names().count(), 0);
+}
+
+#[test]
+fn a_name_that_would_command_a_terminal_is_shown_as_text_and_kept_in_the_map() {
+    let evil = "\u{1b}[31mroom\u{7}";
+    let recording = rooms(&[evil, "b"]);
+    let told = described(&recording);
+    assert!(told.contains(r"\u{1b}[31mroom") && !told.contains('\u{1b}'), "{told}");
+    assert_eq!(recording.rooms.labels[0], evil);
+}

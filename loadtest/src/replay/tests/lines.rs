@@ -1,0 +1,165 @@
+//! Lines that make no sense, headers, encodings and sizes.
+
+use super::*;
+use crate::replay::Part;
+
+fn receipts(lines: &str) -> Result<Recording> {
+    read_as(format!("User_id,Merchant_id,Coupon_id,Distance,Date_received\n{lines}"), &Reading::default())
+}
+
+#[test]
+fn lines_that_make_no_sense_are_counted_by_reason_with_the_first_of_each() {
+    let recording = receipts(
+        "4129537,450,9983,1,20160712\n6949378,1300,null,null,null\n2166529,7113,3429\n\
+         \"2166529\",7113,11928,5,20160727\n6172162,7113,11928,2,20161399\n,7113,11928,2,20160708\n\
+         4005121,450,NULL,0,20160706\n",
+    )
+    .unwrap();
+    assert_eq!(recording.rows().len(), 2);
+    let reasons = recording.left_out.reasons();
+    assert_eq!(reasons[0], ("nothing in Coupon_id", 2, 3));
+    assert!(reasons.contains(&("not 5 fields as in the header", 1, 4)), "{reasons:?}");
+    assert!(reasons.contains(&("no time of that kind in Date_received", 1, 6)), "{reasons:?}");
+    assert!(reasons.contains(&("nothing in User_id", 1, 7)), "{reasons:?}");
+}
+
+#[test]
+fn a_quote_that_stays_open_costs_all_the_lines_it_swallows() {
+    let recording =
+        receipts("1,450,9983,1,20160712\n2,450,9983,1,\"20160712\n3,450,9983,1,20160712\n4,450,9983,1,1\n")
+            .unwrap();
+    assert_eq!((recording.rows().len(), recording.left_out.lines()), (1, 3));
+    let reason =
+        "no time of that kind in Date_received, and a field has line breaks: a quote may not be closed";
+    assert_eq!(recording.left_out.reasons(), [(reason, 3, 3)]);
+    // A field that has its quotes may have line breaks.
+    let recording = receipts("\"1\n2\",450,9983,1,20160712\n3,450,\"9\n\n9\",1\n").unwrap();
+    assert_eq!((recording.rows().len(), recording.left_out.lines()), (1, 3));
+}
+
+#[test]
+fn lines_have_their_numbers_whatever_ends_them_and_commas_may_trail() {
+    for end in ["\n", "\r\n"] {
+        let lines = ["# exported", "sep=,", HEADER, "1,1,1,20160101,,", "2,,1,20160101", ""];
+        let recording = read_as(lines.join(end), &Reading::default()).unwrap();
+        assert_eq!(recording.left_out.reasons(), [("nothing in room_id", 1, 5)], "{end:?}");
+        assert_eq!(recording.rows().len(), 1);
+    }
+    let commented = ours("1,1,1,20160101\n# a break\n2,1,1,20160102\n").unwrap();
+    assert_eq!((commented.rows().len(), commented.left_out.reasons()), (2, vec![("a comment", 1, 3)]));
+}
+
+#[test]
+fn a_file_without_a_line_that_makes_sense_is_refused_and_says_why() {
+    let error = format!("{:#}", receipts("1,2,null,4,20160101\n").unwrap_err());
+    assert!(error.contains("nothing in Coupon_id: 1 (the first is line 2)"), "{error}");
+    for (text, told) in [
+        (String::new(), "it is empty"),
+        (HEADER.to_owned(), "none under the header"),
+        (format!("{HEADER}\n1,1,1,soon\n"), "\"soon\" is no time"),
+        ("a,b\n1,2\n".to_owned(), "--map user="),
+    ] {
+        let error = refused(text, &Reading::default());
+        assert!(error.contains(told), "{error}");
+    }
+    let error = format!("{:#}", read(std::path::Path::new("no-such.csv"), &Reading::default()).unwrap_err());
+    assert!(error.contains("no-such.csv"), "{error}");
+}
+
+#[test]
+fn columns_may_be_parted_by_other_signs() {
+    for sign in [";", "\t", "|"] {
+        let text = format!("{HEADER}\n1,1,1,2016-01-01 10:00:00\n").replace(',', sign);
+        assert_eq!(read_as(text, &Reading::default()).unwrap().rows().len(), 1, "{sign:?}");
+    }
+}
+
+#[test]
+fn text_that_is_no_utf8_costs_its_line_alone_and_its_encoding_can_be_named() {
+    let csv =
+        [format!("\u{feff}{HEADER}\n").as_bytes(), b"\xff,1,1,20160101\n", b"a,1,1,20160101\n"].concat();
+    let recording = read_as(&csv, &Reading::default()).unwrap();
+    assert_eq!(recording.rows().len(), 1);
+    let reason = "no UTF-8 text in user_id (--encoding names another encoding)";
+    assert_eq!(recording.left_out.reasons(), [(reason, 1, 2)]);
+
+    let (gbk, ..) = encoding_rs::GBK.encode("用户,房间,券,时间\n张三,一,甲,20160101\n");
+    let columns = Some("user=用户,room=房间,coupon=券,time=时间".parse().unwrap());
+    let mut reading = Reading { columns, ..Reading::default() };
+    assert!(refused(&gbk, &reading).contains("--encoding gbk"));
+    reading.source.encoding = Some("gbk".parse().unwrap());
+    assert_eq!(read_as(&gbk, &reading).unwrap().rooms.labels, ["一"]);
+}
+
+#[test]
+fn a_header_that_is_data_or_names_a_column_twice_is_refused() {
+    let data = "1,2520377,2355072,pv,1511544070\n1,2520377,2355072,pv,1511561733\n";
+    let columns = Some("user=1,coupon=2520377,room=2355072,time=1511544070".parse().unwrap());
+    for reading in [Reading { columns, ..Reading::default() }, Reading::default()] {
+        assert!(refused(data, &reading).contains("--columns user,coupon,room,_,time"));
+    }
+    let header = Some("user,coupon,room,_,time".parse().unwrap());
+    let recording = read_as(data, &Reading { header, ..Reading::default() }).unwrap();
+    assert_eq!(recording.rows().len(), 2);
+    let twice = format!("{HEADER},user_id\n1,1,1,20160101,2\n");
+    assert!(refused(twice, &Reading::default()).contains("two columns \"user_id\""));
+}
+
+#[test]
+fn a_field_of_any_size_costs_its_line_alone() {
+    let long = "9".repeat(5 << 20);
+    let recording = ours(&format!("1,1,1,20160101\n{long},1,1,20160101\n2,1,1,20160101\n")).unwrap();
+    assert_eq!(recording.rows().len(), 2);
+    assert_eq!(recording.left_out.reasons(), [("longer than a line can be (1 MiB, 65,536 fields)", 1, 3)]);
+}
+
+#[test]
+fn a_pipe_is_read_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let writer = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::write(pipe, format!("{HEADER}\n1,1,1,20160101\n")).unwrap()
+    });
+    assert_eq!(read(&pipe, &Reading::default()).unwrap().rows().len(), 1);
+    writer.join().unwrap();
+}
+
+#[test]
+fn the_first_rows_or_a_part_of_them_are_read() {
+    let lines: String =
+        (0..4_000).map(|n| format!("{},{},1,2016010{}\n", n % 2_000, n % 9, n % 9 + 1)).collect();
+    let text = format!("{HEADER}\n{lines}");
+    let all = read_as(&text, &Reading::default()).unwrap();
+    let first = read_as(&text, &Reading { first: Some(100), ..Reading::default() }).unwrap();
+    assert_eq!((all.rows().len(), first.rows().len()), (4_000, 100));
+    let tenth: Part = "10%".parse().unwrap();
+    let part = read_as(&text, &Reading { sample: tenth, ..Reading::default() }).unwrap();
+    assert!((320..480).contains(&part.rows().len()), "{}", part.rows().len());
+    assert!(described(&part).contains("a sample, 10 %"));
+    // Of more rows than are to be kept, a part is: the same that would have been asked for.
+    let bounded = read_as(&text, &Reading { most: 1_500, ..Reading::default() }).unwrap();
+    assert!((750..=1_500).contains(&bounded.rows().len()), "{}", bounded.rows().len());
+    let quarter = bounded.sampled.unwrap();
+    let asked = read_as(&text, &Reading { sample: quarter, ..Reading::default() }).unwrap();
+    assert_eq!(asked.rows(), bounded.rows());
+}
+
+#[test]
+fn rows_that_are_no_grabs_are_queries_or_not_taken() {
+    let lines = "1,7,1,20160101,buy\n1,7,2,20160101,view\n2,8,1,20160101,cart\n3,8,3,20160101,view\n";
+    let text = format!("{HEADER},event\n{lines}");
+    let reading = Reading {
+        conditions: vec!["event=buy".parse().unwrap()],
+        asked: vec!["user_coupons=event:view".parse().unwrap()],
+        ..Reading::default()
+    };
+    let recording = read_as(&text, &reading).unwrap();
+    assert_eq!((recording.rows().len(), recording.asked().len(), recording.users()), (1, 2, 2));
+    assert!(described(&recording).contains("1 row not taken: they are not event=buy"));
+    let none = Reading { conditions: vec!["event=gift".parse().unwrap()], ..Reading::default() };
+    assert!(refused(&text, &none).contains("4 rows not taken"));
+    let unknown = Reading { conditions: vec!["kind=gift".parse().unwrap()], ..Reading::default() };
+    assert!(refused(&text, &unknown).contains("no column \"kind\" for --where"));
+}

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 
 use serde::Serialize;
 
-use super::{Agreement, Compared, Finding, Start, best_two, too_few};
+use super::{Agreement, Compared, Finding, Key, Start, best_two, too_few};
 use crate::replay::Recording;
 
 /// Everything that was found.
@@ -12,6 +12,8 @@ use crate::replay::Recording;
 pub struct Advice<'a> {
     /// The alternatives considered.
     pub alternatives: &'a [Finding],
+    /// The candidate keys that were asked for.
+    pub keys: &'a [Key],
     /// The best, and the best of another kind.
     pub recommended: Vec<Recommended<'a>>,
     /// The agreement of prediction and measurement; none without a replay.
@@ -39,7 +41,7 @@ impl<'a> Advice<'a> {
             let start = Start::of(&finding.alternative.spec, recording);
             Recommended { name: &finding.alternative.name, start, compared: Vec::new() }
         });
-        Self { alternatives: findings, recommended: recommended.collect(), proof: None }
+        Self { keys: &[], alternatives: findings, recommended: recommended.collect(), proof: None }
     }
 
     /// Adds what a replay measured of one of them.

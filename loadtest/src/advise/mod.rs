@@ -7,6 +7,7 @@
 
 mod advice;
 mod alternatives;
+mod keys;
 mod predict;
 mod proof;
 mod render;
@@ -21,6 +22,7 @@ use serde::Serialize;
 
 pub use advice::{Advice, Recommended};
 pub use alternatives::{Alternative, alternatives};
+pub use keys::{BusiestSecond, Key, Ordered, Prefix, Shards, Spread, judged, keys_text};
 pub use predict::{Prediction, Routed, predict};
 pub use proof::{Agreement, Compared, agreement};
 pub use render::text;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use coupon_cli::numbers;
 use coupon_cli::output::Output;
 use coupon_cli::terminal;
 use coupon_core::Timestamp;
@@ -13,9 +14,11 @@ use coupon_strategies::Spec;
 use super::compare::exit_code;
 use super::recorded::{BUILT_IN, NONE, ROOM_WIDTH, SendArgs, mix};
 use super::trace::TraceArgs;
-use crate::advise::{Advice, Agreement, Finding, agreement, alternatives, best_two, predict, text};
+use crate::advise::{
+    Advice, Agreement, Finding, agreement, alternatives, best_two, judged, keys_text, predict, text,
+};
 use crate::compare::{Ending, compare_and_keep};
-use crate::replay::{QueryMix, Recording};
+use crate::replay::{KeyColumns, QueryMix, Recording};
 
 const EXIT_CODES: &str = "Exits with 0 when the proof agrees with the prediction, cannot be complete, or is not wanted \
 (--no-proof), 2 when a promise was broken, 3 when the proof differs from the prediction, 1 on other failures.";
@@ -36,6 +39,13 @@ pub struct Args {
     /// [default: flash-sale, or grabs with --query]
     #[arg(long, value_name = "FILE")]
     mix: Option<String>,
+    /// Judge this column, or these together, as a key: user, room, coupon, time, or any column of the file, such as
+    /// room,user; may be given several times
+    #[arg(long, value_name = "COLUMN,…")]
+    key: Vec<KeyColumns>,
+    /// The writes a second that a shard takes, for --key: how many shards the busiest second needs
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = numbers::some::<u64>)]
+    shard_writes: u64,
     /// Say what is to be expected, without the replay that proves it
     #[arg(long)]
     no_proof: bool,
@@ -56,11 +66,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let usual = if args.trace.has_queries() { NONE } else { BUILT_IN };
     let mix = mix(args.mix.as_deref().unwrap_or(usual))?;
     let json = args.json.as_deref().map(|path| Output::create("--json", path)).transpose()?;
-    let recording = args.trace.recording()?;
+    let recording = args.trace.recording(&args.key)?;
     recording.described().iter().for_each(terminal::note);
+    let keys = judged(&recording, &mix, args.shards, args.shard_writes);
+    if !keys.is_empty() {
+        let period = if recording.days_only() { "day" } else { "hour" };
+        terminal::say(keys_text(&keys, args.shards, period));
+    }
     let findings = findings(&args, &recording, &mix)?;
     terminal::say(text(&recording, &mix, &findings, args.shards).trim_end());
-    let mut advice = Advice::of(&findings, &recording, args.shards);
+    let mut advice = Advice { keys: &keys, ..Advice::of(&findings, &recording, args.shards) };
     let is_proved = !args.no_proof && !advice.recommended.is_empty();
     // Without a proof there is no report for it to lie beside, and it is needed only where the ids are not the rooms' own.
     if is_proved || recording.rooms.are_numbered {

@@ -58,7 +58,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let mix = mix(&args.mix)?;
     let names: Vec<&str> = args.contestants.iter().map(String::as_str).collect();
     let limits = arguments::limits(&args.require, &Scope::Contestants(&names))?;
-    let recording = args.trace.recording()?;
+    let recording = args.trace.recording(&[])?;
     let ranges = split(&recording, args.shards);
     let contestants: Vec<Spec> = args
         .contestants

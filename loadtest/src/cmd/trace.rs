@@ -8,7 +8,8 @@ use coupon_cli::output::Output;
 use jiff::tz::TimeZone;
 
 use crate::replay::{
-    Asked, Columns, Condition, Header, Part, Reading, Recording, TimeFormat, read, time_zone, write_users,
+    Asked, Columns, Condition, Header, KeyColumns, Part, Reading, Recording, TimeFormat, read, time_zone,
+    write_users,
 };
 use crate::source::{Format, Separator, TextEncoding};
 
@@ -62,8 +63,8 @@ pub(super) struct TraceArgs {
 }
 
 impl TraceArgs {
-    /// Reads the trace.
-    pub(super) fn recording(&self) -> Result<Recording> {
+    /// Reads the trace, and what its rows have in these columns.
+    pub(super) fn recording(&self, keys: &[KeyColumns]) -> Result<Recording> {
         let json = self.trace.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
         ensure!(
             !json,
@@ -71,7 +72,7 @@ impl TraceArgs {
             self.trace.display()
         );
         let users = self.user_map.as_deref().map(|path| Output::create("--user-map", path)).transpose()?;
-        let recording = read(&self.trace, &self.reading())?;
+        let recording = read(&self.trace, &Reading { keys: keys.to_vec(), ..self.reading() })?;
         if let Some(users) = users {
             users.write(|file| write_users(&recording, file))?;
         }
@@ -95,6 +96,7 @@ impl TraceArgs {
             first: self.first,
             sample: self.sample,
             most: self.most,
+            keys: Vec::new(),
             with_names: self.user_map.is_some(),
             seed: self.seed,
         }

@@ -9,6 +9,7 @@ use coupon_measure::format::{count, counted};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::ids::{self, RoomNumbers};
+use super::keys::KeyReader;
 use super::sampling::Sampling;
 use super::times::{Moment, Precision};
 
@@ -24,6 +25,8 @@ pub(super) struct Line {
     pub(super) line: u32,
     pub(super) precision: Precision,
     pub(super) endpoint: Endpoint,
+    /// The place of its values of candidate keys, for a grab.
+    pub(super) grab: u32,
 }
 
 /// The fields of a line that make sense so far: its time is a text still.
@@ -37,19 +40,39 @@ pub(super) struct Fields<T> {
     pub(super) line: u64,
     pub(super) lines: u64,
     pub(super) endpoint: Endpoint,
+    /// Its value of each candidate key.
+    pub(super) keys: Vec<String>,
 }
 
 impl Fields<&str> {
     pub(super) fn owned(&self) -> Fields<String> {
         let [user, room, coupon, time] = [self.user, self.room, self.coupon, self.time].map(str::to_owned);
-        Fields { user, room, coupon, time, line: self.line, lines: self.lines, endpoint: self.endpoint }
+        Fields {
+            user,
+            room,
+            coupon,
+            time,
+            line: self.line,
+            lines: self.lines,
+            endpoint: self.endpoint,
+            keys: self.keys.clone(),
+        }
     }
 }
 
 impl Fields<String> {
     pub(super) fn borrowed(&self) -> Fields<&str> {
-        let Self { user, room, coupon, time, line, lines, endpoint } = self;
-        Fields { user, room, coupon, time, line: *line, lines: *lines, endpoint: *endpoint }
+        let Self { user, room, coupon, time, line, lines, endpoint, keys } = self;
+        Fields {
+            user,
+            room,
+            coupon,
+            time,
+            line: *line,
+            lines: *lines,
+            endpoint: *endpoint,
+            keys: keys.clone(),
+        }
     }
 }
 
@@ -61,6 +84,9 @@ pub(super) struct Lines {
     pub(super) coupons: HashMap<(u32, u64), u32>,
     pub(super) kept: Vec<Line>,
     pub(super) sampling: Sampling,
+    /// The values of candidate keys that each grab has.
+    pub(super) keys: Vec<KeyReader>,
+    grabs: u32,
     /// The users whose ids are hashes of their names, with the names, if these are wanted.
     pub(super) hashed: HashMap<u64, Option<Box<str>>>,
     /// True as long as every time is a midnight to the millisecond.
@@ -72,12 +98,14 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(sampling: Sampling, most: usize, with_names: bool) -> Self {
+    pub(super) fn new(sampling: Sampling, most: usize, with_names: bool, keys: Vec<KeyReader>) -> Self {
         Self {
             rooms: RoomNumbers::default(),
             coupons: HashMap::new(),
             kept: Vec::new(),
             sampling,
+            keys,
+            grabs: 0,
             hashed: HashMap::new(),
             are_midnights: true,
             order: Order::default(),
@@ -104,6 +132,12 @@ impl Lines {
         let room = self.rooms.number(&ids::canonical(fields.room));
         let next = u32::try_from(self.coupons.len()).unwrap_or(u32::MAX);
         let number = *self.coupons.entry((room, coupon)).or_insert(next);
+        if fields.endpoint == Endpoint::Grab {
+            for (key, value) in self.keys.iter_mut().zip(&fields.keys) {
+                key.add(value, user_id, coupon, moment.time.millis());
+            }
+            self.grabs += 1;
+        }
         self.kept.push(Line {
             user: user_id,
             millis: moment.time.millis(),
@@ -112,6 +146,7 @@ impl Lines {
             line: u32::try_from(fields.line).unwrap_or(u32::MAX),
             precision: moment.precision,
             endpoint: fields.endpoint,
+            grab: self.grabs.saturating_sub(1),
         });
         if self.kept.len() > self.most { self.halve() } else { Ok(()) }
     }
@@ -133,12 +168,24 @@ impl Lines {
                 break;
             }
         }
+        self.close_ranks();
         ensure!(
             !self.kept.is_empty() && self.kept.len() < before,
             "more than {} rows are of the same user and coupon: read fewer with --first",
             count(self.most as u64)
         );
         Ok(())
+    }
+
+    /// Forgets the key values of grabs that went.
+    fn close_ranks(&mut self) {
+        let mut grabs = Vec::new();
+        for line in self.kept.iter_mut().filter(|line| line.endpoint == Endpoint::Grab) {
+            grabs.push(usize::try_from(line.grab).unwrap_or(usize::MAX));
+            line.grab = u32::try_from(grabs.len() - 1).unwrap_or(u32::MAX);
+        }
+        self.grabs = u32::try_from(grabs.len()).unwrap_or(u32::MAX);
+        self.keys.iter_mut().for_each(|key| key.select(grabs.iter().copied()));
     }
 
     /// Notes about ids and times that are not as in the file.

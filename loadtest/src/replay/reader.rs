@@ -8,6 +8,7 @@ use coupon_measure::format::counted;
 use jiff::tz::TimeZone;
 
 use super::columns::{Column, Columns, Header, Places};
+use super::keys::{KeyColumns, KeyReader};
 use super::known::Known;
 use super::left_out::LeftOut;
 use super::lines::{Fields, Lines};
@@ -45,6 +46,8 @@ pub struct Reading {
     pub sample: Part,
     /// The most rows that are kept: of a larger file a smaller part.
     pub most: usize,
+    /// Candidate keys, whose values are kept.
+    pub keys: Vec<KeyColumns>,
     /// True to keep the names of users whose ids are hashes.
     pub with_names: bool,
     /// Decides when in their day or hour grabs are, of which only that is known.
@@ -69,6 +72,7 @@ impl Default for Reading {
             first: None,
             sample: Part::default(),
             most: Self::MOST,
+            keys: Vec::new(),
             with_names: false,
             seed: 0,
         }
@@ -97,13 +101,15 @@ fn read_inner(path: &Path, reading: &Reading) -> Result<Recording> {
         Some(condition) if reading.conditions.is_empty() => vec![condition],
         _ => reading.conditions.clone(),
     };
+    let keys = reading.keys.iter().map(|key| KeyReader::new(key, &header, &places));
+    let keys = keys.collect::<Result<_>>()?;
     let mut reader = Reader {
         selection: Selection::new(&header, &conditions, &reading.asked)?,
         width: header.len(),
         places,
         times: reading.format.map(|format| Times::new(format, reading.zone.as_ref())),
         head: Vec::new(),
-        lines: Lines::new(Sampling::new(reading.sample), reading.most, reading.with_names),
+        lines: Lines::new(Sampling::new(reading.sample), reading.most, reading.with_names, keys),
         left_out: LeftOut::default(),
         not_chosen: 0,
         reading,
@@ -246,7 +252,8 @@ impl Reader<'_> {
         let Places { user, room, coupon, time } = &self.places;
         let (user, room, coupon, time) = (text(user)?, text(room)?, text(coupon)?, text(time)?);
         let Record { line, lines, .. } = *record;
-        Ok(Some(Fields { user, room, coupon, time, line, lines, endpoint }))
+        let keys = self.lines.keys.iter().map(|key| key.value(record)).collect();
+        Ok(Some(Fields { user, room, coupon, time, line, lines, endpoint, keys }))
     }
 
     const fn told_by(&self) -> &'static str {

@@ -8,6 +8,7 @@ use coupon_loadgen::workload::Endpoint;
 use coupon_measure::random::Random;
 
 use super::super::LeftOut;
+use super::super::keys::KeyReader;
 use super::super::lines::{Line, Lines};
 use super::super::strays;
 use super::super::times::Precision;
@@ -33,7 +34,7 @@ impl Recording {
     pub(in crate::replay) fn of(lines: Lines, origin: Origin) -> Result<Self> {
         let Origin { file, mut left_out, notes, are_days, seed } = origin;
         let (sampled, out_of_order) = (lines.sampling.part(), lines.order.back);
-        let Lines { rooms, coupons, mut kept, hashed, .. } = lines;
+        let Lines { rooms, coupons, mut kept, hashed, mut keys, .. } = lines;
         spread(&mut kept, are_days, seed);
         kept.sort_by_key(|line| line.millis);
         leave_out_strays(&mut kept, &mut left_out);
@@ -61,6 +62,7 @@ impl Recording {
             ..Self::default()
         };
         let (mut pairs, mut of_coupon) = (HashSet::new(), vec![0_u64; offers.rooms.len()]);
+        let mut order = Vec::new();
         for line in kept {
             let (room, coupon) = (rank(line.room), offers.id(line.coupon));
             let id = sorted.ids.get(room).copied().unwrap_or_default();
@@ -80,12 +82,15 @@ impl Recording {
             let is_day = are_days || line.precision == Precision::Day;
             made.spread.days += u64::from(is_day);
             made.spread.hours += u64::from(!is_day && line.precision == Precision::Hour);
+            order.extend(index(line.grab));
             made.rows.push(Row { repeats, ..row });
         }
         ensure!(!made.rows.is_empty(), "no line is a grab: all {} are queries", made.asked.len());
         made.busiest_coupon = of_coupon.into_iter().max().unwrap_or(1);
         (made.rooms.ids, made.rooms.labels) = (sorted.ids, sorted.labels);
         made.rooms.are_numbered = sorted.are_numbered;
+        keys.iter_mut().for_each(|key| key.select(order.iter().copied()));
+        made.keys = keys.into_iter().map(KeyReader::values).collect();
         let mut users: Vec<u64> = made.rows.iter().map(|row| row.user.get()).collect();
         users.extend(made.asked.iter().map(|(_, row)| row.user.get()));
         users.sort_unstable();

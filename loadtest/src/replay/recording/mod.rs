@@ -9,6 +9,7 @@ use coupon_loadgen::workload::{Endpoint, Request};
 use coupon_seeding::{GivenIds, SeedOptions};
 
 use super::LeftOut;
+use super::keys::KeyValues;
 use super::sampling::Part;
 pub(super) use made::Origin;
 
@@ -94,6 +95,7 @@ pub struct Recording {
     busiest_coupon: u64,
     rows: Vec<Row>,
     asked: Vec<(Endpoint, Row)>,
+    keys: Vec<KeyValues>,
     /// The users whose ids are hashes of their names, in the order of the ids, with the names, if these were kept.
     hashed: Vec<(u64, Option<Box<str>>)>,
 }
@@ -109,6 +111,12 @@ impl Recording {
     #[must_use]
     pub fn asked(&self) -> &[(Endpoint, Row)] {
         &self.asked
+    }
+
+    /// The candidate keys that were asked for, with the values of the grabs.
+    #[must_use]
+    pub fn keys(&self) -> &[KeyValues] {
+        &self.keys
     }
 
     /// The number of users.

@@ -1,7 +1,7 @@
 //! A worker's memory of the gate's refusals: at a flash sale most grabs come too late, and many come again and again.
 //!
-//! An entry holds in one epoch of the gate, and expires: the gate decides, this only repeats what it said a moment
-//! ago. Of a coupon that is sold out it knows the holders, as of when they were asked for: a user who is not one of them
+//! An entry holds in one [`Life`] of what the gate decides by, and expires: the gate decides, this only repeats what it said a
+//! moment ago. Of a coupon that is sold out it knows the holders, as of when they were asked for: a user who is not one of them
 //! is refused; one who is asks the gate, which has the result's state. Stock may come back, and go to others, so what is
 //! known is not older than a lifetime, which is a second at most: a client whose grab got no clear answer comes back later
 //! than that. A grab that names its request is never answered from here: it may be one that was granted before.
@@ -21,6 +21,13 @@ const HOLDERS_MAX: usize = 2_000_000;
 const HELD_MAX: usize = 32_768;
 /// A coupon's holders are asked for so seldom that this takes a twentieth of the time at most.
 const ASKING_SHARE: u32 = 20;
+
+/// What the gate's answers hold for: its epoch, and the version of the catalogue that it decided by at least.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Life {
+    pub(super) epoch: u64,
+    pub(super) version: u64,
+}
 
 #[derive(Debug)]
 struct SoldOut {
@@ -43,7 +50,7 @@ impl SoldOut {
 pub(super) struct Memory {
     /// The lifetime of an entry; at zero nothing is remembered.
     lifetime: Duration,
-    epoch: u64,
+    life: Life,
     sold_out: HashMap<CouponId, SoldOut>,
     holders: usize,
     /// Results that are known to be stored: those of this half lifetime, and of the last.
@@ -55,7 +62,7 @@ impl Memory {
     pub(super) fn new(lifetime: Duration) -> Self {
         Self {
             lifetime,
-            epoch: 0,
+            life: Life::default(),
             sold_out: HashMap::new(),
             holders: 0,
             held: Default::default(),
@@ -64,7 +71,7 @@ impl Memory {
     }
 
     /// The answer that the gate would give to this grab, if it is remembered.
-    pub(super) fn recall(&mut self, grab: &Grab, epoch: u64) -> Option<Answer> {
+    pub(super) fn recall(&mut self, grab: &Grab, life: Life) -> Option<Answer> {
         if grab.request.is_some() || self.lifetime.is_zero() {
             return None;
         }
@@ -72,7 +79,7 @@ impl Memory {
             return None;
         }
         let now = Instant::now();
-        self.turn(epoch, now);
+        self.turn(life, now);
         let key = (grab.user, grab.coupon);
         if let Some(id) = self.held.iter().find_map(|held| held.get(&key)) {
             return Some(Answer::Duplicate(*id));
@@ -83,12 +90,12 @@ impl Memory {
     }
 
     /// The gate said that the coupon is sold out. True: the caller should find out who holds it.
-    pub(super) fn sold_out(&mut self, coupon: CouponId, epoch: u64) -> bool {
+    pub(super) fn sold_out(&mut self, coupon: CouponId, life: Life) -> bool {
         if self.lifetime.is_zero() {
             return false;
         }
         let now = Instant::now();
-        self.turn(epoch, now);
+        self.turn(life, now);
         let again = now + self.lifetime;
         match self.sold_out.entry(coupon) {
             Entry::Occupied(known) if now < known.get().again => return false,
@@ -102,9 +109,9 @@ impl Memory {
         ask
     }
 
-    /// Remembers the holders of a coupon that was sold out in that epoch.
-    pub(super) fn held_by(&mut self, coupon: CouponId, epoch: u64, mut holders: Vec<UserId>) {
-        if epoch != self.epoch {
+    /// Remembers the holders of a coupon that was sold out in that life.
+    pub(super) fn held_by(&mut self, coupon: CouponId, life: Life, mut holders: Vec<UserId>) {
+        if life != self.life {
             return;
         }
         let Some(known) = self.sold_out.get_mut(&coupon).filter(|known| known.holders.is_none()) else {
@@ -117,21 +124,21 @@ impl Memory {
     }
 
     /// The gate said that this result is stored.
-    pub(super) fn duplicate(&mut self, user: UserId, coupon: CouponId, id: ResultId, epoch: u64) {
+    pub(super) fn duplicate(&mut self, user: UserId, coupon: CouponId, id: ResultId, life: Life) {
         if self.lifetime.is_zero() {
             return;
         }
-        self.turn(epoch, Instant::now());
+        self.turn(life, Instant::now());
         let [recent, _] = &mut self.held;
         if recent.len() < HELD_MAX {
             recent.insert((user, coupon), id);
         }
     }
 
-    /// Forgets what was of another epoch, or is too old.
-    fn turn(&mut self, epoch: u64, now: Instant) {
-        if epoch != self.epoch {
-            *self = Self { epoch, ..Self::new(self.lifetime) };
+    /// Forgets what was of another life, or is too old.
+    fn turn(&mut self, life: Life, now: Instant) {
+        if life != self.life {
+            *self = Self { life, ..Self::new(self.lifetime) };
         }
         let half = self.lifetime / 2;
         let passed = now.saturating_duration_since(self.half_since);
@@ -163,14 +170,22 @@ mod tests {
         }
     }
 
-    /// A memory in which coupon 1 is sold out, user 1 its only holder, in epoch 1.
+    /// The first life, and those that begin when the gate is filled anew and when the catalogue changes.
+    const FIRST: Life = Life { epoch: 1, version: 1 };
+    const LATER: [Life; 2] = [Life { epoch: 2, ..FIRST }, Life { version: 2, ..FIRST }];
+
+    /// A memory in which coupon 1 is sold out, user 1 its only holder, in the first life.
     fn sold_out(lifetime: Duration) -> Memory {
         let mut memory = Memory::new(lifetime);
         let coupon = CouponId::new(1).unwrap();
-        assert!(memory.sold_out(coupon, 1), "nobody knows its holders yet");
-        assert!(!memory.sold_out(coupon, 1), "they are asked for once");
-        assert_eq!(memory.recall(&grab(2, 1), 1), None, "a holder would be told that there are none left");
-        memory.held_by(coupon, 1, vec![UserId::new(1).unwrap()]);
+        assert!(memory.sold_out(coupon, FIRST), "nobody knows its holders yet");
+        assert!(!memory.sold_out(coupon, FIRST), "they are asked for once");
+        assert_eq!(
+            memory.recall(&grab(2, 1), FIRST),
+            None,
+            "a holder would be told that there are none left"
+        );
+        memory.held_by(coupon, FIRST, vec![UserId::new(1).unwrap()]);
         memory
     }
 
@@ -179,48 +194,43 @@ mod tests {
     #[test]
     fn of_a_sold_out_coupon_its_holders_alone_ask_the_gate() {
         let mut memory = sold_out(LONG);
-        assert_eq!(memory.recall(&grab(2, 1), 1), Some(Answer::OutOfStock));
-        assert_eq!(memory.recall(&grab(1, 1), 1), None);
-        assert_eq!(memory.recall(&grab(2, 2), 1), None, "another coupon");
+        assert_eq!(memory.recall(&grab(2, 1), FIRST), Some(Answer::OutOfStock));
+        assert_eq!(memory.recall(&grab(1, 1), FIRST), None);
+        assert_eq!(memory.recall(&grab(2, 2), FIRST), None, "another coupon");
     }
 
     #[test]
     fn a_stored_result_is_repeated() {
         let mut memory = Memory::new(LONG);
         let (Grab { user, coupon, .. }, id) = (grab(1, 1), ResultId::from_number(5).unwrap());
-        memory.duplicate(user, coupon, id, 1);
-        assert_eq!(memory.recall(&grab(1, 1), 1), Some(Answer::Duplicate(id)));
-        assert_eq!(memory.recall(&grab(2, 1), 1), None);
+        memory.duplicate(user, coupon, id, FIRST);
+        assert_eq!(memory.recall(&grab(1, 1), FIRST), Some(Answer::Duplicate(id)));
+        assert_eq!(memory.recall(&grab(2, 1), FIRST), None);
     }
 
     #[test]
-    fn another_epoch_knows_nothing() {
-        let mut memory = sold_out(LONG);
-        memory.duplicate(
-            UserId::new(1).unwrap(),
-            CouponId::new(1).unwrap(),
-            ResultId::from_number(5).unwrap(),
-            1,
-        );
-        assert_eq!(memory.recall(&grab(2, 1), 2), None);
-        assert_eq!(memory.recall(&grab(1, 1), 2), None);
-        memory.held_by(CouponId::new(1).unwrap(), 1, Vec::new());
-        assert_eq!(
-            memory.recall(&grab(2, 1), 2),
-            None,
-            "holders of the epoch before are no longer asked for"
-        );
+    fn another_life_knows_nothing() {
+        let (user, coupon) = (UserId::new(1).unwrap(), CouponId::new(1).unwrap());
+        for later in LATER {
+            let mut memory = sold_out(LONG);
+            memory.duplicate(user, coupon, ResultId::from_number(5).unwrap(), FIRST);
+            assert_eq!(memory.recall(&grab(2, 1), later), None);
+            assert_eq!(memory.recall(&grab(1, 1), later), None);
+            memory.held_by(coupon, FIRST, Vec::new());
+            let recalled = memory.recall(&grab(2, 1), later);
+            assert_eq!(recalled, None, "holders of the life before are no longer asked for");
+        }
     }
 
     #[test]
     fn a_grab_that_names_its_request_asks_the_gate() {
         let mut memory = sold_out(LONG);
         let (user, coupon) = (UserId::new(1).unwrap(), CouponId::new(1).unwrap());
-        memory.duplicate(user, coupon, ResultId::from_number(5).unwrap(), 1);
+        memory.duplicate(user, coupon, ResultId::from_number(5).unwrap(), FIRST);
         for user in [1, 2] {
             let named = Grab { request: Some(RequestKey::of("a")), ..grab(user, 1) };
-            assert!(memory.recall(&grab(user, 1), 1).is_some());
-            assert_eq!(memory.recall(&named, 1), None, "user {user}");
+            assert!(memory.recall(&grab(user, 1), FIRST).is_some());
+            assert_eq!(memory.recall(&named, FIRST), None, "user {user}");
         }
     }
 
@@ -230,24 +240,24 @@ mod tests {
         let mut memory = sold_out(LONG);
         memory.lifetime = lifetime;
         let (user, coupon) = (UserId::new(1).unwrap(), CouponId::new(1).unwrap());
-        memory.duplicate(user, coupon, ResultId::from_number(5).unwrap(), 1);
+        memory.duplicate(user, coupon, ResultId::from_number(5).unwrap(), FIRST);
         std::thread::sleep(lifetime * 2);
-        assert_eq!(memory.recall(&grab(2, 1), 1), None);
-        assert_eq!(memory.recall(&grab(1, 1), 1), None);
+        assert_eq!(memory.recall(&grab(2, 1), FIRST), None);
+        assert_eq!(memory.recall(&grab(1, 1), FIRST), None);
         memory.lifetime = LONG;
-        assert!(!memory.sold_out(coupon, 1), "not before their time");
+        assert!(!memory.sold_out(coupon, FIRST), "not before their time");
         memory.sold_out.get_mut(&coupon).unwrap().again = Instant::now();
-        assert!(memory.sold_out(coupon, 1), "others may hold it by now");
-        assert_eq!((memory.recall(&grab(2, 1), 1), memory.holders), (None, 0));
-        memory.held_by(coupon, 1, vec![UserId::new(2).unwrap()]);
-        assert_eq!((memory.recall(&grab(2, 1), 1), memory.holders), (None, 1));
-        assert_eq!(memory.recall(&grab(3, 1), 1), Some(Answer::OutOfStock));
+        assert!(memory.sold_out(coupon, FIRST), "others may hold it by now");
+        assert_eq!((memory.recall(&grab(2, 1), FIRST), memory.holders), (None, 0));
+        memory.held_by(coupon, FIRST, vec![UserId::new(2).unwrap()]);
+        assert_eq!((memory.recall(&grab(2, 1), FIRST), memory.holders), (None, 1));
+        assert_eq!(memory.recall(&grab(3, 1), FIRST), Some(Answer::OutOfStock));
     }
 
     #[test]
     fn without_a_lifetime_nothing_is_remembered() {
         let mut memory = Memory::new(Duration::ZERO);
-        assert!(!memory.sold_out(CouponId::new(1).unwrap(), 1));
-        assert_eq!(memory.recall(&grab(2, 1), 1), None);
+        assert!(!memory.sold_out(CouponId::new(1).unwrap(), FIRST));
+        assert_eq!(memory.recall(&grab(2, 1), FIRST), None);
     }
 }

@@ -28,7 +28,7 @@ use coupon_store::ids::IdGenerator;
 use coupon_store::{Attempt, Backend, Decided, Decision, PlacedResult, Reservation, Unavailable};
 
 use crate::telemetry::traces::{Traced, traced};
-use memory::Memory;
+use memory::{Life, Memory};
 use next::Next;
 
 /// The longest that a slow shard keeps the next batch, which other shards have a part in, from being taken.
@@ -185,8 +185,8 @@ impl Batcher {
     /// # Errors
     /// [`NotDecided`] when the outcome is unknown, the service is overloaded, or the result would have no place.
     pub async fn grab(self: &Rc<Self>, grab: Grab) -> Result<Answer, NotDecided> {
-        let epoch = self.backend.gate.epoch();
-        if let Some(known) = epoch.and_then(|epoch| self.memory.borrow_mut().recall(&grab, epoch)) {
+        let life = self.backend.gate.epoch().map(|epoch| Life { epoch, version: self.version() });
+        if let Some(known) = life.and_then(|life| self.memory.borrow_mut().recall(&grab, life)) {
             self.counters.recalled(known);
             return Ok(known);
         }
@@ -209,6 +209,11 @@ impl Batcher {
             .unwrap_or_else(|_| Err(Unavailable::new("the pipeline", "the grab was cut short").into()))
     }
 
+    /// The version of the catalogue that this process goes by: the gate decides by it, or by a later one.
+    fn version(&self) -> u64 {
+        self.backend.catalogue.version()
+    }
+
     /// Counts the grab's outcome, and answers its client. A client that hung up does not hear it; the grab stands all
     /// the same.
     fn answer(&self, reply: Reply, answer: Result<Answer, NotDecided>) {
@@ -225,6 +230,8 @@ impl Batcher {
             traced.stage("wait", traced.since, &[]);
         }
         let (attempts, batch) = self.fix(batch);
+        // Before the gate is asked: it may decide by a later one, never by an earlier.
+        let version = self.version();
         let decided = self.backend.gate.reserve(&attempts).await;
         for traced in batch.iter().filter_map(|fixed| fixed.waiting.traced.as_ref()) {
             traced.stage("gate", started, &[("batch.grabs", all)]);
@@ -239,7 +246,7 @@ impl Batcher {
             }
         };
         self.counters.gate(attempts.len(), started.elapsed());
-        self.remember(&attempts, &decisions, epoch);
+        self.remember(&attempts, &decisions, Life { epoch, version });
         let by_shard = self.sort_out(&attempts, &decisions, batch);
         let on_their_way = by_shard.into_iter().map(|(shard, group)| {
             let this = Rc::clone(self);
@@ -282,17 +289,18 @@ impl Batcher {
 
     /// Takes note of what the gate refused, to say so again without asking it. Grabs that name their request neither
     /// tell it anything nor ask it.
-    fn remember(self: &Rc<Self>, attempts: &[Attempt], decisions: &[Decision], epoch: u64) {
+    fn remember(self: &Rc<Self>, attempts: &[Attempt], decisions: &[Decision], life: Life) {
         let mut memory = self.memory.borrow_mut();
         let unnamed = attempts.iter().zip(decisions).filter(|(attempt, _)| attempt.request.is_none());
         for (Attempt { user, coupon, .. }, decision) in unnamed {
             match *decision {
-                Decision::Duplicate(id) => memory.duplicate(*user, *coupon, id, epoch),
-                Decision::OutOfStock if memory.sold_out(*coupon, epoch) => {
+                Decision::Duplicate(id) => memory.duplicate(*user, *coupon, id, life),
+                Decision::OutOfStock if memory.sold_out(*coupon, life) => {
                     let (this, coupon) = (Rc::clone(self), *coupon);
                     actix_web::rt::spawn(async move {
                         if let Some((epoch, holders)) = this.backend.gate.holders(coupon).await {
-                            this.memory.borrow_mut().held_by(coupon, epoch, holders);
+                            let life = Life { epoch, ..life };
+                            this.memory.borrow_mut().held_by(coupon, life, holders);
                         }
                     });
                 }

@@ -3,6 +3,7 @@
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use coupon_core::catalogue_change::{CatalogueChange, CouponPatch, Operator};
 use coupon_core::{Placement, Plan, ResultQuery, ResultState};
 use coupon_store::clock::Clock;
 use coupon_store::embedded::{self, Options};
@@ -81,6 +82,27 @@ fn a_grab_whose_client_hung_up_is_counted_as_it_was_decided() {
         assert!(matches!(pipeline.grab(by(1)).await, Ok(Answer::Duplicate(_))));
         assert_eq!(pipeline.counters.outcome(Outcome::Granted), 2);
         assert_eq!(pipeline.counters.outcome(Outcome::Duplicate), 1);
+    });
+}
+
+#[test]
+fn what_the_gate_refused_is_forgotten_once_an_operator_changes_the_coupon() {
+    run(async |pipeline: Rc<Batcher>| {
+        let changed = async |patch| {
+            let change = CatalogueChange::ChangeCoupon(CouponId::new(1).unwrap(), patch);
+            let ann = Operator::new("ann").unwrap();
+            assert!(pipeline.backend.catalogue.change(change, ann).await.unwrap().changed);
+        };
+        let total = |total| CouponPatch { total_stock: Some(total), ..CouponPatch::default() };
+        changed(total(1)).await;
+        assert!(matches!(pipeline.grab(by(1)).await, Ok(Answer::Granted(_))));
+        for _ in 0..3 {
+            assert_eq!(pipeline.grab(by(4)).await, Ok(Answer::OutOfStock));
+        }
+        changed(total(2)).await;
+        assert!(matches!(pipeline.grab(by(4)).await, Ok(Answer::Granted(_))), "there is one more");
+        changed(CouponPatch::withdrawal()).await;
+        assert_eq!(pipeline.grab(by(5)).await, Ok(Answer::InvalidTime));
     });
 }
 

@@ -51,7 +51,7 @@ pub(crate) const OF_ROOM_3: [u64; 5] = [11, 12, 13, 14, 15];
 pub(crate) const NOWHERE: u64 = 21;
 
 #[derive(Debug)]
-struct ByUser;
+pub(crate) struct ByUser;
 
 impl ShardingStrategy for ByUser {
     fn name(&self) -> &str {

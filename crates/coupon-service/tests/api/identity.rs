@@ -1,12 +1,16 @@
 //! Users' tokens.
 
+use std::sync::Arc;
+
 use coupon_core::{Timestamp, UserId};
 use coupon_service::api::{GrabResponse, ResultAnswer, ResultPage, StockView};
+use coupon_service::app::Application;
 use coupon_service::user_token::UserTokens;
-use coupon_store::settings::Secret;
+use coupon_store::clock::Clock;
+use coupon_store::settings::{NoSettings, Secret, Sources};
 
 use crate::client::{Answer, request};
-use crate::fixture::{Api, NOW, PLENTY};
+use crate::fixture::{Api, ByUser, NOW, PLENTY};
 
 const SECRET: &str = "a secret of more than 32 characters";
 const HOUR: i64 = 3_600_000;
@@ -103,4 +107,33 @@ fn whoever_is_refused_can_ask_again_on_the_same_connection() {
         connection.send(&request("POST", "/api/coupon/grab", &headers, body.as_bytes()));
         assert_eq!(connection.receive(false).status, status);
     }
+}
+
+#[test]
+fn users_whose_accounts_live_elsewhere_need_nothing_but_their_token_where_that_is_set() {
+    let stranger = 4_000_000_000;
+    let header = token(SECRET, stranger, HOUR);
+    let list = request("GET", &format!("/api/user/{stranger}/coupons"), &header, b"");
+    assert_eq!(with_tokens().send(&list).problem(404).kind, "/problems/unknown-user");
+
+    let api = Api::with(&[&format!("users.token_secret={SECRET}"), "users.unknown=accept"]);
+    assert!(api.send(&list).json::<ResultPage>().items.is_empty());
+    let grab = format!(r#"{{"user_id":{stranger},"coupon_id":{PLENTY}}}"#);
+    let json = format!("Content-Type: application/json\r\n{header}");
+    let grab: GrabResponse = api.send(&request("POST", "/api/coupon/grab", &json, grab.as_bytes())).json();
+    assert_eq!(grab.grab_status, 1);
+    assert_eq!(api.send(&list).json::<ResultPage>().items.len(), 1);
+}
+
+#[test]
+fn users_whom_nobody_knows_are_not_taken_without_their_tokens() {
+    let sources = Sources {
+        service_defaults: "listen = \"127.0.0.1:0\"".to_owned(),
+        flags: vec!["users.unknown=accept".to_owned()],
+        ..Sources::default()
+    };
+    let (settings, NoSettings {}) = sources.read("own").unwrap();
+    let built = Application::build("test-svc", settings, Arc::new(ByUser), Clock::system());
+    let error = built.err().unwrap().to_string();
+    assert!(error.contains("users.unknown") && error.contains("users.token_secret"), "{error}");
 }

@@ -209,6 +209,10 @@ impl Bench {
     }
 
     pub(crate) fn try_open(&self) -> anyhow::Result<Backend> {
+        self.open_with(UnknownUsers::Refuse)
+    }
+
+    pub(crate) fn open_with(&self, unknown_users: UnknownUsers) -> anyhow::Result<Backend> {
         match self {
             Self::Embedded { dir, clock } => {
                 let options = embedded::Options {
@@ -216,7 +220,7 @@ impl Bench {
                     readers: NonZeroUsize::MIN,
                     max_file_mb: 0,
                     shard_backlog: 1_000,
-                    unknown_users: UnknownUsers::Refuse,
+                    unknown_users,
                 };
                 embedded::open(&options, &ParityAndDay, clock)
             }
@@ -225,7 +229,7 @@ impl Bench {
                     servers: settings.clone(),
                     workers: 1,
                     shard_backlog: 1_000,
-                    unknown_users: UnknownUsers::Refuse,
+                    unknown_users,
                 };
                 servers::open(&options, Arc::new(ParityAndDay), clock)
             }

@@ -13,6 +13,7 @@ mod given_back;
 mod inbox;
 mod laws;
 mod raced;
+mod living;
 mod recorded;
 mod schema;
 mod servers;
@@ -45,6 +46,7 @@ use edited::{
     a_coupon_that_was_moved_keeps_the_room_of_its_results, a_stock_below_zero_concerns_its_coupon_alone,
 };
 use laws::*;
+use living::*;
 use used::{
     a_coupon_can_be_used_after_its_end_and_after_its_withdrawal, a_user_who_is_not_active_grabs_nothing,
     an_order_asked_for_again_is_told_what_it_was_told_before,
@@ -84,6 +86,18 @@ on_every_backend! {
     a_row_stays_in_the_table_of_its_grab_whenever_it_is_confirmed,
     lists_give_every_state_or_the_one_that_is_asked_for,
     every_way_back_is_a_line_of_the_log_and_the_lines_are_a_chain,
+    a_total_that_is_raised_sells_more_at_once,
+    a_total_below_what_is_sold_sells_no_more_and_is_an_error_nowhere,
+    every_change_of_a_total_is_a_line_by_its_operator_in_one_chain,
+    a_coupon_that_is_withdrawn_or_ended_is_refused_and_can_be_offered_again,
+    a_coupon_that_was_over_at_the_start_is_offered_again_with_its_holders,
+    a_coupon_that_is_made_can_be_grabbed_and_is_made_once,
+    a_coupon_that_is_made_again_after_it_was_deleted_has_its_holders,
+    a_change_that_changes_nothing_is_answered_and_not_recorded,
+    rooms_are_made_once_and_end_once,
+    users_who_are_added_may_grab_and_those_who_exist_stay_as_they_are,
+    users_whom_main_does_not_know_are_taken_where_that_is_set,
+    what_was_parked_for_want_of_stock_is_applied_once_an_operator_adds_some,
 }
 
 on_files! {

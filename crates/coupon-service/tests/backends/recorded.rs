@@ -296,6 +296,6 @@ fn databases_that_an_earlier_version_is_at_work_on_are_refused() {
         // A later version's data is refused by its format.
         on_database(&options, "main", &["UPDATE meta SET value = '4' WHERE name = 'format'"]).await;
         let refused = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap_err();
-        assert!(format!("{refused:#}").contains("format 3"), "{refused:#}");
+        assert!(format!("{refused:#}").contains("format 4"), "{refused:#}");
     });
 }

@@ -126,6 +126,7 @@ fn every_stage_is_on_the_dashboard() {
         "coupon_main_apply_seconds_bucket",
         "coupon_reconciled_total",
         "coupon_restored_total",
+        "coupon_releases_waiting",
         "coupon_limited_total",
         "coupon_refused_total",
         "coupon_gate_epoch",

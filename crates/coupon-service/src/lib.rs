@@ -20,6 +20,7 @@ mod route_metrics;
 pub mod state;
 pub mod telemetry;
 pub mod user_token;
+pub mod web_page;
 
 pub use cli::{AnyProgram, Program};
 pub use coupon_store::settings::{NoSettings, choice};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Bytes, Data, Path, Query, ServiceConfig, get, post};
 use actix_web::{HttpResponse, HttpResponseBuilder};
+use coupon_service::web_page::{Asset, LOOK, PARTS};
 use serde_json::json;
 
 use super::fields::Wrong;
@@ -18,9 +19,11 @@ const SCRIPT: &str = include_str!("assets/app.js");
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
-        .route("/", get().to(async || asset("text/html; charset=utf-8", PAGE)))
-        .route("/style.css", get().to(async || asset("text/css; charset=utf-8", STYLE)))
-        .route("/app.js", get().to(async || asset("text/javascript; charset=utf-8", SCRIPT)))
+        .route("/", get().to(async || Asset::html(PAGE).answer()))
+        .route("/look.css", get().to(async || Asset::css(LOOK).answer()))
+        .route("/style.css", get().to(async || Asset::css(STYLE).answer()))
+        .route("/parts.js", get().to(async || Asset::script(PARTS).answer()))
+        .route("/app.js", get().to(async || Asset::script(SCRIPT).answer()))
         .route("/api/choices", get().to(choices))
         .route("/api/events", get().to(follow))
         .route("/api/run", post().to(start))
@@ -28,11 +31,6 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .route("/api/explain", get().to(explained))
         .route("/runs/{run}/report.html", get().to(report))
         .route("/runs/{run}/workload.toml", get().to(workload));
-}
-
-/// A new version of the program must not meet an old page.
-fn asset(kind: &'static str, text: &'static str) -> HttpResponse {
-    fresh(HttpResponse::Ok()).content_type(kind).body(text)
 }
 
 fn fresh(mut response: HttpResponseBuilder) -> HttpResponseBuilder {

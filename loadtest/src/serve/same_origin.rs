@@ -6,21 +6,14 @@
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
-};
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse};
-use coupon_service::loopback;
+use coupon_service::{loopback, web_page};
 
-/// Nothing from elsewhere, nothing inline.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// A report has its style within it, and neither scripts nor anything from elsewhere.
 const REPORT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \
                              form-action 'none'; frame-ancestors 'none'";
-const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// Refuses a request that is not of the page itself; adds what every answer says.
 pub(super) async fn guard(
@@ -32,17 +25,7 @@ pub(super) async fn guard(
         Some(why) => request.into_response(HttpResponse::Forbidden().content_type("text/plain").body(why)),
         None => next.call(request).await?.map_into_boxed_body(),
     };
-    let headers = response.headers_mut();
-    let policy = if is_report { REPORT_POLICY } else { POLICY };
-    for (name, value) in [
-        (CONTENT_SECURITY_POLICY, policy),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (X_FRAME_OPTIONS, "DENY"),
-        (REFERRER_POLICY, "no-referrer"),
-        (RESOURCE_POLICY, "same-origin"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
+    web_page::protect(response.headers_mut(), if is_report { REPORT_POLICY } else { web_page::POLICY });
     Ok(response)
 }
 
@@ -64,7 +47,7 @@ fn refusal(method: &Method, headers: &HeaderMap) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::{HOST, ORIGIN};
+    use actix_web::http::header::{HOST, HeaderName, HeaderValue, ORIGIN};
 
     use super::*;
 

@@ -1,8 +1,6 @@
-// The live page: sends the form, draws what the server tells. Data becomes text, never markup.
-"use strict";
+// The live page: sends the form, draws what the server tells.
+import { by, complain, count, element, fit, write } from "./parts.js";
 
-const by = (id) => document.getElementById(id);
-const count = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const figure = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 const shown = (value, unit = "") => (value === null || value === undefined ? "n/a" : (value >= 100 ? count : figure).format(value) + unit);
 
@@ -10,12 +8,6 @@ let choices = null;
 let state = null;
 
 // ---- the form
-
-function element(tag, properties, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
 
 /** A field's value: a number where it is one, else the text, for the server to refuse by name. */
 function value(input) {
@@ -47,27 +39,6 @@ function build(given) {
     const label = element("label", { htmlFor: id }, part.name);
     by("parts").append(element("div", { className: "field" }, label, input, element("p", { className: "wrong", id: `wrong-${id}` })));
   });
-}
-
-/** Shows what is wrong beside the field it is about; the rest goes to a line of its own. */
-function complain(form, elsewhere, errors) {
-  for (const field of form.querySelectorAll("[data-field]")) field.removeAttribute("aria-invalid");
-  for (const place of form.querySelectorAll(".wrong")) place.textContent = "";
-  const rest = [];
-  let first = null;
-  for (const { field, message } of errors) {
-    const at = [...form.querySelectorAll("[data-field]")].find((input) => input.dataset.field === field);
-    if (!at) {
-      rest.push(field ? `${field}: ${message}` : message);
-      continue;
-    }
-    at.setAttribute("aria-invalid", "true");
-    const place = by(`wrong-${at.id}`);
-    place.textContent = [place.textContent, message].filter(Boolean).join("; ");
-    first ??= at.matches("fieldset") ? at.querySelector("input") : at;
-  }
-  elsewhere.textContent = rest.join(" ");
-  first?.focus();
 }
 
 /** Asks the server; gives the answer's body, or what was wrong. */
@@ -113,11 +84,6 @@ function status(now) {
   if (now.phase !== "running") return STAGES[now.phase];
   const stage = now.stage.charAt(0).toUpperCase() + now.stage.slice(1);
   return now.stopping ? `${stage}; stopping` : `${stage} …`;
-}
-
-/** Text that has not changed is left alone, so that nobody is told it twice. */
-function write(place, text) {
-  if (place.textContent !== text) place.textContent = text;
 }
 
 function draw(now) {
@@ -191,8 +157,7 @@ function hottest(shards) {
 }
 
 function bars(list, shards, most) {
-  while (list.children.length < shards.length) list.append(by("bar").content.firstElementChild.cloneNode(true));
-  while (list.children.length > shards.length) list.lastElementChild.remove();
+  fit(list, shards, () => by("bar").content.firstElementChild.cloneNode(true));
   const hot = hottest(shards);
   shards.forEach((shard, at) => {
     const item = list.children[at];
@@ -206,12 +171,11 @@ function bars(list, shards, most) {
 }
 
 function table(body, kinds) {
-  while (body.rows.length < kinds.length) {
-    const row = body.insertRow();
-    row.append(element("th", { scope: "row" }, element("span", {}), element("small", {})));
+  fit(body, kinds, () => {
+    const row = element("tr", {}, element("th", { scope: "row" }, element("span", {}), element("small", {})));
     for (let cell = 0; cell < 4; cell += 1) row.insertCell();
-  }
-  while (body.rows.length > kinds.length) body.deleteRow(-1);
+    return row;
+  });
   kinds.forEach((kind, at) => {
     const cells = body.rows[at].cells;
     write(cells[0].firstElementChild, kind.name);

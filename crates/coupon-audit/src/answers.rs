@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::ledger::Ledger;
 use super::scan::{Holders, Holding, Seen};
-use super::source::{Catalogue, Snapshot, Terms};
+use super::source::{Snapshot, Terms};
 use super::{AuditReport, Kind, Scope, spent, start};
 
 /// The longest time before its answer that a grab may have been decided, with clocks that differ as far as they may.
@@ -23,7 +23,7 @@ pub(super) fn check(
     lost(snapshot, ledger, &seen.found, report)?;
     told_to_hold(ledger, &seen.holders, report);
     steps_lost(ledger, seen, report);
-    told_outside(&snapshot.catalogue, scope, ledger, report);
+    told_outside(snapshot, scope, ledger, report);
     Ok(())
 }
 
@@ -82,12 +82,14 @@ fn holds(holders: &Holders, user: u64, coupon: u64) -> &[Holding] {
 }
 
 /// Finds answers that a coupon cannot be grabbed now, given when it could.
-fn told_outside(catalogue: &Catalogue, scope: &Scope<'_>, ledger: &Ledger, report: &mut AuditReport) {
+fn told_outside(snapshot: &Snapshot, scope: &Scope<'_>, ledger: &Ledger, report: &mut AuditReport) {
+    let Snapshot { catalogue, earlier, .. } = snapshot;
     for &(user, coupon, at) in &ledger.outside {
         let Ok(id) = i64::try_from(coupon) else { continue };
         let start = scope.start.and_then(|start| start.coupon(id));
-        let mut known = catalogue.get(&id).into_iter().chain(start);
-        let mut terms = start::terms(catalogue, scope.start, id).peekable();
+        let changed = earlier.get(&id).into_iter().flatten();
+        let mut known = catalogue.get(&id).into_iter().chain(start).chain(changed);
+        let mut terms = start::terms(catalogue, earlier, scope.start, id).peekable();
         let (from, until) = (at.millis() - DECIDED_BEFORE_MS, at.millis() + CLOCKS_MS);
         let open = |terms: Terms| terms.start <= from && until < terms.end;
         if terms.peek().is_some() && terms.all(open) && known.all(|coupon| coupon.active) {

@@ -3,7 +3,10 @@
 //! It is written down here a second time on purpose: the services have their own, and a mistake in theirs must not be
 //! repeated here.
 //!
-//! - A coupon begins with a line of operation 1 from nothing. Lines of operation 1 add up to its total.
+//! - A coupon begins with a line of operation 1 from nothing. Lines of operation 1 add up to its total, with those by which
+//!   an operator takes stock back.
+//! - An operator adds stock (1), or takes some back (3, the one kind of roll-back after which less is left, perhaps less than
+//!   nothing). Such a line names no shard, and its operator is none of the words below.
 //! - Results stored take stock (2, by `grab`). Results retired give it back (3, by `archive`), and the total falls by
 //!   as much (1, by `archive`). Results that were released, returned or not confirmed in time give it back as well (3, by
 //!   `release`, `return` or `expire`), and the total stands. Each such line names its shard, and the last entry of its
@@ -28,6 +31,8 @@ pub(super) const GIVEN_BACK: [&str; 3] = ["release", "return", "expire"];
 /// The operator of lines for what main had forgotten of any.
 const REBUILD: &str = "rebuild";
 const SEEDER: &str = "seeder";
+/// The words that are no operator's name.
+const WORDS: [&str; 4] = [GRAB, ARCHIVE, REBUILD, SEEDER];
 
 /// A line of the stock log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +64,13 @@ impl Line {
         self.operator == REBUILD
     }
 
+    /// It says that an operator took stock back.
+    fn takes_back(&self) -> bool {
+        let operator = &*self.operator;
+        let named = !WORDS.contains(&operator) && !GIVEN_BACK.contains(&operator);
+        self.operation == ROLL_BACK && self.shard.is_none() && named
+    }
+
     /// Results that it says were retired.
     pub(super) fn retired(&self) -> i64 {
         let archived = self.operation == ROLL_BACK && [ARCHIVE, REBUILD].contains(&&*self.operator);
@@ -78,6 +90,7 @@ impl Line {
         let direction = match *operation {
             INITIALISE => true,
             DEDUCT => after < before,
+            ROLL_BACK if self.takes_back() => after < before,
             ROLL_BACK => after > before,
             _ => return Some(format!("there is no operation {operation}")),
         };
@@ -86,7 +99,9 @@ impl Line {
         }
         match (self.shard, self.entry) {
             (None, None) => {
-                let lawful = *operation == INITIALISE || (*operation == DEDUCT && operator == SEEDER);
+                let lawful = *operation == INITIALISE
+                    || (*operation == DEDUCT && operator == SEEDER)
+                    || self.takes_back();
                 (!lawful).then(|| format!("{} names no shard", by()))
             }
             (Some(shard), Some(entry)) => {
@@ -131,6 +146,7 @@ pub(super) fn account(lines: &[Line], total: i64, remaining: i64, positions: &[i
         let taken = line.before - line.after;
         match line.operation {
             INITIALISE => set -= taken,
+            _ if line.takes_back() => set -= taken,
             _ => {
                 deducted += taken;
                 match line.shard.and_then(|shard| u16::try_from(shard).ok()) {
@@ -262,6 +278,48 @@ mod tests {
             judged += 1;
         }
         assert!(judged >= 7, "{judged}");
+    }
+
+    /// A case of the services' law of totals: a stock is its total, what is left, and what was taken back.
+    #[derive(serde::Deserialize)]
+    struct Retotalled {
+        name: String,
+        before: [i64; 3],
+        after: Option<[i64; 3]>,
+        line: Option<(i64, i64, i64)>,
+    }
+
+    #[test]
+    fn what_operators_make_of_totals_is_lawful_here() {
+        let cases: Vec<Retotalled> =
+            serde_json::from_str(include_str!("../../coupon-core/golden/totals.json")).unwrap();
+        let mut judged = 0;
+        for Retotalled { name, before: [total, remaining, taken_back], after, line: told } in cases {
+            let (Some([now, left, _]), Some((operation, before, after))) = (after, told) else { continue };
+            let most = total + taken_back;
+            let past = [
+                line(INITIALISE, 0, most, SEEDER, None),
+                line(DEDUCT, most, remaining + taken_back, SEEDER, None),
+                line(ROLL_BACK, remaining + taken_back, remaining, "ann", None),
+            ];
+            let past = past.into_iter().filter(|line| line.before != line.after);
+            let lines = numbered(past.chain([line(operation, before, after, "ann", None)]));
+            assert_eq!(account(&lines, now, left, &[]).wrong, Vec::<String>::new(), "{name}");
+            judged += 1;
+        }
+        assert!(judged >= 7, "{judged}");
+    }
+
+    #[test]
+    fn stock_that_nobody_by_name_takes_back_is_a_breach() {
+        for operator in ["grab", "archive", "rebuild", "seeder", "expire"] {
+            let mut lines = sound();
+            lines.push(line(ROLL_BACK, 4, 2, operator, None));
+            let wrong = account(&lines, 7, 2, &[4, 3]).wrong.join("; ");
+            assert!(wrong.contains("operation 3 from 4 to 2"), "{operator}: {wrong}");
+            lines[6].operator = "ann".to_owned();
+            assert_eq!(account(&lines, 7, 2, &[4, 3]).wrong.join("; "), "");
+        }
     }
 
     #[test]

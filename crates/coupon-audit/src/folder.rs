@@ -13,15 +13,14 @@ use super::books::Line;
 use super::ids::Ids;
 use super::life::Life;
 use super::source::{
-    Catalogue, Coupon, Entry, Gate, Grab, Parked, Place, Rows, Shard, Snapshot, Spent, Stored, Wanted,
-    missing_keys, tables_of_results,
+    self, Catalogue, ChangedFrom, Coupon, EARLIER_FORMATS, Entry, Gate, Grab, Parked, Place, Rows, Shard,
+    Snapshot, Spent, Stored, TOO_EARLY, Wanted, missing_keys, tables_of_results,
 };
 use super::{Label, inbox};
 
 /// Attempts at a snapshot while a service keeps applying outboxes.
 const ATTEMPTS: u32 = 200;
-/// The format of a folder whose rows have no state yet.
-const EARLIER: &str = "1";
+/// The time between two of them.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// A data folder.
@@ -58,9 +57,8 @@ fn hold_still(folder: &Path) -> Result<Snapshot> {
     for _ in 0..ATTEMPTS {
         let main = hold(&folder.join("main.sqlite"))?;
         ensure!(
-            meta(&main, "meta", "format")?.as_deref() != Some(EARLIER),
-            "it was made by an earlier version: a service or `seeder archive` of this one brings it up to date when it opens \
-             it"
+            meta(&main, "meta", "format")?.is_none_or(|format| !EARLIER_FORMATS.contains(&&*format)),
+            TOO_EARLY
         );
         let before = positions(&main)?;
         let shards = shards(folder, &main)?;
@@ -73,13 +71,17 @@ fn hold_still(folder: &Path) -> Result<Snapshot> {
         let told = (0..).zip(&shards).map(|(number, file)| shard(number, file, position(number)));
         let told = told.collect::<Result<_>>()?;
         let (catalogue, users) = (catalogue(&main)?, users(&main)?);
+        let earlier = source::earlier(&catalogue, changed(&main)?);
+        let accepts_unknown_users = main.query_row(ChangedFrom::ACCEPTS_UNKNOWN, [], |row| row.get(0))?;
         let said = |name: &str| anyhow::Ok(meta(&main, "meta", name)?.unwrap_or_default());
         let (dataset, layout) = (said("dataset")?, said("layout")?);
         return Ok(Snapshot {
             dataset,
             layout,
             catalogue,
+            earlier,
             users,
+            accepts_unknown_users,
             shards: told,
             rows: Box::new(Files { main, shards }),
         });
@@ -259,10 +261,27 @@ fn catalogue(main: &Connection) -> Result<Catalogue> {
             end: row.get(5)?,
             active: row.get(6)?,
             user_limit: row.get(7)?,
+            taken_back: row.get(8)?,
         };
         Ok((row.get(0)?, coupon))
     })?;
     Ok(coupons.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What coupons were before operators changed them.
+fn changed(main: &Connection) -> Result<Vec<ChangedFrom>> {
+    let mut statement = main.prepare(ChangedFrom::SELECT)?;
+    let changed = statement.query_map([], |row| {
+        Ok(ChangedFrom {
+            coupon: row.get(0)?,
+            total: row.get(1)?,
+            start: row.get(2)?,
+            end: row.get(3)?,
+            active: row.get(4)?,
+            user_limit: row.get(5)?,
+        })
+    })?;
+    Ok(changed.collect::<rusqlite::Result<_>>()?)
 }
 
 fn users(main: &Connection) -> Result<Ids> {

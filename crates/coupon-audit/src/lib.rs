@@ -11,6 +11,7 @@
 mod acks;
 mod answers;
 mod books;
+mod catalogue;
 mod claims;
 mod findings;
 mod folder;
@@ -185,7 +186,7 @@ impl Data {
         let seen = scan::scan(snapshot, scope, ledger.as_ref(), &mut report)?;
         stock::check(snapshot, &seen, scope, &mut report)?;
         if let Some(ledger) = &ledger {
-            stock::left_over(&snapshot.catalogue, &seen, ledger, &mut report);
+            stock::left_over(&snapshot, &seen, ledger, &mut report);
         }
         Ok((report, seen))
     }

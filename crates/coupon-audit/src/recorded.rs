@@ -28,9 +28,12 @@ impl Start {
             writeln!(out, "outbox,{applied},{written}")?;
         }
         for (id, coupon) in catalogue {
-            let Coupon { room, total, remaining, start, end, active, user_limit } = coupon;
+            let Coupon { room, total, remaining, start, end, active, user_limit, taken_back } = coupon;
             let active = i64::from(*active);
-            writeln!(out, "coupon,{id},{room},{total},{remaining},{start},{end},{active},{user_limit}")?;
+            writeln!(
+                out,
+                "coupon,{id},{room},{total},{remaining},{start},{end},{active},{user_limit},{taken_back}"
+            )?;
         }
         for (id, Terms { total, start, end }) in gate {
             writeln!(out, "gate,{id},{total},{start},{end}")?;
@@ -96,10 +99,11 @@ impl Start {
             ("unlogged", &[shard, coupon, rows]) => {
                 self.unlogged.insert((u16::try_from(shard)?, number(coupon)?), number(rows)?);
             }
-            // An earlier version wrote no limit: there was none but one.
-            ("coupon", &[id, room, total, remaining, start, end, active, ref limit @ ..]) => {
+            // Earlier versions wrote no limit, since there was none but one, and nothing taken back.
+            ("coupon", &[id, room, total, remaining, start, end, active, ref rest @ ..]) => {
                 let coupon = Coupon {
-                    user_limit: limit.first().map_or(Ok(1), |limit| number(*limit))?,
+                    user_limit: rest.first().map_or(Ok(1), |limit| number(*limit))?,
+                    taken_back: rest.get(1).map_or(Ok(0), |taken_back| number(*taken_back))?,
                     room: number(room)?,
                     total: number(total)?,
                     remaining: number(remaining)?,
@@ -136,6 +140,7 @@ mod tests {
             end: i64::MAX,
             active: true,
             user_limit: 3,
+            taken_back: 1,
         };
         Start {
             dataset: "d1".to_owned(),

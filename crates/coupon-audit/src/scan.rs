@@ -9,7 +9,7 @@ use super::ids::Ids;
 use super::ledger::Ledger;
 use super::placement::Law;
 use super::reads::Lists;
-use super::source::{Catalogue, Coupon, Shard, Snapshot, Stored, Sums, Waiting};
+use super::source::{Catalogue, Coupon, Earlier, Shard, Snapshot, Stored, Sums, Waiting};
 use super::start::{self, Before, Start};
 use super::{AuditReport, Kind, Scope, answers, life, spent, steps, stock};
 
@@ -58,7 +58,9 @@ struct Pass<'a> {
     /// The law of where rows belong. Without it, only what a table's own name promises is checked.
     law: Option<Law>,
     catalogue: &'a Catalogue,
+    earlier: &'a Earlier,
     users: &'a Ids,
+    accepts_unknown_users: bool,
     ledger: Option<&'a Ledger>,
     /// Without a start, the run's own rows are those with a larger id.
     since: Option<i64>,
@@ -82,7 +84,7 @@ pub(super) fn scan(
     let first = || ledger.and_then(Ledger::first).map(|first| first - 1);
     let since = scope.since.or_else(first).or_else(|| scope.start.map(Start::newest));
     note_what_cannot_be_checked(scope, ledger, since, report);
-    let Snapshot { layout, catalogue, users, shards, rows, .. } = snapshot;
+    let Snapshot { layout, catalogue, earlier, users, accepts_unknown_users, shards, rows, .. } = snapshot;
     let law = Law::of(layout, shards.len());
     if law.is_none() {
         let why = format!(
@@ -90,7 +92,8 @@ pub(super) fn scan(
         );
         report.not_checked.insert(Kind::Misplaced, why);
     }
-    let pass = Pass { scope, law, catalogue, users, ledger, since };
+    let accepts_unknown_users = *accepts_unknown_users;
+    let pass = Pass { scope, law, catalogue, earlier, users, accepts_unknown_users, ledger, since };
     let mut seen = Seen::default();
     let mut lists = Lists::of(scope.reads.unwrap_or_default());
     seen.found.resize(ledger.map_or(0, |ledger| ledger.granted.len()), false);
@@ -230,10 +233,11 @@ impl Pass<'_> {
         start.before(at, row)
     }
 
-    /// The catalogue's entries for a coupon, now and at the start.
+    /// The catalogue's entries for a coupon: now, at the start, and before each change by an operator.
     fn coupons(&self, id: i64) -> impl Iterator<Item = &Coupon> {
         let start = self.scope.start.and_then(|start| start.coupon(id));
-        self.catalogue.get(&id).into_iter().chain(start)
+        let changed = self.earlier.get(&id).into_iter().flatten();
+        self.catalogue.get(&id).into_iter().chain(start).chain(changed)
     }
 
     /// Holds a row against the rules by which grabs are decided.
@@ -243,14 +247,14 @@ impl Pass<'_> {
     /// not, the window must be as it was.
     fn misjudged(&self, read: &Read) -> Option<String> {
         let row = &read.row;
-        if !self.users.contains(row.grab.user) {
+        if !self.accepts_unknown_users && !self.users.contains(row.grab.user) {
             return Some("there is no such user".to_owned());
         }
         let known = self.scope.start.is_some();
         if known && read.before != Before::Absent {
             return None;
         }
-        let terms = || start::terms(self.catalogue, self.scope.start, row.grab.coupon);
+        let terms = || start::terms(self.catalogue, self.earlier, self.scope.start, row.grab.coupon);
         let (start, end) = (terms().map(|terms| terms.start).min()?, terms().map(|terms| terms.end).max()?);
         let shown = |time| Timestamp::from_millis(time);
         if row.time < start {

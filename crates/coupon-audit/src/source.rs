@@ -8,6 +8,7 @@ use anyhow::Result;
 use coupon_core::{Money, Placement, ResultId, ShardId, TableId, Timestamp};
 
 use super::books::Line;
+pub(super) use super::catalogue::{Catalogue, ChangedFrom, Coupon, Earlier, Terms, earlier};
 use super::ids::Ids;
 use super::life::Life;
 use super::scan::Holders;
@@ -54,8 +55,12 @@ pub(super) struct Snapshot {
     pub(super) layout: String,
     /// Every coupon.
     pub(super) catalogue: Catalogue,
+    /// What coupons were on offer for before operators changed it.
+    pub(super) earlier: Earlier,
     /// Every user.
     pub(super) users: Ids,
+    /// A service has taken users whom main does not know.
+    pub(super) accepts_unknown_users: bool,
     /// Every shard, in order.
     pub(super) shards: Vec<Shard>,
     /// Their tables, and what is too large to be read beforehand.
@@ -77,59 +82,11 @@ pub(super) trait Rows {
     fn newest(&mut self, place: Placement) -> Result<Option<i64>>;
 }
 
-/// Every coupon by its id.
-pub(super) type Catalogue = BTreeMap<i64, Coupon>;
+/// The formats of data that lacks what is read here, until a service of today opens it.
+pub(super) const EARLIER_FORMATS: [&str; 2] = ["1", "2"];
 
-/// A coupon in the main database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Coupon {
-    /// The room that its results go to: the one that it was in when a service first saw it.
-    pub(super) room: i64,
-    pub(super) total: i64,
-    pub(super) remaining: i64,
-    /// From when it can be grabbed, in milliseconds since 1970.
-    pub(super) start: i64,
-    /// Until when.
-    pub(super) end: i64,
-    /// Not withdrawn.
-    pub(super) active: bool,
-    /// The number of results that take stock which a user may have.
-    pub(super) user_limit: i64,
-}
-
-/// The number of times, and the window, in which a coupon can be grabbed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Terms {
-    pub(super) total: i64,
-    pub(super) start: i64,
-    /// On servers, the gate has 0 here for a coupon that was withdrawn when the gate was filled.
-    pub(super) end: i64,
-}
-
-impl Coupon {
-    /// Its terms, as main has them.
-    pub(super) const fn terms(&self) -> Terms {
-        Terms { total: self.total, start: self.start, end: self.end }
-    }
-
-    /// The table in which main keeps the rooms that results go to.
-    pub(super) const ROOMS: &str = "coupon_rooms";
-
-    /// The query for every coupon and its id, on any kind of database. Without the rooms' table, as in data that no
-    /// service of today has opened yet, results go to the room that the coupon's row names.
-    pub(super) fn select(rooms: bool) -> String {
-        let (room, join) = if rooms {
-            ("COALESCE(r.room_id, c.room_id)", "LEFT JOIN coupon_rooms r ON r.coupon_id = c.coupon_id")
-        } else {
-            ("c.room_id", "")
-        };
-        format!(
-            "SELECT c.coupon_id, {room}, c.total_stock, c.remaining_stock, c.start_time, c.end_time, c.status <> 0, \
-             c.user_limit \
-             FROM coupons c {join}"
-        )
-    }
-}
+/// The refusal of such data.
+pub(super) const TOO_EARLY: &str = "it was made by an earlier version: a service or `seeder archive` of this one brings it up to date when it opens it";
 
 /// One shard, but for its rows.
 pub(super) struct Shard {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::books::Line;
-use super::source::{Catalogue, Coupon, Spent, Stored, Terms};
+use super::source::{Catalogue, Coupon, Earlier, Spent, Stored, Terms};
 
 /// A data set as it was at one moment: 16 bytes for each row, and for each line of the stock log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,17 +75,20 @@ impl Start {
     }
 }
 
-/// The terms on which a coupon may have been grabbed since a start. The gate takes them over from main at times of
-/// which there is no record, so they are main's now, main's at the start, and those that the gate had at the start.
+/// The terms on which a coupon may have been grabbed since a start: main's now and at the start, those that operators
+/// changed, and those that the gate had at the start, which takes over what people write into main at times of which there
+/// is no record.
 pub(super) fn terms(
     catalogue: &Catalogue,
+    earlier: &Earlier,
     start: Option<&Start>,
     coupon: i64,
 ) -> impl Iterator<Item = Terms> {
+    let changed = earlier.get(&coupon).into_iter().flatten().map(Coupon::terms);
     let now = catalogue.get(&coupon).map(Coupon::terms);
     let before = start.and_then(|start| start.coupon(coupon)).map(Coupon::terms);
     let gate = start.and_then(|start| start.gate.get(&coupon)).copied();
-    [now, before, gate].into_iter().flatten()
+    [now, before, gate].into_iter().flatten().chain(changed)
 }
 
 /// Tells a row from every other, and from itself once it is changed.

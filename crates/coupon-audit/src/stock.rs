@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::books::{self, GIVEN_BACK, Line};
 use super::ledger::Ledger;
 use super::scan::{Seen, Sold};
-use super::source::{Catalogue, Coupon, Entry, Parked, Shard, Snapshot, Sums};
+use super::source::{Coupon, Entry, Parked, Shard, Snapshot, Sums};
 use super::start::{OldLines, Start, Unlogged};
 use super::{AuditReport, Kind, Scope, Unapplied};
 
@@ -48,8 +48,12 @@ pub(super) fn check(
 
 fn compare(id: i64, coupon: &Coupon, rows: i64, untold: i64, report: &mut AuditReport) {
     let Coupon { total, remaining, .. } = *coupon;
-    if let Ok(excess @ 1..) = u64::try_from(rows.saturating_sub(total)) {
-        report.add(Kind::Oversold, excess, || format!("coupon {id}: {rows} rows of a stock of {total}"));
+    if let Ok(excess @ 1..) = u64::try_from(rows.saturating_sub(coupon.most())) {
+        report.add(Kind::Oversold, excess, || {
+            let most = coupon.most();
+            let had = if most > total { format!(", and of {most} once") } else { String::new() };
+            format!("coupon {id}: {rows} rows of a stock of {total}{had}")
+        });
     }
     if total - remaining + untold != rows {
         report.add(Kind::Miscounted, 1, || {
@@ -200,16 +204,17 @@ fn may_be_hidden(start: &Start, seen: &Seen, old: &OldLines<'_>) -> u64 {
 /// Finds coupons that an answer called sold out and that are not: stock that no user can ever get.
 ///
 /// A grab whose outcome is unknown may have held the last one at that moment and never been stored.
-pub(super) fn left_over(catalogue: &Catalogue, seen: &Seen, ledger: &Ledger, report: &mut AuditReport) {
+pub(super) fn left_over(snapshot: &Snapshot, seen: &Seen, ledger: &Ledger, report: &mut AuditReport) {
     for &id in &ledger.sold_out {
-        let Some((key, coupon)) = i64::try_from(id).ok().and_then(|id| catalogue.get_key_value(&id)) else {
-            continue;
-        };
+        let found = i64::try_from(id).ok().and_then(|id| snapshot.catalogue.get_key_value(&id));
+        let Some((key, coupon)) = found else { continue };
+        // An operator may have added stock since.
+        let earlier = snapshot.earlier.get(key).into_iter().flatten().map(|coupon| coupon.total);
+        let total = earlier.chain([coupon.total]).min().unwrap_or(coupon.total);
         // What was given back may have been taken at that moment.
         let rows = seen.holders.get(key).map_or(0, Vec::len) as u64;
-        let left = u64::try_from(coupon.total).unwrap_or(0).saturating_sub(rows);
+        let left = u64::try_from(total).unwrap_or(0).saturating_sub(rows);
         if left > ledger.unknowns_of(id) as u64 {
-            let total = coupon.total;
             report.add(Kind::Miscounted, 1, || {
                 format!("coupon {id}: somebody was told that it is sold out, but {left} of {total} are left")
             });

@@ -12,7 +12,7 @@ use super::connect::{self, Addresses};
 use super::holds::{self, Kept, META, parsed};
 use super::names::Namespace;
 use crate::scan::Holders;
-use crate::source::{self, Catalogue, Coupon, Snapshot, Terms};
+use crate::source::{self, Catalogue, Coupon, Earlier, Snapshot, Terms};
 use crate::start::{self, Start};
 use crate::{AuditReport, Kind, Scope};
 
@@ -177,13 +177,13 @@ impl source::Gate for HeldGate<'_> {
 /// A total or a window that is neither main's, nor what main or the gate had at the start.
 fn otherwise(id: i64, kept: [Option<i64>; 3], snapshot: &Snapshot, start: Option<&Start>) -> Option<String> {
     let now = snapshot.catalogue.get(&id)?;
-    let nonsense = |coupon: &Coupon| coupon.remaining < 0 || coupon.remaining > coupon.total;
+    let nonsense = |coupon: &Coupon| coupon.remaining < -coupon.taken_back || coupon.remaining > coupon.total;
     // What the gate has of a row that makes no sense, or of one that was withdrawn, is no law.
     let before = start.and_then(|start| start.coupon(id));
     if [Some(now), before].into_iter().flatten().any(|coupon| nonsense(coupon) || !coupon.active) {
         return None;
     }
-    let known: Vec<Terms> = start::terms(&snapshot.catalogue, start, id).collect();
+    let known: Vec<Terms> = start::terms(&snapshot.catalogue, &Earlier::new(), start, id).collect();
     let shown = |value: Option<i64>| value.map_or_else(|| "none".to_owned(), |value| value.to_string());
     let wrong: Vec<String> = TERMS
         .into_iter()

@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 
 use super::Label;
 use super::ids::Ids;
-use super::source::{self, Catalogue, Place, Shard, Snapshot};
+use super::source::{self, Catalogue, Earlier, Place, Shard, Snapshot};
 pub use connect::Addresses;
 use connect::Database;
 use gate::Gate;
@@ -43,7 +43,9 @@ pub struct Servers {
 struct Held {
     label: Label,
     catalogue: Catalogue,
+    earlier: Earlier,
     users: Ids,
+    accepts_unknown_users: bool,
     shards: Vec<Shard>,
     main: Conn,
     connections: Vec<Conn>,
@@ -95,10 +97,30 @@ impl Servers {
         let runtime = runtime()?;
         for _ in 0..ATTEMPTS {
             if let Some(held) = runtime.block_on(self.try_to_hold(together))? {
-                let Held { label, catalogue, users, shards, main, connections, gate } = held;
+                let Held {
+                    label,
+                    catalogue,
+                    earlier,
+                    users,
+                    accepts_unknown_users,
+                    shards,
+                    main,
+                    connections,
+                    gate,
+                } = held;
                 let Label { dataset, layout, .. } = label;
                 let rows = Box::new(Databases { main, connections, runtime });
-                return Ok((Snapshot { dataset, layout, catalogue, users, shards, rows }, gate));
+                let snapshot = Snapshot {
+                    dataset,
+                    layout,
+                    catalogue,
+                    earlier,
+                    users,
+                    accepts_unknown_users,
+                    shards,
+                    rows,
+                };
+                return Ok((snapshot, gate));
             }
             std::thread::sleep(PAUSE);
         }
@@ -110,6 +132,7 @@ impl Servers {
         let mut main = self.main.connect().await?;
         hold_one(&mut main).await.with_context(|| self.main.to_string())?;
         let label = read::label(&mut main).await.with_context(|| self.main.to_string())?;
+        read::refuse_earlier(&mut main).await.with_context(|| self.main.to_string())?;
         let before = read::positions(&mut main).await?;
         let (mut shards, mut connections) = (Vec::new(), Vec::new());
         for number in 0..label.shards {
@@ -127,7 +150,19 @@ impl Servers {
         }
         let gate = Gate::read(&mut main, &self.namespace, &label.dataset).await?;
         let (catalogue, users) = (read::catalogue(&mut main).await?, read::users(&mut main).await?);
-        Ok(Some(Held { label, catalogue, users, shards, main, connections, gate }))
+        let earlier = source::earlier(&catalogue, read::changed(&mut main).await?);
+        let accepts_unknown_users = read::accepts_unknown_users(&mut main).await?;
+        Ok(Some(Held {
+            label,
+            catalogue,
+            earlier,
+            users,
+            accepts_unknown_users,
+            shards,
+            main,
+            connections,
+            gate,
+        }))
     }
 
     /// Main's record of the gate now, after whatever was held still.

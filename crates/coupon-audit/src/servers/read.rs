@@ -8,7 +8,10 @@ use mysql_async::{Conn, from_row_opt};
 use super::Positions;
 use crate::Label;
 use crate::ids::Ids;
-use crate::source::{Catalogue, Coupon, Entry, Grab, Parked, Shard, Sums, missing_keys, tables_of_results};
+use crate::source::{
+    Catalogue, ChangedFrom, Coupon, EARLIER_FORMATS, Entry, Grab, Parked, Shard, Sums, TOO_EARLY,
+    missing_keys, tables_of_results,
+};
 
 /// Reads main's account of its data set.
 pub(super) async fn label(main: &mut Conn) -> Result<Label> {
@@ -23,19 +26,44 @@ pub(super) async fn label(main: &mut Conn) -> Result<Label> {
     Ok(Label { dataset: said("dataset")?, layout: said("layout")?, shards })
 }
 
+/// Refuses a data set that lacks what is read here.
+pub(super) async fn refuse_earlier(main: &mut Conn) -> Result<()> {
+    let format: Option<String> = main.query_first("SELECT value FROM meta WHERE name = 'format'").await?;
+    ensure!(format.is_none_or(|format| !EARLIER_FORMATS.contains(&&*format)), TOO_EARLY);
+    Ok(())
+}
+
 pub(super) async fn positions(main: &mut Conn) -> Result<Positions> {
     let rows: Vec<(u16, i64)> = main.query("SELECT shard, outbox_id FROM outbox_positions").await?;
     Ok(rows.into_iter().collect())
 }
 
 pub(super) async fn catalogue(main: &mut Conn) -> Result<Catalogue> {
-    type Columns = (i64, i64, i64, i64, i64, i64, bool, i64);
+    type Columns = (i64, i64, i64, i64, i64, i64, bool, i64, i64);
     let rooms = tables(main).await?.iter().any(|name| name == Coupon::ROOMS);
     let rows: Vec<Columns> = main.query(Coupon::select(rooms)).await?;
-    let coupons = rows.into_iter().map(|(id, room, total, remaining, start, end, active, user_limit)| {
-        (id, Coupon { room, total, remaining, start, end, active, user_limit })
-    });
-    Ok(coupons.collect())
+    let coupon = |(id, room, total, remaining, start, end, active, user_limit, taken_back)| {
+        (id, Coupon { room, total, remaining, start, end, active, user_limit, taken_back })
+    };
+    Ok(rows.into_iter().map(coupon).collect())
+}
+
+/// What coupons were before operators changed them.
+pub(super) async fn changed(main: &mut Conn) -> Result<Vec<ChangedFrom>> {
+    let rows: Vec<(i64, i64, i64, i64, bool, i64)> = main.query(ChangedFrom::SELECT).await?;
+    let changed = |(coupon, total, start, end, active, user_limit)| ChangedFrom {
+        coupon,
+        total,
+        start,
+        end,
+        active,
+        user_limit,
+    };
+    Ok(rows.into_iter().map(changed).collect())
+}
+
+pub(super) async fn accepts_unknown_users(main: &mut Conn) -> Result<bool> {
+    Ok(main.query_first(ChangedFrom::ACCEPTS_UNKNOWN).await?.unwrap_or(false))
 }
 
 pub(super) async fn users(main: &mut Conn) -> Result<Ids> {

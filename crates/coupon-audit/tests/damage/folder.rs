@@ -25,7 +25,7 @@ impl Store for Folder {
             main.execute_batch(&sql).unwrap();
         }
         main.execute_batch(&format!(
-            "INSERT INTO meta VALUES ('format', '2'), ('dataset', 'd1'), ('layout', '{BY_DAY}'), ('shards', '2');
+            "INSERT INTO meta VALUES ('format', '3'), ('dataset', 'd1'), ('layout', '{BY_DAY}'), ('shards', '2');
              INSERT INTO outbox_positions VALUES (0, 0), (1, 0);"
         ))
         .unwrap();

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails is to stop")]
 
 mod after_grab;
+mod changed;
 mod folder;
 mod gate;
 mod grabs;

@@ -132,7 +132,7 @@ impl Site {
             self.main(&sql);
         }
         self.main(&format!(
-            "INSERT INTO meta (name, value) VALUES ('format', '1'), ('dataset', '{DATASET}'), ('layout', '{BY_DAY}'),
+            "INSERT INTO meta (name, value) VALUES ('format', '3'), ('dataset', '{DATASET}'), ('layout', '{BY_DAY}'),
                  ('shards', '2')"
         ));
         self.main("INSERT INTO outbox_positions (shard, outbox_id) VALUES (0, 0), (1, 0)");

@@ -57,6 +57,29 @@ fn what_main_has_forgotten_is_told_anew_by_the_rows() {
 }
 
 #[test]
+fn stock_that_an_operator_took_back_is_not_taken_for_rows() {
+    let place = Place::new("taken_back");
+    place.seed("hash", &small(300), false);
+    let stock = place.number(None, "SELECT remaining_stock FROM coupons WHERE coupon_id = 7");
+    let left = stock - 4;
+    place.run(
+        None,
+        "UPDATE coupons SET total_stock = total_stock - 4, remaining_stock = remaining_stock - 4, taken_back = 4 \
+         WHERE coupon_id = 7",
+    );
+    place.run(
+        None,
+        &format!(
+            "INSERT INTO stock_logs SELECT MAX(log_id) + 1, 7, 3, {stock}, {left}, 'ann', NULL, NULL, 0 FROM stock_logs"
+        ),
+    );
+    forgotten(&place, 0, 7, 3);
+    let mended = books(&place, true).unwrap();
+    assert!(mended.mended && mended.set_aside.is_empty(), "{mended}");
+    assert_eq!(rebuilt(&place), [[0, 3, left, left - 3]]);
+}
+
+#[test]
 fn an_outbox_that_still_tells_everything_is_left_to_tell_it() {
     let place = Place::new("still_told");
     place.seed("range-room", &small(300), false);

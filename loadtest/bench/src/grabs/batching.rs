@@ -44,6 +44,7 @@ fn run(context: &mut Context) -> Result<Findings> {
         store: Store::Servers,
         catalogue: Catalogue::default(),
         stock: PLENTY,
+        hold_s: 0,
         settings,
     };
     let mut services = [

@@ -38,7 +38,8 @@ const USUAL: usize = 256;
 
 fn connections(context: &mut Context) -> Result<Findings> {
     let catalogue = Catalogue::default();
-    let plan = Plan { name: "bench", store: Store::Servers, catalogue, stock: PLENTY, settings: &[] };
+    let plan =
+        Plan { name: "bench", store: Store::Servers, catalogue, stock: PLENTY, hold_s: 0, settings: &[] };
     let mut service = Measured::start(context, &plan)?;
     let grab = What::Grab { rooms: catalogue.rooms };
     let [grabs, echoes] = [grab, What::Echo].map(|what| STEPS.map(|number| LoadKind::closed(what, number)));
@@ -76,7 +77,8 @@ fn connections(context: &mut Context) -> Result<Findings> {
 fn coupons(context: &mut Context) -> Result<Findings> {
     let most = ROOMS.iter().copied().max().unwrap_or(1);
     let catalogue = Catalogue { rooms: most, coupons_per_room: COUPONS_PER_ROOM, ..Catalogue::default() };
-    let plan = Plan { name: "many", store: Store::Servers, catalogue, stock: PLENTY, settings: &[] };
+    let plan =
+        Plan { name: "many", store: Store::Servers, catalogue, stock: PLENTY, hold_s: 0, settings: &[] };
     let mut many = Measured::start(context, &plan)?;
     let one = Catalogue { users: users_of_one(context), rooms: 1, hot_rooms: 1, coupons_per_room: 1 };
     let mut hot = Measured::start(context, &Plan { name: "hot", catalogue: one, ..plan })?;

@@ -42,7 +42,8 @@ fn claims() -> Vec<Claim> {
 
 fn run(context: &mut Context) -> Result<Findings> {
     let catalogue = Catalogue::default();
-    let plan = Plan { name: "bench", store: Store::Servers, catalogue, stock: HOLDERS, settings: &[] };
+    let plan =
+        Plan { name: "bench", store: Store::Servers, catalogue, stock: HOLDERS, hold_s: 0, settings: &[] };
     let mut service = Measured::start(context, &plan)?;
     let kinds = [What::Echo, What::SoldOut, AGAIN].map(|what| LoadKind::closed(what, CONNECTIONS));
     sell_out(context, &mut service, u64::from(HOLDERS) * catalogue.coupons())?;

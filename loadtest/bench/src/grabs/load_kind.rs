@@ -41,6 +41,7 @@ impl fmt::Display for LoadKind {
         let what = match self.what {
             What::Echo => "echo",
             What::Grab { .. } | What::Overload { .. } => "grab",
+            What::GrabNamed { .. } => "named grab",
             What::SoldOut => "sold out",
             What::Again { .. } => "duplicate",
         };

@@ -1,6 +1,8 @@
 //! A service that is measured: it gets rounds of one kind or another, and is audited at the end.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use coupon_audit::{Claims, Scope};
 use coupon_cli::terminal;
+use coupon_core::GrabTerms;
 use coupon_lab::{Deployment, acks, seed_of};
 use coupon_loadgen::http::{Target, get_json};
 use coupon_loadgen::load::{Arrivals, LoadSpec, Outcome, run_load};
@@ -15,6 +18,7 @@ use coupon_loadgen::workload::{Catalogue, Workload};
 use coupon_report::model::Figure;
 use coupon_seeding::SeedOptions;
 use coupon_service::api::AdminStats;
+use coupon_stack::joined;
 use coupon_strategies::Spec;
 
 use super::sample::{Expected, Sample};
@@ -47,7 +51,12 @@ pub(crate) enum What {
         /// The number of rooms.
         rooms: u64,
     },
-    /// The same, more of them than can be taken: 503 is an answer.
+    /// The same, by requests with names.
+    GrabNamed {
+        /// The number of rooms.
+        rooms: u64,
+    },
+    /// As without names, more of them than can be taken: 503 is an answer.
     Overload {
         /// The number of rooms.
         rooms: u64,
@@ -65,7 +74,7 @@ impl What {
     const fn expected(self) -> Expected {
         match self {
             Self::Echo => Expected::Echoed,
-            Self::Grab { .. } => Expected::Granted,
+            Self::Grab { .. } | Self::GrabNamed { .. } => Expected::Granted,
             Self::Overload { .. } => Expected::GrantedOrRefused,
             Self::SoldOut => Expected::SoldOut,
             Self::Again { .. } => Expected::Duplicate,
@@ -82,6 +91,8 @@ pub(super) struct Plan {
     pub(super) catalogue: Catalogue,
     /// Of every coupon.
     pub(super) stock: u32,
+    /// The seconds for which a grab is held.
+    pub(super) hold_s: u32,
     /// Beside the echo.
     pub(super) settings: &'static [&'static str],
 }
@@ -103,12 +114,13 @@ pub(crate) struct Measured {
 
 impl Measured {
     pub(super) fn start(context: &Context, plan: &Plan) -> Result<Self> {
-        let Plan { name, store, catalogue, stock, settings } = plan;
+        let Plan { name, store, catalogue, stock, hold_s, settings } = plan;
         let mut spec = Spec::parse("hash", SHARDS, catalogue)?;
         spec.name = (*name).to_owned();
         spec.settings.push("bench.echo=true".to_owned());
         spec.settings.extend(settings.iter().map(ToString::to_string));
-        let seed = SeedOptions { stock: Some(*stock), seed: context.seed, ..seed_of(catalogue) };
+        let terms = GrabTerms { hold_s: *hold_s, ..GrabTerms::default() };
+        let seed = SeedOptions { stock: Some(*stock), seed: context.seed, terms, ..seed_of(catalogue) };
         Self::of(context.start(&spec, *store, seed)?, *catalogue, context.seed)
     }
 
@@ -122,7 +134,7 @@ impl Measured {
     pub(crate) fn round(&mut self, load: &Load) -> Result<Sample> {
         let before = self.look()?;
         let watch = Watch::start(&self.running.target);
-        let outcome = self.load(load);
+        let outcome = self.load(load, None);
         let memory = watch.stop();
         let outcome = outcome?;
         self.running.drain()?;
@@ -134,8 +146,27 @@ impl Measured {
         Ok(sample)
     }
 
+    /// A load that goes on for as long as something beside it, and at most for its own duration.
+    pub(super) fn beside<T: Send>(
+        &mut self,
+        load: &Load,
+        work: impl FnOnce() -> Result<T> + Send,
+    ) -> Result<(Sample, T)> {
+        let over = Arc::new(AtomicBool::new(false));
+        let (outcome, done) = std::thread::scope(|scope| {
+            let work = scope.spawn(|| {
+                let done = work();
+                over.store(true, Ordering::Relaxed);
+                done
+            });
+            let outcome = self.load(load, Some(Arc::clone(&over)));
+            (outcome, joined(work))
+        });
+        Ok((Sample::of(load.what.expected(), &outcome?), done?))
+    }
+
     /// Sends a round's requests, and remembers what was answered.
-    fn load(&mut self, load: &Load) -> Result<Outcome> {
+    fn load(&mut self, load: &Load, stop: Option<Arc<AtomicBool>>) -> Result<Outcome> {
         let Catalogue { users, rooms, .. } = self.catalogue;
         let grabs = |users, rooms, skip| {
             Workload::distinct_grabs(Catalogue { users, rooms, hot_rooms: 0, ..self.catalogue }, skip)
@@ -143,6 +174,10 @@ impl Measured {
         let workload = match load.what {
             What::Echo => Workload::echo(self.catalogue),
             What::Grab { rooms } | What::Overload { rooms } => grabs(users, rooms, self.grabbed),
+            What::GrabNamed { rooms } => {
+                let catalogue = Catalogue { rooms, hot_rooms: 0, ..self.catalogue };
+                Workload::distinct_named_grabs(catalogue, self.grabbed)
+            }
             What::SoldOut => grabs(users, rooms, self.grabbed),
             What::Again { users } => grabs(users, rooms, 0),
         };
@@ -153,6 +188,7 @@ impl Measured {
             duration,
             seed: self.seed,
             timeout: if matches!(load.what, What::Overload { .. }) { TIMEOUT_OF_OVERLOAD } else { TIMEOUT },
+            stop,
             ..LoadSpec::new(arrivals)
         };
         let outcome = run_load(&self.running.target, &spec).inspect_err(|_| {
@@ -160,7 +196,7 @@ impl Measured {
             terminal::note(format!("{}{}", self.running.name, self.running.log()));
         })?;
         outcome.grabs.iter().for_each(|grab| acks::claim(grab, &mut self.claims));
-        if matches!(load.what, What::Grab { .. } | What::Overload { .. } | What::SoldOut) {
+        if !matches!(load.what, What::Echo | What::Again { .. }) {
             self.grabbed += outcome.grabs.len() as u64 + outcome.unsent;
         }
         Ok(outcome)
@@ -175,6 +211,11 @@ impl Measured {
     pub(super) fn memory_mb(&self) -> Result<f64> {
         let bytes = self.look()?.stats.memory_bytes.context("the system does not tell a process's memory")?;
         Ok(bytes as f64 / 1e6)
+    }
+
+    /// Grabs, whatever was answered, so far.
+    pub(super) const fn grabbed(&self) -> u64 {
+        self.grabbed
     }
 
     /// The grabs that it granted since it started.

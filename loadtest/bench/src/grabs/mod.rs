@@ -1,4 +1,4 @@
-//! The sections about grabs: rates, latency, memory, routing, the start of a service, the generator's own cost.
+//! The sections about grabs: rates, latency, holds and what becomes of them, memory, routing, the start of a service, the generator's own cost.
 
 mod batching;
 mod curves;
@@ -11,6 +11,7 @@ mod measured;
 mod overload;
 mod reconciler;
 mod routing;
+mod sale;
 mod sample;
 mod start;
 mod top;
@@ -31,6 +32,7 @@ pub(super) fn sections() -> Vec<Section> {
         batching::SECTION,
         overload::SECTION,
         reconciler::SECTION,
+        sale::SECTION,
         curves::CONNECTIONS,
         curves::COUPONS,
         start::SECTION,

@@ -73,7 +73,7 @@ fn overloaded(
     settings: &'static [&'static str],
 ) -> Result<(Overload, Option<String>)> {
     let catalogue = Catalogue::default();
-    let plan = Plan { name, store: Store::Servers, catalogue, stock: PLENTY, settings };
+    let plan = Plan { name, store: Store::Servers, catalogue, stock: PLENTY, hold_s: 0, settings };
     let mut service = Measured::start(context, &plan)?;
     let top = LoadKind::closed(GRAB, CONNECTIONS);
     warm_up(context, &mut service, &[top])?;

@@ -39,7 +39,8 @@ fn claims() -> Vec<Claim> {
 
 fn run(context: &mut Context) -> Result<Findings> {
     let catalogue = Catalogue::default();
-    let plan = |name, settings| Plan { name, store: Store::Servers, catalogue, stock: PLENTY, settings };
+    let plan =
+        |name, settings| Plan { name, store: Store::Servers, catalogue, stock: PLENTY, hold_s: 0, settings };
     let mut services = [
         Measured::start(context, &plan("often", &OFTEN))?,
         Measured::start(context, &plan("hardly ever", &NEVER))?,

@@ -55,7 +55,8 @@ fn id(connections: usize) -> String {
 
 fn run(context: &mut Context) -> Result<Findings> {
     let catalogue = Catalogue::default();
-    let plan = Plan { name: "bench", store: Store::Servers, catalogue, stock: PLENTY, settings: &[] };
+    let plan =
+        Plan { name: "bench", store: Store::Servers, catalogue, stock: PLENTY, hold_s: 0, settings: &[] };
     let mut service = Measured::start(context, &plan)?;
     let idle = service.memory_mb();
     let duration = context.round();

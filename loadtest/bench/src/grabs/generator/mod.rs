@@ -47,7 +47,8 @@ fn run(context: &mut Context) -> Result<Findings> {
 
 fn measure(context: &Context, program: &std::path::Path) -> Result<Measurement> {
     let catalogue = Catalogue::default();
-    let plan = Plan { name: "bench", store: Store::Embedded, catalogue, stock: PLENTY, settings: &[] };
+    let plan =
+        Plan { name: "bench", store: Store::Embedded, catalogue, stock: PLENTY, hold_s: 0, settings: &[] };
     let mut service = Measured::start(context, &plan)?;
     let kinds = BY.map(|by| LoadKind::closed(What::Echo, CONNECTIONS).to(by));
     let [own, other] = kinds;

@@ -14,7 +14,8 @@ A service with an admin token wants it in COUPON__ADMIN__TOKEN.
 """
 
 import os
-from random import choices, randint
+from random import choices, randint, uniform
+from time import sleep
 from uuid import uuid4
 
 from locust import FastHttpUser, between, task
@@ -66,7 +67,8 @@ class Viewer(FastHttpUser):
         return {}
 
     def step(self, word, result, **more):
-        """Confirms, releases, uses or returns a result. True if it was done."""
+        """Confirms, releases, uses or returns a result, after a moment's thought. True if it was done."""
+        sleep(uniform(0.5, 1))
         body = {"user_id": result["user_id"], "result_id": result["result_id"], **more}
         with self.rest("POST", f"/api/coupon/{word}", json=body) as response:
             if response.status_code != 200:

@@ -110,5 +110,12 @@ fn workload() -> Workload {
 }
 
 /// What becomes of what shoppers get. Its coupons' own terms say for how long they are held.
-const CHECKOUT: Checkout =
-    Checkout { confirm: 70.0, release: 20.0, expire: 10.0, used: 0.3, returned: 0.15, hold_s: 0 };
+const CHECKOUT: Checkout = Checkout {
+    confirm: 70.0,
+    release: 20.0,
+    expire: 10.0,
+    used: 0.3,
+    returned: 0.15,
+    think_s: [0.3, 1.0],
+    hold_s: 0,
+};

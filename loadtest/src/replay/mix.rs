@@ -37,7 +37,7 @@ impl QueryMix {
         let grabs = shares.remove(&Endpoint::Grab).unwrap_or_default();
         ensure!(grabs > 0.0, "workload {:?} has no grabs", workload.name);
         let per_grab = shares.into_iter().map(|(endpoint, share)| (endpoint, share / grabs)).collect();
-        Ok(Self { checkout: checkout(&per_grab, workload.hold_s()), per_grab })
+        Ok(Self { checkout: checkout(&per_grab, workload), per_grab })
     }
 
     /// Queries and updates of each kind for one grab.
@@ -71,6 +71,7 @@ impl QueryMix {
             let part = self.checkout.map(|checkout| Part::Grab {
                 name: RequestName(random.next_u64()),
                 course: checkout.course(random.unit()),
+                pause: checkout.pause(random.unit()),
             });
             requests.push((row.time, Request { part, ..row.request(Endpoint::Grab) }));
             for (endpoint, each, owed) in &mut due {
@@ -91,7 +92,7 @@ impl QueryMix {
 }
 
 /// The checkout of one grab, of which so many updates come.
-fn checkout(per_grab: &BTreeMap<Endpoint, f64>, hold_s: u32) -> Option<Checkout> {
+fn checkout(per_grab: &BTreeMap<Endpoint, f64>, workload: &Workload) -> Option<Checkout> {
     let each = |endpoint| per_grab.get(&endpoint).copied().unwrap_or(0.0);
     let [confirm, release] = [Endpoint::Confirm, Endpoint::Release].map(each);
     let of_confirmed =
@@ -102,7 +103,8 @@ fn checkout(per_grab: &BTreeMap<Endpoint, f64>, hold_s: u32) -> Option<Checkout>
         expire: (1.0 - confirm - release).max(0.0),
         used: of_confirmed(Endpoint::Use),
         returned: of_confirmed(Endpoint::Return),
-        hold_s,
+        think_s: workload.checkouts().next()?.think_s,
+        hold_s: workload.hold_s(),
     };
     per_grab.keys().any(|endpoint| endpoint.is_step()).then_some(checkout)
 }

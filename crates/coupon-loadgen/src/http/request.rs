@@ -107,6 +107,8 @@ impl RequestWriter {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::workload::{Course, RequestName};
 
@@ -139,12 +141,15 @@ mod tests {
     fn a_grab_of_a_checkout_names_its_request_and_a_step_its_result() {
         let grab = written_as(
             Endpoint::Grab,
-            Some(Part::Grab { name: RequestName(0x5eed), course: Course::Expires }),
+            Some(Part::Grab { name: RequestName(0x5eed), course: Course::Expires, pause: Duration::ZERO }),
         );
         let body = "{\"user_id\":7,\"coupon_id\":11,\"room_id\":3,\"request_id\":\"0000000000005eed\"}";
         assert!(grab.starts_with("POST /api/coupon/grab ") && grab.ends_with(body), "{grab}");
         for endpoint in Endpoint::ALL.into_iter().filter(|endpoint| endpoint.is_step()) {
-            let step = written_as(endpoint, Some(Part::Step { result: 42, course: Course::Used }));
+            let step = written_as(
+                endpoint,
+                Some(Part::Step { result: 42, course: Course::Used, pause: Duration::ZERO }),
+            );
             assert!(step.starts_with(&format!("POST /api/coupon/{} ", endpoint.key())), "{step}");
             let order = if endpoint == Endpoint::Use { ",\"order_amount\":1000.42" } else { "" };
             let body = format!("{{\"user_id\":7,\"result_id\":\"42\"{order}}}");

@@ -55,8 +55,7 @@ impl Connection {
     pub(super) async fn serve(mut self) {
         let shared = Rc::clone(&self.shared);
         let Some(slot) = shared.slot(self.index) else { return };
-        let mut next = None;
-        while let Some(job) = self.next_job(next.take()).await {
+        while let Some(job) = poll_fn(|cx| self.poll_job(cx)).await {
             self.writer.write(&mut self.request, &job.request);
             let taken_at = Instant::now();
             slot.start(taken_at + shared.timeout);
@@ -74,16 +73,8 @@ impl Connection {
             let exchanged = self.exchange(slot).await;
             watch.inspect(|watch| watch.ended());
             slot.finish();
-            next = self.finish(&job, taken_at, exchanged);
+            self.finish(&job, taken_at, exchanged);
         }
-    }
-
-    /// The job that follows from the last, or any.
-    async fn next_job(&mut self, next: Option<Job>) -> Option<Job> {
-        if next.is_some() {
-            return next;
-        }
-        poll_fn(|cx| self.poll_job(cx)).await
     }
 
     /// The next job; meanwhile notices when the service closes the idle connection, so that no request is sent into
@@ -137,8 +128,8 @@ impl Connection {
         slot.in_time(poll_fn(|cx| poll_answer(stream, reader, cx))).await?
     }
 
-    /// Closes a job's book, and returns the job that follows from its answer.
-    fn finish(&mut self, job: &Job, taken_at: Instant, exchanged: Result<(), Failure>) -> Option<Job> {
+    /// Closes a job's book, and has the job come that follows from its answer.
+    fn finish(&mut self, job: &Job, taken_at: Instant, exchanged: Result<(), Failure>) {
         self.now = Instant::now();
         let latency = self.now.saturating_duration_since(job.due.unwrap_or(taken_at));
         let answer = self.reader.complete().ok().flatten().ok_or(Failure::Unreadable);
@@ -154,7 +145,9 @@ impl Connection {
         if !keep {
             self.stream = None;
         }
-        next.map(|request| self.shared.follow(request, job))
+        if let Some(request) = next {
+            self.shared.follow(request, job, self.now);
+        }
     }
 }
 

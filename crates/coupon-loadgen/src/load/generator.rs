@@ -122,6 +122,7 @@ async fn dispatch(
         let due = start + moment;
         if now < due {
             now = Instant::now();
+            shared.hand_out_due(now);
             if now >= due {
                 // Behind time. The connections must go on all the same.
                 tokio::task::yield_now().await;
@@ -131,6 +132,7 @@ async fn dispatch(
             // A stop takes effect before a request that may be minutes away.
             alarm.until(due.min(now + SWEEP), now).await?;
             now = Instant::now();
+            shared.hand_out_due(now);
         }
         if spec.is_stopped() {
             break;
@@ -158,6 +160,7 @@ async fn supervise(
         }
         let now = Instant::now();
         shared.sweep(now, now >= end);
+        shared.hand_out_due(now);
         if now.saturating_duration_since(told_at) >= Duration::from_secs(1) {
             told_at = now;
             told = shared.record(|recorder| {

@@ -1,7 +1,7 @@
 //! State that the dispatcher and the connections share. Everything runs on one thread: no locks, no atomics.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -87,6 +87,9 @@ pub(super) enum Source {
 pub(super) struct Shared {
     slots: Vec<Slot>,
     source: RefCell<Source>,
+    /// Steps that are due later, by the moment, and the number of the step where moments are the same.
+    later: RefCell<BTreeMap<(Instant, u64), Job>>,
+    steps: Cell<u64>,
     /// Jobs that found no connection free, the oldest first.
     queue: RefCell<VecDeque<Job>>,
     /// Connections without a job, the longest idle first: using them in turn spreads the load over the service's
@@ -110,6 +113,8 @@ impl Shared {
         Self {
             slots: std::iter::repeat_with(Slot::default).take(spec.connections).collect(),
             source: RefCell::new(source),
+            later: RefCell::default(),
+            steps: Cell::new(0),
             queue: RefCell::default(),
             idle: RefCell::default(),
             recorder: RefCell::new(recorder),
@@ -138,10 +143,29 @@ impl Shared {
         })
     }
 
-    /// The job that follows another at once, on the same connection.
-    pub(super) fn follow(&self, request: Request, before: &Job) -> Job {
-        self.open.set(self.open.get() + 1);
-        Job { request, due: None, queued: false, phase: before.phase }
+    /// Has a job follow another, as soon as its user has thought about it. Its latency counts from when it is sent: that
+    /// moment is not known before the answer.
+    pub(super) fn follow(&self, request: Request, before: &Job, now: Instant) {
+        let job = Job { request, due: None, queued: false, phase: before.phase };
+        self.steps.set(self.steps.get() + 1);
+        self.later.borrow_mut().insert((now + request.pause(), self.steps.get()), job);
+    }
+
+    /// Hands out the steps that are due by now. What is due after the load's end is left alone.
+    pub(super) fn hand_out_due(&self, now: Instant) {
+        let drawn = matches!(&*self.source.borrow(), Source::Drawn(..));
+        if self.stopped.get() && !drawn {
+            return;
+        }
+        while let Some(job) = self.pop_due(now) {
+            self.hand_out(job, drawn);
+        }
+    }
+
+    fn pop_due(&self, now: Instant) -> Option<Job> {
+        let mut later = self.later.borrow_mut();
+        let first = later.first_entry()?;
+        (first.key().0 <= now).then(|| first.remove())
     }
 
     pub(super) fn queued(&self) -> usize {
@@ -150,8 +174,16 @@ impl Shared {
 
     /// Hands a job to an idle connection, or queues it.
     pub(super) fn dispatch(&self, request: Request, due: Instant, phase: usize) {
+        self.hand_out(Job { request, due: Some(due), queued: false, phase }, false);
+    }
+
+    /// Hands a job to an idle connection, or queues it; connections that draw their requests look at the queue before.
+    fn hand_out(&self, job: Job, drawn: bool) {
         self.open.set(self.open.get() + 1);
-        let job = Job { request, due: Some(due), queued: false, phase };
+        if drawn {
+            self.queue.borrow_mut().push_back(job);
+            return;
+        }
         let idle = self.idle.borrow_mut().pop_front().and_then(|index| self.slots.get(index));
         match idle {
             Some(slot) => {
@@ -173,6 +205,9 @@ impl Shared {
             return Poll::Ready(Some(job));
         }
         if let Source::Drawn(schedule, end) = &mut *self.source.borrow_mut() {
+            if let Some(job) = self.queue.borrow_mut().pop_front() {
+                return Poll::Ready(Some(job));
+            }
             let request = if now < *end && !self.is_ended() { schedule.next() } else { None };
             self.open.set(self.open.get() + usize::from(request.is_some()));
             return Poll::Ready(request.map(|request| Job { request, due: None, queued: false, phase: 0 }));

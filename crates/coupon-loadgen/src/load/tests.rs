@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::http::Target;
-use crate::workload::{Catalogue, Endpoint, Requests, Shape, Step, Trace, Workload};
+use crate::workload::{Catalogue, Checkout, Endpoint, Requests, Shape, Step, Trace, Workload};
 
 const GRANTED: &str = r#"{"grab_status":1,"fail_reason":null,"result_id":"42"}"#;
 
@@ -283,4 +283,36 @@ fn each_step_has_figures_of_its_own() {
     assert_eq!((many.from, many.until), (Duration::from_millis(600), Duration::from_millis(900)));
     assert_eq!(many.tally.latency.len(), many.tally.ok);
     assert!(run_load(&target, &LoadSpec { arrivals: Arrivals::Closed, ..spec }).unwrap().phases.is_empty());
+}
+
+/// Users who confirm what they get held, and spend it, after so long a thought each.
+fn shoppers(arrivals: Arrivals, think_s: f64) -> LoadSpec {
+    let mut workload = Workload::default();
+    let Requests::Scenarios(scenarios) = &mut workload.requests else { panic!() };
+    scenarios.truncate(1);
+    let checkout = Checkout { think_s: [think_s; 2], ..Checkout::default() };
+    scenarios[0].checkout = Some(Checkout { release: 0.0, expire: 0.0, used: 1.0, ..checkout });
+    LoadSpec { workload, ..grabs(arrivals) }
+}
+
+#[test]
+fn a_step_comes_once_its_user_has_thought_and_none_after_the_end() {
+    const HELD: &str = r#"{"grab_status":1,"fail_reason":null,"result_id":"42","state":"held"}"#;
+    for arrivals in [OPEN, Arrivals::Closed] {
+        let target = service(|_, _| {
+            // In a closed loop, not thousands of them.
+            sleep(Duration::from_millis(2));
+            Some(response(200, HELD))
+        });
+        let outcome = run_load(&target, &shoppers(arrivals, 0.02)).unwrap();
+        let taken = |endpoint| {
+            let of = outcome.steps.iter().filter(|step| step.endpoint == endpoint);
+            of.filter(|step| step.outcome == StepOutcome::Taken).count() as u64
+        };
+        let [confirmed, used] = [Endpoint::Confirm, Endpoint::Use].map(taken);
+        assert!(0 < used && used <= confirmed && confirmed <= outcome.counts.granted, "{used} {confirmed}");
+        assert_eq!(outcome.errors(), 0);
+        let thoughtful = run_load(&target, &shoppers(arrivals, 60.0)).unwrap();
+        assert!(thoughtful.counts.granted > 0 && thoughtful.steps.is_empty());
+    }
 }

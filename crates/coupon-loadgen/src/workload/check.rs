@@ -88,6 +88,11 @@ impl Checkout {
         for (key, part) in [("used", self.used), ("returned", self.returned)] {
             ensure!((0.0..=1.0).contains(&part), "{at}.checkout.{key}: must be 0 to 1, not {part}");
         }
+        let [shortest, longest] = self.think_s;
+        ensure!(
+            (0.0..=1e6).contains(&shortest) && (shortest..=1e6).contains(&longest),
+            "{at}.checkout.think_s: must be the shortest and the longest time in seconds, not [{shortest}, {longest}]"
+        );
         let both = self.used + self.returned;
         ensure!(
             both <= 1.0 + 1e-9,

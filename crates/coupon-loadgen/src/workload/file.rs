@@ -146,6 +146,11 @@ mod tests {
             ),
             (
                 "rooms = \"any\" ",
+                "checkout = { think_s = [3, 1] }\nrooms = \"any\" ",
+                "(\"normal\").checkout.think_s",
+            ),
+            (
+                "rooms = \"any\" ",
                 "checkout = { used = 0.6, returned = 0.6 }\nrooms = \"any\" ",
                 "(\"normal\").checkout.returned: with used",
             ),

@@ -103,8 +103,8 @@ pub struct Scenario {
     pub actions: Vec<Action>,
 }
 
-/// What becomes of results after their grab. The users' grabs name their requests; what is held is confirmed or released
-/// as soon as they are told, or left to expire; what is theirs then is kept, used or handed back.
+/// What becomes of results after their grab. The users' grabs name their requests; what is held is confirmed, released or
+/// left to expire; what is theirs then is kept, used or handed back.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Checkout {
@@ -118,13 +118,23 @@ pub struct Checkout {
     pub used: f64,
     /// The part of them that hands it back.
     pub returned: f64,
+    /// The shortest and the longest time from an answer to the next step, in seconds.
+    pub think_s: [f64; 2],
     /// The seconds for which `compare` has the coupons held; 0: they are the user's at once.
     pub hold_s: u32,
 }
 
 impl Default for Checkout {
     fn default() -> Self {
-        Self { confirm: 70.0, release: 20.0, expire: 10.0, used: 0.0, returned: 0.0, hold_s: 60 }
+        Self {
+            confirm: 70.0,
+            release: 20.0,
+            expire: 10.0,
+            used: 0.0,
+            returned: 0.0,
+            think_s: [1.0, 3.0],
+            hold_s: 60,
+        }
     }
 }
 
@@ -145,6 +155,13 @@ impl Checkout {
             at if at * self.sum() < self.confirm + self.release => Course::Released,
             _ => Course::Expires,
         }
+    }
+
+    /// The time from an answer to the next step of a user to whom chance gives this part of 1.
+    #[must_use]
+    pub fn pause(&self, part: f64) -> Duration {
+        let [shortest, longest] = self.think_s;
+        Duration::try_from_secs_f64(shortest + part * (longest - shortest)).unwrap_or_default()
     }
 
     /// The steps, and how many there are for one grab that is held.
@@ -343,15 +360,22 @@ impl Workload {
     /// The seconds for which its coupons must be held, the longest of its checkouts'; 0 without any.
     #[must_use]
     pub fn hold_s(&self) -> u32 {
-        let Requests::Scenarios(scenarios) = &self.requests else { return 0 };
-        scenarios.iter().filter_map(|scenario| Some(scenario.checkout?.hold_s)).max().unwrap_or(0)
+        self.checkouts().map(|checkout| checkout.hold_s).max().unwrap_or(0)
+    }
+
+    /// The checkouts of its scenarios.
+    pub fn checkouts(&self) -> impl Iterator<Item = Checkout> + '_ {
+        let scenarios = match &self.requests {
+            Requests::Scenarios(scenarios) => scenarios.as_slice(),
+            Requests::Trace(_) | Requests::DistinctGrabs { .. } | Requests::Echo => &[],
+        };
+        scenarios.iter().filter_map(|scenario| scenario.checkout)
     }
 
     /// True if some of its users hand back what is theirs, so that the coupons must allow it.
     #[must_use]
     pub fn returns(&self) -> bool {
-        let Requests::Scenarios(scenarios) = &self.requests else { return false };
-        scenarios.iter().filter_map(|scenario| scenario.checkout).any(|checkout| checkout.returned > 0.0)
+        self.checkouts().any(|checkout| checkout.returned > 0.0)
     }
 
     /// The names of its scenarios, in the order of their numbers; none when it has no scenarios.

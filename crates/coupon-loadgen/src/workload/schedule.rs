@@ -37,6 +37,8 @@ pub enum Part {
         name: RequestName,
         /// What its user does with the result.
         course: Course,
+        /// The time from an answer to the next step.
+        pause: Duration,
     },
     /// A step of a result.
     Step {
@@ -44,6 +46,8 @@ pub enum Part {
         result: i64,
         /// What its user does with it.
         course: Course,
+        /// The time from the answer before.
+        pause: Duration,
     },
 }
 
@@ -65,6 +69,15 @@ pub fn order_of(result: i64) -> Money {
 }
 
 impl Request {
+    /// The time from the answer before to the moment at which it is due.
+    #[must_use]
+    pub const fn pause(&self) -> Duration {
+        match self.part {
+            Some(Part::Step { pause, .. }) => pause,
+            Some(Part::Grab { .. }) | None => Duration::ZERO,
+        }
+    }
+
     /// The name under which it grabs, if it has one.
     #[must_use]
     pub const fn name(&self) -> Option<RequestName> {
@@ -183,7 +196,8 @@ impl Iterator for Schedule {
         }
         if let Some(pairs) = &mut self.pairs {
             let name = RequestName(pairs.number);
-            let part = pairs.named.then_some(Part::Grab { name, course: Course::Expires });
+            let part =
+                pairs.named.then_some(Part::Grab { name, course: Course::Expires, pause: Duration::ZERO });
             let (user_id, coupon_id) = pairs.next();
             let room_id = catalogue.room_of(coupon_id);
             return Some(Request { part, ..Request::alone(Endpoint::Grab, user_id, coupon_id, room_id) });
@@ -194,6 +208,7 @@ impl Iterator for Schedule {
         let part = checkout.map(|checkout| Part::Grab {
             name: RequestName(self.random.next_u64()),
             course: checkout.course(self.random.unit()),
+            pause: checkout.pause(self.random.unit()),
         });
         Some(Request { endpoint, user_id, coupon_id, room_id, scenario, part })
     }

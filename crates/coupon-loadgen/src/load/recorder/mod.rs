@@ -143,9 +143,10 @@ impl Recorder {
     ) -> Option<Request> {
         let mut next = None;
         let result = match request.part {
-            Some(Part::Step { result, course }) => {
-                if status == 200 {
-                    next = after_step(request, result, course);
+            Some(Part::Step { result, course, pause }) => {
+                // What was confirmed is the user's.
+                if status == 200 && request.endpoint == Endpoint::Confirm {
+                    next = step(request, result, (course, pause), ResultState::Owned);
                 }
                 self.step_answered(request, result, status, body)
             }
@@ -365,22 +366,21 @@ impl Told {
 
     /// The step that follows a grab of a checkout.
     fn then(self, request: &Request) -> Option<Request> {
-        let Some(Part::Grab { course, .. }) = request.part else { return None };
+        let Some(Part::Grab { course, pause, .. }) = request.part else { return None };
         let GrabOutcome::Granted { result_id } = self.outcome else { return None };
-        step(request, result_id, course, self.state?)
+        step(request, result_id, (course, pause), self.state?)
     }
 }
 
-/// The step that follows another which was taken: what was confirmed is the user's.
-fn after_step(request: &Request, result: i64, course: Course) -> Option<Request> {
-    let confirmed = request.endpoint == Endpoint::Confirm;
-    step(request, result, course, ResultState::Owned).filter(|_| confirmed)
-}
-
 /// The step of a result in that state, for whoever asked for something before.
-fn step(before: &Request, result: i64, course: Course, state: ResultState) -> Option<Request> {
+fn step(
+    before: &Request,
+    result: i64,
+    (course, pause): (Course, Duration),
+    state: ResultState,
+) -> Option<Request> {
     let endpoint = course.step(state)?;
-    Some(Request { endpoint, part: Some(Part::Step { result, course }), ..*before })
+    Some(Request { endpoint, part: Some(Part::Step { result, course, pause }), ..*before })
 }
 
 fn now() -> Timestamp {

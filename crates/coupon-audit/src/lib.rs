@@ -186,7 +186,7 @@ impl Data {
         let seen = scan::scan(snapshot, scope, ledger.as_ref(), &mut report)?;
         stock::check(snapshot, &seen, scope, &mut report)?;
         if let Some(ledger) = &ledger {
-            stock::left_over(&snapshot, &seen, ledger, &mut report);
+            stock::left_over(snapshot, &seen, ledger, &mut report);
         }
         Ok((report, seen))
     }

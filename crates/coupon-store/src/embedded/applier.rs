@@ -95,7 +95,7 @@ impl ToMain {
 struct Inbox {
     entries: Vec<OutboxEntry>,
     markers: Vec<Reply>,
-    changes: Vec<Box<Asked>>,
+    changes: Vec<Asked>,
     stop: bool,
 }
 
@@ -104,7 +104,7 @@ impl Inbox {
         match note {
             Note::Entries => {}
             Note::Marker(marker) => self.markers.push(marker),
-            Note::Change(asked) => self.changes.push(asked),
+            Note::Change(asked) => self.changes.push(*asked),
             Note::Stop => self.stop = true,
         }
     }
@@ -174,7 +174,7 @@ impl Applier {
                 }
             }
             inbox.gather(notes, &self.pile);
-            inbox.changes.drain(..).for_each(|asked| self.change(*asked));
+            inbox.changes.drain(..).for_each(|asked| self.change(asked));
             let done = if inbox.entries.is_empty() { Ok(()) } else { self.apply(&inbox.entries) };
             self.outage.tried(&done);
             match done {

@@ -202,6 +202,7 @@ pub(super) fn change(db: &Connection, table: TableId, change: &Change) -> rusqli
 }
 
 /// A row as far as the gate knows it.
+#[derive(Clone, Copy)]
 pub(super) struct Reserved {
     pub(super) coupon: CouponId,
     pub(super) user: UserId,

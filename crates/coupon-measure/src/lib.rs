@@ -7,6 +7,7 @@
 //! - [`mod@format`]: numbers and lists as people read them.
 //! - [`table`]: tables for terminals and documents.
 //! - [`machine`]: the machine that figures were measured on.
+//! - [`sketch`]: figures of streams that are too long to be kept.
 //! - [`random`] and [`zipf`]: numbers that a seed repeats.
 
 pub mod endpoint;
@@ -14,6 +15,7 @@ pub mod format;
 pub mod machine;
 pub mod random;
 pub mod reading;
+pub mod sketch;
 pub mod stats;
 pub mod table;
 pub mod turns;

@@ -1,6 +1,8 @@
 //! The strategy that a recorded trace calls for: every row routed through the real strategies, and the best of them
 //! put to the proof.
 //!
+//! A program's own queries say what other keys would do: [`queries`].
+//!
 //! [`alternatives`] makes the strategies with the boundaries that the trace suggests, [`predict`] routes the trace by
 //! each, [`text`] shows what came of it and [`Advice`] keeps it, and [`agreement`] holds a prediction against a
 //! replay.
@@ -10,6 +12,7 @@ mod alternatives;
 mod keys;
 mod predict;
 mod proof;
+pub mod queries;
 mod render;
 mod start;
 

@@ -7,6 +7,7 @@
 mod columns;
 mod description;
 mod ids;
+mod key_columns;
 mod keys;
 mod known;
 mod left_out;
@@ -25,7 +26,8 @@ mod times;
 mod tests;
 
 pub use columns::{Columns, Header};
-pub use keys::{KeyColumns, KeyText, KeyValues, Meaning};
+pub use key_columns::KeyColumns;
+pub use keys::{KeyText, KeyValues, Meaning};
 pub use left_out::LeftOut;
 pub use maps::{write_rooms, write_users};
 pub use mix::QueryMix;

@@ -8,7 +8,8 @@ use coupon_measure::format::counted;
 use jiff::tz::TimeZone;
 
 use super::columns::{Column, Columns, Header, Places};
-use super::keys::{KeyColumns, KeyReader};
+use super::key_columns::KeyColumns;
+use super::keys::KeyReader;
 use super::known::Known;
 use super::left_out::LeftOut;
 use super::lines::{Fields, Lines};

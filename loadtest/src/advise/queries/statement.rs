@@ -1,0 +1,314 @@
+//! The part of a statement that decides where it goes: its tables, and what it says of their columns.
+
+use std::ops::ControlFlow;
+
+use serde::Serialize;
+use sqlparser::ast::{
+    Assignment, AssignmentTarget, Delete, Expr, FromTable, Ident, Insert, JoinConstraint, JoinOperator,
+    ObjectName, OnInsert, Query, Select, SetExpr, Statement as Parsed, TableFactor, TableObject,
+    TableWithJoins, Update, Visit, Visitor, visit_expressions,
+};
+use sqlparser::dialect::MySqlDialect;
+use sqlparser::parser::Parser;
+
+use super::conditions::{Conditions, column};
+
+/// A column as a statement names it, in small letters, as MySQL compares them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Column {
+    /// The table or its alias; none where the statement leaves it out.
+    pub(super) table: Option<String>,
+    pub(super) name: String,
+}
+
+/// A table of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Table {
+    pub(super) name: String,
+    /// The name that its columns are qualified by.
+    pub(super) alias: String,
+}
+
+/// A reason why nothing can be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// It does not parse.
+    Unreadable,
+    /// Its shape is too long to be kept.
+    TooLong,
+    /// A query within a query, or several put together.
+    Subquery,
+    /// A kind of join, or of table, that is not followed here.
+    Join,
+    /// A column of the key, without its table, where there are several.
+    UnknownTable,
+    /// An OR, a NOT or the like that has a column of the key.
+    Or,
+    /// A function of a column of the key, or arithmetic with it.
+    Function,
+    /// LIKE and its kind, on a column of the key.
+    Pattern,
+    /// A row that is inserted without naming the key's columns.
+    NoColumns,
+    /// An update of the key itself, which may move rows.
+    ChangesKey,
+}
+
+impl Doubt {
+    /// The words for it.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Unreadable => "it does not parse",
+            Self::TooLong => "it is too long",
+            Self::Subquery => "a query within it, or a UNION",
+            Self::Join => "a kind of join or table that is not followed",
+            Self::UnknownTable => "a column of the key without its table, among several tables",
+            Self::Or => "an OR or a NOT about the key",
+            Self::Function => "a function of the key, or arithmetic with it",
+            Self::Pattern => "a pattern for the key",
+            Self::NoColumns => "it inserts without naming the key's columns",
+            Self::ChangesKey => "it changes the key",
+        }
+    }
+}
+
+/// A statement that reads or writes rows.
+#[derive(Debug, Default)]
+pub(super) struct Statement {
+    pub(super) writes: bool,
+    /// Its rows are new ones.
+    pub(super) inserts: bool,
+    pub(super) tables: Vec<Table>,
+    pub(super) conditions: Conditions,
+    /// The columns that it changes.
+    pub(super) assigned: Vec<Column>,
+    /// Every column that it names.
+    pub(super) columns: Vec<Column>,
+    /// Every table that it names, in queries within it too.
+    pub(super) named: Vec<String>,
+    /// Whatever the key.
+    pub(super) doubt: Option<Doubt>,
+}
+
+/// Reads a shape; none when it concerns no rows (`SET`, `COMMIT`, …).
+pub(super) fn read(shape: &str) -> Option<Statement> {
+    let parsed = match Parser::parse_sql(&MySqlDialect {}, shape) {
+        Ok(parsed) => parsed,
+        Err(_) if begins_like_rows(shape) => {
+            return Some(Statement::in_doubt(writes(shape), Doubt::Unreadable));
+        }
+        Err(_) => return None,
+    };
+    let [parsed] = parsed.as_slice() else { return None };
+    let mut statement = match parsed {
+        Parsed::Query(query) => of_query(query)?,
+        Parsed::Insert(insert) => of_insert(insert),
+        Parsed::Update(update) => of_update(update),
+        Parsed::Delete(delete) => of_delete(delete),
+        _ => return None,
+    };
+    statement.look_over(parsed);
+    Some(statement)
+}
+
+/// Shapes have reserved words in capitals.
+fn begins_like_rows(shape: &str) -> bool {
+    writes(shape) || ["SELECT ", "WITH ", "("].iter().any(|begin| shape.starts_with(begin))
+}
+
+/// True for a shape that begins like one that writes.
+fn writes(shape: &str) -> bool {
+    ["INSERT ", "UPDATE ", "DELETE ", "REPLACE "].iter().any(|begin| shape.starts_with(begin))
+}
+
+impl Statement {
+    pub(super) fn in_doubt(writes: bool, doubt: Doubt) -> Self {
+        Self { writes, doubt: Some(doubt), ..Self::default() }
+    }
+
+    fn doubt(&mut self, doubt: Doubt) {
+        self.doubt.get_or_insert(doubt);
+    }
+
+    /// Counts its queries, and keeps every column that it names.
+    fn look_over(&mut self, parsed: &Parsed) {
+        let mut parts = Parts::default();
+        let _: ControlFlow<()> = parsed.visit(&mut parts);
+        if parts.selects > u32::from(!self.writes) {
+            self.doubt(Doubt::Subquery);
+        }
+        self.named = parts.tables;
+        let _: ControlFlow<()> = visit_expressions(parsed, |expression| {
+            self.columns.extend(column(expression));
+            ControlFlow::Continue(())
+        });
+        self.columns.extend(self.assigned.iter().cloned());
+        self.columns.sort();
+        self.columns.dedup();
+    }
+
+    /// Adds tables, and what joins them.
+    fn add_tables(&mut self, tables: &[TableWithJoins]) {
+        for table in tables {
+            self.table(&table.relation);
+            for join in &table.joins {
+                let before = self.tables.len();
+                self.table(&join.relation);
+                let joined = self.tables.get(before).map(|table| table.alias.clone());
+                self.join(&join.join_operator, joined.as_deref());
+            }
+        }
+    }
+
+    fn table(&mut self, table: &TableFactor) {
+        let TableFactor::Table { name, alias, args: None, .. } = table else {
+            return self.doubt(Doubt::Join);
+        };
+        let Some(name) = last(name) else { return self.doubt(Doubt::Join) };
+        let alias = alias.as_ref().map_or(&*name, |alias| &*alias.name.value).to_lowercase();
+        self.tables.push(Table { name, alias });
+    }
+
+    fn join(&mut self, operator: &JoinOperator, joined: Option<&str>) {
+        let (constraint, outer) = match operator {
+            JoinOperator::Join(on)
+            | JoinOperator::Inner(on)
+            | JoinOperator::CrossJoin(on)
+            | JoinOperator::StraightJoin(on) => (on, None),
+            JoinOperator::Left(on) | JoinOperator::LeftOuter(on) => (on, joined),
+            _ => return self.doubt(Doubt::Join),
+        };
+        match (constraint, self.tables.as_slice()) {
+            (JoinConstraint::None, _) => {}
+            (JoinConstraint::On(on), _) => self.conditions.add(on, outer),
+            (JoinConstraint::Using(names), [first, second]) => {
+                let of = |table: &Table, name: &ObjectName| {
+                    Some(Column { table: Some(table.alias.clone()), name: last(name)?.to_lowercase() })
+                };
+                for name in names {
+                    if let (Some(first), Some(second)) = (of(first, name), of(second, name)) {
+                        self.conditions.same(first, second, outer.is_some());
+                    }
+                }
+            }
+            _ => self.doubt(Doubt::Join),
+        }
+    }
+
+    fn filter(&mut self, selection: Option<&Expr>) {
+        if let Some(selection) = selection {
+            self.conditions.add(selection, None);
+        }
+    }
+
+    fn assign(&mut self, assignments: &[Assignment]) {
+        for assignment in assignments {
+            let targets = match &assignment.target {
+                AssignmentTarget::ColumnName(name) => std::slice::from_ref(name),
+                AssignmentTarget::Tuple(names) => names,
+            };
+            self.assigned.extend(targets.iter().filter_map(named));
+        }
+    }
+}
+
+/// The queries and tables of a statement, however deep.
+#[derive(Default)]
+struct Parts {
+    selects: u32,
+    tables: Vec<String>,
+}
+
+impl Visitor for Parts {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, _: &Select) -> ControlFlow<()> {
+        self.selects += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<()> {
+        self.tables.extend(last(name));
+        ControlFlow::Continue(())
+    }
+}
+
+fn of_query(query: &Query) -> Option<Statement> {
+    let mut statement = Statement::default();
+    match &*query.body {
+        SetExpr::Select(select) => {
+            if select.from.is_empty() {
+                return None;
+            }
+            statement.add_tables(&select.from);
+            statement.filter(select.selection.as_ref());
+        }
+        _ => statement.doubt(Doubt::Subquery),
+    }
+    Some(statement)
+}
+
+fn of_insert(insert: &Insert) -> Statement {
+    let mut statement = Statement { writes: true, inserts: true, ..Statement::default() };
+    let TableObject::TableName(name) = &insert.table else {
+        return Statement::in_doubt(true, Doubt::Join);
+    };
+    let Some(name) = last(name) else { return Statement::in_doubt(true, Doubt::Join) };
+    statement.tables.push(Table { alias: name.to_lowercase(), name });
+    match insert.source.as_ref().map(|source| &*source.body) {
+        Some(SetExpr::Values(values)) => {
+            let one = values.rows.len() < 2;
+            let columns = insert.columns.iter().filter_map(named);
+            columns.for_each(|column| statement.conditions.given(column, one));
+        }
+        None => {
+            let mut set = Statement::default();
+            set.assign(&insert.assignments);
+            set.assigned.into_iter().for_each(|column| statement.conditions.given(column, true));
+        }
+        Some(_) => statement.doubt(Doubt::Subquery),
+    }
+    if let Some(OnInsert::DuplicateKeyUpdate(assignments)) = &insert.on {
+        statement.assign(assignments);
+    }
+    statement.columns = statement.conditions.columns().cloned().collect();
+    statement
+}
+
+fn of_update(update: &Update) -> Statement {
+    let mut statement = Statement { writes: true, ..Statement::default() };
+    statement.add_tables(std::slice::from_ref(&update.table));
+    if update.from.is_some() {
+        statement.doubt(Doubt::Join);
+    }
+    statement.filter(update.selection.as_ref());
+    statement.assign(&update.assignments);
+    statement
+}
+
+fn of_delete(delete: &Delete) -> Statement {
+    let mut statement = Statement { writes: true, ..Statement::default() };
+    let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
+    statement.add_tables(delete.using.as_deref().unwrap_or(from));
+    statement.filter(delete.selection.as_ref());
+    statement
+}
+
+/// The name without the database that it is in.
+fn last(name: &ObjectName) -> Option<String> {
+    Some(name.0.last()?.as_ident()?.value.clone())
+}
+
+fn named(name: &ObjectName) -> Option<Column> {
+    let parts: Option<Vec<&Ident>> = name.0.iter().map(|part| part.as_ident()).collect();
+    of_parts(&parts?)
+}
+
+/// The column that a name with its qualifiers means.
+pub(super) fn of_parts(parts: &[&Ident]) -> Option<Column> {
+    let (name, before) = parts.split_last()?;
+    let table = before.last().map(|table| table.value.to_lowercase());
+    Some(Column { table, name: name.value.to_lowercase() })
+}

@@ -1,7 +1,7 @@
 //! The strategy that a recorded trace calls for: every row routed through the real strategies, and the best of them
 //! put to the proof.
 //!
-//! A program's own queries say what other keys would do: [`queries`].
+//! A program's own queries and rows say what other keys would do: [`queries`] and [`rows`].
 //!
 //! [`alternatives`] makes the strategies with the boundaries that the trace suggests, [`predict`] routes the trace by
 //! each, [`text`] shows what came of it and [`Advice`] keeps it, and [`agreement`] holds a prediction against a
@@ -14,6 +14,7 @@ mod predict;
 mod proof;
 pub mod queries;
 mod render;
+pub mod rows;
 mod start;
 
 #[cfg(test)]

@@ -1,0 +1,100 @@
+//! Rows by value and time, as a picture of letters.
+
+use coupon_core::Timestamp;
+use serde::Serialize;
+
+use super::order::Ordered;
+use super::study::SEPARATOR;
+
+const ROWS: usize = 12;
+const COLUMNS: usize = 56;
+/// From none to the most.
+const SHADES: [char; 10] = [' ', '.', ':', '-', '=', '+', '*', '#', '%', '@'];
+
+/// How many rows there are of each range of values at each time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Heat {
+    /// The least value of each range, from the least.
+    pub values: Vec<String>,
+    /// The times of the first row and the last.
+    pub times: (String, String),
+    /// The sampled rows of each range, at each of as many equal parts of that time.
+    pub rows: Vec<Vec<u32>>,
+}
+
+impl Heat {
+    /// The picture of a sample: ranges have as many different values each. None where all rows are of one moment.
+    pub(super) fn of(ordered: &Ordered<'_>) -> Option<Self> {
+        let moments = || ordered.rows.iter().map(|row| row.of.moment);
+        let (first, last) = (moments().min()?, moments().max()?);
+        let span = i128::from(last) - i128::from(first);
+        if span == 0 {
+            return None;
+        }
+        let ranges = ROWS.min(ordered.values);
+        let mut heat = Self {
+            values: vec![String::new(); ranges],
+            times: (told(first), told(last)),
+            rows: vec![vec![0; COLUMNS]; ranges],
+        };
+        for row in ordered.rows.iter().rev() {
+            let range = row.rank * ranges / ordered.values;
+            let part = (i128::from(row.of.moment) - i128::from(first)) * COLUMNS as i128 / (span + 1);
+            let cell = usize::try_from(part).ok().and_then(|part| heat.rows.get_mut(range)?.get_mut(part));
+            cell.into_iter().for_each(|rows| *rows += 1);
+            if let Some(value) = heat.values.get_mut(range) {
+                // The least of them comes last.
+                *value = row.of.value.replace(SEPARATOR, ",");
+            }
+        }
+        Some(heat)
+    }
+
+    /// The picture, a line for each range.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let most = self.rows.iter().flatten().max().copied().unwrap_or_default().max(1);
+        let shade = |rows: &u32| {
+            // Any row at all is seen.
+            let at = (*rows as usize * (SHADES.len() - 1)).div_ceil(most as usize);
+            SHADES.get(at).copied().unwrap_or('@')
+        };
+        let line = |(value, rows): (&String, &Vec<u32>)| {
+            let value: String = coupon_cli::plain::line(value).chars().take(18).collect();
+            format!("{value:>18} |{}|", rows.iter().map(shade).collect::<String>())
+        };
+        self.values.iter().zip(&self.rows).map(line).collect()
+    }
+}
+
+fn told(moment: i64) -> String {
+    Timestamp::from_millis(moment).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::study::Sampled;
+    use super::*;
+
+    #[test]
+    fn what_ascends_with_time_is_a_line_across_and_fits_a_terminal() {
+        let row = |n: i64| Sampled { value: n.to_string().into(), slot: 0, moment: n * 1_000 };
+        let sample: Vec<Sampled> = (0..1_200).map(row).collect();
+        let heat = Heat::of(&Ordered::of(&sample, 1)).unwrap();
+        assert_eq!((heat.rows.len(), heat.values[1].as_str()), (ROWS, "100"));
+        let lines = heat.lines();
+        assert!(lines.iter().all(|line| line.chars().count() < 80), "{lines:?}");
+        for (line, rows) in lines.iter().zip(&heat.rows) {
+            assert_eq!(rows.iter().sum::<u32>(), 100);
+            assert!(line.contains('@') && line.matches(' ').count() > COLUMNS / 2, "{line}");
+        }
+        assert_eq!(heat.times.1, "1970-01-01T00:19:59.000Z");
+    }
+
+    #[test]
+    fn one_moment_has_no_picture() {
+        let sample = [1, 2].map(|n: i64| Sampled { value: n.to_string().into(), slot: 0, moment: 5 });
+        assert_eq!(Heat::of(&Ordered::of(&sample, 1)), None);
+        assert_eq!(Heat::of(&Ordered::of(&[], 1)), None);
+    }
+}

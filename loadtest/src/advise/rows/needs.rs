@@ -1,0 +1,89 @@
+//! The number of shards that the busiest second needs.
+
+use std::num::NonZeroU16;
+
+use serde::Serialize;
+
+use super::order::{Ordered, Row};
+use super::spread::{Ranges, halves, hashed};
+use super::study::{Busiest, Seen};
+
+/// Writes a second that a shard takes, where nobody says: from full queues into four MySQL shards on two cores
+/// (`consumer-rate` of docs/BENCHMARKS.md), divided by four.
+pub const SHARD_WRITES: u64 = 46_000;
+/// No more shards are tried.
+const MOST: u16 = 1_024;
+/// No more ranges can be told from chance by the rows of a sample.
+const MOST_RANGES: u16 = 64;
+
+/// A number of shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Need {
+    /// So many.
+    Shards(u16),
+    /// More than so many, or no number: the hottest shard has too much all the same.
+    Beyond(u16),
+}
+
+/// What the busiest second needs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Needs {
+    /// The second, since 1970.
+    pub second: i64,
+    /// Its rows.
+    pub rows: u64,
+    /// Where the key is hashed.
+    pub hashed: Need,
+    /// Where it is kept in ranges.
+    pub ranges: Need,
+}
+
+impl Needs {
+    pub(super) fn of(
+        busiest: Busiest,
+        seen: &Seen,
+        part: Option<&[Row<'_>]>,
+        ordered: &Ordered<'_>,
+        shard_writes: f64,
+    ) -> Self {
+        let Busiest { second, rows } = busiest;
+        // As many as if they were even, or more.
+        let even = (rows as f64 / shard_writes).ceil().max(1.0);
+        let fits = |hottest: f64| hottest * rows as f64 <= shard_writes;
+        let least = |most: u16, hottest: &dyn Fn(NonZeroU16) -> f64| {
+            let from = if even > f64::from(most) { return Need::Beyond(most) } else { even as u16 };
+            let found = (from..=most).filter_map(NonZeroU16::new).find(|shards| fits(hottest(*shards)));
+            found.map_or(Need::Beyond(most), |shards| Need::Shards(shards.get()))
+        };
+        let share =
+            |stats: &coupon_core::ShardingStats| stats.share.get(stats.hottest).copied().unwrap_or(1.0);
+        let in_slots = |shards| share(&hashed(seen.busiest.iter().map(|slot| (*slot, 1)), shards));
+        let in_ranges = |shards| {
+            let ranges = Ranges::fitted(halves(ordered).0, shards);
+            share(&match part {
+                Some(part) => ranges.stats(part.iter().copied()),
+                None => ranges.stats(halves(ordered).1),
+            })
+        };
+        Self { second, rows, hashed: least(MOST, &in_slots), ranges: least(MOST_RANGES, &in_ranges) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::FINDINGS;
+    use super::*;
+
+    #[test]
+    fn a_busiest_second_needs_more_shards_than_if_it_were_even_and_none_suffice_for_a_hot_value() {
+        let found = &*FINDINGS;
+        let needs: Vec<Needs> = found.keys.iter().map(|key| key.needs.unwrap()).collect();
+        // 200 rows a second, and shards of 60: four if they were even.
+        assert!(needs.iter().all(|needs| needs.rows == 200), "{needs:?}");
+        assert!(matches!(needs[0].hashed, Need::Shards(4..=8)), "{:?}", needs[0]);
+        assert_eq!((needs[1].hashed, needs[1].ranges), (Need::Beyond(MOST), Need::Beyond(MOST_RANGES)));
+        assert_eq!(needs[2].ranges, Need::Beyond(MOST_RANGES));
+        assert!(matches!(needs[2].hashed, Need::Shards(4..=8)), "{:?}", needs[2]);
+    }
+}

@@ -5,6 +5,7 @@
 //!
 //! Completions and pages are made from the flags as they are, so that they cannot fall behind them.
 
+pub mod ask;
 pub mod duration;
 pub mod files;
 pub mod json_schema;

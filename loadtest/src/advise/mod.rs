@@ -1,7 +1,8 @@
 //! The strategy that a recorded trace calls for: every row routed through the real strategies, and the best of them
 //! put to the proof.
 //!
-//! A program's own queries and rows say what other keys would do: [`queries`] and [`rows`].
+//! A program's own queries and rows say what other keys would do: [`queries`], [`rows`] and [`database`], for any
+//! [`KeyColumns`](crate::replay::KeyColumns).
 //!
 //! [`alternatives`] makes the strategies with the boundaries that the trace suggests, [`predict`] routes the trace by
 //! each, [`text`] shows what came of it and [`Advice`] keeps it, and [`agreement`] holds a prediction against a
@@ -9,6 +10,11 @@
 
 mod advice;
 mod alternatives;
+#[cfg(feature = "servers")]
+pub mod database;
+#[cfg(not(feature = "servers"))]
+#[path = "without_database.rs"]
+pub mod database;
 mod keys;
 mod predict;
 mod proof;

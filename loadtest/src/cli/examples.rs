@@ -14,6 +14,8 @@ Examples:
       is all of that stored, once, and nothing else?
   loadtest advise trace.csv --map user=uid,room=shop,coupon=coupon,time=at
       what does a trace of your own call for?
+  loadtest advise --queries general.log --key user_id --key room_id,user_id
+      which of your own queries would a key turn into scatters?
   loadtest diff before/report.json after/report.json
       what became worse?
 

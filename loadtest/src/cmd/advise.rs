@@ -4,7 +4,7 @@ use std::num::{NonZeroU16, NonZeroU64};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use coupon_cli::numbers;
 use coupon_cli::output::Output;
 use coupon_cli::terminal;
@@ -12,8 +12,10 @@ use coupon_core::Timestamp;
 use coupon_strategies::Spec;
 
 use super::compare::exit_code;
+use super::own::{OwnArgs, Wanted};
 use super::recorded::{BUILT_IN, NONE, ROOM_WIDTH, SendArgs, mix};
 use super::trace::TraceArgs;
+use crate::advise::rows::SHARD_WRITES;
 use crate::advise::{
     Advice, Agreement, Finding, agreement, alternatives, best_two, judged, keys_text, predict, text,
 };
@@ -25,10 +27,20 @@ const EXIT_CODES: &str = "Exits with 0 when the proof agrees with the prediction
 
 /// Its command line.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = EXIT_CODES, mut_arg("trace", |trace| trace.required(false)))]
 pub struct Args {
     #[command(flatten)]
-    trace: TraceArgs,
+    trace: Option<TraceArgs>,
+    #[command(flatten)]
+    own: OwnArgs,
+    /// Judge this column, or these together, as a key: of a trace user, room, coupon, time, or any column of the file, such as
+    /// room,user; of --queries and --from, their columns. May be given several times
+    #[arg(long, value_name = "COLUMN,…")]
+    key: Vec<KeyColumns>,
+    /// Writes a second that a shard takes: how many shards the busiest second needs. The default is what four MySQL shards
+    /// on 2 cores stored from full queues, divided by four
+    #[arg(long, value_name = "N", default_value_t = SHARD_WRITES, value_parser = numbers::some::<u64>)]
+    shard_writes: u64,
     /// Number of shards
     #[arg(long, default_value = "4")]
     shards: NonZeroU16,
@@ -39,13 +51,6 @@ pub struct Args {
     /// [default: flash-sale, or grabs with --query]
     #[arg(long, value_name = "FILE")]
     mix: Option<String>,
-    /// Judge this column, or these together, as a key: user, room, coupon, time, or any column of the file, such as
-    /// room,user; may be given several times
-    #[arg(long, value_name = "COLUMN,…")]
-    key: Vec<KeyColumns>,
-    /// The writes a second that a shard takes, for --key: how many shards the busiest second needs
-    #[arg(long, value_name = "N", default_value = "1000", value_parser = numbers::some::<u64>)]
-    shard_writes: u64,
     /// Say what is to be expected, without the replay that proves it
     #[arg(long)]
     no_proof: bool,
@@ -62,18 +67,22 @@ pub struct Args {
 /// When the arguments make no sense, the trace has no line that does, or its replay fails.
 #[expect(clippy::needless_pass_by_value, reason = "as every subcommand takes them")]
 pub fn run(args: Args) -> Result<ExitCode> {
+    if args.own.is_asked() {
+        return by_keys(&args);
+    }
+    let trace = args.trace.as_ref().context("give a trace, or --key with --queries or --from")?;
     let _out = (!args.no_proof).then(|| args.send.check()).transpose()?;
-    let usual = if args.trace.has_queries() { NONE } else { BUILT_IN };
+    let usual = if trace.has_queries() { NONE } else { BUILT_IN };
     let mix = mix(args.mix.as_deref().unwrap_or(usual))?;
     let json = args.json.as_deref().map(|path| Output::create("--json", path)).transpose()?;
-    let recording = args.trace.recording(&args.key)?;
+    let recording = trace.recording(&args.key)?;
     recording.described().iter().for_each(terminal::note);
     let keys = judged(&recording, &mix, args.shards, args.shard_writes);
     if !keys.is_empty() {
         let period = if recording.days_only() { "day" } else { "hour" };
         terminal::say(keys_text(&keys, args.shards, period));
     }
-    let findings = findings(&args, &recording, &mix)?;
+    let findings = findings(&args, trace.seed, &recording, &mix)?;
     terminal::say(text(&recording, &mix, &findings, args.shards).trim_end());
     let mut advice = Advice { keys: &keys, ..Advice::of(&findings, &recording, args.shards) };
     let is_proved = !args.no_proof && !advice.recommended.is_empty();
@@ -83,12 +92,23 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let rooms = args.send.write_rooms(&recording)?;
         terminal::note(format!("which id is which room: {}", rooms.display()));
     }
-    let ending = if is_proved { prove(&args, &recording, &mix, &mut advice) } else { Ok(Ending::Kept) };
+    let ending =
+        if is_proved { prove(&args, trace.seed, &recording, &mix, &mut advice) } else { Ok(Ending::Kept) };
     // What was found is worth keeping even if its proof failed.
     let kept = json.map_or(Ok(()), |file| file.write_json(&advice));
     let ending = proved(ending?, advice.proof);
     kept?;
     Ok(exit_code(ending))
+}
+
+/// Judges candidate keys by rows or queries of any kind; nothing is replayed.
+fn by_keys(args: &Args) -> Result<ExitCode> {
+    ensure!(args.trace.is_none(), "--queries and --from take no trace");
+    let json = args.json.as_deref().map(|path| Output::create("--json", path)).transpose()?;
+    let Args { key: keys, shards, shard_writes, .. } = args;
+    let wanted = Wanted { keys, shards: *shards, shard_writes: *shard_writes, seed: 1 };
+    args.own.run(wanted, json)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A prediction is a limit that what is measured must keep.
@@ -99,11 +119,11 @@ fn proved(ending: Ending, proof: Option<Agreement>) -> Ending {
     }
 }
 
-fn findings(args: &Args, recording: &Recording, mix: &QueryMix) -> Result<Vec<Finding>> {
+fn findings(args: &Args, seed: u64, recording: &Recording, mix: &QueryMix) -> Result<Vec<Finding>> {
     let all = alternatives(recording, args.shards, args.room_width)?;
     let found = all.into_iter().map(|alternative| {
         terminal::progress(format!("routing by {}", alternative.name));
-        let prediction = predict(&*alternative.spec.strategy()?, recording, mix, now(), args.trace.seed)?;
+        let prediction = predict(&*alternative.spec.strategy()?, recording, mix, now(), seed)?;
         Ok(Finding { alternative, prediction })
     });
     let found = found.collect();
@@ -112,10 +132,16 @@ fn findings(args: &Args, recording: &Recording, mix: &QueryMix) -> Result<Vec<Fi
 }
 
 /// Replays the trace to the best two kinds, and holds what was measured against what was predicted.
-fn prove(args: &Args, recording: &Recording, mix: &QueryMix, advice: &mut Advice<'_>) -> Result<Ending> {
+fn prove(
+    args: &Args,
+    seed: u64,
+    recording: &Recording,
+    mix: &QueryMix,
+    advice: &mut Advice<'_>,
+) -> Result<Ending> {
     let best = best_two(advice.alternatives);
     let specs: Vec<Spec> = best.iter().map(|finding| finding.alternative.spec.clone()).collect();
-    let options = args.send.options(recording, mix, specs, args.trace.seed)?;
+    let options = args.send.options(recording, mix, specs, seed)?;
     terminal::note(
         "\nThe proof: the best two get the trace itself. All of it falls on today, as the services' clocks say.",
     );

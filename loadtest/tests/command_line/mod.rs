@@ -1,6 +1,7 @@
 //! The program as people run it: what it says and how it ends.
 
 mod kept;
+mod own;
 mod shown;
 
 use std::io::{Read, Write};

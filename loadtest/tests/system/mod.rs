@@ -4,6 +4,7 @@ mod common;
 mod crash;
 mod full_disk;
 mod midnight;
+mod own;
 mod recorded;
 mod replay;
 mod servers;

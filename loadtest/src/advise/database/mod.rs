@@ -1,0 +1,11 @@
+//! The rows of somebody's table, a sample of them: read by ranges of its primary key, at a pace, and never written.
+//!
+//! [`Address`] says where it is, [`Reader::open`] looks at it and says what would be read, [`Reader::read`] reads it.
+
+mod address;
+mod blocks;
+mod reader;
+mod table;
+
+pub use address::Address;
+pub use reader::{Asked, Reader};

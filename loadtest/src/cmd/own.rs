@@ -1,0 +1,160 @@
+//! Flags of `loadtest advise` about rows and queries of one's own, whatever their columns.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use coupon_cli::output::Output;
+use coupon_cli::{numbers, terminal};
+
+use crate::advise::queries::{self, QueryFindings, Tally};
+use crate::advise::rows::{self, KeyFindings};
+use crate::replay::KeyColumns;
+
+/// What keys are judged by, beside a trace.
+#[derive(Debug, clap::Args)]
+#[cfg_attr(not(feature = "servers"), expect(dead_code, reason = "no table is read without servers"))]
+pub(super) struct OwnArgs {
+    /// Judge keys by queries: MySQL's general log, its slow log, or a file of SQL; - is the standard input
+    #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "from")]
+    queries: Option<PathBuf>,
+    /// A table that --queries concern; may be given several times. Without it, those whose statements name the key
+    #[arg(long, value_name = "TABLE", requires = "queries")]
+    table: Vec<String>,
+    /// Judge keys by the rows of a table, of which a sample is read: mysql://USER@HOST/DATABASE.TABLE. The password is that
+    /// of MYSQL_PWD, or asked for
+    #[arg(long, value_name = "ADDRESS", requires = "key")]
+    from: Option<String>,
+    /// The column of that table with a row's time
+    #[arg(long, value_name = "COLUMN", requires = "from")]
+    time_column: Option<String>,
+    /// Read about so many rows of the table
+    #[arg(long, value_name = "ROWS", default_value = "200000", value_parser = numbers::some::<u64>)]
+    rows: u64,
+    /// Read so many rows a second of the table at most
+    #[arg(long, value_name = "ROWS", default_value = "20000", value_parser = numbers::some::<u32>)]
+    rows_a_second: u32,
+    /// Read the table without asking first
+    #[arg(long, requires = "from")]
+    yes: bool,
+}
+
+/// The keys, and the shards that they are judged for.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "servers"), expect(dead_code, reason = "no table is read without servers"))]
+pub(super) struct Wanted<'a> {
+    pub(super) keys: &'a [KeyColumns],
+    pub(super) shards: NonZeroU16,
+    /// Writes a second that a shard takes.
+    pub(super) shard_writes: u64,
+    pub(super) seed: u64,
+}
+
+impl OwnArgs {
+    /// True if keys are to be judged by something else than a trace.
+    pub(super) const fn is_asked(&self) -> bool {
+        self.queries.is_some() || self.from.is_some()
+    }
+
+    /// Judges the keys, by a file of queries or by a table.
+    pub(super) fn run(&self, wanted: Wanted<'_>, json: Option<Output>) -> Result<()> {
+        if let Some(file) = &self.queries {
+            let findings = self.by_queries(file, wanted.keys).context("--queries")?;
+            terminal::say(queries::text(&findings).trim_end());
+            return json.map_or(Ok(()), |json| json.write_json(&findings));
+        }
+        let from = self.from.as_deref().unwrap_or_default();
+        let findings = self.by_rows(from, wanted).context("--from")?;
+        terminal::say(rows::text(&findings).trim_end());
+        json.map_or(Ok(()), |json| json.write_json(&findings))
+    }
+
+    fn by_queries(&self, file: &Path, keys: &[KeyColumns]) -> Result<QueryFindings> {
+        let name = if is_stdin(file) { "the standard input".to_owned() } else { file.display().to_string() };
+        let tally = opened(file).and_then(|stream| Ok(Tally::of(stream, terminal::progress)?));
+        terminal::clear_progress();
+        let tally = tally.with_context(|| name.clone())?;
+        ensure!(
+            tally.statements > 0,
+            "{name}: it is read as {}, and has no statement on rows",
+            tally.kind.words()
+        );
+        Ok(QueryFindings::of(name, &tally, keys, &self.table))
+    }
+
+    #[cfg(not(feature = "servers"))]
+    fn by_rows(&self, from: &str, _: Wanted<'_>) -> Result<KeyFindings> {
+        match crate::advise::database::Address::new(from, None)? {}
+    }
+
+    #[cfg(feature = "servers")]
+    fn by_rows(&self, from: &str, wanted: Wanted<'_>) -> Result<KeyFindings> {
+        use coupon_cli::ask;
+
+        use crate::advise::database::{Address, Asked, Reader};
+
+        let Wanted { keys, shards, shard_writes, seed } = wanted;
+        let mut address = Address::new(from, std::env::var("MYSQL_PWD").ok())?;
+        if address.lacks_password()
+            && let Some(password) = ask::secret(&format!("The password for {address}:"))?
+        {
+            address.give_password(password);
+        }
+        let columns = columns(keys);
+        let mut study = rows::Study::new(keys, &columns, seed)
+            .map_err(|column| anyhow::anyhow!("there is no column {column:?}"))?;
+        let name = address.to_string();
+        let asked = Asked {
+            columns,
+            time: self.time_column.clone(),
+            rows: self.rows,
+            rows_a_second: self.rows_a_second,
+            seed,
+        };
+        let reader = Reader::open(address, asked)?;
+        terminal::note(reader.plan());
+        if !self.yes {
+            let yes = ask::yes("Read it? [y/N]")?.context("nobody can be asked: say --yes to read it")?;
+            ensure!(yes, "nothing was read");
+        }
+        if reader.is_sampled() {
+            study.sampled();
+        }
+        let read = reader.read(
+            |values, time| study.add(|place| values.get(place).and_then(Option::as_deref), time),
+            terminal::progress,
+        );
+        terminal::clear_progress();
+        let (rows, filled) = read?;
+        ensure!(rows > 0, "no row came");
+        terminal::note(format!("read {rows} rows, of {filled} ranges that have any"));
+        Ok(KeyFindings::of(name, study, shards, shard_writes as f64))
+    }
+}
+
+/// The columns of all keys, each once.
+#[cfg(feature = "servers")]
+fn columns(keys: &[KeyColumns]) -> Vec<String> {
+    let mut columns: Vec<String> = Vec::new();
+    for column in keys.iter().flat_map(KeyColumns::columns) {
+        if !columns.contains(column) {
+            columns.push(column.clone());
+        }
+    }
+    columns
+}
+
+fn is_stdin(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
+fn opened(file: &Path) -> Result<Box<dyn Read>> {
+    if is_stdin(file) {
+        return Ok(Box::new(io::stdin()));
+    }
+    let opened = File::open(file).context("cannot be read")?;
+    ensure!(!opened.metadata().context("cannot be read")?.is_dir(), "is a folder");
+    Ok(Box::new(opened))
+}

@@ -1,0 +1,56 @@
+//! Keys judged by queries, as people run it.
+
+use super::{loadtest, loadtest_in};
+
+const SQL: &str = "SELECT * FROM orders WHERE user_id = 'secret-value';\nSELECT * FROM orders WHERE room_id = 2;\nCOMMIT;\n";
+
+#[test]
+fn a_file_of_queries_says_which_a_key_scatters_and_keeps_no_value() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("queries.sql"), SQL).unwrap();
+    let arguments = [
+        "advise",
+        "--queries",
+        "queries.sql",
+        "--key",
+        "user_id",
+        "--key",
+        "room_id",
+        "--json",
+        "found.json",
+    ];
+    let output = loadtest_in(folder.path(), &arguments);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("scatters, to all shards: 50 % of the statements"), "{said}");
+    let kept = std::fs::read_to_string(folder.path().join("found.json")).unwrap();
+    assert!(!said.contains("secret-value") && !kept.contains("secret-value"));
+    let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
+    assert_eq!((&kept["keys"][0]["key"], &kept["keys"][0]["reads"]["one"]), (&"user_id".into(), &1.into()));
+}
+
+#[test]
+fn what_is_missing_or_makes_no_sense_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("none.sql"), "COMMIT;").unwrap();
+    std::fs::write(folder.path().join("t.csv"), "user_id,room_id,coupon_id,grab_time\n1,1,1,1456665255\n")
+        .unwrap();
+    for (arguments, named) in [
+        (&["--queries", "none.sql", "--key", "a"][..], "no statement on rows"),
+        (&["--queries", "no-such.sql", "--key", "a"], "no-such.sql"),
+        (&["--queries", "none.sql"], "--key"),
+        (&["--queries", ".", "--key", "a"], "folder"),
+        (&["--queries", "none.sql", "--key", "a,a"], "twice"),
+        (&["--from", "mysql://a:secret@b/c.d", "--key", "a"], "MYSQL_PWD"),
+        (&["--from", "b/c.d", "--key", "a"], "mysql://USER@HOST"),
+        (&["--from", "mysql://a@b/c.d", "--key", "a", "--shard-writes", "0"], "--shard-writes"),
+        (&["t.csv", "--queries", "none.sql", "--key", "a"], "take no trace"),
+        (&[], "trace"),
+    ] {
+        let output = loadtest_in(folder.path(), &[&["advise"], arguments].concat());
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && error.contains(named), "{arguments:?}: {error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+    assert!(loadtest(&["advise", "--help"]).status.success());
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coupon_core::{Placement, ResultId, ResultQuery, ShardId};
+use coupon_core::{CouponId, Placement, ResultId, ResultQuery, ShardId};
 use coupon_store::{
     Backend, Change, Changed, Found, HandOver, LocalFuture, PageRequest, PlacedResult, ShardReport, Shards,
     Summary, Totals, Unavailable, Visit, Visited,
@@ -105,6 +105,11 @@ impl Shards for Delayed<Box<dyn Shards>> {
         self.ask(move |shards| shards.kept_totals(shard))
     }
 
+    // What operators ask is no part of what is compared, here and at the end.
+    fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Vec<(CouponId, u64)>>, Unavailable>> {
+        self.inner.held(shard)
+    }
+
     fn change(&self, placement: Placement, change: Change) -> LocalFuture<'_, Result<Changed, Unavailable>> {
         Box::pin(async move {
             self.round_trip().await;
@@ -112,7 +117,6 @@ impl Shards for Delayed<Box<dyn Shards>> {
         })
     }
 
-    // What operators ask is no part of what is compared.
     fn report(&self, shard: ShardId) -> LocalFuture<'_, Option<ShardReport>> {
         self.inner.report(shard)
     }

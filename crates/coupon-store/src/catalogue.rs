@@ -85,10 +85,10 @@ pub trait Catalogue: Send + Sync {
         details: bool,
     ) -> LocalFuture<'_, Result<Option<CouponAndDetails>, Unavailable>>;
 
-    /// A room's coupons above `after`, by id, at most `limit`.
-    fn room_coupons(
+    /// The coupons of a room, or of all, above `after`, by id, at most `limit`.
+    fn coupons(
         &self,
-        room: RoomId,
+        room: Option<RoomId>,
         after: Option<CouponId>,
         limit: usize,
         details: bool,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use coupon_core::after_grab::Action;
 use coupon_core::{
-    CouponResult, Money, Placement, ResultId, ResultQuery, ShardId, TableId, Timestamp, UserId,
+    CouponId, CouponResult, Money, Placement, ResultId, ResultQuery, ShardId, TableId, Timestamp, UserId,
 };
 
 use super::{LocalFuture, Unavailable};
@@ -180,6 +180,9 @@ pub trait Shards: Send + Sync {
 
     /// The same sums as the shard's writer keeps them: no table is read.
     fn kept_totals(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>>;
+
+    /// The number of results that are held there, of each coupon that has any.
+    fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Vec<(CouponId, u64)>>, Unavailable>>;
 
     /// Takes a step of a result that lives there, by one conditional update of its row in a transaction of its shard.
     /// Where stock comes back, the gate forgets the result after the commit, and main is told after that: the backend

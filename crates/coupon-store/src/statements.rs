@@ -164,6 +164,18 @@ fn of_due(ids: &[ResultId], now: Timestamp) -> String {
 pub const DUE: &str = "SELECT hold_until, result_id, table_name FROM holds WHERE hold_until <= ? \
                               ORDER BY hold_until, result_id LIMIT ?";
 
+/// The tables that have results which are held.
+pub const HOLDING: &str = "SELECT DISTINCT table_name FROM holds";
+
+/// Counts the results of one table that are held, by coupon. The list of what is held leads to them: no table is read.
+pub fn held(table: TableId) -> String {
+    let held = ResultState::Held.code();
+    format!(
+        "SELECT r.coupon_id, COUNT(*) FROM holds h JOIN {table} r ON r.result_id = h.result_id \
+         WHERE h.table_name = '{table}' AND r.state = {held} GROUP BY r.coupon_id"
+    )
+}
+
 /// Notes that a result is held: the moment, its id, and its table.
 pub const HOLD: &str =
     "INSERT INTO holds (hold_until, result_id, table_name) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";

@@ -43,6 +43,10 @@ impl Shards for NoReads {
         none()
     }
 
+    fn held(&self, _: ShardId) -> Answer<'_, Visited<Vec<(CouponId, u64)>>> {
+        none()
+    }
+
     fn change(&self, _: Placement, _: Change) -> Answer<'_, Changed> {
         none()
     }
@@ -73,9 +77,9 @@ impl Catalogue for NoReads {
         none()
     }
 
-    fn room_coupons(
+    fn coupons(
         &self,
-        _: RoomId,
+        _: Option<RoomId>,
         _: Option<CouponId>,
         _: usize,
         _: bool,

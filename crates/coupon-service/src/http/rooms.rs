@@ -55,7 +55,7 @@ pub(super) async fn coupons(req: HttpRequest, service: web::Data<Service>) -> Re
     let after = cursor.map(|cursor| CouponId::new(cursor.position).map_err(malformed)).transpose()?;
     must_exist(&service, room)?;
     // One more than asked for, to see if there is more.
-    let found = service.backend.catalogue.room_coupons(room, after, limit + 1, details).await;
+    let found = service.backend.catalogue.coupons(Some(room), after, limit + 1, details).await;
     let mut found = found.map_err(|error| Problem::unavailable(&error))?;
     let more = found.len() > limit;
     found.truncate(limit);

@@ -3,12 +3,13 @@
 mod change;
 mod page;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coupon_core::{
-    CouponResult, Placement, Plan, ResultId, ResultQuery, RoomId, ShardId, ShardingStrategy, TableId,
-    Timestamp, UserId,
+    CouponId, CouponResult, Placement, Plan, ResultId, ResultQuery, RoomId, ShardId, ShardingStrategy,
+    TableId, Timestamp, UserId,
 };
 use coupon_store::ids::PATIENCE_MS as CLOCK_PATIENCE_MS;
 use coupon_store::outage::Outage;
@@ -103,6 +104,21 @@ impl Queries {
         };
         let (parts, answered) = self.visit(self.visits(&plan), now, ask).await?;
         Ok((answered.up().zip(parts).collect(), answered))
+    }
+
+    /// The number of results that are held, of each coupon that has any.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when no shard answers.
+    pub async fn held(&self, now: Timestamp) -> Result<(HashMap<CouponId, u64>, Answered), Unavailable> {
+        let shards = &self.backend.shards;
+        let plan = self.strategy.plan(&ResultQuery::everything());
+        let (parts, answered) = self.visit(self.visits(&plan), now, |shard, _| shards.held(shard)).await?;
+        let mut held = HashMap::new();
+        for (coupon, count) in parts.into_iter().flatten() {
+            *held.entry(coupon).or_default() += count;
+        }
+        Ok((held, answered))
     }
 
     /// The result with that id, wherever the strategy says it may be. Knowing its user may save visits.

@@ -123,6 +123,27 @@ pub(crate) async fn a_result_takes_each_step_once_and_says_so_when_asked_again(b
     backend.lifecycle.close();
 }
 
+pub(crate) async fn what_is_held_is_counted_by_coupon_until_it_is_confirmed_or_gone(bench: &Bench) {
+    let backend = bench.open();
+    let now = bench.clock().now();
+    let held = async |user| {
+        let mut held = backend.shards.held(shard_of(user)).await.unwrap().value;
+        held.sort_unstable();
+        held
+    };
+    assert_eq!(held(1).await, []);
+    let mut rows = Vec::new();
+    for (user, coupon) in [(1, PLENTY), (3, PLENTY), (5, SCARCE), (2, PLENTY)] {
+        rows.push(granted(&backend, &holding(&backend, bench, user, coupon, "a")).await);
+    }
+    assert_eq!(held(1).await, [(coupon_id(SCARCE), 1), (coupon_id(PLENTY), 2)]);
+    assert_eq!(held(2).await, [(coupon_id(PLENTY), 1)]);
+    changed(&backend, &rows[0], Action::Confirm, now).await;
+    changed(&backend, &rows[2], Action::Release, now).await;
+    assert_eq!(held(1).await, [(coupon_id(PLENTY), 1)]);
+    backend.lifecycle.close();
+}
+
 pub(crate) async fn a_result_that_is_held_is_not_used_and_nobody_elses_is_changed(bench: &Bench) {
     let backend = bench.open();
     let row = granted(&backend, &holding(&backend, bench, 1, PLENTY, "a")).await;

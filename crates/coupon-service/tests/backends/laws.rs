@@ -319,13 +319,16 @@ pub(crate) async fn the_catalogue_is_read_as_it_was_filled(bench: &Bench) {
     assert_eq!(details.product_range, r#"{"categories": ["tea"]}"#);
     assert!(catalogue.coupon(coupon_id(PLENTY), false).await.unwrap().unwrap().1.is_none());
     assert!(catalogue.coupon(coupon_id(99), true).await.unwrap().is_none());
-    let listed = async |after, limit| {
-        let room = RoomId::new(1).unwrap();
-        let listed = catalogue.room_coupons(room, after, limit, false).await.unwrap();
+    let listed = async |room, after, limit| {
+        let listed = catalogue.coupons(room, after, limit, false).await.unwrap();
         listed.iter().map(|(coupon, _)| coupon.coupon_id.get()).collect::<Vec<_>>()
     };
-    assert_eq!(listed(None, 10).await, [SCARCE, PLENTY]);
-    assert_eq!(listed(None, 1).await, [SCARCE]);
-    assert_eq!(listed(Some(coupon_id(SCARCE)), 10).await, [PLENTY]);
+    let room = Some(RoomId::new(1).unwrap());
+    assert_eq!(listed(room, None, 10).await, [SCARCE, PLENTY]);
+    assert_eq!(listed(room, None, 1).await, [SCARCE]);
+    assert_eq!(listed(room, Some(coupon_id(SCARCE)), 10).await, [PLENTY]);
+    let all = listed(None, None, 100).await;
+    assert!(all.len() > 2 && all.is_sorted(), "{all:?}");
+    assert_eq!(listed(None, Some(coupon_id(SCARCE)), 2).await, all[1..3]);
     backend.lifecycle.close();
 }

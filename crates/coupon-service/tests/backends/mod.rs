@@ -75,6 +75,7 @@ on_every_backend! {
     a_user_who_is_not_active_grabs_nothing,
     a_simulated_network_adds_its_round_trip_to_every_call_of_a_shard,
     a_result_takes_each_step_once_and_says_so_when_asked_again,
+    what_is_held_is_counted_by_coupon_until_it_is_confirmed_or_gone,
     a_result_that_is_held_is_not_used_and_nobody_elses_is_changed,
     at_the_very_moment_a_hold_expires_and_is_not_confirmed,
     what_is_not_confirmed_expires_by_itself_and_is_sold_again,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coupon_core::{Placement, ResultId, ResultQuery, ShardId, TableId};
+use coupon_core::{CouponId, Placement, ResultId, ResultQuery, ShardId, TableId};
 use rusqlite::Connection;
 
 use super::hand_over::Writers;
@@ -91,6 +91,16 @@ impl Shards for EmbeddedShards {
     fn kept_totals(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
         let kept = self.readers.get(shard.index()).map(|(readers, _)| readers.answer(ShardState::totals));
         Box::pin(std::future::ready(kept.ok_or_else(|| unknown(shard))))
+    }
+
+    fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Vec<(CouponId, u64)>>, Unavailable>> {
+        self.ask(shard, Visit::All, |db, tables| {
+            let (mut held, holding) = (Vec::new(), sql::holding(db)?);
+            for table in tables.iter().filter(|table| holding.contains(table)) {
+                held.extend(sql::held(db, *table)?);
+            }
+            Ok((held, holding.len() as u64))
+        })
     }
 
     fn change(&self, placement: Placement, change: Change) -> LocalFuture<'_, Result<Changed, Unavailable>> {

@@ -195,6 +195,20 @@ pub(super) fn totals(db: &Connection, table: TableId) -> rusqlite::Result<Totals
     })
 }
 
+/// The tables that have results which are held.
+pub(super) fn holding(db: &Connection) -> rusqlite::Result<Vec<TableId>> {
+    let mut statement = db.prepare_cached(statements::HOLDING)?;
+    let names = statement.query_map([], |row| row.get::<_, String>(0))?;
+    names.filter_map(|name| name.map(|name| TableId::parse(&name)).transpose()).collect()
+}
+
+/// Counts the results of a table that are held, by coupon.
+pub(super) fn held(db: &Connection, table: TableId) -> rusqlite::Result<Vec<(CouponId, u64)>> {
+    let mut statement = db.prepare_cached(&statements::held(table))?;
+    let rows = statement.query_map([], |row| Ok((parsed(row, 0, CouponId::new)?, count(row, 1)?)))?;
+    rows.collect()
+}
+
 /// Takes a step of a result, if its row allows it; says whether it did.
 pub(super) fn change(db: &Connection, table: TableId, change: &Change) -> rusqlite::Result<bool> {
     let mut statement = db.prepare_cached(&statements::change(table, change, Numbers::Bound))?;

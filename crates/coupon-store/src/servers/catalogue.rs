@@ -282,19 +282,22 @@ impl Catalogue for ServersCatalogue {
         })
     }
 
-    fn room_coupons(
+    fn coupons(
         &self,
-        room: RoomId,
+        room: Option<RoomId>,
         after: Option<CouponId>,
         limit: usize,
         details: bool,
     ) -> LocalFuture<'_, Result<Vec<CouponAndDetails>, Unavailable>> {
-        let params = (room.get(), after.map_or(0, CouponId::get), limit as u64);
-        Box::pin(self.select(
-            details,
-            "c.room_id = ? AND c.coupon_id > ? ORDER BY c.coupon_id LIMIT ?",
-            params,
-        ))
+        let (after, limit) = (after.map_or(0, CouponId::get), limit as u64);
+        let (page, params) = match room {
+            Some(room) => (
+                "c.room_id = ? AND c.coupon_id > ? ORDER BY c.coupon_id LIMIT ?",
+                Params::from((room.get(), after, limit)),
+            ),
+            None => ("c.coupon_id > ? ORDER BY c.coupon_id LIMIT ?", Params::from((after, limit))),
+        };
+        Box::pin(self.select(details, page, params))
     }
 
     fn lag_entries(&self) -> u64 {

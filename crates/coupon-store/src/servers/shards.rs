@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coupon_core::{Placement, ResultId, ResultQuery, ShardId, TableId};
+use coupon_core::{CouponId, Placement, ResultId, ResultQuery, ShardId, TableId};
 use mysql_async::Conn;
 
 use super::mysql::{Database, ShardDatabase, code, has_code};
@@ -165,6 +165,10 @@ impl Shards for ServersShards {
             Ok(Visited { value: status.totals(), tables: 0, took: Duration::ZERO, as_of })
         });
         Box::pin(std::future::ready(kept))
+    }
+
+    fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Vec<(CouponId, u64)>>, Unavailable>> {
+        Box::pin(self.ask(shard, Visit::All, async |conn, tables| sql::held(conn, tables).await))
     }
 
     fn change(&self, placement: Placement, change: Change) -> LocalFuture<'_, Result<Changed, Unavailable>> {

@@ -3,12 +3,14 @@
 //! Several tables are one statement, so that they cost one round trip.
 
 use coupon_core::schema::Dialect;
-use coupon_core::{CouponResult, Money, RequestKey, ResultId, ResultQuery, ResultState, TableId, Timestamp};
+use coupon_core::{
+    CouponId, CouponResult, Money, RequestKey, ResultId, ResultQuery, ResultState, TableId, Timestamp,
+};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, Row, Value};
 
 use super::seam::OutboxEntry;
-use super::values::{self, get};
+use super::values::{self, get, parsed};
 use crate::statements::{self, Filter, Fresh, Numbers};
 use crate::{Change, Found, PageRequest, Summary, Totals};
 
@@ -99,6 +101,23 @@ pub(super) async fn totals(conn: &mut Conn, tables: &[TableId]) -> mysql_async::
         }
     }
     Ok(sum)
+}
+
+/// Counts the results that are held, by coupon, and those of the tables that have any.
+pub(super) async fn held(
+    conn: &mut Conn,
+    tables: &[TableId],
+) -> mysql_async::Result<(Vec<(CouponId, u64)>, u64)> {
+    let names: Vec<String> = conn.query(statements::HOLDING).await?;
+    let holding: Vec<TableId> = names.iter().filter_map(|name| TableId::parse(name)).collect();
+    let tables: Vec<TableId> = tables.iter().filter(|table| holding.contains(table)).copied().collect();
+    let mut held = Vec::new();
+    for chunk in tables.chunks(TABLES) {
+        for (_, row) in union(conn, chunk, statements::held).await? {
+            held.push((parsed(&row, 0, CouponId::new)?, get(&row, 1)?));
+        }
+    }
+    Ok((held, tables.len() as u64))
 }
 
 /// The statement that stores fresh results, all of them or none; or, to see what comes of it, without a word of those

@@ -127,19 +127,24 @@ impl Catalogue for EmbeddedCatalogue {
         Box::pin(async move { Ok(asked.await?.value) })
     }
 
-    fn room_coupons(
+    fn coupons(
         &self,
-        room: RoomId,
+        room: Option<RoomId>,
         after: Option<CouponId>,
         limit: usize,
         details: bool,
     ) -> LocalFuture<'_, Result<Vec<CouponAndDetails>, Unavailable>> {
         let asked = self.main.ask(Visit::All, move |db, _| {
-            let sql =
-                rows::select(details, "c.room_id = ?1 AND c.coupon_id > ?2 ORDER BY c.coupon_id LIMIT ?3");
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let values: [&dyn rusqlite::ToSql; 3] = [&room.get(), &after.map_or(0, CouponId::get), &limit];
-            Ok((rows::rows(db, &sql, &values, details)?, 1))
+            let (after, limit) = (after.map_or(0, CouponId::get), i64::try_from(limit).unwrap_or(i64::MAX));
+            let page = "c.coupon_id > ?1 ORDER BY c.coupon_id LIMIT ?2";
+            let found = match room.map(RoomId::get) {
+                Some(room) => {
+                    let sql = rows::select(details, &format!("c.room_id = ?3 AND {page}"));
+                    rows::rows(db, &sql, &[&after, &limit, &room], details)
+                }
+                None => rows::rows(db, &rows::select(details, page), &[&after, &limit], details),
+            };
+            Ok((found?, 1))
         });
         Box::pin(async move { Ok(asked.await?.value) })
     }

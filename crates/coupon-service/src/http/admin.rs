@@ -27,7 +27,7 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
 
 /// Lets a request through that has the token or, when none is set, that a user of this machine makes. Headers can
 /// only take that right away: any client can send them.
-fn admit(req: &HttpRequest, token: &Secret) -> Result<(), Problem> {
+pub(super) fn admit(req: &HttpRequest, token: &Secret) -> Result<(), Problem> {
     if token.is_empty() {
         return stranger(req).map_or(Ok(()), |why| {
             let detail = format!("without admin.token set, these paths answer to this machine only: {why}");
@@ -95,6 +95,7 @@ pub(super) async fn stats(req: HttpRequest, service: web::Data<Service>) -> Resu
         grabs: counts(&service.counters),
         batches,
         mean_batch: mean(batched, batches),
+        catalogue_version: service.backend.catalogue.version(),
         main_lag_entries: service.backend.catalogue.lag_entries(),
         parked: reports(&service).await.iter().map(|(_, report)| report.parked).sum(),
         set_aside,

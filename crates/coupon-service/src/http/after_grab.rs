@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::body::Received;
 use super::identity::Asker;
-use super::params::{Query, Whole, result_id};
+use super::params::{self, Query, Whole, result_id};
 use super::problem::{Kind, Problem};
 use super::responses::{BodyProblems, ReturnProblems, Stands, Unanswered, UserProblems};
 use super::routes::Routes;
@@ -17,9 +17,6 @@ use super::view;
 use crate::api::{ResultAnswer, StepRequest, UseRequest};
 use crate::queries::Outcome;
 use crate::state::Service;
-
-/// The largest order that can be meant.
-const ORDER_MAX: f64 = 1e9;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.post("/api/coupon/confirm", confirm);
@@ -46,14 +43,8 @@ struct Order {
 }
 
 impl Order {
-    /// Amounts are exact: what is no whole number of cents is not rounded to one.
     fn amount(&self) -> Result<Money, Problem> {
-        let meant = (0.0..=ORDER_MAX).contains(&self.order_amount);
-        let amount = meant.then(|| Money::from_units(self.order_amount)).flatten();
-        amount.filter(|amount| amount.units() == self.order_amount).ok_or_else(|| {
-            let detail = format!("order_amount must be from 0 to {ORDER_MAX}, with two decimals at most");
-            Problem::new(Kind::OutOfRange, detail).field("order_amount")
-        })
+        params::amount(self.order_amount, "order_amount")
     }
 }
 

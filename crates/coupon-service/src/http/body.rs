@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use super::number;
 use super::problem::{Kind, Problem};
 
-/// The largest body that is read.
-const BODY_MAX: usize = 16 * 1_024;
+/// The largest body that is read of most requests.
+pub(super) const BODY_MAX: usize = 16 * 1_024;
 
 /// A body that has arrived.
 ///
@@ -28,10 +28,20 @@ impl Received {
         payload: Payload,
         patience: Duration,
     ) -> Result<Self, Problem> {
-        if declared(req).is_some_and(|length| length > BODY_MAX) {
-            return Err(too_large());
+        Self::up_to(BODY_MAX, req, payload, patience).await
+    }
+
+    /// The same for a body of that many bytes at most.
+    pub(super) async fn up_to(
+        most: usize,
+        req: &HttpRequest,
+        payload: Payload,
+        patience: Duration,
+    ) -> Result<Self, Problem> {
+        if declared(req).is_some_and(|length| length > most) {
+            return Err(too_large(most));
         }
-        let body = tokio::time::timeout(patience, read(payload)).await.map_err(|_| {
+        let body = tokio::time::timeout(patience, read(payload, most)).await.map_err(|_| {
             Problem::new(Kind::RequestTimeout, format!("the body did not arrive within {patience:?}"))
         })??;
         Ok(Self(body))
@@ -66,19 +76,19 @@ fn declared(req: &HttpRequest) -> Option<usize> {
     req.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn too_large() -> Problem {
-    Problem::new(Kind::TooLarge, format!("the body may have at most {BODY_MAX} bytes"))
+fn too_large(most: usize) -> Problem {
+    Problem::new(Kind::TooLarge, format!("the body may have at most {most} bytes"))
 }
 
 /// Most bodies arrive in one piece, which is passed on as it is.
-async fn read(mut payload: Payload) -> Result<Bytes, Problem> {
+async fn read(mut payload: Payload, most: usize) -> Result<Bytes, Problem> {
     let (mut first, mut rest, mut length) = (Bytes::new(), BytesMut::new(), 0_usize);
     while let Some(chunk) = payload.next().await {
         let chunk = chunk
             .map_err(|error| Problem::new(Kind::Malformed, format!("the body cannot be read: {error}")))?;
         length = length.saturating_add(chunk.len());
-        if length > BODY_MAX {
-            return Err(too_large());
+        if length > most {
+            return Err(too_large(most));
         }
         if first.is_empty() {
             first = chunk;

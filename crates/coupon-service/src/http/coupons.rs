@@ -19,8 +19,8 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
 
 /// The remaining stock of a coupon
 ///
-/// Asks the gate, which decides grabs: exact, not trailing. The stock of a coupon that is over no longer changes, and
-/// comes from the main database.
+/// Asks the gate, which decides grabs: exact, not trailing. A coupon that is over need not be in the gate: then it is the
+/// main database's count, which trails what comes back.
 #[utoipa::path(
     get,
     path = "/api/coupon/{coupon_id}/stock",

@@ -14,6 +14,7 @@ pub(super) enum List {
     RoomOrders = 2,
     Recent = 3,
     RoomCoupons = 4,
+    Offers = 5,
 }
 
 /// The place after the last item of a page.
@@ -21,7 +22,7 @@ pub(super) enum List {
 pub(super) struct Cursor {
     /// The list.
     pub(super) list: List,
-    /// The key of the list: the user, the room, or the hours of the window.
+    /// The key of the list: the user, the room (none is 0), or the hours of the window.
     pub(super) key: u64,
     /// The only state of the results on it, if they are of one.
     pub(super) state: Option<ResultState>,
@@ -103,7 +104,7 @@ const fn state_bits(state: Option<ResultState>) -> u8 {
 /// that it names, on the only list that it fits.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn check(text: &str) {
-    let lists = [List::UserCoupons, List::RoomOrders, List::Recent, List::RoomCoupons];
+    let lists = [List::UserCoupons, List::RoomOrders, List::Recent, List::RoomCoupons, List::Offers];
     let read: Vec<Cursor> =
         lists.iter().filter_map(|list| Cursor::decode(text, *list, None, None).ok()).collect();
     assert!(read.len() <= 1, "it fits several lists");

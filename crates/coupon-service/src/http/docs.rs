@@ -9,8 +9,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use coupon_core::{MAX_ID, ResultState};
 use coupon_store::settings::Settings;
 use utoipa::openapi::RefOr;
-use utoipa::openapi::path::{Operation, Parameter};
-use utoipa::openapi::schema::{AdditionalProperties, Schema, SchemaType, Type};
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::{Modify, Number, OpenApi};
 
@@ -50,18 +51,28 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
         super::admin::stats,
         super::admin::shards,
         super::admin::drain,
+        super::operator::lists::offers,
+        super::operator::lists::changes,
+        super::operator::make::room,
+        super::operator::make::room_end,
+        super::operator::make::coupon,
+        super::operator::make::coupon_change,
+        super::operator::make::coupon_end,
+        super::operator::make::coupon_withdraw,
+        super::operator::make::users,
         super::health::alive,
         super::health::ready,
         super::metrics::metrics,
         super::grab::echo,
     ),
     components(schemas(ProblemDetails)),
-    modifiers(&Tokens, &Bounds),
+    modifiers(&Tokens, &Names, &Bounds),
     tags(
         (name = "grab", description = "The flash sale itself."),
         (name = "results", description = "What was grabbed."),
         (name = "catalogue", description = "Coupons, rooms and stock."),
         (name = "statistics", description = "Sums and counts."),
+        (name = "operators", description = "Changes of the catalogue while it sells, for operators; admitted as in `admin`."),
         (name = "admin", description = "For operators: with the token or, when none is set, from the same machine."),
         (name = "operation", description = "For probes, monitoring and benchmarks."),
     )
@@ -114,6 +125,33 @@ impl Modify for Bounds {
             }
             for (name, field) in &mut object.properties {
                 Self::set(name, field);
+            }
+        }
+    }
+}
+
+/// Adds to each change of the catalogue the header that names who makes it.
+struct Names;
+
+impl Modify for Names {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let text =
+            ObjectBuilder::new().schema_type(Type::String).max_length(Some(64)).pattern(Some("^[ -~]*$"));
+        let name = ParameterBuilder::new()
+            .name("X-Operator")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(
+                "The name that the change is recorded by: printable, 64 characters at most, in UTF-8 where it is not ASCII; \
+                 `operator` if not given.",
+            ))
+            .schema(Some(text))
+            .build();
+        for path in api.paths.paths.values_mut() {
+            for change in [&mut path.post, &mut path.patch].into_iter().flatten() {
+                if change.tags.iter().flatten().any(|tag| tag == "operators") {
+                    change.parameters.get_or_insert_default().push(RefOr::T(name.clone()));
+                }
             }
         }
     }
@@ -176,7 +214,10 @@ fn settle(api: &mut utoipa::openapi::OpenApi, tokens: &[(&str, bool)]) {
 }
 
 fn operations(api: &mut utoipa::openapi::OpenApi) -> impl Iterator<Item = &mut Operation> {
-    api.paths.paths.values_mut().flat_map(|path| [&mut path.get, &mut path.post].into_iter().flatten())
+    api.paths
+        .paths
+        .values_mut()
+        .flat_map(|path| [&mut path.get, &mut path.post, &mut path.patch].into_iter().flatten())
 }
 
 async fn openapi(service: web::Data<Service>) -> HttpResponse {

@@ -17,6 +17,7 @@ mod identity;
 mod lists;
 mod metrics;
 mod number;
+mod operator;
 mod orders;
 mod params;
 mod problem;
@@ -58,6 +59,7 @@ pub(crate) fn configure(cfg: &mut web::ServiceConfig, metrics: &RouteMetrics) {
     orders::configure(routes);
     statistics::configure(routes);
     admin::configure(routes);
+    operator::configure(routes);
     health::configure(routes);
     metrics::configure(routes);
     docs::configure(routes);

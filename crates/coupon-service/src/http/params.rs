@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 
 use actix_web::{HttpRequest, web};
 use coupon_core::after_grab::UnknownState;
-use coupon_core::{IdError, MAX_ID, ResultId, ResultState};
+use coupon_core::{IdError, MAX_ID, Money, ResultId, ResultState};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 
@@ -33,7 +33,8 @@ impl Whole {
         })
     }
 
-    fn within(self, field: &'static str, range: &RangeInclusive<u64>) -> Result<u64, Problem> {
+    /// The number, if it is within a range.
+    pub(super) fn within(self, field: &'static str, range: &RangeInclusive<u64>) -> Result<u64, Problem> {
         self.0.filter(|number| range.contains(number)).ok_or_else(|| {
             let detail = format!("{field} must be a whole number from {} to {}", range.start(), range.end());
             Problem::new(Kind::OutOfRange, detail).field(field)
@@ -90,6 +91,30 @@ impl Visitor<'_> for WholeVisitor {
         }
         Ok(Whole((0.0..=MAX_ID as f64).contains(&number).then_some(number as u64)))
     }
+}
+
+/// A small whole number, as the type holds it.
+pub(super) fn small<T: TryFrom<u64>>(
+    number: Whole,
+    field: &'static str,
+    range: RangeInclusive<u64>,
+) -> Result<T, Problem> {
+    let number = number.within(field, &range)?;
+    T::try_from(number)
+        .map_err(|_| Problem::new(Kind::OutOfRange, format!("{field} is too large")).field(field))
+}
+
+/// The largest amount that can be meant.
+const AMOUNT_MAX: f64 = 1e9;
+
+/// An amount of money. Amounts are exact: what is no whole number of cents is not rounded to one.
+pub(super) fn amount(units: f64, field: &'static str) -> Result<Money, Problem> {
+    let meant = (0.0..=AMOUNT_MAX).contains(&units);
+    let amount = meant.then(|| Money::from_units(units)).flatten();
+    amount.filter(|amount| amount.units() == units).ok_or_else(|| {
+        let detail = format!("{field} must be from 0 to {AMOUNT_MAX}, with two decimals at most");
+        Problem::new(Kind::OutOfRange, detail).field(field)
+    })
 }
 
 /// The id at that place of the path.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
-use coupon_core::{CouponId, ResultState, UserId};
+use coupon_core::{CouponId, ResultState, RoomId, UserId};
 use coupon_store::Unavailable;
 use coupon_store::outage::Outage;
 
@@ -34,6 +34,8 @@ pub(super) enum Kind {
     RequestTimeout,
     /// The result is in this state, or all but: one whose hold is over counts as expired.
     Stands(ResultState),
+    /// What the catalogue has by now stands in the way of a change.
+    Conflict,
     TooLarge,
     NotJson,
     OutOfRange,
@@ -88,6 +90,7 @@ impl Kind {
                 let (slug, title) = standing(state);
                 (StatusCode::CONFLICT, slug, title)
             }
+            Self::Conflict => (StatusCode::CONFLICT, "/problems/conflict", "What is there stands in the way"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "/problems/too-large", "The body is too large"),
             Self::NotJson => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "/problems/not-json", "The body must be JSON")
@@ -160,6 +163,11 @@ impl Problem {
     /// There is no such user.
     pub(super) fn unknown_user(user: UserId) -> Self {
         Self::new(Kind::UnknownUser, format!("there is no user {user}")).field("user_id")
+    }
+
+    /// There is no such room.
+    pub(super) fn unknown_room(room: RoomId) -> Self {
+        Self::new(Kind::UnknownRoom, format!("there is no room {room}")).field("room_id")
     }
 
     pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {

@@ -54,6 +54,17 @@ problems! {
     Stands {
         "409" => "The result is in a state from which this step does not lead, its hold is over, or it was spent on an order of another amount: `type` and `detail` say what stands.",
     }
+    Unmade {
+        "400" => "A parameter, a header or a body that cannot be read; of a body: one that is missing, no JSON object, or has a field of the wrong type, unknown or given twice.",
+        "404" => "No such room or coupon.",
+        "409" => "What is there stands in the way: another room or coupon of that id, or a row that makes no sense. `detail` says what.",
+        "422" => "A value that cannot be so: `field` names it.",
+    }
+    Unread {
+        "408" => "The body took too long to arrive.",
+        "413" => "The body is above 16 KiB, or 2 MiB where it holds users.",
+        "415" => "The content type is not JSON.",
+    }
     AdminProblems {
         "400" => "An unknown parameter.",
         "401" => "The token is missing or wrong.",

@@ -23,11 +23,11 @@ fn room_of(req: &HttpRequest) -> Result<RoomId, Problem> {
     path_id(req, "room_id", RoomId::new)
 }
 
-fn must_exist(service: &Service, room: RoomId) -> Result<(), Problem> {
+pub(super) fn must_exist(service: &Service, room: RoomId) -> Result<(), Problem> {
     if service.backend.catalogue.known().knows_room(room) {
         return Ok(());
     }
-    Err(Problem::new(Kind::UnknownRoom, format!("there is no room {room}")).field("room_id"))
+    Err(Problem::unknown_room(room))
 }
 
 /// A room's coupons, by id

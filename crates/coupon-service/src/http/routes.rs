@@ -1,6 +1,6 @@
 //! The paths that there are.
 
-use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
+use actix_web::{FromRequest, Handler, Resource, Responder, Route, guard, web};
 
 use super::problem::Problem;
 use crate::route_metrics::RouteMetrics;
@@ -23,8 +23,30 @@ impl<'a> Routes<'a> {
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        let reads = guard::Any(guard::Get()).or(guard::Head());
-        self.only(path, web::route().guard(reads).to(handler), "GET, HEAD");
+        self.only(path, vec![read(handler)], "GET, HEAD");
+    }
+
+    /// Registers a path that can be read, and takes POST.
+    pub(super) fn get_and_post<F, Args, G, More>(&mut self, path: &'static str, reader: F, taker: G)
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+        G: Handler<More>,
+        More: FromRequest + 'static,
+        G::Output: Responder + 'static,
+    {
+        self.only(path, vec![read(reader), web::post().to(taker)], "GET, HEAD, POST");
+    }
+
+    /// Registers a path that takes nothing but PATCH.
+    pub(super) fn patch<F, Args>(&mut self, path: &'static str, handler: F)
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.only(path, vec![web::patch().to(handler)], "PATCH");
     }
 
     /// Registers a path that takes nothing but POST.
@@ -34,13 +56,23 @@ impl<'a> Routes<'a> {
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.only(path, web::post().to(handler), "POST");
+        self.only(path, vec![web::post().to(handler)], "POST");
     }
 
-    fn only(&mut self, path: &'static str, route: Route, allow: &'static str) {
+    fn only(&mut self, path: &'static str, routes: Vec<Route>, allow: &'static str) {
         let refuse = move || async move { Err::<&str, _>(Problem::method_not_allowed(allow)) };
         // The request carries its route's counts along: nothing is looked up by name.
         let resource = web::resource(path).app_data(self.metrics.of(path));
-        self.cfg.service(resource.route(route).default_service(web::to(refuse)));
+        let resource = routes.into_iter().fold(resource, Resource::route);
+        self.cfg.service(resource.default_service(web::to(refuse)));
     }
+}
+
+fn read<F, Args>(handler: F) -> Route
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head())).to(handler)
 }

@@ -10,6 +10,7 @@ mod identity;
 mod limits;
 mod lists;
 mod operation;
+mod operators;
 mod outages;
 mod requests;
 mod results;

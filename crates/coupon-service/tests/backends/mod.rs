@@ -13,6 +13,7 @@ mod given_back;
 mod inbox;
 mod laws;
 mod living;
+mod operators;
 mod raced;
 mod recorded;
 mod schema;
@@ -47,6 +48,7 @@ use edited::{
 };
 use laws::*;
 use living::*;
+use operators::*;
 use used::{
     a_coupon_can_be_used_after_its_end_and_after_its_withdrawal, a_user_who_is_not_active_grabs_nothing,
     an_order_asked_for_again_is_told_what_it_was_told_before,
@@ -73,6 +75,9 @@ on_every_backend! {
     an_order_asked_for_again_is_told_what_it_was_told_before,
     a_coupon_can_be_used_after_its_end_and_after_its_withdrawal,
     a_user_who_is_not_active_grabs_nothing,
+    an_operator_opens_sells_raises_ends_and_lists_a_sale_over_http,
+    a_total_below_what_is_sold_sells_nothing_more_and_is_no_error_anywhere,
+    a_coupon_that_was_withdrawn_is_offered_again_and_its_holders_have_it_still,
     a_simulated_network_adds_its_round_trip_to_every_call_of_a_shard,
     a_result_takes_each_step_once_and_says_so_when_asked_again,
     what_is_held_is_counted_by_coupon_until_it_is_confirmed_or_gone,

@@ -201,6 +201,8 @@ fn headers() -> impl Strategy<Value = String> {
         "Content-Type: application/json\r\nContent-Encoding: gzip\r\n",
         "Content-Type: application/json\r\nCookie: a=b\r\nAccept: text/html;q=9\r\nX: \u{e9}\u{1f980}\r\n",
         "Content-Type: application/json\r\nX-Forwarded-For: 10.0.0.1\r\nX-HTTP-Method-Override: DELETE\r\n",
+        "Content-Type: application/json\r\nX-Operator: Ann\r\nX-Operator: \u{e9}\r\n",
+        "Content-Type: application/json\r\nX-Operator: \u{202e}\t\u{85}\r\n",
         "Content-Type: application/json\r\nRange: bytes=0-1\r\nIf-None-Match: *\r\n",
     ];
     prop_oneof![6 => Just(json.to_owned()), 1 => select(odd.to_vec()).prop_map(str::to_owned)]
@@ -233,14 +235,29 @@ fn json() -> impl Strategy<Value = String> {
     })
 }
 
+/// A value that the field of that name could have.
+fn good(name: &str) -> BoxedStrategy<String> {
+    let text = |form: &'static str| form.prop_map(|text| format!("\"{text}\"")).boxed();
+    match name {
+        "request_id" => text("[a-c]{0,2}"),
+        "result_id" => (1_i64..i64::MAX).prop_map(|id| format!("\"{id}\"")).boxed(),
+        "coupon_name" | "room_name" => text("[a-z]{0,3}"),
+        "start_time" | "end_time" => text("20(26|99)-(01|11|13)-22T1[1-3]:00:00Z"),
+        "returnable" | "is_hot" => any::<bool>().prop_map(|flag| flag.to_string()).boxed(),
+        "details" => Just(r#"{"description":"","usage_rules":"","product_range":{}}"#.to_owned()).boxed(),
+        "users" => vec(number(), 0..3)
+            .prop_map(|ids| {
+                let users: Vec<String> = ids.iter().map(|id| format!(r#"{{"user_id":{id}}}"#)).collect();
+                format!("[{}]", users.join(","))
+            })
+            .boxed(),
+        _ => number().boxed(),
+    }
+}
+
 /// A body nearly as the schema wants it: fields may be missing, there twice, unknown, or of any type.
 fn body(schema: &Value) -> impl Strategy<Value = Vec<u8>> + use<> {
     let names: Vec<String> = schema["properties"].as_object().unwrap().keys().cloned().collect();
-    let good = |name: &str| match name {
-        "request_id" => "[a-c]{0,2}".prop_map(|name| format!("\"{name}\"")).boxed(),
-        "result_id" => (1_i64..i64::MAX).prop_map(|id| format!("\"{id}\"")).boxed(),
-        _ => number().boxed(),
-    };
     let field = |name: &String| {
         let value = prop_oneof![6 => good(name), 1 => json()];
         let value = option::weighted(0.9, value);

@@ -3,8 +3,12 @@
 //! Ids are numbers, but `result_id` is a string: it has more bits than JSON readers keep. Times are RFC 3339, UTC,
 //! with milliseconds. Amounts are numbers with two decimals. Statuses are the numbers that the tables hold.
 
+mod catalogue;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use catalogue::*;
 
 /// A request for a coupon.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -317,6 +321,8 @@ pub struct AdminStats {
     pub batches: u64,
     /// Grabs a batch, on average; null before the first.
     pub mean_batch: Option<f64>,
+    /// The version of the catalogue that this process works by: how many times it was changed.
+    pub catalogue_version: u64,
     /// Outbox entries that the main database has not applied.
     pub main_lag_entries: u64,
     /// Results parked because they contradict what is stored.

@@ -1,0 +1,102 @@
+//! Changes of the catalogue over HTTP, as operators and clients see them.
+
+use coupon_service::api::{CatalogueChanged, ChangeList, CouponView, GrabResponse, OfferPage, StockView};
+
+use crate::bench::{Bench, PLENTY, SCARCE, USERS};
+use crate::client::request;
+use crate::served::Served;
+
+const JSON: &str = "Content-Type: application/json\r\nX-Operator: Ann\r\n";
+
+/// A service that takes grabs.
+fn started(bench: &Bench) -> Served {
+    let service = Served::start(bench, &[]);
+    service.becomes(200);
+    service
+}
+
+/// A change that is made, in force, and confirmed by everybody.
+fn changed(service: &Served, method: &str, path: &str, body: &str) -> CatalogueChanged {
+    let answer: CatalogueChanged = service.send(&request(method, path, JSON, body.as_bytes())).json();
+    assert!(answer.gate && answer.unconfirmed.is_empty(), "{path}: {answer:?}");
+    answer
+}
+
+fn refusal(service: &Served, user: u64, coupon: u64) -> Option<String> {
+    service.grab(user, coupon).json::<GrabResponse>().fail_reason
+}
+
+pub(crate) async fn an_operator_opens_sells_raises_ends_and_lists_a_sale_over_http(bench: &Bench) {
+    let service = started(bench);
+    let room = r#"{"room_id":9,"room_name":"nine","anchor_id":1,"start_time":"2026-11-01T00:00:00Z"}"#;
+    let coupon = r#"{"coupon_id":101,"room_id":9,"coupon_name":"王's 20 off","coupon_type":1,"discount_amount":20,"total_stock":1,
+        "start_time":"2026-11-01T00:00:00Z","end_time":"2099-01-01T00:00:00Z",
+        "details":{"description":"Tea.","usage_rules":"Once.","product_range":{"categories":["tea"]}}}"#;
+    let users = r#"{"users":[{"user_id":1001},{"user_id":1002},{"user_id":1}]}"#;
+    assert_eq!(service.grab(1_001, 101).problem(404).kind, "/problems/unknown-coupon");
+    for (path, body) in [("/admin/rooms", room), ("/admin/coupons", coupon), ("/admin/users", users)] {
+        assert!(changed(&service, "POST", path, body).changed, "{path}");
+        assert!(!changed(&service, "POST", path, body).changed, "{path}");
+    }
+    assert_eq!(refusal(&service, 1_001, 101), None);
+    // Until it is stored, it would be the same grab once more.
+    service.drain();
+    assert_eq!(refusal(&service, 1_001, 101).as_deref(), Some("duplicate"));
+    assert_eq!(refusal(&service, 1_002, 101).as_deref(), Some("out_of_stock"));
+    assert!(changed(&service, "PATCH", "/admin/coupons/101", r#"{"total_stock":2}"#).changed);
+    assert_eq!(refusal(&service, 1_002, 101), None);
+    changed(&service, "POST", "/admin/coupons/101/end", "");
+    assert_eq!(refusal(&service, 1, 101).as_deref(), Some("invalid_time"));
+    changed(&service, "POST", "/admin/rooms/9/end", "");
+    service.drain();
+    let main: CouponView = service.get("/api/coupon/101?details=true").json();
+    assert_eq!((main.total_stock, main.remaining_stock, main.coupon_name.as_str()), (2, 0, "王's 20 off"));
+    let offers: OfferPage = service.get("/admin/coupons?room_id=9").json();
+    let [offer] = &offers.items[..] else { panic!("{offers:?}") };
+    assert_eq!((offer.total_stock, offer.sold, offer.held, offer.left), (2, 2, 0, 0));
+    assert_eq!((offer.phase.as_str(), offer.trailing), ("over", false));
+    let changes: ChangeList = service.get("/admin/changes").json();
+    assert!(changes.items.iter().all(|change| change.operator == "Ann"));
+    let coupons: Vec<_> = changes.items.iter().map(|change| change.coupon_id).collect();
+    assert_eq!(coupons, [None, Some(101), Some(101), None, Some(101), None]);
+    assert!(changes.items[2].what.contains("total_stock 1 → 2"), "{:?}", changes.items[2]);
+}
+
+pub(crate) async fn a_total_below_what_is_sold_sells_nothing_more_and_is_no_error_anywhere(bench: &Bench) {
+    let service = started(bench);
+    let total = |total: u32| {
+        let path = format!("/admin/coupons/{PLENTY}");
+        changed(&service, "PATCH", &path, &format!(r#"{{"total_stock":{total}}}"#))
+    };
+    for user in 1..=6 {
+        assert_eq!(refusal(&service, user, PLENTY), None);
+    }
+    total(4);
+    assert_eq!(refusal(&service, 7, PLENTY).as_deref(), Some("out_of_stock"));
+    service.drain();
+    let stock: StockView = service.get(&format!("/api/coupon/{PLENTY}/stock")).json();
+    assert_eq!((stock.total_stock, stock.sold, stock.remaining_stock), (4, 6, 0));
+    let main: CouponView = service.get(&format!("/api/coupon/{PLENTY}")).json();
+    assert_eq!((main.total_stock, main.remaining_stock), (4, 0));
+    total(7);
+    let sold = (8..=USERS).filter(|user| refusal(&service, *user, PLENTY).is_none()).count();
+    assert_eq!(sold, 1, "as many as the total leaves");
+    service.drain();
+    assert_eq!(service.get("/readyz").status, 200);
+}
+
+pub(crate) async fn a_coupon_that_was_withdrawn_is_offered_again_and_its_holders_have_it_still(
+    bench: &Bench,
+) {
+    let service = started(bench);
+    assert_eq!(refusal(&service, 1, SCARCE), None);
+    service.drain();
+    changed(&service, "POST", &format!("/admin/coupons/{SCARCE}/withdraw"), "");
+    assert_eq!(refusal(&service, 2, SCARCE).as_deref(), Some("invalid_time"));
+    // A process that starts meanwhile fills its gate without what cannot be grabbed.
+    drop(service);
+    let service = started(bench);
+    changed(&service, "PATCH", &format!("/admin/coupons/{SCARCE}"), r#"{"status":1}"#);
+    let told = [1, 2, 3].map(|user| refusal(&service, user, SCARCE));
+    assert_eq!(told, [Some("duplicate".to_owned()), None, Some("out_of_stock".to_owned())]);
+}

@@ -184,6 +184,12 @@ impl Tab<'_> {
         self.call("Input.dispatchKeyEvent", &up);
     }
 
+    /// Shows the page in a window of that size.
+    pub(crate) fn resize(&self, width: u32, height: u32) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.call("Emulation.setDeviceMetricsOverride", &size);
+    }
+
     pub(crate) fn press_enter(&self) {
         self.press("Enter", 13, "\r");
     }

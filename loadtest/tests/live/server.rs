@@ -43,19 +43,7 @@ impl Server {
 
     /// The status and the body of an answer.
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
-        let host = self.host();
-        let head = if headers.contains("Host:") { String::new() } else { format!("Host: {host}\r\n") };
-        let mut stream = TcpStream::connect(host).unwrap();
-        let length = body.len();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\n{head}Connection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
-        );
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        let body = answer.split_once("\r\n\r\n").unwrap().1.to_owned();
-        (status, body)
+        ask(self.host(), method, path, headers, body)
     }
 
     /// The same for JSON that the page itself could have sent.
@@ -118,6 +106,22 @@ impl Drop for Server {
             let _ = self.child.wait();
         }
     }
+}
+
+/// The status and the body of the answer of a server.
+pub(crate) fn ask(host: &str, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
+    let head = if headers.contains("Host:") { String::new() } else { format!("Host: {host}\r\n") };
+    let mut stream = TcpStream::connect(host).unwrap();
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\n{head}Connection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    let body = answer.split_once("\r\n\r\n").unwrap().1.to_owned();
+    (status, body)
 }
 
 pub(crate) fn runs(pid: Pid) -> bool {

@@ -70,7 +70,7 @@ impl Folder {
     /// # Errors
     /// [`FolderError`] when it is in use, incomplete, damaged, or laid out otherwise.
     pub fn open(dir: &Path, layout: &str, shards: NonZeroU16) -> Result<Self, FolderError> {
-        let folder = Self::open_any(dir)?;
+        let (folder, format) = Self::read(dir)?;
         if folder.layout != layout {
             return Err(FolderError::OtherLayout {
                 dir: dir.to_owned(),
@@ -82,7 +82,7 @@ impl Folder {
             let found = folder.shards.to_string();
             return Err(FolderError::OtherShards { dir: dir.to_owned(), found, wanted: shards });
         }
-        Ok(folder)
+        folder.up_to_date(format)
     }
 
     /// Opens the folder whatever its layout: for work that needs no strategy.
@@ -90,6 +90,12 @@ impl Folder {
     /// # Errors
     /// [`FolderError`] when it is in use, incomplete or damaged.
     pub fn open_any(dir: &Path) -> Result<Self, FolderError> {
+        let (folder, format) = Self::read(dir)?;
+        folder.up_to_date(format)
+    }
+
+    /// Reads what the folder is, and its format; nothing of it is changed.
+    fn read(dir: &Path) -> Result<(Self, u32), FolderError> {
         let first_foreign = files::survey(dir)?;
         if !files::main(dir).exists() {
             return Err(match first_foreign {
@@ -104,12 +110,16 @@ impl Folder {
             check_shard(dir, ShardId::new(number), &meta.dataset)?;
         }
         let MainMeta { format, dataset, layout, shards } = meta;
-        let folder = Self { dir: dir.to_owned(), dataset, layout, shards, _lock: lock };
+        Ok((Self { dir: dir.to_owned(), dataset, layout, shards, _lock: lock }, format))
+    }
+
+    /// Brings it up to date, if it is of an earlier format.
+    fn up_to_date(self, format: u32) -> Result<Self, FolderError> {
         if format < FORMAT {
-            update::run(&folder)?;
-            folder.mark_complete()?;
+            update::run(&self)?;
+            self.mark_complete()?;
         }
-        Ok(folder)
+        Ok(self)
     }
 
     /// True if the folder holds a data set, or part of one.

@@ -136,6 +136,22 @@ fn data_of_another_layout_or_shard_count_is_refused() {
 }
 
 #[test]
+fn data_of_before_that_is_laid_out_otherwise_is_left_as_it_is() {
+    let dir = made();
+    let main = dir.path().join("main.sqlite");
+    execute(&main, "UPDATE meta SET value = '1' WHERE name = 'format'");
+    let format = || -> String {
+        let sql = "SELECT value FROM meta WHERE name = 'format'";
+        Connection::open(&main).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    Folder::open(dir.path(), "other layout", SHARDS).unwrap_err();
+    Folder::open(dir.path(), "a layout", NonZeroU16::MIN).unwrap_err();
+    assert_eq!(format(), "1");
+    open(&dir).unwrap();
+    assert_eq!(format(), FORMAT.to_string());
+}
+
+#[test]
 fn a_missing_shard_is_named() {
     let dir = made();
     fs::remove_file(dir.path().join("shard-1.sqlite")).unwrap();

@@ -75,12 +75,12 @@ pub(super) fn park(
     Ok(parked == 1)
 }
 
-/// A result that is held, and due.
+/// An entry of the list of what is held that is due: the moment, the result's number, and its table, if the name is one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Due {
     pub(super) until: Timestamp,
-    pub(super) id: ResultId,
-    pub(super) table: TableId,
+    pub(super) number: i64,
+    pub(super) table: Option<TableId>,
 }
 
 /// Notes a fresh result that is held, so that it is found when it is due; of any other, nothing.
@@ -92,12 +92,12 @@ pub(super) fn hold(db: &Connection, table: TableId, result: &CouponResult) -> ru
 
 /// Strikes off a result that is not held any more.
 pub(super) fn let_go(db: &Connection, result: &CouponResult) -> rusqlite::Result<()> {
-    result.hold_until.map_or(Ok(()), |until| strike_off(db, until, result.result_id))
+    result.hold_until.map_or(Ok(()), |until| strike_off(db, until, result.result_id.number()))
 }
 
-/// Strikes off a result under the moment until which it was held.
-pub(super) fn strike_off(db: &Connection, until: Timestamp, id: ResultId) -> rusqlite::Result<()> {
-    db.prepare_cached(statements::LET_GO)?.execute([until.millis(), id.number()]).map(drop)
+/// Strikes off a result, by its number, under the moment until which it was held.
+pub(super) fn strike_off(db: &Connection, until: Timestamp, number: i64) -> rusqlite::Result<()> {
+    db.prepare_cached(statements::LET_GO)?.execute([until.millis(), number]).map(drop)
 }
 
 /// The moment at which the next result is due.
@@ -107,18 +107,17 @@ pub(super) fn next_due(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     Ok(next.map(Timestamp::from_millis))
 }
 
-/// The results that are due, at most so many, table by table.
+/// What is due, at most so many entries, table by table.
 pub(super) fn due(db: &Connection, now: Timestamp, most: usize) -> rusqlite::Result<Vec<Due>> {
     let mut statement = db.prepare_cached(statements::DUE)?;
     let limit = i64::try_from(most).unwrap_or(i64::MAX);
     let rows = statement.query_map([now.millis(), limit], |row| {
         let until = Timestamp::from_millis(row.get(0)?);
-        let id = parsed(row, 1, ResultId::from_number)?;
-        let table = parsed(row, 2, |name: String| TableId::parse(&name).ok_or(FromSqlError::InvalidType))?;
-        Ok(Due { until, id, table })
+        let table = TableId::parse(&row.get::<_, String>(2)?);
+        Ok(Due { until, number: row.get(1)?, table })
     })?;
     let mut due: Vec<Due> = rows.collect::<rusqlite::Result<_>>()?;
-    due.sort_unstable_by_key(|due| (due.table, due.id));
+    due.sort_unstable_by_key(|due| (due.table, due.number));
     Ok(due)
 }
 

@@ -169,17 +169,26 @@ impl<'a> Store<'a> {
         Ok(())
     }
 
-    /// Lets the results expire that are due, at most so many.
+    /// Lets the results expire that are due, at most so many. What is listed in no table that is there is struck off.
     pub(super) fn expire(&mut self, most: usize) -> rusqlite::Result<()> {
         let due = sql::due(&self.db, self.now, most)?;
+        let there = if due.is_empty() { Vec::new() } else { sql::tables(&self.db)? };
         for of_table in due.chunk_by(|one, next| one.table == next.table) {
-            let Some(table) = of_table.first().map(|due| due.table) else { continue };
-            let ids: Vec<ResultId> = of_table.iter().map(|due| due.id).collect();
+            let table = of_table.first().and_then(|due| due.table).filter(|table| there.contains(table));
+            let Some(table) = table else {
+                tracing::error!(
+                    entries = of_table.len(),
+                    "results are listed as held in a table that is not there"
+                );
+                continue;
+            };
+            let ids: Vec<ResultId> =
+                of_table.iter().filter_map(|due| ResultId::from_number(due.number).ok()).collect();
             for row in sql::expire(&self.db, table, &ids, self.now)? {
                 self.done.was_changed(Action::Expire, &row);
             }
         }
-        due.iter().try_for_each(|due| sql::strike_off(&self.db, due.until, due.id))
+        due.iter().try_for_each(|due| sql::strike_off(&self.db, due.until, due.number))
     }
 }
 
@@ -213,4 +222,37 @@ pub(super) fn make_table(db: &Connection, table: TableId) -> rusqlite::Result<()
     let (create, indexes) = schema::results(Dialect::Sqlite, table);
     db.execute_batch(&create)?;
     indexes.iter().try_for_each(|index| db.execute_batch(index))
+}
+
+#[cfg(test)]
+mod tests {
+    use coupon_core::{Placement, RoomId, UserId};
+
+    use super::*;
+    use crate::statements;
+
+    #[test]
+    fn an_entry_of_no_table_that_is_there_stops_nothing_else_from_expiring() {
+        let db = Connection::open_in_memory().unwrap();
+        schema::shard(Dialect::Sqlite).iter().for_each(|sql| db.execute_batch(sql).unwrap());
+        let noon: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let (user, coupon, room) = (UserId::new(7), CouponId::new(8), RoomId::new(2));
+        let id = ResultId::from_parts(noon, 1, 0).unwrap();
+        let granted = CouponResult::granted(id, user.unwrap(), coupon.unwrap(), room.unwrap());
+        let hold_until = Some(noon.plus_millis(1_000));
+        let result = CouponResult { state: ResultState::Held, hold_until, ..granted };
+        let placement = Placement::new(ShardId::new(0), TableId::Single);
+        let mut store = Store::begin(&db, noon).unwrap();
+        store.make_tables([placement.table].into_iter(), &HashSet::new()).unwrap();
+        store.store(&[PlacedResult { placement, result }]).unwrap();
+        store.commit().unwrap();
+        for (number, name) in [(5, "no table"), (6, "coupon_results_p9"), (-1, "coupon_results")] {
+            db.execute(statements::HOLD, params![noon.millis(), number, name]).unwrap();
+        }
+        let mut store = Store::begin(&db, noon.plus_millis(1_000)).unwrap();
+        store.expire(10).unwrap();
+        let done = store.commit().unwrap();
+        assert_eq!(done.given_back.iter().map(|row| row.result_id).collect::<Vec<_>>(), [id]);
+        assert_eq!(sql::next_due(&db).unwrap(), None);
+    }
 }

@@ -12,6 +12,8 @@ use crate::source::Snapshot;
 
 /// The fields of a coupon's hash beside its holders and surpluses: total, start and end.
 pub(super) const META: [&str; 3] = ["t", "s", "e"];
+/// The field of the last slot that anybody ever had.
+const LAST_SLOT: &str = "m";
 /// The prefix of a field for a user's second result.
 const SURPLUS: char = '+';
 /// The prefix of a result that was set aside.
@@ -48,7 +50,7 @@ impl Kept {
         let terms = META.map(|field| parsed(fields.get(field)));
         let mut holders = BTreeMap::new();
         for (field, held) in fields {
-            if META.contains(&&*field) || field.starts_with(SURPLUS) {
+            if META.contains(&&*field) || field == LAST_SLOT || field.starts_with(SURPLUS) {
                 continue;
             }
             let wrong = || format!("Redis: {key} has a field {field:?} with {held:?}");

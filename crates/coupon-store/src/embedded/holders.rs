@@ -45,13 +45,15 @@ impl Holders {
         self.first.keys().copied().chain(self.more.keys().map(|(user, _)| *user))
     }
 
-    /// The lowest slot below the limit that is free or, where there is none, what the user holds in the lowest.
+    /// The lowest slot that is free or, where the user holds as many as the limit allows, what they hold in the lowest. The
+    /// limit may have been another when they got what they hold: that counts in whatever slots it is.
     pub(super) fn free_slot(&self, user: UserId, limit: u8) -> Result<u8, Holder> {
-        let lowest = match self.first.get(&user) {
-            None => return Ok(0),
-            Some(lowest) => *lowest,
-        };
-        (1..limit).find(|slot| !self.more.contains_key(&(user, *slot))).ok_or(lowest)
+        let mut held = self.of_user(user);
+        let Some(lowest) = held.next() else { return Ok(0) };
+        if 1 + held.count() >= usize::from(limit) {
+            return Err(*lowest);
+        }
+        (0..limit).find(|slot| self.in_slot(user, *slot).is_none()).ok_or(*lowest)
     }
 
     /// What a user holds in a slot.
@@ -61,8 +63,7 @@ impl Holders {
 
     /// What a user holds by a request.
     pub(super) fn by_request(&self, user: UserId, request: RequestKey) -> Option<&Holder> {
-        let mut held = self.first.get(&user).into_iter().chain(self.beyond_first(user).map(|(_, held)| held));
-        held.find(|held| held.reserved.request == Some(request))
+        self.of_user(user).find(|held| held.reserved.request == Some(request))
     }
 
     /// What a user holds in a slot, to be changed.
@@ -86,6 +87,11 @@ impl Holders {
         held.map(|held| held.reserved)
     }
 
+    /// What a user holds, by slot.
+    fn of_user(&self, user: UserId) -> impl Iterator<Item = &Holder> {
+        self.first.get(&user).into_iter().chain(self.beyond_first(user).map(|(_, held)| held))
+    }
+
     fn slot_of(&self, user: UserId, id: ResultId) -> Option<u8> {
         if self.first.get(&user).is_some_and(|held| held.reserved.id == id) {
             return Some(0);
@@ -95,5 +101,38 @@ impl Holders {
 
     fn beyond_first(&self, user: UserId) -> impl Iterator<Item = (u8, &Holder)> {
         self.more.range((user, 1)..=(user, u8::MAX)).map(|((_, slot), held)| (*slot, held))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reserved(number: i64, slot: u8) -> Reservation {
+        let request = Some(RequestKey::of(&number.to_string()));
+        Reservation { slot, request, ..Reservation::plain(ResultId::from_number(number).unwrap()) }
+    }
+
+    #[test]
+    fn what_a_user_holds_counts_in_whatever_slot_it_is_when_the_limit_changes() {
+        let (user, mut holders) = (UserId::new(1).unwrap(), Holders::default());
+        let free = |holders: &Holders, limit| {
+            holders.free_slot(user, limit).map_err(|lowest| lowest.reserved.id.number())
+        };
+        for slot in 0..3_u8 {
+            assert_eq!(free(&holders, 3), Ok(slot));
+            holders.take(user, reserved(10 + i64::from(slot), slot), false);
+        }
+        assert_eq!(free(&holders, 3), Err(10));
+        for gone in [10, 11] {
+            holders.remove(user, ResultId::from_number(gone).unwrap());
+        }
+        // One is left, in the last slot: too many for a limit of one, and one short of two.
+        assert_eq!((free(&holders, 1), free(&holders, 2)), (Err(12), Ok(0)));
+        assert_eq!(holders.by_request(user, RequestKey::of("12")).unwrap().reserved.slot, 2);
+        holders.take(user, reserved(13, 0), false);
+        assert_eq!([1, 2].map(|limit| free(&holders, limit)), [Err(13); 2]);
+        assert_eq!(free(&holders, 3), Ok(1), "the limit is raised again");
+        assert_eq!(holders.free_slot(UserId::new(2).unwrap(), 1).ok(), Some(0), "nobody else's matter");
     }
 }

@@ -238,14 +238,10 @@ impl EpochMemory {
             Held::Result(held) if pending.contains_key(&(user, of, held.slot)) => Decision::Pending(held),
             Held::Result(held) => stored(held),
         };
-        let mut free = None;
-        for slot in 0..limit {
-            let Some(held) = coupon.holders.get(&(user.get(), slot)) else {
-                free = free.or(Some(slot));
-                continue;
-            };
-            if held.shown() == Held::Result(attempt.reservation(slot)) {
-                return Decision::Granted(slot);
+        let slots = (user.get(), 0)..=(user.get(), u8::MAX);
+        for ((_, slot), held) in coupon.holders.range(slots.clone()) {
+            if held.shown() == Held::Result(attempt.reservation(*slot)) {
+                return Decision::Granted(*slot);
             }
             if request.is_some() && held.reserved.request == request {
                 return held_as(held, Decision::Repeated);
@@ -256,12 +252,17 @@ impl EpochMemory {
             return Decision::Repeated(*before);
         }
         let time = id.time();
-        match (free, coupon.holders.get(&(user.get(), 0))) {
-            (None, Some(first)) => held_as(first, |held| Decision::Duplicate(held.id)),
+        // What is held counts in whatever slots it is: the limit may have been another before.
+        let has = coupon.holders.range(slots.clone()).count();
+        match coupon.holders.range(slots).next() {
+            Some((_, lowest)) if has >= usize::from(limit) => {
+                held_as(lowest, |held| Decision::Duplicate(held.id))
+            }
             _ if time < start || time >= end => Decision::InvalidTime,
             _ if coupon.sold() >= total as usize => Decision::OutOfStock,
-            (free, _) => {
-                let slot = free.unwrap_or(0);
+            _ => {
+                let free = |slot: &u8| !coupon.holders.contains_key(&(user.get(), *slot));
+                let slot = (0..limit).find(free).unwrap_or(0);
                 let holder = HolderMemory { reserved: attempt.reservation(slot), parked: false };
                 coupon.holders.insert((user.get(), slot), holder);
                 self.pending.insert((user, of, slot), time);

@@ -8,7 +8,7 @@ use coupon_store::servers::seam::{
 };
 use coupon_store::{Attempt, Decision, Reservation, Stock};
 
-use crate::bench::{coupon, held, hold_of, id, noon, request, result, user};
+use crate::bench::{coupon, held, hold_of, id, noon, request, result, terms, user};
 use crate::gate::{decide, filled};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -56,6 +56,50 @@ pub(crate) async fn a_user_gets_as_many_as_they_may_and_a_request_gets_one_answe
     assert_eq!(decide(&*gate, &epoch, &[of(3, 3), of(6, 3), of(7, 7)]).await, expected);
     let holders = gate.holders(&epoch, coupon(1)).await.unwrap();
     assert_eq!((holders.users, holders.holds), (vec![user(1)], 2));
+}
+
+pub(crate) async fn what_a_user_holds_counts_in_whatever_slot_it_is_when_the_limit_changes(
+    servers: &Servers,
+) {
+    let (gate, epoch) = filled(servers).await;
+    gate.offer(&epoch, &[&terms(1, 9)]).await.unwrap();
+    let of = |limit, after_ms| Attempt { limit, ..attempt(1, after_ms, request(after_ms)) };
+    let three = [1, 2, 3].map(|after_ms| of(3, after_ms));
+    assert_eq!(decide(&*gate, &epoch, &three).await, [0, 1, 2].map(Decision::Granted));
+    assert_eq!(sold(&*gate, &epoch).await, 3);
+    let holders = gate.holders(&epoch, coupon(1)).await.unwrap();
+    assert_eq!((holders.users, holders.holds), (vec![user(1)], 3));
+    let gone = [(1, 0), (2, 1)].map(|(after_ms, slot)| release(1, id(after_ms), slot, None));
+    gate.let_go(&epoch, &gone).await.unwrap();
+    gate.unmark(&epoch, &[Mark { slot: 2, ..Mark::of(&result(1, 3)) }]).await.unwrap();
+    changes_of_limit(&*gate, &epoch).await;
+    // So it is where a filling or the reconciler has put it there.
+    let row = hold_of(&held(1, 3, 2, 60_000));
+    let next = Epoch::new(&servers.dataset, 2);
+    gate.begin(&next).await.unwrap();
+    gate.offer(&next, &[&terms(1, 9)]).await.unwrap();
+    assert_eq!(gate.hold(&next, &[row]).await, Ok(vec![true]));
+    changes_of_limit(&*gate, &next).await;
+}
+
+/// The user holds one, stored, in the third slot.
+async fn changes_of_limit(gate: &dyn GateServer, epoch: &Epoch) {
+    let of = |limit, after_ms| Attempt { limit, ..attempt(1, after_ms, request(after_ms)) };
+    let again = Attempt { id: id(13), ..of(1, 3) };
+    let plain = |by, after_ms| Attempt::plain(user(by), coupon(1), id(after_ms));
+    let stored = Decision::Duplicate(id(3));
+    let lowered = [again, of(1, 14)];
+    assert_eq!(decide(gate, epoch, &lowered).await, [Decision::Repeated(reserved(3, 2)), stored]);
+    let final_ones = [plain(1, 15), plain(2, 16), plain(2, 17)];
+    let second = Decision::Pending(Reservation::plain(id(16)));
+    assert_eq!(decide(gate, epoch, &final_ones).await, [stored, Decision::Granted(0), second]);
+    let first = Decision::Pending(reserved(18, 0));
+    let raised = [of(2, 18), of(2, 19), of(3, 20), of(3, 21)];
+    assert_eq!(
+        decide(gate, epoch, &raised).await,
+        [Decision::Granted(0), first, Decision::Granted(1), first]
+    );
+    assert_eq!(sold(gate, epoch).await, 4);
 }
 
 pub(crate) async fn what_is_let_go_of_is_free_and_its_request_keeps_its_answer(servers: &Servers) {

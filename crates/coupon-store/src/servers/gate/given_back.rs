@@ -73,6 +73,7 @@ impl GateLink {
         let mut restored = Vec::with_capacity(rows.len());
         for some in rows.chunks(CHUNK) {
             let mut pipeline = Pipeline::with_capacity(some.len());
+            self.note_slots(&mut pipeline, epoch, some.iter().map(|(_, hold)| hold))?;
             for (row, hold) in some {
                 let call = pipeline.cmd("EVAL").arg(RESTORE).arg(2);
                 call.arg(self.names.unchecked(epoch.number)).arg(self.holders_key(epoch, hold.coupon)?);

@@ -34,6 +34,8 @@ use crate::{Attempt, Decided, Decision, Gate, Known, LocalFuture, Stock, Unavail
 pub(super) const PARKED: &str = "x";
 /// The fields of a coupon's hash that are no holders: total, start and end.
 pub(super) const META_FIELDS: i64 = 3;
+/// One more, if anybody ever had a slot beyond the first: the last of them.
+pub(super) const LAST_SLOT: &str = "m";
 /// A member of the pending reservations that is none, and later than all of them: where it is missing, the others are
 /// lost.
 pub(super) const SENTINEL: &str = "@";

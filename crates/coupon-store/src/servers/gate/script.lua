@@ -5,7 +5,8 @@
 -- ARGV, for each coupon: the coupon, how many grabs of it follow, how many arguments each has, and of each the user, the
 -- result id and its time (in ms). So many have those that are final, of a coupon that each user gets one of, and name no
 -- request. Others have four more: how many a user may have, the text of what is held (id, moment and request), the
--- request, and the key of its answer ("-" for none of either).
+-- request, and the key of its answer ("-" for none of either). How many a user may have differs between processes once it
+-- was changed: a user's results count in whatever slots they are, up to the last that anybody ever had ("m").
 -- Answer: one text with a letter for each grab, then what letters speak of, in their order. The letters: "g" granted in the
 -- first slot, "G" in another, with its number; "p" and "d" held already (pending, or stored), and "r" stored or given back
 -- by the same request, with what is held, and "@" and the slot if it is not the first; "s" sold out, "t" outside the window,
@@ -29,12 +30,16 @@ local function in_slot(name, slot, sign)
   return slot == 0 and name or name .. sign .. slot
 end
 
--- A grab that names its request, is held, or is one of several: says whether it takes stock.
-local function decide(key, coupon, left, from, till, i)
-  local user, time, limit, value, request = ARGV[i], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), ARGV[i + 4], ARGV[i + 5]
-  local mark = user .. ':' .. coupon
+-- A grab that names its request, is held, or is one of several, or one of a coupon that somebody has had several of: says
+-- which slot it takes, if any.
+local function decide(key, coupon, left, from, till, most, plain, i)
+  local user, value, time, limit, request = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), 1, '-'
+  if not plain then
+    limit, value, request = tonumber(ARGV[i + 3]), ARGV[i + 4], ARGV[i + 5]
+  end
+  local mark, last = user .. ':' .. coupon, math.max(limit - 1, most)
   local fields = {}
-  for slot = 0, limit - 1 do
+  for slot = 0, last do
     fields[slot + 1] = in_slot(user, slot, '.')
   end
   local held = redis.call('HMGET', key, unpack(fields))
@@ -45,22 +50,24 @@ local function decide(key, coupon, left, from, till, i)
     local pending = redis.call('ZSCORE', KEYS[1], in_slot(mark, slot, ':'))
     tell(pending and 'p' or stored, in_slot(held[slot + 1], slot, '@'))
   end
-  local free
-  for slot = 0, limit - 1 do
+  local live, lowest, free = 0, nil, nil
+  for slot = 0, last do
     local there = held[slot + 1]
     if there == value then
       return tell(slot == 0 and 'g' or 'G', slot > 0 and tostring(slot))
     elseif there and request ~= '-' and string.match(there, ':([^:]*)$') == request then
       return of(slot, 'r')
-    elseif not there then
+    elseif there then
+      live, lowest = live + 1, lowest or slot
+    else
       free = free or slot
     end
   end
   local before = request ~= '-' and redis.call('GET', ARGV[i + 6])
   if before then
     tell('r', before)
-  elseif not free then
-    of(0, 'd')
+  elseif live >= limit then
+    of(lowest, 'd')
   elseif time < from or time >= till then
     tell('t')
   elseif left <= 0 then
@@ -68,8 +75,11 @@ local function decide(key, coupon, left, from, till, i)
   else
     redis.call('ZADD', KEYS[1], ARGV[i + 2], in_slot(mark, free, ':'))
     redis.call('HSET', key, fields[free + 1], value)
+    if free > most then
+      redis.call('HSET', key, 'm', free)
+    end
     tell(free == 0 and 'g' or 'G', free > 0 and tostring(free))
-    return true
+    return free
   end
 end
 
@@ -78,28 +88,29 @@ for k = 2, #KEYS do
   local first, last = at + 3, at + 2 + size * ARGV[at + 1]
   at = last + 1
   local plain = size == 3
-  local fields = { 't', 's', 'e' }
+  local fields = { 't', 's', 'e', 'm' }
   if plain then
     for i = first, last, 3 do
       fields[#fields + 1] = ARGV[i]
     end
   end
   local known = redis.call('HMGET', KEYS[k], unpack(fields))
-  local total, from, till = tonumber(known[1]), tonumber(known[2]), tonumber(known[3])
+  local total, from, till, most = tonumber(known[1]), tonumber(known[2]), tonumber(known[3]), tonumber(known[4] or 0)
   total = whole and from and till and total
-  -- Every field but those three holds one coupon.
-  local sold = total and redis.call('HLEN', KEYS[k]) - 3
+  -- Every field but those holds one coupon.
+  local sold = total and redis.call('HLEN', KEYS[k]) - (known[4] and 4 or 3)
   local granted, fresh = {}, {}
   for i = first, last, size do
     if not total then
       tell('n')
-    elseif not plain then
-      if decide(KEYS[k], coupon, total - sold, from, till, i) then
-        sold = sold + 1
+    elseif most > 0 or not plain then
+      local slot = decide(KEYS[k], coupon, total - sold, from, till, most, plain, i)
+      if slot then
+        sold, most = sold + 1, math.max(most, slot)
       end
     else
       local user, id, time = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
-      local held = fresh[user] or known[4 + (i - first) / 3]
+      local held = fresh[user] or known[5 + (i - first) / 3]
       if held == id then
         tell('g')
       elseif held and string.sub(held, 1, 1) == 'x' then

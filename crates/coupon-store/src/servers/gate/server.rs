@@ -10,7 +10,7 @@ use deadpool_redis::redis::{FromRedisValue, Pipeline, RedisError};
 use super::offers::Where;
 use super::question::{Answers, question};
 use super::redis::is_no_script;
-use super::{Epoch, Link, META_FIELDS, PARKED, RedisServer, SENTINEL, text};
+use super::{Epoch, LAST_SLOT, Link, META_FIELDS, PARKED, RedisServer, SENTINEL, text};
 use crate::servers::names::Names;
 use crate::servers::seam::{
     GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Unchecked, Versions,
@@ -35,6 +35,12 @@ const PARK: &str = "\
 local held = redis.call('HMGET', KEYS[1], 't', ARGV[1])
 if held[1] and (not held[2] or held[2] == ARGV[2]) then
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[3] .. ARGV[2])
+end";
+
+/// Notes a slot as the last that anybody ever had of a coupon, unless a later one is.
+const NOTE_SLOT: &str = "\
+if tonumber(ARGV[1]) > tonumber(redis.call('HGET', KEYS[1], 'm') or 0) then
+  redis.call('HSET', KEYS[1], 'm', ARGV[1])
 end";
 
 /// Takes marks away that still have the scores that they are known by.
@@ -70,6 +76,25 @@ impl GateLink {
     pub(super) fn holders_key(&self, epoch: &Epoch, coupon: u64) -> Result<String, GateError> {
         let coupon = CouponId::new(coupon).map_err(|_| strange(&coupon))?;
         Ok(self.names.holders(epoch.number, coupon))
+    }
+
+    /// Has the last slot noted of each coupon, before these are held.
+    pub(super) fn note_slots<'a>(
+        &self,
+        pipeline: &mut Pipeline,
+        epoch: &Epoch,
+        holds: impl IntoIterator<Item = &'a Hold>,
+    ) -> Result<(), GateError> {
+        let mut last: BTreeMap<u64, u8> = BTreeMap::new();
+        for Hold { coupon, slot, .. } in holds {
+            let last = last.entry(*coupon).or_default();
+            *last = (*last).max(*slot);
+        }
+        for (coupon, slot) in last.into_iter().filter(|(_, slot)| *slot > 0) {
+            let key = self.holders_key(epoch, coupon)?;
+            pipeline.cmd("EVAL").arg(NOTE_SLOT).arg(1).arg(key).arg(slot).ignore();
+        }
+        Ok(())
     }
 
     async fn set(&self, epoch: &Epoch, coupon: u64, field: String, value: String) -> Result<(), GateError> {
@@ -120,9 +145,9 @@ impl GateServer for GateLink {
     async fn stock(&self, epoch: &Epoch, coupon: CouponId) -> Result<Option<Stock>, GateError> {
         let key = self.names.holders(epoch.number, coupon);
         let mut pipeline = Pipeline::with_capacity(2);
-        pipeline.cmd("HGET").arg(&key).arg("t").cmd("HLEN").arg(&key);
-        let (total, fields): (Option<u32>, i64) = self.ask(&pipeline).await?;
-        let sold = u32::try_from(fields - META_FIELDS).unwrap_or(0);
+        pipeline.cmd("HMGET").arg(&key).arg("t").arg(LAST_SLOT).cmd("HLEN").arg(&key);
+        let ((total, last), fields): ((Option<u32>, Option<u8>), i64) = self.ask(&pipeline).await?;
+        let sold = u32::try_from(fields - META_FIELDS - i64::from(last.is_some())).unwrap_or(0);
         Ok(total.map(|total| Stock { total, sold }))
     }
 
@@ -144,6 +169,7 @@ impl GateServer for GateLink {
             cursor = next;
         }
         users.extend(self.users_with_answers(epoch, coupon).await?);
+        fields.remove(LAST_SLOT);
         let holds = fields.len().saturating_sub(META_FIELDS as usize);
         Ok(Holders { users: users.into_iter().collect(), holds })
     }
@@ -288,6 +314,7 @@ impl GateServer for GateLink {
             return Ok(Vec::new());
         }
         let mut pipeline = Pipeline::with_capacity(holds.len());
+        self.note_slots(&mut pipeline, epoch, holds)?;
         for hold in holds {
             let key = self.holders_key(epoch, hold.coupon)?;
             pipeline.cmd("HSETNX").arg(key).arg(text::field(hold.user, hold.slot)).arg(text::value_of(hold));

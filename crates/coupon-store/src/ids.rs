@@ -257,6 +257,8 @@ impl IdGenerator {
         let now = self.clock.now();
         let Some((leased, place)) = &self.place else { return Ok(ask(&self.lease, now)?) };
         leased.agreement.check()?;
+        // An id's time decides how long a result is held, whichever process made it: it is main's.
+        let now = leased.agreement.mains(now);
         let refused = match ask(&self.lease, now) {
             Ok(answer) => return Ok(answer),
             Err(refused) => refused,
@@ -329,6 +331,21 @@ mod tests {
         assert!(refused.what.contains("3600.0 s ahead of the main database's"), "{refused}");
         agreement.found(-9_000);
         assert!(ids.make().is_ok());
+    }
+
+    #[test]
+    fn ids_of_processes_whose_clocks_differ_are_of_main_s_time() {
+        let main = "2026-11-22T12:00:05Z".parse().unwrap();
+        for ahead_ms in [-9_000, 0, 9_000] {
+            let agreement = Arc::new(Agreement::default());
+            agreement.found(ahead_ms);
+            let lease = Lease::new(7, main, main.plus_millis(600_000));
+            let source = IdSource::Leased(Arc::new(Leased::new(vec![lease], agreement)));
+            let clock = Clock::starting_at(main.plus_millis(1_000 + ahead_ms));
+            let id = source.generator(&clock, 0).make().unwrap();
+            let late = id.time().millis() - main.plus_millis(1_000).millis();
+            assert!((0..5_000).contains(&late), "{ahead_ms} ms ahead: {late} ms late");
+        }
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl Reconciler {
     async fn pending(&self, epoch: &Epoch) -> anyhow::Result<Vec<(CouponId, UserId, Reservation)>> {
         let gate = &self.background.gate.server;
         let grace = i64::try_from(self.grace.as_millis()).unwrap_or(i64::MAX);
-        let marks = gate.pending_until(epoch, self.background.time.clock.now().plus_millis(-grace)).await?;
+        let marks = gate.pending_until(epoch, self.background.time.mains().plus_millis(-grace)).await?;
         let held = gate.held(epoch, &marks).await?;
         let (mut found, mut of_nothing) = (Vec::new(), Vec::new());
         for (mark, held) in marks.into_iter().zip(held) {
@@ -141,8 +141,7 @@ impl Reconciler {
         }
         let route = Route::results(epoch.number, shard);
         for some in left.chunks(MESSAGE) {
-            let message =
-                Message::results(&background.dataset, epoch.number, background.time.clock.now(), some);
+            let message = Message::results(&background.dataset, epoch.number, background.time.mains(), some);
             background.queues.publisher.publish(route, message.encode()).await?;
         }
         background.counts.reconciled.fetch_add(left.len() as u64, Ordering::Relaxed);

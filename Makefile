@@ -8,10 +8,11 @@ compose = cd deploy && docker compose
 # seeder`, `cargo hash-svc` and `cargo range-svc` (.cargo/config.toml).
 on_files = --release --no-default-features --package hash-svc --package range-svc --package loadtest
 
-# Builds, then compares the strategies under the same load: some two minutes, and a report to open.
+# Builds, then compares the strategies under the same load: some two minutes, and a report to open. A machine with other things to
+# do gives no verdicts on times (4), and a report all the same.
 demo:
 	cargo build $(on_files)
-	cargo loadtest compare --history 100000 --rate 1500 --out reports/demo
+	cargo loadtest compare --history 100000 --rate 1500 --out reports/demo || [ $$? -eq 4 ]
 
 # A page on this machine that shows strategies side by side while they are under load: http://127.0.0.1:8089.
 live:

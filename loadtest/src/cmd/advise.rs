@@ -114,7 +114,9 @@ fn by_keys(args: &Args) -> Result<ExitCode> {
 /// A prediction is a limit that what is measured must keep.
 fn proved(ending: Ending, proof: Option<Agreement>) -> Ending {
     match (ending, proof) {
-        (Ending::Kept, Some(Agreement::Differs)) => Ending::BeyondLimit,
+        // What is predicted is counted, and no load limits that.
+        (Ending::Kept | Ending::LoadLimited, Some(Agreement::Differs)) => Ending::BeyondLimit,
+        (Ending::LoadLimited, _) => Ending::Kept,
         _ => ending,
     }
 }
@@ -174,6 +176,8 @@ mod tests {
     fn a_proof_that_differs_is_no_success_and_hides_no_broken_promise() {
         let differs = Some(Agreement::Differs);
         assert_eq!(proved(Ending::Kept, differs), Ending::BeyondLimit);
+        assert_eq!(proved(Ending::LoadLimited, differs), Ending::BeyondLimit);
+        assert_eq!(proved(Ending::LoadLimited, None), Ending::Kept);
         assert_eq!(proved(Ending::Violated, differs), Ending::Violated);
         for fine in [None, Some(Agreement::Unknown), Some(Agreement::Agrees)] {
             assert_eq!(proved(Ending::Kept, fine), Ending::Kept);

@@ -21,14 +21,8 @@ use super::audit::VIOLATED;
 use super::servers::BackendArgs;
 use crate::compare::{CompareOptions, Ending, compare};
 
-/// The exit codes of comparisons.
-pub(super) const EXIT_CODES: &str = "Exits with 0 when every promise and every --require was kept, 2 when the audit found a \
-promise broken, 3 when a --require was not kept, 4 when the load generator or its connections were the limit, so that there are \
-no verdicts on rates and times, and 1 when something else failed, an audit that could not be made included.";
-
 /// Its command line.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
 pub struct Args {
     // Its help is made of the register's rows.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', help = contestants_help())]

@@ -19,7 +19,8 @@ use crate::compare::{CompareOptions, compare};
 use crate::replay::{QueryMix, Recording, split};
 
 const EXIT_CODES: &str = "Exits with 0 when every promise and every --require was kept, 2 when a promise was broken, 3 when \
-only a --require was not kept, 1 on other failures.";
+a --require was not kept, 4 when only the load generator or its connections were the limit, so that there are no verdicts on rates and \
+times, 1 on other failures.";
 
 /// Its command line.
 #[derive(Debug, clap::Args)]

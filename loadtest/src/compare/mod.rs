@@ -16,11 +16,12 @@ mod turn;
 mod wide_columns;
 mod work;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use coupon_cli::terminal;
 use coupon_lab::{Deployment, Setup, stop_services_on_interrupt, wait_if_interrupted};
 use coupon_loadgen::http::Target;
@@ -190,28 +191,33 @@ fn start(
     for target in &options.targets {
         entrants.push(Entrant::new(Deployment::attach(target.clone(), servers.for_targets.clone())?)?);
     }
-    all_apart(&entrants.iter().map(|entrant| &entrant.running().stats).collect::<Vec<_>>(), |at| {
-        entrants.get(at).map_or("", Entrant::name)
-    })?;
+    let stores: Vec<(&str, Option<Store>)> =
+        entrants.iter().map(|entrant| (entrant.name(), store(&entrant.running().stats))).collect();
+    if let Some((one, other, place)) = same_store(&stores) {
+        let error = anyhow!("--target: {one} and {other} are the same service: both store in {place}");
+        give_up(entrants);
+        return Err(error);
+    }
     Ok(entrants)
 }
 
-/// Refuses a service that was given twice: each of the two would find the other's grabs among its own.
-fn all_apart<'a>(all: &[&AdminStats], name: impl Fn(usize) -> &'a str) -> Result<()> {
-    let store = |stats: &AdminStats| {
-        let place = stats.data.clone().or_else(|| stats.namespace.clone())?;
-        Some((stats.dataset.clone(), place))
-    };
-    for (at, one) in all.iter().enumerate() {
-        let same = |other: &&AdminStats| store(one).is_some_and(|place| store(other) == Some(place));
-        if let Some(other) = all.iter().skip(at + 1).position(same) {
-            let (one, other) = (name(at), name(at + 1 + other));
-            let place =
-                all.get(at).and_then(|stats| store(stats)).map(|(_, place)| place).unwrap_or_default();
-            anyhow::bail!("--target: {one} and {other} are the same service: both store in {place}");
+/// Where a service stores: its data set's id, and the folder or the namespace that holds it.
+type Store = (String, String);
+
+fn store(stats: &AdminStats) -> Option<Store> {
+    Some((stats.dataset.clone(), stats.data.clone().or_else(|| stats.namespace.clone())?))
+}
+
+/// Two contestants over the same data: each of them would find the other's grabs among its own.
+fn same_store<'a>(all: &[(&'a str, Option<Store>)]) -> Option<(&'a str, &'a str, String)> {
+    let mut seen: BTreeMap<&Store, &str> = BTreeMap::new();
+    for (name, store) in all {
+        let Some(store) = store else { continue };
+        if let Some(first) = seen.insert(store, name) {
+            return Some((first, name, store.1.clone()));
         }
     }
-    Ok(())
+    None
 }
 
 fn begin(spec: &Spec, setup: &Setup) -> Result<Entrant> {
@@ -360,6 +366,15 @@ mod tests {
         round.grabs.refused.insert("duplicate".to_owned(), 40);
         contestant.rounds.push(round);
         assert!(repeated(&contestant).unwrap().contains("mine: 25 %"));
+    }
+
+    #[test]
+    fn a_service_that_is_given_twice_is_found_by_where_it_stores() {
+        let at = |id: &str, place: &str| Some((id.to_owned(), place.to_owned()));
+        let apart = [("a", at("1", "/data/a")), ("b", at("1", "/data/b")), ("c", None), ("d", None)];
+        assert_eq!(same_store(&apart), None);
+        let twice = [("a", at("1", "/data/a")), ("c", None), ("b", at("1", "/data/a"))];
+        assert_eq!(same_store(&twice), Some(("a", "b", "/data/a".to_owned())));
     }
 
     #[test]

@@ -14,13 +14,14 @@ pub(super) fn of(
     let Some((narrow, wide)) = narrow.zip(wide).filter(|(narrow, _)| narrow.rate.p.is_some()) else {
         return format!("Under {MIN_ROUNDS} rounds there is no verdict on {name}.");
     };
-    let without = gain(narrow, &format!("reading {name} without its details"));
-    let with = gain(wide, "with them");
+    let reading = format!("reading {name} without its details");
+    let without = gain(narrow, &reading, &format!("no difference was shown in {reading}"));
+    let with = gain(wide, "with them it", "with them none was shown");
     format!("From two tables instead of one wide one, {without}; {with}.{}", share(narrow, size))
 }
 
 /// The gain of two tables. Answers a second decide; where they are lost in the noise, the median latency may yet tell.
-fn gain(of: &Compared, what: &str) -> String {
+fn gain(of: &Compared, what: &str, none: &str) -> String {
     match (&of.rate.judgement, &of.p50.judgement) {
         (Judgement::More(ratio), _) => {
             format!("{what} is answered {:.2} times as often a second: that pays", ratio.median)
@@ -35,10 +36,7 @@ fn gain(of: &Compared, what: &str) -> String {
             format!("{what} takes {:.2} times as long at the median: that costs", ratio.median)
         }
         (Judgement::NoDifference(ratio), _) => {
-            format!(
-                "{what} is the same (No difference was shown: {:.2} to {:.2} times the answers a second)",
-                ratio.low, ratio.high
-            )
+            format!("{none} ({:.2} to {:.2} times the answers a second)", ratio.low, ratio.high)
         }
         (Judgement::TooFewRounds(_), _) => format!("{what}: too few rounds"),
     }

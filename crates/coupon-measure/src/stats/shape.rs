@@ -16,7 +16,7 @@ const BUCKETS: usize = 112;
 /// The lower end of the first, in milliseconds.
 const FIRST_MS: f64 = 0.01;
 /// Swaps are counted out up to this many; beyond, as many are drawn.
-const SWAPS: u64 = 2_048;
+const SWAPS: u64 = 512;
 
 /// The bucket of a time.
 #[must_use]
@@ -186,7 +186,7 @@ mod tests {
         let mut random = Random::new(7, 0);
         assert!(of(&mut random, 5, &[4.0], &[1.0, 16.0]).p >= 1.0 / 16.0);
         let thirty = of(&mut random, 30, &[4.0], &[1.0, 16.0]);
-        assert!(thirty.p < 0.001 && thirty.rounds == 30, "{thirty:?}");
+        assert!(thirty.p < 0.01 && thirty.rounds == 30, "{thirty:?}");
         assert_eq!(distance([], 1), None);
     }
 }

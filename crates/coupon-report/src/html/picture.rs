@@ -40,7 +40,7 @@ fn panel(report: &Report, need: &Need, by: &Metric, at: usize) -> Markup {
         .collect();
     let body = html! {
         text class=(if need.result == NeedResult::Leads { "strong" } else { "" }) x="0" y="12" { (short(&need.heading, 34)) }
-        text.tick x=(WIDTH) y="12" text-anchor="end" { (short(&by.label(), 26)) }
+        text.tick x=(WIDTH) y="12" text-anchor="end" { (short(&by.label(), beside(&need.heading))) }
         @for (row, (placed, estimate)) in bars.iter().enumerate() {
             (bar(report, by, placed, estimate, HEAD + BAR * row as f64, most))
         }
@@ -52,6 +52,12 @@ fn panel(report: &Report, need: &Need, by: &Metric, at: usize) -> Markup {
         &format!("{}.", told.join("; ")),
         &body,
     )
+}
+
+/// The letters of a label that have room beside a heading, which is in larger ones.
+fn beside(heading: &str) -> usize {
+    let heading = heading.chars().count().min(34) as f64 * 7.2;
+    ((WIDTH - heading) / 6.0).max(0.0) as usize
 }
 
 fn bar(report: &Report, by: &Metric, placed: &Placed, estimate: &Estimate, top: f64, most: f64) -> Markup {

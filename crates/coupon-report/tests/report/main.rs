@@ -6,6 +6,8 @@ mod differ;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
+mod resampled;
+#[cfg(test)]
 mod shown;
 #[cfg(test)]
 mod verdicts;

@@ -71,7 +71,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         return by_keys(&args);
     }
     let trace = args.trace.as_ref().context("give a trace, or --key with --queries or --from")?;
-    let _out = (!args.no_proof).then(|| args.send.check()).transpose()?;
+    let locked = (!args.no_proof).then(|| args.send.check()).transpose()?;
     let usual = if trace.has_queries() { NONE } else { BUILT_IN };
     let mix = mix(args.mix.as_deref().unwrap_or(usual))?;
     let json = args.json.as_deref().map(|path| Output::create("--json", path)).transpose()?;
@@ -87,8 +87,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let mut advice = Advice { keys: &keys, ..Advice::of(&findings, &recording, args.shards) };
     let is_proved = !args.no_proof && !advice.recommended.is_empty();
     // Without a proof there is no report for it to lie beside, and it is needed only where the ids are not the rooms' own.
-    if is_proved || recording.rooms.are_numbered {
-        let _out = args.send.check()?;
+    let is_mapped = is_proved || recording.rooms.are_numbered;
+    let _locked = match locked {
+        None if is_mapped => Some(args.send.check()?),
+        locked => locked,
+    };
+    if is_mapped {
         let rooms = args.send.write_rooms(&recording)?;
         terminal::note(format!("which id is which room: {}", rooms.display()));
     }

@@ -84,7 +84,9 @@ fn an_argument_that_makes_no_sense_is_one_line_that_names_its_flag() {
 fn a_trace_that_cannot_be_replayed_is_one_line_that_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-    write("ours.csv", "user_id,room_id,coupon_id,grab_time\n1,1,1,20260101\n2,1,1,20260102\n");
+    // Enough rows to be advised on.
+    let rows: String = (1..=50).map(|user| format!("{user},1,1,2026010{}\n", user % 2 + 1)).collect();
+    write("ours.csv", &format!("user_id,room_id,coupon_id,grab_time\n{rows}"));
     write("theirs.csv", "who,where,what,when\n1,1,1,20260101\n");
     write("mixed.csv", "user_id,room_id,coupon_id,grab_time\n1,1,1,20260101\n2,1,1,1767225600\n");
     write("empty.csv", "user_id,room_id,coupon_id,grab_time\n1,null,1,20260101\n");

@@ -99,20 +99,20 @@ impl Load {
         }
     }
 
-    /// The queries: each kind of the mix about a sample of the rows, each row of which stands for so many; and a sample of
-    /// the recorded ones.
-    fn queries<'a>(&'a self, mix: &'a QueryMix, seed: u64) -> Vec<(Endpoint, Vec<&'a RowKey>, f64)> {
-        let rows: Vec<&RowKey> = self.rows.iter().collect();
-        let of_mix = mix.per_grab().map(|(endpoint, each)| (endpoint, rows.clone(), each));
-        let mut recorded = BTreeMap::<Endpoint, Vec<&RowKey>>::new();
-        self.asked.iter().for_each(|(endpoint, row)| recorded.entry(*endpoint).or_default().push(row));
-        let recorded = recorded.into_iter().map(|(endpoint, rows)| (endpoint, rows, 1.0));
-        let sampled = |(endpoint, rows, each): (Endpoint, Vec<&'a RowKey>, f64)| {
+    /// The queries: each kind of the mix about a sample of the rows, each of which stands for so many; and a sample of the
+    /// recorded ones.
+    fn queries(&self, mix: &QueryMix, seed: u64) -> Vec<(Endpoint, Vec<RowKey>, f64)> {
+        let few = sample(&self.rows, seed);
+        let weight = self.rows.len() as f64 / few.len().max(1) as f64;
+        let of_mix = mix.per_grab().map(|(endpoint, each)| (endpoint, few.clone(), each * weight));
+        let mut recorded = BTreeMap::<Endpoint, Vec<RowKey>>::new();
+        self.asked.iter().for_each(|(endpoint, row)| recorded.entry(*endpoint).or_default().push(*row));
+        let sampled = |(endpoint, rows): (Endpoint, Vec<RowKey>)| {
             let few = sample(&rows, seed);
-            let weight = each * rows.len() as f64 / few.len().max(1) as f64;
+            let weight = rows.len() as f64 / few.len().max(1) as f64;
             (endpoint, few, weight)
         };
-        of_mix.chain(recorded).map(sampled).collect()
+        of_mix.chain(recorded.into_iter().map(sampled)).collect()
     }
 }
 
@@ -168,7 +168,7 @@ fn route(strategy: &dyn ShardingStrategy, load: &Load, mix: &QueryMix, seed: u64
 }
 
 /// One of every few rows that follow each other, by chance: always the first of them would miss what comes in turns.
-fn sample<'a>(rows: &[&'a RowKey], seed: u64) -> Vec<&'a RowKey> {
+fn sample(rows: &[RowKey], seed: u64) -> Vec<RowKey> {
     let mut random = Random::new(seed, SAMPLE);
     let few = rows.chunks(rows.len().div_ceil(PLANNED).max(1));
     few.filter_map(|rows| rows.get(random.below(rows.len() as u64) as usize)).copied().collect()

@@ -110,7 +110,8 @@ impl Recording {
     fn gap(&self) -> Option<String> {
         let (gap, window) = (self.widest_gap()?, self.window());
         let length = |range: coupon_core::TimeRange| range.end.millis() - range.start.millis();
-        (length(gap) * 4 > length(window)).then(|| {
+        // Moments within a day were drawn where only the days are known.
+        (!self.days_only() && length(gap) * 4 > length(window)).then(|| {
             let part = percent(length(gap) as f64 / length(window) as f64);
             format!("nothing came between {} and {}, which is {part} of the time", gap.start, gap.end)
         })

@@ -108,6 +108,12 @@ impl RoomNumbers {
         self.numbers.len()
     }
 
+    /// Gives each that has one its new number, and forgets the others.
+    pub(super) fn renumber(&mut self, new: impl Fn(u32) -> Option<u32>) {
+        let numbers = std::mem::take(&mut self.numbers).into_iter();
+        self.numbers = numbers.filter_map(|(room, number)| Some((room, new(number)?))).collect();
+    }
+
     /// Puts those that are still there in order. All of them keep their own ids if a service takes them all; otherwise
     /// they are numbered from 1, so that neighbours stay neighbours.
     pub(super) fn sorted(self, is_there: impl Fn(u32) -> bool) -> SortedRooms {

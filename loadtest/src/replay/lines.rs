@@ -152,38 +152,52 @@ impl Lines {
     }
 
     fn halve(&mut self) -> Result<()> {
-        let mut coupons = vec![0; self.coupons.len()];
-        for ((_, coupon), number) in &self.coupons {
-            if let Some(place) = usize::try_from(*number).ok().and_then(|number| coupons.get_mut(number)) {
-                *place = *coupon;
+        let mut hashes = vec![0; self.coupons.len()];
+        for ((_, hash), number) in &self.coupons {
+            if let Some(place) = at(&mut hashes, *number) {
+                *place = *hash;
             }
         }
-        let coupon = |line: &Line| usize::try_from(line.coupon).ok().and_then(|at| coupons.get(at).copied());
         let before = self.kept.len();
         for _ in 0..32 {
             self.sampling.halve();
             let sampling = self.sampling;
-            self.kept.retain(|line| sampling.keeps(line.user, coupon(line).unwrap_or_default()));
+            let hash = |line: &Line| hashes.get(usize::try_from(line.coupon).ok()?).copied();
+            self.kept.retain(|line| hash(line).is_some_and(|coupon| sampling.keeps(line.user, coupon)));
             if self.kept.len() < before {
                 break;
             }
         }
-        self.close_ranks();
         ensure!(
             !self.kept.is_empty() && self.kept.len() < before,
             "more than {} rows are of the same user and coupon: read fewer with --first",
             count(self.most as u64)
         );
+        self.forget_those_that_went();
         Ok(())
     }
 
-    /// Forgets the key values of grabs that went.
-    fn close_ranks(&mut self) {
-        let mut grabs = Vec::new();
-        for line in self.kept.iter_mut().filter(|line| line.endpoint == Endpoint::Grab) {
-            grabs.push(usize::try_from(line.grab).unwrap_or(usize::MAX));
-            line.grab = u32::try_from(grabs.len() - 1).unwrap_or(u32::MAX);
+    /// Rooms, coupons, users and key values are those of the lines that are kept, and no others.
+    fn forget_those_that_went(&mut self) {
+        let mut rooms = Renumbered::new(self.rooms.len());
+        let mut coupons = Renumbered::new(self.coupons.len());
+        let (mut users, mut grabs) = (Vec::with_capacity(self.kept.len()), Vec::new());
+        for line in &mut self.kept {
+            line.room = rooms.number(line.room);
+            line.coupon = coupons.number(line.coupon);
+            users.push(line.user);
+            if line.endpoint == Endpoint::Grab {
+                grabs.push(usize::try_from(line.grab).unwrap_or(usize::MAX));
+                line.grab = u32::try_from(grabs.len() - 1).unwrap_or(u32::MAX);
+            }
         }
+        self.rooms.renumber(|number| rooms.known(number));
+        let kept = std::mem::take(&mut self.coupons)
+            .into_iter()
+            .filter_map(|((room, hash), number)| Some(((rooms.known(room)?, hash), coupons.known(number)?)));
+        self.coupons = kept.collect();
+        users.sort_unstable();
+        self.hashed.retain(|user, _| users.binary_search(user).is_ok());
         self.grabs = u32::try_from(grabs.len()).unwrap_or(u32::MAX);
         self.keys.iter_mut().for_each(|key| key.select(grabs.iter().copied()));
     }
@@ -194,6 +208,34 @@ impl Lines {
         notes.extend(self.order.note().filter(|_| is_local));
         notes
     }
+}
+
+/// New numbers for some of many, in the order in which they are asked for.
+struct Renumbered {
+    new: Vec<Option<u32>>,
+    next: u32,
+}
+
+impl Renumbered {
+    fn new(many: usize) -> Self {
+        Self { new: vec![None; many], next: 0 }
+    }
+
+    fn number(&mut self, old: u32) -> u32 {
+        let next = self.next;
+        let Some(place) = at(&mut self.new, old) else { return next };
+        let number = *place.get_or_insert(next);
+        self.next += u32::from(number == next);
+        number
+    }
+
+    fn known(&self, old: u32) -> Option<u32> {
+        self.new.get(usize::try_from(old).ok()?).copied().flatten()
+    }
+}
+
+fn at<T>(all: &mut [T], number: u32) -> Option<&mut T> {
+    all.get_mut(usize::try_from(number).ok()?)
 }
 
 /// The order of a file's times.

@@ -56,8 +56,8 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// The most rows that are kept unless more are wanted: with them a reading takes some 200 MB.
-    pub const MOST: usize = 2_000_000;
+    /// The most rows that are kept unless more are wanted: with them a reading takes some 250 MB at most.
+    pub const MOST: usize = 1_000_000;
 }
 
 impl Default for Reading {

@@ -89,3 +89,9 @@ fn a_name_that_would_command_a_terminal_is_shown_as_text_and_kept_in_the_map() {
     assert!(told.contains(r"\u{1b}[31mroom") && !told.contains('\u{1b}'), "{told}");
     assert_eq!(recording.rooms.labels[0], evil);
 }
+
+#[test]
+fn tables_are_made_ahead_for_no_more_than_a_thousand_ranges() {
+    assert_eq!(rooms(&["7", "90"]).rooms_ahead(25), 90);
+    assert_eq!(rooms(&["7", "5161669"]).rooms_ahead(25), 25_000);
+}

@@ -336,6 +336,6 @@ pub(crate) async fn what_was_parked_for_want_of_stock_is_applied_once_an_operato
     .await;
     patch(&backend, SCARCE, total(5)).await;
     until("it is applied", async || remaining(&backend, SCARCE).await == 3).await;
-    assert_eq!(backend.catalogue.set_aside().0, 0);
+    until("nothing is set aside", async || backend.catalogue.set_aside().0 == 0).await;
     backend.lifecycle.close();
 }

@@ -73,7 +73,7 @@ model:
 # a schedule finds it: each from a seed, which shows its history. docs/RELIABILITY.md
 schedules:
 	cargo run --release --package protocol-schedules --features failpoints -- --seeds 10000
-	cargo run --release --package protocol-schedules --features failpoints -- --without all --seeds 2000
+	cargo run --release --package protocol-schedules --features failpoints -- --without all --seeds 1000
 
 programs = hash-svc range-svc seeder loadtest loadtest-bench loadtest-faults coupon-stack
 

@@ -46,10 +46,14 @@ pub(crate) fn broken(world: &Arc<World>, plan: &Plan, terms: &[Terms], heard: &H
     broken
 }
 
-/// Says whether the gate of an epoch lacks a holder whose row takes stock, unless it has lost its memory.
+/// Says whether the gate of an epoch lacks a holder whose row takes stock, unless it has lost its memory, or that coupon: of
+/// that it decides nothing.
 pub(crate) fn half_full(state: &State, epoch: u64) -> Option<String> {
     let memory = state.gate.epochs.get(&epoch).filter(|_| state.gate.scripts.contains(&epoch))?;
     let lacks = |row: &CouponResult| {
+        if state.lost_coupons.contains(&(epoch, row.coupon_id)) {
+            return false;
+        }
         let held = |slot| {
             let coupon = memory.coupons.get(&row.coupon_id);
             coupon.is_some_and(|coupon| coupon.holders.contains_key(&slot))

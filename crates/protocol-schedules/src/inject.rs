@@ -8,7 +8,7 @@ use coupon_core::{CouponResult, ResultId, ShardId, TableId};
 use coupon_store::servers::seam::GateState;
 use tokio::time::sleep;
 
-use crate::memory::{GateMemory, MainMemory, ShardMemory};
+use crate::memory::{GateMemory, MainMemory, ShardMemory, State};
 use crate::plan::{Fault, Kind};
 use crate::schedule::Processes;
 use crate::world::{Condition, Server, World};
@@ -134,8 +134,11 @@ fn at_once(world: &World, kind: Kind, copies: &Copies) {
             }
         }
         Kind::ForgetsCoupon(coupon) => {
-            for memory in world.state().gate.epochs.values_mut() {
-                memory.coupons.retain(|id, _| id.get() != coupon);
+            let mut state = world.state();
+            let State { gate, lost_coupons, .. } = &mut *state;
+            for (epoch, memory) in &mut gate.epochs {
+                let lost = memory.coupons.extract_if(.., |id, _| id.get() == coupon);
+                lost_coupons.extend(lost.map(|(id, _)| (*epoch, id)));
             }
         }
         Kind::PutBack => {

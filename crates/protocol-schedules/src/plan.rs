@@ -112,7 +112,7 @@ impl Plan {
     /// The plan of a seed.
     #[must_use]
     pub fn of(seed: u64) -> Self {
-        let mut draw = Draw { random: Random::new(seed, 0), rushes: Vec::new() };
+        let mut draw = Draw { random: Random::new(seed, 0), rushes: [(1_000, 2_000); 2] };
         let wishes = draw.wishes();
         let faults = draw.faults();
         Self { seed, wishes, faults }
@@ -121,8 +121,8 @@ impl Plan {
 
 struct Draw {
     random: Random,
-    /// The moments at which several users ask at once.
-    rushes: Vec<u64>,
+    /// The moments at which several users ask at once, in pairs: a rush, and the one that follows it.
+    rushes: [(u64, u64); 2],
 }
 
 impl Draw {
@@ -155,9 +155,13 @@ impl Draw {
         }
     }
 
-    /// Users come in rushes: several ask in the same millisecond.
+    /// Users come in rushes: several ask in the same millisecond. One follows the other in about the time that it takes to
+    /// fill a gate anew.
     fn wishes(&mut self) -> Vec<Wish> {
-        self.rushes = (0..4).map(|_| self.between(1_000, 5_500)).collect();
+        self.rushes = [(); 2].map(|()| {
+            let first = self.between(1_000, 4_500);
+            (first, first + self.between(500, 1_100))
+        });
         let count = self.between(20, 40);
         (0..count)
             .map(|_| {
@@ -187,8 +191,13 @@ impl Draw {
     }
 
     fn rush(&mut self) -> u64 {
-        let at = self.below(self.rushes.len() as u64);
-        usize::try_from(at).ok().and_then(|at| self.rushes.get(at)).copied().unwrap_or(1_000)
+        let (first, next) = self.pair();
+        if self.one_in(2) { first } else { next }
+    }
+
+    fn pair(&mut self) -> (u64, u64) {
+        let [one, other] = self.rushes;
+        if self.one_in(2) { one } else { other }
     }
 
     fn faults(&mut self) -> Vec<Fault> {
@@ -247,16 +256,15 @@ impl Draw {
             // Grabs are on their way while the gate is filled anew and sold out.
             0 => vec![fault(at, Kind::Slow(Server::Queues, long)), fault(soon, Kind::Forgets)],
             1 => vec![fault(at, Kind::Freeze(process, long)), fault(soon, Kind::Forgets)],
-            2 => vec![
-                fault(at, Kind::Freeze(process, long)),
-                // From now on the other process stores.
-                fault(soon, Kind::Cut(Server::Queues)),
-                fault(soon, Kind::Forgets),
-                fault(soon + self.between(1, 30), Kind::EpochForgotten),
-            ],
+            2 => self.epoch_twice(process),
             // The gate is lost while a shard is away, or a second time while it is filled.
             3 => vec![fault(at, Kind::Down(Server::Shard(shard), long)), fault(soon, Kind::Forgets)],
-            4 => vec![fault(at, Kind::Forgets), fault(later, Kind::Forgets)],
+            // Slow, it is filled for long.
+            4 => vec![
+                fault(at, Kind::Forgets),
+                fault(soon, Kind::Slow(Server::Gate, 3_000)),
+                fault(at + self.between(500, 3_500), Kind::Forgets),
+            ],
             5 => vec![
                 fault(at, Kind::Forgets),
                 fault(soon, Kind::Slow(Server::Gate, 3_000)),
@@ -280,10 +288,25 @@ impl Draw {
             _ => vec![fault(at, Kind::Slow(Server::Main, long)), fault(soon, Kind::Forgets)],
         }
     }
+
+    /// Main gives an epoch out a second time while a process keeps what it was granted in the first, and goes on in the
+    /// middle of the next rush.
+    fn epoch_twice(&mut self, process: ProcessId) -> Vec<Fault> {
+        let (first, next) = self.pair();
+        let at = first + self.between(1, 5);
+        let soon = at + self.between(1, 30);
+        let faults = [
+            (at, Kind::Freeze(process, next + self.between(0, 60) - at)),
+            // From now on the other process stores.
+            (soon, Kind::Cut(Server::Queues)),
+            (soon, Kind::Forgets),
+            (soon + self.between(1, 30), Kind::EpochForgotten),
+        ];
+        faults.map(|(at, kind)| Fault { at, kind }).to_vec()
+    }
 }
 
-/// Leaves out what nobody promises to survive: a queue's loss beside the gate's, and a stale shard that processes meet
-/// which have not seen it before.
+/// Leaves out what nobody promises to survive: a queue's loss beside the gate's.
 fn promised(faults: &mut Vec<Fault>) {
     let gate_goes = |kind: &Kind| {
         matches!(kind, Kind::Forgets | Kind::ForgetsMarks | Kind::ForgetsCoupon(_) | Kind::PutBack)
@@ -291,20 +314,6 @@ fn promised(faults: &mut Vec<Fault>) {
     let queue_goes = |kind: &Kind| matches!(kind, Kind::Deleted(_) | Kind::Purged(_));
     if faults.iter().any(|fault| gate_goes(&fault.kind)) {
         faults.retain(|fault| !queue_goes(&fault.kind));
-    }
-    let sees_late = |kind: &Kind| {
-        matches!(
-            kind,
-            Kind::Crash(..)
-                | Kind::Freeze(..)
-                | Kind::Slow(..)
-                | Kind::Loses(..)
-                | Kind::Down(..)
-                | Kind::Cut(_)
-        )
-    };
-    if faults.iter().any(|fault| sees_late(&fault.kind)) {
-        faults.retain(|fault| !matches!(fault.kind, Kind::Stale(..)));
     }
 }
 

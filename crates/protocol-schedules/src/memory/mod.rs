@@ -9,10 +9,10 @@ mod shard;
 mod stepping;
 mod storing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use coupon_core::ShardId;
+use coupon_core::{CouponId, ShardId};
 use coupon_store::Known;
 use coupon_store::servers::seam::{DatabaseError, MainServer, QueueServer, Servers, ShardServer, Terms};
 
@@ -40,6 +40,8 @@ pub struct State {
     pub set_aside: BTreeMap<ShardId, ShardMemory>,
     /// Main's MySQL.
     pub main: MainMemory,
+    /// Coupons that the gate's memory of an epoch has lost, and nothing else of it.
+    pub lost_coupons: BTreeSet<(u64, CouponId)>,
     /// Promises that were found broken on the way.
     pub broken: Vec<String>,
 }
@@ -54,6 +56,7 @@ impl State {
             shards: (0..shards).map(|_| ShardMemory::default()).collect(),
             set_aside: BTreeMap::new(),
             main: MainMemory::new(coupons),
+            lost_coupons: BTreeSet::new(),
             broken: Vec::new(),
         }
     }
@@ -64,11 +67,12 @@ impl State {
         numbered.map(|(shard, memory)| self.set_aside.get(&shard).unwrap_or(memory))
     }
 
-    /// Says whether something is held, or the gate is to let go of something or to look at it again.
+    /// Says whether something is held, the gate is shut, or it is to let go of something or to look at it again.
     #[must_use]
     pub fn has_to_settle(&self) -> bool {
         let waits = |shard: &ShardMemory| !shard.holds.is_empty() || !shard.releases.is_empty();
-        let open = self.main.gate.open().and_then(|epoch| self.gate.epochs.get(&epoch));
+        let Some(epoch) = self.main.gate.open() else { return true };
+        let open = self.gate.epochs.get(&epoch);
         self.shards.iter().any(waits) || open.is_some_and(|memory| !memory.unchecked.is_empty())
     }
 }

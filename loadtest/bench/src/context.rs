@@ -1,7 +1,7 @@
 //! State that the sections share: the time to measure, the servers, and data sets that take long to make.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,9 +96,23 @@ impl Context {
     /// # Errors
     /// When its data cannot be seeded or it does not start.
     pub fn start(&self, spec: &Spec, store: Store, seed: SeedOptions) -> Result<Deployment> {
+        self.start_processes(spec, store, seed, NonZeroUsize::MIN)
+    }
+
+    /// The same, with so many processes: more than one only on servers.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_processes(
+        &self,
+        spec: &Spec,
+        store: Store,
+        seed: SeedOptions,
+        processes: NonZeroUsize,
+    ) -> Result<Deployment> {
         self.progress(format!("seeding and starting {} ({})", spec.name, store.name()));
         let site = (store == Store::Servers).then(|| self.site()).transpose()?;
-        Deployment::start(spec, &Setup { site, ..Setup::embedded(seed) })
+        Deployment::start(spec, &Setup { site, processes, ..Setup::embedded(seed) })
     }
 
     /// A service on [`HISTORY`] stored results (and the default catalogue), by the name it has in `loadtest compare`.

@@ -1,6 +1,7 @@
 //! A service that is measured: it gets rounds of one kind or another, and is audited at the end.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
@@ -114,6 +115,11 @@ pub(crate) struct Measured {
 
 impl Measured {
     pub(super) fn start(context: &Context, plan: &Plan) -> Result<Self> {
+        Self::start_processes(context, plan, NonZeroUsize::MIN)
+    }
+
+    /// The same, with so many processes: more than one only on servers.
+    pub(super) fn start_processes(context: &Context, plan: &Plan, processes: NonZeroUsize) -> Result<Self> {
         let Plan { name, store, catalogue, stock, hold_s, settings } = plan;
         let mut spec = Spec::parse("hash", SHARDS, catalogue)?;
         spec.name = (*name).to_owned();
@@ -121,7 +127,8 @@ impl Measured {
         spec.settings.extend(settings.iter().map(ToString::to_string));
         let terms = GrabTerms { hold_s: *hold_s, ..GrabTerms::default() };
         let seed = SeedOptions { stock: Some(*stock), seed: context.seed, terms, ..seed_of(catalogue) };
-        Self::of(context.start(&spec, *store, seed)?, *catalogue, context.seed)
+        let running = context.start_processes(&spec, *store, seed, processes)?;
+        Self::of(running, *catalogue, context.seed)
     }
 
     /// One that was started with this catalogue elsewhere.

@@ -1,5 +1,6 @@
 //! A sale that lives: what a hold costs a grab, and how holds that are due give way to grabs.
 
+mod change;
 mod expiry;
 mod shards;
 
@@ -17,7 +18,7 @@ use crate::section::Section;
 pub(super) const SECTION: Section = Section {
     name: "sale",
     family: "sale",
-    what: "grabs with a hold against grabs without, and 100,000 holds that are due at once",
+    what: "grabs with a hold against grabs without, 100,000 holds that are due at once, changes by an operator",
     servers: true,
     claims,
     run,
@@ -63,7 +64,7 @@ fn claims() -> Vec<Claim> {
             ),
         ]
     };
-    STORES.into_iter().flat_map(of).collect()
+    STORES.into_iter().flat_map(of).chain([change::claim()]).collect()
 }
 
 fn run(context: &mut Context) -> Result<Findings> {
@@ -73,6 +74,8 @@ fn run(context: &mut Context) -> Result<Findings> {
         measured.push(hold);
         measured.extend(expiry::measure(context, store, held)?);
     }
+    let changed = change::measure(context);
+    measured.push(changed.unwrap_or_else(|error| Measurement::failed(change::ID, format!("{error:#}"))));
     Ok(measured.into())
 }
 

@@ -56,7 +56,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// The most rows that are kept unless more are wanted: with them a reading takes some 250 MB at most.
+    /// The most rows that are kept unless more are wanted: with them a reading takes 300 MB at most.
     pub const MOST: usize = 1_000_000;
 }
 

@@ -154,7 +154,7 @@ async fn connect(address: &Address) -> Result<Conn> {
     let connected = tokio::time::timeout(CONNECT, Conn::new(opts)).await;
     let mut connection = connected
         .with_context(|| format!("it did not answer within {} s", CONNECT.as_secs()))?
-        .map_err(said)?;
+        .map_err(|error| said(&error))?;
     // MariaDB's name for it, or MySQL's.
     let limits = [("max_statement_time", ANSWER.as_secs()), ("max_execution_time", ANSWER.as_secs() * 1_000)];
     for (limit, value) in limits {
@@ -163,8 +163,8 @@ async fn connect(address: &Address) -> Result<Conn> {
     Ok(connection)
 }
 
-fn said(error: mysql_async::Error) -> anyhow::Error {
-    match &error {
+fn said(error: &mysql_async::Error) -> anyhow::Error {
+    match error {
         mysql_async::Error::Server(said) if said.code == 1045 => anyhow!("the user or the password is wrong"),
         _ => anyhow!("{}", plain::line(&error.to_string())),
     }
@@ -207,8 +207,8 @@ async fn counted_to(connection: &mut Conn, from: &str, most: u64) -> Result<u64>
 
 async fn read(connection: &mut Conn, question: &str, most: u64, mut take: impl FnMut(Row)) -> Result<u64> {
     let mut rows = 0;
-    let mut answer = connection.query_iter(question).await.map_err(said)?;
-    while let Some(row) = answer.next().await.map_err(said)? {
+    let mut answer = connection.query_iter(question).await.map_err(|error| said(&error))?;
+    while let Some(row) = answer.next().await.map_err(|error| said(&error))? {
         rows += 1;
         ensure!(
             rows <= most,

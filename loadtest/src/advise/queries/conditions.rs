@@ -92,7 +92,7 @@ impl Conditions {
     fn leaf(&mut self, expression: &Expr, outer: Option<&str>) {
         match expression {
             Expr::BinaryOp { left, op, right } if is_equality(op) => {
-                self.equal(expression, left, right, outer)
+                self.equal(expression, left, right, outer);
             }
             Expr::BinaryOp { left, op, right } if is_comparison(op) => {
                 let of_column = column(left).filter(|_| is_constant(right));

@@ -173,7 +173,8 @@ fn a_process_that_was_frozen_is_named_and_decides_nothing_by_the_older_catalogue
     // The machine may be busy: as far as main is concerned it lives all the while.
     place.heard_of(&name, -LONG);
     place.change(1, &total(1), |named| named.len() == 1 && named[0].starts_with(&name));
-    place.heard_of(&name, LONG);
+    // From now on main hears nothing of it, until it does not count it any more.
+    place.heard_of(&name, 0);
     place.change(2, &status(CouponStatus::Active), nobody);
     // They wait for it from before it goes on.
     let (sold_out, on_offer) = (frozen.ask(2, 1), frozen.ask(3, 2));

@@ -249,7 +249,7 @@ mod tests {
     fn every_path_is_described_with_its_errors() {
         let api: serde_json::Value = serde_json::from_str(&Api::openapi().to_json().unwrap()).unwrap();
         assert!(api["openapi"].as_str().unwrap().starts_with("3.1"));
-        assert_eq!(api["paths"].as_object().unwrap().len(), 21);
+        assert_eq!(api["paths"].as_object().unwrap().len(), 29);
         let grab = &api["paths"]["/api/coupon/grab"]["post"]["responses"];
         for status in ["200", "400", "401", "403", "404", "408", "413", "415", "422", "429", "503"] {
             assert!(grab[status].is_object(), "{status}");
@@ -262,6 +262,19 @@ mod tests {
         // Either none or a user's token: it depends on a setting.
         assert_eq!(api["paths"]["/api/coupon/grab"]["post"]["security"].to_string(), r#"[{},{"user":[]}]"#);
         assert_eq!(api["paths"]["/admin/stats"]["get"]["security"].to_string(), r#"[{},{"token":[]}]"#);
+    }
+
+    #[test]
+    fn every_change_of_the_catalogue_may_name_who_makes_it_and_nothing_else_does() {
+        let api: serde_json::Value = serde_json::from_str(&Api::openapi().to_json().unwrap()).unwrap();
+        for (path, methods) in api["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                let changes = operation["tags"][0] == "operators" && method != "get";
+                let mut parameters = operation["parameters"].as_array().into_iter().flatten();
+                let named = parameters.any(|parameter| parameter["name"] == "X-Operator");
+                assert_eq!(named, changes, "{method} {path}");
+            }
+        }
     }
 
     #[test]

@@ -133,7 +133,7 @@ fn as_known(known: &Known, reading: &Reading) -> String {
 
 /// The first line, which names the columns.
 fn own_header(table: &mut Table) -> Result<Header> {
-    let record = match table.next().context("its header cannot be read")? {
+    let record = match table.next_record().context("its header cannot be read")? {
         Next::Record(record) => record,
         Next::TooLong { .. } => bail!("its first line is longer than a header can be"),
         Next::End => bail!("it is empty: its first line must name the columns"),
@@ -185,7 +185,7 @@ impl Reader<'_> {
         let (mut read, mut last) = (0, 0);
         while self.reading.first.is_none_or(|first| read < first) {
             read += 1;
-            match table.next() {
+            match table.next_record() {
                 Ok(Next::End) => break,
                 Ok(Next::TooLong { line, lines }) => {
                     self.left_out.add(

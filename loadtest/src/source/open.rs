@@ -64,7 +64,7 @@ impl Table {
     ///
     /// # Errors
     /// When the source cannot be read from there on.
-    pub fn next(&mut self) -> io::Result<Next<'_>> {
+    pub fn next_record(&mut self) -> io::Result<Next<'_>> {
         self.progress.step();
         self.records.next()
     }

@@ -64,7 +64,7 @@ fn click(page: &Tab<'_>, row: usize, change: &str) {
 }
 
 fn status_says(page: &Tab<'_>, words: &str) {
-    page.wait(&format!("document.getElementById('status').textContent.includes('{words}')"));
+    page.wait(&format!("document.getElementById('status')?.textContent.includes('{words}')"));
 }
 
 #[test]

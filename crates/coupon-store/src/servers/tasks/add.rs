@@ -78,12 +78,15 @@ impl Background {
         if let Some(down) = self.shards().find(|shard| !up(*shard)) {
             bail!("coupons are added to the gate once shard {down} says who holds them");
         }
-        let now = self.time.mains();
+        // By main's own word, as a filling takes it.
+        let now = self.main.time().await?;
         let since = now.plus_millis(-i64::try_from(REMEMBERED.as_millis()).unwrap_or(i64::MAX));
         for (shard, server) in self.shard_servers() {
             for table in server.tables().await? {
                 let mut adding = Adding { background: self, epoch, coupons: &coupons, shard, table, now };
-                server.read_holds(table, first..=last, since, &mut adding).await?;
+                let floor = self.floors.of(shard);
+                let reached = server.read_holds(table, first..=last, since, &mut adding).await?;
+                floor.check(reached.outbox_id, reached.commits)?;
             }
             let mut parked = server.parked().await?;
             parked.retain(|hold| is_one_of(&coupons, hold));

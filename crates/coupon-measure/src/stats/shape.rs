@@ -66,14 +66,14 @@ pub fn distance<'a>(
     let n = differences.len();
     let differences = within(differences);
     let (bucket, part) = farthest(&differences, 0)?;
-    let mean = |which: fn(&(Vec<f64>, Vec<f64>)) -> &Vec<f64>| -> f64 {
-        rounds.iter().filter_map(|round| which(round).get(bucket)).sum::<f64>() / n as f64
+    let mean = |side: &mut dyn Iterator<Item = &Vec<f64>>| -> f64 {
+        side.filter_map(|sums| sums.get(bucket)).sum::<f64>() / n as f64
     };
     Some(Distance {
         part,
         bucket: u16::try_from(bucket).unwrap_or(u16::MAX),
-        first: mean(|(one, _)| one),
-        second: mean(|(_, other)| other),
+        first: mean(&mut rounds.iter().map(|(one, _)| one)),
+        second: mean(&mut rounds.iter().map(|(_, other)| other)),
         p: swapped(&differences, part, seed),
         rounds: n,
     })

@@ -206,13 +206,14 @@ async fn read_changed(
 
 /// The users who were added since a version, and perhaps others beside them.
 async fn read_added(moment: &mut Transaction<'_>, since: u64) -> mysql_async::Result<Vec<(UserId, bool)>> {
-    let sql =
-        "SELECT first_user, last_user FROM catalogue_changes WHERE version > ? AND first_user IS NOT NULL";
-    let ranges: Vec<(u64, u64)> = moment.exec(sql, (since,)).await?;
+    let sql = "SELECT first_user, last_user, change_time FROM catalogue_changes \
+               WHERE version > ? AND first_user IS NOT NULL";
+    let ranges: Vec<(u64, u64, i64)> = moment.exec(sql, (since,)).await?;
     let mut users = BTreeSet::new();
-    for (first, last) in ranges {
-        let sql = "SELECT user_id, is_active FROM users WHERE user_id BETWEEN ? AND ?";
-        let rows: Vec<(u64, bool)> = moment.exec(sql, (first, last)).await?;
+    for range in ranges {
+        // Two of them may be far apart: those in between who were there before are left out.
+        let sql = "SELECT user_id, is_active FROM users WHERE user_id BETWEEN ? AND ? AND register_time = ?";
+        let rows: Vec<(u64, bool)> = moment.exec(sql, range).await?;
         users.extend(rows.into_iter().filter_map(|(id, active)| Some((UserId::new(id).ok()?, active))));
     }
     Ok(users.into_iter().collect())

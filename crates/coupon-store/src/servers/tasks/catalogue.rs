@@ -32,6 +32,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 const WHOLE: Duration = Duration::from_secs(10);
 /// The time after which main is told again that this process lives.
 const TELLS: Duration = Duration::from_secs(1);
+/// The most changes by hand that are recorded at once: operators wait meanwhile.
+const EDITS: usize = 500;
 /// The longest that a change waits for the gate, and then for every process.
 const WAITS: Duration = Duration::from_secs(2);
 /// The time between two looks meanwhile.
@@ -160,9 +162,7 @@ impl Followed {
             None
         } else {
             background.is_of_this_data_set().await?;
-            let since = self.terms.is_some() && version != known;
-            let news = main.news(since.then_some(known)).await?;
-            let news = self.without_edits(background, known, news, asked).await?;
+            let news = self.read(background, (known, version), asked).await?;
             version = news.version;
             Some(news)
         };
@@ -184,6 +184,32 @@ impl Followed {
         self.terms.is_none() || self.read.is_none_or(|read| now >= read + WHOLE)
     }
 
+    /// Reads what changed since the version that is known or, where that is none, all coupons and rooms, to find what people
+    /// changed in main. Of users only changes tell.
+    async fn read(
+        &mut self,
+        background: &Background,
+        (known, version): (u64, u64),
+        asked: Instant,
+    ) -> anyhow::Result<News> {
+        if self.terms.is_some() && version != known {
+            return Ok(background.main.news(Some(known)).await?);
+        }
+        let everything = background.main.news(None).await?;
+        if everything.version == known {
+            self.read = Some(asked);
+            return self.without_edits(background, known, everything).await;
+        }
+        // Something was changed since the version was asked for.
+        let since = background.main.news(Some(known)).await?;
+        if self.terms.is_some() {
+            // What people changed beside it is found, and recorded, when everything is read the next time.
+            return Ok(since);
+        }
+        self.read = Some(asked);
+        Ok(News { users: since.users, ..everything })
+    }
+
     /// Records what people changed in main, where everything was read at a version that was known: what is left is to be
     /// followed like any other change.
     async fn without_edits(
@@ -191,13 +217,8 @@ impl Followed {
         background: &Background,
         known: u64,
         news: News,
-        asked: Instant,
     ) -> anyhow::Result<News> {
-        if !news.whole {
-            return Ok(news);
-        }
-        self.read = Some(asked);
-        if self.terms.is_none() || news.version != known {
+        if self.terms.is_none() {
             return Ok(news);
         }
         let now = background.time.mains();
@@ -208,9 +229,13 @@ impl Followed {
             let what = before.differences(after)?;
             concerns.then_some(Edit { before, what })
         };
-        let edits: Vec<Edit> = self.changed(&news).iter().filter_map(edited).collect();
+        let edits: Vec<Edit> = self.changed(&news).iter().filter_map(edited).take(EDITS).collect();
         if edits.is_empty() {
             return Ok(news);
+        }
+        if edits.len() == EDITS {
+            // There may be more of them: the next look reads everything again.
+            self.read = None;
         }
         for Edit { before, what } in &edits {
             tracing::info!(coupon = %before.coupon, what, "a person changed this coupon in the main database");

@@ -6,14 +6,15 @@
 //! becomes a change of its own, which everybody then follows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{anyhow, ensure};
 use coupon_core::CouponId;
 use coupon_core::catalogue_change::{CatalogueChange, Operator};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Background;
 use crate::failpoints::{self, Point};
@@ -106,7 +107,8 @@ impl Background {
     async fn enforced(&self, version: u64) -> bool {
         let deadline = Instant::now() + WAITS;
         loop {
-            match self.enforce(version).await {
+            let tried = timeout_at(deadline, self.enforce(version)).await;
+            match tried.unwrap_or_else(|_| Err(anyhow!("it takes longer than a change waits"))) {
                 Ok(enforced) => return enforced,
                 Err(error) if Instant::now() >= deadline => {
                     let error = format!("{error:#}");
@@ -162,13 +164,17 @@ impl Followed {
             None
         } else {
             background.is_of_this_data_set().await?;
-            let news = self.read(background, (known, version), asked).await?;
+            let read = self.read(background, (known, version), asked);
+            let news = alive_during(background, known, read).await?;
             version = news.version;
             Some(news)
         };
         let changed = news.as_ref().map(|news| self.changed(news)).unwrap_or_default();
         let brought = match epoch {
-            Some(epoch) => self.bring(background, epoch, (known, version), &changed).await,
+            Some(epoch) => {
+                let bring = self.bring(background, epoch, (known, version), &changed);
+                alive_during(background, known, bring).await
+            }
             None => Ok(()),
         };
         if let Some(news) = news {
@@ -298,6 +304,20 @@ impl Followed {
         background.main.goes_by(&background.living, version).await?;
         self.told = Some((version, now));
         Ok(())
+    }
+}
+
+/// Does what may take longer than a process lives unheard of. Main is told meanwhile by which version it still goes, so that
+/// changes wait for it.
+async fn alive_during<T>(background: &Background, known: u64, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    loop {
+        if let Ok(done) = timeout(TELLS, &mut work).await {
+            return done;
+        }
+        if let Err(error) = background.main.goes_by(&background.living, known).await {
+            tracing::debug!(%error, "main is not told that this process lives");
+        }
     }
 }
 

@@ -25,6 +25,8 @@ pub struct CatalogueMemory {
     changes: Vec<ChangeRecord>,
     /// Coupons that were made, and by which version.
     made: BTreeMap<CouponId, u64>,
+    /// True of a main that was found to have been put back.
+    put_back: bool,
     processes: BTreeMap<String, Listed>,
 }
 
@@ -188,10 +190,17 @@ impl CatalogueServer for Main {
         self.ask(|memory| memory.catalogue.changes.iter().rev().take(limit).cloned().collect()).await
     }
 
+    async fn note_put_back(&self) -> Result<(), DatabaseError> {
+        self.order(|_, memory| memory.catalogue.put_back = true).await
+    }
+
     async fn made_since(&self, version: u64, coupons: &[CouponId]) -> Result<Vec<CouponId>, DatabaseError> {
         self.ask(|memory| {
             let made =
                 |coupon: &&CouponId| memory.catalogue.made.get(*coupon).is_some_and(|by| *by > version);
+            if memory.catalogue.put_back {
+                return Vec::new();
+            }
             coupons.iter().filter(made).copied().collect()
         })
         .await

@@ -102,6 +102,9 @@ pub(crate) async fn a_coupon_that_was_made_is_told_from_those_that_were_known(se
     books.lock_logs().await.unwrap();
     assert_eq!(books.stocks(&[coupon(7_777)]).await.unwrap()[&coupon(7_777)].remaining, 4);
     books.roll_back().await.unwrap();
+    main.note_put_back().await.unwrap();
+    main.note_put_back().await.unwrap();
+    assert_eq!(main.made_since(0, &both).await.unwrap(), [], "it has forgotten whom it knew");
 }
 
 pub(crate) async fn a_process_is_behind_until_it_says_that_it_is_not_or_ends(servers: &Servers) {

@@ -23,6 +23,10 @@ const CHANGED: usize = 1_000;
 /// A process that was not heard of for so long, in milliseconds, is not listed any more.
 const FORGOTTEN_MS: i64 = 3_600_000;
 
+/// The statement that takes note that main was put back to an earlier state.
+pub(in crate::servers) const NOTE_PUT_BACK: &str =
+    "INSERT IGNORE INTO meta (name, value) VALUES ('put_back', '1')";
+
 /// Begins a transaction that reads everything as it is at one moment.
 async fn one_moment(conn: &mut Conn) -> mysql_async::Result<Transaction<'_>> {
     let mut opts = TxOpts::default();
@@ -117,12 +121,18 @@ impl CatalogueServer for MainDatabase {
         self.database.patiently(PATIENCE, read).await
     }
 
+    async fn note_put_back(&self) -> Result<(), DatabaseError> {
+        let mut conn = self.database.connect().await?;
+        self.database.patiently(PATIENCE, conn.query_drop(NOTE_PUT_BACK)).await
+    }
+
     async fn made_since(&self, version: u64, coupons: &[CouponId]) -> Result<Vec<CouponId>, DatabaseError> {
         if coupons.is_empty() {
             return Ok(Vec::new());
         }
         let sql = format!(
-            "SELECT coupon_id FROM coupons_made WHERE coupon_id IN ({}) AND version > {version}",
+            "SELECT coupon_id FROM coupons_made WHERE coupon_id IN ({}) AND version > {version} \
+             AND NOT EXISTS (SELECT 1 FROM meta WHERE name = 'put_back')",
             list(coupons)
         );
         let mut conn = self.database.connect().await?;

@@ -16,6 +16,7 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, DriverError, IoError, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, SslOpts};
 
 pub(super) use self::books::{FORGET, begin_books};
+pub(super) use self::catalogue::NOTE_PUT_BACK;
 pub(super) use self::main::MainDatabase;
 use self::pool::{Renewals, RenewedPool};
 pub(super) use self::shard::ShardDatabase;

@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use self::shards::{Counted, Still, count_all, hold_all_still};
 use super::books::apply;
 use super::cluster::Cluster;
-use super::mysql::{Database, DatabaseError, FORGET, PATIENCE};
+use super::mysql::{Database, DatabaseError, FORGET, NOTE_PUT_BACK, PATIENCE};
 use super::seam::Books as _;
 
 /// The name of a table of results that an archive retires, and, in `shard_meta`, the note that its rows are still to
@@ -142,6 +142,7 @@ async fn make_anew(cluster: &Cluster, dataset: &str, now: Timestamp) -> Result<R
         transaction.rollback().await?;
         return Ok(rebuilt);
     }
+    transaction.query_drop(NOTE_PUT_BACK).await?;
     let reached = changes.positions.clone();
     let found = apply(&mut transaction, changes, now).await?;
     transaction.commit().await?;

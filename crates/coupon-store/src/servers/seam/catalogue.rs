@@ -93,7 +93,11 @@ pub trait CatalogueServer: Send + Sync {
     /// The latest changes, the last first.
     async fn changes(&self, limit: usize) -> Result<Vec<ChangeRecord>, DatabaseError>;
 
-    /// Those of these coupons that were made after a version, and never known before.
+    /// Takes note, for good, that main was put back to an earlier state.
+    async fn note_put_back(&self) -> Result<(), DatabaseError>;
+
+    /// Those of these coupons that were made after a version, and never known before. None of a main that was put back: it
+    /// has forgotten whom it knew.
     async fn made_since(&self, version: u64, coupons: &[CouponId]) -> Result<Vec<CouponId>, DatabaseError>;
 
     /// Takes note that a process lives, and goes by that version.

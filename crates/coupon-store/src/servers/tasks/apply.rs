@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coupon_core::ShardId;
+use coupon_core::books::Gap;
 use tokio::time::timeout;
 
 use super::Background;
@@ -78,7 +79,12 @@ impl Applier {
     async fn apply(&mut self, shard: ShardId) -> anyhow::Result<usize> {
         let background = &self.background;
         let (began, now) = (Instant::now(), background.time.clock.now());
-        let settled = tell(background.main.books().await?, background.shard(shard)?, shard, now).await?;
+        let told = tell(background.main.books().await?, background.shard(shard)?, shard, now).await;
+        if told.as_ref().is_err_and(|error| error.is::<Gap>()) {
+            // Entries that are missing were taken off the outbox when main had them.
+            background.main.note_put_back().await?;
+        }
+        let settled = told?;
         if settled.entries > 0 {
             background.counts.applied.told(settled.entries, began.elapsed());
             background.offered.set_aside.tell(Place::Books, settled.found);

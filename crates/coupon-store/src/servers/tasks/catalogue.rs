@@ -158,6 +158,7 @@ impl Followed {
         let mut version = main.version().await?;
         if version < known {
             // Main was put back. What the gate has by later versions is not to be relied on.
+            main.note_put_back().await?;
             background.gate.epoch.suspect();
         }
         let news = if version == known && !self.reads_everything(asked) {

@@ -154,6 +154,7 @@ impl Gatekeeper {
                 of_main,
                 "main's catalogue is of an earlier version than the gate's: it was put back to an earlier state"
             );
+            self.background.main.note_put_back().await?;
             return Ok(false);
         }
         Ok(gate.offers_all(epoch).await?)
@@ -208,7 +209,11 @@ impl Gatekeeper {
         }
         // Before an epoch is taken: while a shard is down there is no use in any. Shards that have heard of a later
         // epoch than main's have seen a main that was lost since.
-        let last = state.epoch.max(background.check_shards().await?);
+        let heard_of = background.check_shards().await?;
+        if heard_of > state.epoch {
+            background.main.note_put_back().await?;
+        }
+        let last = state.epoch.max(heard_of);
         self.may_fill(lock).await?;
         let epoch = Arc::new(Epoch::new(&background.dataset, last + 1));
         ensure!(

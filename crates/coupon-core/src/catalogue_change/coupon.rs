@@ -117,7 +117,7 @@ impl NewCoupon {
         let new = self.row(there.coupon.create_time).coupon;
         let Coupon { remaining_stock, update_time, .. } = there.coupon;
         let same = Coupon { remaining_stock, update_time, ..new } == there.coupon;
-        if same && self.details == there.details {
+        if same && same_details(self.details.as_ref(), there.details.as_ref()) {
             return Ok(());
         }
         let why =
@@ -226,7 +226,8 @@ impl CouponPatch {
         });
         differences.set_long("description", &mut details.description, description.as_ref());
         differences.set_long("usage_rules", &mut details.usage_rules, usage_rules.as_ref());
-        differences.set_long("product_range", &mut details.product_range, product_range.as_ref());
+        let other = product_range.as_ref().filter(|range| !check::same_json(range, &details.product_range));
+        differences.set_long("product_range", &mut details.product_range, other);
     }
 
     fn change_stock(
@@ -259,6 +260,13 @@ impl CouponPatch {
         }
         Ok(())
     }
+}
+
+fn same_details(one: Option<&CouponDetails>, other: Option<&CouponDetails>) -> bool {
+    let (Some(one), Some(other)) = (one, other) else { return one.is_none() && other.is_none() };
+    let product_range = other.product_range.clone();
+    check::same_json(&one.product_range, &product_range)
+        && CouponDetails { product_range, ..one.clone() } == *other
 }
 
 /// A number in words, and as a column holds it.

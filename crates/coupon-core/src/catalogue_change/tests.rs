@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::books::Stock;
-use crate::{Coupon, CouponKind, CouponStatus, GrabTerms, Money};
+use crate::{Coupon, CouponDetails, CouponKind, CouponStatus, GrabTerms, Money};
 
 fn at(hour: i64) -> Timestamp {
     Timestamp::from_millis(1_800_000_000_000 + hour * 3_600_000)
@@ -66,6 +66,36 @@ fn a_change_that_changes_nothing_writes_nothing() {
     };
     assert_eq!(same.write(&row(5), at(1)), Ok(None));
     assert_eq!(CouponPatch::default().write(&row(5), at(1)), Ok(None));
+}
+
+/// The wide half of the coupon, with that range of products.
+fn details(product_range: &str) -> CouponDetails {
+    let (description, usage_rules) = ("Ten off".to_owned(), String::new());
+    CouponDetails {
+        coupon_id: CouponId::new(7).unwrap(),
+        description,
+        usage_rules,
+        product_range: product_range.to_owned(),
+    }
+}
+
+#[test]
+fn a_range_of_products_that_the_database_wrote_in_its_own_way_is_the_same() {
+    let (asked, kept) = (r#"{"skus":[1,2],"all":false}"#, r#"{"all": false, "skus": [1, 2]}"#);
+    let new = NewCoupon { details: Some(details(asked)), ..new_coupon() };
+    let there = |range| CouponRow { details: Some(details(range)), ..row(5) };
+    assert_eq!(new.is(&there(kept)), Ok(()));
+    let patch = CouponPatch { product_range: Some(asked.to_owned()), ..CouponPatch::default() };
+    assert_eq!(patch.write(&there(kept), at(1)), Ok(None));
+    for other in [r#"{"all": false, "skus": [2, 1]}"#, r#"{"all": false}"#, "{", "{}"] {
+        assert!(matches!(new.is(&there(other)), Err(Refused::Conflict(_))), "{other}");
+        let written = patch.write(&there(other), at(1)).unwrap().unwrap();
+        assert_eq!(written.row.details, Some(details(asked)), "{other}");
+    }
+    let described = CouponDetails { description: "Eleven off".to_owned(), ..details(kept) };
+    let there = CouponRow { details: Some(described), ..row(5) };
+    assert!(matches!(new.is(&there), Err(Refused::Conflict(_))), "the rest is compared as it is written");
+    assert!(matches!(new.is(&row(5)), Err(Refused::Conflict(_))));
 }
 
 #[test]

@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use coupon_core::ShardId;
 use coupon_core::books::{self, Changes, Moved};
 use coupon_core::catalogue_change::{CatalogueChange, Operator};
+use coupon_core::{CouponId, ShardId};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::books::{apply, position};
-use super::catalogue::make;
+use super::catalogue::{Made, make};
 use super::live::Live;
 use super::state::{ShardState, lock};
 use crate::clock::Clock;
@@ -136,6 +136,9 @@ pub(super) struct Applier {
     set_aside: SetAside,
     live: Live,
     outage: TaskOutage,
+    /// Coupons whose latest change main has, and the gate could not be brought to yet.
+    unfinished: Vec<CouponId>,
+    unfinished_outage: TaskOutage,
 }
 
 impl Applier {
@@ -155,7 +158,24 @@ impl Applier {
             "main takes no stock changes; they are kept and told later",
             "main is told of stock changes again",
         );
-        let applier = Self { db, shards, pile, lag, applied, clock, set_aside, live, outage };
+        let unfinished_outage = TaskOutage::new(
+            "a changed coupon is not decided yet; its holders are read again",
+            "what is changed is on offer again",
+        );
+        let unfinished = Vec::new();
+        let applier = Self {
+            db,
+            shards,
+            pile,
+            lag,
+            applied,
+            clock,
+            set_aside,
+            live,
+            outage,
+            unfinished,
+            unfinished_outage,
+        };
         let thread =
             thread::Builder::new().name("main-apply".to_owned()).spawn(move || applier.run(&receiver))?;
         Ok((to_main, thread))
@@ -167,10 +187,12 @@ impl Applier {
         let parked = self.apply(&[]);
         self.outage.tried(&parked);
         while !inbox.stop {
+            self.finish();
             if inbox.entries.is_empty() {
-                match notes.recv() {
+                match self.next(notes) {
                     Ok(note) => inbox.take(note),
-                    Err(_) => return,
+                    Err(RecvTimeoutError::Timeout) => continue,
+                    Err(RecvTimeoutError::Disconnected) => return,
                 }
             }
             inbox.gather(notes, &self.pile);
@@ -191,6 +213,35 @@ impl Applier {
                 }
             }
         }
+    }
+
+    /// Waits for the next note; while something is unfinished, for no longer than until that is tried again.
+    fn next(&self, notes: &Receiver<Note>) -> Result<Note, RecvTimeoutError> {
+        if self.unfinished.is_empty() {
+            return notes.recv().map_err(RecvTimeoutError::from);
+        }
+        notes.recv_timeout(RETRY)
+    }
+
+    /// Brings the gate to the changes that it could not be brought to before: main has them, and nobody may ask again.
+    fn finish(&mut self) {
+        for coupon in self.unfinished.clone() {
+            let finished = Made::again(&self.db, coupon)
+                .map_err(anyhow::Error::from)
+                .and_then(|made| Ok(self.follow(made)?));
+            self.unfinished_outage.tried(&finished);
+        }
+    }
+
+    /// Has the gate and this process go by what main has. A coupon for which that fails is unfinished.
+    fn follow(&mut self, made: Made) -> Result<Applied, Unavailable> {
+        let coupon = made.coupon();
+        let followed = self.live.follow(made, &self.set_aside, self.clock.now());
+        self.unfinished.retain(|unfinished| Some(*unfinished) != coupon);
+        if followed.is_err() {
+            self.unfinished.extend(coupon);
+        }
+        followed
     }
 
     /// One transaction: stock, its logs, and how far each shard's outbox has been applied.
@@ -215,10 +266,11 @@ impl Applier {
     /// Makes a change, has the gate and this process go by it, and answers.
     fn change(&mut self, asked: Asked) {
         let Asked { change, operator, reply } = asked;
-        let changed = make(&self.db, &change, &operator, self.clock.now())
-            .and_then(|made| Ok(self.live.follow(made, &self.set_aside, self.clock.now())?));
+        let made = make(&self.db, &change, &operator, self.clock.now());
+        let of_coupon = made.as_ref().is_ok_and(|made| made.changed && made.coupon().is_some());
+        let changed = made.and_then(|made| Ok(self.follow(made)?));
         // Stock that is added may make room for what was parked.
-        if changed.as_ref().is_ok_and(|applied| applied.changed) && change.coupon().is_some() {
+        if of_coupon {
             let parked = self.apply(&[]);
             self.outage.tried(&parked);
         }

@@ -51,9 +51,9 @@ impl Live {
 
     fn offer(&self, terms: &Terms, past: Past, now: Timestamp) -> Result<(), Unavailable> {
         if self.gate.offer(terms, past, now) {
-            tracing::info!(coupon = %terms.coupon, "on offer again: its holders are read from the shards");
             self.read_holders(terms.coupon, now)?;
             self.gate.all_read(terms.coupon);
+            tracing::info!(coupon = %terms.coupon, "on offer again: its holders were read from the shards");
         }
         Ok(())
     }

@@ -3,15 +3,16 @@
 use std::num::{NonZeroU16, NonZeroUsize};
 
 use coupon_core::after_grab::Action;
+use coupon_core::catalogue_change::{CatalogueChange, CouponPatch, NewCoupon, Operator};
 use coupon_core::{
-    CouponId, CouponResult, Money, Placement, Plan, ResultId, ResultQuery, RoomId, RouteError, RowKey,
-    ShardId, ShardingStrategy, UserId,
+    CouponId, CouponKind, CouponResult, CouponStatus, GrabTerms, Money, Placement, Plan, ResultId,
+    ResultQuery, RoomId, RouteError, RowKey, ShardId, ShardingStrategy, UserId,
 };
 
 use super::{Options, open};
 use crate::clock::Clock;
 use crate::settings::UnknownUsers;
-use crate::{Backend, Change, Changed, PageRequest, PlacedResult, Visit};
+use crate::{Backend, Change, Changed, PageRequest, PlacedResult, Stock, Visit};
 
 /// Odd and even users.
 #[derive(Debug)]
@@ -286,5 +287,48 @@ async fn rows_that_were_retired_take_their_stock_along_at_the_next_start() {
         (after.total_stock, after.remaining_stock),
         (before.total_stock - 2, before.remaining_stock - 2)
     );
+    backend.lifecycle.close();
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_change_that_the_gate_could_not_be_brought_to_is_finished_without_being_asked_for_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let backend = opened(dir.path());
+    let id = CouponId::new(900_001).unwrap();
+    let over = NewCoupon {
+        coupon_id: id,
+        room_id: RoomId::new(1).unwrap(),
+        coupon_name: "Over for long".to_owned(),
+        coupon_type: CouponKind::NoThreshold,
+        discount_amount: Some(Money::from_cents(1_000)),
+        discount_rate: None,
+        min_purchase: Money::default(),
+        total_stock: 5,
+        start_time: "2020-01-01T00:00:00Z".parse().unwrap(),
+        end_time: "2020-01-02T00:00:00Z".parse().unwrap(),
+        status: CouponStatus::Active,
+        terms: GrabTerms::default(),
+        details: None,
+    };
+    let ask = |change| backend.catalogue.change(change, Operator::new("tests").unwrap());
+    ask(CatalogueChange::CreateCoupon(over)).await.unwrap();
+    // A shard whose file cannot be opened: its holders are not known.
+    let (there, away) = (dir.path().join("shard-1.sqlite"), dir.path().join("away"));
+    std::fs::rename(&there, &away).unwrap();
+    let end_time = Some("2099-01-01T00:00:00Z".parse().unwrap());
+    let later = CouponPatch { end_time, ..CouponPatch::default() };
+    let failed = ask(CatalogueChange::ChangeCoupon(id, later)).await.unwrap_err();
+    assert!(failed.to_string().contains("shard 1"), "{failed}");
+    assert_eq!(backend.gate.stock(id).await.unwrap(), None);
+
+    std::fs::rename(&away, &there).unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while backend.gate.stock(id).await.unwrap() != Some(Stock { total: 5, sold: 0 }) {
+        assert!(std::time::Instant::now() < deadline, "nobody finished it");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    backend.lifecycle.drain().await.unwrap();
+    let latest = backend.catalogue.changes(1).await.unwrap();
+    assert_eq!(backend.catalogue.version(), latest[0].version, "and this process goes by it");
     backend.lifecycle.close();
 }

@@ -35,6 +35,22 @@ pub(in crate::embedded) enum Effect {
     Users(usize, IdSet, IdSet),
 }
 
+impl Made {
+    /// The state of a coupon whose change the file has already, to go by it once more.
+    pub(in crate::embedded) fn again(db: &Connection, coupon: CouponId) -> rusqlite::Result<Self> {
+        let effect = effect(db, coupon, Past::Stored)?;
+        Ok(Self { version: version(db)?, changed: false, effect })
+    }
+
+    /// The coupon that it is about, if it is about one.
+    pub(in crate::embedded) const fn coupon(&self) -> Option<CouponId> {
+        match self.effect {
+            Effect::Coupon(coupon, ..) => Some(coupon),
+            Effect::Room(_) | Effect::Users(..) => None,
+        }
+    }
+}
+
 /// The reason why a transaction ends without a change.
 enum Stopped {
     Refused(Refused),
@@ -138,7 +154,7 @@ impl Changing<'_> {
         let id = coupon.coupon_id;
         if let Some(there) = self.coupon(id)? {
             coupon.is(&there)?;
-            return Ok((None, self.effect(id, Past::Stored)?));
+            return Ok((None, effect(self.db, id, Past::Stored)?));
         }
         self.room(coupon.room_id)?.ok_or(Refused::Unknown(Thing::Room(coupon.room_id)))?;
         let write = coupon.write(self.now);
@@ -148,7 +164,7 @@ impl Changing<'_> {
         self.write_rest(&write)?;
         // One that is in a room already was there before it was deleted, and there may be results of it.
         let past = if new == 1 { Past::None } else { Past::Stored };
-        Ok((Some(self.of_coupon(write)), self.effect(id, past)?))
+        Ok((Some(self.of_coupon(write)), effect(self.db, id, past)?))
     }
 
     fn change_coupon(&self, id: CouponId, patch: &CouponPatch) -> Outcome {
@@ -158,7 +174,7 @@ impl Changing<'_> {
             self.write_columns(id, write)?;
             self.write_rest(write)?;
         }
-        Ok((write.map(|write| self.of_coupon(write)), self.effect(id, Past::Stored)?))
+        Ok((write.map(|write| self.of_coupon(write)), effect(self.db, id, Past::Stored)?))
     }
 
     fn add_users(&self, users: &[NewUser]) -> Outcome {
@@ -199,11 +215,6 @@ impl Changing<'_> {
         }
         let coupon = write.row.coupon.coupon_id;
         write.line.map_or(Ok(()), |line| books::log_total(self.db, coupon, line, self.operator, self.now))
-    }
-
-    fn effect(&self, coupon: CouponId, past: Past) -> rusqlite::Result<Effect> {
-        let AllTerms { mut terms, found } = terms_of(self.db, coupon)?;
-        Ok(Effect::Coupon(coupon, terms.pop(), found, past))
     }
 
     fn coupon(&self, id: CouponId) -> Result<Option<CouponRow>, Stopped> {
@@ -268,6 +279,11 @@ impl Changing<'_> {
         ])?;
         Ok(version)
     }
+}
+
+fn effect(db: &Connection, coupon: CouponId, past: Past) -> rusqlite::Result<Effect> {
+    let AllTerms { mut terms, found } = terms_of(db, coupon)?;
+    Ok(Effect::Coupon(coupon, terms.pop(), found, past))
 }
 
 fn set(mut ids: Vec<UserId>) -> IdSet {

@@ -9,6 +9,9 @@ use crate::unavailable::Unavailable;
 /// Clocks that are further apart than this do not agree.
 pub(crate) const AGREE_WITHIN_MS: i64 = 10_000;
 
+/// An answer that takes longer than this is slow: half of it is more than clocks drift apart between two comparisons.
+const SLOW_MS: i64 = 1_000;
+
 /// The difference between this process's clock and main's when they were last compared. Before that, they agree.
 #[derive(Debug, Default)]
 pub struct Agreement {
@@ -58,15 +61,39 @@ fn apart(offset_ms: i64) -> String {
     format!("this process's clock ({} {side} the main database's)", seconds(offset_ms))
 }
 
-/// The lead of a clock over main's, which showed `main` at some moment between two at which the clock showed `before`
-/// and `after`: halfway, as the best estimate.
-pub(crate) fn offset_ms(before: Timestamp, after: Timestamp, main: Timestamp) -> i64 {
-    let (first, last) = (before.min(after).millis(), before.max(after).millis());
-    let (half, main) = ((last - first) / 2, main.millis());
-    let offset = first + half - main;
-    // An answer that took long, as when the machine was suspended meanwhile, only proves the least it can be.
-    let at_least = offset.abs() - half;
-    if half > AGREE_WITHIN_MS { at_least.max(0) * offset.signum() } else { offset }
+/// A comparison of a clock with main's, which showed a time at some moment between two that the clock showed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Comparison {
+    first_ms: i64,
+    last_ms: i64,
+    main_ms: i64,
+}
+
+impl Comparison {
+    /// The clock showed `before` when main was asked, and `after` when it had said `main`.
+    pub(crate) fn new(before: Timestamp, after: Timestamp, main: Timestamp) -> Self {
+        let (first, last) = (before.min(after), before.max(after));
+        Self { first_ms: first.millis(), last_ms: last.millis(), main_ms: main.millis() }
+    }
+
+    /// The time that the answer took.
+    const fn took_ms(&self) -> i64 {
+        self.last_ms - self.first_ms
+    }
+
+    /// The one of both whose answer was quicker: a connection that has to be made, or a server that is held up, is no part
+    /// of how far the clocks are apart.
+    pub(crate) const fn or_quicker(self, other: Self) -> Self {
+        if other.took_ms() < self.took_ms() { other } else { self }
+    }
+
+    /// The lead of the clock over main's, in milliseconds, where it was known to be `known_ms`. A quick answer came halfway,
+    /// as the best estimate. A slow one, as over a new connection or when the machine was suspended meanwhile, says less
+    /// than what is known: it corrects that only by what it proves.
+    pub(crate) fn offset_ms(&self, known_ms: i64) -> i64 {
+        let (least, most) = (self.first_ms - self.main_ms, self.last_ms - self.main_ms);
+        if self.took_ms() > SLOW_MS { known_ms.clamp(least, most) } else { least.midpoint(most) }
+    }
 }
 
 #[cfg(test)]
@@ -79,17 +106,41 @@ mod tests {
 
     #[test]
     fn half_the_round_trip_is_taken_off() {
-        assert_eq!(offset_ms(at(0), at(40), at(20)), 0);
-        assert_eq!(offset_ms(at(3_600_000), at(3_600_040), at(20)), 3_600_000);
-        assert_eq!(offset_ms(at(-20_000), at(-20_000), at(0)), -20_000);
+        for known in [0, 700, -3_600_000] {
+            let offset = |before, after, main| Comparison::new(before, after, main).offset_ms(known);
+            assert_eq!(offset(at(0), at(40), at(20)), 0);
+            assert_eq!(offset(at(3_600_000), at(3_600_040), at(20)), 3_600_000);
+            assert_eq!(offset(at(-20_000), at(-20_000), at(0)), -20_000);
+        }
+    }
+
+    #[test]
+    fn the_quicker_of_two_answers_counts() {
+        let (slow, quick) =
+            (Comparison::new(at(0), at(900), at(890)), Comparison::new(at(901), at(903), at(902)));
+        for quicker in [slow.or_quicker(quick), quick.or_quicker(slow)] {
+            assert_eq!((quicker.took_ms(), quicker.offset_ms(0)), (2, 0));
+        }
+    }
+
+    #[test]
+    fn a_slow_answer_leaves_what_is_known_unless_it_disproves_it() {
+        // All of it went by before main was asked: halfway would be wrong by two seconds.
+        let slow = Comparison::new(at(0), at(4_000), at(4_000));
+        assert_eq!((slow.took_ms(), slow.offset_ms(0), slow.offset_ms(-300)), (4_000, 0, -300));
+        assert_eq!(slow.offset_ms(2), 0, "by as much as it proves");
+        assert_eq!(slow.offset_ms(3_600_000), 0);
+        let main_was_set = Comparison::new(at(0), at(4_000), at(3_600_000));
+        assert_eq!(main_was_set.offset_ms(0), -3_596_000);
     }
 
     #[test]
     fn a_machine_that_slept_between_question_and_answer_is_not_called_wrong_for_it() {
         let three_days = 3 * 86_400_000;
-        assert_eq!(offset_ms(at(0), at(three_days), at(5)), 0);
-        assert_eq!(offset_ms(at(0), at(three_days), at(three_days)), 0);
-        assert!(offset_ms(at(0), at(three_days), at(2 * three_days)) < -AGREE_WITHIN_MS);
+        let offset = |main| Comparison::new(at(0), at(three_days), main).offset_ms(0);
+        assert_eq!(offset(at(5)), 0);
+        assert_eq!(offset(at(three_days)), 0);
+        assert!(offset(at(2 * three_days)) < -AGREE_WITHIN_MS);
     }
 
     #[test]

@@ -11,21 +11,33 @@ use super::Background;
 use crate::clock::Clock;
 use crate::ids::Leased;
 use crate::servers::seam::{DatabaseError, MainServer};
-use crate::timekeeping::{AGREE_WITHIN_MS, Agreement, offset_ms};
+use crate::timekeeping::{AGREE_WITHIN_MS, Agreement, Comparison};
 
 /// The time between two questions to main for its time.
 const EVERY: Duration = Duration::from_secs(60);
 /// The time between two looks whether the clock was set, or the machine slept, which needs no server; and between two
 /// questions to main while the clocks do not agree.
 const LOOK: Duration = Duration::from_secs(1);
+/// The questions of one comparison: the first may have to make a connection, and any may be held up.
+const QUESTIONS: usize = 3;
 /// A clock that has run further than this from the time that went by was set.
 const STEP_MS: u64 = 2_000;
 
-/// The lead of this process's clock over main's, in milliseconds; behind it, if negative.
-async fn compare(main: &dyn MainServer, clock: &Clock) -> Result<i64, DatabaseError> {
+/// Compares this process's clock with main's, by the quickest of the answers to some questions.
+async fn compare(main: &dyn MainServer, clock: &Clock) -> Result<Comparison, DatabaseError> {
+    let mut quickest = question(main, clock).await?;
+    for _ in 1..QUESTIONS {
+        // Where main has gone away meanwhile, what it said before stands.
+        let Ok(next) = question(main, clock).await else { break };
+        quickest = quickest.or_quicker(next);
+    }
+    Ok(quickest)
+}
+
+async fn question(main: &dyn MainServer, clock: &Clock) -> Result<Comparison, DatabaseError> {
     let before = clock.now();
     let told = main.time().await?;
-    Ok(offset_ms(before, clock.now(), told))
+    Ok(Comparison::new(before, clock.now(), told))
 }
 
 /// Holds the clock against main's before anything is done by it.
@@ -34,7 +46,8 @@ pub(in crate::servers) async fn agree_at_start(
     clock: &Clock,
 ) -> anyhow::Result<Arc<Agreement>> {
     let agreement = Arc::new(Agreement::default());
-    agreement.found(compare(main, clock).await?);
+    let compared = compare(main, clock).await?;
+    agreement.found(compared.offset_ms(agreement.offset_ms()));
     agreement
         .check()
         .map_err(|error| anyhow::anyhow!("{}: {error}: set this machine's clock, or main's", main.name()))?;
@@ -58,12 +71,13 @@ pub(super) async fn keep_comparing(background: Arc<Background>, leased: Arc<Leas
         }
         // Without main, the last known offset stands, and what this clock has been set by since; tasks that need main
         // report that it is away.
-        if let Ok(offset) = compare(&*background.main, clock).await {
+        let known = corrected(agreement, stepped.unwrap_or(0));
+        if let Ok(comparison) = compare(&*background.main, clock).await {
             compared = Instant::now();
-            note(agreement, offset);
-        } else if let Some(set_by) = stepped {
+            note(agreement, comparison.offset_ms(known));
+        } else if stepped.is_some() {
             compared = compared.checked_sub(EVERY).unwrap_or(compared);
-            note(agreement, corrected(agreement, set_by));
+            note(agreement, known);
         }
     }
 }

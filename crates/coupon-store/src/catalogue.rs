@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coupon_core::catalogue_change::{CatalogueChange, ChangeRecord, Operator, Refused};
-use coupon_core::{Coupon, CouponDetails, CouponId, GrabTerms, RoomId};
+use coupon_core::{Coupon, CouponDetails, CouponId, GrabTerms, RoomId, UserId};
 
 use super::{Known, LocalFuture, Unavailable};
 
@@ -61,8 +61,14 @@ pub enum ChangeError {
 
 /// Users, rooms and coupons.
 pub trait Catalogue: Send + Sync {
-    /// The part that every grab needs, in memory, as it is now.
+    /// The part that grabs need, in memory, as it is now.
     fn known(&self) -> Arc<Known>;
+
+    /// The answer about a coupon that a user asks for, by what is known now. A backend that serves grabs has it from a copy of
+    /// each thread's own, so that threads share no lock.
+    fn offer(&self, user: UserId, coupon: CouponId) -> Offer {
+        self.known().offer(user, coupon)
+    }
 
     /// The version of the catalogue that this process works by, from memory.
     fn version(&self) -> u64;

@@ -53,14 +53,12 @@ impl Known {
     }
 
     /// It with these rooms as well.
-    #[allow(dead_code, reason = "changes of the catalogue use it")]
     pub(super) fn with_rooms(mut self, made: impl IntoIterator<Item = RoomId>) -> Self {
         Arc::make_mut(&mut self.rooms).extend(made);
         self
     }
 
     /// It with these users as well, of whom some may not grab.
-    #[allow(dead_code, reason = "changes of the catalogue use it")]
     pub(super) fn with_users(mut self, added: &IdSet, inactive: &IdSet) -> Self {
         let users = Arc::make_mut(&mut self.users);
         users.all = users.all.union(added);

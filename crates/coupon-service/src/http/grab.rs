@@ -177,7 +177,7 @@ pub(super) async fn grab(
     let wish = Wish::read(&req, &body)?;
     let (user, coupon) = (wish.user, wish.coupon);
     asker.must_be(user)?;
-    let offered = match service.backend.catalogue.known().offer(user, coupon) {
+    let offered = match service.backend.catalogue.offer(user, coupon) {
         Offer::InRoom(offered) => offered,
         Offer::UnknownCoupon => return Err(Problem::unknown_coupon(coupon)),
         Offer::UnknownUser => return Err(Problem::unknown_user(user)),

@@ -1,8 +1,8 @@
 //! Users, rooms and coupons: what grabs need in memory, the rest from main.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use coupon_core::catalogue_change::{CatalogueChange, ChangeRecord, Operator};
@@ -23,7 +23,7 @@ use crate::known::Users;
 use crate::set_aside::{Place, SetAside};
 use crate::settings::UnknownUsers;
 use crate::terms::{self, AllTerms, Terms};
-use crate::{Applied, Catalogue, ChangeError, CouponAndDetails, Known, LocalFuture, Unavailable};
+use crate::{Applied, Catalogue, ChangeError, CouponAndDetails, Known, LocalFuture, Offer, Unavailable};
 
 /// The longest that main may take to answer a query.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,11 +32,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// process among those that live without hearing from it.
 const CURRENT: Duration = Duration::from_millis(LIVES_MS.cast_unsigned() / 2);
 
+/// Main was not asked yet.
+const NEVER: u64 = u64::MAX;
+
 /// The part of the catalogue that grabs and tasks need, and main's books as this process sees them.
 pub(super) struct Offered {
     current: Current,
-    /// When main was last asked, of those times that it had nothing else to tell.
-    heard: Mutex<Option<Instant>>,
+    /// When main was last asked, of those times that it had nothing else to tell: in milliseconds after `began`, or
+    /// [`NEVER`].
+    heard_ms: AtomicU64,
+    began: Instant,
     /// Outbox entries that main has not applied, as far as is known.
     pub(super) lag: AtomicU64,
     pub(super) set_aside: SetAside,
@@ -46,7 +51,8 @@ impl Offered {
     pub(super) fn new(known: Known, version: u64) -> Self {
         Self {
             current: Current::new(known, version),
-            heard: Mutex::default(),
+            heard_ms: AtomicU64::new(NEVER),
+            began: Instant::now(),
             lag: AtomicU64::new(0),
             set_aside: SetAside::default(),
         }
@@ -57,6 +63,11 @@ impl Offered {
         self.current.known()
     }
 
+    /// Looks at what is known of the catalogue now, without a lock that other threads take.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
+        self.current.look(look)
+    }
+
     /// The version that this process works by.
     pub(super) fn version(&self) -> u64 {
         self.current.version()
@@ -65,13 +76,14 @@ impl Offered {
     /// Says whether what is known can be relied on: a process that was away for long may go by terms that nobody waits for
     /// any more.
     pub(super) fn is_current(&self) -> bool {
-        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.is_some_and(|heard| heard.elapsed() < CURRENT)
+        let heard = self.heard_ms.load(Ordering::Relaxed);
+        heard != NEVER && self.began.elapsed() < Duration::from_millis(heard) + CURRENT
     }
 
     /// Takes note that what is known was all there was when main was asked.
     pub(super) fn was_current(&self, asked: Instant) {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
+        let heard = asked.saturating_duration_since(self.began).as_millis();
+        self.heard_ms.store(u64::try_from(heard).unwrap_or(NEVER), Ordering::Relaxed);
     }
 
     /// Goes by another version from now on, with these coupons, rooms and users.
@@ -245,6 +257,10 @@ fn stopping() -> Unavailable {
 impl Catalogue for ServersCatalogue {
     fn known(&self) -> Arc<Known> {
         self.offered.known()
+    }
+
+    fn offer(&self, user: UserId, coupon: CouponId) -> Offer {
+        self.offered.look(|known| known.offer(user, coupon))
     }
 
     fn version(&self) -> u64 {

@@ -21,7 +21,9 @@ use crate::known::Users;
 use crate::set_aside::SetAside;
 use crate::settings::UnknownUsers;
 use crate::terms::{self, AllTerms, Terms};
-use crate::{Applied, Catalogue, ChangeError, CouponAndDetails, Known, LocalFuture, Unavailable, Visit};
+use crate::{
+    Applied, Catalogue, ChangeError, CouponAndDetails, Known, LocalFuture, Offer, Unavailable, Visit,
+};
 
 /// The catalogue. It changes by this process alone: the folder is locked.
 pub(super) struct EmbeddedCatalogue {
@@ -88,6 +90,10 @@ fn rooms(db: &Connection) -> rusqlite::Result<HashSet<RoomId>> {
 impl Catalogue for EmbeddedCatalogue {
     fn known(&self) -> Arc<Known> {
         self.current.known()
+    }
+
+    fn offer(&self, user: UserId, coupon: CouponId) -> Offer {
+        self.current.look(|known| known.offer(user, coupon))
     }
 
     fn version(&self) -> u64 {

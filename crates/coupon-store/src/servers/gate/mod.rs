@@ -28,7 +28,7 @@ use super::per_thread::PerThread;
 use super::seam::{GateError, GateServer, Held, Remembers};
 use super::tasks::Background;
 use crate::failpoints::{self, Mechanism};
-use crate::{Attempt, Decided, Decision, Gate, Known, LocalFuture, Stock, Unavailable};
+use crate::{Attempt, Decided, Decision, Gate, LocalFuture, Stock, Unavailable};
 
 /// The first character of a holder's id that is parked.
 pub(super) const PARKED: &str = "x";
@@ -79,21 +79,20 @@ impl ServersGate {
 
     async fn decide(&self, attempts: &[Attempt]) -> Result<Decided, Unavailable> {
         let epoch = self.open_epoch()?;
-        let known = self.background.offered.known();
         let mut decisions = vec![Decision::InvalidTime; attempts.len()];
-        let order = self.order(&known, attempts);
+        let order = self.order(attempts);
         if !order.is_empty() {
-            let in_order: Vec<&Attempt> = order.iter().filter_map(|at| attempts.get(*at)).collect();
+            let in_order: Vec<&Attempt> = order.iter().filter_map(|(at, _)| attempts.get(*at)).collect();
             let decided = self.heard(self.server().decide(&epoch, &in_order).await)?;
-            for ((at, attempt), mut decision) in order.iter().zip(in_order).zip(decided) {
-                if decision == Decision::NotLoaded && is_over(&known, attempt) {
+            for ((at, is_over), mut decision) in order.into_iter().zip(decided) {
+                if decision == Decision::NotLoaded && is_over {
                     // It was over for long when the gate was filled, and nobody has moved its end since.
                     decision = Decision::InvalidTime;
                 } else if decision == Decision::NotLoaded {
                     // The coupon is on offer: a gate that does not hold it has lost it, or is about to have it.
                     self.epoch.suspect();
                 }
-                if let Some(place) = decisions.get_mut(*at) {
+                if let Some(place) = decisions.get_mut(at) {
                     *place = weakened(decision);
                 }
             }
@@ -101,17 +100,21 @@ impl ServersGate {
         Ok(Decided { decisions, epoch: epoch.number })
     }
 
-    /// The attempts that need the gate, each coupon's together, in the order in which they came. Those for coupons that
-    /// are over need none.
+    /// The attempts that need the gate, each coupon's together, in the order in which they came, and for each whether its
+    /// coupon is over, as far as is known. Those for coupons that are over need none.
     /// Where the process has not heard from main for long, the gate alone knows what is over.
-    fn order(&self, known: &Known, attempts: &[Attempt]) -> Vec<usize> {
-        let knows = self.background.offered.is_current();
-        let open = |(at, attempt): (usize, &Attempt)| {
-            (!(knows && is_over(known, attempt))).then_some((attempt.coupon, at))
-        };
-        let mut order: Vec<(CouponId, usize)> = attempts.iter().enumerate().filter_map(open).collect();
+    fn order(&self, attempts: &[Attempt]) -> Vec<(usize, bool)> {
+        let offered = &self.background.offered;
+        let knows = offered.is_current();
+        let mut order: Vec<(CouponId, usize, bool)> = offered.look(|known| {
+            let judged = attempts
+                .iter()
+                .enumerate()
+                .map(|(at, attempt)| (attempt.coupon, at, known.is_over(attempt.coupon, attempt.id.time())));
+            judged.filter(|(.., is_over)| !(knows && *is_over)).collect()
+        });
         order.sort_unstable();
-        order.into_iter().map(|(_, at)| at).collect()
+        order.into_iter().map(|(_, at, is_over)| (at, is_over)).collect()
     }
 
     async fn read_holders(&self, coupon: CouponId) -> Option<(u64, Vec<UserId>)> {
@@ -142,10 +145,6 @@ impl ServersGate {
         let epoch = self.open_epoch()?;
         self.heard(self.server().stock(&epoch, coupon).await)
     }
-}
-
-fn is_over(known: &Known, attempt: &Attempt) -> bool {
-    known.is_over(attempt.coupon, attempt.id.time())
 }
 
 /// Judges whether a gate that remembers so much has its memory.

@@ -117,14 +117,15 @@ compare:
 		echo "no services in containers: comparing private processes"; $(MAKE) --no-print-directory compare-local; \
 	fi
 
+# Both: as in `make demo`, a machine with other things to do gives no verdicts on times (4), and a report all the same.
 compare-compose:
 	mkdir -p reports
-	$(compose) run --rm --user "$$(id -u):$$(id -g)" loadtest
+	$(compose) run --rm --user "$$(id -u):$$(id -g)" loadtest || [ $$? -eq 4 ]
 
 compare-local:
 	cargo build --release --bins
 	cargo run --release --package loadtest -- compare --backend servers --contestants hash,range-time,range-room \
-		--rate 2000 --seconds 15 --out reports/servers
+		--rate 2000 --seconds 15 --out reports/servers || [ $$? -eq 4 ]
 
 # Keeps the data; `cd deploy && docker compose down --volumes` deletes it.
 down:

@@ -10,6 +10,7 @@ mod lexer;
 mod log;
 mod render;
 mod shape;
+mod stack;
 mod statement;
 mod tally;
 mod writer;

@@ -7,6 +7,7 @@ use coupon_measure::format::count;
 
 use super::log::{Kind, each_statement};
 use super::shape::Shape;
+use super::stack::with_deep_stack;
 use super::statement::{Doubt, Statement, read};
 
 /// So many shapes, of so many bytes together, are told apart.
@@ -82,10 +83,17 @@ impl Shapes {
         self.known.entry(shape.into()).or_default().add(seconds);
     }
 
-    fn tally(self, kind: Kind) -> Tally {
+    fn tally(self, kind: Kind) -> io::Result<Tally> {
         let Self { known, too_long, left_out, .. } = self;
         let timed = kind == Kind::Slow && known.values().any(|times| times.timed);
         let mut tally = Tally { kind, statements: 0, others: 0, left_out, timed, groups: Vec::new() };
+        let read: Vec<_> = with_deep_stack(|| {
+            let shapes = known.into_iter().map(|(shape, times)| {
+                let statement = read(&shape);
+                (shape, times, statement)
+            });
+            shapes.collect()
+        })?;
         let mut put = |shape: Box<str>, times: Times, statement: Option<Statement>| match statement {
             Some(statement) => {
                 tally.statements += times.times;
@@ -94,15 +102,14 @@ impl Shapes {
             }
             None => tally.others += times.times,
         };
-        for (shape, times) in known {
-            let statement = read(&shape);
+        for (shape, times, statement) in read {
             put(shape, times, statement);
         }
         if too_long.times > 0 {
             put("…".into(), too_long, Some(Statement::in_doubt(false, Doubt::TooLong)));
         }
         tally.groups.sort_by(|a, b| b.times.cmp(&a.times).then_with(|| a.shape.cmp(&b.shape)));
-        tally
+        Ok(tally)
     }
 }
 
@@ -123,12 +130,13 @@ impl Tally {
             }
         };
         let kind = each_statement(stream, |shape, seconds| shapes.borrow_mut().add(shape, seconds), at)?;
-        Ok(shapes.into_inner().tally(kind))
+        shapes.into_inner().tally(kind)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::writer::LONGEST;
     use super::*;
 
     fn tally(sql: &str) -> Tally {
@@ -151,6 +159,21 @@ mod tests {
         let found = tally(&sql);
         assert_eq!((found.statements, found.left_out), (SHAPES as u64, 5));
         assert_eq!(found.groups.len(), SHAPES);
+    }
+
+    #[test]
+    fn statements_as_deep_as_they_are_long_are_read() {
+        let begins = "SELECT b FROM t WHERE a = 1 AND c = ";
+        for (part, between) in
+            [("1", " + "), ("1", " OR "), ("1", " AND "), ("x", "-"), ("(1", " IN ("), ("!", "")]
+        {
+            let long = format!("{begins}{}", [part].repeat(LONGEST).join(between));
+            let deep: String = long.chars().take(LONGEST * 3 / 4).collect();
+            let found = tally(&format!("{deep} d"));
+            assert_eq!((found.statements, found.groups.len()), (1, 1), "{part}{between}");
+        }
+        let union = ["SELECT 1"].repeat(LONGEST / 16).join(" UNION ");
+        assert_eq!(tally(&union).groups.len() + tally(&union).others as usize, 1);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::lexer::Token;
 use super::shape::Shape;
 
 /// Longer shapes are given up: their statements are counted, and not judged.
-const LONGEST: usize = 16 * 1024;
+pub(super) const LONGEST: usize = 16 * 1024;
 
 /// Words that MySQL reserves: no bare name is one, so they are written in capitals.
 const RESERVED: [&str; 71] = [

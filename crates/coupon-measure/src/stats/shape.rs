@@ -5,7 +5,9 @@
 //! Smirnov). Its usual tables take every request for an independent observation, which requests of one round are not; so the
 //! distance is held against those that arise when the two are swapped within rounds, in every possible way or in many. Equal
 //! contestants could have been swapped, whatever a round did to its requests: that is exact (a permutation test; P. Good,
-//! *Permutation, Parametric and Bootstrap Tests of Hypotheses*, 2005).
+//! *Permutation, Parametric and Bootstrap Tests of Hypotheses*, 2005). Of many ways some are drawn, and no more of them once so
+//! many have been as far apart that chance plainly makes such a distance: that is no less exact, and contestants that are alike take
+//! little time (J. Besag and P. Clifford, *Sequential Monte Carlo p-values*, Biometrika 1991).
 
 use crate::random::Random;
 
@@ -15,8 +17,12 @@ const STEPS: f64 = 16.0;
 const BUCKETS: usize = 112;
 /// The lower end of the first, in milliseconds.
 const FIRST_MS: f64 = 0.01;
-/// Swaps are counted out up to this many; beyond, as many are drawn.
-const SWAPS: u64 = 512;
+/// The ways to swap are counted out up to this many.
+const COUNTED: u64 = 1_024;
+/// Of more ways, so many are drawn at most: what the pairs of eight contestants and more need, corrected together.
+const SWAPS: u64 = 8_192;
+/// So many drawn ways that are as far apart end the drawing.
+const ENOUGH: u64 = 64;
 
 /// The bucket of a time.
 #[must_use]
@@ -106,6 +112,20 @@ fn cumulative(counts: &Counts) -> Option<Vec<f64>> {
     Some(sums)
 }
 
+/// The ways to swap two contestants within rounds: to swap all is to swap none, so one half of them says everything.
+fn ways(rounds: usize) -> u64 {
+    1 << rounds.saturating_sub(1).min(62)
+}
+
+/// The least probability that so many rounds can show, however far apart two contestants are.
+#[must_use]
+pub fn least_p(rounds: usize) -> f64 {
+    match ways(rounds) {
+        counted @ ..=COUNTED => 1.0 / counted as f64,
+        _ => 1.0 / (SWAPS + 1) as f64,
+    }
+}
+
 /// The bucket of the greatest distance, where the two are swapped in the rounds whose bit is set.
 fn farthest(differences: &[Vec<f64>], swapped: u64) -> Option<(usize, f64)> {
     let n = differences.len();
@@ -122,16 +142,20 @@ fn farthest(differences: &[Vec<f64>], swapped: u64) -> Option<(usize, f64)> {
 
 /// The part of all swaps after which the two are at least as far apart.
 fn swapped(differences: &[Vec<f64>], part: f64, seed: u64) -> f64 {
-    let n = differences.len().min(63);
     let as_far = |swaps: u64| farthest(differences, swaps).is_some_and(|(_, far)| far >= part - 1e-12);
-    // To swap all is to swap none: one half of the ways says everything.
-    let ways = 1_u64 << n.saturating_sub(1);
-    if ways <= SWAPS {
+    let ways = ways(differences.len());
+    if ways <= COUNTED {
         let found = (0..ways).filter(|swaps| as_far(*swaps)).count();
         return found as f64 / ways as f64;
     }
     let mut random = Random::new(seed, 0x05A9);
-    let found = (0..SWAPS).filter(|_| as_far(random.next_u64())).count();
+    let mut found = 0;
+    for drawn in 1..=SWAPS {
+        found += u64::from(as_far(random.next_u64()));
+        if found == ENOUGH {
+            return found as f64 / drawn as f64;
+        }
+    }
     // What was measured is one of the ways.
     (found + 1) as f64 / (SWAPS + 1) as f64
 }
@@ -188,5 +212,28 @@ mod tests {
         let thirty = of(&mut random, 30, &[4.0], &[1.0, 16.0]);
         assert!(thirty.p < 0.01 && thirty.rounds == 30, "{thirty:?}");
         assert_eq!(distance([], 1), None);
+    }
+
+    #[test]
+    fn every_pair_of_two_to_eight_contestants_can_be_told_apart_from_six_to_eleven_rounds_on() {
+        let mut random = Random::new(9, 0);
+        for (fewest, contestants) in [(6, 2), (7, 3), (8, 4), (11, 8)] {
+            let pairs = f64::from(contestants * (contestants - 1) / 2);
+            assert!(least_p(fewest) * pairs <= 0.05 && least_p(fewest - 1) * pairs > 0.05, "{fewest}");
+            for rounds in [fewest, 30] {
+                let found = of(&mut random, rounds, &[4.0], &[1.0, 16.0]).p;
+                assert!(
+                    (found - least_p(rounds)).abs() < 1e-12 && found * pairs <= 0.05,
+                    "{rounds}: {found}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn equal_services_are_seldom_called_different_where_the_ways_are_drawn() {
+        let mut random = Random::new(11, 0);
+        let called = (0..200).filter(|_| of(&mut random, 20, &[2.0, 9.0], &[2.0, 9.0]).p <= 0.05).count();
+        assert!(called as f64 <= 200.0 * (0.05 + 2.0 * (0.05_f64 * 0.95 / 200.0).sqrt()), "{called}");
     }
 }

@@ -25,6 +25,7 @@ fn of_endpoint(report: &Report, candidates: &[&Contestant], key: &str) -> Vec<Sh
         found.extend(candidates.iter().skip(at + 1).filter_map(|b| pair(report, a, b, key)));
     }
     let corrected = holm(&found.iter().map(|shape| shape.p).collect::<Vec<_>>());
+    let among = found.len() as f64;
     for (shape, p) in found.iter_mut().zip(corrected) {
         shape.p = p;
         let median = report.verdict(&Metric::latency(key, Quantile::P50), &shape.a, &shape.b);
@@ -32,7 +33,7 @@ fn of_endpoint(report: &Report, candidates: &[&Contestant], key: &str) -> Vec<Sh
         let withheld = median.is_some_and(|verdict| verdict.call == Call::Withheld);
         shape.differs = p <= ERROR && shape.distance >= LEAST && shape.rounds >= MIN_ROUNDS && !withheld;
         shape.same_median = shape.differs && same_median;
-        shape.text = text(shape);
+        shape.text = text(shape, shape::least_p(shape.rounds) * among <= ERROR);
     }
     found
 }
@@ -62,11 +63,15 @@ fn pair(report: &Report, a: &Contestant, b: &Contestant, key: &str) -> Option<Sh
     })
 }
 
-fn text(shape: &Shape) -> String {
+/// A sentence on two shapes, which may have been too seldom measured to be told apart whatever they are.
+fn text(shape: &Shape, enough_rounds: bool) -> String {
     let Shape { endpoint, a, b, at_ms, a_within, b_within, .. } = shape;
     let (name, at) = (endpoints::name(endpoint), format::number(*at_ms));
     let (of_a, of_b) = (format::percent(*a_within), format::percent(*b_within));
     match (shape.differs, shape.same_median) {
+        (false, _) if !enough_rounds => {
+            format!("{name}: too few rounds to tell shapes of {a} and {b} apart.")
+        }
         (true, true) => {
             format!("{name}: same median, other shape: within {at} ms {a} answers {of_a}, {b} {of_b}.")
         }

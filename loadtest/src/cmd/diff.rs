@@ -18,7 +18,8 @@ const EXIT_CODES: &str = "Exits with 0 when nothing became worse (undecided figu
 the two could not be compared. If nothing changed, that is 3 in 5 % of comparisons at most, over all figures together. Rates and \
 times take five runs in all for that (--also-before, --also-after), since what a machine does between two runs is in no interval: of \
 two single runs they look worse at most, and only what is counted is judged. Worse is also an audit that passed before and fails \
-after, and 0.1 % more requests that fail, whatever --least says. A contestant that is in one report alone is told and not judged.";
+after, and 0.1 % more requests that fail, whatever --least says, where chance would seldom make as many more (three standard \
+deviations). Of several runs after, one that visits more or spreads less is enough, and failures are those of all. A contestant that is in one report alone is told and not judged.";
 
 /// Its command line.
 #[derive(Debug, clap::Args)]

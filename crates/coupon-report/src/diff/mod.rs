@@ -4,10 +4,14 @@
 //! requests at the same times. What rounds cannot show is what the machine did between the two runs, which is in every round of
 //! one and in none of the other. So of two single runs rates and times may *look* worse or better, and only what is counted is
 //! judged. With [`MIN_RUNS`] runs in all the run is the unit: their medians show how far runs differ by themselves, and Student's t
-//! tells whether those after lie farther away, corrected for all figures together (Holm).
+//! tells whether those after lie farther away, corrected for all figures together (Holm). What is counted is judged of every run:
+//! one run that is worse than those before is enough, and the failures of all runs of a side are taken together.
 
 mod comparable;
+mod counted;
+mod failures;
 mod judged;
+mod nothing;
 mod text;
 
 use std::collections::BTreeSet;
@@ -20,7 +24,7 @@ pub use text::print;
 use coupon_measure::stats::Estimate;
 
 use super::endpoints;
-use super::model::{Contestant, Metric, Report};
+use super::model::{Contestant, Metric, Report, Round};
 use super::summarise::endpoints_of;
 
 /// The least difference that is called one, unless something else is asked for.
@@ -160,25 +164,41 @@ impl<'a> Sides<'a> {
         (!sides.before.is_empty() && !sides.after.is_empty()).then_some(sides)
     }
 
+    /// The metrics that any run has a figure of.
+    fn asked(&self, only: &[Metric]) -> Vec<Metric> {
+        let mut metrics = if only.is_empty() { self.metrics() } else { only.to_vec() };
+        // What none has, such as rows stored a second on files, is nothing to tell.
+        metrics.retain(|metric| self.rounds().any(|round| metric.read(round).value().is_some()));
+        metrics
+    }
+
+    /// The part of requests that failed, and those that contestants are compared by.
+    fn metrics(&self) -> Vec<Metric> {
+        let mut metrics = Metric::of_service().to_vec();
+        let endpoints = endpoints_of(self.runs());
+        metrics.extend(endpoints.iter().flat_map(|endpoint| Metric::of_endpoint(endpoint)));
+        let scenarios: BTreeSet<&String> = self.rounds().flat_map(|round| round.scenarios.keys()).collect();
+        metrics.extend(scenarios.into_iter().flat_map(|scenario| Metric::of_scenario(scenario)));
+        let has_spread = self.before.iter().any(|run| run.shards > 1);
+        metrics.retain(|metric| match metric {
+            Metric::EffectiveShards | Metric::EffectiveShardsByCpu => has_spread,
+            Metric::Shards { endpoint } | Metric::Tables { endpoint } => endpoints::has_plan(endpoint),
+            Metric::Errors => true,
+            _ => metric.is_compared(),
+        });
+        metrics
+    }
+
+    fn runs(&self) -> impl Iterator<Item = &'a Contestant> {
+        self.before.iter().chain(&self.after).copied()
+    }
+
+    fn rounds(&self) -> impl Iterator<Item = &'a Round> {
+        self.runs().flat_map(|run| &run.rounds)
+    }
+
     /// The first of each side.
     fn shown(&self) -> Option<(&'a Contestant, &'a Contestant)> {
         Some((self.before.first()?, self.after.first()?))
     }
-}
-
-/// The part of requests that failed, and those that contestants are compared by.
-fn metrics(before: &Contestant, after: &Contestant) -> Vec<Metric> {
-    let mut metrics = Metric::of_service().to_vec();
-    metrics.extend(endpoints_of([before, after]).iter().flat_map(|endpoint| Metric::of_endpoint(endpoint)));
-    let scenarios = before.rounds.iter().chain(&after.rounds).flat_map(|round| round.scenarios.keys());
-    let scenarios: BTreeSet<&String> = scenarios.collect();
-    metrics.extend(scenarios.into_iter().flat_map(|scenario| Metric::of_scenario(scenario)));
-    let has_spread = before.shards > 1;
-    metrics.retain(|metric| match metric {
-        Metric::EffectiveShards | Metric::EffectiveShardsByCpu => has_spread,
-        Metric::Shards { endpoint } | Metric::Tables { endpoint } => endpoints::has_plan(endpoint),
-        Metric::Errors => true,
-        _ => metric.is_compared(),
-    });
-    metrics
 }

@@ -229,3 +229,76 @@ fn runs_that_drift_by_a_third_are_no_change_and_twice_as_long_is_one() {
     assert_eq!(change(&diff, "hash", "latency.p50.room_orders"), Change::Worse);
     assert_eq!(change(&diff, "hash", "grabs.granted_per_s"), Change::Undecided);
 }
+
+fn of_runs(before: &[&Report], after: &[&Report]) -> Diff {
+    Diff::of_runs(before, after, &How::default())
+}
+
+#[test]
+fn one_run_after_that_visits_more_shards_than_those_before_is_worse_whichever_it_is() {
+    let (equal, mut more) = (run(1.0), run(1.0));
+    for round in &mut contestant(&mut more, "range-room").rounds {
+        round.endpoints.get_mut("room_orders").unwrap().shards_visited = Figure::of(4.0);
+        round.effective_shards = Figure::of(1.0);
+    }
+    let [shards, spread] = ["fan_out.shards.room_orders", "shards.effective"];
+    for after in [[&more, &equal], [&equal, &more]] {
+        let diff = of_runs(&[&equal, &equal], &after);
+        for metric in [shards, spread] {
+            assert_eq!(change(&diff, "range-room", metric), Change::Worse, "{metric}");
+        }
+        let row =
+            diff.rows.iter().find(|row| row.contestant == "range-room" && row.metric == shards).unwrap();
+        assert!(row.reason.as_deref().is_some_and(|reason| reason.contains("of 2 after")), "{row:?}");
+        assert_eq!(row.after.as_ref().map(|after| after.median), Some(4.0));
+    }
+    // What a run before had already is no change for the worse.
+    for before in [[&more, &equal], [&equal, &more]] {
+        assert_eq!(change(&of_runs(&before, &[&more]), "range-room", shards), Change::Undecided);
+    }
+    assert_eq!(change(&of_runs(&[&more, &more], &[&equal, &equal]), "range-room", shards), Change::Better);
+}
+
+#[test]
+fn the_failures_of_all_runs_are_taken_together() {
+    let (equal, mut failing) = (run(1.0), run(1.0));
+    for round in &mut contestant(&mut failing, "hash").rounds {
+        round.endpoints.get_mut("grab").unwrap().errors.insert("503".into(), 900);
+    }
+    for after in [[&failing, &equal], [&equal, &failing]] {
+        let diff = of_runs(&[&equal, &equal], &after);
+        assert_eq!(change(&diff, "hash", "errors"), Change::Worse);
+        assert_eq!(change(&of_runs(&after, &[&equal, &equal]), "hash", "errors"), Change::Better);
+    }
+}
+
+/// A run in which the first contestant grants nothing.
+fn granting_nothing() -> Report {
+    let mut report = run(1.0);
+    contestant(&mut report, "hash").rounds.iter_mut().for_each(|round| round.grabs.granted_per_s = 0.0);
+    report
+}
+
+#[test]
+fn a_rate_that_is_nothing_in_one_of_two_single_runs_looks_worse_only() {
+    let (before, after) = (run(1.0), granting_nothing());
+    let metric = "grabs.granted_per_s";
+    assert_eq!(change(&of_runs(&[&before], &[&after]), "hash", metric), Change::LooksWorse);
+    assert_eq!(change(&of_runs(&[&after], &[&before]), "hash", metric), Change::LooksBetter);
+}
+
+#[test]
+fn a_rate_that_is_nothing_in_most_runs_of_a_side_has_changed_whichever_run_comes_first() {
+    let (some, none) = (run(1.0), granting_nothing());
+    let before = [&some, &some, &some];
+    let granted = |before: &[&Report], after: &[&Report]| {
+        change(&of_runs(before, after), "hash", "grabs.granted_per_s")
+    };
+    for after in [[&none, &none, &some], [&some, &none, &none]] {
+        assert_eq!(granted(&before, &after), Change::Worse);
+        assert_eq!(granted(&after, &before), Change::Better);
+    }
+    for after in [[&none, &some, &some], [&some, &some, &none]] {
+        assert_eq!(granted(&before, &after), Change::Undecided);
+    }
+}

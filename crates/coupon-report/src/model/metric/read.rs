@@ -52,6 +52,11 @@ impl Metric {
         }
     }
 
+    /// The requests that failed in these rounds, and all of them: of the metric's endpoint, or of every one.
+    pub(crate) fn failures<'a>(&self, rounds: impl IntoIterator<Item = &'a Round>) -> (u64, u64) {
+        failures(self.endpoint(), rounds)
+    }
+
     /// The figure that a limit is held against: that of all rounds, and its interval where it is a median of them. A round
     /// without a figure may be the worst, so that then there is none of all rounds either.
     pub(crate) fn over(&self, rounds: &[Round]) -> (Figure, Option<Estimate>) {
@@ -103,13 +108,18 @@ fn mean(round: &Round) -> Figure {
     if requests > 0.0 { Figure::of(sum / requests) } else { Figure::unknown("no request was sent") }
 }
 
+/// The requests of all rounds that failed, and all: of an endpoint, or of every one.
+fn failures<'a>(endpoint: Option<&str>, rounds: impl IntoIterator<Item = &'a Round>) -> (u64, u64) {
+    let asked = rounds.into_iter().flat_map(|round| &round.endpoints);
+    let those = asked.filter(|(key, _)| endpoint.is_none_or(|wanted| wanted == *key));
+    those.fold((0, 0), |(failed, all), (_, found)| {
+        (failed + found.errors.values().sum::<u64>(), all + found.requests)
+    })
+}
+
 /// The part of all rounds' requests that failed, in percent: of an endpoint, or of all.
 fn failed(endpoint: Option<&str>, rounds: &[Round]) -> Figure {
-    let asked = rounds.iter().flat_map(|round| &round.endpoints);
-    let those = asked.filter(|(key, _)| endpoint.is_none_or(|wanted| wanted == *key));
-    let (failed, all) = those.fold((0, 0), |(failed, all), (_, found)| {
-        (failed + found.errors.values().sum::<u64>(), all + found.requests)
-    });
+    let (failed, all) = failures(endpoint, rounds);
     if all == 0 {
         Figure::unknown("no request was sent")
     } else {

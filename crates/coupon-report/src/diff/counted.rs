@@ -1,0 +1,69 @@
+//! The figures that are counted: what the machine did between two runs has no part in them.
+
+use coupon_measure::stats::{estimate, judge_by, ratios};
+
+use super::judged::{change, pairs, values};
+use super::nothing::between_rounds;
+use super::{Change, Row, Sides};
+use crate::model::{Contestant, Metric};
+
+/// A counted figure, of every run after against every run before.
+pub(super) fn row(metric: &Metric, sides: &Sides<'_>, least: f64) -> Option<Row> {
+    let mut runs: Vec<Vec<Row>> = sides
+        .after
+        .iter()
+        .map(|after| sides.before.iter().map(|before| of_two(metric, before, after, least)).collect())
+        .collect();
+    let of_runs: Vec<Change> = runs.iter().map(|rows| agreed(rows.iter().map(|row| row.change))).collect();
+    // One run that is worse than those before is enough: its count is no chance.
+    let found = match of_runs.iter().position(|change| *change == Change::Worse) {
+        Some(_) => Change::Worse,
+        None => agreed_by_all(&of_runs),
+    };
+    let at = of_runs.iter().position(|change| *change == found).unwrap_or_default();
+    let (number, rows) = (runs.len(), runs.get_mut(at)?);
+    let shown = rows.iter().position(|row| row.change == found).unwrap_or_default();
+    let mut row = (!rows.is_empty()).then(|| rows.swap_remove(shown))?;
+    if found == Change::Undecided && row.change != found {
+        row.reason = Some("the runs differ".to_owned());
+    }
+    row.change = found;
+    if found == Change::Worse && number > 1 {
+        let run = format!("run {} of {number} after", at + 1);
+        row.reason = Some(row.reason.map_or_else(|| run.clone(), |reason| format!("{run}: {reason}")));
+    }
+    Some(row)
+}
+
+/// The change that all of these say, but for those that say nothing.
+fn agreed(changes: impl Iterator<Item = Change>) -> Change {
+    let told: Vec<Change> = changes.filter(|change| *change != Change::Undecided).collect();
+    agreed_by_all(&told)
+}
+
+/// The change that every one of these says.
+fn agreed_by_all(changes: &[Change]) -> Change {
+    match changes {
+        [first, rest @ ..] if rest.iter().all(|change| change == first) => *first,
+        _ => Change::Undecided,
+    }
+}
+
+fn of_two(metric: &Metric, before: &Contestant, after: &Contestant, least: f64) -> Row {
+    let pairs = pairs(metric, before, after);
+    let judgement = judge_by(&ratios(pairs.iter().copied()), least);
+    let (change, reason) = between_rounds(&pairs, metric.more_is_better())
+        .unwrap_or_else(|| change(&judgement, metric.more_is_better(), least));
+    Row {
+        contestant: before.name.clone(),
+        metric: metric.to_string(),
+        label: metric.label(),
+        unit: metric.unit(),
+        before: estimate(&values(metric, before)),
+        after: estimate(&values(metric, after)),
+        ratio: judgement.ratio().cloned(),
+        p: None,
+        change,
+        reason,
+    }
+}

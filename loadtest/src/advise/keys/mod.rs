@@ -122,7 +122,7 @@ fn fan_out(
 /// The columns that a query names; none for one that asks no shard.
 const fn known_by(endpoint: Endpoint) -> Option<&'static [Meaning]> {
     match endpoint {
-        Endpoint::Confirm | Endpoint::Release => Some(&[Meaning::User, Meaning::Time]),
+        step if step.is_step() => Some(&[Meaning::User, Meaning::Time]),
         Endpoint::UserCoupons => Some(&[Meaning::User]),
         Endpoint::RoomOrders | Endpoint::RoomStats => Some(&[Meaning::Room]),
         Endpoint::Recent | Endpoint::Global => Some(&[]),

@@ -45,6 +45,16 @@ fn a_key_of_many_values_is_even_by_hash_and_a_hot_value_is_named() {
 }
 
 #[test]
+fn every_kind_of_query_that_looks_results_up_names_the_columns_it_knows() {
+    for endpoint in Endpoint::ALL {
+        assert_eq!(known_by(endpoint).is_some(), endpoint.has_plan(), "{endpoint:?}");
+    }
+    for step in [Endpoint::Confirm, Endpoint::Release, Endpoint::Use, Endpoint::Return] {
+        assert_eq!(known_by(step), Some(&[Meaning::User, Meaning::Time][..]), "{step:?}");
+    }
+}
+
+#[test]
 fn a_key_that_ascends_has_its_busiest_hour_in_one_range() {
     let [order] = keys(&["order"], 1_000_000).try_into().unwrap();
     assert!((order.ranges.ascends.unwrap() - 1.0).abs() < 1e-9);

@@ -68,9 +68,11 @@ impl Conditions {
         self.doubts.iter().find(|(doubtful, _)| column(doubtful)).map(|(_, doubt)| *doubt)
     }
 
-    /// True if the one column has the other's values.
-    pub(super) fn follows(&self, one: impl Fn(&Column) -> bool, other: impl Fn(&Column) -> bool) -> bool {
-        self.reaching(one).into_iter().any(other)
+    /// True if two columns have the same value: one has the other's, or both have that of a third.
+    pub(super) fn agree(&self, one: impl Fn(&Column) -> bool, other: impl Fn(&Column) -> bool) -> bool {
+        let (of_one, of_other) = (self.reaching(&one), self.reaching(&other));
+        of_one.iter().any(|column| other(column) || of_other.contains(column))
+            || of_other.into_iter().any(one)
     }
 
     /// The columns whose values limit this one's, itself included.

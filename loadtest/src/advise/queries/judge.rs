@@ -59,12 +59,7 @@ fn is_of(column: &Column, table: &Table, name: &str) -> bool {
 /// True when the rows of two tables that meet have the same key.
 fn are_together(statement: &Statement, key: &[String], one: &Table, other: &Table) -> bool {
     key.iter().all(|name| {
-        let same = |one: &Table, other: &Table| {
-            statement
-                .conditions
-                .follows(|column| is_of(column, one, name), |column| is_of(column, other, name))
-        };
-        same(one, other) || same(other, one)
+        statement.conditions.agree(|column| is_of(column, one, name), |column| is_of(column, other, name))
     })
 }
 
@@ -202,6 +197,11 @@ mod tests {
                 "SELECT * FROM orders o JOIN items i USING (user_id) WHERE i.user_id = 5",
                 "SELECT * FROM orders o LEFT JOIN items i ON i.user_id = o.user_id AND i.id = 7 WHERE o.user_id = 5",
                 "SELECT * FROM orders o JOIN rooms r ON r.id = o.room_id WHERE o.user_id = 5",
+                // Both follow a third column, of the same table or of another.
+                "SELECT * FROM orders o LEFT JOIN items i ON i.user_id = o.user_id \
+                 LEFT JOIN items j ON j.user_id = o.user_id WHERE o.user_id = 5",
+                "SELECT * FROM users u LEFT JOIN orders o ON o.user_id = u.id \
+                 LEFT JOIN items i ON i.user_id = u.id WHERE u.id = 5",
             ],
         );
         // What an outer join asks of its second table says nothing of the first one's rows.
@@ -230,6 +230,8 @@ mod tests {
                 "SELECT * FROM orders WHERE user_id = 5 UNION SELECT * FROM orders WHERE user_id = 6",
             ),
             (Doubt::Subquery, "INSERT INTO orders (id, user_id) SELECT id, user_id FROM old"),
+            (Doubt::Subquery, "SELECT EXISTS(SELECT * FROM orders WHERE user_id = 5)"),
+            (Doubt::Subquery, "SET @orders = (SELECT COUNT(*) FROM orders WHERE user_id = 5)"),
             (Doubt::Join, "SELECT * FROM (SELECT * FROM orders) x"),
             (Doubt::Join, "SELECT * FROM orders o RIGHT JOIN items i ON i.user_id = o.user_id"),
             (

@@ -86,6 +86,8 @@ pub struct ByKey {
     pub key: KeyColumns,
     /// The tables that have it.
     pub tables: Vec<String>,
+    /// Those of them that no statement is on, as when a name is misspelt.
+    pub unseen: Vec<String>,
     /// Statements that read.
     pub reads: Visited,
     /// Statements that write.
@@ -134,10 +136,13 @@ impl QueryFindings {
     }
 }
 
-/// The columns that statements name of each table.
+/// The columns that statements name of each table: those that are read as a whole, since a column of a query within another
+/// may be of either's tables.
 fn columns_of_tables(tally: &Tally) -> BTreeMap<&str, BTreeSet<&str>> {
     let mut known = BTreeMap::<&str, BTreeSet<&str>>::new();
-    for Statement { tables, columns, .. } in tally.groups.iter().map(|group| &group.statement) {
+    let sure =
+        tally.groups.iter().map(|group| &group.statement).filter(|statement| statement.doubt.is_none());
+    for Statement { tables, columns, .. } in sure {
         for table in tables {
             let of_table = known.entry(&table.name).or_default();
             let own = columns.iter().filter(|column| match &column.table {
@@ -153,11 +158,16 @@ fn columns_of_tables(tally: &Tally) -> BTreeMap<&str, BTreeSet<&str>> {
 /// The tables that have a key.
 fn sharded(known: &BTreeMap<&str, BTreeSet<&str>>, key: &KeyColumns, tables: &[String]) -> BTreeSet<String> {
     if !tables.is_empty() {
-        return tables.iter().cloned().collect();
+        return tables.iter().map(|table| unqualified(table)).collect();
     }
     let has =
         |columns: &BTreeSet<&str>| key.columns().iter().all(|name| columns.contains(&*name.to_lowercase()));
     known.iter().filter(|(_, columns)| has(columns)).map(|(table, _)| (*table).to_owned()).collect()
+}
+
+/// A table's name without its database's and without quotes, as statements are compared by it.
+fn unqualified(table: &str) -> String {
+    table.rsplit('.').next().unwrap_or(table).trim().trim_matches('`').to_owned()
 }
 
 fn by_key(tally: &Tally, key: &KeyColumns, tables: &BTreeSet<String>) -> ByKey {
@@ -185,7 +195,10 @@ fn by_key(tally: &Tally, key: &KeyColumns, tables: &BTreeSet<String>) -> ByKey {
         share_of_time: (tally.timed && seconds > 0.0).then(|| group.seconds / seconds),
     });
     let queries = queries.collect();
-    ByKey { key: key.clone(), tables: tables.iter().cloned().collect(), reads, writes, elsewhere, queries }
+    let named = |table: &&String| tally.groups.iter().any(|group| group.statement.named.contains(*table));
+    let unseen = tables.iter().filter(|table| !named(table)).cloned().collect();
+    let tables = tables.iter().cloned().collect();
+    ByKey { key: key.clone(), tables, unseen, reads, writes, elsewhere, queries }
 }
 
 #[cfg(test)]
@@ -234,6 +247,22 @@ pub(super) mod tests {
         let found = findings(SQL, &["id"], &["rooms"]);
         assert_eq!((found.keys[0].elsewhere, found.keys[0].reads.one), (9, 1));
         assert!(findings(SQL, &["nothing"], &[]).keys[0].tables.is_empty());
+    }
+
+    #[test]
+    fn a_named_table_may_have_its_database_and_one_that_no_statement_is_on_is_told() {
+        for name in ["shop.orders", "`shop`.`orders`"] {
+            let found = findings(SQL, &["user_id"], &[name, "itmes"]);
+            let [key] = &*found.keys else { panic!("{found:?}") };
+            assert_eq!((key.reads.one, key.unseen.as_slice()), (3, &["itmes".to_owned()][..]), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_column_of_a_query_within_another_is_not_taken_for_the_outer_tables() {
+        let sql = "SELECT * FROM orders WHERE user_id = 5;
+            SELECT * FROM rooms WHERE EXISTS (SELECT * FROM orders WHERE user_id = 5)";
+        assert_eq!(findings(sql, &["user_id"], &[]).keys[0].tables, ["orders"]);
     }
 
     #[test]

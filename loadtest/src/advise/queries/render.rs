@@ -62,7 +62,7 @@ fn share(part: f64) -> String {
 }
 
 fn of_key(found: &ByKey) -> String {
-    let ByKey { key, tables, elsewhere, queries, .. } = found;
+    let ByKey { key, tables, unseen, elsewhere, queries, .. } = found;
     let key = plain::line(&key.to_string()).into_owned();
     if tables.is_empty() {
         return format!(
@@ -70,9 +70,14 @@ fn of_key(found: &ByKey) -> String {
             if found.key.columns().len() == 1 { "this column" } else { "these columns" }
         );
     }
-    let tables: Vec<_> = tables.iter().map(|table| plain::line(table)).collect();
+    if found.reads.sum() + found.writes.sum() == 0 {
+        return format!("\n{key}: {}", asked_about(tables));
+    }
     let mut out =
-        format!("\n{key}, of {}; {} on other tables.\n", list(&tables), counted(*elsewhere, "statement"));
+        format!("\n{key}, of {}; {} on other tables.\n", names(tables), counted(*elsewhere, "statement"));
+    if !unseen.is_empty() {
+        out.push_str(&format!("  But {}", asked_about(unseen)));
+    }
     let of =
         |wanted: fn(Visits) -> bool| queries.iter().filter(|query| wanted(query.visits)).collect::<Vec<_>>();
     out.push_str(&listed("scatters, to all shards", &of(|visits| visits == Visits::All)));
@@ -82,6 +87,16 @@ fn of_key(found: &ByKey) -> String {
         out.push_str("  Every statement goes to one shard, or to one for each value of a list.\n");
     }
     out
+}
+
+/// The question about tables that no statement is on.
+fn asked_about(tables: &[String]) -> String {
+    let spelled = if tables.len() == 1 { "Is it" } else { "Are they" };
+    format!("no statement is on {}. {spelled} spelled so?\n", names(tables))
+}
+
+fn names(tables: &[String]) -> String {
+    list(&tables.iter().map(|table| plain::line(table)).collect::<Vec<_>>())
 }
 
 fn listed(title: &str, queries: &[&Query]) -> String {
@@ -137,6 +152,15 @@ mod tests {
     fn a_column_that_no_statement_names_is_asked_about() {
         let shown = text(&findings(SQL, &["shop_id"], &[]));
         assert!(shown.contains("no statement names this column") && shown.contains("--table"), "{shown}");
+    }
+
+    #[test]
+    fn a_table_that_no_statement_is_on_is_asked_about_and_gets_no_verdict() {
+        let shown = text(&findings(SQL, &["user_id"], &["oders"]));
+        assert!(shown.contains("\nuser_id: no statement is on oders. Is it spelled so?\n"), "{shown}");
+        assert!(!shown.contains("Every statement"), "{shown}");
+        let shown = text(&findings(SQL, &["user_id"], &["orders", "itmes"]));
+        assert!(shown.contains("  But no statement is on itmes. Is it spelled so?\n"), "{shown}");
     }
 
     #[test]

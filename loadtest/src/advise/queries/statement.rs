@@ -102,14 +102,16 @@ pub(super) fn read(shape: &str) -> Option<Statement> {
         Err(_) => return None,
     };
     let [parsed] = parsed.as_slice() else { return None };
+    let parts = Parts::of(parsed);
     let mut statement = match parsed {
-        Parsed::Query(query) => of_query(query)?,
+        Parsed::Query(query) => of_query(query, parts.selects)?,
         Parsed::Insert(insert) => of_insert(insert),
         Parsed::Update(update) => of_update(update),
         Parsed::Delete(delete) => of_delete(delete),
+        Parsed::Set(_) if parts.selects > 0 => Statement::in_doubt(false, Doubt::Subquery),
         _ => return None,
     };
-    statement.look_over(parsed);
+    statement.look_over(parsed, parts);
     Some(statement)
 }
 
@@ -132,10 +134,8 @@ impl Statement {
         self.doubt.get_or_insert(doubt);
     }
 
-    /// Counts its queries, and keeps every column that it names.
-    fn look_over(&mut self, parsed: &Parsed) {
-        let mut parts = Parts::default();
-        let _: ControlFlow<()> = parsed.visit(&mut parts);
+    /// Doubts it where it holds more queries than one, and keeps every table and column that it names.
+    fn look_over(&mut self, parsed: &Parsed, parts: Parts) {
         if parts.selects > u32::from(!self.writes) {
             self.doubt(Doubt::Subquery);
         }
@@ -221,6 +221,14 @@ struct Parts {
     tables: Vec<String>,
 }
 
+impl Parts {
+    fn of(parsed: &Parsed) -> Self {
+        let mut parts = Self::default();
+        let _: ControlFlow<()> = parsed.visit(&mut parts);
+        parts
+    }
+}
+
 impl Visitor for Parts {
     type Break = ();
 
@@ -235,11 +243,12 @@ impl Visitor for Parts {
     }
 }
 
-fn of_query(query: &Query) -> Option<Statement> {
+/// A query, which has so many SELECTs, itself included; none where the only one is of no table.
+fn of_query(query: &Query, selects: u32) -> Option<Statement> {
     let mut statement = Statement::default();
     match &*query.body {
         SetExpr::Select(select) => {
-            if select.from.is_empty() {
+            if select.from.is_empty() && selects < 2 {
                 return None;
             }
             statement.add_tables(&select.from);

@@ -4,8 +4,13 @@ use anyhow::{Context, Result, bail, ensure};
 use coupon_cli::plain;
 use coupon_measure::format::{count, list};
 
+use crate::source::Record;
+
 /// So many columns are named where one is missed.
 const NAMED: usize = 20;
+/// The most bytes of an id, a time or a column of a key: they are kept, and memory is bounded by their number alone
+/// otherwise.
+pub const LONGEST: usize = 1_024;
 
 /// The names of the columns that are needed, as the file's header spells them; those that are not told have the names of
 /// this project's own traces.
@@ -70,6 +75,23 @@ impl std::str::FromStr for Header {
 pub(super) struct Column {
     pub(super) place: usize,
     pub(super) name: String,
+}
+
+impl Column {
+    /// The text of a line in it.
+    ///
+    /// # Errors
+    /// Says why it has none that can be kept.
+    pub(super) fn text<'t>(&self, record: &Record<'t>) -> Result<&'t str, String> {
+        let Self { place, name } = self;
+        let text = record
+            .field(*place)
+            .ok_or_else(|| format!("no UTF-8 text in {name} (--encoding names another encoding)"))?;
+        if text.len() > LONGEST {
+            return Err(format!("more than {} bytes in {name}", count(LONGEST as u64)));
+        }
+        Ok(text)
+    }
 }
 
 /// The columns that every line must have.

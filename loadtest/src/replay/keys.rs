@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use anyhow::Result;
 use coupon_cli::plain;
@@ -124,11 +125,15 @@ impl KeyReader {
     }
 
     /// The value of a row, to be added if the row is kept.
-    pub(super) fn value(&self, record: &Record<'_>) -> String {
+    ///
+    /// # Errors
+    /// Says why one of its columns has no text that can be kept.
+    pub(super) fn value(&self, record: &Record<'_>) -> Result<String, String> {
         let part = |(column, _): &(Column, Option<Meaning>)| {
-            record.field(column.place).map(|text| canonical(text).into_owned()).unwrap_or_default()
+            column.text(record).map(|text| canonical(text).into_owned())
         };
-        self.columns.iter().map(part).collect::<Vec<_>>().join(&PART.to_string())
+        let parts: Vec<String> = self.columns.iter().map(part).collect::<Result<_, _>>()?;
+        Ok(parts.join(&PART.to_string()))
     }
 
     /// Adds the value of a grab that is kept, by this user and with this hash of a coupon.
@@ -144,6 +149,11 @@ impl KeyReader {
             let sampling = self.sampling;
             self.sample.retain(|row| sampling.keeps(row.user, row.coupon));
         }
+    }
+
+    /// Leaves rows out of the sample that are of another time than these.
+    pub(super) fn within(&mut self, millis: &RangeInclusive<i64>) {
+        self.sample.retain(|row| millis.contains(&row.millis));
     }
 
     /// Keeps only these of the rows, in this order.
@@ -187,9 +197,6 @@ impl Frequent {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_key_is_one_column_or_several() {}
 
     #[test]
     fn values_are_ordered_column_by_column_numbers_by_value() {

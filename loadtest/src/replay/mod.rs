@@ -25,7 +25,7 @@ mod times;
 #[cfg(test)]
 mod tests;
 
-pub use columns::{Columns, Header};
+pub use columns::{Columns, Header, LONGEST};
 pub use key_columns::KeyColumns;
 pub use keys::{KeyText, KeyValues, Meaning};
 pub use left_out::LeftOut;

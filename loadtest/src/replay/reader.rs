@@ -244,16 +244,14 @@ impl Reader<'_> {
             });
         }
         let Some(endpoint) = self.selection.endpoint(record) else { return Ok(None) };
-        let text = |Column { place, name }: &Column| {
-            let text = record
-                .field(*place)
-                .ok_or_else(|| format!("no UTF-8 text in {name} (--encoding names another encoding)"))?;
-            if is_null(text) { Err(format!("nothing in {name}")) } else { Ok(text) }
+        let text = |column: &Column| match column.text(record)? {
+            text if is_null(text) => Err(format!("nothing in {}", column.name)),
+            text => Ok(text),
         };
         let Places { user, room, coupon, time } = &self.places;
         let (user, room, coupon, time) = (text(user)?, text(room)?, text(coupon)?, text(time)?);
         let Record { line, lines, .. } = *record;
-        let keys = self.lines.keys.iter().map(|key| key.value(record)).collect();
+        let keys = self.lines.keys.iter().map(|key| key.value(record)).collect::<Result<_, _>>()?;
         Ok(Some(Fields { user, room, coupon, time, line, lines, endpoint, keys }))
     }
 

@@ -1,6 +1,7 @@
 //! The way from lines that were read to a recording.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::RangeInclusive;
 
 use anyhow::{Result, ensure};
 use coupon_core::{RoomId, Timestamp, UserId};
@@ -38,6 +39,9 @@ impl Recording {
         spread(&mut kept, are_days, seed);
         kept.sort_by_key(|line| line.millis);
         leave_out_strays(&mut kept, &mut left_out);
+        if let Some(times) = as_read(&kept) {
+            keys.iter_mut().for_each(|key| key.within(&times));
+        }
 
         let of_coupons = coupons_by_number(&coupons);
         let mut used = vec![false; rooms.len()];
@@ -133,6 +137,12 @@ fn leave_out_strays(lines: &mut Vec<Line>, left_out: &mut LeftOut) {
     }
     lines.truncate(kept.end);
     lines.drain(..kept.start);
+}
+
+/// The times that sorted lines may have been read with: those of which only the day is known were spread over it since.
+fn as_read(lines: &[Line]) -> Option<RangeInclusive<i64>> {
+    let (first, last) = (lines.first()?.millis, lines.last()?.millis);
+    Some(first.saturating_sub(Precision::Day.millis().cast_signed())..=last)
 }
 
 /// The room and the hash of each coupon, by its number.

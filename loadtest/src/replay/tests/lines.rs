@@ -92,6 +92,49 @@ fn text_that_is_no_utf8_costs_its_line_alone_and_its_encoding_can_be_named() {
 }
 
 #[test]
+fn a_column_of_a_key_costs_its_line_where_it_is_no_utf8_or_too_long() {
+    let line = |shop: &[u8], day: u8| [&b"1,1,1,2016010"[..], &[day], b",", shop, b"\n"].concat();
+    let (fits, beyond) = ("x".repeat(1_024), "x".repeat(1_025));
+    let shops = [&b"\xff"[..], b"a", fits.as_bytes(), beyond.as_bytes()];
+    let lines: Vec<u8> = shops.into_iter().zip(b'1'..).flat_map(|(shop, day)| line(shop, day)).collect();
+    let csv = [format!("{HEADER},shop\n").as_bytes(), &lines].concat();
+    let keys = vec!["shop".parse().unwrap()];
+    let recording = read_as(&csv, &Reading { keys, ..Reading::default() }).unwrap();
+    assert_eq!((recording.rows().len(), recording.keys()[0].hashes.len()), (2, 2));
+    let reasons = recording.left_out.reasons();
+    let no_text = "no UTF-8 text in shop (--encoding names another encoding)";
+    assert!(reasons.contains(&(no_text, 1, 2)), "{reasons:?}");
+    assert!(reasons.contains(&("more than 1,024 bytes in shop", 1, 5)), "{reasons:?}");
+    // Columns that nothing is kept of may hold anything.
+    assert_eq!(read_as(&csv, &Reading::default()).unwrap().rows().len(), 4);
+}
+
+#[test]
+fn an_id_of_more_than_1024_bytes_costs_its_line() {
+    for (place, name) in ["user_id", "room_id", "coupon_id"].into_iter().enumerate() {
+        let mut ids = ["1", "1", "1"].map(str::to_owned);
+        ids[place] = "x".repeat(1_025);
+        let recording = ours(&format!("1,1,1,20160101\n{},20160101\n", ids.join(","))).unwrap();
+        let reason = format!("more than 1,024 bytes in {name}");
+        assert_eq!(recording.left_out.reasons(), [(&*reason, 1, 3)]);
+    }
+}
+
+#[test]
+fn a_row_that_is_left_out_for_its_time_is_in_no_keys_sample() {
+    // Days alone, which are spread over their day; and moments.
+    for times in [["19700101", "20160101"], ["5", "1451606400"]] {
+        let line = |n: usize| format!("{n},{n},1,{}\n", times[usize::from(n > 0)]);
+        let text = format!("{HEADER}\n{}", (0..1_000).map(line).collect::<String>());
+        let keys = vec!["room".parse().unwrap()];
+        let recording = read_as(text, &Reading { keys, ..Reading::default() }).unwrap();
+        let sample = &recording.keys()[0].sample;
+        assert_eq!((recording.rows().len(), sample.len()), (999, 999), "{times:?}");
+        assert!(sample.iter().all(|(millis, _)| *millis >= 1_451_606_400_000), "{times:?}");
+    }
+}
+
+#[test]
 fn a_header_that_is_data_or_names_a_column_twice_is_refused() {
     let data = "1,2520377,2355072,pv,1511544070\n1,2520377,2355072,pv,1511561733\n";
     let columns = Some("user=1,coupon=2520377,room=2355072,time=1511544070".parse().unwrap());

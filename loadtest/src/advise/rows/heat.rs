@@ -23,9 +23,10 @@ pub struct Heat {
 }
 
 impl Heat {
-    /// The picture of a sample: ranges have as many different values each. None where all rows are of one moment.
+    /// The picture of the rows of a sample that have a time: ranges have as many different values each. None where all are
+    /// of one moment.
     pub(super) fn of(ordered: &Ordered<'_>) -> Option<Self> {
-        let moments = || ordered.rows.iter().map(|row| row.of.moment);
+        let moments = || ordered.timed().map(|row| row.of.moment);
         let (first, last) = (moments().min()?, moments().max()?);
         let span = i128::from(last) - i128::from(first);
         if span == 0 {
@@ -39,9 +40,12 @@ impl Heat {
         };
         for row in ordered.rows.iter().rev() {
             let range = row.rank * ranges / ordered.values;
-            let part = (i128::from(row.of.moment) - i128::from(first)) * COLUMNS as i128 / (span + 1);
-            let cell = usize::try_from(part).ok().and_then(|part| heat.rows.get_mut(range)?.get_mut(part));
-            cell.into_iter().for_each(|rows| *rows += 1);
+            if row.of.timed {
+                let part = (i128::from(row.of.moment) - i128::from(first)) * COLUMNS as i128 / (span + 1);
+                let cell =
+                    usize::try_from(part).ok().and_then(|part| heat.rows.get_mut(range)?.get_mut(part));
+                cell.into_iter().for_each(|rows| *rows += 1);
+            }
             if let Some(value) = heat.values.get_mut(range) {
                 // The least of them comes last.
                 *value = row.of.value.replace(SEPARATOR, ",");
@@ -78,7 +82,7 @@ mod tests {
 
     #[test]
     fn what_ascends_with_time_is_a_line_across_and_fits_a_terminal() {
-        let row = |n: i64| Sampled { value: n.to_string().into(), slot: 0, moment: n * 1_000 };
+        let row = |n: i64| Sampled { value: n.to_string().into(), slot: 0, timed: true, moment: n * 1_000 };
         let sample: Vec<Sampled> = (0..1_200).map(row).collect();
         let heat = Heat::of(&Ordered::of(&sample, 1)).unwrap();
         assert_eq!((heat.rows.len(), heat.values[1].as_str()), (ROWS, "100"));
@@ -93,7 +97,8 @@ mod tests {
 
     #[test]
     fn one_moment_has_no_picture() {
-        let sample = [1, 2].map(|n: i64| Sampled { value: n.to_string().into(), slot: 0, moment: 5 });
+        let sample =
+            [1, 2].map(|n: i64| Sampled { value: n.to_string().into(), slot: 0, timed: true, moment: 5 });
         assert_eq!(Heat::of(&Ordered::of(&sample, 1)), None);
         assert_eq!(Heat::of(&Ordered::of(&[], 1)), None);
     }

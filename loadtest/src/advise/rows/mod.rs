@@ -72,6 +72,8 @@ pub struct ByKey {
     pub rows: u64,
     /// The rows that lack one.
     pub without: u64,
+    /// The rows with one of more than 1,024 bytes in a column, which is not kept.
+    pub too_long: u64,
     /// The number of different values, and its bounds.
     pub values: f64,
     /// The number of values is between these, in 997 of 1,000 cases.
@@ -158,6 +160,7 @@ fn by_key(
         key: seen.key.clone(),
         rows,
         without: seen.without,
+        too_long: seen.too_long,
         values: seen.distinct.estimate(),
         values_between: seen.distinct.bounds(),
         top: top(seen, rows),
@@ -190,16 +193,16 @@ fn top(seen: &Seen, rows: u64) -> Vec<Share> {
     named.collect()
 }
 
-/// The rows of the busiest part of the time, where there are enough of them.
+/// The rows of the busiest part of the time, where there are enough of them; those without a time are in none.
 fn busiest_part<'s>(ordered: &Ordered<'s>) -> Option<Vec<Row<'s>>> {
-    let moments = || ordered.rows.iter().map(|row| row.of.moment);
+    let moments = || ordered.timed().map(|row| row.of.moment);
     let (first, last) = (moments().min()?, moments().max()?);
     let width = (last.saturating_sub(first) / PARTS + 1).max(1);
     let part = |row: &Row<'_>| (row.of.moment - first) / width;
     let mut counts = std::collections::BTreeMap::<i64, usize>::new();
-    ordered.rows.iter().for_each(|row| *counts.entry(part(row)).or_default() += 1);
+    ordered.timed().for_each(|row| *counts.entry(part(row)).or_default() += 1);
     let (busiest, rows) = counts.into_iter().max_by_key(|(part, rows)| (*rows, -part))?;
-    (rows >= FEW).then(|| ordered.rows.iter().filter(|row| part(row) == busiest).copied().collect())
+    (rows >= FEW).then(|| ordered.timed().filter(|row| part(row) == busiest).copied().collect())
 }
 
 /// The shards that a query visits.
@@ -287,6 +290,26 @@ pub(super) mod tests {
         let (hashed, ranges) = visits(3, "shop");
         // Half of the rows are of the shop that is in several ranges.
         assert!(hashed == 4.0 && (1.3..3.0).contains(&ranges), "{ranges}");
+    }
+
+    #[test]
+    fn rows_without_a_time_are_at_no_time() {
+        let mut study = Study::new(&["a".parse().unwrap()], &["a".to_owned()], 1).unwrap();
+        for n in 0..2_000_i64 {
+            // Every second row lacks a time, and has the values that those with one do not have.
+            let (value, time) = if n % 2 == 0 { (n, Some(1_700_000_000_000 + n)) } else { (-n, None) };
+            let value = value.to_string();
+            study.add(|_| Some(value.as_str()), time);
+        }
+        let found = KeyFindings::of("x".to_owned(), study, NonZeroU16::new(4).unwrap(), 1.0);
+        let [key] = &*found.keys else { panic!() };
+        assert_eq!((found.rows, found.timed, key.rows), (2_000, 1_000, 2_000));
+        assert!(key.ascent.unwrap() > 0.999, "{:?}", key.ascent);
+        let heat = key.heat.as_ref().unwrap();
+        assert!(heat.times.0.starts_with("2023-11-14"), "{:?}", heat.times);
+        assert_eq!(heat.rows.iter().flatten().sum::<u32>(), 1_000);
+        // No 24th of the time has enough rows to be judged by.
+        assert!(key.hashed.as_ref().unwrap().busiest.is_none());
     }
 
     #[test]

@@ -37,6 +37,11 @@ impl<'s> Ordered<'s> {
         }
         Self { rows, is_numeric: numeric.first().copied().unwrap_or_default(), values }
     }
+
+    /// The rows that have a time.
+    pub(super) fn timed(&self) -> impl Iterator<Item = &Row<'s>> {
+        self.rows.iter().filter(|row| row.of.timed)
+    }
 }
 
 /// A column of a compound value.
@@ -76,7 +81,12 @@ mod tests {
     use super::*;
 
     fn order(values: &[&str], columns: usize) -> (Vec<String>, Vec<usize>) {
-        let row = |value: &&str| Sampled { value: value.replace(',', "\0").into(), slot: 0, moment: 0 };
+        let row = |value: &&str| Sampled {
+            value: value.replace(',', "\0").into(),
+            slot: 0,
+            timed: true,
+            moment: 0,
+        };
         let sample: Vec<Sampled> = values.iter().map(row).collect();
         let ordered = Ordered::of(&sample, columns);
         let shown = ordered.rows.iter().map(|row| row.of.value.replace('\0', ","));

@@ -6,6 +6,7 @@ use coupon_measure::Table;
 use coupon_measure::format::{count, counted, number, percent, plain as short};
 
 use super::{ByKey, KeyFindings, Need, Spread};
+use crate::replay::LONGEST;
 
 /// A correlation from which on a key counts as one that ascends, or descends.
 const ASCENDS: f64 = 0.9;
@@ -145,6 +146,13 @@ fn remarks(key: &ByKey, findings: &KeyFindings) -> String {
     let mut out = String::new();
     if key.without > 0 {
         out.push_str(&format!("\n{name}: {} without a value were left out.\n", counted(key.without, "row")));
+    }
+    if key.too_long > 0 {
+        out.push_str(&format!(
+            "\n{name}: {} with a value of more than {} bytes were left out.\n",
+            counted(key.too_long, "row"),
+            count(LONGEST as u64)
+        ));
     }
     if let Some(hot) = key.top.first().filter(|hot| hot.share > fair) {
         out.push_str(&format!(

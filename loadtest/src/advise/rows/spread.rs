@@ -104,15 +104,16 @@ pub(super) fn halves<'o, 's>(
 }
 
 /// The correlation of the order of values with the order of times (Spearman): 1 where values ascend with time, 0 where
-/// they have nothing to do with it. None where either is always the same.
+/// they have nothing to do with it; of the rows that have a time. None where either is always the same.
 pub(super) fn ascent(ordered: &Ordered<'_>) -> Option<f64> {
-    let mut by_time: Vec<(i64, usize)> = ordered.rows.iter().map(|row| (row.of.moment, row.rank)).collect();
+    let timed: Vec<&Row<'_>> = ordered.timed().collect();
+    let mut by_time: Vec<(i64, usize)> = timed.iter().map(|row| (row.of.moment, row.rank)).collect();
     by_time.sort_unstable();
-    let of_values = mean_ranks(&ordered.rows, |a, b| a.rank == b.rank);
+    let of_values = mean_ranks(&timed, |a, b| a.rank == b.rank);
     let of_times = mean_ranks(&by_time, |a, b| a.0 == b.0);
     // Rows with the same time and the same value are alike, so a value's mean rank is enough to pair the two.
     let mut of_rank = vec![0.0; ordered.values];
-    for (row, mean) in ordered.rows.iter().zip(&of_values) {
+    for (row, mean) in timed.iter().zip(&of_values) {
         if let Some(of_rank) = of_rank.get_mut(row.rank) {
             *of_rank = *mean;
         }
@@ -157,7 +158,9 @@ mod tests {
     }
 
     fn sample(values: impl Iterator<Item = (u64, i64)>) -> Vec<Sampled> {
-        values.map(|(value, moment)| Sampled { value: value.to_string().into(), slot: 0, moment }).collect()
+        values
+            .map(|(value, moment)| Sampled { value: value.to_string().into(), slot: 0, timed: true, moment })
+            .collect()
     }
 
     #[test]
@@ -195,7 +198,12 @@ mod tests {
     #[test]
     fn a_prefix_visits_the_ranges_that_its_rows_are_in() {
         let of = |pairs: &mut dyn Iterator<Item = (u64, u64)>| -> f64 {
-            let rows = pairs.map(|(a, b)| Sampled { value: format!("{a}\0{b}").into(), slot: 0, moment: 0 });
+            let rows = pairs.map(|(a, b)| Sampled {
+                value: format!("{a}\0{b}").into(),
+                slot: 0,
+                timed: true,
+                moment: 0,
+            });
             let rows: Vec<Sampled> = rows.collect();
             let ordered = Ordered::of(&rows, 2);
             Ranges::fitted(ordered.rows.iter().copied(), shards(4)).of_prefix(&ordered)

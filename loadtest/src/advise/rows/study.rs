@@ -6,7 +6,7 @@ use coupon_measure::Random;
 use coupon_measure::sketch::{Distinct, Frequent, Sample};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::replay::KeyColumns;
+use crate::replay::{KeyColumns, LONGEST};
 
 /// Rows whose values are kept: what they say of a share is right to about half a percentage point.
 pub(super) const SAMPLED: usize = 20_000;
@@ -21,6 +21,8 @@ pub(super) struct Sampled {
     /// The columns' values, with separators.
     pub(super) value: Box<str>,
     pub(super) slot: u16,
+    /// True if the row has a time.
+    pub(super) timed: bool,
     /// Milliseconds, or the row's number where there is no time.
     pub(super) moment: i64,
 }
@@ -38,6 +40,8 @@ pub(super) struct Seen {
     pub(super) sample: Sample<Sampled>,
     /// Rows that lack a value.
     pub(super) without: u64,
+    /// Rows with a value that is too long to be kept.
+    pub(super) too_long: u64,
     /// The slots of this second's rows, and of the busiest's.
     this_second: Vec<u16>,
     pub(super) busiest: Vec<u16>,
@@ -90,6 +94,7 @@ impl Study {
                 slots: vec![0; usize::from(SLOTS)],
                 sample: Sample::new(SAMPLED, Random::new(seed ^ number, SAMPLE)),
                 without: 0,
+                too_long: 0,
                 this_second: Vec::new(),
                 busiest: Vec::new(),
             })
@@ -163,6 +168,10 @@ impl Seen {
                 self.without += 1;
                 return;
             };
+            if value.len() > LONGEST {
+                self.too_long += 1;
+                return;
+            }
             if at > 0 {
                 text.push(SEPARATOR);
             }
@@ -177,7 +186,7 @@ impl Seen {
         if timed {
             self.this_second.push(slot);
         }
-        self.sample.add(|| Sampled { value: text.as_str().into(), slot, moment });
+        self.sample.add(|| Sampled { value: text.as_str().into(), slot, timed, moment });
     }
 }
 
@@ -241,6 +250,15 @@ mod tests {
         assert_eq!(ordered.keys[0].busiest.len(), 3);
         assert!(study(&[2_000, 1_000]).busiest().is_none() && study(&[2_000, 1_000]).is_mixed());
         assert!(study(&[]).busiest().is_none());
+    }
+
+    #[test]
+    fn rows_with_a_value_that_is_too_long_are_counted_and_not_kept() {
+        let mut study = Study::new(&["a".parse().unwrap()], &["a".to_owned()], 1).unwrap();
+        let texts = [LONGEST, LONGEST + 1].map(|length| "x".repeat(length));
+        texts.iter().for_each(|text| study.add(|_| Some(text.as_str()), None));
+        let [seen] = &*study.keys else { panic!() };
+        assert_eq!((study.rows, seen.too_long, seen.sample.kept().len()), (2, 1, 1));
     }
 
     #[test]

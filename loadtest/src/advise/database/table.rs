@@ -12,6 +12,30 @@ use super::Address;
 /// Types whose ranges can be drawn.
 const WHOLE: [&str; 5] = ["tinyint", "smallint", "mediumint", "int", "bigint"];
 
+/// Types whose values are bytes, which may be no text.
+const BYTES: [&str; 3] = ["binary", "varbinary", "bit"];
+/// Types whose values have any length, or no order that ranges could follow.
+const NO_KEYS: [&str; 18] = [
+    "tinytext",
+    "text",
+    "mediumtext",
+    "longtext",
+    "tinyblob",
+    "blob",
+    "mediumblob",
+    "longblob",
+    "json",
+    "vector",
+    "geometry",
+    "point",
+    "linestring",
+    "polygon",
+    "multipoint",
+    "multilinestring",
+    "multipolygon",
+    "geometrycollection",
+];
+
 /// A table.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -64,23 +88,31 @@ impl Table {
         Ok(Self { id, rows: rows.flatten().unwrap_or_default(), columns })
     }
 
-    /// A column, as SQL names it.
+    /// An expression for the text of a column of a key: bytes are read as hexadecimal digits, which keep their order.
     pub(super) fn column(&self, name: &str) -> Result<String> {
-        Ok(quoted(&self.found(name)?.0))
+        let (name, kind) = self.found(name)?;
+        ensure!(
+            !NO_KEYS.contains(&kind.as_str()),
+            "--key: {} is of type {kind}, which is no key to shard by",
+            plain::line(name)
+        );
+        let name = quoted(name);
+        Ok(if BYTES.contains(&kind.as_str()) { format!("HEX({name})") } else { name })
     }
 
-    /// An expression for the milliseconds since 1970 of a column.
+    /// An expression for the milliseconds since 1970 of a column; NULL where that is 0, as for '0000-00-00': it is no time then.
     pub(super) fn moment(&self, name: &str) -> Result<String> {
         let (name, kind) = self.found(name)?;
         let name = quoted(name);
-        match kind.as_str() {
-            "datetime" | "timestamp" | "date" => Ok(format!("CAST(UNIX_TIMESTAMP({name}) * 1000 AS SIGNED)")),
+        let millis = match kind.as_str() {
+            "datetime" | "timestamp" | "date" => format!("UNIX_TIMESTAMP({name}) * 1000"),
             // Seconds, milliseconds or microseconds: until 2286, their sizes do not overlap.
-            "bigint" | "int" | "decimal" | "double" => Ok(format!(
-                "CAST(CASE WHEN {name} < 1e10 THEN {name} * 1000 WHEN {name} < 1e13 THEN {name} ELSE {name} / 1000 END AS SIGNED)"
-            )),
+            "bigint" | "int" | "decimal" | "double" => format!(
+                "CASE WHEN {name} < 1e10 THEN {name} * 1000 WHEN {name} < 1e13 THEN {name} ELSE {name} / 1000 END"
+            ),
             other => bail!("--time-column: {} is of type {other}, which is no time", plain::line(&name)),
-        }
+        };
+        Ok(format!("NULLIF(CAST({millis} AS SIGNED), 0)"))
     }
 
     fn found(&self, name: &str) -> Result<&(String, String)> {
@@ -94,4 +126,45 @@ impl Table {
 /// A name in backticks.
 pub(super) fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(columns: &[(&str, &str)]) -> Table {
+        let column =
+            |(name, kind): &(&str, &str)| (name.to_lowercase(), ((*name).to_owned(), (*kind).to_owned()));
+        Table { id: "id".to_owned(), rows: 1, columns: columns.iter().map(column).collect() }
+    }
+
+    #[test]
+    fn bytes_are_read_as_digits_and_everything_else_as_it_is() {
+        let table = table(&[
+            ("Id", "bigint"),
+            ("name", "varchar"),
+            ("a", "binary"),
+            ("b", "varbinary"),
+            ("c", "bit"),
+        ]);
+        let read = ["id", "name", "a", "b", "c"].map(|name| table.column(name).unwrap());
+        assert_eq!(read, ["`Id`", "`name`", "HEX(`a`)", "HEX(`b`)", "HEX(`c`)"]);
+    }
+
+    #[test]
+    fn a_column_of_any_length_is_refused_as_a_key_by_its_name() {
+        for kind in NO_KEYS {
+            let error = table(&[("Note", kind)]).column("note").unwrap_err().to_string();
+            assert_eq!(error, format!("--key: Note is of type {kind}, which is no key to shard by"));
+        }
+    }
+
+    #[test]
+    fn a_moment_of_zero_is_no_time() {
+        let table = table(&[("at", "datetime"), ("seconds", "bigint"), ("name", "varchar")]);
+        assert_eq!(table.moment("at").unwrap(), "NULLIF(CAST(UNIX_TIMESTAMP(`at`) * 1000 AS SIGNED), 0)");
+        let seconds = table.moment("seconds").unwrap();
+        assert!(seconds.starts_with("NULLIF(CAST(CASE") && seconds.ends_with("AS SIGNED), 0)"), "{seconds}");
+        assert!(table.moment("name").unwrap_err().to_string().contains("is no time"));
+    }
 }

@@ -4,7 +4,8 @@ use std::num::{NonZeroU16, NonZeroU64};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+use clap::Arg;
 use coupon_cli::numbers;
 use coupon_cli::output::Output;
 use coupon_cli::terminal;
@@ -25,9 +26,35 @@ use crate::replay::{KeyColumns, QueryMix, Recording};
 const EXIT_CODES: &str = "Exits with 0 when the proof agrees with the prediction, cannot be complete, or is not wanted \
 (--no-proof), 2 when a promise was broken, 3 when the proof differs from the prediction, 1 on other failures.";
 
+/// Flags that ask for keys to be judged without a trace: nothing is replayed then.
+const OWN: [&str; 2] = ["queries", "from"];
+/// Flags that mean something beside one of those.
+const BESIDE: [&str; 11] = [
+    "queries",
+    "table",
+    "from",
+    "time_column",
+    "rows",
+    "rows_a_second",
+    "yes",
+    "key",
+    "shards",
+    "shard_writes",
+    "json",
+];
+
+/// Refuses a flag beside those that would not look at it.
+fn heeded(flag: Arg) -> Arg {
+    if BESIDE.contains(&flag.get_id().as_str()) { flag } else { flag.conflicts_with_all(OWN) }
+}
+
 /// Its command line.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES, mut_arg("trace", |trace| trace.required(false)))]
+#[command(
+    after_help = EXIT_CODES,
+    mut_arg("trace", |trace| trace.required(false)),
+    mut_args(heeded)
+)]
 pub struct Args {
     #[command(flatten)]
     trace: Option<TraceArgs>,
@@ -39,10 +66,10 @@ pub struct Args {
     key: Vec<KeyColumns>,
     /// Writes a second that a shard takes: how many shards the busiest second needs. The default is what four MySQL shards
     /// on 2 cores stored from full queues, divided by four
-    #[arg(long, value_name = "N", default_value_t = SHARD_WRITES, value_parser = numbers::some::<u64>)]
+    #[arg(long, value_name = "N", conflicts_with = "queries", default_value_t = SHARD_WRITES, value_parser = numbers::some::<u64>)]
     shard_writes: u64,
     /// Number of shards
-    #[arg(long, default_value = "4")]
+    #[arg(long, conflicts_with = "queries", default_value = "4")]
     shards: NonZeroU16,
     /// Rooms a range, for range-room as it is configured
     #[arg(long, value_name = "ROOMS", default_value_t = ROOM_WIDTH)]
@@ -107,7 +134,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 /// Judges candidate keys by rows or queries of any kind; nothing is replayed.
 fn by_keys(args: &Args) -> Result<ExitCode> {
-    ensure!(args.trace.is_none(), "--queries and --from take no trace");
     let json = args.json.as_deref().map(|path| Output::create("--json", path)).transpose()?;
     let Args { key: keys, shards, shard_writes, .. } = args;
     let wanted = Wanted { keys, shards: *shards, shard_writes: *shard_writes, seed: 1 };

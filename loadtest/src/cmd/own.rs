@@ -13,7 +13,8 @@ use crate::advise::queries::{self, QueryFindings, Tally};
 use crate::advise::rows::{self, KeyFindings};
 use crate::replay::KeyColumns;
 
-/// What keys are judged by, beside a trace.
+/// What keys are judged by, beside a trace. What the one way needs is refused beside the other by name: that it is required
+/// does not do so, since the other way rules out what is required.
 #[derive(Debug, clap::Args)]
 #[cfg_attr(not(feature = "servers"), expect(dead_code, reason = "no table is read without servers"))]
 pub(super) struct OwnArgs {
@@ -21,23 +22,23 @@ pub(super) struct OwnArgs {
     #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "from")]
     queries: Option<PathBuf>,
     /// A table that --queries concern; may be given several times. Without it, those whose statements name the key
-    #[arg(long, value_name = "TABLE", requires = "queries")]
+    #[arg(long, value_name = "TABLE", requires = "queries", conflicts_with = "from")]
     table: Vec<String>,
     /// Judge keys by the rows of a table, of which a sample is read: mysql://USER@HOST/DATABASE.TABLE. The password is that
     /// of MYSQL_PWD, or asked for
     #[arg(long, value_name = "ADDRESS", requires = "key")]
     from: Option<String>,
     /// The column of that table with a row's time
-    #[arg(long, value_name = "COLUMN", requires = "from")]
+    #[arg(long, value_name = "COLUMN", requires = "from", conflicts_with = "queries")]
     time_column: Option<String>,
     /// Read about so many rows of the table
-    #[arg(long, value_name = "ROWS", default_value = "200000", value_parser = numbers::some::<u64>)]
+    #[arg(long, value_name = "ROWS", default_value = "200000", requires = "from", conflicts_with = "queries", value_parser = numbers::some::<u64>)]
     rows: u64,
     /// Read so many rows a second of the table at most
-    #[arg(long, value_name = "ROWS", default_value = "20000", value_parser = numbers::some::<u32>)]
+    #[arg(long, value_name = "ROWS", default_value = "20000", requires = "from", conflicts_with = "queries", value_parser = numbers::some::<u32>)]
     rows_a_second: u32,
     /// Read the table without asking first
-    #[arg(long, requires = "from")]
+    #[arg(long, requires = "from", conflicts_with = "queries")]
     yes: bool,
 }
 

@@ -44,13 +44,41 @@ fn what_is_missing_or_makes_no_sense_is_named() {
         (&["--from", "mysql://a:secret@b/c.d", "--key", "a"], "MYSQL_PWD"),
         (&["--from", "b/c.d", "--key", "a"], "mysql://USER@HOST"),
         (&["--from", "mysql://a@b/c.d", "--key", "a", "--shard-writes", "0"], "--shard-writes"),
-        (&["t.csv", "--queries", "none.sql", "--key", "a"], "take no trace"),
         (&[], "trace"),
     ] {
         let output = loadtest_in(folder.path(), &[&["advise"], arguments].concat());
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && error.contains(named), "{arguments:?}: {error}");
         assert!(!error.contains("secret"), "{error}");
+    }
+    let queries = &["--queries", "none.sql", "--key", "a"][..];
+    let from = &["--from", "mysql://a@b/c.d", "--key", "a"][..];
+    // What would do nothing is refused.
+    for (asked, more) in [
+        (&[][..], &["t.csv", "--rows", "5"][..]),
+        (&[], &["t.csv", "--rows-a-second", "5"]),
+        (queries, &["--rows", "5"]),
+        (queries, &["--time-column", "at"]),
+        (queries, &["--yes"]),
+        (from, &["--table", "orders"]),
+        (queries, &["--shards", "4"]),
+        (queries, &["--shard-writes", "5"]),
+        (queries, &["--mix", "grabs"]),
+        (queries, &["--seconds", "5"]),
+        (queries, &["--backend", "embedded"]),
+        (queries, &["--set", "a=b"]),
+        (queries, &["--sample", "1%"]),
+        (queries, &["t.csv"]),
+        (from, &["--no-proof"]),
+        (from, &["--room-width", "5"]),
+        (from, &["--mix", "grabs"]),
+        (from, &["--out", "out"]),
+        (from, &["t.csv"]),
+    ] {
+        let output = loadtest_in(folder.path(), &[&["advise"], asked, more].concat());
+        let error = String::from_utf8(output.stderr).unwrap();
+        let told = error.contains("cannot be used with") || error.contains("--from <ADDRESS>");
+        assert!(output.status.code() != Some(0) && told, "{asked:?} {more:?}: {error}");
     }
     assert!(loadtest(&["advise", "--help"]).status.success());
 }

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 use std::process::{Command, Output, Stdio};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use coupon_stack::{Stack, StackOptions};
 use mysql_async::Pool;
@@ -20,6 +20,8 @@ const TABLE: &str = "CREATE TABLE shop.orders (id BIGINT PRIMARY KEY, user_id BI
      FROM numbers";
 
 static SHOP: LazyLock<Shop> = LazyLock::new(Shop::open);
+/// Its logs are the whole server's: one test at a time asks it.
+static TURN: Mutex<()> = Mutex::new(());
 
 struct Shop {
     stack: Stack,
@@ -69,6 +71,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn keys_are_judged_by_a_sample_of_a_table_that_is_only_read() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let shop = &*SHOP;
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("keys.json").to_str().unwrap().to_owned();
@@ -117,6 +120,7 @@ fn keys_are_judged_by_a_sample_of_a_table_that_is_only_read() {
 
 #[test]
 fn keys_are_judged_by_the_logs_that_a_server_writes() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let shop = &*SHOP;
     let folder = tempfile::tempdir().unwrap();
     for (kind, on, off) in [

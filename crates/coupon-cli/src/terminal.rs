@@ -62,7 +62,11 @@ pub fn run<C: Parser>(program: impl FnOnce(C) -> Result<ExitCode>) -> ExitCode {
 
 /// Runs a program that has one task beside its [`Pages`]; `about` has its name, version and help.
 pub fn run_one<A: Args>(about: Command, task: impl FnOnce(&A) -> Result<ExitCode>) -> ExitCode {
-    let command = Pages::augment_subcommands(A::augment_args(about)).args_conflicts_with_subcommands(true);
+    // What the pages are is no description of the program.
+    let description = about.get_about().cloned();
+    let command = Pages::augment_subcommands(A::augment_args(about))
+        .args_conflicts_with_subcommands(true)
+        .about(description.unwrap_or_default());
     let given = match command.clone().try_get_matches() {
         Ok(given) => given,
         Err(error) => return refuse(&error),

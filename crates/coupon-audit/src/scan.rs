@@ -1,6 +1,7 @@
 //! One pass over every stored row, and the checks that need all of them together.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 
 use anyhow::Result;
 use coupon_core::{Placement, ResultId, RoomId, TableId, Timestamp, UserId};
@@ -20,6 +21,8 @@ pub(super) struct Holding {
     /// None once its stock was given back.
     pub(super) slot: Option<u8>,
     pub(super) id: i64,
+    /// The second in which its hold ends, of one that is held.
+    pub(super) ends_s: Option<NonZeroU32>,
 }
 
 impl Holding {
@@ -28,7 +31,8 @@ impl Holding {
         // A slot that cannot be is found by the law of the row's own life.
         let slot = u8::try_from(row.life.slot.unwrap_or(0)).unwrap_or(u8::MAX);
         let slot = row.life.is_live().then_some(slot);
-        Self { user: row.grab.user, slot, id: row.grab.id }
+        let ends_s = row.held().and_then(|(until, _)| NonZeroU32::new(u32::try_from(until / 1_000).ok()?));
+        Self { user: row.grab.user, slot, id: row.grab.id, ends_s }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use coupon_core::Timestamp;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
@@ -134,7 +135,7 @@ impl source::Gate for HeldGate<'_> {
         }
         let mut redis = connect::redis(&servers.addresses)?;
         let (mut found, mut undated) = (Vec::new(), Vec::new());
-        for id in on_offer(&snapshot.catalogue, jiff::Timestamp::now().as_millisecond()) {
+        for id in on_offer(&snapshot.catalogue, now().millis()) {
             let Some(kept) = Kept::read(&mut redis, gate, id)? else {
                 let key = gate.holders(id);
                 found.push((1, format!("coupon {id} is on offer, and the gate does not know it: no {key}")));
@@ -151,7 +152,7 @@ impl source::Gate for HeldGate<'_> {
                 }
             }
             let accounted = holds::accounted(snapshot, holders, id);
-            let differing = holds::differing(&kept.holders, &accounted);
+            let differing = holds::differing(&kept.holders, &accounted, now());
             found.extend(differing.in_short().map(|(count, text)| (count, format!("coupon {id}: {text}"))));
         }
         if servers.gate_now(gate)? != *gate {
@@ -192,6 +193,11 @@ fn otherwise(id: i64, kept: [Option<i64>; 3], snapshot: &Snapshot, start: Option
         .map(|((name, of), kept)| format!("{name} {} and main {}", shown(kept), of(&now.terms())))
         .collect();
     (!wrong.is_empty()).then(|| format!("coupon {id}: the gate has {}", wrong.join(", ")))
+}
+
+/// The time by this machine's clock.
+fn now() -> Timestamp {
+    Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
 }
 
 /// The coupons that the gate must have: on offer, and not ended yet.

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::num::NonZeroU32;
 
 use anyhow::{Context, Result};
+use coupon_core::Timestamp;
 use redis::Connection;
 
 use super::gate::Gate;
@@ -18,6 +20,8 @@ const LAST_SLOT: &str = "m";
 const SURPLUS: char = '+';
 /// The prefix of a result that was set aside.
 const PARKED: &str = "x";
+/// The most by which the clocks of processes differ from main's while they take grabs.
+const CLOCKS_DIFFER_MS: i64 = 10_000;
 
 /// A coupon as the gate keeps it.
 pub(super) struct Kept {
@@ -37,6 +41,15 @@ pub(super) struct Hold {
     pub(super) parked: bool,
     /// True if nothing but its id is known of it: it is a final grab without a named request.
     pub(super) plain: bool,
+    /// The second in which it ends, by the row of one that is held.
+    ends_s: Option<NonZeroU32>,
+}
+
+impl Hold {
+    /// Judges whether it may have expired since its row was read, by a clock that is as wrong as a process's may be.
+    fn may_have_expired(&self, now: Timestamp) -> bool {
+        self.ends_s.is_some_and(|ends_s| i64::from(ends_s.get()) * 1_000 <= now.millis() + CLOCKS_DIFFER_MS)
+    }
 }
 
 impl Kept {
@@ -61,7 +74,7 @@ impl Kept {
             // A user's first slot has no number.
             let (user, slot) = field.split_once('.').unwrap_or((&field, "0"));
             let slot = (user.parse().with_context(wrong)?, slot.parse().with_context(wrong)?);
-            holders.insert(slot, Hold { result, parked, plain });
+            holders.insert(slot, Hold { result, parked, plain, ends_s: None });
         }
         Ok(Some(Self { terms, holders }))
     }
@@ -78,12 +91,13 @@ pub(super) type Accounted = BTreeMap<Slot, Vec<Hold>>;
 /// The results of a coupon that are stored or parked.
 pub(super) fn accounted(snapshot: &Snapshot, holders: &Holders, coupon: i64) -> Accounted {
     let parked = snapshot.shards.iter().flat_map(|shard| &shard.parked).map(|parked| parked.grab);
-    let parked = parked.filter(|grab| grab.coupon == coupon).map(|grab| ((grab.user, 0), grab.id, true));
+    let parked =
+        parked.filter(|grab| grab.coupon == coupon).map(|grab| ((grab.user, 0), grab.id, true, None));
     let live = holders.get(&coupon).into_iter().flatten();
-    let stored = live.filter_map(|held| Some(((held.user, held.slot?), held.id, false)));
+    let stored = live.filter_map(|held| Some(((held.user, held.slot?), held.id, false, held.ends_s)));
     let mut all = Accounted::new();
-    for (slot, result, parked) in stored.chain(parked) {
-        all.entry(slot).or_default().push(Hold { result, parked, plain: true });
+    for (slot, result, parked, ends_s) in stored.chain(parked) {
+        all.entry(slot).or_default().push(Hold { result, parked, plain: true, ends_s });
     }
     all
 }
@@ -99,8 +113,8 @@ pub(super) struct Differing {
     pub(super) otherwise: Vec<(Slot, Hold, String)>,
 }
 
-/// Compares the gate's holders of a coupon with those accounted for.
-pub(super) fn differing(held: &BTreeMap<Slot, Hold>, accounted: &Accounted) -> Differing {
+/// Compares the gate's holders of a coupon with those accounted for, by what was read until now.
+pub(super) fn differing(held: &BTreeMap<Slot, Hold>, accounted: &Accounted, now: Timestamp) -> Differing {
     let mut found = Differing::default();
     // A result that was set aside may be held as any other: until the gate is filled anew, it is.
     let is = |held: Hold, known: &Hold| held.result == known.result && (known.parked || !held.parked);
@@ -114,7 +128,10 @@ pub(super) fn differing(held: &BTreeMap<Slot, Hold>, accounted: &Accounted) -> D
             }
         }
     }
-    let unheld = accounted.iter().filter(|(slot, _)| !held.contains_key(slot));
+    let unheld = accounted.iter().filter(|(slot, known)| {
+        // Gate and shards are not read at one moment, and what is held expires whenever its time comes.
+        !held.contains_key(slot) && !known.iter().all(|known| known.may_have_expired(now))
+    });
     found.not_held = unheld.filter_map(|(slot, known)| Some((*slot, known.first()?.result))).collect();
     found
 }

@@ -119,11 +119,11 @@ impl Servers {
                 found.unknown.push(format!("coupon {coupon}"));
                 continue;
             };
-            let mut differing = differing(&holders, &accounted);
+            let mut differing = differing(&holders, &accounted, now);
             let not_stored = differing.not_stored.len();
             differing.not_stored.retain(|(slot, _)| !pending.contains(&mark(*slot, coupon)));
             found.pending += not_stored - differing.not_stored.len();
-            still_not_held(&mut redis, &gate, coupon, &mut differing)?;
+            still_differing(&mut redis, &gate, coupon, &mut differing)?;
             found.add(coupon, room(&catalogue, coupon), differing);
         }
         ensure!(self.gate_now(&gate)? == gate, "the gate was filled anew meanwhile: ask again");
@@ -155,13 +155,20 @@ fn stored(snapshot: &mut Snapshot, coupons: &BTreeMap<i64, Option<Kept>>) -> Res
     Ok(holders)
 }
 
-/// Leaves out what the gate holds by now: results that were stored while it was read may be newer than what was read.
-fn still_not_held(redis: &mut Connection, gate: &Gate, coupon: i64, differing: &mut Differing) -> Result<()> {
-    if differing.not_held.is_empty() {
+/// Leaves out what the gate says otherwise by now: results that were stored while it was read may be newer than what was
+/// read, and what was given back since is let go of.
+fn still_differing(
+    redis: &mut Connection,
+    gate: &Gate,
+    coupon: i64,
+    differing: &mut Differing,
+) -> Result<()> {
+    if differing.not_held.is_empty() && differing.not_stored.is_empty() {
         return Ok(());
     }
-    let now = Kept::read(redis, gate, coupon)?;
-    differing.not_held.retain(|(slot, _)| now.as_ref().is_none_or(|now| !now.holders.contains_key(slot)));
+    let now = Kept::read(redis, gate, coupon)?.map(|kept| kept.holders).unwrap_or_default();
+    differing.not_held.retain(|(slot, _)| !now.contains_key(slot));
+    differing.not_stored.retain(|(slot, held)| now.get(slot).is_some_and(|now| now.result == held.result));
     Ok(())
 }
 

@@ -128,7 +128,10 @@ impl Rows {
     ) -> anyhow::Result<()> {
         let rows = to_be_checked(shard, table, missing);
         let fresh = self.background.gate.server.restore(epoch, &rows).await?;
-        for ((_, hold), _) in rows.iter().zip(fresh).filter(|(_, fresh)| *fresh) {
+        let now = self.background.time.mains();
+        // One that was to expire just now has done so since it was read, and is let go of again.
+        let due = |hold: &Hold| hold.hold_until.is_some_and(|until| until <= now);
+        for ((_, hold), _) in rows.iter().zip(fresh).filter(|((_, hold), fresh)| *fresh && !due(hold)) {
             let Hold { coupon, user, id, .. } = hold;
             self.background.counts.restored.fetch_add(1, Ordering::Relaxed);
             tracing::error!(%shard, coupon, user, result_id = id, "the gate did not know of this stored result, and does now");

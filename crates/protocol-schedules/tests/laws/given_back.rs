@@ -62,7 +62,7 @@ pub(crate) async fn what_a_user_holds_counts_in_whatever_slot_it_is_when_the_lim
     servers: &Servers,
 ) {
     let (gate, epoch) = filled(servers).await;
-    gate.offer(&epoch, 1, &[&terms(1, 9)]).await.unwrap();
+    gate.offer(&epoch, 4, &[&terms(1, 9)]).await.unwrap();
     let of = |limit, after_ms| Attempt { limit, ..attempt(1, after_ms, request(after_ms)) };
     let three = [1, 2, 3].map(|after_ms| of(3, after_ms));
     assert_eq!(decide(&*gate, &epoch, &three).await, [0, 1, 2].map(Decision::Granted));

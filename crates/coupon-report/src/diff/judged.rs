@@ -64,7 +64,7 @@ impl<'a> Timed<'a> {
         })
     }
 
-    fn row(&self, ratio: Judgement, p: Option<f64>, (change, reason): (Change, Option<String>)) -> Row {
+    fn row(&self, ratio: &Judgement, p: Option<f64>, (change, reason): (Change, Option<String>)) -> Row {
         let [before, after] = [&self.sides.before, &self.sides.after].map(|side| match side.as_slice() {
             [only] => estimate(&values(&self.metric, only)),
             runs => estimate(&runs.iter().filter_map(|run| median(&self.metric, run)).collect::<Vec<_>>()),
@@ -120,7 +120,7 @@ fn by_rounds(timed: &[Timed<'_>], least: f64, trusted: bool) -> Vec<Row> {
                 Change::Worse if !trusted => Change::LooksWorse,
                 other => other,
             };
-            one.row(judgement, p, (found, reason))
+            one.row(&judgement, p, (found, reason))
         })
         .collect()
 }
@@ -136,7 +136,7 @@ fn by_runs(timed: &[Timed<'_>], least: f64) -> Vec<Row> {
         .map(|((one, runs), p)| {
             let found = between_runs(&runs.after, &runs.before, one.metric.more_is_better())
                 .unwrap_or_else(|| runs.change(&one.metric, p, least));
-            one.row(judge_by(&ratios(one.pairs.iter().copied()), least), Some(p), found)
+            one.row(&judge_by(&ratios(one.pairs.iter().copied()), least), Some(p), found)
         })
         .collect()
 }

@@ -38,7 +38,7 @@ pub(super) fn all(report: &Report) -> Vec<Doubt> {
     doubts
 }
 
-fn of(kind: DoubtKind, contestant: &Contestant, text: String) -> Doubt {
+fn of(kind: DoubtKind, contestant: &Contestant, text: &str) -> Doubt {
     Doubt { kind, contestant: Some(contestant.name.clone()), text: format!("{}: {text}", contestant.name) }
 }
 
@@ -53,7 +53,7 @@ fn median(contestant: &Contestant, figure: impl Fn(&Round) -> Option<f64>) -> Op
 fn generator(contestant: &Contestant) -> Option<Doubt> {
     let busy = median(contestant, |round| Some(round.generator.cpu_seconds.value()? / round.seconds));
     let limit = |why: String| {
-        Some(of(DoubtKind::GeneratorLimited, contestant, format!("the load generator was the limit: {why}")))
+        Some(of(DoubtKind::GeneratorLimited, contestant, &format!("the load generator was the limit: {why}")))
     };
     if let Some(busy) = busy.filter(|part| *part >= BUSY) {
         return limit(format!("it used {} of a core.", percent(busy)));
@@ -109,7 +109,7 @@ fn connections(contestant: &Contestant) -> Option<Doubt> {
          --connections, or a lower --rate.",
         percent(waited.max(unsent)),
     );
-    Some(of(DoubtKind::ConnectionsLimited, contestant, text))
+    Some(of(DoubtKind::ConnectionsLimited, contestant, &text))
 }
 
 fn data_sets(report: &Report) -> Option<Doubt> {
@@ -153,11 +153,11 @@ fn failed(contestant: &Contestant) -> (f64, f64) {
 
 /// Contestants of which a larger part of something went wrong than of the best: by so much, and by more than chance
 /// (three standard deviations of two counts) would make it.
-fn worse_than_best<'a>(
-    report: &'a Report,
+fn worse_than_best(
+    report: &Report,
     least: f64,
     counted: impl Fn(&Contestant) -> (f64, f64),
-) -> Vec<(&'a Contestant, f64, &'a Contestant, f64)> {
+) -> Vec<(&Contestant, f64, &Contestant, f64)> {
     let all: Vec<(&Contestant, f64, f64)> = report
         .contestants
         .iter()
@@ -188,7 +188,7 @@ fn failures(report: &Report) -> Vec<Doubt> {
                 percent(least),
                 best.name
             );
-            of(DoubtKind::FailuresDiffer, contestant, text)
+            of(DoubtKind::FailuresDiffer, contestant, &text)
         })
         .collect()
 }
@@ -211,7 +211,7 @@ fn refusals(report: &Report) -> Vec<Doubt> {
                 percent(least),
                 best.name
             );
-            of(DoubtKind::RefusalsDiffer, contestant, text)
+            of(DoubtKind::RefusalsDiffer, contestant, &text)
         })
         .collect()
 }
@@ -222,6 +222,6 @@ fn not_offered(contestant: &Contestant) -> Option<Doubt> {
     let part = sent as f64 / due;
     (due > 0.0 && part < SENT).then(|| {
         let text = format!("only {} of its requests could be sent: it leads in nothing.", percent(part));
-        of(DoubtKind::NotOffered, contestant, text)
+        of(DoubtKind::NotOffered, contestant, &text)
     })
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use coupon_core::{CouponId, Placement, ResultId, ResultQuery, ShardId};
+use coupon_core::{Placement, ResultId, ResultQuery, ShardId};
 use coupon_store::{
-    Backend, Change, Changed, Found, HandOver, LocalFuture, PageRequest, PlacedResult, ShardReport, Shards,
-    Summary, Totals, Unavailable, Visit, Visited,
+    Backend, Change, Changed, Found, HandOver, HeldByCoupon, LocalFuture, PageRequest, PlacedResult,
+    ShardReport, Shards, Summary, Totals, Unavailable, Visit, Visited,
 };
 
 /// A round trip before each call that goes to a shard.
@@ -106,7 +106,7 @@ impl Shards for Delayed<Box<dyn Shards>> {
     }
 
     // What operators ask is no part of what is compared, here and at the end.
-    fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Vec<(CouponId, u64)>>, Unavailable>> {
+    fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<HeldByCoupon>, Unavailable>> {
         self.inner.held(shard)
     }
 

@@ -55,8 +55,8 @@ pub use open::{BuiltWithout, open};
 pub use own_metrics::{OwnMetrics, Repairs};
 pub use set_aside::Found as SetAsideCoupons;
 pub use shards::{
-    Change, Changed, Figure, Found, Latency, PageRequest, ShardReport, Shards, Summary, Totals, Visit,
-    Visited,
+    Change, Changed, Figure, Found, HeldByCoupon, Latency, PageRequest, ShardReport, Shards, Summary, Totals,
+    Visit, Visited,
 };
 pub use unavailable::Unavailable;
 

@@ -148,6 +148,9 @@ pub struct Latency {
     pub max: u64,
 }
 
+/// The number of results that are held, of each coupon that has any.
+pub type HeldByCoupon = Vec<(CouponId, u64)>;
+
 /// Reads, and the changes of results, on the shards.
 pub trait Shards: Send + Sync {
     /// Results that the query covers, latest first, each with the table it lives in.
@@ -182,7 +185,7 @@ pub trait Shards: Send + Sync {
     fn kept_totals(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>>;
 
     /// The number of results that are held there, of each coupon that has any.
-    fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Vec<(CouponId, u64)>>, Unavailable>>;
+    fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<HeldByCoupon>, Unavailable>>;
 
     /// Takes a step of a result that lives there, by one conditional update of its row in a transaction of its shard.
     /// Where stock comes back, the gate forgets the result after the commit, and main is told after that: the backend

@@ -32,7 +32,7 @@ fn row(sold: i64) -> CouponRow {
     CouponRow { stock: Stock::of(100, 100 - sold), ..row }
 }
 
-fn refused(patch: CouponPatch) -> Refused {
+fn refused(patch: &CouponPatch) -> Refused {
     let checked = CatalogueChange::ChangeCoupon(CouponId::new(7).unwrap(), patch.clone()).check();
     checked.err().or_else(|| patch.write(&row(0), at(1)).err()).unwrap_or_else(|| panic!("{patch:?}"))
 }
@@ -154,7 +154,7 @@ fn what_cannot_be_so_is_refused_by_the_name_of_its_field() {
         (CouponPatch { description: Some("a\0".to_owned()), ..none() }, "description must not hold"),
         (CouponPatch { product_range: Some("{".to_owned()), ..none() }, "product_range must be JSON"),
     ] {
-        let why = refused(patch).to_string();
+        let why = refused(&patch).to_string();
         assert!(why.contains(named), "{why:?} does not say {named:?}");
     }
     let backwards = NewCoupon { end_time: at(0), ..new_coupon() };

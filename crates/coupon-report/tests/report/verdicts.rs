@@ -277,7 +277,7 @@ fn a_place_in_the_order_that_takes_longer_by_itself_is_told() {
     let mut report = two();
     for (at, contestant) in report.contestants.iter_mut().enumerate() {
         for round in &mut contestant.rounds {
-            let first = (round.index as usize + at) % 2 == 0;
+            let first = (round.index as usize + at).is_multiple_of(2);
             round.position = u32::from(!first);
             let mean = round.endpoints.get_mut("grab").unwrap();
             mean.mean_ms = Figure::of(mean.mean_ms.value().unwrap() * if first { 1.4 } else { 1.0 });

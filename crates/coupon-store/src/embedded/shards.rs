@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coupon_core::{CouponId, Placement, ResultId, ResultQuery, ShardId, TableId};
+use coupon_core::{Placement, ResultId, ResultQuery, ShardId, TableId};
 use rusqlite::Connection;
 
 use super::hand_over::Writers;
@@ -10,8 +10,8 @@ use super::reader::Readers;
 use super::sql;
 use super::state::ShardState;
 use crate::{
-    Change, Changed, Found, LocalFuture, PageRequest, ShardReport, Shards, Summary, Totals, Unavailable,
-    Visit, Visited,
+    Change, Changed, Found, HeldByCoupon, LocalFuture, PageRequest, ShardReport, Shards, Summary, Totals,
+    Unavailable, Visit, Visited,
 };
 
 /// Every shard's readers, and the writers for changes of results.
@@ -93,7 +93,7 @@ impl Shards for EmbeddedShards {
         Box::pin(std::future::ready(kept.ok_or_else(|| unknown(shard))))
     }
 
-    fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Vec<(CouponId, u64)>>, Unavailable>> {
+    fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<HeldByCoupon>, Unavailable>> {
         self.ask(shard, Visit::All, |db, tables| {
             let (mut held, holding) = (Vec::new(), sql::holding(db)?);
             for table in tables.iter().filter(|table| holding.contains(table)) {

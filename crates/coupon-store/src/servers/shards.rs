@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coupon_core::{CouponId, Placement, ResultId, ResultQuery, ShardId, TableId};
+use coupon_core::{Placement, ResultId, ResultQuery, ShardId, TableId};
 use mysql_async::Conn;
 
 use super::mysql::{Database, ShardDatabase, code, has_code};
@@ -13,8 +13,8 @@ use super::sql;
 use super::status::ShardStatus;
 use super::tasks::Background;
 use crate::{
-    Change, Changed, Found, LocalFuture, PageRequest, ShardReport, Shards, Summary, Totals, Unavailable,
-    Visit, Visited,
+    Change, Changed, Found, HeldByCoupon, LocalFuture, PageRequest, ShardReport, Shards, Summary, Totals,
+    Unavailable, Visit, Visited,
 };
 
 /// Every shard's database, and what is known of it.
@@ -167,7 +167,7 @@ impl Shards for ServersShards {
         Box::pin(std::future::ready(kept))
     }
 
-    fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Vec<(CouponId, u64)>>, Unavailable>> {
+    fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<HeldByCoupon>, Unavailable>> {
         Box::pin(self.ask(shard, Visit::All, async |conn, tables| sql::held(conn, tables).await))
     }
 

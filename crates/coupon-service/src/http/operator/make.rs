@@ -61,7 +61,7 @@ fn operator(req: &HttpRequest) -> Result<Operator, Problem> {
         return Err(malformed("the header X-Operator is given twice"));
     }
     let name = std::str::from_utf8(name).map_err(|_| malformed("the header X-Operator must be UTF-8"))?;
-    Operator::new(if name.is_empty() { NAMELESS } else { name }).map_err(refused)
+    Operator::new(if name.is_empty() { NAMELESS } else { name }).map_err(|why| refused(&why))
 }
 
 /// Makes a change, and answers once it is in force.
@@ -72,7 +72,7 @@ async fn make(
 ) -> Result<HttpResponse, Problem> {
     let (operator, asked) = (operator(req)?, Instant::now());
     let applied = service.backend.catalogue.change(change, operator).await.map_err(|error| match error {
-        ChangeError::Refused(why) => refused(why),
+        ChangeError::Refused(why) => refused(&why),
         ChangeError::Unavailable(error) => Problem::unavailable(&error),
     })?;
     view::ok(&CatalogueChanged {
@@ -85,11 +85,11 @@ async fn make(
     })
 }
 
-fn refused(why: Refused) -> Problem {
+fn refused(why: &Refused) -> Problem {
     let detail = why.to_string();
     match why {
-        Refused::Unknown(Thing::Room(room)) => Problem::unknown_room(room),
-        Refused::Unknown(Thing::Coupon(coupon)) => Problem::unknown_coupon(coupon),
+        Refused::Unknown(Thing::Room(room)) => Problem::unknown_room(*room),
+        Refused::Unknown(Thing::Coupon(coupon)) => Problem::unknown_coupon(*coupon),
         Refused::Conflict(_) => Problem::new(Kind::Conflict, detail),
         Refused::Invalid { field, .. } => Problem::new(Kind::OutOfRange, detail).field(place(field)),
     }

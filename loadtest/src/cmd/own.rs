@@ -16,7 +16,6 @@ use crate::replay::KeyColumns;
 /// What keys are judged by, beside a trace. What the one way needs is refused beside the other by name: that it is required
 /// does not do so, since the other way rules out what is required.
 #[derive(Debug, clap::Args)]
-#[cfg_attr(not(feature = "servers"), expect(dead_code, reason = "no table is read without servers"))]
 pub(super) struct OwnArgs {
     /// Judge keys by queries: MySQL's general log, its slow log, or a file of SQL; - is the standard input
     #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "from")]

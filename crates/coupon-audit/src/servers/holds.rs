@@ -168,3 +168,20 @@ impl fmt::Display for Hold {
         write!(f, "{}{}", if self.parked { PARKED } else { "" }, self.result)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_have_expired_since_its_row_was_read_is_no_difference_and_what_may_not_is_one() {
+        let row = |ends_s| Hold { result: 5, parked: false, plain: true, ends_s: NonZeroU32::new(ends_s) };
+        let now = Timestamp::from_millis(100_000);
+        for (ends_s, found) in [(90, 0), (110, 0), (111, 1), (0, 1)] {
+            let accounted = Accounted::from([((7, 0), vec![row(ends_s)])]);
+            assert_eq!(differing(&BTreeMap::new(), &accounted, now).not_held.len(), found, "{ends_s}");
+            let held = BTreeMap::from([((7, 0), row(0))]);
+            assert_eq!(differing(&held, &accounted, now).not_held.len(), 0, "{ends_s}");
+        }
+    }
+}

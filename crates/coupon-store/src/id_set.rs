@@ -17,7 +17,6 @@ impl IdSet {
     }
 
     /// The ids of either.
-    #[allow(dead_code, reason = "changes of the catalogue use it")]
     pub(super) fn union(&self, other: &Self) -> Self {
         let mut all = [&*self.runs, &*other.runs].concat();
         all.sort_unstable();

@@ -69,11 +69,12 @@ impl Drop for Service {
 }
 
 impl Service {
-    /// The decision about a grab that was asked for, or is asked for again since nothing was decided.
+    /// The decision about a grab that was asked for, or is asked for again since nothing was decided: what waited longer than a
+    /// request's head may take is refused with 408 when the process goes on, and main that was not heard of with 503.
     fn decided(&self, asked: TcpStream, user: u64, coupon: u64) -> String {
         let deadline = Instant::now() + PATIENCE;
         let mut answer = heard(asked);
-        while answer.starts_with("HTTP/1.1 503") {
+        while ["HTTP/1.1 408", "HTTP/1.1 503"].iter().any(|undecided| answer.starts_with(undecided)) {
             assert!(Instant::now() < deadline, "it is not decided: {answer}");
             std::thread::sleep(Duration::from_millis(50));
             answer = heard(self.ask(user, coupon));

@@ -49,6 +49,7 @@ mod slots;
 mod stats;
 mod strategy;
 mod time;
+mod versions;
 
 pub use after_grab::{RequestKey, ResultState};
 pub use id::{CouponId, IdError, MAX_ID, RoomId, UserId};
@@ -66,3 +67,4 @@ pub use slots::{Mix, SLOTS, SlotTable, UnknownMix};
 pub use stats::ShardingStats;
 pub use strategy::{Growth, RouteError, RowKey, ShardingStrategy};
 pub use time::{Day, Hour, TimeError, TimeRange, Timestamp};
+pub use versions::{LayoutVersion, VersionNumber, Versioned, VersionsError};

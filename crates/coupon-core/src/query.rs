@@ -87,6 +87,20 @@ impl Plan {
         if some.len() > limit { Self::All } else { Self::of(some) }
     }
 
+    /// The plan that visits whatever one of these does.
+    #[must_use]
+    pub fn union(plans: impl IntoIterator<Item = Self>) -> Self {
+        let mut all = Vec::new();
+        for plan in plans {
+            match plan {
+                Self::One(placement) => all.push(placement),
+                Self::Some(placements) => all.extend(placements),
+                Self::All => return Self::All,
+            }
+        }
+        Self::of(all)
+    }
+
     /// The shards it visits, in order, each once.
     #[must_use]
     pub fn shards(&self, shard_count: u16) -> Vec<ShardId> {

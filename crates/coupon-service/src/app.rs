@@ -99,7 +99,8 @@ impl Application {
                 tokio::time::sleep(UPKEEP).await;
                 let today = service.clock.now().day();
                 let window = TimeRange::new(today.start(), today.next().next().start());
-                service.backend.lifecycle.make_tables(&service.strategy.tables(window));
+                let tables = service.backend.layouts.now().tables(window);
+                service.backend.lifecycle.make_tables(&tables);
             }
         });
         let service = web::Data::clone(&self.service);
@@ -163,23 +164,22 @@ fn assemble(
     let user_tokens = UserTokens::new(&settings.users.token_secret)?;
     let connections = Arc::new(Connections::new(&settings.limits));
     let traces = Traces::start(&settings.telemetry, name, strategy.name())?;
-    let backend = coupon_store::open(&settings, Arc::clone(&strategy), &clock)?;
+    let backend = coupon_store::open(&settings, strategy, &clock)?;
     let backend =
         Arc::new(delayed(backend, Duration::from_secs_f64(settings.simulate.shard_rtt_ms / 1_000.0)));
-    let counters = Arc::new(GrabCounters::new(strategy.shard_count().get()));
+    let counters = Arc::new(GrabCounters::new(backend.layouts.prepared().get()));
     let timeout = Duration::from_millis(settings.reads.timeout_ms.get() as u64);
-    let queries = Queries::new(Arc::clone(&strategy), Arc::clone(&backend), timeout);
+    let queries = Queries::new(Arc::clone(&backend), timeout);
     let room_stats = RoomStatsCache::new(Duration::from_millis(settings.cache.room_stats_ms));
     tracing::info!(
         dataset = backend.dataset,
-        layout = strategy.layout(),
+        layout = backend.layouts.now().layout(),
         data = backend.data.folder().as_deref().unwrap_or("-"),
         opened_ms = started.elapsed().as_millis(),
         "data set opened"
     );
     Ok(Service {
         name: name.to_owned(),
-        strategy,
         backend,
         queries,
         counters,
@@ -209,9 +209,8 @@ fn serve(service: &web::Data<Service>, listener: TcpListener) -> anyhow::Result<
         let worker = next_worker.fetch_add(1, Ordering::Relaxed);
         traces::use_here(shared.traces.clone());
         let ids = shared.backend.ids.generator(&shared.clock, worker);
-        let strategy = Arc::clone(&shared.strategy);
         let batcher =
-            Batcher::new(strategy, Arc::clone(&shared.backend), Arc::clone(&shared.counters), batches, ids);
+            Batcher::new(Arc::clone(&shared.backend), Arc::clone(&shared.counters), batches, ids);
         App::new()
             .wrap(http::Watch(web::Data::clone(&shared)))
             .app_data(web::Data::clone(&shared))

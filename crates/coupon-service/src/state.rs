@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use coupon_core::ShardingStrategy;
 use coupon_store::Backend;
 use coupon_store::clock::Clock;
 use coupon_store::settings::Settings;
@@ -16,16 +15,14 @@ use crate::route_metrics::RouteMetrics;
 use crate::telemetry::traces::Traces;
 use crate::user_token::UserTokens;
 
-/// A running service: its strategy, its backend, and what it has counted so far.
+/// A running service: its backend, and what it has counted so far.
 #[derive(Debug)]
 pub struct Service {
     /// `hash-svc`, `range-svc`, …
     pub name: String,
-    /// Decides where rows live.
-    pub strategy: Arc<dyn ShardingStrategy>,
     /// The store of all rows.
     pub backend: Arc<Backend>,
-    /// Executes the strategy's plans.
+    /// Executes the layout's plans.
     pub queries: Queries,
     /// Counts of grabs by outcome.
     pub counters: Arc<GrabCounters>,

@@ -22,10 +22,12 @@ pub mod failpoints;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gate;
+mod growing;
 mod hand_over;
 mod id_set;
 pub mod ids;
 mod known;
+mod layouts;
 mod lifecycle;
 mod measure;
 pub mod metrics;
@@ -39,17 +41,23 @@ mod set_aside;
 pub mod settings;
 mod shards;
 pub mod statements;
+mod swapped;
 mod terms;
 pub mod timekeeping;
 mod unavailable;
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 
 pub use catalogue::{Applied, Catalogue, ChangeError, CouponAndDetails, Offer, Offered};
 pub use gate::{Attempt, Decided, Decision, Gate, Reservation, Stock};
+pub use growing::{
+    Announced, Fixed as FixedLayout, Growing, GrowthError, Moving, NextLayout, VersionRecord,
+};
 pub use hand_over::{HandOver, PlacedResult};
 pub use known::Known;
+pub use layouts::Layouts;
 pub use lifecycle::Lifecycle;
 pub use open::{BuiltWithout, open};
 pub use own_metrics::{OwnMetrics, Repairs};
@@ -69,6 +77,10 @@ pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 pub struct Backend {
     /// The data set's id.
     pub dataset: String,
+    /// The places of rows, by the versions of the layout that this process goes by.
+    pub layouts: Arc<Layouts>,
+    /// Changes the layout.
+    pub growth: Box<dyn Growing>,
     /// The source of the workers' ids.
     pub ids: IdSource,
     /// Stock and one-per-user.

@@ -33,14 +33,18 @@ pub fn open(
     clock: &Clock,
 ) -> anyhow::Result<Backend> {
     match settings.backend {
-        BackendKind::Embedded => in_folder(settings, &*strategy, clock),
+        BackendKind::Embedded => in_folder(settings, strategy, clock),
         BackendKind::Servers => on_servers(settings, strategy, clock),
     }
 }
 
-fn in_folder(settings: &Settings, strategy: &dyn ShardingStrategy, clock: &Clock) -> anyhow::Result<Backend> {
+fn in_folder(
+    settings: &Settings,
+    strategy: Arc<dyn ShardingStrategy>,
+    clock: &Clock,
+) -> anyhow::Result<Backend> {
     let options = embedded::Options {
-        data: data_folder(&settings.embedded.data, strategy),
+        data: data_folder(&settings.embedded.data, &*strategy),
         readers: settings.embedded.readers,
         max_file_mb: settings.embedded.max_file_mb,
         shard_backlog: settings.grab.shard_backlog.get(),

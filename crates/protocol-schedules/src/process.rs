@@ -15,7 +15,7 @@ use coupon_service::pipeline::{Answer, BatchLimits, Batcher, Grab, GrabCounters,
 use coupon_store::clock::Clock;
 use coupon_store::servers::seam::{Part, Process, Tasks, Terms};
 use coupon_store::settings::Role;
-use coupon_store::{Backend, Changed, Data, Known, Unavailable};
+use coupon_store::{Backend, Changed, Data, FixedLayout, Known, Layouts, Unavailable};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::sleep;
@@ -143,7 +143,7 @@ async fn live(
     started: Rc<OnceCell<Tasks>>,
     mut requests: mpsc::UnboundedReceiver<Request>,
 ) {
-    let strategy: Arc<dyn ShardingStrategy> = Arc::new(ByUser);
+    let layouts = || Arc::new(Layouts::first(Arc::new(ByUser)));
     let process = loop {
         world.awake(id).await;
         // Of a shard's copy it would know no better.
@@ -151,12 +151,12 @@ async fn live(
             sleep(AGAIN).await;
         }
         let servers = reach(&world, id, known(&terms), SHARDS);
-        match Process::start(servers, PART, Arc::clone(&strategy), &clock).await {
+        match Process::start(servers, PART, layouts(), &clock).await {
             Ok(process) => break process,
             Err(_) => sleep(AGAIN).await,
         }
     };
-    let (pipeline, tasks) = (pipeline(&process, strategy, &clock), process.tasks());
+    let (pipeline, tasks) = (pipeline(&process, &clock), process.tasks());
     let _ = started.set(tasks.clone());
     spawn_local(process.run());
     while let Some(request) = requests.recv().await {
@@ -178,9 +178,11 @@ async fn live(
     }
 }
 
-fn pipeline(process: &Process, strategy: Arc<dyn ShardingStrategy>, clock: &Clock) -> Rc<Batcher> {
+fn pipeline(process: &Process, clock: &Clock) -> Rc<Batcher> {
     let backend = Backend {
         dataset: crate::memory::DATASET.to_owned(),
+        layouts: process.layouts(),
+        growth: Box::new(FixedLayout),
         ids: process.ids(),
         gate: process.gate(),
         lifecycle: Box::new(NoReads),
@@ -191,7 +193,7 @@ fn pipeline(process: &Process, strategy: Arc<dyn ShardingStrategy>, clock: &Cloc
         data: Data::Servers("memory".to_owned()),
     };
     let ids = backend.ids.generator(clock, 0);
-    Batcher::new(strategy, Arc::new(backend), Arc::new(GrabCounters::new(SHARDS)), BATCHES, ids)
+    Batcher::new(Arc::new(backend), Arc::new(GrabCounters::new(SHARDS)), BATCHES, ids)
 }
 
 fn known(terms: &[Terms]) -> Known {

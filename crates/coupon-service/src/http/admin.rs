@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use coupon_core::{ShardId, ShardingStats};
+use coupon_core::{ShardId, ShardingStats, ShardingStrategy as _};
 use coupon_store::settings::Secret;
 use coupon_store::{Latency, ShardReport};
 use futures_util::future::join_all;
@@ -55,7 +55,7 @@ fn stranger(req: &HttpRequest) -> Option<&'static str> {
 
 /// Every shard's report, in order.
 pub(super) async fn reports(service: &Service) -> Vec<(ShardId, ShardReport)> {
-    let shards = (0..service.strategy.shard_count().get()).map(ShardId::new);
+    let shards = service.backend.layouts.shards();
     let reports = join_all(
         shards.map(|shard| async move { Some((shard, service.backend.shards.report(shard).await?)) }),
     );
@@ -74,15 +74,16 @@ pub(super) async fn reports(service: &Service) -> Vec<(ShardId, ShardReport)> {
 pub(super) async fn stats(req: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
     admit(&req, &service.settings.admin.token)?;
     Query::none(&req)?;
+    let layouts = service.backend.layouts.now();
     let (batches, batched) = service.counters.batches();
     let (set_aside, listed) = service.backend.catalogue.set_aside();
     let listed = listed.into_iter().map(|(coupon_id, reason)| SetAsideCoupon { coupon_id, reason });
     view::ok(&AdminStats {
         service: service.name.clone(),
         build: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
-        strategy: service.strategy.name().to_owned(),
-        layout: service.strategy.layout(),
-        shards: service.strategy.shard_count().get(),
+        strategy: layouts.name().to_owned(),
+        layout: layouts.layout(),
+        shards: layouts.shard_count().get(),
         backend: service.backend.data.kind().to_owned(),
         dataset: service.backend.dataset.clone(),
         data: service.backend.data.folder(),

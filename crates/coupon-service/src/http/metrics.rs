@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
-use coupon_core::Timestamp;
+use coupon_core::{ShardingStrategy as _, Timestamp};
 use coupon_store::ShardReport;
 use coupon_store::metrics::Exposition;
 
@@ -53,7 +53,7 @@ fn process(service: &Service, page: &mut Exposition) {
     page.gauge("coupon_build_info", "Which service this is; always 1.").is(
         &[
             ("service", &service.name),
-            ("strategy", service.strategy.name()),
+            ("strategy", service.backend.layouts.now().name()),
             ("backend", service.backend.data.kind()),
             ("role", role),
             ("version", env!("CARGO_PKG_VERSION")),

@@ -129,7 +129,6 @@ struct Queue {
 
 /// One worker's pipeline.
 pub struct Batcher {
-    strategy: Arc<dyn ShardingStrategy>,
     backend: Arc<Backend>,
     counters: Arc<GrabCounters>,
     limits: BatchLimits,
@@ -151,7 +150,6 @@ impl Batcher {
     /// A pipeline for the worker that `ids` belong to.
     #[must_use]
     pub fn new(
-        strategy: Arc<dyn ShardingStrategy>,
         backend: Arc<Backend>,
         counters: Arc<GrabCounters>,
         limits: BatchLimits,
@@ -159,7 +157,7 @@ impl Batcher {
     ) -> Rc<Self> {
         let (ids, queue) = (RefCell::new(ids), RefCell::default());
         let memory = RefCell::new(Memory::new(limits.memory));
-        Rc::new(Self { strategy, backend, counters, limits, ids, queue, memory })
+        Rc::new(Self { backend, counters, limits, ids, queue, memory })
     }
 
     /// Says whether it would take a grab now: whether there are ids, a gate, and a shard that something can be handed
@@ -172,8 +170,8 @@ impl Batcher {
         self.backend.gate.ready()?;
         let hand_over = &self.backend.hand_over;
         hand_over.ready()?;
-        let mut refusals =
-            (0..self.strategy.shard_count().get()).map(|shard| hand_over.refusal(ShardId::new(shard)));
+        let shards = self.backend.layouts.look(|versions| versions.latest().strategy.shard_count());
+        let mut refusals = (0..shards.get()).map(|shard| hand_over.refusal(ShardId::new(shard)));
         match refusals.next().flatten() {
             Some(refusal) if refusals.all(|refusal| refusal.is_some()) => Err(refusal),
             _ => Ok(()),
@@ -266,7 +264,7 @@ impl Batcher {
         for waiting in batch {
             let Grab { user, room, .. } = waiting.grab;
             let placed = ids.make().map_err(NotDecided::from).and_then(|id| {
-                let placement = self.strategy.place(&RowKey { user, room, time: id.time() })?;
+                let placement = self.place(&RowKey { user, room, time: id.time() })?;
                 let shard = placement.shard;
                 match refusals.entry(shard).or_insert_with(|| self.backend.hand_over.refusal(shard)) {
                     Some(refusal) => {
@@ -285,6 +283,11 @@ impl Batcher {
             }
         }
         (attempts, fixed)
+    }
+
+    /// The place where a row is written.
+    fn place(&self, row: &RowKey) -> Result<Placement, RouteError> {
+        self.backend.layouts.look(|versions| versions.place(row))
     }
 
     /// Takes note of what the gate refused, to say so again without asking it. Grabs that name their request neither
@@ -328,7 +331,7 @@ impl Batcher {
             let result = reserved.result(attempt.user, attempt.coupon, waiting.grab.room);
             // An id from before has a time from before, which may lead to another place.
             let placed =
-                if reserved.id == attempt.id { Ok(placement) } else { self.strategy.place(&result.key()) };
+                if reserved.id == attempt.id { Ok(placement) } else { self.place(&result.key()) };
             match placed {
                 Ok(placement) => {
                     let row = PlacedResult { placement, result };

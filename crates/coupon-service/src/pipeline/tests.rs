@@ -51,10 +51,10 @@ fn pipeline(data: &std::path::Path, strategy: Arc<Picky>) -> Rc<Batcher> {
         shard_backlog: 100,
         unknown_users: UnknownUsers::Refuse,
     };
-    let backend = Arc::new(embedded::open(&options, &*strategy, &clock).unwrap());
+    let backend = Arc::new(embedded::open(&options, strategy, &clock).unwrap());
     let counters = GrabCounters::new(1);
     let limits = BatchLimits { batch_max: 8, in_flight: 1, waiting_max: 8, memory: MEMORY };
-    Batcher::new(strategy, backend, Arc::new(counters), limits, IdGenerator::new(clock, 0, None))
+    Batcher::new(backend, Arc::new(counters), limits, IdGenerator::new(clock, 0, None))
 }
 
 fn by(user: u64) -> Grab {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coupon_core::{
-    CouponId, CouponResult, Placement, Plan, ResultId, ResultQuery, RoomId, ShardId, ShardingStrategy,
-    TableId, Timestamp, UserId,
+    CouponId, CouponResult, Placement, Plan, ResultId, ResultQuery, RoomId, ShardId, ShardingStrategy as _,
+    TableId, Timestamp, UserId, Versioned,
 };
 use coupon_store::ids::PATIENCE_MS as CLOCK_PATIENCE_MS;
 use coupon_store::outage::Outage;
@@ -46,10 +46,9 @@ impl Answered {
     }
 }
 
-/// Executes a strategy's plans over a backend.
+/// Executes the plans of the backend's layout.
 #[derive(Debug, Clone)]
 pub struct Queries {
-    strategy: Arc<dyn ShardingStrategy>,
     backend: Arc<Backend>,
     timeout: Duration,
 }
@@ -57,14 +56,8 @@ pub struct Queries {
 impl Queries {
     /// Waits at most `timeout` for a shard.
     #[must_use]
-    pub fn new(strategy: Arc<dyn ShardingStrategy>, backend: Arc<Backend>, timeout: Duration) -> Self {
-        Self { strategy, backend, timeout }
-    }
-
-    /// The strategy it executes.
-    #[must_use]
-    pub fn strategy(&self) -> &Arc<dyn ShardingStrategy> {
-        &self.strategy
+    pub const fn new(backend: Arc<Backend>, timeout: Duration) -> Self {
+        Self { backend, timeout }
     }
 
     /// The number of results of a room, and the latest.
@@ -78,9 +71,9 @@ impl Queries {
     ) -> Result<(Summary, Answered), Unavailable> {
         let query = ResultQuery::of_room(room);
         let shards = &self.backend.shards;
-        let plan = self.strategy.plan(&query);
+        let visits = self.visits(&query);
         let (parts, answered) =
-            self.visit(self.visits(&plan), now, |shard, visit| shards.summary(shard, visit, query)).await?;
+            self.visit(visits, now, |shard, visit| shards.summary(shard, visit, query)).await?;
         let sum = parts.into_iter().fold(Summary::default(), |sum, part| Summary {
             results: sum.results + part.results,
             last_grab: sum.last_grab.max(part.last_grab),
@@ -98,11 +91,11 @@ impl Queries {
         now: Timestamp,
     ) -> Result<(Vec<(ShardId, Totals)>, Answered), Unavailable> {
         let shards = &self.backend.shards;
-        let plan = self.strategy.plan(&ResultQuery::everything());
+        let visits = self.visits(&ResultQuery::everything());
         let ask = |shard, visit| -> LocalFuture<'_, _> {
             if exact { shards.totals(shard, visit) } else { shards.kept_totals(shard) }
         };
-        let (parts, answered) = self.visit(self.visits(&plan), now, ask).await?;
+        let (parts, answered) = self.visit(visits, now, ask).await?;
         Ok((answered.up().zip(parts).collect(), answered))
     }
 
@@ -112,8 +105,8 @@ impl Queries {
     /// [`Unavailable`] when no shard answers.
     pub async fn held(&self, now: Timestamp) -> Result<(HashMap<CouponId, u64>, Answered), Unavailable> {
         let shards = &self.backend.shards;
-        let plan = self.strategy.plan(&ResultQuery::everything());
-        let (parts, answered) = self.visit(self.visits(&plan), now, |shard, _| shards.held(shard)).await?;
+        let visits = self.visits(&ResultQuery::everything());
+        let (parts, answered) = self.visit(visits, now, |shard, _| shards.held(shard)).await?;
         let mut held = HashMap::new();
         for (coupon, count) in parts.into_iter().flatten() {
             *held.entry(coupon).or_default() += count;
@@ -152,9 +145,9 @@ impl Queries {
     ) -> Result<(Option<(Placement, CouponResult)>, Answered), Unavailable> {
         let query = ResultQuery { user, ..ResultQuery::everything() }.at(id.time());
         let shards = &self.backend.shards;
-        let plan = self.strategy.plan(&query);
+        let visits = self.visits(&query);
         let (found, answered) = self
-            .visit(self.visits(&plan), now, |shard, visit| {
+            .visit(visits, now, |shard, visit| {
                 let found = shards.find(shard, visit, id);
                 Box::pin(async move {
                     let visited = found.await?;
@@ -183,8 +176,10 @@ impl Queries {
         }
     }
 
-    fn visits(&self, plan: &Plan) -> Vec<(ShardId, Visit)> {
-        visits(plan, self.strategy.shard_count().get())
+    /// The visits that answer a query.
+    fn visits(&self, query: &ResultQuery) -> Vec<(ShardId, Visit)> {
+        let plan = |versions: &Versioned| visits(&versions.plan(query), versions.shard_count().get());
+        self.backend.layouts.look(plan)
     }
 
     /// Makes all visits at once, and waits for all of them. The values are those of the shards that answered, in

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use coupon_core::{CouponResult, ResultId, ResultQuery, ShardId, Timestamp};
+use coupon_core::{CouponResult, ResultId, ResultQuery, ShardId, ShardingStrategy as _, Timestamp};
 use coupon_store::{Found, PageRequest, Unavailable, Visit};
 
 use super::{Answered, Queries};
@@ -33,8 +33,8 @@ impl Queries {
     ) -> Result<Page, Unavailable> {
         // One more than asked for, to see if there is more.
         let wanted = page.limit + 1;
-        let visits = self.visits(&self.strategy.plan(&query));
-        let limit = if self.strategy.is_even(&query) { share(wanted, visits.len()) } else { wanted };
+        let visits = self.visits(&query);
+        let limit = if self.backend.layouts.look(|versions| versions.is_even(&query)) { share(wanted, visits.len()) } else { wanted };
         let first = PageRequest { limit, ..page };
         let shards = &self.backend.shards;
         let ask = |shard, visit| shards.page(shard, visit, query, first);

@@ -222,7 +222,7 @@ impl Bench {
                     shard_backlog: 1_000,
                     unknown_users,
                 };
-                embedded::open(&options, &ParityAndDay, clock)
+                embedded::open(&options, Arc::new(ParityAndDay), clock)
             }
             Self::Servers { settings, clock } => {
                 let options = servers::Options {
@@ -330,7 +330,7 @@ pub(crate) fn attempt(backend: &Backend, bench: &Bench, user: u64, coupon: u64) 
 pub(crate) fn queries(backend: Backend) -> (Arc<Backend>, Queries) {
     let backend = Arc::new(backend);
     let patience = Duration::from_secs(5);
-    let queries = Queries::new(Arc::new(ParityAndDay), Arc::clone(&backend), patience);
+    let queries = Queries::new(Arc::clone(&backend), patience);
     (backend, queries)
 }
 

@@ -121,7 +121,7 @@ fn a_folder_of_an_earlier_version_is_taken_up() {
     let options = options(dir.path());
     block_on(async {
         for _ in 0..2 {
-            let backend = embedded::open(&options, &Recorded, &Clock::system()).unwrap();
+            let backend = embedded::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
             let rows = every_row(&backend).await;
             assert_states(&rows);
             assert!(rows.iter().any(|row| row.result_id.number() == WAITING));
@@ -154,7 +154,7 @@ fn a_folder_whose_update_was_cut_short_is_brought_up_to_date_at_the_next_start()
     }
     let options = options(dir.path());
     block_on(async {
-        let backend = embedded::open(&options, &Recorded, &Clock::system()).unwrap();
+        let backend = embedded::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
         assert_states(&every_row(&backend).await);
         assert_taken_up(&backend).await;
     });

@@ -36,7 +36,7 @@ use crate::set_aside::{Place, SetAside};
 use crate::settings::UnknownUsers;
 use crate::terms::AllTerms;
 use crate::timekeeping::seconds;
-use crate::{Backend, Data, Totals};
+use crate::{Backend, Data, FixedLayout, Layouts, Totals};
 
 /// A writer's cache of its file (SQLite's sign for KiB is a minus): the leaves of the indexes that random
 /// users fall into, for some hundred thousand results.
@@ -61,8 +61,13 @@ pub struct Options {
 ///
 /// # Errors
 /// When the folder cannot be used; the message says why, and names it.
-pub fn open(options: &Options, strategy: &dyn ShardingStrategy, clock: &Clock) -> anyhow::Result<Backend> {
-    let folder = open_folder(options, strategy)?;
+pub fn open(
+    options: &Options,
+    strategy: Arc<dyn ShardingStrategy>,
+    clock: &Clock,
+) -> anyhow::Result<Backend> {
+    let folder = open_folder(options, &*strategy)?;
+    let layouts = Arc::new(Layouts::first(strategy));
     let main = folder.connect_main()?;
     let AllTerms { terms, found } =
         all_terms(&main).with_context(|| format!("cannot read {}", folder.main_path().display()))?;
@@ -73,7 +78,7 @@ pub fn open(options: &Options, strategy: &dyn ShardingStrategy, clock: &Clock) -
     }
     let gate = Arc::new(MemoryGate::new(&terms, clock.now()));
 
-    let wanted = strategy.tables(table_window(clock));
+    let wanted = layouts.now().tables(table_window(clock));
     let parts = load_shards(&folder, &wanted, &gate, options, clock.now())?;
     for coupon in gate.oversold() {
         tracing::error!(%coupon, "more results of this coupon are stored than there ever were");
@@ -104,6 +109,8 @@ pub fn open(options: &Options, strategy: &dyn ShardingStrategy, clock: &Clock) -
     let catalogue = EmbeddedCatalogue { current, main: main_readers, to_main, set_aside };
     Ok(Backend {
         dataset: folder.dataset().to_owned(),
+        layouts,
+        growth: Box::new(FixedLayout),
         ids: IdSource::Own { after: latest_id },
         gate: Box::new(gate),
         lifecycle: Box::new(Arc::clone(&writers)),

@@ -1,6 +1,7 @@
 //! The embedded backend behind its four traits.
 
 use std::num::{NonZeroU16, NonZeroUsize};
+use std::sync::Arc;
 
 use coupon_core::after_grab::Action;
 use coupon_core::catalogue_change::{CatalogueChange, CouponPatch, NewCoupon, Operator};
@@ -45,7 +46,7 @@ fn opened_with(data: &std::path::Path, shard_backlog: usize) -> Backend {
         shard_backlog,
         unknown_users: UnknownUsers::Refuse,
     };
-    open(&options, &Parity, &Clock::system()).unwrap()
+    open(&options, Arc::new(Parity), &Clock::system()).unwrap()
 }
 
 /// Lets the odd shard's table take rows, or not. Its inbox takes them, and reads go on.
@@ -252,7 +253,7 @@ fn a_table_that_does_not_get_its_indexes_is_not_made_at_all() {
         shard_backlog: 9,
         unknown_users: UnknownUsers::Refuse,
     };
-    open(&options, &Parity, &Clock::system()).unwrap_err();
+    open(&options, Arc::new(Parity), &Clock::system()).unwrap_err();
     assert!(!shard.table_exists(None, "coupon_results").unwrap());
 }
 

@@ -22,7 +22,7 @@ use super::tasks::Background;
 use crate::clock::Clock;
 use crate::ids::IdSource;
 use crate::settings::{Role, ServersSettings, UnknownUsers};
-use crate::{Backend, Data, Gate, HandOver};
+use crate::{Backend, Data, FixedLayout, Gate, HandOver, Layouts};
 
 /// The longest that a start waits for a gate that has to be filled first: until then no request is answered at all.
 const GATE: Duration = Duration::from_secs(5);
@@ -104,7 +104,7 @@ impl Parts {
         );
         let (cluster, servers) = connect_all(settings, &*strategy, options.unknown_users, clock).await?;
         let part = Part::of(settings, options.workers, options.shard_backlog);
-        let process = Process::start(servers, part, strategy, clock).await?;
+        let process = Process::start(servers, part, Arc::new(Layouts::first(strategy)), clock).await?;
         if tokio::time::timeout(GATE, process.wait_for_the_gate()).await.is_err() {
             tracing::warn!("the gate is shut: grabs are answered with 503 until it has been filled");
         }
@@ -136,6 +136,8 @@ impl Parts {
         let Self { role, namespace, ids, gate, hand_over, shards, catalogue, background, runtime } = self;
         Backend {
             dataset: background.dataset.clone(),
+            layouts: Arc::clone(&background.layouts),
+            growth: Box::new(FixedLayout),
             ids,
             gate,
             lifecycle: Box::new(Running::new(Arc::clone(&background), runtime, thread)),

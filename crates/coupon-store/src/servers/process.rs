@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coupon_core::after_grab::Action;
-use coupon_core::{Placement, ResultId, ShardId, ShardingStrategy, UserId};
+use coupon_core::{Placement, ResultId, ShardId, UserId};
 
 use super::counts::Counts;
 use super::gate::{EpochCell, RESPONSE, ServersGate};
@@ -20,7 +20,7 @@ use super::tasks::{
 use crate::clock::Clock;
 use crate::ids::IdSource;
 use crate::settings::{Role, ServersSettings};
-use crate::{Change, Changed, Gate, HandOver, Unavailable};
+use crate::{Change, Changed, Gate, HandOver, Layouts, Unavailable};
 
 /// The part that a process takes, and its limits.
 #[derive(Debug, Clone, Copy)]
@@ -70,10 +70,10 @@ impl Process {
     pub async fn start(
         servers: Servers,
         part: Part,
-        strategy: Arc<dyn ShardingStrategy>,
+        layouts: Arc<Layouts>,
         clock: &Clock,
     ) -> anyhow::Result<Self> {
-        let background = Background::new(servers, part, strategy, clock).await?;
+        let background = Background::new(servers, part, layouts, clock).await?;
         background.begin_to_follow().await?;
         let (holder, agreement) = (background.living.holder.clone(), Arc::clone(&background.time.agreement));
         let leases = Leases::take(&background.main, clock, holder, part.workers, agreement).await?;
@@ -86,6 +86,12 @@ impl Process {
     #[must_use]
     pub fn ids(&self) -> IdSource {
         self.ids.clone()
+    }
+
+    /// The places of rows.
+    #[must_use]
+    pub fn layouts(&self) -> Arc<Layouts> {
+        Arc::clone(&self.background.layouts)
     }
 
     /// Its gate.
@@ -176,7 +182,7 @@ impl Background {
     async fn new(
         servers: Servers,
         part: Part,
-        strategy: Arc<dyn ShardingStrategy>,
+        layouts: Arc<Layouts>,
         clock: &Clock,
     ) -> anyhow::Result<Self> {
         let Servers { dataset, offered, gate, queues, shards: databases, main } = servers;
@@ -184,7 +190,7 @@ impl Background {
         let admin = queues.admin().await?;
         admin.declare().await?;
         admin.close().await;
-        let (epoch, shards) = (Arc::new(EpochCell::default()), strategy.shard_count().get());
+        let (epoch, shards) = (Arc::new(EpochCell::default()), layouts.prepared().get());
         Ok(Self {
             dataset,
             offered,
@@ -199,7 +205,7 @@ impl Background {
             living: this_process(),
             following: Following::default(),
             counts: Counts::new(shards),
-            strategy,
+            layouts,
         })
     }
 }

@@ -188,7 +188,7 @@ fn a_folder_that_a_service_has_open_is_left_alone() {
     };
     let clock = coupon_store::clock::Clock::system();
     let service =
-        coupon_store::embedded::open(&options, &*crate::files::common::strategy("hash"), &clock).unwrap();
+        coupon_store::embedded::open(&options, crate::files::common::strategy("hash"), &clock).unwrap();
     let error = archive(dir.path(), "2026-11-22").unwrap_err().to_string();
     assert!(error.contains("in use"), "{error}");
     service.lifecycle.close();

@@ -78,7 +78,7 @@ pub(in crate::http) async fn offers(
 async fn held(service: &Service) -> (HashMap<CouponId, u64>, Vec<ShardId>) {
     match service.queries.held(service.clock.now()).await {
         Ok((held, answered)) => (held, answered.missing),
-        Err(_) => (HashMap::new(), (0..service.strategy.shard_count().get()).map(ShardId::new).collect()),
+        Err(_) => (HashMap::new(), service.backend.layouts.shards().collect()),
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use coupon_core::{ShardId, TableId, TimeRange, Timestamp};
+use coupon_core::{ShardId, ShardingStrategy as _, TableId, TimeRange, Timestamp};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -309,7 +309,7 @@ impl Consumer {
     /// The tables of yesterday, for grabs fixed before midnight, to tomorrow. One that is missing all the same is made
     /// when a result needs it.
     async fn make_tables_ahead(&mut self) {
-        let wanted = self.background.strategy.tables(ahead(self.background.time.clock.now()));
+        let wanted = self.background.layouts.now().tables(ahead(self.background.time.clock.now()));
         let here = wanted.into_iter().filter(|placement| placement.shard == self.shard);
         let made = self.make_tables(here.map(|placement| placement.table).collect::<Vec<_>>());
         let made = timeout(PATIENCE, made).await;

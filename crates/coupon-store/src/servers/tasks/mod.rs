@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use coupon_core::{Placement, ShardId, ShardingStrategy};
+use coupon_core::{Placement, ShardId};
 
 use super::broker::{Message, PublishError};
 use super::catalogue::Offered;
@@ -37,7 +37,7 @@ use super::counts::Counts;
 use super::markers::Markers;
 use super::seam::{Living, MainServer, Publish as _, Route, ShardServer};
 use super::status::ShardStatus;
-use crate::Unavailable;
+use crate::{Layouts, Unavailable};
 use apply::Applier;
 pub(super) use catalogue::Following;
 pub(super) use clock::agree_at_start;
@@ -59,7 +59,7 @@ use watch::watch;
 /// The tasks' shared state. Databases and connections are those of the thread that runs them.
 pub(super) struct Background {
     pub(super) dataset: String,
-    pub(super) strategy: Arc<dyn ShardingStrategy>,
+    pub(super) layouts: Arc<Layouts>,
     pub(super) offered: Arc<Offered>,
     pub(super) status: Vec<Arc<ShardStatus>>,
     pub(super) gate: GateHandle,
@@ -78,7 +78,7 @@ pub(super) struct Background {
 
 impl Background {
     pub(super) fn shards(&self) -> impl Iterator<Item = ShardId> + use<> {
-        (0..self.strategy.shard_count().get()).map(ShardId::new)
+        self.layouts.shards()
     }
 
     fn shard(&self, shard: ShardId) -> anyhow::Result<&dyn ShardServer> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use coupon_core::{CouponId, ShardId, UserId};
+use coupon_core::{CouponId, ShardId, ShardingStrategy as _, UserId};
 
 use super::{Background, Rows};
 use crate::failpoints::{self, Mechanism};
@@ -106,7 +106,7 @@ impl Reconciler {
         for (coupon, user, reserved) in pending {
             let room = self.background.offered.known().room_of(coupon);
             let result = room.map(|room| reserved.result(user, coupon, room));
-            let placed = result.map(|result| (self.background.strategy.place(&result.key()), result));
+            let placed = result.map(|result| (self.background.layouts.look(|versions| versions.place(&result.key())), result));
             match placed {
                 Some((Ok(placement), result)) => {
                     by_shard.entry(placement.shard).or_default().push(PlacedResult { placement, result });

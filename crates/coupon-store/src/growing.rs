@@ -1,0 +1,156 @@
+//! A layout that changes while services run: versions are announced, and earlier rows moved to the latest one.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use coupon_core::catalogue_change::Operator;
+use coupon_core::{ShardingStrategy, Timestamp, VersionNumber};
+
+use super::{LocalFuture, Unavailable};
+
+/// A version of the layout as main has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionRecord {
+    /// Its number, counted from 1.
+    pub number: VersionNumber,
+    /// The time of the first row that is written where it says.
+    pub from: Timestamp,
+    /// Its layout, in one line.
+    pub layout: String,
+    /// True once earlier rows are being moved to where it says.
+    pub receives: bool,
+    /// True once no row is left where it said.
+    pub closed: bool,
+    /// The time at which it was announced.
+    pub announced: Timestamp,
+    /// The operator who announced it.
+    pub operator: String,
+    /// The change, in words.
+    pub what: String,
+}
+
+/// A layout that is to be the next version.
+#[derive(Debug, Clone)]
+pub struct NextLayout {
+    /// The latest version when it was made of it: it is refused if there is a later one by now.
+    pub after: VersionNumber,
+    /// The places of rows.
+    pub strategy: Arc<dyn ShardingStrategy>,
+    /// The change, in words.
+    pub what: String,
+}
+
+/// A version that was announced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    /// The version, as main has it.
+    pub version: VersionRecord,
+    /// Processes that live and had not confirmed it when they were no longer waited for.
+    pub unconfirmed: Vec<String>,
+    /// True if the gate knows of it; false while the gate is shut, which will be filled with it.
+    pub gate: bool,
+}
+
+/// The movement of rows to the latest version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moving {
+    /// The version that receives them.
+    pub to: VersionNumber,
+    /// The time at which it began.
+    pub began: Timestamp,
+    /// True while it goes on; false once all are moved, or it was stopped.
+    pub runs: bool,
+    /// Rows that have arrived.
+    pub moved: u64,
+    /// Rows that there were to look at when it began, and those that were looked at since, moved or not.
+    pub rows: u64,
+    /// Of those, the ones that were looked at.
+    pub looked_at: u64,
+    /// The rows that it moves in a second, at most.
+    pub rate: NonZeroU32,
+    /// The rows that it looked at in the last seconds, by the second.
+    pub rows_per_s: f64,
+    /// The reason for which it does not go on, in words, if there is one.
+    pub trouble: Option<String>,
+}
+
+impl Moving {
+    /// The time left at the pace of the last seconds, in seconds; none where it stands still.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    pub fn seconds_left(&self) -> Option<f64> {
+        let left = self.rows.saturating_sub(self.looked_at) as f64;
+        (self.rows_per_s > 0.0).then(|| left / self.rows_per_s)
+    }
+}
+
+/// The reason why a layout does not change, or no rows are moved.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GrowthError {
+    /// Something is in the way, and nothing has changed.
+    #[error("{0}")]
+    Refused(String),
+    /// It may be done or not; asking again is safe, and finds out.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// This backend does not do it.
+    #[error("{0} is not built for this backend yet")]
+    NotBuilt(&'static str),
+}
+
+/// Changes the layout while services run. Each is answered from main, so that any process can be asked.
+pub trait Growing: Send + Sync {
+    /// Every version that there ever was, from the first on.
+    fn versions(&self) -> LocalFuture<'_, Result<Vec<VersionRecord>, GrowthError>>;
+
+    /// Announces the next version: rows of grabs are written where it says from a moment on that main names.
+    fn announce(
+        &self,
+        next: NextLayout,
+        operator: Operator,
+    ) -> LocalFuture<'_, Result<Announced, GrowthError>>;
+
+    /// Begins to move earlier rows to the latest version, so many a second at most. Where that goes on already, it goes on at
+    /// this rate.
+    fn start_moving(
+        &self,
+        rate: NonZeroU32,
+        operator: Operator,
+    ) -> LocalFuture<'_, Result<Moving, GrowthError>>;
+
+    /// Moves no further row for now. What has left its shard arrives.
+    fn stop_moving(&self) -> LocalFuture<'_, Result<Option<Moving>, GrowthError>>;
+
+    /// The last movement of rows; none before the first.
+    fn moving(&self) -> LocalFuture<'_, Result<Option<Moving>, GrowthError>>;
+}
+
+/// A backend whose layout stays as it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Fixed;
+
+fn not_built<'a, T: 'a>(what: &'static str) -> LocalFuture<'a, Result<T, GrowthError>> {
+    Box::pin(std::future::ready(Err(GrowthError::NotBuilt(what))))
+}
+
+impl Growing for Fixed {
+    fn versions(&self) -> LocalFuture<'_, Result<Vec<VersionRecord>, GrowthError>> {
+        not_built("a list of the layout's versions")
+    }
+
+    fn announce(&self, _: NextLayout, _: Operator) -> LocalFuture<'_, Result<Announced, GrowthError>> {
+        not_built("a change of the layout")
+    }
+
+    fn start_moving(&self, _: NonZeroU32, _: Operator) -> LocalFuture<'_, Result<Moving, GrowthError>> {
+        not_built("moving rows")
+    }
+
+    fn stop_moving(&self) -> LocalFuture<'_, Result<Option<Moving>, GrowthError>> {
+        not_built("moving rows")
+    }
+
+    fn moving(&self) -> LocalFuture<'_, Result<Option<Moving>, GrowthError>> {
+        not_built("moving rows")
+    }
+}

@@ -209,8 +209,7 @@ fn serve(service: &web::Data<Service>, listener: TcpListener) -> anyhow::Result<
         let worker = next_worker.fetch_add(1, Ordering::Relaxed);
         traces::use_here(shared.traces.clone());
         let ids = shared.backend.ids.generator(&shared.clock, worker);
-        let batcher =
-            Batcher::new(Arc::clone(&shared.backend), Arc::clone(&shared.counters), batches, ids);
+        let batcher = Batcher::new(Arc::clone(&shared.backend), Arc::clone(&shared.counters), batches, ids);
         App::new()
             .wrap(http::Watch(web::Data::clone(&shared)))
             .app_data(web::Data::clone(&shared))

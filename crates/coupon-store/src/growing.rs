@@ -52,7 +52,7 @@ pub struct Announced {
 }
 
 /// The movement of rows to the latest version.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Moving {
     /// The version that receives them.
     pub to: VersionNumber,

@@ -330,8 +330,7 @@ impl Batcher {
             };
             let result = reserved.result(attempt.user, attempt.coupon, waiting.grab.room);
             // An id from before has a time from before, which may lead to another place.
-            let placed =
-                if reserved.id == attempt.id { Ok(placement) } else { self.place(&result.key()) };
+            let placed = if reserved.id == attempt.id { Ok(placement) } else { self.place(&result.key()) };
             match placed {
                 Ok(placement) => {
                     let row = PlacedResult { placement, result };

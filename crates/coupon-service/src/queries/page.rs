@@ -34,7 +34,11 @@ impl Queries {
         // One more than asked for, to see if there is more.
         let wanted = page.limit + 1;
         let visits = self.visits(&query);
-        let limit = if self.backend.layouts.look(|versions| versions.is_even(&query)) { share(wanted, visits.len()) } else { wanted };
+        let limit = if self.backend.layouts.look(|versions| versions.is_even(&query)) {
+            share(wanted, visits.len())
+        } else {
+            wanted
+        };
         let first = PageRequest { limit, ..page };
         let shards = &self.backend.shards;
         let ask = |shard, visit| shards.page(shard, visit, query, first);

@@ -179,12 +179,7 @@ impl Tasks {
 }
 
 impl Background {
-    async fn new(
-        servers: Servers,
-        part: Part,
-        layouts: Arc<Layouts>,
-        clock: &Clock,
-    ) -> anyhow::Result<Self> {
+    async fn new(servers: Servers, part: Part, layouts: Arc<Layouts>, clock: &Clock) -> anyhow::Result<Self> {
         let Servers { dataset, offered, gate, queues, shards: databases, main } = servers;
         let agreement = agree_at_start(&*main, clock).await?;
         let admin = queues.admin().await?;

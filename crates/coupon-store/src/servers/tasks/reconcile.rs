@@ -106,7 +106,9 @@ impl Reconciler {
         for (coupon, user, reserved) in pending {
             let room = self.background.offered.known().room_of(coupon);
             let result = room.map(|room| reserved.result(user, coupon, room));
-            let placed = result.map(|result| (self.background.layouts.look(|versions| versions.place(&result.key())), result));
+            let placed = result.map(|result| {
+                (self.background.layouts.look(|versions| versions.place(&result.key())), result)
+            });
             match placed {
                 Some((Ok(placement), result)) => {
                     by_shard.entry(placement.shard).or_default().push(PlacedResult { placement, result });

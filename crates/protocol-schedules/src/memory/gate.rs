@@ -22,7 +22,6 @@ pub struct GateMemory {
 /// A slot of a user, among those of a coupon.
 pub type Slot = (u64, u8);
 /// A user, a coupon, and a slot.
-type Place = (UserId, CouponId, u8);
 
 /// The memory of one epoch.
 #[derive(Debug, Clone, Default)]
@@ -33,8 +32,8 @@ pub struct EpochMemory {
     offered: BTreeMap<CouponId, u64>,
     /// The first version that was offered, and the latest.
     pub versions: Option<Versions>,
-    /// The pending marks, with the time of their grabs.
-    pending: BTreeMap<Place, Timestamp>,
+    /// The pending marks.
+    pending: BTreeSet<Mark>,
     /// The sentinel among them.
     pub sentinel: bool,
     /// Requests whose results gave their stock back: what they got, and until when that is remembered.
@@ -160,24 +159,17 @@ impl EpochMemory {
 
     /// The pending marks.
     pub fn marks(&self) -> impl Iterator<Item = Mark> + '_ {
-        self.pending.iter().map(|((user, coupon, slot), time)| Mark {
-            user: *user,
-            coupon: *coupon,
-            slot: *slot,
-            time: *time,
-        })
+        self.pending.iter().copied()
     }
 
-    /// Says whether a mark is there, and not that of a later reservation.
+    /// Says whether a mark is there.
     pub(super) fn has(&self, mark: &Mark) -> bool {
-        self.pending.get(&(mark.user, mark.coupon, mark.slot)) == Some(&mark.time)
+        self.pending.contains(mark)
     }
 
-    /// Takes a mark away, unless it is that of a later reservation.
+    /// Takes a mark away.
     pub(super) fn unmark(&mut self, mark: &Mark) {
-        if self.has(mark) {
-            self.pending.remove(&(mark.user, mark.coupon, mark.slot));
-        }
+        self.pending.remove(mark);
     }
 
     /// The users whose requests about a coupon are remembered.
@@ -210,7 +202,7 @@ impl EpochMemory {
             return;
         };
         memory.holders.remove(&(user.get(), slot));
-        self.pending.remove(&(user, coupon, slot));
+        self.pending.remove(&Mark { user, coupon, slot, id });
         if let Some(request) = request {
             self.remember_until((coupon, user, request), held.reserved, after(now, REMEMBERED));
         }
@@ -235,7 +227,11 @@ impl EpochMemory {
         let pending = &self.pending;
         let held_as = |held: &HolderMemory, stored: fn(Reservation) -> Decision| match held.shown() {
             Held::Parked(_) => Decision::Parked,
-            Held::Result(held) if pending.contains_key(&(user, of, held.slot)) => Decision::Pending(held),
+            Held::Result(held)
+                if pending.contains(&Mark { user, coupon: of, slot: held.slot, id: held.id }) =>
+            {
+                Decision::Pending(held)
+            }
             Held::Result(held) => stored(held),
         };
         let slots = (user.get(), 0)..=(user.get(), u8::MAX);
@@ -265,7 +261,7 @@ impl EpochMemory {
                 let slot = (0..limit).find(free).unwrap_or(0);
                 let holder = HolderMemory { reserved: attempt.reservation(slot), parked: false };
                 coupon.holders.insert((user.get(), slot), holder);
-                self.pending.insert((user, of, slot), time);
+                self.pending.insert(Mark { user, coupon: of, slot, id });
                 Decision::Granted(slot)
             }
         }

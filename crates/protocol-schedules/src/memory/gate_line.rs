@@ -156,7 +156,7 @@ impl GateServer for Gate {
         self.ask(|gate| {
             let remembers = gate.remembers(epoch.number);
             let memory = gate.epoch(epoch.number);
-            (remembers, memory.marks().filter(|mark| mark.time == time).collect())
+            (remembers, memory.marks().filter(|mark| mark.time() == time).collect())
         })
         .await
     }
@@ -164,7 +164,7 @@ impl GateServer for Gate {
     async fn pending_until(&self, epoch: &Epoch, time: Timestamp) -> Result<Vec<Mark>, GateError> {
         self.ask(|gate| {
             let memory = gate.epoch(epoch.number);
-            memory.marks().filter(|mark| mark.time <= time).collect()
+            memory.marks().filter(|mark| mark.time() <= time).collect()
         })
         .await
     }

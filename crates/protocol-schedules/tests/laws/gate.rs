@@ -95,7 +95,7 @@ pub(crate) async fn marks_are_found_by_their_time_and_taken_away(servers: &Serve
     gate.unmark(&epoch, &[mark(1, 5), mark(2, 8)]).await.unwrap();
     let asked = [mark(1, 5), mark(2, 9), mark(2, 8)];
     let pending = gate.are_pending(&epoch, &asked).await;
-    assert_eq!(pending, Ok(vec![false, true, false]), "a mark of another time is another's");
+    assert_eq!(pending, Ok(vec![false, true, false]), "a mark of another result is another's");
 }
 
 pub(crate) async fn a_hold_takes_stock_and_the_first_of_a_user_stays(servers: &Servers) {

@@ -97,7 +97,7 @@ fn release(names: &Names, epoch: &Epoch, releases: &[Release]) -> Pipeline {
     }
     call.arg(millis(REMEMBERED));
     for Release { coupon, user, id, slot, request } in releases {
-        let mark = Mark { user: *user, coupon: *coupon, slot: *slot, time: id.time() };
+        let mark = Mark { user: *user, coupon: *coupon, slot: *slot, id: *id };
         call.arg(user.get()).arg(text::field(user.get(), *slot)).arg(text::member(&mark)).arg(id.number());
         match request {
             Some(request) => call

@@ -30,6 +30,11 @@ local function in_slot(name, slot, sign)
   return slot == 0 and name or name .. sign .. slot
 end
 
+-- A reservation's mark among the pending ones: it names the result, which another in the same slot is told from by.
+local function mark_of(user, coupon, slot, held)
+  return in_slot(user .. ':' .. coupon .. ':' .. string.match(held, '%d+'), slot, ':')
+end
+
 -- A grab that names its request, is held, or is one of several, or one of a coupon that somebody has had several of: says
 -- which slot it takes, if any.
 local function decide(key, coupon, left, from, till, most, plain, i)
@@ -37,7 +42,7 @@ local function decide(key, coupon, left, from, till, most, plain, i)
   if not plain then
     limit, value, request = tonumber(ARGV[i + 3]), ARGV[i + 4], ARGV[i + 5]
   end
-  local mark, last = user .. ':' .. coupon, math.max(limit - 1, most)
+  local last = math.max(limit - 1, most)
   local fields = {}
   for slot = 0, last do
     fields[slot + 1] = in_slot(user, slot, '.')
@@ -47,7 +52,7 @@ local function decide(key, coupon, left, from, till, most, plain, i)
     if string.sub(held[slot + 1], 1, 1) == 'x' then
       return tell('x')
     end
-    local pending = redis.call('ZSCORE', KEYS[1], in_slot(mark, slot, ':'))
+    local pending = redis.call('ZSCORE', KEYS[1], mark_of(user, coupon, slot, held[slot + 1]))
     tell(pending and 'p' or stored, in_slot(held[slot + 1], slot, '@'))
   end
   local live, lowest, free = 0, nil, nil
@@ -73,7 +78,7 @@ local function decide(key, coupon, left, from, till, most, plain, i)
   elseif left <= 0 then
     tell('s')
   else
-    redis.call('ZADD', KEYS[1], ARGV[i + 2], in_slot(mark, free, ':'))
+    redis.call('ZADD', KEYS[1], ARGV[i + 2], mark_of(user, coupon, free, ARGV[i + 1]))
     redis.call('HSET', key, fields[free + 1], value)
     if free > most then
       redis.call('HSET', key, 'm', free)
@@ -116,7 +121,7 @@ for k = 2, #KEYS do
       elseif held and string.sub(held, 1, 1) == 'x' then
         tell('x')
       elseif held then
-        local pending = fresh[user] or redis.call('ZSCORE', KEYS[1], user .. ':' .. coupon)
+        local pending = fresh[user] or redis.call('ZSCORE', KEYS[1], mark_of(user, coupon, 0, held))
         tell(pending and 'p' or 'd', held)
       elseif time < from or time >= till then
         tell('t')
@@ -125,7 +130,7 @@ for k = 2, #KEYS do
       else
         fresh[user], sold = id, sold + 1
         granted[#granted + 1], granted[#granted + 2] = user, id
-        marks[#marks + 1], marks[#marks + 2] = ARGV[i + 2], user .. ':' .. coupon
+        marks[#marks + 1], marks[#marks + 2] = ARGV[i + 2], user .. ':' .. coupon .. ':' .. id
         tell('g')
       end
     end

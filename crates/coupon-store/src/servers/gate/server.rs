@@ -24,8 +24,8 @@ const SCAN: usize = 2_000;
 pub(super) const CHUNK: usize = 5_000;
 /// The number of marks that one call of a script takes away: Lua has no room for many more on its stack.
 const UNMARKED: usize = 2_000;
-/// The number of results that one call of a script lets go of.
-const RELEASED: usize = 500;
+/// The number of results that one call of a script lets go of: grabs wait for it.
+const RELEASED: usize = 100;
 /// The lifetime of the key that shows whether Redis can be written, in milliseconds.
 const PROBE_MS: u64 = 1_000;
 
@@ -41,21 +41,6 @@ end";
 const NOTE_SLOT: &str = "\
 if tonumber(ARGV[1]) > tonumber(redis.call('HGET', KEYS[1], 'm') or 0) then
   redis.call('HSET', KEYS[1], 'm', ARGV[1])
-end";
-
-/// Takes marks away that still have the scores that they are known by.
-const UNMARK: &str = "\
-local members, gone = {}, {}
-for i = 1, #ARGV, 2 do
-  members[#members + 1] = ARGV[i]
-end
-for i, score in ipairs(redis.call('ZMSCORE', KEYS[1], unpack(members))) do
-  if score and tonumber(score) == tonumber(ARGV[2 * i]) then
-    gone[#gone + 1] = members[i]
-  end
-end
-if gone[1] then
-  redis.call('ZREM', KEYS[1], unpack(gone))
 end";
 
 /// One connection to Redis, for the gate of one data set.
@@ -127,8 +112,9 @@ fn members(marks: &[Mark]) -> Vec<String> {
     marks.iter().map(text::member).collect()
 }
 
-fn read_marks(members: &[(String, f64)]) -> Vec<Mark> {
-    members.iter().filter_map(|(member, score)| text::read_mark(member, *score)).collect()
+/// The marks among members; the sentinel is none.
+fn read_marks(members: &[String]) -> Vec<Mark> {
+    members.iter().filter_map(|member| text::read_mark(member)).collect()
 }
 
 #[async_trait]
@@ -183,8 +169,8 @@ impl GateServer for GateLink {
     async fn pending_at(&self, epoch: &Epoch, time: Timestamp) -> Result<(Remembers, Vec<Mark>), GateError> {
         let mut pipeline = whole(&self.names, epoch);
         let (key, time) = (self.names.pending(epoch.number), time.millis());
-        pipeline.cmd("ZRANGEBYSCORE").arg(key).arg(time).arg(time).arg("WITHSCORES");
-        let ((grabs, releases), sentinel, marks): ((bool, bool), Option<String>, Vec<(String, f64)>) =
+        pipeline.cmd("ZRANGEBYSCORE").arg(key).arg(time).arg(time);
+        let ((grabs, releases), sentinel, marks): ((bool, bool), Option<String>, Vec<String>) =
             self.ask(&pipeline).await?;
         Ok((Remembers { script: grabs && releases, sentinel: sentinel.is_some() }, read_marks(&marks)))
     }
@@ -195,8 +181,8 @@ impl GateServer for GateLink {
         loop {
             let mut page = Pipeline::with_capacity(1);
             let range = page.cmd("ZRANGEBYSCORE").arg(&key).arg("-inf").arg(time.millis());
-            range.arg("WITHSCORES").arg("LIMIT").arg(offset).arg(CHUNK);
-            let (marks,): (Vec<(String, f64)>,) = self.ask(&page).await?;
+            range.arg("LIMIT").arg(offset).arg(CHUNK);
+            let (marks,): (Vec<String>,) = self.ask(&page).await?;
             found.extend(read_marks(&marks));
             if marks.len() < CHUNK {
                 return Ok(found);
@@ -207,8 +193,8 @@ impl GateServer for GateLink {
 
     async fn pending(&self, epoch: &Epoch) -> Result<Vec<Mark>, GateError> {
         let mut all = Pipeline::with_capacity(1);
-        all.cmd("ZRANGE").arg(self.names.pending(epoch.number)).arg(0).arg(-1).arg("WITHSCORES");
-        let (marks,): (Vec<(String, f64)>,) = self.ask(&all).await?;
+        all.cmd("ZRANGE").arg(self.names.pending(epoch.number)).arg(0).arg(-1);
+        let (marks,): (Vec<String>,) = self.ask(&all).await?;
         Ok(read_marks(&marks))
     }
 
@@ -219,12 +205,7 @@ impl GateServer for GateLink {
             let mut ask = Pipeline::with_capacity(1);
             ask.cmd("ZMSCORE").arg(&key).arg(members(some));
             let (scores,): (Vec<Option<f64>>,) = self.ask(&ask).await?;
-            let there = some.iter().zip(scores).map(|(mark, score)| {
-                #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are exact")]
-                let time = mark.time.millis() as f64;
-                score == Some(time)
-            });
-            pending.extend(there);
+            pending.extend(scores.iter().map(Option::is_some));
         }
         Ok(pending)
     }
@@ -233,11 +214,7 @@ impl GateServer for GateLink {
         let key = self.names.pending(epoch.number);
         for some in marks.chunks(UNMARKED) {
             let mut forget = Pipeline::with_capacity(1);
-            let call = forget.cmd("EVAL").arg(UNMARK).arg(1).arg(&key);
-            for mark in some {
-                call.arg(text::member(mark)).arg(mark.time.millis());
-            }
-            call.ignore();
+            forget.cmd("ZREM").arg(&key).arg(members(some)).ignore();
             self.ask::<()>(&forget).await?;
         }
         Ok(())

@@ -75,22 +75,21 @@ pub(super) fn read_held(text: &str, slot: u8) -> Option<Held> {
     }
 }
 
-/// A mark's member among the pending reservations; that of a moment's.
+/// A mark's member among the pending reservations, whose score is the time of the grab. It names the reservation: what
+/// takes the mark of one away leaves that of a later one in the same slot.
 pub(super) fn member(mark: &Mark) -> String {
-    let Mark { user, coupon, slot, .. } = mark;
-    if *slot == 0 { format!("{user}:{coupon}") } else { format!("{user}:{coupon}:{slot}") }
+    let Mark { user, coupon, slot, id } = mark;
+    if *slot == 0 { format!("{user}:{coupon}:{id}") } else { format!("{user}:{coupon}:{id}:{slot}") }
 }
 
-/// Reads a mark back from its member and score.
-pub(super) fn read_mark(member: &str, score: f64) -> Option<Mark> {
+/// Reads a mark back from its member.
+pub(super) fn read_mark(member: &str) -> Option<Mark> {
     let mut parts = member.split(':');
     let user = UserId::new(parts.next()?.parse().ok()?).ok()?;
     let coupon = CouponId::new(parts.next()?.parse().ok()?).ok()?;
+    let id = ResultId::from_number(parts.next()?.parse().ok()?).ok()?;
     let slot = parts.next().map_or(Some(0), |slot| slot.parse().ok())?;
-    let known = parts.next().is_none() && score.is_finite();
-    #[expect(clippy::cast_possible_truncation, reason = "it is a whole number of milliseconds")]
-    let time = Timestamp::from_millis(score as i64);
-    known.then_some(Mark { user, coupon, slot, time })
+    parts.next().is_none().then_some(Mark { user, coupon, slot, id })
 }
 
 /// The member of a row that is to be looked at.
@@ -147,18 +146,16 @@ mod tests {
 
     #[test]
     fn a_field_and_a_mark_tell_whose_they_are() {
-        let (user, coupon, time) =
-            (UserId::new(7).unwrap(), CouponId::new(8).unwrap(), Timestamp::from_millis(5));
-        for (slot, of_holders, of_marks) in [(0, "7", "7:8"), (2, "7.2", "7:8:2")] {
-            let mark = Mark { user, coupon, slot, time };
+        let (user, coupon) = (UserId::new(7).unwrap(), CouponId::new(8).unwrap());
+        for (slot, of_holders, of_marks) in [(0, "7", "7:8:12"), (2, "7.2", "7:8:12:2")] {
+            let mark = Mark { user, coupon, slot, id: id(12) };
             assert_eq!((field(7, slot), member(&mark)), (of_holders.to_owned(), of_marks.to_owned()));
-            assert_eq!((field_user(of_holders), read_mark(of_marks, 5.0)), (Some(user), Some(mark)));
+            assert_eq!((field_user(of_holders), read_mark(of_marks)), (Some(user), Some(mark)));
         }
         assert_eq!(["t", "s", "e", "+12", ""].map(field_user), [None; 5]);
-        for strange in ["@", "", "7", "7:", ":8", "7:8:9:1", "0:8", "7:8:y"] {
-            assert_eq!(read_mark(strange, 5.0), None, "{strange}");
+        for strange in ["@", "", "7", "7:", ":8", "7:8", "7:8:9:1:1", "0:8:9", "7:8:y", "7:8:9:y"] {
+            assert_eq!(read_mark(strange), None, "{strange}");
         }
-        assert_eq!(read_mark("7:8", f64::INFINITY), None);
     }
 
     #[test]

@@ -18,16 +18,22 @@ pub struct Mark {
     pub coupon: CouponId,
     /// The slot.
     pub slot: u8,
-    /// The time of the grab: it tells one reservation from a later one in the same slot.
-    pub time: Timestamp,
+    /// The result's id: it tells one reservation from a later one in the same slot.
+    pub id: ResultId,
 }
 
 impl Mark {
     /// The mark of a result that was granted.
     #[must_use]
     pub fn of(result: &CouponResult) -> Self {
-        let CouponResult { user_id: user, coupon_id: coupon, grab_time: time, slot, .. } = *result;
-        Self { user, coupon, slot: slot.unwrap_or(0), time }
+        let CouponResult { user_id: user, coupon_id: coupon, result_id: id, slot, .. } = *result;
+        Self { user, coupon, slot: slot.unwrap_or(0), id }
+    }
+
+    /// The time of the grab.
+    #[must_use]
+    pub const fn time(&self) -> Timestamp {
+        self.id.time()
     }
 }
 
@@ -169,13 +175,13 @@ pub trait GateServer: Send + Sync {
     /// All pending marks.
     async fn pending(&self, epoch: &Epoch) -> Result<Vec<Mark>, GateError>;
 
-    /// Says of each of these marks whether it is there, and not that of a later reservation.
+    /// Says of each of these marks whether it is there.
     async fn are_pending(&self, epoch: &Epoch, marks: &[Mark]) -> Result<Vec<bool>, GateError>;
 
-    /// Takes these marks away, unless they are those of later reservations by now.
+    /// Takes these marks away. Those of later reservations in their slots stay.
     async fn unmark(&self, epoch: &Epoch, marks: &[Mark]) -> Result<(), GateError>;
 
-    /// The holder's record that each of these marks is for, if there is one.
+    /// The holder's record in the slot that each of these marks is for, if there is one: perhaps that of a later reservation.
     async fn held(&self, epoch: &Epoch, marks: &[Mark]) -> Result<Vec<Option<Held>>, GateError>;
 
     /// Makes the users of parked results holders, unless they hold another one, or the gate does not hold the coupon.

@@ -131,8 +131,7 @@ impl<'a> Filling<'a> {
         for (hold, _) in holds.iter().zip(fresh).filter(|(_, fresh)| !fresh) {
             let Hold { coupon, user, id, slot, .. } = *hold;
             let id = ResultId::from_number(id)?;
-            let mark =
-                Mark { user: UserId::new(user)?, coupon: CouponId::new(coupon)?, slot, time: id.time() };
+            let mark = Mark { user: UserId::new(user)?, coupon: CouponId::new(coupon)?, slot, id };
             match gate.held(self.epoch, &[mark]).await?.first() {
                 Some(Some(Held::Result(held))) if held.id == id => {}
                 // One that is stored counts, whatever is parked beside it.

@@ -88,12 +88,14 @@ impl Reconciler {
         let (mut found, mut of_nothing) = (Vec::new(), Vec::new());
         for (mark, held) in marks.into_iter().zip(held) {
             match held {
-                Some(Held::Result(reserved)) => found.push((mark.coupon, mark.user, reserved)),
-                Some(Held::Parked(_)) | None => of_nothing.push(mark),
+                Some(Held::Result(reserved)) if reserved.id == mark.id => {
+                    found.push((mark.coupon, mark.user, reserved));
+                }
+                _ => of_nothing.push(mark),
             }
         }
         // The script that makes a mark makes its reservation: one without is parked, was never made, or was let go of just
-        // now.
+        // now, and another made in its slot.
         gate.unmark(epoch, &of_nothing).await?;
         Ok(found)
     }

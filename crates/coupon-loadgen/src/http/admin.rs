@@ -111,7 +111,7 @@ fn exchange<'a>(
     if let Some(token) = &target.admin_token {
         head.push_str(&format!("Authorization: Bearer {token}\r\n"));
     }
-    if method == "POST" {
+    if method == "POST" || !body.is_empty() {
         head.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
     }
     let request = [head.as_bytes(), b"\r\n", body].concat();

@@ -39,7 +39,7 @@ const INBOX_WAIT: Duration = Duration::from_millis(1_000);
 /// The time after which the inbox is sorted in once nothing more arrives.
 const INBOX_IDLE: Duration = Duration::from_millis(5);
 /// The most results that expire in one transaction, so that no batch waits long.
-const EXPIRE_MAX: usize = 1_000;
+const EXPIRE_MAX: usize = 200;
 /// The longest wait for the next result that is due: the clock may be set meanwhile.
 const DUE_LOOK: Duration = Duration::from_millis(250);
 

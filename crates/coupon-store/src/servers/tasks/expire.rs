@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coupon_core::{ShardId, Timestamp};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Background;
 use super::steps::{At, expire};
@@ -14,7 +14,7 @@ use super::store::Of;
 use crate::outage::TaskOutage;
 
 /// The most results that expire in one transaction: consumers of the shard wait for it.
-const MOST: usize = 1_000;
+const MOST: usize = 250;
 /// The longest wait for the next result that is due: one may be stored that is due earlier, and the clock may be set.
 const LOOK: Duration = Duration::from_millis(250);
 /// The wait after a failure.
@@ -69,10 +69,13 @@ impl Sweeper {
             }
             let of = Of { dataset: &background.dataset, shard: self.shard, floors: &background.floors };
             let at = At { server, of };
+            let began = Instant::now();
             let (_, releases) = expire(at, now, MOST).await?;
             background.counts.expired(releases.len());
             // Another task tells the gate: one that does not answer must not hold up what is due.
             background.signals.gave_back(self.shard);
+            // Whatever else is asked of this shard and its machine has as much time as this took.
+            tokio::time::sleep(began.elapsed().min(LOOK)).await;
         }
         Ok(LOOK)
     }

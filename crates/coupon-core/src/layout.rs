@@ -13,6 +13,15 @@ pub enum Piece {
     Value(&'static str),
     /// The items of the setting with this name, which is a list.
     List(&'static str),
+    /// The same, of a list whose items are text.
+    Texts(&'static str),
+}
+
+/// The number of shards that a layout line ends with.
+#[must_use]
+pub fn shards_in(line: &str) -> Option<NonZeroU16> {
+    let (_, shards) = line.strip_suffix(" shards")?.rsplit_once(", ")?;
+    shards.parse().ok()
 }
 
 /// The parts of a strategy's layout line, in order; the number of shards follows them.
@@ -26,7 +35,9 @@ impl LayoutPattern {
         let mut values = values.iter();
         let parts = self.0.iter().map(|piece| match piece {
             Piece::Text(text) => (*text).to_owned(),
-            Piece::Value(_) | Piece::List(_) => values.next().map(ToString::to_string).unwrap_or_default(),
+            Piece::Value(_) | Piece::List(_) | Piece::Texts(_) => {
+                values.next().map(ToString::to_string).unwrap_or_default()
+            }
         });
         let line: String = parts.collect();
         format!("{line}, {shards} shards")
@@ -56,6 +67,10 @@ impl LayoutPattern {
                     settings.push((*name, format!("[{}]", value()?)));
                     rest.get(end?..)?
                 }
+                Piece::Texts(name) => {
+                    settings.push((*name, quoted(value()?)));
+                    rest.get(end?..)?
+                }
             };
         }
         rest.is_empty().then_some(settings)
@@ -65,9 +80,15 @@ impl LayoutPattern {
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::Text(_) => None,
-            Piece::Value(name) | Piece::List(name) => Some(*name),
+            Piece::Value(name) | Piece::List(name) | Piece::Texts(name) => Some(*name),
         })
     }
+}
+
+/// The items of a list, in quotation marks: they are words and numbers, and need no other care.
+fn quoted(items: &str) -> String {
+    let items: Vec<String> = items.split(", ").map(|item| format!("{item:?}")).collect();
+    format!("[{}]", items.join(", "))
 }
 
 #[cfg(test)]
@@ -97,6 +118,24 @@ mod tests {
         assert_eq!(pattern.line(&[], THREE), "jump, 3 shards");
         assert_eq!(pattern.settings("jump, 3 shards", THREE), Some(Vec::new()));
         assert_eq!(pattern.settings("jumps, 3 shards", THREE), None);
+    }
+
+    #[test]
+    fn items_that_are_text_are_read_back_in_quotation_marks() {
+        let pattern = LayoutPattern(&[Piece::Text("ranges at "), Piece::Texts("starts")]);
+        let line = pattern.line(&[&"1@0, 3@2"], THREE);
+        assert_eq!(line, "ranges at 1@0, 3@2, 3 shards");
+        assert_eq!(pattern.settings(&line, THREE), Some(vec![("starts", r#"["1@0", "3@2"]"#.to_owned())]));
+    }
+
+    #[test]
+    fn a_line_ends_with_the_number_of_its_shards() {
+        assert_eq!(shards_in("jump, 3 shards"), Some(THREE));
+        for line in
+            ["", "3 shards", "jump, 0 shards", "jump, 3 shard", "jump, three shards", "jump, 70000 shards"]
+        {
+            assert_eq!(shards_in(line), None, "{line:?}");
+        }
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub mod catalogue_change;
 mod id;
 pub mod laws;
 mod layout;
+mod layout_change;
 mod model;
 mod money;
 mod placement;
@@ -53,7 +54,8 @@ mod versions;
 
 pub use after_grab::{RequestKey, ResultState};
 pub use id::{CouponId, IdError, MAX_ID, RoomId, UserId};
-pub use layout::{LayoutPattern, Piece};
+pub use layout::{LayoutPattern, Piece, shards_in};
+pub use layout_change::{LayoutChange, LayoutChangeError};
 pub use model::{
     Coupon, CouponDetails, CouponKind, CouponResult, CouponStatus, FailReason, GrabStatus, GrabTerms,
     LiveRoom, RoomStatus, StockLog, StockOperation, UnknownCode, UseStatus, User, UserLevel,
@@ -63,8 +65,8 @@ pub use placement::{Placement, ShardId, TableId};
 pub use query::{Plan, ResultQuery};
 pub use result_id::{RESULT_ID_EPOCH, ResultId, ResultIdError};
 pub use rooms::RoomCounts;
-pub use slots::{Mix, SLOTS, SlotTable, UnknownMix};
+pub use slots::{Mix, SLOTS, SlotTable, UnknownMix, evened};
 pub use stats::ShardingStats;
 pub use strategy::{Growth, RouteError, RowKey, ShardingStrategy};
 pub use time::{Day, Hour, TimeError, TimeRange, Timestamp};
-pub use versions::{LayoutVersion, VersionNumber, Versioned, VersionsError};
+pub use versions::{LayoutVersion, Round, VersionNumber, Versioned, VersionsError};

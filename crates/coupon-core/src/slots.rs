@@ -60,6 +60,28 @@ impl FromStr for Mix {
     }
 }
 
+/// These owners, over so many shards: an even split that gives as little as possible another owner.
+///
+/// Each shard keeps what it has first, up to its fair share; the rest goes, in order, to the shards that have less, from the
+/// first of them on. Rows lie where this says, so a change of it is a migration of data.
+#[must_use]
+pub fn evened(owners: &[ShardId], shards: NonZeroU16) -> Vec<ShardId> {
+    let (count, over) = (usize::from(shards.get()), owners.len());
+    let fair = |shard: usize| over / count + usize::from(shard < over % count);
+    let mut room: Vec<usize> = (0..count).map(fair).collect();
+    let mut keeps = |owner: &ShardId| match room.get_mut(owner.index()) {
+        Some(free) if *free > 0 => {
+            *free -= 1;
+            Some(*owner)
+        }
+        _ => None,
+    };
+    let kept: Vec<Option<ShardId>> = owners.iter().map(&mut keeps).collect();
+    let free = room.iter().zip(0..).flat_map(|(free, shard)| (0..*free).map(move |_| ShardId::new(shard)));
+    let mut free = free.collect::<Vec<_>>().into_iter();
+    kept.into_iter().zip(owners).map(|(kept, was)| kept.or_else(|| free.next()).unwrap_or(*was)).collect()
+}
+
 /// The owner of each of the [`SLOTS`] slots: a shard.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SlotTable {
@@ -111,23 +133,7 @@ impl SlotTable {
     /// The table for another number of shards that moves as few slots as an even split allows.
     #[must_use]
     pub fn resharded(&self, shards: NonZeroU16) -> Self {
-        let fair = |shard: u16| SLOTS / shards.get() + u16::from(shard < SLOTS % shards.get());
-        let mut room: Vec<u16> = (0..shards.get()).map(fair).collect();
-        let mut homeless = Vec::new();
-        let mut owners = self.owners.clone();
-        for (slot, owner) in owners.iter().enumerate() {
-            match room.get_mut(owner.index()) {
-                Some(free) if *free > 0 => *free -= 1,
-                _ => homeless.push(slot),
-            }
-        }
-        let free =
-            room.iter().zip(0..).flat_map(|(free, shard)| (0..*free).map(move |_| ShardId::new(shard)));
-        for (slot, shard) in homeless.into_iter().zip(free) {
-            if let Some(owner) = owners.get_mut(slot) {
-                *owner = shard;
-            }
-        }
+        let owners = evened(&self.owners, shards).into();
         Self { mix: self.mix, shards, owners }
     }
 

@@ -4,7 +4,11 @@ use std::fmt::Debug;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use crate::{Placement, Plan, ResultQuery, RoomId, ShardId, TimeRange, Timestamp, UserId};
+use crate::layout::shards_in;
+use crate::{
+    LayoutChange, LayoutChangeError, Placement, Plan, ResultQuery, RoomId, ShardId, TimeRange, Timestamp,
+    UserId,
+};
 
 /// The part of a row that places it. None of it ever changes once the row is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,6 +81,26 @@ pub trait ShardingStrategy: Debug + Send + Sync + 'static {
     /// The ways of going on over so many shards, for tools that show how many stored rows each of them moves.
     fn growths(&self, _shards: NonZeroU16) -> Vec<Growth> {
         Vec::new()
+    }
+
+    /// The strategy that a layout line names, if it is one that this strategy may have become, or come from.
+    ///
+    /// The default knows the ways of growing. A strategy that can change otherwise reads its own lines.
+    fn of_layout(&self, line: &str) -> Option<Arc<dyn ShardingStrategy>> {
+        let growths = self.growths(shards_in(line)?);
+        growths.into_iter().map(|growth| growth.after).find(|after| after.layout() == line)
+    }
+
+    /// The strategy after a change. The default goes on over another number of shards in the first way there is.
+    /// [`LayoutChange::of`] asks for it, and refuses what changes nothing.
+    ///
+    /// # Errors
+    /// [`LayoutChangeError`] for a change that the strategy cannot make.
+    fn changed(&self, change: &LayoutChange) -> Result<Arc<dyn ShardingStrategy>, LayoutChangeError> {
+        let LayoutChange::Shards(shards) = change else { return Err(change.is_not_of(self.name())) };
+        let mut growths = self.growths(*shards).into_iter().map(|growth| growth.after);
+        let over = growths.find(|after| after.shard_count() == *shards);
+        over.ok_or_else(|| change.is_not_of(self.name()))
     }
 
     /// Explains a row's place, step by step, for people.

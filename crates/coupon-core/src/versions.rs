@@ -4,8 +4,8 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use crate::{
-    Growth, Placement, Plan, RESULT_ID_EPOCH, ResultQuery, RouteError, RowKey, ShardingStrategy, TimeRange,
-    Timestamp,
+    Growth, LayoutChange, LayoutChangeError, Placement, Plan, RESULT_ID_EPOCH, ResultQuery, RouteError,
+    RowKey, ShardingStrategy, TimeRange, Timestamp,
 };
 
 /// The number of a layout's version, counted from 1.
@@ -31,6 +31,23 @@ pub struct LayoutVersion {
 #[derive(Debug, Clone)]
 pub struct Versioned {
     versions: Vec<LayoutVersion>,
+}
+
+/// Visits that may be made at the same time, of those that answer a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Round {
+    /// The places to visit.
+    pub plan: Plan,
+    /// The number of shards that [`Plan::All`] means.
+    pub shards: NonZeroU16,
+}
+
+impl Round {
+    /// Visits whatever one of both does.
+    fn union(self, other: Self) -> Self {
+        let shards = self.shards.max(other.shards);
+        Self { plan: Plan::union([self.plan, other.plan]), shards }
+    }
 }
 
 /// A list of versions that is none.
@@ -142,6 +159,38 @@ impl Versioned {
         self.versions.iter().enumerate().filter_map(plan).collect()
     }
 
+    /// The same plans, as rounds that must be made one after the other: a version that receives rows begins a new one, since a
+    /// row may come to it while an earlier one is visited. Where no rows are moved there is one round.
+    #[must_use]
+    pub fn rounds(&self, query: &ResultQuery) -> Vec<Round> {
+        let mut rounds: Vec<Round> = Vec::new();
+        for (index, version) in self.versions.iter().enumerate() {
+            let Some(query) = self.clipped(index, version, query) else { continue };
+            let (plan, shards) = (version.strategy.plan(&query), version.strategy.shard_count());
+            let mut round = Round { plan, shards };
+            if !version.receives
+                && let Some(before) = rounds.pop()
+            {
+                round = before.union(round);
+            }
+            rounds.push(round);
+        }
+        rounds
+    }
+
+    /// Every plan that answers a query in one round, each place once: for counts, which a row that is being moved may be missed
+    /// by, or be counted twice.
+    #[must_use]
+    pub fn at_once(&self, query: &ResultQuery) -> Option<Round> {
+        self.rounds(query).into_iter().reduce(Round::union)
+    }
+
+    /// True while rows of earlier versions are being moved to a later one.
+    #[must_use]
+    pub fn is_moving(&self) -> bool {
+        self.versions.iter().skip(1).any(|version| version.receives)
+    }
+
     /// The part of a query that a version may hold rows of.
     fn clipped(&self, index: usize, version: &LayoutVersion, query: &ResultQuery) -> Option<ResultQuery> {
         let start = (index > 0 && !version.receives).then_some(version.from);
@@ -201,6 +250,14 @@ impl ShardingStrategy for Versioned {
 
     fn growths(&self, shards: NonZeroU16) -> Vec<Growth> {
         self.latest().strategy.growths(shards)
+    }
+
+    fn of_layout(&self, line: &str) -> Option<Arc<dyn ShardingStrategy>> {
+        self.latest().strategy.of_layout(line)
+    }
+
+    fn changed(&self, change: &LayoutChange) -> Result<Arc<dyn ShardingStrategy>, LayoutChangeError> {
+        self.latest().strategy.changed(change)
     }
 
     fn explain(&self, row: &RowKey) -> Vec<String> {

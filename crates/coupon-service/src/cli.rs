@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use coupon_cli::{Pages, heard, plain};
-use coupon_core::{ShardingStrategy, Timestamp, UserId};
+use coupon_core::{LayoutPattern, ShardingStrategy, Timestamp, UserId, shards_in};
 use coupon_store::clock::Clock;
 use coupon_store::settings::{Settings, SettingsError, Sources};
 use jiff::SignedDuration;
@@ -231,6 +231,26 @@ pub trait AnyProgram: fmt::Debug + Sync {
     /// # Errors
     /// When a setting cannot be used; the message names it.
     fn strategy(&self, sources: &Sources, shards: NonZeroU16) -> anyhow::Result<Arc<dyn ShardingStrategy>>;
+
+    /// The strategy that a layout line of one of these patterns names. `sets` are the settings, such as `by=room`, that the
+    /// line does not tell.
+    fn of_layout(
+        &self,
+        patterns: &[LayoutPattern],
+        sets: &[String],
+        line: &str,
+    ) -> Option<Arc<dyn ShardingStrategy>> {
+        let shards = shards_in(line)?;
+        let read = |pattern: &LayoutPattern| {
+            let told = pattern.settings(line, shards)?;
+            let told = told.into_iter().map(|(name, value)| format!("{name}={value}"));
+            let flags = sets.iter().cloned().chain(told).map(|set| format!("{}.{set}", self.section()));
+            let sources = Sources { flags: flags.collect(), ..Sources::default() };
+            // A line that was misread is another than that of the strategy it was read as.
+            self.strategy(&sources, shards).ok().filter(|strategy| strategy.layout() == line)
+        };
+        patterns.iter().find_map(read)
+    }
 
     /// Runs the service with these arguments, as [`Program::run`] does.
     fn run(&self, arguments: Vec<OsString>) -> ExitCode;

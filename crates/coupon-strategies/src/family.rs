@@ -178,13 +178,8 @@ impl Family {
         layout: &str,
         shards: NonZeroU16,
     ) -> Option<Arc<dyn ShardingStrategy>> {
-        let read = |pattern: &LayoutPattern| {
-            let settings = pattern.settings(layout, shards)?;
-            let sets: Vec<String> =
-                settings.iter().map(|(name, value)| format!("{}={value}", self.key(name))).collect();
-            // A line that was misread is another than that of the strategy it was read as.
-            self.strategy(shards, &sets).ok().filter(|strategy| strategy.layout() == layout)
-        };
-        self.layouts.iter().find_map(read)
+        let choice = self.choice.map(|(key, value)| format!("{key}={value}"));
+        let strategy = self.program.of_layout(self.layouts, choice.as_slice(), layout)?;
+        (strategy.shard_count() == shards && shards == self.shards(shards)).then_some(strategy)
     }
 }

@@ -17,7 +17,7 @@ static FAMILIES: [Family; 4] = [
         program: &hash_svc::PROGRAM,
         choice: None,
         shards: None,
-        layouts: &[HashSharding::LAYOUT],
+        layouts: &[HashSharding::LAYOUT, HashSharding::LAYOUT_OF_GROWN],
         rooms: None,
         variants: &[MODULO],
         combined: &[],
@@ -39,7 +39,7 @@ static FAMILIES: [Family; 4] = [
         program: &range_svc::PROGRAM,
         choice: Some(("by", "room")),
         shards: None,
-        layouts: &[RoomRangeSharding::LAYOUT_OF_EQUAL, RoomRangeSharding::LAYOUT_OF_LISTED],
+        layouts: RoomRangeSharding::LAYOUTS,
         rooms: Some(RoomSettings {
             count: "range.rooms",
             width: "range.room_width",

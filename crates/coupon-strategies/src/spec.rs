@@ -132,7 +132,7 @@ fn value(variant: &Variant, fit: &Fit) -> String {
             RoomRanges::Starts(starts) => {
                 format!("[{}]", starts.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
             }
-            RoomRanges::Equal(_) => String::new(),
+            RoomRanges::Equal(_) | RoomRanges::Placed(_) => String::new(),
         },
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use coupon_core::{LayoutPattern, Piece, RoomCounts, RoomId, RowKey, UserId, laws};
+use coupon_core::{LayoutChange, LayoutPattern, Piece, RoomCounts, RoomId, RowKey, UserId, laws};
 use coupon_service::{NoSettings, Program};
 use coupon_strategies::{Family, Fit, REGISTER, Register, Spec, strategy, strategy_of_layout};
 
@@ -70,6 +70,32 @@ fn every_variant_places_rows_otherwise_than_its_plain_strategy() {
 }
 
 #[test]
+fn every_strategy_with_every_variant_keeps_the_laws_while_its_layout_changes() {
+    let jump = Register { families: &ONE_MORE, ..REGISTER };
+    for spec in specs(REGISTER, FOUR).into_iter().chain(specs(jump, FOUR)) {
+        for seed in 0..3 {
+            let versions = laws::random_versions(spec.strategy().unwrap(), seed);
+            laws::check_versions(&versions, seed).unwrap_or_else(|broken| panic!("{}: {broken}", spec.name));
+        }
+    }
+}
+
+#[test]
+fn every_strategy_over_shards_goes_on_over_another_number_and_is_read_back() {
+    let jump = Register { families: &ONE_MORE, ..REGISTER };
+    for spec in specs(REGISTER, FOUR).into_iter().chain(specs(jump, FOUR)) {
+        let before = spec.strategy().unwrap();
+        for shards in [6, 8].map(|shards| NonZeroU16::new(shards).unwrap()) {
+            let after = LayoutChange::Shards(shards)
+                .of(&*before)
+                .unwrap_or_else(|error| panic!("{}: {error}", spec.name));
+            assert_eq!(after.shard_count(), shards, "{}", spec.name);
+            assert_eq!(after.of_layout(&before.layout()).unwrap().layout(), before.layout(), "{}", spec.name);
+        }
+    }
+}
+
+#[test]
 fn no_name_comes_twice() {
     for names in [REGISTER.known(), REGISTER.compared(), REGISTER.names().map(str::to_owned).collect()] {
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
@@ -100,6 +126,9 @@ fn every_setting_that_places_rows_is_found_again() {
         ("range-time", &["range.bucket=hour", "range.spread=2"]),
         ("range-room", &["range.room_width=7"]),
         ("range-room", &["range.boundaries=[1,2,9]", "range.spread=3"]),
+        ("range-room", &["range.boundaries=['1@2','2@0']"]),
+        ("range-room", &["range.boundaries=['1@2','2@0']", "range.listed_to=50"]),
+        ("hash", &["hash.grown=[2,4]"]),
     ] {
         let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
         let layout = strategy(name, three, &sets).unwrap().layout();

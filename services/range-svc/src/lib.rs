@@ -10,7 +10,7 @@ mod time;
 
 use coupon_service::Program;
 
-pub use room::{BoundaryError, RoomRangeSharding, RoomRanges};
+pub use room::{Boundary, BoundaryError, PlacedRange, PlacedRanges, RoomRangeSharding, RoomRanges};
 pub use settings::{By, RangeSettings, RangeSettingsError};
 pub use spread::Spread;
 pub use time::{Bucket, TimeRangeSharding};

@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use coupon_core::{Growth, Mix, ShardId, ShardingStrategy, UserId};
+use coupon_core::{Growth, LayoutChangeError, Mix, ShardId, ShardingStrategy, UserId};
 
 /// The spread of one range's rows over several shards, by user. A width of one means not at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,18 @@ impl Spread {
         ShardId::new(
             ((range % u64::from(self.shards.get()) + u64::from(lane)) % u64::from(self.shards.get())) as u16,
         )
+    }
+
+    /// The same over another number of shards.
+    pub(crate) fn over(self, shards: NonZeroU16) -> Result<Self, LayoutChangeError> {
+        let too_wide = LayoutChangeError::SpreadTooWide { spread: self.width, shards };
+        Self::new(self.width, shards).ok_or(too_wide)
+    }
+
+    /// The same with ranges on so many shards.
+    pub(crate) fn of_width(self, width: NonZeroU16) -> Result<Self, LayoutChangeError> {
+        let too_wide = LayoutChangeError::SpreadTooWide { spread: width, shards: self.shards };
+        Self::new(width, self.shards).ok_or(too_wide)
     }
 
     /// The ways in which a strategy by ranges goes on over so many shards; `with` makes it with another spread.

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use coupon_core::{
-    Day, Growth, Hour, LayoutPattern, Piece, Placement, Plan, ResultQuery, RouteError, RowKey,
-    ShardingStrategy, TableId, TimeRange, Timestamp,
+    Day, Growth, Hour, LayoutChange, LayoutChangeError, LayoutPattern, Piece, Placement, Plan, ResultQuery,
+    RouteError, RowKey, ShardingStrategy, TableId, TimeRange, Timestamp,
 };
+use coupon_service::AnyProgram as _;
 use serde::Deserialize;
 
 use crate::{LONGEST_PLAN, Spread};
@@ -116,6 +118,19 @@ impl ShardingStrategy for TimeRangeSharding {
 
     fn layout(&self) -> String {
         Self::LAYOUT.line(&[&self.bucket, &self.spread.width()], self.shard_count())
+    }
+
+    fn of_layout(&self, line: &str) -> Option<Arc<dyn ShardingStrategy>> {
+        crate::PROGRAM.of_layout(&[Self::LAYOUT], &["by=time".to_owned()], line)
+    }
+
+    fn changed(&self, change: &LayoutChange) -> Result<Arc<dyn ShardingStrategy>, LayoutChangeError> {
+        let spread = match change {
+            LayoutChange::Shards(shards) => self.spread.over(*shards)?,
+            LayoutChange::Spread(width) => self.spread.of_width(*width)?,
+            LayoutChange::Split(_) => return Err(change.is_not_of(self.name())),
+        };
+        Ok(Arc::new(Self { spread, ..self.clone() }))
     }
 
     fn growths(&self, shards: NonZeroU16) -> Vec<Growth> {

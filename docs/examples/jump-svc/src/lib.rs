@@ -1,8 +1,11 @@
 //! Jump consistent hash (Lamping and Veach, 2014): even, and one more shard moves only its fair share of users.
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
-use coupon_core::{Mix, Placement, Plan, ResultQuery, RouteError, RowKey, ShardId, ShardingStrategy, UserId};
+use coupon_core::{
+    Growth, Mix, Placement, Plan, ResultQuery, RouteError, RowKey, ShardId, ShardingStrategy, UserId,
+};
 
 /// Places a result by the jump hash of its user, over so many shards.
 #[derive(Debug)]
@@ -35,5 +38,9 @@ impl ShardingStrategy for Jump {
 
     fn plan(&self, query: &ResultQuery) -> Plan {
         query.user.map_or(Plan::All, |user| Plan::One(self.home(user)))
+    }
+
+    fn growths(&self, shards: NonZeroU16) -> Vec<Growth> {
+        vec![Growth { how: "jump on", after: Arc::new(Self(shards)) }]
     }
 }

@@ -3,6 +3,10 @@
 //! A strategy that breaks one loses rows: they are written where no query looks. So the laws are tested with
 //! many random rows, and the report of a broken one names the row and the query.
 
+mod versions;
+
+pub use versions::{check_versions, random_versions};
+
 use crate::random::SplitMix64;
 use crate::{Placement, Plan, ResultQuery, RoomId, RowKey, ShardingStrategy, TimeRange, Timestamp, UserId};
 
@@ -45,7 +49,7 @@ pub fn check(strategy: &dyn ShardingStrategy, seed: u64) -> Result<(), BrokenLaw
     Ok(())
 }
 
-fn broken(strategy: &dyn ShardingStrategy, law: &'static str, example: String) -> BrokenLaw {
+fn broken(strategy: &(impl ShardingStrategy + ?Sized), law: &'static str, example: String) -> BrokenLaw {
     BrokenLaw { strategy: strategy.name().to_owned(), law, example }
 }
 

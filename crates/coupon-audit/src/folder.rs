@@ -10,6 +10,7 @@ use coupon_core::{Placement, TableId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use super::books::Line;
+use super::history::{History, Leaving, Moved, Movement, Version};
 use super::ids::Ids;
 use super::life::Life;
 use super::source::{
@@ -48,7 +49,8 @@ struct Files {
     shards: Vec<Connection>,
 }
 
-/// Holds every file of a data folder still.
+/// Holds every file of a data folder still. Rows that are moved from one shard to another meanwhile tie the files together as
+/// well: none has, if each file says the same of them before and after.
 ///
 /// The files are separate databases, so their transactions cannot start at the same instant. What ties them
 /// together are the outbox positions in the main file: if they are the same before and after the shards were
@@ -60,10 +62,10 @@ fn hold_still(folder: &Path) -> Result<Snapshot> {
             meta(&main, "meta", "format")?.is_none_or(|format| !EARLIER_FORMATS.contains(&&*format)),
             TOO_EARLY
         );
-        let before = positions(&main)?;
+        let (before, moved) = (positions(&main)?, moved(folder, &main)?);
         let shards = shards(folder, &main)?;
-        let after = positions(&open(&folder.join("main.sqlite"))?)?;
-        if before != after {
+        let now = open(&folder.join("main.sqlite"))?;
+        if before != positions(&now)? || moved != self::moved(folder, &now)? {
             std::thread::sleep(PAUSE);
             continue;
         }
@@ -75,9 +77,11 @@ fn hold_still(folder: &Path) -> Result<Snapshot> {
         let accepts_unknown_users = main.query_row(ChangedFrom::ACCEPTS_UNKNOWN, [], |row| row.get(0))?;
         let said = |name: &str| anyhow::Ok(meta(&main, "meta", name)?.unwrap_or_default());
         let (dataset, layout) = (said("dataset")?, said("layout")?);
+        let (history, movement) = (History::of(versions(&main)?, layout), movement(&main)?);
         return Ok(Snapshot {
             dataset,
-            layout,
+            history,
+            movement,
             catalogue,
             earlier,
             users,
@@ -206,8 +210,71 @@ fn shard(number: u16, file: &Connection, position: i64) -> Result<Shard> {
     for table in &tables {
         unguarded.extend(missing_keys(&unique_keys(file, *table)?).map(|key| (*table, key)));
     }
-    let holds = holds(file)?;
-    Ok(Shard { number, tables, inbox, position, outbox, last, parked, holds, counted: None, unguarded })
+    let (holds, leaving) = (holds(file)?, leaving(file, number)?);
+    Ok(Shard {
+        number,
+        tables,
+        inbox,
+        position,
+        outbox,
+        last,
+        parked,
+        holds,
+        leaving,
+        counted: None,
+        unguarded,
+    })
+}
+
+/// The rows that have left their table.
+fn leaving(file: &Connection, shard: u16) -> Result<Vec<Leaving>> {
+    if !file.table_exists(None, Moved::TABLE)? {
+        return Ok(Vec::new());
+    }
+    let sql = format!("SELECT {}, {CENTS}, {} FROM {}", Stored::COLUMNS, Leaving::MORE, Moved::TABLE);
+    let mut statement = file.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    let mut leaving = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (from, to): (String, String) = (row.get(13)?, row.get(15)?);
+        leaving.push(Leaving::new(stored(row)?, shard, (&from, row.get(14)?, &to))?);
+    }
+    Ok(leaving)
+}
+
+/// How far rows have moved from each shard and to it; nothing while no rows are moved.
+fn moved(folder: &Path, main: &Connection) -> Result<(Option<Movement>, Vec<Moved>)> {
+    let movement = movement(main)?;
+    let mut moved = Vec::new();
+    for number in 0..if movement.is_some_and(|movement| movement.runs) { shard_count(main)? } else { 0 } {
+        let file = open(&folder.join(format!("shard-{number}.sqlite")))?;
+        let (left, leaving) = file.query_row(Moved::LEFT, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut statement = file.prepare(Moved::ARRIVED)?;
+        let arrived = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        moved.push(Moved { left, leaving, arrived: arrived.collect::<rusqlite::Result<_>>()? });
+    }
+    Ok((movement, moved))
+}
+
+fn movement(main: &Connection) -> Result<Option<Movement>> {
+    if !main.table_exists(None, Movement::TABLE)? {
+        return Ok(None);
+    }
+    let movement = main.query_row(Movement::SELECT, [], |row| {
+        Ok(Movement { runs: row.get(0)?, done: (row.get(1)?, row.get(2)?) })
+    });
+    Ok(movement.optional()?)
+}
+
+fn versions(main: &Connection) -> Result<Vec<Version>> {
+    if !main.table_exists(None, Version::TABLE)? {
+        return Ok(Vec::new());
+    }
+    let mut statement = main.prepare(Version::SELECT)?;
+    let versions = statement.query_map([], |row| {
+        Ok(Version { from: row.get(0)?, layout: row.get(1)?, receives: row.get(2)?, closed: row.get(3)? })
+    })?;
+    Ok(versions.collect::<rusqlite::Result<_>>()?)
 }
 
 /// The columns of every key that keeps a table's rows apart.

@@ -15,6 +15,7 @@ mod catalogue;
 mod claims;
 mod findings;
 mod folder;
+mod history;
 mod ids;
 mod inbox;
 mod ledger;
@@ -63,7 +64,7 @@ pub enum Data {
 pub struct Label {
     /// The data set's id.
     pub dataset: String,
-    /// Every parameter that decides where a row lives.
+    /// Every parameter that decides where a row lives, when the data was made.
     pub layout: String,
     /// Number of shards.
     pub shards: u16,

@@ -1,14 +1,14 @@
 //! One pass over every stored row, and the checks that need all of them together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 
 use anyhow::Result;
 use coupon_core::{Placement, ResultId, RoomId, TableId, Timestamp, UserId};
 
+use super::history::{History, Leaving};
 use super::ids::Ids;
 use super::ledger::Ledger;
-use super::placement::Law;
 use super::reads::Lists;
 use super::source::{Catalogue, Coupon, Earlier, Shard, Snapshot, Stored, Sums, Waiting};
 use super::start::{self, Before, Start};
@@ -60,7 +60,7 @@ pub(super) struct Seen {
 struct Pass<'a> {
     scope: &'a Scope<'a>,
     /// The law of where rows belong. Without it, only what a table's own name promises is checked.
-    law: Option<Law>,
+    history: Option<&'a History>,
     catalogue: &'a Catalogue,
     earlier: &'a Earlier,
     users: &'a Ids,
@@ -88,16 +88,19 @@ pub(super) fn scan(
     let first = || ledger.and_then(Ledger::first).map(|first| first - 1);
     let since = scope.since.or_else(first).or_else(|| scope.start.map(Start::newest));
     note_what_cannot_be_checked(scope, ledger, since, report);
-    let Snapshot { layout, catalogue, earlier, users, accepts_unknown_users, shards, rows, .. } = snapshot;
-    let law = Law::of(layout, shards.len());
-    if law.is_none() {
+    let Snapshot {
+        history, catalogue, earlier, users, accepts_unknown_users, shards, rows, movement, ..
+    } = snapshot;
+    let unknown = history.unknown(shards.len()).next().map(str::to_owned);
+    if let Some(layout) = &unknown {
         let why = format!(
             "the layout {layout:?} is none that the auditor knows, so only table names were held against their rows"
         );
         report.not_checked.insert(Kind::Misplaced, why);
     }
+    let history = unknown.is_none().then_some(&*history);
     let accepts_unknown_users = *accepts_unknown_users;
-    let pass = Pass { scope, law, catalogue, earlier, users, accepts_unknown_users, ledger, since };
+    let pass = Pass { scope, history, catalogue, earlier, users, accepts_unknown_users, ledger, since };
     let mut seen = Seen::default();
     let mut lists = Lists::of(scope.reads.unwrap_or_default());
     seen.found.resize(ledger.map_or(0, |ledger| ledger.granted.len()), false);
@@ -127,6 +130,8 @@ pub(super) fn scan(
         stock::kept_count(shard, sums, report);
         unguarded(shard, report);
     }
+    let arrives = scope.drained && movement.is_none_or(|movement| !movement.runs);
+    under_way(shards, &pass, arrives, &mut seen, &mut lists, report);
     lists.check(report);
     report.rows = seen.ids.len() as u64;
     twice_stored(snapshot, std::mem::take(&mut seen.ids), report)?;
@@ -135,6 +140,34 @@ pub(super) fn scan(
         answers::check(snapshot, &seen, scope, ledger, report)?;
     }
     Ok(seen)
+}
+
+/// Rows that have left their table: one that is in no other is stored all the same. Once no rows are moved, all have `arrived`.
+fn under_way(
+    shards: &[Shard],
+    pass: &Pass<'_>,
+    arrived: bool,
+    seen: &mut Seen,
+    lists: &mut Lists<'_>,
+    report: &mut AuditReport,
+) {
+    if shards.iter().all(|shard| shard.leaving.is_empty()) {
+        return;
+    }
+    let stored: HashSet<i64> = seen.ids.iter().copied().collect();
+    for shard in shards {
+        for Leaving { row, from, to } in &shard.leaving {
+            if !stored.contains(&row.grab.id) {
+                lists.see(row, shard.number);
+                pass.row(*row, *from, seen, report);
+            }
+            if arrived {
+                report.add(Kind::Misplaced, 1, || {
+                    format!("{}: it left for {to}, and no rows are moved any more", row.grab.at(*from))
+                });
+            }
+        }
+    }
 }
 
 /// Takes note of every row as it is; says how many of each coupon each shard has.
@@ -153,9 +186,12 @@ pub(super) fn remember(snapshot: &mut Snapshot, start: &mut Start) -> Result<Sol
         for place in shard.places() {
             tables.each(place, &mut note)?;
         }
-        shard.inbox.iter().map(Waiting::row).for_each(note);
+        shard.inbox.iter().map(Waiting::row).for_each(&mut note);
+        shard.leaving.iter().map(|leaving| leaving.row).for_each(note);
     }
     start.rows.sort_unstable();
+    // One that is leaving may have arrived already.
+    start.rows.dedup_by_key(|(id, _)| *id);
     Ok(sold)
 }
 
@@ -320,11 +356,15 @@ impl Pass<'_> {
         if !belongs(place.table, time, room) {
             return Some(format!("its time {time} and room {room} belong in another table"));
         }
-        match self.law.as_ref()?.place(user, room, time) {
-            Some(right) if right == place => None,
-            Some(right) => Some(format!("it belongs on {right}")),
-            None => Some("its layout has no place for it".to_owned()),
+        let right = self.history?.places(user, room, time);
+        if right.contains(&place) {
+            return None;
         }
+        let right: Vec<String> = right.iter().map(ToString::to_string).collect();
+        Some(match right.as_slice() {
+            [] => "its layout has no place for it".to_owned(),
+            right => format!("it belongs on {}", right.join(", or on ")),
+        })
     }
 
     /// Holds a row against what was answered.

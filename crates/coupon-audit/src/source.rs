@@ -9,6 +9,7 @@ use coupon_core::{Money, Placement, ResultId, ShardId, TableId, Timestamp};
 
 use super::books::Line;
 pub(super) use super::catalogue::{Catalogue, ChangedFrom, Coupon, Earlier, Terms, earlier};
+use super::history::{History, Leaving, Movement};
 use super::ids::Ids;
 use super::life::Life;
 use super::scan::Holders;
@@ -51,8 +52,10 @@ pub(super) trait Gate {
 /// A data set, held still at one moment. What is small has been read already; rows are read when they are asked for.
 pub(super) struct Snapshot {
     pub(super) dataset: String,
-    /// Every parameter that decides where a row lives.
-    pub(super) layout: String,
+    /// Where rows may be, by the versions of the layout.
+    pub(super) history: History,
+    /// The movement of rows to the latest version, if there ever was one.
+    pub(super) movement: Option<Movement>,
     /// Every coupon.
     pub(super) catalogue: Catalogue,
     /// What coupons were on offer for before operators changed it.
@@ -103,6 +106,8 @@ pub(super) struct Shard {
     pub(super) parked: Vec<Parked>,
     /// Its list of what is held: until when, and the result.
     pub(super) holds: Vec<(i64, i64)>,
+    /// The rows that have left their table, and are not known to have arrived in their new one.
+    pub(super) leaving: Vec<Leaving>,
     /// The sums that the shard counts itself, where it keeps count.
     pub(super) counted: Option<Sums>,
     /// Tables of results without a key that they must have, with that key.
@@ -270,6 +275,11 @@ pub(super) enum Wanted {
 }
 
 impl Snapshot {
+    /// True once rows have been moved from the shards that they were stored on.
+    pub(super) fn has_moved(&self) -> bool {
+        self.movement.is_some()
+    }
+
     /// The places of a user's rows of a coupon, for a description.
     pub(super) fn holdings(&mut self, user: i64, coupon: i64) -> Result<Vec<String>> {
         self.find(Wanted::Holding { user, coupon })

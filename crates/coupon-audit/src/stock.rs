@@ -41,7 +41,7 @@ pub(super) fn check(
     let read = read_log(snapshot, &untold, &seen.sold, old.as_mut(), report)?;
     if let (Some(start), Some(old)) = (scope.start, &old) {
         gone(start, seen, old, report);
-        unlogged_since(start, &read, &old.rebuilt, report);
+        unlogged_since(start, &read, &old.rebuilt, snapshot.has_moved(), report);
     }
     Ok(())
 }
@@ -74,6 +74,7 @@ fn read_log(
     mut old: Option<&mut OldLines<'_>>,
     report: &mut AuditReport,
 ) -> Result<Unlogged> {
+    let moved = snapshot.has_moved();
     let Snapshot { catalogue, shards, rows, .. } = snapshot;
     let positions: Vec<i64> = shards.iter().map(|shard| shard.position).collect();
     let mut unlogged: Unlogged = sold.clone();
@@ -100,12 +101,16 @@ fn read_log(
         lines.push(line);
     })?;
     settle(&mut lines);
+    if moved {
+        unlogged = anywhere(&unlogged);
+    }
+    let shards = (!moved).then_some(shards.len());
     for (&id, coupon) in &*catalogue {
         let (sold_before, mut wrong) = accounts
             .remove(&id)
             .unwrap_or_else(|| (0, books::account(&[], coupon.total, coupon.remaining, &positions).wrong));
         if wrong.is_empty() {
-            wrong.extend(other_shards(id, sold_before, shards.len(), &unlogged));
+            wrong.extend(other_shards(id, sold_before, shards, &unlogged));
         }
         if !wrong.is_empty() {
             report.add(Kind::Miscounted, 1, || format!("coupon {id}: {}", wrong.join("; ")));
@@ -122,17 +127,26 @@ fn read_log(
     Ok(unlogged)
 }
 
-/// A log that names other shards than those that have the rows. What no line names was there before there was an
-/// outbox.
-fn other_shards(id: i64, sold_before: i64, shards: usize, unlogged: &Unlogged) -> Option<String> {
+/// The same, of whatever shard, which all count as the first: where rows were moved, lines name the shards that they were
+/// stored on.
+fn anywhere(unlogged: &Unlogged) -> Unlogged {
+    let mut all = Unlogged::new();
+    unlogged.iter().for_each(|((_, coupon), rows)| *all.entry((0, *coupon)).or_default() += rows);
+    all
+}
+
+/// A log that names other shards than those that have the rows, of so many; or, where rows were moved, more results than there
+/// are. What no line names was there before there was an outbox.
+fn other_shards(id: i64, sold_before: i64, shards: Option<usize>, unlogged: &Unlogged) -> Option<String> {
     let mut all = 0;
-    for shard in 0..u16::try_from(shards).unwrap_or(u16::MAX) {
+    for shard in 0..u16::try_from(shards.unwrap_or(1)).unwrap_or(u16::MAX) {
         let rows = unlogged.get(&(shard, id)).copied().unwrap_or(0);
         if rows < 0 {
-            return Some(format!(
-                "the stock log names {} results of shard {shard} that it does not have",
-                -rows
-            ));
+            let whose = match shards {
+                Some(_) => format!("of shard {shard} that it does not have"),
+                None => "that no shard has".to_owned(),
+            };
+            return Some(format!("the stock log names {} results {whose}", -rows));
         }
         all += rows;
     }
@@ -143,10 +157,17 @@ fn other_shards(id: i64, sold_before: i64, shards: usize, unlogged: &Unlogged) -
 }
 
 /// Holds what no line names against what it was: archiving takes rows and logs as many, storing adds both. Of a
-/// coupon whose books were rebuilt the number of such rows is known, and their shards are not.
-fn unlogged_since(start: &Start, now: &Unlogged, rebuilt: &BTreeSet<i64>, report: &mut AuditReport) {
+/// coupon whose books were rebuilt the number of such rows is known, and their shards are not; so it is where rows were moved.
+fn unlogged_since(
+    start: &Start,
+    now: &Unlogged,
+    rebuilt: &BTreeSet<i64>,
+    moved: bool,
+    report: &mut AuditReport,
+) {
     let mut by_place: BTreeMap<(i64, Option<u16>), (i64, i64)> = BTreeMap::new();
-    let place = |(shard, coupon): (u16, i64)| (coupon, (!rebuilt.contains(&coupon)).then_some(shard));
+    let place =
+        |(shard, coupon): (u16, i64)| (coupon, (!moved && !rebuilt.contains(&coupon)).then_some(shard));
     start.unlogged.iter().for_each(|(&of, rows)| by_place.entry(place(of)).or_default().0 += rows);
     now.iter().for_each(|(&of, rows)| by_place.entry(place(of)).or_default().1 += rows);
     for ((coupon, shard), (before, after)) in by_place {

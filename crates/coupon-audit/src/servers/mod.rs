@@ -18,6 +18,7 @@ use mysql_async::prelude::Queryable as _;
 use tokio::runtime::Runtime;
 
 use super::Label;
+use super::history::{History, Moved, Movement, Version};
 use super::ids::Ids;
 use super::source::{self, Catalogue, Earlier, Place, Shard, Snapshot};
 pub use connect::Addresses;
@@ -42,6 +43,8 @@ pub struct Servers {
 /// Every database, each inside a read transaction.
 struct Held {
     label: Label,
+    versions: Vec<Version>,
+    movement: Option<Movement>,
     catalogue: Catalogue,
     earlier: Earlier,
     users: Ids,
@@ -99,6 +102,8 @@ impl Servers {
             if let Some(held) = runtime.block_on(self.try_to_hold(together))? {
                 let Held {
                     label,
+                    versions,
+                    movement,
                     catalogue,
                     earlier,
                     users,
@@ -112,7 +117,8 @@ impl Servers {
                 let rows = Box::new(Databases { main, connections, runtime });
                 let snapshot = Snapshot {
                     dataset,
-                    layout,
+                    history: History::of(versions, layout),
+                    movement,
                     catalogue,
                     earlier,
                     users,
@@ -134,6 +140,8 @@ impl Servers {
         let label = read::label(&mut main).await.with_context(|| self.main.to_string())?;
         read::refuse_earlier(&mut main).await.with_context(|| self.main.to_string())?;
         let before = read::positions(&mut main).await?;
+        let (versions, movement) = (read::versions(&mut main).await?, read::movement(&mut main).await?);
+        let moved = self.moved(movement, label.shards).await?;
         let (mut shards, mut connections) = (Vec::new(), Vec::new());
         for number in 0..label.shards {
             let database = self.shard(number)?;
@@ -148,12 +156,18 @@ impl Servers {
         if together && before != read::positions(&mut now).await? {
             return Ok(None);
         }
+        let movement_now = read::movement(&mut now).await?;
+        if together && (movement != movement_now || moved != self.moved(movement, label.shards).await?) {
+            return Ok(None);
+        }
         let gate = Gate::read(&mut main, &self.namespace, &label.dataset).await?;
         let (catalogue, users) = (read::catalogue(&mut main).await?, read::users(&mut main).await?);
         let earlier = source::earlier(&catalogue, read::changed(&mut main).await?);
         let accepts_unknown_users = read::accepts_unknown_users(&mut main).await?;
         Ok(Some(Held {
             label,
+            versions,
+            movement,
             catalogue,
             earlier,
             users,
@@ -163,6 +177,18 @@ impl Servers {
             connections,
             gate,
         }))
+    }
+
+    /// How far rows have moved from each shard and to it; nothing while no rows are moved. They tie the databases together as
+    /// well: none has moved, if each says the same before and after they were held.
+    async fn moved(&self, movement: Option<Movement>, shards: u16) -> Result<Vec<Moved>> {
+        let mut moved = Vec::new();
+        for number in 0..if movement.is_some_and(|movement| movement.runs) { shards } else { 0 } {
+            let database = self.shard(number)?;
+            let mut connection = database.connect().await?;
+            moved.push(read::moved(&mut connection).await.with_context(|| database.to_string())?);
+        }
+        Ok(moved)
     }
 
     /// Main's record of the gate now, after whatever was held still.

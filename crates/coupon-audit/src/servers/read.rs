@@ -3,13 +3,15 @@
 use anyhow::{Context, Result, ensure};
 use coupon_core::TableId;
 use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, from_row_opt};
+use mysql_async::{Conn, Row, from_row_opt};
 
 use super::Positions;
+use super::rows::{CENTS, get, stored};
 use crate::Label;
+use crate::history::{Leaving, Moved, Movement, Version};
 use crate::ids::Ids;
 use crate::source::{
-    Catalogue, ChangedFrom, Coupon, EARLIER_FORMATS, Entry, Grab, Parked, Shard, Sums, TOO_EARLY,
+    Catalogue, ChangedFrom, Coupon, EARLIER_FORMATS, Entry, Grab, Parked, Shard, Stored, Sums, TOO_EARLY,
     missing_keys, tables_of_results,
 };
 
@@ -103,6 +105,7 @@ pub(super) async fn shard(
     tables: Vec<String>,
     position: i64,
 ) -> Result<Shard> {
+    let leaving = if has(&tables, Moved::TABLE) { leaving(connection, number).await? } else { Vec::new() };
     let tables: Vec<TableId> = tables_of_results(tables)?;
     let outbox = "SELECT outbox_id, deltas FROM outbox WHERE outbox_id > ?";
     let outbox: Vec<(i64, String)> = connection.exec(outbox, (position,)).await?;
@@ -123,9 +126,49 @@ pub(super) async fn shard(
         last,
         parked: parked.into_iter().map(as_parked).collect(),
         holds,
+        leaving,
         counted,
         unguarded,
     })
+}
+
+/// The rows that have left their table.
+async fn leaving(connection: &mut Conn, shard: u16) -> Result<Vec<Leaving>> {
+    let sql = format!("SELECT {}, {CENTS}, {} FROM {}", Stored::COLUMNS, Leaving::MORE, Moved::TABLE);
+    let rows: Vec<Row> = connection.exec(sql, ()).await?;
+    let leaving = rows.iter().map(|row| {
+        let (from, to_shard, to): (String, u16, String) = (get(row, 13)?, get(row, 14)?, get(row, 15)?);
+        Leaving::new(stored(row)?, shard, (&from, to_shard, &to))
+    });
+    leaving.collect()
+}
+
+/// How far rows have moved from a shard, and to it.
+pub(super) async fn moved(shard: &mut Conn) -> Result<Moved> {
+    let (left, leaving) = shard.query_first(Moved::LEFT).await?.unwrap_or_default();
+    Ok(Moved { left, leaving, arrived: shard.query(Moved::ARRIVED).await? })
+}
+
+pub(super) async fn movement(main: &mut Conn) -> Result<Option<Movement>> {
+    if !has(&tables(main).await?, Movement::TABLE) {
+        return Ok(None);
+    }
+    let movement: Option<(bool, i64, i64)> = main.query_first(Movement::SELECT).await?;
+    Ok(movement.map(|(runs, looked_at, moved)| Movement { runs, done: (looked_at, moved) }))
+}
+
+/// The versions of the layout; none in data of before.
+pub(super) async fn versions(main: &mut Conn) -> Result<Vec<Version>> {
+    if !has(&tables(main).await?, Version::TABLE) {
+        return Ok(Vec::new());
+    }
+    let versions: Vec<(i64, String, bool, bool)> = main.query(Version::SELECT).await?;
+    let version = |(from, layout, receives, closed)| Version { from, layout, receives, closed };
+    Ok(versions.into_iter().map(version).collect())
+}
+
+fn has(tables: &[String], table: &str) -> bool {
+    tables.iter().any(|name| name == table)
 }
 
 /// A shard's own sums, and the last entry of its outbox.

@@ -25,10 +25,10 @@ impl Databases {
 }
 
 /// An amount, which is a decimal there, in cents.
-const CENTS: &str = "CAST(order_amount * 100 AS SIGNED)";
+pub(super) const CENTS: &str = "CAST(order_amount * 100 AS SIGNED)";
 
 /// The columns of [`Stored`].
-fn stored(row: &Row) -> Result<Stored> {
+pub(super) fn stored(row: &Row) -> Result<Stored> {
     Ok(Stored {
         grab: Grab { id: get(row, 0)?, user: get(row, 1)?, coupon: get(row, 2)? },
         room: get(row, 3)?,
@@ -44,7 +44,7 @@ fn stored(row: &Row) -> Result<Stored> {
     })
 }
 
-fn get<T: FromValue>(row: &Row, column: usize) -> Result<T> {
+pub(super) fn get<T: FromValue>(row: &Row, column: usize) -> Result<T> {
     let value = row.get_opt(column).with_context(|| format!("there is no column {column}"))?;
     value.with_context(|| format!("column {column}"))
 }

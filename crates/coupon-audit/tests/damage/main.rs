@@ -6,6 +6,7 @@ mod changed;
 mod folder;
 mod gate;
 mod grabs;
+mod moved;
 mod reads;
 mod rebuilt;
 mod site;

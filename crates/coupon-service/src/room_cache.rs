@@ -74,7 +74,7 @@ mod tests {
             missing_shards: Vec::new(),
             as_of: String::new(),
             age_ms: 0,
-            plan: PlanView { shards: vec![0, 1], tables: 2 },
+            plan: PlanView { shards: vec![0, 1], tables: 2, moving: false },
         }
     }
 

@@ -61,6 +61,10 @@ pub struct PlanView {
     pub shards: Vec<u16>,
     /// Number of tables visited on them.
     pub tables: u64,
+    /// True while rows are moved from where an earlier version of the layout put them; left out otherwise. Counts and sums may
+    /// then be off by the rows that are under way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moving: bool,
 }
 
 /// A stored result.

@@ -39,7 +39,7 @@ fn server_timing(answered: &Answered) -> String {
 }
 
 pub(super) fn plan(answered: &Answered) -> PlanView {
-    PlanView { shards: numbers(&answered.shards), tables: answered.tables }
+    PlanView { shards: numbers(&answered.shards), tables: answered.tables, moving: answered.moving }
 }
 
 pub(super) fn numbers(shards: &[ShardId]) -> Vec<u16> {
@@ -122,8 +122,9 @@ mod tests {
                 (ShardId::new(2), Duration::from_micros(812)),
             ],
             as_of: coupon_core::Timestamp::from_millis(0),
+            moving: false,
         };
         assert_eq!(server_timing(&answered), "shard0;dur=1.234, shard2;dur=0.812");
-        assert_eq!(plan(&answered), PlanView { shards: vec![0, 1, 2], tables: 2 });
+        assert_eq!(plan(&answered), PlanView { shards: vec![0, 1, 2], tables: 2, moving: false });
     }
 }

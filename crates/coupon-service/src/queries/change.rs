@@ -6,6 +6,9 @@ use coupon_store::{Change, Changed, Unavailable};
 
 use super::{Answered, Queries};
 
+/// The times that a row is looked for to be changed: one that was moved in between is there the second time.
+const MOST_MOVES: usize = 2;
+
 /// The outcome of a step that somebody asked for.
 #[derive(Debug, Clone)]
 pub enum Outcome {
@@ -28,20 +31,31 @@ impl Queries {
     /// # Errors
     /// [`Unavailable`] when its shard does not answer, and when it is granted and not stored yet; asking again is safe.
     pub async fn change(&self, actor: Actor, change: Change) -> Result<Outcome, Unavailable> {
+        // A row that is gone when its step comes has been moved meanwhile, perhaps, and is found again where it is now.
+        for _ in 0..MOST_MOVES {
+            if let Some(outcome) = self.change_once(actor, change).await? {
+                return Ok(outcome);
+            }
+        }
+        Err(Unavailable::new("this result", "it is on its way to another shard"))
+    }
+
+    /// The same; `None` if the row was not there any more when it was to be changed.
+    async fn change_once(&self, actor: Actor, change: Change) -> Result<Option<Outcome>, Unavailable> {
         let Change { user, id, action, time } = change;
         let (found, answered) = self.find(id, Some(user), time).await?;
-        let Some((placement, result)) = found else { return Ok(Outcome::NotFound) };
+        let Some((placement, result)) = found else { return Ok(Some(Outcome::NotFound)) };
         // A clock that was put back since changes nothing before it was grabbed.
         let change = Change { time: time.max(id.time()), ..change };
         match action.judge(&result, change.time) {
-            Verdict::Done => return Ok(Outcome::Done(result, answered)),
-            Verdict::Refused(why) => return Ok(Outcome::Refused(why, result)),
+            Verdict::Done => return Ok(Some(Outcome::Done(result, answered))),
+            Verdict::Refused(why) => return Ok(Some(Outcome::Refused(why, result))),
             Verdict::Possible => {}
         }
         if let Some(refused) = self.refused_by_terms(actor, action, &result) {
-            return Ok(refused);
+            return Ok(Some(refused));
         }
-        Ok(match self.change_there(placement, change).await? {
+        let outcome = match self.change_there(placement, change).await? {
             Changed::Now(result) => Outcome::Done(result, answered),
             // Another request was quicker, perhaps with the same step.
             Changed::Stands(result) => match action.judge(&result, change.time) {
@@ -49,8 +63,9 @@ impl Queries {
                 Verdict::Refused(why) => Outcome::Refused(why, result),
                 Verdict::Possible => return Err(Unavailable::new("this result", "its row did not change")),
             },
-            Changed::NotFound => Outcome::NotFound,
-        })
+            Changed::NotFound => return Ok(None),
+        };
+        Ok(Some(outcome))
     }
 
     /// The terms of the coupon that are in the way of a step which the row allows.

@@ -2,14 +2,16 @@
 
 mod change;
 mod page;
+mod rounds;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coupon_core::{
-    CouponId, CouponResult, Placement, Plan, ResultId, ResultQuery, RoomId, ShardId, ShardingStrategy as _,
-    TableId, Timestamp, UserId, Versioned,
+    CouponId, CouponResult, Placement, ResultId, ResultQuery, RoomId, ShardId, Timestamp, UserId,
 };
 use coupon_store::ids::PATIENCE_MS as CLOCK_PATIENCE_MS;
 use coupon_store::outage::Outage;
@@ -20,6 +22,11 @@ use crate::telemetry::traces::traced;
 
 pub use change::Outcome;
 pub use page::Page;
+
+use rounds::{Order, Visits};
+
+/// The layouts by which one question is answered at most. An operator's change takes seconds.
+const MOST_LAYOUTS: usize = 4;
 
 /// A shard that is down is missed by every read.
 static LOG: Outage = Outage::of_requests();
@@ -37,13 +44,8 @@ pub struct Answered {
     pub timings: Vec<(ShardId, Duration)>,
     /// Every grab acknowledged before this moment is included, but for the missing shards'.
     pub as_of: Timestamp,
-}
-
-impl Answered {
-    /// The shards that answered.
-    fn up(&self) -> impl Iterator<Item = ShardId> {
-        self.shards.iter().filter(|shard| !self.missing.contains(shard)).copied()
-    }
+    /// True while rows are moved from where an earlier version of the layout put them: counts may be off by those under way.
+    pub moving: bool,
 }
 
 /// Executes the plans of the backend's layout.
@@ -69,12 +71,22 @@ impl Queries {
         room: RoomId,
         now: Timestamp,
     ) -> Result<(Summary, Answered), Unavailable> {
-        let query = ResultQuery::of_room(room);
+        self.summary(ResultQuery::of_room(room), now).await
+    }
+
+    /// The number of results that a query covers, and the latest.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when no shard answers.
+    pub async fn summary(
+        &self,
+        query: ResultQuery,
+        now: Timestamp,
+    ) -> Result<(Summary, Answered), Unavailable> {
         let shards = &self.backend.shards;
-        let visits = self.visits(&query);
-        let (parts, answered) =
-            self.visit(visits, now, |shard, visit| shards.summary(shard, visit, query)).await?;
-        let sum = parts.into_iter().fold(Summary::default(), |sum, part| Summary {
+        let ask = |shard, visit| shards.summary(shard, visit, query);
+        let (parts, answered) = self.ask(&query, Order::AtOnce, now, ask).await?;
+        let sum = parts.into_iter().fold(Summary::default(), |sum, (_, part)| Summary {
             results: sum.results + part.results,
             last_grab: sum.last_grab.max(part.last_grab),
         });
@@ -91,12 +103,10 @@ impl Queries {
         now: Timestamp,
     ) -> Result<(Vec<(ShardId, Totals)>, Answered), Unavailable> {
         let shards = &self.backend.shards;
-        let visits = self.visits(&ResultQuery::everything());
         let ask = |shard, visit| -> LocalFuture<'_, _> {
             if exact { shards.totals(shard, visit) } else { shards.kept_totals(shard) }
         };
-        let (parts, answered) = self.visit(visits, now, ask).await?;
-        Ok((answered.up().zip(parts).collect(), answered))
+        self.ask(&ResultQuery::everything(), Order::AtOnce, now, ask).await
     }
 
     /// The number of results that are held, of each coupon that has any.
@@ -105,10 +115,10 @@ impl Queries {
     /// [`Unavailable`] when no shard answers.
     pub async fn held(&self, now: Timestamp) -> Result<(HashMap<CouponId, u64>, Answered), Unavailable> {
         let shards = &self.backend.shards;
-        let visits = self.visits(&ResultQuery::everything());
-        let (parts, answered) = self.visit(visits, now, |shard, _| shards.held(shard)).await?;
+        let ask = |shard, _| shards.held(shard);
+        let (parts, answered) = self.ask(&ResultQuery::everything(), Order::AtOnce, now, ask).await?;
         let mut held = HashMap::new();
-        for (coupon, count) in parts.into_iter().flatten() {
+        for (coupon, count) in parts.into_iter().flat_map(|(_, part)| part) {
             *held.entry(coupon).or_default() += count;
         }
         Ok((held, answered))
@@ -145,25 +155,24 @@ impl Queries {
     ) -> Result<(Option<(Placement, CouponResult)>, Answered), Unavailable> {
         let query = ResultQuery { user, ..ResultQuery::everything() }.at(id.time());
         let shards = &self.backend.shards;
-        let visits = self.visits(&query);
-        let (found, answered) = self
-            .visit(visits, now, |shard, visit| {
-                let found = shards.find(shard, visit, id);
-                Box::pin(async move {
-                    let visited = found.await?;
-                    let placed = |(table, result)| (Placement::new(shard, table), result);
-                    Ok(Visited {
-                        value: visited.value.map(placed),
-                        tables: visited.tables,
-                        took: visited.took,
-                        as_of: visited.as_of,
-                    })
+        let ask = |shard, visit| {
+            let found = shards.find(shard, visit, id);
+            Box::pin(async move {
+                let visited = found.await?;
+                let placed = |(table, result)| (Placement::new(shard, table), result);
+                Ok(Visited {
+                    value: visited.value.map(placed),
+                    tables: visited.tables,
+                    took: visited.took,
+                    as_of: visited.as_of,
                 })
-                    as LocalFuture<'_, Result<Visited<Option<(Placement, CouponResult)>>, Unavailable>>
-            })
-            .await?;
-        let found =
-            found.into_iter().flatten().find(|(_, result)| user.is_none_or(|user| user == result.user_id));
+            }) as LocalFuture<'_, Result<Visited<Option<(Placement, CouponResult)>>, Unavailable>>
+        };
+        let (found, answered) = self.ask(&query, Order::InRounds, now, ask).await?;
+        // Of a row that is being moved the copy that is found last is the one that steps are taken of.
+        let found = found.into_iter().rev().find_map(|(_, found)| {
+            found.filter(|(_, result)| user.is_none_or(|user| user == result.user_id))
+        });
         // What a shard has acknowledged but not sorted in yet must not be called absent; when the clock has stepped
         // back, its id may be ahead of it.
         let just_now = answered.as_of <= id.time() && id.time() <= now.plus_millis(CLOCK_PATIENCE_MS);
@@ -176,24 +185,61 @@ impl Queries {
         }
     }
 
-    /// The visits that answer a query.
-    fn visits(&self, query: &ResultQuery) -> Vec<(ShardId, Visit)> {
-        let plan = |versions: &Versioned| visits(&versions.plan(query), versions.shard_count().get());
-        self.backend.layouts.look(plan)
-    }
-
-    /// Makes all visits at once, and waits for all of them. The values are those of the shards that answered, in
-    /// their order.
-    async fn visit<'a, T>(
+    /// Asks the shards that may hold rows which a query covers, and again where the layout changed meanwhile: rows may have been
+    /// moved then to where nobody looked. The values are those of the shards that answered, in the order of the visits.
+    async fn ask<'a, T>(
         &'a self,
-        visits: Vec<(ShardId, Visit)>,
+        query: &ResultQuery,
+        order: Order,
         now: Timestamp,
         ask: impl Fn(ShardId, Visit) -> LocalFuture<'a, Result<Visited<T>, Unavailable>>,
-    ) -> Result<(Vec<T>, Answered), Unavailable> {
-        let shards: Vec<ShardId> = visits.iter().map(|(shard, _)| *shard).collect();
-        let (ask, traced) = (&ask, &traced());
-        let ask = &ask;
-        let calls = visits.into_iter().map(|(shard, visit)| async move {
+    ) -> Result<(Vec<(ShardId, T)>, Answered), Unavailable> {
+        self.ask_of(query, order, |_| true, now, ask).await
+    }
+
+    /// The same, but only of the shards that are wanted.
+    async fn ask_of<'a, T>(
+        &'a self,
+        query: &ResultQuery,
+        order: Order,
+        wanted: impl Fn(ShardId) -> bool,
+        now: Timestamp,
+        ask: impl Fn(ShardId, Visit) -> LocalFuture<'a, Result<Visited<T>, Unavailable>>,
+    ) -> Result<(Vec<(ShardId, T)>, Answered), Unavailable> {
+        for _ in 0..MOST_LAYOUTS {
+            let versions = self.backend.layouts.now();
+            let rounds = order.rounds(&versions, query);
+            let mut answered = Answered::nobody_asked(now, versions.is_moving());
+            let (mut values, mut error) = (Vec::new(), None);
+            for round in &rounds {
+                let of_wanted = round.iter().filter(|(shard, _)| wanted(*shard)).cloned().collect();
+                let visits = self.visit(of_wanted, now, &ask).await;
+                answered.take_in(&visits.answered);
+                values.extend(visits.values);
+                error = visits.error.or(error);
+            }
+            let since = self.backend.layouts.now();
+            if Arc::ptr_eq(&versions, &since) || order.rounds(&since, query) == rounds {
+                return match error {
+                    Some(error) if values.is_empty() => Err(error),
+                    _ => Ok((values, answered)),
+                };
+            }
+        }
+        Err(Unavailable::new("this question", "the layout of the shards changed while it was answered"))
+    }
+
+    /// Makes the visits of one round at once, and waits for all of them.
+    async fn visit<'a, T>(
+        &'a self,
+        round: Visits,
+        now: Timestamp,
+        ask: &impl Fn(ShardId, Visit) -> LocalFuture<'a, Result<Visited<T>, Unavailable>>,
+    ) -> Round<T> {
+        let mut answered = Answered::nobody_asked(now, false);
+        answered.shards = round.iter().map(|(shard, _)| *shard).collect();
+        let traced = &traced();
+        let calls = round.into_iter().map(|(shard, visit)| async move {
             let late = |_| {
                 Err(Unavailable::new(format!("shard {shard}"), format!("no answer in {:?}", self.timeout)))
             };
@@ -205,8 +251,6 @@ impl Queries {
             }
             (shard, answer)
         });
-        let mut answered =
-            Answered { shards, tables: 0, missing: Vec::new(), timings: Vec::new(), as_of: now };
         let (mut values, mut error) = (Vec::new(), None);
         for (shard, answer) in join_all(calls).await {
             match answer {
@@ -214,7 +258,7 @@ impl Queries {
                     answered.tables += visited.tables;
                     answered.timings.push((shard, visited.took));
                     answered.as_of = answered.as_of.min(visited.as_of);
-                    values.push(visited.value);
+                    values.push((shard, visited.value));
                 }
                 Err(why) => {
                     if let Some(told) = LOG.failed() {
@@ -225,27 +269,42 @@ impl Queries {
                 }
             }
         }
-        match error {
-            Some(error) if values.is_empty() => Err(error),
-            _ => Ok((values, answered)),
+        Round { values, answered, error }
+    }
+}
+
+/// The answers of one round.
+struct Round<T> {
+    /// The values of the shards that answered, in their order.
+    values: Vec<(ShardId, T)>,
+    answered: Answered,
+    /// The reason why a shard did not answer.
+    error: Option<Unavailable>,
+}
+
+impl Answered {
+    const fn nobody_asked(now: Timestamp, moving: bool) -> Self {
+        Self { shards: Vec::new(), tables: 0, missing: Vec::new(), timings: Vec::new(), as_of: now, moving }
+    }
+
+    /// One more round was made, of which shards may have been asked before.
+    fn take_in(&mut self, round: &Self) {
+        united(&mut self.shards, &round.shards);
+        united(&mut self.missing, &round.missing);
+        self.tables += round.tables;
+        self.as_of = self.as_of.min(round.as_of);
+        for (shard, took) in &round.timings {
+            match self.timings.iter_mut().find(|(other, _)| other == shard) {
+                Some((_, before)) => *before += *took,
+                None => self.timings.push((*shard, *took)),
+            }
         }
     }
 }
 
-/// The visits to each shard of a plan.
-fn visits(plan: &Plan, shard_count: u16) -> Vec<(ShardId, Visit)> {
-    match plan {
-        Plan::All => plan.shards(shard_count).into_iter().map(|shard| (shard, Visit::All)).collect(),
-        Plan::One(placement) => vec![(placement.shard, Visit::Tables(vec![placement.table]))],
-        Plan::Some(placements) => {
-            let tables = |shard| -> Vec<TableId> {
-                placements
-                    .iter()
-                    .filter(|placement| placement.shard == shard)
-                    .map(|placement| placement.table)
-                    .collect()
-            };
-            plan.shards(shard_count).into_iter().map(|shard| (shard, Visit::Tables(tables(shard)))).collect()
-        }
-    }
+/// The first list, with what of the second it lacks, in order.
+fn united(shards: &mut Vec<ShardId>, more: &[ShardId]) {
+    shards.extend(more);
+    shards.sort_unstable();
+    shards.dedup();
 }

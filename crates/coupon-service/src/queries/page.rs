@@ -2,12 +2,12 @@
 //! little.
 
 use std::cmp::Reverse;
-use std::time::Duration;
 
 use coupon_core::{CouponResult, ResultId, ResultQuery, ShardId, ShardingStrategy as _, Timestamp};
-use coupon_store::{Found, PageRequest, Unavailable, Visit};
+use coupon_store::{Found, PageRequest, Unavailable};
 
-use super::{Answered, Queries};
+use super::rounds::Order;
+use super::{Answered, Queries, united};
 
 /// Results, latest first.
 #[derive(Debug, Clone)]
@@ -33,26 +33,24 @@ impl Queries {
     ) -> Result<Page, Unavailable> {
         // One more than asked for, to see if there is more.
         let wanted = page.limit + 1;
-        let visits = self.visits(&query);
-        let limit = if self.backend.layouts.look(|versions| versions.is_even(&query)) {
-            share(wanted, visits.len())
-        } else {
-            wanted
+        let versions = self.backend.layouts.now();
+        // Where shards are alike there is one version, and so one round.
+        let limit = match Order::InRounds.rounds(&versions, &query).as_slice() {
+            [round] if versions.is_even(&query) => share(wanted, round.len()),
+            _ => wanted,
         };
         let first = PageRequest { limit, ..page };
         let shards = &self.backend.shards;
         let ask = |shard, visit| shards.page(shard, visit, query, first);
-        let (lists, mut answered) = self.visit(visits.clone(), now, ask).await?;
-        let mut short = full(&lists, answered.up(), limit);
-        let mut items: Vec<CouponResult> = lists.into_iter().flatten().map(|(_, result)| result).collect();
-        items.sort_unstable_by_key(|result| Reverse(result.result_id));
+        let (lists, mut answered) = self.ask(&query, Order::InRounds, now, ask).await?;
+        let mut short = full(&lists, limit);
+        let mut items = latest_first(lists.into_iter().flat_map(|(_, list)| list).map(|(_, result)| result));
         // Results after the page's last are not of it, on whatever shard.
         let end = items.get(page.limit).map(|result| result.result_id);
         short.retain(|(_, last)| limit < wanted && end.is_none_or(|end| *last > end));
         if !short.is_empty() {
-            let again = visits.into_iter().filter(|(shard, _)| short.iter().any(|(other, _)| other == shard));
-            items.extend(self.rest(query, again.collect(), &short, wanted, now, &mut answered).await);
-            items.sort_unstable_by_key(|result| Reverse(result.result_id));
+            let rest = self.rest(query, &short, wanted, now, &mut answered).await;
+            items = latest_first(items.into_iter().chain(rest));
         }
         let more = items.len() > page.limit;
         items.truncate(page.limit);
@@ -63,39 +61,38 @@ impl Queries {
     async fn rest(
         &self,
         query: ResultQuery,
-        visits: Vec<(ShardId, Visit)>,
         short: &[(ShardId, ResultId)],
         limit: usize,
         now: Timestamp,
         answered: &mut Answered,
     ) -> Vec<CouponResult> {
         let shards = &self.backend.shards;
-        let after = |shard| short.iter().find(|(other, _)| *other == shard).map(|(_, last)| *last);
+        let after = |shard| short.iter().filter(|(other, _)| *other == shard).map(|(_, last)| *last).max();
+        let is_short = |shard| after(shard).is_some();
         let ask =
             |shard, visit| shards.page(shard, visit, query, PageRequest { before: after(shard), limit });
-        match self.visit(visits, now, ask).await {
+        match self.ask_of(&query, Order::InRounds, is_short, now, ask).await {
             Ok((lists, again)) => {
-                answered.take_in(&again);
-                lists.into_iter().flatten().map(|(_, result)| result).collect()
+                // Its tables are counted already.
+                answered.take_in(&Answered { tables: 0, ..again });
+                lists.into_iter().flat_map(|(_, list)| list).map(|(_, result)| result).collect()
             }
             Err(_) => {
-                answered.missing.extend(short.iter().map(|(shard, _)| *shard));
+                let missing: Vec<ShardId> = short.iter().map(|(shard, _)| *shard).collect();
+                united(&mut answered.missing, &missing);
                 Vec::new()
             }
         }
     }
 }
 
-impl Answered {
-    /// Some shards were asked again, about tables that are counted already.
-    fn take_in(&mut self, again: &Self) {
-        self.missing.extend(&again.missing);
-        self.as_of = self.as_of.min(again.as_of);
-        for (shard, took) in &mut self.timings {
-            let more = again.timings.iter().find(|(other, _)| other == shard);
-            *took += more.map_or(Duration::ZERO, |(_, more)| *more);
-        }
-    }
+/// Results from the latest to the earliest, each once: of one that was found twice, while it was moved, the copy that was found
+/// later.
+fn latest_first(found: impl DoubleEndedIterator<Item = CouponResult>) -> Vec<CouponResult> {
+    let mut results: Vec<CouponResult> = found.rev().collect();
+    results.sort_by_key(|result| Reverse(result.result_id));
+    results.dedup_by_key(|result| result.result_id);
+    results
 }
 
 /// The part of a page to ask each of so many shards for, when its results are on all of them alike: the mean, and
@@ -106,9 +103,9 @@ fn share(wanted: usize, shards: usize) -> usize {
 }
 
 /// The shards that gave as many as they were asked for, so that they may hold more, each with the last result it gave.
-fn full(lists: &[Vec<Found>], up: impl Iterator<Item = ShardId>, limit: usize) -> Vec<(ShardId, ResultId)> {
-    let full = up.zip(lists).filter(|(_, list)| list.len() >= limit);
-    full.filter_map(|(shard, list)| Some((shard, list.last()?.1.result_id))).collect()
+fn full(lists: &[(ShardId, Vec<Found>)], limit: usize) -> Vec<(ShardId, ResultId)> {
+    let full = lists.iter().filter(|(_, list)| list.len() >= limit);
+    full.filter_map(|(shard, list)| Some((*shard, list.last()?.1.result_id))).collect()
 }
 
 #[cfg(test)]

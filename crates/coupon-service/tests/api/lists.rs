@@ -58,7 +58,7 @@ fn a_users_list_visits_one_shard_and_holds_only_theirs() {
     api.grab(6, PLENTY);
     let answer = api.get("/api/user/6/coupons");
     let page: ResultPage = answer.json();
-    assert_eq!(page.plan, PlanView { shards: vec![2], tables: 1 });
+    assert_eq!(page.plan, PlanView { shards: vec![2], tables: 1, moving: false });
     assert!(page.items.iter().all(|item| item.user_id == 6));
     assert_eq!(page.items.iter().map(|item| item.coupon_id).collect::<Vec<_>>(), [PLENTY, ENDED]);
     let timing = answer.header("server-timing").unwrap();
@@ -78,7 +78,7 @@ fn recent_orders_are_those_of_the_window() {
         let answer = api.get(&format!("/api/orders/recent{hours}"));
         let page: ResultPage = answer.json();
         assert_eq!(page.items.len(), expected, "{hours}");
-        assert_eq!(page.plan, PlanView { shards: vec![0, 1, 2, 3], tables: 4 });
+        assert_eq!(page.plan, PlanView { shards: vec![0, 1, 2, 3], tables: 4, moving: false });
         assert_eq!(answer.header("server-timing").unwrap().matches(";dur=").count(), 4);
     }
     api.grab(40, PLENTY);
@@ -159,7 +159,7 @@ fn a_rooms_statistics_are_counted_now_unless_they_may_be_kept() {
     kept.grab(40, 3);
     let answer = kept.get("/api/room/2/stats");
     let stats: RoomStats = answer.json();
-    assert_eq!((stats.results, stats.plan), (30, PlanView { shards: vec![], tables: 0 }));
+    assert_eq!((stats.results, stats.plan), (30, PlanView { shards: vec![], tables: 0, moving: false }));
     assert_eq!(answer.header("server-timing"), None);
 }
 

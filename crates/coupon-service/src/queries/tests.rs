@@ -1,0 +1,284 @@
+//! Questions about rows that are moved from one shard to another while they are asked.
+
+use std::num::{NonZeroU16, NonZeroUsize};
+use std::sync::{Mutex, MutexGuard};
+
+use coupon_core::after_grab::{Action, Actor};
+use coupon_core::{
+    LayoutVersion, Plan, RESULT_ID_EPOCH, ResultState, RouteError, RowKey, ShardingStrategy, TableId,
+    Versioned,
+};
+use coupon_store::clock::Clock;
+use coupon_store::embedded::{self, Options};
+use coupon_store::settings::UnknownUsers;
+use coupon_store::{Change, Changed, Found, HeldByCoupon, Layouts, PageRequest, ShardReport, Shards};
+
+use super::*;
+
+/// Everything on one shard.
+#[derive(Debug)]
+struct On(u16);
+
+impl ShardingStrategy for On {
+    fn name(&self) -> &str {
+        "on"
+    }
+    fn shard_count(&self) -> NonZeroU16 {
+        NonZeroU16::MIN.saturating_add(self.0)
+    }
+    fn place(&self, _row: &RowKey) -> Result<Placement, RouteError> {
+        Ok(Placement::single(ShardId::new(self.0)))
+    }
+    fn plan(&self, _query: &ResultQuery) -> Plan {
+        Plan::One(Placement::single(ShardId::new(self.0)))
+    }
+}
+
+/// Rows of before are moved from shard 0 to shard 1, or are not.
+fn two_versions(receives: bool) -> Versioned {
+    let version = |number, from, receives, shard| LayoutVersion {
+        number,
+        from,
+        receives,
+        strategy: Arc::new(On(shard)),
+    };
+    let second = version(2, now(), receives, 1);
+    Versioned::new(vec![version(1, RESULT_ID_EPOCH, false, 0), second]).unwrap()
+}
+
+fn now() -> Timestamp {
+    "2026-11-22T12:00:00Z".parse().unwrap()
+}
+
+/// The time after all rows have been stored.
+fn later() -> Timestamp {
+    now().plus_millis(60_000)
+}
+
+fn row(number: u16) -> CouponResult {
+    let id = ResultId::from_parts(now().plus_millis(-3_600_000), 1, number).unwrap();
+    let (user, coupon) = (UserId::new(1).unwrap(), CouponId::new(1).unwrap());
+    CouponResult::granted(id, user, coupon, RoomId::new(1).unwrap())
+}
+
+/// What happens while shards are asked: before so many visits.
+type Event = Box<dyn Fn(&mut [Vec<CouponResult>; 2]) + Send>;
+
+/// Two shards, and what happens to them.
+#[derive(Default)]
+struct Two {
+    rows: Mutex<[Vec<CouponResult>; 2]>,
+    visits: Mutex<usize>,
+    events: Vec<(usize, Event)>,
+}
+
+impl Two {
+    /// The rows, once what happens before this visit has happened.
+    fn visit(&self) -> MutexGuard<'_, [Vec<CouponResult>; 2]> {
+        let mut rows = self.rows.lock().unwrap();
+        let mut visits = self.visits.lock().unwrap();
+        for (_, event) in self.events.iter().filter(|(at, _)| at == &*visits) {
+            event(&mut rows);
+        }
+        *visits += 1;
+        rows
+    }
+
+    fn visited<'a, T: 'a>(
+        &self,
+        shard: ShardId,
+        read: impl FnOnce(&[CouponResult]) -> T,
+    ) -> LocalFuture<'a, Result<Visited<T>, Unavailable>> {
+        let value = read(&self.visit()[shard.index()]);
+        let visited = Visited { value, tables: 1, took: Duration::ZERO, as_of: later() };
+        Box::pin(std::future::ready(Ok(visited)))
+    }
+}
+
+fn moved(rows: &mut [Vec<CouponResult>; 2]) {
+    let [from, to] = rows;
+    to.append(from);
+}
+
+impl Shards for Two {
+    fn page(
+        &self,
+        shard: ShardId,
+        _visit: Visit,
+        _query: ResultQuery,
+        page: PageRequest,
+    ) -> LocalFuture<'_, Result<Visited<Vec<Found>>, Unavailable>> {
+        self.visited(shard, |rows| {
+            let before = |row: &&CouponResult| page.before.is_none_or(|before| row.result_id < before);
+            let mut found: Vec<CouponResult> = rows.iter().filter(before).copied().collect();
+            found.sort_by_key(|row| std::cmp::Reverse(row.result_id));
+            found.truncate(page.limit);
+            found.into_iter().map(|row| (TableId::Single, row)).collect()
+        })
+    }
+
+    fn find(
+        &self,
+        shard: ShardId,
+        _visit: Visit,
+        id: ResultId,
+    ) -> LocalFuture<'_, Result<Visited<Option<Found>>, Unavailable>> {
+        self.visited(shard, |rows| {
+            rows.iter().find(|row| row.result_id == id).map(|row| (TableId::Single, *row))
+        })
+    }
+
+    fn summary(
+        &self,
+        shard: ShardId,
+        _visit: Visit,
+        _query: ResultQuery,
+    ) -> LocalFuture<'_, Result<Visited<Summary>, Unavailable>> {
+        self.visited(shard, |rows| Summary { results: rows.len() as u64, last_grab: None })
+    }
+
+    fn totals(&self, shard: ShardId, _visit: Visit) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
+        self.kept_totals(shard)
+    }
+
+    fn kept_totals(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
+        self.visited(shard, |rows| Totals { results: rows.len() as u64, ..Totals::default() })
+    }
+
+    fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<HeldByCoupon>, Unavailable>> {
+        self.visited(shard, |_| Vec::new())
+    }
+
+    fn change(&self, placement: Placement, change: Change) -> LocalFuture<'_, Result<Changed, Unavailable>> {
+        let changed =
+            match self.visit()[placement.shard.index()].iter_mut().find(|row| row.result_id == change.id) {
+                None => Changed::NotFound,
+                Some(row) => {
+                    row.state = ResultState::Returned;
+                    Changed::Now(*row)
+                }
+            };
+        Box::pin(std::future::ready(Ok(changed)))
+    }
+
+    fn report(&self, _shard: ShardId) -> LocalFuture<'_, Option<ShardReport>> {
+        Box::pin(std::future::ready(None))
+    }
+}
+
+/// Asks something of these shards, whose layout has these versions.
+fn ask<T>(versions: Versioned, two: Two, ask: impl AsyncFnOnce(Queries) -> T) -> T {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        data: dir.path().to_owned(),
+        readers: NonZeroUsize::MIN,
+        max_file_mb: 0,
+        shard_backlog: 100,
+        unknown_users: UnknownUsers::Refuse,
+    };
+    // But for its shards it is a backend like any other.
+    let mut backend = embedded::open(&options, Arc::new(On(0)), &Clock::starting_at(later())).unwrap();
+    backend.layouts = Arc::new(Layouts::new(versions, NonZeroU16::new(2).unwrap()));
+    backend.shards = Box::new(two);
+    let queries = Queries::new(Arc::new(backend), Duration::from_secs(5));
+    actix_web::rt::System::new().block_on(ask(queries))
+}
+
+fn two(rows: [Vec<CouponResult>; 2], events: Vec<(usize, Event)>) -> Two {
+    Two { rows: Mutex::new(rows), events, ..Two::default() }
+}
+
+#[test]
+fn rows_that_are_moved_between_two_visits_are_found_and_listed_once() {
+    for visit in 0..=2 {
+        let shards = || two([vec![row(1), row(2)], vec![row(3)]], vec![(visit, Box::new(moved))]);
+        let found = ask(two_versions(true), shards(), async |queries| {
+            queries.find(row(1).result_id, None, later()).await.unwrap().0
+        });
+        assert_eq!(found.unwrap().1, row(1), "moved before visit {visit}");
+        let page = ask(two_versions(true), shards(), async |queries| {
+            let page = PageRequest { before: None, limit: 10 };
+            queries.page(ResultQuery::everything(), page, later()).await.unwrap()
+        });
+        assert_eq!(page.items, [row(3), row(2), row(1)], "moved before visit {visit}");
+        assert!(page.answered.moving && page.answered.missing.is_empty());
+        assert_eq!(page.answered.shards, [ShardId::new(0), ShardId::new(1)]);
+    }
+}
+
+#[test]
+fn a_full_page_of_rows_found_twice_is_followed_by_more() {
+    let rows = || vec![row(1), row(2), row(3)];
+    let page = ask(two_versions(true), two([rows(), rows()], Vec::new()), async |queries| {
+        let page = PageRequest { before: None, limit: 2 };
+        queries.page(ResultQuery::everything(), page, later()).await.unwrap()
+    });
+    assert_eq!((page.items, page.more), (vec![row(3), row(2)], true));
+}
+
+#[test]
+fn of_two_copies_the_one_counts_that_is_found_later() {
+    let used = CouponResult { state: ResultState::Used, ..row(1) };
+    let copies = || two([vec![row(1)], vec![used]], Vec::new());
+    let found = ask(two_versions(true), copies(), async |queries| {
+        queries.find(row(1).result_id, None, later()).await.unwrap().0.unwrap()
+    });
+    assert_eq!(found, (Placement::single(ShardId::new(1)), used));
+    let page = ask(two_versions(true), copies(), async |queries| {
+        let page = PageRequest { before: None, limit: 10 };
+        queries.page(ResultQuery::everything(), page, later()).await.unwrap()
+    });
+    assert_eq!(page.items, [used]);
+}
+
+#[test]
+fn a_step_follows_its_row_to_where_it_was_moved() {
+    let change = || {
+        let (user, id) = (row(1).user_id, row(1).result_id);
+        Change { user, id, action: Action::Return, time: later() }
+    };
+    // The row is looked for at both shards, and moved before it is changed.
+    let moving = two([vec![row(1)], Vec::new()], vec![(2, Box::new(moved))]);
+    let outcome =
+        ask(two_versions(true), moving, async |queries| queries.change(Actor::Operator, change()).await);
+    assert!(matches!(outcome, Ok(Outcome::Done(result, _)) if result.state == ResultState::Returned));
+    let away: Event = Box::new(|rows| rows[1].clear());
+    let back: fn() -> Event = || Box::new(|rows| rows[1] = vec![row(1)]);
+    let never_there =
+        two([Vec::new(), vec![row(1)]], vec![(2, away), (3, back()), (5, Box::new(|rows| rows[1].clear()))]);
+    let outcome =
+        ask(two_versions(true), never_there, async |queries| queries.change(Actor::Operator, change()).await);
+    assert!(outcome.is_err(), "it is somewhere, and nobody may say that it is not: {outcome:?}");
+    let gone = two([vec![row(1)], Vec::new()], vec![(2, Box::new(|rows| rows[0].clear()))]);
+    let outcome =
+        ask(two_versions(true), gone, async |queries| queries.change(Actor::Operator, change()).await);
+    assert!(matches!(outcome, Ok(Outcome::NotFound)), "{outcome:?}");
+}
+
+#[test]
+fn sums_ask_each_shard_once_and_say_that_rows_are_moving() {
+    for receives in [false, true] {
+        let shards = two([vec![row(1), row(2)], vec![row(3)]], Vec::new());
+        let (sum, answered) = ask(two_versions(receives), shards, async |queries| {
+            queries.summary(ResultQuery::everything(), later()).await.unwrap()
+        });
+        assert_eq!((sum.results, answered.tables, answered.moving), (3, 2, receives));
+    }
+}
+
+#[test]
+fn a_question_during_which_the_layout_changes_is_asked_again() {
+    let layouts: Arc<Mutex<Option<Arc<Layouts>>>> = Arc::default();
+    let theirs = Arc::clone(&layouts);
+    // By the list of before only shard 0 is asked for what was grabbed an hour ago.
+    let change: Event = Box::new(move |rows| {
+        moved(rows);
+        theirs.lock().unwrap().as_ref().unwrap().swap(two_versions(true));
+    });
+    let shards = two([vec![row(1)], Vec::new()], vec![(0, change)]);
+    let found = ask(two_versions(false), shards, async |queries| {
+        *layouts.lock().unwrap() = Some(Arc::clone(&queries.backend.layouts));
+        queries.find(row(1).result_id, None, later()).await.unwrap().0
+    });
+    assert_eq!(found.unwrap().0, Placement::single(ShardId::new(1)));
+}

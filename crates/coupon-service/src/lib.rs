@@ -10,6 +10,7 @@ mod delayed;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod growth;
 mod http;
 pub mod limits;
 pub mod loopback;

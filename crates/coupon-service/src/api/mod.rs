@@ -4,11 +4,13 @@
 //! with milliseconds. Amounts are numbers with two decimals. Statuses are the numbers that the tables hold.
 
 mod catalogue;
+mod layout;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use catalogue::*;
+pub use layout::*;
 
 /// A request for a coupon.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

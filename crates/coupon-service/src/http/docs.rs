@@ -53,6 +53,11 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
         super::admin::drain,
         super::operator::lists::offers,
         super::operator::lists::changes,
+        super::operator::layout::layout,
+        super::operator::layout::layout_change,
+        super::operator::layout::rebalance,
+        super::operator::layout::rebalance_start,
+        super::operator::layout::rebalance_stop,
         super::operator::make::room,
         super::operator::make::room_end,
         super::operator::make::coupon,
@@ -72,7 +77,7 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
         (name = "results", description = "What was grabbed."),
         (name = "catalogue", description = "Coupons, rooms and stock."),
         (name = "statistics", description = "Sums and counts."),
-        (name = "operators", description = "Changes of the catalogue while it sells, for operators; admitted as in `admin`."),
+        (name = "operators", description = "Changes of the catalogue and of the layout while services run, for operators; admitted as in `admin`."),
         (name = "admin", description = "For operators: with the token or, when none is set, from the same machine."),
         (name = "operation", description = "For probes, monitoring and benchmarks."),
     )
@@ -249,7 +254,7 @@ mod tests {
     fn every_path_is_described_with_its_errors() {
         let api: serde_json::Value = serde_json::from_str(&Api::openapi().to_json().unwrap()).unwrap();
         assert!(api["openapi"].as_str().unwrap().starts_with("3.1"));
-        assert_eq!(api["paths"].as_object().unwrap().len(), 29);
+        assert_eq!(api["paths"].as_object().unwrap().len(), 32);
         let grab = &api["paths"]["/api/coupon/grab"]["post"]["responses"];
         for status in ["200", "400", "401", "403", "404", "408", "413", "415", "422", "429", "503"] {
             assert!(grab[status].is_object(), "{status}");

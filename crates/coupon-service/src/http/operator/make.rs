@@ -38,7 +38,7 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
 }
 
 /// The body of a change. A stranger's is read no further than that of any other request.
-async fn received<B: DeserializeOwned>(
+pub(super) async fn received<B: DeserializeOwned>(
     most: usize,
     req: &HttpRequest,
     payload: web::Payload,
@@ -53,7 +53,7 @@ async fn received<B: DeserializeOwned>(
 }
 
 /// The name that a change is recorded by.
-fn operator(req: &HttpRequest) -> Result<Operator, Problem> {
+pub(super) fn operator(req: &HttpRequest) -> Result<Operator, Problem> {
     let malformed = |detail: &str| Problem::new(Kind::Malformed, detail).field("operator");
     let mut given = req.headers().get_all(OPERATOR).map(HeaderValue::as_bytes);
     let name = given.next().unwrap_or_default().trim_ascii();

@@ -1,5 +1,6 @@
-//! What operators do while a sale goes on: changes of the catalogue, the lists that they look at, and a page for both.
+//! What operators do while a sale goes on: changes of the catalogue and of the layout, the lists that they look at, and a page for both.
 
+pub(super) mod layout;
 pub(super) mod lists;
 pub(super) mod make;
 mod request;
@@ -20,6 +21,7 @@ pub(super) fn configure(routes: &mut Routes<'_>) {
     routes.get("/admin/page.css", async || part(STYLE));
     routes.get("/admin/parts.js", async || part(Asset::script(web_page::PARTS)));
     routes.get("/admin/page.js", async || part(SCRIPT));
+    layout::configure(routes);
     lists::configure(routes);
     make::configure(routes);
 }

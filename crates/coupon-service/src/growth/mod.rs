@@ -1,0 +1,198 @@
+//! What operators ask about the layout: how it is, what a change would be worth, the change, and the movement of rows. Endpoints
+//! and the seeder answer by the same functions.
+
+mod forecast;
+
+use std::num::NonZeroU32;
+use std::time::Instant;
+
+use coupon_core::catalogue_change::Operator;
+use coupon_core::{LayoutChange, LayoutChangeError, Timestamp};
+use coupon_store::{Backend, GrowthError, Moving, NextLayout, Unavailable, VersionRecord};
+
+use crate::api::{
+    LayoutChangeRequest, LayoutChanged, LayoutForecast, LayoutVersionView, LayoutView, RebalanceView,
+};
+use crate::queries::Queries;
+use forecast::Stratum;
+
+/// The rows that are moved in a second, at most, where nothing else is asked for.
+pub const ROWS_PER_S: NonZeroU32 = NonZeroU32::new(5_000).unwrap();
+
+/// A change of the layout that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// This change of the latest version.
+    Change(LayoutChange),
+    /// The layout before the latest one.
+    Undo,
+}
+
+impl Wanted {
+    /// The same as a request for `POST /admin/layout`.
+    #[must_use]
+    pub fn request(&self) -> LayoutChangeRequest {
+        let none = LayoutChangeRequest::default();
+        match self {
+            Self::Undo => LayoutChangeRequest { undo: Some(true), ..none },
+            Self::Change(LayoutChange::Shards(count)) => {
+                LayoutChangeRequest { shards: Some(count.get()), ..none }
+            }
+            Self::Change(LayoutChange::Spread(width)) => {
+                LayoutChangeRequest { spread: Some(width.get()), ..none }
+            }
+            Self::Change(LayoutChange::Split(rooms)) => {
+                let rooms = rooms.iter().map(|room| room.get()).collect();
+                LayoutChangeRequest { split: Some(rooms), ..none }
+            }
+        }
+    }
+}
+
+/// The layout, with all versions that it ever had.
+///
+/// # Errors
+/// [`GrowthError`] when main does not answer.
+pub async fn show(backend: &Backend) -> Result<LayoutView, GrowthError> {
+    let versions = backend.growth.versions().await?;
+    let rebalance = backend.growth.moving().await?;
+    Ok(LayoutView {
+        shards: backend.layouts.now().latest().strategy.shard_count().get(),
+        shards_prepared: backend.layouts.prepared().get(),
+        versions: versions.into_iter().map(version).collect(),
+        rebalance: rebalance.as_ref().map(rebalance_view),
+    })
+}
+
+/// The layout after a change.
+///
+/// # Errors
+/// [`GrowthError`] when the latest layout cannot change so, or there is none before it.
+pub async fn next(backend: &Backend, wanted: &Wanted) -> Result<NextLayout, GrowthError> {
+    let versions = backend.layouts.now();
+    let latest = versions.latest();
+    let after = latest.number;
+    match wanted {
+        Wanted::Change(change) => {
+            let refused = |error: LayoutChangeError| GrowthError::Refused(error.to_string());
+            let strategy = change.of(&*latest.strategy).map_err(refused)?;
+            Ok(NextLayout { after, strategy, what: change.to_string() })
+        }
+        Wanted::Undo => {
+            let records = backend.growth.versions().await?;
+            let before = records.iter().rev().find(|record| record.number < after);
+            let before = before.ok_or_else(|| refused("the layout has never changed"))?;
+            let strategy = latest.strategy.of_layout(&before.layout);
+            let strategy =
+                strategy.ok_or_else(|| refused("the layout before is not one of this strategy's"))?;
+            let what = format!("go back from version {after} to the layout of version {}", before.number);
+            Ok(NextLayout { after, strategy, what })
+        }
+    }
+}
+
+fn refused(why: &str) -> GrowthError {
+    GrowthError::Refused(why.to_owned())
+}
+
+/// What a change would be worth, found out by counting rows, and by looking at some of them.
+///
+/// # Errors
+/// [`Unavailable`] when a shard does not answer: a forecast by some of the rows would be of no use.
+pub async fn forecast(
+    backend: &Backend,
+    queries: &Queries,
+    next: &NextLayout,
+    rows_per_s: NonZeroU32,
+    now: Timestamp,
+) -> Result<LayoutForecast, Unavailable> {
+    let mut strata = Vec::new();
+    for span in forecast::spans(now) {
+        strata.push(Stratum::of(span, queries, now).await?);
+    }
+    let versions = backend.layouts.now();
+    Ok(forecast::of(&strata, &versions, &*next.strategy, rows_per_s))
+}
+
+/// Says what a change would be, without making it.
+///
+/// # Errors
+/// As [`next`] and [`forecast`].
+pub async fn dry_run(
+    backend: &Backend,
+    queries: &Queries,
+    wanted: &Wanted,
+    rows_per_s: NonZeroU32,
+    now: Timestamp,
+) -> Result<LayoutChanged, GrowthError> {
+    let asked = Instant::now();
+    let next = next(backend, wanted).await?;
+    let forecast = forecast(backend, queries, &next, rows_per_s, now).await?;
+    Ok(LayoutChanged {
+        layout: next.strategy.layout(),
+        what: next.what,
+        version: None,
+        gate: false,
+        unconfirmed: Vec::new(),
+        forecast: Some(forecast),
+        waited_ms: millis_since(asked),
+    })
+}
+
+/// Announces a change.
+///
+/// # Errors
+/// [`GrowthError`] when it cannot be made, and when main does not answer; asking again is safe.
+pub async fn announce(
+    backend: &Backend,
+    wanted: &Wanted,
+    operator: Operator,
+) -> Result<LayoutChanged, GrowthError> {
+    let asked = Instant::now();
+    let next = next(backend, wanted).await?;
+    let what = next.what.clone();
+    let announced = backend.growth.announce(next, operator).await?;
+    Ok(LayoutChanged {
+        layout: announced.version.layout.clone(),
+        what,
+        version: Some(version(announced.version)),
+        gate: announced.gate,
+        unconfirmed: announced.unconfirmed,
+        forecast: None,
+        waited_ms: millis_since(asked),
+    })
+}
+
+fn version(record: VersionRecord) -> LayoutVersionView {
+    LayoutVersionView {
+        version: record.number,
+        valid_from: record.from.to_string(),
+        layout: record.layout,
+        receives: record.receives,
+        closed: record.closed,
+        announced_at: record.announced.to_string(),
+        operator: record.operator,
+        what: record.what,
+    }
+}
+
+/// A movement of rows, as operators see it.
+#[must_use]
+pub fn rebalance_view(moving: &Moving) -> RebalanceView {
+    RebalanceView {
+        to_version: moving.to,
+        began_at: moving.began.to_string(),
+        runs: moving.runs,
+        moved: moving.moved,
+        rows: moving.rows,
+        looked_at: moving.looked_at,
+        rows_per_s_most: moving.rate.get(),
+        rows_per_s: moving.rows_per_s,
+        seconds_left: moving.seconds_left(),
+        trouble: moving.trouble.clone(),
+    }
+}
+
+fn millis_since(asked: Instant) -> u64 {
+    u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,6 +1,7 @@
 //! The command line of this seeder, and of any third strategy's.
 
 mod books;
+mod layout;
 mod storage;
 
 use std::io::{self, Write};
@@ -14,7 +15,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use coupon_cli::numbers::count;
 use coupon_cli::{Pages, heard, plain};
-use coupon_core::{Day, GrabTerms, ShardingStrategy, Timestamp};
+use coupon_core::{Day, GrabTerms, ShardingStrategy, Timestamp, shards_in};
 use coupon_seeding::{
     SeedOptions, archive, archive_servers, now, on_stderr, seed, seed_servers, verify_servers,
 };
@@ -22,22 +23,31 @@ use coupon_store::settings::{BackendKind, Sources, StorageSettings, shown};
 use coupon_strategies::REGISTER;
 
 use self::books::Bookkeeping;
+use self::layout::{LayoutCommand, Rebalance};
 use self::storage::Storage;
 
 /// Runs the seeder of this workspace's strategies.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    ending(match &cli.command {
+    let mut cli = Cli::parse();
+    ending(match cli.command.take() {
         Some(Command::Archive { strategy, archive }) => archive.run(|sources, shards| match strategy {
-            Some(name) => Ok(Some(REGISTER.family(name)?.configured(shards, sources)?)),
+            Some(name) => Ok(Some(REGISTER.family(&name)?.configured(shards, sources)?)),
             None => Ok(None),
         }),
-        Some(Command::Verify { strategy, storage }) => return verified(storage, strategy.as_deref()),
+        Some(Command::Verify { strategy, storage }) => return verified(&storage, strategy.as_deref()),
         Some(Command::Books { strategy, books }) => return books.run(strategy.as_deref()),
-        Some(Command::Pages(pages)) => described(pages, Cli::command()),
+        Some(Command::Layout(command)) => command.run(&of_layout),
+        Some(Command::Rebalance(rebalance)) => rebalance.run(&of_layout),
+        Some(Command::Pages(pages)) => described(&pages, Cli::command()),
         None => cli.seed(),
     })
+}
+
+/// The strategy of this workspace that a layout line names.
+fn of_layout(layout: &str) -> Result<Arc<dyn ShardingStrategy>> {
+    let found = shards_in(layout).and_then(|shards| REGISTER.strategy_of_layout(layout, shards));
+    found.with_context(|| format!("\"{layout}\" is the layout of no strategy that this seeder knows"))
 }
 
 fn described(pages: &Pages, command: clap::Command) -> Result<()> {
@@ -97,12 +107,27 @@ pub fn main_for(
         Some(OneCommand::Archive(archive)) => {
             archive.run(|sources, shards| strategy(sources, shards).map(Some))
         }
+        Some(OneCommand::Layout(command)) => of_own(strategy).and_then(|of_layout| command.run(&of_layout)),
+        Some(OneCommand::Rebalance(rebalance)) => {
+            of_own(strategy).and_then(|of_layout| rebalance.run(&of_layout))
+        }
         Some(OneCommand::Verify(storage)) => return verified(&storage, Some(name)),
         Some(OneCommand::Books(books)) => return books.run(Some(name)),
         Some(OneCommand::Pages(pages)) => described(&pages, OneCli::command()),
         None => storage.read().and_then(|(settings, sources)| {
             sizes.seed(name, &*strategy(sources, settings.shards)?, &settings)
         }),
+    })
+}
+
+/// Reads the layouts of one strategy.
+fn of_own(
+    strategy: impl FnOnce(Sources, NonZeroU16) -> Result<Arc<dyn ShardingStrategy>>,
+) -> Result<impl Fn(&str) -> Result<Arc<dyn ShardingStrategy>>> {
+    let strategy = strategy(Sources::default(), NonZeroU16::MIN)?;
+    Ok(move |layout: &str| {
+        let found = strategy.of_layout(layout);
+        found.with_context(|| format!("\"{layout}\" is no layout of the strategy {}", strategy.name()))
     })
 }
 
@@ -312,6 +337,15 @@ enum Command {
         #[command(flatten)]
         books: Bookkeeping,
     },
+    /// Change the layout: go on over more shards, set hot rooms apart, spread ranges; new results follow at once.
+    ///
+    /// At a running service (--target), or in a folder that none is using (--data).
+    #[command(subcommand)]
+    Layout(LayoutCommand),
+    /// Move earlier results to where the latest version of the layout puts them, and say how far it is.
+    ///
+    /// At a running service (--target), which goes on also when this command is ended, or in a folder that none is using (--data).
+    Rebalance(Rebalance),
     #[command(flatten)]
     Pages(Pages),
 }
@@ -332,6 +366,15 @@ enum OneCommand {
     ///
     /// On servers alone; services may be running meanwhile.
     Books(Bookkeeping),
+    /// Change the layout: go on over more shards, set hot rooms apart, spread ranges; new results follow at once.
+    ///
+    /// At a running service (--target), or in a folder that none is using (--data).
+    #[command(subcommand)]
+    Layout(LayoutCommand),
+    /// Move earlier results to where the latest version of the layout puts them, and say how far it is.
+    ///
+    /// At a running service (--target), which goes on also when this command is ended, or in a folder that none is using (--data).
+    Rebalance(Rebalance),
     #[command(flatten)]
     Pages(Pages),
 }

@@ -35,6 +35,21 @@ impl Storage {
         self.read_from(true)
     }
 
+    /// Refuses all flags of the place of data, which would do nothing.
+    pub(super) fn refuse_any(&self, why: &str) -> Result<()> {
+        let given = [
+            ("--backend", self.backend.is_some()),
+            ("--config", self.config.is_some()),
+            ("--data", self.data.is_some()),
+            ("--shards", self.shards.is_some()),
+            ("--set", !self.sets.is_empty()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((flag, _)) => bail!("{flag} has no effect, since {why}: leave one of them out"),
+            None => Ok(()),
+        }
+    }
+
     fn read_from(&self, environment: bool) -> Result<(StorageSettings, Sources)> {
         let (mut flags, own): (Vec<_>, Vec<_>) =
             self.sets.iter().cloned().partition(|set| STORAGE.contains(&section(set)));

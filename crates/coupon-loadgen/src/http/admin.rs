@@ -111,6 +111,9 @@ fn exchange<'a>(
     if let Some(token) = &target.admin_token {
         head.push_str(&format!("Authorization: Bearer {token}\r\n"));
     }
+    if let Some(operator) = &target.operator {
+        head.push_str(&format!("X-Operator: {operator}\r\n"));
+    }
     if method == "POST" || !body.is_empty() {
         head.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
     }

@@ -15,13 +15,15 @@ pub struct Target {
     pub more: Vec<SocketAddr>,
     /// Sent as a bearer token to `/admin`.
     pub admin_token: Option<String>,
+    /// The name that operators' changes are recorded by, if it is not the service's own choice.
+    pub operator: Option<String>,
 }
 
 impl Target {
     /// A service that asks for no admin token.
     #[must_use]
     pub fn new(name: impl Into<String>, addr: SocketAddr) -> Self {
-        Self { name: name.into(), addr, more: Vec::new(), admin_token: None }
+        Self { name: name.into(), addr, more: Vec::new(), admin_token: None, operator: None }
     }
 
     /// Reads `http://host:port`, as services print it when they are ready.

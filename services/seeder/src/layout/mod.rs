@@ -1,0 +1,166 @@
+//! The commands that change a layout, and move rows to where it says.
+
+mod place;
+mod told;
+
+use std::num::{NonZeroU16, NonZeroU32};
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use coupon_core::catalogue_change::Operator;
+use coupon_core::{LayoutChange, RoomId};
+use coupon_service::growth::{ROWS_PER_S, Wanted};
+
+use self::place::Place;
+use self::told::{Change, Progress, Versions};
+use crate::say;
+use crate::storage::Storage;
+
+/// The way to make a strategy of the layout line of a folder.
+pub(super) use self::place::OfLayout;
+
+/// The interval between two lines of progress.
+const TOLD_EACH: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LayoutCommand {
+    /// Print the versions of the layout.
+    Show(At),
+    /// Go on over another number of shards.
+    Shards {
+        /// The number of shards.
+        count: NonZeroU16,
+        #[command(flatten)]
+        change: Changing,
+    },
+    /// Give hot rooms ranges of their own, away from where they are.
+    Split {
+        /// The rooms, the hottest first, with commas between them or one with each --room.
+        #[arg(long = "room", value_name = "ID", required = true, value_delimiter = ',', value_parser = room)]
+        rooms: Vec<RoomId>,
+        #[command(flatten)]
+        change: Changing,
+    },
+    /// Spread each range over several shards, by user.
+    Spread {
+        /// The ranges; a layout spreads all or none.
+        #[arg(long, value_name = "WHICH", default_value = "all", value_parser = ["all"])]
+        ranges: String,
+        /// The number of shards that a range is spread over.
+        #[arg(long, value_name = "K")]
+        k: NonZeroU16,
+        #[command(flatten)]
+        change: Changing,
+    },
+    /// Go back to the layout before the latest one, as one more version.
+    Undo(Changing),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Changing {
+    /// Change nothing, and say what it would be worth.
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: the rate that rows would be moved at.
+    #[arg(long, value_name = "ROWS", default_value_t = ROWS_PER_S, requires = "dry_run")]
+    rate: NonZeroU32,
+    #[command(flatten)]
+    by: By,
+    #[command(flatten)]
+    at: At,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct By {
+    /// The name that the change is recorded by.
+    #[arg(long, value_name = "NAME", default_value = "operator", value_parser = operator)]
+    operator: Operator,
+}
+
+/// The place that a command is about: a running service, or a folder that no service has.
+#[derive(Debug, Args)]
+pub(super) struct At {
+    /// A running service, for example http://127.0.0.1:8001. Without it a folder is meant that no service is using.
+    #[arg(long, value_name = "URL")]
+    target: Option<String>,
+    /// The service's admin token, when it asks for one.
+    #[arg(long, value_name = "TOKEN", env = "COUPON__ADMIN__TOKEN", hide_env_values = true)]
+    admin_token: Option<String>,
+    #[command(flatten)]
+    storage: Storage,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Rebalance {
+    /// The most rows to move in a second.
+    #[arg(long, value_name = "ROWS", default_value_t = ROWS_PER_S)]
+    rate: NonZeroU32,
+    /// Move no more rows for now: what has left its shard arrives, and a later rebalance goes on.
+    #[arg(long, conflicts_with_all = ["rate", "show"])]
+    stop: bool,
+    /// Only say how far it is.
+    #[arg(long, conflicts_with = "rate")]
+    show: bool,
+    #[command(flatten)]
+    by: By,
+    #[command(flatten)]
+    at: At,
+}
+
+fn room(text: &str) -> Result<RoomId, String> {
+    text.parse().map_err(|error: coupon_core::IdError| error.to_string())
+}
+
+fn operator(text: &str) -> Result<Operator, String> {
+    Operator::new(text).map_err(|why| why.to_string())
+}
+
+impl LayoutCommand {
+    pub(super) fn run(self, of_layout: &OfLayout<'_>) -> Result<()> {
+        let (wanted, change) = match self {
+            Self::Show(at) => return say(&Versions(at.place(None, of_layout)?.show()?)),
+            Self::Shards { count, change } => (Wanted::Change(LayoutChange::Shards(count)), change),
+            Self::Split { rooms, change } => (Wanted::Change(LayoutChange::Split(rooms)), change),
+            Self::Spread { k, change, ranges: _ } => (Wanted::Change(LayoutChange::Spread(k)), change),
+            Self::Undo(change) => (Wanted::Undo, change),
+        };
+        let Changing { dry_run, rate, by, at } = change;
+        let place = at.place(Some(&by.operator), of_layout)?;
+        let changed = if dry_run { place.dry_run(&wanted, rate) } else { place.change(&wanted, by.operator) };
+        say(&Change(changed?))
+    }
+}
+
+impl Rebalance {
+    /// Begins, and tells how far it is until it ends. At a service it goes on when this command is ended.
+    pub(super) fn run(self, of_layout: &OfLayout<'_>) -> Result<()> {
+        let place = self.at.place(Some(&self.by.operator), of_layout)?;
+        if self.show {
+            return say(&Progress(place.moving()?));
+        }
+        if self.stop {
+            return say(&Progress(place.stop_moving()?));
+        }
+        place.start_moving(self.rate, self.by.operator)?;
+        loop {
+            let moving = place.moving()?.context("nobody knows of the movement of rows that was begun")?;
+            let (runs, trouble) = (moving.runs, moving.trouble.clone());
+            say(&Progress(Some(moving)))?;
+            match trouble {
+                Some(why) if !runs => bail!("rows are not moved any more: {why}"),
+                _ if !runs => return Ok(()),
+                _ => sleep(TOLD_EACH),
+            }
+        }
+    }
+}
+
+impl At {
+    fn place(&self, operator: Option<&Operator>, of_layout: &OfLayout<'_>) -> Result<Place> {
+        let Some(url) = &self.target else { return Place::folder(&self.storage, of_layout) };
+        self.storage.refuse_any("--target says which service is meant")?;
+        Place::service(url, self.admin_token.clone(), operator)
+    }
+}

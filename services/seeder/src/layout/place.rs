@@ -1,0 +1,157 @@
+//! The place where a layout is changed: at a running service, by its endpoints, or in a folder that no service has.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use coupon_core::ShardingStrategy;
+use coupon_core::catalogue_change::Operator;
+use coupon_loadgen::http::{Target, get_json, post_json};
+use coupon_service::api::{
+    LayoutChangeRequest, LayoutChanged, LayoutView, Rebalance, RebalanceRequest, RebalanceView,
+};
+use coupon_service::growth::{self, Wanted};
+use coupon_service::queries::Queries;
+use coupon_store::Backend;
+use coupon_store::clock::Clock;
+use coupon_store::embedded::folder::{Folder, FolderError};
+use coupon_store::settings::{BackendKind, NoSettings, Sources};
+use serde_json::json;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::storage::Storage;
+
+/// The way to make a strategy of the layout line of a folder.
+pub(crate) type OfLayout<'a> = dyn Fn(&str) -> Result<Arc<dyn ShardingStrategy>> + 'a;
+
+/// The longest that a shard's file is waited for: nobody else uses it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The place where a layout is changed.
+pub(super) enum Place {
+    Service(Target),
+    Folder(Opened),
+}
+
+/// A folder, as a service would have it.
+pub(super) struct Opened {
+    backend: Arc<Backend>,
+    queries: Queries,
+    clock: Clock,
+    runtime: Runtime,
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.backend.lifecycle.close();
+    }
+}
+
+impl Place {
+    pub(super) fn service(url: &str, token: Option<String>, operator: Option<&Operator>) -> Result<Self> {
+        let target = Target::from_url("service", url).context("--target")?;
+        let operator = operator.map(|operator| operator.as_str().to_owned());
+        Ok(Self::Service(Target { admin_token: token, operator, ..target }))
+    }
+
+    pub(super) fn folder(storage: &Storage, of_layout: &OfLayout<'_>) -> Result<Self> {
+        let (settings, _) = storage.read()?;
+        ensure!(
+            settings.backend == BackendKind::Embedded,
+            "on servers a layout is changed by a running service: name one with --target"
+        );
+        let data = settings.embedded.data;
+        ensure!(
+            !data.as_os_str().is_empty(),
+            "name a running service with --target, or a folder with --data"
+        );
+        let layout = match Folder::open_any(&data) {
+            Ok(folder) => folder.layout().to_owned(),
+            Err(error @ FolderError::Locked { .. }) => {
+                return Err(error).context("a service has this folder: name the service with --target");
+            }
+            Err(error) => return Err(error.into()),
+        };
+        // As a service would have it that nobody has set anything for but the folder.
+        let sources = Sources {
+            service_defaults: "listen = \"127.0.0.1:0\"".to_owned(),
+            flags: vec![format!("embedded.data={}", json!(data))],
+            ..Sources::default()
+        };
+        let (settings, NoSettings {}) = sources.read("layout")?;
+        let clock = Clock::system();
+        let backend = Arc::new(coupon_store::open(&settings, of_layout(&layout)?, &clock)?);
+        let queries = Queries::new(Arc::clone(&backend), PATIENCE);
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        Ok(Self::Folder(Opened { backend, queries, clock, runtime }))
+    }
+
+    pub(super) fn show(&self) -> Result<LayoutView> {
+        match self {
+            Self::Service(target) => get_json(target, "/admin/layout"),
+            Self::Folder(opened) => Ok(opened.runtime.block_on(growth::show(&opened.backend))?),
+        }
+    }
+
+    pub(super) fn dry_run(&self, wanted: &Wanted, rate: NonZeroU32) -> Result<LayoutChanged> {
+        match self {
+            Self::Service(target) => {
+                let request = LayoutChangeRequest {
+                    dry_run: Some(true),
+                    rows_per_s: Some(rate.get()),
+                    ..wanted.request()
+                };
+                post_json(target, "/admin/layout", &request)
+            }
+            Self::Folder(opened) => {
+                let Opened { backend, queries, clock, runtime } = opened;
+                Ok(runtime.block_on(growth::dry_run(backend, queries, wanted, rate, clock.now()))?)
+            }
+        }
+    }
+
+    pub(super) fn change(&self, wanted: &Wanted, operator: Operator) -> Result<LayoutChanged> {
+        match self {
+            Self::Service(target) => post_json(target, "/admin/layout", &wanted.request()),
+            Self::Folder(opened) => {
+                Ok(opened.runtime.block_on(growth::announce(&opened.backend, wanted, operator))?)
+            }
+        }
+    }
+
+    pub(super) fn moving(&self) -> Result<Option<RebalanceView>> {
+        match self {
+            Self::Service(target) => Ok(get_json::<Rebalance>(target, "/admin/rebalance")?.rebalance),
+            Self::Folder(opened) => {
+                let moving = opened.runtime.block_on(opened.backend.growth.moving())?;
+                Ok(moving.as_ref().map(growth::rebalance_view))
+            }
+        }
+    }
+
+    pub(super) fn start_moving(&self, rate: NonZeroU32, operator: Operator) -> Result<()> {
+        match self {
+            Self::Service(target) => {
+                let request = RebalanceRequest { rows_per_s: Some(rate.get()) };
+                post_json::<RebalanceView>(target, "/admin/rebalance", &request).map(drop)
+            }
+            Self::Folder(opened) => {
+                opened.runtime.block_on(opened.backend.growth.start_moving(rate, operator))?;
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn stop_moving(&self) -> Result<Option<RebalanceView>> {
+        match self {
+            Self::Service(target) => {
+                Ok(post_json::<Rebalance>(target, "/admin/rebalance/stop", &json!({}))?.rebalance)
+            }
+            Self::Folder(opened) => {
+                let moving = opened.runtime.block_on(opened.backend.growth.stop_moving())?;
+                Ok(moving.as_ref().map(growth::rebalance_view))
+            }
+        }
+    }
+}

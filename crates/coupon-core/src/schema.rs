@@ -16,11 +16,13 @@ const GRAB_TERMS: &str = include_str!("../../../schema/main/005_grab_terms.sql")
 const CHANGES: &str = include_str!("../../../schema/main/006_catalogue_changes.sql");
 const TAKEN_BACK: &str = include_str!("../../../schema/main/007_taken_back.sql");
 const PROCESSES: &str = include_str!("../../../schema/main/008_processes.sql");
+const LAYOUTS: &str = include_str!("../../../schema/main/009_layouts.sql");
 const SERVERS_SHARD: &str = include_str!("../../../schema/shard/003_servers.sql");
 const HOLDS: &str = include_str!("../../../schema/shard/004_holds.sql");
 const RELEASES: &str = include_str!("../../../schema/shard/005_releases.sql");
 const STATE_COLUMNS: &str = include_str!("../../../schema/shard/006_state_columns.sql");
 const RESULTS_COLUMNS: &str = include_str!("../../../schema/shard/007_results_columns.sql");
+const MOVES: &str = include_str!("../../../schema/shard/008_moves.sql");
 const INBOX: &str = include_str!("../../../schema/embedded/001_inbox.sql");
 const SAMPLE: &str = include_str!("../../../schema/sample.sql");
 
@@ -36,7 +38,7 @@ pub enum Dialect {
 /// The statements that make the main database's tables.
 #[must_use]
 pub fn catalogue(dialect: Dialect) -> Vec<String> {
-    let files = [CATALOGUE, BOOKS, GRAB_TERMS, CHANGES, TAKEN_BACK];
+    let files = [CATALOGUE, BOOKS, GRAB_TERMS, CHANGES, TAKEN_BACK, LAYOUTS];
     files.into_iter().flat_map(|file| statements(file, dialect)).collect()
 }
 
@@ -48,14 +50,15 @@ pub fn main_updates() -> Vec<String> {
         Some(index) => format!("CREATE INDEX IF NOT EXISTS {index}"),
         None => sql.replacen("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1),
     };
-    [BOOKS, CHANGES].into_iter().flat_map(|file| statements(file, Dialect::Sqlite)).map(make).collect()
+    let files = [BOOKS, CHANGES, LAYOUTS];
+    files.into_iter().flat_map(|file| statements(file, Dialect::Sqlite)).map(make).collect()
 }
 
 /// The statements that make the tables which a shard of a SQLite data set of before lacks. Running them again does no
 /// harm.
 #[must_use]
 pub fn shard_updates() -> Vec<String> {
-    whole_tables(statements(HOLDS, Dialect::Sqlite))
+    [HOLDS, MOVES].into_iter().flat_map(|file| whole_tables(statements(file, Dialect::Sqlite))).collect()
 }
 
 /// A column that a table of before lacks.
@@ -143,7 +146,7 @@ pub fn sample(dialect: Dialect) -> Vec<String> {
 #[must_use]
 pub fn shard(dialect: Dialect) -> Vec<String> {
     let inbox = if dialect == Dialect::Sqlite { INBOX } else { "" };
-    [OUTBOX, HOLDS, inbox].into_iter().flat_map(|file| statements(file, dialect)).collect()
+    [OUTBOX, HOLDS, MOVES, inbox].into_iter().flat_map(|file| statements(file, dialect)).collect()
 }
 
 /// The statement that makes one table of results, then those that make its indexes.
@@ -195,6 +198,7 @@ pub fn shard_migrations() -> Vec<Migration> {
         migration("V3__servers", SERVERS_SHARD),
         migration("V4__holds", HOLDS),
         migration("V5__releases", RELEASES),
+        migration("V8__moves", MOVES),
     ]
 }
 
@@ -358,6 +362,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_leaving_has_every_column_of_a_table_of_results_in_the_same_order() {
+        let columns = |sql: &str| -> Vec<String> {
+            let lines = sql.lines().filter(|line| line.starts_with("    "));
+            lines.map(|line| line.trim().trim_end_matches(',').to_owned()).collect()
+        };
+        let of_results = columns(&results(Dialect::MySql, TableId::Single).0);
+        let leaving = columns(&statements(MOVES, Dialect::MySql).next().unwrap());
+        assert_eq!(leaving[..of_results.len()], of_results);
+        assert_eq!(leaving.len(), of_results.len() + 3);
+    }
+
+    #[test]
     fn columns_that_were_added_later_are_named() {
         let names = |columns: Vec<Column>| -> Vec<String> {
             columns.into_iter().map(|column| format!("{}.{}", column.table, column.name)).collect()
@@ -380,7 +396,7 @@ mod tests {
         );
         assert_eq!(
             catalogue(Dialect::MySql).iter().filter(|sql| sql.starts_with("CREATE TABLE")).count(),
-            12
+            14
         );
     }
 }

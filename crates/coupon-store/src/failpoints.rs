@@ -5,7 +5,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `after-gate`, `after-confirm`, `after-commit`, `after-give-back`, `while-filling`, `after-change` | the next that comes by is the process's last deed (`kill`), or freezes it (`pause`); the file goes first |
+//! | `after-gate`, `after-confirm`, `after-commit`, `after-give-back`, `while-filling`, `after-change`, `after-leave`, `after-arrival` | the next that comes by is the process's last deed (`kill`), or freezes it (`pause`); the file goes first |
 //! | `contradict` | the next hand-over also holds a second result of its first user; the file goes first |
 //! | `without-…` | switches a [`Mechanism`] off for as long as it is there |
 //! | `clock` | milliseconds by which time is moved: the process's clock, and with it what it hears of main's |
@@ -35,6 +35,10 @@ pub enum Point {
     Changed,
     /// Given back at the row, and the gate not told yet; the other way round without [`Mechanism::RowFirst`].
     GaveBack,
+    /// Out of its table to be moved, and not at its new place yet.
+    Left,
+    /// At its new place as well as on its way there.
+    Arrived,
 }
 
 /// A mechanism of docs/RELIABILITY.md that can be switched off, to show that its absence is noticed. Where the model of
@@ -193,6 +197,8 @@ mod built_in {
             Point::Filling => "while-filling",
             Point::Changed => "after-change",
             Point::GaveBack => "after-give-back",
+            Point::Left => "after-leave",
+            Point::Arrived => "after-arrival",
         };
         let Some(what) = take(name) else { return };
         let signal = if what.trim() == "pause" { Signal::STOP } else { Signal::KILL };

@@ -1,5 +1,6 @@
 //! Opens the backend that the settings name, if this program was built with it.
 
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,6 +49,7 @@ fn in_folder(
         readers: settings.embedded.readers,
         max_file_mb: settings.embedded.max_file_mb,
         shard_backlog: settings.grab.shard_backlog.get(),
+        shards_prepared: NonZeroU16::MIN,
         unknown_users: settings.users.unknown,
     };
     embedded::open(&options, strategy, clock)

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use coupon_core::after_grab::Action;
 use coupon_core::{
-    CouponId, CouponResult, Money, Placement, ResultId, ResultQuery, ShardId, TableId, Timestamp, UserId,
+    CouponId, CouponResult, Money, Placement, ResultId, ResultQuery, ShardId, TableId, Timestamp, UseStatus,
+    UserId,
 };
 
 use super::{LocalFuture, Unavailable};
@@ -65,6 +66,28 @@ pub struct Totals {
     pub order_amount: Money,
     /// The number that gave their stock back.
     pub given_back: u64,
+}
+
+impl Totals {
+    /// The sums over one result.
+    #[must_use]
+    pub fn of(result: &CouponResult) -> Self {
+        Self {
+            results: 1,
+            used: u64::from(result.use_status == UseStatus::Used),
+            order_amount: result.order_amount.unwrap_or_default(),
+            given_back: u64::from(result.slot.is_none()),
+        }
+    }
+}
+
+impl std::ops::SubAssign for Totals {
+    fn sub_assign(&mut self, less: Self) {
+        self.results = self.results.saturating_sub(less.results);
+        self.used = self.used.saturating_sub(less.used);
+        self.order_amount = Money::from_cents(self.order_amount.cents() - less.order_amount.cents());
+        self.given_back = self.given_back.saturating_sub(less.given_back);
+    }
 }
 
 impl std::ops::AddAssign for Totals {

@@ -3,6 +3,8 @@
 //! A statement's text holds numbers and names of tables, and both come from types of this workspace: nothing that a
 //! client sent is ever text in a statement.
 
+use std::fmt::Display;
+
 use coupon_core::after_grab::{Action, Deadline, Transition};
 use coupon_core::schema::Dialect;
 use coupon_core::{
@@ -59,13 +61,13 @@ pub fn columns(dialect: Dialect) -> String {
 }
 
 /// The result of an id, in one table.
-pub(crate) fn find(dialect: Dialect, table: TableId, id: ResultId, numbers: Numbers) -> String {
+pub(crate) fn find(dialect: Dialect, table: impl Display, id: ResultId, numbers: Numbers) -> String {
     format!("SELECT {} FROM {table} WHERE result_id = {}", columns(dialect), numbers.show(id.number()))
 }
 
 /// A page of one table, latest first; the limit is the last of its numbers.
 #[must_use]
-pub fn page(dialect: Dialect, table: TableId, filter: &Filter, limit: i64, numbers: Numbers) -> String {
+pub fn page(dialect: Dialect, table: impl Display, filter: &Filter, limit: i64, numbers: Numbers) -> String {
     // A room's index is in the order of time; everything else is in the order of the key. They agree.
     let order = if filter.by_room { "grab_time DESC, result_id DESC" } else { "result_id DESC" };
     let (columns, clause, limit) = (columns(dialect), filter.clause(numbers), numbers.show(limit));
@@ -73,14 +75,14 @@ pub fn page(dialect: Dialect, table: TableId, filter: &Filter, limit: i64, numbe
 }
 
 /// Counts the results of one table that a query covers, with the time of the latest.
-pub(crate) fn summary(table: TableId, filter: &Filter, numbers: Numbers) -> String {
+pub(crate) fn summary(table: impl Display, filter: &Filter, numbers: Numbers) -> String {
     format!("SELECT COUNT(*), MAX(grab_time) FROM {table}{}", filter.clause(numbers))
 }
 
 /// Counts the results of one table and those that are spent, sums their orders, in cents, and counts those that gave
 /// their stock back.
 #[must_use]
-pub fn totals(dialect: Dialect, table: TableId) -> String {
+pub fn totals(dialect: Dialect, table: impl Display) -> String {
     let used = whole(dialect, "COALESCE(SUM(use_status), 0)");
     let amount = whole(dialect, "COALESCE(SUM(order_amount), 0) * 100");
     let given_back = whole(dialect, "COALESCE(SUM(slot IS NULL), 0)");

@@ -46,10 +46,13 @@ impl<T: Send + Sync> Swapped<T> {
         look(&own.borrow().value)
     }
 
-    /// Puts another value in its place. Once this has returned, whoever looks sees it.
-    pub(crate) fn swap(&self, value: T) {
-        *self.value.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
+    /// Puts another value in its place, and returns the one before. Once this has returned, whoever looks sees it.
+    pub(crate) fn swap(&self, value: T) -> Arc<T> {
+        let mut place = self.value.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *place, Arc::new(value));
+        drop(place);
         self.swaps.fetch_add(1, Ordering::Release);
+        before
     }
 }
 

@@ -58,7 +58,7 @@ pub struct ArchiveReport {
 /// `now` decides which coupons are still on offer: their results hold their stock, and are not to be retired.
 ///
 /// # Errors
-/// When the folder cannot be opened, a shard has parked results or an inbox that is not empty, or a result to be
+/// When the folder cannot be opened, a shard has parked results, an inbox that is not empty or rows on their way to another place, or a result to be
 /// retired is of a coupon still on offer; then nothing is retired.
 pub fn archive(
     dir: &Path,
@@ -123,6 +123,11 @@ fn open_shards(folder: &Folder, books: &Books) -> Result<Vec<Shard>> {
                 shard.inbox()? == 0,
                 "shard {number} has results in its inbox, which a service that was cut off did not get to sort into \
                  their tables: start the service and stop it first"
+            );
+            ensure!(
+                shard.leaving()? == 0,
+                "shard {number} has results on their way to another place, since a service was cut off while rows moved: \
+                 start it, and stop it once it is up"
             );
             Ok(shard)
         })

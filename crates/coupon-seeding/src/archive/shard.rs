@@ -46,6 +46,11 @@ impl Shard {
         Ok(self.db.query_row("SELECT COUNT(*) FROM inbox", [], |row| row.get(0))?)
     }
 
+    /// Rows that have left their table and may not have arrived in another one, or in both.
+    pub(super) fn leaving(&self) -> Result<i64> {
+        Ok(self.db.query_row("SELECT COUNT(*) FROM leaving", [], |row| row.get(0))?)
+    }
+
     /// The entries above a position, oldest first.
     pub(super) fn outbox(&self, above: i64) -> Result<Vec<books::NumberedDeltas>> {
         books::entries(&self.db, above).with_context(|| format!("the outbox of shard {}", self.id))

@@ -49,6 +49,7 @@ fn pipeline(data: &std::path::Path, strategy: Arc<Picky>) -> Rc<Batcher> {
         readers: NonZeroUsize::MIN,
         max_file_mb: 0,
         shard_backlog: 100,
+        shards_prepared: NonZeroU16::MIN,
         unknown_users: UnknownUsers::Refuse,
     };
     let backend = Arc::new(embedded::open(&options, strategy, &clock).unwrap());

@@ -220,6 +220,7 @@ impl Bench {
                     readers: NonZeroUsize::MIN,
                     max_file_mb: 0,
                     shard_backlog: 1_000,
+                    shards_prepared: NonZeroU16::MIN,
                     unknown_users,
                 };
                 embedded::open(&options, Arc::new(ParityAndDay), clock)

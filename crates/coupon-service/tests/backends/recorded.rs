@@ -75,6 +75,7 @@ fn options(dir: &Path) -> embedded::Options {
         readers: NonZeroUsize::MIN,
         max_file_mb: 0,
         shard_backlog: 1_000,
+        shards_prepared: NonZeroU16::MIN,
         unknown_users: UnknownUsers::Refuse,
     }
 }
@@ -132,7 +133,7 @@ fn a_folder_of_an_earlier_version_is_taken_up() {
         let main = rusqlite::Connection::open(dir.join("main.sqlite")).unwrap();
         main.query_row("SELECT value FROM meta WHERE name = 'format'", [], |row| row.get(0)).unwrap()
     };
-    assert_eq!(format(dir.path()), "3", "so that an earlier version refuses it");
+    assert_eq!(format(dir.path()), "4", "so that an earlier version refuses it");
 }
 
 #[test]

@@ -19,10 +19,11 @@ use super::catalogue::{Made, make};
 use super::live::Live;
 use super::state::{ShardState, lock};
 use crate::clock::Clock;
+use crate::layouts::Previous;
 use crate::measure::Applied as Measured;
 use crate::outage::TaskOutage;
 use crate::set_aside::{Place, SetAside};
-use crate::{Applied, ChangeError, Unavailable};
+use crate::{Applied, ChangeError, Moving, Unavailable, VersionRecord};
 
 /// The time for which entries gather before they are applied: not every commit needs a transaction in main.
 const GATHER: Duration = Duration::from_millis(200);
@@ -45,11 +46,27 @@ pub(super) enum Note {
     Marker(Reply),
     /// Change the catalogue, and answer once the gate goes by it.
     Change(Box<Asked>),
+    /// Write what becomes of the layout, and answer once this process goes by it.
+    Layout(Box<(LayoutStep, LayoutReply)>),
     /// Apply everything before, and end.
     Stop,
 }
 
 type Reply = oneshot::Sender<Result<(), Unavailable>>;
+
+/// A step in the life of the layout.
+pub(super) enum LayoutStep {
+    /// There is another version.
+    Announce(VersionRecord),
+    /// Rows begin to move to the latest version.
+    Receive(Moving, Operator),
+    /// So far they have moved.
+    Moving(Moving),
+    /// They have all moved: the versions before are closed.
+    Moved(Moving),
+}
+
+type LayoutReply = oneshot::Sender<Result<Option<Previous>, Unavailable>>;
 
 /// A change that an operator asks for.
 pub(super) struct Asked {
@@ -81,7 +98,26 @@ impl ToMain {
 
     /// Sends a marker, or the end.
     pub(super) fn send(&self, note: Note) -> Result<(), Unavailable> {
-        self.notes.send(note).map_err(|_| Unavailable::new("the main database", "its writer has stopped"))
+        self.notes.send(note).map_err(|_| stopped())
+    }
+
+    /// Has main take a step of the layout. Returns the versions that this process went by before, if it goes by others now.
+    pub(super) async fn layout(&self, step: LayoutStep) -> Result<Option<Previous>, Unavailable> {
+        self.ask_layout(step)?.await.map_err(|_| stopped())?
+    }
+
+    /// The same, on a thread that may be blocked.
+    pub(super) fn layout_blocking(&self, step: LayoutStep) -> Result<Option<Previous>, Unavailable> {
+        self.ask_layout(step)?.blocking_recv().map_err(|_| stopped())?
+    }
+
+    fn ask_layout(
+        &self,
+        step: LayoutStep,
+    ) -> Result<oneshot::Receiver<Result<Option<Previous>, Unavailable>>, Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Note::Layout(Box::new((step, reply))))?;
+        Ok(answer)
     }
 
     /// Entries that main has not applied yet.
@@ -90,12 +126,17 @@ impl ToMain {
     }
 }
 
+fn stopped() -> Unavailable {
+    Unavailable::new("the main database", "its writer has stopped")
+}
+
 /// The entries that have arrived and are not applied.
 #[derive(Default)]
 struct Inbox {
     entries: Vec<OutboxEntry>,
     markers: Vec<Reply>,
     changes: Vec<Asked>,
+    layouts: Vec<(LayoutStep, LayoutReply)>,
     stop: bool,
 }
 
@@ -105,6 +146,7 @@ impl Inbox {
             Note::Entries => {}
             Note::Marker(marker) => self.markers.push(marker),
             Note::Change(asked) => self.changes.push(*asked),
+            Note::Layout(asked) => self.layouts.push(*asked),
             Note::Stop => self.stop = true,
         }
     }
@@ -112,7 +154,7 @@ impl Inbox {
     /// Lets entries pile up for a moment, or until a caller waits for them, and takes them.
     fn gather(&mut self, notes: &Receiver<Note>, pile: &Mutex<Vec<OutboxEntry>>) {
         let until = Instant::now() + GATHER;
-        while self.markers.is_empty() && self.changes.is_empty() && !self.stop {
+        while self.markers.is_empty() && self.changes.is_empty() && self.layouts.is_empty() && !self.stop {
             match notes.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(note) => self.take(note),
                 Err(RecvTimeoutError::Timeout) => break,
@@ -197,6 +239,11 @@ impl Applier {
             }
             inbox.gather(notes, &self.pile);
             inbox.changes.drain(..).for_each(|asked| self.change(asked));
+            inbox.layouts.drain(..).for_each(|(step, reply)| {
+                let taken = self.live.grow(&self.db, &step, self.clock.now());
+                // Whoever asked may have left: it is done all the same.
+                let _ = reply.send(taken);
+            });
             let done = if inbox.entries.is_empty() { Ok(()) } else { self.apply(&inbox.entries) };
             self.outage.tried(&done);
             match done {

@@ -1,5 +1,6 @@
 //! The hand-over of the embedded backend: to the shard's writing thread, and back after its commit.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
@@ -10,8 +11,10 @@ use coupon_core::{Placement, ShardId};
 use tokio::sync::oneshot;
 
 use super::applier::{Note, ToMain};
+use super::mover::MoverThread;
 use super::state::{ShardState, lock};
-use super::work::Message;
+use super::work::{Answer, Message, Task};
+use super::writer::Writer;
 use crate::metrics::Exposition;
 use crate::{
     Change, Changed, HandOver, Lifecycle, LocalFuture, OwnMetrics, PlacedResult, Repairs, Unavailable,
@@ -21,25 +24,67 @@ use crate::{
 pub(super) struct WriterHandle {
     pub(super) messages: Sender<Message>,
     pub(super) state: Arc<ShardState>,
+    /// The shard's file.
+    pub(super) path: PathBuf,
+}
+
+/// Has a shard's writer do something between two transactions; the outcome comes by what this returns.
+fn ask<T: Send + 'static>(
+    writers: &[WriterHandle],
+    shard: ShardId,
+    task: impl FnOnce(&mut Writer) -> T + Send + 'static,
+) -> Result<oneshot::Receiver<T>, Unavailable> {
+    let (reply, answer) = oneshot::channel();
+    let task = Task(Box::new(move |writer| drop(reply.send(task(writer)))));
+    let writer = writers.get(shard.index()).ok_or_else(|| stopped(shard))?;
+    writer.messages.send(Message::Task(task)).map_err(|_| stopped(shard))?;
+    Ok(answer)
+}
+
+/// Has a shard's writer do something between two transactions, and waits for the outcome.
+pub(super) async fn on<T: Send + 'static>(
+    writers: &[WriterHandle],
+    shard: ShardId,
+    task: impl FnOnce(&mut Writer) -> T + Send + 'static,
+) -> Result<T, Unavailable> {
+    ask(writers, shard, task)?.await.map_err(|_| stopped(shard))
+}
+
+/// The same, on a thread that may be blocked.
+pub(super) fn on_blocking<T: Send + 'static>(
+    writers: &[WriterHandle],
+    shard: ShardId,
+    task: impl FnOnce(&mut Writer) -> T + Send + 'static,
+) -> Result<T, Unavailable> {
+    ask(writers, shard, task)?.blocking_recv().map_err(|_| stopped(shard))
 }
 
 /// All writers, and the applier behind them.
 pub(super) struct Writers {
-    shards: Vec<WriterHandle>,
+    shards: Arc<[WriterHandle]>,
     to_main: ToMain,
     backlog: usize,
-    /// Writers first, the applier last: it must hear what they have to say.
+    mover: Arc<MoverThread>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// It ends last: it must hear what the writers have to say.
+    applier: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writers {
     pub(super) fn new(
-        shards: Vec<WriterHandle>,
+        shards: Arc<[WriterHandle]>,
         to_main: ToMain,
         backlog: usize,
-        threads: Vec<JoinHandle<()>>,
+        mover: Arc<MoverThread>,
+        applier: JoinHandle<()>,
     ) -> Self {
-        Self { shards, to_main, backlog, threads: Mutex::new(threads) }
+        let applier = Mutex::new(Some(applier));
+        Self { shards, to_main, backlog, mover, threads: Mutex::default(), applier }
+    }
+
+    /// Takes a writer's thread in, to be waited for at the end.
+    pub(super) fn take_in(&self, thread: JoinHandle<()>) {
+        lock(&self.threads).push(thread);
     }
 
     pub(super) async fn change(&self, placement: Placement, change: Change) -> Result<Changed, Unavailable> {
@@ -62,13 +107,15 @@ impl Writers {
 
     /// Ends the threads, each after what was sent to it before; does nothing the second time.
     fn stop(&self) {
-        for writer in &self.shards {
+        // A batch that is under way arrives first.
+        self.mover.close();
+        for writer in &*self.shards {
             let _ = writer.messages.send(Message::Stop);
         }
-        let mut threads = std::mem::take(&mut *lock(&self.threads));
-        let applier = threads.pop();
+        let threads = std::mem::take(&mut *lock(&self.threads));
         threads.into_iter().for_each(join);
         let _ = self.to_main.send(Note::Stop);
+        let applier = lock(&self.applier).take();
         applier.into_iter().for_each(join);
     }
 
@@ -112,7 +159,8 @@ impl HandOver for Arc<Writers> {
         if let Some(waiting) = self.waiting(shard) {
             waiting.fetch_add(count, Ordering::AcqRel);
         }
-        let sent = self.send(shard, Message::Store { rows, handed_over: Instant::now(), reply });
+        let (handed_over, to) = (Instant::now(), Answer::to(reply));
+        let sent = self.send(shard, Message::Store { rows, handed_over, answer: to });
         if let (Err(_), Some(waiting)) = (&sent, self.waiting(shard)) {
             waiting.fetch_sub(count, Ordering::AcqRel);
         }
@@ -123,7 +171,7 @@ impl HandOver for Arc<Writers> {
     }
 
     fn ready(&self) -> Result<(), Unavailable> {
-        let down = (0..).map(ShardId::new).zip(&self.shards);
+        let down = (0..).map(ShardId::new).zip(&*self.shards);
         let down = down.filter(|(_, writer)| !writer.state.up.load(Ordering::Relaxed));
         let down: Vec<String> = down.map(|(shard, _)| format!("shard {shard}")).collect();
         if down.is_empty() { Ok(()) } else { Err(Unavailable::new(down.join(", "), "it takes no writes")) }
@@ -137,7 +185,7 @@ impl HandOver for Arc<Writers> {
 
 impl Lifecycle for Arc<Writers> {
     fn make_tables(&self, placements: &[Placement]) {
-        for (shard, writer) in (0..).map(ShardId::new).zip(&self.shards) {
+        for (shard, writer) in (0..).map(ShardId::new).zip(&*self.shards) {
             let here = placements.iter().filter(|placement| placement.shard == shard);
             let tables = here.map(|placement| placement.table).collect();
             // A writer that has stopped needs no tables.

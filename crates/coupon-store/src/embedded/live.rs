@@ -5,14 +5,18 @@ use std::sync::Arc;
 
 use coupon_core::{CouponId, ShardId, Timestamp};
 
+use rusqlite::Connection;
+
+use super::applier::LayoutStep;
 use super::catalogue::{Effect, Made};
-use super::folder;
 use super::gate::{MemoryGate, Past};
-use super::take_up;
+use super::mover::Turns;
+use super::{folder, layouts, take_up};
 use crate::current::Current;
+use crate::layouts::Previous;
 use crate::set_aside::{Place, SetAside};
 use crate::terms::Terms;
-use crate::{Applied, Known, Unavailable};
+use crate::{Applied, Known, Layouts, Unavailable, layout_records};
 
 /// The gate, and what is known of the catalogue.
 pub(super) struct Live {
@@ -20,6 +24,9 @@ pub(super) struct Live {
     pub(super) gate: Arc<MemoryGate>,
     /// The shards' files, to read from them who holds a coupon that comes to be on offer again.
     pub(super) shards: Vec<PathBuf>,
+    pub(super) layouts: Arc<Layouts>,
+    /// Held while all files are read: no row is between two of them.
+    pub(super) turns: Turns,
 }
 
 impl Live {
@@ -58,7 +65,27 @@ impl Live {
         Ok(())
     }
 
+    /// Has main take a step of the layout, and goes by it. Returns the versions that were gone by before, if they are others.
+    pub(super) fn grow(
+        &self,
+        main: &Connection,
+        step: &LayoutStep,
+        now: Timestamp,
+    ) -> Result<Option<Previous>, Unavailable> {
+        let taken = layouts::take(main, step, now).and_then(|version| {
+            let Some(version) = version else { return Ok(None) };
+            let known = self.layouts.now();
+            let versions = layout_records::versioned(&known, &layouts::read(main)?)?;
+            drop(known);
+            let before = self.layouts.swap(versions);
+            self.current.swap(Known::clone(&self.current.known()), version);
+            Ok(Some(before))
+        });
+        taken.map_err(|error| Unavailable::new("the main database", format!("{error:#}")))
+    }
+
     fn read_holders(&self, coupon: CouponId, now: Timestamp) -> Result<(), Unavailable> {
+        let _whole = self.turns.blocking_write();
         for (shard, path) in (0..).map(ShardId::new).zip(&self.shards) {
             let read = folder::connect_reader(path)
                 .map_err(anyhow::Error::from)

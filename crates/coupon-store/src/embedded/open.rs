@@ -1,16 +1,17 @@
 //! Opens a data folder as a backend: checks it, rebuilds the gate from it, starts its threads.
 
 use std::collections::HashSet;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use anyhow::Context as _;
 use coupon_core::books::Changes;
 use coupon_core::schema::{self, Dialect};
-use coupon_core::{Placement, ResultId, ShardId, ShardingStrategy, TableId, Timestamp};
+use coupon_core::{Placement, ResultId, ShardId, ShardingStrategy, TableId, Timestamp, Versioned};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::applier::{Applier, OutboxEntry, ToMain};
@@ -18,25 +19,30 @@ use super::books;
 use super::catalogue::{EmbeddedCatalogue, all_terms, note_unknown_users, read_current};
 use super::folder::{Folder, FolderError};
 use super::gate::MemoryGate;
+use super::growth::{FileGrowth, Shared};
 use super::hand_over::{WriterHandle, Writers};
 use super::inbox::Inbox;
+use super::late::Fence;
 use super::live::Live;
+use super::mover::{MoverThread, Turns};
 use super::pressure::Pressure;
 use super::reader::Readers;
 use super::shards::{EmbeddedShards, sum_totals};
-use super::sql;
 use super::state::ShardState;
 use super::take_up::{self, TakenUp};
-use super::transaction::make_table;
+use super::transaction::{Store, make_table};
+use super::work::Message;
 use super::writer::{INBOX_MAX, Writer, table_window};
+use super::{layouts, moves, sql};
 use crate::clock::Clock;
 use crate::ids::{IdSource, PATIENCE_MS};
+use crate::moving::{ShardMoves, check_arrived};
 use crate::outage::TaskOutage;
 use crate::set_aside::{Place, SetAside};
 use crate::settings::UnknownUsers;
 use crate::terms::AllTerms;
 use crate::timekeeping::seconds;
-use crate::{Backend, Data, FixedLayout, Layouts, Totals};
+use crate::{Backend, Data, Layouts, Totals, layout_records};
 
 /// A writer's cache of its file (SQLite's sign for KiB is a minus): the leaves of the indexes that random
 /// users fall into, for some hundred thousand results.
@@ -53,6 +59,8 @@ pub struct Options {
     pub max_file_mb: u32,
     /// The most results that wait for one shard's tables.
     pub shard_backlog: usize,
+    /// The number of shards that have a file, at least, whether or not the layout uses them yet.
+    pub shards_prepared: NonZeroU16,
     /// What becomes of users whom main does not know.
     pub unknown_users: UnknownUsers,
 }
@@ -67,8 +75,9 @@ pub fn open(
     clock: &Clock,
 ) -> anyhow::Result<Backend> {
     let folder = open_folder(options, &*strategy)?;
-    let layouts = Arc::new(Layouts::first(strategy));
     let main = folder.connect_main()?;
+    let layouts = Arc::new(read_layouts(&folder, &main, strategy)?);
+    settle(&folder, clock.now())?;
     let AllTerms { terms, found } =
         all_terms(&main).with_context(|| format!("cannot read {}", folder.main_path().display()))?;
     let set_aside = SetAside::default();
@@ -89,28 +98,54 @@ pub fn open(
 
     let current = Arc::new(read_current(&main, &terms, options.unknown_users)?);
     let shards = (0..folder.shards().get()).map(|number| folder.shard_path(ShardId::new(number)));
-    let live = Live { current: Arc::clone(&current), gate: Arc::clone(&gate), shards: shards.collect() };
+    let turns = Turns::default();
+    let live = Live {
+        current: Arc::clone(&current),
+        gate: Arc::clone(&gate),
+        shards: shards.collect(),
+        layouts: Arc::clone(&layouts),
+        turns: Arc::clone(&turns),
+    };
     let (to_main, applier) =
         Applier::start(folder.connect_main()?, states, clock.clone(), set_aside.clone(), live)?;
-    let mut threads = Vec::new();
-    let (mut handles, mut readers) = (Vec::new(), Vec::new());
-    for part in parts {
-        let started = part.start(&gate, clock, &to_main, options.shard_backlog)?;
-        handles.push(started.writer);
-        threads.push(started.thread);
+    let (handles, inboxes) = handles(&folder, &parts);
+    let mover = Arc::new(MoverThread::default());
+    // From here on, whatever fails, the threads are ended and waited for before the folder is let go of.
+    let writers = Arc::new(Writers::new(
+        Arc::clone(&handles),
+        to_main.clone(),
+        options.shard_backlog,
+        Arc::clone(&mover),
+        applier,
+    ));
+    let around = Around { gate, clock, to_main: &to_main, layouts: &layouts, writers: &handles };
+    let mut readers = Vec::new();
+    for (part, inbox) in parts.into_iter().zip(inboxes) {
+        let started = part.start(&around, options.shard_backlog, inbox)?;
+        writers.take_in(started.thread);
         readers.push(started.readers);
     }
-    threads.push(applier);
-    // From here on, whatever fails, the threads are ended and waited for before the folder is let go of.
-    let writers = Arc::new(Writers::new(handles, to_main.clone(), options.shard_backlog, threads));
+    let gate = around.gate;
     let main_state = Arc::new(ShardState::new(Vec::new(), Totals::default(), 0, 2));
     let main_readers = connections(options.readers.get(), || folder.connect_main_reader())?;
     let main_readers = Readers::start(ShardId::new(0), main_readers, main_state, clock.clone())?;
+    let main_readers = Arc::new(main_readers);
+    let growth = FileGrowth::new(Shared {
+        writers: handles,
+        to_main: to_main.clone(),
+        main: Arc::clone(&main_readers),
+        layouts: Arc::clone(&layouts),
+        clock: clock.clone(),
+        mover,
+        turns,
+        changing: Mutex::default(),
+    });
+    growth.resume(layouts::moving(&main)?)?;
     let catalogue = EmbeddedCatalogue { current, main: main_readers, to_main, set_aside };
     Ok(Backend {
         dataset: folder.dataset().to_owned(),
         layouts,
-        growth: Box::new(FixedLayout),
+        growth: Box::new(growth),
         ids: IdSource::Own { after: latest_id },
         gate: Box::new(gate),
         lifecycle: Box::new(Arc::clone(&writers)),
@@ -120,6 +155,54 @@ pub fn open(
         catalogue: Box::new(catalogue),
         data: Data::Folder(folder),
     })
+}
+
+/// The versions of the layout that may still have rows.
+fn read_layouts(
+    folder: &Folder,
+    main: &Connection,
+    strategy: Arc<dyn ShardingStrategy>,
+) -> anyhow::Result<Layouts> {
+    let read = || {
+        let records = layouts::read(main)?;
+        layout_records::versioned(&Versioned::first(strategy), &records)
+    };
+    let versions = read().with_context(|| format!("cannot read {}", folder.main_path().display()))?;
+    Ok(Layouts::new(versions, folder.shards()))
+}
+
+/// Brings what was leaving one file for another when a service ended to where it goes. From here on no row is in two of them.
+fn settle(folder: &Folder, now: Timestamp) -> anyhow::Result<()> {
+    for shard in (0..folder.shards().get()).map(ShardId::new) {
+        let from = folder.connect_shard(shard)?;
+        let Some(batch) = moves::leaving(&from)? else { continue };
+        let rows = batch.rows.len();
+        for (to, rows) in batch.by_shard() {
+            let db = folder.connect_shard(to)?;
+            if moves::last_arrival(&db, shard)? < batch.number {
+                let known: HashSet<TableId> = sql::tables(&db)?.into_iter().collect();
+                let mut store = Store::begin(&db, now)?;
+                store.make_tables(rows.iter().map(|row| row.placement.table), &known)?;
+                store.arrive(shard, batch.number, &rows)?;
+                store.commit()?;
+            }
+            check_arrived(shard, &rows, &moves::arrived(&db, &rows)?)?;
+        }
+        moves::forget(&from)?;
+        tracing::info!(%shard, rows, "what was leaving this shard has arrived");
+    }
+    Ok(())
+}
+
+/// The writers as others see them, and what they are sent.
+fn handles(folder: &Folder, parts: &[Part]) -> (Arc<[WriterHandle]>, Vec<Receiver<Message>>) {
+    let handle = |part: &Part| {
+        let (messages, inbox) = channel();
+        let path = folder.shard_path(part.shard);
+        (WriterHandle { messages, state: Arc::clone(&part.state), path }, inbox)
+    };
+    let (handles, inboxes): (Vec<_>, _) = parts.iter().map(handle).unzip();
+    (handles.into(), inboxes)
 }
 
 /// Refuses results from a time that has not come: until then there would be no ids for any grab.
@@ -138,7 +221,7 @@ fn not_ahead(latest: Option<ResultId>, now: Timestamp) -> anyhow::Result<()> {
 
 /// The folder, with the sample catalogue if there was nothing in it.
 fn open_folder(options: &Options, strategy: &dyn ShardingStrategy) -> anyhow::Result<Folder> {
-    let (layout, shards) = (strategy.layout(), strategy.shard_count());
+    let (layout, shards) = (strategy.layout(), strategy.shard_count().max(options.shards_prepared));
     match Folder::open(&options.data, &layout, shards) {
         Err(FolderError::NoData { .. }) => {}
         opened => return Ok(opened?),
@@ -172,10 +255,19 @@ struct Part {
     inbox: Inbox,
     next_due: Option<Timestamp>,
     parked: HashSet<ResultId>,
+    moves: ShardMoves,
+}
+
+/// What every shard's threads work with.
+struct Around<'a> {
+    gate: Arc<MemoryGate>,
+    clock: &'a Clock,
+    to_main: &'a ToMain,
+    layouts: &'a Arc<Layouts>,
+    writers: &'a Arc<[WriterHandle]>,
 }
 
 struct Started {
-    writer: WriterHandle,
     thread: thread::JoinHandle<()>,
     readers: (Readers, Arc<ShardState>),
 }
@@ -216,6 +308,7 @@ fn load_shard(
         let TakenUp { latest, inbox, parked } =
             take_up::everything(&writer, shard, &latest_first, gate, now)?;
         let next_due = sql::next_due(&writer)?;
+        let moves = moves::state(&writer)?;
         let main = folder.connect_main_reader()?;
         let position = books::position(&main, shard)?;
         let last: i64 =
@@ -243,6 +336,7 @@ fn load_shard(
             inbox,
             next_due,
             parked,
+            moves,
         })
     };
     read().with_context(|| format!("cannot read {}", folder.shard_path(shard).display()))
@@ -286,19 +380,19 @@ fn connections(
 impl Part {
     fn start(
         self,
-        gate: &Arc<MemoryGate>,
-        clock: &Clock,
-        to_main: &ToMain,
+        around: &Around<'_>,
         backlog: usize,
+        messages: Receiver<Message>,
     ) -> anyhow::Result<Started> {
+        let Around { gate, clock, to_main, layouts, writers } = around;
         self.unapplied.into_iter().for_each(|entry| to_main.tell(entry));
         let writer = Writer {
             shard: self.shard,
             db: self.writer,
             state: Arc::clone(&self.state),
             gate: Arc::clone(gate),
-            clock: clock.clone(),
-            main: to_main.clone(),
+            clock: (*clock).clone(),
+            main: (*to_main).clone(),
             next_outbox_id: self.next_outbox_id,
             forgotten: 0,
             retry: Vec::new(),
@@ -325,10 +419,16 @@ impl Part {
                 "results that are due expire again",
             ),
             known_tables: self.tables,
+            layouts: Arc::clone(layouts),
+            writers: Arc::clone(writers),
+            moves: self.moves,
+            fence: Fence {
+                version: None,
+                latest: self.latest.map_or(Timestamp::from_millis(0), ResultId::time),
+            },
         };
-        let (messages, thread) = writer.start()?;
-        let readers = Readers::start(self.shard, self.readers, Arc::clone(&self.state), clock.clone())?;
-        let writer = WriterHandle { messages, state: Arc::clone(&self.state) };
-        Ok(Started { writer, thread, readers: (readers, self.state) })
+        let thread = writer.start(messages)?;
+        let readers = Readers::start(self.shard, self.readers, Arc::clone(&self.state), (*clock).clone())?;
+        Ok(Started { thread, readers: (readers, self.state) })
     }
 }

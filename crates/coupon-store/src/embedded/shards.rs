@@ -1,14 +1,15 @@
 //! Queries on the shards of the embedded backend.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use coupon_core::{Placement, ResultId, ResultQuery, ShardId, TableId};
 use rusqlite::Connection;
 
 use super::hand_over::Writers;
 use super::reader::Readers;
-use super::sql;
 use super::state::ShardState;
+use super::{moves, sql};
 use crate::{
     Change, Changed, Found, HeldByCoupon, LocalFuture, PageRequest, ShardReport, Shards, Summary, Totals,
     Unavailable, Visit, Visited,
@@ -21,6 +22,12 @@ pub(super) struct EmbeddedShards {
 }
 
 impl EmbeddedShards {
+    /// Says, when a query is read, whether rows may be leaving the shard.
+    fn leaves(&self, shard: ShardId) -> impl FnOnce() -> bool + Send + use<> {
+        let state = self.readers.get(shard.index()).map(|(_, state)| Arc::clone(state));
+        move || state.is_some_and(|state| state.leaves.load(Ordering::Acquire))
+    }
+
     fn ask<T: Send + 'static>(
         &self,
         shard: ShardId,
@@ -32,6 +39,19 @@ impl EmbeddedShards {
             None => Box::pin(std::future::ready(Err(unknown(shard)))),
         }
     }
+}
+
+/// Reads at one moment where rows may be leaving: each is in a table then, or among those that leave.
+fn at_one_moment<T>(
+    db: &Connection,
+    leaves: bool,
+    read: impl FnOnce(&Connection, bool) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    if !leaves {
+        return read(db, false);
+    }
+    let moment = db.unchecked_transaction()?;
+    read(&moment, true)
 }
 
 fn unknown(shard: ShardId) -> Unavailable {
@@ -46,7 +66,10 @@ impl Shards for EmbeddedShards {
         query: ResultQuery,
         page: PageRequest,
     ) -> LocalFuture<'_, Result<Visited<Vec<Found>>, Unavailable>> {
-        self.ask(shard, visit, move |db, tables| read_page(db, tables, &query, page))
+        let leaves = self.leaves(shard);
+        self.ask(shard, visit, move |db, tables| {
+            at_one_moment(db, leaves(), |db, leaves| read_page(db, tables, leaves, &query, page))
+        })
     }
 
     fn find(
@@ -55,15 +78,19 @@ impl Shards for EmbeddedShards {
         visit: Visit,
         id: ResultId,
     ) -> LocalFuture<'_, Result<Visited<Option<Found>>, Unavailable>> {
+        let leaves = self.leaves(shard);
         self.ask(shard, visit, move |db, tables| {
-            let mut visited = 0;
-            for table in tables {
-                visited += 1;
-                if let Some(result) = sql::find(db, *table, id)? {
-                    return Ok((Some((*table, result)), visited));
+            at_one_moment(db, leaves(), |db, leaves| {
+                let mut visited = 0;
+                for table in tables {
+                    visited += 1;
+                    if let Some(result) = sql::find(db, *table, id)? {
+                        return Ok((Some((*table, result)), visited));
+                    }
                 }
-            }
-            Ok((None, visited))
+                let leaving = if leaves { moves::find(db, id)? } else { None };
+                Ok((leaving, visited))
+            })
         })
     }
 
@@ -73,19 +100,34 @@ impl Shards for EmbeddedShards {
         visit: Visit,
         query: ResultQuery,
     ) -> LocalFuture<'_, Result<Visited<Summary>, Unavailable>> {
+        let leaves = self.leaves(shard);
         self.ask(shard, visit, move |db, tables| {
-            let mut sum = Summary::default();
-            for table in tables {
-                let part = sql::summary(db, *table, &query)?;
-                sum.results += part.results;
-                sum.last_grab = sum.last_grab.max(part.last_grab);
-            }
-            Ok((sum, tables.len() as u64))
+            at_one_moment(db, leaves(), |db, leaves| {
+                let mut sum = Summary::default();
+                let mut add = |part: Summary| {
+                    sum.results += part.results;
+                    sum.last_grab = sum.last_grab.max(part.last_grab);
+                };
+                tables.iter().try_for_each(|table| sql::summary(db, *table, &query).map(&mut add))?;
+                if leaves {
+                    add(sql::summary(db, moves::LEAVING, &query)?);
+                }
+                Ok((sum, tables.len() as u64))
+            })
         })
     }
 
     fn totals(&self, shard: ShardId, visit: Visit) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
-        self.ask(shard, visit, |db, tables| Ok((sum_totals(db, tables)?, tables.len() as u64)))
+        let leaves = self.leaves(shard);
+        self.ask(shard, visit, move |db, tables| {
+            at_one_moment(db, leaves(), |db, leaves| {
+                let mut sum = sum_totals(db, tables)?;
+                if leaves {
+                    sum += moves::leaving_totals(db)?;
+                }
+                Ok((sum, tables.len() as u64))
+            })
+        })
     }
 
     fn kept_totals(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
@@ -118,6 +160,7 @@ impl Shards for EmbeddedShards {
 fn read_page(
     db: &Connection,
     tables: &[TableId],
+    leaves: bool,
     query: &ResultQuery,
     page: PageRequest,
 ) -> rusqlite::Result<(Vec<Found>, u64)> {
@@ -130,7 +173,12 @@ fn read_page(
         visited += 1;
         found.extend(sql::page(db, *table, query, page)?.into_iter().map(|result| (*table, result)));
     }
-    found.sort_unstable_by_key(|(_, result)| std::cmp::Reverse(result.result_id));
+    if leaves {
+        found.extend(moves::page(db, query, page)?);
+    }
+    // Where a row has come to another table of this shard and is still among those that leave, the table's counts.
+    found.sort_by_key(|(_, result)| std::cmp::Reverse(result.result_id));
+    found.dedup_by_key(|(_, result)| result.result_id);
     found.truncate(page.limit);
     Ok((found, visited))
 }

@@ -1,5 +1,7 @@
 //! Queries on a shard file's tables of results, and the rows they carry.
 
+use std::fmt::Display;
+
 use coupon_core::schema::Dialect;
 use coupon_core::{
     CouponId, CouponResult, GrabStatus, Money, RequestKey, ResultId, ResultQuery, ResultState, RoomId,
@@ -139,7 +141,11 @@ pub(super) fn expire(
 }
 
 /// The result with that id.
-pub(super) fn find(db: &Connection, table: TableId, id: ResultId) -> rusqlite::Result<Option<CouponResult>> {
+pub(super) fn find(
+    db: &Connection,
+    table: impl Display,
+    id: ResultId,
+) -> rusqlite::Result<Option<CouponResult>> {
     let mut statement = db.prepare_cached(&statements::find(SQLITE, table, id, Numbers::Bound))?;
     let mut rows = statement.query_map([id.number()], result)?;
     rows.next().transpose()
@@ -161,7 +167,7 @@ pub(super) fn in_its_slot(
 /// The results a query covers, latest first.
 pub(super) fn page(
     db: &Connection,
-    table: TableId,
+    table: impl Display,
     query: &ResultQuery,
     page: PageRequest,
 ) -> rusqlite::Result<Vec<CouponResult>> {
@@ -173,7 +179,11 @@ pub(super) fn page(
 }
 
 /// The number of results a query covers, and the time of the latest.
-pub(super) fn summary(db: &Connection, table: TableId, query: &ResultQuery) -> rusqlite::Result<Summary> {
+pub(super) fn summary(
+    db: &Connection,
+    table: impl Display,
+    query: &ResultQuery,
+) -> rusqlite::Result<Summary> {
     let filter = Filter::of(query);
     let mut statement = db.prepare_cached(&statements::summary(table, &filter, Numbers::Bound))?;
     statement.query_row(params_from_iter(filter.numbers()), |row| {
@@ -183,7 +193,7 @@ pub(super) fn summary(db: &Connection, table: TableId, query: &ResultQuery) -> r
 }
 
 /// Sums over a whole table.
-pub(super) fn totals(db: &Connection, table: TableId) -> rusqlite::Result<Totals> {
+pub(super) fn totals(db: &Connection, table: impl Display) -> rusqlite::Result<Totals> {
     db.prepare_cached(&statements::totals(SQLITE, table))?.query_row([], |row| {
         Ok(Totals {
             results: count(row, 0)?,
@@ -274,7 +284,7 @@ pub(super) fn tables(db: &Connection) -> rusqlite::Result<Vec<TableId>> {
     Ok(statements::latest_first(names.iter().filter_map(|name| TableId::parse(name))))
 }
 
-fn result(row: &Row<'_>) -> rusqlite::Result<CouponResult> {
+pub(super) fn result(row: &Row<'_>) -> rusqlite::Result<CouponResult> {
     let (used, cents): (Option<i64>, Option<i64>) = (row.get(7)?, row.get(8)?);
     Ok(CouponResult {
         result_id: parsed(row, 0, ResultId::from_number)?,

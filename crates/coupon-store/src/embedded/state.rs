@@ -21,6 +21,8 @@ pub(super) struct ShardState {
     /// The earliest time of a result that is committed but not in its table yet, in milliseconds since 1970; 0 if
     /// there is none.
     held_back: AtomicI64,
+    /// True while rows move from here: some may be leaving.
+    pub(super) leaves: AtomicBool,
     /// True if the last commit succeeded.
     pub(super) up: AtomicBool,
     /// The last entry of the shard's outbox that main has applied.
@@ -38,6 +40,7 @@ impl ShardState {
             totals: Mutex::new(totals),
             waiting: AtomicUsize::new(0),
             held_back: AtomicI64::new(0),
+            leaves: AtomicBool::new(false),
             up: AtomicBool::new(true),
             applied: AtomicI64::new(0),
             work,
@@ -87,6 +90,10 @@ impl ShardState {
 
     pub(super) fn add(&self, more: Totals) {
         *lock(&self.totals) += more;
+    }
+
+    pub(super) fn take_off(&self, less: Totals) {
+        *lock(&self.totals) -= less;
     }
 
     pub(super) fn report(&self, now: Timestamp) -> ShardReport {

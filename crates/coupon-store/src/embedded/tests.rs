@@ -44,6 +44,7 @@ fn opened_with(data: &std::path::Path, shard_backlog: usize) -> Backend {
         readers: NonZeroUsize::MIN,
         max_file_mb: 0,
         shard_backlog,
+        shards_prepared: NonZeroU16::MIN,
         unknown_users: UnknownUsers::Refuse,
     };
     open(&options, Arc::new(Parity), &Clock::system()).unwrap()
@@ -251,6 +252,7 @@ fn a_table_that_does_not_get_its_indexes_is_not_made_at_all() {
         readers: NonZeroUsize::MIN,
         max_file_mb: 0,
         shard_backlog: 9,
+        shards_prepared: NonZeroU16::MIN,
         unknown_users: UnknownUsers::Refuse,
     };
     open(&options, Arc::new(Parity), &Clock::system()).unwrap_err();

@@ -9,7 +9,8 @@ use coupon_core::{CouponId, CouponResult, ResultId, ResultState, ShardId, TableI
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::applier::OutboxEntry;
-use super::{inbox, sql};
+use super::{inbox, moves, sql};
+use crate::moving::{Departure, ShardMoves};
 use crate::{Change, Changed, PlacedResult, Totals};
 
 /// The outcome of a transaction, to be announced once it is committed.
@@ -102,23 +103,61 @@ impl<'a> Store<'a> {
     /// A row did not go in: the same row again is a repeat, any other a contradiction, which is parked. It keeps its
     /// stock, and waits for a person.
     fn find_out_why(&mut self, table: TableId, result: &CouponResult) -> rusqlite::Result<()> {
-        let same = |stored: &CouponResult| {
-            (stored.user_id, stored.coupon_id, stored.room_id)
-                == (result.user_id, result.coupon_id, result.room_id)
-        };
-        if sql::find(&self.db, table, result.result_id)?.as_ref().is_some_and(same) {
+        if sql::find(&self.db, table, result.result_id)?.is_some_and(|stored| same_grab(&stored, result)) {
             return Ok(());
         }
         let reason = match sql::in_its_slot(&self.db, table, result)? {
             Some(id) => format!("the user holds this coupon as result {id}"),
             None => "another result is stored under this id".to_owned(),
         };
+        self.park_one(table, result, &reason)
+    }
+
+    /// Parks a row that contradicts what is stored elsewhere.
+    pub(super) fn park(&mut self, row: &PlacedResult, reason: &str) -> rusqlite::Result<()> {
+        self.park_one(row.placement.table, &row.result, reason)
+    }
+
+    fn park_one(&mut self, table: TableId, result: &CouponResult, reason: &str) -> rusqlite::Result<()> {
         let id = result.result_id;
         tracing::error!(result_id = %id, %table, reason, "a result contradicts what is stored; it is parked");
-        let parked = sql::park(&self.db, table, result, &reason, self.now)?;
+        let parked = sql::park(&self.db, table, result, reason, self.now)?;
         self.done.newly_parked += u64::from(parked);
         self.done.parked.insert(id);
         Ok(())
+    }
+
+    /// Takes rows out of their table, to be moved elsewhere; notes how far that has come.
+    pub(super) fn leave(&self, departure: &Departure, moves: ShardMoves) -> rusqlite::Result<()> {
+        moves::leave(&self.db, departure)?;
+        moves::set_state(&self.db, moves)
+    }
+
+    /// Stores rows that have left another place, with all that became of them.
+    pub(super) fn arrive(
+        &mut self,
+        from: ShardId,
+        batch: u64,
+        rows: &[PlacedResult],
+    ) -> rusqlite::Result<()> {
+        for PlacedResult { placement, result } in rows {
+            if moves::put(&self.db, placement.table, result)? {
+                self.done.moved_in(result);
+            } else {
+                self.find_out_why(placement.table, result)?;
+            }
+        }
+        moves::set_arrival(&self.db, from, batch)
+    }
+
+    /// Forgets what has left and arrived.
+    pub(super) fn forget(&self) -> rusqlite::Result<()> {
+        moves::forget(&self.db)
+    }
+
+    /// Notes how far moving rows has come here.
+    pub(super) fn note_moves(&self, moves: ShardMoves) -> rusqlite::Result<()> {
+        moves::set_state(&self.db, moves)
     }
 
     /// Notes for main which rows moved, and forgets what it has applied.
@@ -196,8 +235,13 @@ impl Done {
     /// A fresh row is in its table.
     fn went_in(&mut self, result: &CouponResult) {
         self.added.push(*result);
-        self.totals.results += 1;
         *self.moved.entry((result.coupon_id, Movement::Stored)).or_default() += 1;
+        self.moved_in(result);
+    }
+
+    /// A row of another place is in its table: its stock moves nowhere.
+    fn moved_in(&mut self, result: &CouponResult) {
+        self.totals += Totals::of(result);
         if result.state == ResultState::Held {
             let earlier = |until: Timestamp| self.next_due.map_or(until, |next| next.min(until));
             self.next_due = result.hold_until.map(earlier).or(self.next_due);
@@ -215,6 +259,11 @@ impl Done {
             self.given_back.push(*row);
         }
     }
+}
+
+/// True if two rows of one id are of one grab, whatever became of it.
+pub(super) fn same_grab(one: &CouponResult, other: &CouponResult) -> bool {
+    (one.user_id, one.coupon_id, one.room_id) == (other.user_id, other.coupon_id, other.room_id)
 }
 
 /// Makes one table of results, with its indexes.

@@ -1,11 +1,15 @@
 //! The requests to a shard's writer, and what it takes of them into one transaction.
 
+use std::fmt;
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use coupon_core::{ResultId, TableId};
 use tokio::sync::oneshot;
 
+use super::state::lock;
+use super::writer::Writer;
 use crate::{Change, Changed, PlacedResult, Unavailable};
 
 /// The most results one transaction takes: enough to share a commit, few enough to answer soon.
@@ -16,15 +20,65 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, Unavailable>>;
 /// A request to a writer.
 pub(super) enum Message {
     /// Store these.
-    Store { rows: Vec<PlacedResult>, handed_over: Instant, reply: Reply<()> },
+    Store { rows: Vec<PlacedResult>, handed_over: Instant, answer: Answer },
     /// Take a step of a result that lives in this table.
     Change { table: TableId, change: Change, reply: Reply<Changed> },
     /// Make the tables, ahead of need.
     MakeTables { tables: Vec<TableId> },
     /// Answer once everything before is in its table.
     Marker { reply: Reply<()> },
+    /// Do something else between two transactions.
+    Task(Task),
     /// Store everything before, and end.
     Stop,
+}
+
+/// Something else that a writer does between two transactions.
+pub(super) struct Task(pub(super) Box<dyn FnOnce(&mut Writer) + Send>);
+
+/// The answer to whoever handed rows over. Where several writers store a part each, it is given once all of them have.
+#[derive(Clone)]
+pub(super) struct Answer(Arc<Mutex<Parts>>);
+
+struct Parts {
+    /// Gone once a part has failed, or all are stored.
+    reply: Option<Reply<()>>,
+    open: usize,
+}
+
+impl Answer {
+    /// The answer to rows that are one part.
+    pub(super) fn to(reply: Reply<()>) -> Self {
+        Self(Arc::new(Mutex::new(Parts { reply: Some(reply), open: 1 })))
+    }
+
+    /// The answer to rows that nobody waits for.
+    pub(super) fn to_nobody() -> Self {
+        Self(Arc::new(Mutex::new(Parts { reply: None, open: 1 })))
+    }
+
+    /// The answer for another part of the same rows.
+    pub(super) fn part(&self) -> Self {
+        lock(&self.0).open += 1;
+        self.clone()
+    }
+
+    /// Answers for one part.
+    pub(super) fn give(self, outcome: Result<(), Unavailable>) {
+        let mut parts = lock(&self.0);
+        parts.open -= 1;
+        if (outcome.is_err() || parts.open == 0)
+            && let Some(reply) = parts.reply.take()
+        {
+            let _ = reply.send(outcome);
+        }
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("open", &lock(&self.0).open).finish_non_exhaustive()
+    }
 }
 
 /// The messages since the last transaction.
@@ -33,10 +87,15 @@ pub(super) struct Work {
     pub(super) rows: Vec<PlacedResult>,
     /// The number of rows that are tried again: they come first.
     pub(super) retried: usize,
-    pub(super) stored: Vec<(Instant, usize, Reply<()>)>,
+    pub(super) stored: Vec<(Instant, usize, Answer)>,
     pub(super) changes: Vec<(TableId, Change, Reply<Changed>)>,
     pub(super) tables: Vec<TableId>,
     pub(super) markers: Vec<Reply<()>>,
+    pub(super) tasks: Vec<Task>,
+    /// The number of rows that came late, though they are stored here.
+    pub(super) late: u64,
+    /// Rows that contradict what is stored elsewhere, and how.
+    pub(super) contradicting: Vec<(PlacedResult, String)>,
     pub(super) stop: bool,
 }
 
@@ -45,7 +104,8 @@ impl Work {
     pub(super) fn gather(first: Message, messages: &Receiver<Message>) -> Self {
         let mut work = Self::default();
         work.take(first);
-        while work.rows.len() < TRANSACTION_MAX && !work.stop {
+        // What comes behind a task comes after it.
+        while work.rows.len() < TRANSACTION_MAX && work.tasks.is_empty() && !work.stop {
             match messages.try_recv() {
                 Ok(message) => work.take(message),
                 Err(_) => break,
@@ -61,13 +121,14 @@ impl Work {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Store { mut rows, handed_over, reply } => {
-                self.stored.push((handed_over, rows.len(), reply));
+            Message::Store { mut rows, handed_over, answer } => {
+                self.stored.push((handed_over, rows.len(), answer));
                 self.rows.append(&mut rows);
             }
             Message::Change { table, change, reply } => self.changes.push((table, change, reply)),
             Message::MakeTables { mut tables } => self.tables.append(&mut tables),
             Message::Marker { reply } => self.markers.push(reply),
+            Message::Task(task) => self.tasks.push(task),
             Message::Stop => self.stop = true,
         }
     }

@@ -10,7 +10,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -19,16 +19,19 @@ use rusqlite::Connection;
 
 use super::applier::ToMain;
 use super::gate::MemoryGate;
+use super::hand_over::WriterHandle;
 use super::inbox::Inbox;
+use super::late::Fence;
 use super::pressure::Pressure;
 use super::sql;
 use super::state::{ShardState, thread_cpu};
 use super::transaction::{Done, Store};
-use super::work::{Message, Work};
+use super::work::{Message, Task, Work};
 use crate::clock::Clock;
+use crate::moving::ShardMoves;
 use crate::outage::TaskOutage;
 use crate::statements::latest_first;
-use crate::{PlacedResult, Unavailable};
+use crate::{Layouts, PlacedResult, Unavailable};
 
 /// The wait before a commit that failed is tried again, when nothing else arrives.
 const RETRY: Duration = Duration::from_millis(200);
@@ -74,16 +77,19 @@ pub(super) struct Writer {
     pub(super) sorting: TaskOutage,
     /// Of letting results expire.
     pub(super) expiring: TaskOutage,
+    pub(super) layouts: Arc<Layouts>,
+    /// All writers: rows are passed on to them that are to be stored elsewhere.
+    pub(super) writers: Arc<[WriterHandle]>,
+    /// What has moved from here.
+    pub(super) moves: ShardMoves,
+    pub(super) fence: Fence,
 }
 
 impl Writer {
     /// Starts the thread. It ends on request, after what was sent before.
-    pub(super) fn start(self) -> std::io::Result<(Sender<Message>, JoinHandle<()>)> {
-        let (sender, receiver) = channel();
-        let thread = thread::Builder::new()
-            .name(format!("shard-{}-write", self.shard))
-            .spawn(move || self.run(&receiver))?;
-        Ok((sender, thread))
+    pub(super) fn start(self, messages: Receiver<Message>) -> std::io::Result<JoinHandle<()>> {
+        let name = format!("shard-{}-write", self.shard);
+        thread::Builder::new().name(name).spawn(move || self.run(&messages))
     }
 
     fn run(mut self, messages: &Receiver<Message>) {
@@ -104,9 +110,9 @@ impl Writer {
             let cpu = thread_cpu();
             if let Some(mut work) = work {
                 stop = work.stop;
-                work.retried = self.retry.len();
-                work.rows.splice(0..0, self.retry.drain(..));
+                let tasks = std::mem::take(&mut work.tasks);
                 self.work(work);
+                tasks.into_iter().for_each(|Task(task)| task(&mut self));
             }
             self.expire();
             let used = thread_cpu().saturating_sub(cpu);
@@ -139,7 +145,23 @@ impl Writer {
         Some(if self.is_resting() { RETRY } else { until.min(DUE_LOOK) })
     }
 
-    fn work(&mut self, work: Work) {
+    /// Brings everything that is stored here into its table.
+    pub(super) fn flush(&mut self) -> Result<(), Unavailable> {
+        if self.inbox.len() > 0 || !self.retry.is_empty() {
+            let (reply, mut answer) = tokio::sync::oneshot::channel();
+            self.work(Work { markers: vec![reply], ..Work::default() });
+            answer.try_recv().unwrap_or(Ok(()))?;
+        }
+        if self.retry.is_empty() {
+            return Ok(());
+        }
+        Err(Unavailable::new(format!("shard {}", self.shard), "some of its results are not stored yet"))
+    }
+
+    fn work(&mut self, mut work: Work) {
+        work.retried = self.retry.len();
+        work.rows.splice(0..0, self.retry.drain(..));
+        self.sort_late(&mut work);
         let busy = self.pressure.is_busy_with(work.rows.len(), Instant::now());
         let more = work.stop
             || !(work.tables.is_empty() && work.markers.is_empty())
@@ -155,8 +177,9 @@ impl Writer {
         let roomy = self.inbox.len() + work.rows.len() < self.inbox_max;
         let parked = !self.parked.is_empty()
             && work.rows.iter().any(|row| self.parked.contains(&row.result.result_id));
+        let late = work.late > 0 || !work.contradicting.is_empty();
         let nothing = work.rows.is_empty() && work.changes.is_empty();
-        if busy && roomy && !more && !parked && !nothing {
+        if busy && roomy && !more && !parked && !late && !nothing {
             self.commit_to_inbox(work);
             self.sort_slice_in();
         } else {
@@ -252,7 +275,7 @@ impl Writer {
         match store() {
             Ok(mut done) => {
                 self.sorting.worked();
-                self.sorted_in(&mut done, applied, &slice);
+                self.took_in(&mut done, applied, &slice);
                 self.inbox.sorting.truncate(self.inbox.sorting.len() - slice.len());
                 if self.inbox.sorting.is_empty() {
                     self.state.caught_up(self.inbox.rows.iter().map(|row| row.result.grab_time).min());
@@ -282,6 +305,12 @@ impl Writer {
             store.store(&self.inbox.sorting)?;
             store.store(&self.inbox.rows)?;
             store.store(&work.rows)?;
+            for (row, why) in &work.contradicting {
+                store.park(row, why)?;
+            }
+            if work.late > 0 {
+                store.note_moves(self.moves.with_late(work.late))?;
+            }
             if self.inbox.len() > 0 {
                 store.clear_inbox(self.inbox.next_batch)?;
             }
@@ -299,22 +328,25 @@ impl Writer {
 
     /// Everything is in its table: settle the gate, then answer, then tell main.
     fn tell(&mut self, mut done: Done, applied: i64, work: Work) {
+        self.moves = self.moves.with_late(work.late);
+        self.parked.extend(work.contradicting.iter().map(|(row, _)| row.result.result_id));
         let stored = work.rows.iter().filter(|row| !done.parked.contains(&row.result.result_id));
         self.gate.settle(stored.map(|row| &row.result));
         let inbox = std::mem::take(&mut self.inbox);
         self.inbox.next_batch = inbox.next_batch;
         let sorted_in: Vec<PlacedResult> = inbox.all().copied().collect();
-        self.sorted_in(&mut done, applied, &sorted_in);
+        self.took_in(&mut done, applied, &sorted_in);
         self.state.caught_up(None);
-        self.state.waiting.fetch_sub(sorted_in.len() + work.rows.len(), Ordering::AcqRel);
+        let brought = sorted_in.len() + work.rows.len() + work.contradicting.len();
+        self.state.waiting.fetch_sub(brought, Ordering::AcqRel);
         self.answer(work, &done);
     }
 
-    /// Takes note of what a transaction did; `sorted_in` came from the inbox, and its users have their answers
+    /// Takes note of what a transaction did with rows of the inbox or of another place, whose users have their answers
     /// already.
-    fn sorted_in(&mut self, done: &mut Done, applied: i64, sorted_in: &[PlacedResult]) {
+    pub(super) fn took_in(&mut self, done: &mut Done, applied: i64, taken: &[PlacedResult]) {
         if !done.parked.is_empty() {
-            let parked = sorted_in.iter().filter(|row| done.parked.contains(&row.result.result_id));
+            let parked = taken.iter().filter(|row| done.parked.contains(&row.result.result_id));
             self.gate.unsettle(parked.map(|row| &row.result));
             self.parked.extend(&done.parked);
         }
@@ -345,13 +377,12 @@ impl Writer {
         self.state.up.store(true, Ordering::Relaxed);
         self.storing.worked();
         let mut rest = work.rows.get(work.retried..).unwrap_or_default();
-        for (handed_over, count, reply) in work.stored {
+        for (handed_over, count, answer) in work.stored {
             let (mine, others) = rest.split_at(count.min(rest.len()));
             rest = others;
             self.state.work.write_took(handed_over.elapsed());
             let contradicted = mine.iter().any(|row| done.parked.contains(&row.result.result_id));
-            let parked = || Unavailable::new(format!("shard {}", self.shard), "a result was parked");
-            let _ = reply.send(if contradicted { Err(parked()) } else { Ok(()) });
+            answer.give(if contradicted { Err(self.was_parked()) } else { Ok(()) });
         }
         for ((_, _, reply), outcome) in work.changes.into_iter().zip(&done.changed) {
             let _ = reply.send(Ok(*outcome));
@@ -361,6 +392,11 @@ impl Writer {
         }
     }
 
+    /// The answer to whoever handed over a result that contradicts what is stored.
+    pub(super) fn was_parked(&self) -> Unavailable {
+        Unavailable::new(format!("shard {}", self.shard), "a result was parked")
+    }
+
     /// Nothing is on disk: callers learn that the outcome is open, and the rows wait for the next try.
     fn keep(&mut self, error: &rusqlite::Error, work: Work) {
         self.state.up.store(false, Ordering::Relaxed);
@@ -368,6 +404,7 @@ impl Writer {
         // Callers who ask again hand the same result over again: once is enough to try. Another result under the same
         // id is a contradiction, and must be found to be one.
         let mut rows = work.rows;
+        rows.extend(work.contradicting.into_iter().map(|(row, _)| row));
         let before = rows.len();
         let identity = |row: &PlacedResult| {
             let result = &row.result;
@@ -376,10 +413,11 @@ impl Writer {
         rows.sort_unstable_by_key(identity);
         rows.dedup_by_key(|row| identity(row));
         self.state.waiting.fetch_sub(before - rows.len(), Ordering::AcqRel);
-        self.retry = rows;
+        // Beside those that could not even be tried.
+        self.retry.append(&mut rows);
         let unavailable = || Unavailable::new(format!("shard {}", self.shard), error);
-        for (_, _, reply) in work.stored {
-            let _ = reply.send(Err(unavailable()));
+        for (_, _, answer) in work.stored {
+            answer.give(Err(unavailable()));
         }
         for (_, _, reply) in work.changes {
             let _ = reply.send(Err(unavailable()));

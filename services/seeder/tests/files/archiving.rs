@@ -1,5 +1,6 @@
 //! Retires old results of small data sets and checks that the books still balance.
 
+use std::num::NonZeroU16;
 use std::path::Path;
 
 use coupon_core::{Day, Timestamp};
@@ -176,6 +177,21 @@ fn an_inbox_must_be_sorted_into_its_tables_first() {
 }
 
 #[test]
+fn rows_on_their_way_to_another_place_must_arrive_first() {
+    let dir = tempfile::tempdir().unwrap();
+    seed(dir.path(), "hash", &small(100));
+    let columns =
+        "result_id, user_id, coupon_id, room_id, grab_status, grab_time, from_table, to_shard, to_table";
+    let leaving = format!(
+        "INSERT INTO leaving ({columns}) VALUES (1, 1, 501, 1, 1, 0, 'coupon_results', 1, 'coupon_results')"
+    );
+    shard_db(dir.path(), 2).execute(&leaving, []).unwrap();
+    let error = archive(dir.path(), "2026-11-22").unwrap_err().to_string();
+    assert!(error.contains("shard 2") && error.contains("on their way"), "{error}");
+    assert_eq!(rows(dir.path(), 4).len(), 100);
+}
+
+#[test]
 fn a_folder_that_a_service_has_open_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     seed(dir.path(), "hash", &small(300));
@@ -184,6 +200,7 @@ fn a_folder_that_a_service_has_open_is_left_alone() {
         readers: std::num::NonZeroUsize::MIN,
         max_file_mb: 0,
         shard_backlog: 100,
+        shards_prepared: NonZeroU16::MIN,
         unknown_users: UnknownUsers::Refuse,
     };
     let clock = coupon_store::clock::Clock::system();

@@ -1,7 +1,11 @@
-//! The binding of the main database's rows to their columns.
+//! The binding of rows to their columns.
 
-use coupon_core::{Coupon, CouponDetails, LiveRoom, Money, StockLog, Timestamp, User};
+use coupon_core::{
+    Coupon, CouponDetails, CouponResult, LiveRoom, Money, RequestKey, StockLog, TableId, Timestamp, User,
+};
 use rusqlite::{Result, Statement, params};
+
+use crate::statements::COLUMNS;
 
 pub(in crate::embedded) const USER: &str = "INSERT INTO users (user_id, username, phone, email, register_time, last_login, \
      user_level, is_active) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
@@ -85,5 +89,31 @@ pub(in crate::embedded) fn log(into: &mut Statement<'_>, log: &StockLog) -> Resu
         log.shard,
         log.outbox_id,
         log.create_time.millis(),
+    ])
+}
+
+/// The statement that stores a result with all that became of it.
+pub(in crate::embedded) fn whole_row(table: TableId) -> String {
+    let values = COLUMNS.map(|_| "?").join(", ");
+    format!("INSERT INTO {table} ({}) VALUES ({values})", COLUMNS.join(", "))
+}
+
+pub(in crate::embedded) fn result(into: &mut Statement<'_>, row: &CouponResult) -> Result<usize> {
+    into.execute(params![
+        row.result_id.number(),
+        row.user_id.get().cast_signed(),
+        row.coupon_id.get().cast_signed(),
+        row.room_id.get().cast_signed(),
+        row.grab_status.code(),
+        row.fail_reason.map(|reason| reason.as_str()),
+        row.grab_time.millis(),
+        row.use_status.code(),
+        row.use_time.map(Timestamp::millis),
+        row.order_amount.map(Money::units),
+        row.state.code(),
+        row.slot,
+        row.hold_until.map(Timestamp::millis),
+        row.request.map(RequestKey::number),
+        row.state_time.map(Timestamp::millis),
     ])
 }

@@ -6,12 +6,12 @@ use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::thread::{self, JoinHandle};
 
 use coupon_core::schema::{self, Dialect};
-use coupon_core::{CouponResult, Money, RequestKey, ShardId, TableId, Timestamp};
-use rusqlite::{Connection, Statement, params};
+use coupon_core::{CouponResult, ShardId, TableId};
+use rusqlite::Connection;
 
+use super::bindings;
 use crate::embedded::folder::{Folder, FolderError};
 use crate::embedded::sql;
-use crate::statements::COLUMNS;
 
 /// Results, and the tables of one shard that they go to.
 pub(super) type Rows = Vec<(TableId, CouponResult)>;
@@ -105,9 +105,9 @@ impl Writer {
             if self.tables.insert(table) {
                 transaction.execute_batch(&schema::results(Dialect::Sqlite, table).0)?;
             }
-            let mut statement = transaction.prepare_cached(&insert(table))?;
+            let mut statement = transaction.prepare_cached(&bindings::whole_row(table))?;
             for (_, row) in rows {
-                bind(&mut statement, row)?;
+                bindings::result(&mut statement, row)?;
                 sql::hold(&transaction, table, row)?;
             }
         }
@@ -126,29 +126,4 @@ impl Writer {
         }
         Ok(())
     }
-}
-
-fn insert(table: TableId) -> String {
-    let values = COLUMNS.map(|_| "?").join(", ");
-    format!("INSERT INTO {table} ({}) VALUES ({values})", COLUMNS.join(", "))
-}
-
-fn bind(into: &mut Statement<'_>, row: &CouponResult) -> rusqlite::Result<usize> {
-    into.execute(params![
-        row.result_id.number(),
-        row.user_id.get().cast_signed(),
-        row.coupon_id.get().cast_signed(),
-        row.room_id.get().cast_signed(),
-        row.grab_status.code(),
-        row.fail_reason.map(|reason| reason.as_str()),
-        row.grab_time.millis(),
-        row.use_status.code(),
-        row.use_time.map(Timestamp::millis),
-        row.order_amount.map(Money::units),
-        row.state.code(),
-        row.slot,
-        row.hold_until.map(Timestamp::millis),
-        row.request.map(RequestKey::number),
-        row.state_time.map(Timestamp::millis),
-    ])
 }

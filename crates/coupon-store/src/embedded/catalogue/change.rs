@@ -99,19 +99,19 @@ pub(in crate::embedded) fn make(
     let made = || -> Result<Made, Stopped> {
         let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
         let of = Changing { db: &transaction, operator, now };
-        let (record, effect) = match change {
+        let (line, effect) = match change {
             CatalogueChange::CreateRoom(room) => of.create_room(room)?,
             CatalogueChange::EndRoom(room) => of.end_room(*room)?,
             CatalogueChange::CreateCoupon(coupon) => of.create_coupon(coupon)?,
             CatalogueChange::ChangeCoupon(coupon, patch) => of.change_coupon(*coupon, patch)?,
             CatalogueChange::AddUsers(users) => of.add_users(users)?,
         };
-        let version = match &record {
-            Some(record) => of.record(record)?,
+        let version = match &line {
+            Some(line) => record(&transaction, line, operator.as_str(), now)?,
             None => version(&transaction)?,
         };
         transaction.commit()?;
-        Ok(Made { version, changed: record.is_some(), effect })
+        Ok(Made { version, changed: line.is_some(), effect })
     };
     Ok(made()?)
 }
@@ -252,33 +252,43 @@ impl Changing<'_> {
         });
         room.optional()
     }
+}
 
-    /// Writes the line of a change, and returns its version, which is the next.
-    fn record(&self, record: &Record) -> rusqlite::Result<u64> {
-        let next = "INSERT INTO catalogue_state (id, version) VALUES (1, 1) \
-                    ON CONFLICT (id) DO UPDATE SET version = version + 1 RETURNING version";
-        let version: u64 = self.db.prepare_cached(next)?.query_row([], |row| row.get(0))?;
-        let Record { what, coupon, room, users, before } = record;
-        let sql = "INSERT INTO catalogue_changes (version, change_time, operator, what, coupon_id, room_id, \
-                   first_user, last_user, total_before, start_before, end_before, status_before, user_limit_before) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
-        self.db.prepare_cached(sql)?.execute(params![
-            version,
-            self.now.millis(),
-            self.operator.as_str(),
-            what,
-            coupon.map(CouponId::get),
-            room.map(RoomId::get),
-            users.map(|(first, _)| first.get()),
-            users.map(|(_, last)| last.get()),
-            before.map(|before| before.total_stock),
-            before.map(|before| before.start_time.millis()),
-            before.map(|before| before.end_time.millis()),
-            before.map(|before| CouponStatus::code(before.status)),
-            before.map(|before| before.user_limit),
-        ])?;
-        Ok(version)
-    }
+/// Writes the line of a change that is of no coupon, room or user, within a transaction; returns its version.
+pub(in crate::embedded) fn note(
+    db: &Connection,
+    operator: &str,
+    what: &str,
+    now: Timestamp,
+) -> rusqlite::Result<u64> {
+    record(db, &Record { what: what.to_owned(), ..Record::default() }, operator, now)
+}
+
+/// Writes the line of a change, and returns its version, which is the next.
+fn record(db: &Connection, record: &Record, operator: &str, now: Timestamp) -> rusqlite::Result<u64> {
+    let next = "INSERT INTO catalogue_state (id, version) VALUES (1, 1) \
+                ON CONFLICT (id) DO UPDATE SET version = version + 1 RETURNING version";
+    let version: u64 = db.prepare_cached(next)?.query_row([], |row| row.get(0))?;
+    let Record { what, coupon, room, users, before } = record;
+    let sql = "INSERT INTO catalogue_changes (version, change_time, operator, what, coupon_id, room_id, \
+               first_user, last_user, total_before, start_before, end_before, status_before, user_limit_before) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+    db.prepare_cached(sql)?.execute(params![
+        version,
+        now.millis(),
+        operator,
+        what,
+        coupon.map(CouponId::get),
+        room.map(RoomId::get),
+        users.map(|(first, _)| first.get()),
+        users.map(|(_, last)| last.get()),
+        before.map(|before| before.total_stock),
+        before.map(|before| before.start_time.millis()),
+        before.map(|before| before.end_time.millis()),
+        before.map(|before| CouponStatus::code(before.status)),
+        before.map(|before| before.user_limit),
+    ])?;
+    Ok(version)
 }
 
 fn effect(db: &Connection, coupon: CouponId, past: Past) -> rusqlite::Result<Effect> {

@@ -11,7 +11,7 @@ use coupon_core::{CouponId, RoomId, UserId};
 use rusqlite::{Connection, Row};
 use tokio::sync::oneshot;
 
-pub(super) use self::change::{Effect, Made, make, note_unknown_users};
+pub(super) use self::change::{Effect, Made, make, note, note_unknown_users};
 use super::applier::{Asked, Note, ToMain};
 use super::reader::Readers;
 use super::sql::parsed;
@@ -28,7 +28,7 @@ use crate::{
 /// The catalogue. It changes by this process alone: the folder is locked.
 pub(super) struct EmbeddedCatalogue {
     pub(super) current: Arc<Current>,
-    pub(super) main: Readers,
+    pub(super) main: Arc<Readers>,
     pub(super) to_main: ToMain,
     pub(super) set_aside: SetAside,
 }

@@ -1,7 +1,6 @@
 //! The faults of a data folder, each in one sentence that names the path.
 
 use std::io;
-use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
 /// A folder that cannot be used as asked. Paths are those that a person can look at.
@@ -39,9 +38,6 @@ pub enum FolderError {
          seed another folder, or pass --reset to the seeder"
     )]
     OtherLayout { dir: PathBuf, found: String, wanted: String },
-    /// Likewise.
-    #[error("{dir} holds data over {found} shards; this service has {wanted}: set shards = {found}")]
-    OtherShards { dir: PathBuf, found: String, wanted: NonZeroU16 },
     /// A shard's file is not there.
     #[error("{path} is missing: restore it, or seed the folder again with --reset")]
     ShardMissing { path: PathBuf },

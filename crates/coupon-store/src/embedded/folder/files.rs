@@ -131,6 +131,19 @@ pub(super) fn remove(dir: &Path) -> Result<(), FolderError> {
     sync_dir(dir)
 }
 
+/// Removes a database's file, and SQLite's companions of it, if they are there.
+pub(super) fn remove_database(path: &Path) -> Result<(), FolderError> {
+    for end in ["", "-wal", "-shm", "-journal"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        match fs::remove_file(&name) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(FolderError::io(path, error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Makes the folder's list of files survive a power failure.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), FolderError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| FolderError::io(dir, error))

@@ -20,7 +20,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 pub use error::{FolderError, Holder};
 
 /// The version of the files' layout that this code writes, and the last it can read.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 /// The oldest version that it brings up to date when it opens a folder.
 const OLDEST: u32 = 1;
 
@@ -36,7 +36,8 @@ const CACHED_STATEMENTS: usize = 512;
 pub struct Folder {
     dir: PathBuf,
     dataset: String,
-    layout: String,
+    /// Of the first version of its layout, and of the latest.
+    layouts: [String; 2],
     shards: NonZeroU16,
     /// The lock lasts as long as the file is open.
     _lock: File,
@@ -65,24 +66,18 @@ impl Folder {
         Self::fill(dir, layout, shards, lock)
     }
 
-    /// Opens the folder as the given strategy's.
+    /// Opens the folder as the given strategy's, which is that of the first or the latest version of its layout. Shards that it
+    /// lacks of so many are made.
     ///
     /// # Errors
     /// [`FolderError`] when it is in use, incomplete, damaged, or laid out otherwise.
     pub fn open(dir: &Path, layout: &str, shards: NonZeroU16) -> Result<Self, FolderError> {
         let (folder, format) = Self::read(dir)?;
-        if folder.layout != layout {
-            return Err(FolderError::OtherLayout {
-                dir: dir.to_owned(),
-                found: folder.layout,
-                wanted: layout.to_owned(),
-            });
+        if !folder.layouts.iter().any(|known| known == layout) {
+            let [_, found] = folder.layouts;
+            return Err(FolderError::OtherLayout { dir: dir.to_owned(), found, wanted: layout.to_owned() });
         }
-        if folder.shards != shards {
-            let found = folder.shards.to_string();
-            return Err(FolderError::OtherShards { dir: dir.to_owned(), found, wanted: shards });
-        }
-        folder.up_to_date(format)
+        folder.up_to_date(format)?.prepared(shards)
     }
 
     /// Opens the folder whatever its layout: for work that needs no strategy.
@@ -109,8 +104,8 @@ impl Folder {
         for number in 0..meta.shards.get() {
             check_shard(dir, ShardId::new(number), &meta.dataset)?;
         }
-        let MainMeta { format, dataset, layout, shards } = meta;
-        Ok((Self { dir: dir.to_owned(), dataset, layout, shards, _lock: lock }, format))
+        let MainMeta { format, dataset, layouts, shards } = meta;
+        Ok((Self { dir: dir.to_owned(), dataset, layouts, shards, _lock: lock }, format))
     }
 
     /// Brings it up to date, if it is of an earlier format.
@@ -120,6 +115,27 @@ impl Folder {
             self.mark_complete()?;
         }
         Ok(self)
+    }
+
+    /// Makes the shards that it lacks of so many. Main says so last: what was cut short is begun anew.
+    fn prepared(self, shards: NonZeroU16) -> Result<Self, FolderError> {
+        if shards <= self.shards {
+            return Ok(self);
+        }
+        for number in self.shards.get()..shards.get() {
+            files::remove_database(&self.shard_path(ShardId::new(number)))?;
+            self.make_shard(ShardId::new(number))?;
+        }
+        files::sync_dir(&self.dir)?;
+        self.write_main("UPDATE meta SET value = ?1 WHERE name = 'shards'", [shards.to_string()])?;
+        tracing::info!(dir = %self.dir.display(), before = self.shards, %shards, "further shards are prepared");
+        Ok(Self { shards, ..self })
+    }
+
+    fn make_shard(&self, shard: ShardId) -> Result<(), FolderError> {
+        let number = shard.to_string();
+        let rows = [("dataset", &*self.dataset), ("shard", &*number)];
+        make(&self.shard_path(shard), &schema::shard(Dialect::Sqlite), "shard_meta", &rows)
     }
 
     /// True if the folder holds a data set, or part of one.
@@ -150,13 +166,14 @@ impl Folder {
         &self.dir
     }
 
-    /// The layout of its strategy.
+    /// The latest layout of its strategy.
     #[must_use]
     pub fn layout(&self) -> &str {
-        &self.layout
+        let [_, latest] = &self.layouts;
+        latest
     }
 
-    /// Its number of shards.
+    /// Its number of shards, whether or not the layout uses all of them.
     #[must_use]
     pub const fn shards(&self) -> NonZeroU16 {
         self.shards
@@ -225,17 +242,13 @@ impl Folder {
 
     /// Writes an empty data set into a folder that holds none.
     fn fill(dir: &Path, layout: &str, shards: NonZeroU16, lock: File) -> Result<Self, FolderError> {
-        let (dataset, layout) = (new_dataset(), layout.to_owned());
-        let folder = Self { dir: dir.to_owned(), dataset, layout, shards, _lock: lock };
+        let (dataset, layouts) = (new_dataset(), [layout.to_owned(), layout.to_owned()]);
+        let folder = Self { dir: dir.to_owned(), dataset, layouts, shards, _lock: lock };
         let shard_count = shards.to_string();
-        let rows = [("dataset", &*folder.dataset), ("layout", &*folder.layout), ("shards", &*shard_count)];
+        let rows = [("dataset", &*folder.dataset), ("layout", layout), ("shards", &*shard_count)];
         make(&folder.main_path(), &schema::catalogue(Dialect::Sqlite), "meta", &rows)?;
-        for number in 0..shards.get() {
-            let path = folder.shard_path(ShardId::new(number));
-            let number = number.to_string();
-            let rows = [("dataset", &*folder.dataset), ("shard", &*number)];
-            make(&path, &schema::shard(Dialect::Sqlite), "shard_meta", &rows)?;
-        }
+        update::first_layout(&folder)?;
+        (0..shards.get()).map(ShardId::new).try_for_each(|shard| folder.make_shard(shard))?;
         folder.mark_complete()?;
         Ok(folder)
     }
@@ -297,7 +310,7 @@ fn query_only(db: Connection) -> rusqlite::Result<Connection> {
 struct MainMeta {
     format: u32,
     dataset: String,
-    layout: String,
+    layouts: [String; 2],
     shards: NonZeroU16,
 }
 
@@ -317,7 +330,9 @@ impl MainMeta {
         };
         let need = |name: &str| meta.get(name)?.ok_or_else(|| damaged(&format!("it names no {name}")));
         let shards = need("shards")?.parse().map_err(|_| damaged("its number of shards is none"))?;
-        Ok(Self { format, dataset: need("dataset")?, layout: need("layout")?, shards })
+        let first = need("layout")?;
+        let layouts = meta.layouts()?.unwrap_or_else(|| [first.clone(), first]);
+        Ok(Self { format, dataset: need("dataset")?, layouts, shards })
     }
 }
 
@@ -347,6 +362,20 @@ impl<'a> MetaTable<'a> {
         fs::File::open(path).map_err(|error| FolderError::io(path, error))?;
         let db = connect(path, OpenFlags::empty()).map_err(|error| FolderError::sqlite(path, error))?;
         Ok(Self { db, path, table })
+    }
+
+    /// The first layout, and the latest; `None` in a data set of before.
+    fn layouts(&self) -> Result<Option<[String; 2]>, FolderError> {
+        let read = || {
+            if !self.db.table_exists(None, "layouts")? {
+                return Ok(None);
+            }
+            let sql = "SELECT layout FROM layouts ORDER BY version";
+            let mut select = self.db.prepare(sql)?;
+            let lines = select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+            Ok(lines.first().zip(lines.last()).map(|(first, last)| [first.clone(), last.clone()]))
+        };
+        read().map_err(|error| FolderError::sqlite(self.path, error))
     }
 
     /// A value, or `None` when there is no such row, or not even the table.

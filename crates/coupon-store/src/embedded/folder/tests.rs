@@ -126,13 +126,40 @@ fn a_file_in_place_of_the_folder_is_named() {
 }
 
 #[test]
-fn data_of_another_layout_or_shard_count_is_refused() {
+fn data_of_another_layout_is_refused() {
     let dir = made();
     let error = Folder::open(dir.path(), "other layout", SHARDS).unwrap_err();
     assert!(matches!(error, FolderError::OtherLayout { .. }), "{error}");
     assert!(error.to_string().contains("a layout") && error.to_string().contains("other layout"), "{error}");
-    let error = Folder::open(dir.path(), "a layout", NonZeroU16::MIN).unwrap_err();
-    assert!(matches!(error, FolderError::OtherShards { .. }), "{error}");
+}
+
+#[test]
+fn shards_are_prepared_beyond_those_that_a_layout_uses() {
+    let dir = made();
+    let more = NonZeroU16::new(4).unwrap();
+    // A start that was cut short has left half a file.
+    fs::write(dir.path().join("shard-2.sqlite"), "half").unwrap();
+    let folder = Folder::open(dir.path(), "a layout", more).unwrap();
+    assert_eq!(folder.shards(), more);
+    folder.connect_shard(shard(3)).unwrap().execute("INSERT INTO outbox VALUES (1, '[]', 0)", []).unwrap();
+    drop(folder);
+    assert_eq!(open(&dir).unwrap().shards(), more, "they stay, and none is made anew");
+    let db = open(&dir).unwrap().connect_shard(shard(3)).unwrap();
+    assert_eq!(db.query_row("SELECT COUNT(*) FROM outbox", [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+}
+
+#[test]
+fn a_folder_is_opened_by_the_first_of_its_layouts_or_by_the_latest() {
+    let dir = made();
+    execute(
+        &dir.path().join("main.sqlite"),
+        "INSERT INTO layouts VALUES (2, 5, 'between', 1, 1, 5, 'somebody', ''), (3, 9, 'latest', 0, 0, 9, 'somebody', '')",
+    );
+    for layout in ["a layout", "latest"] {
+        assert_eq!(Folder::open(dir.path(), layout, SHARDS).unwrap().layout(), "latest");
+    }
+    let error = Folder::open(dir.path(), "between", SHARDS).unwrap_err();
+    assert!(error.to_string().contains("\"latest\""), "{error}");
 }
 
 #[test]
@@ -145,7 +172,6 @@ fn data_of_before_that_is_laid_out_otherwise_is_left_as_it_is() {
         Connection::open(&main).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
     };
     Folder::open(dir.path(), "other layout", SHARDS).unwrap_err();
-    Folder::open(dir.path(), "a layout", NonZeroU16::MIN).unwrap_err();
     assert_eq!(format(), "1");
     open(&dir).unwrap();
     assert_eq!(format(), FORMAT.to_string());

@@ -9,18 +9,27 @@ use coupon_core::{ShardId, TableId};
 use rusqlite::Connection;
 
 use super::{Folder, FolderError};
-use crate::embedded::sql;
+use crate::clock::Clock;
+use crate::embedded::{layouts, sql};
+use crate::layout_records;
 
 /// Makes the tables and columns that later versions have added, in main and in every shard.
 pub(super) fn run(folder: &Folder) -> Result<(), FolderError> {
     tracing::info!(dir = %folder.dir().display(), "the folder is brought up to date");
     let path = folder.main_path();
     update(&path, || main(&mut folder.connect_main()?))?;
+    first_layout(folder)?;
     for shard in (0..folder.shards().get()).map(ShardId::new) {
         let path = folder.shard_path(shard);
         update(&path, || self::shard(&mut folder.connect_shard(shard)?, shard))?;
     }
     Ok(())
+}
+
+/// Makes the layout that a data set began with the first version, unless it is.
+pub(super) fn first_layout(folder: &Folder) -> Result<(), FolderError> {
+    let first = layout_records::first(folder.layout(), Clock::system().now());
+    update(&folder.main_path(), || layouts::add(&folder.connect_main()?, &first))
 }
 
 fn update(path: &Path, run: impl FnOnce() -> rusqlite::Result<()>) -> Result<(), FolderError> {

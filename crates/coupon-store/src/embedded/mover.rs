@@ -1,0 +1,279 @@
+//! The thread that moves rows between the files, while there are rows to move.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use coupon_core::{ShardId, TableId, VersionNumber};
+use rusqlite::Connection;
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+use tokio::time::sleep;
+
+use super::applier::{LayoutStep, ToMain};
+use super::folder;
+use super::hand_over::{WriterHandle, on};
+use super::moves;
+use super::sql;
+use super::state::lock;
+use crate::layouts::Previous;
+use crate::moving::{
+    Arrived, Batch, Departure, Ended, Key, MoveError, Mover, MovingShards, Pace, Progress, ShardMoves, Slice,
+};
+use crate::outage::TaskOutage;
+use crate::{Layouts, Moving, PlacedResult, Unavailable};
+
+/// The wait before what failed is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+/// The time between two looks at whether anybody still reads by the versions of before.
+const LOOK: Duration = Duration::from_millis(5);
+/// The time between two notes in main of how far it has come.
+const NOTE: Duration = Duration::from_secs(1);
+
+/// Who may read all holders of a coupon: nobody while a batch is between two files.
+pub(super) type Turns = Arc<RwLock<()>>;
+
+/// The thread that moves rows, while there is one.
+#[derive(Default)]
+pub(super) struct MoverThread(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    running: Option<Running>,
+    /// True once the backend closes: no other is started.
+    closed: bool,
+}
+
+struct Running {
+    movement: Arc<Movement>,
+    thread: JoinHandle<()>,
+}
+
+/// A movement of rows that is under way.
+pub(super) struct Movement {
+    /// As it was when it began.
+    begun: Moving,
+    pace: Pace,
+    progress: Progress,
+    trouble: Mutex<Option<String>>,
+}
+
+impl Movement {
+    /// How far it has come.
+    pub(super) fn now(&self) -> Moving {
+        Moving {
+            runs: true,
+            moved: self.begun.moved + self.progress.moved.load(Ordering::Relaxed),
+            looked_at: self.progress.looked_at.load(Ordering::Relaxed),
+            rate: self.pace.rows_per_s(),
+            rows_per_s: self.progress.rows_per_s(),
+            trouble: lock(&self.trouble).clone(),
+            ..self.begun.clone()
+        }
+    }
+
+    /// Changes its rate.
+    pub(super) fn set_rate(&self, rate: std::num::NonZeroU32) {
+        self.pace.set(rate);
+    }
+}
+
+impl MoverThread {
+    /// The movement that is under way.
+    pub(super) fn movement(&self) -> Option<Arc<Movement>> {
+        let state = lock(&self.0);
+        let running = state.running.as_ref().filter(|running| !running.thread.is_finished())?;
+        Some(Arc::clone(&running.movement))
+    }
+
+    /// Starts the thread, once no reader goes by the versions of before any more.
+    pub(super) fn start(
+        &self,
+        files: Files,
+        layouts: Arc<Layouts>,
+        to_main: ToMain,
+        begun: Moving,
+        before: Option<Previous>,
+    ) -> std::io::Result<Arc<Movement>> {
+        self.stop();
+        let mut state = lock(&self.0);
+        if state.closed {
+            return Err(std::io::Error::other("it is stopping"));
+        }
+        let (pace, progress) = (Pace::new(begun.rate), Progress::default());
+        let movement = Arc::new(Movement { begun, pace, progress, trouble: Mutex::default() });
+        let job = Job { files, layouts, to_main, movement: Arc::clone(&movement) };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let run = move || runtime.block_on(job.run(before));
+        let thread = thread::Builder::new().name("move-rows".to_owned()).spawn(run)?;
+        state.running = Some(Running { movement: Arc::clone(&movement), thread });
+        Ok(movement)
+    }
+
+    /// Ends it for good; main still says that it is under way, so that the next start goes on.
+    pub(super) fn close(&self) {
+        lock(&self.0).closed = true;
+        self.stop();
+    }
+
+    /// Ends it: what has left its shard arrives first. Returns what was under way.
+    pub(super) fn stop(&self) -> Option<Moving> {
+        let Running { movement, thread } = lock(&self.0).running.take()?;
+        let finished = thread.is_finished();
+        movement.pace.stop();
+        if thread.join().is_err() {
+            tracing::error!("the thread that moves rows panicked");
+        }
+        (!finished).then(|| movement.now())
+    }
+}
+
+/// The thread's job.
+struct Job {
+    files: Files,
+    layouts: Arc<Layouts>,
+    to_main: ToMain,
+    movement: Arc<Movement>,
+}
+
+impl Job {
+    async fn run(self, before: Option<Previous>) {
+        if let Some(before) = before {
+            while before.is_in_use() && !self.movement.pace.is_stopped() {
+                sleep(LOOK).await;
+            }
+        }
+        let outage = TaskOutage::new("rows do not move; it is tried again", "rows move again");
+        tokio::select! {
+            () = self.work(&outage) => {}
+            () = self.note() => {}
+        }
+    }
+
+    async fn work(&self, outage: &TaskOutage) {
+        while !self.movement.pace.is_stopped() {
+            let done = self.move_all().await;
+            outage.tried(&done);
+            match done {
+                Ok(Ended::Done | Ended::Stopped) => return,
+                Err(error) => {
+                    *lock(&self.movement.trouble) = Some(error.to_string());
+                    sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// Moves everything, and closes the versions of before.
+    async fn move_all(&self) -> Result<Ended, MoveError> {
+        let Movement { pace, progress, trouble, .. } = &*self.movement;
+        progress.begin();
+        let mover = Mover { shards: &self.files, versions: self.layouts.now(), pace, progress };
+        let ended = mover.run().await?;
+        *lock(trouble) = None;
+        if ended == Ended::Done {
+            let moving = Moving { runs: false, ..self.movement.now() };
+            self.to_main.layout(LayoutStep::Moved(moving)).await?;
+        }
+        Ok(ended)
+    }
+
+    /// Notes in main how far it has come, again and again.
+    async fn note(&self) {
+        loop {
+            sleep(NOTE).await;
+            // If it fails, the next one says more.
+            let _ = self.to_main.layout(LayoutStep::Moving(self.movement.now())).await;
+        }
+    }
+}
+
+/// The files, as a mover sees them. What it reads it reads by connections of its own.
+pub(super) struct Files {
+    pub(super) writers: Arc<[WriterHandle]>,
+    pub(super) turns: Turns,
+    readers: RefCell<BTreeMap<ShardId, Connection>>,
+}
+
+impl Files {
+    pub(super) fn new(writers: Arc<[WriterHandle]>, turns: Turns) -> Self {
+        Self { writers, turns, readers: RefCell::default() }
+    }
+
+    fn read<T>(
+        &self,
+        shard: ShardId,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, MoveError> {
+        let failed = |error| Unavailable::new(format!("shard {shard}"), error);
+        let mut readers = self.readers.borrow_mut();
+        if let Some(reader) = readers.get(&shard) {
+            return Ok(read(reader).map_err(failed)?);
+        }
+        let Some(writer) = self.writers.get(shard.index()) else {
+            return Err(Unavailable::new(format!("shard {shard}"), "there is no such shard").into());
+        };
+        let reader = folder::connect_reader(&writer.path).map_err(failed)?;
+        let done = read(&reader).map_err(failed)?;
+        readers.insert(shard, reader);
+        Ok(done)
+    }
+}
+
+impl MovingShards for Files {
+    type Turn = OwnedRwLockReadGuard<()>;
+
+    fn shards(&self) -> Vec<ShardId> {
+        (0..).map(ShardId::new).take(self.writers.len()).collect()
+    }
+
+    async fn turn(&self) -> Result<Self::Turn, MoveError> {
+        Ok(Arc::clone(&self.turns).read_owned().await)
+    }
+
+    async fn begin(&self, shard: ShardId, up_to: VersionNumber) -> Result<ShardMoves, MoveError> {
+        on(&self.writers, shard, move |writer| writer.begin_moving(up_to)).await?
+    }
+
+    async fn tables(&self, shard: ShardId) -> Result<Vec<TableId>, MoveError> {
+        self.read(shard, sql::tables)
+    }
+
+    async fn scan(&self, shard: ShardId, table: TableId, slice: Slice) -> Result<Vec<Key>, MoveError> {
+        self.read(shard, |db| moves::scan(db, table, slice))
+    }
+
+    async fn leave(&self, shard: ShardId, departure: &Departure) -> Result<(), MoveError> {
+        let departure = departure.clone();
+        on(&self.writers, shard, move |writer| writer.leave(&departure)).await?
+    }
+
+    async fn leaving(&self, shard: ShardId) -> Result<Option<Batch>, MoveError> {
+        self.read(shard, moves::leaving)
+    }
+
+    async fn arrive(
+        &self,
+        shard: ShardId,
+        from: ShardId,
+        number: u64,
+        rows: &[PlacedResult],
+    ) -> Result<(), MoveError> {
+        let rows = rows.to_vec();
+        on(&self.writers, shard, move |writer| writer.arrive(from, number, &rows)).await?
+    }
+
+    async fn arrived(&self, shard: ShardId, rows: &[PlacedResult]) -> Result<Arrived, MoveError> {
+        self.read(shard, |db| moves::arrived(db, rows))
+    }
+
+    async fn forget(&self, shard: ShardId, number: u64) -> Result<(), MoveError> {
+        on(&self.writers, shard, move |writer| writer.forget(number)).await?
+    }
+
+    async fn close(&self, shard: ShardId, up_to: VersionNumber, late: u64) -> Result<bool, MoveError> {
+        on(&self.writers, shard, move |writer| writer.close_versions(up_to, late)).await?
+    }
+}

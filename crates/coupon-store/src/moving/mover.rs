@@ -1,0 +1,141 @@
+//! The mover: shard by shard and table by table, batch after batch.
+
+use std::sync::Arc;
+
+use coupon_core::{LayoutVersion, Placement, ShardId, TableId, Versioned};
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Departure, MoveError, MovingShards, Pace, Progress, Slice, check_arrived, slice_of};
+use crate::failpoints::{self, Point};
+
+/// The most rows that are looked at for one batch, for each that it may take: where few rows move, many are passed over.
+const SLICE: usize = 4;
+
+/// The end of a mover's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// No row of an earlier version is left where that put it, on any shard, nor comes there any more.
+    Done,
+    /// It was stopped before.
+    Stopped,
+}
+
+/// Moves the rows of earlier versions to where the latest version puts them that receives rows.
+pub(crate) struct Mover<'a, S> {
+    pub(crate) shards: &'a S,
+    /// The versions, of which every reader knows by now that one receives rows.
+    pub(crate) versions: Arc<Versioned>,
+    pub(crate) pace: &'a Pace,
+    pub(crate) progress: &'a Progress,
+}
+
+impl<S: MovingShards> Mover<'_, S> {
+    /// Works until nothing is left to move, or it is stopped. What has left its shard has arrived by then.
+    ///
+    /// # Errors
+    /// [`MoveError`] when a shard could not be emptied; the others are, as far as they can be.
+    pub(crate) async fn run(&self) -> Result<Ended, MoveError> {
+        let Some(to) = self.versions.versions().iter().rfind(|version| version.receives) else {
+            return Ok(Ended::Done);
+        };
+        let shards = self.shards.shards();
+        let movers = shards.len();
+        // What an earlier mover left on its way was sent where the versions of its time said, and may go on from there. So all of
+        // it arrives before anything leaves.
+        for shard in &shards {
+            let _turn = self.shards.turn().await?;
+            self.deliver(*shard).await?;
+        }
+        let mut ended = Ended::Done;
+        for emptied in join_all(shards.into_iter().map(|shard| self.empty(shard, to, movers))).await {
+            if emptied? == Ended::Stopped {
+                ended = Ended::Stopped;
+            }
+        }
+        Ok(ended)
+    }
+
+    /// Moves what is to move from one shard, and closes the earlier versions there.
+    async fn empty(&self, shard: ShardId, to: &LayoutVersion, movers: usize) -> Result<Ended, MoveError> {
+        let up_to = to.number.saturating_sub(1);
+        loop {
+            let mut begun = self.shards.begin(shard, up_to).await?;
+            if begun.closed >= up_to {
+                return Ok(Ended::Done);
+            }
+            for table in self.shards.tables(shard).await? {
+                if self.empty_table(shard, table, to, &mut begun.batch, movers).await? == Ended::Stopped {
+                    return Ok(Ended::Stopped);
+                }
+            }
+            if self.shards.close(shard, up_to, begun.late).await? {
+                return Ok(Ended::Done);
+            }
+        }
+    }
+
+    /// Moves what is to move from one table, from its first row to its last.
+    async fn empty_table(
+        &self,
+        shard: ShardId,
+        table: TableId,
+        to: &LayoutVersion,
+        batch: &mut u64,
+        movers: usize,
+    ) -> Result<Ended, MoveError> {
+        let (here, mut after) = (Placement::new(shard, table), None);
+        loop {
+            if self.pace.is_stopped() {
+                return Ok(Ended::Stopped);
+            }
+            let (began, most) = (Instant::now(), self.pace.batch());
+            let slice = Slice { after, before: to.from, most: most * SLICE };
+            let looked_at = self.shards.scan(shard, table, slice).await?;
+            let Some(last) = looked_at.last().map(|row| row.id) else { return Ok(Ended::Done) };
+            let going = slice_of(&self.versions, here, &looked_at)?;
+            let mut moved = 0;
+            for rows in going.chunks(most) {
+                *batch += 1;
+                self.carry(shard, &Departure { number: *batch, table, rows: rows.to_vec() }).await?;
+                moved += rows.len();
+                self.progress.moved(rows.len());
+                sleep_until(self.pace.next(began, moved, movers)).await;
+            }
+            self.progress.looked_at(looked_at.len());
+            after = Some(last);
+        }
+    }
+
+    /// Moves a batch, whole.
+    async fn carry(&self, shard: ShardId, departure: &Departure) -> Result<(), MoveError> {
+        let _turn = self.shards.turn().await?;
+        self.shards.leave(shard, departure).await?;
+        failpoints::hit(Point::Left);
+        self.deliver(shard).await
+    }
+
+    /// Brings what is leaving a shard to where it goes.
+    async fn deliver(&self, shard: ShardId) -> Result<(), MoveError> {
+        let Some(batch) = self.shards.leaving(shard).await? else { return Ok(()) };
+        for (to, rows) in batch.by_shard() {
+            self.shards.arrive(to, shard, batch.number, &rows).await?;
+            failpoints::hit(Point::Arrived);
+            let arrived = self.shards.arrived(to, &rows).await?;
+            if let Err(differs) = check_arrived(shard, &rows, &arrived) {
+                return Err(self.why(shard, batch.number, differs).await);
+            }
+        }
+        self.shards.forget(shard, batch.number).await
+    }
+
+    /// The reason for which a batch is not found where it went: if it is not leaving any more, another mover saw it arrive, and
+    /// may have moved it on.
+    async fn why(&self, shard: ShardId, number: u64, differs: MoveError) -> MoveError {
+        match self.shards.leaving(shard).await {
+            Ok(Some(batch)) if batch.number == number => differs,
+            Ok(_) => MoveError::Overtaken(shard),
+            Err(error) => error,
+        }
+    }
+}

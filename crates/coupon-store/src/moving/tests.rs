@@ -1,0 +1,516 @@
+//! The mover over shards in memory, with kills between any two steps, and everybody else at work meanwhile.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::{NonZeroU16, NonZeroU32};
+use std::sync::Arc;
+
+use coupon_core::random::SplitMix64;
+use coupon_core::{
+    CouponId, CouponResult, LayoutVersion, Placement, Plan, ResultId, ResultQuery, ResultState, RoomId,
+    RouteError, RowKey, ShardId, ShardingStrategy, TableId, Timestamp, UserId, VersionNumber, Versioned,
+};
+
+use super::{
+    Arrived, Arriving, Batch, Departure, Ended, Key, MoveError, Mover, MovingShards, Pace, Progress,
+    ShardMoves, Slice,
+};
+use crate::{PlacedResult, Unavailable};
+
+/// Users by the remainder of their number, over shards and then over a shard's tables.
+#[derive(Debug)]
+struct Remainder {
+    shards: u16,
+    tables: u32,
+}
+
+impl ShardingStrategy for Remainder {
+    fn name(&self) -> &str {
+        "remainder"
+    }
+    fn shard_count(&self) -> NonZeroU16 {
+        NonZeroU16::new(self.shards).unwrap()
+    }
+    fn place(&self, row: &RowKey) -> Result<Placement, RouteError> {
+        let user = row.user.get();
+        let (shard, table) = (user % u64::from(self.shards), (user / 7) % u64::from(self.tables));
+        Ok(Placement::new(ShardId::new(shard as u16), TableId::Part(table as u32)))
+    }
+    fn plan(&self, _query: &ResultQuery) -> Plan {
+        Plan::All
+    }
+}
+
+const SHARDS: u16 = 5;
+/// Rows of each version.
+const ROWS: u16 = 24;
+
+fn era(version: VersionNumber) -> Timestamp {
+    Timestamp::from_millis(1_795_000_000_000 + i64::from(version) * 1_000)
+}
+
+fn version(number: VersionNumber, receives: bool, shards: u16, tables: u32) -> LayoutVersion {
+    LayoutVersion { number, from: era(number), receives, strategy: Arc::new(Remainder { shards, tables }) }
+}
+
+fn row(version: VersionNumber, sequence: u16) -> CouponResult {
+    let id = ResultId::from_parts(era(version).plus_millis(5), 0, sequence).unwrap();
+    let user = UserId::new(u64::from(sequence) * 3 + u64::from(version)).unwrap();
+    let granted = CouponResult::granted(id, user, CouponId::new(1).unwrap(), RoomId::new(1).unwrap());
+    CouponResult { state: ResultState::Held, hold_until: Some(era(9)), ..granted }
+}
+
+#[derive(Default)]
+struct Shard {
+    tables: BTreeMap<TableId, BTreeMap<ResultId, CouponResult>>,
+    leaving: Vec<PlacedResult>,
+    moves: ShardMoves,
+    arrivals: BTreeMap<ShardId, u64>,
+}
+
+impl Shard {
+    fn has(&self, table: TableId, id: ResultId) -> bool {
+        self.tables.get(&table).is_some_and(|rows| rows.contains_key(&id))
+            || self.leaving.iter().any(|row| row.result.result_id == id)
+    }
+}
+
+/// A reader on the way through the places of a row.
+struct Reader {
+    id: ResultId,
+    places: Vec<Placement>,
+}
+
+/// The shards, and everybody but the mover.
+struct World {
+    versions: RefCell<Versioned>,
+    shards: RefCell<Vec<Shard>>,
+    random: RefCell<SplitMix64>,
+    /// Messages that are still to come, each to the place of its version.
+    messages: RefCell<Vec<CouponResult>>,
+    stored: RefCell<BTreeSet<ResultId>>,
+    confirmed: RefCell<BTreeSet<ResultId>>,
+    /// Where a row was found that is to be confirmed.
+    confirming: RefCell<Option<(CouponResult, Placement)>>,
+    readers: RefCell<Vec<Reader>>,
+    /// Steps of the mover until it is killed.
+    lives: Cell<u32>,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let versions = Versioned::new(vec![version(1, false, 2, 1), version(2, true, SHARDS, 2)]).unwrap();
+        let world = Self {
+            versions: RefCell::new(versions),
+            shards: RefCell::new((0..SHARDS).map(|_| Shard::default()).collect()),
+            random: RefCell::new(SplitMix64::new(seed)),
+            messages: RefCell::default(),
+            stored: RefCell::default(),
+            confirmed: RefCell::default(),
+            confirming: RefCell::default(),
+            readers: RefCell::default(),
+            lives: Cell::new(u32::MAX),
+        };
+        world.sell(1);
+        world.sell(2);
+        world
+    }
+
+    /// Grabs of a version: some are stored, some come later, and some come twice.
+    fn sell(&self, version: VersionNumber) {
+        for sequence in 0..ROWS {
+            let row = row(version, sequence);
+            let times = self.below(3);
+            if times != 1 {
+                self.store(row);
+            }
+            (0..times).for_each(|_| self.messages.borrow_mut().push(row));
+        }
+    }
+
+    fn below(&self, end: u64) -> usize {
+        self.random.borrow_mut().below(end) as usize
+    }
+
+    fn written(&self, row: &CouponResult) -> Placement {
+        self.versions.borrow().place(&row.key()).unwrap()
+    }
+
+    /// Stores a row that comes to the place of its version, by the law that every shard goes by.
+    fn store(&self, row: CouponResult) {
+        let mut here = self.written(&row);
+        loop {
+            let moves = self.shards.borrow()[here.shard.index()].moves;
+            let arriving = Arriving::of(&self.versions.borrow(), here, &row.key(), moves).unwrap();
+            let look = |places: &[Placement]| {
+                let shards = self.shards.borrow();
+                let mut all = std::iter::once(&here).chain(places);
+                all.any(|place| shards[place.shard.index()].has(place.table, row.result_id))
+            };
+            match arriving {
+                Arriving::Here => self.insert(here, row),
+                Arriving::LookFirst(places) if !look(&places) => {
+                    self.insert(here, row);
+                    self.shards.borrow_mut()[here.shard.index()].moves.late += 1;
+                }
+                Arriving::LookThenPass(places) if !look(&places) => {
+                    here = *places.last().unwrap();
+                    continue;
+                }
+                Arriving::LookFirst(_) | Arriving::LookThenPass(_) => {}
+                Arriving::Pass(to) => {
+                    here = to;
+                    continue;
+                }
+            }
+            self.stored.borrow_mut().insert(row.result_id);
+            return;
+        }
+    }
+
+    fn insert(&self, at: Placement, row: CouponResult) {
+        let shard = &mut self.shards.borrow_mut()[at.shard.index()];
+        shard.tables.entry(at.table).or_default().entry(row.result_id).or_insert(row);
+    }
+
+    /// Lets everybody else do something.
+    fn play(&self) {
+        match self.below(4) {
+            0 => self.message(),
+            1 => self.confirm(),
+            _ => self.read(),
+        }
+    }
+
+    fn message(&self) {
+        let all = self.messages.borrow().len();
+        if all > 0 {
+            let row = self.messages.borrow_mut().swap_remove(self.below(all as u64));
+            self.store(row);
+        }
+    }
+
+    /// Confirms a row, in two steps: finds it, and changes it where it was found. It may have moved in between.
+    fn confirm(&self) {
+        if let Some((row, at)) = self.confirming.take() {
+            let shard = &mut self.shards.borrow_mut()[at.shard.index()];
+            let there = shard.tables.get_mut(&at.table).and_then(|rows| rows.get_mut(&row.result_id));
+            if let Some(there) = there {
+                there.state = ResultState::Owned;
+                self.confirmed.borrow_mut().insert(row.result_id);
+            }
+            return;
+        }
+        let Some((row, places)) = self.some_row() else { return };
+        let shards = self.shards.borrow();
+        let at = places.into_iter().find(|place| {
+            let tables = &shards[place.shard.index()].tables;
+            tables.get(&place.table).is_some_and(|rows| rows.contains_key(&row.result_id))
+        });
+        self.confirming.replace(at.map(|at| (row, at)));
+    }
+
+    /// A row that is stored, and the places where it may be.
+    fn some_row(&self) -> Option<(CouponResult, Vec<Placement>)> {
+        let stored: Vec<ResultId> = self.stored.borrow().iter().copied().collect();
+        let id = *stored.get(self.below(stored.len().max(1) as u64))?;
+        let version = ((id.time().millis() - era(0).millis()) / 1_000) as VersionNumber;
+        let row = row(version, id.sequence());
+        Some((row, self.versions.borrow().places(&row.key()).unwrap()))
+    }
+
+    /// Begins to read a row, or lets a reader visit the next place: one statement about its table and what is leaving.
+    fn read(&self) {
+        let mut readers = self.readers.borrow_mut();
+        if readers.len() < 3 {
+            let begun = self.some_row();
+            readers.extend(begun.map(|(row, places)| Reader { id: row.result_id, places }));
+            return;
+        }
+        let turn = self.below(3);
+        let Reader { id, places } = &mut readers[turn];
+        let place = places.remove(0);
+        if self.shards.borrow()[place.shard.index()].has(place.table, *id) {
+            readers.remove(turn);
+        } else {
+            assert!(!places.is_empty(), "a reader has missed result {id}");
+        }
+    }
+
+    /// Counts a step of the mover; at the last it is killed, before or after the step takes effect.
+    fn step<T>(&self, take: impl FnOnce(&mut Vec<Shard>) -> Result<T, MoveError>) -> Result<T, MoveError> {
+        self.play();
+        let killed = || Err(Unavailable::new("the mover", "it was killed").into());
+        let lives = self.lives.get();
+        if lives == 0 || (lives == 1 && self.below(2) == 0) {
+            self.lives.set(0);
+            return killed();
+        }
+        let done = take(&mut self.shards.borrow_mut());
+        self.lives.set(lives - 1);
+        self.play();
+        if lives == 1 { killed() } else { done }
+    }
+
+    /// Runs movers until one has done it, each of which may be killed.
+    async fn move_all(&self, lives: impl Fn() -> u32) {
+        for _ in 0..200 {
+            // A reader who began before everybody knew that a version receives rows is not there any more by now.
+            self.lives.set(lives());
+            let (pace, progress) = (Pace::new(NonZeroU32::MAX), Progress::default());
+            let versions = Arc::new(self.versions.borrow().clone());
+            let mover = Mover { shards: self, versions, pace: &pace, progress: &progress };
+            match mover.run().await {
+                Ok(ended) => return assert_eq!(ended, Ended::Done),
+                Err(MoveError::Unavailable(_)) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+        panic!("two hundred movers have not moved it");
+    }
+
+    /// Every row is there once, where it is in the end, in the state that it has.
+    fn assert_settled(&self) {
+        while !self.messages.borrow().is_empty() {
+            self.message();
+        }
+        let versions = self.versions.borrow();
+        let mut seen = BTreeSet::new();
+        for (number, shard) in (0..).zip(self.shards.borrow().iter()) {
+            assert!(shard.leaving.is_empty());
+            for (table, rows) in &shard.tables {
+                for row in rows.values() {
+                    let here = Placement::new(ShardId::new(number), *table);
+                    assert_eq!(versions.home(&row.key()), Ok(here), "{}", row.result_id);
+                    assert!(seen.insert(row.result_id), "{} is there twice", row.result_id);
+                    let confirmed = self.confirmed.borrow().contains(&row.result_id);
+                    assert_eq!(row.state == ResultState::Owned, confirmed, "{}", row.result_id);
+                }
+            }
+        }
+        assert_eq!(seen, *self.stored.borrow());
+    }
+
+    /// Every version before that one is closed.
+    fn close_before(&self, number: VersionNumber) {
+        let versions = self.versions.borrow().versions().to_vec();
+        let left = versions.into_iter().filter(|version| version.number >= number).collect();
+        self.versions.replace(Versioned::new(left).unwrap());
+        self.readers.borrow_mut().clear();
+    }
+
+    fn announce(&self, next: LayoutVersion) {
+        let mut versions = self.versions.borrow().versions().to_vec();
+        versions.push(next);
+        self.versions.replace(Versioned::new(versions).unwrap());
+        self.readers.borrow_mut().clear();
+    }
+}
+
+impl MovingShards for World {
+    type Turn = ();
+
+    fn shards(&self) -> Vec<ShardId> {
+        (0..SHARDS).map(ShardId::new).collect()
+    }
+
+    async fn turn(&self) -> Result<(), MoveError> {
+        Ok(())
+    }
+
+    async fn begin(&self, shard: ShardId, up_to: VersionNumber) -> Result<ShardMoves, MoveError> {
+        self.step(|shards| {
+            let moves = &mut shards[shard.index()].moves;
+            moves.moving_from = moves.moving_from.max(up_to);
+            Ok(*moves)
+        })
+    }
+
+    async fn tables(&self, shard: ShardId) -> Result<Vec<TableId>, MoveError> {
+        self.step(|shards| Ok(shards[shard.index()].tables.keys().copied().collect()))
+    }
+
+    async fn scan(&self, shard: ShardId, table: TableId, slice: Slice) -> Result<Vec<Key>, MoveError> {
+        self.step(|shards| {
+            let rows = shards[shard.index()].tables[&table].values();
+            let within = rows.filter(|row| {
+                slice.after.is_none_or(|after| row.result_id > after) && row.grab_time < slice.before
+            });
+            Ok(within.map(|row| Key { id: row.result_id, row: row.key() }).take(slice.most.min(4)).collect())
+        })
+    }
+
+    async fn leave(&self, shard: ShardId, departure: &Departure) -> Result<(), MoveError> {
+        self.step(|shards| {
+            let from = &mut shards[shard.index()];
+            if from.moves.batch + 1 != departure.number || !from.leaving.is_empty() {
+                return Err(MoveError::Overtaken(shard));
+            }
+            from.moves.batch = departure.number;
+            let table = from.tables.get_mut(&departure.table).unwrap();
+            let leaves = |(id, placement): &(ResultId, Placement)| {
+                table.remove(id).map(|result| PlacedResult { placement: *placement, result })
+            };
+            from.leaving = departure.rows.iter().filter_map(leaves).collect();
+            Ok(())
+        })
+    }
+
+    async fn leaving(&self, shard: ShardId) -> Result<Option<Batch>, MoveError> {
+        self.step(|shards| {
+            let Shard { leaving, moves, .. } = &shards[shard.index()];
+            Ok((!leaving.is_empty()).then(|| Batch { number: moves.batch, rows: leaving.clone() }))
+        })
+    }
+
+    async fn arrive(
+        &self,
+        shard: ShardId,
+        from: ShardId,
+        number: u64,
+        rows: &[PlacedResult],
+    ) -> Result<(), MoveError> {
+        self.step(|shards| {
+            let to = &mut shards[shard.index()];
+            if to.arrivals.get(&from).is_some_and(|last| *last >= number) {
+                return Ok(());
+            }
+            to.arrivals.insert(from, number);
+            for row in rows {
+                let table = to.tables.entry(row.placement.table).or_default();
+                table.entry(row.result.result_id).or_insert(row.result);
+            }
+            Ok(())
+        })
+    }
+
+    async fn arrived(&self, shard: ShardId, rows: &[PlacedResult]) -> Result<Arrived, MoveError> {
+        self.step(|shards| {
+            let tables = &shards[shard.index()].tables;
+            let find =
+                |row: &PlacedResult| tables.get(&row.placement.table)?.get(&row.result.result_id).copied();
+            Ok(Arrived { rows: rows.iter().filter_map(find).collect(), parked: Vec::new() })
+        })
+    }
+
+    async fn forget(&self, shard: ShardId, number: u64) -> Result<(), MoveError> {
+        self.step(|shards| {
+            let from = &mut shards[shard.index()];
+            if from.moves.batch == number {
+                from.leaving.clear();
+            }
+            Ok(())
+        })
+    }
+
+    async fn close(&self, shard: ShardId, up_to: VersionNumber, late: u64) -> Result<bool, MoveError> {
+        self.step(|shards| {
+            let Shard { moves, leaving, .. } = &mut shards[shard.index()];
+            let closes = moves.late == late && leaving.is_empty();
+            if closes {
+                moves.closed = moves.closed.max(up_to);
+            }
+            Ok(closes)
+        })
+    }
+}
+
+fn run(seeds: std::ops::Range<u64>, play: &impl AsyncFn(&World)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.unwrap();
+    for seed in seeds {
+        let world = World::new(seed);
+        runtime.block_on(play(&world));
+    }
+}
+
+#[test]
+fn rows_come_to_where_the_latest_version_puts_them_and_nobody_misses_one() {
+    run(0..200, &async |world| {
+        world.move_all(|| u32::MAX).await;
+        world.assert_settled();
+    });
+}
+
+#[test]
+fn a_mover_that_is_killed_between_any_two_steps_is_followed_by_one_that_goes_on() {
+    for lives in 1..60 {
+        run(lives..lives + 3, &async |world| {
+            let killed = Cell::new(false);
+            world.move_all(|| if killed.replace(true) { u32::MAX } else { lives as u32 }).await;
+            world.assert_settled();
+        });
+    }
+    run(0..100, &async |world| {
+        world.move_all(|| 8 + world.below(80) as u32).await;
+        world.assert_settled();
+    });
+}
+
+#[test]
+fn what_comes_after_a_version_was_closed_is_stored_once_where_it_is_in_the_end() {
+    run(0..100, &async |world| {
+        world.move_all(|| u32::MAX).await;
+        world.close_before(2);
+        (0..50).for_each(|_| world.play());
+        world.assert_settled();
+    });
+}
+
+#[test]
+fn a_layout_that_changes_once_more_while_rows_move_takes_them_along() {
+    run(0..100, &async |world| {
+        world.lives.set(60);
+        let (pace, progress) = (Pace::new(NonZeroU32::MAX), Progress::default());
+        let versions = Arc::new(world.versions.borrow().clone());
+        let stopped = Mover { shards: world, versions, pace: &pace, progress: &progress }.run().await;
+        assert!(stopped.is_err() || stopped == Ok(Ended::Done));
+        world.announce(version(3, true, 3, 3));
+        world.sell(3);
+        world.move_all(|| 10 + world.below(100) as u32).await;
+        world.assert_settled();
+        world.close_before(3);
+        world.assert_settled();
+    });
+}
+
+#[test]
+fn a_mover_that_was_frozen_does_no_harm_when_it_goes_on() {
+    run(0..100, &async |world| {
+        // One has a batch under way, and freezes. Another takes over, and does all there is.
+        let shard = ShardId::new(0);
+        let begun = world.begin(shard, 1).await.unwrap();
+        let table = TableId::Part(0);
+        let slice = Slice { after: None, before: era(2), most: 4 };
+        let keys = world.scan(shard, table, slice).await.unwrap();
+        let rows = super::slice_of(&world.versions.borrow(), Placement::new(shard, table), &keys).unwrap();
+        let departure = Departure { number: begun.batch + 1, table, rows };
+        if departure.rows.is_empty() {
+            return;
+        }
+        world.leave(shard, &departure).await.unwrap();
+        let batch = world.leaving(shard).await.unwrap().unwrap();
+        world.move_all(|| u32::MAX).await;
+        for (to, rows) in batch.by_shard() {
+            world.arrive(to, shard, batch.number, &rows).await.unwrap();
+        }
+        world.forget(shard, batch.number).await.unwrap();
+        let next = Departure { number: batch.number, ..departure };
+        assert_eq!(world.leave(shard, &next).await, Err(MoveError::Overtaken(shard)));
+        world.assert_settled();
+    });
+}
+
+#[test]
+fn a_mover_that_is_stopped_leaves_nothing_on_the_way() {
+    run(0..20, &async |world| {
+        let (pace, progress) = (Pace::new(NonZeroU32::MAX), Progress::default());
+        pace.stop();
+        let versions = Arc::new(world.versions.borrow().clone());
+        let mover = Mover { shards: world, versions, pace: &pace, progress: &progress };
+        assert_eq!(mover.run().await, Ok(Ended::Stopped));
+        assert!(world.shards.borrow().iter().all(|shard| shard.leaving.is_empty()));
+        world.move_all(|| u32::MAX).await;
+        world.assert_settled();
+    });
+}

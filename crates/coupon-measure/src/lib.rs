@@ -8,6 +8,7 @@
 //! - [`table`]: tables for terminals and documents.
 //! - [`machine`]: the machine that figures were measured on.
 //! - [`sketch`]: figures of streams that are too long to be kept.
+//! - [`recent`]: the frequent values of the last minute.
 //! - [`random`] and [`zipf`]: numbers that a seed repeats.
 
 pub mod endpoint;
@@ -15,6 +16,7 @@ pub mod format;
 pub mod machine;
 pub mod random;
 pub mod reading;
+pub mod recent;
 pub mod sketch;
 pub mod stats;
 pub mod table;

@@ -1,6 +1,9 @@
 //! Figures of streams that are too long to be kept: how many different values, which of them are frequent, and a fair
 //! sample. None takes more room when more values come.
 
+use std::borrow::Borrow;
+use std::hash::Hash;
+
 use datasketches::common::NumStdDev;
 use datasketches::frequencies::{ErrorType, FrequentItemsSketch};
 use datasketches::hll::{HllSketch, HllType};
@@ -44,9 +47,9 @@ impl Distinct {
 
 /// A value that is frequent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Often {
+pub struct Often<T = String> {
     /// The value.
-    pub value: String,
+    pub value: T,
     /// It came so many times at least.
     pub least: u64,
     /// It came so many times at most.
@@ -56,18 +59,32 @@ pub struct Often {
 /// Finds frequent values, by the algorithm of Misra and Gries as it is of Space-Saving: counters for a few thousand,
 /// from all of which something is taken off when there are too many.
 #[derive(Debug, Clone)]
-pub struct Frequent(FrequentItemsSketch<String>);
+pub struct Frequent<T = String>(FrequentItemsSketch<T>);
 
-impl Default for Frequent {
-    #[expect(clippy::expect_used, reason = "the number of counters is one that is allowed")]
+impl<T: Eq + Hash> Default for Frequent<T> {
     fn default() -> Self {
-        Self(FrequentItemsSketch::new(COUNTERS).expect("a power of two"))
+        Self::with(COUNTERS)
     }
 }
 
-impl Frequent {
+impl<T: Eq + Hash> Frequent<T> {
+    #[expect(clippy::expect_used, reason = "both numbers of counters are ones that are allowed")]
+    fn with(counters: usize) -> Self {
+        Self(FrequentItemsSketch::new(counters).expect("a power of two, from 8 on"))
+    }
+
+    /// A sketch of a quarter of the counters: the error promised is 0.35 % of all, and the room taken 27 KB for numbers.
+    #[must_use]
+    pub fn small() -> Self {
+        Self::with(COUNTERS / 4)
+    }
+
     /// Sees a value.
-    pub fn add(&mut self, value: &str) {
+    pub fn add<Q>(&mut self, value: &Q)
+    where
+        T: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = T> + ?Sized,
+    {
         self.0.update_ref(value);
     }
 
@@ -83,18 +100,31 @@ impl Frequent {
         self.0.maximum_error()
     }
 
-    /// The most frequent values, the first of them first. A value that is left out came [`error`](Self::error) times at
-    /// most, or less often than these.
-    #[must_use]
-    pub fn most(&self, values: usize) -> Vec<Often> {
-        let mut rows = self.0.frequent_items(ErrorType::NoFalseNegatives);
-        rows.sort_by(|a, b| b.estimate().cmp(&a.estimate()).then_with(|| a.item().cmp(b.item())));
-        let often = |row: &datasketches::frequencies::Row<String>| Often {
+    /// Every value that is counted still, in no order. One that is not came [`error`](Self::error) times at most.
+    pub fn counted(&self) -> impl Iterator<Item = Often<T>>
+    where
+        T: Clone,
+    {
+        // An upper bound is above the error wherever there is a counter.
+        let rows = self.0.frequent_items(ErrorType::NoFalseNegatives);
+        rows.into_iter().map(|row| Often {
             value: row.item().clone(),
             least: row.lower_bound(),
             most: row.upper_bound(),
-        };
-        rows.iter().take(values).map(often).collect()
+        })
+    }
+
+    /// The most frequent values, the first of them first. A value that is left out came [`error`](Self::error) times at
+    /// most, or less often than these.
+    #[must_use]
+    pub fn most(&self, values: usize) -> Vec<Often<T>>
+    where
+        T: Clone + Ord,
+    {
+        let mut found: Vec<Often<T>> = self.counted().collect();
+        found.sort_by(|a, b| b.most.cmp(&a.most).then_with(|| a.value.cmp(&b.value)));
+        found.truncate(values);
+        found
     }
 }
 
@@ -172,7 +202,7 @@ mod tests {
 
         #[test]
         fn every_count_of_a_frequent_value_is_within_its_bounds(stream in streams()) {
-            let mut frequent = Frequent::default();
+            let mut frequent = Frequent::<String>::default();
             let mut truth = BTreeMap::<String, u64>::new();
             for value in &stream {
                 frequent.add(&value.to_string());
@@ -195,7 +225,7 @@ mod tests {
 
     #[test]
     fn few_values_are_counted_exactly_and_the_most_frequent_come_first() {
-        let (mut distinct, mut frequent) = (Distinct::default(), Frequent::default());
+        let (mut distinct, mut frequent) = (Distinct::default(), Frequent::<String>::default());
         for value in ["a", "b", "a", "c", "a", "b"] {
             distinct.add(value);
             frequent.add(value);

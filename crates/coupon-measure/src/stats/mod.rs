@@ -31,7 +31,10 @@
 //! **One question makes several comparisons**, of every two contestants by every metric that bears on it. They are corrected
 //! together ([`judge_family`], Holm): that any of them calls a difference between equal contestants has a probability of
 //! [`ERROR`] at most.
+//!
+//! **A series of runs** has places at which figures change ([`changes`]).
 
+pub mod changes;
 mod family;
 mod median;
 mod paired;

@@ -18,6 +18,8 @@ Examples:
       which of your own queries would a key turn into scatters?
   loadtest diff before/report.json after/report.json
       what became worse?
+  loadtest history reports --html history.html
+      since which run is it worse?
 
 An error is one line and exit code 1, and so is an audit that could not be made; an audit that finds a violation ends with 2, a
 figure beyond its limit with 3.";

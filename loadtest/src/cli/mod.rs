@@ -10,7 +10,8 @@ use coupon_cli::Pages;
 use coupon_cli::terminal;
 
 use crate::cmd::{
-    advise, audit, compare, diff, explain, figures, passed, replay, run, schema, serve, simulate, vertical,
+    advise, audit, compare, diff, explain, figures, history, passed, replay, run, schema, serve, simulate,
+    vertical,
 };
 
 /// Load-tests the coupon services and compares their sharding strategies.
@@ -41,6 +42,8 @@ enum Command {
     Advise(Box<advise::Args>),
     /// Hold a report of compare against an earlier one, and say what became better or worse.
     Diff(diff::Args),
+    /// Show every figure of a series of reports over time, and say where it changed for good.
+    History(history::Args),
     /// Print the main figures of a report as a Markdown table, or put it into documents.
     Figures(figures::Args),
     /// Print the description of report.json: JSON Schema, or the page in docs/REPORT_SCHEMA.md.
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(*args),
         Command::Advise(args) => advise::run(*args),
         Command::Diff(args) => diff::run(&args),
+        Command::History(args) => history::run(&args),
         Command::Figures(args) => figures::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Serve(args) => serve::run(args),

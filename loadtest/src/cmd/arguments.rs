@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use coupon_loadgen::http::Target;
 use coupon_loadgen::load::{Arrivals, LoadSpec};
 use coupon_loadgen::workload::{Shape, Workload};
+use coupon_report::model::Metric;
 use coupon_report::require::{Limit, Scope};
 use coupon_strategies::REGISTER;
 
@@ -18,6 +19,9 @@ pub(super) const BEYOND_LIMIT: u8 = 3;
 /// The exit code of a comparison whose limit was the load and no contestant.
 pub(super) const LOAD_LIMITED: u8 = 4;
 
+/// The exit code of a history that is too short to tell anything.
+pub(super) const CANNOT_SAY: u8 = 4;
+
 /// The names of all strategies over shards, as a command line has them.
 pub(super) static SHARDED: LazyLock<String> =
     LazyLock::new(|| REGISTER.sharded().map(|family| family.name).collect::<Vec<_>>().join(","));
@@ -25,6 +29,17 @@ pub(super) static SHARDED: LazyLock<String> =
 /// The requirements on figures, from `--require`.
 pub(super) fn limits(require: &[String], scope: &Scope<'_>) -> Result<Vec<Limit>> {
     require.iter().map(|text| Limit::parse(text, scope).context("--require")).collect()
+}
+
+/// The least change that is called one, from the percent of `--least`.
+pub(super) fn least(percent: f64) -> Result<f64> {
+    ensure!((0.0..=1_000.0).contains(&percent), "--least must be 0 to 1000 percent, not {percent}");
+    Ok(percent / 100.0)
+}
+
+/// The metrics of `--only`.
+pub(super) fn only(names: &[String]) -> Result<Vec<Metric>> {
+    names.iter().map(|name| name.parse().context("--only")).collect()
 }
 
 /// The backend that contestants store on.

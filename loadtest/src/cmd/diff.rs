@@ -8,11 +8,11 @@ use anyhow::{Context, Result, bail, ensure};
 use coupon_cli::output::Output;
 use coupon_cli::terminal::note;
 use coupon_report::diff::{self, Change, Diff, How, LEAST};
-use coupon_report::model::{Metric, Report};
+use coupon_report::model::Report;
 use coupon_report::read;
 use coupon_report::terminal::Screen;
 
-use super::arguments::BEYOND_LIMIT;
+use super::arguments::{self, BEYOND_LIMIT};
 
 const EXIT_CODES: &str = "Exits with 0 when nothing became worse (undecided figures included), 3 when something did, 1 when \
 the two could not be compared. If nothing changed, that is 3 in 5 % of comparisons at most, over all figures together. Rates and \
@@ -58,9 +58,7 @@ pub struct Args {
 /// # Errors
 /// When a report cannot be read, or the two cannot be compared.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    ensure!((0.0..=1_000.0).contains(&args.least), "--least must be 0 to 1000 percent, not {}", args.least);
-    let least = args.least / 100.0;
-    let only = args.only.iter().map(|name| metric(name)).collect::<Result<Vec<_>>>()?;
+    let (least, only) = (arguments::least(args.least)?, arguments::only(&args.only)?);
     let runs = |first: &Path, also: &[PathBuf]| -> Result<Vec<Report>> {
         std::iter::once(first).chain(also.iter().map(PathBuf::as_path)).map(report).collect()
     };
@@ -104,10 +102,6 @@ fn obstacles(before: &[Report], after: &[Report]) -> Vec<String> {
         }
     }
     found
-}
-
-fn metric(name: &str) -> Result<Metric> {
-    name.parse().context("--only")
 }
 
 fn report(path: &Path) -> Result<Report> {

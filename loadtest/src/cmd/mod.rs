@@ -12,6 +12,7 @@ pub mod compare;
 pub mod diff;
 pub mod explain;
 pub mod figures;
+pub mod history;
 pub mod passed;
 pub mod replay;
 pub mod run;

@@ -236,7 +236,11 @@ fn a_run_beyond_its_limits_has_an_exit_code_of_its_own() {
 
 /// A report with one contestant that takes so long for a grab.
 fn report(folder: &Path, name: &str, rate: f64, ms: f64) -> String {
-    use coupon_report::model::{Contestant, EndpointRound, LatencyMs, Meta, Reading, Report, Round, SCHEMA};
+    report_of(folder, name, coupon_report::model::Meta { rate: Some(rate), ..Default::default() }, ms)
+}
+
+fn report_of(folder: &Path, name: &str, meta: coupon_report::model::Meta, ms: f64) -> String {
+    use coupon_report::model::{Contestant, EndpointRound, LatencyMs, Reading, Report, Round, SCHEMA};
     let round = |index: u32| {
         let ms = ms * (1.0 + f64::from(index) / 100.0);
         let latency = Reading::Known(LatencyMs { p50: ms, p90: ms, p99: ms, p999: ms, max: ms });
@@ -246,7 +250,7 @@ fn report(folder: &Path, name: &str, rate: f64, ms: f64) -> String {
     };
     let contestant =
         Contestant { name: "hash".into(), rounds: (0..5).map(round).collect(), ..Contestant::default() };
-    let mut report = Report::new(Meta { rate: Some(rate), ..Meta::default() }, vec![contestant]);
+    let mut report = Report::new(meta, vec![contestant]);
     assert_eq!(report.schema, SCHEMA);
     coupon_report::summarise(&mut report);
     let folder = folder.join(name);
@@ -285,7 +289,7 @@ fn a_report_is_held_against_an_earlier_one_and_the_exit_code_says_what_came_of_i
     let (code, text) = diff(&[&before, &slower, "--only", "latency.p42.grab"]);
     assert!(code == Some(1) && text.contains("--only"), "{text}");
     assert_eq!(diff(&[&before, "no-such-file"]).0, Some(1));
-    for command in ["compare", "run", "diff"] {
+    for command in ["compare", "run", "diff", "history"] {
         let help = String::from_utf8(loadtest(&[command, "--help"]).stdout).unwrap();
         assert!(help.contains("Exits with 0 ") && help.contains("3 when"), "{command}: {help}");
     }
@@ -305,8 +309,61 @@ fn a_report_is_held_against_an_earlier_one_and_the_exit_code_says_what_came_of_i
 }
 
 #[test]
+fn a_series_of_reports_says_since_when_it_is_worse_and_the_exit_code_says_that_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let series = |name: &str, slow: std::ops::Range<usize>, runs: usize| {
+        let folder = folder.path().join(name);
+        for run in 0..runs {
+            let date = format!("2026-10-{:02}T02:00:00Z", run + 1);
+            let ms = (if slow.contains(&run) { 3.0 } else { 2.0 }) + 0.05 * (run * 7 % 5) as f64;
+            let meta = coupon_report::model::Meta { rate: Some(100.0), date, ..Default::default() };
+            report_of(&folder, &format!("run-{run:02}"), meta, ms);
+        }
+        folder.to_string_lossy().into_owned()
+    };
+    let history = |arguments: &[&str]| {
+        let output = loadtest(&[&["history"], arguments].concat());
+        let text = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
+        (output.status.code(), text)
+    };
+    let (worse, equal) = (series("worse", 7..12, 12), series("equal", 0..0, 12));
+    let (mended, few) = (series("mended", 4..8, 16), series("few", 4..7, 7));
+    let [page, json] = ["history.html", "history.json"].map(|name| folder.path().join(name));
+    let files = ["--html", page.to_str().unwrap(), "--json", json.to_str().unwrap()];
+    let (code, text) = history(&[&[worse.as_str()][..], &files].concat());
+    assert!(code == Some(3) && text.contains("WORSE hash: grab p50, ms"), "{code:?} {text}");
+    assert!(text.contains("since run 8 of 12"), "{text}");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("run-07/report.json"), "{page}");
+    let found: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+    let figures = found["series"][0]["figures"].as_array().unwrap();
+    assert!(figures.iter().any(|of| of["changes"][0]["at"] == 7), "{figures:?}");
+    assert_eq!(history(&[&equal]).0, Some(0));
+    assert_eq!(history(&[&mended]).0, Some(0));
+    let (code, text) = history(&[&few]);
+    assert!(code == Some(4) && text.contains("CANNOT SAY: 7 runs"), "{code:?} {text}");
+    // One by one, in whatever order.
+    let files: Vec<String> = (0..12).rev().map(|run| format!("{worse}/run-{run:02}/report.json")).collect();
+    assert_eq!(history(&files.iter().map(String::as_str).collect::<Vec<_>>()).0, Some(3));
+    let (code, text) = history(&[&worse, "--only", "latency.p42.grab"]);
+    assert!(code == Some(1) && text.contains("--only"), "{text}");
+    let (code, text) = history(&[&worse, "--least", "-1"]);
+    assert!(code == Some(1) && text.contains("--least"), "{text}");
+    let empty = tempfile::tempdir().unwrap();
+    let (code, text) = history(&[empty.path().to_str().unwrap()]);
+    assert!(code == Some(1) && text.contains("holds no report.json"), "{text}");
+    std::fs::write(format!("{few}/run-00/report.json"), "{\"schema\": 2}").unwrap();
+    std::fs::write(format!("{few}/run-01/report.json"), "{").unwrap();
+    let (code, text) = history(&[&few]);
+    assert!(
+        code == Some(1) && text.contains("2 reports cannot be read") && text.contains("schema 2"),
+        "{text}"
+    );
+}
+
+#[test]
 fn who_runs_a_trace_from_a_script_finds_the_exit_codes_in_the_help() {
-    for command in ["replay", "advise", "diff"] {
+    for command in ["replay", "advise", "diff", "history"] {
         let help = String::from_utf8(loadtest(&[command, "--help"]).stdout).unwrap();
         assert!(help.contains("Exits with 0 when") && help.contains("3 when"), "{command}: {help}");
     }

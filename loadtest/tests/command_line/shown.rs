@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::process::Command;
 
-use super::{loadtest, loadtest_in, report, service};
+use super::{loadtest, loadtest_in, report, report_of, service};
 
 const TRACE: &str = "user_id,room_id,coupon_id,grab_time\n1,1,1,20260101\n2,1,1,20260102\n3,2,2,20260102\n";
 
@@ -13,12 +13,16 @@ fn a_result_that_cannot_be_written_is_no_success() {
     std::fs::write(folder.path().join("trace.csv"), TRACE).unwrap();
     let url = service();
     let before = report(folder.path(), "before", 100.0, 1.0);
+    let date = "2026-10-01T02:00:00Z".to_owned();
+    let meta = coupon_report::model::Meta { date, ..Default::default() };
+    let dated = report_of(folder.path(), "dated", meta, 1.0);
     for arguments in [
         vec!["advise", "trace.csv", "--no-proof"],
         vec!["explain", "--strategy", "hash", "--user", "1", "--coupon", "1"],
         vec!["run", "--target", &url, "--duration", "100ms"],
         vec!["run", "--print-workload"],
         vec!["diff", &before, &before],
+        vec!["history", &dated],
         vec!["man"],
         vec!["--help"],
     ] {
@@ -60,6 +64,7 @@ fn text_of_others_commands_no_terminal() {
         vec!["advise", &trace, "--where", &format!("{evil}=1"), "--no-proof"],
         vec!["diff", &path, &path],
         vec!["diff", &path, evil],
+        vec!["history", evil],
         vec!["compare", "--contestants", evil],
     ] {
         let output = loadtest_in(folder.path(), &arguments);

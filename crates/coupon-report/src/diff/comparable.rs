@@ -35,6 +35,7 @@ pub fn obstacles(before: &Report, after: &Report) -> Vec<String> {
     found.extend(other_requests(one, two));
     let pairs = || before.contestants.iter().filter_map(|one| Some((one, after.contestant(&one.name)?)));
     found.extend(pairs().filter_map(|(one, two)| other_layout(one, two)));
+    found.extend(pairs().filter_map(|(one, two)| other_build(one, two)));
     if pairs().next().is_none() {
         found.push(format!("No contestant is in both: {} before, {} after.", names(before), names(after)));
     }
@@ -67,6 +68,28 @@ fn other_layout(one: &Contestant, two: &Contestant) -> Option<String> {
             one.name, one.layout, two.layout
         )
     })
+}
+
+fn other_build(one: &Contestant, two: &Contestant) -> Option<String> {
+    let (before, after) = (one.build.as_ref()?, two.build.as_ref()?);
+    (before != after)
+        .then(|| format!("Contestant {} is a {before} build before and a {after} build after.", one.name))
+}
+
+/// The reasons for which two reports are of no one series: obstacles to a comparison, and another machine, of whatever kernel.
+pub(crate) fn other_series(before: &Report, after: &Report) -> Vec<String> {
+    let machine = |report: &Report| (report.meta.machine.cores.clone(), report.meta.machine.cpu.clone());
+    let moved = machine(before) != machine(after);
+    obstacles(before, after).into_iter().chain(moved.then(|| other_machine(before, after))).collect()
+}
+
+fn other_machine(before: &Report, after: &Report) -> String {
+    let shown = |report: &Report| {
+        let machine = &report.meta.machine;
+        let cores = machine.cores.show(|cores| format!("{cores} cores"));
+        format!("{cores}, {}, {}", machine.cpu.show(String::clone), machine.kernel.show(String::clone))
+    };
+    format!("The machine differs: {} before, {} after.", shown(before), shown(after))
 }
 
 fn names(report: &Report) -> String {
@@ -121,12 +144,7 @@ pub fn notes(before: &Report, after: &Report) -> Vec<String> {
     let (one, two) = (&before.meta, &after.meta);
     let mut notes = Vec::new();
     if one.machine != two.machine {
-        let shown = |meta: &Meta| {
-            let machine = &meta.machine;
-            let cores = machine.cores.show(|cores| format!("{cores} cores"));
-            format!("{cores}, {}, {}", machine.cpu.show(String::clone), machine.kernel.show(String::clone))
-        };
-        notes.push(format!("The machine differs: {} before, {} after.", shown(one), shown(two)));
+        notes.push(other_machine(before, after));
     }
     if one.seed != two.seed {
         notes.push(format!(

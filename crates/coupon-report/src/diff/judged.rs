@@ -10,7 +10,7 @@ use super::{Change, How, Row, Sides, Unit, counted, failures};
 use crate::model::{Contestant, Metric};
 
 /// Runs never differ by less than this, as a part: a few that happen to agree are not sure of anything.
-const LEAST_SPREAD: f64 = 0.01;
+pub(crate) const LEAST_SPREAD: f64 = 0.01;
 
 /// A figure that is timed, before it is judged.
 struct Timed<'a> {
@@ -84,7 +84,7 @@ impl<'a> Timed<'a> {
     }
 }
 
-pub(super) fn values(metric: &Metric, contestant: &Contestant) -> Vec<f64> {
+pub(crate) fn values(metric: &Metric, contestant: &Contestant) -> Vec<f64> {
     contestant.rounds.iter().filter_map(|round| metric.read(round).value()).collect()
 }
 

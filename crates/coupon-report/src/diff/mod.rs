@@ -18,19 +18,22 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+pub(crate) use comparable::other_series;
 pub use comparable::{notes, obstacles};
+pub(crate) use judged::{LEAST_SPREAD, values};
 pub use text::print;
+pub(crate) use text::with_unit;
 
 use coupon_measure::stats::Estimate;
 
 use super::endpoints;
-use super::model::{Contestant, Metric, Report, Round};
+use super::model::{Contestant, Metric, Report};
 use super::summarise::endpoints_of;
 
 /// The least difference that is called one, unless something else is asked for.
 pub const LEAST: f64 = 0.1;
 /// The percent of requests from which on more or fewer failures are a difference.
-const FAILED: f64 = 0.1;
+pub(crate) const FAILED: f64 = 0.1;
 /// The least number of runs, before and after together, that shows how far runs differ by themselves.
 pub const MIN_RUNS: usize = 5;
 
@@ -164,41 +167,41 @@ impl<'a> Sides<'a> {
         (!sides.before.is_empty() && !sides.after.is_empty()).then_some(sides)
     }
 
-    /// The metrics that any run has a figure of.
+    /// The metrics that are compared.
     fn asked(&self, only: &[Metric]) -> Vec<Metric> {
-        let mut metrics = if only.is_empty() { self.metrics() } else { only.to_vec() };
-        // What none has, such as rows stored a second on files, is nothing to tell.
-        metrics.retain(|metric| self.rounds().any(|round| metric.read(round).value().is_some()));
-        metrics
-    }
-
-    /// The part of requests that failed, and those that contestants are compared by.
-    fn metrics(&self) -> Vec<Metric> {
-        let mut metrics = Metric::of_service().to_vec();
-        let endpoints = endpoints_of(self.runs());
-        metrics.extend(endpoints.iter().flat_map(|endpoint| Metric::of_endpoint(endpoint)));
-        let scenarios: BTreeSet<&String> = self.rounds().flat_map(|round| round.scenarios.keys()).collect();
-        metrics.extend(scenarios.into_iter().flat_map(|scenario| Metric::of_scenario(scenario)));
-        let has_spread = self.before.iter().any(|run| run.shards > 1);
-        metrics.retain(|metric| match metric {
-            Metric::EffectiveShards | Metric::EffectiveShardsByCpu => has_spread,
-            Metric::Shards { endpoint } | Metric::Tables { endpoint } => endpoints::has_plan(endpoint),
-            Metric::Errors => true,
-            _ => metric.is_compared(),
-        });
-        metrics
-    }
-
-    fn runs(&self) -> impl Iterator<Item = &'a Contestant> {
-        self.before.iter().chain(&self.after).copied()
-    }
-
-    fn rounds(&self) -> impl Iterator<Item = &'a Round> {
-        self.runs().flat_map(|run| &run.rounds)
+        let runs: Vec<&Contestant> = self.before.iter().chain(&self.after).copied().collect();
+        compared(&runs, only)
     }
 
     /// The first of each side.
     fn shown(&self) -> Option<(&'a Contestant, &'a Contestant)> {
         Some((self.before.first()?, self.after.first()?))
     }
+}
+
+/// The metrics that runs of one contestant are compared by, of those that any of them has a figure of: these alone, or all.
+pub(crate) fn compared(runs: &[&Contestant], only: &[Metric]) -> Vec<Metric> {
+    let rounds = || runs.iter().flat_map(|run| &run.rounds);
+    let mut metrics = if only.is_empty() { metrics(runs) } else { only.to_vec() };
+    // What none has, such as rows stored a second on files, is nothing to tell.
+    metrics.retain(|metric| rounds().any(|round| metric.read(round).value().is_some()));
+    metrics
+}
+
+/// The part of requests that failed, and those that contestants are compared by.
+fn metrics(runs: &[&Contestant]) -> Vec<Metric> {
+    let mut metrics = Metric::of_service().to_vec();
+    let endpoints = endpoints_of(runs.iter().copied());
+    metrics.extend(endpoints.iter().flat_map(|endpoint| Metric::of_endpoint(endpoint)));
+    let rounds = runs.iter().flat_map(|run| &run.rounds);
+    let scenarios: BTreeSet<&String> = rounds.flat_map(|round| round.scenarios.keys()).collect();
+    metrics.extend(scenarios.into_iter().flat_map(|scenario| Metric::of_scenario(scenario)));
+    let has_spread = runs.iter().any(|run| run.shards > 1);
+    metrics.retain(|metric| match metric {
+        Metric::EffectiveShards | Metric::EffectiveShardsByCpu => has_spread,
+        Metric::Shards { endpoint } | Metric::Tables { endpoint } => endpoints::has_plan(endpoint),
+        Metric::Errors => true,
+        _ => metric.is_compared(),
+    });
+    metrics
 }

@@ -88,15 +88,15 @@ fn shown(row: &Row) -> [String; 5] {
         Change::LooksWorse => "looks worse",
         Change::Undecided => "undecided",
     };
-    let label = if row.unit.is_empty() || row.unit == "/s" {
-        row.label.clone()
-    } else {
-        format!("{}, {}", row.label, row.unit)
-    };
     let ratio = row.ratio.as_ref().map_or_else(String::new, span);
     let change =
         row.reason.as_ref().map_or_else(|| change.to_owned(), |reason| format!("{change}: {reason}"));
-    [label, figure(row.before.as_ref()), figure(row.after.as_ref()), ratio, change]
+    [with_unit(&row.label, row.unit), figure(row.before.as_ref()), figure(row.after.as_ref()), ratio, change]
+}
+
+/// A figure's label with its unit, where the label does not say it.
+pub(crate) fn with_unit(label: &str, unit: &str) -> String {
+    if unit.is_empty() || unit == "/s" { label.to_owned() } else { format!("{label}, {unit}") }
 }
 
 /// A ratio with two digits behind the point: close to 1 is where it matters.

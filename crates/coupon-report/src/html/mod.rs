@@ -4,6 +4,7 @@ mod answer;
 mod audit;
 mod cures;
 mod forest;
+mod history;
 mod latency;
 mod marks;
 mod method;
@@ -22,12 +23,38 @@ use coupon_measure::format::{self, number};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::Report;
+pub use history::render as render_history;
 
 const STYLE: &str = include_str!("style.css");
 
 /// The page.
 #[must_use]
 pub fn render(report: &Report) -> String {
+    let body = html! {
+        (header(report))
+        main {
+            (answer::first_screen(report))
+            (contents(report))
+            (required::section(report))
+            (answer::by_need(report))
+            (latency::section(report))
+            (writes::section(report))
+            (spread::section(report))
+            (scatter::section(report))
+            (outlook::section(report))
+            (answer::good_for(report))
+            (cures::section(report))
+            (forest::section(report))
+            (wide::section(report))
+            (audit::section(report))
+            (method::section(report))
+        }
+    };
+    page(&report.meta.title, &body)
+}
+
+/// A page of that body.
+fn page(title: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -35,29 +62,10 @@ pub fn render(report: &Report) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (report.meta.title) }
+                title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
-            body {
-                (header(report))
-                main {
-                    (answer::first_screen(report))
-                    (contents(report))
-                    (required::section(report))
-                    (answer::by_need(report))
-                    (latency::section(report))
-                    (writes::section(report))
-                    (spread::section(report))
-                    (scatter::section(report))
-                    (outlook::section(report))
-                    (answer::good_for(report))
-                    (cures::section(report))
-                    (forest::section(report))
-                    (wide::section(report))
-                    (audit::section(report))
-                    (method::section(report))
-                }
-            }
+            body { (body) }
         }
     };
     page.into_string()

@@ -138,10 +138,15 @@ pub(super) fn drawing(id: &str, height: f64, title: &str, desc: &str, body: &Mar
 
 /// The figures of a drawing, for those who would rather read them.
 pub(super) fn data(columns: &[&str], rows: &[Vec<String>]) -> Markup {
+    folded("The figures as a table", columns, rows)
+}
+
+/// A table for those who ask for it.
+pub(super) fn folded(summary: &str, columns: &[&str], rows: &[Vec<String>]) -> Markup {
     html! {
         details.data {
-            summary { "The figures as a table" }
-            div.scroll tabindex="0" role="region" aria-label="Figures" {
+            summary { (summary) }
+            div.scroll tabindex="0" role="region" aria-label=(summary) {
                 table {
                     thead { tr { @for column in columns { th scope="col" { (column) } } } }
                     tbody {

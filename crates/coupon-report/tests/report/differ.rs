@@ -18,7 +18,7 @@ fn two() -> (Report, Report) {
     (before, after)
 }
 
-fn scale(round: &mut coupon_report::model::Round, by: f64, wanted: impl Fn(&str) -> bool) {
+pub(crate) fn scale(round: &mut coupon_report::model::Round, by: f64, wanted: impl Fn(&str) -> bool) {
     let slow = |latency: &mut Reading<LatencyMs>| {
         if let Reading::Known(latency) = latency {
             for ms in [&mut latency.p50, &mut latency.p90, &mut latency.p99, &mut latency.p999] {
@@ -161,6 +161,12 @@ fn reports_of_other_loads_are_not_comparable_and_each_reason_is_named() {
         |report| report.contestants[0].layout = "elsewhere".into(),
         "Contestant hash places its rows otherwise",
     );
+    let mut built = before.clone();
+    built.contestants[0].build = Some("release".into());
+    let mut rebuilt = built.clone();
+    rebuilt.contestants[0].build = Some("debug".into());
+    let found = obstacles(&built, &rebuilt);
+    assert_eq!(found, ["Contestant hash is a release build before and a debug build after."]);
     refused(|report| report.contestants.clear(), "No contestant is in both");
 }
 

@@ -4,6 +4,8 @@
 mod conclusions;
 mod differ;
 #[cfg(test)]
+mod history;
+#[cfg(test)]
 mod recorded;
 #[cfg(test)]
 mod resampled;

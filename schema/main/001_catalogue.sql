@@ -66,7 +66,8 @@ CREATE TABLE stock_logs (
     stock_before INT NOT NULL,
     stock_after INT NOT NULL,
     operator VARCHAR(64) NOT NULL,
-    -- where a deduction came from: the shard, and the last entry of its outbox that it covers
+    -- where a deduction came from: the shard, and the last entry of its outbox that it covers; NULL in lines that came with a copy
+    -- of another data set, up to the line that `meta` names (copied_lines)
     shard SMALLINT,
     outbox_id BIGINT,
     create_time BIGINT NOT NULL

@@ -14,6 +14,8 @@
 //! - What main had forgotten of any, and got back from the rows, stands in lines of the same kinds by `rebuild`:
 //!   up to the last entry that there was, whatever was between.
 //! - What was sold before there was an outbox stands in one line of operation 2 without a shard (by `seeder`).
+//! - Lines that came with a copy of another data set are lines of any of these kinds, and name no shard: their shards
+//!   were that data set's. The label says up to which number they go.
 //! - The lines are a chain from nothing to what remains.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,8 +85,9 @@ impl Line {
         if back { self.after - self.before } else { 0 }
     }
 
-    /// The fault that it has by itself, given the position to which main has applied each shard's outbox.
-    fn wrong(&self, positions: &[i64]) -> Option<String> {
+    /// The fault that it has by itself, given what main was told.
+    fn wrong(&self, told: Told<'_>) -> Option<String> {
+        let Told { positions, copied } = told;
         let Self { operation, before, after, operator, .. } = self;
         let by = || format!("operation {operation} by {operator:?}");
         let direction = match *operation {
@@ -99,7 +102,8 @@ impl Line {
         }
         match (self.shard, self.entry) {
             (None, None) => {
-                let lawful = *operation == INITIALISE
+                let lawful = self.id <= copied
+                    || *operation == INITIALISE
                     || (*operation == DEDUCT && operator == SEEDER)
                     || self.takes_back();
                 (!lawful).then(|| format!("{} names no shard", by()))
@@ -124,6 +128,15 @@ impl Line {
     }
 }
 
+/// The sources of main's log: how far it was told by outboxes, and which lines came with a copy.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told<'a> {
+    /// The position to which main has applied each shard's outbox.
+    pub(super) positions: &'a [i64],
+    /// The number of the last line that came with a copy of another data set; 0 where none did.
+    pub(super) copied: i64,
+}
+
 /// The sums over a coupon's lines.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Account {
@@ -136,11 +149,11 @@ pub(super) struct Account {
 }
 
 /// Holds a coupon's lines against the law.
-pub(super) fn account(lines: &[Line], total: i64, remaining: i64, positions: &[i64]) -> Account {
+pub(super) fn account(lines: &[Line], total: i64, remaining: i64, told: Told<'_>) -> Account {
     let mut account = Account::default();
     let (mut set, mut deducted) = (0, 0);
     for line in lines {
-        if let Some(wrong) = line.wrong(positions) {
+        if let Some(wrong) = line.wrong(told) {
             account.wrong.push(format!("line {}: {wrong}", line.id));
         }
         let taken = line.before - line.after;
@@ -211,6 +224,10 @@ fn is_path(lines: &[Line], end: i64) -> bool {
 mod tests {
     use super::*;
 
+    const fn outboxes(positions: &[i64]) -> Told<'_> {
+        Told { positions, copied: 0 }
+    }
+
     fn line(operation: i64, before: i64, after: i64, operator: &str, from: Option<(i64, i64)>) -> Line {
         let (shard, entry) = from.unzip();
         Line { id: 0, coupon: 1, operation, before, after, operator: operator.to_owned(), shard, entry }
@@ -233,12 +250,12 @@ mod tests {
     }
 
     fn wrong(lines: &[Line]) -> String {
-        account(lines, 9, 4, &[4, 3]).wrong.join("; ")
+        account(lines, 9, 4, outboxes(&[4, 3])).wrong.join("; ")
     }
 
     #[test]
     fn lawful_lines_are_added_up_by_shard() {
-        let account = account(&sound(), 9, 4, &[4, 3]);
+        let account = account(&sound(), 9, 4, outboxes(&[4, 3]));
         let by_shard = BTreeMap::from([(0, 3), (1, 0)]);
         assert_eq!(account, Account { by_shard, sold_before: 2, wrong: Vec::new() });
     }
@@ -273,7 +290,7 @@ mod tests {
             let told = case.lines.iter().map(|(operation, operator, shard, entry, before, after)| {
                 line(*operation, *before, *after, operator, Some((*shard, *entry)))
             });
-            let account = account(&numbered(past.chain(told)), after.0, after.1, &positions);
+            let account = account(&numbered(past.chain(told)), after.0, after.1, outboxes(&positions));
             assert_eq!(account.wrong, Vec::<String>::new(), "{}", case.name);
             judged += 1;
         }
@@ -304,7 +321,7 @@ mod tests {
             ];
             let past = past.into_iter().filter(|line| line.before != line.after);
             let lines = numbered(past.chain([line(operation, before, after, "ann", None)]));
-            assert_eq!(account(&lines, now, left, &[]).wrong, Vec::<String>::new(), "{name}");
+            assert_eq!(account(&lines, now, left, outboxes(&[])).wrong, Vec::<String>::new(), "{name}");
             judged += 1;
         }
         assert!(judged >= 7, "{judged}");
@@ -315,10 +332,10 @@ mod tests {
         for operator in ["grab", "archive", "rebuild", "seeder", "expire"] {
             let mut lines = sound();
             lines.push(line(ROLL_BACK, 4, 2, operator, None));
-            let wrong = account(&lines, 7, 2, &[4, 3]).wrong.join("; ");
+            let wrong = account(&lines, 7, 2, outboxes(&[4, 3])).wrong.join("; ");
             assert!(wrong.contains("operation 3 from 4 to 2"), "{operator}: {wrong}");
             lines[6].operator = "ann".to_owned();
-            assert_eq!(account(&lines, 7, 2, &[4, 3]).wrong.join("; "), "");
+            assert_eq!(account(&lines, 7, 2, outboxes(&[4, 3])).wrong.join("; "), "");
         }
     }
 
@@ -333,6 +350,19 @@ mod tests {
         lines[3].shard = None;
         lines[3].entry = None;
         assert!(wrong(&lines).contains("by \"rebuild\" names no shard"), "{}", wrong(&lines));
+    }
+
+    #[test]
+    fn lines_that_came_with_a_copy_name_no_shard() {
+        let mut lines = sound();
+        for line in &mut lines {
+            (line.shard, line.entry) = (None, None);
+        }
+        let judged = |copied| account(&lines, 9, 4, Told { positions: &[0, 0], copied });
+        assert_eq!(judged(6), Account { sold_before: 5, ..Account::default() });
+        let wrong = judged(2).wrong.join("; ");
+        assert!(wrong.contains("line 3: operation 2 by \"grab\" names no shard"), "{wrong}");
+        assert!(wrong.contains("line 5: operation 3 by \"archive\" names no shard"), "{wrong}");
     }
 
     #[test]
@@ -367,7 +397,7 @@ mod tests {
         let mut lines = sound();
         lines.remove(0);
         assert!(wrong(&lines).contains("begins is missing"), "{}", wrong(&lines));
-        let raised = account(&sound(), 19, 14, &[4, 3]).wrong.join("; ");
+        let raised = account(&sound(), 19, 14, outboxes(&[4, 3])).wrong.join("; ");
         assert!(raised.contains("a total of 9, but total is 19"), "{raised}");
     }
 

@@ -14,8 +14,8 @@ use super::history::{History, Leaving, Moved, Movement, Version};
 use super::ids::Ids;
 use super::life::Life;
 use super::source::{
-    self, Catalogue, ChangedFrom, Coupon, EARLIER_FORMATS, Entry, Gate, Grab, Parked, Place, Rows, Shard,
-    Snapshot, Spent, Stored, TOO_EARLY, Wanted, missing_keys, tables_of_results,
+    self, COPIED_LINES, Catalogue, ChangedFrom, Coupon, EARLIER_FORMATS, Entry, Gate, Grab, Parked, Place,
+    Rows, Shard, Snapshot, Spent, Stored, TOO_EARLY, Wanted, missing_keys, tables_of_results,
 };
 use super::{Label, inbox};
 
@@ -75,6 +75,7 @@ fn hold_still(folder: &Path) -> Result<Snapshot> {
         let (catalogue, users) = (catalogue(&main)?, users(&main)?);
         let earlier = source::earlier(&catalogue, changed(&main)?);
         let accepts_unknown_users = main.query_row(ChangedFrom::ACCEPTS_UNKNOWN, [], |row| row.get(0))?;
+        let copied_lines = source::copied_lines(meta(&main, "meta", COPIED_LINES)?.as_deref())?;
         let said = |name: &str| anyhow::Ok(meta(&main, "meta", name)?.unwrap_or_default());
         let (dataset, layout) = (said("dataset")?, said("layout")?);
         let (history, movement) = (History::of(versions(&main)?, layout), movement(&main)?);
@@ -86,6 +87,7 @@ fn hold_still(folder: &Path) -> Result<Snapshot> {
             earlier,
             users,
             accepts_unknown_users,
+            copied_lines,
             shards: told,
             rows: Box::new(Files { main, shards }),
         });

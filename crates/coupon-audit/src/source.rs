@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use coupon_core::{Money, Placement, ResultId, ShardId, TableId, Timestamp};
 
 use super::books::Line;
@@ -64,6 +64,8 @@ pub(super) struct Snapshot {
     pub(super) users: Ids,
     /// A service has taken users whom main does not know.
     pub(super) accepts_unknown_users: bool,
+    /// The last line of the stock log that came with a copy of another data set; 0 where none did.
+    pub(super) copied_lines: i64,
     /// Every shard, in order.
     pub(super) shards: Vec<Shard>,
     /// Their tables, and what is too large to be read beforehand.
@@ -83,6 +85,18 @@ pub(super) trait Rows {
 
     /// The largest `result_id` of a table.
     fn newest(&mut self, place: Placement) -> Result<Option<i64>>;
+}
+
+/// The name under which main's label says up to which line the stock log came with a copy.
+pub(super) const COPIED_LINES: &str = "copied_lines";
+
+/// The number of that line.
+///
+/// # Errors
+/// When what the label says is no number.
+pub(super) fn copied_lines(said: Option<&str>) -> Result<i64> {
+    let Some(said) = said else { return Ok(0) };
+    said.parse().with_context(|| format!("main's label says {COPIED_LINES} {said:?}, which is no number"))
 }
 
 /// The formats of data that lacks what is read here, until a service of today opens it.

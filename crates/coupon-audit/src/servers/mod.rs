@@ -49,6 +49,7 @@ struct Held {
     earlier: Earlier,
     users: Ids,
     accepts_unknown_users: bool,
+    copied_lines: i64,
     shards: Vec<Shard>,
     main: Conn,
     connections: Vec<Conn>,
@@ -108,6 +109,7 @@ impl Servers {
                     earlier,
                     users,
                     accepts_unknown_users,
+                    copied_lines,
                     shards,
                     main,
                     connections,
@@ -123,6 +125,7 @@ impl Servers {
                     earlier,
                     users,
                     accepts_unknown_users,
+                    copied_lines,
                     shards,
                     rows,
                 };
@@ -164,6 +167,7 @@ impl Servers {
         let (catalogue, users) = (read::catalogue(&mut main).await?, read::users(&mut main).await?);
         let earlier = source::earlier(&catalogue, read::changed(&mut main).await?);
         let accepts_unknown_users = read::accepts_unknown_users(&mut main).await?;
+        let copied_lines = read::copied_lines(&mut main).await?;
         Ok(Some(Held {
             label,
             versions,
@@ -172,6 +176,7 @@ impl Servers {
             earlier,
             users,
             accepts_unknown_users,
+            copied_lines,
             shards,
             main,
             connections,

@@ -11,8 +11,8 @@ use crate::Label;
 use crate::history::{Leaving, Moved, Movement, Version};
 use crate::ids::Ids;
 use crate::source::{
-    Catalogue, ChangedFrom, Coupon, EARLIER_FORMATS, Entry, Grab, Parked, Shard, Stored, Sums, TOO_EARLY,
-    missing_keys, tables_of_results,
+    self, COPIED_LINES, Catalogue, ChangedFrom, Coupon, EARLIER_FORMATS, Entry, Grab, Parked, Shard, Stored,
+    Sums, TOO_EARLY, missing_keys, tables_of_results,
 };
 
 /// Reads main's account of its data set.
@@ -33,6 +33,13 @@ pub(super) async fn refuse_earlier(main: &mut Conn) -> Result<()> {
     let format: Option<String> = main.query_first("SELECT value FROM meta WHERE name = 'format'").await?;
     ensure!(format.is_none_or(|format| !EARLIER_FORMATS.contains(&&*format)), TOO_EARLY);
     Ok(())
+}
+
+/// The last line of the stock log that came with a copy of another data set; 0 where none did.
+pub(super) async fn copied_lines(main: &mut Conn) -> Result<i64> {
+    let said: Option<String> =
+        main.exec_first("SELECT value FROM meta WHERE name = ?", (COPIED_LINES,)).await?;
+    source::copied_lines(said.as_deref())
 }
 
 pub(super) async fn positions(main: &mut Conn) -> Result<Positions> {

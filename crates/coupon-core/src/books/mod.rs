@@ -32,6 +32,11 @@ pub const ARCHIVE: &str = "archive";
 /// The operator of log lines of any kind when main had forgotten them, and they were made anew from the rows.
 pub const REBUILD: &str = "rebuild";
 
+/// The operator of log lines about rows that were there before there was any outbox.
+pub const SEEDER: &str = "seeder";
+/// The words by which the log tells of rows. They are no operator's name.
+pub const WORDS: [&str; 7] = [GRAB, ARCHIVE, REBUILD, SEEDER, "release", "return", "expire"];
+
 /// An entry of a shard's outbox: its number, and the rows of each coupon that moved.
 pub type Entry<'a> = (i64, &'a [Moved]);
 

@@ -116,3 +116,9 @@ fn what_was_parked_comes_before_what_has_come_since() {
     changes.put_before(coupon(1), [delta((1, 4, 5)), delta((0, 9, -1))]);
     assert_eq!(changes.coupons[&coupon(1)], [delta((1, 4, 5)), delta((0, 9, -3))]);
 }
+
+#[test]
+fn every_way_to_give_stock_back_has_a_word_that_is_no_operators_name() {
+    let words = Movement::GIVEN_BACK.into_iter().filter_map(Movement::word);
+    assert_eq!(words.collect::<Vec<_>>(), WORDS[4..]);
+}

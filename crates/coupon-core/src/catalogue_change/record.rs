@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Refused;
 use super::check::holds;
-use crate::books::{ARCHIVE, GRAB, Movement, REBUILD};
+use crate::books::WORDS;
 use crate::{CouponId, CouponStatus, Money, RoomId, Timestamp};
 
 /// The longest text that the record has of a change, in characters.
@@ -31,9 +31,7 @@ impl Operator {
         })?;
         let printable = name.trim() == name && !name.chars().any(char::is_control);
         holds(field, printable, || "must be printable, without spaces around it".to_owned())?;
-        let own = [GRAB, ARCHIVE, REBUILD, "seeder"].into_iter();
-        let mut own = own.chain(Movement::GIVEN_BACK.into_iter().filter_map(Movement::word));
-        holds(field, !own.any(|word| word == name), || {
+        holds(field, !WORDS.contains(&name), || {
             format!("must not be {name:?}, by which the stock log means something else")
         })?;
         Ok(Self(name.to_owned()))

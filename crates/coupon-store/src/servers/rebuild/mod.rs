@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use coupon_core::books::{Changes, Delta, Held, Word, forgotten};
+use coupon_core::books::{Changes, Delta, Held, WORDS, Word, forgotten};
 use coupon_core::{CouponId, ShardId, Timestamp};
 use mysql_async::prelude::Queryable;
 use mysql_async::{IsolationLevel, Transaction, TxOpts};
@@ -218,8 +218,12 @@ struct Known {
 impl Known {
     async fn read(transaction: &mut Transaction<'_>) -> Result<Self> {
         let mut known = Self::default();
-        let sql = "SELECT coupon_id, shard, CAST(SUM(stock_before - stock_after) AS SIGNED) FROM stock_logs \
-                   WHERE operation_type = 2 OR (operation_type = 3 AND shard IS NOT NULL) GROUP BY coupon_id, shard";
+        // An operator takes stock back by a line of the same kind, under a name that is none of the log's own words.
+        let words = WORDS.map(|word| format!("'{word}'")).join(",");
+        let sql = format!(
+            "SELECT coupon_id, shard, CAST(SUM(stock_before - stock_after) AS SIGNED) FROM stock_logs \
+             WHERE operation_type = 2 OR (operation_type = 3 AND operator IN ({words})) GROUP BY coupon_id, shard"
+        );
         for (coupon, shard, rows) in transaction.query::<(u64, Option<u16>, i64), _>(sql).await? {
             let coupon = CouponId::new(coupon)?;
             *known.logged.entry(coupon).or_default() += rows;

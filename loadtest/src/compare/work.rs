@@ -64,8 +64,9 @@ mod tests {
             "cpu_seconds": cpu_seconds, "bytes_written": bytes_written,
             "unavailable": ["bytes_written: no /proc here"],
         });
-        serde_json::from_value(serde_json::json!({"shards": [shard], "effective_shards": null, "skew": null}))
-            .unwrap()
+        serde_json::from_value(serde_json::json!({"shards": [shard], "effective_shards": null, "skew": null,
+            "hot": coupon_service::api::HotResults::default()}))
+        .unwrap()
     }
 
     #[test]

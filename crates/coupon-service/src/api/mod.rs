@@ -5,12 +5,14 @@
 
 mod catalogue;
 mod layout;
+mod shards;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use catalogue::*;
 pub use layout::*;
+pub use shards::*;
 
 /// A request for a coupon.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -365,65 +367,6 @@ pub struct GrabCounts {
     pub invalid_time: u64,
     /// Answered 503.
     pub unavailable: u64,
-}
-
-/// Every shard's state and work.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct ShardsStatus {
-    /// The shards, in order.
-    pub shards: Vec<ShardStatus>,
-    /// Rows stored in all ÷ the fullest shard's rows; null without rows.
-    pub effective_shards: Option<f64>,
-    /// The fullest shard's rows ÷ a fair share; null without rows.
-    pub skew: Option<f64>,
-}
-
-/// One shard's state and work.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct ShardStatus {
-    /// The shard.
-    pub shard: u16,
-    /// True if it answers.
-    pub up: bool,
-    /// Results stored there.
-    pub rows: u64,
-    /// Part of all results, 0 to 1; null when there are none.
-    pub share: Option<f64>,
-    /// Results written: since the service started or, on servers, in all.
-    pub rows_written: u64,
-    /// Transactions committed, likewise.
-    pub commits: u64,
-    /// Results written a second, over the last whole seconds; null in the first second.
-    pub writes_per_s: Option<f64>,
-    /// Results handed over and not in their table yet.
-    pub queue_depth: u64,
-    /// Milliseconds a commit took, from hand-over.
-    pub write_ms: Option<Percentiles>,
-    /// Milliseconds a read took on this shard.
-    pub read_ms: Option<Percentiles>,
-    /// Open connections.
-    pub connections: u64,
-    /// CPU seconds spent on this shard's reads and writes; null: see `unavailable`.
-    pub cpu_seconds: Option<f64>,
-    /// Bytes this shard's writer has sent to storage; null: see `unavailable`.
-    pub bytes_written: Option<u64>,
-    /// For every figure that is null because it cannot be read: why.
-    pub unavailable: Vec<String>,
-}
-
-/// A spread of latencies, in milliseconds.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Percentiles {
-    /// Number of requests measured.
-    pub count: u64,
-    /// Half were faster.
-    pub p50: f64,
-    /// 90% were faster.
-    pub p90: f64,
-    /// 99% were faster.
-    pub p99: f64,
-    /// The slowest.
-    pub max: f64,
 }
 
 /// The answer to a request to wait until everything handed over so far is stored and applied to main.

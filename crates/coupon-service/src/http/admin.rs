@@ -142,6 +142,7 @@ pub(super) async fn shards(req: HttpRequest, service: web::Data<Service>) -> Res
         shards: shards.collect(),
         effective_shards: spread.effective_shards,
         skew: spread.skew,
+        hot: service.counters.hot(),
     })
 }
 

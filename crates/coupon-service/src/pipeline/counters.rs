@@ -6,7 +6,9 @@ use std::time::Duration;
 use coupon_core::ShardId;
 use coupon_store::metrics::{Buckets, Exposition};
 
+use super::hot::Hot;
 use super::{Answer, NotDecided};
+use crate::api::HotResults;
 
 /// The end of a grab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +56,7 @@ pub(super) enum Refusal {
     Shard,
 }
 
-/// Counts that all workers share. Each is touched once a grab or once a batch.
+/// Counts that all workers share, but for what is hot. Each is touched once a grab or once a batch.
 #[derive(Debug)]
 pub struct GrabCounters {
     outcomes: [AtomicU64; Outcome::ALL.len()],
@@ -64,6 +66,7 @@ pub struct GrabCounters {
     gate: Buckets,
     gate_failures: AtomicU64,
     shards: Vec<HandOvers>,
+    pub(super) hot: Hot,
 }
 
 /// The hand-overs to one shard.
@@ -86,6 +89,7 @@ impl GrabCounters {
             gate: Buckets::seconds(),
             gate_failures: AtomicU64::new(0),
             shards: (0..shards).map(none).collect(),
+            hot: Hot::new(),
         }
     }
 
@@ -99,6 +103,12 @@ impl GrabCounters {
     #[must_use]
     pub fn batches(&self) -> (u64, u64) {
         self.batches.count_and_sum()
+    }
+
+    /// The rooms, coupons and users that the last minute's results are of.
+    #[must_use]
+    pub fn hot(&self) -> HotResults {
+        self.hot.results()
     }
 
     /// A grab whose answer was known without asking the gate.
@@ -161,6 +171,7 @@ impl GrabCounters {
         page.counter("coupon_gate_failures_total", "Batches that the gate did not decide.")
             .is(&[], count(&self.gate_failures));
         self.expose_hand_overs(page);
+        self.hot.expose(page);
     }
 
     fn expose_hand_overs(&self, page: &mut Exposition) {

@@ -4,6 +4,7 @@
 //! the next one: no timer delays a lone grab, and under load every later step is paid once a batch.
 
 mod counters;
+mod hot;
 mod memory;
 mod next;
 
@@ -28,6 +29,7 @@ use coupon_store::ids::IdGenerator;
 use coupon_store::{Attempt, Backend, Decided, Decision, PlacedResult, Reservation, Unavailable};
 
 use crate::telemetry::traces::{Traced, traced};
+use hot::HotWorker;
 use memory::{Life, Memory};
 use next::Next;
 
@@ -135,11 +137,14 @@ pub struct Batcher {
     ids: RefCell<IdGenerator>,
     queue: RefCell<Queue>,
     memory: RefCell<Memory>,
+    hot: HotWorker,
 }
 
 /// A grab on its way to its shard, and who waits for it.
 struct OnItsWay {
     row: PlacedResult,
+    /// The gate granted it now: it is not handed over a second time.
+    is_new: bool,
     /// The answer, once the row is stored.
     answer: Answer,
     reply: Reply,
@@ -157,7 +162,8 @@ impl Batcher {
     ) -> Rc<Self> {
         let (ids, queue) = (RefCell::new(ids), RefCell::default());
         let memory = RefCell::new(Memory::new(limits.memory));
-        Rc::new(Self { backend, counters, limits, ids, queue, memory })
+        let hot = counters.hot.worker();
+        Rc::new(Self { backend, counters, limits, ids, queue, memory, hot })
     }
 
     /// Says whether it would take a grab now: whether there are ids, a gate, and a shard that something can be handed
@@ -330,13 +336,15 @@ impl Batcher {
             };
             let result = reserved.result(attempt.user, attempt.coupon, waiting.grab.room);
             // An id from before has a time from before, which may lead to another place.
-            let placed = if reserved.id == attempt.id { Ok(placement) } else { self.place(&result.key()) };
+            let is_new = reserved.id == attempt.id;
+            let placed = if is_new { Ok(placement) } else { self.place(&result.key()) };
             match placed {
                 Ok(placement) => {
                     let row = PlacedResult { placement, result };
                     let Waiting { reply, traced, .. } = waiting;
                     by_shard.entry(placement.shard).or_default().push(OnItsWay {
                         row,
+                        is_new,
                         answer,
                         reply,
                         traced,
@@ -355,6 +363,10 @@ impl Batcher {
         let stored = self.backend.hand_over.hand_over(shard, epoch, rows).await;
         failpoints::hit(Point::Confirmed);
         self.counters.handed_over(shard, started.elapsed(), stored.is_ok());
+        if stored.is_ok() {
+            let new = group.iter().filter(|grab| grab.is_new);
+            self.hot.stored(new.map(|grab| &grab.row.result));
+        }
         let about = [("shard", u64::from(shard.number())), ("batch.grabs", group.len() as u64)];
         for grab in group {
             if let Some(traced) = &grab.traced {

@@ -1,7 +1,7 @@
-use coupon_service::api::{AdminStats, Drained, ShardsStatus};
+use coupon_service::api::{AdminStats, Drained, HotKeys, ShardsStatus};
 
 use crate::client::request;
-use crate::fixture::{Api, PLENTY, SCARCE};
+use crate::fixture::{Api, OF_ROOM_3, PLENTY, SCARCE};
 
 #[test]
 fn with_a_token_set_the_admin_paths_ask_for_it_even_on_this_machine() {
@@ -87,6 +87,24 @@ fn shards_state_their_rows_and_what_they_are_worth() {
         assert_eq!(shard.unavailable.len(), missing);
     }
     assert_eq!(status.shards.get(1).unwrap().write_ms.as_ref().unwrap().count, 3);
+}
+
+#[test]
+fn the_last_minutes_results_are_told_by_room_coupon_and_user() {
+    let api = Api::start();
+    for (user, coupon) in [(1, PLENTY), (2, PLENTY), (3, PLENTY), (1, SCARCE), (1, OF_ROOM_3[0])] {
+        assert_eq!(api.grab(user, coupon).grab_status, 1);
+    }
+    // Neither is a result.
+    api.grab(1, PLENTY);
+    api.grab(4, crate::fixture::EARLY);
+    let hot = api.get("/admin/shards/status").json::<ShardsStatus>().hot;
+    let told = |keys: &HotKeys| keys.top.iter().map(|key| (key.id, key.results)).collect::<Vec<_>>();
+    assert_eq!((hot.results, hot.rooms.error), (5, 0));
+    assert_eq!(told(&hot.rooms), [(1, 4), (3, 1)]);
+    assert_eq!(told(&hot.coupons), [(PLENTY, 3), (SCARCE, 1), (OF_ROOM_3[0], 1)]);
+    assert_eq!(told(&hot.users), [(1, 3), (2, 1), (3, 1)]);
+    assert!((hot.rooms.top[0].share - 0.8).abs() < 1e-9 && hot.seconds > 0.0 && hot.seconds <= 60.0);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod encrypted;
 mod epochs;
 mod following;
 mod given_back;
+mod hot;
 mod inbox;
 mod laws;
 mod living;
@@ -46,6 +47,7 @@ use edited::{
     a_coupon_that_was_deleted_stops_nobody_elses_books_and_is_told_once_it_is_back,
     a_coupon_that_was_moved_keeps_the_room_of_its_results, a_stock_below_zero_concerns_its_coupon_alone,
 };
+use hot::what_is_hot_is_told_by_name_and_a_grab_counts_once;
 use laws::*;
 use living::*;
 use operators::*;
@@ -57,6 +59,7 @@ use used::{
 on_every_backend! {
     a_grab_is_stored_found_and_told_to_main,
     what_is_acknowledged_is_never_called_absent,
+    what_is_hot_is_told_by_name_and_a_grab_counts_once,
     a_user_who_asks_again_holds_the_same_result,
     two_grabs_of_one_user_in_one_batch_are_one,
     what_is_sold_out_over_or_unknown_is_refused_for_what_it_is,

@@ -120,6 +120,7 @@ fn every_stage_is_on_the_dashboard() {
         "coupon_shard_store_seconds_bucket",
         "coupon_shard_read_seconds_bucket",
         "coupon_shard_rows_written_total",
+        "coupon_hot_results",
         "coupon_shard_queue_depth",
         "coupon_shard_lag_seconds",
         "coupon_main_lag_entries",

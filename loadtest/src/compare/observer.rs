@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use coupon_loadgen::load::Progress;
 use coupon_report::model::{AuditResult, Reading};
-use coupon_service::api::AdminStats;
+use coupon_service::api::{AdminStats, HotResults};
 
 use super::Sample;
 
@@ -19,6 +19,8 @@ pub trait Observer: Debug + Send + Sync {
     fn load(&self, contestant: usize, progress: &Progress<'_>);
     /// Hears of the work of its shards, in every sample so far, the latest last.
     fn shards(&self, contestant: usize, samples: &[Sample]);
+    /// Hears of the rooms, coupons and users with the most results of the last minute, as often as of its shards.
+    fn hot(&self, contestant: usize, hot: &HotResults);
     /// Its load is over, and what it left behind is stored.
     fn drained(&self, contestant: usize);
     /// Hears of the audit of its turn.
@@ -41,6 +43,10 @@ impl Watcher {
 
     pub(super) fn shards(&self, samples: &[Sample]) {
         self.observer.shards(self.contestant, samples);
+    }
+
+    pub(super) fn hot(&self, hot: &HotResults) {
+        self.observer.hot(self.contestant, hot);
     }
 
     pub(super) fn drained(&self) {

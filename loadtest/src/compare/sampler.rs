@@ -57,6 +57,7 @@ impl Sampler {
                     samples.push(Sample::of(began.elapsed(), &status));
                     if let Some(watcher) = &watcher {
                         watcher.shards(&samples);
+                        watcher.hot(&status.hot);
                     }
                 }
             }

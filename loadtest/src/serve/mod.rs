@@ -16,6 +16,7 @@ mod explain;
 mod fields;
 mod figures;
 mod form;
+mod hot;
 mod run;
 mod same_origin;
 mod shown;

@@ -7,12 +7,13 @@ use coupon_loadgen::load::{Arrivals, Progress};
 use coupon_loadgen::workload::Workload;
 use coupon_report::Report;
 use coupon_report::model::{AuditResult, Reading};
-use coupon_service::api::AdminStats;
+use coupon_service::api::{AdminStats, HotResults};
 use serde::Serialize;
 use tokio::sync::watch;
 
 use super::command;
 use super::figures::{self, LoadFigures, Ticks};
+use super::hot;
 use crate::compare::{CompareOptions, Observer, Sample, latest_lag_ms};
 
 /// The span of a shard's writes a second: a shorter one would jump with every batch.
@@ -75,6 +76,8 @@ struct Contestant {
     failed: String,
     /// Requests that are due and wait for a free connection.
     unsent: usize,
+    /// What is hot, a line of it for each kind of key.
+    hot: Vec<String>,
     kinds: LoadFigures,
     audit: Option<Audit>,
     #[serde(skip)]
@@ -237,6 +240,11 @@ impl Observer for Board {
             contestant.shards = shards;
             contestant.looked = samples.last().map_or(0.0, |last| last.at.as_secs_f64());
         });
+    }
+
+    fn hot(&self, contestant: usize, hot: &HotResults) {
+        let told = hot::told(hot);
+        self.contestant(contestant, |contestant| contestant.hot = told);
     }
 
     fn drained(&self, contestant: usize) {

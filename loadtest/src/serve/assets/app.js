@@ -139,6 +139,7 @@ function show(card, contestant, most) {
   part("behind").hidden = behind === "";
   write(part("behind"), behind);
   bars(part("bars"), contestant.shards, most);
+  lines(part("keys"), contestant.hot);
   table(part("scenarios"), contestant.kinds.scenarios);
   table(part("endpoints"), contestant.kinds.endpoints);
   const audit = contestant.audit;
@@ -168,6 +169,12 @@ function bars(list, shards, most) {
     const lag = shard.lag_ms === null ? "lag n/a" : `lag ${shown(shard.lag_ms)} ms`;
     write(item.querySelector(".more"), `${at === hot ? "hottest · " : ""}${count.format(shard.rows)} rows · queue ${count.format(shard.waiting)} · ${lag}`);
   });
+}
+
+/** A list of plain lines. */
+function lines(list, told) {
+  fit(list, told, () => element("li", {}));
+  told.forEach((line, at) => write(list.children[at], line));
 }
 
 function table(body, kinds) {

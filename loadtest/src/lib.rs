@@ -18,6 +18,7 @@ pub mod cli;
 pub mod cmd;
 pub mod compare;
 pub mod explain;
+mod heat;
 pub mod measured;
 pub mod replay;
 pub mod serve;

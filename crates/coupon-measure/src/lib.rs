@@ -6,6 +6,7 @@
 //! - [`stats`]: estimates over rounds, and whether a difference is one.
 //! - [`mod@format`]: numbers and lists as people read them.
 //! - [`table`]: tables for terminals and documents.
+//! - [`grid`]: counts by range of a key and by time.
 //! - [`machine`]: the machine that figures were measured on.
 //! - [`sketch`]: figures of streams that are too long to be kept.
 //! - [`recent`]: the frequent values of the last minute.
@@ -13,6 +14,7 @@
 
 pub mod endpoint;
 pub mod format;
+pub mod grid;
 pub mod machine;
 pub mod random;
 pub mod reading;

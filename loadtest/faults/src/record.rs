@@ -97,7 +97,8 @@ impl CaseRecord {
         let outcome =
             answer.and_then(|answer| decided(&answer)).unwrap_or(GrabOutcome::Unknown(Unknown::Cut));
         let at = began.elapsed();
-        let grab = GrabRecord { user_id, coupon_id, request: None, outcome, at, held, told_at: now() };
+        let (room_id, request, told_at) = (None, None, now());
+        let grab = GrabRecord { user_id, coupon_id, room_id, request, outcome, at, held, told_at };
         self.entries().grabs.push((service, grab));
     }
 

@@ -13,6 +13,7 @@ use coupon_service::api::ShardsStatus;
 use super::Ending;
 use super::observer::Watcher;
 use super::turn::{self, Turn};
+use crate::heat::KeyHeat;
 use crate::measured;
 
 /// A contestant, with everything it was ever asked for.
@@ -23,6 +24,8 @@ pub(super) struct Entrant {
     /// The newest result before the first request.
     start: Option<Start>,
     rounds: Vec<Round>,
+    /// The keys that were granted in them.
+    heat: KeyHeat,
     /// The counts at the end of the last round: an audit counts from the start.
     counted: Counted,
     /// Rows stored before the first request.
@@ -51,6 +54,7 @@ impl Entrant {
             claims: Claims::default(),
             start,
             rounds: Vec::new(),
+            heat: KeyHeat::default(),
             counted,
             history,
             watcher: None,
@@ -98,6 +102,7 @@ impl Entrant {
             .map_err(|error| self.failed(&error))?;
         let Turn { outcome, shards, flow, looks } = taken;
         acks::claim_all(&outcome, &mut self.claims);
+        self.heat.add(&outcome.grabs);
         let (ending, audit) = self.audit(index);
         if let Some(watcher) = &self.watcher {
             watcher.audited(&audit);
@@ -189,6 +194,7 @@ impl Entrant {
             ),
             cure_of: self.running.cure_of.map(str::to_owned),
             rounds: self.rounds.clone(),
+            heat: self.heat.heat(),
             summaries: Vec::new(),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use coupon_loadgen::load::{Arrivals, Progress};
+use coupon_loadgen::load::{Arrivals, GrabRecord, Progress};
 use coupon_loadgen::workload::Workload;
 use coupon_report::Report;
 use coupon_report::model::{AuditResult, Reading};
@@ -15,6 +15,7 @@ use super::command;
 use super::figures::{self, LoadFigures, Ticks};
 use super::hot;
 use crate::compare::{CompareOptions, Observer, Sample, latest_lag_ms};
+use crate::heat::KeyHeat;
 
 /// The span of a shard's writes a second: a shorter one would jump with every batch.
 const RECENT: Duration = Duration::from_secs(1);
@@ -78,10 +79,17 @@ struct Contestant {
     unsent: usize,
     /// What is hot, a line of it for each kind of key.
     hot: Vec<String>,
+    /// The keys that were granted, over the time of the load.
+    heat: Vec<hot::Map>,
     kinds: LoadFigures,
     audit: Option<Audit>,
     #[serde(skip)]
     ticks: Ticks,
+    #[serde(skip)]
+    keys: KeyHeat,
+    /// The number of grabs that are in them.
+    #[serde(skip)]
+    grabs: usize,
     /// The seconds for which its shards have been sampled.
     #[serde(skip)]
     looked: f64,
@@ -96,6 +104,15 @@ struct Shard {
     /// Results handed over and not in their table yet.
     waiting: u64,
     lag_ms: Option<f64>,
+}
+
+impl Contestant {
+    /// Takes in the grabs that have come since the last time.
+    fn warm(&mut self, grabs: &[GrabRecord]) {
+        self.keys.add(grabs.get(self.grabs..).unwrap_or_default());
+        self.grabs = grabs.len();
+        self.heat = self.keys.heat().known().map(hot::maps).unwrap_or_default();
+    }
 }
 
 /// An audit, or why there is none.
@@ -178,6 +195,7 @@ impl Board {
                 contestant.errors = contestant.kinds.endpoints.iter().map(|kind| kind.errors).sum();
                 contestant.failed = figures::failed(round.endpoints.values().map(|of| &of.errors));
                 contestant.granted = round.grabs.granted;
+                contestant.heat = of.and_then(|of| of.heat.known()).map(hot::maps).unwrap_or_default();
                 contestant.effective = round.effective_shards.value();
                 for shard in &mut contestant.shards {
                     shard.per_s = shard.rows as f64 / contestant.looked.max(f64::MIN_POSITIVE);
@@ -225,6 +243,7 @@ impl Observer for Board {
             contestant.ticks.take(progress);
             contestant.kinds = contestant.ticks.kinds(workload);
             contestant.requests_per_s = contestant.kinds.per_s();
+            contestant.warm(progress.grabs());
             contestant.granted = progress.granted;
             contestant.errors = progress.errors;
             contestant.failed = figures::failed(progress.endpoints().map(|(_, of)| &of.errors));

@@ -39,6 +39,12 @@ fn a_run_is_watched_to_its_report() {
         seen.insert(page.eval(&bars(1)).as_str().unwrap().to_owned());
     }
     assert!(seen.len() >= 3, "the bars did not move: {seen:?}");
+    // The seeded sale's hot rooms are named, and the maps fill up.
+    page.wait("/^rooms: [1-5] \\(/.test(document.querySelector('#cards > article:nth-child(1) .keys li')?.textContent)");
+    page.wait("document.querySelectorAll('#cards > article:nth-child(1) .heat canvas').length === 3");
+    page.wait(
+        "/[1-9]/.test(document.querySelector('#cards > article:nth-child(2) .heat canvas').dataset.shades)",
+    );
     let names = "[...document.querySelectorAll('#cards > article:nth-child(1) .scenarios th span')].map(s => s.textContent).join()";
     page.wait(&format!("{names} === 'normal,hot room,cross-shard,admin'"));
     page.wait("!document.getElementById('report').hidden");

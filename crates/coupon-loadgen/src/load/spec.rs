@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use super::outcome::{EndpointOutcome, ScenarioOutcome};
+use super::outcome::{EndpointOutcome, GrabRecord, ScenarioOutcome};
 use super::recorder::Recorder;
 use super::watch::Watch;
 use crate::workload::{Endpoint, Phase, Shape, Workload};
@@ -130,6 +130,12 @@ impl<'a> Progress<'a> {
     /// The outcome of the requests so far, by endpoint; only those that were asked.
     pub fn endpoints(&self) -> impl Iterator<Item = (Endpoint, &'a EndpointOutcome)> + use<'a> {
         self.recorder.asked()
+    }
+
+    /// Every grab that was answered or given up on so far, in the order of the answers.
+    #[must_use]
+    pub fn grabs(&self) -> &'a [GrabRecord] {
+        self.recorder.grabs()
     }
 
     /// The same by scenario, in the workload's order; none when it has no scenarios.

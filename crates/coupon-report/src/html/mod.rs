@@ -4,6 +4,7 @@ mod answer;
 mod audit;
 mod cures;
 mod forest;
+mod heat;
 mod history;
 mod latency;
 mod marks;
@@ -39,6 +40,7 @@ pub fn render(report: &Report) -> String {
             (answer::by_need(report))
             (latency::section(report))
             (writes::section(report))
+            (heat::section(report))
             (spread::section(report))
             (scatter::section(report))
             (outlook::section(report))
@@ -93,6 +95,7 @@ fn contents(report: &Report) -> Markup {
         ("needs", "By need"),
         ("latency", "Latency"),
         ("writes", "Work over time"),
+        ("heat", "What was hot"),
         ("spread", "Skew"),
         ("fan-out", "Fan-out"),
         ("outlook", "More shards"),

@@ -1,12 +1,13 @@
 //! `report.json`: everything a comparison measured and concluded. The comments on its fields are the descriptions that
 //! `docs/REPORT_SCHEMA.md` shows.
 //!
-//! A comparison fills [`Meta`], the rounds, [`Outlook`] and [`Vertical`]; [`crate::summarise`] fills the rest from
+//! A comparison fills [`Meta`], the rounds, [`Heat`], [`Outlook`] and [`Vertical`]; [`crate::summarise`] fills the rest from
 //! them (summaries, verdicts, answer, audit, advice, cautions, and each round's share, effective shards and skew), so that a
 //! report can be summarised again from its own file.
 
 mod answer;
 mod audit;
+mod heat;
 mod metric;
 mod need;
 mod outlook;
@@ -23,6 +24,7 @@ pub use coupon_measure::{Figure, Machine, Reading};
 
 pub use answer::{Answer, KeyFigure, Requirement};
 pub use audit::{AuditResult, AuditTotals, MAX_EXAMPLES, Violation};
+pub use heat::{Heat, HeatMap, HeatRange, HotKey};
 pub use metric::{GRAB_OUTCOMES, LEAST_MS, Metric, Quantile, UnknownMetric};
 pub use need::{Doubt, DoubtKind, Grounds, Need, NeedResult, Place, Placed, PositionEffect, Shape};
 pub use outlook::{Outlook, OutlookCase};
@@ -221,6 +223,9 @@ pub struct Contestant {
     pub cure_of: Option<String>,
     /// Its rounds.
     pub rounds: Vec<Round>,
+    /// The keys of the grabs that were granted, over all rounds.
+    #[serde(default)]
+    pub heat: Reading<Heat>,
     /// Every metric over the rounds.
     pub summaries: Vec<Summary>,
 }

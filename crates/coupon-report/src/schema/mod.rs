@@ -26,7 +26,7 @@ pub fn markdown() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Contestant, Flow, Meta, Round};
+    use crate::model::{Contestant, Flow, Heat, HeatMap, HeatRange, HotKey, Meta, Reading, Round};
 
     #[test]
     fn the_page_of_the_report_is_what_the_code_says() {
@@ -57,7 +57,10 @@ mod tests {
     #[test]
     fn a_report_has_no_field_that_the_schema_does_not_know() {
         let round = Round { flow: Some(Flow::default()), ..Round::default() };
-        let contestant = Contestant { rounds: vec![round], ..Contestant::default() };
+        let rooms = HeatMap { ranges: vec![HeatRange::default()], ..HeatMap::default() };
+        let heat = Heat { hot_rooms: vec![HotKey::default()], rooms, ..Heat::default() };
+        let contestant =
+            Contestant { rounds: vec![round], heat: Reading::Known(heat), ..Contestant::default() };
         let report = serde_json::to_value(Report::new(Meta::default(), vec![contestant])).unwrap();
         let schema = json();
         let known = |of: &Value, written: &Value| {
@@ -72,6 +75,10 @@ mod tests {
             ("Contestant", &report["contestants"][0]),
             ("Round", &report["contestants"][0]["rounds"][0]),
             ("Flow", &report["contestants"][0]["rounds"][0]["flow"]),
+            ("Heat", &report["contestants"][0]["heat"]["value"]),
+            ("HotKey", &report["contestants"][0]["heat"]["value"]["hot_rooms"][0]),
+            ("HeatMap", &report["contestants"][0]["heat"]["value"]["rooms"]),
+            ("HeatRange", &report["contestants"][0]["heat"]["value"]["rooms"]["ranges"][0]),
         ] {
             known(&schema["$defs"][name], written);
         }

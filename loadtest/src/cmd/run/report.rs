@@ -5,6 +5,7 @@ use coupon_loadgen::load::{LoadSpec, Outcome};
 use coupon_report::model::{Contestant, Meta, Reading, Report, Round};
 use coupon_report::require::{self, Limit};
 
+use crate::heat::KeyHeat;
 use crate::measured;
 
 pub(super) fn of(
@@ -25,7 +26,9 @@ pub(super) fn of(
         warnings: interrupted(spec, outcome).into_iter().collect(),
         ..measured::meta(spec, &spec.workload.name, date)
     };
-    let contestant = Contestant { name, rounds: vec![round], ..Contestant::default() };
+    let mut keys = KeyHeat::default();
+    keys.add(&outcome.grabs);
+    let contestant = Contestant { name, rounds: vec![round], heat: keys.heat(), ..Contestant::default() };
     let mut report = Report::new(meta, vec![contestant]);
     coupon_report::summarise(&mut report);
     report.requirements = require::check(limits, &report.contestants);

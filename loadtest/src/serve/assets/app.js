@@ -140,6 +140,7 @@ function show(card, contestant, most) {
   write(part("behind"), behind);
   bars(part("bars"), contestant.shards, most);
   lines(part("keys"), contestant.hot);
+  heat(part("heat"), contestant.heat);
   table(part("scenarios"), contestant.kinds.scenarios);
   table(part("endpoints"), contestant.kinds.endpoints);
   const audit = contestant.audit;
@@ -175,6 +176,29 @@ function bars(list, shards, most) {
 function lines(list, told) {
   fit(list, told, () => element("li", {}));
   told.forEach((line, at) => write(list.children[at], line));
+}
+
+/** Maps with ranges of keys downwards and time to the right: a dot a cell, stretched by the style. */
+function heat(place, maps) {
+  fit(place, maps, () => element("figure", {}, element("canvas", {}), element("figcaption", {})));
+  maps.forEach((map, at) => {
+    const [canvas, caption] = place.children[at].children;
+    const told = `by ${map.name}: ${map.ranges[0] === map.ranges[1] ? map.ranges[0] : `${map.ranges[0]} (top) to ${map.ranges[1]}`}, ${shown(map.seconds)} s`;
+    if (caption.textContent === told && canvas.dataset.shades === map.shades.join()) return;
+    write(caption, told);
+    canvas.dataset.shades = map.shades.join();
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", `Grabs granted ${told}`);
+    canvas.classList.toggle("few", map.shades.length < 4);
+    canvas.width = Math.max(1, ...map.shades.map((line) => line.length));
+    canvas.height = Math.max(1, map.shades.length);
+    const draw = canvas.getContext("2d");
+    draw.fillStyle = getComputedStyle(canvas).color;
+    map.shades.forEach((line, y) => [...line].forEach((digit, x) => {
+      draw.globalAlpha = digit === "0" ? 0.06 : 0.1 + 0.1 * Number(digit);
+      draw.fillRect(x, y, 1, 1);
+    }));
+  });
 }
 
 function table(body, kinds) {

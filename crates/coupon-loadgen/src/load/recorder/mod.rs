@@ -104,6 +104,11 @@ impl Recorder {
         }
     }
 
+    /// Every grab so far.
+    pub(super) fn grabs(&self) -> &[GrabRecord] {
+        &self.grabs
+    }
+
     pub(super) const fn granted(&self) -> u64 {
         self.counts.granted
     }
@@ -265,9 +270,10 @@ impl Recorder {
     }
 
     fn remember(&mut self, request: &Request, outcome: GrabOutcome, held: Option<i64>) {
-        let Request { user_id, coupon_id, .. } = *request;
+        let Request { user_id, coupon_id, room_id, .. } = *request;
         let (at, told_at) = (self.began.elapsed(), now());
-        let grab = GrabRecord { user_id, coupon_id, request: request.name(), outcome, at, held, told_at };
+        let (room_id, request) = (Some(room_id), request.name());
+        let grab = GrabRecord { user_id, coupon_id, room_id, request, outcome, at, held, told_at };
         self.grabs.push(grab);
         if let Some(watch) = &self.watch {
             watch.recorded(&grab);

@@ -3,9 +3,7 @@
 use coupon_audit::{AuditReport, Kind};
 use coupon_core::{ResultId, TableId, Timestamp};
 
-use crate::store::{
-    BY_DAY, Store, TABLE_TODAY, TODAY, YESTERDAY, id, on_every_store, only, shard_of, stored,
-};
+use crate::store::{BY_DAY, Store, TABLE_TODAY, TODAY, id, on_every_store, shard_of};
 
 /// Each day on both shards: by their hashes, user 1 goes on as by [`BY_DAY`], and user 2 to the other shard.
 const SPREAD: &str = "range of time, one table a UTC day, spread 2, 2 shards";

@@ -62,7 +62,7 @@ fn row(number: u16) -> CouponResult {
 }
 
 /// What happens while shards are asked: before so many visits.
-type Event = Box<dyn Fn(&mut [Vec<CouponResult>; 2]) + Send>;
+type Event = Box<dyn Fn(&mut [Vec<CouponResult>; 2]) + Send + Sync>;
 
 /// Two shards, and what happens to them.
 #[derive(Default)]

@@ -67,17 +67,24 @@ impl Servers {
         let ca_file = addresses.ca_file.as_deref();
         let main = Database::new("servers.main", &addresses.main, &namespace.main_database(), ca_file)?;
         let servers = Self { addresses, namespace, main };
-        servers.shard(0)?;
+        servers.shard(0, &Recorded::new())?;
         Ok(servers)
     }
 
-    /// A shard's database: shard i lives on the server i mod their number.
-    fn shard(&self, number: u16) -> Result<Database> {
+    /// A shard's database: it lives on the server that main has recorded, or else shard i on the server i mod their number.
+    fn shard(&self, number: u16, recorded: &Recorded) -> Result<Database> {
         let servers = &self.addresses.shards;
-        let at = usize::from(number).checked_rem(servers.len());
-        let (at, url) = at.and_then(|at| Some((at, servers.get(at)?))).context(
+        let by_rule = usize::from(number).checked_rem(servers.len()).context(
             "setting `servers.shards` is missing: give a list of addresses such as mysql://user:password@host:3306",
         )?;
+        let at = recorded.get(&number).map_or(by_rule, |at| usize::from(*at));
+        let url = servers.get(at).with_context(|| {
+            format!(
+                "setting `servers.shards` names {} servers, and shard {number} is on the one in place {}",
+                servers.len(),
+                at + 1
+            )
+        })?;
         let name = self.namespace.shard_database(number);
         Database::new(&format!("servers.shards[{at}]"), url, &name, self.addresses.ca_file.as_deref())
     }
@@ -144,10 +151,11 @@ impl Servers {
         read::refuse_earlier(&mut main).await.with_context(|| self.main.to_string())?;
         let before = read::positions(&mut main).await?;
         let (versions, movement) = (read::versions(&mut main).await?, read::movement(&mut main).await?);
-        let moved = self.moved(movement, label.shards).await?;
+        let recorded = read::recorded(&mut main).await?;
+        let moved = self.moved(movement, label.shards, &recorded).await?;
         let (mut shards, mut connections) = (Vec::new(), Vec::new());
         for number in 0..label.shards {
-            let database = self.shard(number)?;
+            let database = self.shard(number, &recorded)?;
             let mut connection = database.connect().await?;
             let position = before.get(&number).copied().unwrap_or(0);
             let held = hold_shard(&mut connection, number, &label.dataset, position).await;
@@ -160,7 +168,9 @@ impl Servers {
             return Ok(None);
         }
         let movement_now = read::movement(&mut now).await?;
-        if together && (movement != movement_now || moved != self.moved(movement, label.shards).await?) {
+        if together
+            && (movement != movement_now || moved != self.moved(movement, label.shards, &recorded).await?)
+        {
             return Ok(None);
         }
         let gate = Gate::read(&mut main, &self.namespace, &label.dataset).await?;
@@ -186,10 +196,15 @@ impl Servers {
 
     /// How far rows have moved from each shard and to it; nothing while no rows are moved. They tie the databases together as
     /// well: none has moved, if each says the same before and after they were held.
-    async fn moved(&self, movement: Option<Movement>, shards: u16) -> Result<Vec<Moved>> {
+    async fn moved(
+        &self,
+        movement: Option<Movement>,
+        shards: u16,
+        recorded: &Recorded,
+    ) -> Result<Vec<Moved>> {
         let mut moved = Vec::new();
         for number in 0..if movement.is_some_and(|movement| movement.runs) { shards } else { 0 } {
-            let database = self.shard(number)?;
+            let database = self.shard(number, recorded)?;
             let mut connection = database.connect().await?;
             moved.push(read::moved(&mut connection).await.with_context(|| database.to_string())?);
         }
@@ -219,17 +234,18 @@ impl Place for &Servers {
     }
 
     fn kept_counts(&self) -> Result<Option<Vec<u64>>> {
-        let count = async |number| {
-            let database = self.shard(number)?;
+        let count = async |number, recorded: &Recorded| {
+            let database = self.shard(number, recorded)?;
             let mut shard = database.connect().await?;
             let (counted, _) = read::state(&mut shard).await.with_context(|| database.to_string())?;
             anyhow::Ok(u64::try_from(counted.map_or(0, |sums| sums.results)).unwrap_or(0))
         };
         runtime()?.block_on(async {
-            let label = read::label(&mut self.main.connect().await?).await?;
+            let mut main = self.main.connect().await?;
+            let (label, recorded) = (read::label(&mut main).await?, read::recorded(&mut main).await?);
             let mut counts = Vec::new();
             for number in 0..label.shards {
-                counts.push(count(number).await?);
+                counts.push(count(number, &recorded).await?);
             }
             Ok(Some(counts))
         })
@@ -268,6 +284,9 @@ async fn hold_one(connection: &mut Conn) -> Result<()> {
 fn runtime() -> Result<Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
+
+/// The server of each shard that main has recorded, by its place in the list of them.
+type Recorded = BTreeMap<u16, u16>;
 
 /// The position to which main has applied each shard's outbox.
 type Positions = BTreeMap<u16, i64>;

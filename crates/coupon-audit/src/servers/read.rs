@@ -5,8 +5,8 @@ use coupon_core::TableId;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Row, from_row_opt};
 
-use super::Positions;
 use super::rows::{CENTS, get, stored};
+use super::{Positions, Recorded};
 use crate::Label;
 use crate::history::{Leaving, Moved, Movement, Version};
 use crate::ids::Ids;
@@ -26,6 +26,15 @@ pub(super) async fn label(main: &mut Conn) -> Result<Label> {
     let shards = said("shards")?;
     let shards = shards.parse().with_context(|| format!("{shards:?} is no number of shards"))?;
     Ok(Label { dataset: said("dataset")?, layout: said("layout")?, shards })
+}
+
+/// The server of each shard, as main has recorded it; none in data of before.
+pub(super) async fn recorded(main: &mut Conn) -> Result<Recorded> {
+    if !has(&tables(main).await?, "shard_places") {
+        return Ok(Recorded::new());
+    }
+    let rows: Vec<(u16, u16)> = main.query("SELECT shard, server FROM shard_places").await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Refuses a data set that lacks what is read here.

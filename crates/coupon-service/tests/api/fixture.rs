@@ -9,8 +9,8 @@ use std::thread::JoinHandle;
 
 use actix_web::dev::ServerHandle;
 use coupon_core::{
-    Coupon, CouponDetails, CouponId, CouponKind, CouponResult, CouponStatus, GrabTerms, LiveRoom, Money,
-    Placement, Plan, ResultId, ResultQuery, RoomId, RoomStatus, RouteError, RowKey, ShardId,
+    Coupon, CouponDetails, CouponId, CouponKind, CouponResult, CouponStatus, GrabTerms, Growth, LiveRoom,
+    Money, Placement, Plan, ResultId, ResultQuery, RoomId, RoomStatus, RouteError, RowKey, ShardId,
     ShardingStrategy, Timestamp, User, UserId, UserLevel,
 };
 use coupon_service::api::{GrabRequest, GrabResponse, StockView};
@@ -50,8 +50,11 @@ pub(crate) const OF_ROOM_3: [u64; 5] = [11, 12, 13, 14, 15];
 /// Room 4, for which the strategy has no place.
 pub(crate) const NOWHERE: u64 = 21;
 
+/// Over four shards in the service, and over more once its layout is changed.
 #[derive(Debug)]
-pub(crate) struct ByUser;
+pub(crate) struct ByUser(NonZeroU16);
+
+pub(crate) const BY_USER: ByUser = ByUser(SHARDS);
 
 impl ShardingStrategy for ByUser {
     fn name(&self) -> &str {
@@ -59,16 +62,24 @@ impl ShardingStrategy for ByUser {
     }
 
     fn shard_count(&self) -> NonZeroU16 {
-        SHARDS
+        self.0
     }
 
     fn place(&self, row: &RowKey) -> Result<Placement, RouteError> {
         let nowhere = RoomId::new(4).unwrap();
-        if row.room == nowhere { Err(RouteError::RoomOutOfRange(nowhere)) } else { Ok(home(row.user)) }
+        if row.room == nowhere {
+            Err(RouteError::RoomOutOfRange(nowhere))
+        } else {
+            Ok(home(row.user, self.0))
+        }
     }
 
     fn plan(&self, query: &ResultQuery) -> Plan {
-        query.user.map_or(Plan::All, |user| Plan::One(home(user)))
+        query.user.map_or(Plan::All, |user| Plan::One(home(user, self.0)))
+    }
+
+    fn growths(&self, shards: NonZeroU16) -> Vec<Growth> {
+        vec![Growth { how: "user % n", after: Arc::new(Self(shards)) }]
     }
 
     fn is_even(&self, query: &ResultQuery) -> bool {
@@ -76,8 +87,8 @@ impl ShardingStrategy for ByUser {
     }
 }
 
-fn home(user: UserId) -> Placement {
-    Placement::single(ShardId::new((user.get() % u64::from(SHARDS.get())) as u16))
+fn home(user: UserId, shards: NonZeroU16) -> Placement {
+    Placement::single(ShardId::new((user.get() % u64::from(shards.get())) as u16))
 }
 
 /// A running service. Dropping it stops it.
@@ -112,7 +123,7 @@ impl Api {
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let application =
-                    Application::build("test-svc", settings, Arc::new(ByUser), its_clock).unwrap();
+                    Application::build("test-svc", settings, Arc::new(BY_USER), its_clock).unwrap();
                 ready.send((application.address(), application.handle())).unwrap();
                 application.run().await.unwrap();
             });
@@ -175,7 +186,7 @@ impl Api {
         let id = ResultId::from_parts(time.plus_millis(-1), 1_020, 1).unwrap().number();
         let columns = "result_id, user_id, coupon_id, room_id, grab_time, grab_status, use_status";
         let row = format!("{id}, {user}, {coupon}, {room}, {}, 1, 0", time.millis() - 1);
-        let home = home(UserId::new(user).unwrap()).shard.number();
+        let home = home(UserId::new(user).unwrap(), SHARDS).shard.number();
         self.on_shard(home, &format!("INSERT INTO coupon_results ({columns}) VALUES ({row})"));
         id.to_string()
     }
@@ -208,7 +219,7 @@ impl Drop for Api {
 }
 
 fn fill(dir: &TempDir) {
-    let folder = Folder::create(dir.path(), &ByUser.layout(), SHARDS).unwrap();
+    let folder = Folder::create(dir.path(), &BY_USER.layout(), SHARDS).unwrap();
     let now: Timestamp = NOW.parse().unwrap();
     let mut bulk = Bulk::new(folder).unwrap();
     let inactive = User { is_active: false, ..user(INACTIVE, now) };
@@ -239,7 +250,7 @@ fn history(now: Timestamp) -> Vec<(Placement, CouponResult)> {
         let time = now.plus_millis(-(30 * user.cast_signed() - 5) * 60_000);
         let id = ResultId::from_parts(time, 1_020, 0).unwrap();
         let (user, coupon) = (UserId::new(user).unwrap(), CouponId::new(ENDED).unwrap());
-        (home(user), CouponResult::granted(id, user, coupon, RoomId::new(2).unwrap()))
+        (home(user, SHARDS), CouponResult::granted(id, user, coupon, RoomId::new(2).unwrap()))
     };
     (1..=30).rev().map(held).collect()
 }

@@ -10,7 +10,7 @@ use coupon_store::clock::Clock;
 use coupon_store::settings::{NoSettings, Secret, Sources};
 
 use crate::client::{Answer, request};
-use crate::fixture::{Api, ByUser, NOW, PLENTY};
+use crate::fixture::{Api, BY_USER, NOW, PLENTY};
 
 const SECRET: &str = "a secret of more than 32 characters";
 const HOUR: i64 = 3_600_000;
@@ -133,7 +133,7 @@ fn users_whom_nobody_knows_are_not_taken_without_their_tokens() {
         ..Sources::default()
     };
     let (settings, NoSettings {}) = sources.read("own").unwrap();
-    let built = Application::build("test-svc", settings, Arc::new(ByUser), Clock::system());
+    let built = Application::build("test-svc", settings, Arc::new(BY_USER), Clock::system());
     let error = built.err().unwrap().to_string();
     assert!(error.contains("users.unknown") && error.contains("users.token_secret"), "{error}");
 }

@@ -7,6 +7,7 @@ mod catalogue;
 mod grabs;
 mod hostile;
 mod identity;
+mod layout;
 mod limits;
 mod lists;
 mod operation;

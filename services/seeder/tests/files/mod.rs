@@ -2,4 +2,5 @@
 
 mod archiving;
 mod common;
+mod layout;
 mod seeding;

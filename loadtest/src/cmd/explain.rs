@@ -4,11 +4,16 @@ use std::num::NonZeroU16;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use clap::builder::PossibleValuesParser;
 use coupon_cli::terminal;
-use coupon_core::{CouponId, RoomId, RowKey, ShardingStrategy, Timestamp, UserId};
-use coupon_strategies::{Family, REGISTER};
+use coupon_core::{
+    CouponId, LayoutVersion, RoomId, RowKey, ShardingStrategy, Timestamp, UserId, Versioned, shards_in,
+};
+use coupon_loadgen::Target;
+use coupon_loadgen::http::get_json;
+use coupon_service::api::{LayoutVersionView, LayoutView};
+use coupon_strategies::{Family, REGISTER, strategy_of_layout};
 
 use super::arguments;
 use crate::explain::{Explanation, now, room_of};
@@ -37,6 +42,12 @@ pub struct Args {
     /// A setting of a strategy, for example range.spread=2; may be given several times.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
+    /// A running service, such as http://127.0.0.1:8001, whose layout is explained with all its versions instead.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["strategy", "shards", "sets"])]
+    target: Option<String>,
+    /// The service's admin token, when it asks for one.
+    #[arg(long, value_name = "TOKEN", env = "COUPON__ADMIN__TOKEN", hide_env_values = true)]
+    admin_token: Option<String>,
 }
 
 /// Runs it.
@@ -47,7 +58,10 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let room = args.room.map_or_else(|| room_of(args.coupon), Ok)?;
     let time = args.time.map_or_else(now, Ok)?;
-    let strategies = strategies(&args)?;
+    let strategies = match &args.target {
+        Some(url) => vec![of_service(url, args.admin_token.clone())?],
+        None => strategies(&args)?,
+    };
     let row = RowKey { user: args.user, room, time };
     terminal::say(format!("User {} grabs coupon {} of room {room} at {time}.", args.user, args.coupon));
     terminal::say("Where the result lives follows from its user, room and time; the coupon decides nothing.");
@@ -56,6 +70,29 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         terminal::say(Explanation::of(&*strategy, &row).to_string());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The layout of a running service.
+fn of_service(url: &str, admin_token: Option<String>) -> anyhow::Result<Arc<dyn ShardingStrategy>> {
+    let target = Target { admin_token, ..Target::from_url("service", url).context("--target")? };
+    Ok(Arc::new(versions(&get_json(&target, "/admin/layout")?)?))
+}
+
+/// The versions of a layout that rows may be placed by still.
+fn versions(layout: &LayoutView) -> anyhow::Result<Versioned> {
+    let version = |version: &LayoutVersionView| {
+        let line = &version.layout;
+        let strategy = shards_in(line).and_then(|shards| strategy_of_layout(line, shards));
+        Ok(LayoutVersion {
+            number: version.version,
+            from: version.valid_from.parse()?,
+            receives: version.receives,
+            strategy: strategy
+                .with_context(|| format!("{line:?} is the layout of no strategy known here"))?,
+        })
+    };
+    let open = layout.versions.iter().filter(|version| !version.closed);
+    Ok(Versioned::new(open.map(version).collect::<anyhow::Result<_>>()?)?)
 }
 
 /// Every strategy asked for, each with the settings that it has.
@@ -123,6 +160,44 @@ mod tests {
             };
             assert!(Explanation::of(&*strategy, &row).because.len() > 1, "{name}");
         }
+    }
+
+    #[test]
+    fn a_running_services_layout_says_which_version_placed_a_row_and_where_it_comes_to() {
+        let version = |version, valid_from: &str, shards, receives, closed| LayoutVersionView {
+            version,
+            valid_from: valid_from.to_owned(),
+            layout: format!("hash of user_id, mix modulo, {shards} shards"),
+            receives,
+            closed,
+            announced_at: valid_from.to_owned(),
+            operator: "ann".to_owned(),
+            what: "a change".to_owned(),
+        };
+        let versions = vec![
+            version(1, "2020-01-01T00:00:00Z", 2, false, true),
+            version(2, "2026-11-01T00:00:00Z", 4, false, false),
+            version(3, "2026-11-22T00:00:00Z", 8, true, false),
+        ];
+        let layout = LayoutView { shards: 8, shards_prepared: 8, versions, rebalance: None };
+        let (user, room) = (UserId::new(6).unwrap(), RoomId::new(1).unwrap());
+        let row = RowKey { user, room, time: "2026-11-21T12:00:00Z".parse().unwrap() };
+        let explained = Explanation::of(&super::versions(&layout).unwrap(), &row);
+        assert!(explained.stored.unwrap().starts_with("shard 2,"));
+        let because = explained.because.join("\n");
+        assert!(because.starts_with("version 2 of the layout, in force from 2026-11-01"), "{because}");
+        assert!(
+            because.contains("rows are moved to where version 3 says") && because.contains("shard 6"),
+            "{because}"
+        );
+        let unknown = LayoutView {
+            versions: vec![LayoutVersionView {
+                layout: "jump, 4 shards".to_owned(),
+                ..layout.versions[1].clone()
+            }],
+            ..layout
+        };
+        assert!(super::versions(&unknown).unwrap_err().to_string().contains("jump, 4 shards"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod books;
 pub mod bulk;
 pub mod folder;
 
+mod answers;
 mod applier;
 mod catalogue;
 mod gate;
@@ -24,6 +25,7 @@ mod open;
 mod pressure;
 mod reader;
 mod recent;
+mod settle;
 mod shards;
 mod sql;
 mod state;

@@ -3,9 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use coupon_core::{ShardId, VersionNumber};
+use tokio::sync::oneshot;
 
 use super::moves;
 use super::transaction::{Done, Store};
+use super::work::Work;
 use super::writer::Writer;
 use crate::moving::{Departure, MoveError, ShardMoves};
 use crate::{PlacedResult, Unavailable};
@@ -70,6 +72,19 @@ impl Writer {
         }
         self.state.leaves.store(false, Ordering::Release);
         Ok(true)
+    }
+
+    /// Brings everything that is stored here into its table.
+    fn flush(&mut self) -> Result<(), Unavailable> {
+        if self.inbox.len() > 0 || !self.retry.is_empty() {
+            let (reply, mut answer) = oneshot::channel();
+            self.work(Work { markers: vec![reply], ..Work::default() });
+            answer.try_recv().unwrap_or(Ok(()))?;
+        }
+        if self.retry.is_empty() {
+            return Ok(());
+        }
+        Err(Unavailable::new(format!("shard {}", self.shard), "some of its results are not stored yet"))
     }
 
     fn note(&mut self, moves: ShardMoves) -> Moved<()> {

@@ -30,13 +30,13 @@ use super::reader::Readers;
 use super::shards::{EmbeddedShards, sum_totals};
 use super::state::ShardState;
 use super::take_up::{self, TakenUp};
-use super::transaction::{Store, make_table};
+use super::transaction::make_table;
 use super::work::Message;
 use super::writer::{INBOX_MAX, Writer, table_window};
-use super::{layouts, moves, sql};
+use super::{layouts, moves, settle, sql};
 use crate::clock::Clock;
 use crate::ids::{IdSource, PATIENCE_MS};
-use crate::moving::{ShardMoves, check_arrived};
+use crate::moving::ShardMoves;
 use crate::outage::TaskOutage;
 use crate::set_aside::{Place, SetAside};
 use crate::settings::UnknownUsers;
@@ -77,7 +77,7 @@ pub fn open(
     let folder = open_folder(options, &*strategy)?;
     let main = folder.connect_main()?;
     let layouts = Arc::new(read_layouts(&folder, &main, strategy)?);
-    settle(&folder, clock.now())?;
+    settle::everything(&folder, clock.now())?;
     let AllTerms { terms, found } =
         all_terms(&main).with_context(|| format!("cannot read {}", folder.main_path().display()))?;
     let set_aside = SetAside::default();
@@ -169,29 +169,6 @@ fn read_layouts(
     };
     let versions = read().with_context(|| format!("cannot read {}", folder.main_path().display()))?;
     Ok(Layouts::new(versions, folder.shards()))
-}
-
-/// Brings what was leaving one file for another when a service ended to where it goes. From here on no row is in two of them.
-fn settle(folder: &Folder, now: Timestamp) -> anyhow::Result<()> {
-    for shard in (0..folder.shards().get()).map(ShardId::new) {
-        let from = folder.connect_shard(shard)?;
-        let Some(batch) = moves::leaving(&from)? else { continue };
-        let rows = batch.rows.len();
-        for (to, rows) in batch.by_shard() {
-            let db = folder.connect_shard(to)?;
-            if moves::last_arrival(&db, shard)? < batch.number {
-                let known: HashSet<TableId> = sql::tables(&db)?.into_iter().collect();
-                let mut store = Store::begin(&db, now)?;
-                store.make_tables(rows.iter().map(|row| row.placement.table), &known)?;
-                store.arrive(shard, batch.number, &rows)?;
-                store.commit()?;
-            }
-            check_arrived(shard, &rows, &moves::arrived(&db, &rows)?)?;
-        }
-        moves::forget(&from)?;
-        tracing::info!(%shard, rows, "what was leaving this shard has arrived");
-    }
-    Ok(())
 }
 
 /// The writers as others see them, and what they are sent.

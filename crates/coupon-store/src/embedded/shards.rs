@@ -23,9 +23,9 @@ pub(super) struct EmbeddedShards {
 
 impl EmbeddedShards {
     /// Says, when a query is read, whether rows may be leaving the shard.
-    fn leaves(&self, shard: ShardId) -> impl FnOnce() -> bool + Send + use<> {
+    fn leaves(&self, shard: ShardId) -> impl Fn() -> bool + Send + use<> {
         let state = self.readers.get(shard.index()).map(|(_, state)| Arc::clone(state));
-        move || state.is_some_and(|state| state.leaves.load(Ordering::Acquire))
+        move || state.as_ref().is_some_and(|state| state.leaves.load(Ordering::Acquire))
     }
 
     fn ask<T: Send + 'static>(
@@ -41,14 +41,19 @@ impl EmbeddedShards {
     }
 }
 
-/// Reads at one moment where rows may be leaving: each is in a table then, or among those that leave.
-fn at_one_moment<T>(
+/// Reads tables, and where rows may be leaving also what leaves, all at one moment then: each row is in one of the two.
+///
+/// Whether rows leave is asked once more after the tables: should the first have left meanwhile, all is read again.
+fn with_leaving<T>(
     db: &Connection,
-    leaves: bool,
-    read: impl FnOnce(&Connection, bool) -> rusqlite::Result<T>,
+    leaves: impl Fn() -> bool,
+    read: impl Fn(&Connection, bool) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
-    if !leaves {
-        return read(db, false);
+    if !leaves() {
+        let tables = read(db, false);
+        if !leaves() {
+            return tables;
+        }
     }
     let moment = db.unchecked_transaction()?;
     read(&moment, true)
@@ -68,7 +73,7 @@ impl Shards for EmbeddedShards {
     ) -> LocalFuture<'_, Result<Visited<Vec<Found>>, Unavailable>> {
         let leaves = self.leaves(shard);
         self.ask(shard, visit, move |db, tables| {
-            at_one_moment(db, leaves(), |db, leaves| read_page(db, tables, leaves, &query, page))
+            with_leaving(db, &leaves, |db, leaves| read_page(db, tables, leaves, &query, page))
         })
     }
 
@@ -80,7 +85,7 @@ impl Shards for EmbeddedShards {
     ) -> LocalFuture<'_, Result<Visited<Option<Found>>, Unavailable>> {
         let leaves = self.leaves(shard);
         self.ask(shard, visit, move |db, tables| {
-            at_one_moment(db, leaves(), |db, leaves| {
+            with_leaving(db, &leaves, |db, leaves| {
                 let mut visited = 0;
                 for table in tables {
                     visited += 1;
@@ -102,7 +107,7 @@ impl Shards for EmbeddedShards {
     ) -> LocalFuture<'_, Result<Visited<Summary>, Unavailable>> {
         let leaves = self.leaves(shard);
         self.ask(shard, visit, move |db, tables| {
-            at_one_moment(db, leaves(), |db, leaves| {
+            with_leaving(db, &leaves, |db, leaves| {
                 let mut sum = Summary::default();
                 let mut add = |part: Summary| {
                     sum.results += part.results;
@@ -120,7 +125,7 @@ impl Shards for EmbeddedShards {
     fn totals(&self, shard: ShardId, visit: Visit) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
         let leaves = self.leaves(shard);
         self.ask(shard, visit, move |db, tables| {
-            at_one_moment(db, leaves(), |db, leaves| {
+            with_leaving(db, &leaves, |db, leaves| {
                 let mut sum = sum_totals(db, tables)?;
                 if leaves {
                     sum += moves::leaving_totals(db)?;

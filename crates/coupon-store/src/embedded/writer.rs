@@ -31,7 +31,7 @@ use crate::clock::Clock;
 use crate::moving::ShardMoves;
 use crate::outage::TaskOutage;
 use crate::statements::latest_first;
-use crate::{Layouts, PlacedResult, Unavailable};
+use crate::{Layouts, PlacedResult};
 
 /// The wait before a commit that failed is tried again, when nothing else arrives.
 const RETRY: Duration = Duration::from_millis(200);
@@ -145,20 +145,7 @@ impl Writer {
         Some(if self.is_resting() { RETRY } else { until.min(DUE_LOOK) })
     }
 
-    /// Brings everything that is stored here into its table.
-    pub(super) fn flush(&mut self) -> Result<(), Unavailable> {
-        if self.inbox.len() > 0 || !self.retry.is_empty() {
-            let (reply, mut answer) = tokio::sync::oneshot::channel();
-            self.work(Work { markers: vec![reply], ..Work::default() });
-            answer.try_recv().unwrap_or(Ok(()))?;
-        }
-        if self.retry.is_empty() {
-            return Ok(());
-        }
-        Err(Unavailable::new(format!("shard {}", self.shard), "some of its results are not stored yet"))
-    }
-
-    fn work(&mut self, mut work: Work) {
+    pub(super) fn work(&mut self, mut work: Work) {
         work.retried = self.retry.len();
         work.rows.splice(0..0, self.retry.drain(..));
         self.sort_late(&mut work);
@@ -371,60 +358,6 @@ impl Writer {
         let now = self.clock.now();
         done.given_back.iter().for_each(|result| self.gate.let_go(result, now));
         self.next_due = self.next_due.into_iter().chain(done.next_due).min();
-    }
-
-    fn answer(&self, work: Work, done: &Done) {
-        self.state.up.store(true, Ordering::Relaxed);
-        self.storing.worked();
-        let mut rest = work.rows.get(work.retried..).unwrap_or_default();
-        for (handed_over, count, answer) in work.stored {
-            let (mine, others) = rest.split_at(count.min(rest.len()));
-            rest = others;
-            self.state.work.write_took(handed_over.elapsed());
-            let contradicted = mine.iter().any(|row| done.parked.contains(&row.result.result_id));
-            answer.give(if contradicted { Err(self.was_parked()) } else { Ok(()) });
-        }
-        for ((_, _, reply), outcome) in work.changes.into_iter().zip(&done.changed) {
-            let _ = reply.send(Ok(*outcome));
-        }
-        for marker in work.markers {
-            let _ = marker.send(Ok(()));
-        }
-    }
-
-    /// The answer to whoever handed over a result that contradicts what is stored.
-    pub(super) fn was_parked(&self) -> Unavailable {
-        Unavailable::new(format!("shard {}", self.shard), "a result was parked")
-    }
-
-    /// Nothing is on disk: callers learn that the outcome is open, and the rows wait for the next try.
-    fn keep(&mut self, error: &rusqlite::Error, work: Work) {
-        self.state.up.store(false, Ordering::Relaxed);
-        self.storing.failed(error);
-        // Callers who ask again hand the same result over again: once is enough to try. Another result under the same
-        // id is a contradiction, and must be found to be one.
-        let mut rows = work.rows;
-        rows.extend(work.contradicting.into_iter().map(|(row, _)| row));
-        let before = rows.len();
-        let identity = |row: &PlacedResult| {
-            let result = &row.result;
-            (result.result_id, result.user_id, result.coupon_id, result.room_id)
-        };
-        rows.sort_unstable_by_key(identity);
-        rows.dedup_by_key(|row| identity(row));
-        self.state.waiting.fetch_sub(before - rows.len(), Ordering::AcqRel);
-        // Beside those that could not even be tried.
-        self.retry.append(&mut rows);
-        let unavailable = || Unavailable::new(format!("shard {}", self.shard), error);
-        for (_, _, answer) in work.stored {
-            answer.give(Err(unavailable()));
-        }
-        for (_, _, reply) in work.changes {
-            let _ = reply.send(Err(unavailable()));
-        }
-        for marker in work.markers {
-            let _ = marker.send(Err(unavailable()));
-        }
     }
 }
 

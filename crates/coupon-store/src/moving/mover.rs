@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use coupon_core::{LayoutVersion, Placement, ShardId, TableId, Versioned};
 use futures_util::future::join_all;
-use tokio::time::{Instant, sleep_until};
 
 use super::{Departure, MoveError, MovingShards, Pace, Progress, Slice, check_arrived, slice_of};
 use crate::failpoints::{self, Point};
@@ -40,7 +39,6 @@ impl<S: MovingShards> Mover<'_, S> {
             return Ok(Ended::Done);
         };
         let shards = self.shards.shards();
-        let movers = shards.len();
         // What an earlier mover left on its way was sent where the versions of its time said, and may go on from there. So all of
         // it arrives before anything leaves.
         for shard in &shards {
@@ -48,7 +46,7 @@ impl<S: MovingShards> Mover<'_, S> {
             self.deliver(*shard).await?;
         }
         let mut ended = Ended::Done;
-        for emptied in join_all(shards.into_iter().map(|shard| self.empty(shard, to, movers))).await {
+        for emptied in join_all(shards.into_iter().map(|shard| self.empty(shard, to))).await {
             if emptied? == Ended::Stopped {
                 ended = Ended::Stopped;
             }
@@ -57,7 +55,7 @@ impl<S: MovingShards> Mover<'_, S> {
     }
 
     /// Moves what is to move from one shard, and closes the earlier versions there.
-    async fn empty(&self, shard: ShardId, to: &LayoutVersion, movers: usize) -> Result<Ended, MoveError> {
+    async fn empty(&self, shard: ShardId, to: &LayoutVersion) -> Result<Ended, MoveError> {
         let up_to = to.number.saturating_sub(1);
         loop {
             let mut begun = self.shards.begin(shard, up_to).await?;
@@ -65,7 +63,7 @@ impl<S: MovingShards> Mover<'_, S> {
                 return Ok(Ended::Done);
             }
             for table in self.shards.tables(shard).await? {
-                if self.empty_table(shard, table, to, &mut begun.batch, movers).await? == Ended::Stopped {
+                if self.empty_table(shard, table, to, &mut begun.batch).await? == Ended::Stopped {
                     return Ok(Ended::Stopped);
                 }
             }
@@ -82,25 +80,25 @@ impl<S: MovingShards> Mover<'_, S> {
         table: TableId,
         to: &LayoutVersion,
         batch: &mut u64,
-        movers: usize,
     ) -> Result<Ended, MoveError> {
         let (here, mut after) = (Placement::new(shard, table), None);
         loop {
             if self.pace.is_stopped() {
                 return Ok(Ended::Stopped);
             }
-            let (began, most) = (Instant::now(), self.pace.batch());
+            let most = self.pace.batch();
             let slice = Slice { after, before: to.from, most: most * SLICE };
             let looked_at = self.shards.scan(shard, table, slice).await?;
             let Some(last) = looked_at.last().map(|row| row.id) else { return Ok(Ended::Done) };
             let going = slice_of(&self.versions, here, &looked_at)?;
-            let mut moved = 0;
             for rows in going.chunks(most) {
+                self.pace.wait(rows.len()).await;
+                if self.pace.is_stopped() {
+                    return Ok(Ended::Stopped);
+                }
                 *batch += 1;
                 self.carry(shard, &Departure { number: *batch, table, rows: rows.to_vec() }).await?;
-                moved += rows.len();
                 self.progress.moved(rows.len());
-                sleep_until(self.pace.next(began, moved, movers)).await;
             }
             self.progress.looked_at(looked_at.len());
             after = Some(last);

@@ -2,29 +2,36 @@
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::measure::Rate;
 
 /// The most rows that one batch takes, whatever the rate: they are in memory, and their shard stores nothing meanwhile.
 const BATCH_MAX: u32 = 8_192;
-/// The fewest, so that a low rate does not cost a transaction a row.
-const BATCH_MIN: u32 = 100;
 /// So many batches a second, as long as their sizes allow it.
 const BATCHES_PER_S: u32 = 10;
+/// The longest that a mover waits before it looks whether it is stopped, or has another rate.
+const LOOK: Duration = Duration::from_millis(50);
 
-/// The rate of a mover, which can be changed or brought to an end while it works.
+/// The shortest wait: what is less is made up for by the next.
+const LEAST: Duration = Duration::from_millis(1);
+
+/// The rate of a mover, which can be changed or brought to an end while it works. All shards share it.
 #[derive(Debug)]
 pub(crate) struct Pace {
     rows_per_s: AtomicU32,
     stopped: AtomicBool,
+    /// The rows that were moved ahead of the rate, and when that was so.
+    ahead: Mutex<(f64, Instant)>,
 }
 
 impl Pace {
     pub(crate) fn new(rows_per_s: NonZeroU32) -> Self {
-        Self { rows_per_s: AtomicU32::new(rows_per_s.get()), stopped: AtomicBool::new(false) }
+        let (rows_per_s, stopped) = (AtomicU32::new(rows_per_s.get()), AtomicBool::new(false));
+        Self { rows_per_s, stopped, ahead: Mutex::new((0.0, Instant::now())) }
     }
 
     pub(crate) fn rows_per_s(&self) -> NonZeroU32 {
@@ -46,16 +53,33 @@ impl Pace {
 
     /// The rows that a batch takes.
     pub(super) fn batch(&self) -> usize {
-        (self.rows_per_s().get() / BATCHES_PER_S).clamp(BATCH_MIN, BATCH_MAX) as usize
+        (self.rows_per_s().get() / BATCHES_PER_S).clamp(1, BATCH_MAX) as usize
     }
 
-    /// The moment before which nothing more is moved, when so many rows were moved from a moment on, by one of so many movers
-    /// who share the rate.
-    pub(super) fn next(&self, began: Instant, rows: usize, movers: usize) -> Instant {
+    /// Waits until so many rows may be moved, or it is stopped.
+    pub(super) async fn wait(&self, rows: usize) {
+        while !self.is_stopped() {
+            match self.take(rows, Instant::now()) {
+                None => return,
+                Some(wait) => sleep(wait.min(LOOK)).await,
+            }
+        }
+    }
+
+    /// Takes rows from what the rate allows; where it allows none for now, says for how long.
+    fn take(&self, rows: usize, now: Instant) -> Option<Duration> {
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
         let rate = f64::from(self.rows_per_s().get());
-        #[expect(clippy::cast_precision_loss, reason = "a batch has few rows, and there are few shards")]
-        let seconds = rows as f64 * movers.max(1) as f64 / rate;
-        began + Duration::from_secs_f64(seconds)
+        let passed = now.saturating_duration_since(ahead.1).as_secs_f64();
+        *ahead = ((ahead.0 - passed * rate).max(0.0), now);
+        let wait = Duration::from_secs_f64(ahead.0 / rate);
+        if wait >= LEAST {
+            return Some(wait);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a batch has few rows")]
+        let rows = rows as f64;
+        ahead.0 += rows;
+        None
     }
 }
 
@@ -90,5 +114,46 @@ impl Progress {
 
     pub(super) fn moved(&self, rows: usize) {
         self.moved.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread", start_paused = true)]
+    async fn movers_keep_the_rate_together_and_hear_of_another_at_once() {
+        let (pace, began) = (Pace::new(NonZeroU32::new(1_000).unwrap()), Instant::now());
+        assert_eq!(pace.batch(), 100);
+        for _ in 0..20 {
+            pace.wait(100).await;
+        }
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(1_890) && took <= Duration::from_millis(2_000), "{took:?}");
+        pace.set(NonZeroU32::MIN);
+        assert_eq!(pace.batch(), 1);
+        let slow = async {
+            pace.wait(1).await;
+            pace.wait(1).await;
+        };
+        let faster = async {
+            sleep(Duration::from_millis(200)).await;
+            pace.set(NonZeroU32::MAX);
+        };
+        let began = Instant::now();
+        tokio::join!(slow, faster);
+        assert!(began.elapsed() <= Duration::from_millis(300), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(flavor = "current_thread", start_paused = true)]
+    async fn whoever_waits_is_stopped_at_once() {
+        let (pace, began) = (Pace::new(NonZeroU32::MIN), Instant::now());
+        pace.wait(1_000).await;
+        let stop = async {
+            sleep(Duration::from_millis(10)).await;
+            pace.stop();
+        };
+        tokio::join!(pace.wait(1), stop);
+        assert!(began.elapsed() <= Duration::from_millis(100));
     }
 }

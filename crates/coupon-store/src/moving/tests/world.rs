@@ -1,4 +1,4 @@
-//! The mover over shards in memory, with kills between any two steps, and everybody else at work meanwhile.
+//! Shards in memory, and everybody who works with them but the mover.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use coupon_core::{
     RouteError, RowKey, ShardId, ShardingStrategy, TableId, Timestamp, UserId, VersionNumber, Versioned,
 };
 
-use super::{
+use crate::moving::{
     Arrived, Arriving, Batch, Departure, Ended, Key, MoveError, Mover, MovingShards, Pace, Progress,
     ShardMoves, Slice,
 };
@@ -45,11 +45,11 @@ const SHARDS: u16 = 5;
 /// Rows of each version.
 const ROWS: u16 = 24;
 
-fn era(version: VersionNumber) -> Timestamp {
+pub(super) fn era(version: VersionNumber) -> Timestamp {
     Timestamp::from_millis(1_795_000_000_000 + i64::from(version) * 1_000)
 }
 
-fn version(number: VersionNumber, receives: bool, shards: u16, tables: u32) -> LayoutVersion {
+pub(super) fn version(number: VersionNumber, receives: bool, shards: u16, tables: u32) -> LayoutVersion {
     LayoutVersion { number, from: era(number), receives, strategy: Arc::new(Remainder { shards, tables }) }
 }
 
@@ -61,9 +61,9 @@ fn row(version: VersionNumber, sequence: u16) -> CouponResult {
 }
 
 #[derive(Default)]
-struct Shard {
+pub(super) struct Shard {
     tables: BTreeMap<TableId, BTreeMap<ResultId, CouponResult>>,
-    leaving: Vec<PlacedResult>,
+    pub(super) leaving: Vec<PlacedResult>,
     moves: ShardMoves,
     arrivals: BTreeMap<ShardId, u64>,
 }
@@ -76,15 +76,15 @@ impl Shard {
 }
 
 /// A reader on the way through the places of a row.
-struct Reader {
+pub(super) struct Reader {
     id: ResultId,
     places: Vec<Placement>,
 }
 
 /// The shards, and everybody but the mover.
-struct World {
-    versions: RefCell<Versioned>,
-    shards: RefCell<Vec<Shard>>,
+pub(super) struct World {
+    pub(super) versions: RefCell<Versioned>,
+    pub(super) shards: RefCell<Vec<Shard>>,
     random: RefCell<SplitMix64>,
     /// Messages that are still to come, each to the place of its version.
     messages: RefCell<Vec<CouponResult>>,
@@ -94,11 +94,11 @@ struct World {
     confirming: RefCell<Option<(CouponResult, Placement)>>,
     readers: RefCell<Vec<Reader>>,
     /// Steps of the mover until it is killed.
-    lives: Cell<u32>,
+    pub(super) lives: Cell<u32>,
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let versions = Versioned::new(vec![version(1, false, 2, 1), version(2, true, SHARDS, 2)]).unwrap();
         let world = Self {
             versions: RefCell::new(versions),
@@ -117,7 +117,7 @@ impl World {
     }
 
     /// Grabs of a version: some are stored, some come later, and some come twice.
-    fn sell(&self, version: VersionNumber) {
+    pub(super) fn sell(&self, version: VersionNumber) {
         for sequence in 0..ROWS {
             let row = row(version, sequence);
             let times = self.below(3);
@@ -128,7 +128,7 @@ impl World {
         }
     }
 
-    fn below(&self, end: u64) -> usize {
+    pub(super) fn below(&self, end: u64) -> usize {
         self.random.borrow_mut().below(end) as usize
     }
 
@@ -174,7 +174,7 @@ impl World {
     }
 
     /// Lets everybody else do something.
-    fn play(&self) {
+    pub(super) fn play(&self) {
         match self.below(4) {
             0 => self.message(),
             1 => self.confirm(),
@@ -253,7 +253,7 @@ impl World {
     }
 
     /// Runs movers until one has done it, each of which may be killed.
-    async fn move_all(&self, lives: impl Fn() -> u32) {
+    pub(super) async fn move_all(&self, lives: impl Fn() -> u32) {
         for _ in 0..200 {
             // A reader who began before everybody knew that a version receives rows is not there any more by now.
             self.lives.set(lives());
@@ -270,7 +270,7 @@ impl World {
     }
 
     /// Every row is there once, where it is in the end, in the state that it has.
-    fn assert_settled(&self) {
+    pub(super) fn assert_settled(&self) {
         while !self.messages.borrow().is_empty() {
             self.message();
         }
@@ -292,14 +292,14 @@ impl World {
     }
 
     /// Every version before that one is closed.
-    fn close_before(&self, number: VersionNumber) {
+    pub(super) fn close_before(&self, number: VersionNumber) {
         let versions = self.versions.borrow().versions().to_vec();
         let left = versions.into_iter().filter(|version| version.number >= number).collect();
         self.versions.replace(Versioned::new(left).unwrap());
         self.readers.borrow_mut().clear();
     }
 
-    fn announce(&self, next: LayoutVersion) {
+    pub(super) fn announce(&self, next: LayoutVersion) {
         let mut versions = self.versions.borrow().versions().to_vec();
         versions.push(next);
         self.versions.replace(Versioned::new(versions).unwrap());
@@ -413,104 +413,4 @@ impl MovingShards for World {
             Ok(closes)
         })
     }
-}
-
-fn run(seeds: std::ops::Range<u64>, play: &impl AsyncFn(&World)) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let runtime = runtime.unwrap();
-    for seed in seeds {
-        let world = World::new(seed);
-        runtime.block_on(play(&world));
-    }
-}
-
-#[test]
-fn rows_come_to_where_the_latest_version_puts_them_and_nobody_misses_one() {
-    run(0..200, &async |world| {
-        world.move_all(|| u32::MAX).await;
-        world.assert_settled();
-    });
-}
-
-#[test]
-fn a_mover_that_is_killed_between_any_two_steps_is_followed_by_one_that_goes_on() {
-    for lives in 1..60 {
-        run(lives..lives + 3, &async |world| {
-            let killed = Cell::new(false);
-            world.move_all(|| if killed.replace(true) { u32::MAX } else { lives as u32 }).await;
-            world.assert_settled();
-        });
-    }
-    run(0..100, &async |world| {
-        world.move_all(|| 8 + world.below(80) as u32).await;
-        world.assert_settled();
-    });
-}
-
-#[test]
-fn what_comes_after_a_version_was_closed_is_stored_once_where_it_is_in_the_end() {
-    run(0..100, &async |world| {
-        world.move_all(|| u32::MAX).await;
-        world.close_before(2);
-        (0..50).for_each(|_| world.play());
-        world.assert_settled();
-    });
-}
-
-#[test]
-fn a_layout_that_changes_once_more_while_rows_move_takes_them_along() {
-    run(0..100, &async |world| {
-        world.lives.set(60);
-        let (pace, progress) = (Pace::new(NonZeroU32::MAX), Progress::default());
-        let versions = Arc::new(world.versions.borrow().clone());
-        let stopped = Mover { shards: world, versions, pace: &pace, progress: &progress }.run().await;
-        assert!(stopped.is_err() || stopped == Ok(Ended::Done));
-        world.announce(version(3, true, 3, 3));
-        world.sell(3);
-        world.move_all(|| 10 + world.below(100) as u32).await;
-        world.assert_settled();
-        world.close_before(3);
-        world.assert_settled();
-    });
-}
-
-#[test]
-fn a_mover_that_was_frozen_does_no_harm_when_it_goes_on() {
-    run(0..100, &async |world| {
-        // One has a batch under way, and freezes. Another takes over, and does all there is.
-        let shard = ShardId::new(0);
-        let begun = world.begin(shard, 1).await.unwrap();
-        let table = TableId::Part(0);
-        let slice = Slice { after: None, before: era(2), most: 4 };
-        let keys = world.scan(shard, table, slice).await.unwrap();
-        let rows = super::slice_of(&world.versions.borrow(), Placement::new(shard, table), &keys).unwrap();
-        let departure = Departure { number: begun.batch + 1, table, rows };
-        if departure.rows.is_empty() {
-            return;
-        }
-        world.leave(shard, &departure).await.unwrap();
-        let batch = world.leaving(shard).await.unwrap().unwrap();
-        world.move_all(|| u32::MAX).await;
-        for (to, rows) in batch.by_shard() {
-            world.arrive(to, shard, batch.number, &rows).await.unwrap();
-        }
-        world.forget(shard, batch.number).await.unwrap();
-        let next = Departure { number: batch.number, ..departure };
-        assert_eq!(world.leave(shard, &next).await, Err(MoveError::Overtaken(shard)));
-        world.assert_settled();
-    });
-}
-
-#[test]
-fn a_mover_that_is_stopped_leaves_nothing_on_the_way() {
-    run(0..20, &async |world| {
-        let (pace, progress) = (Pace::new(NonZeroU32::MAX), Progress::default());
-        pace.stop();
-        let versions = Arc::new(world.versions.borrow().clone());
-        let mover = Mover { shards: world, versions, pace: &pace, progress: &progress };
-        assert_eq!(mover.run().await, Ok(Ended::Stopped));
-        assert!(world.shards.borrow().iter().all(|shard| shard.leaving.is_empty()));
-        world.move_all(|| u32::MAX).await;
-        world.assert_settled();
-    });
 }

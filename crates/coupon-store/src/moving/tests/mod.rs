@@ -1,0 +1,112 @@
+//! The mover over shards in memory, with kills between any two steps, and everybody else at work meanwhile.
+
+mod world;
+
+use std::cell::Cell;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use coupon_core::{Placement, ShardId, TableId};
+
+use self::world::{World, era, version};
+use super::{Departure, Ended, MoveError, Mover, MovingShards, Pace, Progress, Slice};
+
+fn run(seeds: std::ops::Range<u64>, play: &impl AsyncFn(&World)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.unwrap();
+    for seed in seeds {
+        let world = World::new(seed);
+        runtime.block_on(play(&world));
+    }
+}
+
+#[test]
+fn rows_come_to_where_the_latest_version_puts_them_and_nobody_misses_one() {
+    run(0..200, &async |world| {
+        world.move_all(|| u32::MAX).await;
+        world.assert_settled();
+    });
+}
+
+#[test]
+fn a_mover_that_is_killed_between_any_two_steps_is_followed_by_one_that_goes_on() {
+    for lives in 1..60 {
+        run(lives..lives + 3, &async |world| {
+            let killed = Cell::new(false);
+            world.move_all(|| if killed.replace(true) { u32::MAX } else { lives as u32 }).await;
+            world.assert_settled();
+        });
+    }
+    run(0..100, &async |world| {
+        world.move_all(|| 8 + world.below(80) as u32).await;
+        world.assert_settled();
+    });
+}
+
+#[test]
+fn what_comes_after_a_version_was_closed_is_stored_once_where_it_is_in_the_end() {
+    run(0..100, &async |world| {
+        world.move_all(|| u32::MAX).await;
+        world.close_before(2);
+        (0..50).for_each(|_| world.play());
+        world.assert_settled();
+    });
+}
+
+#[test]
+fn a_layout_that_changes_once_more_while_rows_move_takes_them_along() {
+    run(0..100, &async |world| {
+        world.lives.set(60);
+        let (pace, progress) = (Pace::new(NonZeroU32::MAX), Progress::default());
+        let versions = Arc::new(world.versions.borrow().clone());
+        let stopped = Mover { shards: world, versions, pace: &pace, progress: &progress }.run().await;
+        assert!(stopped.is_err() || stopped == Ok(Ended::Done));
+        world.announce(version(3, true, 3, 3));
+        world.sell(3);
+        world.move_all(|| 10 + world.below(100) as u32).await;
+        world.assert_settled();
+        world.close_before(3);
+        world.assert_settled();
+    });
+}
+
+#[test]
+fn a_mover_that_was_frozen_does_no_harm_when_it_goes_on() {
+    run(0..100, &async |world| {
+        // One has a batch under way, and freezes. Another takes over, and does all there is.
+        let shard = ShardId::new(0);
+        let begun = world.begin(shard, 1).await.unwrap();
+        let table = TableId::Part(0);
+        let slice = Slice { after: None, before: era(2), most: 4 };
+        let keys = world.scan(shard, table, slice).await.unwrap();
+        let rows = super::slice_of(&world.versions.borrow(), Placement::new(shard, table), &keys).unwrap();
+        let departure = Departure { number: begun.batch + 1, table, rows };
+        if departure.rows.is_empty() {
+            return;
+        }
+        world.leave(shard, &departure).await.unwrap();
+        let batch = world.leaving(shard).await.unwrap().unwrap();
+        world.move_all(|| u32::MAX).await;
+        for (to, rows) in batch.by_shard() {
+            world.arrive(to, shard, batch.number, &rows).await.unwrap();
+        }
+        world.forget(shard, batch.number).await.unwrap();
+        let next = Departure { number: batch.number, ..departure };
+        assert_eq!(world.leave(shard, &next).await, Err(MoveError::Overtaken(shard)));
+        world.assert_settled();
+    });
+}
+
+#[test]
+fn a_mover_that_is_stopped_leaves_nothing_on_the_way() {
+    run(0..20, &async |world| {
+        let (pace, progress) = (Pace::new(NonZeroU32::MAX), Progress::default());
+        pace.stop();
+        let versions = Arc::new(world.versions.borrow().clone());
+        let mover = Mover { shards: world, versions, pace: &pace, progress: &progress };
+        assert_eq!(mover.run().await, Ok(Ended::Stopped));
+        assert!(world.shards.borrow().iter().all(|shard| shard.leaving.is_empty()));
+        world.move_all(|| u32::MAX).await;
+        world.assert_settled();
+    });
+}

@@ -17,6 +17,8 @@ const CHANGES: &str = include_str!("../../../schema/main/006_catalogue_changes.s
 const TAKEN_BACK: &str = include_str!("../../../schema/main/007_taken_back.sql");
 const PROCESSES: &str = include_str!("../../../schema/main/008_processes.sql");
 const LAYOUTS: &str = include_str!("../../../schema/main/009_layouts.sql");
+const SHARD_PLACES: &str = include_str!("../../../schema/main/010_shard_places.sql");
+const PROCESS_SHARDS: &str = include_str!("../../../schema/main/011_process_shards.sql");
 const SERVERS_SHARD: &str = include_str!("../../../schema/shard/003_servers.sql");
 const HOLDS: &str = include_str!("../../../schema/shard/004_holds.sql");
 const RELEASES: &str = include_str!("../../../schema/shard/005_releases.sql");
@@ -76,6 +78,12 @@ pub struct Column {
 #[must_use]
 pub fn main_columns() -> Vec<Column> {
     [GRAB_TERMS, TAKEN_BACK].into_iter().flat_map(columns).collect()
+}
+
+/// The columns that a MySQL main database of before lacks beside them.
+#[must_use]
+pub fn servers_columns() -> Vec<Column> {
+    columns(PROCESS_SHARDS)
 }
 
 /// The columns that a MySQL shard of before lacks, but for those of its tables of results.
@@ -186,6 +194,8 @@ pub fn main_migrations() -> Vec<Migration> {
         migration("V4__books", BOOKS),
         migration("V6__catalogue_changes", CHANGES),
         migration("V8__processes", PROCESSES),
+        migration("V9__layouts", LAYOUTS),
+        migration("V10__shard_places", SHARD_PLACES),
     ]
 }
 

@@ -1,6 +1,8 @@
 //! Stock and one-per-user, decided atomically.
 
-use coupon_core::{CouponId, CouponResult, RequestKey, ResultId, ResultState, RoomId, Timestamp, UserId};
+use coupon_core::{
+    CouponId, CouponResult, RequestKey, ResultId, ResultState, RoomId, Timestamp, UserId, VersionNumber,
+};
 
 use super::{LocalFuture, Unavailable};
 
@@ -100,6 +102,8 @@ pub enum Decision {
     InvalidTime,
     /// The coupon is not in the gate: never taken for "sold out".
     NotLoaded,
+    /// A version of the layout places it that whoever asks does not know: nothing is decided before they do.
+    OtherLayout,
     /// Reserved before under an id that contradicts what is stored: a person must decide.
     Parked,
 }
@@ -125,8 +129,13 @@ pub struct Decided {
 
 /// Stock and one-per-user, decided atomically.
 pub trait Gate: Send + Sync {
-    /// Decides every attempt, in order. An error means that none is known to be decided.
-    fn reserve<'a>(&'a self, attempts: &'a [Attempt]) -> LocalFuture<'a, Result<Decided, Unavailable>>;
+    /// Decides every attempt, in order, of somebody who knows of no later version of the layout than that. An error means
+    /// that none is known to be decided.
+    fn reserve<'a>(
+        &'a self,
+        knows: VersionNumber,
+        attempts: &'a [Attempt],
+    ) -> LocalFuture<'a, Result<Decided, Unavailable>>;
 
     /// Says whether it decides anything for now; answered from memory.
     ///

@@ -1,6 +1,5 @@
 //! Opens the backend that the settings name, if this program was built with it.
 
-use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -49,7 +48,7 @@ fn in_folder(
         readers: settings.embedded.readers,
         max_file_mb: settings.embedded.max_file_mb,
         shard_backlog: settings.grab.shard_backlog.get(),
-        shards_prepared: NonZeroU16::MIN,
+        shards_prepared: settings.shards_prepared(),
         unknown_users: settings.users.unknown,
     };
     embedded::open(&options, strategy, clock)
@@ -68,6 +67,7 @@ fn on_servers(
     let options = crate::servers::Options {
         servers: settings.servers.clone(),
         workers: settings.workers.get(),
+        shards_prepared: settings.shards_prepared(),
         shard_backlog: settings.grab.shard_backlog.get(),
         unknown_users: settings.users.unknown,
     };

@@ -9,6 +9,7 @@ use coupon_store::servers::seam::Terms;
 use crate::inject::UNREADABLE;
 use crate::memory::{CouponMemory, HolderMemory, ShardMemory, Slot, State};
 use crate::plan::{Kind, Plan};
+use crate::process::place;
 use crate::world::World;
 
 /// A clear answer that a user got.
@@ -40,6 +41,7 @@ pub(crate) fn broken(world: &Arc<World>, plan: &Plan, terms: &[Terms], heard: &H
     check.told(&heard.told, &mut broken);
     check.states(&heard.states, &mut broken);
     check.rows(&mut broken);
+    check.places(&mut broken);
     check.parked(plan, &mut broken);
     check.gate(&mut broken);
     check.books(&mut broken);
@@ -127,6 +129,22 @@ impl Check<'_> {
             if !stands {
                 broken
                     .push(format!("the answer of a step stands: {id} was said to be {told}, and is {is:?}"));
+            }
+        }
+    }
+
+    /// Every row is where the version of the layout says that was in force at its time.
+    fn places(&self, broken: &mut Vec<String>) {
+        let versions = &self.state.main.catalogue.layouts;
+        for (number, shard) in self.state.shards.iter().enumerate() {
+            for row in shard.rows() {
+                let place = place(versions, row.user_id, row.grab_time);
+                if place.is_none_or(|place| place.shard.index() != number) {
+                    let CouponResult { result_id, user_id, .. } = row;
+                    broken.push(format!(
+                        "no row where nobody looks: result {result_id} of user {user_id} is on shard {number}, not on {place:?}"
+                    ));
+                }
             }
         }
     }

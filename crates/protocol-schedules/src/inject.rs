@@ -51,6 +51,12 @@ pub(crate) async fn inject(world: Arc<World>, processes: Rc<Processes>, fault: F
             world.tell(|| format!("{process} is started again"));
             processes.start(process);
         }
+        Kind::Turns(process) => {
+            if let Some(running) = processes.get(process) {
+                let turned = running.turn().await;
+                world.tell(|| format!("another layout by {process}: {turned:?}"));
+            }
+        }
         Kind::Freeze(process, ms) => {
             world.freeze(process);
             pause(ms).await;

@@ -93,6 +93,8 @@ pub enum Kind {
     Stale(ShardId, u64),
     /// Main is put back to before the epoch that is open.
     EpochForgotten,
+    /// An operator asks a process for another layout.
+    Turns(ProcessId),
     /// A process's clock shows so many milliseconds more than it should.
     Wrong(ProcessId, i64, u64),
 }
@@ -352,6 +354,7 @@ impl fmt::Display for Kind {
             }
             Self::Contradiction => f.write_str("a second result of a holder comes into a queue"),
             Self::Stale(shard, ms) => write!(f, "a stale copy takes the place of shard {shard} for {ms} ms"),
+            Self::Turns(process) => write!(f, "an operator asks {process} for another layout"),
             Self::EpochForgotten => f.write_str("main is put back to before the open epoch"),
             Self::Wrong(process, by, ms) => {
                 write!(f, "the clock of {process} is wrong by {by} ms for {ms} ms")

@@ -7,15 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coupon_core::after_grab::Action;
+use coupon_core::catalogue_change::Operator;
 use coupon_core::{
     Placement, Plan as QueryPlan, RequestKey, ResultId, ResultQuery, RoomId, RouteError, RowKey, ShardId,
-    ShardingStrategy, TableId, UserId,
+    ShardingStrategy, TableId, Timestamp, UserId,
 };
 use coupon_service::pipeline::{Answer, BatchLimits, Batcher, Grab, GrabCounters, NotDecided};
 use coupon_store::clock::Clock;
 use coupon_store::servers::seam::{Part, Process, Tasks, Terms};
 use coupon_store::settings::Role;
-use coupon_store::{Backend, Changed, Data, FixedLayout, Known, Layouts, Unavailable};
+use coupon_store::{
+    Announced, Backend, Changed, Data, Growing, GrowthError, Known, Layouts, NextLayout, Unavailable,
+    VersionRecord,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::sleep;
@@ -35,17 +39,52 @@ const PART: Part = Part {
     gate_patience: Duration::from_secs(1),
     publish_patience: Duration::from_secs(2),
     reconcile_every: Duration::from_secs(1),
+    layout_lead: Duration::from_millis(2_500),
 };
 const BATCHES: BatchLimits =
     BatchLimits { batch_max: 64, in_flight: 2, waiting_max: 1_000, memory: Duration::from_secs(1) };
 
-/// The user decides the shard, and there is one table.
-#[derive(Debug)]
-pub struct ByUser;
+/// The user decides the shard, and there is one table: at first, or once the layout has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByUser {
+    /// By the remainder of the user's number.
+    First,
+    /// By that of the number after it, so that every user's next results are on another shard.
+    Turned,
+}
+
+impl ByUser {
+    /// The layout of that line.
+    #[must_use]
+    pub fn of(line: &str) -> Option<Self> {
+        [Self::First, Self::Turned].into_iter().find(|layout| layout.layout() == line)
+    }
+
+    /// The other one.
+    const fn other(self) -> Self {
+        match self {
+            Self::First => Self::Turned,
+            Self::Turned => Self::First,
+        }
+    }
+
+    /// The place of a user's results.
+    fn of_user(self, user: UserId) -> Placement {
+        let number = match self {
+            Self::First => user.get(),
+            Self::Turned => user.get() + 1,
+        };
+        let shard = u16::try_from(number % u64::from(SHARDS)).unwrap_or_default();
+        Placement::new(ShardId::new(shard), TableId::Single)
+    }
+}
 
 impl ShardingStrategy for ByUser {
     fn name(&self) -> &str {
-        "by-user"
+        match self {
+            Self::First => "by-user",
+            Self::Turned => "by-user-turned",
+        }
     }
 
     fn shard_count(&self) -> NonZeroU16 {
@@ -53,24 +92,29 @@ impl ShardingStrategy for ByUser {
     }
 
     fn place(&self, row: &RowKey) -> Result<Placement, RouteError> {
-        Ok(of_user(row.user))
+        Ok(self.of_user(row.user))
     }
 
     fn plan(&self, _: &ResultQuery) -> QueryPlan {
         QueryPlan::All
     }
+
+    fn of_layout(&self, line: &str) -> Option<Arc<dyn ShardingStrategy>> {
+        Self::of(line).map(|layout| Arc::new(layout) as _)
+    }
 }
 
-/// The place of a user's results.
-fn of_user(user: UserId) -> Placement {
-    let shard = u16::try_from(user.get() % u64::from(SHARDS)).unwrap_or_default();
-    Placement::new(ShardId::new(shard), TableId::Single)
+/// The place where a row of a user's is written that was grabbed then, by the versions that main has.
+pub(crate) fn place(versions: &[VersionRecord], user: UserId, time: Timestamp) -> Option<Placement> {
+    let version = versions.iter().rfind(|version| version.from <= time)?;
+    Some(ByUser::of(&version.layout)?.of_user(user))
 }
 
 /// What a process is asked.
 enum Request {
     Grab(Grab, oneshot::Sender<Result<Answer, NotDecided>>),
     Step(UserId, ResultId, Action, oneshot::Sender<Result<Changed, Unavailable>>),
+    Turn(oneshot::Sender<Result<Announced, GrowthError>>),
     Drain(oneshot::Sender<Result<(), Unavailable>>),
 }
 
@@ -117,6 +161,13 @@ impl Running {
         answer.await.ok()
     }
 
+    /// Asks it to announce the other layout. `None` when it is gone, or goes before it answers.
+    pub(crate) async fn turn(&self) -> Option<Result<Announced, GrowthError>> {
+        let (reply, answer) = oneshot::channel();
+        self.door.send(Request::Turn(reply)).ok()?;
+        answer.await.ok()
+    }
+
     /// Asks it to drain.
     pub(crate) async fn drain(&self) -> Option<Result<(), Unavailable>> {
         let (reply, answer) = oneshot::channel();
@@ -143,7 +194,7 @@ async fn live(
     started: Rc<OnceCell<Tasks>>,
     mut requests: mpsc::UnboundedReceiver<Request>,
 ) {
-    let layouts = || Arc::new(Layouts::first(Arc::new(ByUser)));
+    let layouts = || Arc::new(Layouts::first(Arc::new(ByUser::First)));
     let process = loop {
         world.awake(id).await;
         // Of a shard's copy it would know no better.
@@ -157,6 +208,7 @@ async fn live(
         }
     };
     let (pipeline, tasks) = (pipeline(&process, &clock), process.tasks());
+    let (growth, layouts) = (Rc::new(process.growth()), process.layouts());
     let _ = started.set(tasks.clone());
     spawn_local(process.run());
     while let Some(request) = requests.recv().await {
@@ -167,8 +219,15 @@ async fn live(
                 spawn_local(async move { reply.send(pipeline.grab(grab).await) });
             }
             Request::Step(user, id, action, reply) => {
-                let changed = tasks.change(of_user(user), user, id, action);
+                // Whoever looks for it finds it where it is.
+                let versions = world.state().main.catalogue.layouts.clone();
+                let Some(placement) = place(&versions, user, id.time()) else { continue };
+                let changed = tasks.change(placement, user, id, action);
                 spawn_local(async move { reply.send(changed.await) });
+            }
+            Request::Turn(reply) => {
+                let (growth, layouts) = (Rc::clone(&growth), Arc::clone(&layouts));
+                spawn_local(async move { reply.send(turn(&**growth, &layouts).await) });
             }
             Request::Drain(reply) => {
                 let drained = tasks.drain();
@@ -178,11 +237,20 @@ async fn live(
     }
 }
 
+/// Announces the other layout.
+async fn turn(growth: &dyn Growing, layouts: &Layouts) -> Result<Announced, GrowthError> {
+    let latest = layouts.now().latest().clone();
+    let layout = ByUser::of(&latest.strategy.layout()).map_or(ByUser::First, ByUser::other);
+    let next = NextLayout { after: latest.number, strategy: Arc::new(layout), what: "turned".to_owned() };
+    let operator = Operator::new("olga").map_err(|why| GrowthError::Refused(format!("{why:?}")))?;
+    growth.announce(next, operator).await
+}
+
 fn pipeline(process: &Process, clock: &Clock) -> Rc<Batcher> {
     let backend = Backend {
         dataset: crate::memory::DATASET.to_owned(),
         layouts: process.layouts(),
-        growth: Box::new(FixedLayout),
+        growth: process.growth(),
         ids: process.ids(),
         gate: process.gate(),
         lifecycle: Box::new(NoReads),

@@ -2,7 +2,7 @@
 
 use coupon_core::ShardId;
 use coupon_core::after_grab::Action;
-use protocol_schedules::world::ProcessId;
+use protocol_schedules::world::{ProcessId, Server};
 use protocol_schedules::{Fault, Kind, Plan, Wish, play, search};
 
 #[test]
@@ -68,6 +68,33 @@ fn a_clock_that_is_set_ahead_while_a_gate_is_filled_has_no_request_forgotten() {
         let wrong = Kind::Wrong(ProcessId(1), 3_600_000, 624);
         holds(3_707, &wishes, &[Fault { at: 4_791, kind: Kind::Forgets }, Fault { at, kind: wrong }]);
     }
+}
+
+/// A layout changes in the middle of everything else, while processes are killed or frozen, or main loses what it is asked.
+#[test]
+fn every_promise_holds_while_the_layout_changes() {
+    let mut answered = 0;
+    for seed in 0..100 {
+        let mut plan = Plan::of(seed);
+        let (at, process) = (900 + 25 * (seed % 40), ProcessId(usize::from(seed % 2 == 0)));
+        plan.faults.push(Fault { at, kind: Kind::Turns(process) });
+        let beside = at + 1 + seed % 30;
+        match seed % 4 {
+            0 => plan.faults.push(Fault { at: beside, kind: Kind::Crash(process, 3_500) }),
+            1 => plan.faults.push(Fault { at: beside, kind: Kind::Freeze(process, 4_000) }),
+            2 => plan.faults.push(Fault { at: at - 5, kind: Kind::Freeze(other(process), 5_000) }),
+            _ => plan.faults.push(Fault { at: at + 1, kind: Kind::Loses(Server::Main, 400, 60) }),
+        }
+        plan.faults.sort_by_key(|fault| fault.at);
+        let outcome = play(&plan, false);
+        assert_eq!(outcome.broken, [String::new(); 0], "seed {seed}: {plan:?}");
+        answered += outcome.answered;
+    }
+    assert!(answered > 1_000, "users hear next to nothing: {answered}");
+}
+
+const fn other(process: ProcessId) -> ProcessId {
+    ProcessId(1 - process.0)
 }
 
 #[cfg(feature = "failpoints")]

@@ -1,18 +1,19 @@
-//! A process that is frozen while another one changes the catalogue.
+//! A process that is frozen while another one changes the catalogue, or the layout.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::num::NonZeroU16;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coupon_core::catalogue_change::{CatalogueChange, CouponPatch, Operator};
-use coupon_core::{CouponId, CouponStatus, ShardingStrategy};
+use coupon_core::{CouponId, CouponStatus, RoomId, RowKey, ShardId, ShardingStrategy, Timestamp, UserId};
 use coupon_stack::{Stack, StackOptions};
 use coupon_store::clock::Clock;
 use coupon_store::servers::cluster::Cluster;
 use coupon_store::settings::{NoSettings, ServersSettings, Sources, UnknownUsers};
-use coupon_store::{Backend, servers};
+use coupon_store::{Backend, NextLayout, servers};
 use mysql_async::prelude::Queryable as _;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -108,7 +109,9 @@ impl Place {
         let strategy =
             (hash_svc::PROGRAM.strategy)(&hash_svc::HashSettings::default(), settings.shards).unwrap();
         let (servers, unknown_users) = (settings.servers.clone(), UnknownUsers::Refuse);
-        let options = servers::Options { servers, workers: 1, shard_backlog: 1_000, unknown_users };
+        let shards_prepared = settings.shards_prepared();
+        let options =
+            servers::Options { servers, workers: 1, shard_backlog: 1_000, shards_prepared, unknown_users };
         let backend = servers::open(&options, Arc::clone(&strategy), &Clock::system()).unwrap();
         Self { settings: settings.servers, strategy, backend }
     }
@@ -185,5 +188,80 @@ fn a_process_that_was_frozen_is_named_and_decides_nothing_by_the_older_catalogue
     assert!(on_offer.contains(GRANTED), "{on_offer}");
     place.change(1, &total(2), nobody);
     assert!(frozen.grab(2, 1).contains(GRANTED));
+    place.backend.lifecycle.close();
+}
+
+/// The strategy over four shards, as it goes on over so many.
+fn over(shards: u16) -> Arc<dyn ShardingStrategy> {
+    let of = |shards| {
+        let shards = NonZeroU16::new(shards).unwrap();
+        (hash_svc::PROGRAM.strategy)(&hash_svc::HashSettings::default(), shards).unwrap()
+    };
+    let (four, line) = (of(4), of(shards).layout());
+    if line == four.layout() { four } else { four.of_layout(&line).unwrap() }
+}
+
+impl Place {
+    /// Announces the strategy over so many shards, and returns the time from which it is in force.
+    fn announce(&self, shards: u16) -> Timestamp {
+        let next = NextLayout { after: 1, strategy: over(shards), what: format!("{shards} shards") };
+        let announced = self.backend.growth.announce(next, Operator::new("olga").unwrap());
+        block_on(announced).unwrap().version.from
+    }
+
+    /// The users with a result, each with the shards that it is on and the time of its grab.
+    fn stored(&self) -> Vec<(UserId, ShardId, Timestamp)> {
+        let cluster = Cluster::new(&self.settings, &*over(8)).unwrap();
+        let mut rows = Vec::new();
+        for (shard, database) in cluster.numbered() {
+            let of_shard = block_on(async {
+                let mut conn = database.connect_alone().await.unwrap();
+                let sql = "SELECT user_id, grab_time FROM coupon_results";
+                let rows: Vec<(u64, i64)> = conn.query(sql).await.unwrap();
+                conn.disconnect().await.unwrap();
+                rows
+            });
+            let row = |(user, time)| (UserId::new(user).unwrap(), shard, Timestamp::from_millis(time));
+            rows.extend(of_shard.into_iter().map(row));
+        }
+        rows
+    }
+}
+
+#[test]
+fn a_process_that_was_frozen_while_the_layout_changed_puts_no_row_where_nobody_looks() {
+    const USERS: std::ops::RangeInclusive<u64> = 10..=40;
+    let stack = Stack::start(&StackOptions::default()).unwrap();
+    let mut flags = stack.addresses().settings();
+    flags.extend(["servers.namespace=layouts".to_owned(), "shards_prepared=8".to_owned()]);
+    let place = Place::open(&flags);
+    let frozen = Service::start(&flags);
+    assert!(frozen.grab(1, 1).contains(GRANTED));
+
+    frozen.signal(Signal::STOP);
+    let from = place.announce(8);
+    let deadline = Instant::now() + PATIENCE;
+    while Clock::system().now() < from.plus_millis(500) {
+        assert!(Instant::now() < deadline, "the version is in force from {from} on");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // They wait for it from before it goes on.
+    let asked: Vec<(u64, TcpStream)> = USERS.map(|user| (user, frozen.ask(user, 1))).collect();
+    frozen.signal(Signal::CONT);
+    for (user, asked) in asked {
+        let answer = frozen.decided(asked, user, 1);
+        assert!(answer.contains(GRANTED), "{user}: {answer}");
+    }
+    block_on(place.backend.lifecycle.drain()).unwrap();
+
+    let (first, second) = (over(4), over(8));
+    let stored = place.stored();
+    assert_eq!(stored.len(), 1 + USERS.count());
+    for (user, shard, time) in stored {
+        let key = RowKey { user, room: RoomId::new(1).unwrap(), time };
+        let version = if time < from { &first } else { &second };
+        assert_eq!(version.place(&key).unwrap().shard, shard, "user {user}, at {time}");
+        assert_eq!(time < from, user.get() == 1);
+    }
     place.backend.lifecycle.close();
 }

@@ -24,7 +24,7 @@ const NO_DATABASE: u16 = 1049;
 pub struct Addresses {
     /// The main MySQL: `mysql://user:password@host:3306`.
     pub main: String,
-    /// The shards' MySQLs. Shard i lives on the server i mod their number.
+    /// The shards' MySQLs. Shard i was made on the server i mod their number.
     pub shards: Vec<String>,
     /// Redis: `redis://:password@host:6379`; empty leaves the gate out.
     pub redis: String,

@@ -78,9 +78,10 @@ impl Gate {
             return Ok(());
         }
         let mut redis = connect::redis(addresses)?;
-        // The process that fills the gate puts a sentinel behind them, later than any of them.
+        // The process that fills the gate puts a sentinel behind them, later than any of them, and the versions of the layout
+        // before them.
         let mut pending = redis::cmd("ZCOUNT");
-        pending.arg(self.pending()).arg("-inf").arg("(+inf");
+        pending.arg(self.pending()).arg(0).arg("(+inf");
         let patience = Instant::now() + (addresses.reconcile * ROUNDS).max(SETTLE_AT_LEAST);
         while pending.query::<u64>(&mut redis)? > 0 && Instant::now() < patience {
             std::thread::sleep(POLL);

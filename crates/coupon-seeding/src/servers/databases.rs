@@ -20,7 +20,7 @@ pub(crate) fn namespace(settings: &ServersSettings, strategy: Option<&str>) -> R
 
 /// The databases of the data set that is there, as many shards as it has, and the data set's id.
 pub(crate) async fn open(settings: &ServersSettings, namespace: Namespace) -> Result<(Cluster, String)> {
-    let one = Cluster::with(settings, namespace.clone(), NonZeroU16::MIN)?;
+    let one = Cluster::with(settings, namespace, NonZeroU16::MIN)?;
     let Some(label) = one.label().await? else { bail!("{}: it holds no data set", one.main) };
     ensure!(label.complete, "{}: its data set is incomplete: seed it again, with --reset", one.main);
     ensure!(
@@ -28,7 +28,7 @@ pub(crate) async fn open(settings: &ServersSettings, namespace: Namespace) -> Re
         "{}: an earlier version made its data set: start a service of this one, which brings it up to date",
         one.main
     );
-    let cluster = Cluster::with(settings, namespace, label.shard_count())?;
+    let cluster = one.recorded().await?;
     cluster.update_main().await?;
     for (shard, _) in cluster.numbered() {
         cluster.check_shard(shard, &label.dataset).await?;

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use coupon_core::{
     CouponId, GrabTerms, Placement, RequestKey, ResultId, RoomId, RouteError, RowKey, ShardId,
-    ShardingStrategy, UserId,
+    ShardingStrategy, UserId, VersionNumber, Versioned,
 };
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
@@ -229,66 +229,80 @@ impl Batcher {
 
     async fn process(self: &Rc<Self>, batch: Vec<Waiting>) {
         let started = Instant::now();
-        let all = batch.len() as u64;
         for traced in batch.iter().filter_map(|waiting| waiting.traced.as_ref()) {
             traced.stage("wait", traced.since, &[]);
         }
-        let (attempts, batch) = self.fix(batch);
+        let batch = self.backend.layouts.look(|versions| self.fix(versions, batch));
+        let elsewhere = self.decide(batch, started).await;
+        if !elsewhere.is_empty() {
+            actix_web::rt::spawn(Rc::clone(self).decide_again(elsewhere));
+        }
+    }
+
+    /// Has a batch decided, answered and handed over. Returns what a later version of the layout places than was known.
+    async fn decide(self: &Rc<Self>, batch: Batch, started: Instant) -> Vec<(Attempt, Waiting)> {
+        let Batch { attempts, fixed, knows } = batch;
         // Before the gate is asked: it may decide by a later one, never by an earlier.
         let version = self.version();
-        let decided = self.backend.gate.reserve(&attempts).await;
-        for traced in batch.iter().filter_map(|fixed| fixed.waiting.traced.as_ref()) {
-            traced.stage("gate", started, &[("batch.grabs", all)]);
+        let decided = self.backend.gate.reserve(knows, &attempts).await;
+        for traced in fixed.iter().filter_map(|fixed| fixed.waiting.traced.as_ref()) {
+            traced.stage("gate", started, &[("batch.grabs", attempts.len() as u64)]);
         }
         let Decided { decisions, epoch } = match decided {
             Ok(decided) => decided,
             Err(error) => {
                 self.counters.gate_failed();
-                return batch
-                    .into_iter()
-                    .for_each(|fixed| self.answer(fixed.waiting.reply, Err(error.clone().into())));
+                let refused = fixed.into_iter().map(|fixed| fixed.waiting.reply);
+                refused.for_each(|reply| self.answer(reply, Err(error.clone().into())));
+                return Vec::new();
             }
         };
         self.counters.gate(attempts.len(), started.elapsed());
         self.remember(&attempts, &decisions, Life { epoch, version });
-        let by_shard = self.sort_out(&attempts, &decisions, batch);
+        let Sorted { by_shard, elsewhere } = self.sort_out(attempts, decisions, fixed);
         let on_their_way = by_shard.into_iter().map(|(shard, group)| {
             let this = Rc::clone(self);
             actix_web::rt::spawn(async move { this.hand_over(shard, epoch, group).await })
         });
         // The answers do not depend on this wait: only the next batch does.
         let _ = tokio::time::timeout(PATIENCE, join_all(on_their_way)).await;
+        elsewhere
+    }
+
+    /// Places grabs by the latest version of the layout, and has them decided once more, under the ids that they have.
+    async fn decide_again(self: Rc<Self>, elsewhere: Vec<(Attempt, Waiting)>) {
+        let started = Instant::now();
+        if let Err(error) = self.backend.growth.catch_up().await {
+            let refused = elsewhere.into_iter().map(|(_, waiting)| waiting.reply);
+            return refused.for_each(|reply| self.answer(reply, Err(error.clone().into())));
+        }
+        let batch = self.backend.layouts.look(|versions| self.place_again(versions, elsewhere));
+        for (_, waiting) in self.decide(batch, started).await {
+            let changes = Unavailable::new("the layout", "it changes just now; ask again in a moment");
+            self.answer(waiting.reply, Err(changes.into()));
+        }
     }
 
     /// Gives every grab its id, and with it its time and place, before the gate is asked. Those whose shard has too
     /// much to do already are refused here, before they hold any stock.
-    fn fix(&self, batch: Vec<Waiting>) -> (Vec<Attempt>, Vec<Fixed>) {
+    fn fix(&self, versions: &Versioned, batch: Vec<Waiting>) -> Batch {
         let mut ids = self.ids.borrow_mut();
-        // Asked once a batch and shard.
-        let mut refusals: BTreeMap<ShardId, Option<Unavailable>> = BTreeMap::new();
-        let (mut attempts, mut fixed) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+        let mut placing = Placing::new(self, versions, batch.len());
         for waiting in batch {
-            let Grab { user, room, .. } = waiting.grab;
-            let placed = ids.make().map_err(NotDecided::from).and_then(|id| {
-                let placement = self.place(&RowKey { user, room, time: id.time() })?;
-                let shard = placement.shard;
-                match refusals.entry(shard).or_insert_with(|| self.backend.hand_over.refusal(shard)) {
-                    Some(refusal) => {
-                        self.counters.refused(Refusal::Shard);
-                        Err(refusal.clone().into())
-                    }
-                    None => Ok((id, placement)),
-                }
-            });
-            match placed {
-                Ok((id, placement)) => {
-                    attempts.push(waiting.grab.attempt(id));
-                    fixed.push(Fixed { waiting, placement });
-                }
-                Err(error) => self.answer(waiting.reply, Err(error)),
+            match ids.make() {
+                Ok(id) => placing.place(waiting.grab.attempt(id), waiting),
+                Err(error) => self.answer(waiting.reply, Err(error.into())),
             }
         }
-        (attempts, fixed)
+        placing.batch
+    }
+
+    fn place_again(&self, versions: &Versioned, elsewhere: Vec<(Attempt, Waiting)>) -> Batch {
+        let mut placing = Placing::new(self, versions, elsewhere.len());
+        for (attempt, waiting) in elsewhere {
+            placing.place(attempt, waiting);
+        }
+        placing.batch
     }
 
     /// The place where a row is written.
@@ -319,15 +333,16 @@ impl Batcher {
     }
 
     /// Answers what the gate refused, and groups the rest by shard.
-    fn sort_out(
-        &self,
-        attempts: &[Attempt],
-        decisions: &[Decision],
-        batch: Vec<Fixed>,
-    ) -> BTreeMap<ShardId, Vec<OnItsWay>> {
-        let mut by_shard: BTreeMap<ShardId, Vec<OnItsWay>> = BTreeMap::new();
-        for ((attempt, decision), Fixed { waiting, placement }) in attempts.iter().zip(decisions).zip(batch) {
-            let (reserved, answer) = match Next::of(attempt, *decision) {
+    fn sort_out(&self, attempts: Vec<Attempt>, decisions: Vec<Decision>, batch: Vec<Fixed>) -> Sorted {
+        let mut sorted = Sorted::default();
+        for ((attempt, decision), Fixed { waiting, placement }) in
+            attempts.into_iter().zip(decisions).zip(batch)
+        {
+            if decision == Decision::OtherLayout {
+                sorted.elsewhere.push((attempt, waiting));
+                continue;
+            }
+            let (reserved, answer) = match Next::of(&attempt, decision) {
                 Next::HandOver(reserved, answer) => (reserved, answer),
                 Next::Answer(answer) => {
                     self.answer(waiting.reply, answer);
@@ -342,18 +357,13 @@ impl Batcher {
                 Ok(placement) => {
                     let row = PlacedResult { placement, result };
                     let Waiting { reply, traced, .. } = waiting;
-                    by_shard.entry(placement.shard).or_default().push(OnItsWay {
-                        row,
-                        is_new,
-                        answer,
-                        reply,
-                        traced,
-                    });
+                    let group = sorted.by_shard.entry(placement.shard).or_default();
+                    group.push(OnItsWay { row, is_new, answer, reply, traced });
                 }
                 Err(error) => self.answer(waiting.reply, Err(error.into())),
             }
         }
-        by_shard
+        sorted
     }
 
     async fn hand_over(&self, shard: ShardId, epoch: u64, group: Vec<OnItsWay>) {
@@ -373,6 +383,62 @@ impl Batcher {
                 traced.stage("hand_over", started, &about);
             }
             self.answer(grab.reply, stored.clone().map(|()| grab.answer).map_err(NotDecided::from));
+        }
+    }
+}
+
+/// Grabs that are asked about together, by somebody who knows no later version of the layout than that.
+struct Batch {
+    attempts: Vec<Attempt>,
+    fixed: Vec<Fixed>,
+    knows: VersionNumber,
+}
+
+/// A batch that the gate has decided.
+#[derive(Default)]
+struct Sorted {
+    by_shard: BTreeMap<ShardId, Vec<OnItsWay>>,
+    /// What a later version of the layout places than was known.
+    elsewhere: Vec<(Attempt, Waiting)>,
+}
+
+/// Finds the places of a batch.
+struct Placing<'a> {
+    pipeline: &'a Batcher,
+    versions: &'a Versioned,
+    /// Asked once a batch and shard.
+    refusals: BTreeMap<ShardId, Option<Unavailable>>,
+    batch: Batch,
+}
+
+impl<'a> Placing<'a> {
+    fn new(pipeline: &'a Batcher, versions: &'a Versioned, grabs: usize) -> Self {
+        let (attempts, fixed) = (Vec::with_capacity(grabs), Vec::with_capacity(grabs));
+        let batch = Batch { attempts, fixed, knows: versions.latest().number };
+        Self { pipeline, versions, refusals: BTreeMap::new(), batch }
+    }
+
+    fn place(&mut self, attempt: Attempt, waiting: Waiting) {
+        match self.find(&attempt, &waiting.grab) {
+            Ok(placement) => {
+                self.batch.attempts.push(attempt);
+                self.batch.fixed.push(Fixed { waiting, placement });
+            }
+            Err(error) => self.pipeline.answer(waiting.reply, Err(error)),
+        }
+    }
+
+    fn find(&mut self, attempt: &Attempt, grab: &Grab) -> Result<Placement, NotDecided> {
+        let Self { pipeline, versions, refusals, .. } = self;
+        let key = RowKey { user: grab.user, room: grab.room, time: attempt.id.time() };
+        let placement = versions.place(&key)?;
+        let shard = placement.shard;
+        match refusals.entry(shard).or_insert_with(|| pipeline.backend.hand_over.refusal(shard)) {
+            Some(refusal) => {
+                pipeline.counters.refused(Refusal::Shard);
+                Err(refusal.clone().into())
+            }
+            None => Ok(placement),
         }
     }
 }

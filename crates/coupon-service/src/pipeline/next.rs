@@ -32,6 +32,7 @@ impl Next {
             Decision::InvalidTime => Self::Answer(Ok(Answer::InvalidTime)),
             Decision::Parked => unavailable("this result", "it contradicts what is stored, and is parked"),
             Decision::NotLoaded => unavailable("the gate", "it does not hold this coupon yet"),
+            Decision::OtherLayout => unavailable("the layout", "it changes just now; ask again in a moment"),
         }
     }
 }

@@ -1,13 +1,17 @@
 //! The pipeline over an embedded backend of each test's own.
 
-use std::num::{NonZeroU16, NonZeroUsize};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use coupon_core::catalogue_change::{CatalogueChange, CouponPatch, Operator};
-use coupon_core::{Placement, Plan, ResultQuery, ResultState};
+use coupon_core::{LayoutVersion, Placement, Plan, ResultQuery, ResultState};
 use coupon_store::clock::Clock;
 use coupon_store::embedded::{self, Options};
 use coupon_store::settings::UnknownUsers;
+use coupon_store::{
+    Announced, FixedLayout, Gate, Growing, GrowthError, Layouts, LocalFuture, Moving, NextLayout, Stock,
+    VersionRecord,
+};
 
 use super::*;
 
@@ -43,6 +47,15 @@ impl ShardingStrategy for Picky {
 
 /// A worker's pipeline over the sample catalogue, whose coupon 1 is on offer.
 fn pipeline(data: &std::path::Path, strategy: Arc<Picky>) -> Rc<Batcher> {
+    pipeline_with(data, strategy, |backend| backend)
+}
+
+/// The same, over a backend that is not quite the embedded one.
+fn pipeline_with(
+    data: &std::path::Path,
+    strategy: Arc<Picky>,
+    change: impl FnOnce(Backend) -> Backend,
+) -> Rc<Batcher> {
     let clock = Clock::starting_at("2026-11-22T12:00:00Z".parse().unwrap());
     let options = Options {
         data: data.to_owned(),
@@ -52,7 +65,7 @@ fn pipeline(data: &std::path::Path, strategy: Arc<Picky>) -> Rc<Batcher> {
         shards_prepared: NonZeroU16::MIN,
         unknown_users: UnknownUsers::Refuse,
     };
-    let backend = Arc::new(embedded::open(&options, strategy, &clock).unwrap());
+    let backend = Arc::new(change(embedded::open(&options, strategy, &clock).unwrap()));
     let counters = GrabCounters::new(1);
     let limits = BatchLimits { batch_max: 8, in_flight: 1, waiting_max: 8, memory: MEMORY };
     Batcher::new(backend, Arc::new(counters), limits, IdGenerator::new(clock, 0, None))
@@ -202,4 +215,86 @@ fn what_is_pending_answers_its_own_request_and_is_a_duplicate_for_any_other() {
         let next = Next::of(&attempt(mine), Decision::Pending(reserved));
         assert_eq!(next, Next::HandOver(reserved, answer), "{mine:?} {theirs:?}");
     }
+}
+
+/// A gate that knows of a version of the layout after the one that it is asked by, as often as it is to.
+struct Fenced {
+    gate: Box<dyn Gate>,
+    version: u32,
+}
+
+impl Gate for Fenced {
+    fn reserve<'a>(
+        &'a self,
+        knows: VersionNumber,
+        attempts: &'a [Attempt],
+    ) -> LocalFuture<'a, Result<Decided, Unavailable>> {
+        if knows >= self.version {
+            return self.gate.reserve(knows, attempts);
+        }
+        let decisions = vec![Decision::OtherLayout; attempts.len()];
+        Box::pin(std::future::ready(Ok(Decided { decisions, epoch: 1 })))
+    }
+    fn ready(&self) -> Result<(), Unavailable> {
+        self.gate.ready()
+    }
+    fn epoch(&self) -> Option<u64> {
+        self.gate.epoch()
+    }
+    fn holders(&self, coupon: CouponId) -> LocalFuture<'_, Option<(u64, Vec<UserId>)>> {
+        self.gate.holders(coupon)
+    }
+    fn stock(&self, coupon: CouponId) -> LocalFuture<'_, Result<Option<Stock>, Unavailable>> {
+        self.gate.stock(coupon)
+    }
+}
+
+/// Goes by a second version of the layout once it is asked for the latest.
+struct Second(Arc<Layouts>, Arc<Picky>);
+
+impl Growing for Second {
+    fn catch_up(&self) -> LocalFuture<'_, Result<(), Unavailable>> {
+        let first = self.0.now().latest().clone();
+        let from = first.from.plus_millis(1);
+        let second = LayoutVersion { number: 2, from, strategy: Arc::clone(&self.1) as _, ..first.clone() };
+        self.0.swap(Versioned::new(vec![first, second]).unwrap());
+        Box::pin(std::future::ready(Ok(())))
+    }
+    fn versions(&self) -> LocalFuture<'_, Result<Vec<VersionRecord>, GrowthError>> {
+        FixedLayout.versions()
+    }
+    fn announce(&self, _: NextLayout, _: Operator) -> LocalFuture<'_, Result<Announced, GrowthError>> {
+        unreachable!("nothing is announced")
+    }
+    fn start_moving(&self, _: NonZeroU32, _: Operator) -> LocalFuture<'_, Result<Moving, GrowthError>> {
+        unreachable!("nothing moves")
+    }
+    fn stop_moving(&self) -> LocalFuture<'_, Result<Option<Moving>, GrowthError>> {
+        unreachable!("nothing moves")
+    }
+    fn moving(&self) -> LocalFuture<'_, Result<Option<Moving>, GrowthError>> {
+        unreachable!("nothing moves")
+    }
+}
+
+#[test]
+fn a_grab_that_a_later_version_of_the_layout_places_is_placed_by_it_or_refused_for_now() {
+    let dir = tempfile::tempdir().unwrap();
+    actix_web::rt::System::new().block_on(async {
+        for (version, granted) in [(2, true), (3, false)] {
+            let second = Arc::new(Picky::default());
+            let dir = dir.path().join(version.to_string());
+            let pipeline = pipeline_with(&dir, Arc::default(), |backend| {
+                let growth = Second(Arc::clone(&backend.layouts), Arc::clone(&second));
+                let gate = Fenced { gate: backend.gate, version };
+                Backend { gate: Box::new(gate), growth: Box::new(growth), ..backend }
+            });
+            let answer = pipeline.grab(by(1)).await;
+            assert_eq!(matches!(answer, Ok(Answer::Granted(_))), granted, "{answer:?}");
+            assert_eq!(second.asked.load(Ordering::Relaxed), 1);
+            if !granted {
+                assert!(answer.unwrap_err().to_string().contains("the layout"));
+            }
+        }
+    });
 }

@@ -32,7 +32,7 @@ pub(crate) fn row(attempt: &Attempt, reserved: Reservation) -> PlacedResult {
 
 /// A whole grab, stored in its table.
 pub(crate) async fn granted(backend: &Backend, attempt: &Attempt) -> PlacedResult {
-    let decided = backend.gate.reserve(&[*attempt]).await.unwrap();
+    let decided = backend.gate.reserve(1, &[*attempt]).await.unwrap();
     let Decision::Granted(slot) = only(&decided) else { panic!("{:?}", decided.decisions) };
     let row = row(attempt, attempt.reservation(slot));
     let shard = row.placement.shard;
@@ -212,7 +212,7 @@ pub(crate) async fn hundreds_of_due_holds_expire_while_grabs_go_on(bench: &Bench
                 ..holding(&backend, bench, user, PLENTY, &format!("request {n}"))
             })
             .collect();
-        let decided = backend.gate.reserve(&wishes).await.unwrap();
+        let decided = backend.gate.reserve(1, &wishes).await.unwrap();
         let slots = (0..20).map(Decision::Granted).collect::<Vec<_>>();
         assert_eq!(decided.decisions, slots);
         let rows: Vec<PlacedResult> =
@@ -244,7 +244,7 @@ pub(crate) async fn a_user_who_released_may_grab_again_also_in_one_batch_with_ot
     let repeat_of_first = holding(&backend, bench, 1, SCARCE, "a");
     let other = holding(&backend, bench, 3, SCARCE, "b");
     let batch = [second, repeat, repeat_of_first, other];
-    let decided = backend.gate.reserve(&batch).await.unwrap();
+    let decided = backend.gate.reserve(1, &batch).await.unwrap();
     assert_eq!(
         decided.decisions,
         [
@@ -303,7 +303,7 @@ pub(crate) async fn a_service_that_starts_again_knows_slots_holds_and_requests(b
     // One more is handed over, and the service ends without waiting for anything.
     let late = wish(&backend, "late");
     until("the slot is free", async || sold(&backend, PLENTY).await == 1).await;
-    let decided = backend.gate.reserve(&[late]).await.unwrap();
+    let decided = backend.gate.reserve(1, &[late]).await.unwrap();
     assert_eq!(decided.decisions, [Decision::Granted(1)]);
     let rows = vec![row(&late, late.reservation(1))];
     backend.hand_over.hand_over(shard_of(1), decided.epoch, rows).await.unwrap();
@@ -357,7 +357,7 @@ pub(crate) async fn a_row_stays_in_the_table_of_its_grab_whenever_it_is_confirme
         let reserved =
             Reservation { hold_until, request: Some(RequestKey::of(day)), ..Reservation::plain(id) };
         let row = row(&Attempt::plain(user, coupon_id(PLENTY), id), reserved);
-        let epoch = backend.gate.reserve(&[]).await.unwrap().epoch;
+        let epoch = backend.gate.reserve(1, &[]).await.unwrap().epoch;
         // It is held at the gate as a grab of that time would be.
         bench.clock().set(grabbed);
         backend.hand_over.hand_over(row.placement.shard, epoch, vec![row]).await.unwrap();
@@ -474,7 +474,7 @@ pub(crate) async fn a_busy_shard_takes_steps_beside_the_grabs_that_it_takes_in(b
         let wishes: Vec<Attempt> = (0..50)
             .map(|n| Attempt { limit: 100, ..holding(&backend, bench, 4, PLENTY, &format!("{round}, {n}")) })
             .collect();
-        let decided = backend.gate.reserve(&wishes).await.unwrap();
+        let decided = backend.gate.reserve(1, &wishes).await.unwrap();
         let slot = |decision: &Decision| match decision {
             Decision::Granted(slot) => *slot,
             other => panic!("{other:?}"),

@@ -229,6 +229,7 @@ impl Bench {
                 let options = servers::Options {
                     servers: settings.clone(),
                     workers: 1,
+                    shards_prepared: std::num::NonZeroU16::MIN,
                     shard_backlog: 1_000,
                     unknown_users,
                 };
@@ -337,7 +338,7 @@ pub(crate) fn queries(backend: Backend) -> (Arc<Backend>, Queries) {
 
 /// Asks the gate alone.
 pub(crate) async fn decide(backend: &Backend, attempts: &[Attempt]) -> Vec<Decision> {
-    backend.gate.reserve(attempts).await.unwrap().decisions
+    backend.gate.reserve(1, attempts).await.unwrap().decisions
 }
 
 /// The decision about a batch of one.
@@ -348,7 +349,7 @@ pub(crate) fn only(decided: &Decided) -> Decision {
 /// A whole grab of a coupon of room 1: what the gate granted is handed over.
 pub(crate) async fn grab(backend: &Backend, bench: &Bench, user: u64, coupon: u64) -> Decision {
     let attempt = attempt(backend, bench, user, coupon);
-    let decided = backend.gate.reserve(&[attempt]).await.unwrap();
+    let decided = backend.gate.reserve(1, &[attempt]).await.unwrap();
     let decision = only(&decided);
     if decision == Decision::Granted(0) {
         let rows = vec![placed(user, coupon, 1, attempt.id)];

@@ -39,11 +39,11 @@ pub(crate) async fn unlink(bench: &Bench, key: String) {
 }
 
 pub(crate) async fn epoch_of(backend: &Backend) -> u64 {
-    backend.gate.reserve(&[]).await.unwrap().epoch
+    backend.gate.reserve(1, &[]).await.unwrap().epoch
 }
 
 pub(crate) async fn filled_after(backend: &Backend, epoch: u64) -> u64 {
-    let open = async || backend.gate.reserve(&[]).await.map_or(0, |decided| decided.epoch);
+    let open = async || backend.gate.reserve(1, &[]).await.map_or(0, |decided| decided.epoch);
     until("the gate is filled anew", async || open().await > epoch).await;
     open().await
 }
@@ -53,6 +53,7 @@ pub(crate) fn process(bench: &Bench, role: Role) -> Backend {
     let options = servers::Options {
         servers: settings,
         workers: 1,
+        shards_prepared: std::num::NonZeroU16::MIN,
         shard_backlog: 1_000,
         unknown_users: UnknownUsers::Refuse,
     };
@@ -291,7 +292,7 @@ fn a_row_deleted_on_its_shard_is_named_with_what_to_do() {
     run(&Bench::servers(), async |bench| {
         let backend = bench.open();
         let mine = attempt(&backend, bench, 1, SCARCE);
-        let decided = backend.gate.reserve(&[mine]).await.unwrap();
+        let decided = backend.gate.reserve(1, &[mine]).await.unwrap();
         let row = placed(1, SCARCE, 1, mine.id);
         backend.hand_over.hand_over(shard_of(1), decided.epoch, vec![row]).await.unwrap();
         backend.lifecycle.drain().await.unwrap();
@@ -330,6 +331,7 @@ fn a_process_that_is_set_to_another_redis_takes_no_gate_from_those_that_are_well
         let options = servers::Options {
             servers: settings,
             workers: 1,
+            shards_prepared: std::num::NonZeroU16::MIN,
             shard_backlog: 1_000,
             unknown_users: UnknownUsers::Refuse,
         };

@@ -18,7 +18,7 @@ use crate::bench::{
 pub(crate) async fn a_grab_is_stored_found_and_told_to_main(bench: &Bench) {
     let backend = bench.open();
     let attempt = attempt(&backend, bench, 7, PLENTY);
-    let decided = backend.gate.reserve(&[attempt]).await.unwrap();
+    let decided = backend.gate.reserve(1, &[attempt]).await.unwrap();
     assert_eq!(decided.decisions, [Decision::Granted(0)]);
     let row = placed(7, PLENTY, 1, attempt.id);
     backend.hand_over.hand_over(shard_of(7), decided.epoch, vec![row]).await.unwrap();
@@ -49,7 +49,7 @@ pub(crate) async fn what_is_acknowledged_is_never_called_absent(bench: &Bench) {
     let (backend, queries) = queries(bench.open());
     for user in 1..=USERS {
         let attempt = attempt(&backend, bench, user, PLENTY);
-        let decided = backend.gate.reserve(&[attempt]).await.unwrap();
+        let decided = backend.gate.reserve(1, &[attempt]).await.unwrap();
         let rows = vec![placed(user, PLENTY, 1, attempt.id)];
         backend.hand_over.hand_over(shard_of(user), decided.epoch, rows).await.unwrap();
         // It is there, or on its way.
@@ -63,7 +63,7 @@ pub(crate) async fn what_is_acknowledged_is_never_called_absent(bench: &Bench) {
 pub(crate) async fn a_user_who_asks_again_holds_the_same_result(bench: &Bench) {
     let backend = bench.open();
     let first = attempt(&backend, bench, 7, PLENTY);
-    let decided = backend.gate.reserve(&[first]).await.unwrap();
+    let decided = backend.gate.reserve(1, &[first]).await.unwrap();
     let again = attempt(&backend, bench, 7, PLENTY);
     assert_eq!(decide(&backend, &[again]).await, [Decision::Pending(Reservation::plain(first.id))]);
     let rows = vec![placed(7, PLENTY, 1, first.id)];
@@ -81,7 +81,7 @@ pub(crate) async fn two_grabs_of_one_user_in_one_batch_are_one(bench: &Bench) {
     let mut ids = ids;
     let of = |id| Attempt::plain(UserId::new(7).unwrap(), coupon_id(PLENTY), id);
     let (first, second) = (of(ids.make().unwrap()), of(ids.make().unwrap()));
-    let decided = backend.gate.reserve(&[first, second]).await.unwrap();
+    let decided = backend.gate.reserve(1, &[first, second]).await.unwrap();
     assert_eq!(decided.decisions, [Decision::Granted(0), Decision::Pending(Reservation::plain(first.id))]);
     // Both are handed over under the one id, as the pipeline does.
     let row = placed(7, PLENTY, 1, first.id);
@@ -103,20 +103,20 @@ pub(crate) async fn what_is_sold_out_over_or_unknown_is_refused_for_what_it_is(b
     }
     assert_eq!(grab(&backend, bench, 40, 99).await, Decision::NotLoaded);
     assert_eq!(backend.gate.stock(coupon_id(99)).await.unwrap(), None);
-    assert_eq!(backend.gate.reserve(&[]).await.unwrap().decisions, []);
+    assert_eq!(backend.gate.reserve(1, &[]).await.unwrap().decisions, []);
     backend.lifecycle.close();
 }
 
 pub(crate) async fn a_result_handed_over_twice_is_stored_and_counted_once(bench: &Bench) {
     let backend = bench.open();
     let attempts = [attempt(&backend, bench, 1, PLENTY)];
-    let epoch = backend.gate.reserve(&attempts).await.unwrap().epoch;
+    let epoch = backend.gate.reserve(1, &attempts).await.unwrap().epoch;
     let rows = vec![placed(1, PLENTY, 1, attempts[0].id)];
     backend.hand_over.hand_over(shard_of(1), epoch, rows.clone()).await.unwrap();
     backend.lifecycle.drain().await.unwrap();
     // Beside one that is new.
     let other = attempt(&backend, bench, 3, PLENTY);
-    backend.gate.reserve(&[other]).await.unwrap();
+    backend.gate.reserve(1, &[other]).await.unwrap();
     let both = vec![rows[0], placed(3, PLENTY, 1, other.id)];
     backend.hand_over.hand_over(shard_of(1), epoch, both).await.unwrap();
     backend.lifecycle.drain().await.unwrap();
@@ -133,10 +133,10 @@ pub(crate) async fn a_result_that_contradicts_what_is_stored_is_parked_and_keeps
     assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted(0));
     backend.lifecycle.drain().await.unwrap();
     // The gate never grants this; a mistake of its would look so.
-    let epoch = backend.gate.reserve(&[]).await.unwrap().epoch;
+    let epoch = backend.gate.reserve(1, &[]).await.unwrap().epoch;
     let mistaken = attempt(&backend, bench, 1, SCARCE);
     let fine = attempt(&backend, bench, 3, PLENTY);
-    backend.gate.reserve(&[fine]).await.unwrap();
+    backend.gate.reserve(1, &[fine]).await.unwrap();
     let rows = vec![placed(1, SCARCE, 1, mistaken.id), placed(3, PLENTY, 1, fine.id)];
     // A backend that stores at once says so; one that stores later cannot.
     let _ = backend.hand_over.hand_over(shard_of(1), epoch, rows).await;
@@ -156,7 +156,7 @@ pub(crate) async fn a_table_that_is_missing_is_made_when_a_result_needs_it(bench
     let (query, page) = (ResultQuery::everything(), PageRequest { before: None, limit: 100 });
     let listed = async || backend.shards.page(shard_of(1), Visit::All, query, page).await.unwrap().value;
     assert!(listed().await.iter().all(|(table, _)| *table != TableId::Day(day)));
-    let epoch = backend.gate.reserve(&[]).await.unwrap().epoch;
+    let epoch = backend.gate.reserve(1, &[]).await.unwrap().epoch;
     backend.hand_over.hand_over(shard_of(1), epoch, vec![row]).await.unwrap();
     backend.lifecycle.drain().await.unwrap();
     assert_eq!(listed().await.first(), Some(&(TableId::Day(day), row.result)));
@@ -260,7 +260,7 @@ pub(crate) async fn a_result_is_spent_once(bench: &Bench) {
 pub(crate) async fn a_service_that_starts_again_remembers_who_holds_what(bench: &Bench) {
     let backend = bench.open();
     let first = attempt(&backend, bench, 1, SCARCE);
-    let decided = backend.gate.reserve(&[first]).await.unwrap();
+    let decided = backend.gate.reserve(1, &[first]).await.unwrap();
     let rows = vec![placed(1, SCARCE, 1, first.id)];
     backend.hand_over.hand_over(shard_of(1), decided.epoch, rows).await.unwrap();
     // Nothing is waited for: what was handed over is safe.
@@ -282,7 +282,7 @@ pub(crate) async fn no_id_is_made_twice_by_services_one_after_the_other(bench: &
     let backend = bench.open();
     // The clock of the second stands still at the time of the first one's last id.
     let first = attempt(&backend, bench, 1, PLENTY);
-    let decided = backend.gate.reserve(&[first]).await.unwrap();
+    let decided = backend.gate.reserve(1, &[first]).await.unwrap();
     let rows = vec![placed(1, PLENTY, 1, first.id)];
     backend.hand_over.hand_over(shard_of(1), decided.epoch, rows).await.unwrap();
     backend.lifecycle.drain().await.unwrap();

@@ -102,7 +102,7 @@ async fn held(process: &Backend, ids: &mut IdGenerator, round: u64, due: Timesta
         ..Attempt::plain(UserId::new(user).unwrap(), coupon_id(PLENTY), ids.make().unwrap())
     };
     let wishes: Vec<Attempt> = users.map(wish).collect();
-    let decided = process.gate.reserve(&wishes).await.unwrap();
+    let decided = process.gate.reserve(1, &wishes).await.unwrap();
     assert!(decided.decisions.iter().all(|decision| *decision == Decision::Granted(0)));
     let rows: Vec<PlacedResult> = wishes.iter().map(|wish| row(wish, wish.reservation(0))).collect();
     for shard in [0, 1].map(shard_of) {

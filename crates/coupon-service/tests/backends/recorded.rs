@@ -178,6 +178,7 @@ async fn recorded_databases() -> servers::Options {
     servers::Options {
         servers: settings,
         workers: 1,
+        shards_prepared: std::num::NonZeroU16::MIN,
         shard_backlog: 1_000,
         unknown_users: UnknownUsers::Refuse,
     }
@@ -200,6 +201,16 @@ async fn on_database(options: &servers::Options, name: &str, statements: &[&str]
         conn.query_drop(*sql).await.unwrap();
     }
     conn.disconnect().await.unwrap();
+}
+
+/// The server of each shard, as main has recorded it.
+async fn places_of(options: &servers::Options) -> Vec<(u16, u16)> {
+    let mut conn = connect(&options.servers, "main").await;
+    let namespace = &options.servers.namespace;
+    let sql = format!("SELECT shard, server FROM {namespace}_main.shard_places ORDER BY shard");
+    let places = conn.query(sql).await.unwrap();
+    conn.disconnect().await.unwrap();
+    places
 }
 
 async fn format_of(options: &servers::Options) -> String {
@@ -226,9 +237,13 @@ fn databases_of_an_earlier_version_are_taken_up() {
         for _ in 0..2 {
             let backend = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
             assert_states(&every_row(&backend).await);
+            let versions = backend.growth.versions().await.unwrap();
+            assert_eq!(versions.len(), 1, "{versions:?}");
+            assert_eq!((versions[0].number, &*versions[0].layout), (1, &*Recorded.layout()));
             assert_taken_up(&backend).await;
-            assert_eq!(format_of(&options).await, "3", "so that an earlier version refuses it");
+            assert_eq!(format_of(&options).await, "4", "so that an earlier version refuses it");
         }
+        assert_eq!(places_of(&options).await, [(0, 0), (1, 1)], "they stay there when servers are added");
         on_database(&options, "shard_1", &["SELECT slot, request FROM retired_coupon_results"]).await;
     });
 }
@@ -295,8 +310,8 @@ fn databases_that_an_earlier_version_is_at_work_on_are_refused() {
         let backend = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap();
         assert_taken_up(&backend).await;
         // A later version's data is refused by its format.
-        on_database(&options, "main", &["UPDATE meta SET value = '4' WHERE name = 'format'"]).await;
+        on_database(&options, "main", &["UPDATE meta SET value = '5' WHERE name = 'format'"]).await;
         let refused = servers::open(&options, Arc::new(Recorded), &Clock::system()).unwrap_err();
-        assert!(format!("{refused:#}").contains("format 4"), "{refused:#}");
+        assert!(format!("{refused:#}").contains("format 5"), "{refused:#}");
     });
 }

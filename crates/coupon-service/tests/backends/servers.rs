@@ -24,6 +24,7 @@ fn open(settings: &ServersSettings) -> anyhow::Result<Backend> {
     let options = servers::Options {
         servers: settings.clone(),
         workers: 1,
+        shards_prepared: std::num::NonZeroU16::MIN,
         shard_backlog: 1_000,
         unknown_users: UnknownUsers::Refuse,
     };
@@ -70,6 +71,7 @@ fn a_process_that_only_takes_grabs_needs_one_that_stores_them() {
             let options = servers::Options {
                 servers: settings,
                 workers: 1,
+                shards_prepared: std::num::NonZeroU16::MIN,
                 shard_backlog: 1_000,
                 unknown_users: UnknownUsers::Refuse,
             };
@@ -122,6 +124,7 @@ fn a_queue_that_was_deleted_is_made_again_and_gets_back_what_was_in_it() {
             let options = servers::Options {
                 servers: settings,
                 workers: 1,
+                shards_prepared: std::num::NonZeroU16::MIN,
                 shard_backlog: 1_000,
                 unknown_users: UnknownUsers::Refuse,
             };
@@ -134,7 +137,7 @@ fn a_queue_that_was_deleted_is_made_again_and_gets_back_what_was_in_it() {
         drop(consumer);
         let first = attempt(&api, bench, 1, PLENTY);
         assert_eq!(decide(&api, &[first]).await, [Decision::Granted(0)]);
-        let epoch = api.gate.reserve(&[]).await.unwrap().epoch;
+        let epoch = api.gate.reserve(1, &[]).await.unwrap().epoch;
         let row = vec![placed(1, PLENTY, 1, first.id)];
         api.hand_over.hand_over(shard_of(1), epoch, row).await.unwrap();
         let namespace = Namespace::new(&bench.settings().namespace, "").unwrap();
@@ -148,7 +151,7 @@ fn a_queue_that_was_deleted_is_made_again_and_gets_back_what_was_in_it() {
         // A process that finds no queue says so; soon there is one again, in the same life of the gate.
         eventually("there is a queue again", async || {
             let other = attempt(&api, bench, 3, PLENTY);
-            let decided = api.gate.reserve(&[other]).await.unwrap();
+            let decided = api.gate.reserve(1, &[other]).await.unwrap();
             assert_eq!(decided.epoch, epoch);
             let id = match decided.decisions[0] {
                 Decision::Granted(0) => other.id,
@@ -175,7 +178,7 @@ fn a_stored_result_that_the_gate_does_not_know_is_told_to_it_and_verified_first(
         let backend = bench.open();
         assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted(0));
         backend.lifecycle.drain().await.unwrap();
-        let epoch = backend.gate.reserve(&[]).await.unwrap().epoch;
+        let epoch = backend.gate.reserve(1, &[]).await.unwrap().epoch;
         let namespace = Namespace::new(&bench.settings().namespace, "").unwrap();
         let key = namespace.dataset(&backend.dataset).holders(epoch, coupon_id(SCARCE));
         backend.lifecycle.close();
@@ -227,7 +230,7 @@ fn a_gate_that_lost_a_coupon_is_filled_anew_and_its_old_epoch_takes_nothing_any_
     run(&Bench::servers(), async |bench| {
         let backend = bench.open();
         let first = attempt(&backend, bench, 1, SCARCE);
-        let before = backend.gate.reserve(&[first]).await.unwrap();
+        let before = backend.gate.reserve(1, &[first]).await.unwrap();
         let row = placed(1, SCARCE, 1, first.id);
         backend.hand_over.hand_over(shard_of(1), before.epoch, vec![row]).await.unwrap();
         // Granted and not handed over when the memory goes: in the end it was never granted.
@@ -256,7 +259,7 @@ fn what_was_sold_is_filled_into_the_gate_whatever_main_says_of_its_window_now() 
         }
         backend.lifecycle.drain().await.unwrap();
         bench.edit_main("UPDATE coupons SET start_time = end_time - 1 WHERE end_time > 0").await;
-        let epoch = backend.gate.reserve(&[]).await.unwrap().epoch;
+        let epoch = backend.gate.reserve(1, &[]).await.unwrap().epoch;
         forget(bench.settings(), epoch, SCARCE).await;
         decided_after(&backend, bench, epoch, 3).await;
         let stock = backend.gate.stock(coupon_id(SCARCE)).await.unwrap().unwrap();
@@ -268,7 +271,7 @@ fn what_was_sold_is_filled_into_the_gate_whatever_main_says_of_its_window_now() 
 /// The gate's decision on a scarce coupon, once it has been filled anew after that epoch.
 async fn decided_after(backend: &Backend, bench: &Bench, epoch: u64, user: u64) -> Decided {
     eventually("the gate is filled anew", async || {
-        match backend.gate.reserve(&[attempt(backend, bench, user, SCARCE)]).await {
+        match backend.gate.reserve(1, &[attempt(backend, bench, user, SCARCE)]).await {
             Ok(decided) if decided.epoch > epoch => Ok(decided),
             other => Err(other),
         }
@@ -293,7 +296,7 @@ fn a_coupon_withdrawn_in_main_shuts_itself_and_not_the_gate() {
         let main = Cluster::new(bench.settings(), &ParityAndDay).unwrap().main;
         let mut conn = main.connect_alone().await.unwrap();
         conn.exec_drop("UPDATE coupons SET status = 0 WHERE coupon_id = ?", (SCARCE,)).await.unwrap();
-        let before = backend.gate.reserve(&[]).await.unwrap().epoch;
+        let before = backend.gate.reserve(1, &[]).await.unwrap().epoch;
         forget(bench.settings(), before, PLENTY).await;
         assert_eq!(decide(&backend, &[attempt(&backend, bench, 1, PLENTY)]).await, [Decision::NotLoaded]);
         let after = decided_after(&backend, bench, before, 1).await;
@@ -301,7 +304,7 @@ fn a_coupon_withdrawn_in_main_shuts_itself_and_not_the_gate() {
         // Asking for it casts no doubt on the gate.
         tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
         assert_eq!(grab(&backend, bench, 2, PLENTY).await, Decision::Granted(0));
-        assert_eq!(backend.gate.reserve(&[]).await.unwrap().epoch, after.epoch);
+        assert_eq!(backend.gate.reserve(1, &[]).await.unwrap().epoch, after.epoch);
         backend.lifecycle.close();
     });
 }
@@ -310,13 +313,13 @@ fn a_coupon_withdrawn_in_main_shuts_itself_and_not_the_gate() {
 fn a_result_that_comes_after_its_epoch_is_parked_and_holds_its_stock() {
     run(&Bench::servers(), async |bench| {
         let backend = bench.open();
-        let before = backend.gate.reserve(&[]).await.unwrap().epoch;
+        let before = backend.gate.reserve(1, &[]).await.unwrap().epoch;
         forget(bench.settings(), before, SCARCE).await;
         let late = attempt(&backend, bench, 1, SCARCE);
         until("the gate is filled anew", async || {
-            let filled = backend.gate.reserve(&[]).await.is_ok_and(|decided| decided.epoch > before);
+            let filled = backend.gate.reserve(1, &[]).await.is_ok_and(|decided| decided.epoch > before);
             if !filled {
-                let _ = backend.gate.reserve(&[late]).await;
+                let _ = backend.gate.reserve(1, &[late]).await;
             }
             filled
         })
@@ -436,7 +439,8 @@ fn a_data_set_of_another_layout_and_a_shard_of_another_data_set_are_refused() {
         assert!(error.contains("something else") && error.contains(&ParityAndDay.layout()), "{error}");
 
         let strange = Cluster::new(theirs, &ParityAndDay).unwrap().shards[1].clone();
-        let mixed = Cluster { shards: vec![cluster.shards[0].clone(), strange], ..cluster.clone() };
+        let mut mixed = cluster.clone();
+        mixed.shards[1] = strange;
         let error = mixed.open(&ParityAndDay.layout()).await.unwrap_err().to_string();
         assert!(error.contains("servers.shards[1]") && error.contains("data set"), "{error}");
 
@@ -474,6 +478,7 @@ fn a_process_whose_clock_is_wrong_does_not_start_and_takes_no_number_from_anothe
             let options = servers::Options {
                 servers: bench.settings().clone(),
                 workers: 1,
+                shards_prepared: std::num::NonZeroU16::MIN,
                 shard_backlog: 1_000,
                 unknown_users: UnknownUsers::Refuse,
             };

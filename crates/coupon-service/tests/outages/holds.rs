@@ -19,7 +19,7 @@ fn a_hold_that_is_due_while_its_shard_is_down_expires_once_it_is_back() {
         let plain = attempt(&backend, bench, 1, SCARCE);
         let due = plain.id.time().plus_millis(60_000);
         let held = Attempt { hold_until: Some(due), request: Some(RequestKey::of("a")), ..plain };
-        let decided = backend.gate.reserve(&[held]).await.unwrap();
+        let decided = backend.gate.reserve(1, &[held]).await.unwrap();
         assert_eq!(only(&decided), Decision::Granted(0));
         let result = held.reservation(0).result(held.user, held.coupon, RoomId::new(1).unwrap());
         let row = PlacedResult { placement: ParityAndDay.place(&result.key()).unwrap(), result };

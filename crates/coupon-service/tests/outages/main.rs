@@ -47,7 +47,7 @@ fn alone() -> MutexGuard<'static, ()> {
 async fn grab_at_last(backend: &Backend, bench: &Bench, user: u64, coupon: u64) -> Decision {
     eventually("the grab is decided", async || {
         let attempt = attempt(backend, bench, user, coupon);
-        let decided = backend.gate.reserve(&[attempt]).await?;
+        let decided = backend.gate.reserve(1, &[attempt]).await?;
         let id = match only(&decided) {
             Decision::Granted(0) => attempt.id,
             Decision::Pending(reserved) => reserved.id,
@@ -71,13 +71,13 @@ fn a_gate_that_comes_back_without_its_memory_is_filled_from_the_shards() {
     run(&Bench::servers(), async |bench| {
         let backend = bench.open();
         let first = attempt(&backend, bench, 1, SCARCE);
-        let before = backend.gate.reserve(&[first]).await.unwrap();
+        let before = backend.gate.reserve(1, &[first]).await.unwrap();
         let rows = vec![placed(1, SCARCE, 1, first.id)];
         backend.hand_over.hand_over(shard_of(1), before.epoch, rows).await.unwrap();
         // Granted, and forgotten: it was never granted, and its stock is free again.
         assert_eq!(decide(&backend, &[attempt(&backend, bench, 2, SCARCE)]).await, [Decision::Granted(0)]);
         stack().kill(Server::Redis).unwrap();
-        assert!(backend.gate.reserve(&[attempt(&backend, bench, 3, SCARCE)]).await.is_err());
+        assert!(backend.gate.reserve(1, &[attempt(&backend, bench, 3, SCARCE)]).await.is_err());
         assert!(backend.gate.ready().is_err());
         std::fs::remove_dir_all(stack().data_dir(Server::Redis).unwrap().join("appendonlydir")).unwrap();
         stack().restart(Server::Redis).unwrap();
@@ -87,7 +87,7 @@ fn a_gate_that_comes_back_without_its_memory_is_filled_from_the_shards() {
         assert_eq!(grab_at_last(&backend, bench, 1, SCARCE).await, Decision::Duplicate(first.id));
         drained(&backend).await;
         assert_eq!(remaining(&backend, SCARCE).await, 0);
-        assert!(backend.gate.reserve(&[]).await.unwrap().epoch > before.epoch);
+        assert!(backend.gate.reserve(1, &[]).await.unwrap().epoch > before.epoch);
         backend.lifecycle.close();
     });
 }
@@ -97,13 +97,13 @@ fn a_gate_that_comes_back_with_its_file_is_not_trusted_either() {
     let _alone = alone();
     run(&Bench::servers(), async |bench| {
         let backend = bench.open();
-        let before = backend.gate.reserve(&[]).await.unwrap().epoch;
+        let before = backend.gate.reserve(1, &[]).await.unwrap().epoch;
         assert_eq!(grab(&backend, bench, 1, SCARCE).await, Decision::Granted(0));
         stack().kill(Server::Redis).unwrap();
         stack().restart(Server::Redis).unwrap();
         assert_eq!(grab_at_last(&backend, bench, 2, SCARCE).await, Decision::Granted(0));
         assert_eq!(grab_at_last(&backend, bench, 3, SCARCE).await, Decision::OutOfStock);
-        assert!(backend.gate.reserve(&[]).await.unwrap().epoch > before);
+        assert!(backend.gate.reserve(1, &[]).await.unwrap().epoch > before);
         backend.lifecycle.close();
     });
 }
@@ -116,7 +116,7 @@ fn what_the_queue_confirmed_survives_its_death_and_grabs_go_on_after_it() {
         assert_eq!(grab(&backend, bench, 1, PLENTY).await, Decision::Granted(0));
         stack().kill(Server::RabbitMq).unwrap();
         let cut_off = attempt(&backend, bench, 2, PLENTY);
-        let decided = backend.gate.reserve(&[cut_off]).await.unwrap();
+        let decided = backend.gate.reserve(1, &[cut_off]).await.unwrap();
         let rows = vec![placed(2, PLENTY, 1, cut_off.id)];
         backend.hand_over.hand_over(shard_of(2), decided.epoch, rows).await.unwrap_err();
         until("the lack of a queue is noticed", async || backend.hand_over.ready().is_err()).await;
@@ -208,20 +208,20 @@ fn a_main_that_hangs_leaves_no_question_unanswered_and_no_epoch_is_spent_on_a_sh
         drained(&backend).await;
         assert_eq!(remaining(&backend, PLENTY).await, 999);
 
-        let before = backend.gate.reserve(&[]).await.unwrap().epoch;
+        let before = backend.gate.reserve(1, &[]).await.unwrap().epoch;
         stack().kill(Server::Shard(1)).unwrap();
         stack().kill(Server::Redis).unwrap();
         stack().restart(Server::Redis).unwrap();
         let wait = std::time::Instant::now();
         while wait.elapsed() < Duration::from_secs(4) {
             // Never filled from a part of the shards.
-            assert!(backend.gate.reserve(&[attempt(&backend, bench, 2, PLENTY)]).await.is_err());
+            assert!(backend.gate.reserve(1, &[attempt(&backend, bench, 2, PLENTY)]).await.is_err());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         assert!(backend.gate.ready().is_err());
         stack().restart(Server::Shard(1)).unwrap();
         assert_eq!(grab_at_last(&backend, bench, 2, PLENTY).await, Decision::Granted(0));
-        assert_eq!(backend.gate.reserve(&[]).await.unwrap().epoch, before + 1);
+        assert_eq!(backend.gate.reserve(1, &[]).await.unwrap().epoch, before + 1);
         backend.lifecycle.close();
     });
 }
@@ -300,6 +300,7 @@ fn refusal(bench: &Bench, redis: String) -> String {
     let options = servers::Options {
         servers: settings,
         workers: 1,
+        shards_prepared: std::num::NonZeroU16::MIN,
         shard_backlog: 1_000,
         unknown_users: UnknownUsers::Refuse,
     };
@@ -313,6 +314,7 @@ fn a_queue_that_fills_up_is_seen_while_its_shard_does_not_answer() {
         let options = servers::Options {
             servers: bench.settings().clone(),
             workers: 1,
+            shards_prepared: std::num::NonZeroU16::MIN,
             shard_backlog: 20,
             unknown_users: UnknownUsers::Refuse,
         };
@@ -340,6 +342,7 @@ fn a_queue_that_fills_up_by_large_batches_is_seen_before_any_of_them_is_stored()
         let options = servers::Options {
             servers: bench.settings().clone(),
             workers: 1,
+            shards_prepared: std::num::NonZeroU16::MIN,
             shard_backlog: 100,
             unknown_users: UnknownUsers::Refuse,
         };
@@ -347,7 +350,7 @@ fn a_queue_that_fills_up_by_large_batches_is_seen_before_any_of_them_is_stored()
         let odd = shard_of(1);
         stack().pause(Server::Shard(odd.number())).unwrap();
         let batch: Vec<_> = (0..15).map(|at| attempt(&backend, bench, 2 * at + 1, PLENTY)).collect();
-        let decided = backend.gate.reserve(&batch).await.unwrap();
+        let decided = backend.gate.reserve(1, &batch).await.unwrap();
         let rows: Vec<_> =
             batch.iter().map(|attempt| placed(attempt.user.get(), PLENTY, 1, attempt.id)).collect();
         // Repeats are one result each in the end, and wait as often as they are sent.

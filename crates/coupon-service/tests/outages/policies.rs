@@ -17,6 +17,7 @@ fn open(bench: &Bench, role: Role) -> Backend {
     let options = servers::Options {
         servers: settings,
         workers: 1,
+        shards_prepared: std::num::NonZeroU16::MIN,
         shard_backlog: 1_000,
         unknown_users: UnknownUsers::Refuse,
     };

@@ -9,21 +9,24 @@ use std::num::NonZeroU16;
 
 use anyhow::{Context as _, bail, ensure};
 use coupon_core::schema::{self, Dialect, Migration};
-use coupon_core::{ShardId, ShardingStrategy};
-use mysql_async::prelude::Queryable as _;
+use coupon_core::{ShardId, ShardingStrategy, Timestamp};
+use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, TxOpts};
 use refinery::Runner;
 
 use super::columns;
 use super::mysql::{Database, DatabaseError, code, has_code};
 use super::names::{Names, Namespace};
-use super::upgrade;
+use super::places::{self, Places};
+use super::{layouts, mains_time, upgrade};
+use crate::VersionRecord;
+use crate::clock::Clock;
 use crate::settings::ServersSettings;
 
 /// The version of the tables' contents that this code writes and reads.
-const FORMAT: &str = "3";
+const FORMAT: &str = "4";
 /// The versions before, whose tables a service brings up to date when it opens them.
-const FORMATS_BEFORE: [&str; 2] = ["1", "2"];
+const FORMATS_BEFORE: [&str; 3] = ["1", "2", "3"];
 /// The longest wait for another process that is making or changing the same databases, in seconds.
 const SETUP_WAIT_S: u32 = 120;
 /// The table in which each database notes which changes it has seen.
@@ -38,6 +41,8 @@ pub struct Cluster {
     pub main: Database,
     /// Each shard's database, in order.
     pub shards: Vec<Database>,
+    /// The servers that shards are on, and will be.
+    places: Places,
 }
 
 /// Main's label of a data set.
@@ -45,9 +50,9 @@ pub struct Cluster {
 pub struct Label {
     /// Its id, which main and every shard share.
     pub dataset: String,
-    /// The layout of its strategy.
+    /// The layout of its strategy at first.
     pub layout: String,
-    /// Its number of shards.
+    /// Its number of shards, whether or not the layout uses all of them.
     pub shards: u16,
     /// True if it was filled to the end.
     pub complete: bool,
@@ -60,6 +65,10 @@ pub struct Label {
 pub struct Opened {
     /// Main's label of it.
     pub label: Label,
+    /// Its databases: those of more shards, perhaps, than were asked for.
+    pub cluster: Cluster,
+    /// The versions of its layout, from the first on.
+    pub versions: Vec<VersionRecord>,
     /// Shards that could not be asked.
     pub down: Vec<(ShardId, DatabaseError)>,
 }
@@ -93,17 +102,30 @@ impl Cluster {
     ) -> anyhow::Result<Self> {
         let pool = settings.pool.get();
         let main = Database::new("servers.main", &settings.main, &namespace.main_database(), pool)?;
-        ensure!(
-            !settings.shards.is_empty(),
-            "setting `servers.shards` is missing: give a list of addresses such as mysql://user:password@host:3306"
-        );
-        let shard = |number: u16| {
-            let (shard, at) = (ShardId::new(number), usize::from(number) % settings.shards.len());
-            let url = settings.shards.get(at).context("there is no such server")?;
-            Database::new(&format!("servers.shards[{at}]"), url, &namespace.shard_database(shard), pool)
+        let places = Places::new(settings, &namespace)?;
+        let shards = places.databases(shards)?;
+        Ok(Self { namespace, main, shards, places })
+    }
+
+    /// The databases of the data set that main holds, each shard where main has recorded it, and those of further shards
+    /// that are asked for.
+    ///
+    /// # Errors
+    /// When main cannot be asked, or a server is not named any more that a shard is on.
+    pub async fn recorded(&self) -> anyhow::Result<Self> {
+        let shards = self.label().await?.map_or(0, |label| label.shards);
+        self.of_so_many(shards).await
+    }
+
+    async fn of_so_many(&self, shards: u16) -> anyhow::Result<Self> {
+        let places = self.places.recorded(&self.main).await?;
+        let asked_for = u16::try_from(self.shards.len()).unwrap_or(u16::MAX);
+        let database = |number| match self.shards.get(usize::from(number)) {
+            Some(known) if places.server(number) == self.places.server(number) => Ok(known.clone()),
+            _ => places.database(ShardId::new(number)),
         };
-        let shards = (0..shards.get()).map(shard).collect::<anyhow::Result<_>>()?;
-        Ok(Self { namespace, main, shards })
+        let shards = (0..shards.max(asked_for)).map(database).collect::<anyhow::Result<_>>()?;
+        Ok(Self { places, shards, ..self.clone() })
     }
 
     /// Its shards, by number.
@@ -147,17 +169,23 @@ impl Cluster {
     pub async fn open(&self, layout: &str) -> anyhow::Result<Opened> {
         let _lock = self.lock().await?;
         let Some(label) = self.label().await? else { return self.make_sample(layout).await };
+        self.of_so_many(label.shards).await?.open_as_recorded(label, layout).await
+    }
+
+    async fn open_as_recorded(&self, label: Label, layout: &str) -> anyhow::Result<Opened> {
         let main = &self.main;
         ensure!(
             label.complete,
             "{main}: data set {} is incomplete, since filling it was cut short: seed it again, with --reset",
             label.dataset
         );
+        let versions = self.versions(&label).await?;
+        let (first, latest) = (versions.first(), versions.last());
         ensure!(
-            label.layout == layout,
+            [first, latest].into_iter().flatten().any(|version| version.layout == layout),
             "{main}: its data is laid out as \"{}\", and this service's strategy is \"{layout}\": change the strategy's \
              settings, choose another `servers.namespace`, or seed it anew with --reset",
-            label.layout
+            latest.map_or(&*label.layout, |version| &*version.layout)
         );
         if label.of_before {
             upgrade::refuse_processes_of_before(main, &label).await?;
@@ -166,7 +194,7 @@ impl Cluster {
         self.update_main_tables().await?;
         main.check_durability().await?;
         let mut down = Vec::new();
-        for (shard, database) in self.numbered() {
+        for (shard, database) in self.numbered().take(usize::from(label.shards)) {
             match self.check_shard(shard, &label.dataset).await {
                 Ok(()) => {
                     self.update_shard_tables(database).await?;
@@ -177,13 +205,44 @@ impl Cluster {
             }
         }
         let label = if label.of_before { upgrade::finish(self, label, &down).await? } else { label };
+        let label = self.prepare_further(label).await?;
         // With none of them there is nothing to serve.
         if down.len() == self.shards.len()
             && let Some((_, error)) = down.pop()
         {
             return Err(error.into());
         }
-        Ok(Opened { label, down })
+        Ok(Opened { label, cluster: self.clone(), versions, down })
+    }
+
+    /// The versions of the layout, from the first on.
+    async fn versions(&self, label: &Label) -> Result<Vec<VersionRecord>, DatabaseError> {
+        if label.of_before {
+            return Ok(vec![layouts::first(&label.layout, Timestamp::from_millis(0))]);
+        }
+        let mut conn = self.main.connect().await?;
+        layouts::read(&mut conn).await.map_err(|error| self.main.error(&error))
+    }
+
+    /// Makes the shards that are asked for beyond those that there are: a layout may use them later.
+    async fn prepare_further(&self, label: Label) -> anyhow::Result<Label> {
+        let shards = u16::try_from(self.shards.len()).unwrap_or(u16::MAX);
+        if shards <= label.shards {
+            return Ok(label);
+        }
+        for (shard, database) in self.numbered().skip(usize::from(label.shards)) {
+            self.make_shard(shard, database, &label.dataset).await?;
+        }
+        let written = async {
+            let mut conn = self.main.connect().await?;
+            let failed = |error| self.main.error(&error);
+            places::record(&mut conn, &self.places, shards).await.map_err(failed)?;
+            let sql = "REPLACE INTO meta (name, value) VALUES ('shards', ?)";
+            conn.exec_drop(sql, (shards.to_string(),)).await.map_err(failed)
+        };
+        written.await.context("cannot write that there are further shards")?;
+        tracing::info!(before = label.shards, shards, "further shards are prepared");
+        Ok(Label { shards, ..label })
     }
 
     /// Makes an empty data set, which stays incomplete until [`Self::complete`].
@@ -248,10 +307,9 @@ impl Cluster {
             "there was no data: it is now a small sample catalogue; the seeder makes a large one"
         );
         let shards = u16::try_from(self.shards.len()).unwrap_or(u16::MAX);
-        Ok(Opened {
-            label: Label { dataset, layout: layout.to_owned(), shards, complete: true, of_before: false },
-            down: Vec::new(),
-        })
+        let label = Label { dataset, layout: layout.to_owned(), shards, complete: true, of_before: false };
+        let versions = self.versions(&label).await?;
+        Ok(Opened { label, cluster: self.clone(), versions, down: Vec::new() })
     }
 
     /// Makes every database and table of a new data set, and writes into each shard which data set it belongs to.
@@ -260,11 +318,16 @@ impl Cluster {
         self.main.create().await?;
         self.update_main_tables().await?;
         for (shard, database) in self.numbered() {
-            database.create().await?;
-            self.update_shard_tables(database).await?;
-            claim_shard(database, shard, &dataset).await?;
+            self.make_shard(shard, database, &dataset).await?;
         }
         Ok(dataset)
+    }
+
+    /// Makes a shard's database and tables, and writes into it which data set it belongs to.
+    async fn make_shard(&self, shard: ShardId, database: &Database, dataset: &str) -> anyhow::Result<()> {
+        database.create().await?;
+        self.update_shard_tables(database).await?;
+        claim_shard(database, shard, dataset).await
     }
 
     /// Writes what main says of a new data set, all or nothing. With a catalogue it is complete.
@@ -286,12 +349,27 @@ impl Cluster {
             }
             let gate = "REPLACE INTO gate_state (id, epoch, open_epoch) VALUES (1, 0, 0)";
             transaction.query_drop(gate).await.map_err(failed)?;
+            self.record_first(&mut transaction, layout).await.map_err(failed)?;
             for statement in catalogue {
                 transaction.query_drop(statement).await.map_err(failed)?;
             }
             transaction.commit().await.map_err(failed)
         };
         write().await.context("cannot write what main says of the new data set")
+    }
+
+    /// Records the first version of the layout, and the places of the shards.
+    pub(super) async fn record_first(
+        &self,
+        conn: &mut impl Queryable,
+        layout: &str,
+    ) -> mysql_async::Result<()> {
+        let now: Option<i64> =
+            conn.query_first(format!("SELECT {}", mains_time::expression(&Clock::system()))).await?;
+        let first = layouts::first(layout, Timestamp::from_millis(now.unwrap_or(0)));
+        layouts::write(conn, &first).await?;
+        let shards = u16::try_from(self.shards.len()).unwrap_or(u16::MAX);
+        places::record(conn, &self.places, shards).await
     }
 
     /// Makes sure that a shard belongs to the data set, and has everything that main has applied.
@@ -317,7 +395,9 @@ impl Cluster {
         let main = &self.main;
         self.migrate(main, &schema::main_migrations()).await?;
         let mut conn = main.connect().await?;
-        Ok(columns::add(&mut conn, &schema::main_columns()).await.map_err(|error| main.error(&error))?)
+        Ok(columns::add(&mut conn, &[schema::main_columns(), schema::servers_columns()].concat())
+            .await
+            .map_err(|error| main.error(&error))?)
     }
 
     /// Makes a shard's tables but for those of results, which are brought up to date.

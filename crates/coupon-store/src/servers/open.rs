@@ -1,18 +1,21 @@
 //! Opens the servers as a backend: checks what they are, starts the tasks, waits for the gate.
 
+use std::num::NonZeroU16;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use coupon_core::ShardingStrategy;
+use coupon_core::{ShardingStrategy, Versioned};
 
 use super::broker::{Broker, BrokerQueues};
 use super::catalogue::{Offered, ServersCatalogue};
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Opened};
 use super::gate::{GateLink, RedisServer};
+use super::layouts::versioned;
 use super::lifecycle::Running;
 use super::mysql::{MainDatabase, ShardDatabase};
+use super::names::Namespace;
 use super::own_metrics::ServersMetrics;
 use super::per_thread::PerThread;
 use super::process::{Part, Process};
@@ -22,7 +25,7 @@ use super::tasks::Background;
 use crate::clock::Clock;
 use crate::ids::IdSource;
 use crate::settings::{Role, ServersSettings, UnknownUsers};
-use crate::{Backend, Data, FixedLayout, Gate, HandOver, Layouts};
+use crate::{Backend, Data, Gate, Growing, HandOver, Layouts, VersionRecord};
 
 /// The longest that a start waits for a gate that has to be filled first: until then no request is answered at all.
 const GATE: Duration = Duration::from_secs(5);
@@ -39,6 +42,8 @@ pub struct Options {
     pub workers: usize,
     /// The most results that wait for one shard's tables.
     pub shard_backlog: usize,
+    /// Shards that are to be open at least, whether or not the layout uses them.
+    pub shards_prepared: NonZeroU16,
     /// What becomes of users whom main does not know.
     pub unknown_users: UnknownUsers,
 }
@@ -83,6 +88,7 @@ struct Parts {
     namespace: String,
     ids: IdSource,
     gate: Box<dyn Gate>,
+    growth: Box<dyn Growing>,
     hand_over: Box<dyn HandOver>,
     shards: ServersShards,
     catalogue: ServersCatalogue,
@@ -102,9 +108,16 @@ impl Parts {
             "setting `workers` must be at most {WORKERS_MAX} on servers, not {}: start more processes instead",
             options.workers
         );
-        let (cluster, servers) = connect_all(settings, &*strategy, options.unknown_users, clock).await?;
+        let prepared = strategy.shard_count().max(options.shards_prepared);
+        let (cluster, servers, versions) =
+            connect_all(settings, &*strategy, prepared, options.unknown_users, clock).await?;
+        let layouts = {
+            let shards = u16::try_from(cluster.shards.len()).ok().and_then(NonZeroU16::new);
+            let versions = versioned(&Versioned::first(strategy), &versions)?;
+            Arc::new(Layouts::new(versions, shards.unwrap_or(prepared)))
+        };
         let part = Part::of(settings, options.workers, options.shard_backlog);
-        let process = Process::start(servers, part, Arc::new(Layouts::first(strategy)), clock).await?;
+        let process = Process::start(servers, part, layouts, clock).await?;
         if tokio::time::timeout(GATE, process.wait_for_the_gate()).await.is_err() {
             tracing::warn!("the gate is shut: grabs are answered with 503 until it has been filled");
         }
@@ -116,6 +129,7 @@ impl Parts {
             namespace: cluster.namespace.as_str().to_owned(),
             ids: process.ids(),
             gate: process.gate(),
+            growth: process.growth(),
             hand_over: process.hand_over(),
             shards: ServersShards {
                 databases: cluster.shards,
@@ -133,11 +147,12 @@ impl Parts {
     }
 
     fn into_backend(self, thread: thread::JoinHandle<()>) -> Backend {
-        let Self { role, namespace, ids, gate, hand_over, shards, catalogue, background, runtime } = self;
+        let Self { role, namespace, ids, gate, growth, hand_over, shards, catalogue, background, runtime } =
+            self;
         Backend {
             dataset: background.dataset.clone(),
             layouts: Arc::clone(&background.layouts),
-            growth: Box::new(FixedLayout),
+            growth,
             ids,
             gate,
             lifecycle: Box::new(Running::new(Arc::clone(&background), runtime, thread)),
@@ -159,29 +174,31 @@ pub async fn connect(
     strategy: &dyn ShardingStrategy,
     clock: &Clock,
 ) -> anyhow::Result<Servers> {
-    Ok(connect_all(settings, strategy, UnknownUsers::Refuse, clock).await?.1)
+    let shards = strategy.shard_count();
+    Ok(connect_all(settings, strategy, shards, UnknownUsers::Refuse, clock).await?.1)
 }
 
 async fn connect_all(
     settings: &ServersSettings,
     strategy: &dyn ShardingStrategy,
+    shards: NonZeroU16,
     unknown_users: UnknownUsers,
     clock: &Clock,
-) -> anyhow::Result<(Cluster, Servers)> {
-    let cluster = Cluster::new(settings, strategy)?;
+) -> anyhow::Result<(Cluster, Servers, Vec<VersionRecord>)> {
+    let cluster = Cluster::with(settings, Namespace::new(&settings.namespace, strategy.name())?, shards)?;
     let (broker, redis) = (Broker::new(&settings.rabbitmq)?, RedisServer::new(&settings.redis)?);
     redis.check().await?;
-    let opened = cluster.open(&strategy.layout()).await?;
-    for (shard, error) in &opened.down {
+    let Opened { label, cluster, versions, down } = cluster.open(&strategy.layout()).await?;
+    for (shard, error) in &down {
         tracing::warn!(%shard, %error, "a shard is down; the others are served");
     }
-    let dataset = opened.label.dataset;
+    let dataset = label.dataset;
     let names = cluster.names(&dataset);
     let shards = cluster.numbered().map(|(shard, database)| {
         Box::new(ShardDatabase::new(database, shard, &dataset)) as Box<dyn ShardServer>
     });
     let shards: Vec<_> = shards.collect();
-    let count = strategy.shard_count().get();
+    let count = u16::try_from(cluster.shards.len())?;
     let main = MainDatabase::new(&cluster.main, &cluster.namespace, clock);
     let servers = Servers {
         offered: Arc::new(Offered::load(&cluster.main, &main, unknown_users).await?),
@@ -191,5 +208,5 @@ async fn connect_all(
         main: Arc::new(main),
         dataset,
     };
-    Ok((cluster, servers))
+    Ok((cluster, servers, versions))
 }

@@ -8,6 +8,7 @@ use coupon_core::{Placement, ResultId, ShardId, UserId};
 
 use super::counts::Counts;
 use super::gate::{EpochCell, RESPONSE, ServersGate};
+use super::growth::ServersGrowth;
 use super::hand_over::Queues;
 use super::names::random;
 use super::per_thread::PerThread;
@@ -20,7 +21,7 @@ use super::tasks::{
 use crate::clock::Clock;
 use crate::ids::IdSource;
 use crate::settings::{Role, ServersSettings};
-use crate::{Change, Changed, Gate, HandOver, Layouts, Unavailable};
+use crate::{Change, Changed, Gate, Growing, HandOver, Layouts, Unavailable};
 
 /// The part that a process takes, and its limits.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +38,13 @@ pub struct Part {
     pub publish_patience: Duration,
     /// The time between two rounds of the reconciler.
     pub reconcile_every: Duration,
+    /// The time from which a version of the layout is announced to that from which it is in force.
+    pub layout_lead: Duration,
 }
+
+/// A process that has not heard from main for so long can be taken for one that hears nothing: until then it learns of a
+/// version of the layout before it is in force.
+const LAYOUT_LEAD: Duration = Duration::from_secs(10);
 
 impl Part {
     /// The part that settings give a process.
@@ -50,6 +57,7 @@ impl Part {
             gate_patience: Duration::from_millis(settings.gate_timeout_ms.get()),
             publish_patience: settings.publish_timeout(),
             reconcile_every: Duration::from_millis(settings.reconcile_ms.get()),
+            layout_lead: LAYOUT_LEAD,
         }
     }
 }
@@ -99,6 +107,13 @@ impl Process {
     pub fn gate(&self) -> Box<dyn Gate> {
         let (background, patience) = (Arc::clone(&self.background), self.part.gate_patience);
         Box::new(ServersGate::new(background, patience))
+    }
+
+    /// Its way of changing the layout, to be asked on any thread of this runtime's.
+    #[must_use]
+    pub fn growth(&self) -> Box<dyn Growing> {
+        let (background, runtime) = (Arc::clone(&self.background), tokio::runtime::Handle::current());
+        Box::new(ServersGrowth { background, runtime })
     }
 
     /// Its hand-over.
@@ -197,17 +212,19 @@ impl Background {
             floors: Floors::new(shards),
             time: Time { clock: clock.clone(), agreement },
             signals: Signals::new(shards),
-            living: this_process(),
+            living: this_process(shards),
             following: Following::default(),
             counts: Counts::new(shards),
             layouts,
+            lead: part.layout_lead,
         })
     }
 }
 
 /// This process, by a name that people can look for.
-fn this_process() -> Living {
+fn this_process(shards: u16) -> Living {
     let system = rustix::system::uname();
     let host = system.nodename().to_string_lossy();
-    Living { holder: format!("{:016x}", random()), name: format!("process {} on {host}", std::process::id()) }
+    let name = format!("process {} on {host}", std::process::id());
+    Living { holder: format!("{:016x}", random()), name, shards }
 }

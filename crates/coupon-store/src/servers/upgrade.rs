@@ -50,6 +50,9 @@ pub(super) async fn finish(
     if let Some((shard, error)) = down.first() {
         return Err(incomplete(&label, *shard, error));
     }
+    let main = &cluster.main;
+    let mut conn = main.connect_alone().await?;
+    cluster.record_first(&mut conn, &label.layout).await.map_err(|error| main.error(&error))?;
     cluster.complete().await?;
     tracing::info!(dataset = label.dataset, "the data set of an earlier version is brought up to date");
     Ok(Label { of_before: false, ..label })

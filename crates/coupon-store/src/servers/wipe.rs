@@ -1,7 +1,5 @@
 //! Removes a data set from all servers.
 
-use std::num::NonZeroU16;
-
 use anyhow::{Context as _, Result, ensure};
 
 use super::at_work::processes_at_work;
@@ -55,9 +53,8 @@ pub async fn wipe_unused(
 
 async fn remove(cluster: &Cluster, settings: &ServersSettings) -> Result<()> {
     let Some(label) = cluster.label().await? else { return cluster.remove_databases().await };
-    // The strategy to come may have fewer shards.
-    let shards = NonZeroU16::try_from(u16::try_from(cluster.shards.len())?)?.max(label.shard_count());
-    let whole = Cluster::with(settings, cluster.namespace.clone(), shards)?;
+    // It may have more shards than the strategy to come.
+    let whole = cluster.recorded().await?;
     let names = cluster.names(&label.dataset);
     whole.mark_incomplete().await?;
     let (broker, redis) = (Broker::new(&settings.rabbitmq)?, RedisServer::new(&settings.redis)?);
@@ -67,7 +64,7 @@ async fn remove(cluster: &Cluster, settings: &ServersSettings) -> Result<()> {
         .await
         .context("cannot remove its keys from Redis")?;
     let admin = broker.admin().await?;
-    admin.remove(&names, shards.get()).await?;
+    admin.remove(&names, u16::try_from(whole.shards.len())?).await?;
     admin.close().await;
     whole.remove_databases().await
 }

@@ -31,6 +31,8 @@ pub struct Settings {
     pub workers: NonZeroUsize,
     /// The number of shards that the strategy spreads results over.
     pub shards: NonZeroU16,
+    /// Shards that are to be open at least, whether or not the layout uses them; 0: those alone that it uses.
+    pub shards_prepared: u16,
     /// The backend that stores everything.
     #[serde(deserialize_with = "choice")]
     pub backend: BackendKind,
@@ -61,6 +63,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The number of shards that are to be open at least.
+    #[must_use]
+    pub fn shards_prepared(&self) -> NonZeroU16 {
+        NonZeroU16::new(self.shards_prepared).unwrap_or(self.shards).max(self.shards)
+    }
+
     /// The part of the work that a process with these settings does.
     #[must_use]
     pub const fn role(&self) -> Role {

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 pub struct ServersSettings {
     /// The main MySQL: `mysql://user:password@host:3306`.
     pub main: ServerUrl,
-    /// The shards' MySQLs. Shard i lives on the server i mod their number, each in its own database.
+    /// The shards' MySQLs. Shard i is made on the server i mod their number, each in its own database, and stays there when
+    /// servers are added at the end.
     #[serde(deserialize_with = "list_or_text")]
     pub shards: Vec<ServerUrl>,
     /// Redis: `redis://:password@host:6379`.

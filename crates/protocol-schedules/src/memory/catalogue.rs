@@ -7,13 +7,15 @@ use coupon_core::books::{Stock, retotal};
 use coupon_core::catalogue_change::{
     CatalogueChange, ChangeRecord, CouponPatch, NewCoupon, Operator, Refused, Thing,
 };
-use coupon_core::{CouponId, CouponStatus, Timestamp};
-use coupon_store::ChangeError;
+use coupon_core::{CouponId, CouponStatus, RESULT_ID_EPOCH, ShardingStrategy as _, Timestamp};
 use coupon_store::servers::seam::{
     CatalogueServer, DatabaseError, Edit, LIVES_MS, Living, Made, News, Offering, Terms,
 };
+use coupon_store::{ChangeError, VersionRecord};
 
 use super::main::{LogLine, Main, MainMemory};
+use crate::process::ByUser;
+use crate::world::World;
 
 /// What main holds of its catalogue beside the coupons' stocks.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +24,8 @@ pub struct CatalogueMemory {
     pub version: u64,
     /// Every coupon's terms.
     pub terms: Vec<Terms>,
+    /// Every version of the layout, from the first on.
+    pub layouts: Vec<VersionRecord>,
     changes: Vec<ChangeRecord>,
     /// Coupons that were made, and by which version.
     made: BTreeMap<CouponId, u64>,
@@ -36,11 +40,52 @@ struct Listed {
     name: String,
     seen: Timestamp,
     version: u64,
+    /// The number of shards that it has opened.
+    shards: u16,
 }
 
 impl CatalogueMemory {
     pub(super) fn new(terms: &[Terms]) -> Self {
-        Self { terms: terms.to_vec(), ..Self::default() }
+        let first = VersionRecord {
+            number: 1,
+            from: RESULT_ID_EPOCH,
+            layout: ByUser::First.layout(),
+            receives: false,
+            closed: false,
+            announced: World::beginning(),
+            operator: String::new(),
+            what: "the layout at first".to_owned(),
+        };
+        Self { terms: terms.to_vec(), layouts: vec![first], ..Self::default() }
+    }
+
+    /// The names of the processes that live of which that is so: by the shards that they have opened, and the version that
+    /// they go by.
+    pub(super) fn living(&self, now: Timestamp, is_so: impl Fn(u16, u64) -> bool) -> Vec<String> {
+        let lives = |listed: &&Listed| listed.seen > now.plus_millis(-LIVES_MS);
+        let living = self.processes.values().filter(lives);
+        living
+            .filter(|listed| is_so(listed.shards, listed.version))
+            .map(|listed| listed.name.clone())
+            .collect()
+    }
+
+    /// Writes versions of the layout, each in place of what there is of it, and records it.
+    pub(super) fn lay_out(
+        &mut self,
+        versions: &[VersionRecord],
+        operator: String,
+        what: String,
+        time: Timestamp,
+    ) {
+        for version in versions {
+            self.layouts.retain(|known| known.number != version.number);
+            self.layouts.push(version.clone());
+        }
+        self.layouts.sort_by_key(|version| version.number);
+        self.version += 1;
+        let version = self.version;
+        self.changes.push(ChangeRecord { version, time, operator, what, coupon: None, room: None });
     }
 
     fn find(&mut self, coupon: CouponId) -> Option<&mut Terms> {
@@ -52,7 +97,8 @@ impl CatalogueMemory {
         let Some(since) = since.filter(|since| *since <= version) else {
             let rooms: BTreeSet<_> = self.terms.iter().map(|terms| terms.room).collect();
             let rooms = rooms.into_iter().collect();
-            return News { version, terms: self.terms.clone(), whole: true, rooms, ..News::default() };
+            let (terms, layouts) = (self.terms.clone(), self.layouts.clone());
+            return News { version, terms, whole: true, rooms, layouts, ..News::default() };
         };
         let changed: BTreeSet<CouponId> = self
             .changes
@@ -61,7 +107,8 @@ impl CatalogueMemory {
             .filter_map(|change| change.coupon)
             .collect();
         let terms = self.terms.iter().filter(|terms| changed.contains(&terms.coupon));
-        News { version, terms: terms.copied().collect(), ..News::default() }
+        let layouts = self.layouts.clone();
+        News { version, terms: terms.copied().collect(), layouts, ..News::default() }
     }
 
     /// Records a change of a coupon.
@@ -146,8 +193,8 @@ impl CatalogueServer for Main {
 
     async fn terms(&self) -> Result<Offering, DatabaseError> {
         let read = |memory: &mut MainMemory| {
-            let CatalogueMemory { version, terms, .. } = &memory.catalogue;
-            Offering { version: *version, terms: terms.clone() }
+            let CatalogueMemory { version, terms, layouts, .. } = &memory.catalogue;
+            Offering { version: *version, terms: terms.clone(), layouts: layouts.clone() }
         };
         self.ask(read).await
     }
@@ -207,22 +254,17 @@ impl CatalogueServer for Main {
     }
 
     async fn goes_by(&self, process: &Living, version: u64) -> Result<(), DatabaseError> {
-        let Living { holder, name } = process.clone();
+        let Living { holder, name, shards } = process.clone();
         self.order(move |world, memory| {
             let seen = world.clock.now();
-            memory.catalogue.processes.insert(holder, Listed { name, seen, version });
+            memory.catalogue.processes.insert(holder, Listed { name, seen, version, shards });
         })
         .await
     }
 
     async fn behind(&self, version: u64) -> Result<Vec<String>, DatabaseError> {
         let now = self.line.world.clock.now();
-        self.ask(|memory| {
-            let lives = |listed: &&Listed| listed.seen > now.plus_millis(-LIVES_MS);
-            let behind = memory.catalogue.processes.values().filter(lives);
-            behind.filter(|listed| listed.version < version).map(|listed| listed.name.clone()).collect()
-        })
-        .await
+        self.ask(|memory| memory.catalogue.living(now, |_, by| by < version)).await
     }
 
     async fn ended(&self, process: &Living) -> Result<(), DatabaseError> {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use coupon_core::{CouponId, RequestKey, ResultId, Timestamp, UserId};
-use coupon_store::servers::seam::{Held, Hold, Mark, Release, Remembers, Terms, Unchecked, Versions};
+use coupon_core::{CouponId, RequestKey, ResultId, Timestamp, UserId, VersionNumber};
+use coupon_store::servers::seam::{Fence, Held, Hold, Mark, Release, Remembers, Terms, Unchecked, Versions};
 use coupon_store::{Attempt, Decision, Reservation};
 
 /// The time for which a request is remembered after its result gave its stock back.
@@ -36,6 +36,10 @@ pub struct EpochMemory {
     pending: BTreeSet<Mark>,
     /// The sentinel among them.
     pub sentinel: bool,
+    /// The versions of the layout after the first, and from when on each is to be known.
+    fences: BTreeMap<VersionNumber, Timestamp>,
+    /// The version of the catalogue that they are of.
+    fenced_at: u64,
     /// Requests whose results gave their stock back: what they got, and until when that is remembered.
     answers: BTreeMap<(CouponId, UserId, RequestKey), (Reservation, Timestamp)>,
     /// The rows that are to be looked at again.
@@ -122,7 +126,29 @@ impl EpochMemory {
     /// Forgets the pending marks, and the sentinel among them.
     pub fn forget_marks(&mut self) {
         self.pending.clear();
+        self.fences.clear();
         self.sentinel = false;
+    }
+
+    /// Takes note of the versions of the layout, unless those of a later version of the catalogue are there.
+    pub(super) fn fence(&mut self, catalogue: u64, fences: &[Fence]) {
+        if catalogue < self.fenced_at {
+            return;
+        }
+        self.fenced_at = catalogue;
+        let last = fences.last().map_or(1, |fence| fence.version);
+        self.fences.remove(&(last + 1));
+        self.fences.extend(fences.iter().map(|fence| (fence.version, fence.from)));
+    }
+
+    /// The latest version of the layout that it knows of.
+    pub(super) fn latest_layout(&self) -> VersionNumber {
+        self.fences.last_key_value().map_or(1, |(version, _)| *version)
+    }
+
+    /// Says whether a version of the layout places a grab that is later than the one which is known.
+    fn is_placed_later(&self, attempt: &Attempt, knows: VersionNumber) -> bool {
+        self.fences.get(&(knows + 1)).is_some_and(|from| attempt.id.time() >= *from)
     }
 
     /// Writes coupons' terms, of those alone that are on offer where that is wanted, and returns the others; `None` where
@@ -219,7 +245,16 @@ impl EpochMemory {
     }
 
     /// One step of the script, for one attempt.
-    pub(super) fn decide(&mut self, attempt: &Attempt, looks: bool, now: Timestamp) -> Decision {
+    pub(super) fn decide(
+        &mut self,
+        attempt: &Attempt,
+        knows: VersionNumber,
+        looks: bool,
+        now: Timestamp,
+    ) -> Decision {
+        if self.is_placed_later(attempt, knows) {
+            return Decision::OtherLayout;
+        }
         let whole = self.sentinel || !looks;
         let Attempt { user, coupon: of, id, limit, request, .. } = *attempt;
         let Some(coupon) = self.coupons.get_mut(&of) else { return Decision::NotLoaded };

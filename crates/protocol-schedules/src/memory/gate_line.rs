@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use coupon_core::{CouponId, CouponResult, Timestamp, UserId};
+use coupon_core::{CouponId, CouponResult, Timestamp, UserId, VersionNumber};
 use coupon_store::servers::seam::{
-    Epoch, GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Terms, Unchecked, Versions,
+    Epoch, Fence, GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Terms, Unchecked,
+    Versions,
 };
 use coupon_store::{Attempt, Decision, Reservation, Stock};
 use tokio::time::timeout;
@@ -103,7 +104,12 @@ impl GateServer for Gate {
         self.address
     }
 
-    async fn decide(&self, epoch: &Epoch, attempts: &[&Attempt]) -> Result<Vec<Decision>, GateError> {
+    async fn decide(
+        &self,
+        epoch: &Epoch,
+        knows: VersionNumber,
+        attempts: &[&Attempt],
+    ) -> Result<Vec<Decision>, GateError> {
         let attempts: Vec<Attempt> = attempts.iter().map(|attempt| **attempt).collect();
         let (number, looks, process) = (epoch.number, epoch.looks_for_the_sentinel(), self.line.process);
         self.order(move |world, gate| {
@@ -113,7 +119,7 @@ impl GateServer for Gate {
             let memory = gate.epoch(number);
             let now = world.clock.now();
             let decisions: Vec<Decision> =
-                attempts.iter().map(|attempt| memory.decide(attempt, looks, now)).collect();
+                attempts.iter().map(|attempt| memory.decide(attempt, knows, looks, now)).collect();
             for (Attempt { user, coupon, id, .. }, decision) in attempts.iter().zip(&decisions) {
                 world.tell(|| {
                     format!("gate, epoch {number}: user {user} wants coupon {coupon} as {id} ({process}): {decision:?}")
@@ -122,6 +128,15 @@ impl GateServer for Gate {
             Ok(decisions)
         })
         .await?
+    }
+
+    async fn fence(&self, epoch: &Epoch, catalogue: u64, fences: &[Fence]) -> Result<(), GateError> {
+        let fences = fences.to_vec();
+        self.change(epoch, move |memory, _| memory.fence(catalogue, &fences)).await
+    }
+
+    async fn latest_layout(&self, epoch: &Epoch) -> Result<VersionNumber, GateError> {
+        self.ask(|gate| gate.epoch(epoch.number).latest_layout()).await
     }
 
     async fn stock(&self, epoch: &Epoch, coupon: CouponId) -> Result<Option<Stock>, GateError> {

@@ -54,8 +54,9 @@ pub struct LogLine {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Lock {
+pub(super) enum Lock {
     Gate,
+    Layout,
     Reconciler,
 }
 
@@ -113,7 +114,13 @@ impl Main {
         self.line.world.cuts(self.line.server)
     }
 
-    async fn lock(&self, lock: Lock) -> Result<Option<Locked>, DatabaseError> {
+    /// Somebody else has what is asked for.
+    pub(super) fn busy(&self) -> DatabaseError {
+        let server = self.line.server.to_string();
+        DatabaseError::new(&server, &server, "memory", "it waited too long for a lock", true)
+    }
+
+    pub(super) async fn lock(&self, lock: Lock) -> Result<Option<Locked>, DatabaseError> {
         let owner = self.ask(|memory| {
             if memory.locks.contains_key(&lock) {
                 return None;
@@ -214,8 +221,8 @@ impl MainServer for Main {
 }
 
 /// A lock, which goes with its connection.
-struct Locked {
-    main: Main,
+pub(super) struct Locked {
+    pub(super) main: Main,
     lock: Lock,
     owner: u64,
     cuts: u64,
@@ -227,14 +234,14 @@ impl Locked {
     }
 
     /// Does something over the lock's connection, unless that was cut.
-    async fn order<T: Send + 'static>(
+    pub(super) async fn order<T: Send + 'static>(
         &self,
         act: impl FnOnce(&Arc<World>, &mut MainMemory) -> T + Send + 'static,
-    ) -> anyhow::Result<T> {
+    ) -> Result<T, DatabaseError> {
         let (cuts, server) = (self.cuts, self.main.line.server);
         let acted =
             self.main.order(move |world, memory| (world.cuts(server) == cuts).then(|| act(world, memory)));
-        acted.await?.ok_or_else(|| self.main.failed(Lost::Refused).into())
+        acted.await?.ok_or_else(|| self.main.failed(Lost::Refused))
     }
 }
 
@@ -255,34 +262,34 @@ impl Turn for Locked {
 #[async_trait]
 impl GateLock for Locked {
     async fn state(&mut self) -> anyhow::Result<GateState> {
-        self.order(|_, memory| memory.gate).await
+        Ok(self.order(|_, memory| memory.gate).await?)
     }
 
     async fn place(&mut self) -> anyhow::Result<Option<Place>> {
         let now = self.main.now();
-        self.order(move |_, memory| {
+        let place = self.order(move |_, memory| {
             let (address, seen) = memory.place.as_ref()?;
             Some(Place { address: address.clone(), age_ms: now.millis() - seen.millis() })
-        })
-        .await
+        });
+        Ok(place.await?)
     }
 
     async fn take_epoch(&mut self, epoch: u64, last: u64) -> anyhow::Result<bool> {
         let process = self.main.line.process;
-        self.order(move |world, memory| {
+        let taken = self.order(move |world, memory| {
             let taken = memory.gate.epoch == last;
             if taken {
                 memory.gate.epoch = epoch;
                 world.tell(|| format!("main: {process} takes epoch {epoch}"));
             }
             taken
-        })
-        .await
+        });
+        Ok(taken.await?)
     }
 
     async fn filled_at(&mut self, address: &str) -> anyhow::Result<()> {
         let address = address.to_owned();
-        self.order(move |world, memory| memory.place = Some((address, world.clock.now()))).await
+        Ok(self.order(move |world, memory| memory.place = Some((address, world.clock.now()))).await?)
     }
 
     async fn open(&mut self, epoch: u64, version: u64) -> anyhow::Result<Opening> {
@@ -292,7 +299,9 @@ impl GateLock for Locked {
             if world.cuts(server) != cuts || state.main.gate.epoch != epoch {
                 return Opening::Taken;
             }
-            if state.main.catalogue.version != version {
+            // Who changes the layout has what is asked for here until the change is in.
+            let changes = state.main.locks.contains_key(&Lock::Layout);
+            if changes || state.main.catalogue.version != version {
                 return Opening::Changed;
             }
             state.main.gate.open_epoch = epoch;

@@ -3,6 +3,7 @@
 mod catalogue;
 mod gate;
 mod gate_line;
+mod layouts;
 mod main;
 mod queue;
 mod shard;

@@ -50,7 +50,7 @@ pub(crate) fn on_servers(law: impl AsyncFnOnce(&Servers)) {
     let settings = sources.read::<NoSettings>("own").unwrap().0.servers;
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let servers = servers::connect(&settings, &ByUser, &Clock::system()).await.unwrap();
+        let servers = servers::connect(&settings, &ByUser::First, &Clock::system()).await.unwrap();
         law(&servers).await;
     });
 }

@@ -109,7 +109,8 @@ pub(crate) async fn a_coupon_that_was_made_is_told_from_those_that_were_known(se
 
 pub(crate) async fn a_process_is_behind_until_it_says_that_it_is_not_or_ends(servers: &Servers) {
     let main = &servers.main;
-    let process = |holder: &str| Living { holder: holder.to_owned(), name: format!("process {holder}") };
+    let process =
+        |holder: &str| Living { holder: holder.to_owned(), name: format!("process {holder}"), shards: 2 };
     let (one, other) = (process("one"), process("other"));
     main.goes_by(&one, 0).await.unwrap();
     main.goes_by(&other, 1).await.unwrap();

@@ -28,7 +28,7 @@ fn attempt(by: u64, of: u64, after_ms: i64) -> Attempt {
 
 pub(crate) async fn decide(gate: &dyn GateServer, epoch: &Epoch, attempts: &[Attempt]) -> Vec<Decision> {
     let attempts: Vec<&Attempt> = attempts.iter().collect();
-    gate.decide(epoch, &attempts).await.unwrap()
+    gate.decide(epoch, 1, &attempts).await.unwrap()
 }
 
 fn mark(by: u64, after_ms: i64) -> Mark {
@@ -72,7 +72,7 @@ pub(crate) async fn without_its_script_an_epoch_decides_nothing_and_without_the_
 ) {
     let (gate, epoch) = filled(servers).await;
     let other = Epoch::new(&servers.dataset, 2);
-    assert_eq!(gate.decide(&other, &[&attempt(1, 1, 1)]).await, Err(GateError::Forgot));
+    assert_eq!(gate.decide(&other, 1, &[&attempt(1, 1, 1)]).await, Err(GateError::Forgot));
     let nothing = Remembers { script: false, sentinel: false };
     assert_eq!(gate.remembers(&other).await, Ok(nothing));
     assert_eq!(gate.remembers(&epoch).await, Ok(Remembers { script: true, sentinel: true }));

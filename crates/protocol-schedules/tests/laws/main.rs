@@ -7,6 +7,7 @@ mod bench;
 mod catalogue;
 mod gate;
 mod given_back;
+mod layouts;
 mod main_database;
 mod queue;
 mod shard;
@@ -32,6 +33,10 @@ over_memory_and_servers! {
     gate::terms_change_unless_those_of_a_later_version_are_there,
     gate::without_its_memory_a_gate_takes_no_change,
     gate::what_is_of_earlier_epochs_is_forgotten,
+    layouts::who_does_not_know_a_version_is_refused_what_it_places,
+    layouts::a_version_that_never_came_is_taken_back_and_an_earlier_word_changes_nothing,
+    layouts::a_version_is_there_whole_once_it_commits_and_the_catalogue_goes_on_with_it,
+    layouts::an_epoch_does_not_open_without_a_version_that_was_announced_meanwhile,
     given_back::a_user_gets_as_many_as_they_may_and_a_request_gets_one_answer,
     given_back::what_is_let_go_of_is_free_and_its_request_keeps_its_answer,
     given_back::what_a_user_holds_counts_in_whatever_slot_it_is_when_the_limit_changes,

@@ -5,7 +5,7 @@ mod coupon;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use coupon_core::{CouponId, CouponResult, ResultId, Timestamp, UserId};
+use coupon_core::{CouponId, CouponResult, ResultId, Timestamp, UserId, VersionNumber};
 
 use self::coupon::CouponGate;
 use crate::terms::Terms;
@@ -170,7 +170,12 @@ impl MemoryGate {
 }
 
 impl Gate for Arc<MemoryGate> {
-    fn reserve<'a>(&'a self, attempts: &'a [Attempt]) -> LocalFuture<'a, Result<Decided, Unavailable>> {
+    /// The versions of the layout are those of this process, which is the only one.
+    fn reserve<'a>(
+        &'a self,
+        _: VersionNumber,
+        attempts: &'a [Attempt],
+    ) -> LocalFuture<'a, Result<Decided, Unavailable>> {
         let coupons = self.read();
         let decisions = attempts.iter().map(|attempt| coupons.decide(attempt)).collect();
         Box::pin(std::future::ready(Ok(Decided { decisions, epoch: EPOCH })))

@@ -13,8 +13,9 @@ use crate::failpoints::{self, Mechanism};
 const GRABS: &str = include_str!("script.lua");
 /// Lets go of what was given back.
 const RELEASES: &str = include_str!("release.lua");
-/// The scripts' way of looking for the sentinel.
-const LOOKS: &str = "redis.call('ZSCORE', KEYS[1], '@')";
+/// The scripts' ways of looking for the sentinel.
+const GRABS_LOOK: &str = "seen[1]";
+const RELEASES_LOOK: &str = "redis.call('ZSCORE', KEYS[1], '@')";
 
 /// One life of the gate, from a filling to the next.
 pub struct Epoch {
@@ -30,8 +31,8 @@ impl Epoch {
     /// That epoch of a data set.
     #[must_use]
     pub fn new(dataset: &str, number: u64) -> Self {
-        let of = |script| EpochScript::new(dataset, number, script);
-        Self { number, script: of(GRABS), releases: of(RELEASES) }
+        let of = |script, looks| EpochScript::new(dataset, number, script, looks);
+        Self { number, script: of(GRABS, GRABS_LOOK), releases: of(RELEASES, RELEASES_LOOK) }
     }
 
     /// True unless that mechanism is switched off: the gate decides nothing where the sentinel is missing.
@@ -50,9 +51,9 @@ pub(in crate::servers) struct EpochScript {
 }
 
 impl EpochScript {
-    fn new(dataset: &str, epoch: u64, script: &'static str) -> Self {
+    fn new(dataset: &str, epoch: u64, script: &'static str, look: &str) -> Self {
         let looks = !failpoints::is_off(Mechanism::Sentinel);
-        let script = if looks { Cow::from(script) } else { Cow::from(script.replace(LOOKS, "true")) };
+        let script = if looks { Cow::from(script) } else { Cow::from(script.replace(look, "true")) };
         let text = format!("-- data set {dataset}, epoch {epoch}\n{script}");
         let sha = Script::new(&text).get_hash().to_owned();
         Self { text, sha, looks }
@@ -126,6 +127,8 @@ mod tests {
 
     #[test]
     fn the_scripts_look_for_the_sentinel_where_the_fail_point_says() {
-        assert_eq!([GRABS, RELEASES].map(|script| script.matches(LOOKS).count()), [1, 1]);
+        let counts = [(GRABS, GRABS_LOOK), (RELEASES, RELEASES_LOOK)]
+            .map(|(script, look)| script.matches(look).count());
+        assert_eq!(counts, [1, 1]);
     }
 }

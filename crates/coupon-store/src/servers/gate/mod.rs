@@ -5,6 +5,7 @@
 //! trusted.
 
 mod epoch;
+mod fences;
 mod given_back;
 mod offers;
 mod question;
@@ -15,7 +16,7 @@ mod text;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coupon_core::{CouponId, ResultId, UserId};
+use coupon_core::{CouponId, ResultId, UserId, VersionNumber};
 
 pub use epoch::Epoch;
 pub(super) use epoch::EpochCell;
@@ -77,13 +78,13 @@ impl ServersGate {
         })
     }
 
-    async fn decide(&self, attempts: &[Attempt]) -> Result<Decided, Unavailable> {
+    async fn decide(&self, knows: VersionNumber, attempts: &[Attempt]) -> Result<Decided, Unavailable> {
         let epoch = self.open_epoch()?;
         let mut decisions = vec![Decision::InvalidTime; attempts.len()];
         let order = self.order(attempts);
         if !order.is_empty() {
             let in_order: Vec<&Attempt> = order.iter().filter_map(|(at, _)| attempts.get(*at)).collect();
-            let decided = self.heard(self.server().decide(&epoch, &in_order).await)?;
+            let decided = self.heard(self.server().decide(&epoch, knows, &in_order).await)?;
             for ((at, is_over), mut decision) in order.into_iter().zip(decided) {
                 if decision == Decision::NotLoaded && is_over {
                     // It was over for long when the gate was filled, and nobody has moved its end since.
@@ -167,8 +168,12 @@ fn weakened(decision: Decision) -> Decision {
 }
 
 impl Gate for ServersGate {
-    fn reserve<'a>(&'a self, attempts: &'a [Attempt]) -> LocalFuture<'a, Result<Decided, Unavailable>> {
-        Box::pin(self.decide(attempts))
+    fn reserve<'a>(
+        &'a self,
+        knows: VersionNumber,
+        attempts: &'a [Attempt],
+    ) -> LocalFuture<'a, Result<Decided, Unavailable>> {
+        Box::pin(self.decide(knows, attempts))
     }
 
     fn ready(&self) -> Result<(), Unavailable> {

@@ -1,10 +1,10 @@
 //! The question to the script that decides grabs, and its answer.
 
-use coupon_core::ResultId;
+use coupon_core::{ResultId, VersionNumber};
 use deadpool_redis::redis::Pipeline;
 
 use super::server::strange;
-use super::{Epoch, text};
+use super::{Epoch, fences, text};
 use crate::servers::names::Names;
 use crate::servers::seam::GateError;
 use crate::{Attempt, Decision, Reservation};
@@ -15,7 +15,12 @@ const PLAIN: usize = 3;
 const FULL: usize = 7;
 
 /// One call of the script for the whole batch.
-pub(super) fn question(names: &Names, epoch: &Epoch, attempts: &[&Attempt]) -> Pipeline {
+pub(super) fn question(
+    names: &Names,
+    epoch: &Epoch,
+    knows: VersionNumber,
+    attempts: &[&Attempt],
+) -> Pipeline {
     let by_coupon = || attempts.chunk_by(|one, next| one.coupon == next.coupon);
     let mut pipeline = Pipeline::with_capacity(1);
     let call = pipeline.cmd("EVALSHA").arg(epoch.script.sha()).arg(1 + by_coupon().count());
@@ -23,6 +28,7 @@ pub(super) fn question(names: &Names, epoch: &Epoch, attempts: &[&Attempt]) -> P
     for coupon in by_coupon().filter_map(<[_]>::first).map(|attempt| attempt.coupon) {
         call.arg(names.holders(epoch.number, coupon));
     }
+    call.arg(fences::member(knows + 1));
     for of_coupon in by_coupon() {
         let Some(coupon) = of_coupon.first().map(|attempt| attempt.coupon) else { continue };
         let plain = of_coupon.iter().all(|attempt| is_plain(attempt));
@@ -94,6 +100,7 @@ impl Iterator for Answers<'_> {
             't' => Ok(Decision::InvalidTime),
             'x' => Ok(Decision::Parked),
             'n' => Ok(Decision::NotLoaded),
+            'v' => Ok(Decision::OtherLayout),
             'p' => self.held().map(Decision::Pending),
             'r' => self.held().map(Decision::Repeated),
             'd' => self.held_id().map(Decision::Duplicate),
@@ -116,7 +123,7 @@ mod tests {
     #[test]
     fn each_letter_that_speaks_of_what_is_held_takes_the_next() {
         let id = |number| ResultId::from_number(number).unwrap();
-        let decisions = read(&["gdsptxnGpr", "12", "13", "2", "14:9:-@1", "15:-:5"], 10).unwrap();
+        let decisions = read(&["gdsptxnvGpr", "12", "13", "2", "14:9:-@1", "15:-:5"], 11).unwrap();
         let held = Reservation { hold_until: Some(Timestamp::from_millis(9)), ..Reservation::plain(id(14)) };
         let repeated = Reservation { request: RequestKey::from_number(5), ..Reservation::plain(id(15)) };
         assert_eq!(
@@ -129,6 +136,7 @@ mod tests {
                 Decision::InvalidTime,
                 Decision::Parked,
                 Decision::NotLoaded,
+                Decision::OtherLayout,
                 Decision::Granted(2),
                 Decision::Pending(Reservation { slot: 1, ..held }),
                 Decision::Repeated(repeated),

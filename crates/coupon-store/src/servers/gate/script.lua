@@ -2,7 +2,8 @@
 -- id is granted it again.
 --
 -- KEYS: the pending reservations, then the holders of each coupon.
--- ARGV, for each coupon: the coupon, how many grabs of it follow, how many arguments each has, and of each the user, the
+-- ARGV: the version of the layout after the last that the process knows, as it is among the pending reservations; then for
+-- each coupon: the coupon, how many grabs of it follow, how many arguments each has, and of each the user, the
 -- result id and its time (in ms). So many have those that are final, of a coupon that each user gets one of, and name no
 -- request. Others have four more: how many a user may have, the text of what is held (id, moment and request), the
 -- request, and the key of its answer ("-" for none of either). How many a user may have differs between processes once it
@@ -10,13 +11,15 @@
 -- Answer: one text with a letter for each grab, then what letters speak of, in their order. The letters: "g" granted in the
 -- first slot, "G" in another, with its number; "p" and "d" held already (pending, or stored), and "r" stored or given back
 -- by the same request, with what is held, and "@" and the slot if it is not the first; "s" sold out, "t" outside the window,
--- "x" held under an id that is parked, "n" the gate does not hold the coupon.
+-- "x" held under an id that is parked, "n" the gate does not hold the coupon, "v" a version of the layout places it that the
+-- process does not know.
 local answer, letters = { '' }, {}
 local marks, grants = {}, {}
-local at = 1
+local at = 2
 -- Whoever fills the gate puts a sentinel among the pending reservations: without it they are lost, and nothing can be told
--- of who is stored.
-local whole = redis.call('ZSCORE', KEYS[1], '@')
+-- of who is stored. A version of the layout is among them with the time, below zero, from which on it counts.
+local seen = redis.call('ZMSCORE', KEYS[1], '@', ARGV[1])
+local whole, fence = seen[1], seen[2] and -tonumber(seen[2])
 
 local function tell(letter, more)
   letters[#letters + 1] = letter
@@ -106,7 +109,9 @@ for k = 2, #KEYS do
   local sold = total and redis.call('HLEN', KEYS[k]) - (known[4] and 4 or 3)
   local granted, fresh = {}, {}
   for i = first, last, size do
-    if not total then
+    if fence and tonumber(ARGV[i + 2]) >= fence then
+      tell('v')
+    elseif not total then
       tell('n')
     elseif most > 0 or not plain then
       local slot = decide(KEYS[k], coupon, total - sold, from, till, most, plain, i)

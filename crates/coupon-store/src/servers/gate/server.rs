@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use coupon_core::{CouponId, CouponResult, Timestamp};
+use coupon_core::{CouponId, CouponResult, Timestamp, VersionNumber};
 use deadpool_redis::redis::{FromRedisValue, Pipeline, RedisError};
 
 use super::offers::Where;
@@ -13,7 +13,7 @@ use super::redis::is_no_script;
 use super::{Epoch, LAST_SLOT, Link, META_FIELDS, PARKED, RedisServer, SENTINEL, text};
 use crate::servers::names::Names;
 use crate::servers::seam::{
-    GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Unchecked, Versions,
+    Fence, GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Unchecked, Versions,
 };
 use crate::terms::Terms;
 use crate::{Attempt, Decision, Stock};
@@ -123,9 +123,22 @@ impl GateServer for GateLink {
         self.link.host()
     }
 
-    async fn decide(&self, epoch: &Epoch, attempts: &[&Attempt]) -> Result<Vec<Decision>, GateError> {
-        let answer: (Vec<String>,) = self.ask(&question(&self.names, epoch, attempts)).await?;
+    async fn decide(
+        &self,
+        epoch: &Epoch,
+        knows: VersionNumber,
+        attempts: &[&Attempt],
+    ) -> Result<Vec<Decision>, GateError> {
+        let answer: (Vec<String>,) = self.ask(&question(&self.names, epoch, knows, attempts)).await?;
         Answers::of(&answer.0, attempts.len())?.collect()
+    }
+
+    async fn fence(&self, epoch: &Epoch, catalogue: u64, fences: &[Fence]) -> Result<(), GateError> {
+        self.write_fences(epoch, catalogue, fences).await
+    }
+
+    async fn latest_layout(&self, epoch: &Epoch) -> Result<VersionNumber, GateError> {
+        self.read_latest(epoch).await
     }
 
     async fn stock(&self, epoch: &Epoch, coupon: CouponId) -> Result<Option<Stock>, GateError> {
@@ -180,7 +193,7 @@ impl GateServer for GateLink {
         let (mut found, mut offset) = (Vec::new(), 0);
         loop {
             let mut page = Pipeline::with_capacity(1);
-            let range = page.cmd("ZRANGEBYSCORE").arg(&key).arg("-inf").arg(time.millis());
+            let range = page.cmd("ZRANGEBYSCORE").arg(&key).arg(0).arg(time.millis());
             range.arg("LIMIT").arg(offset).arg(CHUNK);
             let (marks,): (Vec<String>,) = self.ask(&page).await?;
             found.extend(read_marks(&marks));

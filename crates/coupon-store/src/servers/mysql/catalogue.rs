@@ -12,6 +12,7 @@ use mysql_async::{Conn, IsolationLevel, Row, Transaction, TxOpts};
 use super::{DatabaseError, MainDatabase, PATIENCE, change};
 use crate::ChangeError;
 use crate::servers::catalogue::{all_rooms, all_terms, keep_rooms, terms_of};
+use crate::servers::layouts;
 use crate::servers::seam::{CatalogueServer, Edit, LIVES_MS, Living, Made, News, Offering};
 use crate::servers::values::get;
 use crate::terms::AllTerms;
@@ -68,8 +69,9 @@ impl CatalogueServer for MainDatabase {
             let mut moment = one_moment(&mut conn).await?;
             let version = version(&mut moment).await?;
             let terms = all_terms(&mut moment, None).await?.terms;
+            let layouts = layouts::read(&mut moment).await?;
             moment.rollback().await?;
-            Ok(Offering { version, terms })
+            Ok(Offering { version, terms, layouts })
         };
         self.database.patiently(READING, read).await
     }
@@ -142,12 +144,12 @@ impl CatalogueServer for MainDatabase {
 
     async fn goes_by(&self, process: &Living, version: u64) -> Result<(), DatabaseError> {
         let sql = format!(
-            "INSERT INTO processes (holder, name, seen, catalogue_version) VALUES (?, ?, {}, ?) ON DUPLICATE KEY UPDATE \
-             seen = VALUES(seen), catalogue_version = VALUES(catalogue_version)",
+            "INSERT INTO processes (holder, name, seen, catalogue_version, shards) VALUES (?, ?, {}, ?, ?) \
+             ON DUPLICATE KEY UPDATE seen = VALUES(seen), catalogue_version = VALUES(catalogue_version)",
             self.now()
         );
         let mut conn = self.database.connect().await?;
-        let told = conn.exec_drop(sql, (&process.holder, &process.name, version));
+        let told = conn.exec_drop(sql, (&process.holder, &process.name, version, process.shards));
         self.database.patiently(PATIENCE, told).await
     }
 
@@ -195,6 +197,7 @@ async fn read_news(conn: &mut Conn, since: Option<u64>) -> mysql_async::Result<N
         Some(since) => read_added(&mut moment, since).await?,
         None => Vec::new(),
     };
+    news.layouts = layouts::read(&mut moment).await?;
     moment.rollback().await?;
     Ok(News { version, ..news })
 }

@@ -9,7 +9,7 @@ use coupon_core::catalogue_change::{
     Refused, Thing, Value as ColumnValue, room_ended, users_added,
 };
 use coupon_core::{CouponId, CouponStatus, LiveRoom, RoomId, RoomStatus, Timestamp, UserId};
-use mysql_async::prelude::Queryable as _;
+use mysql_async::prelude::Queryable;
 use mysql_async::{Row, Transaction, TxOpts, Value};
 use tokio::time::timeout;
 
@@ -98,8 +98,19 @@ pub(super) async fn record_edit(
     record(transaction, version, now, BY_HAND, &entry).await
 }
 
+/// Records a change that is about no coupon, room or user.
+pub(super) async fn record_plain(
+    conn: &mut impl Queryable,
+    version: u64,
+    now: &str,
+    operator: &str,
+    what: &str,
+) -> mysql_async::Result<()> {
+    record(conn, version, now, operator, &Entry::of(what.to_owned())).await
+}
+
 async fn record(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut impl Queryable,
     version: u64,
     now: &str,
     operator: &str,

@@ -44,7 +44,7 @@ impl MainDatabase {
     }
 }
 
-async fn read_state(conn: &mut Conn) -> mysql_async::Result<GateState> {
+pub(super) async fn read_state(conn: &mut Conn) -> mysql_async::Result<GateState> {
     let state: Option<(u64, u64)> =
         conn.query_first("SELECT epoch, open_epoch FROM gate_state WHERE id = 1").await?;
     let (epoch, open_epoch) = state.unwrap_or_default();

@@ -3,6 +3,7 @@
 mod books;
 mod catalogue;
 mod change;
+mod layouts;
 mod main;
 mod pool;
 mod shard;

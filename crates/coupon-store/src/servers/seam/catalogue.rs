@@ -5,9 +5,9 @@ use coupon_core::catalogue_change::{CatalogueChange, ChangeRecord, Operator};
 use coupon_core::{CouponId, RoomId, UserId};
 
 use super::DatabaseError;
-use crate::ChangeError;
 use crate::set_aside::Found;
 use crate::terms::Terms;
+use crate::{ChangeError, VersionRecord};
 
 /// A process goes by an older version of the catalogue, if it does, for no longer than this after it was last heard of.
 pub const LIVES_MS: i64 = 5_000;
@@ -19,6 +19,8 @@ pub struct Offering {
     pub version: u64,
     /// The terms.
     pub terms: Vec<Terms>,
+    /// Every version of the layout.
+    pub layouts: Vec<VersionRecord>,
 }
 
 /// The catalogue, or what of it changed since a version, as main had it at one moment.
@@ -38,6 +40,8 @@ pub struct News {
     pub rooms: Vec<RoomId>,
     /// Users who were added, in ascending order, and whether each is active.
     pub users: Vec<(UserId, bool)>,
+    /// Every version of the layout, from the first on.
+    pub layouts: Vec<VersionRecord>,
 }
 
 /// A process that lives.
@@ -47,6 +51,8 @@ pub struct Living {
     pub holder: String,
     /// Its name, for people.
     pub name: String,
+    /// The number of shards that it has opened.
+    pub shards: u16,
 }
 
 /// A change that is in main.

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use coupon_core::{CouponId, CouponResult, RequestKey, ResultId, ShardId, TableId, Timestamp, UserId};
+use coupon_core::{
+    CouponId, CouponResult, RequestKey, ResultId, ShardId, TableId, Timestamp, UserId, VersionNumber,
+};
 
+use super::Fence;
 use crate::servers::gate::Epoch;
 use crate::terms::Terms;
 use crate::{Attempt, Decision, Reservation, Stock};
@@ -154,8 +157,21 @@ pub trait GateServer: Send + Sync {
     /// Its address, without the password.
     fn address(&self) -> &str;
 
-    /// Decides attempts, each coupon's together, in their order.
-    async fn decide(&self, epoch: &Epoch, attempts: &[&Attempt]) -> Result<Vec<Decision>, GateError>;
+    /// Decides attempts, each coupon's together, in their order, of a process that knows of no later version of the layout
+    /// than that: it is refused what a later one places.
+    async fn decide(
+        &self,
+        epoch: &Epoch,
+        knows: VersionNumber,
+        attempts: &[&Attempt],
+    ) -> Result<Vec<Decision>, GateError>;
+
+    /// Takes note of the versions of the layout, as main has them, or is about to, with that version of its catalogue. Where
+    /// it has those of a later one, nothing changes.
+    async fn fence(&self, epoch: &Epoch, catalogue: u64, fences: &[Fence]) -> Result<(), GateError>;
+
+    /// The latest version of the layout that it knows of.
+    async fn latest_layout(&self, epoch: &Epoch) -> Result<VersionNumber, GateError>;
 
     /// Counts a coupon's stock; `None` for one that it does not hold.
     async fn stock(&self, epoch: &Epoch, coupon: CouponId) -> Result<Option<Stock>, GateError>;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use coupon_core::books::{Delta, Posting, Stock};
 use coupon_core::{CouponId, ShardId, Timestamp};
 
-use super::{CatalogueServer, DatabaseError};
+use super::{CatalogueServer, DatabaseError, LayoutServer};
 
 /// Main's record of the gate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -90,7 +90,7 @@ pub struct Renewed {
 
 /// The main database. Each question is answered for one moment; times are its own.
 #[async_trait]
-pub trait MainServer: CatalogueServer {
+pub trait MainServer: CatalogueServer + LayoutServer {
     /// Its name in an error.
     fn name(&self) -> String;
 

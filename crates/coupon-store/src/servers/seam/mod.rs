@@ -3,12 +3,14 @@
 
 mod catalogue;
 mod gate;
+mod layouts;
 mod main;
 mod queue;
 mod shard;
 
 pub use catalogue::{CatalogueServer, Edit, LIVES_MS, Living, Made, News, Offering};
 pub use gate::{GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Unchecked, Versions};
+pub use layouts::{ChangingLayout, Fence, LayoutServer, LayoutState};
 pub use main::{
     Books, GateLock, GateState, MainServer, NUMBERS, Opening, Parked, Place, Renewed, TERM_MS, Term, Turn,
     Written,

@@ -20,10 +20,11 @@ use super::Background;
 use crate::failpoints::{self, Point};
 use crate::outage::TaskOutage;
 use crate::servers::gate::Epoch;
+use crate::servers::layouts::versioned;
 use crate::servers::seam::{Edit, News};
 use crate::set_aside::{Place, SetAside, number};
 use crate::terms::Terms;
-use crate::{Applied, ChangeError};
+use crate::{Applied, ChangeError, Unavailable, VersionRecord};
 
 /// The time between two questions for the version.
 const EVERY: Duration = Duration::from_millis(250);
@@ -45,6 +46,8 @@ const LOOK: Duration = Duration::from_millis(25);
 pub(in crate::servers) struct Followed {
     /// Every coupon's terms, once they were read.
     terms: Option<BTreeMap<CouponId, Terms>>,
+    /// The versions of the layout, as they were last read.
+    layouts: Vec<VersionRecord>,
     /// When all of them were read.
     read: Option<Instant>,
     /// The epoch of the gate that was brought to a version, and that version.
@@ -77,6 +80,11 @@ impl Background {
         followed.look(self, None).await
     }
 
+    /// Follows what there is now, and brings that epoch of the gate to it.
+    pub(super) async fn follow_now(&self, epoch: &Epoch) -> anyhow::Result<()> {
+        self.following.0.lock().await.look(self, Some(epoch)).await
+    }
+
     /// Makes a change, and sees to it that the gate enforces it and every process knows.
     pub(in crate::servers) async fn change_the_catalogue(
         self: Arc<Self>,
@@ -104,7 +112,7 @@ impl Background {
     }
 
     /// Says whether the gate that is open has been brought to that version; not so while there is none.
-    async fn enforced(&self, version: u64) -> bool {
+    pub(super) async fn enforced(&self, version: u64) -> bool {
         let deadline = Instant::now() + WAITS;
         loop {
             let tried = timeout_at(deadline, self.enforce(version)).await;
@@ -138,10 +146,10 @@ impl Background {
     }
 
     /// Waits until every process that lives goes by that version. Returns those that do not when it was long enough.
-    async fn confirmed(&self, version: u64) -> Result<Vec<String>, ChangeError> {
+    pub(super) async fn confirmed(&self, version: u64) -> Result<Vec<String>, Unavailable> {
         let deadline = Instant::now() + WAITS;
         loop {
-            let behind = self.main.behind(version).await.map_err(crate::Unavailable::from)?;
+            let behind = self.main.behind(version).await?;
             if behind.is_empty() || Instant::now() >= deadline {
                 return Ok(behind);
             }
@@ -171,13 +179,24 @@ impl Followed {
             Some(news)
         };
         let changed = news.as_ref().map(|news| self.changed(news)).unwrap_or_default();
+        let layouts = news.as_ref().map_or_else(|| self.layouts.clone(), |news| news.layouts.clone());
+        // A version that this program does not know is not gone by: the gate refuses this process what it places.
+        let versions = if layouts == self.layouts {
+            None
+        } else {
+            Some(versioned(&background.layouts.now(), &layouts)?)
+        };
         let brought = match epoch {
             Some(epoch) => {
-                let bring = self.bring(background, epoch, (known, version), &changed);
+                let bring = self.bring(background, epoch, (known, version), &changed, &layouts);
                 alive_during(background, known, bring).await
             }
             None => Ok(()),
         };
+        if let Some(versions) = versions {
+            background.layouts.swap(versions);
+            self.layouts = layouts;
+        }
         if let Some(news) = news {
             set_aside(&background.offered.set_aside, &news);
             self.go_by(background, news, &changed);
@@ -275,6 +294,7 @@ impl Followed {
         epoch: &Epoch,
         (known, version): (u64, u64),
         changed: &[Terms],
+        layouts: &[VersionRecord],
     ) -> anyhow::Result<()> {
         if self.brought == Some((epoch.number, version)) && changed.is_empty() {
             return Ok(());
@@ -284,6 +304,7 @@ impl Followed {
         all.extend(changed.iter().map(|terms| (terms.coupon, *terms)));
         // Until it is done, it may be done in part.
         self.brought = None;
+        background.fence(epoch, version, layouts).await?;
         background.bring(epoch, version, &all.values().collect::<Vec<_>>()).await?;
         self.brought = Some((epoch.number, version));
         Ok(())

@@ -60,7 +60,7 @@ impl<'a> Filling<'a> {
     pub(super) async fn go_on(&mut self) -> anyhow::Result<()> {
         // By main's own word: a clock that was just set ahead would have requests forgotten that still have their answer.
         self.now = self.background.main.time().await?;
-        let Offering { version, terms } = self.background.main.terms().await?;
+        let Offering { version, terms, layouts } = self.background.main.terms().await?;
         let lately = lately(self.background);
         // A coupon that was over for longer is not in the gate, and so is not granted. Should its end be moved, it is
         // added with its holders.
@@ -70,6 +70,7 @@ impl<'a> Filling<'a> {
             offered.iter().map(|terms| terms.coupon).filter(|coupon| !self.coupons.contains_key(coupon));
         self.read = new.collect();
         self.background.gate.server.offer(self.epoch, version, &offered.iter().collect::<Vec<_>>()).await?;
+        self.background.fence(self.epoch, version, &layouts).await?;
         self.coupons.extend(offered.into_iter().map(|terms| (terms.coupon, terms)));
         self.version = version;
         failpoints::hit(Point::Filling);

@@ -13,6 +13,7 @@ mod fill;
 mod gatekeeper;
 mod gather;
 mod handles;
+mod layout;
 mod lease;
 mod let_go;
 mod publish;
@@ -60,6 +61,8 @@ use watch::watch;
 pub(super) struct Background {
     pub(super) dataset: String,
     pub(super) layouts: Arc<Layouts>,
+    /// The time from which a version of the layout is announced to that from which it is in force.
+    pub(super) lead: Duration,
     pub(super) offered: Arc<Offered>,
     pub(super) status: Vec<Arc<ShardStatus>>,
     pub(super) gate: GateHandle,

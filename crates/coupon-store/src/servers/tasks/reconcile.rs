@@ -57,6 +57,10 @@ impl Reconciler {
         }
         let Some(epoch) = self.background.gate.epoch.open() else { return Ok(()) };
         let pending = self.pending(&epoch).await?;
+        if !pending.is_empty() && !self.background.knows_the_latest(&epoch).await? {
+            // What a version places that this process does not know would go to another place than it belongs to.
+            return Ok(());
+        }
         self.background.counts.pending.store(pending.len() as u64, Ordering::Relaxed);
         // One process at a time: more would only repeat each other's work.
         let Some(lock) = self.background.main.lock_reconciler().await? else { return Ok(()) };

@@ -1,0 +1,88 @@
+//! The layout in MySQL: its versions, and a change of them as one transaction of main.
+
+use std::num::NonZeroU16;
+
+use async_trait::async_trait;
+use coupon_core::Timestamp;
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable as _;
+
+use super::catalogue::{lock_version, reach};
+use super::main::read_state;
+use super::{Database, DatabaseError, MainDatabase, PATIENCE, change};
+use crate::VersionRecord;
+use crate::servers::layouts;
+use crate::servers::seam::{ChangingLayout, LIVES_MS, LayoutServer, LayoutState};
+
+#[async_trait]
+impl LayoutServer for MainDatabase {
+    async fn layouts(&self) -> Result<Vec<VersionRecord>, DatabaseError> {
+        let mut conn = self.database.connect().await?;
+        self.database.patiently(PATIENCE, layouts::read(&mut conn)).await
+    }
+
+    async fn change_layout(&self, shards: NonZeroU16) -> Result<Box<dyn ChangingLayout>, DatabaseError> {
+        let mut conn = self.database.connect_to_lock().await?;
+        let now = self.now();
+        let began = begin(&mut conn, shards, &now);
+        let state = self.database.patiently(PATIENCE, began).await?;
+        Ok(Box::new(Changing { database: self.database.clone(), conn, state }))
+    }
+}
+
+async fn begin(conn: &mut Conn, shards: NonZeroU16, now: &str) -> mysql_async::Result<LayoutState> {
+    conn.query_drop("START TRANSACTION").await?;
+    // Whoever changes the catalogue, or opens an epoch of the gate, takes this first.
+    let catalogue = lock_version(conn).await?;
+    let time: Option<i64> = conn.query_first(format!("SELECT {now}")).await?;
+    let living = format!("SELECT name FROM processes WHERE seen > {now} - {LIVES_MS}");
+    let (behind, narrow) = (
+        format!("{living} AND catalogue_version < ? ORDER BY name"),
+        format!("{living} AND shards < ? ORDER BY name"),
+    );
+    let behind = conn.exec(behind, (catalogue,)).await?;
+    let narrow = conn.exec(narrow, (shards.get(),)).await?;
+    let moves: Option<bool> = conn.query_first("SELECT runs FROM moves WHERE id = 1").await?;
+    Ok(LayoutState {
+        versions: layouts::read(conn).await?,
+        now: Timestamp::from_millis(time.unwrap_or(0)),
+        catalogue,
+        open_epoch: read_state(conn).await?.open(),
+        behind,
+        narrow,
+        moves: moves.unwrap_or(false),
+    })
+}
+
+/// The transaction goes with its connection.
+struct Changing {
+    database: Database,
+    conn: Conn,
+    state: LayoutState,
+}
+
+#[async_trait]
+impl ChangingLayout for Changing {
+    fn state(&self) -> &LayoutState {
+        &self.state
+    }
+
+    async fn commit(
+        self: Box<Self>,
+        versions: &[VersionRecord],
+        operator: &str,
+        what: &str,
+    ) -> Result<(), DatabaseError> {
+        let Self { database, mut conn, state } = *self;
+        let (version, now) = (state.catalogue + 1, state.now.millis().to_string());
+        let committed = async {
+            for version in versions {
+                layouts::write(&mut conn, version).await?;
+            }
+            change::record_plain(&mut conn, version, &now, operator, what).await?;
+            reach(&mut conn, version).await?;
+            conn.query_drop("COMMIT").await
+        };
+        database.patiently(PATIENCE, committed).await
+    }
+}

@@ -1,0 +1,245 @@
+//! A change of the layout: announced ahead of the time from which it is in force, to the gate before main has it.
+//!
+//! Rows are placed by the time of their grab, so every process has to know a version before the first grab that it places.
+//! The gate sees to it: from shortly before on, it refuses processes that do not know the version, which then look for it.
+//! It is told before main commits, so that no moment lies between in which main has a version that no gate knows of. A
+//! version that the gate knows of and main never came to have is taken back by the process that is refused for it.
+
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use coupon_core::catalogue_change::Operator;
+use coupon_core::{Placement, ShardingStrategy};
+use tokio::time::timeout;
+
+use super::Background;
+use super::consume::ahead;
+use crate::failpoints::{self, Point};
+use crate::servers::gate::Epoch;
+use crate::servers::layouts::of_layout;
+use crate::servers::mysql::PATIENCE;
+use crate::servers::seam::{Fence, LayoutState};
+use crate::{Announced, GrowthError, NextLayout, Unavailable, VersionRecord};
+
+/// The operator of what processes mend themselves.
+const MENDED: &str = "by itself";
+
+/// The reason why a layout cannot be the next version, if there is one.
+fn in_the_way(state: &LayoutState, next: &NextLayout, prepared: NonZeroU16) -> Option<String> {
+    let LayoutState { versions, now, behind, narrow, moves, .. } = state;
+    let latest = versions.last()?;
+    let VersionRecord { number, from, .. } = latest;
+    let shards = next.strategy.shard_count();
+    if *number != next.after {
+        Some(format!("the layout is at version {number} by now, and not at {}: look again", next.after))
+    } else if latest.layout == next.strategy.layout() {
+        Some(format!("it is laid out so already: \"{}\"", latest.layout))
+    } else if from > now {
+        Some(format!("version {number} is in force from {from} on, and not yet"))
+    } else if *moves {
+        Some(format!("rows are being moved to where version {number} says: wait for the end, or stop it"))
+    } else if shards > prepared || !narrow.is_empty() {
+        let who = if shards > prepared { "this process".to_owned() } else { narrow.join(", ") };
+        Some(format!(
+            "it uses {shards} shards, and {who} has opened fewer: start the services again, one after the other, with \
+             setting `shards_prepared` = {shards} or more"
+        ))
+    } else if !behind.is_empty() {
+        Some(format!("not every process goes by the last change yet: {}", behind.join(", ")))
+    } else {
+        None
+    }
+}
+
+impl Background {
+    /// Announces the next version of the layout, and sees to it that gate and processes know.
+    pub(in crate::servers) async fn announce_layout(
+        self: Arc<Self>,
+        next: NextLayout,
+        operator: Operator,
+    ) -> Result<Announced, GrowthError> {
+        let line = next.strategy.layout();
+        let known = self.layouts.now();
+        if of_layout(&known, &line).is_none() {
+            let why = format!("\"{line}\" is no layout that {} reads back", known.name());
+            return Err(GrowthError::Refused(why));
+        }
+        self.make_tables_of(&*next.strategy).await?;
+        let (version, catalogue, gate) = self.write_next(next, &operator).await?;
+        failpoints::hit(Point::Changed);
+        let gate = gate && self.enforced(catalogue).await;
+        let unconfirmed = self.confirmed(catalogue).await?;
+        tracing::info!(
+            version = version.number,
+            layout = version.layout,
+            from = %version.from,
+            operator = operator.as_str(),
+            "a version of the layout is announced"
+        );
+        Ok(Announced { version, unconfirmed, gate })
+    }
+
+    async fn write_next(
+        &self,
+        next: NextLayout,
+        operator: &Operator,
+    ) -> Result<(VersionRecord, u64, bool), GrowthError> {
+        let changing =
+            self.main.change_layout(next.strategy.shard_count()).await.map_err(Unavailable::from)?;
+        let state = changing.state();
+        if let Some(why) = in_the_way(state, &next, self.layouts.prepared()) {
+            return Err(GrowthError::Refused(why));
+        }
+        let lead = i64::try_from(self.lead.as_millis()).unwrap_or(i64::MAX);
+        let version = VersionRecord {
+            number: next.after + 1,
+            from: state.now.plus_millis(lead),
+            layout: next.strategy.layout(),
+            receives: false,
+            closed: false,
+            announced: state.now,
+            operator: operator.as_str().to_owned(),
+            what: next.what.clone(),
+        };
+        let (catalogue, open) = (state.catalogue + 1, state.open_epoch);
+        if let Some(number) = open {
+            let mut versions = state.versions.clone();
+            versions.push(version.clone());
+            self.fence(&Epoch::new(&self.dataset, number), catalogue, &versions)
+                .await
+                .map_err(|error| Unavailable::new("the gate", error))?;
+        }
+        changing
+            .commit(std::slice::from_ref(&version), operator.as_str(), &next.what)
+            .await
+            .map_err(Unavailable::from)?;
+        Ok((version, catalogue, open.is_some()))
+    }
+
+    /// Has an epoch of the gate know of these versions.
+    pub(super) async fn fence(
+        &self,
+        epoch: &Epoch,
+        catalogue: u64,
+        versions: &[VersionRecord],
+    ) -> anyhow::Result<()> {
+        Ok(self.gate.server.fence(epoch, catalogue, &Fence::of(versions)).await?)
+    }
+
+    /// Makes the tables of a layout that is about to be in force, on every shard: a grab then finds its own.
+    async fn make_tables_of(&self, strategy: &dyn ShardingStrategy) -> Result<(), GrowthError> {
+        for Placement { shard, table } in strategy.tables(ahead(self.time.mains())) {
+            let Ok(server) = self.shard(shard) else { continue };
+            let made = timeout(PATIENCE, server.make_table(table)).await;
+            let late = |_| Err(Unavailable::new(format!("shard {shard}"), "it did not answer in time"));
+            made.map_or_else(late, |made| made.map_err(Unavailable::from))?;
+        }
+        Ok(())
+    }
+
+    /// Goes by what main has now, since the gate knows of a later version than this process. One that main does not have is
+    /// taken back there.
+    pub(in crate::servers) async fn catch_up(self: Arc<Self>) -> Result<(), Unavailable> {
+        let caught_up = timeout(self.lead.max(PATIENCE), self.look_for_the_latest()).await;
+        let caught_up = caught_up.unwrap_or_else(|_| Err(anyhow!("it takes too long")));
+        caught_up.map_err(|error| Unavailable::new("the layout", format!("{error:#}")))
+    }
+
+    async fn look_for_the_latest(&self) -> anyhow::Result<()> {
+        let epoch = self.gate.epoch.open().context("the gate is shut")?;
+        self.follow_now(&epoch).await?;
+        if self.knows_the_latest(&epoch).await? {
+            return Ok(());
+        }
+        // Whoever announces it has this too, until main has it or never will.
+        let changing = self.main.change_layout(NonZeroU16::MIN).await?;
+        let LayoutState { versions, catalogue, .. } = changing.state().clone();
+        let latest = versions.last().map_or(1, |version| version.number);
+        if self.gate.server.latest_layout(&epoch).await? > latest {
+            let what = format!(
+                "version {} of the layout, which was not announced to the end, is taken back",
+                latest + 1
+            );
+            tracing::warn!(
+                version = latest + 1,
+                "the gate knows of a version of the layout that main never had"
+            );
+            changing.commit(&[], MENDED, &what).await?;
+            self.fence(&epoch, catalogue + 1, &versions).await?;
+        }
+        self.follow_now(&epoch).await
+    }
+
+    /// Says whether this process knows the latest version that the gate knows of.
+    pub(super) async fn knows_the_latest(&self, epoch: &Epoch) -> anyhow::Result<bool> {
+        let latest = self.layouts.look(|versions| versions.latest().number);
+        Ok(self.gate.server.latest_layout(epoch).await? <= latest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use coupon_core::{Plan, ResultQuery, RouteError, RowKey, ShardId, Timestamp};
+
+    use super::*;
+    use crate::servers::layouts::first;
+
+    #[derive(Debug)]
+    struct Of(u16);
+
+    impl ShardingStrategy for Of {
+        fn name(&self) -> &str {
+            "of"
+        }
+        fn shard_count(&self) -> NonZeroU16 {
+            NonZeroU16::new(self.0).unwrap()
+        }
+        fn place(&self, _: &RowKey) -> Result<Placement, RouteError> {
+            Ok(Placement::single(ShardId::new(0)))
+        }
+        fn plan(&self, _: &ResultQuery) -> Plan {
+            Plan::All
+        }
+    }
+
+    fn state() -> LayoutState {
+        LayoutState {
+            versions: vec![first(&Of(4).layout(), Timestamp::from_millis(0))],
+            now: Timestamp::from_millis(1_795_348_800_000),
+            catalogue: 7,
+            open_epoch: Some(1),
+            behind: Vec::new(),
+            narrow: Vec::new(),
+            moves: false,
+        }
+    }
+
+    fn refused(state: &LayoutState, after: u32, shards: u16) -> Option<String> {
+        let next = NextLayout { after, strategy: Arc::new(Of(shards)), what: "more".to_owned() };
+        in_the_way(state, &next, NonZeroU16::new(8).unwrap())
+    }
+
+    #[test]
+    fn what_is_in_the_way_of_a_version_is_named() {
+        assert_eq!(refused(&state(), 1, 8), None);
+        let names = |refused: Option<String>, name: &str| {
+            let why = refused.unwrap();
+            assert!(why.contains(name), "{why}");
+        };
+        names(refused(&state(), 2, 8), "version 1 by now");
+        names(refused(&state(), 1, 4), "so already");
+        names(refused(&state(), 1, 9), "shards_prepared` = 9");
+        let later = VersionRecord { from: state().now.plus_millis(1), ..state().versions[0].clone() };
+        names(refused(&LayoutState { versions: vec![later], ..state() }, 1, 8), "not yet");
+        names(refused(&LayoutState { moves: true, ..state() }, 1, 8), "being moved");
+        let ann = vec!["process 7 on ann".to_owned()];
+        names(
+            refused(&LayoutState { narrow: ann.clone(), ..state() }, 1, 8),
+            "process 7 on ann has opened fewer",
+        );
+        names(refused(&LayoutState { behind: ann, ..state() }, 1, 8), "process 7 on ann");
+    }
+}

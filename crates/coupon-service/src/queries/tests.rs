@@ -174,6 +174,7 @@ fn ask<T>(versions: Versioned, two: Two, ask: impl AsyncFnOnce(Queries) -> T) ->
         readers: NonZeroUsize::MIN,
         max_file_mb: 0,
         shard_backlog: 100,
+        shards_prepared: NonZeroU16::MIN,
         unknown_users: UnknownUsers::Refuse,
     };
     // But for its shards it is a backend like any other.

@@ -4,16 +4,16 @@
 //! change there is. It is sought in stretches of many lengths, so that a change that was undone is as clear as one that stayed
 //! (S. Kovács, P. Bühlmann, H. Li and A. Munk, *Seeded Binary Segmentation*, Biometrika 2023), and made comparable between long
 //! and short ones by the normal deviate that is as seldom (D. L. Wallace, *Bounds on Normal Approximations to Student's and the
-//! Chi-Square Distributions*, 1959). The clearest place of all series parts the table, and its two parts are searched again.
+//! Chi-Square Distributions*, 1959). A series' clearest place parts it, and its two parts are searched again.
 //!
-//! No formula says how clear a place is by chance, with so many of them, in series that have much in common. So the clearest is
-//! held against the clearest that there are when the columns are put into other orders, the same for all series: where nothing
-//! changed, any order was as likely, whatever the figures' distribution is and whatever the series have in common (P. H. Westfall
-//! and S. S. Young, *Resampling-Based Multiple Testing*, 1993: the clearest of all is what corrects for their number). It takes
-//! columns to be independent of each other. Of a table in which nothing changed, any change is told in [`ERROR`] of cases at most; a
-//! part gets as much of that as its length is of the whole (N. Meinshausen, *Hierarchical Testing of Variable Importance*,
-//! Biometrika 2008).
+//! No formula says how clear a place is by chance, with so many of them, in series that have much in common. So a series' clearest is
+//! held against the clearest of all that are searched in the same columns when these are put into other orders, the same for all
+//! series: where nothing changed, any order was as likely, whatever the figures' distribution is and whatever the series have in
+//! common (P. H. Westfall and S. S. Young, *Resampling-Based Multiple Testing*, 1993: the clearest of all is what corrects for their
+//! number). It takes columns to be independent of each other. Of a table in which nothing changed, any change is told in [`ERROR`] of
+//! cases at most. Parts share that by their lengths (N. Meinshausen, *Hierarchical Testing of Variable Importance*, Biometrika 2008).
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::ERROR;
@@ -31,49 +31,46 @@ const ORDERS: usize = 1_999;
 /// Distances that arithmetic alone makes.
 const TINY: f64 = 1e-9;
 
-/// A place at which series change.
-#[derive(Debug, Clone, PartialEq)]
+/// A place at which a series changes.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Place {
     /// The first column after it.
     pub at: usize,
-    /// The series that change there, each with the probability of as clear a change if nothing changed, corrected for all.
-    pub series: Vec<(usize, f64)>,
+    /// The probability of as clear a change of any series if nothing changed.
+    pub p: f64,
 }
 
-/// The places at which the series of a table change, from the first. Columns may lack figures. Figures of a series never differ by
+/// The places at which each series of a table changes, from the first. Columns may lack figures. Figures of a series never differ by
 /// less than `least`, however close a few of them happen to lie.
 #[must_use]
-pub fn places(series: &[Vec<Option<f64>>], least: f64, seed: u64) -> Vec<Place> {
+pub fn places(series: &[Vec<Option<f64>>], least: f64, seed: u64) -> Vec<Vec<Place>> {
     let columns = series.iter().map(Vec::len).max().unwrap_or(0);
-    let mut found = Vec::new();
-    let mut open = if columns < FEWEST { Vec::new() } else { vec![0..columns] };
-    while let Some(stretch) = open.pop() {
-        let part = stretch.len() as f64 / columns as f64;
-        if let Some(place) = place(&Stretch::of(series, &stretch, least), part, seed) {
-            let at = stretch.start + place.at;
-            open.extend([stretch.start..at, at..stretch.end]);
-            found.push(Place { at, ..place });
-        }
+    let mut found = vec![Vec::new(); series.len()];
+    let mut open = BTreeMap::new();
+    if columns >= FEWEST {
+        open.insert((0, columns), (0..series.len()).collect::<Vec<_>>());
     }
-    found.sort_by_key(|place| place.at);
+    while !open.is_empty() {
+        let searched: usize = open.keys().map(|(start, end)| end - start).sum();
+        let mut parts: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
+        for ((start, end), of) in open {
+            let part = (end - start) as f64 / searched.max(columns) as f64;
+            let stretch = Stretch::of(start..end, of.iter().filter_map(|index| series.get(*index)), least);
+            let told =
+                of.iter().zip(stretch.places(part, seed)).filter_map(|(index, place)| Some((*index, place?)));
+            for (index, place) in told {
+                parts.entry((start, place.at)).or_default().push(index);
+                parts.entry((place.at, end)).or_default().push(index);
+                found.get_mut(index).into_iter().for_each(|places| places.push(place));
+            }
+        }
+        open = parts;
+    }
+    found.iter_mut().for_each(|places| places.sort_by_key(|place| place.at));
     found
 }
 
-/// The place in a part of a table that chance would seldom make.
-fn place(stretch: &Stretch, part: f64, seed: u64) -> Option<Place> {
-    let clearest = stretch.series.iter().filter_map(Series::clearest);
-    let (clear, at) = clearest.reduce(|one, other| if other.0 > one.0 { other } else { one })?;
-    let by_chance = stretch.by_chance(clear, ERROR * part, seed)?;
-    let changed = stretch.series.iter().enumerate().filter_map(|(index, series)| {
-        let clear = series.clear_at(at)?;
-        let as_clear = by_chance.iter().filter(|other| **other >= clear - TINY).count();
-        let p = (as_clear + 1) as f64 / (ORDERS + 1) as f64 / part;
-        (p <= ERROR).then_some((index, p))
-    });
-    Some(Place { at, series: changed.collect() })
-}
-
-/// A part of a table.
+/// Columns of a table, and the series that are searched in them.
 struct Stretch {
     columns: Range<usize>,
     series: Vec<Series>,
@@ -89,10 +86,26 @@ struct Series {
 }
 
 impl Stretch {
-    fn of(series: &[Vec<Option<f64>>], columns: &Range<usize>, least: f64) -> Self {
+    fn of<'s>(columns: Range<usize>, series: impl Iterator<Item = &'s Vec<Option<f64>>>, least: f64) -> Self {
         let of =
             |series: &Vec<Option<f64>>| Series::of(series.get(columns.clone()).unwrap_or_default(), least);
-        Self { columns: columns.clone(), series: series.iter().map(of).collect() }
+        let series = series.map(of).collect();
+        Self { columns, series }
+    }
+
+    /// Each series' clearest place, where chance would seldom make it in a part that is as large of all that is searched.
+    fn places(&self, part: f64, seed: u64) -> Vec<Option<Place>> {
+        let clearest: Vec<Option<(f64, usize)>> = self.series.iter().map(Series::clearest).collect();
+        let most = clearest.iter().flatten().map(|(clear, _)| *clear).fold(0.0, f64::max);
+        let Some(by_chance) = self.by_chance(most, ERROR * part, seed) else {
+            return vec![None; clearest.len()];
+        };
+        let place = |(clear, at): (f64, usize)| {
+            let as_clear = by_chance.iter().filter(|other| **other >= clear - TINY).count();
+            let p = (as_clear + 1) as f64 / (ORDERS + 1) as f64 / part;
+            (p <= ERROR).then_some(Place { at: self.columns.start + at, p })
+        };
+        clearest.into_iter().map(|found| found.and_then(place)).collect()
     }
 
     /// How clear the clearest place of each of many orders is; none as soon as too many of them are as clear as what was found.
@@ -159,18 +172,6 @@ impl Series {
             }
         }
         clearest
-    }
-
-    /// How clear a change there is at a column, in the stretch around it where it is the clearest.
-    fn clear_at(&self, column: usize) -> Option<f64> {
-        let (sums, at) = (self.sums(), self.figures.iter().take(column).flatten().count());
-        let around = self
-            .within
-            .iter()
-            .filter(|within| at >= within.start + LEAST_SIDE && at + LEAST_SIDE <= within.end);
-        let clear =
-            around.filter_map(|within| Some(deviate(self.t_squared(&sums, within, at)?, within.len())));
-        clear.reduce(f64::max)
     }
 
     /// The square of Student's t between the two sides of a place, which vary alike.
@@ -268,6 +269,13 @@ mod tests {
         series[columns].iter_mut().flatten().for_each(|figure| *figure += by);
     }
 
+    /// The places of the series that have any.
+    fn told(series: &[Vec<Option<f64>>], seed: u64) -> Vec<(usize, Vec<usize>)> {
+        let found = places(series, LEAST, seed).into_iter().enumerate();
+        let found = found.map(|(index, places)| (index, places.iter().map(|place| place.at).collect()));
+        found.filter(|(_, places): &(usize, Vec<usize>)| !places.is_empty()).collect()
+    }
+
     #[test]
     fn a_table_in_which_nothing_changed_seldom_tells_of_any_change() {
         let mut random = Random::new(1, 0);
@@ -275,7 +283,7 @@ mod tests {
         let told = (0..tables)
             .filter(|table| {
                 let columns = 8 + table % 9;
-                !places(&noise(&mut random, 10, columns), LEAST, *table as u64).is_empty()
+                !told(&noise(&mut random, 10, columns), *table as u64).is_empty()
             })
             .count();
         // Two standard errors of 5 % in 200.
@@ -291,11 +299,9 @@ mod tests {
             let mut series = noise(&mut random, 16, 24);
             step(&mut series[7], 18..24, 1.0);
             let found = places(&series, LEAST, table);
-            let all = found.iter().flat_map(|place| place.series.iter().map(|of| (place.at, *of)));
-            let (planted, chance): (Vec<_>, Vec<_>) = all.partition(|(_, (index, _))| *index == 7);
-            let [(at, (_, p))] = planted[..] else { panic!("{found:?}") };
+            let [Place { at, p }] = found[7][..] else { panic!("{found:?}") };
             assert!((17..=19).contains(&at) && p <= 0.01, "{found:?}");
-            others += usize::from(!chance.is_empty());
+            others += usize::from(found.iter().filter(|places| !places.is_empty()).count() > 1);
         }
         // More would come of 5 % in one case of fifty.
         assert!(others <= 2, "{others}");
@@ -306,12 +312,16 @@ mod tests {
         let mut series = noise(&mut Random::new(3, 0), 10, 30);
         step(&mut series[0], 10..20, 2.0);
         step(&mut series[4], 10..30, -2.0);
-        let found = places(&series, LEAST, 1);
-        let told: Vec<(usize, Vec<usize>)> = found
-            .iter()
-            .map(|place| (place.at, place.series.iter().map(|(index, _)| *index).collect()))
-            .collect();
-        assert_eq!(told, [(10, vec![0, 4]), (20, vec![0])]);
+        assert_eq!(told(&series, 1), [(0, vec![10, 20]), (4, vec![10])]);
+    }
+
+    #[test]
+    fn changes_of_two_series_close_to_each_other_hide_none() {
+        let mut series = noise(&mut Random::new(3, 0), 10, 30);
+        step(&mut series[0], 10..18, 2.0);
+        step(&mut series[4], 16..30, 3.0);
+        step(&mut series[5], 19..30, 3.0);
+        assert_eq!(told(&series, 1), [(0, vec![10, 18]), (4, vec![16]), (5, vec![19])]);
     }
 
     #[test]
@@ -322,9 +332,9 @@ mod tests {
                 of.iter_mut().flatten().zip(at..).for_each(|(figure, n)| *figure = (n % 5) as f64 * 0.01);
             }
             step(&mut series[3], before..before + after, 1.0);
-            places(&series, LEAST, 1)
+            told(&series, 1)
         };
-        assert_eq!(clear(5, 3).iter().map(|place| place.at).collect::<Vec<_>>(), [5]);
+        assert_eq!(clear(5, 3), [(3, vec![5])]);
         assert_eq!(clear(4, 3), []);
         assert_eq!(clear(12, 1), [], "one that is off is no change that lasted");
     }
@@ -339,10 +349,9 @@ mod tests {
         series[5] = vec![None; 30];
         series[6][2..].fill(None);
         series.push(Vec::new());
-        let found = places(&series, LEAST, 1);
-        assert_eq!(found.iter().map(|place| place.at).collect::<Vec<_>>(), [16]);
-        assert_eq!(places(&series, LEAST, 1), found, "the same again");
-        assert_eq!((places(&[], LEAST, 1), places(&[vec![None; 20]], LEAST, 1)), (Vec::new(), Vec::new()));
+        assert_eq!(told(&series, 1), [(2, vec![16])]);
+        assert_eq!(places(&series, LEAST, 1), places(&series, LEAST, 1));
+        assert_eq!((told(&[], 1), told(&[vec![None; 20]], 1)), (Vec::new(), Vec::new()));
     }
 
     #[test]
@@ -370,8 +379,8 @@ mod tests {
     #[test]
     fn what_never_varies_never_changes() {
         let mut constant = vec![vec![Some(1.0); 20]; 3];
-        assert_eq!(places(&constant, LEAST, 1), []);
+        assert_eq!(told(&constant, 1), []);
         step(&mut constant[0], 10..20, 0.5);
-        assert_eq!(places(&constant, LEAST, 1).len(), 1);
+        assert_eq!(told(&constant, 1), [(0, vec![10])]);
     }
 }

@@ -1,6 +1,6 @@
 //! Figures over runs, and what changed in them.
 
-use coupon_measure::stats::changes::places;
+use coupon_measure::stats::changes::{Place, places};
 use coupon_measure::stats::{BEYOND, Estimate, estimate};
 
 use super::{Changed, Figures, How};
@@ -17,12 +17,8 @@ pub(super) fn all(reports: &[&Report], how: &How<'_>) -> Vec<Figures> {
     let levels: Vec<Vec<Option<f64>>> =
         metrics.iter().zip(&figures).map(|(metric, of)| levels(metric, &of.points)).collect();
     let places = places(&levels, LEAST_SPREAD, SEED);
-    for (index, (metric, of)) in metrics.iter().zip(&mut figures).enumerate() {
-        let own = places.iter().filter_map(|place| {
-            let (_, p) = place.series.iter().find(|(series, _)| *series == index)?;
-            Some((place.at, *p))
-        });
-        of.changes = kept(metric, &of.points, own.collect(), how.least);
+    for ((metric, of), own) in metrics.iter().zip(&mut figures).zip(places) {
+        of.changes = kept(metric, &of.points, own, how.least);
     }
     figures
 }
@@ -90,12 +86,7 @@ fn levels(metric: &Metric, points: &[Option<Estimate>]) -> Vec<Option<f64>> {
 }
 
 /// The changes that are large enough to matter between what was before and what came after, each up to the next.
-fn kept(
-    metric: &Metric,
-    points: &[Option<Estimate>],
-    mut own: Vec<(usize, f64)>,
-    least: f64,
-) -> Vec<Changed> {
+fn kept(metric: &Metric, points: &[Option<Estimate>], mut own: Vec<Place>, least: f64) -> Vec<Changed> {
     loop {
         let sides: Vec<Option<(f64, f64)>> = (0..own.len()).map(|nth| sides(points, &own, nth)).collect();
         let sizes = sides.iter().map(|sides| sides.map_or(0.0, |sides| size(metric, sides, least)));
@@ -106,10 +97,8 @@ fn kept(
                 own.remove(nth);
             }
             _ => {
-                let told = own
-                    .iter()
-                    .zip(sides)
-                    .filter_map(|((at, p), sides)| Some(changed(metric, *at, *p, sides?)));
+                let told =
+                    own.iter().zip(sides).filter_map(|(place, sides)| Some(changed(metric, *place, sides?)));
                 return told.collect();
             }
         }
@@ -117,10 +106,10 @@ fn kept(
 }
 
 /// The medians of the runs before a place and after it, up to the next on either side.
-fn sides(points: &[Option<Estimate>], own: &[(usize, f64)], nth: usize) -> Option<(f64, f64)> {
-    let at = own.get(nth)?.0;
-    let from = nth.checked_sub(1).and_then(|before| own.get(before)).map_or(0, |(at, _)| *at);
-    let until = own.get(nth + 1).map_or(points.len(), |(at, _)| *at);
+fn sides(points: &[Option<Estimate>], own: &[Place], nth: usize) -> Option<(f64, f64)> {
+    let at = own.get(nth)?.at;
+    let from = nth.checked_sub(1).and_then(|before| own.get(before)).map_or(0, |place| place.at);
+    let until = own.get(nth + 1).map_or(points.len(), |place| place.at);
     let median = |points: &[Option<Estimate>]| -> Option<f64> {
         let medians: Vec<f64> = points.iter().flatten().map(|point| point.median).collect();
         Some(estimate(&medians)?.median)
@@ -143,7 +132,7 @@ fn size(metric: &Metric, (before, after): (f64, f64), least: f64) -> f64 {
     }
 }
 
-fn changed(metric: &Metric, at: usize, p: f64, (before, after): (f64, f64)) -> Changed {
+fn changed(metric: &Metric, Place { at, p }: Place, (before, after): (f64, f64)) -> Changed {
     let better = (after > before) == metric.more_is_better();
     Changed {
         at,

@@ -61,10 +61,13 @@ pub(super) fn conditions(meta: &Meta) -> String {
         format!("{} backend{}, ", meta.backend, format::quota(meta.shard_cpu))
     };
     format!(
-        "workload {}, {backend}{rate}, {} rows of history, {}",
+        "workload {}, {backend}{rate}, {} rows of history{}",
         meta.workload,
         count(meta.history_rows),
-        meta.machine.cores.show(|cores| format::counted((*cores).into(), "core")),
+        meta.machine
+            .cores
+            .known()
+            .map_or_else(String::new, |cores| { format!(", {}", format::counted((*cores).into(), "core")) }),
     )
 }
 

@@ -30,7 +30,6 @@ pub fn render(history: &History) -> String {
 /// What is worse where the series end, and what cannot be told.
 fn answer(history: &History) -> Markup {
     let worse = history.series.iter().map(|series| series.worse().count()).sum::<usize>() as u64;
-    let broken = history.series.iter().any(|series| series.audit_broken);
     let verdict = match (history.is_worse(), history.is_judged()) {
         (true, _) if worse == 0 => "An audit that passed before fails.".to_owned(),
         (true, _) => format!("{} worse than before.", are(worse)),
@@ -42,7 +41,7 @@ fn answer(history: &History) -> Markup {
             p.verdict { (verdict) }
             ul.meaning {
                 @for (number, series) in (1..).zip(&history.series) {
-                    @if series.audit_broken && broken { li.bad { "Series " (number) ": the audit passed before and fails in the last run" } }
+                    @if series.audit_broken { li.bad { "Series " (number) ": the audit passed before and fails in the last run" } }
                     @for (at, figures) in series.figures.iter().enumerate() {
                         @if let Some(changed) = figures.changes.last() {
                             li {
@@ -112,7 +111,7 @@ fn of_contestant(number: usize, series: &Series, contestant: &str) -> Markup {
         h3 { (contestant) }
         @if changed().next().is_some() { (panels(number, series, changed())) }
         @if others().next().is_some() {
-            details open[changed().next().is_none()] {
+            details open[series.places().is_empty()] {
                 summary { (format::counted(others().count() as u64, "figure")) " without a change" }
                 (panels(number, series, others()))
             }

@@ -105,6 +105,23 @@ fn what_was_mended_since_is_not_worse() {
 }
 
 #[test]
+fn what_one_contestant_does_hides_nothing_of_another() {
+    let mut given = with(24, 8..15, |report| {
+        for round in &mut contestant(report, "range-room").rounds {
+            scale(round, 1.7, |key| key == "grab");
+        }
+    });
+    given[17..].iter_mut().for_each(|one| slower(&mut one.report));
+    let found = history(given);
+    let told = |name: &str, metric: &str| -> Vec<(usize, Change)> {
+        changes(&found, name, metric).iter().map(|changed| (changed.at, changed.change)).collect()
+    };
+    let grab = told("range-room", "latency.p50.grab");
+    assert_eq!(grab, [(8, Change::Worse), (15, Change::Better)], "{}", text(&found, 100));
+    assert_eq!(told("hash", METRIC), [(17, Change::Worse)]);
+}
+
+#[test]
 fn a_change_that_is_small_is_none_whoever_is_sure_of_it() {
     let given = with(20, 10..20, |report| {
         for round in &mut contestant(report, "hash").rounds {

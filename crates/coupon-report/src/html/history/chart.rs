@@ -131,7 +131,7 @@ impl Plot {
         let mark = if changed.change == Change::Worse { "▼" } else { "▲" };
         html! {
             line class=(class) stroke-width="1.5" stroke-dasharray="4 2.5" x1=(px(x)) x2=(px(x)) y1=(px(TOP - 2.0)) y2=(px(HEIGHT)) {}
-            text class={ "tick " (class) } x=(px(x)) y="11" text-anchor=(anchor(x)) { (mark) " " (by(changed)) }
+            text class=(class) x=(px(x)) y="11" text-anchor=(anchor(x)) { (mark) " " (by(changed)) }
         }
     }
 

@@ -4,7 +4,8 @@ use std::num::NonZeroU16;
 
 use serde::Serialize;
 
-use super::{Agreement, Compared, Finding, Key, Start, best_two, too_few};
+use super::keys::ByKey;
+use super::{Agreement, Compared, Finding, Start, best_two, too_few};
 use crate::replay::Recording;
 
 /// Everything that was found.
@@ -13,7 +14,7 @@ pub struct Advice<'a> {
     /// The alternatives considered.
     pub alternatives: &'a [Finding],
     /// The candidate keys that were asked for.
-    pub keys: &'a [Key],
+    pub keys: &'a [ByKey],
     /// The best, and the best of another kind.
     pub recommended: Vec<Recommended<'a>>,
     /// The agreement of prediction and measurement; none without a replay.

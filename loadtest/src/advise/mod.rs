@@ -1,7 +1,7 @@
 //! The strategy that a recorded trace calls for: every row routed through the real strategies, and the best of them
 //! put to the proof.
 //!
-//! A program's own queries and rows say what other keys would do: [`queries`], [`rows`] and [`database`], for any
+//! A program's own queries and rows say what other keys would do: [`queries`], [`keys`] and [`database`], for any
 //! [`KeyColumns`](crate::replay::KeyColumns).
 //!
 //! [`alternatives`] makes the strategies with the boundaries that the trace suggests, [`predict`] routes the trace by
@@ -15,12 +15,11 @@ pub mod database;
 #[cfg(not(feature = "servers"))]
 #[path = "without_database.rs"]
 pub mod database;
-mod keys;
+pub mod keys;
 mod predict;
 mod proof;
 pub mod queries;
 mod render;
-pub mod rows;
 mod start;
 
 #[cfg(test)]
@@ -32,7 +31,6 @@ use serde::Serialize;
 
 pub use advice::{Advice, Recommended};
 pub use alternatives::{Alternative, alternatives};
-pub use keys::{BusiestSecond, Key, Ordered, Prefix, Shards, Spread, judged, keys_text};
 pub use predict::{Prediction, Routed, predict};
 pub use proof::{Agreement, Compared, agreement};
 pub use render::text;

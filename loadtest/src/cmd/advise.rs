@@ -16,10 +16,8 @@ use super::compare::exit_code;
 use super::own::{OwnArgs, Wanted};
 use super::recorded::{BUILT_IN, NONE, ROOM_WIDTH, SendArgs, mix};
 use super::trace::TraceArgs;
-use crate::advise::rows::SHARD_WRITES;
-use crate::advise::{
-    Advice, Agreement, Finding, agreement, alternatives, best_two, judged, keys_text, predict, text,
-};
+use crate::advise::keys::{self, KeyFindings, SHARD_WRITES};
+use crate::advise::{Advice, Agreement, Finding, agreement, alternatives, best_two, predict, text};
 use crate::compare::{Ending, compare_and_keep};
 use crate::replay::{KeyColumns, QueryMix, Recording};
 
@@ -104,14 +102,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let json = args.json.as_deref().map(|path| Output::create("--json", path)).transpose()?;
     let recording = trace.recording(&args.key)?;
     recording.described().iter().for_each(terminal::note);
-    let keys = judged(&recording, &mix, args.shards, args.shard_writes);
-    if !keys.is_empty() {
-        let period = if recording.days_only() { "day" } else { "hour" };
-        terminal::say(keys_text(&keys, args.shards, period));
+    let keys = KeyFindings::of_trace(&recording, &mix, args.shards, args.shard_writes as f64);
+    if !keys.keys.is_empty() {
+        terminal::say(keys::text(&keys));
     }
     let findings = findings(&args, trace.seed, &recording, &mix)?;
     terminal::say(text(&recording, &mix, &findings, args.shards).trim_end());
-    let mut advice = Advice { keys: &keys, ..Advice::of(&findings, &recording, args.shards) };
+    let mut advice = Advice { keys: &keys.keys, ..Advice::of(&findings, &recording, args.shards) };
     let is_proved = !args.no_proof && !advice.recommended.is_empty();
     // Without a proof there is no report for it to lie beside, and it is needed only where the ids are not the rooms' own.
     let is_mapped = is_proved || recording.rooms.are_numbered;

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, ensure};
 use coupon_cli::output::Output;
 use coupon_cli::{numbers, terminal};
 
+use crate::advise::keys::{KeyFindings, text};
 use crate::advise::queries::{self, QueryFindings, Tally};
-use crate::advise::rows::{self, KeyFindings};
 use crate::replay::KeyColumns;
 
 /// What keys are judged by, beside a trace. What the one way needs is refused beside the other by name: that it is required
@@ -67,7 +67,7 @@ impl OwnArgs {
         }
         let from = self.from.as_deref().unwrap_or_default();
         let findings = self.by_rows(from, wanted).context("--from")?;
-        terminal::say(rows::text(&findings).trim_end());
+        terminal::say(text(&findings).trim_end());
         json.map_or(Ok(()), |json| json.write_json(&findings))
     }
 
@@ -94,6 +94,7 @@ impl OwnArgs {
         use coupon_cli::ask;
 
         use crate::advise::database::{Address, Asked, Reader};
+        use crate::advise::keys::Study;
 
         let Wanted { keys, shards, shard_writes, seed } = wanted;
         let mut address = Address::new(from, std::env::var("MYSQL_PWD").ok())?;
@@ -103,7 +104,7 @@ impl OwnArgs {
             address.give_password(password);
         }
         let columns = columns(keys);
-        let mut study = rows::Study::new(keys, &columns, seed)
+        let mut study = Study::new(keys, &columns, seed)
             .map_err(|column| anyhow::anyhow!("there is no column {column:?}"))?;
         let name = address.to_string();
         let asked = Asked {
@@ -130,7 +131,7 @@ impl OwnArgs {
         let (rows, filled) = read?;
         ensure!(rows > 0, "no row came");
         terminal::note(format!("read {rows} rows, of {filled} ranges that have any"));
-        Ok(KeyFindings::of(name, study, shards, shard_writes as f64))
+        Ok(KeyFindings::of_rows(name, study, shards, shard_writes as f64))
     }
 }
 

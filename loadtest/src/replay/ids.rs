@@ -48,7 +48,7 @@ pub(super) fn user_id(canonical: &str) -> u64 {
 }
 
 /// The order of ids: numbers by their values, whatever their size, then text by its bytes.
-pub(super) fn in_order(a: &str, b: &str) -> Ordering {
+fn in_order(a: &str, b: &str) -> Ordering {
     match (whole(a), whole(b)) {
         (Some(a), Some(b)) => match (a.negative, b.negative) {
             (false, false) => a.cmp_size(&b),

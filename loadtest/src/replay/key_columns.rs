@@ -4,7 +4,18 @@ use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Error, Result, bail, ensure};
+use coupon_core::Mix;
 use serde::{Serialize, Serializer};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Parts the columns of a compound value. No text that is read has one.
+pub(crate) const PART: char = '\u{0}';
+
+/// The hash of a value, its columns parted by [`PART`]: that of `hash-svc` where it is a number, and by the same function of its
+/// bytes otherwise.
+pub(crate) fn hash(value: &str) -> u64 {
+    value.parse::<u64>().map_or_else(|_| xxh3_64(value.as_bytes()), |number| Mix::Xxh3.hash(number))
+}
 
 /// One column, or several in their order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

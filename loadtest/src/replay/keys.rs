@@ -1,16 +1,14 @@
 //! Candidate keys: the values that each row has in columns of the file, whatever these are.
 
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use anyhow::Result;
 use coupon_cli::plain;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::columns::{Column, Header, Places};
-use super::ids::{canonical, in_order};
-use super::key_columns::KeyColumns;
+use super::ids::canonical;
+use super::key_columns::{KeyColumns, PART, hash};
 use super::sampling::{Part, Sampling};
 use crate::source::Record;
 
@@ -18,8 +16,6 @@ use crate::source::Record;
 const KEPT: usize = 20_000;
 /// So many values are counted by their names: each that has a larger part of the rows than one in so many is among them.
 const NAMED: usize = 512;
-/// Parts the columns of a compound value; no text has it.
-const PART: char = '\u{1f}';
 
 /// The meaning of a key's column, where it has one that queries know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,50 +31,24 @@ pub enum Meaning {
 }
 
 /// A candidate key, with what its rows have in it.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KeyValues {
-    /// Its name: its columns, as they were asked for.
-    pub name: String,
+    /// Its columns, as they were asked for.
+    pub key: KeyColumns,
     /// The meaning of each of its columns.
     pub columns: Vec<Option<Meaning>>,
     /// The hash of each row's value, in the order of the recording's grabs.
     pub hashes: Vec<u64>,
-    /// A sample of the rows: times and values.
-    pub sample: Vec<(i64, KeyText)>,
+    /// A sample of the rows: times and values, whose columns are parted.
+    pub sample: Vec<(i64, Box<str>)>,
     /// The names of the most frequent values, by their hashes.
     pub names: HashMap<u64, String>,
-}
-
-/// A value as it is written, in the order that a range of it would have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyText(Box<str>);
-
-impl KeyText {
-    /// The columns' texts.
-    pub fn parts(&self) -> impl Iterator<Item = &str> {
-        self.0.split(PART)
-    }
-}
-
-impl PartialOrd for KeyText {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for KeyText {
-    /// Column by column, as ids are ordered.
-    fn cmp(&self, other: &Self) -> Ordering {
-        let unequal =
-            self.parts().zip(other.parts()).map(|(a, b)| in_order(a, b)).find(|order| order.is_ne());
-        unequal.unwrap_or(Ordering::Equal)
-    }
 }
 
 /// Collects the values of a candidate key as rows are read.
 #[derive(Debug)]
 pub(super) struct KeyReader {
-    name: String,
+    key: KeyColumns,
     columns: Vec<(Column, Option<Meaning>)>,
     /// The hashes by row, in the order of reading.
     pub(super) hashes: Vec<u64>,
@@ -94,7 +64,7 @@ struct Sampled {
     user: u64,
     coupon: u64,
     millis: i64,
-    text: KeyText,
+    text: Box<str>,
 }
 
 impl KeyReader {
@@ -115,7 +85,7 @@ impl KeyReader {
             Ok((column, meaning.map(|(.., meaning)| meaning)))
         };
         Ok(Self {
-            name: plain::line(&key.to_string()).into_owned(),
+            key: key.clone(),
             columns: key.columns().iter().map(column).collect::<Result<_>>()?,
             hashes: Vec::new(),
             sample: Vec::new(),
@@ -138,11 +108,11 @@ impl KeyReader {
 
     /// Adds the value of a grab that is kept, by this user and with this hash of a coupon.
     pub(super) fn add(&mut self, value: &str, user: u64, coupon: u64, millis: i64) {
-        let hash = xxh3_64(value.as_bytes());
+        let hash = hash(value);
         self.hashes.push(hash);
         self.frequent.see(hash, value);
         if self.sampling.keeps(user, coupon) {
-            self.sample.push(Sampled { user, coupon, millis, text: KeyText(value.into()) });
+            self.sample.push(Sampled { user, coupon, millis, text: value.into() });
         }
         while self.sample.len() > KEPT {
             self.sampling.halve();
@@ -164,7 +134,7 @@ impl KeyReader {
     pub(super) fn values(self) -> KeyValues {
         let shown = |text: Box<str>| plain::line(&text.replace(PART, ", ")).into_owned();
         KeyValues {
-            name: self.name,
+            key: self.key,
             columns: self.columns.into_iter().map(|(_, meaning)| meaning).collect(),
             hashes: self.hashes,
             sample: self.sample.into_iter().map(|row| (row.millis, row.text)).collect(),
@@ -199,18 +169,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_ordered_column_by_column_numbers_by_value() {
-        let text = |text: &str| KeyText(text.replace('|', &PART.to_string()).into());
-        assert!(text("9|b") < text("10|a") && text("9|a") < text("9|b") && text("x") > text("10"));
-    }
-
-    #[test]
     fn what_is_frequent_is_named_however_many_others_there_are() {
         let mut frequent = Frequent::default();
         for n in 0..100_000_u64 {
             let text = if n % 100 == 0 { "hot".to_owned() } else { n.to_string() };
-            frequent.see(xxh3_64(text.as_bytes()), &text);
+            frequent.see(hash(&text), &text);
         }
-        assert!(frequent.values.contains_key(&xxh3_64(b"hot")) && frequent.values.len() <= NAMED);
+        assert!(frequent.values.contains_key(&hash("hot")) && frequent.values.len() <= NAMED);
     }
 }

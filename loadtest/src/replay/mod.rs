@@ -27,7 +27,8 @@ mod tests;
 
 pub use columns::{Columns, Header, LONGEST};
 pub use key_columns::KeyColumns;
-pub use keys::{KeyText, KeyValues, Meaning};
+pub(crate) use key_columns::{PART, hash};
+pub use keys::{KeyValues, Meaning};
 pub use left_out::LeftOut;
 pub use maps::{write_rooms, write_users};
 pub use mix::QueryMix;

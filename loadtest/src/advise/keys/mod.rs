@@ -1,131 +1,279 @@
-//! Candidate keys of a trace, whatever columns they are: how a hash of each and ranges of it would carry the load.
+//! Candidate keys, judged by rows: how many values, how frequent the most frequent, how far they ascend with time, and what
+//! shards would get of them, hashed and in ranges.
+//!
+//! [`Study`] takes the rows of a table in bounded memory, and a [`Recording`](crate::replay::Recording) has those of a trace. What
+//! either knows of a key is its evidence; [`KeyFindings`] is what follows from it, by the same rules, and [`text`] shows it.
 
-mod busiest;
+mod evidence;
+mod heat;
+mod needs;
 mod order;
+mod prefix;
 mod render;
+mod spread;
+mod study;
+mod trace;
 
-use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU16;
 
 use coupon_core::ShardingStats;
-use coupon_loadgen::workload::Endpoint;
 use serde::Serialize;
-use xxhash_rust::xxh3::xxh3_64;
 
-use crate::replay::{KeyValues, Meaning, QueryMix, Recording};
+pub use heat::Heat;
+pub use needs::{Need, Needs, SHARD_WRITES};
+pub use prefix::Prefix;
+pub use render::text;
+pub use study::Study;
 
-#[cfg(test)]
-mod tests;
-
-pub use busiest::{BusiestSecond, Shards};
-pub use order::{Ordered, Prefix};
-pub use render::text as keys_text;
+use crate::replay::KeyColumns;
+use evidence::{Evidence, Query};
+use order::Ordered;
+use spread::{Ranges, ascent, halves, hashed};
 
 /// So many of the most frequent values are named.
-const TOP: usize = 3;
+const NAMED: usize = 5;
+/// Fewer rows say nothing of shards.
+const FEW: usize = 100;
 
-/// A candidate key, judged.
-#[derive(Debug, Clone, Serialize)]
-pub struct Key {
-    /// Its columns.
-    pub name: String,
-    /// The number of different values.
-    pub values: u64,
-    /// The most frequent values, with their parts of the rows.
-    pub top: Vec<(String, f64)>,
-    /// Rows by the hash of the key: of all, and of the busiest hour.
-    pub hashed: Spread,
-    /// Ranges of the key, and its order.
-    pub ranges: Ordered,
-    /// The busiest second by the hash of the key.
-    pub busiest_second: BusiestSecond,
-    /// The shards that each kind of query visits by the hash of the key; none where it cannot be told.
-    pub fan_out: BTreeMap<Endpoint, u16>,
-}
-
-/// Rows over shards.
+/// A value, and its part of all rows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Share {
+    /// The value.
+    pub value: String,
+    /// Its part of all rows.
+    pub share: f64,
+}
+
+/// The shards that queries of one kind visit, on average.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FanOut {
+    /// The columns that they give values for, or the endpoint that they ask.
+    pub query: String,
+    /// Where the key is hashed.
+    pub hashed: f64,
+    /// Where it is kept in ranges.
+    pub ranges: f64,
+}
+
+/// What shards are worth by a key, hashed or in ranges.
+#[derive(Debug, Clone, Serialize)]
 pub struct Spread {
-    /// All rows.
+    /// Of all rows.
     pub all: ShardingStats,
-    /// Those of the busiest hour, or day where only days are known.
-    pub busiest: ShardingStats,
+    /// Of the busiest stretch of the time; none without times.
+    pub busiest: Option<ShardingStats>,
 }
 
-/// Judges each candidate key of a recording; a shard takes so many writes a second.
-#[must_use]
-pub fn judged(recording: &Recording, mix: &QueryMix, shards: NonZeroU16, writes: u64) -> Vec<Key> {
-    let busiest = busiest::hour(recording);
-    let second = busiest::second(recording);
-    let key = |key: &KeyValues| {
-        let stored = || recording.rows().iter().zip(&key.hashes).filter(|(row, _)| !row.repeats);
-        let mut counts = HashMap::<u64, u64>::new();
-        stored().for_each(|(_, hash)| *counts.entry(*hash).or_default() += 1);
-        let all = stored().map(|(_, hash)| *hash);
-        let hour = stored().filter(|(row, _)| busiest.contains(row.time)).map(|(_, hash)| *hash);
-        let in_second: Vec<u64> =
-            stored().filter(|(row, _)| second.contains(row.time)).map(|(_, hash)| *hash).collect();
-        Key {
-            name: key.name.clone(),
-            values: counts.len() as u64,
-            top: top(key, &counts),
-            hashed: Spread { all: over(all, shards), busiest: over(hour, shards) },
-            ranges: order::judged(key, &busiest, shards),
-            busiest_second: BusiestSecond::of(&in_second, second.start, writes),
-            fan_out: fan_out(key, recording, mix, shards),
-        }
-    };
-    recording.keys().iter().map(key).collect()
+/// Findings about a key.
+#[derive(Debug, Serialize)]
+pub struct ByKey {
+    /// The key.
+    pub key: KeyColumns,
+    /// The rows that have a value for it.
+    pub rows: u64,
+    /// The rows that lack one.
+    pub without: u64,
+    /// The rows with one of more than 1,024 bytes in a column, which is not kept.
+    pub too_long: u64,
+    /// The number of different values, and its bounds.
+    pub values: f64,
+    /// The number of values is between these, in 997 of 1,000 cases.
+    pub values_between: (f64, f64),
+    /// The most frequent values.
+    pub top: Vec<Share>,
+    /// The correlation of values with time, -1 to 1; none without times.
+    pub ascent: Option<f64>,
+    /// Where it is hashed.
+    pub hashed: Option<Spread>,
+    /// Where it is kept in ranges of equal work, fitted to one half of a sample and judged by the other.
+    pub ranges: Option<Spread>,
+    /// What queries visit.
+    pub fan_out: Vec<FanOut>,
+    /// The shards that the busiest second needs.
+    pub needs: Option<Needs>,
+    /// What texts have in common.
+    pub prefix: Option<Prefix>,
+    /// Rows by value and time.
+    pub heat: Option<Heat>,
 }
 
-/// The most frequent values that have a name.
-fn top(key: &KeyValues, counts: &HashMap<u64, u64>) -> Vec<(String, f64)> {
-    let total = counts.values().sum::<u64>().max(1) as f64;
-    let mut named: Vec<(u64, &String)> =
-        key.names.iter().filter_map(|(hash, name)| Some((*counts.get(hash)?, name))).collect();
-    named.sort_unstable_by(|a, b| b.cmp(a));
-    named.into_iter().take(TOP).map(|(rows, name)| (name.clone(), rows as f64 / total)).collect()
+/// What holds for all keys alike.
+#[derive(Debug, Serialize)]
+pub struct Conditions {
+    /// The rows.
+    pub source: String,
+    /// Their number.
+    pub rows: u64,
+    /// Those that have a time.
+    pub timed: u64,
+    /// The number of shards that is judged by.
+    pub shards: NonZeroU16,
+    /// Writes a second that a shard takes.
+    pub shard_writes: f64,
+    /// The length of the busiest stretch, in words.
+    pub period: &'static str,
+    /// True if rows came in another order than that of their times, so that there is no busiest second.
+    pub mixed: bool,
+    /// True if the rows are a sample of many: there are more values than these have.
+    pub sampled: bool,
 }
 
-/// The shard of a value by its hash; of values that are alike in some bits, the shards are not.
-fn shard(hash: u64, shards: u16) -> usize {
-    usize::try_from(xxh3_64(&hash.to_le_bytes()) % u64::from(shards.max(1))).unwrap_or_default()
+/// Everything that was found.
+#[derive(Debug, Serialize)]
+pub struct KeyFindings {
+    /// What holds for all keys alike.
+    #[serde(flatten)]
+    pub of: Conditions,
+    /// Each key's findings.
+    pub keys: Vec<ByKey>,
 }
 
-fn over(hashes: impl Iterator<Item = u64>, shards: NonZeroU16) -> ShardingStats {
-    let mut rows = vec![0_u64; usize::from(shards.get())];
-    for hash in hashes {
-        if let Some(rows) = rows.get_mut(shard(hash, shards.get())) {
-            *rows += 1;
-        }
+impl KeyFindings {
+    /// What follows from the evidence, key by key.
+    fn judged(of: Conditions, evidence: &[Evidence<'_>]) -> Self {
+        let keys = evidence.iter().map(|key| by_key(key, of.shards, of.shard_writes)).collect();
+        Self { of, keys }
     }
-    ShardingStats::of_counts(&rows)
 }
 
-/// A query that names all columns of a key goes to one shard, and any other to all of them.
-fn fan_out(
-    key: &KeyValues,
-    recording: &Recording,
-    mix: &QueryMix,
-    shards: NonZeroU16,
-) -> BTreeMap<Endpoint, u16> {
-    let recorded = recording.asked().iter().map(|(endpoint, _)| *endpoint);
-    let kinds = mix.per_grab().map(|(endpoint, _)| endpoint).chain(recorded);
-    let visits = |endpoint: Endpoint| {
-        let named = known_by(endpoint)?;
-        let one = key.columns.iter().all(|column| column.is_some_and(|meaning| named.contains(&meaning)));
-        Some((endpoint, if one { 1 } else { shards.get() }))
+fn by_key(of: &Evidence<'_>, shards: NonZeroU16, shard_writes: f64) -> ByKey {
+    let ordered = Ordered::of(&of.sample, of.key.columns().len());
+    let enough = ordered.rows.len() >= FEW;
+    let ranges = Ranges::fitted(halves(&ordered).0, shards);
+    let stretch = of.busiest.as_ref();
+    let part = stretch.map(|stretch| stretch.rows(&ordered)).filter(|part| part.len() >= FEW);
+    let counted = stretch.and_then(|stretch| stretch.slots.as_ref());
+    let of_part = part.as_ref().map(|part| match counted {
+        Some(slots) => hashed((0..).zip(slots.iter().copied()), shards),
+        None => hashed(part.iter().map(|row| (row.of.slot(), 1)), shards),
+    });
+    ByKey {
+        key: of.key.clone(),
+        rows: of.rows,
+        without: of.without,
+        too_long: of.too_long,
+        values: of.values,
+        values_between: of.values_between,
+        top: of.top.clone(),
+        ascent: ascent(&ordered),
+        hashed: enough
+            .then(|| Spread { all: hashed((0..).zip(of.slots.iter().copied()), shards), busiest: of_part }),
+        ranges: enough.then(|| Spread {
+            all: ranges.stats(halves(&ordered).1),
+            busiest: part.as_ref().map(|part| ranges.stats(part.iter().copied())),
+        }),
+        fan_out: of.queries.iter().map(|query| fan_out(query, &ranges, &ordered, shards)).collect(),
+        needs: of.second.as_ref().map(|second| Needs::of(second, part.as_deref(), &ordered, shard_writes)),
+        prefix: (!ordered.is_numeric).then(|| Prefix::of(&ordered, shards)).flatten(),
+        heat: Heat::of(&ordered),
+    }
+}
+
+/// The shards that a query visits.
+fn fan_out(query: &Query, ranges: &Ranges, ordered: &Ordered<'_>, shards: NonZeroU16) -> FanOut {
+    let all = f64::from(shards.get());
+    let (hashed, in_ranges) = if query.gives.iter().all(|given| *given) {
+        (1.0, 1.0)
+    } else if query.gives.first() == Some(&true) {
+        (all, ranges.of_prefix(ordered))
+    } else {
+        (all, all)
     };
-    kinds.filter_map(visits).collect()
+    FanOut { query: query.name.clone(), hashed, ranges: in_ranges }
 }
 
-/// The columns that a query names; none for one that asks no shard.
-const fn known_by(endpoint: Endpoint) -> Option<&'static [Meaning]> {
-    match endpoint {
-        step if step.is_step() => Some(&[Meaning::User, Meaning::Time]),
-        Endpoint::UserCoupons => Some(&[Meaning::User]),
-        Endpoint::RoomOrders | Endpoint::RoomStats => Some(&[Meaning::Room]),
-        Endpoint::Recent | Endpoint::Global => Some(&[]),
-        _ => None,
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::LazyLock;
+
+    use super::*;
+
+    /// Rows of users, shops and times: shop 7 has half of all, and orders are numbered as they come.
+    pub(in crate::advise::keys) static FINDINGS: LazyLock<KeyFindings> = LazyLock::new(findings);
+
+    fn findings() -> KeyFindings {
+        let columns = ["user", "shop", "order", "name"].map(str::to_owned);
+        let keys = ["user", "shop", "order", "shop,user", "name"].map(|key| key.parse().unwrap());
+        let mut study = Study::new(&keys, &columns, 1).unwrap();
+        for n in 0..40_000_u64 {
+            let user = n * 7_919 % 10_007;
+            let shop = if n % 2 == 0 { 7 } else { n / 2 % 500 };
+            let row = [user.to_string(), shop.to_string(), n.to_string(), format!("user_{user:05}")];
+            // Two rows each hundredth of a second.
+            study.add(|place| row.get(place).map(String::as_str), Some(1_000_000 + n as i64 * 5));
+        }
+        KeyFindings::of_rows("x.csv".to_owned(), study, NonZeroU16::new(4).unwrap(), 60.0)
+    }
+
+    fn effective(spread: Option<&Spread>) -> [f64; 2] {
+        let spread = spread.unwrap();
+        [&spread.all, spread.busiest.as_ref().unwrap()].map(|stats| stats.effective_shards.unwrap())
+    }
+
+    #[test]
+    fn keys_differ_in_values_heat_and_ascent() {
+        let found = &*FINDINGS;
+        let [user, shop, order, both, name] = &*found.keys else { panic!() };
+        assert!((user.values / 10_007.0 - 1.0).abs() < 0.04 && (shop.values - 500.0).abs() < 10.0);
+        assert!((shop.top[0].share - 0.501).abs() < 0.002 && shop.top[0].value == "7", "{:?}", shop.top);
+        assert!(order.ascent.unwrap() > 0.999 && user.ascent.unwrap().abs() < 0.05);
+        assert!(both.top[0].value.starts_with("7,") || both.top[0].share < 0.001, "{:?}", both.top);
+        let [all, busiest] = effective(user.hashed.as_ref());
+        assert!(all > 3.8 && busiest > 3.3, "{all} {busiest}");
+        // Shop 7's half is on one shard, however it is done.
+        for spread in [shop.hashed.as_ref(), shop.ranges.as_ref()] {
+            let [all, busiest] = effective(spread);
+            assert!((1.4..2.1).contains(&all) && (1.3..2.3).contains(&busiest), "{all} {busiest}");
+        }
+        // Whatever ascends is even in the end, and on one shard at any time.
+        let [all, busiest] = effective(order.ranges.as_ref());
+        assert!(all > 3.8 && busiest < 1.1, "{all} {busiest}");
+        assert!(name.prefix.is_some() && user.prefix.is_none());
+    }
+
+    #[test]
+    fn queries_visit_one_shard_some_or_all() {
+        let found = &*FINDINGS;
+        let visits = |key: usize, query: &str| {
+            let found = found.keys[key].fan_out.iter().find(|fan_out| fan_out.query == query).unwrap();
+            (found.hashed, found.ranges)
+        };
+        assert_eq!(
+            (visits(0, "user"), visits(0, "shop"), visits(0, "shop,user")),
+            ((1.0, 1.0), (4.0, 4.0), (1.0, 1.0))
+        );
+        assert_eq!((visits(3, "user"), visits(3, "shop,user")), ((4.0, 4.0), (1.0, 1.0)));
+        let (hashed, ranges) = visits(3, "shop");
+        // Half of the rows are of the shop that is in several ranges.
+        assert!(hashed == 4.0 && (1.3..3.0).contains(&ranges), "{ranges}");
+    }
+
+    #[test]
+    fn rows_without_a_time_are_at_no_time() {
+        let mut study = Study::new(&["a".parse().unwrap()], &["a".to_owned()], 1).unwrap();
+        for n in 0..2_000_i64 {
+            // Every second row lacks a time, and has the values that those with one do not have.
+            let (value, time) = if n % 2 == 0 { (n, Some(1_700_000_000_000 + n)) } else { (-n, None) };
+            let value = value.to_string();
+            study.add(|_| Some(value.as_str()), time);
+        }
+        let found = KeyFindings::of_rows("x".to_owned(), study, NonZeroU16::new(4).unwrap(), 1.0);
+        let [key] = &*found.keys else { panic!() };
+        assert_eq!((found.of.rows, found.of.timed, key.rows), (2_000, 1_000, 2_000));
+        assert!(key.ascent.unwrap() > 0.999, "{:?}", key.ascent);
+        let heat = key.heat.as_ref().unwrap();
+        assert!(heat.times.0.starts_with("2023-11-14"), "{:?}", heat.times);
+        assert_eq!(heat.rows.iter().flatten().sum::<u32>(), 1_000);
+        // No 24th of the time has enough rows to be judged by.
+        assert!(key.hashed.as_ref().unwrap().busiest.is_none());
+    }
+
+    #[test]
+    fn a_few_rows_say_nothing_of_shards() {
+        let key: KeyColumns = "a".parse().unwrap();
+        let mut study = Study::new(&[key], &["a".to_owned()], 1).unwrap();
+        study.add(|_| Some("1"), Some(0));
+        let found = KeyFindings::of_rows("x".to_owned(), study, NonZeroU16::MIN, 1.0);
+        assert!(found.keys[0].hashed.is_none() && found.keys[0].ranges.is_none());
     }
 }

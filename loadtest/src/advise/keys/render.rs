@@ -1,130 +1,230 @@
-//! Candidate keys as people read them.
+//! What is known of keys, as people read it.
 
-use std::num::NonZeroU16;
-
+use coupon_cli::plain;
+use coupon_core::Timestamp;
 use coupon_measure::Table;
-use coupon_measure::format::{count, counted, number, percent};
+use coupon_measure::format::{count, counted, number, percent, plain as short};
 
-use super::{Key, Shards};
+use super::{ByKey, Conditions, KeyFindings, Need, Spread};
+use crate::replay::LONGEST;
 
-/// From nothing to the most.
-const SHADES: [char; 8] = [' ', '.', ':', '-', '=', '+', '*', '#'];
-/// A key that follows the time as closely as that has its newest rows in one range.
+/// A correlation from which on a key counts as one that ascends, or descends.
 const ASCENDS: f64 = 0.9;
 
-/// The tables, and what follows from them.
+/// A value with less is not named.
+const SEEN: f64 = 0.001;
+
+/// The tables, what follows from them, and the pictures.
 #[must_use]
-pub fn text(keys: &[Key], shards: NonZeroU16, period: &str) -> String {
+pub fn text(findings: &KeyFindings) -> String {
+    let KeyFindings { of: Conditions { source, rows, timed, shards, period, .. }, keys } = findings;
     let mut out = format!(
-        "Candidate keys over {shards} shards: effective shards of all rows, and of the busiest {period}.\n\n"
+        "{}: {}, by {}, over {shards} shards.\n\
+         effective: how many evenly loaded shards these are worth, for all rows and for those of the busiest\n\
+         {period}. ascent: how far values follow time, from -1 to 1. Ranges are fitted to one half of a\n\
+         sample and judged by the other.\n\n",
+        plain::line(source),
+        counted(*rows, "row"),
+        counted(keys.len() as u64, "key"),
     );
-    out.push_str(&evenness(keys, period).text());
+    out.push_str(&values(keys).text());
+    out.push('\n');
+    out.push_str(&loads(keys).text());
     if keys.iter().any(|key| !key.fan_out.is_empty()) {
         out.push('\n');
         out.push_str(&fan_outs(keys).text());
     }
-    for key in keys {
-        out.push_str(&format!("\n{}: ", key.name));
-        out.push_str(&remarks(key).join("\n    "));
-        out.push_str(&heat(key));
+    out.push_str(&busiest(findings));
+    keys.iter().for_each(|key| out.push_str(&remarks(key, findings)));
+    if *timed > 0 {
+        keys.iter().for_each(|key| out.push_str(&picture(key)));
     }
     out
 }
 
-fn evenness(keys: &[Key], period: &str) -> Table {
-    let busiest = format!("busiest {period}");
-    let mut table = Table::new([
-        "key",
-        "values",
-        "most frequent",
-        "ascends",
-        "hash: all",
-        &busiest,
-        "ranges: all",
-        &busiest,
-    ]);
-    let figure = |value: Option<f64>| value.map_or_else(|| "n/a".to_owned(), |value| format!("{value:.2}"));
+fn name(key: &ByKey) -> String {
+    plain::line(&key.key.to_string()).into_owned()
+}
+
+fn values(keys: &[ByKey]) -> Table {
+    let mut table = Table::new(["key", "values", "ascent", "the most frequent"]).right(1..3);
     for key in keys {
-        let top: Vec<String> = key
-            .top
-            .iter()
-            .take(1)
-            .map(|(name, part)| format!("{} ({})", short(name), percent(*part)))
-            .collect();
+        let top = key.top.iter().filter(|top| top.share >= SEEN).take(3).map(|top| {
+            let value: String = plain::line(&top.value).chars().take(16).collect();
+            format!("{value} ({})", percent(top.share))
+        });
+        let top: Vec<String> = top.collect();
         table.row([
-            key.name.clone(),
-            count(key.values),
-            top.join(", "),
-            figure(key.ranges.ascends),
-            figure(key.hashed.all.effective_shards),
-            figure(key.hashed.busiest.effective_shards),
-            figure(key.ranges.spread.all.effective_shards),
-            figure(key.ranges.spread.busiest.effective_shards),
+            name(key),
+            format!("{}{}", if exact(key) { "" } else { "about " }, count(key.values.round() as u64)),
+            key.ascent.map_or_else(|| "n/a".to_owned(), |ascent| format!("{ascent:.2}")),
+            if top.is_empty() { "none has 0.1 %".to_owned() } else { top.join(", ") },
         ]);
     }
     table
 }
 
-fn fan_outs(keys: &[Key]) -> Table {
-    let kinds = keys.first().map(|key| key.fan_out.keys().copied().collect::<Vec<_>>()).unwrap_or_default();
+/// Few values are counted one by one.
+fn exact(key: &ByKey) -> bool {
+    let (low, high) = key.values_between;
+    high - low < 1.0
+}
+
+fn loads(keys: &[ByKey]) -> Table {
     let mut table =
-        Table::new(std::iter::once("shards visited, by hash").chain(kinds.iter().map(|kind| kind.key())));
+        Table::new(["", "hashed: skew", "effective", "busiest", "ranges: skew", "effective", "busiest"]);
     for key in keys {
-        let visits = kinds.iter().map(|kind| key.fan_out.get(kind).map_or("n/a".to_owned(), u16::to_string));
-        table.row(std::iter::once(key.name.clone()).chain(visits));
+        let cells = [&key.hashed, &key.ranges].into_iter().flat_map(|spread| figures(spread.as_ref()));
+        table.row(std::iter::once(name(key)).chain(cells));
     }
     table
 }
 
-fn remarks(key: &Key) -> Vec<String> {
-    let second = &key.busiest_second;
-    let (writes, a_shard) = (counted(second.writes, "write"), count(second.a_shard));
-    let mut remarks = vec![match second.needs {
-        Shards::Suffice(shards) => format!(
-            "your busiest second has {writes} and needs {} of {a_shard} writes/s by its hash",
-            counted(u64::from(shards), "shard")
-        ),
-        Shards::OneValueIsTooMuch => format!(
-            "your busiest second has {writes}, {} of them of one value: no number of shards of {a_shard} writes/s suffices",
-            count(second.of_one_value)
-        ),
-        Shards::TooMany => {
-            format!(
-                "your busiest second has {writes}: more than 1,024 shards of {a_shard} writes/s would be needed"
-            )
+fn figures(spread: Option<&Spread>) -> [String; 3] {
+    let shown = |value: Option<f64>| value.map_or_else(|| "n/a".to_owned(), |value| format!("{value:.2}"));
+    let (all, busiest) =
+        (spread.map(|spread| &spread.all), spread.and_then(|spread| spread.busiest.as_ref()));
+    [
+        shown(all.and_then(|all| all.skew)),
+        shown(all.and_then(|all| all.effective_shards)),
+        shown(busiest.and_then(|busiest| busiest.effective_shards)),
+    ]
+}
+
+/// Shards that a query visits; where hashes and ranges differ, both.
+fn fan_outs(keys: &[ByKey]) -> Table {
+    let queries = keys.iter().flat_map(|key| &key.fan_out).map(|fan_out| &fan_out.query);
+    let heads = queries.take(keys.first().map_or(0, |key| key.fan_out.len()));
+    let heads = heads.map(|query| plain::line(query).into_owned());
+    let mut table = Table::new(std::iter::once("shards visited by queries of".to_owned()).chain(heads));
+    for key in keys {
+        let cells = key.fan_out.iter().map(|fan_out| {
+            let (hashed, ranges) = (short(fan_out.hashed), short(fan_out.ranges));
+            if hashed == ranges { hashed } else { format!("{hashed}, in ranges {ranges}") }
+        });
+        table.row(std::iter::once(name(key)).chain(cells));
+    }
+    table
+}
+
+fn busiest(findings: &KeyFindings) -> String {
+    let Some(needs) = findings.keys.iter().find_map(|key| key.needs) else {
+        return match (findings.of.timed, findings.of.mixed) {
+            _ if findings.of.sampled => "\nThe rows are a sample: there are more values than it has, and nothing is said of a \
+                 busiest second.\n"
+                .to_owned(),
+            (0, _) => "\nRows have no times here, so nothing is said of a busiest second.\n".to_owned(),
+            (_, true) => "\nRows are not in the order of their times, so nothing is said of a busiest second: sort them \
+                 by time.\n"
+                .to_owned(),
+            _ => String::new(),
+        };
+    };
+    let second = Timestamp::from_millis(needs.second.saturating_mul(1_000));
+    let mut out = format!(
+        "\nThe busiest second ({second}) had {}. At {} writes a second for a shard it needs\n",
+        counted(needs.rows, "row"),
+        number(findings.of.shard_writes)
+    );
+    for key in &findings.keys {
+        if let Some(needs) = key.needs {
+            let (hashed, ranges) = (needed(needs.hashed), needed(needs.ranges));
+            out.push_str(&format!("  {}: hashed {hashed}; in ranges {ranges}\n", name(key)));
         }
-    }];
-    if let Some(ascends) = key.ranges.ascends.filter(|ascends| ascends.abs() >= ASCENDS) {
-        remarks.push(format!(
-            "it follows the time ({}): by ranges the newest rows are all in one; hash it",
-            number(ascends)
-        ));
     }
-    if let Some(prefix) = &key.ranges.prefix {
-        remarks.push(format!(
-            "{} begin with {:?}: boundaries of ranges must lie behind that",
-            percent(prefix.part),
-            prefix.text
-        ));
-    }
-    remarks
+    out
 }
 
-/// The rows of each range over time, the more the darker.
-fn heat(key: &Key) -> String {
-    let most = key.ranges.heat.iter().flatten().copied().max().unwrap_or(0);
-    let shade = |rows: &u32| {
-        let step = f64::from(*rows) / f64::from(most.max(1)) * (SHADES.len() - 1) as f64;
-        SHADES.get(step.ceil() as usize).copied().unwrap_or(' ')
-    };
-    let line = |(range, rows): (usize, &Vec<u32>)| {
-        format!("    range {:>2} |{}|\n", range + 1, rows.iter().map(shade).collect::<String>())
-    };
-    let lines: String = key.ranges.heat.iter().enumerate().map(line).collect();
-    format!("\n    ranges of it over the time of the trace, the more rows the darker:\n{lines}")
+fn needed(need: Need) -> String {
+    match need {
+        Need::Shards(shards) => counted(u64::from(shards), "shard"),
+        Need::Beyond(most) => format!("more than {}, or no number suffices", count(u64::from(most))),
+        Need::OneValue(rows) => {
+            format!("no number suffices, since {} are of one value", counted(rows, "row"))
+        }
+    }
 }
 
-/// The first of a long name.
-fn short(name: &str) -> String {
-    if name.chars().count() <= 24 { name.to_owned() } else { name.chars().take(23).chain(['…']).collect() }
+fn remarks(key: &ByKey, findings: &KeyFindings) -> String {
+    let name = name(key);
+    let fair = 1.0 / f64::from(findings.of.shards.get());
+    let mut out = String::new();
+    if key.without > 0 {
+        out.push_str(&format!("\n{name}: {} without a value were left out.\n", counted(key.without, "row")));
+    }
+    if key.too_long > 0 {
+        out.push_str(&format!(
+            "\n{name}: {} with a value of more than {} bytes were left out.\n",
+            counted(key.too_long, "row"),
+            count(LONGEST as u64)
+        ));
+    }
+    if let Some(hot) = key.top.first().filter(|hot| hot.share > fair) {
+        out.push_str(&format!(
+            "\n{name}: {} has {} of all rows, more than a shard's fair share ({}): neither hash nor ranges\npart one \
+             value. Another column behind it does.\n",
+            plain::line(&hot.value),
+            percent(hot.share),
+            percent(fair)
+        ));
+    }
+    if key.ascent.is_some_and(|ascent| ascent.abs() >= ASCENDS) {
+        out.push_str(&format!(
+            "\n{name}: it follows time: in ranges, whatever is new goes to one shard, however many there are.\n"
+        ));
+    }
+    if let Some(prefix) = &key.prefix {
+        out.push_str(&format!(
+            "\n{name}: {} of the rows begin with {:?}: ranges by the first letters would put them on one shard;\nboundaries \
+             must be fitted to what comes after that.\n",
+            percent(prefix.share),
+            plain::line(&prefix.text)
+        ));
+    }
+    out
+}
+
+fn picture(key: &ByKey) -> String {
+    let Some(heat) = &key.heat else { return String::new() };
+    let lines: String = heat.lines().into_iter().map(|line| line + "\n").collect();
+    let (first, last) = (&heat.times.0, &heat.times.1);
+    format!("\nRows by {} (downwards) and time, from {first}\nto {last}:\n{lines}", name(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU16;
+
+    use super::super::tests::FINDINGS;
+    use super::super::{KeyFindings, Study};
+    use super::*;
+
+    #[test]
+    fn keys_are_told_with_what_follows_from_them() {
+        let shown = text(&FINDINGS);
+        for told in [
+            "x.csv: 40,000 rows, by 5 keys, over 4 shards",
+            "shop: 7 has 50.1 % of all rows",
+            "order: it follows time",
+            "of the rows begin with \"user_0\"",
+            "The busiest second (1970-01-01T00:16:40.000Z) had 200 rows. At 60.0 writes a second",
+            "shop: hashed no number suffices, since 101 rows are of one value",
+            "Rows by shop,user (downwards) and time, from 1970-01-01T00:16:40.000Z",
+        ] {
+            assert!(shown.contains(told), "{told}\n{shown}");
+        }
+        assert!(!shown.contains("user: it follows time") && !shown.contains("n/a"), "{shown}");
+    }
+
+    #[test]
+    fn rows_without_times_or_out_of_order_have_no_busiest_second_and_say_so() {
+        let of = |times: &[Option<i64>]| {
+            let mut study = Study::new(&["a".parse().unwrap()], &["a".to_owned()], 1).unwrap();
+            times.iter().for_each(|time| study.add(|_| Some("\u{1b}[2K"), *time));
+            text(&KeyFindings::of_rows("x".to_owned(), study, NonZeroU16::MIN, 1.0))
+        };
+        assert!(of(&[None, None]).contains("have no times"));
+        let mixed = of(&[Some(5_000), Some(1_000)]);
+        assert!(mixed.contains("not in the order") && !mixed.contains('\u{1b}'), "{mixed}");
+    }
 }

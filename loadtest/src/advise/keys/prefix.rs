@@ -49,11 +49,11 @@ impl Prefix {
 
 #[cfg(test)]
 mod tests {
-    use super::super::study::Sampled;
+    use super::super::evidence::Sampled;
     use super::*;
 
     fn prefix(values: &[&str]) -> Option<(String, f64)> {
-        let row = |value: &&str| Sampled { value: (*value).into(), slot: 0, timed: true, moment: 0 };
+        let row = |value: &&str| Sampled { value: (*value).into(), timed: true, moment: 0 };
         let sample: Vec<Sampled> = values.iter().map(row).collect();
         let found = Prefix::of(&Ordered::of(&sample, 1), NonZeroU16::new(4).unwrap());
         found.map(|prefix| (prefix.text, prefix.share))

@@ -1,12 +1,13 @@
 //! The number of shards that the busiest second needs.
 
+use std::collections::HashMap;
 use std::num::NonZeroU16;
 
 use serde::Serialize;
 
+use super::evidence::{Second, slot};
 use super::order::{Ordered, Row};
 use super::spread::{Ranges, halves, hashed};
-use super::study::{Busiest, Seen};
 
 /// Writes a second that a shard takes, where nobody says: from full queues into four MySQL shards on two cores
 /// (`consumer-rate` of docs/BENCHMARKS.md), divided by four.
@@ -24,6 +25,8 @@ pub enum Need {
     Shards(u16),
     /// More than so many, or no number: the hottest shard has too much all the same.
     Beyond(u16),
+    /// No number suffices: so many rows of one value are more than a shard takes.
+    OneValue(u64),
 }
 
 /// What the busiest second needs.
@@ -41,13 +44,17 @@ pub struct Needs {
 
 impl Needs {
     pub(super) fn of(
-        busiest: Busiest,
-        seen: &Seen,
+        busiest: &Second,
         part: Option<&[Row<'_>]>,
         ordered: &Ordered<'_>,
         shard_writes: f64,
     ) -> Self {
-        let Busiest { second, rows } = busiest;
+        let (second, rows) = (busiest.second, busiest.hashes.len() as u64);
+        let of_one_value = most_of_one_value(&busiest.hashes);
+        if of_one_value as f64 > shard_writes {
+            let none = Need::OneValue(of_one_value);
+            return Self { second, rows, hashed: none, ranges: none };
+        }
         // As many as if they were even, or more.
         let even = (rows as f64 / shard_writes).ceil().max(1.0);
         let fits = |hottest: f64| hottest * rows as f64 <= shard_writes;
@@ -58,7 +65,7 @@ impl Needs {
         };
         let share =
             |stats: &coupon_core::ShardingStats| stats.share.get(stats.hottest).copied().unwrap_or(1.0);
-        let in_slots = |shards| share(&hashed(seen.busiest.iter().map(|slot| (*slot, 1)), shards));
+        let in_slots = |shards| share(&hashed(busiest.hashes.iter().map(|hash| (slot(*hash), 1)), shards));
         let in_ranges = |shards| {
             let ranges = Ranges::fitted(halves(ordered).0, shards);
             share(&match part {
@@ -68,6 +75,12 @@ impl Needs {
         };
         Self { second, rows, hashed: least(MOST, &in_slots), ranges: least(MOST_RANGES, &in_ranges) }
     }
+}
+
+fn most_of_one_value(hashes: &[u64]) -> u64 {
+    let mut counts = HashMap::<u64, u64>::new();
+    hashes.iter().for_each(|hash| *counts.entry(*hash).or_default() += 1);
+    counts.into_values().max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -82,7 +95,7 @@ mod tests {
         // 200 rows a second, and shards of 60: four if they were even.
         assert!(needs.iter().all(|needs| needs.rows == 200), "{needs:?}");
         assert!(matches!(needs[0].hashed, Need::Shards(4..=8)), "{:?}", needs[0]);
-        assert_eq!((needs[1].hashed, needs[1].ranges), (Need::Beyond(MOST), Need::Beyond(MOST_RANGES)));
+        assert_eq!((needs[1].hashed, needs[1].ranges), (Need::OneValue(101), Need::OneValue(101)));
         assert_eq!(needs[2].ranges, Need::Beyond(MOST_RANGES));
         assert!(matches!(needs[2].hashed, Need::Shards(4..=8)), "{:?}", needs[2]);
     }

@@ -150,8 +150,9 @@ fn correlation(pairs: &[(f64, f64)]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::study::Sampled;
+    use super::super::evidence::Sampled;
     use super::*;
+    use crate::replay::PART;
 
     fn shards(shards: u16) -> NonZeroU16 {
         NonZeroU16::new(shards).unwrap()
@@ -159,7 +160,7 @@ mod tests {
 
     fn sample(values: impl Iterator<Item = (u64, i64)>) -> Vec<Sampled> {
         values
-            .map(|(value, moment)| Sampled { value: value.to_string().into(), slot: 0, timed: true, moment })
+            .map(|(value, moment)| Sampled { value: value.to_string().into(), timed: true, moment })
             .collect()
     }
 
@@ -198,12 +199,8 @@ mod tests {
     #[test]
     fn a_prefix_visits_the_ranges_that_its_rows_are_in() {
         let of = |pairs: &mut dyn Iterator<Item = (u64, u64)>| -> f64 {
-            let rows = pairs.map(|(a, b)| Sampled {
-                value: format!("{a}\0{b}").into(),
-                slot: 0,
-                timed: true,
-                moment: 0,
-            });
+            let rows =
+                pairs.map(|(a, b)| Sampled { value: format!("{a}{PART}{b}").into(), timed: true, moment: 0 });
             let rows: Vec<Sampled> = rows.collect();
             let ordered = Ordered::of(&rows, 2);
             Ranges::fitted(ordered.rows.iter().copied(), shards(4)).of_prefix(&ordered)

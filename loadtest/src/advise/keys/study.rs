@@ -1,57 +1,49 @@
 //! Rows as they come, and what is kept of each candidate key: sketches and a sample, whose size does not depend on the
 //! number of rows.
 
-use coupon_core::{Mix, SLOTS};
-use coupon_measure::Random;
-use coupon_measure::sketch::{Distinct, Frequent, Sample};
-use xxhash_rust::xxh3::xxh3_64;
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 
-use crate::replay::{KeyColumns, LONGEST};
+use coupon_core::SLOTS;
+use coupon_measure::Random;
+use coupon_measure::sketch::{Distinct, Frequent, Often, Sample};
+
+use super::evidence::{Evidence, Query, Sampled, Second, Stretch, slot};
+use super::{Conditions, KeyFindings, NAMED, Share};
+use crate::replay::{KeyColumns, LONGEST, PART, hash};
 
 /// Rows whose values are kept: what they say of a share is right to about half a percentage point.
-pub(super) const SAMPLED: usize = 20_000;
+const SAMPLED: usize = 20_000;
 /// Apart from the streams of requests, rounds, moments and queries.
 const SAMPLE: u64 = 1 << 58;
-/// Between the columns of a compound key. No value that is read has one.
-pub(super) const SEPARATOR: char = '\u{0}';
-
-/// A row of the sample.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sampled {
-    /// The columns' values, with separators.
-    pub(super) value: Box<str>,
-    pub(super) slot: u16,
-    /// True if the row has a time.
-    pub(super) timed: bool,
-    /// Milliseconds, or the row's number where there is no time.
-    pub(super) moment: i64,
-}
+/// Equal parts of the time between the first row and the last.
+const PARTS: i64 = 24;
 
 /// What is kept of a key.
 #[derive(Debug)]
-pub(super) struct Seen {
-    pub(super) key: KeyColumns,
+struct Seen {
+    key: KeyColumns,
     /// The places of its columns among those of a row.
     places: Vec<usize>,
-    pub(super) distinct: Distinct,
-    pub(super) frequent: Frequent,
+    distinct: Distinct,
+    frequent: Frequent,
     /// Rows by the hash's slot.
-    pub(super) slots: Vec<u64>,
-    pub(super) sample: Sample<Sampled>,
+    slots: Vec<u64>,
+    sample: Sample<Sampled>,
     /// Rows that lack a value.
-    pub(super) without: u64,
+    without: u64,
     /// Rows with a value that is too long to be kept.
-    pub(super) too_long: u64,
-    /// The slots of this second's rows, and of the busiest's.
-    this_second: Vec<u16>,
-    pub(super) busiest: Vec<u16>,
+    too_long: u64,
+    /// The hashes of this second's rows, and of the busiest's.
+    this_second: Vec<u64>,
+    busiest: Vec<u64>,
 }
 
 /// The busiest second.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Busiest {
-    pub(super) second: i64,
-    pub(super) rows: u64,
+struct Busiest {
+    second: i64,
+    rows: u64,
 }
 
 /// The seconds that rows are of.
@@ -67,11 +59,11 @@ struct Seconds {
 /// Takes rows.
 #[derive(Debug)]
 pub struct Study {
-    pub(super) keys: Vec<Seen>,
-    pub(super) rows: u64,
-    pub(super) timed: u64,
+    keys: Vec<Seen>,
+    rows: u64,
+    timed: u64,
     /// The rows are some of many, so that seconds are not as busy as they were, nor values as many.
-    pub(super) is_sample: bool,
+    is_sample: bool,
     seconds: Seconds,
     text: String,
 }
@@ -132,7 +124,7 @@ impl Study {
     }
 
     /// Keeps the second that is over, if it is the busiest so far. After the last row, it is over as well.
-    pub(super) fn end_second(&mut self) {
+    fn end_second(&mut self) {
         let best = self.seconds.end();
         for seen in &mut self.keys {
             if best {
@@ -144,14 +136,82 @@ impl Study {
 
     /// The busiest second; none where rows have no times, are a sample, or came in no order, so that seconds cannot be told apart in
     /// bounded memory.
-    pub(super) fn busiest(&self) -> Option<Busiest> {
+    fn busiest(&self) -> Option<Busiest> {
         self.seconds.busiest.filter(|_| !self.seconds.mixed && !self.is_sample)
     }
 
-    /// Rows came in another order than that of their times.
-    pub(super) const fn is_mixed(&self) -> bool {
-        self.seconds.mixed
+    /// The queries that are told of: by each column of any key, and by each compound key.
+    fn queries(&self) -> Vec<KeyColumns> {
+        let keys = || self.keys.iter().map(|seen| &seen.key);
+        let columns = keys().flat_map(KeyColumns::columns).filter_map(|column| column.parse().ok());
+        let mut queries: Vec<KeyColumns> = Vec::new();
+        for query in columns.chain(keys().filter(|key| key.columns().len() > 1).cloned()) {
+            if !queries.contains(&query) {
+                queries.push(query);
+            }
+        }
+        queries
     }
+
+    fn evidence<'s>(&self, seen: &'s Seen, queries: &[KeyColumns]) -> Evidence<'s> {
+        let rows = seen.frequent.total();
+        Evidence {
+            key: seen.key.clone(),
+            rows,
+            without: seen.without,
+            too_long: seen.too_long,
+            values: seen.distinct.estimate(),
+            values_between: seen.distinct.bounds(),
+            top: seen.top(rows),
+            slots: seen.slots.as_slice().into(),
+            sample: seen.sample.kept().into(),
+            busiest: busiest_part(seen.sample.kept()),
+            second: self
+                .busiest()
+                .map(|busiest| Second { second: busiest.second, hashes: seen.busiest.clone() }),
+            queries: queries.iter().map(|query| given(query, &seen.key)).collect(),
+        }
+    }
+}
+
+impl KeyFindings {
+    /// What follows from the rows of a table.
+    #[must_use]
+    pub fn of_rows(source: String, mut study: Study, shards: NonZeroU16, shard_writes: f64) -> Self {
+        study.end_second();
+        let queries = study.queries();
+        let evidence: Vec<Evidence<'_>> =
+            study.keys.iter().map(|seen| study.evidence(seen, &queries)).collect();
+        let conditions = Conditions {
+            source,
+            rows: study.rows,
+            timed: study.timed,
+            shards,
+            shard_writes,
+            period: "24th of the time",
+            mixed: study.seconds.mixed,
+            sampled: study.is_sample,
+        };
+        Self::judged(conditions, &evidence)
+    }
+}
+
+/// The columns of a key that a query gives values for.
+fn given(query: &KeyColumns, key: &KeyColumns) -> Query {
+    let gives = key.columns().iter().map(|column| query.columns().contains(column)).collect();
+    Query { name: query.to_string(), gives }
+}
+
+/// The busiest of equal parts of the time, by a sample; none without times.
+fn busiest_part(sample: &[Sampled]) -> Option<Stretch> {
+    let moments = || sample.iter().filter(|row| row.timed).map(|row| row.moment);
+    let (first, last) = (moments().min()?, moments().max()?);
+    let width = (last.saturating_sub(first) / PARTS + 1).max(1);
+    let mut counts = BTreeMap::<i64, usize>::new();
+    moments().for_each(|moment| *counts.entry((moment - first) / width).or_default() += 1);
+    let (busiest, _) = counts.into_iter().max_by_key(|(part, rows)| (*rows, -part))?;
+    let start = first.saturating_add(busiest.saturating_mul(width));
+    Some(Stretch { moments: start..start.saturating_add(width), slots: None })
 }
 
 impl Seen {
@@ -173,28 +233,31 @@ impl Seen {
                 return;
             }
             if at > 0 {
-                text.push(SEPARATOR);
+                text.push(PART);
             }
             text.push_str(value);
         }
-        let slot = slot(text);
+        let hash = hash(text);
         self.distinct.add(text);
         self.frequent.add(text);
-        if let Some(rows) = self.slots.get_mut(usize::from(slot)) {
+        if let Some(rows) = self.slots.get_mut(usize::from(slot(hash))) {
             *rows += 1;
         }
         if timed {
-            self.this_second.push(slot);
+            self.this_second.push(hash);
         }
-        self.sample.add(|| Sampled { value: text.as_str().into(), slot, timed, moment });
+        self.sample.add(|| Sampled { value: text.as_str().into(), timed, moment });
     }
-}
 
-/// The slot of a value: that of `hash-svc` where it is a number, and by the same function of its bytes otherwise.
-fn slot(value: &str) -> u16 {
-    let hash =
-        value.parse::<u64>().map_or_else(|_| xxh3_64(value.as_bytes()), |number| Mix::Xxh3.hash(number));
-    u16::try_from(hash % u64::from(SLOTS)).unwrap_or_default()
+    fn top(&self, rows: u64) -> Vec<Share> {
+        // Half way between the bounds.
+        let share = |often: &Often| (often.least + often.most) as f64 / 2.0 / rows.max(1) as f64;
+        let named = self.frequent.most(NAMED);
+        named
+            .iter()
+            .map(|often| Share { value: often.value.replace(PART, ","), share: share(often) })
+            .collect()
+    }
 }
 
 impl Seconds {
@@ -223,18 +286,7 @@ impl Seconds {
 
 #[cfg(test)]
 mod tests {
-    use coupon_core::SlotTable;
-
     use super::*;
-
-    #[test]
-    fn numbers_have_the_slots_that_the_service_gives_them() {
-        let table = SlotTable::new(Mix::Xxh3, std::num::NonZeroU16::MIN);
-        for number in [0, 1, 77, 1 << 52] {
-            assert_eq!(slot(&number.to_string()), table.slot(number));
-        }
-        assert_ne!(slot("a"), slot("b"));
-    }
 
     #[test]
     fn the_busiest_second_is_found_where_rows_are_in_order() {
@@ -248,7 +300,7 @@ mod tests {
         let ordered = study(&[0, 1_000, 1_400, 1_999, 2_000, 3_000, 3_001]);
         assert_eq!(ordered.busiest(), Some(Busiest { second: 1, rows: 3 }));
         assert_eq!(ordered.keys[0].busiest.len(), 3);
-        assert!(study(&[2_000, 1_000]).busiest().is_none() && study(&[2_000, 1_000]).is_mixed());
+        assert!(study(&[2_000, 1_000]).busiest().is_none() && study(&[2_000, 1_000]).seconds.mixed);
         assert!(study(&[]).busiest().is_none());
     }
 

@@ -4,7 +4,7 @@ use coupon_core::Timestamp;
 use serde::Serialize;
 
 use super::order::Ordered;
-use super::study::SEPARATOR;
+use crate::replay::PART;
 
 const ROWS: usize = 12;
 const COLUMNS: usize = 56;
@@ -48,7 +48,7 @@ impl Heat {
             }
             if let Some(value) = heat.values.get_mut(range) {
                 // The least of them comes last.
-                *value = row.of.value.replace(SEPARATOR, ",");
+                *value = row.of.value.replace(PART, ",");
             }
         }
         Some(heat)
@@ -77,12 +77,12 @@ fn told(moment: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::study::Sampled;
+    use super::super::evidence::Sampled;
     use super::*;
 
     #[test]
     fn what_ascends_with_time_is_a_line_across_and_fits_a_terminal() {
-        let row = |n: i64| Sampled { value: n.to_string().into(), slot: 0, timed: true, moment: n * 1_000 };
+        let row = |n: i64| Sampled { value: n.to_string().into(), timed: true, moment: n * 1_000 };
         let sample: Vec<Sampled> = (0..1_200).map(row).collect();
         let heat = Heat::of(&Ordered::of(&sample, 1)).unwrap();
         assert_eq!((heat.rows.len(), heat.values[1].as_str()), (ROWS, "100"));
@@ -97,8 +97,7 @@ mod tests {
 
     #[test]
     fn one_moment_has_no_picture() {
-        let sample =
-            [1, 2].map(|n: i64| Sampled { value: n.to_string().into(), slot: 0, timed: true, moment: 5 });
+        let sample = [1, 2].map(|n: i64| Sampled { value: n.to_string().into(), timed: true, moment: 5 });
         assert_eq!(Heat::of(&Ordered::of(&sample, 1)), None);
         assert_eq!(Heat::of(&Ordered::of(&[], 1)), None);
     }

@@ -1,0 +1,108 @@
+//! Candidate keys of small traces.
+
+use coupon_core::ShardingStats;
+use coupon_loadgen::workload::Workload;
+
+use super::super::{ByKey, Need, text};
+use super::*;
+use crate::replay::{Reading, read};
+
+const FOUR: NonZeroU16 = NonZeroU16::new(4).unwrap();
+
+/// 4,000 grabs over ten hours: users come once, half of everything is in room 3, orders ascend, and shops are text.
+fn findings(asked: &[&str], most: usize, shard_writes: f64) -> KeyFindings {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let line = |n: u64| {
+        let room = if n.is_multiple_of(2) { 3 } else { n / 2 % 16 + 10 };
+        let (user, time) = (n * 7_919 % 4_001 + 1, 1_456_617_600 + n / 3 * 27);
+        format!("{user},{room},1,{time},{},shop-of-{:03}\n", 10_000 + n, n * 37 % 500)
+    };
+    let lines: String = (0..4_000).map(line).collect();
+    std::fs::write(file.path(), format!("user_id,room_id,coupon_id,grab_time,order,shop\n{lines}")).unwrap();
+    let keys = asked.iter().map(|key| key.parse().unwrap()).collect();
+    let recording = read(file.path(), &Reading { keys, most, ..Reading::default() }).unwrap();
+    KeyFindings::of_trace(&recording, &QueryMix::of(&Workload::default()).unwrap(), FOUR, shard_writes)
+}
+
+fn keys(asked: &[&str]) -> Vec<ByKey> {
+    findings(asked, 1_000_000, 1_000.0).keys
+}
+
+fn effective(stats: &ShardingStats) -> f64 {
+    stats.effective_shards.unwrap()
+}
+
+#[test]
+fn a_key_of_many_values_is_even_by_hash_and_a_hot_value_is_named() {
+    let [user, room, both] = keys(&["user", "room", "room,user"]).try_into().unwrap();
+    let all = |key: &ByKey| effective(&key.hashed.as_ref().unwrap().all);
+    assert_eq!([user.values, room.values, both.values], [4_000.0, 17.0, 4_000.0]);
+    assert!(all(&user) > 3.7 && all(&both) > 3.7 && all(&room) <= 2.0, "{room:?}");
+    assert_eq!(room.top[0], Share { value: "3".to_owned(), share: 0.5 });
+    assert!(user.ascent.unwrap().abs() < 0.1, "{:?}", user.ascent);
+    // A page of one user's coupons names the user alone.
+    let visits = |key: &ByKey, endpoint: Endpoint| {
+        let found = key.fan_out.iter().find(|fan_out| fan_out.query == endpoint.key()).unwrap();
+        (found.hashed, found.ranges)
+    };
+    let (one, four) = ((1.0, 1.0), (4.0, 4.0));
+    assert_eq!((visits(&user, Endpoint::UserCoupons), visits(&user, Endpoint::RoomOrders)), (one, four));
+    assert_eq!((visits(&room, Endpoint::UserCoupons), visits(&room, Endpoint::RoomOrders)), (four, one));
+    assert_eq!((visits(&both, Endpoint::UserCoupons), visits(&both, Endpoint::Global)), (four, four));
+    // Ranges of room and user keep what a room has together, but for the room that is in two of them.
+    let (hashed, ranges) = visits(&both, Endpoint::RoomOrders);
+    assert!(hashed == 4.0 && (1.3..2.7).contains(&ranges), "{ranges}");
+}
+
+#[test]
+fn every_kind_of_query_that_looks_results_up_names_the_columns_it_knows() {
+    for endpoint in Endpoint::ALL {
+        assert_eq!(known_by(endpoint).is_some(), endpoint.has_plan(), "{endpoint:?}");
+    }
+    for step in [Endpoint::Confirm, Endpoint::Release, Endpoint::Use, Endpoint::Return] {
+        assert_eq!(known_by(step), Some(&[Meaning::User, Meaning::Time][..]), "{step:?}");
+    }
+}
+
+#[test]
+fn a_key_that_ascends_has_its_busiest_hour_in_one_range() {
+    let found = findings(&["order"], 1_000_000, 1_000.0);
+    let [order] = &*found.keys else { panic!() };
+    let (hashed, ranges) = (order.hashed.as_ref().unwrap(), order.ranges.as_ref().unwrap());
+    assert!(order.ascent.unwrap() > 0.999);
+    assert!(effective(&ranges.all) > 3.8 && effective(hashed.busiest.as_ref().unwrap()) > 3.0);
+    assert!(effective(ranges.busiest.as_ref().unwrap()) < 1.5, "{ranges:?}");
+    let told = text(&found);
+    assert!(told.contains("order: it follows time") && told.contains("order: hashed 1 shard;"), "{told}");
+    assert!(told.contains("those of the busiest\nhour."), "{told}");
+    // The newest rows move from the first range to the last.
+    let lines: Vec<&str> = told.lines().filter(|line| line.ends_with('|')).collect();
+    assert!(lines[0].contains("|@") && lines.last().unwrap().ends_with("@|"), "{told}");
+}
+
+#[test]
+fn a_value_that_is_more_than_a_shard_takes_in_the_busiest_second_is_told() {
+    let found = findings(&["room", "order"], 1_000_000, 1.0);
+    let needs: Vec<Need> = found.keys.iter().map(|key| key.needs.unwrap().hashed).collect();
+    assert!(matches!(needs[..], [Need::OneValue(2), Need::Shards(3..)]), "{needs:?}");
+}
+
+#[test]
+fn texts_that_share_a_prefix_are_warned_of() {
+    let found = findings(&["shop", "room"], 1_000_000, 1_000.0);
+    let [shop, room] = &*found.keys else { panic!() };
+    let prefix = shop.prefix.as_ref().unwrap();
+    assert_eq!((prefix.text.as_str(), prefix.share), ("shop-of-", 1.0));
+    assert!(room.prefix.is_none());
+    assert!(text(&found).contains("shop: 100 % of the rows begin with \"shop-of-\""));
+}
+
+#[test]
+fn a_part_of_a_trace_keeps_the_values_of_its_own_rows_and_has_no_busiest_second() {
+    let [all] = keys(&["room"]).try_into().unwrap();
+    let part = findings(&["room"], 1_500, 1_000.0);
+    let [of_part] = &*part.keys else { panic!() };
+    assert!((of_part.top[0].share - all.top[0].share).abs() < 0.05, "{:?}", of_part.top);
+    assert!((375..=1_500).contains(&of_part.rows) && of_part.needs.is_none());
+    assert!(text(&part).contains("The rows are a sample"), "{}", text(&part));
+}

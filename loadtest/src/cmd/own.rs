@@ -12,12 +12,14 @@ use coupon_cli::{numbers, terminal};
 use crate::advise::keys::{KeyFindings, text};
 use crate::advise::queries::{self, QueryFindings, Tally};
 use crate::replay::KeyColumns;
+use crate::source::unpacked;
 
 /// What keys are judged by, beside a trace. What the one way needs is refused beside the other by name: that it is required
 /// does not do so, since the other way rules out what is required.
 #[derive(Debug, clap::Args)]
 pub(super) struct OwnArgs {
-    /// Judge keys by queries: MySQL's general log, its slow log, or a file of SQL; - is the standard input
+    /// Judge keys by queries: MySQL's general log, its slow log, or a file of SQL, packed by gzip or zstd or as
+    /// it is; - is the standard input
     #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "from")]
     queries: Option<PathBuf>,
     /// A table that --queries concern; may be given several times. Without it, those whose statements name the key
@@ -153,9 +155,9 @@ fn is_stdin(file: &Path) -> bool {
 
 fn opened(file: &Path) -> Result<Box<dyn Read>> {
     if is_stdin(file) {
-        return Ok(Box::new(io::stdin()));
+        return unpacked(io::stdin());
     }
     let opened = File::open(file).context("cannot be read")?;
     ensure!(!opened.metadata().context("cannot be read")?.is_dir(), "is a folder");
-    Ok(Box::new(opened))
+    unpacked(opened)
 }

@@ -15,4 +15,5 @@ mod records;
 pub use dialect::Separator;
 pub use encoded::TextEncoding;
 pub use open::{Format, Table, open};
+pub(crate) use packed::unpacked;
 pub use records::{Next, Record};

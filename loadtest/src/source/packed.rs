@@ -23,7 +23,7 @@ const OTHERS: [(&[u8], &str); 6] = [
 ];
 
 /// The text within.
-pub(super) fn unpacked<'r>(stream: impl Read + 'r) -> Result<Box<dyn Read + 'r>> {
+pub(crate) fn unpacked<'r>(stream: impl Read + 'r) -> Result<Box<dyn Read + 'r>> {
     let (head, stream) = peek(stream, LOOKED_AT)?;
     if head.starts_with(b"PK\x03\x04") {
         bail!(zip(&head));

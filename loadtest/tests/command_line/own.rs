@@ -30,6 +30,27 @@ fn a_file_of_queries_says_which_a_key_scatters_and_keeps_no_value() {
 }
 
 #[test]
+fn a_packed_file_of_queries_is_read_as_it_would_be_unpacked_and_one_that_was_cut_short_is_an_error() {
+    use std::io::Write as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(SQL.as_bytes()).unwrap();
+    let packed = packed.finish().unwrap();
+    std::fs::write(folder.path().join("queries.sql.gz"), &packed).unwrap();
+    std::fs::write(folder.path().join("short.gz"), &packed[..packed.len() - 9]).unwrap();
+    let advise = |file: &str| {
+        loadtest_in(folder.path(), &["advise", "--queries", file, "--key", "user_id", "--key", "room_id"])
+    };
+    let output = advise("queries.sql.gz");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && said.contains("scatters, to all shards: 50 %"), "{said}");
+    let output = advise("short.gz");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && error.contains("short.gz"), "{error}");
+}
+
+#[test]
 fn what_is_missing_or_makes_no_sense_is_named() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("none.sql"), "COMMIT;").unwrap();

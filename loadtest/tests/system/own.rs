@@ -70,6 +70,35 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
+fn bytes_are_a_key_and_a_date_of_zero_or_none_is_no_time() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let shop = &*SHOP;
+    shop.run(&[
+        // What old tables have, and a strict server would not take.
+        "SET SESSION sql_mode = ''",
+        "CREATE TABLE shop.tickets (id BIGINT PRIMARY KEY, code VARBINARY(4), created_at DATETIME)",
+        "INSERT INTO shop.tickets SELECT id, UNHEX(LPAD(HEX(user_id), 8, 'F')), \
+             CASE id MOD 4 WHEN 0 THEN '0000-00-00 00:00:00' WHEN 1 THEN NULL ELSE created_at END \
+             FROM shop.orders ORDER BY id LIMIT 4000",
+        "ANALYZE TABLE shop.tickets",
+    ]);
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("keys.json").to_str().unwrap().to_owned();
+    let asked = ["--key", "code", "--key", "id", "--time-column", "created_at", "--json", &json, "--yes"];
+    let output = shop.advise("tickets", &shop.password, &asked);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let found: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    assert_eq!((&found["rows"], &found["timed"]), (&4_000.into(), &2_000.into()));
+    let code = &found["keys"][0];
+    assert_eq!((&code["rows"], &code["without"]), (&4_000.into(), &0.into()));
+    assert!((980.0..1_040.0).contains(&code["values"].as_f64().unwrap()), "{}", code["values"]);
+    assert!(code["prefix"]["text"].as_str().unwrap().starts_with("FFFFF"), "{}", code["prefix"]);
+    // Nothing is taken to be of 1970.
+    let times = &found["keys"][1]["heat"]["times"];
+    assert!(times[0].as_str().unwrap().starts_with("2026-11-01"), "{times}");
+}
+
+#[test]
 fn keys_are_judged_by_a_sample_of_a_table_that_is_only_read() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let shop = &*SHOP;

@@ -11,6 +11,8 @@ use coupon_report::model::{Heat, HeatMap, HeatRange, HotKey, Reading};
 
 /// So many rooms, coupons and users are named.
 const NAMED: usize = 10;
+/// What has a smaller share than this is not hot: among many that are alike some come first by chance.
+pub(crate) const HOT: f64 = 0.01;
 
 /// Counts of a load's grabs, in bounded room.
 #[derive(Debug)]
@@ -111,11 +113,9 @@ fn most(frequent: &Frequent<u64>) -> Vec<HotKey> {
     top.add(frequent);
     let all = top.all().max(1) as f64;
     let key = |id, granted| HotKey { id, granted, share: granted as f64 / all };
-    let mut keys: Vec<HotKey> =
-        top.most(NAMED).into_iter().map(|often| key(often.value, often.least)).collect();
+    let keys = top.most(NAMED).into_iter().map(|often| key(often.value, often.least));
     // What came once is not hot, be the load as small as it may.
-    keys.retain(|key| key.granted > 1);
-    keys
+    keys.filter(|key| key.granted > 1 && key.share >= HOT).collect()
 }
 
 #[cfg(test)]

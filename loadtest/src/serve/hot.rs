@@ -5,6 +5,8 @@ use coupon_report::model::{Heat, HeatMap, HeatRange};
 use coupon_service::api::{HotKeys, HotResults};
 use serde::Serialize;
 
+use crate::heat::HOT;
+
 /// So many rooms, coupons and users are named.
 const NAMED: usize = 4;
 
@@ -50,8 +52,8 @@ pub(super) fn told(hot: &HotResults) -> Vec<String> {
         return Vec::new();
     }
     let line = |name: &str, keys: &HotKeys| {
-        let named =
-            keys.top.iter().take(NAMED).map(|key| format!("{} ({})", key.id, format::percent(key.share)));
+        let hot = keys.top.iter().filter(|key| key.share >= HOT).take(NAMED);
+        let named = hot.map(|key| format!("{} ({})", key.id, format::percent(key.share)));
         let named = named.collect::<Vec<_>>().join(", ");
         if named.is_empty() { format!("{name}: none stands out") } else { format!("{name}: {named}") }
     };

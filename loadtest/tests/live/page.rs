@@ -45,6 +45,9 @@ fn a_run_is_watched_to_its_report() {
     page.wait(
         "/[1-9]/.test(document.querySelector('#cards > article:nth-child(2) .heat canvas').dataset.shades)",
     );
+    page.resize(390, 900);
+    page.wait("document.documentElement.scrollWidth <= 390");
+    page.resize(1280, 900);
     let names = "[...document.querySelectorAll('#cards > article:nth-child(1) .scenarios th span')].map(s => s.textContent).join()";
     page.wait(&format!("{names} === 'normal,hot room,cross-shard,admin'"));
     page.wait("!document.getElementById('report').hidden");

@@ -105,8 +105,9 @@ fn maps(contestant: &Contestant, heat: &Heat, most: &Most, number_of_drawing: us
     let title = format!("Grabs granted by {}, by range of keys and time", contestant.name);
     let told: Vec<String> = placed.iter().map(|(title, map, ..)| summary(title, map)).collect();
     let seconds = heat.rooms.step_s * heat.rooms.steps() as f64;
+    let rounds = contestant.rounds.len().max(1) as f64;
     let body = html! {
-        @for (title, map, most, from) in placed { (one(title, map, most, from)) }
+        @for (title, map, most, from) in placed { (one(title, map, (most, rounds), from)) }
         @for (part, anchor) in [(0.0, "start"), (0.5, "middle"), (1.0, "end")] {
             text.tick x=(px(LEFT + part * (WIDTH - LEFT - 6.0))) y=(px(top + 10.0)) text-anchor=(anchor) {
                 (tick((part * seconds * 10.0).round() / 10.0)) @if part == 0.5 { " seconds" }
@@ -136,10 +137,11 @@ fn summary(title: &str, map: &HeatMap) -> String {
     )
 }
 
-fn one(title: &str, map: &HeatMap, most: u64, from: f64) -> Markup {
+/// A map, in which `most` is the darkest, of so many rounds.
+fn one(title: &str, map: &HeatMap, (most, rounds): (u64, f64), from: f64) -> Markup {
     let (row, top) = (row(map), from + HEAD);
     let every = (12.0 / row).ceil() as usize; // Labels need 12 units each.
-    let busiest = most as f64 / map.step_s.max(f64::MIN_POSITIVE);
+    let busiest = most as f64 / map.step_s.max(f64::MIN_POSITIVE) / rounds;
     html! {
         text x="0" y=(px(from + 13.0)) { (title) }
         text.tick x=(WIDTH - 6.0) y=(px(from + 13.0)) text-anchor="end" { "darkest: " (number(busiest)) "/s" }

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 pub struct Heat {
     /// Grabs that were granted.
     pub granted: u64,
-    /// The rooms with the most of them, the hottest first; ten at most.
+    /// The rooms with the most of them, the hottest first; ten at most, each with 1 % or more.
     pub hot_rooms: Vec<HotKey>,
     /// The coupons, likewise.
     pub hot_coupons: Vec<HotKey>,
-    /// The users, likewise. Of many users who are all alike none is named.
+    /// The users, likewise: of many who are all alike none.
     pub hot_users: Vec<HotKey>,
     /// Over time, by room.
     pub rooms: HeatMap,

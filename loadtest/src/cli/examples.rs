@@ -76,7 +76,9 @@ Examples:
   loadtest simulate --shards 4 --users 1000 --zipf 1.1
       users of whom a few grab most
   loadtest simulate --rooms 5000 --hot-rooms 1 --hot-share 0.9
-      one room that everybody watches";
+      one room that everybody watches
+  loadtest simulate --shards 8 --machines 3
+      machines that hold several shards, and the loss of one";
 
 pub(super) const EXPLAIN: &str = "\
 Examples:

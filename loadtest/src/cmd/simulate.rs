@@ -8,8 +8,9 @@ use anyhow::ensure;
 use coupon_cli::numbers::some;
 use coupon_cli::output::Output;
 use coupon_cli::terminal;
+use serde::Serialize;
 
-use crate::simulate::{self, SimulateOptions};
+use crate::simulate::{self, SimulateOptions, machines};
 
 /// The hot rooms of the standard workload.
 const HOT_ROOMS: u64 = 5;
@@ -18,7 +19,13 @@ const HOT_ROOMS: u64 = 5;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Number of shards; several numbers make several cases. At most 1,024.
-    #[arg(long, value_delimiter = ',', default_value = "4,16,64,1024", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "4,16,64,1024",
+        default_value_if("machines", clap::builder::ArgPredicate::IsPresent, "8"),
+        value_parser = clap::value_parser!(u16).range(1..=1024)
+    )]
     shards: Vec<u16>,
     /// Rows to route for each strategy and number of shards: 10M, 1e7 and 10000000 are the same.
     #[arg(long, default_value = "10M", value_parser = some::<u64>)]
@@ -42,6 +49,13 @@ pub struct Args {
     /// Number of shards over which the cured ranges are spread (all of them, where there are fewer).
     #[arg(long, default_value = "4")]
     spread: NonZeroU16,
+    /// Put the shards on so many machines, dealt to them in turn, and say instead how even the machines are and what the loss of one
+    /// costs; for 8 shards unless --shards says otherwise.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=256))]
+    machines: Option<u16>,
+    /// The strength of each machine, which decides how many shards it gets: 2,1,1 gives the first one half
+    #[arg(long, value_delimiter = ',', value_name = "W,…", requires = "machines", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    weights: Vec<u32>,
     /// Over how many days stored rows lie.
     #[arg(long, default_value = "30", value_parser = clap::value_parser!(u32).range(1..=3650))]
     days: u32,
@@ -65,6 +79,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     ensure!(rooms <= 1_000_000, "--rooms is {rooms}, but at most 1,000,000 can be simulated");
     ensure!(hot <= rooms, "--hot-rooms is {hot}, but --rooms has only {rooms}");
     ensure!(hot <= 10_000, "--hot-rooms is {hot}, but at most 10,000 can have ranges of their own");
+    let weights = args.machines.map(|machines| weights(machines, args.weights)).transpose()?;
     let json = args.json.map(|path| Output::create("--json", &path)).transpose()?;
     let options = SimulateOptions {
         shards: args.shards.into_iter().filter_map(NonZeroU16::new).collect(),
@@ -79,11 +94,31 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         threads: args.threads.map_or_else(processors, usize::from),
         seed: args.seed,
     };
-    let found = simulate::run(options, &mut |doing| terminal::progress(doing))?;
+    let mut progress = |doing: &str| terminal::progress(doing);
+    match weights {
+        None => {
+            let found = simulate::run(options, &mut progress)?;
+            tell(&simulate::text(&found), json, &found)
+        }
+        Some(weights) => {
+            let found = machines::run(options, weights, &mut progress)?;
+            tell(&machines::text(&found), json, &found)
+        }
+    }
+}
+
+fn tell(text: &str, json: Option<Output>, found: &impl Serialize) -> anyhow::Result<ExitCode> {
     terminal::clear_progress();
-    terminal::say(simulate::text(&found).trim_end());
-    json.map_or(Ok(()), |file| file.write_json(&found))?;
+    terminal::say(text.trim_end());
+    json.map_or(Ok(()), |file| file.write_json(found))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The strength of each machine; all alike unless it is said.
+fn weights(machines: u16, weights: Vec<u32>) -> anyhow::Result<Vec<u32>> {
+    let (machines, given) = (usize::from(machines), weights.len());
+    ensure!(given == 0 || given == machines, "--weights has {given} of them, but --machines is {machines}");
+    Ok(if given == 0 { vec![1; machines] } else { weights })
 }
 
 fn processors() -> usize {
@@ -128,11 +163,23 @@ mod tests {
             ("--spread", "0"),
             ("--days", "0"),
             ("--threads", "0"),
+            ("--machines", "1"),
+            ("--weights", "1,0"),
         ] {
             let error =
                 Command::try_parse_from(["simulate", &format!("{flag}={value}")]).unwrap_err().to_string();
             assert!(error.contains(flag), "{error}");
         }
+    }
+
+    #[test]
+    fn weights_are_those_of_the_machines() {
+        let args = Command::parse_from(["simulate", "--machines", "3", "--weights", "2,1"]).args;
+        assert_eq!(args.shards, [8]);
+        assert_eq!(run(args).unwrap_err().to_string(), "--weights has 2 of them, but --machines is 3");
+        assert_eq!(weights(3, Vec::new()).unwrap(), [1, 1, 1]);
+        let alone = Command::try_parse_from(["simulate", "--weights", "2,1"]).unwrap_err().to_string();
+        assert!(alone.contains("--machines"), "{alone}");
     }
 
     #[test]

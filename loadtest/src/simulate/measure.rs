@@ -168,6 +168,22 @@ pub(crate) fn rows_of_shards(
     Ok(ShardingStats::of_counts(&stored))
 }
 
+/// The kinds of queries that are asked.
+const KINDS: [QueryKind; 5] = [
+    ("a user's coupons", |row| ResultQuery::of_user(row.user)),
+    ("a room's orders", |row| ResultQuery::of_room(row.room)),
+    ("recent, 1 h", |row| ResultQuery::within(TimeRange::new(row.time.plus_millis(-HOUR), row.time))),
+    ("by result id", |row| ResultQuery::everything().at(row.time)),
+    ("global", |_| ResultQuery::everything()),
+];
+
+/// The rows that queries are asked about.
+fn asked(keys: &Keys, windows: Windows, seed: u64) -> anyhow::Result<Vec<RowKey>> {
+    let mut random = Random::new(seed, u64::MAX);
+    let rows = (0..QUERIES).map(|_| keys.row(&mut random, windows.stored)).collect::<Result<Vec<_>, _>>();
+    Ok(rows?)
+}
+
 /// The shards and tables that each kind of query visits, on average over random rows it is asked about.
 ///
 /// # Errors
@@ -178,9 +194,28 @@ pub(super) fn fan_out(
     windows: Windows,
     seed: u64,
 ) -> anyhow::Result<Vec<FanOut>> {
-    let mut random = Random::new(seed, u64::MAX);
-    let rows = (0..QUERIES).map(|_| keys.row(&mut random, windows.stored)).collect::<Result<Vec<_>, _>>()?;
-    Ok(fan_out_about(strategy, &rows, windows.stored))
+    Ok(fan_out_about(strategy, &asked(keys, windows, seed)?, windows.stored))
+}
+
+/// The part of each kind of query that visits one of some shards, over the same rows.
+///
+/// # Errors
+/// As [`fan_out`].
+#[expect(clippy::cast_precision_loss, reason = "queries are few")]
+pub(super) fn queries_that_visit(
+    strategy: &dyn ShardingStrategy,
+    keys: &Keys,
+    windows: Windows,
+    seed: u64,
+    shards: impl Fn(&ShardId) -> bool,
+) -> anyhow::Result<Vec<(String, f64)>> {
+    let rows = asked(keys, windows, seed)?;
+    let shard_count = strategy.shard_count().get();
+    let part = |(query, make): &QueryKind| {
+        let visits = |row: &&RowKey| strategy.plan(&make(row)).shards(shard_count).iter().any(&shards);
+        ((*query).to_owned(), rows.iter().filter(visits).count() as f64 / QUERIES as f64)
+    };
+    Ok(KINDS.iter().map(part).collect())
 }
 
 /// The same over given rows, where rows were stored during `stored`.
@@ -190,13 +225,6 @@ pub(super) fn fan_out_about(
     rows: &[RowKey],
     stored: TimeRange,
 ) -> Vec<FanOut> {
-    let kinds: [QueryKind; 5] = [
-        ("a user's coupons", |row| ResultQuery::of_user(row.user)),
-        ("a room's orders", |row| ResultQuery::of_room(row.room)),
-        ("recent, 1 h", |row| ResultQuery::within(TimeRange::new(row.time.plus_millis(-HOUR), row.time))),
-        ("by result id", |row| ResultQuery::everything().at(row.time)),
-        ("global", |_| ResultQuery::everything()),
-    ];
     let shard_count = strategy.shard_count().get();
     let every_table = strategy.tables(stored).len();
     let mean = |(query, make): &QueryKind| {
@@ -217,5 +245,5 @@ pub(super) fn fan_out_about(
             tables: tables as f64 / queries,
         }
     };
-    kinds.iter().map(mean).collect()
+    KINDS.iter().map(mean).collect()
 }

@@ -4,6 +4,7 @@
 //! for 1,024 shards and a billion users before one server is rented.
 
 mod keys;
+pub mod machines;
 mod measure;
 mod render;
 mod variants;
@@ -221,13 +222,13 @@ fn windows(days: u32) -> Windows {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn simulate(shards: u16, threads: usize) -> Case {
-        let shards = NonZeroU16::new(shards).unwrap();
-        let options = SimulateOptions {
-            shards: vec![shards],
+    /// A simulation of the standard sale.
+    pub(super) fn options(shards: u16, threads: usize) -> SimulateOptions {
+        SimulateOptions {
+            shards: vec![NonZeroU16::new(shards).unwrap()],
             rows: 600_000,
             users: 1_000_000_000,
             zipf: None,
@@ -238,8 +239,11 @@ mod tests {
             days: 28,
             threads,
             seed: 3,
-        };
-        run(options, &mut |_| ()).unwrap().cases.remove(0)
+        }
+    }
+
+    fn simulate(shards: u16, threads: usize) -> Case {
+        run(options(shards, threads), &mut |_| ()).unwrap().cases.remove(0)
     }
 
     fn finding<'a>(case: &'a Case, strategy: &str) -> &'a Finding {

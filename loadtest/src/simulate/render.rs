@@ -44,7 +44,7 @@ fn introduction(options: &SimulateOptions) -> String {
     )
 }
 
-fn title(text: &str) -> String {
+pub(super) fn title(text: &str) -> String {
     format!("\n{text}\n{}\n", RULE.to_string().repeat(text.chars().count()))
 }
 

@@ -48,12 +48,8 @@ pub fn catalogue(dialect: Dialect) -> Vec<String> {
 /// does no harm.
 #[must_use]
 pub fn main_updates() -> Vec<String> {
-    let make = |sql: String| match sql.strip_prefix("CREATE INDEX ") {
-        Some(index) => format!("CREATE INDEX IF NOT EXISTS {index}"),
-        None => sql.replacen("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1),
-    };
     let files = [BOOKS, CHANGES, LAYOUTS];
-    files.into_iter().flat_map(|file| statements(file, Dialect::Sqlite)).map(make).collect()
+    files.into_iter().flat_map(|file| statements(file, Dialect::Sqlite)).map(if_missing).collect()
 }
 
 /// The statements that make the tables which a shard of a SQLite data set of before lacks. Running them again does no
@@ -173,6 +169,21 @@ pub fn results(dialect: Dialect, table: TableId) -> (String, Vec<String>) {
         }
     });
     (all.next().unwrap_or_default(), all.collect())
+}
+
+/// The SQLite statements that make those indexes of a table of results that are missing, to run after a bulk fill that may
+/// have been cut short.
+#[must_use]
+pub fn results_indexes_if_missing(table: TableId) -> Vec<String> {
+    results(Dialect::Sqlite, table).1.into_iter().map(if_missing).collect()
+}
+
+/// A SQLite statement that makes a table or an index, so that running it again does no harm.
+fn if_missing(sql: String) -> String {
+    let kinds = ["CREATE UNIQUE INDEX ", "CREATE INDEX ", "CREATE TABLE "];
+    let made =
+        kinds.into_iter().find_map(|make| Some(format!("{make}IF NOT EXISTS {}", sql.strip_prefix(make)?)));
+    made.unwrap_or(sql)
 }
 
 /// A numbered change of a MySQL database. Running it again after it was cut short does no harm.

@@ -13,6 +13,7 @@
     )
 )]
 
+pub mod carried;
 mod catalogue;
 pub mod clock;
 mod current;
@@ -69,6 +70,15 @@ pub use shards::{
 pub use unavailable::Unavailable;
 
 use ids::IdSource;
+
+/// The way in which a data set is filled in bulk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filling {
+    /// From beginning to end, or not at all.
+    Once,
+    /// So that what was cut short can go on: a row that is there already is one that an earlier run stored.
+    Resumable,
+}
 
 /// A future that lives on one worker thread.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;

@@ -74,6 +74,11 @@ pub fn page(dialect: Dialect, table: impl Display, filter: &Filter, limit: i64, 
     format!("SELECT {columns} FROM {table}{clause} ORDER BY {order} LIMIT {limit}")
 }
 
+/// The next results of one table behind an id, in the order of ids. Its numbers are the id and the most that are wanted.
+pub(crate) fn behind(dialect: Dialect, table: TableId) -> String {
+    format!("SELECT {} FROM {table} WHERE result_id > ? ORDER BY result_id LIMIT ?", columns(dialect))
+}
+
 /// Counts the results of one table that a query covers, with the time of the latest.
 pub(crate) fn summary(table: impl Display, filter: &Filter, numbers: Numbers) -> String {
     format!("SELECT COUNT(*), MAX(grab_time) FROM {table}{}", filter.clause(numbers))
@@ -234,7 +239,7 @@ pub(crate) fn park(dialect: Dialect) -> String {
 /// The end of an INSERT that leaves a row as it is which has one of the keys already.
 pub(crate) const fn unless_there(dialect: Dialect) -> &'static str {
     match dialect {
-        Dialect::MySql => "ON DUPLICATE KEY UPDATE result_id = result_id",
+        Dialect::MySql => " ON DUPLICATE KEY UPDATE result_id = result_id",
         Dialect::Sqlite => "ON CONFLICT DO NOTHING",
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod books;
 pub mod bulk;
+pub mod copied;
 pub mod folder;
 
 mod answers;

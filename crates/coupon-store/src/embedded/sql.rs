@@ -13,7 +13,7 @@ use rusqlite::{CachedStatement, Connection, Row, params, params_from_iter};
 use crate::statements::{self, Filter, Fresh, Numbers};
 use crate::{Change, PageRequest, Reservation, Summary, Totals};
 
-const SQLITE: Dialect = Dialect::Sqlite;
+pub(super) const SQLITE: Dialect = Dialect::Sqlite;
 
 /// Stores fresh results in one table.
 pub(super) struct Insert<'a> {
@@ -175,6 +175,18 @@ pub(super) fn page(
     let sql = statements::page(SQLITE, table, &filter, limit, Numbers::Bound);
     let mut statement = db.prepare_cached(&sql)?;
     let rows = statement.query_map(params_from_iter(filter.numbers().chain([limit])), result)?;
+    rows.collect()
+}
+
+/// The next results of a table behind an id, in the order of ids.
+pub(super) fn behind(
+    db: &Connection,
+    table: TableId,
+    after: i64,
+    most: usize,
+) -> rusqlite::Result<Vec<CouponResult>> {
+    let mut statement = db.prepare_cached(&statements::behind(SQLITE, table))?;
+    let rows = statement.query_map([after, i64::try_from(most).unwrap_or(i64::MAX)], result)?;
     rows.collect()
 }
 

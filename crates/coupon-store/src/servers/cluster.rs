@@ -20,11 +20,12 @@ use super::names::{Names, Namespace};
 use super::places::{self, Places};
 use super::{layouts, mains_time, upgrade};
 use crate::VersionRecord;
+use crate::carried::COPYING;
 use crate::clock::Clock;
 use crate::settings::ServersSettings;
 
 /// The version of the tables' contents that this code writes and reads.
-const FORMAT: &str = "4";
+pub(super) const FORMAT: &str = "4";
 /// The versions before, whose tables a service brings up to date when it opens them.
 const FORMATS_BEFORE: [&str; 3] = ["1", "2", "3"];
 /// The longest wait for another process that is making or changing the same databases, in seconds.
@@ -58,6 +59,8 @@ pub struct Label {
     pub complete: bool,
     /// True if an earlier version made it, and no service has brought it up to date.
     pub of_before: bool,
+    /// The data set that it is to become a copy of, while it is not.
+    pub copy_of: Option<String>,
 }
 
 /// A data set that was opened, and the shards that are down for now.
@@ -78,7 +81,7 @@ pub struct Opened {
 pub struct Making {
     /// The new data set's id.
     pub dataset: String,
-    _lock: SetupLock,
+    pub(super) lock: SetupLock,
 }
 
 impl Cluster {
@@ -157,7 +160,9 @@ impl Cluster {
                 return Err(self.main.failed(why, false));
             }
         };
-        Ok(Some(Label { dataset, layout: text("layout").unwrap_or_default(), shards, complete, of_before }))
+        let copy_of = text(COPYING).filter(|_| !complete);
+        let layout = text("layout").unwrap_or_default();
+        Ok(Some(Label { dataset, layout, shards, complete, of_before, copy_of }))
     }
 
     /// Opens the data set for a strategy, bringing its tables up to date. Where there is none, makes one that holds the
@@ -174,11 +179,7 @@ impl Cluster {
 
     async fn open_as_recorded(&self, label: Label, layout: &str) -> anyhow::Result<Opened> {
         let main = &self.main;
-        ensure!(
-            label.complete,
-            "{main}: data set {} is incomplete, since filling it was cut short: seed it again, with --reset",
-            label.dataset
-        );
+        label.ensure_complete(main)?;
         let versions = self.versions(&label).await?;
         let (first, latest) = (versions.first(), versions.last());
         ensure!(
@@ -255,8 +256,8 @@ impl Cluster {
             bail!("{}: it holds data set {} already: add --reset to replace it", self.main, label.dataset);
         }
         let dataset = self.make_tables().await?;
-        self.write_label(&dataset, layout, &[]).await?;
-        Ok(Making { dataset, _lock: lock })
+        self.write_label(&dataset, layout, None, &[]).await?;
+        Ok(Making { dataset, lock })
     }
 
     /// Marks the data set complete: only now is it one.
@@ -266,11 +267,7 @@ impl Cluster {
     /// # Errors
     /// When main cannot be written.
     pub async fn complete(&self) -> anyhow::Result<()> {
-        let mut conn = self.main.connect_alone().await?;
-        conn.exec_drop("REPLACE INTO meta (name, value) VALUES ('format', ?)", (FORMAT,))
-            .await
-            .map_err(|error| self.main.error(&error))?;
-        Ok(())
+        self.complete_with(&[]).await
     }
 
     /// Says that the data set is not one any more: it is about to be removed.
@@ -300,20 +297,27 @@ impl Cluster {
 
     async fn make_sample(&self, layout: &str) -> anyhow::Result<Opened> {
         let dataset = self.make_tables().await?;
-        self.write_label(&dataset, layout, &schema::sample(Dialect::MySql)).await?;
+        self.write_label(&dataset, layout, None, &schema::sample(Dialect::MySql)).await?;
         tracing::info!(
             dataset,
             main = self.main.host(),
             "there was no data: it is now a small sample catalogue; the seeder makes a large one"
         );
         let shards = u16::try_from(self.shards.len()).unwrap_or(u16::MAX);
-        let label = Label { dataset, layout: layout.to_owned(), shards, complete: true, of_before: false };
+        let label = Label {
+            dataset,
+            layout: layout.to_owned(),
+            shards,
+            complete: true,
+            of_before: false,
+            copy_of: None,
+        };
         let versions = self.versions(&label).await?;
         Ok(Opened { label, cluster: self.clone(), versions, down: Vec::new() })
     }
 
     /// Makes every database and table of a new data set, and writes into each shard which data set it belongs to.
-    async fn make_tables(&self) -> anyhow::Result<String> {
+    pub(super) async fn make_tables(&self) -> anyhow::Result<String> {
         let dataset = new_dataset();
         self.main.create().await?;
         self.update_main_tables().await?;
@@ -331,13 +335,20 @@ impl Cluster {
     }
 
     /// Writes what main says of a new data set, all or nothing. With a catalogue it is complete.
-    async fn write_label(&self, dataset: &str, layout: &str, catalogue: &[String]) -> anyhow::Result<()> {
+    pub(super) async fn write_label(
+        &self,
+        dataset: &str,
+        layout: &str,
+        copy_of: Option<&str>,
+        catalogue: &[String],
+    ) -> anyhow::Result<()> {
         let write = async || {
             let mut conn = self.main.connect().await?;
             let failed = |error| self.main.error(&error);
             let mut transaction = conn.start_transaction(TxOpts::default()).await.map_err(failed)?;
             let shards = self.shards.len().to_string();
             let mut rows = vec![("dataset", dataset), ("layout", layout), ("shards", &shards)];
+            rows.extend(copy_of.map(|source| (COPYING, source)));
             if !catalogue.is_empty() {
                 rows.push(("format", FORMAT));
             }
@@ -436,7 +447,7 @@ impl Cluster {
             .await
             .map_err(|error| self.main.error(&error))?;
         if locked.flatten() == Some(1) {
-            return Ok(SetupLock { _conn: conn });
+            return Ok(SetupLock { conn });
         }
         let why = format!("another process has been making or filling it for more than {SETUP_WAIT_S} s");
         Err(self.main.failed(why, false))
@@ -446,7 +457,14 @@ impl Cluster {
 /// The lock lasts as long as the connection.
 #[derive(Debug)]
 pub(super) struct SetupLock {
-    _conn: Conn,
+    conn: Conn,
+}
+
+impl SetupLock {
+    /// Keeps it, if it is not lost: a server gives up a connection that is silent for an hour.
+    pub(super) async fn keep(&mut self) -> mysql_async::Result<()> {
+        self.conn.ping().await
+    }
 }
 
 /// Makes sure that a database is a shard of the data set, and has everything that main was told of up to an entry of its
@@ -554,5 +572,24 @@ impl Label {
     #[must_use]
     pub fn shard_count(&self) -> NonZeroU16 {
         NonZeroU16::new(self.shards).unwrap_or(NonZeroU16::MIN)
+    }
+
+    /// Refuses a data set that was not filled to the end.
+    ///
+    /// # Errors
+    /// When it was not; the message says what can be done.
+    pub fn ensure_complete(&self, main: &Database) -> anyhow::Result<()> {
+        if let Some(source) = &self.copy_of {
+            bail!(
+                "{main}: a copy of data set {source} into it is under way, or was cut short: run the same `seeder copy` \
+                 again, which goes on with it"
+            );
+        }
+        ensure!(
+            self.complete,
+            "{main}: data set {} is incomplete, since filling it was cut short: seed it again, with --reset",
+            self.dataset
+        );
+        Ok(())
     }
 }

@@ -8,6 +8,8 @@ pub mod books;
 pub mod broker;
 pub mod bulk;
 pub mod cluster;
+pub mod copied;
+mod copying;
 pub mod gate;
 pub mod markers;
 pub mod mysql;
@@ -38,6 +40,7 @@ mod tasks;
 mod tls;
 mod upgrade;
 mod values;
+mod waits;
 
 pub use open::{Options, connect, open};
 

@@ -1,11 +1,31 @@
 //! The binding of rows to their columns.
 
+use coupon_core::schema::Dialect;
 use coupon_core::{
     Coupon, CouponDetails, CouponResult, LiveRoom, Money, RequestKey, StockLog, TableId, Timestamp, User,
 };
-use rusqlite::{Result, Statement, params};
+use rusqlite::types::Value;
+use rusqlite::{Result, Statement, params, params_from_iter};
 
+use crate::carried::{CarriedRow, CarriedTable, Cell};
 use crate::statements::COLUMNS;
+
+/// The statement that stores a row of a table as another data set has it, unless it is there.
+pub(super) fn carried_sql(table: &CarriedTable) -> String {
+    let names = table.names();
+    let values = vec!["?"; names.len()].join(", ");
+    let (columns, end) = (names.join(", "), table.unless_there(Dialect::Sqlite));
+    format!("INSERT INTO {} ({columns}) VALUES ({values}) {end}", table.name)
+}
+
+pub(super) fn carried(into: &mut Statement<'_>, row: &CarriedRow) -> Result<usize> {
+    into.execute(params_from_iter(row.iter().map(|cell| match cell {
+        Cell::Null => Value::Null,
+        Cell::Number(number) => Value::Integer(*number),
+        Cell::Cents(cents) => Value::Real(Money::from_cents(*cents).units()),
+        Cell::Text(text) => Value::Text(text.clone()),
+    })))
+}
 
 pub(in crate::embedded) const USER: &str = "INSERT INTO users (user_id, username, phone, email, register_time, last_login, \
      user_level, is_active) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";

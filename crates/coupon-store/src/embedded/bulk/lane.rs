@@ -1,6 +1,7 @@
 //! One shard's part of a bulk load: a thread that owns the only connection to the shard's file.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::thread::{self, JoinHandle};
@@ -10,8 +11,10 @@ use coupon_core::{CouponResult, ShardId, TableId};
 use rusqlite::Connection;
 
 use super::bindings;
+use crate::Filling;
 use crate::embedded::folder::{Folder, FolderError};
 use crate::embedded::sql;
+use crate::statements::unless_there;
 
 /// Results, and the tables of one shard that they go to.
 pub(super) type Rows = Vec<(TableId, CouponResult)>;
@@ -21,6 +24,8 @@ const BATCHES: usize = 4;
 
 enum Job {
     Store(Rows),
+    /// Make durable what was stored, and say so.
+    Settle(Sender<()>),
     Finish,
 }
 
@@ -35,17 +40,18 @@ impl Lane {
     pub(super) fn start(
         folder: &Arc<Folder>,
         shard: ShardId,
-        cache_kib: u32,
+        (filling, cache_kib): (Filling, u32),
         index_made: Sender<()>,
     ) -> Result<Self, FolderError> {
         let (jobs, received) = mpsc::sync_channel(BATCHES);
         let path = folder.shard_path(shard);
         let failed = |error| FolderError::sqlite(&path, error);
         let db = folder.connect_shard(shard).map_err(failed)?;
-        super::unprotected(&db, cache_kib).map_err(failed)?;
+        filling.prepare(&db, cache_kib).map_err(failed)?;
+        let tables = sql::tables(&db).map_err(failed)?.into_iter().collect();
         let folder = Arc::clone(folder);
         let run = move || {
-            Writer { db, tables: BTreeSet::new(), rows: 0 }.run(&received, &index_made, &folder, shard)
+            Writer { db, filling, tables, rows: 0 }.run(&received, &index_made, &folder.shard_path(shard))
         };
         let thread = thread::Builder::new().name(format!("bulk-{shard}")).spawn(run);
         Ok(Self { jobs, thread: thread.map_err(|error| FolderError::io(&path, error))? })
@@ -54,6 +60,11 @@ impl Lane {
     /// Hands rows over; false when the thread has given up, and [`Lane::end`] says why.
     pub(super) fn send(&self, rows: Rows) -> bool {
         self.jobs.send(Job::Store(rows)).is_ok()
+    }
+
+    /// Asks that what was handed over be made durable, and be told of. If the thread has given up, nobody tells.
+    pub(super) fn settle(&self, settled: Sender<()>) {
+        let _ = self.jobs.send(Job::Settle(settled));
     }
 
     /// Says that every row has been handed over. If the thread has given up, [`Lane::end`] will say so.
@@ -70,27 +81,27 @@ impl Lane {
 
 struct Writer {
     db: Connection,
+    filling: Filling,
+    /// The tables of results that are there.
     tables: BTreeSet<TableId>,
     rows: u64,
 }
 
 impl Writer {
     /// Ends early, with the file unfinished, when the source of the rows goes away.
-    fn run(
-        mut self,
-        jobs: &Receiver<Job>,
-        index_made: &Sender<()>,
-        folder: &Folder,
-        shard: ShardId,
-    ) -> Result<u64, FolderError> {
-        let path = folder.shard_path(shard);
-        let failed = |error| FolderError::sqlite(&path, error);
+    fn run(mut self, jobs: &Receiver<Job>, index_made: &Sender<()>, path: &Path) -> Result<u64, FolderError> {
+        let failed = |error| FolderError::sqlite(path, error);
         while let Ok(job) = jobs.recv() {
             match job {
                 Job::Store(rows) => self.store(&rows).map_err(failed)?,
+                Job::Settle(settled) => {
+                    super::settle(&self.db).map_err(failed)?;
+                    // An error says that nobody waits any more.
+                    let _ = settled.send(());
+                }
                 Job::Finish => {
                     self.index(index_made).map_err(failed)?;
-                    super::durable(self.db, &path)?;
+                    super::durable(self.db, path)?;
                     break;
                 }
             }
@@ -105,7 +116,7 @@ impl Writer {
             if self.tables.insert(table) {
                 transaction.execute_batch(&schema::results(Dialect::Sqlite, table).0)?;
             }
-            let mut statement = transaction.prepare_cached(&bindings::whole_row(table))?;
+            let mut statement = transaction.prepare_cached(&insert(table, self.filling))?;
             for (_, row) in rows {
                 bindings::result(&mut statement, row)?;
                 sql::hold(&transaction, table, row)?;
@@ -118,12 +129,20 @@ impl Writer {
 
     fn index(&mut self, index_made: &Sender<()>) -> rusqlite::Result<()> {
         for &table in &self.tables {
-            for sql in schema::results(Dialect::Sqlite, table).1 {
+            for sql in schema::results_indexes_if_missing(table) {
                 self.db.execute_batch(&sql)?;
                 // An error says that the receiver is gone, and does not matter.
                 let _ = index_made.send(());
             }
         }
         Ok(())
+    }
+}
+
+fn insert(table: TableId, filling: Filling) -> String {
+    let insert = bindings::whole_row(table);
+    match filling {
+        Filling::Once => insert,
+        Filling::Resumable => format!("{insert} {}", unless_there(Dialect::Sqlite)),
     }
 }

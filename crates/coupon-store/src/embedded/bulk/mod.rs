@@ -2,6 +2,9 @@
 //!
 //! Nothing is journalled or synced while it loads, and tables of results get their indexes last. That is safe
 //! because the folder counts as incomplete from the first row until [`Bulk::finish`] has synced every file.
+//!
+//! A load that is to go on where it was cut short ([`Filling::Resumable`]) keeps SQLite's log, and takes a row that is
+//! there already for what it stored before.
 
 pub(in crate::embedded) mod bindings;
 mod lane;
@@ -18,6 +21,8 @@ use rusqlite::Connection;
 
 use self::lane::Lane;
 use super::folder::{Folder, FolderError};
+use crate::Filling;
+use crate::carried::{CarriedRow, CarriedTable};
 
 /// Page cache of all connections together, in KiB; sorting for an index takes as much again.
 const CACHE_KIB: u32 = 96 * 1024;
@@ -42,15 +47,35 @@ impl Bulk {
     /// [`FolderError`] when a file cannot be opened.
     pub fn new(folder: Folder) -> Result<Self, FolderError> {
         folder.mark_incomplete()?;
+        Self::of(folder, Filling::Once)
+    }
+
+    /// Begins to load a folder that is incomplete already, or goes on where an earlier load was cut short.
+    ///
+    /// # Errors
+    /// [`FolderError`] when a file cannot be opened.
+    pub fn resumable(folder: Folder) -> Result<Self, FolderError> {
+        Self::of(folder, Filling::Resumable)
+    }
+
+    fn of(folder: Folder, filling: Filling) -> Result<Self, FolderError> {
         let path = folder.main_path();
         let failed = |error| FolderError::sqlite(&path, error);
         let cache = LEAST_CACHE_KIB.max(CACHE_KIB / (u32::from(folder.shards().get()) + 1));
         let main = folder.connect_main().map_err(failed)?;
-        unprotected(&main, cache).map_err(failed)?;
+        filling.prepare(&main, cache).map_err(failed)?;
         let folder = Arc::new(folder);
         let (index_made, indexed) = mpsc::channel();
-        let lanes = start_lanes(&folder, cache, &index_made)?;
+        let lanes = start_lanes(&folder, (filling, cache), &index_made)?;
         Ok(Self { folder, main, lanes, placements: HashSet::new(), indexed })
+    }
+
+    /// Stores rows of a table of main as another data set has them.
+    ///
+    /// # Errors
+    /// [`FolderError`] when SQLite refuses them.
+    pub fn carried(&mut self, table: &CarriedTable, rows: &[CarriedRow]) -> Result<(), FolderError> {
+        self.store(rows, &bindings::carried_sql(table), bindings::carried)
     }
 
     /// Stores users.
@@ -114,26 +139,56 @@ impl Bulk {
         Ok(())
     }
 
+    /// Makes durable whatever was handed over so far, and notes in main how far that is.
+    ///
+    /// # Errors
+    /// [`FolderError`] when a shard could not store an earlier batch, or main cannot be written.
+    pub fn settle(&mut self, name: &str, reached: &str) -> Result<(), FolderError> {
+        let (settled, told) = mpsc::channel();
+        self.lanes.values().for_each(|lane| lane.settle(settled.clone()));
+        drop(settled);
+        // Ends when every lane has told, or has given up and dropped its sender.
+        let told = told.iter().count();
+        if told < self.lanes.len() {
+            let lanes = std::mem::take(&mut self.lanes);
+            let ended = lanes.into_values().map(Lane::end).collect::<Result<Vec<_>, _>>();
+            ended?;
+            return Err(FolderError::ShardMissing { path: self.folder.dir().to_owned() });
+        }
+        settle(&self.main).map_err(|error| FolderError::sqlite(&self.folder.main_path(), error))?;
+        self.folder.note(name, reached)
+    }
+
     /// Makes the indexes, syncs every file, and only then marks the data set complete. Returns the rows of each
     /// shard. `progress` hears how many indexes are made, and of how many.
     ///
     /// # Errors
     /// [`FolderError`] when anything could not be stored, two results of a user and a coupon in one table included.
     pub fn finish(self, progress: &mut dyn FnMut(u64, u64)) -> Result<Vec<u64>, FolderError> {
-        let Self { folder, main, lanes, placements, indexed } = self;
+        let (folder, rows) = self.index(progress)?;
+        folder.mark_complete()?;
+        Ok(rows)
+    }
+
+    /// Makes the indexes and syncs every file. The data set stays incomplete. Returns it with the rows of each shard that
+    /// this load was handed.
+    ///
+    /// # Errors
+    /// As for [`Self::finish`].
+    pub fn index(self, progress: &mut dyn FnMut(u64, u64)) -> Result<(Arc<Folder>, Vec<u64>), FolderError> {
+        let Self { folder, main, lanes, placements, indexed, .. } = self;
         let indexes =
             |placement: &Placement| schema::results(Dialect::Sqlite, placement.table).1.len() as u64;
         let total = placements.iter().map(indexes).sum();
         lanes.values().for_each(Lane::no_more);
         progress(0, total);
         // Ends when the last lane does, and drops its sender.
-        for (made, ()) in (1..).zip(indexed.iter()) {
-            progress(made, total);
+        for (made, ()) in (1_u64..).zip(indexed.iter()) {
+            progress(made, total.max(made));
         }
         let rows = lanes.into_values().map(Lane::end).collect::<Result<_, _>>()?;
         durable(main, &folder.main_path())?;
-        folder.mark_complete()?;
-        Ok(rows)
+        Ok((folder, rows))
     }
 
     fn store<T>(
@@ -157,19 +212,33 @@ impl Bulk {
 
 fn start_lanes(
     folder: &Arc<Folder>,
-    cache: u32,
+    how: (Filling, u32),
     index_made: &Sender<()>,
 ) -> Result<BTreeMap<ShardId, Lane>, FolderError> {
     let shards = (0..folder.shards().get()).map(ShardId::new);
-    shards.map(|shard| Ok((shard, Lane::start(folder, shard, cache, index_made.clone())?))).collect()
+    shards.map(|shard| Ok((shard, Lane::start(folder, shard, how, index_made.clone())?))).collect()
 }
 
-/// Trades safety for speed: a crash now may ruin the file.
-fn unprotected(db: &Connection, cache_kib: u32) -> rusqlite::Result<()> {
-    db.pragma_update(None, "synchronous", "OFF")?;
-    // Without this, every page would be written twice.
-    db.pragma_update(None, "journal_mode", "OFF")?;
-    db.pragma_update(None, "cache_size", -i64::from(cache_kib))
+impl Filling {
+    /// Prepares a file for it, with a page cache of that size.
+    fn prepare(self, db: &Connection, cache_kib: u32) -> rusqlite::Result<()> {
+        match self {
+            // Trades safety for speed: a crash now may ruin the file.
+            Self::Once => {
+                db.pragma_update(None, "synchronous", "OFF")?;
+                // Without this, every page would be written twice.
+                db.pragma_update(None, "journal_mode", "OFF")?;
+            }
+            // A commit may be lost with the machine's power until it is settled, and ruins nothing.
+            Self::Resumable => db.pragma_update(None, "synchronous", "NORMAL")?,
+        }
+        db.pragma_update(None, "cache_size", -i64::from(cache_kib))
+    }
+}
+
+/// Makes what was committed survive a power failure: folding the log into the file syncs both.
+fn settle(db: &Connection) -> rusqlite::Result<()> {
+    db.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))
 }
 
 /// Makes what was written survive a power failure, and the file one to work with.

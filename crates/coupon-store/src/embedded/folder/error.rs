@@ -32,6 +32,24 @@ pub enum FolderError {
     /// Its creation was cut short, by a crash for example.
     #[error("{dir} holds a data set that was never completed: seed it again with --reset")]
     Incomplete { dir: PathBuf },
+    /// Likewise, and it can go on.
+    #[error(
+        "a copy of data set {source_id} into {dir} is under way, or was cut short: run the same `seeder copy` again, which \
+         goes on with it"
+    )]
+    Copying { dir: PathBuf, source_id: String },
+    /// A copy that was cut short, and is not the one asked for.
+    #[error(
+        "{dir} holds a copy of data set {source_id} laid out as \"{layout}\" that was cut short, and another one is asked \
+         for: choose another folder, or add --anew to throw away what is there of it"
+    )]
+    OtherCopy { dir: PathBuf, source_id: String, layout: String },
+    /// It would have to be changed to be read.
+    #[error(
+        "{dir} holds data of format {found}, made by an earlier version: start its service once, which brings it up to \
+         date, and stop it"
+    )]
+    TooOld { dir: PathBuf, found: u32 },
     /// Rows would be looked for where they are not.
     #[error(
         "{dir} holds data laid out as \"{found}\"; this service lays out as \"{wanted}\": \

@@ -12,7 +12,7 @@ use coupon_core::ShardId;
 use super::error::{FolderError, Holder};
 
 const LOCK: &str = "lock";
-const MAIN: &str = "main.sqlite";
+pub(super) const MAIN: &str = "main.sqlite";
 /// Data is about people: no other user of the machine may read it.
 const OWN_FILE: u32 = 0o600;
 const OWN_FOLDER: u32 = 0o700;

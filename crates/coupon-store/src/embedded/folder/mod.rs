@@ -3,6 +3,7 @@
 //! A folder is opened only as a whole and by one process at a time. The `format` row in main is written last
 //! and says that the data set is complete: a folder without it is never mistaken for one.
 
+mod copying;
 mod error;
 mod files;
 mod update;
@@ -17,7 +18,10 @@ use coupon_core::ShardId;
 use coupon_core::schema::{self, Dialect};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
+use self::copying::Begun;
 pub use error::{FolderError, Holder};
+
+use crate::carried::COPYING;
 
 /// The version of the files' layout that this code writes, and the last it can read.
 pub const FORMAT: u32 = 4;
@@ -53,7 +57,7 @@ impl Folder {
         if Self::holds_data(dir) {
             return Err(FolderError::HoldsData { dir: dir.to_owned() });
         }
-        Self::fill(dir, layout, shards, lock)
+        Self::complete(dir, layout, shards, lock)
     }
 
     /// Replaces whatever data set the folder holds, if any, by an empty one, without letting go of it in between.
@@ -63,7 +67,7 @@ impl Folder {
     pub fn replace(dir: &Path, layout: &str, shards: NonZeroU16) -> Result<Self, FolderError> {
         let lock = claim(dir)?;
         files::remove(dir)?;
-        Self::fill(dir, layout, shards, lock)
+        Self::complete(dir, layout, shards, lock)
     }
 
     /// Opens the folder as the given strategy's, which is that of the first or the latest version of its layout. Shards that it
@@ -87,6 +91,17 @@ impl Folder {
     pub fn open_any(dir: &Path) -> Result<Self, FolderError> {
         let (folder, format) = Self::read(dir)?;
         folder.up_to_date(format)
+    }
+
+    /// Opens the folder whatever its layout, and changes nothing of it: one of an earlier format is refused.
+    ///
+    /// # Errors
+    /// [`FolderError`] when it is in use, incomplete, damaged, or of an earlier format.
+    pub fn open_as_it_is(dir: &Path) -> Result<Self, FolderError> {
+        match Self::read(dir)? {
+            (folder, FORMAT) => Ok(folder),
+            (_, found) => Err(FolderError::TooOld { dir: dir.to_owned(), found }),
+        }
     }
 
     /// Reads what the folder is, and its format; nothing of it is changed.
@@ -241,15 +256,28 @@ impl Folder {
     }
 
     /// Writes an empty data set into a folder that holds none.
-    fn fill(dir: &Path, layout: &str, shards: NonZeroU16, lock: File) -> Result<Self, FolderError> {
+    fn complete(dir: &Path, layout: &str, shards: NonZeroU16, lock: File) -> Result<Self, FolderError> {
+        let folder = Self::fill(dir, layout, shards, lock, None)?;
+        folder.mark_complete()?;
+        Ok(folder)
+    }
+
+    /// Does so, but for its format. From the first file on, one that is for a copy says of which data set.
+    fn fill(
+        dir: &Path,
+        layout: &str,
+        shards: NonZeroU16,
+        lock: File,
+        copy_of: Option<&str>,
+    ) -> Result<Self, FolderError> {
         let (dataset, layouts) = (new_dataset(), [layout.to_owned(), layout.to_owned()]);
         let folder = Self { dir: dir.to_owned(), dataset, layouts, shards, _lock: lock };
         let shard_count = shards.to_string();
-        let rows = [("dataset", &*folder.dataset), ("layout", layout), ("shards", &*shard_count)];
+        let mut rows = vec![("dataset", &*folder.dataset), ("layout", layout), ("shards", &*shard_count)];
+        rows.extend(copy_of.map(|source| (COPYING, source)));
         make(&folder.main_path(), &schema::catalogue(Dialect::Sqlite), "meta", &rows)?;
         update::first_layout(&folder)?;
         (0..shards.get()).map(ShardId::new).try_for_each(|shard| folder.make_shard(shard))?;
-        folder.mark_complete()?;
         Ok(folder)
     }
 }
@@ -318,6 +346,9 @@ impl MainMeta {
     fn read(dir: &Path) -> Result<Self, FolderError> {
         let path = files::main(dir);
         let meta = MetaTable::open(&path, "meta")?;
+        if let Some(Begun { source, .. }) = Begun::of(&meta)? {
+            return Err(FolderError::Copying { dir: dir.to_owned(), source_id: source });
+        }
         let incomplete = || FolderError::Incomplete { dir: dir.to_owned() };
         let damaged = |detail: &str| FolderError::Damaged { path: path.clone(), detail: detail.to_owned() };
         let format = meta.get("format")?.ok_or_else(incomplete)?;

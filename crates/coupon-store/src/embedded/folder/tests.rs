@@ -256,3 +256,43 @@ fn nobody_else_may_look_into_a_data_folder_or_read_its_files() {
     drop(Folder::open(&data, "own", NonZeroU16::MIN).unwrap());
     assert_eq!(mode(&main), 0o600);
 }
+
+fn copied(dir: &tempfile::TempDir) -> Result<Folder, FolderError> {
+    Folder::begin_copy(dir.path(), "a layout", SHARDS, "source")
+}
+
+#[test]
+fn a_copy_goes_on_wherever_the_making_of_its_files_was_cut_short() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("main.sqlite"), "").unwrap();
+    let dataset = copied(&dir).unwrap().dataset().to_owned();
+    assert_eq!(copied(&dir).unwrap().dataset(), dataset, "all files were made: it goes on with them");
+    let last = copied(&dir).unwrap().shard_path(shard(1));
+    fs::remove_file(&last).unwrap();
+    let anew = copied(&dir).unwrap().dataset().to_owned();
+    assert_ne!(anew, dataset, "a file was not made: no row was stored in any");
+    assert!(last.exists());
+}
+
+#[test]
+fn a_copy_under_way_is_refused_by_name_until_it_is_complete() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = copied(&dir).unwrap();
+    folder.note("copying.results", "7").unwrap();
+    assert_eq!(folder.notes("copying").unwrap().len(), 2);
+    drop(folder);
+    for error in [open(&dir).unwrap_err(), Folder::open_any(dir.path()).unwrap_err()] {
+        assert!(matches!(error, FolderError::Copying { .. }), "{error}");
+        assert!(error.to_string().contains("data set source"), "{error}");
+    }
+    let other = Folder::begin_copy(dir.path(), "another", SHARDS, "source").unwrap_err();
+    assert!(other.to_string().contains("--anew"), "{other}");
+    copied(&dir).unwrap().complete_copy(&[("copied_lines", "5".to_owned())]).unwrap();
+    let folder = open(&dir).unwrap();
+    assert!(folder.notes("copying").unwrap().is_empty());
+    assert_eq!(folder.notes("copied").unwrap()["copied_lines"], "5");
+    drop(folder);
+    for error in [copied(&dir).unwrap_err(), Folder::remove_copy(dir.path()).unwrap_err()] {
+        assert!(matches!(error, FolderError::HoldsData { .. }), "{error}");
+    }
+}

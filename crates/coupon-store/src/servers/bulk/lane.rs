@@ -6,15 +6,16 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::Context as _;
 use coupon_core::schema::{self, Dialect};
-use coupon_core::{CouponResult, ResultState, TableId, UseStatus};
+use coupon_core::{CouponResult, ResultState, TableId};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Params, Value};
 use tokio::runtime;
 use tokio::sync::mpsc;
 
 use super::rows::{Columns as _, ROWS, insert};
-use crate::Totals;
 use crate::servers::mysql::Database;
+use crate::statements::unless_there;
+use crate::{Filling, Totals};
 
 /// Jobs that may wait for a server before the generator of rows does.
 const JOBS: usize = 4;
@@ -31,6 +32,8 @@ pub(super) enum Job {
     Insert { sql: String, values: Vec<Value> },
     /// Results, and the tables that they go to.
     Results(Vec<(TableId, CouponResult)>),
+    /// Commit what was handed over, and say so.
+    Settle(Sender<()>),
     /// The end of the work.
     Finish,
 }
@@ -56,11 +59,16 @@ impl Running {
 
 impl Lane {
     /// Starts the thread; it says so in `index_made` whenever a table of results has its indexes, at the end.
-    pub(super) fn start(name: &str, database: &Database, index_made: Sender<()>) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        name: &str,
+        database: &Database,
+        filling: Filling,
+        index_made: Sender<()>,
+    ) -> anyhow::Result<Self> {
         let (jobs, received) = mpsc::channel(JOBS);
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let database = database.clone();
-        let run = move || runtime.block_on(work(&database, received, &index_made));
+        let run = move || runtime.block_on(work(&database, filling, received, &index_made));
         let thread = thread::Builder::new().name(name.to_owned()).spawn(run)?;
         Ok(Self { running: Some(Running { jobs, thread }) })
     }
@@ -87,22 +95,33 @@ impl Lane {
 
 async fn work(
     database: &Database,
+    filling: Filling,
     jobs: mpsc::Receiver<Job>,
     index_made: &Sender<()>,
 ) -> anyhow::Result<Totals> {
+    let mut conn = database.connect_for_bulk().await?;
+    let there = tables(&mut conn).await.map_err(|error| database.error(&error))?;
     let writer = Writer {
-        conn: database.connect_for_bulk().await?,
+        conn,
+        filling,
         waiting: BTreeMap::new(),
         waiting_rows: 0,
         uncommitted: 0,
-        made: BTreeSet::new(),
+        made: there,
         sums: Totals::default(),
     };
     Ok(writer.run(jobs, index_made).await.map_err(|error| database.error(&error))?)
 }
 
+/// The tables of results that are there.
+async fn tables(conn: &mut Conn) -> mysql_async::Result<BTreeSet<TableId>> {
+    let names: Vec<String> = conn.query("SHOW TABLES").await?;
+    Ok(names.iter().filter_map(|name| TableId::parse(name)).collect())
+}
+
 struct Writer {
     conn: Conn,
+    filling: Filling,
     /// Results of each table, in the order in which they came: if that was the order of ids, they are appended to their
     /// table, which costs least.
     waiting: BTreeMap<TableId, Vec<CouponResult>>,
@@ -124,6 +143,12 @@ impl Writer {
             match job {
                 Job::Insert { sql, values } => self.insert(&sql, values, ROWS).await?,
                 Job::Results(rows) => self.results(rows).await?,
+                Job::Settle(settled) => {
+                    self.flush_all().await?;
+                    self.commit().await?;
+                    // An error says that nobody waits any more.
+                    let _ = settled.send(());
+                }
                 Job::Finish => {
                     self.flush_all().await?;
                     self.commit().await?;
@@ -138,12 +163,7 @@ impl Writer {
 
     async fn results(&mut self, rows: Vec<(TableId, CouponResult)>) -> mysql_async::Result<()> {
         for (table, row) in rows {
-            self.sums += Totals {
-                results: 1,
-                used: u64::from(row.use_status == UseStatus::Used),
-                order_amount: row.order_amount.unwrap_or_default(),
-                given_back: u64::from(!row.state.is_live()),
-            };
+            self.sums += Totals::of(&row);
             let waiting = self.waiting.entry(table).or_default();
             waiting.push(row);
             self.waiting_rows += 1;
@@ -172,7 +192,8 @@ impl Writer {
         let mut values = Vec::with_capacity(rows.len() * CouponResult::COLUMNS.len());
         rows.iter().for_each(|row| row.bind(&mut values));
         self.waiting_rows -= rows.len();
-        let sql = insert(&table.to_string(), CouponResult::COLUMNS, rows.len());
+        let end = self.unless_there();
+        let sql = insert(&table.to_string(), CouponResult::COLUMNS, rows.len()) + end;
         self.insert(&sql, values, rows.len()).await?;
         // The data set is incomplete until all of it is there.
         let held = rows.iter().filter(|row| row.state == ResultState::Held);
@@ -182,8 +203,17 @@ impl Writer {
         if holds.is_empty() {
             return Ok(());
         }
-        let sql = format!("INSERT INTO holds (hold_until, result_id, table_name) VALUES {}", holds.join(","));
+        let sql =
+            format!("INSERT INTO holds (hold_until, result_id, table_name) VALUES {}{end}", holds.join(","));
         self.conn.query_drop(sql).await
+    }
+
+    /// The end of a statement that stores results.
+    const fn unless_there(&self) -> &'static str {
+        match self.filling {
+            Filling::Once => "",
+            Filling::Resumable => unless_there(Dialect::MySql),
+        }
     }
 
     async fn insert(&mut self, sql: &str, values: Vec<Value>, rows: usize) -> mysql_async::Result<()> {
@@ -199,10 +229,20 @@ impl Writer {
 
     async fn index(&mut self, index_made: &Sender<()>) -> mysql_async::Result<()> {
         for &table in &self.made {
-            self.conn.query_drop(schema::results_indexes(table)).await?;
+            if !has_indexes(&mut self.conn, table).await? {
+                self.conn.query_drop(schema::results_indexes(table)).await?;
+            }
             // An error says that the receiver is gone, and does not matter.
             let _ = index_made.send(());
         }
         Ok(())
     }
+}
+
+/// True if a table has the indexes that one statement adds after the rows.
+async fn has_indexes(conn: &mut Conn, table: TableId) -> mysql_async::Result<bool> {
+    let sql = "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = DATABASE() \
+               AND table_name = ? AND index_name <> 'PRIMARY'";
+    let columns: Option<i64> = conn.exec_first(sql, (table.to_string(),)).await?;
+    Ok(columns != Some(0))
 }

@@ -3,6 +3,9 @@
 //! Every server has a thread with one connection, so that all of them work while rows are still being made. Rows go in
 //! by statements of many rows each, and tables of results get their indexes last. That is safe because the data set
 //! counts as incomplete from the first row until [`Bulk::finish`].
+//!
+//! A load that is to go on where it was cut short ([`Filling::Resumable`]) takes a row that is there already for what it
+//! stored before.
 
 mod lane;
 pub(in crate::servers) mod rows;
@@ -25,9 +28,10 @@ use super::at_work::RENEWED_WITHIN;
 use super::cluster::{Cluster, Making};
 use super::mysql::Database;
 use super::wipe::wipe_unused;
-use crate::Totals;
+use crate::carried::{CarriedRow, CarriedTable};
 use crate::clock::Clock;
 use crate::settings::ServersSettings;
+use crate::{Filling, Totals};
 
 /// A bulk load under way. Dropping it leaves the data set incomplete.
 ///
@@ -66,11 +70,31 @@ impl Bulk {
             }
             cluster.create(&strategy.layout()).await
         })?;
+        Self::of(cluster, making, Filling::Once, runtime)
+    }
+
+    /// Makes an empty data set for a strategy that is to become a copy of the one with the id `source`, or goes on with
+    /// what an earlier run of the same copy has made.
+    ///
+    /// # Errors
+    /// When a setting cannot be used, a server does not answer, or there is any other data.
+    pub fn begin_copy(
+        settings: &ServersSettings,
+        strategy: &dyn ShardingStrategy,
+        source: &str,
+    ) -> anyhow::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let cluster = Cluster::new(settings, strategy)?;
+        let making = runtime.block_on(cluster.begin_copy(&strategy.layout(), source))?;
+        Self::of(cluster, making, Filling::Resumable, runtime)
+    }
+
+    fn of(cluster: Cluster, making: Making, filling: Filling, runtime: Runtime) -> anyhow::Result<Self> {
         // Without a receiver, since main was made with its indexes and none need counting.
-        let main = Lane::start("bulk-main", &cluster.main, mpsc::channel().0)?;
+        let main = Lane::start("bulk-main", &cluster.main, filling, mpsc::channel().0)?;
         let (index_made, indexed) = mpsc::channel();
         let start = |(shard, database): (ShardId, &Database)| {
-            Lane::start(&format!("bulk-{shard}"), database, index_made.clone())
+            Lane::start(&format!("bulk-{shard}"), database, filling, index_made.clone())
         };
         let shards = cluster.numbered().map(start).collect::<anyhow::Result<_>>()?;
         Ok(Self { cluster, main, shards, placements: HashSet::new(), indexed, making, runtime })
@@ -146,12 +170,64 @@ impl Bulk {
         Ok(())
     }
 
+    /// Stores rows of a table of main as another data set has them.
+    ///
+    /// # Errors
+    /// When main refused them, or earlier rows.
+    pub fn carried(&mut self, table: &CarriedTable, rows: &[CarriedRow]) -> anyhow::Result<()> {
+        let values = rows.iter().map(|row| row.iter().map(rows::carried).collect());
+        self.send_all(values, |count| rows::insert_carried(table, count))
+    }
+
+    /// Makes sure that whatever was handed over so far is committed, and notes in main how far that is.
+    ///
+    /// # Errors
+    /// When a server refused something, or does not answer.
+    pub fn settle(&mut self, name: &str, reached: &str) -> anyhow::Result<()> {
+        let (settled, told) = mpsc::channel();
+        for lane in self.shards.iter_mut().chain([&mut self.main]) {
+            lane.send(Job::Settle(settled.clone()))?;
+        }
+        drop(settled);
+        // Ends when every lane has told, or has given up and dropped its sender.
+        if told.iter().count() <= self.shards.len() {
+            for lane in self.shards.drain(..) {
+                lane.end()?;
+            }
+            bail!("a server's thread has ended before its work");
+        }
+        self.runtime.block_on(async {
+            let kept = self.making.lock.keep().await;
+            kept.map_err(|error| self.cluster.main.error(&error))?;
+            self.cluster.note(name, reached).await
+        })
+    }
+
+    /// Main's notes under names that begin so.
+    ///
+    /// # Errors
+    /// When main does not answer.
+    pub fn notes(&self, prefix: &str) -> anyhow::Result<BTreeMap<String, String>> {
+        self.runtime.block_on(self.cluster.notes(prefix))
+    }
+
     /// Makes the indexes, writes its sums into every shard, and only then marks the data set complete. Returns the
     /// rows of each shard. `progress` hears how many tables have their indexes, and of how many.
     ///
     /// # Errors
     /// When anything could not be stored, two results of a user and a coupon in one table included.
     pub fn finish(self, progress: &mut dyn FnMut(u64, u64)) -> anyhow::Result<Vec<u64>> {
+        let (indexed, sums) = self.index(progress)?;
+        indexed.open(&sums, &[], &[])?;
+        Ok(sums.iter().map(|sums| sums.results).collect())
+    }
+
+    /// Makes the indexes. The data set stays incomplete. Returns it with the sums over the results that each shard was
+    /// handed by this load.
+    ///
+    /// # Errors
+    /// As for [`Self::finish`].
+    pub fn index(self, progress: &mut dyn FnMut(u64, u64)) -> anyhow::Result<(Indexed, Vec<Totals>)> {
         let Self { cluster, mut main, mut shards, placements, indexed, making, runtime } = self;
         for lane in shards.iter_mut().chain([&mut main]) {
             lane.send(Job::Finish)?;
@@ -159,37 +235,82 @@ impl Bulk {
         let total = placements.len() as u64;
         progress(0, total);
         // Ends when the last lane does, and drops its sender.
-        for (made, ()) in (1..).zip(indexed.iter()) {
-            progress(made, total);
+        for (made, ()) in (1_u64..).zip(indexed.iter()) {
+            progress(made, total.max(made));
         }
         main.end()?;
         let sums = shards.into_iter().map(Lane::end).collect::<anyhow::Result<Vec<_>>>()?;
-        runtime.block_on(async {
-            for (database, sums) in cluster.shards.iter().zip(&sums) {
-                tell(database, &making.dataset, sums, Clock::system().now()).await?;
-            }
-            cluster.complete().await
-        })?;
-        Ok(sums.iter().map(|sums| sums.results).collect())
+        Ok((Indexed { cluster, making, runtime }, sums))
     }
 
     fn store<T: Columns>(&mut self, table: &str, rows: &[T]) -> anyhow::Result<()> {
+        let values = rows.iter().map(|row| {
+            let mut values = Vec::with_capacity(T::COLUMNS.len());
+            row.bind(&mut values);
+            values
+        });
+        self.send_all(values, |count| insert(table, T::COLUMNS, count))
+    }
+
+    /// Sends rows to main, in statements that are not too long.
+    fn send_all(
+        &mut self,
+        rows: impl Iterator<Item = Vec<Value>>,
+        insert: impl Fn(usize) -> String,
+    ) -> anyhow::Result<()> {
         let (mut values, mut bytes, mut count) = (Vec::new(), 0, 0);
         for row in rows {
-            let begin = values.len();
-            row.bind(&mut values);
-            bytes += values.iter().skip(begin).map(size).sum::<usize>();
+            bytes += row.iter().map(size).sum::<usize>();
+            values.extend(row);
             count += 1;
             if count == ROWS || bytes > BYTES {
-                let sql = insert(table, T::COLUMNS, count);
-                self.main.send(Job::Insert { sql, values: std::mem::take(&mut values) })?;
+                let values = std::mem::take(&mut values);
+                self.main.send(Job::Insert { sql: insert(count), values })?;
                 (bytes, count) = (0, 0);
             }
         }
         if count > 0 {
-            self.main.send(Job::Insert { sql: insert(table, T::COLUMNS, count), values })?;
+            self.main.send(Job::Insert { sql: insert(count), values })?;
         }
         Ok(())
+    }
+}
+
+/// A data set whose rows and indexes are there, and which no process opens yet.
+#[derive(Debug)]
+pub struct Indexed {
+    cluster: Cluster,
+    making: Making,
+    /// Last, so that whatever lives on it goes first.
+    runtime: Runtime,
+}
+
+impl Indexed {
+    /// Its databases.
+    #[must_use]
+    pub const fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Writes its sums into every shard, and the worker numbers by which ids were made as given back at the time of the
+    /// last; then marks the data set complete, with notes in its label.
+    ///
+    /// # Errors
+    /// When a server cannot be written.
+    pub fn open(
+        self,
+        sums: &[Totals],
+        workers: &[(u16, Timestamp)],
+        notes: &[(&str, String)],
+    ) -> anyhow::Result<()> {
+        let Self { cluster, making, runtime } = self;
+        runtime.block_on(async {
+            for (database, sums) in cluster.shards.iter().zip(sums) {
+                tell(database, &making.dataset, sums, Clock::system().now()).await?;
+            }
+            cluster.note_workers(workers).await?;
+            cluster.complete_with(notes).await
+        })
     }
 }
 

@@ -1,10 +1,12 @@
 //! The binding of rows to their columns. Every value is a parameter: none is ever text of a statement.
 
+use coupon_core::schema::Dialect;
 use coupon_core::{
     Coupon, CouponDetails, CouponResult, LiveRoom, Money, RequestKey, StockLog, Timestamp, User,
 };
 use mysql_async::Value;
 
+use crate::carried::{CarriedTable, Cell};
 use crate::statements;
 
 /// Rows of one statement: more of them gain nothing, and a statement takes 65,535 values at most.
@@ -25,6 +27,21 @@ pub(in crate::servers) trait Columns {
 pub(in crate::servers) fn insert(table: &str, columns: &[&str], rows: usize) -> String {
     let row = format!("({})", vec!["?"; columns.len()].join(","));
     format!("INSERT INTO {table} ({}) VALUES {}", columns.join(","), vec![row.as_str(); rows].join(","))
+}
+
+/// The statement that stores so many rows of a table as another data set has them, but for those that are there.
+pub(super) fn insert_carried(table: &CarriedTable, rows: usize) -> String {
+    format!("{} {}", insert(table.name, &table.names(), rows), table.unless_there(Dialect::MySql))
+}
+
+/// The value of a cell.
+pub(super) fn carried(cell: &Cell) -> Value {
+    match cell {
+        Cell::Null => Value::NULL,
+        Cell::Number(number) => (*number).into(),
+        Cell::Cents(cents) => money(Money::from_cents(*cents)),
+        Cell::Text(text) => text.as_str().into(),
+    }
 }
 
 impl Columns for User {

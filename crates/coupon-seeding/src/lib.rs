@@ -5,6 +5,7 @@
 
 mod archive;
 mod catalogue;
+mod copy;
 mod details;
 mod grab_times;
 mod history;
@@ -22,6 +23,7 @@ mod sink;
 mod words;
 
 pub use archive::{ArchiveReport, archive};
+pub use copy::{CopiedKind, CopyOptions, CopyReport, Site, copy};
 pub use options::{GivenIds, OptionError, SeedOptions, now};
 pub use progress::{Progress, Silent, on_stderr};
 pub use report::SeedReport;

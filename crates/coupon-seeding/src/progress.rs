@@ -16,6 +16,27 @@ pub trait Progress {
     fn done(&mut self);
 }
 
+/// Has a stage hear of indexes as a piece of work makes them, if it makes any: how many are made, and of how many.
+pub(crate) fn with_indexes<T>(
+    progress: &mut dyn Progress,
+    work: impl FnOnce(&mut dyn FnMut(u64, u64)) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let mut begun = false;
+    let worked = work(&mut |made, total| {
+        if !begun && total > 0 {
+            progress.stage("indexes", total);
+            begun = true;
+        }
+        if begun {
+            progress.reached(made);
+        }
+    })?;
+    if begun {
+        progress.done();
+    }
+    Ok(worked)
+}
+
 /// Reports nothing.
 #[derive(Debug, Default)]
 pub struct Silent;

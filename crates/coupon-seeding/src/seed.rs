@@ -11,6 +11,7 @@ use coupon_store::embedded::folder::Folder;
 use crate::catalogue::{self, Users};
 use crate::details::details;
 use crate::history::History;
+use crate::progress::with_indexes;
 use crate::random::Stream;
 use crate::sink::Sink;
 use crate::{Progress, SeedOptions, SeedReport};
@@ -160,23 +161,10 @@ impl<S: Sink> Load<'_, S> {
 
     fn finish(self) -> Result<Vec<u64>> {
         let Self { sink, progress, .. } = self;
-        let mut begun = false;
-        let rows = sink.finish(&mut |made, total| {
-            if !begun && total > 0 {
-                progress.stage("indexes", total);
-                begun = true;
-            }
-            if begun {
-                progress.reached(made);
-            }
-        })?;
-        if begun {
-            progress.done();
-        }
-        Ok(rows)
+        with_indexes(progress, |made| sink.finish(made))
     }
 }
 
-fn place(strategy: &dyn ShardingStrategy, key: &RowKey) -> Result<Placement> {
+pub(crate) fn place(strategy: &dyn ShardingStrategy, key: &RowKey) -> Result<Placement> {
     strategy.place(key).with_context(|| format!("{} has no place for a result", strategy.name()))
 }

@@ -1,15 +1,18 @@
 //! Stands in for data sets on servers in a program that was built for files alone: each command refuses, by name.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
 
 use anyhow::{Result, bail};
 use coupon_audit::Data;
-use coupon_core::{Day, ShardingStrategy, Timestamp};
+use coupon_core::{CouponResult, Day, Placement, ShardingStrategy, Timestamp};
 use coupon_store::BuiltWithout;
+use coupon_store::carried::{CarriedRow, CarriedTable};
 use coupon_store::settings::ServersSettings;
 
 use crate::archive::ArchiveReport;
+use crate::copy::ends::{Indexed, Opening, Origin, Source, Target};
 use crate::{Progress, SeedOptions, SeedReport};
 
 /// The differences between a gate and its shards: there never are any.
@@ -70,6 +73,62 @@ pub fn rebuild_servers(_: &ServersSettings, _: Option<&str>, _: bool, _: Timesta
 /// Always.
 pub fn audited(_: &ServersSettings, _: &str) -> Result<Data> {
     bail!(BuiltWithout::SERVERS)
+}
+
+/// Refuses.
+pub(crate) fn of_servers(_: &ServersSettings, _: Option<&str>) -> Result<Origin> {
+    bail!(BuiltWithout::SERVERS)
+}
+
+/// Refuses.
+pub(crate) fn into_servers(
+    _: &ServersSettings,
+    _: &dyn ShardingStrategy,
+    _: &Origin,
+    _: bool,
+) -> Result<Nothing> {
+    bail!(BuiltWithout::SERVERS)
+}
+
+/// The databases that become a copy: there never are any.
+pub(crate) struct Nothing(Infallible);
+
+impl Target for Nothing {
+    type Indexed = Self;
+
+    fn place(&self) -> String {
+        match self.0 {}
+    }
+
+    fn notes(&mut self) -> Result<BTreeMap<String, String>> {
+        match self.0 {}
+    }
+
+    fn carried(&mut self, _: &CarriedTable, _: &[CarriedRow]) -> Result<()> {
+        match self.0 {}
+    }
+
+    fn results(&mut self, _: Vec<(Placement, CouponResult)>) -> Result<()> {
+        match self.0 {}
+    }
+
+    fn settle(&mut self, _: &str, _: &str) -> Result<()> {
+        match self.0 {}
+    }
+
+    fn index(self, _: &mut dyn FnMut(u64, u64)) -> Result<Self> {
+        match self.0 {}
+    }
+}
+
+impl Indexed for Nothing {
+    fn reader(&self) -> Result<Box<dyn Source>> {
+        match self.0 {}
+    }
+
+    fn open(self, _: &Opening) -> Result<()> {
+        match self.0 {}
+    }
 }
 
 impl Differences {

@@ -1,6 +1,7 @@
 //! The command line of this seeder, and of any third strategy's.
 
 mod books;
+mod copying;
 mod layout;
 mod storage;
 
@@ -23,6 +24,7 @@ use coupon_store::settings::{BackendKind, Sources, StorageSettings, shown};
 use coupon_strategies::REGISTER;
 
 use self::books::Bookkeeping;
+use self::copying::Copying;
 use self::layout::{LayoutCommand, Rebalance};
 use self::storage::Storage;
 
@@ -35,6 +37,10 @@ pub fn main() -> ExitCode {
             Some(name) => Ok(Some(REGISTER.family(&name)?.configured(shards, sources)?)),
             None => Ok(None),
         }),
+        Some(Command::Copy { from_strategy, to_strategy, copying }) => copying
+            .run(from_strategy.as_deref(), |sources, settings| {
+                REGISTER.family(&to_strategy)?.configured(settings.shards, sources)
+            }),
         Some(Command::Verify { strategy, storage }) => return verified(&storage, strategy.as_deref()),
         Some(Command::Books { strategy, books }) => return books.run(strategy.as_deref()),
         Some(Command::Layout(command)) => command.run(&of_layout),
@@ -107,6 +113,9 @@ pub fn main_for(
         Some(OneCommand::Archive(archive)) => {
             archive.run(|sources, shards| strategy(sources, shards).map(Some))
         }
+        Some(OneCommand::Copy { from_strategy, copying }) => {
+            copying.run(from_strategy.as_deref(), |sources, settings| strategy(sources, settings.shards))
+        }
         Some(OneCommand::Layout(command)) => of_own(strategy).and_then(|of_layout| command.run(&of_layout)),
         Some(OneCommand::Rebalance(rebalance)) => {
             of_own(strategy).and_then(|of_layout| rebalance.run(&of_layout))
@@ -162,6 +171,15 @@ Examples:
       retire what is older
 
 A service looks for its data where the seeder puts it, and must have the same strategy settings and --shards.";
+
+const COPIES: &str = "\
+Examples:
+  seeder copy --from-set embedded.data=data/hash --to-strategy range-room --to-set embedded.data=data/rooms
+      another strategy
+  seeder copy --from-set embedded.data=data/hash --to-strategy hash --to-set shards=6 --to-set embedded.data=data/six
+      six shards instead of four
+  seeder copy --from hash.toml --from-strategy hash --to servers.toml --to-strategy hash
+      files to servers, or whatever the two files name";
 
 /// Fills a data folder, or the databases of servers, with users, rooms and coupons, and with past results placed by a
 /// sharding strategy.
@@ -313,6 +331,23 @@ enum Command {
         #[command(flatten)]
         archive: Retirement,
     },
+    /// Copy a data set that is at rest into another one: of another strategy, of more or fewer shards, from files to
+    /// servers or back. The source stays as it is.
+    ///
+    /// No service may be at work on it, and nothing may be on its way: end the load, POST /admin/drain, stop the services.
+    /// A copy that is cut short goes on when the same command is run again; services open it only once every row was read
+    /// back and held against the source. The environment has no part in the settings of either side.
+    #[command(after_help = COPIES)]
+    Copy {
+        /// Strategy of the source: on servers, whose databases, unless servers.namespace says so.
+        #[arg(long, value_parser = strategies())]
+        from_strategy: Option<String>,
+        /// Strategy of the copy.
+        #[arg(long, value_parser = strategies())]
+        to_strategy: String,
+        #[command(flatten)]
+        copying: Copying,
+    },
     /// Hold the gate against what the shards store, and print the differences. Exits with 1 when there are some, and
     /// with 2 when it could not find out.
     ///
@@ -356,6 +391,18 @@ enum OneCommand {
     ///
     /// On servers, services may be running meanwhile.
     Archive(Retirement),
+    /// Copy a data set that is at rest into another one, of this strategy. The source stays as it is.
+    ///
+    /// No service may be at work on it, and nothing may be on its way: end the load, POST /admin/drain, stop the services.
+    /// A copy that is cut short goes on when the same command is run again; services open it only once every row was read
+    /// back and held against the source. The environment has no part in the settings of either side.
+    Copy {
+        /// Strategy of the source: on servers, whose databases, unless servers.namespace says so.
+        #[arg(long)]
+        from_strategy: Option<String>,
+        #[command(flatten)]
+        copying: Copying,
+    },
     /// Hold the gate against what the shards store, and print the differences. Exits with 1 when there are some, and
     /// with 2 when it could not find out.
     ///

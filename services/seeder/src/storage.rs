@@ -50,6 +50,16 @@ impl Storage {
         }
     }
 
+    /// The place that a file and settings over it name.
+    pub(super) const fn of(config: Option<PathBuf>, sets: Vec<String>) -> Self {
+        Self { backend: None, config, data: None, shards: None, sets }
+    }
+
+    /// Reads it where the environment could be another data set's.
+    pub(super) fn read_without_environment(&self) -> Result<(StorageSettings, Sources)> {
+        self.read_from(false)
+    }
+
     fn read_from(&self, environment: bool) -> Result<(StorageSettings, Sources)> {
         let (mut flags, own): (Vec<_>, Vec<_>) =
             self.sets.iter().cloned().partition(|set| STORAGE.contains(&section(set)));

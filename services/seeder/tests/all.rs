@@ -1,6 +1,10 @@
 //! The seeder, on files and on real servers.
 
 #[cfg(test)]
+mod copying;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod servers;
+#[cfg(test)]
+mod service;

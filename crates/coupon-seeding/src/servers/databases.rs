@@ -22,7 +22,7 @@ pub(crate) fn namespace(settings: &ServersSettings, strategy: Option<&str>) -> R
 pub(crate) async fn open(settings: &ServersSettings, namespace: Namespace) -> Result<(Cluster, String)> {
     let one = Cluster::with(settings, namespace, NonZeroU16::MIN)?;
     let Some(label) = one.label().await? else { bail!("{}: it holds no data set", one.main) };
-    ensure!(label.complete, "{}: its data set is incomplete: seed it again, with --reset", one.main);
+    label.ensure_complete(&one.main)?;
     ensure!(
         !label.of_before,
         "{}: an earlier version made its data set: start a service of this one, which brings it up to date",

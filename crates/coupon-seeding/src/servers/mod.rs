@@ -1,12 +1,14 @@
 //! The same over the databases of servers.
 
 mod archive;
+mod copy;
 mod databases;
 mod rebuild;
 mod seed;
 mod verify;
 
 pub use archive::archive_servers;
+pub(crate) use copy::{into_servers, of_servers};
 pub use coupon_audit::Differences;
 pub use coupon_store::servers::rebuild::Rebuilt;
 pub use rebuild::rebuild_servers;

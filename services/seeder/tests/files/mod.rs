@@ -1,6 +1,6 @@
 //! Whole seedings and archivings of folders, judged by what is in the files afterwards.
 
 mod archiving;
-mod common;
+pub(crate) mod common;
 mod layout;
 mod seeding;

@@ -1,95 +1,36 @@
 //! Archives while services take grabs and store them.
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
-use std::thread::JoinHandle;
 
-use actix_web::dev::ServerHandle;
 use coupon_core::{Day, Timestamp};
 use coupon_seeding::{SeedOptions, Silent};
-use coupon_service::app::Application;
 use coupon_store::clock::Clock;
-use coupon_store::settings::NoSettings;
-use coupon_store::settings::Sources;
 use coupon_strategies::REGISTER;
 
 use crate::servers::common::{Place, small, strategy};
+use crate::service::Service;
 
 /// The coupon of the first room that everybody grabs.
 const COUPON: i64 = 1;
 
-/// A service on a place's servers. Dropping it stops it.
-struct Service {
-    address: SocketAddr,
-    handle: ServerHandle,
-    thread: Option<JoinHandle<()>>,
+/// Starts a service on a place's servers.
+fn start(place: &Place, name: &str, role: &str) -> Service {
+    let mut flags = crate::servers::common::stack().addresses().settings();
+    flags.push(format!("servers.namespace={}", place.settings.namespace));
+    flags.push(format!("servers.role={role}"));
+    Service::start(strategy(name), flags)
 }
 
-impl Service {
-    fn start(place: &Place, name: &'static str, role: &str) -> Self {
-        let mut flags = crate::servers::common::stack().addresses().settings();
-        flags.push(format!("servers.namespace={}", place.settings.namespace));
-        flags.extend([format!("servers.role={role}"), "workers=1".to_owned()]);
-        let service_defaults = "listen = \"127.0.0.1:0\"".to_owned();
-        let sources = Sources { service_defaults, flags, ..Sources::default() };
-        let (settings, NoSettings {}) = sources.read("own").unwrap();
-        let (ready, started) = mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            actix_web::rt::System::new().block_on(async move {
-                let service = Application::build(name, settings, strategy(name), Clock::system()).unwrap();
-                ready.send((service.address(), service.handle())).unwrap();
-                service.run().await.unwrap();
-            });
-        });
-        let (address, handle) = started.recv().unwrap();
-        Self { address, handle, thread: Some(thread) }
+/// The id in the answer to a user's grab, if it was granted.
+fn grab(service: &Service, user: u64) -> Option<i64> {
+    let body = format!(r#"{{"user_id":{user},"coupon_id":{COUPON}}}"#);
+    let (status, told) = service.ask("POST", "/api/coupon/grab", &body);
+    if status != 200 {
+        return None;
     }
-
-    /// The id in the answer to a user's grab, if it was granted.
-    fn grab(&self, user: u64) -> Option<i64> {
-        let (head, body) =
-            post(self.address, "/api/coupon/grab", &format!(r#"{{"user_id":{user},"coupon_id":{COUPON}}}"#));
-        if !head.starts_with("HTTP/1.1 200") {
-            return None;
-        }
-        let told: serde_json::Value = serde_json::from_str(&body).unwrap();
-        assert_eq!(told["grab_status"], 1, "{body}");
-        Some(told["result_id"].as_str().unwrap().parse().unwrap())
-    }
-
-    fn drain(&self) {
-        let (head, body) = post(self.address, "/admin/drain", "");
-        assert!(head.starts_with("HTTP/1.1 200"), "{head} {body}");
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        drop(self.handle.stop(true));
-        let ended = self.thread.take().map(JoinHandle::join);
-        if !std::thread::panicking() {
-            ended.unwrap().unwrap();
-        }
-    }
-}
-
-/// The head and the body of what a service answers.
-fn post(to: SocketAddr, path: &str, body: &str) -> (String, String) {
-    let mut stream = TcpStream::connect(to).unwrap();
-    write!(
-        stream,
-        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.to_owned(), body.to_owned())
+    assert_eq!(told["grab_status"], 1, "{told}");
+    Some(told["result_id"].as_str().unwrap().parse().unwrap())
 }
 
 fn seeded(namespace: &str, name: &str) -> Place {
@@ -120,15 +61,15 @@ fn what_waits_in_the_queues_is_stored_before_an_archive_counts() {
     for name in REGISTER.of_each_program().into_iter().map(|family| family.name) {
         let place = seeded(&format!("on_its_way_{}", name.replace('-', "_")), name);
         // The first filling of a gate sends markers, which a consumer must store.
-        let consumer = Service::start(&place, name, "consumer");
-        let service = Service::start(&place, name, "api");
+        let consumer = start(&place, name, "consumer");
+        let service = start(&place, name, "api");
         drop(consumer);
-        let told: BTreeSet<i64> = (1..=20).map(|user| service.grab(user).unwrap()).collect();
+        let told: BTreeSet<i64> = (1..=20).map(|user| grab(&service, user).unwrap()).collect();
         assert!(stored(&place).is_empty(), "{name}");
 
         let error = archive(&place, Day::next).unwrap_err().to_string();
         assert!(error.contains("wait in its queue") && error.contains("consumer"), "{name}: {error}");
-        let consumer = Service::start(&place, name, "consumer");
+        let consumer = start(&place, name, "consumer");
         let error = archive(&place, Day::next).unwrap_err().to_string();
         assert!(error.contains("coupon 1 is on offer"), "{name}: {error}");
         assert_eq!(stored(&place), told, "{name}: the archive waited for all of them");
@@ -143,8 +84,8 @@ fn what_waits_in_the_queues_is_stored_before_an_archive_counts() {
 #[test]
 fn a_gate_that_differs_from_its_shards_is_told_by_the_exit_code() {
     let place = seeded("differs", "hash");
-    let service = Service::start(&place, "hash", "all");
-    let id = service.grab(1).unwrap();
+    let service = start(&place, "hash", "all");
+    let id = grab(&service, 1).unwrap();
     service.drain();
     let mut environment = crate::servers::common::stack().addresses().environment();
     environment.push(("COUPON__SERVERS__NAMESPACE", "differs".to_owned()));
@@ -171,12 +112,12 @@ fn a_gate_that_differs_from_its_shards_is_told_by_the_exit_code() {
 fn grabs_go_on_while_old_days_are_retired_and_none_is_lost() {
     for name in REGISTER.of_each_program().into_iter().map(|family| family.name) {
         let place = seeded(&format!("beside_{}", name.replace('-', "_")), name);
-        let service = Service::start(&place, name, "all");
+        let service = start(&place, name, "all");
         let over = AtomicBool::new(false);
         let told: BTreeSet<i64> = std::thread::scope(|scope| {
             let grabbing = scope.spawn(|| {
                 let users = (1..=800).take_while(|_| !over.load(Ordering::Relaxed));
-                users.filter_map(|user| service.grab(user)).collect()
+                users.filter_map(|user| grab(&service, user)).collect()
             });
             let refused = archive(&place, Day::next);
             let retired = archive(&place, |today| today);

@@ -65,6 +65,15 @@ impl Place {
 
     /// The answer to a statement in main, or in shard 0, 1, …: every value as text.
     pub(crate) fn ask(&self, shard: Option<usize>, sql: &str) -> Vec<Vec<Option<String>>> {
+        self.try_to_ask(shard, sql).unwrap()
+    }
+
+    /// The same where there may be no such table yet.
+    pub(crate) fn try_to_ask(
+        &self,
+        shard: Option<usize>,
+        sql: &str,
+    ) -> mysql_async::Result<Vec<Vec<Option<String>>>> {
         let namespace = &self.settings.namespace;
         let (url, database) = match shard {
             None => (&self.settings.main, format!("{namespace}_main")),
@@ -72,10 +81,10 @@ impl Place {
         };
         block_on(async {
             let mut conn = Conn::new(Opts::from_url(url.expose()).unwrap()).await.unwrap();
-            conn.query_drop(format!("USE {database}")).await.unwrap();
-            let rows: Vec<Row> = conn.query(sql).await.unwrap();
-            conn.disconnect().await.unwrap();
-            rows.into_iter().map(|row| row.unwrap().into_iter().map(text).collect()).collect()
+            conn.query_drop(format!("USE {database}")).await?;
+            let rows: Vec<Row> = conn.query(sql).await?;
+            conn.disconnect().await?;
+            Ok(rows.into_iter().map(|row| row.unwrap().into_iter().map(text).collect()).collect())
         })
     }
 

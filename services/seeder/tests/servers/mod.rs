@@ -4,5 +4,5 @@ mod archiving;
 mod beside;
 mod books;
 mod command_line;
-mod common;
+pub(crate) mod common;
 mod seeding;

@@ -1,0 +1,89 @@
+//! The command that copies a data set into another one.
+
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Args;
+use coupon_cli::numbers::some;
+use coupon_core::ShardingStrategy;
+use coupon_seeding::{CopyOptions, Site, copy, on_stderr};
+use coupon_store::settings::{BackendKind, Sources, StorageSettings, shown};
+
+use crate::say;
+use crate::storage::Storage;
+
+#[derive(Debug, Args)]
+pub(super) struct Copying {
+    /// A TOML file of settings: the one that the service of the data set to copy has.
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// A setting over those of --from, for example embedded.data=data/hash or servers.namespace=shop.
+    #[arg(long = "from-set", value_name = "KEY=VALUE")]
+    from_sets: Vec<String>,
+    /// A TOML file of settings: the one that the service of the copy will have.
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+    /// A setting over those of --to, for example shards=6, embedded.data=data/six or range.spread=2.
+    #[arg(long = "to-set", value_name = "KEY=VALUE")]
+    to_sets: Vec<String>,
+    /// Rows to store in a second, at most [default: as many as can be]
+    #[arg(long, value_name = "ROWS", value_parser = some::<NonZeroU64>)]
+    rate: Option<NonZeroU64>,
+    /// Throw away what another copy, or this one of another state of the data set, has left there half-made.
+    #[arg(long)]
+    anew: bool,
+}
+
+impl Copying {
+    /// `strategy` makes the copy's strategy. `named` is the source's, where it says whose databases are meant.
+    pub(super) fn run<S>(&self, named: Option<&str>, strategy: S) -> Result<()>
+    where
+        S: FnOnce(Sources, &StorageSettings) -> Result<std::sync::Arc<dyn ShardingStrategy>>,
+    {
+        let from = self.source(named).context("--from")?;
+        let (settings, sources) = side("--to", self.to.as_ref(), &self.to_sets)?;
+        let strategy = strategy(sources, &settings).context("--to")?;
+        let to = match settings.backend {
+            BackendKind::Embedded => {
+                Site::Folder(folder(&settings).unwrap_or_else(|| of_strategy(strategy.name())))
+            }
+            BackendKind::Servers => Site::Servers(Box::new(settings.servers)),
+        };
+        let options = CopyOptions { rate: self.rate, anew: self.anew };
+        say(&copy(&from, named, &to, &*strategy, options, &mut *on_stderr())?)
+    }
+
+    fn source(&self, named: Option<&str>) -> Result<Site> {
+        let (settings, sources) = side("--from", self.from.as_ref(), &self.from_sets)?;
+        if let Some(set) = sources.flags.first() {
+            anyhow::bail!(
+                "{} says nothing of where a data set is: its layout is its own to tell",
+                shown(set)
+            );
+        }
+        Ok(match settings.backend {
+            BackendKind::Embedded => {
+                let dir = folder(&settings).or_else(|| named.map(of_strategy));
+                Site::Folder(dir.context("setting `embedded.data` is missing: which folder is it?")?)
+            }
+            BackendKind::Servers => Site::Servers(Box::new(settings.servers)),
+        })
+    }
+}
+
+/// The settings of one side. The environment has no part in them: it could mean either.
+fn side(flag: &str, file: Option<&PathBuf>, sets: &[String]) -> Result<(StorageSettings, Sources)> {
+    ensure!(file.is_some() || !sets.is_empty(), "{flag} is missing: give a file of settings, or {flag}-set");
+    Storage::of(file.cloned(), sets.to_vec()).read_without_environment()
+}
+
+fn folder(settings: &StorageSettings) -> Option<PathBuf> {
+    let set = &settings.embedded.data;
+    (!set.as_os_str().is_empty()).then(|| set.clone())
+}
+
+/// The folder in which services and seeder look where none is set.
+fn of_strategy(name: &str) -> PathBuf {
+    Path::new("data").join(name)
+}

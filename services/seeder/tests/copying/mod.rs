@@ -1,0 +1,7 @@
+//! Copies of data sets into others, judged by the auditor, and by a service that goes on selling from the copy.
+
+mod cut_short;
+mod refused;
+mod sale;
+mod site;
+mod whole;

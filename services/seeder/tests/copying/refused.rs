@@ -1,0 +1,84 @@
+//! What is not copied.
+
+use super::sale;
+use super::site::Here;
+
+fn error(from: &Here, to: &Here) -> String {
+    format!("{:#}", from.copy_to(to).unwrap_err())
+}
+
+#[test]
+fn a_source_that_a_service_is_at_work_on_is_refused() {
+    for from in Here::both("copy_running", "hash", 2) {
+        from.seed(100);
+        let service = from.service();
+        let error = error(&from, &Here::folder("hash", 3));
+        assert!(error.contains("in use by another process") || error.contains("/admin/drain"), "{error}");
+        drop(service);
+        assert!(from.copy_to(&Here::folder("hash", 3)).is_ok());
+    }
+}
+
+#[test]
+fn a_source_that_something_waits_for_is_refused_with_what_it_is() {
+    for from in Here::both("copy_waits", "hash", 2) {
+        from.seed(100);
+        sale::begin(&from.service());
+        let (entry, undo) = (
+            "INSERT INTO outbox (outbox_id, deltas, create_time) VALUES (1000, '[[1,1]]', 0)",
+            "DELETE FROM outbox WHERE outbox_id = 1000",
+        );
+        from.change_shard(1, entry);
+        let told = error(&from, &Here::folder("hash", 3));
+        assert!(told.contains("shard 1: 1 entries in its outbox") && told.contains("/admin/drain"), "{told}");
+        from.change_shard(1, undo);
+        from.change_shard(
+            0,
+            "INSERT INTO parked_results VALUES (1, 1, 1, 1, 'coupon_results', 'a contradiction', 0)",
+        );
+        let told = error(&from, &Here::folder("hash", 3));
+        assert!(told.contains("shard 0: 1 parked results") && told.contains("resolve"), "{told}");
+    }
+}
+
+#[test]
+fn results_that_nobody_stores_yet_are_waited_for() {
+    let (from, to) = (Here::servers("copy_queued", "hash", 2), Here::folder("hash", 3));
+    from.seed(100);
+    // The first filling of a gate sends markers, which a consumer must store.
+    let consumer = from.service_of("consumer");
+    let api = from.service_of("api");
+    drop(consumer);
+    let body = r#"{"user_id":1,"coupon_id":1,"request_id":"queued"}"#;
+    let told = api.done("POST", "/api/coupon/grab", body);
+    assert_eq!(told["grab_status"], 1, "{told}");
+    drop(api);
+    let refused = error(&from, &to);
+    assert!(refused.contains("messages with results in its queue"), "{refused}");
+    assert!(refused.contains("1 reservations that are not known to be stored"), "{refused}");
+    from.service().drain();
+    from.copy_to(&to).unwrap();
+    to.assert_sound(101);
+}
+
+#[test]
+fn a_target_that_holds_data_is_refused_and_stays_as_it_is() {
+    let from = Here::folder("hash", 2);
+    from.seed(100);
+    for to in Here::both("copy_full", "hash", 2) {
+        to.seed(50);
+        let told = error(&from, &to);
+        assert!(told.contains("already"), "{told}");
+        to.assert_sound(50);
+    }
+}
+
+#[test]
+fn a_row_that_the_source_has_twice_is_named() {
+    let (from, to) = (Here::folder("range-time", 2), Here::folder("hash", 2));
+    from.seed(100);
+    let id = from.double_a_row();
+    let told = error(&from, &to);
+    assert!(told.contains("twice") && told.contains(&id.to_string()), "{told}");
+    assert!(error(&to, &Here::folder("hash", 3)).contains("seeder copy"));
+}

@@ -104,7 +104,7 @@ mod tests {
     fn starts(ranges: &RoomRanges) -> Vec<usize> {
         match ranges {
             RoomRanges::Starts(starts) => starts.iter().map(|room| room.get() as usize - 1).collect(),
-            RoomRanges::Equal(_) => panic!("these are listed"),
+            RoomRanges::Equal(_) | RoomRanges::Placed(_) => panic!("these are listed"),
         }
     }
 

@@ -114,7 +114,7 @@ fn every_change_of_the_number_of_shards_moves_as_few_slots_as_an_even_split_allo
             let after = table.resharded(shards(*count));
             let most = usize::from(before.max(*count));
             let moved = coupon_core::SLOTS as usize * usize::from(before.abs_diff(*count)) / most;
-            let few = moved..=moved + most;
+            let few = moved.saturating_sub(most)..=moved + most;
             let moved = table.slots().moved(after.slots());
             assert!(few.contains(&moved), "{counts:?}: {before} to {count}: {moved}, not {few:?}");
             (table, before) = (after, *count);

@@ -1,8 +1,10 @@
-//! The hash strategy, held to its vectors and to the laws of sharding; and its service, frozen.
+//! The hash strategy, held to its vectors and to the laws of sharding; and its service, frozen, and killed.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
 #[cfg(feature = "servers")]
 mod frozen;
 mod golden;
+mod growing;
 mod laws;
+mod process;

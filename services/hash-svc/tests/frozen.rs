@@ -1,9 +1,7 @@
 //! A process that is frozen while another one changes the catalogue, or the layout.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::num::NonZeroU16;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,59 +13,11 @@ use coupon_store::servers::cluster::Cluster;
 use coupon_store::settings::{NoSettings, ServersSettings, Sources, UnknownUsers};
 use coupon_store::{Backend, NextLayout, servers};
 use mysql_async::prelude::Queryable as _;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-/// The longest that the test waits for anything, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::process::{PATIENCE, Service, heard};
 
 const GRANTED: &str = r#""grab_status":1"#;
-
-/// A service in a process of its own, which goes with this.
-struct Service {
-    child: Child,
-    address: String,
-}
-
-impl Service {
-    fn start(flags: &[String]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hash-svc"));
-        command.args(["--listen", "127.0.0.1:0", "--set", "workers=1"]);
-        for flag in flags {
-            command.args(["--set", flag]);
-        }
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let address =
-            lines.find_map(|line| Some(line.ok()?.strip_prefix("listening on http://")?.to_owned()));
-        Self { child, address: address.unwrap() }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    /// Asks for a coupon, and goes on.
-    fn ask(&self, user: u64, coupon: u64) -> TcpStream {
-        let body = format!(r#"{{"user_id":{user},"coupon_id":{coupon}}}"#);
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(
-            stream,
-            "POST /api/coupon/grab HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .unwrap();
-        stream
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 impl Service {
     /// The decision about a grab that was asked for, or is asked for again since nothing was decided: what waited longer than a
@@ -86,12 +36,6 @@ impl Service {
     fn grab(&self, user: u64, coupon: u64) -> String {
         self.decided(self.ask(user, coupon), user, coupon)
     }
-}
-
-fn heard(mut stream: TcpStream) -> String {
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 /// Main and the other servers, and a process of this program's on them.
@@ -173,7 +117,7 @@ fn a_process_that_was_frozen_is_named_and_decides_nothing_by_the_older_catalogue
     assert!(frozen.grab(1, 2).contains("invalid_time"));
 
     frozen.signal(Signal::STOP);
-    let name = format!("process {} on ", frozen.child.id());
+    let name = format!("process {} on ", frozen.id());
     // The machine may be busy: as far as main is concerned it lives all the while.
     place.heard_of(&name, -LONG);
     place.change(1, &total(1), |named| named.len() == 1 && named[0].starts_with(&name));

@@ -1,0 +1,189 @@
+//! A service on files that is killed, again and again, while its rows move to more shards.
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU16, NonZeroUsize};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use coupon_audit::Scope;
+use coupon_core::catalogue_change::{CatalogueChange, CouponPatch, Operator};
+use coupon_core::{
+    CouponId, CouponResult, Placement, ResultId, ResultQuery, RoomId, ShardId, ShardingStrategy, UserId,
+};
+use coupon_store::clock::Clock;
+use coupon_store::settings::UnknownUsers;
+use coupon_store::{Backend, PageRequest, PlacedResult, Visit, embedded};
+use serde_json::Value;
+
+use crate::process::{PATIENCE, Service, heard};
+
+const COUPON: u64 = 1;
+/// Rows from before the change.
+const ROWS: u64 = 6_000;
+
+fn strategy() -> Arc<dyn ShardingStrategy> {
+    (hash_svc::PROGRAM.strategy)(&hash_svc::HashSettings::default(), NonZeroU16::new(4).unwrap()).unwrap()
+}
+
+/// The folder, in this process. Eight shards are prepared.
+fn open(data: &Path) -> Backend {
+    let options = embedded::Options {
+        data: data.to_owned(),
+        readers: NonZeroUsize::MIN,
+        max_file_mb: 0,
+        shard_backlog: 100_000,
+        shards_prepared: NonZeroU16::new(8).unwrap(),
+        unknown_users: UnknownUsers::Accept,
+    };
+    embedded::open(&options, strategy(), &Clock::system()).unwrap()
+}
+
+fn close(backend: Backend) {
+    backend.lifecycle.close();
+    drop(backend);
+}
+
+/// How many main says are sold.
+async fn sold(backend: &Backend) -> u32 {
+    let coupon = backend.catalogue.coupon(CouponId::new(COUPON).unwrap(), false).await.unwrap().unwrap().0;
+    coupon.total_stock - coupon.remaining_stock
+}
+
+/// Stores rows of as many users, who need not be known.
+async fn fill(backend: &Backend) -> Vec<ResultId> {
+    let patch = CouponPatch { total_stock: Some(100_000), ..CouponPatch::default() };
+    let coupon = CouponId::new(COUPON).unwrap();
+    assert_eq!(sold(backend).await, 0);
+    let more = CatalogueChange::ChangeCoupon(coupon, patch);
+    backend.catalogue.change(more, Operator::new("tests").unwrap()).await.unwrap();
+    let began = Clock::system().now().plus_millis(-60_000);
+    let mut by_shard: BTreeMap<ShardId, Vec<PlacedResult>> = BTreeMap::new();
+    let mut ids = Vec::new();
+    for number in 0..ROWS {
+        let id = ResultId::from_parts(began.plus_millis((number / 100) as i64), 900, (number % 100) as u16);
+        let (user, room) = (UserId::new(1_000_000 + number).unwrap(), RoomId::new(1).unwrap());
+        let result = CouponResult::granted(id.unwrap(), user, coupon, room);
+        let placement = strategy().place(&result.key()).unwrap();
+        by_shard.entry(placement.shard).or_default().push(PlacedResult { placement, result });
+        ids.push(result.result_id);
+    }
+    for (shard, rows) in by_shard {
+        backend.hand_over.hand_over(shard, 0, rows).await.unwrap();
+    }
+    backend.lifecycle.drain().await.unwrap();
+    ids
+}
+
+impl Service {
+    fn on(data: &Path) -> Self {
+        Self::start(&[format!("embedded.data={:?}", data.display().to_string())])
+    }
+
+    /// The body of an answer, as JSON, and whether it is one of success.
+    fn asked(&self, request: &str, body: &str) -> (bool, Value) {
+        let answer = heard(self.send(request, body));
+        let json = answer.split_once("\r\n\r\n").map(|(_, body)| serde_json::from_str(body).unwrap());
+        (answer.starts_with("HTTP/1.1 200"), json.unwrap_or(Value::Null))
+    }
+
+    /// Asks until it succeeds: a version that was announced comes into force a second later.
+    fn until_done(&self, request: &str, body: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.asked(request, body) {
+                (true, answer) => return answer,
+                (false, why) => assert!(Instant::now() < deadline, "{request}: {why}"),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until rows have moved as wanted.
+    fn moved_until(&self, wanted: impl Fn(&Value) -> bool) {
+        let deadline = Instant::now() + 2 * PATIENCE;
+        loop {
+            let rebalance = self.until_done("GET /admin/rebalance", "")["rebalance"].clone();
+            if wanted(&rebalance) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{rebalance}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// Every row, by its id, and where it is. None is there twice.
+async fn stored(backend: &Backend) -> BTreeMap<ResultId, (Placement, CouponResult)> {
+    let mut all = BTreeMap::new();
+    for shard in backend.layouts.shards() {
+        let page = PageRequest { before: None, limit: 1_000_000 };
+        let found =
+            backend.shards.page(shard, Visit::All, ResultQuery::everything(), page).await.unwrap().value;
+        for (table, row) in found {
+            let before = all.insert(row.result_id, (Placement::new(shard, table), row));
+            assert!(before.is_none(), "{} is there twice", row.result_id);
+        }
+    }
+    all
+}
+
+/// Finds nothing wrong with the files as they are.
+fn audit(data: &Path, drained: bool) {
+    let report =
+        coupon_audit::Data::Folder(data.to_owned()).audit(&Scope { drained, ..Scope::default() }).unwrap();
+    assert_eq!(report.violations(), 0, "{report:#?}");
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+#[test]
+fn a_service_that_is_killed_while_rows_move_to_more_shards_loses_none_and_stores_none_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let backend = open(dir.path());
+    let mut told = run(fill(&backend));
+    close(backend);
+
+    let service = Service::on(dir.path());
+    service.until_done("POST /admin/layout", r#"{"shards":8}"#);
+    service.until_done("POST /admin/rebalance", r#"{"rows_per_s":500}"#);
+    drop(service);
+    for round in 1..4_u64 {
+        // It goes on by itself, and grabs are stored meanwhile.
+        let service = Service::on(dir.path());
+        let (_, granted) =
+            service.asked("POST /api/coupon/grab", &format!(r#"{{"user_id":{round},"coupon_id":{COUPON}}}"#));
+        if granted["grab_status"] == 1 {
+            let id: i64 = granted["result_id"].as_str().unwrap().parse().unwrap();
+            told.push(ResultId::from_number(id).unwrap());
+        }
+        service.moved_until(|rebalance| rebalance["looked_at"].as_u64() >= Some(round * 400));
+        drop(service);
+        audit(dir.path(), false);
+    }
+    let service = Service::on(dir.path());
+    // On a machine that was away for long it may be done already.
+    service.asked("POST /admin/rebalance", r#"{"rows_per_s":10000000}"#);
+    service.moved_until(|rebalance| rebalance["runs"] == false);
+    drop(service);
+
+    let backend = open(dir.path());
+    run(async {
+        backend.lifecycle.drain().await.unwrap();
+        let (stored, versions) = (stored(&backend).await, backend.layouts.now());
+        assert_eq!(versions.versions().len(), 1, "the version before is closed");
+        for id in &told {
+            let (at, row) = stored.get(id).unwrap_or_else(|| panic!("{id} is lost"));
+            assert_eq!(versions.home(&row.key()), Ok(*at), "{id}");
+        }
+        assert_eq!(stored.len(), told.len());
+        let coupon =
+            backend.catalogue.coupon(CouponId::new(COUPON).unwrap(), false).await.unwrap().unwrap().0;
+        assert_eq!(u64::from(coupon.total_stock - coupon.remaining_stock), told.len() as u64);
+        assert_eq!(backend.catalogue.set_aside().0, 0);
+    });
+    close(backend);
+    audit(dir.path(), true);
+}

@@ -35,7 +35,7 @@ impl Resting {
     /// When there is none, it is incomplete or of an earlier version, a shard lacks something, or a service is at work
     /// on it.
     async fn hold(settings: &ServersSettings, namespace: Namespace) -> anyhow::Result<Self> {
-        let one = Cluster::with(settings, namespace.clone(), std::num::NonZeroU16::MIN)?;
+        let one = Cluster::with(settings, namespace, std::num::NonZeroU16::MIN)?;
         let lock = one.lock().await?;
         let main = &one.main;
         let Some(label) = one.label().await? else { bail!("{main}: it holds no data set") };
@@ -52,7 +52,7 @@ impl Resting {
              of them, and stop them; one that was killed counts for a minute",
             label.dataset
         );
-        let cluster = Cluster::with(settings, namespace, label.shard_count())?;
+        let cluster = one.recorded().await?;
         for (shard, database) in cluster.numbered() {
             cluster.check_shard(shard, &label.dataset).await?;
             refuse_half_retired(database).await?;

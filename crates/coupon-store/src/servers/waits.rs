@@ -37,6 +37,12 @@ pub(super) async fn waits(
         waits.extend(Waits::of_shard(shard, untold, "entries in its outbox that main has not applied"));
         let releases = count(database, "SELECT COUNT(*) FROM releases").await?;
         waits.extend(Waits::of_shard(shard, releases, "results that the gate has still to let go of"));
+        let leaving = count(database, "SELECT COUNT(*) FROM leaving").await?;
+        waits.extend(Waits::of_shard(
+            shard,
+            leaving,
+            "results that are on their way to another shard or table",
+        ));
         let parked = count(database, "SELECT COUNT(*) FROM parked_results").await?;
         waits.extend(Waits::parked_results(shard, parked));
     }

@@ -21,7 +21,6 @@ pub struct GateMemory {
 
 /// A slot of a user, among those of a coupon.
 pub type Slot = (u64, u8);
-/// A user, a coupon, and a slot.
 
 /// The memory of one epoch.
 #[derive(Debug, Clone, Default)]

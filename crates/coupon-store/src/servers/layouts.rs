@@ -1,28 +1,12 @@
-//! The versions of the layout in main, and the strategy that they make.
+//! The versions of the layout in main.
 
-use std::sync::Arc;
-
-use anyhow::Context as _;
-use coupon_core::{LayoutVersion, RESULT_ID_EPOCH, ShardingStrategy, Timestamp, Versioned};
+use coupon_core::Timestamp;
 use mysql_async::Row;
 use mysql_async::prelude::Queryable;
 
 use super::values::get;
 use crate::VersionRecord;
-
-/// The first version of a layout, which has every row from before the second.
-pub(super) fn first(layout: &str, now: Timestamp) -> VersionRecord {
-    VersionRecord {
-        number: 1,
-        from: RESULT_ID_EPOCH,
-        layout: layout.to_owned(),
-        receives: false,
-        closed: false,
-        announced: now,
-        operator: String::new(),
-        what: "the layout at first".to_owned(),
-    }
-}
+pub(super) use crate::layout_records::{first, of_layout, versioned};
 
 /// Reads every version, from the first on.
 pub(super) async fn read(conn: &mut impl Queryable) -> mysql_async::Result<Vec<VersionRecord>> {
@@ -52,28 +36,4 @@ pub(super) async fn write(conn: &mut impl Queryable, version: &VersionRecord) ->
     let VersionRecord { number, from, layout, receives, closed, announced, operator, what } = version;
     let row = (number, from.millis(), layout, receives, closed, announced.millis(), operator, what);
     conn.exec_drop(sql, row).await
-}
-
-/// The strategy of the versions that may still have rows.
-///
-/// # Errors
-/// When the versions that are known already cannot say what a later one is.
-pub(super) fn versioned(known: &Versioned, records: &[VersionRecord]) -> anyhow::Result<Versioned> {
-    let version = |record: &VersionRecord| {
-        let VersionRecord { number, from, layout, receives, .. } = record;
-        let strategy = of_layout(known, layout).with_context(|| {
-            let name = known.name();
-            format!("version {number} of the layout is \"{layout}\", which is none that {name} knows")
-        })?;
-        Ok(LayoutVersion { number: *number, from: *from, receives: *receives, strategy })
-    };
-    let open = records.iter().filter(|record| !record.closed);
-    Ok(Versioned::new(open.map(version).collect::<anyhow::Result<_>>()?)?)
-}
-
-/// The strategy that a layout line names, if one of the versions is it, or the latest can say what it is.
-pub(super) fn of_layout(known: &Versioned, line: &str) -> Option<Arc<dyn ShardingStrategy>> {
-    let same = known.versions().iter().find(|version| version.strategy.layout() == line);
-    let same = same.map(|version| Arc::clone(&version.strategy));
-    same.or_else(|| known.of_layout(line)).filter(|strategy| strategy.layout() == line)
 }

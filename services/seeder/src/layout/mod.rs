@@ -141,7 +141,8 @@ impl Rebalance {
             return say(&Progress(place.moving()?));
         }
         if self.stop {
-            return say(&Progress(place.stop_moving()?));
+            place.stop_moving()?;
+            return say(&Progress(place.moving()?));
         }
         place.start_moving(self.rate, self.by.operator)?;
         loop {

@@ -143,14 +143,14 @@ impl Place {
         }
     }
 
-    pub(super) fn stop_moving(&self) -> Result<Option<RebalanceView>> {
+    pub(super) fn stop_moving(&self) -> Result<()> {
         match self {
             Self::Service(target) => {
-                Ok(post_json::<Rebalance>(target, "/admin/rebalance/stop", &json!({}))?.rebalance)
+                post_json::<Rebalance>(target, "/admin/rebalance/stop", &json!({})).map(drop)
             }
             Self::Folder(opened) => {
-                let moving = opened.runtime.block_on(opened.backend.growth.stop_moving())?;
-                Ok(moving.as_ref().map(growth::rebalance_view))
+                opened.runtime.block_on(opened.backend.growth.stop_moving())?;
+                Ok(())
             }
         }
     }

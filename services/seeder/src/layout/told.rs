@@ -32,10 +32,15 @@ impl fmt::Display for Line<'_> {
             (false, true) => ", receives rows",
             (false, false) => "",
         };
+        let by = match &*version.operator {
+            // Nobody made the first one.
+            "" => String::new(),
+            operator => format!(", by {operator}"),
+        };
         write!(
             f,
-            "version {} from {}{state}: {} ({}, by {})",
-            version.version, version.valid_from, version.layout, version.what, version.operator
+            "version {} from {}{state}: {} ({}{by})",
+            version.version, version.valid_from, version.layout, version.what
         )
     }
 }

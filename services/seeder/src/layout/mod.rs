@@ -120,14 +120,19 @@ fn operator(text: &str) -> Result<Operator, String> {
 impl LayoutCommand {
     pub(super) fn run(self, of_layout: &OfLayout<'_>) -> Result<()> {
         let (wanted, change) = match self {
-            Self::Show(at) => return say(&Versions(at.place(None, of_layout)?.show()?)),
+            Self::Show(at) => return say(&Versions(at.place(None, of_layout, 0)?.show()?)),
             Self::Shards { count, change } => (Wanted::Change(LayoutChange::Shards(count)), change),
             Self::Split { rooms, change } => (Wanted::Change(LayoutChange::Split(rooms)), change),
             Self::Spread { k, change, ranges: _ } => (Wanted::Change(LayoutChange::Spread(k)), change),
             Self::Undo(change) => (Wanted::Undo, change),
         };
         let Changing { dry_run, rate, by, at } = change;
-        let place = at.place(Some(&by.operator), of_layout)?;
+        // A folder is made ready for them first; to look, nothing is made.
+        let shards = match &wanted {
+            Wanted::Change(LayoutChange::Shards(count)) if !dry_run => count.get(),
+            _ => 0,
+        };
+        let place = at.place(Some(&by.operator), of_layout, shards)?;
         let changed = if dry_run { place.dry_run(&wanted, rate) } else { place.change(&wanted, by.operator) };
         say(&Change(changed?))
     }
@@ -136,7 +141,7 @@ impl LayoutCommand {
 impl Rebalance {
     /// Begins, and tells how far it is until it ends. At a service it goes on when this command is ended.
     pub(super) fn run(self, of_layout: &OfLayout<'_>) -> Result<()> {
-        let place = self.at.place(Some(&self.by.operator), of_layout)?;
+        let place = self.at.place(Some(&self.by.operator), of_layout, 0)?;
         if self.show {
             return say(&Progress(place.moving()?));
         }
@@ -159,8 +164,8 @@ impl Rebalance {
 }
 
 impl At {
-    fn place(&self, operator: Option<&Operator>, of_layout: &OfLayout<'_>) -> Result<Place> {
-        let Some(url) = &self.target else { return Place::folder(&self.storage, of_layout) };
+    fn place(&self, operator: Option<&Operator>, of_layout: &OfLayout<'_>, shards: u16) -> Result<Place> {
+        let Some(url) = &self.target else { return Place::folder(&self.storage, of_layout, shards) };
         self.storage.refuse_any("--target says which service is meant")?;
         Place::service(url, self.admin_token.clone(), operator)
     }

@@ -55,7 +55,8 @@ impl Place {
         Ok(Self::Service(Target { admin_token: token, operator, ..target }))
     }
 
-    pub(super) fn folder(storage: &Storage, of_layout: &OfLayout<'_>) -> Result<Self> {
+    /// A folder, in which there are so many shards from now on, if there were fewer.
+    pub(super) fn folder(storage: &Storage, of_layout: &OfLayout<'_>, shards: u16) -> Result<Self> {
         let (settings, _) = storage.read()?;
         ensure!(
             settings.backend == BackendKind::Embedded,
@@ -73,10 +74,10 @@ impl Place {
             }
             Err(error) => return Err(error.into()),
         };
-        // As a service would have it that nobody has set anything for but the folder.
+        // As a service would have it that nobody has set anything for but the folder, and how many shards it is to have.
         let sources = Sources {
             service_defaults: "listen = \"127.0.0.1:0\"".to_owned(),
-            flags: vec![format!("embedded.data={}", json!(data))],
+            flags: vec![format!("embedded.data={}", json!(data)), format!("shards_prepared={shards}")],
             ..Sources::default()
         };
         let (settings, NoSettings {}) = sources.read("layout")?;

@@ -1,9 +1,12 @@
 //! Layouts of folders that no service is using, changed from the command line.
 
+use std::num::NonZeroU16;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::common::{seed, small};
+use coupon_audit::{Data, Scope};
+
+use super::common::{rows, seed, small};
 
 fn seeder(data: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_seeder")).args(arguments).arg("--data").arg(data).output().unwrap()
@@ -35,6 +38,23 @@ fn a_dry_run_of_a_split_names_every_room() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let said = text(&output.stdout);
     assert!(said.contains("starting at rooms 1@1, 2@2, 3@3, 4@0 up to 25, then 25 rooms each"), "{said}");
+}
+
+#[test]
+fn a_folder_goes_on_over_twice_as_many_shards_and_its_rows_are_moved() {
+    let dir = tempfile::tempdir().unwrap();
+    seed(dir.path(), "hash", &small(500));
+    for arguments in [&["layout", "shards", "8"][..], &["rebalance"]] {
+        let output = seeder(dir.path(), arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    }
+    let over_eight = coupon_strategies::strategy("hash", NonZeroU16::new(8).unwrap(), &[]).unwrap();
+    let rows = rows(dir.path(), 8);
+    assert_eq!(rows.len(), 500);
+    assert!(rows.iter().all(|(row, at)| over_eight.place(&row.key()).unwrap() == *at));
+    let report =
+        Data::Folder(dir.path().to_owned()).audit(&Scope { drained: true, ..Scope::default() }).unwrap();
+    assert!(report.findings.is_empty(), "{report:?}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use coupon_core::{ShardId, ShardingStrategy, Versioned};
 
@@ -18,6 +20,12 @@ pub struct Layouts {
     versions: Swapped<List>,
     /// The shards that are open, whether or not a version uses them yet.
     prepared: NonZeroU16,
+    /// For how long it is relied on that main has no other list, once it had none; for ever where none but this process changes
+    /// it.
+    good_for: Option<Duration>,
+    /// When that was last so, in milliseconds after `began`.
+    heard_ms: AtomicU64,
+    began: Instant,
 }
 
 impl Layouts {
@@ -25,7 +33,32 @@ impl Layouts {
     #[must_use]
     pub fn new(versions: Versioned, prepared: NonZeroU16) -> Self {
         let prepared = prepared.max(versions.shard_count());
-        Self { versions: Swapped::new(List(Arc::new(versions))), prepared }
+        Self {
+            versions: Swapped::new(List(Arc::new(versions))),
+            prepared,
+            good_for: None,
+            heard_ms: AtomicU64::new(0),
+            began: Instant::now(),
+        }
+    }
+
+    /// The same, where other processes change them too, and each is announced for longer than that before it is in force.
+    #[must_use]
+    pub fn good_for(self, time: Duration) -> Self {
+        Self { good_for: Some(time), ..self }
+    }
+
+    /// Takes note that main had no other list when it was asked.
+    pub fn was_current(&self, asked: Instant) {
+        let heard = asked.saturating_duration_since(self.began).as_millis();
+        self.heard_ms.store(u64::try_from(heard).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// False once main was not heard of for so long that it may have another list, which is in force.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        let heard = Duration::from_millis(self.heard_ms.load(Ordering::Relaxed));
+        self.good_for.is_none_or(|good| self.began.elapsed() < heard + good)
     }
 
     /// A layout that has never changed, and no more shards than it uses.
@@ -81,6 +114,17 @@ impl Previous {
 mod tests {
     use super::*;
     use crate::embedded::tests::Parity;
+
+    #[test]
+    fn versions_are_relied_on_for_as_long_as_no_other_can_be_in_force() {
+        let good_for = |time| Layouts::first(Arc::new(Parity)).good_for(time);
+        assert!(good_for(Duration::from_secs(3_600)).is_current());
+        let unheard = good_for(Duration::ZERO);
+        assert!(!unheard.is_current());
+        unheard.was_current(Instant::now() + Duration::from_secs(3_600));
+        assert!(unheard.is_current());
+        assert!(Layouts::first(Arc::new(Parity)).is_current(), "nobody else changes them");
+    }
 
     #[test]
     fn versions_are_in_use_while_somebody_goes_by_them_and_not_because_somebody_looked() {

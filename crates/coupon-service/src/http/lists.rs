@@ -35,7 +35,7 @@ pub(super) async fn page(
     let body = ResultPage {
         items: found.items.iter().map(view::result).collect(),
         next_cursor: position.map(|position| Cursor { position, ..next }.encode()),
-        partial: !found.answered.missing.is_empty(),
+        partial: found.answered.is_partial(),
         missing_shards: view::numbers(&found.answered.missing),
         as_of: found.answered.as_of.to_string(),
         plan: view::plan(&found.answered),

@@ -125,7 +125,7 @@ pub(super) async fn stats(req: HttpRequest, service: web::Data<Service>) -> Resu
         room_id: room.get(),
         results: summary.results,
         last_grab_time: summary.last_grab.map(|time| time.to_string()),
-        partial: !answered.missing.is_empty(),
+        partial: answered.is_partial(),
         missing_shards: view::numbers(&answered.missing),
         as_of: answered.as_of.to_string(),
         age_ms: 0,

@@ -49,7 +49,7 @@ pub(super) async fn global(req: HttpRequest, service: web::Data<Service>) -> Res
         order_amount: sum.order_amount.units(),
         shards: shards.collect(),
         exact,
-        partial: !answered.missing.is_empty(),
+        partial: answered.is_partial(),
         missing_shards: view::numbers(&answered.missing),
         as_of: answered.as_of.to_string(),
         plan: view::plan(&answered),

@@ -123,6 +123,7 @@ mod tests {
             ],
             as_of: coupon_core::Timestamp::from_millis(0),
             moving: false,
+            outdated: false,
         };
         assert_eq!(server_timing(&answered), "shard0;dur=1.234, shard2;dur=0.812");
         assert_eq!(plan(&answered), PlanView { shards: vec![0, 1, 2], tables: 2, moving: false });

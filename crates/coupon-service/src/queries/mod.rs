@@ -46,6 +46,8 @@ pub struct Answered {
     pub as_of: Timestamp,
     /// True while rows are moved from where an earlier version of the layout put them: counts may be off by those under way.
     pub moving: bool,
+    /// True if the layout may be another by now than the one that was gone by: rows may be where nobody looked.
+    pub outdated: bool,
 }
 
 /// Executes the plans of the backend's layout.
@@ -177,6 +179,10 @@ impl Queries {
         // back, its id may be ahead of it.
         let just_now = answered.as_of <= id.time() && id.time() <= now.plus_millis(CLOCK_PATIENCE_MS);
         match (&found, answered.missing.first()) {
+            (None, None) if answered.outdated => Err(Unavailable::new(
+                "this result",
+                "the layout may have changed: the main database is not heard of",
+            )),
             (None, Some(shard)) => Err(Unavailable::new(format!("shard {shard}"), "it may hold this result")),
             (None, None) if just_now => {
                 Err(Unavailable::new("this result", "it may be on its way to its table"))
@@ -210,6 +216,7 @@ impl Queries {
             let versions = self.backend.layouts.now();
             let rounds = order.rounds(&versions, query);
             let mut answered = Answered::nobody_asked(now, versions.is_moving());
+            answered.outdated = !self.backend.layouts.is_current();
             let (mut values, mut error) = (Vec::new(), None);
             for round in &rounds {
                 let of_wanted = round.iter().filter(|(shard, _)| wanted(*shard)).cloned().collect();
@@ -283,8 +290,22 @@ struct Round<T> {
 }
 
 impl Answered {
+    /// True if rows may be missing: of shards that did not answer, or where nobody looked.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.outdated || !self.missing.is_empty()
+    }
+
     const fn nobody_asked(now: Timestamp, moving: bool) -> Self {
-        Self { shards: Vec::new(), tables: 0, missing: Vec::new(), timings: Vec::new(), as_of: now, moving }
+        Self {
+            shards: Vec::new(),
+            tables: 0,
+            missing: Vec::new(),
+            timings: Vec::new(),
+            as_of: now,
+            moving,
+            outdated: false,
+        }
     }
 
     /// One more round was made, of which shards may have been asked before.

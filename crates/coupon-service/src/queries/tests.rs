@@ -168,6 +168,10 @@ impl Shards for Two {
 
 /// Asks something of these shards, whose layout has these versions.
 fn ask<T>(versions: Versioned, two: Two, ask: impl AsyncFnOnce(Queries) -> T) -> T {
+    ask_by(Layouts::new(versions, NonZeroU16::new(2).unwrap()), two, ask)
+}
+
+fn ask_by<T>(layouts: Layouts, two: Two, ask: impl AsyncFnOnce(Queries) -> T) -> T {
     let dir = tempfile::tempdir().unwrap();
     let options = Options {
         data: dir.path().to_owned(),
@@ -179,7 +183,7 @@ fn ask<T>(versions: Versioned, two: Two, ask: impl AsyncFnOnce(Queries) -> T) ->
     };
     // But for its shards it is a backend like any other.
     let mut backend = embedded::open(&options, Arc::new(On(0)), &Clock::starting_at(later())).unwrap();
-    backend.layouts = Arc::new(Layouts::new(versions, NonZeroU16::new(2).unwrap()));
+    backend.layouts = Arc::new(layouts);
     backend.shards = Box::new(two);
     let queries = Queries::new(Arc::new(backend), Duration::from_secs(5));
     actix_web::rt::System::new().block_on(ask(queries))
@@ -215,6 +219,23 @@ fn a_full_page_of_rows_found_twice_is_followed_by_more() {
         queries.page(ResultQuery::everything(), page, later()).await.unwrap()
     });
     assert_eq!((page.items, page.more), (vec![row(3), row(2)], true));
+}
+
+#[test]
+fn what_may_lie_where_nobody_looked_is_not_called_absent() {
+    let layouts = || Layouts::new(two_versions(false), NonZeroU16::new(2).unwrap()).good_for(Duration::ZERO);
+    let rows = || two([vec![row(1)], Vec::new()], Vec::new());
+    let absent =
+        ask_by(layouts(), rows(), async |queries| queries.find(row(2).result_id, None, later()).await);
+    assert!(absent.unwrap_err().to_string().contains("layout"));
+    let found =
+        ask_by(layouts(), rows(), async |queries| queries.find(row(1).result_id, None, later()).await);
+    assert_eq!(found.unwrap().0.unwrap().1, row(1));
+    let page = ask_by(layouts(), rows(), async |queries| {
+        let page = PageRequest { before: None, limit: 10 };
+        queries.page(ResultQuery::everything(), page, later()).await.unwrap()
+    });
+    assert!(page.answered.is_partial() && page.answered.missing.is_empty());
 }
 
 #[test]

@@ -114,9 +114,10 @@ impl Parts {
         let layouts = {
             let shards = u16::try_from(cluster.shards.len()).ok().and_then(NonZeroU16::new);
             let versions = versioned(&Versioned::first(strategy), &versions)?;
-            Arc::new(Layouts::new(versions, shards.unwrap_or(prepared)))
+            Layouts::new(versions, shards.unwrap_or(prepared))
         };
         let part = Part::of(settings, options.workers, options.shard_backlog);
+        let layouts = Arc::new(layouts.good_for(part.layout_lead / 2));
         let process = Process::start(servers, part, layouts, clock).await?;
         if tokio::time::timeout(GATE, process.wait_for_the_gate()).await.is_err() {
             tracing::warn!("the gate is shut: grabs are answered with 503 until it has been filled");

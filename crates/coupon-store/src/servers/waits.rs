@@ -124,7 +124,8 @@ async fn with_results(
     Ok(found)
 }
 
-/// Counts the reservations that are not known to be stored. The sentinel behind them is none.
+/// Counts the reservations that are not known to be stored. The sentinel behind them is none, nor are versions of the layout
+/// before them.
 async fn pending(
     cluster: &Cluster,
     settings: &ServersSettings,
@@ -133,7 +134,7 @@ async fn pending(
 ) -> anyhow::Result<u64> {
     let redis = RedisServer::new(&settings.redis)?;
     let mut ask = Pipeline::new();
-    ask.cmd("ZCOUNT").arg(cluster.names(dataset).pending(epoch)).arg("-inf").arg("(+inf");
+    ask.cmd("ZCOUNT").arg(cluster.names(dataset).pending(epoch)).arg(0).arg("(+inf");
     let link = Link::new(redis, RESPONSE);
     let counted: Result<(u64,), _> = link.ask(&ask).await;
     Ok(counted.with_context(|| format!("cannot ask Redis at {} what is pending", link.host()))?.0)

@@ -258,13 +258,15 @@ impl EpochMemory {
         let Attempt { user, coupon: of, id, limit, request, .. } = *attempt;
         let Some(coupon) = self.coupons.get_mut(&of) else { return Decision::NotLoaded };
         let Some((total, start, end)) = coupon.terms.filter(|_| whole) else { return Decision::NotLoaded };
-        let pending = &self.pending;
+        let (pending, fence) = (&self.pending, self.fences.get(&(knows + 1)).copied());
         let held_as = |held: &HolderMemory, stored: fn(Reservation) -> Decision| match held.shown() {
             Held::Parked(_) => Decision::Parked,
             Held::Result(held)
                 if pending.contains(&Mark { user, coupon: of, slot: held.slot, id: held.id }) =>
             {
-                Decision::Pending(held)
+                // What is handed over again goes to where its own time says.
+                let later = fence.is_some_and(|from| held.id.time() >= from);
+                if later { Decision::OtherLayout } else { Decision::Pending(held) }
             }
             Held::Result(held) => stored(held),
         };

@@ -3,11 +3,11 @@
 use std::num::NonZeroU16;
 
 use coupon_core::ShardingStrategy as _;
-use coupon_store::servers::seam::{Epoch, Fence, GateServer, Opening, Servers};
-use coupon_store::{Attempt, Decision, VersionRecord};
+use coupon_store::servers::seam::{Epoch, Fence, GateServer, Mark, Opening, Servers};
+use coupon_store::{Attempt, Decision, Reservation, VersionRecord};
 use protocol_schedules::ByUser;
 
-use crate::bench::{coupon, id, noon, user};
+use crate::bench::{coupon, id, noon, result, user};
 use crate::gate::filled;
 
 fn fence(version: u32, after_ms: i64) -> Fence {
@@ -36,6 +36,18 @@ pub(crate) async fn who_does_not_know_a_version_is_refused_what_it_places(server
     marks.sort_unstable();
     assert_eq!(marks.len(), 2);
     assert_eq!(gate.pending_until(&epoch, noon().plus_millis(10_000)).await.unwrap().len(), 2);
+}
+
+pub(crate) async fn who_does_not_know_a_version_is_not_given_what_it_places_to_hand_over(servers: &Servers) {
+    let (gate, epoch) = filled(servers).await;
+    let gate = &*gate;
+    gate.fence(&epoch, 5, &[fence(2, 1_000)]).await.unwrap();
+    assert_eq!(decide(gate, &epoch, 2, 1, 6_000).await, Decision::Granted(0));
+    let again = |knows| decide(gate, &epoch, knows, 1, 999);
+    assert_eq!(again(1).await, Decision::OtherLayout, "it is pending, and its time is that of the version");
+    assert_eq!(again(2).await, Decision::Pending(Reservation::plain(id(6_000))));
+    gate.unmark(&epoch, &[Mark::of(&result(1, 6_000))]).await.unwrap();
+    assert_eq!(again(1).await, Decision::Duplicate(id(6_000)), "it is stored, and not handed over any more");
 }
 
 pub(crate) async fn a_version_that_never_came_is_taken_back_and_an_earlier_word_changes_nothing(

@@ -34,6 +34,7 @@ over_memory_and_servers! {
     gate::without_its_memory_a_gate_takes_no_change,
     gate::what_is_of_earlier_epochs_is_forgotten,
     layouts::who_does_not_know_a_version_is_refused_what_it_places,
+    layouts::who_does_not_know_a_version_is_not_given_what_it_places_to_hand_over,
     layouts::a_version_that_never_came_is_taken_back_and_an_earlier_word_changes_nothing,
     layouts::a_version_is_there_whole_once_it_commits_and_the_catalogue_goes_on_with_it,
     layouts::an_epoch_does_not_open_without_a_version_that_was_announced_meanwhile,

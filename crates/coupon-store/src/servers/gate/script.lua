@@ -56,6 +56,9 @@ local function decide(key, coupon, left, from, till, most, plain, i)
       return tell('x')
     end
     local pending = redis.call('ZSCORE', KEYS[1], mark_of(user, coupon, slot, held[slot + 1]))
+    if fence and pending and tonumber(pending) >= fence then
+      return tell('v')
+    end
     tell(pending and 'p' or stored, in_slot(held[slot + 1], slot, '@'))
   end
   local live, lowest, free = 0, nil, nil
@@ -126,8 +129,13 @@ for k = 2, #KEYS do
       elseif held and string.sub(held, 1, 1) == 'x' then
         tell('x')
       elseif held then
-        local pending = fresh[user] or redis.call('ZSCORE', KEYS[1], mark_of(user, coupon, 0, held))
-        tell(pending and 'p' or 'd', held)
+        local pending = not fresh[user] and redis.call('ZSCORE', KEYS[1], mark_of(user, coupon, 0, held))
+        -- What is handed over again goes to where its own time says.
+        if fence and pending and tonumber(pending) >= fence then
+          tell('v')
+        else
+          tell((fresh[user] or pending) and 'p' or 'd', held)
+        end
       elseif time < from or time >= till then
         tell('t')
       elseif sold >= total then

@@ -78,6 +78,8 @@ impl Background {
         if let Some(down) = self.shards().find(|shard| !up(*shard)) {
             bail!("coupons are added to the gate once shard {down} says who holds them");
         }
+        // Holders on shards that this process has not opened would be missing.
+        self.gone_by(&self.main.layouts().await?)?;
         // By main's own word, as a filling takes it.
         let now = self.main.time().await?;
         let since = now.plus_millis(-i64::try_from(REMEMBERED.as_millis()).unwrap_or(i64::MAX));

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
-use coupon_core::CouponId;
 use coupon_core::catalogue_change::{CatalogueChange, Operator};
+use coupon_core::{CouponId, ShardingStrategy as _, Versioned};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -78,6 +78,18 @@ impl Background {
         let mut followed = self.following.0.lock().await;
         followed.tell(self, self.offered.version()).await?;
         followed.look(self, None).await
+    }
+
+    /// The versions of the layout as this process could go by them.
+    pub(super) fn gone_by(&self, layouts: &[VersionRecord]) -> anyhow::Result<Versioned> {
+        let versions = versioned(&self.layouts.now(), layouts)?;
+        let (used, open) = (versions.shard_count(), self.layouts.prepared());
+        ensure!(
+            used <= open,
+            "the layout uses {used} shards by now, and this process has opened {open}: start it again, with setting \
+             `shards_prepared` = {used} or more"
+        );
+        Ok(versions)
     }
 
     /// Follows what there is now, and brings that epoch of the gate to it.
@@ -180,11 +192,11 @@ impl Followed {
         };
         let changed = news.as_ref().map(|news| self.changed(news)).unwrap_or_default();
         let layouts = news.as_ref().map_or_else(|| self.layouts.clone(), |news| news.layouts.clone());
-        // A version that this program does not know is not gone by: the gate refuses this process what it places.
-        let versions = if layouts == self.layouts {
-            None
-        } else {
-            Some(versioned(&background.layouts.now(), &layouts)?)
+        // A version that this process does not know, or has too few shards for, is not gone by: the gate refuses this process
+        // what it places. Everything else is followed all the same.
+        let versions = match layouts == self.layouts {
+            true => Ok(None),
+            false => background.gone_by(&layouts).map(Some),
         };
         let brought = match epoch {
             Some(epoch) => {
@@ -193,17 +205,25 @@ impl Followed {
             }
             None => Ok(()),
         };
-        if let Some(versions) = versions {
-            background.layouts.swap(versions);
-            self.layouts = layouts;
-        }
+        let cannot_go_by = match versions {
+            Ok(Some(versions)) => {
+                background.layouts.swap(versions);
+                self.layouts = layouts;
+                None
+            }
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
         if let Some(news) = news {
             set_aside(&background.offered.set_aside, &news);
             self.go_by(background, news, &changed);
         }
         self.tell(background, version).await?;
         background.offered.was_current(asked);
-        brought
+        if cannot_go_by.is_none() {
+            background.layouts.was_current(asked.into_std());
+        }
+        brought.and(cannot_go_by.map_or(Ok(()), Err))
     }
 
     fn reads_everything(&self, now: Instant) -> bool {

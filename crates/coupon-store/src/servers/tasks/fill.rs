@@ -61,6 +61,8 @@ impl<'a> Filling<'a> {
         // By main's own word: a clock that was just set ahead would have requests forgotten that still have their answer.
         self.now = self.background.main.time().await?;
         let Offering { version, terms, layouts } = self.background.main.terms().await?;
+        // Holders on shards that this process has not opened would be missing.
+        self.background.gone_by(&layouts)?;
         let lately = lately(self.background);
         // A coupon that was over for longer is not in the gate, and so is not granted. Should its end be moved, it is
         // added with its holders.

@@ -254,11 +254,7 @@ impl Gatekeeper {
         epoch: &Epoch,
     ) -> anyhow::Result<()> {
         let background = &self.background;
-        let admin = background.queues.server.admin().await?;
-        for shard in background.shards() {
-            admin.bind(Route::results(epoch.number, shard)).await?;
-        }
-        admin.close().await;
+        background.lead_results(epoch.number).await?;
         lock.filled_at(background.gate.server.address()).await?;
         for _ in 0..ROUNDS {
             ensure!(
@@ -281,12 +277,7 @@ impl Gatekeeper {
         // The process that has it is filling the gate, or at the same.
         let Some(mut lock) = background.main.lock_gate().await? else { return Ok(()) };
         if lock.state().await? == seen {
-            let admin = background.queues.server.admin().await?;
-            admin.declare().await?;
-            for shard in background.shards() {
-                admin.bind(Route::results(seen.open_epoch, shard)).await?;
-            }
-            admin.close().await;
+            background.lead_results(seen.open_epoch).await?;
         }
         lock.end().await;
         Ok(())
@@ -317,6 +308,20 @@ impl Gatekeeper {
                 reached?;
             }
         }
+        Ok(())
+    }
+}
+
+impl Background {
+    /// Leads results of an epoch to every shard's queue. Whoever does so has the lock of the gate: an epoch that is closed
+    /// leads nowhere.
+    pub(super) async fn lead_results(&self, epoch: u64) -> anyhow::Result<()> {
+        let admin = self.queues.server.admin().await?;
+        admin.declare().await?;
+        for shard in self.shards() {
+            admin.bind(Route::results(epoch, shard)).await?;
+        }
+        admin.close().await;
         Ok(())
     }
 }

@@ -19,7 +19,7 @@ use crate::failpoints::{self, Point};
 use crate::servers::gate::Epoch;
 use crate::servers::layouts::of_layout;
 use crate::servers::mysql::PATIENCE;
-use crate::servers::seam::{Fence, LayoutState};
+use crate::servers::seam::{Fence, GateState, LayoutState};
 use crate::{Announced, GrowthError, NextLayout, Unavailable, VersionRecord};
 
 /// The operator of what processes mend themselves.
@@ -66,6 +66,9 @@ impl Background {
             return Err(GrowthError::Refused(why));
         }
         self.make_tables_of(&*next.strategy).await?;
+        self.lead_to_new_shards()
+            .await
+            .map_err(|error| Unavailable::new("the queues", format!("{error:#}")))?;
         let (version, catalogue, gate) = self.write_next(next, &operator).await?;
         failpoints::hit(Point::Changed);
         let gate = gate && self.enforced(catalogue).await;
@@ -106,15 +109,32 @@ impl Background {
         if let Some(number) = open {
             let mut versions = state.versions.clone();
             versions.push(version.clone());
-            self.fence(&Epoch::new(&self.dataset, number), catalogue, &versions)
-                .await
-                .map_err(|error| Unavailable::new("the gate", error))?;
+            self.fence_in_time(&Epoch::new(&self.dataset, number), catalogue, &versions).await?;
         }
         changing
             .commit(std::slice::from_ref(&version), operator.as_str(), &next.what)
             .await
             .map_err(Unavailable::from)?;
         Ok((version, catalogue, open.is_some()))
+    }
+
+    /// Has an epoch of the gate know of these versions, before any grab can be of the last one's time. Whatever holds this up
+    /// for longer, nothing is announced: grabs of that time may be placed otherwise already.
+    async fn fence_in_time(
+        &self,
+        epoch: &Epoch,
+        catalogue: u64,
+        versions: &[VersionRecord],
+    ) -> Result<(), GrowthError> {
+        let unknown = |error| Unavailable::new("the gate", error);
+        self.fence(epoch, catalogue, versions).await.map_err(unknown)?;
+        let now = self.main.time().await.map_err(Unavailable::from)?;
+        if Fence::of(versions).last().is_none_or(|fence| now <= fence.from) {
+            return Ok(());
+        }
+        let before = versions.get(..versions.len() - 1).unwrap_or_default();
+        self.fence(epoch, catalogue, before).await.map_err(unknown)?;
+        Err(Unavailable::new("the gate", "it was told too late; nothing is changed, ask again").into())
     }
 
     /// Has an epoch of the gate know of these versions.
@@ -138,6 +158,18 @@ impl Background {
         Ok(())
     }
 
+    /// Leads results of the open epoch to shards that were made since it was opened. A process that fills the gate just now
+    /// does so itself.
+    async fn lead_to_new_shards(&self) -> anyhow::Result<()> {
+        let Some(mut lock) = self.main.lock_gate().await? else { return Ok(()) };
+        let led = match lock.state().await.map(GateState::open) {
+            Ok(Some(epoch)) => self.lead_results(epoch).await,
+            state => state.map(drop),
+        };
+        lock.end().await;
+        led
+    }
+
     /// Goes by what main has now, since the gate knows of a later version than this process. One that main does not have is
     /// taken back there.
     pub(in crate::servers) async fn catch_up(self: Arc<Self>) -> Result<(), Unavailable> {
@@ -146,7 +178,7 @@ impl Background {
         caught_up.map_err(|error| Unavailable::new("the layout", format!("{error:#}")))
     }
 
-    async fn look_for_the_latest(&self) -> anyhow::Result<()> {
+    pub(super) async fn look_for_the_latest(&self) -> anyhow::Result<()> {
         let epoch = self.gate.epoch.open().context("the gate is shut")?;
         self.follow_now(&epoch).await?;
         if self.knows_the_latest(&epoch).await? {

@@ -58,7 +58,9 @@ impl Reconciler {
         let Some(epoch) = self.background.gate.epoch.open() else { return Ok(()) };
         let pending = self.pending(&epoch).await?;
         if !pending.is_empty() && !self.background.knows_the_latest(&epoch).await? {
-            // What a version places that this process does not know would go to another place than it belongs to.
+            // What a version places that this process does not know would go to another place than it belongs to. One that main
+            // never had is taken back.
+            self.background.look_for_the_latest().await?;
             return Ok(());
         }
         self.background.counts.pending.store(pending.len() as u64, Ordering::Relaxed);

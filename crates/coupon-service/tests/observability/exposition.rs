@@ -21,7 +21,7 @@ impl Family {
 }
 
 /// The most values that a label may have: few, and none of them made by clients.
-const FEW: usize = 40;
+const FEW: usize = 50;
 
 /// Reads a page; whatever is not as the format has it is a panic.
 pub(crate) fn parse(text: &str) -> BTreeMap<String, Family> {

@@ -143,7 +143,8 @@ pub trait Gate: Send + Sync {
     /// [`Unavailable`] when it does not.
     fn ready(&self) -> Result<(), Unavailable>;
 
-    /// The epoch in which it decides now; `None` when it decides nothing. Answered from memory.
+    /// The epoch in which it decides now; `None` when it decides nothing, or may have decided by what is not so any more.
+    /// Answered from memory.
     fn epoch(&self) -> Option<u64>;
 
     /// All users whom a coupon that is sold out could still be an answer for other than "sold out", and the epoch in which

@@ -184,7 +184,8 @@ impl Gate for ServersGate {
     }
 
     fn epoch(&self) -> Option<u64> {
-        self.epoch.number()
+        // A process that was away goes by nothing that it remembers until it has heard what changed.
+        self.epoch.number().filter(|_| self.background.offered.is_current())
     }
 
     fn holders(&self, coupon: CouponId) -> LocalFuture<'_, Option<(u64, Vec<UserId>)>> {

@@ -87,7 +87,7 @@ fn every_promise_holds_while_the_layout_changes() {
         }
         plan.faults.sort_by_key(|fault| fault.at);
         let outcome = play(&plan, false);
-        assert_eq!(outcome.broken, [String::new(); 0], "seed {seed}: {plan:?}");
+        assert!(outcome.broken.is_empty(), "seed {seed}: {plan:?}: {:?}", outcome.broken);
         answered += outcome.answered;
     }
     assert!(answered > 1_000, "users hear next to nothing: {answered}");

@@ -1,7 +1,10 @@
 //! The faults of a data folder, each in one sentence that names the path.
 
 use std::io;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
+
+use coupon_core::ShardId;
 
 /// A folder that cannot be used as asked. Paths are those that a person can look at.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +65,12 @@ pub enum FolderError {
     /// A shard's file was copied here from somewhere else, or under another number.
     #[error("{path} belongs to {found}, not to {wanted}: restore the right file")]
     ShardOfAnother { path: PathBuf, found: String, wanted: String },
+    /// Main was put back to a time before there was that shard, and the shard was not.
+    #[error(
+        "main knows {known} shards, and {path} is of shard {shard} and holds data: main is of an earlier time than the shards. \
+         Put back the whole folder"
+    )]
+    BeyondMain { path: PathBuf, shard: ShardId, known: NonZeroU16 },
     /// A file that SQLite cannot make sense of.
     #[error("{path} is damaged or no database ({detail}): restore it, or seed the folder again with --reset")]
     Damaged { path: PathBuf, detail: String },

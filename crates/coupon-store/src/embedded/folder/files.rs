@@ -31,8 +31,18 @@ pub(super) fn shard(dir: &Path, shard: ShardId) -> PathBuf {
 /// True if a file of that name is part of a data set, SQLite's companions (`-wal`, `-shm`, `-journal`) included.
 pub(super) fn is_data(name: &str) -> bool {
     let name = ["-wal", "-shm", "-journal"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
-    let number = name.strip_prefix("shard-").and_then(|rest| rest.strip_suffix(".sqlite"));
-    name == MAIN || number.is_some_and(|number| number.parse::<u16>().is_ok())
+    name == MAIN || shard_of(name).is_some()
+}
+
+/// The shard of whose database that is the name.
+fn shard_of(name: &str) -> Option<ShardId> {
+    let number = name.strip_prefix("shard-")?.strip_suffix(".sqlite")?;
+    number.parse().ok().map(ShardId::new)
+}
+
+/// The shards that have a file.
+pub(super) fn shards(dir: &Path) -> Result<Vec<ShardId>, FolderError> {
+    Ok(names(dir)?.iter().filter_map(|name| shard_of(name)).collect())
 }
 
 /// The contents of a folder.

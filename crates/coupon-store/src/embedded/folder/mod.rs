@@ -14,13 +14,15 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use coupon_core::ShardId;
 use coupon_core::schema::{self, Dialect};
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use coupon_core::{ShardId, TableId};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 use self::copying::Begun;
 pub use error::{FolderError, Holder};
 
+use super::moves::LEAVING;
+use super::sql;
 use crate::carried::COPYING;
 
 /// The version of the files' layout that this code writes, and the last it can read.
@@ -119,6 +121,9 @@ impl Folder {
         for number in 0..meta.shards.get() {
             check_shard(dir, ShardId::new(number), &meta.dataset)?;
         }
+        for shard in files::shards(dir)?.into_iter().filter(|shard| shard.number() >= meta.shards.get()) {
+            check_is_empty(dir, shard, meta.shards)?;
+        }
         let MainMeta { format, dataset, layouts, shards } = meta;
         Ok((Self { dir: dir.to_owned(), dataset, layouts, shards, _lock: lock }, format))
     }
@@ -132,7 +137,7 @@ impl Folder {
         Ok(self)
     }
 
-    /// Makes the shards that it lacks of so many. Main says so last: what was cut short is begun anew.
+    /// Makes the shards that it lacks of so many. Main says so last: what was cut short, which holds nothing, is begun anew.
     fn prepared(self, shards: NonZeroU16) -> Result<Self, FolderError> {
         if shards <= self.shards {
             return Ok(self);
@@ -378,6 +383,29 @@ fn check_shard(dir: &Path, shard: ShardId, dataset: &str) -> Result<(), FolderEr
     let found_number = meta.get("shard")?.unwrap_or_else(|| "unknown".to_owned());
     let (found, wanted) = (say(&found_dataset, &found_number), say(dataset, &shard.to_string()));
     if found == wanted { Ok(()) } else { Err(FolderError::ShardOfAnother { path, found, wanted }) }
+}
+
+/// Refuses the file of a shard that main does not know, unless it is what is left of one that was being made.
+fn check_is_empty(dir: &Path, shard: ShardId, known: NonZeroU16) -> Result<(), FolderError> {
+    let path = files::shard(dir, shard);
+    let holds_data = || -> rusqlite::Result<bool> {
+        let db = connect(&path, OpenFlags::empty())?;
+        let others = ["inbox", "outbox", "parked_results", LEAVING].map(str::to_owned);
+        for table in sql::tables(&db)?.iter().map(TableId::to_string).chain(others) {
+            let any = format!("SELECT EXISTS (SELECT 1 FROM {table})");
+            if db.table_exists(None, table.as_str())? && db.query_row(&any, [], |row| row.get(0))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    };
+    match holds_data() {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(FolderError::BeyondMain { path, shard, known }),
+        // Not even its first page was written.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => Ok(()),
+        Err(error) => Err(FolderError::sqlite(&path, error)),
+    }
 }
 
 /// The table of names and values that every file of a data set has.

@@ -149,6 +149,29 @@ fn shards_are_prepared_beyond_those_that_a_layout_uses() {
 }
 
 #[test]
+fn a_main_of_before_there_were_so_many_shards_is_refused_while_these_hold_data() {
+    let (dir, more) = (made(), NonZeroU16::new(4).unwrap());
+    let (main, kept) = (dir.path().join("main.sqlite"), dir.path().with_extension("kept"));
+    fs::copy(&main, &kept).unwrap();
+    drop(Folder::open(dir.path(), "a layout", more).unwrap());
+    let last = dir.path().join("shard-3.sqlite");
+    for table in ["outbox (outbox_id, deltas, create_time) VALUES (1, '[]', 0)", "arrivals VALUES (0, 1)"] {
+        execute(&last, &format!("INSERT INTO {table}"));
+    }
+    fs::rename(&kept, &main).unwrap();
+    for shards in [SHARDS, more] {
+        let error = Folder::open(dir.path(), "a layout", shards).unwrap_err();
+        assert!(matches!(error, FolderError::BeyondMain { .. }), "{error}");
+        assert!(error.to_string().contains("main knows 2 shards") && error.to_string().contains("shard-3"));
+    }
+    execute(&last, "DELETE FROM outbox");
+    let folder = Folder::open(dir.path(), "a layout", more).unwrap();
+    let db = folder.connect_shard(shard(3)).unwrap();
+    let arrivals = db.query_row("SELECT COUNT(*) FROM arrivals", [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(arrivals, 0, "what held no data was made anew");
+}
+
+#[test]
 fn a_folder_is_opened_by_the_first_of_its_layouts_or_by_the_latest() {
     let dir = made();
     execute(

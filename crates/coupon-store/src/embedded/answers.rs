@@ -24,8 +24,16 @@ impl Writer {
             let _ = reply.send(Ok(*outcome));
         }
         for marker in work.markers {
-            let _ = marker.send(Ok(()));
+            let _ = marker.send(self.all_stored());
         }
+    }
+
+    /// An error while some of what came here waits to be tried again.
+    pub(super) fn all_stored(&self) -> Result<(), Unavailable> {
+        if self.retry.is_empty() {
+            return Ok(());
+        }
+        Err(Unavailable::new(format!("shard {}", self.shard), "some of its results are not stored yet"))
     }
 
     /// The answer to whoever handed over a result that contradicts what is stored.

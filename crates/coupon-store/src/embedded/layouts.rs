@@ -2,12 +2,12 @@
 
 use std::num::NonZeroU32;
 
-use coupon_core::{Timestamp, VersionNumber};
+use coupon_core::{Timestamp, VersionNumber, Versioned};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 
 use super::applier::LayoutStep;
 use super::catalogue::note;
-use crate::{Moving, VersionRecord};
+use crate::{Layouts, Moving, VersionRecord, layout_records};
 
 /// Every version, from the first on.
 pub(super) fn read(db: &Connection) -> rusqlite::Result<Vec<VersionRecord>> {
@@ -30,8 +30,14 @@ fn record(row: &Row<'_>) -> rusqlite::Result<VersionRecord> {
     })
 }
 
-/// Takes a step, in one transaction. Returns the version that the catalogue has by it, if the layout is another now.
-pub(super) fn take(db: &Connection, step: &LayoutStep, now: Timestamp) -> anyhow::Result<Option<u64>> {
+/// Takes a step, in one transaction. Returns the version that the catalogue has by it, and the versions of the layout, if these
+/// are others now: what cannot be gone by is not committed.
+pub(super) fn take(
+    db: &Connection,
+    step: &LayoutStep,
+    now: Timestamp,
+    known: &Layouts,
+) -> anyhow::Result<Option<(u64, Versioned)>> {
     let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
     let version = match step {
         LayoutStep::Announce(version) => {
@@ -61,13 +67,17 @@ pub(super) fn take(db: &Connection, step: &LayoutStep, now: Timestamp) -> anyhow
             Some(note(&transaction, &operator, &what, now)?)
         }
     };
+    let taken = match version {
+        Some(version) => Some((version, layout_records::versioned(&known.now(), &read(&transaction)?)?)),
+        None => None,
+    };
     transaction.commit()?;
-    Ok(version)
+    Ok(taken)
 }
 
-/// Writes a version, unless there is one of its number.
+/// Writes a version. There must be none of its number.
 pub(super) fn add(db: &Connection, version: &VersionRecord) -> rusqlite::Result<()> {
-    let sql = "INSERT OR IGNORE INTO layouts (version, valid_from, layout, receives, closed, announced_at, operator, \
+    let sql = "INSERT INTO layouts (version, valid_from, layout, receives, closed, announced_at, operator, \
                what) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let VersionRecord { number, from, layout, receives, closed, announced, operator, what } = version;
     let (from, announced) = (from.millis(), announced.millis());

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use coupon_core::{CouponId, ShardId, Timestamp};
 
 use rusqlite::Connection;
@@ -16,7 +17,7 @@ use crate::current::Current;
 use crate::layouts::Previous;
 use crate::set_aside::{Place, SetAside};
 use crate::terms::Terms;
-use crate::{Applied, Known, Layouts, Unavailable, layout_records};
+use crate::{Applied, Known, Layouts, Unavailable};
 
 /// The gate, and what is known of the catalogue.
 pub(super) struct Live {
@@ -72,24 +73,26 @@ impl Live {
         step: &LayoutStep,
         now: Timestamp,
     ) -> Result<Option<Previous>, Unavailable> {
-        let taken = layouts::take(main, step, now).and_then(|version| {
-            let Some(version) = version else { return Ok(None) };
-            let known = self.layouts.now();
-            let versions = layout_records::versioned(&known, &layouts::read(main)?)?;
-            drop(known);
+        let taken = layouts::take(main, step, now, &self.layouts)
+            .map_err(|error| Unavailable::new("the main database", format!("{error:#}")))?;
+        // Nothing fails from here on: main has it.
+        Ok(taken.map(|(version, versions)| {
             let before = self.layouts.swap(versions);
             self.current.swap(Known::clone(&self.current.known()), version);
-            Ok(Some(before))
-        });
-        taken.map_err(|error| Unavailable::new("the main database", format!("{error:#}")))
+            before
+        }))
     }
 
     fn read_holders(&self, coupon: CouponId, now: Timestamp) -> Result<(), Unavailable> {
         let _whole = self.turns.blocking_write();
-        for (shard, path) in (0..).map(ShardId::new).zip(&self.shards) {
-            let read = folder::connect_reader(path)
-                .map_err(anyhow::Error::from)
-                .and_then(|db| take_up::of_coupon(&db, shard, coupon, &self.gate, now));
+        let connect = |shard: ShardId| -> anyhow::Result<Connection> {
+            let path =
+                self.shards.get(shard.index()).with_context(|| format!("there is no shard {shard}"))?;
+            Ok(folder::connect_reader(path)?)
+        };
+        for shard in (0..).map(ShardId::new).take(self.shards.len()) {
+            let read = connect(shard)
+                .and_then(|db| take_up::of_coupon(&db, shard, coupon, &self.gate, now, connect));
             read.map_err(|error| Unavailable::new(format!("shard {shard}"), format!("{error:#}")))?;
         }
         Ok(())

@@ -81,10 +81,7 @@ impl Writer {
             self.work(Work { markers: vec![reply], ..Work::default() });
             answer.try_recv().unwrap_or(Ok(()))?;
         }
-        if self.retry.is_empty() {
-            return Ok(());
-        }
-        Err(Unavailable::new(format!("shard {}", self.shard), "some of its results are not stored yet"))
+        self.all_stored()
     }
 
     fn note(&mut self, moves: ShardMoves) -> Moved<()> {

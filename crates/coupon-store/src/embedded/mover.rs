@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use coupon_core::{ShardId, TableId, VersionNumber};
+use coupon_core::{CouponResult, ShardId, TableId, VersionNumber};
 use rusqlite::Connection;
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 use tokio::time::sleep;
@@ -20,7 +21,7 @@ use super::sql;
 use super::state::lock;
 use crate::layouts::Previous;
 use crate::moving::{
-    Arrived, Batch, Departure, Ended, Key, MoveError, Mover, MovingShards, Pace, Progress, ShardMoves, Slice,
+    Batch, Departure, Ended, Key, MoveError, Mover, MovingShards, Pace, Progress, ShardMoves, Slice,
 };
 use crate::outage::TaskOutage;
 use crate::{Layouts, Moving, PlacedResult, Unavailable};
@@ -57,7 +58,6 @@ pub(super) struct Movement {
     begun: Moving,
     pace: Pace,
     progress: Progress,
-    trouble: Mutex<Option<String>>,
 }
 
 impl Movement {
@@ -69,9 +69,14 @@ impl Movement {
             looked_at: self.progress.looked_at.load(Ordering::Relaxed),
             rate: self.pace.rows_per_s(),
             rows_per_s: self.progress.rows_per_s(),
-            trouble: lock(&self.trouble).clone(),
+            trouble: self.progress.trouble(),
             ..self.begun.clone()
         }
+    }
+
+    /// The version that rows move to.
+    pub(super) const fn to(&self) -> VersionNumber {
+        self.begun.to
     }
 
     /// Changes its rate.
@@ -103,7 +108,7 @@ impl MoverThread {
             return Err(std::io::Error::other("it is stopping"));
         }
         let (pace, progress) = (Pace::new(begun.rate), Progress::default());
-        let movement = Arc::new(Movement { begun, pace, progress, trouble: Mutex::default() });
+        let movement = Arc::new(Movement { begun, pace, progress });
         let job = Job { files, layouts, to_main, movement: Arc::clone(&movement) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let run = move || runtime.block_on(job.run(before));
@@ -146,42 +151,53 @@ impl Job {
             }
         }
         let outage = TaskOutage::new("rows do not move; it is tried again", "rows move again");
-        tokio::select! {
-            () = self.work(&outage) => {}
-            () = self.note() => {}
+        let ended = tokio::select! {
+            ended = self.work(&outage) => ended,
+            never = self.note() => match never {},
+        };
+        // Only now, when no note can come after it which says that rows move.
+        if ended == Ended::Done {
+            self.close(&outage).await;
         }
     }
 
-    async fn work(&self, outage: &TaskOutage) {
-        while !self.movement.pace.is_stopped() {
-            let done = self.move_all().await;
+    /// Moves everything, or what it can until it is stopped.
+    async fn work(&self, outage: &TaskOutage) -> Ended {
+        let Movement { pace, progress, .. } = &*self.movement;
+        let mover = || Mover { shards: &self.files, versions: self.layouts.now(), pace, progress };
+        while !pace.is_stopped() {
+            progress.begin();
+            let done = mover().run().await;
             outage.tried(&done);
             match done {
-                Ok(Ended::Done | Ended::Stopped) => return,
-                Err(error) => {
-                    *lock(&self.movement.trouble) = Some(error.to_string());
-                    sleep(RETRY).await;
+                Ok(Ended::Done) => {
+                    progress.is_out_of_trouble();
+                    return Ended::Done;
                 }
+                Ok(Ended::Stopped) => progress.is_out_of_trouble(),
+                Err(_) => sleep(RETRY).await,
             }
         }
+        // What has left its shard and could not arrive is tried once more; what still leaves is told.
+        outage.tried(&mover().deliver_all().await);
+        Ended::Stopped
     }
 
-    /// Moves everything, and closes the versions of before.
-    async fn move_all(&self) -> Result<Ended, MoveError> {
-        let Movement { pace, progress, trouble, .. } = &*self.movement;
-        progress.begin();
-        let mover = Mover { shards: &self.files, versions: self.layouts.now(), pace, progress };
-        let ended = mover.run().await?;
-        *lock(trouble) = None;
-        if ended == Ended::Done {
-            let moving = Moving { runs: false, ..self.movement.now() };
-            self.to_main.layout(LayoutStep::Moved(moving)).await?;
+    /// Closes the versions of before in main.
+    async fn close(&self, outage: &TaskOutage) {
+        let Movement { pace, progress, .. } = &*self.movement;
+        while !pace.is_stopped() {
+            let moved = Moving { runs: false, trouble: None, ..self.movement.now() };
+            let closed = self.to_main.layout(LayoutStep::Moved(moved)).await;
+            outage.tried(&closed);
+            let Err(error) = closed else { return };
+            progress.is_in_trouble(&error);
+            sleep(RETRY).await;
         }
-        Ok(ended)
     }
 
     /// Notes in main how far it has come, again and again.
-    async fn note(&self) {
+    async fn note(&self) -> Infallible {
         loop {
             sleep(NOTE).await;
             // If it fails, the next one says more.
@@ -265,7 +281,7 @@ impl MovingShards for Files {
         on(&self.writers, shard, move |writer| writer.arrive(from, number, &rows)).await?
     }
 
-    async fn arrived(&self, shard: ShardId, rows: &[PlacedResult]) -> Result<Arrived, MoveError> {
+    async fn arrived(&self, shard: ShardId, rows: &[PlacedResult]) -> Result<Vec<CouponResult>, MoveError> {
         self.read(shard, |db| moves::arrived(db, rows))
     }
 

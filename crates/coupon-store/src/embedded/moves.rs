@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::bulk::bindings;
 use super::sql::{self, parsed};
-use crate::moving::{Arrived, Batch, Departure, Key, ShardMoves, Slice};
+use super::transaction::same_grab;
+use crate::moving::{Batch, Departure, Key, ShardMoves, Slice};
 use crate::statements::{self, COLUMNS};
 use crate::{Found, PageRequest, PlacedResult, Totals};
 
@@ -108,23 +109,28 @@ pub(super) fn put(db: &Connection, table: TableId, row: &CouponResult) -> rusqli
     Ok(went_in)
 }
 
-/// Reads rows back, and which of them are parked.
-pub(super) fn arrived(db: &Connection, rows: &[PlacedResult]) -> rusqlite::Result<Arrived> {
-    let mut arrived = Arrived::default();
-    for row in rows {
-        let id = row.result.result_id;
-        match sql::find(db, row.placement.table, id)? {
-            Some(found) => arrived.rows.push(found),
-            None if is_parked(db, id)? => arrived.parked.push(id),
-            None => {}
-        }
-    }
-    Ok(arrived)
+/// Reads rows back.
+pub(super) fn arrived(db: &Connection, rows: &[PlacedResult]) -> rusqlite::Result<Vec<CouponResult>> {
+    let found = rows.iter().map(|row| sql::find(db, row.placement.table, row.result.result_id));
+    found.filter_map(Result::transpose).collect()
 }
 
-fn is_parked(db: &Connection, id: ResultId) -> rusqlite::Result<bool> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM parked_results WHERE result_id = ?1)";
-    db.prepare_cached(sql)?.query_row([id.number()], |row| row.get(0))
+/// The rows that are leaving, but for those that are where they go already.
+pub(super) fn still_leaving(
+    db: &Connection,
+    connect: impl Fn(ShardId) -> anyhow::Result<Connection>,
+) -> anyhow::Result<Vec<CouponResult>> {
+    let mut still = Vec::new();
+    for (to, rows) in leaving(db)?.map(|batch| batch.by_shard()).unwrap_or_default() {
+        let there = connect(to)?;
+        for PlacedResult { placement, result } in rows {
+            let found = look(&there, placement.table, result.result_id)?;
+            if !found.is_some_and(|found| same_grab(&found, &result)) {
+                still.push(result);
+            }
+        }
+    }
+    Ok(still)
 }
 
 /// A part of a table, as far as places depend on it.

@@ -42,7 +42,7 @@ use crate::set_aside::{Place, SetAside};
 use crate::settings::UnknownUsers;
 use crate::terms::AllTerms;
 use crate::timekeeping::seconds;
-use crate::{Backend, Data, Layouts, Totals, layout_records};
+use crate::{Backend, Data, Layouts, Totals, VersionRecord, layout_records};
 
 /// A writer's cache of its file (SQLite's sign for KiB is a minus): the leaves of the indexes that random
 /// users fall into, for some hundred thousand results.
@@ -165,10 +165,30 @@ fn read_layouts(
 ) -> anyhow::Result<Layouts> {
     let read = || {
         let records = layouts::read(main)?;
-        layout_records::versioned(&Versioned::first(strategy), &records)
+        let versions = layout_records::versioned(&Versioned::first(strategy), &records)?;
+        anyhow::Ok((records, versions))
     };
-    let versions = read().with_context(|| format!("cannot read {}", folder.main_path().display()))?;
+    let (records, versions) =
+        read().with_context(|| format!("cannot read {}", folder.main_path().display()))?;
+    for shard in (0..folder.shards().get()).map(ShardId::new) {
+        known_to_move(folder, shard, &records)
+            .with_context(|| format!("cannot use {}", folder.shard_path(shard).display()))?;
+    }
     Ok(Layouts::new(versions, folder.shards()))
+}
+
+/// Refuses a main that does not know of a version which rows of a shard have begun to move to: they would be looked for where
+/// they are not.
+fn known_to_move(folder: &Folder, shard: ShardId, records: &[VersionRecord]) -> anyhow::Result<()> {
+    let from = moves::state(&folder.connect_shard_reader(shard)?)?.moving_from;
+    let known = records.iter().any(|version| version.number == from + 1 && version.receives);
+    anyhow::ensure!(
+        from == 0 || known,
+        "its rows have begun to move to where version {} of the layout says, and main knows of no such version that receives \
+         rows: main is of an earlier time than the shards. Put back the whole folder",
+        from + 1
+    );
+    Ok(())
 }
 
 /// The writers as others see them, and what they are sent.
@@ -283,18 +303,22 @@ fn load_shard(
         let latest_first = sql::tables(&writer)?;
         let tables: HashSet<TableId> = latest_first.iter().copied().collect();
         let TakenUp { latest, inbox, parked } =
-            take_up::everything(&writer, shard, &latest_first, gate, now)?;
+            take_up::everything(&writer, shard, &latest_first, gate, now, |other| {
+                Ok(folder.connect_shard_reader(other)?)
+            })?;
         let next_due = sql::next_due(&writer)?;
         let moves = moves::state(&writer)?;
         let main = folder.connect_main_reader()?;
         let position = books::position(&main, shard)?;
         let last: i64 =
             writer.query_row("SELECT COALESCE(MAX(outbox_id), 0) FROM outbox", [], |row| row.get(0))?;
-        let totals = sum_totals(&writer, &latest_first)?;
+        let mut totals = sum_totals(&writer, &latest_first)?;
+        totals += moves::leaving_totals(&writer)?;
         let readers = connections(options.readers.get(), || folder.connect_shard_reader(shard))?;
         let open = 1 + readers.len() as u64;
         let state = Arc::new(ShardState::new(latest_first, totals, parked.len() as u64, open));
         state.applied.store(position, Ordering::Release);
+        state.leaves.store(!moves::none_leaves(&writer)?, Ordering::Release);
         if let Some(earliest) = inbox.rows.iter().map(|row| row.result.grab_time).min() {
             state.hold_back(earliest);
             state.waiting.store(inbox.rows.len(), Ordering::Release);

@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use coupon_core::{CouponId, ResultId, ShardId, TableId, Timestamp, UserId};
+use coupon_core::{CouponId, CouponResult, ResultId, ShardId, TableId, Timestamp, UserId};
 use rusqlite::Connection;
 
 use super::gate::MemoryGate;
 use super::inbox::{self, Inbox};
+use super::moves;
 use super::recent::REMEMBERED_MS;
 use super::sql::{self, Reserved};
 use crate::{PlacedResult, Reservation};
@@ -27,8 +28,11 @@ pub(super) fn everything(
     tables: &[TableId],
     gate: &MemoryGate,
     now: Timestamp,
+    connect: impl Fn(ShardId) -> anyhow::Result<Connection>,
 ) -> anyhow::Result<TakenUp> {
-    let mut latest = None;
+    let leaving = moves::still_leaving(db, connect)?;
+    leaving.iter().for_each(|result| on_its_way(gate, result, now));
+    let mut latest = leaving.iter().map(|result| result.result_id).max();
     for table in tables {
         latest = latest.max(sql::latest(db, *table)?);
         sql::reserved(db, *table, lately(now), None, |row| stored(gate, row))?;
@@ -43,19 +47,25 @@ pub(super) fn everything(
     Ok(TakenUp { latest, inbox, parked })
 }
 
-/// Tells the gate of a shard's results of one coupon, while the service runs: as they are at one moment.
+/// Tells the gate of a shard's results of one coupon, while the service runs: as they are at one moment. No row may come from
+/// another shard meanwhile.
 pub(super) fn of_coupon(
     db: &Connection,
     shard: ShardId,
     coupon: CouponId,
     gate: &MemoryGate,
     now: Timestamp,
+    connect: impl Fn(ShardId) -> anyhow::Result<Connection>,
 ) -> anyhow::Result<()> {
     let moment = db.unchecked_transaction()?;
     let tables = sql::tables(&moment)?;
     for table in &tables {
         sql::reserved(&moment, *table, lately(now), Some(coupon), |row| stored(gate, row))?;
     }
+    // A batch that could not arrive stays on its way, for as long as that may take.
+    let leaving = moves::still_leaving(&moment, connect)?;
+    let of_it = leaving.iter().filter(|result| result.coupon_id == coupon);
+    of_it.for_each(|result| on_its_way(gate, result, now));
     let rows = inbox::read(&moment, shard)?.0;
     let of_it = rows.iter().filter(|row| row.result.coupon_id == coupon);
     of_it.into_iter().try_for_each(|row| waiting(&moment, &tables, gate, row))?;
@@ -75,6 +85,16 @@ fn stored(gate: &MemoryGate, row: Reserved) {
     match given_back {
         None => one(gate, coupon, user, reserved),
         Some(time) => gate.restore_recent(coupon, user, reserved, time),
+    }
+}
+
+/// A row that is leaving its shard, and has not arrived.
+fn on_its_way(gate: &MemoryGate, result: &CouponResult, now: Timestamp) {
+    let (coupon, user, reserved) = (result.coupon_id, result.user_id, Reservation::of(result));
+    match result.state_time {
+        _ if result.state.is_live() => one(gate, coupon, user, reserved),
+        Some(time) if time >= lately(now) => gate.restore_recent(coupon, user, reserved, time),
+        _ => {}
     }
 }
 

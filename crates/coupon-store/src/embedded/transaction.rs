@@ -100,10 +100,16 @@ impl<'a> Store<'a> {
         Ok(())
     }
 
+    /// True if a row that did not go in is there already, whatever became of it.
+    fn is_repeat(&self, table: TableId, result: &CouponResult) -> rusqlite::Result<bool> {
+        let stored = sql::find(&self.db, table, result.result_id)?;
+        Ok(stored.is_some_and(|stored| same_grab(&stored, result)))
+    }
+
     /// A row did not go in: the same row again is a repeat, any other a contradiction, which is parked. It keeps its
     /// stock, and waits for a person.
     fn find_out_why(&mut self, table: TableId, result: &CouponResult) -> rusqlite::Result<()> {
-        if sql::find(&self.db, table, result.result_id)?.is_some_and(|stored| same_grab(&stored, result)) {
+        if self.is_repeat(table, result)? {
             return Ok(());
         }
         let reason = match sql::in_its_slot(&self.db, table, result)? {
@@ -133,21 +139,23 @@ impl<'a> Store<'a> {
         moves::set_state(&self.db, moves)
     }
 
-    /// Stores rows that have left another place, with all that became of them.
+    /// Stores rows that have left another place, with all that became of them. One that contradicts what is here stays where it
+    /// was leaving, whole, and the batch has not arrived until it can.
     pub(super) fn arrive(
         &mut self,
         from: ShardId,
         batch: u64,
         rows: &[PlacedResult],
     ) -> rusqlite::Result<()> {
+        let mut whole = true;
         for PlacedResult { placement, result } in rows {
             if moves::put(&self.db, placement.table, result)? {
                 self.done.moved_in(result);
             } else {
-                self.find_out_why(placement.table, result)?;
+                whole &= self.is_repeat(placement.table, result)?;
             }
         }
-        moves::set_arrival(&self.db, from, batch)
+        if whole { moves::set_arrival(&self.db, from, batch) } else { Ok(()) }
     }
 
     /// Forgets what has left and arrived.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use coupon_core::after_grab::Action;
 use coupon_core::{CouponResult, Money, Placement, ResultId, ResultState, ShardId, TableId, Versioned};
 
-use super::{Arrived, Key, MoveError};
+use super::{Key, MoveError};
 use crate::PlacedResult;
 
 /// Rows that are to leave a table.
@@ -57,13 +57,11 @@ pub(crate) fn slice_of(
 pub(crate) fn check_arrived(
     from: ShardId,
     left: &[PlacedResult],
-    arrived: &Arrived,
+    arrived: &[CouponResult],
 ) -> Result<(), MoveError> {
-    let there: HashMap<ResultId, &CouponResult> =
-        arrived.rows.iter().map(|row| (row.result_id, row)).collect();
+    let there: HashMap<ResultId, &CouponResult> = arrived.iter().map(|row| (row.result_id, row)).collect();
     let came = |row: &&PlacedResult| {
-        let id = row.result.result_id;
-        there.get(&id).is_some_and(|there| has_become(&row.result, there)) || arrived.parked.contains(&id)
+        there.get(&row.result.result_id).is_some_and(|there| has_become(&row.result, there))
     };
     match left.iter().find(|row| !came(row)) {
         None => Ok(()),
@@ -113,8 +111,7 @@ mod tests {
         let is = |before: &CouponResult, after: &CouponResult| {
             let placement = Placement::single(ShardId::new(1));
             let left = [PlacedResult { placement, result: *before }];
-            let arrived = Arrived { rows: vec![*after], parked: Vec::new() };
-            check_arrived(ShardId::new(0), &left, &arrived).is_ok()
+            check_arrived(ShardId::new(0), &left, &[*after]).is_ok()
         };
         for (before, after) in [(Held, Held), (Held, Used), (Held, Returned), (Held, Expired), (Owned, Used)]
         {
@@ -128,13 +125,11 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_is_missing_is_named_and_one_that_is_parked_is_not_missing() {
+    fn a_row_that_is_missing_is_named() {
         let placement = Placement::single(ShardId::new(1));
         let left = [PlacedResult { placement, result: row(ResultState::Owned) }];
         let id = left[0].result.result_id;
-        let missing = check_arrived(ShardId::new(0), &left, &Arrived::default()).unwrap_err();
+        let missing = check_arrived(ShardId::new(0), &left, &[]).unwrap_err();
         assert_eq!(missing, MoveError::Differs { id, from: ShardId::new(0), to: ShardId::new(1) });
-        let parked = Arrived { rows: Vec::new(), parked: vec![id] };
-        check_arrived(ShardId::new(0), &left, &parked).unwrap();
     }
 }

@@ -55,14 +55,6 @@ pub(crate) struct Key {
     pub(crate) row: RowKey,
 }
 
-/// What was found of rows at the shard that they have come to.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Arrived {
-    pub(crate) rows: Vec<CouponResult>,
-    /// Those that contradict what was there, and are parked.
-    pub(crate) parked: Vec<ResultId>,
-}
-
 /// The reason why no more rows are moved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum MoveError {
@@ -118,7 +110,8 @@ pub(crate) trait MovingShards {
     /// The batch that is in a shard's `leaving`, if there is one.
     async fn leaving(&self, shard: ShardId) -> Result<Option<Batch>, MoveError>;
 
-    /// Puts the rows of a batch that go to this shard into their tables, unless it has arrived there before.
+    /// Puts the rows of a batch that go to this shard into their tables, unless it has arrived there before. It has arrived once
+    /// none of them contradicts what is there: until then it is put there again.
     async fn arrive(
         &self,
         shard: ShardId,
@@ -128,7 +121,7 @@ pub(crate) trait MovingShards {
     ) -> Result<(), MoveError>;
 
     /// Reads rows that have arrived.
-    async fn arrived(&self, shard: ShardId, rows: &[PlacedResult]) -> Result<Arrived, MoveError>;
+    async fn arrived(&self, shard: ShardId, rows: &[PlacedResult]) -> Result<Vec<CouponResult>, MoveError>;
 
     /// Takes a batch out of `leaving`, unless that is done.
     async fn forget(&self, shard: ShardId, number: u64) -> Result<(), MoveError>;

@@ -41,17 +41,34 @@ impl<S: MovingShards> Mover<'_, S> {
         let shards = self.shards.shards();
         // What an earlier mover left on its way was sent where the versions of its time said, and may go on from there. So all of
         // it arrives before anything leaves.
-        for shard in &shards {
-            let _turn = self.shards.turn().await?;
-            self.deliver(*shard).await?;
-        }
+        self.deliver_all().await?;
+        let empty = async |shard| {
+            // Told at once: the others may take hours.
+            self.empty(shard, to).await.inspect_err(|error| self.progress.is_in_trouble(error))
+        };
         let mut ended = Ended::Done;
-        for emptied in join_all(shards.into_iter().map(|shard| self.empty(shard, to))).await {
+        for emptied in join_all(shards.into_iter().map(empty)).await {
             if emptied? == Ended::Stopped {
                 ended = Ended::Stopped;
             }
         }
         Ok(ended)
+    }
+
+    /// Brings what is leaving any shard to where it goes.
+    ///
+    /// # Errors
+    /// [`MoveError`] when something is left of one shard; what was leaving the others has arrived, as far as it can.
+    pub(crate) async fn deliver_all(&self) -> Result<(), MoveError> {
+        let mut all = Ok(());
+        for shard in self.shards.shards() {
+            let delivered = async {
+                let _turn = self.shards.turn().await?;
+                self.deliver(shard).await
+            };
+            all = all.and(delivered.await);
+        }
+        all.inspect_err(|error| self.progress.is_in_trouble(error))
     }
 
     /// Moves what is to move from one shard, and closes the earlier versions there.

@@ -88,12 +88,15 @@ impl Pace {
 pub(crate) struct Progress {
     pub(crate) looked_at: AtomicU64,
     pub(crate) moved: AtomicU64,
+    /// The reason why it does not go on everywhere, in words.
+    trouble: Mutex<Option<String>>,
     rate: Rate,
 }
 
 impl Default for Progress {
     fn default() -> Self {
-        Self { looked_at: AtomicU64::new(0), moved: AtomicU64::new(0), rate: Rate::new() }
+        let (looked_at, moved) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { looked_at, moved, trouble: Mutex::default(), rate: Rate::new() }
     }
 }
 
@@ -101,6 +104,21 @@ impl Progress {
     /// Everything is looked at once more.
     pub(crate) fn begin(&self) {
         self.looked_at.store(0, Ordering::Relaxed);
+    }
+
+    /// The reason why it does not go on everywhere, in words, if there is one.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Something is in its way.
+    pub(crate) fn is_in_trouble(&self, error: &impl std::fmt::Display) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+    }
+
+    /// Nothing is in its way any more.
+    pub(crate) fn is_out_of_trouble(&self) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// The rows that were looked at in the last seconds, by the second.

@@ -29,7 +29,10 @@ pub(super) fn run(folder: &Folder) -> Result<(), FolderError> {
 /// Makes the layout that a data set began with the first version, unless it is.
 pub(super) fn first_layout(folder: &Folder) -> Result<(), FolderError> {
     let first = layout_records::first(folder.layout(), Clock::system().now());
-    update(&folder.main_path(), || layouts::add(&folder.connect_main()?, &first))
+    update(&folder.main_path(), || {
+        let main = folder.connect_main()?;
+        if layouts::read(&main)?.is_empty() { layouts::add(&main, &first) } else { Ok(()) }
+    })
 }
 
 fn update(path: &Path, run: impl FnOnce() -> rusqlite::Result<()>) -> Result<(), FolderError> {

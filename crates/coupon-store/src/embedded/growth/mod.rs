@@ -1,8 +1,8 @@
 //! A layout of files that changes while the process serves.
 //!
 //! This process is the only one that uses the folder. So a version begins a second after it is announced: everybody here goes
-//! by it at once. What is handed over meanwhile waits at a fence of each writer, so that no row of the version's time is stored
-//! by the one before.
+//! by it at once. What is handed over meanwhile is refused at a fence of each writer, and stored later, so that no row of the
+//! version's time is stored by the one before.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
@@ -10,6 +10,7 @@ use std::thread;
 
 use coupon_core::catalogue_change::Operator;
 use coupon_core::{ShardId, ShardingStrategy, Timestamp, VersionNumber};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::applier::{LayoutStep, ToMain};
@@ -117,6 +118,11 @@ impl Shared {
     fn announce(&self, next: NextLayout, operator: &Operator) -> Grown<Announced> {
         let now = self.clock.now();
         let number = self.next_number(&next, now)?;
+        if !self.main_lacks(number)? {
+            return Err(GrowthError::Refused(format!(
+                "main has version {number} of the layout already, and this process does not go by it: start the service again"
+            )));
+        }
         self.make_tables(&*next.strategy);
         let latest = self.set_fence(None)?;
         let from = now.max(latest).plus_millis(LEAD_MS);
@@ -131,11 +137,36 @@ impl Shared {
             what: next.what,
         };
         let announced = self.announce_behind_a_fence(version);
-        if announced.is_err() {
-            // What waits is stored as before.
-            self.set_fence(None)?;
+        if let Err(error) = &announced {
+            if self.main_lacks(number).unwrap_or(false) {
+                // What waits is stored as before.
+                self.set_fence(None)?;
+            } else {
+                tracing::error!(
+                    version = number,
+                    %error,
+                    "main may have a version of the layout that this process does not go by: rows of its time are not stored \
+                     until the service starts again"
+                );
+            }
         }
         announced
+    }
+
+    /// True if main surely has no version of that number.
+    fn main_lacks(&self, number: VersionNumber) -> Result<bool, Unavailable> {
+        Ok(self.read_main(layouts::read)?.iter().all(|version| version.number != number))
+    }
+
+    /// Reads main, on a thread that may be blocked.
+    fn read_main<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        let asked = self.main.ask(Visit::All, |db, _| Ok((read(db)?, 1)));
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.map_err(|error| Unavailable::new("this process", error))?;
+        Ok(runtime.block_on(asked)?.value)
     }
 
     /// From the fence on, no writer stores a row of the version's time before it goes by the version.
@@ -206,13 +237,17 @@ impl Shared {
     }
 
     fn start_moving(&self, rate: NonZeroU32, operator: Operator) -> Grown<Moving> {
-        if let Some(movement) = self.mover.movement() {
-            movement.set_rate(rate);
-            return Ok(movement.now());
-        }
         let (versions, now) = (self.layouts.now(), self.clock.now());
         let latest = versions.latest();
         let refused = |why: String| Err(GrowthError::Refused(why));
+        if let Some(movement) = self.mover.movement() {
+            let to = movement.to();
+            if to < latest.number {
+                return refused(format!("rows still move to version {to}: wait for its end, or stop it"));
+            }
+            movement.set_rate(rate);
+            return Ok(movement.now());
+        }
         if versions.versions().len() == 1 {
             return refused("there is nothing to move: every row is where the layout says".to_owned());
         }
@@ -245,9 +280,12 @@ impl Shared {
     }
 
     fn stop_moving(&self) -> Grown<Option<Moving>> {
-        let Some(moving) = self.mover.stop() else {
-            return Ok(None);
+        // Main may say that rows move though nothing moves them: its last note may be older than the end.
+        let stopped = match self.mover.stop() {
+            Some(moving) => Some(moving),
+            None => self.read_main(layouts::moving)?.filter(|moving| moving.runs),
         };
+        let Some(moving) = stopped else { return Ok(None) };
         let moving = Moving { runs: false, ..moving };
         self.to_main.layout_blocking(LayoutStep::Moving(moving.clone()))?;
         Ok(Some(moving))

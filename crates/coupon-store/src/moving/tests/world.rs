@@ -12,8 +12,7 @@ use coupon_core::{
 };
 
 use crate::moving::{
-    Arrived, Arriving, Batch, Departure, Ended, Key, MoveError, Mover, MovingShards, Pace, Progress,
-    ShardMoves, Slice,
+    Arriving, Batch, Departure, Ended, Key, MoveError, Mover, MovingShards, Pace, Progress, ShardMoves, Slice,
 };
 use crate::{PlacedResult, Unavailable};
 
@@ -384,12 +383,12 @@ impl MovingShards for World {
         })
     }
 
-    async fn arrived(&self, shard: ShardId, rows: &[PlacedResult]) -> Result<Arrived, MoveError> {
+    async fn arrived(&self, shard: ShardId, rows: &[PlacedResult]) -> Result<Vec<CouponResult>, MoveError> {
         self.step(|shards| {
             let tables = &shards[shard.index()].tables;
             let find =
                 |row: &PlacedResult| tables.get(&row.placement.table)?.get(&row.result.result_id).copied();
-            Ok(Arrived { rows: rows.iter().filter_map(find).collect(), parked: Vec::new() })
+            Ok(rows.iter().filter_map(find).collect())
         })
     }
 

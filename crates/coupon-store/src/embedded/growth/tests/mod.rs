@@ -88,8 +88,16 @@ impl Scene {
         self.clock.set(self.clock.now().plus_millis(millis));
     }
 
+    fn main(&self) -> rusqlite::Connection {
+        self.file("main.sqlite")
+    }
+
     fn db(&self, shard: u16) -> rusqlite::Connection {
-        let db = rusqlite::Connection::open(self.dir.path().join(format!("shard-{shard}.sqlite"))).unwrap();
+        self.file(&format!("shard-{shard}.sqlite"))
+    }
+
+    fn file(&self, name: &str) -> rusqlite::Connection {
+        let db = rusqlite::Connection::open(self.dir.path().join(name)).unwrap();
         db.busy_timeout(Duration::from_secs(30)).unwrap();
         db
     }
@@ -169,6 +177,18 @@ async fn finished(backend: &Backend) -> Moving {
             return moving;
         }
         assert!(Instant::now() < deadline, "rows are still moving: {moving:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// What is in the way of a movement that goes on.
+async fn trouble(backend: &Backend) -> String {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(trouble) = backend.growth.moving().await.unwrap().unwrap().trouble {
+            return trouble;
+        }
+        assert!(Instant::now() < deadline, "nothing is in its way");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

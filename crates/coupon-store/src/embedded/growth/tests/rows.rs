@@ -137,6 +137,19 @@ async fn an_operator_who_stops_a_movement_has_it_stand_still_until_it_is_asked_f
     again.lifecycle.close();
 }
 
+/// The state that a crash leaves after the first step of a batch: users 4, 10, … go from shard 0 to shard 1.
+fn leave_one_to_another(scene: &Scene) {
+    let columns = crate::statements::COLUMNS.join(", ");
+    let left = format!(
+        "INSERT INTO leaving ({columns}, from_table, to_shard, to_table) SELECT {columns}, 'coupon_results_p0', 1, \
+         'coupon_results_p0' FROM coupon_results_p0 WHERE user_id % 3 = 1; \
+         DELETE FROM coupon_results_p0 WHERE user_id % 3 = 1; \
+         INSERT INTO move_state VALUES (1, 1, 1, 0, 0)"
+    );
+    scene.db(0).execute_batch(&left).unwrap();
+    scene.main().execute_batch("UPDATE layouts SET receives = 1 WHERE version = 2").unwrap();
+}
+
 /// The state that a crash leaves between two steps of a batch.
 #[tokio::test(flavor = "current_thread")]
 async fn what_is_between_two_files_at_a_start_arrives_once() {
@@ -147,16 +160,8 @@ async fn what_is_between_two_files_at_a_start_arrives_once() {
         change(&scene, &backend, 3, 1).await;
         backend.lifecycle.close();
         drop(backend);
-        let from = scene.db(0);
         let columns = crate::statements::COLUMNS.join(", ");
-        // Users 4, 10, … go from shard 0 to shard 1.
-        from.execute_batch(&format!(
-            "INSERT INTO leaving ({columns}, from_table, to_shard, to_table) SELECT {columns}, 'coupon_results_p0', 1, \
-             'coupon_results_p0' FROM coupon_results_p0 WHERE user_id % 3 = 1; \
-             DELETE FROM coupon_results_p0 WHERE user_id % 3 = 1; \
-             INSERT INTO move_state VALUES (1, 1, 1, 0, 0)"
-        ))
-        .unwrap();
+        leave_one_to_another(&scene);
         if arrived {
             let attach = format!("ATTACH '{}' AS old", scene.dir.path().join("shard-0.sqlite").display());
             let to = scene.db(1);
@@ -176,9 +181,119 @@ async fn what_is_between_two_files_at_a_start_arrives_once() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_coupon_that_is_offered_again_has_its_holders_while_rows_move() {
+async fn a_row_that_contradicts_what_is_where_it_goes_stays_on_its_way_whole() {
     let scene = Scene::new();
     let backend = scene.open();
+    let rows = sell(&scene, &backend, 1..50).await;
+    change(&scene, &backend, 3, 1).await;
+    backend.lifecycle.close();
+    drop(backend);
+    leave_one_to_another(&scene);
+    let odd = rows[3];
+    assert_eq!(odd.user_id.get(), 4);
+    // Somebody else's, under its id.
+    let columns = crate::statements::COLUMNS.join(", ");
+    let to = scene.db(1);
+    let attach = format!("ATTACH '{}' AS old", scene.dir.path().join("shard-0.sqlite").display());
+    to.execute_batch(&attach).unwrap();
+    to.execute_batch(&format!(
+        "INSERT INTO coupon_results_p0 ({columns}) SELECT {columns} FROM old.leaving WHERE user_id = 4; \
+         UPDATE coupon_results_p0 SET user_id = 999 WHERE user_id = 4"
+    ))
+    .unwrap();
+    drop(to);
+    let backend = scene.open();
+    let sold = backend.gate.stock(CouponId::new(1).unwrap()).await.unwrap().unwrap().sold;
+    assert_eq!(sold, 50, "it holds its stock, and so does the other");
+    let found = backend.shards.find(ShardId::new(0), Visit::All, odd.result_id).await.unwrap().value;
+    assert_eq!(found.map(|(_, row)| row), Some(odd));
+    backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
+    let trouble = trouble(&backend).await;
+    assert!(trouble.contains(&odd.result_id.to_string()) && trouble.contains("`leaving`"), "{trouble}");
+    let stopped = backend.growth.stop_moving().await.unwrap().unwrap();
+    assert!(stopped.trouble.is_some_and(|told| told == trouble), "what still leaves is told");
+    backend.lifecycle.close();
+    drop(backend);
+    scene.db(1).execute_batch("DELETE FROM coupon_results_p0 WHERE user_id = 999").unwrap();
+    let backend = scene.open();
+    backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
+    finished(&backend).await;
+    assert_all_at_home(&scene, &backend, &rows).await;
+    backend.lifecycle.close();
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn drained_is_not_said_while_it_is_not_known_whether_a_late_row_is_stored() {
+    let scene = Scene::new();
+    let backend = scene.open();
+    let late = row(&scene, 8, 1_000);
+    let rows = sell(&scene, &backend, 1..5).await;
+    change(&scene, &backend, 5, 1).await;
+    backend.growth.start_moving(CRAWLING, operator()).await.unwrap();
+    let (deadline, began) = (Instant::now() + Duration::from_secs(60), "SELECT COUNT(*) FROM move_state");
+    while scene.db(0).query_row(began, [], |row| row.get::<_, i64>(0)).unwrap() == 0 {
+        assert!(Instant::now() < deadline, "rows do not begin to move");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // It may be stored on shard 3 already, which cannot be asked.
+    let (file, away) = (scene.dir.path().join("shard-3.sqlite"), scene.dir.path().join("away"));
+    std::fs::rename(&file, &away).unwrap();
+    let placement = Placement::new(ShardId::new(0), TableId::Part(0));
+    let unsure =
+        backend.hand_over.hand_over(placement.shard, 0, vec![PlacedResult { placement, result: late }]);
+    assert!(unsure.await.is_err());
+    assert!(backend.lifecycle.drain().await.is_err());
+    std::fs::rename(&away, &file).unwrap();
+    while backend.lifecycle.drain().await.is_err() {
+        assert!(Instant::now() < deadline, "it is never stored");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
+    finished(&backend).await;
+    assert_all_at_home(&scene, &backend, &[rows, vec![late]].concat()).await;
+    backend.lifecycle.close();
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_main_of_before_rows_moved_is_refused() {
+    let scene = Scene::new();
+    let backend = scene.open();
+    let rows = sell(&scene, &backend, 1..50).await;
+    let close = |backend: Backend| {
+        backend.lifecycle.close();
+        drop(backend);
+        // Everything is in the file itself, and nothing beside it.
+        scene.main().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    };
+    let main = scene.dir.path().join("main.sqlite");
+    let keep = |name: &str| std::fs::copy(&main, scene.dir.path().with_extension(name)).unwrap();
+    close(backend);
+    keep("of_one_version");
+    let backend = scene.open();
+    change(&scene, &backend, 3, 1).await;
+    close(backend);
+    keep("announced");
+    let backend = scene.open();
+    backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
+    finished(&backend).await;
+    close(backend);
+    keep("latest");
+    for name in ["of_one_version", "announced"] {
+        std::fs::copy(scene.dir.path().with_extension(name), &main).unwrap();
+        let refused = format!("{:#}", scene.open_as(Remainder { shards: 2, tables: 1 }).unwrap_err());
+        assert!(refused.contains("version 2") && refused.contains("Put back"), "{refused}");
+    }
+    std::fs::copy(scene.dir.path().with_extension("latest"), &main).unwrap();
+    let backend = scene.open();
+    assert_all_at_home(&scene, &backend, &rows).await;
+    close(backend);
+    for name in ["of_one_version", "announced", "latest"] {
+        std::fs::remove_file(scene.dir.path().with_extension(name)).unwrap();
+    }
+}
+
+/// Offers a coupon that was over for long, and sells it all the same; returns it and its rows.
+async fn sell_what_is_over(scene: &Scene, backend: &Backend) -> (CouponId, Vec<CouponResult>) {
     let id = CouponId::new(900_001).unwrap();
     let over = NewCoupon {
         coupon_id: id,
@@ -195,27 +310,93 @@ async fn a_coupon_that_is_offered_again_has_its_holders_while_rows_move() {
         terms: GrabTerms::default(),
         details: None,
     };
-    let ask = |change| backend.catalogue.change(change, operator());
-    ask(CatalogueChange::CreateCoupon(over)).await.unwrap();
+    backend.catalogue.change(CatalogueChange::CreateCoupon(over), operator()).await.unwrap();
     let rows: Vec<CouponResult> = (1..2_000)
         .map(|user| CouponResult {
             coupon_id: id,
             state: ResultState::Owned,
             hold_until: None,
-            ..row(&scene, user, user as u16)
+            ..row(scene, user, user as u16)
         })
         .collect();
     for rows in rows.chunks(500) {
-        hand_over(&backend, rows).await;
+        hand_over(backend, rows).await;
     }
+    (id, rows)
+}
+
+/// Puts it on offer again: its holders are read from the files.
+async fn offer_again(backend: &Backend, id: CouponId) -> Option<Stock> {
+    let end_time = Some("2099-01-01T00:00:00Z".parse().unwrap());
+    let again = CatalogueChange::ChangeCoupon(id, CouponPatch { end_time, ..CouponPatch::default() });
+    backend.catalogue.change(again, operator()).await.unwrap();
+    backend.gate.stock(id).await.unwrap()
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_coupon_that_is_offered_again_has_its_holders_while_rows_move() {
+    let scene = Scene::new();
+    let backend = scene.open();
+    let (id, rows) = sell_what_is_over(&scene, &backend).await;
     change(&scene, &backend, 5, 1).await;
     backend.growth.start_moving(CRAWLING, operator()).await.unwrap();
-    let end_time = Some("2099-01-01T00:00:00Z".parse().unwrap());
-    ask(CatalogueChange::ChangeCoupon(id, CouponPatch { end_time, ..CouponPatch::default() })).await.unwrap();
-    assert_eq!(backend.gate.stock(id).await.unwrap(), Some(Stock { total: 5_000, sold: 1_999 }));
+    assert_eq!(offer_again(&backend, id).await, Some(Stock { total: 5_000, sold: 1_999 }));
     backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
     finished(&backend).await;
     assert_all_at_home(&scene, &backend, &rows).await;
+    backend.lifecycle.close();
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_coupon_that_is_offered_again_has_those_holders_too_whose_rows_have_left_and_cannot_arrive() {
+    let scene = Scene::new();
+    let backend = scene.open();
+    let (id, rows) = sell_what_is_over(&scene, &backend).await;
+    change(&scene, &backend, 5, 1).await;
+    // A shard that takes none in; the same batch has arrived on others.
+    let refuse = "CREATE TRIGGER full BEFORE INSERT ON arrivals BEGIN SELECT RAISE(ABORT, 'disk full'); END";
+    scene.db(3).execute_batch(refuse).unwrap();
+    backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
+    assert!(trouble(&backend).await.contains("disk full"));
+    let left = "SELECT COUNT(*) FROM leaving";
+    assert!(scene.db(0).query_row(left, [], |row| row.get::<_, i64>(0)).unwrap() > 0);
+    assert_eq!(offer_again(&backend, id).await, Some(Stock { total: 5_000, sold: 1_999 }));
+    scene.db(3).execute_batch("DROP TRIGGER full").unwrap();
+    finished(&backend).await;
+    assert_all_at_home(&scene, &backend, &rows).await;
+    backend.lifecycle.close();
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_main_says_of_a_movement_is_true_after_it_was_stopped() {
+    let scene = Scene::new();
+    let backend = scene.open();
+    let rows = sell(&scene, &backend, 1..200).await;
+    change(&scene, &backend, 3, 1).await;
+    backend.growth.start_moving(CRAWLING, operator()).await.unwrap();
+    change(&scene, &backend, 5, 1).await;
+    let why = backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap_err().to_string();
+    assert!(why.contains("rows still move to version 2"), "{why}");
+    backend.growth.stop_moving().await.unwrap().unwrap();
+    assert_eq!(backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap().to, 3);
+    assert!(!finished(&backend).await.runs);
+    assert_all_at_home(&scene, &backend, &rows).await;
+    // A note that came last, though nothing moves any more.
+    scene.main().execute_batch("UPDATE moves SET runs = 1").unwrap();
+    assert!(!backend.growth.stop_moving().await.unwrap().unwrap().runs);
+    assert!(!backend.growth.moving().await.unwrap().unwrap().runs);
+    backend.lifecycle.close();
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_version_that_main_has_and_the_process_does_not_go_by_is_not_announced_over() {
+    let scene = Scene::new();
+    let backend = scene.open();
+    let has = "INSERT INTO layouts (version, valid_from, layout, receives, closed, announced_at, operator, what) \
+               SELECT 2, 2000000000000, layout, 0, 0, announced_at, operator, what FROM layouts";
+    scene.main().execute_batch(has).unwrap();
+    let why = announce(&backend, 5, 1).await.unwrap_err().to_string();
+    assert!(why.contains("main has version 2"), "{why}");
     backend.lifecycle.close();
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{BrokenLaw, HOUR, RandomRows, broken, queries_for};
 use crate::random::SplitMix64;
 use crate::{
-    LayoutChange, LayoutVersion, Placement, Plan, RESULT_ID_EPOCH, ResultQuery, RoomId, RouteError, RowKey,
-    ShardingStrategy, TimeRange, Timestamp, Versioned,
+    LayoutChange, LayoutVersion, Placement, Plan, RESULT_ID_EPOCH, ResultQuery, RoomId, Round, RouteError,
+    RowKey, ShardingStrategy, TimeRange, Timestamp, Versioned,
 };
 
 const ROWS: usize = 60;
@@ -21,7 +21,7 @@ trait Answers: ShardingStrategy {
     fn places(&self, row: &RowKey) -> Result<Vec<Placement>, RouteError>;
     fn home(&self, row: &RowKey) -> Result<Placement, RouteError>;
     fn plans(&self, query: &ResultQuery) -> Vec<Plan>;
-    fn rounds(&self, query: &ResultQuery) -> Vec<Plan>;
+    fn rounds(&self, query: &ResultQuery) -> Vec<Round>;
 }
 
 impl Answers for Versioned {
@@ -41,8 +41,8 @@ impl Answers for Versioned {
         self.plans(query)
     }
 
-    fn rounds(&self, query: &ResultQuery) -> Vec<Plan> {
-        self.rounds(query).into_iter().map(|round| round.plan).collect()
+    fn rounds(&self, query: &ResultQuery) -> Vec<Round> {
+        self.rounds(query)
     }
 }
 
@@ -98,7 +98,9 @@ fn check<V: Answers>(versions: &V, seed: u64) -> Result<(), BrokenLaw> {
         places_are_those_that_it_may_be_moved_to(versions, &row, &places)?;
         tables_are_made_ahead(versions, &row, &places)?;
         for query in queries_for(&row, &mut random) {
-            let (plans, rounds) = (versions.plans(&query), versions.rounds(&query));
+            let (shards, rounds) = (versions.shard_count(), versions.rounds(&query));
+            let plans: Vec<Round> =
+                versions.plans(&query).into_iter().map(|plan| Round { plan, shards }).collect();
             passed_by_a_reader(versions, &row, &places, &query, &plans)?;
             passed_by_a_reader(versions, &row, &places, &query, &rounds)?;
             plans_are_made_in_as_few_rounds_as_may_be(versions, &query, &rounds)?;
@@ -193,17 +195,20 @@ fn tables_are_made_ahead<V: Answers>(
 }
 
 /// A row may be moved between two visits. So the visits must come to its places in the order in which it does, each with a
-/// plan of its own: it cannot slip past them.
+/// plan of its own: it cannot slip past them. Each plan must also be made of enough shards, of which "all" may be visited.
 fn passed_by_a_reader<V: Answers>(
     versions: &V,
     row: &RowKey,
     places: &[Placement],
     query: &ResultQuery,
-    plans: &[Plan],
+    plans: &[Round],
 ) -> Result<(), BrokenLaw> {
     const LAW: &str = "every plan that covers a row visits its places in the order in which it comes to them";
     let mut rest = plans.iter();
-    if places.iter().all(|place| rest.any(|plan| plan.visits(*place))) {
+    let visits = |round: &Round, place: Placement| {
+        place.shard.number() < round.shards.get() && round.plan.visits(place)
+    };
+    if places.iter().all(|place| rest.any(|round| visits(round, *place))) {
         return Ok(());
     }
     let example = format!("{row:?} comes to {places:?}, but {query:?} visits {plans:?}");
@@ -213,7 +218,7 @@ fn passed_by_a_reader<V: Answers>(
 fn plans_are_made_in_as_few_rounds_as_may_be<V: Answers>(
     versions: &V,
     query: &ResultQuery,
-    rounds: &[Plan],
+    rounds: &[Round],
 ) -> Result<(), BrokenLaw> {
     const LAW: &str = "plans are made in as many rounds as versions receive rows, and one";
     let receive = versions.versions().iter().filter(|version| version.receives).count();
@@ -279,6 +284,7 @@ mod tests {
         OnePlanForAll,
         OneRoundForAll,
         ARoundForEach,
+        ForgetsAShard,
         WritesByTheLatest,
         WritesByTheFirst,
         SkipsOnTheWay,
@@ -343,10 +349,20 @@ mod tests {
             }
             plans
         }
-        fn rounds(&self, query: &ResultQuery) -> Vec<Plan> {
+        fn rounds(&self, query: &ResultQuery) -> Vec<Round> {
+            let shards = self.0.shard_count();
             match self.1 {
-                Fault::OneRoundForAll => self.0.at_once(query).map(|round| round.plan).into_iter().collect(),
-                Fault::ARoundForEach => self.0.plans(query),
+                Fault::OneRoundForAll => self.0.at_once(query).into_iter().collect(),
+                Fault::ARoundForEach => {
+                    self.0.plans(query).into_iter().map(|plan| Round { plan, shards }).collect()
+                }
+                Fault::ForgetsAShard => {
+                    let fewer = |round: Round| {
+                        let shards = NonZeroU16::new(round.shards.get() - 1).unwrap_or(NonZeroU16::MIN);
+                        Round { shards, ..round }
+                    };
+                    self.0.rounds(query).into_iter().map(fewer).collect()
+                }
                 _ => Answers::rounds(&self.0, query),
             }
         }
@@ -369,6 +385,7 @@ mod tests {
             (Fault::ClipsWhatReceives, visits),
             (Fault::OnePlanForAll, visits),
             (Fault::OneRoundForAll, visits),
+            (Fault::ForgetsAShard, visits),
             (Fault::ARoundForEach, "plans are made in as many rounds as versions receive rows, and one"),
             (Fault::WritesByTheLatest, written),
             (Fault::WritesByTheFirst, written),

@@ -19,6 +19,10 @@ pub(crate) trait Source {
     fn keep(&mut self) -> Result<()> {
         Ok(())
     }
+    /// Refuses one that was changed since it was found at rest. A folder is locked meanwhile.
+    fn ensure_unchanged(&mut self) -> Result<()> {
+        Ok(())
+    }
     fn was_put_back(&mut self) -> Result<bool>;
     fn count_carried(&mut self, table: &CarriedTable) -> Result<u64>;
     fn carried(&mut self, table: &CarriedTable, after: i64, most: usize) -> Result<Vec<CarriedRow>>;

@@ -146,7 +146,7 @@ fn run<T: Target>(
     if source.was_put_back()? {
         opening.notes.push((PUT_BACK, "1".to_owned()));
     }
-    source.keep()?;
+    source.ensure_unchanged()?;
     indexed.open(&opening)?;
     Ok(CopyReport {
         from: source.place(),

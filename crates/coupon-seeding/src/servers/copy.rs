@@ -17,6 +17,10 @@ source!(Reader {
     fn keep(&mut self) -> Result<()> {
         Reader::keep(self)
     }
+
+    fn ensure_unchanged(&mut self) -> Result<()> {
+        Reader::ensure_unchanged(self)
+    }
 });
 
 /// A data set on servers at rest, kept from services for as long as it is read.
@@ -39,11 +43,7 @@ pub(crate) fn into_servers(
         origin.source.place() != place,
         "{place} is to be copied into itself: choose another servers.namespace"
     );
-    if anew {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(cluster.remove_copy(settings))?;
-    }
-    Ok(Databases(Bulk::begin_copy(settings, strategy, &origin.dataset)?))
+    Ok(Databases(Bulk::begin_copy(settings, strategy, &origin.dataset, anew)?))
 }
 
 struct Databases(Bulk);

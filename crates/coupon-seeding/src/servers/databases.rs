@@ -40,11 +40,11 @@ pub(crate) async fn open(settings: &ServersSettings, namespace: Namespace) -> Re
 pub(crate) async fn alone(cluster: &Cluster) -> Result<Conn> {
     let main = &cluster.main;
     let mut conn = main.connect_alone().await?;
-    let name = format!("{}.archive", cluster.namespace.as_str());
-    let mine: Option<Option<i64>> = conn.exec_first("SELECT GET_LOCK(?, 0)", (name,)).await?;
+    let mine: Option<Option<i64>> =
+        conn.exec_first("SELECT GET_LOCK(?, 0)", (cluster.archive_lock(),)).await?;
     ensure!(
         mine.flatten() == Some(1),
-        "{main}: another archive, or a rebuild of the books, is at work on this data set: wait for its end"
+        "{main}: another archive, a rebuild of the books, or a copy is at work on this data set: wait for its end"
     );
     Ok(conn)
 }

@@ -15,7 +15,7 @@ use mysql_async::{Conn, TxOpts};
 use refinery::Runner;
 
 use super::columns;
-use super::mysql::{Database, DatabaseError, code, has_code};
+use super::mysql::{Database, DatabaseError, SILENT_DAYS_S, code, has_code};
 use super::names::{Names, Namespace};
 use super::places::{self, Places};
 use super::{layouts, mains_time, upgrade};
@@ -452,6 +452,12 @@ impl Cluster {
         let why = format!("another process has been making or filling it for more than {SETUP_WAIT_S} s");
         Err(self.main.failed(why, false))
     }
+
+    /// The name of the lock by which one archive, rebuild of the books or copy at a time has a data set in hand.
+    #[must_use]
+    pub fn archive_lock(&self) -> String {
+        format!("{}.archive", self.namespace.as_str())
+    }
 }
 
 /// The lock lasts as long as the connection.
@@ -461,7 +467,19 @@ pub(super) struct SetupLock {
 }
 
 impl SetupLock {
-    /// Keeps it, if it is not lost: a server gives up a connection that is silent for an hour.
+    /// Keeps it for a caller that says nothing for hours: until then a server gives up a connection that is silent for
+    /// one.
+    pub(super) async fn keep_for_days(&mut self) -> mysql_async::Result<()> {
+        self.conn.query_drop(format!("SET SESSION wait_timeout = {SILENT_DAYS_S}")).await
+    }
+
+    /// Takes a lock of another name as well, which lasts as long. False if somebody has it.
+    pub(super) async fn take_too(&mut self, name: String) -> mysql_async::Result<bool> {
+        let taken: Option<Option<i64>> = self.conn.exec_first("SELECT GET_LOCK(?, 0)", (name,)).await?;
+        Ok(taken.flatten() == Some(1))
+    }
+
+    /// Keeps it, if it is not lost.
     pub(super) async fn keep(&mut self) -> mysql_async::Result<()> {
         self.conn.ping().await
     }

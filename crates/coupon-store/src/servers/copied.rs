@@ -10,6 +10,7 @@ use tokio::runtime::{self, Runtime};
 
 use super::at_work::{RENEWED_WITHIN, processes_at_work};
 use super::cluster::{Cluster, Label, SetupLock};
+use super::marks::Marks;
 use super::mysql::Database;
 use super::names::Namespace;
 use super::rebuild::RETIRED;
@@ -26,18 +27,30 @@ struct Resting {
     label: Label,
     settings: ServersSettings,
     lock: SetupLock,
+    /// As they were before anything was read.
+    marks: Marks,
 }
 
 impl Resting {
-    /// Finds the data set of a namespace, and keeps every service from opening it.
+    /// Finds the data set of a namespace, and keeps every service from opening it, and archives and rebuilds of the books
+    /// from it.
+    ///
+    /// A service may have it open already, and be seen by nobody: one that is just starting, or was frozen for longer than
+    /// its leases last. [`Reader::ensure_unchanged`] notices those.
     ///
     /// # Errors
-    /// When there is none, it is incomplete or of an earlier version, a shard lacks something, or a service is at work
-    /// on it.
+    /// When there is none, it is incomplete or of an earlier version, a shard lacks something, or a service, an archive or
+    /// a rebuild is at work on it.
     async fn hold(settings: &ServersSettings, namespace: Namespace) -> anyhow::Result<Self> {
         let one = Cluster::with(settings, namespace, std::num::NonZeroU16::MIN)?;
-        let lock = one.lock().await?;
+        let mut lock = one.lock().await?;
         let main = &one.main;
+        lock.keep_for_days().await.map_err(|error| main.error(&error))?;
+        let alone = lock.take_too(one.archive_lock()).await.map_err(|error| main.error(&error))?;
+        ensure!(
+            alone,
+            "{main}: an archive, or a rebuild of the books, is at work on this data set: wait for its end"
+        );
         let Some(label) = one.label().await? else { bail!("{main}: it holds no data set") };
         label.ensure_complete(main)?;
         ensure!(
@@ -53,11 +66,12 @@ impl Resting {
             label.dataset
         );
         let cluster = one.recorded().await?;
+        let marks = Marks::read(&cluster).await?;
         for (shard, database) in cluster.numbered() {
             cluster.check_shard(shard, &label.dataset).await?;
             refuse_half_retired(database).await?;
         }
-        Ok(Self { cluster, label, settings: settings.clone(), lock })
+        Ok(Self { cluster, label, settings: settings.clone(), lock, marks })
     }
 }
 
@@ -110,10 +124,10 @@ impl Reader {
 
     fn on(runtime: Runtime, cluster: Cluster, resting: Option<Resting>) -> anyhow::Result<Self> {
         let (main, shards) = runtime.block_on(async {
-            let main = cluster.main.connect_alone().await?;
+            let main = cluster.main.connect_for_days().await?;
             let mut shards = Vec::with_capacity(cluster.shards.len());
             for database in &cluster.shards {
-                shards.push(database.connect_alone().await?);
+                shards.push(database.connect_for_days().await?);
             }
             anyhow::Ok((main, shards))
         })?;
@@ -135,6 +149,25 @@ impl Reader {
     #[must_use]
     pub fn place(&self) -> String {
         format!("{} on {}", self.cluster.namespace.as_str(), self.cluster.main.host())
+    }
+
+    /// Refuses a data set that was changed since it was found at rest.
+    ///
+    /// # Errors
+    /// When it was, which the message describes; or the lock by which no service opens it is lost.
+    pub fn ensure_unchanged(&mut self) -> anyhow::Result<()> {
+        self.keep()?;
+        let Some(resting) = &self.resting else { return Ok(()) };
+        let now = self.runtime.block_on(Marks::read(&resting.cluster))?;
+        let changes = resting.marks.changes_until(&now);
+        ensure!(
+            changes.is_empty(),
+            "{}: a service went on with it while it was read ({}): stop that service once it is drained, and start the \
+             copy again, with --anew",
+            self.place(),
+            changes.join("; ")
+        );
+        Ok(())
     }
 
     /// Keeps the lock by which no service opens the data set: a server gives up a connection that is silent for long.

@@ -9,19 +9,28 @@ use mysql_async::TxOpts;
 use mysql_async::prelude::Queryable as _;
 
 use super::cluster::{Cluster, FORMAT, Making};
-use super::wipe::wipe;
+use super::wipe;
 use crate::carried::COPYING;
 use crate::settings::ServersSettings;
 
 impl Cluster {
     /// Makes an empty data set that is to become a copy of the one with the id `source`, or finds what an earlier run of
-    /// the same copy has made. It stays incomplete until [`Self::complete_with`].
+    /// the same copy has made. It stays incomplete until [`Self::complete_with`]. With `anew`, the settings of the servers, it
+    /// first removes what a copy has made here that was cut short.
     ///
     /// # Errors
     /// When there is any other data, or a database cannot be made.
-    pub async fn begin_copy(&self, layout: &str, source: &str) -> anyhow::Result<Making> {
+    pub async fn begin_copy(
+        &self,
+        layout: &str,
+        source: &str,
+        anew: Option<&ServersSettings>,
+    ) -> anyhow::Result<Making> {
         let lock = self.lock().await?;
         let main = &self.main;
+        if let Some(settings) = anew {
+            self.remove_copy(settings).await?;
+        }
         let Some(label) = self.label().await? else {
             let dataset = self.make_tables().await?;
             self.write_label(&dataset, layout, Some(source), &[]).await?;
@@ -36,17 +45,16 @@ impl Cluster {
              choose another `servers.namespace`, or add --anew to throw away what is there of it",
             label.layout
         );
-        for (shard, _) in self.numbered() {
-            self.check_shard(shard, &label.dataset).await?;
+        let recorded = self.recorded().await?;
+        for (shard, _) in recorded.numbered() {
+            recorded.check_shard(shard, &label.dataset).await?;
         }
         Ok(Making { dataset: label.dataset, lock })
     }
 
-    /// Removes what a copy has made here that was cut short, and nothing else.
-    ///
-    /// # Errors
-    /// When there is another data set, or a server does not answer.
-    pub async fn remove_copy(&self, settings: &ServersSettings) -> anyhow::Result<()> {
+    /// Removes what a copy has made here that was cut short, and nothing else. The caller has the lock, so that no copy comes
+    /// to its end meanwhile.
+    async fn remove_copy(&self, settings: &ServersSettings) -> anyhow::Result<()> {
         let Some(label) = self.label().await? else { return Ok(()) };
         ensure!(
             label.copy_of.is_some(),
@@ -54,7 +62,7 @@ impl Cluster {
             self.main,
             label.dataset
         );
-        wipe(self, settings).await
+        wipe::remove(self, settings).await
     }
 
     /// Main's notes under names that begin so.

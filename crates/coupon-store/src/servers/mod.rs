@@ -12,6 +12,7 @@ pub mod copied;
 mod copying;
 pub mod gate;
 pub mod markers;
+mod marks;
 pub mod mysql;
 pub mod names;
 pub mod rebuild;

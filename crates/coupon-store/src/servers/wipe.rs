@@ -51,7 +51,8 @@ pub async fn wipe_unused(
     remove(cluster, settings).await
 }
 
-async fn remove(cluster: &Cluster, settings: &ServersSettings) -> Result<()> {
+/// Does so for a caller that has the lock.
+pub(super) async fn remove(cluster: &Cluster, settings: &ServersSettings) -> Result<()> {
     let Some(label) = cluster.label().await? else { return cluster.remove_databases().await };
     // It may have more shards than the strategy to come.
     let whole = cluster.recorded().await?;

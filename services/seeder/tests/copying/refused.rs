@@ -1,5 +1,7 @@
 //! What is not copied.
 
+use coupon_seeding::{CopyOptions, Progress, Silent};
+
 use super::sale;
 use super::site::Here;
 
@@ -81,4 +83,55 @@ fn a_row_that_the_source_has_twice_is_named() {
     let told = error(&from, &to);
     assert!(told.contains("twice") && told.contains(&id.to_string()), "{told}");
     assert!(error(&to, &Here::folder("hash", 3)).contains("seeder copy"));
+}
+
+/// Does something once, when results begin to be copied.
+struct Meanwhile<F>(Option<F>);
+
+impl<F: FnOnce()> Progress for Meanwhile<F> {
+    fn stage(&mut self, what: &'static str, _: u64) {
+        if what == "results"
+            && let Some(done) = self.0.take()
+        {
+            done();
+        }
+    }
+
+    fn reached(&mut self, _: u64) {}
+
+    fn done(&mut self) {}
+}
+
+/// A service that was frozen for longer than its leases last wakes: it renews them, stores, and takes changes.
+#[test]
+fn a_source_that_goes_on_while_it_is_copied_is_noticed_and_the_copy_stays_closed() {
+    let changes = [
+        (None, "UPDATE catalogue_state SET version = version + 1", "the catalogue was changed"),
+        (None, "INSERT INTO worker_leases VALUES (9, 'woken', 0, 1)", "a worker number"),
+        (Some(1), "UPDATE shard_state SET commits = commits + 1", "shard 1 was written to"),
+    ];
+    let (from, to) = (Here::servers("copy_woken", "hash", 2), Here::folder("hash", 3));
+    from.seed(100);
+    sale::begin(&from.service());
+    let anew = CopyOptions { anew: true, ..CopyOptions::default() };
+    for (database, sql, said) in changes {
+        let mut meanwhile = Meanwhile(Some(|| drop(from.place().try_to_ask(database, sql).unwrap())));
+        let told = format!("{:#}", from.copy_with(&to, anew, &mut meanwhile).unwrap_err());
+        assert!(told.contains(said) && told.contains("--anew"), "{told}");
+        let closed = error(&to, &Here::folder("hash", 2));
+        assert!(closed.contains("run the same `seeder copy` again"), "{closed}");
+    }
+    from.copy_with(&to, anew, &mut Silent).unwrap();
+    to.assert_sound(100 + sale::RESULTS);
+}
+
+#[test]
+fn a_source_whose_books_are_in_hand_is_refused() {
+    let from = Here::servers("copy_in_hand", "hash", 2);
+    from.seed(100);
+    let in_hand = from.place().take_lock("archive");
+    let told = error(&from, &Here::folder("hash", 3));
+    assert!(told.contains("an archive, or a rebuild of the books, is at work"), "{told}");
+    drop(in_hand);
+    from.copy_to(&Here::folder("hash", 3)).unwrap();
 }

@@ -200,23 +200,10 @@ fn what_was_stored_again_meanwhile_is_there_once_when_a_table_is_put_back() {
 fn one_archive_at_a_time() {
     let place = Place::new("one_at_a_time");
     place.seed("hash", &small(100), false);
-    let url = place.settings.main.expose().to_owned();
-    let (locked, wait) = std::sync::mpsc::channel();
-    let (done, until) = std::sync::mpsc::channel::<()>();
-    let other = std::thread::spawn(move || {
-        crate::servers::common::block_on(async {
-            use mysql_async::prelude::Queryable as _;
-            let mut conn = mysql_async::Conn::new(mysql_async::Opts::from_url(&url).unwrap()).await.unwrap();
-            conn.query_drop("DO GET_LOCK('one_at_a_time.archive', 5)").await.unwrap();
-            locked.send(()).unwrap();
-            let _ = until.recv();
-        });
-    });
-    wait.recv().unwrap();
+    let in_hand = place.take_lock("archive");
     let error = archive(&place, "2026-11-22").unwrap_err().to_string();
     assert!(error.contains("another archive"), "{error}");
-    drop(done);
-    other.join().unwrap();
+    drop(in_hand);
     archive(&place, "2026-11-22").unwrap();
 }
 

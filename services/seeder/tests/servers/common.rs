@@ -10,6 +10,7 @@ use coupon_stack::{Stack, StackOptions};
 use coupon_store::settings::{ServersSettings, Sources};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts, Row, Value};
+use tokio::runtime::Runtime;
 
 /// Started by the first test that asks; its guardian stops it when this process ends.
 pub(crate) fn stack() -> &'static Stack {
@@ -86,6 +87,19 @@ impl Place {
             conn.disconnect().await?;
             Ok(rows.into_iter().map(|row| row.unwrap().into_iter().map(text).collect()).collect())
         })
+    }
+
+    /// Takes a lock of main's server, for as long as the answer lives.
+    pub(crate) fn take_lock(&self, what: &str) -> Locked {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (opts, namespace) =
+            (Opts::from_url(self.settings.main.expose()).unwrap(), &self.settings.namespace);
+        let conn = runtime.block_on(async {
+            let mut conn = Conn::new(opts).await.unwrap();
+            conn.query_drop(format!("DO GET_LOCK('{namespace}.{what}', 5)")).await.unwrap();
+            conn
+        });
+        Locked { conn: Some(conn), runtime }
     }
 
     pub(crate) fn number(&self, shard: Option<usize>, sql: &str) -> i64 {
@@ -181,6 +195,20 @@ impl Place {
         );
         let logs = self.ask(None, &sql);
         logs.iter().map(|row| (integer(&row[0]), integer(&row[1]), integer(&row[2]))).collect()
+    }
+}
+
+/// A lock of main's server.
+pub(crate) struct Locked {
+    conn: Option<Conn>,
+    runtime: Runtime,
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        if let Some(conn) = self.conn.take() {
+            self.runtime.block_on(conn.disconnect()).unwrap();
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::runtime;
 use tokio::sync::mpsc;
 
 use super::rows::{Columns as _, ROWS, insert};
-use crate::servers::mysql::Database;
+use crate::servers::mysql::{Database, SILENT_DAYS_S};
 use crate::statements::unless_there;
 use crate::{Filling, Totals};
 
@@ -23,8 +23,6 @@ const JOBS: usize = 4;
 const COMMIT: usize = 10_000;
 /// Results that wait for their table's statement to be full, over all tables of the shard.
 const WAITING: usize = 50_000;
-/// The time for which a silent connection is kept: a lane may wait for hours. In seconds.
-const SILENCE_S: u32 = 7 * 24 * 3600;
 
 /// A piece of work for a server.
 pub(super) enum Job {
@@ -138,7 +136,7 @@ impl Writer {
         mut jobs: mpsc::Receiver<Job>,
         index_made: &Sender<()>,
     ) -> mysql_async::Result<Totals> {
-        self.conn.query_drop(format!("SET SESSION autocommit = 0, wait_timeout = {SILENCE_S}")).await?;
+        self.conn.query_drop(format!("SET SESSION autocommit = 0, wait_timeout = {SILENT_DAYS_S}")).await?;
         while let Some(job) = jobs.recv().await {
             match job {
                 Job::Insert { sql, values } => self.insert(&sql, values, ROWS).await?,

@@ -74,7 +74,8 @@ impl Bulk {
     }
 
     /// Makes an empty data set for a strategy that is to become a copy of the one with the id `source`, or goes on with
-    /// what an earlier run of the same copy has made.
+    /// what an earlier run of the same copy has made, on the servers that its shards were made on. With `anew` it first
+    /// removes what a copy has made there that was cut short.
     ///
     /// # Errors
     /// When a setting cannot be used, a server does not answer, or there is any other data.
@@ -82,14 +83,20 @@ impl Bulk {
         settings: &ServersSettings,
         strategy: &dyn ShardingStrategy,
         source: &str,
+        anew: bool,
     ) -> anyhow::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let cluster = Cluster::new(settings, strategy)?;
-        let making = runtime.block_on(cluster.begin_copy(&strategy.layout(), source))?;
+        let (cluster, making) = runtime.block_on(async {
+            let making = cluster.begin_copy(&strategy.layout(), source, anew.then_some(settings)).await?;
+            anyhow::Ok((cluster.recorded().await?, making))
+        })?;
         Self::of(cluster, making, Filling::Resumable, runtime)
     }
 
-    fn of(cluster: Cluster, making: Making, filling: Filling, runtime: Runtime) -> anyhow::Result<Self> {
+    fn of(cluster: Cluster, mut making: Making, filling: Filling, runtime: Runtime) -> anyhow::Result<Self> {
+        let kept = runtime.block_on(making.lock.keep_for_days());
+        kept.map_err(|error| cluster.main.error(&error))?;
         // Without a receiver, since main was made with its indexes and none need counting.
         let main = Lane::start("bulk-main", &cluster.main, filling, mpsc::channel().0)?;
         let (index_made, indexed) = mpsc::channel();

@@ -40,6 +40,9 @@ const IDLE_CHECK: Duration = Duration::from_secs(5);
 const SILENT_S: u32 = 60;
 /// The same for a caller that does something long between two statements.
 const SILENT_LONG_S: u32 = 3_600;
+/// The same for a program that copies or fills a data set: one of its connections may wait for hours while another has
+/// work.
+pub(super) const SILENT_DAYS_S: u32 = 7 * 24 * 3_600;
 /// Statements that a bulk load's connection remembers.
 const BULK_STATEMENTS: usize = 4;
 
@@ -174,6 +177,12 @@ impl Database {
     /// As for [`Self::connect`].
     pub async fn connect_alone(&self) -> Result<Conn, DatabaseError> {
         let opts = OptsBuilder::from_opts(self.opts.clone()).setup(session(SILENT_LONG_S));
+        self.within(Conn::new(opts)).await
+    }
+
+    /// A connection outside the pool, which may be silent for days.
+    pub(super) async fn connect_for_days(&self) -> Result<Conn, DatabaseError> {
+        let opts = OptsBuilder::from_opts(self.opts.clone()).setup(session(SILENT_DAYS_S));
         self.within(Conn::new(opts)).await
     }
 

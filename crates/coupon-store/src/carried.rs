@@ -14,6 +14,8 @@ use coupon_core::schema::Dialect;
 pub struct CarriedTable {
     /// Its name.
     pub name: &'static str,
+    /// The most rows that are read at a time, so that they fit into memory.
+    pub page: usize,
     /// Its columns. The first is its key, and a number.
     columns: &'static [(&'static str, Kind)],
 }
@@ -47,10 +49,16 @@ pub enum Cell {
 /// A row: a value for each column.
 pub type CarriedRow = Vec<Cell>;
 
+/// Rows of a few hundred bytes.
+const PAGE: usize = 8_192;
+/// Rows with texts of up to 64 KB each.
+const WIDE_PAGE: usize = 256;
+
 /// The tables of main that are carried, in the order in which they are.
 pub const CARRIED: [CarriedTable; 8] = [
     CarriedTable {
         name: "users",
+        page: PAGE,
         columns: &[
             ("user_id", Number),
             ("username", Text),
@@ -64,6 +72,7 @@ pub const CARRIED: [CarriedTable; 8] = [
     },
     CarriedTable {
         name: "live_rooms",
+        page: PAGE,
         columns: &[
             ("room_id", Number),
             ("room_name", Text),
@@ -78,6 +87,7 @@ pub const CARRIED: [CarriedTable; 8] = [
     },
     CarriedTable {
         name: "coupons",
+        page: PAGE,
         columns: &[
             ("coupon_id", Number),
             ("room_id", Number),
@@ -101,6 +111,7 @@ pub const CARRIED: [CarriedTable; 8] = [
     },
     CarriedTable {
         name: "coupon_details",
+        page: WIDE_PAGE,
         columns: &[
             ("coupon_id", Number),
             ("description", Text),
@@ -110,6 +121,7 @@ pub const CARRIED: [CarriedTable; 8] = [
     },
     CarriedTable {
         name: STOCK_LOGS,
+        page: PAGE,
         columns: &[
             ("log_id", Number),
             ("coupon_id", Number),
@@ -120,9 +132,10 @@ pub const CARRIED: [CarriedTable; 8] = [
             ("create_time", Number),
         ],
     },
-    CarriedTable { name: "coupon_rooms", columns: &[("coupon_id", Number), ("room_id", Number)] },
+    CarriedTable { name: "coupon_rooms", page: PAGE, columns: &[("coupon_id", Number), ("room_id", Number)] },
     CarriedTable {
         name: "catalogue_changes",
+        page: PAGE,
         columns: &[
             ("version", Number),
             ("change_time", Number),
@@ -141,6 +154,7 @@ pub const CARRIED: [CarriedTable; 8] = [
     },
     CarriedTable {
         name: "catalogue_state",
+        page: PAGE,
         columns: &[("id", Number), ("version", Number), ("accepts_unknown_users", Number)],
     },
 ];

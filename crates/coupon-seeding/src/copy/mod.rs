@@ -194,7 +194,7 @@ impl<T: Target> Copy<'_, T> {
         let all = self.source.count_carried(table)?;
         let mut way = self.begin(table.name, all)?;
         loop {
-            let chunk = self.source.carried(table, way.reached.last, self.pace.chunk())?;
+            let chunk = self.source.carried(table, way.reached.last, self.pace.chunk().min(table.page))?;
             if chunk.is_empty() {
                 break;
             }

@@ -10,9 +10,12 @@ const CHUNK: u64 = 8_192;
 /// cut short has stored beyond that is stored once more.
 const SETTLE_ROWS: u64 = 200_000;
 const SETTLE_AFTER: Duration = Duration::from_secs(1);
+/// The most that a copy may be behind its rate and make up for: what it could not use before is lost.
+const CREDIT: Duration = Duration::from_secs(1);
 
 pub(crate) struct Pace {
     rate: Option<NonZeroU64>,
+    /// The time at which it would have begun, had it kept to the rate ever since.
     began: Instant,
     stored: u64,
     unsettled: u64,
@@ -37,7 +40,9 @@ impl Pace {
         self.stored += rows as u64;
         self.unsettled += rows as u64;
         if let Some(rate) = self.rate {
-            thread::sleep(due_after(self.stored, rate).saturating_sub(self.began.elapsed()));
+            let (due, now) = (due_after(self.stored, rate), Instant::now());
+            self.began = without_old_credit(self.began, due, now);
+            thread::sleep(due.saturating_sub(now.duration_since(self.began)));
         }
         self.unsettled >= SETTLE_ROWS || (self.unsettled > 0 && self.last_settled.elapsed() >= SETTLE_AFTER)
     }
@@ -50,6 +55,11 @@ impl Pace {
         self.unsettled = 0;
         self.last_settled = Instant::now();
     }
+}
+
+/// The time at which a copy would have begun that is behind its rate by no more than what it may make up for.
+fn without_old_credit(began: Instant, due: Duration, now: Instant) -> Instant {
+    now.checked_sub(due + CREDIT).map_or(began, |earliest| began.max(earliest))
 }
 
 /// The time that so many rows take at a rate.
@@ -68,5 +78,14 @@ mod tests {
         assert_eq!(due_after(10_000, rate), Duration::from_millis(2_500));
         assert_eq!((Pace::new(Some(rate)).chunk(), Pace::new(NonZeroU64::new(1)).chunk()), (1_000, 1));
         assert_eq!(Pace::new(None).chunk(), 8_192);
+    }
+
+    #[test]
+    fn what_a_copy_could_not_use_of_its_rate_lapses_after_a_second() {
+        let (began, second) = (Instant::now(), Duration::from_secs(1));
+        let at = |seconds| began + second * seconds;
+        assert_eq!(without_old_credit(began, 5 * second, at(6)), began);
+        assert_eq!(without_old_credit(began, 5 * second, at(60)), at(54));
+        assert_eq!(without_old_credit(began, 5 * second, at(2)), began, "it is ahead");
     }
 }

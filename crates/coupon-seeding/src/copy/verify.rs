@@ -65,7 +65,7 @@ pub(crate) fn read_back(
     for table in &CARRIED {
         let (mut tally, mut last) = (Tally::default(), i64::MIN);
         loop {
-            let page = copy.carried(table, last, PAGE)?;
+            let page = copy.carried(table, last, PAGE.min(table.page))?;
             let Some(end) = page.last() else { break };
             last = key_of(end);
             page.iter().for_each(|row| tally.add(&text_of_carried(row)));

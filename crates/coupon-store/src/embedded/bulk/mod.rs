@@ -17,7 +17,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 
 use coupon_core::schema::{self, Dialect};
 use coupon_core::{Coupon, CouponDetails, CouponResult, LiveRoom, Placement, ShardId, StockLog, User};
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 
 use self::lane::Lane;
 use super::folder::{Folder, FolderError};
@@ -238,7 +238,12 @@ impl Filling {
 
 /// Makes what was committed survive a power failure: folding the log into the file syncs both.
 fn settle(db: &Connection) -> rusqlite::Result<()> {
-    db.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))
+    let busy: i64 = db.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get(0))?;
+    if busy == 0 {
+        return Ok(());
+    }
+    let why = "somebody else has the file open and keeps its log from being folded into it".to_owned();
+    Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), Some(why)))
 }
 
 /// Makes what was written survive a power failure, and the file one to work with.

@@ -38,12 +38,15 @@ impl Folder {
                 layout: found.layout,
             });
         }
-        let whole =
-            (0..shards.get()).map(ShardId::new).all(|shard| check_shard(dir, shard, &found.dataset).is_ok());
-        if !whole {
-            // It was cut short while its files were made: no row is in it yet.
-            files::remove(dir)?;
-            return Self::fill(dir, layout, shards, lock, Some(source));
+        let mut ids = (0..shards.get()).map(ShardId::new);
+        match ids.try_for_each(|shard| check_shard(dir, shard, &found.dataset)) {
+            Ok(()) => {}
+            Err(error) if found.has_begun => return Err(error),
+            Err(_) => {
+                // It was cut short while its files were made: no row is in it yet.
+                files::remove(dir)?;
+                return Self::fill(dir, layout, shards, lock, Some(source));
+            }
         }
         let (dataset, layouts) = (found.dataset, [layout.to_owned(), layout.to_owned()]);
         Ok(Self { dir: dir.to_owned(), dataset, layouts, shards, _lock: lock })
@@ -110,6 +113,8 @@ pub(super) struct Begun {
     dataset: String,
     layout: String,
     shards: u16,
+    /// True once it has noted how far it is: from then on there may be rows.
+    has_begun: bool,
 }
 
 impl Begun {
@@ -127,7 +132,8 @@ impl Begun {
         let (None, Some(source)) = (meta.get("format")?, meta.get(COPYING)?) else { return Ok(None) };
         let said = |name| Ok::<_, FolderError>(meta.get(name)?.unwrap_or_default());
         let shards = said("shards")?.parse().unwrap_or(0);
-        Ok(Some(Self { source, dataset: said("dataset")?, layout: said("layout")?, shards }))
+        let has_begun = meta.has_any(&format!("{COPYING}."))?;
+        Ok(Some(Self { source, dataset: said("dataset")?, layout: said("layout")?, shards, has_begun }))
     }
 }
 

@@ -437,6 +437,18 @@ impl<'a> MetaTable<'a> {
         read().map_err(|error| FolderError::sqlite(self.path, error))
     }
 
+    /// True if there is a row whose name begins so.
+    fn has_any(&self, prefix: &str) -> Result<bool, FolderError> {
+        let read = || {
+            if !self.db.table_exists(None, self.table)? {
+                return Ok(false);
+            }
+            let sql = format!("SELECT EXISTS (SELECT 1 FROM {} WHERE name LIKE ?1 || '%')", self.table);
+            self.db.query_row(&sql, [prefix], |row| row.get(0))
+        };
+        read().map_err(|error| FolderError::sqlite(self.path, error))
+    }
+
     /// A value, or `None` when there is no such row, or not even the table.
     fn get(&self, name: &str) -> Result<Option<String>, FolderError> {
         let read = || {

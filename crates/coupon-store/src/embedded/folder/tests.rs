@@ -298,6 +298,19 @@ fn a_copy_goes_on_wherever_the_making_of_its_files_was_cut_short() {
 }
 
 #[test]
+fn a_copy_that_has_rows_is_not_thrown_away_because_a_file_cannot_be_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = copied(&dir).unwrap();
+    folder.note("copying.began", "7").unwrap();
+    let (first, last) = (folder.shard_path(shard(0)), folder.shard_path(shard(1)));
+    drop(folder);
+    fs::remove_file(&last).unwrap();
+    let error = copied(&dir).unwrap_err();
+    assert!(matches!(error, FolderError::ShardMissing { .. }), "{error}");
+    assert!(first.exists(), "what was copied is still there");
+}
+
+#[test]
 fn a_copy_under_way_is_refused_by_name_until_it_is_complete() {
     let dir = tempfile::tempdir().unwrap();
     let folder = copied(&dir).unwrap();

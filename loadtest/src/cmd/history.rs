@@ -18,7 +18,7 @@ use super::arguments::{self, BEYOND_LIMIT, CANNOT_SAY};
 const REPORT: &str = "report.json";
 
 const EXIT_CODES: &str = "Exits with 0 when every series could be judged and no figure is worse, 3 when the last change of a figure was \
-for the worse or an audit fails that passed before, 4 when nothing is known to be worse and a series has fewer than eight runs, 1 when \
+for the worse or an audit fails that passed before, 4 when nothing is known to be worse and fewer than eight runs of a series have a figure, 1 when \
 something else failed. Reports are of one series if `loadtest diff` would compare them and they were made on the same machine. A change \
 is told where it lasted three runs: if nothing changed, any figure of a series is said to change in 5 % of cases at most, all its \
 figures together.";

@@ -21,7 +21,7 @@ use crate::diff::{Change, LEAST};
 use crate::model::{Metric, Report};
 
 pub use text::print;
-pub(crate) use text::{by, by_chance, told, too_few};
+pub(crate) use text::{by, by_chance, cannot_say, told};
 
 /// A report, and what people know it by.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ pub struct Series {
     pub apart: Vec<String>,
     /// The runs, from the first.
     pub runs: Vec<Run>,
-    /// True where there are runs enough to tell a change.
+    /// True where there are runs enough to tell a change of any of its figures.
     pub judged: bool,
     /// True when an audit passed before and the last one fails.
     pub audit_broken: bool,
@@ -146,24 +146,42 @@ impl History {
         self.series.iter().any(|series| series.audit_broken || series.worse().next().is_some())
     }
 
-    /// True when every series has runs enough to tell a change.
+    /// True when every series has runs enough to tell a change of any of its figures.
     #[must_use]
     pub fn is_judged(&self) -> bool {
         !self.series.is_empty() && self.series.iter().all(|series| series.judged)
     }
 }
 
+impl Figures {
+    /// True where runs enough have it to tell a change.
+    pub(crate) fn is_judged(&self) -> bool {
+        self.points.iter().flatten().count() >= FEWEST
+    }
+}
+
 impl Series {
     fn of(before: Option<&Given>, runs: &[Given], how: &How<'_>) -> Self {
         let reports: Vec<&Report> = runs.iter().map(|run| &run.report).collect();
+        let figures = figures::all(&reports, how);
         Self {
             conditions: reports.first().map(|report| series::conditions(&report.meta)).unwrap_or_default(),
             apart: before.zip(runs.first()).map(|(one, two)| series::apart(one, two)).unwrap_or_default(),
             runs: series::runs(runs),
-            judged: runs.len() >= FEWEST,
+            judged: runs.len() >= FEWEST && figures.iter().all(Figures::is_judged),
             audit_broken: figures::audit_broken(&reports),
-            figures: figures::all(&reports, how),
+            figures,
         }
+    }
+
+    /// True where there are runs enough to tell a change of a figure that all of them have.
+    pub(crate) fn has_runs_enough(&self) -> bool {
+        self.runs.len() >= FEWEST
+    }
+
+    /// The figures that too few of its runs have.
+    pub(crate) fn not_judged(&self) -> impl Iterator<Item = &Figures> {
+        self.figures.iter().filter(|figures| !figures.is_judged())
     }
 
     /// The number of its runs, and their times.

@@ -50,8 +50,11 @@ fn one(series: &Series, number: usize, page: &mut Page<'_>) -> io::Result<()> {
             page.wrapped(&format!("Run {nth} ({}): no rates and times. {reason}", run.name), 2, 4)?;
         }
     }
-    if !series.judged {
-        return page.alarm(2, "CANNOT SAY", &format!(": {}", too_few(series)), 4);
+    if let Some(why) = cannot_say(series) {
+        page.alarm(2, "CANNOT SAY", &format!(": {why}"), 4)?;
+    }
+    if !series.has_runs_enough() {
+        return Ok(());
     }
     let mut contestants: Vec<&str> = series.figures.iter().map(|of| of.contestant.as_str()).collect();
     contestants.dedup();
@@ -67,10 +70,20 @@ fn one(series: &Series, number: usize, page: &mut Page<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// The reason why nothing can be told of a series.
-pub(crate) fn too_few(series: &Series) -> String {
-    let runs = format::counted(series.runs.len() as u64, "run");
-    format!("{runs}; it takes {FEWEST} of the same to tell a change from how far runs differ by themselves")
+/// The reason why nothing can be told of a series, or of some of its figures, if that is so.
+pub(crate) fn cannot_say(series: &Series) -> Option<String> {
+    let takes =
+        format!("it takes {FEWEST} of the same to tell a change from how far runs differ by themselves");
+    if !series.has_runs_enough() {
+        return Some(format!("{}; {takes}", format::counted(series.runs.len() as u64, "run")));
+    }
+    let few = |of: &Figures| {
+        let known = of.points.iter().flatten().count();
+        format!("{}: {} ({known})", of.contestant, of.label)
+    };
+    let few: Vec<String> = series.not_judged().map(few).collect();
+    (!few.is_empty())
+        .then(|| format!("{takes}; fewer runs have these figures, in brackets how many: {}", few.join(", ")))
 }
 
 fn cells(figures: &Figures) -> Vec<String> {

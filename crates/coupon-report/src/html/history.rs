@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::page;
 use super::svg::folded;
 use crate::diff::Change;
-use crate::history::{Figures, History, Series, by_chance, told, too_few};
+use crate::history::{Figures, History, Series, by_chance, cannot_say, told};
 
 /// The page.
 #[must_use]
@@ -50,7 +50,7 @@ fn answer(history: &History) -> Markup {
                             }
                         }
                     }
-                    @if !series.judged { li { "Series " (number) ": " (too_few(series)) } }
+                    @if let Some(why) = cannot_say(series) { li { "Series " (number) ": " (why) } }
                 }
                 @for note in &history.notes { li { (note) } }
             }

@@ -222,6 +222,25 @@ fn a_run_whose_load_was_the_limit_has_no_rates_and_times() {
 }
 
 #[test]
+fn figures_that_too_few_runs_have_are_named_and_cannot_be_judged() {
+    let limited = |report: &mut Report| {
+        report.doubts.push(Doubt {
+            kind: DoubtKind::GeneratorLimited,
+            contestant: None,
+            text: "The load generator was the limit.".into(),
+        });
+    };
+    let found = history(with(12, 0..5, limited));
+    assert!(!found.is_judged() && !found.is_worse(), "seven runs have rates and times");
+    let told = text(&found, 100).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("CANNOT SAY") && told.contains("hash: room orders p50 (7)"), "{told}");
+    assert!(!told.contains("hash: effective shards"), "what every run has is judged: {told}");
+    let page = html::render_history(&found);
+    assert!(page.contains("cannot be told") && page.contains("hash: room orders p50 (7)"), "{page}");
+    assert!(history(with(12, 0..4, limited)).is_judged(), "eight runs are enough");
+}
+
+#[test]
 fn runs_are_told_in_the_order_of_their_times_and_each_counts_once() {
     let mut given = with(12, 8..12, slower);
     given.reverse();

@@ -50,6 +50,20 @@ impl Storage {
         }
     }
 
+    /// Refuses flags that say how data is laid out, which would do nothing.
+    pub(super) fn refuse_strategy(&self, why: &str) -> Result<()> {
+        let lays_out = |set: &&String| section(set) == "shards" || !STORAGE.contains(&section(set));
+        let set = self
+            .sets
+            .iter()
+            .find(lays_out)
+            .map(|set| format!("--set {}", set.split('=').next().unwrap_or(set)));
+        match self.shards.map(|_| "--shards".to_owned()).or(set) {
+            Some(flag) => bail!("{flag} has no effect, since {why}: leave it out"),
+            None => Ok(()),
+        }
+    }
+
     /// The place that a file and settings over it name.
     pub(super) const fn of(config: Option<PathBuf>, sets: Vec<String>) -> Self {
         Self { backend: None, config, data: None, shards: None, sets }

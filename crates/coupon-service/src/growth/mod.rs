@@ -3,7 +3,7 @@
 
 mod forecast;
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Instant;
 
 use coupon_core::catalogue_change::Operator;
@@ -55,13 +55,25 @@ impl Wanted {
 /// [`GrowthError`] when main does not answer.
 pub async fn show(backend: &Backend) -> Result<LayoutView, GrowthError> {
     let versions = backend.growth.versions().await?;
-    let rebalance = backend.growth.moving().await?;
-    Ok(LayoutView {
-        shards: backend.layouts.now().latest().strategy.shard_count().get(),
-        shards_prepared: backend.layouts.prepared().get(),
+    let moving = backend.growth.moving().await?;
+    let shards = backend.layouts.now().latest().strategy.shard_count();
+    Ok(view(versions, moving.as_ref(), shards, backend.layouts.prepared()))
+}
+
+/// The layout that these are the versions of, the latest of which uses so many shards of those that there are.
+#[must_use]
+pub fn view(
+    versions: Vec<VersionRecord>,
+    moving: Option<&Moving>,
+    shards: NonZeroU16,
+    prepared: NonZeroU16,
+) -> LayoutView {
+    LayoutView {
+        shards: shards.get(),
+        shards_prepared: prepared.get(),
         versions: versions.into_iter().map(version).collect(),
-        rebalance: rebalance.as_ref().map(rebalance_view),
-    })
+        rebalance: moving.map(rebalance_view),
+    }
 }
 
 /// The layout after a change.

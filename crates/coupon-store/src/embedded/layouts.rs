@@ -7,7 +7,22 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, Transaction
 
 use super::applier::LayoutStep;
 use super::catalogue::note;
+use super::folder::{Folder, FolderError};
 use crate::{Layouts, Moving, VersionRecord, layout_records};
+
+impl Folder {
+    /// Every version of the layout, from the first on, and how far rows have been moved, if they ever were.
+    ///
+    /// # Errors
+    /// [`FolderError`] when SQLite cannot read it.
+    pub fn recorded_layouts(&self) -> Result<(Vec<VersionRecord>, Option<Moving>), FolderError> {
+        let read = || {
+            let main = self.connect_main_reader()?;
+            Ok((read(&main)?, moving(&main)?))
+        };
+        read().map_err(|error| FolderError::sqlite(&self.main_path(), error))
+    }
+}
 
 /// Every version, from the first on.
 pub(super) fn read(db: &Connection) -> rusqlite::Result<Vec<VersionRecord>> {

@@ -7,10 +7,11 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand};
 use coupon_core::catalogue_change::Operator;
 use coupon_core::{LayoutChange, RoomId};
+use coupon_service::api::LayoutView;
 use coupon_service::growth::{ROWS_PER_S, Wanted};
 
 use self::place::Place;
@@ -120,7 +121,7 @@ fn operator(text: &str) -> Result<Operator, String> {
 impl LayoutCommand {
     pub(super) fn run(self, of_layout: &OfLayout<'_>) -> Result<()> {
         let (wanted, change) = match self {
-            Self::Show(at) => return say(&Versions(at.place(None, of_layout, 0)?.show()?)),
+            Self::Show(at) => return say(&Versions(at.look(of_layout)?)),
             Self::Shards { count, change } => (Wanted::Change(LayoutChange::Shards(count)), change),
             Self::Split { rooms, change } => (Wanted::Change(LayoutChange::Split(rooms)), change),
             Self::Spread { k, change, ranges: _ } => (Wanted::Change(LayoutChange::Spread(k)), change),
@@ -141,10 +142,10 @@ impl LayoutCommand {
 impl Rebalance {
     /// Begins, and tells how far it is until it ends. At a service it goes on when this command is ended.
     pub(super) fn run(self, of_layout: &OfLayout<'_>) -> Result<()> {
-        let place = self.at.place(Some(&self.by.operator), of_layout, 0)?;
         if self.show {
-            return say(&Progress(place.moving()?));
+            return say(&Progress(self.at.look(of_layout)?.rebalance));
         }
+        let place = self.at.place(Some(&self.by.operator), of_layout, 0)?;
         if self.stop {
             place.stop_moving()?;
             return say(&Progress(place.moving()?));
@@ -156,17 +157,71 @@ impl Rebalance {
             say(&Progress(Some(moving)))?;
             match trouble {
                 Some(why) if !runs => bail!("rows are not moved any more: {why}"),
-                _ if !runs => return Ok(()),
+                _ if !runs => return all_is_where_it_is_to_be(&place.show()?),
                 _ => sleep(TOLD_EACH),
             }
         }
     }
 }
 
+/// Refuses a layout of which a version before the latest may still have rows: somebody has stopped the movement, or it was to a
+/// version before the latest.
+fn all_is_where_it_is_to_be(layout: &LayoutView) -> Result<()> {
+    let Some((latest, before)) = layout.versions.split_last() else { return Ok(()) };
+    let open = before.iter().filter(|version| !version.closed).map(|version| version.version.to_string());
+    let open: Vec<String> = open.collect();
+    ensure!(
+        open.is_empty(),
+        "not every row is where version {} of the layout says, since the movement was stopped, or was to a version before it \
+         (versions that are not closed: {}): run `seeder rebalance` again",
+        latest.version,
+        open.join(", ")
+    );
+    Ok(())
+}
+
 impl At {
+    /// The layout as it is. A folder is not opened as a service would, which would go on with whatever was cut short.
+    fn look(&self, of_layout: &OfLayout<'_>) -> Result<LayoutView> {
+        match &self.target {
+            Some(_) => self.place(None, of_layout, 0)?.show(),
+            None => Place::look(&self.storage, of_layout),
+        }
+    }
+
     fn place(&self, operator: Option<&Operator>, of_layout: &OfLayout<'_>, shards: u16) -> Result<Place> {
         let Some(url) = &self.target else { return Place::folder(&self.storage, of_layout, shards) };
         self.storage.refuse_any("--target says which service is meant")?;
         Place::service(url, self.admin_token.clone(), operator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coupon_service::api::LayoutVersionView;
+
+    use super::*;
+
+    fn of(closed: &[bool]) -> LayoutView {
+        let version = |(version, closed): (u32, &bool)| LayoutVersionView {
+            version,
+            valid_from: String::new(),
+            layout: String::new(),
+            receives: true,
+            closed: *closed,
+            announced_at: String::new(),
+            operator: String::new(),
+            what: String::new(),
+        };
+        let versions = (1..).zip(closed).map(version).collect();
+        LayoutView { shards: 1, shards_prepared: 1, versions, rebalance: None }
+    }
+
+    #[test]
+    fn rows_are_all_moved_once_every_version_before_the_latest_is_closed() {
+        assert!(all_is_where_it_is_to_be(&of(&[true, true, false])).is_ok());
+        assert!(all_is_where_it_is_to_be(&of(&[false])).is_ok());
+        let error = all_is_where_it_is_to_be(&of(&[true, false, false])).unwrap_err().to_string();
+        assert!(error.contains("version 3") && error.contains("not closed: 2)"), "{error}");
     }
 }

@@ -1,6 +1,7 @@
 //! The place where a layout is changed: at a running service, by its endpoints, or in a folder that no service has.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,28 @@ impl Drop for Opened {
     }
 }
 
+/// The folder that is meant.
+fn data(storage: &Storage) -> Result<PathBuf> {
+    let (settings, _) = storage.read()?;
+    ensure!(
+        settings.backend == BackendKind::Embedded,
+        "on servers a layout is changed by a running service: name one with --target"
+    );
+    storage.refuse_strategy("the folder says how it is laid out")?;
+    let data = settings.embedded.data;
+    ensure!(!data.as_os_str().is_empty(), "name a running service with --target, or a folder with --data");
+    Ok(data)
+}
+
+fn unlocked(opened: Result<Folder, FolderError>) -> Result<Folder> {
+    match opened {
+        Err(error @ FolderError::Locked { .. }) => {
+            Err(error).context("a service has this folder: name the service with --target")
+        }
+        opened => Ok(opened?),
+    }
+}
+
 impl Place {
     pub(super) fn service(url: &str, token: Option<String>, operator: Option<&Operator>) -> Result<Self> {
         let target = Target::from_url("service", url).context("--target")?;
@@ -57,23 +80,8 @@ impl Place {
 
     /// A folder, in which there are so many shards from now on, if there were fewer.
     pub(super) fn folder(storage: &Storage, of_layout: &OfLayout<'_>, shards: u16) -> Result<Self> {
-        let (settings, _) = storage.read()?;
-        ensure!(
-            settings.backend == BackendKind::Embedded,
-            "on servers a layout is changed by a running service: name one with --target"
-        );
-        let data = settings.embedded.data;
-        ensure!(
-            !data.as_os_str().is_empty(),
-            "name a running service with --target, or a folder with --data"
-        );
-        let layout = match Folder::open_any(&data) {
-            Ok(folder) => folder.layout().to_owned(),
-            Err(error @ FolderError::Locked { .. }) => {
-                return Err(error).context("a service has this folder: name the service with --target");
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let data = data(storage)?;
+        let layout = unlocked(Folder::open_any(&data))?.layout().to_owned();
         // As a service would have it that nobody has set anything for but the folder, and how many shards it is to have.
         let sources = Sources {
             service_defaults: "listen = \"127.0.0.1:0\"".to_owned(),
@@ -86,6 +94,14 @@ impl Place {
         let queries = Queries::new(Arc::clone(&backend), PATIENCE);
         let runtime = Builder::new_current_thread().enable_all().build()?;
         Ok(Self::Folder(Opened { backend, queries, clock, runtime }))
+    }
+
+    /// The layout of a folder, which is read as it is.
+    pub(super) fn look(storage: &Storage, of_layout: &OfLayout<'_>) -> Result<LayoutView> {
+        let folder = unlocked(Folder::open_as_it_is(&data(storage)?))?;
+        let (versions, moving) = folder.recorded_layouts()?;
+        let shards = of_layout(folder.layout())?.shard_count();
+        Ok(growth::view(versions, moving.as_ref(), shards, folder.shards()))
     }
 
     pub(super) fn show(&self) -> Result<LayoutView> {

@@ -3,10 +3,14 @@
 use std::num::NonZeroU16;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use coupon_audit::{Data, Scope};
 
 use super::common::{rows, seed, small};
+
+/// The longest wait for a version of a layout to be in force.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn seeder(data: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_seeder")).args(arguments).arg("--data").arg(data).output().unwrap()
@@ -44,10 +48,17 @@ fn a_dry_run_of_a_split_names_every_room() {
 fn a_folder_goes_on_over_twice_as_many_shards_and_its_rows_are_moved() {
     let dir = tempfile::tempdir().unwrap();
     seed(dir.path(), "hash", &small(500));
-    for arguments in [&["layout", "shards", "8"][..], &["rebalance"]] {
-        let output = seeder(dir.path(), arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
-    }
+    let changed = seeder(dir.path(), &["layout", "shards", "8"]);
+    assert!(changed.status.success(), "{}", text(&changed.stderr));
+    let began = Instant::now();
+    let moved = loop {
+        let moved = seeder(dir.path(), &["rebalance"]);
+        // A version is in force a second after it was announced.
+        if !text(&moved.stderr).contains("wait until then") || began.elapsed() > PATIENCE {
+            break moved;
+        }
+    };
+    assert!(moved.status.success(), "{}", text(&moved.stderr));
     let over_eight = coupon_strategies::strategy("hash", NonZeroU16::new(8).unwrap(), &[]).unwrap();
     let rows = rows(dir.path(), 8);
     assert_eq!(rows.len(), 500);
@@ -55,6 +66,33 @@ fn a_folder_goes_on_over_twice_as_many_shards_and_its_rows_are_moved() {
     let report =
         Data::Folder(dir.path().to_owned()).audit(&Scope { drained: true, ..Scope::default() }).unwrap();
     assert!(report.findings.is_empty(), "{report:?}");
+}
+
+#[test]
+fn whoever_looks_at_a_layout_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    seed(dir.path(), "hash", &small(500));
+    assert!(seeder(dir.path(), &["layout", "shards", "8"]).status.success());
+    // As a rebalance leaves it that was killed at its beginning.
+    let main = rusqlite::Connection::open(dir.path().join("main.sqlite")).unwrap();
+    let begun = "INSERT INTO moves (id, to_version, began, operator, runs, rows_to_look_at, rows_looked_at, rows_moved, rate) \
+                 VALUES (1, 2, 0, 'Ann', 1, 500, 0, 0, 1000)";
+    main.execute(begun, []).unwrap();
+    drop(main);
+    for (arguments, said) in [
+        (&["layout", "show"][..], "8 shards are used, 8 are prepared"),
+        (&["rebalance", "--show"], "rows to version 2: 0 moved, 0 of 500 looked at"),
+    ] {
+        for _ in 0..2 {
+            let output = seeder(dir.path(), arguments);
+            assert!(
+                output.status.success() && text(&output.stdout).contains(said),
+                "{}",
+                text(&output.stdout)
+            );
+        }
+    }
+    assert_eq!(rows(dir.path(), 8).len(), 500);
 }
 
 #[test]
@@ -67,6 +105,8 @@ fn a_change_that_cannot_be_is_refused_by_name() {
         (&["layout", "shards", "0", "--dry-run"], "invalid value '0'"),
         (&["layout", "split", "--room", "0"], "room_id must be"),
         (&["layout", "shards", "8", "--rate", "5"], "--dry-run"),
+        (&["layout", "show", "--shards", "8"], "--shards has no effect"),
+        (&["rebalance", "--show", "--set", "range.spread=2"], "--set range.spread has no effect"),
         (&["layout", "show", "--target", "http://127.0.0.1:1"], "--data has no effect"),
         (&["rebalance", "--stop", "--rate", "5"], "cannot be used with"),
     ] {

@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 pub struct ShardsStatus {
     /// The shards, in order.
     pub shards: Vec<ShardStatus>,
-    /// Rows stored in all ÷ the fullest shard's rows; null without rows.
+    /// Rows stored in all ÷ the fullest shard's rows, of the shards that the layout uses; null without rows.
     pub effective_shards: Option<f64>,
-    /// The fullest shard's rows ÷ a fair share; null without rows.
+    /// The fullest shard's rows ÷ a fair share, of the shards that the layout uses; null without rows.
     pub skew: Option<f64>,
     /// The rooms, coupons and users that results were handed over of in the last minute.
     pub hot: HotResults,

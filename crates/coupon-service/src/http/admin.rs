@@ -135,8 +135,11 @@ pub(super) async fn shards(req: HttpRequest, service: web::Data<Service>) -> Res
     Query::none(&req)?;
     let reports = reports(&service).await;
     let rows: Vec<u64> = reports.iter().map(|(_, report)| report.rows).collect();
-    let spread = ShardingStats::of_counts(&rows);
-    let shares = spread.share.iter().map(|share| spread.skew.map(|_| *share));
+    // What is prepared and not used yet has no part in how even the layout is.
+    let used = usize::from(service.backend.layouts.now().shard_count().get());
+    let spread = ShardingStats::of_counts(rows.get(..used).unwrap_or(&rows));
+    let parts = spread.share.iter().copied().chain(std::iter::repeat(0.0));
+    let shares = parts.map(|share| spread.skew.map(|_| share));
     let shards = reports.iter().zip(shares).map(|((shard, report), share)| status(*shard, report, share));
     view::ok(&ShardsStatus {
         shards: shards.collect(),

@@ -1,7 +1,9 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use coupon_service::api::{ChangeList, LayoutChanged, LayoutView, Rebalance, RebalanceView, ResultPage};
+use coupon_service::api::{
+    ChangeList, LayoutChanged, LayoutView, Rebalance, RebalanceView, ResultPage, ShardsStatus,
+};
 
 use crate::client::{Answer, request};
 use crate::fixture::{Api, PLENTY};
@@ -79,6 +81,9 @@ fn a_layout_is_changed_while_it_serves_rows_are_moved_and_it_is_all_undone() {
     let layout: LayoutView = api.get("/admin/layout").json();
     let closed: Vec<bool> = layout.versions.iter().map(|version| version.closed).collect();
     assert_eq!((closed, layout.shards, layout.shards_prepared), (vec![true, false], 3, 4));
+    let ShardsStatus { effective_shards, skew, .. } = api.get("/admin/shards/status").json();
+    let shards = effective_shards.unwrap() * skew.unwrap();
+    assert!((shards - 3.0).abs() < 1e-9, "a shard that no version uses has no part in it: {shards}");
     let moved = layout.rebalance.unwrap();
     assert_eq!((moved.trouble, moved.moved >= 22), (None, true), "of 30 users, 8 stay where they are");
     assert_eq!(coupons(&api, 35), (1, vec![2]));

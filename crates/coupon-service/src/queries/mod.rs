@@ -178,13 +178,18 @@ impl Queries {
         // What a shard has acknowledged but not sorted in yet must not be called absent; when the clock has stepped
         // back, its id may be ahead of it.
         let just_now = answered.as_of <= id.time() && id.time() <= now.plus_millis(CLOCK_PATIENCE_MS);
-        match (&found, answered.missing.first()) {
-            (None, None) if answered.outdated => Err(Unavailable::new(
+        // A copy is the last one where the row is in the end; from elsewhere it may have gone on to the shard that is missing.
+        let last = |(placement, result): &(Placement, CouponResult)| {
+            let home = self.backend.layouts.look(|versions| versions.home(&result.key()));
+            !answered.moving || home == Ok(*placement)
+        };
+        match (found.as_ref().filter(|found| last(found)), answered.missing.first()) {
+            (None, None) if found.is_none() && answered.outdated => Err(Unavailable::new(
                 "this result",
                 "the layout may have changed: the main database is not heard of",
             )),
             (None, Some(shard)) => Err(Unavailable::new(format!("shard {shard}"), "it may hold this result")),
-            (None, None) if just_now => {
+            (None, None) if found.is_none() && just_now => {
                 Err(Unavailable::new("this result", "it may be on its way to its table"))
             }
             _ => Ok((found, answered)),

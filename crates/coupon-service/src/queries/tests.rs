@@ -70,6 +70,8 @@ struct Two {
     rows: Mutex<[Vec<CouponResult>; 2]>,
     visits: Mutex<usize>,
     events: Vec<(usize, Event)>,
+    /// One that does not answer.
+    down: Option<ShardId>,
 }
 
 impl Two {
@@ -90,6 +92,9 @@ impl Two {
         read: impl FnOnce(&[CouponResult]) -> T,
     ) -> LocalFuture<'a, Result<Visited<T>, Unavailable>> {
         let value = read(&self.visit()[shard.index()]);
+        if self.down == Some(shard) {
+            return Box::pin(std::future::ready(Err(Unavailable::new(format!("shard {shard}"), "down"))));
+        }
         let visited = Visited { value, tables: 1, took: Duration::ZERO, as_of: later() };
         Box::pin(std::future::ready(Ok(visited)))
     }
@@ -251,6 +256,22 @@ fn of_two_copies_the_one_counts_that_is_found_later() {
         queries.page(ResultQuery::everything(), page, later()).await.unwrap()
     });
     assert_eq!(page.items, [used]);
+}
+
+#[test]
+fn a_copy_does_not_count_while_a_later_one_may_be_on_a_shard_that_is_missing() {
+    for (receives, down, found) in [(true, 1, false), (true, 0, true), (false, 1, true)] {
+        let down = Some(ShardId::new(down));
+        let copies = Two { down, ..two([vec![row(1)], vec![row(1)]], Vec::new()) };
+        let looked = ask(two_versions(receives), copies, async |queries| {
+            queries.find(row(1).result_id, None, later()).await
+        });
+        assert_eq!(
+            looked.is_ok_and(|(found, _)| found.is_some()),
+            found,
+            "{down:?} is down, moving: {receives}"
+        );
+    }
 }
 
 #[test]

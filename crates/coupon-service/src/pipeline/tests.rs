@@ -256,7 +256,7 @@ impl Growing for Second {
     fn catch_up(&self) -> LocalFuture<'_, Result<(), Unavailable>> {
         let first = self.0.now().latest().clone();
         let from = first.from.plus_millis(1);
-        let second = LayoutVersion { number: 2, from, strategy: Arc::clone(&self.1) as _, ..first.clone() };
+        let second = LayoutVersion { number: 2, from, strategy: Arc::clone(&self.1) as _, ..first };
         self.0.swap(Versioned::new(vec![first, second]).unwrap());
         Box::pin(std::future::ready(Ok(())))
     }

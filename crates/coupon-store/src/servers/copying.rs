@@ -15,7 +15,7 @@ use crate::settings::ServersSettings;
 
 impl Cluster {
     /// Makes an empty data set that is to become a copy of the one with the id `source`, or finds what an earlier run of
-    /// the same copy has made. It stays incomplete until [`Self::complete_with`]. With `anew`, the settings of the servers, it
+    /// the same copy has made. It stays incomplete until it is opened. With `anew`, the settings of the servers, it
     /// first removes what a copy has made here that was cut short.
     ///
     /// # Errors

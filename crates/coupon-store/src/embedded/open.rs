@@ -403,6 +403,7 @@ impl Part {
             inbox_max: INBOX_MAX.min(backlog / 2),
             parked: self.parked,
             pressure: Pressure::default(),
+            next_expiry: None,
             resting: None,
             storing: TaskOutage::of_shard(
                 self.shard,

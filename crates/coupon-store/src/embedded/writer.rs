@@ -42,7 +42,9 @@ const INBOX_WAIT: Duration = Duration::from_millis(1_000);
 /// The time after which the inbox is sorted in once nothing more arrives.
 const INBOX_IDLE: Duration = Duration::from_millis(5);
 /// The most results that expire in one transaction, so that no batch waits long.
-const EXPIRE_MAX: usize = 200;
+const EXPIRE_MAX: usize = 100;
+/// The wait after such a transaction, in the time that it took: the disk and the writer are the batches' meanwhile.
+const EXPIRE_REST: u32 = 3;
 /// The longest wait for the next result that is due: the clock may be set meanwhile.
 const DUE_LOOK: Duration = Duration::from_millis(250);
 
@@ -69,6 +71,8 @@ pub(super) struct Writer {
     pub(super) parked: HashSet<ResultId>,
     pub(super) known_tables: HashSet<TableId>,
     pub(super) pressure: Pressure,
+    /// The moment from which more may expire.
+    pub(super) next_expiry: Option<Instant>,
     /// The time at which sorting in or expiry last failed: it is not tried again at every batch.
     pub(super) resting: Option<Instant>,
     /// Of taking in what arrives.
@@ -138,11 +142,16 @@ impl Writer {
         }
     }
 
-    /// The time until the next result is due, or until the clock is looked at again.
+    /// The time until the next result is due and may expire, or until the clock is looked at again.
     fn until_due(&self) -> Option<Duration> {
         let millis = self.next_due?.millis() - self.clock.now().millis();
         let until = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
-        Some(if self.is_resting() { RETRY } else { until.min(DUE_LOOK) })
+        Some(if self.is_resting() { RETRY } else { until.min(DUE_LOOK).max(self.expiry_rests()) })
+    }
+
+    /// The time for which nothing more expires, so that batches come first.
+    fn expiry_rests(&self) -> Duration {
+        self.next_expiry.map_or(Duration::ZERO, |from| from.saturating_duration_since(Instant::now()))
     }
 
     pub(super) fn work(&mut self, mut work: Work) {
@@ -177,9 +186,10 @@ impl Writer {
     /// Lets some of the results expire that are due.
     fn expire(&mut self) {
         let now = self.clock.now();
-        if self.next_due.is_none_or(|due| now < due) || self.is_resting() {
+        if self.next_due.is_none_or(|due| now < due) || self.is_resting() || !self.expiry_rests().is_zero() {
             return;
         }
+        let began = Instant::now();
         let applied = self.state.applied.load(Ordering::Acquire);
         let expire = || {
             let mut store = Store::begin(&self.db, now)?;
@@ -194,6 +204,7 @@ impl Writer {
                 }
                 self.expiring.worked();
                 self.committed(&mut done, applied);
+                self.next_expiry = Some(Instant::now() + began.elapsed() * EXPIRE_REST);
                 // Unless the file can be asked, it is looked at again at once.
                 self.next_due = sql::next_due(&self.db).unwrap_or(Some(now));
             }

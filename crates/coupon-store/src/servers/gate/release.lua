@@ -11,6 +11,17 @@ if not redis.call('ZSCORE', KEYS[1], '@') then
 end
 local time = redis.call('TIME')
 local kept, now = tonumber(ARGV[1]), time[1] * 1000 + math.floor(time[2] / 1000)
+-- What is taken away or added at one key goes there at once, since grabs wait meanwhile.
+local marks, fields, users = {}, {}, {}
+
+local function add(lists, key, ...)
+  local list = lists[key] or {}
+  for _, item in ipairs({ ... }) do
+    list[#list + 1] = item
+  end
+  lists[key] = list
+end
+
 for k = 2, #KEYS do
   local at = 6 * k - 10
   local user, field, mark, id, answer, who = unpack(ARGV, at, at + 5)
@@ -19,15 +30,24 @@ for k = 2, #KEYS do
     -- The answer first: a request without one would be granted again.
     if answer ~= '' then
       redis.call('SET', answer, held, 'PX', kept)
-      redis.call('ZADD', who, now, user)
-      redis.call('ZREMRANGEBYSCORE', who, '-inf', now - kept)
-      redis.call('PEXPIRE', who, kept)
+      add(users, who, now, user)
     end
-    redis.call('ZREM', KEYS[1], mark)
-    redis.call('HDEL', KEYS[k], field)
+    marks[#marks + 1] = mark
+    add(fields, KEYS[k], field)
   else
     -- One that a filling found beside another of its slot.
-    redis.call('HDEL', KEYS[k], '+' .. id)
+    add(fields, KEYS[k], '+' .. id)
   end
+end
+for who, of in pairs(users) do
+  redis.call('ZADD', who, unpack(of))
+  redis.call('ZREMRANGEBYSCORE', who, '-inf', now - kept)
+  redis.call('PEXPIRE', who, kept)
+end
+if marks[1] then
+  redis.call('ZREM', KEYS[1], unpack(marks))
+end
+for key, of in pairs(fields) do
+  redis.call('HDEL', key, unpack(of))
 end
 return 1

@@ -366,6 +366,9 @@ impl GateServer for GateLink {
     }
 
     async fn let_go(&self, epoch: &Epoch, releases: &[Release]) -> Result<(), GateError> {
+        // Those of one coupon together: the script takes them away at once.
+        let mut releases = releases.to_vec();
+        releases.sort_unstable_by_key(|release| release.coupon);
         for some in releases.chunks(RELEASED) {
             self.let_go_of(epoch, some).await?;
         }

@@ -30,8 +30,7 @@ pub(super) async fn page(
         .page(query, page, service.clock.now())
         .await
         .map_err(|error| Problem::unanswered(&error))?;
-    let last = found.items.last().filter(|_| found.more);
-    let position = last.map(|result| result.result_id.number().unsigned_abs());
+    let position = found.next.map(|last| last.number().unsigned_abs());
     let body = ResultPage {
         items: found.items.iter().map(view::result).collect(),
         next_cursor: position.map(|position| Cursor { position, ..next }.encode()),

@@ -42,7 +42,7 @@ fn is_window(hours: u64, start: Timestamp, now: Timestamp) -> bool {
     params(
         ("hours" = Option<u64>, Query, description = "How far back; 1 if not given.", minimum = 1, maximum = 8760),
         ("limit" = Option<u64>, Query, description = "At most so many; 100 if not given.", minimum = 1, maximum = 1000),
-        ("state" = Option<String>, Query, description = "Only results in this state."),
+        ("state" = Option<String>, Query, description = "Only results in this state. A request looks at 5,000 results at most: a page may hold fewer than `limit`, or none, and `next_cursor` goes on from there."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before; `hours` and `state`, if given with it, must be the same."),
     ),
     responses((status = 200, description = "A page.", body = ResultPage), ReadProblems, Unanswered)

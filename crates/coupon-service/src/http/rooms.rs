@@ -78,7 +78,7 @@ pub(super) async fn coupons(req: HttpRequest, service: web::Data<Service>) -> Re
     params(
         ("room_id" = u64, Path, description = "The room."),
         ("limit" = Option<u64>, Query, description = "At most so many; 100 if not given.", minimum = 1, maximum = 1000),
-        ("state" = Option<String>, Query, description = "Only results in this state; with a cursor, if given, the same as for the page before."),
+        ("state" = Option<String>, Query, description = "Only results in this state; with a cursor, if given, the same as for the page before. A request looks at 5,000 results at most: a page may hold fewer than `limit`, or none, and `next_cursor` goes on from there."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
     ),
     responses((status = 200, description = "A page.", body = ResultPage), ReadProblems, Unknown, Unanswered)

@@ -3,19 +3,25 @@
 
 use std::cmp::Reverse;
 
-use coupon_core::{CouponResult, ResultId, ResultQuery, ShardId, ShardingStrategy as _, Timestamp};
+use coupon_core::{
+    CouponResult, ResultId, ResultQuery, ResultState, ShardId, ShardingStrategy as _, Timestamp,
+};
 use coupon_store::{Found, PageRequest, Unavailable};
 
 use super::rounds::Order;
 use super::{Answered, Queries, united};
+
+/// The most results of a list that are looked at for one page of those in a state: no index leads to a state.
+pub(super) const LOOKED_AT: usize = 5_000;
 
 /// Results, latest first.
 #[derive(Debug, Clone)]
 pub struct Page {
     /// The results.
     pub items: Vec<CouponResult>,
-    /// True if there may be more.
-    pub more: bool,
+    /// The result behind which the list goes on, if there may be more of it. Of results in one state there may be fewer on a page
+    /// than were asked for, and none at all, with more behind it.
+    pub next: Option<ResultId>,
     /// The shards and tables that answered.
     pub answered: Answered,
 }
@@ -26,6 +32,59 @@ impl Queries {
     /// # Errors
     /// [`Unavailable`] when no shard answers.
     pub async fn page(
+        &self,
+        query: ResultQuery,
+        page: PageRequest,
+        now: Timestamp,
+    ) -> Result<Page, Unavailable> {
+        match query.state {
+            // A user has few enough.
+            Some(state) if query.user.is_none() => self.page_in(state, query, page, now).await,
+            _ => self.page_of(query, page, now).await,
+        }
+    }
+
+    /// A page of the results in one state. It looks through the list in any state, further and further back, and no further
+    /// than one request may.
+    async fn page_in(
+        &self,
+        state: ResultState,
+        query: ResultQuery,
+        page: PageRequest,
+        now: Timestamp,
+    ) -> Result<Page, Unavailable> {
+        let of_any = ResultQuery { state: None, ..query };
+        let mut left = LOOKED_AT.max(page.limit);
+        let mut look = page;
+        let mut found: Option<Page> = None;
+        loop {
+            left -= look.limit;
+            let Page { mut items, next, answered } = self.page_of(of_any, look, now).await?;
+            items.retain(|result| result.state == state);
+            let mut sum = match found.take() {
+                None => Page { items, next, answered },
+                Some(mut before) => {
+                    before.items.append(&mut items);
+                    before.answered.take_in(&answered);
+                    Page { next, ..before }
+                }
+            };
+            if sum.items.len() > page.limit {
+                sum.items.truncate(page.limit);
+                sum.next = sum.items.last().map(|result| result.result_id);
+            }
+            match sum.next {
+                Some(_) if sum.items.len() < page.limit && left > 0 => {
+                    look = PageRequest { before: sum.next, limit: (2 * look.limit).min(left) };
+                    found = Some(sum);
+                }
+                _ => return Ok(sum),
+            }
+        }
+    }
+
+    /// A page of results in any state, or of those of one user.
+    async fn page_of(
         &self,
         query: ResultQuery,
         page: PageRequest,
@@ -54,7 +113,8 @@ impl Queries {
         }
         let more = items.len() > page.limit;
         items.truncate(page.limit);
-        Ok(Page { items, more, answered })
+        let next = items.last().filter(|_| more).map(|result| result.result_id);
+        Ok(Page { items, next, answered })
     }
 
     /// The results that shards have after those they gave. A shard that does not answer any more is missing.

@@ -56,7 +56,8 @@ fn later() -> Timestamp {
 }
 
 fn row(number: u16) -> CouponResult {
-    let id = ResultId::from_parts(now().plus_millis(-3_600_000), 1, number).unwrap();
+    let (worker, sequence) = (1 + number / ResultId::SEQUENCES, number % ResultId::SEQUENCES);
+    let id = ResultId::from_parts(now().plus_millis(-3_600_000), worker, sequence).unwrap();
     let (user, coupon) = (UserId::new(1).unwrap(), CouponId::new(1).unwrap());
     CouponResult::granted(id, user, coupon, RoomId::new(1).unwrap())
 }
@@ -223,7 +224,51 @@ fn a_full_page_of_rows_found_twice_is_followed_by_more() {
         let page = PageRequest { before: None, limit: 2 };
         queries.page(ResultQuery::everything(), page, later()).await.unwrap()
     });
-    assert_eq!((page.items, page.more), (vec![row(3), row(2)], true));
+    assert_eq!((page.items, page.next), (vec![row(3), row(2)], Some(row(2).result_id)));
+}
+
+/// The pages of results in a state, of a list of so many that alternate between two shards.
+fn pages_in(state: ResultState, rows: &[CouponResult], limit: usize) -> Vec<Vec<CouponResult>> {
+    let of_shard = |shard| rows.iter().skip(shard).step_by(2).copied().collect();
+    ask(two_versions(true), two([of_shard(0), of_shard(1)], Vec::new()), async |queries| {
+        let query = ResultQuery { state: Some(state), ..ResultQuery::everything() };
+        let (mut pages, mut before) = (Vec::new(), None);
+        loop {
+            let page = queries.page(query, PageRequest { before, limit }, later()).await.unwrap();
+            pages.push(page.items);
+            before = page.next;
+            if before.is_none() {
+                return pages;
+            }
+        }
+    })
+}
+
+#[test]
+fn a_page_in_a_state_looks_at_so_many_results_and_the_next_goes_on_there() {
+    let held = |number| CouponResult { state: ResultState::Held, ..row(number) };
+    let rows: Vec<CouponResult> = (1..=12_000).map(row).collect();
+    assert_eq!(pages_in(ResultState::Held, &rows, 10), vec![Vec::new(); 3], "there is none");
+    // The very first, and one at which the first page stops looking.
+    let mut rows = rows;
+    for number in [1, 12_001 - page::LOOKED_AT as u16] {
+        rows[usize::from(number) - 1] = held(number);
+    }
+    let pages = pages_in(ResultState::Held, &rows, 10);
+    assert_eq!(pages, [vec![held(7_001)], vec![], vec![held(1)]]);
+}
+
+#[test]
+fn the_pages_in_a_state_are_together_what_is_in_it() {
+    let state = |number: u16| if number.is_multiple_of(3) { ResultState::Used } else { ResultState::Owned };
+    let rows: Vec<CouponResult> =
+        (1..=600).map(|number| CouponResult { state: state(number), ..row(number) }).collect();
+    for (wanted, limit) in [(ResultState::Used, 7), (ResultState::Used, 200), (ResultState::Owned, 399)] {
+        let pages = pages_in(wanted, &rows, limit);
+        let all: Vec<CouponResult> = rows.iter().rev().filter(|row| row.state == wanted).copied().collect();
+        assert_eq!(pages.concat(), all, "{limit}");
+        assert!(pages.iter().all(|page| page.len() <= limit));
+    }
 }
 
 #[test]

@@ -6,10 +6,11 @@ use coupon_core::{
     UseStatus, UserId,
 };
 use coupon_store::{
-    Attempt, Change, Changed, Decision, Offer, Offered, PageRequest, Reservation, Stock, Summary, Totals,
-    Visit,
+    Attempt, Change, Changed, Decision, Offer, Offered, PageRequest, PlacedResult, Reservation, Stock,
+    Summary, Totals, Visit,
 };
 
+use super::after_grab::changed;
 use crate::bench::{
     Bench, EARLY, ENDED, INACTIVE, PLENTY, SCARCE, USERS, attempt, coupon_id, decide, grab, held_by, placed,
     queries, remaining, shard_of, until,
@@ -207,6 +208,37 @@ pub(crate) async fn pages_come_latest_first_across_tables_and_go_on_where_they_s
     let never = Visit::Tables(vec![TableId::Day("2020-01-01".parse().unwrap())]);
     let visited = backend.shards.page(shard, never, everything, all).await.unwrap();
     assert_eq!((visited.value.len(), visited.tables), (0, 0));
+    backend.lifecycle.close();
+}
+
+pub(crate) async fn a_list_in_a_state_is_read_so_far_at_a_time_and_goes_on_from_there(bench: &Bench) {
+    let many = 6_000;
+    let sql = format!(
+        "UPDATE coupons SET total_stock = {many}, remaining_stock = {many} WHERE coupon_id = {PLENTY}"
+    );
+    bench.edit_main(&sql).await;
+    let (backend, queries) = queries(bench.open());
+    let mut ids = backend.ids.generator(bench.clock(), 0);
+    let rows: Vec<PlacedResult> =
+        (0..many).map(|n| placed(1_000 + n, PLENTY, 1, ids.make().unwrap())).collect();
+    let epoch = backend.gate.reserve(1, &[]).await.unwrap().epoch;
+    for shard in [0, 1].map(shard_of) {
+        let of_shard = rows.iter().filter(|row| row.placement.shard == shard).copied().collect();
+        backend.hand_over.hand_over(shard, epoch, of_shard).await.unwrap();
+    }
+    backend.lifecycle.drain().await.unwrap();
+    let now = bench.clock().now().plus_millis(1);
+    let first = rows.first().unwrap();
+    let returned = changed(&backend, first, Action::Return, now).await;
+    let state = Some(ResultState::Returned);
+    let week = TimeRange::new(now.plus_millis(-7 * 86_400_000), now);
+    for of_any in [ResultQuery::of_room(RoomId::new(1).unwrap()), ResultQuery::within(week)] {
+        let query = ResultQuery { state, ..of_any };
+        let page = queries.page(query, PageRequest { before: None, limit: 10 }, now).await.unwrap();
+        assert!(page.items.is_empty() && page.next.is_some(), "{:?}", page.next);
+        let page = queries.page(query, PageRequest { before: page.next, limit: 10 }, now).await.unwrap();
+        assert_eq!((page.items, page.next), (vec![returned], None));
+    }
     backend.lifecycle.close();
 }
 

@@ -67,6 +67,7 @@ on_every_backend! {
     a_result_that_contradicts_what_is_stored_is_parked_and_keeps_its_stock,
     a_table_that_is_missing_is_made_when_a_result_needs_it,
     pages_come_latest_first_across_tables_and_go_on_where_they_stopped,
+    a_list_in_a_state_is_read_so_far_at_a_time_and_goes_on_from_there,
     queries_count_what_they_cover,
     a_result_is_spent_once,
     a_service_that_starts_again_remembers_who_holds_what,

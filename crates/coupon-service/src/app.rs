@@ -14,7 +14,7 @@ use coupon_store::settings::{BackendKind, Settings, UnknownUsers};
 
 use crate::delayed::delayed;
 use crate::http;
-use crate::limits::{Connections, GrabLimit};
+use crate::limits::{Connections, UserLimit};
 use crate::pipeline::{BatchLimits, Batcher, GrabCounters};
 use crate::queries::Queries;
 use crate::room_cache::RoomStatsCache;
@@ -105,9 +105,10 @@ impl Application {
         });
         let service = web::Data::clone(&self.service);
         let sweep = actix_web::rt::spawn(async move {
-            while let Some(limit) = &service.grab_limit {
+            let limits = [&service.grab_limit, &service.return_limit];
+            loop {
                 tokio::time::sleep(SWEEP).await;
-                limit.sweep();
+                limits.into_iter().flatten().for_each(UserLimit::sweep);
             }
         });
         let served = self.server.await;
@@ -160,7 +161,8 @@ fn assemble(
     clock: Clock,
 ) -> anyhow::Result<Service> {
     let started = Instant::now();
-    let grab_limit = GrabLimit::new(&settings.limits)?;
+    let grab_limit = UserLimit::of_grabs(&settings.limits)?;
+    let return_limit = UserLimit::of_returns(&settings.limits);
     let user_tokens = UserTokens::new(&settings.users.token_secret)?;
     let connections = Arc::new(Connections::new(&settings.limits));
     let traces = Traces::start(&settings.telemetry, name, strategy.name())?;
@@ -184,6 +186,7 @@ fn assemble(
         queries,
         counters,
         grab_limit,
+        return_limit,
         connections,
         user_tokens,
         room_stats,

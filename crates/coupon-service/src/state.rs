@@ -7,7 +7,7 @@ use coupon_store::Backend;
 use coupon_store::clock::Clock;
 use coupon_store::settings::Settings;
 
-use crate::limits::{Connections, GrabLimit};
+use crate::limits::{Connections, UserLimit};
 use crate::pipeline::GrabCounters;
 use crate::queries::Queries;
 use crate::room_cache::RoomStatsCache;
@@ -27,7 +27,9 @@ pub struct Service {
     /// Counts of grabs by outcome.
     pub counters: Arc<GrabCounters>,
     /// The rate at which each user may grab, if that is limited.
-    pub grab_limit: Option<GrabLimit>,
+    pub grab_limit: Option<UserLimit>,
+    /// The rate at which each user may give back what they hold, if that is limited.
+    pub return_limit: Option<UserLimit>,
     /// Open connections.
     pub(crate) connections: Arc<Connections>,
     /// Reads users' tokens, if they need any.

@@ -11,7 +11,7 @@ use super::body::Received;
 use super::identity::Asker;
 use super::params::{self, Query, Whole, result_id};
 use super::problem::{Kind, Problem};
-use super::responses::{BodyProblems, ReturnProblems, Stands, Unanswered, UserProblems};
+use super::responses::{BodyProblems, ReturnProblems, Stands, TooOften, Unanswered, UserProblems};
 use super::routes::Routes;
 use super::view;
 use crate::api::{ResultAnswer, StepRequest, UseRequest};
@@ -66,7 +66,9 @@ impl Target {
     async fn take(self, service: &Service, action: Action) -> Result<HttpResponse, Problem> {
         let Self { asker, user, id } = self;
         let time = service.backend.ids.mains_time(service.clock.now());
-        let taken = service.queries.change(asker.actor(), Change { user, id, action, time }).await;
+        let may_give_back = |user| service.return_limit.as_ref().map_or(Ok(()), |limit| limit.count(user));
+        let change = Change { user, id, action, time };
+        let taken = service.queries.change(asker.actor(), change, may_give_back).await;
         match taken.map_err(|error| Problem::unavailable(&error))? {
             Outcome::Done(result, answered) => {
                 let body = ResultAnswer { result: view::result(&result), plan: view::plan(&answered) };
@@ -77,6 +79,7 @@ impl Target {
                 let detail = format!("result {id} is of a coupon that only operators take back");
                 Err(Problem::new(Kind::NotReturnable, detail).field("result_id"))
             }
+            Outcome::TooOften(wait) => Err(Problem::too_many("gives coupons back", wait)),
             Outcome::BelowMinimum(minimum) => {
                 let detail = format!("this coupon takes an order of {minimum} or more");
                 Err(Problem::new(Kind::BelowMinimum, detail).field("order_amount"))
@@ -158,7 +161,8 @@ pub(super) async fn confirm(
 /// Give up what is held
 ///
 /// A result that is `held` gives its stock back, and the user may grab again. Asked for again, the answer is the same. With
-/// the token of `admin.token`, operators may ask for any user.
+/// the token of `admin.token`, operators may ask for any user. A user who gives back more than `limits.user_returns_per_h` is
+/// asked to wait; what is held expires all the same.
 #[utoipa::path(
     post,
     path = "/api/coupon/release",
@@ -170,6 +174,7 @@ pub(super) async fn confirm(
         (status = 200, description = "Released; the result as it is now.", body = ResultAnswer),
         BodyProblems,
         UserProblems,
+        TooOften,
         Stands,
         Unanswered,
     )
@@ -186,7 +191,7 @@ pub(super) async fn release(
 ///
 /// A result that is `owned` and was not used gives its stock back, and the user may grab again. Users do this where the
 /// coupon is `returnable`; operators, with the token of `admin.token`, for any user and any coupon. Asked for again, the
-/// answer is the same.
+/// answer is the same. A user who gives back more than `limits.user_returns_per_h` is asked to wait.
 #[utoipa::path(
     post,
     path = "/api/coupon/return",
@@ -198,6 +203,7 @@ pub(super) async fn release(
         (status = 200, description = "Returned; the result as it is now.", body = ResultAnswer),
         BodyProblems,
         ReturnProblems,
+        TooOften,
         Stands,
         Unanswered,
     )

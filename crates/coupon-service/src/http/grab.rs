@@ -187,7 +187,7 @@ pub(super) async fn grab(
         }
     };
     if let Some(limit) = &service.grab_limit {
-        limit.count(user).map_err(Problem::too_many_grabs)?;
+        limit.count(user).map_err(|wait| Problem::too_many("grabs", wait))?;
     }
     let grab = wish.of(offered)?;
     let answer = pipeline.0.grab(grab).await.map_err(|error| match error {

@@ -10,6 +10,7 @@ use coupon_store::metrics::Exposition;
 use super::admin::reports;
 use super::process;
 use super::routes::Routes;
+use crate::limits::UserLimit;
 use crate::state::Service;
 
 pub(super) fn configure(routes: &mut Routes<'_>) {
@@ -70,9 +71,10 @@ fn process(service: &Service, page: &mut Exposition) {
 }
 
 fn limits(service: &Service, page: &mut Exposition) {
-    let grabs = service.grab_limit.as_ref().map_or(0, |limit| limit.refused());
+    let refused = |limit: &Option<UserLimit>| limit.as_ref().map_or(0, UserLimit::refused);
     page.counter("coupon_limited_total", "What was refused by a limit of one client's.")
-        .is(&[("limit", "user_grabs")], grabs)
+        .is(&[("limit", "user_grabs")], refused(&service.grab_limit))
+        .is(&[("limit", "user_returns")], refused(&service.return_limit))
         .is(&[("limit", "connections_per_ip")], service.connections.refused());
 }
 

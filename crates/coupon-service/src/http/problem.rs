@@ -184,11 +184,11 @@ impl Problem {
         Self { field: Some(field.into()), ..self }
     }
 
-    /// A user who asks more often than one may.
-    pub(super) fn too_many_grabs(wait: Duration) -> Self {
+    /// A user who does something more often than one may.
+    pub(super) fn too_many(does: &str, wait: Duration) -> Self {
         // Rounded up: a client that comes back then is let through.
         let retry_after = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        let detail = format!("this user grabs more often than one may; wait {retry_after} s");
+        let detail = format!("this user {does} more often than one may; wait {retry_after} s");
         Self { retry_after, ..Self::new(Kind::TooMany, detail).field("user_id") }
     }
 

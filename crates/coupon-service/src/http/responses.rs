@@ -47,6 +47,9 @@ problems! {
     Limited {
         "429" => "The user grabs more often than `limits.user_grabs_per_s`; ask again after `Retry-After`.",
     }
+    TooOften {
+        "429" => "The user gives back more than `limits.user_returns_per_h`; ask again after `Retry-After`.",
+    }
     ReturnProblems {
         "401" => "With `users.token_secret` set: the token is missing, wrong or expired.",
         "403" => "The token is another user's, or the coupon is not `returnable` and the asker no operator.",

@@ -1,7 +1,7 @@
 //! Limits on one client's use of the service, so that others get their share.
 
 mod connections;
-mod grabs;
+mod users;
 
 pub(crate) use connections::Connections;
-pub use grabs::GrabLimit;
+pub use users::UserLimit;

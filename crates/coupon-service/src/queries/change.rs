@@ -1,7 +1,9 @@
 //! Steps of a result's life after its grab: the result is found, judged, and changed where it lives.
 
+use std::time::Duration;
+
 use coupon_core::after_grab::{Action, Actor, Refusal, Verdict};
-use coupon_core::{CouponResult, Money, Placement};
+use coupon_core::{CouponResult, Money, Placement, UserId};
 use coupon_store::{Change, Changed, Unavailable};
 
 use super::{Answered, Queries};
@@ -18,6 +20,8 @@ pub enum Outcome {
     Refused(Refusal, CouponResult),
     /// Users hand nothing of this coupon back.
     NotReturnable,
+    /// The user gives back more than one may; they may do so again after this time.
+    TooOften(Duration),
     /// The order is below what the coupon asks for, which is this.
     BelowMinimum(Money),
     /// The user has no such result.
@@ -26,14 +30,20 @@ pub enum Outcome {
 
 impl Queries {
     /// Takes a step of a result, if its row and the coupon's terms allow it. The same step asked for again gets the
-    /// same answer.
+    /// same answer. `may_give_back` is asked before a user gives stock back, and only then; where it says no, it says how long
+    /// to wait.
     ///
     /// # Errors
     /// [`Unavailable`] when its shard does not answer, and when it is granted and not stored yet; asking again is safe.
-    pub async fn change(&self, actor: Actor, change: Change) -> Result<Outcome, Unavailable> {
+    pub async fn change(
+        &self,
+        actor: Actor,
+        change: Change,
+        may_give_back: impl Fn(UserId) -> Result<(), Duration>,
+    ) -> Result<Outcome, Unavailable> {
         // A row that is gone when its step comes has been moved meanwhile, perhaps, and is found again where it is now.
         for _ in 0..MOST_MOVES {
-            if let Some(outcome) = self.change_once(actor, change).await? {
+            if let Some(outcome) = self.change_once(actor, change, &may_give_back).await? {
                 return Ok(outcome);
             }
         }
@@ -41,7 +51,12 @@ impl Queries {
     }
 
     /// The same; `None` if the row was not there any more when it was to be changed.
-    async fn change_once(&self, actor: Actor, change: Change) -> Result<Option<Outcome>, Unavailable> {
+    async fn change_once(
+        &self,
+        actor: Actor,
+        change: Change,
+        may_give_back: &impl Fn(UserId) -> Result<(), Duration>,
+    ) -> Result<Option<Outcome>, Unavailable> {
         let Change { user, id, action, time } = change;
         let (found, answered) = self.find(id, Some(user), time).await?;
         let Some((placement, result)) = found else { return Ok(Some(Outcome::NotFound)) };
@@ -54,6 +69,10 @@ impl Queries {
         }
         if let Some(refused) = self.refused_by_terms(actor, action, &result) {
             return Ok(Some(refused));
+        }
+        let gives_back = actor == Actor::User && action.transition().gives_back.is_some();
+        if gives_back && let Err(wait) = may_give_back(user) {
+            return Ok(Some(Outcome::TooOften(wait)));
         }
         let outcome = match self.change_there(placement, change).await? {
             Changed::Now(result) => Outcome::Done(result, answered),

@@ -327,19 +327,22 @@ fn a_step_follows_its_row_to_where_it_was_moved() {
     };
     // The row is looked for at both shards, and moved before it is changed.
     let moving = two([vec![row(1)], Vec::new()], vec![(2, Box::new(moved))]);
-    let outcome =
-        ask(two_versions(true), moving, async |queries| queries.change(Actor::Operator, change()).await);
+    let outcome = ask(two_versions(true), moving, async |queries| {
+        queries.change(Actor::Operator, change(), |_| Ok(())).await
+    });
     assert!(matches!(outcome, Ok(Outcome::Done(result, _)) if result.state == ResultState::Returned));
     let away: Event = Box::new(|rows| rows[1].clear());
     let back: fn() -> Event = || Box::new(|rows| rows[1] = vec![row(1)]);
     let never_there =
         two([Vec::new(), vec![row(1)]], vec![(2, away), (3, back()), (5, Box::new(|rows| rows[1].clear()))]);
-    let outcome =
-        ask(two_versions(true), never_there, async |queries| queries.change(Actor::Operator, change()).await);
+    let outcome = ask(two_versions(true), never_there, async |queries| {
+        queries.change(Actor::Operator, change(), |_| Ok(())).await
+    });
     assert!(outcome.is_err(), "it is somewhere, and nobody may say that it is not: {outcome:?}");
     let gone = two([vec![row(1)], Vec::new()], vec![(2, Box::new(|rows| rows[0].clear()))]);
-    let outcome =
-        ask(two_versions(true), gone, async |queries| queries.change(Actor::Operator, change()).await);
+    let outcome = ask(two_versions(true), gone, async |queries| {
+        queries.change(Actor::Operator, change(), |_| Ok(())).await
+    });
     assert!(matches!(outcome, Ok(Outcome::NotFound)), "{outcome:?}");
 }
 

@@ -162,7 +162,7 @@ fn a_result_that_is_granted_and_not_stored_is_never_called_absent() {
         assert!(pending.to_string().contains("this result"), "{pending}");
         let action = Action::Use(coupon_core::Money::from_cents(100));
         let change = Change { user: unclear.user, id: unclear.id, action, time: now };
-        let pending = queries.change(Actor::User, change).await.unwrap_err();
+        let pending = queries.change(Actor::User, change, |_| Ok(())).await.unwrap_err();
         assert!(pending.to_string().contains("this result"), "{pending}");
         // One that was never granted is absent.
         let made_up =

@@ -83,6 +83,7 @@ on_every_backend! {
     a_total_below_what_is_sold_sells_nothing_more_and_is_no_error_anywhere,
     a_coupon_that_was_withdrawn_is_offered_again_and_its_holders_have_it_still,
     a_simulated_network_adds_its_round_trip_to_every_call_of_a_shard,
+    a_user_who_grabs_and_gives_back_in_a_loop_is_asked_to_wait,
     a_result_takes_each_step_once_and_says_so_when_asked_again,
     what_is_held_is_counted_by_coupon_until_it_is_confirmed_or_gone,
     a_result_that_is_held_is_not_used_and_nobody_elses_is_changed,

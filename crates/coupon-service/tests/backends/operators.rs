@@ -100,3 +100,47 @@ pub(crate) async fn a_coupon_that_was_withdrawn_is_offered_again_and_its_holders
     let told = [1, 2, 3].map(|user| refusal(&service, user, SCARCE));
     assert_eq!(told, [Some("duplicate".to_owned()), None, Some("out_of_stock".to_owned())]);
 }
+
+pub(crate) async fn a_user_who_grabs_and_gives_back_in_a_loop_is_asked_to_wait(bench: &Bench) {
+    let service = Served::start(bench, &["limits.user_returns_per_h=2", "admin.token=sesame"]);
+    service.becomes(200);
+    let operator = format!("{JSON}Authorization: Bearer sesame\r\n");
+    let terms = request("PATCH", &format!("/admin/coupons/{SCARCE}"), &operator, br#"{"hold_s":600}"#);
+    assert_eq!(service.send(&terms).status, 200);
+    let grab = |request: &str| -> GrabResponse {
+        let body = format!(r#"{{"user_id":1,"coupon_id":{SCARCE},"request_id":"{request}"}}"#);
+        let granted: GrabResponse = service.post("/api/coupon/grab", &body).json();
+        service.send(&request_of_drain(&operator));
+        granted
+    };
+    let step = |id: &str| format!(r#"{{"user_id":1,"result_id":"{id}"}}"#);
+    for request in ["a", "b"] {
+        let id = grab(request).result_id.unwrap();
+        for _ in 0..3 {
+            // Asked for again it gives nothing back, and does not count.
+            assert_eq!(service.post("/api/coupon/release", &step(&id)).status, 200);
+        }
+        service.send(&request_of_drain(&operator));
+    }
+    let third = grab("c");
+    assert_eq!(third.state.as_deref(), Some("held"), "{third:?}");
+    let id = third.result_id.unwrap();
+    let refused = service.post("/api/coupon/release", &step(&id));
+    let problem = refused.problem(429);
+    assert_eq!((problem.kind.as_str(), problem.field.as_deref()), ("/problems/too-many", Some("user_id")));
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=1_800).contains(&wait), "two an hour: {wait} s");
+    assert_eq!(
+        service.post("/api/coupon/confirm", &step(&id)).status,
+        200,
+        "what gives nothing back is free"
+    );
+    let by_operator = request("POST", "/api/coupon/return", &operator, step(&id).as_bytes());
+    assert_eq!(service.send(&by_operator).status, 200);
+    let metrics = service.get("/metrics").text();
+    assert!(metrics.contains("coupon_limited_total{limit=\"user_returns\"} 1\n"), "{metrics}");
+}
+
+fn request_of_drain(operator: &str) -> Vec<u8> {
+    request("POST", "/admin/drain", operator, b"")
+}

@@ -13,6 +13,8 @@ pub struct LimitSettings {
     pub user_grabs_per_s: u32,
     /// The number of them that a user may try at once.
     pub user_grab_burst: NonZeroU32,
+    /// The number of results that one user may give back within an hour, by releasing or returning them; 0 sets no limit.
+    pub user_returns_per_h: u32,
     /// Open connections of the process; beyond it new ones wait to be accepted.
     pub connections: NonZeroUsize,
     /// Open connections of one address; beyond it new ones are refused. 0 sets no limit.

@@ -1,4 +1,4 @@
-//! The limit on one user's attempts to grab.
+//! Limits on how often one user does something.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,21 +17,21 @@ const MEMORY: Duration = Duration::from_secs(3_600);
 
 type Part<C> = RateLimiter<UserId, HashMapStateStore<UserId>, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
-/// The grabs of each user, as far as they count.
+/// How often each user did something, as far as that counts.
 ///
 /// It remembers users who exist and have tried lately, and no others: to be asked once a user is known to exist.
-pub struct GrabLimit<C: Clock = DefaultClock> {
+pub struct UserLimit<C: Clock = DefaultClock> {
     parts: Vec<Part<C>>,
     clock: C,
     refused: AtomicU64,
 }
 
-impl GrabLimit {
-    /// Makes the limit of the settings; `None` when they set none.
+impl UserLimit {
+    /// The limit on attempts to grab; `None` when the settings set none.
     ///
     /// # Errors
     /// When they would have users remembered for ever; the message names the setting.
-    pub fn new(settings: &LimitSettings) -> anyhow::Result<Option<Self>> {
+    pub fn of_grabs(settings: &LimitSettings) -> anyhow::Result<Option<Self>> {
         let Ok(rate) = settings.user_grabs_per_s.try_into() else { return Ok(None) };
         let quota = Quota::per_second(rate).allow_burst(settings.user_grab_burst);
         anyhow::ensure!(
@@ -40,9 +40,17 @@ impl GrabLimit {
         );
         Ok(Some(Self::with_clock(quota, DefaultClock::default())))
     }
+
+    /// The limit on what a user gives back, a whole hour's at once; `None` when the settings set none. Each time leaves a row
+    /// behind, and the user may grab anew.
+    #[must_use]
+    pub fn of_returns(settings: &LimitSettings) -> Option<Self> {
+        let an_hour = settings.user_returns_per_h.try_into().ok()?;
+        Some(Self::with_clock(Quota::per_hour(an_hour), DefaultClock::default()))
+    }
 }
 
-impl<C: Clock + Clone> GrabLimit<C> {
+impl<C: Clock + Clone> UserLimit<C> {
     fn with_clock(quota: Quota, clock: C) -> Self {
         let part = |_| RateLimiter::new(quota, HashMapStateStore::default(), clock.clone());
         Self { parts: (0..PARTS).map(part).collect(), clock, refused: AtomicU64::new(0) }
@@ -82,9 +90,9 @@ impl<C: Clock + Clone> GrabLimit<C> {
     }
 }
 
-impl<C: Clock> std::fmt::Debug for GrabLimit<C> {
+impl<C: Clock> std::fmt::Debug for UserLimit<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("GrabLimit")
+        f.write_str("UserLimit")
     }
 }
 
@@ -101,10 +109,10 @@ mod tests {
     }
 
     /// Two a second, three at once.
-    fn limit() -> (GrabLimit<FakeRelativeClock>, FakeRelativeClock) {
+    fn limit() -> (UserLimit<FakeRelativeClock>, FakeRelativeClock) {
         let (rate, burst) = (NonZeroU32::new(2).unwrap(), NonZeroU32::new(3).unwrap());
         let clock = FakeRelativeClock::default();
-        (GrabLimit::with_clock(Quota::per_second(rate).allow_burst(burst), clock.clone()), clock)
+        (UserLimit::with_clock(Quota::per_second(rate).allow_burst(burst), clock.clone()), clock)
     }
 
     #[test]

@@ -144,6 +144,7 @@ pub(crate) fn offer(coupon_id: CouponId, room_id: RoomId, window: TimeRange, ran
         min_purchase,
         total_stock: 0,
         remaining_stock: 0,
+        sold: 0,
         start_time: window.start,
         end_time: window.end,
         create_time: window.start,

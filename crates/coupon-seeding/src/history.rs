@@ -147,6 +147,7 @@ impl Sold {
         Ok(Coupon {
             total_stock: self.rows + left,
             remaining_stock: left,
+            sold: self.rows,
             update_time: self.last,
             status: CouponStatus::Inactive,
             ..catalogue::offer(self.coupon, self.room, window, random)

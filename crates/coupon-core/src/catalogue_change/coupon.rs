@@ -85,6 +85,7 @@ impl NewCoupon {
             min_purchase: self.min_purchase,
             total_stock: self.total_stock,
             remaining_stock: self.total_stock,
+            sold: 0,
             start_time: self.start_time,
             end_time: self.end_time,
             create_time: now,
@@ -115,8 +116,8 @@ impl NewCoupon {
     /// [`Refused::Conflict`] when it differs in what can be asked for.
     pub fn is(&self, there: &CouponRow) -> Result<(), Refused> {
         let new = self.row(there.coupon.create_time).coupon;
-        let Coupon { remaining_stock, update_time, .. } = there.coupon;
-        let same = Coupon { remaining_stock, update_time, ..new } == there.coupon;
+        let Coupon { remaining_stock, sold, update_time, .. } = there.coupon;
+        let same = Coupon { remaining_stock, sold, update_time, ..new } == there.coupon;
         if same && same_details(self.details.as_ref(), there.details.as_ref()) {
             return Ok(());
         }

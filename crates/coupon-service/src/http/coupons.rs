@@ -57,8 +57,7 @@ pub(super) async fn stock(req: HttpRequest, service: web::Data<Service>) -> Resu
 /// The stock of a coupon that cannot be grabbed any more; `None` for one that can.
 fn over(coupon: &Coupon, now: Timestamp) -> Option<Stock> {
     let over = coupon.status == CouponStatus::Inactive || coupon.end_time <= now;
-    let sold = coupon.total_stock.saturating_sub(coupon.remaining_stock);
-    over.then_some(Stock { total: coupon.total_stock, sold })
+    over.then_some(Stock { total: coupon.total_stock, sold: coupon.sold })
 }
 
 /// A coupon

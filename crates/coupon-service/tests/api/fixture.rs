@@ -229,7 +229,7 @@ fn fill(dir: &TempDir) {
         coupon(SCARCE, 1, 3, now),
         coupon(PLENTY, 1, 1_000, now),
         coupon(3, 2, 1_000, now),
-        Coupon { end_time: now.plus_millis(-1), remaining_stock: 20, ..coupon(ENDED, 2, 50, now) },
+        Coupon { end_time: now.plus_millis(-1), remaining_stock: 20, sold: 30, ..coupon(ENDED, 2, 50, now) },
         Coupon { start_time: now.plus_millis(24 * HOUR), ..coupon(EARLY, 2, 10, now) },
         Coupon { status: CouponStatus::Inactive, ..coupon(WITHDRAWN, 2, 10, now) },
     ];
@@ -293,6 +293,7 @@ fn coupon(id: u64, room: u64, total: u32, now: Timestamp) -> Coupon {
         min_purchase: Money::from_cents(9_900),
         total_stock: total,
         remaining_stock: total,
+        sold: 0,
         start_time: now.plus_millis(-48 * HOUR),
         end_time: now.plus_millis(48 * HOUR),
         create_time: now.plus_millis(-72 * HOUR),

@@ -414,6 +414,7 @@ fn coupons() -> Vec<Coupon> {
         min_purchase: Money::from_cents(9_900),
         total_stock: total,
         remaining_stock: total,
+        sold: 0,
         start_time: now().plus_millis(-3 * DAY),
         end_time: now().plus_millis(3 * DAY),
         create_time: now().plus_millis(-4 * DAY),
@@ -424,7 +425,7 @@ fn coupons() -> Vec<Coupon> {
     vec![
         coupon(SCARCE, 1, 2),
         coupon(PLENTY, 1, 1_000),
-        Coupon { end_time: now().plus_millis(-1), remaining_stock: 20, ..coupon(ENDED, 2, 50) },
+        Coupon { end_time: now().plus_millis(-1), remaining_stock: 20, sold: 30, ..coupon(ENDED, 2, 50) },
         Coupon { start_time: now().plus_millis(DAY), ..coupon(EARLY, 2, 10) },
     ]
 }

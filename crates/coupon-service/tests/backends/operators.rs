@@ -85,6 +85,26 @@ pub(crate) async fn a_total_below_what_is_sold_sells_nothing_more_and_is_no_erro
     assert_eq!(service.get("/readyz").status, 200);
 }
 
+pub(crate) async fn a_coupon_that_is_over_says_how_many_were_sold_whatever_its_total_is(bench: &Bench) {
+    let service = started(bench);
+    for user in 1..=6 {
+        assert_eq!(refusal(&service, user, PLENTY), None);
+    }
+    changed(&service, "PATCH", &format!("/admin/coupons/{PLENTY}"), r#"{"total_stock":4}"#);
+    changed(&service, "POST", &format!("/admin/coupons/{PLENTY}/end"), "");
+    service.drain();
+    let told = |service: &Served| {
+        let stock: StockView = service.get(&format!("/api/coupon/{PLENTY}/stock")).json();
+        let offers: OfferPage = service.get("/admin/coupons?room_id=1").json();
+        let offer = offers.items.iter().find(|offer| offer.coupon_id == PLENTY).unwrap();
+        [(stock.total_stock, stock.sold, stock.remaining_stock), (offer.total_stock, offer.sold, offer.left)]
+    };
+    assert_eq!(told(&service), [(4, 6, 0); 2]);
+    // A service that starts later need not have it at its gate: then main says so.
+    drop(service);
+    assert_eq!(told(&started(bench)), [(4, 6, 0); 2]);
+}
+
 pub(crate) async fn a_coupon_that_was_withdrawn_is_offered_again_and_its_holders_have_it_still(
     bench: &Bench,
 ) {

@@ -60,6 +60,7 @@ pub(super) fn coupon(row: &Row) -> mysql_async::Result<Coupon> {
         min_purchase: Money::from_cents(get(row, 6)?),
         total_stock: terms::shown(get(row, 7)?),
         remaining_stock: terms::shown(get(row, 8)?),
+        sold: terms::shown(get::<i64>(row, 7)?.saturating_sub(get(row, 8)?)),
         start_time: time(9)?,
         end_time: time(10)?,
         create_time: time(11)?,

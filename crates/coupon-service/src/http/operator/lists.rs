@@ -85,8 +85,7 @@ async fn held(service: &Service) -> (HashMap<CouponId, u64>, Vec<ShardId>) {
 /// A coupon with the gate's count of it, or main's where there is none.
 fn offer(coupon: Coupon, counted: Option<Stock>, held: u64, now: Timestamp) -> OfferView {
     let phase = Phase::of(&coupon, now);
-    let sold = coupon.total_stock.saturating_sub(coupon.remaining_stock);
-    let Stock { total, sold } = counted.unwrap_or(Stock { total: coupon.total_stock, sold });
+    let Stock { total, sold } = counted.unwrap_or(Stock { total: coupon.total_stock, sold: coupon.sold });
     OfferView {
         coupon_id: coupon.coupon_id.get(),
         coupon_name: coupon.coupon_name,

@@ -79,6 +79,7 @@ fn catalogue_rows_read_back_as_they_were() {
         min_purchase: Money::from_cents(5_999),
         total_stock: 9,
         remaining_stock: 8,
+        sold: 1,
         start_time: noon(),
         end_time: noon(),
         create_time: noon(),

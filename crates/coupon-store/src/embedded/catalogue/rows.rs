@@ -57,6 +57,7 @@ fn coupon(row: &Row<'_>) -> rusqlite::Result<Coupon> {
         min_purchase: money(6)?.unwrap_or_default(),
         total_stock: terms::shown(row.get(7)?),
         remaining_stock: terms::shown(row.get(8)?),
+        sold: terms::shown(row.get::<_, i64>(7)?.saturating_sub(row.get(8)?)),
         start_time: time(9)?,
         end_time: time(10)?,
         create_time: time(11)?,

@@ -5,13 +5,20 @@ use coupon_stack::Server;
 use coupon_store::{Applied, Backend, ChangeError, Decision, Stock};
 
 use crate::alone;
-use crate::bench::{Bench, PLENTY, SCARCE, coupon_id, eventually, grab, remaining, run, stack};
+use crate::bench::{
+    Bench, ENDED, PLENTY, SCARCE, coupon_id, eventually, grab, remaining, run, shard_of, stack,
+};
 use crate::{drained, grab_at_last};
 
-async fn change(backend: &Backend, total: u32) -> Result<Applied, ChangeError> {
-    let patch = CouponPatch { total_stock: Some(total), ..CouponPatch::default() };
-    let change = CatalogueChange::ChangeCoupon(coupon_id(SCARCE), patch);
+const DAY: i64 = 86_400_000;
+
+async fn patch(backend: &Backend, coupon: u64, patch: CouponPatch) -> Result<Applied, ChangeError> {
+    let change = CatalogueChange::ChangeCoupon(coupon_id(coupon), patch);
     backend.catalogue.change(change, Operator::new("olga").unwrap()).await
+}
+
+async fn change(backend: &Backend, total: u32) -> Result<Applied, ChangeError> {
+    patch(backend, SCARCE, CouponPatch { total_stock: Some(total), ..CouponPatch::default() }).await
 }
 
 #[test]
@@ -51,5 +58,39 @@ fn what_changes_while_the_gate_is_away_is_in_the_gate_that_comes_back() {
         let again = change(&backend, 1).await.unwrap();
         assert_eq!((again.version, again.changed, again.gate), (1, false, true));
         backend.lifecycle.close();
+    });
+}
+
+#[test]
+fn a_coupon_whose_holders_cannot_be_read_yet_holds_up_no_change_of_another() {
+    let _alone = alone();
+    run(&Bench::servers(), async |bench| {
+        let now = bench.clock().now();
+        let long_ago = now.plus_millis(-2 * DAY).millis();
+        bench.edit_main(&format!("UPDATE coupons SET end_time = {long_ago} WHERE coupon_id = {ENDED}")).await;
+        let (backend, other) = (bench.open(), bench.open());
+        let down = shard_of(1).number();
+        stack().kill(Server::Shard(down)).unwrap();
+        // The gate does not have it: its holders have to be read from every shard first.
+        let offered = CouponPatch { end_time: Some(now.plus_millis(DAY)), ..CouponPatch::default() };
+        let waits = patch(&backend, ENDED, offered.clone()).await.unwrap();
+        assert_eq!((waits.changed, waits.gate), (true, false));
+        for (process, total) in [(&backend, 7), (&other, 8)] {
+            let applied = change(process, total).await.unwrap();
+            assert_eq!((applied.changed, applied.gate), (true, true));
+            let stock = backend.gate.stock(coupon_id(SCARCE)).await.unwrap();
+            assert_eq!(stock, Some(Stock { total, sold: 0 }));
+        }
+        assert_eq!(backend.gate.stock(coupon_id(ENDED)).await.unwrap(), None);
+        stack().restart(Server::Shard(down)).unwrap();
+        let stock = eventually("it is in the gate, with its holders", async || {
+            backend.gate.stock(coupon_id(ENDED)).await.unwrap().ok_or("it is not there")
+        })
+        .await;
+        assert_eq!(stock, Stock { total: 50, sold: 30 });
+        let again = patch(&other, ENDED, offered).await.unwrap();
+        assert_eq!((again.changed, again.gate), (false, true));
+        backend.lifecycle.close();
+        other.lifecycle.close();
     });
 }

@@ -19,20 +19,35 @@ use crate::servers::seam::{GateError, Hold, ReadsHolds};
 use crate::terms::Terms;
 
 impl Background {
-    /// Brings the gate to these terms, of that version of the catalogue.
-    pub(super) async fn bring(&self, epoch: &Epoch, version: u64, terms: &[&Terms]) -> anyhow::Result<()> {
-        let brought = self.bring_or_hear(epoch, version, terms).await;
-        let forgot = |error: &anyhow::Error| error.downcast_ref::<GateError>() == Some(&GateError::Forgot);
-        if brought.as_ref().is_err_and(forgot) {
-            self.gate.epoch.suspect();
-        }
-        brought
+    /// Brings the gate to these terms, of that version of the catalogue. Returns those of coupons that it lacks, and that have
+    /// to come with their holders: [`Self::add`].
+    pub(super) async fn bring(
+        &self,
+        epoch: &Epoch,
+        version: u64,
+        terms: &[&Terms],
+    ) -> anyhow::Result<Vec<Terms>> {
+        self.heard(self.bring_or_hear(epoch, version, terms).await)
     }
 
-    async fn bring_or_hear(&self, epoch: &Epoch, version: u64, terms: &[&Terms]) -> anyhow::Result<()> {
+    /// Takes note where the gate has forgotten what it should hold.
+    fn heard<T>(&self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
+        let forgot = |error: &anyhow::Error| error.downcast_ref::<GateError>() == Some(&GateError::Forgot);
+        if outcome.as_ref().is_err_and(forgot) {
+            self.gate.epoch.suspect();
+        }
+        outcome
+    }
+
+    async fn bring_or_hear(
+        &self,
+        epoch: &Epoch,
+        version: u64,
+        terms: &[&Terms],
+    ) -> anyhow::Result<Vec<Terms>> {
         let missing = self.change_terms(epoch, version, terms).await?;
         if missing.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let ids: Vec<CouponId> = missing.iter().map(|terms| terms.coupon).collect();
         let first = self.gate.server.versions(epoch).await?.map_or(u64::MAX, |versions| versions.first);
@@ -41,7 +56,7 @@ impl Background {
         let (new, others): (Vec<&Terms>, Vec<&Terms>) =
             missing.into_iter().partition(|terms| made.contains(&terms.coupon));
         self.gate.server.offer(epoch, version, &new).await?;
-        if others.is_empty() { Ok(()) } else { self.add(epoch, version, &others).await }
+        Ok(others.into_iter().copied().collect())
     }
 
     /// Changes the terms of coupons that the gate has. Returns those that it lacks, and should have.
@@ -58,13 +73,14 @@ impl Background {
     }
 
     /// Adds coupons and their holders, unless another process is at it, or fills the gate.
-    async fn add(&self, epoch: &Epoch, version: u64, terms: &[&Terms]) -> anyhow::Result<()> {
+    pub(super) async fn add(&self, epoch: &Epoch, version: u64, terms: &[Terms]) -> anyhow::Result<()> {
+        let terms: Vec<&Terms> = terms.iter().collect();
         let Some(lock) = self.main.lock_gate().await? else {
             bail!("another process adds coupons to the gate, or fills it");
         };
-        let added = self.add_locked(epoch, version, terms).await;
+        let added = self.add_locked(epoch, version, &terms).await;
         lock.end().await;
-        added
+        self.heard(added)
     }
 
     async fn add_locked(&self, epoch: &Epoch, version: u64, terms: &[&Terms]) -> anyhow::Result<()> {

@@ -71,7 +71,7 @@ impl Background {
             .map_err(|error| Unavailable::new("the queues", format!("{error:#}")))?;
         let (version, catalogue, gate) = self.write_next(next, &operator).await?;
         failpoints::hit(Point::Changed);
-        let gate = gate && self.enforced(catalogue).await;
+        let gate = gate && self.enforced(catalogue, None).await;
         let unconfirmed = self.confirmed(catalogue).await?;
         tracing::info!(
             version = version.number,

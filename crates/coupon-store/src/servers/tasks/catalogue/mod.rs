@@ -5,26 +5,26 @@
 //! the gate to what it knows itself. People change main by hand as well: all of it is read every ten seconds, and what differs
 //! becomes a change of its own, which everybody then follows.
 
+mod enforce;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{anyhow, ensure};
-use coupon_core::catalogue_change::{CatalogueChange, Operator};
+use anyhow::ensure;
 use coupon_core::{CouponId, ShardingStrategy as _, Versioned};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use super::Background;
-use crate::failpoints::{self, Point};
+use crate::VersionRecord;
 use crate::outage::TaskOutage;
 use crate::servers::gate::Epoch;
 use crate::servers::layouts::versioned;
 use crate::servers::seam::{Edit, News};
 use crate::set_aside::{Place, SetAside, number};
 use crate::terms::Terms;
-use crate::{Applied, ChangeError, Unavailable, VersionRecord};
 
 /// The time between two questions for the version.
 const EVERY: Duration = Duration::from_millis(250);
@@ -36,10 +36,6 @@ const WHOLE: Duration = Duration::from_secs(10);
 const TELLS: Duration = Duration::from_secs(1);
 /// The most changes by hand that are recorded at once: operators wait meanwhile.
 const EDITS: usize = 500;
-/// The longest that a change waits for the gate, and then for every process.
-const WAITS: Duration = Duration::from_secs(2);
-/// The time between two looks meanwhile.
-const LOOK: Duration = Duration::from_millis(25);
 
 /// What this process has followed so far.
 #[derive(Default)]
@@ -52,6 +48,8 @@ pub(in crate::servers) struct Followed {
     read: Option<Instant>,
     /// The epoch of the gate that was brought to a version, and that version.
     brought: Option<(u64, u64)>,
+    /// The coupons that this epoch lacks, until they are added with their holders.
+    lacking: BTreeMap<CouponId, Terms>,
     /// The version that main was told of, and when.
     told: Option<(u64, Instant)>,
 }
@@ -63,14 +61,42 @@ pub(in crate::servers) struct Following(Mutex<Followed>);
 impl Background {
     /// Follows the catalogue for as long as the process lives.
     pub(super) async fn follow_the_catalogue(self: Arc<Self>) {
+        // Shards are asked for the holders of what is added, which may take long: nothing else that changes waits for it.
+        tokio::join!(self.follow(), self.add_what_lacks());
+    }
+
+    async fn follow(&self) {
         let outage =
             TaskOutage::new("the catalogue is not followed; tried again", "the catalogue is followed again");
         while !self.signals.stopping() {
             let open = self.gate.epoch.open();
-            let looked = self.following.0.lock().await.look(&self, open.as_deref()).await;
+            let looked = self.following.0.lock().await.look(self, open.as_deref()).await;
             outage.tried(&looked);
             tokio::time::sleep(if looked.is_ok() { EVERY } else { AGAIN }).await;
         }
+    }
+
+    async fn add_what_lacks(&self) {
+        let outage = TaskOutage::new(
+            "coupons are added to the gate later; nobody can grab them until then",
+            "what is on offer is in the gate again",
+        );
+        while !self.signals.stopping() {
+            if let Some(epoch) = self.gate.epoch.open() {
+                outage.tried(&self.add_lacking(&epoch).await);
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// Adds to an epoch of the gate the coupons that it lacks, with their holders.
+    async fn add_lacking(&self, epoch: &Epoch) -> anyhow::Result<()> {
+        let (version, terms) = self.following.0.lock().await.lacking_in(epoch);
+        if !terms.is_empty() {
+            self.add(epoch, version, &terms).await?;
+            self.following.0.lock().await.were_added(&terms);
+        }
+        Ok(())
     }
 
     /// Goes by what there is now, and has main know that this process lives: no change after that is made without it.
@@ -97,76 +123,11 @@ impl Background {
         self.following.0.lock().await.look(self, Some(epoch)).await
     }
 
-    /// Makes a change, and sees to it that the gate enforces it and every process knows.
-    pub(in crate::servers) async fn change_the_catalogue(
-        self: Arc<Self>,
-        change: CatalogueChange,
-        operator: Operator,
-    ) -> Result<Applied, ChangeError> {
-        change.check()?;
-        let began = Instant::now();
-        let made = self.main.change(&change, &operator).await?;
-        failpoints::hit(Point::Changed);
-        // One that was so already may not be known everywhere: whoever made it may be gone since.
-        let gate = self.enforced(made.version).await;
-        let unconfirmed = self.confirmed(made.version).await?;
-        if made.changed && gate && unconfirmed.is_empty() {
-            self.counts.catalogue.took(began.elapsed());
-        }
-        Ok(Applied { version: made.version, changed: made.changed, added: made.added, unconfirmed, gate })
-    }
-
     /// Makes sure that main holds the data set that this process was started on: the catalogue of another is not followed.
     async fn is_of_this_data_set(&self) -> anyhow::Result<()> {
         let (dataset, _) = self.main.record().await?;
         ensure!(dataset.as_ref() == Some(&self.dataset), "{} holds another data set now", self.main.name());
         Ok(())
-    }
-
-    /// Says whether the gate that is open has been brought to that version; not so while there is none.
-    pub(super) async fn enforced(&self, version: u64) -> bool {
-        let deadline = Instant::now() + WAITS;
-        loop {
-            let tried = timeout_at(deadline, self.enforce(version)).await;
-            match tried.unwrap_or_else(|_| Err(anyhow!("it takes longer than a change waits"))) {
-                Ok(enforced) => return enforced,
-                Err(error) if Instant::now() >= deadline => {
-                    let error = format!("{error:#}");
-                    tracing::warn!(version, error, "the gate is brought to the catalogue later");
-                    return false;
-                }
-                Err(_) => tokio::time::sleep(LOOK).await,
-            }
-        }
-    }
-
-    /// Brings the open gate to that version, if one is open. A gate that is opened later has been: opening it looks for the
-    /// version.
-    async fn enforce(&self, version: u64) -> anyhow::Result<bool> {
-        loop {
-            let (_, state) = self.main.record().await?;
-            let epoch = state.open().map(|number| Epoch::new(&self.dataset, number));
-            let mut followed = self.following.0.lock().await;
-            followed.look(self, epoch.as_ref()).await?;
-            let Some(epoch) = epoch else { return Ok(false) };
-            let (_, now) = self.main.record().await?;
-            // A main that was put back has no such version any more.
-            if now.open() == Some(epoch.number) {
-                return Ok(followed.brought.is_some_and(|brought| brought >= (epoch.number, version)));
-            }
-        }
-    }
-
-    /// Waits until every process that lives goes by that version. Returns those that do not when it was long enough.
-    pub(super) async fn confirmed(&self, version: u64) -> Result<Vec<String>, Unavailable> {
-        let deadline = Instant::now() + WAITS;
-        loop {
-            let behind = self.main.behind(version).await?;
-            if behind.is_empty() || Instant::now() >= deadline {
-                return Ok(behind);
-            }
-            tokio::time::sleep(LOOK).await;
-        }
     }
 }
 
@@ -307,7 +268,8 @@ impl Followed {
         changed
     }
 
-    /// Brings an epoch to a version: all of it, unless this process has brought it to the version before.
+    /// Brings an epoch to a version: all of it, unless this process has brought it to the version before. What it lacks is
+    /// added later.
     async fn bring(
         &mut self,
         background: &Background,
@@ -325,9 +287,30 @@ impl Followed {
         // Until it is done, it may be done in part.
         self.brought = None;
         background.fence(epoch, version, layouts).await?;
-        background.bring(epoch, version, &all.values().collect::<Vec<_>>()).await?;
+        let lacking = background.bring(epoch, version, &all.values().collect::<Vec<_>>()).await?;
+        self.lacking.retain(|coupon, _| !whole && !all.contains_key(coupon));
+        self.lacking.extend(lacking.into_iter().map(|terms| (terms.coupon, terms)));
         self.brought = Some((epoch.number, version));
         Ok(())
+    }
+
+    /// The coupons that an epoch lacks, and the version that their terms are of; none if it is not the one that was brought.
+    fn lacking_in(&self, epoch: &Epoch) -> (u64, Vec<Terms>) {
+        match self.brought {
+            Some((number, version)) if number == epoch.number => {
+                (version, self.lacking.values().copied().collect())
+            }
+            _ => (0, Vec::new()),
+        }
+    }
+
+    /// Takes note that the gate has coupons by these terms. Those of which there are others by now stay, to be brought to them.
+    fn were_added(&mut self, terms: &[Terms]) {
+        for terms in terms {
+            if self.lacking.get(&terms.coupon) == Some(terms) {
+                self.lacking.remove(&terms.coupon);
+            }
+        }
     }
 
     /// Goes by what there is from now on.

@@ -1,0 +1,95 @@
+//! Makes a change that an operator asks for, and answers once the gate decides by it and every process knows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use coupon_core::CouponId;
+use coupon_core::catalogue_change::{CatalogueChange, Operator};
+use tokio::time::{Instant, timeout_at};
+
+use super::Background;
+use crate::failpoints::{self, Point};
+use crate::servers::gate::Epoch;
+use crate::{Applied, ChangeError, Unavailable};
+
+/// The longest that a change waits for the gate, and then for every process.
+const WAITS: Duration = Duration::from_secs(2);
+/// The time between two looks meanwhile.
+const LOOK: Duration = Duration::from_millis(25);
+
+impl Background {
+    /// Makes a change, and sees to it that the gate enforces it and every process knows.
+    pub(in crate::servers) async fn change_the_catalogue(
+        self: Arc<Self>,
+        change: CatalogueChange,
+        operator: Operator,
+    ) -> Result<Applied, ChangeError> {
+        change.check()?;
+        let began = Instant::now();
+        let made = self.main.change(&change, &operator).await?;
+        failpoints::hit(Point::Changed);
+        // One that was so already may not be known everywhere: whoever made it may be gone since.
+        let gate = self.enforced(made.version, change.coupon()).await;
+        let unconfirmed = self.confirmed(made.version).await?;
+        if made.changed && gate && unconfirmed.is_empty() {
+            self.counts.catalogue.took(began.elapsed());
+        }
+        Ok(Applied { version: made.version, changed: made.changed, added: made.added, unconfirmed, gate })
+    }
+
+    /// Says whether the gate that is open has been brought to that version, and has the coupon that it is about; not so while
+    /// there is none. Other coupons that it lacks do not matter.
+    pub(in crate::servers::tasks) async fn enforced(&self, version: u64, coupon: Option<CouponId>) -> bool {
+        let deadline = Instant::now() + WAITS;
+        loop {
+            let tried = timeout_at(deadline, self.enforce(version, coupon)).await;
+            match tried.unwrap_or_else(|_| Err(anyhow!("it takes longer than a change waits"))) {
+                Ok(enforced) => return enforced,
+                Err(error) if Instant::now() >= deadline => {
+                    let error = format!("{error:#}");
+                    tracing::warn!(version, error, "the gate is brought to the catalogue later");
+                    return false;
+                }
+                Err(_) => tokio::time::sleep(LOOK).await,
+            }
+        }
+    }
+
+    /// Brings the open gate to that version, if one is open. A gate that is opened later has been: opening it looks for the
+    /// version.
+    async fn enforce(&self, version: u64, coupon: Option<CouponId>) -> anyhow::Result<bool> {
+        loop {
+            let (_, state) = self.main.record().await?;
+            let epoch = state.open().map(|number| Epoch::new(&self.dataset, number));
+            let mut followed = self.following.0.lock().await;
+            followed.look(self, epoch.as_ref()).await?;
+            let Some(epoch) = epoch else { return Ok(false) };
+            if coupon.is_some_and(|coupon| followed.lacking.contains_key(&coupon)) {
+                drop(followed);
+                self.add_lacking(&epoch).await?;
+                continue;
+            }
+            let (_, now) = self.main.record().await?;
+            // A main that was put back has no such version any more.
+            if now.open() == Some(epoch.number) {
+                return Ok(followed.brought.is_some_and(|brought| brought >= (epoch.number, version)));
+            }
+        }
+    }
+
+    /// Waits until every process that lives goes by that version. Returns those that do not when it was long enough.
+    pub(in crate::servers::tasks) async fn confirmed(
+        &self,
+        version: u64,
+    ) -> Result<Vec<String>, Unavailable> {
+        let deadline = Instant::now() + WAITS;
+        loop {
+            let behind = self.main.behind(version).await?;
+            if behind.is_empty() || Instant::now() >= deadline {
+                return Ok(behind);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}

@@ -164,6 +164,8 @@ fn generator(outcome: &Outcome) -> GeneratorRound {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use coupon_loadgen::load::{GeneratorCost, GrabCounts, ScenarioOutcome, Tally};
     use coupon_loadgen::workload::Checkout;
 
@@ -184,6 +186,8 @@ mod tests {
             counts: GrabCounts::default(),
             grab_latency: GrabLatency::new(),
             phases: Vec::new(),
+            each: Vec::new(),
+            began: Instant::now(),
             elapsed: Duration::from_secs(1),
             generator: GeneratorCost::default(),
             sold_out: 0,

@@ -10,11 +10,13 @@ mod spec;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod windows;
 
 pub use generator::{run_load, run_load_with};
 pub use outcome::{
-    EndpointOutcome, GeneratorCost, GrabCounts, GrabLatency, GrabOutcome, GrabRecord, Outcome, PhaseOutcome,
-    Refusal, ScenarioOutcome, StepOutcome, StepRecord, Tally, UNSENT, Unknown,
+    End, Ended, EndpointOutcome, GeneratorCost, GrabCounts, GrabLatency, GrabOutcome, GrabRecord, Outcome,
+    PhaseOutcome, Refusal, ScenarioOutcome, StepOutcome, StepRecord, Tally, UNSENT, Unknown,
 };
 pub use spec::{Arrivals, LoadSpec, Progress};
 pub use watch::Watch;
+pub use windows::Window;

@@ -1,7 +1,7 @@
 //! The outcome of a load.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coupon_core::{FailReason, Timestamp};
 use hdrhistogram::Histogram;
@@ -25,6 +25,10 @@ pub struct Outcome {
     pub steps: Vec<StepRecord>,
     /// Each part of the load's shape, all endpoints together; none when it has no parts.
     pub phases: Vec<PhaseOutcome>,
+    /// Every request in the order in which they ended, if they were to be kept one by one ([`super::LoadSpec::keep_each`]).
+    pub each: Vec<Ended>,
+    /// The moment from which all times are counted.
+    pub began: Instant,
     /// From the moment the first request could be due to the last answer, at least the duration asked for
     /// unless a trace ends earlier.
     pub elapsed: Duration,
@@ -110,6 +114,32 @@ impl EndpointOutcome {
     pub fn requests(&self) -> u64 {
         self.ok + self.error_count()
     }
+}
+
+/// A request, as its client saw it end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// The endpoint that was asked.
+    pub endpoint: Endpoint,
+    /// The moment at which it was due, since the load began.
+    pub due: Duration,
+    /// The time from there until it was answered, or given up on.
+    pub took: Duration,
+    /// The outcome.
+    pub end: End,
+    /// The shards and tables that the answer says were visited.
+    pub visited: Option<(u64, u64)>,
+}
+
+/// The outcome of a request, whichever endpoint it asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It got what it asked for.
+    Granted,
+    /// The gate refused a grab.
+    Refused,
+    /// It failed, or got no answer.
+    Failed,
 }
 
 /// A step of a result, as its client saw it end.

@@ -110,6 +110,7 @@ impl Shared {
     pub(super) fn new(spec: &LoadSpec, source: Source, phases: Vec<Phase>) -> Self {
         let mut recorder = Recorder::new(spec.workload.scenario_names(), phases);
         recorder.watch.clone_from(&spec.watch);
+        recorder.each = spec.keep_each.then(Vec::new);
         Self {
             slots: std::iter::repeat_with(Slot::default).take(spec.connections).collect(),
             source: RefCell::new(source),

@@ -42,6 +42,8 @@ pub struct LoadSpec {
     pub stop: Option<Arc<AtomicBool>>,
     /// A watcher of the load while it goes on.
     pub watch: Option<Arc<Watch>>,
+    /// True if every request is to be kept, with its time: 72 bytes each.
+    pub keep_each: bool,
 }
 
 impl LoadSpec {
@@ -68,6 +70,7 @@ impl LoadSpec {
             timeout: Self::TIMEOUT,
             stop: None,
             watch: None,
+            keep_each: false,
         }
     }
 

@@ -316,3 +316,20 @@ fn a_step_comes_once_its_user_has_thought_and_none_after_the_end() {
         assert!(thoughtful.counts.granted > 0 && thoughtful.steps.is_empty());
     }
 }
+
+#[test]
+fn requests_that_are_kept_say_when_they_were_due_and_how_they_ended() {
+    let target = service(|number, _| {
+        Some(match number {
+            0 => response(503, ""),
+            1 => response(200, r#"{"grab_status":0,"fail_reason":"out_of_stock","result_id":null}"#),
+            _ => response(200, GRANTED),
+        })
+    });
+    let outcome = run_load(&target, &LoadSpec { keep_each: true, ..grabs(OPEN) }).unwrap();
+    let ends: Vec<End> = outcome.each.iter().map(|ended| ended.end).collect();
+    assert_eq!(ends[..3], [End::Failed, End::Refused, End::Granted]);
+    assert_eq!(ends.len() as u64, outcome.endpoints[&Endpoint::Grab].requests());
+    assert!(outcome.each.iter().all(|ended| ended.due < Duration::from_millis(400)), "{:?}", outcome.each);
+    assert!(run_load(&target, &grabs(OPEN)).unwrap().each.is_empty());
+}

@@ -121,7 +121,7 @@ fn problem(expected: Expected, outcome: &Outcome) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use coupon_loadgen::load::{EndpointOutcome, GeneratorCost, GrabCounts, GrabLatency};
     use coupon_loadgen::workload::Endpoint;
@@ -132,6 +132,8 @@ mod tests {
         Outcome {
             scenarios: Vec::new(),
             phases: Vec::new(),
+            each: Vec::new(),
+            began: Instant::now(),
             endpoints: BTreeMap::new(),
             grabs: Vec::new(),
             steps: Vec::new(),

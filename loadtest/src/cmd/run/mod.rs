@@ -173,6 +173,7 @@ fn spec(args: &Args) -> anyhow::Result<LoadSpec> {
         seed: args.seed,
         timeout: args.timeout,
         watch: None,
+        keep_each: false,
         stop: None,
     })
 }

@@ -8,8 +8,8 @@ use coupon_core::{FailReason, ResultId, ResultState, Timestamp};
 use hdrhistogram::Histogram;
 
 use super::outcome::{
-    EndpointOutcome, GeneratorCost, GrabCounts, GrabLatency, GrabOutcome, GrabRecord, Outcome, PhaseOutcome,
-    Refusal, ScenarioOutcome, StepOutcome, StepRecord, Tally, UNSENT, Unknown,
+    End, Ended, EndpointOutcome, GeneratorCost, GrabCounts, GrabLatency, GrabOutcome, GrabRecord, Outcome,
+    PhaseOutcome, Refusal, ScenarioOutcome, StepOutcome, StepRecord, Tally, UNSENT, Unknown,
 };
 use super::watch::Watch;
 use crate::http::{GrabAnswer, is_partial, plan_of};
@@ -67,6 +67,8 @@ pub(super) struct Recorder {
     /// Each part of the load's shape, and which of them the next answer is to.
     phases: Vec<PhaseOutcome>,
     phase: usize,
+    /// Every request, if they are kept.
+    pub(super) each: Option<Vec<Ended>>,
     /// The watcher that sees grabs as they are granted.
     pub(super) watch: Option<Arc<Watch>>,
     pub(super) sent: u64,
@@ -96,6 +98,7 @@ impl Recorder {
             unsent: 0,
             phases: phases.collect(),
             phase: 0,
+            each: None,
             watch: None,
             sent: 0,
             reconnects: 0,
@@ -147,6 +150,7 @@ impl Recorder {
         latency: Duration,
     ) -> Option<Request> {
         let mut next = None;
+        let mut refused = false;
         let result = match request.part {
             Some(Part::Step { result, course, pause }) => {
                 // What was confirmed is the user's.
@@ -158,13 +162,28 @@ impl Recorder {
             _ if request.endpoint == Endpoint::Grab => {
                 let told = Told::of(status, body);
                 next = told.then(request);
+                refused = matches!(told.outcome, GrabOutcome::Refused(Refusal::Decided(_)));
                 add(self.latency_of(told.outcome), latency);
                 self.grab_answered(request, told)
             }
             _ => read_answered(request.endpoint, status, body),
         };
+        let end = match &result {
+            Ok(_) if refused => End::Refused,
+            Ok(_) => End::Granted,
+            Err(_) => End::Failed,
+        };
+        self.keep(request, latency, end, result.as_ref().copied().ok().flatten());
         self.count(request, result, latency);
         next
+    }
+
+    /// Keeps a request that ends now, if requests are kept.
+    fn keep(&mut self, request: &Request, took: Duration, end: End, visited: Plan) {
+        if let Some(each) = &mut self.each {
+            let due = self.began.elapsed().saturating_sub(took);
+            each.push(Ended { endpoint: request.endpoint, due, took, end, visited });
+        }
     }
 
     fn count(&mut self, request: &Request, result: Result<Plan, String>, latency: Duration) {
@@ -245,6 +264,7 @@ impl Recorder {
         if request.endpoint == Endpoint::Grab {
             add(&mut self.grab_latency.failed, waited);
         }
+        self.keep(request, waited, End::Failed, None);
         let counts = matches!(failure, Failure::TimedOut | Failure::Unsent | Failure::NoConnectionInTime);
         self.tally(request, false, Some(waited).filter(|_| counts));
         if let Some(endpoint) = self.endpoints.get_mut(request.endpoint as usize) {
@@ -312,6 +332,8 @@ impl Recorder {
             elapsed,
             generator,
             phases: self.phases,
+            each: self.each.unwrap_or_default(),
+            began: self.began,
             unsent: self.unsent,
             reconnects: self.reconnects,
         }
@@ -402,7 +424,8 @@ fn add(histogram: &mut Histogram<u64>, duration: Duration) {
 }
 
 impl Tally {
-    fn count(&mut self, ok: bool, latency: Option<Duration>) {
+    /// Counts a request, with its latency if that is to be among the latencies.
+    pub fn count(&mut self, ok: bool, latency: Option<Duration>) {
         *(if ok { &mut self.ok } else { &mut self.errors }) += 1;
         if let Some(latency) = latency {
             add(&mut self.latency, latency);

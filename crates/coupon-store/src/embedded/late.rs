@@ -9,10 +9,9 @@ use coupon_core::{CouponResult, Placement, Timestamp, VersionNumber, Versioned};
 
 use super::folder;
 use super::moves;
-use super::transaction::same_grab;
 use super::work::{Answer, Message, Work};
 use super::writer::Writer;
-use crate::moving::Arriving;
+use crate::moving::{Arriving, same_grab};
 use crate::{PlacedResult, Unavailable};
 
 /// What a writer refuses while a version of the layout is announced.

@@ -6,8 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::bulk::bindings;
 use super::sql::{self, parsed};
-use super::transaction::same_grab;
-use crate::moving::{Batch, Departure, Key, ShardMoves, Slice};
+use crate::moving::{Batch, Departure, Key, ShardMoves, Slice, same_grab};
 use crate::statements::{self, COLUMNS};
 use crate::{Found, PageRequest, PlacedResult, Totals};
 

@@ -10,7 +10,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::applier::OutboxEntry;
 use super::{inbox, moves, sql};
-use crate::moving::{Departure, ShardMoves};
+use crate::moving::{Departure, ShardMoves, same_grab};
 use crate::{Change, Changed, PlacedResult, Totals};
 
 /// The outcome of a transaction, to be announced once it is committed.
@@ -267,11 +267,6 @@ impl Done {
             self.given_back.push(*row);
         }
     }
-}
-
-/// True if two rows of one id are of one grab, whatever became of it.
-pub(super) fn same_grab(one: &CouponResult, other: &CouponResult) -> bool {
-    (one.user_id, one.coupon_id, one.room_id) == (other.user_id, other.coupon_id, other.room_id)
 }
 
 /// Makes one table of results, with its indexes.

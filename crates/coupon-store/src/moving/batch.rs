@@ -10,20 +10,22 @@ use crate::PlacedResult;
 
 /// Rows that are to leave a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Departure {
+pub struct Departure {
     /// The number of the batch.
-    pub(crate) number: u64,
-    pub(crate) table: TableId,
+    pub number: u64,
+    /// The table.
+    pub table: TableId,
     /// Each with the place that it goes to.
-    pub(crate) rows: Vec<(ResultId, Placement)>,
+    pub rows: Vec<(ResultId, Placement)>,
 }
 
 /// Rows that are on their way.
 #[derive(Debug, Clone)]
-pub(crate) struct Batch {
-    pub(crate) number: u64,
+pub struct Batch {
+    /// The number of the batch.
+    pub number: u64,
     /// Each with the place that it goes to.
-    pub(crate) rows: Vec<PlacedResult>,
+    pub rows: Vec<PlacedResult>,
 }
 
 impl Batch {
@@ -67,6 +69,11 @@ pub(crate) fn check_arrived(
         None => Ok(()),
         Some(row) => Err(MoveError::Differs { id: row.result.result_id, from, to: row.placement.shard }),
     }
+}
+
+/// True if two rows of one id are of one grab, whatever became of it.
+pub(crate) fn same_grab(one: &CouponResult, other: &CouponResult) -> bool {
+    (one.user_id, one.coupon_id, one.room_id) == (other.user_id, other.coupon_id, other.room_id)
 }
 
 /// True if a row is another, or that one after steps that it could take.

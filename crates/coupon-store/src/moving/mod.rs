@@ -23,36 +23,40 @@ mod tests;
 use coupon_core::{CouponResult, ResultId, RouteError, RowKey, ShardId, TableId, Timestamp, VersionNumber};
 
 pub(crate) use self::arriving::Arriving;
-pub(crate) use self::batch::{Batch, Departure, check_arrived, slice_of};
-pub(crate) use self::mover::{Ended, Mover};
+pub use self::batch::{Batch, Departure};
+pub(crate) use self::batch::{check_arrived, same_grab, slice_of};
+pub(crate) use self::mover::{Ended, Mover, deliver};
 pub(crate) use self::pace::{Pace, Progress};
 use crate::{PlacedResult, Unavailable};
 
 /// A shard's own record of what has moved from there, in its one row of `move_state`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct ShardMoves {
+pub struct ShardMoves {
     /// The last batch that left.
-    pub(crate) batch: u64,
+    pub batch: u64,
     /// The highest version whose rows may have begun to leave.
-    pub(crate) moving_from: VersionNumber,
+    pub moving_from: VersionNumber,
     /// The highest version of which no row is left there, nor comes to be stored there any more.
-    pub(crate) closed: VersionNumber,
+    pub closed: VersionNumber,
     /// Rows of versions up to `moving_from` that were stored there since those began to leave: behind the mover, perhaps.
-    pub(crate) late: u64,
+    pub late: u64,
 }
 
 impl ShardMoves {
     /// The same, after so many rows more came late.
-    pub(crate) const fn with_late(self, rows: u64) -> Self {
+    #[must_use]
+    pub const fn with_late(self, rows: u64) -> Self {
         Self { late: self.late + rows, ..self }
     }
 }
 
 /// A row as far as its place depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Key {
-    pub(crate) id: ResultId,
-    pub(crate) row: RowKey,
+pub struct Key {
+    /// Its id.
+    pub id: ResultId,
+    /// What its place depends on.
+    pub row: RowKey,
 }
 
 /// The reason why no more rows are moved.
@@ -133,11 +137,11 @@ pub(crate) trait MovingShards {
 
 /// A part of a table.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Slice {
+pub struct Slice {
     /// Rows with a greater id.
-    pub(crate) after: Option<ResultId>,
+    pub after: Option<ResultId>,
     /// Rows from before that moment.
-    pub(crate) before: Timestamp,
+    pub before: Timestamp,
     /// So many at most.
-    pub(crate) most: usize,
+    pub most: usize,
 }

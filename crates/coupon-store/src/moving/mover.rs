@@ -64,7 +64,7 @@ impl<S: MovingShards> Mover<'_, S> {
         for shard in self.shards.shards() {
             let delivered = async {
                 let _turn = self.shards.turn().await?;
-                self.deliver(shard).await
+                deliver(self.shards, shard).await
             };
             all = all.and(delivered.await);
         }
@@ -127,30 +127,30 @@ impl<S: MovingShards> Mover<'_, S> {
         let _turn = self.shards.turn().await?;
         self.shards.leave(shard, departure).await?;
         failpoints::hit(Point::Left);
-        self.deliver(shard).await
+        deliver(self.shards, shard).await
     }
+}
 
-    /// Brings what is leaving a shard to where it goes.
-    async fn deliver(&self, shard: ShardId) -> Result<(), MoveError> {
-        let Some(batch) = self.shards.leaving(shard).await? else { return Ok(()) };
-        for (to, rows) in batch.by_shard() {
-            self.shards.arrive(to, shard, batch.number, &rows).await?;
-            failpoints::hit(Point::Arrived);
-            let arrived = self.shards.arrived(to, &rows).await?;
-            if let Err(differs) = check_arrived(shard, &rows, &arrived) {
-                return Err(self.why(shard, batch.number, differs).await);
-            }
+/// Brings what is leaving a shard to where it goes. Whoever asks has the right to have a batch under way.
+pub(crate) async fn deliver<S: MovingShards>(shards: &S, shard: ShardId) -> Result<(), MoveError> {
+    let Some(batch) = shards.leaving(shard).await? else { return Ok(()) };
+    for (to, rows) in batch.by_shard() {
+        shards.arrive(to, shard, batch.number, &rows).await?;
+        failpoints::hit(Point::Arrived);
+        let arrived = shards.arrived(to, &rows).await?;
+        if let Err(differs) = check_arrived(shard, &rows, &arrived) {
+            return Err(why(shards, shard, batch.number, differs).await);
         }
-        self.shards.forget(shard, batch.number).await
     }
+    shards.forget(shard, batch.number).await
+}
 
-    /// The reason for which a batch is not found where it went: if it is not leaving any more, another mover saw it arrive, and
-    /// may have moved it on.
-    async fn why(&self, shard: ShardId, number: u64, differs: MoveError) -> MoveError {
-        match self.shards.leaving(shard).await {
-            Ok(Some(batch)) if batch.number == number => differs,
-            Ok(_) => MoveError::Overtaken(shard),
-            Err(error) => error,
-        }
+/// The reason for which a batch is not found where it went: if it is not leaving any more, another mover saw it arrive, and
+/// may have moved it on.
+async fn why<S: MovingShards>(shards: &S, shard: ShardId, number: u64, differs: MoveError) -> MoveError {
+    match shards.leaving(shard).await {
+        Ok(Some(batch)) if batch.number == number => differs,
+        Ok(_) => MoveError::Overtaken(shard),
+        Err(error) => error,
     }
 }

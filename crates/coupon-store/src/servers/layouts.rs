@@ -1,12 +1,15 @@
 //! The versions of the layout in main.
 
+use std::num::NonZeroU32;
+
 use coupon_core::Timestamp;
 use mysql_async::Row;
 use mysql_async::prelude::Queryable;
 
+use super::seam::MoveOrder;
 use super::values::get;
-use crate::VersionRecord;
 pub(super) use crate::layout_records::{first, of_layout, versioned};
+use crate::{Moving, VersionRecord};
 
 /// Reads every version, from the first on.
 pub(super) async fn read(conn: &mut impl Queryable) -> mysql_async::Result<Vec<VersionRecord>> {
@@ -36,4 +39,65 @@ pub(super) async fn write(conn: &mut impl Queryable, version: &VersionRecord) ->
     let VersionRecord { number, from, layout, receives, closed, announced, operator, what } = version;
     let row = (number, from.millis(), layout, receives, closed, announced.millis(), operator, what);
     conn.exec_drop(sql, row).await
+}
+
+/// The last movement of rows; none before the first.
+pub(super) async fn movement(conn: &mut impl Queryable) -> mysql_async::Result<Option<Moving>> {
+    let sql = "SELECT to_version, began, runs, rows_moved, rows_to_look_at, rows_looked_at, rate, trouble FROM moves \
+               WHERE id = 1";
+    let row: Option<Row> = conn.query_first(sql).await?;
+    row.as_ref().map(moving).transpose()
+}
+
+fn moving(row: &Row) -> mysql_async::Result<Moving> {
+    Ok(Moving {
+        to: get(row, 0)?,
+        began: Timestamp::from_millis(get(row, 1)?),
+        runs: get(row, 2)?,
+        moved: get(row, 3)?,
+        rows: get(row, 4)?,
+        looked_at: get(row, 5)?,
+        rate: NonZeroU32::new(get(row, 6)?).unwrap_or(NonZeroU32::MIN),
+        rows_per_s: 0.0,
+        trouble: get(row, 7)?,
+    })
+}
+
+/// Writes a movement in place of the one before. One that does not go on any more is still its operator's.
+pub(super) async fn write_movement(
+    conn: &mut impl Queryable,
+    moving: &Moving,
+    operator: &str,
+) -> mysql_async::Result<()> {
+    let sql = "INSERT INTO moves (id, to_version, began, operator, runs, rows_to_look_at, rows_looked_at, rows_moved, rate, \
+               trouble) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE to_version = VALUES(to_version), \
+               began = VALUES(began), operator = IF(VALUES(runs), VALUES(operator), operator), runs = VALUES(runs), \
+               rows_to_look_at = VALUES(rows_to_look_at), rows_looked_at = VALUES(rows_looked_at), \
+               rows_moved = VALUES(rows_moved), rate = VALUES(rate), trouble = VALUES(trouble)";
+    let Moving { to, began, runs, moved, rows, looked_at, rate, trouble, .. } = moving;
+    let row = (to, began.millis(), operator, runs, rows, looked_at, moved, rate.get(), trouble);
+    conn.exec_drop(sql, row).await
+}
+
+/// Writes how far a movement has come, unless another has begun.
+pub(super) async fn note_progress(conn: &mut impl Queryable, moving: &Moving) -> mysql_async::Result<()> {
+    let sql = "UPDATE moves SET rows_looked_at = ?, rows_moved = ?, trouble = ? WHERE id = 1 AND to_version = ? \
+               AND began = ?";
+    let Moving { to, began, moved, looked_at, trouble, .. } = moving;
+    conn.exec_drop(sql, (looked_at, moved, trouble, to, began.millis())).await
+}
+
+/// Gives an order to the movement that goes on, if one does.
+pub(super) async fn order(
+    conn: &mut impl Queryable,
+    order: MoveOrder,
+) -> mysql_async::Result<Option<Moving>> {
+    let Some(before) = movement(conn).await?.filter(|moving| moving.runs) else { return Ok(None) };
+    let ordered = match order {
+        MoveOrder::Rate(rate) => Moving { rate, ..before },
+        MoveOrder::Stop => Moving { runs: false, ..before },
+    };
+    let sql = "UPDATE moves SET rate = ?, runs = ? WHERE id = 1 AND runs = 1";
+    conn.exec_drop(sql, (ordered.rate.get(), ordered.runs)).await?;
+    Ok(Some(ordered))
 }

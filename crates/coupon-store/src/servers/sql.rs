@@ -9,7 +9,7 @@ use coupon_core::{
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, Row, Value};
 
-use super::seam::OutboxEntry;
+use super::seam::{Alike, OutboxEntry};
 use super::values::{self, get, parsed};
 use crate::statements::{self, Filter, Fresh, Numbers};
 use crate::{Change, Found, PageRequest, Summary, Totals};
@@ -92,15 +92,20 @@ pub(super) async fn totals(conn: &mut Conn, tables: &[TableId]) -> mysql_async::
     let mut sum = Totals::default();
     for chunk in tables.chunks(TABLES) {
         for (_, row) in union(conn, chunk, |table| statements::totals(MYSQL, table)).await? {
-            sum += Totals {
-                results: get(&row, 0)?,
-                used: get(&row, 1)?,
-                order_amount: Money::from_cents(get(&row, 2)?),
-                given_back: get(&row, 3)?,
-            };
+            sum += totals_in(&row)?;
         }
     }
     Ok(sum)
+}
+
+/// The sums that [`statements::totals`] asks for.
+pub(super) fn totals_in(row: &Row) -> mysql_async::Result<Totals> {
+    Ok(Totals {
+        results: get(row, 0)?,
+        used: get(row, 1)?,
+        order_amount: Money::from_cents(get(row, 2)?),
+        given_back: get(row, 3)?,
+    })
 }
 
 /// Counts the results that are held, by coupon, and those of the tables that have any.
@@ -191,26 +196,40 @@ pub(super) async fn change(
     Ok(changed == 1)
 }
 
-/// `result_id, user_id, coupon_id, room_id, slot` of results in a table that have one of these ids, or are in one of
-/// these users' and coupons' slots.
+/// The results in a table that have one of these ids, or are in one of these users' and coupons' slots.
 pub(super) async fn alike(
     conn: &mut impl Queryable,
     table: TableId,
     results: &[&CouponResult],
-) -> mysql_async::Result<Vec<(i64, u64, u64, u64, Option<u8>)>> {
+) -> mysql_async::Result<Vec<Alike>> {
     let ids: Vec<String> = results.iter().map(|result| result.result_id.number().to_string()).collect();
     let slot = |result: &&CouponResult| {
         format!("({},{},{})", result.user_id, result.coupon_id, result.slot.unwrap_or(0))
     };
     let held: Vec<String> = results.iter().map(slot).collect();
     let columns = "result_id, user_id, coupon_id, room_id, slot";
-    conn.query(format!(
+    let alike = |(id, user, coupon, room, slot)| Alike { id, user, coupon, room, slot };
+    let sql = format!(
         "SELECT {columns} FROM {table} WHERE result_id IN ({}) UNION SELECT {columns} FROM {table} \
          WHERE (user_id, coupon_id, slot) IN ({})",
         ids.join(","),
         held.join(","),
-    ))
-    .await
+    );
+    conn.query_map(sql, alike).await
+}
+
+/// Parks a result, unless it is parked already.
+pub(super) async fn park(
+    conn: &mut impl Queryable,
+    table: TableId,
+    result: &CouponResult,
+    reason: &str,
+    now: Timestamp,
+) -> mysql_async::Result<()> {
+    let CouponResult { result_id, user_id, coupon_id, room_id, .. } = result;
+    let ids = (result_id.number(), user_id.get(), coupon_id.get(), room_id.get());
+    let row = (ids.0, ids.1, ids.2, ids.3, table.to_string(), reason, now.millis());
+    conn.exec_drop(statements::park(MYSQL), row).await
 }
 
 /// Entries of a shard's outbox, from after one of them on; none if it belongs to another data set. Those that wait for the

@@ -3,8 +3,10 @@
 use std::num::NonZeroU16;
 
 use async_trait::async_trait;
-use coupon_store::VersionRecord;
-use coupon_store::servers::seam::{ChangingLayout, DatabaseError, LayoutServer, LayoutState};
+use coupon_store::servers::seam::{
+    ChangingLayout, DatabaseError, LayoutServer, LayoutState, MoveOrder, MoverLock,
+};
+use coupon_store::{Moving, VersionRecord};
 
 use super::main::{Lock, Locked, Main};
 
@@ -25,9 +27,45 @@ impl LayoutServer for Main {
             open_epoch: memory.gate.open(),
             behind: memory.catalogue.living(now, |_, version| version < memory.catalogue.version),
             narrow: memory.catalogue.living(now, |opened, _| opened < shards.get()),
-            moves: false,
+            moves: memory.movement.as_ref().is_some_and(|moving| moving.runs),
         });
         Ok(Box::new(Changing { state: state.await?, lock }))
+    }
+
+    async fn movement(&self) -> Result<Option<Moving>, DatabaseError> {
+        self.ask(|memory| memory.movement.clone()).await
+    }
+
+    async fn order_movement(&self, order: MoveOrder) -> Result<Option<Moving>, DatabaseError> {
+        self.order(move |world, memory| {
+            let moving = memory.movement.as_mut().filter(|moving| moving.runs)?;
+            match order {
+                MoveOrder::Rate(rate) => moving.rate = rate,
+                MoveOrder::Stop => moving.runs = false,
+            }
+            world.tell(|| format!("main: rows that move are ordered: {order:?}"));
+            Some(moving.clone())
+        })
+        .await
+    }
+
+    async fn lock_mover(&self) -> Result<Option<Box<dyn MoverLock>>, DatabaseError> {
+        Ok(self.lock(Lock::Mover).await?.map(|locked| Box::new(locked) as Box<dyn MoverLock>))
+    }
+}
+
+#[async_trait]
+impl MoverLock for Locked {
+    async fn note(&mut self, moving: &Moving) -> Result<Option<Moving>, DatabaseError> {
+        let noted = moving.clone();
+        self.order(move |_, memory| {
+            if let Some(moving) = memory.movement.as_mut().filter(|moving| moving.began == noted.began) {
+                (moving.looked_at, moving.moved) = (noted.looked_at, noted.moved);
+                moving.trouble = noted.trouble;
+            }
+            memory.movement.clone()
+        })
+        .await
     }
 }
 
@@ -46,17 +84,22 @@ impl ChangingLayout for Changing {
     async fn commit(
         self: Box<Self>,
         versions: &[VersionRecord],
+        moving: Option<&Moving>,
         operator: &str,
         what: &str,
     ) -> Result<(), DatabaseError> {
         let Self { state, lock } = *self;
-        let (versions, operator, what) = (versions.to_vec(), operator.to_owned(), what.to_owned());
+        let (versions, moving) = (versions.to_vec(), moving.cloned());
+        let (operator, what) = (operator.to_owned(), what.to_owned());
         let (busy, process) = (lock.main.busy(), lock.main.line.process);
         let committed = lock.order(move |world, memory| {
             if memory.catalogue.version != state.catalogue {
                 return Err(busy);
             }
             world.tell(|| format!("main: {process} changes the layout: {what}"));
+            if moving.is_some() {
+                memory.movement = moving;
+            }
             memory.catalogue.lay_out(&versions, operator, what, world.clock.now());
             Ok(())
         });

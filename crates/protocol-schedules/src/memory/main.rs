@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use coupon_core::books::Stock;
 use coupon_core::{CouponId, ShardId, Timestamp};
+use coupon_store::Moving;
 use coupon_store::servers::seam::{
     Books, DatabaseError, GateLock, GateState, MainServer, NUMBERS, Opening, Parked, Place, Renewed, TERM_MS,
     Term, Terms, Turn, Written,
@@ -33,6 +34,8 @@ pub struct MainMemory {
     pub parked: Parked,
     /// Its catalogue.
     pub catalogue: CatalogueMemory,
+    /// The last movement of rows.
+    pub movement: Option<Moving>,
     leases: BTreeMap<u16, (String, Term)>,
     /// Who has the lock of the gate, and of the reconciler.
     locks: BTreeMap<Lock, u64>,
@@ -57,6 +60,7 @@ pub struct LogLine {
 pub(super) enum Lock {
     Gate,
     Layout,
+    Mover,
     Reconciler,
 }
 
@@ -164,6 +168,10 @@ impl MainServer for Main {
 
     async fn lock_gate(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
         Ok(self.lock(Lock::Gate).await?.map(|locked| Box::new(locked) as Box<dyn GateLock>))
+    }
+
+    async fn lock_gate_for_a_batch(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
+        self.lock_gate().await
     }
 
     async fn lock_reconciler(&self) -> Result<Option<Box<dyn Turn>>, DatabaseError> {

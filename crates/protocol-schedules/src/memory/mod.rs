@@ -5,6 +5,7 @@ mod gate;
 mod gate_line;
 mod layouts;
 mod main;
+mod moving;
 mod queue;
 mod shard;
 mod stepping;

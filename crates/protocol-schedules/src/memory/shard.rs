@@ -7,11 +7,11 @@ use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use coupon_core::{CouponId, CouponResult, ResultId, ShardId, TableId, Timestamp};
-use coupon_store::Totals;
 use coupon_store::servers::seam::{
-    Begun, DatabaseError, Hold, Look, OutboxEntry, Reached, ReadsHolds, ShardServer, ShardState, Stepping,
-    Storing, StoringError, Waiting,
+    Begun, DatabaseError, Hold, Look, OutboxEntry, Reached, ReadsHolds, ShardMoves, ShardServer, ShardState,
+    Stepping, Storing, StoringError, Waiting,
 };
+use coupon_store::{PlacedResult, Totals};
 use tokio::sync::Mutex;
 
 use super::stepping::Steps;
@@ -42,6 +42,12 @@ pub struct ShardMemory {
     pub commits: u64,
     /// The sums that it keeps itself.
     pub sums: Totals,
+    /// The rows that have left their table and are not known to have arrived, each with the place that it goes to.
+    pub leaving: BTreeMap<i64, PlacedResult>,
+    /// Its own record of what has moved.
+    pub moves: ShardMoves,
+    /// The last batch that has arrived from each shard.
+    pub arrivals: BTreeMap<ShardId, u64>,
     pub(super) messages: u64,
     pub(super) received: u64,
     pub(super) as_of: i64,
@@ -73,7 +79,7 @@ pub struct ParkedRow {
 }
 
 impl ShardMemory {
-    /// Every stored result.
+    /// Every stored result, but for those that are leaving.
     pub fn rows(&self) -> impl Iterator<Item = &CouponResult> {
         self.tables.values().flat_map(BTreeMap::values)
     }
@@ -85,12 +91,12 @@ impl ShardMemory {
         entries.map(|(id, deltas)| OutboxEntry { id: *id, deltas: deltas.clone() })
     }
 
-    const fn reached(&self) -> Reached {
+    pub(super) const fn reached(&self) -> Reached {
         Reached { outbox_id: self.outbox_id, commits: self.commits }
     }
 
     pub(super) fn begun(&self) -> Begun {
-        Begun { outbox_id: self.outbox_id, closed: self.closed, commits: self.commits }
+        Begun { outbox_id: self.outbox_id, closed: self.closed, commits: self.commits, moves: self.moves }
     }
 }
 

@@ -52,11 +52,16 @@ impl Connection {
 }
 
 /// The rows of a table that have a result's id, or are in its slot.
-fn alike(memory: &ShardMemory, staged: &Staged, table: TableId, result: &CouponResult) -> Vec<Alike> {
+pub(super) fn alike(
+    memory: &ShardMemory,
+    staged: &[(TableId, CouponResult)],
+    table: TableId,
+    result: &CouponResult,
+) -> Vec<Alike> {
     let place = |row: &CouponResult| row.slot.map(|slot| (row.user_id, row.coupon_id, slot));
     let wanted = Some((result.user_id, result.coupon_id, result.slot.unwrap_or(0)));
     let there = memory.tables.get(&table).into_iter().flat_map(BTreeMap::values);
-    let new = staged.rows.iter().filter(|(of, _)| *of == table).map(|(_, row)| row);
+    let new = staged.iter().filter(|(of, _)| *of == table).map(|(_, row)| row);
     let found = there.chain(new).filter(|row| row.result_id == result.result_id || place(row) == wanted);
     let read = |row: &CouponResult| Alike {
         id: row.result_id.number(),
@@ -69,7 +74,7 @@ fn alike(memory: &ShardMemory, staged: &Staged, table: TableId, result: &CouponR
 }
 
 /// The entry of a fresh row in the list of what is held, if it is.
-fn held(row: &CouponResult) -> Option<(Timestamp, i64)> {
+pub(super) fn held(row: &CouponResult) -> Option<(Timestamp, i64)> {
     Some((row.hold_until?, row.result_id.number())).filter(|_| row.state == ResultState::Held)
 }
 
@@ -103,7 +108,7 @@ impl Storing for Connection {
             memory.tables.get(&table)?;
             let before = staged.rows.len();
             for result in results {
-                if alike(memory, staged, table, result).is_empty() {
+                if alike(memory, &staged.rows, table, result).is_empty() {
                     staged.rows.push((table, **result));
                 } else if !ignoring {
                     staged.rows.truncate(before);
@@ -119,7 +124,7 @@ impl Storing for Connection {
 
     async fn alike(&mut self, table: TableId, results: &[&CouponResult]) -> Result<Vec<Alike>, StoringError> {
         self.ask(|memory, staged| {
-            let found = results.iter().flat_map(|result| alike(memory, staged, table, result));
+            let found = results.iter().flat_map(|result| alike(memory, &staged.rows, table, result));
             let by_id: BTreeMap<i64, Alike> = found.map(|alike| (alike.id, alike)).collect();
             by_id.into_values().collect()
         })
@@ -193,6 +198,7 @@ struct Noted {
     closes: u64,
     sent: i64,
     added: u64,
+    late: u64,
     messages: u64,
     received: u64,
 }
@@ -208,6 +214,7 @@ impl Noted {
             closes: note.closes,
             sent: note.sent,
             added: note.added,
+            late: note.late,
             messages: note.messages,
             received: note.received,
         }
@@ -229,6 +236,7 @@ impl Noted {
         let later = memory.as_of > self.now.millis();
         memory.as_of = if later { self.sent } else { memory.as_of.max(self.sent) };
         memory.sums.results += self.added;
+        memory.moves.late += self.late;
         memory.messages += self.messages;
         memory.received += self.received;
         memory.commits += 1;

@@ -63,7 +63,7 @@ pub(crate) async fn a_version_that_never_came_is_taken_back_and_an_earlier_word_
     assert_eq!(decide(gate, &epoch, 1, 1, 1_000).await, Decision::Granted(0));
 }
 
-fn next(number: u32) -> VersionRecord {
+pub(crate) fn next(number: u32) -> VersionRecord {
     VersionRecord {
         number,
         from: noon(),
@@ -87,7 +87,7 @@ pub(crate) async fn a_version_is_there_whole_once_it_commits_and_the_catalogue_g
     let changing = main.change_layout(shards).await.unwrap();
     assert_eq!((changing.state().catalogue, changing.state().versions.len()), (0, 1));
     assert_eq!(changing.state().open_epoch, None);
-    changing.commit(&[next(2)], "ann", "another one").await.unwrap();
+    changing.commit(&[next(2)], None, "ann", "another one").await.unwrap();
     assert_eq!(main.version().await.unwrap(), 1);
     let layouts = main.layouts().await.unwrap();
     assert_eq!(layouts[1], next(2));
@@ -97,7 +97,7 @@ pub(crate) async fn a_version_is_there_whole_once_it_commits_and_the_catalogue_g
     assert_eq!((&*changes[0].operator, &*changes[0].what), ("ann", "another one"));
     let closed = VersionRecord { closed: true, ..layouts[0].clone() };
     let changing = main.change_layout(shards).await.unwrap();
-    changing.commit(std::slice::from_ref(&closed), "ann", "closed").await.unwrap();
+    changing.commit(std::slice::from_ref(&closed), None, "ann", "closed").await.unwrap();
     assert_eq!(main.layouts().await.unwrap(), [closed, next(2)]);
 }
 
@@ -107,7 +107,7 @@ pub(crate) async fn an_epoch_does_not_open_without_a_version_that_was_announced_
     assert!(lock.take_epoch(1, 0).await.unwrap());
     let filled_by = main.terms().await.unwrap().version;
     let changing = main.change_layout(NonZeroU16::MIN).await.unwrap();
-    changing.commit(&[next(2)], "ann", "another one").await.unwrap();
+    changing.commit(&[next(2)], None, "ann", "another one").await.unwrap();
     assert_eq!(lock.open(1, filled_by).await.unwrap(), Opening::Changed);
     assert_eq!(lock.open(1, filled_by + 1).await.unwrap(), Opening::Open);
     lock.end().await;

@@ -9,6 +9,7 @@ mod gate;
 mod given_back;
 mod layouts;
 mod main_database;
+mod moving;
 mod queue;
 mod shard;
 mod steps;
@@ -38,6 +39,14 @@ over_memory_and_servers! {
     layouts::a_version_that_never_came_is_taken_back_and_an_earlier_word_changes_nothing,
     layouts::a_version_is_there_whole_once_it_commits_and_the_catalogue_goes_on_with_it,
     layouts::an_epoch_does_not_open_without_a_version_that_was_announced_meanwhile,
+    moving::rows_leave_with_what_is_held_of_them_and_are_found_until_they_have_arrived,
+    moving::a_batch_that_is_dropped_changes_nothing,
+    moving::rows_go_in_all_or_none_with_all_that_became_of_them,
+    moving::a_part_of_a_table_is_read_in_the_order_of_ids,
+    moving::what_came_late_is_counted_where_rows_leave,
+    moving::a_row_that_takes_a_step_does_not_leave_meanwhile,
+    moving::a_movement_is_main_s_until_it_ends,
+    moving::one_process_moves_rows,
     given_back::a_user_gets_as_many_as_they_may_and_a_request_gets_one_answer,
     given_back::what_is_let_go_of_is_free_and_its_request_keeps_its_answer,
     given_back::what_a_user_holds_counts_in_whatever_slot_it_is_when_the_limit_changes,

@@ -37,6 +37,7 @@ pub(crate) fn note<'a>(markers: &'a [Marker], entries: &'a [OutboxEntry], added:
         closes: 0,
         sent: noon().millis(),
         added,
+        late: 0,
         messages: 1,
         received: added,
     }

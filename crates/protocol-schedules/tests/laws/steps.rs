@@ -14,12 +14,12 @@ use tokio::time::timeout;
 use crate::bench::{PATIENCE, held, hold_of, id, noon, result};
 use crate::shard::{TABLE, begun, note, rows_since, shard};
 
-fn at(after_ms: i64) -> Timestamp {
+pub(crate) fn at(after_ms: i64) -> Timestamp {
     noon().plus_millis(after_ms)
 }
 
 /// Stores rows.
-async fn store(servers: &Servers, rows: &[CouponResult]) {
+pub(crate) async fn store(servers: &Servers, rows: &[CouponResult]) {
     let mut storing = begun(servers).await;
     let rows: Vec<&CouponResult> = rows.iter().collect();
     assert_eq!(storing.insert(TABLE, &rows, false).await.unwrap(), Inserted::All);
@@ -27,15 +27,15 @@ async fn store(servers: &Servers, rows: &[CouponResult]) {
     storing.close().await;
 }
 
-async fn stepping(servers: &Servers) -> Box<dyn Stepping> {
+pub(crate) async fn stepping(servers: &Servers) -> Box<dyn Stepping> {
     shard(servers).stepping().await.unwrap()
 }
 
-fn change(row: &CouponResult, action: Action, after_ms: i64) -> Change {
+pub(crate) fn change(row: &CouponResult, action: Action, after_ms: i64) -> Change {
     Change { user: row.user_id, id: row.result_id, action, time: at(after_ms) }
 }
 
-fn nothing<'a>() -> StepsNote<'a> {
+pub(crate) fn nothing<'a>() -> StepsNote<'a> {
     StepsNote { now: noon(), entries: &[], outbox_id: 0, releases: &[], sums: Totals::default() }
 }
 

@@ -8,11 +8,14 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
 use super::catalogue::{lock_version, reach};
-use super::main::read_state;
+use super::main::{Locked, NOW, read_state};
 use super::{Database, DatabaseError, MainDatabase, PATIENCE, change};
-use crate::VersionRecord;
 use crate::servers::layouts;
-use crate::servers::seam::{ChangingLayout, LIVES_MS, LayoutServer, LayoutState};
+use crate::servers::seam::{ChangingLayout, LIVES_MS, LayoutServer, LayoutState, MoveOrder, MoverLock};
+use crate::{Moving, VersionRecord};
+
+/// The lock of whoever has all rows in hand: a mover, an archive, or a rebuild of the books.
+pub const BOOKS_LOCK: &str = "archive";
 
 #[async_trait]
 impl LayoutServer for MainDatabase {
@@ -27,6 +30,34 @@ impl LayoutServer for MainDatabase {
         let began = begin(&mut conn, shards, &now);
         let state = self.database.patiently(PATIENCE, began).await?;
         Ok(Box::new(Changing { database: self.database.clone(), conn, state }))
+    }
+
+    async fn movement(&self) -> Result<Option<Moving>, DatabaseError> {
+        let mut conn = self.database.connect().await?;
+        self.database.patiently(PATIENCE, layouts::movement(&mut conn)).await
+    }
+
+    async fn order_movement(&self, order: MoveOrder) -> Result<Option<Moving>, DatabaseError> {
+        let mut conn = self.database.connect().await?;
+        self.database.patiently(PATIENCE, layouts::order(&mut conn, order)).await
+    }
+
+    async fn lock_mover(&self) -> Result<Option<Box<dyn MoverLock>>, DatabaseError> {
+        // Whoever retires results or makes the books anew takes it too.
+        let locked = self.lock(self.database.connect_to_lock().await?, BOOKS_LOCK, NOW).await?;
+        Ok(locked.map(|lock| Box::new(lock) as Box<dyn MoverLock>))
+    }
+}
+
+#[async_trait]
+impl MoverLock for Locked {
+    async fn note(&mut self, moving: &Moving) -> Result<Option<Moving>, DatabaseError> {
+        let Self { conn, database, .. } = self;
+        let noted = async {
+            layouts::note_progress(conn, moving).await?;
+            layouts::movement(conn).await
+        };
+        database.patiently(PATIENCE, noted).await
     }
 }
 
@@ -70,17 +101,21 @@ impl ChangingLayout for Changing {
     async fn commit(
         self: Box<Self>,
         versions: &[VersionRecord],
+        moving: Option<&Moving>,
         operator: &str,
         what: &str,
     ) -> Result<(), DatabaseError> {
         let Self { database, mut conn, state } = *self;
-        let (version, now) = (state.catalogue + 1, state.now.millis().to_string());
+        let (catalogue, now) = (state.catalogue + 1, state.now.millis().to_string());
         let committed = async {
             for version in versions {
                 layouts::write(&mut conn, version).await?;
             }
-            change::record_plain(&mut conn, version, &now, operator, what).await?;
-            reach(&mut conn, version).await?;
+            if let Some(moving) = moving {
+                layouts::write_movement(&mut conn, moving, operator).await?;
+            }
+            change::record_plain(&mut conn, catalogue, &now, operator, what).await?;
+            reach(&mut conn, catalogue).await?;
             conn.query_drop("COMMIT").await
         };
         database.patiently(PATIENCE, committed).await

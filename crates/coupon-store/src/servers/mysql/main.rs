@@ -16,6 +16,11 @@ use crate::servers::seam::{
     Books, GateLock, GateState, MainServer, NUMBERS, Opening, Place, Renewed, TERM_MS, Term, Turn,
 };
 
+/// The wait, in seconds, for a lock that another process has: none.
+pub(super) const NOW: u32 = 0;
+/// The same for one that is given up at the end of each batch of rows that move, and taken again for the next.
+const A_BATCH: u32 = 2;
+
 /// The main database of one namespace.
 #[derive(Debug, Clone)]
 pub(in crate::servers) struct MainDatabase {
@@ -35,12 +40,21 @@ impl MainDatabase {
         mains_time::expression(&self.clock)
     }
 
-    /// Takes a lock over a connection, with which it goes; unless another process has it.
-    async fn lock(&self, mut conn: Conn, what: &str) -> Result<Option<Locked>, DatabaseError> {
+    /// Takes a lock over a connection, with which it goes; unless another process has it for so many seconds yet.
+    pub(super) async fn lock(
+        &self,
+        mut conn: Conn,
+        what: &str,
+        wait_s: u32,
+    ) -> Result<Option<Locked>, DatabaseError> {
         let name = format!("{}.{what}", self.namespace.as_str());
-        let asked = conn.exec_first("SELECT GET_LOCK(?, 0)", (name,));
+        let asked = conn.exec_first("SELECT GET_LOCK(?, ?)", (name, wait_s));
         let mine: Option<Option<i64>> = self.database.patiently(PATIENCE, asked).await?;
-        Ok((mine.flatten() == Some(1)).then(|| Locked { conn, now: self.now() }))
+        Ok((mine.flatten() == Some(1)).then(|| Locked {
+            conn,
+            now: self.now(),
+            database: self.database.clone(),
+        }))
     }
 }
 
@@ -87,12 +101,17 @@ impl MainServer for MainDatabase {
     }
 
     async fn lock_gate(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
-        let locked = self.lock(self.database.connect_alone().await?, "gate").await?;
+        let locked = self.lock(self.database.connect_alone().await?, "gate", A_BATCH).await?;
+        Ok(locked.map(|lock| Box::new(lock) as Box<dyn GateLock>))
+    }
+
+    async fn lock_gate_for_a_batch(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
+        let locked = self.lock(self.database.connect_to_lock().await?, "gate", NOW).await?;
         Ok(locked.map(|lock| Box::new(lock) as Box<dyn GateLock>))
     }
 
     async fn lock_reconciler(&self) -> Result<Option<Box<dyn Turn>>, DatabaseError> {
-        let locked = self.lock(self.database.connect_to_lock().await?, "reconcile").await?;
+        let locked = self.lock(self.database.connect_to_lock().await?, "reconcile", NOW).await?;
         Ok(locked.map(|lock| Box::new(lock) as Box<dyn Turn>))
     }
 
@@ -174,10 +193,11 @@ fn list(numbers: &[u16]) -> String {
 }
 
 /// A connection that has a lock: the server lets go of it when the connection ends.
-struct Locked {
-    conn: Conn,
+pub(super) struct Locked {
+    pub(super) conn: Conn,
     /// Main's time as an expression of its SQL.
     now: String,
+    pub(super) database: Database,
 }
 
 #[async_trait]

@@ -5,6 +5,7 @@ mod catalogue;
 mod change;
 mod layouts;
 mod main;
+mod moves;
 mod pool;
 mod shard;
 mod steps;
@@ -18,7 +19,9 @@ use mysql_async::{Conn, DriverError, IoError, Opts, OptsBuilder, Pool, PoolConst
 
 pub(super) use self::books::{FORGET, begin_books};
 pub(super) use self::catalogue::NOTE_PUT_BACK;
+pub use self::layouts::BOOKS_LOCK;
 pub(super) use self::main::MainDatabase;
+pub(super) use self::moves::{LEAVING, table_in};
 use self::pool::{Renewals, RenewedPool};
 pub(super) use self::shard::ShardDatabase;
 use super::tls;
@@ -43,6 +46,8 @@ const SILENT_LONG_S: u32 = 3_600;
 /// The same for a program that copies or fills a data set: one of its connections may wait for hours while another has
 /// work.
 pub(super) const SILENT_DAYS_S: u32 = 7 * 24 * 3_600;
+/// The same for who has a batch of rows under way, less than for a lock of main's that goes with it.
+const SILENT_BATCH_S: u32 = 30;
 /// Statements that a bulk load's connection remembers.
 const BULK_STATEMENTS: usize = 4;
 
@@ -190,6 +195,13 @@ impl Database {
     /// frozen, the server lets go of them soon.
     pub(super) async fn connect_to_lock(&self) -> Result<Conn, DatabaseError> {
         self.within(Conn::new(self.opts.clone())).await
+    }
+
+    /// A connection outside the pool, for a transaction that is to end before a lock of [`Self::connect_to_lock`] does which is
+    /// held meanwhile, should the process be frozen.
+    pub(super) async fn connect_for_a_batch(&self) -> Result<Conn, DatabaseError> {
+        let opts = OptsBuilder::from_opts(self.opts.clone()).setup(session(SILENT_BATCH_S));
+        self.within(Conn::new(opts)).await
     }
 
     /// A connection outside the pool for statements of thousands of values: it remembers few of them, since each takes

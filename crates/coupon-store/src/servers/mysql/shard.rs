@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use coupon_core::schema::{self, Dialect};
+use coupon_core::schema;
 use coupon_core::{CouponId, CouponResult, Money, RequestKey, ResultId, ShardId, TableId, Timestamp};
 use futures_util::TryStreamExt as _;
 use mysql_async::prelude::{FromRow, Queryable as _};
@@ -22,7 +22,7 @@ use crate::servers::values::get;
 use crate::statements::{self, Numbers};
 
 /// The longest that a database may be silent while it is read.
-const READING: Duration = Duration::from_secs(30);
+pub(super) const READING: Duration = Duration::from_secs(30);
 /// The rows that are passed on together.
 const PART: usize = 5_000;
 /// The time between two questions for figures that change slowly, or cost more.
@@ -74,7 +74,7 @@ impl ShardDatabase {
     }
 
     /// The shard's progress, as this connection sees it: what it reads afterwards is of the same server.
-    async fn reached(&self, conn: &mut Conn) -> Result<Reached, DatabaseError> {
+    pub(super) async fn reached(&self, conn: &mut Conn) -> Result<Reached, DatabaseError> {
         let sql = "SELECT outbox_id, commits FROM shard_state WHERE id = 1 AND dataset = ?";
         let asked = conn.exec_first(sql, (&self.dataset,));
         let row: Option<(i64, u64)> = self.database.patiently(PATIENCE, asked).await?;
@@ -365,9 +365,7 @@ impl Storing for StoringOver {
     }
 
     async fn alike(&mut self, table: TableId, results: &[&CouponResult]) -> Result<Vec<Alike>, StoringError> {
-        let rows = sql::alike(&mut self.conn, table, results).await.map_err(|error| self.failed(&error))?;
-        let alike = |(id, user, coupon, room, slot)| Alike { id, user, coupon, room, slot };
-        Ok(rows.into_iter().map(alike).collect())
+        sql::alike(&mut self.conn, table, results).await.map_err(|error| self.failed(&error))
     }
 
     async fn park(
@@ -377,10 +375,7 @@ impl Storing for StoringOver {
         reason: &str,
         now: Timestamp,
     ) -> Result<(), StoringError> {
-        let CouponResult { result_id, user_id, coupon_id, room_id, .. } = result;
-        let ids = (result_id.number(), user_id.get(), coupon_id.get(), room_id.get());
-        let row = (ids.0, ids.1, ids.2, ids.3, table.to_string(), reason, now.millis());
-        let parked = self.conn.exec_drop(statements::park(Dialect::MySql), row).await;
+        let parked = sql::park(&mut self.conn, table, result, reason, now).await;
         parked.map_err(|error| self.failed(&error))
     }
 
@@ -407,7 +402,10 @@ async fn note_and_commit(conn: &mut Conn, note: &Note<'_>) -> mysql_async::Resul
     // The server does one after the other, and stops at the first that fails.
     let mut all = steps::entries(note.entries, note.now);
     // A time later than now came from a clock that was wrong.
-    let Note { outbox_id, closes, sent, added, messages, received, .. } = note;
+    let Note { outbox_id, closes, sent, added, late, messages, received, .. } = note;
+    if *late > 0 {
+        all += &format!("UPDATE move_state SET late = late + {late} WHERE id = 1; ");
+    }
     all += &format!(
         "UPDATE shard_state SET outbox_id = {outbox_id}, closed_epoch = GREATEST(closed_epoch, {closes}), \
          as_of = IF(as_of > {now}, {sent}, GREATEST(as_of, {sent})), results = results + {added}, \

@@ -2,13 +2,15 @@
 
 use async_trait::async_trait;
 use coupon_core::schema::Dialect;
-use coupon_core::{CouponId, CouponResult, RequestKey, ResultId, ResultState, TableId, Timestamp, UserId};
+use coupon_core::{
+    CouponId, CouponResult, RequestKey, ResultId, ResultState, TableId, Timestamp, UserId, VersionNumber,
+};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Row, Transaction, TxOpts};
 
 use super::{DatabaseError, ShardDatabase, code, has_code};
 use crate::servers::seam::{
-    Begun, Expired, OutboxEntry, Release, Stepped, Stepping, StepsNote, StoringError, Waiting,
+    Begun, Expired, OutboxEntry, Release, ShardMoves, Stepped, Stepping, StepsNote, StoringError, Waiting,
 };
 use crate::servers::{sql, values};
 use crate::statements::{self, Numbers};
@@ -37,11 +39,23 @@ pub(super) async fn lock_state(
     conn: &mut impl Queryable,
     dataset: &str,
 ) -> mysql_async::Result<Option<Begun>> {
-    let sql =
-        "SELECT outbox_id, closed_epoch, commits FROM shard_state WHERE id = 1 AND dataset = ? FOR UPDATE";
-    let state: Option<(i64, u64, u64)> = conn.exec_first(sql, (dataset,)).await?;
-    Ok(state.map(|(outbox_id, closed, commits)| Begun { outbox_id, closed, commits }))
+    let sql = "SELECT s.outbox_id, s.closed_epoch, s.commits, m.batch, m.moving_from, m.closed, m.late \
+               FROM shard_state s LEFT JOIN move_state m ON m.id = 1 WHERE s.id = 1 AND s.dataset = ? FOR UPDATE";
+    let state: Option<StateRow> = conn.exec_first(sql, (dataset,)).await?;
+    Ok(state.map(|(outbox_id, closed_epoch, commits, batch, moving_from, closed, late)| {
+        let moves = ShardMoves {
+            batch: batch.unwrap_or(0),
+            moving_from: moving_from.unwrap_or(0),
+            closed: closed.unwrap_or(0),
+            late: late.unwrap_or(0),
+        };
+        Begun { outbox_id, closed: closed_epoch, commits, moves }
+    }))
 }
+
+/// Of the shard its last entry of the outbox, closed epoch and commits; and what has moved, if anything has: the last batch, the
+/// versions that rows leave and those that are closed, and the rows that came late.
+type StateRow = (i64, u64, u64, Option<u64>, Option<VersionNumber>, Option<VersionNumber>, Option<u64>);
 
 /// The statement that adds these entries to the outbox, if any, with its end.
 pub(super) fn entries(entries: &[OutboxEntry], now: Timestamp) -> String {

@@ -1,12 +1,12 @@
 //! What the protocol asks of main about a layout that changes.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 
 use async_trait::async_trait;
 use coupon_core::{Timestamp, VersionNumber};
 
-use super::DatabaseError;
-use crate::VersionRecord;
+use super::{DatabaseError, Turn};
+use crate::{Moving, VersionRecord};
 
 /// A version of the layout that a gate knows of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,32 @@ pub trait LayoutServer: Send + Sync {
     /// Takes layout and catalogue: nobody else changes either meanwhile. Asks for processes that have opened fewer shards
     /// than that.
     async fn change_layout(&self, shards: NonZeroU16) -> Result<Box<dyn ChangingLayout>, DatabaseError>;
+
+    /// The last movement of rows; none before the first.
+    async fn movement(&self) -> Result<Option<Moving>, DatabaseError>;
+
+    /// Gives an order to the movement that goes on; returns it as it is then, or none if none goes on.
+    async fn order_movement(&self, order: MoveOrder) -> Result<Option<Moving>, DatabaseError>;
+
+    /// The only one who moves rows, unless another process is at it, or retires results, or makes the books anew.
+    async fn lock_mover(&self) -> Result<Option<Box<dyn MoverLock>>, DatabaseError>;
+}
+
+/// An order to a movement that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MoveOrder {
+    /// So many rows a second at most.
+    Rate(NonZeroU32),
+    /// No row more for now.
+    Stop,
+}
+
+/// The lock of who moves rows. Should its process be frozen, or be silent for long, main lets go of it soon.
+#[async_trait]
+pub trait MoverLock: Turn + Sync {
+    /// Writes how far the movement has come that goes on; returns it as it is then, with its orders. An error says that the
+    /// lock may be another's by now.
+    async fn note(&mut self, moving: &Moving) -> Result<Option<Moving>, DatabaseError>;
 }
 
 /// A change of the layout under way. Dropped before it is committed, it has changed nothing.
@@ -69,11 +95,12 @@ pub trait ChangingLayout: Send {
     /// What there was when it began.
     fn state(&self) -> &LayoutState;
 
-    /// Writes these versions, each in place of what there is of it, and records by whom and what for. The catalogue goes on
-    /// by one version, so that every process reads them.
+    /// Writes these versions, each in place of what there is of it, and a movement of rows if one is given, and records by whom
+    /// and what for. The catalogue goes on by one version, so that every process reads them.
     async fn commit(
         self: Box<Self>,
         versions: &[VersionRecord],
+        moving: Option<&Moving>,
         operator: &str,
         what: &str,
     ) -> Result<(), DatabaseError>;

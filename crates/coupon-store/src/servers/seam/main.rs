@@ -109,6 +109,10 @@ pub trait MainServer: CatalogueServer + LayoutServer {
     /// The only one who may fill the gate or make queues, unless another process is at it. It may be silent for long.
     async fn lock_gate(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError>;
 
+    /// The same for who has a batch of rows under way: should the process be frozen, or be silent for a minute, main lets go of
+    /// it.
+    async fn lock_gate_for_a_batch(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError>;
+
     /// The only one who reconciles, unless another process is at it.
     async fn lock_reconciler(&self) -> Result<Option<Box<dyn Turn>>, DatabaseError>;
 

@@ -5,16 +5,18 @@ mod catalogue;
 mod gate;
 mod layouts;
 mod main;
+mod moving;
 mod queue;
 mod shard;
 
 pub use catalogue::{CatalogueServer, Edit, LIVES_MS, Living, Made, News, Offering};
 pub use gate::{GateError, GateServer, Held, Hold, Holders, Mark, Release, Remembers, Unchecked, Versions};
-pub use layouts::{ChangingLayout, Fence, LayoutServer, LayoutState};
+pub use layouts::{ChangingLayout, Fence, LayoutServer, LayoutState, MoveOrder, MoverLock};
 pub use main::{
     Books, GateLock, GateState, MainServer, NUMBERS, Opening, Parked, Place, Renewed, TERM_MS, Term, Turn,
     Written,
 };
+pub use moving::{Batch, Departure, Key, MoveNote, MovingRows, MovingServer, ShardMoves, Slice};
 pub use queue::{
     BrokerError, Delivery, Publish, PublishError, QueueAdmin, QueueConsumer, QueueServer, QueueState, Route,
     Until,

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use async_trait::async_trait;
 use coupon_core::{CouponId, CouponResult, ResultId, TableId, Timestamp};
 
-use super::{Hold, Release};
+use super::{Hold, MovingServer, Release, ShardMoves};
 pub use crate::servers::broker::Marker;
 pub use crate::servers::mysql::DatabaseError;
 pub use crate::servers::status::Look;
@@ -20,6 +20,8 @@ pub struct Begun {
     pub closed: u64,
     /// The transactions so far.
     pub commits: u64,
+    /// The shard's own record of what has moved from there.
+    pub moves: ShardMoves,
 }
 
 /// A shard's row of state, and what it has heard of epochs.
@@ -95,6 +97,8 @@ pub struct Note<'a> {
     pub sent: i64,
     /// The rows that went in.
     pub added: u64,
+    /// Those of them, and repeats, whose version of the layout has rows that leave the shard.
+    pub late: u64,
     /// The messages taken, and the results in them.
     pub messages: u64,
     /// The results in them.
@@ -161,7 +165,7 @@ pub enum StoringError {
 
 /// A shard's database. Each question is answered for one moment.
 #[async_trait]
-pub trait ShardServer: Send + Sync {
+pub trait ShardServer: MovingServer {
     /// Its name in an error.
     fn name(&self) -> String;
 

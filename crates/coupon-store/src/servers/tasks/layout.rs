@@ -23,7 +23,7 @@ use crate::servers::seam::{Fence, GateState, LayoutState};
 use crate::{Announced, GrowthError, NextLayout, Unavailable, VersionRecord};
 
 /// The operator of what processes mend themselves.
-const MENDED: &str = "by itself";
+pub(super) const MENDED: &str = "by itself";
 
 /// The reason why a layout cannot be the next version, if there is one.
 fn in_the_way(state: &LayoutState, next: &NextLayout, prepared: NonZeroU16) -> Option<String> {
@@ -60,9 +60,12 @@ impl Background {
         operator: Operator,
     ) -> Result<Announced, GrowthError> {
         let line = next.strategy.layout();
-        let known = self.layouts.now();
-        if of_layout(&known, &line).is_none() {
-            let why = format!("\"{line}\" is no layout that {} reads back", known.name());
+        // Looked at, and not kept: readers by an earlier list are waited for.
+        let unknown = self.layouts.look(|known| {
+            let is_known = of_layout(known, &line).is_some();
+            (!is_known).then(|| format!("\"{line}\" is no layout that {} reads back", known.name()))
+        });
+        if let Some(why) = unknown {
             return Err(GrowthError::Refused(why));
         }
         self.make_tables_of(&*next.strategy).await?;
@@ -112,7 +115,7 @@ impl Background {
             self.fence_in_time(&Epoch::new(&self.dataset, number), catalogue, &versions).await?;
         }
         changing
-            .commit(std::slice::from_ref(&version), operator.as_str(), &next.what)
+            .commit(std::slice::from_ref(&version), None, operator.as_str(), &next.what)
             .await
             .map_err(Unavailable::from)?;
         Ok((version, catalogue, open.is_some()))
@@ -197,7 +200,7 @@ impl Background {
                 version = latest + 1,
                 "the gate knows of a version of the layout that main never had"
             );
-            changing.commit(&[], MENDED, &what).await?;
+            changing.commit(&[], None, MENDED, &what).await?;
             self.fence(&epoch, catalogue + 1, &versions).await?;
         }
         self.follow_now(&epoch).await

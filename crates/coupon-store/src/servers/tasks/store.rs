@@ -272,6 +272,7 @@ impl Store<'_> {
             closes: work.markers.iter().map(|marker| marker.closes).max().unwrap_or(0),
             sent: work.sent,
             added: self.done.added,
+            late: 0,
             messages: work.messages,
             received: work.results.len() as u64,
         };

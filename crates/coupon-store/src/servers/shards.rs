@@ -3,19 +3,22 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coupon_core::{Placement, ResultId, ResultQuery, ShardId, TableId};
-use mysql_async::Conn;
+use coupon_core::{Placement, ResultId, ResultQuery, ShardId, TableId, Versioned};
+use mysql_async::{Conn, IsolationLevel, TxOpts};
 
 use super::mysql::{Database, ShardDatabase, code, has_code};
 use super::per_thread::PerThread;
 use super::seam::GateServer;
-use super::sql;
+use super::sql::{self, FindOne, HeldOf, PageOf, Question, SummaryOf, TotalsOf};
 use super::status::ShardStatus;
 use super::tasks::Background;
 use crate::{
     Change, Changed, Found, HeldByCoupon, LocalFuture, PageRequest, ShardReport, Shards, Summary, Totals,
     Unavailable, Visit, Visited,
 };
+
+/// The most times that tables are listed anew for a question, since others came or went.
+const TRIES: u32 = 5;
 
 /// Every shard's database, and what is known of it.
 pub(super) struct ServersShards {
@@ -51,37 +54,24 @@ impl ServersShards {
 
     /// Runs a query over the tables visited that exist. A table may go between the look and the query, when old days
     /// are retired: then the look is taken again.
-    async fn ask<T>(
+    async fn ask<Q: Question>(
         &self,
         shard: ShardId,
         visit: Visit,
-        read: impl AsyncFn(&mut Conn, &[TableId]) -> mysql_async::Result<(T, u64)>,
-    ) -> Result<Visited<T>, Unavailable> {
+        question: Q,
+    ) -> Result<Visited<Q::Answer>, Unavailable> {
         let asked = Instant::now();
         let status = self.status(shard)?;
         // Before the tables: what is stored later may be more than is promised, never less.
         let as_of = status.look().as_of;
         let known = status.tables();
         let mut conn = self.connect(shard).await?;
-        // A shard that was down from the start on may answer before its tables have been listed.
-        let known = match known {
-            Some(known) => known,
-            None => sql::tables(&mut conn).await.map_err(|error| down(shard, &error))?.into(),
+        let answered = if self.background.layouts.look(Versioned::is_moving) {
+            ask_while_rows_move(&mut conn, &visit, &question).await
+        } else {
+            ask_as_known(&mut conn, status, known, &visit, &question).await
         };
-        let mut tables = existing(&known, &visit);
-        let mut again = true;
-        let (value, tables) = loop {
-            match read(&mut conn, &tables).await {
-                Ok(answer) => break answer,
-                Err(error) if again && has_code(&error, code::NO_TABLE) => {
-                    again = false;
-                    let listed = sql::tables(&mut conn).await.map_err(|error| down(shard, &error))?;
-                    tables = existing(&listed, &visit);
-                    status.set_tables(listed);
-                }
-                Err(error) => return Err(down(shard, &error)),
-            }
-        };
+        let (value, tables) = answered.map_err(|error| down(shard, &error))?;
         let took = asked.elapsed();
         status.read.record(took);
         Ok(Visited { value, tables, took, as_of })
@@ -96,6 +86,63 @@ impl ServersShards {
 
     fn gate(&self) -> Arc<Box<dyn GateServer>> {
         self.gates.get(|| (self.background.gate.connect)(self.gate_patience))
+    }
+}
+
+/// Asks about the tables that are known, or those that there are if that is not known, or not true any more.
+async fn ask_as_known<Q: Question>(
+    conn: &mut Conn,
+    status: &ShardStatus,
+    known: Option<Arc<[TableId]>>,
+    visit: &Visit,
+    question: &Q,
+) -> mysql_async::Result<(Q::Answer, u64)> {
+    // A shard that was down from the start on may answer before its tables have been listed.
+    let known = match known {
+        Some(known) => known,
+        None => sql::tables(conn).await?.into(),
+    };
+    match question.ask(conn, &existing(&known, visit), false).await {
+        Err(error) if has_code(&error, code::NO_TABLE) => {
+            let listed = sql::tables(conn).await?;
+            let tables = existing(&listed, visit);
+            status.set_tables(listed);
+            question.ask(conn, &tables, false).await
+        }
+        answered => answered,
+    }
+}
+
+/// Asks about the tables that there are and what is leaving them, all at one moment: each row is in one of them, or, where it
+/// has come to another table of the shard and is not known to have, in two.
+async fn ask_while_rows_move<Q: Question>(
+    conn: &mut Conn,
+    visit: &Visit,
+    question: &Q,
+) -> mysql_async::Result<(Q::Answer, u64)> {
+    let mut moment = TxOpts::default();
+    moment
+        .with_isolation_level(IsolationLevel::RepeatableRead)
+        .with_consistent_snapshot(true)
+        .with_readonly(true);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let before = sql::tables(conn).await?;
+        let mut transaction = conn.start_transaction(moment.clone()).await?;
+        // A moment does not show the rows of a table that was made after it began, though its name is seen.
+        let changed = tries < TRIES && sql::tables(&mut transaction).await? != before;
+        let answered = match changed {
+            true => None,
+            false => match question.ask(&mut transaction, &existing(&before, visit), true).await {
+                Err(error) if tries < TRIES && has_code(&error, code::NO_TABLE) => None,
+                answered => Some(answered),
+            },
+        };
+        transaction.rollback().await?;
+        if let Some(answered) = answered {
+            return answered;
+        }
     }
 }
 
@@ -122,9 +169,7 @@ impl Shards for ServersShards {
         query: ResultQuery,
         page: PageRequest,
     ) -> LocalFuture<'_, Result<Visited<Vec<Found>>, Unavailable>> {
-        Box::pin(
-            self.ask(shard, visit, async move |conn, tables| sql::page(conn, tables, &query, page).await),
-        )
+        Box::pin(self.ask(shard, visit, PageOf(query, page)))
     }
 
     fn find(
@@ -133,9 +178,7 @@ impl Shards for ServersShards {
         visit: Visit,
         id: ResultId,
     ) -> LocalFuture<'_, Result<Visited<Option<Found>>, Unavailable>> {
-        Box::pin(self.ask(shard, visit, async move |conn, tables| {
-            Ok((sql::find(conn, tables, id).await?, tables.len() as u64))
-        }))
+        Box::pin(self.ask(shard, visit, FindOne(id)))
     }
 
     fn summary(
@@ -144,15 +187,11 @@ impl Shards for ServersShards {
         visit: Visit,
         query: ResultQuery,
     ) -> LocalFuture<'_, Result<Visited<Summary>, Unavailable>> {
-        Box::pin(self.ask(shard, visit, async move |conn, tables| {
-            Ok((sql::summary(conn, tables, &query).await?, tables.len() as u64))
-        }))
+        Box::pin(self.ask(shard, visit, SummaryOf(query)))
     }
 
     fn totals(&self, shard: ShardId, visit: Visit) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
-        Box::pin(self.ask(shard, visit, async move |conn, tables| {
-            Ok((sql::totals(conn, tables).await?, tables.len() as u64))
-        }))
+        Box::pin(self.ask(shard, visit, TotalsOf))
     }
 
     fn kept_totals(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<Totals>, Unavailable>> {
@@ -168,7 +207,7 @@ impl Shards for ServersShards {
     }
 
     fn held(&self, shard: ShardId) -> LocalFuture<'_, Result<Visited<HeldByCoupon>, Unavailable>> {
-        Box::pin(self.ask(shard, Visit::All, async |conn, tables| sql::held(conn, tables).await))
+        Box::pin(self.ask(shard, Visit::All, HeldOf))
     }
 
     fn change(&self, placement: Placement, change: Change) -> LocalFuture<'_, Result<Changed, Unavailable>> {

@@ -9,6 +9,7 @@ use coupon_core::{
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Params, Row, Value};
 
+use super::mysql::{LEAVING, table_in};
 use super::seam::{Alike, OutboxEntry};
 use super::values::{self, get, parsed};
 use crate::statements::{self, Filter, Fresh, Numbers};
@@ -20,82 +21,183 @@ const MYSQL: Dialect = Dialect::MySql;
 const TABLES: usize = 64;
 
 /// The tables of results that a shard holds, the latest first.
-pub(super) async fn tables(conn: &mut Conn) -> mysql_async::Result<Vec<TableId>> {
+pub(super) async fn tables(conn: &mut impl Queryable) -> mysql_async::Result<Vec<TableId>> {
     let names: Vec<String> = conn.query(format!("SHOW TABLES LIKE '{}%'", TableId::PREFIX)).await?;
     Ok(statements::latest_first(names.iter().filter_map(|name| TableId::parse(name))))
 }
 
-/// The results a query covers, latest first, and how many tables were read for them. Tables come latest first: once a
-/// page of a day (or hour) is full, earlier days hold nothing for it.
-pub(super) async fn page(
-    conn: &mut Conn,
-    tables: &[TableId],
-    query: &ResultQuery,
-    page: PageRequest,
-) -> mysql_async::Result<(Vec<Found>, u64)> {
-    let filter = Filter::page(query, page);
-    let mut found: Vec<Found> = Vec::new();
-    let mut visited = 0;
-    let by_time = tables.first().is_some_and(|table| table.day().is_some());
-    let first = if by_time { 1 } else { TABLES };
-    let (head, rest) = tables.split_at(first.min(tables.len()));
-    for chunk in std::iter::once(head).chain(rest.chunks(TABLES)) {
-        if chunk.is_empty() || (by_time && found.len() >= page.limit) {
-            break;
+/// A question about tables of a shard and, where rows may be leaving it, about those.
+pub(super) trait Question {
+    /// Its answer.
+    type Answer;
+
+    /// Asks it; also says how many tables were read.
+    async fn ask(
+        &self,
+        conn: &mut impl Queryable,
+        tables: &[TableId],
+        leaves: bool,
+    ) -> mysql_async::Result<(Self::Answer, u64)>;
+}
+
+/// The results a query covers, latest first. Tables come latest first: once a page of a day (or hour) is full, earlier
+/// days hold nothing for it.
+pub(super) struct PageOf(pub(super) ResultQuery, pub(super) PageRequest);
+
+impl Question for PageOf {
+    type Answer = Vec<Found>;
+
+    async fn ask(
+        &self,
+        conn: &mut impl Queryable,
+        tables: &[TableId],
+        leaves: bool,
+    ) -> mysql_async::Result<(Vec<Found>, u64)> {
+        let Self(query, page) = self;
+        let filter = Filter::page(query, *page);
+        let mut found: Vec<Found> = Vec::new();
+        let mut visited = 0;
+        let by_time = tables.first().is_some_and(|table| table.day().is_some());
+        let first = if by_time { 1 } else { TABLES };
+        let (head, rest) = tables.split_at(first.min(tables.len()));
+        for chunk in std::iter::once(head).chain(rest.chunks(TABLES)) {
+            if chunk.is_empty() || (by_time && found.len() >= page.limit) {
+                break;
+            }
+            for (table, row) in page_of(conn, chunk, &filter, page.limit).await? {
+                found.push((table, values::result(&row)?));
+            }
+            visited += chunk.len() as u64;
         }
-        for (table, row) in page_of(conn, chunk, &filter, page.limit).await? {
-            found.push((table, values::result(&row)?));
+        if leaves {
+            let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
+            let select = statements::page(MYSQL, LEAVING, &filter, limit, Numbers::Written);
+            found.append(&mut leaving(conn, &select).await?);
         }
-        visited += chunk.len() as u64;
+        // Where a row has come to another table of this shard and is still among those that leave, the table's counts.
+        found.sort_by_key(|(_, result)| std::cmp::Reverse(result.result_id));
+        found.dedup_by_key(|(_, result)| result.result_id);
+        found.truncate(page.limit);
+        Ok((found, visited))
     }
-    found.sort_unstable_by_key(|(_, result)| std::cmp::Reverse(result.result_id));
-    found.truncate(page.limit);
-    Ok((found, visited))
 }
 
 /// The result with that id.
-pub(super) async fn find(
-    conn: &mut Conn,
-    tables: &[TableId],
-    id: ResultId,
-) -> mysql_async::Result<Option<Found>> {
-    for chunk in tables.chunks(TABLES) {
-        let select = |table| statements::find(MYSQL, table, id, Numbers::Written);
-        if let Some((table, row)) = union(conn, chunk, select).await?.into_iter().next() {
-            return Ok(Some((table, values::result(&row)?)));
+pub(super) struct FindOne(pub(super) ResultId);
+
+impl Question for FindOne {
+    type Answer = Option<Found>;
+
+    async fn ask(
+        &self,
+        conn: &mut impl Queryable,
+        tables: &[TableId],
+        leaves: bool,
+    ) -> mysql_async::Result<(Option<Found>, u64)> {
+        let Self(id) = self;
+        let visited = tables.len() as u64;
+        for chunk in tables.chunks(TABLES) {
+            let select = |table| statements::find(MYSQL, table, *id, Numbers::Written);
+            if let Some((table, row)) = union(conn, chunk, select).await?.into_iter().next() {
+                return Ok((Some((table, values::result(&row)?)), visited));
+            }
         }
+        if !leaves {
+            return Ok((None, visited));
+        }
+        let select = statements::find(MYSQL, LEAVING, *id, Numbers::Written);
+        Ok((leaving(conn, &select).await?.pop(), visited))
     }
-    Ok(None)
 }
 
 /// The number of results a query covers, and the time of the latest.
-pub(super) async fn summary(
-    conn: &mut Conn,
-    tables: &[TableId],
-    query: &ResultQuery,
-) -> mysql_async::Result<Summary> {
-    let filter = Filter::of(query);
-    let mut sum = Summary::default();
-    for chunk in tables.chunks(TABLES) {
-        let select = |table| statements::summary(table, &filter, Numbers::Written);
-        for (_, row) in union(conn, chunk, select).await? {
-            sum.results += get::<u64>(&row, 0)?;
-            let last = get::<Option<i64>>(&row, 1)?.map(Timestamp::from_millis);
+pub(super) struct SummaryOf(pub(super) ResultQuery);
+
+impl Question for SummaryOf {
+    type Answer = Summary;
+
+    async fn ask(
+        &self,
+        conn: &mut impl Queryable,
+        tables: &[TableId],
+        leaves: bool,
+    ) -> mysql_async::Result<(Summary, u64)> {
+        let filter = Filter::of(&self.0);
+        let mut rows: Vec<Row> = Vec::new();
+        for chunk in tables.chunks(TABLES) {
+            let select = |table| statements::summary(table, &filter, Numbers::Written);
+            rows.extend(union(conn, chunk, select).await?.into_iter().map(|(_, row)| row));
+        }
+        if leaves {
+            rows.extend(conn.query_first(statements::summary(LEAVING, &filter, Numbers::Written)).await?);
+        }
+        let mut sum = Summary::default();
+        for row in &rows {
+            sum.results += get::<u64>(row, 0)?;
+            let last = get::<Option<i64>>(row, 1)?.map(Timestamp::from_millis);
             sum.last_grab = sum.last_grab.max(last);
         }
+        Ok((sum, tables.len() as u64))
     }
-    Ok(sum)
 }
 
 /// Sums over whole tables.
-pub(super) async fn totals(conn: &mut Conn, tables: &[TableId]) -> mysql_async::Result<Totals> {
-    let mut sum = Totals::default();
-    for chunk in tables.chunks(TABLES) {
-        for (_, row) in union(conn, chunk, |table| statements::totals(MYSQL, table)).await? {
-            sum += totals_in(&row)?;
+pub(super) struct TotalsOf;
+
+impl Question for TotalsOf {
+    type Answer = Totals;
+
+    async fn ask(
+        &self,
+        conn: &mut impl Queryable,
+        tables: &[TableId],
+        leaves: bool,
+    ) -> mysql_async::Result<(Totals, u64)> {
+        let mut sum = Totals::default();
+        for chunk in tables.chunks(TABLES) {
+            for (_, row) in union(conn, chunk, |table| statements::totals(MYSQL, table)).await? {
+                sum += totals_in(&row)?;
+            }
         }
+        if leaves {
+            let row: Option<Row> = conn.query_first(statements::totals(MYSQL, LEAVING)).await?;
+            sum += row.as_ref().map(totals_in).transpose()?.unwrap_or_default();
+        }
+        Ok((sum, tables.len() as u64))
     }
-    Ok(sum)
+}
+
+/// The number of results that are held, by coupon, in those of the tables that have any. What is leaving is not in the list of
+/// what is held.
+pub(super) struct HeldOf;
+
+impl Question for HeldOf {
+    type Answer = Vec<(CouponId, u64)>;
+
+    async fn ask(
+        &self,
+        conn: &mut impl Queryable,
+        tables: &[TableId],
+        _: bool,
+    ) -> mysql_async::Result<(Vec<(CouponId, u64)>, u64)> {
+        let names: Vec<String> = conn.query(statements::HOLDING).await?;
+        let holding: Vec<TableId> = names.iter().filter_map(|name| TableId::parse(name)).collect();
+        let tables: Vec<TableId> = tables.iter().filter(|table| holding.contains(table)).copied().collect();
+        let mut held = Vec::new();
+        for chunk in tables.chunks(TABLES) {
+            for (_, row) in union(conn, chunk, statements::held).await? {
+                held.push((parsed(&row, 0, CouponId::new)?, get(&row, 1)?));
+            }
+        }
+        Ok((held, tables.len() as u64))
+    }
+}
+
+/// The rows that are leaving of a SELECT of results, each with the table that it was in.
+async fn leaving(conn: &mut impl Queryable, select: &str) -> mysql_async::Result<Vec<Found>> {
+    let rows: Vec<Row> = conn.query(select.replacen(" FROM ", ", from_table FROM ", 1)).await?;
+    let found = |row: &Row| Ok((table_in(row, row.len().saturating_sub(1))?, values::result(row)?));
+    rows.iter().map(found).collect()
 }
 
 /// The sums that [`statements::totals`] asks for.
@@ -106,23 +208,6 @@ pub(super) fn totals_in(row: &Row) -> mysql_async::Result<Totals> {
         order_amount: Money::from_cents(get(row, 2)?),
         given_back: get(row, 3)?,
     })
-}
-
-/// Counts the results that are held, by coupon, and those of the tables that have any.
-pub(super) async fn held(
-    conn: &mut Conn,
-    tables: &[TableId],
-) -> mysql_async::Result<(Vec<(CouponId, u64)>, u64)> {
-    let names: Vec<String> = conn.query(statements::HOLDING).await?;
-    let holding: Vec<TableId> = names.iter().filter_map(|name| TableId::parse(name)).collect();
-    let tables: Vec<TableId> = tables.iter().filter(|table| holding.contains(table)).copied().collect();
-    let mut held = Vec::new();
-    for chunk in tables.chunks(TABLES) {
-        for (_, row) in union(conn, chunk, statements::held).await? {
-            held.push((parsed(&row, 0, CouponId::new)?, get(&row, 1)?));
-        }
-    }
-    Ok((held, tables.len() as u64))
 }
 
 /// The statement that stores fresh results, all of them or none; or, to see what comes of it, without a word of those
@@ -252,7 +337,7 @@ pub(super) async fn outbox_after(
 
 /// Runs one statement over several tables; each row comes with the table that it is from.
 async fn union(
-    conn: &mut Conn,
+    conn: &mut impl Queryable,
     tables: &[TableId],
     select: impl Fn(TableId) -> String,
 ) -> mysql_async::Result<Vec<(TableId, Row)>> {
@@ -280,7 +365,7 @@ async fn union(
 /// The rows of a page of each table. Of one table the statement is prepared: the server need not read it again, and
 /// numbers come as they are, where in text each costs an allocation. Of several it is another one too often.
 async fn page_of(
-    conn: &mut Conn,
+    conn: &mut impl Queryable,
     tables: &[TableId],
     filter: &Filter,
     limit: usize,

@@ -269,7 +269,7 @@ impl Consumer {
         let now = self.background.time.mains();
         let background = Arc::clone(&self.background);
         let of = Of { dataset: &background.dataset, shard: self.shard, floors: &background.floors };
-        let stored = store(self.connection().await?, of, work, now).await;
+        let stored = store(self.connection().await?, &background, of, work, now).await;
         // A table that went, because its day was retired, is made again.
         if matches!(stored, Err(StoreError::Storing(StoringError::NoTable(_)))) {
             self.tables.clear();

@@ -13,6 +13,7 @@ mod fill;
 mod gatekeeper;
 mod gather;
 mod handles;
+mod late;
 mod layout;
 mod lease;
 mod let_go;

@@ -21,8 +21,8 @@ pub(super) async fn settle(background: &Arc<Background>, work: &Work, done: &Don
         if done.gone.contains(&row.result.result_id) {
             gone.push(Release::of(&row.result));
         }
-        // Keys of an epoch that is over are gone, and must not come back.
-        if *of == epoch.number {
+        // Whoever stores what was passed on says so. Keys of an epoch that is over are gone, and must not come back.
+        if *of == epoch.number && !done.passed.contains(&row.result.result_id) {
             stored.push(Mark::of(&row.result));
         }
     }

@@ -10,8 +10,9 @@ use std::collections::HashSet;
 use coupon_core::books::Movement;
 use coupon_core::{CouponResult, ResultId, ShardId, TableId, Timestamp};
 
-use super::Floors;
+use super::late::{LateError, Sorted};
 use super::stored::{Known, Stored};
+use super::{Background, Floors};
 use crate::PlacedResult;
 use crate::failpoints::{self, Mechanism};
 use crate::servers::outbox::{self, Moves};
@@ -47,6 +48,8 @@ pub(super) struct Done {
     pub(super) parked: HashSet<ResultId>,
     /// Results that were stored before, and gave their stock back since.
     pub(super) gone: HashSet<ResultId>,
+    /// Results that another shard stores.
+    pub(super) passed: HashSet<ResultId>,
 }
 
 /// The least that a shard must have: it was put back to an earlier state if it has less.
@@ -95,6 +98,8 @@ pub(in crate::servers) enum StoreError {
     LostData(#[from] LostData),
     #[error(transparent)]
     Storing(#[from] StoringError),
+    #[error(transparent)]
+    Late(#[from] LateError),
 }
 
 /// A shard, and what this process has seen of it.
@@ -124,18 +129,24 @@ impl Of<'_> {
 /// would end the transaction.
 pub(super) async fn store(
     storing: &mut dyn Storing,
+    background: &Background,
     of: Of<'_>,
     work: &Work,
     now: Timestamp,
 ) -> Result<Done, StoreError> {
     let begun = of.check(storing.begin().await?)?;
-    let mut store =
-        Store { storing, now, outbox_id: begun.outbox_id, moves: Moves::new(), done: Done::default() };
+    let sorted = background.sort_late(of.shard, begun.moves, &work.results).await?;
+    let Sorted { here, late, gone, contradicting, passed } = sorted;
+    let done = Done { gone, passed, ..Done::default() };
+    let mut store = Store { storing, now, outbox_id: begun.outbox_id, moves: Moves::new(), late, done };
     let closed = if failpoints::is_off(Mechanism::Epoch) { 0 } else { begun.closed };
-    let (late, results): (Vec<&Arrived>, Vec<&Arrived>) =
-        work.results.iter().partition(|arrived| arrived.epoch <= closed);
+    let (too_late, results): (Vec<&Arrived>, Vec<&Arrived>) =
+        here.into_iter().partition(|arrived| arrived.epoch <= closed);
     store.insert(&unique(&results)).await?;
-    for arrived in late {
+    for (Arrived { row, .. }, reason) in contradicting {
+        store.park(row.placement.table, &row.result, &reason).await?;
+    }
+    for arrived in too_late {
         let reason = format!("it came after epoch {} of the gate was closed", arrived.epoch);
         store.park_unless_stored(&arrived.row, &reason).await?;
     }
@@ -163,6 +174,8 @@ struct Store<'a> {
     now: Timestamp,
     outbox_id: i64,
     moves: Moves,
+    /// Rows that may have come behind a mover.
+    late: u64,
     done: Done,
 }
 
@@ -272,7 +285,7 @@ impl Store<'_> {
             closes: work.markers.iter().map(|marker| marker.closes).max().unwrap_or(0),
             sent: work.sent,
             added: self.done.added,
-            late: 0,
+            late: self.late,
             messages: work.messages,
             received: work.results.len() as u64,
         };

@@ -135,7 +135,7 @@ pub trait Growing: Send + Sync {
 #[derive(Debug, Clone, Copy)]
 pub struct Fixed;
 
-pub(crate) fn not_built<'a, T: 'a>(what: &'static str) -> LocalFuture<'a, Result<T, GrowthError>> {
+fn not_built<'a, T: 'a>(what: &'static str) -> LocalFuture<'a, Result<T, GrowthError>> {
     Box::pin(std::future::ready(Err(GrowthError::NotBuilt(what))))
 }
 

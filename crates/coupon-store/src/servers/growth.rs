@@ -7,7 +7,6 @@ use coupon_core::catalogue_change::Operator;
 use tokio::runtime::Handle;
 
 use super::tasks::Background;
-use crate::growing::not_built;
 use crate::{Announced, Growing, GrowthError, LocalFuture, Moving, NextLayout, Unavailable, VersionRecord};
 
 /// Changes the layout of a data set on servers.
@@ -46,15 +45,19 @@ impl Growing for ServersGrowth {
         self.there(Arc::clone(&self.background).catch_up())
     }
 
-    fn start_moving(&self, _: NonZeroU32, _: Operator) -> LocalFuture<'_, Result<Moving, GrowthError>> {
-        not_built("moving rows")
+    fn start_moving(
+        &self,
+        rate: NonZeroU32,
+        operator: Operator,
+    ) -> LocalFuture<'_, Result<Moving, GrowthError>> {
+        self.there(Arc::clone(&self.background).start_moving(rate, operator))
     }
 
     fn stop_moving(&self) -> LocalFuture<'_, Result<Option<Moving>, GrowthError>> {
-        not_built("moving rows")
+        self.there(Arc::clone(&self.background).stop_moving())
     }
 
     fn moving(&self) -> LocalFuture<'_, Result<Option<Moving>, GrowthError>> {
-        not_built("moving rows")
+        self.there(Arc::clone(&self.background).movement_now())
     }
 }

@@ -15,8 +15,8 @@ use super::per_thread::PerThread;
 use super::seam::{Living, Servers};
 use super::status::ShardStatus;
 use super::tasks::{
-    Background, Crew, Floors, Following, GateHandle, Leases, QueuesHandle, Signals, Time, agree_at_start,
-    look,
+    Background, Crew, Floors, Following, GateHandle, Leases, Movement, QueuesHandle, Signals, Time,
+    agree_at_start, look,
 };
 use crate::clock::Clock;
 use crate::ids::IdSource;
@@ -214,6 +214,7 @@ impl Background {
             signals: Signals::new(shards),
             living: this_process(shards),
             following: Following::default(),
+            movement: Movement::default(),
             counts: Counts::new(shards),
             layouts,
             lead: part.layout_lead,

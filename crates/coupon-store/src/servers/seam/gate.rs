@@ -59,6 +59,23 @@ pub struct Hold {
     pub given_back: Option<Timestamp>,
 }
 
+impl Hold {
+    /// What a gate knows of a row.
+    #[must_use]
+    pub fn of(row: &CouponResult) -> Self {
+        let CouponResult { result_id, user_id, coupon_id, slot, hold_until, request, state_time, .. } = *row;
+        Self {
+            coupon: coupon_id.get(),
+            user: user_id.get(),
+            id: result_id.number(),
+            slot: slot.unwrap_or(0),
+            hold_until,
+            request,
+            given_back: if slot.is_some() { None } else { state_time },
+        }
+    }
+}
+
 /// A result that gave its stock back, and the slot that it had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Release {

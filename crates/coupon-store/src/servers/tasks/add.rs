@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
-use coupon_core::{CouponId, ShardId, TableId, Timestamp};
+use coupon_core::{CouponId, Placement, ShardId, TableId, Timestamp};
 
 use super::Background;
 use super::fill::{lately, remembered};
@@ -99,6 +99,9 @@ impl Background {
         // By main's own word, as a filling takes it.
         let now = self.main.time().await?;
         let since = now.plus_millis(-i64::try_from(REMEMBERED.as_millis()).unwrap_or(i64::MAX));
+        for (Placement { shard, table }, holds) in self.deliver_what_leaves().await? {
+            Adding { background: self, epoch, coupons: &coupons, shard, table, now }.take(holds).await?;
+        }
         for (shard, server) in self.shard_servers() {
             for table in server.tables().await? {
                 let mut adding = Adding { background: self, epoch, coupons: &coupons, shard, table, now };

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::{
-    Applier, Background, Consumer, Gatekeeper, Leases, LetGo, Reconciler, Sweeper, keep_comparing, watch,
+    Applier, Background, Consumer, Gatekeeper, Leases, LetGo, Reconciler, RowMover, Sweeper, keep_comparing,
+    watch,
 };
 use crate::ids::IdSource;
 use crate::servers::process::Part;
@@ -82,6 +83,10 @@ impl Crew {
         let task =
             lasting(Arc::clone(&self.background), "applier", |background| Applier::new(background).run());
         self.applier.spawn(task);
+        // What it had under way when it ends is taken up by the next.
+        let task =
+            lasting(Arc::clone(&self.background), "mover", |background| RowMover::new(background).run());
+        self.others.spawn(task);
         let every = part.reconcile_every;
         // Twice what a hand-over may take.
         let grace = part.publish_patience * 2;

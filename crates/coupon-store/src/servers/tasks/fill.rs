@@ -76,6 +76,9 @@ impl<'a> Filling<'a> {
         self.coupons.extend(offered.into_iter().map(|terms| (terms.coupon, terms)));
         self.version = version;
         failpoints::hit(Point::Filling);
+        for (_, holds) in self.background.deliver_what_leaves().await? {
+            self.take(holds).await?;
+        }
         for (shard, server) in self.background.shard_servers() {
             match self.shard(shard, server).await {
                 Err(error) if failpoints::is_off(Mechanism::WholeFill) => {

@@ -17,6 +17,8 @@ mod late;
 mod layout;
 mod lease;
 mod let_go;
+mod movement;
+mod moving;
 mod publish;
 mod reconcile;
 mod reconcile_rows;
@@ -51,6 +53,8 @@ use gatekeeper::Gatekeeper;
 pub(super) use handles::{Floors, GateHandle, QueuesHandle, Signals, Time};
 pub(super) use lease::{Leases, RENEW};
 use let_go::LetGo;
+pub(super) use movement::Movement;
+use movement::RowMover;
 pub(super) use publish::Watched;
 use reconcile::Reconciler;
 use reconcile_rows::Rows;
@@ -76,6 +80,7 @@ pub(super) struct Background {
     /// This process, as main lists it.
     pub(super) living: Living,
     pub(super) following: Following,
+    pub(super) movement: Movement,
     /// The counts of this process.
     pub(super) counts: Counts,
 }

@@ -94,13 +94,18 @@ async fn try_to_expire(at: At<'_>, now: Timestamp, most: usize) -> Result<(usize
 
 /// The tries of a transaction so far.
 #[derive(Debug, Default)]
-struct Tries(u32);
+pub(super) struct Tries(u32);
 
 impl Tries {
     /// Judges whether to try once more.
     fn again<T>(&mut self, tried: &Result<T, StoreError>) -> bool {
+        tried.as_ref().is_err_and(|error| self.again_after(error))
+    }
+
+    /// Judges whether to try once more after it failed so.
+    pub(super) fn again_after(&mut self, error: &StoreError) -> bool {
         self.0 += 1;
-        self.0 < TRIES && matches!(tried, Err(StoreError::Storing(StoringError::Conflict(_))))
+        self.0 < TRIES && matches!(error, StoreError::Storing(StoringError::Conflict(_)))
     }
 }
 

@@ -31,7 +31,7 @@ impl Stored {
         Ok(Self::of(&storing.alike(table, results).await?))
     }
 
-    fn of(rows: &[Alike]) -> Self {
+    pub(super) fn of(rows: &[Alike]) -> Self {
         let holder = |row: &Alike| Some(((row.user, row.coupon, row.slot?), row.id));
         Self {
             by_id: rows.iter().map(|row| (row.id, (row.user, row.coupon, row.room))).collect(),

@@ -18,7 +18,9 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::Background;
+use super::movement::receiving;
 use crate::VersionRecord;
+use crate::layouts::Previous;
 use crate::outage::TaskOutage;
 use crate::servers::gate::Epoch;
 use crate::servers::layouts::versioned;
@@ -44,6 +46,8 @@ pub(in crate::servers) struct Followed {
     terms: Option<BTreeMap<CouponId, Terms>>,
     /// The versions of the layout, as they were last read.
     layouts: Vec<VersionRecord>,
+    /// Lists of versions that are not gone by any more, and do not lead to where rows begin to move.
+    before: Vec<Previous>,
     /// When all of them were read.
     read: Option<Instant>,
     /// The epoch of the gate that was brought to a version, and that version.
@@ -168,13 +172,20 @@ impl Followed {
         };
         let cannot_go_by = match versions {
             Ok(Some(versions)) => {
-                background.layouts.swap(versions);
+                let begins = background.layouts.look(|before| receiving(before) < receiving(&versions));
+                let before = background.layouts.swap(versions);
                 self.layouts = layouts;
+                self.before.extend(Some(before).filter(|_| begins));
                 None
             }
             Ok(None) => None,
             Err(error) => Some(error),
         };
+        // Rows begin to move once main is told: by then nobody reads by a list that does not lead to where they go.
+        while self.before.iter().any(Previous::is_in_use) {
+            alive_during(background, known, tokio::time::sleep(LOOK)).await;
+        }
+        self.before.clear();
         if let Some(news) = news {
             set_aside(&background.offered.set_aside, &news);
             self.go_by(background, news, &changed);

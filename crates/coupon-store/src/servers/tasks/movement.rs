@@ -1,0 +1,296 @@
+//! The movement of rows to where the latest version of the layout says: begun and ended in main, and carried out by one process
+//! at a time.
+//!
+//! Any process may be asked to begin or to end one, and answers from main. Each that consumes looks in main whether one is to go
+//! on, and whoever has the lock carries it out: when a process is killed, another goes on from what main and shards say.
+
+use std::num::{NonZeroU16, NonZeroU32};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use coupon_core::catalogue_change::Operator;
+use coupon_core::{VersionNumber, Versioned};
+use tokio::time::{Instant, sleep};
+
+use super::Background;
+use super::layout::MENDED;
+use super::moving::Shards;
+use crate::measure::Rate;
+use crate::moving::{Ended, Mover, Pace, Progress};
+use crate::outage::TaskOutage;
+use crate::servers::seam::{LayoutState, MoveOrder, MoverLock};
+use crate::{GrowthError, Moving, Unavailable, VersionRecord};
+
+/// The time between two looks whether there is something to move, or a movement is to end, and between two notes in main of how
+/// far it has come.
+const LOOK: Duration = Duration::from_millis(500);
+/// The longest that an end waits for the process that moves rows.
+const STOPS: Duration = Duration::from_secs(10);
+/// The longest reason that main keeps.
+const TROUBLE: usize = 1_000;
+
+/// How fast rows are looked at, as this process is told by main.
+pub(in crate::servers) struct Movement(Rate);
+
+impl Default for Movement {
+    fn default() -> Self {
+        Self(Rate::new())
+    }
+}
+
+/// The task that moves rows.
+pub(super) struct RowMover {
+    background: Arc<Background>,
+    outage: TaskOutage,
+}
+
+/// A movement that this process carries out.
+struct Running {
+    /// As it was when this process began.
+    begun: Moving,
+    pace: Pace,
+    progress: Progress,
+}
+
+impl Running {
+    fn now(&self) -> Moving {
+        let looked_at = self.progress.looked_at.load(Ordering::Relaxed);
+        let before = self.begun.trouble.clone().filter(|_| looked_at == 0);
+        Moving {
+            moved: self.begun.moved + self.progress.moved.load(Ordering::Relaxed),
+            looked_at,
+            trouble: self.progress.trouble().map(short).or(before),
+            ..self.begun.clone()
+        }
+    }
+
+    /// Notes in main how far it has come, again and again, and hears from there at which rate it goes on, or that it is to end.
+    async fn keep_noting(&self, lock: &mut dyn MoverLock) -> anyhow::Error {
+        loop {
+            sleep(LOOK).await;
+            match lock.note(&self.now()).await {
+                Ok(Some(moving)) if moving.runs && moving.began == self.begun.began => {
+                    self.pace.set(moving.rate);
+                }
+                Ok(_) => self.pace.stop(),
+                // The lock may be another's.
+                Err(error) => return error.into(),
+            }
+        }
+    }
+}
+
+/// A reason as long as main keeps one.
+fn short(why: String) -> String {
+    if why.len() <= TROUBLE { why } else { why.chars().take(TROUBLE).collect() }
+}
+
+/// The latest version that rows come to.
+pub(super) fn receiving(versions: &Versioned) -> Option<VersionNumber> {
+    versions.versions().iter().rfind(|version| version.receives).map(|version| version.number)
+}
+
+impl RowMover {
+    pub(super) const fn new(background: Arc<Background>) -> Self {
+        let outage = TaskOutage::new("rows do not move; it is tried again", "rows move again");
+        Self { background, outage }
+    }
+
+    pub(super) async fn run(self) {
+        while !self.background.signals.stopping() {
+            let round = self.round().await;
+            self.outage.tried(&round);
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Moves rows, if that is to be and nobody else does.
+    async fn round(&self) -> anyhow::Result<()> {
+        let main = &self.background.main;
+        if self.background.layouts.look(|versions| versions.versions().len() == 1)
+            || self.going_on().await?.is_none()
+        {
+            return Ok(());
+        }
+        let Some(mut lock) = main.lock_mover().await? else { return Ok(()) };
+        let moved = self.move_rows(&mut *lock).await;
+        lock.end().await;
+        moved
+    }
+
+    /// The movement that is to go on.
+    async fn going_on(&self) -> anyhow::Result<Option<Moving>> {
+        Ok(self.background.main.movement().await?.filter(|moving| moving.runs))
+    }
+
+    async fn move_rows(&self, lock: &mut dyn MoverLock) -> anyhow::Result<()> {
+        let background = &self.background;
+        let Some(moving) = self.going_on().await? else { return Ok(()) };
+        let now = background.main.version().await?;
+        let versions = background.layouts.now();
+        // Every reader is to know where rows come to before the first goes there.
+        if receiving(&versions) != Some(moving.to) || !background.main.behind(now).await?.is_empty() {
+            return Ok(());
+        }
+        let running = Running {
+            pace: Pace::new(moving.rate),
+            progress: Progress::default(),
+            begun: Moving { rows: background.rows(), looked_at: 0, ..moving },
+        };
+        // From the beginning of what this process looks at.
+        lock.note(&running.now()).await?;
+        let Running { pace, progress, .. } = &running;
+        let shards = Shards::new(background);
+        let mover = Mover { shards: &shards, versions, pace, progress };
+        let ended = tokio::select! {
+            ended = mover.run() => ended,
+            error = running.keep_noting(lock) => return Err(error),
+        };
+        drop(mover);
+        match ended {
+            Ok(Ended::Done) => self.close(Moving { runs: false, trouble: None, ..running.now() }).await,
+            Ok(Ended::Stopped) => Ok(lock.note(&running.now()).await.map(drop)?),
+            Err(error) => {
+                lock.note(&Moving { trouble: Some(short(error.to_string())), ..running.now() }).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Writes that no row is left where versions before said.
+    async fn close(&self, moved: Moving) -> anyhow::Result<()> {
+        let changing = self.background.main.change_layout(NonZeroU16::MIN).await?;
+        let before = changing.state().versions.iter().filter(|version| version.number < moved.to);
+        let closed: Vec<VersionRecord> =
+            before.map(|version| VersionRecord { closed: true, ..version.clone() }).collect();
+        let what = format!("every row is where version {} of the layout says", moved.to);
+        changing.commit(&closed, Some(&moved), MENDED, &what).await?;
+        tracing::info!(
+            version = moved.to,
+            moved = moved.moved,
+            "every row is where this version of the layout says"
+        );
+        Ok(())
+    }
+}
+
+/// The reason why no rows can be moved, if there is one.
+fn in_the_way(state: &LayoutState) -> Option<String> {
+    let LayoutState { versions, now, .. } = state;
+    let latest = versions.last()?;
+    if versions.iter().filter(|version| !version.closed).count() == 1 {
+        Some("there is nothing to move: every row is where the layout says".to_owned())
+    } else if latest.from > *now {
+        let VersionRecord { number, from, .. } = latest;
+        Some(format!("version {number} of the layout is in force from {from} on: wait until then"))
+    } else {
+        None
+    }
+}
+
+impl Background {
+    /// The rows that there are.
+    fn rows(&self) -> u64 {
+        self.status.iter().map(|status| status.look().results).sum()
+    }
+
+    /// Begins to move rows to the latest version, or has them move at another rate.
+    pub(in crate::servers) async fn start_moving(
+        self: Arc<Self>,
+        rate: NonZeroU32,
+        operator: Operator,
+    ) -> Result<Moving, GrowthError> {
+        let ordered = self.main.order_movement(MoveOrder::Rate(rate)).await.map_err(Unavailable::from)?;
+        if let Some(moving) = ordered {
+            return Ok(moving);
+        }
+        let changing = self.main.change_layout(NonZeroU16::MIN).await.map_err(Unavailable::from)?;
+        let state = changing.state();
+        if let Some(why) = in_the_way(state) {
+            return Err(GrowthError::Refused(why));
+        }
+        let latest: Vec<VersionRecord> = state
+            .versions
+            .last()
+            .map(|latest| VersionRecord { receives: true, ..latest.clone() })
+            .into_iter()
+            .collect();
+        let moving = Moving {
+            to: latest.first().map_or(1, |latest| latest.number),
+            began: state.now,
+            runs: true,
+            moved: 0,
+            rows: self.rows(),
+            looked_at: 0,
+            rate,
+            rows_per_s: 0.0,
+            trouble: None,
+        };
+        let what = format!("rows are moved to where version {} of the layout says", moving.to);
+        let begun = changing.commit(&latest, Some(&moving), operator.as_str(), &what).await;
+        begun.map_err(Unavailable::from)?;
+        tracing::info!(
+            version = moving.to,
+            operator = operator.as_str(),
+            "rows are moved to where this version of the layout says"
+        );
+        Ok(moving)
+    }
+
+    /// Ends the movement for now, and waits until whoever moves rows has heard.
+    pub(in crate::servers) async fn stop_moving(self: Arc<Self>) -> Result<Option<Moving>, GrowthError> {
+        let stopped = self.main.order_movement(MoveOrder::Stop).await.map_err(Unavailable::from)?;
+        if stopped.is_none() {
+            return Ok(None);
+        }
+        let deadline = Instant::now() + STOPS;
+        while Instant::now() < deadline {
+            if let Some(lock) = self.main.lock_mover().await.map_err(Unavailable::from)? {
+                lock.end().await;
+                break;
+            }
+            sleep(LOOK / 4).await;
+        }
+        Ok(self.main.movement().await.map_err(Unavailable::from)?)
+    }
+
+    /// The last movement, as main has it, and how fast it goes by what this process was told of it before.
+    pub(in crate::servers) async fn movement_now(self: Arc<Self>) -> Result<Option<Moving>, GrowthError> {
+        let Some(moving) = self.main.movement().await.map_err(Unavailable::from)? else { return Ok(None) };
+        let rows_per_s = self.movement.0.of(moving.looked_at).filter(|_| moving.runs).unwrap_or(0.0);
+        Ok(Some(Moving { rows_per_s, ..moving }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coupon_core::Timestamp;
+
+    use super::*;
+    use crate::servers::layouts::first;
+
+    #[test]
+    fn what_is_in_the_way_of_a_movement_is_named() {
+        let now = Timestamp::from_millis(1_795_348_800_000);
+        let one = first("of 4 shards", Timestamp::from_millis(0));
+        let two = VersionRecord { number: 2, from: now, ..one.clone() };
+        let refused = |versions: &[VersionRecord]| {
+            in_the_way(&LayoutState {
+                versions: versions.to_vec(),
+                now,
+                catalogue: 7,
+                open_epoch: Some(1),
+                behind: Vec::new(),
+                narrow: Vec::new(),
+                moves: false,
+            })
+        };
+        assert_eq!(refused(&[one.clone(), two.clone()]), None);
+        assert!(refused(&[one.clone()]).unwrap().contains("nothing to move"));
+        let closed = VersionRecord { closed: true, ..one.clone() };
+        assert!(refused(&[closed, two.clone()]).unwrap().contains("nothing to move"));
+        let later = VersionRecord { from: now.plus_millis(1), ..two };
+        assert!(refused(&[one, later]).unwrap().contains("wait until then"));
+    }
+}

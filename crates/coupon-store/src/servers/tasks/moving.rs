@@ -1,0 +1,408 @@
+//! The shards on servers, as a mover sees them: what becomes of a batch, transaction by transaction.
+//!
+//! Whoever has a batch under way has main's lock of the gate: nobody fills it, or adds coupons to it, while a row is between two
+//! shards. The lock may be lost, as by a process that was frozen, or where main has failed over. So it is asked for once more in
+//! each transaction, after that has the shard's row of state; and whoever fills the gate, or adds to it, takes each shard's row
+//! of state once after it has the lock: what had that row before is done, and what has it later is refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use coupon_core::{CouponResult, Placement, ShardId, TableId, VersionNumber};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::{error::Elapsed, sleep, timeout};
+
+use super::Background;
+use super::steps::Tries;
+use super::store::{Of, StoreError};
+use super::stored::{Known, Stored};
+use crate::moving::{Batch, Departure, Key, MoveError, MovingShards, ShardMoves, Slice, deliver};
+use crate::servers::seam::{
+    Begun, DatabaseError, GateLock, Hold, Inserted, MoveNote, MovingRows, ShardServer, StoringError,
+};
+use crate::{PlacedResult, Totals, Unavailable};
+
+/// The longest that a step may take.
+const PATIENCE: Duration = Duration::from_secs(25);
+/// The longest that main may take to say whether a lock is still had.
+const STILL: Duration = Duration::from_secs(2);
+/// The wait before the lock of the gate is asked for again that another process has.
+const BUSY: Duration = Duration::from_millis(20);
+/// The same while the gate is shut: whoever fills it goes first.
+const SHUT: Duration = Duration::from_millis(500);
+/// The rows that one statement stores.
+const ROWS: usize = 1_000;
+
+/// The lock of whoever has a batch under way.
+type Lock = Arc<Mutex<Option<Box<dyn GateLock>>>>;
+
+/// The shards, for one batch after the other.
+pub(super) struct Shards<'a> {
+    background: &'a Background,
+    /// The lock of the batch under way; none for whoever has it in another way.
+    lock: Option<Lock>,
+    one: Arc<Mutex<()>>,
+}
+
+/// The right to have a batch under way. Its connection goes with it, and the lock with that.
+pub(super) struct Turn {
+    _one: OwnedMutexGuard<()>,
+    lock: Option<Lock>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(lock) = &self.lock
+            && let Ok(mut lock) = lock.try_lock()
+        {
+            lock.take();
+        }
+    }
+}
+
+/// The reason why a step is not taken.
+#[derive(Debug, thiserror::Error)]
+enum StepError {
+    /// Another mover has been here.
+    #[error("another mover has been here")]
+    Overtaken,
+    /// The right to have a batch under way may be another's by now.
+    #[error("it does not have its turn any more: {0:#}")]
+    LostTurn(anyhow::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+}
+
+impl From<StoringError> for StepError {
+    fn from(error: StoringError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<DatabaseError> for StepError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+type Step<T> = Result<T, StepError>;
+
+/// A transaction that has its shard's row of state.
+struct Has<'a> {
+    rows: Box<dyn MovingRows>,
+    begun: Begun,
+    of: Of<'a>,
+}
+
+impl Has<'_> {
+    async fn commit(self, note: MoveNote) -> Step<()> {
+        self.rows.commit(&note).await?;
+        self.of.committed(self.begun);
+        Ok(())
+    }
+
+    /// Notes where the shard is, if that is news.
+    async fn note(self, moves: ShardMoves) -> Step<ShardMoves> {
+        if moves != self.begun.moves {
+            self.commit(MoveNote { moves, ..MoveNote::default() }).await?;
+        }
+        Ok(moves)
+    }
+}
+
+/// The outcome of a step that was tried; none if it met another transaction, and is to be tried again.
+fn outcome<T>(
+    shard: ShardId,
+    tries: &mut Tries,
+    tried: Result<Step<T>, Elapsed>,
+) -> Option<Result<T, MoveError>> {
+    let down = |why: &dyn std::fmt::Display| Unavailable::new(format!("shard {shard}"), why).into();
+    match tried {
+        Err(_) => Some(Err(down(&"it did not answer in time"))),
+        Ok(Ok(done)) => Some(Ok(done)),
+        Ok(Err(StepError::Overtaken)) => Some(Err(MoveError::Overtaken(shard))),
+        Ok(Err(StepError::Store(error))) if tries.again_after(&error) => None,
+        Ok(Err(error)) => Some(Err(down(&error))),
+    }
+}
+
+/// Stores rows that have left another place. Returns the sums over those that were not there, and whether all are there now: one
+/// that contradicts what is stored stays where it was leaving, whole.
+async fn put(moving: &mut dyn MovingRows, table: TableId, rows: &[&CouponResult]) -> Step<(Totals, bool)> {
+    let (mut more, mut all) = (Totals::default(), true);
+    if moving.put(table, rows).await? == Inserted::All {
+        rows.iter().for_each(|row| more += Totals::of(row));
+        return Ok((more, all));
+    }
+    for row in rows {
+        if moving.put(table, &[*row]).await? == Inserted::All {
+            more += Totals::of(row);
+            continue;
+        }
+        let alike = Stored::of(&moving.alike(table, &[*row]).await?).about(row);
+        all &= matches!(alike, Known::Stored | Known::Gone);
+    }
+    Ok((more, all))
+}
+
+impl<'a> Shards<'a> {
+    /// For whoever takes main's lock for each batch.
+    pub(super) fn new(background: &'a Background) -> Self {
+        Self { background, lock: Some(Lock::default()), one: Arc::default() }
+    }
+
+    /// For whoever has main's lock of the gate anyhow.
+    fn for_the_gatekeeper(background: &'a Background) -> Self {
+        Self { background, lock: None, one: Arc::default() }
+    }
+
+    fn server(&self, shard: ShardId) -> Result<&'a dyn ShardServer, MoveError> {
+        let server = self.background.shard(shard);
+        Ok(server.map_err(|error| Unavailable::new(format!("shard {shard}"), error))?)
+    }
+
+    /// Asks a shard something.
+    async fn ask<T>(
+        &self,
+        shard: ShardId,
+        asked: impl Future<Output = Result<T, DatabaseError>>,
+    ) -> Result<T, MoveError> {
+        Ok(asked.await.map_err(|error| Unavailable::new(format!("shard {shard}"), error))?)
+    }
+
+    /// Begins a transaction that has its shard's row of state; of a batch only for as long as it has its turn.
+    async fn begin_at(&self, shard: ShardId, of_a_batch: bool) -> Step<Has<'a>> {
+        let Background { dataset, floors, .. } = self.background;
+        let of = Of { dataset, shard, floors };
+        let mut rows = self.background.shard(shard)?.moving().await?;
+        let begun = of.check(rows.begin().await?)?;
+        if let Some(lock) = self.lock.as_ref().filter(|_| of_a_batch) {
+            let mut lock = lock.lock().await;
+            let lock = lock.as_mut().ok_or_else(|| StepError::LostTurn(anyhow::anyhow!("it had none")))?;
+            // The shard's consumers wait meanwhile.
+            let still = timeout(STILL, lock.state()).await.context("main does not answer");
+            still.and_then(|state| state).map_err(StepError::LostTurn)?;
+        }
+        Ok(Has { rows, begun, of })
+    }
+
+    /// Waits until no transaction is under way at a shard that began before.
+    async fn wait_for(&self, shard: ShardId) -> Result<(), MoveError> {
+        let mut tries = Tries::default();
+        loop {
+            let tried = timeout(PATIENCE, self.begin_at(shard, false)).await;
+            if let Some(done) = outcome(shard, &mut tries, tried) {
+                return done.map(drop);
+            }
+        }
+    }
+
+    async fn try_to_begin(&self, shard: ShardId, up_to: VersionNumber) -> Step<ShardMoves> {
+        let has = self.begin_at(shard, false).await?;
+        let moves = has.begun.moves;
+        has.note(ShardMoves { moving_from: moves.moving_from.max(up_to), ..moves }).await
+    }
+
+    async fn try_to_leave(&self, shard: ShardId, departure: &Departure) -> Step<()> {
+        let mut has = self.begin_at(shard, true).await?;
+        let moves = has.begun.moves;
+        if departure.number != moves.batch + 1 || !has.rows.none_leaves().await? {
+            return Err(StepError::Overtaken);
+        }
+        has.rows.leave(departure).await?;
+        let moves = ShardMoves { batch: departure.number, ..moves };
+        has.commit(MoveNote { moves, ..MoveNote::default() }).await
+    }
+
+    async fn try_to_arrive(
+        &self,
+        shard: ShardId,
+        from: ShardId,
+        number: u64,
+        rows: &[PlacedResult],
+    ) -> Step<()> {
+        let mut by_table: BTreeMap<TableId, Vec<&CouponResult>> = BTreeMap::new();
+        for row in rows {
+            by_table.entry(row.placement.table).or_default().push(&row.result);
+        }
+        self.make_tables(shard, by_table.keys()).await?;
+        let mut has = self.begin_at(shard, true).await?;
+        if has.rows.last_arrival(from).await? >= number {
+            return Ok(());
+        }
+        let (mut more, mut whole) = (Totals::default(), true);
+        for (table, rows) in by_table {
+            for some in rows.chunks(ROWS) {
+                let (stored, all) = put(&mut *has.rows, table, some).await?;
+                more += stored;
+                whole &= all;
+            }
+        }
+        let (moves, arrived) = (has.begun.moves, whole.then_some((from, number)));
+        has.commit(MoveNote { moves, arrived, more, less: Totals::default() }).await
+    }
+
+    /// Makes the tables that are missing: within a transaction that would end it.
+    async fn make_tables(&self, shard: ShardId, wanted: impl Iterator<Item = &TableId>) -> Step<()> {
+        let server = self.background.shard(shard)?;
+        let there: BTreeSet<TableId> = server.tables().await?.into_iter().collect();
+        for table in wanted.filter(|table| !there.contains(table)) {
+            server.make_table(*table).await?;
+        }
+        Ok(())
+    }
+
+    async fn try_to_forget(&self, shard: ShardId, number: u64) -> Step<()> {
+        let mut has = self.begin_at(shard, true).await?;
+        let moves = has.begun.moves;
+        if moves.batch != number || has.rows.none_leaves().await? {
+            return Ok(());
+        }
+        let less = has.rows.forget().await?;
+        has.commit(MoveNote { moves, less, ..MoveNote::default() }).await
+    }
+
+    async fn try_to_close(&self, shard: ShardId, up_to: VersionNumber, late: u64) -> Step<bool> {
+        let mut has = self.begin_at(shard, false).await?;
+        let moves = has.begun.moves;
+        if moves.late != late || !has.rows.none_leaves().await? {
+            return Ok(false);
+        }
+        has.note(ShardMoves { closed: moves.closed.max(up_to), ..moves }).await?;
+        Ok(true)
+    }
+}
+
+impl MovingShards for Shards<'_> {
+    type Turn = Turn;
+
+    fn shards(&self) -> Vec<ShardId> {
+        self.background.shards().collect()
+    }
+
+    async fn turn(&self) -> Result<Turn, MoveError> {
+        let turn = Turn { _one: Arc::clone(&self.one).lock_owned().await, lock: self.lock.clone() };
+        let Some(slot) = &self.lock else { return Ok(turn) };
+        let main = |error: &dyn std::fmt::Display| Unavailable::new("the main database", error);
+        loop {
+            let lock = self.background.main.lock_gate_for_a_batch().await;
+            let Some(mut lock) = lock.map_err(|error| main(&error))? else {
+                sleep(BUSY).await;
+                continue;
+            };
+            if lock.state().await.map_err(|error| main(&error))?.open().is_some() {
+                *slot.lock().await = Some(lock);
+                return Ok(turn);
+            }
+            lock.end().await;
+            sleep(SHUT).await;
+        }
+    }
+
+    async fn begin(&self, shard: ShardId, up_to: VersionNumber) -> Result<ShardMoves, MoveError> {
+        let mut tries = Tries::default();
+        loop {
+            let tried = timeout(PATIENCE, self.try_to_begin(shard, up_to)).await;
+            if let Some(done) = outcome(shard, &mut tries, tried) {
+                return done;
+            }
+        }
+    }
+
+    async fn tables(&self, shard: ShardId) -> Result<Vec<TableId>, MoveError> {
+        self.ask(shard, self.server(shard)?.tables()).await
+    }
+
+    async fn scan(&self, shard: ShardId, table: TableId, slice: Slice) -> Result<Vec<Key>, MoveError> {
+        self.ask(shard, self.server(shard)?.scan(table, slice)).await
+    }
+
+    async fn leave(&self, shard: ShardId, departure: &Departure) -> Result<(), MoveError> {
+        let mut tries = Tries::default();
+        loop {
+            let tried = timeout(PATIENCE, self.try_to_leave(shard, departure)).await;
+            if let Some(done) = outcome(shard, &mut tries, tried) {
+                return done;
+            }
+        }
+    }
+
+    async fn leaving(&self, shard: ShardId) -> Result<Option<Batch>, MoveError> {
+        self.ask(shard, self.server(shard)?.leaving()).await
+    }
+
+    async fn arrive(
+        &self,
+        shard: ShardId,
+        from: ShardId,
+        number: u64,
+        rows: &[PlacedResult],
+    ) -> Result<(), MoveError> {
+        let mut tries = Tries::default();
+        loop {
+            let tried = timeout(PATIENCE, self.try_to_arrive(shard, from, number, rows)).await;
+            if let Some(done) = outcome(shard, &mut tries, tried) {
+                return done;
+            }
+        }
+    }
+
+    async fn arrived(&self, shard: ShardId, rows: &[PlacedResult]) -> Result<Vec<CouponResult>, MoveError> {
+        self.ask(shard, self.server(shard)?.arrived(rows)).await
+    }
+
+    async fn forget(&self, shard: ShardId, number: u64) -> Result<(), MoveError> {
+        let mut tries = Tries::default();
+        loop {
+            let tried = timeout(PATIENCE, self.try_to_forget(shard, number)).await;
+            if let Some(done) = outcome(shard, &mut tries, tried) {
+                return done;
+            }
+        }
+    }
+
+    async fn close(&self, shard: ShardId, up_to: VersionNumber, late: u64) -> Result<bool, MoveError> {
+        let mut tries = Tries::default();
+        loop {
+            let tried = timeout(PATIENCE, self.try_to_close(shard, up_to, late)).await;
+            if let Some(done) = outcome(shard, &mut tries, tried) {
+                return done;
+            }
+        }
+    }
+}
+
+impl Background {
+    /// Brings what a mover left on its way to where it goes, and returns the rows that cannot arrive, with their shard and one of its
+    /// tables. Whoever asks has main's lock of the gate, and is about to read all holders of coupons: each row is in a table,
+    /// and stays there, or is among those that are returned.
+    pub(super) async fn deliver_what_leaves(&self) -> anyhow::Result<Vec<(Placement, Vec<Hold>)>> {
+        let shards = Shards::for_the_gatekeeper(self);
+        for shard in self.shards() {
+            shards.wait_for(shard).await?;
+        }
+        let mut still = Vec::new();
+        for shard in self.shards() {
+            match deliver(&shards, shard).await {
+                Err(error @ MoveError::Differs { .. }) => {
+                    tracing::error!(%shard, %error, "rows that move cannot arrive; they keep their stock where they are");
+                }
+                delivered => delivered?,
+            }
+            let Some(batch) = shards.leaving(shard).await? else { continue };
+            let holds = batch.rows.iter().filter(|row| is_known_to_a_gate(&row.result));
+            let holds = holds.map(|row| Hold::of(&row.result)).collect();
+            still.extend(batch.rows.first().map(|row| (Placement::new(shard, row.placement.table), holds)));
+        }
+        Ok(still)
+    }
+}
+
+/// True of a row that takes stock, or answers a request.
+const fn is_known_to_a_gate(row: &CouponResult) -> bool {
+    row.slot.is_some() || row.request.is_some()
+}

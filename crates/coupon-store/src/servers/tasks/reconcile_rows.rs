@@ -7,12 +7,12 @@
 //! Each round reads a slice of each shard, in the order of its tables' keys, so that a pass over all rows costs little
 //! at any moment; after a pass it rests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use coupon_core::{CouponId, ResultId, ShardId, TableId, UserId};
+use coupon_core::{CouponId, Placement, ResultId, RowKey, ShardId, TableId, UserId};
 use tokio::time::Instant;
 
 use super::Background;
@@ -149,7 +149,7 @@ impl Rows {
             for some in of_table.chunks(SLICE) {
                 let Some(Unchecked { shard, table, .. }) = some.first() else { continue };
                 let ids: Vec<ResultId> = some.iter().map(|row| row.release.id).collect();
-                let looked = match self.stock_taken(*shard, *table, &ids).await {
+                let looked = match self.stock_taken_by(*shard, *table, &ids, some).await {
                     Ok(looked) => looked,
                     Err(error) => {
                         tracing::debug!(%shard, error = format!("{error:#}"), "rows that the gate was told of are looked at later");
@@ -163,6 +163,41 @@ impl Rows {
             }
         }
         Ok(())
+    }
+
+    /// Those of these results that are in a table of a shard, or have moved from there, and whether they take stock.
+    async fn stock_taken_by(
+        &self,
+        shard: ShardId,
+        table: TableId,
+        ids: &[ResultId],
+        rows: &[Unchecked],
+    ) -> anyhow::Result<Vec<(ResultId, bool)>> {
+        let mut looked = self.stock_taken(shard, table, ids).await?;
+        if self.background.layouts.look(|versions| versions.latest().number > 1) {
+            let there: BTreeSet<ResultId> = looked.iter().map(|(id, _)| *id).collect();
+            for row in rows.iter().filter(|row| !there.contains(&row.release.id)) {
+                looked.extend(self.stock_taken_elsewhere(row).await?);
+            }
+        }
+        Ok(looked)
+    }
+
+    /// The same for one that is not there any more: in the order of the places that it comes to.
+    async fn stock_taken_elsewhere(&self, row: &Unchecked) -> anyhow::Result<Option<(ResultId, bool)>> {
+        let (background, Release { coupon, user, id, .. }) = (&self.background, row.release);
+        let Some(room) = background.offered.known().room_of(coupon) else { return Ok(None) };
+        let key = RowKey { user, room, time: id.time() };
+        let places = background.layouts.look(|versions| versions.places(&key))?;
+        for Placement { shard, table } in [Placement::new(row.shard, row.table)].into_iter().chain(places) {
+            let floor = background.floors.of(shard);
+            let (reached, found) = background.shard(shard)?.look_for(table, &[id]).await?;
+            floor.check(reached.outbox_id, reached.commits)?;
+            if let Some(found) = found.first() {
+                return Ok(Some((id, found.slot.is_some())));
+            }
+        }
+        Ok(None)
     }
 
     /// Those of these results that are in a table of a shard, and whether they take stock.

@@ -36,7 +36,8 @@ pub(crate) async fn open(settings: &ServersSettings, namespace: Namespace) -> Re
     Ok((cluster, label.dataset))
 }
 
-/// Takes the books in hand, for as long as the connection lasts: one archive or rebuild at a time has them.
+/// Takes the books in hand, for as long as the connection lasts: one archive or rebuild at a time has them, and no row moves
+/// meanwhile.
 pub(crate) async fn alone(cluster: &Cluster) -> Result<Conn> {
     let main = &cluster.main;
     let mut conn = main.connect_alone().await?;
@@ -44,7 +45,17 @@ pub(crate) async fn alone(cluster: &Cluster) -> Result<Conn> {
         conn.exec_first("SELECT GET_LOCK(?, 0)", (cluster.archive_lock(),)).await?;
     ensure!(
         mine.flatten() == Some(1),
-        "{main}: another archive, a rebuild of the books, or a copy is at work on this data set: wait for its end"
+        "{main}: another archive, a rebuild of the books, or a copy is at work on this data set, or rows are being moved: wait \
+         for the end (a rebalance can be stopped)"
     );
+    for (shard, database) in cluster.numbered() {
+        let mut there = database.connect().await?;
+        let leaving: Option<i64> = there.query_first("SELECT COUNT(*) FROM leaving").await?;
+        ensure!(
+            leaving.unwrap_or_default() == 0,
+            "{database}: results of shard {shard} are on their way to other places, since a rebalance was cut short: let it go \
+             on, and stop it then or wait for its end"
+        );
+    }
     Ok(conn)
 }

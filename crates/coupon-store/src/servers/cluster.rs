@@ -15,7 +15,7 @@ use mysql_async::{Conn, TxOpts};
 use refinery::Runner;
 
 use super::columns;
-use super::mysql::{Database, DatabaseError, SILENT_DAYS_S, code, has_code};
+use super::mysql::{BOOKS_LOCK, Database, DatabaseError, SILENT_DAYS_S, code, has_code};
 use super::names::{Names, Namespace};
 use super::places::{self, Places};
 use super::{layouts, mains_time, upgrade};
@@ -456,7 +456,7 @@ impl Cluster {
     /// The name of the lock by which one archive, rebuild of the books or copy at a time has a data set in hand.
     #[must_use]
     pub fn archive_lock(&self) -> String {
-        format!("{}.archive", self.namespace.as_str())
+        format!("{}.{BOOKS_LOCK}", self.namespace.as_str())
     }
 }
 

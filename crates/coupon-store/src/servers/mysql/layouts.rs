@@ -14,8 +14,8 @@ use crate::servers::layouts;
 use crate::servers::seam::{ChangingLayout, LIVES_MS, LayoutServer, LayoutState, MoveOrder, MoverLock};
 use crate::{Moving, VersionRecord};
 
-/// The lock of whoever has all rows in hand: a mover, an archive, or a rebuild of the books.
-pub const BOOKS_LOCK: &str = "archive";
+/// The lock of whoever has all rows in hand: a mover, an archive, a rebuild of the books, or a copy.
+pub(in crate::servers) const BOOKS_LOCK: &str = "archive";
 
 #[async_trait]
 impl LayoutServer for MainDatabase {

@@ -19,7 +19,7 @@ use mysql_async::{Conn, DriverError, IoError, Opts, OptsBuilder, Pool, PoolConst
 
 pub(super) use self::books::{FORGET, begin_books};
 pub(super) use self::catalogue::NOTE_PUT_BACK;
-pub use self::layouts::BOOKS_LOCK;
+pub(super) use self::layouts::BOOKS_LOCK;
 pub(super) use self::main::MainDatabase;
 pub(super) use self::moves::{LEAVING, table_in};
 use self::pool::{Renewals, RenewedPool};

@@ -6,5 +6,7 @@
 mod frozen;
 mod golden;
 mod growing;
+#[cfg(feature = "servers")]
+mod growing_servers;
 mod laws;
 mod process;

@@ -39,14 +39,14 @@ impl Service {
 }
 
 /// Main and the other servers, and a process of this program's on them.
-struct Place {
-    settings: ServersSettings,
+pub(crate) struct Place {
+    pub(crate) settings: ServersSettings,
     strategy: Arc<dyn ShardingStrategy>,
-    backend: Backend,
+    pub(crate) backend: Backend,
 }
 
 impl Place {
-    fn open(flags: &[String]) -> Self {
+    pub(crate) fn open(flags: &[String]) -> Self {
         let service_defaults = "listen = \"127.0.0.1:0\"".to_owned();
         let sources = Sources { flags: flags.to_vec(), service_defaults, ..Sources::default() };
         let (settings, NoSettings {}) = sources.read("own").unwrap();
@@ -61,7 +61,7 @@ impl Place {
     }
 
     /// Makes a change, and asks for it again until the gate has it, and whoever is waited for is as wanted.
-    fn change(&self, coupon: u64, patch: &CouponPatch, wanted: impl Fn(&[String]) -> bool) {
+    pub(crate) fn change(&self, coupon: u64, patch: &CouponPatch, wanted: impl Fn(&[String]) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let change = CatalogueChange::ChangeCoupon(CouponId::new(coupon).unwrap(), patch.clone());
@@ -88,11 +88,11 @@ impl Place {
     }
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-fn total(total: u32) -> CouponPatch {
+pub(crate) fn total(total: u32) -> CouponPatch {
     CouponPatch { total_stock: Some(total), ..CouponPatch::default() }
 }
 
@@ -100,7 +100,7 @@ fn status(status: CouponStatus) -> CouponPatch {
     CouponPatch { status: Some(status), ..CouponPatch::default() }
 }
 
-fn nobody(unconfirmed: &[String]) -> bool {
+pub(crate) fn nobody(unconfirmed: &[String]) -> bool {
     unconfirmed.is_empty()
 }
 
@@ -137,7 +137,7 @@ fn a_process_that_was_frozen_is_named_and_decides_nothing_by_the_older_catalogue
 }
 
 /// The strategy over four shards, as it goes on over so many.
-fn over(shards: u16) -> Arc<dyn ShardingStrategy> {
+pub(crate) fn over(shards: u16) -> Arc<dyn ShardingStrategy> {
     let of = |shards| {
         let shards = NonZeroU16::new(shards).unwrap();
         (hash_svc::PROGRAM.strategy)(&hash_svc::HashSettings::default(), shards).unwrap()
@@ -155,7 +155,7 @@ impl Place {
     }
 
     /// The users with a result, each with the shards that it is on and the time of its grab.
-    fn stored(&self) -> Vec<(UserId, ShardId, Timestamp)> {
+    pub(crate) fn stored(&self) -> Vec<(UserId, ShardId, Timestamp)> {
         let cluster = Cluster::new(&self.settings, &*over(8)).unwrap();
         let mut rows = Vec::new();
         for (shard, database) in cluster.numbered() {

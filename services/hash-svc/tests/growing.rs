@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use coupon_audit::Scope;
 use coupon_core::catalogue_change::{CatalogueChange, CouponPatch, Operator};
@@ -14,9 +13,8 @@ use coupon_core::{
 use coupon_store::clock::Clock;
 use coupon_store::settings::UnknownUsers;
 use coupon_store::{Backend, PageRequest, PlacedResult, Visit, embedded};
-use serde_json::Value;
 
-use crate::process::{PATIENCE, Service, heard};
+use crate::process::Service;
 
 const COUPON: u64 = 1;
 /// Rows from before the change.
@@ -78,38 +76,6 @@ async fn fill(backend: &Backend) -> Vec<ResultId> {
 impl Service {
     fn on(data: &Path) -> Self {
         Self::start(&[format!("embedded.data={:?}", data.display().to_string())])
-    }
-
-    /// The body of an answer, as JSON, and whether it is one of success.
-    fn asked(&self, request: &str, body: &str) -> (bool, Value) {
-        let answer = heard(self.send(request, body));
-        let json = answer.split_once("\r\n\r\n").map(|(_, body)| serde_json::from_str(body).unwrap());
-        (answer.starts_with("HTTP/1.1 200"), json.unwrap_or(Value::Null))
-    }
-
-    /// Asks until it succeeds: a version that was announced comes into force a second later.
-    fn until_done(&self, request: &str, body: &str) -> Value {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match self.asked(request, body) {
-                (true, answer) => return answer,
-                (false, why) => assert!(Instant::now() < deadline, "{request}: {why}"),
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    /// Waits until rows have moved as wanted.
-    fn moved_until(&self, wanted: impl Fn(&Value) -> bool) {
-        let deadline = Instant::now() + 2 * PATIENCE;
-        loop {
-            let rebalance = self.until_done("GET /admin/rebalance", "")["rebalance"].clone();
-            if wanted(&rebalance) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "{rebalance}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
     }
 }
 

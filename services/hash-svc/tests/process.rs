@@ -3,10 +3,11 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[cfg(feature = "servers")]
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 /// The longest that a test waits for anything, on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -61,6 +62,44 @@ impl Service {
         )
         .unwrap();
         stream
+    }
+
+    /// Where it listens.
+    #[cfg(feature = "servers")]
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The body of an answer, as JSON, and whether it is one of success.
+    pub(crate) fn asked(&self, request: &str, body: &str) -> (bool, Value) {
+        let answer = heard(self.send(request, body));
+        let json = answer.split_once("\r\n\r\n").map(|(_, body)| serde_json::from_str(body).unwrap());
+        (answer.starts_with("HTTP/1.1 200"), json.unwrap_or(Value::Null))
+    }
+
+    /// Asks until it succeeds: a version that was announced comes into force a second later.
+    pub(crate) fn until_done(&self, request: &str, body: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.asked(request, body) {
+                (true, answer) => return answer,
+                (false, why) => assert!(Instant::now() < deadline, "{request}: {why}"),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until rows have moved as wanted.
+    pub(crate) fn moved_until(&self, wanted: impl Fn(&Value) -> bool) {
+        let deadline = Instant::now() + 2 * PATIENCE;
+        loop {
+            let rebalance = self.until_done("GET /admin/rebalance", "")["rebalance"].clone();
+            if wanted(&rebalance) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{rebalance}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

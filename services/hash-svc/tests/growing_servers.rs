@@ -1,0 +1,184 @@
+//! Services on servers that are killed, one after the other, while their rows move to more shards and users go on grabbing.
+
+use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use coupon_audit::{Addresses, Data, Scope, Servers};
+use coupon_core::catalogue_change::{CatalogueChange, NewUser, Operator, USERS_MAX};
+use coupon_core::{RoomId, RowKey, ShardingStrategy as _, UserId, UserLevel};
+use coupon_stack::{Stack, StackOptions};
+
+use crate::frozen::{Place, block_on, nobody, over, total};
+use crate::process::{PATIENCE, Service};
+
+const COUPON: u64 = 1;
+const NAMESPACE: &str = "growing";
+/// Rows from before the change.
+const ROWS: u64 = 2_000;
+/// Users of a load that goes on meanwhile wait so long between two grabs each.
+const PAUSE: Duration = Duration::from_millis(20);
+/// The first of the users who grab, and how many there are: more than a load gets to.
+const FIRST_USER: u64 = 1_000_000;
+const USERS: u64 = 20_000;
+
+/// Users who grab, each once, and again until they are told what became of it.
+struct Load {
+    address: Mutex<String>,
+    next: AtomicU64,
+    granted: Mutex<BTreeSet<u64>>,
+    stops: AtomicBool,
+}
+
+impl Load {
+    fn new(service: &Service) -> Arc<Self> {
+        Arc::new(Self {
+            address: Mutex::new(service.address().to_owned()),
+            next: AtomicU64::new(FIRST_USER),
+            granted: Mutex::default(),
+            stops: AtomicBool::new(false),
+        })
+    }
+
+    fn goes_to(&self, service: &Service) {
+        service.address().clone_into(&mut self.address.lock().unwrap());
+    }
+
+    /// Asks for the coupon; none if there is no answer.
+    fn ask(&self, user: u64) -> Option<String> {
+        let address = self.address.lock().unwrap().clone();
+        let body = format!(r#"{{"user_id":{user},"coupon_id":{COUPON}}}"#);
+        let mut stream = TcpStream::connect(&address).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        let length = body.len();
+        write!(
+            stream,
+            "POST /api/coupon/grab HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+        .ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    /// One user grabs, however often they must ask.
+    fn grab(&self) {
+        let user = self.next.fetch_add(1, Ordering::Relaxed);
+        // Whoever heard nothing the first time, or that it is not decided, may have it by then.
+        while !self.stops.load(Ordering::Relaxed) {
+            let has = self
+                .ask(user)
+                .is_some_and(|answer| answer.contains(r#""grab_status":1"#) || answer.contains("duplicate"));
+            if has {
+                self.granted.lock().unwrap().insert(user);
+                return;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn run(self: &Arc<Self>, threads: usize, pause: Duration, until: impl Fn(&Self) -> bool + Send + Sync) {
+        thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    while !until(self) {
+                        self.grab();
+                        thread::sleep(pause);
+                    }
+                });
+            }
+        });
+    }
+}
+
+fn add_users(place: &Place) {
+    let user = |number: u64| NewUser {
+        user_id: UserId::new(number).unwrap(),
+        username: format!("user_{number}"),
+        phone: number.to_string(),
+        email: format!("{number}@example.com"),
+        user_level: UserLevel::Normal,
+        is_active: true,
+    };
+    let all: Vec<NewUser> = (FIRST_USER..FIRST_USER + USERS).map(user).collect();
+    for some in all.chunks(USERS_MAX) {
+        let change = CatalogueChange::AddUsers(some.to_vec());
+        block_on(place.backend.catalogue.change(change, Operator::new("olga").unwrap())).unwrap();
+    }
+}
+
+/// Finds nothing wrong with the servers as they are.
+fn audit(stack: &Stack, drained: bool) {
+    let stack = stack.addresses();
+    let addresses = Addresses {
+        main: stack.main.clone(),
+        shards: stack.shards.clone(),
+        redis: stack.redis.clone(),
+        ca_file: None,
+        reconcile: Duration::from_secs(1),
+    };
+    let data = Data::Servers(Box::new(Servers::new(addresses, NAMESPACE).unwrap()));
+    let report = data.audit(&Scope { drained, ..Scope::default() }).unwrap();
+    assert_eq!(report.violations(), 0, "{report:#?}");
+}
+
+#[test]
+fn services_that_are_killed_while_rows_move_to_more_shards_lose_none_and_store_none_twice() {
+    let stack = Stack::start(&StackOptions::default()).unwrap();
+    let mut flags = stack.addresses().settings();
+    flags.extend([format!("servers.namespace={NAMESPACE}"), "shards_prepared=8".to_owned()]);
+    let place = Place::open(&flags);
+    place.change(COUPON, &total(1_000_000), nobody);
+    add_users(&place);
+    place.backend.lifecycle.close();
+    drop(place);
+
+    let mut service = Service::start(&flags);
+    let load = Load::new(&service);
+    load.run(4, Duration::ZERO, |load| load.next.load(Ordering::Relaxed) >= FIRST_USER + ROWS);
+    service.until_done("POST /admin/layout", r#"{"shards":8}"#);
+    let going_on = {
+        let load = Arc::clone(&load);
+        thread::spawn(move || load.run(2, PAUSE, |load| load.stops.load(Ordering::Relaxed)))
+    };
+    service.until_done("POST /admin/rebalance", r#"{"rows_per_s":200}"#);
+    for round in 1..4_u64 {
+        // It goes on by itself.
+        service.moved_until(|rebalance| {
+            rebalance["moved"].as_u64() >= Some(round * 150) || rebalance["runs"] == false
+        });
+        drop(service);
+        audit(&stack, false);
+        service = Service::start(&flags);
+        load.goes_to(&service);
+    }
+    // On a machine that was away for long it may be done already.
+    service.asked("POST /admin/rebalance", r#"{"rows_per_s":10000000}"#);
+    service.moved_until(|rebalance| rebalance["runs"] == false);
+    load.stops.store(true, Ordering::Relaxed);
+    going_on.join().unwrap();
+    service.until_done("POST /admin/drain", "");
+    drop(service);
+
+    let place = Place::open(&flags);
+    block_on(place.backend.lifecycle.drain()).unwrap();
+    let eight = over(8);
+    assert_eq!(place.backend.layouts.now().versions().len(), 1, "the version before is closed");
+    let mut stored = BTreeSet::new();
+    for (user, shard, time) in place.stored() {
+        let key = RowKey { user, room: RoomId::new(1).unwrap(), time };
+        assert_eq!(eight.place(&key).unwrap().shard, shard, "user {user}, at {time}");
+        assert!(stored.insert(user.get()), "user {user} has it twice");
+    }
+    // Whoever was not told any more may have it.
+    let granted = load.granted.lock().unwrap();
+    assert!(granted.len() as u64 >= ROWS && granted.is_subset(&stored));
+    assert!(stored.len() <= granted.len() + 2);
+    place.backend.lifecycle.close();
+    audit(&stack, true);
+}

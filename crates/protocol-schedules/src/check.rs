@@ -9,7 +9,7 @@ use coupon_store::servers::seam::Terms;
 use crate::inject::UNREADABLE;
 use crate::memory::{CouponMemory, HolderMemory, ShardMemory, Slot, State};
 use crate::plan::{Kind, Plan};
-use crate::process::place;
+use crate::process::places;
 use crate::world::World;
 
 /// A clear answer that a user got.
@@ -63,7 +63,7 @@ pub(crate) fn half_full(state: &State, epoch: u64) -> Option<String> {
         slot(row).is_some_and(|slot| !held(slot))
     };
     let CouponResult { result_id, coupon_id, user_id, .. } =
-        state.shards.iter().flat_map(|shard| shard.rows()).find(|row| lacks(row))?;
+        state.shards.iter().flat_map(ShardMemory::rows_and_leaving).find(|row| lacks(row))?;
     Some(format!(
         "a gate opens whole: epoch {epoch} opens without result {result_id}, coupon {coupon_id} of user {user_id}"
     ))
@@ -133,16 +133,22 @@ impl Check<'_> {
         }
     }
 
-    /// Every row is where the version of the layout says that was in force at its time.
+    /// Every row is where the version of the layout says that was in force at its time, or a later one to which rows have moved; and
+    /// at one place.
     fn places(&self, broken: &mut Vec<String>) {
         let versions = &self.state.main.catalogue.layouts;
+        let mut ids: Vec<ResultId> = self.rows.iter().map(|row| row.result_id).collect();
+        ids.sort_unstable();
+        for twice in ids.windows(2).filter(|pair| pair.first() == pair.last()) {
+            broken.push(format!("no row twice: {twice:?}"));
+        }
         for (number, shard) in self.state.shards.iter().enumerate() {
             for row in shard.rows() {
-                let place = place(versions, row.user_id, row.grab_time);
-                if place.is_none_or(|place| place.shard.index() != number) {
+                let places = places(versions, row.user_id, row.grab_time);
+                if !places.iter().any(|place| place.shard.index() == number) {
                     let CouponResult { result_id, user_id, .. } = row;
                     broken.push(format!(
-                        "no row where nobody looks: result {result_id} of user {user_id} is on shard {number}, not on {place:?}"
+                        "no row where nobody looks: result {result_id} of user {user_id} is on shard {number}, not on any of {places:?}"
                     ));
                 }
             }

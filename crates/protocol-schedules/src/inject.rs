@@ -21,6 +21,10 @@ const NOBODY: u16 = ResultId::WORKERS - 1;
 /// A process must have seen for so long what a copy lacks: what it asks of the shard with less in mind may be on its way.
 const SEEN_MS: u64 = 600;
 
+/// The most times that an operator asks for what is refused for now, and the time between two of them.
+const TRIES: u32 = 10;
+const AGAIN_MS: u64 = 400;
+
 /// Copies of the servers' contents, as they were a moment ago.
 #[derive(Clone, Default)]
 pub(crate) struct Copies {
@@ -55,6 +59,17 @@ pub(crate) async fn inject(world: Arc<World>, processes: Rc<Processes>, fault: F
             if let Some(running) = processes.get(process) {
                 let turned = running.turn().await;
                 world.tell(|| format!("another layout by {process}: {turned:?}"));
+            }
+        }
+        Kind::Moves(process) => {
+            for _ in 0..TRIES {
+                let Some(running) = processes.get(process) else { return };
+                let moves = running.moves().await;
+                world.tell(|| format!("rows are moved by {process}: {moves:?}"));
+                if let Some(Ok(_)) = moves {
+                    return;
+                }
+                pause(AGAIN_MS).await;
             }
         }
         Kind::Freeze(process, ms) => {

@@ -95,6 +95,8 @@ pub enum Kind {
     EpochForgotten,
     /// An operator asks a process for another layout.
     Turns(ProcessId),
+    /// An operator asks a process to move rows to where the latest layout says.
+    Moves(ProcessId),
     /// A process's clock shows so many milliseconds more than it should.
     Wrong(ProcessId, i64, u64),
 }
@@ -355,6 +357,7 @@ impl fmt::Display for Kind {
             Self::Contradiction => f.write_str("a second result of a holder comes into a queue"),
             Self::Stale(shard, ms) => write!(f, "a stale copy takes the place of shard {shard} for {ms} ms"),
             Self::Turns(process) => write!(f, "an operator asks {process} for another layout"),
+            Self::Moves(process) => write!(f, "an operator asks {process} to move rows"),
             Self::EpochForgotten => f.write_str("main is put back to before the open epoch"),
             Self::Wrong(process, by, ms) => {
                 write!(f, "the clock of {process} is wrong by {by} ms for {ms} ms")

@@ -1,7 +1,7 @@
 //! A process of a schedule: the services' pipeline and tasks, over servers in memory.
 
 use std::cell::OnceCell;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use coupon_store::clock::Clock;
 use coupon_store::servers::seam::{Part, Process, Tasks, Terms};
 use coupon_store::settings::Role;
 use coupon_store::{
-    Announced, Backend, Changed, Data, Growing, GrowthError, Known, Layouts, NextLayout, Unavailable,
+    Announced, Backend, Changed, Data, Growing, GrowthError, Known, Layouts, Moving, NextLayout, Unavailable,
     VersionRecord,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -41,6 +41,8 @@ const PART: Part = Part {
     reconcile_every: Duration::from_secs(1),
     layout_lead: Duration::from_millis(2_500),
 };
+/// The rows that move in a second.
+const RATE: NonZeroU32 = NonZeroU32::new(20).unwrap();
 const BATCHES: BatchLimits =
     BatchLimits { batch_max: 64, in_flight: 2, waiting_max: 1_000, memory: Duration::from_secs(1) };
 
@@ -104,10 +106,14 @@ impl ShardingStrategy for ByUser {
     }
 }
 
-/// The place where a row of a user's is written that was grabbed then, by the versions that main has.
-pub(crate) fn place(versions: &[VersionRecord], user: UserId, time: Timestamp) -> Option<Placement> {
-    let version = versions.iter().rfind(|version| version.from <= time)?;
-    Some(ByUser::of(&version.layout)?.of_user(user))
+/// The places where a row of a user's may be that was grabbed then, in the order in which it comes to them, by the versions that
+/// main has.
+pub(crate) fn places(versions: &[VersionRecord], user: UserId, time: Timestamp) -> Vec<Placement> {
+    let open: Vec<&VersionRecord> = versions.iter().filter(|version| !version.closed).collect();
+    let written = open.iter().rposition(|version| version.from <= time).unwrap_or(0);
+    let later = open.iter().skip(written + 1).filter(|version| version.receives);
+    let versions = open.get(written).into_iter().chain(later);
+    versions.filter_map(|version| Some(ByUser::of(&version.layout)?.of_user(user))).collect()
 }
 
 /// What a process is asked.
@@ -115,6 +121,7 @@ enum Request {
     Grab(Grab, oneshot::Sender<Result<Answer, NotDecided>>),
     Step(UserId, ResultId, Action, oneshot::Sender<Result<Changed, Unavailable>>),
     Turn(oneshot::Sender<Result<Announced, GrowthError>>),
+    Move(oneshot::Sender<Result<Moving, GrowthError>>),
     Drain(oneshot::Sender<Result<(), Unavailable>>),
 }
 
@@ -165,6 +172,13 @@ impl Running {
     pub(crate) async fn turn(&self) -> Option<Result<Announced, GrowthError>> {
         let (reply, answer) = oneshot::channel();
         self.door.send(Request::Turn(reply)).ok()?;
+        answer.await.ok()
+    }
+
+    /// Asks it to move rows to where the latest layout says. `None` when it is gone, or goes before it answers.
+    pub(crate) async fn moves(&self) -> Option<Result<Moving, GrowthError>> {
+        let (reply, answer) = oneshot::channel();
+        self.door.send(Request::Move(reply)).ok()?;
         answer.await.ok()
     }
 
@@ -221,9 +235,12 @@ async fn live(
             Request::Step(user, id, action, reply) => {
                 // Whoever looks for it finds it where it is.
                 let versions = world.state().main.catalogue.layouts.clone();
-                let Some(placement) = place(&versions, user, id.time()) else { continue };
-                let changed = tasks.change(placement, user, id, action);
-                spawn_local(async move { reply.send(changed.await) });
+                let (tasks, places) = (tasks.clone(), places(&versions, user, id.time()));
+                spawn_local(async move { reply.send(step(&tasks, &places, user, id, action).await) });
+            }
+            Request::Move(reply) => {
+                let growth = Rc::clone(&growth);
+                spawn_local(async move { reply.send(move_rows(&**growth).await) });
             }
             Request::Turn(reply) => {
                 let (growth, layouts) = (Rc::clone(&growth), Arc::clone(&layouts));
@@ -237,13 +254,38 @@ async fn live(
     }
 }
 
+/// Takes a step of a result, at the first of its places where it is.
+async fn step(
+    tasks: &Tasks,
+    places: &[Placement],
+    user: UserId,
+    id: ResultId,
+    action: Action,
+) -> Result<Changed, Unavailable> {
+    for placement in places {
+        let changed = tasks.change(*placement, user, id, action).await?;
+        if changed != Changed::NotFound {
+            return Ok(changed);
+        }
+    }
+    Ok(Changed::NotFound)
+}
+
+/// Begins to move rows, few at a time.
+async fn move_rows(growth: &dyn Growing) -> Result<Moving, GrowthError> {
+    growth.start_moving(RATE, operator()?).await
+}
+
+fn operator() -> Result<Operator, GrowthError> {
+    Operator::new("olga").map_err(|why| GrowthError::Refused(format!("{why:?}")))
+}
+
 /// Announces the other layout.
 async fn turn(growth: &dyn Growing, layouts: &Layouts) -> Result<Announced, GrowthError> {
     let latest = layouts.now().latest().clone();
     let layout = ByUser::of(&latest.strategy.layout()).map_or(ByUser::First, ByUser::other);
     let next = NextLayout { after: latest.number, strategy: Arc::new(layout), what: "turned".to_owned() };
-    let operator = Operator::new("olga").map_err(|why| GrowthError::Refused(format!("{why:?}")))?;
-    growth.announce(next, operator).await
+    growth.announce(next, operator()?).await
 }
 
 fn pipeline(process: &Process, clock: &Clock) -> Rc<Batcher> {

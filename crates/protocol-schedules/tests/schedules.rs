@@ -93,6 +93,35 @@ fn every_promise_holds_while_the_layout_changes() {
     assert!(answered > 1_000, "users hear next to nothing: {answered}");
 }
 
+/// Rows move from each shard to the other in the middle of everything else, while a process is killed or frozen, the gate loses its
+/// memory, or main loses what it is asked.
+#[test]
+fn every_promise_holds_while_rows_move() {
+    let mut answered = 0;
+    for seed in 0..100 {
+        let mut plan = Plan::of(seed);
+        let (at, process) = (900 + 10 * (seed % 40), ProcessId(usize::from(seed % 2 == 0)));
+        let moves = at + 2_600;
+        plan.faults.push(Fault { at, kind: Kind::Turns(process) });
+        plan.faults.push(Fault { at: moves, kind: Kind::Moves(process) });
+        let beside = moves + 20 * (seed % 70);
+        let faults = match seed % 6 {
+            0 => vec![Kind::Crash(process, 900), Kind::Crash(other(process), 2_000)],
+            1 => vec![Kind::Freeze(process, 3_000)],
+            2 => vec![Kind::Freeze(other(process), 3_000)],
+            3 => vec![Kind::Forgets],
+            4 => vec![Kind::Cut(Server::Main), Kind::Forgets],
+            _ => vec![Kind::Loses(Server::Main, 1_500, 40)],
+        };
+        plan.faults.extend(faults.into_iter().map(|kind| Fault { at: beside, kind }));
+        plan.faults.sort_by_key(|fault| fault.at);
+        let outcome = play(&plan, false);
+        assert_eq!(outcome.broken, [String::new(); 0], "seed {seed}: {plan:?}");
+        answered += outcome.answered;
+    }
+    assert!(answered > 1_000, "users hear next to nothing: {answered}");
+}
+
 const fn other(process: ProcessId) -> ProcessId {
     ProcessId(1 - process.0)
 }

@@ -69,10 +69,15 @@ impl State {
         numbered.map(|(shard, memory)| self.set_aside.get(&shard).unwrap_or(memory))
     }
 
-    /// Says whether something is held, the gate is shut, or it is to let go of something or to look at it again.
+    /// Says whether something is held or moves, the gate is shut, or it is to let go of something or to look at it again.
     #[must_use]
     pub fn has_to_settle(&self) -> bool {
-        let waits = |shard: &ShardMemory| !shard.holds.is_empty() || !shard.releases.is_empty();
+        let waits = |shard: &ShardMemory| {
+            !shard.holds.is_empty() || !shard.releases.is_empty() || !shard.leaving.is_empty()
+        };
+        if self.main.movement.as_ref().is_some_and(|moving| moving.runs) {
+            return true;
+        }
         let Some(epoch) = self.main.gate.open() else { return true };
         let open = self.gate.epochs.get(&epoch);
         self.shards.iter().any(waits) || open.is_some_and(|memory| !memory.unchecked.is_empty())

@@ -84,6 +84,11 @@ impl ShardMemory {
         self.tables.values().flat_map(BTreeMap::values)
     }
 
+    /// Every stored result, and those that are leaving.
+    pub fn rows_and_leaving(&self) -> impl Iterator<Item = &CouponResult> {
+        self.rows().chain(self.leaving.values().map(|row| &row.result))
+    }
+
     /// The entries of the outbox, from after one of them on, that wait for no release.
     fn told_after(&self, id: i64) -> impl Iterator<Item = OutboxEntry> + '_ {
         let first = self.releases.keys().next().map_or(i64::MAX, |(entry, _)| *entry);

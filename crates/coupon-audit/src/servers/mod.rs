@@ -168,9 +168,9 @@ impl Servers {
             return Ok(None);
         }
         let movement_now = read::movement(&mut now).await?;
-        if together
-            && (movement != movement_now || moved != self.moved(movement, label.shards, &recorded).await?)
-        {
+        // Whatever moment is meant, a row that moves in between is missed, or found twice.
+        let moved_now = self.moved(movement_now, label.shards, &recorded).await?;
+        if moved != moved_now || (together && movement != movement_now) {
             return Ok(None);
         }
         let gate = Gate::read(&mut main, &self.namespace, &label.dataset).await?;

@@ -125,16 +125,17 @@ impl Main {
     }
 
     pub(super) async fn lock(&self, lock: Lock) -> Result<Option<Locked>, DatabaseError> {
-        let owner = self.ask(|memory| {
+        let (main, cuts) = (self.clone(), self.cuts());
+        // Made where the lock is taken: whoever does not wait for the answer lets go of it.
+        self.ask(move |memory| {
             if memory.locks.contains_key(&lock) {
                 return None;
             }
             memory.owners += 1;
             memory.locks.insert(lock, memory.owners);
-            Some(memory.owners)
-        });
-        let owner = owner.await?;
-        Ok(owner.map(|owner| Locked { main: self.clone(), lock, owner, cuts: self.cuts() }))
+            Some(Locked { main, lock, owner: memory.owners, cuts })
+        })
+        .await
     }
 }
 

@@ -127,6 +127,8 @@ pub(super) fn scan(
             lists.see(&row, shard.number);
             pass.row(row, shard.place(waiting.table), &mut seen, report);
         }
+        // What leaves a shard counts there until it has arrived for good.
+        shard.leaving.iter().for_each(|leaving| sums.add(&leaving.row));
         stock::kept_count(shard, sums, report);
         unguarded(shard, report);
     }

@@ -11,7 +11,7 @@ use super::gate::{Gate, on_offer};
 use super::holds::{Differing, Hold, Kept, Slot, accounted, differing};
 use super::{Servers, connect};
 use crate::scan::{Holders, Holding};
-use crate::source::{Catalogue, Snapshot};
+use crate::source::{Catalogue, Snapshot, Stored};
 
 /// The number of differences of a kind that are described; all are counted.
 const SHOWN: usize = 10;
@@ -142,16 +142,23 @@ fn mark((user, slot): Slot, coupon: i64) -> String {
     if slot == 0 { format!("{user}:{coupon}") } else { format!("{user}:{coupon}:{slot}") }
 }
 
-/// Every stored result of those coupons.
+/// Every stored result of those coupons: in a table, or leaving one for another in which it is not yet.
 fn stored(snapshot: &mut Snapshot, coupons: &BTreeMap<i64, Option<Kept>>) -> Result<Holders> {
+    let leaving = snapshot.shards.iter().flat_map(|shard| &shard.leaving).map(|leaving| leaving.row);
+    let mut leaving: BTreeMap<i64, Stored> = leaving.map(|row| (row.grab.id, row)).collect();
     let mut holders = Holders::new();
+    let mut add = |row: &Stored| {
+        if coupons.contains_key(&row.grab.coupon) {
+            holders.entry(row.grab.coupon).or_default().push(Holding::of(row));
+        }
+    };
     for place in snapshot.places() {
         snapshot.rows.each(place, &mut |row| {
-            if coupons.contains_key(&row.grab.coupon) {
-                holders.entry(row.grab.coupon).or_default().push(Holding::of(&row));
-            }
+            leaving.remove(&row.grab.id);
+            add(&row);
         })?;
     }
+    leaving.values().for_each(add);
     Ok(holders)
 }
 

@@ -82,6 +82,8 @@ impl Store for Folder {
 
     fn forget(&self, _shard: usize) {}
 
+    fn counts(&self, _shard: usize) {}
+
     fn gave_back(&self, _shard: usize) {}
 
     fn let_go(&self, _user: u64, _coupon: u64) {}

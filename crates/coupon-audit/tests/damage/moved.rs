@@ -90,6 +90,7 @@ fn leaves<S: Store>(store: &S) {
             1 - from
         ),
     );
+    store.counts(from);
 }
 
 fn assert_sound(report: &AuditReport) {

@@ -84,6 +84,10 @@ impl Store for Site {
         self.shard(shard, &entry);
     }
 
+    fn counts(&self, shard: usize) {
+        self.shard(shard, "UPDATE shard_state SET results = results + 1");
+    }
+
     fn gave_back(&self, shard: usize) {
         self.shard(shard, "UPDATE shard_state SET given_back = given_back + 1");
     }

@@ -80,6 +80,8 @@ pub(crate) trait Store: Sized {
     fn note(&self, shard: usize, coupon: u64);
     /// Removes the entries of a shard's outbox that main has applied.
     fn forget(&self, shard: usize);
+    /// Adds to a shard's own count of results, where it keeps count.
+    fn counts(&self, shard: usize);
     /// Adds to a shard's own count of results that gave their stock back, where it keeps count.
     fn gave_back(&self, shard: usize);
     /// Lets go of a user's hold of a coupon in the gate, where there is one.

@@ -85,6 +85,12 @@ pub enum Mechanism {
     RowFirst,
     /// Filling the gate from rows that take stock alone.
     LiveRows,
+    /// Announcing a version of the layout a while before it is in force.
+    LayoutLead,
+    /// Refusing at the gate what a process places that does not know the version of the layout in force.
+    LayoutFence,
+    /// Judging anew where a row belongs that comes to a shard once rows have left it.
+    LateRows,
 }
 
 impl Mechanism {
@@ -112,6 +118,9 @@ impl Mechanism {
             Self::Positions => "positions",
             Self::RowFirst => "row-first",
             Self::LiveRows => "live-rows",
+            Self::LayoutLead => "layout-lead",
+            Self::LayoutFence => "layout-fence",
+            Self::LateRows => "late-rows",
         }
     }
 }

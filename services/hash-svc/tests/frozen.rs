@@ -47,6 +47,11 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn open(flags: &[String]) -> Self {
+        Self::try_to_open(flags).unwrap()
+    }
+
+    /// The same, or the reason why it cannot be opened.
+    pub(crate) fn try_to_open(flags: &[String]) -> Result<Self, String> {
         let service_defaults = "listen = \"127.0.0.1:0\"".to_owned();
         let sources = Sources { flags: flags.to_vec(), service_defaults, ..Sources::default() };
         let (settings, NoSettings {}) = sources.read("own").unwrap();
@@ -56,8 +61,9 @@ impl Place {
         let shards_prepared = settings.shards_prepared();
         let options =
             servers::Options { servers, workers: 1, shard_backlog: 1_000, shards_prepared, unknown_users };
-        let backend = servers::open(&options, Arc::clone(&strategy), &Clock::system()).unwrap();
-        Self { settings: settings.servers, strategy, backend }
+        let backend = servers::open(&options, Arc::clone(&strategy), &Clock::system());
+        let backend = backend.map_err(|error| format!("{error:#}"))?;
+        Ok(Self { settings: settings.servers, strategy, backend })
     }
 
     /// Makes a change, and asks for it again until the gate has it, and whoever is waited for is as wanted.
@@ -75,16 +81,22 @@ impl Place {
     }
 
     /// Has main take a process for one that was heard of so long ago, in milliseconds.
-    fn heard_of(&self, process: &str, ago: i64) {
+    pub(crate) fn heard_of(&self, process: &str, ago: i64) {
+        let now = "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
+        let sql = format!("UPDATE processes SET seen = {now} - {ago} WHERE name LIKE '{process}%'");
+        assert_eq!(self.in_main(&sql), 1);
+    }
+
+    /// Changes rows of main by hand; returns how many.
+    pub(crate) fn in_main(&self, sql: &str) -> u64 {
         let main = Cluster::new(&self.settings, &*self.strategy).unwrap().main;
-        let sql =
-            "UPDATE processes SET seen = CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) - ? WHERE name LIKE ?";
         block_on(async {
             let mut conn = main.connect_alone().await.unwrap();
-            conn.exec_drop(sql, (ago, format!("{process}%"))).await.unwrap();
-            assert_eq!(conn.affected_rows(), 1);
+            conn.query_drop(sql).await.unwrap();
+            let changed = conn.affected_rows();
             conn.disconnect().await.unwrap();
-        });
+            changed
+        })
     }
 }
 
@@ -136,6 +148,15 @@ fn a_process_that_was_frozen_is_named_and_decides_nothing_by_the_older_catalogue
     place.backend.lifecycle.close();
 }
 
+/// Waits for a time to come.
+pub(crate) fn is_past(time: Timestamp) {
+    let deadline = Instant::now() + PATIENCE;
+    while Clock::system().now() < time {
+        assert!(Instant::now() < deadline, "{time} does not come");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// The strategy over four shards, as it goes on over so many.
 pub(crate) fn over(shards: u16) -> Arc<dyn ShardingStrategy> {
     let of = |shards| {
@@ -148,7 +169,7 @@ pub(crate) fn over(shards: u16) -> Arc<dyn ShardingStrategy> {
 
 impl Place {
     /// Announces the strategy over so many shards, and returns the time from which it is in force.
-    fn announce(&self, shards: u16) -> Timestamp {
+    pub(crate) fn announce(&self, shards: u16) -> Timestamp {
         let next = NextLayout { after: 1, strategy: over(shards), what: format!("{shards} shards") };
         let announced = self.backend.growth.announce(next, Operator::new("olga").unwrap());
         block_on(announced).unwrap().version.from
@@ -185,11 +206,7 @@ fn a_process_that_was_frozen_while_the_layout_changed_puts_no_row_where_nobody_l
 
     frozen.signal(Signal::STOP);
     let from = place.announce(8);
-    let deadline = Instant::now() + PATIENCE;
-    while Clock::system().now() < from.plus_millis(500) {
-        assert!(Instant::now() < deadline, "the version is in force from {from} on");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    is_past(from.plus_millis(500));
     // They wait for it from before it goes on.
     let asked: Vec<(u64, TcpStream)> = USERS.map(|user| (user, frozen.ask(user, 1))).collect();
     frozen.signal(Signal::CONT);
@@ -209,4 +226,10 @@ fn a_process_that_was_frozen_while_the_layout_changed_puts_no_row_where_nobody_l
         assert_eq!(time < from, user.get() == 1);
     }
     place.backend.lifecycle.close();
+    drop(frozen);
+
+    // Main is put back to before all that.
+    assert_eq!(place.in_main("DELETE FROM layouts WHERE version = 2"), 1);
+    let refused = Place::try_to_open(&flags).err().unwrap();
+    assert!(refused.contains("told of version 2"), "{refused}");
 }

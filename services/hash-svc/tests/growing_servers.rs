@@ -3,17 +3,19 @@
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coupon_audit::{Addresses, Data, Scope, Servers};
 use coupon_core::catalogue_change::{CatalogueChange, NewUser, Operator, USERS_MAX};
-use coupon_core::{RoomId, RowKey, ShardingStrategy as _, UserId, UserLevel};
+use coupon_core::{CouponId, RoomId, RowKey, UserId, UserLevel};
 use coupon_stack::{Stack, StackOptions};
+use rustix::process::Signal;
 
-use crate::frozen::{Place, block_on, nobody, over, total};
+use crate::frozen::{Place, block_on, is_past, nobody, over, total};
 use crate::process::{PATIENCE, Service};
 
 const COUPON: u64 = 1;
@@ -112,6 +114,21 @@ fn add_users(place: &Place) {
     }
 }
 
+/// The settings of a service on servers, in a namespace, which opens eight shards.
+fn settings(stack: &Stack) -> Vec<String> {
+    let mut flags = stack.addresses().settings();
+    flags.extend([format!("servers.namespace={NAMESPACE}"), "shards_prepared=8".to_owned()]);
+    flags
+}
+
+/// Makes a data set with a coupon that does not sell out, and its users.
+fn make(flags: &[String]) {
+    let place = Place::open(flags);
+    place.change(COUPON, &total(1_000_000), nobody);
+    add_users(&place);
+    place.backend.lifecycle.close();
+}
+
 /// Finds nothing wrong with the servers as they are.
 fn audit(stack: &Stack, drained: bool) {
     let stack = stack.addresses();
@@ -130,14 +147,8 @@ fn audit(stack: &Stack, drained: bool) {
 #[test]
 fn services_that_are_killed_while_rows_move_to_more_shards_lose_none_and_store_none_twice() {
     let stack = Stack::start(&StackOptions::default()).unwrap();
-    let mut flags = stack.addresses().settings();
-    flags.extend([format!("servers.namespace={NAMESPACE}"), "shards_prepared=8".to_owned()]);
-    let place = Place::open(&flags);
-    place.change(COUPON, &total(1_000_000), nobody);
-    add_users(&place);
-    place.backend.lifecycle.close();
-    drop(place);
-
+    let flags = settings(&stack);
+    make(&flags);
     let mut service = Service::start(&flags);
     let load = Load::new(&service);
     load.run(4, Duration::ZERO, |load| load.next.load(Ordering::Relaxed) >= FIRST_USER + ROWS);
@@ -181,4 +192,99 @@ fn services_that_are_killed_while_rows_move_to_more_shards_lose_none_and_store_n
     assert!(stored.len() <= granted.len() + 2);
     place.backend.lifecycle.close();
     audit(&stack, true);
+}
+
+#[test]
+fn another_process_goes_on_with_rows_whose_mover_was_killed_and_each_says_how_far_they_are() {
+    let stack = Stack::start(&StackOptions::default()).unwrap();
+    let flags = settings(&stack);
+    make(&flags);
+    // For now there is no other process that could move them.
+    let mover = Service::start(&flags);
+    let load = Load::new(&mover);
+    load.run(4, Duration::ZERO, |load| load.next.load(Ordering::Relaxed) >= FIRST_USER + ROWS / 2);
+    mover.until_done("POST /admin/layout", r#"{"shards":8}"#);
+    mover.until_done("POST /admin/rebalance", r#"{"rows_per_s":50}"#);
+    mover.moved_until(|rebalance| rebalance["moved"].as_u64() > Some(0));
+    let other = Service::start(&flags);
+    other.moved_until(|rebalance| {
+        rebalance["rows_per_s"].as_f64() > Some(0.0) && rebalance["seconds_left"].is_f64()
+    });
+    let faster = other.until_done("POST /admin/rebalance", r#"{"rows_per_s":60}"#);
+    assert_eq!(faster["rows_per_s_most"], 60);
+    let moved = faster["moved"].as_u64().unwrap();
+    drop(mover);
+    other.moved_until(|rebalance| rebalance["moved"].as_u64() > Some(moved + 60));
+
+    let stopped = other.until_done("POST /admin/rebalance/stop", "")["rebalance"].clone();
+    assert_eq!(stopped["runs"], false);
+    audit(&stack, false);
+    let still = other.until_done("GET /admin/rebalance", "")["rebalance"]["moved"].clone();
+    assert_eq!(still, stopped["moved"]);
+    // A process that comes later does not go on with what was stopped, and begins again when it is asked.
+    let later = Service::start(&flags);
+    assert_eq!(later.until_done("GET /admin/rebalance", "")["rebalance"]["runs"], false);
+    later.until_done("POST /admin/rebalance", r#"{"rows_per_s":100000}"#);
+    other.moved_until(|rebalance| rebalance["runs"] == false);
+    let layout = later.until_done("GET /admin/layout", "");
+    assert_eq!((&layout["shards"], &layout["versions"][0]["closed"]), (&8.into(), &true.into()));
+    drop((later, other));
+
+    // Main is put back to before all that.
+    let place = Place::open(&flags);
+    assert_eq!(place.in_main("DELETE FROM layouts WHERE version = 2; UPDATE layouts SET closed = 0"), 1);
+    until("the process that knows better does not go by it", || {
+        let change = CatalogueChange::ChangeCoupon(CouponId::new(COUPON).unwrap(), total(2_000_000));
+        let changed =
+            block_on(place.backend.catalogue.change(change, Operator::new("olga").unwrap())).unwrap();
+        changed.unconfirmed.len() == 1 && !changed.gate
+    });
+    let forgotten = Place::try_to_open(&flags).err().unwrap();
+    assert!(forgotten.contains("main is of an earlier time than the shards"), "{forgotten}");
+    place.backend.lifecycle.close();
+}
+
+#[test]
+fn a_process_that_cannot_go_by_a_layout_is_named_calls_nothing_absent_and_has_rows_wait_until_it_is_gone() {
+    const LONG: i64 = 3_600_000;
+    let stack = Stack::start(&StackOptions::default()).unwrap();
+    let mut flags = settings(&stack);
+    let eight = flags.pop().unwrap();
+    make(&flags);
+    let narrow = Service::start(&flags);
+    let name = format!("process {} on ", narrow.id());
+    let load = Load::new(&narrow);
+    load.run(4, Duration::ZERO, |load| load.next.load(Ordering::Relaxed) >= FIRST_USER + ROWS / 10);
+    flags.push(eight);
+    let place = Place::open(&flags);
+    // Main does not hear of it while the layout goes on over more shards than it has opened.
+    narrow.signal(Signal::STOP);
+    place.heard_of(&name, LONG);
+    is_past(place.announce(8));
+    narrow.signal(Signal::CONT);
+
+    let is_named = |unconfirmed: &[String]| unconfirmed.len() == 1 && unconfirmed[0].starts_with(&name);
+    place.change(COUPON, &total(1_000_001), is_named);
+    until("it says that rows may be missing", || {
+        narrow.asked("GET /api/statistics/global", "").1["partial"] == true
+    });
+    let moving = || block_on(place.backend.growth.moving()).unwrap().unwrap();
+    let rate = NonZeroU32::new(100_000).unwrap();
+    block_on(place.backend.growth.start_moving(rate, Operator::new("olga").unwrap())).unwrap();
+    until("the movement names it", || moving().trouble.is_some_and(|why| why.contains(&name)));
+    assert_eq!((moving().runs, moving().moved), (true, 0));
+    drop(narrow);
+    until("rows have moved", || !moving().runs);
+    assert!(moving().moved > 0 && moving().trouble.is_none());
+    place.backend.lifecycle.close();
+    audit(&stack, false);
+}
+
+/// Waits until something is so.
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}");
+        thread::sleep(Duration::from_millis(50));
+    }
 }

@@ -221,7 +221,6 @@ impl Queries {
             let versions = self.backend.layouts.now();
             let rounds = order.rounds(&versions, query);
             let mut answered = Answered::nobody_asked(now, versions.is_moving());
-            answered.outdated = !self.backend.layouts.is_current();
             let (mut values, mut error) = (Vec::new(), None);
             for round in &rounds {
                 let of_wanted = round.iter().filter(|(shard, _)| wanted(*shard)).cloned().collect();
@@ -230,6 +229,8 @@ impl Queries {
                 values.extend(visits.values);
                 error = visits.error.or(error);
             }
+            // At the end: while it answered, rows may have been moved that were to be found by a list which is relied on no more.
+            answered.outdated = !self.backend.layouts.is_current();
             let since = self.backend.layouts.now();
             if Arc::ptr_eq(&versions, &since) || order.rounds(&since, query) == rounds {
                 return match error {

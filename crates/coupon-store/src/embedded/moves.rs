@@ -1,7 +1,9 @@
 //! The part of a shard's file in moving rows. What writes is part of its writer's transaction.
 
 use coupon_core::schema::Dialect;
-use coupon_core::{CouponResult, Placement, ResultId, ResultQuery, RoomId, RowKey, ShardId, TableId, UserId};
+use coupon_core::{
+    CouponResult, Placement, ResultId, ResultQuery, RoomId, RowKey, ShardId, TableId, UserId, VersionNumber,
+};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::bulk::bindings;
@@ -25,6 +27,18 @@ pub(super) fn state(db: &Connection) -> rusqlite::Result<ShardMoves> {
         })
     };
     Ok(db.prepare_cached(sql)?.query_row([], read).optional()?.unwrap_or_default())
+}
+
+/// The latest version of the layout that the shard was told of; 0 before any.
+pub(super) fn told_layout(db: &Connection) -> rusqlite::Result<VersionNumber> {
+    let sql = "SELECT CAST(value AS INTEGER) FROM shard_meta WHERE name = 'layout'";
+    Ok(db.query_row(sql, [], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+/// Has the shard remember that the layout has this version.
+pub(super) fn tell_layout(db: &Connection, version: VersionNumber) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO shard_meta (name, value) VALUES ('layout', ?1)";
+    db.execute(sql, [version.to_string()]).map(drop)
 }
 
 /// Writes it.

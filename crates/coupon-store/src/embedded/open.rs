@@ -177,18 +177,13 @@ fn read_layouts(
     Ok(Layouts::new(versions, folder.shards()))
 }
 
-/// Refuses a main that does not know of a version which rows of a shard have begun to move to: they would be looked for where
-/// they are not.
+/// Refuses a main that has forgotten a version which a shard was told of, or its rows have begun to move to.
 fn known_to_move(folder: &Folder, shard: ShardId, records: &[VersionRecord]) -> anyhow::Result<()> {
-    let from = moves::state(&folder.connect_shard_reader(shard)?)?.moving_from;
-    let known = records.iter().any(|version| version.number == from + 1 && version.receives);
-    anyhow::ensure!(
-        from == 0 || known,
-        "its rows have begun to move to where version {} of the layout says, and main knows of no such version that receives \
-         rows: main is of an earlier time than the shards. Put back the whole folder",
-        from + 1
-    );
-    Ok(())
+    let db = folder.connect_shard_reader(shard)?;
+    let (moves, told) = (moves::state(&db)?, moves::told_layout(&db)?);
+    let known = layout_records::ensure_known(moves, records)
+        .and_then(|()| layout_records::ensure_told(told, records));
+    known.map_err(|why| anyhow::anyhow!("{why}. Put back the whole folder"))
 }
 
 /// The writers as others see them, and what they are sent.

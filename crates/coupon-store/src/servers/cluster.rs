@@ -15,7 +15,7 @@ use mysql_async::{Conn, TxOpts};
 use refinery::Runner;
 
 use super::columns;
-use super::mysql::{BOOKS_LOCK, Database, DatabaseError, SILENT_DAYS_S, code, has_code};
+use super::mysql::{BOOKS_LOCK, Database, DatabaseError, LAYOUT, SILENT_DAYS_S, code, has_code, read_moves};
 use super::names::{Names, Namespace};
 use super::places::{self, Places};
 use super::{layouts, mains_time, upgrade};
@@ -194,18 +194,28 @@ impl Cluster {
         }
         self.update_main_tables().await?;
         main.check_durability().await?;
-        let mut down = Vec::new();
+        let (mut down, mut known) = (Vec::new(), Vec::new());
         for (shard, database) in self.numbered().take(usize::from(label.shards)) {
             match self.check_shard(shard, &label.dataset).await {
                 Ok(()) => {
                     self.update_shard_tables(database).await?;
                     database.check_durability().await?;
+                    let told = read_meta(database, "shard_meta").await?.get(LAYOUT).cloned();
+                    known.push((database, read_moves(database).await?, told));
                 }
                 Err(error) if error.down => down.push((shard, error)),
                 Err(error) => return Err(error.into()),
             }
         }
         let label = if label.of_before { upgrade::finish(self, label, &down).await? } else { label };
+        // Main has a version before any shard has to do with it.
+        let versions = self.versions(&label).await?;
+        for (database, moves, told) in known {
+            let told = told.and_then(|told| told.parse().ok()).unwrap_or(0);
+            layouts::ensure_known(moves, &versions)
+                .and_then(|()| layouts::ensure_told(told, &versions))
+                .with_context(|| format!("cannot use {database}"))?;
+        }
         let label = self.prepare_further(label).await?;
         // With none of them there is nothing to serve.
         if down.len() == self.shards.len()
@@ -555,6 +565,11 @@ async fn claim_shard(database: &Database, shard: ShardId, dataset: &str) -> anyh
         .await
         .map_err(failed)?;
     if let Some((other, results)) = holds {
+        ensure!(
+            other != dataset,
+            "{database}: it holds {results} results of this data set, and main does not know of shard {shard}: main is of an \
+             earlier time than the shards"
+        );
         bail!(
             "{database}: it holds {results} results of data set {other}, of which main knows nothing: seed with --reset"
         );

@@ -2,14 +2,28 @@
 
 use std::num::NonZeroU32;
 
-use coupon_core::Timestamp;
+use coupon_core::{LayoutVersion, Timestamp, VersionNumber, Versioned};
 use mysql_async::Row;
 use mysql_async::prelude::Queryable;
 
 use super::seam::MoveOrder;
 use super::values::get;
-pub(super) use crate::layout_records::{first, of_layout, versioned};
+pub(super) use crate::layout_records::{ensure_known, ensure_told, first, of_layout, versioned};
 use crate::{Moving, VersionRecord};
+
+/// The earliest of the known versions that main's list has no more, or has otherwise: main was put back to before it.
+pub(super) fn forgotten(known: &Versioned, records: &[VersionRecord]) -> Option<VersionNumber> {
+    let is_there = |version: &LayoutVersion| {
+        let LayoutVersion { number, from, receives, strategy } = version;
+        let same = |record: &VersionRecord| {
+            (record.number, record.from) == (*number, *from)
+                && record.layout == strategy.layout()
+                && (record.receives || !receives)
+        };
+        records.iter().any(same)
+    };
+    known.versions().iter().find(|version| !is_there(version)).map(|version| version.number)
+}
 
 /// Reads every version, from the first on.
 pub(super) async fn read(conn: &mut impl Queryable) -> mysql_async::Result<Vec<VersionRecord>> {
@@ -100,4 +114,37 @@ pub(super) async fn order(
     let sql = "UPDATE moves SET rate = ?, runs = ? WHERE id = 1 AND runs = 1";
     conn.exec_drop(sql, (ordered.rate.get(), ordered.runs)).await?;
     Ok(Some(ordered))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use coupon_core::{RESULT_ID_EPOCH, ShardingStrategy as _};
+
+    use super::*;
+    use crate::embedded::tests::Parity;
+
+    fn record(number: VersionNumber, receives: bool) -> VersionRecord {
+        VersionRecord { number, receives, ..first(&Parity.layout(), Timestamp::from_millis(0)) }
+    }
+
+    fn known(receives: bool) -> Versioned {
+        let from = Timestamp::from_millis(1_795_000_000_000);
+        let version =
+            |number, from, receives| LayoutVersion { number, from, receives, strategy: Arc::new(Parity) };
+        Versioned::new(vec![version(1, RESULT_ID_EPOCH, false), version(2, from, receives)]).unwrap()
+    }
+
+    #[test]
+    fn a_version_that_main_has_no_more_or_has_otherwise_is_forgotten() {
+        let from = Timestamp::from_millis(1_795_000_000_000);
+        let second = |receives| VersionRecord { from, ..record(2, receives) };
+        let closed = VersionRecord { closed: true, ..record(1, false) };
+        assert_eq!(forgotten(&known(false), &[closed, second(true)]), None);
+        assert_eq!(forgotten(&known(false), &[record(1, false)]), Some(2));
+        assert_eq!(forgotten(&known(true), &[record(1, false), second(false)]), Some(2));
+        let later = VersionRecord { from: from.plus_millis(1), ..second(false) };
+        assert_eq!(forgotten(&known(false), &[record(1, false), later]), Some(2));
+    }
 }

@@ -21,7 +21,7 @@ use super::per_thread::PerThread;
 use super::process::{Part, Process};
 use super::seam::{Servers, ShardServer};
 use super::shards::ServersShards;
-use super::tasks::Background;
+use super::tasks::{Background, RELIES};
 use crate::clock::Clock;
 use crate::ids::IdSource;
 use crate::settings::{Role, ServersSettings, UnknownUsers};
@@ -117,7 +117,7 @@ impl Parts {
             Layouts::new(versions, shards.unwrap_or(prepared))
         };
         let part = Part::of(settings, options.workers, options.shard_backlog);
-        let layouts = Arc::new(layouts.good_for(part.layout_lead / 2));
+        let layouts = Arc::new(layouts.good_for(RELIES.min(part.layout_lead / 2)));
         let process = Process::start(servers, part, layouts, clock).await?;
         if tokio::time::timeout(GATE, process.wait_for_the_gate()).await.is_err() {
             tracing::warn!("the gate is shut: grabs are answered with 503 until it has been filled");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
-use coupon_core::{CouponId, CouponResult, ResultId, ShardId, TableId, Timestamp};
+use coupon_core::{CouponId, CouponResult, ResultId, ShardId, TableId, Timestamp, VersionNumber};
 use coupon_store::servers::seam::{
     Begun, DatabaseError, Hold, Look, OutboxEntry, Reached, ReadsHolds, ShardMoves, ShardServer, ShardState,
     Stepping, Storing, StoringError, Waiting,
@@ -38,6 +38,8 @@ pub struct ShardMemory {
     pub closed: u64,
     /// The last epoch that was announced.
     pub announced: u64,
+    /// The latest version of the layout that it was told of.
+    pub layout: VersionNumber,
     /// Its transactions.
     pub commits: u64,
     /// The sums that it keeps itself.
@@ -199,6 +201,7 @@ impl ShardServer for Shard {
     async fn state(&self) -> Result<ShardState, DatabaseError> {
         self.ask(|memory| ShardState {
             last_epoch: memory.closed.max(memory.announced),
+            layout: memory.layout,
             outbox_id: memory.outbox_id,
             commits: memory.commits,
         })
@@ -216,6 +219,10 @@ impl ShardServer for Shard {
 
     async fn announce(&self, epoch: u64) -> Result<(), DatabaseError> {
         self.order(move |memory| memory.announced = memory.announced.max(epoch)).await
+    }
+
+    async fn announce_layout(&self, version: VersionNumber) -> Result<(), DatabaseError> {
+        self.order(move |memory| memory.layout = memory.layout.max(version)).await
     }
 
     async fn markers(&self, among: &[String]) -> Result<Vec<String>, DatabaseError> {

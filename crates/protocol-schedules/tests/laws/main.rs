@@ -60,7 +60,7 @@ over_memory_and_servers! {
     shard::a_transaction_that_is_dropped_leaves_nothing,
     shard::rows_go_in_all_or_none_and_those_alike_are_read_back,
     shard::transactions_take_turns,
-    shard::an_announced_epoch_is_remembered_and_less_than_main_was_told_is_refused,
+    shard::what_was_announced_is_remembered_and_less_than_main_was_told_is_refused,
     steps::a_result_takes_a_step_that_its_row_allows,
     steps::what_gave_its_stock_back_frees_its_slot_and_is_read_while_its_request_is_remembered,
     steps::the_outbox_waits_for_the_gate,

@@ -136,13 +136,17 @@ pub(crate) async fn transactions_take_turns(servers: &Servers) {
     begun.close().await;
 }
 
-pub(crate) async fn an_announced_epoch_is_remembered_and_less_than_main_was_told_is_refused(
+pub(crate) async fn what_was_announced_is_remembered_and_less_than_main_was_told_is_refused(
     servers: &Servers,
 ) {
     let shard = shard(servers);
     shard.announce(5).await.unwrap();
     shard.announce(4).await.unwrap();
     assert_eq!(shard.state().await.unwrap().last_epoch, 5);
+    assert_eq!(shard.state().await.unwrap().layout, 0);
+    shard.announce_layout(3).await.unwrap();
+    shard.announce_layout(2).await.unwrap();
+    assert_eq!(shard.state().await.unwrap().layout, 3);
     shard.check(0).await.unwrap();
     assert!(shard.check(1).await.unwrap_err().to_string().contains("lost data"));
     shard.make_table(TABLE).await.unwrap();

@@ -17,6 +17,7 @@ use super::applier::{LayoutStep, ToMain};
 use super::hand_over::{WriterHandle, on_blocking};
 use super::layouts;
 use super::mover::{Files, MoverThread, Turns};
+use super::moves;
 use super::reader::Readers;
 use super::state::lock;
 use super::work::Message;
@@ -178,8 +179,23 @@ impl Shared {
             );
         }
         self.to_main.layout_blocking(LayoutStep::Announce(version.clone()))?;
+        self.tell_shards(version.number);
         tracing::info!(version = version.number, from = %version.from, layout = version.layout, "a version of the layout is announced");
         Ok(Announced { version, unconfirmed: Vec::new(), gate: true })
+    }
+
+    /// Has every shard remember a version that main has: a main that was put back to before it is recognized by that.
+    fn tell_shards(&self, version: VersionNumber) {
+        for shard in (0..).map(ShardId::new).take(self.writers.len()) {
+            let told =
+                on_blocking(&self.writers, shard, move |writer| moves::tell_layout(&writer.db, version));
+            let why = match told {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            tracing::warn!(%shard, version, why, "a shard is not told of this version of the layout");
+        }
     }
 
     /// The number of the next version, if it can be announced.

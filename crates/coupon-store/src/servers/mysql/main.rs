@@ -8,7 +8,7 @@ use coupon_core::{ShardId, Timestamp};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, TxOpts};
 
-use super::{Database, DatabaseError, PATIENCE, begin_books, catalogue};
+use super::{Database, DatabaseError, PATIENCE, SILENT_LONG_S, begin_books, catalogue};
 use crate::clock::Clock;
 use crate::servers::mains_time;
 use crate::servers::names::Namespace;
@@ -101,8 +101,13 @@ impl MainServer for MainDatabase {
     }
 
     async fn lock_gate(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {
-        let locked = self.lock(self.database.connect_alone().await?, "gate", A_BATCH).await?;
-        Ok(locked.map(|lock| Box::new(lock) as Box<dyn GateLock>))
+        let Some(mut lock) = self.lock(self.database.connect_to_lock().await?, "gate", A_BATCH).await? else {
+            return Ok(None);
+        };
+        // A process that was frozen while it waited, and has the lock unawares, does not have it for long.
+        let long = lock.conn.query_drop(format!("SET SESSION wait_timeout = {SILENT_LONG_S}"));
+        self.database.patiently(PATIENCE, long).await?;
+        Ok(Some(Box::new(lock)))
     }
 
     async fn lock_gate_for_a_batch(&self) -> Result<Option<Box<dyn GateLock>>, DatabaseError> {

@@ -5,13 +5,15 @@ use std::fmt::Display;
 
 use async_trait::async_trait;
 use coupon_core::schema::Dialect;
-use coupon_core::{CouponResult, Placement, ResultId, ResultState, RoomId, RowKey, ShardId, TableId, UserId};
+use coupon_core::{
+    CouponResult, Placement, ResultId, ResultState, RoomId, RowKey, ShardId, TableId, UserId, VersionNumber,
+};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row, Value};
 
 use super::shard::READING;
 use super::steps::lock_state;
-use super::{DatabaseError, PATIENCE, ShardDatabase, code, has_code};
+use super::{Database, DatabaseError, PATIENCE, ShardDatabase, code, has_code};
 use crate::servers::bulk::rows::{Columns, insert};
 use crate::servers::seam::{
     Alike, Batch, Begun, Departure, Inserted, Key, MoveNote, MovingRows, MovingServer, Reached, ShardMoves,
@@ -27,6 +29,16 @@ const MYSQL: Dialect = Dialect::MySql;
 const ROWS: usize = 1_000;
 /// The table of what is leaving.
 pub(in crate::servers) const LEAVING: &str = "leaving";
+
+/// Reads what has moved from a shard.
+pub(in crate::servers) async fn read_moves(database: &Database) -> Result<ShardMoves, DatabaseError> {
+    let mut conn = database.connect().await?;
+    let sql = "SELECT batch, moving_from, closed, late FROM move_state WHERE id = 1";
+    let row: Option<(u64, VersionNumber, VersionNumber, u64)> =
+        database.patiently(PATIENCE, conn.query_first(sql)).await?;
+    let moves = row.map(|(batch, moving_from, closed, late)| ShardMoves { batch, moving_from, closed, late });
+    Ok(moves.unwrap_or_default())
+}
 
 /// Reads the keys of a part of a table.
 async fn scan(conn: &mut Conn, table: TableId, slice: Slice) -> mysql_async::Result<Vec<Key>> {
@@ -174,13 +186,10 @@ impl MovingOver {
             for some in ids.chunks(ROWS) {
                 let listed = list(some);
                 // Whoever takes a step of a row locks it before they change anything.
-                let lock = format!(
-                    "SELECT result_id FROM {table} WHERE result_id IN ({listed}) ORDER BY result_id FOR UPDATE"
-                );
-                let _: Vec<i64> = self.conn.query(lock).await?;
                 self.order(format!(
                     "INSERT INTO {LEAVING} ({columns}, from_table, to_shard, to_table) \
-                     SELECT {columns}, '{table}', {shard}, '{to}' FROM {table} WHERE result_id IN ({listed})"
+                     SELECT {columns}, '{table}', {shard}, '{to}' FROM {table} WHERE result_id IN ({listed}) \
+                     ORDER BY result_id FOR UPDATE"
                 ))
                 .await?;
                 self.order(format!("DELETE FROM {table} WHERE result_id IN ({listed})")).await?;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use coupon_core::schema;
-use coupon_core::{CouponId, CouponResult, Money, RequestKey, ResultId, ShardId, TableId, Timestamp};
+use coupon_core::{
+    CouponId, CouponResult, Money, RequestKey, ResultId, ShardId, TableId, Timestamp, VersionNumber,
+};
 use futures_util::TryStreamExt as _;
 use mysql_async::prelude::{FromRow, Queryable as _};
 use mysql_async::{Conn, Row};
@@ -29,6 +31,11 @@ const PART: usize = 5_000;
 const SLOWLY: Duration = Duration::from_secs(1);
 /// MariaDB's versions begin where MySQL's are not yet.
 const MARIADB: (u16, u16, u16) = (10, 0, 0);
+
+/// The name under which a shard has the last epoch that was announced to it.
+const EPOCH: &str = "epoch";
+/// The name under which it has the latest version of the layout that it was told of.
+pub(in crate::servers) const LAYOUT: &str = "layout";
 
 /// A shard's database, of one data set.
 #[derive(Debug, Clone)]
@@ -71,6 +78,17 @@ impl ShardDatabase {
         let mut conn = self.database.connect().await?;
         let rows: Vec<R> = self.database.patiently(READING, conn.query(sql)).await?;
         Ok(rows.into_iter().map(of).collect())
+    }
+
+    /// Has it remember a number under a name, unless it has a greater one.
+    async fn remember(&self, name: &str, number: u64) -> Result<(), DatabaseError> {
+        let mut conn = self.database.connect().await?;
+        let told = conn.exec_drop(
+            "INSERT INTO shard_meta (name, value) VALUES (?, ?) \
+             ON DUPLICATE KEY UPDATE value = IF(CAST(value AS UNSIGNED) < ?, ?, value)",
+            (name, number, number, number),
+        );
+        self.database.patiently(PATIENCE, told).await
     }
 
     /// The shard's progress, as this connection sees it: what it reads afterwards is of the same server.
@@ -183,13 +201,16 @@ impl ShardServer for ShardDatabase {
 
     async fn state(&self) -> Result<ShardState, DatabaseError> {
         let mut conn = self.database.connect().await?;
-        let asked = conn.query_first(
-            "SELECT GREATEST(closed_epoch, COALESCE((SELECT CAST(value AS UNSIGNED) FROM shard_meta \
-             WHERE name = 'epoch'), 0)), outbox_id, commits FROM shard_state WHERE id = 1",
-        );
-        let state: Option<(u64, i64, u64)> = self.database.patiently(PATIENCE, asked).await?;
-        let (last_epoch, outbox_id, commits) = state.unwrap_or_default();
-        Ok(ShardState { last_epoch, outbox_id, commits })
+        let of = |name: &str| {
+            format!("COALESCE((SELECT CAST(value AS UNSIGNED) FROM shard_meta WHERE name = '{name}'), 0)")
+        };
+        let (epoch, layout) = (of(EPOCH), of(LAYOUT));
+        let asked = conn.query_first(format!(
+            "SELECT GREATEST(closed_epoch, {epoch}), {layout}, outbox_id, commits FROM shard_state WHERE id = 1"
+        ));
+        let state: Option<(u64, VersionNumber, i64, u64)> = self.database.patiently(PATIENCE, asked).await?;
+        let (last_epoch, layout, outbox_id, commits) = state.unwrap_or_default();
+        Ok(ShardState { last_epoch, layout, outbox_id, commits })
     }
 
     async fn check(&self, told: i64) -> Result<(), DatabaseError> {
@@ -197,13 +218,11 @@ impl ShardServer for ShardDatabase {
     }
 
     async fn announce(&self, epoch: u64) -> Result<(), DatabaseError> {
-        let mut conn = self.database.connect().await?;
-        let told = conn.exec_drop(
-            "INSERT INTO shard_meta (name, value) VALUES ('epoch', ?) \
-             ON DUPLICATE KEY UPDATE value = IF(CAST(value AS UNSIGNED) < ?, ?, value)",
-            (epoch, epoch, epoch),
-        );
-        self.database.patiently(PATIENCE, told).await
+        self.remember(EPOCH, epoch).await
+    }
+
+    async fn announce_layout(&self, version: VersionNumber) -> Result<(), DatabaseError> {
+        self.remember(LAYOUT, version.into()).await
     }
 
     async fn markers(&self, among: &[String]) -> Result<Vec<String>, DatabaseError> {

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
-use coupon_core::{CouponId, CouponResult, ResultId, TableId, Timestamp};
+use coupon_core::{CouponId, CouponResult, ResultId, TableId, Timestamp, VersionNumber};
 
 use super::{Hold, MovingServer, Release, ShardMoves};
 pub use crate::servers::broker::Marker;
@@ -24,11 +24,13 @@ pub struct Begun {
     pub moves: ShardMoves,
 }
 
-/// A shard's row of state, and what it has heard of epochs.
+/// A shard's row of state, and what it has heard of epochs and versions of the layout.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ShardState {
     /// The last epoch that was announced or closed there.
     pub last_epoch: u64,
+    /// The latest version of the layout that it was told of; 0 before any.
+    pub layout: VersionNumber,
     /// The last entry of its outbox.
     pub outbox_id: i64,
     /// The transactions so far.
@@ -190,6 +192,9 @@ pub trait ShardServer: MovingServer {
 
     /// Has it remember that there is this epoch.
     async fn announce(&self, epoch: u64) -> Result<(), DatabaseError>;
+
+    /// Has it remember that the layout has this version, unless it knows of a later one.
+    async fn announce_layout(&self, version: VersionNumber) -> Result<(), DatabaseError>;
 
     /// The markers among these that are stored.
     async fn markers(&self, among: &[String]) -> Result<Vec<String>, DatabaseError>;

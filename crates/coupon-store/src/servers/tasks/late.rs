@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use coupon_core::{CouponResult, Placement, ResultId, RouteError, ShardId, Versioned};
+use coupon_core::{CouponResult, Placement, ResultId, RouteError, ShardId, VersionNumber, Versioned};
 use tokio::time::timeout;
 
 use super::Background;
 use super::store::{Arrived, LostData};
 use crate::PlacedResult;
+use crate::failpoints::{self, Mechanism};
 use crate::moving::{Arriving, same_grab};
 use crate::servers::broker::Message;
 use crate::servers::layouts::versioned;
@@ -27,6 +28,11 @@ const MESSAGE: usize = 1_000;
 pub(in crate::servers) enum LateError {
     #[error("the versions of the layout cannot be read: {0:#}")]
     Versions(anyhow::Error),
+    #[error(
+        "its rows have begun to move to where version {0} of the layout says, which main does not know: main was put back to an \
+         earlier time"
+    )]
+    Forgotten(VersionNumber),
     #[error("rows that may have moved cannot be looked for: {0}")]
     Looking(#[from] DatabaseError),
     #[error("rows that may have moved cannot be looked for at shard {0}: {1}")]
@@ -85,12 +91,17 @@ impl Background {
         let versions = self.layouts.now();
         // Of a layout that has never changed, as far as this process knows, nothing has left: what others placed by a later
         // version is where they said.
-        if results.is_empty() || (versions.latest().number == 1 && moves.moving_from == 0) {
+        let unjudged = results.is_empty() || failpoints::is_off(Mechanism::LateRows);
+        if unjudged || (versions.latest().number == 1 && moves.moving_from == 0) {
             return Ok(Sorted { here: results.iter().collect(), ..Sorted::default() });
         }
         let mut judged = judge(&versions, moves, results);
         if is_behind(&versions, moves) || judged.iter().any(|(_, judged)| goes(judged)) {
-            judged = judge(&self.mains_versions(&versions).await?, moves, results);
+            let mains = self.mains_versions(&versions).await?;
+            if is_behind(&mains, moves) {
+                return Err(LateError::Forgotten(moves.moving_from + 1));
+            }
+            judged = judge(&mains, moves, results);
         }
         self.sort(shard, judged).await
     }

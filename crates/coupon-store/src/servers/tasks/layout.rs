@@ -8,16 +8,16 @@
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use coupon_core::catalogue_change::Operator;
-use coupon_core::{Placement, ShardingStrategy};
+use coupon_core::{Placement, ShardingStrategy, VersionNumber, Versioned};
 use tokio::time::timeout;
 
 use super::Background;
 use super::consume::ahead;
-use crate::failpoints::{self, Point};
+use crate::failpoints::{self, Mechanism, Point};
 use crate::servers::gate::Epoch;
-use crate::servers::layouts::of_layout;
+use crate::servers::layouts::{forgotten, of_layout, versioned};
 use crate::servers::mysql::PATIENCE;
 use crate::servers::seam::{Fence, GateState, LayoutState};
 use crate::{Announced, GrowthError, NextLayout, Unavailable, VersionRecord};
@@ -97,7 +97,8 @@ impl Background {
         if let Some(why) = in_the_way(state, &next, self.layouts.prepared()) {
             return Err(GrowthError::Refused(why));
         }
-        let lead = i64::try_from(self.lead.as_millis()).unwrap_or(i64::MAX);
+        let at_once = failpoints::is_off(Mechanism::LayoutLead);
+        let lead = if at_once { 0 } else { i64::try_from(self.lead.as_millis()).unwrap_or(i64::MAX) };
         let version = VersionRecord {
             number: next.after + 1,
             from: state.now.plus_millis(lead),
@@ -132,7 +133,8 @@ impl Background {
         let unknown = |error| Unavailable::new("the gate", error);
         self.fence(epoch, catalogue, versions).await.map_err(unknown)?;
         let now = self.main.time().await.map_err(Unavailable::from)?;
-        if Fence::of(versions).last().is_none_or(|fence| now <= fence.from) {
+        let in_time = |fence: &Fence| now <= fence.from || failpoints::is_off(Mechanism::LayoutLead);
+        if Fence::of(versions).last().is_none_or(in_time) {
             return Ok(());
         }
         let before = versions.get(..versions.len() - 1).unwrap_or_default();
@@ -171,6 +173,29 @@ impl Background {
         };
         lock.end().await;
         led
+    }
+
+    /// The earliest version that this process goes by and main has no more.
+    pub(super) fn forgotten(&self, layouts: &[VersionRecord]) -> Option<VersionNumber> {
+        self.layouts.look(|known| forgotten(known, layouts))
+    }
+
+    /// The versions of the layout as this process could go by them.
+    pub(super) fn gone_by(&self, layouts: &[VersionRecord]) -> anyhow::Result<Versioned> {
+        if let Some(number) = self.forgotten(layouts) {
+            bail!(
+                "main does not know version {number} of the layout, by which this process goes: main was put back to an \
+                 earlier time, and rows are where it does not say"
+            );
+        }
+        let versions = self.layouts.look(|known| versioned(known, layouts))?;
+        let (used, open) = (versions.shard_count(), self.layouts.prepared());
+        ensure!(
+            used <= open,
+            "the layout uses {used} shards by now, and this process has opened {open}: start it again, with setting \
+             `shards_prepared` = {used} or more"
+        );
+        Ok(versions)
     }
 
     /// Goes by what main has now, since the gate knows of a later version than this process. One that main does not have is

@@ -43,7 +43,7 @@ use super::seam::{Living, MainServer, Publish as _, Route, ShardServer};
 use super::status::ShardStatus;
 use crate::{Layouts, Unavailable};
 use apply::Applier;
-pub(super) use catalogue::Following;
+pub(super) use catalogue::{Following, RELIES};
 pub(super) use clock::agree_at_start;
 use clock::keep_comparing;
 use consume::Consumer;

@@ -129,8 +129,18 @@ impl RowMover {
         let Some(moving) = self.going_on().await? else { return Ok(()) };
         let now = background.main.version().await?;
         let versions = background.layouts.now();
+        if receiving(&versions) != Some(moving.to) {
+            return Ok(());
+        }
         // Every reader is to know where rows come to before the first goes there.
-        if receiving(&versions) != Some(moving.to) || !background.main.behind(now).await?.is_empty() {
+        let behind = background.confirmed(now).await?;
+        if !behind.is_empty() {
+            let why = format!(
+                "no row moves to where version {} of the layout says before every process goes by it, and this one does not yet: {}",
+                moving.to,
+                behind.join(", ")
+            );
+            lock.note(&Moving { trouble: Some(short(why)), ..moving }).await?;
             return Ok(());
         }
         let running = Running {
@@ -287,7 +297,7 @@ mod tests {
             })
         };
         assert_eq!(refused(&[one.clone(), two.clone()]), None);
-        assert!(refused(&[one.clone()]).unwrap().contains("nothing to move"));
+        assert!(refused(std::slice::from_ref(&one)).unwrap().contains("nothing to move"));
         let closed = VersionRecord { closed: true, ..one.clone() };
         assert!(refused(&[closed, two.clone()]).unwrap().contains("nothing to move"));
         let later = VersionRecord { from: now.plus_millis(1), ..two };

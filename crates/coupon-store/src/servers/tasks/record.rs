@@ -8,7 +8,7 @@
 //! A process that is set to another Redis finds no gate there. It must not fill one while others are well served by
 //! theirs: main has the address of the gate, and when a process last found it there.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use coupon_core::ShardId;
 use tokio::time::timeout;
 
@@ -21,10 +21,14 @@ impl Background {
     /// The last epoch that this shard has heard of: it was announced there, or closed. An error if the shard has less
     /// than this process has seen.
     async fn last_epoch_of(&self, shard: ShardId) -> anyhow::Result<u64> {
+        Ok(self.state_of(shard).await?.last_epoch)
+    }
+
+    async fn state_of(&self, shard: ShardId) -> anyhow::Result<ShardState> {
         let server = self.shard(shard)?;
-        let ShardState { last_epoch, outbox_id, commits } = server.state().await?;
-        self.floors.of(shard).check(outbox_id, commits).with_context(|| server.name())?;
-        Ok(last_epoch)
+        let state = server.state().await?;
+        self.floors.of(shard).check(state.outbox_id, state.commits).with_context(|| server.name())?;
+        Ok(state)
     }
 
     /// The last epoch that any shard has heard of, of those that answer at once.
@@ -34,8 +38,8 @@ impl Background {
         answers.into_iter().filter_map(|answer| answer.ok()?.ok()).max().unwrap_or(0)
     }
 
-    /// Makes sure that every shard is there, belongs to the data set, and has what main has applied. Returns the last
-    /// epoch that any of them has heard of.
+    /// Makes sure that every shard is there, belongs to the data set, has what main has applied, and was told of no version of
+    /// the layout that this process does not know. Returns the last epoch that any of them has heard of.
     pub(super) async fn check_shards(&self) -> anyhow::Result<u64> {
         let mut last = 0;
         for (shard, server) in self.shard_servers() {
@@ -45,7 +49,14 @@ impl Background {
             };
             let checked = timeout(PATIENCE, checked).await;
             checked.with_context(|| format!("{}: it does not answer", server.name()))??;
-            last = last.max(self.last_epoch_of(shard).await?);
+            let ShardState { last_epoch, layout, .. } = self.state_of(shard).await?;
+            let known = self.layouts.look(|versions| versions.latest().number);
+            ensure!(
+                layout <= known,
+                "{}: it was told of version {layout} of the layout, and this process goes by version {known}",
+                server.name()
+            );
+            last = last.max(last_epoch);
         }
         Ok(last)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use coupon_core::{ShardId, Timestamp};
+use coupon_core::{ShardId, Timestamp, VersionNumber};
 use tokio::time::{Instant, timeout};
 
 use super::Background;
@@ -42,10 +42,11 @@ async fn watch_queue(background: &Background, shard: ShardId) {
 
 async fn watch_shard(background: &Background, shard: ShardId) {
     let mut ticked = Instant::now();
-    let mut moved = Moved(None);
+    let (mut moved, mut told) = (Moved(None), 1);
     while !background.signals.stopping() {
         tokio::time::sleep(EVERY).await;
         look(background, shard).await;
+        tell_of_layout(background, shard, &mut told).await;
         // A shard that is down would only gather them.
         let still = background.status.get(shard.index()).is_some_and(|status| {
             moved.is_still(status.look().messages) && status.is_up() && status.waiting() == 0
@@ -55,6 +56,21 @@ async fn watch_shard(background: &Background, shard: ShardId) {
             // If it does not go, reads trail a little longer.
             let _ = background.tick(shard).await;
         }
+    }
+}
+
+/// Has a shard that is up remember the latest version of the layout that main has, once for each: a main that was put back to
+/// before it is recognized by that.
+async fn tell_of_layout(background: &Background, shard: ShardId, told: &mut VersionNumber) {
+    let latest = background.layouts.look(|versions| versions.latest().number);
+    let is_up = background.status.get(shard.index()).is_some_and(|status| status.is_up());
+    let Ok(server) = background.shard(shard) else { return };
+    // What does not come about is tried again after the next look.
+    if is_up
+        && latest > *told
+        && matches!(timeout(PATIENCE, server.announce_layout(latest)).await, Ok(Ok(())))
+    {
+        *told = latest;
     }
 }
 

@@ -255,7 +255,7 @@ async fn drained_is_not_said_while_it_is_not_known_whether_a_late_row_is_stored(
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_main_of_before_rows_moved_is_refused() {
+async fn a_main_of_before_a_version_was_announced_or_rows_moved_is_refused() {
     let scene = Scene::new();
     let backend = scene.open();
     let rows = sell(&scene, &backend, 1..50).await;
@@ -273,15 +273,26 @@ async fn a_main_of_before_rows_moved_is_refused() {
     change(&scene, &backend, 3, 1).await;
     close(backend);
     keep("announced");
+    let put_back = |name: &str| {
+        std::fs::copy(scene.dir.path().with_extension(name), &main).unwrap();
+        format!("{:#}", scene.open_as(Remainder { shards: 2, tables: 1 }).unwrap_err())
+    };
+    let refused = put_back("of_one_version");
+    assert!(refused.contains("told of version 2") && refused.contains("Put back"), "{refused}");
+    std::fs::copy(scene.dir.path().with_extension("announced"), &main).unwrap();
     let backend = scene.open();
     backend.growth.start_moving(UNTHROTTLED, operator()).await.unwrap();
     finished(&backend).await;
     close(backend);
     keep("latest");
     for name in ["of_one_version", "announced"] {
-        std::fs::copy(scene.dir.path().with_extension(name), &main).unwrap();
-        let refused = format!("{:#}", scene.open_as(Remainder { shards: 2, tables: 1 }).unwrap_err());
-        assert!(refused.contains("version 2") && refused.contains("Put back"), "{refused}");
+        let refused = put_back(name);
+        assert!(
+            refused.contains("begun to move")
+                && refused.contains("version 2")
+                && refused.contains("Put back"),
+            "{refused}"
+        );
     }
     std::fs::copy(scene.dir.path().with_extension("latest"), &main).unwrap();
     let backend = scene.open();

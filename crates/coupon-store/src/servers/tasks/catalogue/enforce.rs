@@ -63,8 +63,8 @@ impl Background {
             let (_, state) = self.main.record().await?;
             let epoch = state.open().map(|number| Epoch::new(&self.dataset, number));
             let mut followed = self.following.0.lock().await;
-            followed.look(self, epoch.as_ref()).await?;
-            let Some(epoch) = epoch else { return Ok(false) };
+            let looked = followed.look(self, epoch.as_ref()).await;
+            let Some(epoch) = epoch else { return looked.map(|()| false) };
             if coupon.is_some_and(|coupon| followed.lacking.contains_key(&coupon)) {
                 drop(followed);
                 self.add_lacking(&epoch).await?;
@@ -73,7 +73,9 @@ impl Background {
             let (_, now) = self.main.record().await?;
             // A main that was put back has no such version any more.
             if now.open() == Some(epoch.number) {
-                return Ok(followed.brought.is_some_and(|brought| brought >= (epoch.number, version)));
+                let brought = followed.brought.is_some_and(|brought| brought >= (epoch.number, version));
+                // The gate may be brought to what this process cannot go by itself.
+                return if brought { Ok(true) } else { looked.map(|()| false) };
             }
         }
     }

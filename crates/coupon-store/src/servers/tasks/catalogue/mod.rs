@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
-use coupon_core::{CouponId, ShardingStrategy as _, Versioned};
+use coupon_core::CouponId;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
@@ -23,8 +23,7 @@ use crate::VersionRecord;
 use crate::layouts::Previous;
 use crate::outage::TaskOutage;
 use crate::servers::gate::Epoch;
-use crate::servers::layouts::versioned;
-use crate::servers::seam::{Edit, News};
+use crate::servers::seam::{Edit, LIVES_MS, News};
 use crate::set_aside::{Place, SetAside, number};
 use crate::terms::Terms;
 
@@ -36,6 +35,10 @@ const AGAIN: Duration = Duration::from_secs(1);
 const WHOLE: Duration = Duration::from_secs(10);
 /// The time after which main is told again that this process lives.
 const TELLS: Duration = Duration::from_secs(1);
+/// For how long a process relies on what main said last. By then main waits for it, since it has told main at most [`TELLS`] before
+/// that it lives.
+pub(in crate::servers) const RELIES: Duration =
+    Duration::from_millis(LIVES_MS.cast_unsigned()).saturating_sub(TELLS);
 /// The most changes by hand that are recorded at once: operators wait meanwhile.
 const EDITS: usize = 500;
 
@@ -46,6 +49,9 @@ pub(in crate::servers) struct Followed {
     terms: Option<BTreeMap<CouponId, Terms>>,
     /// The versions of the layout, as they were last read.
     layouts: Vec<VersionRecord>,
+    /// The version of the catalogue that this process still goes by, since it cannot go by the versions of the layout that were
+    /// read after it.
+    held_back: Option<u64>,
     /// Lists of versions that are not gone by any more, and do not lead to where rows begin to move.
     before: Vec<Previous>,
     /// When all of them were read.
@@ -110,18 +116,6 @@ impl Background {
         followed.look(self, None).await
     }
 
-    /// The versions of the layout as this process could go by them.
-    pub(super) fn gone_by(&self, layouts: &[VersionRecord]) -> anyhow::Result<Versioned> {
-        let versions = versioned(&self.layouts.now(), layouts)?;
-        let (used, open) = (versions.shard_count(), self.layouts.prepared());
-        ensure!(
-            used <= open,
-            "the layout uses {used} shards by now, and this process has opened {open}: start it again, with setting \
-             `shards_prepared` = {used} or more"
-        );
-        Ok(versions)
-    }
-
     /// Follows what there is now, and brings that epoch of the gate to it.
     pub(super) async fn follow_now(&self, epoch: &Epoch) -> anyhow::Result<()> {
         self.following.0.lock().await.look(self, Some(epoch)).await
@@ -140,6 +134,7 @@ impl Followed {
     async fn look(&mut self, background: &Background, epoch: Option<&Epoch>) -> anyhow::Result<()> {
         let (main, asked) = (&background.main, Instant::now());
         let known = background.offered.version();
+        let still = self.goes_by(known);
         let mut version = main.version().await?;
         if version < known {
             // Main was put back. What the gate has by later versions is not to be relied on.
@@ -151,7 +146,7 @@ impl Followed {
         } else {
             background.is_of_this_data_set().await?;
             let read = self.read(background, (known, version), asked);
-            let news = alive_during(background, known, read).await?;
+            let news = alive_during(background, still, read).await?;
             version = news.version;
             Some(news)
         };
@@ -159,43 +154,56 @@ impl Followed {
         let layouts = news.as_ref().map_or_else(|| self.layouts.clone(), |news| news.layouts.clone());
         // A version that this process does not know, or has too few shards for, is not gone by: the gate refuses this process
         // what it places. Everything else is followed all the same.
-        let versions = match layouts == self.layouts {
-            true => Ok(None),
-            false => background.gone_by(&layouts).map(Some),
+        let versions = if layouts == self.layouts && self.held_back.is_none() {
+            Ok(None)
+        } else {
+            background.gone_by(&layouts).map(Some)
         };
+        let forgotten = versions.is_err() && background.forgotten(&layouts).is_some();
         let brought = match epoch {
-            Some(epoch) => {
+            // A gate that knows where rows are placed is not told otherwise.
+            Some(epoch) if !forgotten => {
                 let bring = self.bring(background, epoch, (known, version), &changed, &layouts);
-                alive_during(background, known, bring).await
+                alive_during(background, still, bring).await
             }
-            None => Ok(()),
+            _ => Ok(()),
         };
         let cannot_go_by = match versions {
             Ok(Some(versions)) => {
                 let begins = background.layouts.look(|before| receiving(before) < receiving(&versions));
                 let before = background.layouts.swap(versions);
-                self.layouts = layouts;
                 self.before.extend(Some(before).filter(|_| begins));
+                self.held_back = None;
                 None
             }
             Ok(None) => None,
-            Err(error) => Some(error),
+            Err(error) => {
+                self.held_back.get_or_insert(known);
+                Some(error)
+            }
         };
+        self.layouts = layouts;
         // Rows begin to move once main is told: by then nobody reads by a list that does not lead to where they go.
         while self.before.iter().any(Previous::is_in_use) {
-            alive_during(background, known, tokio::time::sleep(LOOK)).await;
+            alive_during(background, still, tokio::time::sleep(LOOK)).await;
         }
         self.before.clear();
         if let Some(news) = news {
             set_aside(&background.offered.set_aside, &news);
             self.go_by(background, news, &changed);
         }
-        self.tell(background, version).await?;
+        self.tell(background, self.goes_by(version)).await?;
         background.offered.was_current(asked);
         if cannot_go_by.is_none() {
             background.layouts.was_current(asked.into_std());
         }
         brought.and(cannot_go_by.map_or(Ok(()), Err))
+    }
+
+    /// The version that this process goes by altogether, where it follows this one as far as it can: an earlier one while it is
+    /// held back, also by a main that was put back.
+    fn goes_by(&self, version: u64) -> u64 {
+        self.held_back.map_or(version, |before| before.min(version.saturating_sub(1)))
     }
 
     fn reads_everything(&self, now: Instant) -> bool {

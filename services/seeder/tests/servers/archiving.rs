@@ -207,6 +207,20 @@ fn one_archive_at_a_time() {
     archive(&place, "2026-11-22").unwrap();
 }
 
+/// The state in which whoever moved rows was killed.
+#[test]
+fn results_on_their_way_are_brought_to_where_they_go_before_anything_is_retired_or_counted() {
+    let place = Place::new("leaving");
+    place.seed("hash", &small(100), false);
+    place.leaves(0, place.tables(0)[0], "result_id > 0 LIMIT 1");
+    for refused in [
+        archive(&place, "2026-11-22").unwrap_err(),
+        coupon_seeding::rebuild_servers(&place.settings, None, true, now()).unwrap_err(),
+    ] {
+        assert!(refused.to_string().contains("results of shard 0 are on their way"), "{refused}");
+    }
+}
+
 /// The state that a crash leaves behind at each step of dropping a table.
 #[test]
 fn an_archive_that_was_cut_short_is_finished_by_the_next_one() {

@@ -110,6 +110,20 @@ impl Place {
         assert!(self.ask(shard, sql).is_empty());
     }
 
+    /// Has the results of a table that a condition is true of leave it for another shard, where they do not arrive.
+    pub(crate) fn leaves(&self, shard: usize, table: TableId, condition: &str) {
+        let columns = "result_id, user_id, coupon_id, room_id, grab_status, grab_time";
+        self.run(
+            Some(shard),
+            &format!(
+                "INSERT INTO leaving ({columns}, from_table, to_shard, to_table) \
+                 SELECT {columns}, '{table}', {}, '{table}' FROM {table} WHERE {condition}",
+                (shard + 1) % 4
+            ),
+        );
+        self.run(Some(shard), &format!("DELETE FROM {table} WHERE {condition}"));
+    }
+
     /// Names of tables that begin so.
     pub(crate) fn tables_like(&self, shard: usize, prefix: &str) -> Vec<String> {
         let all = self.ask(Some(shard), "SHOW TABLES").into_iter().map(|row| row[0].clone().unwrap());

@@ -234,6 +234,20 @@ pub static ABLATIONS: &[Ablation] = &[
         STOCK,
     ),
     left_out(
+        Mechanism::LayoutLead,
+        "a version of the layout is in force as soon as it is announced",
+        "43b",
+        "rows where nobody looks",
+        ExpectedFinding::Audit(&[Kind::Misplaced]),
+    ),
+    left_out(
+        Mechanism::LateRows,
+        "a result that comes late is stored where it was to be before its rows moved",
+        "45",
+        "rows that are stored twice, or where nobody looks",
+        ExpectedFinding::Audit(&[Kind::Misplaced, Kind::Duplicate]),
+    ),
+    left_out(
         Mechanism::Positions,
         "main forgets how far it has applied an outbox",
         "8",

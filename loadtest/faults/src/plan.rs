@@ -22,6 +22,8 @@ pub struct DeploymentPlan {
     pub at_midnight: bool,
     /// The number of results of the past that there are from the beginning.
     pub history: u64,
+    /// The shards that every process opens at least, whether or not its layout uses them.
+    pub prepared: u16,
     /// The connections that pass through proxies.
     pub(super) proxied: Proxied,
 }
@@ -33,6 +35,7 @@ impl DeploymentPlan {
         load_on: 0,
         at_midnight: false,
         history: 0,
+        prepared: 1,
         proxied: Proxied::Nothing,
     };
 }

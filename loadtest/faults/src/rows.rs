@@ -2,8 +2,8 @@
 
 use super::cases::{FaultCase, behind, case, from_within, holding_up};
 use super::inject::{
-    broker, clocks, copies, databases, filling, frozen, gate, given_back, leases, network, operations,
-    services,
+    broker, clocks, copies, databases, filling, frozen, gate, given_back, growth, leases, network,
+    operations, services,
 };
 use super::plan::{DeploymentPlan, Proxied};
 
@@ -328,4 +328,43 @@ pub static CASES: &[FaultCase] = &[
             given_back::lost_between,
         )
     })),
+    from_within(growing(case(
+        "43",
+        "four shards become eight, and the process that moves rows killed with some on their way",
+        "another process goes on with it, and grabs go on",
+        growth::mover_killed,
+    ))),
+    FaultCase {
+        plan: DeploymentPlan { roles: &["all", "api"], ..GROWING },
+        ..case(
+            "43b",
+            "four shards become eight, and the process that moves no rows killed half-way",
+            "rows go on moving, and grabs go on",
+            growth::other_killed,
+        )
+    },
+    growing(case(
+        "44",
+        "four shards become eight, and the server of two of them killed half-way",
+        "rows go on moving when it is back, and grabs go on",
+        growth::shard_killed,
+    )),
+    from_within(FaultCase {
+        plan: DeploymentPlan { roles: &["api", "all"], load_on: 1, ..GROWING },
+        ..case(
+            "45",
+            "a process frozen between gate and hand-over while four shards become eight and rows move",
+            "what it hands over late is stored once, where it is found",
+            growth::frozen_across,
+        )
+    }),
 ];
+
+/// Processes that have opened more shards than the layout uses, and results that have a place to go to.
+const GROWING: DeploymentPlan =
+    DeploymentPlan { history: 3_000, prepared: growth::SHARDS, ..DeploymentPlan::PLAIN };
+
+/// One in which the layout goes on over more shards.
+const fn growing(case: FaultCase) -> FaultCase {
+    FaultCase { plan: GROWING, ..case }
+}

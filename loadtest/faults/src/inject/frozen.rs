@@ -157,6 +157,24 @@ pub(crate) fn while_main_forgets_the_epoch(deployment: &CaseDeployment<'_>) -> R
 /// A process is frozen with grabs that the gate has granted. Meanwhile the gate is lost, filled anew, and sold out by
 /// the other process; then the first wakes up and hands over grabs that no gate remembers.
 fn frozen_while(deployment: &CaseDeployment<'_>, lose: impl FnOnce() -> Result<()>) -> Result<Proof> {
+    let frozen = frozen_with_grabs(deployment, || {
+        lose()?;
+        sell_out(deployment)
+    })?;
+    Proof::when(
+        frozen == deployment.services.len(),
+        format!(
+            "{frozen} processes were frozen with grabs that the gate had granted, until all else was sold out"
+        ),
+    )
+}
+
+/// The first process of each service is frozen with grabs that the gate has granted and no queue has, and wakes up after something
+/// else. Returns how many were.
+pub(super) fn frozen_with_grabs(
+    deployment: &CaseDeployment<'_>,
+    meanwhile: impl FnOnce() -> Result<()>,
+) -> Result<usize> {
     const POINT: &str = "after-gate";
     // No other client asks the first process: without this its connection to the queue would be made, and lost, on the
     // way.
@@ -183,21 +201,14 @@ fn frozen_while(deployment: &CaseDeployment<'_>, lose: impl FnOnce() -> Result<(
                 until("a process freezes at its fail point", RECOVERY, || Ok(process.is_paused()))?;
                 frozen += 1;
             }
-            lose()?;
-            sell_out(deployment)?;
-            anyhow::Ok(())
+            meanwhile()
         })();
         // Even after an error, no request must wait for a frozen process.
         let woken = first_processes(deployment).try_for_each(|process| process.resume());
         done.and(woken)
     })?;
     deployment.fault_ends();
-    Proof::when(
-        frozen == deployment.services.len(),
-        format!(
-            "{frozen} processes were frozen with grabs that the gate had granted, until all else was sold out"
-        ),
-    )
+    Ok(frozen)
 }
 
 /// Users beside the load take what is left of the coupons, so that it does not depend on the load how long that takes.

@@ -10,6 +10,7 @@ pub(super) mod filling;
 pub(super) mod frozen;
 pub(super) mod gate;
 pub(super) mod given_back;
+pub(super) mod growth;
 pub(super) mod leases;
 pub(super) mod network;
 pub(super) mod operations;

@@ -1,0 +1,152 @@
+//! Four shards that become eight, while something happens to those who move their rows, or to where these are.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use coupon_lab::wait::{at_once, until};
+use coupon_loadgen::http::{get_json, post_json};
+use coupon_service::api::{LayoutChanged, LayoutView, Rebalance, RebalanceView};
+use coupon_stack::{Server, Stack};
+use serde_json::json;
+
+use super::services::{dead, one_of_each_dies};
+use super::{RECOVERY, away, databases, frozen};
+use crate::deployment::CaseDeployment;
+use crate::proof::Proof;
+use crate::service::TestedService;
+
+/// The shards that there are afterwards.
+pub(crate) const SHARDS: u16 = 8;
+/// The rows that move in a second: so few that what happens half-way does.
+const RATE: u32 = 400;
+/// The time that a process or a server stays away.
+const AWAY: Duration = Duration::from_secs(5);
+/// The longest that rows may take to move.
+const MOVED: Duration = Duration::from_secs(150);
+/// Between a table that a batch of rows has left and the one that it goes to.
+const POINT: &str = "after-leave";
+
+/// Whoever moves rows is killed with some that are in no table.
+pub(crate) fn mover_killed(deployment: &CaseDeployment<'_>) -> Result<Proof> {
+    grown(deployment, || {
+        deployment.processes().try_for_each(|process| process.arm(POINT, "kill"))?;
+        one_of_each_dies(deployment, POINT)?;
+        let gone = dead(deployment);
+        // Another one goes on before it is back.
+        std::thread::sleep(AWAY);
+        deployment
+            .processes()
+            .filter(|process| !process.is_running())
+            .try_for_each(|process| process.start_again())?;
+        ensure!(gone >= deployment.services.len(), "{gone} processes died where they moved rows");
+        Ok(format!("{gone} processes died where they came by {POINT}"))
+    })
+}
+
+/// The process that takes grabs and moves no rows is killed.
+pub(crate) fn other_killed(deployment: &CaseDeployment<'_>) -> Result<Proof> {
+    grown(deployment, || {
+        let others = || deployment.services.iter().filter_map(|service| service.processes.last());
+        others().try_for_each(|process| process.kill())?;
+        std::thread::sleep(AWAY);
+        let gone = dead(deployment);
+        others().try_for_each(|process| process.start_again())?;
+        ensure!(gone == deployment.services.len(), "{gone} processes were gone");
+        Ok(format!("{gone} processes were gone"))
+    })
+}
+
+/// The server of two shards is killed, one of which has rows that move.
+pub(crate) fn shard_killed(deployment: &CaseDeployment<'_>) -> Result<Proof> {
+    grown(deployment, || {
+        let shard = databases::todays_shard(deployment)?;
+        let server = Server::Shard(shard.number());
+        away(deployment, server, AWAY, Stack::kill, Stack::restart, || Ok(())).map(|proof| proof.to_string())
+    })
+}
+
+/// A process is frozen with grabs that the gate has granted before the layout changed, and hands them over once all rows have
+/// moved.
+pub(crate) fn frozen_across(deployment: &CaseDeployment<'_>) -> Result<Proof> {
+    let mut moved = Vec::new();
+    let frozen = frozen::frozen_with_grabs(deployment, || {
+        moved = at_once(&deployment.services, |service| {
+            begin(service)?;
+            until_moved(deployment, service)
+        })?;
+        Ok(())
+    })?;
+    Proof::when(
+        frozen == deployment.services.len() && moved.iter().all(|rows| *rows > 0),
+        format!(
+            "{frozen} processes were frozen with grabs that the gate had granted, until so many rows had moved: {}",
+            listed(&moved)
+        ),
+    )
+}
+
+/// Rows move to eight shards, and something happens half-way.
+fn grown(deployment: &CaseDeployment<'_>, half_way: impl FnOnce() -> Result<String>) -> Result<Proof> {
+    deployment.fault_begins();
+    at_once(&deployment.services, |service| {
+        begin(service)?;
+        until_half_way(service)
+    })?;
+    let seen = half_way()?;
+    let moved = at_once(&deployment.services, |service| until_moved(deployment, service))?;
+    deployment.fault_ends();
+    Proof::when(
+        moved.iter().all(|rows| *rows > 0),
+        format!("{seen}; rows that moved to {SHARDS} shards: {}", listed(&moved)),
+    )
+}
+
+fn listed(moved: &[u64]) -> String {
+    moved.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+}
+
+/// Announces the layout over more shards and, once it is in force, has earlier rows move to where it says.
+fn begin(service: &TestedService) -> Result<()> {
+    let target = service.answering()?;
+    let announced: LayoutChanged = post_json(&target, "/admin/layout", &json!({ "shards": SHARDS }))?;
+    announced.version.with_context(|| format!("{}: no version was announced", service.name))?;
+    let rate = json!({ "rows_per_s": RATE });
+    until("the version is in force", RECOVERY, || {
+        Ok(post_json::<RebalanceView>(&target, "/admin/rebalance", &rate).is_ok())
+    })
+}
+
+/// The movement of a service's rows, as any of its processes says.
+fn movement(service: &TestedService) -> Result<RebalanceView> {
+    let answer: Rebalance = get_json(&service.answering()?, "/admin/rebalance")?;
+    answer.rebalance.with_context(|| format!("{}: no row was ever to move", service.name))
+}
+
+fn until_half_way(service: &TestedService) -> Result<()> {
+    until("rows move", RECOVERY, || {
+        let RebalanceView { runs, moved, rows, looked_at, .. } = movement(service)?;
+        ensure!(runs, "{}: {moved} rows have moved already", service.name);
+        Ok(moved > 0 && looked_at > rows / 8)
+    })
+}
+
+/// Waits until no row is left where the layout before said. Returns how many have moved.
+fn until_moved(deployment: &CaseDeployment<'_>, service: &TestedService) -> Result<u64> {
+    let mut last = None;
+    let ended = until("all rows have moved", MOVED, || {
+        // A process that is asked may be the one that is just away.
+        last = movement(service).ok().or(last.take());
+        Ok(last.as_ref().is_some_and(|moving| !moving.runs))
+    });
+    ended.with_context(|| format!("{}: {last:?}", service.name))?;
+    let LayoutView { shards, versions, .. } = get_json(&service.answering()?, "/admin/layout")?;
+    let open = versions.iter().filter(|version| !version.closed).count();
+    deployment.record.expect(
+        (shards, open) == (SHARDS, 1),
+        format!(
+            "{}: rows have moved, and the layout is over {shards} shards in {open} versions",
+            service.name
+        ),
+    );
+    Ok(last.map_or(0, |moving| moving.moved))
+}

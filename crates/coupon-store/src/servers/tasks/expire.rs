@@ -14,10 +14,10 @@ use super::store::Of;
 use crate::outage::TaskOutage;
 
 /// The most results that expire in one transaction: consumers of the shard wait for it.
-const MOST: usize = 250;
+const MOST: usize = 500;
 /// The least time from the beginning of one such transaction to that of the next. A hundred thousand results of four shards
 /// that are due at once expire within ten seconds, and whoever grabs meanwhile has the servers nearly alone.
-const PACE: Duration = Duration::from_millis(80);
+const PACE: Duration = Duration::from_millis(160);
 /// The longest wait for the next result that is due: one may be stored that is due earlier, and the clock may be set.
 const LOOK: Duration = Duration::from_millis(250);
 /// The wait after a failure.
@@ -100,6 +100,6 @@ mod tests {
     #[test]
     fn transactions_keep_a_pace_and_rest_as_long_as_they_took() {
         let ms = Duration::from_millis;
-        assert_eq!([0, 20, 40, 60, 600].map(|took| rest(ms(took))), [80, 60, 40, 60, 250].map(ms));
+        assert_eq!([0, 20, 80, 110, 600].map(|took| rest(ms(took))), [160, 140, 80, 110, 250].map(ms));
     }
 }

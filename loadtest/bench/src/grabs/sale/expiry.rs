@@ -35,6 +35,13 @@ struct Expiry {
     problems: Vec<String>,
 }
 
+impl Expiry {
+    /// The holds that expired in a second.
+    fn per_s(&self) -> f64 {
+        self.holds as f64 / self.seconds
+    }
+}
+
 /// Lets holds of that service expire, and stops it.
 pub(super) fn measure(context: &Context, store: Store, mut service: Measured) -> Result<Vec<Measurement>> {
     let rounds = if context.quick { 1 } else { 3 };
@@ -50,13 +57,14 @@ pub(super) fn measure(context: &Context, store: Store, mut service: Measured) ->
     let of = |value: fn(&Expiry) -> f64| each.iter().map(value).collect::<Vec<f64>>();
     let figures = vec![
         NamedFigure::of("holds", "", &of(|round| round.holds as f64)),
-        NamedFigure::of("expired", "/s", &of(|round| round.holds as f64 / round.seconds)),
+        NamedFigure::of("expired", "/s", &of(Expiry::per_s)),
         NamedFigure::of("p99 of grabs before", "ms", &of(|round| round.calm_ms)),
         NamedFigure::of("p99 of grabs meanwhile", "ms", &of(|round| round.busy_ms)),
     ];
     let name = store.name();
     Ok(vec![
-        Measurement::new(format!("sale-expiry-{name}"), of(|round| round.seconds))
+        // A round has some more of them: those of the last load that made them.
+        Measurement::new(format!("sale-expiry-{name}"), of(|round| HOLDS as f64 / round.per_s()))
             .figures(figures)
             .problems(problems.clone()),
         Measurement::new(format!("sale-expiry-p99-{name}"), of(|round| round.busy_ms / round.calm_ms))

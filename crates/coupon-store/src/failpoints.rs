@@ -91,6 +91,8 @@ pub enum Mechanism {
     LayoutFence,
     /// Judging anew where a row belongs that comes to a shard once rows have left it.
     LateRows,
+    /// Answering an operator only once the gate decides by the change and every process goes by it.
+    Enforced,
 }
 
 impl Mechanism {
@@ -121,6 +123,7 @@ impl Mechanism {
             Self::LayoutLead => "layout-lead",
             Self::LayoutFence => "layout-fence",
             Self::LateRows => "late-rows",
+            Self::Enforced => "enforced",
         }
     }
 }

@@ -36,8 +36,8 @@ pub(crate) struct Heard {
 pub(crate) fn broken(world: &Arc<World>, plan: &Plan, terms: &[Terms], heard: &Heard) -> Vec<String> {
     let mut state = world.state();
     let mut broken = std::mem::take(&mut state.broken);
-    let check =
-        Check { state: &state, terms, rows: state.shards.iter().flat_map(|shard| shard.rows()).collect() };
+    let rows = state.shards.iter().flat_map(|shard| shard.rows()).collect();
+    let check = Check { state: &state, at_first: terms, terms: &state.main.catalogue.terms, rows };
     check.told(&heard.told, &mut broken);
     check.states(&heard.states, &mut broken);
     check.rows(&mut broken);
@@ -75,7 +75,8 @@ pub(crate) fn oversold(state: &State) -> Option<String> {
     let rows = state.full_shards().flat_map(ShardMemory::rows).filter(|row| row.slot.is_some());
     rows.for_each(|row| *live.entry(row.coupon_id).or_default() += 1);
     let over = |(coupon, live): &(&CouponId, &i64)| {
-        state.main.stocks.get(*coupon).is_some_and(|stock| **live > stock.total)
+        // What operators took back may have been sold before.
+        state.main.stocks.get(*coupon).is_some_and(|stock| **live > stock.total + stock.taken_back)
     };
     let (coupon, live) = live.iter().find(over)?;
     Some(format!("never oversold: {live} of coupon {coupon} take stock at once"))
@@ -88,6 +89,8 @@ fn slot(row: &CouponResult) -> Option<Slot> {
 
 struct Check<'a> {
     state: &'a State,
+    /// The coupons as they were at first, and as main has them now.
+    at_first: &'a [Terms],
     terms: &'a [Terms],
     rows: Vec<&'a CouponResult>,
 }
@@ -162,10 +165,11 @@ impl Check<'_> {
 
     /// Never oversold, never more for one user than they may have, no id twice, and no request with two results.
     fn rows(&self, broken: &mut Vec<String>) {
-        for Terms { coupon, total, grab, .. } in self.terms {
+        for Terms { coupon, total, taken_back, grab, .. } in self.terms {
             let live = self.live(*coupon).count();
-            if live > *total as usize {
-                broken.push(format!("never oversold: {live} of coupon {coupon}, of which there are {total}"));
+            let most = (total + taken_back) as usize;
+            if live > most {
+                broken.push(format!("never oversold: {live} of coupon {coupon}, of which there were {most}"));
             }
             let mut of_user: BTreeMap<_, usize> = BTreeMap::new();
             self.live(*coupon).for_each(|row| *of_user.entry(row.user_id).or_default() += 1);
@@ -262,7 +266,8 @@ impl Check<'_> {
                     stock.remaining, stock.total
                 ));
             }
-            let mut left = i64::from(terms.total);
+            let at_first = self.at_first.iter().find(|first| first.coupon == coupon);
+            let mut left = at_first.map_or(0, |first| i64::from(first.total));
             for line in main.log.iter().filter(|line| line.coupon == coupon) {
                 if line.before != left {
                     broken.push(format!(

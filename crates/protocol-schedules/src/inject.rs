@@ -4,12 +4,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coupon_core::{CouponResult, ResultId, ShardId, TableId};
+use coupon_core::catalogue_change::{CatalogueChange, CouponPatch};
+use coupon_core::{CouponId, CouponResult, CouponStatus, ResultId, ShardId, TableId};
 use coupon_store::servers::seam::GateState;
 use tokio::time::sleep;
 
 use crate::memory::{GateMemory, MainMemory, ShardMemory, State};
-use crate::plan::{Fault, Kind};
+use crate::plan::{Altered, Fault, Kind};
+use crate::process::Running;
 use crate::schedule::Processes;
 use crate::world::{Condition, Server, World};
 
@@ -18,6 +20,8 @@ pub(crate) const UNREADABLE: &[u8] = b"\xffnobody can read this";
 /// A worker number that is never leased.
 const NOBODY: u16 = ResultId::WORKERS - 1;
 
+/// The time from the beginning until which a window is extended.
+const EXTENDED_MS: i64 = 10_800_000;
 /// A process must have seen for so long what a copy lacks: what it asks of the shard with less in mind may be on its way.
 const SEEN_MS: u64 = 600;
 
@@ -72,6 +76,11 @@ pub(crate) async fn inject(world: Arc<World>, processes: Rc<Processes>, fault: F
                 pause(AGAIN_MS).await;
             }
         }
+        Kind::Changes(process, coupon, altered) => {
+            if let (Some(running), Ok(coupon)) = (processes.get(process), CouponId::new(coupon)) {
+                change(&world, &running, coupon, altered).await;
+            }
+        }
         Kind::Freeze(process, ms) => {
             world.freeze(process);
             pause(ms).await;
@@ -101,6 +110,30 @@ pub(crate) async fn inject(world: Arc<World>, processes: Rc<Processes>, fault: F
         other => at_once(&world, other, &copies),
     }
     world.tell(|| format!("over: {}", fault.kind));
+}
+
+/// Has a process change a coupon, and takes note of what the operator was answered.
+async fn change(world: &World, running: &Running, coupon: CouponId, altered: Altered) {
+    let plain = CouponPatch::default();
+    let patch = match altered {
+        Altered::Withdrawn => CouponPatch { status: Some(CouponStatus::Inactive), ..plain },
+        Altered::Offered => CouponPatch { status: Some(CouponStatus::Active), ..plain },
+        Altered::Ended => CouponPatch { end_time: Some(world.clock.now()), ..plain },
+        Altered::Extended => {
+            let later = World::beginning().plus_millis(EXTENDED_MS);
+            CouponPatch { end_time: Some(later), ..plain }
+        }
+        Altered::Total(total) => CouponPatch { total_stock: Some(total), ..plain },
+    };
+    world.state().answered.begins(coupon);
+    let answer = running.change(CatalogueChange::ChangeCoupon(coupon, patch)).await;
+    world.tell(|| format!("the operator is answered about coupon {coupon}: {answer:?}"));
+    // Without an answer it may still be made.
+    if let Some(Ok(applied)) = answer {
+        let mut state = world.state();
+        let terms = state.main.catalogue.terms.iter().find(|terms| terms.coupon == coupon).copied();
+        state.answered.ends(coupon, terms.filter(|_| applied.gate));
+    }
 }
 
 /// Waits until it is time for a fault, and returns copies that trail by a while then; none where a shard's would lack

@@ -16,7 +16,7 @@ mod shrink;
 mod user;
 pub mod world;
 
-pub use plan::{Fault, Kind, Plan, Wish};
+pub use plan::{Altered, Fault, Kind, Plan, Wish};
 pub use process::ByUser;
 pub use schedule::{Outcome, play};
 pub use search::{Found, Searched, search};

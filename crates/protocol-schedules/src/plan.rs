@@ -97,8 +97,25 @@ pub enum Kind {
     Turns(ProcessId),
     /// An operator asks a process to move rows to where the latest layout says.
     Moves(ProcessId),
+    /// An operator asks a process to change a coupon.
+    Changes(ProcessId, u64, Altered),
     /// A process's clock shows so many milliseconds more than it should.
     Wrong(ProcessId, i64, u64),
+}
+
+/// What an operator makes of a coupon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Altered {
+    /// It is not on offer.
+    Withdrawn,
+    /// It is on offer within its window.
+    Offered,
+    /// Its window ends now.
+    Ended,
+    /// Its window ends in some hours.
+    Extended,
+    /// There are so many.
+    Total(u32),
 }
 
 /// A schedule: what is drawn from its seed.
@@ -120,6 +137,22 @@ impl Plan {
         let wishes = draw.wishes();
         let faults = draw.faults();
         Self { seed, wishes, faults }
+    }
+
+    /// The same, with operators who change coupons a moment before somebody wants them.
+    #[must_use]
+    pub fn with_changes(seed: u64) -> Self {
+        let mut plan = Self::of(seed);
+        let mut draw = Draw { random: Random::new(seed, 1), rushes: [(1_000, 2_000); 2] };
+        for _ in 0..draw.between(2, 6) {
+            let before = draw.below(60);
+            let at = draw.below(plan.wishes.len() as u64);
+            let Some(wish) = usize::try_from(at).ok().and_then(|at| plan.wishes.get(at)) else { continue };
+            let kind = Kind::Changes(draw.process(), wish.coupon, draw.altered());
+            plan.faults.push(Fault { at: wish.at.saturating_sub(before), kind });
+        }
+        plan.faults.sort_by_key(|fault| fault.at);
+        plan
     }
 }
 
@@ -181,6 +214,16 @@ impl Draw {
                 }
             })
             .collect()
+    }
+
+    fn altered(&mut self) -> Altered {
+        match self.below(6) {
+            0 => Altered::Withdrawn,
+            1 => Altered::Ended,
+            2 => Altered::Offered,
+            3 => Altered::Extended,
+            _ => Altered::Total(u32::from(self.one_in(2)) * 2 + u32::from(self.one_in(2))),
+        }
     }
 
     fn then(&mut self) -> Option<(Action, u64)> {
@@ -358,6 +401,9 @@ impl fmt::Display for Kind {
             Self::Stale(shard, ms) => write!(f, "a stale copy takes the place of shard {shard} for {ms} ms"),
             Self::Turns(process) => write!(f, "an operator asks {process} for another layout"),
             Self::Moves(process) => write!(f, "an operator asks {process} to move rows"),
+            Self::Changes(process, coupon, altered) => {
+                write!(f, "an operator asks {process} to change coupon {coupon}: {altered:?}")
+            }
             Self::EpochForgotten => f.write_str("main is put back to before the open epoch"),
             Self::Wrong(process, by, ms) => {
                 write!(f, "the clock of {process} is wrong by {by} ms for {ms} ms")

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coupon_core::after_grab::Action;
-use coupon_core::catalogue_change::Operator;
+use coupon_core::catalogue_change::{CatalogueChange, Operator};
 use coupon_core::{
     Placement, Plan as QueryPlan, RequestKey, ResultId, ResultQuery, RoomId, RouteError, RowKey, ShardId,
     ShardingStrategy, TableId, Timestamp, UserId,
@@ -17,8 +17,8 @@ use coupon_store::clock::Clock;
 use coupon_store::servers::seam::{Part, Process, Tasks, Terms};
 use coupon_store::settings::Role;
 use coupon_store::{
-    Announced, Backend, Changed, Data, Growing, GrowthError, Known, Layouts, Moving, NextLayout, Unavailable,
-    VersionRecord,
+    Announced, Applied, Backend, ChangeError, Changed, Data, Growing, GrowthError, Known, Layouts, Moving,
+    NextLayout, Unavailable, VersionRecord,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
@@ -122,6 +122,7 @@ enum Request {
     Step(UserId, ResultId, Action, oneshot::Sender<Result<Changed, Unavailable>>),
     Turn(oneshot::Sender<Result<Announced, GrowthError>>),
     Move(oneshot::Sender<Result<Moving, GrowthError>>),
+    Change(CatalogueChange, oneshot::Sender<Result<Applied, ChangeError>>),
     Drain(oneshot::Sender<Result<(), Unavailable>>),
 }
 
@@ -179,6 +180,13 @@ impl Running {
     pub(crate) async fn moves(&self) -> Option<Result<Moving, GrowthError>> {
         let (reply, answer) = oneshot::channel();
         self.door.send(Request::Move(reply)).ok()?;
+        answer.await.ok()
+    }
+
+    /// Asks it for a change of the catalogue. `None` when it is gone, or goes before it answers.
+    pub(crate) async fn change(&self, change: CatalogueChange) -> Option<Result<Applied, ChangeError>> {
+        let (reply, answer) = oneshot::channel();
+        self.door.send(Request::Change(change, reply)).ok()?;
         answer.await.ok()
     }
 
@@ -245,6 +253,11 @@ async fn live(
             Request::Turn(reply) => {
                 let (growth, layouts) = (Rc::clone(&growth), Arc::clone(&layouts));
                 spawn_local(async move { reply.send(turn(&**growth, &layouts).await) });
+            }
+            Request::Change(change, reply) => {
+                let Ok(operator) = Operator::new("olga") else { continue };
+                let changed = tasks.change_the_catalogue(change, operator);
+                spawn_local(async move { reply.send(changed.await) });
             }
             Request::Drain(reply) => {
                 let drained = tasks.drain();

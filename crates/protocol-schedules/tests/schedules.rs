@@ -138,6 +138,19 @@ fn every_promise_holds_while_rows_move() {
     assert!(answered > 1_000, "users hear next to nothing: {answered}");
 }
 
+/// Operators withdraw coupons, offer them again, move their ends and change their totals in the middle of everything else.
+#[test]
+fn no_grab_is_decided_by_what_was_before_a_change_that_was_answered() {
+    let mut answered = 0;
+    for seed in 0..100 {
+        let plan = Plan::with_changes(seed);
+        let outcome = play(&plan, false);
+        assert!(outcome.broken.is_empty(), "seed {seed}: {plan:?}: {:?}", outcome.broken);
+        answered += outcome.answered;
+    }
+    assert!(answered > 1_000, "users hear next to nothing: {answered}");
+}
+
 const fn other(process: ProcessId) -> ProcessId {
     ProcessId(1 - process.0)
 }
@@ -170,6 +183,17 @@ mod mutants {
         assert!(!missed(Mechanism::LayoutLead, turning));
         assert!(!missed(Mechanism::LayoutFence, turning));
         assert!(!missed(Mechanism::LateRows, moving));
+    }
+
+    #[test]
+    fn an_operator_who_is_answered_before_the_gate_decides_by_the_change_is_found() {
+        leave_out(Some(Mechanism::Enforced));
+        let found = (0..100).find_map(|seed| {
+            let broken = play(&Plan::with_changes(seed), false).broken;
+            broken.into_iter().find(|broken| broken.contains("an answered change"))
+        });
+        leave_out(None);
+        assert!(found.is_some());
     }
 
     #[test]

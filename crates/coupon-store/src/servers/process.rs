@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coupon_core::after_grab::Action;
+use coupon_core::catalogue_change::{CatalogueChange, Operator};
 use coupon_core::{Placement, ResultId, ShardId, UserId};
 
 use super::counts::Counts;
@@ -21,7 +22,7 @@ use super::tasks::{
 use crate::clock::Clock;
 use crate::ids::IdSource;
 use crate::settings::{Role, ServersSettings};
-use crate::{Change, Changed, Gate, Growing, HandOver, Layouts, Unavailable};
+use crate::{Applied, Change, ChangeError, Changed, Gate, Growing, HandOver, Layouts, Unavailable};
 
 /// The part that a process takes, and its limits.
 #[derive(Debug, Clone, Copy)]
@@ -168,6 +169,18 @@ impl Tasks {
     #[must_use]
     pub fn seen(&self, shard: ShardId) -> u64 {
         self.0.floors.seen(shard)
+    }
+
+    /// Makes a change of the catalogue, and answers as an operator is answered.
+    ///
+    /// # Errors
+    /// When it is refused, or main is unavailable; then it may be made.
+    pub fn change_the_catalogue(
+        &self,
+        change: CatalogueChange,
+        operator: Operator,
+    ) -> impl Future<Output = Result<Applied, ChangeError>> + 'static {
+        Arc::clone(&self.0).change_the_catalogue(change, operator)
     }
 
     /// Takes a step of a result that lives there, if its row allows it.

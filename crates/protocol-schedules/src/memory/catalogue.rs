@@ -205,12 +205,17 @@ impl CatalogueServer for Main {
 
     async fn change(&self, change: &CatalogueChange, operator: &Operator) -> Result<Made, ChangeError> {
         let (change, operator) = (change.clone(), operator.clone());
+        let unavailable = |error: DatabaseError| ChangeError::Unavailable(error.into());
+        // It locks the log, as a transaction on the books does.
+        let books = self.ask(|memory| memory.books()).await.map_err(unavailable)?;
+        let turn = books.lock_owned().await;
         let changed = self.order(move |world, memory| {
             let made = memory.change(&change, &operator, world.clock.now());
             world.tell(|| format!("main: {operator} changes the catalogue: {made:?}"));
+            drop(turn);
             made
         });
-        let made = changed.await.map_err(|error| ChangeError::Unavailable(error.into()))?;
+        let made = changed.await.map_err(unavailable)?;
         Ok(made?)
     }
 

@@ -243,6 +243,12 @@ impl EpochMemory {
         restored
     }
 
+    /// Says whether an attempt was granted before.
+    pub(super) fn holds(&self, attempt: &Attempt) -> bool {
+        let coupon = self.coupons.get(&attempt.coupon);
+        coupon.is_some_and(|coupon| coupon.holders.values().any(|held| held.reserved.id == attempt.id))
+    }
+
     /// One step of the script, for one attempt.
     pub(super) fn decide(
         &mut self,

@@ -13,6 +13,7 @@ use coupon_store::servers::seam::{
 use coupon_store::{Attempt, Decision, Reservation, Stock};
 use tokio::time::timeout;
 
+use super::State;
 use super::gate::{CouponMemory, EpochMemory, GateMemory, HolderMemory};
 use crate::world::{Line, Lost, World};
 
@@ -112,22 +113,32 @@ impl GateServer for Gate {
     ) -> Result<Vec<Decision>, GateError> {
         let attempts: Vec<Attempt> = attempts.iter().map(|attempt| **attempt).collect();
         let (number, looks, process) = (epoch.number, epoch.looks_for_the_sentinel(), self.line.process);
-        self.order(move |world, gate| {
+        let ordered = self.line.order(move |world| {
+            let mut state = world.state();
+            let State { gate, main, answered, broken, .. } = &mut *state;
             if !gate.scripts.contains(&number) {
                 return Err(GateError::Forgot);
             }
             let memory = gate.epoch(number);
             let now = world.clock.now();
-            let decisions: Vec<Decision> =
-                attempts.iter().map(|attempt| memory.decide(attempt, knows, looks, now)).collect();
+            // What an earlier epoch grants is handed over nowhere.
+            let counts = main.gate.open() == Some(number);
+            let decide = |attempt: &Attempt| {
+                let fresh = counts && !memory.holds(attempt);
+                let decision = memory.decide(attempt, knows, looks, now);
+                let sold = memory.coupons.get(&attempt.coupon).map_or(0, CouponMemory::sold);
+                broken.extend(answered.contradicts(attempt, decision, sold).filter(|_| fresh));
+                decision
+            };
+            let decisions: Vec<Decision> = attempts.iter().map(decide).collect();
             for (Attempt { user, coupon, id, .. }, decision) in attempts.iter().zip(&decisions) {
                 world.tell(|| {
                     format!("gate, epoch {number}: user {user} wants coupon {coupon} as {id} ({process}): {decision:?}")
                 });
             }
             Ok(decisions)
-        })
-        .await?
+        });
+        heard(timeout(self.patience, ordered).await)?
     }
 
     async fn fence(&self, epoch: &Epoch, catalogue: u64, fences: &[Fence]) -> Result<(), GateError> {

@@ -74,6 +74,11 @@ impl MainMemory {
         Self { stocks: terms.iter().map(stock).collect(), catalogue, ..Self::default() }
     }
 
+    /// The turn of whoever writes the stock log.
+    pub(super) fn books(&self) -> Arc<Mutex<()>> {
+        Arc::clone(&self.books)
+    }
+
     /// Says whether nobody gives a coupon back that they got.
     #[must_use]
     pub fn is_kept(&self, coupon: CouponId) -> bool {
@@ -340,7 +345,7 @@ struct Transaction {
 impl Transaction {
     async fn take_turn(&mut self) -> anyhow::Result<()> {
         if self.turn.is_none() {
-            let books = self.main.ask(|memory| Arc::clone(&memory.books)).await?;
+            let books = self.main.ask(|memory| memory.books()).await?;
             self.turn = Some(books.lock_owned().await);
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! Servers in memory, which answer the protocol's questions as Redis, RabbitMQ and MySQL do.
 
+mod answered;
 mod catalogue;
 mod gate;
 mod gate_line;
@@ -18,6 +19,7 @@ use coupon_core::{CouponId, ShardId};
 use coupon_store::Known;
 use coupon_store::servers::seam::{DatabaseError, MainServer, QueueServer, Servers, ShardServer, Terms};
 
+pub use answered::Answered;
 pub use catalogue::CatalogueMemory;
 pub use gate::{CouponMemory, EpochMemory, GateMemory, HolderMemory, Slot};
 pub use main::{LogLine, MainMemory};
@@ -44,6 +46,8 @@ pub struct State {
     pub main: MainMemory,
     /// Coupons that the gate's memory of an epoch has lost, and nothing else of it.
     pub lost_coupons: BTreeSet<(u64, CouponId)>,
+    /// What operators were answered.
+    pub answered: Answered,
     /// Promises that were found broken on the way.
     pub broken: Vec<String>,
 }
@@ -59,6 +63,7 @@ impl State {
             set_aside: BTreeMap::new(),
             main: MainMemory::new(coupons),
             lost_coupons: BTreeSet::new(),
+            answered: Answered::default(),
             broken: Vec::new(),
         }
     }
